@@ -1,0 +1,129 @@
+// Package discovery says how processes learn of each other: what an instance is, and what a registry of them must do. The registries
+// themselves are its subpackages: consul, local, memory and static.
+package discovery
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// State says what an instance takes.
+type State string
+
+// The states. An unknown state is treated as Active, so that a newer server can have states that this program does not
+// know.
+const (
+	// Active takes everything.
+	Active State = "active"
+	// Held accepts into its queue but runs nothing yet; messages for any server avoid it.
+	Held State = "held"
+	// Draining takes only what is meant for it by name: no anycast and no fanout.
+	Draining State = "draining"
+)
+
+// Implementation is an interface that an instance offers.
+type Implementation struct {
+	// Namespace is empty for the null namespace.
+	Namespace string
+	Version   rpc.Version
+}
+
+// String returns "namespace=version", the namespace percent-encoded, as ParseImplementation reads it.
+func (i Implementation) String() string {
+	return url.QueryEscape(i.Namespace) + "=" + i.Version.String()
+}
+
+// ParseImplementation reads what String wrote.
+func ParseImplementation(s string) (Implementation, error) {
+	namespace, version, found := strings.Cut(s, "=")
+	if !found {
+		return Implementation{}, fmt.Errorf(`implementation %q is not of the form "namespace=version"`, s)
+	}
+	ns, err := url.QueryUnescape(namespace)
+	if err != nil {
+		return Implementation{}, fmt.Errorf("implementation %q: %w", s, err)
+	}
+	v, err := rpc.ParseVersion(version)
+	if err != nil {
+		return Implementation{}, fmt.Errorf("implementation %q: %w", s, err)
+	}
+	return Implementation{Namespace: ns, Version: v}, nil
+}
+
+// Instance is one server in one process: what a message can be sent to. It is immutable once it is handed over.
+type Instance struct {
+	// ID identifies the instance; no other ever has the same, not even after a restart. Empty only for static addresses.
+	ID string
+	// BootID identifies this run of the process. Instances of one process share it. Empty only for static addresses.
+	BootID string
+	// Exchange, Topic and Server are what it serves. Server is not unique; it is empty for a static address without a name.
+	Exchange, Topic, Server string
+	// Addr is where it is reached: "host:port", or "unix:" and a path.
+	Addr string
+	// State says what it takes.
+	State State
+	// Implemented lists its interfaces. Empty means unknown, as for static addresses: it may serve anything.
+	Implemented []Implementation
+}
+
+// Equal reports whether two descriptions of instances say the same.
+func (i Instance) Equal(j Instance) bool {
+	return i.ID == j.ID && i.BootID == j.BootID && i.Exchange == j.Exchange && i.Topic == j.Topic && i.Server == j.Server &&
+		i.Addr == j.Addr && i.State == j.State && slices.Equal(i.Implemented, j.Implemented)
+}
+
+// Topic is what a client watches: a topic within its exchange.
+type Topic struct {
+	Exchange, Name string
+}
+
+// Update is what a registry knows about a topic at a moment.
+type Update struct {
+	// Instances is the whole list, in no order. Each watcher gets a slice of its own.
+	Instances []Instance
+	// Reset is true if the registry seems to have lost its data since the last update, so that an instance's absence says
+	// nothing.
+	Reset bool
+	// Err is why the registry cannot be read; then Instances says nothing, and the last list holds. The watch goes on and
+	// reports again.
+	Err error
+}
+
+// Registry tells processes of each other. All methods are safe for concurrent use.
+type Registry interface {
+	// Publish makes these the instances of this process that others see, in place of those published before; none
+	// withdraws all. They have one BootID and one Addr. It returns when the registry has taken them, and keeps them
+	// alive from then on, through outages of the registry too, until the next Publish or Close.
+	Publish(ctx context.Context, instances []Instance) error
+
+	// Watch calls notify with the instances of a topic, once as soon as they are known and then at each change, and with
+	// each change between knowing and an error. It never calls notify concurrently with itself. When stop returns, notify is
+	// not running and is not called again; stop must not be called from within notify.
+	Watch(topic Topic, notify func(Update)) (stop func())
+
+	// List returns all instances of all topics in all exchanges, read now.
+	List(ctx context.Context) ([]Instance, error)
+
+	// Close withdraws what was published and ends all watches. The other methods must not be called after it.
+	Close() error
+}
+
+// Sort orders instances by exchange, topic, server and id, for people and for comparing.
+func Sort(instances []Instance) {
+	slices.SortFunc(instances, func(a, b Instance) int {
+		for _, pair := range [4][2]string{{a.Exchange, b.Exchange}, {a.Topic, b.Topic}, {a.Server, b.Server}, {a.ID, b.ID}} {
+			if c := strings.Compare(pair[0], pair[1]); c != 0 {
+				return c
+			}
+		}
+		return strings.Compare(a.Addr, b.Addr)
+	})
+}
+
+// Same reports whether two sorted lists say the same.
+func Same(a, b []Instance) bool { return slices.EqualFunc(a, b, Instance.Equal) }

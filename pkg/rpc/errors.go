@@ -1,0 +1,177 @@
+package rpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Kind says what went wrong. A Kind is itself an error, so that errors.Is(err, rpc.Timeout) asks whether err is of that kind.
+type Kind uint8
+
+// The kinds. Which gRPC status code each has on the wire is written in errors.proto.
+const (
+	// Unknown is an error that is not of this family.
+	Unknown Kind = iota
+	// InvalidTarget: the target is incomplete or malformed, or the operation has no meaning for it.
+	InvalidTarget
+	// VersionCapExceeded: the client's version cap forbids the message.
+	VersionCapExceeded
+	// UnsupportedVersion: nobody implements the namespace at a compatible version.
+	UnsupportedVersion
+	// NoSuchMethod: a compatible endpoint is there but has no such method.
+	NoSuchMethod
+	// BadArguments: the arguments do not fit the method: unknown, missing, or of the wrong type.
+	BadArguments
+	// BadResult: the method ran, and its result cannot be sent, or does not fit the type that the caller asked for.
+	BadResult
+	// TooLarge: the request or the result exceeds the size limit.
+	TooLarge
+	// AccessDenied: the caller may not do this.
+	AccessDenied
+	// NoInstance: there is nobody to deliver to: no server on the topic, or not the one named.
+	NoInstance
+	// Refused: servers are there, and each of them refused: full or stopping.
+	Refused
+	// Unreachable: servers are listed, and none can be connected to; or discovery itself cannot be reached.
+	Unreachable
+	// Timeout: the deadline passed after the message was sent. It matches context.DeadlineExceeded.
+	Timeout
+	// MonitorTimeout: heartbeats of a monitored call stopped coming. It matches context.DeadlineExceeded.
+	MonitorTimeout
+	// OutcomeUnknown: the connection was lost after the message was sent; the method may have run, or not.
+	OutcomeUnknown
+	// Remote: the method ran and failed. The error wraps a [RemoteError].
+	Remote
+	// Canceled: the caller's context was canceled. It matches context.Canceled.
+	Canceled
+	// Invalid: the library was used wrongly, or its configuration is malformed.
+	Invalid
+)
+
+var kindNames = [...]string{
+	Unknown:            "unknown error",
+	InvalidTarget:      "invalid target",
+	VersionCapExceeded: "version cap exceeded",
+	UnsupportedVersion: "unsupported version",
+	NoSuchMethod:       "no such method",
+	BadArguments:       "bad arguments",
+	BadResult:          "bad result",
+	TooLarge:           "too large",
+	AccessDenied:       "access denied",
+	NoInstance:         "not delivered: no instance",
+	Refused:            "not delivered: refused",
+	Unreachable:        "not delivered: unreachable",
+	Timeout:            "timed out",
+	MonitorTimeout:     "heartbeats stopped",
+	OutcomeUnknown:     "outcome unknown",
+	Remote:             "remote error",
+	Canceled:           "canceled",
+	Invalid:            "invalid use",
+}
+
+// String returns the kind in words.
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("error kind %d", uint8(k))
+}
+
+// Error makes a Kind usable with errors.Is; it returns the kind in words.
+func (k Kind) Error() string { return k.String() }
+
+// Error is what every operation of oslorpc fails with. Read it through errors.As, or ask with [KindOf], [SafeToRetry] and
+// errors.Is(err, kind).
+type Error struct {
+	// Kind says what went wrong.
+	Kind Kind
+	// Message says what was wrong, where, and what to do about it.
+	Message string
+	// Target is who the message was meant for; zero if the error is not about a message.
+	Target Target
+	// Method is the method asked for, if any.
+	Method string
+	// Server and InstanceID say which instance answered, if one did.
+	Server, InstanceID string
+	// Path is the place within the arguments or the result, as a JSON pointer such as "/volumes/3/size".
+	Path string
+	// NotStarted is true if the method provably did not run. See [SafeToRetry].
+	NotStarted bool
+	// Cause is the error behind this one, if any.
+	Cause error
+}
+
+// Error returns the kind, the method and target if there are any, and the message.
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(e.Kind.String())
+	if e.Method != "" {
+		fmt.Fprintf(&b, ": %s", e.Method)
+	}
+	if e.Target != (Target{}) {
+		fmt.Fprintf(&b, " on %s", e.Target)
+	}
+	if e.Message != "" {
+		b.WriteString(": " + e.Message)
+	}
+	return b.String()
+}
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// Is reports whether target is the error's kind, or the context error that the kind stands for.
+func (e *Error) Is(target error) bool {
+	switch target {
+	case context.DeadlineExceeded:
+		return e.Kind == Timeout || e.Kind == MonitorTimeout
+	case context.Canceled:
+		return e.Kind == Canceled
+	}
+	k, ok := target.(Kind)
+	return ok && k == e.Kind
+}
+
+// KindOf returns the kind of err: that of the first [Error] in its chain, [Unknown] if there is none.
+func KindOf(err error) Kind {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Kind
+	}
+	return Unknown
+}
+
+// SafeToRetry reports whether the message behind err provably did not run, so that sending it again cannot make it run
+// twice: it was never sent, or a server refused it before running it. False means "not known", not "it ran".
+func SafeToRetry(err error) bool {
+	var e *Error
+	return errors.As(err, &e) && e.NotStarted
+}
+
+// IsNotDelivered reports whether err means that no server took the message: [NoInstance], [Refused] or [Unreachable].
+func IsNotDelivered(err error) bool {
+	switch KindOf(err) {
+	case NoInstance, Refused, Unreachable:
+		return true
+	default:
+		return false
+	}
+}
+
+// RemoteError is a failure of the method itself, as it was seen where it happened. It is wrapped in an [Error] of kind
+// [Remote]; find it with errors.As.
+type RemoteError struct {
+	// Type is the name of the error's type at the server.
+	Type string
+	// Message is the error's text.
+	Message string
+	// Stack is the stack of a panic, a line an entry; empty for an error that was returned.
+	Stack []string
+	// Hops are the servers that the error passed through, the one where it arose first.
+	Hops []string
+}
+
+// Error returns the type and the message.
+func (e *RemoteError) Error() string { return e.Type + ": " + e.Message }

@@ -1,0 +1,119 @@
+package rpc
+
+import (
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// DefaultExchange is the exchange of a target that names none, as oslo.messaging's control_exchange.
+const DefaultExchange = "openstack"
+
+// maxName bounds a name so that every registry can hold it; Consul's metadata values end at 512 bytes.
+const maxName = 255
+
+// Target says who is meant. It serves three roles, as in oslo.messaging: a client sends to one, a server listens as one, and
+// an endpoint is tagged with a namespace and a version.
+//
+// In every field the zero value means "not given". A Target is a plain value: comparable, usable as a map key, and safe
+// to copy.
+type Target struct {
+	// Exchange is the scope within which topics live. Not given: the transport's default exchange.
+	Exchange string
+	// Topic is the name of the service. Clients and servers must have one.
+	Topic string
+	// Namespace is the interface meant, of those a server offers. Not given: the null namespace.
+	Namespace string
+	// Version is the lowest version of the interface that can serve a message, as "major.minor" or
+	// "major.minor.revision". Not given: 1.0.
+	Version string
+	// Server is the one server meant. Not given: any server on the topic. Several processes may share a name.
+	Server string
+	// Fanout means every server on the topic.
+	Fanout bool
+}
+
+// String returns the form that oslo.messaging prints: the fields that are given, in a fixed order.
+func (t Target) String() string {
+	var b strings.Builder
+	b.WriteString("<Target ")
+	sep := ""
+	for _, f := range t.fields() {
+		if f.value != "" {
+			b.WriteString(sep + f.name + "=" + f.value)
+			sep = ", "
+		}
+	}
+	if t.Fanout {
+		b.WriteString(sep + "fanout=True")
+	}
+	b.WriteString(">")
+	return b.String()
+}
+
+type field struct{ name, value string }
+
+func (t Target) fields() [5]field {
+	return [5]field{
+		{"exchange", t.Exchange},
+		{"topic", t.Topic},
+		{"namespace", t.Namespace},
+		{"version", t.Version},
+		{"server", t.Server},
+	}
+}
+
+// Validate reports the first field that no target may have: a name that is too long, is not UTF-8 or has control
+// characters, or a malformed version. It does not ask for a topic; see [Target.ValidateClient] and [Target.ValidateServer].
+// The error is an [Error] of kind [InvalidTarget].
+func (t Target) Validate() error {
+	for _, f := range t.fields() {
+		if f.name == "version" {
+			continue
+		}
+		if reason := badName(f.value); reason != "" {
+			return t.invalid("the %s %q %s", f.name, f.value, reason)
+		}
+	}
+	if t.Version == "" {
+		return nil
+	}
+	if _, err := ParseVersion(t.Version); err != nil {
+		return t.invalid("%v", err)
+	}
+	return nil
+}
+
+// ValidateClient is Validate for a target that a client sends to: it needs a topic.
+func (t Target) ValidateClient() error {
+	if t.Topic == "" {
+		return t.invalid("a topic is required to send: set Target.Topic")
+	}
+	return t.Validate()
+}
+
+// ValidateServer is Validate for a target that a server listens as: it needs a topic and a server name. Namespace and
+// version belong to the endpoints and are ignored, as upstream.
+func (t Target) ValidateServer() error {
+	if t.Topic == "" || t.Server == "" {
+		return t.invalid("a server's target must have topic and server names: set Target.Topic and Target.Server")
+	}
+	return t.Validate()
+}
+
+func (t Target) invalid(format string, args ...any) error {
+	return &Error{Kind: InvalidTarget, Target: t, Message: fmt.Sprintf(format, args...), NotStarted: true}
+}
+
+func badName(s string) string {
+	switch {
+	case len(s) > maxName:
+		return fmt.Sprintf("is longer than %d bytes", maxName)
+	case !utf8.ValidString(s):
+		return "is not UTF-8"
+	case strings.ContainsFunc(s, unicode.IsControl):
+		return "has control characters"
+	}
+	return ""
+}

@@ -1,0 +1,93 @@
+package rpc
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Version is a version of an interface. Its zero value is 0.0; see [DefaultVersion] for what an absent version means.
+type Version struct {
+	Major, Minor, Revision uint32
+}
+
+// DefaultVersion is what a message or an endpoint without a version counts as.
+var DefaultVersion = Version{Major: 1}
+
+// ParseVersion reads "major.minor" or "major.minor.revision": decimal numbers without sign, space or superfluous
+// leading zeros, each less than 2^32. oslo.messaging parses more loosely, and only when it compares.
+func ParseVersion(s string) (Version, error) {
+	var v Version
+	parts := [3]*uint32{&v.Major, &v.Minor, &v.Revision}
+	rest, n := s, 0
+	for more := true; more; n++ {
+		var part string
+		part, rest, more = strings.Cut(rest, ".")
+		if n == len(parts) || !decimal(part) {
+			return Version{}, badVersion(s)
+		}
+		number, err := strconv.ParseUint(part, 10, 32)
+		if err != nil {
+			return Version{}, badVersion(s)
+		}
+		*parts[n] = uint32(number)
+	}
+	if n < 2 {
+		return Version{}, badVersion(s)
+	}
+	return v, nil
+}
+
+// VersionOrDefault is ParseVersion, with [DefaultVersion] for the empty string.
+func VersionOrDefault(s string) (Version, error) {
+	if s == "" {
+		return DefaultVersion, nil
+	}
+	return ParseVersion(s)
+}
+
+func decimal(s string) bool {
+	if s == "" || (len(s) > 1 && s[0] == '0') {
+		return false
+	}
+	return strings.Trim(s, "0123456789") == ""
+}
+
+func badVersion(s string) error {
+	return fmt.Errorf(`version %q is malformed: write "major.minor" or "major.minor.revision" in decimal, such as "1.4"`, s)
+}
+
+// String returns the version as ParseVersion reads it, without a revision of 0.
+func (v Version) String() string {
+	s := strconv.FormatUint(uint64(v.Major), 10) + "." + strconv.FormatUint(uint64(v.Minor), 10)
+	if v.Revision != 0 {
+		s += "." + strconv.FormatUint(uint64(v.Revision), 10)
+	}
+	return s
+}
+
+// Serves reports whether an interface that implements v can serve a message that asks for requested: the same major version,
+// and no later minor one; revisions count only when the minor versions are equal. (oslo.messaging, version_is_compatible.)
+func (v Version) Serves(requested Version) bool {
+	switch {
+	case v.Major != requested.Major:
+		return false
+	case v.Minor != requested.Minor:
+		return v.Minor > requested.Minor
+	default:
+		return v.Revision >= requested.Revision
+	}
+}
+
+// Compare orders versions numerically: negative if v is earlier than w, zero if they are equal, positive if it is later.
+func (v Version) Compare(w Version) int {
+	for _, pair := range [3][2]uint32{{v.Major, w.Major}, {v.Minor, w.Minor}, {v.Revision, w.Revision}} {
+		switch {
+		case pair[0] < pair[1]:
+			return -1
+		case pair[0] > pair[1]:
+			return 1
+		}
+	}
+	return 0
+}

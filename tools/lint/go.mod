@@ -1,0 +1,3 @@
+module github.com/oslorpc/oslorpc/tools/lint
+
+go 1.26
