@@ -1,0 +1,154 @@
+// Package consultest runs real Consul agents for tests.
+package consultest
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+)
+
+const (
+	// readyWithin is how long an agent may take to start; it takes about 0.2 s on an idle machine.
+	readyWithin = 60 * time.Second
+	// attempts to start, since somebody else may take a port between our finding it free and the agent's listening on it.
+	attempts = 5
+	// logTail is how much of the agent's log a failed test shows.
+	logTail = 4 << 10
+)
+
+// Agent is a Consul agent in development mode: a server and a cluster by itself, without data on disk. All of its ports are on
+// 127.0.0.1. Its methods are for one goroutine.
+type Agent struct {
+	tb     testing.TB
+	binary string
+	dir    string
+	config []string
+	addr   string
+	// process is the last one, nil if none could be started.
+	process *process
+}
+
+// Start starts an agent and waits until it is ready. It is killed when the test ends, and if the test failed the end of its log
+// is shown. Each config is a file of configuration in HCL on top of ours.
+func Start(tb testing.TB, config ...string) *Agent {
+	tb.Helper()
+	binary, err := findBinary()
+	if err != nil {
+		tb.Fatalf("consultest: no Consul to test with: %v", err)
+	}
+	a := &Agent{tb: tb, binary: binary, dir: tb.TempDir()}
+	for n, text := range append([]string{"performance { raft_multiplier = 1 }"}, config...) {
+		file := filepath.Join(a.dir, fmt.Sprintf("%d.hcl", n))
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			tb.Fatalf("consultest: %v", err)
+		}
+		a.config = append(a.config, "-config-file="+file)
+	}
+	tb.Cleanup(a.clean)
+	a.start()
+	return a
+}
+
+// Addr returns the host and port of the HTTP API. It stays the same when the agent is restarted.
+func (a *Agent) Addr() string { return a.addr }
+
+// URL returns the transport URL.
+func (a *Agent) URL() string { return "consul://" + a.addr }
+
+// Kill kills the agent with SIGKILL, and returns when it is dead.
+func (a *Agent) Kill() {
+	if a.process != nil {
+		a.process.kill()
+	}
+}
+
+// Restart kills the agent if it runs, and starts it again without its data.
+func (a *Agent) Restart() {
+	a.tb.Helper()
+	a.Kill()
+	a.start()
+}
+
+// start returns when the agent is ready.
+func (a *Agent) start() {
+	a.tb.Helper()
+	var err error
+	for range attempts {
+		if err = a.try(); err == nil {
+			return
+		}
+		a.Kill()
+		a.tb.Logf("consultest: %v", err)
+	}
+	a.tb.Fatalf("consultest: Consul did not start in %d attempts", attempts)
+}
+
+// try starts the agent on ports that were free a moment ago, except for the port of the HTTP API if it has one already.
+func (a *Agent) try() error {
+	addr := a.addr
+	ports, err := freePorts(3)
+	if err != nil {
+		return err
+	}
+	if addr == "" {
+		addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0]))
+	}
+	if err := a.launch(addr, ports[1], ports[2]); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), readyWithin)
+	defer cancel()
+	if err := waitReady(ctx, addr, a.process); err != nil {
+		return fmt.Errorf("the agent at %s: %w", addr, err)
+	}
+	a.addr = addr
+	return nil
+}
+
+func (a *Agent) launch(addr string, server, serf int) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return err
+	}
+	log, err := os.OpenFile(a.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	node := "test-" + rand.Text()
+	args := append([]string{
+		"agent", "-dev", "-node=" + node, "-bind=127.0.0.1", "-client=127.0.0.1", "-http-port=" + port,
+		"-dns-port=-1", "-grpc-port=-1", "-serf-wan-port=-1",
+		"-server-port=" + strconv.Itoa(server), "-serf-lan-port=" + strconv.Itoa(serf),
+	}, a.config...)
+	cmd := exec.CommandContext(context.Background(), a.binary, args...) //nolint:gosec // The arguments are ours.
+	cmd.Stdout, cmd.Stderr = log, log
+	a.process, err = startProcess(node, cmd)
+	return err
+}
+
+// clean ends the agent, and shows its log if the test failed.
+func (a *Agent) clean() {
+	a.Kill()
+	if !a.tb.Failed() {
+		return
+	}
+	text, err := os.ReadFile(a.logFile())
+	if err != nil {
+		a.tb.Logf("consultest: %v", err)
+	}
+	if cut := len(text) - logTail; cut > 0 {
+		text = append([]byte("..."), text[cut:]...)
+	}
+	a.tb.Logf("consultest: the log of the agent at %s:\n%s", a.addr, bytes.TrimSpace(text))
+}
+
+func (a *Agent) logFile() string { return filepath.Join(a.dir, "log") }

@@ -1,0 +1,69 @@
+package consultest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// findBinary returns the path of Consul: the one on PATH, or the one of this repository, which it builds if needed.
+func findBinary() (string, error) {
+	if path, err := exec.LookPath("consul"); err == nil {
+		return path, nil
+	}
+	root, err := findRoot()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(root, ".bin", "consul")
+	if isThere(path) {
+		return path, nil
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
+		return "", err
+	}
+	// The packages of this repository are tested in parallel: the first builds, the others wait.
+	unlock, err := lock(path + ".lock")
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if isThere(path) {
+		return path, nil
+	}
+	return path, build(filepath.Join(root, "tools", "consul"), path)
+}
+
+// findRoot returns the directory of this repository. Tests run in the directory of their package.
+func findRoot() (string, error) {
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; !isThere(filepath.Join(dir, "tools", "consul", "go.mod")); dir = filepath.Dir(dir) {
+		if dir == filepath.Dir(dir) {
+			return "", errors.New("it is not on PATH, and no directory above this one has tools/consul to build it from")
+		}
+	}
+	return dir, nil
+}
+
+func isThere(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// build builds Consul, which takes minutes the first time.
+func build(module, path string) error {
+	unfinished := path + ".new"
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", unfinished, "github.com/hashicorp/consul") //nolint:gosec // The path is ours.
+	cmd.Dir = module
+	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOBIN=")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("building it in %s: %w\n%s", module, err, out)
+	}
+	return os.Rename(unfinished, path)
+}

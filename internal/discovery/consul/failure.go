@@ -1,0 +1,84 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// failure returns the error of a request: what was being done, what went wrong, and what to do. ctx is the request's.
+func (c *client) failure(ctx context.Context, doing string, err error) error {
+	kind, what := rpc.Unreachable, err
+	switch {
+	case errors.Is(err, context.Canceled):
+		kind = rpc.Canceled
+	case code(err) == http.StatusBadRequest:
+		kind = rpc.Invalid
+	}
+	if cause := context.Cause(ctx); cause != nil {
+		what = cause
+	} else if of, ok := errors.AsType[*url.Error](err); ok {
+		what = of.Err
+	}
+	return &rpc.Error{
+		Kind: kind, NotStarted: true, Cause: err,
+		Message: fmt.Sprintf("Consul at %s: %s: %v%s", c.addr, doing, what, advice(err)),
+	}
+}
+
+func advice(err error) string {
+	if errors.Is(err, errToken) || errors.Is(err, errHidden) || errors.Is(err, context.Canceled) {
+		return ""
+	}
+	switch code(err) {
+	case 0:
+		return ": check that a Consul agent answers there"
+	case http.StatusBadRequest:
+		if strings.Contains(err.Error(), "HTTPS") {
+			return ": the URL needs tls=true"
+		}
+		return ""
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return ": give a token that may read and write services and read nodes, in the URL's token-file or in CONSUL_HTTP_TOKEN"
+	case http.StatusTooManyRequests:
+		return ": raise the agent's limits.http_max_conns_per_client, or watch fewer topics from this host"
+	default:
+		return ""
+	}
+}
+
+// errHidden is that we may not see the services. Consul says only in a header that it left something out.
+var errHidden = errors.New("the ACL token hides services or the nodes that they are on: give one that may read both")
+
+func orHidden(entries []*api.ServiceEntry, meta *api.QueryMeta, err error) error {
+	if err == nil && meta.ResultsFilteredByACLs && len(entries) == 0 {
+		return errHidden
+	}
+	return err
+}
+
+// code returns the status of the answer; 0 if there was none.
+func code(err error) int {
+	if status, ok := errors.AsType[api.StatusError](err); ok {
+		return status.Code
+	}
+	return 0
+}
+
+func unless404(err error) error {
+	if code(err) == http.StatusNotFound {
+		return nil
+	}
+	return err
+}
+
+func invalid(format string, args ...any) error {
+	return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: fmt.Sprintf(format, args...)}
+}

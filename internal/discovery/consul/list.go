@@ -1,0 +1,57 @@
+package consul
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+)
+
+// maxReads bounds how many topics List reads at the same time.
+const maxReads = 8
+
+// List implements [discovery.Registry]. It reads topic by topic, so the list as a whole is of no single moment.
+func (r *Registry) List(ctx context.Context) ([]discovery.Instance, error) {
+	names, err := r.client.names(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	lists := make([][]discovery.Instance, len(names))
+	failures := make(chan error, len(names))
+	slots := make(chan struct{}, maxReads)
+	var readers sync.WaitGroup
+	for n, name := range names {
+		slots <- struct{}{}
+		readers.Go(func() {
+			defer func() { <-slots }()
+			list, err := r.read(ctx, name)
+			if err != nil {
+				failures <- err
+				cancel()
+			}
+			lists[n] = list
+		})
+	}
+	readers.Wait()
+	close(failures)
+	if err, failed := <-failures; failed {
+		return nil, err
+	}
+	return slices.Concat(lists...), nil
+}
+
+// read returns the instances in the services of a name.
+func (r *Registry) read(ctx context.Context, name string) ([]discovery.Instance, error) {
+	entries, err := r.client.passing(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	list, broken := instances(entries, func(discovery.Topic) bool { return true })
+	for id, err := range broken {
+		warnBroken(r.log, id, err)
+	}
+	return list, nil
+}

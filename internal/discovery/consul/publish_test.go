@@ -1,0 +1,183 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/oslorpc/oslorpc/internal/consultest"
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// modified returns Consul's index of the last change of each service, by id.
+func modified(t *testing.T, r *Registry, name string) map[string]uint64 {
+	t.Helper()
+	entries, _, err := r.client.api.Health().Service(name, "", false, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := map[string]uint64{}
+	for _, e := range entries {
+		at[e.Service.ID] = e.Service.ModifyIndex
+	}
+	return at
+}
+
+func TestPublishUnchanged(t *testing.T) {
+	t.Parallel()
+	agent := consultest.Start(t)
+	r := open(t, agent.URL())
+	one, two := instance("one"), instance("two")
+	two.BootID = one.BootID
+	publish(t, r, one, two)
+	w := watchCompute(t, r)
+	w.list(one, two)
+	name := serviceName(compute)
+	before := modified(t, r, name)
+	two.State = discovery.Draining
+	publish(t, r, one, two)
+	w.list(one, two)
+	after := modified(t, r, name)
+	if id := prefix + one.ID; before[id] != after[id] {
+		t.Errorf("an instance that did not change was registered again: index %d, then %d", before[id], after[id])
+	}
+	if id := prefix + two.ID; before[id] == after[id] {
+		t.Errorf("an instance that changed was not registered again: index %d", after[id])
+	}
+}
+
+// TestTwoHandles has one program open Consul twice.
+func TestTwoHandles(t *testing.T) {
+	t.Parallel()
+	agent := consultest.Start(t)
+	a, b := open(t, agent.URL()), open(t, agent.URL())
+	one, two := instance("one"), instance("two")
+	two.BootID, two.Addr = one.BootID, "127.0.0.1:5001"
+	publish(t, a, one)
+	publish(t, b, two)
+	w := watchCompute(t, b)
+	w.list(one, two)
+	publish(t, a)
+	w.list(two)
+	if got, want := registered(t, b), b.publisher.placed; len(got) != 2 || !slices.Contains(got, want[0]) || !slices.Contains(got, want[1]) {
+		t.Errorf("the agent has %v, want %v", got, want)
+	}
+}
+
+// TestPublishRefused has Consul refuse the second of two instances.
+func TestPublishRefused(t *testing.T) {
+	t.Parallel()
+	agent := consultest.Start(t)
+	r := open(t, agent.URL())
+	bad := instance(strings.Repeat("x", 513))
+	good, later := instance("good"), instance("later")
+	good.BootID, later.BootID = bad.BootID, bad.BootID
+
+	if err := r.Publish(t.Context(), []discovery.Instance{good, bad}); !errors.Is(err, rpc.Invalid) {
+		t.Errorf("first Publish: %v, want an error of kind %q", err, rpc.Invalid)
+	}
+	if got := registered(t, r); len(got) != 0 {
+		t.Errorf("after a first Publish that failed the agent has %v, want nothing", got)
+	}
+	publish(t, r, good)
+	before := registered(t, r)
+	if err := r.Publish(t.Context(), []discovery.Instance{later, bad}); !errors.Is(err, rpc.Invalid) {
+		t.Errorf("second Publish: %v, want an error of kind %q", err, rpc.Invalid)
+	}
+	eventually(t, "only what was published before is there", func() bool { return slices.Equal(registered(t, r), before) })
+	watchCompute(t, r).list(good)
+}
+
+// TestMaintenance has an operator hide an instance, while the publisher repairs all the time.
+func TestMaintenance(t *testing.T) {
+	t.Parallel()
+	agent := consultest.Start(t)
+	r := open(t, agent.URL()+"?ttl=1s")
+	r.publisher.lookEvery = 1
+	hidden, shown := instance("hidden"), instance("shown")
+	hidden.BootID = shown.BootID
+	publish(t, r, hidden, shown)
+	w := watchCompute(t, open(t, agent.URL()))
+	w.list(hidden, shown)
+
+	operator := r.client.api.Agent()
+	must(t, operator.EnableServiceMaintenance(prefix+hidden.ID, "testing"))
+	w.list(shown)
+	must(t, operator.ServiceDeregister(prefix+shown.ID))
+	w.list()
+	w.list(shown)
+	hidden.State = discovery.Draining
+	publish(t, r, hidden, shown)
+	checks, err := operator.ChecksWithFilter(`CheckID matches "maintenance"`)
+	if err != nil || len(checks) != 1 {
+		t.Errorf("checks for maintenance: %v, %v, want one", checks, err)
+	}
+	must(t, operator.DisableServiceMaintenance(prefix+hidden.ID))
+	w.list(hidden, shown)
+}
+
+// TestLostCheck has somebody remove the check that keeps the process alive, but not its service.
+func TestLostCheck(t *testing.T) {
+	t.Parallel()
+	agent := consultest.Start(t)
+	r := open(t, agent.URL()+"?ttl=1s")
+	publish(t, r, instance("one"))
+	operator := r.client.api.Agent()
+	check := checkID(r.publisher.placed[0])
+	must(t, operator.CheckDeregister(check))
+	eventually(t, "the check is there again", func() bool {
+		checks, err := operator.Checks()
+		return err == nil && checks[check] != nil && checks[check].Status == api.HealthPassing
+	})
+}
+
+func TestPublishUnreachable(t *testing.T) {
+	t.Parallel()
+	agent := consultest.Start(t)
+	r := openUnclosed(t, agent.URL())
+	agent.Kill()
+	if err := r.Publish(t.Context(), []discovery.Instance{instance("one")}); !errors.Is(err, rpc.Unreachable) {
+		t.Errorf("Publish without Consul: %v, want an error of kind %q", err, rpc.Unreachable)
+	}
+	if r.publisher.heart != nil {
+		t.Error("a heart beats after a first Publish that failed")
+	}
+	if err := r.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if err := r.Publish(t.Context(), nil); !errors.Is(err, rpc.Invalid) {
+		t.Errorf("Publish after Close: %v, want an error of kind %q", err, rpc.Invalid)
+	}
+}
+
+// TestFrozen has a Consul that takes connections and never answers.
+func TestFrozen(t *testing.T) {
+	t.Parallel()
+	agent := consultest.Start(t)
+	r := openUnclosed(t, agent.URL())
+	one := instance("one")
+	publish(t, r, one)
+	w := watchCompute(t, r)
+	w.list(one)
+	agent.Pause()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := r.Publish(ctx, nil); !errors.Is(err, rpc.Canceled) || !errors.Is(err, context.Canceled) {
+		t.Errorf("Publish: %v, want an error of kind %q", err, rpc.Canceled)
+	}
+	if err := r.Close(); !errors.Is(err, rpc.Unreachable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Close: %v, want an error of kind %q", err, rpc.Unreachable)
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

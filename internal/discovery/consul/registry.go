@@ -1,0 +1,74 @@
+// Package consul is the registry in HashiCorp Consul.
+//
+// A process has one service named "oslorpc-process", with a TTL check that it keeps passing, and one service for each
+// instance, named after exchange and topic, with an alias check on the former: so a process beats once, however many topics
+// it serves. What names cannot hold is in the services' metadata, under the keys that begin with "rpc-".
+//
+// For operators: maintenance mode of a service hides one instance, that of the process's service hides all of them, and both
+// last until they are lifted. Every watched topic keeps a connection to the agent, whose limits.http_max_conns_per_client is
+// 200 for all processes of a host together.
+package consul
+
+import (
+	"context"
+	"log/slog"
+	"net/url"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/discovery/watch"
+)
+
+// Registry is a handle onto the registry in Consul.
+type Registry struct {
+	client    *client
+	publisher *publisher
+	topics    *topics
+	log       *slog.Logger
+}
+
+// Open opens consul://HOST:PORT?PARAMETERS, by default the agent at 127.0.0.1:8500. It does not connect yet. The parameters
+// are
+//
+//   - dc: the data center to watch and list, by default the agent's; what is published is in the agent's in any case
+//   - tls, ca-file: "true" to use TLS, and a file of the authorities to trust
+//   - token-file: a file with the ACL token, read for each request, so that a token can be replaced while the program runs
+//   - ttl: how long a process counts as alive without a sign of it, by default 15s
+//
+// From the environment it takes CONSUL_HTTP_TOKEN, and what else Consul's clients take for tokens and TLS. It logs to log
+// what nobody else gets to know, such as that what was published had to be repaired.
+func Open(u *url.URL, log *slog.Logger) (*Registry, error) {
+	s, err := parseURL(u)
+	if err != nil {
+		return nil, err
+	}
+	c, err := newClient(s)
+	if err != nil {
+		return nil, err
+	}
+	return &Registry{client: c, publisher: newPublisher(c, s.ttl, log), topics: newTopics(c, log), log: log}, nil
+}
+
+// Publish implements [discovery.Registry]. It returns when the agent has taken the instances, which others see moments later. If it
+// fails, what was published before remains so and is kept alive; what it did
+// until then is undone, or expires if Consul cannot be reached.
+func (r *Registry) Publish(ctx context.Context, instances []discovery.Instance) error {
+	return r.publisher.publish(ctx, instances)
+}
+
+// Watch implements [discovery.Registry]. All watches of a topic share one query.
+func (r *Registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (stop func()) {
+	w := watch.Start(notify)
+	leave := r.topics.join(topic, w)
+	return func() {
+		leave()
+		w.Stop()
+	}
+}
+
+// Close implements [discovery.Registry]. If Consul cannot be reached, what was published expires after the TTL.
+func (r *Registry) Close() error {
+	r.topics.close()
+	err := r.publisher.close()
+	r.client.close()
+	return err
+}

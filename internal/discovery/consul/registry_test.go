@@ -1,0 +1,146 @@
+package consul
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/consultest"
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/discovery/discoverytest"
+	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// patience is how long a change may take to show. It only bounds a failure, so it is generous.
+const patience = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	if address := os.Getenv(publishTo); address != "" {
+		publishUntilKilled(address)
+	}
+	leak.Main(m)
+}
+
+// open opens a handle, which logs to the test and is closed when it ends.
+func open(t *testing.T, address string) *Registry {
+	t.Helper()
+	r := openUnclosed(t, address)
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return r
+}
+
+func openUnclosed(t *testing.T, address string) *Registry {
+	t.Helper()
+	r, err := Open(mustParse(t, address), slog.New(slog.NewTextHandler(t.Output(), nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// instance returns an instance of the topic compute, of a process of its own.
+func instance(server string) discovery.Instance {
+	return discovery.Instance{
+		ID: rand.Text(), BootID: rand.Text(), Exchange: "nova", Topic: "compute", Server: server, Addr: "127.0.0.1:5000",
+		State: discovery.Active, Implemented: []discovery.Implementation{{Version: rpc.Version{Major: 6, Minor: 4}}},
+	}
+}
+
+var compute = discovery.Topic{Exchange: "nova", Name: "compute"}
+
+func publish(t *testing.T, r *Registry, list ...discovery.Instance) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if err := r.Publish(ctx, list); err != nil {
+		t.Fatalf("Publish: %v", err)
+	}
+}
+
+// watched is the updates of a watch.
+type watched struct {
+	t       *testing.T
+	updates chan discovery.Update
+}
+
+func watchCompute(t *testing.T, r *Registry) watched {
+	t.Helper()
+	w := watched{t, make(chan discovery.Update, 1000)}
+	t.Cleanup(r.Watch(compute, func(u discovery.Update) { w.updates <- u }))
+	return w
+}
+
+// until returns the next update that is as wanted, and drops those before.
+func (w watched) until(what string, wanted func(discovery.Update) bool) discovery.Update {
+	w.t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case u := <-w.updates:
+			if wanted(u) {
+				return u
+			}
+		case <-timeout:
+			w.t.Fatalf("no update that %s", what)
+		}
+	}
+}
+
+// list waits for an update with exactly these instances.
+func (w watched) list(want ...discovery.Instance) {
+	w.t.Helper()
+	discovery.Sort(want)
+	w.until(fmt.Sprintf("has %v", want), func(u discovery.Update) bool { return u.Err == nil && discovery.Same(u.Instances, want) })
+}
+
+// failure waits for an error.
+func (w watched) failure() error {
+	w.t.Helper()
+	return w.until("has an error", func(u discovery.Update) bool { return u.Err != nil }).Err
+}
+
+// eventually waits until the condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); !holds(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("not after %s: %s", patience, what)
+		}
+	}
+}
+
+// registered returns the ids of the services that the agent has.
+func registered(t *testing.T, r *Registry) []string {
+	t.Helper()
+	services, err := r.client.api.Agent().Services()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := make([]string, 0, len(services))
+	for id := range services {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func TestSuite(t *testing.T) {
+	t.Parallel()
+	agent := consultest.Start(t)
+	discoverytest.Suite(t, func(t *testing.T) discovery.Registry {
+		t.Helper()
+		return openUnclosed(t, agent.URL())
+	})
+}

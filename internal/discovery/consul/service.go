@@ -1,0 +1,141 @@
+package consul
+
+import (
+	"fmt"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+)
+
+// The keys of the metadata.
+const (
+	metaExchange = "rpc-exchange"
+	metaTopic    = "rpc-topic"
+	metaServer   = "rpc-server"
+	metaInstance = "rpc-instance"
+	metaBoot     = "rpc-boot"
+	metaState    = "rpc-state"
+)
+
+// deregisterAfter is for lost hosts and killed processes: their services no longer pass after the TTL, and are gone after
+// this, to leave an operator time to see them.
+const deregisterAfter = 5 * time.Minute
+
+// instanceService returns the service of an instance, whose checks follow those of the process's service.
+func instanceService(i discovery.Instance, processID string) (*api.AgentServiceRegistration, error) {
+	host, port, err := splitAddr(i.Addr)
+	if err != nil {
+		return nil, err
+	}
+	if i.ID == "" || i.BootID == "" {
+		return nil, invalid("publish %s of %s: an instance must have an id and a boot id", i.Server, i.Topic)
+	}
+	meta := map[string]string{
+		metaExchange: i.Exchange, metaTopic: i.Topic, metaServer: i.Server,
+		metaInstance: i.ID, metaBoot: i.BootID, metaState: string(i.State),
+	}
+	if err := putVersions(meta, i.Implemented); err != nil {
+		return nil, err
+	}
+	id := prefix + i.ID
+	return &api.AgentServiceRegistration{
+		ID: id, Name: serviceName(discovery.Topic{Exchange: i.Exchange, Name: i.Topic}), Address: host, Port: port, Meta: meta,
+		Check: &api.AgentServiceCheck{
+			CheckID: id + "-process", Name: "The process is alive", Status: api.HealthPassing, AliasService: processID,
+			DeregisterCriticalServiceAfter: deregisterAfter.String(),
+		},
+	}, nil
+}
+
+// processService returns the service that stands for the process of an instance.
+func processService(i discovery.Instance, id string, ttl time.Duration) (*api.AgentServiceRegistration, error) {
+	host, port, err := splitAddr(i.Addr)
+	if err != nil {
+		return nil, err
+	}
+	return &api.AgentServiceRegistration{
+		ID: id, Name: processName, Address: host, Port: port, Meta: map[string]string{metaBoot: i.BootID},
+		Check: &api.AgentServiceCheck{
+			CheckID: checkID(id), Name: "The process sends a sign of life", Status: api.HealthPassing, TTL: ttl.String(),
+			Notes: fmt.Sprintf("The process reports every %s. It and all that it serves count as gone %s after its last report, "+
+				"and are deregistered after %s more.", beatEvery(ttl), ttl, deregisterAfter),
+			DeregisterCriticalServiceAfter: deregisterAfter.String(),
+		},
+	}, nil
+}
+
+// checkID returns the id of the check of a process's service.
+func checkID(processID string) string { return processID + "-alive" }
+
+func splitAddr(addr string) (host string, port int, err error) {
+	if strings.HasPrefix(addr, "unix:") {
+		return "", 0, invalid("publish %s: Consul's services have a host and a port: listen on TCP, or use local://", addr)
+	}
+	host, text, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", 0, invalid("publish %q: %v: advertise HOST:PORT", addr, err)
+	}
+	number, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || number == 0 {
+		return "", 0, invalid("publish %q: the port must be a number from 1 to 65535", addr)
+	}
+	port = int(number)
+	if canonical := net.JoinHostPort(host, strconv.Itoa(port)); canonical != addr {
+		return "", 0, invalid("publish %q: others would read it as another address than it is: advertise %q", addr, canonical)
+	}
+	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
+		return "", 0, invalid("publish %q: others cannot connect to an unspecified host: advertise one that they can reach", addr)
+	}
+	return host, port, nil
+}
+
+// same reports whether a service is registered as wanted. Only what we set is compared, since Consul adds to it.
+func same(is *api.AgentService, wanted *api.AgentServiceRegistration) bool {
+	return is.Service == wanted.Name && is.Address == wanted.Address && is.Port == wanted.Port && maps.Equal(is.Meta, wanted.Meta)
+}
+
+// instances returns those of the topics that accept allows, and why each of the other services cannot be understood, by its
+// id.
+func instances(entries []*api.ServiceEntry, accept func(discovery.Topic) bool) ([]discovery.Instance, map[string]error) {
+	var list []discovery.Instance
+	broken := map[string]error{}
+	for _, e := range entries {
+		i, err := instanceOf(e.Service)
+		if err != nil {
+			broken[e.Service.ID] = err
+		} else if accept(discovery.Topic{Exchange: i.Exchange, Name: i.Topic}) {
+			list = append(list, i)
+		}
+	}
+	discovery.Sort(list)
+	// A process whose requests go to several agents in turn is registered at each of them.
+	list = slices.CompactFunc(list, func(a, b discovery.Instance) bool { return a.ID == b.ID })
+	return list, broken
+}
+
+// instanceOf returns the instance that a service stands for.
+func instanceOf(s *api.AgentService) (discovery.Instance, error) {
+	for _, key := range []string{metaTopic, metaInstance, metaBoot} {
+		if s.Meta[key] == "" {
+			return discovery.Instance{}, fmt.Errorf("its metadata has no %s", key)
+		}
+	}
+	implemented, err := versions(s.Meta)
+	if err != nil {
+		return discovery.Instance{}, err
+	}
+	return discovery.Instance{
+		ID: s.Meta[metaInstance], BootID: s.Meta[metaBoot],
+		Exchange: s.Meta[metaExchange], Topic: s.Meta[metaTopic], Server: s.Meta[metaServer],
+		Addr:  net.JoinHostPort(s.Address, strconv.Itoa(s.Port)),
+		State: discovery.State(s.Meta[metaState]), Implemented: implemented,
+	}, nil
+}

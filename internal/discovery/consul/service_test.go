@@ -1,0 +1,143 @@
+package consul
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+func example() discovery.Instance {
+	return discovery.Instance{
+		ID: "I", BootID: "B", Exchange: "nova", Topic: "compute", Server: "host1", Addr: "127.0.0.1:5000", State: discovery.Active,
+		Implemented: []discovery.Implementation{{Version: rpc.Version{Major: 6, Minor: 4}}, {Namespace: "base", Version: rpc.Version{Major: 1}}},
+	}
+}
+
+// roundTrip returns the instance that is read back, through what Consul keeps of a service.
+func roundTrip(t *testing.T, i discovery.Instance) discovery.Instance {
+	t.Helper()
+	s, err := instanceService(i, "oslorpc-B-1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Meta) > 64 {
+		t.Errorf("%d pairs of metadata, of which Consul takes 64", len(s.Meta))
+	}
+	for key, value := range s.Meta {
+		if len(value) > 512 {
+			t.Errorf("%s has %d bytes, of which Consul takes 512", key, len(value))
+		}
+	}
+	got, err := instanceOf(&api.AgentService{ID: s.ID, Service: s.Name, Meta: s.Meta, Address: s.Address, Port: s.Port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+func TestRoundTrip(t *testing.T) {
+	long, ipv6 := example(), example()
+	for n := range 280 {
+		name := fmt.Sprintf("%d, %s", n, strings.Repeat("ß", n%30))
+		long.Implemented = append(long.Implemented, discovery.Implementation{Namespace: name, Version: rpc.Version{Major: 1, Minor: uint32(n)}})
+	}
+	ipv6.Addr, ipv6.Server, ipv6.Exchange, ipv6.Topic, ipv6.Implemented = "[::1]:65535", "", "", "größe/ящик 🙂", nil
+	for _, i := range []discovery.Instance{example(), long, ipv6} {
+		if got := roundTrip(t, i); !got.Equal(i) {
+			t.Errorf("got %+v, want %+v", got, i)
+		}
+	}
+}
+
+func TestUnpublishable(t *testing.T) {
+	p := newPublisher(&client{}, time.Second, nil)
+	for want, spoil := range map[string]func(list []discovery.Instance){
+		"local://":           func(list []discovery.Instance) { list[0].Addr = "unix:/run/x" },
+		"missing port":       func(list []discovery.Instance) { list[0].Addr = "host" },
+		"65535":              func(list []discovery.Instance) { list[0].Addr = "host:0" },
+		`advertise "h:80"`:   func(list []discovery.Instance) { list[0].Addr = "[h]:080" },
+		"from 1":             func(list []discovery.Instance) { list[0].Addr = "host:http" },
+		"unspecified host":   func(list []discovery.Instance) { list[0].Addr = ":80" },
+		"an unspecified":     func(list []discovery.Instance) { list[0].Addr = "[::]:80" },
+		"one boot id":        func(list []discovery.Instance) { list[1].BootID = "other" },
+		"one address":        func(list []discovery.Instance) { list[1].Addr = "127.0.0.1:1" },
+		"must have an id":    func(list []discovery.Instance) { list[1].ID = "" },
+		"and a boot id":      func(list []discovery.Instance) { list[0].BootID, list[1].BootID = "", "" },
+		`has the id "I" too`: func(list []discovery.Instance) { list[1].ID = "I" },
+		"has room for 29696": func(list []discovery.Instance) {
+			list[0].Implemented = []discovery.Implementation{{Namespace: strings.Repeat("x", 30_000)}}
+		},
+	} {
+		list := []discovery.Instance{example(), example()}
+		list[1].ID = "J"
+		spoil(list)
+		if err := p.publish(t.Context(), list); !errors.Is(err, rpc.Invalid) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want an error of kind %q with %q", err, rpc.Invalid, want)
+		}
+	}
+}
+
+func TestIncomprehensible(t *testing.T) {
+	for _, spoil := range []func(meta map[string]string){
+		func(meta map[string]string) { clear(meta) },
+		func(meta map[string]string) { delete(meta, metaTopic) },
+		func(meta map[string]string) { delete(meta, metaInstance) },
+		func(meta map[string]string) { delete(meta, metaBoot) },
+		func(meta map[string]string) { meta[metaVersions+"0"] = "base" },
+		func(meta map[string]string) { meta[metaVersions+"0"] = "=1" },
+		func(meta map[string]string) { meta[metaVersions+"0"] = "%=1.0" },
+		func(meta map[string]string) { meta[metaVersions+"1"] = "," },
+	} {
+		s, err := instanceService(example(), "P")
+		if err != nil {
+			t.Fatal(err)
+		}
+		spoil(s.Meta)
+		if i, err := instanceOf(&api.AgentService{Meta: s.Meta}); err == nil {
+			t.Errorf("%v was understood as %+v", s.Meta, i)
+		}
+	}
+}
+
+func FuzzSplitAddr(f *testing.F) {
+	for _, addr := range []string{"host:1", "[::1]:65535", "[fe80::1%eth0]:80", "127.0.0.1:080", "[h]:80", "unix:/x", ":80", "[::]:1"} {
+		f.Add(addr)
+	}
+	f.Fuzz(func(t *testing.T, addr string) {
+		i := example()
+		i.Addr = addr
+		if _, _, err := splitAddr(addr); err != nil {
+			if !errors.Is(err, rpc.Invalid) {
+				t.Errorf("%v, want an error of kind %q", err, rpc.Invalid)
+			}
+		} else if got := roundTrip(t, i); got.Addr != addr {
+			t.Errorf("got %q, want %q", got.Addr, addr)
+		}
+	})
+}
+
+func FuzzVersions(f *testing.F) {
+	f.Add("=1.4,base=1.0.2,a%2Cb=2.0", "")
+	f.Add("=1.4,ba", "se=1.0")
+	f.Add("", "=1.0")
+	f.Fuzz(func(t *testing.T, first, second string) {
+		list, err := versions(map[string]string{metaVersions + "0": first, metaVersions + "1": second})
+		if err != nil {
+			return
+		}
+		i := example()
+		i.Implemented = list
+		if len(first)+len(second) < 8_000 { // Written again, each byte takes three at most.
+			if got := roundTrip(t, i); !got.Equal(i) {
+				t.Errorf("got %+v, want %+v", got, i)
+			}
+		}
+	})
+}

@@ -1,0 +1,62 @@
+package consul
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+)
+
+// metaVersions and a number are the keys of the parts of the list of implementations.
+const metaVersions = "rpc-versions-"
+
+const (
+	// Consul's limits on metadata, and how many parts of the list they leave room for.
+	maxValue = 512
+	maxPairs = 64
+	maxParts = maxPairs - 6
+)
+
+// putVersions writes the implementations to metadata: a list separated by commas, cut to pieces without regard to them.
+func putVersions(meta map[string]string, implemented []discovery.Implementation) error {
+	list := make([]string, 0, len(implemented))
+	for _, i := range implemented {
+		list = append(list, i.String())
+	}
+	text := []byte(strings.Join(list, ","))
+	if most := maxParts * maxValue; len(text) > most {
+		return invalid("publish %s of %s: its %d interfaces take %d bytes, and Consul's metadata has room for %d",
+			meta[metaServer], meta[metaTopic], len(implemented), len(text), most)
+	}
+	n := 0
+	for part := range slices.Chunk(text, maxValue) {
+		meta[metaVersions+strconv.Itoa(n)] = string(part)
+		n++
+	}
+	return nil
+}
+
+// versions reads what putVersions wrote.
+func versions(meta map[string]string) ([]discovery.Implementation, error) {
+	var text strings.Builder
+	for n := 0; ; n++ {
+		part, ok := meta[metaVersions+strconv.Itoa(n)]
+		if !ok {
+			break
+		}
+		text.WriteString(part)
+	}
+	if text.Len() == 0 {
+		return nil, nil
+	}
+	var list []discovery.Implementation
+	for item := range strings.SplitSeq(text.String(), ",") {
+		i, err := discovery.ParseImplementation(item)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, i)
+	}
+	return list, nil
+}

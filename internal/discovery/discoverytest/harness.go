@@ -1,0 +1,238 @@
+package discoverytest
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// patience is how long a change may take to show. It only bounds a failure, so it is generous.
+const patience = 30 * time.Second
+
+// fixture is what one test works with: a way to open handles, and exchanges that no other test uses, since all tests may run
+// against one registry at the same time.
+type fixture struct {
+	*testing.T
+	openHandle func(t *testing.T) discovery.Registry
+	exchange   string
+	other      string
+}
+
+func newFixture(t *testing.T, open func(t *testing.T) discovery.Registry) *fixture {
+	id := rand.Text()
+	return &fixture{T: t, openHandle: open, exchange: "suite-" + id, other: "other-" + id}
+}
+
+func (f *fixture) ours(exchange string) bool { return exchange == f.exchange || exchange == f.other }
+
+func (f *fixture) topic(name string) discovery.Topic {
+	return discovery.Topic{Exchange: f.exchange, Name: name}
+}
+
+// process is what a process has: its handle, its boot id and its address.
+type process struct {
+	discovery.Registry
+	f            *fixture
+	bootID, addr string
+	closeOnce    sync.Once
+}
+
+var lastPort atomic.Int32
+
+// process opens a handle and closes it when the test ends, if the test did not.
+func (f *fixture) process() *process {
+	f.Helper()
+	port := 20000 + lastPort.Add(1)
+	p := &process{Registry: f.openHandle(f.T), f: f, bootID: rand.Text(), addr: fmt.Sprintf("127.0.0.1:%d", port)}
+	f.Cleanup(p.close)
+	return p
+}
+
+func (p *process) close() {
+	p.closeOnce.Do(func() {
+		if err := p.Close(); err != nil {
+			p.f.Errorf("Close: %v", err)
+		}
+	})
+}
+
+// instance returns a new instance of the process.
+func (p *process) instance(topic, server string) discovery.Instance {
+	return discovery.Instance{
+		ID: rand.Text(), BootID: p.bootID, Exchange: p.f.exchange, Topic: topic, Server: server, Addr: p.addr,
+		State:       discovery.Active,
+		Implemented: []discovery.Implementation{{Version: rpc.Version{Major: 1, Minor: 4}}},
+	}
+}
+
+func (p *process) publish(instances ...discovery.Instance) {
+	p.f.Helper()
+	ctx, cancel := context.WithTimeout(p.f.Context(), patience)
+	defer cancel()
+	if err := p.Publish(ctx, instances); err != nil {
+		p.f.Fatalf("Publish of %d instances: %v", len(instances), err)
+	}
+}
+
+// list returns the registry's instances in the exchanges of this test.
+func (p *process) list() []discovery.Instance {
+	p.f.Helper()
+	ctx, cancel := context.WithTimeout(p.f.Context(), patience)
+	defer cancel()
+	all, err := p.List(ctx)
+	if err != nil {
+		p.f.Fatalf("List: %v", err)
+	}
+	all = slices.DeleteFunc(all, func(i discovery.Instance) bool { return !p.f.ours(i.Exchange) })
+	discovery.Sort(all)
+	return all
+}
+
+// wantList waits until the registry lists exactly these.
+func (p *process) wantList(want ...discovery.Instance) {
+	p.f.Helper()
+	want = sorted(want)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	got := p.list()
+	for end := time.Now().Add(patience); !discovery.Same(got, want) && time.Now().Before(end); got = p.list() {
+		<-tick.C
+	}
+	if !discovery.Same(got, want) {
+		p.f.Fatalf("List after %s:\n%swant:\n%s", patience, show(got), show(want))
+	}
+}
+
+// watcher records the updates of a watch, and complains of what no watch may do.
+type watcher struct {
+	f       *fixture
+	topic   discovery.Topic
+	cancel  func()
+	running atomic.Int32
+	stopped atomic.Bool
+	wake    chan struct{}
+
+	mu    sync.Mutex
+	known bool
+	last  []discovery.Instance
+	count int
+	// failed is true between an error and the next list.
+	failed bool
+}
+
+// watch watches a topic until the test ends or stop.
+func (p *process) watch(topic discovery.Topic) *watcher {
+	w := &watcher{f: p.f, topic: topic, wake: make(chan struct{}, 1)}
+	w.cancel = sync.OnceFunc(p.Watch(topic, w.notify))
+	p.f.Cleanup(w.stop)
+	return w
+}
+
+func (w *watcher) stop() {
+	w.cancel()
+	w.stopped.Store(true)
+	if w.running.Load() != 0 {
+		w.f.Errorf("watch of %v: notify was running when stop returned", w.topic)
+	}
+}
+
+func (w *watcher) notify(u discovery.Update) {
+	if w.running.Add(1) != 1 {
+		w.f.Errorf("watch of %v: notify was called while it ran", w.topic)
+	}
+	defer w.running.Add(-1)
+	if w.stopped.Load() {
+		w.f.Errorf("watch of %v: notify was called after stop", w.topic)
+	}
+	w.record(u)
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (w *watcher) record(u discovery.Update) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.count++
+	if u.Err != nil {
+		w.failed = true
+		w.f.Logf("watch of %v: %v", w.topic, u.Err)
+		return
+	}
+	now := sorted(u.Instances)
+	if w.known && !w.failed && !u.Reset && discovery.Same(w.last, now) {
+		w.f.Errorf("watch of %v: an update that changes nothing:\n%s", w.topic, show(now))
+	}
+	for _, i := range now {
+		if i.Exchange != w.topic.Exchange || i.Topic != w.topic.Name {
+			w.f.Errorf("watch of %v: got an instance of another topic: %+v", w.topic, i)
+		}
+	}
+	w.known, w.failed, w.last = true, false, now
+	// It is ours, so spoiling it must not be seen by anybody else.
+	clear(u.Instances)
+}
+
+// updates returns how many there were.
+func (w *watcher) updates() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.count
+}
+
+// want waits until the watch knows exactly these.
+func (w *watcher) want(want ...discovery.Instance) {
+	w.f.Helper()
+	want = sorted(want)
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	for !w.has(want) {
+		select {
+		case <-w.wake:
+		case <-timeout.C:
+			w.f.Fatalf("watch of %v after %s:\n%swant:\n%s", w.topic, patience, w, show(want))
+		}
+	}
+}
+
+func (w *watcher) has(want []discovery.Instance) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.known && discovery.Same(w.last, want)
+}
+
+// String shows what the watch knows.
+func (w *watcher) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.known {
+		return "  no update\n"
+	}
+	return show(w.last)
+}
+
+func sorted(instances []discovery.Instance) []discovery.Instance {
+	instances = slices.Clone(instances)
+	discovery.Sort(instances)
+	return instances
+}
+
+func show(instances []discovery.Instance) string {
+	if len(instances) == 0 {
+		return "  none\n"
+	}
+	var text string
+	for _, i := range instances {
+		text += fmt.Sprintf("  %+v\n", i)
+	}
+	return text
+}

@@ -1,0 +1,69 @@
+//go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
+
+package local
+
+import (
+	"errors"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// identity says which file it is, and of its content as much as one can see without reading it. Each scan looks at every file,
+// so this and what is below is system calls, without the cost of an os.File.
+type identity struct {
+	device, inode uint64
+	modified      int64
+	size          int64
+}
+
+func identityOf(st *unix.Stat_t) identity {
+	return identity{device: uint64(st.Dev), inode: uint64(st.Ino), modified: st.Mtim.Nano(), size: st.Size}
+}
+
+func (i identity) sameFile(j identity) bool { return i.device == j.device && i.inode == j.inode }
+
+// openFile does not wait for the other end if somebody put a pipe there.
+func openFile(path string) (fd int, err error) {
+	err = retry(func() error {
+		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		return err
+	})
+	return fd, err
+}
+
+func identify(fd int) (identity, error) {
+	var st unix.Stat_t
+	err := retry(func() error { return unix.Fstat(fd, &st) })
+	return identityOf(&st), err
+}
+
+// identifyPath says what a path names now.
+func identifyPath(path string) (identity, error) {
+	var st unix.Stat_t
+	err := retry(func() error { return unix.Lstat(path, &st) })
+	return identityOf(&st), err
+}
+
+// lock takes the lock that says that the owner of a file is alive.
+func lock(fd int) error {
+	return retry(func() error { return syscall.Flock(fd, syscall.LOCK_EX) })
+}
+
+// owned reports whether somebody holds the lock of a file. If not, the caller shares it until it closes the file: with
+// exclusive locks, two readers would take each other for the owner.
+func owned(fd int) (bool, error) {
+	err := retry(func() error { return syscall.Flock(fd, syscall.LOCK_SH|syscall.LOCK_NB) })
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return true, nil
+	}
+	return false, err
+}
+
+func retry(call func() error) error {
+	for {
+		if err := call(); err != unix.EINTR {
+			return err
+		}
+	}
+}

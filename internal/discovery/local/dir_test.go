@@ -1,0 +1,84 @@
+//go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
+
+package local
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestUnsafeDirectory(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		make func(t *testing.T, dir string)
+		kind rpc.Kind
+		want string
+	}{
+		{"symbolic link", func(t *testing.T, dir string) {
+			must(t, os.Mkdir(dir+"-real", 0o700))
+			must(t, os.Symlink(dir+"-real", dir))
+		}, rpc.Invalid, "is a symbolic link"},
+		{"dangling symbolic link", func(t *testing.T, dir string) { must(t, os.Symlink(dir+"-real", dir)) }, rpc.Invalid, "is a symbolic link"},
+		{"file", func(t *testing.T, dir string) { must(t, os.WriteFile(dir, nil, 0o600)) }, rpc.Invalid, "is not a directory"},
+		{"readable by all", func(t *testing.T, dir string) { mkdir(t, dir, 0o755) }, rpc.Invalid, "mode 0755"},
+		{"writable by the group", func(t *testing.T, dir string) { mkdir(t, dir, 0o720) }, rpc.Invalid, "chmod 0700"},
+		{"of another user", func(t *testing.T, dir string) {
+			if os.Geteuid() != 0 {
+				t.Skip("only root can make one")
+			}
+			mkdir(t, dir, 0o700)
+			must(t, os.Chown(dir, 12345, -1))
+		}, rpc.Invalid, "belongs to user 12345"},
+		{"without a parent", func(t *testing.T, dir string) { must(t, os.Remove(filepath.Dir(dir))) }, rpc.Unreachable, "cannot create the directory"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := newDir(t)
+			test.make(t, dir)
+			_, err := Open(parse(t, "local://"+dir+"/"))
+			if !errors.Is(err, test.kind) || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), dir) {
+				t.Errorf("Open: %v\nwant kind %q, the directory, and text %q", err, test.kind, test.want)
+			}
+		})
+	}
+}
+
+// mkdir makes a directory of this mode, whatever the umask.
+func mkdir(t *testing.T, dir string, mode os.FileMode) {
+	t.Helper()
+	must(t, os.Mkdir(dir, mode))
+	must(t, os.Chmod(dir, mode))
+}
+
+// TestBecomesUnsafe opens the directory to others while it is in use.
+func TestBecomesUnsafe(t *testing.T) {
+	dir := newDir(t)
+	r := openAt(t, dir)
+	ch := updates(t, r)
+	publish(t, r, instance("a"))
+	until(t, ch, "a")
+	must(t, os.Chmod(dir, 0o777))
+	if u := <-ch; !errors.Is(u.Err, rpc.Invalid) {
+		t.Errorf("update %+v, want an error of kind %q", u, rpc.Invalid)
+	}
+	if _, err := r.List(t.Context()); !errors.Is(err, rpc.Invalid) {
+		t.Errorf("List: %v, want kind %q", err, rpc.Invalid)
+	}
+	if err := r.Publish(t.Context(), []discovery.Instance{instance("b")}); !errors.Is(err, rpc.Invalid) {
+		t.Errorf("Publish: %v, want kind %q", err, rpc.Invalid)
+	}
+	must(t, os.Chmod(dir, 0o700))
+	until(t, ch, "a")
+}

@@ -1,0 +1,83 @@
+//go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
+
+package local
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+)
+
+// format is that of the files. Programs skip files of formats that they do not know; further fields need no other format.
+const format = 1
+
+// Names are prefix, boot id, random text and suffix; temporary files have random text and tempSuffix after it.
+const (
+	prefix     = "oslorpc-"
+	suffix     = ".json"
+	tempSuffix = ".tmp"
+)
+
+type document struct {
+	Format    int      `json:"format"`
+	Instances []record `json:"instances"`
+}
+
+type record struct {
+	ID          string          `json:"id"`
+	BootID      string          `json:"boot_id"`
+	Exchange    string          `json:"exchange"`
+	Topic       string          `json:"topic"`
+	Server      string          `json:"server"`
+	Addr        string          `json:"addr"`
+	State       discovery.State `json:"state"`
+	Implemented []string        `json:"implemented,omitempty"`
+}
+
+// fileName returns the name of a process's file. The boot id is for people; unique makes it one that never was.
+func fileName(bootID, unique string) string {
+	readable := strings.Map(func(c rune) rune {
+		if (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' {
+			return c
+		}
+		return '_'
+	}, bootID)
+	return prefix + readable[:min(len(readable), 64)] + "-" + unique + suffix
+}
+
+func encode(instances []discovery.Instance) ([]byte, error) {
+	d := document{Format: format}
+	for _, i := range instances {
+		r := record{ID: i.ID, BootID: i.BootID, Exchange: i.Exchange, Topic: i.Topic, Server: i.Server, Addr: i.Addr, State: i.State}
+		for _, implementation := range i.Implemented {
+			r.Implemented = append(r.Implemented, implementation.String())
+		}
+		d.Instances = append(d.Instances, r)
+	}
+	return json.Marshal(d)
+}
+
+func decode(text []byte) ([]discovery.Instance, error) {
+	var d document
+	if err := json.Unmarshal(text, &d); err != nil {
+		return nil, err
+	}
+	if d.Format != format {
+		return nil, fmt.Errorf("it is of format %d, and this program knows only %d", d.Format, format)
+	}
+	var instances []discovery.Instance
+	for _, r := range d.Instances {
+		i := discovery.Instance{ID: r.ID, BootID: r.BootID, Exchange: r.Exchange, Topic: r.Topic, Server: r.Server, Addr: r.Addr, State: r.State}
+		for _, text := range r.Implemented {
+			implementation, err := discovery.ParseImplementation(text)
+			if err != nil {
+				return nil, fmt.Errorf("instance %q: %w", r.ID, err)
+			}
+			i.Implemented = append(i.Implemented, implementation)
+		}
+		instances = append(instances, i)
+	}
+	return instances, nil
+}

@@ -1,0 +1,181 @@
+//go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
+
+package local
+
+import (
+	"context"
+	"maps"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/discovery/watch"
+)
+
+// interval is between two looks at the directory.
+const interval = 250 * time.Millisecond
+
+// registry is a handle: what one process has.
+type registry struct {
+	own publication
+
+	// kick makes the poller look now.
+	kick    chan struct{}
+	pollers sync.WaitGroup
+
+	// scanMu is held while the directory is read, and until what was found is sent, so that no watch gets an older list
+	// after a newer one. It is taken before mu.
+	scanMu  sync.Mutex
+	scanner scanner
+
+	// mu is taken before the mutex of own.
+	mu      sync.Mutex
+	watches map[*watch.Watch]*watched
+	// stopPoller is nil while there is no poller.
+	stopPoller context.CancelFunc
+	closed     bool
+}
+
+// watched is what a watch is for, and the generation of the list that it was sent; 0 if it needs one in any case. The generation
+// belongs to scanMu.
+type watched struct {
+	topic      discovery.Topic
+	generation uint64
+}
+
+// Open opens local://, which is the directory /tmp/oslorpc-UID, or local:///absolute/directory. It creates the directory if
+// it does not exist, and refuses one that others could write to or read.
+func Open(u *url.URL) (discovery.Registry, error) {
+	dir, err := directory(u)
+	if err != nil {
+		return nil, err
+	}
+	if err := ensure(dir); err != nil {
+		return nil, err
+	}
+	return &registry{
+		own:     newPublication(dir),
+		kick:    make(chan struct{}, 1),
+		scanner: newScanner(dir),
+		watches: map[*watch.Watch]*watched{},
+	}, nil
+}
+
+// Publish implements [discovery.Registry]. Others see it when they next look at the directory.
+func (r *registry) Publish(_ context.Context, instances []discovery.Instance) error {
+	err := r.own.set(instances)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.startOrStopPoller()
+	return err
+}
+
+// Watch implements [discovery.Registry].
+func (r *registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (stop func()) {
+	w := watch.Start(notify)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		w.Stop()
+	} else {
+		r.watches[w] = &watched{topic: topic}
+	}
+	r.startOrStopPoller()
+	return func() { r.stop(w) }
+}
+
+func (r *registry) stop(w *watch.Watch) {
+	r.mu.Lock()
+	delete(r.watches, w)
+	r.startOrStopPoller()
+	r.mu.Unlock()
+	w.Stop()
+}
+
+// List implements [discovery.Registry].
+func (r *registry) List(context.Context) ([]discovery.Instance, error) {
+	r.scanMu.Lock()
+	defer r.scanMu.Unlock()
+	if err := r.scanner.scan(); err != nil {
+		return nil, err
+	}
+	return r.scanner.instances(nil), nil
+}
+
+// Close implements [discovery.Registry].
+func (r *registry) Close() error {
+	r.mu.Lock()
+	r.closed = true
+	watches := r.watches
+	r.watches = nil
+	r.startOrStopPoller()
+	r.mu.Unlock()
+	r.pollers.Wait()
+	for w := range watches {
+		w.Stop()
+	}
+	return r.own.close()
+}
+
+// startOrStopPoller has one poller run while there is something to look after, and makes it look now. Call it with mu held.
+func (r *registry) startOrStopPoller() {
+	needed := !r.closed && (len(r.watches) > 0 || r.own.published())
+	switch {
+	case needed && r.stopPoller == nil:
+		ctx, cancel := context.WithCancel(context.Background())
+		r.stopPoller = cancel
+		r.pollers.Go(func() { r.poll(ctx) })
+	case needed:
+		select {
+		case r.kick <- struct{}{}:
+		default:
+		}
+	case r.stopPoller != nil:
+		r.stopPoller()
+		r.stopPoller = nil
+	}
+}
+
+func (r *registry) poll(ctx context.Context) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		r.own.check()
+		r.tell()
+		select {
+		case <-ctx.Done():
+		case <-r.kick:
+		case <-tick.C:
+		}
+	}
+}
+
+// tell looks at the directory and sends the watches what they do not have.
+func (r *registry) tell() {
+	r.scanMu.Lock()
+	defer r.scanMu.Unlock()
+	// Only watches from before the scan: what it finds may be too old for later ones.
+	watches := r.watchesNow()
+	if len(watches) == 0 {
+		return
+	}
+	err := r.scanner.scan()
+	reset := err == nil && r.scanner.takeLost()
+	for w, of := range watches {
+		switch {
+		case err != nil:
+			of.generation = 0
+			w.Send(discovery.Update{Err: err})
+		case of.generation != r.scanner.generation:
+			of.generation = r.scanner.generation
+			w.Send(discovery.Update{Instances: r.scanner.instances(&of.topic), Reset: reset})
+		}
+	}
+}
+
+func (r *registry) watchesNow() map[*watch.Watch]*watched {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.watches)
+}

@@ -1,0 +1,201 @@
+//go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
+
+package local
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/discovery/discoverytest"
+	"github.com/oslorpc/oslorpc/internal/leak"
+)
+
+// patience bounds waiting for what must happen; only a failure takes so long.
+const patience = 30 * time.Second
+
+func TestMain(m *testing.M) {
+	if dir := os.Getenv(helperDir); dir != "" {
+		helper(dir)
+		return
+	}
+	leak.Main(m)
+}
+
+func newDir(t testing.TB) string { return filepath.Join(t.TempDir(), "registry") }
+
+func openAt(t *testing.T, dir string) *registry {
+	t.Helper()
+	r, err := Open(parse(t, "local://"+dir))
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return r.(*registry)
+}
+
+func instance(id string) discovery.Instance {
+	return discovery.Instance{ID: id, BootID: "boot-" + id, Exchange: "openstack", Topic: "compute", Server: id, State: discovery.Active}
+}
+
+func publish(t *testing.T, r *registry, instances ...discovery.Instance) {
+	t.Helper()
+	if err := r.Publish(t.Context(), instances); err != nil {
+		t.Fatalf("Publish: %v", err)
+	}
+}
+
+// ids returns the ids of all instances, sorted.
+func ids(t *testing.T, r *registry) []string {
+	t.Helper()
+	all, err := r.List(t.Context())
+	if err != nil {
+		t.Fatalf("List: %v", err)
+	}
+	return idsOf(all)
+}
+
+func idsOf(instances []discovery.Instance) []string {
+	var ids []string
+	for _, i := range instances {
+		ids = append(ids, i.ID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+func wantIDs(t *testing.T, r *registry, want ...string) {
+	t.Helper()
+	if got := ids(t, r); !slices.Equal(got, want) {
+		t.Errorf("List has %q, want %q", got, want)
+	}
+}
+
+// eventually waits for a condition that something else brings about.
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); !condition(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("after %s: not yet: %s", patience, what)
+		}
+	}
+}
+
+// files returns the names in a directory.
+func files(t *testing.T, dir string) []string {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := []string{}
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names
+}
+
+// updates watches the topic of instance, and returns the updates as they come.
+func updates(t *testing.T, r *registry) <-chan discovery.Update {
+	ch := make(chan discovery.Update, 1000)
+	t.Cleanup(r.Watch(discovery.Topic{Exchange: "openstack", Name: "compute"}, func(u discovery.Update) { ch <- u }))
+	return ch
+}
+
+// until takes updates until one has exactly these instances, and returns it.
+func until(t *testing.T, ch <-chan discovery.Update, want ...string) discovery.Update {
+	t.Helper()
+	timeout := time.NewTimer(patience)
+	defer timeout.Stop()
+	for {
+		select {
+		case u := <-ch:
+			if u.Err == nil && slices.Equal(idsOf(u.Instances), want) {
+				return u
+			}
+		case <-timeout.C:
+			t.Fatalf("after %s: no update with %q", patience, want)
+		}
+	}
+}
+
+func TestSuite(t *testing.T) {
+	dir := newDir(t)
+	discoverytest.Suite(t, func(t *testing.T) discovery.Registry {
+		r, err := Open(parse(t, "local://"+dir))
+		if err != nil {
+			t.Fatalf("Open: %v", err)
+		}
+		return r
+	})
+	if left := files(t, dir); len(left) > 0 {
+		t.Errorf("after all handles were closed the directory has %q", left)
+	}
+}
+
+func TestModes(t *testing.T) {
+	dir := newDir(t)
+	publish(t, openAt(t, dir), instance("a"))
+	for _, test := range []struct {
+		path string
+		want fs.FileMode
+	}{{dir, fs.ModeDir | 0o700}, {filepath.Join(dir, files(t, dir)[0]), 0o600}} {
+		if info, err := os.Lstat(test.path); err != nil || info.Mode() != test.want {
+			t.Errorf("%s: mode %v, %v, want %v", test.path, info.Mode(), err, test.want)
+		}
+	}
+}
+
+func TestPollerRunsWhileNeeded(t *testing.T) {
+	r := openAt(t, newDir(t))
+	polling := func() bool {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.stopPoller != nil
+	}
+	want := func(when string, want bool) {
+		t.Helper()
+		if polling() != want {
+			t.Errorf("%s: polling is %v, want %v", when, polling(), want)
+		}
+	}
+	want("at first", false)
+	wantIDs(t, r)
+	want("after List", false)
+	stop := r.Watch(discovery.Topic{}, func(discovery.Update) {})
+	stopOther := r.Watch(discovery.Topic{Name: "other"}, func(discovery.Update) {})
+	want("with two watches", true)
+	stop()
+	want("with one watch", true)
+	publish(t, r, instance("a"))
+	stopOther()
+	want("with a publication", true)
+	publish(t, r)
+	want("after it was withdrawn", false)
+}
+
+func TestClosed(t *testing.T) {
+	dir := newDir(t)
+	r := openAt(t, dir)
+	publish(t, r, instance("a"))
+	if err := r.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	if err := r.Publish(t.Context(), []discovery.Instance{instance("a")}); err == nil {
+		t.Error("Publish after Close succeeded")
+	}
+	r.Watch(discovery.Topic{}, func(discovery.Update) { t.Error("an update after Close") })()
+	if left := files(t, dir); len(left) > 0 {
+		t.Errorf("after Close the directory has %q", left)
+	}
+}

@@ -1,0 +1,174 @@
+//go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
+
+package local
+
+import (
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// publication is the file of this process, if it has published something.
+type publication struct {
+	dir    string
+	unique string
+
+	mu        sync.Mutex
+	instances []discovery.Instance
+	// file is locked and has the name path; nil if nothing is published.
+	file   *os.File
+	path   string
+	closed bool
+	// failing is true while the file is gone and cannot be written again.
+	failing bool
+}
+
+func newPublication(dir string) publication {
+	return publication{dir: dir, unique: rand.Text()}
+}
+
+func (p *publication) published() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.file != nil
+}
+
+// set replaces what is published.
+func (p *publication) set(instances []discovery.Instance) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: "Publish on a registry that is closed"}
+	}
+	if len(instances) == 0 {
+		return p.withdraw()
+	}
+	if err := p.write(instances); err != nil {
+		return err
+	}
+	p.instances = slices.Clone(instances)
+	return nil
+}
+
+func (p *publication) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	return p.withdraw()
+}
+
+// check writes the file again if somebody removed or replaced it: a cleaner of temporary files, or a person.
+func (p *publication) check() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.file == nil || p.inPlace() {
+		return
+	}
+	err := p.write(p.instances)
+	switch {
+	case err == nil:
+		slog.Warn("local registry: our file was gone and is back", "path", p.path)
+	case !p.failing:
+		slog.Warn("local registry: our file is gone and cannot be written; trying on", "path", p.path, "error", err)
+	}
+	p.failing = err != nil
+}
+
+func (p *publication) inPlace() bool {
+	ours, err := p.file.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Lstat(p.path)
+	return err == nil && os.SameFile(ours, there)
+}
+
+// withdraw removes the file, and only then frees its lock, so that no reader finds it without a lock under its name.
+func (p *publication) withdraw() error {
+	if p.file == nil {
+		return nil
+	}
+	err := os.Remove(p.path)
+	p.file.Close()
+	p.file, p.instances = nil, nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return unreachable(p.path, "cannot remove the file; it counts as dead all the same", err)
+	}
+	return nil
+}
+
+// write puts the file in place. Somebody may remove the directory, or a temporary file that they take for a dead one's, while
+// it does; it tries again then.
+func (p *publication) write(instances []discovery.Instance) error {
+	text, err := encode(instances)
+	if err != nil {
+		return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Cause: err, Message: "local registry: " + err.Error()}
+	}
+	path := filepath.Join(p.dir, fileName(instances[0].BootID, p.unique))
+	for range 3 {
+		if err = p.tryWrite(path, text); !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	return err
+}
+
+func (p *publication) tryWrite(path string, text []byte) error {
+	if err := ensure(p.dir); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(p.dir, filepath.Base(path)+".*"+tempSuffix)
+	if err != nil {
+		return unreachable(p.dir, "cannot create a file", err)
+	}
+	if err := fill(f, text); err != nil {
+		return discard(f, unreachable(f.Name(), "cannot write and lock the file", err))
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return discard(f, unreachable(f.Name(), "cannot rename the file to "+path, err))
+	}
+	p.release(path)
+	p.file, p.path = f, path
+	return nil
+}
+
+// fill locks the file first: under its final name it must never be seen without a lock.
+func fill(f *os.File, text []byte) error {
+	if err := lock(int(f.Fd())); err != nil {
+		return err
+	}
+	if _, err := f.Write(text); err != nil {
+		return err
+	}
+	// Readers tell contents apart by inode, time and size. The kernel's clock for files has ticks of milliseconds, within
+	// which an inode can come back.
+	now := time.Now()
+	return os.Chtimes(f.Name(), now, now)
+}
+
+func discard(f *os.File, err error) error {
+	os.Remove(f.Name())
+	f.Close()
+	return err
+}
+
+// release gives up the file before this one, now that its name is taken: a reader that had opened it and finds it without a lock
+// sees at its path that there is another.
+func (p *publication) release(path string) {
+	if p.file == nil {
+		return
+	}
+	if p.path != path {
+		os.Remove(p.path)
+	}
+	p.file.Close()
+}

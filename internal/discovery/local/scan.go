@@ -1,0 +1,269 @@
+//go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
+
+package local
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+)
+
+// staleAfter is how long a temporary file may be there before it is locked.
+const staleAfter = time.Minute
+
+// maxSize is more than any process publishes.
+const maxSize = 16 << 20
+
+// scanner reads the directory. It parses only what changed, but tests every lock in each scan.
+type scanner struct {
+	dir string
+	// directory is what it was in the last scan; nil if it was not there.
+	directory fs.FileInfo
+	entries   map[string]*entry
+	// generation changes with the entries; it is never 0.
+	generation uint64
+	// lost is true if the directory vanished, or is another one, since takeLost.
+	lost bool
+}
+
+// entry is the file of a live process.
+type entry struct {
+	// identity is zero if the file cannot be opened.
+	identity identity
+	// instances is empty if the file cannot be read.
+	instances []discovery.Instance
+}
+
+func newScanner(dir string) scanner { return scanner{dir: dir, generation: 1} }
+
+// scan reads the directory.
+func (s *scanner) scan() error {
+	directory, err := verify(s.dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if s.directory != nil && (directory == nil || !os.SameFile(s.directory, directory)) {
+		s.lost = true
+	}
+	s.directory = directory
+	if directory == nil {
+		s.replace(nil)
+		return nil
+	}
+	names, err := s.names()
+	if err != nil {
+		return unreachable(s.dir, "cannot read the directory", err)
+	}
+	found := make(map[string]*entry, len(names))
+	for name := range names {
+		e, err := s.read(name)
+		if err != nil {
+			return unreachable(filepath.Join(s.dir, name), "cannot read the file", err)
+		}
+		if e != nil {
+			found[name] = e
+		}
+	}
+	s.replace(found)
+	return nil
+}
+
+func (s *scanner) replace(found map[string]*entry) {
+	same := len(found) == len(s.entries)
+	for name, e := range found {
+		same = same && s.entries[name] == e
+	}
+	if !same {
+		s.generation++
+	}
+	s.entries = found
+}
+
+// takeLost reports whether the directory was lost since it was last asked.
+func (s *scanner) takeLost() bool {
+	lost := s.lost
+	s.lost = false
+	return lost
+}
+
+// instances returns those on a topic, or all if it is nil.
+func (s *scanner) instances(topic *discovery.Topic) []discovery.Instance {
+	var instances []discovery.Instance
+	for _, e := range s.entries {
+		for _, i := range e.instances {
+			if topic == nil || (i.Exchange == topic.Exchange && i.Topic == topic.Name) {
+				instances = append(instances, i)
+			}
+		}
+	}
+	return instances
+}
+
+// names returns the names of files that may be there. A listing is no snapshot: on tmpfs and btrfs it leaves out a file that is
+// replaced meanwhile. So it adds the names known from before, and lists until that brings no others.
+func (s *scanner) names() (map[string]bool, error) {
+	names := make(map[string]bool, len(s.entries))
+	for name := range s.entries {
+		names[name] = true
+	}
+	for more := true; more; {
+		before := len(names)
+		listed, err := os.ReadDir(s.dir)
+		if err != nil {
+			return nil, err
+		}
+		for _, l := range listed {
+			if s.wanted(l) {
+				names[l.Name()] = true
+			}
+		}
+		more = len(names) > before
+	}
+	return names, nil
+}
+
+// wanted reports whether it is a file of a process, and removes it if it is one that never became that.
+func (s *scanner) wanted(l fs.DirEntry) bool {
+	if !strings.HasPrefix(l.Name(), prefix) || !l.Type().IsRegular() {
+		return false
+	}
+	if strings.HasSuffix(l.Name(), tempSuffix) {
+		s.sweep(l)
+	}
+	return strings.HasSuffix(l.Name(), suffix)
+}
+
+// sweep removes a temporary file whose owner is dead. A live owner may not have locked it yet, so the file must be old too.
+func (s *scanner) sweep(l fs.DirEntry) {
+	info, err := l.Info()
+	if err != nil || time.Since(info.ModTime()) < staleAfter {
+		return
+	}
+	path := filepath.Join(s.dir, l.Name())
+	fd, err := openFile(path)
+	if err != nil {
+		return
+	}
+	defer unix.Close(fd)
+	if held, err := owned(fd); err == nil && !held {
+		_, _ = removeDead(fd, path)
+	}
+}
+
+// read returns the entry of a file; nil if there is none.
+func (s *scanner) read(name string) (*entry, error) {
+	path := s.dir + "/" + name
+	for range 100 {
+		e, settled, err := s.tryRead(name, path)
+		if settled || err != nil {
+			return e, err
+		}
+	}
+	// Somebody rewrites it faster than we read, so they are alive.
+	return s.entries[name], nil
+}
+
+// tryRead is settled unless the file was replaced meanwhile.
+func (s *scanner) tryRead(name, path string) (e *entry, settled bool, err error) {
+	fd, err := openFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, true, nil
+	case errors.Is(err, fs.ErrPermission):
+		return s.unreadable(name, path, err), true, nil
+	case err != nil:
+		return nil, false, err
+	}
+	defer unix.Close(fd)
+	held, err := owned(fd)
+	if err != nil {
+		return nil, false, err
+	}
+	if !held {
+		settled, err = removeDead(fd, path)
+		return nil, settled, err
+	}
+	e, err = s.parse(name, path, fd)
+	return e, err == nil, err
+}
+
+// unreadable returns an entry without instances, the same one for as long as the file cannot be opened.
+func (s *scanner) unreadable(name, path string, err error) *entry {
+	if e := s.entries[name]; e != nil && e.identity == (identity{}) {
+		return e
+	}
+	skipping(path, err)
+	return &entry{}
+}
+
+func skipping(path string, err error) {
+	slog.Warn("local registry: skipping a file that cannot be read", "path", path, "error", err)
+}
+
+// removeDead removes a file that has no lock, and reports whether that was it: if the path has another file by now, its owner
+// had just replaced it. Call it while the lock is shared, so that the file at the path stays what it is.
+func removeDead(fd int, path string) (bool, error) {
+	opened, err := identify(fd)
+	if err != nil {
+		return false, err
+	}
+	there, err := identifyPath(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return true, nil
+	}
+	if err != nil || !opened.sameFile(there) {
+		return false, err
+	}
+	// If it cannot be removed, or another reader was faster, it is as dead.
+	_ = os.Remove(path)
+	return true, nil
+}
+
+// parse returns the entry of a live process, the one before if the file did not change.
+func (s *scanner) parse(name, path string, fd int) (*entry, error) {
+	now, err := identify(fd)
+	if err != nil {
+		return nil, err
+	}
+	if e := s.entries[name]; e != nil && e.identity == now {
+		return e, nil
+	}
+	e := &entry{identity: now}
+	text, err := content(fd, now.size)
+	if err == nil {
+		e.instances, err = decode(text)
+	}
+	if err != nil {
+		skipping(path, err)
+	}
+	return e, nil
+}
+
+// content returns what is in a file. Files do not change under their name.
+func content(fd int, size int64) ([]byte, error) {
+	if size > maxSize {
+		return nil, fmt.Errorf("it has %d bytes, more than %d", size, maxSize)
+	}
+	text := make([]byte, size)
+	for done := 0; done < len(text); {
+		n, err := unix.Pread(fd, text[done:], int64(done))
+		if err != nil && err != unix.EINTR {
+			return nil, err
+		}
+		if n == 0 {
+			return nil, io.ErrUnexpectedEOF
+		}
+		done += max(n, 0)
+	}
+	return text, nil
+}

@@ -1,0 +1,49 @@
+//go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
+
+package local
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+)
+
+func benchScanner(b *testing.B) *scanner {
+	dir := filepath.Join(b.TempDir(), "registry")
+	for n := range 1000 {
+		p := newPublication(dir)
+		err := p.set([]discovery.Instance{{ID: fmt.Sprint(n), BootID: fmt.Sprint(n), Exchange: "openstack", Topic: "compute", State: discovery.Active}})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = p.close() })
+	}
+	s := newScanner(dir)
+	if err := s.scan(); err != nil || len(s.instances(nil)) != 1000 {
+		b.Fatalf("scan: %v, %d instances", err, len(s.instances(nil)))
+	}
+	return &s
+}
+
+// BenchmarkScan is what each poll costs with 1,000 processes.
+func BenchmarkScan(b *testing.B) {
+	s := benchScanner(b)
+	for b.Loop() {
+		if err := s.scan(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkFirstScan is what a command costs, which knows nothing yet.
+func BenchmarkFirstScan(b *testing.B) {
+	dir := benchScanner(b).dir
+	for b.Loop() {
+		s := newScanner(dir)
+		if err := s.scan(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

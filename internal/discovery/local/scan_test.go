@@ -1,0 +1,231 @@
+//go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
+
+package local
+
+import (
+	"bytes"
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// put makes a file, and holds its lock if it is alive.
+func put(t *testing.T, dir, name, text string, alive bool) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	must(t, err)
+	if alive {
+		must(t, lock(int(f.Fd())))
+		t.Cleanup(func() { _ = f.Close() })
+	} else {
+		defer f.Close()
+	}
+	_, err = f.WriteString(text)
+	must(t, err)
+	return path
+}
+
+// logged returns what is logged from now on. Tests that use it cannot be parallel.
+func logged(t *testing.T) *bytes.Buffer {
+	var text bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&text, nil)))
+	t.Cleanup(func() { slog.SetDefault(before) })
+	return &text
+}
+
+const someone = `{"format":1,"instances":[{"id":"a","boot_id":"b","exchange":"openstack","topic":"compute","state":"active"}]}`
+
+func TestUnreadableFilesAreSkipped(t *testing.T) {
+	for _, test := range []struct{ name, text, want string }{
+		{"empty", "", "unexpected end"},
+		{"garbage", "\x00\xff{", "invalid character"},
+		{"not an object", "[]", "cannot unmarshal"},
+		{"no format", "{}", "format 0"},
+		{"newer format", `{"format":2,"servers":{}}`, "format 2"},
+		{"wrong type", `{"format":1,"instances":[{"id":1}]}`, "cannot unmarshal"},
+		{"bad implementation", strings.Replace(someone, `"id"`, `"implemented":["x"],"id"`, 1), "is not of the form"},
+		{"bad version", strings.Replace(someone, `"id"`, `"implemented":["x=1"],"id"`, 1), "malformed"},
+		{"large", strings.Repeat(" ", maxSize+1), "more than"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			dir := newDir(t)
+			r := openAt(t, dir)
+			put(t, dir, "oslorpc-good.json", someone, true)
+			path := put(t, dir, "oslorpc-bad.json", test.text, true)
+			log := logged(t)
+			for range 3 {
+				wantIDs(t, r, "a")
+			}
+			if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, path) || !strings.Contains(text, test.want) {
+				t.Errorf("want one warning with the path and %q, got:\n%s", test.want, text)
+			}
+			if _, err := os.Lstat(path); err != nil {
+				t.Errorf("the file of a live process: %v", err)
+			}
+		})
+	}
+}
+
+func TestForbiddenFileIsSkipped(t *testing.T) {
+	s := newScanner(newDir(t))
+	log := logged(t)
+	s.entries = map[string]*entry{"x": s.unreadable("x", "/dir/x", os.ErrPermission)}
+	if again := s.unreadable("x", "/dir/x", os.ErrPermission); again != s.entries["x"] {
+		t.Error("it is another entry each time")
+	}
+	if strings.Count(log.String(), "\n") != 1 {
+		t.Errorf("want one warning, got:\n%s", log)
+	}
+}
+
+func TestUnknownFieldsAreIgnored(t *testing.T) {
+	dir := newDir(t)
+	r := openAt(t, dir)
+	put(t, dir, "oslorpc-x.json", strings.Replace(someone, `"id"`, `"zone":{"x":1},"id"`, 1), true)
+	wantIDs(t, r, "a")
+}
+
+// TestWhatScansRemove has all that may lie in the directory. Only what a dead process left is removed.
+func TestWhatScansRemove(t *testing.T) {
+	dir := newDir(t)
+	r := openAt(t, dir)
+	old := time.Now().Add(-2 * staleAfter)
+	for _, f := range []struct {
+		name              string
+		alive, old, stays bool
+	}{
+		{"oslorpc-dead.json", false, false, false},
+		{"oslorpc-dead-old.json", false, true, false},
+		{"oslorpc-live.json", true, true, true},
+		{"oslorpc-x.json.1.tmp", false, true, false},
+		{"oslorpc-x.json.2.tmp", false, false, true},
+		{"oslorpc-x.json.3.tmp", true, true, true},
+		{"notes.json", false, true, true},
+		{"oslorpc-notes.txt", false, true, true},
+		{"x.json.4.tmp", false, true, true},
+	} {
+		t.Run(f.name, func(t *testing.T) {
+			path := put(t, dir, f.name, someone, f.alive)
+			if f.old {
+				must(t, os.Chtimes(path, old, old))
+			}
+			_ = ids(t, r)
+			if stays := slices.Contains(files(t, dir), f.name); stays != f.stays {
+				t.Errorf("it is still there: %v, want %v", stays, f.stays)
+			}
+		})
+	}
+}
+
+func TestOddFiles(t *testing.T) {
+	dir := newDir(t)
+	r := openAt(t, dir)
+	target := put(t, t.TempDir(), "target.json", someone, false)
+	must(t, os.Symlink(target, filepath.Join(dir, "oslorpc-link.json")))
+	must(t, os.Mkdir(filepath.Join(dir, "oslorpc-dir.json"), 0o700))
+	must(t, syscall.Mkfifo(filepath.Join(dir, "oslorpc-pipe.json"), 0o600))
+	wantIDs(t, r)
+	if left := files(t, dir); len(left) != 3 {
+		t.Errorf("of a link, a directory and a pipe there are %q", left)
+	}
+}
+
+// TestDeadVerdict has a reader that opened a file just before the owner replaced it.
+func TestDeadVerdict(t *testing.T) {
+	dir := newDir(t)
+	r := openAt(t, dir)
+	publish(t, r, instance("a"))
+	path := r.own.path
+	fd, err := openFile(path)
+	must(t, err)
+	defer syscall.Close(fd)
+	publish(t, r, instance("a"))
+	if held, err := owned(fd); held || err != nil {
+		t.Fatalf("the replaced file is held: %v, %v", held, err)
+	}
+	if dead, err := removeDead(fd, path); dead || err != nil {
+		t.Errorf("removeDead: %v, %v, want it to see the new file", dead, err)
+	}
+	wantIDs(t, r, "a")
+}
+
+// TestReadersDoNotFoolEachOther has a reader look at a dead file while another one does.
+func TestReadersDoNotFoolEachOther(t *testing.T) {
+	path := put(t, t.TempDir(), "x", "", false)
+	for range 2 {
+		fd, err := openFile(path)
+		must(t, err)
+		defer syscall.Close(fd)
+		if held, err := owned(fd); held || err != nil {
+			t.Errorf("owned: %v, %v, want a free lock", held, err)
+		}
+	}
+}
+
+func TestUnchangedFilesAreNotParsedAgain(t *testing.T) {
+	dir := newDir(t)
+	owner := openAt(t, dir)
+	s := newScanner(dir)
+	scan := func() *entry {
+		t.Helper()
+		must(t, s.scan())
+		return s.entries[filepath.Base(owner.own.path)]
+	}
+	i := instance("a")
+	publish(t, owner, i)
+	first, generation := scan(), s.generation
+	if second := scan(); second != first || s.generation != generation {
+		t.Error("a scan without changes made another entry or generation")
+	}
+	// The same size, within a tick of the clock of files, and possibly the inode of the file before.
+	for n := range 50 {
+		i.Server = string(rune('a' + n%26))
+		publish(t, owner, i)
+		if e := scan(); e.instances[0].Server != i.Server {
+			t.Fatalf("rewrite %d: the server is %q, want %q", n, e.instances[0].Server, i.Server)
+		}
+	}
+	if s.generation != generation+50 {
+		t.Errorf("50 changes made %d generations", s.generation-generation)
+	}
+}
+
+func TestDirectoryCannotBeRead(t *testing.T) {
+	dir := newDir(t)
+	r := openAt(t, dir)
+	must(t, os.Remove(dir))
+	wantIDs(t, r)
+	must(t, os.WriteFile(dir, nil, 0o600))
+	if _, err := r.List(t.Context()); !errors.Is(err, rpc.Invalid) {
+		t.Errorf("List: %v, want kind %q", err, rpc.Invalid)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	for _, seed := range []string{"", "{}", someone, `{"format":1,"instances":[{"implemented":["a%20b=1.2.3","=1.0"]}]}`, `{"format":2}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		instances, err := decode(text)
+		if err != nil {
+			return
+		}
+		written, err := encode(instances)
+		must(t, err)
+		again, err := decode(written)
+		if err != nil || !slices.EqualFunc(again, instances, discovery.Instance.Equal) {
+			t.Fatalf("%s gave %+v, and again %+v, %v", text, instances, again, err)
+		}
+	})
+}

@@ -1,0 +1,58 @@
+package local
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+func TestDirectory(t *testing.T) {
+	t.Setenv("TMPDIR", "/elsewhere")
+	fallback := fmt.Sprintf("/tmp/oslorpc-%d", os.Geteuid())
+	for _, test := range []struct{ address, want string }{
+		{"local://", fallback},
+		{"local:", fallback},
+		{"local:///run/oslorpc", "/run/oslorpc"},
+		{"local:///run//x/../oslorpc/", "/run/oslorpc"},
+		{"local:///run/a%20b", "/run/a b"},
+	} {
+		t.Run(test.address, func(t *testing.T) {
+			if got, err := directory(parse(t, test.address)); got != test.want || err != nil {
+				t.Errorf("got %q, %v, want %q", got, err, test.want)
+			}
+		})
+	}
+}
+
+func TestDirectoryMalformed(t *testing.T) {
+	for _, test := range []struct{ address, want string }{
+		{"local://run/oslorpc", "local:///run/oslorpc"},
+		{"local://name", "three slashes"},
+		{"local:run/oslorpc", "local:///absolute/directory"},
+		{"local:///run?dir=x", "local:///absolute/directory"},
+		{"local:///run#x", "local:///absolute/directory"},
+		{"local://user@/run", "local:///absolute/directory"},
+		{"memory://", "local:///absolute/directory"},
+	} {
+		t.Run(test.address, func(t *testing.T) {
+			_, err := directory(parse(t, test.address))
+			if !errors.Is(err, rpc.Invalid) || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want kind %q and text %q", err, rpc.Invalid, test.want)
+			}
+		})
+	}
+}
+
+func parse(t *testing.T, address string) *url.URL {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}

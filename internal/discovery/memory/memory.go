@@ -1,0 +1,65 @@
+// Package memory is a registry within one process, for tests and for programs that talk to themselves.
+package memory
+
+import (
+	"context"
+	"fmt"
+	"net/url"
+	"slices"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/discovery/watch"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// registry is a handle onto the registry of a name.
+type registry struct {
+	hub *hub
+}
+
+// Open opens memory:// or memory://NAME. Handles of the same name see each other; the empty name is one of them. A registry
+// lasts as long as it has a handle.
+func Open(u *url.URL) (discovery.Registry, error) {
+	if u.Scheme != "memory" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" {
+		return nil, &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: fmt.Sprintf(
+			"transport URL %q: an in-memory registry has nothing but a name: write memory:// or memory://NAME", u.Redacted())}
+	}
+	r := &registry{}
+	r.hub = join(u.Host, r)
+	return r, nil
+}
+
+// Publish implements [discovery.Registry].
+func (r *registry) Publish(_ context.Context, instances []discovery.Instance) error {
+	if !r.hub.publish(r, slices.Clone(instances)) {
+		return closed("Publish")
+	}
+	return nil
+}
+
+// Watch implements [discovery.Registry]. Others' changes arrive at once.
+func (r *registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (stop func()) {
+	w := watch.Start(notify)
+	r.hub.watch(r, topic, w)
+	return func() {
+		r.hub.unwatch(r, w)
+		w.Stop()
+	}
+}
+
+// List implements [discovery.Registry].
+func (r *registry) List(context.Context) ([]discovery.Instance, error) {
+	return r.hub.list(), nil
+}
+
+// Close implements [discovery.Registry].
+func (r *registry) Close() error {
+	for _, w := range r.hub.leave(r) {
+		w.Stop()
+	}
+	return nil
+}
+
+func closed(operation string) error {
+	return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: operation + " on a registry that is closed"}
+}

@@ -1,0 +1,114 @@
+package static
+
+import (
+	"cmp"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// parse reads what follows static:// in a transport URL.
+func parse(rest string) ([]discovery.Instance, error) {
+	list, query, _ := strings.Cut(rest, "?")
+	exchange, err := parseQuery(query)
+	if err != nil {
+		return nil, invalid(rest, err)
+	}
+	var instances []discovery.Instance
+	for entry := range strings.SplitSeq(list, ",") {
+		i, err := parseEntry(entry)
+		if err != nil {
+			return nil, invalid(rest, err)
+		}
+		i.Exchange = exchange
+		if slices.ContainsFunc(instances, i.Equal) {
+			return nil, invalid(rest, fmt.Errorf("%q is there twice: remove one, or it would get twice the share", entry))
+		}
+		instances = append(instances, i)
+	}
+	return instances, nil
+}
+
+func invalid(rest string, cause error) error {
+	return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Cause: cause,
+		Message: fmt.Sprintf("transport URL %q: %v", "static://"+rest, cause)}
+}
+
+// parseQuery returns the exchange.
+func parseQuery(query string) (string, error) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return "", fmt.Errorf("what follows the question mark cannot be read: %w", err)
+	}
+	for name := range values {
+		if name != "exchange" {
+			return "", fmt.Errorf("unknown parameter %q: the only one is exchange", name)
+		}
+	}
+	if len(values["exchange"]) > 1 {
+		return "", fmt.Errorf("several exchanges: all addresses are in one")
+	}
+	exchange := cmp.Or(values.Get("exchange"), rpc.DefaultExchange)
+	return exchange, rpc.Target{Exchange: exchange}.Validate()
+}
+
+// parseEntry reads topic=address or topic/server=address.
+func parseEntry(entry string) (discovery.Instance, error) {
+	name, address, found := strings.Cut(entry, "=")
+	if !found {
+		return discovery.Instance{}, fmt.Errorf("%q is not of the form topic=host:port or topic/server=host:port", entry)
+	}
+	topic, server, named := strings.Cut(name, "/")
+	i := discovery.Instance{State: discovery.Active}
+	var err error
+	if i.Topic, err = url.PathUnescape(topic); err != nil {
+		return i, fmt.Errorf("the topic in %q: %w", entry, err)
+	}
+	if i.Server, err = url.PathUnescape(server); err != nil {
+		return i, fmt.Errorf("the server in %q: %w", entry, err)
+	}
+	if strings.Contains(server, "/") || (named && server == "") {
+		return i, fmt.Errorf("%q needs one server name after the slash: write %%2F for a slash within a name", entry)
+	}
+	if err := (rpc.Target{Topic: i.Topic, Server: i.Server}).ValidateClient(); err != nil {
+		return i, fmt.Errorf("%q: %w", entry, err)
+	}
+	i.Addr, err = parseAddress(address)
+	return i, err
+}
+
+func parseAddress(address string) (string, error) {
+	if path, found := strings.CutPrefix(address, "unix:"); found {
+		path, err := url.PathUnescape(path)
+		if err != nil || !strings.HasPrefix(path, "/") {
+			return "", fmt.Errorf("address %q is not unix: and an absolute path", address)
+		}
+		return "unix:" + path, nil
+	}
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", fmt.Errorf("address %q is not host:port: %w", address, err)
+	}
+	if !isHost(host) {
+		return "", fmt.Errorf("address %q is not host:port: %q is no host", address, host)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "", fmt.Errorf("address %q is not host:port: the port must be a number from 1 to 65535", address)
+	}
+	return address, nil
+}
+
+func isHost(host string) bool {
+	if strings.Contains(host, ":") {
+		_, err := netip.ParseAddr(host)
+		return err == nil
+	}
+	return host != "" && !strings.ContainsAny(host, "/=%?#[]@ ")
+}

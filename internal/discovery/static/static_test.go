@@ -1,0 +1,176 @@
+package static
+
+import (
+	"errors"
+	"net/url"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+func at(exchange, topic, server, addr string) discovery.Instance {
+	return discovery.Instance{Exchange: exchange, Topic: topic, Server: server, Addr: addr, State: discovery.Active}
+}
+
+func open(t *testing.T, rest string) discovery.Registry {
+	t.Helper()
+	r, err := Open(rest)
+	if err != nil {
+		t.Fatalf("Open(%q): %v", rest, err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return r
+}
+
+func TestOpen(t *testing.T) {
+	for _, test := range []struct {
+		rest string
+		want []discovery.Instance
+	}{
+		{"compute=127.0.0.1:5000", []discovery.Instance{at("openstack", "compute", "", "127.0.0.1:5000")}},
+		{"compute=a:1,compute=b:65535,compute/host1=a:1,q-plugin=[::1]:2", []discovery.Instance{
+			at("openstack", "compute", "", "a:1"), at("openstack", "compute", "", "b:65535"),
+			at("openstack", "compute", "host1", "a:1"), at("openstack", "q-plugin", "", "[::1]:2"),
+		}},
+		{"compute=a:1?exchange=nova", []discovery.Instance{at("nova", "compute", "", "a:1")}},
+		{"compute=a:1?exchange=n%20%C3%A9", []discovery.Instance{at("n é", "compute", "", "a:1")}},
+		{"compute=a:1?exchange=", []discovery.Instance{at("openstack", "compute", "", "a:1")}},
+		{"compute=a:1?", []discovery.Instance{at("openstack", "compute", "", "a:1")}},
+		{"a%2Fb%2C%3D%3F%25+%C3%A9/host%2F1=a:1", []discovery.Instance{at("openstack", "a/b,=?%+é", "host/1", "a:1")}},
+		{"größe/主机=host.example.org:1", []discovery.Instance{at("openstack", "größe", "主机", "host.example.org:1")}},
+		{"compute=[fe80::1%eth0]:1", []discovery.Instance{at("openstack", "compute", "", "[fe80::1%eth0]:1")}},
+		{"compute=unix:/run/a%2Cb", []discovery.Instance{at("openstack", "compute", "", "unix:/run/a,b")}},
+	} {
+		t.Run(test.rest, func(t *testing.T) {
+			got, err := open(t, test.rest).List(t.Context())
+			if err != nil || !discovery.Same(got, test.want) {
+				t.Errorf("got %+v, %v\nwant %+v", got, err, test.want)
+			}
+		})
+	}
+}
+
+func TestOpenMalformed(t *testing.T) {
+	for _, test := range []struct{ name, rest, want string }{
+		{"nothing", "", "is not of the form"},
+		{"no addresses", "?exchange=nova", "is not of the form"},
+		{"a host without a topic", "127.0.0.1:5000", "is not of the form"},
+		{"an empty entry", "a=b:1,,c=d:1", "is not of the form"},
+		{"a comma at the end", "a=b:1,", "is not of the form"},
+		{"no topic", "=b:1", "a topic is required"},
+		{"no topic but a server", "/host1=b:1", "a topic is required"},
+		{"no server after the slash", "a/=b:1", "one server name"},
+		{"two slashes", "a/b/c=d:1", "%2F"},
+		{"bad escape of a topic", "a%zz=b:1", `the topic in "a%zz=b:1"`},
+		{"bad escape of a server", "a/%=b:1", "the server in"},
+		{"not UTF-8", "%ff=b:1", "is not UTF-8"},
+		{"control character", "a%00=b:1", "control characters"},
+		{"long topic", strings.Repeat("x", 256) + "=b:1", "longer than 255"},
+		{"no port", "a=b", "missing port"},
+		{"no host", "a=:1", "is no host"},
+		{"a path", "a=b:1/", "number from 1 to 65535"},
+		{"a path for a host", "a=b/c:1", "is no host"},
+		{"two equal signs", "a=b=c:1", "is no host"},
+		{"port 0", "a=b:0", "number from 1 to 65535"},
+		{"port 65536", "a=b:65536", "number from 1 to 65535"},
+		{"port by name", "a=b:http", "number from 1 to 65535"},
+		{"bare IPv6", "a=::1:80", "too many colons"},
+		{"no IPv6", "a=[b:c]:80", "is no host"},
+		{"relative unix socket", "a=unix:run/x", "absolute path"},
+		{"twice", "a=b:1,c=d:1,a=b:1", "there twice"},
+		{"unknown parameter", "a=b:1?exhange=x", `"exhange"`},
+		{"two exchanges", "a=b:1?exchange=x&exchange=y", "several exchanges"},
+		{"bad exchange", "a=b:1?exchange=%ff", "is not UTF-8"},
+		{"bad query", "a=b:1?exchange=%zz", "question mark"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := Open(test.rest)
+			if !errors.Is(err, rpc.Invalid) || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("Open(%q): %v\nwant kind %q and text %q", test.rest, err, rpc.Invalid, test.want)
+			}
+		})
+	}
+}
+
+func TestWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := open(t, "compute=a:1,compute/host1=b:1,other=c:1")
+		for _, test := range []struct {
+			topic discovery.Topic
+			want  []discovery.Instance
+		}{
+			{discovery.Topic{Exchange: "openstack", Name: "compute"}, []discovery.Instance{
+				at("openstack", "compute", "", "a:1"), at("openstack", "compute", "host1", "b:1"),
+			}},
+			{discovery.Topic{Exchange: "nova", Name: "compute"}, nil},
+			{discovery.Topic{Exchange: "openstack", Name: "Compute"}, nil},
+		} {
+			var updates []discovery.Update
+			stop := r.Watch(test.topic, func(u discovery.Update) { updates = append(updates, u) })
+			// What is published is nobody's business.
+			if err := r.Publish(t.Context(), []discovery.Instance{at("openstack", "compute", "mine", "d:1")}); err != nil {
+				t.Errorf("Publish: %v", err)
+			}
+			synctest.Wait()
+			if len(updates) != 1 || updates[0].Err != nil || !discovery.Same(updates[0].Instances, test.want) {
+				t.Errorf("watch of %v: %+v\nwant one update with %+v", test.topic, updates, test.want)
+			}
+			stop()
+		}
+	})
+}
+
+// TestClose leaves the watch to Close; package leak sees that its goroutine ends.
+func TestClose(t *testing.T) {
+	r := open(t, "compute=a:1")
+	stop := r.Watch(discovery.Topic{Exchange: "openstack", Name: "compute"}, func(u discovery.Update) { clear(u.Instances) })
+	if err := r.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	stop()
+}
+
+func FuzzOpen(f *testing.F) {
+	for _, seed := range []string{"", "compute=a:1", "a%2Fb/c=[::1]:2,x=unix:/y?exchange=z", "a=b:1,,", "=:?"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, rest string) {
+		instances, err := parse(rest)
+		if err != nil {
+			if !errors.Is(err, rpc.Invalid) {
+				t.Fatalf("error %v is not of kind %q", err, rpc.Invalid)
+			}
+			return
+		}
+		// What was read, written again, reads the same.
+		var entries []string
+		for _, i := range instances {
+			name := url.PathEscape(i.Topic)
+			if i.Server != "" {
+				name += "/" + url.PathEscape(i.Server)
+			}
+			entries = append(entries, strings.NewReplacer("=", "%3D", ",", "%2C").Replace(name)+"="+written(i.Addr))
+		}
+		again, err := parse(strings.Join(entries, ",") + "?exchange=" + url.QueryEscape(instances[0].Exchange))
+		if err != nil || !discovery.Same(again, instances) {
+			t.Fatalf("%q gave %+v, and again %+v, %v", rest, instances, again, err)
+		}
+	})
+}
+
+func written(addr string) string {
+	if path, found := strings.CutPrefix(addr, "unix:"); found {
+		return "unix:" + strings.ReplaceAll(url.PathEscape(path), ",", "%2C")
+	}
+	return addr
+}

@@ -1,0 +1,102 @@
+// Package watch delivers updates to the function that a registry's user gave it.
+package watch
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+)
+
+// Watch keeps the promises of [discovery.Registry.Watch] to one notify function: it calls it from a goroutine of its own, so
+// that a registry never waits for its users; never concurrently; only for news; and not after Stop. Updates that come
+// while notify runs are merged, since each holds the whole list.
+type Watch struct {
+	notify func(discovery.Update)
+	wake   chan struct{}
+	ended  chan struct{}
+
+	mu      sync.Mutex
+	next    *discovery.Update
+	stopped bool
+}
+
+// Start starts delivering what is sent.
+func Start(notify func(discovery.Update)) *Watch {
+	w := &Watch{notify: notify, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	go w.run()
+	return w
+}
+
+// Send says what the registry knows now. It does not block, and may be told what is known already. The watch keeps the
+// slice; sending one slice to several watches is fine.
+func (w *Watch) Send(u discovery.Update) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.next != nil && w.next.Reset {
+		u.Reset = true
+	}
+	w.next = &u
+	w.signal()
+}
+
+// Stop ends the watch: when it returns, notify is not running and is not called again. It may be called more than once.
+func (w *Watch) Stop() {
+	w.mu.Lock()
+	w.stopped = true
+	w.signal()
+	w.mu.Unlock()
+	<-w.ended
+}
+
+func (w *Watch) signal() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (w *Watch) run() {
+	defer close(w.ended)
+	var d delivered
+	for range w.wake {
+		u, stopped := w.take()
+		if stopped {
+			return
+		}
+		if u != nil && d.news(u) {
+			w.notify(*u)
+		}
+	}
+}
+
+func (w *Watch) take() (next *discovery.Update, stopped bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	next, w.next = w.next, nil
+	return next, w.stopped
+}
+
+// delivered is what the user of a watch was told so far.
+type delivered struct {
+	known, failing bool
+	instances      []discovery.Instance
+}
+
+// news reports whether the user does not know the update yet, and notes that it does now. It gives the update a slice of its
+// own.
+func (d *delivered) news(u *discovery.Update) bool {
+	if u.Err != nil {
+		first := !d.failing
+		d.failing = true
+		return first
+	}
+	now := slices.Clone(u.Instances)
+	discovery.Sort(now)
+	same := d.known && !d.failing && discovery.Same(now, d.instances)
+	// Nothing can be lost before the first list.
+	u.Reset = u.Reset && d.known
+	d.known, d.failing, d.instances = true, false, now
+	u.Instances = slices.Clone(now)
+	return !same
+}
