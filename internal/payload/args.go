@@ -1,12 +1,11 @@
 package payload
 
 import (
-	"bytes"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -14,100 +13,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// argument is one keyword argument of a struct.
-type argument struct {
-	name     string
-	index    []int
-	optional bool // an Opt
-	nullable bool // null has a meaning for its type
-	typ      reflect.Type
-}
-
-// plan is what there is to know about a struct of arguments; it is made once for each type.
-type plan struct {
-	args   []argument
-	byName map[string]int
-	extra  []int // index of the embedded Extra, nil if there is none
-	// plain: the struct can be written by the JSON library as it stands.
-	plain bool
-}
-
-var (
-	plans        sync.Map // reflect.Type -> *plan or error
-	extraType    = reflect.TypeFor[Extra]()
-	rawType      = reflect.TypeFor[Raw]()
-	optionalType = reflect.TypeFor[optional]()
-)
-
-func planOf(t reflect.Type) (*plan, error) {
-	made, ok := plans.Load(t)
-	if !ok {
-		p := &plan{byName: map[string]int{}, plain: true}
-		if err := p.add(t, nil); err != nil {
-			made = err
-		} else {
-			made = p
-		}
-		plans.Store(t, made)
-	}
-	if err, bad := made.(error); bad {
-		return nil, err
-	}
-	return made.(*plan), nil
-}
-
-// add plans the fields of t, which is embedded at index.
-func (p *plan) add(t reflect.Type, index []int) error {
-	for i := range t.NumField() {
-		f := t.Field(i)
-		at := append(slices.Clone(index), i)
-		name, options, tagged := strings.Cut(f.Tag.Get("json"), ",")
-		switch {
-		case f.Anonymous && f.Type == extraType:
-			p.extra, p.plain = at, false
-			continue
-		case f.Anonymous && f.Type.Kind() == reflect.Struct && name == "":
-			if err := p.add(f.Type, at); err != nil {
-				return err
-			}
-			continue
-		case !f.IsExported() || (name == "-" && !tagged):
-			continue
-		case name == "":
-			name = f.Name
-		}
-		if _, twice := p.byName[name]; twice {
-			return &rpc.Error{Kind: rpc.Invalid, Message: fmt.Sprintf("%v has two fields for the argument %q", t, name)}
-		}
-		p.addField(f, name, at)
-		p.plain = p.plain && options == ""
-	}
-	return nil
-}
-
-func (p *plan) addField(f reflect.StructField, name string, at []int) {
-	a := argument{name: name, index: at, typ: f.Type}
-	if reflect.PointerTo(f.Type).Implements(optionalType) {
-		a.optional, p.plain = true, false
-		a.typ = reflect.TypeOf(reflect.New(f.Type).Interface().(optional).target()).Elem()
-	}
-	a.nullable = nullable(a.typ)
-	p.byName[name] = len(p.args)
-	p.args = append(p.args, a)
-}
-
-// nullable reports whether null can be told from the zero value of t.
-func nullable(t reflect.Type) bool {
-	switch t.Kind() {
-	case reflect.Pointer, reflect.Interface, reflect.Map, reflect.Slice:
-		return true
-	default:
-		return t == rawType || reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]())
-	}
-}
-
 // MarshalArgs returns keyword arguments as the text of a JSON object. They are nil for none, a struct whose JSON names
-// are the names of the arguments (or a pointer to one), a map with string keys, or [Raw].
+// are the names of the arguments, a map with string keys, [Raw], or a pointer to one of these.
 func MarshalArgs(args any) (string, error) {
 	switch a := args.(type) {
 	case nil:
@@ -116,21 +23,25 @@ func MarshalArgs(args any) (string, error) {
 		return string(a), nil
 	}
 	v := reflect.ValueOf(args)
-	if v.Kind() == reflect.Pointer && !v.IsNil() {
+	for v.Kind() == reflect.Pointer && !v.IsNil() {
 		v = v.Elem()
 	}
 	switch {
+	case v.Type() == rawType:
+		return v.String(), nil
 	case v.Kind() == reflect.Struct:
 		return marshalStruct(v)
 	case v.Kind() == reflect.Map && v.Type().Key().Kind() == reflect.String:
 		if v.IsNil() {
 			return "{}", nil
 		}
-		return Marshal(args, rpc.BadArguments)
-	default:
-		return "", &rpc.Error{Kind: rpc.BadArguments, Message: fmt.Sprintf(
-			"arguments must be nil, a struct, a map with string keys or Raw, not %T", args)}
+		return Marshal(v.Interface(), rpc.BadArguments)
 	}
+	what := fmt.Sprintf("%T", args)
+	if v.Kind() == reflect.Pointer {
+		what = "a nil " + what
+	}
+	return "", &rpc.Error{Kind: rpc.BadArguments, Message: "arguments must be nil, a struct, a map with string keys or Raw, not " + what}
 }
 
 func marshalStruct(v reflect.Value) (string, error) {
@@ -146,20 +57,22 @@ func marshalStruct(v reflect.Value) (string, error) {
 		addressable.Set(v)
 		v = addressable
 	}
-	var buf bytes.Buffer
-	enc := jsontext.NewEncoder(&buf, marshalOptions)
-	if err := p.write(enc, v); err != nil {
-		return "", describe(err, rpc.BadArguments)
-	}
-	return text(bytes.TrimRight(buf.Bytes(), "\n")), nil
+	return Marshal(planned{p, v}, rpc.BadArguments)
 }
 
-func (p *plan) write(enc *jsontext.Encoder, v reflect.Value) error {
+// planned is a struct of arguments that its plan writes and reads, as a value that the JSON library knows.
+type planned struct {
+	*plan
+	v reflect.Value
+}
+
+// MarshalJSONTo writes the arguments.
+func (p planned) MarshalJSONTo(enc *jsontext.Encoder) error {
 	if err := enc.WriteToken(jsontext.BeginObject); err != nil {
 		return err
 	}
 	for _, a := range p.args {
-		field := v.FieldByIndex(a.index).Addr().Interface()
+		field := p.v.FieldByIndex(a.index).Addr().Interface()
 		if a.optional {
 			o := field.(optional)
 			if !o.present() {
@@ -172,14 +85,24 @@ func (p *plan) write(enc *jsontext.Encoder, v reflect.Value) error {
 		}
 	}
 	if p.extra != nil {
-		extra := v.FieldByIndex(p.extra).Interface().(Extra)
-		for name, value := range extra {
-			if err := writeMember(enc, name, value); err != nil {
-				return err
-			}
+		if err := p.writeExtra(enc); err != nil {
+			return err
 		}
 	}
 	return enc.WriteToken(jsontext.EndObject)
+}
+
+func (p planned) writeExtra(enc *jsontext.Encoder) error {
+	extra := p.v.FieldByIndex(p.extra).Interface().(Extra)
+	for _, name := range slices.Sorted(maps.Keys(extra)) {
+		if _, known := p.byName[name]; known {
+			return &problem{path: pointer("", name), message: "it is in Extra, but has a field of its own: set the field"}
+		}
+		if err := writeMember(enc, name, extra[name]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func writeMember(enc *jsontext.Encoder, name string, value any) error {
@@ -194,51 +117,53 @@ func writeMember(enc *jsontext.Encoder, name string, value any) error {
 // takes what has no field.
 func UnmarshalArgs(s string, dst any) error {
 	v := reflect.ValueOf(dst).Elem()
-	if v.Kind() != reflect.Struct {
-		if err := wantObject(s); err != nil {
-			return err
+	for v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
 		}
-		return Unmarshal(s, dst, rpc.BadArguments)
+		v = v.Elem()
+	}
+	if err := wantObject(s); err != nil {
+		return err
+	}
+	if v.Kind() != reflect.Struct {
+		return Unmarshal(s, v.Addr().Interface(), rpc.BadArguments)
 	}
 	p, err := planOf(v.Type())
 	if err != nil {
 		return err
 	}
-	dec := jsontext.NewDecoder(bytes.NewBuffer([]byte(s)), unmarshalOptions)
-	if dec.PeekKind() != '{' {
-		return wantObject(s)
-	}
-	if err := p.read(dec, v); err != nil {
-		return describe(err, rpc.BadArguments)
-	}
-	if rest := s[dec.InputOffset():]; strings.TrimLeft(rest, " \t\r\n") != "" {
-		return &rpc.Error{Kind: rpc.BadArguments, Message: "malformed JSON: something follows the object of arguments"}
-	}
-	return nil
+	return Unmarshal(s, &planned{p, v}, rpc.BadArguments)
 }
 
-// wantObject returns an error unless s looks like a JSON object.
+// wantObject returns an error unless s begins like a JSON object.
 func wantObject(s string) error {
-	trimmed := strings.Trim(s, " \t\r\n")
-	if strings.HasPrefix(trimmed, "{") && strings.HasSuffix(trimmed, "}") {
+	s = strings.TrimLeft(s, " \t\r\n")
+	if strings.HasPrefix(s, "{") {
 		return nil
 	}
-	what := kindWord(jsontext.Value(trimmed).Kind())
-	return &rpc.Error{Kind: rpc.BadArguments, Message: "the arguments must be a JSON object with one entry an argument, not " + article(what)}
+	what := "something malformed"
+	if s == "" {
+		what = "nothing"
+	} else if v := jsontext.Value(s); v.IsValid() {
+		what = article(kindWord(v.Kind()))
+	}
+	return &rpc.Error{Kind: rpc.BadArguments, Message: "the arguments must be a JSON object, with an entry for each, not " + what}
 }
 
 func article(word string) string {
 	switch word {
-	case "null", "something malformed":
+	case "null":
 		return word
-	case "array", "object":
+	case "array":
 		return "an " + word
 	default:
 		return "a " + word
 	}
 }
 
-func (p *plan) read(dec *jsontext.Decoder, v reflect.Value) error {
+// UnmarshalJSONFrom reads the arguments.
+func (p *planned) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
@@ -256,9 +181,9 @@ func (p *plan) read(dec *jsontext.Decoder, v reflect.Value) error {
 		switch {
 		case known:
 			seen[i] = true
-			err = p.args[i].read(dec, v)
+			err = p.args[i].read(dec, p.v)
 		case p.extra != nil:
-			err = readExtra(dec, v.FieldByIndex(p.extra), name.String())
+			err = readExtra(dec, p.v.FieldByIndex(p.extra), name.String())
 		default:
 			return p.unknown(name.String())
 		}
@@ -274,8 +199,7 @@ func (p *plan) read(dec *jsontext.Decoder, v reflect.Value) error {
 
 func (a *argument) read(dec *jsontext.Decoder, v reflect.Value) error {
 	if dec.PeekKind() == 'n' && !a.nullable {
-		return &rpc.Error{Kind: rpc.BadArguments, Path: "/" + a.name, Message: fmt.Sprintf(
-			"at /%s: wanted %s, got null", a.name, typeWord(a.typ))}
+		return &problem{path: pointer("", a.name), message: fmt.Sprintf("wanted %s, got null", typeWord(a.typ))}
 	}
 	field := v.FieldByIndex(a.index).Addr().Interface()
 	if a.optional {
@@ -297,8 +221,8 @@ func readExtra(dec *jsontext.Decoder, extra reflect.Value, name string) error {
 }
 
 func (p *plan) unknown(name string) error {
-	return &rpc.Error{Kind: rpc.BadArguments, Path: "/" + name, Message: fmt.Sprintf(
-		"there is no argument %q; the method takes %s", name, p.signature())}
+	return &problem{path: pointer("", name), bare: true, message: fmt.Sprintf(
+		"there is no argument %.64q; the method takes %s", name, p.signature())}
 }
 
 func (p *plan) missing(seen []bool) error {
@@ -315,21 +239,5 @@ func (p *plan) missing(seen []bool) error {
 	if len(names) > 1 {
 		word = "arguments "
 	}
-	return &rpc.Error{Kind: rpc.BadArguments, Message: "missing " + word + strings.Join(names, ", ") + "; the method takes " + p.signature()}
-}
-
-// signature lists the arguments for people, such as "a (integer), b (string, optional)".
-func (p *plan) signature() string {
-	words := make([]string, 0, len(p.args))
-	for _, a := range p.args {
-		w := a.name + " (" + typeWord(a.typ)
-		if a.optional {
-			w += ", optional"
-		}
-		words = append(words, w+")")
-	}
-	if len(words) == 0 {
-		return "no arguments"
-	}
-	return strings.Join(words, ", ")
+	return &problem{message: "missing " + word + strings.Join(names, ", ") + "; the method takes " + p.signature()}
 }

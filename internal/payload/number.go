@@ -2,49 +2,95 @@ package payload
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"math/big"
+	"reflect"
 	"strconv"
+	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// maxSafe is the largest integer that a double holds and no other integer rounds to. A number beyond it in a protobuf
-// value may already have been rounded by its sender.
-const maxSafe = 1<<53 - 1
+const (
+	// maxSafe is the largest integer that a double holds and no other integer rounds to. A number beyond it in a protobuf
+	// value may already have been rounded by its sender.
+	maxSafe = 1<<53 - 1
+	// maxDigits bounds an integer that is read, as Python does: the time to read one grows with the square of its length.
+	maxDigits = 4300
+)
 
 // writeFloat writes an integral float with a fraction, so that a reader in a language that tells 1 from 1.0 gets a
-// float. Everything else, NaN included, is left to the library.
+// float. Everything else is left to the library: NaN, and what must be a string, such as the key of a map.
 func writeFloat(enc *jsontext.Encoder, f float64, bits int) error {
-	if f != math.Trunc(f) || math.Abs(f) >= 1e21 {
+	if !isIntegral(f) {
 		return errors.ErrUnsupported
 	}
+	if kind, n := enc.StackIndex(enc.StackDepth()); kind == '{' && n%2 == 0 {
+		return errors.ErrUnsupported
+	}
+	if quoted, _ := json.GetOption(enc.Options(), json.StringifyNumbers); quoted {
+		return errors.ErrUnsupported
+	}
+	return writeIntegral(enc, f, bits)
+}
+
+// isIntegral reports whether a float is integral and not so large that it is written with an exponent anyway.
+func isIntegral(f float64) bool { return f == math.Trunc(f) && math.Abs(f) < 1e21 }
+
+func writeIntegral(enc *jsontext.Encoder, f float64, bits int) error {
 	var buf [32]byte
 	return enc.WriteValue(strconv.AppendFloat(buf[:0], f, 'f', 1, bits))
 }
 
-// readUntyped decides what a number becomes in an untyped Go value: int64 if it is written as an integer that fits, *big.Int if it does
-// not fit, float64 if it has a fraction or an exponent. Nothing is rounded but what JSON wrote as a float.
-func readUntyped(dec *jsontext.Decoder, dst *any) error {
-	if dec.PeekKind() != '0' {
-		return errors.ErrUnsupported
-	}
-	literal, err := dec.ReadValue()
-	if err != nil {
-		return err
-	}
-	if *dst, err = number(string(literal)); err != nil {
-		return err
-	}
-	return nil
-}
-
-func number(literal string) (any, error) {
+// number decides what a number that was read becomes in an untyped Go value: int64 if it is written as an integer that fits, *big.Int if
+// it does not fit, float64 if it has a fraction or an exponent. Nothing is rounded but what JSON wrote as a float.
+func number(dec *jsontext.Decoder, literal string) (any, error) {
 	if n, err := strconv.ParseInt(literal, 10, 64); err == nil {
 		return n, nil
 	}
-	if n, ok := new(big.Int).SetString(literal, 10); ok {
-		return n, nil
+	if isInteger(literal) {
+		n := new(big.Int)
+		return n, setBig(dec, n, literal)
 	}
-	return strconv.ParseFloat(literal, 64)
+	f, err := strconv.ParseFloat(literal, 64)
+	if err != nil {
+		return nil, numberError[float64](dec, literal, strconv.ErrRange)
+	}
+	return f, nil
+}
+
+// readBig reads a *big.Int; the library would do it without a bound.
+func readBig(dec *jsontext.Decoder, n *big.Int) error {
+	if dec.PeekKind() != '0' {
+		return errors.ErrUnsupported
+	}
+	tok, err := dec.ReadToken()
+	if err != nil {
+		return err
+	}
+	literal := tok.String()
+	if !isInteger(literal) {
+		return numberError[big.Int](dec, literal, strconv.ErrSyntax)
+	}
+	return setBig(dec, n, literal)
+}
+
+func setBig(dec *jsontext.Decoder, n *big.Int, literal string) error {
+	if len(literal) > maxDigits {
+		return numberError[big.Int](dec, literal, fmt.Errorf("an integer may have at most %d digits", maxDigits))
+	}
+	n.SetString(literal, 10)
+	return nil
+}
+
+// isInteger reports whether a JSON number is written as an integer.
+func isInteger(literal string) bool { return !strings.ContainsAny(literal, ".eE") }
+
+// numberError returns an error about the number that was just read, which was meant for a T.
+func numberError[T any](dec *jsontext.Decoder, literal string, reason error) error {
+	return &json.SemanticError{
+		JSONPointer: dec.StackPointer(), JSONKind: '0', JSONValue: jsontext.Value(literal), GoType: reflect.TypeFor[T](), Err: reason,
+	}
 }

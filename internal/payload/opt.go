@@ -1,12 +1,16 @@
 package payload
 
 import (
-	"github.com/oslorpc/oslorpc/pkg/rpc"
+	"reflect"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Opt is a keyword argument that may be absent. Its zero value is absent; absent is not null, and not the zero value of T.
 //
-// In a nested struct, tag the field `omitzero`, or an absent Opt is written as null.
+// In a nested struct, tag the field `omitzero`, or an absent Opt is written as null. There, null is read as absent, unless T
+// has a null of its own, as a pointer has; for an argument itself it is an error then.
 type Opt[T any] struct {
 	value T
 	set   bool
@@ -29,20 +33,32 @@ func (o Opt[T]) Or(def T) T {
 // IsZero reports whether the value is absent. (The tag `omitzero` asks for it.)
 func (o Opt[T]) IsZero() bool { return !o.set }
 
-// MarshalJSON returns the value, null if it is absent.
-func (o Opt[T]) MarshalJSON() ([]byte, error) {
+// MarshalJSONTo writes the value, null if it is absent.
+func (o Opt[T]) MarshalJSONTo(enc *jsontext.Encoder) error {
 	if !o.set {
-		return []byte("null"), nil
+		return enc.WriteToken(jsontext.Null)
 	}
-	s, err := Marshal(o.value, rpc.BadArguments)
-	return []byte(s), err
+	return json.MarshalEncode(enc, &o.value)
 }
 
-// UnmarshalJSON makes the value present.
-func (o *Opt[T]) UnmarshalJSON(b []byte) error {
+// UnmarshalJSONFrom makes the value present, or absent for a null that T does not have.
+func (o *Opt[T]) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if dec.PeekKind() == 'n' && !nullable(reflect.TypeFor[T]()) {
+		*o = Opt[T]{}
+		return dec.SkipValue()
+	}
+	if err := json.UnmarshalDecode(dec, &o.value); err != nil {
+		return err
+	}
 	o.set = true
-	return Unmarshal(string(b), &o.value, rpc.BadArguments)
+	return nil
 }
+
+// MarshalJSON is MarshalJSONTo for encoding/json.
+func (o Opt[T]) MarshalJSON() ([]byte, error) { return json.Marshal(o, marshalOptions) }
+
+// UnmarshalJSON is UnmarshalJSONFrom for encoding/json.
+func (o *Opt[T]) UnmarshalJSON(b []byte) error { return json.Unmarshal(b, o, unmarshalOptions) }
 
 // optional is what the plan of a struct needs to know of an Opt.
 type optional interface {

@@ -2,26 +2,38 @@ package payload
 
 import (
 	"encoding"
-	"math/big"
+	"fmt"
 	"reflect"
-	"time"
 
 	"github.com/go-json-experiment/json"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
+
+// maxWords bounds how deep a type is described, since a type may contain itself.
+const maxWords = 4
 
 // Argument describes a keyword argument.
 type Argument struct {
 	Name string
-	// Type is the JSON type in words: string, integer, number, boolean, object, any, or "array of" one of these.
+	// Type is the JSON type in words: string, integer, number, boolean, object, any, or "array of" and one of these.
 	Type     string
 	Optional bool
 }
 
-// Describe returns the keyword arguments that the type t takes, and whether it takes others as well. An error means that
-// t cannot hold arguments.
+// Describe returns the keyword arguments that the type t takes, and whether it takes others as well. An error, of kind
+// Invalid, means that t cannot hold arguments.
 func Describe(t reflect.Type) (args []Argument, extra bool, err error) {
-	if t.Kind() != reflect.Struct {
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch {
+	case t.Kind() == reflect.Struct:
+	case t == rawType, t.Kind() == reflect.Interface, t.Kind() == reflect.Map && t.Key().Kind() == reflect.String:
 		return nil, true, nil
+	default:
+		return nil, false, &rpc.Error{Kind: rpc.Invalid, Message: fmt.Sprintf(
+			"%v cannot hold arguments: use a struct, a map with string keys or Raw", t)}
 	}
 	p, err := planOf(t)
 	if err != nil {
@@ -36,15 +48,21 @@ func Describe(t reflect.Type) (args []Argument, extra bool, err error) {
 // TypeWord returns the JSON type of t in words, as in [Argument].
 func TypeWord(t reflect.Type) string { return typeWord(t) }
 
-func typeWord(t reflect.Type) string {
+func typeWord(t reflect.Type) string { return typeWords(t, maxWords) }
+
+func typeWords(t reflect.Type, depth int) string {
 	switch {
-	case t.Kind() == reflect.Pointer:
-		return typeWord(t.Elem())
-	case t == reflect.TypeFor[big.Int]() || t == reflect.TypeFor[time.Duration]():
-		return "integer"
-	case t == rawType || implements[json.Marshaler](t) && t != reflect.TypeFor[time.Time]():
+	case depth == 0:
 		return "any"
-	case implements[encoding.TextMarshaler](t):
+	case t.Kind() == reflect.Pointer:
+		return typeWords(t.Elem(), depth-1)
+	case t == bigType || t == durationType:
+		return "integer"
+	case t == timeType:
+		return "string"
+	case implements[json.Marshaler](t) || implements[json.MarshalerTo](t):
+		return "any"
+	case implements[encoding.TextMarshaler](t) || implements[encoding.TextAppender](t):
 		return "string"
 	}
 	switch t.Kind() {
@@ -58,10 +76,10 @@ func typeWord(t reflect.Type) string {
 	case reflect.Float32, reflect.Float64:
 		return "number"
 	case reflect.Slice, reflect.Array:
-		if t.Elem().Kind() == reflect.Uint8 {
+		if t.Elem() == reflect.TypeFor[byte]() {
 			return "string"
 		}
-		return "array of " + typeWord(t.Elem())
+		return "array of " + typeWords(t.Elem(), depth-1)
 	case reflect.Map, reflect.Struct:
 		return "object"
 	default:

@@ -1,52 +1,62 @@
 package payload
 
 import (
-	"bytes"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 	"strconv"
-	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
+// maxDepth bounds how deep a protobuf value nests. A level takes up to three messages, and the protobuf libraries give up
+// beyond 10,000 of them (Go) or 100 (C++, Python).
+const maxDepth = 1000
+
 // FromValue returns a protobuf value as JSON text. An integral number is written as an integer; one beyond 2^53 - 1 may
 // have been rounded by its sender, and is an error of kind that names its path.
 func FromValue(v *structpb.Value, kind rpc.Kind) (string, error) {
-	var buf bytes.Buffer
-	enc := jsontext.NewEncoder(&buf)
-	if err := writeValue(enc, v, "", kind); err != nil {
-		return "", describe(err, kind)
+	b, err := json.Marshal(fromValue{v})
+	if err != nil {
+		return "", describe(err, kind, unwritable)
 	}
-	return text(bytes.TrimRight(buf.Bytes(), "\n")), nil
+	return text(b), nil
 }
 
-func writeValue(enc *jsontext.Encoder, v *structpb.Value, path string, kind rpc.Kind) error {
+// fromValue is a protobuf value that the JSON library can write.
+type fromValue struct{ v *structpb.Value }
+
+// MarshalJSONTo writes the value.
+func (f fromValue) MarshalJSONTo(enc *jsontext.Encoder) error { return writeValue(enc, f.v) }
+
+func writeValue(enc *jsontext.Encoder, v *structpb.Value) error {
 	switch k := v.GetKind().(type) {
 	case *structpb.Value_BoolValue:
 		return enc.WriteToken(jsontext.Bool(k.BoolValue))
 	case *structpb.Value_StringValue:
 		return enc.WriteToken(jsontext.String(k.StringValue))
 	case *structpb.Value_NumberValue:
-		return writeNumber(enc, k.NumberValue, path, kind)
+		return writeNumber(enc, k.NumberValue)
 	case *structpb.Value_ListValue:
-		return writeList(enc, k.ListValue, path, kind)
+		return writeList(enc, k.ListValue)
 	case *structpb.Value_StructValue:
-		return writeStruct(enc, k.StructValue, path, kind)
+		return writeStruct(enc, k.StructValue)
 	default:
 		return enc.WriteToken(jsontext.Null)
 	}
 }
 
-func writeNumber(enc *jsontext.Encoder, f float64, path string, kind rpc.Kind) error {
+func writeNumber(enc *jsontext.Encoder, f float64) error {
 	switch {
 	case math.IsNaN(f) || math.IsInf(f, 0):
-		return inexact(path, kind, fmt.Sprintf("%v is not a JSON number", f))
+		return &problem{path: next(enc), message: fmt.Sprintf("%v is not a JSON number", f)}
 	case f == math.Trunc(f) && math.Abs(f) > maxSafe:
-		return inexact(path, kind, unsafeInteger(strconv.FormatFloat(f, 'g', -1, 64)))
+		return &problem{path: next(enc), message: unsafeInteger(strconv.FormatFloat(f, 'g', -1, 64))}
 	case f == math.Trunc(f):
 		return enc.WriteToken(jsontext.Int(int64(f)))
 	default:
@@ -54,45 +64,73 @@ func writeNumber(enc *jsontext.Encoder, f float64, path string, kind rpc.Kind) e
 	}
 }
 
-func writeList(enc *jsontext.Encoder, list *structpb.ListValue, path string, kind rpc.Kind) error {
+func writeList(enc *jsontext.Encoder, list *structpb.ListValue) error {
+	if enc.StackDepth() == maxDepth {
+		return tooDeep(next(enc))
+	}
 	if err := enc.WriteToken(jsontext.BeginArray); err != nil {
 		return err
 	}
-	for i, item := range list.GetValues() {
-		if err := writeValue(enc, item, path+"/"+strconv.Itoa(i), kind); err != nil {
+	for _, item := range list.GetValues() {
+		if err := writeValue(enc, item); err != nil {
 			return err
 		}
 	}
 	return enc.WriteToken(jsontext.EndArray)
 }
 
-func writeStruct(enc *jsontext.Encoder, object *structpb.Struct, path string, kind rpc.Kind) error {
+func writeStruct(enc *jsontext.Encoder, object *structpb.Struct) error {
+	if enc.StackDepth() == maxDepth {
+		return tooDeep(next(enc))
+	}
 	if err := enc.WriteToken(jsontext.BeginObject); err != nil {
 		return err
 	}
-	for name, member := range object.GetFields() {
+	fields := object.GetFields()
+	for _, name := range slices.Sorted(maps.Keys(fields)) {
 		if err := enc.WriteToken(jsontext.String(name)); err != nil {
 			return err
 		}
-		if err := writeValue(enc, member, path+"/"+escape(name), kind); err != nil {
+		if err := writeValue(enc, fields[name]); err != nil {
 			return err
 		}
 	}
 	return enc.WriteToken(jsontext.EndObject)
 }
 
+// next returns the path of the value that is to be written.
+func next(enc *jsontext.Encoder) string {
+	at := enc.StackPointer()
+	kind, n := enc.StackIndex(enc.StackDepth())
+	if kind != '[' {
+		return string(at)
+	}
+	if n > 0 {
+		at = at.Parent() // of the value before
+	}
+	return string(at.AppendToken(strconv.FormatInt(n, 10)))
+}
+
 // ToValue returns JSON text as a protobuf value. An integer that a double cannot hold safely is an error of kind that
 // names its path.
 func ToValue(s string, kind rpc.Kind) (*structpb.Value, error) {
-	dec := jsontext.NewDecoder(strings.NewReader(s))
-	v, err := readValue(dec, kind)
-	if err != nil {
-		return nil, describe(err, kind)
+	var t toValue
+	if err := json.Unmarshal([]byte(s), &t); err != nil {
+		return nil, describe(err, kind, unreadable)
 	}
-	return v, nil
+	return t.v, nil
 }
 
-func readValue(dec *jsontext.Decoder, kind rpc.Kind) (*structpb.Value, error) {
+// toValue is a protobuf value that the JSON library can read.
+type toValue struct{ v *structpb.Value }
+
+// UnmarshalJSONFrom reads the value.
+func (t *toValue) UnmarshalJSONFrom(dec *jsontext.Decoder) (err error) {
+	t.v, err = readValue(dec)
+	return err
+}
+
+func readValue(dec *jsontext.Decoder) (*structpb.Value, error) {
 	tok, err := dec.ReadToken()
 	if err != nil {
 		return nil, err
@@ -103,31 +141,34 @@ func readValue(dec *jsontext.Decoder, kind rpc.Kind) (*structpb.Value, error) {
 	case '"':
 		return structpb.NewStringValue(tok.String()), nil
 	case '0':
-		return readNumber(tok.String(), string(dec.StackPointer()), kind)
+		return readNumber(dec, tok.String())
 	case '[':
-		return readList(dec, kind)
+		return readList(dec)
 	case '{':
-		return readStruct(dec, kind)
+		return readStruct(dec)
 	default:
 		return structpb.NewNullValue(), nil
 	}
 }
 
-func readNumber(literal, path string, kind rpc.Kind) (*structpb.Value, error) {
+func readNumber(dec *jsontext.Decoder, literal string) (*structpb.Value, error) {
 	f, err := strconv.ParseFloat(literal, 64)
-	if err != nil {
-		return nil, inexact(path, kind, literal+" is out of a double's range")
+	if isInteger(literal) && math.Abs(f) > maxSafe {
+		return nil, &problem{path: string(dec.StackPointer()), message: unsafeInteger(literal)}
 	}
-	if !strings.ContainsAny(literal, ".eE") && math.Abs(f) > maxSafe {
-		return nil, inexact(path, kind, unsafeInteger(literal))
+	if err != nil {
+		return nil, numberError[float64](dec, literal, strconv.ErrRange)
 	}
 	return structpb.NewNumberValue(f), nil
 }
 
-func readList(dec *jsontext.Decoder, kind rpc.Kind) (*structpb.Value, error) {
+func readList(dec *jsontext.Decoder) (*structpb.Value, error) {
+	if dec.StackDepth() > maxDepth {
+		return nil, tooDeep(string(dec.StackPointer()))
+	}
 	list := &structpb.ListValue{}
 	for dec.PeekKind() != ']' {
-		item, err := readValue(dec, kind)
+		item, err := readValue(dec)
 		if err != nil {
 			return nil, err
 		}
@@ -137,7 +178,10 @@ func readList(dec *jsontext.Decoder, kind rpc.Kind) (*structpb.Value, error) {
 	return structpb.NewListValue(list), err
 }
 
-func readStruct(dec *jsontext.Decoder, kind rpc.Kind) (*structpb.Value, error) {
+func readStruct(dec *jsontext.Decoder) (*structpb.Value, error) {
+	if dec.StackDepth() > maxDepth {
+		return nil, tooDeep(string(dec.StackPointer()))
+	}
 	object := &structpb.Struct{Fields: map[string]*structpb.Value{}}
 	for dec.PeekKind() != '}' {
 		name, err := dec.ReadToken()
@@ -145,7 +189,7 @@ func readStruct(dec *jsontext.Decoder, kind rpc.Kind) (*structpb.Value, error) {
 			return nil, err
 		}
 		key := name.String()
-		if object.Fields[key], err = readValue(dec, kind); err != nil {
+		if object.Fields[key], err = readValue(dec); err != nil {
 			return nil, err
 		}
 	}
@@ -154,15 +198,12 @@ func readStruct(dec *jsontext.Decoder, kind rpc.Kind) (*structpb.Value, error) {
 }
 
 func unsafeInteger(literal string) string {
+	if len(literal) > maxShown {
+		literal = literal[:maxShown] + "..."
+	}
 	return literal + " is beyond 2^53 - 1, where the numbers of a protobuf value stop being exact: send it as `json`, or as a string"
 }
 
-func inexact(path string, kind rpc.Kind, message string) error {
-	if path != "" {
-		message = "at " + path + ": " + message
-	}
-	return &rpc.Error{Kind: kind, Path: path, Message: message}
+func tooDeep(path string) error {
+	return &problem{path: path, message: fmt.Sprintf("a protobuf value may nest %d deep: send it as `json`", maxDepth)}
 }
-
-// escape writes a name as a part of a JSON pointer (RFC 6901).
-func escape(name string) string { return strings.NewReplacer("~", "~0", "/", "~1").Replace(name) }

@@ -50,33 +50,42 @@ const (
 	Invalid
 )
 
-var kindNames = [...]string{
-	Unknown:            "unknown error",
-	InvalidTarget:      "invalid target",
-	VersionCapExceeded: "version cap exceeded",
-	UnsupportedVersion: "unsupported version",
-	NoSuchMethod:       "no such method",
-	BadArguments:       "bad arguments",
-	BadResult:          "bad result",
-	TooLarge:           "too large",
-	AccessDenied:       "access denied",
-	NoInstance:         "not delivered: no instance",
-	Refused:            "not delivered: refused",
-	Unreachable:        "not delivered: unreachable",
-	Timeout:            "timed out",
-	MonitorTimeout:     "heartbeats stopped",
-	OutcomeUnknown:     "outcome unknown",
-	Remote:             "remote error",
-	Canceled:           "canceled",
-	Invalid:            "invalid use",
+// kinds has the name of each kind and the words for it.
+var kinds = [...]struct{ name, words string }{
+	Unknown:            {"Unknown", "unknown error"},
+	InvalidTarget:      {"InvalidTarget", "invalid target"},
+	VersionCapExceeded: {"VersionCapExceeded", "version cap exceeded"},
+	UnsupportedVersion: {"UnsupportedVersion", "unsupported version"},
+	NoSuchMethod:       {"NoSuchMethod", "no such method"},
+	BadArguments:       {"BadArguments", "bad arguments"},
+	BadResult:          {"BadResult", "bad result"},
+	TooLarge:           {"TooLarge", "too large"},
+	AccessDenied:       {"AccessDenied", "access denied"},
+	NoInstance:         {"NoInstance", "not delivered: no instance"},
+	Refused:            {"Refused", "not delivered: refused"},
+	Unreachable:        {"Unreachable", "not delivered: unreachable"},
+	Timeout:            {"Timeout", "timed out"},
+	MonitorTimeout:     {"MonitorTimeout", "heartbeats stopped"},
+	OutcomeUnknown:     {"OutcomeUnknown", "outcome unknown"},
+	Remote:             {"Remote", "remote error"},
+	Canceled:           {"Canceled", "canceled"},
+	Invalid:            {"Invalid", "invalid use"},
 }
 
 // String returns the kind in words.
 func (k Kind) String() string {
-	if int(k) < len(kindNames) {
-		return kindNames[k]
+	if int(k) < len(kinds) {
+		return kinds[k].words
 	}
-	return fmt.Sprintf("error kind %d", uint8(k))
+	return k.Name()
+}
+
+// Name returns the kind as it is named in Go, such as "NoInstance": for logs, metrics and programs.
+func (k Kind) Name() string {
+	if int(k) < len(kinds) {
+		return kinds[k].name
+	}
+	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
 // Error makes a Kind usable with errors.Is; it returns the kind in words.
@@ -103,18 +112,23 @@ type Error struct {
 	Cause error
 }
 
-// Error returns the kind, the method and target if there are any, and the message.
+// Error returns the kind, the method and target if there are any, and the message, or the cause if there is no message.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Kind.String())
+	sep := ": "
 	if e.Method != "" {
-		fmt.Fprintf(&b, ": %s", e.Method)
+		b.WriteString(sep + e.Method)
+		sep = " on "
 	}
 	if e.Target != (Target{}) {
-		fmt.Fprintf(&b, " on %s", e.Target)
+		b.WriteString(sep + e.Target.String())
 	}
-	if e.Message != "" {
+	switch {
+	case e.Message != "":
 		b.WriteString(": " + e.Message)
+	case e.Cause != nil:
+		b.WriteString(": " + e.Cause.Error())
 	}
 	return b.String()
 }
@@ -136,8 +150,7 @@ func (e *Error) Is(target error) bool {
 
 // KindOf returns the kind of err: that of the first [Error] in its chain, [Unknown] if there is none.
 func KindOf(err error) Kind {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
 	}
 	return Unknown
@@ -146,8 +159,8 @@ func KindOf(err error) Kind {
 // SafeToRetry reports whether the message behind err provably did not run, so that sending it again cannot make it run
 // twice: it was never sent, or a server refused it before running it. False means "not known", not "it ran".
 func SafeToRetry(err error) bool {
-	var e *Error
-	return errors.As(err, &e) && e.NotStarted
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.NotStarted
 }
 
 // IsNotDelivered reports whether err means that no server took the message: [NoInstance], [Refused] or [Unreachable].

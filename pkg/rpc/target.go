@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -34,16 +35,21 @@ type Target struct {
 	Fanout bool
 }
 
-// String returns the form that oslo.messaging prints: the fields that are given, in a fixed order.
+// String returns the form that oslo.messaging prints: the fields that are given, in a fixed order. A name that Validate
+// refuses is quoted, so that it cannot pass for other text in a log.
 func (t Target) String() string {
 	var b strings.Builder
 	b.WriteString("<Target ")
 	sep := ""
 	for _, f := range t.fields() {
-		if f.value != "" {
-			b.WriteString(sep + f.name + "=" + f.value)
-			sep = ", "
+		if f.value == "" {
+			continue
 		}
+		if badName(f.value) != "" {
+			f.value = quote(f.value)
+		}
+		b.WriteString(sep + f.name + "=" + f.value)
+		sep = ", "
 	}
 	if t.Fanout {
 		b.WriteString(sep + "fanout=True")
@@ -73,7 +79,7 @@ func (t Target) Validate() error {
 			continue
 		}
 		if reason := badName(f.value); reason != "" {
-			return t.invalid("the %s %q %s", f.name, f.value, reason)
+			return t.invalid("the %s %s %s", f.name, quote(f.value), reason)
 		}
 	}
 	if t.Version == "" {
@@ -94,7 +100,7 @@ func (t Target) ValidateClient() error {
 }
 
 // ValidateServer is Validate for a target that a server listens as: it needs a topic and a server name. Namespace and
-// version belong to the endpoints and are ignored, as upstream.
+// version belong to the endpoints; here they must be well-formed and are ignored, as upstream.
 func (t Target) ValidateServer() error {
 	if t.Topic == "" || t.Server == "" {
 		return t.invalid("a server's target must have topic and server names: set Target.Topic and Target.Server")
@@ -109,11 +115,19 @@ func (t Target) invalid(format string, args ...any) error {
 func badName(s string) string {
 	switch {
 	case len(s) > maxName:
-		return fmt.Sprintf("is longer than %d bytes", maxName)
+		return fmt.Sprintf("is longer than %d bytes: shorten it", maxName)
 	case !utf8.ValidString(s):
-		return "is not UTF-8"
+		return "is not UTF-8: encode it"
 	case strings.ContainsFunc(s, unicode.IsControl):
-		return "has control characters"
+		return "has control characters: remove them"
 	}
 	return ""
+}
+
+// quote quotes what may come from anybody, and shows only the beginning of what is long.
+func quote(s string) string {
+	if len(s) > maxName {
+		return fmt.Sprintf("%.64q...", s)
+	}
+	return strconv.Quote(s)
 }

@@ -54,7 +54,8 @@ func decimal(s string) bool {
 }
 
 func badVersion(s string) error {
-	return fmt.Errorf(`version %q is malformed: write "major.minor" or "major.minor.revision" in decimal, such as "1.4"`, s)
+	return fmt.Errorf(`version %s is malformed: write "major.minor" or "major.minor.revision", such as "1.4", `+
+		"in decimal numbers below 2^32 without leading zeros", quote(s))
 }
 
 // String returns the version as ParseVersion reads it, without a revision of 0.

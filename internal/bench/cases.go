@@ -1,0 +1,325 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/payload"
+	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// deadline is that of each operation, on both sides.
+const deadline = 60 * time.Second
+
+// What is sent, how long a stream is, and how many servers a fanout reaches.
+const (
+	payloadSize = 1 << 10
+	itemSize    = 100
+	streamItems = 1000
+	fanoutSize  = 64
+)
+
+var cases = []testCase{
+	{[]string{"call-1k-1"}, versusRaw(callEcho, 1), ratio},
+	{[]string{"call-1k-64"}, versusRaw(callEcho, 64), ratio},
+	{[]string{"call-struct-1"}, versusRaw(callStruct, 1), ratio},
+	{[]string{"call-struct-64"}, versusRaw(callStruct, 64), ratio},
+	{[]string{"codec-encode-ns", "codec-decode-ns"}, codec, absolute},
+	{[]string{"multicall-item"}, versusRaw(multicall, 1), ratio},
+	{[]string{"fanout-64"}, versusRaw(fanout, 1), ratio},
+	{[]string{"pick-10-ns", "pick-10000-ns", "pick-ratio"}, picks, absoluteAndRatio},
+}
+
+// operation is one of ours, and what it is compared with.
+type operation struct {
+	// servers is how many there are, each with a transport and a listener of its own.
+	servers int
+	method  oslorpc.Method
+	do      func(ctx context.Context, c *oslorpc.Client) error
+	// items is how many items a stream has; 0 if the counterpart is a unary call.
+	items int
+}
+
+// jsonText returns a JSON text of n bytes: an object, as arguments are.
+func jsonText(n int) oslorpc.Raw {
+	const frame = `{"data":""}`
+	return oslorpc.Raw(`{"data":"` + strings.Repeat("x", n-len(frame)) + `"}`)
+}
+
+// callEcho sends arguments that are encoded already, and gets them back.
+var callEcho = operation{
+	servers: 1,
+	method:  oslorpc.Func(func(_ context.Context, args oslorpc.Raw) (oslorpc.Raw, error) { return args, nil }),
+	do: func() func(context.Context, *oslorpc.Client) error {
+		args := jsonText(payloadSize)
+		return func(ctx context.Context, c *oslorpc.Client) error {
+			_, err := oslorpc.Call[oslorpc.Raw](ctx, c, method, args)
+			return err
+		}
+	}(),
+}
+
+// callStruct sends nested arguments from a struct, which the server decodes into one, and gets a number back.
+var callStruct = operation{
+	servers: 1,
+	method:  oslorpc.Func(func(_ context.Context, args nested) (int, error) { return len(args.Volumes), nil }),
+	do: func() func(context.Context, *oslorpc.Client) error {
+		args := newNested()
+		return func(ctx context.Context, c *oslorpc.Client) error {
+			_, err := oslorpc.Call[int](ctx, c, method, args)
+			return err
+		}
+	}(),
+}
+
+// multicall gets a stream of small items that are encoded already; a caller of the raw counterpart reads opaque bytes.
+var multicall = operation{
+	servers: 1,
+	method: oslorpc.Stream(func(context.Context, oslorpc.NoArgs) iter.Seq2[oslorpc.Raw, error] {
+		item := jsonText(itemSize)
+		return func(yield func(oslorpc.Raw, error) bool) {
+			for range streamItems {
+				if !yield(item, nil) {
+					return
+				}
+			}
+		}
+	}),
+	do: func(ctx context.Context, c *oslorpc.Client) error {
+		ctx, cancel := context.WithTimeout(ctx, deadline)
+		defer cancel()
+		n := 0
+		for _, err := range oslorpc.Multicall[oslorpc.Raw](ctx, c, method, nil) {
+			if err != nil {
+				return err
+			}
+			n++
+		}
+		if n != streamItems {
+			return fmt.Errorf("%d items came", n)
+		}
+		return nil
+	},
+	items: streamItems,
+}
+
+// fanout reaches many servers; its counterpart is one call.
+var fanout = operation{
+	servers: fanoutSize,
+	method:  oslorpc.Func(func(context.Context, oslorpc.Raw) (oslorpc.Raw, error) { return "null", nil }),
+	do: func() func(context.Context, *oslorpc.Client) error {
+		args := jsonText(payloadSize)
+		return func(ctx context.Context, c *oslorpc.Client) error {
+			report, err := c.Fanout(ctx, method, args)
+			if err != nil {
+				return err
+			}
+			if len(report.Accepted) != fanoutSize {
+				return fmt.Errorf("%d servers accepted: %w", len(report.Accepted), report.Err())
+			}
+			return nil
+		}
+	}(),
+}
+
+// The address of all messages.
+const (
+	url    = "memory://bench"
+	topic  = "bench"
+	method = "do"
+)
+
+// versusRaw makes an operation and its counterpart ready. The counterpart's messages get the size that those of the operation are
+// found to have.
+func versusRaw(o operation, callers int) func(context.Context) (a, b workload, cleanup func() error, err error) {
+	return func(ctx context.Context) (a, b workload, cleanup func() error, err error) {
+		var opened closers
+		defer func() {
+			if err != nil {
+				_ = opened.close() // the other error counts
+			}
+		}()
+		for i := range o.servers {
+			t, err := serve(ctx, fmt.Sprint("server-", i), o.method)
+			if err != nil {
+				return a, b, nil, err
+			}
+			opened = append(opened, t.Close)
+		}
+		size, err := observe(ctx, o)
+		if err != nil {
+			return a, b, nil, err
+		}
+		t, err := oslorpc.Open(url)
+		if err != nil {
+			return a, b, nil, err
+		}
+		opened = append(opened, t.Close)
+		client := t.Client(oslorpc.Target{Topic: topic, Version: "1.0"}, oslorpc.WithTimeout(deadline))
+		r, err := newRaw(size, o.items)
+		if err != nil {
+			return a, b, nil, err
+		}
+		opened = append(opened, r.close)
+
+		counterpart := r.call
+		if o.items > 0 {
+			counterpart = r.stream
+		}
+		a = workload{do: func() error { return o.do(ctx, client) }, callers: callers, ops: max(o.items, 1)}
+		b = workload{do: func() error { return counterpart(ctx) }, callers: callers, ops: max(o.items, 1)}
+		return a, b, opened.close, nil
+	}
+}
+
+// serve starts a server, on a transport of its own.
+func serve(ctx context.Context, name string, m oslorpc.Method) (*oslorpc.Transport, error) {
+	t, err := oslorpc.Open(url, oslorpc.WithStopGrace(0))
+	if err != nil {
+		return nil, err
+	}
+	s := t.Server(oslorpc.Target{Topic: topic, Server: name})
+	s.Add(oslorpc.Endpoint{Version: "1.0", Methods: map[string]oslorpc.Method{method: m}})
+	if err := s.Start(ctx); err != nil {
+		_ = t.Close() // the other error counts
+		return nil, err
+	}
+	return t, nil
+}
+
+// observe runs an operation once and returns the sizes of its messages.
+func observe(ctx context.Context, o operation) (sizes, error) {
+	var seen observer
+	t, err := oslorpc.Open(url, oslorpc.WithDialOptions(grpc.WithStatsHandler(&seen)))
+	if err != nil {
+		return sizes{}, err
+	}
+	client := t.Client(oslorpc.Target{Topic: topic, Version: "1.0"}, oslorpc.WithTimeout(deadline))
+	if err := o.do(ctx, client); err != nil {
+		_ = t.Close() // the other error counts
+		return sizes{}, err
+	}
+	return seen.sizes(), t.Close()
+}
+
+// closers undo what was opened, the last first.
+type closers []func() error
+
+func (c closers) close() (err error) {
+	for _, f := range slices.Backward(c) {
+		if e := f(); err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+func nothingToClose() error { return nil }
+
+// batch is how many operations are timed together that are too short for the clock.
+const batch = 100
+
+// codec compares nothing: it reports what encoding and decoding the arguments of callStruct cost apart.
+func codec(context.Context) (encode, decode workload, cleanup func() error, err error) {
+	args := newNested()
+	text, err := payload.MarshalArgs(args)
+	if err != nil {
+		return encode, decode, nil, err
+	}
+	encode = workload{callers: 1, ops: batch, do: func() error {
+		for range batch {
+			if _, err := payload.MarshalArgs(args); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+	decode = workload{callers: 1, ops: batch, do: func() error {
+		for range batch {
+			if err := payload.UnmarshalArgs(text, &nested{}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}
+	return encode, decode, nothingToClose, nil
+}
+
+// picks compares a pick from a large fleet with one from a small one.
+func picks(context.Context) (small, large workload, cleanup func() error, err error) {
+	return pick(10), pick(10000), nothingToClose, nil
+}
+
+// pick picks an instance for a message to any server, from a fleet of n.
+func pick(n int) workload {
+	pool := peer.NewPool()
+	entries := make([]*route.Entry, n)
+	for i := range entries {
+		version := rpc.Version{Major: 1, Minor: uint32(i % 3)}
+		entries[i] = &route.Entry{
+			Instance: discovery.Instance{
+				ID: fmt.Sprint("instance-", i), Server: fmt.Sprint("server-", i), State: discovery.Active,
+				Implemented: []discovery.Implementation{{Version: version}},
+			},
+			Link: pool.Get(peer.Key{Addr: fmt.Sprint("192.0.2.1:", i)}), // nothing connects to it
+		}
+	}
+	view := route.NewView(entries, 1)
+	query := route.Query{Version: rpc.Version{Major: 1, Minor: 1}}
+	turn := uint64(0)
+	return workload{callers: 1, ops: batch, do: func() error {
+		for range batch {
+			turn++
+			var tried route.Tried
+			if _, verdict := view.Any(query, turn, &tried); verdict != route.Found {
+				return fmt.Errorf("no instance was picked: verdict %d", verdict)
+			}
+		}
+		return nil
+	}}
+}
+
+// nested are arguments as a larger call of Nova has them: eight, one of which is a list of ten objects.
+type nested struct {
+	InstanceID string   `json:"instance_id"`
+	ImageID    string   `json:"image_id"`
+	Host       string   `json:"host"`
+	MemoryMB   int      `json:"memory_mb"`
+	PowerOn    bool     `json:"power_on"`
+	Ratio      float64  `json:"ratio"`
+	AdminPass  *string  `json:"admin_pass"`
+	Volumes    []volume `json:"volumes"`
+}
+
+type volume struct {
+	ID       string  `json:"id"`
+	Path     string  `json:"path"`
+	SizeGB   int     `json:"size_gb"`
+	Index    int     `json:"index"`
+	Bootable bool    `json:"bootable"`
+	Snapshot *string `json:"snapshot"`
+}
+
+func newNested() *nested {
+	n := &nested{
+		InstanceID: "0d6a1d8f-3b4e-4c55-9d0b-6a51f4b1c0aa", ImageID: "b3c9a2f0-9f2b-4f7e-8a5b-0f1e2d3c4b5a",
+		Host: "compute-17.region-one.example.org", MemoryMB: 8192, PowerOn: true, Ratio: 1.5,
+	}
+	for i := range 10 {
+		n.Volumes = append(n.Volumes, volume{
+			ID: fmt.Sprintf("7f1e9a52-6d3c-4e8b-b1a0-2c3d4e5f60%02d", i), Path: fmt.Sprintf("/dev/disk/by-id/virtio-%02d", i),
+			SizeGB: 20 * (i + 1), Index: i, Bootable: i == 0,
+		})
+	}
+	return n
+}

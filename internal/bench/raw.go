@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/bits"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/stats"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// rawService is the counterpart of ours: a service as one writes it by hand with grpc-go, whose messages are opaque bytes.
+type rawService struct {
+	reply *wrapperspb.BytesValue
+	items int // of a stream
+}
+
+const (
+	rawUnary  = "/bench.Raw/Unary"
+	rawStream = "/bench.Raw/Stream"
+)
+
+var rawDesc = grpc.ServiceDesc{
+	ServiceName: "bench.Raw",
+	HandlerType: (*any)(nil),
+	Methods: []grpc.MethodDesc{{MethodName: "Unary", Handler: func(
+		s any, _ context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor,
+	) (any, error) {
+		return s.(*rawService).reply, decode(&wrapperspb.BytesValue{})
+	}}},
+	Streams: []grpc.StreamDesc{{StreamName: "Stream", ServerStreams: true, Handler: func(s any, stream grpc.ServerStream) error {
+		if err := stream.RecvMsg(&wrapperspb.BytesValue{}); err != nil {
+			return err
+		}
+		for range s.(*rawService).items {
+			if err := stream.SendMsg(s.(*rawService).reply); err != nil {
+				return err
+			}
+		}
+		return nil
+	}}},
+}
+
+// raw is a client of a rawService, with the server.
+type raw struct {
+	conn    *grpc.ClientConn
+	request *wrapperspb.BytesValue
+	items   int
+	server  *grpc.Server
+	serving sync.WaitGroup
+}
+
+// newRaw starts a server and connects to it. Its messages are of the given sizes.
+func newRaw(size sizes, items int) (*raw, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	r := &raw{request: opaque(size.request), items: items, server: grpc.NewServer()}
+	r.server.RegisterService(&rawDesc, &rawService{reply: opaque(size.reply), items: items})
+	r.serving.Go(func() { _ = r.server.Serve(listener) }) // what fails shows at the client
+	r.conn, err = grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	return r, err
+}
+
+func (r *raw) close() error {
+	err := r.conn.Close()
+	r.server.GracefulStop()
+	r.serving.Wait()
+	return err
+}
+
+func (r *raw) call(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	return r.conn.Invoke(ctx, rawUnary, r.request, &wrapperspb.BytesValue{})
+}
+
+func (r *raw) stream(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	stream, err := r.conn.NewStream(ctx, &rawDesc.Streams[0], rawStream)
+	if err != nil {
+		return err
+	}
+	if err := stream.SendMsg(r.request); err != nil {
+		return err
+	}
+	if err := stream.CloseSend(); err != nil {
+		return err
+	}
+	for n := 0; ; n++ {
+		err := stream.RecvMsg(&wrapperspb.BytesValue{})
+		switch {
+		case errors.Is(err, io.EOF) && n == r.items:
+			return nil
+		case err != nil:
+			return fmt.Errorf("item %d of %d: %w", n, r.items, err)
+		}
+	}
+}
+
+// opaque returns a message that is n bytes when encoded, or one more where no message has that size.
+func opaque(n int) *wrapperspb.BytesValue {
+	if n == 0 {
+		return &wrapperspb.BytesValue{}
+	}
+	length := (bits.Len(uint(n)) + 6) / 7 // bytes of the length prefix
+	return wrapperspb.Bytes(make([]byte, max(n-1-length, 1)))
+}
+
+// sizes are those of the messages of an RPC, as encoded.
+type sizes struct{ request, reply int }
+
+// observer learns the sizes of what a client sends and receives last.
+type observer struct{ request, reply atomic.Int64 }
+
+func (o *observer) sizes() sizes { return sizes{int(o.request.Load()), int(o.reply.Load())} }
+
+func (o *observer) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
+func (o *observer) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (o *observer) HandleConn(context.Context, stats.ConnStats)                       {}
+func (o *observer) HandleRPC(_ context.Context, s stats.RPCStats) {
+	switch s := s.(type) {
+	case *stats.OutPayload:
+		o.request.Store(int64(s.Length))
+	case *stats.InPayload:
+		o.reply.Store(int64(s.Length))
+	}
+}

@@ -1,0 +1,324 @@
+// Package delivery gets a message to the instances that it is meant for, at most once each: it picks, connects, sends, and
+// picks again only when the message provably did not run. It does not know what a message looks like on the wire.
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+const (
+	// connectBudget is how long a message waits for the connection to one instance.
+	connectBudget = time.Second
+	// patience is how long a message waits for an instance that was never tried. It mostly suffices to connect; if not, the message
+	// goes to an instance that is connected while this one goes on connecting.
+	patience = 50 * time.Millisecond
+	// settleTime is how far discovery may lag behind: a message to a server that is not listed waits so long before it fails. A server
+	// that just came up asks others to call it back before all of them have heard of it.
+	settleTime = 500 * time.Millisecond
+	// fullWait is how long a fanout waits for an instance that is full.
+	fullWait = time.Second
+	// The pause after each round in which no instance took the message doubles from minPause to maxPause.
+	minPause = 10 * time.Millisecond
+	maxPause = time.Second
+)
+
+// Message is what delivery needs to know of a message.
+type Message struct {
+	// Target is who is meant; its Server pins the message to a server name.
+	Target rpc.Target
+	Method string
+	// Query is what an instance must implement.
+	Query route.Query
+	// Turn is the message's place in the round robin.
+	Turn uint64
+	// Rounds is how often all instances may be tried; 0 means until the deadline.
+	Rounds int
+	// FailFast messages do not wait for an instance to appear.
+	FailFast bool
+}
+
+// Send sends a message to one instance and returns nil if it was answered. An error is an *rpc.Error, and tells by NotStarted whether
+// the message may be sent elsewhere.
+type Send func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) error
+
+// One delivers a message to one instance. Its error is an *rpc.Error that names the message.
+func One(ctx context.Context, topic *fleet.Topic, m *Message, send Send) error {
+	d := delivery{Message: *m, topic: topic}
+	return Name(d.run(ctx, send), m.Target, m.Method)
+}
+
+// Name completes an error with the message that it is about. Nil stays nil.
+func Name(err error, target rpc.Target, method string) error {
+	e, ok := errors.AsType[*rpc.Error](err)
+	if !ok {
+		return err
+	}
+	named := *e
+	named.Target, named.Method = target, method
+	return &named
+}
+
+// delivery is the state of one message on its way to one instance. It does not hold what sends the message, which would then have to
+// be on the heap, with all that it refers to.
+type delivery struct {
+	Message
+	topic *fleet.Topic
+
+	since  time.Time // when the message first found nobody
+	tried  route.Tried
+	rounds int
+	// last is why the message has not been delivered yet.
+	last error
+	// unable is why the last instance that cannot serve the message at all does not; able is false while every instance tried
+	// in this round was such a one.
+	unable error
+	able   bool
+}
+
+func (d *delivery) run(ctx context.Context, send Send) error {
+	for {
+		view := d.topic.Now()
+		var changed <-chan struct{}
+		entry, verdict := d.pick(view)
+		if verdict != route.Found {
+			// Look again at a view whose change can be waited for.
+			var err error
+			if view, changed, err = d.topic.View(ctx); err != nil {
+				return unseen(ctx, err)
+			}
+			entry, verdict = d.pick(view)
+		}
+		var err error
+		if verdict == route.Found {
+			if err = d.attempt(ctx, entry, send); err == nil {
+				return nil
+			}
+			if d.final(err) {
+				return err
+			}
+		} else if err = d.wait(ctx, view, verdict, changed); err != nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return gaveUp(ctx, cmp.Or(d.last, d.unable))
+		}
+	}
+}
+
+func (d *delivery) pick(view *route.View) (*route.Entry, route.Verdict) {
+	switch {
+	case view == nil:
+		return nil, route.Nobody
+	case d.Target.Server != "":
+		return view.Server(d.Query, d.Target.Server, d.Turn, &d.tried)
+	default:
+		return view.Any(d.Query, d.Turn, &d.tried)
+	}
+}
+
+// errPatience means that an instance was not connected soon; it may be picked again.
+var errPatience = errors.New("connecting takes longer than usual")
+
+// attempt sends the message to one instance.
+func (d *delivery) attempt(ctx context.Context, e *route.Entry, send Send) error {
+	err := sendTo(ctx, e, send)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errPatience):
+	case rpcstatus.Gone(err):
+		d.topic.Gone(e)
+		d.tried.Add(e)
+	default:
+		d.tried.Add(e)
+	}
+	if isUnable(err) {
+		d.unable = err
+		return err
+	}
+	d.able = true
+	if d.last == nil || ctx.Err() == nil { // when ctx ends, the error only says so, and the one before says why
+		d.last = err
+	}
+	return err
+}
+
+// sendTo connects to an instance if need be and sends the message to it.
+func sendTo(ctx context.Context, e *route.Entry, send Send) error {
+	p := fleet.Peer(e)
+	if p.Health() != peer.Ready {
+		// To a peer that is down the message is sent all the same: gRPC says why it is down only to an RPC, which it does
+		// not send then.
+		if err := connect(ctx, e, p); err != nil && (ctx.Err() != nil || p.Health() != peer.Down) {
+			return err
+		}
+	}
+	if !p.Acquire() {
+		return rpcstatus.Refuse(rpcstatus.Stopping)
+	}
+	defer p.Release()
+	conn, err := p.Conn()
+	if err != nil {
+		return unreachable(e, err)
+	}
+	err = send(ctx, e, conn)
+	if rpc.KindOf(err) == rpc.Unreachable && rpc.SafeToRetry(err) {
+		return unreachable(e, err)
+	}
+	return err
+}
+
+func connect(ctx context.Context, e *route.Entry, p *peer.Peer) error {
+	budget, late := connectBudget, context.DeadlineExceeded
+	if p.Health() == peer.Idle {
+		budget, late = patience, errPatience
+	}
+	wait, cancel := context.WithTimeoutCause(ctx, budget, late)
+	defer cancel()
+	err := p.Connect(wait)
+	switch {
+	case err == nil:
+		return nil
+	case wait.Err() != nil:
+		return unreachable(e, context.Cause(wait))
+	default:
+		return unreachable(e, err)
+	}
+}
+
+func unreachable(e *route.Entry, err error) error {
+	why := err.Error()
+	var ours *rpc.Error
+	if errors.As(err, &ours) && ours.Message != "" {
+		why = ours.Message // it is of the same kind
+	}
+	return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: err, Message: fmt.Sprintf(
+		"server %q at %s cannot be connected to: %s", e.Server, e.Addr, why)}
+}
+
+// isUnable reports whether an instance cannot serve the message, now or later.
+func isUnable(err error) bool {
+	switch rpc.KindOf(err) {
+	case rpc.UnsupportedVersion, rpc.NoSuchMethod:
+		return rpc.SafeToRetry(err)
+	default:
+		return false
+	}
+}
+
+// final reports whether no other instance is to be tried after err: the message may have run, or it would fare no better there.
+func (d *delivery) final(err error) bool {
+	if !rpc.SafeToRetry(err) {
+		return true
+	}
+	return !isUnable(err) && !rpc.IsNotDelivered(err)
+}
+
+// wait waits until it is worth picking again, after a pick that found nobody, or returns why it is not.
+func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Verdict, changed <-chan struct{}) error {
+	absent := false
+	switch verdict {
+	case route.Unable:
+		return unable(view.Unable(d.Query, d.Target.Server), d.Query, d.Target.Server)
+	case route.Nobody:
+		absent, d.last = true, nobody("no server is on the topic; start one, or check topic and exchange")
+	case route.NoServer:
+		absent, d.last = true, nobody(fmt.Sprintf("no server named %q is on the topic", d.Target.Server))
+		if !d.topic.Recent(d.Target.Server) {
+			return d.last
+		}
+	case route.Exhausted:
+		if !d.able {
+			return d.unable
+		}
+		d.tried.Reset()
+		d.able = false
+	}
+	d.rounds++
+	if (d.FailFast && absent) || (d.Rounds > 0 && d.rounds >= d.Rounds) {
+		return d.last
+	}
+	if absent && d.Rounds == 0 {
+		// A change wakes it. It looks again now and then all the same: an instance that lingers may be connected again, a
+		// server may not be recent any more, and a topic that nobody looks at is not watched for ever.
+		pause(ctx, maxPause, changed)
+		return nil
+	}
+	length := min(minPause<<min(d.rounds, 10), maxPause)
+	pause(ctx, length/2+rand.N(length), changed)
+	return nil
+}
+
+// pause returns after some time, or when changed is closed, or when ctx ends.
+func pause(ctx context.Context, length time.Duration, changed <-chan struct{}) {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-changed:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+func nobody(message string) error {
+	return &rpc.Error{Kind: rpc.NoInstance, NotStarted: true, Message: message}
+}
+
+// unable is the error when none of the entries that a message may go to implements what it needs; server is the one that
+// it names, if any.
+func unable(entries []*route.Entry, q route.Query, server string) error {
+	var seen []discovery.Implementation
+	for _, e := range entries {
+		for _, i := range e.Implemented {
+			if !slices.Contains(seen, i) {
+				seen = append(seen, i)
+			}
+		}
+	}
+	who := "nobody on the topic serves"
+	if server != "" {
+		who = fmt.Sprintf("server %q does not serve", server)
+	}
+	return &rpc.Error{Kind: rpc.UnsupportedVersion, NotStarted: true, Message: fmt.Sprintf(
+		"%s version %s of the %s; %s", who, q.Version, dispatch.NamespaceWord(q.Namespace), dispatch.Offer(seen))}
+}
+
+// unseen is the error when the instances could not be learned.
+func unseen(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err // the fleet is closed
+	}
+	return gaveUp(ctx, err)
+}
+
+// gaveUp is the error when the deadline passed, or the caller canceled, before a message was sent; last is why it was not.
+func gaveUp(ctx context.Context, last error) error {
+	cause := context.Cause(ctx)
+	if errors.Is(ctx.Err(), context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
+		return &rpc.Error{Kind: rpc.Canceled, NotStarted: true, Cause: cause, Message: "canceled before it was sent"}
+	}
+	var e *rpc.Error
+	if !errors.As(last, &e) {
+		return &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Cause: cause, Message: "the deadline passed before it was sent"}
+	}
+	late := *e
+	late.Cause = errors.Join(e.Cause, cause)
+	late.Message += " (waited until the deadline)"
+	return &late
+}

@@ -1,0 +1,96 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// parallel bounds how many instances a fanout sends to at a time.
+const parallel = 64
+
+// Result is what came of a fanout at one instance.
+type Result struct {
+	Entry *route.Entry
+	// Skipped: the instance cannot serve the message; Err says why.
+	Skipped bool
+	// Err is nil if the message was accepted.
+	Err error
+}
+
+// All delivers a message to every instance on the topic that is listed now, and returns what came of it at each. Its error
+// means that nothing was sent, because the instances are not known.
+func All(ctx context.Context, topic *fleet.Topic, m *Message, send Send) ([]Result, error) {
+	view, _, err := topic.View(ctx)
+	if err != nil {
+		return nil, Name(unseen(ctx, err), m.Target, m.Method)
+	}
+	reached, skipped := view.All(m.Query)
+	results := make([]Result, len(reached), len(reached)+len(skipped))
+	each(len(reached), func(i int) { results[i] = toOne(ctx, topic, m, reached[i], send) })
+	results = slices.DeleteFunc(results, left)
+	for _, e := range skipped {
+		err := unable([]*route.Entry{e}, m.Query, e.Server)
+		results = append(results, Result{e, true, Name(err, m.Target, m.Method)})
+	}
+	return results, nil
+}
+
+// left reports whether an instance that is not listed any more says itself that it is not there: then it simply left.
+func left(r Result) bool { return r.Entry.Lingering && rpcstatus.Gone(r.Err) }
+
+// each calls do for 0 to n-1, some at a time.
+func each(n int, do func(int)) {
+	if n == 1 {
+		do(0)
+		return
+	}
+	var next atomic.Int64
+	var workers sync.WaitGroup
+	for range min(n, parallel) {
+		workers.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	workers.Wait()
+}
+
+func toOne(ctx context.Context, topic *fleet.Topic, m *Message, e *route.Entry, send Send) Result {
+	err := persist(ctx, e, send)
+	if err == nil {
+		return Result{Entry: e}
+	}
+	if rpcstatus.Gone(err) {
+		topic.Gone(e)
+	}
+	return Result{Entry: e, Skipped: isUnable(err), Err: Name(err, m.Target, m.Method)}
+}
+
+// persist sends to one instance, again for a short while if it is full, or was not connected soon.
+func persist(ctx context.Context, e *route.Entry, send Send) error {
+	end := time.Now().Add(fullWait)
+	for length := minPause; ; length *= 2 {
+		err := sendTo(ctx, e, send)
+		late := time.Now().Add(length).After(end)
+		switch {
+		case ctx.Err() != nil && rpc.SafeToRetry(err):
+			return gaveUp(ctx, err)
+		case isFull(err) && !late:
+			pause(ctx, length, nil)
+		case !errors.Is(err, errPatience):
+			return err
+		}
+	}
+}
+
+func isFull(err error) bool { return rpc.KindOf(err) == rpc.Refused && !rpcstatus.Gone(err) }

@@ -1,0 +1,108 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"runtime/debug"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// MethodError is a failure of a method itself, as opposed to one of ours.
+type MethodError struct {
+	Err error
+	// Stack is the stack of a panic, nil for an error that was returned.
+	Stack []string
+}
+
+// Error returns the method's error.
+func (e *MethodError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the method's error.
+func (e *MethodError) Unwrap() error { return e.Err }
+
+// remote returns the failure as its caller sees it: as a remote error, with this server as a hop. One that came from
+// further on keeps its type, message and stack. An error that panics when it is asked for its text, such as a nil pointer in
+// an error interface, fails as if the method had panicked.
+func (e *MethodError) remote(server string) (cause *rpc.RemoteError) {
+	defer func() {
+		if p := recover(); p != nil {
+			cause = panicked(p).remote(server)
+		}
+	}()
+	cause = &rpc.RemoteError{Type: typeName(e.Err), Message: e.Err.Error(), Stack: e.Stack, Hops: []string{server}}
+	var further *rpc.RemoteError
+	if errors.As(e.Err, &further) {
+		cause.Type, cause.Message, cause.Stack = further.Type, further.Message, further.Stack
+		cause.Hops = append(append([]string{}, further.Hops...), server)
+	}
+	return cause
+}
+
+// protect runs a method; a panic becomes its error.
+func protect(ctx context.Context, invoke Invocation, emit Emit) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(p)
+		}
+	}()
+	return invoke(ctx, emit)
+}
+
+// bind decodes the arguments of a method; types that decode themselves may panic as well.
+func bind(m *Method, kwargs string) (invoke Invocation, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(p)
+		}
+	}()
+	return m.Bind(kwargs)
+}
+
+// panicked returns the failure of what panicked with p. It must be called while that is recovered from, for the stack.
+func panicked(p any) *MethodError { return &MethodError{Err: panicError{p}, Stack: stack()} }
+
+type panicError struct{ value any }
+
+func (p panicError) Error() string { return fmt.Sprint(p.value) }
+
+// stack returns the lines of the current stack from the panic on.
+func stack() []string {
+	lines := strings.Split(strings.TrimSpace(string(debug.Stack())), "\n")
+	for i, line := range lines {
+		if strings.HasPrefix(line, "panic(") && i+2 <= len(lines) {
+			return lines[i+2:]
+		}
+	}
+	return lines
+}
+
+// typeName names the type of an error for other programs: package and type of the outermost error that is more than a wrapper
+// with text, such as "fs.PathError"; "error" if there is none; the kind for one of ours, such as "oslorpc.Timeout".
+func typeName(err error) string {
+	for ; err != nil; err = errors.Unwrap(err) {
+		switch e := err.(type) {
+		case panicError:
+			return "panic"
+		case *rpc.Error:
+			return "oslorpc." + e.Kind.Name()
+		}
+		if name := strings.TrimPrefix(reflect.TypeOf(err).String(), "*"); !isWrapper(name) {
+			return name
+		}
+	}
+	return "error"
+}
+
+// isWrapper reports whether a type says nothing about an error: those that only add text or a stack are the unexported ones of
+// packages named errors or fmt, the standard library's and others'.
+func isWrapper(name string) bool {
+	pkg, name, _ := strings.Cut(name, ".")
+	first, _ := utf8.DecodeRuneInString(name)
+	return (pkg == "errors" || pkg == "fmt") && !unicode.IsUpper(first)
+}

@@ -1,0 +1,278 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/requestctx"
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Request is a message as a server sees it, whatever carried it.
+type Request struct {
+	Method    string
+	Namespace string
+	Version   rpc.Version
+	// Kwargs and Context are the texts of JSON objects; Context may be empty.
+	Kwargs, Context string
+	// ID identifies the message; empty if it cannot be told from a repeated one.
+	ID string
+}
+
+// size is what the message counts for in the queue.
+func (r *Request) size() int { return len(r.Kwargs) + len(r.Context) + len(r.Method) }
+
+// Info says what a handler was asked.
+type Info struct {
+	Server    string
+	Namespace string
+	Version   rpc.Version
+	Method    string
+	MessageID string
+}
+
+type infoKey struct{}
+
+// InfoFrom returns what the handler that ctx belongs to was asked.
+func InfoFrom(ctx context.Context) (Info, bool) {
+	info, ok := ctx.Value(infoKey{}).(Info)
+	return info, ok
+}
+
+// Server runs the messages of one instance.
+type Server struct {
+	name  string
+	table *Table
+	log   *slog.Logger
+	queue *queue
+
+	// force ends the contexts of running casts; calls end with their carrier.
+	base  context.Context
+	force context.CancelFunc
+
+	mu       sync.Mutex // before that of the queue
+	window   *window    // guarded by mu
+	stopping bool
+	accepted int           // messages accepted that have not ended; grows no more once stopping
+	ended    chan struct{} // closed when stopping and the last of them has ended
+}
+
+// NewServer returns a server named name, which runs at once.
+func NewServer(name string, table *Table, limits Limits, log *slog.Logger) *Server {
+	s := &Server{
+		name: name, table: table, log: log, queue: &queue{limits: limits}, window: newWindow(), ended: make(chan struct{}),
+	}
+	s.base, s.force = context.WithCancel(context.Background())
+	return s
+}
+
+// Table returns what the server serves.
+func (s *Server) Table() *Table { return s.table }
+
+// Load returns how busy the server is.
+func (s *Server) Load() Load { return s.queue.load() }
+
+// Call runs a message, on the calling goroutine, and emits the items of its result. An error is an *rpc.Error.
+func (s *Server) Call(ctx context.Context, r *Request, emit Emit) error {
+	sel, ticket, err := s.accept(r)
+	if errors.Is(err, errRepeated) {
+		return &rpc.Error{Kind: rpc.OutcomeUnknown, Message: "the message was received before"}
+	}
+	if err != nil {
+		return err
+	}
+	defer s.end()
+	if err = ticket.wait(ctx); err != nil {
+		err = expired(err)
+	} else {
+		defer ticket.done()
+		err = s.run(ctx, r, sel, emit)
+	}
+	if rpc.SafeToRetry(err) {
+		s.forget(r.ID)
+	}
+	return err
+}
+
+// Cast accepts a message, or refuses it, and runs it later. An error is an *rpc.Error, and means that it is not accepted. A
+// repeated message is accepted and not run again.
+func (s *Server) Cast(r *Request) error {
+	sel, ticket, err := s.accept(r)
+	if errors.Is(err, errRepeated) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	go func() {
+		defer s.end()
+		if ticket.wait(s.base) != nil {
+			s.log.Warn("cast dropped by a forced stop", "server", s.name, "method", r.Method)
+			return
+		}
+		defer ticket.done()
+		if err := s.run(s.base, r, sel, func(string) error { return nil }); err != nil {
+			s.log.Error("cast failed", "server", s.name, "method", r.Method, "error", err)
+		}
+	}()
+	return nil
+}
+
+var errRepeated = errors.New("repeated message")
+
+// accept selects the method and admits the message. If it succeeds, the message counts as accepted until end.
+func (s *Server) accept(r *Request) (selected, *ticket, error) {
+	sel, err := s.table.find(r.Namespace, r.Version, r.Method)
+	if err != nil {
+		return selected{}, nil, err
+	}
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	// This comes first, whatever else would refuse the message: "not started" must not be said of one that may have run.
+	if !s.window.add(r.ID, now) {
+		return selected{}, nil, errRepeated
+	}
+	ticket, err := s.admit(r)
+	if err != nil {
+		s.window.forget(r.ID)
+		return selected{}, nil, err
+	}
+	s.accepted++
+	return sel, ticket, nil
+}
+
+// admit takes a message into the queue, or refuses it. The lock is held.
+func (s *Server) admit(r *Request) (*ticket, error) {
+	if s.stopping {
+		return nil, rpcstatus.Refuse(rpcstatus.Stopping)
+	}
+	if ticket := s.queue.admit(r.size()); ticket != nil {
+		return ticket, nil
+	}
+	return nil, rpcstatus.Refuse(rpcstatus.Full)
+}
+
+// forget lets a message come again that was accepted and, as its caller is told, not started.
+func (s *Server) forget(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.window.forget(id)
+}
+
+// end is called when an accepted message has ended.
+func (s *Server) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.accepted--
+	s.closeEnded()
+}
+
+// closeEnded tells Stop when no message is left. The lock is held.
+func (s *Server) closeEnded() {
+	if s.stopping && s.accepted == 0 {
+		close(s.ended)
+	}
+}
+
+// expired is the error for a message whose caller stopped waiting before it ran.
+func expired(err error) error {
+	e := &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Cause: err, Message: "the deadline passed before a worker was free; it was not started"}
+	if errors.Is(err, context.Canceled) {
+		e.Kind, e.Message = rpc.Canceled, "the caller went away before a worker was free; it was not started"
+	}
+	return e
+}
+
+// run decodes the arguments, on the worker, since decoding may itself take long, and runs the method.
+func (s *Server) run(ctx context.Context, r *Request, sel selected, emit Emit) error {
+	ctx, err := requestctx.WithText(ctx, r.Context)
+	if err != nil {
+		return err
+	}
+	invoke, err := bind(sel.method, r.Kwargs)
+	if err != nil {
+		return s.failed(r, notStarted(err))
+	}
+	ctx = context.WithValue(ctx, infoKey{}, Info{
+		Server: s.name, Namespace: r.Namespace, Method: r.Method, Version: r.Version, MessageID: r.ID,
+	})
+	sel.counters.Started.Add(1)
+	err = s.failed(r, protect(ctx, invoke, emit))
+	switch kind := rpc.KindOf(err); {
+	case err == nil, kind == rpc.Canceled, kind == rpc.Timeout: // that the caller wants no more items is no failure
+	default:
+		sel.counters.Failed.Add(1)
+	}
+	return err
+}
+
+// failed returns the error of a method as its caller sees it; nil stays nil.
+func (s *Server) failed(r *Request, err error) error {
+	var failure *MethodError
+	if !errors.As(err, &failure) {
+		return err
+	}
+	cause := failure.remote(s.name)
+	s.report(r, cause)
+	return &rpc.Error{Kind: rpc.Remote, Message: cause.Error(), Cause: cause}
+}
+
+// notStarted marks an error of Bind. A panic is no fault of the arguments, and stays one.
+func notStarted(err error) error {
+	var failure *MethodError
+	var e *rpc.Error
+	switch {
+	case errors.As(err, &failure):
+		return err
+	case errors.As(err, &e):
+		copied := *e
+		copied.NotStarted = true
+		return &copied
+	default:
+		return &rpc.Error{Kind: rpc.BadArguments, Message: err.Error(), NotStarted: true}
+	}
+}
+
+// report logs a failure that is a defect of the method. An error that is returned is the caller's business.
+func (s *Server) report(r *Request, cause *rpc.RemoteError) {
+	if here := len(cause.Hops) == 1; here && len(cause.Stack) > 0 {
+		s.log.Error("method panicked", "server", s.name, "method", r.Method, "panic", cause.Message, "stack", cause.Stack)
+		return
+	}
+	s.log.Debug("method failed", "server", s.name, "method", r.Method, "error", cause)
+}
+
+// Stop refuses messages from now on and returns when those that were accepted have ended. If ctx ends first, it ends the contexts of
+// casts, waits no longer, and returns an error; calls end when their carrier does.
+func (s *Server) Stop(ctx context.Context) error {
+	s.beginStop()
+	defer s.force()
+	select {
+	case <-s.ended:
+		return nil
+	case <-ctx.Done():
+	}
+	select {
+	case <-s.ended: // both were so
+		return nil
+	default:
+	}
+	load := s.Load()
+	return &rpc.Error{Kind: rpc.Timeout, Cause: ctx.Err(), Message: fmt.Sprintf(
+		"server %q was stopped by force: %d messages were running and %d waiting", s.name, load.Running, load.Queued)}
+}
+
+func (s *Server) beginStop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.stopping {
+		s.stopping = true
+		s.closeEnded()
+	}
+}

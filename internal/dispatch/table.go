@@ -1,0 +1,165 @@
+// Package dispatch is what happens to a message in the server it was sent to, however it got there: select the method,
+// admit the message or refuse it, run the method on a worker, and tell what came of it.
+package dispatch
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/payload"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Emit takes one item of a method's result, as JSON text. An error means that nobody wants more; the method should end.
+type Emit func(item string) error
+
+// Invocation is a method with its arguments. A plain method emits once, a streaming one once an item. A failure of the method
+// itself is returned as a *[MethodError], everything else as an *rpc.Error.
+type Invocation func(ctx context.Context, emit Emit) error
+
+// Method is a method that messages can ask for.
+type Method struct {
+	// Bind decodes the keyword arguments, the text of a JSON object. Its errors mean that the method did not run.
+	Bind func(kwargs string) (Invocation, error)
+	// Streaming methods emit any number of items.
+	Streaming bool
+	// Arguments, Extra and Result describe the method for people.
+	Arguments []payload.Argument
+	Extra     bool
+	Result    string
+}
+
+// Endpoint is an interface that a server offers: methods under a version, in one namespace or several.
+type Endpoint struct {
+	// Namespaces are those it answers to, its own first. The empty string is the null namespace.
+	Namespaces []string
+	Version    rpc.Version
+	Methods    map[string]*Method
+}
+
+// Counters count what became of a method's messages.
+type Counters struct{ Started, Failed atomic.Int64 }
+
+type selected struct {
+	method   *Method
+	counters *Counters
+}
+
+type endpoint struct {
+	Endpoint
+	counters map[string]*Counters
+}
+
+// Table selects the method for a message. It is immutable.
+type Table struct {
+	endpoints   []endpoint
+	implemented []discovery.Implementation
+	versions    map[string][]string // by namespace, as responses tell them
+}
+
+// NewTable returns the table for endpoints, which are tried in this order.
+func NewTable(endpoints []Endpoint) *Table {
+	t := &Table{versions: map[string][]string{}}
+	for _, e := range endpoints {
+		counters := make(map[string]*Counters, len(e.Methods))
+		for name := range e.Methods {
+			counters[name] = &Counters{}
+		}
+		t.endpoints = append(t.endpoints, endpoint{e, counters})
+		for _, ns := range e.Namespaces {
+			t.addImplementation(discovery.Implementation{Namespace: ns, Version: e.Version})
+		}
+	}
+	return t
+}
+
+func (t *Table) addImplementation(i discovery.Implementation) {
+	if slices.Contains(t.implemented, i) {
+		return
+	}
+	t.implemented = append(t.implemented, i)
+	t.versions[i.Namespace] = append(t.versions[i.Namespace], i.Version.String())
+}
+
+// Implemented lists the interfaces that the table serves, each once.
+func (t *Table) Implemented() []discovery.Implementation { return t.implemented }
+
+// Versions lists the versions that the table serves in a namespace. The list must not be changed.
+func (t *Table) Versions(namespace string) []string { return t.versions[namespace] }
+
+// find returns the method for a message: of the endpoints in the namespace whose version can serve it, the first that
+// has the method. As upstream, an unknown namespace counts as an unsupported version.
+func (t *Table) find(namespace string, version rpc.Version, method string) (selected, error) {
+	compatible := false
+	for i := range t.endpoints {
+		e := &t.endpoints[i]
+		if !e.Version.Serves(version) || !slices.Contains(e.Namespaces, namespace) {
+			continue
+		}
+		if m, ok := e.Methods[method]; ok {
+			return selected{m, e.counters[method]}, nil
+		}
+		compatible = true
+	}
+	if compatible {
+		return selected{}, t.noSuchMethod(namespace, version, method)
+	}
+	return selected{}, t.unsupported(namespace, version)
+}
+
+func (t *Table) noSuchMethod(namespace string, version rpc.Version, method string) error {
+	var known []string
+	for _, e := range t.endpoints {
+		if e.Version.Serves(version) && slices.Contains(e.Namespaces, namespace) {
+			for name := range e.Methods {
+				known = append(known, name)
+			}
+		}
+	}
+	slices.Sort(known)
+	const enough = 20
+	if known = slices.Compact(known); len(known) > enough {
+		known = append(known[:enough], "…")
+	}
+	if len(known) == 0 {
+		known = append(known, "none at all")
+	}
+	return &rpc.Error{Kind: rpc.NoSuchMethod, NotStarted: true, Message: fmt.Sprintf(
+		"no endpoint has a method %q; there is %s", method, strings.Join(known, ", "))}
+}
+
+func (t *Table) unsupported(namespace string, version rpc.Version) error {
+	return &rpc.Error{Kind: rpc.UnsupportedVersion, NotStarted: true, Message: fmt.Sprintf(
+		"version %s of the %s is not served; %s", version, NamespaceWord(namespace), Offer(t.implemented))}
+}
+
+// NamespaceWord names a namespace for people.
+func NamespaceWord(namespace string) string {
+	if namespace == "" {
+		return "null namespace"
+	}
+	return fmt.Sprintf("namespace %q", namespace)
+}
+
+// Offer says for people what is implemented.
+func Offer(list []discovery.Implementation) string {
+	if len(list) == 0 {
+		return "no endpoint is offered"
+	}
+	words := make([]string, 0, len(list))
+	for _, i := range list {
+		words = append(words, i.Version.String()+" of the "+NamespaceWord(i.Namespace))
+	}
+	return "offered is " + strings.Join(words, ", ")
+}
+
+// Endpoints calls visit for each endpoint, in order, with the counters of its methods.
+func (t *Table) Endpoints(visit func(Endpoint, map[string]*Counters)) {
+	for _, e := range t.endpoints {
+		visit(e.Endpoint, e.counters)
+	}
+}

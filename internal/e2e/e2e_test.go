@@ -1,0 +1,302 @@
+// Package e2e tests what oslorpc promises about delivery with real processes, signals and registries: servers are processes that
+// are killed, frozen and stopped while this one calls them.
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// The environment of a process that is to be a server, not the test.
+const (
+	envURL  = "OSLORPC_E2E_URL"
+	envName = "OSLORPC_E2E_NAME"
+	envLog  = "OSLORPC_E2E_LOG"
+)
+
+const topic = "e2e"
+
+func TestMain(m *testing.M) {
+	if url := os.Getenv(envURL); url != "" {
+		if err := serve(url, os.Getenv(envName), os.Getenv(envLog)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	leak.Main(m)
+}
+
+// job is what the method work takes: an id to be logged when it runs, and how long to take.
+type job struct {
+	ID     string        `json:"id"`
+	Length time.Duration `json:"length"`
+}
+
+// serve is the server process: it logs each job that it runs as one line of a file, in one write.
+func serve(url, name, logPath string) error {
+	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	t, err := oslorpc.Open(url)
+	if err != nil {
+		return err
+	}
+	s := t.Server(oslorpc.Target{Topic: topic, Server: name})
+	s.Add(oslorpc.Endpoint{Version: "1.0", Methods: map[string]oslorpc.Method{
+		"work": oslorpc.Func(func(_ context.Context, j job) (string, error) {
+			if _, err := log.WriteString(j.ID + "\n"); err != nil {
+				return "", err
+			}
+			time.Sleep(j.Length)
+			return name, nil
+		}),
+	}})
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	if err := s.Start(ctx); err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	<-ctx.Done()
+	if err := s.Stop(context.Background()); err != nil {
+		return err
+	}
+	return t.Close()
+}
+
+// process is a server in a process of its own.
+type process struct {
+	name, log string
+	cmd       *exec.Cmd
+	exited    chan struct{}
+	err       error // of the exit; read it after exited
+}
+
+// start starts a server and returns when it is announced.
+func start(t *testing.T, url, name string) *process {
+	t.Helper()
+	p := &process{name: name, log: filepath.Join(t.TempDir(), "log"), exited: make(chan struct{})}
+	p.cmd = exec.Command(os.Args[0])
+	p.cmd.Env = append(os.Environ(), envURL+"="+url, envName+"="+name, envLog+"="+p.log)
+	p.cmd.Stderr = os.Stderr
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ready := bufio.NewScanner(out)
+	isReady := ready.Scan()
+	go func() {
+		p.err = p.cmd.Wait()
+		close(p.exited)
+	}()
+	t.Cleanup(func() {
+		p.signal(t, syscall.SIGKILL)
+		<-p.exited
+	})
+	if !isReady {
+		t.Fatalf("server %s did not start", name)
+	}
+	return p
+}
+
+// signal sends a signal to the process, if it runs.
+func (p *process) signal(t *testing.T, s os.Signal) {
+	t.Helper()
+	select {
+	case <-p.exited:
+	default:
+		if err := p.cmd.Process.Signal(s); err != nil {
+			t.Logf("signal %v to %s: %v", s, p.name, err)
+		}
+	}
+}
+
+// ran returns how often the process ran each job.
+func (p *process) ran(t *testing.T) map[string]int {
+	t.Helper()
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := map[string]int{}
+	for id := range strings.FieldsSeq(string(text)) {
+		counts[id]++
+	}
+	return counts
+}
+
+// open returns a client of the servers at url, and its transport.
+func open(t *testing.T, url string) (*oslorpc.Client, *oslorpc.Transport) {
+	t.Helper()
+	transport, err := oslorpc.Open(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := transport.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return transport.Client(oslorpc.Target{Topic: topic, Version: "1.0"}), transport
+}
+
+// result is what came of a call.
+type result struct {
+	id, server string
+	err        error
+	started    time.Time
+	ended      time.Time
+}
+
+// load calls from several goroutines.
+type load struct {
+	client  *oslorpc.Client
+	length  time.Duration
+	callers sync.WaitGroup
+	cancel  context.CancelFunc
+
+	mu      sync.Mutex
+	results []result
+	changed chan struct{} // closed at each result
+}
+
+// startLoad calls from so many goroutines until stop, or until so many calls were begun if most is not 0.
+func startLoad(t *testing.T, client *oslorpc.Client, callers, most int, length time.Duration) *load {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	l := &load{client: client, length: length, cancel: cancel, changed: make(chan struct{})}
+	numbers := make(chan int)
+	l.callers.Go(func() {
+		defer close(numbers)
+		for n := 0; most == 0 || n < most; n++ {
+			select {
+			case numbers <- n:
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	for range callers {
+		l.callers.Go(func() {
+			for n := range numbers {
+				l.call(fmt.Sprintf("job-%d", n))
+			}
+		})
+	}
+	t.Cleanup(func() { l.stop() })
+	return l
+}
+
+func (l *load) call(id string) {
+	r := result{id: id, started: time.Now()}
+	r.server, r.err = oslorpc.Call[string](context.Background(), l.client, "work", job{ID: id, Length: l.length})
+	r.ended = time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.results = append(l.results, r)
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// stop lets the running calls end and returns all results.
+func (l *load) stop() []result {
+	l.cancel()
+	return l.wait()
+}
+
+// wait returns all results when all calls were made.
+func (l *load) wait() []result {
+	l.callers.Wait()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.results
+}
+
+// reach returns when so many more calls have ended.
+func (l *load) reach(t *testing.T, more int) {
+	t.Helper()
+	l.mu.Lock()
+	goal := len(l.results) + more
+	l.mu.Unlock()
+	timeout := time.After(time.Minute)
+	for {
+		l.mu.Lock()
+		n, changed := len(l.results), l.changed
+		l.mu.Unlock()
+		if n >= goal {
+			return
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			t.Fatalf("%d of %d calls ended within a minute", n, goal)
+		}
+	}
+}
+
+// until returns when the condition holds, or fails after the limit.
+func until(t *testing.T, limit time.Duration, what string, holds func() bool) {
+	t.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(limit); !holds(); <-tick.C {
+		if time.Now().After(end) {
+			t.Fatalf("after %v still not: %s", limit, what)
+		}
+	}
+}
+
+// listed returns the names of the servers that discovery lists, nil if it cannot be asked.
+func listed(t *testing.T, transport *oslorpc.Transport) []string {
+	t.Helper()
+	instances, err := transport.Instances(t.Context())
+	if err != nil {
+		return nil
+	}
+	var names []string
+	for _, i := range instances {
+		names = append(names, i.Server)
+	}
+	return names
+}
+
+// checkOnce fails if a job ran twice, anywhere, or if one whose call succeeded did not run where the answer came from.
+func checkOnce(t *testing.T, results []result, servers ...*process) {
+	t.Helper()
+	total := map[string]int{}
+	at := map[string]map[string]int{}
+	for _, p := range servers {
+		at[p.name] = p.ran(t)
+		for id, n := range at[p.name] {
+			total[id] += n
+		}
+	}
+	for id, n := range total {
+		if n > 1 {
+			t.Errorf("%s ran %d times", id, n)
+		}
+	}
+	for _, r := range results {
+		if r.err == nil && at[r.server][r.id] != 1 {
+			t.Errorf("%s was answered by %s, which ran it %d times", r.id, r.server, at[r.server][r.id])
+		}
+	}
+}

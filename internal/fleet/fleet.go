@@ -1,0 +1,90 @@
+// Package fleet is what a client knows of the servers that it may send to: for each topic it uses, a watch of the registry,
+// merged into views that messages are routed by.
+package fleet
+
+import (
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/peer"
+)
+
+// idleTime is how long a topic is watched after its last use, at least; at most it is twice as long.
+const idleTime = 5 * time.Minute
+
+// Fleet has the topics that a process uses. It is safe for concurrent use.
+type Fleet struct {
+	registry discovery.Registry
+	pool     *peer.Pool
+	log      *slog.Logger
+	seed     uint64
+
+	mu     sync.Mutex
+	topics map[discovery.Topic]*Topic
+	sweep  *time.Timer // ends idle watches; nil while there is no topic
+	closed bool
+}
+
+// New returns a fleet that learns from registry and connects through pool.
+func New(registry discovery.Registry, pool *peer.Pool, log *slog.Logger) *Fleet {
+	return &Fleet{registry: registry, pool: pool, log: log, seed: rand.Uint64(), topics: map[discovery.Topic]*Topic{}}
+}
+
+// Topic returns a topic, watched from now on until it has not been used for a while. Callers may keep it; once Closed is
+// true, another saves a detour.
+func (f *Fleet) Topic(name discovery.Topic) *Topic {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if t, ok := f.topics[name]; ok {
+		return t
+	}
+	t := newTopic(f, name)
+	if f.closed {
+		t.close()
+		return t
+	}
+	f.topics[name] = t
+	t.start()
+	if f.sweep == nil {
+		f.sweep = time.AfterFunc(idleTime, f.endIdle)
+	}
+	return t
+}
+
+// endIdle ends the watches of topics that were not used since it last ran.
+func (f *Fleet) endIdle() {
+	var idle []*Topic
+	f.mu.Lock()
+	for name, t := range f.topics {
+		if !t.used.Swap(false) {
+			idle = append(idle, t)
+			delete(f.topics, name)
+		}
+	}
+	f.sweep = nil
+	if len(f.topics) > 0 && !f.closed {
+		f.sweep = time.AfterFunc(idleTime, f.endIdle)
+	}
+	f.mu.Unlock()
+	for _, t := range idle {
+		t.close()
+	}
+}
+
+// Close ends all watches and gives all peers back.
+func (f *Fleet) Close() {
+	f.mu.Lock()
+	f.closed = true
+	topics := f.topics
+	f.topics = map[discovery.Topic]*Topic{}
+	if f.sweep != nil {
+		f.sweep.Stop()
+	}
+	f.mu.Unlock()
+	for _, t := range topics {
+		t.close()
+	}
+}

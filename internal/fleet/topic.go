@@ -1,0 +1,200 @@
+package fleet
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Topic is what is known of the servers on a topic. It is safe for concurrent use.
+type Topic struct {
+	Name discovery.Topic
+
+	fleet *Fleet
+	used  atomic.Bool
+	view  atomic.Pointer[route.View] // nil until the registry was read once, and once closed
+
+	// mu is never held while the registry or a peer is called that might call back; it comes before the pool's lock.
+	mu      sync.Mutex
+	members members
+	seen    map[string]time.Time // server names -> when they were last listed
+	err     error                // why the registry cannot be read
+	changed chan struct{}        // closed at the next change of view or err
+	expiry  *time.Timer          // rebuilds the view when lingering members expire
+	stop    func()               // ends the watch
+	closed  bool
+}
+
+func newTopic(f *Fleet, name discovery.Topic) *Topic {
+	t := &Topic{Name: name, fleet: f, members: members{}, seen: map[string]time.Time{}, changed: make(chan struct{})}
+	t.used.Store(true)
+	return t
+}
+
+func (t *Topic) start() { t.stop = t.fleet.registry.Watch(t.Name, t.update) }
+
+// Closed reports whether the topic is not watched any more; ask the fleet for it again.
+func (t *Topic) Closed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.closed
+}
+
+// View returns the topic's view, and a channel that is closed when there is another. It waits for the first one; if
+// ctx ends before, the error is of kind rpc.Unreachable and says why the registry could not be read. A topic whose watch
+// ended for idleness is watched again; if the fleet is closed, the error is of kind rpc.Invalid.
+func (t *Topic) View(ctx context.Context) (*route.View, <-chan struct{}, error) {
+	if !t.used.Load() {
+		t.used.Store(true)
+	}
+	for {
+		t.mu.Lock()
+		changed, err, closed := t.changed, t.err, t.closed
+		t.mu.Unlock()
+		if closed {
+			return t.reopen(ctx)
+		}
+		if v := t.view.Load(); v != nil {
+			return v, changed, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, nil, t.unread(ctx.Err(), err)
+		}
+	}
+}
+
+// reopen is View for a message that came while, or waited so long that, the topic's watch ended.
+func (t *Topic) reopen(ctx context.Context) (*route.View, <-chan struct{}, error) {
+	next := t.fleet.Topic(t.Name)
+	if next.Closed() {
+		return nil, nil, &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: "the transport is closed"}
+	}
+	return next.View(ctx)
+}
+
+// Now returns the topic's view if there is one, else nil. It is View without a lock, for the path that needs no more.
+func (t *Topic) Now() *route.View {
+	if !t.used.Load() {
+		t.used.Store(true)
+	}
+	return t.view.Load()
+}
+
+func (t *Topic) unread(ended, why error) error {
+	e := &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: ended, Message: "discovery did not answer before the deadline"}
+	if why != nil {
+		e.Message += ": " + why.Error()
+	}
+	return e
+}
+
+// Recent reports whether a server of this name was listed within the last minute, so that it is likely to come back.
+func (t *Topic) Recent(server string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	last, ok := t.seen[server]
+	return ok && time.Since(last) < recentTime
+}
+
+// Gone takes an instance out of the view that says itself that it is not there any more. It comes back only when the
+// registry lists it anew. A static address stays: it may be served later.
+func (t *Topic) Gone(e *route.Entry) {
+	if e.ID == "" {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if m, ok := t.members[identity(e.Instance)]; ok && m.entry == e {
+		if !m.missing() {
+			t.seen[e.Server] = time.Now() // the registry may not have said anything for long
+		}
+		m.gone = true
+		t.rebuild()
+	}
+}
+
+// Peer returns the peer behind an entry of a view of this topic.
+func Peer(e *route.Entry) *peer.Peer { return e.Link.(*peer.Peer) }
+
+// update takes in what the registry says.
+func (t *Topic) update(u discovery.Update) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return
+	}
+	t.err = u.Err
+	if u.Err != nil {
+		t.fleet.log.Warn("discovery cannot be read; going on with what was known", "topic", t.Name.Name, "error", u.Err)
+		if t.view.Load() == nil {
+			t.signal()
+		}
+		return
+	}
+	now := time.Now()
+	for _, m := range t.members {
+		if !m.missing() {
+			t.seen[m.entry.Server] = now
+		}
+	}
+	for _, i := range u.Instances {
+		t.seen[i.Server] = now
+	}
+	t.members.merge(u, now, t.fleet.pool)
+	t.rebuild()
+}
+
+// rebuild makes the view anew, drops members whose time is over, and sees to it that it is called when the next one's is. The
+// lock is held.
+func (t *Topic) rebuild() {
+	now := time.Now()
+	next := t.members.expire(now, t.fleet.pool)
+	for server, last := range t.seen {
+		if now.Sub(last) > recentTime {
+			delete(t.seen, server)
+		}
+	}
+	t.view.Store(route.NewView(t.members.entries(), t.fleet.seed))
+	t.signal()
+	if t.expiry != nil {
+		t.expiry.Stop()
+		t.expiry = nil
+	}
+	if !next.IsZero() && !t.closed {
+		t.expiry = time.AfterFunc(next.Sub(now), func() {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			if !t.closed {
+				t.rebuild()
+			}
+		})
+	}
+}
+
+func (t *Topic) signal() {
+	close(t.changed)
+	t.changed = make(chan struct{})
+}
+
+func (t *Topic) close() {
+	if t.stop != nil {
+		t.stop() // waits for update, so not under the lock
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	t.view.Store(nil) // its peers are given back
+	if t.expiry != nil {
+		t.expiry.Stop()
+	}
+	t.members.clear(t.fleet.pool)
+	t.signal()
+}

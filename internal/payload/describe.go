@@ -1,0 +1,160 @@
+package payload
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// maxShown bounds what an error shows of a value, maxLong of a path or the name of a type.
+const (
+	maxShown = 64
+	maxLong  = 256
+)
+
+// problem is a complaint of this package on its way through the JSON library, which wraps what it is given.
+type problem struct {
+	path, message string
+	bare          bool // the message names the place already
+}
+
+func (p *problem) Error() string { return p.message }
+
+// describe turns an error of the JSON library, or a problem, into one of ours.
+func describe(err error, kind rpc.Kind, explain func(*json.SemanticError) string) error {
+	e := &rpc.Error{Kind: kind, Message: err.Error(), Cause: err}
+	var ours *problem
+	var semantic *json.SemanticError
+	var syntactic *jsontext.SyntacticError
+	switch {
+	case errors.As(err, &ours):
+		e.Path, e.Message, e.Cause = ours.path, ours.message, nil
+		if ours.bare {
+			return e
+		}
+	case errors.As(err, &semantic):
+		e.Path = string(place(semantic))
+		e.Message = explain(semantic)
+	case errors.As(err, &syntactic):
+		e.Path = string(syntactic.JSONPointer)
+		e.Message = "malformed JSON: " + syntax(syntactic)
+	}
+	if e.Path != "" {
+		e.Message = "at " + shorten(e.Path) + ": " + e.Message
+	}
+	return e
+}
+
+// place returns where an error is. A type that writes itself may give malformed JSON, and the place within is known too.
+func place(err *json.SemanticError) jsontext.Pointer {
+	var within *jsontext.SyntacticError
+	switch {
+	case !errors.As(err.Err, &within):
+		return err.JSONPointer
+	case err.JSONPointer.Contains(within.JSONPointer):
+		return within.JSONPointer
+	default:
+		return err.JSONPointer + within.JSONPointer
+	}
+}
+
+func shorten(s string) string {
+	if len(s) <= maxLong {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxLong], "") + "..."
+}
+
+// unwritable says why a Go value cannot be JSON.
+func unwritable(err *json.SemanticError) string {
+	switch err.GoType {
+	case nil, reflect.TypeFor[planned](), reflect.TypeFor[fromValue]():
+		return "it cannot be JSON" + because(err.Err)
+	default:
+		return "a Go value of type " + shorten(err.GoType.String()) + " cannot be JSON" + because(err.Err)
+	}
+}
+
+// unreadable says what was wanted and what was there.
+func unreadable(err *json.SemanticError) string {
+	got, wanted := kindWord(err.JSONKind), "any"
+	if err.GoType != nil {
+		wanted = typeWord(err.GoType)
+	}
+	shown := got
+	if len(err.JSONValue) > 0 && len(err.JSONValue) <= maxShown {
+		shown += " " + string(err.JSONValue)
+	}
+	switch {
+	case errors.Is(err.Err, strconv.ErrRange):
+		return fmt.Sprintf("the %s is out of the range of %v", shown, err.GoType)
+	case got == "":
+		return fmt.Sprintf("nothing can be read into a Go value of type %v", err.GoType) + because(err.Err)
+	case err.Err == nil || errors.Is(err.Err, strconv.ErrSyntax):
+		return fmt.Sprintf("wanted %s, got %s", wanted, shown)
+	case fits(got, wanted):
+		return fmt.Sprintf("the %s is not valid", shown) + because(err.Err)
+	default:
+		return fmt.Sprintf("wanted %s, got %s", wanted, shown) + because(err.Err)
+	}
+}
+
+// fits reports whether a value of this kind is one of the wanted type, by their words.
+func fits(got, wanted string) bool {
+	return wanted == "any" || strings.HasPrefix(wanted, got) || got == "number" && wanted == "integer"
+}
+
+func because(err error) string {
+	var syntactic *jsontext.SyntacticError
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &syntactic):
+		return ": " + syntax(syntactic)
+	default:
+		return ": " + err.Error()
+	}
+}
+
+func syntax(err *jsontext.SyntacticError) string {
+	switch {
+	case err.Err == nil:
+		return err.Error()
+	case errors.Is(err.Err, io.ErrUnexpectedEOF):
+		return "it ends too early"
+	case errors.Is(err.Err, jsontext.ErrDuplicateName):
+		return "the name is there twice"
+	default:
+		return err.Err.Error()
+	}
+}
+
+// pointer returns the JSON pointer (RFC 6901) of a member of the object at path.
+func pointer(path, name string) string { return string(jsontext.Pointer(path).AppendToken(name)) }
+
+func kindWord(k jsontext.Kind) string {
+	switch k {
+	case 'n':
+		return "null"
+	case 't', 'f':
+		return "boolean"
+	case '"':
+		return "string"
+	case '0':
+		return "number"
+	case '{', '}':
+		return "object"
+	case '[', ']':
+		return "array"
+	default:
+		return ""
+	}
+}

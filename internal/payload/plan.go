@@ -1,0 +1,173 @@
+package payload
+
+import (
+	"encoding"
+	"fmt"
+	"math/big"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// argument is one keyword argument of a struct.
+type argument struct {
+	name     string
+	index    []int
+	optional bool // an Opt
+	nullable bool // null has a meaning for its type
+	typ      reflect.Type
+}
+
+// plan is what there is to know about a struct of arguments; it is made once for each type.
+type plan struct {
+	args   []argument
+	byName map[string]int
+	extra  []int // index of the embedded Extra, nil if there is none
+	// plain: the struct can be written by the JSON library as it stands.
+	plain bool
+}
+
+var (
+	plans        sync.Map // reflect.Type -> *plan, or *rpc.Error
+	extraType    = reflect.TypeFor[Extra]()
+	rawType      = reflect.TypeFor[Raw]()
+	bigType      = reflect.TypeFor[big.Int]()
+	timeType     = reflect.TypeFor[time.Time]()
+	durationType = reflect.TypeFor[time.Duration]()
+	optionalType = reflect.TypeFor[optional]()
+)
+
+func planOf(t reflect.Type) (*plan, error) {
+	made, ok := plans.Load(t)
+	if !ok {
+		made = newPlan(t)
+		plans.Store(t, made)
+	}
+	if bad, is := made.(*rpc.Error); is {
+		mine := *bad // callers add to their errors
+		return nil, &mine
+	}
+	return made.(*plan), nil
+}
+
+// newPlan returns a *plan, or an *rpc.Error.
+func newPlan(t reflect.Type) any {
+	p := &plan{byName: map[string]int{}, plain: true}
+	if err := p.add(t, nil); err != nil {
+		return &rpc.Error{Kind: rpc.Invalid, Message: shorten(t.String()) + " cannot hold arguments: " + err.Error()}
+	}
+	p.plain = p.plain && len(p.args) > 0 // the library refuses a struct without any
+	return p
+}
+
+// add plans the fields of t, which is embedded at index.
+func (p *plan) add(t reflect.Type, index []int) error {
+	if ownJSON(t) {
+		return fmt.Errorf("%v, or what it embeds, has JSON or text methods of its own: use a struct without, a map or Raw", t)
+	}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		at := append(slices.Clone(index), i)
+		tag, tagged := f.Tag.Lookup("json")
+		name, options, more := strings.Cut(tag, ",")
+		var err error
+		switch {
+		case tag == "-":
+		case f.Anonymous && name == "":
+			err = p.embed(f, at)
+		case !f.IsExported() && tagged:
+			err = fmt.Errorf("its field %s has a JSON name but is not exported", f.Name)
+		case !f.IsExported():
+		case more && (options != "omitzero" || !isOptional(f.Type)):
+			err = fmt.Errorf("its field %s has the tag option %q, which has no meaning here: an argument is sent as it is, "+
+				"and required unless it is an Opt", f.Name, options)
+		default:
+			err = p.addField(f, name, at)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *plan) embed(f reflect.StructField, at []int) error {
+	switch {
+	case f.Type == extraType && f.IsExported():
+		if p.extra != nil {
+			return fmt.Errorf("it embeds Extra twice")
+		}
+		p.extra, p.plain = at, false
+		return nil
+	case f.Type.Kind() == reflect.Struct:
+		return p.add(f.Type, at)
+	default:
+		return fmt.Errorf("it embeds %s, which is neither a struct nor Extra: give it a JSON name, or embed the struct itself "+
+			"and not a pointer", f.Name)
+	}
+}
+
+func (p *plan) addField(f reflect.StructField, name string, at []int) error {
+	if name == "" {
+		name = f.Name
+	}
+	if strings.ContainsAny(name, "\\'\"`") || !utf8.ValidString(name) {
+		return fmt.Errorf("its field %s has the JSON name %q: quotes, backslashes and what is not UTF-8 are not allowed", f.Name, name)
+	}
+	if _, twice := p.byName[name]; twice {
+		return fmt.Errorf("it has two fields for the argument %q", name)
+	}
+	a := argument{name: name, index: at, typ: f.Type}
+	if isOptional(f.Type) {
+		a.optional, p.plain = true, false
+		a.typ = reflect.TypeOf(reflect.New(f.Type).Interface().(optional).target()).Elem()
+	}
+	a.nullable = nullable(a.typ)
+	p.byName[name] = len(p.args)
+	p.args = append(p.args, a)
+	return nil
+}
+
+func isOptional(t reflect.Type) bool { return reflect.PointerTo(t).Implements(optionalType) }
+
+// nullable reports whether null can be told from the zero value of t.
+func nullable(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Interface, reflect.Map, reflect.Slice:
+		return true
+	}
+	return t != bigType && t != timeType && (implements[json.Unmarshaler](t) || implements[json.UnmarshalerFrom](t))
+}
+
+// ownJSON reports whether a type writes or reads itself, so that its fields say nothing about its JSON.
+func ownJSON(t reflect.Type) bool {
+	return implements[json.Marshaler](t) || implements[json.MarshalerTo](t) ||
+		implements[json.Unmarshaler](t) || implements[json.UnmarshalerFrom](t) ||
+		implements[encoding.TextMarshaler](t) || implements[encoding.TextAppender](t) || implements[encoding.TextUnmarshaler](t)
+}
+
+// signature lists the arguments for people, such as "a (integer), b (string, optional)".
+func (p *plan) signature() string {
+	words := make([]string, 0, len(p.args)+1)
+	for _, a := range p.args {
+		w := a.name + " (" + typeWord(a.typ)
+		if a.optional {
+			w += ", optional"
+		}
+		words = append(words, w+")")
+	}
+	if p.extra != nil {
+		words = append(words, "any others")
+	}
+	if len(words) == 0 {
+		return "no arguments"
+	}
+	return strings.Join(words, ", ")
+}

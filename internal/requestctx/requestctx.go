@@ -1,0 +1,96 @@
+// Package requestctx carries the request context of a message, a dict in oslo.messaging's terms, inside a context.Context: from the
+// caller to the handler, and from there on to the calls that the handler makes.
+package requestctx
+
+import (
+	"context"
+	"sync"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/oslorpc/oslorpc/internal/payload"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+type key struct{}
+
+// carried is a request context in whichever form it came; the other form is made when it is asked for.
+type carried struct {
+	text func() (string, error)
+	dict func() map[string]any
+}
+
+// With returns ctx with a dict as its request context, in place of any other; an empty one is none. The dict must not be changed
+// afterwards.
+func With(ctx context.Context, dict map[string]any) context.Context {
+	if len(dict) == 0 {
+		return without(ctx)
+	}
+	return context.WithValue(ctx, key{}, &carried{
+		text: sync.OnceValues(func() (string, error) { return payload.MarshalArgs(dict) }),
+		dict: func() map[string]any { return dict },
+	})
+}
+
+// WithText returns ctx with the text of a JSON object as its request context. An error, of kind rpc.BadArguments, means
+// that it is none.
+func WithText(ctx context.Context, text string) (context.Context, error) {
+	if text == "" || text == "{}" {
+		if from(ctx) == nil {
+			return ctx, nil
+		}
+		return without(ctx), nil
+	}
+	if v := jsontext.Value(text); v.Kind() != '{' || !v.IsValid() {
+		return nil, &rpc.Error{Kind: rpc.BadArguments, Message: "the request context must be a JSON object", NotStarted: true}
+	}
+	return context.WithValue(ctx, key{}, &carried{
+		text: func() (string, error) { return text, nil },
+		dict: sync.OnceValue(func() map[string]any { return decode(text) }),
+	}), nil
+}
+
+// decode returns the dict of a valid text. An entry with a number that Go has no type for, such as 1e999, stays payload.Raw: to
+// look at each number of each message would take longer than it is worth, and what the others say must not be lost.
+func decode(text string) map[string]any {
+	var dict map[string]any
+	if payload.Unmarshal(text, &dict, rpc.BadArguments) == nil {
+		return dict
+	}
+	var entries map[string]payload.Raw
+	_ = payload.Unmarshal(text, &entries, rpc.BadArguments) // the text is valid, and its entries are not looked into
+	dict = make(map[string]any, len(entries))
+	for name, raw := range entries {
+		var value any
+		if payload.Unmarshal(string(raw), &value, rpc.BadArguments) != nil {
+			value = raw
+		}
+		dict[name] = value
+	}
+	return dict
+}
+
+// Dict returns the request context in ctx, nil if there is none. It must not be changed.
+func Dict(ctx context.Context) map[string]any {
+	if c := from(ctx); c != nil {
+		return c.dict()
+	}
+	return nil
+}
+
+// Text returns the request context in ctx as JSON text, empty if there is none.
+func Text(ctx context.Context) (string, error) {
+	if c := from(ctx); c != nil {
+		return c.text()
+	}
+	return "", nil
+}
+
+func without(ctx context.Context) context.Context {
+	return context.WithValue(ctx, key{}, (*carried)(nil))
+}
+
+func from(ctx context.Context) *carried {
+	c, _ := ctx.Value(key{}).(*carried)
+	return c
+}

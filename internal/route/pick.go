@@ -1,0 +1,151 @@
+package route
+
+import (
+	"slices"
+
+	"github.com/oslorpc/oslorpc/internal/peer"
+)
+
+// Verdict says why a pick found nobody.
+type Verdict uint8
+
+// The verdicts.
+const (
+	// Found: there is an entry.
+	Found Verdict = iota
+	// Nobody: no instance on the topic takes messages.
+	Nobody
+	// NoServer: nobody has the server name.
+	NoServer
+	// Unable: instances are there, and none implements what the message needs.
+	Unable
+	// Exhausted: all that could be picked were tried.
+	Exhausted
+)
+
+// Tried are the entries that were tried for a message and are not to be picked again. The zero value is empty.
+type Tried struct {
+	few [8]*Entry
+	n   int
+	// many are those beyond few. A pick asks about every entry that it passes, so with thousands of them a list would not do.
+	many map[*Entry]struct{}
+}
+
+// Add adds an entry.
+func (t *Tried) Add(e *Entry) {
+	if t.n < len(t.few) {
+		t.few[t.n] = e
+		t.n++
+		return
+	}
+	if t.many == nil {
+		t.many = map[*Entry]struct{}{}
+	}
+	t.many[e] = struct{}{}
+}
+
+// Reset forgets all entries.
+func (t *Tried) Reset() { *t = Tried{} }
+
+func (t *Tried) has(e *Entry) bool {
+	if t.n == 0 {
+		return false
+	}
+	_, late := t.many[e]
+	return late || slices.Contains(t.few[:t.n], e)
+}
+
+// some reports whether one of the entries was tried and would still be picked otherwise.
+func (t *Tried) some(entries []*Entry) bool {
+	return t.n > 0 && slices.ContainsFunc(entries, func(e *Entry) bool { return t.has(e) && e.usable() })
+}
+
+// Any picks an instance for a message that any server can take. Turn is the round robin: each message of a client has the
+// next. It prefers instances that are connected or were never tried over those that are being connected, and these over those
+// that are down; draining instances are left out, and held ones are the last resort.
+func (v *View) Any(q Query, turn uint64, tried *Tried) (*Entry, Verdict) {
+	a := v.ableTo(q)
+	best := better(nil, a.any, nil, turn, tried)
+	if !fit(best) {
+		best = better(best, a.reserve, nil, turn, tried)
+	}
+	if best == nil {
+		best = better(nil, a.held, nil, turn, tried)
+	}
+	switch {
+	case best != nil:
+		return best, Found
+	case tried.some(a.any) || tried.some(a.reserve) || tried.some(a.held):
+		return nil, Exhausted
+	case slices.ContainsFunc(a.unable, (*Entry).public):
+		return nil, Unable
+	default:
+		return nil, Nobody
+	}
+}
+
+// Server picks an instance for a message to a named server: of several with that name, the next in turn.
+func (v *View) Server(q Query, server string, turn uint64, tried *Tried) (*Entry, Verdict) {
+	candidates := v.named()[server]
+	switch best := better(nil, candidates, &q, turn, tried); {
+	case best != nil:
+		return best, Found
+	case tried.some(candidates):
+		return nil, Exhausted
+	case slices.ContainsFunc(candidates, func(e *Entry) bool { return e.usable() && !e.canServe(q) }):
+		return nil, Unable
+	default:
+		return nil, NoServer
+	}
+}
+
+// All returns the instances that a fanout reaches, and those it skips because they cannot serve the message.
+func (v *View) All(q Query) (reached, skipped []*Entry) {
+	a := v.ableTo(q)
+	for _, list := range [3][]*Entry{a.any, a.reserve, a.held} {
+		for _, e := range list {
+			if e.usable() {
+				reached = append(reached, e)
+			}
+		}
+	}
+	return reached, v.Unable(q, "")
+}
+
+// Unable returns the instances that a message would be for, if they could serve it: those of the server that it names, or
+// all if it names none.
+func (v *View) Unable(q Query, server string) []*Entry {
+	var list []*Entry
+	for _, e := range v.ableTo(q).unable {
+		if server != "" && server == e.Server && e.usable() || server == "" && e.public() {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// better returns the healthiest of best and the candidates that can serve q, the first in turn among equals; q is nil if it
+// is known that all can. It looks at one candidate when that one is fit, which is the rule, and at all when none is.
+func better(best *Entry, candidates []*Entry, q *Query, turn uint64, tried *Tried) *Entry {
+	n := uint64(len(candidates))
+	if n == 0 {
+		return best
+	}
+	turn %= n // turn+i must not overflow: it would pass by some candidates
+	for i := range n {
+		e := candidates[(turn+i)%n]
+		if tried.has(e) || !e.usable() || (q != nil && !e.canServe(*q)) {
+			continue
+		}
+		if fit(e) {
+			return e
+		}
+		if best == nil || e.Link.Health() < best.Link.Health() {
+			best = e
+		}
+	}
+	return best
+}
+
+// fit reports whether nothing speaks against the entry.
+func fit(e *Entry) bool { return e != nil && e.Link.Health() <= peer.Idle }

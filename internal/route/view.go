@@ -1,0 +1,199 @@
+// Package route decides where a message goes. A [View] is one immutable state of a topic's instances; a pick from it is a pure
+// function of the view, the message and the health of the peers, and costs the same however large the fleet is.
+package route
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Link is the connection to an instance's process, as far as a pick is concerned.
+type Link interface {
+	Health() peer.Health
+}
+
+// Entry is an instance that a message can be sent to.
+type Entry struct {
+	discovery.Instance
+	Link Link
+	// Lingering instances vanished from discovery without a word. They count only while they are connected.
+	Lingering bool
+}
+
+func (e *Entry) usable() bool { return !e.Lingering || e.Link.Health() == peer.Ready }
+
+// public reports whether the entry is meant by messages that name no server.
+func (e *Entry) public() bool { return e.State != discovery.Draining && e.usable() }
+
+// canServe reports whether some endpoint of the instance is compatible with the query. An instance that does not say what it
+// implements may be.
+func (e *Entry) canServe(q Query) bool {
+	if len(e.Implemented) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(e.Implemented, func(i discovery.Implementation) bool {
+		return i.Namespace == q.Namespace && i.Version.Serves(q.Version)
+	})
+}
+
+// Query says what a message needs.
+type Query struct {
+	// Namespace and Version are the interface; the version is never absent here.
+	Namespace string
+	Version   rpc.Version
+}
+
+// View is one state of a topic's instances. It is immutable, and safe for concurrent use.
+type View struct {
+	entries []*Entry
+	seed    uint64
+	// ordered are the entries in the order in which this client uses them, and named those of each server. Both are made at
+	// the first need: of the views of a large fleet that changes all the time, most are not picked from.
+	ordered func() []*Entry
+	named   func() map[string][]*Entry
+	// able caches, for each query seen, who can serve it. The map is copied to add to it.
+	able     atomic.Pointer[map[Query]*able]
+	learning sync.Mutex
+}
+
+// able are the instances that can serve a query, and those that cannot.
+type able struct {
+	// any are candidates for anycast; reserve, of which there are none in a small fleet, are those beyond the warm set.
+	any, reserve []*Entry
+	// held are candidates for anycast when there is no other.
+	held []*Entry
+	// unable are those of a version that cannot serve the query.
+	unable []*Entry
+}
+
+// maxQueries bounds the cache of a view. A program uses a few versions of a few namespaces; one that computes them must not
+// make the cache grow.
+const maxQueries = 64
+
+// A fleet up to warmAll is used whole. Of a larger one, each client uses warmSet instances for anycast, its own
+// choice, so that a thousand clients of a thousand servers do not make a million connections.
+const (
+	warmAll = 64
+	warmSet = 32
+)
+
+// NewView returns the view of entries, which must not be changed afterwards. Seed identifies the client: it decides which
+// instances of a large fleet the client uses.
+func NewView(entries []*Entry, seed uint64) *View {
+	v := &View{entries: entries, seed: seed}
+	v.ordered, v.named = sync.OnceValue(v.order), sync.OnceValue(v.index)
+	v.able.Store(&map[Query]*able{})
+	return v
+}
+
+// Entries returns all entries. They must not be changed.
+func (v *View) Entries() []*Entry { return v.entries }
+
+func (v *View) ableTo(q Query) *able {
+	known := *v.able.Load()
+	if a, ok := known[q]; ok {
+		return a
+	}
+	return v.learn(q)
+}
+
+// learn is the slow path of ableTo. Of the callers that all meet a new view at once, one does the work.
+func (v *View) learn(q Query) *able {
+	v.learning.Lock()
+	defer v.learning.Unlock()
+	known := *v.able.Load()
+	if a, ok := known[q]; ok {
+		return a
+	}
+	a := v.sort(q)
+	more := make(map[Query]*able, len(known)+1)
+	for k, known := range known {
+		if len(more) < maxQueries-1 { // a random one makes room, so that a query that comes often stays
+			more[k] = known
+		}
+	}
+	more[q] = a
+	v.able.Store(&more)
+	return a
+}
+
+// sort puts each entry where it belongs for a query.
+func (v *View) sort(q Query) *able {
+	a := &able{any: make([]*Entry, 0, len(v.entries))}
+	for _, e := range v.ordered() {
+		switch {
+		case !e.canServe(q):
+			a.unable = append(a.unable, e)
+		case e.State == discovery.Draining:
+		case e.State == discovery.Held:
+			a.held = append(a.held, e)
+		default:
+			a.any = append(a.any, e)
+		}
+	}
+	if len(a.any) > warmAll {
+		a.any, a.reserve = a.any[:warmSet], a.any[warmSet:]
+	}
+	return a
+}
+
+// index returns the entries of each server.
+func (v *View) index() map[string][]*Entry {
+	sorted := slices.Clone(v.entries)
+	slices.SortStableFunc(sorted, func(a, b *Entry) int { return strings.Compare(a.Server, b.Server) })
+	named := make(map[string][]*Entry, len(sorted))
+	for len(sorted) > 0 {
+		server, n := sorted[0].Server, 1
+		for n < len(sorted) && sorted[n].Server == server {
+			n++
+		}
+		named[server], sorted = sorted[:n], sorted[n:]
+	}
+	return named
+}
+
+// order returns the entries of a large fleet by rendezvous hashing: which come first is each client's own choice, and changes by
+// one when the fleet does. A small fleet stays as it is.
+func (v *View) order() []*Entry {
+	if len(v.entries) <= warmAll {
+		return v.entries
+	}
+	type ranked struct {
+		rank  uint64
+		entry *Entry
+	}
+	list := make([]ranked, len(v.entries))
+	for i, e := range v.entries {
+		list[i] = ranked{v.rank(e), e}
+	}
+	slices.SortFunc(list, func(a, b ranked) int { return cmp.Compare(a.rank, b.rank) })
+	ordered := make([]*Entry, len(list))
+	for i, r := range list {
+		ordered[i] = r.entry
+	}
+	return ordered
+}
+
+func (v *View) rank(e *Entry) uint64 {
+	// A static address has no id. FNV-1a, without the allocation of hash/fnv.
+	x := uint64(14695981039346656037)
+	for _, part := range [2]string{e.ID, e.Addr} {
+		for i := range len(part) {
+			x = (x ^ uint64(part[i])) * 1099511628211
+		}
+	}
+	// FNV alone leaves similar ids in similar order for every seed; this is the finalizer of MurmurHash3.
+	x ^= v.seed
+	x ^= x >> 33
+	x *= 0xff51afd7ed558ccd
+	x ^= x >> 33
+	x *= 0xc4ceb9fe1a85ec53
+	return x ^ x>>33
+}

@@ -1,0 +1,120 @@
+package rpcstatus
+
+import (
+	"strings"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+)
+
+const (
+	// maxStatus bounds a status with its detail. Other gRPC implementations allow 8 KiB of metadata, of which it takes four
+	// thirds of its size, in base64, and its text once more.
+	maxStatus = 4 << 10
+	// maxText bounds the text of a status as HTTP/2 carries it, which is percent-encoded.
+	maxText = 1 << 10
+	// envelope is what a status has beside its text and its detail: the code, the name of the detail's type, tags and lengths.
+	envelope = 64
+)
+
+// trim cuts a detail to size: stack lines first, then the longest texts and lists. It returns the text of the status, cut
+// as well.
+func trim(d *pb.ErrorDetail, text string) string {
+	text = trimText(text)
+	for _, s := range texts(d) {
+		*s = valid(*s)
+	}
+	budget := maxStatus - envelope - len(text)
+	trimStack(d.GetRemote(), proto.Size(d)-budget)
+	for limit := budget / 2; proto.Size(d) > budget; limit /= 2 {
+		shorten(d, limit)
+	}
+	return text
+}
+
+// trimStack removes as many lines from the end of a stack as hold excess bytes.
+func trimStack(r *pb.RemoteError, excess int) {
+	for n := len(r.GetStack()); n > 0 && excess > 0; n-- {
+		excess -= len(r.Stack[n-1])
+		r.Stack = r.Stack[:n-1]
+	}
+}
+
+// shorten cuts each text of a detail to limit bytes, and its lists to what may be about as long.
+func shorten(d *pb.ErrorDetail, limit int) {
+	const usual = 64 // bytes that an entry of a list has
+	d.Implemented = d.Implemented[:min(len(d.Implemented), limit/usual)]
+	if r := d.GetRemote(); r != nil {
+		r.Hops = r.Hops[:min(len(r.Hops), limit/usual)]
+	}
+	for _, s := range texts(d) {
+		*s = cut(*s, limit)
+	}
+}
+
+// texts returns all texts of a detail.
+func texts(d *pb.ErrorDetail) []*string {
+	all := []*string{&d.Message, &d.Method, &d.Path, &d.Server, &d.InstanceId}
+	if d.Version != nil {
+		all = append(all, d.Version)
+	}
+	for _, i := range d.GetImplemented() {
+		if all = append(all, &i.Version); i.Namespace != nil {
+			all = append(all, i.Namespace)
+		}
+	}
+	if r := d.GetRemote(); r != nil {
+		all = append(all, &r.Type, &r.Message)
+		for _, list := range [][]string{r.Stack, r.Hops} {
+			for i := range list {
+				all = append(all, &list[i])
+			}
+		}
+	}
+	return all
+}
+
+// valid replaces what is not UTF-8, which protobuf would refuse: the texts come from users' errors.
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
+
+const ellipsis = "…"
+
+// cut shortens s to at most n bytes without breaking a character.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	if n < len(ellipsis) {
+		return ""
+	}
+	n -= len(ellipsis)
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + ellipsis
+}
+
+// trimText makes a text fit for a status.
+func trimText(s string) string {
+	s = valid(s)
+	size, end := 0, 0
+	for i, r := range s {
+		if size <= maxText-3*len(ellipsis) {
+			end = i
+		}
+		if size += encodedSize(r); size > maxText {
+			return s[:end] + ellipsis
+		}
+	}
+	return s
+}
+
+// encodedSize is the size of a character when it is percent-encoded.
+func encodedSize(r rune) int {
+	if ' ' <= r && r <= '~' && r != '%' {
+		return 1
+	}
+	return 3 * utf8.RuneLen(r)
+}

@@ -1,0 +1,89 @@
+package service
+
+import (
+	"context"
+	"maps"
+	"os"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+)
+
+// Ping answers if this process is the instance meant.
+func (p *Process) Ping(_ context.Context, m *pb.PingRequest) (*pb.PingResponse, error) {
+	id := m.GetInstanceId()
+	is := func(s *Server) bool { return s.Instance.ID == id }
+	if id != "" && !slices.ContainsFunc(p.roster.Load().servers, is) {
+		return nil, rpcstatus.Encode(rpcstatus.Refuse(rpcstatus.Misdirected), nil).Err()
+	}
+	return &pb.PingResponse{}, nil
+}
+
+// GetInfo describes the process and its servers.
+func (p *Process) GetInfo(_ context.Context, m *pb.GetInfoRequest) (*pb.GetInfoResponse, error) {
+	info := &pb.GetInfoResponse{
+		BootId: p.config.BootID, ProcessId: int64(os.Getpid()), Build: build(),
+		Uptime: durationpb.New(time.Since(p.started)),
+	}
+	for _, s := range p.roster.Load().servers {
+		if m.Topic == nil || *m.Topic == s.Instance.Topic {
+			info.Servers = append(info.Servers, describe(s))
+		}
+	}
+	return info, nil
+}
+
+func build() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}
+
+func describe(s *Server) *pb.ServerInfo {
+	load := s.Dispatch.Load()
+	info := &pb.ServerInfo{
+		InstanceId: s.Instance.ID, Exchange: s.Instance.Exchange, Topic: s.Instance.Topic, Server: s.Instance.Server,
+		State: state(s), Running: load.Running, Queued: load.Queued, Refused: load.Refused,
+	}
+	s.Dispatch.Table().Endpoints(func(e dispatch.Endpoint, counters map[string]*dispatch.Counters) {
+		endpoint := &pb.EndpointInfo{Namespaces: e.Namespaces, Version: e.Version.String()}
+		for _, name := range slices.Sorted(maps.Keys(e.Methods)) {
+			endpoint.Methods = append(endpoint.Methods, describeMethod(name, e.Methods[name], counters[name]))
+		}
+		info.Endpoints = append(info.Endpoints, endpoint)
+	})
+	return info
+}
+
+func state(s *Server) pb.State {
+	switch {
+	case s.Stopping:
+		return pb.State_STATE_STOPPING
+	case s.Instance.State == discovery.Held:
+		return pb.State_STATE_HELD
+	case s.Instance.State == discovery.Draining:
+		return pb.State_STATE_DRAINING
+	default:
+		return pb.State_STATE_ACTIVE
+	}
+}
+
+func describeMethod(name string, m *dispatch.Method, counters *dispatch.Counters) *pb.MethodInfo {
+	info := &pb.MethodInfo{
+		Name: name, Streaming: m.Streaming, ExtraArguments: m.Extra, Result: m.Result,
+		Started: counters.Started.Load(), Failed: counters.Failed.Load(),
+	}
+	for _, a := range m.Arguments {
+		info.Arguments = append(info.Arguments, &pb.ArgumentInfo{Name: a.Name, Type: a.Type, Optional: a.Optional})
+	}
+	return info
+}

@@ -1,0 +1,172 @@
+package service
+
+import (
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/payload"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// message is what the four requests have in common.
+type message interface {
+	proto.Message
+	GetTarget() *pb.Target
+	GetMethod() string
+	GetContext() *pb.Payload
+	GetKwargs() *pb.Payload
+	GetMessageId() string
+	GetInstanceId() string
+}
+
+// open finds the server that a message is meant for and reads the message. On an error the server may be known or nil.
+func (p *Process) open(m message) (*Server, *dispatch.Request, error) {
+	target, err := readTarget(m)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := p.find(target, m.GetInstanceId())
+	if err != nil {
+		return nil, nil, err
+	}
+	request, err := p.read(m, target)
+	return s, request, err
+}
+
+func readTarget(m message) (rpc.Target, error) {
+	t := m.GetTarget()
+	target := rpc.Target{
+		Exchange: t.GetExchange(), Topic: t.GetTopic(), Namespace: t.GetNamespace(),
+		Version: t.GetVersion(), Server: t.GetServer(), Fanout: t.GetFanout(),
+	}
+	if name := presentAndEmpty(t); name != "" {
+		return target, invalid(target, fmt.Sprintf("`target.%s` is present and empty: leave it out", name))
+	}
+	if target.Fanout {
+		return target, invalid(target, "a request reaches one server: to fan out, send one to each and leave `target.fanout` out")
+	}
+	if m.GetMethod() == "" {
+		return target, invalid(target, "`method` is required: name the method to run")
+	}
+	return target, target.ValidateClient()
+}
+
+// presentAndEmpty returns the name of the first field that is given and empty, "" if there is none.
+func presentAndEmpty(t *pb.Target) string {
+	if t == nil {
+		return ""
+	}
+	for _, f := range [...]struct {
+		name  string
+		value *string
+	}{
+		{"exchange", t.Exchange}, {"topic", t.Topic}, {"namespace", t.Namespace}, {"version", t.Version}, {"server", t.Server},
+	} {
+		if f.value != nil && *f.value == "" {
+			return f.name
+		}
+	}
+	return ""
+}
+
+func invalid(target rpc.Target, message string) error {
+	return &rpc.Error{Kind: rpc.InvalidTarget, Target: target, Message: message, NotStarted: true}
+}
+
+func (p *Process) read(m message, target rpc.Target) (*dispatch.Request, error) {
+	version, err := rpc.VersionOrDefault(target.Version)
+	if err != nil {
+		return nil, invalid(target, err.Error())
+	}
+	kwargs, err := read(m.GetKwargs(), "kwargs")
+	if err != nil {
+		return nil, err
+	}
+	context, err := read(m.GetContext(), "context")
+	if err != nil {
+		return nil, err
+	}
+	r := &dispatch.Request{
+		Method: m.GetMethod(), Namespace: target.Namespace, Version: version,
+		Kwargs: kwargs, Context: context, ID: m.GetMessageId(),
+	}
+	if kwargs == "" {
+		r.Kwargs = "{}"
+	}
+	if n := len(kwargs) + len(context); n > p.config.MaxSize {
+		return nil, &rpc.Error{Kind: rpc.TooLarge, NotStarted: true, Message: fmt.Sprintf(
+			"the request has %d bytes, and this server takes %d: send less at a time, or raise the server's limit", n, p.config.MaxSize)}
+	}
+	return r, nil
+}
+
+// read returns a payload as JSON text, empty if there is none.
+func read(p *pb.Payload, part string) (string, error) {
+	switch e := p.GetEncoding().(type) {
+	case *pb.Payload_Json:
+		return e.Json, nil
+	case *pb.Payload_Value:
+		text, err := payload.FromValue(e.Value, rpc.BadArguments)
+		if err != nil {
+			return "", prefix(err, part)
+		}
+		return text, nil
+	default:
+		return "", nil
+	}
+}
+
+// prefix says which part of a request an error is about.
+func prefix(err error, part string) error {
+	var e *rpc.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	copied := *e
+	copied.Message = part + ": " + copied.Message
+	copied.NotStarted = true
+	return &copied
+}
+
+// encode returns JSON text in the encoding of the keyword arguments, so that whoever writes values by hand reads values.
+func (p *Process) encode(text string, kwargs *pb.Payload) (*pb.Payload, error) {
+	if len(text) > p.config.MaxSize {
+		return nil, p.resultTooLarge(len(text), "")
+	}
+	if _, json := kwargs.GetEncoding().(*pb.Payload_Json); json {
+		return &pb.Payload{Encoding: &pb.Payload_Json{Json: text}}, nil
+	}
+	value, err := payload.ToValue(text, rpc.BadResult)
+	if err != nil {
+		return nil, err
+	}
+	if n := proto.Size(value); n > p.config.MaxSize { // a list of digits grows fivefold
+		return nil, p.resultTooLarge(n, " as a protobuf value")
+	}
+	return &pb.Payload{Encoding: &pb.Payload_Value{Value: value}}, nil
+}
+
+func (p *Process) resultTooLarge(n int, form string) error {
+	return &rpc.Error{Kind: rpc.TooLarge, Message: fmt.Sprintf(
+		"the method ran, and its result has %d bytes%s where this server sends %d: return less at a time, or raise the server's limit",
+		n, form, p.config.MaxSize)}
+}
+
+// sign completes an error with the message that it is about and the server that says so.
+func sign(err error, s *Server, m message) error {
+	var e *rpc.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	signed := *e
+	signed.Method = m.GetMethod()
+	signed.Target.Version = m.GetTarget().GetVersion()
+	if s != nil {
+		signed.Server, signed.InstanceID = s.Instance.Server, s.Instance.ID
+	}
+	return &signed
+}

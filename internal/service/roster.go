@@ -1,0 +1,69 @@
+package service
+
+import (
+	"sync/atomic"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+)
+
+// roster is the servers of a process. It is immutable, but for whose turn it is.
+type roster struct {
+	servers []*Server
+	topics  map[discovery.Topic]*group
+}
+
+// group is the servers on one topic.
+type group struct {
+	servers []*Server
+	turn    atomic.Uint64 // spreads messages over servers that are equally meant
+}
+
+func newRoster(servers []*Server) *roster {
+	r := &roster{servers: servers, topics: map[discovery.Topic]*group{}}
+	for _, s := range servers {
+		topic := discovery.Topic{Exchange: s.Instance.Exchange, Name: s.Instance.Topic}
+		g := r.topics[topic]
+		if g == nil {
+			g = &group{}
+			r.topics[topic] = g
+		}
+		g.servers = append(g.servers, s)
+	}
+	return r
+}
+
+// find returns the server with this name and this id, where each may be empty for any; nil if there is none. One that stops, is
+// held or drains is left alone while there is another.
+func (g *group) find(name, id string) *Server {
+	meant := func(s *Server) bool {
+		return (name == "" || name == s.Instance.Server) && (id == "" || id == s.Instance.ID)
+	}
+	if s := g.next(func(s *Server) bool { return meant(s) && s.takesAny() }); s != nil {
+		return s
+	}
+	return g.next(meant)
+}
+
+// next returns the server whose turn it is of those that are meant, nil if none is.
+func (g *group) next(meant func(*Server) bool) *Server {
+	var few [8]*Server
+	list := few[:0]
+	for _, s := range g.servers {
+		if meant(s) {
+			list = append(list, s)
+		}
+	}
+	switch n := uint64(len(list)); n {
+	case 0:
+		return nil
+	case 1:
+		return list[0]
+	default:
+		return list[g.turn.Add(1)%n]
+	}
+}
+
+// takesAny reports whether messages for any server are welcome.
+func (s *Server) takesAny() bool {
+	return !s.Stopping && s.Instance.State != discovery.Held && s.Instance.State != discovery.Draining
+}

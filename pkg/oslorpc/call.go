@@ -1,0 +1,208 @@
+package oslorpc
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc"
+	grpcpeer "google.golang.org/grpc/peer"
+
+	"github.com/oslorpc/oslorpc/internal/delivery"
+	"github.com/oslorpc/oslorpc/internal/payload"
+	"github.com/oslorpc/oslorpc/internal/requestctx"
+	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Call has one server run a method and returns its result: any server on the client's topic, or the one that it names. Args
+// are the keyword arguments: nil for none, a struct whose JSON names are their names, a map with string keys, or [Raw].
+//
+// The deadline is the earlier of that of ctx and of [WithTimeout], or [DefaultCallTimeout]. Errors are an [*Error]; if the
+// method itself failed, errors.As finds a [*RemoteError]. Of a streaming method it returns the last item.
+func Call[R any](ctx context.Context, c *Client, method string, args any) (R, error) {
+	var result R
+	text, err := c.call(ctx, method, args)
+	if err != nil {
+		return result, err
+	}
+	if err := payload.Unmarshal(text, &result, rpc.BadResult); err != nil {
+		return result, c.name(err, method)
+	}
+	return result, nil
+}
+
+// Cast has one server run a method, without waiting for it: it returns when a server has accepted the message into its queue.
+// The message then runs once, unless that server dies first. If the client's target is a fanout, every server is sent to, as
+// by [Client.Fanout], and what came of it is not reported.
+//
+// The deadline is the earlier of that of ctx and of [WithTimeout], or [DefaultCastTimeout]; it ends at acceptance.
+func (c *Client) Cast(ctx context.Context, method string, args any) error {
+	if c.settings.target.Fanout {
+		_, err := c.Fanout(ctx, method, args)
+		return err
+	}
+	m, err := c.message(ctx, method, args)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := c.deadline(ctx, DefaultCastTimeout)
+	defer cancel()
+	return delivery.One(ctx, c.watched(), c.delivery(method), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) error {
+		return m.cast(ctx, e, conn)
+	})
+}
+
+func (c *Client) call(ctx context.Context, method string, args any) (string, error) {
+	if c.settings.target.Fanout {
+		return "", c.name(&Error{Kind: InvalidTarget, NotStarted: true, Message: "a call cannot be used with fanout"}, method)
+	}
+	m, err := c.message(ctx, method, args)
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := c.deadline(ctx, DefaultCallTimeout)
+	defer cancel()
+	var result *pb.Payload
+	err = delivery.One(ctx, c.watched(), c.delivery(method), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) (err error) {
+		result, err = m.call(ctx, e, conn)
+		return err
+	})
+	if err != nil {
+		return "", err
+	}
+	text, err := resultText(result)
+	return text, c.name(err, method)
+}
+
+// deadline returns ctx with the deadline of an operation.
+func (c *Client) deadline(ctx context.Context, standard time.Duration) (context.Context, context.CancelFunc) {
+	if c.settings.hasTimeout {
+		return context.WithTimeout(ctx, c.settings.timeout)
+	}
+	if _, has := ctx.Deadline(); has {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, standard)
+}
+
+// delivery returns what delivery needs to know of a message.
+func (c *Client) delivery(method string) *delivery.Message {
+	s := &c.settings
+	return &delivery.Message{
+		Target: s.target, Method: method, Query: s.query, Turn: c.turn.Add(1), Rounds: s.retry + 1, FailFast: s.failFast,
+	}
+}
+
+// name completes an error with the message that it is about.
+func (c *Client) name(err error, method string) error {
+	return delivery.Name(err, c.settings.target, method)
+}
+
+// outgoing is a message, ready to be sent.
+type outgoing struct {
+	target          *pb.Target
+	method, id      string
+	context, kwargs *pb.Payload
+}
+
+// message checks and encodes a message. Nothing is sent yet.
+func (c *Client) message(ctx context.Context, method string, args any) (outgoing, error) {
+	m, err := c.encode(ctx, method, args)
+	if err != nil {
+		return outgoing{}, c.name(notSent(err), method)
+	}
+	return m, nil
+}
+
+func (c *Client) encode(ctx context.Context, method string, args any) (outgoing, error) {
+	s := &c.settings
+	switch {
+	case s.err != nil:
+		return outgoing{}, s.err
+	case method == "":
+		return outgoing{}, invalidUse("name the method")
+	case !s.cap.Allows(s.query.Version):
+		return outgoing{}, &Error{Kind: VersionCapExceeded, Message: fmt.Sprintf(
+			"version %s is not within the cap %s: it must have the same major version and no later minor one", s.query.Version, s.cap)}
+	}
+	kwargs, err := payload.MarshalArgs(args)
+	if err != nil {
+		return outgoing{}, err
+	}
+	requestContext, err := requestctx.Text(ctx)
+	if err != nil {
+		return outgoing{}, err
+	}
+	if n, limit := len(kwargs)+len(requestContext), c.transport.config.maxSize; n > limit {
+		return outgoing{}, &Error{Kind: TooLarge, Message: fmt.Sprintf(
+			"the request has %d bytes, and the limit is %d: send less at a time, or raise it with WithMaxMessageSize", n, limit)}
+	}
+	m := outgoing{target: s.wire, method: method, id: c.transport.messageID(), kwargs: jsonPayload(kwargs)}
+	if requestContext != "" {
+		m.context = jsonPayload(requestContext)
+	}
+	return m, nil
+}
+
+func jsonPayload(text string) *pb.Payload { return &pb.Payload{Encoding: &pb.Payload_Json{Json: text}} }
+
+// resultText returns a result as JSON text. A peer in another language may answer in values.
+func resultText(p *pb.Payload) (string, error) {
+	if v, ok := p.GetEncoding().(*pb.Payload_Value); ok {
+		return payload.FromValue(v.Value, rpc.BadResult)
+	}
+	if text := p.GetJson(); text != "" {
+		return text, nil
+	}
+	return "null", nil
+}
+
+// notSent marks an error as one that happened before anything was sent.
+func notSent(err error) error {
+	e, ok := err.(*Error)
+	if !ok {
+		return err
+	}
+	marked := *e
+	marked.NotStarted = true
+	return &marked
+}
+
+// unary is one unary RPC: its messages, and the peer, if a stream was opened to it. It is made for every message, so its parts are
+// one allocation, and it does without the generated client, which would make three more.
+type unary[Request, Response any] struct {
+	request  Request
+	response Response
+	opened   grpcpeer.Peer
+}
+
+func (u *unary[Request, Response]) invoke(ctx context.Context, conn *grpc.ClientConn, method string) error {
+	err := conn.Invoke(ctx, method, &u.request, &u.response, grpc.StaticMethod(), grpc.Peer(&u.opened))
+	return decode(err, &u.opened)
+}
+
+func (m *outgoing) call(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) (*pb.Payload, error) {
+	u := &unary[pb.CallRequest, pb.CallResponse]{request: pb.CallRequest{
+		Target: m.target, Method: m.method, Context: m.context, Kwargs: m.kwargs, MessageId: m.id, InstanceId: e.ID,
+	}}
+	err := u.invoke(ctx, conn, pb.RPCService_Call_FullMethodName)
+	return u.response.GetResult(), err
+}
+
+func (m *outgoing) cast(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) error {
+	u := &unary[pb.CastRequest, pb.CastResponse]{request: pb.CastRequest{
+		Target: m.target, Method: m.method, Context: m.context, Kwargs: m.kwargs, MessageId: m.id, InstanceId: e.ID,
+	}}
+	return u.invoke(ctx, conn, pb.RPCService_Cast_FullMethodName)
+}
+
+// decode turns the error of an RPC into one of ours. gRPC tells the peer's address if, and only if, it opened a stream.
+func decode(err error, opened *grpcpeer.Peer) error {
+	if err == nil {
+		return nil
+	}
+	return rpcstatus.Decode(err, opened.Addr != nil)
+}

@@ -1,0 +1,183 @@
+package oslorpc
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/route"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// The budgets of operations that are given neither a deadline by their ctx nor a [WithTimeout].
+const (
+	// DefaultCallTimeout is oslo.messaging's rpc_response_timeout.
+	DefaultCallTimeout = 60 * time.Second
+	// DefaultCastTimeout is how long a cast or a fanout looks for somebody to accept it.
+	DefaultCastTimeout = 30 * time.Second
+)
+
+// Client sends messages to a target. It is immutable and safe for concurrent use; [Client.Prepare] makes another with changes. Mistakes
+// in its target or options are returned by each of its operations.
+type Client struct {
+	transport *Transport
+	settings  settings
+	turn      *atomic.Uint64 // shared with prepared clients, so that they take part in one round robin
+	topic     atomic.Pointer[fleet.Topic]
+}
+
+// settings are what Prepare can change, and what is computed from it once.
+type settings struct {
+	target     Target
+	capText    string
+	timeout    time.Duration
+	hasTimeout bool
+	retry      int // as WithRetry; negative: until the deadline
+	failFast   bool
+
+	cap   rpc.Cap
+	query route.Query
+	wire  *pb.Target
+	err   error
+}
+
+// ClientOption changes what a client sends and how.
+type ClientOption interface{ applyClient(*settings) }
+
+type clientOption func(*settings)
+
+func (o clientOption) applyClient(s *settings) { o(s) }
+
+// None, given to an option that takes a name or a version, means "none, whatever was set before".
+const None = ""
+
+// WithTopic sends to another topic.
+func WithTopic(topic string) ClientOption {
+	return clientOption(func(s *settings) { s.target.Topic = topic })
+}
+
+// WithExchange sends within another exchange; [None] is the transport's default exchange.
+func WithExchange(exchange string) ClientOption {
+	return clientOption(func(s *settings) { s.target.Exchange = exchange })
+}
+
+// WithNamespace asks for another interface; [None] is the null namespace.
+func WithNamespace(namespace string) ClientOption {
+	return clientOption(func(s *settings) { s.target.Namespace = namespace })
+}
+
+// WithVersion asks for a server that implements at least this version; [None] counts as 1.0.
+func WithVersion(version string) ClientOption {
+	return clientOption(func(s *settings) { s.target.Version = version })
+}
+
+// WithServer sends to the server of this name; [None] is any server.
+func WithServer(server string) ClientOption {
+	return clientOption(func(s *settings) { s.target.Server = server })
+}
+
+// WithFanout makes casts go to every server on the topic, or not. A call cannot fan out. For a report of what
+// came of it, use [Client.Fanout], which needs no option.
+func WithFanout(fanout bool) ClientOption {
+	return clientOption(func(s *settings) { s.target.Fanout = fanout })
+}
+
+// WithVersionCap forbids messages of a later version than this, or of another major version, before any network use; [None] is no cap.
+func WithVersionCap(version string) ClientOption {
+	return clientOption(func(s *settings) { s.capText = version })
+}
+
+// WithTimeout bounds each operation: a call from discovery to the reply, a cast or a fanout until it is accepted, a multicall
+// for each wait for an item. The deadline of ctx holds as well, and the earlier one counts. 0 expires at once, as
+// upstream.
+func WithTimeout(d time.Duration) ClientOption {
+	return clientOption(func(s *settings) { s.timeout, s.hasTimeout = d, true })
+}
+
+// WithDefaultTimeout undoes [WithTimeout]: the bound is the deadline of ctx, or if it has none [DefaultCallTimeout] for calls and items
+// of a multicall, and [DefaultCastTimeout] for casts and fanouts.
+func WithDefaultTimeout() ClientOption {
+	return clientOption(func(s *settings) { s.timeout, s.hasTimeout = 0, false })
+}
+
+// WithRetry bounds how often a message that nobody took is offered again: n times to all servers that it may go to, after
+// the first time. 0 does not wait for anybody; a negative n, the default, goes on until the deadline. It never makes
+// a message run twice.
+func WithRetry(n int) ClientOption {
+	return clientOption(func(s *settings) { s.retry = n })
+}
+
+// WithFailFast makes a message fail at once when nobody is there to take it, instead of waiting until the deadline. (The option
+// at_least_once upstream.) Unlike WithRetry(0), it still waits for servers that are full.
+func WithFailFast(failFast bool) ClientOption {
+	return clientOption(func(s *settings) { s.failFast = failFast })
+}
+
+// Client returns a client that sends to target.
+func (t *Transport) Client(target Target, options ...ClientOption) *Client {
+	turn := &atomic.Uint64{}
+	turn.Store(rand.Uint64()) // many programs live for one message; they must not all start with the same server
+	return newClient(t, settings{target: target, retry: -1}, turn, options)
+}
+
+// Prepare returns a client with changes. What no option changes stays as it is, and [None] clears; it costs next to
+// nothing, and c is not affected.
+func (c *Client) Prepare(options ...ClientOption) *Client {
+	return newClient(c.transport, c.settings, c.turn, options)
+}
+
+// Target returns who the client sends to.
+func (c *Client) Target() Target { return c.settings.target }
+
+func newClient(t *Transport, s settings, turn *atomic.Uint64, options []ClientOption) *Client {
+	for _, o := range options {
+		o.applyClient(&s)
+	}
+	s.err = s.compute(t.config.exchange)
+	return &Client{transport: t, settings: s, turn: turn}
+}
+
+// compute checks the settings and derives what each message needs of them.
+func (s *settings) compute(defaultExchange string) error {
+	if err := s.target.ValidateClient(); err != nil {
+		return err
+	}
+	version, err := rpc.VersionOrDefault(s.target.Version)
+	if err != nil {
+		return invalidUse("%v", err)
+	}
+	if s.cap, err = rpc.ParseCap(s.capText); err != nil {
+		return invalidUse("%v", err)
+	}
+	s.query = route.Query{Namespace: s.target.Namespace, Version: version}
+	exchange := s.target.Exchange
+	if exchange == "" {
+		exchange = defaultExchange
+	}
+	s.wire = &pb.Target{
+		Exchange: &exchange, Topic: &s.target.Topic, Namespace: given(s.target.Namespace),
+		Version: given(s.target.Version), Server: given(s.target.Server),
+	}
+	return nil
+}
+
+// given returns a field of a message: absent if it is not given.
+func given(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
+}
+
+// watched returns the topic that the client sends to.
+func (c *Client) watched() *fleet.Topic {
+	if t := c.topic.Load(); t != nil && !t.Closed() {
+		return t
+	}
+	t := c.transport.fleet.Topic(discovery.Topic{Exchange: c.settings.wire.GetExchange(), Name: c.settings.target.Topic})
+	c.topic.Store(t)
+	return t
+}

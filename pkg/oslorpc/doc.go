@@ -1,0 +1,20 @@
+// Package oslorpc gives Go programs the RPC semantics of OpenStack's oslo.messaging on gRPC, without a message broker.
+//
+// A [Target] says who is meant. A [Transport] is a program's way to the others: it is opened with a URL that names how
+// processes find each other, and makes clients and servers.
+//
+//	t, err := oslorpc.Open("local://")
+//
+//	server := t.Server(oslorpc.Target{Topic: "agents", Server: "node1"})
+//	server.Add(oslorpc.Endpoint{Version: "1.0", Methods: oslorpc.Methods(API{})})
+//	err = server.Run(ctx)
+//
+//	client := t.Client(oslorpc.Target{Topic: "agents", Version: "1.0"})
+//	sum, err := oslorpc.Call[int](ctx, client, "add", Sum{A: 1, B: 2})     // any server, and its result
+//	err = client.Cast(ctx, "sync", nil)                                   // any server, accepted, not awaited
+//	report, err := client.Fanout(ctx, "refresh", nil)                     // every server
+//	for n, err := range oslorpc.Multicall[int](ctx, client, "count", Up{To: 3}) // a stream of results
+//
+// A message runs at most once. It is sent again only when it provably did not run; [SafeToRetry] tells a caller the same
+// of an error.
+package oslorpc

@@ -1,0 +1,87 @@
+package oslorpc
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/oslorpc/oslorpc/internal/delivery"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+)
+
+// Report says what came of a fanout. Each server that was listed when it was sent is in one of the lists, which are in
+// the order of the servers' names.
+type Report struct {
+	// Accepted are the servers that took the message.
+	Accepted []Delivery
+	// Skipped are those whose version, or lack of the method, does not let them run it.
+	Skipped []Delivery
+	// Failed are those that did not take it for another reason.
+	Failed []Delivery
+}
+
+// Delivery is what came of a fanout at one server.
+type Delivery struct {
+	Instance Instance
+	// Err is nil if the message was accepted. [SafeToRetry] tells whether it may have been all the same.
+	Err error
+}
+
+// Err returns the errors of the servers that failed, joined; nil if there are none. Skipped servers are no failure.
+func (r *Report) Err() error {
+	var all []error
+	for _, d := range r.Failed {
+		all = append(all, d.Err)
+	}
+	return errors.Join(all...)
+}
+
+// Fanout has every server on the topic run a method, without waiting for it: it returns when each has accepted the message,
+// or did not. The server in the client's target is ignored. With nobody on the topic the report is empty, and that is no
+// error; an error means that the message was sent to nobody.
+//
+// The deadline is the earlier of that of ctx and of [WithTimeout], or [DefaultCastTimeout].
+func (c *Client) Fanout(ctx context.Context, method string, args any) (*Report, error) {
+	m, err := c.message(ctx, method, args)
+	if err != nil {
+		return nil, err
+	}
+	m.target = c.settings.anyServer()
+	ctx, cancel := c.deadline(ctx, DefaultCastTimeout)
+	defer cancel()
+	results, err := delivery.All(ctx, c.watched(), c.delivery(method), m.cast)
+	if err != nil {
+		return nil, err
+	}
+	return newReport(results), nil
+}
+
+// anyServer returns the target of a fanout's messages: each is addressed by its instance, whatever the server's name.
+func (s *settings) anyServer() *pb.Target {
+	return &pb.Target{
+		Exchange: s.wire.Exchange, Topic: s.wire.Topic, Namespace: s.wire.Namespace, Version: s.wire.Version,
+	}
+}
+
+func newReport(results []delivery.Result) *Report {
+	r := &Report{}
+	for _, result := range results {
+		d := Delivery{Instance: newInstance(result.Entry.Instance), Err: result.Err}
+		switch {
+		case result.Err == nil:
+			r.Accepted = append(r.Accepted, d)
+		case result.Skipped:
+			r.Skipped = append(r.Skipped, d)
+		default:
+			r.Failed = append(r.Failed, d)
+		}
+	}
+	for _, list := range [][]Delivery{r.Accepted, r.Skipped, r.Failed} {
+		slices.SortFunc(list, func(a, b Delivery) int {
+			return cmp.Or(strings.Compare(a.Instance.Server, b.Instance.Server), strings.Compare(a.Instance.ID, b.Instance.ID))
+		})
+	}
+	return r
+}

@@ -1,0 +1,96 @@
+package oslorpc
+
+import (
+	"context"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+)
+
+// Instance is one server in one process, as discovery knows it.
+type Instance struct {
+	// Exchange, Topic and Server are what it serves. Several instances may have the same.
+	Exchange, Topic, Server string
+	// Addr is where its process is reached: "host:port", or "unix:" and a path.
+	Addr string
+	// State says what it takes: "active", "held" or "draining".
+	State string
+	// Implemented lists its interfaces; empty if they are not known, as for a static address.
+	Implemented []Implementation
+	// ID identifies the instance, and BootID the run of its process. Both are empty for a static address.
+	ID, BootID string
+}
+
+// Implementation is an interface that an instance offers. The null namespace is empty.
+type Implementation struct {
+	Namespace string
+	Version   Version
+}
+
+func newInstance(i discovery.Instance) Instance {
+	public := Instance{
+		Exchange: i.Exchange, Topic: i.Topic, Server: i.Server, Addr: i.Addr, State: string(i.State), ID: i.ID, BootID: i.BootID,
+	}
+	for _, implementation := range i.Implemented {
+		public.Implemented = append(public.Implemented, Implementation(implementation))
+	}
+	return public
+}
+
+// Instances returns all instances that discovery lists now, in all exchanges, ordered by exchange, topic, server and id.
+func (t *Transport) Instances(ctx context.Context) ([]Instance, error) {
+	list, err := t.registry.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	discovery.Sort(list)
+	public := make([]Instance, len(list))
+	for i, instance := range list {
+		public[i] = newInstance(instance)
+	}
+	return public, nil
+}
+
+// Ping returns how long an instance takes to answer, over a connection that is up. It does not pass through the server's queue.
+func (t *Transport) Ping(ctx context.Context, i Instance) (time.Duration, error) {
+	var took time.Duration
+	err := t.ask(ctx, i, func(conn *grpc.ClientConn) error {
+		start := time.Now()
+		_, err := pb.NewIntrospectionServiceClient(conn).Ping(ctx, &pb.PingRequest{InstanceId: i.ID})
+		took = time.Since(start)
+		return err
+	})
+	return took, err
+}
+
+// Info returns what the process of an instance says of itself and of the servers on the instance's topic.
+func (t *Transport) Info(ctx context.Context, i Instance) (*pb.GetInfoResponse, error) {
+	var info *pb.GetInfoResponse
+	err := t.ask(ctx, i, func(conn *grpc.ClientConn) (err error) {
+		info, err = pb.NewIntrospectionServiceClient(conn).GetInfo(ctx, &pb.GetInfoRequest{Topic: &i.Topic})
+		return err
+	})
+	return info, err
+}
+
+// ask connects to an instance and does something with the connection.
+func (t *Transport) ask(ctx context.Context, i Instance, do func(*grpc.ClientConn) error) error {
+	p := t.pool.Get(peer.Key{Addr: i.Addr, BootID: i.BootID})
+	defer t.pool.Put(p)
+	if err := p.Connect(ctx); err != nil {
+		return &Error{Kind: Unreachable, NotStarted: true, Cause: err, Message: "server " + i.Server + " at " + i.Addr + ": " + err.Error()}
+	}
+	conn, err := p.Conn()
+	if err != nil {
+		return err
+	}
+	if err := do(conn); err != nil {
+		return rpcstatus.Decode(err, true)
+	}
+	return nil
+}

@@ -1,0 +1,123 @@
+package oslorpc
+
+import (
+	"errors"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+
+	"google.golang.org/grpc/credentials/insecure"
+)
+
+// listen opens the transport's listener and returns the address that others connect to.
+func listen(c *config) (net.Listener, string, error) {
+	if path, ok := strings.CutPrefix(c.listen, "unix:"); ok {
+		l, err := listenUnix(path)
+		return l, c.listen, err
+	}
+	host, ports, err := net.SplitHostPort(c.listen)
+	if err != nil {
+		return nil, "", invalidUse(`the address to listen on, %q, is malformed: write "host:port", "host:first-last" or "unix:/path"`, c.listen)
+	}
+	first, last, err := parsePorts(ports)
+	if err != nil {
+		return nil, "", err
+	}
+	if !isLoopback(host) && !c.insecure && !c.secure() {
+		return nil, "", invalidUse("other machines can reach %q: use WithCredentials, or WithInsecure if you mean it", c.listen)
+	}
+	l, err := listenTCP(host, first, last)
+	if err != nil {
+		return nil, "", &Error{Kind: Invalid, Message: "cannot listen on " + c.listen + ": " + err.Error(), Cause: err}
+	}
+	addr, err := c.advertised(host, l.Addr())
+	if err != nil {
+		_ = l.Close() // the other error counts
+		return nil, "", err
+	}
+	return l, addr, nil
+}
+
+func (c *config) secure() bool {
+	return c.credentials.Info().SecurityProtocol != insecure.NewCredentials().Info().SecurityProtocol
+}
+
+// parsePorts reads a port or a range of ports.
+func parsePorts(s string) (first, last int, err error) {
+	from, to, isRange := strings.Cut(s, "-")
+	if !isRange {
+		to = from
+	}
+	first, err1 := strconv.Atoi(from)
+	last, err2 := strconv.Atoi(to)
+	if err1 != nil || err2 != nil || first < 0 || last > 65535 || first > last {
+		return 0, 0, invalidUse(`the port %q is malformed: write a number up to 65535, or a range such as "7000-7100"`, s)
+	}
+	return first, last, nil
+}
+
+func listenTCP(host string, first, last int) (net.Listener, error) {
+	var failures []error
+	for port := first; port <= last; port++ {
+		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		if err == nil {
+			return l, nil
+		}
+		failures = append(failures, err)
+	}
+	if len(failures) > 1 { // a range: they all say the same
+		return nil, failures[len(failures)-1]
+	}
+	return nil, errors.Join(failures...)
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// advertised returns the address to announce for a listener.
+func (c *config) advertised(host string, bound net.Addr) (string, error) {
+	_, port, err := net.SplitHostPort(bound.String())
+	if err != nil {
+		return "", err
+	}
+	if c.advertise == "" {
+		if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
+			return "", invalidUse("%q is every address of this machine; use WithAdvertise to say which one others connect to", c.listen)
+		}
+		return net.JoinHostPort(host, port), nil
+	}
+	if h, p, err := net.SplitHostPort(c.advertise); err == nil {
+		if _, _, err := parsePorts(p); err != nil || h == "" {
+			return "", invalidUse(`the address to advertise, %q, is malformed: write "host:port" or a host`, c.advertise)
+		}
+		return c.advertise, nil
+	}
+	return net.JoinHostPort(strings.Trim(c.advertise, "[]"), port), nil
+}
+
+// listenUnix listens on a socket that only this user can connect to. A socket file that nobody listens on is one that a killed
+// process left.
+func listenUnix(path string) (net.Listener, error) {
+	if conn, err := net.Dial("unix", path); err == nil {
+		_ = conn.Close()
+		return nil, invalidUse("another process listens on %q", path)
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
+		_ = os.Remove(path) // if it fails, so does listening
+	}
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, &Error{Kind: Invalid, Message: "cannot listen on unix:" + path + ": " + err.Error(), Cause: err}
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		_ = l.Close() // the other error counts
+		return nil, err
+	}
+	return l, nil
+}

@@ -1,0 +1,38 @@
+package oslorpc
+
+import (
+	"log/slog"
+	"net/url"
+	"strings"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/discovery/consul"
+	"github.com/oslorpc/oslorpc/internal/discovery/local"
+	"github.com/oslorpc/oslorpc/internal/discovery/memory"
+	"github.com/oslorpc/oslorpc/internal/discovery/static"
+)
+
+// openRegistry returns the registry that a transport URL names.
+func openRegistry(text string, log *slog.Logger) (discovery.Registry, error) {
+	scheme, rest, found := strings.Cut(text, "://")
+	if !found {
+		return nil, invalidUse("transport URL %q has no scheme: write local://, consul://host:8500, static://topic=host:port or memory://name", text)
+	}
+	if strings.ToLower(scheme) == "static" { // its list of addresses is no host
+		return static.Open(rest)
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, invalidUse("transport URL is malformed: %v", err)
+	}
+	switch u.Scheme {
+	case "local":
+		return local.Open(u)
+	case "consul":
+		return consul.Open(u, log)
+	case "memory":
+		return memory.Open(u)
+	default:
+		return nil, invalidUse("transport URL %q has the unknown scheme %q: known are local, consul, static and memory", u.Redacted(), scheme)
+	}
+}

@@ -1,0 +1,213 @@
+package oslorpc
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Transport is a program's way to other programs: how they find each other, and how they are connected. A program has
+// one, or one for each fleet that it belongs to. It is safe for concurrent use.
+//
+// All clients of a transport share one connection to each remote process, and all servers one listener.
+type Transport struct {
+	config   config
+	registry discovery.Registry
+	pool     *peer.Pool
+	fleet    *fleet.Fleet
+
+	idPrefix string
+	ids      atomic.Uint64
+	closed   atomic.Bool
+
+	// mu guards host, and is held while servers are announced, so that announcements reach the registry in order. It comes
+	// before all other locks.
+	mu   sync.Mutex
+	host *host // nil while no server runs
+}
+
+// config is what the options of a transport set.
+type config struct {
+	exchange      string
+	listen        string
+	advertise     string
+	insecure      bool
+	credentials   credentials.TransportCredentials
+	maxSize       int
+	stopGrace     time.Duration
+	log           *slog.Logger
+	serverOptions []grpc.ServerOption
+	dialOptions   []grpc.DialOption
+}
+
+// DefaultMaxMessageSize bounds the arguments and the result of a message. gRPC's own 4 MiB are too small for what
+// Neutron's agents ask for at their start.
+const DefaultMaxMessageSize = 16 << 20
+
+// defaultStopGrace gives the other processes time to learn that a server leaves, before it refuses messages.
+const defaultStopGrace = 500 * time.Millisecond
+
+// TransportOption sets up a transport.
+type TransportOption interface{ applyTransport(*config) }
+
+type transportOption func(*config)
+
+func (o transportOption) applyTransport(c *config) { o(c) }
+
+// WithDefaultExchange sets the exchange of targets that name none, which is otherwise [rpc.DefaultExchange]. (control_exchange
+// upstream.)
+func WithDefaultExchange(exchange string) TransportOption {
+	return transportOption(func(c *config) { c.exchange = exchange })
+}
+
+// WithListen sets where the transport's servers listen: "host:port", "host:first-last" for the first free port of a range, or
+// "unix:/path". Port 0, the default on 127.0.0.1, is any free port. An address that is not loopback needs [WithCredentials]
+// or [WithInsecure].
+func WithListen(address string) TransportOption {
+	return transportOption(func(c *config) { c.listen = address })
+}
+
+// WithAdvertise sets the address that others connect to, if it is not the one listened on, as behind a NAT: "host:port",
+// or a host alone, which gets the port listened on.
+func WithAdvertise(address string) TransportOption {
+	return transportOption(func(c *config) { c.advertise = address })
+}
+
+// WithInsecure allows servers to listen without TLS where other machines can reach them: everybody who can connect can
+// send messages and read what passes.
+func WithInsecure() TransportOption {
+	return transportOption(func(c *config) { c.insecure = true })
+}
+
+// WithCredentials secures the connections of clients and servers, such as with credentials.NewTLS. All programs of a fleet need
+// matching ones. Without it, connections are in clear.
+func WithCredentials(both credentials.TransportCredentials) TransportOption {
+	return transportOption(func(c *config) { c.credentials = both })
+}
+
+// WithMaxMessageSize bounds, in bytes, the arguments with the request context of a message, and each result; the default
+// is [DefaultMaxMessageSize].
+func WithMaxMessageSize(bytes int) TransportOption {
+	return transportOption(func(c *config) { c.maxSize = bytes })
+}
+
+// WithStopGrace sets how long a server that stops goes on accepting, after it withdrew its registration, so that others learn
+// that it leaves before it refuses. Messages that it refuses go elsewhere; the grace saves them the way. The default is half a
+// second.
+func WithStopGrace(d time.Duration) TransportOption {
+	return transportOption(func(c *config) { c.stopGrace = d })
+}
+
+// WithLogger sets where the transport logs; the default is slog.Default.
+func WithLogger(log *slog.Logger) TransportOption {
+	return transportOption(func(c *config) { c.log = log })
+}
+
+// WithServerOptions adds options to the transport's gRPC server, such as interceptors; they come after our own.
+func WithServerOptions(options ...grpc.ServerOption) TransportOption {
+	return transportOption(func(c *config) { c.serverOptions = append(c.serverOptions, options...) })
+}
+
+// WithDialOptions adds options to the transport's gRPC connections, such as interceptors; they come after our own. Options
+// that retry would break the promise that a message runs at most once.
+func WithDialOptions(options ...grpc.DialOption) TransportOption {
+	return transportOption(func(c *config) { c.dialOptions = append(c.dialOptions, options...) })
+}
+
+// Open returns the transport for a URL, which says how programs find each other:
+//
+//	local://                    the programs of one user on one machine; needs no daemon
+//	local:///dir                the same, by way of this directory
+//	consul://host:8500?dc=…     by way of the Consul agent there
+//	static://topic=host:port,…  at fixed addresses
+//	memory://name               within this process, for tests
+//
+// It connects to nothing yet. Close the transport after use.
+func Open(url string, options ...TransportOption) (*Transport, error) {
+	c := config{
+		exchange: rpc.DefaultExchange, listen: "127.0.0.1:0", maxSize: DefaultMaxMessageSize, stopGrace: defaultStopGrace,
+		log: slog.Default(), credentials: insecure.NewCredentials(),
+	}
+	for _, o := range options {
+		o.applyTransport(&c)
+	}
+	if err := (Target{Exchange: c.exchange}).Validate(); err != nil {
+		return nil, err
+	}
+	if c.exchange == "" || c.maxSize <= 0 {
+		return nil, invalidUse("the default exchange must not be empty, and the maximum message size must be positive")
+	}
+	registry, err := openRegistry(url, c.log)
+	if err != nil {
+		return nil, err
+	}
+	t := &Transport{config: c, registry: registry, pool: peer.NewPool(c.dial()...), idPrefix: randomID(6) + "-"}
+	t.fleet = fleet.New(registry, t.pool, c.log)
+	return t, nil
+}
+
+// sizeSlack is what a message has around its payloads. gRPC's own limits are above ours by this much, so that a message that is too large
+// gets our error, which says what to do and whether the method ran.
+const sizeSlack = 1 << 20
+
+// dial returns the options of connections.
+func (c *config) dial() []grpc.DialOption {
+	return append([]grpc.DialOption{
+		grpc.WithTransportCredentials(c.credentials),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(c.maxSize+sizeSlack), grpc.MaxCallSendMsgSize(c.maxSize+sizeSlack)),
+	}, c.dialOptions...)
+}
+
+func randomID(bytes int) string {
+	b := make([]byte, bytes)
+	_, _ = rand.Read(b) // it never fails, by its documentation
+	return hex.EncodeToString(b)
+}
+
+// messageID returns an id that no other message has.
+func (t *Transport) messageID() string {
+	id := append(make([]byte, 0, 32), t.idPrefix...)
+	return string(strconv.AppendUint(id, t.ids.Add(1), 36))
+}
+
+// Close stops all servers, which get a few seconds to finish what they accepted, and releases everything else. Operations that run
+// fail, and so do those that are begun later. A second Close does nothing.
+func (t *Transport) Close() error {
+	if t.closed.Swap(true) {
+		return nil
+	}
+	t.mu.Lock()
+	var servers []*Server
+	if t.host != nil {
+		servers = t.host.owners()
+	}
+	t.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	var stopping sync.WaitGroup
+	for _, s := range servers {
+		stopping.Go(func() { _ = s.Stop(ctx) }) // Stop logs what it could not finish
+	}
+	stopping.Wait()
+	t.fleet.Close()
+	return t.registry.Close()
+}
+
+func errClosed() error { return invalidUse("the transport is closed") }
+
+// closeTimeout bounds Close.
+const closeTimeout = 10 * time.Second

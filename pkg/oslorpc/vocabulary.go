@@ -1,0 +1,66 @@
+package oslorpc
+
+import (
+	"github.com/oslorpc/oslorpc/internal/payload"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// The vocabulary of package rpc, for programs that import only this package.
+type (
+	// Target says who is meant; see [rpc.Target].
+	Target = rpc.Target
+	// Version is a version of an interface; see [rpc.Version].
+	Version = rpc.Version
+	// Error is what every operation fails with; see [rpc.Error].
+	Error = rpc.Error
+	// Kind says what went wrong; see [rpc.Kind].
+	Kind = rpc.Kind
+	// RemoteError is a failure of the remote method itself; see [rpc.RemoteError].
+	RemoteError = rpc.RemoteError
+)
+
+// The kinds of errors; see package rpc for what each means.
+const (
+	InvalidTarget      = rpc.InvalidTarget
+	VersionCapExceeded = rpc.VersionCapExceeded
+	UnsupportedVersion = rpc.UnsupportedVersion
+	NoSuchMethod       = rpc.NoSuchMethod
+	BadArguments       = rpc.BadArguments
+	BadResult          = rpc.BadResult
+	TooLarge           = rpc.TooLarge
+	AccessDenied       = rpc.AccessDenied
+	NoInstance         = rpc.NoInstance
+	Refused            = rpc.Refused
+	Unreachable        = rpc.Unreachable
+	Timeout            = rpc.Timeout
+	OutcomeUnknown     = rpc.OutcomeUnknown
+	Remote             = rpc.Remote
+	Canceled           = rpc.Canceled
+	Invalid            = rpc.Invalid
+)
+
+// KindOf returns the kind of an error; see [rpc.KindOf].
+func KindOf(err error) Kind { return rpc.KindOf(err) }
+
+// SafeToRetry reports whether the message behind an error provably did not run; see [rpc.SafeToRetry].
+func SafeToRetry(err error) bool { return rpc.SafeToRetry(err) }
+
+// IsNotDelivered reports whether an error means that no server took the message; see [rpc.IsNotDelivered].
+func IsNotDelivered(err error) bool { return rpc.IsNotDelivered(err) }
+
+// Raw is JSON text that is sent or delivered as it is: as arguments, the text of an object. It must be valid JSON; nothing
+// checks it on the way but the reader at the other end.
+type Raw = payload.Raw
+
+// Opt is a keyword argument that may be absent, which is its zero value. Absent is not null and not the zero value of T.
+type Opt[T any] = payload.Opt[T]
+
+// Some returns an Opt that is present.
+func Some[T any](v T) Opt[T] { return payload.Some(v) }
+
+// Extra takes the keyword arguments that a struct does not name, when it is embedded in the struct. Numbers in it are
+// int64 if written as integers that fit, *big.Int if they do not fit, and float64 otherwise.
+type Extra = payload.Extra
+
+// NoArgs is the type of the arguments of a method that takes none.
+type NoArgs = struct{}
