@@ -3,8 +3,8 @@
 BIN := $(CURDIR)/.bin
 GO  ?= go
 
-# Empty GOBIN and GOFLAGS, so that tools land in .bin whatever the machine is set up for.
-TOOL := GOFLAGS= GOBIN=$(BIN) $(GO) install
+# How tools are built: to .bin, whatever the machine is set up for.
+INSTALL := GOFLAGS= GOBIN=$(BIN) $(GO) install
 
 .DEFAULT_GOAL := help
 
@@ -20,17 +20,54 @@ build: ## Build the command line to .bin/oslorpc
 demo: build ## Watch a fleet of three servers answer
 	@$(BIN)/oslorpc demo
 
+.PHONY: test
+test: $(BIN)/consul $(BIN)/.tools ## Run every test, with the race detector and a real Consul
+	@$(BIN)/gotestsum --format pkgname-and-test-fails -- -race -timeout 10m ./...
+
+.PHONY: bench
+bench: ## Compare with plain gRPC: lines of `name median q1 q3`
+	@$(GO) run ./internal/bench
+
+.PHONY: fuzz
+fuzz: ## Run each fuzz target for half a minute
+	@grep -rln --include='*_test.go' '^func Fuzz' . | while read -r file; do \
+		grep -o '^func Fuzz[A-Za-z0-9]*' "$$file" | while read -r _ target; do \
+			echo "$$target in $$(dirname "$$file")"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime 30s "$$(dirname "$$file")" || exit 1; \
+		done || exit 1; \
+	done
+
+.PHONY: lint
+lint: $(BIN)/.tools $(BIN)/.lint ## Check the style of code and protos
+	@$(BIN)/golangci-lint run ./...
+	@$(BIN)/buf lint
+
 .PHONY: generate
 generate: $(BIN)/.tools ## Generate the Go code of the protos
 	@PATH="$(BIN):$$PATH" buf generate
 
 .PHONY: check-generate
-check-generate: generate ## Fail if the checked-in generated code is not what the protos give
+check-generate: generate ## Fail if the generated code that is checked in is not what the protos give
 	@git add --intent-to-add pkg/api && git diff --exit-code -- pkg/api || \
-		{ echo "generated code is out of date: run 'make generate' and commit pkg/api" >&2; exit 1; }
+		{ echo "the generated code is out of date: run 'make generate' and commit pkg/api" >&2; exit 1; }
 
-# One file stands for all tools of tools/go.mod: go install skips what is up to date, but asking costs seconds.
+.PHONY: clean
+clean: ## Remove what was built
+	@rm -rf $(BIN)
+
+# The tools of a module are stood for by one file: go install skips what is up to date, but asking costs seconds.
+
 $(BIN)/.tools: tools/go.mod tools/go.sum
-	@echo "building the tools of tools/go.mod"
-	@cd tools && $(TOOL) tool
+	@echo "building the tools of tools/go.mod, once"
+	@cd tools && $(INSTALL) tool
+	@touch $@
+
+$(BIN)/.lint: tools/lint/go.mod tools/lint/go.sum
+	@echo "building the linter of tools/lint, once; it takes some minutes"
+	@cd tools/lint && $(INSTALL) tool
+	@touch $@
+
+$(BIN)/consul: tools/consul/go.mod tools/consul/go.sum
+	@echo "building Consul for the tests, once; it takes some minutes"
+	@cd tools/consul && $(INSTALL) tool
 	@touch $@
