@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/oslorpc/oslorpc/internal/testbin"
 )
 
 const (
@@ -40,7 +42,7 @@ type Agent struct {
 // is shown. Each config is a file of configuration in HCL on top of ours.
 func Start(tb testing.TB, config ...string) *Agent {
 	tb.Helper()
-	binary, err := findBinary()
+	binary, err := testbin.Find("consul", filepath.Join("tools", "consul"), "github.com/hashicorp/consul")
 	if err != nil {
 		tb.Fatalf("consultest: no Consul to test with: %v", err)
 	}

@@ -104,10 +104,3 @@ acl {
 		t.Errorf("with an unknown token: %v, want 403", err)
 	}
 }
-
-func TestFindRoot(t *testing.T) {
-	t.Chdir(t.TempDir())
-	if root, err := findRoot(); err == nil {
-		t.Errorf("findRoot elsewhere: %s, want an error", root)
-	}
-}

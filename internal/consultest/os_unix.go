@@ -4,11 +4,19 @@ package consultest
 
 import (
 	"os"
+	"runtime"
 	"syscall"
 )
 
-// Pause freezes the agent: its port is open, but nothing answers.
-func (a *Agent) Pause() { a.signal(syscall.SIGSTOP) }
+// Pause freezes the agent, and returns when it is frozen: its port is open, but nothing answers.
+func (a *Agent) Pause() {
+	a.tb.Helper()
+	a.signal(syscall.SIGSTOP)
+	// Its threads stop one by one.
+	for answers(a.addr) {
+		runtime.Gosched()
+	}
+}
 
 // Resume ends a Pause.
 func (a *Agent) Resume() { a.signal(syscall.SIGCONT) }
@@ -18,17 +26,4 @@ func (a *Agent) signal(s os.Signal) {
 	if err := a.process.cmd.Process.Signal(s); err != nil {
 		a.tb.Fatalf("consultest: signal %v to the agent: %v", s, err)
 	}
-}
-
-// lock waits until no other process has the file locked.
-func lock(path string) (unlock func(), err error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // The path is ours.
-	if err != nil {
-		return nil, err
-	}
-	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX); err != nil {
-		_ = file.Close()
-		return nil, &os.PathError{Op: "lock", Path: path, Err: err}
-	}
-	return func() { _ = file.Close() }, nil
 }

@@ -122,6 +122,8 @@ func (c *Client) encode(ctx context.Context, method string, args any) (outgoing,
 	switch {
 	case s.err != nil:
 		return outgoing{}, s.err
+	case c.transport.closed.Load():
+		return outgoing{}, errClosed()
 	case method == "":
 		return outgoing{}, invalidUse("name the method")
 	case !s.cap.Allows(s.query.Version):
@@ -140,14 +142,12 @@ func (c *Client) encode(ctx context.Context, method string, args any) (outgoing,
 		return outgoing{}, &Error{Kind: TooLarge, Message: fmt.Sprintf(
 			"the request has %d bytes, and the limit is %d: send less at a time, or raise it with WithMaxMessageSize", n, limit)}
 	}
-	m := outgoing{target: s.wire, method: method, id: c.transport.messageID(), kwargs: jsonPayload(kwargs)}
+	m := outgoing{target: s.wire, method: method, id: c.transport.messageID(), kwargs: payload.JSON(kwargs)}
 	if requestContext != "" {
-		m.context = jsonPayload(requestContext)
+		m.context = payload.JSON(requestContext)
 	}
 	return m, nil
 }
-
-func jsonPayload(text string) *pb.Payload { return &pb.Payload{Encoding: &pb.Payload_Json{Json: text}} }
 
 // resultText returns a result as JSON text. A peer in another language may answer in values.
 func resultText(p *pb.Payload) (string, error) {

@@ -25,7 +25,7 @@ const (
 type Client struct {
 	transport *Transport
 	settings  settings
-	turn      *atomic.Uint64 // shared with prepared clients, so that they take part in one round robin
+	turn      *atomic.Uint64 // shared with prepared clients that send to the same servers, so that they take part in one round robin
 	topic     atomic.Pointer[fleet.Topic]
 }
 
@@ -118,26 +118,36 @@ func WithFailFast(failFast bool) ClientOption {
 
 // Client returns a client that sends to target.
 func (t *Transport) Client(target Target, options ...ClientOption) *Client {
-	turn := &atomic.Uint64{}
-	turn.Store(rand.Uint64()) // many programs live for one message; they must not all start with the same server
-	return newClient(t, settings{target: target, retry: -1}, turn, options)
+	return newClient(t, settings{target: target, retry: -1}, options)
 }
 
 // Prepare returns a client with changes. What no option changes stays as it is, and [None] clears; it costs next to
 // nothing, and c is not affected.
 func (c *Client) Prepare(options ...ClientOption) *Client {
-	return newClient(c.transport, c.settings, c.turn, options)
+	prepared := newClient(c.transport, c.settings, options)
+	if prepared.settings.sameServers(&c.settings) {
+		prepared.turn = c.turn
+	}
+	return prepared
 }
 
 // Target returns who the client sends to.
 func (c *Client) Target() Target { return c.settings.target }
 
-func newClient(t *Transport, s settings, turn *atomic.Uint64, options []ClientOption) *Client {
+func newClient(t *Transport, s settings, options []ClientOption) *Client {
 	for _, o := range options {
 		o.applyClient(&s)
 	}
 	s.err = s.compute(t.config.exchange)
-	return &Client{transport: t, settings: s, turn: turn}
+	c := &Client{transport: t, settings: s, turn: &atomic.Uint64{}}
+	c.turn.Store(rand.Uint64()) // many programs live for one message; they must not all start with the same server
+	return c
+}
+
+// sameServers reports whether messages go to the same servers. Those that do not have round robins of their own: in a common one,
+// every other message would always meet the same server.
+func (s *settings) sameServers(t *settings) bool {
+	return s.target.Topic == t.target.Topic && s.target.Exchange == t.target.Exchange && s.target.Server == t.target.Server
 }
 
 // compute checks the settings and derives what each message needs of them.

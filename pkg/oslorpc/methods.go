@@ -28,8 +28,8 @@ func Name(method, name string) MethodsOption { return rename{method, name} }
 //	func (v V) M(ctx context.Context, args A) error
 //	func (v V) M(ctx context.Context, args A) iter.Seq2[T, error]
 //
-// Other methods are left out; a [Name] for a method that is not there or has another shape is an error at the server's
-// start. A call costs a microsecond more than one of a method made with [Func], for Go's reflection.
+// Other methods are left out. A v without any, and a [Name] for a method that is not there or has another shape, is an error
+// at the server's start. A call costs a microsecond more than one of a method made with [Func], for Go's reflection.
 func Methods(v any, options ...MethodsOption) map[string]Method {
 	names := map[string]string{}
 	for _, o := range options {
@@ -55,6 +55,9 @@ func Methods(v any, options ...MethodsOption) map[string]Method {
 			m = Method{err: invalidUse("%T has two methods that are named %q: rename one with Name", v, name)}
 		}
 		methods[name] = m
+	}
+	if len(methods) == 0 {
+		return map[string]Method{"": {err: invalidUse("%T has no method that has the shape of an RPC; a pointer to it may have", v)}}
 	}
 	for goName, name := range names {
 		methods[name] = Method{err: invalidUse("%T has no method %s that has the shape of an RPC", v, goName)}

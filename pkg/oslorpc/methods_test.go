@@ -85,6 +85,7 @@ func TestStartRefusesBrokenEndpoints(t *testing.T) {
 		"renamed method that is not there": {
 			endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(shapes{}, oslorpc.Name("Nope", "nope"))}, says: "no method Nope",
 		},
+		"no method":             {endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(struct{}{})}, says: "no method"},
 		"two methods of a name": {endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(twice{})}, says: "two methods"},
 		"nil":                   {endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(nil)}, says: "nil"},
 		"scalar arguments": {endpoint: oslorpc.Endpoint{Methods: map[string]oslorpc.Method{

@@ -33,6 +33,6 @@ func openRegistry(text string, log *slog.Logger) (discovery.Registry, error) {
 	case "memory":
 		return memory.Open(u)
 	default:
-		return nil, invalidUse("transport URL %q has the unknown scheme %q: known are local, consul, static and memory", u.Redacted(), scheme)
+		return nil, invalidUse("transport URL has the unknown scheme %q: known are local, consul, static and memory", scheme)
 	}
 }

@@ -64,8 +64,8 @@ func (s *Server) Add(endpoints ...Endpoint) {
 	s.endpoints = append(s.endpoints, endpoints...)
 }
 
-// Start makes the server ready for messages and announces it; when it returns, others can find it. Ctx bounds the start
-// only. A server that was stopped can be started again; one that runs is left as it is.
+// Start makes the server ready for messages and announces it. When it returns, whoever reads discovery anew finds it; clients
+// that watch the topic hear of it within moments. Ctx bounds the start only. A server that was stopped can be started again; one that runs is left as it is.
 func (s *Server) Start(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

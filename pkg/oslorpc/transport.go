@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"log/slog"
 	"strconv"
 	"sync"
@@ -184,9 +185,9 @@ func (t *Transport) messageID() string {
 	return string(strconv.AppendUint(id, t.ids.Add(1), 36))
 }
 
-// Close stops all servers, which get a few seconds to finish what they accepted, and releases everything else. Operations that run
-// fail, and so do those that are begun later. A second Close does nothing.
-func (t *Transport) Close() error {
+// Shutdown stops all servers, together, as [Server.Stop] does each, and releases everything else. Operations that run when the
+// servers have stopped fail, and so do those that are begun later. After the first, a Shutdown or Close does nothing.
+func (t *Transport) Shutdown(ctx context.Context) error {
 	if t.closed.Swap(true) {
 		return nil
 	}
@@ -196,18 +197,23 @@ func (t *Transport) Close() error {
 		servers = t.host.owners()
 	}
 	t.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
+	failures := make([]error, len(servers))
 	var stopping sync.WaitGroup
-	for _, s := range servers {
-		stopping.Go(func() { _ = s.Stop(ctx) }) // Stop logs what it could not finish
+	for i, s := range servers {
+		stopping.Go(func() { failures[i] = s.Stop(ctx) })
 	}
 	stopping.Wait()
 	t.fleet.Close()
-	return t.registry.Close()
+	return errors.Join(append(failures, t.registry.Close())...)
 }
 
-func errClosed() error { return invalidUse("the transport is closed") }
+// Close is Shutdown with ten seconds for the servers to finish what they accepted.
+func (t *Transport) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	return t.Shutdown(ctx)
+}
 
-// closeTimeout bounds Close.
 const closeTimeout = 10 * time.Second
+
+func errClosed() error { return invalidUse("the transport is closed") }

@@ -9,14 +9,14 @@ import (
 )
 
 func ExampleTarget() {
-	any := rpc.Target{Topic: "q-plugin", Version: "1.2"}
-	fmt.Println(any)
+	anyone := rpc.Target{Topic: "q-plugin", Version: "1.2"}
+	fmt.Println(anyone)
 
-	one := any
+	one := anyone
 	one.Server = "net1"
 	fmt.Println(one)
 
-	all := any
+	all := anyone
 	all.Fanout = true
 	fmt.Println(all)
 	// Output:
@@ -83,8 +83,7 @@ func ExampleError() {
 	err = fmt.Errorf("booting the instance: %w", err)
 	fmt.Println(errors.Is(err, rpc.Timeout), errors.Is(err, context.DeadlineExceeded))
 
-	var e *rpc.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*rpc.Error](err); ok {
 		fmt.Println(e.Method, e.Target.Server)
 	}
 	// Output:
@@ -107,8 +106,7 @@ func ExampleRemoteError() {
 		Method: "port_update",
 		Cause:  &rpc.RemoteError{Type: "PortNotFound", Message: "port 7 could not be found", Hops: []string{"net1"}},
 	}
-	var remote *rpc.RemoteError
-	if errors.As(err, &remote) {
+	if remote, ok := errors.AsType[*rpc.RemoteError](err); ok {
 		fmt.Println(remote.Type, remote.Hops)
 	}
 	fmt.Println(err)

@@ -100,14 +100,14 @@ func TestTargetEquality(t *testing.T) {
 
 func TestTargetIsAMapKey(t *testing.T) {
 	t.Parallel()
-	make := func() rpc.Target {
+	target := func() rpc.Target {
 		return rpc.Target{Exchange: "e", Topic: "t", Namespace: "n", Version: "1.0", Server: strings.Repeat("s", 2), Fanout: true}
 	}
-	m := map[rpc.Target]int{make(): 1}
-	if m[make()] != 1 {
+	m := map[rpc.Target]int{target(): 1}
+	if m[target()] != 1 {
 		t.Error("an equal target does not find the entry")
 	}
-	other := make()
+	other := target()
 	other.Fanout = false
 	if _, found := m[other]; found {
 		t.Error("another target finds the entry")
@@ -125,7 +125,7 @@ func TestTargetValidation(t *testing.T) {
 		{"nothing given", rpc.Target{}, nil},
 		{"all given", rpc.Target{Exchange: "e", Topic: "t", Namespace: "n", Version: "1.2.3", Server: "s", Fanout: true}, nil},
 		{"spaces and punctuation", rpc.Target{Topic: "a b/c=%d", Server: `net1.example.org:1`}, nil},
-		{"not only ASCII", rpc.Target{Topic: "日本"}, nil},
+		{"not only ASCII", rpc.Target{Topic: "größe"}, nil},
 		{"the longest name", rpc.Target{Server: longest}, nil},
 		{"bytes count, not characters", rpc.Target{Topic: strings.Repeat("é", 128)}, []string{"the topic", "longer than 255 bytes", "shorten"}},
 		{"exchange too long", rpc.Target{Exchange: longest + "x"}, []string{"the exchange", "longer than 255 bytes"}},

@@ -129,8 +129,8 @@ func TestServes(t *testing.T) {
 
 // small is every version of the parts 0, 1, 2 and the largest.
 func small() []rpc.Version {
-	var all []rpc.Version
 	parts := []uint32{0, 1, 2, math.MaxUint32}
+	all := make([]rpc.Version, 0, len(parts)*len(parts)*len(parts))
 	for _, major := range parts {
 		for _, minor := range parts {
 			for _, revision := range parts {

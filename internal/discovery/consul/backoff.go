@@ -19,7 +19,7 @@ func (b *backoff) next(most time.Duration) time.Duration {
 
 // jitter returns d, a fifth more or less, so that a fleet does not act in step.
 func jitter(d time.Duration) time.Duration {
-	return d*4/5 + rand.N(d*2/5+1) //nolint:gosec // It is no secret.
+	return d*4/5 + rand.N(d*2/5+1)
 }
 
 // sleep reports whether it was undisturbed: false at once if ctx ends or somebody wakes it.

@@ -112,12 +112,12 @@ func (c *client) names(ctx context.Context) (names []string, err error) {
 	return names, err
 }
 
-// passing returns the services of a name that pass their checks.
-func (c *client) passing(ctx context.Context, name string) (entries []*api.ServiceEntry, err error) {
+// services returns the services of a name, in whatever health.
+func (c *client) services(ctx context.Context, name string) (entries []*api.ServiceEntry, err error) {
 	err = c.do(ctx, "reading service "+name, func(q *api.QueryOptions) (err error) {
 		q.Datacenter = c.dc
 		var meta *api.QueryMeta
-		entries, meta, err = c.api.Health().Service(name, "", true, q)
+		entries, meta, err = c.api.Health().Service(name, "", false, q)
 		return orHidden(entries, meta, err)
 	})
 	return entries, err
@@ -126,7 +126,7 @@ func (c *client) passing(ctx context.Context, name string) (entries []*api.Servi
 // maxWait is how long Consul holds a query back if nothing changes. It adds up to a sixteenth.
 const maxWait = 5 * time.Minute
 
-// changed is passing once the index of the services is not the given one; 0 is none. It returns the index too.
+// changed is services once the index of the services is not the given one; 0 is none. It returns the index too.
 func (c *client) changed(ctx context.Context, name string, index uint64) ([]*api.ServiceEntry, uint64, error) {
 	within := answerWithin
 	if index != 0 {
@@ -134,7 +134,7 @@ func (c *client) changed(ctx context.Context, name string, index uint64) ([]*api
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, within, errNoAnswer)
 	defer cancel()
-	entries, meta, err := c.api.Health().Service(name, "", true, c.watching(index).WithContext(ctx))
+	entries, meta, err := c.api.Health().Service(name, "", false, c.watching(index).WithContext(ctx))
 	if err = orHidden(entries, meta, err); err != nil {
 		return nil, 0, c.failure(ctx, "watching service "+name, err)
 	}

@@ -93,32 +93,33 @@ func TestPublishRefused(t *testing.T) {
 	watchCompute(t, r).list(good)
 }
 
-// TestMaintenance has an operator hide an instance, while the publisher repairs all the time.
+// TestMaintenance has an operator drain an instance, while the publisher repairs all the time.
 func TestMaintenance(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
 	r := open(t, agent.URL()+"?ttl=1s")
 	r.publisher.lookEvery = 1
-	hidden, shown := instance("hidden"), instance("shown")
-	hidden.BootID = shown.BootID
-	publish(t, r, hidden, shown)
+	drained, other := instance("drained"), instance("other")
+	drained.BootID = other.BootID
+	publish(t, r, drained, other)
 	w := watchCompute(t, open(t, agent.URL()))
-	w.list(hidden, shown)
+	w.list(drained, other)
 
 	operator := r.client.api.Agent()
-	must(t, operator.EnableServiceMaintenance(prefix+hidden.ID, "testing"))
-	w.list(shown)
-	must(t, operator.ServiceDeregister(prefix+shown.ID))
-	w.list()
-	w.list(shown)
-	hidden.State = discovery.Draining
-	publish(t, r, hidden, shown)
+	must(t, operator.EnableServiceMaintenance(prefix+drained.ID, "testing"))
+	seen := drained
+	seen.State = discovery.Draining
+	w.list(seen, other)
+	must(t, operator.ServiceDeregister(prefix+other.ID))
+	eventually(t, "what somebody removed is registered again", func() bool { return slices.Contains(registered(t, r), prefix+other.ID) })
+	drained.State = discovery.Held
+	publish(t, r, drained, other)
 	checks, err := operator.ChecksWithFilter(`CheckID matches "maintenance"`)
 	if err != nil || len(checks) != 1 {
 		t.Errorf("checks for maintenance: %v, %v, want one", checks, err)
 	}
-	must(t, operator.DisableServiceMaintenance(prefix+hidden.ID))
-	w.list(hidden, shown)
+	must(t, operator.DisableServiceMaintenance(prefix+drained.ID))
+	w.list(drained, other)
 }
 
 // TestLostCheck has somebody remove the check that keeps the process alive, but not its service.

@@ -4,8 +4,8 @@
 // instance, named after exchange and topic, with an alias check on the former: so a process beats once, however many topics
 // it serves. What names cannot hold is in the services' metadata, under the keys that begin with "rpc-".
 //
-// For operators: maintenance mode of a service hides one instance, that of the process's service hides all of them, and both
-// last until they are lifted. Every watched topic keeps a connection to the agent, whose limits.http_max_conns_per_client is
+// For operators: maintenance mode of an instance's service, or of the node, drains: messages for any server go elsewhere, and it
+// lasts until it is lifted. That of the process's service makes all its instances vanish. Every watched topic keeps a connection to the agent, whose limits.http_max_conns_per_client is
 // 200 for all processes of a host together.
 package consul
 
@@ -48,9 +48,9 @@ func Open(u *url.URL, log *slog.Logger) (*Registry, error) {
 	return &Registry{client: c, publisher: newPublisher(c, s.ttl, log), topics: newTopics(c, log), log: log}, nil
 }
 
-// Publish implements [discovery.Registry]. It returns when the agent has taken the instances, which others see moments later. If it
-// fails, what was published before remains so and is kept alive; what it did
-// until then is undone, or expires if Consul cannot be reached.
+// Publish implements [discovery.Registry]. It returns when the agent has taken the instances; others see them moments later. If
+// it fails, what was published before remains so and is kept alive; what it did until then is undone, or expires if Consul cannot
+// be reached.
 func (r *Registry) Publish(ctx context.Context, instances []discovery.Instance) error {
 	return r.publisher.publish(ctx, instances)
 }

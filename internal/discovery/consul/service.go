@@ -108,7 +108,14 @@ func instances(entries []*api.ServiceEntry, accept func(discovery.Topic) bool) (
 	var list []discovery.Instance
 	broken := map[string]error{}
 	for _, e := range entries {
+		alive, maintained := health(e.Checks)
+		if !alive {
+			continue
+		}
 		i, err := instanceOf(e.Service)
+		if maintained {
+			i.State = discovery.Draining
+		}
 		if err != nil {
 			broken[e.Service.ID] = err
 		} else if accept(discovery.Topic{Exchange: i.Exchange, Name: i.Topic}) {
@@ -119,6 +126,20 @@ func instances(entries []*api.ServiceEntry, accept func(discovery.Topic) bool) (
 	// A process whose requests go to several agents in turn is registered at each of them.
 	list = slices.CompactFunc(list, func(a, b discovery.Instance) bool { return a.ID == b.ID })
 	return list, broken
+}
+
+// health returns whether a service passes its checks, and whether an operator put it, or its node, into maintenance. Maintenance is
+// itself a failing check; apart from it, the service may be well.
+func health(checks api.HealthChecks) (alive, maintained bool) {
+	for _, c := range checks {
+		switch {
+		case c.CheckID == api.NodeMaint || strings.HasPrefix(c.CheckID, api.ServiceMaintPrefix):
+			maintained = true
+		case c.Status != api.HealthPassing:
+			return false, maintained
+		}
+	}
+	return true, maintained
 }
 
 // instanceOf returns the instance that a service stands for.

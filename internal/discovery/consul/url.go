@@ -43,6 +43,9 @@ func parseURL(u *url.URL) (settings, error) {
 		return fail("write consul://HOST:PORT, and parameters if needed")
 	}
 	s.addr = net.JoinHostPort(or(u.Hostname(), defaultHost), or(u.Port(), defaultPort))
+	if _, _, err := net.SplitHostPort(s.addr); err != nil {
+		return fail("%v", err)
+	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {
 		return fail("%v", err)

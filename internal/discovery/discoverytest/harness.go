@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -27,6 +28,7 @@ type fixture struct {
 }
 
 func newFixture(t *testing.T, open func(t *testing.T) discovery.Registry) *fixture {
+	t.Helper()
 	id := rand.Text()
 	return &fixture{T: t, openHandle: open, exchange: "suite-" + id, other: "other-" + id}
 }
@@ -230,9 +232,9 @@ func show(instances []discovery.Instance) string {
 	if len(instances) == 0 {
 		return "  none\n"
 	}
-	var text string
+	var text strings.Builder
 	for _, i := range instances {
-		text += fmt.Sprintf("  %+v\n", i)
+		fmt.Fprintf(&text, "  %+v\n", i)
 	}
-	return text
+	return text.String()
 }

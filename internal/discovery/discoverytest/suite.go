@@ -39,6 +39,7 @@ var tests = []struct {
 // it; the suite closes them. Tests run in parallel, and each in exchanges of its own, so that they can share a server. For the
 // goroutines that a registry may leave behind, have package leak run the tests.
 func Suite(t *testing.T, open func(t *testing.T) discovery.Registry) {
+	t.Helper()
 	// The group ends when its parallel tests have, so that the caller may stop its server after the suite.
 	t.Run("suite", func(t *testing.T) {
 		for _, test := range tests {
@@ -105,9 +106,9 @@ func testImplemented(f *fixture) {
 
 // manyImplemented returns more interfaces than fit into one short field, as a Neutron agent or a Nova conductor has them.
 func manyImplemented() []discovery.Implementation {
-	var all []discovery.Implementation
-	for n := range 40 {
-		all = append(all, discovery.Implementation{Namespace: fmt.Sprintf("a-long-name-of-an-interface-%d", n), Version: rpc.Version{Major: 1}})
+	all := make([]discovery.Implementation, 40)
+	for n := range all {
+		all[n] = discovery.Implementation{Namespace: fmt.Sprintf("a-long-name-of-an-interface-%d", n), Version: rpc.Version{Major: 1}}
 	}
 	return all
 }
@@ -163,12 +164,10 @@ func testTwoProcesses(f *fixture) {
 func testManyTopics(f *fixture) {
 	a, b := f.process(), f.process()
 	const topics = 15
-	var instances []discovery.Instance
-	var watchers []*watcher
+	instances, watchers := make([]discovery.Instance, topics), make([]*watcher, topics)
 	for n := range topics {
 		name := fmt.Sprintf("topic-%d", n)
-		instances = append(instances, a.instance(name, "host1"))
-		watchers = append(watchers, b.watch(f.topic(name)))
+		instances[n], watchers[n] = a.instance(name, "host1"), b.watch(f.topic(name))
 	}
 	a.publish(instances...)
 	for n, w := range watchers {
@@ -199,13 +198,14 @@ func testExchanges(f *fixture) {
 func testOddNames(f *fixture) {
 	a, b := f.process(), f.process()
 	long := strings.Repeat("x", 254)
-	var instances []discovery.Instance
-	for _, name := range []string{
+	names := []string{
 		"Compute", "compute", "COMPUTE", "compute.host1", "compute_host1", "compute-host1", "q-agent-notifier-port-update",
 		"a/b", "a//b", "/", "..", ".", "a b", " ", "a\\b", "a:b", "a=b", "a,b", "a;b", "a%2Fb", "a+b", "a&b", "a?b", "a#b", `a"b'`,
-		"größe", "gro\u0308ße", "主机", "🙂", "-", "_", "*", "${x}", "<x>", "x", long + "a", long + "b", strings.Repeat("é", 127),
-	} {
-		instances = append(instances, a.instance(name, name))
+		"größe", "gro\u0308ße", "\u4e3b\u673a", "🙂", "-", "_", "*", "${x}", "<x>", "x", long + "a", long + "b", strings.Repeat("é", 127),
+	}
+	instances := make([]discovery.Instance, len(names))
+	for n, name := range names {
+		instances[n] = a.instance(name, name)
 	}
 	a.publish(instances...)
 	for _, i := range instances {

@@ -18,7 +18,11 @@ type identity struct {
 }
 
 func identityOf(st *unix.Stat_t) identity {
-	return identity{device: uint64(st.Dev), inode: uint64(st.Ino), modified: st.Mtim.Nano(), size: st.Size}
+	return identity{
+		device:   uint64(st.Dev), //nolint:unconvert // its type depends on the system
+		inode:    uint64(st.Ino), //nolint:unconvert // as above
+		modified: st.Mtim.Nano(), size: st.Size,
+	}
 }
 
 func (i identity) sameFile(j identity) bool { return i.device == j.device && i.inode == j.inode }
@@ -62,7 +66,7 @@ func owned(fd int) (bool, error) {
 
 func retry(call func() error) error {
 	for {
-		if err := call(); err != unix.EINTR {
+		if err := call(); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}

@@ -14,7 +14,7 @@ import (
 
 // ensure creates the directory if it does not exist, and verifies it.
 func ensure(dir string) error {
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) { //nolint:gosec // the user names it
 		return unreachable(dir, "cannot create the directory: create it yourself with mode 0700, or name another one", err)
 	}
 	_, err := verify(dir)
@@ -24,17 +24,17 @@ func ensure(dir string) error {
 // verify returns the directory's description if it is there, and ours alone. Whoever can put files there gets the requests, and
 // the contexts in them, that are meant for our servers.
 func verify(dir string) (fs.FileInfo, error) {
-	info, err := os.Lstat(dir)
+	info, err := os.Lstat(dir) //nolint:gosec // the user names it
 	if err != nil {
 		return nil, unreachable(dir, "cannot look at the directory", err)
 	}
-	owner := info.Sys().(*syscall.Stat_t).Uid
+	owner := int64(info.Sys().(*syscall.Stat_t).Uid)
 	switch {
 	case info.Mode()&fs.ModeSymlink != 0:
 		return nil, refuse(dir, "is a symbolic link: remove it, or name the directory itself with local:///absolute/directory")
 	case !info.IsDir():
 		return nil, refuse(dir, "is not a directory: remove it, or name another one with local:///absolute/directory")
-	case owner != uint32(os.Geteuid()):
+	case owner != int64(os.Geteuid()):
 		return nil, refuse(dir, fmt.Sprintf("belongs to user %d, who would get the requests of this one, %d: remove it, "+
 			"or name a directory of your own with local:///absolute/directory", owner, os.Geteuid()))
 	case info.Mode().Perm()&0o077 != 0:

@@ -23,30 +23,29 @@ func must(t *testing.T, err error) {
 func TestUnsafeDirectory(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		make func(t *testing.T, dir string)
+		make func(dir string) error
 		kind rpc.Kind
 		want string
 	}{
-		{"symbolic link", func(t *testing.T, dir string) {
-			must(t, os.Mkdir(dir+"-real", 0o700))
-			must(t, os.Symlink(dir+"-real", dir))
+		{"symbolic link", func(dir string) error {
+			return errors.Join(os.Mkdir(dir+"-real", 0o700), os.Symlink(dir+"-real", dir))
 		}, rpc.Invalid, "is a symbolic link"},
-		{"dangling symbolic link", func(t *testing.T, dir string) { must(t, os.Symlink(dir+"-real", dir)) }, rpc.Invalid, "is a symbolic link"},
-		{"file", func(t *testing.T, dir string) { must(t, os.WriteFile(dir, nil, 0o600)) }, rpc.Invalid, "is not a directory"},
-		{"readable by all", func(t *testing.T, dir string) { mkdir(t, dir, 0o755) }, rpc.Invalid, "mode 0755"},
-		{"writable by the group", func(t *testing.T, dir string) { mkdir(t, dir, 0o720) }, rpc.Invalid, "chmod 0700"},
-		{"of another user", func(t *testing.T, dir string) {
-			if os.Geteuid() != 0 {
-				t.Skip("only root can make one")
-			}
-			mkdir(t, dir, 0o700)
-			must(t, os.Chown(dir, 12345, -1))
+		{"dangling symbolic link", func(dir string) error { return os.Symlink(dir+"-real", dir) }, rpc.Invalid, "is a symbolic link"},
+		{"file", func(dir string) error { return os.WriteFile(dir, nil, 0o600) }, rpc.Invalid, "is not a directory"},
+		{"readable by all", func(dir string) error { return mkdir(dir, 0o755) }, rpc.Invalid, "mode 0755"},
+		{"writable by the group", func(dir string) error { return mkdir(dir, 0o720) }, rpc.Invalid, "chmod 0700"},
+		{"of another user", func(dir string) error {
+			return errors.Join(mkdir(dir, 0o700), os.Chown(dir, 12345, -1))
 		}, rpc.Invalid, "belongs to user 12345"},
-		{"without a parent", func(t *testing.T, dir string) { must(t, os.Remove(filepath.Dir(dir))) }, rpc.Unreachable, "cannot create the directory"},
+		{"without a parent", func(dir string) error { return os.Remove(filepath.Dir(dir)) }, rpc.Unreachable, "cannot create the directory"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := newDir(t)
-			test.make(t, dir)
+			if err := test.make(dir); errors.Is(err, os.ErrPermission) {
+				t.Skipf("only root can make one: %v", err)
+			} else if err != nil {
+				t.Fatal(err)
+			}
 			_, err := Open(parse(t, "local://"+dir+"/"))
 			if !errors.Is(err, test.kind) || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), dir) {
 				t.Errorf("Open: %v\nwant kind %q, the directory, and text %q", err, test.kind, test.want)
@@ -56,10 +55,8 @@ func TestUnsafeDirectory(t *testing.T) {
 }
 
 // mkdir makes a directory of this mode, whatever the umask.
-func mkdir(t *testing.T, dir string, mode os.FileMode) {
-	t.Helper()
-	must(t, os.Mkdir(dir, mode))
-	must(t, os.Chmod(dir, mode))
+func mkdir(dir string, mode os.FileMode) error {
+	return errors.Join(os.Mkdir(dir, mode), os.Chmod(dir, mode))
 }
 
 // TestBecomesUnsafe opens the directory to others while it is in use.

@@ -32,8 +32,8 @@ type registry struct {
 	// mu is taken before the mutex of own.
 	mu      sync.Mutex
 	watches map[*watch.Watch]*watched
-	// stopPoller is nil while there is no poller.
-	stopPoller context.CancelFunc
+	// stopPoller ends the poller when it is closed; nil while there is none.
+	stopPoller chan struct{}
 	closed     bool
 }
 
@@ -123,28 +123,29 @@ func (r *registry) startOrStopPoller() {
 	needed := !r.closed && (len(r.watches) > 0 || r.own.published())
 	switch {
 	case needed && r.stopPoller == nil:
-		ctx, cancel := context.WithCancel(context.Background())
-		r.stopPoller = cancel
-		r.pollers.Go(func() { r.poll(ctx) })
+		stop := make(chan struct{})
+		r.stopPoller = stop
+		r.pollers.Go(func() { r.poll(stop) })
 	case needed:
 		select {
 		case r.kick <- struct{}{}:
 		default:
 		}
 	case r.stopPoller != nil:
-		r.stopPoller()
+		close(r.stopPoller)
 		r.stopPoller = nil
 	}
 }
 
-func (r *registry) poll(ctx context.Context) {
+func (r *registry) poll(stop <-chan struct{}) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	for ctx.Err() == nil {
+	for {
 		r.own.check()
 		r.tell()
 		select {
-		case <-ctx.Done():
+		case <-stop:
+			return
 		case <-r.kick:
 		case <-tick.C:
 		}

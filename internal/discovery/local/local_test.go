@@ -26,7 +26,10 @@ func TestMain(m *testing.M) {
 	leak.Main(m)
 }
 
-func newDir(t testing.TB) string { return filepath.Join(t.TempDir(), "registry") }
+func newDir(tb testing.TB) string {
+	tb.Helper()
+	return filepath.Join(tb.TempDir(), "registry")
+}
 
 func openAt(t *testing.T, dir string) *registry {
 	t.Helper()
@@ -64,9 +67,9 @@ func ids(t *testing.T, r *registry) []string {
 }
 
 func idsOf(instances []discovery.Instance) []string {
-	var ids []string
-	for _, i := range instances {
-		ids = append(ids, i.ID)
+	ids := make([]string, len(instances))
+	for n, i := range instances {
+		ids[n] = i.ID
 	}
 	slices.Sort(ids)
 	return ids
@@ -98,15 +101,16 @@ func files(t *testing.T, dir string) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := []string{}
-	for _, e := range entries {
-		names = append(names, e.Name())
+	names := make([]string, len(entries))
+	for n, e := range entries {
+		names[n] = e.Name()
 	}
 	return names
 }
 
 // updates watches the topic of instance, and returns the updates as they come.
 func updates(t *testing.T, r *registry) <-chan discovery.Update {
+	t.Helper()
 	ch := make(chan discovery.Update, 1000)
 	t.Cleanup(r.Watch(discovery.Topic{Exchange: "openstack", Name: "compute"}, func(u discovery.Update) { ch <- u }))
 	return ch
@@ -132,6 +136,7 @@ func until(t *testing.T, ch <-chan discovery.Update, want ...string) discovery.U
 func TestSuite(t *testing.T) {
 	dir := newDir(t)
 	discoverytest.Suite(t, func(t *testing.T) discovery.Registry {
+		t.Helper()
 		r, err := Open(parse(t, "local://"+dir))
 		if err != nil {
 			t.Fatalf("Open: %v", err)

@@ -71,6 +71,7 @@ func (p *publication) check() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.file == nil || p.inPlace() {
+		p.failing = false
 		return
 	}
 	err := p.write(p.instances)
@@ -98,7 +99,7 @@ func (p *publication) withdraw() error {
 		return nil
 	}
 	err := os.Remove(p.path)
-	p.file.Close()
+	_ = p.file.Close()
 	p.file, p.instances = nil, nil
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return unreachable(p.path, "cannot remove the file; it counts as dead all the same", err)
@@ -156,8 +157,8 @@ func fill(f *os.File, text []byte) error {
 }
 
 func discard(f *os.File, err error) error {
-	os.Remove(f.Name())
-	f.Close()
+	_ = os.Remove(f.Name())
+	_ = f.Close()
 	return err
 }
 
@@ -168,7 +169,7 @@ func (p *publication) release(path string) {
 		return
 	}
 	if p.path != path {
-		os.Remove(p.path)
+		_ = os.Remove(p.path)
 	}
-	p.file.Close()
+	_ = p.file.Close()
 }

@@ -3,36 +3,38 @@
 package local
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 func TestFileVanishes(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		spoil func(t *testing.T, path string)
+		spoil func(path string) error
 	}{
-		{"removed", func(t *testing.T, path string) { must(t, os.Remove(path)) }},
-		{"replaced", func(t *testing.T, path string) {
-			must(t, os.WriteFile(path+".new", []byte("{}"), 0o600))
-			must(t, os.Rename(path+".new", path))
+		{"removed", os.Remove},
+		{"replaced", func(path string) error {
+			return errors.Join(os.WriteFile(path+".new", []byte("{}"), 0o600), os.Rename(path+".new", path))
 		}},
-		{"renamed", func(t *testing.T, path string) { must(t, os.Rename(path, path+".old")) }},
-		{"directory removed", func(t *testing.T, path string) { must(t, os.RemoveAll(filepath.Dir(path))) }},
+		{"renamed", func(path string) error { return os.Rename(path, path+".old") }},
+		{"directory removed", func(path string) error { return os.RemoveAll(filepath.Dir(path)) }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := newDir(t)
 			r := openAt(t, dir)
 			publish(t, r, instance("a"))
 			path := r.own.path
-			test.spoil(t, path)
+			must(t, test.spoil(path))
 			eventually(t, "the owner's own file in place", func() bool {
 				r.own.mu.Lock()
 				defer r.own.mu.Unlock()
@@ -60,23 +62,17 @@ func TestDirectoryVanishes(t *testing.T) {
 	if u := until(t, ch); u.Reset {
 		t.Error("the end of a process is a reset")
 	}
-	// A process that is gone with the directory cannot write its file again.
-	start(t, dir, "b")
+	// While it is frozen, it cannot write its file again before the watcher looks.
+	b := start(t, dir, "b")
 	until(t, ch, "b")
+	must(t, b.Process.Signal(syscall.SIGSTOP))
+	wantIDs(t, watcher, "b")
 	must(t, os.RemoveAll(dir))
-	wantReset(t, ch, "b")
-}
-
-// wantReset takes a reset, unless the owner was faster than the watcher and nothing was lost for it.
-func wantReset(t *testing.T, ch <-chan discovery.Update, id string) {
-	t.Helper()
-	u := <-ch
-	if !u.Reset {
-		t.Errorf("update %+v is no reset", u)
+	if u := until(t, ch); !u.Reset {
+		t.Error("the loss of the directory is no reset")
 	}
-	if len(u.Instances) == 0 {
-		until(t, ch, id)
-	}
+	must(t, b.Process.Signal(syscall.SIGCONT))
+	until(t, ch, "b")
 }
 
 func TestWithdrawnFileIsGone(t *testing.T) {
@@ -130,57 +126,69 @@ func TestAnotherBootIDMovesTheFile(t *testing.T) {
 	}
 }
 
-// TestRewritesAreNotMissed has two processes rewrite their files among many others, and readers that must always see all:
-// one that knows the directory, and new ones. On tmpfs, a single listing would miss some.
+// TestRewritesAreNotMissed has processes rewrite their files among many others while readers look: one that knows the directory,
+// and new ones. All must always see all; on tmpfs, a single listing would miss some.
 func TestRewritesAreNotMissed(t *testing.T) {
 	dir := newDir(t)
-	var want []string
-	for n := range 100 {
-		id := fmt.Sprintf("%03d", n)
-		publish(t, openAt(t, dir), instance(id))
-		want = append(want, id)
+	want := make([]string, 200)
+	owners := make([]*registry, len(want))
+	for n := range want {
+		want[n], owners[n] = fmt.Sprintf("%03d", n), openAt(t, dir)
+		publish(t, owners[n], instance(want[n]))
 	}
-	writers := []*registry{openAt(t, dir), openAt(t, dir)}
-	for n, w := range writers {
-		publish(t, w, instance(fmt.Sprint("w", n)))
-		want = append(want, fmt.Sprint("w", n))
-	}
-	done := make(chan struct{})
-	var wg sync.WaitGroup
-	for n, w := range writers {
-		wg.Go(func() { rewrite(t, w, fmt.Sprint("w", n), done) })
-	}
-	reader := openAt(t, dir)
-	for range 100 {
-		fresh := openAt(t, dir)
-		for _, r := range []*registry{reader, fresh} {
-			if got := ids(t, r); !slices.Equal(got, want) {
-				t.Errorf("%d instances, want %d; the last are %q", len(got), len(want), got[max(0, len(got)-3):])
+	reader := newScanner(dir)
+	must(t, reader.scan())
+	for round := range 50 {
+		var wg sync.WaitGroup
+		for n := range 20 {
+			n = (round + n*10) % len(want)
+			wg.Go(func() {
+				if err := owners[n].Publish(t.Context(), []discovery.Instance{instance(want[n])}); err != nil {
+					t.Errorf("Publish: %v", err)
+				}
+			})
+		}
+		fresh := newScanner(dir)
+		for _, s := range []*scanner{&fresh, &reader} {
+			must(t, s.scan())
+			if got := idsOf(s.instances(nil)); !slices.Equal(got, want) {
+				t.Errorf("round %d: %d instances, want %d", round, len(got), len(want))
 			}
 		}
+		wg.Wait()
 	}
-	close(done)
-	wg.Wait()
 }
 
-// rewrite publishes an instance again and again. It waits for a scan of its own between, so that a reader whose two listings
-// fall between two of its steps is not kept from ever seeing it.
-func rewrite(t *testing.T, r *registry, id string, done <-chan struct{}) {
-	i := instance(id)
-	for n := 0; ; n++ {
-		select {
-		case <-done:
-			return
-		default:
-		}
-		i.State = []discovery.State{discovery.Active, discovery.Held}[n%2]
-		if err := r.Publish(t.Context(), []discovery.Instance{i}); err != nil {
-			t.Errorf("Publish: %v", err)
-			return
-		}
-		if _, err := r.List(t.Context()); err != nil {
-			t.Errorf("List: %v", err)
-			return
-		}
+// TestPublishFails has something in the way of the file: what was published before stays.
+func TestPublishFails(t *testing.T) {
+	dir := newDir(t)
+	r := openAt(t, dir)
+	publish(t, r, instance("a"))
+	must(t, os.Mkdir(filepath.Join(dir, fileName("boot-b", r.own.unique)), 0o700))
+	if err := r.Publish(t.Context(), []discovery.Instance{instance("b")}); !errors.Is(err, rpc.Unreachable) {
+		t.Errorf("Publish: %v, want kind %q", err, rpc.Unreachable)
 	}
+	wantIDs(t, r, "a")
+	if names := files(t, dir); len(names) != 2 {
+		t.Errorf("the directory has %q, want no temporary file", names)
+	}
+}
+
+// TestCannotComeBack has the owner fail to write its file again, until it can.
+func TestCannotComeBack(t *testing.T) {
+	dir := newDir(t)
+	p := newPublication(dir)
+	must(t, p.set([]discovery.Instance{instance("a")}))
+	defer p.close()
+	log := logged(t)
+	must(t, os.Remove(p.path))
+	must(t, os.Chmod(dir, 0o755))
+	p.check()
+	p.check()
+	if text := log.String(); strings.Count(text, "\n") != 1 || !strings.Contains(text, "mode 0755") {
+		t.Errorf("want one warning with the reason, got:\n%s", text)
+	}
+	must(t, os.Chmod(dir, 0o700))
+	p.check()
+	wantIDs(t, openAt(t, dir), "a")
 }

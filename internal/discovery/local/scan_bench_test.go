@@ -11,6 +11,7 @@ import (
 )
 
 func benchScanner(b *testing.B) *scanner {
+	b.Helper()
 	dir := filepath.Join(b.TempDir(), "registry")
 	for n := range 1000 {
 		p := newPublication(dir)

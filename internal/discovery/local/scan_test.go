@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -37,6 +39,7 @@ func put(t *testing.T, dir, name, text string, alive bool) string {
 
 // logged returns what is logged from now on. Tests that use it cannot be parallel.
 func logged(t *testing.T) *bytes.Buffer {
+	t.Helper()
 	var text bytes.Buffer
 	before := slog.Default()
 	slog.SetDefault(slog.New(slog.NewTextHandler(&text, nil)))
@@ -134,7 +137,7 @@ func TestOddFiles(t *testing.T) {
 	target := put(t, t.TempDir(), "target.json", someone, false)
 	must(t, os.Symlink(target, filepath.Join(dir, "oslorpc-link.json")))
 	must(t, os.Mkdir(filepath.Join(dir, "oslorpc-dir.json"), 0o700))
-	must(t, syscall.Mkfifo(filepath.Join(dir, "oslorpc-pipe.json"), 0o600))
+	must(t, unix.Mkfifo(filepath.Join(dir, "oslorpc-pipe.json"), 0o600))
 	wantIDs(t, r)
 	if left := files(t, dir); len(left) != 3 {
 		t.Errorf("of a link, a directory and a pipe there are %q", left)

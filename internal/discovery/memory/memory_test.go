@@ -35,7 +35,10 @@ func open(t *testing.T, address string) discovery.Registry {
 func TestSuite(t *testing.T) {
 	for _, address := range []string{"memory://", "memory://suite"} {
 		t.Run(address, func(t *testing.T) {
-			discoverytest.Suite(t, func(t *testing.T) discovery.Registry { return open(t, address) })
+			discoverytest.Suite(t, func(t *testing.T) discovery.Registry {
+				t.Helper()
+				return open(t, address)
+			})
 		})
 	}
 }

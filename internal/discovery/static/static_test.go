@@ -47,7 +47,7 @@ func TestOpen(t *testing.T) {
 		{"compute=a:1?exchange=", []discovery.Instance{at("openstack", "compute", "", "a:1")}},
 		{"compute=a:1?", []discovery.Instance{at("openstack", "compute", "", "a:1")}},
 		{"a%2Fb%2C%3D%3F%25+%C3%A9/host%2F1=a:1", []discovery.Instance{at("openstack", "a/b,=?%+é", "host/1", "a:1")}},
-		{"größe/主机=host.example.org:1", []discovery.Instance{at("openstack", "größe", "主机", "host.example.org:1")}},
+		{"größe/\u4e3b\u673a=host.example.org:1", []discovery.Instance{at("openstack", "größe", "\u4e3b\u673a", "host.example.org:1")}},
 		{"compute=[fe80::1%eth0]:1", []discovery.Instance{at("openstack", "compute", "", "[fe80::1%eth0]:1")}},
 		{"compute=unix:/run/a%2Cb", []discovery.Instance{at("openstack", "compute", "", "unix:/run/a,b")}},
 	} {

@@ -9,15 +9,17 @@ import (
 )
 
 // Watch keeps the promises of [discovery.Registry.Watch] to one notify function: it calls it from a goroutine of its own, so
-// that a registry never waits for its users; never concurrently; only for news; and not after Stop. Updates that come
-// while notify runs are merged, since each holds the whole list.
+// that a registry never waits for its users; never concurrently; only for news; and not after Stop. Lists that come
+// while notify runs are merged, since each is whole; a list that an error follows is delivered before it.
 type Watch struct {
 	notify func(discovery.Update)
 	wake   chan struct{}
 	ended  chan struct{}
 
+	// What is to be delivered: a list, then an error. Either may be nil.
 	mu      sync.Mutex
-	next    *discovery.Update
+	list    *discovery.Update
+	failure *discovery.Update
 	stopped bool
 }
 
@@ -33,10 +35,12 @@ func Start(notify func(discovery.Update)) *Watch {
 func (w *Watch) Send(u discovery.Update) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.next != nil && w.next.Reset {
-		u.Reset = true
+	if u.Err != nil {
+		w.failure = &u
+	} else {
+		u.Reset = u.Reset || (w.list != nil && w.list.Reset)
+		w.list, w.failure = &u, nil // a list is the end of any failure
 	}
-	w.next = &u
 	w.signal()
 }
 
@@ -60,21 +64,24 @@ func (w *Watch) run() {
 	defer close(w.ended)
 	var d delivered
 	for range w.wake {
-		u, stopped := w.take()
+		list, failure, stopped := w.take()
 		if stopped {
 			return
 		}
-		if u != nil && d.news(u) {
-			w.notify(*u)
+		for _, u := range []*discovery.Update{list, failure} {
+			if u != nil && d.news(u) {
+				w.notify(*u)
+			}
 		}
 	}
 }
 
-func (w *Watch) take() (next *discovery.Update, stopped bool) {
+func (w *Watch) take() (list, failure *discovery.Update, stopped bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	next, w.next = w.next, nil
-	return next, w.stopped
+	list, failure = w.list, w.failure
+	w.list, w.failure = nil, nil
+	return list, failure, w.stopped
 }
 
 // delivered is what the user of a watch was told so far.

@@ -1,4 +1,5 @@
-package consultest
+// Package testbin finds the programs that tests run.
+package testbin
 
 import (
 	"context"
@@ -9,16 +10,17 @@ import (
 	"path/filepath"
 )
 
-// findBinary returns the path of Consul: the one on PATH, or the one of this repository, which it builds if needed.
-func findBinary() (string, error) {
-	if path, err := exec.LookPath("consul"); err == nil {
+// Find returns the path of a program: the one on PATH, or the one in .bin of this repository, where it is built from the package pkg of
+// the module in the directory module if it is not there yet.
+func Find(name, module, pkg string) (string, error) {
+	if path, err := exec.LookPath(name); err == nil {
 		return path, nil
 	}
 	root, err := findRoot()
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(root, ".bin", "consul")
+	path := filepath.Join(root, ".bin", name)
 	if isThere(path) {
 		return path, nil
 	}
@@ -34,7 +36,7 @@ func findBinary() (string, error) {
 	if isThere(path) {
 		return path, nil
 	}
-	return path, build(filepath.Join(root, "tools", "consul"), path)
+	return path, build(filepath.Join(root, module), pkg, path)
 }
 
 // findRoot returns the directory of this repository. Tests run in the directory of their package.
@@ -43,9 +45,9 @@ func findRoot() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	for ; !isThere(filepath.Join(dir, "tools", "consul", "go.mod")); dir = filepath.Dir(dir) {
+	for ; !isThere(filepath.Join(dir, "tools", "go.mod")); dir = filepath.Dir(dir) {
 		if dir == filepath.Dir(dir) {
-			return "", errors.New("it is not on PATH, and no directory above this one has tools/consul to build it from")
+			return "", errors.New("it is not on PATH, and no directory above this one has the tools to build it from")
 		}
 	}
 	return dir, nil
@@ -56,10 +58,10 @@ func isThere(path string) bool {
 	return err == nil
 }
 
-// build builds Consul, which takes minutes the first time.
-func build(module, path string) error {
+// build builds a program, which may take minutes the first time.
+func build(module, pkg, path string) error {
 	unfinished := path + ".new"
-	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", unfinished, "github.com/hashicorp/consul") //nolint:gosec // The path is ours.
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", unfinished, pkg) //nolint:gosec // The path is ours.
 	cmd.Dir = module
 	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOBIN=")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -1,0 +1,20 @@
+// The client of the README: one call, on the embedded registry.
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+func main() {
+	t, err := oslorpc.Open("local://")
+	if err != nil {
+		log.Fatal(err)
+	}
+	c := t.Client(oslorpc.Target{Topic: "hello", Version: "1.0"})
+	greeting, err := oslorpc.Call[string](context.Background(), c, "greet", map[string]any{"name": "you"})
+	fmt.Println(greeting, err)
+}

@@ -1,0 +1,130 @@
+package watch
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/leak"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+var errDown = errors.New("the registry is down")
+
+// update returns one with an instance for each letter.
+func update(ids string) discovery.Update {
+	var u discovery.Update
+	for id := range strings.SplitSeq(ids, "") {
+		u.Instances = append(u.Instances, discovery.Instance{ID: id})
+	}
+	return u
+}
+
+func reset(ids string) discovery.Update {
+	u := update(ids)
+	u.Reset = true
+	return u
+}
+
+// show writes an update as the letters of its instances, with ! for a reset; or as the error.
+func show(u discovery.Update) string {
+	if u.Err != nil {
+		return u.Err.Error()
+	}
+	var text string
+	for _, i := range u.Instances {
+		text += i.ID
+	}
+	if u.Reset {
+		text += "!"
+	}
+	return text
+}
+
+func TestUpdates(t *testing.T) {
+	down := discovery.Update{Err: errDown}
+	for _, test := range []struct {
+		name string
+		sent []discovery.Update
+		want []string
+	}{
+		{"the first, though empty", []discovery.Update{{}}, []string{""}},
+		{"each change", []discovery.Update{update("a"), update("ab"), update("b"), {}}, []string{"a", "ab", "b", ""}},
+		{"only changes, in whatever order", []discovery.Update{update("ab"), update("ab"), update("ba")}, []string{"ab"}},
+		{"errors, once", []discovery.Update{down, down, update("a"), down, down}, []string{errDown.Error(), "a", errDown.Error()}},
+		{"the list after an error, though the same", []discovery.Update{update("a"), down, update("a")}, []string{"a", errDown.Error(), "a"}},
+		{"resets", []discovery.Update{update("ab"), reset("a"), update("ab")}, []string{"ab", "a!", "ab"}},
+		{"no reset before the first list", []discovery.Update{reset("a")}, []string{"a"}},
+		{"no reset that changes nothing", []discovery.Update{update("a"), reset("a")}, []string{"a"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var got []string
+				w := Start(func(u discovery.Update) { got = append(got, show(u)) })
+				for _, u := range test.sent {
+					w.Send(u)
+					synctest.Wait()
+				}
+				w.Stop()
+				if strings.Join(got, ", ") != strings.Join(test.want, ", ") {
+					t.Errorf("got %q, want %q", got, test.want)
+				}
+			})
+		})
+	}
+}
+
+func TestMerge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		release := make(chan struct{})
+		w := Start(func(u discovery.Update) {
+			got = append(got, show(u))
+			<-release
+		})
+		defer w.Stop()
+		w.Send(update("a"))
+		synctest.Wait()
+		for _, u := range []discovery.Update{update("ab"), reset(""), update("c")} {
+			w.Send(u)
+		}
+		close(release)
+		synctest.Wait()
+		if want := "a, c!"; strings.Join(got, ", ") != want {
+			t.Errorf("got %q, want %s: the last list, and that something was lost before it", got, want)
+		}
+	})
+}
+
+func TestStop(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		var calls int
+		w := Start(func(discovery.Update) {
+			calls++
+			<-release
+		})
+		w.Send(update("a"))
+		synctest.Wait()
+		w.Send(update("b"))
+		var stopped bool
+		go func() {
+			w.Stop()
+			stopped = true
+		}()
+		synctest.Wait()
+		if stopped {
+			t.Error("Stop returned while notify was running")
+		}
+		close(release)
+		synctest.Wait()
+		w.Send(update("c"))
+		w.Stop()
+		if !stopped || calls != 1 {
+			t.Errorf("stopped is %v after %d calls, want true after one", stopped, calls)
+		}
+	})
+}

@@ -1,0 +1,129 @@
+package oslorpc_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+type Ports struct{}
+
+type Port struct {
+	ID   string              `json:"id"`
+	Host oslorpc.Opt[string] `json:"host"`
+}
+
+func (Ports) PortUpdate(_ context.Context, p Port) (string, error) {
+	if p.ID == "" {
+		return "", errors.New("a port needs an id")
+	}
+	return "updated " + p.ID + " on " + p.Host.Or("any host"), nil
+}
+
+func Example() {
+	t, err := oslorpc.Open("memory://example")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t.Close()
+	ctx := context.Background()
+
+	server := t.Server(oslorpc.Target{Topic: "q-plugin", Server: "node1"})
+	server.Add(oslorpc.Endpoint{Version: "1.2", Methods: oslorpc.Methods(Ports{})})
+	if err := server.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+
+	client := t.Client(oslorpc.Target{Topic: "q-plugin", Version: "1.1"})
+	fmt.Println(oslorpc.Call[string](ctx, client, "port_update", Port{ID: "p1"}))
+	fmt.Println(oslorpc.Call[string](ctx, client, "port_update", Port{ID: "p2", Host: oslorpc.Some("node7")}))
+
+	_, err = oslorpc.Call[string](ctx, client, "port_update", Port{})
+	var remote *oslorpc.RemoteError
+	fmt.Println(errors.As(err, &remote), remote.Message)
+
+	_, err = oslorpc.Call[string](ctx, client.Prepare(oslorpc.WithVersion("1.3")), "port_update", Port{ID: "p1"})
+	fmt.Println(errors.Is(err, oslorpc.UnsupportedVersion), oslorpc.SafeToRetry(err))
+	// Output:
+	// updated p1 on any host <nil>
+	// updated p2 on node7 <nil>
+	// true a port needs an id
+	// true true
+}
+
+func ExampleMulticall() {
+	t, err := oslorpc.Open("memory://example-multicall")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t.Close()
+	ctx := context.Background()
+
+	type upTo struct {
+		N int `json:"n"`
+	}
+	server := t.Server(oslorpc.Target{Topic: "counters", Server: "node1"})
+	server.Add(oslorpc.Endpoint{Methods: map[string]oslorpc.Method{
+		"count": oslorpc.Stream(func(_ context.Context, to upTo) iter.Seq2[int, error] {
+			return func(yield func(int, error) bool) {
+				for n := 1; n <= to.N && yield(n, nil); n++ {
+				}
+			}
+		}),
+	}})
+	if err := server.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+
+	client := t.Client(oslorpc.Target{Topic: "counters"})
+	for n, err := range oslorpc.Multicall[int](ctx, client, "count", upTo{N: 1000}) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(n)
+		if n == 3 {
+			break // cancels the method at the server
+		}
+	}
+	// Output:
+	// 1
+	// 2
+	// 3
+}
+
+func ExampleClient_Fanout() {
+	t, err := oslorpc.Open("memory://example-fanout")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t.Close()
+	ctx := context.Background()
+
+	for name, version := range map[string]string{"old": "1.0", "new1": "1.1", "new2": "1.1"} {
+		server := t.Server(oslorpc.Target{Topic: "agents", Server: name})
+		server.Add(oslorpc.Endpoint{Version: version, Methods: map[string]oslorpc.Method{
+			"refresh": oslorpc.Func(func(context.Context, oslorpc.NoArgs) (any, error) { return nil, nil }),
+		}})
+		if err := server.Start(ctx); err != nil {
+			log.Fatal(err)
+		}
+	}
+	report, err := t.Client(oslorpc.Target{Topic: "agents", Version: "1.1"}).Fanout(ctx, "refresh", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, d := range report.Accepted {
+		fmt.Println("accepted by", d.Instance.Server)
+	}
+	for _, d := range report.Skipped {
+		fmt.Println("skipped", d.Instance.Server, "of", d.Instance.Implemented[0].Version)
+	}
+	// Output:
+	// accepted by new1
+	// accepted by new2
+	// skipped old of 1.0
+}
