@@ -1,0 +1,100 @@
+// Nova shows the three patterns of nova.rpc on oslorpc: a compute service whose workers each consume a topic, the topic and their
+// host, and fanouts of the topic; and a scheduler that calls any of them, one of them, and all.
+//
+//	go run ./examples/nova                                            # all in one process
+//
+//	go run ./examples/nova --transport local:// --host compute1       # one worker, in its own process
+//	go run ./examples/nova --transport local:// --workers 0           # the scheduler alone, with the workers of other processes
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	transportEnv     = "OSLORPC_TRANSPORT_URL"
+	defaultTransport = "memory://nova"
+	// showTimeout bounds all that the scheduler does, and closeTimeout what is unfinished then.
+	showTimeout  = 30 * time.Second
+	closeTimeout = 10 * time.Second
+)
+
+func main() {
+	var o options
+	flag.StringVar(&o.transport, "transport", cmp.Or(os.Getenv(transportEnv), defaultTransport),
+		"how programs find each other, as a `URL`; the default is $"+transportEnv+" if it is set")
+	flag.StringVar(&o.host, "host", "", "run one worker under this `name` until interrupted, and nothing else")
+	flag.IntVar(&o.workers, "workers", 3, "how many workers to run beside the scheduler; 0 if they are other processes")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := o.run(ctx, log.New(os.Stdout, "", 0)) // a Logger writes whole lines, whoever prints
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "nova:", err)
+		os.Exit(1)
+	}
+}
+
+// options are what the command line says.
+type options struct {
+	transport string
+	host      string
+	workers   int
+}
+
+func (o options) run(ctx context.Context, out *log.Logger) error {
+	switch {
+	case flag.NArg() > 0:
+		return fmt.Errorf("there are flags only, so what is %q? See --help", flag.Arg(0))
+	case o.workers < 0:
+		return fmt.Errorf("there cannot be %d workers", o.workers)
+	case (o.host != "" || o.workers == 0) && strings.HasPrefix(o.transport, "memory:"):
+		return errors.New("memory:// does not reach other processes: use --transport local://")
+	case o.host != "":
+		return serve(ctx, o, out)
+	default:
+		return show(ctx, o, out)
+	}
+}
+
+// serve runs one worker until ctx ends.
+func serve(ctx context.Context, o options, out *log.Logger) error {
+	worker, err := startWorker(ctx, o.transport, o.host, out)
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return closeAll(context.WithoutCancel(ctx), worker)
+}
+
+// show runs workers, and a scheduler that sends to them and to those of other processes.
+func show(ctx context.Context, o options, out *log.Logger) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, showTimeout)
+	defer cancel()
+	var services []*service
+	defer func() { err = errors.Join(err, closeAll(context.WithoutCancel(ctx), services...)) }()
+	for n := range o.workers {
+		worker, err := startWorker(ctx, o.transport, fmt.Sprintf("compute%d.example.org", n+1), out)
+		if err != nil {
+			return err
+		}
+		services = append(services, worker)
+	}
+	s, err := startScheduler(ctx, o.transport, out)
+	if err != nil {
+		return err
+	}
+	services = append(services, s.service)
+	return s.run(ctx)
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/oslorpc/oslorpc/examples/nova/novarpc"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// service is a program's part in a topic, as Nova's class of that name.
+type service struct {
+	transport *oslorpc.Transport
+	rpc       *novarpc.RPC
+	conn      *novarpc.Connection
+}
+
+// startService starts to serve a topic under a host name: with the manager that newManager returns, which may send messages.
+func startService(ctx context.Context, url, topic, host string, newManager func(*novarpc.RPC) any) (*service, error) {
+	transport, err := oslorpc.Open(url)
+	if err != nil {
+		return nil, err
+	}
+	rpc := novarpc.New(transport)
+	s := &service{transport: transport, rpc: rpc, conn: rpc.CreateConnection(host)}
+	manager := newManager(rpc)
+	err = errors.Join(
+		s.conn.CreateConsumer(novarpc.Topic(topic), manager, false),             // messages for one of the hosts on the topic
+		s.conn.CreateConsumer(novarpc.QueueGetFor(topic, host), manager, false), // messages for this host
+		s.conn.CreateConsumer(novarpc.Topic(topic), manager, true),              // messages for all hosts on the topic
+	)
+	if err == nil {
+		err = s.conn.ConsumeInThread(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close(ctx))
+	}
+	return s, nil
+}
+
+// close ends the service. Unless ctx ends first, it does what it accepted before.
+func (s *service) close(ctx context.Context) error {
+	return errors.Join(s.conn.Close(ctx), s.transport.Close()) //nolint:contextcheck // A transport takes none.
+}
+
+// closeAll closes services, all at once: each takes a moment to take its leave. What they do not finish soon is ended by force.
+func closeAll(ctx context.Context, services ...*service) error {
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	failures := make([]error, len(services))
+	var closing sync.WaitGroup
+	for i, s := range services {
+		closing.Go(func() { failures[i] = s.close(ctx) })
+	}
+	closing.Wait()
+	return errors.Join(failures...)
+}
