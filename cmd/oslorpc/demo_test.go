@@ -1,0 +1,106 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startDemo starts a demo whose temporary files are in a directory of their own.
+func startDemo(t *testing.T) (f *fleet, demo *process, temporary string) {
+	t.Helper()
+	f, temporary = newFleet(t), t.TempDir()
+	t.Setenv("TMPDIR", temporary)
+	return f, f.start("demo", "demo"), temporary
+}
+
+// pids returns the process ids of the servers that a demo told of.
+func (f *fleet) pids() []int {
+	f.t.Helper()
+	lines := f.find(3, "demo", "ready: ")
+	pids := make([]int, 0, len(lines))
+	for _, l := range lines {
+		digits := regexp.MustCompile(`process (\d+)$`).FindStringSubmatch(l.text)
+		if digits == nil {
+			f.t.Fatalf("got %q", l.text)
+		}
+		pid, err := strconv.Atoi(digits[1])
+		if err != nil {
+			f.t.Fatal(err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids
+}
+
+// nothingLeft fails the test if a demo left a process or a file.
+func (f *fleet) nothingLeft(temporary string) {
+	f.t.Helper()
+	for _, pid := range f.pids() {
+		gone(f.t, pid)
+	}
+	if files, err := os.ReadDir(temporary); err != nil || len(files) > 0 {
+		f.t.Errorf("it left %v, %v", files, err)
+	}
+}
+
+func TestDemo(t *testing.T) {
+	start := time.Now()
+	f, demo, temporary := startDemo(t)
+	if code := demo.code(); code != 0 {
+		lines, _ := f.output.since(0)
+		t.Fatalf("exit code %d: %q", code, lines)
+	}
+	if took := time.Since(start); took > 15*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	f.nothingLeft(temporary)
+	var text strings.Builder
+	lines, _ := f.output.since(0)
+	for _, l := range lines {
+		text.WriteString(l.text + "\n")
+	}
+	for _, want := range []string{
+		"$ oslorpc serve --topic demo --server node1 &", "$ oslorpc ls demo", "$ oslorpc call demo whoami -n 6",
+		"--server node2", "$ oslorpc cast demo", "$ oslorpc fanout demo", "$ oslorpc multicall demo count n:=5", "$ kill -9 ",
+		"accepted  node3", "node3 prints: ", "9007199254740994",
+	} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("it lacks %q:\n%s", want, text.String())
+		}
+	}
+}
+
+func TestInterruptedDemo(t *testing.T) {
+	f, demo, temporary := startDemo(t)
+	f.pids()
+	demo.signal(syscall.SIGINT)
+	if code := demo.code(); code != exitInterrupted {
+		t.Errorf("exit code %d", code)
+	}
+	f.nothingLeft(temporary)
+}
+
+func TestKilledDemoTakesItsServersAlong(t *testing.T) {
+	f, demo, _ := startDemo(t)
+	pids := f.pids()
+	demo.signal(syscall.SIGKILL)
+	demo.code()
+	for _, pid := range pids {
+		gone(t, pid)
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	got := commandLine([]string{"call", "n:=5", "a=b c", "", "it's", `{"a":1}`, "x/y_z-1.0@%+,"})
+	if want := `call n:=5 'a=b c' '' 'it'\''s' '{"a":1}' x/y_z-1.0@%+,`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}

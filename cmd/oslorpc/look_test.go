@@ -1,0 +1,223 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestLs(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.serve("node1")
+	f.serve("a-longer-name", "--namespace", "control", "--rpc-version", "2.1", "--exchange", "neutron")
+	lines := f.ok("ls").lines()
+	want := []string{
+		`^TOPIC  SERVER         ADDRESS          VERSIONS     STATE   EXCHANGE$`,
+		`^demo   a-longer-name  127\.0\.0\.1:\d+ +control=2\.1  active  neutron$`,
+		`^demo   node1          127\.0\.0\.1:\d+ +1\.0          active  openstack$`,
+	}
+	if len(lines) != len(want) {
+		t.Fatalf("got %q", lines)
+	}
+	for i, line := range lines {
+		if !regexp.MustCompile(want[i]).MatchString(line) {
+			t.Errorf("got %q, want %s", line, want[i])
+		}
+	}
+	for _, args := range [][]string{{"ls", "demo", "--exchange", "neutron"}, {"list", "demo", "--exchange", "neutron"}} {
+		if r := f.ok(args...); len(r.lines()) != 2 || !strings.Contains(r.out, "a-longer-name") {
+			t.Errorf("%v: got %s", args, r.out)
+		}
+	}
+	list := parse[[]instanceDocument](t, f.ok("ls", "demo", "--output", "json").out)
+	if len(list) != 2 || list[0].Versions[0] != (versionDocument{"control", "2.1"}) || list[1].State != "active" || list[1].InstanceID == "" {
+		t.Errorf("got %+v", list)
+	}
+}
+
+func TestLsOfNobody(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	if r := f.ok("ls"); r.out != "" || r.errs != "oslorpc: nobody is there\n" {
+		t.Errorf("got %+v", r)
+	}
+	if r := f.ok("ls", "demo", "--exchange", "x"); r.errs != "oslorpc: nobody on the topic \"demo\" of the exchange \"x\" is there\n" {
+		t.Errorf("got %+v", r)
+	}
+	if r := f.ok("ls", "--output", "json"); r.out != "[]\n" || r.errs != "" {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestPing(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	_, two, _ := f.serveThree()
+	if lines := f.ok("ping", "demo").lines(); len(lines) != 4 || !regexp.MustCompile(`^node3 +127\S+ +\d+\.\d\d ms$`).MatchString(lines[3]) {
+		t.Errorf("got %q", lines)
+	}
+	if lines := f.ok("ping", "demo", "--server", "node2").lines(); len(lines) != 2 {
+		t.Errorf("got %q", lines)
+	}
+	wantCode(t, f.run("ping", "nobody"), 3)
+	wantCode(t, f.run("ping", "demo", "--server", "nobody"), 3)
+
+	two.signal(syscall.SIGSTOP) // still registered, but deaf
+	r := f.run("ping", "demo", "--timeout", "1s", "--output", "json")
+	two.signal(syscall.SIGCONT)
+	if r.code == 0 {
+		t.Errorf("exit code %d", r.code)
+	}
+	for _, pong := range parse[[]pongDocument](t, r.out) {
+		if answered := pong.Error == nil && pong.Milliseconds > 0; answered != (pong.Server != "node2") {
+			t.Errorf("got %+v", pong)
+		}
+	}
+	if e := parse[failure](t, r.errs); !strings.Contains(e.Message, "1 of 3 servers did not answer") {
+		t.Errorf("got %+v", e)
+	}
+}
+
+func TestInfo(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.serve("node1")
+	f.serve("node2", "--namespace", "control", "--rpc-version", "2.1")
+	f.ok("call", "demo", "add", "a:=1", "b:=2")
+	f.run("call", "demo", "fail")
+	out := f.ok("info", "demo").out
+	for _, want := range []string{
+		`(?m)^node1 on demo at 127\.0\.0\.1:\d+, process \d+, build .+, up \d+s$`,
+		`(?m)^  active; 0 running, 0 queued, 0 refused$`,
+		`(?m)^  version 1\.0$`,
+		`(?m)^  version 2\.1, namespace control$`,
+		`(?m)^    METHOD +RESULT +STARTED +FAILED$`,
+		`(?m)^    add\(a integer, b integer\) +integer +1 +0$`,
+		`(?m)^    count\(n integer, \[interval number\]\) +stream of integer +0 +0$`,
+		`(?m)^    echo\(\.\.\.\) +object +0 +0$`,
+		`(?m)^    fail\(\[message string\], \[panic boolean\]\) +any +1 +1$`,
+	} {
+		if !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("it lacks %s:\n%s", want, out)
+		}
+	}
+	list := parse[[]profile](t, f.ok("info", "demo", "--server", "node2", "--output", "json").out)
+	if len(list) != 1 || list[0].Servers[0].Endpoints[0].Namespaces[0] != "control" || len(list[0].Servers[0].Endpoints[0].Methods) != 6 {
+		t.Errorf("got %+v", list)
+	}
+	wantCode(t, f.run("info", "nobody"), 3)
+}
+
+func TestInfoOfTheDeaf(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	server := f.serve("node1")
+	server.signal(syscall.SIGSTOP)
+	defer server.signal(syscall.SIGCONT)
+	r := f.run("info", "demo", "--timeout", "300ms")
+	if r.code != 3 && r.code != 4 {
+		t.Errorf("exit code %d", r.code)
+	}
+	if !strings.HasPrefix(r.out, "node1 on demo at 127") || len(r.lines()) != 1 {
+		t.Errorf("got %s", r.out)
+	}
+}
+
+func TestWatch(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.serve("node1")
+	watch := f.start("watch", "watch", "demo")
+	f.find(1, "watch", "present  demo  node1  127.0.0.1:")
+	two := f.serve("node2", "--rpc-version", "1.4")
+	joined := f.find(1, "watch", "joined   demo  node2  127.0.0.1:")[0].text
+	if !regexp.MustCompile(`^\d\d:\d\d:\d\d  joined   demo  node2  127\.0\.0\.1:\d+  1\.4  active  openstack$`).MatchString(joined) {
+		t.Errorf("got %q", joined)
+	}
+	two.signal(syscall.SIGKILL)
+	f.find(1, "watch", "left     demo  node2  ")
+	watch.signal(syscall.SIGINT)
+	if code := watch.code(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestWatchGoesOnAfterErrors(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	watch := f.start("watch", "watch", "--output", "json")
+	f.serve("node1")
+	f.find(1, "watch", `"node1"`)
+	if err := os.Chmod(f.dir, 0o755); err != nil { // which the registry refuses
+		t.Fatal(err)
+	}
+	failed := f.find(1, "watch", `"error"`)[0].text
+	if e := parse[eventDocument](t, failed); e.Event != "error" || !strings.Contains(e.Error.Message, "chmod 0700") || e.Instance != nil {
+		t.Errorf("got %s", failed)
+	}
+	if err := os.Chmod(f.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	f.serve("node2")
+	f.find(1, "watch", `"node2"`)
+	watch.signal(syscall.SIGTERM)
+	if code := watch.code(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	lines, _ := f.output.since(0)
+	for _, l := range lines {
+		if l.by == "watch" {
+			parse[eventDocument](t, l.text)
+		}
+	}
+}
+
+func TestUnreadableRegistry(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	if err := os.Mkdir(f.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, command := range []string{"ls", "ping demo", "info demo", "call demo whoami", "watch", "serve --topic demo"} {
+		r := f.run(strings.Fields(command)...)
+		wantCode(t, r, exitUsage)
+		if !strings.Contains(r.errs, "chmod 0700") {
+			t.Errorf("%s: got %s", command, r.errs)
+		}
+	}
+}
+
+func TestCompletionOfNames(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.serve("node1")
+	f.serve("node2", "--topic", "other")
+	for line, want := range map[string]string{
+		"call|":               "demo other",
+		"call|demo|":          "add count echo fail sleep whoami",
+		"call|demo|add|":      "",
+		"ls|":                 "demo other",
+		"ping|demo|--server|": "node1",
+		"call|--output|":      "text json",
+		"call|nobody|":        "",
+		"fanout|":             "demo other",
+		"watch|demo|":         "",
+		"multicall|--server|": "node1 node2",
+	} {
+		args := append([]string{"__complete", "--transport", f.url}, strings.Split(line, "|")...)
+		var names []string
+		for _, l := range runWith("", args...).lines() {
+			if !strings.HasPrefix(l, ":") {
+				names = append(names, l)
+			}
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("%s: got %q, want %q", line, got, want)
+		}
+	}
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/internal/leak"
+)
+
+// asProgram is an environment variable: where it is set, the test binary is the program. So processes that tests start run the
+// code under test, with the race detector if the tests have it.
+const asProgram = "OSLORPC_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	// The race detector has each process wait a second at its end, for late reports.
+	if err := os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=10"); err != nil {
+		panic(err)
+	}
+	leak.Main(m)
+}
+
+// result is what came of a command line.
+type result struct {
+	code      int
+	out, errs string
+}
+
+// lines returns the lines of standard output.
+func (r result) lines() []string {
+	if r.out == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(r.out, "\n"), "\n")
+}
+
+// runWith runs a command line in this process.
+func runWith(input string, args ...string) result {
+	var out, errs bytes.Buffer
+	code := run(args, strings.NewReader(input), &out, &errs)
+	return result{code, out.String(), errs.String()}
+}
+
+// wantCode fails the test unless the exit code is this one, and an error has one line on standard error.
+func wantCode(t *testing.T, r result, code int) {
+	t.Helper()
+	if r.code != code {
+		t.Fatalf("exit code %d, want %d\nstdout: %s\nstderr: %s", r.code, code, r.out, r.errs)
+	}
+	if code != 0 && (!strings.HasSuffix(r.errs, "\n") || strings.Count(r.errs, "\n") != 1) {
+		t.Errorf("want one line on standard error, got %q", r.errs)
+	}
+}
+
+// parse reads JSON text.
+func parse[T any](t *testing.T, text string) T {
+	t.Helper()
+	var v T
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatalf("%v: %q", err, text)
+	}
+	return v
+}

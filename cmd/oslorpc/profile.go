@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// profile is what an instance says of itself.
+type profile struct {
+	instanceDocument
+	ProcessID int64            `json:"process_id,omitempty"`
+	Build     string           `json:"build,omitempty"`
+	Uptime    float64          `json:"uptime_seconds,omitempty"`
+	Servers   []serverDocument `json:"servers,omitempty"`
+	Error     *failure         `json:"error,omitempty"`
+	err       error
+}
+
+// serverDocument is a server behind an instance. There is one, but for a static address, which may have several.
+type serverDocument struct {
+	Server    string             `json:"server"`
+	State     string             `json:"state"`
+	Running   int64              `json:"running"`
+	Queued    int64              `json:"queued"`
+	Refused   int64              `json:"refused"`
+	Endpoints []endpointDocument `json:"endpoints"`
+}
+
+type endpointDocument struct {
+	Namespaces []string         `json:"namespaces"`
+	Version    string           `json:"version"`
+	Methods    []methodDocument `json:"methods"`
+}
+
+type methodDocument struct {
+	Name      string             `json:"name"`
+	Arguments []argumentDocument `json:"arguments"`
+	Extra     bool               `json:"extra_arguments"`
+	Result    string             `json:"result"`
+	Streaming bool               `json:"streaming"`
+	Started   int64              `json:"started"`
+	Failed    int64              `json:"failed"`
+}
+
+type argumentDocument struct {
+	Name     string `json:"name"`
+	Type     string `json:"type"`
+	Optional bool   `json:"optional"`
+}
+
+// newProfile asks an instance for its profile.
+func newProfile(ctx context.Context, t *oslorpc.Transport, i oslorpc.Instance) profile {
+	p := profile{instanceDocument: newInstanceDocument(i)}
+	info, err := t.Info(ctx, i)
+	if err != nil {
+		p.err, p.Error = err, newFailure(err)
+		return p
+	}
+	p.ProcessID, p.Build, p.Uptime = info.GetProcessId(), info.GetBuild(), info.GetUptime().AsDuration().Seconds()
+	for _, s := range info.GetServers() {
+		if i.ID == "" || i.ID == s.GetInstanceId() {
+			p.Servers = append(p.Servers, newServerDocument(s))
+		}
+	}
+	return p
+}
+
+func newServerDocument(s *pb.ServerInfo) serverDocument {
+	d := serverDocument{
+		Server: s.GetServer(), State: strings.ToLower(strings.TrimPrefix(s.GetState().String(), "STATE_")),
+		Running: s.GetRunning(), Queued: s.GetQueued(), Refused: s.GetRefused(),
+	}
+	for _, e := range s.GetEndpoints() {
+		endpoint := endpointDocument{Namespaces: e.GetNamespaces(), Version: e.GetVersion(), Methods: []methodDocument{}}
+		for _, m := range e.GetMethods() {
+			endpoint.Methods = append(endpoint.Methods, newMethodDocument(m))
+		}
+		d.Endpoints = append(d.Endpoints, endpoint)
+	}
+	return d
+}
+
+func newMethodDocument(m *pb.MethodInfo) methodDocument {
+	d := methodDocument{
+		Name: m.GetName(), Arguments: []argumentDocument{}, Extra: m.GetExtraArguments(), Result: m.GetResult(),
+		Streaming: m.GetStreaming(), Started: m.GetStarted(), Failed: m.GetFailed(),
+	}
+	for _, a := range m.GetArguments() {
+		d.Arguments = append(d.Arguments, argumentDocument{a.GetName(), a.GetType(), a.GetOptional()})
+	}
+	return d
+}
+
+// write writes the profile for people.
+func (p *profile) write(b *bytes.Buffer) {
+	fmt.Fprintf(b, "%s on %s at %s", cell(p.Server), cell(p.Topic), cell(p.Address))
+	if p.Error != nil {
+		fmt.Fprintf(b, ": %s\n", p.Error.text())
+		return
+	}
+	uptime := time.Duration(p.Uptime * float64(time.Second)).Round(time.Second)
+	fmt.Fprintf(b, ", process %d, build %s, up %s\n", p.ProcessID, cell(p.Build), uptime)
+	for _, s := range p.Servers {
+		fmt.Fprintf(b, "  %s; %d running, %d queued, %d refused\n", s.State, s.Running, s.Queued, s.Refused)
+		for _, e := range s.Endpoints {
+			e.write(b)
+		}
+	}
+}
+
+func (e *endpointDocument) write(b *bytes.Buffer) {
+	fmt.Fprintf(b, "  version %s%s\n", cell(e.Version), e.namespaces())
+	rows := append(make([][]string, 0, 1+len(e.Methods)), []string{"METHOD", "RESULT", "STARTED", "FAILED"})
+	for _, m := range e.Methods {
+		rows = append(rows, []string{m.signature(), m.result(), fmt.Sprint(m.Started), fmt.Sprint(m.Failed)})
+	}
+	_ = writeTable(b, "    ", rows) // a buffer takes everything
+}
+
+// namespaces names the namespaces of an endpoint; empty if it has only the null namespace.
+func (e *endpointDocument) namespaces() string {
+	if len(e.Namespaces) == 1 && e.Namespaces[0] == "" {
+		return ""
+	}
+	var words []string
+	for _, namespace := range e.Namespaces {
+		if namespace == "" {
+			words = append(words, "the null namespace")
+		} else {
+			words = append(words, "namespace "+oneLine(namespace))
+		}
+	}
+	return ", " + strings.Join(words, ", ")
+}
+
+// signature returns a method as in "add(a integer, b integer)".
+func (m *methodDocument) signature() string {
+	var words []string
+	for _, a := range m.Arguments {
+		word := a.Name + " " + a.Type
+		if a.Optional {
+			word = "[" + word + "]"
+		}
+		words = append(words, word)
+	}
+	if m.Extra {
+		words = append(words, "...")
+	}
+	return m.Name + "(" + strings.Join(words, ", ") + ")"
+}
+
+func (m *methodDocument) result() string {
+	if m.Streaming {
+		return "stream of " + m.Result
+	}
+	return m.Result
+}

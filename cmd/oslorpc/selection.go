@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// selection says which instances a command looks at: those that have every name that is not empty.
+type selection struct {
+	exchange, topic, server string
+	timeout                 time.Duration
+}
+
+const (
+	// lookTimeout bounds how long a command looks for servers, and asks them.
+	lookTimeout = 5 * time.Second
+	// askAtOnce bounds how many servers are asked at once: many answers at once would slow each other down.
+	askAtOnce = 16
+)
+
+func (s *selection) addExchange(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.exchange, "exchange", "", "only in this `exchange` (default: all)")
+}
+
+func (s *selection) addServer(p *program, cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.server, "server", "", "only servers of this `name` (default: all)")
+	_ = cmd.RegisterFlagCompletionFunc("server", p.completeServer)
+}
+
+func (s *selection) addTimeout(cmd *cobra.Command) {
+	cmd.Flags().DurationVar(&s.timeout, "timeout", lookTimeout, "how long it may take, as a `duration` such as 500ms")
+}
+
+// setTopic takes the topic from the arguments, if it is there.
+func (s *selection) setTopic(words []string) {
+	if len(words) > 0 {
+		s.topic = words[0]
+	}
+}
+
+func (s *selection) has(i oslorpc.Instance) bool {
+	return (s.exchange == "" || s.exchange == i.Exchange) && (s.topic == "" || s.topic == i.Topic) &&
+		(s.server == "" || s.server == i.Server)
+}
+
+// nobody says in words that none of the selected is there.
+func (s *selection) nobody() string {
+	var b strings.Builder
+	b.WriteString("nobody")
+	if s.server != "" {
+		fmt.Fprintf(&b, " named %q", s.server)
+	}
+	if s.topic != "" {
+		fmt.Fprintf(&b, " on the topic %q", s.topic)
+	}
+	if s.exchange != "" {
+		fmt.Fprintf(&b, " of the exchange %q", s.exchange)
+	}
+	return b.String()
+}
+
+// list returns the selected instances, in order.
+func (s *selection) list(ctx context.Context, t *oslorpc.Transport) ([]oslorpc.Instance, error) {
+	all, err := t.Instances(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var selected []oslorpc.Instance
+	for _, i := range all {
+		if s.has(i) {
+			selected = append(selected, i)
+		}
+	}
+	return selected, nil
+}
+
+// some is list, but that nobody is there is an error.
+func (s *selection) some(ctx context.Context, t *oslorpc.Transport) ([]oslorpc.Instance, error) {
+	list, err := s.list(ctx, t)
+	if err == nil && len(list) == 0 {
+		return nil, &oslorpc.Error{Kind: oslorpc.NoInstance, NotStarted: true, Message: s.nobody() + " is there; oslorpc ls says who is"}
+	}
+	return list, err
+}
+
+// ask asks instances, several at a time, and returns their answers in order.
+func ask[A any](list []oslorpc.Instance, question func(oslorpc.Instance) A) []A {
+	answers := make([]A, len(list))
+	places := make(chan struct{}, askAtOnce)
+	var asking sync.WaitGroup
+	for n, i := range list {
+		places <- struct{}{}
+		asking.Go(func() {
+			answers[n] = question(i)
+			<-places
+		})
+	}
+	asking.Wait()
+	return answers
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+const serveLong = `Run a server for trying things out, until SIGINT or SIGTERM. It prints a line when it is ready, and one for each message
+that it ran. Its methods are:
+
+  echo     returns its arguments, whatever they are
+  add      returns the sum of the integers a and b, of any size
+  sleep    returns after so many seconds
+  fail     fails, with message if it is given; with panic:=true, by a panic
+  whoami   returns the server's name and the process id
+  count    streams the integers from 1 to n, with a pause of interval seconds before each if it is given
+
+The first signal withdraws the server, so that new messages go elsewhere, and lets it finish what it accepted; the
+second ends it at once.`
+
+// serving is what the flags of serve say.
+type serving struct {
+	target        oslorpc.Target
+	listen        string
+	advertise     string
+	insecure      bool
+	quiet         bool
+	untilInputEnd bool
+}
+
+func (p *program) serveCommand() *cobra.Command {
+	s := &serving{}
+	cmd := &cobra.Command{
+		Use:   "serve --topic TOPIC",
+		Short: "Run a server for trying things out",
+		Long:  serveLong,
+		Example: `  oslorpc serve --topic demo
+  oslorpc serve --topic demo --server node1 --rpc-version 1.4 --listen 127.0.0.1:7000-7099
+  oslorpc serve --topic demo --listen 0.0.0.0:7000 --advertise node1.example:7000 --insecure
+  oslorpc serve --topic demo --listen unix:/run/user/1000/demo.sock`,
+		DisableFlagsInUseLine: true,
+		Args:                  p.takes(0, 0, "no arguments, but --topic"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := s.complete(); err != nil {
+				return err
+			}
+			p.logTo(slog.LevelInfo)
+			return p.withTransport(func(t *oslorpc.Transport) error { return p.serve(cmd.Context(), t, s) }, s.options()...)
+		},
+	}
+	s.addFlags(cmd)
+	return cmd
+}
+
+func (s *serving) addFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVar(&s.target.Topic, "topic", "", "`topic` to serve (required)")
+	flags.StringVar(&s.target.Server, "server", "", "`name` of the server; several may share one (default: the host's)")
+	flags.StringVar(&s.target.Exchange, "exchange", "", "`exchange` of the topic (default openstack)")
+	flags.StringVar(&s.target.Namespace, "namespace", "", "`namespace` of the methods (default: the null namespace)")
+	flags.StringVar(&s.target.Version, "rpc-version", "", "`version` of the methods, as 1.4 (default 1.0)")
+	flags.StringVar(&s.listen, "listen", "127.0.0.1:0", "`address` to listen on: host:port, host:first-last or unix:/path; port 0 is any")
+	flags.StringVar(&s.advertise, "advertise", "", "`host:port` that others connect to, if it is not the one listened on")
+	flags.BoolVar(&s.insecure, "insecure", false, "listen without TLS where other machines can connect, send anything and read along")
+	flags.BoolVarP(&s.quiet, "quiet", "q", false, "no line for each message")
+	flags.BoolVar(&s.untilInputEnd, "until-input-ends", false, "stop when standard input ends, too; for programs that start servers")
+}
+
+// options returns the options for the transport.
+func (s *serving) options() []oslorpc.TransportOption {
+	options := []oslorpc.TransportOption{oslorpc.WithListen(s.listen), oslorpc.WithAdvertise(s.advertise)}
+	if s.insecure {
+		options = append(options, oslorpc.WithInsecure())
+	}
+	return options
+}
+
+// complete checks the flags, and adds what they leave out.
+func (s *serving) complete() error {
+	if s.target.Topic == "" {
+		return usage("serve needs --topic")
+	}
+	host, err := os.Hostname()
+	if err != nil && s.target.Server == "" {
+		return usage("the host has no name: name the server with --server")
+	}
+	s.target.Server = cmp.Or(s.target.Server, host)
+	return nil
+}
+
+func (p *program) serve(ctx context.Context, t *oslorpc.Transport, s *serving) error {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, endSignals...)
+	defer signal.Stop(signals)
+
+	j := &journal{program: p, quiet: s.quiet}
+	server := t.Server(oslorpc.Target{Exchange: s.target.Exchange, Topic: s.target.Topic, Server: s.target.Server})
+	server.Add(oslorpc.Endpoint{Namespace: s.target.Namespace, Version: s.target.Version, Methods: methods(s.target.Server, j)})
+	if err := server.Start(ctx); err != nil {
+		return asFlags(err)
+	}
+	instance, _ := server.Instance() // it was started, and nothing else stops it
+	j.ready(instance)
+	select {
+	case <-signals:
+	case <-p.inputEnd(s.untilInputEnd):
+	}
+	j.stopping()
+	return stop(ctx, server, signals)
+}
+
+// stop stops a server in peace, or by force at the next signal.
+func stop(ctx context.Context, server *oslorpc.Server, signals <-chan os.Signal) error {
+	ctx, force := context.WithCancel(context.WithoutCancel(ctx)) // which the first signal ended
+	defer force()
+	go func() {
+		select {
+		case <-signals:
+			force()
+		case <-ctx.Done():
+		}
+	}()
+	err := server.Stop(ctx)
+	if ctx.Err() != nil && err != nil {
+		return &oslorpc.Error{Kind: oslorpc.Canceled, Cause: err, Message: err.Error()}
+	}
+	return err
+}
+
+// inputEnd returns a channel that is closed at the end of standard input; nil, which never is, if that is not wanted.
+func (p *program) inputEnd(wanted bool) <-chan struct{} {
+	if !wanted {
+		return nil
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_, _ = io.Copy(io.Discard, p.in) // an error is an end, too
+	}()
+	return ended
+}
+
+// flagNames has the flags for the options that the library names in its advice.
+var flagNames = strings.NewReplacer(
+	"WithCredentials, or WithInsecure if you mean it", "a loopback address, or --insecure if you mean it",
+	"WithAdvertise", "--advertise",
+)
+
+// asFlags returns an error with the library's advice in terms of the command line.
+func asFlags(err error) error {
+	e, ok := errors.AsType[*oslorpc.Error](err)
+	if !ok {
+		return err
+	}
+	named := *e
+	named.Message = flagNames.Replace(e.Message)
+	return &named
+}

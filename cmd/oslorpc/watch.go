@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// watchInterval is between two looks at the registry.
+const watchInterval = 300 * time.Millisecond
+
+func (p *program) watchCommand() *cobra.Command {
+	var s selection
+	cmd := &cobra.Command{
+		Use:   "watch [TOPIC]",
+		Short: "Print a line when a server joins, leaves or changes, until ^C",
+		Long: `Print who is there, and then a line with the time whenever a server joins, leaves or changes, until ^C. When the
+registry cannot be read, it says so once, and goes on trying.`,
+		Example: `  oslorpc watch
+  oslorpc watch demo --output json`,
+		DisableFlagsInUseLine: true,
+		Args:                  p.takes(0, 1, "at most a TOPIC"),
+		ValidArgsFunction:     p.completeTopic,
+		RunE: func(cmd *cobra.Command, words []string) error {
+			s.setTopic(words)
+			return p.withTransport(func(t *oslorpc.Transport) error {
+				w := watcher{program: p, selection: s}
+				return w.run(cmd.Context(), t)
+			})
+		},
+	}
+	s.addExchange(cmd)
+	return cmd
+}
+
+// watcher is what a watch has seen.
+type watcher struct {
+	program   *program
+	selection selection
+	seen      []oslorpc.Instance
+	looked    bool   // the registry was read before
+	failing   string // why it cannot be read now
+}
+
+// run watches until ctx ends, which is how a watch is meant to end.
+func (w *watcher) run(ctx context.Context, t *oslorpc.Transport) error {
+	tick := time.NewTicker(watchInterval)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		if err := w.look(ctx, t); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+// look reads the registry once and prints what is new.
+func (w *watcher) look(ctx context.Context, t *oslorpc.Transport) error {
+	bounded, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	list, err := w.selection.list(bounded, t)
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil && err.Error() == w.failing:
+		return nil
+	case err != nil:
+		w.failing = err.Error()
+		return w.print(event{what: "error", err: err})
+	}
+	w.failing = ""
+	if !w.looked && len(list) == 0 {
+		w.program.notef("%s is there yet", w.selection.nobody())
+	}
+	for _, e := range changes(w.seen, list) {
+		if !w.looked {
+			e.what = "present"
+		}
+		if err := w.print(e); err != nil {
+			return err
+		}
+	}
+	w.seen, w.looked = list, true
+	return nil
+}
+
+// event is a line of a watch.
+type event struct {
+	what     string // present, joined, left, changed or error
+	instance oslorpc.Instance
+	err      error
+}
+
+// eventDocument is an event for programs.
+type eventDocument struct {
+	Time     time.Time         `json:"time"`
+	Event    string            `json:"event"`
+	Instance *instanceDocument `json:"instance,omitempty"`
+	Error    *failure          `json:"error,omitempty"`
+}
+
+func (w *watcher) print(e event) error {
+	now := time.Now()
+	if w.program.inJSON() {
+		d := eventDocument{Time: now, Event: e.what}
+		if e.err != nil {
+			d.Error = newFailure(e.err)
+		} else {
+			i := newInstanceDocument(e.instance)
+			d.Instance = &i
+		}
+		return writeJSON(w.program.out, d)
+	}
+	_, err := fmt.Fprintf(w.program.out, "%s  %-7s  %s\n", now.Format(time.TimeOnly), e.what, e.text())
+	return err
+}
+
+// text returns what an event is about.
+func (e *event) text() string {
+	if e.err != nil {
+		return newFailure(e.err).text()
+	}
+	row := instanceRow(e.instance)
+	for n := range row {
+		row[n] = cell(row[n])
+	}
+	return strings.Join(row, "  ")
+}
+
+// changes returns what happened between two lists: who left, then who joined or changed, in order.
+func changes(before, after []oslorpc.Instance) []event {
+	var events []event
+	was, is := byIdentity(before), byIdentity(after)
+	for _, i := range before {
+		if _, stays := is[identity(i)]; !stays {
+			events = append(events, event{what: "left", instance: i})
+		}
+	}
+	for _, i := range after {
+		old, known := was[identity(i)]
+		switch {
+		case !known:
+			events = append(events, event{what: "joined", instance: i})
+		case description(old) != description(i):
+			events = append(events, event{what: "changed", instance: i})
+		}
+	}
+	return events
+}
+
+// identity tells instances apart. Those at static addresses have no id.
+func identity(i oslorpc.Instance) string {
+	if i.ID != "" {
+		return i.ID
+	}
+	return description(i)
+}
+
+func description(i oslorpc.Instance) string { return fmt.Sprintf("%q", instanceRow(i)) }
+
+func byIdentity(list []oslorpc.Instance) map[string]oslorpc.Instance {
+	m := make(map[string]oslorpc.Instance, len(list))
+	for _, i := range list {
+		m[identity(i)] = i
+	}
+	return m
+}
