@@ -55,7 +55,7 @@ func startWorker(ctx context.Context, url, host string, out *log.Logger) (*servi
 func (m *computeManager) RPCAPIVersion() string { return "1.1" }
 
 // GetHostUptime returns how long the worker has been up.
-func (m *computeManager) GetHostUptime(ctx context.Context) (string, error) { //nolint:unparam // Messages ask for it.
+func (m *computeManager) GetHostUptime(ctx context.Context) (string, error) {
 	m.say(ctx)
 	return fmt.Sprintf("%s is up since %s", m.host, m.started.Format(time.TimeOnly)), nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -134,9 +135,10 @@ var fanout = operation{
 
 // The address of all messages.
 const (
-	url    = "memory://bench"
-	topic  = "bench"
-	method = "do"
+	url     = "memory://bench"
+	topic   = "bench"
+	version = "1.0"
+	method  = "do"
 )
 
 // versusRaw makes an operation and its counterpart ready. The counterpart's messages get the size that those of the operation are
@@ -150,11 +152,14 @@ func versusRaw(o operation, callers int) func(context.Context) (a, b workload, c
 			}
 		}()
 		for i := range o.servers {
-			t, err := serve(ctx, fmt.Sprint("server-", i), o.method)
+			t, err := oslorpc.Open(url, oslorpc.WithStopGrace(0))
 			if err != nil {
 				return a, b, nil, err
 			}
 			opened = append(opened, t.Close)
+			if err := serve(ctx, t, fmt.Sprint("server-", i), o.method); err != nil {
+				return a, b, nil, err
+			}
 		}
 		size, err := observe(ctx, o)
 		if err != nil {
@@ -165,8 +170,8 @@ func versusRaw(o operation, callers int) func(context.Context) (a, b workload, c
 			return a, b, nil, err
 		}
 		opened = append(opened, t.Close)
-		client := t.Client(oslorpc.Target{Topic: topic, Version: "1.0"}, oslorpc.WithTimeout(deadline))
-		r, err := newRaw(size, o.items)
+		client := newClient(t)
+		r, err := newRaw(ctx, size, o.items)
 		if err != nil {
 			return a, b, nil, err
 		}
@@ -182,19 +187,15 @@ func versusRaw(o operation, callers int) func(context.Context) (a, b workload, c
 	}
 }
 
-// serve starts a server, on a transport of its own.
-func serve(ctx context.Context, name string, m oslorpc.Method) (*oslorpc.Transport, error) {
-	t, err := oslorpc.Open(url, oslorpc.WithStopGrace(0))
-	if err != nil {
-		return nil, err
-	}
+// serve starts a server with one method.
+func serve(ctx context.Context, t *oslorpc.Transport, name string, m oslorpc.Method) error {
 	s := t.Server(oslorpc.Target{Topic: topic, Server: name})
-	s.Add(oslorpc.Endpoint{Version: "1.0", Methods: map[string]oslorpc.Method{method: m}})
-	if err := s.Start(ctx); err != nil {
-		_ = t.Close() // the other error counts
-		return nil, err
-	}
-	return t, nil
+	s.Add(oslorpc.Endpoint{Version: version, Methods: map[string]oslorpc.Method{method: m}})
+	return s.Start(ctx)
+}
+
+func newClient(t *oslorpc.Transport) *oslorpc.Client {
+	return t.Client(oslorpc.Target{Topic: topic, Version: version}, oslorpc.WithTimeout(deadline))
 }
 
 // observe runs an operation once and returns the sizes of its messages.
@@ -204,12 +205,8 @@ func observe(ctx context.Context, o operation) (sizes, error) {
 	if err != nil {
 		return sizes{}, err
 	}
-	client := t.Client(oslorpc.Target{Topic: topic, Version: "1.0"}, oslorpc.WithTimeout(deadline))
-	if err := o.do(ctx, client); err != nil {
-		_ = t.Close() // the other error counts
-		return sizes{}, err
-	}
-	return seen.sizes(), t.Close()
+	err = o.do(ctx, newClient(t))
+	return seen.sizes(), errors.Join(err, closers{t.Close}.close())
 }
 
 // closers undo what was opened, the last first.

@@ -15,26 +15,20 @@ type workload struct {
 	ops     int
 }
 
-// alternate runs two workloads in turn, after a short time for each to warm up, and returns the nanoseconds per operation of each round.
+// alternate runs two workloads in turn, after a round for each to warm up, and returns the nanoseconds per operation of each round.
 func alternate(a, b workload, rounds int, roundTime time.Duration) (as, bs []float64, err error) {
-	for i := range rounds + 1 {
-		length := roundTime
-		if i == 0 {
-			length /= 4
-		}
-		timeA, err := a.measure(length)
+	for range rounds + 1 {
+		timeA, err := a.measure(roundTime)
 		if err != nil {
 			return nil, nil, err
 		}
-		timeB, err := b.measure(length)
+		timeB, err := b.measure(roundTime)
 		if err != nil {
 			return nil, nil, err
 		}
-		if i > 0 {
-			as, bs = append(as, timeA), append(bs, timeB)
-		}
+		as, bs = append(as, timeA), append(bs, timeB)
 	}
-	return as, bs, nil
+	return as[1:], bs[1:], nil
 }
 
 // measure runs a workload for some time and returns the nanoseconds per operation: for several callers, those of the time that passed, not

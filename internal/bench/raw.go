@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/bits"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -13,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/stats"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
@@ -58,16 +58,20 @@ type raw struct {
 }
 
 // newRaw starts a server and connects to it. Its messages are of the given sizes.
-func newRaw(size sizes, items int) (*raw, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+func newRaw(ctx context.Context, size sizes, items int) (*raw, error) {
+	var listening net.ListenConfig
+	listener, err := listening.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	r := &raw{request: opaque(size.request), items: items, server: grpc.NewServer()}
+	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, errors.Join(err, listener.Close())
+	}
+	r := &raw{conn: conn, request: opaque(size.request), items: items, server: grpc.NewServer()}
 	r.server.RegisterService(&rawDesc, &rawService{reply: opaque(size.reply), items: items})
 	r.serving.Go(func() { _ = r.server.Serve(listener) }) // what fails shows at the client
-	r.conn, err = grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	return r, err
+	return r, nil
 }
 
 func (r *raw) close() error {
@@ -107,13 +111,13 @@ func (r *raw) stream(ctx context.Context) error {
 	}
 }
 
-// opaque returns a message that is n bytes when encoded, or one more where no message has that size.
+// opaque returns a message that is n bytes when encoded, or the next fewer that a message can have.
 func opaque(n int) *wrapperspb.BytesValue {
-	if n == 0 {
-		return &wrapperspb.BytesValue{}
+	m := wrapperspb.Bytes(make([]byte, n))
+	for proto.Size(m) > n {
+		m.Value = m.GetValue()[1:]
 	}
-	length := (bits.Len(uint(n)) + 6) / 7 // bytes of the length prefix
-	return wrapperspb.Bytes(make([]byte, max(n-1-length, 1)))
+	return m
 }
 
 // sizes are those of the messages of an RPC, as encoded.

@@ -173,7 +173,7 @@ func sendTo(ctx context.Context, e *route.Entry, send Send) error {
 		return rpcstatus.Refuse(rpcstatus.Stopping)
 	}
 	defer p.Release()
-	conn, err := p.Conn()
+	conn, err := p.Conn() //nolint:contextcheck // The connection outlives the message.
 	if err != nil {
 		return unreachable(e, err)
 	}
@@ -232,7 +232,10 @@ func (d *delivery) final(err error) bool {
 
 // wait waits until it is worth picking again, after a pick that found nobody, or returns why it is not.
 func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Verdict, changed <-chan struct{}) error {
-	absent := false
+	if d.since.IsZero() {
+		d.since = time.Now()
+	}
+	absent, length := false, maxPause
 	switch verdict {
 	case route.Unable:
 		return unable(view.Unable(d.Query, d.Target.Server), d.Query, d.Target.Server)
@@ -241,7 +244,9 @@ func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Ver
 	case route.NoServer:
 		absent, d.last = true, nobody(fmt.Sprintf("no server named %q is on the topic", d.Target.Server))
 		if !d.topic.Recent(d.Target.Server) {
-			return d.last
+			if length = settleTime - time.Since(d.since); length <= 0 {
+				return d.last
+			}
 		}
 	case route.Exhausted:
 		if !d.able {
@@ -254,14 +259,13 @@ func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Ver
 	if (d.FailFast && absent) || (d.Rounds > 0 && d.rounds >= d.Rounds) {
 		return d.last
 	}
-	if absent && d.Rounds == 0 {
-		// A change wakes it. It looks again now and then all the same: an instance that lingers may be connected again, a
-		// server may not be recent any more, and a topic that nobody looks at is not watched for ever.
-		pause(ctx, maxPause, changed)
-		return nil
+	// A change wakes a message for which nobody is there. It looks again now and then all the same: an instance that lingers may
+	// be connected again, a server may not be recent any more, and a topic that nobody looks at is not watched for ever.
+	if !absent || d.Rounds > 0 {
+		length = min(minPause<<min(d.rounds, 10), maxPause)
+		length = length/2 + rand.N(length)
 	}
-	length := min(minPause<<min(d.rounds, 10), maxPause)
-	pause(ctx, length/2+rand.N(length), changed)
+	pause(ctx, length, changed)
 	return nil
 }
 

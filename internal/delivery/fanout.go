@@ -93,4 +93,6 @@ func persist(ctx context.Context, e *route.Entry, send Send) error {
 	}
 }
 
-func isFull(err error) bool { return rpc.KindOf(err) == rpc.Refused && !rpcstatus.Gone(err) }
+func isFull(err error) bool {
+	return rpc.KindOf(err) == rpc.Refused && rpc.SafeToRetry(err) && !rpcstatus.Gone(err)
+}

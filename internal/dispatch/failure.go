@@ -36,12 +36,17 @@ func (e *MethodError) remote(server string) (cause *rpc.RemoteError) {
 		}
 	}()
 	cause = &rpc.RemoteError{Type: typeName(e.Err), Message: e.Err.Error(), Stack: e.Stack, Hops: []string{server}}
-	var further *rpc.RemoteError
-	if errors.As(e.Err, &further) {
+	if further, ok := errors.AsType[*rpc.RemoteError](e.Err); ok {
 		cause.Type, cause.Message, cause.Stack = further.Type, further.Message, further.Stack
 		cause.Hops = append(append([]string{}, further.Hops...), server)
 	}
 	return cause
+}
+
+// isDeadline reports whether a method says that a deadline passed. Like remote, it asks an error that may panic.
+func (e *MethodError) isDeadline() (is bool) {
+	defer func() { _ = recover() }()
+	return errors.Is(e.Err, context.DeadlineExceeded)
 }
 
 // protect runs a method; a panic becomes its error.
@@ -86,7 +91,7 @@ func stack() []string {
 // with text, such as "fs.PathError"; "error" if there is none; the kind for one of ours, such as "oslorpc.Timeout".
 func typeName(err error) string {
 	for ; err != nil; err = errors.Unwrap(err) {
-		switch e := err.(type) {
+		switch e := err.(type) { //nolint:errorlint // The loop unwraps.
 		case panicError:
 			return "panic"
 		case *rpc.Error:

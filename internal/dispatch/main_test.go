@@ -80,22 +80,22 @@ func (g *gate) method() *Method {
 	})
 }
 
-func newServer(t testing.TB, limits Limits, methods map[string]*Method) *Server {
-	t.Helper()
-	return newLoggedServer(t, limits, methods, slog.New(slog.DiscardHandler))
+func newServer(tb testing.TB, limits Limits, methods map[string]*Method) *Server {
+	tb.Helper()
+	return newLoggedServer(tb, limits, methods, slog.New(slog.DiscardHandler))
 }
 
 // newLoggedServer returns a server with the methods in the null namespace at version 1.0. It is stopped at the end of the test.
-func newLoggedServer(t testing.TB, limits Limits, methods map[string]*Method, log *slog.Logger) *Server {
-	t.Helper()
+func newLoggedServer(tb testing.TB, limits Limits, methods map[string]*Method, log *slog.Logger) *Server {
+	tb.Helper()
 	table := NewTable([]Endpoint{{Namespaces: []string{""}, Version: rpc.DefaultVersion, Methods: methods}})
 	s := NewServer("net1", table, limits, log)
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := s.Stop(context.Background()); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 		if load := s.Load(); load.Running != 0 || load.Queued != 0 {
-			t.Errorf("after the stop there is %+v", load)
+			tb.Errorf("after the stop there is %+v", load)
 		}
 	})
 	return s
@@ -132,7 +132,7 @@ func started(ctx context.Context, s *Server, r *Request) <-chan error {
 // check fails the test unless err is an *rpc.Error of kind with this NotStarted, and its message has all parts.
 func check(t *testing.T, err error, kind rpc.Kind, notStarted bool, parts ...string) *rpc.Error {
 	t.Helper()
-	e, ok := err.(*rpc.Error) // not wrapped: the carrier adds to it
+	e, ok := err.(*rpc.Error) //nolint:errorlint // It must not be wrapped: the carrier adds to it.
 	if !ok {
 		t.Fatalf("want an *rpc.Error, got %T: %v", err, err)
 	}

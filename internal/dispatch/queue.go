@@ -31,6 +31,8 @@ type queue struct {
 	waiting int
 	bytes   int
 	refused int64
+	// atOnce is the ticket of all messages that got a worker at once; nothing tells them apart. Made when it is first needed.
+	atOnce *ticket
 }
 
 // ticket is a message that was admitted. It must be ended with done, or by an error of wait.
@@ -44,21 +46,23 @@ type ticket struct {
 
 // admit takes a message of size bytes in. It returns nil if the queue is full.
 func (q *queue) admit(size int) *ticket {
-	t := &ticket{queue: q, size: size}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
 	case q.first == nil && q.running < q.limits.Workers:
-		t.running = true
+		if q.atOnce == nil {
+			q.atOnce = &ticket{queue: q, running: true}
+		}
 		q.running++
+		return q.atOnce
 	case q.waiting >= q.limits.Queue || (q.waiting > 0 && q.bytes+size > q.limits.QueueBytes):
 		q.refused++
 		return nil
 	default:
-		t.turn = make(chan struct{})
+		t := &ticket{queue: q, size: size, turn: make(chan struct{})}
 		q.push(t)
+		return t
 	}
-	return t
 }
 
 // wait returns when it is the ticket's turn. If ctx ended before, the ticket is given back and the error is that of ctx.

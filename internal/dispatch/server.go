@@ -52,7 +52,7 @@ type Server struct {
 	queue *queue
 
 	// force ends the contexts of running casts; calls end with their carrier.
-	base  context.Context
+	base  context.Context //nolint:containedctx // Casts outlive what carried them.
 	force context.CancelFunc
 
 	mu       sync.Mutex // before that of the queue
@@ -197,13 +197,17 @@ func (s *Server) run(ctx context.Context, r *Request, sel selected, emit Emit) e
 	}
 	invoke, err := bind(sel.method, r.Kwargs)
 	if err != nil {
-		return s.failed(r, notStarted(err))
+		return s.failed(ctx, r, notStarted(err))
 	}
 	ctx = context.WithValue(ctx, infoKey{}, Info{
 		Server: s.name, Namespace: r.Namespace, Method: r.Method, Version: r.Version, MessageID: r.ID,
 	})
 	sel.counters.Started.Add(1)
-	err = s.failed(r, protect(ctx, invoke, emit))
+	err = protect(ctx, invoke, emit)
+	if err == nil && sel.method.Streaming {
+		err = cutShort(ctx)
+	}
+	err = s.failed(ctx, r, err)
 	switch kind := rpc.KindOf(err); {
 	case err == nil, kind == rpc.Canceled, kind == rpc.Timeout: // that the caller wants no more items is no failure
 	default:
@@ -212,11 +216,24 @@ func (s *Server) run(ctx context.Context, r *Request, sel selected, emit Emit) e
 	return err
 }
 
-// failed returns the error of a method as its caller sees it; nil stays nil.
-func (s *Server) failed(r *Request, err error) error {
-	var failure *MethodError
-	if !errors.As(err, &failure) {
+// cutShort returns an error if a stream ended when the deadline had passed: it is not known whether it had more to say, and the caller
+// must not take it for whole.
+func cutShort(ctx context.Context) error {
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return nil
+	}
+	return &rpc.Error{Kind: rpc.Timeout, Cause: ctx.Err(), Message: "the deadline passed before the stream ended"}
+}
+
+// failed returns the error of a method as its caller sees it; nil stays nil. A method that gives up at its
+// caller's deadline is not to blame for it.
+func (s *Server) failed(ctx context.Context, r *Request, err error) error {
+	failure, ok := errors.AsType[*MethodError](err)
+	switch {
+	case !ok:
 		return err
+	case errors.Is(ctx.Err(), context.DeadlineExceeded) && failure.isDeadline():
+		return &rpc.Error{Kind: rpc.Timeout, Cause: failure.Err, Message: "the deadline passed while the method ran"}
 	}
 	cause := failure.remote(s.name)
 	s.report(r, cause)

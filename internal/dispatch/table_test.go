@@ -156,9 +156,9 @@ func TestErrorsSayWhatThereIs(t *testing.T) {
 
 func TestErrorListsSomeOfManyMethods(t *testing.T) {
 	t.Parallel()
-	var names []string
-	for i := range 100 {
-		names = append(names, fmt.Sprintf("method_%02d", i))
+	names := make([]string, 100)
+	for i := range names {
+		names[i] = fmt.Sprintf("method_%02d", i)
 	}
 	_, err := NewTable([]Endpoint{offers("", nil, names...)}).find("", version(""), "other")
 	e := check(t, err, rpc.NoSuchMethod, true, "method_00, ", "method_19, …")

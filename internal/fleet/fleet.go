@@ -54,12 +54,13 @@ func (f *Fleet) Topic(name discovery.Topic) *Topic {
 	return t
 }
 
-// endIdle ends the watches of topics that were not used since it last ran.
+// endIdle ends the watches of topics that were not used since it last ran. While the registry cannot be read, what is known of
+// a topic is worth keeping.
 func (f *Fleet) endIdle() {
 	var idle []*Topic
 	f.mu.Lock()
 	for name, t := range f.topics {
-		if !t.used.Swap(false) {
+		if !t.used.Swap(false) && t.readable() {
 			idle = append(idle, t)
 			delete(f.topics, name)
 		}

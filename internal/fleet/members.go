@@ -72,7 +72,7 @@ func (ms members) list(key id, i discovery.Instance, pool *peer.Pool) {
 	}
 	m.gone = m.gone && !m.missing()
 	m.since = time.Time{}
-	if !m.entry.Instance.Equal(i) || m.entry.Lingering {
+	if !m.entry.Equal(i) || m.entry.Lingering {
 		m.entry = &route.Entry{Instance: i, Link: m.entry.Link}
 	}
 }

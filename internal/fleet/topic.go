@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +21,8 @@ type Topic struct {
 	used  atomic.Bool
 	view  atomic.Pointer[route.View] // nil until the registry was read once, and once closed
 
-	// mu is never held while the registry or a peer is called that might call back; it comes before the pool's lock.
+	// mu is never held while the registry or a peer is called that might call back; it comes after the fleet's lock and before the
+	// pool's.
 	mu      sync.Mutex
 	members members
 	seen    map[string]time.Time // server names -> when they were last listed
@@ -89,11 +91,19 @@ func (t *Topic) Now() *route.View {
 }
 
 func (t *Topic) unread(ended, why error) error {
-	e := &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: ended, Message: "discovery did not answer before the deadline"}
+	e := &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Cause: ended, Message: "the deadline passed before discovery answered"}
 	if why != nil {
-		e.Message += ": " + why.Error()
+		e.Kind, e.Message = rpc.Unreachable, "discovery did not answer before the deadline: "+reason(why)
 	}
 	return e
+}
+
+// reason is the text of an error without its kind, where another kind is named already.
+func reason(err error) string {
+	if e, ok := errors.AsType[*rpc.Error](err); ok && e.Message != "" {
+		return e.Message
+	}
+	return err.Error()
 }
 
 // Recent reports whether a server of this name was listed within the last minute, so that it is likely to come back.
@@ -119,6 +129,13 @@ func (t *Topic) Gone(e *route.Entry) {
 		m.gone = true
 		t.rebuild()
 	}
+}
+
+// readable reports whether the registry could be read when it last said something.
+func (t *Topic) readable() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.err == nil
 }
 
 // Peer returns the peer behind an entry of a view of this topic.

@@ -61,7 +61,7 @@ func marshalStruct(v reflect.Value) (string, error) {
 }
 
 // planned is a struct of arguments that its plan writes and reads, as a value that the JSON library knows.
-type planned struct {
+type planned struct { //nolint:recvcheck // the library writes a value and reads into a pointer
 	*plan
 	v reflect.Value
 }
@@ -153,9 +153,9 @@ func wantObject(s string) error {
 
 func article(word string) string {
 	switch word {
-	case "null":
+	case wordNull:
 		return word
-	case "array":
+	case wordArray:
 		return "an " + word
 	default:
 		return "a " + word

@@ -68,7 +68,7 @@ func TestMarshalArgs(t *testing.T) {
 		{"empty map", map[string]any{}, `{}`},
 		{"Extra", Extra{"b": 1, "a": 1.0}, `{"a":1.0,"b":1}`},
 		{"Raw as it is", Raw(`{ "z" : 1.00, "z2":{} } `), `{ "z" : 1.00, "z2":{} } `},
-		{"pointer to Raw", ref(Raw(`{}`)), `{}`},
+		{"pointer to Raw", new(Raw(`{}`)), `{}`},
 		{"absent is not sent", optionals{A: 1}, `{"a":1}`},
 		{
 			"present is sent, also when it is zero or null",
@@ -108,8 +108,6 @@ func TestMarshalArgs(t *testing.T) {
 }
 
 type testName string
-
-func ref[T any](v T) *T { return &v }
 
 func TestMarshalArgsRefuses(t *testing.T) {
 	t.Parallel()
@@ -175,7 +173,7 @@ func TestUnmarshalArgs(t *testing.T) {
 		{"present, also when zero or null", `{"a":0,"b":"","c":null,"d":null}`,
 			optionals{B: Some(""), C: Some[*int](nil), D: Some([]float64(nil))}},
 		{"present", `{"a":1,"b":"x","c":7,"d":[1,0.5]}`,
-			optionals{1, Some("x"), Some(ref(7)), Some([]float64{1, 0.5})}},
+			optionals{1, Some("x"), Some(new(7)), Some([]float64{1, 0.5})}},
 		{"no others", `{"a":1}`, catching{A: 1}},
 		{"others", `{"z":[1,2.0],"a":1,"A":{"b":null}}`,
 			catching{1, Extra{"z": []any{int64(1), 2.0}, "A": map[string]any{"b": nil}}}},
@@ -183,9 +181,9 @@ func TestUnmarshalArgs(t *testing.T) {
 			embedding{base{"h", deeper{Zone: Some("z")}}, 5, true}},
 		{"null where it has a meaning", `{"p":null,"m":null,"s":null,"i":null,"n":null,"r":null}`, pointers{R: "null"}},
 		{"pointers", `{"p":1,"m":{"a":1},"s":["x"],"i":"y","n":{"first":"x"},"r": {"b":[ 1.00]} }`,
-			pointers{ref(1), map[string]int{"a": 1}, []string{"x"}, "y", &named{First: "x"}, `{"b":[ 1.00]}`}},
+			pointers{new(1), map[string]int{"a": 1}, []string{"x"}, "y", &named{First: "x"}, `{"b":[ 1.00]}`}},
 		{"nested structs are read leniently", `{"n":{"second":2,"unheard":1},"p":1,"m":{},"s":[],"i":1.5,"r":1}`,
-			pointers{ref(1), map[string]int{}, []string{}, 1.5, &named{Second: 2}, `1`}},
+			pointers{new(1), map[string]int{}, []string{}, 1.5, &named{Second: 2}, `1`}},
 		{"map", `{"a":1,"b":{"c":[]}}`, map[string]any{"a": int64(1), "b": map[string]any{"c": []any{}}}},
 		{"map of another type", `{"a":1}`, map[testName]int8{"a": 1}},
 		{"Extra", `{"a":1}`, Extra{"a": int64(1)}},

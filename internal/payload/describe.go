@@ -85,7 +85,7 @@ func unwritable(err *json.SemanticError) string {
 
 // unreadable says what was wanted and what was there.
 func unreadable(err *json.SemanticError) string {
-	got, wanted := kindWord(err.JSONKind), "any"
+	got, wanted := kindWord(err.JSONKind), wordAny
 	if err.GoType != nil {
 		wanted = typeWord(err.GoType)
 	}
@@ -109,7 +109,7 @@ func unreadable(err *json.SemanticError) string {
 
 // fits reports whether a value of this kind is one of the wanted type, by their words.
 func fits(got, wanted string) bool {
-	return wanted == "any" || strings.HasPrefix(wanted, got) || got == "number" && wanted == "integer"
+	return wanted == wordAny || strings.HasPrefix(wanted, got) || got == wordNumber && wanted == wordInteger
 }
 
 func because(err error) string {
@@ -143,17 +143,17 @@ func pointer(path, name string) string { return string(jsontext.Pointer(path).Ap
 func kindWord(k jsontext.Kind) string {
 	switch k {
 	case 'n':
-		return "null"
+		return wordNull
 	case 't', 'f':
-		return "boolean"
+		return wordBoolean
 	case '"':
-		return "string"
+		return wordString
 	case '0':
-		return "number"
+		return wordNumber
 	case '{', '}':
-		return "object"
+		return wordObject
 	case '[', ']':
-		return "array"
+		return wordArray
 	default:
 		return ""
 	}

@@ -33,8 +33,9 @@ func check(t *testing.T, err error, kind rpc.Kind, path string, parts ...string)
 	}
 }
 
-// must returns v, and ends the test if there is an error.
+// must returns a function that returns v, and ends the test if there is an error.
 func must[T any](t *testing.T) func(v T, err error) T {
+	t.Helper()
 	return func(v T, err error) T {
 		t.Helper()
 		if err != nil {

@@ -63,7 +63,11 @@ func number(dec *jsontext.Decoder, literal string) (any, error) {
 
 // readBig reads a *big.Int; the library would do it without a bound.
 func readBig(dec *jsontext.Decoder, n *big.Int) error {
-	if dec.PeekKind() != '0' {
+	switch dec.PeekKind() {
+	case '0':
+	case '"', 't', 'f', '[', '{':
+		return &json.SemanticError{JSONPointer: dec.StackPointer(), JSONKind: dec.PeekKind(), GoType: reflect.TypeFor[big.Int]()}
+	default: // null, which has its own rule, or malformed
 		return errors.ErrUnsupported
 	}
 	tok, err := dec.ReadToken()

@@ -27,7 +27,7 @@ func TestNumbersAreWritten(t *testing.T) {
 		of   []any
 	}{
 		{`1`, []any{1, int8(1), uint64(1), big.NewInt(1), *big.NewInt(1), time.Nanosecond, namedByte(1)}},
-		{`1.0`, []any{1.0, float32(1), ref(1.0), any(1.0)}},
+		{`1.0`, []any{1.0, float32(1), new(1.0), any(1.0)}},
 		{`-1.0`, []any{-1.0, float32(-1)}},
 		{`0.0`, []any{0.0, float32(0)}},
 		{`-0.0`, []any{math.Copysign(0, -1)}},

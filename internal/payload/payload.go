@@ -72,4 +72,4 @@ func Unmarshal(s string, dst any, kind rpc.Kind) error {
 }
 
 // text returns b as a string without copying it; b must not change any more.
-func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+func text(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) } //nolint:gosec // see above

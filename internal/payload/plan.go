@@ -80,14 +80,14 @@ func (p *plan) add(t reflect.Type, index []int) error {
 		var err error
 		switch {
 		case tag == "-":
+		case more && (options != "omitzero" || !isOptional(f.Type)):
+			err = fmt.Errorf("its field %s has the tag option %q, which has no meaning here: an argument is sent as it is, "+
+				"and required unless it is an Opt", f.Name, options)
 		case f.Anonymous && name == "":
 			err = p.embed(f, at)
 		case !f.IsExported() && tagged:
 			err = fmt.Errorf("its field %s has a JSON name but is not exported", f.Name)
 		case !f.IsExported():
-		case more && (options != "omitzero" || !isOptional(f.Type)):
-			err = fmt.Errorf("its field %s has the tag option %q, which has no meaning here: an argument is sent as it is, "+
-				"and required unless it is an Opt", f.Name, options)
 		default:
 			err = p.addField(f, name, at)
 		}

@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"sync"
@@ -18,7 +19,7 @@ type ownRead struct{ A int }
 
 func (*ownRead) UnmarshalJSON([]byte) error { return nil }
 
-type hiddenExtra = Extra
+type hiddenExtra = Extra //nolint:unused // it is embedded
 
 func TestStructsThatCannotHoldArguments(t *testing.T) {
 	t.Parallel()
@@ -27,7 +28,7 @@ func TestStructsThatCannotHoldArguments(t *testing.T) {
 	}
 	type hidden struct{ A int }
 	type list []int
-	type renamed struct{ hiddenExtra }
+	type renamed struct{ hiddenExtra } //nolint:unused // by name
 	for _, test := range []struct {
 		name string
 		dst  any
@@ -73,24 +74,27 @@ func TestStructsThatCannotHoldArguments(t *testing.T) {
 		{"omitzero on a field that is required", new(struct {
 			A string `json:"a,omitzero"`
 		}), []string{"field A", `"omitzero"`, "Opt"}},
-		{"omitempty on an Opt", new(struct {
-			A Opt[string] `json:"a,omitempty"`
-		}), []string{"field A", `"omitempty"`}},
+		{"omitempty on an Opt", newStruct(
+			reflect.StructField{Name: "A", Type: reflect.TypeFor[Opt[string]](), Tag: `json:"a,omitempty"`},
+		), []string{"field A", `"omitempty"`}},
 		{"string", new(struct {
 			A int `json:"a,string"`
 		}), []string{"field A", `"string"`}},
-		{"several options", new(struct {
-			A Opt[int] `json:"a,omitzero,string"`
-		}), []string{"field A", `"omitzero,string"`}},
-		{"an empty option", new(struct {
-			A int `json:"-,"`
-		}), []string{"field A"}},
+		{"several options", newStruct(
+			reflect.StructField{Name: "A", Type: reflect.TypeFor[Opt[int]](), Tag: `json:"a,omitzero,string"`},
+		), []string{"field A", `"omitzero,string"`}},
+		{"an option on an embedded struct", newStruct(
+			reflect.StructField{Name: "Named", Anonymous: true, Type: reflect.TypeFor[named](), Tag: `json:",omitempty"`},
+		), []string{"field Named", `"omitempty"`}},
+		{"an empty option", newStruct(
+			reflect.StructField{Name: "A", Type: reflect.TypeFor[int](), Tag: `json:"-,"`},
+		), []string{"field A"}},
 		{"a quoted name", new(struct {
 			A int `json:"'a'"`
 		}), []string{"field A", "'a'"}},
-		{"a name that is not UTF-8", new(struct {
-			A int `json:"\xff"`
-		}), []string{"field A", "UTF-8"}},
+		{"a name that is not UTF-8", newStruct(
+			reflect.StructField{Name: "A", Type: reflect.TypeFor[int](), Tag: `json:"\xff"`},
+		), []string{"field A", "UTF-8"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -113,11 +117,12 @@ func newStruct(fields ...reflect.StructField) any {
 func TestErrorsOfAPlanAreNotShared(t *testing.T) {
 	t.Parallel()
 	type bad struct{ *named }
-	_, first := MarshalArgs(bad{})
-	first.(*rpc.Error).Method = "changed by the caller"
-	_, second := MarshalArgs(bad{})
-	if got := second.(*rpc.Error).Method; got != "" {
-		t.Errorf("one caller sees what another did to its error: %q", got)
+	_, err := MarshalArgs(bad{})
+	first, _ := errors.AsType[*rpc.Error](err)
+	first.Method = "changed by the caller"
+	_, err = MarshalArgs(bad{})
+	if second, _ := errors.AsType[*rpc.Error](err); second.Method != "" {
+		t.Errorf("one caller sees what another did to its error: %q", second.Method)
 	}
 }
 
@@ -154,7 +159,8 @@ func TestPlansAreMadeConcurrently(t *testing.T) {
 				failures <- fmt.Errorf("got %s, %w", back, err)
 			}
 			_, err = MarshalArgs(bad{})
-			err.(*rpc.Error).Method = "mine"
+			mine, _ := errors.AsType[*rpc.Error](err)
+			mine.Method = "mine"
 		})
 	}
 	close(start)

@@ -13,6 +13,18 @@ import (
 // maxWords bounds how deep a type is described, since a type may contain itself.
 const maxWords = 4
 
+// The words for JSON types, in descriptions and in errors.
+const (
+	wordNull    = "null"
+	wordBoolean = "boolean"
+	wordString  = "string"
+	wordInteger = "integer"
+	wordNumber  = "number"
+	wordObject  = "object"
+	wordArray   = "array"
+	wordAny     = "any"
+)
+
 // Argument describes a keyword argument.
 type Argument struct {
 	Name string
@@ -51,39 +63,54 @@ func TypeWord(t reflect.Type) string { return typeWord(t) }
 func typeWord(t reflect.Type) string { return typeWords(t, maxWords) }
 
 func typeWords(t reflect.Type, depth int) string {
+	word, special := wordOfType(t)
 	switch {
 	case depth == 0:
-		return "any"
+		return wordAny
 	case t.Kind() == reflect.Pointer:
 		return typeWords(t.Elem(), depth-1)
-	case t == bigType || t == durationType:
-		return "integer"
-	case t == timeType:
-		return "string"
-	case implements[json.Marshaler](t) || implements[json.MarshalerTo](t):
-		return "any"
-	case implements[encoding.TextMarshaler](t) || implements[encoding.TextAppender](t):
-		return "string"
+	case special:
+		return word
+	case t.Kind() == reflect.Slice || t.Kind() == reflect.Array:
+		return wordArray + " of " + typeWords(t.Elem(), depth-1)
+	default:
+		return wordOfKind(t.Kind())
 	}
-	switch t.Kind() {
+}
+
+// wordOfType returns the word for a type whose JSON is not that of its kind.
+func wordOfType(t reflect.Type) (word string, special bool) {
+	switch {
+	case t == bigType || t == durationType:
+		return wordInteger, true
+	case t == timeType:
+		return wordString, true
+	case implements[json.Marshaler](t) || implements[json.MarshalerTo](t):
+		return wordAny, true
+	case implements[encoding.TextMarshaler](t) || implements[encoding.TextAppender](t):
+		return wordString, true
+	case t.Kind() == reflect.Slice || t.Kind() == reflect.Array:
+		return wordString, t.Elem() == reflect.TypeFor[byte]()
+	default:
+		return "", false
+	}
+}
+
+func wordOfKind(k reflect.Kind) string {
+	switch k {
 	case reflect.Bool:
-		return "boolean"
+		return wordBoolean
 	case reflect.String:
-		return "string"
+		return wordString
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
 		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		return "integer"
+		return wordInteger
 	case reflect.Float32, reflect.Float64:
-		return "number"
-	case reflect.Slice, reflect.Array:
-		if t.Elem() == reflect.TypeFor[byte]() {
-			return "string"
-		}
-		return "array of " + typeWords(t.Elem(), depth-1)
+		return wordNumber
 	case reflect.Map, reflect.Struct:
-		return "object"
+		return wordObject
 	default:
-		return "any"
+		return wordAny
 	}
 }
 

@@ -119,29 +119,27 @@ func (p *Peer) closedError() error {
 // Connect returns nil when the peer is ready. It starts connecting if need be, and returns an error when that failed, the peer
 // was closed, or ctx ended; connecting goes on in the background then.
 func (p *Peer) Connect(ctx context.Context) error {
-	conn, err := p.Conn()
+	conn, err := p.Conn() //nolint:contextcheck // The connection outlives the call.
 	if err != nil {
 		return err
 	}
 	before := p.Health()
 	for first := true; ; first = false {
-		changed, err := p.change()
-		switch h := p.Health(); {
+		h, changed, err := p.now()
+		switch {
 		case err != nil:
 			return err
 		case h == Ready:
 			return nil
 		case h == Down && before != Down:
 			return errDown
-		case h == Idle && first:
-			conn.Connect()
-		case h == Idle:
+		case h == Idle && !first:
 			return errLost // and nobody connects it again
+		case h == Idle:
+			conn.Connect()
 		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
+		if err := wait(ctx, changed); err != nil {
+			return err
 		}
 	}
 }
@@ -151,18 +149,33 @@ var (
 	errLost = errors.New("the connection was closed as soon as it was made")
 )
 
-// change returns a channel that is closed at the next change of health. Read the health after it.
-func (p *Peer) change() (<-chan struct{}, error) {
+// now returns the health, and a channel that is closed at its next change; both belong together.
+func (p *Peer) now() (Health, <-chan struct{}, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.changed, p.closedError()
+	return p.Health(), p.changed, p.closedError()
+}
+
+// blink is how long a change is waited for at a time: one that is undone at once may go by unseen.
+const blink = 200 * time.Millisecond
+
+func wait(ctx context.Context, changed <-chan struct{}) error {
+	timer := time.NewTimer(blink)
+	defer timer.Stop()
+	select {
+	case <-changed:
+	case <-timer.C:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
 }
 
 // watch keeps the health in step with the connection, and restores the connection of a peer that is in use.
 func (p *Peer) watch(ctx context.Context, conn *grpc.ClientConn) {
 	var usesWhenReady int64
-	for {
-		state := conn.GetState()
+	for state := connectivity.Idle; conn.WaitForStateChange(ctx, state); {
+		state = conn.GetState()
 		switch state {
 		case connectivity.Ready:
 			usesWhenReady = p.uses.Load()
@@ -176,9 +189,6 @@ func (p *Peer) watch(ctx context.Context, conn *grpc.ClientConn) {
 		case connectivity.Idle:
 			p.idle(conn, usesWhenReady)
 		case connectivity.Shutdown:
-			return
-		}
-		if !conn.WaitForStateChange(ctx, state) {
 			return
 		}
 	}
@@ -198,15 +208,11 @@ func (p *Peer) idle(conn *grpc.ClientConn, usesWhenReady int64) {
 	}
 }
 
+// set notes the health, and tells those who wait even if it is what it was: it may have been another in between.
 func (p *Peer) set(h Health) {
-	if Health(p.health.Swap(int32(h))) != h {
-		p.signal()
-	}
-}
-
-func (p *Peer) signal() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.health.Store(int32(h))
 	close(p.changed)
 	p.changed = make(chan struct{})
 }
@@ -221,8 +227,7 @@ func (p *Peer) close() {
 		_ = conn.Close() // it can only say that it is closed
 		p.watched.Wait()
 	}
-	p.health.Store(int32(Down)) // views from before may still have it
-	p.signal()
+	p.set(Down) // views from before may still have it
 }
 
 // Keepalive finds a frozen process or a lost host: a ping after Time without traffic, and the end of the connection when it is

@@ -55,9 +55,11 @@ func (t *Tried) has(e *Entry) bool {
 	return late || slices.Contains(t.few[:t.n], e)
 }
 
-// some reports whether one of the entries was tried and would still be picked otherwise.
-func (t *Tried) some(entries []*Entry) bool {
-	return t.n > 0 && slices.ContainsFunc(entries, func(e *Entry) bool { return t.has(e) && e.usable() })
+// some reports whether one of the entries was tried and would still be picked otherwise; q is as for better.
+func (t *Tried) some(entries []*Entry, q *Query) bool {
+	return t.n > 0 && slices.ContainsFunc(entries, func(e *Entry) bool {
+		return t.has(e) && e.usable() && (q == nil || e.canServe(*q))
+	})
 }
 
 // Any picks an instance for a message that any server can take. Turn is the round robin: each message of a client has the
@@ -75,7 +77,7 @@ func (v *View) Any(q Query, turn uint64, tried *Tried) (*Entry, Verdict) {
 	switch {
 	case best != nil:
 		return best, Found
-	case tried.some(a.any) || tried.some(a.reserve) || tried.some(a.held):
+	case tried.some(a.any, nil) || tried.some(a.reserve, nil) || tried.some(a.held, nil):
 		return nil, Exhausted
 	case slices.ContainsFunc(a.unable, (*Entry).public):
 		return nil, Unable
@@ -84,15 +86,20 @@ func (v *View) Any(q Query, turn uint64, tried *Tried) (*Entry, Verdict) {
 	}
 }
 
-// Server picks an instance for a message to a named server: of several with that name, the next in turn.
+// Server picks an instance for a message to a named server: of several with that name, the next in turn, with the preferences of
+// Any, and one that drains rather than nobody.
 func (v *View) Server(q Query, server string, turn uint64, tried *Tried) (*Entry, Verdict) {
-	candidates := v.named()[server]
-	switch best := better(nil, candidates, &q, turn, tried); {
+	named := v.named()[server]
+	best := better(nil, named.all[:named.open], &q, turn, tried)
+	if best == nil {
+		best = better(nil, named.all[named.open:], &q, turn, tried)
+	}
+	switch {
 	case best != nil:
 		return best, Found
-	case tried.some(candidates):
+	case tried.some(named.all, &q):
 		return nil, Exhausted
-	case slices.ContainsFunc(candidates, func(e *Entry) bool { return e.usable() && !e.canServe(q) }):
+	case slices.ContainsFunc(named.all, func(e *Entry) bool { return e.usable() && !e.canServe(q) }):
 		return nil, Unable
 	default:
 		return nil, NoServer

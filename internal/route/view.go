@@ -29,6 +29,9 @@ type Entry struct {
 
 func (e *Entry) usable() bool { return !e.Lingering || e.Link.Health() == peer.Ready }
 
+// open reports whether the entry takes everything.
+func (e *Entry) open() bool { return e.State != discovery.Draining && e.State != discovery.Held }
+
 // public reports whether the entry is meant by messages that name no server.
 func (e *Entry) public() bool { return e.State != discovery.Draining && e.usable() }
 
@@ -57,7 +60,7 @@ type View struct {
 	// ordered are the entries in the order in which this client uses them, and named those of each server. Both are made at
 	// the first need: of the views of a large fleet that changes all the time, most are not picked from.
 	ordered func() []*Entry
-	named   func() map[string][]*Entry
+	named   func() map[string]namesakes
 	// able caches, for each query seen, who can serve it. The map is copied to add to it.
 	able     atomic.Pointer[map[Query]*able]
 	learning sync.Mutex
@@ -71,6 +74,12 @@ type able struct {
 	held []*Entry
 	// unable are those of a version that cannot serve the query.
 	unable []*Entry
+}
+
+// namesakes are the instances of a server: those that take everything first, then the held and the draining.
+type namesakes struct {
+	all  []*Entry
+	open int // how many take everything
 }
 
 // maxQueries bounds the cache of a view. A program uses a few versions of a few namespaces; one that computes them must not
@@ -145,16 +154,26 @@ func (v *View) sort(q Query) *able {
 }
 
 // index returns the entries of each server.
-func (v *View) index() map[string][]*Entry {
+func (v *View) index() map[string]namesakes {
 	sorted := slices.Clone(v.entries)
-	slices.SortStableFunc(sorted, func(a, b *Entry) int { return strings.Compare(a.Server, b.Server) })
-	named := make(map[string][]*Entry, len(sorted))
-	for len(sorted) > 0 {
-		server, n := sorted[0].Server, 1
-		for n < len(sorted) && sorted[n].Server == server {
-			n++
+	slices.SortStableFunc(sorted, func(a, b *Entry) int {
+		if c := strings.Compare(a.Server, b.Server); c != 0 || a.open() == b.open() {
+			return c
 		}
-		named[server], sorted = sorted[:n], sorted[n:]
+		if a.open() {
+			return -1
+		}
+		return 1
+	})
+	named := make(map[string]namesakes, len(sorted))
+	for len(sorted) > 0 {
+		server, n, open := sorted[0].Server, 0, 0
+		for ; n < len(sorted) && sorted[n].Server == server; n++ {
+			if sorted[n].open() {
+				open++
+			}
+		}
+		named[server], sorted = namesakes{sorted[:n], open}, sorted[n:]
 	}
 	return named
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -77,8 +78,8 @@ func Encode(err error, seen []*pb.Implementation) *status.Status {
 	}
 	detail := newDetail(e, f, seen)
 	text := e.Kind.String()
-	if detail.Message != "" {
-		text += ": " + detail.Message
+	if detail.GetMessage() != "" {
+		text += ": " + detail.GetMessage()
 	}
 	text = trim(detail, text)
 	st, err := status.New(f.code, text).WithDetails(detail)
@@ -136,19 +137,19 @@ func Decode(err error, sent bool) *rpc.Error {
 	e := &rpc.Error{Message: st.Message(), Cause: err, NotStarted: !sent}
 	switch {
 	case st.Code() == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded):
-		e.Kind = rpc.Timeout
+		e.Kind, e.Message = rpc.Timeout, "the deadline passed "+soFar(sent)
 	case st.Code() == codes.Canceled || errors.Is(err, context.Canceled):
-		e.Kind = rpc.Canceled
+		e.Kind, e.Message = rpc.Canceled, "canceled "+soFar(sent)
+	case st.Code() == codes.PermissionDenied || st.Code() == codes.Unauthenticated:
+		e.Kind = rpc.AccessDenied
 	case !sent:
 		e.Kind = rpc.Unreachable
-	case st.Code() == codes.ResourceExhausted:
+	case st.Code() == codes.ResourceExhausted && strings.Contains(st.Message(), "larger than max"): // gRPC has no other sign of it
 		e.Kind = rpc.TooLarge
 		e.Message = "gRPC refused the size of the request or the result; which, and whether the method ran, is not known: " + st.Message()
 	case st.Code() == codes.Unimplemented:
 		e.Kind = rpc.NoSuchMethod
 		e.Message = "the peer does not speak oslorpc: " + st.Message()
-	case st.Code() == codes.PermissionDenied || st.Code() == codes.Unauthenticated:
-		e.Kind = rpc.AccessDenied
 	case st.Code() == codes.Unavailable:
 		e.Kind = rpc.OutcomeUnknown
 		e.Message = "the connection was lost after the message was sent; it may have run: " + st.Message()
@@ -157,6 +158,14 @@ func Decode(err error, sent bool) *rpc.Error {
 		e.Message = fmt.Sprintf("the RPC ended with %v, which does not say whether the method ran: %s", st.Code(), st.Message())
 	}
 	return e
+}
+
+// soFar says how far a message got that its sender gave up.
+func soFar(sent bool) string {
+	if sent {
+		return "before the answer came; the method may have run"
+	}
+	return "before it was sent"
 }
 
 func decodeDetail(d *pb.ErrorDetail, st *status.Status) *rpc.Error {

@@ -36,38 +36,45 @@ func trim(d *pb.ErrorDetail, text string) string {
 
 // trimStack removes as many lines from the end of a stack as hold excess bytes.
 func trimStack(r *pb.RemoteError, excess int) {
-	for n := len(r.GetStack()); n > 0 && excess > 0; n-- {
-		excess -= len(r.Stack[n-1])
-		r.Stack = r.Stack[:n-1]
+	stack := r.GetStack()
+	for len(stack) > 0 && excess > 0 {
+		last := len(stack) - 1
+		excess -= len(stack[last])
+		stack = stack[:last]
+	}
+	if r != nil {
+		r.Stack = stack
 	}
 }
 
 // shorten cuts each text of a detail to limit bytes, and its lists to what may be about as long.
 func shorten(d *pb.ErrorDetail, limit int) {
 	const usual = 64 // bytes that an entry of a list has
-	d.Implemented = d.Implemented[:min(len(d.Implemented), limit/usual)]
+	d.Implemented = first(d.GetImplemented(), limit/usual)
 	if r := d.GetRemote(); r != nil {
-		r.Hops = r.Hops[:min(len(r.Hops), limit/usual)]
+		r.Hops = first(r.GetHops(), limit/usual)
 	}
 	for _, s := range texts(d) {
 		*s = cut(*s, limit)
 	}
 }
 
+func first[T any](list []T, n int) []T { return list[:min(len(list), n)] }
+
 // texts returns all texts of a detail.
 func texts(d *pb.ErrorDetail) []*string {
 	all := []*string{&d.Message, &d.Method, &d.Path, &d.Server, &d.InstanceId}
 	if d.Version != nil {
-		all = append(all, d.Version)
+		all = append(all, d.Version) //nolint:protogetter // It is a pointer that is wanted.
 	}
 	for _, i := range d.GetImplemented() {
 		if all = append(all, &i.Version); i.Namespace != nil {
-			all = append(all, i.Namespace)
+			all = append(all, i.Namespace) //nolint:protogetter // As above.
 		}
 	}
 	if r := d.GetRemote(); r != nil {
 		all = append(all, &r.Type, &r.Message)
-		for _, list := range [][]string{r.Stack, r.Hops} {
+		for _, list := range [][]string{r.GetStack(), r.GetHops()} {
 			for i := range list {
 				all = append(all, &list[i])
 			}

@@ -33,7 +33,7 @@ func (p *Process) GetInfo(_ context.Context, m *pb.GetInfoRequest) (*pb.GetInfoR
 		Uptime: durationpb.New(time.Since(p.started)),
 	}
 	for _, s := range p.roster.Load().servers {
-		if m.Topic == nil || *m.Topic == s.Instance.Topic {
+		if m.Topic == nil || m.GetTopic() == s.Instance.Topic {
 			info.Servers = append(info.Servers, describe(s))
 		}
 	}

@@ -64,7 +64,7 @@ func presentAndEmpty(t *pb.Target) string {
 		name  string
 		value *string
 	}{
-		{"exchange", t.Exchange}, {"topic", t.Topic}, {"namespace", t.Namespace}, {"version", t.Version}, {"server", t.Server},
+		{"exchange", t.Exchange}, {"topic", t.Topic}, {"namespace", t.Namespace}, {"version", t.Version}, {"server", t.Server}, //nolint:protogetter // Presence counts.
 	} {
 		if f.value != nil && *f.value == "" {
 			return f.name
@@ -138,7 +138,7 @@ func (p *Process) encode(text string, kwargs *pb.Payload) (*pb.Payload, error) {
 		return nil, p.resultTooLarge(len(text), "")
 	}
 	if _, json := kwargs.GetEncoding().(*pb.Payload_Json); json {
-		return &pb.Payload{Encoding: &pb.Payload_Json{Json: text}}, nil
+		return payload.JSON(text), nil
 	}
 	value, err := payload.ToValue(text, rpc.BadResult)
 	if err != nil {

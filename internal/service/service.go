@@ -87,7 +87,7 @@ func fail(s *Server, m message, err error) error {
 }
 
 func implementations(s *Server) []*pb.Implementation {
-	var list []*pb.Implementation
+	list := make([]*pb.Implementation, 0, len(s.Instance.Implemented))
 	for _, i := range s.Instance.Implemented {
 		implementation := &pb.Implementation{Version: i.Version.String()}
 		if i.Namespace != "" {

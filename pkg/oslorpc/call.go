@@ -2,6 +2,7 @@ package oslorpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -50,9 +51,7 @@ func (c *Client) Cast(ctx context.Context, method string, args any) error {
 	}
 	ctx, cancel := c.deadline(ctx, DefaultCastTimeout)
 	defer cancel()
-	return delivery.One(ctx, c.watched(), c.delivery(method), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) error {
-		return m.cast(ctx, e, conn)
-	})
+	return delivery.One(ctx, c.watched(), c.delivery(method), m.cast)
 }
 
 func (c *Client) call(ctx context.Context, method string, args any) (string, error) {
@@ -162,7 +161,7 @@ func resultText(p *pb.Payload) (string, error) {
 
 // notSent marks an error as one that happened before anything was sent.
 func notSent(err error) error {
-	e, ok := err.(*Error)
+	e, ok := errors.AsType[*Error](err)
 	if !ok {
 		return err
 	}

@@ -51,7 +51,7 @@ type clientOption func(*settings)
 
 func (o clientOption) applyClient(s *settings) { o(s) }
 
-// None, given to an option that takes a name or a version, means "none, whatever was set before".
+// None is given to an option that takes a name or a version to mean "none, whatever was set before".
 const None = ""
 
 // WithTopic sends to another topic.

@@ -45,8 +45,8 @@ const maxIdle = 15 * time.Minute
 
 var streamWorkers = uint32(2 * runtime.GOMAXPROCS(0))
 
-func newHost(c *config) (*host, error) {
-	listener, addr, err := listen(c)
+func newHost(ctx context.Context, c *config) (*host, error) {
+	listener, addr, err := listen(ctx, c)
 	if err != nil {
 		return nil, err
 	}

@@ -85,7 +85,7 @@ func (t *Transport) ask(ctx context.Context, i Instance, do func(*grpc.ClientCon
 	if err := p.Connect(ctx); err != nil {
 		return &Error{Kind: Unreachable, NotStarted: true, Cause: err, Message: "server " + i.Server + " at " + i.Addr + ": " + err.Error()}
 	}
-	conn, err := p.Conn()
+	conn, err := p.Conn() //nolint:contextcheck // The connection outlives the call.
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package oslorpc
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
@@ -11,9 +12,9 @@ import (
 )
 
 // listen opens the transport's listener and returns the address that others connect to.
-func listen(c *config) (net.Listener, string, error) {
+func listen(ctx context.Context, c *config) (net.Listener, string, error) {
 	if path, ok := strings.CutPrefix(c.listen, "unix:"); ok {
-		l, err := listenUnix(path)
+		l, err := listenUnix(ctx, path)
 		return l, c.listen, err
 	}
 	host, ports, err := net.SplitHostPort(c.listen)
@@ -27,7 +28,7 @@ func listen(c *config) (net.Listener, string, error) {
 	if !isLoopback(host) && !c.insecure && !c.secure() {
 		return nil, "", invalidUse("other machines can reach %q: use WithCredentials, or WithInsecure if you mean it", c.listen)
 	}
-	l, err := listenTCP(host, first, last)
+	l, err := listenTCP(ctx, host, first, last)
 	if err != nil {
 		return nil, "", &Error{Kind: Invalid, Message: "cannot listen on " + c.listen + ": " + err.Error(), Cause: err}
 	}
@@ -57,10 +58,11 @@ func parsePorts(s string) (first, last int, err error) {
 	return first, last, nil
 }
 
-func listenTCP(host string, first, last int) (net.Listener, error) {
+func listenTCP(ctx context.Context, host string, first, last int) (net.Listener, error) {
+	var listenConfig net.ListenConfig
 	var failures []error
 	for port := first; port <= last; port++ {
-		l, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+		l, err := listenConfig.Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
 		if err == nil {
 			return l, nil
 		}
@@ -103,15 +105,17 @@ func (c *config) advertised(host string, bound net.Addr) (string, error) {
 
 // listenUnix listens on a socket that only this user can connect to. A socket file that nobody listens on is one that a killed
 // process left.
-func listenUnix(path string) (net.Listener, error) {
-	if conn, err := net.Dial("unix", path); err == nil {
+func listenUnix(ctx context.Context, path string) (net.Listener, error) {
+	var dialer net.Dialer
+	if conn, err := dialer.DialContext(ctx, "unix", path); err == nil {
 		_ = conn.Close()
 		return nil, invalidUse("another process listens on %q", path)
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
 		_ = os.Remove(path) // if it fails, so does listening
 	}
-	l, err := net.Listen("unix", path)
+	var listenConfig net.ListenConfig
+	l, err := listenConfig.Listen(ctx, "unix", path)
 	if err != nil {
 		return nil, &Error{Kind: Invalid, Message: "cannot listen on unix:" + path + ": " + err.Error(), Cause: err}
 	}

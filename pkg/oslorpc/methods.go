@@ -134,7 +134,7 @@ func (r reflected) bind(kwargs string) (dispatch.Invocation, error) {
 		if r.streaming {
 			return drainReflected(out[0], emit)
 		}
-		if err, _ := out[len(out)-1].Interface().(error); err != nil {
+		if err, _ := reflect.TypeAssert[error](out[len(out)-1]); err != nil {
 			return &dispatch.MethodError{Err: err}
 		}
 		if len(out) == 1 {
@@ -147,7 +147,7 @@ func (r reflected) bind(kwargs string) (dispatch.Invocation, error) {
 // drainReflected emits the items of an iter.Seq2[T, error].
 func drainReflected(seq reflect.Value, emit dispatch.Emit) (err error) {
 	yield := reflect.MakeFunc(seq.Type().In(0), func(in []reflect.Value) []reflect.Value {
-		if failure, _ := in[1].Interface().(error); failure != nil {
+		if failure, _ := reflect.TypeAssert[error](in[1]); failure != nil {
 			err = &dispatch.MethodError{Err: failure}
 		} else {
 			err = emitValue(emit, in[0].Interface())

@@ -52,7 +52,7 @@ func TestMethodsTakesThoseOfRPCShape(t *testing.T) {
 type twice struct{}
 
 func (twice) DoIt(context.Context) error { return nil }
-func (twice) Do_it(context.Context) error { //nolint:revive,staticcheck // the name is the point of the test
+func (twice) Do_it(context.Context) error { // its name is the point
 	return nil
 }
 

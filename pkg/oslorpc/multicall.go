@@ -63,7 +63,7 @@ type stream struct {
 	client *Client
 	method string
 
-	ctx    context.Context // ends with the range, or with a cause when an item is late
+	ctx    context.Context //nolint:containedctx // It is the stream's own, and ends with the range, or with a cause when an item is late
 	cancel context.CancelCauseFunc
 	late   *time.Timer
 	items  grpc.ServerStreamingClient[pb.MulticallResponse]
@@ -150,7 +150,7 @@ func (s *stream) receive() (string, error) {
 
 // explain turns the error of the stream into one of ours; one that we caused ourselves has its cause as reason.
 func (s *stream) explain(err error) error {
-	if context.Cause(s.ctx) == errLate {
+	if errors.Is(context.Cause(s.ctx), errLate) {
 		late := *errLate
 		late.Cause = err
 		return &late

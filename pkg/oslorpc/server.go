@@ -191,7 +191,7 @@ func (t *Transport) addServer(ctx context.Context, s *Server, i discovery.Instan
 		return errClosed()
 	}
 	if t.host == nil {
-		h, err := newHost(&t.config)
+		h, err := newHost(ctx, &t.config)
 		if err != nil {
 			return err
 		}

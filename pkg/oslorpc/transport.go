@@ -197,14 +197,15 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 		servers = t.host.owners()
 	}
 	t.mu.Unlock()
-	failures := make([]error, len(servers))
+	failures := make([]error, len(servers)+1) // the last is for the registry
 	var stopping sync.WaitGroup
 	for i, s := range servers {
 		stopping.Go(func() { failures[i] = s.Stop(ctx) })
 	}
 	stopping.Wait()
 	t.fleet.Close()
-	return errors.Join(append(failures, t.registry.Close())...)
+	failures[len(servers)] = t.registry.Close()
+	return errors.Join(failures...)
 }
 
 // Close is Shutdown with ten seconds for the servers to finish what they accepted.

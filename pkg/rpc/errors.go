@@ -186,5 +186,10 @@ type RemoteError struct {
 	Hops []string
 }
 
-// Error returns the type and the message.
-func (e *RemoteError) Error() string { return e.Type + ": " + e.Message }
+// Error returns the type and the message; the message alone if the type says nothing, as of an error made by errors.New.
+func (e *RemoteError) Error() string {
+	if e.Type == "error" {
+		return e.Message
+	}
+	return e.Type + ": " + e.Message
+}

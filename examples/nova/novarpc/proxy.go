@@ -23,9 +23,6 @@ func checkProxy(proxy any) error {
 		return invalid(oslorpc.Invalid, "the proxy is nil: give the struct whose methods are to be called")
 	case !reflect.ValueOf(proxy).Comparable():
 		return invalid(oslorpc.Invalid, "proxies of type %T cannot be told apart: give a pointer to it", proxy)
-	case len(oslorpc.Methods(proxy)) == 0:
-		return invalid(oslorpc.Invalid, "%T has no method that can be called: one is exported, takes a context.Context, "+
-			"and returns an error or an iter.Seq2 with errors; those of *T are not methods of T", proxy)
 	}
 	return nil
 }

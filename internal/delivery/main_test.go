@@ -1,0 +1,242 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/internal/peer/peertest"
+	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+// The tests of this package run in faked time (testing/synctest): what they sleep takes none.
+
+var compute = discovery.Topic{Exchange: "openstack", Name: "compute"}
+
+// registry is one that says what a test has it say.
+type registry struct {
+	discovery.Registry
+
+	mu     sync.Mutex
+	notify func(discovery.Update)
+	last   discovery.Update // said to a watch that begins, if said is true
+	said   bool
+}
+
+func (r *registry) Watch(_ discovery.Topic, notify func(discovery.Update)) (stop func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.notify = notify
+	if r.said {
+		notify(r.last)
+	}
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.notify = nil
+	}
+}
+
+func (r *registry) tell(u discovery.Update) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last, r.said = u, true
+	if r.notify != nil {
+		r.notify(u)
+	}
+}
+
+// list says that these instances are there.
+func (r *registry) list(instances ...discovery.Instance) {
+	r.tell(discovery.Update{Instances: instances})
+}
+
+// world is a fleet with its surroundings.
+type world struct {
+	registry *registry
+	network  *peertest.Network
+	fleet    *fleet.Fleet
+	topic    *fleet.Topic
+}
+
+// newWorld returns a fleet that watches the topic compute, and serves the address "up". It is closed when the test ends.
+func newWorld(t *testing.T, instances ...discovery.Instance) *world {
+	t.Helper()
+	w := &world{registry: &registry{}, network: &peertest.Network{}}
+	w.fleet = fleet.New(w.registry, peer.NewPool(w.network.Options()...), slog.New(slog.DiscardHandler))
+	t.Cleanup(w.fleet.Close)
+	t.Cleanup(w.network.Serve("up", nil))
+	w.topic = w.fleet.Topic(compute)
+	if instances != nil {
+		w.registry.list(instances...)
+	}
+	return w
+}
+
+// instance is an active one that implements 1.4, in the process at the address "up".
+func instance(id string, changes ...func(*discovery.Instance)) discovery.Instance {
+	i := discovery.Instance{
+		ID: id, BootID: "up", Exchange: compute.Exchange, Topic: compute.Name, Server: "host-" + id, Addr: "up",
+		State: discovery.Active, Implemented: []discovery.Implementation{{Version: rpc.Version{Major: 1, Minor: 4}}},
+	}
+	for _, change := range changes {
+		change(&i)
+	}
+	return i
+}
+
+// at puts an instance into a process of its own.
+func at(addr string) func(*discovery.Instance) {
+	return func(i *discovery.Instance) { i.Addr, i.BootID = addr, "boot-"+addr }
+}
+
+func old(i *discovery.Instance) { i.Implemented[0].Version.Minor = 1 }
+
+func server(name string) func(*discovery.Instance) {
+	return func(i *discovery.Instance) { i.Server = name }
+}
+
+// message is one for any server that implements 1.2, with changes.
+func message(changes ...func(*Message)) *Message {
+	m := &Message{
+		Target: rpc.Target{Topic: compute.Name}, Method: "build", Query: route.Query{Version: rpc.Version{Major: 1, Minor: 2}},
+	}
+	for _, change := range changes {
+		change(m)
+	}
+	return m
+}
+
+func to(server string) func(*Message) { return func(m *Message) { m.Target.Server = server } }
+
+func rounds(n int) func(*Message) { return func(m *Message) { m.Rounds = n } }
+
+func failFast(m *Message) { m.FailFast = true }
+
+// script is what instances answer. It is safe for concurrent use.
+type script struct {
+	mu      sync.Mutex
+	answers map[string][]error // by instance, in order; the last one for ever; none is nil
+	sent    []string           // the instances that were sent to, in order
+}
+
+// says adds the answers of an instance.
+func (s *script) says(id string, answers ...error) *script {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.answers == nil {
+		s.answers = map[string][]error{}
+	}
+	s.answers[id] = answers
+	return s
+}
+
+func (s *script) send(_ context.Context, e *route.Entry, _ *grpc.ClientConn) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sent = append(s.sent, e.ID)
+	answers := s.answers[e.ID]
+	if len(answers) == 0 {
+		return nil
+	}
+	if len(answers) > 1 {
+		s.answers[e.ID] = answers[1:]
+	}
+	return answers[0]
+}
+
+func (s *script) expect(t *testing.T, want ...string) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Equal(s.sent, want) {
+		t.Errorf("it was sent to %v, want %v", s.sent, want)
+	}
+}
+
+// What instances answer.
+var (
+	full        = error(rpcstatus.Refuse(rpcstatus.Full))
+	stopping    = error(rpcstatus.Refuse(rpcstatus.Stopping))
+	misdirected = error(rpcstatus.Refuse(rpcstatus.Misdirected))
+	notSent     = notStarted(rpc.Unreachable)
+	tooOld      = notStarted(rpc.UnsupportedVersion)
+	noMethod    = notStarted(rpc.NoSuchMethod)
+	lost        = mayHaveRun(rpc.OutcomeUnknown)
+)
+
+func notStarted(k rpc.Kind) error {
+	return &rpc.Error{Kind: k, NotStarted: true, Message: "it did not start"}
+}
+
+func mayHaveRun(k rpc.Kind) error { return &rpc.Error{Kind: k, Message: "it may have run"} }
+
+// within returns a context with a deadline.
+func within(t *testing.T, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// deliver delivers within a deadline, and returns how long it took.
+func (w *world) deliver(t *testing.T, d time.Duration, m *Message, s *script) (time.Duration, error) {
+	t.Helper()
+	begin := time.Now()
+	err := One(within(t, d), w.topic, m, s.send)
+	return time.Since(begin), err
+}
+
+// expectError checks an error that means that the message did not run.
+func expectError(t *testing.T, err error, kind rpc.Kind, words ...string) {
+	t.Helper()
+	var e *rpc.Error
+	if !errors.As(err, &e) {
+		t.Fatalf("got %v, want an *rpc.Error", err)
+	}
+	if e.Kind != kind || !e.NotStarted {
+		t.Errorf("got %s (not started: %v), want %s: %v", e.Kind.Name(), e.NotStarted, kind.Name(), err)
+	}
+	if e.Target.Topic != compute.Name || e.Method != "build" {
+		t.Errorf("the error does not name its message: %v", err)
+	}
+	for _, word := range words {
+		if !strings.Contains(e.Message, word) {
+			t.Errorf("the message lacks %q: %s", word, e.Message)
+		}
+	}
+}
+
+// about checks how long something took.
+func about(t *testing.T, took, least, most time.Duration) {
+	t.Helper()
+	if took < least || took > most {
+		t.Errorf("it took %v, want %v to %v", took, least, most)
+	}
+}
+
+// bubble runs each test of a table in faked time.
+func bubble[T any](t *testing.T, tests map[string]T, run func(*testing.T, T)) {
+	t.Helper()
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { run(t, tt) })
+		})
+	}
+}

@@ -1,0 +1,120 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// luck makes random situations; the same number gives the same.
+type luck struct{ *rand.Rand }
+
+func newLuck(number int) luck { return luck{rand.New(rand.NewPCG(uint64(number), 9))} }
+
+// answers are what an instance may say, the last of which it says for ever.
+func (l luck) answers() []error {
+	all := []error{
+		nil, full, full, full, stopping, misdirected, notSent, tooOld, noMethod, notStarted(rpc.BadArguments), notStarted(rpc.Timeout),
+		lost, mayHaveRun(rpc.Remote), mayHaveRun(rpc.Timeout), mayHaveRun(rpc.Refused), mayHaveRun(rpc.NoSuchMethod), errors.New("x"),
+	}
+	list := make([]error, 1+l.IntN(4))
+	for i := range list {
+		list[i] = all[l.IntN(len(all))]
+		if i < len(list)-1 && !rpc.SafeToRetry(list[i]) {
+			list[i] = full // what comes after would never be asked for
+		}
+	}
+	return list
+}
+
+func (l luck) instances() []discovery.Instance {
+	list := make([]discovery.Instance, l.IntN(6))
+	for i := range list {
+		list[i] = instance(fmt.Sprint(i), server(fmt.Sprint("h", l.IntN(2))), func(i *discovery.Instance) {
+			i.State = []discovery.State{discovery.Active, discovery.Active, discovery.Held, discovery.Draining}[l.IntN(4)]
+			if l.IntN(4) == 0 {
+				old(i)
+			}
+		})
+	}
+	return list
+}
+
+func (l luck) message() *Message {
+	m := message()
+	m.Turn, m.Rounds, m.FailFast = l.Uint64(), l.IntN(3), l.IntN(4) == 0
+	if l.IntN(3) == 0 {
+		m.Target.Server = "h0"
+	}
+	return m
+}
+
+// TestNothingRunsTwice delivers in random situations. Whatever servers answer and the registry says meanwhile, a message is
+// not sent again once it was sent and may have run; it was sent only to whom it was for; and the error says which it is.
+func TestNothingRunsTwice(t *testing.T) {
+	number := 1000
+	if testing.Short() {
+		number = 200
+	}
+	synctest.Test(t, func(t *testing.T) {
+		for n := range number {
+			deliverByLuck(t, n)
+			if t.Failed() {
+				t.Fatalf("in situation %d", n)
+			}
+		}
+	})
+}
+
+func deliverByLuck(t *testing.T, number int) {
+	t.Helper()
+	l := newLuck(number)
+	instances := l.instances()
+	w := newWorld(t, instances...)
+	defer w.fleet.Close()
+	w.registry.list(instances...)
+	var s script
+	for _, i := range instances {
+		s.says(i.ID, l.answers()...)
+	}
+	for range l.IntN(3) {
+		u := discovery.Update{Instances: instances[:l.IntN(len(instances)+1)], Reset: l.IntN(2) == 0}
+		time.AfterFunc(time.Duration(l.IntN(2000))*time.Millisecond, func() { w.registry.tell(u) })
+	}
+	m := l.message()
+	var last error
+	over := false
+	err := One(within(t, 3*time.Second), w.topic, m, func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) error {
+		if over {
+			t.Errorf("it was sent to %s though it may have run before", e.ID)
+		}
+		if m.Target.Server != "" && e.Server != m.Target.Server {
+			t.Errorf("it was sent to %s instead of %s", e.Server, m.Target.Server)
+		}
+		if m.Target.Server == "" && e.State == discovery.Draining {
+			t.Errorf("it was sent to %s, which is draining", e.ID)
+		}
+		last = s.send(ctx, e, conn)
+		over = !rpc.SafeToRetry(last)
+		return last
+	})
+	time.Sleep(2 * time.Second) // the registry has its say
+	switch {
+	case over && rpc.KindOf(err) != rpc.KindOf(last) || over && (err == nil) != (last == nil):
+		t.Errorf("the error is %v, want %v", err, last)
+	case over && err != nil && rpc.SafeToRetry(err):
+		t.Errorf("it may have run, and the error says that it did not: %v", err)
+	case !over && !rpc.SafeToRetry(err):
+		t.Errorf("it did not run, and the error does not say so: %v", err)
+	}
+}

@@ -1,0 +1,242 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+func TestDeliversInTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a"), instance("b"))
+		var s script
+		for turn := range uint64(4) {
+			m := message()
+			m.Turn = turn
+			if took, err := w.deliver(t, time.Minute, m, &s); err != nil || took != 0 {
+				t.Errorf("after %v: %v", took, err)
+			}
+		}
+		s.expect(t, "a", "b", "a", "b")
+	})
+}
+
+func TestRefusedGoesElsewhere(t *testing.T) {
+	tests := map[string]struct {
+		answer error
+		gone   bool // from the view
+	}{
+		"full":        {full, false},
+		"stopping":    {stopping, true},
+		"misdirected": {misdirected, true},
+		"too old":     {tooOld, false},
+		"no method":   {noMethod, false},
+		"not sent":    {notSent, false},
+	}
+	bubble(t, tests, func(t *testing.T, tt struct {
+		answer error
+		gone   bool
+	}) {
+		w := newWorld(t, instance("a"), instance("b"), instance("c"))
+		var s script
+		s.says("a", tt.answer).says("b", tt.answer)
+		took, err := w.deliver(t, time.Minute, message(), &s)
+		if err != nil || took != 0 {
+			t.Errorf("after %v: %v", took, err)
+		}
+		s.expect(t, "a", "b", "c")
+		if n := len(w.topic.Now().Entries()); (n == 1) != tt.gone {
+			t.Errorf("%d instances are left in the view", n)
+		}
+	})
+}
+
+// TestFinalErrorsAreReturnedAtOnce: either the message may have run, or it would fare no better elsewhere.
+func TestFinalErrorsAreReturnedAtOnce(t *testing.T) {
+	tests := map[string]error{}
+	for _, k := range []rpc.Kind{rpc.Remote, rpc.OutcomeUnknown, rpc.Timeout, rpc.MonitorTimeout, rpc.Canceled, rpc.BadResult, rpc.TooLarge, rpc.AccessDenied} {
+		tests["may have run: "+k.Name()] = mayHaveRun(k)
+	}
+	// Whatever else a status says, it proves nothing.
+	for _, k := range []rpc.Kind{rpc.UnsupportedVersion, rpc.NoSuchMethod, rpc.Refused, rpc.Unreachable, rpc.NoInstance, rpc.BadArguments} {
+		tests["not known not to have run: "+k.Name()] = mayHaveRun(k)
+	}
+	for _, k := range []rpc.Kind{rpc.BadArguments, rpc.InvalidTarget, rpc.TooLarge, rpc.AccessDenied, rpc.Timeout, rpc.Canceled} {
+		tests["no better elsewhere: "+k.Name()] = notStarted(k)
+	}
+	tests["of no kind"] = errors.New("a defect")
+	bubble(t, tests, func(t *testing.T, answer error) {
+		w := newWorld(t, instance("a"), instance("b"))
+		s := (&script{}).says("a", full).says("b", answer)
+		took, err := w.deliver(t, time.Minute, message(), s)
+		if took != 0 || rpc.KindOf(err) != rpc.KindOf(answer) || rpc.SafeToRetry(err) != rpc.SafeToRetry(answer) {
+			t.Errorf("after %v: %v, want %v", took, err, answer)
+		}
+		s.expect(t, "a", "b")
+	})
+}
+
+func TestFullEverywhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a"), instance("b"))
+		s := (&script{}).says("a", full).says("b", full)
+		took, err := w.deliver(t, 10*time.Second, message(), s)
+		about(t, took, 10*time.Second, 10*time.Second)
+		expectError(t, err, rpc.Refused, "queue is full", "deadline")
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the error does not match the deadline: %v", err)
+		}
+		// Six pauses that double from 20 ms, and then one a second, each up to a half more or less.
+		if n := len(s.sent) / 2; n < 12 || n > 26 {
+			t.Errorf("all instances were tried %d times in ten seconds", n)
+		}
+	})
+}
+
+func TestFullForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a"), instance("b"))
+		s := (&script{}).says("a", full).says("b", full)
+		time.AfterFunc(3*time.Second, func() { s.says("b") })
+		took, err := w.deliver(t, time.Minute, message(), s)
+		if err != nil {
+			t.Error(err)
+		}
+		about(t, took, 3*time.Second, 4500*time.Millisecond)
+	})
+}
+
+func TestFullUntilAnotherComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a"))
+		s := (&script{}).says("a", full)
+		time.AfterFunc(20*time.Second, func() { w.registry.list(instance("a"), instance("b")) })
+		took, err := w.deliver(t, time.Minute, message(), s)
+		if err != nil || took != 20*time.Second {
+			t.Errorf("after %v: %v; news must end a pause", took, err)
+		}
+	})
+}
+
+func TestRoundsAreCounted(t *testing.T) {
+	tests := map[string]struct {
+		instances []discovery.Instance
+		m         *Message
+		kind      rpc.Kind
+		sent      int
+		most      time.Duration
+	}{
+		"full, once":       {[]discovery.Instance{instance("a"), instance("b")}, message(rounds(1)), rpc.Refused, 2, 0},
+		"full, thrice":     {[]discovery.Instance{instance("a"), instance("b")}, message(rounds(3)), rpc.Refused, 6, 100 * time.Millisecond},
+		"nobody, once":     {[]discovery.Instance{}, message(rounds(1)), rpc.NoInstance, 0, 0},
+		"nobody, thrice":   {[]discovery.Instance{}, message(rounds(3)), rpc.NoInstance, 0, 100 * time.Millisecond},
+		"a stranger, once": {[]discovery.Instance{instance("a")}, message(rounds(1), to("x")), rpc.NoInstance, 0, 0},
+	}
+	bubble(t, tests, func(t *testing.T, tt struct {
+		instances []discovery.Instance
+		m         *Message
+		kind      rpc.Kind
+		sent      int
+		most      time.Duration
+	}) {
+		w := newWorld(t, tt.instances...)
+		s := (&script{}).says("a", full).says("b", full)
+		took, err := w.deliver(t, time.Minute, tt.m, s)
+		expectError(t, err, tt.kind)
+		about(t, took, 0, tt.most)
+		if len(s.sent) != tt.sent {
+			t.Errorf("it was sent %d times, want %d", len(s.sent), tt.sent)
+		}
+	})
+}
+
+func TestFailFast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, []discovery.Instance{}...)
+		w.registry.list()
+		s := (&script{}).says("a", full, full, full, nil)
+		took, err := w.deliver(t, time.Minute, message(failFast), s)
+		expectError(t, err, rpc.NoInstance, "no server is on the topic")
+		about(t, took, 0, 0)
+		w.registry.list(instance("a"))
+		if took, err = w.deliver(t, time.Minute, message(failFast), s); err != nil {
+			t.Errorf("it does not wait for one that is full: after %v: %v", took, err)
+		}
+		took, err = w.deliver(t, time.Minute, message(failFast, to("host-x")), s)
+		expectError(t, err, rpc.NoInstance, "host-x")
+		about(t, took, 0, 0)
+	})
+}
+
+func TestUnableAtOnce(t *testing.T) {
+	tests := map[string]struct {
+		m     *Message
+		words []string
+	}{
+		"any":       {message(), []string{"nobody on the topic serves version 1.2", "offered is 1.1 of the null namespace"}},
+		"namespace": {message(func(m *Message) { m.Query.Namespace = "ns" }), []string{`namespace "ns"`, "1.1"}},
+		"server":    {message(to("host-old")), []string{`server "host-old" does not serve version 1.2`, "1.1"}},
+		"server of another major version": {
+			message(to("host-new"), func(m *Message) { m.Query.Version.Major = 3 }),
+			[]string{`server "host-new" does not serve version 3.2`, "offered is 1.4 of"},
+		},
+	}
+	bubble(t, tests, func(t *testing.T, tt struct {
+		m     *Message
+		words []string
+	}) {
+		draining := func(i *discovery.Instance) { i.State = discovery.Draining }
+		w := newWorld(t, instance("old", old), instance("new", draining))
+		var s script
+		took, err := w.deliver(t, time.Minute, tt.m, &s)
+		about(t, took, 0, 0)
+		expectError(t, err, rpc.UnsupportedVersion, tt.words...)
+		s.expect(t)
+	})
+}
+
+// TestUnableAccordingToThemselves: the registry may not say what instances implement, and it never says what methods they
+// have.
+func TestUnableAccordingToThemselves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a"), instance("b"), instance("c"))
+		s := (&script{}).says("a", noMethod).says("b", tooOld).says("c", noMethod)
+		took, err := w.deliver(t, time.Minute, message(), s)
+		about(t, took, 0, 0)
+		expectError(t, err, rpc.NoSuchMethod)
+		s.expect(t, "a", "b", "c")
+	})
+}
+
+// TestWhyNotIsTheReasonOfThoseThatCould: one that never can says nothing about why the others did not.
+func TestWhyNotIsTheReasonOfThoseThatCould(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a"), instance("b"), instance("c"))
+		s := (&script{}).says("a", noMethod).says("b", full).says("c", tooOld)
+		took, err := w.deliver(t, 10*time.Second, message(), s)
+		about(t, took, 10*time.Second, 10*time.Second)
+		expectError(t, err, rpc.Refused, "full")
+	})
+}
+
+func TestNameCompletesErrors(t *testing.T) {
+	if err := Name(nil, rpc.Target{}, "m"); err != nil {
+		t.Errorf("nil became %v", err)
+	}
+	if err := errors.New("x"); Name(err, rpc.Target{}, "m") != err { //nolint:errorlint // It must be the same.
+		t.Error("an error of another family was changed")
+	}
+	before := &rpc.Error{Kind: rpc.Remote, Server: "h"}
+	var after *rpc.Error
+	if err := Name(before, rpc.Target{Topic: "t"}, "m"); !errors.As(err, &after) {
+		t.Fatal(err)
+	}
+	if after.Target.Topic != "t" || after.Method != "m" || after.Server != "h" || before.Method != "" {
+		t.Errorf("from %+v it became %+v", before, after)
+	}
+}

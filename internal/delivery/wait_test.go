@@ -1,0 +1,279 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+func TestNobodyIsWaitedFor(t *testing.T) {
+	for name, d := range map[string]time.Duration{"briefly": time.Second, "longer than a topic is watched unused": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.registry.list()
+				time.AfterFunc(d, func() { w.registry.list(instance("a")) })
+				var s script
+				took, err := w.deliver(t, 2*time.Hour, message(), &s)
+				if err != nil || took != d {
+					t.Errorf("after %v: %v", took, err)
+				}
+				s.expect(t, "a")
+			})
+		})
+	}
+}
+
+func TestNobodyCame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.registry.list(instance("a", func(i *discovery.Instance) { i.State = discovery.Draining }))
+		took, err := w.deliver(t, 10*time.Second, message(), &script{})
+		about(t, took, 10*time.Second, 10*time.Second)
+		expectError(t, err, rpc.NoInstance, "no server is on the topic", "deadline")
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the error does not match the deadline: %v", err)
+		}
+	})
+}
+
+func TestUnknownServerFailsSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a"))
+		took, err := w.deliver(t, time.Minute, message(to("host-x")), &script{})
+		about(t, took, settleTime, settleTime)
+		expectError(t, err, rpc.NoInstance, "host-x")
+		if errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the deadline is far: %v", err)
+		}
+	})
+}
+
+func TestNewServerIsWaitedForUntilDiscoverySettles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a"))
+		for n := range 4 { // news of others must not end the wait
+			time.AfterFunc(time.Duration(n)*100*time.Millisecond, func() {
+				w.registry.list(instance("a"), instance(fmt.Sprint("other-", n)))
+			})
+		}
+		time.AfterFunc(settleTime-time.Millisecond, func() { w.registry.list(instance("x")) })
+		if _, err := w.deliver(t, time.Minute, message(to("host-x")), &script{}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestRecentServerIsWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a"), instance("x"))
+		w.registry.list(instance("a"))
+		time.Sleep(10 * time.Second)
+		time.AfterFunc(45*time.Second, func() { w.registry.list(instance("a"), instance("x2", server("host-x"))) })
+		var s script
+		took, err := w.deliver(t, 10*time.Minute, message(to("host-x")), &s)
+		if err != nil || took != 45*time.Second {
+			t.Errorf("after %v: %v", took, err)
+		}
+		s.expect(t, "x2")
+	})
+}
+
+// TestRecentServerIsGivenUp when it is not recent any more, whatever else happens on the topic.
+func TestRecentServerIsGivenUp(t *testing.T) {
+	for name, busy := range map[string]bool{"on a quiet topic": false, "on a busy topic": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, instance("a"), instance("x"))
+				w.registry.list(instance("a"))
+				if busy {
+					for n := range 100 {
+						time.AfterFunc(time.Duration(n)*time.Second, func() { w.registry.list(instance(fmt.Sprint("other-", n))) })
+					}
+				}
+				took, err := w.deliver(t, 10*time.Minute, message(to("host-x")), &script{})
+				about(t, took, time.Minute, time.Minute+maxPause)
+				expectError(t, err, rpc.NoInstance, "host-x")
+			})
+		})
+	}
+}
+
+// TestServerThatSaysItIsGone is likely to come back, even if the registry, which has not noticed, said nothing for long.
+func TestServerThatSaysItIsGone(t *testing.T) {
+	for name, answer := range map[string]error{"stopping": stopping, "misdirected": misdirected} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, instance("x"))
+				for range 60 {
+					time.Sleep(time.Minute)
+					w.topic.Now()
+				}
+				time.AfterFunc(20*time.Second, func() { w.registry.list(instance("x2", server("host-x"))) })
+				s := (&script{}).says("x", answer)
+				took, err := w.deliver(t, time.Minute, message(to("host-x")), s)
+				if err != nil || took != 20*time.Second {
+					t.Errorf("after %v: %v", took, err)
+				}
+				s.expect(t, "x", "x2")
+			})
+		})
+	}
+}
+
+func TestDiscoveryDoesNotAnswer(t *testing.T) {
+	tests := map[string]*Message{"patient": message(), "once": message(rounds(1)), "fail fast": message(failFast), "server": message(to("h"))}
+	bubble(t, tests, func(t *testing.T, m *Message) {
+		w := newWorld(t)
+		w.registry.tell(discovery.Update{Err: errors.New("the agent is away")})
+		took, err := w.deliver(t, 10*time.Second, m, &script{})
+		about(t, took, 10*time.Second, 10*time.Second)
+		expectError(t, err, rpc.Unreachable, "discovery", "the agent is away")
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the error does not match the deadline: %v", err)
+		}
+	})
+}
+
+// waits are situations in which a message waits.
+func waits() map[string]func(*world) (*Message, *script) {
+	return map[string]func(*world) (*Message, *script){
+		"for discovery": func(*world) (*Message, *script) { return message(), &script{} },
+		"for anybody": func(w *world) (*Message, *script) {
+			w.registry.list()
+			return message(), &script{}
+		},
+		"for a server": func(w *world) (*Message, *script) {
+			w.registry.list(instance("x"))
+			w.registry.list()
+			return message(to("host-x")), &script{}
+		},
+		"for one that is full": func(w *world) (*Message, *script) {
+			w.registry.list(instance("a"))
+			return message(), (&script{}).says("a", full)
+		},
+		"for a connection": func(w *world) (*Message, *script) {
+			w.network.Lose("lost")
+			w.registry.list(instance("a", at("lost")))
+			return message(), (&script{}).says("a", notSent)
+		},
+	}
+}
+
+func TestCancel(t *testing.T) {
+	bubble(t, waits(), func(t *testing.T, situation func(*world) (*Message, *script)) {
+		w := newWorld(t)
+		m, s := situation(w)
+		why := errors.New("the user left")
+		for name, cancel := range map[string]func() context.Context{
+			"by the caller": func() context.Context {
+				ctx, cancel := context.WithCancel(t.Context())
+				time.AfterFunc(5*time.Second, cancel)
+				return ctx
+			},
+			"with a cause": func() context.Context {
+				ctx, cancel := context.WithCancelCause(t.Context())
+				time.AfterFunc(5*time.Second, func() { cancel(why) })
+				return ctx
+			},
+		} {
+			begin, ctx := time.Now(), cancel()
+			err := One(ctx, w.topic, m, s.send)
+			about(t, time.Since(begin), 5*time.Second, 5*time.Second)
+			expectError(t, err, rpc.Canceled)
+			if !errors.Is(err, context.Canceled) || !errors.Is(err, context.Cause(ctx)) {
+				t.Errorf("%s: the error does not match its cause: %v", name, err)
+			}
+		}
+	})
+}
+
+// TestCancelForLateness: a context that is canceled because of a deadline of another kind counts as one with a deadline.
+func TestCancelForLateness(t *testing.T) {
+	bubble(t, waits(), func(t *testing.T, situation func(*world) (*Message, *script)) {
+		w := newWorld(t)
+		m, s := situation(w)
+		late := &rpc.Error{Kind: rpc.Timeout, Message: "no item came within the timeout"}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(5*time.Second, func() { cancel(late) })
+		err := One(ctx, w.topic, m, s.send)
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, late) || !rpc.SafeToRetry(err) || rpc.KindOf(err) == rpc.Canceled {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
+func TestEndedBeforeItBegan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a", at("lost")))
+		w.network.Lose("lost")
+		canceled, cancel := context.WithCancel(t.Context())
+		cancel()
+		expectError(t, One(canceled, w.topic, message(), (&script{}).send), rpc.Canceled)
+		err := One(within(t, 0), w.topic, message(), (&script{}).send)
+		if !errors.Is(err, context.DeadlineExceeded) || !rpc.SafeToRetry(err) {
+			t.Errorf("with a deadline that is over: %v", err)
+		}
+	})
+}
+
+func TestCloseEndsWaiting(t *testing.T) {
+	bubble(t, waits(), func(t *testing.T, situation func(*world) (*Message, *script)) {
+		w := newWorld(t)
+		m, s := situation(w)
+		time.AfterFunc(5*time.Second, w.fleet.Close)
+		took, err := w.deliver(t, time.Hour, m, s)
+		about(t, took, 5*time.Second, 5*time.Second+maxPause)
+		expectError(t, err, rpc.Invalid, "closed")
+	})
+}
+
+// TestLingeringIsPickedUpWhenItIsConnectedAgain, though the registry, from which it vanished, says nothing.
+func TestLingeringIsPickedUpWhenItIsConnectedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		kill := w.network.Serve("own", nil)
+		w.registry.list(instance("a", at("own")))
+		if _, err := w.deliver(t, time.Second, message(), &script{}); err != nil {
+			t.Fatal(err)
+		}
+		kill()
+		w.registry.list()
+		synctest.Wait()
+		time.AfterFunc(5*time.Second, func() { t.Cleanup(w.network.Serve("own", nil)) })
+		took, err := w.deliver(t, time.Minute, message(), &script{})
+		if err != nil {
+			t.Error(err)
+		}
+		about(t, took, 5*time.Second, 20*time.Second)
+	})
+}
+
+// TestSlowSendOutlastsTheWatch has a call run for so long that the topic counts as idle; being refused after it must not end in
+// a view that is not kept up to date.
+func TestSlowSendOutlastsTheWatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a"))
+		sent := 0
+		err := One(within(t, 2*time.Hour), w.topic, message(), func(context.Context, *route.Entry, *grpc.ClientConn) error {
+			if sent++; sent > 1 {
+				return nil
+			}
+			time.Sleep(time.Hour)
+			w.registry.list(instance("b"))
+			return stopping
+		})
+		if err != nil || sent != 2 || !w.topic.Closed() {
+			t.Errorf("sent %d times, the first topic is closed: %v, error: %v", sent, w.topic.Closed(), err)
+		}
+	})
+}

@@ -1,0 +1,172 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/internal/peer/peertest"
+	"github.com/oslorpc/oslorpc/internal/route"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+var compute = discovery.Topic{Exchange: "openstack", Name: "compute"}
+
+// registry is one that says what a test has it say.
+type registry struct {
+	discovery.Registry
+
+	mu      sync.Mutex
+	watches map[discovery.Topic]func(discovery.Update)
+	started int // watches, ever
+}
+
+func (r *registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (stop func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.watches[topic] != nil {
+		panic("a topic is watched twice")
+	}
+	if r.watches == nil {
+		r.watches = map[discovery.Topic]func(discovery.Update){}
+	}
+	r.watches[topic] = notify
+	r.started++
+	return func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		delete(r.watches, topic)
+	}
+}
+
+// tell says something of the topic compute, if it is watched.
+func (r *registry) tell(u discovery.Update) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if notify := r.watches[compute]; notify != nil {
+		notify(u)
+	}
+}
+
+// list says that these instances are there.
+func (r *registry) list(instances ...discovery.Instance) {
+	r.tell(discovery.Update{Instances: instances})
+}
+
+// lose says that the registry lost its data, but for these instances.
+func (r *registry) lose(instances ...discovery.Instance) {
+	r.tell(discovery.Update{Instances: instances, Reset: true})
+}
+
+func (r *registry) fail(err error) { r.tell(discovery.Update{Err: err}) }
+
+func (r *registry) watched() []discovery.Topic {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Collect(maps.Keys(r.watches))
+}
+
+// world is a fleet with its surroundings.
+type world struct {
+	registry *registry
+	network  *peertest.Network
+	fleet    *Fleet
+	topic    *Topic
+}
+
+// newWorld returns a fleet that watches the topic compute. It is closed when the test ends.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{registry: &registry{}, network: &peertest.Network{}}
+	w.fleet = New(w.registry, peer.NewPool(w.network.Options()...), slog.New(slog.DiscardHandler))
+	t.Cleanup(w.fleet.Close)
+	w.topic = w.fleet.Topic(compute)
+	return w
+}
+
+// instance is an active one, of a process of its own.
+func instance(id string, changes ...func(*discovery.Instance)) discovery.Instance {
+	i := discovery.Instance{
+		ID: id, BootID: "boot-" + id, Exchange: compute.Exchange, Topic: compute.Name, Server: "host-" + id,
+		Addr: "addr-" + id, State: discovery.Active,
+	}
+	for _, change := range changes {
+		change(&i)
+	}
+	return i
+}
+
+// connect makes the process of an instance serve, and connects to it.
+func (w *world) connect(t *testing.T, id string) (kill func()) {
+	t.Helper()
+	kill = w.network.Serve("addr-"+id, nil)
+	if err := Peer(w.entry(t, id)).Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return kill
+}
+
+// entry returns the entry of an instance in the view.
+func (w *world) entry(t *testing.T, id string) *route.Entry {
+	t.Helper()
+	for _, e := range w.topic.Now().Entries() {
+		if e.ID == id {
+			return e
+		}
+	}
+	t.Fatalf("%s is not in the view", id)
+	return nil
+}
+
+// listed returns the ids of the entries of the view.
+func (w *world) listed() []string {
+	return ids(w.topic.Now().Entries())
+}
+
+// reached returns the ids of those that messages reach, in order.
+func (w *world) reached() []string {
+	entries, _ := w.topic.Now().All(route.Query{})
+	list := ids(entries)
+	slices.Sort(list)
+	return list
+}
+
+func ids(entries []*route.Entry) []string {
+	list := make([]string, len(entries))
+	for i, e := range entries {
+		list[i] = e.ID
+	}
+	return list
+}
+
+// expect checks who is in the view, and who of them is reached.
+func (w *world) expect(t *testing.T, when string, listed, reached []string) {
+	t.Helper()
+	if got := w.listed(); !slices.Equal(got, listed) {
+		t.Errorf("%s: the view has %v, want %v", when, got, listed)
+	}
+	if got := w.reached(); !slices.Equal(got, reached) {
+		t.Errorf("%s: messages reach %v, want %v", when, got, reached)
+	}
+}
+
+func none() []string { return []string{} }
+
+// brief returns a context that ends soon.
+func brief(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+var errAway = errors.New("the agent is away")

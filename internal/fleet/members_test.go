@@ -1,0 +1,282 @@
+package fleet
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/internal/route"
+)
+
+// pass lets time pass, and keeps the topic from ending for idleness meanwhile.
+func (w *world) pass(d time.Duration) {
+	for ; d > time.Minute; d -= time.Minute {
+		w.topic.Now()
+		time.Sleep(time.Minute)
+	}
+	w.topic.Now()
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func TestVanishedCountsWhileConnected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.registry.list(instance("met"), instance("never-met"))
+		kill := w.connect(t, "met")
+		w.registry.list()
+		w.expect(t, "when both vanished", []string{"met", "never-met"}, []string{"met"})
+		kill()
+		synctest.Wait()
+		w.expect(t, "when the connection is lost as well", []string{"met", "never-met"}, none())
+		w.pass(lingerTime)
+		w.expect(t, "after their time", none(), none())
+	})
+}
+
+func TestVanishedIsDroppedInItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.registry.list(instance("a"), instance("b"))
+		defer w.connect(t, "a")()
+		defer w.connect(t, "b")()
+		a := Peer(w.entry(t, "a"))
+		w.registry.list(instance("b"))
+		w.pass(10 * time.Second)
+		w.registry.list()
+		both := []string{"a", "b"}
+		w.expect(t, "at first", both, both)
+		w.pass(20*time.Second - time.Nanosecond)
+		w.expect(t, "just before the first one's time", both, both)
+		w.pass(time.Nanosecond)
+		w.expect(t, "then", []string{"b"}, []string{"b"})
+		if a.Acquire() {
+			t.Error("the peer of the one that is gone was not given back")
+		}
+		w.pass(10 * time.Second)
+		w.expect(t, "in the end", none(), none())
+	})
+}
+
+func TestVanishedIsListedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.registry.list(instance("a"))
+		before := w.entry(t, "a")
+		w.registry.list()
+		w.pass(lingerTime - time.Second)
+		w.registry.list(instance("a"))
+		w.expect(t, "listed again", []string{"a"}, []string{"a"})
+		if w.entry(t, "a").Link != before.Link {
+			t.Error("it has another peer")
+		}
+		w.pass(time.Hour)
+		w.expect(t, "an hour later", []string{"a"}, []string{"a"})
+	})
+}
+
+func TestResetKeepsSurely(t *testing.T) {
+	tests := map[string]struct {
+		then            func(*world)
+		listed, reached []string // after the time to linger
+	}{
+		"until the time is over": {func(*world) {}, none(), none()},
+		"those that come back":   {func(w *world) { w.registry.list(instance("a")) }, []string{"a"}, []string{"a"}},
+		"those said to be gone are not": {func(w *world) {
+			for _, e := range w.topic.Now().Entries() {
+				w.topic.Gone(e)
+			}
+		}, none(), none()},
+		"whatever the registry says meanwhile": {func(w *world) {
+			w.registry.list(instance("c"))
+			w.registry.fail(errAway)
+			w.registry.lose(instance("c"))
+		}, []string{"c"}, []string{"c"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				both := []string{"a", "b"}
+				w.registry.list(instance("a"), instance("b")) // neither is connected
+				w.registry.lose()
+				w.expect(t, "without the registry's data", both, both)
+				w.pass(lingerTime - time.Second)
+				w.expect(t, "before the time is over", both, both)
+				tt.then(w)
+				w.pass(time.Second)
+				w.expect(t, "when the time is over", tt.listed, tt.reached)
+			})
+		})
+	}
+}
+
+// TestResetDoesNotRevive: who vanished before the registry lost its data may have left.
+func TestResetDoesNotRevive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.registry.list(instance("a"))
+		w.registry.list()
+		w.registry.lose()
+		w.expect(t, "after the reset", []string{"a"}, none())
+	})
+}
+
+func TestGone(t *testing.T) {
+	a := instance("a")
+	tests := map[string]struct {
+		then func(*world)
+		want []string
+	}{
+		"and still listed":         {func(w *world) { w.registry.list(a) }, none()},
+		"and listed with changes":  {func(w *world) { a := a; a.State = discovery.Held; w.registry.list(a) }, none()},
+		"and listed anew":          {func(w *world) { w.registry.list(); w.registry.list(a) }, []string{"a"}},
+		"and not listed any more":  {func(w *world) { w.registry.list() }, none()},
+		"and lost by the registry": {func(w *world) { w.registry.lose() }, none()},
+		"and an hour has passed":   {func(w *world) { w.pass(time.Hour) }, none()},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.registry.list(a)
+				w.topic.Gone(w.entry(t, "a"))
+				w.expect(t, "at first", none(), none())
+				tt.then(w)
+				w.expect(t, "then", tt.want, tt.want)
+			})
+		})
+	}
+}
+
+func TestGoneWhileItLingers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.registry.list(instance("a"))
+		defer w.connect(t, "a")()
+		w.registry.list()
+		e := w.entry(t, "a")
+		w.topic.Gone(e)
+		w.expect(t, "at first", none(), none())
+		w.registry.list(instance("a"))
+		w.expect(t, "listed anew", []string{"a"}, []string{"a"})
+		w.topic.Gone(e) // an answer to a message sent before
+		w.expect(t, "after news of an entry that was replaced", []string{"a"}, []string{"a"})
+	})
+}
+
+func TestGoneGivesThePeerBackWithTheListing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.registry.list(instance("a"))
+		p := Peer(w.entry(t, "a"))
+		w.topic.Gone(w.entry(t, "a"))
+		w.registry.list()
+		if p.Acquire() {
+			t.Error("it was not given back")
+		}
+	})
+}
+
+func TestGoneOfAStrangerIsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.registry.list(instance("a"))
+		w.topic.Gone(&route.Entry{Instance: instance("b")})
+		w.topic.Gone(&route.Entry{Instance: instance("a")}) // of another view
+		w.expect(t, "then", []string{"a"}, []string{"a"})
+	})
+}
+
+func TestRecent(t *testing.T) {
+	a := instance("a")
+	tests := map[string]struct {
+		before func(*world)
+		want   bool
+	}{
+		"never listed":              {func(*world) {}, false},
+		"listed":                    {func(w *world) { w.registry.list(a) }, true},
+		"left just now":             {func(w *world) { w.registry.list(a); w.pass(time.Hour); w.registry.list() }, true},
+		"left almost a minute ago":  {func(w *world) { w.registry.list(a); w.registry.list(); w.pass(recentTime - 1) }, true},
+		"left a minute ago":         {func(w *world) { w.registry.list(a); w.registry.list(); w.pass(recentTime) }, false},
+		"left an hour ago":          {func(w *world) { w.registry.list(a); w.registry.list(); w.pass(time.Hour) }, false},
+		"lost by the registry":      {func(w *world) { w.registry.list(a); w.pass(time.Hour); w.registry.lose(); w.pass(40 * time.Second) }, true},
+		"said to be gone just now":  {func(w *world) { w.registry.list(a); w.pass(time.Hour); w.gone("a") }, true},
+		"said to be gone, long ago": {func(w *world) { w.registry.list(a); w.gone("a"); w.registry.list(); w.pass(time.Hour) }, false},
+		"gone, and still listed when others come": {func(w *world) {
+			w.registry.list(a)
+			w.gone("a")
+			w.pass(time.Hour)
+			w.registry.list(a, instance("b"))
+		}, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.registry.list()
+				tt.before(w)
+				if got := w.topic.Recent("host-a"); got != tt.want {
+					t.Errorf("recent: %v, want %v", got, tt.want)
+				}
+			})
+		})
+	}
+}
+
+// gone says that an instance says that it is not there.
+func (w *world) gone(id string) {
+	for _, e := range w.topic.Now().Entries() {
+		if e.ID == id {
+			w.topic.Gone(e)
+		}
+	}
+}
+
+// TestNamesAreForgotten: a topic whose servers have ever new names must not grow.
+func TestNamesAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for n := range 100 {
+			w.registry.list(instance(string(rune('a' + n))))
+			w.pass(10 * time.Second)
+		}
+		if n := len(w.topic.seen); n > 10 {
+			t.Errorf("%d names are remembered of those of the last minute", n)
+		}
+		if n := len(w.topic.members); n > 4 {
+			t.Errorf("%d members are kept of those of the last half minute", n)
+		}
+	})
+}
+
+// TestPeersAreKeptByNobodyElse counts the references: whatever happened, closing the fleet gives all peers back.
+func TestPeersAreKeptByNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var peers []*peer.Peer
+		remember := func() {
+			for _, e := range w.topic.Now().Entries() {
+				peers = append(peers, Peer(e))
+			}
+		}
+		all := []discovery.Instance{instance("a"), instance("b"), instance("c"), instance("d")}
+		w.registry.list(all...)
+		remember()
+		w.gone("a")
+		w.registry.list(all[:3]...)
+		w.registry.lose(all[1])
+		w.pass(10 * time.Second)
+		w.registry.list(all...)
+		remember()
+		w.registry.list(all[0], all[0])
+		w.fleet.Close()
+		for _, p := range peers {
+			if p.Acquire() {
+				t.Fatal("a peer is kept by a fleet that is closed")
+			}
+		}
+	})
+}

@@ -1,0 +1,182 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/keepalive"
+)
+
+func TestHealthsInWords(t *testing.T) {
+	for h, want := range map[Health]string{Ready: "ready", Idle: "idle", Connecting: "connecting", Down: "down"} {
+		if got := h.String(); got != want {
+			t.Errorf("health %d is %q, want %q", h, got, want)
+		}
+	}
+}
+
+func TestConnectMakesReady(t *testing.T) {
+	p := get(t, start(t, "127.0.0.1:0").addr)
+	if p.Health() != Idle {
+		t.Errorf("a new peer is %s, want idle", p.Health())
+	}
+	connect(t, p)
+	if p.Health() != Ready {
+		t.Errorf("after Connect the peer is %s", p.Health())
+	}
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := p.Connect(canceled); err != nil {
+		t.Errorf("Connect of a peer that is ready: %v", err)
+	}
+}
+
+func TestConnIsMadeOnce(t *testing.T) {
+	p := get(t, "127.0.0.1:1")
+	first, err := p.Conn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := p.Conn(); again != first || err != nil {
+		t.Errorf("another connection, or %v", err)
+	}
+	if p.Health() != Idle {
+		t.Errorf("making it connected it: %s", p.Health())
+	}
+}
+
+// unused returns an address where nobody listens.
+func unused(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestRefusedPortIsDownAtOnce(t *testing.T) {
+	p := get(t, unused(t))
+	ctx, cancel := context.WithTimeout(t.Context(), patient)
+	defer cancel()
+	if err := p.Connect(ctx); !errors.Is(err, errDown) || ctx.Err() != nil {
+		t.Errorf("got %v, want %v", err, errDown)
+	}
+	if p.Health() != Down {
+		t.Errorf("the peer is %s, want down", p.Health())
+	}
+}
+
+// TestDownIsWaitedFor: whoever connects to a peer that is known to be down wants to know whether it comes back.
+func TestDownIsWaitedFor(t *testing.T) {
+	addr := unused(t)
+	p := get(t, addr)
+	if err := p.Connect(t.Context()); !errors.Is(err, errDown) {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := p.Connect(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while nobody listens: %v, want its deadline", err)
+	}
+	start(t, addr)
+	connect(t, p)
+}
+
+// blackHole accepts connections, as the kernel does for a process that is stopped, and never says anything.
+func blackHole(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	return l.Addr().String()
+}
+
+func TestBlackHoleCostsWhatTheCallerGives(t *testing.T) {
+	p := get(t, blackHole(t))
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := p.Connect(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("got %v, want the deadline", err)
+	}
+	if p.Health() != Connecting {
+		t.Errorf("the peer is %s, want connecting: it goes on in the background", p.Health())
+	}
+	await(t, p, Down)
+}
+
+// TestBriefConnections has a server that greets and hangs up: Connect must neither hang nor try for ever.
+func TestBriefConnections(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Write([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0}) // empty SETTINGS
+			_, _ = io.ReadFull(conn, make([]byte, 24))           // the client's preface
+			_ = conn.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		<-served
+	})
+	p := get(t, l.Addr().String())
+	for range 20 {
+		ctx, cancel := context.WithTimeout(t.Context(), patient)
+		err := p.Connect(ctx)
+		if ctx.Err() != nil {
+			t.Fatalf("Connect hung: %v", err)
+		}
+		cancel()
+	}
+}
+
+func TestKilledProcessIsNoticedAndItsReturnToo(t *testing.T) {
+	process := start(t, "127.0.0.1:0")
+	close(process.release)
+	p := get(t, process.addr)
+	connect(t, p)
+	for range 3 {
+		if err := call(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+		process.kill()
+		await(t, p, Connecting, Down) // in use, so it is connected again
+		process = start(t, process.addr)
+		close(process.release)
+		await(t, p, Ready)
+	}
+}
+
+func TestUnusedConnectionMayEnd(t *testing.T) {
+	process := start(t, "127.0.0.1:0", grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: time.Millisecond}))
+	p := get(t, process.addr)
+	connect(t, p)
+	await(t, p, Idle)
+	connect(t, p) // and it can be used again
+	await(t, p, Idle)
+}
+
+func TestKilledProcessOfAnUnusedPeer(t *testing.T) {
+	process := start(t, "127.0.0.1:0")
+	p := get(t, process.addr)
+	connect(t, p)
+	process.kill()
+	await(t, p, Idle)
+}

@@ -1,0 +1,133 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/oslorpc/oslorpc/internal/peer/peertest"
+)
+
+// The tests of this file run in faked time: what they sleep takes none.
+
+// answer lets RPCs end at once.
+func answer(n *peertest.Network, addr string) (stop func()) {
+	return n.Serve(addr, nil, grpc.UnknownServiceHandler(func(any, grpc.ServerStream) error { return nil }))
+}
+
+func TestUnusedStaysIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n peertest.Network
+		stop := answer(&n, "a")
+		p := get(t, "a", n.Options()...)
+		connect(t, p)
+		stop()
+		stop = answer(&n, "a")
+		defer stop()
+		synctest.Wait()
+		time.Sleep(24 * time.Hour)
+		if p.Health() != Idle || n.Dials("a") != 1 {
+			t.Errorf("a day later the peer is %s after %d connections, want idle after 1", p.Health(), n.Dials("a"))
+		}
+	})
+}
+
+// TestRestoredOnceForEachUse: a connection that was used is restored when it is lost, but not again if nobody used it since.
+func TestRestoredOnceForEachUse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n peertest.Network
+		stop := answer(&n, "a")
+		p := get(t, "a", n.Options()...)
+		connect(t, p)
+		_ = call(t.Context(), p)
+		for _, want := range []Health{Ready, Idle} {
+			before := n.Dials("a")
+			stop()
+			stop = answer(&n, "a")
+			synctest.Wait()
+			time.Sleep(time.Minute)
+			if restored := n.Dials("a") > before; p.Health() != want || restored != (want == Ready) {
+				t.Errorf("the peer is %s after %d more connections, want %s", p.Health(), n.Dials("a")-before, want)
+			}
+		}
+		stop()
+	})
+}
+
+// TestDownIsTriedInTheBackground, at intervals that grow to ten seconds and a fifth.
+func TestDownIsTriedInTheBackground(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n peertest.Network
+		p := get(t, "a", n.Options()...)
+		_ = p.Connect(t.Context())
+		time.Sleep(time.Minute)
+		if d := n.Dials("a"); p.Health() != Down || d < 10 || d > 20 {
+			t.Errorf("after a minute the peer is %s after %d tries", p.Health(), d)
+		}
+		stop := answer(&n, "a")
+		defer stop()
+		time.Sleep(12 * time.Second)
+		if p.Health() != Ready {
+			t.Errorf("twelve seconds after it came up the peer is %s", p.Health())
+		}
+	})
+}
+
+// TestDownStaysDownWhileTried: a pick must not take an attempt in the background for hope.
+func TestDownStaysDownWhileTried(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n peertest.Network
+		n.Lose("a") // each attempt takes a second
+		p := get(t, "a", n.Options()...)
+		begin := time.Now()
+		if err := p.Connect(t.Context()); !errors.Is(err, errDown) {
+			t.Fatal(err)
+		}
+		if took := time.Since(begin); took != connectParams.MinConnectTimeout {
+			t.Errorf("an attempt takes %v, want %v", took, connectParams.MinConnectTimeout)
+		}
+		for range 600 {
+			time.Sleep(50 * time.Millisecond)
+			synctest.Wait()
+			if p.Health() != Down {
+				t.Fatalf("%v later the peer is %s", time.Since(begin), p.Health())
+			}
+		}
+	})
+}
+
+// TestLostHostIsFound by the keepalive, and its callers learn of it.
+func TestLostHostIsFound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n peertest.Network
+		stop := n.Serve("a", nil, grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+			<-stream.Context().Done()
+			return nil
+		}))
+		defer stop()
+		p := get(t, "a", n.Options()...)
+		connect(t, p)
+		failed := make(chan error)
+		go func() { failed <- call(context.Background(), p) }()
+		time.Sleep(time.Minute) // pings keep it up, though nothing else passes
+		if p.Health() != Ready {
+			t.Fatalf("the peer is %s while all is well", p.Health())
+		}
+		n.Lose("a")
+		begin := time.Now()
+		if err := <-failed; err == nil {
+			t.Error("a call to a lost host returned no error")
+		}
+		if took := time.Since(begin); took > Keepalive.Time+Keepalive.Timeout {
+			t.Errorf("a lost host was found after %v", took)
+		}
+		synctest.Wait()
+		if p.Health() == Ready || p.Health() == Idle {
+			t.Errorf("the peer is %s", p.Health())
+		}
+	})
+}

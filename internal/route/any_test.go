@@ -1,0 +1,170 @@
+package route
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+func TestAnyGoesRoundRobin(t *testing.T) {
+	v := view(many(4)...)
+	order := make([]string, 8)
+	for turn := range order {
+		e, _ := v.Any(wants(0), uint64(turn), &Tried{})
+		order[turn] = id(e)
+	}
+	if want := []string{"0", "1", "2", "3", "0", "1", "2", "3"}; !slices.Equal(order, want) {
+		t.Errorf("picked %v, want %v", order, want)
+	}
+}
+
+// TestTurnWrapsAround takes turns as they come when a client's first, random one is close to the largest: each must still
+// come to all instances, whatever remainder the wrap leaves.
+func TestTurnWrapsAround(t *testing.T) {
+	const n = 3 // does not divide 2^64
+	for _, turn := range []uint64{math.MaxUint64 - 2, math.MaxUint64 - 1, math.MaxUint64} {
+		v, tried := view(many(n)...), &Tried{}
+		for range n {
+			e, verdict := v.Any(wants(0), turn, tried)
+			if verdict != Found {
+				t.Fatalf("turn %d: verdict %d though only %d of %d were tried", turn, verdict, tried.n, n)
+			}
+			tried.Add(e)
+		}
+	}
+}
+
+func TestAnyPrefersTheHealthy(t *testing.T) {
+	tests := map[string]struct {
+		healths []peer.Health // of entries 0, 1, ...
+		want    string        // who has turn 0
+	}{
+		"ready before the others":               {[]peer.Health{peer.Down, peer.Connecting, peer.Ready}, "2"},
+		"idle as good as ready":                 {[]peer.Health{peer.Idle, peer.Ready}, "0"},
+		"ready as good as idle":                 {[]peer.Health{peer.Ready, peer.Idle}, "0"},
+		"connecting before down":                {[]peer.Health{peer.Down, peer.Connecting, peer.Down}, "1"},
+		"first in turn of those connecting":     {[]peer.Health{peer.Down, peer.Connecting, peer.Connecting}, "1"},
+		"down rather than nobody":               {[]peer.Health{peer.Down, peer.Down}, "0"},
+		"an idle one behind many that are down": {[]peer.Health{peer.Down, peer.Down, peer.Down, peer.Idle}, "3"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			entries := many(len(tt.healths))
+			for i, h := range tt.healths {
+				health(h)(entries[i])
+			}
+			e, verdict := view(entries...).Any(wants(0), 0, &Tried{})
+			if id(e) != tt.want || verdict != Found {
+				t.Errorf("picked %s (verdict %d), want %s", id(e), verdict, tt.want)
+			}
+		})
+	}
+}
+
+func TestAnyGoesOnFromTheTriedToTheNext(t *testing.T) {
+	const n = 20 // more than Tried keeps in its array
+	v, tried := view(many(n)...), &Tried{}
+	for i := range n {
+		e, verdict := v.Any(wants(0), 7, tried)
+		if verdict != Found || tried.has(e) {
+			t.Fatalf("pick %d is %s again, verdict %d", i, id(e), verdict)
+		}
+		tried.Add(e)
+	}
+	if e, verdict := v.Any(wants(0), 7, tried); verdict != Exhausted {
+		t.Errorf("after all were tried: %s, verdict %d, want Exhausted", id(e), verdict)
+	}
+	tried.Reset()
+	if e, verdict := v.Any(wants(0), 7, tried); verdict != Found || id(e) != "7" {
+		t.Errorf("in the next round: %s, verdict %d, want the first in turn", id(e), verdict)
+	}
+}
+
+func TestAnyAvoidsTheHeldAndTheDraining(t *testing.T) {
+	held, draining := state(discovery.Held), state(discovery.Draining)
+	tests := map[string]struct {
+		entries []*Entry
+		tried   []int
+		want    string
+		verdict Verdict
+	}{
+		"active before held":               {entries: []*Entry{entry("h", held), entry("a")}, want: "a"},
+		"even an active one that is down":  {entries: []*Entry{entry("h", held), entry("a", health(peer.Down))}, want: "a"},
+		"held as the last resort":          {entries: []*Entry{entry("h", held)}, want: "h"},
+		"held after the active were tried": {entries: []*Entry{entry("h", held), entry("a")}, tried: []int{1}, want: "h"},
+		"of the held, the healthy": {
+			entries: []*Entry{entry("down", held, health(peer.Down)), entry("h", held)}, want: "h",
+		},
+		"held ones tried as well":    {entries: []*Entry{entry("h", held), entry("a")}, tried: []int{0, 1}, verdict: Exhausted},
+		"draining never":             {entries: []*Entry{entry("d", draining)}, verdict: Nobody},
+		"draining beside a held one": {entries: []*Entry{entry("d", draining), entry("h", held)}, want: "h"},
+		"an unknown state is active": {entries: []*Entry{entry("x", state("dreaming")), entry("h", held)}, want: "x"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var tried Tried
+			for _, i := range tt.tried {
+				tried.Add(tt.entries[i])
+			}
+			for turn := range uint64(4) {
+				e, verdict := view(tt.entries...).Any(wants(0), turn, &tried)
+				if verdict != tt.verdict || (tt.verdict == Found && id(e) != tt.want) {
+					t.Errorf("turn %d: picked %s, verdict %d, want %s, %d", turn, id(e), verdict, tt.want, tt.verdict)
+				}
+			}
+		})
+	}
+}
+
+func TestAnyVerdicts(t *testing.T) {
+	old := implements(base(1))
+	lost := entry("lost", lingering(peer.Down))
+	tests := map[string]struct {
+		entries []*Entry
+		tried   *Tried
+		want    Verdict
+	}{
+		"an empty topic":                         {want: Nobody},
+		"one that can":                           {entries: []*Entry{entry("a")}, want: Found},
+		"only too old ones":                      {entries: []*Entry{entry("a", old), entry("b", old)}, want: Unable},
+		"only another major version":             {entries: []*Entry{entry("a", implements(discovery.Implementation{Version: rpc.Version{Major: 2, Minor: 9}}))}, want: Unable},
+		"only another namespace":                 {entries: []*Entry{entry("a", implements(discovery.Implementation{Namespace: "x", Version: rpc.Version{Major: 1, Minor: 4}}))}, want: Unable},
+		"one that does not say what it has":      {entries: []*Entry{entry("a", old), entry("b", implements())}, want: Found},
+		"an old one that is held":                {entries: []*Entry{entry("a", old, state(discovery.Held))}, want: Unable},
+		"an old one that takes nothing":          {entries: []*Entry{entry("a", old, state(discovery.Draining))}, want: Nobody},
+		"an old one that vanished":               {entries: []*Entry{entry("a", old, lingering(peer.Idle))}, want: Nobody},
+		"one that vanished and is connected":     {entries: []*Entry{entry("a", lingering(peer.Ready))}, want: Found},
+		"one that vanished and was never met":    {entries: []*Entry{entry("a", lingering(peer.Idle))}, want: Nobody},
+		"one that vanished, as its process did":  {entries: []*Entry{entry("a", lingering(peer.Connecting))}, want: Nobody},
+		"tried, then lost":                       {entries: []*Entry{lost}, tried: tries(lost), want: Nobody},
+		"tried, then lost, and an old one is up": {entries: []*Entry{lost, entry("b", old)}, tried: tries(lost), want: Unable},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if tt.tried == nil {
+				tt.tried = &Tried{}
+			}
+			if e, got := view(tt.entries...).Any(wants(4), 0, tt.tried); got != tt.want {
+				t.Errorf("verdict %d with %s, want %d", got, id(e), tt.want)
+			}
+		})
+	}
+}
+
+func TestLingeringFollowsItsConnection(t *testing.T) {
+	e := entry("a", lingering(peer.Ready))
+	v := view(e)
+	for _, step := range []struct {
+		health peer.Health
+		want   Verdict
+	}{{peer.Ready, Found}, {peer.Connecting, Nobody}, {peer.Down, Nobody}, {peer.Ready, Found}, {peer.Idle, Nobody}} {
+		health(step.health)(e)
+		if _, got := v.Any(wants(0), 0, &Tried{}); got != step.want {
+			t.Errorf("while %s: verdict %d, want %d", step.health, got, step.want)
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package route
+
+import (
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+// link is a connection whose health a test decides.
+type link struct{ health atomic.Int32 }
+
+func (l *link) Health() peer.Health { return peer.Health(l.health.Load()) }
+
+func (l *link) set(h peer.Health) { l.health.Store(int32(h)) }
+
+// base is version 1.minor of the null namespace.
+func base(minor uint32) discovery.Implementation {
+	return discovery.Implementation{Version: rpc.Version{Major: 1, Minor: minor}}
+}
+
+// wants is a query for version 1.minor of the null namespace.
+func wants(minor uint32) Query { return Query{Version: rpc.Version{Major: 1, Minor: minor}} }
+
+// entry returns an instance that is active, ready, and implements 1.4, with changes.
+func entry(id string, changes ...func(*Entry)) *Entry {
+	e := &Entry{
+		Instance: discovery.Instance{
+			ID: id, Addr: "192.0.2.1:" + id, Server: "host-" + id, State: discovery.Active,
+			Implemented: []discovery.Implementation{base(4)},
+		},
+		Link: &link{},
+	}
+	for _, change := range changes {
+		change(e)
+	}
+	return e
+}
+
+func health(h peer.Health) func(*Entry) { return func(e *Entry) { e.Link.(*link).set(h) } }
+
+func state(s discovery.State) func(*Entry) { return func(e *Entry) { e.State = s } }
+
+func server(name string) func(*Entry) { return func(e *Entry) { e.Server = name } }
+
+func implements(list ...discovery.Implementation) func(*Entry) {
+	return func(e *Entry) { e.Implemented = list }
+}
+
+func lingering(h peer.Health) func(*Entry) {
+	return func(e *Entry) {
+		e.Lingering = true
+		health(h)(e)
+	}
+}
+
+// view returns the view of a client of no particular seed.
+func view(entries ...*Entry) *View { return NewView(entries, 1) }
+
+// many returns n entries with the same changes.
+func many(n int, changes ...func(*Entry)) []*Entry {
+	entries := make([]*Entry, n)
+	for i := range entries {
+		entries[i] = entry(fmt.Sprint(i), changes...)
+	}
+	return entries
+}
+
+// id names an entry in the output of a test.
+func id(e *Entry) string {
+	if e == nil {
+		return "nobody"
+	}
+	return e.ID
+}
+
+func ids(entries []*Entry) []string {
+	list := make([]string, len(entries))
+	for i, e := range entries {
+		list[i] = id(e)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// tries returns Tried with these entries.
+func tries(entries ...*Entry) *Tried {
+	var t Tried
+	for _, e := range entries {
+		t.Add(e)
+	}
+	return &t
+}
+
+func TestVerdictsDiffer(t *testing.T) {
+	seen := map[Verdict]bool{}
+	for _, v := range []Verdict{Found, Nobody, NoServer, Unable, Exhausted} {
+		if seen[v] {
+			t.Errorf("verdict %d is there twice", v)
+		}
+		seen[v] = true
+	}
+	if Found != 0 {
+		t.Errorf("Found is %d; a zero verdict must be the good one", Found)
+	}
+}

@@ -1,0 +1,238 @@
+package route
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// world makes random fleets and messages; the same number gives the same.
+type world struct{ *rand.Rand }
+
+func newWorld(number int) world { return world{rand.New(rand.NewPCG(uint64(number), 5))} }
+
+func pickOne[T any](w world, list ...T) T { return list[w.IntN(len(list))] }
+
+func (w world) implementations() []discovery.Implementation {
+	list := make([]discovery.Implementation, w.IntN(4)) // none means unknown
+	for i := range list {
+		list[i] = discovery.Implementation{
+			Namespace: pickOne(w, "", "x"), Version: rpc.Version{Major: 1 + w.Uint32N(2), Minor: w.Uint32N(3), Revision: w.Uint32N(2)},
+		}
+	}
+	return list
+}
+
+func (w world) entries() []*Entry {
+	entries := make([]*Entry, pickOne(w, w.IntN(8), w.IntN(8), 50+w.IntN(100)))
+	for i := range entries {
+		entries[i] = entry(fmt.Sprint(i),
+			server(pickOne(w, "", "h1", "h2", "h3")),
+			state(pickOne(w, discovery.Active, discovery.Active, discovery.Held, discovery.Draining, "new")),
+			health(peer.Health(w.IntN(4))), implements(w.implementations()...),
+			func(e *Entry) { e.Lingering = w.IntN(4) == 0 })
+	}
+	return entries
+}
+
+func (w world) query() Query {
+	return Query{Namespace: pickOne(w, "", "x"), Version: rpc.Version{Major: 1 + w.Uint32N(2), Minor: w.Uint32N(3), Revision: w.Uint32N(2)}}
+}
+
+func (w world) tried(entries []*Entry) *Tried {
+	var t Tried
+	share := w.IntN(4)
+	for _, e := range entries {
+		if w.IntN(3) < share {
+			t.Add(e)
+		}
+	}
+	return &t
+}
+
+// The rules, in other words than those of the code.
+
+func serves(e *Entry, q Query) bool {
+	for _, i := range e.Implemented {
+		if i.Namespace == q.Namespace && i.Version.Serves(q.Version) {
+			return true
+		}
+	}
+	return len(e.Implemented) == 0
+}
+
+func there(e *Entry) bool { return !e.Lingering || e.Link.Health() == peer.Ready }
+
+// class is a health as a pick sees it: ready and idle are equally good.
+func class(e *Entry) peer.Health { return max(e.Link.Health(), peer.Idle) }
+
+// choose returns which entries may be picked of those that a message is meant for, and the verdict if there are none.
+func choose(meant []*Entry, q Query, tried *Tried, nobody Verdict) ([]*Entry, Verdict) {
+	able := slices.DeleteFunc(slices.Clone(meant), func(e *Entry) bool { return !there(e) || !serves(e, q) })
+	open := slices.DeleteFunc(slices.Clone(able), tried.has)
+	switch {
+	case len(open) > 0:
+		best := class(slices.MinFunc(open, func(a, b *Entry) int { return int(class(a) - class(b)) }))
+		return slices.DeleteFunc(open, func(e *Entry) bool { return class(e) != best }), Found
+	case len(able) > 0:
+		return nil, Exhausted
+	case slices.ContainsFunc(meant, there):
+		return nil, Unable
+	default:
+		return nil, nobody
+	}
+}
+
+func matching(entries []*Entry, keep func(*Entry) bool) []*Entry {
+	return slices.DeleteFunc(slices.Clone(entries), func(e *Entry) bool { return !keep(e) })
+}
+
+func allowedForAny(entries []*Entry, q Query, tried *Tried) ([]*Entry, Verdict) {
+	takers := matching(entries, func(e *Entry) bool { return e.State != discovery.Draining })
+	return chooseActive(takers, q, tried, Nobody)
+}
+
+// chooseActive chooses of those that take everything, and of the others only if that gives nobody.
+func chooseActive(meant []*Entry, q Query, tried *Tried, nobody Verdict) ([]*Entry, Verdict) {
+	active := matching(meant, func(e *Entry) bool { return e.State != discovery.Held && e.State != discovery.Draining })
+	if allowed, verdict := choose(active, q, tried, nobody); verdict == Found {
+		return allowed, verdict
+	}
+	return choose(meant, q, tried, nobody)
+}
+
+func allowedForServer(entries []*Entry, q Query, server string, tried *Tried) ([]*Entry, Verdict) {
+	return chooseActive(matching(entries, func(e *Entry) bool { return e.Server == server }), q, tried, NoServer)
+}
+
+// TestPicksKeepTheRules compares picks with the rules, on random fleets.
+func TestPicksKeepTheRules(t *testing.T) {
+	rounds := 3000
+	if testing.Short() {
+		rounds = 500
+	}
+	for number := range rounds {
+		w := newWorld(number)
+		entries := w.entries()
+		v := NewView(entries, w.Uint64())
+		for range 8 {
+			q, tried, turn, name := w.query(), w.tried(entries), w.Uint64(), pickOne(w, "h1", "h2", "h3", "h4")
+			got, verdict := v.Any(q, turn, tried)
+			allowed, want := allowedForAny(entries, q, tried)
+			judge(t, fmt.Sprintf("world %d, any, %v", number, q), got, verdict, allowed, want)
+			got, verdict = v.Server(q, name, turn, tried)
+			allowed, want = allowedForServer(entries, q, name, tried)
+			judge(t, fmt.Sprintf("world %d, server %s, %v", number, name, q), got, verdict, allowed, want)
+		}
+	}
+}
+
+func judge(t *testing.T, what string, got *Entry, verdict Verdict, allowed []*Entry, want Verdict) {
+	t.Helper()
+	if verdict != want {
+		t.Fatalf("%s: verdict %d, want %d", what, verdict, want)
+	}
+	if (verdict == Found) != (got != nil) || (got != nil && !slices.Contains(allowed, got)) {
+		t.Fatalf("%s: picked %s, where the rules allow %v", what, id(got), ids(allowed))
+	}
+}
+
+// TestEveryCandidateHasItsTurn: whoever is allowed in a small, healthy fleet is picked in some turn.
+func TestEveryCandidateHasItsTurn(t *testing.T) {
+	for number := range 300 {
+		w := newWorld(number)
+		entries := w.entries()
+		if len(entries) > warmAll {
+			continue
+		}
+		for _, e := range entries {
+			health(peer.Ready)(e)
+		}
+		v, q := NewView(entries, 1), w.query()
+		allowed, _ := allowedForAny(entries, q, &Tried{})
+		seen := map[*Entry]bool{}
+		for turn := range uint64(len(entries)) {
+			if e, verdict := v.Any(q, turn, &Tried{}); verdict == Found {
+				seen[e] = true
+			}
+		}
+		if len(seen) != len(allowed) {
+			t.Errorf("world %d: %d of %d candidates had a turn", number, len(seen), len(allowed))
+		}
+	}
+}
+
+// TestPicksAreConcurrent is for the race detector: views are picked from while healths change and new queries are learned.
+func TestPicksAreConcurrent(t *testing.T) {
+	entries := newWorld(1).entries()
+	entries = append(entries, many(200)...)
+	v := NewView(entries, 1)
+	var all sync.WaitGroup
+	for worker := range 8 {
+		all.Go(func() {
+			w := newWorld(worker)
+			for range 500 {
+				q := Query{Namespace: pickOne(w, "", "x"), Version: rpc.Version{Major: 1, Minor: w.Uint32N(2 * maxQueries)}}
+				tried := w.tried(entries[:3])
+				if e, verdict := v.Any(q, w.Uint64(), tried); verdict == Found && (tried.has(e) || !serves(e, q)) {
+					t.Errorf("picked %s for %v", id(e), q)
+				}
+				if e, verdict := v.Server(q, "host-7", w.Uint64(), tried); verdict == Found && e.Server != "host-7" {
+					t.Errorf("picked %s of %s", id(e), e.Server)
+				}
+				v.All(q)
+				health(peer.Health(w.IntN(4)))(pickOne(w, entries...))
+			}
+		})
+	}
+	all.Wait()
+}
+
+func TestManyQueriesAreNotAllKept(t *testing.T) {
+	v := view(many(10)...)
+	for round := range 3 {
+		for minor := range uint32(10 * maxQueries) {
+			want := Found
+			if minor > 4 {
+				want = Unable
+			}
+			if _, got := v.Any(wants(minor), 0, &Tried{}); got != want {
+				t.Fatalf("round %d: version 1.%d: verdict %d, want %d", round, minor, got, want)
+			}
+			if n := len(*v.able.Load()); n > maxQueries {
+				t.Fatalf("%d queries are kept, want at most %d", n, maxQueries)
+			}
+		}
+	}
+	// A query that comes again is kept, however many came before it.
+	if first, again := v.ableTo(wants(3)), v.ableTo(wants(3)); first != again {
+		t.Error("a query that just came is not kept")
+	}
+}
+
+func TestOneOfManyCallersLearns(t *testing.T) {
+	v := view(many(1000)...)
+	var (
+		all   sync.WaitGroup
+		mu    sync.Mutex
+		found = map[*able]bool{}
+	)
+	for range 8 {
+		all.Go(func() {
+			a := v.ableTo(wants(0))
+			mu.Lock()
+			defer mu.Unlock()
+			found[a] = true
+		})
+	}
+	all.Wait()
+	if len(found) != 1 {
+		t.Errorf("%d callers did the same work", len(found))
+	}
+}

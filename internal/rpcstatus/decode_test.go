@@ -1,0 +1,120 @@
+package rpcstatus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+func TestErrorsOfGRPCItself(t *testing.T) {
+	t.Parallel()
+	of := func(c codes.Code) error { return status.Error(c, "the text") }
+	const before, after = "before it was sent", "the method may have run"
+	for _, test := range []struct {
+		name string
+		err  error
+		sent bool
+		want rpc.Kind
+		text string
+	}{
+		{"unavailable before it was sent", of(codes.Unavailable), false, rpc.Unreachable, ""},
+		{"unavailable after it was sent", of(codes.Unavailable), true, rpc.OutcomeUnknown, "connection was lost"},
+		{"deadline before it was sent", of(codes.DeadlineExceeded), false, rpc.Timeout, before},
+		{"deadline after it was sent", of(codes.DeadlineExceeded), true, rpc.Timeout, after},
+		{"canceled before it was sent", of(codes.Canceled), false, rpc.Canceled, before},
+		{"canceled after it was sent", of(codes.Canceled), true, rpc.Canceled, after},
+		{"exhausted, but what", of(codes.ResourceExhausted), true, rpc.OutcomeUnknown, "does not say whether"},
+		{"too large, but which", status.Error(codes.ResourceExhausted, "the text larger than max"), true, rpc.TooLarge, "whether the method ran, is not known"},
+		{"resources before it was sent", of(codes.ResourceExhausted), false, rpc.Unreachable, ""},
+		{"another service", of(codes.Unimplemented), true, rpc.NoSuchMethod, "does not speak oslorpc"},
+		{"denied", of(codes.PermissionDenied), true, rpc.AccessDenied, ""},
+		{"unauthenticated before it was sent", of(codes.Unauthenticated), false, rpc.AccessDenied, ""},
+		{"unauthenticated", of(codes.Unauthenticated), true, rpc.AccessDenied, ""},
+		{"internal", of(codes.Internal), true, rpc.OutcomeUnknown, "Internal"},
+		{"aborted, by somebody else", of(codes.Aborted), true, rpc.OutcomeUnknown, "Aborted"},
+		{"unknown", of(codes.Unknown), true, rpc.OutcomeUnknown, "Unknown"},
+		{"a code of the future", of(codes.Code(99)), true, rpc.OutcomeUnknown, "99"},
+		{"a wrapped status", fmt.Errorf("wrapped: %w", of(codes.DeadlineExceeded)), true, rpc.Timeout, after},
+		{"no status", errors.New("the text"), true, rpc.OutcomeUnknown, ""},
+		{"no status before it was sent", errors.New("the text"), false, rpc.Unreachable, ""},
+		{"the context's deadline", fmt.Errorf("the text: %w", context.DeadlineExceeded), true, rpc.Timeout, after},
+		{"the context's end", fmt.Errorf("the text: %w", context.Canceled), false, rpc.Canceled, before},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := Decode(test.err, test.sent)
+			if got.Kind != test.want || got.NotStarted == test.sent {
+				t.Errorf("got %s with NotStarted %v, want %s", got.Kind.Name(), got.NotStarted, test.want.Name())
+			}
+			gaveUp := got.Kind == rpc.Timeout || got.Kind == rpc.Canceled // gRPC's text adds nothing to these
+			if !strings.Contains(got.Message, test.text) || !gaveUp && !strings.Contains(got.Message, "the text") {
+				t.Errorf("the message is %q", got.Message)
+			}
+			if !errors.Is(got, test.err) {
+				t.Error("the cause is lost")
+			}
+		})
+	}
+}
+
+func withDetails(t *testing.T, code codes.Code, d *pb.ErrorDetail) error {
+	t.Helper()
+	st, err := status.New(code, "the text").WithDetails(durationpb.New(1), d) // others may add details of their own
+	if err != nil {
+		t.Fatal(err)
+	}
+	return arrived(t, st).Err()
+}
+
+func TestKindOfTheFuture(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []pb.ErrorKind{0, 99, -1} {
+		for _, notStarted := range []bool{false, true} {
+			detail := &pb.ErrorDetail{Kind: kind, NotStarted: notStarted, Server: "net1", Method: "foo", Path: "/a"}
+			got := Decode(withDetails(t, codes.Code(42), detail), true)
+			if got.Kind != rpc.OutcomeUnknown || got.NotStarted != notStarted || got.Server != "net1" || got.Method != "foo" || got.Path != "/a" {
+				t.Errorf("got %+v", got)
+			}
+			if !strings.Contains(got.Message, "the text") {
+				t.Errorf("the message is %q", got.Message)
+			}
+		}
+	}
+}
+
+// The detail, not the code, says what happened: a proxy may change the code, and an unsent message cannot have been answered.
+func TestDetailCounts(t *testing.T) {
+	t.Parallel()
+	for _, sent := range []bool{false, true} {
+		detail := &pb.ErrorDetail{Kind: pb.ErrorKind_ERROR_KIND_REMOTE, Message: "m"}
+		got := Decode(withDetails(t, codes.DeadlineExceeded, detail), sent)
+		if got.Kind != rpc.Remote || got.NotStarted || got.Message != "m" || got.Cause != nil {
+			t.Errorf("got %+v", got)
+		}
+	}
+	wrapped := fmt.Errorf("receiving: %w", withDetails(t, codes.Unknown, &pb.ErrorDetail{Kind: pb.ErrorKind_ERROR_KIND_FULL, NotStarted: true}))
+	if got := Decode(wrapped, true); !errors.Is(got, Full) || !got.NotStarted {
+		t.Errorf("wrapped: got %+v", got)
+	}
+}
+
+func TestRefusalIsAnError(t *testing.T) {
+	t.Parallel()
+	e := Refuse(Full)
+	if e.Kind != rpc.Refused || !rpc.SafeToRetry(e) || !rpc.IsNotDelivered(e) || !errors.Is(e, Full) || errors.Is(e, Stopping) {
+		t.Errorf("got %+v", e)
+	}
+	if errors.Is(e, io.EOF) || !strings.Contains(e.Error(), "queue is full") {
+		t.Errorf("got %v", e)
+	}
+}

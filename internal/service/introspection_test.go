@@ -1,0 +1,135 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/payload"
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+func TestPing(t *testing.T) {
+	t.Parallel()
+	f := serve(t, newServer(t, "q", "net1", nil), newServer(t, "r", "net2", nil))
+	for id, here := range map[string]bool{"": true, "b1.net1": true, "b1.net2": true, "b0.net1": false, "net1": false} {
+		_, err := f.Ping(t.Context(), &pb.PingRequest{InstanceId: id})
+		switch {
+		case here && err != nil:
+			t.Errorf("%q: %v", id, err)
+		case !here:
+			if e := check(t, err, rpc.Refused, true); !errors.Is(e, rpcstatus.Misdirected) {
+				t.Errorf("%q: got %v", id, e)
+			}
+		}
+	}
+}
+
+// A server that is full still says how it is.
+func TestIntrospectionDoesNotWaitForAWorker(t *testing.T) {
+	t.Parallel()
+	g := newGate()
+	f := serve(t, newServerOf(t, "q", "net1", dispatch.Limits{Workers: 1, Queue: 1, QueueBytes: 100}, dispatch.Endpoint{
+		Namespaces: []string{""}, Version: rpc.DefaultVersion, Methods: methods{"foo": g.method()},
+	}))
+	for _, want := range []bool{true, true, false} {
+		if _, err := f.Cast(t.Context(), &pb.CastRequest{Target: to("q"), Method: "foo"}); (err == nil) != want {
+			t.Fatal(err)
+		}
+	}
+	<-g.entered
+	if _, err := f.Ping(t.Context(), &pb.PingRequest{}); err != nil {
+		t.Error(err)
+	}
+	info, err := f.GetInfo(t.Context(), &pb.GetInfoRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := info.GetServers()[0]; s.GetRunning() != 1 || s.GetQueued() != 1 || s.GetRefused() != 1 {
+		t.Errorf("got %v", s)
+	}
+	close(g.open)
+}
+
+func TestInfoDescribesTheServers(t *testing.T) {
+	t.Parallel()
+	described := &dispatch.Method{
+		Bind: echo().Bind, Streaming: true, Extra: true, Result: "string",
+		Arguments: []payload.Argument{{Name: "b", Type: "integer"}, {Name: "a", Type: "array of string", Optional: true}},
+	}
+	broken := function(func(context.Context, payload.Raw) (any, error) { return nil, errors.New("broken") })
+	f := serve(t, newServerOf(t, "q", "net1", dispatch.DefaultLimits,
+		dispatch.Endpoint{Namespaces: []string{"n", ""}, Version: rpc.Version{Major: 1, Minor: 2}, Methods: methods{"stop": described, "fail": broken}},
+		dispatch.Endpoint{Namespaces: []string{""}, Version: rpc.Version{Major: 2}, Methods: methods{}},
+	), newServer(t, "r", "net2", nil))
+	if _, err := f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: "stop"}); err != nil {
+		t.Error(err)
+	}
+	if _, err := f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: "fail"}); err == nil {
+		t.Error("want an error")
+	}
+	info, err := f.GetInfo(t.Context(), &pb.GetInfoRequest{Topic: new("q")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.GetBootId() != "b1" || info.GetProcessId() != int64(os.Getpid()) || info.GetBuild() == "" || info.GetUptime().AsDuration() <= 0 {
+		t.Errorf("got %v", info)
+	}
+	want := &pb.ServerInfo{}
+	if err := protojson.Unmarshal([]byte(`{
+		"instanceId": "b1.net1", "exchange": "openstack", "topic": "q", "server": "net1", "state": "STATE_ACTIVE",
+		"endpoints": [
+			{"namespaces": ["n", ""], "version": "1.2", "methods": [
+				{"name": "fail", "started": 1, "failed": 1},
+				{"name": "stop", "streaming": true, "extraArguments": true, "result": "string", "started": 1, "arguments": [
+					{"name": "b", "type": "integer"}, {"name": "a", "type": "array of string", "optional": true}]}]},
+			{"namespaces": [""], "version": "2.0"}]}`), want); err != nil {
+		t.Fatal(err)
+	}
+	if len(info.GetServers()) != 1 || !proto.Equal(info.GetServers()[0], want) {
+		t.Errorf("got %v, want %v", info.GetServers(), want)
+	}
+}
+
+func TestInfoIsOfTheTopicAskedFor(t *testing.T) {
+	t.Parallel()
+	f := serve(t, newServer(t, "q", "net1", nil), newServer(t, "r", "net2", nil), newServer(t, "q", "net3", nil))
+	for _, test := range []struct {
+		topic *string
+		want  string
+	}{{nil, "net1 net2 net3 "}, {new("q"), "net1 net3 "}, {new("r"), "net2 "}, {new("x"), ""}, {new(""), ""}} {
+		info, err := f.GetInfo(t.Context(), &pb.GetInfoRequest{Topic: test.topic})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, s := range info.GetServers() {
+			got += s.GetServer() + " "
+		}
+		if got != test.want {
+			t.Errorf("got %q, want %q", got, test.want)
+		}
+	}
+}
+
+func TestInfoTellsTheState(t *testing.T) {
+	t.Parallel()
+	for want, s := range map[pb.State]Server{
+		pb.State_STATE_ACTIVE:   {Instance: discovery.Instance{State: discovery.Active}},
+		pb.State_STATE_HELD:     {Instance: discovery.Instance{State: discovery.Held}},
+		pb.State_STATE_DRAINING: {Instance: discovery.Instance{State: discovery.Draining}},
+		pb.State_STATE_STOPPING: {Instance: discovery.Instance{State: discovery.Draining}, Stopping: true},
+	} {
+		if got := state(&s); got != want {
+			t.Errorf("%+v: got %v, want %v", s, got, want)
+		}
+	}
+}
