@@ -136,6 +136,17 @@ func TestUnreachableSaysWhy(t *testing.T) {
 	})
 }
 
+// TestWhyIsNotForgotten: what the deadline interrupts says only that it was interrupted.
+func TestWhyIsNotForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a", at("nowhere")))
+		for n := range 20 {
+			err := One(within(t, time.Duration(30+n)*100*time.Millisecond), w.topic, message(), invoke)
+			expectError(t, err, rpc.Unreachable, "connection refused", "deadline")
+		}
+	})
+}
+
 // TestUnreachableBeforeADeadlineThatIsShort, so short that nothing was found out.
 func TestUnreachableBeforeADeadlineThatIsShort(t *testing.T) {
 	for _, d := range []time.Duration{time.Millisecond, patience, patience + 1, 100 * time.Millisecond, connectBudget + patience} {

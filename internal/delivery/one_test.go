@@ -213,6 +213,16 @@ func TestUnableAccordingToThemselves(t *testing.T) {
 	})
 }
 
+func TestUnableAfterItWasFull(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a"), instance("b"))
+		s := (&script{}).says("a", full, noMethod).says("b", noMethod)
+		took, err := w.deliver(t, time.Minute, message(), s)
+		about(t, took, 0, 100*time.Millisecond)
+		expectError(t, err, rpc.NoSuchMethod)
+	})
+}
+
 // TestWhyNotIsTheReasonOfThoseThatCould: one that never can says nothing about why the others did not.
 func TestWhyNotIsTheReasonOfThoseThatCould(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

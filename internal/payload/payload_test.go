@@ -172,7 +172,7 @@ type malforming struct{}
 func (malforming) MarshalJSON() ([]byte, error) { return []byte(`{"b":[1,?]}`), nil }
 
 // streaming has the methods of the newer kind.
-type streaming struct{} //nolint:recvcheck // as above
+type streaming struct{}
 
 func (streaming) MarshalJSONTo(*jsontext.Encoder) error      { return errOdd }
 func (*streaming) UnmarshalJSONFrom(*jsontext.Decoder) error { return errOdd }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -120,6 +121,7 @@ func TestBriefConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	served := make(chan struct{})
+	var accepted atomic.Int64
 	go func() {
 		defer close(served)
 		for {
@@ -127,6 +129,7 @@ func TestBriefConnections(t *testing.T) {
 			if err != nil {
 				return
 			}
+			accepted.Add(1)
 			_, _ = conn.Write([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0}) // empty SETTINGS
 			_, _ = io.ReadFull(conn, make([]byte, 24))           // the client's preface
 			_ = conn.Close()
@@ -137,13 +140,17 @@ func TestBriefConnections(t *testing.T) {
 		<-served
 	})
 	p := get(t, l.Addr().String())
-	for range 20 {
+	const times = 20
+	for range times {
 		ctx, cancel := context.WithTimeout(t.Context(), patient)
 		err := p.Connect(ctx)
 		if ctx.Err() != nil {
 			t.Fatalf("Connect hung: %v", err)
 		}
 		cancel()
+	}
+	if n := accepted.Load(); n > times {
+		t.Errorf("%d connections were made by %d Connects", n, times)
 	}
 }
 

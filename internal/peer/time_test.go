@@ -36,6 +36,19 @@ func TestUnusedStaysIdle(t *testing.T) {
 	})
 }
 
+func TestQuietConnectionStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n peertest.Network
+		defer answer(&n, "a")()
+		p := get(t, "a", n.Options()...)
+		connect(t, p)
+		time.Sleep(24 * time.Hour)
+		if p.Health() != Ready || n.Dials("a") != 1 {
+			t.Errorf("a day later the peer is %s after %d connections, want ready after 1", p.Health(), n.Dials("a"))
+		}
+	})
+}
+
 // TestRestoredOnceForEachUse: a connection that was used is restored when it is lost, but not again if nobody used it since.
 func TestRestoredOnceForEachUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -45,7 +45,7 @@ func TestCastReturnsBeforeItRuns(t *testing.T) {
 			<-release
 			_, has := ctx.Deadline()
 			if has || ctx.Err() != nil || oslorpc.ContextFrom(ctx)["user"] != "bob" {
-				ran <- fmt.Errorf("a cast ran with deadline %v, error %v, context %v", has, ctx.Err(), oslorpc.ContextFrom(ctx))
+				ran <- fmt.Errorf("a cast ran with deadline %v, error %w, context %v", has, ctx.Err(), oslorpc.ContextFrom(ctx))
 			}
 			ran <- nil
 			return nil, errBroken

@@ -94,6 +94,7 @@ func (t *Transport) ask(ctx context.Context, i Instance, do func(*grpc.ClientCon
 	}
 	return nil
 }
+
 // Instance returns the server as discovery lists it, with the address that others connect to; false if it does not run.
 func (s *Server) Instance() (Instance, bool) {
 	t := s.transport

@@ -105,7 +105,7 @@ func (s *stream) open(ctx context.Context, args any) (first string, err error) {
 	s.late = time.AfterFunc(s.timeout(), func() { s.cancel(errLate) })
 	defer s.late.Stop()
 	ended := false
-	err = delivery.One(s.ctx, c.watched(), c.delivery(s.method), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) error {
+	err = delivery.One(s.ctx, c.watched(), c.delivery(s.method), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) error { //nolint:contextcheck // It is derived from ctx.
 		first, err = s.start(ctx, &m, e, conn)
 		ended = errors.Is(err, io.EOF)
 		if ended {
