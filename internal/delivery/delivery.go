@@ -49,7 +49,7 @@ type Message struct {
 	Turn uint64
 	// Rounds is how often all instances may be tried; 0 means until the deadline.
 	Rounds int
-	// FailFast messages do not wait for an instance to appear.
+	// FailFast messages do not wait for an instance to appear, or to become reachable.
 	FailFast bool
 }
 
@@ -89,6 +89,8 @@ type delivery struct {
 	// in this round was such a one.
 	unable error
 	able   bool
+	// reached is true if an instance tried in this round could be connected to.
+	reached bool
 }
 
 func (d *delivery) run(ctx context.Context, send Send) error {
@@ -153,6 +155,7 @@ func (d *delivery) attempt(ctx context.Context, e *route.Entry, send Send) error
 		return err
 	}
 	d.able = true
+	d.reached = d.reached || rpc.KindOf(err) != rpc.Unreachable
 	if d.last == nil || ctx.Err() == nil { // when ctx ends, the error only says so, and the one before says why
 		d.last = err
 	}
@@ -235,7 +238,7 @@ func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Ver
 	if d.since.IsZero() {
 		d.since = time.Now()
 	}
-	absent, length := false, maxPause
+	absent, cutOff, length := false, false, maxPause
 	switch verdict {
 	case route.Unable:
 		return unable(view.Unable(d.Query, d.Target.Server), d.Query, d.Target.Server)
@@ -252,11 +255,12 @@ func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Ver
 		if !d.able {
 			return d.unable
 		}
+		cutOff = !d.reached
 		d.tried.Reset()
-		d.able = false
+		d.able, d.reached = false, false
 	}
 	d.rounds++
-	if (d.FailFast && absent) || (d.Rounds > 0 && d.rounds >= d.Rounds) {
+	if (d.FailFast && (absent || cutOff)) || (d.Rounds > 0 && d.rounds >= d.Rounds) {
 		return d.last
 	}
 	// A change wakes a message for which nobody is there. It looks again now and then all the same: an instance that lingers may

@@ -170,6 +170,10 @@ func TestFailFast(t *testing.T) {
 		took, err = w.deliver(t, time.Minute, message(failFast, to("host-x")), s)
 		expectError(t, err, rpc.NoInstance, "host-x")
 		about(t, took, 0, 0)
+		w.registry.list(instance("a", at("nowhere")), instance("b", at("nowhere")))
+		took, err = w.deliver(t, time.Minute, message(failFast), s)
+		expectError(t, err, rpc.Unreachable)
+		about(t, took, 0, time.Second)
 	})
 }
 

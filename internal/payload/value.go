@@ -56,7 +56,7 @@ func writeNumber(enc *jsontext.Encoder, f float64) error {
 	case math.IsNaN(f) || math.IsInf(f, 0):
 		return &problem{path: next(enc), message: fmt.Sprintf("%v is not a JSON number", f)}
 	case f == math.Trunc(f) && math.Abs(f) > maxSafe:
-		return &problem{path: next(enc), message: unsafeInteger(strconv.FormatFloat(f, 'g', -1, 64))}
+		return &problem{path: next(enc), message: unsafeInteger(asWritten(f))}
 	case f == math.Trunc(f):
 		return enc.WriteToken(jsontext.Int(int64(f)))
 	default:
@@ -197,11 +197,19 @@ func readStruct(dec *jsontext.Decoder) (*structpb.Value, error) {
 	return structpb.NewStructValue(object), err
 }
 
+// asWritten returns a number as people write it: with an exponent only if it is very large.
+func asWritten(f float64) string {
+	if math.Abs(f) < 1e21 {
+		return strconv.FormatFloat(f, 'f', -1, 64)
+	}
+	return strconv.FormatFloat(f, 'g', -1, 64)
+}
+
 func unsafeInteger(literal string) string {
 	if len(literal) > maxShown {
 		literal = literal[:maxShown] + "..."
 	}
-	return literal + " is beyond 2^53 - 1, where the numbers of a protobuf value stop being exact: send it as `json`, or as a string"
+	return literal + " is beyond 2^53 - 1, where the numbers of a protobuf value stop being exact: use `json`, in which a server then answers too, or a string"
 }
 
 func tooDeep(path string) error {

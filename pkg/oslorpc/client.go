@@ -110,7 +110,7 @@ func WithRetry(n int) ClientOption {
 	return clientOption(func(s *settings) { s.retry = n })
 }
 
-// WithFailFast makes a message fail at once when nobody is there to take it, instead of waiting until the deadline. (The option
+// WithFailFast makes a message fail at once when nobody is there to take it, or nobody can be connected to, instead of waiting until the deadline. (The option
 // at_least_once upstream.) Unlike WithRetry(0), it still waits for servers that are full.
 func WithFailFast(failFast bool) ClientOption {
 	return clientOption(func(s *settings) { s.failFast = failFast })
