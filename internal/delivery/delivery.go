@@ -238,29 +238,12 @@ func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Ver
 	if d.since.IsZero() {
 		d.since = time.Now()
 	}
-	absent, cutOff, length := false, false, maxPause
-	switch verdict {
-	case route.Unable:
-		return unable(view.Unable(d.Query, d.Target.Server), d.Query, d.Target.Server)
-	case route.Nobody:
-		absent, d.last = true, nobody("no server is on the topic; start one, or check topic and exchange")
-	case route.NoServer:
-		absent, d.last = true, nobody(fmt.Sprintf("no server named %q is on the topic", d.Target.Server))
-		if !d.topic.Recent(d.Target.Server) {
-			if length = settleTime - time.Since(d.since); length <= 0 {
-				return d.last
-			}
-		}
-	case route.Exhausted:
-		if !d.able {
-			return d.unable
-		}
-		cutOff = !d.reached
-		d.tried.Reset()
-		d.able, d.reached = false, false
+	absent, length, err := d.assess(view, verdict)
+	if err != nil {
+		return err
 	}
 	d.rounds++
-	if (d.FailFast && (absent || cutOff)) || (d.Rounds > 0 && d.rounds >= d.Rounds) {
+	if (d.FailFast && absent) || (d.Rounds > 0 && d.rounds >= d.Rounds) {
 		return d.last
 	}
 	// A change wakes a message for which nobody is there. It looks again now and then all the same: an instance that lingers may
@@ -271,6 +254,37 @@ func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Ver
 	}
 	pause(ctx, length, changed)
 	return nil
+}
+
+// assess says what a pick that found nobody means: whether nobody is there, and how long to wait at most for a change of that; or that
+// waiting does not help.
+func (d *delivery) assess(view *route.View, verdict route.Verdict) (absent bool, length time.Duration, err error) {
+	switch verdict {
+	case route.Unable:
+		return false, 0, unable(view.Unable(d.Query, d.Target.Server), d.Query, d.Target.Server)
+	case route.NoServer:
+		d.last = nobody(fmt.Sprintf("no server named %q is on the topic", d.Target.Server))
+		if d.topic.Recent(d.Target.Server) {
+			return true, maxPause, nil
+		}
+		if length = settleTime - time.Since(d.since); length <= 0 {
+			return true, 0, d.last
+		}
+		return true, length, nil
+	case route.Exhausted:
+		if !d.able {
+			return false, 0, d.unable
+		}
+		if d.FailFast && !d.reached {
+			return false, 0, d.last
+		}
+		d.tried.Reset()
+		d.able, d.reached = false, false
+		return false, 0, nil
+	default:
+		d.last = nobody("no server is on the topic; start one, or check topic and exchange")
+		return true, maxPause, nil
+	}
 }
 
 // pause returns after some time, or when changed is closed, or when ctx ends.

@@ -170,10 +170,16 @@ func TestFailFast(t *testing.T) {
 		took, err = w.deliver(t, time.Minute, message(failFast, to("host-x")), s)
 		expectError(t, err, rpc.NoInstance, "host-x")
 		about(t, took, 0, 0)
-		w.registry.list(instance("a", at("nowhere")), instance("b", at("nowhere")))
-		took, err = w.deliver(t, time.Minute, message(failFast), s)
-		expectError(t, err, rpc.Unreachable)
-		about(t, took, 0, time.Second)
+	})
+}
+
+func TestFailFastWithoutConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a", at("nowhere")), instance("b", at("nowhere")))
+		begin := time.Now()
+		err := One(within(t, time.Minute), w.topic, message(failFast), invoke)
+		expectError(t, err, rpc.Unreachable, "connection refused")
+		about(t, time.Since(begin), 0, time.Second)
 	})
 }
 
