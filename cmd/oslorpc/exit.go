@@ -29,7 +29,7 @@ var exits = []struct {
 		[]rpc.Kind{rpc.Invalid, rpc.InvalidTarget, rpc.VersionCapExceeded}},
 	{3, "not delivered: nobody took the message, and it did not run",
 		[]rpc.Kind{rpc.NoInstance, rpc.Refused, rpc.Unreachable}},
-	{exitTimedOut, "timed out: the message may have run", []rpc.Kind{rpc.Timeout, rpc.MonitorTimeout}},
+	{exitTimedOut, "timed out: the message may have run, unless the error says otherwise", []rpc.Kind{rpc.Timeout, rpc.MonitorTimeout}},
 	{5, "remote error: the method ran and failed", []rpc.Kind{rpc.Remote}},
 	{6, "outcome unknown: the server was lost, and the message may have run", []rpc.Kind{rpc.OutcomeUnknown}},
 	{7, "not served: no server has the method, or not at this version", []rpc.Kind{rpc.UnsupportedVersion, rpc.NoSuchMethod}},

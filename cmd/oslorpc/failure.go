@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
@@ -83,10 +84,14 @@ func (f *failure) advice(err error) string {
 	if code := f.ExitCode; f.method == "" || (code != exitTimedOut && code != exitInterrupted) {
 		return ""
 	}
-	if f.SafeToRetry {
+	switch told := strings.Contains(f.Message, "may have run") || strings.Contains(f.Message, "before it was sent"); {
+	case told:
+		return ""
+	case f.SafeToRetry:
 		return "it did not run"
+	default:
+		return "it may have run"
 	}
-	return "it may have run"
 }
 
 // text returns the failure on one line.

@@ -67,7 +67,10 @@ func TestPing(t *testing.T) {
 	wantCode(t, f.run("ping", "nobody"), 3)
 	wantCode(t, f.run("ping", "demo", "--server", "nobody"), 3)
 
-	two.signal(syscall.SIGSTOP) // still registered, but deaf
+	two.signal(syscall.SIGSTOP)                                                      // still registered, but deaf
+	for f.run("ping", "demo", "--server", "node2", "--timeout", "500ms").code == 0 { // its threads stop one by one
+		t.Log("not stopped yet")
+	}
 	r := f.run("ping", "demo", "--timeout", "1s", "--output", "json")
 	two.signal(syscall.SIGCONT)
 	if r.code == 0 {

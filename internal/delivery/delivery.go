@@ -89,6 +89,8 @@ type delivery struct {
 	// in this round was such a one.
 	unable error
 	able   bool
+	// refusal is what an instance said that was listed and is not there, for the case that nobody else is.
+	refusal string
 	// reached is true if an instance tried in this round could be connected to.
 	reached bool
 }
@@ -145,6 +147,7 @@ func (d *delivery) attempt(ctx context.Context, e *route.Entry, send Send) error
 		return nil
 	case errors.Is(err, errPatience):
 	case rpcstatus.Gone(err):
+		d.refusal = fmt.Sprintf("; server %q at %s, which was listed, said: %s", e.Server, e.Addr, said(err))
 		d.topic.Gone(e)
 		d.tried.Add(e)
 	default:
@@ -189,8 +192,11 @@ func sendTo(ctx context.Context, e *route.Entry, send Send) error {
 
 func connect(ctx context.Context, e *route.Entry, p *peer.Peer) error {
 	budget, late := connectBudget, context.DeadlineExceeded
-	if p.Health() == peer.Idle {
+	switch p.Health() {
+	case peer.Idle:
 		budget, late = patience, errPatience
+	case peer.Down: // it is connected to in the background; a message does not wait for each of many such
+		budget = patience
 	}
 	wait, cancel := context.WithTimeoutCause(ctx, budget, late)
 	defer cancel()
@@ -282,7 +288,7 @@ func (d *delivery) assess(view *route.View, verdict route.Verdict) (absent bool,
 		d.able, d.reached = false, false
 		return false, 0, nil
 	default:
-		d.last = nobody("no server is on the topic; start one, or check topic and exchange")
+		d.last = nobody(absence(view) + d.refusal)
 		return true, maxPause, nil
 	}
 }
@@ -296,6 +302,22 @@ func pause(ctx context.Context, length time.Duration, changed <-chan struct{}) {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
+}
+
+// absence says why nobody on a topic takes messages.
+func absence(view *route.View) string {
+	if slices.ContainsFunc(view.Entries(), func(e *route.Entry) bool { return e.State == discovery.Draining }) {
+		return "every server on the topic drains, and takes only messages for it by name"
+	}
+	return "no server is on the topic; start one, or check topic and exchange"
+}
+
+// said returns the text of an error without its kind.
+func said(err error) string {
+	if e, ok := errors.AsType[*rpc.Error](err); ok {
+		return e.Message
+	}
+	return err.Error()
 }
 
 func nobody(message string) error {

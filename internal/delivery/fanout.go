@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -20,7 +21,7 @@ const parallel = 64
 // Result is what came of a fanout at one instance.
 type Result struct {
 	Entry *route.Entry
-	// Skipped: the instance cannot serve the message; Err says why.
+	// Skipped: the instance drains, or cannot serve the message; Err says which.
 	Skipped bool
 	// Err is nil if the message was accepted.
 	Err error
@@ -33,10 +34,14 @@ func All(ctx context.Context, topic *fleet.Topic, m *Message, send Send) ([]Resu
 	if err != nil {
 		return nil, Name(unseen(ctx, err), m.Target, m.Method)
 	}
-	reached, skipped := view.All(m.Query)
-	results := make([]Result, len(reached), len(reached)+len(skipped))
+	reached, draining, skipped := view.All(m.Query)
+	results := make([]Result, len(reached), len(reached)+len(draining)+len(skipped))
 	each(len(reached), func(i int) { results[i] = toOne(ctx, topic, m, reached[i], send) })
 	results = slices.DeleteFunc(results, left)
+	for _, e := range draining {
+		err := &rpc.Error{Kind: rpc.Refused, NotStarted: true, Message: "the server drains, and takes only messages for it by name"}
+		results = append(results, Result{e, true, Name(err, m.Target, m.Method)})
+	}
 	for _, e := range skipped {
 		err := unable([]*route.Entry{e}, m.Query, e.Server)
 		results = append(results, Result{e, true, Name(err, m.Target, m.Method)})
@@ -79,17 +84,19 @@ func toOne(ctx context.Context, topic *fleet.Topic, m *Message, e *route.Entry, 
 // persist sends to one instance, again for a short while if it is full, or was not connected soon.
 func persist(ctx context.Context, e *route.Entry, send Send) error {
 	end := time.Now().Add(fullWait)
+	var last error // but for one that only says that ctx ended
 	for length := minPause; ; length *= 2 {
 		err := sendTo(ctx, e, send)
 		late := time.Now().Add(length).After(end)
 		switch {
 		case ctx.Err() != nil && rpc.SafeToRetry(err):
-			return gaveUp(ctx, err)
+			return gaveUp(ctx, cmp.Or(last, err))
 		case isFull(err) && !late:
 			pause(ctx, length, nil)
 		case !errors.Is(err, errPatience):
 			return err
 		}
+		last = err
 	}
 }
 

@@ -59,7 +59,7 @@ func TestFanoutReportsEachInstance(t *testing.T) {
 			says("denies", notStarted(rpc.AccessDenied)).says("not-sent", notSent)
 		got, results, took := w.fanout(t, time.Minute, s.send)
 		want := []string{
-			"a accepted", "denies failed", "held accepted", "lost failed", "no-method skipped", "not-sent failed",
+			"a accepted", "denies failed", "draining skipped", "draining-old skipped", "held accepted", "lost failed", "no-method skipped", "not-sent failed",
 			"old skipped", "too-old skipped",
 		}
 		if !slices.Equal(got, want) {

@@ -39,7 +39,7 @@ func TestNobodyCame(t *testing.T) {
 		w.registry.list(instance("a", func(i *discovery.Instance) { i.State = discovery.Draining }))
 		took, err := w.deliver(t, 10*time.Second, message(), &script{})
 		about(t, took, 10*time.Second, 10*time.Second)
-		expectError(t, err, rpc.NoInstance, "no server is on the topic", "deadline")
+		expectError(t, err, rpc.NoInstance, "every server on the topic drains", "deadline")
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("the error does not match the deadline: %v", err)
 		}

@@ -36,14 +36,6 @@ type Info struct {
 	MessageID string
 }
 
-type infoKey struct{}
-
-// InfoFrom returns what the handler that ctx belongs to was asked.
-func InfoFrom(ctx context.Context) (Info, bool) {
-	info, ok := ctx.Value(infoKey{}).(Info)
-	return info, ok
-}
-
 // Server runs the messages of one instance.
 type Server struct {
 	name  string
@@ -51,7 +43,7 @@ type Server struct {
 	log   *slog.Logger
 	queue *queue
 
-	// force ends the contexts of running casts; calls end with their carrier.
+	// force ends the contexts of what runs.
 	base  context.Context //nolint:containedctx // Casts outlive what carried them.
 	force context.CancelFunc
 
@@ -87,8 +79,10 @@ func (s *Server) Call(ctx context.Context, r *Request, emit Emit) error {
 		return err
 	}
 	defer s.end()
+	ctx, release := s.context(ctx, r)
+	defer release()
 	if err = ticket.wait(ctx); err != nil {
-		err = expired(err)
+		err = s.expired(err)
 	} else {
 		defer ticket.done()
 		err = s.run(ctx, r, sel, emit)
@@ -111,12 +105,14 @@ func (s *Server) Cast(r *Request) error {
 	}
 	go func() {
 		defer s.end()
-		if ticket.wait(s.base) != nil {
+		ctx, release := s.context(s.base, r)
+		defer release()
+		if ticket.wait(ctx) != nil {
 			s.log.Warn("cast dropped by a forced stop", "server", s.name, "method", r.Method)
 			return
 		}
 		defer ticket.done()
-		if err := s.run(s.base, r, sel, func(string) error { return nil }); err != nil {
+		if err := s.run(ctx, r, sel, func(string) error { return nil }); err != nil {
 			s.log.Error("cast failed", "server", s.name, "method", r.Method, "error", err)
 		}
 	}()
@@ -180,8 +176,19 @@ func (s *Server) closeEnded() {
 	}
 }
 
-// expired is the error for a message whose caller stopped waiting before it ran.
-func expired(err error) error {
+// context returns the context for a message that came with ctx.
+func (s *Server) context(ctx context.Context, r *Request) (joined context.Context, release func()) {
+	c := &runContext{Context: ctx, stop: s.base, info: Info{
+		Server: s.name, Namespace: r.Namespace, Method: r.Method, Version: r.Version, MessageID: r.ID,
+	}}
+	return c, c.release
+}
+
+// expired is the error for a message that nobody waits for any more before it ran, or whose server was stopped by force.
+func (s *Server) expired(err error) error {
+	if s.base.Err() != nil {
+		return rpcstatus.Refuse(rpcstatus.Stopping)
+	}
 	e := &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Cause: err, Message: "the deadline passed before a worker was free; it was not started"}
 	if errors.Is(err, context.Canceled) {
 		e.Kind, e.Message = rpc.Canceled, "the caller went away before a worker was free; it was not started"
@@ -199,9 +206,6 @@ func (s *Server) run(ctx context.Context, r *Request, sel selected, emit Emit) e
 	if err != nil {
 		return s.failed(ctx, r, notStarted(err))
 	}
-	ctx = context.WithValue(ctx, infoKey{}, Info{
-		Server: s.name, Namespace: r.Namespace, Method: r.Method, Version: r.Version, MessageID: r.ID,
-	})
 	sel.counters.Started.Add(1)
 	err = protect(ctx, invoke, emit)
 	if err == nil && sel.method.Streaming {
@@ -265,8 +269,8 @@ func (s *Server) report(r *Request, cause *rpc.RemoteError) {
 	s.log.Debug("method failed", "server", s.name, "method", r.Method, "error", cause)
 }
 
-// Stop refuses messages from now on and returns when those that were accepted have ended. If ctx ends first, it ends the contexts of
-// casts, waits no longer, and returns an error; calls end when their carrier does.
+// Stop refuses messages from now on and returns when those that were accepted have ended. If ctx ends first, it ends the contexts
+// of what runs, waits no longer, and returns an error.
 func (s *Server) Stop(ctx context.Context) error {
 	s.beginStop()
 	defer s.force()

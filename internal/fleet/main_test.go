@@ -134,7 +134,7 @@ func (w *world) listed() []string {
 
 // reached returns the ids of those that messages reach, in order.
 func (w *world) reached() []string {
-	entries, _ := w.topic.Now().All(route.Query{})
+	entries, _, _ := w.topic.Now().All(route.Query{})
 	list := ids(entries)
 	slices.Sort(list)
 	return list

@@ -49,8 +49,9 @@ type Peer struct {
 	dial   func(addr string) (*grpc.ClientConn, error)
 	health atomic.Int32
 	// refs counts the pool's hold and the RPCs that run; the connection is closed when it falls to zero.
-	refs atomic.Int64
-	uses atomic.Int64 // RPCs ever; tells whether a lost connection is worth restoring
+	refs     atomic.Int64
+	hastened atomic.Int64 // when the back-off was last ended, in Unix nanoseconds
+	uses     atomic.Int64 // RPCs ever; tells whether a lost connection is worth restoring
 
 	mu      sync.Mutex
 	conn    *grpc.ClientConn
@@ -124,6 +125,9 @@ func (p *Peer) Connect(ctx context.Context) error {
 		return err
 	}
 	before := p.Health()
+	if before == Down {
+		p.hasten(conn)
+	}
 	for first := true; ; first = false {
 		h, changed, err := p.now()
 		switch {
@@ -148,6 +152,14 @@ var (
 	errDown = errors.New("connecting failed")
 	errLost = errors.New("the connection was closed as soon as it was made")
 )
+
+// hasten ends the back-off of a peer that is wanted, at most once a second: it may be back long before.
+func (p *Peer) hasten(conn *grpc.ClientConn) {
+	now := time.Now().UnixNano()
+	if last := p.hastened.Load(); now-last > int64(time.Second) && p.hastened.CompareAndSwap(last, now) {
+		conn.ResetConnectBackoff()
+	}
+}
 
 // now returns the health, and a channel that is closed at its next change; both belong together.
 func (p *Peer) now() (Health, <-chan struct{}, error) {

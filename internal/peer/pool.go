@@ -37,6 +37,19 @@ func (p *Pool) Get(key Key) *Peer {
 	return h.peer
 }
 
+// Close closes all connections; RPCs that run on them fail.
+func (p *Pool) Close() {
+	p.mu.Lock()
+	var all []*Peer
+	for _, h := range p.peers {
+		all = append(all, h.peer)
+	}
+	p.mu.Unlock()
+	for _, peer := range all {
+		peer.close()
+	}
+}
+
 // Put gives a peer back. After the last one, its connection is closed as soon as no RPC runs on it.
 func (p *Pool) Put(peer *Peer) {
 	p.mu.Lock()

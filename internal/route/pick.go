@@ -3,6 +3,7 @@ package route
 import (
 	"slices"
 
+	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/peer"
 )
 
@@ -106,8 +107,9 @@ func (v *View) Server(q Query, server string, turn uint64, tried *Tried) (*Entry
 	}
 }
 
-// All returns the instances that a fanout reaches, and those it skips because they cannot serve the message.
-func (v *View) All(q Query) (reached, skipped []*Entry) {
+// All returns the instances that a fanout reaches, those that it leaves alone because they drain, and those that cannot serve the
+// message.
+func (v *View) All(q Query) (reached, draining, unable []*Entry) {
 	a := v.ableTo(q)
 	for _, list := range [3][]*Entry{a.any, a.reserve, a.held} {
 		for _, e := range list {
@@ -116,7 +118,12 @@ func (v *View) All(q Query) (reached, skipped []*Entry) {
 			}
 		}
 	}
-	return reached, v.Unable(q, "")
+	for _, e := range v.entries {
+		if e.State == discovery.Draining && e.usable() {
+			draining = append(draining, e)
+		}
+	}
+	return reached, draining, v.Unable(q, "")
 }
 
 // Unable returns the instances that a message would be for, if they could serve it: those of the server that it names, or

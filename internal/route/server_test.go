@@ -93,9 +93,12 @@ func TestAllReachesAndSkips(t *testing.T) {
 		entry("old", old), entry("old-held", old, state(discovery.Held)),
 		entry("old-draining", old, state(discovery.Draining)), entry("old-lost", old, lingering(peer.Idle)),
 	)
-	reached, skipped := v.All(wants(4))
+	reached, draining, skipped := v.All(wants(4))
 	if got, want := ids(reached), []string{"active", "down", "held", "met", "unknown"}; !slices.Equal(got, want) {
 		t.Errorf("reached %v, want %v", got, want)
+	}
+	if got, want := ids(draining), []string{"draining", "old-draining"}; !slices.Equal(got, want) {
+		t.Errorf("draining %v, want %v", got, want)
 	}
 	if got, want := ids(skipped), []string{"old", "old-held"}; !slices.Equal(got, want) {
 		t.Errorf("skipped %v, want %v", got, want)
@@ -104,7 +107,7 @@ func TestAllReachesAndSkips(t *testing.T) {
 
 func TestAllReachesBeyondTheWarmSet(t *testing.T) {
 	entries := many(10 * warmAll)
-	reached, skipped := view(entries...).All(wants(0))
+	reached, _, skipped := view(entries...).All(wants(0))
 	if !slices.Equal(ids(reached), ids(entries)) || len(skipped) != 0 {
 		t.Errorf("reached %d and skipped %d of %d", len(reached), len(skipped), len(entries))
 	}

@@ -44,7 +44,7 @@ func (p *Process) call(ctx context.Context, m message) (*Server, *pb.CallRespons
 func (p *Process) Cast(_ context.Context, m *pb.CastRequest) (*pb.CastResponse, error) {
 	s, request, err := p.open(m)
 	if err == nil {
-		err = s.Dispatch.Cast(request)
+		err = s.Dispatch.Cast(request) //nolint:contextcheck // The message outlives its RPC.
 	}
 	if err != nil {
 		return nil, fail(s, m, err)

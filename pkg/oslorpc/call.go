@@ -7,13 +7,11 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	grpcpeer "google.golang.org/grpc/peer"
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
 	"github.com/oslorpc/oslorpc/internal/payload"
 	"github.com/oslorpc/oslorpc/internal/requestctx"
 	"github.com/oslorpc/oslorpc/internal/route"
-	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -105,6 +103,7 @@ type outgoing struct {
 	target          *pb.Target
 	method, id      string
 	context, kwargs *pb.Payload
+	intercepted     bool // by interceptors of the user's
 }
 
 // message checks and encodes a message. Nothing is sent yet.
@@ -123,11 +122,12 @@ func (c *Client) encode(ctx context.Context, method string, args any) (outgoing,
 		return outgoing{}, s.err
 	case c.transport.closed.Load():
 		return outgoing{}, errClosed()
-	case method == "":
-		return outgoing{}, invalidUse("name the method")
 	case !s.cap.Allows(s.query.Version):
 		return outgoing{}, &Error{Kind: VersionCapExceeded, Message: fmt.Sprintf(
 			"version %s is not within the cap %s: it must have the same major version and no later minor one", s.query.Version, s.cap)}
+	}
+	if err := rpc.ValidateMethod(method); err != nil {
+		return outgoing{}, err
 	}
 	kwargs, err := payload.MarshalArgs(args)
 	if err != nil {
@@ -141,7 +141,8 @@ func (c *Client) encode(ctx context.Context, method string, args any) (outgoing,
 		return outgoing{}, &Error{Kind: TooLarge, Message: fmt.Sprintf(
 			"the request has %d bytes, and the limit is %d: send less at a time, or raise it with WithMaxMessageSize", n, limit)}
 	}
-	m := outgoing{target: s.wire, method: method, id: c.transport.messageID(), kwargs: payload.JSON(kwargs)}
+	m := outgoing{target: s.wire, method: method, id: c.transport.messageID(), kwargs: payload.JSON(kwargs),
+		intercepted: len(c.transport.config.dialOptions) > 0}
 	if requestContext != "" {
 		m.context = payload.JSON(requestContext)
 	}
@@ -175,33 +176,46 @@ func notSent(err error) error {
 type unary[Request, Response any] struct {
 	request  Request
 	response Response
-	opened   grpcpeer.Peer
+	evidence evidence
 }
 
-func (u *unary[Request, Response]) invoke(ctx context.Context, conn *grpc.ClientConn, method string) error {
-	err := conn.Invoke(ctx, method, &u.request, &u.response, grpc.StaticMethod(), grpc.Peer(&u.opened))
-	return decode(err, &u.opened)
+func (u *unary[Request, Response]) invoke(ctx context.Context, m *outgoing, conn *grpc.ClientConn, method string) error {
+	err := conn.Invoke(m.witnessed(ctx, &u.evidence), method, &u.request, &u.response, grpc.StaticMethod(), grpc.Peer(&u.evidence.opened))
+	return u.evidence.error(ctx, err)
+}
+
+// witnessed returns ctx with the evidence, if there are interceptors that stand in the way of it.
+func (m *outgoing) witnessed(ctx context.Context, e *evidence) context.Context {
+	if !m.intercepted {
+		return ctx
+	}
+	return context.WithValue(ctx, evidenceKey{}, e)
+}
+
+// targetAt returns the target of a message for an instance. A static address has no id by which the process behind it could tell which
+// of its servers is meant.
+func (m *outgoing) targetAt(e *route.Entry) *pb.Target {
+	if e.ID != "" || e.Server == "" || m.target.Server != nil {
+		return m.target
+	}
+	return &pb.Target{
+		Exchange: m.target.Exchange, Topic: m.target.Topic, Namespace: m.target.Namespace, Version: m.target.Version, Server: &e.Server,
+	}
 }
 
 func (m *outgoing) call(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) (*pb.Payload, error) {
 	u := &unary[pb.CallRequest, pb.CallResponse]{request: pb.CallRequest{
-		Target: m.target, Method: m.method, Context: m.context, Kwargs: m.kwargs, MessageId: m.id, InstanceId: e.ID,
+		Target: m.targetAt(e), Method: m.method, Context: m.context, Kwargs: m.kwargs, MessageId: m.id, InstanceId: e.ID,
 	}}
-	err := u.invoke(ctx, conn, pb.RPCService_Call_FullMethodName)
-	return u.response.GetResult(), err
+	if err := u.invoke(ctx, m, conn, pb.RPCService_Call_FullMethodName); err != nil {
+		return nil, err // an interceptor that returned early may still have the response written to
+	}
+	return u.response.GetResult(), nil
 }
 
 func (m *outgoing) cast(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) error {
 	u := &unary[pb.CastRequest, pb.CastResponse]{request: pb.CastRequest{
-		Target: m.target, Method: m.method, Context: m.context, Kwargs: m.kwargs, MessageId: m.id, InstanceId: e.ID,
+		Target: m.targetAt(e), Method: m.method, Context: m.context, Kwargs: m.kwargs, MessageId: m.id, InstanceId: e.ID,
 	}}
-	return u.invoke(ctx, conn, pb.RPCService_Cast_FullMethodName)
-}
-
-// decode turns the error of an RPC into one of ours. gRPC tells the peer's address if, and only if, it opened a stream.
-func decode(err error, opened *grpcpeer.Peer) error {
-	if err == nil {
-		return nil
-	}
-	return rpcstatus.Decode(err, opened.Addr != nil)
+	return u.invoke(ctx, m, conn, pb.RPCService_Cast_FullMethodName)
 }

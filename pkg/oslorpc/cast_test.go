@@ -99,7 +99,9 @@ func TestFullServer(t *testing.T) {
 	wantKind(t, err, oslorpc.Refused, true)
 	wantText(t, err, "full")
 	err = client(t, oslorpc.WithTimeout(100*time.Millisecond)).Cast(t.Context(), "block", nil)
-	wantKind(t, err, oslorpc.Refused, true)
+	if kind := oslorpc.KindOf(err); kind != oslorpc.Refused && kind != oslorpc.Timeout { // the deadline may pass during an attempt
+		t.Errorf("waiting for a full server: %v", err)
+	}
 
 	report, err := c.Fanout(t.Context(), "block", nil)
 	if err != nil || len(report.Failed) != 2 {

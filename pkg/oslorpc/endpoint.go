@@ -32,12 +32,16 @@ type Method struct {
 }
 
 // Func makes a method of a function. A is a struct whose JSON names are the keyword arguments, matched exactly: a plain field
-// is required, an [Opt] may be absent, and an embedded [Extra] takes the rest; [NoArgs] takes none. A may also be a map
-// with string keys, or [Raw]. R is anything that can be JSON.
+// is required (and may be null if it is a pointer, map, slice or interface), an [Opt] may be absent, and an embedded [Extra] takes
+// the rest; [NoArgs] takes none. The tags omitempty and omitzero are refused, as they would leave out what is required. A may also be a
+// map with string keys, or [Raw]. R is anything that can be JSON.
 //
-// The function runs on any number of goroutines at once. Its ctx ends when the caller gives up (a call) or the server is stopped by force
-// (a cast), and carries the request context. An error that it returns arrives as a [RemoteError].
+// The function runs on any number of goroutines at once. Its ctx ends when the caller gives up (of a call) or the server is stopped by
+// force, and carries the request context. An error that it returns arrives as a [RemoteError].
 func Func[A, R any](f func(ctx context.Context, args A) (R, error)) Method {
+	if f == nil {
+		return Method{err: invalidUse("Func was given nil")}
+	}
 	return newMethod(reflect.TypeFor[A](), reflect.TypeFor[R](), false, func(kwargs string) (dispatch.Invocation, error) {
 		var args A
 		if err := payload.UnmarshalArgs(kwargs, &args); err != nil {
@@ -56,6 +60,9 @@ func Func[A, R any](f func(ctx context.Context, args A) (R, error)) Method {
 // Stream makes a method of a function that returns its results one by one. The arguments are as those of [Func]. The sequence
 // ends after its first error. When the caller wants no more, ctx ends, and the sequence is not continued.
 func Stream[A, T any](f func(ctx context.Context, args A) iter.Seq2[T, error]) Method {
+	if f == nil {
+		return Method{err: invalidUse("Stream was given nil")}
+	}
 	return newMethod(reflect.TypeFor[A](), reflect.TypeFor[T](), true, func(kwargs string) (dispatch.Invocation, error) {
 		var args A
 		if err := payload.UnmarshalArgs(kwargs, &args); err != nil {
@@ -130,8 +137,8 @@ func (e Endpoint) build() (dispatch.Endpoint, error) {
 		switch {
 		case m.err != nil:
 			return built, fmt.Errorf("method %q: %w", name, m.err)
-		case name == "":
-			return built, invalidUse("endpoint %q has a method without a name", e.Namespace)
+		case rpc.ValidateMethod(name) != nil:
+			return built, fmt.Errorf("endpoint %q: %w", e.Namespace, rpc.ValidateMethod(name))
 		case m.impl == nil:
 			return built, invalidUse("method %q is empty: make it with Func, Stream or Methods", name)
 		}

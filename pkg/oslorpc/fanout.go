@@ -16,7 +16,7 @@ import (
 type Report struct {
 	// Accepted are the servers that took the message.
 	Accepted []Delivery
-	// Skipped are those whose version, or lack of the method, does not let them run it.
+	// Skipped are those that drain, and those whose version, or lack of the method, does not let them run it.
 	Skipped []Delivery
 	// Failed are those that did not take it for another reason.
 	Failed []Delivery

@@ -2,21 +2,26 @@ package oslorpc
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+	"google.golang.org/grpc/status"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/service"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
 // host is what the servers of a transport share: a listener, a gRPC server on it, and the announcement in the registry. It
@@ -30,6 +35,10 @@ type host struct {
 	serving sync.WaitGroup
 	nextID  int
 	members []hosted
+	topics  map[string]bool // all that its health was asked about or may be
+	// closing ends streams that would never end by themselves.
+	closing context.Context //nolint:containedctx // It is the host's own.
+	end     context.CancelFunc
 }
 
 // hosted is a server on a host.
@@ -40,8 +49,12 @@ type hosted struct {
 	leaving bool
 }
 
-// How long an unused connection is kept by a server, and how many goroutines gRPC keeps warm for messages.
-const maxIdle = 15 * time.Minute
+// How long an unused connection is kept by a server, after what silence it looks whether the client is there still, and how many goroutines
+// gRPC keeps warm for messages.
+const (
+	maxIdle  = 15 * time.Minute
+	pingTime = 20 * time.Second
+)
 
 var streamWorkers = uint32(2 * runtime.GOMAXPROCS(0))
 
@@ -50,11 +63,13 @@ func newHost(ctx context.Context, c *config) (*host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &host{bootID: randomID(8), addr: addr}
+	h := &host{bootID: randomID(8), addr: addr, topics: map[string]bool{}}
+	h.closing, h.end = context.WithCancel(context.Background())
 	options := append([]grpc.ServerOption{
 		grpc.Creds(c.credentials),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: peer.MinPing, PermitWithoutStream: true}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: maxIdle}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: maxIdle, Time: pingTime, Timeout: pingTime}),
+		grpc.ChainStreamInterceptor(h.endStream),
 		grpc.MaxRecvMsgSize(c.maxSize + sizeSlack),
 		grpc.MaxSendMsgSize(c.maxSize + sizeSlack),
 		grpc.NumStreamWorkers(streamWorkers),
@@ -66,7 +81,7 @@ func newHost(ctx context.Context, c *config) (*host, error) {
 	healthpb.RegisterHealthServer(h.grpc, h.health)
 	reflection.Register(h.grpc)
 	h.serving.Go(func() {
-		if err := h.grpc.Serve(listener); err != nil {
+		if err := h.grpc.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) { // stopped before it served
 			c.log.Error("gRPC server ended", "address", addr, "error", err)
 		}
 	})
@@ -80,19 +95,22 @@ func (h *host) add(owner *Server, s *service.Server) {
 	s.Instance.BootID, s.Instance.Addr = h.bootID, h.addr
 	h.members = append(h.members, hosted{owner: owner, server: s})
 	h.health.SetServingStatus(s.Instance.Topic, healthpb.HealthCheckResponse_SERVING)
+	h.topics[s.Instance.Topic] = true
 	h.refresh()
 }
 
-// leave marks a server as stopping, and remove takes it out.
-func (h *host) leave(owner *Server) {
+// leave marks servers as stopping, and reports whether one was not yet. Remove takes one out.
+func (h *host) leave(owners []*Server) (news bool) {
 	for i, m := range h.members {
-		if m.owner == owner {
+		if !m.leaving && slices.Contains(owners, m.owner) {
 			stopping := *m.server
 			stopping.Stopping = true
-			h.members[i] = hosted{owner: owner, server: &stopping, leaving: true}
+			h.members[i] = hosted{owner: m.owner, server: &stopping, leaving: true}
+			news = true
 		}
 	}
 	h.refresh()
+	return news
 }
 
 func (h *host) remove(owner *Server) {
@@ -109,8 +127,8 @@ func (h *host) refresh() {
 		serving[topic] = serving[topic] || !m.leaving
 	}
 	h.process.SetServers(list)
-	for topic, up := range serving {
-		if !up {
+	for topic := range h.topics {
+		if !serving[topic] {
 			h.health.SetServingStatus(topic, healthpb.HealthCheckResponse_NOT_SERVING)
 		}
 	}
@@ -135,13 +153,28 @@ func (h *host) owners() []*Server {
 	return list
 }
 
-// drainTime is how long the last RPCs of a host get, once no server has work any more: what is left are streams without an end, such as a
-// watch of its health.
-const drainTime = time.Second
+// drainTime is how long clients get to take the last answers, once no server has work any more.
+const drainTime = 10 * time.Second
 
-// close ends the host. Unless ctx ends first, RPCs that run get a moment to finish.
+// endStream ends streams of other services than ours with the host: a watch of its health, and reflection, have no end of their own.
+func (h *host) endStream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	if strings.HasPrefix(info.FullMethod, "/"+pb.RPCService_ServiceDesc.ServiceName+"/") {
+		return handler(server, stream)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- handler(server, stream) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-h.closing.Done():
+		return status.Error(codes.Unavailable, "the server is stopping")
+	}
+}
+
+// close ends the host. Unless ctx ends first, clients get some time to take the last answers.
 func (h *host) close(ctx context.Context) {
 	h.health.Shutdown()
+	h.end()
 	ctx, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
 	drained := make(chan struct{})
@@ -152,8 +185,7 @@ func (h *host) close(ctx context.Context) {
 	select {
 	case <-drained:
 	case <-ctx.Done():
-		h.grpc.Stop()
-		<-drained
+		h.grpc.Stop() // and GracefulStop returns when the last method does, which may be never
 	}
 	h.serving.Wait()
 }

@@ -2,6 +2,7 @@ package oslorpc
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"google.golang.org/grpc"
@@ -59,7 +60,7 @@ func (t *Transport) Instances(ctx context.Context) ([]Instance, error) {
 // Ping returns how long an instance takes to answer, over a connection that is up. It does not pass through the server's queue.
 func (t *Transport) Ping(ctx context.Context, i Instance) (time.Duration, error) {
 	var took time.Duration
-	err := t.ask(ctx, i, func(conn *grpc.ClientConn) error {
+	err := t.ask(ctx, i, func(ctx context.Context, conn *grpc.ClientConn) error {
 		start := time.Now()
 		_, err := pb.NewIntrospectionServiceClient(conn).Ping(ctx, &pb.PingRequest{InstanceId: i.ID})
 		took = time.Since(start)
@@ -71,26 +72,38 @@ func (t *Transport) Ping(ctx context.Context, i Instance) (time.Duration, error)
 // Info returns what the process of an instance says of itself and of the servers on the instance's topic.
 func (t *Transport) Info(ctx context.Context, i Instance) (*pb.GetInfoResponse, error) {
 	var info *pb.GetInfoResponse
-	err := t.ask(ctx, i, func(conn *grpc.ClientConn) (err error) {
+	err := t.ask(ctx, i, func(ctx context.Context, conn *grpc.ClientConn) (err error) {
 		info, err = pb.NewIntrospectionServiceClient(conn).GetInfo(ctx, &pb.GetInfoRequest{Topic: &i.Topic})
 		return err
 	})
 	return info, err
 }
 
+// DefaultAskTimeout bounds [Transport.Ping] and [Transport.Info] if ctx has no deadline.
+const DefaultAskTimeout = 10 * time.Second
+
 // ask connects to an instance and does something with the connection.
-func (t *Transport) ask(ctx context.Context, i Instance, do func(*grpc.ClientConn) error) error {
+func (t *Transport) ask(ctx context.Context, i Instance, do func(context.Context, *grpc.ClientConn) error) error {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, DefaultAskTimeout)
+		defer cancel()
+	}
 	p := t.pool.Get(peer.Key{Addr: i.Addr, BootID: i.BootID})
 	defer t.pool.Put(p)
-	if err := p.Connect(ctx); err != nil {
-		return &Error{Kind: Unreachable, NotStarted: true, Cause: err, Message: "server " + i.Server + " at " + i.Addr + ": " + err.Error()}
+	at := fmt.Sprintf("server %q at %s: ", i.Server, i.Addr)
+	// Of a peer that is down, only an RPC learns why.
+	if err := p.Connect(ctx); err != nil && (ctx.Err() != nil || p.Health() != peer.Down) {
+		return &Error{Kind: Unreachable, NotStarted: true, Cause: err, Message: at + err.Error()}
 	}
 	conn, err := p.Conn() //nolint:contextcheck // The connection outlives the call.
 	if err != nil {
 		return err
 	}
-	if err := do(conn); err != nil {
-		return rpcstatus.Decode(err, true)
+	if err := do(ctx, conn); err != nil {
+		decoded := rpcstatus.Decode(err, true)
+		decoded.Message = at + decoded.Message
+		return decoded
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -14,6 +15,9 @@ import (
 // listen opens the transport's listener and returns the address that others connect to.
 func listen(ctx context.Context, c *config) (net.Listener, string, error) {
 	if path, ok := strings.CutPrefix(c.listen, "unix:"); ok {
+		if !filepath.IsAbs(path) || c.advertise != "" {
+			return nil, "", invalidUse("%q: the path of a socket must be absolute, and it cannot be advertised as another address", c.listen)
+		}
 		l, err := listenUnix(ctx, path)
 		return l, c.listen, err
 	}
@@ -52,7 +56,7 @@ func parsePorts(s string) (first, last int, err error) {
 	}
 	first, err1 := strconv.Atoi(from)
 	last, err2 := strconv.Atoi(to)
-	if err1 != nil || err2 != nil || first < 0 || last > 65535 || first > last {
+	if err1 != nil || err2 != nil || first < 0 || last > 65535 || first > last || first == 0 && last > 0 {
 		return 0, 0, invalidUse(`the port %q is malformed: write a number up to 65535, or a range such as "7000-7100"`, s)
 	}
 	return first, last, nil

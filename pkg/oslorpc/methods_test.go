@@ -81,7 +81,7 @@ func TestStartRefusesBrokenEndpoints(t *testing.T) {
 		"version":        {endpoint: oslorpc.Endpoint{Namespace: "n", Version: "1"}, says: "major.minor"},
 		"namespace":      {endpoint: oslorpc.Endpoint{LegacyNamespaces: []string{"a\tb"}}, says: "control", kindOther: oslorpc.InvalidTarget},
 		"empty method":   {endpoint: oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"m": {}}}, says: `"m" is empty`},
-		"no name":        {endpoint: oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"": method}}, says: "without a name"},
+		"no name":        {endpoint: oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"": method}}, says: "is empty"},
 		"renamed method that is not there": {
 			endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(shapes{}, oslorpc.Name("Nope", "nope"))}, says: "no method Nope",
 		},

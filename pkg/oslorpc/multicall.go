@@ -67,7 +67,7 @@ type stream struct {
 	cancel context.CancelCauseFunc
 	late   *time.Timer
 	items  grpc.ServerStreamingClient[pb.MulticallResponse]
-	opened grpcpeer.Peer
+	seen   evidence
 	peer   *peer.Peer
 }
 
@@ -120,10 +120,10 @@ func (s *stream) open(ctx context.Context, args any) (first string, err error) {
 }
 
 func (s *stream) start(ctx context.Context, m *outgoing, e *route.Entry, conn *grpc.ClientConn) (string, error) {
-	s.opened = grpcpeer.Peer{}
-	items, err := pb.NewRPCServiceClient(conn).Multicall(ctx, &pb.MulticallRequest{
-		Target: m.target, Method: m.method, Context: m.context, Kwargs: m.kwargs, MessageId: m.id, InstanceId: e.ID,
-	}, grpc.Peer(&s.opened))
+	s.seen.opened = grpcpeer.Peer{} // that of an attempt before says nothing about this one
+	items, err := pb.NewRPCServiceClient(conn).Multicall(m.witnessed(ctx, &s.seen), &pb.MulticallRequest{
+		Target: m.targetAt(e), Method: m.method, Context: m.context, Kwargs: m.kwargs, MessageId: m.id, InstanceId: e.ID,
+	}, grpc.Peer(&s.seen.opened))
 	if err != nil {
 		return "", s.explain(err)
 	}
@@ -155,7 +155,7 @@ func (s *stream) explain(err error) error {
 		late.Cause = err
 		return &late
 	}
-	return decode(err, &s.opened)
+	return s.seen.error(s.ctx, err)
 }
 
 func (s *stream) close() {

@@ -25,9 +25,18 @@ type Server struct {
 // serverRun is a server between a start and the end of its stop.
 type serverRun struct {
 	dispatch *dispatch.Server
-	stop     sync.Once
-	stopped  chan struct{}
-	err      error // of stop; read it after stopped
+	stopping bool // guarded by the server's lock
+	// hurry is the context of the stop. Each caller of Stop that waits no longer ends it.
+	hurry   context.Context //nolint:containedctx // It belongs to several callers.
+	force   context.CancelFunc
+	stopped chan struct{}
+	err     error // of the stop; read it after stopped
+}
+
+func newServerRun(d *dispatch.Server) *serverRun {
+	r := &serverRun{dispatch: d, stopped: make(chan struct{})}
+	r.hurry, r.force = context.WithCancel(context.Background())
+	return r
 }
 
 // ServerOption sets up a server.
@@ -67,30 +76,46 @@ func (s *Server) Add(endpoints ...Endpoint) {
 // Start makes the server ready for messages and announces it. When it returns, whoever reads discovery anew finds it; clients
 // that watch the topic hear of it within moments. Ctx bounds the start only. A server that was stopped can be started again; one that runs is left as it is.
 func (s *Server) Start(ctx context.Context) error {
+	for {
+		ending, err := s.start(ctx)
+		if ending == nil {
+			return err
+		}
+		select {
+		case <-ending.stopped:
+		case <-ctx.Done():
+			return &Error{Kind: Timeout, NotStarted: true, Cause: ctx.Err(), Message: "the server is stopping still"}
+		}
+	}
+}
+
+// start starts the server, unless it runs. It returns a run that has to end before.
+func (s *Server) start(ctx context.Context) (ending *serverRun, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.run != nil && s.run.stopping {
+		return s.run, nil
+	}
 	if s.run != nil {
-		return nil
+		return nil, nil //nolint:nilnil // It runs.
 	}
 	if err := s.target.ValidateServer(); err != nil {
-		return err
+		return nil, err
 	}
 	if s.limits.Workers < 1 || s.limits.Queue < 0 || s.limits.QueueBytes < 0 {
-		return invalidUse("a server needs at least one worker, and a queue that is not negative")
+		return nil, invalidUse("a server needs at least one worker, and a queue that is not negative")
 	}
 	table, err := s.table()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	run := &serverRun{
-		dispatch: dispatch.NewServer(s.target.Server, table, s.limits, s.transport.config.log),
-		stopped:  make(chan struct{}),
-	}
+	run := newServerRun(dispatch.NewServer(s.target.Server, table, s.limits, s.transport.config.log))
 	if err := s.transport.addServer(ctx, s, s.instance(table), run.dispatch); err != nil {
-		return err
+		run.force()
+		return nil, err
 	}
 	s.run = run
-	return nil
+	return nil, nil //nolint:nilnil // It runs now.
 }
 
 func (s *Server) table() (*dispatch.Table, error) {
@@ -117,40 +142,47 @@ func (s *Server) instance(table *dispatch.Table) discovery.Instance {
 }
 
 // Stop withdraws the server, goes on accepting for a moment so that others learn of it, then refuses what comes and finishes what
-// it accepted. When ctx ends first, it ends the contexts of what still runs and returns an error. A server that does not
-// run is left as it is; calls of Stop beside the first wait with it.
+// it accepted. When ctx ends first, it ends the contexts of what still runs, does not wait for it, and returns an error. A
+// server that does not run is left as it is. Of several calls of Stop, each waits for the one stop, and the first whose ctx
+// ends ends it.
 func (s *Server) Stop(ctx context.Context) error {
 	s.mu.Lock()
 	run := s.run
+	first := run != nil && !run.stopping
+	if first {
+		run.stopping = true
+	}
 	s.mu.Unlock()
 	if run == nil {
 		return nil
 	}
-	run.stop.Do(func() {
-		run.err = s.shutdown(ctx, run)
-		s.mu.Lock()
-		s.run = nil
-		s.mu.Unlock()
-		close(run.stopped)
-	})
+	if first {
+		go s.shutdown(run)
+	}
+	defer context.AfterFunc(ctx, run.force)()
+	<-run.stopped
 	return run.err
 }
 
-func (s *Server) shutdown(ctx context.Context, run *serverRun) error {
-	t := s.transport
-	t.withdrawServer(ctx, s)
+// shutdown stops a run.
+func (s *Server) shutdown(run *serverRun) {
+	defer run.force()
+	t, ctx := s.transport, run.hurry
+	t.withdrawServers(ctx, s)
 	grace := time.NewTimer(t.config.stopGrace)
 	defer grace.Stop()
 	select {
 	case <-grace.C:
 	case <-ctx.Done():
 	}
-	err := run.dispatch.Stop(ctx)
-	if err != nil {
-		t.config.log.Warn("server stopped by force", "server", s.target.Server, "topic", s.target.Topic, "error", err)
+	if run.err = run.dispatch.Stop(ctx); run.err != nil {
+		t.config.log.Warn("server stopped by force", "server", s.target.Server, "topic", s.target.Topic, "error", run.err)
 	}
 	t.removeServer(ctx, s)
-	return err
+	s.mu.Lock()
+	s.run = nil
+	s.mu.Unlock()
+	close(run.stopped)
 }
 
 // Wait returns when the server has stopped; at once if it does not run.
@@ -208,15 +240,17 @@ func (t *Transport) addServer(ctx context.Context, s *Server, i discovery.Instan
 // withdrawTimeout bounds how long a server that stops waits for the registry: one that is away forgets the server by itself.
 const withdrawTimeout = 3 * time.Second
 
-// withdrawServer ends the announcement of a server.
-func (t *Transport) withdrawServer(ctx context.Context, s *Server) {
+// withdrawServers ends the announcement of servers, of those that are announced still.
+func (t *Transport) withdrawServers(ctx context.Context, servers ...*Server) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.host.leave(s)
+	if t.host == nil || !t.host.leave(servers) {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, withdrawTimeout)
 	defer cancel()
 	if err := t.registry.Publish(ctx, t.host.announced()); err != nil {
-		t.config.log.Warn("registration was not withdrawn", "server", s.target.Server, "topic", s.target.Topic, "error", err)
+		t.config.log.Warn("registration was not withdrawn", "servers", len(servers), "error", err)
 	}
 }
 

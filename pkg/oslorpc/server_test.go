@@ -255,20 +255,23 @@ func TestListen(t *testing.T) {
 		addr    string // a prefix of what is advertised
 		says    string // of the error
 	}{
-		"default":         {nil, "127.0.0.1:", ""},
-		"localhost":       {[]oslorpc.TransportOption{oslorpc.WithListen("localhost:0")}, "localhost:", ""},
-		"IPv6":            {[]oslorpc.TransportOption{oslorpc.WithListen("[::1]:0")}, "[::1]:", ""},
-		"range":           {[]oslorpc.TransportOption{oslorpc.WithListen("127.0.0.1:20000-29999")}, "127.0.0.1:2", ""},
-		"socket":          {[]oslorpc.TransportOption{oslorpc.WithListen(socket)}, socket, ""},
-		"advertised":      {[]oslorpc.TransportOption{oslorpc.WithAdvertise("node1.example:7000")}, "node1.example:7000", ""},
-		"advertised host": {[]oslorpc.TransportOption{oslorpc.WithAdvertise("node1.example")}, "node1.example:", ""},
-		"taken":           {[]oslorpc.TransportOption{oslorpc.WithListen(busy)}, "", busy},
-		"all addresses":   {[]oslorpc.TransportOption{oslorpc.WithListen("0.0.0.0:0")}, "", "WithInsecure"},
-		"unspecified":     {[]oslorpc.TransportOption{oslorpc.WithListen("0.0.0.0:0"), oslorpc.WithInsecure()}, "", "WithAdvertise"},
-		"no port":         {[]oslorpc.TransportOption{oslorpc.WithListen("127.0.0.1")}, "", "host:port"},
-		"bad port":        {[]oslorpc.TransportOption{oslorpc.WithListen("127.0.0.1:http")}, "", `"http"`},
-		"bad range":       {[]oslorpc.TransportOption{oslorpc.WithListen("127.0.0.1:9-8")}, "", `"9-8"`},
-		"bad advertise":   {[]oslorpc.TransportOption{oslorpc.WithAdvertise(":70000")}, "", "advertise"},
+		"default":           {nil, "127.0.0.1:", ""},
+		"localhost":         {[]oslorpc.TransportOption{oslorpc.WithListen("localhost:0")}, "localhost:", ""},
+		"IPv6":              {[]oslorpc.TransportOption{oslorpc.WithListen("[::1]:0")}, "[::1]:", ""},
+		"range":             {[]oslorpc.TransportOption{oslorpc.WithListen("127.0.0.1:20000-29999")}, "127.0.0.1:2", ""},
+		"socket":            {[]oslorpc.TransportOption{oslorpc.WithListen(socket)}, socket, ""},
+		"advertised":        {[]oslorpc.TransportOption{oslorpc.WithAdvertise("node1.example:7000")}, "node1.example:7000", ""},
+		"advertised host":   {[]oslorpc.TransportOption{oslorpc.WithAdvertise("node1.example")}, "node1.example:", ""},
+		"taken":             {[]oslorpc.TransportOption{oslorpc.WithListen(busy)}, "", busy},
+		"all addresses":     {[]oslorpc.TransportOption{oslorpc.WithListen("0.0.0.0:0")}, "", "WithInsecure"},
+		"unspecified":       {[]oslorpc.TransportOption{oslorpc.WithListen("0.0.0.0:0"), oslorpc.WithInsecure()}, "", "WithAdvertise"},
+		"no port":           {[]oslorpc.TransportOption{oslorpc.WithListen("127.0.0.1")}, "", "host:port"},
+		"bad port":          {[]oslorpc.TransportOption{oslorpc.WithListen("127.0.0.1:http")}, "", `"http"`},
+		"bad range":         {[]oslorpc.TransportOption{oslorpc.WithListen("127.0.0.1:9-8")}, "", `"9-8"`},
+		"relative socket":   {[]oslorpc.TransportOption{oslorpc.WithListen("unix:socket")}, "", "absolute"},
+		"advertised socket": {[]oslorpc.TransportOption{oslorpc.WithListen(socket), oslorpc.WithAdvertise("h")}, "", "advertised"},
+		"range from any":    {[]oslorpc.TransportOption{oslorpc.WithListen("127.0.0.1:0-5")}, "", `"0-5"`},
+		"bad advertise":     {[]oslorpc.TransportOption{oslorpc.WithAdvertise(":70000")}, "", "advertise"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			transport := open(t, test.options...)

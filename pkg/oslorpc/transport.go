@@ -167,10 +167,14 @@ const sizeSlack = 1 << 20
 
 // dial returns the options of connections.
 func (c *config) dial() []grpc.DialOption {
-	return append([]grpc.DialOption{
+	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(c.credentials),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(c.maxSize+sizeSlack), grpc.MaxCallSendMsgSize(c.maxSize+sizeSlack)),
-	}, c.dialOptions...)
+	}
+	if len(c.dialOptions) == 0 {
+		return options
+	}
+	return append(append(options, c.dialOptions...), witnesses()...)
 }
 
 func randomID(bytes int) string {
@@ -191,21 +195,29 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 	if t.closed.Swap(true) {
 		return nil
 	}
-	t.mu.Lock()
-	var servers []*Server
-	if t.host != nil {
-		servers = t.host.owners()
+	servers := t.servers()
+	if len(servers) > 0 {
+		t.withdrawServers(ctx, servers...) // together: one by one, the last would accept until the first have withdrawn
 	}
-	t.mu.Unlock()
 	failures := make([]error, len(servers)+1) // the last is for the registry
 	var stopping sync.WaitGroup
 	for i, s := range servers {
 		stopping.Go(func() { failures[i] = s.Stop(ctx) })
 	}
 	stopping.Wait()
+	t.pool.Close()
 	t.fleet.Close()
 	failures[len(servers)] = t.registry.Close()
 	return errors.Join(failures...)
+}
+
+func (t *Transport) servers() []*Server {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.host == nil {
+		return nil
+	}
+	return t.host.owners()
 }
 
 // Close is Shutdown with ten seconds for the servers to finish what they accepted.

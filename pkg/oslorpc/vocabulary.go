@@ -48,17 +48,18 @@ func SafeToRetry(err error) bool { return rpc.SafeToRetry(err) }
 // IsNotDelivered reports whether an error means that no server took the message; see [rpc.IsNotDelivered].
 func IsNotDelivered(err error) bool { return rpc.IsNotDelivered(err) }
 
-// Raw is JSON text that is sent or delivered as it is: as arguments, the text of an object. It must be valid JSON; nothing
+// Raw is a string of JSON text that is sent or delivered as it is: as arguments, the text of an object. It must be valid JSON; nothing
 // checks it on the way but the reader at the other end.
 type Raw = payload.Raw
 
-// Opt is a keyword argument that may be absent, which is its zero value. Absent is not null and not the zero value of T.
+// Opt is a keyword argument that may be absent, which is its zero value. Absent is not null and not the zero value of T. Its methods are
+// Get() (T, bool), Or(def T) T, and IsZero() bool; [Some] makes one that is present.
 type Opt[T any] = payload.Opt[T]
 
 // Some returns an Opt that is present.
 func Some[T any](v T) Opt[T] { return payload.Some(v) }
 
-// Extra takes the keyword arguments that a struct does not name, when it is embedded in the struct. Numbers in it are
+// Extra is a map[string]any that takes the keyword arguments that a struct does not name, when it is embedded in the struct. Numbers in it are
 // int64 if written as integers that fit, *big.Int if they do not fit, and float64 otherwise.
 type Extra = payload.Extra
 

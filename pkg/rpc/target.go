@@ -108,6 +108,19 @@ func (t Target) ValidateServer() error {
 	return t.Validate()
 }
 
+// ValidateMethod reports why a method cannot have this name: it is empty, too long, not UTF-8, or has control characters. The
+// error is an [Error] of kind [Invalid].
+func ValidateMethod(name string) error {
+	reason := badName(name)
+	if name == "" {
+		reason = "is empty: name the method"
+	}
+	if reason == "" {
+		return nil
+	}
+	return &Error{Kind: Invalid, NotStarted: true, Message: fmt.Sprintf("the method name %s %s", quote(name), reason)}
+}
+
 func (t Target) invalid(format string, args ...any) error {
 	return &Error{Kind: InvalidTarget, Target: t, Message: fmt.Sprintf(format, args...), NotStarted: true}
 }
