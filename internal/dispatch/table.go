@@ -31,6 +31,8 @@ type Method struct {
 	Arguments []payload.Argument
 	Extra     bool
 	Result    string
+	// Exposed methods are those that AllowExposed allows.
+	Exposed bool
 }
 
 // Endpoint is an interface that a server offers: methods under a version, in one namespace or several.
@@ -54,22 +56,45 @@ type endpoint struct {
 	counters map[string]*Counters
 }
 
+// newEndpoint returns what a policy leaves of an endpoint. That is decided here, once, so that a message does not pay for it.
+func newEndpoint(e Endpoint, p Policy) endpoint {
+	visible := endpoint{Endpoint: e, counters: make(map[string]*Counters, len(e.Methods))}
+	visible.Methods = make(map[string]*Method, len(e.Methods))
+	for name, m := range e.Methods {
+		if p.allows(name, m) {
+			visible.Methods[name], visible.counters[name] = m, &Counters{}
+		}
+	}
+	return visible
+}
+
+// serves reports whether the endpoint is in the namespace, with a version that can serve another.
+func (e *endpoint) serves(namespace string, version rpc.Version) bool {
+	return e.Version.Serves(version) && slices.Contains(e.Namespaces, namespace)
+}
+
 // Table selects the method for a message. It is immutable.
 type Table struct {
+	policy      Policy
 	endpoints   []endpoint
 	implemented []discovery.Implementation
 	versions    map[string][]string // by namespace, as responses tell them
 }
 
+// TableOption changes what a table serves.
+type TableOption func(*Table)
+
+// WithPolicy sets which methods can be asked for; the default is AllowPublic.
+func WithPolicy(p Policy) TableOption { return func(t *Table) { t.policy = p } }
+
 // NewTable returns the table for endpoints, which are tried in this order.
-func NewTable(endpoints []Endpoint) *Table {
+func NewTable(endpoints []Endpoint, options ...TableOption) *Table {
 	t := &Table{versions: map[string][]string{}}
+	for _, o := range options {
+		o(t)
+	}
 	for _, e := range endpoints {
-		counters := make(map[string]*Counters, len(e.Methods))
-		for name := range e.Methods {
-			counters[name] = &Counters{}
-		}
-		t.endpoints = append(t.endpoints, endpoint{e, counters})
+		t.endpoints = append(t.endpoints, newEndpoint(e, t.policy))
 		for _, ns := range e.Namespaces {
 			t.addImplementation(discovery.Implementation{Namespace: ns, Version: e.Version})
 		}
@@ -92,12 +117,12 @@ func (t *Table) Implemented() []discovery.Implementation { return t.implemented 
 func (t *Table) Versions(namespace string) []string { return t.versions[namespace] }
 
 // find returns the method for a message: of the endpoints in the namespace whose version can serve it, the first that
-// has the method. As upstream, an unknown namespace counts as an unsupported version.
+// has the method. A method that the policy hides is not there, and the search goes on. As upstream, an unknown namespace counts as an unsupported version.
 func (t *Table) find(namespace string, version rpc.Version, method string) (selected, error) {
 	compatible := false
 	for i := range t.endpoints {
 		e := &t.endpoints[i]
-		if !e.Version.Serves(version) || !slices.Contains(e.Namespaces, namespace) {
+		if !e.serves(namespace, version) {
 			continue
 		}
 		if m, ok := e.Methods[method]; ok {
@@ -113,8 +138,8 @@ func (t *Table) find(namespace string, version rpc.Version, method string) (sele
 
 func (t *Table) noSuchMethod(namespace string, version rpc.Version, method string) error {
 	var known []string
-	for _, e := range t.endpoints {
-		if e.Version.Serves(version) && slices.Contains(e.Namespaces, namespace) {
+	for i := range t.endpoints {
+		if e := &t.endpoints[i]; e.serves(namespace, version) {
 			for name := range e.Methods {
 				known = append(known, name)
 			}
@@ -157,7 +182,7 @@ func Offer(list []discovery.Implementation) string {
 	return "offered is " + strings.Join(words, ", ")
 }
 
-// Endpoints calls visit for each endpoint, in order, with the counters of its methods.
+// Endpoints calls visit for each endpoint, in order, with the counters of its methods. What the policy hides is left out.
 func (t *Table) Endpoints(visit func(Endpoint, map[string]*Counters)) {
 	for _, e := range t.endpoints {
 		visit(e.Endpoint, e.counters)

@@ -21,7 +21,8 @@ type Endpoint struct {
 	LegacyNamespaces []string
 	// Version is what it implements, as "major.minor"; empty for 1.0.
 	Version string
-	// Methods are its methods, by the name that messages ask for.
+	// Methods are its methods, by the name that messages ask for. Which of them can be asked for is up to [WithAccessPolicy]: by
+	// default, those whose names do not begin with an underscore.
 	Methods map[string]Method
 }
 
@@ -29,6 +30,17 @@ type Endpoint struct {
 type Method struct {
 	impl *dispatch.Method
 	err  error
+}
+
+// with returns the method with a change; the method itself is not changed. One that is empty or broken stays as it is, and the
+// server's start says so.
+func (m Method) with(change func(*dispatch.Method)) Method {
+	if m.impl == nil {
+		return m
+	}
+	impl := *m.impl
+	change(&impl)
+	return Method{impl: &impl, err: m.err}
 }
 
 // Func makes a method of a function. A is a struct whose JSON names are the keyword arguments, matched exactly: a plain field

@@ -2,7 +2,9 @@ package oslorpc
 
 import (
 	"context"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -11,14 +13,63 @@ import (
 )
 
 // MethodsOption changes what [Methods] makes of a struct.
-type MethodsOption interface{ applyMethods(map[string]string) }
+type MethodsOption interface{ applyMethods(*methodsConfig) }
 
-type rename struct{ method, name string }
+// methodsConfig is what options say of methods, by their Go names.
+type methodsConfig struct {
+	names map[string]string
+	marks map[string][]func(Method) Method
+}
 
-func (r rename) applyMethods(names map[string]string) { names[r.method] = r.name }
+type methodsOption func(*methodsConfig)
+
+func (o methodsOption) applyMethods(c *methodsConfig) { o(c) }
+
+func newMethodsConfig(options []MethodsOption) *methodsConfig {
+	c := &methodsConfig{names: map[string]string{}, marks: map[string][]func(Method) Method{}}
+	for _, o := range options {
+		o.applyMethods(c)
+	}
+	return c
+}
+
+// mark adds a change to what is made of a Go method.
+func (c *methodsConfig) mark(goName string, change func(Method) Method) {
+	c.marks[goName] = append(c.marks[goName], change)
+}
+
+// take returns the name and the marks of a method; it then counts as found.
+func (c *methodsConfig) take(goName string, m Method) (string, Method) {
+	name, renamed := c.names[goName]
+	if !renamed {
+		name = snakeCase(goName)
+	}
+	for _, mark := range c.marks[goName] {
+		m = mark(m)
+	}
+	delete(c.names, goName)
+	delete(c.marks, goName)
+	return name, m
+}
+
+// missing returns the methods that options named and that were not found.
+func (c *methodsConfig) missing() []string {
+	return slices.Concat(slices.Collect(maps.Keys(c.names)), slices.Collect(maps.Keys(c.marks)))
+}
 
 // Name gives a Go method another name for messages than its own in snake case.
-func Name(method, name string) MethodsOption { return rename{method, name} }
+func Name(method, name string) MethodsOption {
+	return methodsOption(func(c *methodsConfig) { c.names[method] = name })
+}
+
+// ExposeMethods marks Go methods as [Expose] does.
+func ExposeMethods(methods ...string) MethodsOption {
+	return methodsOption(func(c *methodsConfig) {
+		for _, method := range methods {
+			c.mark(method, Expose)
+		}
+	})
+}
 
 // Methods returns the exported methods of v that have the shape of an RPC, under their names in snake case:
 // GetNetworkInfo is get_network_info, and MyRemoteMethod2 is my_remote_method2 unless [Name] says otherwise. The shapes are
@@ -28,13 +79,10 @@ func Name(method, name string) MethodsOption { return rename{method, name} }
 //	func (v V) M(ctx context.Context, args A) error
 //	func (v V) M(ctx context.Context, args A) iter.Seq2[T, error]
 //
-// Other methods are left out. A v without any, and a [Name] for a method that is not there or has another shape, is an error
+// Other methods are left out. A v without any, and an option for a method that is not there or has another shape, is an error
 // at the server's start. A call costs a microsecond more than one of a method made with [Func], for Go's reflection.
 func Methods(v any, options ...MethodsOption) map[string]Method {
-	names := map[string]string{}
-	for _, o := range options {
-		o.applyMethods(names)
-	}
+	config := newMethodsConfig(options)
 	methods := map[string]Method{}
 	value := reflect.ValueOf(v)
 	if !value.IsValid() {
@@ -46,11 +94,7 @@ func Methods(v any, options ...MethodsOption) map[string]Method {
 		if !ok {
 			continue
 		}
-		name, renamed := names[goName]
-		if !renamed {
-			name = snakeCase(goName)
-		}
-		delete(names, goName)
+		name, m := config.take(goName, m)
 		if _, twice := methods[name]; twice {
 			m = Method{err: invalidUse("%T has two methods that are named %q: rename one with Name", v, name)}
 		}
@@ -59,8 +103,8 @@ func Methods(v any, options ...MethodsOption) map[string]Method {
 	if len(methods) == 0 {
 		return map[string]Method{"": {err: invalidUse("%T has no method that has the shape of an RPC; a pointer to it may have", v)}}
 	}
-	for goName, name := range names {
-		methods[name] = Method{err: invalidUse("%T has no method %s that has the shape of an RPC", v, goName)}
+	for _, goName := range config.missing() {
+		methods[goName] = Method{err: invalidUse("%T has no method %s that has the shape of an RPC", v, goName)}
 	}
 	return methods
 }

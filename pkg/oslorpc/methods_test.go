@@ -85,6 +85,13 @@ func TestStartRefusesBrokenEndpoints(t *testing.T) {
 		"renamed method that is not there": {
 			endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(shapes{}, oslorpc.Name("Nope", "nope"))}, says: "no method Nope",
 		},
+		"exposed method that is not there": {
+			endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(shapes{}, oslorpc.ExposeMethods("Plain", "Nope"))}, says: "no method Nope",
+		},
+		"exposed method that is empty": {
+			endpoint: oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"m": oslorpc.Expose(oslorpc.Method{})}}, says: `"m" is empty`,
+		},
+		"access policy":         {options: []oslorpc.ServerOption{oslorpc.WithAccessPolicy(9)}, says: "no access policy 9"},
 		"no method":             {endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(struct{}{})}, says: "no method"},
 		"two methods of a name": {endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(twice{})}, says: "two methods"},
 		"nil":                   {endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(nil)}, says: "nil"},

@@ -16,6 +16,7 @@ type Server struct {
 	transport *Transport
 	target    Target
 	limits    dispatch.Limits
+	policy    AccessPolicy
 
 	mu        sync.Mutex
 	endpoints []Endpoint
@@ -119,6 +120,9 @@ func (s *Server) start(ctx context.Context) (ending *serverRun, err error) {
 }
 
 func (s *Server) table() (*dispatch.Table, error) {
+	if s.policy > AllowExposed {
+		return nil, invalidUse("there is no access policy %d: use AllowPublic, AllowAll or AllowExposed", s.policy)
+	}
 	built := make([]dispatch.Endpoint, 0, len(s.endpoints))
 	for _, e := range s.endpoints {
 		b, err := e.build()
@@ -127,7 +131,7 @@ func (s *Server) table() (*dispatch.Table, error) {
 		}
 		built = append(built, b)
 	}
-	return dispatch.NewTable(built), nil
+	return dispatch.NewTable(built, dispatch.WithPolicy(dispatch.Policy(s.policy))), nil
 }
 
 func (s *Server) instance(table *dispatch.Table) discovery.Instance {

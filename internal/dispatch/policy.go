@@ -1,0 +1,29 @@
+package dispatch
+
+import "strings"
+
+// Policy says which methods of the endpoints messages can ask for. One that it does not allow is as if it were not there.
+type Policy uint8
+
+// The policies.
+const (
+	// AllowPublic allows the names that do not begin with an underscore.
+	AllowPublic Policy = iota
+	// AllowAll allows every method.
+	AllowAll
+	// AllowExposed allows the methods that are marked as exposed, whatever their names.
+	AllowExposed
+)
+
+func (p Policy) allows(name string, m *Method) bool {
+	switch p {
+	case AllowAll:
+		return true
+	case AllowExposed:
+		return m.Exposed
+	default:
+		return isPublic(name)
+	}
+}
+
+func isPublic(name string) bool { return !strings.HasPrefix(name, "_") }
