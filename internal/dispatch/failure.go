@@ -43,10 +43,15 @@ func (e *MethodError) remote(server string) (cause *rpc.RemoteError) {
 	return cause
 }
 
-// isDeadline reports whether a method says that a deadline passed. Like remote, it asks an error that may panic.
-func (e *MethodError) isDeadline() (is bool) {
+// is reports whether a method returned a certain error.
+func (e *MethodError) is(target error) bool {
+	return e.matches(func(err error) bool { return errors.Is(err, target) })
+}
+
+// matches asks about a method's error. Like remote, it may meet one that panics.
+func (e *MethodError) matches(accepts func(error) bool) (matches bool) {
 	defer func() { _ = recover() }()
-	return errors.Is(e.Err, context.DeadlineExceeded)
+	return accepts(e.Err)
 }
 
 // protect runs a method; a panic becomes its error.

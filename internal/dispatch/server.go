@@ -112,7 +112,8 @@ func (s *Server) Cast(r *Request) error {
 			return
 		}
 		defer ticket.done()
-		if err := s.run(ctx, r, sel, func(string) error { return nil }); err != nil {
+		err := s.run(ctx, r, sel, func(string) error { return nil })
+		if err != nil && rpc.KindOf(err) != rpc.Remote { // what the method itself returned is logged already
 			s.log.Error("cast failed", "server", s.name, "method", r.Method, "error", err)
 		}
 	}()
@@ -204,14 +205,14 @@ func (s *Server) run(ctx context.Context, r *Request, sel selected, emit Emit) e
 	}
 	invoke, err := bind(sel.method, r.Kwargs)
 	if err != nil {
-		return s.failed(ctx, r, notStarted(err))
+		return s.failed(ctx, r, sel.method, notStarted(err))
 	}
 	sel.counters.Started.Add(1)
 	err = protect(ctx, invoke, emit)
 	if err == nil && sel.method.Streaming {
 		err = cutShort(ctx)
 	}
-	err = s.failed(ctx, r, err)
+	err = s.failed(ctx, r, sel.method, err)
 	switch kind := rpc.KindOf(err); {
 	case err == nil, kind == rpc.Canceled, kind == rpc.Timeout: // that the caller wants no more items is no failure
 	default:
@@ -231,16 +232,16 @@ func cutShort(ctx context.Context) error {
 
 // failed returns the error of a method as its caller sees it; nil stays nil. A method that gives up at its
 // caller's deadline is not to blame for it.
-func (s *Server) failed(ctx context.Context, r *Request, err error) error {
+func (s *Server) failed(ctx context.Context, r *Request, m *Method, err error) error {
 	failure, ok := errors.AsType[*MethodError](err)
 	switch {
 	case !ok:
 		return err
-	case errors.Is(ctx.Err(), context.DeadlineExceeded) && failure.isDeadline():
+	case errors.Is(ctx.Err(), context.DeadlineExceeded) && failure.is(context.DeadlineExceeded):
 		return &rpc.Error{Kind: rpc.Timeout, Cause: failure.Err, Message: "the deadline passed while the method ran"}
 	}
 	cause := failure.remote(s.name)
-	s.report(r, cause)
+	s.report(ctx, r, cause, isExpected(m, failure) || s.leftAlone(ctx, failure))
 	return &rpc.Error{Kind: rpc.Remote, Message: cause.Error(), Cause: cause}
 }
 
@@ -258,15 +259,6 @@ func notStarted(err error) error {
 	default:
 		return &rpc.Error{Kind: rpc.BadArguments, Message: err.Error(), NotStarted: true}
 	}
-}
-
-// report logs a failure that is a defect of the method. An error that is returned is the caller's business.
-func (s *Server) report(r *Request, cause *rpc.RemoteError) {
-	if here := len(cause.Hops) == 1; here && len(cause.Stack) > 0 {
-		s.log.Error("method panicked", "server", s.name, "method", r.Method, "panic", cause.Message, "stack", cause.Stack)
-		return
-	}
-	s.log.Debug("method failed", "server", s.name, "method", r.Method, "error", cause)
 }
 
 // Stop refuses messages from now on and returns when those that were accepted have ended. If ctx ends first, it ends the contexts

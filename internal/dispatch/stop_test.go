@@ -94,7 +94,7 @@ func TestForcedStopEndsCasts(t *testing.T) {
 		if n, failed := counts(s, "foo"); n != 2 || failed != 2 {
 			t.Errorf("%d were started and %d failed, want 2 and 2: those that waited are dropped", n, failed)
 		}
-		for text, want := range map[string]int{"cast dropped by a forced stop": 3, "cast failed": 2, "context canceled": 4} {
+		for text, want := range map[string]int{"cast dropped by a forced stop": 3, "method failed": 2, "context canceled": 2} {
 			if got := strings.Count(log.String(), text); got != want {
 				t.Errorf("%q is logged %d times, want %d:\n%s", text, got, want, log.String())
 			}

@@ -33,6 +33,9 @@ type Method struct {
 	Result    string
 	// Exposed methods are those that AllowExposed allows.
 	Exposed bool
+	// Expected tell the errors that the method returns in the ordinary course of things: those that one of them accepts are no news
+	// for a log.
+	Expected []func(error) bool
 }
 
 // Endpoint is an interface that a server offers: methods under a version, in one namespace or several.

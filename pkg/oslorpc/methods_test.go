@@ -91,6 +91,15 @@ func TestStartRefusesBrokenEndpoints(t *testing.T) {
 		"exposed method that is empty": {
 			endpoint: oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"m": oslorpc.Expose(oslorpc.Method{})}}, says: `"m" is empty`,
 		},
+		"expected, of no errors": {
+			endpoint: oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"m": oslorpc.Expected(method)}}, says: "no error",
+		},
+		"expected, of nil": {
+			endpoint: oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"m": oslorpc.Expose(oslorpc.Expected(method, nil))}}, says: "nil",
+		},
+		"expected errors of a method that is not there": {
+			endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(shapes{}, oslorpc.ExpectErrors("Nope", errBroken))}, says: "no method Nope",
+		},
 		"access policy":         {options: []oslorpc.ServerOption{oslorpc.WithAccessPolicy(9)}, says: "no access policy 9"},
 		"no method":             {endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(struct{}{})}, says: "no method"},
 		"two methods of a name": {endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(twice{})}, says: "two methods"},

@@ -1,0 +1,46 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// report logs the failure of a method; quietly, if it is no news. A panic here is a defect of the method, so it is always news.
+func (s *Server) report(ctx context.Context, r *Request, cause *rpc.RemoteError, quietly bool) {
+	if here := len(cause.Hops) == 1; here && len(cause.Stack) > 0 {
+		s.log.ErrorContext(ctx, "method panicked", "server", s.name, "method", r.Method, "panic", cause.Message, "stack", cause.Stack)
+		return
+	}
+	level := slog.LevelError
+	if quietly || isProbe(r, cause) {
+		level = slog.LevelDebug
+	}
+	s.log.Log(ctx, level, "method failed", "server", s.name, "method", r.Method, "error", cause)
+}
+
+// isExpected reports whether a method is meant to return such an error.
+func isExpected(m *Method, failure *MethodError) bool {
+	return slices.ContainsFunc(m.Expected, failure.matches)
+}
+
+// leftAlone reports whether a method gave up because its caller did. That a forced stop ended it is another matter.
+func (s *Server) leftAlone(ctx context.Context, failure *MethodError) bool {
+	return errors.Is(ctx.Err(), context.Canceled) && s.base.Err() == nil && failure.is(context.Canceled)
+}
+
+// probe ends the names of methods that nobody is supposed to have: whoever asks for one wants to know whether he is answered. It is
+// upstream's convention.
+const probe = "_ignore_errors"
+
+var noSuchMethod = typeName(&rpc.Error{Kind: rpc.NoSuchMethod})
+
+// isProbe reports whether a probe came to nothing, further on, after a method passed it on. One that does so here is refused,
+// and what is refused is not logged.
+func isProbe(r *Request, cause *rpc.RemoteError) bool {
+	return strings.HasSuffix(r.Method, probe) && cause.Type == noSuchMethod
+}

@@ -1,0 +1,152 @@
+package dispatch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+var errNoPort = errors.New("no such port")
+
+// expecting returns the method with expected errors.
+func expecting(m *Method, accepts ...func(error) bool) *Method {
+	m.Expected = accepts
+	return m
+}
+
+func isNoPort(err error) bool { return errors.Is(err, errNoPort) }
+
+func never(error) bool { return false }
+
+func TestFailuresAreLogged(t *testing.T) {
+	t.Parallel()
+	const none = "" // no line
+	for _, test := range []struct {
+		name   string
+		method *Method
+		level  string
+		parts  []string
+	}{
+		{"no failure", returns("1"), none, nil},
+		{"unexpected", fails(errNoPort), "ERROR", []string{"method failed", "no such port", "server=net1", "method=foo"}},
+		{"expected", expecting(fails(errNoPort), isNoPort), "DEBUG", []string{"method failed", "no such port", "server=net1", "method=foo"}},
+		{"expected, wrapped", expecting(fails(fmt.Errorf("bind: %w", errNoPort)), isNoPort), "DEBUG", nil},
+		{"expected by one of several", expecting(fails(errNoPort), never, isNoPort), "DEBUG", nil},
+		{"another than expected", expecting(fails(errors.New("disk full")), never, isNoPort), "ERROR", []string{"disk full"}},
+		{"a panic with what is expected", expecting(panicking(errNoPort), isNoPort), "ERROR", []string{"method panicked", "stack="}},
+		{"an error that panics", expecting(fails((*fs.PathError)(nil)), func(err error) bool { return err.Error() == "" }), "ERROR", []string{"method panicked"}},
+		{"from further on", fails(&rpc.RemoteError{Type: "E", Message: "m", Stack: []string{"line"}, Hops: []string{"net7"}}), "ERROR", []string{"method failed"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			s := newLoggedServer(t, DefaultLimits, map[string]*Method{"foo": test.method}, newLog(&log))
+			_, err := call(t.Context(), s, request("foo", ""))
+			if (err == nil) != (test.level == none) {
+				t.Errorf("got %v", err)
+			}
+			if err != nil {
+				remote(t, err) // whether it was expected is none of the caller's business
+			}
+			called := log.String()
+			checkLine(t, called, test.level, test.parts)
+			log.Reset()
+			if err := s.Cast(request("foo", "")); err != nil {
+				t.Error(err)
+			}
+			if err := s.Stop(t.Context()); err != nil {
+				t.Error(err)
+			}
+			checkLine(t, log.String(), test.level, test.parts) // of a cast there is the same line, and no other
+		})
+	}
+}
+
+// checkLine fails the test unless a log is one line of a level with all parts, or empty if there is no level.
+func checkLine(t *testing.T, log, level string, parts []string) {
+	t.Helper()
+	if level == "" {
+		if log != "" {
+			t.Errorf("there is a log:\n%s", log)
+		}
+		return
+	}
+	if strings.Count(log, "\n") != 1 || !strings.Contains(log, "level="+level) {
+		t.Errorf("want one line of level %s:\n%s", level, log)
+	}
+	for _, part := range parts {
+		if !strings.Contains(log, part) {
+			t.Errorf("the log lacks %q:\n%s", part, log)
+		}
+	}
+}
+
+func TestProbesAreNoMatterForTheLog(t *testing.T) {
+	t.Parallel()
+	passedOn := &rpc.Error{Kind: rpc.NoSuchMethod, Message: "no endpoint has it", NotStarted: true}
+	further := &rpc.RemoteError{Type: "oslorpc.NoSuchMethod", Message: "no endpoint has it", Hops: []string{"net8"}}
+	for _, test := range []struct {
+		name   string
+		method string
+		impl   *Method // nil: it is not there
+		level  string
+	}{
+		{"refused", "are_you_there_ignore_errors", nil, ""},
+		{"refused, and not a probe", "are_you_there", nil, ""},
+		{"passed on", "are_you_there_ignore_errors", fails(passedOn), "DEBUG"},
+		{"passed on twice", "are_you_there_ignore_errors", fails(further), "DEBUG"},
+		{"passed on, and not a probe", "ignore_errors_are_you_there", fails(passedOn), "ERROR"},
+		{"failing otherwise", "are_you_there_ignore_errors", fails(errNoPort), "ERROR"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			methods := map[string]*Method{}
+			if test.impl != nil {
+				methods[test.method] = test.impl
+			}
+			s := newLoggedServer(t, DefaultLimits, methods, newLog(&log))
+			if _, err := call(t.Context(), s, request(test.method, "")); err == nil {
+				t.Error("want an error")
+			}
+			checkLine(t, log.String(), test.level, nil)
+		})
+	}
+}
+
+// The caller of a method that gives up with it has no use for an error in the server's log, and neither has the server.
+func TestCallerThatWentAwayIsNoMatterForTheLog(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		err   error
+		level string
+	}{
+		"gives up":                  {context.Canceled, "DEBUG"},
+		"gives up in its words":     {fmt.Errorf("waiting: %w", context.Canceled), "DEBUG"},
+		"fails with something else": {errNoPort, "ERROR"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				s := newLoggedServer(t, DefaultLimits, map[string]*Method{"foo": plain(func(ctx context.Context, _ Emit) error {
+					<-ctx.Done()
+					return &MethodError{Err: test.err}
+				})}, newLog(&log))
+				ctx, cancel := context.WithCancel(t.Context())
+				ended := started(ctx, s, request("foo", ""))
+				synctest.Wait()
+				cancel()
+				remote(t, <-ended)
+				checkLine(t, log.String(), test.level, nil)
+			})
+		})
+	}
+}
