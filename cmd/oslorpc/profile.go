@@ -36,6 +36,7 @@ type endpointDocument struct {
 	Namespaces []string         `json:"namespaces"`
 	Version    string           `json:"version"`
 	Methods    []methodDocument `json:"methods"`
+	Fallback   *methodDocument  `json:"fallback,omitempty"`
 }
 
 type methodDocument struct {
@@ -81,6 +82,10 @@ func newServerDocument(s *pb.ServerInfo) serverDocument {
 		for _, m := range e.GetMethods() {
 			endpoint.Methods = append(endpoint.Methods, newMethodDocument(m))
 		}
+		if e.GetFallback() != nil {
+			fallback := newMethodDocument(e.GetFallback())
+			endpoint.Fallback = &fallback
+		}
 		d.Endpoints = append(d.Endpoints, endpoint)
 	}
 	return d
@@ -118,7 +123,10 @@ func (e *endpointDocument) write(b *bytes.Buffer) {
 	fmt.Fprintf(b, "  version %s%s\n", cell(e.Version), e.namespaces())
 	rows := append(make([][]string, 0, 1+len(e.Methods)), []string{"METHOD", "RESULT", "STARTED", "FAILED"})
 	for _, m := range e.Methods {
-		rows = append(rows, []string{m.signature(), m.result(), fmt.Sprint(m.Started), fmt.Sprint(m.Failed)})
+		rows = append(rows, m.row(m.Name))
+	}
+	if e.Fallback != nil {
+		rows = append(rows, e.Fallback.row("*"))
 	}
 	_ = writeTable(b, "    ", rows) // a buffer takes everything
 }
@@ -139,8 +147,13 @@ func (e *endpointDocument) namespaces() string {
 	return ", " + strings.Join(words, ", ")
 }
 
-// signature returns a method as in "add(a integer, b integer)".
-func (m *methodDocument) signature() string {
+// row describes a method under a name.
+func (m *methodDocument) row(name string) []string {
+	return []string{name + m.arguments(), m.result(), fmt.Sprint(m.Started), fmt.Sprint(m.Failed)}
+}
+
+// arguments returns the arguments as in "(a integer, b integer)".
+func (m *methodDocument) arguments() string {
 	var words []string
 	for _, a := range m.Arguments {
 		word := a.Name + " " + a.Type
@@ -152,7 +165,7 @@ func (m *methodDocument) signature() string {
 	if m.Extra {
 		words = append(words, "...")
 	}
-	return m.Name + "(" + strings.Join(words, ", ") + ")"
+	return "(" + strings.Join(words, ", ") + ")"
 }
 
 func (m *methodDocument) result() string {

@@ -26,4 +26,11 @@ func (p Policy) allows(name string, m *Method) bool {
 	}
 }
 
+// allowsFallback reports whether a fallback may take anything at all.
+func (p Policy) allowsFallback(m *Method) bool { return p != AllowExposed || m.Exposed }
+
+// allowsUnlisted reports whether a fallback may take a name. That it is exposed says nothing of the names that it has not thought
+// of, so those that begin with an underscore stay hidden.
+func (p Policy) allowsUnlisted(name string) bool { return p == AllowAll || isPublic(name) }
+
 func isPublic(name string) bool { return !strings.HasPrefix(name, "_") }

@@ -44,6 +44,9 @@ type Endpoint struct {
 	Namespaces []string
 	Version    rpc.Version
 	Methods    map[string]*Method
+	// Fallback takes the methods that are not in Methods, as far as the policy allows their names; nil if nothing does. It learns from
+	// [InfoFrom] which one it was asked for. Its counters are under the empty name.
+	Fallback *Method
 }
 
 // Counters count what became of a method's messages.
@@ -57,18 +60,39 @@ type selected struct {
 type endpoint struct {
 	Endpoint
 	counters map[string]*Counters
+	policy   Policy
+	// hidden are the methods that the policy hides. The fallback does not take them: who hides a method wants it to be out of reach.
+	hidden []string
 }
 
 // newEndpoint returns what a policy leaves of an endpoint. That is decided here, once, so that a message does not pay for it.
 func newEndpoint(e Endpoint, p Policy) endpoint {
-	visible := endpoint{Endpoint: e, counters: make(map[string]*Counters, len(e.Methods))}
+	visible := endpoint{Endpoint: e, counters: make(map[string]*Counters, len(e.Methods)), policy: p}
 	visible.Methods = make(map[string]*Method, len(e.Methods))
 	for name, m := range e.Methods {
 		if p.allows(name, m) {
 			visible.Methods[name], visible.counters[name] = m, &Counters{}
+		} else {
+			visible.hidden = append(visible.hidden, name)
 		}
 	}
+	if e.Fallback != nil && !p.allowsFallback(e.Fallback) {
+		visible.Fallback = nil
+	} else if e.Fallback != nil {
+		visible.counters[""] = &Counters{}
+	}
 	return visible
+}
+
+// find returns the method, or the fallback if the method is not listed; false if neither is there.
+func (e *endpoint) find(method string) (selected, bool) {
+	if m, ok := e.Methods[method]; ok {
+		return selected{m, e.counters[method]}, true
+	}
+	if e.Fallback != nil && e.policy.allowsUnlisted(method) && !slices.Contains(e.hidden, method) {
+		return selected{e.Fallback, e.counters[""]}, true
+	}
+	return selected{}, false
 }
 
 // serves reports whether the endpoint is in the namespace, with a version that can serve another.
@@ -128,8 +152,8 @@ func (t *Table) find(namespace string, version rpc.Version, method string) (sele
 		if !e.serves(namespace, version) {
 			continue
 		}
-		if m, ok := e.Methods[method]; ok {
-			return selected{m, e.counters[method]}, nil
+		if sel, ok := e.find(method); ok {
+			return sel, nil
 		}
 		compatible = true
 	}

@@ -59,6 +59,9 @@ func describe(s *Server) *pb.ServerInfo {
 		for _, name := range slices.Sorted(maps.Keys(e.Methods)) {
 			endpoint.Methods = append(endpoint.Methods, describeMethod(name, e.Methods[name], counters[name]))
 		}
+		if e.Fallback != nil {
+			endpoint.Fallback = describeMethod("", e.Fallback, counters[""])
+		}
 		info.Endpoints = append(info.Endpoints, endpoint)
 	})
 	return info

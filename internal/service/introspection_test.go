@@ -68,13 +68,18 @@ func TestInfoDescribesTheServers(t *testing.T) {
 	broken := function(func(context.Context, payload.Raw) (any, error) { return nil, errors.New("broken") })
 	f := serve(t, newServerOf(t, "q", "net1", dispatch.DefaultLimits,
 		dispatch.Endpoint{Namespaces: []string{"n", ""}, Version: rpc.Version{Major: 1, Minor: 2}, Methods: methods{"stop": described, "fail": broken}},
-		dispatch.Endpoint{Namespaces: []string{""}, Version: rpc.Version{Major: 2}, Methods: methods{}},
+		dispatch.Endpoint{Namespaces: []string{""}, Version: rpc.Version{Major: 2}, Methods: methods{}, Fallback: described},
 	), newServer(t, "r", "net2", nil))
 	if _, err := f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: "stop"}); err != nil {
 		t.Error(err)
 	}
 	if _, err := f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: "fail"}); err == nil {
 		t.Error("want an error")
+	}
+	for _, method := range []string{"any", "other"} {
+		if _, err := f.Call(t.Context(), &pb.CallRequest{Target: &pb.Target{Topic: new("q"), Version: new("2.0")}, Method: method}); err != nil {
+			t.Error(err)
+		}
 	}
 	info, err := f.GetInfo(t.Context(), &pb.GetInfoRequest{Topic: new("q")})
 	if err != nil {
@@ -91,7 +96,9 @@ func TestInfoDescribesTheServers(t *testing.T) {
 				{"name": "fail", "started": 1, "failed": 1},
 				{"name": "stop", "streaming": true, "extraArguments": true, "result": "string", "started": 1, "arguments": [
 					{"name": "b", "type": "integer"}, {"name": "a", "type": "array of string", "optional": true}]}]},
-			{"namespaces": [""], "version": "2.0"}]}`), want); err != nil {
+			{"namespaces": [""], "version": "2.0", "fallback":
+				{"streaming": true, "extraArguments": true, "result": "string", "started": 2, "arguments": [
+					{"name": "b", "type": "integer"}, {"name": "a", "type": "array of string", "optional": true}]}}]}`), want); err != nil {
 		t.Fatal(err)
 	}
 	if len(info.GetServers()) != 1 || !proto.Equal(info.GetServers()[0], want) {

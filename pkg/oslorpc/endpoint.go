@@ -24,6 +24,10 @@ type Endpoint struct {
 	// Methods are its methods, by the name that messages ask for. Which of them can be asked for is up to [WithAccessPolicy]: by
 	// default, those whose names do not begin with an underscore.
 	Methods map[string]Method
+	// Fallback takes the methods that are not in Methods, in this endpoint's place in the order, as a proxy does. [RequestFrom]
+	// tells it which method it was asked for. Names that begin with an underscore reach it only with [AllowAll], and with
+	// [AllowExposed] it must be marked with [Expose]. The zero value is none.
+	Fallback Method
 }
 
 // Method is a method of an endpoint. Make one with [Func] or [Stream], or those of a struct with [Methods].
@@ -135,6 +139,10 @@ func (e Endpoint) build() (dispatch.Endpoint, error) {
 	built := dispatch.Endpoint{
 		Namespaces: append([]string{e.Namespace}, e.LegacyNamespaces...),
 		Methods:    make(map[string]*dispatch.Method, len(e.Methods)),
+		Fallback:   e.Fallback.impl,
+	}
+	if e.Fallback.err != nil {
+		return built, fmt.Errorf("fallback of endpoint %q: %w", e.Namespace, e.Fallback.err)
 	}
 	for _, namespace := range built.Namespaces {
 		if err := (Target{Namespace: namespace}).Validate(); err != nil {

@@ -100,6 +100,10 @@ func TestStartRefusesBrokenEndpoints(t *testing.T) {
 		"expected errors of a method that is not there": {
 			endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(shapes{}, oslorpc.ExpectErrors("Nope", errBroken))}, says: "no method Nope",
 		},
+		"broken fallback": {
+			endpoint: oslorpc.Endpoint{Namespace: "n", Fallback: oslorpc.Func(func(context.Context, int) (any, error) { return nil, nil })},
+			says:     `fallback of endpoint "n"`,
+		},
 		"access policy":         {options: []oslorpc.ServerOption{oslorpc.WithAccessPolicy(9)}, says: "no access policy 9"},
 		"no method":             {endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(struct{}{})}, says: "no method"},
 		"two methods of a name": {endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(twice{})}, says: "two methods"},

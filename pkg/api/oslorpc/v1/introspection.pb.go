@@ -420,7 +420,9 @@ type EndpointInfo struct {
 	// The version it implements.
 	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
 	// Its methods, by name.
-	Methods       []*MethodInfo `protobuf:"bytes,3,rep,name=methods,proto3" json:"methods,omitempty"`
+	Methods []*MethodInfo `protobuf:"bytes,3,rep,name=methods,proto3" json:"methods,omitempty"`
+	// What takes the methods that are not listed, as a proxy does; its name is empty. Absent: nothing does.
+	Fallback      *MethodInfo `protobuf:"bytes,4,opt,name=fallback,proto3" json:"fallback,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -476,10 +478,17 @@ func (x *EndpointInfo) GetMethods() []*MethodInfo {
 	return nil
 }
 
+func (x *EndpointInfo) GetFallback() *MethodInfo {
+	if x != nil {
+		return x.Fallback
+	}
+	return nil
+}
+
 // MethodInfo describes a method.
 type MethodInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The name, as in requests.
+	// The name, as in requests. Empty for a fallback.
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// True: it yields a stream of items.
 	Streaming bool `protobuf:"varint,2,opt,name=streaming,proto3" json:"streaming,omitempty"`
@@ -671,13 +680,14 @@ const file_oslorpc_v1_introspection_proto_rawDesc = "" +
 	"\tendpoints\x18\x06 \x03(\v2\x18.oslorpc.v1.EndpointInfoR\tendpoints\x12\x18\n" +
 	"\arunning\x18\a \x01(\x03R\arunning\x12\x16\n" +
 	"\x06queued\x18\b \x01(\x03R\x06queued\x12\x18\n" +
-	"\arefused\x18\t \x01(\x03R\arefused\"z\n" +
+	"\arefused\x18\t \x01(\x03R\arefused\"\xae\x01\n" +
 	"\fEndpointInfo\x12\x1e\n" +
 	"\n" +
 	"namespaces\x18\x01 \x03(\tR\n" +
 	"namespaces\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x120\n" +
-	"\amethods\x18\x03 \x03(\v2\x16.oslorpc.v1.MethodInfoR\amethods\"\xe9\x01\n" +
+	"\amethods\x18\x03 \x03(\v2\x16.oslorpc.v1.MethodInfoR\amethods\x122\n" +
+	"\bfallback\x18\x04 \x01(\v2\x16.oslorpc.v1.MethodInfoR\bfallback\"\xe9\x01\n" +
 	"\n" +
 	"MethodInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
@@ -737,16 +747,17 @@ var file_oslorpc_v1_introspection_proto_depIdxs = []int32{
 	0, // 2: oslorpc.v1.ServerInfo.state:type_name -> oslorpc.v1.State
 	6, // 3: oslorpc.v1.ServerInfo.endpoints:type_name -> oslorpc.v1.EndpointInfo
 	7, // 4: oslorpc.v1.EndpointInfo.methods:type_name -> oslorpc.v1.MethodInfo
-	8, // 5: oslorpc.v1.MethodInfo.arguments:type_name -> oslorpc.v1.ArgumentInfo
-	1, // 6: oslorpc.v1.IntrospectionService.Ping:input_type -> oslorpc.v1.PingRequest
-	3, // 7: oslorpc.v1.IntrospectionService.GetInfo:input_type -> oslorpc.v1.GetInfoRequest
-	2, // 8: oslorpc.v1.IntrospectionService.Ping:output_type -> oslorpc.v1.PingResponse
-	4, // 9: oslorpc.v1.IntrospectionService.GetInfo:output_type -> oslorpc.v1.GetInfoResponse
-	8, // [8:10] is the sub-list for method output_type
-	6, // [6:8] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	7, // 5: oslorpc.v1.EndpointInfo.fallback:type_name -> oslorpc.v1.MethodInfo
+	8, // 6: oslorpc.v1.MethodInfo.arguments:type_name -> oslorpc.v1.ArgumentInfo
+	1, // 7: oslorpc.v1.IntrospectionService.Ping:input_type -> oslorpc.v1.PingRequest
+	3, // 8: oslorpc.v1.IntrospectionService.GetInfo:input_type -> oslorpc.v1.GetInfoRequest
+	2, // 9: oslorpc.v1.IntrospectionService.Ping:output_type -> oslorpc.v1.PingResponse
+	4, // 10: oslorpc.v1.IntrospectionService.GetInfo:output_type -> oslorpc.v1.GetInfoResponse
+	9, // [9:11] is the sub-list for method output_type
+	7, // [7:9] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_oslorpc_v1_introspection_proto_init() }

@@ -1,0 +1,106 @@
+package oslorpc_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"log"
+	"slices"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// asked returns the method that it was asked for, with its arguments.
+var asked = oslorpc.Func(func(ctx context.Context, args oslorpc.Raw) (string, error) {
+	r, _ := oslorpc.RequestFrom(ctx)
+	return r.Method + string(args), nil
+})
+
+func TestFallback(t *testing.T) {
+	serve(t, "net1",
+		oslorpc.Endpoint{Version: "1.1", Methods: map[string]oslorpc.Method{"foo": says("first")}},
+		oslorpc.Endpoint{Version: "1.1", Methods: map[string]oslorpc.Method{"bar": says("second")}, Fallback: asked},
+		oslorpc.Endpoint{Version: "1.2", Methods: map[string]oslorpc.Method{"bar": says("third"), "baz": says("third")}},
+	)
+	c := client(t)
+	wantAnswers(t, c, map[string]string{"foo": "first", "bar": "second", "baz": "baz{}", "Any thing": "Any thing{}", "_private": ""})
+	wantAnswers(t, c.Prepare(oslorpc.WithVersion("1.2")), map[string]string{"bar": "third", "baz": "third", "other": ""})
+	got, err := oslorpc.Call[string](t.Context(), c, "other", map[string]any{"a": 1})
+	if err != nil || got != `other{"a":1}` {
+		t.Errorf("got %q, %v", got, err)
+	}
+	instances, err := open(t).Instances(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := open(t).Info(t.Context(), instances[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	endpoints := info.GetServers()[0].GetEndpoints()
+	fallback := endpoints[1].GetFallback()
+	if endpoints[0].GetFallback() != nil || fallback.GetName() != "" || !fallback.GetExtraArguments() || fallback.GetStarted() != 3 {
+		t.Errorf("got %v", endpoints)
+	}
+}
+
+func TestFallbackIsAMethodLikeAnother(t *testing.T) {
+	serveWith(t, []oslorpc.ServerOption{oslorpc.WithAccessPolicy(oslorpc.AllowExposed)},
+		oslorpc.Endpoint{Namespace: "hidden", Fallback: asked},
+		oslorpc.Endpoint{Namespace: "exposed", Fallback: oslorpc.Expected(oslorpc.Expose(asked), errAbsent)},
+		oslorpc.Endpoint{Namespace: "stream", Fallback: oslorpc.Expose(oslorpc.Stream(
+			func(context.Context, oslorpc.Raw) iter.Seq2[int, error] {
+				return func(yield func(int, error) bool) { _ = yield(1, nil) && yield(2, nil) }
+			}))})
+	c := client(t)
+	wantAnswers(t, c.Prepare(oslorpc.WithNamespace("hidden")), map[string]string{"foo": ""})
+	wantAnswers(t, c.Prepare(oslorpc.WithNamespace("exposed")), map[string]string{"foo": "foo{}", "_foo": ""})
+	var items []int
+	for item, err := range oslorpc.Multicall[int](t.Context(), c.Prepare(oslorpc.WithNamespace("stream")), "any", nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		items = append(items, item)
+	}
+	if !slices.Equal(items, []int{1, 2}) {
+		t.Errorf("got %v", items)
+	}
+}
+
+// An endpoint that knows none of the methods of the server that it stands for.
+func ExampleEndpoint_fallback() {
+	t, err := oslorpc.Open("memory://example-fallback")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t.Close()
+	ctx := context.Background()
+
+	agent := t.Server(oslorpc.Target{Topic: "agents", Server: "net1"})
+	agent.Add(oslorpc.Endpoint{Version: "1.2", Methods: oslorpc.Methods(Ports{})})
+	next := t.Client(oslorpc.Target{Topic: "agents"})
+	proxy := t.Server(oslorpc.Target{Topic: "proxy", Server: "edge"})
+	proxy.Add(oslorpc.Endpoint{Version: "1.2", Fallback: oslorpc.Func(
+		func(ctx context.Context, args oslorpc.Raw) (oslorpc.Raw, error) {
+			asked, _ := oslorpc.RequestFrom(ctx)
+			c := next.Prepare(oslorpc.WithVersion(asked.Version.String()))
+			return oslorpc.Call[oslorpc.Raw](ctx, c, asked.Method, args)
+		})})
+	for _, s := range []*oslorpc.Server{agent, proxy} {
+		if err := s.Start(ctx); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	c := t.Client(oslorpc.Target{Topic: "proxy", Version: "1.1"})
+	fmt.Println(oslorpc.Call[string](ctx, c, "port_update", Port{ID: "p1"}))
+	_, err = oslorpc.Call[string](ctx, c, "port_update", Port{})
+	if remote, ok := errors.AsType[*oslorpc.RemoteError](err); ok {
+		fmt.Println(remote.Message, remote.Hops)
+	}
+	// Output:
+	// updated p1 on any host <nil>
+	// a port needs an id [net1 edge]
+}
