@@ -104,6 +104,7 @@ func (e *endpoint) serves(namespace string, version rpc.Version) bool {
 type Table struct {
 	policy      Policy
 	endpoints   []endpoint
+	ping        *endpoint // nil if there is none beside the endpoints
 	implemented []discovery.Implementation
 	versions    map[string][]string // by namespace, as responses tell them
 }
@@ -126,6 +127,9 @@ func NewTable(endpoints []Endpoint, options ...TableOption) *Table {
 			t.addImplementation(discovery.Implementation{Namespace: ns, Version: e.Version})
 		}
 	}
+	if t.hasOwnPing() {
+		t.ping = nil
+	}
 	return t
 }
 
@@ -146,6 +150,10 @@ func (t *Table) Versions(namespace string) []string { return t.versions[namespac
 // find returns the method for a message: of the endpoints in the namespace whose version can serve it, the first that
 // has the method. A method that the policy hides is not there, and the search goes on. As upstream, an unknown namespace counts as an unsupported version.
 func (t *Table) find(namespace string, version rpc.Version, method string) (selected, error) {
+	if t.isPing(namespace, version, method) { // before any fallback: a ping is for this server
+		sel, _ := t.ping.find(method)
+		return sel, nil
+	}
 	compatible := false
 	for i := range t.endpoints {
 		e := &t.endpoints[i]
@@ -209,9 +217,13 @@ func Offer(list []discovery.Implementation) string {
 	return "offered is " + strings.Join(words, ", ")
 }
 
-// Endpoints calls visit for each endpoint, in order, with the counters of its methods. What the policy hides is left out.
+// Endpoints calls visit for each endpoint, in order, with the counters of its methods. What the policy hides is left out, and
+// a ping method that was added comes last, as an endpoint.
 func (t *Table) Endpoints(visit func(Endpoint, map[string]*Counters)) {
 	for _, e := range t.endpoints {
 		visit(e.Endpoint, e.counters)
+	}
+	if t.ping != nil {
+		visit(t.ping.Endpoint, t.ping.counters)
 	}
 }

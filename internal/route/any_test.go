@@ -168,3 +168,22 @@ func TestLingeringFollowsItsConnection(t *testing.T) {
 		}
 	}
 }
+
+// TestAnyoneIsPickedWhateverItImplements asks for what no instance says that it implements.
+func TestAnyoneIsPickedWhateverItImplements(t *testing.T) {
+	q := wants(9)
+	q.Anyone = true
+	v := view(entry("a", server("s")), entry("b", implements(discovery.Implementation{Namespace: "x", Version: rpc.Version{Major: 2}})))
+	if e, verdict := v.Any(q, 1, &Tried{}); verdict != Found || id(e) != "b" {
+		t.Errorf("picked %s, verdict %d", id(e), verdict)
+	}
+	if e, verdict := v.Server(q, "s", 0, &Tried{}); verdict != Found || id(e) != "a" {
+		t.Errorf("of the server's, picked %s, verdict %d", id(e), verdict)
+	}
+	if reached, skipped := v.All(q); len(reached) != 2 || len(skipped) != 0 {
+		t.Errorf("a fanout reaches %d and skips %d", len(reached), len(skipped))
+	}
+	if _, verdict := v.Any(wants(9), 0, &Tried{}); verdict != Unable {
+		t.Errorf("others get verdict %d", verdict)
+	}
+}

@@ -38,7 +38,7 @@ func (e *Entry) public() bool { return e.State != discovery.Draining && e.usable
 // canServe reports whether some endpoint of the instance is compatible with the query. An instance that does not say what it
 // implements may be.
 func (e *Entry) canServe(q Query) bool {
-	if len(e.Implemented) == 0 {
+	if len(e.Implemented) == 0 || q.Anyone {
 		return true
 	}
 	return slices.ContainsFunc(e.Implemented, func(i discovery.Implementation) bool {
@@ -51,6 +51,8 @@ type Query struct {
 	// Namespace and Version are the interface; the version is never absent here.
 	Namespace string
 	Version   rpc.Version
+	// Anyone: instances may serve it whatever they say that they implement, and know it themselves.
+	Anyone bool
 }
 
 // View is one state of a topic's instances. It is immutable, and safe for concurrent use.

@@ -89,7 +89,7 @@ func (c *Client) deadline(ctx context.Context, standard time.Duration) (context.
 func (c *Client) delivery(method string) *delivery.Message {
 	s := &c.settings
 	return &delivery.Message{
-		Target: s.target, Method: method, Query: s.query, Turn: c.turn.Add(1), Rounds: s.retry + 1, FailFast: s.failFast,
+		Target: s.target, Method: method, Query: s.queryFor(method), Turn: c.turn.Add(1), Rounds: s.retry + 1, FailFast: s.failFast,
 	}
 }
 

@@ -17,6 +17,7 @@ type Server struct {
 	target    Target
 	limits    dispatch.Limits
 	policy    AccessPolicy
+	ping      bool
 
 	mu        sync.Mutex
 	endpoints []Endpoint
@@ -131,7 +132,11 @@ func (s *Server) table() (*dispatch.Table, error) {
 		}
 		built = append(built, b)
 	}
-	return dispatch.NewTable(built, dispatch.WithPolicy(dispatch.Policy(s.policy))), nil
+	options := []dispatch.TableOption{dispatch.WithPolicy(dispatch.Policy(s.policy))}
+	if s.ping {
+		options = append(options, dispatch.WithPing())
+	}
+	return dispatch.NewTable(built, options...), nil
 }
 
 func (s *Server) instance(table *dispatch.Table) discovery.Instance {

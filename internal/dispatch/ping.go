@@ -1,0 +1,39 @@
+package dispatch
+
+import (
+	"context"
+	"slices"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// PingMethod is the name of upstream's ping method, which is in the null namespace at version 1.0.
+const PingMethod = "oslo_rpc_server_ping"
+
+// WithPing adds the ping method, whatever the policy says, unless an endpoint has one. It is apart from the endpoints: what the
+// table says that it implements, and how it refuses other messages, does not change.
+func WithPing() TableOption {
+	return func(t *Table) { t.ping = newPing() }
+}
+
+func newPing() *endpoint {
+	pong := func(_ context.Context, emit Emit) error { return emit(`"pong"`) }
+	method := &Method{Extra: true, Result: "string", Bind: func(string) (Invocation, error) { return pong, nil }}
+	ping := newEndpoint(Endpoint{
+		Namespaces: []string{""}, Version: rpc.DefaultVersion, Methods: map[string]*Method{PingMethod: method},
+	}, AllowAll)
+	return &ping
+}
+
+// hasOwnPing reports whether one of the endpoints lists the ping method where the added one would be.
+func (t *Table) hasOwnPing() bool {
+	return slices.ContainsFunc(t.endpoints, func(e endpoint) bool {
+		_, has := e.Methods[PingMethod]
+		return has && e.serves("", rpc.DefaultVersion)
+	})
+}
+
+// isPing reports whether a message is for the ping method that was added.
+func (t *Table) isPing(namespace string, version rpc.Version, method string) bool {
+	return t.ping != nil && method == PingMethod && t.ping.serves(namespace, version)
+}

@@ -1,0 +1,92 @@
+package dispatch
+
+import (
+	"testing"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+)
+
+const added = 100 // the "endpoint" of the ping method that was added
+
+func TestSelectionOfPing(t *testing.T) {
+	t.Parallel()
+	own := offers("", nil, PingMethod)
+	for _, test := range []struct {
+		name      string
+		policy    Policy
+		endpoints []Endpoint
+		lookups   []lookup
+	}{
+		{"no endpoints", AllowPublic, nil, []lookup{{"", "", PingMethod, added}, {"", "", "foo", unsupported}}},
+		{"an endpoint has it", AllowPublic, []Endpoint{own}, []lookup{{"", "", PingMethod, 0}}},
+		{"the first of two has it", AllowPublic, []Endpoint{own, offers("", nil, "foo")}, []lookup{{"", "", PingMethod, 0}, {"", "", "foo", 1}}},
+		{"the last of two has it, at a later version", AllowPublic, []Endpoint{offers("", nil, "foo"), offers("1.3", nil, PingMethod)}, []lookup{
+			{"", "", PingMethod, 1}, {"", "1.3", PingMethod, 1},
+		}},
+		{"an endpoint has it elsewhere", AllowPublic, []Endpoint{offers("", []string{"n"}, PingMethod), offers("2.0", nil, PingMethod)}, []lookup{
+			{"", "", PingMethod, added}, {"n", "", PingMethod, 0}, {"", "2.0", PingMethod, 1}, {"", "1.1", PingMethod, unsupported},
+		}},
+		{"other versions and namespaces", AllowPublic, []Endpoint{offers("", nil, "foo")}, []lookup{
+			{"", "1.0", PingMethod, added},
+			{"", "1.1", PingMethod, unsupported},
+			{"", "2.0", PingMethod, unsupported},
+			{"x", "", PingMethod, unsupported},
+		}},
+		{"exposed methods only", AllowExposed, []Endpoint{offers("", nil, "foo", PingMethod)}, []lookup{
+			{"", "", PingMethod, added}, {"", "", "foo", noMethod},
+		}},
+		{"what else is refused", AllowPublic, []Endpoint{offers("2.0", nil, "foo")}, []lookup{
+			{"", "1.0", PingMethod, added}, {"", "1.0", "foo", unsupported}, {"", "2.0", PingMethod, noMethod},
+		}},
+		{"a fallback", AllowPublic, []Endpoint{withFallback(offers("1.1", nil))}, []lookup{{"", "", PingMethod, added}}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			table := NewTable(test.endpoints, WithPolicy(test.policy), WithPing())
+			for _, l := range test.lookups {
+				if l.endpoint != added {
+					checkLookup(t, table, test.endpoints, l)
+					continue
+				}
+				got, err := table.find(l.namespace, version(l.version), l.method)
+				if err != nil || table.ping == nil || got.method != table.ping.Methods[PingMethod] || got.counters == nil {
+					t.Errorf("%+v: got %+v, %v", l, got, err)
+				}
+			}
+		})
+	}
+}
+
+func TestPingIsNothingThatIsImplemented(t *testing.T) {
+	t.Parallel()
+	endpoints := []Endpoint{offers("2.0", nil, "foo")}
+	table := NewTable(endpoints, WithPing())
+	same(t, "implemented", table.Implemented(), []discovery.Implementation{{Version: version("2.0")}})
+	same(t, "versions", table.Versions(""), []string{"2.0"})
+	var described []string
+	table.Endpoints(func(e Endpoint, _ map[string]*Counters) {
+		for name := range e.Methods {
+			described = append(described, e.Version.String()+" "+name)
+		}
+	})
+	same(t, "described", described, []string{"2.0 foo", "1.0 " + PingMethod})
+	if len(endpoints) != 1 || len(endpoints[0].Methods) != 1 {
+		t.Error("the list of endpoints was changed")
+	}
+}
+
+func TestPingTakesAnyArguments(t *testing.T) {
+	t.Parallel()
+	s := NewServer("net1", NewTable(nil, WithPing()), DefaultLimits, newLog(t.Output()))
+	defer func() { _ = s.Stop(t.Context()) }()
+	for _, kwargs := range []string{`{}`, `{"a":[1],"b":null}`} {
+		items, err := call(t.Context(), s, &Request{Method: PingMethod, Version: version(""), Kwargs: kwargs})
+		if err != nil {
+			t.Error(err)
+		}
+		same(t, kwargs, items, []string{`"pong"`})
+	}
+	if n, _ := counts(s, PingMethod); n != 2 {
+		t.Errorf("%d are counted, want 2", n)
+	}
+}

@@ -1,0 +1,29 @@
+package oslorpc
+
+import (
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// PingMethod is the method that [WithPing] adds.
+const PingMethod = dispatch.PingMethod
+
+// WithPing adds oslo.messaging's ping method to the server: [PingMethod] in the null namespace at version 1.0, which takes any arguments and
+// returns "pong". (The option rpc_ping_enabled upstream.) An endpoint that lists a method of that name has precedence; no access
+// policy hides it, and no [Endpoint.Fallback] gets it. Nothing else changes: the server is not listed as one that
+// implements version 1.0, and other messages are refused as they were.
+//
+// A ping passes through the queue and needs a worker, so it tells that the server works. To learn only that its process is
+// there, use [Transport.Ping], which every server answers.
+func WithPing() ServerOption {
+	return serverOption(func(s *Server) { s.ping = true })
+}
+
+// queryFor returns what an instance must implement for a method. Servers that answer pings do not list that among
+// what they implement, so anyone is asked.
+func (s *settings) queryFor(method string) route.Query {
+	q := s.query
+	q.Anyone = method == PingMethod && q.Namespace == "" && q.Version == rpc.DefaultVersion
+	return q
+}
