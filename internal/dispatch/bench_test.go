@@ -74,6 +74,19 @@ func BenchmarkWindow(b *testing.B) {
 	})
 }
 
+func BenchmarkFind(b *testing.B) {
+	table := NewTable([]Endpoint{
+		offers("1.0", []string{"n"}, "foo"), offers("2.0", nil, "foo"), withFallback(offers("1.1", nil, "foo")), offers("1.4", nil, "foo", "bar"),
+	}, WithPing())
+	v := version("1.2")
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := table.find("", v, "bar"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkServer(b *testing.B) {
 	discard := func(string) error { return nil }
 	newBench := func(b *testing.B) *Server {

@@ -32,8 +32,3 @@ func (t *Table) hasOwnPing() bool {
 		return has && e.serves("", rpc.DefaultVersion)
 	})
 }
-
-// isPing reports whether a message is for the ping method that was added.
-func (t *Table) isPing(namespace string, version rpc.Version, method string) bool {
-	return t.ping != nil && method == PingMethod && t.ping.serves(namespace, version)
-}

@@ -84,15 +84,9 @@ func newEndpoint(e Endpoint, p Policy) endpoint {
 	return visible
 }
 
-// find returns the method, or the fallback if the method is not listed; false if neither is there.
-func (e *endpoint) find(method string) (selected, bool) {
-	if m, ok := e.Methods[method]; ok {
-		return selected{m, e.counters[method]}, true
-	}
-	if e.Fallback != nil && e.policy.allowsUnlisted(method) && !slices.Contains(e.hidden, method) {
-		return selected{e.Fallback, e.counters[""]}, true
-	}
-	return selected{}, false
+// fallsBack reports whether the fallback takes a method that is not listed.
+func (e *endpoint) fallsBack(method string) bool {
+	return e.Fallback != nil && e.policy.allowsUnlisted(method) && !slices.Contains(e.hidden, method)
 }
 
 // serves reports whether the endpoint is in the namespace, with a version that can serve another.
@@ -150,9 +144,8 @@ func (t *Table) Versions(namespace string) []string { return t.versions[namespac
 // find returns the method for a message: of the endpoints in the namespace whose version can serve it, the first that
 // has the method. A method that the policy hides is not there, and the search goes on. As upstream, an unknown namespace counts as an unsupported version.
 func (t *Table) find(namespace string, version rpc.Version, method string) (selected, error) {
-	if t.isPing(namespace, version, method) { // before any fallback: a ping is for this server
-		sel, _ := t.ping.find(method)
-		return sel, nil
+	if t.ping != nil && method == PingMethod && t.ping.serves(namespace, version) { // before any fallback: a ping is for this server
+		return selected{t.ping.Methods[method], t.ping.counters[method]}, nil
 	}
 	compatible := false
 	for i := range t.endpoints {
@@ -160,8 +153,11 @@ func (t *Table) find(namespace string, version rpc.Version, method string) (sele
 		if !e.serves(namespace, version) {
 			continue
 		}
-		if sel, ok := e.find(method); ok {
-			return sel, nil
+		if m, ok := e.Methods[method]; ok {
+			return selected{m, e.counters[method]}, nil
+		}
+		if e.fallsBack(method) {
+			return selected{e.Fallback, e.counters[""]}, nil
 		}
 		compatible = true
 	}
