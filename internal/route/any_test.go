@@ -180,7 +180,7 @@ func TestAnyoneIsPickedWhateverItImplements(t *testing.T) {
 	if e, verdict := v.Server(q, "s", 0, &Tried{}); verdict != Found || id(e) != "a" {
 		t.Errorf("of the server's, picked %s, verdict %d", id(e), verdict)
 	}
-	if reached, skipped := v.All(q); len(reached) != 2 || len(skipped) != 0 {
+	if reached, _, skipped := v.All(q); len(reached) != 2 || len(skipped) != 0 {
 		t.Errorf("a fanout reaches %d and skips %d", len(reached), len(skipped))
 	}
 	if _, verdict := v.Any(wants(9), 0, &Tried{}); verdict != Unable {
