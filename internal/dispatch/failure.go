@@ -16,6 +16,8 @@ import (
 // MethodError is a failure of a method itself, as opposed to one of ours.
 type MethodError struct {
 	Err error
+	// Type and Data are the name that the program registered for the error, and its fields as JSON text; empty if it did not.
+	Type, Data string
 	// Stack is the stack of a panic, nil for an error that was returned.
 	Stack []string
 }
@@ -27,7 +29,7 @@ func (e *MethodError) Error() string { return e.Err.Error() }
 func (e *MethodError) Unwrap() error { return e.Err }
 
 // remote returns the failure as its caller sees it: as a remote error, with this server as a hop. One that came from
-// further on keeps its type, message and stack. An error that panics when it is asked for its text, such as a nil pointer in
+// further on keeps its type, message, data and stack, unless the method made one with a registered name of it. An error that panics when it is asked for its text, such as a nil pointer in
 // an error interface, fails as if the method had panicked.
 func (e *MethodError) remote(server string) (cause *rpc.RemoteError) {
 	defer func() {
@@ -35,9 +37,13 @@ func (e *MethodError) remote(server string) (cause *rpc.RemoteError) {
 			cause = panicked(p).remote(server)
 		}
 	}()
-	cause = &rpc.RemoteError{Type: typeName(e.Err), Message: e.Err.Error(), Stack: e.Stack, Hops: []string{server}}
+	cause = &rpc.RemoteError{Type: e.Type, Message: e.Err.Error(), Stack: e.Stack, Hops: []string{server}, Data: e.Data}
+	if e.Type != "" {
+		return cause
+	}
+	cause.Type = typeName(e.Err)
 	if further, ok := errors.AsType[*rpc.RemoteError](e.Err); ok {
-		cause.Type, cause.Message, cause.Stack = further.Type, further.Message, further.Stack
+		cause.Type, cause.Message, cause.Stack, cause.Data = further.Type, further.Message, further.Stack, further.Data
 		cause.Hops = append(append([]string{}, further.Hops...), server)
 	}
 	return cause

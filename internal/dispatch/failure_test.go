@@ -95,6 +95,25 @@ func TestErrorFromFurtherOnKeepsItsOrigin(t *testing.T) {
 	same(t, "the hops of the original", further.Hops, []string{"agent3", "agent2"})
 }
 
+// A method whose failure has a registered name says something of its own, whatever it wraps.
+func TestRegisteredNameIsTheType(t *testing.T) {
+	t.Parallel()
+	further := &rpc.RemoteError{Type: "ValueError", Message: "no such port", Hops: []string{"agent3"}, Data: "1"}
+	failure := &MethodError{Err: fmt.Errorf("bind: %w", further), Type: "ports.Gone", Data: `{"port":"p1"}`}
+	s := newServer(t, DefaultLimits, map[string]*Method{"foo": plain(func(context.Context, Emit) error { return failure })})
+	_, err := call(t.Context(), s, request("foo", ""))
+	r := remote(t, err)
+	if r.Type != "ports.Gone" || r.Data != failure.Data || r.Message != failure.Error() {
+		t.Errorf("got %+v", r)
+	}
+	same(t, "hops", r.Hops, []string{"net1"})
+	failure.Type, failure.Data = "", ""
+	_, err = call(t.Context(), s, request("foo", ""))
+	if r := remote(t, err); r.Type != "ValueError" || r.Data != "1" {
+		t.Errorf("without a name: %+v", r)
+	}
+}
+
 // That a call made by the method did not start says nothing about the method.
 func TestNestedFailureIsNotSafeToRetry(t *testing.T) {
 	t.Parallel()

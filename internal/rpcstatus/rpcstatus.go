@@ -103,7 +103,9 @@ func newDetail(e *rpc.Error, f form, seen []*pb.Implementation) *pb.ErrorDetail 
 	}
 	var remote *rpc.RemoteError
 	if e.Kind == rpc.Remote && errors.As(e.Cause, &remote) {
-		detail.Remote = &pb.RemoteError{Type: remote.Type, Message: remote.Message, Stack: remote.Stack, Hops: remote.Hops}
+		detail.Remote = &pb.RemoteError{
+			Type: remote.Type, Message: remote.Message, Stack: remote.Stack, Hops: remote.Hops, Data: remote.Data,
+		}
 	}
 	return proto.CloneOf(detail)
 }
@@ -174,7 +176,9 @@ func decodeDetail(d *pb.ErrorDetail, st *status.Status) *rpc.Error {
 		Server: d.GetServer(), InstanceID: d.GetInstanceId(), NotStarted: d.GetNotStarted(),
 	}
 	if r := d.GetRemote(); r != nil {
-		e.Cause = &rpc.RemoteError{Type: r.GetType(), Message: r.GetMessage(), Stack: r.GetStack(), Hops: r.GetHops()}
+		e.Cause = &rpc.RemoteError{
+			Type: r.GetType(), Message: r.GetMessage(), Stack: r.GetStack(), Hops: r.GetHops(), Data: r.GetData(),
+		}
 	}
 	for why, f := range refusals {
 		if f.wire == d.GetKind() {

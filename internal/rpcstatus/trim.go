@@ -19,7 +19,7 @@ const (
 	envelope = 64
 )
 
-// trim cuts a detail to size: stack lines first, then the longest texts and lists. It returns the text of the status, cut
+// trim cuts a detail to size: stack lines first, then the data, then the longest texts and lists. It returns the text of the status, cut
 // as well.
 func trim(d *pb.ErrorDetail, text string) string {
 	text = trimText(text)
@@ -28,6 +28,9 @@ func trim(d *pb.ErrorDetail, text string) string {
 	}
 	budget := maxStatus - envelope - len(text)
 	trimStack(d.GetRemote(), proto.Size(d)-budget)
+	if r := d.GetRemote(); r != nil && proto.Size(d) > budget {
+		r.Data = "" // a part of it would not be JSON
+	}
 	for limit := budget / 2; proto.Size(d) > budget; limit /= 2 {
 		shorten(d, limit)
 	}
@@ -73,7 +76,7 @@ func texts(d *pb.ErrorDetail) []*string {
 		}
 	}
 	if r := d.GetRemote(); r != nil {
-		all = append(all, &r.Type, &r.Message)
+		all = append(all, &r.Type, &r.Message, &r.Data)
 		for _, list := range [][]string{r.GetStack(), r.GetHops()} {
 			for i := range list {
 				all = append(all, &list[i])

@@ -114,6 +114,27 @@ func TestStackIsCutFirstAndFromItsEnd(t *testing.T) {
 	}
 }
 
+// The data goes after the stack and before a byte of the texts does, and whole: a part of it would not be JSON.
+func TestDataIsCutBeforeTexts(t *testing.T) {
+	t.Parallel()
+	stack := slices.Repeat([]string{strings.Repeat("x", 60)}, 500)
+	for _, test := range []struct {
+		data  int
+		whole bool
+	}{{0, true}, {1000, true}, {2500, true}, {4000, false}, {100_000, false}} {
+		cause := &rpc.RemoteError{Type: "ports.Gone", Message: strings.Repeat("m", 300), Stack: stack, Data: strings.Repeat("d", test.data)}
+		st := Encode(&rpc.Error{Kind: rpc.Remote, Message: cause.Error(), Cause: cause}, nil)
+		checkSize(t, st)
+		r := detailOf(t, st).GetRemote()
+		if got := r.GetData(); (got == cause.Data) != test.whole || (!test.whole && got != "") {
+			t.Errorf("of %d bytes of data %d arrived", test.data, len(got))
+		}
+		if r.GetMessage() != cause.Message || r.GetType() != cause.Type {
+			t.Errorf("beside %d bytes of data, the text was cut to %v", test.data, r)
+		}
+	}
+}
+
 func TestLongestTextsAreCutBeforeOthers(t *testing.T) {
 	t.Parallel()
 	st := Encode(&rpc.Error{
@@ -149,10 +170,11 @@ func huge() map[string]*rpc.Error {
 		"one line":      remote(rpc.RemoteError{Stack: []string{long}}),
 		"lines":         remote(rpc.RemoteError{Stack: many}),
 		"empty lines":   remote(rpc.RemoteError{Stack: make([]string, 10_000)}),
+		"data":          remote(rpc.RemoteError{Data: long}),
 		"one hop":       remote(rpc.RemoteError{Hops: []string{long}}),
 		"hops":          remote(rpc.RemoteError{Hops: many}),
 		"empty hops":    remote(rpc.RemoteError{Hops: make([]string, 10_000)}),
-		"everything":    {Kind: rpc.Remote, Message: long, Method: long, Path: long, Server: long, InstanceID: long, Target: rpc.Target{Version: long}, Cause: &rpc.RemoteError{Type: long, Message: long, Stack: many, Hops: many}},
+		"everything":    {Kind: rpc.Remote, Message: long, Method: long, Path: long, Server: long, InstanceID: long, Target: rpc.Target{Version: long}, Cause: &rpc.RemoteError{Type: long, Message: long, Stack: many, Hops: many, Data: long}},
 		"another's":     {Kind: rpc.Invalid, Message: long},
 		"a cause alone": {Kind: rpc.Timeout, Cause: fmt.Errorf("%s", long)},
 	}
@@ -181,7 +203,7 @@ func TestWhatIsNotUTF8IsReplaced(t *testing.T) {
 	t.Parallel()
 	bad := "a\xff\xfeb\xc3"
 	const want = "a\uFFFDb\uFFFD"
-	cause := &rpc.RemoteError{Type: bad, Message: bad, Stack: []string{bad, "c"}, Hops: []string{bad}}
+	cause := &rpc.RemoteError{Type: bad, Message: bad, Stack: []string{bad, "c"}, Hops: []string{bad}, Data: bad}
 	st := Encode(&rpc.Error{
 		Kind: rpc.Remote, Message: bad, Method: bad, Path: bad, Server: bad, InstanceID: bad, Target: rpc.Target{Version: bad}, Cause: cause,
 	}, []*pb.Implementation{{Namespace: &bad, Version: bad}})
@@ -191,7 +213,7 @@ func TestWhatIsNotUTF8IsReplaced(t *testing.T) {
 			t.Errorf("got %q", *s)
 		}
 	}
-	if len(texts(d)) != 13 {
+	if len(texts(d)) != 14 {
 		t.Errorf("%d texts arrived", len(texts(d)))
 	}
 	if text := Encode(fmt.Errorf("%s", bad), nil).Message(); text != want {
@@ -208,7 +230,7 @@ func FuzzEncode(f *testing.F) {
 		list := slices.Repeat([]string{line}, int(lines))
 		e := &rpc.Error{
 			Kind: rpc.Kind(kind % 20), Message: message, Path: path, Method: line, Server: path, InstanceID: line,
-			Target: rpc.Target{Version: path}, Cause: &rpc.RemoteError{Type: line, Message: message, Stack: list, Hops: list},
+			Target: rpc.Target{Version: path}, Cause: &rpc.RemoteError{Type: line, Message: message, Stack: list, Hops: list, Data: message},
 		}
 		seen := slices.Repeat([]*pb.Implementation{{Namespace: &line, Version: path}}, len(list))
 		st := Encode(e, seen)

@@ -104,6 +104,7 @@ type outgoing struct {
 	method, id      string
 	context, kwargs *pb.Payload
 	intercepted     bool // by interceptors of the user's
+	errors          *knownErrors
 }
 
 // message checks and encodes a message. Nothing is sent yet.
@@ -141,8 +142,10 @@ func (c *Client) encode(ctx context.Context, method string, args any) (outgoing,
 		return outgoing{}, &Error{Kind: TooLarge, Message: fmt.Sprintf(
 			"the request has %d bytes, and the limit is %d: send less at a time, or raise it with WithMaxMessageSize", n, limit)}
 	}
-	m := outgoing{target: s.wire, method: method, id: c.transport.messageID(), kwargs: payload.JSON(kwargs),
-		intercepted: len(c.transport.config.dialOptions) > 0}
+	m := outgoing{
+		target: s.wire, method: method, id: c.transport.messageID(), kwargs: payload.JSON(kwargs), errors: &c.transport.config.errors,
+		intercepted: len(c.transport.config.dialOptions) > 0,
+	}
 	if requestContext != "" {
 		m.context = payload.JSON(requestContext)
 	}
@@ -208,7 +211,7 @@ func (m *outgoing) call(ctx context.Context, e *route.Entry, conn *grpc.ClientCo
 		Target: m.targetAt(e), Method: m.method, Context: m.context, Kwargs: m.kwargs, MessageId: m.id, InstanceId: e.ID,
 	}}
 	if err := u.invoke(ctx, m, conn, pb.RPCService_Call_FullMethodName); err != nil {
-		return nil, err // an interceptor that returned early may still have the response written to
+		return nil, m.errors.rebuild(err) // an interceptor that returned early may still have the response written to
 	}
 	return u.response.GetResult(), nil
 }

@@ -167,6 +167,19 @@ func (e Endpoint) build() (dispatch.Endpoint, error) {
 	return built, nil
 }
 
+// around returns a method whose invocations go through f.
+func around(m *dispatch.Method, f func(context.Context, dispatch.Emit, dispatch.Invocation) error) *dispatch.Method {
+	wrapped := *m
+	wrapped.Bind = func(kwargs string) (dispatch.Invocation, error) {
+		invoke, err := m.Bind(kwargs)
+		if err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context, emit dispatch.Emit) error { return f(ctx, emit, invoke) }, nil
+	}
+	return &wrapped
+}
+
 // invalidUse is the error for a program that uses the library wrongly.
 func invalidUse(format string, args ...any) error {
 	return &Error{Kind: Invalid, Message: fmt.Sprintf(format, args...), NotStarted: true}

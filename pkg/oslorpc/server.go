@@ -130,6 +130,9 @@ func (s *Server) table() (*dispatch.Table, error) {
 		if err != nil {
 			return nil, err
 		}
+		for name, m := range b.Methods {
+			b.Methods[name] = s.transport.config.errors.named(m)
+		}
 		built = append(built, b)
 	}
 	options := []dispatch.TableOption{dispatch.WithPolicy(dispatch.Policy(s.policy))}

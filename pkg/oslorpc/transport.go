@@ -51,6 +51,7 @@ type config struct {
 	maxSize       int
 	stopGrace     time.Duration
 	log           *slog.Logger
+	errors        knownErrors
 	serverOptions []grpc.ServerOption
 	dialOptions   []grpc.DialOption
 }
@@ -152,6 +153,10 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	if c.exchange == "" || c.maxSize <= 0 {
 		return nil, invalidUse("the default exchange must not be empty, and the maximum message size must be positive")
 	}
+	if err := c.errors.check(); err != nil {
+		return nil, err
+	}
+	c.errors.log = c.log
 	registry, err := openRegistry(url, c.log)
 	if err != nil {
 		return nil, err

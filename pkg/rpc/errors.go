@@ -184,6 +184,12 @@ type RemoteError struct {
 	Stack []string
 	// Hops are the servers that the error passed through, the one where it arose first.
 	Hops []string
+	// Data are the error's fields as JSON text; empty if it has none, if its type is not registered at the server, or if they
+	// did not fit into what an error may take.
+	Data string
+	// Rebuilt is the Go error that the program registered for the type; nil if there is none, or if it could not be made of the
+	// data. errors.Is and errors.As find it.
+	Rebuilt error
 }
 
 // Error returns the type and the message; the message alone if the type says nothing, as of an error made by errors.New.
@@ -193,3 +199,6 @@ func (e *RemoteError) Error() string {
 	}
 	return e.Type + ": " + e.Message
 }
+
+// Unwrap returns the registered Go error, if there is one.
+func (e *RemoteError) Unwrap() error { return e.Rebuilt }

@@ -124,7 +124,7 @@ func (ErrorKind) EnumDescriptor() ([]byte, []int) {
 }
 
 // ErrorDetail is attached to every error status that an oslorpc server returns. It is cut to 4 KiB in all, stack lines
-// first, because some gRPC implementations allow 8 KiB of metadata.
+// first, then the data of a remote error, because some gRPC implementations allow 8 KiB of metadata.
 type ErrorDetail struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What went wrong.
@@ -262,7 +262,10 @@ type RemoteError struct {
 	// The stack of a panic, a line an entry; empty for an error that was returned.
 	Stack []string `protobuf:"bytes,3,rep,name=stack,proto3" json:"stack,omitempty"`
 	// The servers that the error passed through, the one where it arose first.
-	Hops          []string `protobuf:"bytes,4,rep,name=hops,proto3" json:"hops,omitempty"`
+	Hops []string `protobuf:"bytes,4,rep,name=hops,proto3" json:"hops,omitempty"`
+	// The error's fields, as JSON text, for clients that have a type of their own for it; empty if it has none, or if they do
+	// not fit.
+	Data          string `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -325,6 +328,13 @@ func (x *RemoteError) GetHops() []string {
 	return nil
 }
 
+func (x *RemoteError) GetData() string {
+	if x != nil {
+		return x.Data
+	}
+	return ""
+}
+
 var File_oslorpc_v1_errors_proto protoreflect.FileDescriptor
 
 const file_oslorpc_v1_errors_proto_rawDesc = "" +
@@ -346,12 +356,13 @@ const file_oslorpc_v1_errors_proto_rawDesc = "" +
 	" \x01(\tR\n" +
 	"instanceIdB\n" +
 	"\n" +
-	"\b_version\"e\n" +
+	"\b_version\"y\n" +
 	"\vRemoteError\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x14\n" +
 	"\x05stack\x18\x03 \x03(\tR\x05stack\x12\x12\n" +
-	"\x04hops\x18\x04 \x03(\tR\x04hops*\xac\x03\n" +
+	"\x04hops\x18\x04 \x03(\tR\x04hops\x12\x12\n" +
+	"\x04data\x18\x05 \x01(\tR\x04data*\xac\x03\n" +
 	"\tErrorKind\x12\x1a\n" +
 	"\x16ERROR_KIND_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19ERROR_KIND_INVALID_TARGET\x10\x01\x12\"\n" +
