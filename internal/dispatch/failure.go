@@ -70,14 +70,21 @@ func protect(ctx context.Context, invoke Invocation, emit Emit) (err error) {
 	return invoke(ctx, emit)
 }
 
-// bind decodes the arguments of a method; types that decode themselves may panic as well.
-func bind(m *Method, kwargs string) (invoke Invocation, err error) {
+// bind decodes the arguments of a method, and returns the context that it is to have; types that decode themselves may panic
+// as well.
+func bind(ctx context.Context, m *Method, kwargs string) (prepared context.Context, invoke Invocation, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = panicked(p)
 		}
 	}()
-	return m.Bind(kwargs)
+	if m.Prepare != nil {
+		if ctx, kwargs, err = m.Prepare(ctx, kwargs); err != nil {
+			return nil, nil, err
+		}
+	}
+	invoke, err = m.Bind(kwargs)
+	return ctx, invoke, err
 }
 
 // panicked returns the failure of what panicked with p. It must be called while that is recovered from, for the stack.

@@ -271,3 +271,45 @@ func TestMethodErrorIsTheErrorItHolds(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+type markKey struct{}
+
+func TestPrepareGivesTheMethodItsContextAndArguments(t *testing.T) {
+	t.Parallel()
+	var got string
+	m := &Method{
+		Prepare: func(ctx context.Context, kwargs string) (context.Context, string, error) {
+			info, _ := InfoFrom(ctx)
+			return context.WithValue(ctx, markKey{}, info.Method), kwargs + "!", nil
+		},
+		Bind: func(kwargs string) (Invocation, error) {
+			return func(ctx context.Context, _ Emit) error {
+				got = fmt.Sprint(kwargs, " ", ctx.Value(markKey{}))
+				return nil
+			}, nil
+		},
+	}
+	s := newServer(t, DefaultLimits, map[string]*Method{"foo": m})
+	r := request("foo", "")
+	r.Kwargs = "{}"
+	if _, err := call(t.Context(), s, r); err != nil || got != "{}! foo" {
+		t.Errorf("got %q, %v", got, err)
+	}
+}
+
+func TestFailureOfPrepareIsNotStarted(t *testing.T) {
+	t.Parallel()
+	m := returns("1")
+	m.Prepare = func(context.Context, string) (context.Context, string, error) { return nil, "", errors.New("unfit") }
+	s := newServer(t, DefaultLimits, map[string]*Method{"foo": m})
+	_, err := call(t.Context(), s, request("foo", ""))
+	check(t, err, rpc.BadArguments, true, "unfit")
+	m.Prepare = func(context.Context, string) (context.Context, string, error) { panic("boom") }
+	_, err = call(t.Context(), s, request("foo", ""))
+	if r := remote(t, err); r.Type != "panic" {
+		t.Errorf("got %+v", r)
+	}
+	if started, _ := counts(s, "foo"); started != 0 {
+		t.Errorf("%d are counted as started", started)
+	}
+}

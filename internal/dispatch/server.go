@@ -203,10 +203,11 @@ func (s *Server) run(ctx context.Context, r *Request, sel selected, emit Emit) e
 	if err != nil {
 		return err
 	}
-	invoke, err := bind(sel.method, r.Kwargs)
+	prepared, invoke, err := bind(ctx, sel.method, r.Kwargs)
 	if err != nil {
 		return s.failed(ctx, r, sel.method, notStarted(err))
 	}
+	ctx = prepared
 	sel.counters.Started.Add(1)
 	err = protect(ctx, invoke, emit)
 	if err == nil && sel.method.Streaming {

@@ -23,6 +23,9 @@ type Invocation func(ctx context.Context, emit Emit) error
 
 // Method is a method that messages can ask for.
 type Method struct {
+	// Prepare, if there is one, makes of the context and the keyword arguments those that the method is to have. Its errors mean that
+	// the method did not run.
+	Prepare func(ctx context.Context, kwargs string) (context.Context, string, error)
 	// Bind decodes the keyword arguments, the text of a JSON object. Its errors mean that the method did not run.
 	Bind func(kwargs string) (Invocation, error)
 	// Streaming methods emit any number of items.

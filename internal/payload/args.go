@@ -96,7 +96,7 @@ func (p planned) writeExtra(enc *jsontext.Encoder) error {
 	extra := p.v.FieldByIndex(p.extra).Interface().(Extra)
 	for _, name := range slices.Sorted(maps.Keys(extra)) {
 		if _, known := p.byName[name]; known {
-			return &problem{path: pointer("", name), message: "it is in Extra, but has a field of its own: set the field"}
+			return &problem{path: pointer(name), message: "it is in Extra, but has a field of its own: set the field"}
 		}
 		if err := writeMember(enc, name, extra[name]); err != nil {
 			return err
@@ -199,7 +199,7 @@ func (p *planned) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 
 func (a *argument) read(dec *jsontext.Decoder, v reflect.Value) error {
 	if dec.PeekKind() == 'n' && !a.nullable {
-		return &problem{path: pointer("", a.name), message: fmt.Sprintf("wanted %s, got null", typeWord(a.typ))}
+		return &problem{path: pointer(a.name), message: fmt.Sprintf("wanted %s, got null", typeWord(a.typ))}
 	}
 	field := v.FieldByIndex(a.index).Addr().Interface()
 	if a.optional {
@@ -221,7 +221,7 @@ func readExtra(dec *jsontext.Decoder, extra reflect.Value, name string) error {
 }
 
 func (p *plan) unknown(name string) error {
-	return &problem{path: pointer("", name), bare: true, message: fmt.Sprintf(
+	return &problem{path: pointer(name), bare: true, message: fmt.Sprintf(
 		"there is no argument %.64q; the method takes %s", name, p.signature())}
 }
 

@@ -137,8 +137,8 @@ func syntax(err *jsontext.SyntacticError) string {
 	}
 }
 
-// pointer returns the JSON pointer (RFC 6901) of a member of the object at path.
-func pointer(path, name string) string { return string(jsontext.Pointer(path).AppendToken(name)) }
+// pointer returns the JSON pointer (RFC 6901) of a member of the outermost object.
+func pointer(name string) string { return string(jsontext.Pointer("").AppendToken(name)) }
 
 func kindWord(k jsontext.Kind) string {
 	switch k {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
 	"github.com/oslorpc/oslorpc/internal/payload"
-	"github.com/oslorpc/oslorpc/internal/requestctx"
 	"github.com/oslorpc/oslorpc/internal/route"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -27,10 +26,7 @@ func Call[R any](ctx context.Context, c *Client, method string, args any) (R, er
 	if err != nil {
 		return result, err
 	}
-	if err := payload.Unmarshal(text, &result, rpc.BadResult); err != nil {
-		return result, c.name(err, method)
-	}
-	return result, nil
+	return result, c.name(c.settings.read(ctx, text, &result), method)
 }
 
 // Cast has one server run a method, without waiting for it: it returns when a server has accepted the message into its queue.
@@ -130,11 +126,7 @@ func (c *Client) encode(ctx context.Context, method string, args any) (outgoing,
 	if err := rpc.ValidateMethod(method); err != nil {
 		return outgoing{}, err
 	}
-	kwargs, err := payload.MarshalArgs(args)
-	if err != nil {
-		return outgoing{}, err
-	}
-	requestContext, err := requestctx.Text(ctx)
+	kwargs, requestContext, err := s.write(ctx, args)
 	if err != nil {
 		return outgoing{}, err
 	}

@@ -37,6 +37,7 @@ type settings struct {
 	hasTimeout bool
 	retry      int // as WithRetry; negative: until the deadline
 	failFast   bool
+	serializer Serializer // nil for none
 
 	cap   rpc.Cap
 	query route.Query

@@ -13,11 +13,9 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
 	"github.com/oslorpc/oslorpc/internal/fleet"
-	"github.com/oslorpc/oslorpc/internal/payload"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/route"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
-	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // Multicall has one server run a method and yields its results as they come. Of a plain method it yields one.
@@ -45,7 +43,7 @@ func Multicall[T any](ctx context.Context, c *Client, method string, args any) i
 			}
 			var item T
 			if err == nil {
-				err = payload.Unmarshal(text, &item, rpc.BadResult)
+				err = c.settings.read(ctx, text, &item)
 			}
 			if err != nil {
 				yield(zero, c.name(err, method))

@@ -13,11 +13,12 @@ import (
 // Server offers endpoints under a target's topic and server name. Several servers of a transport share its listener; several
 // processes may have servers of the same name. It is safe for concurrent use.
 type Server struct {
-	transport *Transport
-	target    Target
-	limits    dispatch.Limits
-	policy    AccessPolicy
-	ping      bool
+	transport  *Transport
+	target     Target
+	limits     dispatch.Limits
+	policy     AccessPolicy
+	ping       bool
+	serializer Serializer // nil for none
 
 	mu        sync.Mutex
 	endpoints []Endpoint
@@ -131,7 +132,7 @@ func (s *Server) table() (*dispatch.Table, error) {
 			return nil, err
 		}
 		for name, m := range b.Methods {
-			b.Methods[name] = s.transport.config.errors.named(m)
+			b.Methods[name] = s.transport.config.errors.named(serialized(s.serializer, m))
 		}
 		built = append(built, b)
 	}

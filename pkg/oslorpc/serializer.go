@@ -1,0 +1,130 @@
+package oslorpc
+
+import (
+	"context"
+
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/payload"
+	"github.com/oslorpc/oslorpc/internal/requestctx"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Serializer stands between a program's values and what travels: it can wrap objects with their version, encrypt, or add to the
+// request context. It is used by many goroutines at once. Embed [NoSerializer] to write only some of the operations.
+//
+// Entities are JSON values: nil, bool, string, int64 (or *big.Int if it does not fit), float64, []any and map[string]any; what is
+// returned may be anything that can be JSON. Each keyword argument is an entity, in the order of their names, and so is a result, or
+// each item of a stream. An error at the client, or of the request context or an argument, is a [BadArguments] error, and the
+// method does not run; an error of a result is a [BadResult] error. Errors of methods pass no serializer.
+type Serializer interface {
+	// SerializeEntity makes of a value what travels: of an argument at the client, where ctx is that of the call, and of a result at
+	// the server, where ctx is that of the handler.
+	SerializeEntity(ctx context.Context, entity any) (any, error)
+	// DeserializeEntity is the inverse: of a result at the client, of an argument at the server, where ctx carries the request
+	// context that DeserializeContext returned.
+	DeserializeEntity(ctx context.Context, entity any) (any, error)
+	// SerializeContext makes of the request context, which is empty if there is none, what travels. The dict must not be changed.
+	SerializeContext(ctx context.Context, dict Context) (Context, error)
+	// DeserializeContext makes of what arrived, empty if nothing did, the request context of the handler. The dict must not be
+	// changed.
+	DeserializeContext(ctx context.Context, dict Context) (Context, error)
+}
+
+// NoSerializer leaves everything as it is. Clients and servers without a serializer do the same at no cost.
+type NoSerializer struct{}
+
+// SerializeEntity returns the entity.
+func (NoSerializer) SerializeEntity(_ context.Context, entity any) (any, error) { return entity, nil }
+
+// DeserializeEntity returns the entity.
+func (NoSerializer) DeserializeEntity(_ context.Context, entity any) (any, error) { return entity, nil }
+
+// SerializeContext returns the dict.
+func (NoSerializer) SerializeContext(_ context.Context, dict Context) (Context, error) {
+	return dict, nil
+}
+
+// DeserializeContext returns the dict.
+func (NoSerializer) DeserializeContext(_ context.Context, dict Context) (Context, error) {
+	return dict, nil
+}
+
+// WithSerializer has what a client sends and receives pass through a serializer; nil for none, which is the default.
+func WithSerializer(serializer Serializer) ClientOption {
+	return clientOption(func(s *settings) { s.serializer = serializer })
+}
+
+// WithServerSerializer has what a server receives and sends pass through a serializer; nil for none, which is the default.
+func WithServerSerializer(serializer Serializer) ServerOption {
+	return serverOption(func(s *Server) { s.serializer = serializer })
+}
+
+// write returns keyword arguments and the request context in ctx as the texts that travel, the latter empty if there is none.
+func (s *settings) write(ctx context.Context, args any) (kwargs, requestContext string, err error) {
+	if kwargs, err = payload.MarshalArgs(args); err != nil {
+		return "", "", err
+	}
+	if s.serializer == nil {
+		requestContext, err = requestctx.Text(ctx)
+		return kwargs, requestContext, err
+	}
+	dict, err := s.serializer.SerializeContext(ctx, contextOf(ctx))
+	if err != nil {
+		return "", "", badContext(err)
+	}
+	if requestContext, err = requestctx.Text(WithContext(ctx, dict)); err != nil {
+		return "", "", err
+	}
+	kwargs, err = payload.MapArgs(kwargs, func(v any) (any, error) { return s.serializer.SerializeEntity(ctx, v) })
+	return kwargs, requestContext, err
+}
+
+// read reads a result that arrived into what dst points to.
+func (s *settings) read(ctx context.Context, text string, dst any) error {
+	if s.serializer != nil {
+		var err error
+		text, err = payload.MapResult(text, func(v any) (any, error) { return s.serializer.DeserializeEntity(ctx, v) })
+		if err != nil {
+			return err
+		}
+	}
+	return payload.Unmarshal(text, dst, rpc.BadResult)
+}
+
+// serialized returns a method whose messages pass through a serializer.
+func serialized(s Serializer, m *dispatch.Method) *dispatch.Method {
+	if s == nil {
+		return m
+	}
+	wrapped := around(m, func(ctx context.Context, emit dispatch.Emit, invoke dispatch.Invocation) error {
+		return invoke(ctx, func(item string) error {
+			item, err := payload.MapResult(item, func(v any) (any, error) { return s.SerializeEntity(ctx, v) })
+			if err != nil {
+				return err
+			}
+			return emit(item)
+		})
+	})
+	wrapped.Prepare = func(ctx context.Context, kwargs string) (context.Context, string, error) {
+		dict, err := s.DeserializeContext(ctx, contextOf(ctx))
+		if err != nil {
+			return nil, "", badContext(err)
+		}
+		ctx = WithContext(ctx, dict)
+		kwargs, err = payload.MapArgs(kwargs, func(v any) (any, error) { return s.DeserializeEntity(ctx, v) })
+		return ctx, kwargs, err
+	}
+	return wrapped
+}
+
+// contextOf returns the request context in ctx; never nil, so that a serializer may add to a clone of it.
+func contextOf(ctx context.Context) Context {
+	if dict := ContextFrom(ctx); dict != nil {
+		return dict
+	}
+	return Context{}
+}
+
+func badContext(err error) error {
+	return &Error{Kind: BadArguments, Message: "the serializer failed on the request context: " + err.Error(), Cause: err}
+}
