@@ -35,6 +35,15 @@ func Call[R any](ctx context.Context, c *Client, method string, args any) (R, er
 //
 // The deadline is the earlier of that of ctx and of [WithTimeout], or [DefaultCastTimeout]; it ends at acceptance.
 func (c *Client) Cast(ctx context.Context, method string, args any) error {
+	err := c.cast(ctx, method, args)
+	if c.settings.lossyCasts && IsNotDelivered(err) {
+		c.transport.config.log.Warn("cast lost", "method", method, "error", err)
+		return nil
+	}
+	return err
+}
+
+func (c *Client) cast(ctx context.Context, method string, args any) error {
 	if c.settings.target.Fanout {
 		_, err := c.Fanout(ctx, method, args)
 		return err
@@ -56,13 +65,20 @@ func (c *Client) call(ctx context.Context, method string, args any) (string, err
 	if err != nil {
 		return "", err
 	}
-	ctx, cancel := c.deadline(ctx, DefaultCallTimeout)
-	defer cancel()
 	var result *pb.Payload
-	err = delivery.One(ctx, c.watched(), c.delivery(method), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) (err error) {
+	send := func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) (err error) {
 		result, err = m.call(ctx, e, conn)
 		return err
-	})
+	}
+	if s := &c.settings; s.backoff != nil && !s.hasTimeout {
+		err = s.backoff.call(ctx, s.target.Namespace, method, func(ctx context.Context) error {
+			return delivery.One(ctx, c.watched(), c.delivery(method), send)
+		})
+	} else {
+		ctx, cancel := c.deadline(ctx, DefaultCallTimeout)
+		defer cancel()
+		err = delivery.One(ctx, c.watched(), c.delivery(method), send)
+	}
 	if err != nil {
 		return "", err
 	}

@@ -38,6 +38,8 @@ type settings struct {
 	retry      int // as WithRetry; negative: until the deadline
 	failFast   bool
 	serializer Serializer // nil for none
+	backoff    *Backoff   // nil for none
+	lossyCasts bool
 
 	cap   rpc.Cap
 	query route.Query
@@ -115,6 +117,12 @@ func WithRetry(n int) ClientOption {
 // at_least_once upstream.) Unlike WithRetry(0), it still waits for servers that are full.
 func WithFailFast(failFast bool) ClientOption {
 	return clientOption(func(s *settings) { s.failFast = failFast })
+}
+
+// WithLossyCasts makes Cast succeed when no server took the message, as casts do with a broker: [NoInstance], [Refused] and
+// [Unreachable] are logged, and nil is returned. It is for programs that could do nothing about it, since the message is lost.
+func WithLossyCasts(lossy bool) ClientOption {
+	return clientOption(func(s *settings) { s.lossyCasts = lossy })
 }
 
 // Client returns a client that sends to target.
