@@ -134,6 +134,9 @@ func (s *Server) table() (*dispatch.Table, error) {
 		for name, m := range b.Methods {
 			b.Methods[name] = s.transport.config.errors.named(serialized(s.serializer, m))
 		}
+		if b.Fallback != nil {
+			b.Fallback = s.transport.config.errors.named(serialized(s.serializer, b.Fallback))
+		}
 		built = append(built, b)
 	}
 	options := []dispatch.TableOption{dispatch.WithPolicy(dispatch.Policy(s.policy))}
