@@ -58,7 +58,8 @@ func TestSecondSignalEndsServeAtOnce(t *testing.T) {
 	if code := server.code(); code != exitInterrupted {
 		t.Errorf("the server has exit code %d", code)
 	}
-	if code := call.code(); code != 6 {
+	// Either the connection is lost first, or the method says that it was ended.
+	if code := call.code(); code != 5 && code != 6 {
 		t.Errorf("the call has exit code %d", code)
 	}
 }
