@@ -3,6 +3,8 @@ package dispatch
 import (
 	"context"
 	"sync"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // runContext is the context of a method that runs: that of the carrier, with what was asked, and ended by a forced stop of the
@@ -10,8 +12,8 @@ import (
 type runContext struct {
 	context.Context //nolint:containedctx // It is one.
 
-	info Info
-	stop context.Context //nolint:containedctx // Ended by a forced stop.
+	server *Server // whose forced stop ends it
+	info   Info
 
 	mu     sync.Mutex
 	joined context.Context //nolint:containedctx // Ends with either; nil until somebody waits.
@@ -21,8 +23,8 @@ type runContext struct {
 
 // Value makes the joined context known to package context, which then needs no goroutine to derive another from this one.
 func (c *runContext) Value(key any) any {
-	if key == (infoKey{}) {
-		return &c.info
+	if key == (runKey{}) {
+		return c
 	}
 	c.mu.Lock()
 	joined := c.joined
@@ -42,7 +44,7 @@ func (c *runContext) Done() <-chan struct{} {
 	}
 	if c.joined == nil {
 		joined, cancel := context.WithCancel(c.Context)
-		unhook := context.AfterFunc(c.stop, cancel)
+		unhook := context.AfterFunc(c.server.base, cancel)
 		c.joined = joined
 		c.end = func() {
 			unhook()
@@ -57,7 +59,7 @@ func (c *runContext) Err() error {
 	if err := c.Context.Err(); err != nil {
 		return err
 	}
-	return c.stop.Err()
+	return c.server.base.Err()
 }
 
 // release frees what waiting for the end took, when the method has returned.
@@ -70,13 +72,28 @@ func (c *runContext) release() {
 	}
 }
 
-type infoKey struct{}
+type runKey struct{}
+
+// Info says what a handler was asked.
+type Info struct {
+	Server    string
+	Namespace string
+	Version   rpc.Version
+	Method    string
+	MessageID string
+}
 
 // InfoFrom returns what the handler that ctx belongs to was asked.
 func InfoFrom(ctx context.Context) (Info, bool) {
-	info, ok := ctx.Value(infoKey{}).(*Info)
+	c, ok := ctx.Value(runKey{}).(*runContext)
 	if !ok {
 		return Info{}, false
 	}
-	return *info, true
+	return c.info, true
+}
+
+// Runs reports whether ctx belongs to a method that this server runs: one who waits for the server to end must not be waited for.
+func (s *Server) Runs(ctx context.Context) bool {
+	c, ok := ctx.Value(runKey{}).(*runContext)
+	return ok && c.server == s
 }

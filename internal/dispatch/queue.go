@@ -25,6 +25,7 @@ type queue struct {
 	limits Limits
 
 	mu      sync.Mutex
+	held    bool // nobody gets a worker
 	running int
 	first   *ticket // the waiting tickets, a doubly linked list in the order of arrival
 	last    *ticket
@@ -49,7 +50,7 @@ func (q *queue) admit(size int) *ticket {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	switch {
-	case q.first == nil && q.running < q.limits.Workers:
+	case q.first == nil && q.free():
 		if q.atOnce == nil {
 			q.atOnce = &ticket{queue: q, running: true}
 		}
@@ -92,15 +93,38 @@ func (t *ticket) done() {
 	}
 }
 
-// release hands the worker of a message that ended to the one that waits longest. The lock is held.
+// release takes back the worker of a message that ended. The lock is held.
 func (q *queue) release() {
 	q.running--
-	if t := q.first; t != nil {
+	q.handOut()
+}
+
+// handOut gives the free workers to the messages that wait longest. The lock is held.
+func (q *queue) handOut() {
+	for q.first != nil && q.free() {
+		t := q.first
 		q.remove(t)
 		t.running = true
 		q.running++
 		close(t.turn)
 	}
+}
+
+// free reports whether a message may have a worker now. The lock is held.
+func (q *queue) free() bool { return !q.held && q.running < q.limits.Workers }
+
+// hold keeps all messages waiting from now on, and letGo ends that.
+func (q *queue) hold() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.held = true
+}
+
+func (q *queue) letGo() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.held = false
+	q.handOut()
 }
 
 func (q *queue) push(t *ticket) {

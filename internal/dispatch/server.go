@@ -27,21 +27,14 @@ type Request struct {
 // size is what the message counts for in the queue.
 func (r *Request) size() int { return len(r.Kwargs) + len(r.Context) + len(r.Method) }
 
-// Info says what a handler was asked.
-type Info struct {
-	Server    string
-	Namespace string
-	Version   rpc.Version
-	Method    string
-	MessageID string
-}
-
 // Server runs the messages of one instance.
 type Server struct {
 	name  string
 	table *Table
 	log   *slog.Logger
 	queue *queue
+	// execute says where methods run; nil for the goroutine that waits for the worker.
+	execute Executor
 
 	// force ends the contexts of what runs.
 	base  context.Context //nolint:containedctx // Casts outlive what carried them.
@@ -63,6 +56,12 @@ func NewServer(name string, table *Table, limits Limits, log *slog.Logger) *Serv
 	return s
 }
 
+// Hold keeps messages waiting in the queue until Release or Stop.
+func (s *Server) Hold() { s.queue.hold() }
+
+// Release runs what waits for it, in the order of arrival, and what comes. If the server is not held it does nothing.
+func (s *Server) Release() { s.queue.letGo() }
+
 // Table returns what the server serves.
 func (s *Server) Table() *Table { return s.table }
 
@@ -81,11 +80,9 @@ func (s *Server) Call(ctx context.Context, r *Request, emit Emit) error {
 	defer s.end()
 	ctx, release := s.context(ctx, r)
 	defer release()
-	if err = ticket.wait(ctx); err != nil {
+	started, err := s.work(ctx, ticket, r, sel, emit)
+	if !started {
 		err = s.expired(err)
-	} else {
-		defer ticket.done()
-		err = s.run(ctx, r, sel, emit)
 	}
 	if rpc.SafeToRetry(err) {
 		s.forget(r.ID)
@@ -107,13 +104,11 @@ func (s *Server) Cast(r *Request) error {
 		defer s.end()
 		ctx, release := s.context(s.base, r)
 		defer release()
-		if ticket.wait(ctx) != nil {
+		started, err := s.work(ctx, ticket, r, sel, func(string) error { return nil })
+		switch {
+		case !started:
 			s.log.Warn("cast dropped by a forced stop", "server", s.name, "method", r.Method)
-			return
-		}
-		defer ticket.done()
-		err := s.run(ctx, r, sel, func(string) error { return nil })
-		if err != nil && rpc.KindOf(err) != rpc.Remote { // what the method itself returned is logged already
+		case err != nil && rpc.KindOf(err) != rpc.Remote: // what the method itself returned is logged already
 			s.log.Error("cast failed", "server", s.name, "method", r.Method, "error", err)
 		}
 	}()
@@ -179,7 +174,7 @@ func (s *Server) closeEnded() {
 
 // context returns the context for a message that came with ctx.
 func (s *Server) context(ctx context.Context, r *Request) (joined context.Context, release func()) {
-	c := &runContext{Context: ctx, stop: s.base, info: Info{
+	c := &runContext{Context: ctx, server: s, info: Info{
 		Server: s.name, Namespace: r.Namespace, Method: r.Method, Version: r.Version, MessageID: r.ID,
 	}}
 	return c, c.release
@@ -262,10 +257,11 @@ func notStarted(err error) error {
 	}
 }
 
-// Stop refuses messages from now on and returns when those that were accepted have ended. If ctx ends first, it ends the contexts
-// of what runs, waits no longer, and returns an error.
+// Stop refuses messages from now on and returns when those that were accepted have ended; held ones begin to run. If ctx ends first,
+// it ends the contexts of what runs, waits no longer, and returns an error.
 func (s *Server) Stop(ctx context.Context) error {
 	s.beginStop()
+	s.Release()
 	defer s.force()
 	select {
 	case <-s.ended:
@@ -278,7 +274,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	default:
 	}
 	load := s.Load()
-	return &rpc.Error{Kind: rpc.Timeout, Cause: ctx.Err(), Message: fmt.Sprintf(
+	return &rpc.Error{Kind: rpc.Timeout, Cause: context.Cause(ctx), Message: fmt.Sprintf(
 		"server %q was stopped by force: %d messages were running and %d waiting", s.name, load.Running, load.Queued)}
 }
 
