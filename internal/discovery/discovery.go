@@ -113,6 +113,9 @@ type Registry interface {
 	Close() error
 }
 
+// Fixed is implemented by registries whose instances are configured, so that nobody sees what is published.
+type Fixed interface{ Fixed() }
+
 // Sort orders instances by exchange, topic, server and id, for people and for comparing.
 func Sort(instances []Instance) {
 	slices.SortFunc(instances, func(a, b Instance) int {

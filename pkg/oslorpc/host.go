@@ -47,6 +47,22 @@ type hosted struct {
 	server *service.Server
 	// leaving servers are not announced any more.
 	leaving bool
+	// held and draining are what it was told; its state says both in one word.
+	held, draining bool
+	// known is the state in which it was last announced.
+	known discovery.State
+}
+
+// state returns the state to announce. Draining says more: a held server still takes messages for any server if there is no other.
+func (m *hosted) state() discovery.State {
+	switch {
+	case m.draining:
+		return discovery.Draining
+	case m.held:
+		return discovery.Held
+	default:
+		return discovery.Active
+	}
 }
 
 // How long an unused connection is kept by a server, after what silence it looks whether the client is there still, and how many goroutines
@@ -88,15 +104,18 @@ func newHost(ctx context.Context, c *config) (*host, error) {
 	return h, nil
 }
 
-// add takes a server in, ready for messages but not announced yet.
-func (h *host) add(owner *Server, s *service.Server) {
+// add takes a server in, ready for messages but not announced yet, and returns its instance.
+func (h *host) add(owner *Server, s *service.Server, held bool) discovery.Instance {
 	h.nextID++
 	s.Instance.ID = h.bootID + "." + strconv.Itoa(h.nextID)
 	s.Instance.BootID, s.Instance.Addr = h.bootID, h.addr
-	h.members = append(h.members, hosted{owner: owner, server: s})
+	m := hosted{owner: owner, server: s, held: held}
+	s.Instance.State = m.state()
+	h.members = append(h.members, m)
 	h.health.SetServingStatus(s.Instance.Topic, healthpb.HealthCheckResponse_SERVING)
 	h.topics[s.Instance.Topic] = true
 	h.refresh()
+	return s.Instance
 }
 
 // leave marks servers as stopping, and reports whether one was not yet. Remove takes one out.
@@ -105,12 +124,36 @@ func (h *host) leave(owners []*Server) (news bool) {
 		if !m.leaving && slices.Contains(owners, m.owner) {
 			stopping := *m.server
 			stopping.Stopping = true
-			h.members[i] = hosted{owner: m.owner, server: &stopping, leaving: true}
-			news = true
+			m.server, m.leaving, news = &stopping, true, true
+			h.members[i] = m
 		}
 	}
 	h.refresh()
 	return news
+}
+
+// change changes what a server was told and reports whether the others need not hear of it; ok is false if it is not here.
+func (h *host) change(owner *Server, change func(*hosted)) (known, ok bool) {
+	for i := range h.members {
+		m := &h.members[i]
+		if m.owner != owner {
+			continue
+		}
+		change(m)
+		changed := *m.server
+		changed.Instance.State = m.state()
+		m.server = &changed
+		h.refresh()
+		return m.leaving || m.known == m.state(), true
+	}
+	return false, false
+}
+
+// setAnnounced notes that the others were told what announced returns.
+func (h *host) setAnnounced() {
+	for i := range h.members {
+		h.members[i].known = h.members[i].state()
+	}
 }
 
 func (h *host) remove(owner *Server) {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"log/slog"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -34,9 +35,11 @@ type Transport struct {
 	idPrefix string
 	ids      atomic.Uint64
 	closed   atomic.Bool
+	// release releases everything but the servers; it does so once.
+	release func() error
 
 	// mu guards host, and is held while servers are announced, so that announcements reach the registry in order. It comes
-	// before all other locks.
+	// after that of a server and before all other locks.
 	mu   sync.Mutex
 	host *host // nil while no server runs
 }
@@ -163,6 +166,11 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	}
 	t := &Transport{config: c, registry: registry, pool: peer.NewPool(c.dial()...), idPrefix: randomID(6) + "-"}
 	t.fleet = fleet.New(registry, t.pool, c.log)
+	t.release = sync.OnceValue(func() error {
+		t.pool.Close()
+		t.fleet.Close()
+		return t.registry.Close()
+	})
 	return t, nil
 }
 
@@ -195,12 +203,20 @@ func (t *Transport) messageID() string {
 }
 
 // Shutdown stops all servers, together, as [Server.Stop] does each, and releases everything else. Operations that run when the
-// servers have stopped fail, and so do those that are begun later. After the first, a Shutdown or Close does nothing.
+// servers have stopped fail, and so do those that are begun later. A Shutdown or Close beside another joins it, and after it
+// does nothing. In a method of one of the servers, with its ctx, Shutdown returns at once and goes on behind it.
 func (t *Transport) Shutdown(ctx context.Context) error {
-	if t.closed.Swap(true) {
+	t.closed.Store(true)
+	servers := t.servers()
+	if slices.ContainsFunc(servers, func(s *Server) bool { return s.runs(ctx) }) {
+		// Whoever joins gets the error.
+		go func() { _ = t.shutdown(context.Background(), servers) }() //nolint:gosec,contextcheck // The method's context ends before.
 		return nil
 	}
-	servers := t.servers()
+	return t.shutdown(ctx, servers)
+}
+
+func (t *Transport) shutdown(ctx context.Context, servers []*Server) error {
 	if len(servers) > 0 {
 		t.withdrawServers(ctx, servers...) // together: one by one, the last would accept until the first have withdrawn
 	}
@@ -210,9 +226,7 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 		stopping.Go(func() { failures[i] = s.Stop(ctx) })
 	}
 	stopping.Wait()
-	t.pool.Close()
-	t.fleet.Close()
-	failures[len(servers)] = t.registry.Close()
+	failures[len(servers)] = t.release()
 	return errors.Join(failures...)
 }
 

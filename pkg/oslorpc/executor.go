@@ -1,0 +1,88 @@
+package oslorpc
+
+import (
+	"context"
+
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+)
+
+// The executors that [WithExecutor] knows.
+const (
+	// ExecutorPool, the default, runs up to [WithWorkers] messages at once, each on a goroutine of its own.
+	ExecutorPool = "pool"
+	// ExecutorBlocking runs one message at a time, in the order of arrival, on the goroutine that calls [Server.Run], whatever
+	// [WithWorkers] says. Such a server cannot be started with [Server.Start], which leaves it no goroutine.
+	ExecutorBlocking = "blocking"
+)
+
+// WithExecutor sets by name where methods run: [ExecutorPool] or [ExecutorBlocking]. A server with an unknown name does not start;
+// the error is of kind [Invalid].
+func WithExecutor(name string) ServerOption {
+	return serverOption(func(s *Server) { s.executor, s.custom = name, nil })
+}
+
+// WithExecutorFunc has execute decide where methods run. It must call each function that it is given, once, on any
+// goroutine, and should not wait for that. The server's bounds hold: execute has at most [WithWorkers] functions at a time, and the
+// others wait in the server's queue. It is called concurrently.
+func WithExecutorFunc(execute func(run func())) ServerOption {
+	return serverOption(func(s *Server) { s.executor, s.custom = "", execute })
+}
+
+// prepare gives what runs a server's messages the executor that its options ask for.
+func (s *Server) prepare(run *serverRun) {
+	if s.hold {
+		run.dispatch.Hold()
+	}
+	switch {
+	case s.custom != nil:
+		run.dispatch.RunOn(func(_ context.Context, f func()) { s.custom(f) })
+	case s.executor == ExecutorBlocking:
+		run.turns = make(turns)
+		run.dispatch.RunOn(run.turns.execute)
+	}
+}
+
+// checkExecutor reports what is wrong with the executor; works is true if the caller lends its goroutine.
+func (s *Server) checkExecutor(works bool) error {
+	switch {
+	case s.custom != nil, s.executor == ExecutorPool:
+		return nil
+	case s.executor != ExecutorBlocking:
+		return invalidUse("there is no executor %q: take %q or %q, or write one for WithExecutorFunc", s.executor, ExecutorPool, ExecutorBlocking)
+	case !works:
+		return invalidUse("a server with the executor %q runs its methods on the goroutine that calls Run: call Run instead of Start", ExecutorBlocking)
+	default:
+		return nil
+	}
+}
+
+// bounds returns the limits of a server, as its executor changes them.
+func (s *Server) bounds() dispatch.Limits {
+	limits := s.limits
+	if s.executor == ExecutorBlocking {
+		limits.Workers = 1
+	}
+	return limits
+}
+
+// turns hands functions to the goroutine that runs them one by one.
+type turns chan func()
+
+func (t turns) execute(ctx context.Context, run func()) {
+	select {
+	case t <- run:
+	case <-ctx.Done():
+	}
+}
+
+// work runs functions until stopped is closed.
+func (t turns) work(stopped <-chan struct{}) {
+	for {
+		select {
+		case run := <-t:
+			run()
+		case <-stopped:
+			return
+		}
+	}
+}

@@ -1,0 +1,225 @@
+package oslorpc
+
+import (
+	"context"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+)
+
+// serverRun is a server between a start and the end of its stop.
+type serverRun struct {
+	dispatch *dispatch.Server
+	instance discovery.Instance
+	turns    turns // of a blocking server, else nil
+
+	// ending is closed when the stop begins, under the server's lock, and stopped when it is over.
+	ending, stopped chan struct{}
+	err             error // of the stop; read it after stopped
+	// patience ends when somebody who stops the server does not want to wait for it any longer.
+	patience context.Context //nolint:containedctx // The stop is not that of one caller.
+	hurry    context.CancelCauseFunc
+}
+
+func (r *serverRun) isEnding() bool {
+	select {
+	case <-r.ending:
+		return true
+	default:
+		return false
+	}
+}
+
+// discard ends a run that was not announced. Somebody who knows the address may have sent it something all the same, which runs, unless
+// nobody is there to run it.
+func (r *serverRun) discard() {
+	if r.turns != nil {
+		r.hurry(nil)
+	}
+	go func() {
+		defer r.hurry(nil)
+		_ = r.dispatch.Stop(r.patience) // it logs what it drops
+	}()
+}
+
+// Start makes the server ready for messages and announces it. When it returns, whoever reads discovery anew finds it; clients
+// that watch the topic hear of it within moments. With [WithHold], it returns when the server has seen itself in discovery.
+//
+// Ctx bounds the start only. A server that runs is left as it is; one that stops is started when it has stopped. A start that
+// failed leaves nothing behind and can be tried again.
+func (s *Server) Start(ctx context.Context) error {
+	_, _, err := s.start(ctx, false)
+	return err
+}
+
+// start returns the run that the server has then, and whether it is a new one. Works is true if the caller lends its goroutine
+// to the executor.
+func (s *Server) start(ctx context.Context, works bool) (run *serverRun, isNew bool, err error) {
+	for {
+		run, isNew, err = s.startOnce(ctx, works)
+		if err != nil || isNew || !run.isEnding() {
+			break
+		}
+		if err := s.awaitStop(ctx, run); err != nil {
+			return nil, false, err
+		}
+	}
+	if !isNew || !s.hold {
+		return run, isNew, err
+	}
+	if err := s.awaitSeen(ctx, run); err != nil {
+		s.endRun(run)
+		return nil, false, err
+	}
+	return run, true, nil
+}
+
+// awaitStop waits for the server to have stopped, before another start.
+func (s *Server) awaitStop(ctx context.Context, run *serverRun) error {
+	if run.dispatch.Runs(ctx) {
+		return invalidUse("server %q stops, and waits for this method to end: it can be started after that", s.target.Server)
+	}
+	select {
+	case <-run.stopped:
+		return nil
+	case <-ctx.Done():
+		return &Error{Kind: Timeout, NotStarted: true, Cause: ctx.Err(), Message: "the server still stops, and can be started only after that"}
+	}
+}
+
+func (s *Server) startOnce(ctx context.Context, works bool) (run *serverRun, isNew bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.run != nil {
+		return s.run, false, nil
+	}
+	run, err = s.newRun(works)
+	if err != nil {
+		return nil, false, err
+	}
+	if run.instance, err = s.transport.addServer(ctx, s, run.instance, run.dispatch); err != nil {
+		run.discard()
+		return nil, false, err
+	}
+	s.run = run
+	return run, true, nil
+}
+
+// newRun checks how the server is set up. The lock is held.
+func (s *Server) newRun(works bool) (*serverRun, error) {
+	if err := s.target.ValidateServer(); err != nil {
+		return nil, err
+	}
+	if s.limits.Workers < 1 || s.limits.Queue < 0 || s.limits.QueueBytes < 0 {
+		return nil, invalidUse("a server needs at least one worker, and a queue that is not negative")
+	}
+	if err := s.checkExecutor(works); err != nil {
+		return nil, err
+	}
+	table, err := s.table()
+	if err != nil {
+		return nil, err
+	}
+	run := &serverRun{
+		dispatch: dispatch.NewServer(s.target.Server, table, s.bounds(), s.transport.config.log),
+		instance: s.instance(table), ending: make(chan struct{}), stopped: make(chan struct{}),
+	}
+	run.patience, run.hurry = context.WithCancelCause(context.Background())
+	s.prepare(run)
+	return run, nil
+}
+
+// Stop withdraws the server, goes on accepting for a moment so that others learn of it, then refuses what comes and finishes what
+// it accepted; a held server runs it then. When ctx ends first, it ends the contexts of what still runs and returns an error.
+//
+// A server that does not run is left as it is. Whoever calls Stop beside the first waits with it, and whose ctx ends first ends the
+// patience of all. A start in progress is waited for. A method may stop the server that runs it: with the method's ctx, or one that derives from it, Stop returns at
+// once, and the server stops when everything it accepted has ended, that method included, however long ctx lasts.
+func (s *Server) Stop(ctx context.Context) error {
+	run := s.current()
+	if run == nil {
+		return nil
+	}
+	s.endRun(run)
+	if run.dispatch.Runs(ctx) {
+		return nil
+	}
+	select {
+	case <-run.stopped:
+	case <-ctx.Done():
+		run.hurry(context.Cause(ctx))
+		<-run.stopped
+	}
+	return run.err
+}
+
+// runs reports whether ctx belongs to a method that the server runs.
+func (s *Server) runs(ctx context.Context) bool {
+	run := s.current()
+	return run != nil && run.dispatch.Runs(ctx)
+}
+
+func (s *Server) current() *serverRun {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.run
+}
+
+// endRun begins the stop, unless somebody did. The stop is not its caller's, who may be a method that the stop waits for.
+func (s *Server) endRun(run *serverRun) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if run.isEnding() {
+		return
+	}
+	close(run.ending)
+	go func() {
+		defer run.hurry(nil)
+		run.err = s.shutdown(run.patience, run)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.run = nil
+		close(run.stopped)
+	}()
+}
+
+func (s *Server) shutdown(ctx context.Context, run *serverRun) error {
+	t := s.transport
+	t.withdrawServers(ctx, s)
+	grace := time.NewTimer(t.config.stopGrace)
+	defer grace.Stop()
+	select {
+	case <-grace.C:
+	case <-ctx.Done():
+	}
+	err := run.dispatch.Stop(ctx)
+	if err != nil {
+		t.config.log.Warn("server stopped by force", "server", s.target.Server, "topic", s.target.Topic, "error", err)
+	}
+	t.removeServer(ctx, s)
+	return err
+}
+
+// Wait returns when the server has stopped; at once if it does not run. A method that waits for its own server keeps it from
+// stopping.
+func (s *Server) Wait() {
+	if run := s.current(); run != nil {
+		<-run.stopped
+	}
+}
+
+// Run starts the server, and stops it when ctx ends or somebody calls Stop. It finishes what the server accepted, however
+// long that takes; to bound it, call Stop. If the server runs already, Run joins in waiting for its end.
+func (s *Server) Run(ctx context.Context) error {
+	run, isNew, err := s.start(ctx, true)
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { s.endRun(run) })()
+	if isNew && run.turns != nil {
+		run.turns.work(run.stopped)
+	}
+	<-run.stopped
+	return run.err
+}

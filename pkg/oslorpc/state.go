@@ -1,0 +1,66 @@
+package oslorpc
+
+import (
+	"context"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/route"
+)
+
+// Release ends the hold of a server that was made with [WithHold]: it runs what waits, in the order of arrival, and everything
+// that comes, and others take it for active. If it is not held, Release does nothing.
+//
+// An error of kind [Invalid] means that the server does not run. Any other means that it was released, and that others
+// could not be told so; to try that again, call Release again. Ctx bounds the telling.
+func (s *Server) Release(ctx context.Context) error {
+	return s.transport.changeServer(ctx, s, func(m *hosted) {
+		m.held = false
+		m.server.Dispatch.Release()
+	})
+}
+
+// Drain keeps messages for any server, and fanouts, away from the server; it is still reached by name. It goes on with what it
+// accepted. Drain lasts until [Server.Resume] or the end of the next Stop, and returns when discovery was told; clients learn of it
+// within moments, and until then send as before. Its errors are those of [Server.Release].
+func (s *Server) Drain(ctx context.Context) error {
+	return s.transport.changeServer(ctx, s, func(m *hosted) { m.draining = true })
+}
+
+// Resume ends [Server.Drain]. Its errors are those of [Server.Release].
+func (s *Server) Resume(ctx context.Context) error {
+	return s.transport.changeServer(ctx, s, func(m *hosted) { m.draining = false })
+}
+
+// awaitSeen returns when the server is in its own view of discovery, so that clients can be expected to see it too. Where addresses are
+// configured there is nothing to wait for.
+func (s *Server) awaitSeen(ctx context.Context, run *serverRun) error {
+	if _, fixed := s.transport.registry.(discovery.Fixed); fixed {
+		return nil
+	}
+	topic := s.transport.fleet.Topic(discovery.Topic{Exchange: run.instance.Exchange, Name: run.instance.Topic})
+	for {
+		view, changed, err := topic.View(ctx)
+		if err != nil {
+			return err
+		}
+		if lists(view, run.instance.ID) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-run.ending:
+			return &Error{Kind: Canceled, Message: "the server was stopped while it started"}
+		case <-ctx.Done():
+			return &Error{Kind: Timeout, Cause: ctx.Err(), Message: "the server did not see itself in discovery in time, and stops again"}
+		}
+	}
+}
+
+func lists(view *route.View, id string) bool {
+	for _, e := range view.Entries() {
+		if e.ID == id {
+			return true
+		}
+	}
+	return false
+}

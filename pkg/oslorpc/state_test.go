@@ -1,0 +1,262 @@
+package oslorpc_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// runRecorder is an endpoint whose method notes the number that it is given.
+type runRecorder struct {
+	mu    sync.Mutex
+	order []int
+}
+
+type number struct {
+	N int `json:"n"`
+}
+
+func (r *runRecorder) Record(_ context.Context, args number) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.order = append(r.order, args.N)
+	return args.N, nil
+}
+
+func (r *runRecorder) recorded() []int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.order)
+}
+
+func (r *runRecorder) endpoint() oslorpc.Endpoint {
+	return oslorpc.Endpoint{Version: "1.0", Methods: oslorpc.Methods(r)}
+}
+
+func states(t *testing.T, transport *oslorpc.Transport) []string {
+	t.Helper()
+	list, err := transport.Instances(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, i := range list {
+		all = append(all, i.Server+" "+i.State)
+	}
+	return all
+}
+
+func wantStates(t *testing.T, transport *oslorpc.Transport, want ...string) {
+	t.Helper()
+	if got := states(t, transport); !slices.Equal(got, want) {
+		t.Errorf("listed are %q, want %q", got, want)
+	}
+}
+
+// queued returns how many messages a server says that it has waiting.
+func queued(t *testing.T, transport *oslorpc.Transport, s *oslorpc.Server) int64 {
+	t.Helper()
+	i, _ := s.Instance()
+	info, err := transport.Info(t.Context(), i)
+	if err != nil || len(info.GetServers()) != 1 {
+		t.Fatalf("info: %v, %v", info, err)
+	}
+	return info.GetServers()[0].GetQueued()
+}
+
+func startHeld(t *testing.T, transport *oslorpc.Transport, name string, e oslorpc.Endpoint, options ...oslorpc.ServerOption) *oslorpc.Server {
+	t.Helper()
+	s := transport.Server(oslorpc.Target{Topic: "agents", Server: name}, append(options, oslorpc.WithHold())...)
+	s.Add(e)
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestHeldServer(t *testing.T) {
+	transport, r := open(t), &runRecorder{}
+	held := startHeld(t, transport, "held", r.endpoint(), oslorpc.WithWorkers(1))
+	wantStates(t, transport, "held held")
+	active := &runRecorder{}
+	serve(t, "active", active.endpoint())
+	c := client(t)
+
+	// Messages for any server avoid it; those by its name and fanouts wait in its queue.
+	for n := range 5 {
+		if _, err := oslorpc.Call[int](t.Context(), c, "record", number{n}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	pinned := c.Prepare(oslorpc.WithServer("held"))
+	for n := range 5 {
+		if err := pinned.Cast(t.Context(), "record", number{n}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	report, err := c.Fanout(t.Context(), "record", number{5})
+	if err != nil || len(report.Accepted) != 2 {
+		t.Errorf("fanout: %+v, %v", report, err)
+	}
+	_, err = oslorpc.Call[int](t.Context(), pinned.Prepare(oslorpc.WithTimeout(50*time.Millisecond)), "record", number{6})
+	if oslorpc.KindOf(err) != oslorpc.Timeout {
+		t.Errorf("a call whose deadline passed in the hold: %v", err)
+	}
+	until(t, "the server knows too that it passed", func() bool { return queued(t, transport, held) == 6 })
+	if got := r.recorded(); len(got) != 0 {
+		t.Errorf("ran while held: %v", got)
+	}
+	for range 2 { // the second does nothing
+		if err := held.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantStates(t, transport, "active active", "held active")
+	if n, err := oslorpc.Call[int](t.Context(), pinned, "record", number{7}); n != 7 || err != nil {
+		t.Errorf("call after the release: %v, %v", n, err)
+	}
+	if got := r.recorded(); !slices.Equal(got, []int{0, 1, 2, 3, 4, 5, 7}) {
+		t.Errorf("ran %v", got)
+	}
+}
+
+// What a held server accepted runs when it stops without having been released.
+func TestStopOfAHeldServer(t *testing.T) {
+	r := &runRecorder{}
+	held := startHeld(t, open(t), "held", r.endpoint(), oslorpc.WithWorkers(1), oslorpc.WithQueue(3, 1<<20))
+	c := client(t, oslorpc.WithRetry(0))
+	for n := range 3 {
+		if err := c.Cast(t.Context(), "record", number{n}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantKind(t, c.Cast(t.Context(), "record", number{3}), oslorpc.Refused, true)
+	if err := held.Stop(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := r.recorded(); !slices.Equal(got, []int{0, 1, 2}) {
+		t.Errorf("ran %v", got)
+	}
+	wantKind(t, held.Release(t.Context()), oslorpc.Invalid, true)
+}
+
+// Each start of a server that is made with a hold is held; static addresses need not be seen.
+func TestHoldAtEachStart(t *testing.T) {
+	transport := open(t)
+	s := startHeld(t, transport, "node1", newAgent("node1").endpoint("1.0"))
+	for range 2 {
+		wantStates(t, transport, "node1 held")
+		if err := s.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Stop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fixed, err := oslorpc.Open("static://other=127.0.0.1:1", oslorpc.WithStopGrace(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer fixed.Close()
+	startHeld(t, fixed, "node1", newAgent("node1").endpoint("1.0"))
+}
+
+func TestDrain(t *testing.T) {
+	transport := open(t)
+	s := serveOn(t, transport, oslorpc.Target{Topic: "agents", Server: "node1"}, newAgent("node1").endpoint("1.0"))
+	serve(t, "node2", newAgent("node2").endpoint("1.0"))
+	c := client(t)
+	whoami := func(c *oslorpc.Client) string {
+		name, err := oslorpc.Call[string](t.Context(), c, "whoami", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	for range 2 { // the second does nothing
+		if err := s.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantStates(t, transport, "node1 draining", "node2 active")
+	for range 6 {
+		if name := whoami(c); name != "node2" {
+			t.Errorf("a message for any server went to %s", name)
+		}
+	}
+	if report, err := c.Fanout(t.Context(), "note", nil); err != nil || len(report.Accepted) != 1 || len(report.Failed) != 0 {
+		t.Errorf("fanout: %+v, %v", report, err)
+	}
+	if name := whoami(c.Prepare(oslorpc.WithServer("node1"))); name != "node1" {
+		t.Errorf("a message by name went to %s", name)
+	}
+	if err := s.Resume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantStates(t, transport, "node1 active", "node2 active")
+	until(t, "node1 takes messages for any server again", func() bool { return whoami(c) == "node1" })
+}
+
+func TestDrainWhileHeld(t *testing.T) {
+	transport := open(t)
+	s := startHeld(t, transport, "node1", newAgent("node1").endpoint("1.0"))
+	for _, step := range []struct {
+		do    func(context.Context) error
+		state string
+	}{{s.Drain, "draining"}, {s.Release, "draining"}, {s.Resume, "active"}, {s.Drain, "draining"}} {
+		if err := step.do(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		wantStates(t, transport, "node1 "+step.state)
+	}
+	if err := s.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, do := range []func(context.Context) error{s.Drain, s.Resume, s.Release} {
+		err := do(t.Context())
+		wantKind(t, err, oslorpc.Invalid, true)
+		wantText(t, err, "node1", "start it first")
+	}
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantStates(t, transport, "node1 held")
+}
+
+// Release, Drain and Resume beside each other and beside stops and starts neither race nor lose messages.
+func TestStatesConcurrently(t *testing.T) {
+	transport, r := open(t), &runRecorder{}
+	s := startHeld(t, transport, "node1", r.endpoint())
+	var all sync.WaitGroup
+	for i := range 4 {
+		all.Go(func() {
+			for n := range 10 {
+				switch (i + n) % 5 {
+				case 0:
+					_ = s.Drain(context.Background())
+				case 1:
+					_ = s.Resume(context.Background())
+				case 2:
+					_ = s.Release(context.Background())
+				case 3:
+					if err := s.Stop(context.Background()); err != nil {
+						t.Error(err)
+					}
+				default:
+					if err := s.Start(context.Background()); err != nil && oslorpc.KindOf(err) != oslorpc.Canceled {
+						t.Error(fmt.Errorf("start: %w", err))
+					}
+				}
+			}
+		})
+	}
+	all.Wait()
+}
