@@ -113,8 +113,20 @@ type Registry interface {
 	Close() error
 }
 
-// Fixed is implemented by registries whose instances are configured, so that nobody sees what is published.
-type Fixed interface{ Fixed() }
+// Elsewhere is implemented by registries whose watches may be of another place than the one published in.
+type Elsewhere interface {
+	// Elsewhere reports whether that is so, or cannot be told.
+	Elsewhere() bool
+}
+
+// Lapser is implemented by registries in which what was published can be gone for a while without its process having withdrawn
+// it.
+type Lapser interface {
+	// Lapses has notify called after each such while, when the registration is back: others may not have sent to this process
+	// in between. The reason is for people. Notify must not wait for anything, nor call the registry. Lapses must be called
+	// before Publish.
+	Lapses(notify func(reason string))
+}
 
 // Sort orders instances by exchange, topic, server and id, for people and for comparing.
 func Sort(instances []Instance) {

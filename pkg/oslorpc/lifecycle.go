@@ -14,26 +14,22 @@ type serverRun struct {
 	instance discovery.Instance
 	turns    turns // of a blocking server, else nil
 
-	// ending is closed when the stop begins, under the server's lock, and stopped when it is over.
-	ending, stopped chan struct{}
-	err             error // of the stop; read it after stopped
+	// alive ends when the stop begins, under the server's lock; stopped is closed when it is over.
+	alive   context.Context //nolint:containedctx // It is the server's own.
+	end     context.CancelFunc
+	stopped chan struct{}
+	err     error // of the stop; read it after stopped
 	// patience ends when somebody who stops the server does not want to wait for it any longer.
 	patience context.Context //nolint:containedctx // The stop is not that of one caller.
 	hurry    context.CancelCauseFunc
 }
 
-func (r *serverRun) isEnding() bool {
-	select {
-	case <-r.ending:
-		return true
-	default:
-		return false
-	}
-}
+func (r *serverRun) isEnding() bool { return r.alive.Err() != nil }
 
 // discard ends a run that was not announced. Somebody who knows the address may have sent it something all the same, which runs, unless
 // nobody is there to run it.
 func (r *serverRun) discard() {
+	r.end()
 	if r.turns != nil {
 		r.hurry(nil)
 	}
@@ -103,6 +99,9 @@ func (s *Server) startOnce(ctx context.Context, works bool) (run *serverRun, isN
 		return nil, false, err
 	}
 	s.run = run
+	if s.missed != nil {
+		s.transport.lapses.listen(run, s.missed)
+	}
 	return run, true, nil
 }
 
@@ -123,8 +122,9 @@ func (s *Server) newRun(works bool) (*serverRun, error) {
 	}
 	run := &serverRun{
 		dispatch: dispatch.NewServer(s.target.Server, table, s.bounds(), s.transport.config.log),
-		instance: s.instance(table), ending: make(chan struct{}), stopped: make(chan struct{}),
+		instance: s.instance(table), stopped: make(chan struct{}),
 	}
+	run.alive, run.end = context.WithCancel(context.Background())
 	run.patience, run.hurry = context.WithCancelCause(context.Background())
 	s.prepare(run)
 	return run, nil
@@ -173,7 +173,7 @@ func (s *Server) endRun(run *serverRun) {
 	if run.isEnding() {
 		return
 	}
-	close(run.ending)
+	run.end()
 	go func() {
 		defer run.hurry(nil)
 		run.err = s.shutdown(run.patience, run)

@@ -143,7 +143,7 @@ func TestStartWhileStopping(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
-	wantKind(t, s.Start(ctx), oslorpc.Timeout, false)
+	wantKind(t, s.Start(ctx), oslorpc.Timeout, true)
 	started := make(chan error, 1)
 	go func() { started <- s.Start(context.Background()) }()
 	force()

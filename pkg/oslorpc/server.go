@@ -1,6 +1,7 @@
 package oslorpc
 
 import (
+	"context"
 	"sync"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
@@ -17,6 +18,7 @@ type Server struct {
 	ping       bool
 	serializer Serializer // nil for none
 	hold       bool
+	missed     func(ctx context.Context, reason string) // may be nil
 	executor   string
 	custom     func(run func()) // in place of the executor, if it is not nil
 
@@ -45,7 +47,9 @@ func WithQueue(messages, bytes int) ServerOption {
 	return serverOption(func(s *Server) { s.limits.Queue, s.limits.QueueBytes = messages, bytes })
 }
 
-// WithHold has each start leave the server held, until [Server.Release].
+// WithHold has each start leave the server held, until [Server.Release]: it accepts messages into its queue, and runs none. Messages
+// for any server avoid it. [Server.Start] returns when the server has seen itself in discovery, but on static:// and on consul://
+// with a dc, which may be another than its own.
 func WithHold() ServerOption {
 	return serverOption(func(s *Server) { s.hold = true })
 }

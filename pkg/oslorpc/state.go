@@ -31,10 +31,10 @@ func (s *Server) Resume(ctx context.Context) error {
 	return s.transport.changeServer(ctx, s, func(m *hosted) { m.draining = false })
 }
 
-// awaitSeen returns when the server is in its own view of discovery, so that clients can be expected to see it too. Where addresses are
-// configured there is nothing to wait for.
+// awaitSeen returns when the server is in its own view of discovery, so that clients can be expected to see it too. Where its own
+// view shows other servers than those announced beside it, there is nothing to wait for.
 func (s *Server) awaitSeen(ctx context.Context, run *serverRun) error {
-	if _, fixed := s.transport.registry.(discovery.Fixed); fixed {
+	if r, ok := s.transport.registry.(discovery.Elsewhere); ok && r.Elsewhere() {
 		return nil
 	}
 	topic := s.transport.fleet.Topic(discovery.Topic{Exchange: run.instance.Exchange, Name: run.instance.Topic})
@@ -48,7 +48,7 @@ func (s *Server) awaitSeen(ctx context.Context, run *serverRun) error {
 		}
 		select {
 		case <-changed:
-		case <-run.ending:
+		case <-run.alive.Done():
 			return &Error{Kind: Canceled, Message: "the server was stopped while it started"}
 		case <-ctx.Done():
 			return &Error{Kind: Timeout, Cause: ctx.Err(), Message: "the server did not see itself in discovery in time, and stops again"}

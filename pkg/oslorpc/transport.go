@@ -38,6 +38,8 @@ type Transport struct {
 	// release releases everything but the servers; it does so once.
 	release func() error
 
+	lapses lapses
+
 	// mu guards host, and is held while servers are announced, so that announcements reach the registry in order. It comes
 	// after that of a server and before all other locks.
 	mu   sync.Mutex
@@ -166,6 +168,9 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	}
 	t := &Transport{config: c, registry: registry, pool: peer.NewPool(c.dial()...), idPrefix: randomID(6) + "-"}
 	t.fleet = fleet.New(registry, t.pool, c.log)
+	if r, ok := registry.(discovery.Lapser); ok {
+		r.Lapses(t.lapses.tell)
+	}
 	t.release = sync.OnceValue(func() error {
 		t.pool.Close()
 		t.fleet.Close()

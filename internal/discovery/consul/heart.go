@@ -21,6 +21,7 @@ type heart struct {
 
 	// The loop's own.
 	lookAt   time.Time
+	lastBeat time.Time // when the last one that arrived was sent
 	failures backoff
 	failing  bool
 }
@@ -29,8 +30,8 @@ func startHeart(p *publisher, process string) *heart {
 	ctx, cancel := context.WithCancel(p.life)
 	h := &heart{
 		publisher: p, process: process, cancel: cancel, ended: make(chan struct{}), early: make(chan struct{}, 1),
-		lookAt: time.Now().Add(jitter(p.lookEvery)),
-		note:   fmt.Sprintf("%s, process %d, is alive", filepath.Base(os.Args[0]), os.Getpid()),
+		lookAt: time.Now().Add(jitter(p.lookEvery)), lastBeat: time.Now(),
+		note: fmt.Sprintf("%s, process %d, is alive", filepath.Base(os.Args[0]), os.Getpid()),
 	}
 	go h.run(ctx)
 	return h
@@ -71,15 +72,38 @@ func (h *heart) run(ctx context.Context) {
 
 // beat sends a sign of life. If the check is not there, or it is time to, it looks at everything.
 func (h *heart) beat(ctx context.Context) error {
+	sent := time.Now()
 	exists, err := h.publisher.client.beat(ctx, checkID(h.process), h.note)
-	if err != nil || exists && time.Now().Before(h.lookAt) {
+	if err != nil {
 		return err
+	}
+	if exists {
+		h.arrived(sent)
+	}
+	if exists && time.Now().Before(h.lookAt) {
+		return nil
 	}
 	if err := h.publisher.repair(ctx, !exists); err != nil {
 		return err
 	}
 	h.lookAt = time.Now().Add(jitter(h.publisher.lookEvery))
+	h.lastBeat = sent // a lost check was told of already
 	return nil
+}
+
+// arrived notes a beat, and says so if the one before may have expired by then.
+func (h *heart) arrived(sent time.Time) {
+	if silence := between(h.lastBeat, time.Now()); silence > h.publisher.ttl {
+		h.publisher.lapsed(fmt.Sprintf("Consul had no sign of life for %s, and takes a process for dead after %s",
+			silence.Round(time.Second), h.publisher.ttl))
+	}
+	h.lastBeat = sent
+}
+
+// between returns how much time passed by whichever clock says more: the monotonic one may stand still while the machine is suspended,
+// and the other may be set back.
+func between(start, end time.Time) time.Duration {
+	return max(end.Sub(start), end.Round(0).Sub(start.Round(0)))
 }
 
 // report logs when beating begins to fail and when it works again.

@@ -28,6 +28,8 @@ func TestOutage(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
 	a, b := open(t, agent.URL()), open(t, agent.URL())
+	lapses := make(chan string, 100)
+	a.Lapses(func(reason string) { lapses <- reason })
 	age(t, a)
 	one, other := instance("one"), instance("other")
 	other.BootID, other.Topic = one.BootID, "another"
@@ -67,6 +69,9 @@ func TestOutage(t *testing.T) {
 	}
 	t.Logf("the instance was back after %s", time.Since(start))
 	late.list(one)
+	if reason := <-lapses; !strings.Contains(reason, "lost the registration") && !strings.Contains(reason, "no sign of life") {
+		t.Errorf("the lapse was because %s", reason)
+	}
 	// A Publish that failed changed nothing.
 	eventually(t, "both instances and their process are registered", func() bool { return len(registered(t, b)) == 3 })
 	publish(t, a)

@@ -43,10 +43,14 @@ type publisher struct {
 	// placed are the ids of the services that may be in Consul because of us, in the order of registering.
 	placed []string
 	heart  *heart
+	// lost is true if Consul had forgotten something of what is wanted, until that is back.
+	lost bool
+	// lapsed is told when that is so.
+	lapsed func(reason string)
 }
 
 func newPublisher(c *client, ttl time.Duration, log *slog.Logger) *publisher {
-	p := &publisher{client: c, ttl: ttl, lookEvery: lookEvery, log: log, handle: handles.Add(1), turn: make(chan struct{}, 1)}
+	p := &publisher{client: c, ttl: ttl, lookEvery: lookEvery, log: log, handle: handles.Add(1), turn: make(chan struct{}, 1), lapsed: func(string) {}}
 	p.life, p.end = context.WithCancel(context.Background())
 	p.turn <- struct{}{}
 	return p
@@ -72,6 +76,7 @@ func (p *publisher) publish(ctx context.Context, instances []discovery.Instance)
 		p.undo(ctx)
 		return err
 	}
+	p.tellLost()
 	p.wanted = services
 	p.setHeart() //nolint:contextcheck // The heart outlives the call.
 	return nil
@@ -115,6 +120,7 @@ func (p *publisher) place(ctx context.Context, services []*api.AgentServiceRegis
 		if is != nil && same(is, s) {
 			continue
 		}
+		p.lost = p.lost || is == nil && p.wants(s.ID)
 		if err := p.register(ctx, s); err != nil {
 			return err
 		}
@@ -185,11 +191,28 @@ func (p *publisher) repair(ctx context.Context, checkLost bool) error {
 	}
 	defer p.give()
 	if checkLost {
+		p.lost = true
 		if err := p.register(ctx, p.wanted[0]); err != nil {
 			return err
 		}
 	}
-	return p.place(ctx, p.wanted)
+	if err := p.place(ctx, p.wanted); err != nil {
+		return err
+	}
+	p.tellLost()
+	return nil
+}
+
+func (p *publisher) wants(id string) bool {
+	return slices.ContainsFunc(p.wanted, func(s *api.AgentServiceRegistration) bool { return s.ID == id })
+}
+
+// tellLost says that what was lost is back.
+func (p *publisher) tellLost() {
+	if p.lost {
+		p.lost = false
+		p.lapsed("Consul had lost the registration")
+	}
 }
 
 // close stops keeping anything alive and removes what was published.

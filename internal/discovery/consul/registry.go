@@ -55,6 +55,13 @@ func (r *Registry) Publish(ctx context.Context, instances []discovery.Instance) 
 	return r.publisher.publish(ctx, instances)
 }
 
+// Lapses implements [discovery.Lapser]. The registration lapses when Consul loses it, or when it gets no sign of life for longer than the
+// TTL, such as because the machine was suspended. Consul does not tell of the latter, so that is judged by the clock.
+func (r *Registry) Lapses(notify func(reason string)) { r.publisher.lapsed = notify }
+
+// Elsewhere implements [discovery.Elsewhere]. Which data center the agent is in, it need not tell.
+func (r *Registry) Elsewhere() bool { return r.client.dc != "" }
+
 // Watch implements [discovery.Registry]. All watches of a topic share one query.
 func (r *Registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (stop func()) {
 	w := watch.Start(notify)

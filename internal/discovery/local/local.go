@@ -71,6 +71,13 @@ func (r *registry) Publish(_ context.Context, instances []discovery.Instance) er
 	return err
 }
 
+// Lapses implements [discovery.Lapser]. The registration lapses when somebody removes or replaces the file.
+func (r *registry) Lapses(notify func(reason string)) {
+	r.own.mu.Lock()
+	defer r.own.mu.Unlock()
+	r.own.lapsed = notify
+}
+
 // Watch implements [discovery.Registry].
 func (r *registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (stop func()) {
 	w := watch.Start(notify)

@@ -30,10 +30,12 @@ type publication struct {
 	closed bool
 	// failing is true while the file is gone and cannot be written again.
 	failing bool
+	// lapsed is told when a file that was gone is back.
+	lapsed func(reason string)
 }
 
 func newPublication(dir string) publication {
-	return publication{dir: dir, unique: rand.Text()}
+	return publication{dir: dir, unique: rand.Text(), lapsed: func(string) {}}
 }
 
 func (p *publication) published() bool {
@@ -52,12 +54,18 @@ func (p *publication) set(instances []discovery.Instance) error {
 	if len(instances) == 0 {
 		return p.withdraw()
 	}
+	gone := p.file != nil && !p.inPlace()
 	if err := p.write(instances); err != nil {
 		return err
 	}
 	p.instances = slices.Clone(instances)
+	if gone {
+		p.lapsed(goneReason)
+	}
 	return nil
 }
+
+const goneReason = "the process's file was gone from the registry's directory"
 
 func (p *publication) close() error {
 	p.mu.Lock()
@@ -78,6 +86,7 @@ func (p *publication) check() {
 	switch {
 	case err == nil:
 		slog.Warn("local registry: our file was gone and is back", "path", p.path)
+		p.lapsed(goneReason)
 	case !p.failing:
 		slog.Warn("local registry: our file is gone and cannot be written; trying on", "path", p.path, "error", err)
 	}

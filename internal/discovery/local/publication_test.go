@@ -32,7 +32,13 @@ func TestFileVanishes(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			dir := newDir(t)
 			r := openAt(t, dir)
+			lapses := make(chan string, 10)
+			r.Lapses(func(reason string) { lapses <- reason })
 			publish(t, r, instance("a"))
+			publish(t, r, instance("a"))
+			if len(lapses) != 0 {
+				t.Errorf("lapsed already: %s", <-lapses)
+			}
 			path := r.own.path
 			must(t, test.spoil(path))
 			eventually(t, "the owner's own file in place", func() bool {
@@ -40,6 +46,7 @@ func TestFileVanishes(t *testing.T) {
 				defer r.own.mu.Unlock()
 				return r.own.inPlace()
 			})
+			<-lapses
 			wantIDs(t, openAt(t, dir), "a")
 			if r.own.path != path {
 				t.Errorf("the file moved from %s to %s", path, r.own.path)

@@ -36,8 +36,8 @@ func Open(rest string) (discovery.Registry, error) {
 // Publish implements [discovery.Registry]. It does nothing: the addresses are what was configured.
 func (r *registry) Publish(context.Context, []discovery.Instance) error { return nil }
 
-// Fixed implements [discovery.Fixed].
-func (r *registry) Fixed() {}
+// Elsewhere implements [discovery.Elsewhere]: nobody sees what is published.
+func (r *registry) Elsewhere() bool { return true }
 
 // Watch implements [discovery.Registry].
 func (r *registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (stop func()) {

@@ -1,0 +1,68 @@
+package consul
+
+import (
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/consultest"
+)
+
+func TestBetween(t *testing.T) {
+	t.Parallel()
+	start := time.Now()
+	wall := start.Round(0)
+	for name, test := range map[string]struct {
+		end  time.Time
+		want time.Duration
+	}{
+		"both clocks":         {start.Add(time.Minute), time.Minute},
+		"only the wall clock": {wall.Add(time.Hour), time.Hour}, // a machine that was suspended
+		"backwards":           {wall.Add(-time.Hour), -time.Hour},
+	} {
+		if got := between(start, test.end); got != test.want {
+			t.Errorf("%s: got %s, want %s", name, got, test.want)
+		}
+	}
+}
+
+// TestSilence has a process that could not beat for a while.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var told []string
+		h := &heart{
+			publisher: &publisher{ttl: 15 * time.Second, lapsed: func(reason string) { told = append(told, reason) }}, lastBeat: time.Now(),
+		}
+		for _, pause := range []time.Duration{5 * time.Second, 14 * time.Second, 40 * time.Second, 5 * time.Second} {
+			<-time.After(pause)
+			h.arrived(time.Now())
+		}
+		if want := []string{"Consul had no sign of life for 40s, and takes a process for dead after 15s"}; !slices.Equal(told, want) {
+			t.Errorf("told %q, want %q", told, want)
+		}
+	})
+}
+
+// TestLostInstance has somebody deregister an instance behind its process's back.
+func TestLostInstance(t *testing.T) {
+	t.Parallel()
+	agent := consultest.Start(t)
+	r := open(t, agent.URL())
+	lapses := make(chan string, 10)
+	r.Lapses(func(reason string) { lapses <- reason })
+	one := instance("one")
+	publish(t, r, one)
+	publish(t, r, one)
+	if len(lapses) != 0 {
+		t.Errorf("lapsed already: %s", <-lapses)
+	}
+	must(t, r.client.deregister(t.Context(), prefix+one.ID))
+	r.publisher.heart.look()
+	if reason := <-lapses; reason != "Consul had lost the registration" {
+		t.Errorf("lapsed because %s", reason)
+	}
+	w := watchCompute(t, r)
+	w.list(one)
+}
