@@ -2,6 +2,7 @@ package oslorpc
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
@@ -66,6 +67,9 @@ func (s *Server) start(ctx context.Context, works bool) (run *serverRun, isNew b
 	}
 	if err := s.awaitSeen(ctx, run); err != nil {
 		s.endRun(run)
+		if run.turns != nil { // others may have seen it, and nobody else runs what they sent
+			run.turns.work(run.stopped)
+		}
 		return nil, false, err
 	}
 	return run, true, nil
@@ -80,8 +84,17 @@ func (s *Server) awaitStop(ctx context.Context, run *serverRun) error {
 	case <-run.stopped:
 		return nil
 	case <-ctx.Done():
-		return &Error{Kind: Timeout, NotStarted: true, Cause: ctx.Err(), Message: "the server still stops, and can be started only after that"}
+		return tooLate(ctx, "the server still stops, and can be started only after that")
 	}
+}
+
+// tooLate is the error of a start whose ctx ended.
+func tooLate(ctx context.Context, message string) error {
+	kind := Timeout
+	if errors.Is(ctx.Err(), context.Canceled) {
+		kind = Canceled
+	}
+	return &Error{Kind: kind, NotStarted: true, Cause: ctx.Err(), Message: message}
 }
 
 func (s *Server) startOnce(ctx context.Context, works bool) (run *serverRun, isNew bool, err error) {
@@ -133,9 +146,11 @@ func (s *Server) newRun(works bool) (*serverRun, error) {
 // Stop withdraws the server, goes on accepting for a moment so that others learn of it, then refuses what comes and finishes what
 // it accepted; a held server runs it then. When ctx ends first, it ends the contexts of what still runs and returns an error.
 //
-// A server that does not run is left as it is. Whoever calls Stop beside the first waits with it, and whose ctx ends first ends the
-// patience of all. A start in progress is waited for. A method may stop the server that runs it: with the method's ctx, or one that derives from it, Stop returns at
-// once, and the server stops when everything it accepted has ended, that method included, however long ctx lasts.
+// A server that does not run is left as it is. A start in progress is waited for. Whoever calls Stop beside the first waits with
+// it, and whose ctx ends first ends the patience of all.
+//
+// A method may stop the server that runs it: with the method's ctx, or one that derives from it, Stop returns at once, and the
+// server stops when everything it accepted has ended, that method included, however long ctx lasts.
 func (s *Server) Stop(ctx context.Context) error {
 	run := s.current()
 	if run == nil {

@@ -51,7 +51,7 @@ func (s *Server) awaitSeen(ctx context.Context, run *serverRun) error {
 		case <-run.alive.Done():
 			return &Error{Kind: Canceled, Message: "the server was stopped while it started"}
 		case <-ctx.Done():
-			return &Error{Kind: Timeout, Cause: ctx.Err(), Message: "the server did not see itself in discovery in time, and stops again"}
+			return tooLate(ctx, "the server had not yet seen itself in discovery, and stops again")
 		}
 	}
 }

@@ -169,6 +169,43 @@ func TestHoldAtEachStart(t *testing.T) {
 	startHeld(t, fixed, "node1", newAgent("node1").endpoint("1.0"))
 }
 
+// A held start whose time is over stops the server again, and can be tried anew; whether it was over is a matter of luck.
+func TestHeldStartInNoTime(t *testing.T) {
+	for _, executor := range []string{oslorpc.ExecutorPool, oslorpc.ExecutorBlocking} {
+		t.Run(executor, func(t *testing.T) {
+			transport := open(t)
+			serveOn(t, transport, oslorpc.Target{Topic: "other", Server: "node1"}) // there is a listener already
+			s := transport.Server(oslorpc.Target{Topic: "agents", Server: "node1"}, oslorpc.WithHold(), oslorpc.WithExecutor(executor))
+			s.Add(newAgent("node1").endpoint("1.0"))
+			over, cancel := context.WithCancel(t.Context())
+			cancel()
+			failed := 0
+			for range 20 {
+				err := s.Run(over)
+				if err != nil {
+					failed++
+				}
+				kind := oslorpc.KindOf(err)
+				if err != nil && kind != oslorpc.Canceled && kind != oslorpc.Timeout && kind != oslorpc.Unreachable {
+					t.Errorf("got %v", err)
+				}
+			}
+			t.Logf("%d of 20 starts failed", failed)
+			if err := s.Stop(t.Context()); err != nil { // the last failure may still be stopping
+				t.Error(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- s.Run(ctx) }()
+			until(t, "it is there", func() bool { return slices.Contains(states(t, transport), "node1 held") })
+			cancel()
+			if err := <-ended; err != nil && oslorpc.KindOf(err) != oslorpc.Canceled {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestDrain(t *testing.T) {
 	transport := open(t)
 	s := serveOn(t, transport, oslorpc.Target{Topic: "agents", Server: "node1"}, newAgent("node1").endpoint("1.0"))
