@@ -17,6 +17,13 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
+// currentPath returns the path of the file, which the poller may be writing anew.
+func currentPath(r *registry) string {
+	r.own.mu.Lock()
+	defer r.own.mu.Unlock()
+	return r.own.path
+}
+
 func TestFileVanishes(t *testing.T) {
 	for _, test := range []struct {
 		name  string
@@ -39,7 +46,7 @@ func TestFileVanishes(t *testing.T) {
 			if len(lapses) != 0 {
 				t.Errorf("lapsed already: %s", <-lapses)
 			}
-			path := r.own.path
+			path := currentPath(r)
 			must(t, test.spoil(path))
 			eventually(t, "the owner's own file in place", func() bool {
 				r.own.mu.Lock()
@@ -48,8 +55,8 @@ func TestFileVanishes(t *testing.T) {
 			})
 			<-lapses
 			wantIDs(t, openAt(t, dir), "a")
-			if r.own.path != path {
-				t.Errorf("the file moved from %s to %s", path, r.own.path)
+			if now := currentPath(r); now != path {
+				t.Errorf("the file moved from %s to %s", path, now)
 			}
 		})
 	}
