@@ -67,7 +67,7 @@ func (c *Client) call(ctx context.Context, method string, args any) (string, err
 	}
 	var result *pb.Payload
 	send := func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) (err error) {
-		result, err = m.call(ctx, e, conn)
+		result, err = m.ask(ctx, e, conn)
 		return err
 	}
 	if s := &c.settings; s.backoff != nil && !s.hasTimeout {
@@ -117,6 +117,7 @@ type outgoing struct {
 	context, kwargs *pb.Payload
 	intercepted     bool // by interceptors of the user's
 	errors          *knownErrors
+	monitor         time.Duration // as WithCallMonitorTimeout
 }
 
 // message checks and encodes a message. Nothing is sent yet.
@@ -152,7 +153,7 @@ func (c *Client) encode(ctx context.Context, method string, args any) (outgoing,
 	}
 	m := outgoing{
 		target: s.wire, method: method, id: c.transport.messageID(), kwargs: payload.JSON(kwargs), errors: &c.transport.config.errors,
-		intercepted: len(c.transport.config.dialOptions) > 0,
+		intercepted: len(c.transport.config.dialOptions) > 0, monitor: s.monitor,
 	}
 	if requestContext != "" {
 		m.context = payload.JSON(requestContext)

@@ -40,6 +40,7 @@ type settings struct {
 	serializer Serializer // nil for none
 	backoff    *Backoff   // nil for none
 	lossyCasts bool
+	monitor    time.Duration // as WithCallMonitorTimeout
 
 	cap   rpc.Cap
 	query route.Query

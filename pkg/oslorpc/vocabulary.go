@@ -33,6 +33,7 @@ const (
 	Refused            = rpc.Refused
 	Unreachable        = rpc.Unreachable
 	Timeout            = rpc.Timeout
+	MonitorTimeout     = rpc.MonitorTimeout
 	OutcomeUnknown     = rpc.OutcomeUnknown
 	Remote             = rpc.Remote
 	Canceled           = rpc.Canceled
