@@ -55,6 +55,23 @@ func Example() {
 	// true true
 }
 
+// While servers are upgraded, the cap is the version of the oldest, and the client sends what it lets through.
+func ExampleClient_CanSendVersionOf() {
+	t, err := oslorpc.Open("memory://example-cap")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t.Close()
+	client := t.Client(oslorpc.Target{Topic: "compute", Version: "1.0"}, oslorpc.WithVersionCap("1.4"))
+	for _, version := range []string{"1.5", "1.4"} {
+		can, err := client.CanSendVersionOf(version)
+		fmt.Println(version, can, err)
+	}
+	// Output:
+	// 1.5 false <nil>
+	// 1.4 true <nil>
+}
+
 func ExampleMulticall() {
 	t, err := oslorpc.Open("memory://example-multicall")
 	if err != nil {

@@ -84,6 +84,13 @@ func TestVersionCap(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := client(t, oslorpc.WithVersionCap(test.cap), oslorpc.WithVersion(test.version))
 			_, err := oslorpc.Call[string](t.Context(), c, "whoami", nil)
+			if c.CanSendVersion() != test.sent {
+				t.Errorf("it says beforehand that it can send: %v", !test.sent)
+			}
+			other := client(t, oslorpc.WithVersionCap(test.cap), oslorpc.WithVersion("3.0"))
+			if can, err := other.CanSendVersionOf(test.version); can != test.sent || err != nil {
+				t.Errorf("a client of another version says %v, %v", can, err)
+			}
 			if test.sent && err != nil {
 				t.Error(err)
 			}
@@ -95,5 +102,42 @@ func TestVersionCap(t *testing.T) {
 				t.Errorf("without the cap: %v", err)
 			}
 		})
+	}
+}
+
+// The cap's verdict is of the client as it is prepared, and needs nobody to be there.
+func TestCanSendVersion(t *testing.T) {
+	c := client(t, oslorpc.WithVersion("1.4"), oslorpc.WithVersionCap("1.2"))
+	for name, test := range map[string]struct {
+		prepared *oslorpc.Client
+		want     bool
+	}{
+		"above the cap":   {c, false},
+		"another version": {c.Prepare(oslorpc.WithVersion("1.1")), true},
+		"no version":      {c.Prepare(oslorpc.WithVersion(oslorpc.None)), true},
+		"another cap":     {c.Prepare(oslorpc.WithVersionCap("1.4")), true},
+		"no cap":          {c.Prepare(oslorpc.WithVersionCap(oslorpc.None)), true},
+		"malformed":       {c.Prepare(oslorpc.WithVersionCap(oslorpc.None), oslorpc.WithVersion("1")), false},
+		"malformed cap":   {c.Prepare(oslorpc.WithVersionCap("1")), false},
+		"no topic":        {c.Prepare(oslorpc.WithVersion("1.1"), oslorpc.WithTopic(oslorpc.None)), false},
+	} {
+		if got := test.prepared.CanSendVersion(); got != test.want {
+			t.Errorf("%s: %v, want %v", name, got, test.want)
+		}
+	}
+	if can, err := c.CanSendVersionOf(oslorpc.None); !can || err != nil {
+		t.Errorf("of none: %v, %v", can, err)
+	}
+	can, err := c.CanSendVersionOf("1.x")
+	wantKind(t, err, oslorpc.InvalidTarget, true)
+	wantText(t, err, `"1.x"`, "major.minor")
+	if can {
+		t.Error("what is no version can be sent")
+	}
+	if can, err := c.Prepare(oslorpc.WithVersionCap("x")).CanSendVersionOf("1.0"); can || oslorpc.KindOf(err) != oslorpc.Invalid {
+		t.Errorf("with a malformed cap: %v, %v", can, err)
+	}
+	if c.CanSendVersion() || c.Target().Version != "1.4" {
+		t.Error("asking changed the client")
 	}
 }
