@@ -1,0 +1,92 @@
+package oslorpc
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/internal/peer/peertest"
+	"github.com/oslorpc/oslorpc/internal/route"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+)
+
+// beating is a server that sends a number of heartbeats as it is asked to, and then replies or hangs.
+type beating struct {
+	pb.UnimplementedRPCServiceServer
+
+	beats   int
+	replies bool
+}
+
+func (b *beating) MonitoredCall(m *pb.MonitoredCallRequest, stream grpc.ServerStreamingServer[pb.MonitoredCallResponse]) error {
+	for range b.beats {
+		select {
+		case <-time.After(m.GetHeartbeatInterval().AsDuration()):
+		case <-stream.Context().Done():
+			return stream.Context().Err()
+		}
+		if err := stream.Send(&pb.MonitoredCallResponse{Kind: &pb.MonitoredCallResponse_Heartbeat{}}); err != nil {
+			return err
+		}
+	}
+	if b.replies {
+		return stream.Send(&pb.MonitoredCallResponse{Kind: &pb.MonitoredCallResponse_Response{Response: &pb.CallResponse{}}})
+	}
+	<-stream.Context().Done()
+	return stream.Context().Err()
+}
+
+// connect serves b and returns a connection to it that is up.
+func (b *beating) connect(t *testing.T) *grpc.ClientConn {
+	t.Helper()
+	network := &peertest.Network{}
+	t.Cleanup(network.Serve("up", func(s grpc.ServiceRegistrar) { pb.RegisterRPCServiceServer(s, b) }))
+	pool := peer.NewPool(network.Options()...)
+	p := pool.Get(peer.Key{Addr: "up"})
+	t.Cleanup(func() { pool.Put(p) })
+	if err := p.Connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := p.Conn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+// TestMonitorTimes, in faked time: heartbeats keep a call alive for many times the monitor's timeout, but not beyond its deadline.
+func TestMonitorTimes(t *testing.T) {
+	const monitor, deadline = time.Second, time.Minute
+	for name, test := range map[string]struct {
+		server beating
+		want   Kind // 0 for none
+		took   time.Duration
+	}{
+		"a reply after many heartbeats": {beating{beats: 60, replies: true}, 0, 30 * time.Second},
+		"no heartbeat":                  {beating{}, MonitorTimeout, time.Second},
+		"heartbeats that stop":          {beating{beats: 60}, MonitorTimeout, 31 * time.Second},
+		"heartbeats without end":        {beating{beats: 1000}, Timeout, deadline},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				conn := test.server.connect(t)
+				ctx, cancel := context.WithTimeout(t.Context(), deadline)
+				defer cancel()
+				begin := time.Now()
+				m := outgoing{target: &pb.Target{}, method: "m", monitor: monitor}
+				_, err := m.ask(ctx, &route.Entry{Instance: discovery.Instance{}}, conn)
+				if took := time.Since(begin); took != test.took {
+					t.Errorf("it took %v, want %v", took, test.took)
+				}
+				if (err == nil) != (test.want == 0) || KindOf(err) != test.want || SafeToRetry(err) {
+					t.Errorf("got %v, want %v", err, test.want)
+				}
+			})
+		})
+	}
+}
