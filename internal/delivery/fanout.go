@@ -30,23 +30,13 @@ type Result struct {
 // All delivers a message to every instance on the topic that is listed now, and returns what came of it at each. Its error
 // means that nothing was sent, because the instances are not known.
 func All(ctx context.Context, topic *fleet.Topic, m *Message, send Send) ([]Result, error) {
-	view, _, err := topic.View(ctx)
+	a, err := Everybody(ctx, topic, m)
 	if err != nil {
-		return nil, Name(unseen(ctx, err), m.Target, m.Method)
+		return nil, err
 	}
-	reached, draining, skipped := view.All(m.Query)
-	results := make([]Result, len(reached), len(reached)+len(draining)+len(skipped))
-	each(len(reached), func(i int) { results[i] = toOne(ctx, topic, m, reached[i], send) })
-	results = slices.DeleteFunc(results, left)
-	for _, e := range draining {
-		err := &rpc.Error{Kind: rpc.Refused, NotStarted: true, Message: "the server drains, and takes only messages for it by name"}
-		results = append(results, Result{e, true, Name(err, m.Target, m.Method)})
-	}
-	for _, e := range skipped {
-		err := unable([]*route.Entry{e}, m.Query, e.Server)
-		results = append(results, Result{e, true, Name(err, m.Target, m.Method)})
-	}
-	return results, nil
+	results := make([]Result, len(a.Reached), len(a.Reached)+len(a.Skipped))
+	each(len(a.Reached), func(i int) { results[i] = toOne(ctx, topic, m, a.Reached[i], send) })
+	return append(slices.DeleteFunc(results, left), a.Skipped...), nil
 }
 
 // left reports whether an instance that is not listed any more says itself that it is not there: then it simply left.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"log"
+	"time"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
@@ -143,4 +144,50 @@ func ExampleClient_Fanout() {
 	// accepted by new1
 	// accepted by new2
 	// skipped old of 1.0
+}
+
+func ExampleGather() {
+	t, err := oslorpc.Open("memory://example-gather")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t.Close()
+	ctx := context.Background()
+
+	for name, free := range map[string]int{"host1": 3, "host2": 0, "host3": 8} {
+		server := t.Server(oslorpc.Target{Topic: "compute", Server: name})
+		server.Add(oslorpc.Endpoint{Methods: map[string]oslorpc.Method{
+			"free": oslorpc.Func(func(context.Context, oslorpc.NoArgs) (int, error) {
+				if free == 0 {
+					return 0, errors.New("the disk does not answer")
+				}
+				return free, nil
+			}),
+		}})
+		if err := server.Start(ctx); err != nil {
+			log.Fatal(err)
+		}
+	}
+	client := t.Client(oslorpc.Target{Topic: "compute"})
+	for r, err := range oslorpc.Gather[int](ctx, client, "free", nil) {
+		if err != nil {
+			var remote *oslorpc.RemoteError
+			fmt.Println(r.Instance.Server, errors.As(err, &remote), remote.Message)
+			continue
+		}
+		fmt.Println(r.Instance.Server, r.Value)
+	}
+
+	// Whatever is enough ends it: the first, n of them, or here the first that fits. The others are canceled.
+	for r, err := range oslorpc.Gather[int](ctx, client, "free", nil, oslorpc.WithStall(5*time.Second)) {
+		if err == nil && r.Value >= 5 {
+			fmt.Println("one of", r.Expected, "is enough:", r.Instance.Server)
+			break
+		}
+	}
+	// Unordered output:
+	// host1 3
+	// host2 true the disk does not answer
+	// host3 8
+	// one of 3 is enough: host3
 }

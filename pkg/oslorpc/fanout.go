@@ -79,9 +79,12 @@ func newReport(results []delivery.Result) *Report {
 		}
 	}
 	for _, list := range [][]Delivery{r.Accepted, r.Skipped, r.Failed} {
-		slices.SortFunc(list, func(a, b Delivery) int {
-			return cmp.Or(strings.Compare(a.Instance.Server, b.Instance.Server), strings.Compare(a.Instance.ID, b.Instance.ID))
-		})
+		slices.SortFunc(list, func(a, b Delivery) int { return byServer(a.Instance, b.Instance) })
 	}
 	return r
+}
+
+// byServer orders instances of a topic.
+func byServer(a, b Instance) int {
+	return cmp.Or(strings.Compare(a.Server, b.Server), strings.Compare(a.ID, b.ID))
 }

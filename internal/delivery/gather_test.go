@@ -1,0 +1,151 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// gather asks everybody within a deadline, and returns the answers when no more come.
+func (w *world) gather(t *testing.T, ctx context.Context, ask Ask[string]) (*Audience, map[string]Answer[string]) {
+	t.Helper()
+	audience, err := Everybody(ctx, w.topic, message())
+	if err != nil {
+		t.Fatal(err)
+	}
+	answers := map[string]Answer[string]{}
+	for a := range Gather(ctx, audience, ask) {
+		if _, twice := answers[a.Entry.ID]; twice {
+			t.Errorf("%s answered twice", a.Entry.ID)
+		}
+		answers[a.Entry.ID] = a
+	}
+	if len(answers) != len(audience.Reached) {
+		t.Errorf("%d answers of %d instances", len(answers), len(audience.Reached))
+	}
+	return audience, answers
+}
+
+func TestGatherAnswersOfEachInstance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a"), instance("b"), instance("old", old), instance("no-method"), instance("lost"), instance("full"))
+		s := (&script{}).says("no-method", noMethod).says("lost", lost).says("full", full, full, nil)
+		audience, answers := w.gather(t, within(t, time.Minute), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) (string, error) {
+			return "of " + e.ID, s.send(ctx, e, conn)
+		})
+		for id, want := range map[string]string{"a": "accepted", "b": "accepted", "full": "accepted", "no-method": "skipped", "lost": "failed"} {
+			if got := outcome(answers[id].Result); got != want || answers[id].Value != "of "+id {
+				t.Errorf("%s: %s, %q", id, got, answers[id].Value)
+			}
+		}
+		if len(audience.Skipped) != 1 || !audience.Skipped[0].Skipped {
+			t.Fatalf("skipped are %v", audience.Skipped)
+		}
+		expectError(t, audience.Skipped[0].Err, rpc.UnsupportedVersion, "host-old")
+	})
+}
+
+// TestGatherIsNotHeldUp: those that take long do not hold up others, however many they are.
+func TestGatherIsNotHeldUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		list := make([]discovery.Instance, 4*parallel)
+		for i := range list {
+			list[i] = instance(fmt.Sprint(i))
+		}
+		w := newWorld(t, list...)
+		begin := time.Now()
+		w.gather(t, within(t, time.Minute), func(context.Context, *route.Entry, *grpc.ClientConn) (string, error) {
+			time.Sleep(time.Second)
+			return "", nil
+		})
+		about(t, time.Since(begin), time.Second, time.Second)
+	})
+}
+
+// TestGatherConnectsToSomeAtATime: a thousand connections are not begun at once.
+func TestGatherConnectsToSomeAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		list := make([]discovery.Instance, 2*parallel)
+		for i := range list {
+			addr := fmt.Sprint("lost-", i)
+			list[i] = instance(addr, at(addr))
+		}
+		w := newWorld(t, list...)
+		for _, i := range list {
+			w.network.Lose(i.Addr)
+		}
+		begin := time.Now()
+		_, answers := w.gather(t, within(t, time.Minute), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) (string, error) {
+			return "", invoke(ctx, e, conn)
+		})
+		for _, a := range answers {
+			expectError(t, a.Err, rpc.Unreachable)
+		}
+		about(t, time.Since(begin), 2*connectBudget, 2*(connectBudget+2*patience))
+	})
+}
+
+func TestGatherEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a"), instance("runs"), instance("lost", at("lost")))
+		w.network.Lose("lost")
+		begin := time.Now()
+		_, answers := w.gather(t, within(t, 100*time.Millisecond), func(ctx context.Context, e *route.Entry, _ *grpc.ClientConn) (string, error) {
+			if e.ID == "a" {
+				return "", nil
+			}
+			<-ctx.Done()
+			return "", mayHaveRun(rpc.Timeout)
+		})
+		about(t, time.Since(begin), 100*time.Millisecond, 100*time.Millisecond)
+		if answers["a"].Err != nil || rpc.SafeToRetry(answers["runs"].Err) || !rpc.SafeToRetry(answers["lost"].Err) {
+			t.Errorf("got %v", answers)
+		}
+	})
+}
+
+// TestGatherNeedsNoReader: what nobody receives holds nothing up.
+func TestGatherNeedsNoReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a"), instance("b"))
+		audience, err := Everybody(t.Context(), w.topic, message())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var mu sync.Mutex
+		var asked []string
+		Gather(t.Context(), audience, func(_ context.Context, e *route.Entry, _ *grpc.ClientConn) (string, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			asked = append(asked, e.ID)
+			return "", nil
+		})
+		time.Sleep(time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		slices.Sort(asked)
+		if !slices.Equal(asked, []string{"a", "b"}) {
+			t.Errorf("asked were %v", asked)
+		}
+	})
+}
+
+func TestEverybodyWithoutDiscovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.registry.tell(discovery.Update{Err: errors.New("the agent is away")})
+		_, err := Everybody(within(t, time.Second), w.topic, message())
+		expectError(t, err, rpc.Unreachable, "the agent is away")
+	})
+}
