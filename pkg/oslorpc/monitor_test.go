@@ -237,8 +237,8 @@ func TestMonitoredCallsLeaveNothing(t *testing.T) {
 		})
 	}
 	calling.Wait()
-	eventually(t, "all methods have ended", func() bool { return ended.Load() == callers*calls/2 })
-	eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
+	until(t, "all methods have ended", func() bool { return ended.Load() == callers*calls/2 })
+	until(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
 }
 
 // abandon calls a method that waits, and gives up when it has started.
@@ -252,16 +252,4 @@ func abandon(t *testing.T, c *oslorpc.Client, n int, started <-chan struct{}) {
 	}()
 	_, err := oslorpc.Call[any](ctx, c, "wait", limit{n})
 	wantKind(t, err, oslorpc.Canceled, false)
-}
-
-// eventually waits until a condition holds.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(10 * time.Second); !holds(); <-tick.C {
-		if time.Now().After(end) {
-			t.Fatalf("not within ten seconds: %s", what)
-		}
-	}
 }
