@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
-	"github.com/oslorpc/oslorpc/internal/payload"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -75,7 +74,7 @@ func Gather[R any](ctx context.Context, c *Client, method string, args any, opti
 		}
 		defer g.close()
 		for answer, ok := g.next(); ok; answer, ok = g.next() {
-			reply, err := newReply[R](&answer, g.expected)
+			reply, err := newReply[R](ctx, c, &answer, g.expected)
 			if !yield(reply, c.name(err, method)) {
 				return
 			}
@@ -83,7 +82,7 @@ func Gather[R any](ctx context.Context, c *Client, method string, args any, opti
 	}
 }
 
-func newReply[R any](a *delivery.Answer[*pb.Payload], expected int) (Reply[R], error) {
+func newReply[R any](ctx context.Context, c *Client, a *delivery.Answer[*pb.Payload], expected int) (Reply[R], error) {
 	r := Reply[R]{Instance: newInstance(a.Entry.Instance), Skipped: a.Skipped, Expected: expected}
 	if a.Err != nil {
 		return r, a.Err
@@ -93,7 +92,7 @@ func newReply[R any](a *delivery.Answer[*pb.Payload], expected int) (Reply[R], e
 		return r, err
 	}
 	var value R
-	if err := payload.Unmarshal(text, &value, rpc.BadResult); err != nil {
+	if err := c.settings.read(ctx, text, &value); err != nil {
 		return r, err
 	}
 	r.Value = value
