@@ -78,7 +78,7 @@ func TestMonitorTimes(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), deadline)
 				defer cancel()
 				begin := time.Now()
-				m := outgoing{target: &pb.Target{}, method: "m", monitor: monitor}
+				m := outgoing{target: &pb.Target{}, method: "m", monitor: monitor, errors: &knownErrors{}}
 				_, err := m.ask(ctx, &route.Entry{Instance: discovery.Instance{}}, conn)
 				if took := time.Since(begin); took != test.took {
 					t.Errorf("it took %v, want %v", took, test.took)
