@@ -24,6 +24,10 @@ demo: build ## Watch a fleet of three servers answer
 test: $(BIN)/consul $(BIN)/.tools ## Run every test, with the race detector and a real Consul
 	@$(BIN)/gotestsum --format pkgname-and-test-fails -- -race -timeout 10m ./...
 
+.PHONY: conformance
+conformance: ## Run oslo.messaging's own cases, and list where oslorpc differs on purpose
+	@$(GO) run ./internal/conformance/report
+
 .PHONY: bench
 bench: ## Compare with plain gRPC: lines of `name median q1 q3`
 	@$(GO) run ./internal/bench

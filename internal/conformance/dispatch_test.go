@@ -1,0 +1,201 @@
+package conformance
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+func TestDispatch(t *testing.T) {
+	type test struct {
+		row
+
+		endpoints []oslorpc.Endpoint
+		message   message
+		want      outcome
+	}
+	two := []oslorpc.Endpoint{{}, {Namespace: "testns"}}
+	legacy := []oslorpc.Endpoint{{Namespace: "testns", LegacyNamespaces: []string{"second", oslorpc.None}}}
+	later := []string{"D3", "D14", "D15", "D16"} // access policies
+	each(t, "D", 16, later, []test{
+		{row{id: "D1"}, nil, message{method: "foo"}, unsupported("1.0")},
+		{row{id: "D2"}, []oslorpc.Endpoint{{}}, message{method: "foo"}, calls("0.foo")},
+		{row{id: "D4"}, []oslorpc.Endpoint{{}}, message{method: "foo", namespace: null}, calls("0.foo")},
+		{row{id: "D5"}, []oslorpc.Endpoint{{}}, message{method: "foo", version: "1.0"}, calls("0.foo")},
+		{row{id: "D6"}, []oslorpc.Endpoint{{}}, message{method: "foobar"}, noSuchMethod("foobar")},
+		{row{id: "D7"}, two, message{method: "foo", namespace: "testns"}, calls("1.foo")},
+		{row{id: "D8"}, two, message{method: "foo", namespace: "nstest"}, unsupported("1.0")},
+		{row{id: "D9"}, []oslorpc.Endpoint{{Version: "1.5"}, {Version: "3.4"}}, message{method: "foo", version: "3.2"}, calls("1.foo")},
+		{row{id: "D10"}, []oslorpc.Endpoint{{Version: "1.5"}, {Version: "3.0"}}, message{method: "foo", version: "3.2"}, unsupported("3.2")},
+		{
+			row{id: "D11"}, []oslorpc.Endpoint{{Namespace: "testns", LegacyNamespaces: []string{oslorpc.None}}},
+			message{method: "foo", namespace: null}, calls("0.foo"),
+		},
+		{row{id: "D12"}, legacy, message{method: "foo", namespace: "wrong"}, unsupported("1.0")},
+		{row{id: "D13"}, legacy, message{method: "foo", namespace: "testns"}, calls("0.foo")},
+	}, func(t *testing.T, test test) {
+		w := &witness{}
+		for i := range test.endpoints {
+			test.endpoints[i].Methods = w.methods(strconv.Itoa(i), "foo", "bar")
+		}
+		server, err := serve(t, test.endpoints...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		test.want.check(t, w, server.ask(t, test.message))
+	})
+}
+
+const (
+	noNull     = "upstream tells a null from an absent key; the contract here has presence and no null, so that a null is absent"
+	noEmpty    = "upstream compares an empty name with the namespaces; here a name that is present and empty is refused, since it can only be a mistake"
+	typed      = "upstream fails with the error of whatever stumbles over it; here it is a typed error that says what is wrong, before anything runs"
+	notThere   = "upstream finds any attribute of the endpoint object, and fails to call it; here only what was registered as a method is there"
+	absentArgs = "upstream stumbles over arguments that are null; the contract here has presence, and absent arguments are none"
+	itsOwn     = "upstream's caller cannot tell a method's error from the dispatcher's own; here the former is of kind Remote and keeps its type"
+	fields     = "upstream's endpoints have a `target` of any type, checked when the server is made; " +
+		"here namespace and version are typed fields, and what can still be malformed is refused at the start"
+)
+
+// Where a row names no endpoints, they are A, B and C; see abc.
+func TestDispatchExtra(t *testing.T) {
+	type test struct {
+		row
+
+		endpoints func(*witness) []oslorpc.Endpoint
+		message   message
+		want      outcome
+	}
+	ns := func(version, method string) message {
+		return message{namespace: "n", version: version, method: method, args: `{"x":1}`}
+	}
+	plain := func(version any, method string) message { return message{version: version, method: method} }
+	inNamespace := func(namespace any) message { return message{namespace: namespace, method: "foo"} }
+	later := []string{"DX12a", "DX19", "DX20", "DX24"} // access policies
+	each(t, "DX", 24, later, []test{
+		{row{id: "DX1a"}, abc, ns("2.0", "foo"), calls("A.foo")},
+		{row{id: "DX1b"}, abc, ns("2.3", "foo"), calls("A.foo")},
+		{row{id: "DX2a"}, abc, ns("2.4", "foo"), calls("B.foo")},
+		{row{id: "DX2b"}, abc, ns("2.5", "foo"), calls("B.foo")},
+		{row{id: "DX3a"}, abc, ns("2.6", "foo"), unsupported("2.6")},
+		{row{id: "DX3b"}, abc, ns("1.0", "foo"), unsupported("1.0")},
+		{row{id: "DX3c"}, abc, message{namespace: "n", method: "foo", args: `{"x":1}`}, unsupported("1.0")},
+		{row{id: "DX4a"}, abc, ns("2.0", "only_b"), calls("B.only_b")},
+		{row{id: "DX4b"}, abc, ns("2.5", "only_b"), calls("B.only_b")},
+		{row{id: "DX5"}, abc, ns("2.0", "nope"), noSuchMethod("nope")},
+		{row{id: "DX6a"}, abc, ns("2.9", "nope"), unsupported("2.9")},
+		{row{id: "DX6b"}, abc, message{namespace: "zz", version: "2.0", method: "nope"}, unsupported("2.0")},
+		{row{id: "DX7a"}, abc, plain(nil, "foo"), calls("C.foo")},
+		{row{id: "DX7b"}, abc, plain("1.0", "foo"), calls("C.foo")},
+		{row{id: "DX8a"}, abc, plain("1.1", "foo"), unsupported("1.1")},
+		{row{id: "DX8b"}, abc, plain("0.9", "foo"), unsupported("0.9")},
+		{row{"DX9", noNull}, abc, plain(null, "foo"), calls("C.foo")},
+		{row{"DX10", noEmpty}, abc, inNamespace(""), invalid("`target.namespace` is present and empty")},
+		{row{"DX11a", typed}, abc, plain("", "foo"), invalid("`target.version` is present and empty")},
+		{row{"DX11b", typed}, abc, plain("1.x", "foo"), invalid(`version "1.x" is malformed`)},
+		{row{"DX11c", typed}, abc, plain("1", "foo"), invalid(`version "1" is malformed`)},
+		{row{id: "DX12b"}, abc, plain(nil, "__class__"), noSuchMethod("__class__")},
+		{row{"DX12c", typed}, abc, plain(nil, ""), invalid("`method` is required")},
+		{row{"DX13a", typed}, abc, message{}, invalid("`method` is required")},
+		{row{"DX13b", typed}, abc, message{method: null}, invalid("`method` is required")},
+		{row{"DX13c", "upstream sends a number for the method, and the server stumbles over it; the contract here has no such message"},
+			abc, message{method: 7}, outcome{unsayable: true}},
+		{row{"DX14a", absentArgs}, abc, message{method: "foo", args: noArgs}, calls("C.foo")},
+		{row{"DX14b", typed}, abc, message{method: "foo", args: "null"}, badArguments("not null")},
+		{row{"DX14c", typed}, abc, message{method: "foo", args: "[]"}, badArguments("not an array")},
+		{row{"DX15a", typed}, abc, message{namespace: "n", version: "2.0", method: "foo"}, badArguments(`missing argument "x"`)},
+		{row{"DX15b", typed}, abc, message{namespace: "n", version: "2.0", method: "foo", args: `{"x":1,"z":2}`}, badArguments(`no argument "z"`)},
+		{row{"DX15c", typed}, abc, message{namespace: "n", version: "2.0", method: "opt", args: `{"x":1,"ctxt":2}`}, badArguments(`no argument "ctxt"`)},
+		{row{id: "DX16"}, abc, ns("2.0", "opt"), outcome{calls: "A.opt", result: `[1,7]`}},
+		{row{"DX17", notThere}, abc, ns("2.0", "attr"), noSuchMethod("attr")},
+		{row{"DX18", itsOwn}, failing, plain(nil, "foo"), outcome{calls: "first.foo", kind: oslorpc.Remote, says: "oslorpc.NoSuchMethod"}},
+		{row{id: "DX21a"}, legacyA, inNamespace(null), calls("a.foo")},
+		{row{id: "DX21b"}, legacyA, inNamespace("a"), calls("a.foo")},
+		{row{id: "DX21c"}, legacyA, inNamespace("b"), calls("a.foo")},
+		{row{id: "DX21d"}, legacyA, inNamespace(nil), calls("a.foo")},
+		{row{id: "DX21e"}, legacyA, inNamespace("c"), unsupported("1.0")},
+		{row{"DX21f", noEmpty}, legacyA, inNamespace(""), invalid("`target.namespace` is present and empty")},
+		{row{id: "DX22a"}, unversioned, plain("1.0", "foo"), calls("u.foo")},
+		{row{id: "DX22b"}, unversioned, plain("1.1", "foo"), unsupported("1.1")},
+		{row{"DX23a", fields}, malformedEndpoint, message{}, outcome{noStart: `version "text" is malformed`}},
+		{row{id: "DX23b"}, unversioned, plain(nil, "foo"), calls("u.foo")},
+	}, func(t *testing.T, test test) {
+		w := &witness{}
+		server, err := serve(t, test.endpoints(w)...)
+		if test.want.noStart != "" {
+			wantStartFailure(t, err, test.want.noStart)
+			return
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		test.want.check(t, w, server.ask(t, test.message))
+	})
+}
+
+func wantStartFailure(t *testing.T, err error, says string) {
+	t.Helper()
+	wantKind(t, err, oslorpc.Invalid)
+	if err != nil && !strings.Contains(err.Error(), says) {
+		t.Errorf("the error %q does not say %q", err, says)
+	}
+}
+
+type (
+	fooArgs struct {
+		X int `json:"x"`
+	}
+	optArgs struct {
+		X int              `json:"x"`
+		Y oslorpc.Opt[int] `json:"y"`
+	}
+	anyArgs struct {
+		X oslorpc.Opt[int] `json:"x"`
+	}
+)
+
+// abc are three endpoints: A and B in one namespace with different versions, and C with neither namespace nor version.
+func abc(w *witness) []oslorpc.Endpoint {
+	named := func(name string) map[string]oslorpc.Method {
+		return map[string]oslorpc.Method{
+			"foo": oslorpc.Func(func(ctx context.Context, _ fooArgs) (string, error) { return w.see(ctx, name+".foo"), nil }),
+			"opt": oslorpc.Func(func(ctx context.Context, args optArgs) ([]int, error) {
+				w.see(ctx, name+".opt")
+				return []int{args.X, args.Y.Or(7)}, nil
+			}),
+		}
+	}
+	a, b := named("A"), named("B")
+	b["only_b"] = oslorpc.Func(func(ctx context.Context, _ fooArgs) (string, error) { return w.see(ctx, "B.only_b"), nil })
+	c := map[string]oslorpc.Method{
+		"foo": oslorpc.Func(func(ctx context.Context, _ anyArgs) (string, error) { return w.see(ctx, "C.foo"), nil }),
+	}
+	return []oslorpc.Endpoint{
+		{Namespace: "n", Version: "2.3", Methods: a}, {Namespace: "n", Version: "2.5", Methods: b}, {Methods: c},
+	}
+}
+
+// failing are two endpoints, of which the first fails as if the method were not there.
+func failing(w *witness) []oslorpc.Endpoint {
+	first := oslorpc.Func(func(ctx context.Context, _ oslorpc.NoArgs) (string, error) {
+		return w.see(ctx, "first.foo"), &oslorpc.Error{Kind: oslorpc.NoSuchMethod, Message: "as if"}
+	})
+	return []oslorpc.Endpoint{{Methods: map[string]oslorpc.Method{"foo": first}}, {Methods: w.methods("second", "foo")}}
+}
+
+func legacyA(w *witness) []oslorpc.Endpoint {
+	return []oslorpc.Endpoint{{
+		Namespace: "a", Version: "1.2", LegacyNamespaces: []string{oslorpc.None, "b"}, Methods: w.methods("a", "foo"),
+	}}
+}
+
+func unversioned(w *witness) []oslorpc.Endpoint {
+	return []oslorpc.Endpoint{{Version: "", Methods: w.methods("u", "foo")}}
+}
+
+func malformedEndpoint(w *witness) []oslorpc.Endpoint {
+	return []oslorpc.Endpoint{{Version: "text", Methods: w.methods("m", "foo")}}
+}

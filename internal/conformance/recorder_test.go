@@ -1,0 +1,151 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/discovery/memory"
+	"github.com/oslorpc/oslorpc/internal/payload"
+	"github.com/oslorpc/oslorpc/internal/peer/peertest"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// recorder is a server that runs nothing: it writes down each message as it came over the wire, and answers null.
+type recorder struct {
+	pb.UnimplementedRPCServiceServer
+
+	mu     sync.Mutex
+	got    []sent
+	refuse error // what it answers instead, if it is set
+}
+
+// request is what the requests have in common.
+type request interface {
+	GetTarget() *pb.Target
+	GetMethod() string
+	GetContext() *pb.Payload
+	GetKwargs() *pb.Payload
+	GetMessageId() string
+	GetInstanceId() string
+}
+
+// sent is a message as it arrived.
+type sent struct {
+	request
+
+	kind string
+	// left is the time until its deadline.
+	left time.Duration
+}
+
+// The recorder stands for all of these, so that a message without a place to go would not be recorded.
+var (
+	exchanges = []string{"openstack", "testexchange"}
+	servers   = []string{"otherserver", "testserver"}
+)
+
+const topic = "testtopic"
+
+// record returns a recorder and a transport that reaches it. It must be called in a bubble, since it has no sockets.
+func record(t *testing.T) (*recorder, *oslorpc.Transport) {
+	t.Helper()
+	var network peertest.Network
+	r := &recorder{}
+	t.Cleanup(network.Serve("recorder", func(s grpc.ServiceRegistrar) { pb.RegisterRPCServiceServer(s, r) }))
+	name := publish(t)
+	transport, err := oslorpc.Open(name,
+		oslorpc.WithDialOptions(network.Options()...), oslorpc.WithLogger(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := transport.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r, transport
+}
+
+var registries atomic.Int64
+
+// publish announces what the recorder stands for, and returns the URL where it can be seen.
+func publish(t *testing.T) string {
+	t.Helper()
+	u := &url.URL{Scheme: "memory", Host: fmt.Sprintf("recorder%d", registries.Add(1))}
+	registry, err := memory.Open(u)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = registry.Close() }) // it never fails
+	var list []discovery.Instance
+	for _, exchange := range exchanges {
+		for _, server := range servers {
+			list = append(list, discovery.Instance{
+				ID: exchange + "/" + server, BootID: "boot", Addr: "recorder", State: discovery.Active,
+				Exchange: exchange, Topic: topic, Server: server,
+			})
+		}
+	}
+	if err := registry.Publish(t.Context(), list); err != nil {
+		t.Fatal(err)
+	}
+	return u.String()
+}
+
+func (r *recorder) take(ctx context.Context, kind string, m request) error {
+	s := sent{request: m, kind: kind}
+	if deadline, ok := ctx.Deadline(); ok {
+		s.left = time.Until(deadline)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.got = append(r.got, s)
+	return r.refuse
+}
+
+// recorded returns the messages so far.
+func (r *recorder) recorded() []sent {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.got
+}
+
+func (r *recorder) Call(ctx context.Context, m *pb.CallRequest) (*pb.CallResponse, error) {
+	return &pb.CallResponse{Result: payload.JSON("null")}, r.take(ctx, "call", m)
+}
+
+func (r *recorder) Cast(ctx context.Context, m *pb.CastRequest) (*pb.CastResponse, error) {
+	return &pb.CastResponse{}, r.take(ctx, "cast", m)
+}
+
+func (r *recorder) Multicall(m *pb.MulticallRequest, stream grpc.ServerStreamingServer[pb.MulticallResponse]) error {
+	return r.take(stream.Context(), "multicall", m)
+}
+
+// send sends a message of a kind.
+func send(ctx context.Context, c *oslorpc.Client, kind, method string, args any) error {
+	switch kind {
+	case "call":
+		_, err := oslorpc.Call[any](ctx, c, method, args)
+		return err
+	case "cast":
+		return c.Cast(ctx, method, args)
+	default:
+		for _, err := range oslorpc.Multicall[any](ctx, c, method, args) {
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}

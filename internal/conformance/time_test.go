@@ -1,0 +1,118 @@
+package conformance
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+const (
+	always  = "upstream can be told to wait for ever; here each call has a deadline, of 60 s unless another is given"
+	noConf  = "upstream reads the default from its configuration at each call; here a program gives it to the client that it prepares others from"
+	atOnce  = "upstream sends and then does not wait; here the timeout covers sending as well, so that nothing is sent that nobody waits for"
+	refused = "upstream's retries are for the broker; here they are for servers that do not take the message, and never make it run twice"
+)
+
+// Time is faked, so the deadline that reaches the server is exact.
+func TestCallTimeout(t *testing.T) {
+	type test struct {
+		row
+
+		client, prepare options
+		want            time.Duration // 0: nothing is sent
+	}
+	const half = 21*time.Second + 100*time.Millisecond
+	timeout := func(d time.Duration) options { return options{oslorpc.WithTimeout(d)} }
+	each(t, "TO", 8, []string{"TO8"}, []test{
+		{row{"TO1", always}, nil, nil, time.Minute},
+		{row{"TO2", noConf}, timeout(21 * time.Second), options{}, 21 * time.Second},
+		{row{id: "TO3"}, timeout(half), nil, half},
+		{row{"TO4", atOnce}, timeout(0), nil, 0},
+		{row{id: "TO5"}, nil, timeout(half), half},
+		{row{id: "TO6"}, timeout(10*time.Second + 100*time.Millisecond), timeout(half), half},
+		{row{"TO7", atOnce}, nil, timeout(0), 0},
+	}, func(t *testing.T, test test) {
+		synctest.Test(t, func(t *testing.T) {
+			r, transport := record(t)
+			c := transport.Client(oslorpc.Target{Topic: topic}, test.client...).Prepare(test.prepare...)
+			err := send(t.Context(), c, "call", "foo", nil)
+			if test.want == 0 {
+				wantKind(t, err, oslorpc.Timeout)
+				if got := r.recorded(); len(got) != 0 {
+					t.Errorf("%v was sent", got)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := single(t, r).left; got != test.want {
+				t.Errorf("the server has %v, want %v", got, test.want)
+			}
+		})
+	})
+}
+
+// The deadline of ctx and the timeout hold both, and the earlier counts. (Upstream has no ctx.)
+func TestEarlierDeadlineCounts(t *testing.T) {
+	for name, test := range map[string]struct{ ctx, timeout, want time.Duration }{
+		"ctx":     {5 * time.Second, 10 * time.Second, 5 * time.Second},
+		"timeout": {10 * time.Second, 5 * time.Second, 5 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r, transport := record(t)
+				ctx, cancel := context.WithTimeout(t.Context(), test.ctx)
+				defer cancel()
+				c := transport.Client(oslorpc.Target{Topic: topic}, oslorpc.WithTimeout(test.timeout))
+				if err := send(ctx, c, "call", "foo", nil); err != nil {
+					t.Fatal(err)
+				}
+				if got := single(t, r).left; got != test.want {
+					t.Errorf("the server has %v, want %v", got, test.want)
+				}
+			})
+		})
+	}
+}
+
+// A retry is seen by a server that refuses: it is asked once, and then once more for each retry. None means until the deadline.
+func TestCallRetry(t *testing.T) {
+	type test struct {
+		row
+
+		client, prepare options
+		attempts        int // 0: until the deadline
+	}
+	retry := func(n int) options { return options{oslorpc.WithRetry(n)} }
+	each(t, "RT", 6, nil, []test{
+		{row{"RT1", refused}, nil, nil, 0},
+		{row{"RT2", refused}, retry(21), nil, 22},
+		{row{"RT3", refused}, retry(0), nil, 1},
+		{row{"RT4", refused}, nil, retry(21), 22},
+		{row{"RT5", refused}, retry(10), retry(21), 22},
+		{row{"RT6", refused}, nil, retry(0), 1},
+	}, func(t *testing.T, test test) {
+		synctest.Test(t, func(t *testing.T) {
+			r, transport := record(t)
+			r.refuse = rpcstatus.Encode(rpcstatus.Refuse(rpcstatus.Full), nil).Err()
+			c := transport.Client(oslorpc.Target{Topic: topic, Server: "testserver"}, test.client...).Prepare(test.prepare...)
+			start := time.Now()
+			wantKind(t, send(t.Context(), c, "call", "foo", nil), oslorpc.Refused)
+			got, took := len(r.recorded()), time.Since(start)
+			if test.attempts == 0 {
+				if took != time.Minute || got <= 22 {
+					t.Errorf("%d attempts in %v, want more than 22 in a minute", got, took)
+				}
+				return
+			}
+			if got != test.attempts || took >= time.Minute {
+				t.Errorf("%d attempts in %v, want %d within the minute", got, took, test.attempts)
+			}
+		})
+	})
+}
