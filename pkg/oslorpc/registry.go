@@ -1,6 +1,7 @@
 package oslorpc
 
 import (
+	"errors"
 	"log/slog"
 	"net/url"
 	"strings"
@@ -23,7 +24,7 @@ func openRegistry(text string, log *slog.Logger) (discovery.Registry, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil {
-		return nil, invalidUse("transport URL is malformed: %v", err)
+		return nil, invalidUse("transport URL is malformed: %v", errors.Unwrap(err)) // err itself repeats the URL, with its password
 	}
 	switch u.Scheme {
 	case "local":

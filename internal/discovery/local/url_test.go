@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -55,4 +56,24 @@ func parse(t *testing.T, address string) *url.URL {
 		t.Fatal(err)
 	}
 	return u
+}
+
+// Whatever the URL, the directory is an absolute path in its shortest form, or the error says that the library was used wrongly.
+func FuzzDirectory(f *testing.F) {
+	for _, address := range []string{"local://", "local:", "local:///dir", "local:///a/../b?x=1", "local://dir", "local:///%2e%2e/%00", "LOCAL:///a#b"} {
+		f.Add(address)
+	}
+	f.Fuzz(func(t *testing.T, address string) {
+		u, err := url.Parse(address)
+		if err != nil {
+			return
+		}
+		dir, err := directory(u)
+		switch {
+		case err != nil && !errors.Is(err, rpc.Invalid):
+			t.Errorf("%v, want an error of kind %q", err, rpc.Invalid)
+		case err == nil && (!filepath.IsAbs(dir) || filepath.Clean(dir) != dir):
+			t.Errorf("%q is no absolute path in its shortest form", dir)
+		}
+	})
 }
