@@ -9,39 +9,62 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
+// The access policies, by upstream's names Default, Legacy and Explicit. A row that upstream runs without one has the default.
+const (
+	public  = oslorpc.AllowPublic
+	all     = oslorpc.AllowAll
+	exposed = oslorpc.AllowExposed
+)
+
+func policy(p oslorpc.AccessPolicy) []oslorpc.ServerOption {
+	return []oslorpc.ServerOption{oslorpc.WithAccessPolicy(p)}
+}
+
 func TestDispatch(t *testing.T) {
 	type test struct {
 		row
 
+		policy    oslorpc.AccessPolicy
 		endpoints []oslorpc.Endpoint
 		message   message
 		want      outcome
 	}
 	two := []oslorpc.Endpoint{{}, {Namespace: "testns"}}
 	legacy := []oslorpc.Endpoint{{Namespace: "testns", LegacyNamespaces: []string{"second", oslorpc.None}}}
-	later := []string{"D3", "D14", "D15", "D16"} // access policies
-	each(t, "D", 16, later, []test{
-		{row{id: "D1"}, nil, message{method: "foo"}, unsupported("1.0")},
-		{row{id: "D2"}, []oslorpc.Endpoint{{}}, message{method: "foo"}, calls("0.foo")},
-		{row{id: "D4"}, []oslorpc.Endpoint{{}}, message{method: "foo", namespace: null}, calls("0.foo")},
-		{row{id: "D5"}, []oslorpc.Endpoint{{}}, message{method: "foo", version: "1.0"}, calls("0.foo")},
-		{row{id: "D6"}, []oslorpc.Endpoint{{}}, message{method: "foobar"}, noSuchMethod("foobar")},
-		{row{id: "D7"}, two, message{method: "foo", namespace: "testns"}, calls("1.foo")},
-		{row{id: "D8"}, two, message{method: "foo", namespace: "nstest"}, unsupported("1.0")},
-		{row{id: "D9"}, []oslorpc.Endpoint{{Version: "1.5"}, {Version: "3.4"}}, message{method: "foo", version: "3.2"}, calls("1.foo")},
-		{row{id: "D10"}, []oslorpc.Endpoint{{Version: "1.5"}, {Version: "3.0"}}, message{method: "foo", version: "3.2"}, unsupported("3.2")},
+	each(t, "D", 16, nil, []test{
+		{row{id: "D1"}, public, nil, message{method: "foo"}, unsupported("1.0")},
+		{row{id: "D2"}, public, []oslorpc.Endpoint{{}}, message{method: "foo"}, calls("0.foo")},
 		{
-			row{id: "D11"}, []oslorpc.Endpoint{{Namespace: "testns", LegacyNamespaces: []string{oslorpc.None}}},
+			row{id: "D3"}, all, []oslorpc.Endpoint{{}},
+			message{method: "bar", args: `{"blaa":true}`}, outcome{calls: "0.bar", result: `{"blaa":true}`},
+		},
+		{row{id: "D4"}, all, []oslorpc.Endpoint{{}}, message{method: "foo", namespace: null}, calls("0.foo")},
+		{row{id: "D5"}, public, []oslorpc.Endpoint{{}}, message{method: "foo", version: "1.0"}, calls("0.foo")},
+		{row{id: "D6"}, public, []oslorpc.Endpoint{{}}, message{method: "foobar"}, noSuchMethod("foobar")},
+		{row{id: "D7"}, public, two, message{method: "foo", namespace: "testns"}, calls("1.foo")},
+		{row{id: "D8"}, public, two, message{method: "foo", namespace: "nstest"}, unsupported("1.0")},
+		{row{id: "D9"}, public, []oslorpc.Endpoint{{Version: "1.5"}, {Version: "3.4"}}, message{method: "foo", version: "3.2"}, calls("1.foo")},
+		{row{id: "D10"}, public, []oslorpc.Endpoint{{Version: "1.5"}, {Version: "3.0"}}, message{method: "foo", version: "3.2"}, unsupported("3.2")},
+		{
+			row{id: "D11"}, public, []oslorpc.Endpoint{{Namespace: "testns", LegacyNamespaces: []string{oslorpc.None}}},
 			message{method: "foo", namespace: null}, calls("0.foo"),
 		},
-		{row{id: "D12"}, legacy, message{method: "foo", namespace: "wrong"}, unsupported("1.0")},
-		{row{id: "D13"}, legacy, message{method: "foo", namespace: "testns"}, calls("0.foo")},
+		{row{id: "D12"}, public, legacy, message{method: "foo", namespace: "wrong"}, unsupported("1.0")},
+		{row{id: "D13"}, public, legacy, message{method: "foo", namespace: "testns"}, calls("0.foo")},
+		{row{id: "D14"}, public, legacy, message{method: "_foobar", namespace: "testns"}, noSuchMethod("_foobar")},
+		{row{id: "D15"}, exposed, legacy, message{method: "foo", namespace: "testns"}, noSuchMethod("foo")},
+		{row{id: "D16"}, exposed, legacy, message{method: "bar", namespace: "testns"}, outcome{calls: "0.bar", result: `{}`}},
 	}, func(t *testing.T, test test) {
 		w := &witness{}
 		for i := range test.endpoints {
-			test.endpoints[i].Methods = w.methods(strconv.Itoa(i), "foo", "bar")
+			name := strconv.Itoa(i)
+			test.endpoints[i].Methods = w.methods(name, "foo", "_foobar")
+			test.endpoints[i].Methods["bar"] = oslorpc.Expose(oslorpc.Func(func(ctx context.Context, args oslorpc.Raw) (oslorpc.Raw, error) {
+				w.see(ctx, name+".bar")
+				return args, nil
+			}))
 		}
-		server, err := serve(t, test.endpoints...)
+		server, err := serve(t, policy(test.policy), test.endpoints...)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,6 +81,8 @@ const (
 	itsOwn     = "upstream's caller cannot tell a method's error from the dispatcher's own; here the former is of kind Remote and keeps its type"
 	fields     = "upstream's endpoints have a `target` of any type, checked when the server is made; " +
 		"here namespace and version are typed fields, and what can still be malformed is refused at the start"
+	unrelated = "upstream's policies are classes, and it refuses what is none when the server is made; " +
+		"here they are values of a type of their own, and one that is none is refused at the start"
 )
 
 // Where a row names no endpoints, they are A, B and C; see abc.
@@ -65,6 +90,7 @@ func TestDispatchExtra(t *testing.T) {
 	type test struct {
 		row
 
+		policy    oslorpc.AccessPolicy
 		endpoints func(*witness) []oslorpc.Endpoint
 		message   message
 		want      outcome
@@ -74,57 +100,64 @@ func TestDispatchExtra(t *testing.T) {
 	}
 	plain := func(version any, method string) message { return message{version: version, method: method} }
 	inNamespace := func(namespace any) message { return message{namespace: namespace, method: "foo"} }
-	later := []string{"DX12a", "DX19", "DX20", "DX24"} // access policies
-	each(t, "DX", 24, later, []test{
-		{row{id: "DX1a"}, abc, ns("2.0", "foo"), calls("A.foo")},
-		{row{id: "DX1b"}, abc, ns("2.3", "foo"), calls("A.foo")},
-		{row{id: "DX2a"}, abc, ns("2.4", "foo"), calls("B.foo")},
-		{row{id: "DX2b"}, abc, ns("2.5", "foo"), calls("B.foo")},
-		{row{id: "DX3a"}, abc, ns("2.6", "foo"), unsupported("2.6")},
-		{row{id: "DX3b"}, abc, ns("1.0", "foo"), unsupported("1.0")},
-		{row{id: "DX3c"}, abc, message{namespace: "n", method: "foo", args: `{"x":1}`}, unsupported("1.0")},
-		{row{id: "DX4a"}, abc, ns("2.0", "only_b"), calls("B.only_b")},
-		{row{id: "DX4b"}, abc, ns("2.5", "only_b"), calls("B.only_b")},
-		{row{id: "DX5"}, abc, ns("2.0", "nope"), noSuchMethod("nope")},
-		{row{id: "DX6a"}, abc, ns("2.9", "nope"), unsupported("2.9")},
-		{row{id: "DX6b"}, abc, message{namespace: "zz", version: "2.0", method: "nope"}, unsupported("2.0")},
-		{row{id: "DX7a"}, abc, plain(nil, "foo"), calls("C.foo")},
-		{row{id: "DX7b"}, abc, plain("1.0", "foo"), calls("C.foo")},
-		{row{id: "DX8a"}, abc, plain("1.1", "foo"), unsupported("1.1")},
-		{row{id: "DX8b"}, abc, plain("0.9", "foo"), unsupported("0.9")},
-		{row{"DX9", noNull}, abc, plain(null, "foo"), calls("C.foo")},
-		{row{"DX10", noEmpty}, abc, inNamespace(""), invalid("`target.namespace` is present and empty")},
-		{row{"DX11a", typed}, abc, plain("", "foo"), invalid("`target.version` is present and empty")},
-		{row{"DX11b", typed}, abc, plain("1.x", "foo"), invalid(`version "1.x" is malformed`)},
-		{row{"DX11c", typed}, abc, plain("1", "foo"), invalid(`version "1" is malformed`)},
-		{row{id: "DX12b"}, abc, plain(nil, "__class__"), noSuchMethod("__class__")},
-		{row{"DX12c", typed}, abc, plain(nil, ""), invalid("`method` is required")},
-		{row{"DX13a", typed}, abc, message{}, invalid("`method` is required")},
-		{row{"DX13b", typed}, abc, message{method: null}, invalid("`method` is required")},
-		{row{"DX13c", "upstream sends a number for the method, and the server stumbles over it; the contract here has no such message"},
+	each(t, "DX", 24, nil, []test{
+		{row{id: "DX1a"}, public, abc, ns("2.0", "foo"), calls("A.foo")},
+		{row{id: "DX1b"}, public, abc, ns("2.3", "foo"), calls("A.foo")},
+		{row{id: "DX2a"}, public, abc, ns("2.4", "foo"), calls("B.foo")},
+		{row{id: "DX2b"}, public, abc, ns("2.5", "foo"), calls("B.foo")},
+		{row{id: "DX3a"}, public, abc, ns("2.6", "foo"), unsupported("2.6")},
+		{row{id: "DX3b"}, public, abc, ns("1.0", "foo"), unsupported("1.0")},
+		{row{id: "DX3c"}, public, abc, message{namespace: "n", method: "foo", args: `{"x":1}`}, unsupported("1.0")},
+		{row{id: "DX4a"}, public, abc, ns("2.0", "only_b"), calls("B.only_b")},
+		{row{id: "DX4b"}, public, abc, ns("2.5", "only_b"), calls("B.only_b")},
+		{row{id: "DX5"}, public, abc, ns("2.0", "nope"), noSuchMethod("nope")},
+		{row{id: "DX6a"}, public, abc, ns("2.9", "nope"), unsupported("2.9")},
+		{row{id: "DX6b"}, public, abc, message{namespace: "zz", version: "2.0", method: "nope"}, unsupported("2.0")},
+		{row{id: "DX7a"}, public, abc, plain(nil, "foo"), calls("C.foo")},
+		{row{id: "DX7b"}, public, abc, plain("1.0", "foo"), calls("C.foo")},
+		{row{id: "DX8a"}, public, abc, plain("1.1", "foo"), unsupported("1.1")},
+		{row{id: "DX8b"}, public, abc, plain("0.9", "foo"), unsupported("0.9")},
+		{row{"DX9", noNull}, public, abc, plain(null, "foo"), calls("C.foo")},
+		{row{"DX10", noEmpty}, public, abc, inNamespace(""), invalid("`target.namespace` is present and empty")},
+		{row{"DX11a", typed}, public, abc, plain("", "foo"), invalid("`target.version` is present and empty")},
+		{row{"DX11b", typed}, public, abc, plain("1.x", "foo"), invalid(`version "1.x" is malformed`)},
+		{row{"DX11c", typed}, public, abc, plain("1", "foo"), invalid(`version "1" is malformed`)},
+		{row{id: "DX12a"}, public, abc, ns("2.0", "_priv"), noSuchMethod("_priv")},
+		{row{id: "DX12b"}, public, abc, plain(nil, "__class__"), noSuchMethod("__class__")},
+		{row{id: "DX12d"}, public, abc, plain(nil, "_priv"), noSuchMethod("_priv")},
+		{row{"DX12c", typed}, public, abc, plain(nil, ""), invalid("`method` is required")},
+		{row{"DX13a", typed}, public, abc, message{}, invalid("`method` is required")},
+		{row{"DX13b", typed}, public, abc, message{method: null}, invalid("`method` is required")},
+		{row{"DX13c", "upstream sends a number for the method, and the server stumbles over it; the contract here has no such message"}, public,
 			abc, message{method: 7}, outcome{unsayable: true}},
-		{row{"DX14a", absentArgs}, abc, message{method: "foo", args: noArgs}, calls("C.foo")},
-		{row{"DX14b", typed}, abc, message{method: "foo", args: "null"}, badArguments("not null")},
-		{row{"DX14c", typed}, abc, message{method: "foo", args: "[]"}, badArguments("not an array")},
-		{row{"DX15a", typed}, abc, message{namespace: "n", version: "2.0", method: "foo"}, badArguments(`missing argument "x"`)},
-		{row{"DX15b", typed}, abc, message{namespace: "n", version: "2.0", method: "foo", args: `{"x":1,"z":2}`}, badArguments(`no argument "z"`)},
-		{row{"DX15c", typed}, abc, message{namespace: "n", version: "2.0", method: "opt", args: `{"x":1,"ctxt":2}`}, badArguments(`no argument "ctxt"`)},
-		{row{id: "DX16"}, abc, ns("2.0", "opt"), outcome{calls: "A.opt", result: `[1,7]`}},
-		{row{"DX17", notThere}, abc, ns("2.0", "attr"), noSuchMethod("attr")},
-		{row{"DX18", itsOwn}, failing, plain(nil, "foo"), outcome{calls: "first.foo", kind: oslorpc.Remote, says: "oslorpc.NoSuchMethod"}},
-		{row{id: "DX21a"}, legacyA, inNamespace(null), calls("a.foo")},
-		{row{id: "DX21b"}, legacyA, inNamespace("a"), calls("a.foo")},
-		{row{id: "DX21c"}, legacyA, inNamespace("b"), calls("a.foo")},
-		{row{id: "DX21d"}, legacyA, inNamespace(nil), calls("a.foo")},
-		{row{id: "DX21e"}, legacyA, inNamespace("c"), unsupported("1.0")},
-		{row{"DX21f", noEmpty}, legacyA, inNamespace(""), invalid("`target.namespace` is present and empty")},
-		{row{id: "DX22a"}, unversioned, plain("1.0", "foo"), calls("u.foo")},
-		{row{id: "DX22b"}, unversioned, plain("1.1", "foo"), unsupported("1.1")},
-		{row{"DX23a", fields}, malformedEndpoint, message{}, outcome{noStart: `version "text" is malformed`}},
-		{row{id: "DX23b"}, unversioned, plain(nil, "foo"), calls("u.foo")},
+		{row{"DX14a", absentArgs}, public, abc, message{method: "foo", args: noArgs}, calls("C.foo")},
+		{row{"DX14b", typed}, public, abc, message{method: "foo", args: "null"}, badArguments("not null")},
+		{row{"DX14c", typed}, public, abc, message{method: "foo", args: "[]"}, badArguments("not an array")},
+		{row{"DX15a", typed}, public, abc, message{namespace: "n", version: "2.0", method: "foo"}, badArguments(`missing argument "x"`)},
+		{row{"DX15b", typed}, public, abc, message{namespace: "n", version: "2.0", method: "foo", args: `{"x":1,"z":2}`}, badArguments(`no argument "z"`)},
+		{row{"DX15c", typed}, public, abc, message{namespace: "n", version: "2.0", method: "opt", args: `{"x":1,"ctxt":2}`}, badArguments(`no argument "ctxt"`)},
+		{row{id: "DX16"}, public, abc, ns("2.0", "opt"), outcome{calls: "A.opt", result: `[1,7]`}},
+		{row{"DX17", notThere}, public, abc, ns("2.0", "attr"), noSuchMethod("attr")},
+		{row{"DX18", itsOwn}, public, failing, plain(nil, "foo"), outcome{calls: "first.foo", kind: oslorpc.Remote, says: "oslorpc.NoSuchMethod"}},
+		{row{id: "DX19"}, exposed, halfExposed, plain(nil, "f"), calls("second.f")},
+		{row{id: "DX20a"}, all, abc, ns("2.0", "_priv"), calls("A._priv")},
+		{row{id: "DX20b"}, exposed, abc, ns("2.0", "exp"), calls("A.exp")},
+		{row{id: "DX20c"}, exposed, abc, ns("2.0", "foo"), noSuchMethod("foo")},
+		{row{id: "DX20d"}, exposed, abc, ns("2.0", "_priv"), noSuchMethod("_priv")},
+		{row{id: "DX21a"}, public, legacyA, inNamespace(null), calls("a.foo")},
+		{row{id: "DX21b"}, public, legacyA, inNamespace("a"), calls("a.foo")},
+		{row{id: "DX21c"}, public, legacyA, inNamespace("b"), calls("a.foo")},
+		{row{id: "DX21d"}, public, legacyA, inNamespace(nil), calls("a.foo")},
+		{row{id: "DX21e"}, public, legacyA, inNamespace("c"), unsupported("1.0")},
+		{row{"DX21f", noEmpty}, public, legacyA, inNamespace(""), invalid("`target.namespace` is present and empty")},
+		{row{id: "DX22a"}, public, unversioned, plain("1.0", "foo"), calls("u.foo")},
+		{row{id: "DX22b"}, public, unversioned, plain("1.1", "foo"), unsupported("1.1")},
+		{row{"DX23a", fields}, public, malformedEndpoint, message{}, outcome{noStart: `version "text" is malformed`}},
+		{row{id: "DX23b"}, public, unversioned, plain(nil, "foo"), calls("u.foo")},
+		{row{"DX24", unrelated}, exposed + 1, unversioned, message{}, outcome{noStart: "access policy"}},
 	}, func(t *testing.T, test test) {
 		w := &witness{}
-		server, err := serve(t, test.endpoints(w)...)
+		server, err := serve(t, policy(test.policy), test.endpoints(w)...)
 		if test.want.noStart != "" {
 			wantStartFailure(t, err, test.want.noStart)
 			return
@@ -166,12 +199,15 @@ func abc(w *witness) []oslorpc.Endpoint {
 				w.see(ctx, name+".opt")
 				return []int{args.X, args.Y.Or(7)}, nil
 			}),
+			"exp":   oslorpc.Expose(oslorpc.Func(func(ctx context.Context, _ fooArgs) (string, error) { return w.see(ctx, name+".exp"), nil })),
+			"_priv": oslorpc.Func(func(ctx context.Context, _ fooArgs) (string, error) { return w.see(ctx, name+"._priv"), nil }),
 		}
 	}
 	a, b := named("A"), named("B")
 	b["only_b"] = oslorpc.Func(func(ctx context.Context, _ fooArgs) (string, error) { return w.see(ctx, "B.only_b"), nil })
 	c := map[string]oslorpc.Method{
-		"foo": oslorpc.Func(func(ctx context.Context, _ anyArgs) (string, error) { return w.see(ctx, "C.foo"), nil }),
+		"foo":   oslorpc.Func(func(ctx context.Context, _ anyArgs) (string, error) { return w.see(ctx, "C.foo"), nil }),
+		"_priv": oslorpc.Func(func(ctx context.Context, _ anyArgs) (string, error) { return w.see(ctx, "C._priv"), nil }),
 	}
 	return []oslorpc.Endpoint{
 		{Namespace: "n", Version: "2.3", Methods: a}, {Namespace: "n", Version: "2.5", Methods: b}, {Methods: c},
@@ -184,6 +220,13 @@ func failing(w *witness) []oslorpc.Endpoint {
 		return w.see(ctx, "first.foo"), &oslorpc.Error{Kind: oslorpc.NoSuchMethod, Message: "as if"}
 	})
 	return []oslorpc.Endpoint{{Methods: map[string]oslorpc.Method{"foo": first}}, {Methods: w.methods("second", "foo")}}
+}
+
+// halfExposed are two endpoints with the same method, which only the second exposes.
+func halfExposed(w *witness) []oslorpc.Endpoint {
+	second := w.methods("second", "f")
+	second["f"] = oslorpc.Expose(second["f"])
+	return []oslorpc.Endpoint{{Methods: w.methods("first", "f")}, {Methods: second}}
 }
 
 func legacyA(w *witness) []oslorpc.Endpoint {

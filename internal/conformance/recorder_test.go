@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -26,7 +27,8 @@ type recorder struct {
 
 	mu     sync.Mutex
 	got    []sent
-	refuse error // what it answers instead, if it is set
+	refuse error  // what it answers instead, if it is set
+	result string // what it answers calls instead of null, as JSON, if it is set
 }
 
 // request is what the requests have in common.
@@ -121,7 +123,19 @@ func (r *recorder) recorded() []sent {
 }
 
 func (r *recorder) Call(ctx context.Context, m *pb.CallRequest) (*pb.CallResponse, error) {
-	return &pb.CallResponse{Result: payload.JSON("null")}, r.take(ctx, "call", m)
+	return r.response(), r.take(ctx, "call", m)
+}
+
+func (r *recorder) response() *pb.CallResponse {
+	return &pb.CallResponse{Result: payload.JSON(cmp.Or(r.result, "null"))}
+}
+
+// MonitoredCall answers at once, so that no heartbeat is due.
+func (r *recorder) MonitoredCall(m *pb.MonitoredCallRequest, stream grpc.ServerStreamingServer[pb.MonitoredCallResponse]) error {
+	if err := r.take(stream.Context(), "monitored call", m); err != nil {
+		return err
+	}
+	return stream.Send(&pb.MonitoredCallResponse{Kind: &pb.MonitoredCallResponse_Response{Response: r.response()}})
 }
 
 func (r *recorder) Cast(ctx context.Context, m *pb.CastRequest) (*pb.CastResponse, error) {

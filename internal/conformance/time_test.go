@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
@@ -14,6 +15,7 @@ const (
 	always  = "upstream can be told to wait for ever; here each call has a deadline, of 60 s unless another is given"
 	noConf  = "upstream reads the default from its configuration at each call; here a program gives it to the client that it prepares others from"
 	atOnce  = "upstream sends and then does not wait; here the timeout covers sending as well, so that nothing is sent that nobody waits for"
+	beats   = "upstream sends the timeout, and its server beats at half of it; here the client halves it, and asks for heartbeats so often"
 	refused = "upstream's retries are for the broker; here they are for servers that do not take the message, and never make it run twice"
 )
 
@@ -24,17 +26,19 @@ func TestCallTimeout(t *testing.T) {
 
 		client, prepare options
 		want            time.Duration // 0: nothing is sent
+		heartbeat       time.Duration // how often the server is asked to give a sign of life; 0: never
 	}
 	const half = 21*time.Second + 100*time.Millisecond
 	timeout := func(d time.Duration) options { return options{oslorpc.WithTimeout(d)} }
-	each(t, "TO", 8, []string{"TO8"}, []test{
-		{row{"TO1", always}, nil, nil, time.Minute},
-		{row{"TO2", noConf}, timeout(21 * time.Second), options{}, 21 * time.Second},
-		{row{id: "TO3"}, timeout(half), nil, half},
-		{row{"TO4", atOnce}, timeout(0), nil, 0},
-		{row{id: "TO5"}, nil, timeout(half), half},
-		{row{id: "TO6"}, timeout(10*time.Second + 100*time.Millisecond), timeout(half), half},
-		{row{"TO7", atOnce}, nil, timeout(0), 0},
+	each(t, "TO", 8, nil, []test{
+		{row{"TO1", always}, nil, nil, time.Minute, 0},
+		{row{"TO2", noConf}, timeout(21 * time.Second), options{}, 21 * time.Second, 0},
+		{row{id: "TO3"}, timeout(half), nil, half, 0},
+		{row{"TO4", atOnce}, timeout(0), nil, 0, 0},
+		{row{id: "TO5"}, nil, timeout(half), half, 0},
+		{row{id: "TO6"}, timeout(10*time.Second + 100*time.Millisecond), timeout(half), half, 0},
+		{row{"TO7", atOnce}, nil, timeout(0), 0, 0},
+		{row{"TO8", beats}, options{oslorpc.WithCallMonitorTimeout(30 * time.Second)}, timeout(time.Minute), time.Minute, 15 * time.Second},
 	}, func(t *testing.T, test test) {
 		synctest.Test(t, func(t *testing.T) {
 			r, transport := record(t)
@@ -50,11 +54,21 @@ func TestCallTimeout(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := single(t, r).left; got != test.want {
-				t.Errorf("the server has %v, want %v", got, test.want)
+			m := single(t, r)
+			if m.left != test.want {
+				t.Errorf("the server has %v, want %v", m.left, test.want)
+			}
+			if got := m.heartbeat(); got != test.heartbeat {
+				t.Errorf("a heartbeat is asked for every %v, want %v", got, test.heartbeat)
 			}
 		})
 	})
+}
+
+// heartbeat returns how often a message asks for a heartbeat, 0 for never.
+func (s sent) heartbeat() time.Duration {
+	m, _ := s.request.(*pb.MonitoredCallRequest)
+	return m.GetHeartbeatInterval().AsDuration()
 }
 
 // The deadline of ctx and the timeout hold both, and the earlier counts. (Upstream has no ctx.)

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,6 +55,7 @@ func (w *witness) methods(endpoint string, names ...string) map[string]oslorpc.M
 type message struct {
 	namespace, version, method any
 	args                       string // empty for an empty object
+	context                    string // empty for bob's
 }
 
 type nothing struct{}
@@ -67,7 +69,8 @@ const noArgs = "absent"
 // text returns the message as JSON.
 func (m message) text(t *testing.T) []byte {
 	t.Helper()
-	target, whole := map[string]any{"topic": topic}, map[string]any{"context": map[string]any{"json": `{"user":"bob"}`}}
+	target, whole := map[string]any{"topic": topic}, map[string]any{}
+	whole["context"] = map[string]any{"json": cmp.Or(m.context, `{"user":"bob"}`)}
 	put(target, "namespace", m.namespace)
 	put(target, "version", m.version)
 	whole["target"] = target
@@ -99,7 +102,7 @@ func put(object map[string]any, name string, value any) {
 // served is a server that hand-written messages can be sent to.
 type served struct{ conn *grpc.ClientConn }
 
-func serve(t *testing.T, endpoints ...oslorpc.Endpoint) (*served, error) {
+func serve(t *testing.T, options []oslorpc.ServerOption, endpoints ...oslorpc.Endpoint) (*served, error) {
 	t.Helper()
 	transport, err := oslorpc.Open("memory://dispatch", oslorpc.WithStopGrace(0), oslorpc.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
@@ -110,7 +113,7 @@ func serve(t *testing.T, endpoints ...oslorpc.Endpoint) (*served, error) {
 			t.Error(err)
 		}
 	})
-	s := transport.Server(oslorpc.Target{Topic: topic, Server: "testserver"})
+	s := transport.Server(oslorpc.Target{Topic: topic, Server: "testserver"}, options...)
 	s.Add(endpoints...)
 	if err := s.Start(t.Context()); err != nil {
 		return nil, err
