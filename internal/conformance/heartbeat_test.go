@@ -20,10 +20,10 @@ import (
 )
 
 const (
-	short      = "upstream gives no signs of life for a timeout below two seconds, and warns; here they come for any, every 10 ms at most"
-	aDuration  = "upstream takes the timeout as text as well, and warns of what is no number; here it is a duration"
-	noMonitor  = "upstream warns of a negative timeout; here 0 or less is no monitoring, as documented, and text cannot be given"
-	beatsLeak  = "upstream goes on giving signs of life for a message that it refused, until the process ends; here they end with the answer"
+	short     = "upstream gives no signs of life for a timeout below two seconds, and warns; here they come for any, every 10 ms at most"
+	aDuration = "upstream takes the timeout as text as well, and warns of what is no number; here it is a duration"
+	noMonitor = "upstream warns of a negative timeout; here 0 or less is no monitoring, as documented, and text cannot be given"
+	beatsLeak = "upstream goes on giving signs of life for a message that it refused, until the process ends; here they end with the answer"
 )
 
 // line is a stream of which a test is the other end. It is used by one goroutine at a time.
