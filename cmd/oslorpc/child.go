@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
 // child is a server in a process of its own, which lives no longer than this one.
@@ -63,7 +65,9 @@ func (c *child) ready(ctx context.Context, place int, output *transcript) (line,
 }
 
 // environment returns this program's, with another transport.
-func environment(url string) []string { return append(os.Environ(), transportVariable+"="+url) }
+func environment(url string) []string {
+	return append(os.Environ(), oslorpc.TransportURLVariable+"="+url)
+}
 
 // kill returns when the process is dead.
 func (c *child) kill() {

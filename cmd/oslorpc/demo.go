@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
 // demoTimeout is far more than a demo takes.
@@ -74,7 +76,7 @@ func (s *stage) run(ctx context.Context) error {
 
 func (s *stage) showStart(ctx context.Context) error {
 	s.heading("Three servers, each a process of its own")
-	s.sayf("They find each other in a directory: %s=%s", transportVariable, s.url)
+	s.sayf("They find each other in a directory: %s=%s", oslorpc.TransportURLVariable, s.url)
 	for _, name := range []string{"node1", "node2", "node3"} {
 		if err := s.start(ctx, name); err != nil {
 			return err

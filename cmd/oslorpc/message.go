@@ -58,7 +58,7 @@ func (p *program) messageCommand(cmd *cobra.Command, send sender, more ...func(*
 
 func (m *message) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&m.target.Exchange, "exchange", "", "`exchange` of the topic (default openstack)")
+	flags.StringVar(&m.target.Exchange, "exchange", "", "`exchange` of the topic (default: $"+oslorpc.ExchangeVariable+", else openstack)")
 	flags.StringVar(&m.target.Namespace, "namespace", "", "`namespace` of the method (default: the null namespace)")
 	flags.StringVar(&m.target.Version, "rpc-version", "", "lowest `version` of the interface that will do, as 1.4 (default 1.0)")
 	flags.StringArrayVar(&m.contextWords, "context", nil, "an entry of the request context, as `k=v` or k:=json; repeat it for more")

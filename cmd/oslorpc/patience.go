@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
-	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // patience is how long a person waits before wondering why.
@@ -36,7 +35,7 @@ func (m *message) tellWhyItWaits(ctx context.Context, t *oslorpc.Transport) (sto
 func (m *message) tellWhy(ctx context.Context, t *oslorpc.Transport) {
 	meant := &selection{exchange: m.target.Exchange, topic: m.target.Topic, server: m.target.Server}
 	if meant.exchange == "" {
-		meant.exchange = rpc.DefaultExchange
+		meant.exchange = t.DefaultExchange()
 	}
 	list, err := t.Instances(ctx)
 	switch {

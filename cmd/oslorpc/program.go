@@ -1,11 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"io"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 
@@ -13,9 +11,6 @@ import (
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
-
-// transportVariable is the environment variable that stands for --transport.
-const transportVariable = "OSLORPC_TRANSPORT_URL"
 
 // The forms of output.
 const (
@@ -52,11 +47,9 @@ func (p *program) start(cmd *cobra.Command, _ []string) error {
 
 func (p *program) inJSON() bool { return p.output == jsonForm }
 
-func (p *program) url() string { return cmp.Or(p.transport, os.Getenv(transportVariable), "local://") }
-
 // withTransport opens the transport, does something with it, and closes it.
 func (p *program) withTransport(do func(*oslorpc.Transport) error, options ...oslorpc.TransportOption) error {
-	t, err := oslorpc.Open(p.url(), options...)
+	t, err := oslorpc.Open(p.transport, options...)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
 const rootLong = `oslorpc sends messages to fleets of servers, as oslo.messaging does, over gRPC and without a broker.
@@ -45,7 +47,7 @@ func (p *program) rootCommand() *cobra.Command {
 		return err
 	})
 	flags := root.PersistentFlags()
-	flags.StringVar(&p.transport, "transport", "", "transport `URL` (default: $"+transportVariable+", else local://)")
+	flags.StringVar(&p.transport, "transport", "", "transport `URL` (default: $"+oslorpc.TransportURLVariable+", else local://)")
 	flags.StringVar(&p.output, "output", textForm, "`form` of the output: text, or json, each document on one line")
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(forms, cobra.ShellCompDirectiveNoFileComp))
 	addGroup(root, "Try it out:", p.demoCommand(), p.serveCommand())

@@ -3,10 +3,12 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
 func TestWrongUsages(t *testing.T) {
-	t.Setenv(transportVariable, "local://"+t.TempDir()+"/registry")
+	t.Setenv(oslorpc.TransportURLVariable, "local://"+t.TempDir()+"/registry")
 	for _, test := range []struct{ line, want string }{
 		{"cal", `there is no command "cal"; did you mean call?; see oslorpc --help`},
 		{"frobnicate", `there is no command "frobnicate"; see oslorpc --help`},

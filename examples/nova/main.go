@@ -19,10 +19,12 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
 const (
-	transportEnv     = "OSLORPC_TRANSPORT_URL"
+	transportEnv     = oslorpc.TransportURLVariable
 	defaultTransport = "memory://nova"
 	// showTimeout bounds all that the scheduler does, and closeTimeout what is unfinished then.
 	showTimeout  = 30 * time.Second

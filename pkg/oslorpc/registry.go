@@ -13,14 +13,17 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery/static"
 )
 
-// openRegistry returns the registry that a transport URL names.
-func openRegistry(text string, log *slog.Logger) (discovery.Registry, error) {
+// openRegistry returns the registry that a transport URL names. Addresses of static:// are in the exchange.
+func openRegistry(text, exchange string, log *slog.Logger) (discovery.Registry, error) {
 	scheme, rest, found := strings.Cut(text, "://")
 	if !found {
 		return nil, invalidUse("transport URL %q has no scheme: write local://, consul://host:8500, static://topic=host:port or memory://name", text)
 	}
-	if strings.ToLower(scheme) == "static" { // its list of addresses is no host
-		return static.Open(rest)
+	switch strings.ToLower(scheme) { // a list of addresses is no host of a URL
+	case "static":
+		return static.Open(rest, exchange)
+	case "consul":
+		return consul.Open("consul://"+rest, log)
 	}
 	u, err := url.Parse(text)
 	if err != nil {
@@ -29,8 +32,6 @@ func openRegistry(text string, log *slog.Logger) (discovery.Registry, error) {
 	switch u.Scheme {
 	case "local":
 		return local.Open(u)
-	case "consul":
-		return consul.Open(u, log)
 	case "memory":
 		return memory.Open(u)
 	default:

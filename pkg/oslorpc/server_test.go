@@ -217,10 +217,11 @@ func TestRunEndsWithItsContext(t *testing.T) {
 
 func TestOpenRefusesMalformedURLs(t *testing.T) {
 	for text, says := range map[string]string{
-		"":                          "no scheme",
 		"local":                     "no scheme",
 		"rabbit://host":             `"rabbit"`,
-		"consul://host:port":        "malformed",
+		"consul://host:port":        "port",
+		"consul://h1:1,":            "empty",
+		"memory://a:b":              "malformed",
 		"consul://h?nope=1":         "nope",
 		"local://host/dir":          "local",
 		"static://":                 "static",

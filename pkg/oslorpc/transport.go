@@ -19,7 +19,6 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/peer"
-	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // Transport is a program's way to other programs: how they find each other, and how they are connected. A program has
@@ -75,8 +74,9 @@ type transportOption func(*config)
 
 func (o transportOption) applyTransport(c *config) { o(c) }
 
-// WithDefaultExchange sets the exchange of targets that name none, which is otherwise [rpc.DefaultExchange]. (control_exchange
-// upstream.)
+// WithDefaultExchange sets the exchange of targets that name none. The transport URL's parameter exchange overrides it. An empty
+// name, as without this option, leaves the choice to the environment variable [ExchangeVariable], and else it is
+// [rpc.DefaultExchange]. (control_exchange upstream.)
 func WithDefaultExchange(exchange string) TransportOption {
 	return transportOption(func(c *config) { c.exchange = exchange })
 }
@@ -139,30 +139,37 @@ func WithDialOptions(options ...grpc.DialOption) TransportOption {
 //
 //	local://                    the programs of one user on one machine; needs no daemon
 //	local:///dir                the same, by way of this directory
-//	consul://host:8500?dc=…     by way of the Consul agent there
+//	consul://host:8500?dc=…     by way of the Consul agent there, or one of several: h1:8500,h2:8500
 //	static://topic=host:port,…  at fixed addresses
 //	memory://name               within this process, for tests
+//
+// An empty URL is that of the environment variable [TransportURLVariable], or else local://. With ?exchange=NAME, which every
+// scheme takes, the URL sets the default exchange.
 //
 // It connects to nothing yet. Close the transport after use.
 func Open(url string, options ...TransportOption) (*Transport, error) {
 	c := config{
-		exchange: rpc.DefaultExchange, listen: "127.0.0.1:0", maxSize: DefaultMaxMessageSize, stopGrace: defaultStopGrace,
+		listen: "127.0.0.1:0", maxSize: DefaultMaxMessageSize, stopGrace: defaultStopGrace,
 		log: slog.Default(), credentials: insecure.NewCredentials(),
 	}
 	for _, o := range options {
 		o.applyTransport(&c)
 	}
-	if err := (Target{Exchange: c.exchange}).Validate(); err != nil {
+	url, exchange, err := cutExchange(orEnvironment(url))
+	if err != nil {
 		return nil, err
 	}
-	if c.exchange == "" || c.maxSize <= 0 {
-		return nil, invalidUse("the default exchange must not be empty, and the maximum message size must be positive")
+	if err := c.setExchange(exchange); err != nil {
+		return nil, err
+	}
+	if c.maxSize <= 0 {
+		return nil, invalidUse("the maximum message size must be positive")
 	}
 	if err := c.errors.check(); err != nil {
 		return nil, err
 	}
 	c.errors.log = c.log
-	registry, err := openRegistry(url, c.log)
+	registry, err := openRegistry(url, c.exchange, c.log)
 	if err != nil {
 		return nil, err
 	}
@@ -178,6 +185,9 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	})
 	return t, nil
 }
+
+// DefaultExchange returns the exchange of targets that name none.
+func (t *Transport) DefaultExchange() string { return t.config.exchange }
 
 // sizeSlack is what a message has around its payloads. gRPC's own limits are above ours by this much, so that a message that is too large
 // gets our error, which says what to do and whether the method ran.

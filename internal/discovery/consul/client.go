@@ -17,37 +17,51 @@ var errNoAnswer = errors.New("no answer in time")
 
 // client makes the requests. Its errors are [rpc.Error]s.
 type client struct {
-	api       *api.Client
+	// api asks what all agents know; own is for our registrations, which only the agent that took them knows.
+	api, own *api.Client
+	// holder is the agent, among several, for own.
+	holder    *agents
 	addr, dc  string
 	transport *http.Transport
 }
 
 func newClient(s settings) (*client, error) {
 	config := api.DefaultConfig()
-	config.Address, config.Scheme = s.addr, "http"
+	config.Address, config.Scheme = s.addrs[0], "http"
 	if s.tls {
 		config.Scheme = "https"
 	}
 	if s.caFile != "" {
 		config.TLSConfig.CAFile = s.caFile
 	}
-	config.Transport = newTransport()
+	within := answerWithin / time.Duration(len(s.addrs)) // there must be time for the last one, too
+	c := &client{addr: strings.Join(s.addrs, ","), dc: s.dc, transport: newTransport(within)}
+	config.Transport = c.transport
 	httpClient, err := api.NewHttpClient(config.Transport, config.TLSConfig)
 	if err != nil {
-		return nil, invalid("the TLS files for Consul at %s: %v", s.addr, err)
+		return nil, invalid("the TLS files for Consul at %s: %v", c.addr, err)
 	}
+	base := httpClient.Transport
 	if s.tokenFile != "" {
 		if _, err := readToken(s.tokenFile); err != nil {
-			return nil, invalid("Consul at %s: %v", s.addr, err)
+			return nil, invalid("Consul at %s: %v", c.addr, err)
 		}
-		httpClient.Transport = tokenTransport{file: s.tokenFile, base: config.Transport}
+		base = tokenTransport{file: s.tokenFile, base: c.transport}
 	}
-	config.HttpClient = httpClient
-	c, err := api.NewClient(config)
+	c.holder = &agents{base: base, addrs: s.addrs}
+	if c.api, err = newAPI(config, &agents{base: base, addrs: s.addrs}); err == nil {
+		c.own, err = newAPI(config, c.holder)
+	}
 	if err != nil {
-		return nil, invalid("Consul at %s: %v", s.addr, err)
+		return nil, invalid("Consul at %s: %v", c.addr, err)
 	}
-	return &client{api: c, addr: s.addr, dc: s.dc, transport: config.Transport}, nil
+	return c, nil
+}
+
+func newAPI(config *api.Config, of *agents) (*api.Client, error) {
+	with := *config
+	with.HttpClient = &http.Client{Transport: of}
+	return api.NewClient(&with)
 }
 
 func (c *client) close() { c.transport.CloseIdleConnections() }
@@ -66,7 +80,7 @@ func (c *client) do(ctx context.Context, doing string, request func(*api.QueryOp
 // look returns the service of the agent with this id, nil if there is none.
 func (c *client) look(ctx context.Context, id string) (found *api.AgentService, err error) {
 	err = c.do(ctx, "looking at service "+id, func(q *api.QueryOptions) (err error) {
-		found, _, err = c.api.Agent().Service(id, q)
+		found, _, err = c.own.Agent().Service(id, q)
 		return unless404(err)
 	})
 	return found, err
@@ -75,22 +89,23 @@ func (c *client) look(ctx context.Context, id string) (found *api.AgentService, 
 // register registers a service, or changes it. Checks that are there already stay as they are; those of others, such as that of
 // maintenance mode, too.
 func (c *client) register(ctx context.Context, s *api.AgentServiceRegistration) error {
+	c.holder.pin()                                                                  // before it may be there: another agent could neither change nor remove it
 	return c.do(ctx, "registering service "+s.ID, func(q *api.QueryOptions) error { //nolint:contextcheck // It is in q.
-		return c.api.Agent().ServiceRegisterOpts(s, api.ServiceRegisterOpts{}.WithContext(q.Context()))
+		return c.own.Agent().ServiceRegisterOpts(s, api.ServiceRegisterOpts{}.WithContext(q.Context()))
 	})
 }
 
 // deregister makes sure that there is no service with this id.
 func (c *client) deregister(ctx context.Context, id string) error {
 	return c.do(ctx, "deregistering service "+id, func(q *api.QueryOptions) error {
-		return unless404(c.api.Agent().ServiceDeregisterOpts(id, q))
+		return unless404(c.own.Agent().ServiceDeregisterOpts(id, q))
 	})
 }
 
 // beat reports a sign of life to a check, and whether the check exists.
 func (c *client) beat(ctx context.Context, check, note string) (exists bool, err error) {
 	err = c.do(ctx, "sending a sign of life", func(q *api.QueryOptions) error {
-		err := c.api.Agent().UpdateTTLOpts(check, note, api.HealthPassing, q)
+		err := c.own.Agent().UpdateTTLOpts(check, note, api.HealthPassing, q)
 		exists = err == nil
 		return unless404(err)
 	})

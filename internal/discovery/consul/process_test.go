@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/url"
 	"os"
 	"os/exec"
 	"syscall"
@@ -22,11 +21,7 @@ const publishTo = "OSLORPC_TEST_PUBLISH_TO"
 
 // publishUntilKilled publishes an instance, prints it, and waits for its input to end.
 func publishUntilKilled(address string) {
-	u, err := url.Parse(address)
-	if err != nil {
-		panic(err)
-	}
-	r, err := Open(u, slog.Default())
+	r, err := Open(address, slog.Default())
 	if err != nil {
 		panic(err)
 	}

@@ -72,6 +72,9 @@ func (p *publisher) publish(ctx context.Context, instances []discovery.Instance)
 		return err
 	}
 	defer p.give()
+	if len(p.placed) == 0 {
+		p.client.holder.unpin()
+	}
 	if err := p.place(ctx, services); err != nil {
 		p.undo(ctx)
 		return err

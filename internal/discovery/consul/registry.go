@@ -12,7 +12,6 @@ package consul
 import (
 	"context"
 	"log/slog"
-	"net/url"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/discovery/watch"
@@ -26,8 +25,9 @@ type Registry struct {
 	log       *slog.Logger
 }
 
-// Open opens consul://HOST:PORT?PARAMETERS, by default the agent at 127.0.0.1:8500. It does not connect yet. The parameters
-// are
+// Open opens consul://HOST:PORT?PARAMETERS, by default the agent at 127.0.0.1:8500. It does not connect yet. Of several agents,
+// consul://HOST:PORT,HOST:PORT, it asks the first that it can connect to, and stays with it until it cannot; registrations stay
+// with the agent that took the first of them until all are withdrawn. The parameters are
 //
 //   - dc: the data center to watch and list, by default the agent's; what is published is in the agent's in any case
 //   - tls, ca-file: "true" to use TLS, and a file of the authorities to trust
@@ -36,8 +36,8 @@ type Registry struct {
 //
 // From the environment it takes CONSUL_HTTP_TOKEN, and what else Consul's clients take for tokens and TLS. It logs to log
 // what nobody else gets to know, such as that what was published had to be repaired.
-func Open(u *url.URL, log *slog.Logger) (*Registry, error) {
-	s, err := parseURL(u)
+func Open(text string, log *slog.Logger) (*Registry, error) {
+	s, err := parseURL(text)
 	if err != nil {
 		return nil, err
 	}

@@ -41,7 +41,7 @@ func open(t *testing.T, address string) *Registry {
 
 func openUnclosed(t *testing.T, address string) *Registry {
 	t.Helper()
-	r, err := Open(mustParse(t, address), slog.New(slog.NewTextHandler(t.Output(), nil)))
+	r, err := Open(address, slog.New(slog.NewTextHandler(t.Output(), nil)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,10 +9,10 @@ import (
 )
 
 // newTransport has no proxy, since the agent is on this host or near, and keeps a connection for each watch. A lost host is found
-// by the keepalive: queries that wait for changes have no short deadline.
-func newTransport() *http.Transport {
+// by the keepalive: queries that wait for changes have no short deadline. Connecting may take dialWithin.
+func newTransport(dialWithin time.Duration) *http.Transport {
 	dialer := &net.Dialer{
-		Timeout:         answerWithin,
+		Timeout:         dialWithin,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3},
 	}
 	return &http.Transport{

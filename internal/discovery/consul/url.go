@@ -1,11 +1,14 @@
 package consul
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,7 +27,7 @@ const (
 
 // settings is what a URL says.
 type settings struct {
-	addr      string
+	addrs     []string
 	dc        string
 	tls       bool
 	caFile    string
@@ -34,25 +37,38 @@ type settings struct {
 
 var parameters = []string{"ca-file", "dc", "tls", "token-file", "ttl"}
 
-func parseURL(u *url.URL) (settings, error) {
+// grammar is what a URL looks like.
+const grammar = "write consul://HOST:PORT or consul://HOST:PORT,HOST:PORT, and parameters if needed"
+
+// parseURL takes the text, since url.Parse refuses several hosts. Errors do not repeat what may have a password.
+func parseURL(text string) (settings, error) {
 	s := settings{ttl: defaultTTL, tokenFile: os.Getenv(api.HTTPTokenFileEnvName)}
+	rest, isConsul := strings.CutPrefix(text, "consul://")
+	hosts, after := rest, ""
+	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
+		hosts, after = rest[:end], rest[end:]
+	}
+	if beforeQuery, _, _ := strings.Cut(rest, "?"); !isConsul || strings.Contains(beforeQuery, "@") {
+		return settings{}, invalid("transport URL for Consul: %s", grammar)
+	}
 	fail := func(format string, args ...any) (settings, error) {
-		return settings{}, invalid("transport URL %q: %s", u.Redacted(), fmt.Sprintf(format, args...))
+		return settings{}, invalid("transport URL %q: %s", text, fmt.Sprintf(format, args...))
 	}
-	if u.Scheme != "consul" || u.Opaque != "" || u.User != nil || strings.Trim(u.Path, "/") != "" || u.Fragment != "" {
-		return fail("write consul://HOST:PORT, and parameters if needed")
+	path, rawQuery, _ := strings.Cut(after, "?")
+	if strings.Trim(path, "/") != "" || strings.Contains(rawQuery, "#") {
+		return fail(grammar)
 	}
-	s.addr = net.JoinHostPort(or(u.Hostname(), defaultHost), or(u.Port(), defaultPort))
-	if _, _, err := net.SplitHostPort(s.addr); err != nil {
+	var err error
+	if s.addrs, err = parseHosts(hosts); err != nil {
 		return fail("%v", err)
 	}
-	query, err := url.ParseQuery(u.RawQuery)
+	query, err := url.ParseQuery(rawQuery)
 	if err != nil {
 		return fail("%v", err)
 	}
 	for name, values := range query {
 		if !slices.Contains(parameters, name) {
-			return fail("unknown parameter %q: there are %s", name, strings.Join(parameters, ", "))
+			return fail("unknown parameter %q: there are %s, and exchange", name, strings.Join(parameters, ", "))
 		}
 		if len(values) > 1 || values[0] == "" {
 			return fail("parameter %q must be given once, with a value", name)
@@ -65,6 +81,51 @@ func parseURL(u *url.URL) (settings, error) {
 		return fail("ca-file has no effect without tls=true")
 	}
 	return s, nil
+}
+
+// parseHosts returns the addresses of the agents, in the order to try them.
+func parseHosts(hosts string) ([]string, error) {
+	if hosts == "" {
+		return []string{net.JoinHostPort(defaultHost, defaultPort)}, nil
+	}
+	var addrs []string
+	for host := range strings.SplitSeq(hosts, ",") {
+		addr, err := parseHost(host)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(addrs, addr) {
+			return nil, fmt.Errorf("%s is there twice", addr)
+		}
+		addrs = append(addrs, addr)
+	}
+	return addrs, nil
+}
+
+func parseHost(host string) (addr string, err error) {
+	if host == "" {
+		return "", errors.New("a host is empty: write HOST:PORT,HOST:PORT")
+	}
+	u, err := url.Parse("consul://" + host)
+	if err != nil {
+		return "", fmt.Errorf("host %q: %w", host, errors.Unwrap(err))
+	}
+	if !isHost(u.Hostname()) || strings.HasPrefix(host, "[") != strings.Contains(u.Hostname(), ":") {
+		return "", fmt.Errorf("host %q: write a name, an IPv4 address, or an IPv6 address in brackets", host)
+	}
+	port := or(u.Port(), defaultPort)
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "", fmt.Errorf("host %q: the port must be a number from 1 to 65535", host)
+	}
+	return net.JoinHostPort(or(u.Hostname(), defaultHost), port), nil
+}
+
+func isHost(name string) bool {
+	if strings.Contains(name, ":") {
+		_, err := netip.ParseAddr(name)
+		return err == nil
+	}
+	return !strings.ContainsAny(name, "[] ")
 }
 
 func (s *settings) set(name, value string) (err error) {

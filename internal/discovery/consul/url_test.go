@@ -4,9 +4,9 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -17,18 +17,19 @@ import (
 func TestParseURL(t *testing.T) {
 	t.Setenv("CONSUL_HTTP_TOKEN_FILE", "")
 	for address, want := range map[string]settings{
-		"consul://":            {addr: "127.0.0.1:8500", ttl: 15 * time.Second},
-		"consul:///":           {addr: "127.0.0.1:8500", ttl: 15 * time.Second},
-		"consul://consul.lan":  {addr: "consul.lan:8500", ttl: 15 * time.Second},
-		"consul://:18500":      {addr: "127.0.0.1:18500", ttl: 15 * time.Second},
-		"consul://[::1]":       {addr: "[::1]:8500", ttl: 15 * time.Second},
-		"consul://[::1]:1":     {addr: "[::1]:1", ttl: 15 * time.Second},
-		"consul://h?tls=false": {addr: "h:8500", ttl: 15 * time.Second},
+		"consul://":                        {addrs: []string{"127.0.0.1:8500"}, ttl: 15 * time.Second},
+		"consul:///":                       {addrs: []string{"127.0.0.1:8500"}, ttl: 15 * time.Second},
+		"consul://consul.lan":              {addrs: []string{"consul.lan:8500"}, ttl: 15 * time.Second},
+		"consul://:18500":                  {addrs: []string{"127.0.0.1:18500"}, ttl: 15 * time.Second},
+		"consul://[::1]":                   {addrs: []string{"[::1]:8500"}, ttl: 15 * time.Second},
+		"consul://[::1]:1":                 {addrs: []string{"[::1]:1"}, ttl: 15 * time.Second},
+		"consul://h1:1,h2,[::1]:3/?ttl=2s": {addrs: []string{"h1:1", "h2:8500", "[::1]:3"}, ttl: 2 * time.Second},
+		"consul://h?tls=false":             {addrs: []string{"h:8500"}, ttl: 15 * time.Second},
 		"consul://h?dc=east&token-file=%2Ft&tls=true&ca-file=/ca&ttl=90s": {
-			addr: "h:8500", dc: "east", tokenFile: "/t", tls: true, caFile: "/ca", ttl: 90 * time.Second,
+			addrs: []string{"h:8500"}, dc: "east", tokenFile: "/t", tls: true, caFile: "/ca", ttl: 90 * time.Second,
 		},
 	} {
-		if got, err := parseURL(mustParse(t, address)); err != nil || got != want {
+		if got, err := parseURL(address); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, %v, want %+v", address, got, err, want)
 		}
 	}
@@ -43,8 +44,20 @@ func TestOpenMalformed(t *testing.T) {
 		"memory://h":                         "consul://HOST:PORT",
 		"consul:h":                           "consul://HOST:PORT",
 		"consul://user:secret@h":             "consul://HOST:PORT",
+		"consul://user:secret/x@h":           "consul://HOST:PORT",
 		"consul://h/path":                    "consul://HOST:PORT",
 		"consul://h#fragment":                "consul://HOST:PORT",
+		"consul://h1,user:secret@h2":         "consul://HOST:PORT",
+		"consul://h1,":                       "a host is empty",
+		"consul://,":                         "a host is empty",
+		"consul://h1,h1:8500":                "h1:8500 is there twice",
+		"consul://h1:x,h2":                   `host "h1:x"`,
+		"consul://h1:0,h2":                   "from 1 to 65535",
+		"consul://h:65536":                   "from 1 to 65535",
+		"consul://::1":                       `host "::1"`,
+		"consul://[::1,h":                    `host "[::1"`,
+		"consul://a b":                       `host "a b"`,
+		"consul://%zz":                       "%zz",
 		"consul://h?tll=15s":                 `unknown parameter "tll": there are ca-file, dc, tls, token-file, ttl`,
 		"consul://h?ttl=1s&ttl=2s":           "once",
 		"consul://h?dc=":                     "with a value",
@@ -59,7 +72,7 @@ func TestOpenMalformed(t *testing.T) {
 		"consul://h?token-file=" + empty:     "is empty",
 		"consul://h?token-file=/none&ttl=5s": "/none",
 	} {
-		_, err := Open(mustParse(t, address), slog.New(slog.DiscardHandler))
+		_, err := Open(address, slog.New(slog.DiscardHandler))
 		if !errors.Is(err, rpc.Invalid) || !strings.Contains(err.Error(), want) {
 			t.Errorf("Open(%s): %v, want an error of kind %q with %q", address, err, rpc.Invalid, want)
 		}
@@ -70,29 +83,21 @@ func TestOpenMalformed(t *testing.T) {
 }
 
 func FuzzParseURL(f *testing.F) {
-	for _, address := range []string{"consul://", "consul://[::1]:1?dc=a&tls=true&ca-file=b&ttl=3s", "consul://h?x;y", "consul://h?%", "consul:h"} {
+	for _, address := range []string{"consul://", "consul://[::1]:1?dc=a&tls=true&ca-file=b&ttl=3s", "consul://h?x;y", "consul://a,[::1]:1,:2", "consul://a,,b", "consul://]0", "consul://[::1%25a]", "consul://h?%", "consul:h"} {
 		f.Add(address)
 	}
 	f.Fuzz(func(t *testing.T, address string) {
-		u, err := url.Parse(address)
-		if err != nil {
-			return
+		s, err := parseURL(address)
+		bad := len(s.addrs) == 0
+		for _, addr := range s.addrs {
+			_, _, unusable := net.SplitHostPort(addr)
+			bad = bad || unusable != nil
 		}
-		s, err := parseURL(u)
-		switch _, _, bad := net.SplitHostPort(s.addr); {
+		switch {
 		case err != nil && !errors.Is(err, rpc.Invalid):
 			t.Errorf("%v, want an error of kind %q", err, rpc.Invalid)
-		case err == nil && (bad != nil || s.ttl < minTTL || s.ttl > maxTTL):
+		case err == nil && (bad || s.ttl < minTTL || s.ttl > maxTTL):
 			t.Errorf("%+v is not usable", s)
 		}
 	})
-}
-
-func mustParse(t *testing.T, address string) *url.URL {
-	t.Helper()
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u
 }

@@ -18,7 +18,7 @@ import (
 func directory(u *url.URL) (string, error) {
 	switch {
 	case u.Scheme != "local" || u.Opaque != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return "", malformed(u, "write local:// or local:///absolute/directory")
+		return "", malformed(u, "write local:// or local:///absolute/directory; the only parameter is exchange")
 	case u.Host != "":
 		return "", malformed(u, fmt.Sprintf("a directory is absolute: write local:///%s with three slashes", u.Host+u.Path))
 	case u.Path == "":

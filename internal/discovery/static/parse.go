@@ -1,7 +1,6 @@
 package static
 
 import (
-	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -15,11 +14,10 @@ import (
 )
 
 // parse reads what follows static:// in a transport URL.
-func parse(rest string) ([]discovery.Instance, error) {
+func parse(rest, exchange string) ([]discovery.Instance, error) {
 	list, query, _ := strings.Cut(rest, "?")
-	exchange, err := parseQuery(query)
-	if err != nil {
-		return nil, invalid(rest, err)
+	if query != "" {
+		return nil, invalid(rest, fmt.Errorf("unknown parameters in %q: the only one is exchange", query))
 	}
 	var instances []discovery.Instance
 	for entry := range strings.SplitSeq(list, ",") {
@@ -39,24 +37,6 @@ func parse(rest string) ([]discovery.Instance, error) {
 func invalid(rest string, cause error) error {
 	return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Cause: cause,
 		Message: fmt.Sprintf("transport URL %q: %v", "static://"+rest, cause)}
-}
-
-// parseQuery returns the exchange.
-func parseQuery(query string) (string, error) {
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return "", fmt.Errorf("what follows the question mark cannot be read: %w", err)
-	}
-	for name := range values {
-		if name != "exchange" {
-			return "", fmt.Errorf("unknown parameter %q: the only one is exchange", name)
-		}
-	}
-	if len(values["exchange"]) > 1 {
-		return "", fmt.Errorf("several exchanges: all addresses are in one")
-	}
-	exchange := cmp.Or(values.Get("exchange"), rpc.DefaultExchange)
-	return exchange, rpc.Target{Exchange: exchange}.Validate()
 }
 
 // parseEntry reads topic=address or topic/server=address.

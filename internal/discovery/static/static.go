@@ -20,13 +20,13 @@ type registry struct {
 
 // Open opens what follows static:// in a transport URL:
 //
-//	topic=host:port,topic/server=host:port,...?exchange=NAME
+//	topic=host:port,topic/server=host:port,...
 //
-// It takes the text, since url.Parse refuses such a host. Topic, server and the exchange are percent-encoded where they
+// It takes the text, since url.Parse refuses such a host. Topic and server are percent-encoded where they
 // have one of the characters "% , / = ?"; instead of host:port there may be unix:/path, encoded likewise. A topic may have
-// several addresses, with and without server names. Without an exchange, it is the default one.
-func Open(rest string) (discovery.Registry, error) {
-	instances, err := parse(rest)
+// several addresses, with and without server names. All are in the exchange.
+func Open(rest, exchange string) (discovery.Registry, error) {
+	instances, err := parse(rest, exchange)
 	if err != nil {
 		return nil, err
 	}

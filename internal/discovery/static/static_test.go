@@ -20,7 +20,7 @@ func at(exchange, topic, server, addr string) discovery.Instance {
 
 func open(t *testing.T, rest string) discovery.Registry {
 	t.Helper()
-	r, err := Open(rest)
+	r, err := Open(rest, rpc.DefaultExchange)
 	if err != nil {
 		t.Fatalf("Open(%q): %v", rest, err)
 	}
@@ -42,9 +42,7 @@ func TestOpen(t *testing.T) {
 			at("openstack", "compute", "", "a:1"), at("openstack", "compute", "", "b:65535"),
 			at("openstack", "compute", "host1", "a:1"), at("openstack", "q-plugin", "", "[::1]:2"),
 		}},
-		{"compute=a:1?exchange=nova", []discovery.Instance{at("nova", "compute", "", "a:1")}},
-		{"compute=a:1?exchange=n%20%C3%A9", []discovery.Instance{at("n é", "compute", "", "a:1")}},
-		{"compute=a:1?exchange=", []discovery.Instance{at("openstack", "compute", "", "a:1")}},
+		{"compute=a:1?", []discovery.Instance{at("openstack", "compute", "", "a:1")}},
 		{"compute=a:1?", []discovery.Instance{at("openstack", "compute", "", "a:1")}},
 		{"a%2Fb%2C%3D%3F%25+%C3%A9/host%2F1=a:1", []discovery.Instance{at("openstack", "a/b,=?%+é", "host/1", "a:1")}},
 		{"größe/\u4e3b\u673a=host.example.org:1", []discovery.Instance{at("openstack", "größe", "\u4e3b\u673a", "host.example.org:1")}},
@@ -63,7 +61,7 @@ func TestOpen(t *testing.T) {
 func TestOpenMalformed(t *testing.T) {
 	for _, test := range []struct{ name, rest, want string }{
 		{"nothing", "", "is not of the form"},
-		{"no addresses", "?exchange=nova", "is not of the form"},
+		{"no addresses", "?", "is not of the form"},
 		{"a host without a topic", "127.0.0.1:5000", "is not of the form"},
 		{"an empty entry", "a=b:1,,c=d:1", "is not of the form"},
 		{"a comma at the end", "a=b:1,", "is not of the form"},
@@ -88,13 +86,10 @@ func TestOpenMalformed(t *testing.T) {
 		{"no IPv6", "a=[b:c]:80", "is no host"},
 		{"relative unix socket", "a=unix:run/x", "absolute path"},
 		{"twice", "a=b:1,c=d:1,a=b:1", "there twice"},
-		{"unknown parameter", "a=b:1?exhange=x", `"exhange"`},
-		{"two exchanges", "a=b:1?exchange=x&exchange=y", "several exchanges"},
-		{"bad exchange", "a=b:1?exchange=%ff", "is not UTF-8"},
-		{"bad query", "a=b:1?exchange=%zz", "question mark"},
+		{"unknown parameter", "a=b:1?exhange=x", `"exhange=x"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := Open(test.rest)
+			_, err := Open(test.rest, rpc.DefaultExchange)
 			if !errors.Is(err, rpc.Invalid) || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("Open(%q): %v\nwant kind %q and text %q", test.rest, err, rpc.Invalid, test.want)
 			}
@@ -141,11 +136,11 @@ func TestClose(t *testing.T) {
 }
 
 func FuzzOpen(f *testing.F) {
-	for _, seed := range []string{"", "compute=a:1", "a%2Fb/c=[::1]:2,x=unix:/y?exchange=z", "a=b:1,,", "=:?"} {
+	for _, seed := range []string{"", "compute=a:1", "a%2Fb/c=[::1]:2,x=unix:/y?", "a=b:1,,", "=:?"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, rest string) {
-		instances, err := parse(rest)
+		instances, err := parse(rest, "z")
 		if err != nil {
 			if !errors.Is(err, rpc.Invalid) {
 				t.Fatalf("error %v is not of kind %q", err, rpc.Invalid)
@@ -161,7 +156,7 @@ func FuzzOpen(f *testing.F) {
 			}
 			entries = append(entries, strings.NewReplacer("=", "%3D", ",", "%2C").Replace(name)+"="+written(i.Addr))
 		}
-		again, err := parse(strings.Join(entries, ",") + "?exchange=" + url.QueryEscape(instances[0].Exchange))
+		again, err := parse(strings.Join(entries, ","), "z")
 		if err != nil || !discovery.Same(again, instances) {
 			t.Fatalf("%q gave %+v, and again %+v, %v", rest, instances, again, err)
 		}

@@ -1,0 +1,77 @@
+package oslorpc_test
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+func TestDefaultExchange(t *testing.T) {
+	for _, test := range []struct{ url, option, variable, want string }{
+		{"memory://x", "", "", "openstack"},
+		{"memory://x", "", "v", "v"},
+		{"memory://x", "o", "v", "o"},
+		{"memory://x?exchange=u", "o", "v", "u"},
+		{"memory://x?exchange=n%20%C3%A9", "", "", "n é"},
+		{"static://t=h:1?exchange=u", "", "", "u"},
+		{"consul://h?dc=a&exchange=u&ttl=2s", "", "", "u"},
+		{"local://DIR?exchange=a%2Fb", "", "", "a/b"},
+	} {
+		t.Setenv(oslorpc.ExchangeVariable, test.variable)
+		url := strings.Replace(test.url, "DIR", filepath.Join(t.TempDir(), "registry"), 1)
+		if got := openAt(t, url, oslorpc.WithDefaultExchange(test.option)).DefaultExchange(); got != test.want {
+			t.Errorf("%+v: the default exchange is %q", test, got)
+		}
+	}
+}
+
+// Addresses without an exchange of their own are where messages without one go.
+func TestStaticAddressesAreInTheDefaultExchange(t *testing.T) {
+	transport := openAt(t, "static://t=h:1", oslorpc.WithDefaultExchange("o"))
+	list, err := transport.Instances(t.Context())
+	if err != nil || len(list) != 1 || list[0].Exchange != "o" {
+		t.Errorf("%+v, %v", list, err)
+	}
+}
+
+func TestWrongExchange(t *testing.T) {
+	t.Setenv(oslorpc.ExchangeVariable, "")
+	for query, want := range map[string]string{
+		"exchange=": "with a value", "exchange": "with a value", "exchange=a&exchange=b": "once", "exchange=%zz": "%zz",
+		"exchange=%00": "control", "exchange=%ff": "UTF-8", "exchange=a&x=y": "nothing but",
+	} {
+		_, err := oslorpc.Open("memory://x?" + query)
+		wantKind(t, err, oslorpc.Invalid, true)
+		if err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q in it", query, err, want)
+		}
+	}
+	t.Setenv(oslorpc.ExchangeVariable, "a\nb")
+	_, err := oslorpc.Open("memory://x")
+	wantKind(t, err, oslorpc.Invalid, true)
+}
+
+func TestTransportURLVariable(t *testing.T) {
+	t.Setenv(oslorpc.TransportURLVariable, "memory://variable?exchange=v")
+	if got := openAt(t, "").DefaultExchange(); got != "v" {
+		t.Errorf("the URL of the variable was not used: %q", got)
+	}
+	if got := openAt(t, "memory://x").DefaultExchange(); got != "openstack" {
+		t.Errorf("the variable overrides the program's URL: %q", got)
+	}
+	t.Setenv(oslorpc.TransportURLVariable, "nonsense")
+	_, err := oslorpc.Open("")
+	wantKind(t, err, oslorpc.Invalid, true)
+}
+
+func openAt(t *testing.T, url string, options ...oslorpc.TransportOption) *oslorpc.Transport {
+	t.Helper()
+	transport, err := oslorpc.Open(url, options...)
+	if err != nil {
+		t.Fatalf("%s: %v", url, err)
+	}
+	t.Cleanup(func() { _ = transport.Close() })
+	return transport
+}
