@@ -22,7 +22,19 @@ type Request struct {
 	Kwargs, Context string
 	// ID identifies the message; empty if it cannot be told from a repeated one.
 	ID string
+	// Multicall: whoever sent it takes all items, not only the last.
+	Multicall bool
 }
+
+// Delivery says how a message came.
+type Delivery string
+
+// The deliveries.
+const (
+	Call      Delivery = "call"
+	Cast      Delivery = "cast"
+	Multicall Delivery = "multicall"
+)
 
 // size is what the message counts for in the queue.
 func (r *Request) size() int { return len(r.Kwargs) + len(r.Context) + len(r.Method) }
@@ -35,6 +47,8 @@ type Server struct {
 	queue *queue
 	// execute says where methods run; nil for the goroutine that waits for the worker.
 	execute Executor
+	// onAccept is called with each message that is accepted; it may be nil.
+	onAccept func(*Request, Delivery)
 
 	// force ends the contexts of what runs.
 	base  context.Context //nolint:containedctx // Casts outlive what carried them.
@@ -56,6 +70,10 @@ func NewServer(name string, table *Table, limits Limits, log *slog.Logger) *Serv
 	return s
 }
 
+// OnAccept has f called with each message as it is accepted, in that order; f must not wait, nor call the server. It must be called
+// before the first message comes.
+func (s *Server) OnAccept(f func(*Request, Delivery)) { s.onAccept = f }
+
 // Hold keeps messages waiting in the queue until Release or Stop.
 func (s *Server) Hold() { s.queue.hold() }
 
@@ -70,7 +88,11 @@ func (s *Server) Load() Load { return s.queue.load() }
 
 // Call runs a message, on the calling goroutine, and emits the items of its result. An error is an *rpc.Error.
 func (s *Server) Call(ctx context.Context, r *Request, emit Emit) error {
-	sel, ticket, err := s.accept(r)
+	delivery := Call
+	if r.Multicall {
+		delivery = Multicall
+	}
+	sel, ticket, err := s.accept(r, delivery)
 	if errors.Is(err, errRepeated) {
 		return &rpc.Error{Kind: rpc.OutcomeUnknown, Message: "the message was received before"}
 	}
@@ -93,7 +115,7 @@ func (s *Server) Call(ctx context.Context, r *Request, emit Emit) error {
 // Cast accepts a message, or refuses it, and runs it later. An error is an *rpc.Error, and means that it is not accepted. A
 // repeated message is accepted and not run again.
 func (s *Server) Cast(r *Request) error {
-	sel, ticket, err := s.accept(r)
+	sel, ticket, err := s.accept(r, Cast)
 	if errors.Is(err, errRepeated) {
 		return nil
 	}
@@ -118,7 +140,7 @@ func (s *Server) Cast(r *Request) error {
 var errRepeated = errors.New("repeated message")
 
 // accept selects the method and admits the message. If it succeeds, the message counts as accepted until end.
-func (s *Server) accept(r *Request) (selected, *ticket, error) {
+func (s *Server) accept(r *Request, delivery Delivery) (selected, *ticket, error) {
 	sel, err := s.table.find(r.Namespace, r.Version, r.Method)
 	if err != nil {
 		return selected{}, nil, err
@@ -136,6 +158,9 @@ func (s *Server) accept(r *Request) (selected, *ticket, error) {
 		return selected{}, nil, err
 	}
 	s.accepted++
+	if s.onAccept != nil {
+		s.onAccept(r, delivery)
+	}
 	return sel, ticket, nil
 }
 

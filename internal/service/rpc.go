@@ -59,6 +59,7 @@ func (p *Process) Multicall(m *pb.MulticallRequest, stream grpc.ServerStreamingS
 	if err != nil {
 		return fail(s, m, err)
 	}
+	request.Multicall = true
 	implemented := s.Dispatch.Table().Versions(request.Namespace)
 	err = s.Dispatch.Call(stream.Context(), request, func(item string) error {
 		encoded, err := p.encode(item, m.GetKwargs())

@@ -28,8 +28,9 @@ func WithExecutorFunc(execute func(run func())) ServerOption {
 	return serverOption(func(s *Server) { s.executor, s.custom = "", execute })
 }
 
-// prepare gives what runs a server's messages the executor that its options ask for.
+// prepare sets up what runs a server's messages: among others, with the executor that its options ask for.
 func (s *Server) prepare(run *serverRun) {
+	s.transport.config.watch(s.target.Server, run.dispatch)
 	if s.hold {
 		run.dispatch.Hold()
 	}

@@ -14,6 +14,10 @@ import (
 
 // listen opens the transport's listener and returns the address that others connect to.
 func listen(ctx context.Context, c *config) (net.Listener, string, error) {
+	if c.process != nil {
+		l, addr := c.process.Listen()
+		return l, addr, nil
+	}
 	if path, ok := strings.CutPrefix(c.listen, "unix:"); ok {
 		if !filepath.IsAbs(path) || c.advertise != "" {
 			return nil, "", invalidUse("%q: the path of a socket must be absolute, and it cannot be advertised as another address", c.listen)

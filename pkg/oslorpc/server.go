@@ -81,10 +81,10 @@ func (s *Server) table() (*dispatch.Table, error) {
 			return nil, err
 		}
 		for name, m := range b.Methods {
-			b.Methods[name] = s.transport.config.errors.named(serialized(s.serializer, m))
+			b.Methods[name] = s.wrapped(m)
 		}
 		if b.Fallback != nil {
-			b.Fallback = s.transport.config.errors.named(serialized(s.serializer, b.Fallback))
+			b.Fallback = s.wrapped(b.Fallback)
 		}
 		built = append(built, b)
 	}
@@ -93,6 +93,12 @@ func (s *Server) table() (*dispatch.Table, error) {
 		options = append(options, dispatch.WithPing())
 	}
 	return dispatch.NewTable(built, options...), nil
+}
+
+// wrapped returns a method with what the server and its transport put around it.
+func (s *Server) wrapped(m *dispatch.Method) *dispatch.Method {
+	c := &s.transport.config
+	return c.watched(c.errors.named(serialized(s.serializer, m)))
 }
 
 func (s *Server) instance(table *dispatch.Table) discovery.Instance {

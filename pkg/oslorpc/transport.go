@@ -18,6 +18,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/inprocess"
 	"github.com/oslorpc/oslorpc/internal/peer"
 )
 
@@ -58,6 +59,7 @@ type config struct {
 	errors        knownErrors
 	serverOptions []grpc.ServerOption
 	dialOptions   []grpc.DialOption
+	process       *inprocess.Process // nil but in tests
 }
 
 // DefaultMaxMessageSize bounds the arguments and the result of a message. gRPC's own 4 MiB are too small for what
@@ -173,6 +175,9 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.process != nil {
+		registry = c.process.Registry(registry)
+	}
 	t := &Transport{config: c, registry: registry, pool: peer.NewPool(c.dial()...), idPrefix: randomID(6) + "-"}
 	t.fleet = fleet.New(registry, t.pool, c.log)
 	if r, ok := registry.(discovery.Lapser); ok {
@@ -198,6 +203,9 @@ func (c *config) dial() []grpc.DialOption {
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(c.credentials),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(c.maxSize+sizeSlack), grpc.MaxCallSendMsgSize(c.maxSize+sizeSlack)),
+	}
+	if c.process != nil {
+		options = append(options, grpc.WithContextDialer(c.process.Dial))
 	}
 	if len(c.dialOptions) == 0 {
 		return options

@@ -1,0 +1,36 @@
+// Package inprocess is what package oslorpctest replaces in a transport, so that it is one of several processes within a test. It is
+// shared by the two packages, and nobody else's business.
+package inprocess
+
+import (
+	"context"
+	"net"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+)
+
+// Process stands for the process that a transport believes to be in. All fields are required.
+type Process struct {
+	// Registry returns what the transport uses in place of the registry of its URL.
+	Registry func(discovery.Registry) discovery.Registry
+	// Listen and Dial are the network: Listen returns a listener with the address to announce.
+	Listen func() (net.Listener, string)
+	Dial   func(ctx context.Context, addr string) (net.Conn, error)
+	// Runs is told what runs the messages of a server, before its first message.
+	Runs func(*dispatch.Server)
+	// Accepted is told of each message that a server accepts; it must not wait for anything.
+	Accepted func(server string, r *dispatch.Request, d dispatch.Delivery)
+	// Before is called before each method of an endpoint runs, on its goroutine. An error is returned in the method's place.
+	Before func(context.Context) error
+}
+
+// Option is a func(*Process) oslorpc.TransportOption. It is here, and set by package oslorpc, so that it is not part of that
+// package's interface.
+var Option any
+
+// Provide sets Option.
+func Provide(option any) bool {
+	Option = option
+	return true
+}

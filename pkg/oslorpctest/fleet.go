@@ -1,0 +1,139 @@
+package oslorpctest
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/inprocess"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// TB is what a fleet needs of a [testing.TB].
+type TB interface {
+	Helper()
+	Cleanup(f func())
+	Fatalf(format string, args ...any)
+}
+
+// Fleet is a number of processes within a test, that can send to each other and to nobody else. Its methods are safe for concurrent
+// use, but those that can fail end the test, and so must be called on its goroutine.
+type Fleet struct {
+	t       TB
+	url     string
+	options []oslorpc.TransportOption
+	network network
+
+	mu       sync.Mutex
+	changed  chan struct{} // closed when there is a new message, or news of discovery arrived somewhere
+	messages []Message
+	views    map[*view]bool
+	servers  []*Server
+	opened   []*process
+}
+
+// fleets counts the fleets of the program, so that each has a registry of its own.
+var fleets atomic.Uint64
+
+// New returns an empty fleet, which is closed at the end of the test: its transports and servers are closed, and the contexts
+// of methods that still run end. The options are for all its transports, such as [oslorpc.WithErrorType]; those about listening and
+// advertising have no effect. Unless an option says otherwise, nothing is logged, and servers stop without grace.
+func New(t TB, options ...oslorpc.TransportOption) *Fleet {
+	f := &Fleet{
+		t: t, url: fmt.Sprintf("memory://oslorpctest-%d", fleets.Add(1)), changed: make(chan struct{}), views: map[*view]bool{},
+	}
+	f.options = append([]oslorpc.TransportOption{
+		oslorpc.WithLogger(slog.New(slog.DiscardHandler)), oslorpc.WithStopGrace(0),
+	}, options...)
+	t.Cleanup(f.close)
+	return f
+}
+
+// Transport returns a new transport in the fleet, for the code under test: as a process of its own, it can send to the servers of
+// the fleet, and serve. It need not be closed. The options come after those of [New].
+func (f *Fleet) Transport(options ...oslorpc.TransportOption) *oslorpc.Transport {
+	f.t.Helper()
+	return f.open(options).transport
+}
+
+// Client returns a client on a new transport of its own.
+func (f *Fleet) Client(target oslorpc.Target, options ...oslorpc.ClientOption) *oslorpc.Client {
+	f.t.Helper()
+	return f.open(nil).transport.Client(target, options...)
+}
+
+// open opens a transport in a new process.
+func (f *Fleet) open(options []oslorpc.TransportOption) *process {
+	f.t.Helper()
+	p := &process{fleet: f, dead: make(chan struct{})}
+	option := inprocess.Option.(func(*inprocess.Process) oslorpc.TransportOption)
+	transport, err := oslorpc.Open(f.url, slices.Concat(f.options, options, []oslorpc.TransportOption{option(p.surroundings())})...)
+	if err != nil {
+		f.t.Fatalf("oslorpctest: open a transport: %v", err)
+	}
+	p.transport = transport
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.opened = append(f.opened, p)
+	return p
+}
+
+// close ends all processes, the youngest first.
+func (f *Fleet) close() {
+	f.mu.Lock()
+	opened := slices.Clone(f.opened)
+	f.mu.Unlock()
+	for _, p := range slices.Backward(opened) {
+		p.kill()
+	}
+}
+
+// tell wakes those who wait for something to happen. The lock is held.
+func (f *Fleet) tell() {
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+// patience is how long the fleet waits for what should happen within moments, and for servers to finish what they accepted.
+const patience = 10 * time.Second
+
+// await returns when done, which is called with the lock held, returns true; false if that takes too long.
+func (f *Fleet) await(done func() bool) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	for {
+		f.mu.Lock()
+		ok, changed := done(), f.changed
+		f.mu.Unlock()
+		if ok {
+			return true
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// settle waits until everybody in the fleet who watches an instance's topic knows that it is there, or that it is gone.
+func (f *Fleet) settle(i oslorpc.Instance, there bool) {
+	f.t.Helper()
+	topic := discovery.Topic{Exchange: i.Exchange, Name: i.Topic}
+	known := f.await(func() bool {
+		for v := range f.views {
+			if v.topic == topic && v.ids[i.ID] != there {
+				return false
+			}
+		}
+		return true
+	})
+	if !known {
+		f.t.Fatalf("oslorpctest: not everybody learned in time that server %q came or went", i.Server)
+	}
+}

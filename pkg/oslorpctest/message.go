@@ -1,0 +1,91 @@
+package oslorpctest
+
+import (
+	"context"
+	"slices"
+
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/requestctx"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// Delivery says how a message came to a server. A fanout comes to each as a cast, and a gather as a call.
+type Delivery string
+
+// The deliveries.
+const (
+	Call      = Delivery(dispatch.Call)
+	Cast      = Delivery(dispatch.Cast)
+	Multicall = Delivery(dispatch.Multicall)
+)
+
+// Message is a message that a server accepted. What it refused is not recorded, nor what came a second time.
+type Message struct {
+	// Server is the name of the server, and Delivery how the message came to it.
+	Server   string
+	Delivery Delivery
+	// Method, Namespace and Version are what it asked for. A message without a version has 1.0.
+	Method    string
+	Namespace string
+	Version   oslorpc.Version
+	// Args is the JSON object of its keyword arguments, as it traveled: a serializer's work is in it.
+	Args oslorpc.Raw
+	// Context is its request context, nil if it has none.
+	Context oslorpc.Context
+}
+
+// Filter selects messages.
+type Filter func(Message) bool
+
+// At selects the messages that came to a server.
+func At(server string) Filter { return func(m Message) bool { return m.Server == server } }
+
+// For selects the messages that asked for a method.
+func For(method string) Filter { return func(m Message) bool { return m.Method == method } }
+
+// Messages returns the messages that servers of the fleet accepted so far, in order of arrival; with filters, those that pass all.
+// A server accepts a message before it runs it.
+func (f *Fleet) Messages(filters ...Filter) []Message {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.selected(filters)
+}
+
+// Await returns what [Fleet.Messages] returns once that is at least n messages. If they do not come within ten seconds, the
+// test fails.
+func (f *Fleet) Await(n int, filters ...Filter) []Message {
+	f.t.Helper()
+	var found []Message
+	come := f.await(func() bool {
+		found = f.selected(filters)
+		return len(found) >= n
+	})
+	if !come {
+		f.t.Fatalf("oslorpctest: of %d messages, %d arrived in time: %v", n, len(found), found)
+	}
+	return found
+}
+
+// selected returns the messages that pass all filters. The lock is held.
+func (f *Fleet) selected(filters []Filter) []Message {
+	var found []Message
+	for _, m := range f.messages {
+		if !slices.ContainsFunc(filters, func(pass Filter) bool { return !pass(m) }) {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+func (f *Fleet) record(server string, r *dispatch.Request, d dispatch.Delivery) {
+	m := Message{
+		Server: server, Delivery: Delivery(d), Method: r.Method, Namespace: r.Namespace, Version: r.Version, Args: oslorpc.Raw(r.Kwargs),
+	}
+	if ctx, err := requestctx.WithText(context.Background(), r.Context); err == nil { // or the method will not run
+		m.Context = oslorpc.ContextFrom(ctx)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.messages = append(f.messages, m)
+	f.tell()
+}

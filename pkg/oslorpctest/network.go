@@ -1,0 +1,186 @@
+package oslorpctest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc/test/bufconn"
+)
+
+// network connects the processes of a fleet. It has no sockets, so that it works where time is faked, too.
+type network struct {
+	mu    sync.Mutex
+	hosts map[string]*host
+	ports int
+}
+
+// host is where one process listens.
+type host struct {
+	*bufconn.Listener
+
+	mu     sync.Mutex
+	healed chan struct{} // closed while nothing is in the way
+	lines  map[*line]bool
+	cut    bool
+}
+
+// bufferSize is how much a connection takes before its reader reads.
+const bufferSize = 256 << 10
+
+// listen returns a host at a new address.
+func (n *network) listen() (*host, string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.hosts == nil {
+		n.hosts = map[string]*host{}
+	}
+	n.ports++
+	addr := fmt.Sprintf("inprocess:%d", n.ports)
+	h := &host{Listener: bufconn.Listen(bufferSize), healed: make(chan struct{}), lines: map[*line]bool{}}
+	close(h.healed)
+	n.hosts[addr] = h
+	return h, addr
+}
+
+func (n *network) dial(ctx context.Context, addr string) (net.Conn, error) {
+	n.mu.Lock()
+	h := n.hosts[addr]
+	n.mu.Unlock()
+	if h == nil {
+		return nil, refused(addr)
+	}
+	select {
+	case <-h.reachable():
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	conn, err := h.DialContext(ctx)
+	if err != nil {
+		return nil, refused(addr)
+	}
+	return h.line(conn, true)
+}
+
+func refused(addr string) error { return fmt.Errorf("dial %s: %w", addr, syscall.ECONNREFUSED) }
+
+// Accept returns the other end of a connection that was made.
+func (h *host) Accept() (net.Conn, error) {
+	conn, err := h.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l, err := h.line(conn, false)
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func (h *host) line(conn net.Conn, dialed bool) (*line, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.cut {
+		_ = conn.Close() // it can only say that it is closed
+		return nil, net.ErrClosed
+	}
+	l := &line{Conn: conn, host: h, dialed: dialed, severed: make(chan struct{}), closed: make(chan struct{})}
+	h.lines[l] = true
+	return l, nil
+}
+
+// reachable returns a channel that is closed as soon as nothing is in the way.
+func (h *host) reachable() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.healed
+}
+
+func (h *host) partition() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	select {
+	case <-h.healed:
+		h.healed = make(chan struct{})
+	default:
+	}
+}
+
+func (h *host) heal() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	select {
+	case <-h.healed:
+	default:
+		close(h.healed)
+	}
+}
+
+// kill ends everything at once, and connecting is refused from now on. It returns when those who were connected have noticed, since
+// what one sends who has not may or may not have run.
+func (h *host) kill() {
+	_ = h.Close() // it never fails
+	h.mu.Lock()
+	h.cut = true
+	lines := slices.Collect(maps.Keys(h.lines))
+	h.mu.Unlock()
+	for _, l := range lines {
+		l.sever()
+	}
+	h.heal() // whoever waits to connect is refused
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	for _, l := range lines {
+		if !l.dialed {
+			continue
+		}
+		select {
+		case <-l.closed:
+		case <-late.C:
+			return
+		}
+	}
+}
+
+// line is one end of a connection. What is sent while the host cannot be reached arrives when it can be again, as with TCP.
+type line struct {
+	net.Conn
+
+	host   *host
+	dialed bool // it is the end of who connected
+
+	severing, closing sync.Once
+	severed           chan struct{} // closed when nothing passes any more
+	closed            chan struct{} // closed when its user closed it
+}
+
+func (l *line) Read(b []byte) (int, error) {
+	n, err := l.Conn.Read(b)
+	select {
+	case <-l.host.reachable():
+		return n, err
+	case <-l.severed:
+		return 0, net.ErrClosed
+	}
+}
+
+func (l *line) Close() error {
+	l.closing.Do(func() { close(l.closed) })
+	l.host.mu.Lock()
+	delete(l.host.lines, l)
+	l.host.mu.Unlock()
+	l.sever()
+	return nil
+}
+
+func (l *line) sever() {
+	l.severing.Do(func() {
+		close(l.severed)
+		_ = l.Conn.Close() // it can only say that it is closed
+	})
+}

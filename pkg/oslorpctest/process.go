@@ -1,0 +1,157 @@
+package oslorpctest
+
+import (
+	"context"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/inprocess"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// process is a transport and what is around it.
+type process struct {
+	fleet     *Fleet
+	transport *oslorpc.Transport
+	registry  *registry
+	dead      chan struct{} // closed when it is killed
+	once      sync.Once
+
+	mu    sync.Mutex
+	host  *host // nil before it listens
+	runs  *dispatch.Server
+	pause time.Duration // before each method
+}
+
+func (p *process) surroundings() *inprocess.Process {
+	return &inprocess.Process{
+		Registry: p.register, Listen: p.listen, Dial: p.fleet.network.dial, Runs: p.run, Accepted: p.accepted, Before: p.before,
+	}
+}
+
+func (p *process) register(r discovery.Registry) discovery.Registry {
+	p.registry = &registry{Registry: r, fleet: p.fleet}
+	return p.registry
+}
+
+func (p *process) listen() (net.Listener, string) {
+	h, addr := p.fleet.network.listen()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.host = h
+	return h, addr
+}
+
+func (p *process) run(d *dispatch.Server) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.runs = d
+}
+
+// now returns what is the process's at this moment.
+func (p *process) now() (*host, *dispatch.Server, time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.host, p.runs, p.pause
+}
+
+func (p *process) accepted(server string, r *dispatch.Request, d dispatch.Delivery) {
+	p.fleet.record(server, r, d)
+}
+
+// before has a method wait as long as the process is slow, and keeps it from running where the process is dead.
+func (p *process) before(ctx context.Context) error {
+	_, _, pause := p.now()
+	if pause > 0 {
+		timer := time.NewTimer(pause)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-p.dead:
+		case <-ctx.Done():
+			return &dispatch.MethodError{Err: ctx.Err()}
+		}
+	}
+	select {
+	case <-p.dead:
+		return &dispatch.MethodError{Err: net.ErrClosed} // nobody hears of it
+	default:
+		return nil
+	}
+}
+
+// kill ends the process as if it were killed, but that its methods, which cannot be, have their contexts ended.
+func (p *process) kill() {
+	p.once.Do(func() {
+		close(p.dead)
+		if h, _, _ := p.now(); h != nil {
+			h.kill()
+		}
+		p.registry.kill()
+		over, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = p.transport.Shutdown(over) // its error is what it was killed in
+	})
+}
+
+// registry is a process's way to the registry. It notes what the process was told, and is silent once the process was killed.
+type registry struct {
+	discovery.Registry
+
+	fleet *Fleet
+	mu    sync.Mutex
+	dead  bool
+}
+
+// view is what one watch was told last.
+type view struct {
+	topic discovery.Topic
+	ids   map[string]bool
+}
+
+// Publish does nothing for the dead.
+func (r *registry) Publish(ctx context.Context, instances []discovery.Instance) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.dead {
+		return nil
+	}
+	return r.Registry.Publish(ctx, instances)
+}
+
+func (r *registry) kill() {
+	_ = r.Publish(context.Background(), nil) // it fails if the transport was closed, and then there is nothing to withdraw
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dead = true
+}
+
+// Watch notes what is told.
+func (r *registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (stop func()) {
+	f := r.fleet
+	v := &view{topic: topic}
+	f.mu.Lock()
+	f.views[v] = true
+	f.mu.Unlock()
+	end := r.Registry.Watch(topic, func(u discovery.Update) {
+		notify(u)
+		ids := map[string]bool{}
+		for _, i := range u.Instances {
+			ids[i.ID] = true
+		}
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		v.ids = ids
+		f.tell()
+	})
+	return func() {
+		end()
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		delete(f.views, v)
+		f.tell()
+	}
+}
