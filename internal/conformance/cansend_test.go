@@ -37,17 +37,17 @@ func TestCanSendVersion(t *testing.T) {
 		target := oslorpc.Target{Topic: topic, Version: test.version}
 		c := open(t).Client(target, oslorpc.WithVersionCap(test.limit)).Prepare(test.prepare...)
 		if test.argument == nil {
-			if got := c.CanSendVersion(); got != test.want {
-				t.Errorf("got %v, want %v", got, test.want)
+			if got, err := c.CanSendVersion(t.Context()); err != nil || got != test.want {
+				t.Errorf("got %v, %v, want %v", got, err, test.want)
 			}
 			return
 		}
-		got, err := c.CanSendVersionOf(*test.argument)
+		got, err := c.CanSendVersionOf(t.Context(), *test.argument)
 		if err != nil || got != test.want {
 			t.Errorf("got %v, %v, want %v", got, err, test.want)
 		}
-		if prepared := c.Prepare(oslorpc.WithVersion(*test.argument)).CanSendVersion(); prepared != got {
-			t.Errorf("a client that is prepared with the version says %v", prepared)
+		if prepared, err := c.Prepare(oslorpc.WithVersion(*test.argument)).CanSendVersion(t.Context()); err != nil || prepared != got {
+			t.Errorf("a client that is prepared with the version says %v, %v", prepared, err)
 		}
 	})
 }
@@ -72,10 +72,11 @@ func TestVersionsOfPrepare(t *testing.T) {
 		{row{"PV9", early}, "5.5.5.x", false},
 	}, func(t *testing.T, test test) {
 		base := open(t).Client(oslorpc.Target{Topic: topic})
-		can, err := base.CanSendVersionOf(test.version)
+		can, err := base.CanSendVersionOf(t.Context(), test.version)
 		prepared := base.Prepare(oslorpc.WithVersion(test.version))
-		if can != test.ok || prepared.CanSendVersion() != test.ok {
-			t.Errorf("it says %v, and prepared %v, want %v", can, prepared.CanSendVersion(), test.ok)
+		same, _ := prepared.CanSendVersion(t.Context())
+		if can != test.ok || same != test.ok {
+			t.Errorf("it says %v, and prepared %v, want %v", can, same, test.ok)
 		}
 		if test.ok {
 			if err != nil {

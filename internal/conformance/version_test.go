@@ -52,7 +52,7 @@ func (v versions) check(t *testing.T) {
 	if v.implemented == "" || v.requested == "" || v.want == malformed {
 		return
 	}
-	limit, err := rpc.ParseCap(v.implemented)
+	limit, err := rpc.ParseCap(v.implemented, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

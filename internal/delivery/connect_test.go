@@ -25,7 +25,7 @@ func (w *world) process(addr string) (kill func()) {
 }
 
 // invoke sends an RPC, as it is sent for a message.
-func invoke(ctx context.Context, _ *route.Entry, conn *grpc.ClientConn) error {
+func invoke(ctx context.Context, _ *route.Entry, conn *grpc.ClientConn, _ int) error {
 	var opened grpcpeer.Peer
 	err := conn.Invoke(ctx, "/test/Run", &emptypb.Empty{}, &emptypb.Empty{}, grpc.Peer(&opened))
 	if err == nil {
@@ -92,9 +92,9 @@ func TestSlowInstancesAreConnectedTogether(t *testing.T) {
 			w.network.Delay(addr, delay)
 		}
 		begin, to := time.Now(), ""
-		err := One(within(t, time.Minute), w.topic, message(), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) error {
+		err := One(within(t, time.Minute), w.topic, message(), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, _ int) error {
 			to = e.ID
-			return invoke(ctx, e, conn)
+			return invoke(ctx, e, conn, 0)
 		})
 		if err != nil || to != "c" {
 			t.Errorf("it went to %q: %v", to, err)
@@ -200,7 +200,7 @@ func TestDroppedPeer(t *testing.T) {
 		defer w.process("own")()
 		e := w.topic.Now().Entries()[0]
 		w.fleet.Close()
-		err := sendTo(t.Context(), e, invoke)
+		err := sendTo(t.Context(), e, 0, invoke)
 		if !rpc.SafeToRetry(err) || !rpc.IsNotDelivered(err) {
 			t.Errorf("got %v", err)
 		}

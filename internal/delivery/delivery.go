@@ -14,7 +14,6 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/route"
@@ -45,6 +44,12 @@ type Message struct {
 	Method string
 	// Query is what an instance must implement.
 	Query route.Query
+	// Lesser are what it must implement instead, one for each further variant of the message, the preferred ones first.
+	Lesser []route.Query
+	// Auto prefers the variants that every instance can serve.
+	Auto bool
+	// Blame says what in the message needs the version that nobody serves; nil if there is nothing to say.
+	Blame func() string
 	// Turn is the message's place in the round robin.
 	Turn uint64
 	// Rounds is how often all instances may be tried; 0 means until the deadline.
@@ -53,9 +58,9 @@ type Message struct {
 	FailFast bool
 }
 
-// Send sends a message to one instance and returns nil if it was answered. An error is an *rpc.Error, and tells by NotStarted whether
-// the message may be sent elsewhere.
-type Send func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) error
+// Send sends a variant of a message to one instance and returns nil if it was answered. An error is an *rpc.Error, and tells by
+// NotStarted whether the message may be sent elsewhere. Variant 0 is that of the message's Query, the others are Lesser.
+type Send func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error
 
 // One delivers a message to one instance. Its error is an *rpc.Error that names the message.
 func One(ctx context.Context, topic *fleet.Topic, m *Message, send Send) error {
@@ -80,9 +85,10 @@ type delivery struct {
 	Message
 	topic *fleet.Topic
 
-	since  time.Time // when the message first found nobody
-	tried  route.Tried
-	rounds int
+	variant int       // of the message, for the instance that was picked
+	since   time.Time // when the message first found nobody
+	tried   route.Tried
+	rounds  int
 	// last is why the message has not been delivered yet.
 	last error
 	// unable is why the last instance that cannot serve the message at all does not; able is false while every instance tried
@@ -125,15 +131,31 @@ func (d *delivery) run(ctx context.Context, send Send) error {
 	}
 }
 
-func (d *delivery) pick(view *route.View) (*route.Entry, route.Verdict) {
-	switch {
-	case view == nil:
+// pick picks the instance, and the variant of the message for it, from one view.
+func (d *delivery) pick(view *route.View) (picked *route.Entry, verdict route.Verdict) {
+	if view == nil {
 		return nil, route.Nobody
-	case d.Target.Server != "":
-		return view.Server(d.Query, d.Target.Server, d.Turn, &d.tried)
-	default:
-		return view.Any(d.Query, d.Turn, &d.tried)
 	}
+	if len(d.Lesser) == 0 {
+		return d.pickFor(view, d.Query)
+	}
+	verdict = route.Nobody
+	for _, variant := range d.order(view, d.Target.Server) {
+		e, v := d.pickFor(view, d.query(variant))
+		if v == route.Found {
+			d.variant = variant
+			return e, v
+		}
+		verdict = max(verdict, v)
+	}
+	return nil, verdict
+}
+
+func (d *delivery) pickFor(view *route.View, q route.Query) (*route.Entry, route.Verdict) {
+	if d.Target.Server != "" {
+		return view.Server(q, d.Target.Server, d.Turn, &d.tried)
+	}
+	return view.Any(q, d.Turn, &d.tried)
 }
 
 // errPatience means that an instance was not connected soon; it may be picked again.
@@ -141,7 +163,7 @@ var errPatience = errors.New("connecting takes longer than usual")
 
 // attempt sends the message to one instance.
 func (d *delivery) attempt(ctx context.Context, e *route.Entry, send Send) error {
-	err := sendTo(ctx, e, send)
+	err := sendTo(ctx, e, d.variant, send)
 	switch {
 	case err == nil:
 		return nil
@@ -166,7 +188,7 @@ func (d *delivery) attempt(ctx context.Context, e *route.Entry, send Send) error
 }
 
 // sendTo connects to an instance if need be and sends the message to it.
-func sendTo(ctx context.Context, e *route.Entry, send Send) error {
+func sendTo(ctx context.Context, e *route.Entry, variant int, send Send) error {
 	p := fleet.Peer(e)
 	if p.Health() != peer.Ready {
 		// To a peer that is down the message is sent all the same: gRPC says why it is down only to an RPC, which it does
@@ -183,7 +205,7 @@ func sendTo(ctx context.Context, e *route.Entry, send Send) error {
 	if err != nil {
 		return unreachable(e, err)
 	}
-	err = send(ctx, e, conn)
+	err = send(ctx, e, conn, variant)
 	if rpc.KindOf(err) == rpc.Unreachable && rpc.SafeToRetry(err) {
 		return unreachable(e, err)
 	}
@@ -267,7 +289,10 @@ func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Ver
 func (d *delivery) assess(view *route.View, verdict route.Verdict) (absent bool, length time.Duration, err error) {
 	switch verdict {
 	case route.Unable:
-		return false, 0, unable(view.Unable(d.Query, d.Target.Server), d.Query, d.Target.Server)
+		return false, 0, d.unableNow(view, d.Target.Server)
+	case route.Away:
+		d.last = d.unableNow(view, d.Target.Server)
+		return true, maxPause, nil
 	case route.NoServer:
 		d.last = nobody(fmt.Sprintf("no server named %q is on the topic", d.Target.Server))
 		if d.topic.Recent(d.Target.Server) {
@@ -324,23 +349,13 @@ func nobody(message string) error {
 	return &rpc.Error{Kind: rpc.NoInstance, NotStarted: true, Message: message}
 }
 
-// unable is the error when none of the entries that a message may go to implements what it needs; server is the one that
-// it names, if any.
-func unable(entries []*route.Entry, q route.Query, server string) error {
-	var seen []discovery.Implementation
-	for _, e := range entries {
-		for _, i := range e.Implemented {
-			if !slices.Contains(seen, i) {
-				seen = append(seen, i)
-			}
-		}
+// Known returns what is known of a topic, as soon as something is.
+func Known(ctx context.Context, topic *fleet.Topic) (*route.View, error) {
+	view, _, err := topic.View(ctx)
+	if err != nil {
+		return nil, unseen(ctx, err)
 	}
-	who := "nobody on the topic serves"
-	if server != "" {
-		who = fmt.Sprintf("server %q does not serve", server)
-	}
-	return &rpc.Error{Kind: rpc.UnsupportedVersion, NotStarted: true, Message: fmt.Sprintf(
-		"%s version %s of the %s; %s", who, q.Version, dispatch.NamespaceWord(q.Namespace), dispatch.Offer(seen))}
+	return view, nil
 }
 
 // unseen is the error when the instances could not be learned.

@@ -35,7 +35,7 @@ func All(ctx context.Context, topic *fleet.Topic, m *Message, send Send) ([]Resu
 		return nil, err
 	}
 	results := make([]Result, len(a.Reached), len(a.Reached)+len(a.Skipped))
-	each(len(a.Reached), func(i int) { results[i] = toOne(ctx, topic, m, a.Reached[i], send) })
+	each(len(a.Reached), func(i int) { results[i] = toOne(ctx, topic, m, a.Reached[i], a.variant(i), send) })
 	return append(slices.DeleteFunc(results, left), a.Skipped...), nil
 }
 
@@ -60,8 +60,8 @@ func each(n int, do func(int)) {
 	workers.Wait()
 }
 
-func toOne(ctx context.Context, topic *fleet.Topic, m *Message, e *route.Entry, send Send) Result {
-	err := persist(ctx, e, send)
+func toOne(ctx context.Context, topic *fleet.Topic, m *Message, e *route.Entry, variant int, send Send) Result {
+	err := persist(ctx, e, variant, send)
 	if err == nil {
 		return Result{Entry: e}
 	}
@@ -72,11 +72,11 @@ func toOne(ctx context.Context, topic *fleet.Topic, m *Message, e *route.Entry, 
 }
 
 // persist sends to one instance, again for a short while if it is full, or was not connected soon.
-func persist(ctx context.Context, e *route.Entry, send Send) error {
+func persist(ctx context.Context, e *route.Entry, variant int, send Send) error {
 	end := time.Now().Add(fullWait)
 	var last error // but for one that only says that ctx ended
 	for length := minPause; ; length *= 2 {
-		err := sendTo(ctx, e, send)
+		err := sendTo(ctx, e, variant, send)
 		late := time.Now().Add(length).After(end)
 		switch {
 		case ctx.Err() != nil && rpc.SafeToRetry(err):

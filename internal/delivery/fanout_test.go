@@ -187,7 +187,7 @@ func TestFanoutInParallel(t *testing.T) {
 		var now, most atomic.Int64
 		var mu sync.Mutex
 		seen := map[string]int{}
-		got, _, took := w.fanout(t, time.Minute, func(_ context.Context, e *route.Entry, _ *grpc.ClientConn) error {
+		got, _, took := w.fanout(t, time.Minute, func(_ context.Context, e *route.Entry, _ *grpc.ClientConn, _ int) error {
 			running := now.Add(1)
 			defer now.Add(-1)
 			for m := most.Load(); running > m && !most.CompareAndSwap(m, running); m = most.Load() {
@@ -236,7 +236,7 @@ func TestFanoutEndsWithItsContext(t *testing.T) {
 		ctx, cancel := tt.end(t.Context())
 		defer cancel()
 		begin := time.Now()
-		results, err := All(ctx, w.topic, message(), func(ctx context.Context, e *route.Entry, _ *grpc.ClientConn) error {
+		results, err := All(ctx, w.topic, message(), func(ctx context.Context, e *route.Entry, _ *grpc.ClientConn, _ int) error {
 			switch e.ID {
 			case "full":
 				return full

@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -20,25 +21,56 @@ type Audience struct {
 
 	topic   *fleet.Topic
 	message *Message
+	// variants are those of the message for Reached; nil if it has only one.
+	variants []int
+}
+
+// variant returns which variant of the message goes to Reached[i].
+func (a *Audience) variant(i int) int {
+	if a.variants == nil {
+		return 0
+	}
+	return a.variants[i]
 }
 
 // Everybody returns the instances on the topic that are listed now. Its error means that they are not known.
 func Everybody(ctx context.Context, topic *fleet.Topic, m *Message) (*Audience, error) {
-	view, _, err := topic.View(ctx)
+	view, err := Known(ctx, topic)
 	if err != nil {
-		return nil, Name(unseen(ctx, err), m.Target, m.Method)
+		return nil, Name(err, m.Target, m.Method)
 	}
-	reached, draining, skipped := view.All(m.Query)
-	a := &Audience{Reached: reached, topic: topic, message: m}
+	a := &Audience{topic: topic, message: m}
+	draining, skipped := a.settle(view)
 	for _, e := range draining {
 		err := &rpc.Error{Kind: rpc.Refused, NotStarted: true, Message: "the server drains, and takes only messages for it by name"}
 		a.Skipped = append(a.Skipped, Result{e, true, Name(err, m.Target, m.Method)})
 	}
 	for _, e := range skipped {
-		err := unable([]*route.Entry{e}, m.Query, e.Server)
+		err := m.unable([]*route.Entry{e}, e.Server)
 		a.Skipped = append(a.Skipped, Result{e, true, Name(err, m.Target, m.Method)})
 	}
 	return a, nil
+}
+
+// settle decides who is reached, and with which variant of the message, and returns the others.
+func (a *Audience) settle(view *route.View) (draining, skipped []*route.Entry) {
+	m := a.message
+	if len(m.Lesser) == 0 {
+		a.Reached, draining, skipped = view.All(m.Query)
+		return draining, skipped
+	}
+	served := map[*route.Entry]bool{}
+	for _, variant := range m.order(view, "") {
+		var able []*route.Entry
+		able, draining, skipped = view.All(m.query(variant))
+		for _, e := range able {
+			if !served[e] {
+				served[e] = true
+				a.Reached, a.variants = append(a.Reached, e), append(a.variants, variant)
+			}
+		}
+	}
+	return draining, slices.DeleteFunc(skipped, func(e *route.Entry) bool { return served[e] })
 }
 
 // Answer is what came of a message at one instance, and what it answered if there was no error.
@@ -49,7 +81,7 @@ type Answer[T any] struct {
 }
 
 // Ask is Send for a message with an answer.
-type Ask[T any] func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) (T, error)
+type Ask[T any] func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) (T, error)
 
 // Gather sends to all that an audience reaches. Of each comes one answer; the channel has room for all, and is closed when nothing
 // of it runs any more, which is soon after ctx ends.
@@ -60,15 +92,15 @@ func Gather[T any](ctx context.Context, a *Audience, ask Ask[T]) <-chan Answer[T
 	answers := make(chan Answer[T], len(a.Reached))
 	connecting := make(chan struct{}, parallel)
 	var running sync.WaitGroup
-	for _, e := range a.Reached {
+	for i, e := range a.Reached {
 		running.Go(func() {
 			connecting <- struct{}{}
 			connected := sync.OnceFunc(func() { <-connecting })
 			defer connected()
 			var answer Answer[T]
-			answer.Result = toOne(ctx, a.topic, a.message, e, func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) (err error) {
+			answer.Result = toOne(ctx, a.topic, a.message, e, a.variant(i), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v int) (err error) {
 				connected()
-				answer.Value, err = ask(ctx, e, conn)
+				answer.Value, err = ask(ctx, e, conn, v)
 				return err
 			})
 			answers <- answer

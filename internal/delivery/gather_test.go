@@ -41,8 +41,8 @@ func TestGatherAnswersOfEachInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"), instance("b"), instance("old", old), instance("no-method"), instance("lost"), instance("full"))
 		s := (&script{}).says("no-method", noMethod).says("lost", lost).says("full", full, full, nil)
-		audience, answers := w.gather(t, within(t, time.Minute), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) (string, error) {
-			return "of " + e.ID, s.send(ctx, e, conn)
+		audience, answers := w.gather(t, within(t, time.Minute), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, _ int) (string, error) {
+			return "of " + e.ID, s.send(ctx, e, conn, 0)
 		})
 		for id, want := range map[string]string{"a": "accepted", "b": "accepted", "full": "accepted", "no-method": "skipped", "lost": "failed"} {
 			if got := outcome(answers[id].Result); got != want || answers[id].Value != "of "+id {
@@ -65,7 +65,7 @@ func TestGatherIsNotHeldUp(t *testing.T) {
 		}
 		w := newWorld(t, list...)
 		begin := time.Now()
-		w.gather(t, within(t, time.Minute), func(context.Context, *route.Entry, *grpc.ClientConn) (string, error) {
+		w.gather(t, within(t, time.Minute), func(context.Context, *route.Entry, *grpc.ClientConn, int) (string, error) {
 			time.Sleep(time.Second)
 			return "", nil
 		})
@@ -86,8 +86,8 @@ func TestGatherConnectsToSomeAtATime(t *testing.T) {
 			w.network.Lose(i.Addr)
 		}
 		begin := time.Now()
-		_, answers := w.gather(t, within(t, time.Minute), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) (string, error) {
-			return "", invoke(ctx, e, conn)
+		_, answers := w.gather(t, within(t, time.Minute), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, _ int) (string, error) {
+			return "", invoke(ctx, e, conn, 0)
 		})
 		for _, a := range answers {
 			expectError(t, a.Err, rpc.Unreachable)
@@ -101,7 +101,7 @@ func TestGatherEndsWithItsContext(t *testing.T) {
 		w := newWorld(t, instance("a"), instance("runs"), instance("lost", at("lost")))
 		w.network.Lose("lost")
 		begin := time.Now()
-		_, answers := w.gather(t, within(t, 100*time.Millisecond), func(ctx context.Context, e *route.Entry, _ *grpc.ClientConn) (string, error) {
+		_, answers := w.gather(t, within(t, 100*time.Millisecond), func(ctx context.Context, e *route.Entry, _ *grpc.ClientConn, _ int) (string, error) {
 			if e.ID == "a" {
 				return "", nil
 			}
@@ -125,7 +125,7 @@ func TestGatherNeedsNoReader(t *testing.T) {
 		}
 		var mu sync.Mutex
 		var asked []string
-		Gather(t.Context(), audience, func(_ context.Context, e *route.Entry, _ *grpc.ClientConn) (string, error) {
+		Gather(t.Context(), audience, func(_ context.Context, e *route.Entry, _ *grpc.ClientConn, _ int) (string, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			asked = append(asked, e.ID)

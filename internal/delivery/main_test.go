@@ -147,7 +147,7 @@ func (s *script) says(id string, answers ...error) *script {
 	return s
 }
 
-func (s *script) send(_ context.Context, e *route.Entry, _ *grpc.ClientConn) error {
+func (s *script) send(_ context.Context, e *route.Entry, _ *grpc.ClientConn, _ int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sent = append(s.sent, e.ID)

@@ -94,7 +94,7 @@ func deliverByLuck(t *testing.T, number int) {
 	m := l.message()
 	var last error
 	over := false
-	err := One(within(t, 3*time.Second), w.topic, m, func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) error {
+	err := One(within(t, 3*time.Second), w.topic, m, func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, _ int) error {
 		if over {
 			t.Errorf("it was sent to %s though it may have run before", e.ID)
 		}
@@ -104,7 +104,7 @@ func deliverByLuck(t *testing.T, number int) {
 		if m.Target.Server == "" && e.State == discovery.Draining {
 			t.Errorf("it was sent to %s, which is draining", e.ID)
 		}
-		last = s.send(ctx, e, conn)
+		last = s.send(ctx, e, conn, 0)
 		over = !rpc.SafeToRetry(last)
 		return last
 	})

@@ -76,7 +76,7 @@ func (h *host) stop(t *testing.T) {
 
 // call sends a message as a client does.
 func call(id, version, method string) Send {
-	return func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) error {
+	return func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, _ int) error {
 		target := &pb.Target{Topic: &e.Topic, Version: &version}
 		var opened grpcpeer.Peer
 		_, err := pb.NewRPCServiceClient(conn).Call(ctx, &pb.CallRequest{

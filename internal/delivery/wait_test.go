@@ -264,7 +264,7 @@ func TestSlowSendOutlastsTheWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"))
 		sent := 0
-		err := One(within(t, 2*time.Hour), w.topic, message(), func(context.Context, *route.Entry, *grpc.ClientConn) error {
+		err := One(within(t, 2*time.Hour), w.topic, message(), func(context.Context, *route.Entry, *grpc.ClientConn, int) error {
 			if sent++; sent > 1 {
 				return nil
 			}

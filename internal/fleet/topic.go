@@ -26,15 +26,17 @@ type Topic struct {
 	mu      sync.Mutex
 	members members
 	seen    map[string]time.Time // server names -> when they were last listed
-	err     error                // why the registry cannot be read
-	changed chan struct{}        // closed at the next change of view or err
-	expiry  *time.Timer          // rebuilds the view when lingering members expire
-	stop    func()               // ends the watch
-	closed  bool
+	// ceilings are those that somebody asked about.
+	ceilings map[route.Interface]held
+	err      error         // why the registry cannot be read
+	changed  chan struct{} // closed at the next change of view or err
+	expiry   *time.Timer   // rebuilds the view when lingering members expire
+	stop     func()        // ends the watch
+	closed   bool
 }
 
 func newTopic(f *Fleet, name discovery.Topic) *Topic {
-	t := &Topic{Name: name, fleet: f, members: members{}, seen: map[string]time.Time{}, changed: make(chan struct{})}
+	t := &Topic{Name: name, fleet: f, members: members{}, seen: map[string]time.Time{}, ceilings: map[route.Interface]held{}, changed: make(chan struct{})}
 	t.used.Store(true)
 	return t
 }
@@ -179,7 +181,9 @@ func (t *Topic) rebuild() {
 			delete(t.seen, server)
 		}
 	}
-	t.view.Store(route.NewView(t.members.entries(), t.fleet.seed))
+	view := route.NewView(t.members.entries(), t.fleet.seed)
+	t.follow(view, now)
+	t.view.Store(view)
 	t.signal()
 	if t.expiry != nil {
 		t.expiry.Stop()

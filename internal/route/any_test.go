@@ -141,7 +141,8 @@ func TestAnyVerdicts(t *testing.T) {
 		"one that vanished and was never met":    {entries: []*Entry{entry("a", lingering(peer.Idle))}, want: Nobody},
 		"one that vanished, as its process did":  {entries: []*Entry{entry("a", lingering(peer.Connecting))}, want: Nobody},
 		"tried, then lost":                       {entries: []*Entry{lost}, tried: tries(lost), want: Nobody},
-		"tried, then lost, and an old one is up": {entries: []*Entry{lost, entry("b", old)}, tried: tries(lost), want: Unable},
+		"tried, then lost, and an old one is up": {entries: []*Entry{lost, entry("b", old)}, tried: tries(lost), want: Away},
+		"restarting, and an old one is up":       {entries: []*Entry{entry("a", lingering(peer.Down)), entry("b", old)}, want: Away},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

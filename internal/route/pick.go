@@ -20,6 +20,8 @@ const (
 	NoServer
 	// Unable: instances are there, and none implements what the message needs.
 	Unable
+	// Away: as Unable, but one that implements it vanished lately, and may come back.
+	Away
 	// Exhausted: all that could be picked were tried.
 	Exhausted
 )
@@ -80,10 +82,12 @@ func (v *View) Any(q Query, turn uint64, tried *Tried) (*Entry, Verdict) {
 		return best, Found
 	case tried.some(a.any, nil) || tried.some(a.reserve, nil) || tried.some(a.held, nil):
 		return nil, Exhausted
-	case slices.ContainsFunc(a.unable, (*Entry).public):
-		return nil, Unable
-	default:
+	case !slices.ContainsFunc(a.unable, (*Entry).public):
 		return nil, Nobody
+	case slices.ContainsFunc(a.any, (*Entry).away) || slices.ContainsFunc(a.reserve, (*Entry).away) || slices.ContainsFunc(a.held, (*Entry).away):
+		return nil, Away
+	default:
+		return nil, Unable
 	}
 }
 
@@ -100,10 +104,12 @@ func (v *View) Server(q Query, server string, turn uint64, tried *Tried) (*Entry
 		return best, Found
 	case tried.some(named.all, &q):
 		return nil, Exhausted
-	case slices.ContainsFunc(named.all, func(e *Entry) bool { return e.usable() && !e.canServe(q) }):
-		return nil, Unable
-	default:
+	case !slices.ContainsFunc(named.all, func(e *Entry) bool { return e.usable() && !e.canServe(q) }):
 		return nil, NoServer
+	case slices.ContainsFunc(named.all, func(e *Entry) bool { return e.away() && e.canServe(q) }):
+		return nil, Away
+	default:
+		return nil, Unable
 	}
 }
 

@@ -82,10 +82,12 @@ func choose(meant []*Entry, q Query, tried *Tried, nobody Verdict) ([]*Entry, Ve
 		return slices.DeleteFunc(open, func(e *Entry) bool { return class(e) != best }), Found
 	case len(able) > 0:
 		return nil, Exhausted
-	case slices.ContainsFunc(meant, there):
-		return nil, Unable
-	default:
+	case !slices.ContainsFunc(meant, there):
 		return nil, nobody
+	case slices.ContainsFunc(meant, func(e *Entry) bool { return !there(e) && serves(e, q) }):
+		return nil, Away
+	default:
+		return nil, Unable
 	}
 }
 
@@ -178,7 +180,7 @@ func TestPicksAreConcurrent(t *testing.T) {
 		all.Go(func() {
 			w := newWorld(worker)
 			for range 500 {
-				q := Query{Namespace: pickOne(w, "", "x"), Version: rpc.Version{Major: 1, Minor: w.Uint32N(2 * maxQueries)}}
+				q := Query{Namespace: pickOne(w, "", "x"), Version: rpc.Version{Major: 1, Minor: w.Uint32N(2 * maxCached)}}
 				tried := w.tried(entries[:3])
 				if e, verdict := v.Any(q, w.Uint64(), tried); verdict == Found && (tried.has(e) || !serves(e, q)) {
 					t.Errorf("picked %s for %v", id(e), q)
@@ -197,7 +199,7 @@ func TestPicksAreConcurrent(t *testing.T) {
 func TestManyQueriesAreNotAllKept(t *testing.T) {
 	v := view(many(10)...)
 	for round := range 3 {
-		for minor := range uint32(10 * maxQueries) {
+		for minor := range uint32(10 * maxCached) {
 			want := Found
 			if minor > 4 {
 				want = Unable
@@ -205,8 +207,8 @@ func TestManyQueriesAreNotAllKept(t *testing.T) {
 			if _, got := v.Any(wants(minor), 0, &Tried{}); got != want {
 				t.Fatalf("round %d: version 1.%d: verdict %d, want %d", round, minor, got, want)
 			}
-			if n := len(*v.able.Load()); n > maxQueries {
-				t.Fatalf("%d queries are kept, want at most %d", n, maxQueries)
+			if n := len(*v.able.known.Load()); n > maxCached {
+				t.Fatalf("%d queries are kept, want at most %d", n, maxCached)
 			}
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/peer"
@@ -28,6 +27,9 @@ type Entry struct {
 }
 
 func (e *Entry) usable() bool { return !e.Lingering || e.Link.Health() == peer.Ready }
+
+// away reports whether the entry vanished, and is not connected.
+func (e *Entry) away() bool { return !e.usable() }
 
 // open reports whether the entry takes everything.
 func (e *Entry) open() bool { return e.State != discovery.Draining && e.State != discovery.Held }
@@ -63,9 +65,9 @@ type View struct {
 	// the first need: of the views of a large fleet that changes all the time, most are not picked from.
 	ordered func() []*Entry
 	named   func() map[string]namesakes
-	// able caches, for each query seen, who can serve it. The map is copied to add to it.
-	able     atomic.Pointer[map[Query]*able]
-	learning sync.Mutex
+	able    cache[Query, able]
+	// ceilings are those of the whole fleet.
+	ceilings cache[Interface, settledCeiling]
 }
 
 // able are the instances that can serve a query, and those that cannot.
@@ -84,10 +86,6 @@ type namesakes struct {
 	open int // how many take everything
 }
 
-// maxQueries bounds the cache of a view. A program uses a few versions of a few namespaces; one that computes them must not
-// make the cache grow.
-const maxQueries = 64
-
 // A fleet up to warmAll is used whole. Of a larger one, each client uses warmSet instances for anycast, its own
 // choice, so that a thousand clients of a thousand servers do not make a million connections.
 const (
@@ -100,7 +98,6 @@ const (
 func NewView(entries []*Entry, seed uint64) *View {
 	v := &View{entries: entries, seed: seed}
 	v.ordered, v.named = sync.OnceValue(v.order), sync.OnceValue(v.index)
-	v.able.Store(&map[Query]*able{})
 	return v
 }
 
@@ -108,31 +105,10 @@ func NewView(entries []*Entry, seed uint64) *View {
 func (v *View) Entries() []*Entry { return v.entries }
 
 func (v *View) ableTo(q Query) *able {
-	known := *v.able.Load()
-	if a, ok := known[q]; ok {
+	if a := v.able.find(q); a != nil {
 		return a
 	}
-	return v.learn(q)
-}
-
-// learn is the slow path of ableTo. Of the callers that all meet a new view at once, one does the work.
-func (v *View) learn(q Query) *able {
-	v.learning.Lock()
-	defer v.learning.Unlock()
-	known := *v.able.Load()
-	if a, ok := known[q]; ok {
-		return a
-	}
-	a := v.sort(q)
-	more := make(map[Query]*able, len(known)+1)
-	for k, known := range known {
-		if len(more) < maxQueries-1 { // a random one makes room, so that a query that comes often stays
-			more[k] = known
-		}
-	}
-	more[q] = a
-	v.able.Store(&more)
-	return a
+	return v.able.learn(q, v.sort)
 }
 
 // sort puts each entry where it belongs for a query.

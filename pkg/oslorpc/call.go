@@ -54,7 +54,7 @@ func (c *Client) cast(ctx context.Context, method string, args any) error {
 	}
 	ctx, cancel := c.deadline(ctx, DefaultCastTimeout)
 	defer cancel()
-	return delivery.One(ctx, c.watched(), c.delivery(method), m.cast)
+	return delivery.One(ctx, c.watched(), c.delivery(&m), m.cast)
 }
 
 func (c *Client) call(ctx context.Context, method string, args any) (string, error) {
@@ -66,18 +66,18 @@ func (c *Client) call(ctx context.Context, method string, args any) (string, err
 		return "", err
 	}
 	var result *pb.Payload
-	send := func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) (err error) {
-		result, err = m.ask(ctx, e, conn)
+	send := func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) (err error) {
+		result, err = m.ask(ctx, e, conn, variant)
 		return err
 	}
 	if s := &c.settings; s.backoff != nil && !s.hasTimeout {
 		err = s.backoff.call(ctx, s.target.Namespace, method, func(ctx context.Context) error {
-			return delivery.One(ctx, c.watched(), c.delivery(method), send)
+			return delivery.One(ctx, c.watched(), c.delivery(&m), send)
 		})
 	} else {
 		ctx, cancel := c.deadline(ctx, DefaultCallTimeout)
 		defer cancel()
-		err = delivery.One(ctx, c.watched(), c.delivery(method), send)
+		err = delivery.One(ctx, c.watched(), c.delivery(&m), send)
 	}
 	if err != nil {
 		return "", err
@@ -98,11 +98,16 @@ func (c *Client) deadline(ctx context.Context, standard time.Duration) (context.
 }
 
 // delivery returns what delivery needs to know of a message.
-func (c *Client) delivery(method string) *delivery.Message {
+func (c *Client) delivery(m *outgoing) *delivery.Message {
 	s := &c.settings
-	return &delivery.Message{
-		Target: s.target, Method: method, Query: s.queryFor(method), Turn: c.turn.Add(1), Rounds: s.retry + 1, FailFast: s.failFast,
+	d := &delivery.Message{
+		Target: s.target, Method: m.method, Query: m.first.query, Auto: s.cap.IsAuto(),
+		Turn: c.turn.Add(1), Rounds: s.retry + 1, FailFast: s.failFast,
 	}
+	for _, v := range m.lesser {
+		d.Lesser = append(d.Lesser, v.query)
+	}
+	return d
 }
 
 // name completes an error with the message that it is about.
@@ -112,12 +117,13 @@ func (c *Client) name(err error, method string) error {
 
 // outgoing is a message, ready to be sent.
 type outgoing struct {
-	target          *pb.Target
-	method, id      string
-	context, kwargs *pb.Payload
-	intercepted     bool // by interceptors of the user's
-	errors          *knownErrors
-	monitor         time.Duration // as WithCallMonitorTimeout
+	first       variant
+	lesser      []variant
+	method, id  string
+	context     *pb.Payload
+	intercepted bool // by interceptors of the user's
+	errors      *knownErrors
+	monitor     time.Duration // as WithCallMonitorTimeout
 }
 
 // message checks and encodes a message. Nothing is sent yet.
@@ -136,24 +142,23 @@ func (c *Client) encode(ctx context.Context, method string, args any) (outgoing,
 		return outgoing{}, s.err
 	case c.transport.closed.Load():
 		return outgoing{}, errClosed()
-	case !s.cap.Allows(s.query.Version):
-		return outgoing{}, &Error{Kind: VersionCapExceeded, Message: fmt.Sprintf(
-			"version %s is not within the cap %s: it must have the same major version and no later minor one", s.query.Version, s.cap)}
 	}
 	if err := rpc.ValidateMethod(method); err != nil {
 		return outgoing{}, err
 	}
-	kwargs, requestContext, err := s.write(ctx, args)
+	first, lesser, requestContext, err := s.variants(ctx, method, args)
 	if err != nil {
 		return outgoing{}, err
 	}
-	if n, limit := len(kwargs)+len(requestContext), c.transport.config.maxSize; n > limit {
-		return outgoing{}, &Error{Kind: TooLarge, Message: fmt.Sprintf(
-			"the request has %d bytes, and the limit is %d: send less at a time, or raise it with WithMaxMessageSize", n, limit)}
-	}
 	m := outgoing{
-		target: s.wire, method: method, id: c.transport.messageID(), kwargs: payload.JSON(kwargs), errors: &c.transport.config.errors,
+		first: first, lesser: lesser, method: method, id: c.transport.messageID(), errors: &c.transport.config.errors,
 		intercepted: len(c.transport.config.dialOptions) > 0, monitor: s.monitor,
+	}
+	for i := range 1 + len(lesser) {
+		if n, limit := len(m.form(i).kwargs.GetJson())+len(requestContext), c.transport.config.maxSize; n > limit {
+			return outgoing{}, &Error{Kind: TooLarge, Message: fmt.Sprintf(
+				"the request has %d bytes, and the limit is %d: send less at a time, or raise it with WithMaxMessageSize", n, limit)}
+		}
 	}
 	if requestContext != "" {
 		m.context = payload.JSON(requestContext)
@@ -206,18 +211,18 @@ func (m *outgoing) witnessed(ctx context.Context, e *evidence) context.Context {
 
 // targetAt returns the target of a message for an instance. A static address has no id by which the process behind it could tell which
 // of its servers is meant.
-func (m *outgoing) targetAt(e *route.Entry) *pb.Target {
-	if e.ID != "" || e.Server == "" || m.target.Server != nil {
-		return m.target
+func (v *variant) targetAt(e *route.Entry) *pb.Target {
+	if e.ID != "" || e.Server == "" || v.target.Server != nil {
+		return v.target
 	}
 	return &pb.Target{
-		Exchange: m.target.Exchange, Topic: m.target.Topic, Namespace: m.target.Namespace, Version: m.target.Version, Server: &e.Server,
+		Exchange: v.target.Exchange, Topic: v.target.Topic, Namespace: v.target.Namespace, Version: v.target.Version, Server: &e.Server,
 	}
 }
 
-func (m *outgoing) call(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) (*pb.Payload, error) {
+func (m *outgoing) call(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v *variant) (*pb.Payload, error) {
 	u := &unary[pb.CallRequest, pb.CallResponse]{request: pb.CallRequest{
-		Target: m.targetAt(e), Method: m.method, Context: m.context, Kwargs: m.kwargs, MessageId: m.id, InstanceId: e.ID,
+		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID,
 	}}
 	if err := u.invoke(ctx, m, conn, pb.RPCService_Call_FullMethodName); err != nil {
 		return nil, m.errors.rebuild(err) // an interceptor that returned early may still have the response written to
@@ -225,9 +230,10 @@ func (m *outgoing) call(ctx context.Context, e *route.Entry, conn *grpc.ClientCo
 	return u.response.GetResult(), nil
 }
 
-func (m *outgoing) cast(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) error {
+func (m *outgoing) cast(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
+	v := m.form(variant)
 	u := &unary[pb.CastRequest, pb.CastResponse]{request: pb.CastRequest{
-		Target: m.targetAt(e), Method: m.method, Context: m.context, Kwargs: m.kwargs, MessageId: m.id, InstanceId: e.ID,
+		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID,
 	}}
 	return u.invoke(ctx, m, conn, pb.RPCService_Cast_FullMethodName)
 }

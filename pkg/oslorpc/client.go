@@ -33,6 +33,7 @@ type Client struct {
 type settings struct {
 	target     Target
 	capText    string
+	aliases    map[string]string
 	timeout    time.Duration
 	hasTimeout bool
 	retry      int // as WithRetry; negative: until the deadline
@@ -87,11 +88,6 @@ func WithServer(server string) ClientOption {
 // came of it, use [Client.Fanout], which needs no option.
 func WithFanout(fanout bool) ClientOption {
 	return clientOption(func(s *settings) { s.target.Fanout = fanout })
-}
-
-// WithVersionCap forbids messages of a later version than this, or of another major version, before any network use; [None] is no cap.
-func WithVersionCap(version string) ClientOption {
-	return clientOption(func(s *settings) { s.capText = version })
 }
 
 // WithTimeout bounds each operation: a call from discovery to the reply, a cast or a fanout until it is accepted, a multicall
@@ -169,7 +165,7 @@ func (s *settings) compute(defaultExchange string) error {
 	if err != nil {
 		return invalidUse("%v", err)
 	}
-	if s.cap, err = rpc.ParseCap(s.capText); err != nil {
+	if s.cap, err = rpc.ParseCap(s.capText, s.aliases); err != nil {
 		return invalidUse("%v", err)
 	}
 	s.query = route.Query{Namespace: s.target.Namespace, Version: version}
@@ -199,5 +195,8 @@ func (c *Client) watched() *fleet.Topic {
 	}
 	t := c.transport.fleet.Topic(discovery.Topic{Exchange: c.settings.wire.GetExchange(), Name: c.settings.target.Topic})
 	c.topic.Store(t)
+	if c.settings.cap.IsAuto() {
+		t.Follow(route.Interface{Namespace: c.settings.query.Namespace, Major: c.settings.query.Version.Major})
+	}
 	return t
 }

@@ -65,7 +65,7 @@ func ExampleClient_CanSendVersionOf() {
 	defer t.Close()
 	client := t.Client(oslorpc.Target{Topic: "compute", Version: "1.0"}, oslorpc.WithVersionCap("1.4"))
 	for _, version := range []string{"1.5", "1.4"} {
-		can, err := client.CanSendVersionOf(version)
+		can, err := client.CanSendVersionOf(context.Background(), version)
 		fmt.Println(version, can, err)
 	}
 	// Output:

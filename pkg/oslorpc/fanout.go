@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
-	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
 // Report says what came of a fanout. Each server that was listed when it was sent is in one of the lists, which are in
@@ -48,21 +47,14 @@ func (c *Client) Fanout(ctx context.Context, method string, args any) (*Report, 
 	if err != nil {
 		return nil, err
 	}
-	m.target = c.settings.anyServer()
+	m.toEverybody()
 	ctx, cancel := c.deadline(ctx, DefaultCastTimeout)
 	defer cancel()
-	results, err := delivery.All(ctx, c.watched(), c.delivery(method), m.cast)
+	results, err := delivery.All(ctx, c.watched(), c.delivery(&m), m.cast)
 	if err != nil {
 		return nil, err
 	}
 	return newReport(results), nil
-}
-
-// anyServer returns the target of a fanout's messages: each is addressed by its instance, whatever the server's name.
-func (s *settings) anyServer() *pb.Target {
-	return &pb.Target{
-		Exchange: s.wire.Exchange, Topic: s.wire.Topic, Namespace: s.wire.Namespace, Version: s.wire.Version,
-	}
 }
 
 func newReport(results []delivery.Result) *Report {

@@ -121,9 +121,9 @@ func (g *gathering) open(ctx context.Context, c *Client, method string, args any
 	if err != nil {
 		return err
 	}
-	m.target = c.settings.anyServer()
+	m.toEverybody()
 	ctx, g.release = c.deadline(ctx, DefaultCallTimeout)
-	audience, err := delivery.Everybody(ctx, c.watched(), c.delivery(method))
+	audience, err := delivery.Everybody(ctx, c.watched(), c.delivery(&m))
 	if err != nil {
 		g.release()
 		return err

@@ -27,18 +27,18 @@ func WithCallMonitorTimeout(d time.Duration) ClientOption {
 }
 
 // ask has one instance run the message and returns its result.
-func (m *outgoing) ask(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) (*pb.Payload, error) {
+func (m *outgoing) ask(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) (*pb.Payload, error) {
 	if m.monitor > 0 {
-		return m.monitoredCall(ctx, e, conn)
+		return m.monitoredCall(ctx, e, conn, m.form(variant))
 	}
-	return m.call(ctx, e, conn)
+	return m.call(ctx, e, conn, m.form(variant))
 }
 
 // errQuiet is the cause when a monitored call is canceled for the lack of heartbeats.
 var errQuiet = errors.New("no heartbeat came in time")
 
 // monitoredCall is call with heartbeats. Canceling its context, which it always does in the end, ends the stream.
-func (m *outgoing) monitoredCall(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) (*pb.Payload, error) {
+func (m *outgoing) monitoredCall(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v *variant) (*pb.Payload, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var seen evidence
@@ -51,7 +51,7 @@ func (m *outgoing) monitoredCall(ctx context.Context, e *route.Entry, conn *grpc
 	// request is sent: that waits for a server that hangs, if the request is large.
 	quiet := time.AfterFunc(m.monitor, func() { cancel(errQuiet) })
 	defer quiet.Stop()
-	result, err := m.converse(stream, e, func() { quiet.Reset(m.monitor) })
+	result, err := m.converse(stream, e, v, func() { quiet.Reset(m.monitor) })
 	if err == nil {
 		return result, nil
 	}
@@ -63,9 +63,9 @@ func (m *outgoing) monitoredCall(ctx context.Context, e *route.Entry, conn *grpc
 }
 
 // converse sends the request and receives until the reply; it calls alive at each heartbeat.
-func (m *outgoing) converse(stream grpc.ClientStream, e *route.Entry, alive func()) (*pb.Payload, error) {
+func (m *outgoing) converse(stream grpc.ClientStream, e *route.Entry, v *variant, alive func()) (*pb.Payload, error) {
 	request := &pb.MonitoredCallRequest{
-		Target: m.targetAt(e), Method: m.method, Context: m.context, Kwargs: m.kwargs, MessageId: m.id, InstanceId: e.ID,
+		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID,
 		HeartbeatInterval: durationpb.New(max(m.monitor/2, minHeartbeat)),
 	}
 	if err := stream.SendMsg(request); err != nil && !errors.Is(err, io.EOF) { // EOF: the stream has ended, and receiving tells why

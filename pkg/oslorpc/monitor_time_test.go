@@ -78,8 +78,8 @@ func TestMonitorTimes(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), deadline)
 				defer cancel()
 				begin := time.Now()
-				m := outgoing{target: &pb.Target{}, method: "m", monitor: monitor, errors: &knownErrors{}}
-				_, err := m.ask(ctx, &route.Entry{Instance: discovery.Instance{}}, conn)
+				m := outgoing{first: variant{target: &pb.Target{}}, method: "m", monitor: monitor, errors: &knownErrors{}}
+				_, err := m.ask(ctx, &route.Entry{Instance: discovery.Instance{}}, conn, 0)
 				if took := time.Since(begin); took != test.took {
 					t.Errorf("it took %v, want %v", took, test.took)
 				}

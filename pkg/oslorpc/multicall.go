@@ -103,8 +103,8 @@ func (s *stream) open(ctx context.Context, args any) (first string, err error) {
 	s.late = time.AfterFunc(s.timeout(), func() { s.cancel(errLate) })
 	defer s.late.Stop()
 	ended := false
-	err = delivery.One(s.ctx, c.watched(), c.delivery(s.method), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn) error { //nolint:contextcheck // It is derived from ctx.
-		first, err = s.start(ctx, &m, e, conn)
+	err = delivery.One(s.ctx, c.watched(), c.delivery(&m), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error { //nolint:contextcheck // It is derived from ctx.
+		first, err = s.start(ctx, &m, e, conn, m.form(variant))
 		ended = errors.Is(err, io.EOF)
 		if ended {
 			return nil
@@ -117,10 +117,10 @@ func (s *stream) open(ctx context.Context, args any) (first string, err error) {
 	return first, err
 }
 
-func (s *stream) start(ctx context.Context, m *outgoing, e *route.Entry, conn *grpc.ClientConn) (string, error) {
+func (s *stream) start(ctx context.Context, m *outgoing, e *route.Entry, conn *grpc.ClientConn, v *variant) (string, error) {
 	s.seen.opened = grpcpeer.Peer{} // that of an attempt before says nothing about this one
 	items, err := pb.NewRPCServiceClient(conn).Multicall(m.witnessed(ctx, &s.seen), &pb.MulticallRequest{
-		Target: m.targetAt(e), Method: m.method, Context: m.context, Kwargs: m.kwargs, MessageId: m.id, InstanceId: e.ID,
+		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID,
 	}, grpc.Peer(&s.seen.opened))
 	if err != nil {
 		return "", s.explain(err)

@@ -22,8 +22,8 @@ func WithPing() ServerOption {
 
 // queryFor returns what an instance must implement for a method. Servers that answer pings do not list that among
 // what they implement, so anyone is asked.
-func (s *settings) queryFor(method string) route.Query {
-	q := s.query
+func (s *settings) queryFor(method string, version rpc.Version) route.Query {
+	q := route.Query{Namespace: s.query.Namespace, Version: version}
 	q.Anyone = method == PingMethod && q.Namespace == "" && q.Version == rpc.DefaultVersion
 	return q
 }

@@ -84,11 +84,11 @@ func TestVersionCap(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := client(t, oslorpc.WithVersionCap(test.cap), oslorpc.WithVersion(test.version))
 			_, err := oslorpc.Call[string](t.Context(), c, "whoami", nil)
-			if c.CanSendVersion() != test.sent {
-				t.Errorf("it says beforehand that it can send: %v", !test.sent)
+			if can, err := c.CanSendVersion(t.Context()); can != test.sent || err != nil {
+				t.Errorf("it says beforehand that it can send: %v, %v", can, err)
 			}
 			other := client(t, oslorpc.WithVersionCap(test.cap), oslorpc.WithVersion("3.0"))
-			if can, err := other.CanSendVersionOf(test.version); can != test.sent || err != nil {
+			if can, err := other.CanSendVersionOf(t.Context(), test.version); can != test.sent || err != nil {
 				t.Errorf("a client of another version says %v, %v", can, err)
 			}
 			if test.sent && err != nil {
@@ -109,35 +109,35 @@ func TestVersionCap(t *testing.T) {
 func TestCanSendVersion(t *testing.T) {
 	c := client(t, oslorpc.WithVersion("1.4"), oslorpc.WithVersionCap("1.2"))
 	for name, test := range map[string]struct {
-		prepared *oslorpc.Client
-		want     bool
+		prepared       *oslorpc.Client
+		want, mistaken bool
 	}{
-		"above the cap":   {c, false},
-		"another version": {c.Prepare(oslorpc.WithVersion("1.1")), true},
-		"no version":      {c.Prepare(oslorpc.WithVersion(oslorpc.None)), true},
-		"another cap":     {c.Prepare(oslorpc.WithVersionCap("1.4")), true},
-		"no cap":          {c.Prepare(oslorpc.WithVersionCap(oslorpc.None)), true},
-		"malformed":       {c.Prepare(oslorpc.WithVersionCap(oslorpc.None), oslorpc.WithVersion("1")), false},
-		"malformed cap":   {c.Prepare(oslorpc.WithVersionCap("1")), false},
-		"no topic":        {c.Prepare(oslorpc.WithVersion("1.1"), oslorpc.WithTopic(oslorpc.None)), false},
+		"above the cap":   {c, false, false},
+		"another version": {c.Prepare(oslorpc.WithVersion("1.1")), true, false},
+		"no version":      {c.Prepare(oslorpc.WithVersion(oslorpc.None)), true, false},
+		"another cap":     {c.Prepare(oslorpc.WithVersionCap("1.4")), true, false},
+		"no cap":          {c.Prepare(oslorpc.WithVersionCap(oslorpc.None)), true, false},
+		"malformed":       {c.Prepare(oslorpc.WithVersionCap(oslorpc.None), oslorpc.WithVersion("1")), false, true},
+		"malformed cap":   {c.Prepare(oslorpc.WithVersionCap("1")), false, true},
+		"no topic":        {c.Prepare(oslorpc.WithVersion("1.1"), oslorpc.WithTopic(oslorpc.None)), false, true},
 	} {
-		if got := test.prepared.CanSendVersion(); got != test.want {
-			t.Errorf("%s: %v, want %v", name, got, test.want)
+		if got, err := test.prepared.CanSendVersion(t.Context()); got != test.want || (err != nil) != test.mistaken {
+			t.Errorf("%s: %v, %v, want %v", name, got, err, test.want)
 		}
 	}
-	if can, err := c.CanSendVersionOf(oslorpc.None); !can || err != nil {
+	if can, err := c.CanSendVersionOf(t.Context(), oslorpc.None); !can || err != nil {
 		t.Errorf("of none: %v, %v", can, err)
 	}
-	can, err := c.CanSendVersionOf("1.x")
+	can, err := c.CanSendVersionOf(t.Context(), "1.x")
 	wantKind(t, err, oslorpc.InvalidTarget, true)
 	wantText(t, err, `"1.x"`, "major.minor")
 	if can {
 		t.Error("what is no version can be sent")
 	}
-	if can, err := c.Prepare(oslorpc.WithVersionCap("x")).CanSendVersionOf("1.0"); can || oslorpc.KindOf(err) != oslorpc.Invalid {
+	if can, err := c.Prepare(oslorpc.WithVersionCap("x")).CanSendVersionOf(t.Context(), "1.0"); can || oslorpc.KindOf(err) != oslorpc.Invalid {
 		t.Errorf("with a malformed cap: %v, %v", can, err)
 	}
-	if c.CanSendVersion() || c.Target().Version != "1.4" {
+	if can, _ := c.CanSendVersion(t.Context()); can || c.Target().Version != "1.4" {
 		t.Error("asking changed the client")
 	}
 }

@@ -1,34 +1,83 @@
 package rpc
 
-import "fmt"
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// AutoCap is the text of a cap that follows the live fleet: the latest version that all its servers implement.
+const AutoCap = "auto"
 
 // Cap is the latest version that a client may send: an upper bound, set while the servers are older than the client. Its
 // zero value allows everything.
 type Cap struct {
-	set     bool
+	kind    capKind
+	alias   string // the name that stood for the version, if one did
 	version Version
 }
 
-// ParseCap reads a cap in the form of a version; the empty string is no cap.
-func ParseCap(s string) (Cap, error) {
-	if s == "" {
+type capKind uint8
+
+const (
+	noCap capKind = iota
+	fixedCap
+	autoCap
+)
+
+// ParseCap reads a cap: a version; a name that aliases has a version for, as that of a release has in Nova's upgrade_levels; or [AutoCap].
+// The empty string is no cap.
+func ParseCap(s string, aliases map[string]string) (Cap, error) {
+	switch text, named := aliases[s]; {
+	case s == "":
 		return Cap{}, nil
+	case named:
+		v, err := ParseVersion(text)
+		if err != nil {
+			return Cap{}, fmt.Errorf("version cap: the alias %q stands for something else: %w", s, err)
+		}
+		return Cap{kind: fixedCap, alias: s, version: v}, nil
+	case s == AutoCap:
+		return Cap{kind: autoCap}, nil
 	}
 	v, err := ParseVersion(s)
 	if err != nil {
-		return Cap{}, fmt.Errorf("version cap: %w", err)
+		return Cap{}, fmt.Errorf("version cap: it is neither %q nor %s: %w", AutoCap, knownAliases(aliases), err)
 	}
-	return Cap{set: true, version: v}, nil
+	return Cap{kind: fixedCap, version: v}, nil
 }
 
-// Allows reports whether a message of this version may be sent: it may, if a server that implements exactly the cap could
-// serve it. So a lower minor version passes and another major version does not.
-func (c Cap) Allows(v Version) bool { return !c.set || c.version.Serves(v) }
-
-// String returns the cap's version, "none" if there is no cap.
-func (c Cap) String() string {
-	if !c.set {
-		return "none"
+func knownAliases(aliases map[string]string) string {
+	if len(aliases) == 0 {
+		return "an alias, of which there are none"
 	}
-	return c.version.String()
+	return "one of the aliases " + strings.Join(slices.Sorted(maps.Keys(aliases)), ", ")
+}
+
+// Allows reports whether the cap itself lets a message of this version through: it does, if a server that implements exactly the cap
+// could serve it. So a lower minor version passes and another major version does not. A cap that is [AutoCap] forbids nothing.
+func (c Cap) Allows(v Version) bool { return c.kind != fixedCap || c.version.Serves(v) }
+
+// IsAuto reports whether the cap is [AutoCap].
+func (c Cap) IsAuto() bool { return c.kind == autoCap }
+
+// Version returns the version of a cap that has one of its own.
+func (c Cap) Version() (v Version, ok bool) { return c.version, c.kind == fixedCap }
+
+// Alias returns the name that stood for the version; empty if none did.
+func (c Cap) Alias() string { return c.alias }
+
+// String returns the cap's version, with its alias if it has one; "auto"; or "none" if there is no cap.
+func (c Cap) String() string {
+	switch {
+	case c.kind == noCap:
+		return "none"
+	case c.kind == autoCap:
+		return AutoCap
+	case c.alias != "":
+		return c.alias + " (" + c.version.String() + ")"
+	default:
+		return c.version.String()
+	}
 }

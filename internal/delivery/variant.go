@@ -1,0 +1,94 @@
+package delivery
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// query returns what a variant of the message needs.
+func (m *Message) query(variant int) route.Query {
+	if variant == 0 {
+		return m.Query
+	}
+	return m.Lesser[variant-1]
+}
+
+// order returns the variants in the order in which they are to be sent, to any server or to a named one. With Auto, those that
+// everybody can serve come first; of the others, which are sent only where there is no choice, the least demanding do.
+func (m *Message) order(view *route.View, server string) []int {
+	order := make([]int, 0, 1+len(m.Lesser))
+	var uncommon []int
+	for variant := range cap(order) {
+		if m.Auto && !common(view, m.query(variant), server) {
+			uncommon = append(uncommon, variant)
+		} else {
+			order = append(order, variant)
+		}
+	}
+	slices.Reverse(uncommon)
+	return append(order, uncommon...)
+}
+
+// common reports whether everybody can serve a query.
+func common(view *route.View, q route.Query, server string) bool {
+	return view.Ceiling(route.Interface{Namespace: q.Namespace, Major: q.Version.Major}, server).Allows(q.Version)
+}
+
+// unableNow is the error when none of the instances that the message may go to implements what any variant of it needs.
+func (m *Message) unableNow(view *route.View, server string) error {
+	entries := view.Unable(m.Query, server)
+	for _, q := range m.Lesser {
+		also := view.Unable(q, server)
+		entries = slices.DeleteFunc(entries, func(e *route.Entry) bool { return !slices.Contains(also, e) })
+	}
+	return m.unable(entries, server)
+}
+
+// unable is the error when none of these instances implements what the message needs; server is the one that it names, if any.
+func (m *Message) unable(entries []*route.Entry, server string) error {
+	var seen []discovery.Implementation
+	for _, e := range entries {
+		for _, i := range e.Implemented {
+			if !slices.Contains(seen, i) {
+				seen = append(seen, i)
+			}
+		}
+	}
+	who := "nobody on the topic serves"
+	if server != "" {
+		who = fmt.Sprintf("server %q does not serve", server)
+	}
+	versions := []string{m.Query.Version.String()}
+	for _, q := range m.Lesser {
+		versions = append(versions, q.Version.String())
+	}
+	message := fmt.Sprintf("%s version %s of the %s; %s", who, strings.Join(versions, " or "), dispatch.NamespaceWord(m.Query.Namespace), dispatch.Offer(seen))
+	if server == "" && len(entries) > 0 {
+		message += ", by " + names(entries)
+	}
+	if m.Blame != nil {
+		message = m.Blame() + "; " + message
+	}
+	return &rpc.Error{Kind: rpc.UnsupportedVersion, NotStarted: true, Message: message}
+}
+
+// names lists the servers of entries for people: a few, and how many more there are.
+func names(entries []*route.Entry) string {
+	const few = 3
+	var list []string
+	for _, e := range entries {
+		if name := fmt.Sprintf("%q", e.Server); !slices.Contains(list, name) {
+			list = append(list, name)
+		}
+	}
+	if more := len(list) - few; more > 0 {
+		list = append(list[:few], fmt.Sprintf("%d more", more))
+	}
+	return strings.Join(list, ", ")
+}

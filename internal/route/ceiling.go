@@ -1,0 +1,127 @@
+package route
+
+import (
+	"slices"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Ceiling is the latest version of an interface that every instance implements, or why there is none.
+type Ceiling struct {
+	State CeilingState
+	// Version is the ceiling, if the state is Known.
+	Version rpc.Version
+	// Holders are the instances that decide: those that implement no more than Version; or those that speak only other major
+	// versions, or do not say.
+	Holders []*Entry
+	// Next is the ceiling without the holders, if Rises: what it rises to when they are upgraded or leave.
+	Next  rpc.Version
+	Rises bool
+}
+
+// CeilingState says whether there is a ceiling.
+type CeilingState uint8
+
+// The states of a ceiling.
+const (
+	// Known: there is one.
+	Known CeilingState = iota
+	// Absent: no instance implements the interface.
+	Absent
+	// Apart: some instance implements the namespace in other major versions only, so there is no common version.
+	Apart
+	// Untold: some instance does not say what it implements.
+	Untold
+)
+
+// Allows reports whether every instance can serve a message of this version.
+func (c *Ceiling) Allows(v rpc.Version) bool { return c.State == Known && c.Version.Serves(v) }
+
+// Interface is a major version of a namespace, the unit of compatibility.
+type Interface struct {
+	Namespace string
+	Major     uint32
+}
+
+// Ceiling returns the ceiling of an interface over the instances that messages for any server go to, or over those of a server.
+// Instances that implement nothing of the namespace do not count: they are not old, but something else.
+func (v *View) Ceiling(i Interface, server string) *Ceiling {
+	if server != "" {
+		return ceiling(i, slices.DeleteFunc(slices.Clone(v.named()[server].all), func(e *Entry) bool { return !e.usable() }))
+	}
+	known := v.ceilings.find(i)
+	if known == nil {
+		known = v.ceilings.learn(i, v.settled)
+	}
+	if !known.varies {
+		return &known.Ceiling
+	}
+	return ceiling(i, slices.DeleteFunc(slices.Clone(v.entries), func(e *Entry) bool { return !e.public() }))
+}
+
+// settledCeiling is a ceiling as far as the view alone decides it.
+type settledCeiling struct {
+	Ceiling
+
+	// varies: instances count that vanished, for as long as they are connected.
+	varies bool
+}
+
+func (v *View) settled(i Interface) *settledCeiling {
+	s := &settledCeiling{}
+	var counted []*Entry
+	for _, e := range v.entries {
+		if e.Lingering {
+			s.varies = true
+		} else if e.State != discovery.Draining {
+			counted = append(counted, e)
+		}
+	}
+	s.Ceiling = *ceiling(i, counted)
+	return s
+}
+
+// ceiling returns the ceiling over some entries.
+func ceiling(i Interface, entries []*Entry) *Ceiling {
+	c := lowest(i, entries)
+	rest := lowest(i, slices.DeleteFunc(slices.Clone(entries), func(e *Entry) bool { return slices.Contains(c.Holders, e) }))
+	c.Next, c.Rises = rest.Version, rest.State == Known
+	return c
+}
+
+// lowest returns the ceiling without what it rises to. What is not known weighs most, since it might be anything.
+func lowest(i Interface, entries []*Entry) *Ceiling {
+	c := &Ceiling{State: Absent}
+	for _, e := range entries {
+		state, version := e.highest(i)
+		switch {
+		case state == Absent:
+		case c.State == Absent, state > c.State, state == Known && c.State == Known && version.Compare(c.Version) < 0:
+			c.State, c.Version, c.Holders = state, version, []*Entry{e}
+		case state == c.State && version == c.Version:
+			c.Holders = append(c.Holders, e)
+		}
+	}
+	return c
+}
+
+// highest returns the highest version of an interface that the entry implements, or why there is none.
+func (e *Entry) highest(i Interface) (CeilingState, rpc.Version) {
+	if len(e.Implemented) == 0 {
+		return Untold, rpc.Version{}
+	}
+	state, highest := Absent, rpc.Version{}
+	for _, offered := range e.Implemented {
+		switch {
+		case offered.Namespace != i.Namespace:
+		case offered.Version.Major != i.Major:
+			if state == Absent {
+				state = Apart
+			}
+		case state != Known || offered.Version.Compare(highest) > 0:
+			state, highest = Known, offered.Version
+		}
+	}
+	return state, highest
+}

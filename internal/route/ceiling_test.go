@@ -1,0 +1,99 @@
+package route
+
+import (
+	"testing"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+func one(minor uint32) rpc.Version { return rpc.Version{Major: 1, Minor: minor} }
+
+func TestCeiling(t *testing.T) {
+	elsewhere := implements(discovery.Implementation{Namespace: "x", Version: one(9)})
+	two := discovery.Implementation{Version: rpc.Version{Major: 2, Minor: 3}}
+	for name, test := range map[string]struct {
+		entries []*Entry
+		server  string
+		want    Ceiling
+		holders string
+	}{
+		"nobody":                          {want: Ceiling{State: Absent}},
+		"one":                             {entries: []*Entry{entry("a")}, want: Ceiling{Version: one(4)}, holders: "a"},
+		"the oldest":                      {entries: []*Entry{entry("a"), entry("b", implements(base(1)))}, want: Ceiling{Version: one(1), Next: one(4), Rises: true}, holders: "b"},
+		"several of the oldest":           {entries: []*Entry{entry("a", implements(base(1))), entry("b", implements(base(1))), entry("c")}, want: Ceiling{Version: one(1), Next: one(4), Rises: true}, holders: "ab"},
+		"of an instance, its highest":     {entries: []*Entry{entry("a", implements(base(1), base(3), base(2)))}, want: Ceiling{Version: one(3)}, holders: "a"},
+		"held ones count":                 {entries: []*Entry{entry("a"), entry("b", implements(base(1)), state(discovery.Held))}, want: Ceiling{Version: one(1), Next: one(4), Rises: true}, holders: "b"},
+		"draining ones do not":            {entries: []*Entry{entry("a"), entry("b", implements(base(1)), state(discovery.Draining))}, want: Ceiling{Version: one(4)}, holders: "a"},
+		"vanished ones do not":            {entries: []*Entry{entry("a"), entry("b", implements(base(1)), lingering(peer.Down))}, want: Ceiling{Version: one(4)}, holders: "a"},
+		"but while they are connected":    {entries: []*Entry{entry("a"), entry("b", implements(base(1)), lingering(peer.Ready))}, want: Ceiling{Version: one(1), Next: one(4), Rises: true}, holders: "b"},
+		"another namespace is no matter":  {entries: []*Entry{entry("a"), entry("b", elsewhere)}, want: Ceiling{Version: one(4)}, holders: "a"},
+		"only another namespace":          {entries: []*Entry{entry("b", elsewhere)}, want: Ceiling{State: Absent}},
+		"another major version":           {entries: []*Entry{entry("a"), entry("b", implements(two))}, want: Ceiling{State: Apart, Next: one(4), Rises: true}, holders: "b"},
+		"beside this one":                 {entries: []*Entry{entry("a"), entry("b", implements(two, base(2)))}, want: Ceiling{Version: one(2), Next: one(4), Rises: true}, holders: "b"},
+		"one that does not say":           {entries: []*Entry{entry("a"), entry("b", implements())}, want: Ceiling{State: Untold, Next: one(4), Rises: true}, holders: "b"},
+		"that weighs more than a major":   {entries: []*Entry{entry("a", implements(two)), entry("b", implements())}, want: Ceiling{State: Untold}, holders: "b"},
+		"of a server":                     {entries: []*Entry{entry("a"), entry("b", implements(base(1)))}, server: "host-a", want: Ceiling{Version: one(4)}, holders: "a"},
+		"of a server that drains":         {entries: []*Entry{entry("a"), entry("b", implements(base(1)), state(discovery.Draining))}, server: "host-b", want: Ceiling{Version: one(1)}, holders: "b"},
+		"of a server that is not there":   {entries: []*Entry{entry("a")}, server: "host-z", want: Ceiling{State: Absent}},
+		"no state but draining is unlike": {entries: []*Entry{entry("a"), entry("b", implements(base(1)), state("new"))}, want: Ceiling{Version: one(1), Next: one(4), Rises: true}, holders: "b"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := view(test.entries...).Ceiling(Interface{Major: 1}, test.server)
+			holders := ""
+			for _, e := range got.Holders {
+				holders += e.ID
+			}
+			if got.State != test.want.State || got.Version != test.want.Version || got.Rises != test.want.Rises ||
+				got.Rises && got.Next != test.want.Next || holders != test.holders {
+				t.Errorf("got %+v, held by %q, want %+v, held by %q", *got, holders, test.want, test.holders)
+			}
+		})
+	}
+}
+
+func TestCeilingAllows(t *testing.T) {
+	known := &Ceiling{Version: one(4)}
+	if !known.Allows(one(4)) || !known.Allows(one(0)) || known.Allows(one(5)) || known.Allows(rpc.Version{Major: 2}) {
+		t.Error("a known ceiling does not bound")
+	}
+	for _, state := range []CeilingState{Absent, Apart, Untold} {
+		if c := (&Ceiling{State: state, Version: one(4)}); c.Allows(one(0)) {
+			t.Errorf("state %d allows something", state)
+		}
+	}
+}
+
+// TestCeilingFollowsConnections asks the same view again after the connection of an instance that vanished has changed.
+func TestCeilingFollowsConnections(t *testing.T) {
+	old := entry("b", implements(base(1)), lingering(peer.Ready))
+	v := view(entry("a"), old)
+	for _, step := range []struct {
+		health peer.Health
+		want   uint32
+	}{{peer.Ready, 1}, {peer.Connecting, 4}, {peer.Ready, 1}, {peer.Idle, 4}} {
+		health(step.health)(old)
+		if got := v.Ceiling(Interface{Major: 1}, ""); got.Version != one(step.want) {
+			t.Errorf("while %s: %s, want 1.%d", step.health, got.Version, step.want)
+		}
+	}
+}
+
+func TestCeilingDoesNotAllocate(t *testing.T) {
+	v, _ := fleet(1000)
+	v.Ceiling(Interface{Major: 1}, "")
+	if n := testing.AllocsPerRun(1000, func() { v.Ceiling(Interface{Major: 1}, "").Allows(one(1)) }); n != 0 {
+		t.Errorf("%v allocations, want none", n)
+	}
+}
+
+func BenchmarkCeiling(b *testing.B) {
+	v, _ := fleet(1000)
+	b.ReportAllocs()
+	for b.Loop() {
+		if !v.Ceiling(Interface{Major: 1}, "").Allows(one(1)) {
+			b.Fatal("not allowed")
+		}
+	}
+}
