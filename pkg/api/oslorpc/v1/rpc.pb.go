@@ -38,7 +38,10 @@ type CallRequest struct {
 	MessageId string `protobuf:"bytes,5,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
 	// The instance that the client chose, from discovery. A process that is not this instance refuses with MISDIRECTED.
 	// Absent: not checked.
-	InstanceId    string `protobuf:"bytes,6,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	InstanceId string `protobuf:"bytes,6,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	// How long ago a message of this sender that was meant for this server could not be delivered to it, if it is not known
+	// to have heard of it since. A negative one is refused with INVALID_TARGET. Absent: none.
+	Missed        *durationpb.Duration `protobuf:"bytes,8,opt,name=missed,proto3" json:"missed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -115,6 +118,13 @@ func (x *CallRequest) GetInstanceId() string {
 	return ""
 }
 
+func (x *CallRequest) GetMissed() *durationpb.Duration {
+	if x != nil {
+		return x.Missed
+	}
+	return nil
+}
+
 // CallResponse is the result of a call.
 type CallResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -184,7 +194,9 @@ type CastRequest struct {
 	// As in CallRequest.
 	MessageId string `protobuf:"bytes,5,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
 	// As in CallRequest.
-	InstanceId    string `protobuf:"bytes,6,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	InstanceId string `protobuf:"bytes,6,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	// As in CallRequest.
+	Missed        *durationpb.Duration `protobuf:"bytes,8,opt,name=missed,proto3" json:"missed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -261,6 +273,13 @@ func (x *CastRequest) GetInstanceId() string {
 	return ""
 }
 
+func (x *CastRequest) GetMissed() *durationpb.Duration {
+	if x != nil {
+		return x.Missed
+	}
+	return nil
+}
+
 // CastResponse says that the message is in the server's queue.
 type CastResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -321,7 +340,9 @@ type MulticallRequest struct {
 	// As in CallRequest.
 	MessageId string `protobuf:"bytes,5,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
 	// As in CallRequest.
-	InstanceId    string `protobuf:"bytes,6,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	InstanceId string `protobuf:"bytes,6,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	// As in CallRequest.
+	Missed        *durationpb.Duration `protobuf:"bytes,8,opt,name=missed,proto3" json:"missed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -398,6 +419,13 @@ func (x *MulticallRequest) GetInstanceId() string {
 	return ""
 }
 
+func (x *MulticallRequest) GetMissed() *durationpb.Duration {
+	if x != nil {
+		return x.Missed
+	}
+	return nil
+}
+
 // MulticallResponse is one item.
 type MulticallResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -470,8 +498,10 @@ type MonitoredCallRequest struct {
 	InstanceId string `protobuf:"bytes,6,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
 	// The time from one heartbeat to the next; at least 10 ms, 1 s if absent.
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,7,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// As in CallRequest.
+	Missed        *durationpb.Duration `protobuf:"bytes,8,opt,name=missed,proto3" json:"missed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MonitoredCallRequest) Reset() {
@@ -549,6 +579,13 @@ func (x *MonitoredCallRequest) GetInstanceId() string {
 func (x *MonitoredCallRequest) GetHeartbeatInterval() *durationpb.Duration {
 	if x != nil {
 		return x.HeartbeatInterval
+	}
+	return nil
+}
+
+func (x *MonitoredCallRequest) GetMissed() *durationpb.Duration {
+	if x != nil {
+		return x.Missed
 	}
 	return nil
 }
@@ -680,7 +717,7 @@ var File_oslorpc_v1_rpc_proto protoreflect.FileDescriptor
 const file_oslorpc_v1_rpc_proto_rawDesc = "" +
 	"\n" +
 	"\x14oslorpc/v1/rpc.proto\x12\n" +
-	"oslorpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18oslorpc/v1/payload.proto\x1a\x17oslorpc/v1/target.proto\"\xed\x01\n" +
+	"oslorpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18oslorpc/v1/payload.proto\x1a\x17oslorpc/v1/target.proto\"\xa0\x02\n" +
 	"\vCallRequest\x12*\n" +
 	"\x06target\x18\x01 \x01(\v2\x12.oslorpc.v1.TargetR\x06target\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12-\n" +
@@ -689,10 +726,11 @@ const file_oslorpc_v1_rpc_proto_rawDesc = "" +
 	"\n" +
 	"message_id\x18\x05 \x01(\tR\tmessageId\x12\x1f\n" +
 	"\vinstance_id\x18\x06 \x01(\tR\n" +
-	"instanceId\"]\n" +
+	"instanceId\x121\n" +
+	"\x06missed\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06missed\"]\n" +
 	"\fCallResponse\x12+\n" +
 	"\x06result\x18\x01 \x01(\v2\x13.oslorpc.v1.PayloadR\x06result\x12 \n" +
-	"\vimplemented\x18\x02 \x03(\tR\vimplemented\"\xed\x01\n" +
+	"\vimplemented\x18\x02 \x03(\tR\vimplemented\"\xa0\x02\n" +
 	"\vCastRequest\x12*\n" +
 	"\x06target\x18\x01 \x01(\v2\x12.oslorpc.v1.TargetR\x06target\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12-\n" +
@@ -701,9 +739,10 @@ const file_oslorpc_v1_rpc_proto_rawDesc = "" +
 	"\n" +
 	"message_id\x18\x05 \x01(\tR\tmessageId\x12\x1f\n" +
 	"\vinstance_id\x18\x06 \x01(\tR\n" +
-	"instanceId\"0\n" +
+	"instanceId\x121\n" +
+	"\x06missed\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06missed\"0\n" +
 	"\fCastResponse\x12 \n" +
-	"\vimplemented\x18\x02 \x03(\tR\vimplemented\"\xf2\x01\n" +
+	"\vimplemented\x18\x02 \x03(\tR\vimplemented\"\xa5\x02\n" +
 	"\x10MulticallRequest\x12*\n" +
 	"\x06target\x18\x01 \x01(\v2\x12.oslorpc.v1.TargetR\x06target\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12-\n" +
@@ -712,10 +751,11 @@ const file_oslorpc_v1_rpc_proto_rawDesc = "" +
 	"\n" +
 	"message_id\x18\x05 \x01(\tR\tmessageId\x12\x1f\n" +
 	"\vinstance_id\x18\x06 \x01(\tR\n" +
-	"instanceId\"^\n" +
+	"instanceId\x121\n" +
+	"\x06missed\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06missed\"^\n" +
 	"\x11MulticallResponse\x12'\n" +
 	"\x04item\x18\x01 \x01(\v2\x13.oslorpc.v1.PayloadR\x04item\x12 \n" +
-	"\vimplemented\x18\x02 \x03(\tR\vimplemented\"\xc0\x02\n" +
+	"\vimplemented\x18\x02 \x03(\tR\vimplemented\"\xf3\x02\n" +
 	"\x14MonitoredCallRequest\x12*\n" +
 	"\x06target\x18\x01 \x01(\v2\x12.oslorpc.v1.TargetR\x06target\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12-\n" +
@@ -725,7 +765,8 @@ const file_oslorpc_v1_rpc_proto_rawDesc = "" +
 	"message_id\x18\x05 \x01(\tR\tmessageId\x12\x1f\n" +
 	"\vinstance_id\x18\x06 \x01(\tR\n" +
 	"instanceId\x12H\n" +
-	"\x12heartbeat_interval\x18\a \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\"\x8e\x01\n" +
+	"\x12heartbeat_interval\x18\a \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\x121\n" +
+	"\x06missed\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06missed\"\x8e\x01\n" +
 	"\x15MonitoredCallResponse\x125\n" +
 	"\theartbeat\x18\x01 \x01(\v2\x15.oslorpc.v1.HeartbeatH\x00R\theartbeat\x126\n" +
 	"\bresponse\x18\x02 \x01(\v2\x18.oslorpc.v1.CallResponseH\x00R\bresponseB\x06\n" +
@@ -772,33 +813,37 @@ var file_oslorpc_v1_rpc_proto_depIdxs = []int32{
 	9,  // 0: oslorpc.v1.CallRequest.target:type_name -> oslorpc.v1.Target
 	10, // 1: oslorpc.v1.CallRequest.context:type_name -> oslorpc.v1.Payload
 	10, // 2: oslorpc.v1.CallRequest.kwargs:type_name -> oslorpc.v1.Payload
-	10, // 3: oslorpc.v1.CallResponse.result:type_name -> oslorpc.v1.Payload
-	9,  // 4: oslorpc.v1.CastRequest.target:type_name -> oslorpc.v1.Target
-	10, // 5: oslorpc.v1.CastRequest.context:type_name -> oslorpc.v1.Payload
-	10, // 6: oslorpc.v1.CastRequest.kwargs:type_name -> oslorpc.v1.Payload
-	9,  // 7: oslorpc.v1.MulticallRequest.target:type_name -> oslorpc.v1.Target
-	10, // 8: oslorpc.v1.MulticallRequest.context:type_name -> oslorpc.v1.Payload
-	10, // 9: oslorpc.v1.MulticallRequest.kwargs:type_name -> oslorpc.v1.Payload
-	10, // 10: oslorpc.v1.MulticallResponse.item:type_name -> oslorpc.v1.Payload
-	9,  // 11: oslorpc.v1.MonitoredCallRequest.target:type_name -> oslorpc.v1.Target
-	10, // 12: oslorpc.v1.MonitoredCallRequest.context:type_name -> oslorpc.v1.Payload
-	10, // 13: oslorpc.v1.MonitoredCallRequest.kwargs:type_name -> oslorpc.v1.Payload
-	11, // 14: oslorpc.v1.MonitoredCallRequest.heartbeat_interval:type_name -> google.protobuf.Duration
-	8,  // 15: oslorpc.v1.MonitoredCallResponse.heartbeat:type_name -> oslorpc.v1.Heartbeat
-	1,  // 16: oslorpc.v1.MonitoredCallResponse.response:type_name -> oslorpc.v1.CallResponse
-	0,  // 17: oslorpc.v1.RPCService.Call:input_type -> oslorpc.v1.CallRequest
-	2,  // 18: oslorpc.v1.RPCService.Cast:input_type -> oslorpc.v1.CastRequest
-	4,  // 19: oslorpc.v1.RPCService.Multicall:input_type -> oslorpc.v1.MulticallRequest
-	6,  // 20: oslorpc.v1.RPCService.MonitoredCall:input_type -> oslorpc.v1.MonitoredCallRequest
-	1,  // 21: oslorpc.v1.RPCService.Call:output_type -> oslorpc.v1.CallResponse
-	3,  // 22: oslorpc.v1.RPCService.Cast:output_type -> oslorpc.v1.CastResponse
-	5,  // 23: oslorpc.v1.RPCService.Multicall:output_type -> oslorpc.v1.MulticallResponse
-	7,  // 24: oslorpc.v1.RPCService.MonitoredCall:output_type -> oslorpc.v1.MonitoredCallResponse
-	21, // [21:25] is the sub-list for method output_type
-	17, // [17:21] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	11, // 3: oslorpc.v1.CallRequest.missed:type_name -> google.protobuf.Duration
+	10, // 4: oslorpc.v1.CallResponse.result:type_name -> oslorpc.v1.Payload
+	9,  // 5: oslorpc.v1.CastRequest.target:type_name -> oslorpc.v1.Target
+	10, // 6: oslorpc.v1.CastRequest.context:type_name -> oslorpc.v1.Payload
+	10, // 7: oslorpc.v1.CastRequest.kwargs:type_name -> oslorpc.v1.Payload
+	11, // 8: oslorpc.v1.CastRequest.missed:type_name -> google.protobuf.Duration
+	9,  // 9: oslorpc.v1.MulticallRequest.target:type_name -> oslorpc.v1.Target
+	10, // 10: oslorpc.v1.MulticallRequest.context:type_name -> oslorpc.v1.Payload
+	10, // 11: oslorpc.v1.MulticallRequest.kwargs:type_name -> oslorpc.v1.Payload
+	11, // 12: oslorpc.v1.MulticallRequest.missed:type_name -> google.protobuf.Duration
+	10, // 13: oslorpc.v1.MulticallResponse.item:type_name -> oslorpc.v1.Payload
+	9,  // 14: oslorpc.v1.MonitoredCallRequest.target:type_name -> oslorpc.v1.Target
+	10, // 15: oslorpc.v1.MonitoredCallRequest.context:type_name -> oslorpc.v1.Payload
+	10, // 16: oslorpc.v1.MonitoredCallRequest.kwargs:type_name -> oslorpc.v1.Payload
+	11, // 17: oslorpc.v1.MonitoredCallRequest.heartbeat_interval:type_name -> google.protobuf.Duration
+	11, // 18: oslorpc.v1.MonitoredCallRequest.missed:type_name -> google.protobuf.Duration
+	8,  // 19: oslorpc.v1.MonitoredCallResponse.heartbeat:type_name -> oslorpc.v1.Heartbeat
+	1,  // 20: oslorpc.v1.MonitoredCallResponse.response:type_name -> oslorpc.v1.CallResponse
+	0,  // 21: oslorpc.v1.RPCService.Call:input_type -> oslorpc.v1.CallRequest
+	2,  // 22: oslorpc.v1.RPCService.Cast:input_type -> oslorpc.v1.CastRequest
+	4,  // 23: oslorpc.v1.RPCService.Multicall:input_type -> oslorpc.v1.MulticallRequest
+	6,  // 24: oslorpc.v1.RPCService.MonitoredCall:input_type -> oslorpc.v1.MonitoredCallRequest
+	1,  // 25: oslorpc.v1.RPCService.Call:output_type -> oslorpc.v1.CallResponse
+	3,  // 26: oslorpc.v1.RPCService.Cast:output_type -> oslorpc.v1.CastResponse
+	5,  // 27: oslorpc.v1.RPCService.Multicall:output_type -> oslorpc.v1.MulticallResponse
+	7,  // 28: oslorpc.v1.RPCService.MonitoredCall:output_type -> oslorpc.v1.MonitoredCallResponse
+	25, // [25:29] is the sub-list for method output_type
+	21, // [21:25] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_oslorpc_v1_rpc_proto_init() }

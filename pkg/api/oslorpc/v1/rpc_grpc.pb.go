@@ -32,7 +32,7 @@ const (
 // RPCService carries every message between oslorpc programs. The request is authoritative: no header is needed, so
 // grpcurl and a plain stub are clients as good as any.
 //
-// The four requests have the same fields with the same numbers.
+// The four requests have the same fields with the same numbers; only MonitoredCallRequest has 7.
 //
 // Errors carry an ErrorDetail (errors.proto) that says what happened and whether the method may have run.
 type RPCServiceClient interface {
@@ -125,7 +125,7 @@ type RPCService_MonitoredCallClient = grpc.ServerStreamingClient[MonitoredCallRe
 // RPCService carries every message between oslorpc programs. The request is authoritative: no header is needed, so
 // grpcurl and a plain stub are clients as good as any.
 //
-// The four requests have the same fields with the same numbers.
+// The four requests have the same fields with the same numbers; only MonitoredCallRequest has 7.
 //
 // Errors carry an ErrorDetail (errors.proto) that says what happened and whether the method may have run.
 type RPCServiceServer interface {
