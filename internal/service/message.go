@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/payload"
@@ -21,6 +22,7 @@ type message interface {
 	GetKwargs() *pb.Payload
 	GetMessageId() string
 	GetInstanceId() string
+	GetMissed() *durationpb.Duration
 }
 
 // open finds the server that a message is meant for and reads the message. On an error the server may be known or nil.
@@ -32,6 +34,9 @@ func (p *Process) open(m message) (*Server, *dispatch.Request, error) {
 	s, err := p.find(target, m.GetInstanceId())
 	if err != nil {
 		return nil, nil, err
+	}
+	if ago := m.GetMissed(); ago != nil && s.Missed != nil {
+		s.Missed(ago.AsDuration())
 	}
 	request, err := p.read(m, target)
 	return s, request, err
@@ -51,6 +56,9 @@ func readTarget(m message) (rpc.Target, error) {
 	}
 	if m.GetMethod() == "" {
 		return target, invalid(target, "`method` is required: name the method to run")
+	}
+	if ago := m.GetMissed(); ago != nil && (!ago.IsValid() || ago.AsDuration() < 0) {
+		return target, invalid(target, "`missed` is negative, or no duration: leave it out if no message failed")
 	}
 	return target, target.ValidateClient()
 }

@@ -20,6 +20,9 @@ type Server struct {
 	Instance discovery.Instance
 	Stopping bool
 	Dispatch *dispatch.Server
+	// Missed is told how long ago a message for the server could not be delivered, before the message that says so; nil if nobody is
+	// to know.
+	Missed func(ago time.Duration)
 }
 
 // Process answers for all servers of a process.
