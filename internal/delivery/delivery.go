@@ -56,6 +56,8 @@ type Message struct {
 	Rounds int
 	// FailFast messages do not wait for an instance to appear, or to become reachable.
 	FailFast bool
+	// Cast messages are answered as soon as they are accepted.
+	Cast bool
 }
 
 // Send sends a variant of a message to one instance and returns nil if it was answered. An error is an *rpc.Error, and tells by
@@ -65,7 +67,11 @@ type Send func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, varia
 // One delivers a message to one instance. Its error is an *rpc.Error that names the message.
 func One(ctx context.Context, topic *fleet.Topic, m *Message, send Send) error {
 	d := delivery{Message: *m, topic: topic}
-	return Name(d.run(ctx, send), m.Target, m.Method)
+	err := d.run(ctx, send)
+	if m.Target.Server != "" && m.missed(err) {
+		topic.Missed().Server(topic.Name, m.Target.Server)
+	}
+	return Name(err, m.Target, m.Method)
 }
 
 // Name completes an error with the message that it is about. Nil stays nil.

@@ -36,7 +36,13 @@ func All(ctx context.Context, topic *fleet.Topic, m *Message, send Send) ([]Resu
 	}
 	results := make([]Result, len(a.Reached), len(a.Reached)+len(a.Skipped))
 	each(len(a.Reached), func(i int) { results[i] = toOne(ctx, topic, m, a.Reached[i], a.variant(i), send) })
-	return append(slices.DeleteFunc(results, left), a.Skipped...), nil
+	results = slices.DeleteFunc(results, left)
+	for _, r := range results {
+		if r.Err != nil && !r.Skipped {
+			topic.Missed().Instance(r.Entry)
+		}
+	}
+	return append(results, a.Skipped...), nil
 }
 
 // left reports whether an instance that is not listed any more says itself that it is not there: then it simply left.

@@ -103,6 +103,9 @@ func Gather[T any](ctx context.Context, a *Audience, ask Ask[T]) <-chan Answer[T
 				answer.Value, err = ask(ctx, e, conn, v)
 				return err
 			})
+			if a.message.missed(answer.Err) {
+				a.topic.Missed().Instance(e)
+			}
 			answers <- answer
 		})
 	}

@@ -21,6 +21,7 @@ type Fleet struct {
 	pool     *peer.Pool
 	log      *slog.Logger
 	seed     uint64
+	missed   Missed
 
 	mu     sync.Mutex
 	topics map[discovery.Topic]*Topic
@@ -32,6 +33,9 @@ type Fleet struct {
 func New(registry discovery.Registry, pool *peer.Pool, log *slog.Logger) *Fleet {
 	return &Fleet{registry: registry, pool: pool, log: log, seed: rand.Uint64(), topics: map[discovery.Topic]*Topic{}}
 }
+
+// Missed returns what is remembered of the servers that missed messages. It outlasts the watches.
+func (f *Fleet) Missed() *Missed { return &f.missed }
 
 // Topic returns a topic, watched from now on until it has not been used for a while. Callers may keep it; once Closed is
 // true, another saves a detour.

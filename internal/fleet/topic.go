@@ -84,6 +84,9 @@ func (t *Topic) reopen(ctx context.Context) (*route.View, <-chan struct{}, error
 	return next.View(ctx)
 }
 
+// Missed returns what is remembered of the servers that missed messages.
+func (t *Topic) Missed() *Missed { return &t.fleet.missed }
+
 // Now returns the topic's view if there is one, else nil. It is View without a lock, for the path that needs no more.
 func (t *Topic) Now() *route.View {
 	if !t.used.Load() {

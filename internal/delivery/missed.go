@@ -1,0 +1,27 @@
+package delivery
+
+import (
+	"errors"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// missed reports whether the server that the message was meant for may not have got it, if err is what came of it. That it was
+// canceled is its sender's own doing, and whatever else a server answered than a refusal shows that it got it.
+func (m *Message) missed(err error) bool {
+	e, ok := errors.AsType[*rpc.Error](err)
+	if !ok {
+		return false
+	}
+	switch e.Kind {
+	case rpc.NoInstance, rpc.Refused, rpc.Unreachable:
+		return true
+	case rpc.OutcomeUnknown, rpc.MonitorTimeout:
+		return e.Server == ""
+	case rpc.Timeout:
+		// A call that was sent most likely waits or runs; a cast would have been accepted.
+		return e.Server == "" && (e.NotStarted || m.Cast)
+	default:
+		return false
+	}
+}

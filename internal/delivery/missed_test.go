@@ -1,0 +1,58 @@
+package delivery
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+func TestMissed(t *testing.T) {
+	for name, test := range map[string]struct {
+		err        error
+		call, cast bool
+	}{
+		"nobody":               {&rpc.Error{Kind: rpc.NoInstance, NotStarted: true}, true, true},
+		"refused":              {full, true, true},
+		"unreachable":          {notSent, true, true},
+		"lost":                 {&rpc.Error{Kind: rpc.OutcomeUnknown}, true, true},
+		"quiet":                {&rpc.Error{Kind: rpc.MonitorTimeout}, true, true},
+		"late, before":         {&rpc.Error{Kind: rpc.Timeout, NotStarted: true}, true, true},
+		"late, sent":           {&rpc.Error{Kind: rpc.Timeout}, false, true},
+		"late, at the server":  {&rpc.Error{Kind: rpc.Timeout, NotStarted: true, Server: "a"}, false, false},
+		"received before":      {&rpc.Error{Kind: rpc.OutcomeUnknown, Server: "a"}, false, false},
+		"canceled":             {&rpc.Error{Kind: rpc.Canceled, NotStarted: true}, false, false},
+		"the method fails":     {&rpc.Error{Kind: rpc.Remote, Server: "a"}, false, false},
+		"not that version":     {&rpc.Error{Kind: rpc.UnsupportedVersion, NotStarted: true}, false, false},
+		"the transport closed": {&rpc.Error{Kind: rpc.Invalid, NotStarted: true}, false, false},
+		"none of ours":         {errors.New("x"), false, false},
+	} {
+		if got := (&Message{}).missed(test.err); got != test.call {
+			t.Errorf("%s: of a call: %v", name, got)
+		}
+		if got := (&Message{Cast: true}).missed(test.err); got != test.cast {
+			t.Errorf("%s: of a cast: %v", name, got)
+		}
+	}
+}
+
+// TestMissedByNobody: a message that names no server is not one for a server without a name, as static addresses may be.
+func TestMissedByNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		nameless := func(i *discovery.Instance) { i.ID, i.BootID, i.Server = "", "", "" }
+		w := newWorld(t, instance("a", nameless))
+		m, s := message(), &script{}
+		s.says("", lost)
+		if _, err := w.deliver(t, time.Second, m, s); err == nil {
+			t.Fatal("it was delivered")
+		}
+		for _, e := range w.topic.Now().Entries() {
+			if w.topic.Missed().Hint(e).Ago != nil {
+				t.Error("it counts as missed")
+			}
+		}
+	})
+}

@@ -1,0 +1,156 @@
+package fleet
+
+import (
+	"container/list"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// The bounds of what is remembered: how many servers, and for how long. It is a hint, and the oldest is worth least.
+const (
+	maxMissed  = 4096
+	missedTime = time.Hour
+)
+
+// Missed remembers which servers could not be sent a message that was meant for them, until they are told. The zero value is empty. It
+// is safe for concurrent use.
+type Missed struct {
+	count   atomic.Int64 // of the records, so that whoever sends while there are none takes no lock
+	mu      sync.Mutex
+	records map[recipient]*list.Element
+	order   list.List // of *missed, the oldest first
+}
+
+// recipient is whom a message was meant for: an instance, or whoever has a server name. A static address has no id.
+type recipient struct {
+	topic          discovery.Topic
+	server         string
+	instance, addr string // empty for a server name
+}
+
+// missed is the last message that a recipient missed. The last and not the first: a server that was restarted between the two missed
+// the last, and must not take itself for too young.
+type missed struct {
+	recipient recipient
+	at        time.Time
+}
+
+func instanceOf(e *route.Entry) recipient {
+	r := recipient{topic: discovery.Topic{Exchange: e.Exchange, Name: e.Topic}, instance: e.ID}
+	if e.ID == "" {
+		r.server, r.addr = e.Server, e.Addr
+	}
+	return r
+}
+
+func serverOf(e *route.Entry) recipient {
+	return recipient{topic: discovery.Topic{Exchange: e.Exchange, Name: e.Topic}, server: e.Server}
+}
+
+// Instance notes that an instance missed a message.
+func (m *Missed) Instance(e *route.Entry) { m.add(instanceOf(e)) }
+
+// Server notes that a message was missed by whoever has a server name. Several may, and it was meant for one of them.
+func (m *Missed) Server(topic discovery.Topic, name string) {
+	m.add(recipient{topic: topic, server: name})
+}
+
+func (m *Missed) add(r recipient) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	if known := m.records[r]; known != nil {
+		m.remove(known)
+	}
+	m.expire(now)
+	if m.order.Len() >= maxMissed {
+		m.remove(m.order.Front())
+	}
+	if m.records == nil {
+		m.records = map[recipient]*list.Element{}
+	}
+	m.records[r] = m.order.PushBack(&missed{r, now})
+	m.count.Store(int64(m.order.Len()))
+}
+
+// expire drops the records that are too old. The lock is held.
+func (m *Missed) expire(now time.Time) {
+	for oldest := m.order.Front(); oldest != nil && now.Sub(oldest.Value.(*missed).at) > missedTime; oldest = m.order.Front() {
+		m.remove(oldest)
+	}
+}
+
+// remove drops a record. The lock is held.
+func (m *Missed) remove(e *list.Element) {
+	delete(m.records, m.order.Remove(e).(*missed).recipient)
+	m.count.Store(int64(m.order.Len()))
+}
+
+// Hint is what a message tells the instance that it is sent to of those that the instance missed before. The zero value is nothing.
+type Hint struct {
+	// Ago is how long ago the last of them failed; nil if there is none.
+	Ago *durationpb.Duration
+
+	from  *Missed
+	tells [2]*list.Element // either may be nil
+}
+
+// Hint returns what to tell an instance. Messages at the same time may all tell it.
+func (m *Missed) Hint(e *route.Entry) Hint {
+	if m.count.Load() == 0 {
+		return Hint{}
+	}
+	return m.hint(e)
+}
+
+func (m *Missed) hint(e *route.Entry) Hint {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	m.expire(now)
+	h := Hint{from: m, tells: [2]*list.Element{m.records[instanceOf(e)], m.records[serverOf(e)]}}
+	var last time.Time
+	for _, record := range h.tells {
+		if record == nil {
+			continue
+		}
+		if at := record.Value.(*missed).at; at.After(last) {
+			last = at
+		}
+	}
+	if last.IsZero() {
+		return Hint{}
+	}
+	h.Ago = durationpb.New(now.Sub(last))
+	return h
+}
+
+// Settle forgets what was told, if the message that told it was answered; err is what came of it. What failed meanwhile has a record of
+// its own, which stays.
+func (h Hint) Settle(err error) {
+	if h.Ago == nil || (err != nil && !answered(err)) {
+		return
+	}
+	m := h.from
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, record := range h.tells {
+		if record != nil && m.records[record.Value.(*missed).recipient] == record {
+			m.remove(record)
+		}
+	}
+}
+
+// answered reports whether an error comes from the server that the message was meant for: only that one signs it.
+func answered(err error) bool {
+	e, ok := errors.AsType[*rpc.Error](err)
+	return ok && e.Server != ""
+}

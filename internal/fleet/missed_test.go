@@ -1,0 +1,165 @@
+package fleet
+
+import (
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+func entry(id string) *route.Entry { return &route.Entry{Instance: instance(id)} }
+
+// wantMissed checks how long ago an instance missed something, by the next message to it; negative if it did not.
+func wantMissed(t *testing.T, m *Missed, e *route.Entry, want time.Duration) Hint {
+	t.Helper()
+	h, got := m.Hint(e), time.Duration(-1)
+	if h.Ago != nil {
+		got = h.Ago.AsDuration()
+	}
+	if got != want {
+		t.Errorf("%s is told of %v, want %v", e.ID, got, want)
+	}
+	return h
+}
+
+func TestMissedIsToldOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, a, b := &Missed{}, entry("a"), entry("b")
+		namesake := entry("c")
+		namesake.Server = a.Server
+		wantMissed(t, m, a, -1)
+		m.Instance(a)
+		time.Sleep(time.Second)
+		for _, other := range []*route.Entry{b, namesake} {
+			wantMissed(t, m, other, -1)
+		}
+		wantMissed(t, m, a, time.Second).Settle(nil)
+		wantMissed(t, m, a, -1)
+
+		m.Instance(a)
+		m.Server(compute, a.Server)
+		wantMissed(t, m, namesake, 0)
+		wantMissed(t, m, a, 0).Settle(nil)
+		wantMissed(t, m, a, -1)
+		wantMissed(t, m, namesake, -1)
+		if n := m.count.Load(); n != 0 {
+			t.Errorf("%d records are left", n)
+		}
+	})
+}
+
+func TestMissedByStaticAddress(t *testing.T) {
+	m, a, b := &Missed{}, entry(""), entry("")
+	a.Addr, b.Addr = "one", "two"
+	m.Instance(a)
+	if m.Hint(b).Ago != nil || m.Hint(a).Ago == nil {
+		t.Error("the addresses are not told apart")
+	}
+}
+
+// TestMissedStaysUntilAnswered: only what the server itself says shows that it heard of it.
+func TestMissedStaysUntilAnswered(t *testing.T) {
+	signed := *rpcstatus.Refuse(rpcstatus.Full)
+	signed.Server = "host-a"
+	for name, test := range map[string]struct {
+		err   error
+		stays bool
+	}{
+		"accepted":         {nil, false},
+		"the method fails": {&rpc.Error{Kind: rpc.Remote, Server: "host-a"}, false},
+		"full":             {&signed, false},
+		"misdirected":      {rpcstatus.Refuse(rpcstatus.Misdirected), true},
+		"not sent":         {&rpc.Error{Kind: rpc.Unreachable, NotStarted: true}, true},
+		"lost":             {&rpc.Error{Kind: rpc.OutcomeUnknown}, true},
+		"late":             {&rpc.Error{Kind: rpc.Timeout}, true},
+	} {
+		m, a := &Missed{}, entry("a")
+		m.Instance(a)
+		m.Hint(a).Settle(test.err)
+		if stays := m.Hint(a).Ago != nil; stays != test.stays {
+			t.Errorf("%s: it stays: %v", name, stays)
+		}
+	}
+}
+
+// TestMissedWhileTold: what fails while a message is on its way that tells of an earlier one is not forgotten with that, even if it
+// fails at the same time.
+func TestMissedWhileTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, a := &Missed{}, entry("a")
+		m.Instance(a)
+		m.Server(compute, a.Server)
+		first, second := m.Hint(a), m.Hint(a)
+		m.Instance(a)
+		first.Settle(nil)
+		second.Settle(nil)
+		wantMissed(t, m, a, 0).Settle(nil)
+		first.Settle(nil)
+		wantMissed(t, m, a, -1)
+	})
+}
+
+// TestMissedTellsOfTheLast, so that a server that was restarted between two failures hears of the second.
+func TestMissedTellsOfTheLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, a := &Missed{}, entry("a")
+		m.Instance(a)
+		time.Sleep(time.Minute)
+		m.Server(compute, a.Server)
+		time.Sleep(time.Second)
+		wantMissed(t, m, a, time.Second)
+		m.Instance(a)
+		wantMissed(t, m, a, 0)
+	})
+}
+
+func TestMissedIsForgottenInTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, a, b := &Missed{}, entry("a"), entry("b")
+		m.Instance(a)
+		time.Sleep(missedTime)
+		m.Instance(b)
+		wantMissed(t, m, a, missedTime)
+		time.Sleep(1)
+		wantMissed(t, m, a, -1)
+		wantMissed(t, m, b, 1)
+		time.Sleep(missedTime)
+		wantMissed(t, m, b, -1)
+		if m.count.Load() != 0 || m.order.Len() != 0 || len(m.records) != 0 {
+			t.Error("records are left")
+		}
+	})
+}
+
+func TestMissedIsBounded(t *testing.T) {
+	m := &Missed{}
+	for i := range maxMissed {
+		m.Instance(entry(fmt.Sprint(i)))
+	}
+	m.Instance(entry("0")) // now the youngest
+	m.Instance(entry("another"))
+	if m.order.Len() != maxMissed || len(m.records) != maxMissed || m.count.Load() != maxMissed {
+		t.Errorf("%d, %d, %d records", m.order.Len(), len(m.records), m.count.Load())
+	}
+	for id, want := range map[string]bool{"0": true, "1": false, "2": true, "another": true} {
+		if got := m.Hint(entry(id)).Ago != nil; got != want {
+			t.Errorf("%s is remembered: %v", id, got)
+		}
+	}
+}
+
+func TestMissedCostsNothingWhileEmpty(t *testing.T) {
+	m, a := &Missed{}, entry("a")
+	m.Instance(a)
+	m.Hint(a).Settle(nil)
+	if n := testing.AllocsPerRun(1000, func() { m.Hint(a).Settle(nil) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+	m.mu.Lock() // it is not needed
+	defer m.mu.Unlock()
+	m.Hint(a).Settle(nil)
+}
