@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
+	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/payload"
 	"github.com/oslorpc/oslorpc/internal/route"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
@@ -54,7 +55,9 @@ func (c *Client) cast(ctx context.Context, method string, args any) error {
 	}
 	ctx, cancel := c.deadline(ctx, DefaultCastTimeout)
 	defer cancel()
-	return delivery.One(ctx, c.watched(), c.delivery(&m), m.cast)
+	d := c.delivery(&m)
+	d.Cast = true
+	return delivery.One(ctx, c.watched(), d, m.cast)
 }
 
 func (c *Client) call(ctx context.Context, method string, args any) (string, error) {
@@ -123,6 +126,7 @@ type outgoing struct {
 	context     *pb.Payload
 	intercepted bool // by interceptors of the user's
 	errors      *knownErrors
+	missed      *fleet.Missed
 	monitor     time.Duration // as WithCallMonitorTimeout
 }
 
@@ -152,7 +156,7 @@ func (c *Client) encode(ctx context.Context, method string, args any) (outgoing,
 	}
 	m := outgoing{
 		first: first, lesser: lesser, method: method, id: c.transport.messageID(), errors: &c.transport.config.errors,
-		intercepted: len(c.transport.config.dialOptions) > 0, monitor: s.monitor,
+		intercepted: len(c.transport.config.dialOptions) > 0, monitor: s.monitor, missed: c.transport.fleet.Missed(),
 	}
 	for i := range 1 + len(lesser) {
 		if n, limit := len(m.form(i).kwargs.GetJson())+len(requestContext), c.transport.config.maxSize; n > limit {
@@ -221,19 +225,24 @@ func (v *variant) targetAt(e *route.Entry) *pb.Target {
 }
 
 func (m *outgoing) call(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v *variant) (*pb.Payload, error) {
+	hint := m.missed.Hint(e)
 	u := &unary[pb.CallRequest, pb.CallResponse]{request: pb.CallRequest{
-		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID,
+		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID, Missed: hint.Ago,
 	}}
-	if err := u.invoke(ctx, m, conn, pb.RPCService_Call_FullMethodName); err != nil {
+	err := u.invoke(ctx, m, conn, pb.RPCService_Call_FullMethodName)
+	hint.Settle(err)
+	if err != nil {
 		return nil, m.errors.rebuild(err) // an interceptor that returned early may still have the response written to
 	}
 	return u.response.GetResult(), nil
 }
 
 func (m *outgoing) cast(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
-	v := m.form(variant)
+	v, hint := m.form(variant), m.missed.Hint(e)
 	u := &unary[pb.CastRequest, pb.CastResponse]{request: pb.CastRequest{
-		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID,
+		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID, Missed: hint.Ago,
 	}}
-	return u.invoke(ctx, m, conn, pb.RPCService_Cast_FullMethodName)
+	err := u.invoke(ctx, m, conn, pb.RPCService_Cast_FullMethodName)
+	hint.Settle(err)
+	return err
 }

@@ -5,14 +5,12 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/service"
 )
 
 // addServer brings a server up on the transport's host, which the first one makes, and announces it. It returns the whole instance.
-func (t *Transport) addServer(
-	ctx context.Context, s *Server, i discovery.Instance, d *dispatch.Server,
-) (discovery.Instance, error) {
+func (t *Transport) addServer(ctx context.Context, s *Server, run *serverRun) (discovery.Instance, error) {
+	i := run.instance
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed.Load() {
@@ -25,7 +23,7 @@ func (t *Transport) addServer(
 		}
 		t.host = h
 	}
-	i = t.host.add(s, &service.Server{Instance: i, Dispatch: d}, s.hold)
+	i = t.host.add(s, &service.Server{Instance: i, Dispatch: run.dispatch, Missed: run.undelivered}, s.hold)
 	if err := t.announce(ctx); err != nil {
 		t.dropServer(ctx, s)
 		return i, err

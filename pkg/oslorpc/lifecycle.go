@@ -14,6 +14,8 @@ type serverRun struct {
 	dispatch *dispatch.Server
 	instance discovery.Instance
 	turns    turns // of a blocking server, else nil
+	began    time.Time
+	reasons  chan string // why messages may have been missed, with room for one; nil if nobody is to know
 
 	// alive ends when the stop begins, under the server's lock; stopped is closed when it is over.
 	alive   context.Context //nolint:containedctx // It is the server's own.
@@ -107,7 +109,7 @@ func (s *Server) startOnce(ctx context.Context, works bool) (run *serverRun, isN
 	if err != nil {
 		return nil, false, err
 	}
-	if run.instance, err = s.transport.addServer(ctx, s, run.instance, run.dispatch); err != nil {
+	if run.instance, err = s.transport.addServer(ctx, s, run); err != nil {
 		run.discard()
 		return nil, false, err
 	}
@@ -135,7 +137,10 @@ func (s *Server) newRun(works bool) (*serverRun, error) {
 	}
 	run := &serverRun{
 		dispatch: dispatch.NewServer(s.target.Server, table, s.bounds(), s.transport.config.log),
-		instance: s.instance(table), stopped: make(chan struct{}),
+		instance: s.instance(table), began: time.Now(), stopped: make(chan struct{}),
+	}
+	if s.missed != nil {
+		run.reasons = make(chan string, 1)
 	}
 	run.alive, run.end = context.WithCancel(context.Background())
 	run.patience, run.hurry = context.WithCancelCause(context.Background())

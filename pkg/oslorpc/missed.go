@@ -2,16 +2,19 @@ package oslorpc
 
 import (
 	"context"
+	"fmt"
 	"sync"
+	"time"
 )
 
 // WithMissedMessages has missed called when messages for the server may have been lost on the way to it, though it ran: after its
 // registration had lapsed and came back, since others may not have known of it, and a fanout that does not know a server does not
-// reach it. It is the moment to read anew whatever changes are otherwise told of. The reason is for people.
+// reach it; and when a sender that failed to reach the server with a fanout, a gather or a message by its name, since the server
+// started, reaches it with the next one. It is the moment to read anew whatever changes are otherwise told of. The reason is for
+// people.
 //
-// Missed is not called concurrently with itself; of several lapses while it runs, it is told of one more afterwards. Its ctx
-// ends when the server begins to stop, which does not wait for it. Registries in which nothing can lapse, memory:// and
-// static://, do not call it.
+// Missed is not called concurrently with itself; of several reasons that come while it runs, it is told of one afterwards. Its ctx
+// ends when the server begins to stop, which does not wait for it. In memory:// and static:// nothing can lapse.
 func WithMissedMessages(missed func(ctx context.Context, reason string)) ServerOption {
 	return serverOption(func(s *Server) { s.missed = missed })
 }
@@ -20,35 +23,30 @@ func WithMissedMessages(missed func(ctx context.Context, reason string)) ServerO
 // under theirs.
 type lapses struct {
 	mu   sync.Mutex
-	runs map[*serverRun]chan string
+	runs map[*serverRun]bool
 }
 
-// tell does not wait for the servers: one that has not yet heard of another lapse hears of one.
 func (l *lapses) tell(reason string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, reasons := range l.runs {
-		select {
-		case reasons <- reason:
-		default:
-		}
+	for run := range l.runs {
+		run.tell(reason)
 	}
 }
 
-// listen has missed called for the lapses during a run.
+// listen has missed called during a run, for lapses and for whatever else the run is told.
 func (l *lapses) listen(run *serverRun, missed func(context.Context, string)) {
-	reasons := make(chan string, 1)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.runs == nil {
-		l.runs = map[*serverRun]chan string{}
+		l.runs = map[*serverRun]bool{}
 	}
-	l.runs[run] = reasons
+	l.runs[run] = true
 	go func() {
 		defer l.leave(run)
 		for {
 			select {
-			case reason := <-reasons:
+			case reason := <-run.reasons:
 				missed(run.alive, reason)
 			case <-run.alive.Done():
 				return
@@ -61,4 +59,21 @@ func (l *lapses) leave(run *serverRun) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.runs, run)
+}
+
+// tell does not wait for the server: if it has not yet heard of another reason, it hears of that one.
+func (r *serverRun) tell(reason string) {
+	select {
+	case r.reasons <- reason:
+	default:
+	}
+}
+
+// undelivered tells the server that a message for it could not be delivered, unless it started after that. Both times are lengths
+// before now, by the clocks of those who measured them, so that the clocks need not agree. What the message took to get here is in
+// neither: at worst a server that started meanwhile is told in vain.
+func (r *serverRun) undelivered(ago time.Duration) {
+	if r.reasons != nil && time.Since(r.began) > ago {
+		r.tell(fmt.Sprintf("a sender could not deliver a message %v ago", ago.Round(time.Millisecond)))
+	}
 }

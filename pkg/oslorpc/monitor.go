@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/route"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
@@ -28,17 +29,20 @@ func WithCallMonitorTimeout(d time.Duration) ClientOption {
 
 // ask has one instance run the message and returns its result.
 func (m *outgoing) ask(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) (*pb.Payload, error) {
-	if m.monitor > 0 {
-		return m.monitoredCall(ctx, e, conn, m.form(variant))
+	if m.monitor <= 0 {
+		return m.call(ctx, e, conn, m.form(variant))
 	}
-	return m.call(ctx, e, conn, m.form(variant))
+	hint := m.missed.Hint(e)
+	result, err := m.monitoredCall(ctx, e, conn, m.form(variant), hint)
+	hint.Settle(err)
+	return result, err
 }
 
 // errQuiet is the cause when a monitored call is canceled for the lack of heartbeats.
 var errQuiet = errors.New("no heartbeat came in time")
 
 // monitoredCall is call with heartbeats. Canceling its context, which it always does in the end, ends the stream.
-func (m *outgoing) monitoredCall(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v *variant) (*pb.Payload, error) {
+func (m *outgoing) monitoredCall(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v *variant, hint fleet.Hint) (*pb.Payload, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var seen evidence
@@ -51,7 +55,7 @@ func (m *outgoing) monitoredCall(ctx context.Context, e *route.Entry, conn *grpc
 	// request is sent: that waits for a server that hangs, if the request is large.
 	quiet := time.AfterFunc(m.monitor, func() { cancel(errQuiet) })
 	defer quiet.Stop()
-	result, err := m.converse(stream, e, v, func() { quiet.Reset(m.monitor) })
+	result, err := m.converse(stream, m.request(e, v, hint), func() { quiet.Reset(m.monitor) })
 	if err == nil {
 		return result, nil
 	}
@@ -62,12 +66,15 @@ func (m *outgoing) monitoredCall(ctx context.Context, e *route.Entry, conn *grpc
 		"neither a heartbeat nor the reply came for %v; the method may have run", m.monitor)}
 }
 
-// converse sends the request and receives until the reply; it calls alive at each heartbeat.
-func (m *outgoing) converse(stream grpc.ClientStream, e *route.Entry, v *variant, alive func()) (*pb.Payload, error) {
-	request := &pb.MonitoredCallRequest{
+func (m *outgoing) request(e *route.Entry, v *variant, hint fleet.Hint) *pb.MonitoredCallRequest {
+	return &pb.MonitoredCallRequest{
 		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID,
-		HeartbeatInterval: durationpb.New(max(m.monitor/2, minHeartbeat)),
+		HeartbeatInterval: durationpb.New(max(m.monitor/2, minHeartbeat)), Missed: hint.Ago,
 	}
+}
+
+// converse sends the request and receives until the reply; it calls alive at each heartbeat.
+func (m *outgoing) converse(stream grpc.ClientStream, request *pb.MonitoredCallRequest, alive func()) (*pb.Payload, error) {
 	if err := stream.SendMsg(request); err != nil && !errors.Is(err, io.EOF) { // EOF: the stream has ended, and receiving tells why
 		return nil, err
 	}

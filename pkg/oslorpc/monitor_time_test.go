@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/peer/peertest"
 	"github.com/oslorpc/oslorpc/internal/route"
@@ -78,7 +79,7 @@ func TestMonitorTimes(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), deadline)
 				defer cancel()
 				begin := time.Now()
-				m := outgoing{first: variant{target: &pb.Target{}}, method: "m", monitor: monitor, errors: &knownErrors{}}
+				m := outgoing{missed: &fleet.Missed{}, first: variant{target: &pb.Target{}}, method: "m", monitor: monitor, errors: &knownErrors{}}
 				_, err := m.ask(ctx, &route.Entry{Instance: discovery.Instance{}}, conn, 0)
 				if took := time.Since(begin); took != test.took {
 					t.Errorf("it took %v, want %v", took, test.took)

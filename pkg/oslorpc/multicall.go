@@ -119,14 +119,20 @@ func (s *stream) open(ctx context.Context, args any) (first string, err error) {
 
 func (s *stream) start(ctx context.Context, m *outgoing, e *route.Entry, conn *grpc.ClientConn, v *variant) (string, error) {
 	s.seen.opened = grpcpeer.Peer{} // that of an attempt before says nothing about this one
+	hint := m.missed.Hint(e)
 	items, err := pb.NewRPCServiceClient(conn).Multicall(m.witnessed(ctx, &s.seen), &pb.MulticallRequest{
-		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID,
+		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID, Missed: hint.Ago,
 	}, grpc.Peer(&s.seen.opened))
 	if err != nil {
 		return "", s.explain(err)
 	}
 	s.items = items
 	first, err := s.receive()
+	if errors.Is(err, io.EOF) {
+		hint.Settle(nil)
+		return "", err
+	}
+	hint.Settle(err)
 	if err == nil {
 		// The connection must outlast the delivery, which holds it until this returns.
 		s.peer = fleet.Peer(e)
