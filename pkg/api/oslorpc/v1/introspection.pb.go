@@ -10,6 +10,7 @@ import (
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	durationpb "google.golang.org/protobuf/types/known/durationpb"
+	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -170,7 +171,9 @@ func (*PingResponse) Descriptor() ([]byte, []int) {
 type GetInfoRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Only servers on this topic. Absent: all.
-	Topic         *string `protobuf:"bytes,1,opt,name=topic,proto3,oneof" json:"topic,omitempty"`
+	Topic *string `protobuf:"bytes,1,opt,name=topic,proto3,oneof" json:"topic,omitempty"`
+	// True: also say who asked for what, in ServerInfo.requests.
+	Requests      bool `protobuf:"varint,2,opt,name=requests,proto3" json:"requests,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -210,6 +213,13 @@ func (x *GetInfoRequest) GetTopic() string {
 		return *x.Topic
 	}
 	return ""
+}
+
+func (x *GetInfoRequest) GetRequests() bool {
+	if x != nil {
+		return x.Requests
+	}
+	return false
 }
 
 // GetInfoResponse describes a process.
@@ -314,7 +324,14 @@ type ServerInfo struct {
 	// Messages accepted that wait for a worker.
 	Queued int64 `protobuf:"varint,8,opt,name=queued,proto3" json:"queued,omitempty"`
 	// Messages refused since the start because the queue was full.
-	Refused       int64 `protobuf:"varint,9,opt,name=refused,proto3" json:"refused,omitempty"`
+	Refused int64 `protobuf:"varint,9,opt,name=refused,proto3" json:"refused,omitempty"`
+	// Who asked for what since the server started, ordered by namespace, method, version and caller; only if the request wants it. There are at
+	// most 1024 rows, of at most 900 bytes, however many callers there are. When three quarters are taken, further callers of a method
+	// at a version share a row with the caller `(others)`. Messages that are refused make at most a quarter of the rows, since their
+	// methods and versions may be anything.
+	Requests []*RequestCount `protobuf:"bytes,10,rep,name=requests,proto3" json:"requests,omitempty"`
+	// Messages that no row of `requests` was left for.
+	Uncounted     int64 `protobuf:"varint,11,opt,name=uncounted,proto3" json:"uncounted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -412,6 +429,130 @@ func (x *ServerInfo) GetRefused() int64 {
 	return 0
 }
 
+func (x *ServerInfo) GetRequests() []*RequestCount {
+	if x != nil {
+		return x.Requests
+	}
+	return nil
+}
+
+func (x *ServerInfo) GetUncounted() int64 {
+	if x != nil {
+		return x.Uncounted
+	}
+	return 0
+}
+
+// RequestCount counts the messages that asked for a method, at a version, from a caller.
+type RequestCount struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The namespace asked for; empty for the null namespace.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// The method asked for.
+	Method string `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`
+	// The version asked for, as `major.minor`; 1.0 for messages without one.
+	Version string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	// Who asked: the `user-agent` of the connection without what gRPC itself adds. `unknown`: it has none. `(others)`: several,
+	// that no rows of their own were left for. Callers name themselves; nothing proves the name.
+	Caller string `protobuf:"bytes,4,opt,name=caller,proto3" json:"caller,omitempty"`
+	// Messages accepted, whatever became of them.
+	Accepted int64 `protobuf:"varint,5,opt,name=accepted,proto3" json:"accepted,omitempty"`
+	// Messages refused since no endpoint has the version or the method.
+	Refused int64 `protobuf:"varint,6,opt,name=refused,proto3" json:"refused,omitempty"`
+	// When the first of them came.
+	FirstSeen *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=first_seen,json=firstSeen,proto3" json:"first_seen,omitempty"`
+	// When the last of them came, within a second.
+	LastSeen      *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=last_seen,json=lastSeen,proto3" json:"last_seen,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RequestCount) Reset() {
+	*x = RequestCount{}
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RequestCount) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RequestCount) ProtoMessage() {}
+
+func (x *RequestCount) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RequestCount.ProtoReflect.Descriptor instead.
+func (*RequestCount) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RequestCount) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *RequestCount) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *RequestCount) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *RequestCount) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *RequestCount) GetAccepted() int64 {
+	if x != nil {
+		return x.Accepted
+	}
+	return 0
+}
+
+func (x *RequestCount) GetRefused() int64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
+func (x *RequestCount) GetFirstSeen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FirstSeen
+	}
+	return nil
+}
+
+func (x *RequestCount) GetLastSeen() *timestamppb.Timestamp {
+	if x != nil {
+		return x.LastSeen
+	}
+	return nil
+}
+
 // EndpointInfo describes one interface of a server.
 type EndpointInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -422,14 +563,18 @@ type EndpointInfo struct {
 	// Its methods, by name.
 	Methods []*MethodInfo `protobuf:"bytes,3,rep,name=methods,proto3" json:"methods,omitempty"`
 	// What takes the methods that are not listed, as a proxy does; its name is empty. Absent: nothing does.
-	Fallback      *MethodInfo `protobuf:"bytes,4,opt,name=fallback,proto3" json:"fallback,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Fallback *MethodInfo `protobuf:"bytes,4,opt,name=fallback,proto3" json:"fallback,omitempty"`
+	// The version of the interface in which it appeared, as `major.minor`. Empty: not said.
+	Since string `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
+	// The version in which all of it was deprecated, as `major.minor`. Empty: it is not, or not said.
+	DeprecatedSince string `protobuf:"bytes,6,opt,name=deprecated_since,json=deprecatedSince,proto3" json:"deprecated_since,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *EndpointInfo) Reset() {
 	*x = EndpointInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[5]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -441,7 +586,7 @@ func (x *EndpointInfo) String() string {
 func (*EndpointInfo) ProtoMessage() {}
 
 func (x *EndpointInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[5]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -454,7 +599,7 @@ func (x *EndpointInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndpointInfo.ProtoReflect.Descriptor instead.
 func (*EndpointInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{5}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *EndpointInfo) GetNamespaces() []string {
@@ -485,6 +630,20 @@ func (x *EndpointInfo) GetFallback() *MethodInfo {
 	return nil
 }
 
+func (x *EndpointInfo) GetSince() string {
+	if x != nil {
+		return x.Since
+	}
+	return ""
+}
+
+func (x *EndpointInfo) GetDeprecatedSince() string {
+	if x != nil {
+		return x.DeprecatedSince
+	}
+	return ""
+}
+
 // MethodInfo describes a method.
 type MethodInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -501,14 +660,18 @@ type MethodInfo struct {
 	// Messages started, since the server started.
 	Started int64 `protobuf:"varint,6,opt,name=started,proto3" json:"started,omitempty"`
 	// Of them, those that returned an error.
-	Failed        int64 `protobuf:"varint,7,opt,name=failed,proto3" json:"failed,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Failed int64 `protobuf:"varint,7,opt,name=failed,proto3" json:"failed,omitempty"`
+	// The version in which it appeared, as `major.minor`. Empty: not said.
+	Since string `protobuf:"bytes,8,opt,name=since,proto3" json:"since,omitempty"`
+	// The version in which it was deprecated, as `major.minor`. Empty: it is not, or not said.
+	DeprecatedSince string `protobuf:"bytes,9,opt,name=deprecated_since,json=deprecatedSince,proto3" json:"deprecated_since,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *MethodInfo) Reset() {
 	*x = MethodInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[6]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -520,7 +683,7 @@ func (x *MethodInfo) String() string {
 func (*MethodInfo) ProtoMessage() {}
 
 func (x *MethodInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[6]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -533,7 +696,7 @@ func (x *MethodInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MethodInfo.ProtoReflect.Descriptor instead.
 func (*MethodInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{6}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *MethodInfo) GetName() string {
@@ -585,6 +748,20 @@ func (x *MethodInfo) GetFailed() int64 {
 	return 0
 }
 
+func (x *MethodInfo) GetSince() string {
+	if x != nil {
+		return x.Since
+	}
+	return ""
+}
+
+func (x *MethodInfo) GetDeprecatedSince() string {
+	if x != nil {
+		return x.DeprecatedSince
+	}
+	return ""
+}
+
 // ArgumentInfo describes a keyword argument.
 type ArgumentInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -600,7 +777,7 @@ type ArgumentInfo struct {
 
 func (x *ArgumentInfo) Reset() {
 	*x = ArgumentInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[7]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -612,7 +789,7 @@ func (x *ArgumentInfo) String() string {
 func (*ArgumentInfo) ProtoMessage() {}
 
 func (x *ArgumentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[7]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -625,7 +802,7 @@ func (x *ArgumentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArgumentInfo.ProtoReflect.Descriptor instead.
 func (*ArgumentInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{7}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ArgumentInfo) GetName() string {
@@ -654,13 +831,14 @@ var File_oslorpc_v1_introspection_proto protoreflect.FileDescriptor
 const file_oslorpc_v1_introspection_proto_rawDesc = "" +
 	"\n" +
 	"\x1eoslorpc/v1/introspection.proto\x12\n" +
-	"oslorpc.v1\x1a\x1egoogle/protobuf/duration.proto\".\n" +
+	"oslorpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\".\n" +
 	"\vPingRequest\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\"\x0e\n" +
-	"\fPingResponse\"5\n" +
+	"\fPingResponse\"Q\n" +
 	"\x0eGetInfoRequest\x12\x19\n" +
-	"\x05topic\x18\x01 \x01(\tH\x00R\x05topic\x88\x01\x01B\b\n" +
+	"\x05topic\x18\x01 \x01(\tH\x00R\x05topic\x88\x01\x01\x12\x1a\n" +
+	"\brequests\x18\x02 \x01(\bR\brequestsB\b\n" +
 	"\x06_topic\"\xc4\x01\n" +
 	"\x0fGetInfoResponse\x12\x17\n" +
 	"\aboot_id\x18\x01 \x01(\tR\x06bootId\x12\x1d\n" +
@@ -668,7 +846,7 @@ const file_oslorpc_v1_introspection_proto_rawDesc = "" +
 	"process_id\x18\x02 \x01(\x03R\tprocessId\x12\x14\n" +
 	"\x05build\x18\x03 \x01(\tR\x05build\x121\n" +
 	"\x06uptime\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06uptime\x120\n" +
-	"\aservers\x18\x05 \x03(\v2\x16.oslorpc.v1.ServerInfoR\aservers\"\xa4\x02\n" +
+	"\aservers\x18\x05 \x03(\v2\x16.oslorpc.v1.ServerInfoR\aservers\"\xf8\x02\n" +
 	"\n" +
 	"ServerInfo\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
@@ -680,14 +858,29 @@ const file_oslorpc_v1_introspection_proto_rawDesc = "" +
 	"\tendpoints\x18\x06 \x03(\v2\x18.oslorpc.v1.EndpointInfoR\tendpoints\x12\x18\n" +
 	"\arunning\x18\a \x01(\x03R\arunning\x12\x16\n" +
 	"\x06queued\x18\b \x01(\x03R\x06queued\x12\x18\n" +
-	"\arefused\x18\t \x01(\x03R\arefused\"\xae\x01\n" +
+	"\arefused\x18\t \x01(\x03R\arefused\x124\n" +
+	"\brequests\x18\n" +
+	" \x03(\v2\x18.oslorpc.v1.RequestCountR\brequests\x12\x1c\n" +
+	"\tuncounted\x18\v \x01(\x03R\tuncounted\"\xa0\x02\n" +
+	"\fRequestCount\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x16\n" +
+	"\x06method\x18\x02 \x01(\tR\x06method\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\x12\x16\n" +
+	"\x06caller\x18\x04 \x01(\tR\x06caller\x12\x1a\n" +
+	"\baccepted\x18\x05 \x01(\x03R\baccepted\x12\x18\n" +
+	"\arefused\x18\x06 \x01(\x03R\arefused\x129\n" +
+	"\n" +
+	"first_seen\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tfirstSeen\x127\n" +
+	"\tlast_seen\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\blastSeen\"\xef\x01\n" +
 	"\fEndpointInfo\x12\x1e\n" +
 	"\n" +
 	"namespaces\x18\x01 \x03(\tR\n" +
 	"namespaces\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x120\n" +
 	"\amethods\x18\x03 \x03(\v2\x16.oslorpc.v1.MethodInfoR\amethods\x122\n" +
-	"\bfallback\x18\x04 \x01(\v2\x16.oslorpc.v1.MethodInfoR\bfallback\"\xe9\x01\n" +
+	"\bfallback\x18\x04 \x01(\v2\x16.oslorpc.v1.MethodInfoR\bfallback\x12\x14\n" +
+	"\x05since\x18\x05 \x01(\tR\x05since\x12)\n" +
+	"\x10deprecated_since\x18\x06 \x01(\tR\x0fdeprecatedSince\"\xaa\x02\n" +
 	"\n" +
 	"MethodInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
@@ -696,7 +889,9 @@ const file_oslorpc_v1_introspection_proto_rawDesc = "" +
 	"\x0fextra_arguments\x18\x04 \x01(\bR\x0eextraArguments\x12\x16\n" +
 	"\x06result\x18\x05 \x01(\tR\x06result\x12\x18\n" +
 	"\astarted\x18\x06 \x01(\x03R\astarted\x12\x16\n" +
-	"\x06failed\x18\a \x01(\x03R\x06failed\"R\n" +
+	"\x06failed\x18\a \x01(\x03R\x06failed\x12\x14\n" +
+	"\x05since\x18\b \x01(\tR\x05since\x12)\n" +
+	"\x10deprecated_since\x18\t \x01(\tR\x0fdeprecatedSince\"R\n" +
 	"\fArgumentInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x12\x1a\n" +
@@ -728,36 +923,41 @@ func file_oslorpc_v1_introspection_proto_rawDescGZIP() []byte {
 }
 
 var file_oslorpc_v1_introspection_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_oslorpc_v1_introspection_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_oslorpc_v1_introspection_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_oslorpc_v1_introspection_proto_goTypes = []any{
-	(State)(0),                  // 0: oslorpc.v1.State
-	(*PingRequest)(nil),         // 1: oslorpc.v1.PingRequest
-	(*PingResponse)(nil),        // 2: oslorpc.v1.PingResponse
-	(*GetInfoRequest)(nil),      // 3: oslorpc.v1.GetInfoRequest
-	(*GetInfoResponse)(nil),     // 4: oslorpc.v1.GetInfoResponse
-	(*ServerInfo)(nil),          // 5: oslorpc.v1.ServerInfo
-	(*EndpointInfo)(nil),        // 6: oslorpc.v1.EndpointInfo
-	(*MethodInfo)(nil),          // 7: oslorpc.v1.MethodInfo
-	(*ArgumentInfo)(nil),        // 8: oslorpc.v1.ArgumentInfo
-	(*durationpb.Duration)(nil), // 9: google.protobuf.Duration
+	(State)(0),                    // 0: oslorpc.v1.State
+	(*PingRequest)(nil),           // 1: oslorpc.v1.PingRequest
+	(*PingResponse)(nil),          // 2: oslorpc.v1.PingResponse
+	(*GetInfoRequest)(nil),        // 3: oslorpc.v1.GetInfoRequest
+	(*GetInfoResponse)(nil),       // 4: oslorpc.v1.GetInfoResponse
+	(*ServerInfo)(nil),            // 5: oslorpc.v1.ServerInfo
+	(*RequestCount)(nil),          // 6: oslorpc.v1.RequestCount
+	(*EndpointInfo)(nil),          // 7: oslorpc.v1.EndpointInfo
+	(*MethodInfo)(nil),            // 8: oslorpc.v1.MethodInfo
+	(*ArgumentInfo)(nil),          // 9: oslorpc.v1.ArgumentInfo
+	(*durationpb.Duration)(nil),   // 10: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
 }
 var file_oslorpc_v1_introspection_proto_depIdxs = []int32{
-	9, // 0: oslorpc.v1.GetInfoResponse.uptime:type_name -> google.protobuf.Duration
-	5, // 1: oslorpc.v1.GetInfoResponse.servers:type_name -> oslorpc.v1.ServerInfo
-	0, // 2: oslorpc.v1.ServerInfo.state:type_name -> oslorpc.v1.State
-	6, // 3: oslorpc.v1.ServerInfo.endpoints:type_name -> oslorpc.v1.EndpointInfo
-	7, // 4: oslorpc.v1.EndpointInfo.methods:type_name -> oslorpc.v1.MethodInfo
-	7, // 5: oslorpc.v1.EndpointInfo.fallback:type_name -> oslorpc.v1.MethodInfo
-	8, // 6: oslorpc.v1.MethodInfo.arguments:type_name -> oslorpc.v1.ArgumentInfo
-	1, // 7: oslorpc.v1.IntrospectionService.Ping:input_type -> oslorpc.v1.PingRequest
-	3, // 8: oslorpc.v1.IntrospectionService.GetInfo:input_type -> oslorpc.v1.GetInfoRequest
-	2, // 9: oslorpc.v1.IntrospectionService.Ping:output_type -> oslorpc.v1.PingResponse
-	4, // 10: oslorpc.v1.IntrospectionService.GetInfo:output_type -> oslorpc.v1.GetInfoResponse
-	9, // [9:11] is the sub-list for method output_type
-	7, // [7:9] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	10, // 0: oslorpc.v1.GetInfoResponse.uptime:type_name -> google.protobuf.Duration
+	5,  // 1: oslorpc.v1.GetInfoResponse.servers:type_name -> oslorpc.v1.ServerInfo
+	0,  // 2: oslorpc.v1.ServerInfo.state:type_name -> oslorpc.v1.State
+	7,  // 3: oslorpc.v1.ServerInfo.endpoints:type_name -> oslorpc.v1.EndpointInfo
+	6,  // 4: oslorpc.v1.ServerInfo.requests:type_name -> oslorpc.v1.RequestCount
+	11, // 5: oslorpc.v1.RequestCount.first_seen:type_name -> google.protobuf.Timestamp
+	11, // 6: oslorpc.v1.RequestCount.last_seen:type_name -> google.protobuf.Timestamp
+	8,  // 7: oslorpc.v1.EndpointInfo.methods:type_name -> oslorpc.v1.MethodInfo
+	8,  // 8: oslorpc.v1.EndpointInfo.fallback:type_name -> oslorpc.v1.MethodInfo
+	9,  // 9: oslorpc.v1.MethodInfo.arguments:type_name -> oslorpc.v1.ArgumentInfo
+	1,  // 10: oslorpc.v1.IntrospectionService.Ping:input_type -> oslorpc.v1.PingRequest
+	3,  // 11: oslorpc.v1.IntrospectionService.GetInfo:input_type -> oslorpc.v1.GetInfoRequest
+	2,  // 12: oslorpc.v1.IntrospectionService.Ping:output_type -> oslorpc.v1.PingResponse
+	4,  // 13: oslorpc.v1.IntrospectionService.GetInfo:output_type -> oslorpc.v1.GetInfoResponse
+	12, // [12:14] is the sub-list for method output_type
+	10, // [10:12] is the sub-list for method input_type
+	10, // [10:10] is the sub-list for extension type_name
+	10, // [10:10] is the sub-list for extension extendee
+	0,  // [0:10] is the sub-list for field type_name
 }
 
 func init() { file_oslorpc_v1_introspection_proto_init() }
@@ -772,7 +972,7 @@ func file_oslorpc_v1_introspection_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oslorpc_v1_introspection_proto_rawDesc), len(file_oslorpc_v1_introspection_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
