@@ -81,6 +81,7 @@ type Info struct {
 	Version   rpc.Version
 	Method    string
 	MessageID string
+	Caller    string
 }
 
 // InfoFrom returns what the handler that ctx belongs to was asked.

@@ -22,6 +22,8 @@ type Request struct {
 	Kwargs, Context string
 	// ID identifies the message; empty if it cannot be told from a repeated one.
 	ID string
+	// Caller is the name that the sender's program gives itself; [UnknownCaller] if it gives none.
+	Caller string
 	// Multicall: whoever sent it takes all items, not only the last.
 	Multicall bool
 }
@@ -49,6 +51,7 @@ type Server struct {
 	execute Executor
 	// onAccept is called with each message that is accepted; it may be nil.
 	onAccept func(*Request, Delivery)
+	census   census
 
 	// force ends the contexts of what runs.
 	base  context.Context //nolint:containedctx // Casts outlive what carried them.
@@ -139,29 +142,41 @@ func (s *Server) Cast(r *Request) error {
 
 var errRepeated = errors.New("repeated message")
 
-// accept selects the method and admits the message. If it succeeds, the message counts as accepted until end.
+// accept selects the method and admits the message. If it succeeds, the message counts as accepted until end. The census has the
+// messages that nothing here serves, too: they show who would break.
 func (s *Server) accept(r *Request, delivery Delivery) (selected, *ticket, error) {
+	now := time.Now()
 	sel, err := s.table.find(r.Namespace, r.Version, r.Method)
+	if err != nil {
+		s.census.count(ask(r), true, now)
+		return selected{}, nil, err
+	}
+	ticket, err := s.take(r, delivery, now)
 	if err != nil {
 		return selected{}, nil, err
 	}
-	now := time.Now()
+	s.census.count(ask(r), false, now)
+	return sel, ticket, nil
+}
+
+// take admits a message whose method is there.
+func (s *Server) take(r *Request, delivery Delivery, now time.Time) (*ticket, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	// This comes first, whatever else would refuse the message: "not started" must not be said of one that may have run.
 	if !s.window.add(r.ID, now) {
-		return selected{}, nil, errRepeated
+		return nil, errRepeated
 	}
 	ticket, err := s.admit(r)
 	if err != nil {
 		s.window.forget(r.ID)
-		return selected{}, nil, err
+		return nil, err
 	}
 	s.accepted++
 	if s.onAccept != nil {
 		s.onAccept(r, delivery)
 	}
-	return sel, ticket, nil
+	return ticket, nil
 }
 
 // admit takes a message into the queue, or refuses it. The lock is held.
@@ -200,7 +215,7 @@ func (s *Server) closeEnded() {
 // context returns the context for a message that came with ctx.
 func (s *Server) context(ctx context.Context, r *Request) (joined context.Context, release func()) {
 	c := &runContext{Context: ctx, server: s, info: Info{
-		Server: s.name, Namespace: r.Namespace, Method: r.Method, Version: r.Version, MessageID: r.ID,
+		Server: s.name, Namespace: r.Namespace, Method: r.Method, Version: r.Version, MessageID: r.ID, Caller: r.Caller,
 	}}
 	return c, c.release
 }

@@ -39,6 +39,9 @@ type Method struct {
 	// Expected tell the errors that the method returns in the ordinary course of things: those that one of them accepts are no news
 	// for a log.
 	Expected []func(error) bool
+	// Since and Deprecated are the versions in which it appeared and was deprecated; zero if that is not said. They inform, and
+	// decide nothing.
+	Since, Deprecated rpc.Version
 }
 
 // Endpoint is an interface that a server offers: methods under a version, in one namespace or several.
@@ -50,6 +53,8 @@ type Endpoint struct {
 	// Fallback takes the methods that are not in Methods, as far as the policy allows their names; nil if nothing does. It learns from
 	// [InfoFrom] which one it was asked for. Its counters are under the empty name.
 	Fallback *Method
+	// Since and Deprecated are as those of a method, of all of it.
+	Since, Deprecated rpc.Version
 }
 
 // Counters count what became of a method's messages.

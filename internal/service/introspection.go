@@ -9,11 +9,13 @@ import (
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // Ping answers if this process is the instance meant.
@@ -34,7 +36,11 @@ func (p *Process) GetInfo(_ context.Context, m *pb.GetInfoRequest) (*pb.GetInfoR
 	}
 	for _, s := range p.roster.Load().servers {
 		if m.Topic == nil || m.GetTopic() == s.Instance.Topic {
-			info.Servers = append(info.Servers, describe(s))
+			server := describe(s)
+			if m.GetRequests() {
+				server.Requests, server.Uncounted = requests(s.Dispatch)
+			}
+			info.Servers = append(info.Servers, server)
 		}
 	}
 	return info, nil
@@ -55,7 +61,9 @@ func describe(s *Server) *pb.ServerInfo {
 		State: state(s), Running: load.Running, Queued: load.Queued, Refused: load.Refused,
 	}
 	s.Dispatch.Table().Endpoints(func(e dispatch.Endpoint, counters map[string]*dispatch.Counters) {
-		endpoint := &pb.EndpointInfo{Namespaces: e.Namespaces, Version: e.Version.String()}
+		endpoint := &pb.EndpointInfo{
+			Namespaces: e.Namespaces, Version: e.Version.String(), Since: said(e.Since), DeprecatedSince: said(e.Deprecated),
+		}
 		for _, name := range slices.Sorted(maps.Keys(e.Methods)) {
 			endpoint.Methods = append(endpoint.Methods, describeMethod(name, e.Methods[name], counters[name]))
 		}
@@ -84,9 +92,31 @@ func describeMethod(name string, m *dispatch.Method, counters *dispatch.Counters
 	info := &pb.MethodInfo{
 		Name: name, Streaming: m.Streaming, ExtraArguments: m.Extra, Result: m.Result,
 		Started: counters.Started.Load(), Failed: counters.Failed.Load(),
+		Since: said(m.Since), DeprecatedSince: said(m.Deprecated),
 	}
 	for _, a := range m.Arguments {
 		info.Arguments = append(info.Arguments, &pb.ArgumentInfo{Name: a.Name, Type: a.Type, Optional: a.Optional})
 	}
 	return info
+}
+
+// said returns a version that a program may have left out.
+func said(v rpc.Version) string {
+	if v == (rpc.Version{}) {
+		return ""
+	}
+	return v.String()
+}
+
+// requests returns who asked a server for what, and how many messages that leaves out.
+func requests(s *dispatch.Server) (list []*pb.RequestCount, uncounted int64) {
+	counts, uncounted := s.Requests()
+	list = make([]*pb.RequestCount, len(counts))
+	for i, c := range counts {
+		list[i] = &pb.RequestCount{
+			Namespace: c.Namespace, Method: c.Method, Version: c.Version.String(), Caller: c.Caller,
+			Accepted: c.Accepted, Refused: c.Refused, FirstSeen: timestamppb.New(c.First), LastSeen: timestamppb.New(c.Last),
+		}
+	}
+	return list, uncounted
 }

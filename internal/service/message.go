@@ -1,6 +1,7 @@
 package service
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
@@ -26,7 +27,7 @@ type message interface {
 }
 
 // open finds the server that a message is meant for and reads the message. On an error the server may be known or nil.
-func (p *Process) open(m message) (*Server, *dispatch.Request, error) {
+func (p *Process) open(ctx context.Context, m message) (*Server, *dispatch.Request, error) {
 	target, err := readTarget(m)
 	if err != nil {
 		return nil, nil, err
@@ -39,7 +40,11 @@ func (p *Process) open(m message) (*Server, *dispatch.Request, error) {
 		s.Missed(ago.AsDuration())
 	}
 	request, err := p.read(m, target)
-	return s, request, err
+	if err != nil {
+		return s, nil, err
+	}
+	request.Caller = callerOf(ctx)
+	return s, request, nil
 }
 
 func readTarget(m message) (rpc.Target, error) {

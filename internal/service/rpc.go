@@ -21,7 +21,7 @@ func (p *Process) Call(ctx context.Context, m *pb.CallRequest) (*pb.CallResponse
 }
 
 func (p *Process) call(ctx context.Context, m message) (*Server, *pb.CallResponse, error) {
-	s, request, err := p.open(m)
+	s, request, err := p.open(ctx, m)
 	if err != nil {
 		return s, nil, err
 	}
@@ -41,8 +41,8 @@ func (p *Process) call(ctx context.Context, m message) (*Server, *pb.CallRespons
 }
 
 // Cast accepts a message.
-func (p *Process) Cast(_ context.Context, m *pb.CastRequest) (*pb.CastResponse, error) {
-	s, request, err := p.open(m)
+func (p *Process) Cast(ctx context.Context, m *pb.CastRequest) (*pb.CastResponse, error) {
+	s, request, err := p.open(ctx, m)
 	if err == nil {
 		err = s.Dispatch.Cast(request) //nolint:contextcheck // The message outlives its RPC.
 	}
@@ -55,7 +55,7 @@ func (p *Process) Cast(_ context.Context, m *pb.CastRequest) (*pb.CastResponse, 
 // Multicall runs a message and sends its items as they come. A Send waits while the client does not read, which holds the
 // method back.
 func (p *Process) Multicall(m *pb.MulticallRequest, stream grpc.ServerStreamingServer[pb.MulticallResponse]) error {
-	s, request, err := p.open(m)
+	s, request, err := p.open(stream.Context(), m)
 	if err != nil {
 		return fail(s, m, err)
 	}

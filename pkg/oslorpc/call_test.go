@@ -105,6 +105,7 @@ func TestHandlerSeesWhatWasAsked(t *testing.T) {
 	}
 	want := oslorpc.Request{
 		Server: "node1", Namespace: "base", Version: oslorpc.Version{Major: 2, Minor: 1}, Method: "asked", MessageID: got.MessageID,
+		Caller: got.Caller,
 	}
 	if got != want || got.MessageID == "" {
 		t.Errorf("got %+v, want %+v", got, want)

@@ -32,6 +32,9 @@ type Request struct {
 	Method    string
 	// MessageID identifies the message; empty if its sender gave it no id.
 	MessageID string
+	// Caller is the name that the sender's program gives itself, as with [WithCallerName], or the user agent of a gRPC program in
+	// another language; "unknown" if it gives none. It tells who still asks for what. Nothing proves it, so it must not decide who may.
+	Caller string
 }
 
 // RequestFrom returns what the handler that ctx belongs to was asked; false if ctx belongs to none.

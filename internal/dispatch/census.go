@@ -1,0 +1,193 @@
+package dispatch
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// UnknownCaller is who sent a message that does not say.
+const UnknownCaller = "unknown"
+
+// OtherCallers stands for the callers that no rows of their own were left for.
+const OtherCallers = "(others)"
+
+// The bounds of a census: the rows, those of them that are of one caller each, and how many of both refused messages can make. What
+// those ask for may be anything, and must not crowd out what is served.
+const (
+	maxRows        = 1024
+	maxOwn         = maxRows * 3 / 4
+	maxRefused     = maxRows / 4
+	maxRefusedOwn  = maxRefused * 3 / 4
+	maxNameBytes   = 255
+	maxCallerBytes = 128
+)
+
+// coarse is how far the time of the last message may be behind. That saves a write to memory that all processors share.
+const coarse = time.Second
+
+// asked is what messages are counted by.
+type asked struct {
+	namespace, method string
+	version           rpc.Version
+	caller            string
+}
+
+// ask returns what a message asked, as far as it is counted: the names are from outside, and may be of any size and content.
+func ask(r *Request) asked {
+	a := asked{clip(r.Namespace, maxNameBytes), clip(r.Method, maxNameBytes), r.Version, clip(r.Caller, maxCallerBytes)}
+	if a.caller == "" {
+		a.caller = UnknownCaller
+	}
+	return a
+}
+
+// clip returns the beginning of a name. It allocates nothing unless the name is not UTF-8.
+func clip(name string, size int) string {
+	if len(name) > size {
+		for size > 0 && !utf8.RuneStart(name[size]) {
+			size--
+		}
+		name = name[:size]
+	}
+	if utf8.ValidString(name) {
+		return name
+	}
+	return strings.ToValidUTF8(name, "?")
+}
+
+// others returns what a caller's messages are counted by if there is no room for it alone.
+func (a asked) others() asked {
+	a.caller = OtherCallers
+	return a
+}
+
+// owned returns a copy that shares no memory with the message.
+func (a asked) owned() asked {
+	a.namespace, a.method, a.caller = strings.Clone(a.namespace), strings.Clone(a.method), strings.Clone(a.caller)
+	return a
+}
+
+// row is the count of one key.
+type row struct {
+	accepted, refused atomic.Int64
+	first             time.Time
+	last              atomic.Int64 // nanoseconds since 1970
+}
+
+func (r *row) count(refused bool, now time.Time) {
+	if refused {
+		r.refused.Add(1)
+	} else {
+		r.accepted.Add(1)
+	}
+	if last, at := r.last.Load(), now.UnixNano(); at-last >= int64(coarse) {
+		r.last.CompareAndSwap(last, at) // who loses is as late
+	}
+}
+
+// census counts messages by what they asked and who sent them, in bounded memory. Its zero value is empty.
+type census struct {
+	rows      atomic.Pointer[rows]
+	uncounted atomic.Int64
+	growing   sync.Mutex
+}
+
+// rows is a state of a census. It is replaced when a row is added, so that counting needs no lock; that ends when it is full.
+type rows struct {
+	of      map[asked]*row
+	refused int // the rows that refused messages made
+}
+
+// place returns the key under which a message is counted, and its row, nil if it is to be made; ok is false if there is no room.
+func (s *rows) place(a asked, refused bool) (key asked, r *row, ok bool) {
+	if r := s.of[a]; r != nil {
+		return a, r, true
+	}
+	if len(s.of) < maxOwn && (!refused || s.refused < maxRefusedOwn) {
+		return a, nil, true
+	}
+	a = a.others()
+	if r := s.of[a]; r != nil {
+		return a, r, true
+	}
+	return a, nil, len(s.of) < maxRows && (!refused || s.refused < maxRefused)
+}
+
+// count counts a message that was accepted or refused.
+func (c *census) count(a asked, refused bool, now time.Time) {
+	var r *row
+	ok := true
+	if s := c.rows.Load(); s != nil {
+		_, r, ok = s.place(a, refused)
+	}
+	if ok && r == nil {
+		r = c.grow(a, refused, now)
+	}
+	if r == nil {
+		c.uncounted.Add(1)
+		return
+	}
+	r.count(refused, now)
+}
+
+// grow returns the row for a message, which it makes unless another message did meanwhile; nil if there is no room any more.
+func (c *census) grow(a asked, refused bool, now time.Time) *row {
+	c.growing.Lock()
+	defer c.growing.Unlock()
+	grown := &rows{of: map[asked]*row{}}
+	if s := c.rows.Load(); s != nil {
+		key, r, ok := s.place(a, refused)
+		if r != nil || !ok {
+			return r
+		}
+		a = key
+		grown.of, grown.refused = maps.Clone(s.of), s.refused
+	}
+	r := &row{first: now}
+	r.last.Store(now.UnixNano())
+	grown.of[a.owned()] = r
+	if refused {
+		grown.refused++
+	}
+	c.rows.Store(grown)
+	return r
+}
+
+// RequestCount says how many messages asked for a method, at a version, from a caller.
+type RequestCount struct {
+	Namespace, Method string
+	Version           rpc.Version
+	Caller            string
+	Accepted, Refused int64
+	// First and Last are when the first and the last of them came; Last may be a second behind.
+	First, Last time.Time
+}
+
+// Requests lists what was asked since the server was made, ordered by namespace, method, version and caller, and how many messages
+// are not in the list, which is bounded.
+func (s *Server) Requests() (list []RequestCount, uncounted int64) {
+	state := s.census.rows.Load()
+	if state == nil {
+		return nil, 0
+	}
+	list = make([]RequestCount, 0, len(state.of))
+	for a, r := range state.of {
+		list = append(list, RequestCount{
+			Namespace: a.namespace, Method: a.method, Version: a.version, Caller: a.caller,
+			Accepted: r.accepted.Load(), Refused: r.refused.Load(), First: r.first, Last: time.Unix(0, r.last.Load()),
+		})
+	}
+	slices.SortFunc(list, func(a, b RequestCount) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Method, b.Method),
+			a.Version.Compare(b.Version), cmp.Compare(a.Caller, b.Caller))
+	})
+	return list, s.census.uncounted.Load()
+}
