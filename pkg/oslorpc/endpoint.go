@@ -28,6 +28,9 @@ type Endpoint struct {
 	// tells it which method it was asked for. Names that begin with an underscore reach it only with [AllowAll], and with
 	// [AllowExposed] it must be marked with [Expose]. The zero value is none.
 	Fallback Method
+	// Since and Deprecated are the versions in which all of it appeared and was deprecated, such as an old namespace; empty if that is not
+	// said. They inform, as the marks [Since] and [Deprecated] of a method do.
+	Since, Deprecated string
 }
 
 // Method is a method of an endpoint. Make one with [Func] or [Stream], or those of a struct with [Methods].
@@ -164,7 +167,7 @@ func (e Endpoint) build() (dispatch.Endpoint, error) {
 		}
 		built.Methods[name] = m.impl
 	}
-	return built, nil
+	return built, e.buildHistory(&built)
 }
 
 // around returns a method whose invocations go through f.

@@ -69,11 +69,28 @@ func (t *Transport) Ping(ctx context.Context, i Instance) (time.Duration, error)
 	return took, err
 }
 
+// InfoOption changes what [Transport.Info] asks for.
+type InfoOption interface{ applyInfo(*pb.GetInfoRequest) }
+
+type infoOption func(*pb.GetInfoRequest)
+
+func (o infoOption) applyInfo(r *pb.GetInfoRequest) { o(r) }
+
+// WithRequests has [Transport.Info] ask who asked the servers for what, too: for each method, version and caller, how many messages were
+// accepted and refused, and when. That is up to a megabyte from a server with very many callers.
+func WithRequests() InfoOption {
+	return infoOption(func(r *pb.GetInfoRequest) { r.Requests = true })
+}
+
 // Info returns what the process of an instance says of itself and of the servers on the instance's topic.
-func (t *Transport) Info(ctx context.Context, i Instance) (*pb.GetInfoResponse, error) {
+func (t *Transport) Info(ctx context.Context, i Instance, options ...InfoOption) (*pb.GetInfoResponse, error) {
+	request := &pb.GetInfoRequest{Topic: &i.Topic}
+	for _, o := range options {
+		o.applyInfo(request)
+	}
 	var info *pb.GetInfoResponse
 	err := t.ask(ctx, i, func(ctx context.Context, conn *grpc.ClientConn) (err error) {
-		info, err = pb.NewIntrospectionServiceClient(conn).GetInfo(ctx, &pb.GetInfoRequest{Topic: &i.Topic})
+		info, err = pb.NewIntrospectionServiceClient(conn).GetInfo(ctx, request)
 		return err
 	})
 	return info, err

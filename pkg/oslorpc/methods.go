@@ -38,6 +38,15 @@ func (c *methodsConfig) mark(goName string, change func(Method) Method) {
 	c.marks[goName] = append(c.marks[goName], change)
 }
 
+// markMethods adds a change to what is made of Go methods.
+func markMethods(methods []string, mark func(Method) Method) MethodsOption {
+	return methodsOption(func(c *methodsConfig) {
+		for _, method := range methods {
+			c.mark(method, mark)
+		}
+	})
+}
+
 // take returns the name and the marks of a method; it then counts as found.
 func (c *methodsConfig) take(goName string, m Method) (string, Method) {
 	name, renamed := c.names[goName]
@@ -64,11 +73,7 @@ func Name(method, name string) MethodsOption {
 
 // ExposeMethods marks Go methods as [Expose] does.
 func ExposeMethods(methods ...string) MethodsOption {
-	return methodsOption(func(c *methodsConfig) {
-		for _, method := range methods {
-			c.mark(method, Expose)
-		}
-	})
+	return markMethods(methods, Expose)
 }
 
 // Methods returns the exported methods of v that have the shape of an RPC, under their names in snake case:

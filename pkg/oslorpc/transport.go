@@ -49,6 +49,7 @@ type Transport struct {
 // config is what the options of a transport set.
 type config struct {
 	exchange      string
+	caller        string
 	listen        string
 	advertise     string
 	insecure      bool
@@ -164,6 +165,9 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	if err := c.setExchange(exchange); err != nil {
 		return nil, err
 	}
+	if err := c.setCaller(); err != nil {
+		return nil, err
+	}
 	if c.maxSize <= 0 {
 		return nil, invalidUse("the maximum message size must be positive")
 	}
@@ -202,6 +206,7 @@ const sizeSlack = 1 << 20
 func (c *config) dial() []grpc.DialOption {
 	options := []grpc.DialOption{
 		grpc.WithTransportCredentials(c.credentials),
+		grpc.WithUserAgent(c.caller),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(c.maxSize+sizeSlack), grpc.MaxCallSendMsgSize(c.maxSize+sizeSlack)),
 	}
 	if c.process != nil {

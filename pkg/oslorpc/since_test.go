@@ -1,0 +1,61 @@
+package oslorpc_test
+
+import (
+	"testing"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+func TestInfoTellsSinceWhenAndWhatIsDeprecated(t *testing.T) {
+	s := serve(t, "node1", oslorpc.Endpoint{
+		Version: "1.4", Since: "1.1", Deprecated: "1.4", Fallback: oslorpc.Deprecated("1.2", asked),
+		Methods: map[string]oslorpc.Method{
+			"marked": oslorpc.Since("1.2", oslorpc.Expose(oslorpc.Deprecated("1.3", says("x")))),
+			"plain":  says("x"),
+		},
+	}, oslorpc.Endpoint{Version: "2.1", Methods: oslorpc.Methods(guarded{},
+		oslorpc.MethodsSince("2.1", "Open"), oslorpc.DeprecateMethods("2.1", "Open"))})
+	wantAnswers(t, client(t), map[string]string{"marked": "x"}) // at 1.0: a mark decides nothing
+	i, _ := s.Instance()
+	info, err := open(t).Info(t.Context(), i)
+	if err != nil {
+		t.Fatal(err)
+	}
+	endpoints := info.GetServers()[0].GetEndpoints()
+	if e := endpoints[0]; e.GetSince() != "1.1" || e.GetDeprecatedSince() != "1.4" || e.GetFallback().GetDeprecatedSince() != "1.2" {
+		t.Errorf("got %v", e)
+	}
+	want := map[string]string{"marked": "1.2 1.3", "plain": " ", "open": "2.1 2.1"}
+	for _, e := range endpoints {
+		for _, m := range e.GetMethods() {
+			if w, listed := want[m.GetName()]; listed && m.GetSince()+" "+m.GetDeprecatedSince() != w {
+				t.Errorf("%s: got %v", m.GetName(), m)
+			}
+		}
+	}
+}
+
+func TestMarksThatDoNotFit(t *testing.T) {
+	foo := says("x")
+	with := func(m oslorpc.Method) oslorpc.Endpoint {
+		return oslorpc.Endpoint{Version: "1.3", Methods: map[string]oslorpc.Method{"foo": m}}
+	}
+	for text, e := range map[string]oslorpc.Endpoint{
+		"Since: version \"1\" is malformed":                with(oslorpc.Since("1", foo)),
+		"Deprecated: version \"\" is malformed":            with(oslorpc.Deprecated("", foo)),
+		"Since was given version 0.0":                      with(oslorpc.Expose(oslorpc.Since("0.0", foo))),
+		"since 1.4, and the endpoint implements":           with(oslorpc.Since("1.4", foo)),
+		"deprecated in 2.0, and the endpoint":              with(oslorpc.Deprecated("2.0", foo)),
+		"deprecated in 1.1, before it appeared":            with(oslorpc.Since("1.2", oslorpc.Deprecated("1.1", foo))),
+		"Func was given nil":                               with(oslorpc.Since("x", oslorpc.Func[oslorpc.NoArgs, any](nil))),
+		"fallback of endpoint":                             {Fallback: oslorpc.Since("1.1", foo)},
+		"endpoint \"n\": invalid use: it is since 1.1":     {Namespace: "n", Since: "1.1"},
+		"endpoint \"n\": invalid use: Deprecated: version": {Namespace: "n", Deprecated: "x"},
+	} {
+		s := open(t).Server(oslorpc.Target{Topic: "agents", Server: "net1"})
+		s.Add(e)
+		err := s.Start(t.Context())
+		wantKind(t, err, oslorpc.Invalid, true)
+		wantText(t, err, text)
+	}
+}
