@@ -37,6 +37,8 @@ type endpointDocument struct {
 	Version    string           `json:"version"`
 	Methods    []methodDocument `json:"methods"`
 	Fallback   *methodDocument  `json:"fallback,omitempty"`
+	Since      string           `json:"since,omitempty"`
+	Deprecated string           `json:"deprecated_since,omitempty"`
 }
 
 type methodDocument struct {
@@ -47,6 +49,9 @@ type methodDocument struct {
 	Streaming bool               `json:"streaming"`
 	Started   int64              `json:"started"`
 	Failed    int64              `json:"failed"`
+	Since     string             `json:"since,omitempty"`
+	// Deprecated is the version in which it was.
+	Deprecated string `json:"deprecated_since,omitempty"`
 }
 
 type argumentDocument struct {
@@ -78,7 +83,8 @@ func newServerDocument(s *pb.ServerInfo) serverDocument {
 		Running: s.GetRunning(), Queued: s.GetQueued(), Refused: s.GetRefused(),
 	}
 	for _, e := range s.GetEndpoints() {
-		endpoint := endpointDocument{Namespaces: e.GetNamespaces(), Version: e.GetVersion(), Methods: []methodDocument{}}
+		endpoint := endpointDocument{Namespaces: e.GetNamespaces(), Version: e.GetVersion(), Methods: []methodDocument{},
+			Since: e.GetSince(), Deprecated: e.GetDeprecatedSince()}
 		for _, m := range e.GetMethods() {
 			endpoint.Methods = append(endpoint.Methods, newMethodDocument(m))
 		}
@@ -95,6 +101,7 @@ func newMethodDocument(m *pb.MethodInfo) methodDocument {
 	d := methodDocument{
 		Name: m.GetName(), Arguments: []argumentDocument{}, Extra: m.GetExtraArguments(), Result: m.GetResult(),
 		Streaming: m.GetStreaming(), Started: m.GetStarted(), Failed: m.GetFailed(),
+		Since: m.GetSince(), Deprecated: m.GetDeprecatedSince(),
 	}
 	for _, a := range m.GetArguments() {
 		d.Arguments = append(d.Arguments, argumentDocument{a.GetName(), a.GetType(), a.GetOptional()})
@@ -120,7 +127,7 @@ func (p *profile) write(b *bytes.Buffer) {
 }
 
 func (e *endpointDocument) write(b *bytes.Buffer) {
-	fmt.Fprintf(b, "  version %s%s\n", cell(e.Version), e.namespaces())
+	fmt.Fprintf(b, "  version %s%s%s\n", cell(e.Version), e.namespaces(), deprecated(e.Deprecated))
 	rows := append(make([][]string, 0, 1+len(e.Methods)), []string{"METHOD", "RESULT", "STARTED", "FAILED"})
 	for _, m := range e.Methods {
 		rows = append(rows, m.row(m.Name))
@@ -149,7 +156,15 @@ func (e *endpointDocument) namespaces() string {
 
 // row describes a method under a name.
 func (m *methodDocument) row(name string) []string {
-	return []string{name + m.arguments(), m.result(), fmt.Sprint(m.Started), fmt.Sprint(m.Failed)}
+	return []string{name + m.arguments() + deprecated(m.Deprecated), m.result(), fmt.Sprint(m.Started), fmt.Sprint(m.Failed)}
+}
+
+// deprecated returns the mark of what was deprecated in a version; empty if it was not.
+func deprecated(version string) string {
+	if version == "" {
+		return ""
+	}
+	return ", deprecated since " + oneLine(version)
 }
 
 // arguments returns the arguments as in "(a integer, b integer)".

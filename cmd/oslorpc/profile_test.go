@@ -34,3 +34,23 @@ func TestFallbackIsShownLast(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+func TestWhatIsDeprecatedIsMarked(t *testing.T) {
+	t.Parallel()
+	d := newServerDocument(&pb.ServerInfo{Endpoints: []*pb.EndpointInfo{{
+		Namespaces: []string{"old"}, Version: "1.4", DeprecatedSince: "1.4",
+		Methods: []*pb.MethodInfo{
+			{Name: "get", Result: "null", Since: "1.1", DeprecatedSince: "1.3"}, {Name: "list", Result: "null", Since: "1.2"},
+		},
+	}}})
+	var text bytes.Buffer
+	d.Endpoints[0].write(&text)
+	for _, part := range []string{"namespace old, deprecated since 1.4\n", "get(), deprecated since 1.3 ", "list()  "} {
+		if !strings.Contains(text.String(), part) {
+			t.Errorf("no %q in\n%s", part, text.String())
+		}
+	}
+	if m := d.Endpoints[0].Methods[0]; m.Since != "1.1" || m.Deprecated != "1.3" {
+		t.Errorf("the document has %+v", m)
+	}
+}
