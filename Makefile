@@ -6,6 +6,9 @@ GO  ?= go
 # How tools are built: to .bin, whatever the machine is set up for.
 INSTALL := GOFLAGS= GOBIN=$(BIN) $(GO) install
 
+# Where generated code is.
+GENERATED := pkg/api internal/typed/typedtest
+
 .DEFAULT_GOAL := help
 
 .PHONY: help
@@ -49,11 +52,12 @@ lint: $(BIN)/.tools $(BIN)/.lint ## Check the style of code and protos
 .PHONY: generate
 generate: $(BIN)/.tools ## Generate the Go code of the protos
 	@PATH="$(BIN):$$PATH" buf generate
+	@PATH="$(BIN):$$PATH" buf generate --template buf.gen.typedtest.yaml
 
 .PHONY: check-generate
 check-generate: generate ## Fail if the generated code that is checked in is not what the protos give
-	@git add --intent-to-add pkg/api && git diff --exit-code -- pkg/api || \
-		{ echo "the generated code is out of date: run 'make generate' and commit pkg/api" >&2; exit 1; }
+	@git add --intent-to-add $(GENERATED) && git diff --exit-code -- $(GENERATED) || \
+		{ echo "the generated code is out of date: run 'make generate' and commit $(GENERATED)" >&2; exit 1; }
 
 .PHONY: clean
 clean: ## Remove what was built

@@ -1,0 +1,62 @@
+package typed
+
+import (
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// maxAnys is how many google.protobuf.Any within each other are looked into: each decodes the rest again.
+const maxAnys = 32
+
+// The fields of google.protobuf.Any.
+const (
+	anyType  = 1
+	anyValue = 2
+)
+
+// any returns what the message in a google.protobuf.Any needs, as walk.message does.
+func (w walk) any(m protoreflect.Message) (version, floor rpc.Version) {
+	if w.anys++; w.anys > maxAnys {
+		return version, floor
+	}
+	p, inner := unpack(m)
+	if p == nil {
+		return version, floor
+	}
+	return w.message(p, inner)
+}
+
+// unpack returns the message in a google.protobuf.Any and its plan; nil if it is of an unknown type, cannot be decoded, or has no
+// rules.
+func unpack(m protoreflect.Message) (*plan, protoreflect.Message) {
+	fields := m.Descriptor().Fields()
+	url, value := fields.ByNumber(anyType), fields.ByNumber(anyValue)
+	if url == nil || value == nil || url.Kind() != protoreflect.StringKind || value.Kind() != protoreflect.BytesKind {
+		return nil, nil
+	}
+	known, err := protoregistry.GlobalTypes.FindMessageByURL(m.Get(url).String())
+	if err != nil {
+		return nil, nil
+	}
+	p := planOf(known.Descriptor())
+	if p == nil {
+		return nil, nil
+	}
+	inner := known.New()
+	if err := (proto.UnmarshalOptions{AllowPartial: true}).Unmarshal(m.Get(value).Bytes(), inner.Interface()); err != nil {
+		return nil, nil
+	}
+	return p, inner
+}
+
+// repack puts a message back into a google.protobuf.Any from which it was unpacked.
+func repack(m, inner protoreflect.Message) {
+	encoded, err := proto.MarshalOptions{AllowPartial: true, Deterministic: true}.Marshal(inner.Interface())
+	if err != nil {
+		return // what was decoded can be encoded
+	}
+	m.Set(m.Descriptor().Fields().ByNumber(anyValue), protoreflect.ValueOfBytes(encoded))
+}

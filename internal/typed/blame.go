@@ -1,0 +1,132 @@
+package typed
+
+import (
+	"fmt"
+	"strconv"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Blame returns what in the message needs a later version than this, of what may not be dropped: the most demanding, and of
+// several the first. ok is false if nothing does, that is, if the message's Floor is not later.
+func (m *Method) Blame(message proto.Message, version rpc.Version) (e Element, ok bool) {
+	e.Since = m.Since
+	if r, p := m.look(message); p != nil {
+		e = (blame{walk{base: m.Since}}).message(p, r, e)
+	}
+	if !later(e.Since, version) {
+		return Element{}, false
+	}
+	return e, true
+}
+
+// blame finds the most demanding element that may not be dropped. Its methods return most, or what is worse.
+type blame struct{ walk }
+
+func (b blame) message(p *plan, m protoreflect.Message, most Element) Element {
+	if m.Descriptor() != p.descriptor {
+		if p = planOf(m.Descriptor()); p == nil {
+			return most
+		}
+	}
+	if p.any {
+		return b.any(m, most)
+	}
+	for i := range p.fields {
+		f := &p.fields[i]
+		if m.Has(f.descriptor) && !b.drops(f.rule) {
+			most = b.field(f, m, most)
+		}
+	}
+	return most
+}
+
+func (b blame) field(f *field, m protoreflect.Message, most Element) Element {
+	name, value := string(f.descriptor.Name()), m.Get(f.descriptor)
+	if f.values != nil && !b.values(f, m).solid {
+		return most // all values may go, and the field with them
+	}
+	if later(f.since, most.Since) {
+		most = Element{Path: name, Since: f.since}
+	}
+	switch {
+	case f.message == nil && f.values == nil:
+		return most
+	case f.list:
+		for i := range value.List().Len() {
+			most = b.value(f, value.List().Get(i), name+"["+strconv.Itoa(i)+"]", most)
+		}
+		return most
+	case f.descriptor.IsMap():
+		return b.entries(f, value.Map(), name, most)
+	default:
+		return b.value(f, value, name, most)
+	}
+}
+
+// entries finds the first in the order of paths: a map has none.
+func (b blame) entries(f *field, all protoreflect.Map, name string, most Element) Element {
+	worst := most
+	all.Range(func(key protoreflect.MapKey, value protoreflect.Value) bool {
+		e := b.value(f, value, name+"["+quoteKey(key)+"]", most)
+		if later(e.Since, worst.Since) || (e.Since == worst.Since && later(e.Since, most.Since) && e.Path < worst.Path) {
+			worst = e
+		}
+		return true
+	})
+	return worst
+}
+
+// quoteKey writes a key as Go does.
+func quoteKey(key protoreflect.MapKey) string {
+	if s, ok := key.Interface().(string); ok {
+		return strconv.Quote(s)
+	}
+	return fmt.Sprint(key.Interface())
+}
+
+// value looks at one value of a field, which is called path.
+func (b blame) value(f *field, value protoreflect.Value, path string, most Element) Element {
+	if f.message != nil {
+		inner := b.message(f.message, value.Message(), Element{Since: most.Since})
+		if !later(inner.Since, most.Since) {
+			return most
+		}
+		inner.Path = path + "." + inner.Path
+		return inner
+	}
+	number := value.Enum()
+	r := f.values[number]
+	if !later(r.since, most.Since) || (b.drops(r) && !f.pinned) {
+		return most
+	}
+	return Element{Path: path + ": " + valueName(f, number), Since: r.since}
+}
+
+// valueName returns the name of a value with a rule.
+func valueName(f *field, number protoreflect.EnumNumber) string {
+	d := f.descriptor
+	if d.IsMap() {
+		d = d.MapValue()
+	}
+	return string(d.Enum().Values().ByNumber(number).Name())
+}
+
+func (b blame) any(m protoreflect.Message, most Element) Element {
+	if b.anys++; b.anys > maxAnys {
+		return most
+	}
+	p, inner := unpack(m)
+	if p == nil {
+		return most
+	}
+	e := b.message(p, inner, Element{Since: most.Since})
+	if !later(e.Since, most.Since) {
+		return most
+	}
+	e.Path = "(" + string(inner.Descriptor().FullName()) + ")." + e.Path
+	return e
+}
