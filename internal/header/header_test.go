@@ -1,0 +1,98 @@
+package header
+
+import (
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/metadata"
+
+	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+// travel returns what a request says once it has arrived.
+func travel(t *testing.T, md metadata.MD, r *Request) (Request, error) {
+	t.Helper()
+	ctx := metadata.NewOutgoingContext(t.Context(), md)
+	sent, _ := metadata.FromOutgoingContext(Write(ctx, r))
+	return Read(metadata.NewIncomingContext(t.Context(), sent))
+}
+
+func TestRequestArrivesAsItWas(t *testing.T) {
+	t.Parallel()
+	for _, want := range []Request{
+		{},
+		{HasVersion: true, Version: rpc.Version{Major: 1, Minor: 2, Revision: 3}},
+		{Exchange: "a, b", Topic: "größe", Server: "100 %", Instance: " i ", ID: "id", Context: "\x00\xff", Report: true},
+	} {
+		if got, err := travel(t, nil, &want); err != nil || got != want {
+			t.Errorf("got %+v, %v, want %+v", got, err, want)
+		}
+	}
+}
+
+func TestOldHeadersAreReplaced(t *testing.T) {
+	t.Parallel()
+	old := metadata.Pairs(Version, "1.9", Report, "1", Server, "old", Topic, "kept", "other", "kept")
+	got, err := travel(t, old, &Request{Server: "new"})
+	if want := (Request{Server: "new", Topic: "kept"}); err != nil || got != want {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if old.Get(Version)[0] != "1.9" {
+		t.Error("the caller's metadata was changed")
+	}
+}
+
+func TestMalformedHeadersAreNamed(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct{ key, value, want string }{
+		{Version, "1", "malformed"}, {Version, "", "is empty"}, {Topic, "", "is empty"}, {Server, "%zz", "percent-encode"},
+		{Exchange, "%ff", "percent-encode"}, {Instance, "\xff", "percent-encode"},
+	} {
+		_, err := Read(metadata.NewIncomingContext(t.Context(), metadata.Pairs(test.key, test.value)))
+		if err == nil || !strings.Contains(err.Error(), test.key) || !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%s=%q: got %v", test.key, test.value, err)
+		}
+	}
+	_, err := Read(metadata.NewIncomingContext(t.Context(), metadata.Pairs(ID, "a", ID, "b")))
+	if err == nil || !strings.Contains(err.Error(), "2 times") {
+		t.Errorf("twice: got %v", err)
+	}
+}
+
+func TestVersionsOfATrailer(t *testing.T) {
+	t.Parallel()
+	text := FormatVersions([]rpc.Version{{Major: 1, Minor: 10}, {Major: 2, Revision: 1}})
+	got, ok := ReadImplemented(metadata.Pairs(Implemented, text))
+	if text != "1.10,2.0.1" || !ok || FormatVersions(got) != text {
+		t.Errorf("%q: got %v, %v", text, got, ok)
+	}
+	if got, ok := ReadImplemented(metadata.Pairs(Implemented, "")); !ok || len(got) != 0 {
+		t.Errorf("none: got %v, %v", got, ok)
+	}
+	for _, md := range []metadata.MD{nil, metadata.Pairs(Implemented, "1"), metadata.Pairs(Implemented, "1.0", Implemented, "1.0")} {
+		if got, ok := ReadImplemented(md); ok {
+			t.Errorf("%v: got %v", md, got)
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add("1.2", "a%20b", "1.0,2.1")
+	f.Add("", "%", ",")
+	f.Fuzz(func(t *testing.T, version, name, versions string) {
+		md := metadata.Pairs(Version, version, Topic, name, Server, Escape(name))
+		if r, err := Read(metadata.NewIncomingContext(t.Context(), md)); err == nil {
+			if again, err := travel(t, nil, &r); err != nil || again != r || r.Server != name {
+				t.Errorf("%+v became %+v, %v", r, again, err)
+			}
+		}
+		if v, err := ParseVersions(versions); err == nil {
+			if again, err := ParseVersions(FormatVersions(v)); err != nil || len(again) != len(v) {
+				t.Errorf("%v became %v, %v", v, again, err)
+			}
+		}
+	})
+}

@@ -1,0 +1,46 @@
+package header
+
+import (
+	"fmt"
+	"strings"
+
+	"google.golang.org/grpc/metadata"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// FormatVersions writes the versions of a trailer.
+func FormatVersions(versions []rpc.Version) string {
+	texts := make([]string, len(versions))
+	for i, v := range versions {
+		texts[i] = v.String()
+	}
+	return strings.Join(texts, ",")
+}
+
+// ParseVersions reads the versions of a trailer. An empty text is none: a server that implements nothing of a namespace.
+func ParseVersions(s string) ([]rpc.Version, error) {
+	if s == "" {
+		return nil, nil
+	}
+	texts := strings.Split(s, ",")
+	versions := make([]rpc.Version, len(texts))
+	for i, text := range texts {
+		v, err := rpc.ParseVersion(strings.TrimSpace(text))
+		if err != nil {
+			return nil, fmt.Errorf("the trailer %s: %w", Implemented, err)
+		}
+		versions[i] = v
+	}
+	return versions, nil
+}
+
+// ReadImplemented returns what a trailer says; ok is false if it does not say it, or in a way that is not understood.
+func ReadImplemented(trailer metadata.MD) (versions []rpc.Version, ok bool) {
+	values := trailer.Get(Implemented)
+	if len(values) != 1 {
+		return nil, false
+	}
+	versions, err := ParseVersions(values[0])
+	return versions, err == nil
+}
