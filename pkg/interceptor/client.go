@@ -1,0 +1,134 @@
+package interceptor
+
+import (
+	"context"
+	"slices"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/oslorpc/oslorpc/internal/header"
+	"github.com/oslorpc/oslorpc/internal/typed"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// client is what the interceptors of a client know. It is immutable.
+type client struct {
+	capText string
+	aliases map[string]string
+	target  rpc.Target
+	report  func(Report)
+
+	cap limit
+	err error // a mistake in the options
+}
+
+func newClient(options []ClientOption) *client {
+	var c client
+	for _, o := range options {
+		o.applyClient(&c)
+	}
+	var err error
+	if c.cap, err = parseCap(c.capText, c.aliases); err == nil {
+		err = checkTarget(c.target)
+	}
+	if err != nil {
+		c.err = fail(err.(*rpc.Error)) //nolint:errorlint // It comes from mistake.
+	}
+	return &c
+}
+
+// UnaryClient returns the interceptor of a client's unary calls, for grpc.WithChainUnaryInterceptor.
+//
+// Where interceptors are chained, put it after those that change requests. A mistake in the options is the error of every call,
+// those of other services included, with the kind [rpc.Invalid].
+func UnaryClient(options ...ClientOption) grpc.UnaryClientInterceptor {
+	return newClient(options).unary
+}
+
+// StreamClient returns the interceptor of a client's streams, for grpc.WithChainStreamInterceptor; see [UnaryClient].
+//
+// A stream opens with its first message, whose version is that of the stream, or when the client closes it without one. Until then,
+// receiving waits; so a client must send something, or close its side, before it waits for what comes. A later message that
+// needs more than the stream's version, and cannot do without, ends the stream with the kind [rpc.UnsupportedVersion].
+func StreamClient(options ...ClientOption) grpc.StreamClientInterceptor {
+	return newClient(options).stream
+}
+
+func (c *client) unary(
+	ctx context.Context, path string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption,
+) error {
+	m, err := c.find(path)
+	if err != nil {
+		return err
+	}
+	if m == nil {
+		return invoke(ctx, path, request, reply, conn, options...)
+	}
+	fitted, version, ok := c.cap.fit(m, request)
+	if !ok {
+		return c.exceeded(m, request)
+	}
+	ctx = c.write(ctx, m, version)
+	if c.report == nil {
+		return c.explain(m, version, invoke(ctx, path, fitted, reply, conn, options...))
+	}
+	var trailer metadata.MD
+	err = invoke(ctx, path, fitted, reply, conn, append(slices.Clip(options), grpc.Trailer(&trailer))...)
+	c.tell(m, trailer, err)
+	return c.explain(m, version, err)
+}
+
+// find returns the method of a path; nil if the call is to pass untouched.
+func (c *client) find(path string) (*typed.Method, error) {
+	if c.err != nil {
+		return nil, c.err
+	}
+	m, err := find(path)
+	if err != nil {
+		return nil, failWith(err, path)
+	}
+	return m, nil
+}
+
+// write returns a context whose calls carry what path and options do not imply.
+func (c *client) write(ctx context.Context, m *typed.Method, version rpc.Version) context.Context {
+	r := header.Request{
+		Version: version, HasVersion: version != implied(m),
+		Exchange: c.target.Exchange, Topic: c.target.Topic, Server: c.target.Server, Report: c.report != nil,
+	}
+	if r.Topic == m.Service.Topic {
+		r.Topic = ""
+	}
+	return header.Write(ctx, &r)
+}
+
+// implied is the version of a call that names none.
+func implied(m *typed.Method) rpc.Version { return rpc.Version{Major: m.Service.Version.Major} }
+
+// targetOf returns who a call is meant for.
+func (c *client) targetOf(m *typed.Method, version rpc.Version) rpc.Target {
+	t := rpc.Target{
+		Exchange: c.target.Exchange, Topic: c.target.Topic, Server: c.target.Server,
+		Namespace: m.Service.Namespace, Version: version.String(),
+	}
+	if t.Topic == "" {
+		t.Topic = m.Service.Topic
+	}
+	return t
+}
+
+func (c *client) explain(m *typed.Method, version rpc.Version, err error) error {
+	if err == nil {
+		return nil
+	}
+	return explain(err, c.targetOf(m, version), m.Path)
+}
+
+// exceeded is the error for a message that the cap forbids.
+func (c *client) exceeded(m *typed.Method, message any) error {
+	return fail(&rpc.Error{
+		Kind: rpc.VersionCapExceeded, NotStarted: true, Message: c.cap.excess(m, message),
+		Target: c.targetOf(m, needOf(m, message).Floor), Method: m.Path,
+	})
+}

@@ -1,0 +1,45 @@
+package interceptor
+
+import (
+	"context"
+
+	"github.com/oslorpc/oslorpc/internal/header"
+	"github.com/oslorpc/oslorpc/internal/typed"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// request is a request that is for this server.
+type request struct {
+	method *typed.Method
+	header header.Request
+}
+
+type requestKey struct{}
+
+// TargetFrom returns, within a handler, who the request was meant for, as far as it said, and the version asked for; ok is false
+// if the service has no rules, or the server no interceptor.
+func TargetFrom(ctx context.Context) (target rpc.Target, ok bool) {
+	r, ok := ctx.Value(requestKey{}).(*request)
+	if !ok {
+		return rpc.Target{}, false
+	}
+	return r.target(), true
+}
+
+func (r *request) version() rpc.Version {
+	if r.header.HasVersion {
+		return r.header.Version
+	}
+	return implied(r.method)
+}
+
+func (r *request) target() rpc.Target {
+	t := rpc.Target{
+		Exchange: r.header.Exchange, Topic: r.header.Topic, Server: r.header.Server,
+		Namespace: r.method.Service.Namespace, Version: r.version().String(),
+	}
+	if t.Topic == "" {
+		t.Topic = r.method.Service.Topic
+	}
+	return t
+}

@@ -1,0 +1,72 @@
+package interceptor
+
+import (
+	"maps"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+
+	"github.com/oslorpc/oslorpc/internal/typed"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+)
+
+// entry is what is known of a path: a method with rules, nothing if its service has none, or what is wrong with its options.
+type entry struct {
+	method *typed.Method
+	err    error
+}
+
+// known has the paths that were asked for. It is replaced as a whole, so that a call reads it without a lock. Only methods that
+// this program declares are in it: what other paths a server is asked for is up to its clients, and must not fill its memory.
+var known struct {
+	sync.Mutex // held to replace it
+
+	entries atomic.Pointer[map[string]entry]
+}
+
+// find returns the method that gRPC names path; nil if this program knows no rules for it.
+func find(path string) (*typed.Method, error) {
+	if entries := known.entries.Load(); entries != nil {
+		if e, ok := (*entries)[path]; ok {
+			return e.method, e.err
+		}
+	}
+	return learn(path)
+}
+
+func learn(path string) (*typed.Method, error) {
+	service := declared(path)
+	if service == nil {
+		return nil, nil
+	}
+	var e entry
+	if proto.HasExtension(service.Options(), pb.E_Service) {
+		e.method, e.err = typed.FindMethod(path)
+	}
+	known.Lock()
+	defer known.Unlock()
+	entries := map[string]entry{path: e}
+	if old := known.entries.Load(); old != nil {
+		maps.Copy(entries, *old)
+	}
+	known.entries.Store(&entries)
+	return e.method, e.err
+}
+
+// declared returns the service of a path; nil if this program has no declaration of it, or of the method.
+func declared(path string) protoreflect.ServiceDescriptor {
+	name, method, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))
+	if err != nil {
+		return nil
+	}
+	service, ok := d.(protoreflect.ServiceDescriptor)
+	if !ok || service.Methods().ByName(protoreflect.Name(method)) == nil {
+		return nil
+	}
+	return service
+}
