@@ -43,3 +43,8 @@ func (r *request) target() rpc.Target {
 	}
 	return t
 }
+
+// names are those that were carried, which may be malformed.
+func (r *request) names() rpc.Target {
+	return rpc.Target{Exchange: r.header.Exchange, Topic: r.header.Topic, Server: r.header.Server}
+}

@@ -122,7 +122,7 @@ func (s *server) admit(ctx context.Context, path string) (*request, error) {
 	}
 	r := &request{method: m}
 	if r.header, err = header.Read(ctx); err == nil {
-		err = r.target().Validate()
+		err = r.names().Validate()
 	}
 	if err != nil {
 		return nil, s.refuse(r, &rpc.Error{Kind: rpc.InvalidTarget, Message: text(err)})
