@@ -279,3 +279,18 @@ func TestChained(t *testing.T) {
 		t.Errorf("got %v after %v", service.headers, seen)
 	}
 }
+
+// A server without interceptors passes on what the client's ones of its handler return, which must then claim nothing.
+func TestRefusalOfANestedCallClaimsNothingFurtherOn(t *testing.T) {
+	t.Parallel()
+	_, second := start(t, both(interceptor.WithImplemented()), with())
+	service, first := start(t, nil, with())
+	service.fails = func(ctx context.Context) error {
+		_, err := v1.NewInventoryServiceClient(second).GetVolume(ctx, &v1.GetVolumeRequest{})
+		return err
+	}
+	_, err := v1.NewInventoryServiceClient(first).GetVolume(t.Context(), &v1.GetVolumeRequest{})
+	if status.Code(err) != codes.FailedPrecondition || rpc.SafeToRetry(err) || rpc.KindOf(err) != rpc.Unknown {
+		t.Errorf("got %v", err)
+	}
+}
