@@ -18,15 +18,16 @@ const (
 )
 
 // any returns what the message in a google.protobuf.Any needs, as walk.message does.
-func (w walk) any(m protoreflect.Message) (version, floor rpc.Version) {
-	if w.anys++; w.anys > maxAnys {
+func (w *walk) any(m protoreflect.Message) (version, floor rpc.Version) {
+	within := *w
+	if within.anys++; within.anys > maxAnys {
 		return version, floor
 	}
 	p, inner := unpack(m)
 	if p == nil {
 		return version, floor
 	}
-	return w.message(p, inner)
+	return within.message(p, inner.Interface())
 }
 
 // unpack returns the message in a google.protobuf.Any and its plan; nil if it is of an unknown type, cannot be decoded, or has no

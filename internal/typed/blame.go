@@ -14,8 +14,8 @@ import (
 // several the first. ok is false if nothing does, that is, if the message's Floor is not later.
 func (m *Method) Blame(message proto.Message, version rpc.Version) (e Element, ok bool) {
 	e.Since = m.Since
-	if r, p := m.look(message); p != nil {
-		e = (blame{walk{base: m.Since}}).message(p, r, e)
+	if p := m.look(message); p != nil {
+		e = (blame{walk{base: m.Since}}).message(p, message.ProtoReflect(), e)
 	}
 	if !later(e.Since, version) {
 		return Element{}, false
@@ -46,7 +46,7 @@ func (b blame) message(p *plan, m protoreflect.Message, most Element) Element {
 
 func (b blame) field(f *field, m protoreflect.Message, most Element) Element {
 	name, value := string(f.descriptor.Name()), m.Get(f.descriptor)
-	if f.values != nil && !b.values(f, m).solid {
+	if f.values != nil && !b.values(f, &view{message: m.Interface()}).solid {
 		return most // all values may go, and the field with them
 	}
 	if later(f.since, most.Since) {

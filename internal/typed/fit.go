@@ -16,8 +16,7 @@ func (m *Method) Fit(message proto.Message, version rpc.Version) proto.Message {
 		return message
 	}
 	fitted := proto.Clone(message)
-	r, p := m.look(fitted)
-	fit{walk: walk{base: m.Since}, version: version}.message(p, r)
+	fit{walk: walk{base: m.Since}, version: version}.message(m.look(fitted), fitted.ProtoReflect())
 	return fitted
 }
 
@@ -139,7 +138,7 @@ func (t fit) any(m protoreflect.Message) (need rpc.Version) {
 		return need
 	}
 	t.limit = unlimited
-	before, _ := t.walk.message(p, inner)
+	before, _ := t.walk.message(p, inner.Interface())
 	if !later(before, t.version) {
 		return before
 	}

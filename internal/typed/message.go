@@ -2,6 +2,7 @@ package typed
 
 import (
 	"fmt"
+	"reflect"
 	"sync"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -14,6 +15,8 @@ import (
 type plan struct {
 	descriptor protoreflect.MessageDescriptor
 	fields     []field
+	// goType is that of a pointer to the generated struct; nil if there is none.
+	goType reflect.Type
 	// any is that the type is google.protobuf.Any, which has rules that only its value tells.
 	any bool
 }
@@ -24,6 +27,7 @@ type field struct {
 	descriptor protoreflect.FieldDescriptor
 	// pinned is that it may not be cleared for the sake of its value: it is in a oneof, or required.
 	pinned bool
+	place  place
 	list   bool
 	// message is the plan of its message, or of those that are the elements of a list or the values of a map.
 	message *plan
@@ -162,6 +166,7 @@ func (c *compiler) prune(plans []*plan) {
 	}
 	for _, p := range plans {
 		p.reduce(c.worthy)
+		p.locate()
 	}
 }
 

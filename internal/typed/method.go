@@ -77,7 +77,7 @@ func (s *Service) since(option, text string) (rpc.Version, error) {
 func beginning(s *Service) rpc.Version { return rpc.Version{Major: s.Version.Major} }
 
 func delivery(declared protoreflect.MethodDescriptor, d oslorpcv1.Delivery) (Delivery, error) {
-	chosen := Call
+	var chosen Delivery
 	switch d {
 	case oslorpcv1.Delivery_DELIVERY_UNSPECIFIED, oslorpcv1.Delivery_DELIVERY_CALL:
 		return Call, nil

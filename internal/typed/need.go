@@ -2,9 +2,9 @@ package typed
 
 import (
 	"math"
+	"reflect"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -14,11 +14,12 @@ var unlimited = rpc.Version{Major: math.MaxUint32, Minor: math.MaxUint32, Revisi
 
 // Need returns what a message of the method needs. Messages that are not of the method's input type need the method's own version.
 func (m *Method) Need(message proto.Message) Need {
-	r, p := m.look(message)
+	p := m.look(message)
 	if p == nil {
 		return Need{Version: m.Since, Floor: m.Since}
 	}
-	version, floor := walk{base: m.Since, limit: unlimited}.message(p, r)
+	w := walk{base: m.Since, limit: unlimited}
+	version, floor := w.message(p, message)
 	return Need{Version: latest(version, m.Since), Floor: latest(floor, m.Since)}
 }
 
@@ -30,27 +31,29 @@ func (m *Method) Steps(message proto.Message) []rpc.Version {
 	if n.Version == n.Floor {
 		return steps
 	}
-	r, p := m.look(message)
+	p := m.look(message)
 	for step := n.Version; later(step, n.Floor); steps = append(steps, step) {
-		below, _ := walk{base: m.Since, limit: step}.message(p, r)
+		w := walk{base: m.Since, limit: step}
+		below, _ := w.message(p, message)
 		step = latest(below, m.Since)
 	}
 	return steps
 }
 
-// look returns a message for reading and its plan, nil if there is nothing to look at.
-func (m *Method) look(message proto.Message) (protoreflect.Message, *plan) {
+// look returns the plan of a message, nil if there is nothing to look at.
+func (m *Method) look(message proto.Message) *plan {
 	if message == nil {
-		return nil, nil
+		return nil
 	}
-	r := message.ProtoReflect()
-	d := r.Descriptor()
-	switch {
+	if m.plan != nil && reflect.TypeOf(message) == m.plan.goType {
+		return m.plan
+	}
+	switch d := message.ProtoReflect().Descriptor(); {
 	case d == m.input:
-		return r, m.plan
+		return m.plan
 	case d.FullName() != m.input.FullName():
-		return r, nil
+		return nil
 	default:
-		return r, planOf(d)
+		return planOf(d)
 	}
 }

@@ -30,15 +30,6 @@ func packed(t testing.TB, m proto.Message) *anypb.Any {
 	return a
 }
 
-func version(t testing.TB, s string) rpc.Version {
-	t.Helper()
-	v, err := rpc.ParseVersion(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
-}
-
 func TestNeed(t *testing.T) {
 	type create = v1.CreateVolumeRequest
 	modes := func(modes ...v1.Mode) *create { return &create{FallbackModes: modes} }

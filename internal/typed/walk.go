@@ -1,12 +1,13 @@
 package typed
 
 import (
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// walk finds out what a message needs. It is passed by value, for it would move to the heap otherwise.
+// walk finds out what a message needs.
 type walk struct {
 	// base is the method's version: rules that are not later do not count.
 	base rpc.Version
@@ -26,36 +27,49 @@ type sum struct {
 
 // message returns what a message needs without what may be dropped and is not below the limit, and what without all that may be
 // dropped. Versions that are not later than base mean nothing.
-func (w walk) message(p *plan, m protoreflect.Message) (version, floor rpc.Version) {
-	if m.Descriptor() != p.descriptor {
-		if p = planOf(m.Descriptor()); p == nil {
+func (w *walk) message(p *plan, m proto.Message) (version, floor rpc.Version) {
+	v := viewOf(p, m)
+	if !v.is(p) {
+		if p = planOf(m.ProtoReflect().Descriptor()); p == nil {
 			return version, floor
 		}
+		v = viewOf(p, m)
 	}
 	if p.any {
-		return w.any(m)
+		return w.any(m.ProtoReflect())
 	}
 	for i := range p.fields {
 		f := &p.fields[i]
-		if !m.Has(f.descriptor) {
+		if !v.has(f) {
 			continue
 		}
-		v, l := w.field(f, m)
-		version, floor = latest(v, version), latest(l, floor)
+		needed, solid := w.field(f, &v)
+		version, floor = latest(needed, version), latest(solid, floor)
 	}
 	return version, floor
 }
 
 // field returns what a field that is set needs, as for message.
-func (w walk) field(f *field, m protoreflect.Message) (version, floor rpc.Version) {
-	s := w.values(f, m)
+func (w *walk) field(f *field, v *view) (version, floor rpc.Version) {
+	drops := w.drops(f.rule)
+	if f.message == nil && f.values == nil { // quickly, what most are
+		switch {
+		case !drops:
+			return f.since, f.since
+		case later(w.limit, f.since):
+			return f.since, floor
+		default:
+			return version, floor
+		}
+	}
+	s := w.values(f, v)
 	if s.some {
 		s.version = latest(s.version, f.since)
 	}
 	if s.solid {
 		s.floor = latest(s.floor, f.since)
 	}
-	if !w.drops(f.rule) {
+	if !drops {
 		return s.version, s.floor
 	}
 	if !later(w.limit, s.floor) { // it goes, for itself or for something in it that may not go alone
@@ -65,57 +79,64 @@ func (w walk) field(f *field, m protoreflect.Message) (version, floor rpc.Versio
 }
 
 // drops reports whether something may be dropped: rules that are as old as the method concern no peer.
-func (w walk) drops(r rule) bool { return r.drop && later(r.since, w.base) }
+func (w *walk) drops(r rule) bool { return r.drop && later(r.since, w.base) }
 
 // values returns what the values of a field need.
-func (w walk) values(f *field, m protoreflect.Message) sum {
+func (w *walk) values(f *field, v *view) sum {
 	switch {
-	case f.message == nil && f.values == nil:
-		return sum{some: true, solid: true}
 	case f.list:
-		return w.list(f, m.Get(f.descriptor).List())
+		return w.list(f, v.get(f).List())
 	case f.descriptor.IsMap():
-		return w.entries(f, m.Get(f.descriptor).Map())
+		return w.entries(f, v.get(f).Map())
+	case f.message != nil:
+		return w.withMessage(sum{}, f, v.nested(f))
 	default:
-		var s sum
-		w.add(&s, f, m.Get(f.descriptor))
-		return s
+		return w.withNumber(sum{}, f, v.number(f))
 	}
 }
 
-func (w walk) list(f *field, l protoreflect.List) sum {
-	var s sum
+func (w *walk) list(f *field, l protoreflect.List) (s sum) {
 	for i := range l.Len() {
-		w.add(&s, f, l.Get(i))
+		s = w.with(s, f, l.Get(i))
 	}
 	return s
 }
 
-func (w walk) entries(f *field, all protoreflect.Map) sum {
-	var s sum
+func (w *walk) entries(f *field, all protoreflect.Map) (s sum) {
+	inner := *w // which moves to the heap; no other does
 	all.Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool {
-		w.add(&s, f, v)
+		s = inner.with(s, f, v)
 		return true
 	})
 	return s
 }
 
-// add counts one value of a field.
-func (w walk) add(s *sum, f *field, value protoreflect.Value) {
-	var version, floor rpc.Version
+// with counts one value of a field.
+func (w *walk) with(s sum, f *field, value protoreflect.Value) sum {
 	if f.message != nil {
-		version, floor = w.message(f.message, value.Message())
-	} else {
-		r := f.values[value.Enum()]
-		if w.drops(r) && !f.pinned {
-			// Without its last value the field is not set, so that the value goes if either is too new.
-			if since := latest(r.since, f.since); later(w.limit, since) {
-				s.some, s.version = true, latest(since, s.version)
-			}
-			return
-		}
-		version, floor = r.since, r.since
+		return w.withMessage(s, f, value.Message().Interface())
 	}
-	s.some, s.solid = true, true
-	s.version, s.floor = latest(version, s.version), latest(floor, s.floor)
+	return w.withNumber(s, f, value.Enum())
+}
+
+func (w *walk) withMessage(s sum, f *field, m proto.Message) sum {
+	version, floor := w.message(f.message, m)
+	return s.with(version, floor)
+}
+
+func (w *walk) withNumber(s sum, f *field, number protoreflect.EnumNumber) sum {
+	r := f.values[number]
+	if !w.drops(r) || f.pinned {
+		return s.with(r.since, r.since)
+	}
+	// Without its last value the field is not set, so that the value goes if either is too new.
+	if since := latest(r.since, f.since); later(w.limit, since) {
+		s.some, s.version = true, latest(since, s.version)
+	}
+	return s
+}
+
+// with counts a value that stays.
+func (s sum) with(version, floor rpc.Version) sum {
+	return sum{version: latest(version, s.version), floor: latest(floor, s.floor), some: true, solid: true}
 }
