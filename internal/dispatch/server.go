@@ -26,6 +26,18 @@ type Request struct {
 	Caller string
 	// Multicall: whoever sent it takes all items, not only the last.
 	Multicall bool
+	// Typed is what a message of a typed service has in place of keyword arguments; nil for others.
+	Typed *Typed
+}
+
+// Typed is the part of a message of a typed service that its carrier has decoded.
+type Typed struct {
+	// Service is the service's full protobuf name.
+	Service string
+	// Invoke runs the method.
+	Invoke Invocation
+	// Size is what the message counts for in the queue, in bytes.
+	Size int
 }
 
 // Delivery says how a message came.
@@ -39,7 +51,13 @@ const (
 )
 
 // size is what the message counts for in the queue.
-func (r *Request) size() int { return len(r.Kwargs) + len(r.Context) + len(r.Method) }
+func (r *Request) size() int {
+	n := len(r.Kwargs) + len(r.Context) + len(r.Method)
+	if r.Typed != nil {
+		n += r.Typed.Size
+	}
+	return n
+}
 
 // Server runs the messages of one instance.
 type Server struct {
@@ -146,7 +164,7 @@ var errRepeated = errors.New("repeated message")
 // messages that nothing here serves, too: they show who would break.
 func (s *Server) accept(r *Request, delivery Delivery) (selected, *ticket, error) {
 	now := time.Now()
-	sel, err := s.table.find(r.Namespace, r.Version, r.Method)
+	sel, err := s.table.lookup(r)
 	if err != nil {
 		s.census.count(ask(r), true, now)
 		return selected{}, nil, err
@@ -238,11 +256,12 @@ func (s *Server) run(ctx context.Context, r *Request, sel selected, emit Emit) e
 	if err != nil {
 		return err
 	}
-	prepared, invoke, err := bind(ctx, sel.method, r.Kwargs)
-	if err != nil {
-		return s.failed(ctx, r, sel.method, notStarted(err))
+	var invoke Invocation
+	if r.Typed != nil {
+		invoke = r.Typed.Invoke
+	} else if ctx, invoke, err = s.bound(ctx, r, sel.method); err != nil {
+		return err
 	}
-	ctx = prepared
 	sel.counters.Started.Add(1)
 	err = protect(ctx, invoke, emit)
 	if err == nil && sel.method.Streaming {
@@ -255,6 +274,15 @@ func (s *Server) run(ctx context.Context, r *Request, sel selected, emit Emit) e
 		sel.counters.Failed.Add(1)
 	}
 	return err
+}
+
+// bound returns the method with its arguments, and the context that it is to have.
+func (s *Server) bound(ctx context.Context, r *Request, m *Method) (context.Context, Invocation, error) {
+	prepared, invoke, err := bind(ctx, m, r.Kwargs)
+	if err != nil {
+		return nil, nil, s.failed(ctx, r, m, notStarted(err))
+	}
+	return prepared, invoke, nil
 }
 
 // cutShort returns an error if a stream ended when the deadline had passed: it is not known whether it had more to say, and the caller

@@ -49,7 +49,9 @@ type Endpoint struct {
 	// Namespaces are those it answers to, its own first. The empty string is the null namespace.
 	Namespaces []string
 	Version    rpc.Version
-	Methods    map[string]*Method
+	// Service is the full protobuf name of a typed service, whose messages ask for it by that name; empty for other endpoints.
+	Service string
+	Methods map[string]*Method
 	// Fallback takes the methods that are not in Methods, as far as the policy allows their names; nil if nothing does. It learns from
 	// [InfoFrom] which one it was asked for. Its counters are under the empty name.
 	Fallback *Method
@@ -149,7 +151,15 @@ func (t *Table) Implemented() []discovery.Implementation { return t.implemented 
 // Versions lists the versions that the table serves in a namespace. The list must not be changed.
 func (t *Table) Versions(namespace string) []string { return t.versions[namespace] }
 
-// find returns the method for a message: of the endpoints in the namespace whose version can serve it, the first that
+// lookup returns the method for a message.
+func (t *Table) lookup(r *Request) (selected, error) {
+	if r.Typed != nil {
+		return t.findTyped(r)
+	}
+	return t.find(r.Namespace, r.Version, r.Method)
+}
+
+// find returns the method for a message that is not typed: of the endpoints in the namespace whose version can serve it, the first that
 // has the method. A method that the policy hides is not there, and the search goes on. As upstream, an unknown namespace counts as an unsupported version.
 func (t *Table) find(namespace string, version rpc.Version, method string) (selected, error) {
 	if t.ping != nil && method == PingMethod && t.ping.serves(namespace, version) { // before any fallback: a ping is for this server
@@ -159,6 +169,10 @@ func (t *Table) find(namespace string, version rpc.Version, method string) (sele
 	for i := range t.endpoints {
 		e := &t.endpoints[i]
 		if !e.serves(namespace, version) {
+			continue
+		}
+		if e.Service != "" {
+			compatible = true
 			continue
 		}
 		if m, ok := e.Methods[method]; ok {
@@ -175,10 +189,26 @@ func (t *Table) find(namespace string, version rpc.Version, method string) (sele
 	return selected{}, t.unsupported(namespace, version)
 }
 
+// findTyped is find for a message of a typed service.
+func (t *Table) findTyped(r *Request) (selected, error) {
+	for i := range t.endpoints {
+		e := &t.endpoints[i]
+		switch m := e.Methods[r.Method]; {
+		case e.Service != r.Typed.Service:
+		case !e.Version.Serves(r.Version):
+			return selected{}, t.unsupported(r.Namespace, r.Version)
+		case m != nil:
+			return selected{m, e.counters[r.Method]}, nil
+		}
+	}
+	return selected{}, &rpc.Error{Kind: rpc.NoSuchMethod, NotStarted: true, Message: fmt.Sprintf(
+		"the service %s is not offered, or has no method %s", r.Typed.Service, r.Method)}
+}
+
 func (t *Table) noSuchMethod(namespace string, version rpc.Version, method string) error {
 	var known []string
 	for i := range t.endpoints {
-		if e := &t.endpoints[i]; e.serves(namespace, version) {
+		if e := &t.endpoints[i]; e.serves(namespace, version) && e.Service == "" {
 			for name := range e.Methods {
 				known = append(known, name)
 			}

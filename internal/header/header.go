@@ -5,6 +5,7 @@ package header
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"google.golang.org/grpc/metadata"
 
@@ -27,6 +28,8 @@ const (
 	ID = "oslorpc-id"
 	// Context is the request context, as JSON text.
 	Context = "oslorpc-context-bin"
+	// Missed is how long ago a message to the server could not be delivered, as a Go duration. Absent: none.
+	Missed = "oslorpc-missed"
 	// Report asks for what the server implements.
 	Report = "oslorpc-report"
 )
@@ -45,6 +48,7 @@ type Request struct {
 	Exchange, Topic, Server string
 	Instance, ID, Context   string
 	Report                  bool
+	Missed                  time.Duration
 }
 
 // name is a header whose value is a text.
@@ -83,8 +87,23 @@ func Read(ctx context.Context) (Request, error) {
 	if r.Context, err = single(ctx, Context); err != nil {
 		return Request{}, err
 	}
+	if r.Missed, err = missed(ctx); err != nil {
+		return Request{}, err
+	}
 	r.Report = len(metadata.ValueFromIncomingContext(ctx, Report)) > 0
 	return r, nil
+}
+
+func missed(ctx context.Context) (time.Duration, error) {
+	text, err := single(ctx, Missed)
+	if err != nil || text == "" {
+		return 0, err
+	}
+	ago, err := time.ParseDuration(text)
+	if err != nil || ago < 0 {
+		return 0, fmt.Errorf("the header %s: %.64q is not a duration such as 1.5s", Missed, text)
+	}
+	return ago, nil
 }
 
 // single returns the value of a header, empty if it is absent. An empty value can only be a mistake of the caller, and of two it is
@@ -129,6 +148,9 @@ func (r *Request) pairs() []string {
 	}
 	if r.Report {
 		pairs = append(pairs, Report, yes)
+	}
+	if r.Missed > 0 {
+		pairs = append(pairs, Missed, r.Missed.String())
 	}
 	for _, n := range r.names() {
 		if *n.value != "" {

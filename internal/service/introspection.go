@@ -63,6 +63,7 @@ func describe(s *Server) *pb.ServerInfo {
 	s.Dispatch.Table().Endpoints(func(e dispatch.Endpoint, counters map[string]*dispatch.Counters) {
 		endpoint := &pb.EndpointInfo{
 			Namespaces: e.Namespaces, Version: e.Version.String(), Since: said(e.Since), DeprecatedSince: said(e.Deprecated),
+			Service: e.Service,
 		}
 		for _, name := range slices.Sorted(maps.Keys(e.Methods)) {
 			endpoint.Methods = append(endpoint.Methods, describeMethod(name, e.Methods[name], counters[name]))

@@ -10,6 +10,8 @@ import (
 type roster struct {
 	servers []*Server
 	topics  map[discovery.Topic]*group
+	// services are the servers that offer each typed service.
+	services map[string]*group
 }
 
 // group is the servers on one topic.
@@ -19,7 +21,7 @@ type group struct {
 }
 
 func newRoster(servers []*Server) *roster {
-	r := &roster{servers: servers, topics: map[discovery.Topic]*group{}}
+	r := &roster{servers: servers, topics: map[discovery.Topic]*group{}, services: map[string]*group{}}
 	for _, s := range servers {
 		topic := discovery.Topic{Exchange: s.Instance.Exchange, Name: s.Instance.Topic}
 		g := r.topics[topic]
@@ -28,15 +30,26 @@ func newRoster(servers []*Server) *roster {
 			r.topics[topic] = g
 		}
 		g.servers = append(g.servers, s)
+		for name := range s.Typed {
+			if r.services[name] == nil {
+				r.services[name] = &group{}
+			}
+			r.services[name].servers = append(r.services[name].servers, s)
+		}
 	}
 	return r
 }
 
 // find returns the server with this name and this id, where each may be empty for any; nil if there is none. One that stops, is
 // held or drains is left alone while there is another.
-func (g *group) find(name, id string) *Server {
+func (g *group) find(name, id string) *Server { return g.findAt(discovery.Topic{}, name, id) }
+
+// findAt is find on a topic, whose exchange and name may be empty for any as well.
+func (g *group) findAt(at discovery.Topic, name, id string) *Server {
 	meant := func(s *Server) bool {
-		return (name == "" || name == s.Instance.Server) && (id == "" || id == s.Instance.ID)
+		i := &s.Instance
+		return (name == "" || name == i.Server) && (id == "" || id == i.ID) &&
+			(at.Name == "" || at.Name == i.Topic) && (at.Exchange == "" || at.Exchange == i.Exchange)
 	}
 	if s := g.next(func(s *Server) bool { return meant(s) && s.takesAny() }); s != nil {
 		return s

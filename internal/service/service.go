@@ -20,6 +20,8 @@ type Server struct {
 	Instance discovery.Instance
 	Stopping bool
 	Dispatch *dispatch.Server
+	// Typed are the typed services that it offers, by their names.
+	Typed map[string]*Typed
 	// Missed is told how long ago a message for the server could not be delivered, before the message that says so; nil if nobody is
 	// to know.
 	Missed func(ago time.Duration)

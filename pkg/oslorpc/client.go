@@ -2,6 +2,7 @@ package oslorpc
 
 import (
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -27,6 +28,7 @@ type Client struct {
 	settings  settings
 	turn      *atomic.Uint64 // shared with prepared clients that send to the same servers, so that they take part in one round robin
 	topic     atomic.Pointer[fleet.Topic]
+	services  sync.Map // *typed.Service -> *Client, for the typed services that it was used for
 }
 
 // settings are what Prepare can change, and what is computed from it once.

@@ -16,12 +16,13 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 	"google.golang.org/grpc/status"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/service"
-	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
 // host is what the servers of a transport share: a listener, a gRPC server on it, and the announcement in the registry. It
@@ -95,7 +96,10 @@ func newHost(ctx context.Context, c *config) (*host, error) {
 	h.process.Register(h.grpc)
 	h.health = health.NewServer()
 	healthpb.RegisterHealthServer(h.grpc, h.health)
-	reflection.Register(h.grpc)
+	offered := reflection.ServerOptions{Services: service.Offered{Process: h.process, Server: h.grpc}}
+	reflectionv1.RegisterServerReflectionServer(h.grpc, reflection.NewServerV1(offered))
+	reflectionv1alpha.RegisterServerReflectionServer(h.grpc, reflection.NewServer(offered))
+	h.process.RegisterTyped(h.grpc) //nolint:contextcheck // Each message comes with its own.
 	h.serving.Go(func() {
 		if err := h.grpc.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) { // stopped before it served
 			c.log.Error("gRPC server ended", "address", addr, "error", err)
@@ -199,9 +203,9 @@ func (h *host) owners() []*Server {
 // drainTime is how long clients get to take the last answers, once no server has work any more.
 const drainTime = 10 * time.Second
 
-// endStream ends streams of other services than ours with the host: a watch of its health, and reflection, have no end of their own.
+// endStream ends streams of gRPC's own services with the host: a watch of its health, and reflection, have no end of their own.
 func (h *host) endStream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	if strings.HasPrefix(info.FullMethod, "/"+pb.RPCService_ServiceDesc.ServiceName+"/") {
+	if !strings.HasPrefix(info.FullMethod, "/grpc.") {
 		return handler(server, stream)
 	}
 	ended := make(chan error, 1)

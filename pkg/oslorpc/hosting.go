@@ -16,6 +16,10 @@ func (t *Transport) addServer(ctx context.Context, s *Server, run *serverRun) (d
 	if t.closed.Load() {
 		return i, errClosed()
 	}
+	services, err := s.typedServices()
+	if err != nil {
+		return i, err
+	}
 	if t.host == nil {
 		h, err := newHost(ctx, &t.config)
 		if err != nil {
@@ -23,7 +27,7 @@ func (t *Transport) addServer(ctx context.Context, s *Server, run *serverRun) (d
 		}
 		t.host = h
 	}
-	i = t.host.add(s, &service.Server{Instance: i, Dispatch: run.dispatch, Missed: run.undelivered}, s.hold)
+	i = t.host.add(s, &service.Server{Instance: i, Dispatch: run.dispatch, Missed: run.undelivered, Typed: services}, s.hold)
 	if err := t.announce(ctx); err != nil {
 		t.dropServer(ctx, s)
 		return i, err

@@ -5,7 +5,6 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/payload"
-	"github.com/oslorpc/oslorpc/internal/requestctx"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -64,16 +63,8 @@ func (s *settings) write(ctx context.Context, args any) (kwargs, requestContext 
 	if kwargs, err = payload.MarshalArgs(args); err != nil {
 		return "", "", err
 	}
-	if s.serializer == nil {
-		requestContext, err = requestctx.Text(ctx)
+	if requestContext, err = s.contextText(ctx); err != nil || s.serializer == nil {
 		return kwargs, requestContext, err
-	}
-	dict, err := s.serializer.SerializeContext(ctx, contextOf(ctx))
-	if err != nil {
-		return "", "", badContext(err)
-	}
-	if requestContext, err = requestctx.Text(WithContext(ctx, dict)); err != nil {
-		return "", "", err
 	}
 	kwargs, err = payload.MapArgs(kwargs, func(v any) (any, error) { return s.serializer.SerializeEntity(ctx, v) })
 	return kwargs, requestContext, err

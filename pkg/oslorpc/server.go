@@ -26,7 +26,9 @@ type Server struct {
 	// start it once.
 	mu        sync.Mutex
 	endpoints []Endpoint
-	run       *serverRun // nil while it does not run
+	services  []typedService
+	offered   map[string]string // typed services -> the versions to offer, where they are not those of the options
+	run       *serverRun        // nil while it does not run
 }
 
 // ServerOption sets up a server.
@@ -87,6 +89,13 @@ func (s *Server) table() (*dispatch.Table, error) {
 			b.Fallback = s.wrapped(b.Fallback)
 		}
 		built = append(built, b)
+	}
+	for _, t := range s.services {
+		e, err := s.typedEndpoint(t)
+		if err != nil {
+			return nil, err
+		}
+		built = append(built, e)
 	}
 	options := []dispatch.TableOption{dispatch.WithPolicy(dispatch.Policy(s.policy))}
 	if s.ping {

@@ -568,8 +568,10 @@ type EndpointInfo struct {
 	Since string `protobuf:"bytes,5,opt,name=since,proto3" json:"since,omitempty"`
 	// The version in which all of it was deprecated, as `major.minor`. Empty: it is not, or not said.
 	DeprecatedSince string `protobuf:"bytes,6,opt,name=deprecated_since,json=deprecatedSince,proto3" json:"deprecated_since,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The full protobuf name of a typed service, whose methods are RPCs of its own. Empty: its methods are asked for by RPCService.
+	Service       string `protobuf:"bytes,7,opt,name=service,proto3" json:"service,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EndpointInfo) Reset() {
@@ -640,6 +642,13 @@ func (x *EndpointInfo) GetSince() string {
 func (x *EndpointInfo) GetDeprecatedSince() string {
 	if x != nil {
 		return x.DeprecatedSince
+	}
+	return ""
+}
+
+func (x *EndpointInfo) GetService() string {
+	if x != nil {
+		return x.Service
 	}
 	return ""
 }
@@ -871,7 +880,7 @@ const file_oslorpc_v1_introspection_proto_rawDesc = "" +
 	"\arefused\x18\x06 \x01(\x03R\arefused\x129\n" +
 	"\n" +
 	"first_seen\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tfirstSeen\x127\n" +
-	"\tlast_seen\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\blastSeen\"\xef\x01\n" +
+	"\tlast_seen\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\blastSeen\"\x89\x02\n" +
 	"\fEndpointInfo\x12\x1e\n" +
 	"\n" +
 	"namespaces\x18\x01 \x03(\tR\n" +
@@ -880,7 +889,8 @@ const file_oslorpc_v1_introspection_proto_rawDesc = "" +
 	"\amethods\x18\x03 \x03(\v2\x16.oslorpc.v1.MethodInfoR\amethods\x122\n" +
 	"\bfallback\x18\x04 \x01(\v2\x16.oslorpc.v1.MethodInfoR\bfallback\x12\x14\n" +
 	"\x05since\x18\x05 \x01(\tR\x05since\x12)\n" +
-	"\x10deprecated_since\x18\x06 \x01(\tR\x0fdeprecatedSince\"\xaa\x02\n" +
+	"\x10deprecated_since\x18\x06 \x01(\tR\x0fdeprecatedSince\x12\x18\n" +
+	"\aservice\x18\a \x01(\tR\aservice\"\xaa\x02\n" +
 	"\n" +
 	"MethodInfo\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +

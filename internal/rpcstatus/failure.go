@@ -1,0 +1,63 @@
+package rpcstatus
+
+import (
+	"slices"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// failure is an error of ours that is a gRPC status as well, for programs that know only those.
+//
+// The status is without our detail. It may say that the method did not start, which a handler that returns the error of a call of
+// its own would repeat to its caller, of whom it is not true.
+type failure struct {
+	ours   *rpc.Error
+	status *status.Status
+}
+
+// Error returns the text of our error.
+func (f *failure) Error() string { return f.ours.Error() }
+
+// GRPCStatus makes it work with package status.
+func (f *failure) GRPCStatus() *status.Status { return f.status }
+
+// Unwrap lets errors.As find our error.
+func (f *failure) Unwrap() error { return f.ours }
+
+// WithStatus returns an error as one that is a gRPC status as well: the one that it came with, if there is one, else that which a server
+// would send for it.
+func WithStatus(e *rpc.Error, came *status.Status) error {
+	if came != nil && came.Code() != codes.OK {
+		return &failure{ours: e, status: withoutDetail(came)}
+	}
+	return &failure{ours: e, status: status.New(codeOf(e), e.Error())}
+}
+
+// codeOf returns the code of an error, whether or not a server ever sends it.
+func codeOf(e *rpc.Error) codes.Code {
+	switch e.Kind {
+	case rpc.VersionCapExceeded:
+		return codes.FailedPrecondition
+	case rpc.NoInstance, rpc.Unreachable:
+		return codes.Unavailable
+	case rpc.MonitorTimeout:
+		return codes.DeadlineExceeded
+	case rpc.Invalid:
+		return codes.Internal
+	}
+	if f, ok := formOf(e); ok {
+		return f.code
+	}
+	return codes.Unknown
+}
+
+func withoutDetail(st *status.Status) *status.Status {
+	p := st.Proto()
+	p.Details = slices.DeleteFunc(p.GetDetails(), func(d *anypb.Any) bool { return d.MessageIs((*pb.ErrorDetail)(nil)) })
+	return status.FromProto(p)
+}

@@ -1,0 +1,351 @@
+package oslorpc
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/oslorpc/oslorpc/internal/delivery"
+	"github.com/oslorpc/oslorpc/internal/header"
+	"github.com/oslorpc/oslorpc/internal/requestctx"
+	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	"github.com/oslorpc/oslorpc/internal/typed"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Generated stubs work on a client.
+var _ grpc.ClientConnInterface = (*Client)(nil)
+
+// Invoke sends a message of a typed service, a program's own protobuf service: generated stubs call it, as in
+// inventorypb.NewInventoryClient(client).GetVolume(ctx, request).
+//
+// The client's target says who is meant, by exchange, topic, server and fanout; without a topic it is the one of the service's
+// options (oslorpc/v1/options.proto). Those options also say the namespace, and which version a message needs: the latest since which
+// its method, the fields that are set and their enum values are there. The namespace and the version of the client's target do not
+// count. The client's cap, and whom the message can go to, are settled by that version, as for every message: what the options let be dropped for older
+// peers is removed, on a copy, if nobody who is meant serves it or the cap forbids it; other fields make the message fail before it is sent, with an error
+// that names the field and the version.
+//
+// A method whose delivery is a cast or a fanout returns when the message is accepted; see [FanoutReport]. Deadlines are as for [Call] and
+// [Client.Cast]. Errors are an [*Error], and a gRPC status as well: the one that the method returned, or the one that the kind stands for.
+func (c *Client) Invoke(ctx context.Context, path string, args, reply any, options ...grpc.CallOption) error {
+	m, err := c.typedMessage(ctx, path, args)
+	if err != nil {
+		return err
+	}
+	m.options = options
+	switch {
+	case m.method.Delivery == typed.Fanout, m.method.Delivery == typed.Cast && m.client.settings.target.Fanout:
+		return m.fail(m.fanout(ctx, reply))
+	case m.client.settings.target.Fanout:
+		return m.fail(&Error{Kind: InvalidTarget, NotStarted: true, Message: "a call cannot be used with fanout"})
+	}
+	standard := DefaultCallTimeout
+	if m.method.Delivery == typed.Cast {
+		standard = DefaultCastTimeout
+	}
+	ctx, cancel := m.client.deadline(ctx, standard)
+	defer cancel()
+	d := m.delivery()
+	d.Cast = m.method.Delivery == typed.Cast
+	err = delivery.One(ctx, m.client.watched(), d, func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
+		return m.invoke(ctx, e, conn, variant, reply)
+	})
+	return m.fail(err)
+}
+
+// FanoutReport has a typed method whose delivery is a fanout tell what came of it at each server, once it has returned without an
+// error: generated stubs take it as a call option. Other methods leave report as it is.
+func FanoutReport(report *Report) grpc.CallOption { return fanoutReport{report: report} }
+
+type fanoutReport struct {
+	grpc.EmptyCallOption
+
+	report *Report
+}
+
+// typedMessage is a message of a typed service, ready to be sent.
+type typedMessage struct {
+	client  *Client
+	path    string
+	method  *typed.Method
+	message proto.Message
+	// needed is what the message needs as it is; first is that, unless the cap forbids it, and lesser are those at which it can be
+	// sent if something is dropped.
+	needed  rpc.Version
+	first   rpc.Version
+	lesser  []rpc.Version
+	id      string
+	context string
+	options []grpc.CallOption
+
+	fitting sync.Mutex
+	fitted  map[int]proto.Message // by variant
+}
+
+// typedMessage checks a message. Nothing is sent yet.
+func (c *Client) typedMessage(ctx context.Context, path string, args any) (*typedMessage, error) {
+	m := &typedMessage{client: c, path: path}
+	message, ok := args.(proto.Message)
+	if !ok {
+		return nil, m.fail(notSent(invalidUse("the message is a %T, which is no protobuf message", args)))
+	}
+	var err error
+	if m.method, err = typed.FindMethod(path); err != nil {
+		return nil, m.fail(notSent(invalidUse("%v", err)))
+	}
+	m.client, m.message = c.forService(m.method.Service), message
+	if err := m.prepare(ctx); err != nil {
+		return nil, m.fail(notSent(err))
+	}
+	return m, nil
+}
+
+// prepare settles at which versions the message can be sent, and what travels with it.
+func (m *typedMessage) prepare(ctx context.Context) (err error) {
+	s := &m.client.settings
+	switch {
+	case s.err != nil && s.target.Topic == "":
+		return &Error{Kind: InvalidTarget, Message: fmt.Sprintf(
+			"neither the client's target nor the options of the service %s name a topic", m.method.Service.Name)}
+	case s.err != nil:
+		return s.err
+	case m.client.transport.closed.Load():
+		return errClosed()
+	}
+	need := typed.Need{Version: m.method.Since, Floor: m.method.Since}
+	if m.message != nil {
+		need = m.method.Need(m.message)
+	}
+	m.needed, m.first = need.Version, need.Version
+	if need.Floor != need.Version {
+		m.lesser = m.method.Steps(m.message)[1:]
+	}
+	if err := m.cap(); err != nil {
+		return err
+	}
+	if m.context, err = s.contextText(ctx); err != nil {
+		return err
+	}
+	m.id = m.client.transport.messageID()
+	return nil
+}
+
+// cap leaves the versions that the cap allows.
+func (m *typedMessage) cap() error {
+	s := &m.client.settings
+	for !s.cap.Allows(m.first) {
+		if len(m.lesser) == 0 {
+			return &Error{Kind: VersionCapExceeded, Message: fmt.Sprintf("%s; the cap is %s", m.blame(m.first), s.cap)}
+		}
+		m.first, m.lesser = m.lesser[0], m.lesser[1:]
+	}
+	return nil
+}
+
+// blame says what in the message needs its version.
+func (m *typedMessage) blame(needed rpc.Version) string {
+	below := rpc.Version{Major: needed.Major}
+	if e, ok := m.blamed(below); ok && e.Path != "" {
+		return fmt.Sprintf("field %s of %s needs version %s", e.Path, m.message.ProtoReflect().Descriptor().FullName(), e.Since)
+	}
+	return fmt.Sprintf("method %s needs version %s", m.method.Name, needed)
+}
+
+func (m *typedMessage) blamed(below rpc.Version) (typed.Element, bool) {
+	if m.message == nil {
+		return typed.Element{}, false
+	}
+	return m.method.Blame(m.message, below)
+}
+
+func (m *typedMessage) delivery() *delivery.Message {
+	s := &m.client.settings
+	d := &delivery.Message{
+		Target: s.target, Method: m.method.Name, Query: m.query(m.first), Auto: s.cap.IsAuto(),
+		Turn: m.client.turn.Add(1), Rounds: s.retry + 1, FailFast: s.failFast,
+		Blame: m.blameLeast,
+	}
+	d.Target.Version = m.first.String()
+	for _, v := range m.lesser {
+		d.Lesser = append(d.Lesser, m.query(v))
+	}
+	return d
+}
+
+// blameLeast is blame for the least version at which the message can be sent.
+func (m *typedMessage) blameLeast() string {
+	if n := len(m.lesser); n > 0 {
+		return m.blame(m.lesser[n-1])
+	}
+	return m.blame(m.first)
+}
+
+func (m *typedMessage) query(v rpc.Version) route.Query {
+	return route.Query{Namespace: m.method.Service.Namespace, Version: v}
+}
+
+// version returns the version of a variant.
+func (m *typedMessage) version(variant int) rpc.Version {
+	if variant == 0 {
+		return m.first
+	}
+	return m.lesser[variant-1]
+}
+
+// form returns the message as it is in a variant.
+func (m *typedMessage) form(variant int) proto.Message {
+	if m.version(variant).Compare(m.needed) >= 0 {
+		return m.message
+	}
+	m.fitting.Lock()
+	defer m.fitting.Unlock()
+	if m.fitted == nil {
+		m.fitted = map[int]proto.Message{}
+	}
+	if m.fitted[variant] == nil {
+		m.fitted[variant] = m.method.Fit(m.message, m.version(variant))
+	}
+	return m.fitted[variant]
+}
+
+// headers returns ctx with what a variant's path does not say. A static address has no id by which the process behind it could tell
+// which of its servers is meant.
+func (m *typedMessage) headers(ctx context.Context, e *route.Entry, variant int, missed time.Duration) context.Context {
+	v := m.version(variant)
+	h := header.Request{Version: v, HasVersion: v != rpc.Version{Major: v.Major}, Instance: e.ID, ID: m.id, Context: m.context, Missed: missed}
+	if e.ID == "" {
+		t := &m.client.settings
+		h.Exchange, h.Topic, h.Server = t.wire.GetExchange(), t.target.Topic, cmp.Or(t.target.Server, e.Server)
+	}
+	return header.Write(ctx, &h)
+}
+
+// typedEvidence is the evidence of one unary RPC, with room for its options.
+type typedEvidence struct {
+	evidence
+
+	options [4]grpc.CallOption
+}
+
+// invoke sends a variant to one instance.
+func (m *typedMessage) invoke(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int, reply any) error {
+	u := &typedEvidence{}
+	if len(m.client.transport.config.dialOptions) > 0 {
+		ctx = context.WithValue(ctx, evidenceKey{}, &u.evidence)
+	}
+	hint := m.client.transport.fleet.Missed().Hint(e)
+	options := append(append(u.options[:0], grpc.Peer(&u.opened)), m.options...)
+	err := conn.Invoke(m.headers(ctx, e, variant, hint.Ago.AsDuration()), m.path, m.form(variant), reply, options...)
+	err = m.explain(u.error(ctx, err), err)
+	hint.Settle(err)
+	return err
+}
+
+// explain completes the error of an RPC with the status that it came with, and the Go error that the program registered for it.
+func (m *typedMessage) explain(ours, came error) error {
+	if ours == nil {
+		return nil
+	}
+	ours = m.client.transport.config.errors.rebuild(ours)
+	e, ok := errors.AsType[*Error](ours)
+	if !ok {
+		return ours
+	}
+	st, _ := status.FromError(came)
+	copied := *e
+	copied.Cause = cameWith{cause: e.Cause, status: st}
+	return &copied
+}
+
+// cameWith is the cause of an error that came as a status.
+type cameWith struct {
+	cause  error
+	status *status.Status
+}
+
+// Error returns the text of the cause.
+func (c cameWith) Error() string {
+	if c.cause == nil {
+		return c.status.Message()
+	}
+	return c.cause.Error()
+}
+
+// Unwrap returns the cause.
+func (c cameWith) Unwrap() error { return c.cause }
+
+// fail returns an error of the message as its caller sees it: as a status, too.
+func (m *typedMessage) fail(err error) error {
+	if err == nil {
+		return nil
+	}
+	name := m.path
+	if m.method != nil {
+		name = m.method.Name
+	}
+	target := m.client.settings.target
+	if m.first != (rpc.Version{}) {
+		target.Version = m.first.String()
+	}
+	err = delivery.Name(err, target, name)
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return err
+	}
+	if came, ok := errors.AsType[cameWith](e); ok {
+		return rpcstatus.WithStatus(e, came.status)
+	}
+	return rpcstatus.WithStatus(e, nil)
+}
+
+// fanout sends the message to everybody.
+func (m *typedMessage) fanout(ctx context.Context, reply any) error {
+	ctx, cancel := m.client.deadline(ctx, DefaultCastTimeout)
+	defer cancel()
+	results, err := delivery.All(ctx, m.client.watched(), m.delivery(), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
+		return m.invoke(ctx, e, conn, variant, proto.Clone(reply.(proto.Message))) // it is Empty, as the options require
+	})
+	if err != nil {
+		return err
+	}
+	for _, o := range m.options {
+		if r, ok := o.(fanoutReport); ok {
+			*r.report = *newReport(results)
+		}
+	}
+	return nil
+}
+
+// forService returns the client for a typed service: its options say what the target does not.
+func (c *Client) forService(s *typed.Service) *Client {
+	if known, ok := c.services.Load(s); ok {
+		return known.(*Client)
+	}
+	derived := c.Prepare(clientOption(func(settings *settings) {
+		t := &settings.target
+		t.Topic, t.Namespace, t.Version = cmp.Or(t.Topic, s.Topic), s.Namespace, ""
+	}))
+	known, _ := c.services.LoadOrStore(s, derived)
+	return known.(*Client)
+}
+
+// contextText returns the request context in ctx as the text that travels, empty if there is none.
+func (s *settings) contextText(ctx context.Context) (string, error) {
+	if s.serializer == nil {
+		return requestctx.Text(ctx)
+	}
+	dict, err := s.serializer.SerializeContext(ctx, contextOf(ctx))
+	if err != nil {
+		return "", badContext(err)
+	}
+	return requestctx.Text(WithContext(ctx, dict))
+}

@@ -1,0 +1,316 @@
+package oslorpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/oslorpc/oslorpc/internal/delivery"
+	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/internal/typed"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// NewStream begins a stream of a typed service: generated stubs call it. See [Client.Invoke] for who is meant, and for versions and
+// errors.
+//
+// The stream opens at its first message, which says at what version, and with it who can serve it. If the version of the client's target is a later
+// one of the same major version, the stream opens at that. Messages after the first are checked against the stream's version: what may
+// be dropped is, and anything else that needs a later version ends the stream with the kind [UnsupportedVersion]. Until the first message
+// of a stream that the client sends, receiving waits.
+//
+// The only message of a stream that the server sends goes elsewhere when a server refuses it, as a call does. A stream that the client
+// sends is not begun again: a refusal comes as an error for which [SafeToRetry] is true.
+//
+// [WithTimeout], or [DefaultCallTimeout], bounds finding a server and opening the stream; ctx bounds the whole.
+func (c *Client) NewStream(ctx context.Context, desc *grpc.StreamDesc, path string, options ...grpc.CallOption) (grpc.ClientStream, error) {
+	m := &typedMessage{client: c, path: path, options: options}
+	var err error
+	if m.method, err = typed.FindMethod(path); err != nil {
+		return nil, m.fail(notSent(invalidUse("%v", err)))
+	}
+	wanted, err := rpc.VersionOrDefault(c.settings.target.Version)
+	if err != nil {
+		return nil, m.fail(notSent(&Error{Kind: InvalidTarget, Message: err.Error()}))
+	}
+	m.client = c.forService(m.method.Service)
+	if m.client.settings.target.Fanout {
+		return nil, m.fail(&Error{Kind: InvalidTarget, NotStarted: true, Message: "a stream cannot be used with fanout"})
+	}
+	s := &typedStream{typedMessage: m, desc: desc, outer: ctx, wanted: wanted, opened: make(chan struct{})}
+	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	s.unhook = context.AfterFunc(ctx, func() { s.finish(nil) })
+	return s, nil
+}
+
+// typedStream is a stream of a typed service. It is safe for concurrent use as far as gRPC's streams are: one goroutine sends while
+// another receives.
+type typedStream struct {
+	*typedMessage
+
+	desc *grpc.StreamDesc
+	// wanted is the version of the client's target.
+	wanted rpc.Version
+	outer  context.Context //nolint:containedctx // It is the caller's.
+	ctx    context.Context //nolint:containedctx // It is the stream's own, and ends with it.
+	cancel context.CancelCauseFunc
+	unhook func() bool
+
+	begun  atomic.Bool   // the stream is being opened, or was
+	opened chan struct{} // closed when what follows is settled
+	stream grpc.ClientStream
+	failed error // of the opening
+	at     rpc.Version
+
+	seen evidence
+	late *time.Timer // bounds the opening
+
+	mu   sync.Mutex
+	peer *peer.Peer // held while the stream lasts
+	over bool
+}
+
+// Context returns the stream's context.
+func (s *typedStream) Context() context.Context { return s.ctx }
+
+// SendMsg sends a message; the first one opens the stream.
+func (s *typedStream) SendMsg(message any) error {
+	if !s.begun.Swap(true) {
+		return s.begin(message)
+	}
+	if s.open() != nil {
+		return io.EOF // as of a stream of gRPC: receiving tells why
+	}
+	fitted, err := s.fit(message)
+	if err != nil {
+		s.finish(err)
+		return err
+	}
+	return s.stream.SendMsg(fitted)
+}
+
+// begin opens the stream with its first message. One that only the server sends opens while the caller goes on.
+func (s *typedStream) begin(message any) error {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return s.settle(s.fail(notSent(invalidUse("the message is a %T, which is no protobuf message", message))))
+	}
+	s.message = m
+	if err := s.prepareStream(); err != nil {
+		return s.settle(s.fail(err))
+	}
+	if !s.desc.ClientStreams {
+		go func() { _ = s.settle(s.fail(s.place(true))) }()
+		return nil
+	}
+	return s.settle(s.fail(s.place(true)))
+}
+
+// prepareStream is prepare with the version of the client's target.
+func (s *typedStream) prepareStream() error {
+	if err := s.prepare(s.outer); err != nil {
+		return notSent(err)
+	}
+	if v := s.wanted; v.Major == s.first.Major && v.Compare(s.first) > 0 {
+		s.first, s.lesser = v, nil
+		if err := s.cap(); err != nil {
+			return notSent(err)
+		}
+	}
+	return nil
+}
+
+// settle notes how the opening ended and lets those who wait for it go on.
+func (s *typedStream) settle(err error) error {
+	s.failed = err
+	close(s.opened)
+	if err != nil {
+		s.finish(err)
+	}
+	return err
+}
+
+// fit returns a later message as it may be sent at the stream's version.
+func (s *typedStream) fit(message any) (any, error) {
+	m, ok := message.(proto.Message)
+	if !ok {
+		return nil, s.fail(invalidUse("the message is a %T, which is no protobuf message", message))
+	}
+	need := s.method.Need(m)
+	switch {
+	case s.at.Serves(need.Version):
+		return m, nil
+	case s.at.Serves(need.Floor):
+		return s.method.Fit(m, s.at), nil
+	}
+	e, _ := s.method.Blame(m, s.at)
+	return nil, s.fail(&Error{Kind: UnsupportedVersion, Message: fmt.Sprintf(
+		"field %s of %s needs version %s, and the stream was opened at %s: open it with a message that needs as much, or with WithVersion",
+		e.Path, m.ProtoReflect().Descriptor().FullName(), e.Since, s.at)})
+}
+
+// place has a server take the stream, with its first message if there is one.
+func (s *typedStream) place(hasMessage bool) error {
+	budget := DefaultCallTimeout
+	if c := &s.client.settings; c.hasTimeout {
+		budget = c.timeout
+	}
+	s.late = time.AfterFunc(budget, func() { s.cancel(errNotOpened) })
+	defer s.late.Stop()
+	err := delivery.One(s.ctx, s.client.watched(), s.delivery(), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
+		err := s.start(ctx, e, conn, variant, hasMessage)
+		if err == nil {
+			s.hold(fleet.Peer(e))
+		} else if rpc.SafeToRetry(err) {
+			s.late.Reset(budget)
+		}
+		return err
+	})
+	if err != nil && errors.Is(context.Cause(s.ctx), errNotOpened) {
+		return &Error{Kind: Timeout, NotStarted: rpc.SafeToRetry(err), Cause: err, Message: errNotOpened.Message + ": " + err.Error()}
+	}
+	return err
+}
+
+// errNotOpened is the cause when a stream found no server in time.
+var errNotOpened = &Error{Kind: Timeout, Message: "the stream was not opened within the timeout"}
+
+// start opens the stream at one instance.
+func (s *typedStream) start(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int, hasMessage bool) error {
+	s.seen = evidence{} // that of an attempt before says nothing about this one
+	if len(s.client.transport.config.dialOptions) > 0 {
+		ctx = context.WithValue(ctx, evidenceKey{}, &s.seen)
+	}
+	s.at = s.version(variant)
+	stream, err := conn.NewStream(s.headers(ctx, e, variant, 0), s.desc, s.path, append([]grpc.CallOption{grpc.Peer(&s.seen.opened)}, s.options...)...)
+	if err != nil {
+		return s.explain(s.seen.error(ctx, err), err)
+	}
+	s.stream = stream
+	if hasMessage {
+		if err := stream.SendMsg(s.form(variant)); err != nil && !errors.Is(err, io.EOF) {
+			return s.explain(s.seen.error(ctx, err), err)
+		}
+	}
+	if s.desc.ClientStreams {
+		return nil
+	}
+	_ = stream.CloseSend() // gRPC says that it never fails
+	return s.answered(ctx)
+}
+
+// answered waits for the first sign of the server's, which may take as long as the method likes, or for a refusal.
+func (s *typedStream) answered(ctx context.Context) error {
+	s.late.Stop()
+	if headers, _ := s.stream.Header(); headers != nil {
+		return nil
+	}
+	err := s.stream.RecvMsg(&emptypb.Empty{}) // there is no message, only the stream's end
+	if errors.Is(err, io.EOF) {
+		err = nil // an empty stream; receiving says so again
+	}
+	return s.explain(s.seen.error(ctx, err), err)
+}
+
+// RecvMsg receives a message, when the stream is open.
+func (s *typedStream) RecvMsg(message any) error {
+	if err := s.open(); err != nil {
+		return err
+	}
+	err := s.stream.RecvMsg(message)
+	switch {
+	case err == nil && s.desc.ServerStreams:
+		return nil
+	case err != nil && !errors.Is(err, io.EOF):
+		err = s.fail(s.explain(s.seen.error(s.outer, err), err))
+	}
+	s.finish(err)
+	return err
+}
+
+// open waits until the stream is open, or will not be, and returns why.
+func (s *typedStream) open() error {
+	select {
+	case <-s.opened:
+		return s.failed
+	case <-s.ctx.Done():
+	}
+	if s.begun.Load() { // the opening ends with ctx, and knows what was sent
+		<-s.opened
+		return s.failed
+	}
+	e := &Error{Kind: Canceled, NotStarted: true, Cause: context.Cause(s.ctx), Message: "canceled before a message opened the stream"}
+	if errors.Is(e.Cause, context.DeadlineExceeded) {
+		e.Kind, e.Message = Timeout, "the deadline passed before a message opened the stream"
+	}
+	return s.fail(e)
+}
+
+// CloseSend says that no message follows; a stream without any is opened by it.
+func (s *typedStream) CloseSend() error {
+	if !s.begun.Swap(true) {
+		if err := s.prepareStream(); err != nil {
+			return s.settle(s.fail(err))
+		}
+		if err := s.settle(s.fail(s.place(false))); err != nil {
+			return err
+		}
+	}
+	if !s.desc.ClientStreams || s.failed != nil {
+		return nil
+	}
+	return s.stream.CloseSend()
+}
+
+// Header returns the server's headers, when the stream is open and they have come.
+func (s *typedStream) Header() (metadata.MD, error) {
+	if err := s.open(); err != nil {
+		return nil, err
+	}
+	return s.stream.Header()
+}
+
+// Trailer returns the server's trailers, when the stream has ended.
+func (s *typedStream) Trailer() metadata.MD {
+	select {
+	case <-s.opened:
+		if s.stream != nil {
+			return s.stream.Trailer()
+		}
+	default:
+	}
+	return nil
+}
+
+// hold keeps the connection while the stream lasts; the delivery, which holds it until it returns, does so now.
+func (s *typedStream) hold(p *peer.Peer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.over && p.Acquire() {
+		s.peer = p
+	}
+}
+
+// finish ends the stream, if it has not ended, and frees what it held.
+func (s *typedStream) finish(cause error) {
+	s.mu.Lock()
+	p := s.peer
+	s.peer, s.over = nil, true
+	s.mu.Unlock()
+	s.unhook()
+	s.cancel(cause)
+	if p != nil {
+		p.Release()
+	}
+}
