@@ -36,6 +36,9 @@ var cases = []testCase{
 	{[]string{"call-struct-1"}, versusRaw(callStruct, 1), ratio},
 	{[]string{"call-struct-64"}, versusRaw(callStruct, 64), ratio},
 	{[]string{"codec-encode-ns", "codec-decode-ns"}, codec, absolute},
+	{[]string{"typed-1k-1"}, versusRaw(typedCall, 1), ratio},
+	{[]string{"typed-1k-64"}, versusRaw(typedCall, 64), ratio},
+	{[]string{"cap-fixed-ns", "cap-auto-ns"}, caps, absolute},
 	{[]string{"multicall-item"}, versusRaw(multicall, 1), ratio},
 	{[]string{"fanout-64"}, versusRaw(fanout, 1), ratio},
 	{[]string{"pick-10-ns", "pick-10000-ns", "pick-ratio"}, picks, absoluteAndRatio},
@@ -46,7 +49,9 @@ type operation struct {
 	// servers is how many there are, each with a transport and a listener of its own.
 	servers int
 	method  oslorpc.Method
-	do      func(ctx context.Context, c *oslorpc.Client) error
+	// services registers typed services, where there are any.
+	services func(grpc.ServiceRegistrar)
+	do       func(ctx context.Context, c *oslorpc.Client) error
 	// items is how many items a stream has; 0 if the counterpart is a unary call.
 	items int
 }
@@ -157,7 +162,7 @@ func versusRaw(o operation, callers int) func(context.Context) (a, b workload, c
 				return a, b, nil, err
 			}
 			opened = append(opened, t.Close)
-			if err := serve(ctx, t, fmt.Sprint("server-", i), o.method); err != nil {
+			if err := serve(ctx, t, fmt.Sprint("server-", i), o); err != nil {
 				return a, b, nil, err
 			}
 		}
@@ -188,9 +193,13 @@ func versusRaw(o operation, callers int) func(context.Context) (a, b workload, c
 }
 
 // serve starts a server with one method.
-func serve(ctx context.Context, t *oslorpc.Transport, name string, m oslorpc.Method) error {
+func serve(ctx context.Context, t *oslorpc.Transport, name string, o operation) error {
 	s := t.Server(oslorpc.Target{Topic: topic, Server: name})
-	s.Add(oslorpc.Endpoint{Version: version, Methods: map[string]oslorpc.Method{method: m}})
+	if o.services != nil {
+		o.services(s)
+	} else {
+		s.Add(oslorpc.Endpoint{Version: version, Methods: map[string]oslorpc.Method{method: o.method}})
+	}
 	return s.Start(ctx)
 }
 

@@ -87,7 +87,7 @@ func TestObserveLearnsTheSizes(t *testing.T) {
 			t.Error(err)
 		}
 	}()
-	if err := serve(t.Context(), server, "server", callEcho.method); err != nil {
+	if err := serve(t.Context(), server, "server", callEcho); err != nil {
 		t.Fatal(err)
 	}
 	size, err := observe(t.Context(), callEcho)

@@ -24,11 +24,11 @@ const (
 	Server = "oslorpc-server"
 	// Instance is the one process meant. Absent: not given.
 	Instance = "oslorpc-instance"
-	// ID is unique to the message.
+	// ID is unique to the message. Absent: it cannot be told from a repeated one.
 	ID = "oslorpc-id"
 	// Context is the request context, as JSON text.
 	Context = "oslorpc-context-bin"
-	// Missed is how long ago a message to the server could not be delivered, as a Go duration. Absent: none.
+	// Missed is how long ago a message to the server could not be delivered, as a Go duration; it counts beside an id. Absent: none.
 	Missed = "oslorpc-missed"
 	// Report asks for what the server implements.
 	Report = "oslorpc-report"
@@ -57,41 +57,69 @@ type name struct {
 	value *string
 }
 
-// names are the headers whose values are percent-encoded.
-func (r *Request) names() [5]name {
-	return [5]name{{Exchange, &r.Exchange}, {Topic, &r.Topic}, {Server, &r.Server}, {Instance, &r.Instance}, {ID, &r.ID}}
+// scope are the headers that say who is meant where no instance is chosen.
+func (r *Request) scope() [3]name {
+	return [3]name{{Exchange, &r.Exchange}, {Topic, &r.Topic}, {Server, &r.Server}}
 }
 
-// Read returns what the headers of a request say. The error names the header that is malformed; who asks makes it one of his kind.
-func Read(ctx context.Context) (Request, error) {
-	var r Request
-	for _, n := range r.names() {
-		text, err := single(ctx, n.key)
-		if err != nil {
+// Read returns what the headers of a request say, but for Report. The error names the header that is malformed; who asks makes it one
+// of his kind.
+//
+// To ask for a header that is not there costs as much as to look at all that are. So some are looked for only where they matter: an
+// instance says all of who is meant, and only a message with an id can tell of another.
+func Read(ctx context.Context) (r Request, err error) {
+	if r.Instance, err = escaped(ctx, Instance); err != nil {
+		return Request{}, err
+	}
+	if r.Instance == "" {
+		for _, n := range r.scope() {
+			if *n.value, err = escaped(ctx, n.key); err != nil {
+				return Request{}, err
+			}
+		}
+	}
+	if r.ID, err = escaped(ctx, ID); err != nil {
+		return Request{}, err
+	}
+	if r.ID != "" {
+		if r.Missed, err = missed(ctx); err != nil {
 			return Request{}, err
 		}
-		if *n.value, err = Unescape(text); err != nil {
-			return Request{}, fmt.Errorf("the header %s: %w", n.key, err)
-		}
 	}
+	if err = r.readVersion(ctx); err != nil {
+		return Request{}, err
+	}
+	r.Context, err = single(ctx, Context)
+	return r, err
+}
+
+func (r *Request) readVersion(ctx context.Context) error {
 	text, err := single(ctx, Version)
-	if err != nil {
-		return Request{}, err
+	if err != nil || text == "" {
+		return err
 	}
-	if text != "" {
-		if r.Version, err = rpc.ParseVersion(text); err != nil {
-			return Request{}, fmt.Errorf("the header %s: %w", Version, err)
-		}
-		r.HasVersion = true
+	if r.Version, err = rpc.ParseVersion(text); err != nil {
+		return fmt.Errorf("the header %s: %w", Version, err)
 	}
-	if r.Context, err = single(ctx, Context); err != nil {
-		return Request{}, err
+	r.HasVersion = true
+	return nil
+}
+
+// WantsReport reports whether a request asks for what the server implements.
+func WantsReport(ctx context.Context) bool {
+	return len(metadata.ValueFromIncomingContext(ctx, Report)) > 0
+}
+
+// escaped returns the value of a header that is percent-encoded, empty if it is absent.
+func escaped(ctx context.Context, key string) (string, error) {
+	text, err := single(ctx, key)
+	if err != nil || text == "" {
+		return "", err
 	}
-	if r.Missed, err = missed(ctx); err != nil {
-		return Request{}, err
+	if text, err = Unescape(text); err != nil {
+		return "", fmt.Errorf("the header %s: %w", key, err)
 	}
-	r.Report = len(metadata.ValueFromIncomingContext(ctx, Report)) > 0
-	return r, nil
+	return text, nil
 }
 
 func missed(ctx context.Context) (time.Duration, error) {
@@ -142,7 +170,7 @@ func Write(ctx context.Context, r *Request) context.Context {
 
 // pairs returns the headers, each with its value after it.
 func (r *Request) pairs() []string {
-	var pairs []string
+	pairs := make([]string, 0, 8) // as many as a call mostly has
 	if r.HasVersion {
 		pairs = append(pairs, Version, r.Version.String())
 	}
@@ -152,10 +180,16 @@ func (r *Request) pairs() []string {
 	if r.Missed > 0 {
 		pairs = append(pairs, Missed, r.Missed.String())
 	}
-	for _, n := range r.names() {
+	for _, n := range r.scope() {
 		if *n.value != "" {
 			pairs = append(pairs, n.key, Escape(*n.value))
 		}
+	}
+	if r.Instance != "" {
+		pairs = append(pairs, Instance, Escape(r.Instance))
+	}
+	if r.ID != "" {
+		pairs = append(pairs, ID, Escape(r.ID))
 	}
 	if r.Context != "" {
 		pairs = append(pairs, Context, r.Context)

@@ -3,6 +3,7 @@ package header
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/metadata"
 
@@ -25,10 +26,30 @@ func TestRequestArrivesAsItWas(t *testing.T) {
 	for _, want := range []Request{
 		{},
 		{HasVersion: true, Version: rpc.Version{Major: 1, Minor: 2, Revision: 3}},
-		{Exchange: "a, b", Topic: "größe", Server: "100 %", Instance: " i ", ID: "id", Context: "\x00\xff", Report: true},
+		{Exchange: "a, b", Topic: "größe", Server: "100 %", ID: "id", Context: "\x00\xff"},
+		{Instance: " i ", ID: "id", Missed: 1500 * time.Millisecond},
 	} {
 		if got, err := travel(t, nil, &want); err != nil || got != want {
 			t.Errorf("got %+v, %v, want %+v", got, err, want)
+		}
+	}
+}
+
+// TestHeadersThatDoNotMatter sends some that are not looked for.
+func TestHeadersThatDoNotMatter(t *testing.T) {
+	t.Parallel()
+	sent := Request{Instance: "i", Server: "s", Topic: "t", Missed: time.Second, Report: true}
+	if got, err := travel(t, nil, &sent); err != nil || got != (Request{Instance: "i"}) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestReportIsAskedFor(t *testing.T) {
+	t.Parallel()
+	for _, want := range []bool{true, false} {
+		sent, _ := metadata.FromOutgoingContext(Write(t.Context(), &Request{Report: want}))
+		if got := WantsReport(metadata.NewIncomingContext(t.Context(), sent)); got != want {
+			t.Errorf("got %v, want %v", got, want)
 		}
 	}
 }
@@ -50,8 +71,13 @@ func TestMalformedHeadersAreNamed(t *testing.T) {
 	for _, test := range []struct{ key, value, want string }{
 		{Version, "1", "malformed"}, {Version, "", "is empty"}, {Topic, "", "is empty"}, {Server, "%zz", "percent-encode"},
 		{Exchange, "%ff", "percent-encode"}, {Instance, "\xff", "percent-encode"},
+		{Missed, "soon", "1.5s"}, {Missed, "-1s", "1.5s"},
 	} {
-		_, err := Read(metadata.NewIncomingContext(t.Context(), metadata.Pairs(test.key, test.value)))
+		pairs := []string{test.key, test.value}
+		if test.key == Missed {
+			pairs = append(pairs, ID, "id")
+		}
+		_, err := Read(metadata.NewIncomingContext(t.Context(), metadata.Pairs(pairs...)))
 		if err == nil || !strings.Contains(err.Error(), test.key) || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s=%q: got %v", test.key, test.value, err)
 		}

@@ -122,6 +122,7 @@ func (s *server) admit(ctx context.Context, path string) (*request, error) {
 	}
 	r := &request{method: m}
 	if r.header, err = header.Read(ctx); err == nil {
+		r.header.Report = header.WantsReport(ctx)
 		err = r.names().Validate()
 	}
 	if err != nil {

@@ -12,6 +12,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
+// AutoCap is the version cap that follows the fleet; see [WithVersionCap].
+const AutoCap = rpc.AutoCap
+
 // WithVersionCap forbids messages of a later version than this, or of another major version, before any network use; [None] is no cap.
 // It is a version, a name that [WithVersionAliases] knows, or [AutoCap].
 //

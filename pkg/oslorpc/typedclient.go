@@ -135,7 +135,9 @@ func (m *typedMessage) prepare(ctx context.Context) (err error) {
 	if m.context, err = s.contextText(ctx); err != nil {
 		return err
 	}
-	m.id = m.client.transport.messageID()
+	if m.method.Delivery != typed.Call { // a call is not worth the header: nothing repeats it
+		m.id = m.client.transport.messageID()
+	}
 	return nil
 }
 
@@ -174,7 +176,6 @@ func (m *typedMessage) delivery() *delivery.Message {
 		Turn: m.client.turn.Add(1), Rounds: s.retry + 1, FailFast: s.failFast,
 		Blame: m.blameLeast,
 	}
-	d.Target.Version = m.first.String()
 	for _, v := range m.lesser {
 		d.Lesser = append(d.Lesser, m.query(v))
 	}
@@ -222,6 +223,9 @@ func (m *typedMessage) form(variant int) proto.Message {
 func (m *typedMessage) headers(ctx context.Context, e *route.Entry, variant int, missed time.Duration) context.Context {
 	v := m.version(variant)
 	h := header.Request{Version: v, HasVersion: v != rpc.Version{Major: v.Major}, Instance: e.ID, ID: m.id, Context: m.context, Missed: missed}
+	if missed > 0 && h.ID == "" {
+		h.ID = m.client.transport.messageID()
+	}
 	if e.ID == "" {
 		t := &m.client.settings
 		h.Exchange, h.Topic, h.Server = t.wire.GetExchange(), t.target.Topic, cmp.Or(t.target.Server, e.Server)

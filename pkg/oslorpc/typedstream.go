@@ -217,10 +217,10 @@ func (s *typedStream) answered(ctx context.Context) error {
 		return nil
 	}
 	err := s.stream.RecvMsg(&emptypb.Empty{}) // there is no message, only the stream's end
-	if errors.Is(err, io.EOF) {
-		err = nil // an empty stream; receiving says so again
+	if err != nil && !errors.Is(err, io.EOF) {
+		return s.explain(s.seen.error(ctx, err), err)
 	}
-	return s.explain(s.seen.error(ctx, err), err)
+	return nil // an empty stream, as receiving says again
 }
 
 // RecvMsg receives a message, when the stream is open.
@@ -267,10 +267,10 @@ func (s *typedStream) CloseSend() error {
 			return err
 		}
 	}
-	if !s.desc.ClientStreams || s.failed != nil {
-		return nil
+	if s.desc.ClientStreams && s.failed == nil {
+		return s.stream.CloseSend()
 	}
-	return s.stream.CloseSend()
+	return nil // it was closed with its only message, or receiving tells why there is none
 }
 
 // Header returns the server's headers, when the stream is open and they have come.

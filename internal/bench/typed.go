@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"google.golang.org/grpc"
+
+	typedtestv1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// volumes is a typed service that answers with what it got.
+type volumes struct {
+	typedtestv1.UnimplementedInventoryServiceServer
+}
+
+func (volumes) GetVolume(_ context.Context, r *typedtestv1.GetVolumeRequest) (*typedtestv1.GetVolumeResponse, error) {
+	return &typedtestv1.GetVolumeResponse{Name: r.GetName()}, nil
+}
+
+// typedCall calls a typed method through its generated stub, with a message that has rules.
+var typedCall = operation{
+	servers:  1,
+	services: func(r grpc.ServiceRegistrar) { typedtestv1.RegisterInventoryServiceServer(r, volumes{}) },
+	do: func() func(context.Context, *oslorpc.Client) error {
+		request := &typedtestv1.GetVolumeRequest{Name: strings.Repeat("x", payloadSize)}
+		return func(ctx context.Context, c *oslorpc.Client) error {
+			_, err := typedtestv1.NewInventoryServiceClient(c).GetVolume(ctx, request)
+			return err
+		}
+	}(),
+}
+
+// caps compares nothing: it reports what asking a fixed and an automatic cap costs.
+func caps(ctx context.Context) (fixed, auto workload, cleanup func() error, err error) {
+	var opened closers
+	t, err := oslorpc.Open(url)
+	if err != nil {
+		return fixed, auto, nil, err
+	}
+	opened = append(opened, t.Close)
+	if err := serve(ctx, t, "server", callEcho); err != nil {
+		return fixed, auto, nil, errors.Join(err, opened.close())
+	}
+	return asking(ctx, t, version), asking(ctx, t, oslorpc.AutoCap), opened.close, nil
+}
+
+// asking asks a cap whether a version may be sent.
+func asking(ctx context.Context, t *oslorpc.Transport, limit string) workload {
+	client := newClient(t).Prepare(oslorpc.WithVersionCap(limit))
+	return workload{callers: 1, ops: batch, do: func() error {
+		for range batch {
+			if can, err := client.CanSendVersion(ctx); !can {
+				return errors.Join(errors.New("the version cannot be sent"), err)
+			}
+		}
+		return nil
+	}}
+}
