@@ -41,6 +41,9 @@ var exits = []struct {
 
 // exitCode returns the exit code for an error.
 func exitCode(err error) int {
+	if answer, is := errors.AsType[*answerError](err); is {
+		return answer.code
+	}
 	if _, wrong := errors.AsType[*usageError](err); wrong {
 		return exitUsage
 	}

@@ -66,6 +66,9 @@ func newFailure(err error) *failure {
 	} else {
 		f.Hint = f.advice(err)
 	}
+	if answer, is := errors.AsType[*answerError](err); is && answer.kind != "" {
+		f.Kind, f.SafeToRetry = answer.kind, true
+	}
 	return f
 }
 

@@ -26,7 +26,7 @@ func run(args []string, in io.Reader, out, errs io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	err = p.blame(err)
+	err = asAnswer(p.command, p.blame(err))
 	p.report(err)
 	return exitCode(err)
 }

@@ -60,6 +60,17 @@ func (v *View) Ceiling(i Interface, server string) *Ceiling {
 	return ceiling(i, slices.DeleteFunc(slices.Clone(v.entries), func(e *Entry) bool { return !e.public() }))
 }
 
+// CeilingOf returns the ceiling of an interface over a list of instances, of which those that drain do not count.
+func CeilingOf(i Interface, list []discovery.Instance) *Ceiling {
+	var counted []*Entry
+	for _, instance := range list {
+		if instance.State != discovery.Draining {
+			counted = append(counted, &Entry{Instance: instance})
+		}
+	}
+	return ceiling(i, counted)
+}
+
 // settledCeiling is a ceiling as far as the view alone decides it.
 type settledCeiling struct {
 	Ceiling

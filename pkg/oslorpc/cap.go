@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
+	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -123,6 +124,7 @@ type CapReason struct {
 	// Holders are the servers that set an automatic cap: those that implement no later version, or no such major version.
 	Holders []Instance
 	// Since is when an automatic cap became what it is, as far as this process knows: it looks from the client's first message or question on.
+	// Zero: not known, as from [AutoCapOf].
 	Since time.Time
 	// Next is what an automatic cap rises to when the holders are upgraded or leave; nil if it would not have a version.
 	Next *Version
@@ -152,6 +154,18 @@ func (c *Client) Why(ctx context.Context) (*CapReason, error) {
 		r.follow(view.Ceiling(i, s.target.Server))
 	}
 	return r, nil
+}
+
+// AutoCapOf explains what [AutoCap] is for clients that see these instances, of one topic: the cap of a namespace and a major version.
+// It is for programs that look at a fleet, with [Transport.Instances], and send nothing to it.
+func AutoCapOf(instances []Instance, namespace string, major uint32) *CapReason {
+	list := make([]discovery.Instance, len(instances))
+	for n, i := range instances {
+		list[n] = i.discovered()
+	}
+	r := &CapReason{Namespace: namespace, Major: major}
+	r.follow(route.CeilingOf(route.Interface{Namespace: namespace, Major: major}, list))
+	return r
 }
 
 // follow takes in what the fleet says.
@@ -185,8 +199,12 @@ func (r *CapReason) String() string {
 	if r.Rule != rpc.AutoCap {
 		return fmt.Sprintf("%s: %s, as the client is set up; to raise it, change that", strings.TrimSpace(r.Rule+" "+r.Alias), r.Version)
 	}
-	return fmt.Sprintf("auto: %s of the %s, known for %s: %s no later version; %s",
-		r.Version, about, time.Since(r.Since).Round(time.Second), r.holders("implements", "implement"), r.next())
+	known := ""
+	if !r.Since.IsZero() {
+		known = fmt.Sprintf(", known for %s", time.Since(r.Since).Round(time.Second))
+	}
+	return fmt.Sprintf("auto: %s of the %s%s: %s no later version; %s",
+		r.Version, about, known, r.holders("implements", "implement"), r.next())
 }
 
 // holders names the holders, with the verb that fits.

@@ -43,6 +43,17 @@ func newInstance(i discovery.Instance) Instance {
 	return public
 }
 
+// discovered is the reverse of newInstance.
+func (i Instance) discovered() discovery.Instance {
+	d := discovery.Instance{
+		Exchange: i.Exchange, Topic: i.Topic, Server: i.Server, Addr: i.Addr, State: discovery.State(i.State), ID: i.ID, BootID: i.BootID,
+	}
+	for _, implementation := range i.Implemented {
+		d.Implemented = append(d.Implemented, discovery.Implementation(implementation))
+	}
+	return d
+}
+
 // Instances returns all instances that discovery lists now, in all exchanges, ordered by exchange, topic, server and id.
 func (t *Transport) Instances(ctx context.Context) ([]Instance, error) {
 	list, err := t.registry.List(ctx)
