@@ -8,8 +8,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// answers marks commands whose exit code is their answer, as that of grep is: errors must not look like one.
-const answers = "oslorpc/answers"
+// answerMark marks commands whose exit code is their answer, as that of grep is: errors must not look like one.
+const answerMark = "oslorpc/answers"
 
 // The exit codes of such commands.
 const (
@@ -53,7 +53,7 @@ func (a *answerError) Unwrap() error { return a.error }
 
 // asAnswer gives an error the exit code that it has for a command whose exit code is its answer: what went wrong leaves it open.
 func asAnswer(cmd *cobra.Command, err error) error {
-	if _, is := errors.AsType[*answerError](err); is || cmd == nil || cmd.Annotations[answers] == "" {
+	if _, is := errors.AsType[*answerError](err); is || cmd == nil || cmd.Annotations[answerMark] == "" {
 		return err
 	}
 	switch exitCode(err) {

@@ -61,7 +61,7 @@ func (p *program) demo(ctx context.Context) (err error) {
 // run shows one thing after the other.
 func (s *stage) run(ctx context.Context) error {
 	for _, show := range []func(context.Context) error{
-		s.showStart, s.showAnycast, s.showServer, s.showArguments, s.showCast, s.showFanout, s.showMulticall, s.showKill,
+		s.showStart, s.showAnycast, s.showServer, s.showVersions, s.showArguments, s.showCast, s.showFanout, s.showMulticall, s.showKill,
 	} {
 		if err := show(ctx); err != nil {
 			return err
@@ -75,10 +75,10 @@ func (s *stage) run(ctx context.Context) error {
 }
 
 func (s *stage) showStart(ctx context.Context) error {
-	s.heading("Three servers, each a process of its own")
+	s.heading("Three servers, each a process of its own; node3 is older than the others")
 	s.sayf("They find each other in a directory: %s=%s", oslorpc.TransportURLVariable, s.url)
-	for _, name := range []string{"node1", "node2", "node3"} {
-		if err := s.start(ctx, name); err != nil {
+	for _, server := range []struct{ name, version string }{{"node1", "1.1"}, {"node2", "1.1"}, {"node3", "1.0"}} {
+		if err := s.start(ctx, server.name, server.version); err != nil {
 			return err
 		}
 	}
@@ -93,6 +93,14 @@ func (s *stage) showAnycast(ctx context.Context) error {
 func (s *stage) showServer(ctx context.Context) error {
 	s.heading("A call to one server")
 	return s.show(ctx, "call", "demo", "whoami", "--server", "node2", "-n", "2")
+}
+
+func (s *stage) showVersions(ctx context.Context) error {
+	s.heading("A call that needs version 1.1 goes only where it is; what all have is 1.0, because of node3")
+	return errors.Join(
+		s.show(ctx, "call", "demo", "whoami", "--rpc-version", "1.1", "-n", "4"),
+		s.show(ctx, "versions", "demo"),
+	)
 }
 
 func (s *stage) showArguments(ctx context.Context) error {

@@ -67,12 +67,22 @@ func TestDemo(t *testing.T) {
 		text.WriteString(l.text + "\n")
 	}
 	for _, want := range []string{
-		"$ oslorpc serve --topic demo --server node1 &", "$ oslorpc ls demo", "$ oslorpc call demo whoami -n 6",
+		"$ oslorpc serve --topic demo --server node1 --rpc-version 1.1 &", "--server node3 --rpc-version 1.0 &",
+		"$ oslorpc call demo whoami --rpc-version 1.1 -n 4", "$ oslorpc versions demo",
+		"$ oslorpc ls demo", "$ oslorpc call demo whoami -n 6",
 		"--server node2", "$ oslorpc cast demo", "$ oslorpc fanout demo", "$ oslorpc multicall demo count n:=5", "$ kill -9 ",
 		"accepted  node3", "node3 prints: ", "9007199254740994",
 	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("it lacks %q:\n%s", want, text.String())
+		}
+	}
+	for _, want := range []string{
+		`node3 +127\S+ +active +1\.0\n`, `1\.x +1\.0 +1\.1 +node3 \(up \ds\)\n`,
+		`--rpc-version 1\.1 -n 4\n(\{"server":"node[12]","pid":\d+\}\n){4}\$`,
+	} {
+		if !regexp.MustCompile(want).MatchString(text.String()) {
+			t.Errorf("it lacks %s:\n%s", want, text.String())
 		}
 	}
 }

@@ -35,6 +35,14 @@ func newInstanceDocument(i oslorpc.Instance) instanceDocument {
 	}
 }
 
+func newInstanceDocuments(list []oslorpc.Instance) []instanceDocument {
+	documents := []instanceDocument{}
+	for _, i := range list {
+		documents = append(documents, newInstanceDocument(i))
+	}
+	return documents
+}
+
 var instanceColumns = []string{"TOPIC", "SERVER", "ADDRESS", "VERSIONS", "STATE", "EXCHANGE"}
 
 // instanceRow returns the cells of an instance under instanceColumns.

@@ -39,11 +39,7 @@ func (p *program) ls(ctx context.Context, t *oslorpc.Transport, s *selection) er
 		return err
 	}
 	if p.inJSON() {
-		documents := []instanceDocument{}
-		for _, i := range list {
-			documents = append(documents, newInstanceDocument(i))
-		}
-		return writeJSON(p.out, documents)
+		return writeJSON(p.out, newInstanceDocuments(list))
 	}
 	if len(list) == 0 {
 		p.notef("%s is there", s.nobody())

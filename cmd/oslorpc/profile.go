@@ -69,10 +69,8 @@ func newProfile(ctx context.Context, t *oslorpc.Transport, i oslorpc.Instance) p
 		return p
 	}
 	p.ProcessID, p.Build, p.Uptime = info.GetProcessId(), info.GetBuild(), info.GetUptime().AsDuration().Seconds()
-	for _, s := range info.GetServers() {
-		if i.ID == "" || i.ID == s.GetInstanceId() {
-			p.Servers = append(p.Servers, newServerDocument(s))
-		}
+	for _, s := range serversOf(i, info) {
+		p.Servers = append(p.Servers, newServerDocument(s))
 	}
 	return p
 }

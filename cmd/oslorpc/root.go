@@ -53,6 +53,7 @@ func (p *program) rootCommand() *cobra.Command {
 	addGroup(root, "Try it out:", p.demoCommand(), p.serveCommand())
 	addGroup(root, "Send messages:", p.callCommand(), p.castCommand(), p.fanoutCommand(), p.multicallCommand())
 	addGroup(root, "Look at a fleet:", p.lsCommand(), p.pingCommand(), p.infoCommand(), p.watchCommand())
+	addGroup(root, "Upgrade a fleet:", p.versionsCommand(), p.upgradeCommand(), p.deprecationsCommand())
 	root.AddCommand(p.versionCommand())
 	return root
 }
@@ -66,15 +67,16 @@ func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {
 	}
 }
 
-// unknownCommand refuses the arguments of the root command: they are no command's name.
-func unknownCommand(root *cobra.Command, args []string) error {
+// unknownCommand refuses the arguments of a command that only has others beneath it: they are no command's name.
+func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	if similar := root.SuggestionsFor(args[0]); len(similar) > 0 {
-		return usage("there is no command %q; did you mean %s?", args[0], strings.Join(similar, " or "))
+	name := strings.TrimPrefix(cmd.CommandPath()+" "+args[0], cmd.Root().Name()+" ")
+	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
+		return usage("there is no command %q; did you mean %s?", name, strings.Join(similar, " or "))
 	}
-	return usage("there is no command %q", args[0])
+	return usage("there is no command %q", name)
 }
 
 // takes checks the number of arguments; words names those that are wanted, such as "TOPIC [METHOD]".

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 const serveLong = `Run a server for trying things out, until SIGINT or SIGTERM. It prints a line when it is ready, and one for each message
@@ -34,6 +35,7 @@ type serving struct {
 	listen        string
 	advertise     string
 	insecure      bool
+	deprecated    []string
 	quiet         bool
 	untilInputEnd bool
 }
@@ -69,6 +71,7 @@ func (s *serving) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&s.target.Exchange, "exchange", "", "`exchange` of the topic (default: $"+oslorpc.ExchangeVariable+", else openstack)")
 	flags.StringVar(&s.target.Namespace, "namespace", "", "`namespace` of the methods (default: the null namespace)")
 	flags.StringVar(&s.target.Version, "rpc-version", "", "`version` of the methods, as 1.4 (default 1.0)")
+	flags.StringSliceVar(&s.deprecated, "deprecated", nil, "`methods` that are marked as deprecated, since the version served")
 	flags.StringVar(&s.listen, "listen", "127.0.0.1:0", "`address` to listen on: host:port, host:first-last or unix:/path; port 0 is any")
 	flags.StringVar(&s.advertise, "advertise", "", "`host:port` that others connect to, if it is not the one listened on")
 	flags.BoolVar(&s.insecure, "insecure", false, "listen without TLS where other machines can connect, send anything and read along")
@@ -105,7 +108,11 @@ func (p *program) serve(ctx context.Context, t *oslorpc.Transport, s *serving) e
 
 	j := &journal{program: p, quiet: s.quiet}
 	server := t.Server(oslorpc.Target{Exchange: s.target.Exchange, Topic: s.target.Topic, Server: s.target.Server})
-	server.Add(oslorpc.Endpoint{Namespace: s.target.Namespace, Version: s.target.Version, Methods: methods(s.target.Server, j)})
+	offered := methods(s.target.Server, j)
+	if err := s.deprecate(offered); err != nil {
+		return err
+	}
+	server.Add(oslorpc.Endpoint{Namespace: s.target.Namespace, Version: s.target.Version, Methods: offered})
 	if err := server.Start(ctx); err != nil {
 		return asFlags(err)
 	}
@@ -117,6 +124,18 @@ func (p *program) serve(ctx context.Context, t *oslorpc.Transport, s *serving) e
 	}
 	j.stopping()
 	return stop(ctx, server, signals)
+}
+
+// deprecate marks the methods that the flags name.
+func (s *serving) deprecate(methods map[string]oslorpc.Method) error {
+	for _, name := range s.deprecated {
+		m, is := methods[name]
+		if !is {
+			return usage("--deprecated: there is no method %q", name)
+		}
+		methods[name] = oslorpc.Deprecated(cmp.Or(s.target.Version, rpc.DefaultVersion.String()), m)
+	}
+	return nil
 }
 
 // stop stops a server in peace, or by force at the next signal.

@@ -29,9 +29,9 @@ func (s *stage) command(ctx context.Context, suffix string, words []string) *exe
 	return cmd
 }
 
-// start starts a server and shows what it prints.
-func (s *stage) start(ctx context.Context, name string) error {
-	cmd := s.command(context.WithoutCancel(ctx), " &", []string{"serve", "--topic", "demo", "--server", name})
+// start starts a server of a version and shows what it prints.
+func (s *stage) start(ctx context.Context, name, version string) error {
+	cmd := s.command(context.WithoutCancel(ctx), " &", []string{"serve", "--topic", "demo", "--server", name, "--rpc-version", version})
 	c, ready, err := startChild(ctx, cmd, name, s.output)
 	if err != nil {
 		return fmt.Errorf("the demo did not start: %w", err)
