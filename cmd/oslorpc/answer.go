@@ -28,7 +28,7 @@ var answerExits = []struct {
 	{exitNotYet, "not yet: servers or callers are in the way"},
 	{exitCannotTell, "cannot tell: something is not known, or could not be asked"},
 	{exitMisused, "the command line or the transport URL is wrong; nobody was asked"},
-	{exitInterrupted, "interrupted by a signal"},
+	{exitInterrupted, interrupted},
 }
 
 // answerHelp is the table of these exit codes for people.

@@ -107,7 +107,7 @@ func (f *findings) reasons() string {
 	say(f.servers == 0, "no server is known to implement the %s", f.interfaceWord())
 	say(len(f.untold) > 0, "%s not say what is implemented", does(len(f.untold), "server"))
 	say(len(f.unasked) > 0, "%s could not be asked", number(len(f.unasked), "server"))
-	say(f.uncounted > 0, "%s were not counted by version", number(int(f.uncounted), "message"))
+	say(f.uncounted > 0, "uncounted by version: %s", number(int(f.uncounted), "message"))
 	return strings.Join(words, "; ")
 }
 

@@ -96,7 +96,7 @@ func (s *stage) showServer(ctx context.Context) error {
 }
 
 func (s *stage) showVersions(ctx context.Context) error {
-	s.heading("A call that needs version 1.1 goes only where it is; what all have is 1.0, because of node3")
+	s.heading("A call that needs version 1.1 goes only where it is; all have 1.0, as long as node3 is there")
 	return errors.Join(
 		s.show(ctx, "call", "demo", "whoami", "--rpc-version", "1.1", "-n", "4"),
 		s.show(ctx, "versions", "demo"),

@@ -102,7 +102,7 @@ func requestRows(list []request) [][]string {
 	for _, r := range list {
 		rows = append(rows, []string{
 			r.namespace, r.method, r.version, r.caller, strconv.FormatInt(r.accepted, 10), strconv.FormatInt(r.refused, 10),
-			r.first.Local().Format(time.DateTime), r.last.Local().Format(time.DateTime), r.deprecated,
+			r.first.UTC().Format(time.RFC3339), r.last.UTC().Format(time.RFC3339), r.deprecated,
 		})
 	}
 	return rows

@@ -17,6 +17,8 @@ const (
 	exitInterrupted = 130 // as shells have it
 )
 
+const interrupted = "interrupted by a signal"
+
 // exits is what each exit code means, and the kinds of errors that it stands for.
 var exits = []struct {
 	code    int
@@ -36,7 +38,7 @@ var exits = []struct {
 	{8, "bad arguments: they do not fit the method, and it did not run", []rpc.Kind{rpc.BadArguments}},
 	{9, "the message or its result is too large, or the result is malformed", []rpc.Kind{rpc.TooLarge, rpc.BadResult}},
 	{10, "access denied", []rpc.Kind{rpc.AccessDenied}},
-	{exitInterrupted, "interrupted by a signal", []rpc.Kind{rpc.Canceled}},
+	{exitInterrupted, interrupted, []rpc.Kind{rpc.Canceled}},
 }
 
 // exitCode returns the exit code for an error.

@@ -211,6 +211,10 @@ func TestCompletionOfNames(t *testing.T) {
 		"fanout|":             "demo other",
 		"watch|demo|":         "",
 		"multicall|--server|": "node1 node2",
+		"versions|why|":       "demo other",
+		"upgrade|check|":      "demo other",
+		"deprecations|":       "demo other",
+		"deprecations|demo|":  "",
 	} {
 		args := append([]string{"__complete", "--transport", f.url}, strings.Split(line, "|")...)
 		var names []string

@@ -52,7 +52,7 @@ func holds(r *oslorpc.CapReason, i oslorpc.Instance) bool {
 
 // rows returns the matrix for people.
 func (m *matrix) rows() [][]string {
-	head := []string{"SERVER", "ADDRESS", "STATE"}
+	head := []string{serverColumn, addressColumn, stateColumn}
 	for _, i := range m.interfaces {
 		head = append(head, i.String())
 	}

@@ -32,6 +32,13 @@ func (p *program) writeResult(result oslorpc.Raw) error {
 	return err
 }
 
+// The heads of columns that many tables have.
+const (
+	serverColumn  = "SERVER"
+	addressColumn = "ADDRESS"
+	stateColumn   = "STATE"
+)
+
 // writeTable writes rows with aligned columns, each line after an indent.
 func writeTable(w io.Writer, indent string, rows [][]string) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

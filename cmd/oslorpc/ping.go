@@ -63,7 +63,7 @@ func (p *program) ping(ctx context.Context, t *oslorpc.Transport, s *selection) 
 }
 
 func (p *program) writePongs(pongs []pong) error {
-	rows := append(make([][]string, 0, 1+len(pongs)), []string{"SERVER", "ADDRESS", "TIME"})
+	rows := append(make([][]string, 0, 1+len(pongs)), []string{serverColumn, addressColumn, "TIME"})
 	for _, one := range pongs {
 		row := []string{one.instance.Server, one.instance.Addr, fmt.Sprintf("%.2f ms", milliseconds(one.took))}
 		if one.err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -67,11 +68,7 @@ func (p *program) checkCommand() *cobra.Command {
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), c.timeout)
 			defer cancel()
-			err = p.withTransport(func(t *oslorpc.Transport) error { return p.check(ctx, t, c, to) })
-			if cmd.Context().Err() != nil {
-				return cmd.Context().Err() // who was not asked for that reason is no finding
-			}
-			return err
+			return p.withTransport(func(t *oslorpc.Transport) error { return p.check(ctx, t, c, to) })
 		},
 	}
 	c.addOneExchange(cmd)
@@ -99,8 +96,8 @@ func (p *program) check(ctx context.Context, t *oslorpc.Transport, c *checking, 
 		return err
 	}
 	found := check(to, observe(ctx, t, list, oslorpc.WithRequests()))
-	if ctx.Err() == context.Canceled { //nolint:errorlint // A context's error is this value.
-		return ctx.Err()
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err() // who was not asked for that reason is no finding
 	}
 	if p.inJSON() {
 		err = writeJSON(p.out, newFindingsDocument(c, found))
@@ -147,7 +144,7 @@ func writePart(b *bytes.Buffer, title string, rows [][]string) {
 }
 
 func instancesTable(list []oslorpc.Instance) [][]string {
-	rows := [][]string{{"SERVER", "ADDRESS", "STATE", "VERSIONS"}}
+	rows := [][]string{{serverColumn, addressColumn, stateColumn, "VERSIONS"}}
 	for _, i := range list {
 		rows = append(rows, []string{i.Server, i.Addr, i.State, versions(i)})
 	}
@@ -155,7 +152,7 @@ func instancesTable(list []oslorpc.Instance) [][]string {
 }
 
 func unaskedTable(list []observation) [][]string {
-	rows := [][]string{{"SERVER", "ADDRESS", "STATE", "ERROR"}}
+	rows := [][]string{{serverColumn, addressColumn, stateColumn, "ERROR"}}
 	for _, o := range list {
 		rows = append(rows, []string{o.instance.Server, o.instance.Addr, o.instance.State, newFailure(o.err).text()})
 	}

@@ -42,7 +42,7 @@ func (p *program) blame(err error) error {
 		return &usageError{message: err.Error(), command: p.command}
 	case oslorpc.KindOf(err) != rpc.Unknown:
 	case errors.Is(err, context.Canceled):
-		return &oslorpc.Error{Kind: oslorpc.Canceled, Cause: err, Message: "interrupted by a signal"}
+		return &oslorpc.Error{Kind: oslorpc.Canceled, Cause: err, Message: interrupted}
 	case errors.Is(err, context.DeadlineExceeded):
 		return &oslorpc.Error{Kind: oslorpc.Timeout, Cause: err}
 	}

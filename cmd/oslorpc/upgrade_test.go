@@ -1,0 +1,237 @@
+//go:build unix
+
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// serveMixed starts a new server and an old one.
+func (f *fleet) serveMixed() (old *process) {
+	f.t.Helper()
+	f.serve("new", "--rpc-version", "1.1", "--deprecated", "echo")
+	return f.serve("old")
+}
+
+// wantLines fails the test unless the output has these lines.
+func (r result) wantLines(t *testing.T, patterns ...string) {
+	t.Helper()
+	for _, pattern := range patterns {
+		if !regexp.MustCompile("(?m)^" + pattern + "$").MatchString(r.out) {
+			t.Errorf("it lacks %s:\n%s", pattern, r.out)
+		}
+	}
+}
+
+// deafen stops a process, which stays registered, until the test ends.
+func (f *fleet) deafen(p *process, server string) {
+	f.t.Helper()
+	p.signal(syscall.SIGSTOP)
+	f.t.Cleanup(func() { p.signal(syscall.SIGCONT) })
+	eventually(f.t, patient, server+" is deaf", func() bool { // its threads stop one by one
+		return f.run("ping", "demo", "--server", server, "--timeout", "300ms").code != 0
+	})
+}
+
+func TestVersionsOfAMixedFleet(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	old := f.serveMixed()
+	f.serve("control", "--namespace", "control", "--rpc-version", "2.1")
+	f.ok("versions", "demo").wantLines(t,
+		`SERVER +ADDRESS +STATE +1\.x +control=2\.x`, `control +127\S+ +active +- +2\.1`, `new +127\S+ +active +1\.1 +-`, `old +127\S+ +active +1\.0 +-`,
+		``, `INTERFACE +AUTO CAP +NEWEST +HELD DOWN BY`, `1\.x +1\.0 +1\.1 +old \(up \d+s\)`, `control=2\.x +2\.1 +2\.1 +nobody`)
+	d := parse[matrixDocument](t, f.ok("versions", "demo", "--output", "json").out)
+	if len(d.Instances) != 3 || !d.Instances[0].Counted || len(d.Caps) != 2 || d.Exchange != "openstack" || d.Topic != "demo" {
+		t.Fatalf("got %+v", d)
+	}
+	if c := d.Caps[0]; c.Version != "1.0" || c.Next != "1.1" || c.State != "known" || c.Holders[0].Server != "old" || c.Holders[0].Uptime == 0 {
+		t.Errorf("got %+v", c)
+	}
+	f.deafen(old, "old")
+	f.ok("versions", "demo", "--timeout", "1s").wantLines(t, `1\.x +1\.0 +1\.1 +old \(not reachable\)`)
+}
+
+func TestWhyTheCapIsWhatItIs(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	old := f.serveMixed()
+	f.ok("versions", "why", "demo").wantLines(t,
+		`auto: 1\.0 of the null namespace: old \(127\S+\) implements no later version; it rises to 1\.1 .+`, ``,
+		`HELD BY +ADDRESS +STATE +VERSIONS +UP +BUILD`, `old +127\S+ +active +1\.0 +\d+s +\S.*`)
+	f.ok("versions", "why", "demo", "--target-version", "1.1").wantLines(t, `1\.1: not every server serves it`)
+	f.ok("versions", "why", "demo", "--namespace", "x").wantLines(t, `auto: no server implements the namespace "x", .+`)
+	d := parse[reasonDocument](t, f.ok("versions", "why", "demo", "--target-version", "1.0", "--output", "json").out)
+	if d.Version != "1.0" || d.Next != "1.1" || !*d.Sendable || len(d.Holders) != 1 || d.Holders[0].Build == "" || !strings.HasPrefix(d.Explanation, "auto: 1.0") {
+		t.Errorf("got %+v", d)
+	}
+	f.deafen(old, "old")
+	r := f.run("versions", "why", "demo", "--timeout", "1s")
+	if r.code != 3 && r.code != 4 {
+		t.Errorf("exit code %d", r.code)
+	}
+	r.wantLines(t, `old +127\S+ +active +1\.0 .*`)
+}
+
+func TestVersionsOfNobody(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.serve("node1", "--exchange", "neutron")
+	for _, command := range []string{"versions demo", "versions why demo", "deprecations demo"} {
+		r := f.run(strings.Fields(command)...)
+		wantCode(t, r, 3)
+		if !strings.Contains(r.errs, `somebody is in the exchange "neutron": see --exchange`) {
+			t.Errorf("%s: got %s", command, r.errs)
+		}
+		f.ok(strings.Fields(command + " --exchange neutron")...)
+	}
+	r := f.run("versions", "nobody")
+	wantCode(t, r, 3)
+	if !strings.Contains(r.errs, `nobody on the topic "nobody" of the exchange "openstack" is there`) || strings.Contains(r.errs, "somebody") {
+		t.Errorf("got %s", r.errs)
+	}
+}
+
+func TestUpgradeCheck(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	old := f.serveMixed()
+	f.ok("call", "demo", "echo")
+	r := f.run("upgrade", "check", "demo", "--to", "1.1")
+	wantCode(t, r, exitNotYet)
+	r.wantLines(t, `Servers that do not serve 1\.1:`, ` +old +127\S+ +active +1\.0`, `Warning: callers of deprecated methods:`,
+		` +- +echo +1\.0 +\S+ +1 +0 +\S+Z +\S+Z +1\.1`, `Callers were counted for \d+s, since (new|old) started\.`)
+	if r.errs != "oslorpc: not yet: 1 server does not serve 1.1\n" {
+		t.Errorf("got %s", r.errs)
+	}
+	r = f.ok("upgrade", "check", "demo", "--to", "1.0")
+	r.wantLines(t, `safe: all 2 servers serve 1\.0 of the null namespace, and nobody asked for what it does not serve`)
+
+	f.ok("call", "demo", "whoami", "--rpc-version", "1.1", "-n", "2")
+	r = f.run("upgrade", "check", "demo", "--to", "1.0", "--output", "json")
+	wantCode(t, r, exitNotYet)
+	d := parse[findingsDocument](t, r.out)
+	if d.Verdict != "not yet" || d.ExitCode != 1 || d.Servers != 2 || len(d.InTheWay) != 0 || len(d.Callers) != 1 || d.Callers[0].Accepted != 2 || d.To != "1.0" {
+		t.Errorf("got %+v", d)
+	}
+	if e := parse[failure](t, r.errs); e.Kind != "NotYet" || e.ExitCode != exitNotYet {
+		t.Errorf("got %+v", e)
+	}
+	f.deafen(old, "old")
+	wantCode(t, f.run("upgrade", "check", "demo", "--to", "1.1", "--timeout", "1s"), exitNotYet)
+}
+
+func TestUpgradeCheckThatCannotTell(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	wantCode(t, f.run("upgrade", "check", "demo", "--to", "1.0"), exitCannotTell)
+	f.serve("node1")
+	server := f.serve("node2")
+	f.ok("upgrade", "check", "demo", "--to", "1.0")
+	r := f.run("upgrade", "check", "demo", "--to", "1.0", "--namespace", "x")
+	wantCode(t, r, exitCannotTell)
+	if want := `oslorpc: cannot tell: no server is known to implement the namespace "x"` + "\n"; r.errs != want {
+		t.Errorf("got %s", r.errs)
+	}
+	f.deafen(server, "node2")
+	r = f.run("upgrade", "check", "demo", "--to", "1.0", "--timeout", "1s")
+	wantCode(t, r, exitCannotTell)
+	r.wantLines(t, `Servers that could not be asked:`, ` +node2 +127\S+ +active +.+`)
+	r = f.run("upgrade", "check", "demo", "--to", "1.0", "--timeout", "1s", "--output", "json")
+	wantCode(t, r, exitCannotTell)
+	if d := parse[findingsDocument](t, r.out); d.Verdict != "cannot tell" || d.Unasked[0].Server != "node2" || d.Unasked[0].Error == nil {
+		t.Errorf("got %+v", d)
+	}
+	waiting := f.start("check", "upgrade", "check", "demo", "--to", "1.0", "--timeout", "1m")
+	time.Sleep(time.Second) // by then it asks
+	waiting.signal(syscall.SIGINT)
+	if code := waiting.code(); code != exitInterrupted && code != -1 { // -1: before it listened to signals
+		t.Errorf("exit code %d", code)
+	}
+}
+
+func TestUpgradeCheckOfAStaticAddress(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.serve("node1")
+	address := parse[[]instanceDocument](t, f.ok("ls", "--output", "json").out)[0].Address
+	r := runWith("", "upgrade", "check", "demo", "--to", "1.0", "--transport", "static://demo="+address)
+	wantCode(t, r, exitCannotTell)
+	r.wantLines(t, `Servers that do not say what they implement:`)
+	r = runWith("", "versions", "demo", "--transport", "static://demo="+address)
+	wantCode(t, r, 0)
+	if !strings.Contains(r.errs, "no server says what it implements") {
+		t.Errorf("got %+v", r)
+	}
+}
+
+func TestMisusedUpgradeCheck(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	for _, test := range []struct{ line, want string }{
+		{"upgrade", "upgrade needs a command: check; see oslorpc upgrade --help"},
+		{"upgrade chek", `there is no command "upgrade chek"`},
+		{"upgrade --nope", "unknown flag"},
+		{"upgrade check", "check needs a TOPIC; see oslorpc upgrade check --help"},
+		{"upgrade check a b", "does not take"},
+		{"upgrade check demo", "check needs --to"},
+		{"upgrade check demo --to one", "major.minor"},
+		{"upgrade check demo --to 1.0 --timeout 5", "missing unit"},
+		{"upgrade check demo --to 1.0 --output xml", "write text or json"},
+	} {
+		r := f.run(strings.Fields(test.line)...)
+		wantCode(t, r, exitMisused)
+		if !strings.Contains(r.errs, test.want) || r.out != "" {
+			t.Errorf("%s: got %+v", test.line, r)
+		}
+	}
+	r := runWith("", "upgrade", "check", "demo", "--to", "1.0", "--transport", "nope://", "--output", "json")
+	wantCode(t, r, exitMisused)
+	if e := parse[failure](t, r.errs); e.ExitCode != exitMisused || !e.SafeToRetry {
+		t.Errorf("got %+v", e)
+	}
+}
+
+func TestExitCodesOfAnswersAreDocumented(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"upgrade", "upgrade check"} {
+		help := runWith("", append(strings.Fields(command), "--help")...)
+		wantCode(t, help, 0)
+		for _, e := range answerExits {
+			help.wantLines(t, fmt.Sprintf(` +%d  %s`, e.code, regexp.QuoteMeta(e.meaning)))
+		}
+	}
+}
+
+func TestDeprecations(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	first := f.serve("first", "--rpc-version", "1.1", "--deprecated", "echo,add")
+	f.serve("second", "--rpc-version", "1.1", "--deprecated", "echo")
+	if r := f.ok("deprecations", "demo"); r.out != "" || !strings.Contains(r.errs, "nothing of the kind was asked for") {
+		t.Errorf("got %+v", r)
+	}
+	f.ok("call", "demo", "echo", "--rpc-version", "1.1", "-n", "6")
+	f.ok("call", "demo", "whoami", "-n", "2", "--server", "second")
+	f.ok("call", "demo", "count", "n:=1", "--rpc-version", "1.1")
+	r := f.ok("deprecations", "demo")
+	r.wantLines(t, `NAMESPACE +METHOD +VERSION +CALLER +ACCEPTED +REFUSED +FIRST SEEN +LAST SEEN +DEPRECATED`,
+		`- +echo +1\.1 +\S+ +6 +0 +\S+Z +\S+Z +1\.1`, `- +whoami +1\.0 +\S+ +2 +0 +\S+Z +\S+Z +-`)
+	if lines := r.lines(); len(lines) != 3 {
+		t.Errorf("got %q", lines)
+	}
+	d := parse[deprecationsDocument](t, f.ok("deprecations", "demo", "--all", "--output", "json").out)
+	if len(d.Requests) != 3 || d.Requests[0].Method != "count" || d.Requests[1].Deprecated != "1.1" || d.Requests[1].First.IsZero() || len(d.Unasked) != 0 {
+		t.Errorf("got %+v", d)
+	}
+	f.deafen(first, "first")
+	r = f.run("deprecations", "demo", "--timeout", "1s")
+	if (r.code != 3 && r.code != 4) || len(r.lines()) != 3 {
+		t.Errorf("got %+v", r)
+	}
+}
