@@ -43,7 +43,7 @@ func newInstanceDocuments(list []oslorpc.Instance) []instanceDocument {
 	return documents
 }
 
-var instanceColumns = []string{"TOPIC", serverColumn, addressColumn, "VERSIONS", stateColumn, "EXCHANGE"}
+var instanceColumns = []string{"TOPIC", serverColumn, addressColumn, versionsColumn, stateColumn, "EXCHANGE"}
 
 // instanceRow returns the cells of an instance under instanceColumns.
 func instanceRow(i oslorpc.Instance) []string {

@@ -34,9 +34,10 @@ func (p *program) writeResult(result oslorpc.Raw) error {
 
 // The heads of columns that many tables have.
 const (
-	serverColumn  = "SERVER"
-	addressColumn = "ADDRESS"
-	stateColumn   = "STATE"
+	serverColumn   = "SERVER"
+	addressColumn  = "ADDRESS"
+	stateColumn    = "STATE"
+	versionsColumn = "VERSIONS"
 )
 
 // writeTable writes rows with aligned columns, each line after an indent.

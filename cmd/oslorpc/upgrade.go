@@ -144,7 +144,7 @@ func writePart(b *bytes.Buffer, title string, rows [][]string) {
 }
 
 func instancesTable(list []oslorpc.Instance) [][]string {
-	rows := [][]string{{serverColumn, addressColumn, stateColumn, "VERSIONS"}}
+	rows := [][]string{{serverColumn, addressColumn, stateColumn, versionsColumn}}
 	for _, i := range list {
 		rows = append(rows, []string{i.Server, i.Addr, i.State, versions(i)})
 	}

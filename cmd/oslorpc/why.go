@@ -97,7 +97,7 @@ func (p *program) writeReason(q *question, r *oslorpc.CapReason, seen []observat
 		return nil
 	}
 	fmt.Fprintln(p.out)
-	rows := [][]string{{"HELD BY", addressColumn, stateColumn, "VERSIONS", "UP", "BUILD"}}
+	rows := [][]string{{"HELD BY", addressColumn, stateColumn, versionsColumn, "UP", "BUILD"}}
 	for _, o := range seen {
 		i := o.instance
 		row := []string{i.Server, i.Addr, i.State, versions(i), "", ""}
