@@ -72,8 +72,8 @@ func TestWhyTheCapIsWhatItIs(t *testing.T) {
 	}
 	f.deafen(old, "old")
 	r := f.run("versions", "why", "demo", "--timeout", "1s")
-	if r.code != 3 && r.code != 4 {
-		t.Errorf("exit code %d", r.code)
+	if r.code == 0 {
+		t.Error("a server could not be asked, and the exit code is 0")
 	}
 	r.wantLines(t, `old +127\S+ +active +1\.0 .*`)
 }
@@ -231,7 +231,7 @@ func TestDeprecations(t *testing.T) {
 	}
 	f.deafen(first, "first")
 	r = f.run("deprecations", "demo", "--timeout", "1s")
-	if (r.code != 3 && r.code != 4) || len(r.lines()) != 3 {
+	if r.code == 0 || len(r.lines()) != 3 {
 		t.Errorf("got %+v", r)
 	}
 }
