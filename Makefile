@@ -7,7 +7,7 @@ GO  ?= go
 INSTALL := GOFLAGS= GOBIN=$(BIN) $(GO) install
 
 # Where generated code is.
-GENERATED := pkg/api internal/typed/typedtest
+GENERATED := pkg/api internal/typed/typedtest examples/upgrade/typed/upgrade
 
 .DEFAULT_GOAL := help
 
@@ -53,6 +53,7 @@ lint: $(BIN)/.tools $(BIN)/.lint ## Check the style of code and protos
 generate: $(BIN)/.tools ## Generate the Go code of the protos
 	@PATH="$(BIN):$$PATH" buf generate
 	@PATH="$(BIN):$$PATH" buf generate --template buf.gen.typedtest.yaml
+	@PATH="$(BIN):$$PATH" buf generate --template buf.gen.upgrade.yaml
 
 .PHONY: check-generate
 check-generate: generate ## Fail if the generated code that is checked in is not what the protos give

@@ -1,0 +1,53 @@
+// Package dynamic is the interface of the example with Go methods for the servers and keyword arguments on the wire, as in oslo.messaging.
+package dynamic
+
+import (
+	"context"
+
+	"github.com/oslorpc/oslorpc/examples/upgrade"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// Version is what ServerAPI implements. Whoever changes ServerAPI raises it, and says so in the history there.
+const Version = "1.2"
+
+// ServerAPI is the server side of the interface.
+//
+//	1.0 - Initial version
+//	1.1 - Added my_remote_method_2
+//	1.2 - Added arg2 to my_remote_method_2
+type ServerAPI struct{}
+
+// Endpoint returns the interface as a server offers it.
+func Endpoint() oslorpc.Endpoint {
+	return oslorpc.Endpoint{
+		Version: Version,
+		Methods: oslorpc.Methods(ServerAPI{}, myRemoteMethod2, oslorpc.MethodsSince("1.1", "MyRemoteMethod2")),
+	}
+}
+
+// myRemoteMethod2 has the name that the method has upstream, where Go's in snake case is my_remote_method2.
+var myRemoteMethod2 = oslorpc.Name("MyRemoteMethod2", "my_remote_method_2")
+
+// Args are the arguments of my_remote_method. Both are required.
+type Args struct {
+	Arg1 string `json:"arg1"`
+	Arg2 string `json:"arg2"`
+}
+
+// MyRemoteMethod is there since 1.0.
+func (ServerAPI) MyRemoteMethod(ctx context.Context, args Args) (upgrade.Answer, error) {
+	return upgrade.Work(ctx, Version, args.Arg2)
+}
+
+// Args2 are the arguments of my_remote_method_2.
+type Args2 struct {
+	Arg1 string `json:"arg1"`
+	// Arg2 may be absent: callers before 1.2 do not send it. A plain field would be required, and refuse them all.
+	Arg2 oslorpc.Opt[string] `json:"arg2"`
+}
+
+// MyRemoteMethod2 is there since 1.1. Its arg2, since 1.2, has a default, which makes it do what it did before.
+func (ServerAPI) MyRemoteMethod2(ctx context.Context, args Args2) (upgrade.Answer, error) {
+	return upgrade.Work(ctx, Version, args.Arg2.Or(upgrade.DefaultArg2))
+}
