@@ -25,13 +25,15 @@ const (
 	envURL  = "OSLORPC_E2E_URL"
 	envName = "OSLORPC_E2E_NAME"
 	envLog  = "OSLORPC_E2E_LOG"
+	// envVersion is what the server implements.
+	envVersion = "OSLORPC_E2E_VERSION"
 )
 
 const topic = "e2e"
 
 func TestMain(m *testing.M) {
 	if url := os.Getenv(envURL); url != "" {
-		if err := serve(url, os.Getenv(envName), os.Getenv(envLog)); err != nil {
+		if err := serve(url, os.Getenv(envName), os.Getenv(envLog), os.Getenv(envVersion)); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -40,14 +42,16 @@ func TestMain(m *testing.M) {
 	leak.Main(m)
 }
 
-// job is what the method work takes: an id to be logged when it runs, and how long to take.
+// job is what the method work takes: an id to be logged when it runs, and how long to take; since is the version for which it was
+// made, if that matters.
 type job struct {
 	ID     string        `json:"id"`
 	Length time.Duration `json:"length"`
+	Since  string        `json:"since"`
 }
 
 // serve is the server process: it logs each job that it runs as one line of a file, in one write.
-func serve(url, name, logPath string) error {
+func serve(url, name, logPath, version string) error {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return err
@@ -57,8 +61,11 @@ func serve(url, name, logPath string) error {
 		return err
 	}
 	s := t.Server(oslorpc.Target{Topic: topic, Server: name})
-	s.Add(oslorpc.Endpoint{Version: "1.0", Methods: map[string]oslorpc.Method{
-		"work": oslorpc.Func(func(_ context.Context, j job) (string, error) {
+	s.Add(oslorpc.Endpoint{Version: version, Methods: map[string]oslorpc.Method{
+		"work": oslorpc.Func(func(ctx context.Context, j job) (string, error) {
+			if asked, _ := oslorpc.RequestFrom(ctx); j.Since != "" && (asked.Version.String() != j.Since || j.Since > version) {
+				return "", fmt.Errorf("a job for %s, which asks for %s, runs at %s", j.Since, asked.Version, version)
+			}
 			if _, err := log.WriteString(j.ID + "\n"); err != nil {
 				return "", err
 			}
@@ -90,9 +97,15 @@ type process struct {
 // start starts a server and returns when it is announced.
 func start(t *testing.T, url, name string) *process {
 	t.Helper()
+	return startVersion(t, url, name, "1.0")
+}
+
+// startVersion is start for a server that implements a version.
+func startVersion(t *testing.T, url, name, version string) *process {
+	t.Helper()
 	p := &process{name: name, log: filepath.Join(t.TempDir(), "log"), exited: make(chan struct{})}
 	p.cmd = exec.Command(os.Args[0])
-	p.cmd.Env = append(os.Environ(), envURL+"="+url, envName+"="+name, envLog+"="+p.log)
+	p.cmd.Env = append(os.Environ(), envURL+"="+url, envName+"="+name, envLog+"="+p.log, envVersion+"="+version)
 	p.cmd.Stderr = os.Stderr
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
@@ -170,6 +183,7 @@ type result struct {
 type load struct {
 	client  *oslorpc.Client
 	length  time.Duration
+	forms   []string // the versions of a job's variants; none for a plain one
 	callers sync.WaitGroup
 	cancel  context.CancelFunc
 
@@ -178,11 +192,12 @@ type load struct {
 	changed chan struct{} // closed at each result
 }
 
-// startLoad calls from so many goroutines until stop, or until so many calls were begun if most is not 0.
-func startLoad(t *testing.T, client *oslorpc.Client, callers, most int, length time.Duration) *load {
+// startLoad calls from so many goroutines until stop, or until so many calls were begun if most is not 0. With forms, each call has a
+// variant for each of these versions.
+func startLoad(t *testing.T, client *oslorpc.Client, callers, most int, length time.Duration, forms ...string) *load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	l := &load{client: client, length: length, cancel: cancel, changed: make(chan struct{})}
+	l := &load{client: client, length: length, forms: forms, cancel: cancel, changed: make(chan struct{})}
 	numbers := make(chan int)
 	l.callers.Go(func() {
 		defer close(numbers)
@@ -207,13 +222,24 @@ func startLoad(t *testing.T, client *oslorpc.Client, callers, most int, length t
 
 func (l *load) call(id string) {
 	r := result{id: id, started: time.Now()}
-	r.server, r.err = oslorpc.Call[string](context.Background(), l.client, "work", job{ID: id, Length: l.length})
+	r.server, r.err = oslorpc.Call[string](context.Background(), l.client, "work", l.args(id))
 	r.ended = time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.results = append(l.results, r)
 	close(l.changed)
 	l.changed = make(chan struct{})
+}
+
+func (l *load) args(id string) any {
+	if len(l.forms) == 0 {
+		return job{ID: id, Length: l.length}
+	}
+	var variants oslorpc.Variants
+	for _, v := range l.forms {
+		variants = append(variants, oslorpc.Variant{Version: v, Args: job{ID: id, Length: l.length, Since: v}})
+	}
+	return variants
 }
 
 // stop lets the running calls end and returns all results.

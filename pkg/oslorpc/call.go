@@ -36,7 +36,11 @@ func Call[R any](ctx context.Context, c *Client, method string, args any) (R, er
 //
 // The deadline is the earlier of that of ctx and of [WithTimeout], or [DefaultCastTimeout]; it ends at acceptance.
 func (c *Client) Cast(ctx context.Context, method string, args any) error {
-	err := c.cast(ctx, method, args)
+	return c.lossy(method, c.cast(ctx, method, args))
+}
+
+// lossy returns the error of a cast, unless it is one that [WithLossyCasts] forgets.
+func (c *Client) lossy(method string, err error) error {
 	if c.settings.lossyCasts && IsNotDelivered(err) {
 		c.transport.config.log.Warn("cast lost", "method", method, "error", err)
 		return nil
@@ -73,20 +77,34 @@ func (c *Client) call(ctx context.Context, method string, args any) (string, err
 		result, err = m.ask(ctx, e, conn, variant)
 		return err
 	}
-	if s := &c.settings; s.backoff != nil && !s.hasTimeout {
-		err = s.backoff.call(ctx, s.target.Namespace, method, func(ctx context.Context) error {
-			return delivery.One(ctx, c.watched(), c.delivery(&m), send)
-		})
-	} else {
-		ctx, cancel := c.deadline(ctx, DefaultCallTimeout)
-		defer cancel()
-		err = delivery.One(ctx, c.watched(), c.delivery(&m), send)
-	}
+	err = c.timed(ctx, method, func(ctx context.Context) error {
+		return delivery.One(ctx, c.watched(), c.delivery(&m), send)
+	})
 	if err != nil {
 		return "", err
 	}
 	text, err := resultText(result)
 	return text, c.name(err, method)
+}
+
+// timed makes a call with its deadline, or with that of the client's back-off.
+func (c *Client) timed(ctx context.Context, method string, call func(context.Context) error) error {
+	if s := &c.settings; s.backoff != nil && !s.hasTimeout {
+		return s.backoff.call(ctx, s.target.Namespace, method, call)
+	}
+	ctx, cancel := c.deadline(ctx, DefaultCallTimeout)
+	defer cancel()
+	return call(ctx)
+}
+
+// fits returns an error if a request of n bytes is too large.
+func (c *Client) fits(n int) error {
+	limit := c.transport.config.maxSize
+	if n <= limit {
+		return nil
+	}
+	return &Error{Kind: TooLarge, Message: fmt.Sprintf(
+		"the request has %d bytes, and the limit is %d: send less at a time, or raise it with WithMaxMessageSize", n, limit)}
 }
 
 // deadline returns ctx with the deadline of an operation.
@@ -159,9 +177,8 @@ func (c *Client) encode(ctx context.Context, method string, args any) (outgoing,
 		intercepted: len(c.transport.config.dialOptions) > 0, monitor: s.monitor, missed: c.transport.fleet.Missed(),
 	}
 	for i := range 1 + len(lesser) {
-		if n, limit := len(m.form(i).kwargs.GetJson())+len(requestContext), c.transport.config.maxSize; n > limit {
-			return outgoing{}, &Error{Kind: TooLarge, Message: fmt.Sprintf(
-				"the request has %d bytes, and the limit is %d: send less at a time, or raise it with WithMaxMessageSize", n, limit)}
+		if err := c.fits(len(m.form(i).kwargs.GetJson()) + len(requestContext)); err != nil {
+			return outgoing{}, err
 		}
 	}
 	if requestContext != "" {

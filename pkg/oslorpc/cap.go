@@ -224,8 +224,14 @@ func (r *CapReason) holders(one, many string) string {
 }
 
 func (r *CapReason) next() string {
-	if r.Next == nil {
+	switch one := len(r.Holders) == 1; {
+	case r.Next == nil && one:
+		return "it rises when this one is upgraded"
+	case r.Next == nil:
 		return "it rises when these are upgraded"
+	case one:
+		return fmt.Sprintf("it rises to %s when this one leaves, or further when it is upgraded", r.Next)
+	default:
+		return fmt.Sprintf("it rises to %s when these leave, or further when they are upgraded", r.Next)
 	}
-	return fmt.Sprintf("it rises to %s when these leave, or further when they are upgraded", r.Next)
 }

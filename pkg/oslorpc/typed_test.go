@@ -471,6 +471,50 @@ func TestTypedBadUse(t *testing.T) {
 	}
 }
 
+func TestTypedSizes(t *testing.T) {
+	f := oslorpctest.New(t, oslorpc.WithMaxMessageSize(1<<10))
+	i := &inventory{name: strings.Repeat("x", 2<<20)} // its answer is above gRPC's limit, too
+	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, nil, oslorpc.WithServices(func(r grpc.ServiceRegistrar) { v1.RegisterInventoryServiceServer(r, i) }))
+	_, err := volumes(f).CreateVolume(t.Context(), &v1.CreateVolumeRequest{Name: strings.Repeat("x", 1<<10)})
+	wantKind(t, err, oslorpc.TooLarge, true)
+	if status.Code(err) != codes.ResourceExhausted || i.count() != 0 {
+		t.Errorf("the status is %v, and it ran %d times", status.Code(err), i.count())
+	}
+	_, err = volumes(f).CreateVolume(t.Context(), &v1.CreateVolumeRequest{})
+	wantKind(t, err, oslorpc.TooLarge, false)
+	stream, err := volumes(f).ImportVolumes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Send(&v1.ImportVolumesRequest{Name: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, stream.Send(&v1.ImportVolumesRequest{Name: strings.Repeat("x", 1<<10)}), oslorpc.TooLarge, true)
+}
+
+func TestTypedHabits(t *testing.T) {
+	f := oslorpctest.New(t)
+	lossy := volumes(f, oslorpc.WithLossyCasts(true), oslorpc.WithRetry(0))
+	if _, err := lossy.ReportUsage(t.Context(), &v1.ReportUsageRequest{}); err != nil {
+		t.Errorf("a lossy cast: %v", err)
+	}
+	_, err := lossy.CreateVolume(t.Context(), &v1.CreateVolumeRequest{})
+	wantKind(t, err, oslorpc.NoInstance, true)
+}
+
+// TestTypedStopsWithStreams stops a server whose methods wait for a client that says nothing.
+func TestTypedStopsWithStreams(t *testing.T) {
+	f, all := inventories(t, "1.2")
+	stream, err := volumes(f).WatchVolumes(t.Context(), &v1.WatchVolumesRequest{Prefix: "wait"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it runs", func() bool { return all["1.2"].count() == 1 })
+	f.Server("net1.2").Kill()
+	_, err = stream.Recv()
+	wantKind(t, err, oslorpc.OutcomeUnknown, false)
+}
+
 func TestRegisterServiceMistakes(t *testing.T) {
 	transport := open(t)
 	register := oslorpc.WithServices(func(r grpc.ServiceRegistrar) { v1.RegisterInventoryServiceServer(r, &inventory{}) })

@@ -48,18 +48,27 @@ func (c *Client) Invoke(ctx context.Context, path string, args, reply any, optio
 	case m.client.settings.target.Fanout:
 		return m.fail(&Error{Kind: InvalidTarget, NotStarted: true, Message: "a call cannot be used with fanout"})
 	}
-	standard := DefaultCallTimeout
-	if m.method.Delivery == typed.Cast {
-		standard = DefaultCastTimeout
+	send := func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
+		return m.invoke(ctx, e, conn, variant, reply)
 	}
-	ctx, cancel := m.client.deadline(ctx, standard)
+	if m.method.Delivery == typed.Cast {
+		return m.client.lossy(m.method.Name, m.fail(m.cast(ctx, send)))
+	}
+	return m.fail(m.call(ctx, send))
+}
+
+func (m *typedMessage) cast(ctx context.Context, send delivery.Send) error {
+	ctx, cancel := m.client.deadline(ctx, DefaultCastTimeout)
 	defer cancel()
 	d := m.delivery()
-	d.Cast = m.method.Delivery == typed.Cast
-	err = delivery.One(ctx, m.client.watched(), d, func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
-		return m.invoke(ctx, e, conn, variant, reply)
+	d.Cast = true
+	return delivery.One(ctx, m.client.watched(), d, send)
+}
+
+func (m *typedMessage) call(ctx context.Context, send delivery.Send) error {
+	return m.client.timed(ctx, m.method.Name, func(ctx context.Context) error {
+		return delivery.One(ctx, m.client.watched(), m.delivery(), send)
 	})
-	return m.fail(err)
 }
 
 // FanoutReport has a typed method whose delivery is a fanout tell what came of it at each server, once it has returned without an
@@ -124,6 +133,9 @@ func (m *typedMessage) prepare(ctx context.Context) (err error) {
 	need := typed.Need{Version: m.method.Since, Floor: m.method.Since}
 	if m.message != nil {
 		need = m.method.Need(m.message)
+		if err := m.client.fits(proto.Size(m.message)); err != nil {
+			return err
+		}
 	}
 	m.needed, m.first = need.Version, need.Version
 	if need.Floor != need.Version {

@@ -97,7 +97,11 @@ func (s *typedStream) SendMsg(message any) error {
 		s.finish(err)
 		return err
 	}
-	return s.stream.SendMsg(fitted)
+	err = s.stream.SendMsg(fitted)
+	if errors.Is(err, io.EOF) {
+		return err // receiving tells why
+	}
+	return s.fail(s.explain(s.seen.error(s.outer, err), err))
 }
 
 // begin opens the stream with its first message. One that only the server sends opens while the caller goes on.
@@ -146,6 +150,9 @@ func (s *typedStream) fit(message any) (any, error) {
 	m, ok := message.(proto.Message)
 	if !ok {
 		return nil, s.fail(invalidUse("the message is a %T, which is no protobuf message", message))
+	}
+	if err := s.client.fits(proto.Size(m)); err != nil {
+		return nil, s.fail(notSent(err))
 	}
 	need := s.method.Need(m)
 	switch {
