@@ -205,7 +205,7 @@ func TestMonitoredCallWithoutAnOutcome(t *testing.T) {
 // TestMonitoredCallsLeaveNothing: half of the calls are abandoned while they run; then no goroutine is left, thus no ticker and no
 // stream, although the connection is still there.
 func TestMonitoredCallsLeaveNothing(t *testing.T) {
-	const callers, calls = 50, 20             // each
+	const callers, calls = 50, 200            // each
 	started := make([]chan struct{}, callers) // a signal that went to another caller would cancel a call that was not sent yet
 	var ended atomic.Int64
 	serve(t, "node1", newAgent("node1").endpoint("1.0"), oslorpc.Endpoint{Methods: map[string]oslorpc.Method{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/inprocess"
+	"github.com/oslorpc/oslorpc/internal/memnet"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
@@ -27,7 +28,7 @@ type Fleet struct {
 	t       TB
 	url     string
 	options []oslorpc.TransportOption
-	network network
+	network memnet.Network
 
 	mu       sync.Mutex
 	changed  chan struct{} // closed when there is a new message, or news of discovery arrived somewhere

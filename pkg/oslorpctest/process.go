@@ -9,6 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/inprocess"
+	"github.com/oslorpc/oslorpc/internal/memnet"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
@@ -21,14 +22,14 @@ type process struct {
 	once      sync.Once
 
 	mu    sync.Mutex
-	host  *host // nil before it listens
+	host  *memnet.Host // nil before it listens
 	runs  *dispatch.Server
 	pause time.Duration // before each method
 }
 
 func (p *process) surroundings() *inprocess.Process {
 	return &inprocess.Process{
-		Registry: p.register, Listen: p.listen, Dial: p.fleet.network.dial, Runs: p.run, Accepted: p.accepted, Before: p.before,
+		Registry: p.register, Listen: p.listen, Dial: p.fleet.network.Dial, Runs: p.run, Accepted: p.accepted, Before: p.before,
 	}
 }
 
@@ -38,7 +39,7 @@ func (p *process) register(r discovery.Registry) discovery.Registry {
 }
 
 func (p *process) listen() (net.Listener, string) {
-	h, addr := p.fleet.network.listen()
+	h, addr := p.fleet.network.Listen()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.host = h
@@ -52,7 +53,7 @@ func (p *process) run(d *dispatch.Server) {
 }
 
 // now returns what is the process's at this moment.
-func (p *process) now() (*host, *dispatch.Server, time.Duration) {
+func (p *process) now() (*memnet.Host, *dispatch.Server, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.host, p.runs, p.pause
@@ -88,7 +89,7 @@ func (p *process) kill() {
 	p.once.Do(func() {
 		close(p.dead)
 		if h, _, _ := p.now(); h != nil {
-			h.kill()
+			h.Kill()
 		}
 		p.registry.kill()
 		over, cancel := context.WithCancel(context.Background())

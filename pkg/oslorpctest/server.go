@@ -130,7 +130,7 @@ func (s *Server) Release() {
 func (s *Server) Partition() {
 	if s.process != nil {
 		h, _, _ := s.process.now()
-		h.partition()
+		h.Partition()
 	}
 }
 
@@ -138,7 +138,7 @@ func (s *Server) Partition() {
 func (s *Server) Heal() {
 	if s.process != nil {
 		h, _, _ := s.process.now()
-		h.heal()
+		h.Heal()
 	}
 }
 

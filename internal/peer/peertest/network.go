@@ -1,51 +1,41 @@
-// Package peertest is a network within a process, for tests of what connects to peers. Its connections have no sockets, so
-// that they work where time is faked, in a bubble of testing/synctest, too.
+// Package peertest is a network for tests of what connects to peers: hosts at addresses of the test's choice, and gRPC servers on them.
 package peertest
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/test/bufconn"
+
+	"github.com/oslorpc/oslorpc/internal/memnet"
 )
 
 // Network has hosts at some addresses; all other addresses refuse connections. Its zero value is ready for use. It is safe for
 // concurrent use.
 type Network struct {
+	network memnet.Network
+
 	mu     sync.Mutex
-	hosts  map[string]*host
+	hosts  map[string]*memnet.Host
 	delays map[string]time.Duration
 	dials  map[string]int
 }
 
-type host struct {
-	listener *bufconn.Listener
-	lost     atomic.Bool
-}
-
 // Listen listens at an address, in place of whoever did before.
-func (n *Network) Listen(addr string) net.Listener {
-	h := n.add(addr)
-	return h.listener
-}
+func (n *Network) Listen(addr string) net.Listener { return n.add(addr) }
 
-func (n *Network) add(addr string) *host {
+func (n *Network) add(addr string) *memnet.Host {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.hosts == nil {
-		n.hosts = map[string]*host{}
+		n.hosts = map[string]*memnet.Host{}
 	}
-	h := &host{listener: bufconn.Listen(256 << 10)}
-	n.hosts[addr] = h
-	return h
+	n.hosts[addr] = n.network.ListenAt(addr)
+	return n.hosts[addr]
 }
 
 // Lose loses what is at an address, as if its cable were pulled: connecting takes until the caller's patience ends, and nothing
@@ -57,7 +47,7 @@ func (n *Network) Lose(addr string) {
 	if h == nil {
 		h = n.add(addr)
 	}
-	h.lost.Store(true)
+	h.Partition()
 }
 
 // Delay makes connecting to an address take so long.
@@ -85,8 +75,7 @@ func (n *Network) Options() []grpc.DialOption {
 }
 
 func (n *Network) dial(ctx context.Context, addr string) (net.Conn, error) {
-	h, delay := n.find(addr)
-	if delay > 0 {
+	if delay := n.count(addr); delay > 0 {
 		timer := time.NewTimer(delay)
 		defer timer.Stop()
 		select {
@@ -95,48 +84,18 @@ func (n *Network) dial(ctx context.Context, addr string) (net.Conn, error) {
 			return nil, ctx.Err()
 		}
 	}
-	if h != nil && h.lost.Load() {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
-	if h != nil {
-		if conn, err := h.listener.DialContext(ctx); err == nil {
-			return &line{conn, h}, nil
-		}
-	}
-	return nil, fmt.Errorf("dial %s: %w", addr, syscall.ECONNREFUSED)
+	return n.network.Dial(ctx, addr)
 }
 
-func (n *Network) find(addr string) (*host, time.Duration) {
+// count counts an attempt to connect, and returns how long it is to take.
+func (n *Network) count(addr string) time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.dials == nil {
 		n.dials = map[string]int{}
 	}
 	n.dials[addr]++
-	return n.hosts[addr], n.delays[addr]
-}
-
-// line is a connection to a host, which carries nothing once the host is lost.
-type line struct {
-	net.Conn
-	host *host
-}
-
-func (l *line) Read(b []byte) (int, error) {
-	for {
-		n, err := l.Conn.Read(b)
-		if err != nil || !l.host.lost.Load() {
-			return n, err
-		}
-	}
-}
-
-func (l *line) Write(b []byte) (int, error) {
-	if l.host.lost.Load() {
-		return len(b), nil
-	}
-	return l.Conn.Write(b)
+	return n.delays[addr]
 }
 
 // Serve runs a gRPC server at an address until stop is called, which kills it. Register makes its services known; it may

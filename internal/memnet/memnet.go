@@ -1,4 +1,6 @@
-package oslorpctest
+// Package memnet is a network within a process. It has no sockets, so that it works where time is faked, in a bubble of testing/synctest,
+// too. Its hosts can be cut off and killed.
+package memnet
 
 import (
 	"context"
@@ -13,15 +15,15 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 )
 
-// network connects the processes of a fleet. It has no sockets, so that it works where time is faked, too.
-type network struct {
+// Network connects hosts. Its zero value is ready for use. It is safe for concurrent use.
+type Network struct {
 	mu    sync.Mutex
-	hosts map[string]*host
+	hosts map[string]*Host
 	ports int
 }
 
-// host is where one process listens.
-type host struct {
+// Host is where one process listens.
+type Host struct {
 	*bufconn.Listener
 
 	mu     sync.Mutex
@@ -30,25 +32,36 @@ type host struct {
 	cut    bool
 }
 
+// patience is how long Kill waits for others to notice.
+const patience = 10 * time.Second
+
 // bufferSize is how much a connection takes before its reader reads.
 const bufferSize = 256 << 10
 
-// listen returns a host at a new address.
-func (n *network) listen() (*host, string) {
+// Listen returns a host at a new address.
+func (n *Network) Listen() (*Host, string) {
+	n.mu.Lock()
+	n.ports++
+	addr := fmt.Sprintf("inprocess:%d", n.ports)
+	n.mu.Unlock()
+	return n.ListenAt(addr), addr
+}
+
+// ListenAt returns a host at an address, in place of whoever had it before.
+func (n *Network) ListenAt(addr string) *Host {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.hosts == nil {
-		n.hosts = map[string]*host{}
+		n.hosts = map[string]*Host{}
 	}
-	n.ports++
-	addr := fmt.Sprintf("inprocess:%d", n.ports)
-	h := &host{Listener: bufconn.Listen(bufferSize), healed: make(chan struct{}), lines: map[*line]bool{}}
+	h := &Host{Listener: bufconn.Listen(bufferSize), healed: make(chan struct{}), lines: map[*line]bool{}}
 	close(h.healed)
 	n.hosts[addr] = h
-	return h, addr
+	return h
 }
 
-func (n *network) dial(ctx context.Context, addr string) (net.Conn, error) {
+// Dial connects to an address. While its host is cut off, that takes until ctx ends; where nobody listens, it is refused.
+func (n *Network) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	n.mu.Lock()
 	h := n.hosts[addr]
 	n.mu.Unlock()
@@ -70,7 +83,7 @@ func (n *network) dial(ctx context.Context, addr string) (net.Conn, error) {
 func refused(addr string) error { return fmt.Errorf("dial %s: %w", addr, syscall.ECONNREFUSED) }
 
 // Accept returns the other end of a connection that was made.
-func (h *host) Accept() (net.Conn, error) {
+func (h *Host) Accept() (net.Conn, error) {
 	conn, err := h.Listener.Accept()
 	if err != nil {
 		return nil, err
@@ -82,7 +95,7 @@ func (h *host) Accept() (net.Conn, error) {
 	return l, nil
 }
 
-func (h *host) line(conn net.Conn, dialed bool) (*line, error) {
+func (h *Host) line(conn net.Conn, dialed bool) (*line, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.cut {
@@ -95,13 +108,15 @@ func (h *host) line(conn net.Conn, dialed bool) (*line, error) {
 }
 
 // reachable returns a channel that is closed as soon as nothing is in the way.
-func (h *host) reachable() <-chan struct{} {
+func (h *Host) reachable() <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.healed
 }
 
-func (h *host) partition() {
+// Partition cuts the host off until Heal: connecting takes until the caller's patience ends, and nothing passes through the connections
+// that are there.
+func (h *Host) Partition() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	select {
@@ -111,7 +126,8 @@ func (h *host) partition() {
 	}
 }
 
-func (h *host) heal() {
+// Heal ends a partition: what was sent meanwhile arrives.
+func (h *Host) Heal() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	select {
@@ -121,9 +137,9 @@ func (h *host) heal() {
 	}
 }
 
-// kill ends everything at once, and connecting is refused from now on. It returns when those who were connected have noticed, since
+// Kill ends everything at once, and connecting is refused from now on. It returns when those who were connected have noticed, since
 // what one sends who has not may or may not have run.
-func (h *host) kill() {
+func (h *Host) Kill() {
 	_ = h.Close() // it never fails
 	h.mu.Lock()
 	h.cut = true
@@ -132,7 +148,7 @@ func (h *host) kill() {
 	for _, l := range lines {
 		l.sever()
 	}
-	h.heal() // whoever waits to connect is refused
+	h.Heal() // whoever waits to connect is refused
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	for _, l := range lines {
@@ -151,7 +167,7 @@ func (h *host) kill() {
 type line struct {
 	net.Conn
 
-	host   *host
+	host   *Host
 	dialed bool // it is the end of who connected
 
 	severing, closing sync.Once
