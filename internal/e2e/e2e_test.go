@@ -45,9 +45,9 @@ func TestMain(m *testing.M) {
 // job is what the method work takes: an id to be logged when it runs, and how long to take; since is the version for which it was
 // made, if that matters.
 type job struct {
-	ID     string        `json:"id"`
-	Length time.Duration `json:"length"`
-	Since  string        `json:"since"`
+	ID     string              `json:"id"`
+	Length time.Duration       `json:"length"`
+	Since  oslorpc.Opt[string] `json:"since"`
 }
 
 // serve is the server process: it logs each job that it runs as one line of a file, in one write.
@@ -63,8 +63,9 @@ func serve(url, name, logPath, version string) error {
 	s := t.Server(oslorpc.Target{Topic: topic, Server: name})
 	s.Add(oslorpc.Endpoint{Version: version, Methods: map[string]oslorpc.Method{
 		"work": oslorpc.Func(func(ctx context.Context, j job) (string, error) {
-			if asked, _ := oslorpc.RequestFrom(ctx); j.Since != "" && (asked.Version.String() != j.Since || j.Since > version) {
-				return "", fmt.Errorf("a job for %s, which asks for %s, runs at %s", j.Since, asked.Version, version)
+			asked, _ := oslorpc.RequestFrom(ctx)
+			if since, versioned := j.Since.Get(); versioned && (asked.Version.String() != since || since > version) {
+				return "", fmt.Errorf("a job for %s, which asks for %s, runs at %s", since, asked.Version, version)
 			}
 			if _, err := log.WriteString(j.ID + "\n"); err != nil {
 				return "", err
@@ -237,7 +238,7 @@ func (l *load) args(id string) any {
 	}
 	var variants oslorpc.Variants
 	for _, v := range l.forms {
-		variants = append(variants, oslorpc.Variant{Version: v, Args: job{ID: id, Length: l.length, Since: v}})
+		variants = append(variants, oslorpc.Variant{Version: v, Args: job{ID: id, Length: l.length, Since: oslorpc.Some(v)}})
 	}
 	return variants
 }

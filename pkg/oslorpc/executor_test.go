@@ -69,13 +69,15 @@ func TestBlockingServer(t *testing.T) {
 // Run of a blocking server goes on working while it stops, and may be called again.
 func TestBlockingServerStopsWithItsContext(t *testing.T) {
 	r := &runRecorder{}
-	s := open(t).Server(oslorpc.Target{Topic: "agents", Server: "node1"},
+	transport := open(t)
+	s := transport.Server(oslorpc.Target{Topic: "agents", Server: "node1"},
 		oslorpc.WithExecutor(oslorpc.ExecutorBlocking), oslorpc.WithHold())
 	s.Add(r.endpoint())
 	for range 2 {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
-			c := client(t)
+			// On the server's own transport: when this client has seen the server, so has the server, whose start waits for that.
+			c := transport.Client(oslorpc.Target{Topic: "agents"})
 			for n := range 3 {
 				if err := c.Cast(context.Background(), "record", number{n}); err != nil {
 					t.Error(err)
