@@ -8,6 +8,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // Process stands for the process that a transport believes to be in. All fields are required.
@@ -19,8 +20,8 @@ type Process struct {
 	Dial   func(ctx context.Context, addr string) (net.Conn, error)
 	// Runs is told what runs the messages of a server, before its first message.
 	Runs func(*dispatch.Server)
-	// Accepted is told of each message that a server accepts; it must not wait for anything.
-	Accepted func(server string, r *dispatch.Request, d dispatch.Delivery)
+	// Accepted is told of each message that the server of a target accepts; it must not wait for anything.
+	Accepted func(at rpc.Target, r *dispatch.Request, d dispatch.Delivery)
 	// Before is called before each method of an endpoint runs, on its goroutine. An error is returned in the method's place.
 	Before func(context.Context) error
 }

@@ -30,7 +30,7 @@ func WithExecutorFunc(execute func(run func())) ServerOption {
 
 // prepare sets up what runs a server's messages: among others, with the executor that its options ask for.
 func (s *Server) prepare(run *serverRun) {
-	s.transport.config.watch(s.target.Server, run.dispatch)
+	s.transport.config.watch(s.target, run.dispatch)
 	if s.hold {
 		run.dispatch.Hold()
 	}

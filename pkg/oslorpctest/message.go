@@ -21,7 +21,8 @@ const (
 
 // Message is a message that a server accepted. What it refused is not recorded, nor what came a second time.
 type Message struct {
-	// Server is the name of the server, and Delivery how the message came to it.
+	// Topic and Server are the names of the topic and the server, and Delivery is how the message came to it.
+	Topic    string
 	Server   string
 	Delivery Delivery
 	// Method, Namespace and Version are what it asked for. A message without a version has 1.0.
@@ -77,9 +78,10 @@ func (f *Fleet) selected(filters []Filter) []Message {
 	return found
 }
 
-func (f *Fleet) record(server string, r *dispatch.Request, d dispatch.Delivery) {
+func (f *Fleet) record(at oslorpc.Target, r *dispatch.Request, d dispatch.Delivery) {
 	m := Message{
-		Server: server, Delivery: Delivery(d), Method: r.Method, Namespace: r.Namespace, Version: r.Version, Args: oslorpc.Raw(r.Kwargs),
+		Topic: at.Topic, Server: at.Server, Delivery: Delivery(d),
+		Method: r.Method, Namespace: r.Namespace, Version: r.Version, Args: oslorpc.Raw(r.Kwargs),
 	}
 	if ctx, err := requestctx.WithText(context.Background(), r.Context); err == nil { // or the method will not run
 		m.Context = oslorpc.ContextFrom(ctx)

@@ -35,13 +35,13 @@ func TestMessages(t *testing.T) {
 
 		var got []string
 		for _, m := range f.Messages(oslorpctest.At("node1")) {
-			got = append(got, fmt.Sprintln(m.Server, m.Delivery, m.Method, m.Namespace, m.Version, m.Args, m.Context))
+			got = append(got, fmt.Sprintln(m.Topic, m.Server, m.Delivery, m.Method, m.Namespace, m.Version, m.Args, m.Context))
 		}
 		want := []string{
-			`node1 cast note  1.2 {"n":1} map[user:alice]` + "\n",
-			`node1 call whoami  1.1 {} map[]` + "\n",
-			`node1 multicall count  1.2 {"n":3} map[]` + "\n",
-			`node1 cast note  1.2 {"n":2} map[]` + "\n",
+			`agents node1 cast note  1.2 {"n":1} map[user:alice]` + "\n",
+			`agents node1 call whoami  1.1 {} map[]` + "\n",
+			`agents node1 multicall count  1.2 {"n":3} map[]` + "\n",
+			`agents node1 cast note  1.2 {"n":2} map[]` + "\n",
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("got %q, want %q", got, want)

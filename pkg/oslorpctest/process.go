@@ -59,8 +59,8 @@ func (p *process) now() (*memnet.Host, *dispatch.Server, time.Duration) {
 	return p.host, p.runs, p.pause
 }
 
-func (p *process) accepted(server string, r *dispatch.Request, d dispatch.Delivery) {
-	p.fleet.record(server, r, d)
+func (p *process) accepted(at oslorpc.Target, r *dispatch.Request, d dispatch.Delivery) {
+	p.fleet.record(at, r, d)
 }
 
 // before has a method wait as long as the process is slow, and keeps it from running where the process is dead.
