@@ -1,0 +1,123 @@
+package neutronrpc
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// RPCProxy is what client sides of 2013 derive from: it sends messages that were made beforehand, to a topic that it is told.
+type RPCProxy struct {
+	client *oslorpc.Client
+	topic  oslorpc.Target
+}
+
+// Msg is a message: a method and its arguments.
+type Msg struct {
+	Method string
+	Args   map[string]any
+}
+
+// NewRPCProxy returns a proxy that sends to a topic at a version, unless it is told otherwise.
+func NewRPCProxy(t *oslorpc.Transport, topic, version string, options ...oslorpc.ClientOption) *RPCProxy {
+	target := oslorpc.Target{Topic: topic, Version: version}
+	return &RPCProxy{t.Client(target, options...), target}
+}
+
+// HostTopic stands for the string "topic.host" of 2013. Here the two stay apart, since both may have dots.
+func HostTopic(topic, host string) oslorpc.Target { return oslorpc.Target{Topic: topic, Server: host} }
+
+// MakeMsg returns a message.
+func (*RPCProxy) MakeMsg(method string, args map[string]any) Msg { return Msg{method, args} }
+
+// Cast sends a message to a topic, or to a host on it. The zero Target is the proxy's topic.
+func (p *RPCProxy) Cast(ctx context.Context, msg Msg, topic oslorpc.Target) error {
+	return p.to(topic).Cast(ctx, msg.Method, msg.Args)
+}
+
+// FanoutCast sends a message to all hosts on a topic. The zero Target is the proxy's topic.
+func (p *RPCProxy) FanoutCast(ctx context.Context, msg Msg, topic oslorpc.Target) error {
+	return fanout(ctx, p.to(topic), msg.Method, msg.Args)
+}
+
+func (p *RPCProxy) to(topic oslorpc.Target) *oslorpc.Client {
+	if topic.Topic == "" {
+		topic = p.topic
+	}
+	return p.client.Prepare(oslorpc.WithTopic(topic.Topic), oslorpc.WithServer(topic.Server))
+}
+
+// DhcpAgentNotifyAPI2013 is [DhcpAgentNotifyAPI] as it was in 2013, on an [RPCProxy]. Its messages have no priorities, those of what
+// was deleted have nothing but its id, and agents that seem to be dead get none.
+type DhcpAgentNotifyAPI2013 struct {
+	*RPCProxy
+
+	scheduler DhcpScheduler
+}
+
+// NewDhcpAgentNotifyAPI2013 returns the server's side. Without a scheduler, all agents serve all networks.
+func NewDhcpAgentNotifyAPI2013(
+	t *oslorpc.Transport, scheduler DhcpScheduler, options ...oslorpc.ClientOption,
+) *DhcpAgentNotifyAPI2013 {
+	return &DhcpAgentNotifyAPI2013{NewRPCProxy(t, DhcpAgentTopic, "1.0", options...), scheduler}
+}
+
+// Notify tells agents of an event, as [DhcpAgentNotifyAPI.Notify] does.
+func (n *DhcpAgentNotifyAPI2013) Notify(ctx context.Context, data DhcpPayload, event string) error {
+	method, ok := methodOf(event)
+	networkID := data.networkID()
+	if !ok || networkID == "" {
+		return nil
+	}
+	payload := any(data)
+	if kind, _, _ := strings.Cut(method, "_"); strings.HasSuffix(method, "_delete_end") {
+		payload = map[string]string{kind + "_id": data.id()}
+	}
+	if n.scheduler == nil || method == "network_delete_end" {
+		return n.FanoutCast(ctx, n.makeMsg(method, payload), oslorpc.Target{})
+	}
+	return n.notifyHosting(ctx, method, networkID, payload)
+}
+
+func (n *DhcpAgentNotifyAPI2013) notifyHosting(ctx context.Context, method, networkID string, payload any) error {
+	var failures error
+	if method == "port_create_end" {
+		added, err := n.scheduler.ScheduleNetwork(ctx, networkID, nil)
+		if err != nil {
+			return err
+		}
+		failures = toEach(added, func(a Agent) error { return n.NetworkAddedToAgent(ctx, networkID, a.Host) })
+	}
+	agents, err := n.scheduler.DhcpAgentsHosting(ctx, networkID, nil)
+	if err != nil {
+		return errors.Join(failures, err)
+	}
+	active := slices.DeleteFunc(slices.Clone(agents), func(a Agent) bool { return !a.Alive || !a.AdminStateUp })
+	return errors.Join(failures, toEach(active, func(a Agent) error { return n.castTo(ctx, a.Host, method, payload) }))
+}
+
+// NetworkRemovedFromAgent tells an agent that it serves a network no longer.
+func (n *DhcpAgentNotifyAPI2013) NetworkRemovedFromAgent(ctx context.Context, networkID, host string) error {
+	return n.castTo(ctx, host, "network_delete_end", DhcpPayload{NetworkID: networkID})
+}
+
+// NetworkAddedToAgent tells an agent to serve a network.
+func (n *DhcpAgentNotifyAPI2013) NetworkAddedToAgent(ctx context.Context, networkID, host string) error {
+	return n.castTo(ctx, host, "network_create_end", DhcpPayload{Network: &Network{ID: networkID}})
+}
+
+// AgentUpdated tells an agent whether it is enabled.
+func (n *DhcpAgentNotifyAPI2013) AgentUpdated(ctx context.Context, adminStateUp bool, host string) error {
+	return n.castTo(ctx, host, "agent_updated", DhcpPayload{AdminStateUp: oslorpc.Some(adminStateUp)})
+}
+
+func (n *DhcpAgentNotifyAPI2013) castTo(ctx context.Context, host, method string, payload any) error {
+	return n.Cast(ctx, n.makeMsg(method, payload), HostTopic(DhcpAgentTopic, host))
+}
+
+func (n *DhcpAgentNotifyAPI2013) makeMsg(method string, payload any) Msg {
+	return n.MakeMsg(method, map[string]any{"payload": payload})
+}

@@ -1,0 +1,91 @@
+package neutronrpc
+
+import (
+	"context"
+	"sync"
+)
+
+// RemoteResourceCache is an agent's copies of objects. It is filled by a bulk pull and kept up to date by pushes, which may come in any
+// order, and cross with an answer to a pull. So the revision numbers of objects decide which is newer, and it remembers what was deleted.
+type RemoteResourceCache struct {
+	mu      sync.Mutex
+	objects map[string]VersionedObject
+	deleted map[string]bool
+}
+
+// NewRemoteResourceCache returns an empty cache.
+func NewRemoteResourceCache() *RemoteResourceCache {
+	return &RemoteResourceCache{objects: map[string]VersionedObject{}, deleted: map[string]bool{}}
+}
+
+// Push takes in what the server tells, as a [ResourcesPushRPC].
+func (c *RemoteResourceCache) Push(_ context.Context, args PushArgs) error {
+	for _, o := range args.ResourceList {
+		if args.EventType == ObjectDeleted {
+			c.Delete(o.ID())
+		} else {
+			c.Update(o)
+		}
+	}
+	return nil
+}
+
+// Update takes in an object, unless the cache has a newer one, or knows that it was deleted.
+func (c *RemoteResourceCache) Update(o VersionedObject) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if known, ok := c.objects[o.ID()]; c.deleted[o.ID()] || ok && revision(known) > revision(o) {
+		return
+	}
+	c.objects[o.ID()] = o
+}
+
+// Delete forgets an object for good: ids are never used again.
+func (c *RemoteResourceCache) Delete(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.objects, id)
+	c.deleted[id] = true
+}
+
+// Get returns an object; false if it is not there.
+func (c *RemoteResourceCache) Get(id string) (VersionedObject, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	o, ok := c.objects[id]
+	return o, ok
+}
+
+// Resync takes in the answer to a pull of everything, and forgets what is not in it, and was not pushed since the pull began:
+// pull is called between the two.
+func (c *RemoteResourceCache) Resync(pull func() ([]VersionedObject, error)) error {
+	before := c.ids()
+	objects, err := pull()
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		delete(before, o.ID())
+		c.Update(o)
+	}
+	for id := range before {
+		c.Delete(id)
+	}
+	return nil
+}
+
+func (c *RemoteResourceCache) ids() map[string]bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ids := map[string]bool{}
+	for id := range c.objects {
+		ids[id] = true
+	}
+	return ids
+}
+
+// revision returns the revision number of an object. JSON numbers are int64 here if they are integers.
+func revision(o VersionedObject) int64 {
+	n, _ := o.Data["revision_number"].(int64)
+	return n
+}

@@ -1,0 +1,209 @@
+package neutronrpc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// What happened to an object.
+const (
+	ObjectCreated = "created"
+	ObjectUpdated = "updated"
+	ObjectDeleted = "deleted"
+)
+
+// VersionedObject is an object as it travels, in some version of its type. (A primitive of oslo.versionedobjects.)
+type VersionedObject struct {
+	Type      string         `json:"versioned_object.name"`
+	Namespace string         `json:"versioned_object.namespace"`
+	Version   string         `json:"versioned_object.version"`
+	Data      map[string]any `json:"versioned_object.data"`
+}
+
+// ID returns the object's id.
+func (o VersionedObject) ID() string { id, _ := o.Data["id"].(string); return id }
+
+// Into reads the object's data into a struct.
+func (o VersionedObject) Into(v any) error {
+	text, err := json.Marshal(o.Data)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(text, v)
+}
+
+// ObjectType is a type of objects that agents keep copies of.
+type ObjectType struct {
+	Name string
+	// Version is the version that this program knows.
+	Version string
+	// Added are the fields that came after 1.0, by the version that brought them.
+	Added map[string][]string
+}
+
+// NetworkType is the type of networks.
+var NetworkType = ObjectType{Name: "Network", Version: "1.1", Added: map[string][]string{"1.1": {"mtu"}}}
+
+// Object returns an object of the type with these data, as it is at a version: without the fields that came later.
+func (t ObjectType) Object(version string, data map[string]any) (VersionedObject, error) {
+	if !serves(t.Version, version) {
+		return VersionedObject{}, fmt.Errorf("a %s cannot be made %q: this program has %s", t.Name, version, t.Version)
+	}
+	data = maps.Clone(data)
+	for since, fields := range t.Added {
+		if !serves(version, since) {
+			maps.DeleteFunc(data, func(name string, _ any) bool { return slices.Contains(fields, name) })
+		}
+	}
+	return VersionedObject{Type: t.Name, Namespace: "versionedobjects", Version: version, Data: data}, nil
+}
+
+// serves reports whether who knows one version of a type understands another.
+func serves(known, asked string) bool {
+	k, err := rpc.ParseVersion(known)
+	a, bad := rpc.ParseVersion(asked)
+	return err == nil && bad == nil && k.Serves(a)
+}
+
+// resourceTopics is how the topics of all types begin.
+const resourceTopics = "neutron-vo-"
+
+// ResourceTopic returns the topic on which agents hear of the objects of a type, as they are at a version.
+func ResourceTopic(objectType, version string) string {
+	return resourceTopics + objectType + "-" + version
+}
+
+// ResourcesPullRPCAPI is the agent's side of the API by which agents ask for objects.
+//
+// API version history:
+//
+//	1.0 - Initial version
+//	1.1 - Added bulk_pull
+type ResourcesPullRPCAPI struct{ client *oslorpc.Client }
+
+// NewResourcesPullRPCAPI returns the agent's side.
+func NewResourcesPullRPCAPI(t *oslorpc.Transport, options ...oslorpc.ClientOption) *ResourcesPullRPCAPI {
+	return &ResourcesPullRPCAPI{t.Client(oslorpc.Target{Topic: PluginTopic, Version: "1.1"}, options...)}
+}
+
+// Pull returns an object as it is at the version of the type that the agent knows; nil if it is gone.
+func (a *ResourcesPullRPCAPI) Pull(ctx context.Context, t ObjectType, id string) (*VersionedObject, error) {
+	args := PullArgs{ResourceType: t.Name, Version: t.Version, ResourceID: id}
+	return oslorpc.Call[*VersionedObject](AdminContext(ctx), a.client, "pull", args)
+}
+
+// BulkPull returns the objects of a type whose fields have these values.
+func (a *ResourcesPullRPCAPI) BulkPull(ctx context.Context, t ObjectType, filter map[string]any) ([]VersionedObject, error) {
+	args := BulkPullArgs{ResourceType: t.Name, Version: t.Version, FilterKwargs: filter}
+	return oslorpc.Call[[]VersionedObject](AdminContext(ctx), a.client, "bulk_pull", args)
+}
+
+// The arguments of the methods of [ResourcesPullRPC] and [ResourcesPushRPC].
+type (
+	PullArgs struct {
+		ResourceType string `json:"resource_type"`
+		// Version is that of the object. That of the message is in its target.
+		Version    string `json:"version"`
+		ResourceID string `json:"resource_id"`
+	}
+	BulkPullArgs struct {
+		ResourceType string         `json:"resource_type"`
+		Version      string         `json:"version"`
+		FilterKwargs map[string]any `json:"filter_kwargs"`
+	}
+	PushArgs struct {
+		ResourceList []VersionedObject `json:"resource_list"`
+		EventType    string            `json:"event_type"`
+	}
+)
+
+// ResourcesPullRPC is the server's side of [ResourcesPullRPCAPI].
+type ResourcesPullRPC interface {
+	Pull(ctx context.Context, args PullArgs) (*VersionedObject, error)
+	BulkPull(ctx context.Context, args BulkPullArgs) ([]VersionedObject, error)
+}
+
+// ResourcesPullRPCCallback returns the endpoint of a server.
+func ResourcesPullRPCCallback(server ResourcesPullRPC) oslorpc.Endpoint {
+	return oslorpc.Endpoint{Version: "1.1", Methods: oslorpc.Methods(struct{ ResourcesPullRPC }{server},
+		oslorpc.MethodsSince("1.1", "BulkPull"))}
+}
+
+// ResourcesPushRPCAPI is the server's side of the API by which agents are told of changes. An agent serves the topic of each type that
+// it keeps, at the version that it knows, so discovery lists which versions are in use: nobody has to report them, and
+// nothing is missed by a server that was cut off when an agent came with another one.
+type ResourcesPushRPCAPI struct {
+	transport *oslorpc.Transport
+	client    *oslorpc.Client
+}
+
+// NewResourcesPushRPCAPI returns the server's side.
+func NewResourcesPushRPCAPI(t *oslorpc.Transport, options ...oslorpc.ClientOption) *ResourcesPushRPCAPI {
+	return &ResourcesPushRPCAPI{t, t.Client(oslorpc.Target{Topic: resourceTopics, Version: "1.1"}, options...)}
+}
+
+// VersionsInUse returns the versions of a type that agents know.
+func (n *ResourcesPushRPCAPI) VersionsInUse(ctx context.Context, t ObjectType) ([]string, error) {
+	instances, err := n.transport.Instances(ctx)
+	if err != nil {
+		return nil, err
+	}
+	used := map[string]bool{}
+	for _, i := range instances {
+		version, ok := strings.CutPrefix(i.Topic, ResourceTopic(t.Name, ""))
+		if ok && i.Exchange == n.transport.DefaultExchange() {
+			used[version] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(used)), nil
+}
+
+// Push tells all agents that something happened to objects of a type: those that know a version, the objects as they are at that
+// version. One that was created is told of as updated, since an update may overtake it, and of one that was deleted there is the id.
+func (n *ResourcesPushRPCAPI) Push(ctx context.Context, t ObjectType, objects []map[string]any, event string) error {
+	versions, err := n.VersionsInUse(ctx, t)
+	if err != nil {
+		return err
+	}
+	if event == ObjectCreated {
+		event = ObjectUpdated
+	}
+	var failures []error
+	for _, version := range versions {
+		failures = append(failures, n.push(ctx, t, version, objects, event))
+	}
+	return errors.Join(failures...)
+}
+
+func (n *ResourcesPushRPCAPI) push(ctx context.Context, t ObjectType, version string, objects []map[string]any, event string) error {
+	args := PushArgs{EventType: event}
+	for _, data := range objects {
+		if event == ObjectDeleted {
+			data = map[string]any{"id": data["id"]}
+		}
+		object, err := t.Object(version, data)
+		if err != nil {
+			return err
+		}
+		args.ResourceList = append(args.ResourceList, object)
+	}
+	return fanout(ctx, n.client.Prepare(oslorpc.WithTopic(ResourceTopic(t.Name, version))), "push", args)
+}
+
+// ResourcesPushRPC is the agent's side of [ResourcesPushRPCAPI].
+type ResourcesPushRPC interface {
+	Push(ctx context.Context, args PushArgs) error
+}
+
+// ResourcesPushRPCCallback returns the endpoint of an agent, for a server on the topic that [ResourceTopic] returns.
+func ResourcesPushRPCCallback(agent ResourcesPushRPC) oslorpc.Endpoint {
+	return oslorpc.Endpoint{Version: "1.1", Methods: oslorpc.Methods(struct{ ResourcesPushRPC }{agent})}
+}

@@ -1,0 +1,79 @@
+package neutronrpc
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// The topics of the servers, and those of the agents.
+const (
+	PluginTopic         = "q-plugin"
+	ReportsTopic        = "q-reports-plugin"
+	L3PluginTopic       = "q-l3-plugin"
+	MeteringPluginTopic = "q-metering-plugin"
+
+	DhcpAgentTopic     = "dhcp_agent"
+	L3AgentTopic       = "l3_agent"
+	MeteringAgentTopic = "metering_agent"
+	// AgentTopic is the beginning of the topics on which L2 agents listen, see [TopicName].
+	AgentTopic = "q-agent-notifier"
+)
+
+// TopicName returns the topic of what happens to the things in a table, such as "q-agent-notifier-dvr-update".
+func TopicName(prefix, table, operation string) string {
+	return prefix + "-" + table + "-" + operation
+}
+
+// Open opens a transport that knows the errors of this package, at both ends. It stands for neutron_lib.rpc.init.
+func Open(url string, options ...oslorpc.TransportOption) (*oslorpc.Transport, error) {
+	return oslorpc.Open(url, append(ErrorTypes(), options...)...)
+}
+
+// ErrorTypes are the errors that arrive as what they were: their names are those of Neutron's exceptions.
+func ErrorTypes() []oslorpc.TransportOption {
+	return []oslorpc.TransportOption{
+		oslorpc.WithErrorType[*NetworkNotFound]("NetworkNotFound"),
+		oslorpc.WithErrorType[*PortNotFound]("PortNotFound"),
+		oslorpc.WithErrorType[*IPAddressGenerationFailure]("IpAddressGenerationFailure"),
+	}
+}
+
+// NetworkNotFound says that there is no such network, such as because it was deleted a moment ago.
+type NetworkNotFound struct {
+	NetworkID string `json:"network_id"`
+}
+
+func (e *NetworkNotFound) Error() string { return "network " + e.NetworkID + " could not be found" }
+
+// PortNotFound says that there is no such port.
+type PortNotFound struct {
+	PortID string `json:"port_id"`
+}
+
+func (e *PortNotFound) Error() string { return "port " + e.PortID + " could not be found" }
+
+// IPAddressGenerationFailure says that a network has no address left.
+type IPAddressGenerationFailure struct {
+	NetworkID string `json:"network_id"`
+}
+
+func (e *IPAddressGenerationFailure) Error() string {
+	return "no more IP addresses available on network " + e.NetworkID
+}
+
+// AdminContext returns ctx with the request context of a program that acts for itself: with all rights, and a request id of its own, by
+// which logs of both ends can be matched.
+func AdminContext(ctx context.Context) context.Context {
+	return oslorpc.WithContext(ctx, oslorpc.Context{"is_admin": true, "request_id": "req-" + NewID()})
+}
+
+// NewID returns a random UUID.
+func NewID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

@@ -1,0 +1,97 @@
+package neutronrpc
+
+import "github.com/oslorpc/oslorpc/pkg/oslorpc"
+
+// The things that messages are about. A field that is not set is not sent, so that a Network with nothing but its ID is a reference.
+type (
+	// Network is a network, with its subnets and ports where it is an answer to a DHCP agent.
+	Network struct {
+		ID             string            `json:"id"`
+		Name           string            `json:"name,omitzero"`
+		AdminStateUp   oslorpc.Opt[bool] `json:"admin_state_up,omitzero"`
+		MTU            int               `json:"mtu,omitzero"`
+		RevisionNumber int               `json:"revision_number,omitzero"`
+		Subnets        []Subnet          `json:"subnets,omitempty"`
+		Ports          []Port            `json:"ports,omitempty"`
+	}
+	// Subnet is a range of addresses of a network.
+	Subnet struct {
+		ID         string            `json:"id"`
+		NetworkID  string            `json:"network_id,omitzero"`
+		SegmentID  string            `json:"segment_id,omitzero"`
+		CIDR       string            `json:"cidr,omitzero"`
+		GatewayIP  string            `json:"gateway_ip,omitzero"`
+		EnableDhcp oslorpc.Opt[bool] `json:"enable_dhcp,omitzero"`
+	}
+	// Port is where something is connected to a network.
+	Port struct {
+		ID             string    `json:"id,omitzero"`
+		NetworkID      string    `json:"network_id,omitzero"`
+		MACAddress     string    `json:"mac_address,omitzero"`
+		FixedIPs       []FixedIP `json:"fixed_ips,omitempty"`
+		DeviceID       string    `json:"device_id,omitzero"`
+		DeviceOwner    string    `json:"device_owner,omitzero"`
+		Host           string    `json:"binding:host_id,omitzero"`
+		Status         string    `json:"status,omitzero"`
+		DNSName        string    `json:"dns_name,omitzero"`
+		ExtraDhcpOpts  []DhcpOpt `json:"extra_dhcp_opts,omitempty"`
+		RevisionNumber int       `json:"revision_number,omitzero"`
+	}
+	// FixedIP is an address of a port.
+	FixedIP struct {
+		SubnetID  string `json:"subnet_id"`
+		IPAddress string `json:"ip_address,omitzero"`
+	}
+	// DhcpOpt is an option that the DHCP server gives to a port.
+	DhcpOpt struct {
+		Name  string `json:"opt_name"`
+		Value string `json:"opt_value"`
+	}
+	// Router is a router, with what an L3 agent has to know.
+	Router struct {
+		ID             string            `json:"id"`
+		Name           string            `json:"name,omitzero"`
+		AdminStateUp   oslorpc.Opt[bool] `json:"admin_state_up,omitzero"`
+		RevisionNumber int               `json:"revision_number,omitzero"`
+		Interfaces     []Port            `json:"_interfaces,omitempty"`
+		MeteringLabels []MeteringLabel   `json:"_metering_labels,omitempty"`
+	}
+	// MeteringLabel is a label under which the traffic of a router is counted.
+	MeteringLabel struct {
+		ID    string         `json:"id"`
+		Rules []MeteringRule `json:"rules,omitempty"`
+	}
+	// MeteringRule says which traffic counts.
+	MeteringRule struct {
+		ID             string `json:"id"`
+		RemoteIPPrefix string `json:"remote_ip_prefix"`
+		Direction      string `json:"direction"`
+		Excluded       bool   `json:"excluded"`
+	}
+	// Agent is an agent as the server knows it, from its reports.
+	Agent struct {
+		ID           string `json:"id"`
+		AgentType    string `json:"agent_type"`
+		Binary       string `json:"binary"`
+		Host         string `json:"host"`
+		Topic        string `json:"topic"`
+		AdminStateUp bool   `json:"admin_state_up"`
+		// Alive: it reported within the time that the server allows.
+		Alive bool `json:"alive"`
+	}
+)
+
+// ReservedDhcpPort is the device id of ports that wait for a DHCP agent to use them again.
+const ReservedDhcpPort = "reserved_dhcp_port"
+
+// ListArgs are the arguments of methods that list things: only those whose attributes have one of the values, and only some of
+// their attributes.
+type ListArgs struct {
+	Filters map[string][]any `json:"filters"`
+	Fields  []string         `json:"fields"`
+}
+
+// FilterArgs are the arguments of methods that list things with all their attributes.
+type FilterArgs struct {
+	Filters map[string][]any `json:"filters"`
+}
