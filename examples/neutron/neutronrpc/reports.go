@@ -17,6 +17,9 @@ const (
 	AgentRevived = "revived"
 )
 
+// DefaultReportInterval is how often agents report, unless they are told otherwise.
+const DefaultReportInterval = 30 * time.Second
+
 // AgentState is what an agent reports of itself.
 type AgentState struct {
 	AgentType      string         `json:"agent_type"`
