@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+
+	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
+)
+
+// The methods of the agent have their messages wait for their turn, and return.
+
+// NetworkCreateEnd tells of a network to serve.
+func (a *dhcpAgent) NetworkCreateEnd(ctx context.Context, args neutronrpc.DhcpPayloadArgs) error {
+	return a.NetworkUpdateEnd(ctx, args)
+}
+
+// NetworkUpdateEnd tells that a network has changed.
+func (a *dhcpAgent) NetworkUpdateEnd(_ context.Context, args neutronrpc.DhcpPayloadArgs) error {
+	if n := args.Payload.Network; n != nil {
+		a.queue.add(update{networkID: n.ID, payload: args.Payload, handle: a.refresh})
+	}
+	return nil
+}
+
+// NetworkDeleteEnd tells that a network is gone, or is served by others.
+func (a *dhcpAgent) NetworkDeleteEnd(_ context.Context, args neutronrpc.DhcpPayloadArgs) error {
+	a.queue.add(update{networkID: args.Payload.NetworkID, payload: args.Payload, handle: func(ctx context.Context, u update) error {
+		a.disable(ctx, u.networkID)
+		return nil
+	}})
+	return nil
+}
+
+// SubnetCreateEnd tells of a subnet.
+func (a *dhcpAgent) SubnetCreateEnd(ctx context.Context, args neutronrpc.DhcpPayloadArgs) error {
+	return a.SubnetUpdateEnd(ctx, args)
+}
+
+// SubnetUpdateEnd tells that a subnet has changed.
+func (a *dhcpAgent) SubnetUpdateEnd(_ context.Context, args neutronrpc.DhcpPayloadArgs) error {
+	if s := args.Payload.Subnet; s != nil {
+		a.queue.add(update{networkID: s.NetworkID, payload: args.Payload, handle: a.refresh})
+	}
+	return nil
+}
+
+// SubnetDeleteEnd tells that a subnet is gone.
+func (a *dhcpAgent) SubnetDeleteEnd(_ context.Context, args neutronrpc.DhcpPayloadArgs) error {
+	a.queue.add(update{networkID: args.Payload.NetworkID, payload: args.Payload, handle: a.refresh})
+	return nil
+}
+
+// PortCreateEnd tells of a port.
+func (a *dhcpAgent) PortCreateEnd(ctx context.Context, args neutronrpc.DhcpPayloadArgs) error {
+	return a.PortUpdateEnd(ctx, args)
+}
+
+// PortUpdateEnd tells that a port has changed.
+func (a *dhcpAgent) PortUpdateEnd(_ context.Context, args neutronrpc.DhcpPayloadArgs) error {
+	if p := args.Payload.Port; p != nil {
+		a.queue.add(update{networkID: p.NetworkID, payload: args.Payload, handle: a.updatePort})
+	}
+	return nil
+}
+
+// PortDeleteEnd tells that a port is gone.
+func (a *dhcpAgent) PortDeleteEnd(_ context.Context, args neutronrpc.DhcpPayloadArgs) error {
+	a.queue.add(update{networkID: args.Payload.NetworkID, payload: args.Payload, handle: func(_ context.Context, u update) error {
+		a.deleted[u.payload.PortID] = true
+		delete(a.ready, u.payload.PortID)
+		return nil
+	}})
+	return nil
+}
+
+// AgentUpdated tells whether the agent is enabled.
+func (a *dhcpAgent) AgentUpdated(_ context.Context, args neutronrpc.DhcpPayloadArgs) error {
+	a.request("it was enabled or disabled")
+	return nil
+}
+
+// updatePort serves a port. On a network that the agent does not know, it asks for that first.
+func (a *dhcpAgent) updatePort(ctx context.Context, u update) error {
+	if _, known := a.networks[u.networkID]; !known {
+		return a.refresh(ctx, u)
+	}
+	a.serve(*u.payload.Port)
+	a.say("serves port %s", u.payload.Port.ID)
+	return nil
+}

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+
+	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// l3Agent serves the routers that the server gives to its host.
+type l3Agent struct {
+	*service
+
+	plugin *neutronrpc.L3PluginAPI
+
+	mu      sync.Mutex
+	routers map[string]neutronrpc.Router
+}
+
+func newL3Service(h *node) *service {
+	a := &l3Agent{plugin: neutronrpc.NewL3PluginAPI(h.transport, h.host, oslorpc.WithBackoff(h.backoff))}
+	a.service = &service{
+		node: h, name: "L3 agent", topic: neutronrpc.L3AgentTopic, endpoint: neutronrpc.L3Agent(a), sync: a.syncState,
+		reports: h.newReports("L3 agent", "neutron-l3-agent", neutronrpc.L3AgentTopic, false),
+	}
+	return a.service
+}
+
+// syncState reads which routers to serve.
+func (a *l3Agent) syncState(ctx context.Context) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	routers, err := a.plugin.GetRouters(ctx, nil)
+	if err != nil {
+		return "", err
+	}
+	a.routers = map[string]neutronrpc.Router{}
+	for _, r := range routers {
+		a.routers[r.ID] = r
+	}
+	return fmt.Sprintf("%d routers", len(routers)), nil
+}
+
+// refresh reads routers. Those that are not in the answer are not this agent's any more.
+func (a *l3Agent) refresh(ctx context.Context, ids []string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	routers, err := a.plugin.GetRouters(ctx, ids)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		delete(a.routers, id)
+	}
+	for _, r := range routers {
+		a.routers[r.ID] = r
+		a.say("serves router %s", r.Name)
+	}
+	return nil
+}
+
+// remove serves a router no longer.
+func (a *l3Agent) remove(id string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if r, known := a.routers[id]; known {
+		delete(a.routers, id)
+		a.say("no longer serves router %s", r.Name)
+	}
+}
+
+// AgentUpdated tells whether the agent is enabled.
+func (a *l3Agent) AgentUpdated(context.Context, neutronrpc.AgentUpdatedArgs) error {
+	a.request("it was enabled or disabled")
+	return nil
+}
+
+// RouterDeleted tells that a router is gone.
+func (a *l3Agent) RouterDeleted(_ context.Context, args neutronrpc.RouterArgs) error {
+	a.remove(args.RouterID)
+	return nil
+}
+
+// RouterRemovedFromAgent tells that a router is served by others.
+func (a *l3Agent) RouterRemovedFromAgent(_ context.Context, args neutronrpc.RouterRemovedArgs) error {
+	a.remove(args.Payload.RouterID)
+	return nil
+}
+
+// RoutersUpdated tells that routers have changed. It is a cast, so that a failure is nobody's but the agent's.
+func (a *l3Agent) RoutersUpdated(ctx context.Context, args neutronrpc.RoutersArgs) error {
+	if err := a.refresh(ctx, args.Routers); err != nil && !errors.Is(err, oslorpc.Canceled) {
+		slog.ErrorContext(ctx, "asking for routers failed", "routers", args.Routers, "error", err)
+		a.request("a change of routers failed")
+	}
+	return nil
+}
+
+// RouterAddedToAgent tells which routers to serve. It is a call: a failure has the server choose another agent.
+func (a *l3Agent) RouterAddedToAgent(ctx context.Context, args neutronrpc.RoutersAddedArgs) error {
+	return a.refresh(ctx, args.Payload)
+}
+
+// AddArpEntry tells of an address.
+func (a *l3Agent) AddArpEntry(_ context.Context, args neutronrpc.ArpArgs) error {
+	a.say("adds address %s", args.Payload.ArpTable.IPAddress)
+	return nil
+}
+
+// DelArpEntry tells of an address that is gone.
+func (a *l3Agent) DelArpEntry(_ context.Context, args neutronrpc.ArpArgs) error {
+	a.say("removes address %s", args.Payload.ArpTable.IPAddress)
+	return nil
+}
+
+// FipnamespaceDeleteOnExtNet tells that an external network has no floating IPs any more.
+func (a *l3Agent) FipnamespaceDeleteOnExtNet(_ context.Context, args neutronrpc.ExtNetArgs) error {
+	a.say("removes what it has for floating IPs on network %s", args.ExtNetID)
+	return nil
+}

@@ -1,0 +1,126 @@
+// Neutron-agent is the agents of one host of a small Neutron: a DHCP agent, and if it is told so an L3 agent, a metering agent and an L2
+// agent. They configure nothing: they print what they would. The README beside it shows it at work.
+//
+//	go run ./examples/neutron/neutron-agent --host net1
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// quittingTimeout bounds the calls of an agent that ends, however patient it had become with the server.
+const quittingTimeout = 10 * time.Second
+
+func main() {
+	var o options
+	flag.StringVar(&o.transport, "transport", "", "how programs find each other, as a `URL` (default $OSLORPC_TRANSPORT_URL, or local://)")
+	flag.StringVar(&o.host, "host", "", "the `name` of this host")
+	flag.StringVar(&o.agents, "agents", "dhcp", "which agents to run, of dhcp, l3, metering and l2")
+	flag.DurationVar(&o.interval, "report-interval", neutronrpc.DefaultReportInterval, "how often each agent reports")
+	flag.StringVar(&o.networkVersion, "network-version", neutronrpc.NetworkType.Version, "which version of networks the L2 agent knows")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, o, log.New(os.Stdout, "", 0)) // a Logger writes whole lines, whoever prints
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "neutron-agent:", err)
+		os.Exit(1)
+	}
+}
+
+// options are what the command line says.
+type options struct {
+	transport      string
+	host           string
+	agents         string
+	interval       time.Duration
+	networkVersion string
+}
+
+// run runs the agents until ctx ends.
+func run(ctx context.Context, o options, out *log.Logger) error {
+	switch {
+	case flag.NArg() > 0:
+		return fmt.Errorf("there are flags only, so what is %q? See --help", flag.Arg(0))
+	case o.host == "":
+		return errors.New("which host is this? Say --host NAME")
+	case o.interval <= 0:
+		return errors.New("--report-interval must be positive")
+	}
+	t, err := neutronrpc.Open(o.transport)
+	if err != nil {
+		return err
+	}
+	h := &node{options: o, transport: t, out: out, backoff: &oslorpc.Backoff{}}
+	services, err := h.services()
+	if err == nil {
+		err = runAll(ctx, h, services)
+	}
+	return errors.Join(err, t.Close()) //nolint:contextcheck // ctx is over
+}
+
+// runAll runs services until ctx ends, or one cannot be started.
+func runAll(ctx context.Context, h *node, services []*service) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	context.AfterFunc(ctx, func() { h.backoff.SetMax(quittingTimeout) })
+	failures := make([]error, len(services))
+	var running sync.WaitGroup
+	for i, s := range services {
+		running.Go(func() {
+			failures[i] = s.run(ctx)
+			cancel()
+		})
+	}
+	running.Wait()
+	return errors.Join(failures...)
+}
+
+// node is what the agents of a host share.
+type node struct {
+	options
+
+	transport *oslorpc.Transport
+	out       *log.Logger
+	// backoff makes all clients more patient with what the server takes long for. It lasts as long as the program.
+	backoff *oslorpc.Backoff
+}
+
+// services returns what the chosen agents run.
+func (h *node) services() ([]*service, error) {
+	var services []*service
+	for name := range strings.SplitSeq(h.agents, ",") {
+		switch name {
+		case "dhcp":
+			services = append(services, newDhcpService(h))
+		case "l3":
+			services = append(services, newL3Service(h))
+		case "metering":
+			services = append(services, newMeteringService(h))
+		case "l2":
+			services = append(services, newDVRService(h), newNetworksService(h))
+		default:
+			return nil, fmt.Errorf("there is no agent %q: choose among dhcp, l3, metering and l2", name)
+		}
+	}
+	return services, nil
+}
+
+// say prints what an agent does.
+func (h *node) say(format string, args ...any) {
+	h.out.Print(h.host + ": " + fmt.Sprintf(format, args...))
+}

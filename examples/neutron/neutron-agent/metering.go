@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// meteringAgent counts the traffic of the routers on its host.
+type meteringAgent struct {
+	*service
+
+	plugin *neutronrpc.MeteringPluginRPC
+
+	mu      sync.Mutex
+	routers map[string]neutronrpc.Router
+}
+
+func newMeteringService(h *node) *service {
+	a := &meteringAgent{
+		plugin:  neutronrpc.NewMeteringPluginRPC(h.transport, h.host, oslorpc.WithBackoff(h.backoff)),
+		routers: map[string]neutronrpc.Router{},
+	}
+	a.service = &service{
+		node: h, name: "metering agent", topic: neutronrpc.MeteringAgentTopic, endpoint: neutronrpc.MeteringAgent(a), sync: a.syncState,
+		reports: h.newReports("Metering agent", "neutron-metering-agent", neutronrpc.MeteringAgentTopic, false),
+	}
+	return a.service
+}
+
+// syncState reads which routers to count for.
+func (a *meteringAgent) syncState(ctx context.Context) (string, error) {
+	routers, ok := a.plugin.GetSyncDataMetering(ctx)
+	if !ok {
+		return "", errors.New("the server did not answer")
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	clear(a.routers)
+	for _, r := range routers {
+		a.routers[r.ID] = r
+	}
+	return fmt.Sprintf("%d routers", len(routers)), nil
+}
+
+// RouterDeleted tells that a router is gone.
+func (a *meteringAgent) RouterDeleted(_ context.Context, args neutronrpc.RouterArgs) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.routers, args.RouterID)
+	return nil
+}
+
+// RoutersUpdated takes in routers as they are now. All messages about labels have whole routers, so they do the same.
+func (a *meteringAgent) RoutersUpdated(_ context.Context, args neutronrpc.MeteringArgs) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, r := range args.Routers {
+		a.routers[r.ID] = r
+		a.say("meters router %s, with %d labels", r.Name, len(r.MeteringLabels))
+	}
+	return nil
+}
+
+// UpdateMeteringLabelRules tells that rules have changed.
+func (a *meteringAgent) UpdateMeteringLabelRules(ctx context.Context, args neutronrpc.MeteringArgs) error {
+	return a.RoutersUpdated(ctx, args)
+}
+
+// AddMeteringLabelRule tells of a rule.
+func (a *meteringAgent) AddMeteringLabelRule(ctx context.Context, args neutronrpc.MeteringArgs) error {
+	return a.RoutersUpdated(ctx, args)
+}
+
+// RemoveMeteringLabelRule tells that a rule is gone.
+func (a *meteringAgent) RemoveMeteringLabelRule(ctx context.Context, args neutronrpc.MeteringArgs) error {
+	return a.RoutersUpdated(ctx, args)
+}
+
+// AddMeteringLabel tells of a label.
+func (a *meteringAgent) AddMeteringLabel(ctx context.Context, args neutronrpc.MeteringArgs) error {
+	return a.RoutersUpdated(ctx, args)
+}
+
+// RemoveMeteringLabel tells that a label is gone.
+func (a *meteringAgent) RemoveMeteringLabel(ctx context.Context, args neutronrpc.MeteringArgs) error {
+	return a.RoutersUpdated(ctx, args)
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"slices"
+
+	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
+)
+
+// GetActiveNetworksInfo returns the networks that a host serves. Those that too few hosts serve are given to it.
+func (p *plugin) GetActiveNetworksInfo(_ context.Context, args neutronrpc.ActiveNetworksArgs) ([]neutronrpc.Network, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	found := []neutronrpc.Network{}
+	for _, n := range p.sortedNetworks() {
+		hosts := p.dhcpHosts[n.ID]
+		if len(n.Subnets) > 0 && len(hosts) < p.agentsPerNetwork && !slices.Contains(hosts, args.Host) {
+			hosts = append(hosts, args.Host)
+			p.dhcpHosts[n.ID] = hosts
+		}
+		if slices.Contains(hosts, args.Host) {
+			found = append(found, p.withPorts(n))
+		}
+	}
+	return found, nil
+}
+
+// GetNetworkInfo returns a network, nil if it is gone.
+func (p *plugin) GetNetworkInfo(_ context.Context, args neutronrpc.NetworkArgs) (*neutronrpc.Network, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.networks[args.NetworkID]
+	if n == nil {
+		return nil, nil
+	}
+	full := p.withPorts(n)
+	return &full, nil
+}
+
+// CreateDhcpPort creates the port of the DHCP server of a host, or returns the one that is there; nil if the network is gone.
+func (p *plugin) CreateDhcpPort(_ context.Context, args neutronrpc.CreatePortArgs) (*neutronrpc.Port, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	wanted := args.Port.Port
+	wanted.Host, wanted.DeviceOwner = args.Host, "network:dhcp"
+	same := p.portsWhere(func(port *neutronrpc.Port) bool {
+		return port.NetworkID == wanted.NetworkID && port.DeviceID == wanted.DeviceID
+	})
+	switch {
+	case len(same) > 0:
+		return &same[0], nil
+	case p.networks[wanted.NetworkID] == nil:
+		return nil, nil
+	default:
+		return p.newPort(wanted)
+	}
+}
+
+// UpdateDhcpPort changes the addresses and the device of a port.
+func (p *plugin) UpdateDhcpPort(_ context.Context, args neutronrpc.UpdatePortArgs) (*neutronrpc.Port, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	port := p.ports[args.PortID]
+	if port == nil {
+		return nil, nil
+	}
+	changed := *port
+	if wanted := args.Port.Port; len(wanted.FixedIPs) > 0 {
+		changed.FixedIPs = wanted.FixedIPs
+	}
+	changed.RevisionNumber++
+	changed.Host = args.Host
+	p.ports[args.PortID] = &changed
+	return &changed, nil
+}
+
+// ReleaseDhcpPort deletes the port of the DHCP server of a host.
+func (p *plugin) ReleaseDhcpPort(_ context.Context, args neutronrpc.ReleasePortArgs) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for id, port := range p.ports {
+		if port.NetworkID == args.NetworkID && port.DeviceID == args.DeviceID {
+			delete(p.ports, id)
+		}
+	}
+	return nil
+}
+
+// GetDhcpPort returns a port.
+func (p *plugin) GetDhcpPort(_ context.Context, args neutronrpc.PortArgs) (*neutronrpc.Port, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	port := p.ports[args.PortID]
+	if port == nil {
+		return nil, &neutronrpc.PortNotFound{PortID: args.PortID}
+	}
+	found := *port
+	return &found, nil
+}
+
+// DhcpReadyOnPorts marks ports as usable.
+func (p *plugin) DhcpReadyOnPorts(_ context.Context, args neutronrpc.PortsArgs) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, id := range args.PortIDs {
+		if port := p.ports[id]; port != nil { // else it was deleted in the meantime
+			active := *port
+			active.Status = "ACTIVE"
+			p.ports[id] = &active
+		}
+	}
+	return nil
+}

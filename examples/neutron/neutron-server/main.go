@@ -1,0 +1,72 @@
+// Neutron-server is the server of a small Neutron: it keeps networks, ports and routers in memory, finds agents that serve them, and tells
+// them of every change. The README beside it shows it at work.
+//
+//	go run ./examples/neutron/neutron-server
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+func main() {
+	var o options
+	flag.StringVar(&o.transport, "transport", "", "how programs find each other, as a `URL` (default $OSLORPC_TRANSPORT_URL, or local://)")
+	flag.StringVar(&o.host, "host", hostname(), "the `name` of this host")
+	flag.IntVar(&o.workers, "rpc-workers", 2, "how many servers take messages, each under the same name")
+	flag.IntVar(&o.agentsPerNetwork, "dhcp-agents-per-network", 3, "how many DHCP agents serve each network")
+	flag.DurationVar(&o.agentDownTime, "agent-down-time", 75*time.Second, "an agent that has not reported for so long is dead")
+	flag.DurationVar(&o.notifyTimeout, "notify-timeout", 5*time.Second, "how long an agent may take to accept a message")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, o)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "neutron-server:", err)
+		os.Exit(1)
+	}
+}
+
+// options are what the command line says.
+type options struct {
+	transport        string
+	host             string
+	workers          int
+	agentsPerNetwork int
+	agentDownTime    time.Duration
+	notifyTimeout    time.Duration
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return "localhost"
+	}
+	return name
+}
+
+// run serves until ctx ends.
+func run(ctx context.Context, o options) error {
+	if flag.NArg() > 0 {
+		return fmt.Errorf("there are flags only, so what is %q? See --help", flag.Arg(0))
+	}
+	if o.workers < 1 {
+		return errors.New("it takes at least one worker")
+	}
+	p := newPlugin(o)
+	workers, err := startWorkers(ctx, p, o)
+	if err == nil {
+		fmt.Printf("neutron-server on %s: ready, with %d RPC workers\n", o.host, o.workers)
+		<-ctx.Done()
+		slog.DebugContext(ctx, "neutron-server ends")
+	}
+	return errors.Join(err, closeAll(workers)) //nolint:contextcheck // ctx is over
+}
