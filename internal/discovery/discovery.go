@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -117,6 +118,12 @@ type Registry interface {
 type Elsewhere interface {
 	// Elsewhere reports whether that is so, or cannot be told.
 	Elsewhere() bool
+}
+
+// Polled is implemented by registries whose watches look for changes now and then, each process at times of its own.
+type Polled interface {
+	// Lag is how long after a Publish the last watch of another process is told.
+	Lag() time.Duration
 }
 
 // Lapser is implemented by registries in which what was published can be gone for a while without its process having withdrawn

@@ -2,6 +2,7 @@ package oslorpc
 
 import (
 	"context"
+	"time"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/route"
@@ -31,29 +32,45 @@ func (s *Server) Resume(ctx context.Context) error {
 	return s.transport.changeServer(ctx, s, func(m *hosted) { m.draining = false })
 }
 
-// awaitSeen returns when the server is in its own view of discovery, so that clients can be expected to see it too. Where its own
-// view shows other servers than those announced beside it, there is nothing to wait for.
+// awaitSeen returns when the server is in its own view of discovery, so that clients can be expected to see it too, and where each
+// process looks at times of its own, when all have looked. Where its own view shows other servers than those announced beside it, there
+// is nothing to wait for.
 func (s *Server) awaitSeen(ctx context.Context, run *serverRun) error {
 	if r, ok := s.transport.registry.(discovery.Elsewhere); ok && r.Elsewhere() {
 		return nil
 	}
 	topic := s.transport.fleet.Topic(discovery.Topic{Exchange: run.instance.Exchange, Name: run.instance.Topic})
+	announced := time.Now()
 	for {
 		view, changed, err := topic.View(ctx)
 		if err != nil {
 			return err
 		}
+		var all <-chan time.Time
 		if lists(view, run.instance.ID) {
-			return nil
+			lag := time.Until(announced.Add(s.transport.lag()))
+			if lag <= 0 {
+				return nil
+			}
+			all = time.After(lag)
 		}
 		select {
 		case <-changed:
+		case <-all:
 		case <-run.alive.Done():
 			return &Error{Kind: Canceled, Message: "the server was stopped while it started"}
 		case <-ctx.Done():
 			return tooLate(ctx, "the server had not yet seen itself in discovery, and stops again")
 		}
 	}
+}
+
+// lag returns how long it takes at most until all others know what was announced; 0 if they are told.
+func (t *Transport) lag() time.Duration {
+	if r, ok := t.registry.(discovery.Polled); ok {
+		return r.Lag()
+	}
+	return 0
 }
 
 func lists(view *route.View, id string) bool {

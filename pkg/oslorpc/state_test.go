@@ -3,6 +3,7 @@ package oslorpc_test
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"sync"
 	"testing"
@@ -296,4 +297,28 @@ func TestStatesConcurrently(t *testing.T) {
 		})
 	}
 	all.Wait()
+}
+
+// When the start of a held server returns, a fanout of whoever knew the topic before reaches it: what it reads after that and what it is
+// told leave no gap, though each process looks at the directory at times of its own.
+func TestHeldServerIsKnownToAll(t *testing.T) {
+	url := "local://" + filepath.Join(t.TempDir(), "registry") // it must be private
+	senders := make([]*oslorpc.Client, 5)
+	for i := range senders {
+		transport := openAt(t, url)
+		senders[i] = transport.Client(oslorpc.Target{Topic: "agents"})
+		if report, err := senders[i].Fanout(t.Context(), "record", number{0}); err != nil || len(report.Accepted) != 0 {
+			t.Fatalf("with nobody there: %+v, %v", report, err)
+		}
+	}
+	s := openAt(t, url).Server(oslorpc.Target{Topic: "agents", Server: "node1"}, oslorpc.WithHold())
+	s.Add((&runRecorder{}).endpoint())
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range senders {
+		if report, err := c.Fanout(t.Context(), "record", number{i}); err != nil || len(report.Accepted) != 1 {
+			t.Errorf("the fanout of %d: %+v, %v", i, report, err)
+		}
+	}
 }

@@ -78,6 +78,9 @@ func (r *registry) Lapses(notify func(reason string)) {
 	r.own.lapsed = notify
 }
 
+// Lag implements [discovery.Polled]: everybody looks within the interval, and needs a moment to read what is there.
+func (r *registry) Lag() time.Duration { return interval + interval/5 }
+
 // Watch implements [discovery.Registry].
 func (r *registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (stop func()) {
 	w := watch.Start(notify)
