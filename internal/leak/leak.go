@@ -17,8 +17,13 @@ const patience = 5 * time.Second
 // it as
 //
 //	func TestMain(m *testing.M) { leak.Main(m) }
-func Main(m *testing.M) {
+//
+// What is to be done after the tests comes first, such as removing what they shared.
+func Main(m *testing.M, after ...func()) {
 	code := m.Run()
+	for _, do := range after {
+		do()
+	}
 	if code == 0 {
 		if leaked := wait(patience); len(leaked) > 0 {
 			fmt.Fprintf(os.Stderr, "leak: %d goroutines outlived the tests:\n\n%s\n", len(leaked), strings.Join(leaked, "\n\n"))

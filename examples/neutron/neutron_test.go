@@ -1,0 +1,278 @@
+package neutron
+
+import (
+	"context"
+	"slices"
+	"syscall"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
+	"github.com/oslorpc/oslorpc/internal/consultest"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// startAgents starts agents on hosts, and waits until they have read everything.
+func startAgents(t *testing.T, url string, hosts []string, flags ...string) map[string]*process {
+	t.Helper()
+	agents := map[string]*process{}
+	for _, host := range hosts {
+		agents[host] = start(t, url, "neutron-agent", append([]string{"--host", host}, flags...)...)
+	}
+	for _, a := range agents {
+		a.await("because it starts")
+	}
+	return agents
+}
+
+func startServer(t *testing.T, url string, flags ...string) *process {
+	t.Helper()
+	s := start(t, url, "neutron-server", append([]string{"--host", "ctl1"}, flags...)...)
+	s.await("ready")
+	return s
+}
+
+func createNetwork(o operator, name string) neutronrpc.Network {
+	o.t.Helper()
+	return ask[neutronrpc.Network](o, api, "create_network", map[string]any{"name": name})
+}
+
+// Three agents hear of a network and its ports. One is killed, misses a network, and is in sync again when it is back.
+func TestAgentsServeNetworks(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		startServer(t, url)
+		agents := startAgents(t, url, []string{"net1", "net2", "net3"})
+		o := newOperator(t, url)
+		blue := createNetwork(o, "blue")
+		for _, a := range agents {
+			a.await("serves network blue at 10.0.0.")
+		}
+		port := ask[neutronrpc.Port](o, api, "create_port", map[string]any{"network_id": blue.ID})
+		for _, a := range agents {
+			a.await("serves port " + port.ID)
+		}
+		until(t, "the port is active", func() bool { return portStatus(o, port.ID) == "ACTIVE" })
+
+		agents["net2"].kill()
+		createNetwork(o, "green")
+		agents["net1"].await("serves network green")
+		agents["net3"].await("serves network green")
+		back := start(t, url, "neutron-agent", "--host", "net2")
+		back.await("serves network blue", "serves network green", "because it starts: 2 networks")
+
+		ask[any](o, api, "delete_network", map[string]any{"id": blue.ID})
+		for _, a := range []*process{agents["net1"], back, agents["net3"]} {
+			a.await("no longer serves network blue")
+		}
+		if left := ask[[]neutronrpc.Network](o, api, "list_networks", nil); len(left) != 1 || left[0].Name != "green" {
+			t.Errorf("networks: %+v", left)
+		}
+	})
+}
+
+func portStatus(o operator, id string) string {
+	o.t.Helper()
+	ports := ask[[]neutronrpc.Port](o, oslorpc.Target{Topic: neutronrpc.PluginTopic}, "get_ports",
+		map[string]any{"filters": map[string][]string{"id": {id}}})
+	if len(ports) != 1 {
+		return ""
+	}
+	return ports[0].Status
+}
+
+// An agent that was silent for long enough to be taken for dead reads everything when it reports again.
+func TestRevivedAgentReadsEverything(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		startServer(t, url, "--agent-down-time", "500ms")
+		for name, agent := range map[string]string{"DHCP agent": "dhcp", "L3 agent": "l3"} {
+			a := startAgents(t, url, []string{agent}, "--agents", agent, "--report-interval", "200ms")[agent]
+			o := newOperator(t, url)
+			alive := func() bool {
+				known := ask[[]neutronrpc.Agent](o, oslorpc.Target{Topic: neutronrpc.ReportsTopic, Version: "1.4"}, "get_agents",
+					map[string]any{"filters": map[string][]string{"host": {agent}}})
+				return len(known) == 1 && known[0].Alive
+			}
+			until(t, "the agent is alive", alive)
+			a.signal(syscall.SIGSTOP)
+			until(t, "the agent is taken for dead", func() bool { return !alive() })
+			a.signal(syscall.SIGCONT)
+			if agent == "dhcp" { // its reports are calls; those of the other are casts, which get no answer
+				a.await(name + " reads everything, because the server took it for dead")
+			}
+			until(t, "the agent is alive", alive)
+		}
+	})
+}
+
+// An agent that did not take a message in time is told so with the next one, and reads everything.
+func TestAgentThatMissedAMessageReadsEverything(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		startServer(t, url, "--notify-timeout", "500ms")
+		a := startAgents(t, url, []string{"net1"})["net1"]
+		o := newOperator(t, url)
+		createNetwork(o, "blue")
+		a.await("serves network blue")
+		a.signal(syscall.SIGSTOP)
+		createNetwork(o, "green")
+		a.signal(syscall.SIGCONT)
+		createNetwork(o, "red")
+		a.await("reads everything, because a sender could not deliver a message")
+		a.await("serves network green", "serves network red")
+	})
+}
+
+// An agent whose registration was lost for a while reads everything.
+func TestAgentReadsEverythingAfterConsulLostIt(t *testing.T) {
+	t.Parallel()
+	consul := consultest.Start(t)
+	startServer(t, consul.URL())
+	a := startAgents(t, consul.URL(), []string{"net1"})["net1"]
+	consul.Restart()
+	a.await("DHCP agent reads everything, because")
+}
+
+// slowServer is a server whose first answer comes late.
+type slowServer struct {
+	neutronrpc.DhcpRPC // the agent asks for nothing else
+
+	asked, answer chan struct{}
+}
+
+func (s slowServer) GetActiveNetworksInfo(context.Context, neutronrpc.ActiveNetworksArgs) ([]neutronrpc.Network, error) {
+	close(s.asked)
+	<-s.answer
+	return nil, nil
+}
+
+func (slowServer) GetNetworkInfo(_ context.Context, args neutronrpc.NetworkArgs) (*neutronrpc.Network, error) {
+	return &neutronrpc.Network{ID: args.NetworkID, Name: "blue", Subnets: []neutronrpc.Subnet{{ID: "s", NetworkID: args.NetworkID}}}, nil
+}
+
+func (slowServer) CreateDhcpPort(context.Context, neutronrpc.CreatePortArgs) (*neutronrpc.Port, error) {
+	return &neutronrpc.Port{ID: "p", FixedIPs: []neutronrpc.FixedIP{{SubnetID: "s", IPAddress: "10.0.0.2"}}}, nil
+}
+
+func (slowServer) DhcpReadyOnPorts(context.Context, neutronrpc.PortsArgs) error { return nil }
+
+// A change that comes while an agent reads everything for the first time waits until it has.
+func TestChangesWaitForTheFirstSync(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		o := newOperator(t, url)
+		slow := slowServer{asked: make(chan struct{}), answer: make(chan struct{})}
+		s := o.transport.Server(oslorpc.Target{Topic: neutronrpc.PluginTopic, Server: "ctl1"})
+		s.Add(neutronrpc.DhcpRPCCallback(slow))
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		a := start(t, url, "neutron-agent", "--host", "net1", "--report-interval", "200ms") // it has nobody to report to
+		<-slow.asked
+		if state := instances(t, o, neutronrpc.DhcpAgentTopic)[0].State; state != "held" {
+			t.Errorf("while it reads, the agent is %s", state)
+		}
+		notifier := neutronrpc.NewDhcpAgentNotifyAPI(o.transport, nil)
+		if err := notifier.NetworkAddedToAgent(t.Context(), "n", "net1"); err != nil {
+			t.Fatal(err)
+		}
+		if line, early := a.take("serves"); early {
+			t.Errorf("before it has read everything it prints %q", line)
+		}
+		close(slow.answer)
+		a.await("because it starts: 0 networks", "serves network blue")
+	})
+}
+
+func instances(t *testing.T, o operator, topic string) []oslorpc.Instance {
+	t.Helper()
+	all, err := o.transport.Instances(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(all, func(i oslorpc.Instance) bool { return i.Topic != topic })
+}
+
+// The RPC workers of a host have one name, and take turns.
+func TestWorkersShareAName(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		startServer(t, url, "--rpc-workers", "3")
+		o := newOperator(t, url)
+		workers := instances(t, o, "neutron")
+		addresses := map[string]bool{}
+		for _, w := range workers {
+			addresses[w.Addr] = true
+			if w.Server != "ctl1" {
+				t.Errorf("a worker is named %q", w.Server)
+			}
+			until(t, "each worker has had a message", func() bool {
+				ask[any](o, api, "list_networks", nil)
+				info, err := o.transport.Info(t.Context(), w, oslorpc.WithRequests())
+				return err == nil && len(info.GetServers()) == 1 && len(info.GetServers()[0].GetRequests()) == 1
+			})
+		}
+		if len(addresses) != 3 {
+			t.Errorf("the workers are %+v", workers)
+		}
+	})
+}
+
+// Routers move between hosts. One that an agent does not hear of is nobody's.
+func TestAgentsServeRouters(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		startServer(t, url)
+		agents := startAgents(t, url, []string{"net1", "net2"}, "--agents", "l3,metering")
+		for _, a := range agents {
+			a.await("because it starts: 0 routers") // the other one of the two
+		}
+		o := newOperator(t, url)
+		r := ask[neutronrpc.Router](o, api, "create_router", map[string]any{"name": "r1"})
+		agents["net1"].await("serves router r1")
+		ask[any](o, api, "create_metering_label", map[string]any{"router_id": r.ID, "remote_ip_prefix": "10.0.0.0/8"})
+		agents["net1"].await("meters router r1, with 1 labels")
+
+		ask[any](o, api, "add_router_to_agent", map[string]any{"router_id": r.ID, "host": "net2"})
+		agents["net1"].await("no longer serves router r1")
+		agents["net2"].await("serves router r1")
+
+		agents["net1"].kill()
+		_, err := oslorpc.Call[any](t.Context(), o.transport.Client(api), "add_router_to_agent",
+			map[string]any{"router_id": r.ID, "host": "net1"})
+		if oslorpc.KindOf(err) != oslorpc.Remote {
+			t.Errorf("to an agent that is dead: %v", err)
+		}
+		agents["net2"].await("no longer serves router r1")
+		left := ask[[]string](o, oslorpc.Target{Topic: neutronrpc.L3PluginTopic, Version: "1.9"}, "get_router_ids", map[string]any{"host": "net1"})
+		if len(left) > 0 {
+			t.Errorf("net1 is dead and has routers %q", left)
+		}
+		ask[any](o, api, "delete_router", map[string]any{"id": r.ID})
+	})
+}
+
+// L2 agents get networks in the version that they know, and hear of each other's addresses.
+func TestAgentsKeepCopies(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		startServer(t, url)
+		old := start(t, url, "neutron-agent", "--host", "net1", "--agents", "l2", "--network-version", "1.0")
+		old.await("knows that net1 has the address", "0 networks, as of version 1.0")
+		current := start(t, url, "neutron-agent", "--host", "net2", "--agents", "l2")
+		current.await("knows that net1 has the address", "0 networks, as of version 1.1")
+		old.await("knows that net2 has the address")
+
+		createNetwork(newOperator(t, url), "blue")
+		old.await("network blue is updated, as of version 1.0, with mtu <nil>")
+		current.await("network blue is updated, as of version 1.1, with mtu 1500")
+	})
+}
+
+// A program that is started wrongly says how.
+func TestMistakes(t *testing.T) {
+	for _, c := range [][]string{
+		{"neutron-agent"}, {"neutron-agent", "--host", "a", "--agents", "x"}, {"neutron-agent", "--host", "a", "more"},
+		{"neutron-agent", "--host", "a", "--report-interval", "0s"},
+		{"neutron-server", "--rpc-workers", "0"}, {"neutron-server", "more"},
+	} {
+		p := start(t, local(t), c[0], c[1:]...)
+		<-p.over
+		if err := p.cmd.Wait(); err == nil || p.cmd.ProcessState.ExitCode() != 1 {
+			t.Errorf("%q: %v", c, err)
+		}
+	}
+}

@@ -1,0 +1,46 @@
+package neutronrpc_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// Calls of an agent become more patient with a busy server, all but its reports.
+func TestAgentsBackOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFleet(t, "q-plugin", neutronrpc.DhcpRPCCallback(fakeDhcp{}))
+		reports := f.Serve(oslorpc.Target{Topic: "q-reports-plugin", Server: "net1"},
+			[]oslorpc.Endpoint{neutronrpc.AgentExtRPCCallback(fakeReports{})})
+		for _, name := range []string{"net1", "net2"} {
+			f.Server(name).Hold()
+		}
+		reports.Hold()
+		b := &oslorpc.Backoff{}
+		plugin := neutronrpc.NewDhcpPluginAPI(f.Transport(), "net1", oslorpc.WithBackoff(b))
+		report := neutronrpc.NewPluginReportStateAPI(f.Transport(), 30*time.Second, oslorpc.WithBackoff(b))
+		for _, c := range []struct {
+			method   string
+			call     func(context.Context) error
+			timeouts []time.Duration
+		}{
+			{"get_network_info", func(ctx context.Context) error { return only(plugin.GetNetworkInfo(ctx, "n")) },
+				[]time.Duration{60 * time.Second, 120 * time.Second, 240 * time.Second}},
+			{"report_state", func(ctx context.Context) error { return only(report.ReportState(ctx, neutronrpc.AgentState{})) },
+				[]time.Duration{60 * time.Second, 60 * time.Second}},
+		} {
+			for i, want := range c.timeouts {
+				if got := b.Timeout("", c.method); got != want {
+					t.Errorf("before call %d of %s its timeout is %v, not %v", i, c.method, got, want)
+				}
+				if err := c.call(t.Context()); oslorpc.KindOf(err) != oslorpc.Timeout {
+					t.Errorf("call %d of %s: %v", i, c.method, err)
+				}
+			}
+		}
+	})
+}
