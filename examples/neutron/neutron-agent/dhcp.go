@@ -123,7 +123,7 @@ func (a *dhcpAgent) enable(ctx context.Context, n neutronrpc.Network) error {
 	var full *neutronrpc.IPAddressGenerationFailure
 	switch {
 	case errors.As(err, &full):
-		a.say("cannot serve network %s: %v", n.Name, err)
+		a.sayf("cannot serve network %s: %v", n.Name, err)
 		return nil // until the network changes, another attempt fails as well
 	case err != nil:
 		return err
@@ -132,7 +132,7 @@ func (a *dhcpAgent) enable(ctx context.Context, n neutronrpc.Network) error {
 		return nil
 	}
 	if _, known := a.networks[n.ID]; !known {
-		a.say("serves network %s at %s", n.Name, addresses(port))
+		a.sayf("serves network %s at %s", n.Name, addresses(port))
 	}
 	a.networks[n.ID] = n
 	for _, p := range append(slices.Clone(n.Ports), *port) {
@@ -148,7 +148,7 @@ func (a *dhcpAgent) disable(ctx context.Context, networkID string) {
 		return
 	}
 	delete(a.networks, networkID)
-	a.say("no longer serves network %s", n.Name)
+	a.sayf("no longer serves network %s", n.Name)
 	if err := a.plugin.ReleaseDhcpPort(ctx, networkID, a.deviceID(networkID)); err != nil {
 		slog.ErrorContext(ctx, "the port of the DHCP server stays", "network", n.Name, "error", err)
 	}

@@ -73,7 +73,7 @@ func (a *dhcpAgent) PortDeleteEnd(_ context.Context, args neutronrpc.DhcpPayload
 }
 
 // AgentUpdated tells whether the agent is enabled.
-func (a *dhcpAgent) AgentUpdated(_ context.Context, args neutronrpc.DhcpPayloadArgs) error {
+func (a *dhcpAgent) AgentUpdated(context.Context, neutronrpc.DhcpPayloadArgs) error {
 	a.request("it was enabled or disabled")
 	return nil
 }
@@ -84,6 +84,6 @@ func (a *dhcpAgent) updatePort(ctx context.Context, u update) error {
 		return a.refresh(ctx, u)
 	}
 	a.serve(*u.payload.Port)
-	a.say("serves port %s", u.payload.Port.ID)
+	a.sayf("serves port %s", u.payload.Port.ID)
 	return nil
 }

@@ -48,7 +48,7 @@ func (a *dvrAgent) DVRMACAddressUpdate(_ context.Context, args neutronrpc.DVRMAC
 	defer a.mu.Unlock()
 	for _, mac := range args.DVRMACs {
 		if _, known := a.macs[mac.Host]; !known {
-			a.say("knows that %s has the address %s", mac.Host, mac.MACAddress)
+			a.sayf("knows that %s has the address %s", mac.Host, mac.MACAddress)
 		}
 		a.macs[mac.Host] = mac.MACAddress
 	}
@@ -91,7 +91,7 @@ func (a *networksAgent) syncState(ctx context.Context) (string, error) {
 // Push tells that networks have changed.
 func (a *networksAgent) Push(ctx context.Context, args neutronrpc.PushArgs) error {
 	for _, o := range args.ResourceList {
-		a.say("hears that network %v is %s, as of version %s, with mtu %v", o.Data["name"], args.EventType, o.Version, o.Data["mtu"])
+		a.sayf("hears that network %v is %s, as of version %s, with mtu %v", o.Data["name"], args.EventType, o.Version, o.Data["mtu"])
 	}
 	return a.cache.Push(ctx, args)
 }

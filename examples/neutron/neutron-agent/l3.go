@@ -58,7 +58,7 @@ func (a *l3Agent) refresh(ctx context.Context, ids []string) error {
 	}
 	for _, r := range routers {
 		a.routers[r.ID] = r
-		a.say("serves router %s", r.Name)
+		a.sayf("serves router %s", r.Name)
 	}
 	return nil
 }
@@ -69,7 +69,7 @@ func (a *l3Agent) remove(id string) {
 	defer a.mu.Unlock()
 	if r, known := a.routers[id]; known {
 		delete(a.routers, id)
-		a.say("no longer serves router %s", r.Name)
+		a.sayf("no longer serves router %s", r.Name)
 	}
 }
 
@@ -107,18 +107,18 @@ func (a *l3Agent) RouterAddedToAgent(ctx context.Context, args neutronrpc.Router
 
 // AddArpEntry tells of an address.
 func (a *l3Agent) AddArpEntry(_ context.Context, args neutronrpc.ArpArgs) error {
-	a.say("adds address %s", args.Payload.ArpTable.IPAddress)
+	a.sayf("adds address %s", args.Payload.ArpTable.IPAddress)
 	return nil
 }
 
 // DelArpEntry tells of an address that is gone.
 func (a *l3Agent) DelArpEntry(_ context.Context, args neutronrpc.ArpArgs) error {
-	a.say("removes address %s", args.Payload.ArpTable.IPAddress)
+	a.sayf("removes address %s", args.Payload.ArpTable.IPAddress)
 	return nil
 }
 
 // FipnamespaceDeleteOnExtNet tells that an external network has no floating IPs any more.
 func (a *l3Agent) FipnamespaceDeleteOnExtNet(_ context.Context, args neutronrpc.ExtNetArgs) error {
-	a.say("removes what it has for floating IPs on network %s", args.ExtNetID)
+	a.sayf("removes what it has for floating IPs on network %s", args.ExtNetID)
 	return nil
 }

@@ -120,7 +120,7 @@ func (h *node) services() ([]*service, error) {
 	return services, nil
 }
 
-// say prints what an agent does.
-func (h *node) say(format string, args ...any) {
+// sayf prints what an agent does.
+func (h *node) sayf(format string, args ...any) {
 	h.out.Print(h.host + ": " + fmt.Sprintf(format, args...))
 }

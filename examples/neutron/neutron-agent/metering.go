@@ -61,7 +61,7 @@ func (a *meteringAgent) RoutersUpdated(_ context.Context, args neutronrpc.Meteri
 	defer a.mu.Unlock()
 	for _, r := range args.Routers {
 		a.routers[r.ID] = r
-		a.say("meters router %s, with %d labels", r.Name, len(r.MeteringLabels))
+		a.sayf("meters router %s, with %d labels", r.Name, len(r.MeteringLabels))
 	}
 	return nil
 }

@@ -54,13 +54,13 @@ func (q *queue) next() (update, bool) {
 // updates is a heap.
 type updates []update
 
-func (u updates) Len() int      { return len(u) }
-func (u updates) Swap(i, j int) { u[i], u[j] = u[j], u[i] }
-func (u updates) Less(i, j int) bool {
-	if u[i].priority != u[j].priority {
-		return u[i].priority < u[j].priority
-	}
-	return u[i].arrived < u[j].arrived
+func (u *updates) Len() int { return len(*u) }
+
+func (u *updates) Swap(i, j int) { (*u)[i], (*u)[j] = (*u)[j], (*u)[i] }
+
+func (u *updates) Less(i, j int) bool {
+	a, b := (*u)[i], (*u)[j]
+	return a.priority < b.priority || a.priority == b.priority && a.arrived < b.arrived
 }
 
 // Push adds an update at the end.

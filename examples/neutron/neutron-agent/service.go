@@ -68,10 +68,10 @@ func (s *service) run(ctx context.Context) error {
 
 // ended returns an error, unless it came of the end.
 func ended(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
+	if ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 // loop reports and reads everything anew when it has to.
@@ -103,7 +103,7 @@ func (s *service) readAll(ctx context.Context, reason string) {
 	for {
 		what, err := s.sync(ctx)
 		if err == nil {
-			s.say("%s reads everything, because %s: %s", s.name, reason, what)
+			s.sayf("%s reads everything, because %s: %s", s.name, reason, what)
 			return
 		}
 		if ctx.Err() != nil {

@@ -58,14 +58,17 @@ type (
 		Host       string `json:"host"`
 		MACAddress string `json:"mac_address"`
 	}
+	// PortsOnHostArgs are those of get_ports_on_host_by_subnet.
 	PortsOnHostArgs struct {
 		Host   string `json:"host"`
 		Subnet string `json:"subnet"`
 	}
+	// SubnetForDVRArgs are those of get_subnet_for_dvr.
 	SubnetForDVRArgs struct {
 		Subnet   string                 `json:"subnet"`
 		FixedIPs oslorpc.Opt[[]FixedIP] `json:"fixed_ips"`
 	}
+	// DVRMACsArgs are those of dvr_mac_address_update.
 	DVRMACsArgs struct {
 		DVRMACs []DVRMAC `json:"dvr_macs"`
 	}

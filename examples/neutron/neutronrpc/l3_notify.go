@@ -125,36 +125,46 @@ func (n *L3AgentNotifyAPI) cast(ctx context.Context, host, method string, args a
 
 // The arguments of the methods of [L3AgentRPC].
 type (
+	// AgentUpdatedArgs are those of agent_updated.
 	AgentUpdatedArgs struct {
 		Payload AgentUpdate `json:"payload"`
 	}
+	// AgentUpdate says whether an agent is enabled.
 	AgentUpdate struct {
 		AdminStateUp bool `json:"admin_state_up"`
 	}
+	// RouterArgs are those of router_deleted.
 	RouterArgs struct {
 		RouterID string `json:"router_id"`
 	}
+	// RoutersArgs are those of routers_updated.
 	RoutersArgs struct {
 		Routers []string `json:"routers"`
 	}
+	// RouterRemovedArgs are those of router_removed_from_agent.
 	RouterRemovedArgs struct {
 		Payload RouterArgs `json:"payload"`
 	}
+	// RoutersAddedArgs are those of router_added_to_agent.
 	RoutersAddedArgs struct {
 		Payload []string `json:"payload"`
 	}
+	// ArpArgs are those of add_arp_entry and del_arp_entry.
 	ArpArgs struct {
 		Payload ArpEntry `json:"payload"`
 	}
+	// ArpEntry is an address that a router has to know.
 	ArpEntry struct {
 		RouterID string   `json:"router_id"`
 		ArpTable ArpTable `json:"arp_table"`
 	}
+	// ArpTable is an address, with who has it.
 	ArpTable struct {
 		IPAddress  string `json:"ip_address"`
 		MACAddress string `json:"mac_address"`
 		SubnetID   string `json:"subnet_id"`
 	}
+	// ExtNetArgs are those of fipnamespace_delete_on_ext_net.
 	ExtNetArgs struct {
 		ExtNetID string `json:"ext_net_id"`
 	}

@@ -108,17 +108,20 @@ func (a *ResourcesPullRPCAPI) BulkPull(ctx context.Context, t ObjectType, filter
 
 // The arguments of the methods of [ResourcesPullRPC] and [ResourcesPushRPC].
 type (
+	// PullArgs are those of pull.
 	PullArgs struct {
 		ResourceType string `json:"resource_type"`
 		// Version is that of the object. That of the message is in its target.
 		Version    string `json:"version"`
 		ResourceID string `json:"resource_id"`
 	}
+	// BulkPullArgs are those of bulk_pull.
 	BulkPullArgs struct {
 		ResourceType string         `json:"resource_type"`
 		Version      string         `json:"version"`
 		FilterKwargs map[string]any `json:"filter_kwargs"`
 	}
+	// PushArgs are those of push.
 	PushArgs struct {
 		ResourceList []VersionedObject `json:"resource_list"`
 		EventType    string            `json:"event_type"`

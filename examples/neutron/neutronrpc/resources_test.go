@@ -129,7 +129,7 @@ func TestObjectAtAVersion(t *testing.T) {
 	}
 	var n neutronrpc.Network
 	current, err := neutronrpc.NetworkType.Object("1.1", data)
-	if err := current.Into(&n); err != nil || n.MTU != 1500 || n.Name != "blue" {
+	if bad := current.Into(&n); err != nil || bad != nil || n.MTU != 1500 || n.Name != "blue" {
 		t.Errorf("at 1.1 it is %+v, %v", n, err)
 	}
 	for _, version := range []string{"1.2", "2.0", "", "one"} {
