@@ -3,6 +3,7 @@ package neutron
 
 import (
 	"bufio"
+	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -78,23 +79,27 @@ func start(t *testing.T, url, program string, args ...string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.cmd.Stderr = os.Stderr
-	if !testing.Verbose() {
-		p.cmd.Stderr = nil
-	}
+	var log bytes.Buffer
+	p.cmd.Stderr = &log
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go p.read(bufio.NewScanner(stdout))
+	t.Cleanup(func() {
+		if t.Failed() { // then it is dead, and writes no more
+			t.Logf("%s logged\n%s", p.name, &log)
+		}
+	})
+	go p.read(bufio.NewScanner(stdout), func(line string) string { return line })
 	t.Cleanup(p.stop)
 	return p
 }
 
-func (p *process) read(lines *bufio.Scanner) {
+// read takes in what the process prints, each line as it is for the test.
+func (p *process) read(lines *bufio.Scanner, as func(string) string) {
 	defer close(p.over)
 	for lines.Scan() {
 		p.mu.Lock()
-		p.lines = append(p.lines, lines.Text())
+		p.lines = append(p.lines, as(lines.Text()))
 		p.mu.Unlock()
 		select {
 		case p.changed <- struct{}{}:
