@@ -60,6 +60,9 @@ func (a *meteringAgent) RoutersUpdated(_ context.Context, args neutronrpc.Meteri
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, r := range args.Routers {
+		if a.routers[r.ID].RevisionNumber > r.RevisionNumber {
+			continue // it is late
+		}
 		a.routers[r.ID] = r
 		a.sayf("meters router %s, with %d labels", r.Name, len(r.MeteringLabels))
 	}

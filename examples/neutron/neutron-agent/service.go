@@ -48,17 +48,18 @@ func (s *service) run(ctx context.Context) error {
 	if err := server.Start(ctx); err != nil {
 		return ended(ctx, err)
 	}
+	s.report(ctx) // the server must know an agent to give it something to do
 	var working sync.WaitGroup
+	working.Go(func() { s.reportOften(ctx) })
 	if s.work != nil {
 		working.Go(func() { s.work(ctx) })
 	}
-	s.report(ctx) // the server must know an agent to give it something to do
 	s.readAll(ctx, "it starts")
 	if ctx.Err() == nil {
 		if err := server.Release(ctx); err != nil {
 			slog.WarnContext(ctx, "others take the agent for held", "topic", s.topic, "error", err)
 		}
-		s.loop(ctx)
+		s.readAgain(ctx)
 	}
 	working.Wait()
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
@@ -74,8 +75,20 @@ func ended(ctx context.Context, err error) error {
 	return nil
 }
 
-// loop reports and reads everything anew when it has to.
-func (s *service) loop(ctx context.Context) {
+// readAgain reads everything anew when it has to.
+func (s *service) readAgain(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case reason := <-s.resync:
+			s.readAll(ctx, reason)
+		}
+	}
+}
+
+// reportOften reports, also while everything is read, which may take long.
+func (s *service) reportOften(ctx context.Context) {
 	tick := time.NewTicker(s.interval)
 	defer tick.Stop()
 	for {
@@ -84,8 +97,6 @@ func (s *service) loop(ctx context.Context) {
 			return
 		case <-tick.C:
 			s.report(ctx)
-		case reason := <-s.resync:
-			s.readAll(ctx, reason)
 		}
 	}
 }

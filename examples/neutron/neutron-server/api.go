@@ -192,6 +192,7 @@ func (a api) CreateMeteringLabel(ctx context.Context, args labelArgs) (neutronrp
 		return label, fmt.Errorf("there is no router %q", args.RouterID)
 	}
 	changed := *r
+	changed.RevisionNumber++
 	changed.MeteringLabels = append(slices.Clone(r.MeteringLabels), label)
 	a.plugin.routers[r.ID] = &changed
 	a.plugin.mu.Unlock()

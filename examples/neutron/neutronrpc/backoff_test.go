@@ -20,9 +20,10 @@ func TestAgentsBackOff(t *testing.T) {
 			f.Server(name).Hold()
 		}
 		reports.Hold()
+		const interval = neutronrpc.DefaultReportInterval
 		b := &oslorpc.Backoff{}
 		plugin := neutronrpc.NewDhcpPluginAPI(f.Transport(), "net1", oslorpc.WithBackoff(b))
-		report := neutronrpc.NewPluginReportStateAPI(f.Transport(), 30*time.Second, oslorpc.WithBackoff(b))
+		report := neutronrpc.NewPluginReportStateAPI(f.Transport(), interval, oslorpc.WithBackoff(b))
 		for _, c := range []struct {
 			method   string
 			call     func(context.Context) error
@@ -37,8 +38,14 @@ func TestAgentsBackOff(t *testing.T) {
 				if got := b.Timeout("", c.method); got != want {
 					t.Errorf("before call %d of %s its timeout is %v, not %v", i, c.method, got, want)
 				}
-				if err := c.call(t.Context()); oslorpc.KindOf(err) != oslorpc.Timeout {
+				began := time.Now()
+				err := c.call(t.Context())
+				took := time.Since(began)
+				if oslorpc.KindOf(err) != oslorpc.Timeout {
 					t.Errorf("call %d of %s: %v", i, c.method, err)
+				}
+				if c.method == "report_state" && took != interval || c.method != "report_state" && took < want {
+					t.Errorf("call %d of %s took %v", i, c.method, took)
 				}
 			}
 		}

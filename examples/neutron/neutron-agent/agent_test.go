@@ -1,0 +1,143 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
+	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+// server is a server with one network, which fails as it is told to.
+type server struct {
+	neutronrpc.DhcpRPC
+
+	mu      sync.Mutex
+	failure error // of create_dhcp_port
+	unready int   // how often dhcp_ready_on_ports fails
+}
+
+func (s *server) fail(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failure = err
+}
+
+func blue() neutronrpc.Network {
+	return neutronrpc.Network{ID: "n", Name: "blue", Subnets: []neutronrpc.Subnet{{ID: "s", NetworkID: "n"}}}
+}
+
+func (*server) GetActiveNetworksInfo(context.Context, neutronrpc.ActiveNetworksArgs) ([]neutronrpc.Network, error) {
+	return []neutronrpc.Network{}, nil
+}
+
+func (*server) GetNetworkInfo(context.Context, neutronrpc.NetworkArgs) (*neutronrpc.Network, error) {
+	n := blue()
+	return &n, nil
+}
+
+func (s *server) CreateDhcpPort(context.Context, neutronrpc.CreatePortArgs) (*neutronrpc.Port, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &neutronrpc.Port{ID: "p", NetworkID: "n"}, s.failure
+}
+
+func (*server) ReleaseDhcpPort(context.Context, neutronrpc.ReleasePortArgs) error { return nil }
+
+func (s *server) DhcpReadyOnPorts(context.Context, neutronrpc.PortsArgs) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unready--; s.unready >= 0 {
+		return errors.New("the database is locked")
+	}
+	return nil
+}
+
+// startAgent runs a DHCP agent until the end of the test, on a fleet with a server. It returns the fleet and what tells the agent.
+func startAgent(t *testing.T, s *server) (*oslorpctest.Fleet, *neutronrpc.DhcpAgentNotifyAPI) {
+	t.Helper()
+	f := oslorpctest.New(t, neutronrpc.ErrorTypes()...)
+	f.Serve(oslorpc.Target{Topic: neutronrpc.PluginTopic, Server: "ctl1"}, []oslorpc.Endpoint{neutronrpc.DhcpRPCCallback(s)})
+	f.Serve(oslorpc.Target{Topic: neutronrpc.ReportsTopic, Server: "ctl1"}, []oslorpc.Endpoint{{
+		Version: "1.4", Fallback: oslorpc.Func(func(context.Context, oslorpc.Raw) (string, error) { return neutronrpc.AgentAlive, nil }),
+	}})
+	var out bytes.Buffer
+	h := &node{
+		options: options{host: "net1", interval: time.Minute}, transport: f.Transport(), out: log.New(&out, "", 0), backoff: &oslorpc.Backoff{},
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- newDhcpService(h).run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+		if t.Failed() {
+			t.Logf("the agent printed\n%s", strings.TrimSpace(out.String()))
+		}
+	})
+	f.Await(1, oslorpctest.For("get_active_networks_info"))
+	return f, neutronrpc.NewDhcpAgentNotifyAPI(f.Transport(), nil)
+}
+
+// A change that fails has the agent read everything, but for failures after which that would be of no use.
+func TestFailedChanges(t *testing.T) {
+	s := &server{}
+	f, notify := startAgent(t, s)
+	reads := func() int { return len(f.Messages(oslorpctest.For("get_active_networks_info"))) }
+	asks := 0
+	change := func(failure error) {
+		t.Helper()
+		s.fail(failure)
+		if err := notify.NetworkAddedToAgent(t.Context(), "n", "net1"); err != nil {
+			t.Fatal(err)
+		}
+		asks++
+		f.Await(asks, oslorpctest.For("create_dhcp_port"))
+	}
+	change(&neutronrpc.IPAddressGenerationFailure{NetworkID: "n"})
+	change(&neutronrpc.NetworkNotFound{NetworkID: "n"})
+	change(nil)
+	if n := reads(); n != 1 {
+		t.Errorf("it read everything %d times", n)
+	}
+	change(errors.New("the database is locked"))
+	f.Await(2, oslorpctest.For("get_active_networks_info"))
+}
+
+// The server is told of a port again until it has taken it in, and not of one that was deleted.
+func TestReadyPorts(t *testing.T) {
+	f, notify := startAgent(t, &server{unready: 2})
+	if err := notify.NetworkAddedToAgent(t.Context(), "n", "net1"); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range f.Await(3, oslorpctest.For("dhcp_ready_on_ports")) {
+		if m.Args != `{"port_ids":["p"]}` {
+			t.Errorf("the server is told of %s", m.Args)
+		}
+	}
+	q := neutronrpc.Port{ID: "q", NetworkID: "n"}
+	for _, event := range []string{"port.delete.end", "port.update.end"} { // the update comes late
+		if err := notify.Notify(t.Context(), neutronrpc.DhcpPayload{Port: &q}, event); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := neutronrpc.Port{ID: "r", NetworkID: "n"}
+	if err := notify.Notify(t.Context(), neutronrpc.DhcpPayload{Port: &r}, "port.create.end"); err != nil {
+		t.Fatal(err)
+	}
+	if m := f.Await(4, oslorpctest.For("dhcp_ready_on_ports"))[3]; m.Args != `{"port_ids":["r"]}` {
+		t.Errorf("the server is told of %s", m.Args)
+	}
+}
