@@ -276,3 +276,28 @@ func TestMistakes(t *testing.T) {
 		}
 	}
 }
+
+// An agent that is disabled is not told of changes, and is in sync again when it is enabled.
+func TestDisabledAgent(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		startServer(t, url)
+		agents := startAgents(t, url, []string{"net1", "net2"})
+		o := newOperator(t, url)
+		blue := createNetwork(o, "blue")
+		for _, a := range agents {
+			a.await("serves network blue")
+		}
+		enable := func(up bool) {
+			ask[any](o, api, "set_agent", map[string]any{"host": "net2", "agent_type": "DHCP agent", "admin_state_up": up})
+			agents["net2"].await("because it was enabled or disabled")
+		}
+		enable(false)
+		port := ask[neutronrpc.Port](o, api, "create_port", map[string]any{"network_id": blue.ID})
+		agents["net1"].await("serves port " + port.ID)
+		enable(true) // a message of before would have come before
+		if line, told := agents["net2"].take(port.ID); told {
+			t.Errorf("while it is disabled it prints %q", line)
+		}
+		ask[any](o, api, "delete_port", map[string]any{"id": port.ID})
+	})
+}

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
@@ -65,22 +63,16 @@ func (a api) CreateNetwork(ctx context.Context, args networkArgs) (neutronrpc.Ne
 		ID: neutronrpc.NewID(), NetworkID: n.ID, EnableDhcp: up,
 		CIDR: prefix.Masked().String(), GatewayIP: prefix.Masked().Addr().Next().String(),
 	}
-	a.store(n)
+	a.plugin.putNetwork(n)
 	told(ctx, "network", a.plugin.notifiers.dhcp.Notify(ctx, neutronrpc.DhcpPayload{Network: &n}, "network.create.end"))
 	a.plugin.networkChanged(ctx, n, neutronrpc.ObjectCreated)
 
 	n.Subnets = []neutronrpc.Subnet{s}
 	n.RevisionNumber++
-	a.store(n)
+	a.plugin.putNetwork(n)
 	told(ctx, "subnet", a.plugin.notifiers.dhcp.Notify(ctx, neutronrpc.DhcpPayload{Subnet: &s}, "subnet.create.end"))
 	a.plugin.networkChanged(ctx, n, neutronrpc.ObjectUpdated)
 	return n, nil
-}
-
-func (a api) store(n neutronrpc.Network) {
-	a.plugin.mu.Lock()
-	defer a.plugin.mu.Unlock()
-	a.plugin.networks[n.ID] = &n
 }
 
 // ListNetworks lists the networks.
@@ -90,29 +82,18 @@ func (a api) ListNetworks(ctx context.Context) ([]neutronrpc.Network, error) {
 
 // DeleteNetwork deletes a network and its ports.
 func (a api) DeleteNetwork(ctx context.Context, args idArgs) error {
-	p := a.plugin
-	p.mu.Lock()
-	n := p.networks[args.ID]
-	if n == nil {
-		p.mu.Unlock()
-		return &neutronrpc.NetworkNotFound{NetworkID: args.ID}
+	n, err := a.plugin.removeNetwork(args.ID)
+	if err != nil {
+		return err
 	}
-	for _, port := range p.withPorts(n).Ports {
-		delete(p.ports, port.ID)
-	}
-	delete(p.networks, args.ID)
-	delete(p.dhcpHosts, args.ID)
-	p.mu.Unlock()
-	told(ctx, "network", p.notifiers.dhcp.Notify(ctx, neutronrpc.DhcpPayload{Network: n}, "network.delete.end"))
-	p.networkChanged(ctx, *n, neutronrpc.ObjectDeleted)
+	told(ctx, "network", a.plugin.notifiers.dhcp.Notify(ctx, neutronrpc.DhcpPayload{Network: n}, "network.delete.end"))
+	a.plugin.networkChanged(ctx, *n, neutronrpc.ObjectDeleted)
 	return nil
 }
 
 // CreatePort creates a port. It is active as soon as a DHCP agent serves it.
 func (a api) CreatePort(ctx context.Context, args portArgs) (*neutronrpc.Port, error) {
-	a.plugin.mu.Lock()
-	port, err := a.plugin.newPort(neutronrpc.Port{NetworkID: args.NetworkID})
-	a.plugin.mu.Unlock()
+	port, err := a.plugin.addPort(neutronrpc.Port{NetworkID: args.NetworkID})
 	if err != nil {
 		return nil, err
 	}
@@ -122,12 +103,9 @@ func (a api) CreatePort(ctx context.Context, args portArgs) (*neutronrpc.Port, e
 
 // DeletePort deletes a port.
 func (a api) DeletePort(ctx context.Context, args idArgs) error {
-	a.plugin.mu.Lock()
-	port := a.plugin.ports[args.ID]
-	delete(a.plugin.ports, args.ID)
-	a.plugin.mu.Unlock()
-	if port == nil {
-		return &neutronrpc.PortNotFound{PortID: args.ID}
+	port, err := a.plugin.removePort(args.ID)
+	if err != nil {
+		return err
 	}
 	told(ctx, "port", a.plugin.notifiers.dhcp.Notify(ctx, neutronrpc.DhcpPayload{Port: port}, "port.delete.end"))
 	return nil
@@ -136,34 +114,23 @@ func (a api) DeletePort(ctx context.Context, args idArgs) error {
 // CreateRouter creates a router. An L3 agent serves it, if there is one.
 func (a api) CreateRouter(ctx context.Context, args nameArgs) (neutronrpc.Router, error) {
 	r := neutronrpc.Router{ID: neutronrpc.NewID(), Name: args.Name, AdminStateUp: up, RevisionNumber: 1}
-	a.plugin.mu.Lock()
-	a.plugin.routers[r.ID] = &r
-	a.plugin.mu.Unlock()
+	a.plugin.putRouter(r)
 	told(ctx, "router", a.plugin.notifiers.l3.RoutersUpdated(ctx, []string{r.ID}, false))
 	return r, nil
 }
 
 // AddRouterToAgent has the L3 agent of a host serve a router, in place of whoever served it. If that agent does not hear of it, nobody
-// serves it.
+// serves it, and the operator has to know.
 func (a api) AddRouterToAgent(ctx context.Context, args routerAgentArgs) error {
-	p := a.plugin
-	p.mu.Lock()
-	if p.routers[args.RouterID] == nil {
-		p.mu.Unlock()
-		return fmt.Errorf("there is no router %q", args.RouterID)
+	before, err := a.plugin.bindRouter(args.RouterID, args.Host)
+	if err != nil {
+		return err
 	}
-	before := p.l3Hosts[args.RouterID]
-	p.l3Hosts[args.RouterID] = []string{args.Host}
-	p.mu.Unlock()
 	for _, host := range before {
-		if host != args.Host {
-			told(ctx, "router", p.notifiers.l3.RouterRemovedFromAgent(ctx, args.RouterID, host))
-		}
+		told(ctx, "router", a.plugin.notifiers.l3.RouterRemovedFromAgent(ctx, args.RouterID, host))
 	}
-	if err := p.notifiers.l3.RouterAddedToAgent(ctx, []string{args.RouterID}, args.Host); err != nil {
-		p.mu.Lock()
-		delete(p.l3Hosts, args.RouterID)
-		p.mu.Unlock()
+	if err := a.plugin.notifiers.l3.RouterAddedToAgent(ctx, []string{args.RouterID}, args.Host); err != nil {
+		a.plugin.unbindRouter(args.RouterID, args.Host)
 		return fmt.Errorf("the router was not scheduled to %s: %w", args.Host, err)
 	}
 	return nil
@@ -171,10 +138,7 @@ func (a api) AddRouterToAgent(ctx context.Context, args routerAgentArgs) error {
 
 // DeleteRouter deletes a router.
 func (a api) DeleteRouter(ctx context.Context, args idArgs) error {
-	a.plugin.mu.Lock()
-	delete(a.plugin.routers, args.ID)
-	delete(a.plugin.l3Hosts, args.ID)
-	a.plugin.mu.Unlock()
+	a.plugin.removeRouter(args.ID)
 	told(ctx, "router", errors.Join(
 		a.plugin.notifiers.l3.RouterDeleted(ctx, args.ID), a.plugin.notifiers.metering.RouterDeleted(ctx, args.ID)))
 	return nil
@@ -185,35 +149,23 @@ func (a api) CreateMeteringLabel(ctx context.Context, args labelArgs) (neutronrp
 	label := neutronrpc.MeteringLabel{ID: neutronrpc.NewID(), Rules: []neutronrpc.MeteringRule{
 		{ID: neutronrpc.NewID(), RemoteIPPrefix: args.RemoteIPPrefix, Direction: "ingress"},
 	}}
-	a.plugin.mu.Lock()
-	r := a.plugin.routers[args.RouterID]
-	if r == nil {
-		a.plugin.mu.Unlock()
-		return label, fmt.Errorf("there is no router %q", args.RouterID)
+	r, err := a.plugin.addLabel(args.RouterID, label)
+	if err != nil {
+		return label, err
 	}
-	changed := *r
-	changed.RevisionNumber++
-	changed.MeteringLabels = append(slices.Clone(r.MeteringLabels), label)
-	a.plugin.routers[r.ID] = &changed
-	a.plugin.mu.Unlock()
-	told(ctx, "label", a.plugin.notifiers.metering.AddMeteringLabel(ctx, []neutronrpc.Router{changed}))
+	told(ctx, "label", a.plugin.notifiers.metering.AddMeteringLabel(ctx, []neutronrpc.Router{r}))
 	return label, nil
 }
 
 // SetAgent enables or disables an agent.
 func (a api) SetAgent(ctx context.Context, args setAgentArgs) error {
-	a.plugin.mu.Lock()
-	known := a.plugin.agents[agentKey{args.Host, args.AgentType}]
-	if known != nil {
-		known.AdminStateUp = args.AdminStateUp
+	if err := a.plugin.enableAgent(agentKey{args.Host, args.AgentType}, args.AdminStateUp); err != nil {
+		return err
 	}
-	a.plugin.mu.Unlock()
-	switch {
-	case known == nil:
-		return fmt.Errorf("there is no %s on %s", cmp.Or(args.AgentType, "agent"), args.Host)
-	case args.AgentType == dhcpAgents:
+	switch args.AgentType {
+	case dhcpAgents:
 		told(ctx, "its state", a.plugin.notifiers.dhcp.AgentUpdated(ctx, args.AdminStateUp, args.Host))
-	case args.AgentType == l3Agents:
+	case l3Agents:
 		told(ctx, "its state", a.plugin.notifiers.l3.AgentUpdated(ctx, args.AdminStateUp, args.Host))
 	}
 	return nil

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
+)
+
+// What operators can change. Nobody is told here: that is up to the methods of the API, when the lock is free again. What is in the maps is
+// replaced and never changed, so that it can be sent without the lock.
+
+func (p *plugin) putNetwork(n neutronrpc.Network) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.networks[n.ID] = &n
+}
+
+// removeNetwork removes a network with its ports, and returns it.
+func (p *plugin) removeNetwork(id string) (*neutronrpc.Network, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.networks[id]
+	if n == nil {
+		return nil, &neutronrpc.NetworkNotFound{NetworkID: id}
+	}
+	for _, port := range p.withPorts(n).Ports {
+		delete(p.ports, port.ID)
+	}
+	delete(p.networks, id)
+	delete(p.dhcpHosts, id)
+	return n, nil
+}
+
+func (p *plugin) addPort(wanted neutronrpc.Port) (*neutronrpc.Port, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.newPort(wanted)
+}
+
+// removePort removes a port, and returns it.
+func (p *plugin) removePort(id string) (*neutronrpc.Port, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	port := p.ports[id]
+	if port == nil {
+		return nil, &neutronrpc.PortNotFound{PortID: id}
+	}
+	delete(p.ports, id)
+	return port, nil
+}
+
+func (p *plugin) putRouter(r neutronrpc.Router) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.routers[r.ID] = &r
+}
+
+func (p *plugin) removeRouter(id string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.routers, id)
+	delete(p.l3Hosts, id)
+}
+
+// router returns a router. The lock is held.
+func (p *plugin) router(id string) (*neutronrpc.Router, error) {
+	if r := p.routers[id]; r != nil {
+		return r, nil
+	}
+	return nil, fmt.Errorf("there is no router %q", id)
+}
+
+// bindRouter has a host serve a router, and returns the hosts that did before.
+func (p *plugin) bindRouter(id, host string) (before []string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if _, err := p.router(id); err != nil {
+		return nil, err
+	}
+	before = slices.DeleteFunc(slices.Clone(p.l3Hosts[id]), func(h string) bool { return h == host })
+	p.l3Hosts[id] = []string{host}
+	return before, nil
+}
+
+// unbindRouter has a host serve a router no longer.
+func (p *plugin) unbindRouter(id, host string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.l3Hosts[id] = slices.DeleteFunc(slices.Clone(p.l3Hosts[id]), func(h string) bool { return h == host })
+}
+
+// addLabel adds a label to a router, and returns that.
+func (p *plugin) addLabel(routerID string, label neutronrpc.MeteringLabel) (neutronrpc.Router, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r, err := p.router(routerID)
+	if err != nil {
+		return neutronrpc.Router{}, err
+	}
+	changed := *r
+	changed.RevisionNumber++
+	changed.MeteringLabels = append(slices.Clone(r.MeteringLabels), label)
+	p.routers[routerID] = &changed
+	return changed, nil
+}
+
+// enableAgent enables or disables an agent.
+func (p *plugin) enableAgent(key agentKey, up bool) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known := p.agents[key]
+	if known == nil {
+		return fmt.Errorf("there is no %q on host %q", key.agentType, key.host)
+	}
+	known.AdminStateUp = up
+	return nil
+}
