@@ -156,7 +156,9 @@ func (e tableEndpoint) run(ctx context.Context, args tableArgs) (string, error) 
 	return asked.Server, nil
 }
 
-func (e tableEndpoint) Run(ctx context.Context, args tableArgs) (string, error) { return e.run(ctx, args) }
+func (e tableEndpoint) Run(ctx context.Context, args tableArgs) (string, error) {
+	return e.run(ctx, args)
+}
 
 func (e tableEndpoint) Stream(ctx context.Context, args tableArgs) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) { yield(e.run(ctx, args)) }
@@ -209,15 +211,15 @@ func (v tableVolumes) run(ctx context.Context, id string, fields ...has) error {
 
 func (v tableVolumes) CreateVolume(ctx context.Context, r *v1.CreateVolumeRequest) (*v1.CreateVolumeResponse, error) {
 	return &v1.CreateVolumeResponse{}, v.run(ctx, r.GetName(),
-		has{"1.1", r.Description != ""}, has{"1.1", r.Priority != nil}, has{"1.2", r.Weight != nil}, has{"1.2", r.Tags != nil})
+		has{"1.1", r.GetDescription() != ""}, has{"1.1", r.Priority != nil}, has{"1.2", r.Weight != nil}, has{"1.2", r.GetTags() != nil})
 }
 
 func (v tableVolumes) ReportUsage(ctx context.Context, r *v1.ReportUsageRequest) (*emptypb.Empty, error) {
-	return &emptypb.Empty{}, v.run(ctx, r.GetName(), has{"1.1", r.Inodes != 0}, has{"1.2", r.Limit != 0})
+	return &emptypb.Empty{}, v.run(ctx, r.GetName(), has{"1.1", r.GetInodes() != 0}, has{"1.2", r.GetLimit() != 0})
 }
 
 func (v tableVolumes) InvalidateCache(ctx context.Context, r *v1.InvalidateCacheRequest) (*emptypb.Empty, error) {
-	return &emptypb.Empty{}, v.run(ctx, r.GetName(), has{"1.1", r.At != 0}, has{"1.2", r.Labels != nil})
+	return &emptypb.Empty{}, v.run(ctx, r.GetName(), has{"1.1", r.GetAt() != 0}, has{"1.2", r.GetLabels() != nil})
 }
 
 // tableFleet is the fleet of a column.
