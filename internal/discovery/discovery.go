@@ -120,10 +120,11 @@ type Elsewhere interface {
 	Elsewhere() bool
 }
 
-// Polled is implemented by registries whose watches look for changes now and then, each process at times of its own.
+// Polled is implemented by registries whose watches look for changes now and then, or pause between two, each process at times of its own.
 type Polled interface {
-	// Lag is how long after a Publish the last watch of another process is told.
-	Lag() time.Duration
+	// Lag is how long after a Publish the last watch of another process is told, on a topic with so many instances, unless something is
+	// out of order.
+	Lag(instances int) time.Duration
 }
 
 // Lapser is implemented by registries in which what was published can be gone for a while without its process having withdrawn

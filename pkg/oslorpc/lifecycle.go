@@ -43,8 +43,8 @@ func (r *serverRun) discard() {
 }
 
 // Start makes the server ready for messages and announces it. When it returns, whoever reads discovery anew finds it; clients
-// that watch the topic hear of it within moments. With [WithHold], it returns when the server has seen itself in discovery, and in
-// local:// when all others have looked.
+// that watch the topic hear of it within moments. With [WithHold], it returns when the server has seen itself in discovery, and those
+// had the time to hear of it.
 //
 // Ctx bounds the start only. A server that runs is left as it is; one that stops is started when it has stopped. A start that
 // failed leaves nothing behind and can be tried again.

@@ -33,7 +33,7 @@ func (s *Server) Resume(ctx context.Context) error {
 }
 
 // awaitSeen returns when the server is in its own view of discovery, so that clients can be expected to see it too, and where each
-// process looks at times of its own, when all have looked. Where its own view shows other servers than those announced beside it, there
+// process looks at times of its own, when all should have looked. Where its own view shows other servers than those announced beside it, there
 // is nothing to wait for.
 func (s *Server) awaitSeen(ctx context.Context, run *serverRun) error {
 	if r, ok := s.transport.registry.(discovery.Elsewhere); ok && r.Elsewhere() {
@@ -48,7 +48,7 @@ func (s *Server) awaitSeen(ctx context.Context, run *serverRun) error {
 		}
 		var all <-chan time.Time
 		if lists(view, run.instance.ID) {
-			lag := time.Until(announced.Add(s.transport.lag()))
+			lag := time.Until(announced.Add(s.transport.lag(len(view.Entries()))))
 			if lag <= 0 {
 				return nil
 			}
@@ -65,10 +65,11 @@ func (s *Server) awaitSeen(ctx context.Context, run *serverRun) error {
 	}
 }
 
-// lag returns how long it takes at most until all others know what was announced; 0 if they are told.
-func (t *Transport) lag() time.Duration {
+// lag returns how long it takes at most until all others know what was announced on a topic with so many instances; 0 if they are told
+// at once.
+func (t *Transport) lag(instances int) time.Duration {
 	if r, ok := t.registry.(discovery.Polled); ok {
-		return r.Lag()
+		return r.Lag(instances)
 	}
 	return 0
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/consultest"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
@@ -300,9 +301,15 @@ func TestStatesConcurrently(t *testing.T) {
 }
 
 // When the start of a held server returns, a fanout of whoever knew the topic before reaches it: what it reads after that and what it is
-// told leave no gap, though each process looks at the directory at times of its own.
+// told leave no gap, though each process looks for changes at times of its own, or pauses after one.
 func TestHeldServerIsKnownToAll(t *testing.T) {
-	url := "local://" + filepath.Join(t.TempDir(), "registry") // it must be private
+	t.Run("local", func(t *testing.T) {
+		testHeldServerIsKnownToAll(t, "local://"+filepath.Join(t.TempDir(), "registry")) // it must be private
+	})
+	t.Run("consul", func(t *testing.T) { testHeldServerIsKnownToAll(t, consultest.Start(t).URL()) })
+}
+
+func testHeldServerIsKnownToAll(t *testing.T, url string) {
 	senders := make([]*oslorpc.Client, 5)
 	for i := range senders {
 		transport := openAt(t, url)
@@ -311,14 +318,16 @@ func TestHeldServerIsKnownToAll(t *testing.T) {
 			t.Fatalf("with nobody there: %+v, %v", report, err)
 		}
 	}
-	s := openAt(t, url).Server(oslorpc.Target{Topic: "agents", Server: "node1"}, oslorpc.WithHold())
-	s.Add((&runRecorder{}).endpoint())
-	if err := s.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for i, c := range senders {
-		if report, err := c.Fanout(t.Context(), "record", number{i}); err != nil || len(report.Accepted) != 1 {
-			t.Errorf("the fanout of %d: %+v, %v", i, report, err)
+	for node := range 3 {
+		s := openAt(t, url).Server(oslorpc.Target{Topic: "agents", Server: fmt.Sprint("node", node)}, oslorpc.WithHold())
+		s.Add((&runRecorder{}).endpoint())
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for i, c := range senders {
+			if report, err := c.Fanout(t.Context(), "record", number{i}); err != nil || len(report.Accepted) != node+1 {
+				t.Errorf("fanout %d after the start of %d: %+v, %v", i, node, report, err)
+			}
 		}
 	}
 }

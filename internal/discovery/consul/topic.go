@@ -65,9 +65,15 @@ func maxPause(err error) time.Duration {
 
 // pace is the pause between two lists. A large fleet that is being restarted changes all the time, and each change has the whole
 // list sent to every watching process.
-func pace(length int) time.Duration {
-	return jitter(min(125*time.Millisecond+time.Duration(length)*time.Millisecond, 5*time.Second))
+func pace(length int) time.Duration { return jitter(meanPace(length)) }
+
+func meanPace(length int) time.Duration {
+	return min(125*time.Millisecond+time.Duration(length)*time.Millisecond, 5*time.Second)
 }
+
+// Lag implements [discovery.Polled]: who has just begun to pause asks after the longest pause, and needs as long again at most for the
+// answer, which comes at once.
+func (r *Registry) Lag(instances int) time.Duration { return 2 * meanPace(instances) }
 
 // read returns the instances on the topic. It warns of a service that it cannot understand when it first sees it.
 func (t *topic) read(entries []*api.ServiceEntry) []discovery.Instance {

@@ -79,7 +79,7 @@ func (r *registry) Lapses(notify func(reason string)) {
 }
 
 // Lag implements [discovery.Polled]: everybody looks within the interval, and needs a moment to read what is there.
-func (r *registry) Lag() time.Duration { return interval + interval/5 }
+func (r *registry) Lag(int) time.Duration { return interval + interval/5 }
 
 // Watch implements [discovery.Registry].
 func (r *registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (stop func()) {
