@@ -135,15 +135,17 @@ func (p *Process) openTyped(ctx context.Context, service, method string) (*typed
 
 // findTyped returns the server that offers a typed service and is meant. Headers say who is; without any, whoever offers it.
 func (p *Process) findTyped(service string, h *header.Request) (*Server, error) {
-	g := p.roster.Load().services[service]
-	if g == nil && h.Instance == "" {
-		return nil, &rpc.Error{Kind: rpc.NoSuchMethod, NotStarted: true, Message: fmt.Sprintf("no server here offers the service %s", service)}
-	}
+	r, at := p.roster.Load(), discovery.Topic{Exchange: h.Exchange, Name: h.Topic}
+	g := r.services[service]
 	if g != nil {
-		at := discovery.Topic{Exchange: h.Exchange, Name: h.Topic}
 		if s := g.findAt(at, h.Server, h.Instance); s != nil {
 			return s, nil
 		}
+	}
+	// That a server does not offer the service must not be taken for a sign that it is not there: other messages go to it.
+	everybody := group{servers: r.servers}
+	if (g == nil && h.Instance == "") || everybody.findAt(at, h.Server, h.Instance) != nil {
+		return nil, &rpc.Error{Kind: rpc.NoSuchMethod, NotStarted: true, Message: fmt.Sprintf("no server that is meant offers the service %s", service)}
 	}
 	e := rpcstatus.Refuse(rpcstatus.Misdirected)
 	e.Message = fmt.Sprintf("no server of this process that offers the service %s is meant", service)

@@ -554,3 +554,28 @@ func TestTypedBesideDynamic(t *testing.T) {
 	_, err := oslorpc.Call[string](t.Context(), c, "CreateVolume", nil)
 	wantKind(t, err, oslorpc.NoSuchMethod, true)
 }
+
+// TestTypedWhereTheServiceIsNot has a server implement the namespace without the service: a typed message goes elsewhere, and the server
+// stays where it is.
+func TestTypedWhereTheServiceIsNot(t *testing.T) {
+	f := oslorpctest.New(t)
+	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, []oslorpc.Endpoint{{Namespace: "volumes", Version: "1.2", Methods: oslorpc.Methods(newAgent("a"))}})
+	c := f.Client(oslorpc.Target{Topic: "inventory", Namespace: "volumes"}, oslorpc.WithRetry(0))
+	stub := v1.NewInventoryServiceClient(c)
+	_, err := stub.CreateVolume(t.Context(), &v1.CreateVolumeRequest{})
+	wantKind(t, err, oslorpc.NoSuchMethod, true)
+	if who, err := oslorpc.Call[string](t.Context(), c, "whoami", nil); who != "a" || err != nil {
+		t.Errorf("afterwards, another message got %q, %v", who, err)
+	}
+	f.Serve(oslorpc.Target{Topic: "inventory", Server: "b"}, nil,
+		oslorpc.WithServices(func(r grpc.ServiceRegistrar) { v1.RegisterInventoryServiceServer(r, &inventory{name: "b"}) }))
+	for range 4 { // by turns, but for what is refused
+		if reply, err := stub.CreateVolume(t.Context(), &v1.CreateVolumeRequest{}); reply.GetName() != "b" || err != nil {
+			t.Errorf("got %v, %v", reply, err)
+		}
+	}
+	var report oslorpc.Report
+	if _, err := stub.InvalidateCache(t.Context(), &v1.InvalidateCacheRequest{}, oslorpc.FanoutReport(&report)); err != nil || len(report.Accepted) != 1 || len(report.Skipped) != 1 {
+		t.Errorf("the fanout's report is %+v, %v", report, err)
+	}
+}
