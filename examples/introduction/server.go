@@ -1,0 +1,42 @@
+// Package introduction is the example of oslo.messaging's documentation: a server with two endpoints, and a class of the client's that
+// calls them.
+package introduction
+
+import (
+	"context"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// Topic is where the server is.
+const Topic = "test"
+
+// TestEndpoint is of the null namespace and version 1.0, as an endpoint without a target is upstream.
+type TestEndpoint struct{}
+
+// Test returns its argument.
+func (TestEndpoint) Test(_ context.Context, args TestArgs) (any, error) { return args.Arg, nil }
+
+// TestArgs are the arguments of the method test.
+type TestArgs struct {
+	Arg any `json:"arg"`
+}
+
+// ServerControlEndpoint lets clients stop the server.
+type ServerControlEndpoint struct {
+	Server *oslorpc.Server
+}
+
+// Stop stops the server, which finishes what it accepted, this method included.
+func (e ServerControlEndpoint) Stop(ctx context.Context) error { return e.Server.Stop(ctx) }
+
+// NewServer returns a server with both endpoints, which are tried in this order. The executor is [oslorpc.ExecutorPool], which runs many
+// messages at a time, or [oslorpc.ExecutorBlocking], which runs one after the other on the goroutine that runs the server.
+func NewServer(t *oslorpc.Transport, name, executor string) *oslorpc.Server {
+	server := t.Server(oslorpc.Target{Topic: Topic, Server: name}, oslorpc.WithExecutor(executor))
+	server.Add(
+		oslorpc.Endpoint{Namespace: "control", Version: "2.0", Methods: oslorpc.Methods(ServerControlEndpoint{server})},
+		oslorpc.Endpoint{Methods: oslorpc.Methods(TestEndpoint{})},
+	)
+	return server
+}
