@@ -94,7 +94,9 @@ type delivery struct {
 	variant int       // of the message, for the instance that was picked
 	since   time.Time // when the message first found nobody
 	tried   route.Tried
-	rounds  int
+	// unfit are as tried, which is for the first variant, for each of Lesser. Nil while no instance was tried.
+	unfit  []route.Tried
+	rounds int
 	// last is why the message has not been delivered yet.
 	last error
 	// unable is why the last instance that cannot serve the message at all does not; able is false while every instance tried
@@ -143,11 +145,11 @@ func (d *delivery) pick(view *route.View) (picked *route.Entry, verdict route.Ve
 		return nil, route.Nobody
 	}
 	if len(d.Lesser) == 0 {
-		return d.pickFor(view, d.Query)
+		return d.pickFor(view, d.Query, &d.tried)
 	}
 	verdict = route.Nobody
 	for _, variant := range d.order(view, d.Target.Server) {
-		e, v := d.pickFor(view, d.query(variant))
+		e, v := d.pickFor(view, d.query(variant), d.triedFor(variant))
 		if v == route.Found {
 			d.variant = variant
 			return e, v
@@ -157,11 +159,36 @@ func (d *delivery) pick(view *route.View) (picked *route.Entry, verdict route.Ve
 	return nil, verdict
 }
 
-func (d *delivery) pickFor(view *route.View, q route.Query) (*route.Entry, route.Verdict) {
+func (d *delivery) pickFor(view *route.View, q route.Query, tried *route.Tried) (*route.Entry, route.Verdict) {
 	if d.Target.Server != "" {
-		return view.Server(q, d.Target.Server, d.Turn, &d.tried)
+		return view.Server(q, d.Target.Server, d.Turn, tried)
 	}
-	return view.Any(q, d.Turn, &d.tried)
+	return view.Any(q, d.Turn, tried)
+}
+
+// triedFor returns the instances that were tried with a variant, or that are not to be tried with any.
+func (d *delivery) triedFor(variant int) *route.Tried {
+	if variant == 0 || d.unfit == nil {
+		return &d.tried
+	}
+	return &d.unfit[variant-1]
+}
+
+// exclude keeps an instance from being picked again. One that cannot serve a variant may serve another: what it implements is known
+// by namespace, and it may have the method in an endpoint of another version only.
+func (d *delivery) exclude(e *route.Entry, err error) {
+	if len(d.Lesser) == 0 {
+		d.tried.Add(e)
+		return
+	}
+	if d.unfit == nil {
+		d.unfit = make([]route.Tried, len(d.Lesser))
+	}
+	for variant := range 1 + len(d.Lesser) {
+		if variant == d.variant || !isUnable(err) {
+			d.triedFor(variant).Add(e)
+		}
+	}
 }
 
 // errPatience means that an instance was not connected soon; it may be picked again.
@@ -177,9 +204,9 @@ func (d *delivery) attempt(ctx context.Context, e *route.Entry, send Send) error
 	case rpcstatus.Gone(err):
 		d.refusal = fmt.Sprintf("; server %q at %s, which was listed, said: %s", e.Server, e.Addr, said(err))
 		d.topic.Gone(e)
-		d.tried.Add(e)
+		d.exclude(e, err)
 	default:
-		d.tried.Add(e)
+		d.exclude(e, err)
 	}
 	if isUnable(err) {
 		d.unable = err
@@ -316,6 +343,7 @@ func (d *delivery) assess(view *route.View, verdict route.Verdict) (absent bool,
 			return false, 0, d.last
 		}
 		d.tried.Reset()
+		d.unfit = nil
 		d.able, d.reached = false, false
 		return false, 0, nil
 	default:

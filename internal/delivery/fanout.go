@@ -35,7 +35,7 @@ func All(ctx context.Context, topic *fleet.Topic, m *Message, send Send) ([]Resu
 		return nil, err
 	}
 	results := make([]Result, len(a.Reached), len(a.Reached)+len(a.Skipped))
-	each(len(a.Reached), func(i int) { results[i] = toOne(ctx, topic, m, a.Reached[i], a.variant(i), send) })
+	each(len(a.Reached), func(i int) { results[i] = toOne(ctx, topic, m, a.Reached[i], a.variants(i), send) })
 	results = slices.DeleteFunc(results, left)
 	for _, r := range results {
 		if r.Err != nil && !r.Skipped {
@@ -66,10 +66,16 @@ func each(n int, do func(int)) {
 	workers.Wait()
 }
 
-func toOne(ctx context.Context, topic *fleet.Topic, m *Message, e *route.Entry, variant int, send Send) Result {
-	err := persist(ctx, e, variant, send)
-	if err == nil {
-		return Result{Entry: e}
+// toOne sends the first of the variants that an instance takes.
+func toOne(ctx context.Context, topic *fleet.Topic, m *Message, e *route.Entry, variants []int, send Send) Result {
+	var err error
+	for _, variant := range variants {
+		if err = persist(ctx, e, variant, send); err == nil {
+			return Result{Entry: e}
+		}
+		if !isUnable(err) {
+			break
+		}
 	}
 	if rpcstatus.Gone(err) {
 		topic.Gone(e)

@@ -21,16 +21,18 @@ type Audience struct {
 
 	topic   *fleet.Topic
 	message *Message
-	// variants are those of the message for Reached; nil if it has only one.
-	variants []int
+	// served are the variants that those of Reached implement; nil if the message has only one.
+	served map[*route.Entry][]int
 }
 
-// variant returns which variant of the message goes to Reached[i].
-func (a *Audience) variant(i int) int {
-	if a.variants == nil {
-		return 0
+var onlyVariant = []int{0}
+
+// variants returns which variants of the message Reached[i] implements: the first that it takes is for it.
+func (a *Audience) variants(i int) []int {
+	if a.served == nil {
+		return onlyVariant
 	}
-	return a.variants[i]
+	return a.served[a.Reached[i]]
 }
 
 // Everybody returns the instances on the topic that are listed now. Its error means that they are not known.
@@ -59,18 +61,18 @@ func (a *Audience) settle(view *route.View) (draining, skipped []*route.Entry) {
 		a.Reached, draining, skipped = view.All(m.Query)
 		return draining, skipped
 	}
-	served := map[*route.Entry]bool{}
+	a.served = map[*route.Entry][]int{}
 	for _, variant := range m.order(view, "") {
 		var able []*route.Entry
 		able, draining, skipped = view.All(m.query(variant))
 		for _, e := range able {
-			if !served[e] {
-				served[e] = true
-				a.Reached, a.variants = append(a.Reached, e), append(a.variants, variant)
+			if a.served[e] == nil {
+				a.Reached = append(a.Reached, e)
 			}
+			a.served[e] = append(a.served[e], variant)
 		}
 	}
-	return draining, slices.DeleteFunc(skipped, func(e *route.Entry) bool { return served[e] })
+	return draining, slices.DeleteFunc(skipped, func(e *route.Entry) bool { return a.served[e] != nil })
 }
 
 // Answer is what came of a message at one instance, and what it answered if there was no error.
@@ -98,7 +100,7 @@ func Gather[T any](ctx context.Context, a *Audience, ask Ask[T]) <-chan Answer[T
 			connected := sync.OnceFunc(func() { <-connecting })
 			defer connected()
 			var answer Answer[T]
-			answer.Result = toOne(ctx, a.topic, a.message, e, a.variant(i), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v int) (err error) {
+			answer.Result = toOne(ctx, a.topic, a.message, e, a.variants(i), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v int) (err error) {
 				connected()
 				answer.Value, err = ask(ctx, e, conn, v)
 				return err

@@ -71,13 +71,15 @@ func TestPickVariant(t *testing.T) {
 		server  string
 		want    string // variants in the order of the picks
 		verdict route.Verdict
+		refusal error // of each instance that is tried
 	}{
-		"the new first, then the old":   {false, versions("1.1", "1.2", "1.0"), "", "012", route.Exhausted},
-		"auto sends what all can serve": {true, versions("1.1", "1.2", "1.0"), "", "222", route.Exhausted},
-		"nobody can":                    {false, versions("2.0"), "", "", route.Unable},
-		"nobody is there":               {true, versions(), "", "", route.Nobody},
-		"by name":                       {false, versions("1.1", "1.2"), "at 1.1", "1", route.Exhausted},
-		"by name, which is not there":   {false, versions("1.1", "1.2"), "x", "", route.NoServer},
+		"the new first, then the old":      {false, versions("1.1", "1.2", "1.0"), "", "012", route.Exhausted, nil},
+		"auto sends what all can serve":    {true, versions("1.1", "1.2", "1.0"), "", "222", route.Exhausted, nil},
+		"nobody can":                       {false, versions("2.0"), "", "", route.Unable, nil},
+		"nobody is there":                  {true, versions(), "", "", route.Nobody, nil},
+		"by name":                          {false, versions("1.1", "1.2"), "at 1.1", "1", route.Exhausted, nil},
+		"by name, which is not there":      {false, versions("1.1", "1.2"), "x", "", route.NoServer, nil},
+		"a refused variant, then the next": {false, versions("1.1", "1.2"), "", "01122", route.Exhausted, noMethod},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := delivery{Message: *asking(test.auto, "1.2", "1.1", "1.0")}
@@ -89,7 +91,7 @@ func TestPickVariant(t *testing.T) {
 					t.Errorf("variant %d goes to %s", d.variant, e.Server)
 				}
 				got += string(rune('0' + d.variant))
-				d.tried.Add(e)
+				d.exclude(e, test.refusal)
 			}
 			if got != test.want || verdict != test.verdict {
 				t.Errorf("got %q, verdict %d, want %q, %d", got, verdict, test.want, test.verdict)
@@ -116,7 +118,7 @@ func TestSettleVariants(t *testing.T) {
 			_, skipped := a.settle(fleet)
 			var got []string
 			for i, e := range a.Reached {
-				got = append(got, e.Server+":"+string(rune('0'+a.variant(i))))
+				got = append(got, e.Server+":"+string(rune('0'+a.variants(i)[0])))
 			}
 			slices.Sort(got)
 			want := strings.Split(test.want, " at ")

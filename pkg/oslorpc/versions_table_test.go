@@ -510,3 +510,22 @@ func (s *tableSection) each(do func(message, limit, column, cell string)) {
 		}
 	}
 }
+
+// TestVariantOfAnotherEndpoint has a server offer a method in an older version of a namespace only: it serves the newer variant by its
+// version and not by its methods, and gets the older one.
+func TestVariantOfAnotherEndpoint(t *testing.T) {
+	f := oslorpctest.New(t)
+	f.Serve(oslorpc.Target{Topic: "agents", Server: "a"}, []oslorpc.Endpoint{
+		{Version: "1.2", Methods: map[string]oslorpc.Method{"other": says("other")}}, {Version: "1.1", Methods: oslorpc.Methods(newAgent("a"))},
+	})
+	c := f.Client(oslorpc.Target{Topic: "agents"})
+	variants := oslorpc.Variants{{Version: "1.2"}, {Version: "1.1"}}
+	if who, err := oslorpc.Call[string](t.Context(), c, "whoami", variants); who != "a" || err != nil {
+		t.Errorf("a call got %q, %v", who, err)
+	}
+	if report, err := c.Fanout(t.Context(), "note", variants); err != nil || len(report.Accepted) != 1 {
+		t.Errorf("a fanout got %+v, %v", report, err)
+	}
+	_, err := oslorpc.Call[string](t.Context(), c, "unknown", variants)
+	wantKind(t, err, oslorpc.NoSuchMethod, true)
+}
