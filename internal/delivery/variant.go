@@ -25,7 +25,7 @@ func (m *Message) order(view *route.View, server string) []int {
 	order := make([]int, 0, 1+len(m.Lesser))
 	var uncommon []int
 	for variant := range cap(order) {
-		if m.Auto && !common(view, m.query(variant), server) {
+		if m.Auto && !view.Common(m.query(variant), server) {
 			uncommon = append(uncommon, variant)
 		} else {
 			order = append(order, variant)
@@ -33,11 +33,6 @@ func (m *Message) order(view *route.View, server string) []int {
 	}
 	slices.Reverse(uncommon)
 	return append(order, uncommon...)
-}
-
-// common reports whether everybody can serve a query.
-func common(view *route.View, q route.Query, server string) bool {
-	return view.Ceiling(route.Interface{Namespace: q.Namespace, Major: q.Version.Major}, server).Allows(q.Version)
 }
 
 // unableNow is the error when none of the instances that the message may go to implements what any variant of it needs.

@@ -71,6 +71,41 @@ func CeilingOf(i Interface, list []discovery.Instance) *Ceiling {
 	return ceiling(i, counted)
 }
 
+// Common reports whether the ceiling over the same instances as for Ceiling allows the query's version. It allocates nothing, whatever
+// state they are in: every message of a client with an automatic cap may ask.
+func (v *View) Common(q Query, server string) bool {
+	i := Interface{Namespace: q.Namespace, Major: q.Version.Major}
+	if server != "" {
+		return allServe(q, i, v.named()[server].all, (*Entry).usable)
+	}
+	known := v.ceilings.find(i)
+	if known == nil {
+		known = v.ceilings.learn(i, v.settled)
+	}
+	if !known.varies {
+		return known.Allows(q.Version)
+	}
+	return allServe(q, i, v.entries, (*Entry).public)
+}
+
+// allServe reports whether some of the entries that count implement the interface, and all of those serve the query.
+func allServe(q Query, i Interface, entries []*Entry, counts func(*Entry) bool) bool {
+	some := false
+	for _, e := range entries {
+		if !counts(e) {
+			continue
+		}
+		switch state, version := e.highest(i); {
+		case state == Absent:
+		case state != Known || !version.Serves(q.Version):
+			return false
+		default:
+			some = true
+		}
+	}
+	return some
+}
+
 // settledCeiling is a ceiling as far as the view alone decides it.
 type settledCeiling struct {
 	Ceiling

@@ -238,3 +238,27 @@ func TestOneOfManyCallersLearns(t *testing.T) {
 		t.Errorf("%d callers did the same work", len(found))
 	}
 }
+
+// TestCommonIsWhatTheCeilingAllows asks both of random fleets.
+func TestCommonIsWhatTheCeilingAllows(t *testing.T) {
+	common := 0
+	for number := range 300 {
+		w := newWorld(number)
+		v, q := NewView(w.entries(), 1), w.query()
+		for _, server := range []string{"", "h1", "nobody"} {
+			want := v.Ceiling(Interface{Namespace: q.Namespace, Major: q.Version.Major}, server).Allows(q.Version)
+			if got := v.Common(q, server); got != want {
+				t.Errorf("world %d: of %q, %v is common: %v, want %v", number, server, q, got, want)
+			}
+			if want {
+				common++
+			}
+			if n := testing.AllocsPerRun(1, func() { v.Common(q, server) }); n != 0 {
+				t.Errorf("world %d: %v allocations", number, n)
+			}
+		}
+	}
+	if common < 20 {
+		t.Errorf("only %d queries were common", common)
+	}
+}

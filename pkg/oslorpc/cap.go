@@ -75,7 +75,7 @@ func (c *Client) canSend(ctx context.Context, version Version) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return view.Ceiling(route.Interface{Namespace: s.query.Namespace, Major: version.Major}, s.target.Server).Allows(version), nil
+	return view.Common(route.Query{Namespace: s.query.Namespace, Version: version}, s.target.Server), nil
 }
 
 // view returns what is known of the topic, waiting for it if need be.
