@@ -9,9 +9,11 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
 func TestCallReturnsTheResult(t *testing.T) {
@@ -212,36 +214,42 @@ func TestSizeLimits(t *testing.T) {
 }
 
 func TestDeadlines(t *testing.T) {
-	serve(t, "node1", newAgent("node1").endpoint("1.0"))
-	soon := oslorpc.WithTimeout(50 * time.Millisecond)
+	synctest.Test(t, func(t *testing.T) {
+		f := oslorpctest.New(t)
+		f.Serve(oslorpc.Target{Topic: "agents", Server: "node1"}, []oslorpc.Endpoint{newAgent("node1").endpoint("1.0")})
+		client := func(options ...oslorpc.ClientOption) *oslorpc.Client {
+			return f.Client(oslorpc.Target{Topic: "agents"}, options...)
+		}
+		soon := oslorpc.WithTimeout(50 * time.Millisecond)
 
-	_, err := oslorpc.Call[any](t.Context(), client(t, soon), "hang", nil)
-	wantKind(t, err, oslorpc.Timeout, false)
-	if !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("%v is no deadline exceeded", err)
-	}
+		_, err := oslorpc.Call[any](t.Context(), client(soon), "hang", nil)
+		wantKind(t, err, oslorpc.Timeout, false)
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("%v is no deadline exceeded", err)
+		}
 
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	_, err = oslorpc.Call[any](ctx, client(t), "hang", nil)
-	wantKind(t, err, oslorpc.Timeout, false)
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		_, err = oslorpc.Call[any](ctx, client(), "hang", nil)
+		wantKind(t, err, oslorpc.Timeout, false)
 
-	_, err = oslorpc.Call[any](t.Context(), client(t, oslorpc.WithTimeout(0)), "whoami", nil)
-	if !oslorpc.SafeToRetry(err) {
-		t.Errorf("a timeout of 0: %v", err)
-	}
+		_, err = oslorpc.Call[any](t.Context(), client(oslorpc.WithTimeout(0)), "whoami", nil)
+		if !oslorpc.SafeToRetry(err) {
+			t.Errorf("a timeout of 0: %v", err)
+		}
 
-	_, err = oslorpc.Call[any](t.Context(), client(t, soon, oslorpc.WithTopic("nobody")), "whoami", nil)
-	wantKind(t, err, oslorpc.NoInstance, true)
-	wantText(t, err, "no server is on the topic", "deadline")
+		_, err = oslorpc.Call[any](t.Context(), client(soon, oslorpc.WithTopic("nobody")), "whoami", nil)
+		wantKind(t, err, oslorpc.NoInstance, true)
+		wantText(t, err, "no server is on the topic", "deadline")
 
-	ctx, cancel = context.WithCancel(t.Context())
-	time.AfterFunc(50*time.Millisecond, cancel)
-	_, err = oslorpc.Call[any](ctx, client(t), "hang", nil)
-	wantKind(t, err, oslorpc.Canceled, false)
-	if !errors.Is(err, context.Canceled) {
-		t.Errorf("%v is not canceled", err)
-	}
+		ctx, cancel = context.WithCancel(t.Context())
+		time.AfterFunc(50*time.Millisecond, cancel)
+		_, err = oslorpc.Call[any](ctx, client(), "hang", nil)
+		wantKind(t, err, oslorpc.Canceled, false)
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("%v is not canceled", err)
+		}
+	})
 }
 
 func TestNobodyThere(t *testing.T) {
