@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/oslorpc/oslorpc/examples/nova/novarpc"
+	"github.com/oslorpc/oslorpc/examples/nova-rpc/novarpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oslorpc/oslorpc/examples/nova/novarpc"
+	"github.com/oslorpc/oslorpc/examples/nova-rpc/novarpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 

@@ -4,7 +4,7 @@ import (
 	"context"
 	"testing"
 
-	"github.com/oslorpc/oslorpc/examples/nova/novarpc"
+	"github.com/oslorpc/oslorpc/examples/nova-rpc/novarpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 

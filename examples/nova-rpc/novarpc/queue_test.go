@@ -3,7 +3,7 @@ package novarpc_test
 import (
 	"testing"
 
-	"github.com/oslorpc/oslorpc/examples/nova/novarpc"
+	"github.com/oslorpc/oslorpc/examples/nova-rpc/novarpc"
 )
 
 func TestQueueIsShownAsInNova(t *testing.T) {

@@ -1,10 +1,10 @@
 // Nova shows the three patterns of nova.rpc on oslorpc: a compute service whose workers each consume a topic, the topic and their
 // host, and fanouts of the topic; and a scheduler that calls any of them, one of them, and all.
 //
-//	go run ./examples/nova                                            # all in one process
+//	go run ./examples/nova-rpc                                            # all in one process
 //
-//	go run ./examples/nova --transport local:// --host compute1       # one worker, in its own process
-//	go run ./examples/nova --transport local:// --workers 0           # the scheduler alone, with the workers of other processes
+//	go run ./examples/nova-rpc --transport local:// --host compute1       # one worker, in its own process
+//	go run ./examples/nova-rpc --transport local:// --workers 0           # the scheduler alone, with the workers of other processes
 package main
 
 import (

@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/oslorpc/oslorpc/examples/nova/novarpc"
+	"github.com/oslorpc/oslorpc/examples/nova-rpc/novarpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
