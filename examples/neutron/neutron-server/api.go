@@ -115,7 +115,7 @@ func (a api) DeletePort(ctx context.Context, args idArgs) error {
 func (a api) CreateRouter(ctx context.Context, args nameArgs) (neutronrpc.Router, error) {
 	r := neutronrpc.Router{ID: neutronrpc.NewID(), Name: args.Name, AdminStateUp: up, RevisionNumber: 1}
 	a.plugin.putRouter(r)
-	told(ctx, "router", a.plugin.notifiers.l3.RoutersUpdated(ctx, []string{r.ID}, false))
+	told(ctx, "router", a.plugin.notifiers.l3.RoutersUpdated(ctx, []string{r.ID}))
 	return r, nil
 }
 

@@ -132,7 +132,7 @@ func (p *plugin) GetNetworks(_ context.Context, args neutronrpc.ListArgs) ([]neu
 	defer p.mu.Unlock()
 	found := []neutronrpc.Network{}
 	for _, n := range p.sortedNetworks() {
-		if passes(args.Filters, networkData(*n)) {
+		if passes(args.Filters.Or(nil), networkData(*n)) {
 			found = append(found, *n)
 		}
 	}
@@ -159,7 +159,7 @@ func networkData(n neutronrpc.Network) map[string]any {
 // Pull returns an object as it is at a version of its type; nil if there is none.
 func (p *plugin) Pull(ctx context.Context, args neutronrpc.PullArgs) (*neutronrpc.VersionedObject, error) {
 	objects, err := p.BulkPull(ctx, neutronrpc.BulkPullArgs{
-		ResourceType: args.ResourceType, Version: args.Version, FilterKwargs: map[string]any{"id": args.ResourceID},
+		ResourceType: args.ResourceType, Version: args.Version, FilterKwargs: oslorpc.Some(map[string]any{"id": args.ResourceID}),
 	})
 	if err != nil || len(objects) == 0 {
 		return nil, err
@@ -173,7 +173,7 @@ func (p *plugin) BulkPull(_ context.Context, args neutronrpc.BulkPullArgs) ([]ne
 		return nil, fmt.Errorf("there are no objects of type %q", args.ResourceType)
 	}
 	filters := map[string][]any{}
-	for name, value := range args.FilterKwargs {
+	for name, value := range args.FilterKwargs.Or(nil) {
 		filters[name] = []any{value}
 	}
 	p.mu.Lock()

@@ -79,7 +79,8 @@ func (a *DhcpPluginAPI) DhcpReadyOnPorts(ctx context.Context, portIDs []string) 
 }
 
 // GetNetworks lists networks, for drivers of other vendors.
-func (a *DhcpPluginAPI) GetNetworks(ctx context.Context, args ListArgs) ([]Network, error) {
+func (a *DhcpPluginAPI) GetNetworks(ctx context.Context, filters map[string][]any, fields []string) ([]Network, error) {
+	args := ListArgs{Filters: oslorpc.Some(filters), Fields: oslorpc.Some(fields)}
 	return oslorpc.Call[[]Network](AdminContext(ctx), a.at("1.7"), "get_networks", args)
 }
 

@@ -40,7 +40,7 @@ func NewDhcpAgentNotifyAPI(t *oslorpc.Transport, scheduler DhcpScheduler, option
 // Notify tells agents of an event, which is "create.end", "update.end" or "delete.end" of a network, subnet or port. The data has that
 // resource and nothing else. Other events and data are none of the agents' business, and dropped.
 func (n *DhcpAgentNotifyAPI) Notify(ctx context.Context, data DhcpPayload, event string) error {
-	method, ok := methodOf(event)
+	method, priority, ok := methodOf(event)
 	networkID := data.networkID()
 	if !ok || networkID == "" {
 		return nil
@@ -52,7 +52,7 @@ func (n *DhcpAgentNotifyAPI) Notify(ctx context.Context, data DhcpPayload, event
 		}
 		payload = data.deleted()
 	}
-	payload = payload.with(dhcpPriorities[method])
+	payload = payload.with(priority)
 	switch {
 	case n.scheduler == nil || method == "network_delete_end":
 		return n.fanout(ctx, method, payload)
@@ -93,7 +93,7 @@ func (n *DhcpAgentNotifyAPI) candidates(ctx context.Context, data DhcpPayload) (
 	return n.scheduler.HostsOfSegment(ctx, data.Subnet.SegmentID)
 }
 
-// toEnabled casts to the agents that are not disabled. One that seems to be dead is sent to as well: it may only be late with its report.
+// toEnabled casts to the agents that are not disabled, on the topics that they reported. One that seems to be dead is sent to as well: it may only be late with its report.
 func (n *DhcpAgentNotifyAPI) toEnabled(ctx context.Context, agents []Agent, method string, payload DhcpPayload) error {
 	enabled := slices.DeleteFunc(slices.Clone(agents), func(a Agent) bool { return !a.AdminStateUp })
 	if len(enabled) == 0 {
@@ -108,29 +108,29 @@ func (n *DhcpAgentNotifyAPI) toEnabled(ctx context.Context, agents []Agent, meth
 			slog.WarnContext(ctx, "a DHCP agent that is told of a change has not reported for a while", "host", a.Host, "method", method)
 		}
 		if a.Host == first {
-			return n.cast(ctx, a.Host, method, payload.with(PriorityPortCreateHigh))
+			return n.cast(ctx, a.Topic, a.Host, method, payload.with(PriorityPortCreateHigh))
 		}
-		return n.cast(ctx, a.Host, method, payload)
+		return n.cast(ctx, a.Topic, a.Host, method, payload)
 	})
 }
 
 // NetworkRemovedFromAgent tells an agent that it serves a network no longer.
 func (n *DhcpAgentNotifyAPI) NetworkRemovedFromAgent(ctx context.Context, networkID, host string) error {
-	return n.cast(ctx, host, "network_delete_end", DhcpPayload{NetworkID: networkID}.with(PriorityNetworkDelete))
+	return n.cast(ctx, DhcpAgentTopic, host, "network_delete_end", DhcpPayload{NetworkID: networkID}.with(PriorityNetworkDelete))
 }
 
 // NetworkAddedToAgent tells an agent to serve a network, which it then asks for.
 func (n *DhcpAgentNotifyAPI) NetworkAddedToAgent(ctx context.Context, networkID, host string) error {
-	return n.cast(ctx, host, "network_create_end", DhcpPayload{Network: &Network{ID: networkID}}.with(PriorityNetworkCreate))
+	return n.cast(ctx, DhcpAgentTopic, host, "network_create_end", DhcpPayload{Network: &Network{ID: networkID}}.with(PriorityNetworkCreate))
 }
 
 // AgentUpdated tells an agent whether it is enabled.
 func (n *DhcpAgentNotifyAPI) AgentUpdated(ctx context.Context, adminStateUp bool, host string) error {
-	return n.cast(ctx, host, "agent_updated", DhcpPayload{AdminStateUp: oslorpc.Some(adminStateUp)})
+	return n.cast(ctx, DhcpAgentTopic, host, "agent_updated", DhcpPayload{AdminStateUp: oslorpc.Some(adminStateUp)})
 }
 
-func (n *DhcpAgentNotifyAPI) cast(ctx context.Context, host, method string, payload DhcpPayload) error {
-	return n.client.Prepare(oslorpc.WithServer(host)).Cast(ctx, method, DhcpPayloadArgs{payload})
+func (n *DhcpAgentNotifyAPI) cast(ctx context.Context, topic, host, method string, payload DhcpPayload) error {
+	return n.client.Prepare(oslorpc.WithTopic(topic), oslorpc.WithServer(host)).Cast(ctx, method, DhcpPayloadArgs{payload})
 }
 
 func (n *DhcpAgentNotifyAPI) fanout(ctx context.Context, method string, payload DhcpPayload) error {

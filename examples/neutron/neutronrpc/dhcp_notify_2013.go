@@ -67,7 +67,7 @@ func NewDhcpAgentNotifyAPI2013(
 
 // Notify tells agents of an event, as [DhcpAgentNotifyAPI.Notify] does.
 func (n *DhcpAgentNotifyAPI2013) Notify(ctx context.Context, data DhcpPayload, event string) error {
-	method, ok := methodOf(event)
+	method, _, ok := methodOf(event)
 	networkID := data.networkID()
 	if !ok || networkID == "" {
 		return nil
@@ -96,26 +96,26 @@ func (n *DhcpAgentNotifyAPI2013) notifyHosting(ctx context.Context, method, netw
 		return errors.Join(failures, err)
 	}
 	active := slices.DeleteFunc(slices.Clone(agents), func(a Agent) bool { return !a.Alive || !a.AdminStateUp })
-	return errors.Join(failures, toEach(active, func(a Agent) error { return n.castTo(ctx, a.Host, method, payload) }))
+	return errors.Join(failures, toEach(active, func(a Agent) error { return n.castTo(ctx, HostTopic(a.Topic, a.Host), method, payload) }))
 }
 
 // NetworkRemovedFromAgent tells an agent that it serves a network no longer.
 func (n *DhcpAgentNotifyAPI2013) NetworkRemovedFromAgent(ctx context.Context, networkID, host string) error {
-	return n.castTo(ctx, host, "network_delete_end", DhcpPayload{NetworkID: networkID})
+	return n.castTo(ctx, HostTopic(DhcpAgentTopic, host), "network_delete_end", DhcpPayload{NetworkID: networkID})
 }
 
 // NetworkAddedToAgent tells an agent to serve a network.
 func (n *DhcpAgentNotifyAPI2013) NetworkAddedToAgent(ctx context.Context, networkID, host string) error {
-	return n.castTo(ctx, host, "network_create_end", DhcpPayload{Network: &Network{ID: networkID}})
+	return n.castTo(ctx, HostTopic(DhcpAgentTopic, host), "network_create_end", DhcpPayload{Network: &Network{ID: networkID}})
 }
 
 // AgentUpdated tells an agent whether it is enabled.
 func (n *DhcpAgentNotifyAPI2013) AgentUpdated(ctx context.Context, adminStateUp bool, host string) error {
-	return n.castTo(ctx, host, "agent_updated", DhcpPayload{AdminStateUp: oslorpc.Some(adminStateUp)})
+	return n.castTo(ctx, HostTopic(DhcpAgentTopic, host), "agent_updated", DhcpPayload{AdminStateUp: oslorpc.Some(adminStateUp)})
 }
 
-func (n *DhcpAgentNotifyAPI2013) castTo(ctx context.Context, host, method string, payload any) error {
-	return n.Cast(ctx, n.makeMsg(method, payload), HostTopic(DhcpAgentTopic, host))
+func (n *DhcpAgentNotifyAPI2013) castTo(ctx context.Context, to oslorpc.Target, method string, payload any) error {
+	return n.Cast(ctx, n.makeMsg(method, payload), to)
 }
 
 func (n *DhcpAgentNotifyAPI2013) makeMsg(method string, payload any) Msg {

@@ -14,10 +14,10 @@ type DhcpPayload struct {
 	Port    *Port    `json:"port,omitempty"`
 
 	// Of what was deleted, there are only ids, and of a port the addresses that are free again.
-	NetworkID string    `json:"network_id,omitzero"`
-	SubnetID  string    `json:"subnet_id,omitzero"`
-	PortID    string    `json:"port_id,omitzero"`
-	FixedIPs  []FixedIP `json:"fixed_ips,omitempty"`
+	NetworkID string                 `json:"network_id,omitzero"`
+	SubnetID  string                 `json:"subnet_id,omitzero"`
+	PortID    string                 `json:"port_id,omitzero"`
+	FixedIPs  oslorpc.Opt[[]FixedIP] `json:"fixed_ips,omitzero"`
 
 	AdminStateUp oslorpc.Opt[bool] `json:"admin_state_up,omitzero"`
 	// Priority says which of several messages about a network an agent should handle first: the lower, the earlier.
@@ -36,24 +36,23 @@ const (
 	PriorityPort
 )
 
-// dhcpPriorities are the methods that [DhcpAgentNotifyAPI.Notify] sends, with their priorities.
+// dhcpPriorities are the events that agents are told of, with their priorities.
 var dhcpPriorities = map[string]int{
-	"network_create_end": PriorityNetworkCreate,
-	"network_update_end": PriorityNetworkUpdate,
-	"network_delete_end": PriorityNetworkDelete,
-	"subnet_create_end":  PrioritySubnetUpdate,
-	"subnet_update_end":  PrioritySubnetUpdate,
-	"subnet_delete_end":  PrioritySubnetDelete,
-	"port_create_end":    PriorityPort,
-	"port_update_end":    PriorityPort,
-	"port_delete_end":    PriorityPort,
+	"network.create.end": PriorityNetworkCreate,
+	"network.update.end": PriorityNetworkUpdate,
+	"network.delete.end": PriorityNetworkDelete,
+	"subnet.create.end":  PrioritySubnetUpdate,
+	"subnet.update.end":  PrioritySubnetUpdate,
+	"subnet.delete.end":  PrioritySubnetDelete,
+	"port.create.end":    PriorityPort,
+	"port.update.end":    PriorityPort,
+	"port.delete.end":    PriorityPort,
 }
 
-// methodOf returns the method for an event such as "port.create.end"; false if agents are not told of it.
-func methodOf(event string) (method string, ok bool) {
-	method = strings.ReplaceAll(event, ".", "_")
-	_, ok = dhcpPriorities[method]
-	return method, ok && strings.Contains(event, ".")
+// methodOf returns the method and the priority for an event such as "port.create.end"; false if agents are not told of it.
+func methodOf(event string) (method string, priority int, ok bool) {
+	priority, ok = dhcpPriorities[event]
+	return strings.ReplaceAll(event, ".", "_"), priority, ok
 }
 
 // networkID returns the id of the network that a payload is about; none if it has not exactly one resource.
@@ -84,7 +83,8 @@ func (p DhcpPayload) deleted() DhcpPayload {
 	case p.Subnet != nil:
 		return DhcpPayload{SubnetID: p.Subnet.ID, NetworkID: p.Subnet.NetworkID}
 	default:
-		return DhcpPayload{PortID: p.Port.ID, NetworkID: p.Port.NetworkID, FixedIPs: p.Port.FixedIPs}
+		addresses := append([]FixedIP{}, p.Port.FixedIPs...) // a list, also if it has none
+		return DhcpPayload{PortID: p.Port.ID, NetworkID: p.Port.NetworkID, FixedIPs: oslorpc.Some(addresses)}
 	}
 }
 

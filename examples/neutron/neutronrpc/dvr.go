@@ -26,7 +26,7 @@ func NewDVRServerRPCAPI(t *oslorpc.Transport, host string, options ...oslorpc.Cl
 
 // GetDVRMACAddressByHost returns the MAC address of the agent's host, which is made up if it has none yet.
 func (a *DVRServerRPCAPI) GetDVRMACAddressByHost(ctx context.Context) (*DVRMAC, error) {
-	return oslorpc.Call[*DVRMAC](AdminContext(ctx), a.client, "get_dvr_mac_address_by_host", HostArgs{a.host})
+	return oslorpc.Call[*DVRMAC](AdminContext(ctx), a.client, "get_dvr_mac_address_by_host", HostArgs{Host: a.host})
 }
 
 // GetDVRMACAddressList returns the MAC addresses of all hosts.
@@ -62,15 +62,18 @@ type (
 	PortsOnHostArgs struct {
 		Host   string `json:"host"`
 		Subnet string `json:"subnet"`
+		oslorpc.Extra
 	}
 	// SubnetForDVRArgs are those of get_subnet_for_dvr.
 	SubnetForDVRArgs struct {
 		Subnet   string                 `json:"subnet"`
 		FixedIPs oslorpc.Opt[[]FixedIP] `json:"fixed_ips"`
+		oslorpc.Extra
 	}
 	// DVRMACsArgs are those of dvr_mac_address_update.
 	DVRMACsArgs struct {
 		DVRMACs []DVRMAC `json:"dvr_macs"`
+		oslorpc.Extra
 	}
 )
 
@@ -103,7 +106,7 @@ func NewDVRAgentRPCAPIMixin(t *oslorpc.Transport, options ...oslorpc.ClientOptio
 
 // DVRMACAddressUpdate tells all agents the MAC addresses of all hosts.
 func (n *DVRAgentRPCAPIMixin) DVRMACAddressUpdate(ctx context.Context, macs []DVRMAC) error {
-	return fanout(ctx, n.client, "dvr_mac_address_update", DVRMACsArgs{macs})
+	return fanout(ctx, n.client, "dvr_mac_address_update", DVRMACsArgs{DVRMACs: macs})
 }
 
 // DVRAgentRPC is the agent's side of [DVRAgentRPCAPIMixin].

@@ -45,18 +45,18 @@ func (a *L3PluginAPI) GetRouters(ctx context.Context, routerIDs []string) ([]Rou
 
 // GetRouterIDs returns the ids of the routers that the agent is to serve. It costs the server much less than GetRouters.
 func (a *L3PluginAPI) GetRouterIDs(ctx context.Context) ([]string, error) {
-	return oslorpc.Call[[]string](AdminContext(ctx), a.at("1.9"), "get_router_ids", HostArgs{a.host})
+	return oslorpc.Call[[]string](AdminContext(ctx), a.at("1.9"), "get_router_ids", HostArgs{Host: a.host})
 }
 
 // UpdateAllHANetworkPortStatuses sets the ports of the agent's HA networks to down, as they are after the start of a host.
 func (a *L3PluginAPI) UpdateAllHANetworkPortStatuses(ctx context.Context) error {
-	_, err := oslorpc.Call[any](AdminContext(ctx), a.at("1.10"), "update_all_ha_network_port_statuses", HostArgs{a.host})
+	_, err := oslorpc.Call[any](AdminContext(ctx), a.at("1.10"), "update_all_ha_network_port_statuses", HostArgs{Host: a.host})
 	return err
 }
 
 // GetHostHARouterCount returns how many HA routers the agent is to serve.
 func (a *L3PluginAPI) GetHostHARouterCount(ctx context.Context) (int, error) {
-	return oslorpc.Call[int](AdminContext(ctx), a.at("1.11"), "get_host_ha_router_count", HostArgs{a.host})
+	return oslorpc.Call[int](AdminContext(ctx), a.at("1.11"), "get_host_ha_router_count", HostArgs{Host: a.host})
 }
 
 // UpdateFloatingIPStatuses tells which floating IPs of a router are served.
@@ -91,7 +91,8 @@ func (a *L3PluginAPI) GetServicePluginList(ctx context.Context) ([]string, error
 }
 
 // GetNetworks lists networks.
-func (a *L3PluginAPI) GetNetworks(ctx context.Context, args ListArgs) ([]Network, error) {
+func (a *L3PluginAPI) GetNetworks(ctx context.Context, filters map[string][]any, fields []string) ([]Network, error) {
+	args := ListArgs{Filters: oslorpc.Some(filters), Fields: oslorpc.Some(fields)}
 	return oslorpc.Call[[]Network](AdminContext(ctx), a.at("1.12"), "get_networks", args)
 }
 
@@ -104,9 +105,10 @@ func (a *L3PluginAPI) UpdateHARoutersStates(ctx context.Context, states map[stri
 
 // The arguments of the methods of [L3RPC].
 type (
-	// HostArgs are those of get_router_ids, update_all_ha_network_port_statuses and get_host_ha_router_count.
+	// HostArgs are those of get_router_ids and others: all that the server has to know is who asks.
 	HostArgs struct {
 		Host string `json:"host"`
+		oslorpc.Extra
 	}
 	// SyncRoutersArgs are those of sync_routers.
 	SyncRoutersArgs struct {
@@ -124,16 +126,19 @@ type (
 	SubnetArgs struct {
 		Host     string `json:"host"`
 		SubnetID string `json:"subnet_id"`
+		oslorpc.Extra
 	}
 	// GatewayArgs are those of get_agent_gateway_port and delete_agent_gateway_port.
 	GatewayArgs struct {
 		NetworkID string `json:"network_id"`
 		Host      string `json:"host"`
+		oslorpc.Extra
 	}
 	// HAStatesArgs are those of update_ha_routers_states.
 	HAStatesArgs struct {
 		Host   string            `json:"host"`
 		States map[string]string `json:"states"`
+		oslorpc.Extra
 	}
 )
 

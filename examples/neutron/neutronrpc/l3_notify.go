@@ -3,8 +3,6 @@ package neutronrpc
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
-	"slices"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
@@ -46,8 +44,8 @@ func (n *L3AgentNotifyAPI) RouterDeleted(ctx context.Context, routerID string) e
 }
 
 // RoutersUpdated tells agents that routers have changed, or are new: for each router those that serve it, after some were found for
-// it. With shuffle, the order of the routers is random, so that agents that share many do not all begin with the same.
-func (n *L3AgentNotifyAPI) RoutersUpdated(ctx context.Context, routerIDs []string, shuffle bool) error {
+// it. They are told side by side, so they need no shuffling for another one to be the first each time.
+func (n *L3AgentNotifyAPI) RoutersUpdated(ctx context.Context, routerIDs []string) error {
 	if len(routerIDs) == 0 {
 		return nil
 	}
@@ -56,10 +54,6 @@ func (n *L3AgentNotifyAPI) RoutersUpdated(ctx context.Context, routerIDs []strin
 	}
 	if err := n.scheduler.ScheduleRouters(ctx, routerIDs); err != nil {
 		return err
-	}
-	if shuffle {
-		routerIDs = slices.Clone(routerIDs)
-		rand.Shuffle(len(routerIDs), func(i, j int) { routerIDs[i], routerIDs[j] = routerIDs[j], routerIDs[i] })
 	}
 	var failures []error
 	for _, id := range routerIDs {

@@ -25,7 +25,7 @@ func NewMeteringPluginRPC(t *oslorpc.Transport, host string, options ...oslorpc.
 // GetSyncDataMetering returns the routers that the agent meters, with their labels; false if the server cannot be asked now. That is
 // logged and no error, since the agent goes on with what it has, and asks again.
 func (a *MeteringPluginRPC) GetSyncDataMetering(ctx context.Context) ([]Router, bool) {
-	routers, err := oslorpc.Call[[]Router](AdminContext(ctx), a.client, "get_sync_data_metering", HostArgs{a.host})
+	routers, err := oslorpc.Call[[]Router](AdminContext(ctx), a.client, "get_sync_data_metering", HostArgs{Host: a.host})
 	if err != nil {
 		slog.ErrorContext(ctx, "the server did not tell what to meter", "error", err)
 	}

@@ -44,7 +44,7 @@ func (s *scheduler) L3AgentsHosting(_ context.Context, _ string, active bool) ([
 }
 
 func agent(host string) neutronrpc.Agent {
-	return neutronrpc.Agent{Host: host, AdminStateUp: true, Alive: true}
+	return neutronrpc.Agent{Host: host, Topic: "dhcp_agent", AdminStateUp: true, Alive: true}
 }
 
 // sent returns what came to the agents by one notification, in the order of hosts, as "host method arguments".
@@ -94,6 +94,7 @@ func newDhcpAgents(t *testing.T) *oslorpctest.Fleet {
 func TestDhcpNotifyToAll(t *testing.T) {
 	f := newDhcpAgents(t)
 	n := neutronrpc.NewDhcpAgentNotifyAPI(f.Transport(), nil)
+	bare := neutronrpc.DhcpPayload{Port: &neutronrpc.Port{ID: "p", NetworkID: "n"}}
 	var messages []message
 	for _, c := range []struct {
 		data        neutronrpc.DhcpPayload
@@ -108,6 +109,7 @@ func TestDhcpNotifyToAll(t *testing.T) {
 		{port, "port.create.end", `{` + portJSON + `,"priority":6}`},
 		{port, "port.update.end", `{` + portJSON + `,"priority":6}`},
 		{port, "port.delete.end", `{"port_id":"p","network_id":"n",` + ipsJSON + `,"priority":6}`},
+		{bare, "port.delete.end", `{"port_id":"p","network_id":"n","fixed_ips":[],"priority":6}`},
 	} {
 		messages = append(messages, message{
 			func(ctx context.Context) error { return n.Notify(ctx, c.data, c.event) }, "dhcp_agent", toEach, oslorpctest.Cast, "1.0",
@@ -127,7 +129,7 @@ func TestDhcpNotifyDropsTheRest(t *testing.T) {
 		data  neutronrpc.DhcpPayload
 		event string
 	}{
-		{network, "router.create.end"}, {network, "network.create.start"}, {network, "network_create_end"}, {network, ""},
+		{network, "router.create.end"}, {network, "network.create.start"}, {network, "network_create_end"}, {network, "network.create_end"}, {network, ""},
 		{both, "port.create.end"}, {neutronrpc.DhcpPayload{}, "network.create.end"}, {homeless, "port.update.end"},
 		{nameless, "subnet.delete.end"},
 	} {
@@ -205,6 +207,20 @@ func TestDhcpNotifyPriorityOfPorts(t *testing.T) {
 	wantLines(t, sent(t, f, "dhcp_agent", func() error { return n.Notify(t.Context(), port, "port.update.end") }))
 }
 
+// An agent is sent to where it listens, which it has reported.
+func TestDhcpNotifyOnTheTopicOfTheAgent(t *testing.T) {
+	const topic = "dhcp_agent_of_a_vendor"
+	f := newFleet(t, topic, neutronrpc.DhcpAgent(fakeDhcpAgent{}))
+	vendors := agent("net2")
+	vendors.Topic = topic
+	s := &scheduler{hosting: []neutronrpc.Agent{vendors}}
+	n, n2013 := neutronrpc.NewDhcpAgentNotifyAPI(f.Transport(), s), neutronrpc.NewDhcpAgentNotifyAPI2013(f.Transport(), s)
+	wantLines(t, sent(t, f, topic, func() error { return n.Notify(t.Context(), port, "port.create.end") }),
+		`net2 port_create_end {"payload":{`+portJSON+`,"priority":5}}`)
+	wantLines(t, sent(t, f, topic, func() error { return n2013.Notify(t.Context(), port, "port.update.end") }),
+		`net2 port_update_end {"payload":{`+portJSON+`}}`)
+}
+
 func TestDhcpSees(t *testing.T) {
 	before := *port.Port
 	after := before
@@ -244,7 +260,10 @@ func TestDhcpNotify2013(t *testing.T) {
 		`net2 network_create_end {"payload":{"network":{"id":"n","name":"blue"}}}`)
 	wantLines(t, notify(plain, port, "port.delete.end"),
 		`net1 port_delete_end {"payload":{"port_id":"p"}}`, `net2 port_delete_end {"payload":{"port_id":"p"}}`)
+	wantLines(t, notify(plain, subnet, "subnet.delete.end"),
+		`net1 subnet_delete_end {"payload":{"subnet_id":"s"}}`, `net2 subnet_delete_end {"payload":{"subnet_id":"s"}}`)
 	wantLines(t, notify(plain, neutronrpc.DhcpPayload{}, "port.delete.end"))
+	wantLines(t, notify(n, network, "network.create.start"))
 	wantLines(t, notify(n, network, "network.delete.end"),
 		`net1 network_delete_end {"payload":{"network_id":"n"}}`, `net2 network_delete_end {"payload":{"network_id":"n"}}`)
 	wantLines(t, notify(n, subnet, "subnet.update.end"), `net2 subnet_update_end {"payload":{"subnet":{"id":"s","network_id":"n"}}}`)
@@ -281,12 +300,12 @@ func TestL3NotifyOnTheWire(t *testing.T) {
 		}),
 		l3(toEach, "1.0", "router_deleted", `{"router_id":"r"}`, func(ctx context.Context) error { return n.RouterDeleted(ctx, "r") }),
 		l3(toNet2, "1.1", "routers_updated", `{"routers":["r"]}`, func(ctx context.Context) error {
-			return n.RoutersUpdated(ctx, []string{"r"}, false)
+			return n.RoutersUpdated(ctx, []string{"r"})
 		}),
 		l3(toEach, "1.0", "routers_updated", `{"routers":["r","q"]}`, func(ctx context.Context) error {
-			return plain.RoutersUpdated(ctx, []string{"r", "q"}, false)
+			return plain.RoutersUpdated(ctx, []string{"r", "q"})
 		}),
-		l3(toNobody, "", "routers_updated", `{}`, func(ctx context.Context) error { return n.RoutersUpdated(ctx, nil, false) }),
+		l3(toNobody, "", "routers_updated", `{}`, func(ctx context.Context) error { return n.RoutersUpdated(ctx, nil) }),
 		l3(toNet2, "1.0", "routers_updated", `{"routers":["r","q"]}`, func(ctx context.Context) error {
 			return n.RoutersUpdatedOnHost(ctx, []string{"r", "q"}, "net2")
 		}),
@@ -306,25 +325,19 @@ func TestL3NotifyOnTheWire(t *testing.T) {
 	checkWire(t, f, messages)
 }
 
-// Several routers are as many messages, in a random order if that is asked for.
+// Several routers are as many messages.
 func TestL3NotifyOneRouterAtATime(t *testing.T) {
 	f := newFleet(t, "l3_agent", neutronrpc.L3Agent(fakeL3Agent{}))
 	s := &scheduler{hosting: []neutronrpc.Agent{agent("net2")}}
 	n := neutronrpc.NewL3AgentNotifyAPI(f.Transport(), s)
-	for _, shuffle := range []bool{false, true} {
-		before := len(f.Messages())
-		if err := n.RoutersUpdated(t.Context(), []string{"a", "b", "c"}, shuffle); err != nil {
-			t.Fatal(err)
-		}
-		var got []string
-		for _, m := range f.Messages()[before:] {
-			got = append(got, string(m.Args))
-		}
-		if shuffle {
-			slices.Sort(got)
-		}
-		wantLines(t, got, `{"routers":["a"]}`, `{"routers":["b"]}`, `{"routers":["c"]}`)
+	if err := n.RoutersUpdated(t.Context(), []string{"a", "b", "c"}); err != nil {
+		t.Fatal(err)
 	}
+	var got []string
+	for _, m := range f.Messages() {
+		got = append(got, string(m.Args))
+	}
+	wantLines(t, got, `{"routers":["a"]}`, `{"routers":["b"]}`, `{"routers":["c"]}`)
 	if s.asked[0] != "schedule [a b c]" {
 		t.Errorf("the scheduler was asked %q", s.asked)
 	}

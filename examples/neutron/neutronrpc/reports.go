@@ -38,6 +38,7 @@ type AgentState struct {
 // API version history:
 //
 //	1.0 - Initial version
+//	1.1 - report_state returns what the server makes of the agent
 //	1.2 - Added has_alive_neutron_server
 //	1.4 - Added get_agents and delete_agent
 //
@@ -92,6 +93,7 @@ type (
 		AgentState ReportedState `json:"agent_state"`
 		// Time is when the agent sent it, in UTC.
 		Time string `json:"time"`
+		oslorpc.Extra
 	}
 	// ReportedState has the state, one level deeper, as in the body of a request of the REST API.
 	ReportedState struct {

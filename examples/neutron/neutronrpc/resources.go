@@ -52,10 +52,19 @@ type ObjectType struct {
 // NetworkType is the type of networks.
 var NetworkType = ObjectType{Name: "Network", Version: "1.1", Added: map[string][]string{"1.1": {"mtu"}}}
 
+// At returns the type as a program knows it that is of an older version.
+func (t ObjectType) At(version string) (ObjectType, error) {
+	if !serves(t.Version, version) {
+		return ObjectType{}, fmt.Errorf("%s has no version %q here: it is at %s", t.Name, version, t.Version)
+	}
+	t.Version = version
+	return t, nil
+}
+
 // Object returns an object of the type with these data, as it is at a version: without the fields that came later.
 func (t ObjectType) Object(version string, data map[string]any) (VersionedObject, error) {
-	if !serves(t.Version, version) {
-		return VersionedObject{}, fmt.Errorf("a %s cannot be made %q: this program has %s", t.Name, version, t.Version)
+	if _, err := t.At(version); err != nil {
+		return VersionedObject{}, err
 	}
 	data = maps.Clone(data)
 	for since, fields := range t.Added {
@@ -102,7 +111,7 @@ func (a *ResourcesPullRPCAPI) Pull(ctx context.Context, t ObjectType, id string)
 
 // BulkPull returns the objects of a type whose fields have these values.
 func (a *ResourcesPullRPCAPI) BulkPull(ctx context.Context, t ObjectType, filter map[string]any) ([]VersionedObject, error) {
-	args := BulkPullArgs{ResourceType: t.Name, Version: t.Version, FilterKwargs: filter}
+	args := BulkPullArgs{ResourceType: t.Name, Version: t.Version, FilterKwargs: oslorpc.Some(filter)}
 	return oslorpc.Call[[]VersionedObject](AdminContext(ctx), a.client, "bulk_pull", args)
 }
 
@@ -117,14 +126,16 @@ type (
 	}
 	// BulkPullArgs are those of bulk_pull.
 	BulkPullArgs struct {
-		ResourceType string         `json:"resource_type"`
-		Version      string         `json:"version"`
-		FilterKwargs map[string]any `json:"filter_kwargs"`
+		ResourceType string `json:"resource_type"`
+		Version      string `json:"version"`
+		// FilterKwargs may be absent or empty, for all objects.
+		FilterKwargs oslorpc.Opt[map[string]any] `json:"filter_kwargs"`
 	}
 	// PushArgs are those of push.
 	PushArgs struct {
 		ResourceList []VersionedObject `json:"resource_list"`
 		EventType    string            `json:"event_type"`
+		oslorpc.Extra
 	}
 )
 

@@ -70,10 +70,11 @@ type (
 	}
 	// Agent is an agent as the server knows it, from its reports.
 	Agent struct {
-		ID           string `json:"id"`
-		AgentType    string `json:"agent_type"`
-		Binary       string `json:"binary"`
-		Host         string `json:"host"`
+		ID        string `json:"id"`
+		AgentType string `json:"agent_type"`
+		Binary    string `json:"binary"`
+		Host      string `json:"host"`
+		// Topic is where it listens.
 		Topic        string `json:"topic"`
 		AdminStateUp bool   `json:"admin_state_up"`
 		// Alive: it reported within the time that the server allows.
@@ -85,10 +86,10 @@ type (
 const ReservedDhcpPort = "reserved_dhcp_port"
 
 // ListArgs are the arguments of methods that list things: only those whose attributes have one of the values, and only some of
-// their attributes.
+// their attributes. If an argument is absent or empty, it is all of them.
 type ListArgs struct {
-	Filters map[string][]any `json:"filters"`
-	Fields  []string         `json:"fields"`
+	Filters oslorpc.Opt[map[string][]any] `json:"filters"`
+	Fields  oslorpc.Opt[[]string]         `json:"fields"`
 }
 
 // FilterArgs are the arguments of methods that list things with all their attributes.

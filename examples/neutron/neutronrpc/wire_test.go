@@ -170,7 +170,10 @@ func TestDhcpPluginAPIOnTheWire(t *testing.T) {
 			return api.DhcpReadyOnPorts(ctx, []string{"p", "q"})
 		}),
 		q("1.7", "get_networks", `{"filters":{"id":["n"]},"fields":["name"]}`, func(ctx context.Context) error {
-			return only(api.GetNetworks(ctx, neutronrpc.ListArgs{Filters: map[string][]any{"id": {"n"}}, Fields: []string{"name"}}))
+			return only(api.GetNetworks(ctx, map[string][]any{"id": {"n"}}, []string{"name"}))
+		}),
+		q("1.7", "get_networks", `{"filters":{},"fields":[]}`, func(ctx context.Context) error {
+			return only(api.GetNetworks(ctx, nil, nil))
 		}),
 		q("1.0", "get_ports", `{"filters":{"network_id":["n"]}}`, func(ctx context.Context) error {
 			return only(api.GetPorts(ctx, map[string][]any{"network_id": {"n"}}))
@@ -240,7 +243,7 @@ func TestL3PluginAPIOnTheWire(t *testing.T) {
 		}),
 		q("1.3", "get_service_plugin_list", `{}`, func(ctx context.Context) error { return only(api.GetServicePluginList(ctx)) }),
 		q("1.12", "get_networks", `{"filters":{"id":["n"]},"fields":["name"]}`, func(ctx context.Context) error {
-			return only(api.GetNetworks(ctx, neutronrpc.ListArgs{Filters: map[string][]any{"id": {"n"}}, Fields: []string{"name"}}))
+			return only(api.GetNetworks(ctx, map[string][]any{"id": {"n"}}, []string{"name"}))
 		}),
 		q("1.5", "update_ha_routers_states", `{"host":"net1","states":{"r":"active"}}`, func(ctx context.Context) error {
 			return api.UpdateHARoutersStates(ctx, map[string]string{"r": "active"})
@@ -302,5 +305,53 @@ func TestResourcesOnTheWire(t *testing.T) {
 			return only(api.BulkPull(ctx, neutronrpc.NetworkType, map[string]any{"name": "blue"}))
 		}, "q-plugin", toAny, oslorpctest.Call, "1.1", "bulk_pull",
 			`{"resource_type":"Network","version":"1.1","filter_kwargs":{"name":"blue"}}`},
+		{func(ctx context.Context) error { return only(api.BulkPull(ctx, neutronrpc.NetworkType, nil)) },
+			"q-plugin", toAny, oslorpctest.Call, "1.1", "bulk_pull", `{"resource_type":"Network","version":"1.1","filter_kwargs":{}}`},
 	})
+}
+
+// Where Neutron takes **kwargs, what a later peer adds is ignored, and where it has a default, an argument may be absent.
+func TestServersTakeWhatNeutronTakes(t *testing.T) {
+	f := oslorpctest.New(t, neutronrpc.ErrorTypes()...)
+	for topic, endpoints := range map[string][]oslorpc.Endpoint{
+		"q-plugin": {
+			neutronrpc.DhcpRPCCallback(fakeDhcp{}), neutronrpc.DVRServerRPCCallback(fakeDVRServer{}),
+			neutronrpc.ResourcesPullRPCCallback(fakeResourcesPull{}),
+		},
+		"q-l3-plugin":                 {neutronrpc.L3RPCCallback(fakeL3{})},
+		"q-metering-plugin":           {neutronrpc.MeteringRPCCallbacks(fakeMetering{})},
+		"q-reports-plugin":            {neutronrpc.AgentExtRPCCallback(fakeReports{})},
+		"q-agent-notifier-dvr-update": {neutronrpc.DVRAgentRPCCallbackMixin(fakeDVRAgent{})},
+		"neutron-vo-Network-1.1":      {neutronrpc.ResourcesPushRPCCallback(fakeResourcesPush{})},
+	} {
+		f.Serve(oslorpc.Target{Topic: topic, Server: "ctl1"}, endpoints)
+	}
+	for _, c := range []struct{ topic, version, method, args string }{
+		{"q-plugin", "1.1", "get_active_networks_info", `{"host":"net1","later":1}`},
+		{"q-plugin", "1.0", "get_network_info", `{"network_id":"n","host":"net1","later":1}`},
+		{"q-plugin", "1.1", "create_dhcp_port", `{"port":{"port":{"network_id":"n"}},"host":"net1","later":1}`},
+		{"q-plugin", "1.1", "update_dhcp_port", `{"port_id":"p","port":{"port":{"network_id":"n"}},"host":"net1","later":1}`},
+		{"q-plugin", "1.0", "release_dhcp_port", `{"network_id":"n","device_id":"d","host":"net1","later":1}`},
+		{"q-plugin", "1.8", "get_dhcp_port", `{"port_id":"p","later":1}`},
+		{"q-plugin", "1.7", "get_networks", `{}`},
+		{"q-plugin", "1.0", "get_dvr_mac_address_by_host", `{"host":"net1","later":1}`},
+		{"q-plugin", "1.0", "get_ports_on_host_by_subnet", `{"host":"net1","subnet":"s","later":1}`},
+		{"q-plugin", "1.0", "get_subnet_for_dvr", `{"subnet":"s","later":1}`},
+		{"q-plugin", "1.1", "bulk_pull", `{"resource_type":"Network","version":"1.1"}`},
+		{"q-l3-plugin", "1.0", "sync_routers", `{"host":"net1","router_ids":null,"later":1}`},
+		{"q-l3-plugin", "1.2", "get_ports_by_subnet", `{"host":"net1","subnet_id":"s","later":1}`},
+		{"q-l3-plugin", "1.2", "get_agent_gateway_port", `{"network_id":"n","host":"net1","later":1}`},
+		{"q-l3-plugin", "1.7", "delete_agent_gateway_port", `{"network_id":"n","host":"net1","later":1}`},
+		{"q-l3-plugin", "1.5", "update_ha_routers_states", `{"host":"net1","states":{},"later":1}`},
+		{"q-l3-plugin", "1.12", "get_networks", `{}`},
+		{"q-metering-plugin", "1.0", "get_sync_data_metering", `{"host":"net1","later":1}`},
+		{"q-reports-plugin", "1.2", "report_state", `{"agent_state":{"agent_state":{"host":"net1","later":1}},"time":"0","later":1}`},
+		{"q-agent-notifier-dvr-update", "1.0", "dvr_mac_address_update", `{"dvr_macs":[],"later":1}`},
+		{"neutron-vo-Network-1.1", "1.1", "push", `{"resource_list":[],"event_type":"updated","later":1}`},
+	} {
+		peer := f.Client(oslorpc.Target{Topic: c.topic, Version: c.version})
+		if _, err := oslorpc.Call[any](t.Context(), peer, c.method, oslorpc.Raw(c.args)); err != nil {
+			t.Errorf("%s(%s): %v", c.method, c.args, err)
+		}
+	}
 }
