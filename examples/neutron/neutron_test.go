@@ -2,7 +2,9 @@ package neutron
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -51,6 +53,13 @@ func TestAgentsServeNetworks(t *testing.T) {
 			a.await("serves port " + port.ID)
 		}
 		until(t, "the port is active", func() bool { return portStatus(o, port.ID) == "ACTIVE" })
+		ask[any](o, api, "update_port", map[string]any{"id": port.ID, "name": "a name that agents do not see"})
+		ask[any](o, api, "update_port", map[string]any{"id": port.ID, "dns_name": "www"})
+		for _, a := range agents {
+			if line := a.await("serves port " + port.ID); !strings.HasSuffix(line, " as www") {
+				t.Errorf("%s prints %q", a.name, line)
+			}
+		}
 
 		agents["net2"].kill()
 		createNetwork(o, "green")
@@ -163,7 +172,14 @@ func TestChangesWaitForTheFirstSync(t *testing.T) {
 		if err := s.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		a := start(t, url, "neutron-agent", "--host", "net1", "--report-interval", "200ms") // it has nobody to report to
+		reports := o.transport.Server(oslorpc.Target{Topic: neutronrpc.ReportsTopic, Server: "ctl1"})
+		reports.Add(oslorpc.Endpoint{Version: "1.2", Fallback: oslorpc.Func(func(context.Context, oslorpc.Raw) (any, error) {
+			return nil, errors.New("the database is locked") // which is no reason for an agent to wait
+		})})
+		if err := reports.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		a := start(t, url, "neutron-agent", "--host", "net1", "--report-interval", "200ms")
 		<-slow.asked
 		if state := instances(t, o, neutronrpc.DhcpAgentTopic)[0].State; state != "held" {
 			t.Errorf("while it reads, the agent is %s", state)
@@ -224,6 +240,18 @@ func TestAgentsServeRouters(t *testing.T) {
 		o := newOperator(t, url)
 		r := ask[neutronrpc.Router](o, api, "create_router", map[string]any{"name": "r1"})
 		agents["net1"].await("serves router r1")
+		blue := createNetwork(o, "blue")
+		to := map[string]any{"router_id": r.ID, "network_id": blue.ID}
+		ask[any](o, api, "add_router_interface", to)
+		agents["net1"].await("serves router r1 at 10.0.0.1")
+		for method, args := range map[string]map[string]any{
+			"add_router_interface": to, // there is one
+			"delete_network":       {"id": blue.ID},
+		} {
+			if _, err := oslorpc.Call[any](t.Context(), o.transport.Client(api), method, args); oslorpc.KindOf(err) != oslorpc.Remote {
+				t.Errorf("%s: %v", method, err)
+			}
+		}
 		ask[any](o, api, "create_metering_label", map[string]any{"router_id": r.ID, "remote_ip_prefix": "10.0.0.0/8"})
 		agents["net1"].await("meters router r1, with 1 labels")
 
@@ -238,11 +266,14 @@ func TestAgentsServeRouters(t *testing.T) {
 			t.Errorf("to an agent that is dead: %v", err)
 		}
 		agents["net2"].await("no longer serves router r1")
-		left := ask[[]string](o, oslorpc.Target{Topic: neutronrpc.L3PluginTopic, Version: "1.9"}, "get_router_ids", map[string]any{"host": "net1"})
+		left := ask[[]neutronrpc.Router](o, oslorpc.Target{Topic: neutronrpc.L3PluginTopic}, "sync_routers",
+			map[string]any{"host": "net1", "router_ids": nil})
 		if len(left) > 0 {
-			t.Errorf("net1 is dead and has routers %q", left)
+			t.Errorf("net1 is dead and has routers %v", left)
 		}
+		start(t, url, "neutron-agent", "--host", "net3", "--agents", "l3").await("because it starts: 1 routers") // it was nobody's
 		ask[any](o, api, "delete_router", map[string]any{"id": r.ID})
+		ask[any](o, api, "delete_network", map[string]any{"id": blue.ID})
 	})
 }
 
@@ -266,7 +297,8 @@ func TestAgentsKeepCopies(t *testing.T) {
 func TestMistakes(t *testing.T) {
 	for _, c := range [][]string{
 		{"neutron-agent"}, {"neutron-agent", "--host", "a", "--agents", "x"}, {"neutron-agent", "--host", "a", "more"},
-		{"neutron-agent", "--host", "a", "--report-interval", "0s"},
+		{"neutron-agent", "--host", "a", "--report-interval", "0s"}, {"neutron-agent", "--host", "a", "--agents", "dhcp,l3,dhcp"},
+		{"neutron-agent", "--host", "a", "--agents", "l2", "--network-version", "1.2"},
 		{"neutron-server", "--rpc-workers", "0"}, {"neutron-server", "more"},
 	} {
 		p := start(t, local(t), c[0], c[1:]...)
@@ -277,7 +309,34 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// An agent that is disabled is not told of changes, and is in sync again when it is enabled.
+// Agents may start before the server, and say that they wait.
+func TestAgentsWaitForAServer(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		a := start(t, url, "neutron-agent", "--host", "net1", "--agents", "dhcp,l3,metering,l2")
+		a.await("waits for a neutron-server")
+		startServer(t, url)
+		a.await("DHCP agent reads everything", "L3 agent reads everything", "metering agent reads everything",
+			"L2 agent (DVR) reads everything", "L2 agent (networks) reads everything")
+	})
+}
+
+// A server that is restarted has forgotten everything, and the agents hear of that when they report.
+func TestServerIsRestarted(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		s := startServer(t, url)
+		a := startAgents(t, url, []string{"net1"}, "--report-interval", "200ms")["net1"]
+		o := newOperator(t, url)
+		createNetwork(o, "blue")
+		a.await("serves network blue")
+		s.kill()
+		startServer(t, url)
+		a.await("because the server did not know it: 0 networks", "no longer serves network blue")
+		createNetwork(o, "green")
+		a.await("serves network green")
+	})
+}
+
+// An agent that is disabled serves nothing, is not told of changes, and is in sync again when it is enabled.
 func TestDisabledAgent(t *testing.T) {
 	onEach(t, func(t *testing.T, url string) {
 		startServer(t, url)
@@ -287,14 +346,16 @@ func TestDisabledAgent(t *testing.T) {
 		for _, a := range agents {
 			a.await("serves network blue")
 		}
-		enable := func(up bool) {
+		enable := func(up bool, networks string) {
 			ask[any](o, api, "set_agent", map[string]any{"host": "net2", "agent_type": "DHCP agent", "admin_state_up": up})
-			agents["net2"].await("because it was enabled or disabled")
+			agents["net2"].await("because it was enabled or disabled: " + networks)
 		}
-		enable(false)
+		enable(false, "0 networks")
+		agents["net2"].await("no longer serves network blue")
 		port := ask[neutronrpc.Port](o, api, "create_port", map[string]any{"network_id": blue.ID})
 		agents["net1"].await("serves port " + port.ID)
-		enable(true) // a message of before would have come before
+		enable(true, "1 networks") // a message of before would have come before
+		agents["net2"].await("serves network blue")
 		if line, told := agents["net2"].take(port.ID); told {
 			t.Errorf("while it is disabled it prints %q", line)
 		}

@@ -116,7 +116,7 @@ func TestFailedChanges(t *testing.T) {
 	f.Await(2, oslorpctest.For("get_active_networks_info"))
 }
 
-// The server is told of a port again until it has taken it in, and not of one that was deleted.
+// The server is told of a port again until it has taken it in, and not of one that was deleted, or has changed since.
 func TestReadyPorts(t *testing.T) {
 	f, notify := startAgent(t, &server{unready: 2})
 	if err := notify.NetworkAddedToAgent(t.Context(), "n", "net1"); err != nil {
@@ -130,6 +130,13 @@ func TestReadyPorts(t *testing.T) {
 	q := neutronrpc.Port{ID: "q", NetworkID: "n"}
 	for _, event := range []string{"port.delete.end", "port.update.end"} { // the update comes late
 		if err := notify.Notify(t.Context(), neutronrpc.DhcpPayload{Port: &q}, event); err != nil {
+			t.Fatal(err)
+		}
+	}
+	active := neutronrpc.Port{ID: "a", NetworkID: "n", Status: "ACTIVE", RevisionNumber: 2}
+	late := neutronrpc.Port{ID: "a", NetworkID: "n", Status: "DOWN", RevisionNumber: 1}
+	for _, p := range []neutronrpc.Port{active, late} {
+		if err := notify.Notify(t.Context(), neutronrpc.DhcpPayload{Port: &p}, "port.update.end"); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -26,8 +26,8 @@ type dhcpAgent struct {
 	// mu is held while an update is handled or everything is read.
 	mu       sync.Mutex
 	networks map[string]neutronrpc.Network
-	// deleted are the ids of ports that are gone for good, should an older message about one come later.
-	deleted map[string]bool
+	// deleted are the ids of ports that are gone for good, should an older message about one come later, and when they went.
+	deleted map[string]time.Time
 	// ready are the ids of ports that are served and of which the server was not told.
 	ready map[string]bool
 }
@@ -35,7 +35,7 @@ type dhcpAgent struct {
 func newDhcpService(h *node) *service {
 	a := &dhcpAgent{
 		plugin: neutronrpc.NewDhcpPluginAPI(h.transport, h.host, oslorpc.WithBackoff(h.backoff)), queue: newQueue(),
-		networks: map[string]neutronrpc.Network{}, deleted: map[string]bool{}, ready: map[string]bool{},
+		networks: map[string]neutronrpc.Network{}, deleted: map[string]time.Time{}, ready: map[string]bool{},
 	}
 	a.service = &service{
 		node: h, name: "DHCP agent", topic: neutronrpc.DhcpAgentTopic, endpoint: neutronrpc.DhcpAgent(a), sync: a.syncState,
@@ -132,11 +132,13 @@ func (a *dhcpAgent) enable(ctx context.Context, n neutronrpc.Network) error {
 		return nil
 	}
 	if _, known := a.networks[n.ID]; !known {
-		a.sayf("serves network %s at %s", n.Name, addresses(port))
+		a.sayf("serves network %s at %s", n.Name, addresses(*port))
 	}
+	ports := n.Ports
+	n.Ports = nil
 	a.networks[n.ID] = n
-	for _, p := range append(slices.Clone(n.Ports), *port) {
-		a.serve(p)
+	for _, p := range append(ports, *port) {
+		a.serve(n.ID, p)
 	}
 	return nil
 }
@@ -157,20 +159,49 @@ func (a *dhcpAgent) disable(ctx context.Context, networkID string) {
 // deviceID names the DHCP server of this host on a network.
 func (a *dhcpAgent) deviceID(networkID string) string { return "dhcp-" + a.host + "-" + networkID }
 
-// addresses returns the addresses of a port, for people.
-func addresses(p *neutronrpc.Port) string {
+// addresses returns the addresses of ports, for people.
+func addresses(ports ...neutronrpc.Port) string {
 	var all []string
-	for _, ip := range p.FixedIPs {
-		all = append(all, ip.IPAddress)
+	for _, p := range ports {
+		for _, ip := range p.FixedIPs {
+			all = append(all, ip.IPAddress)
+		}
 	}
 	return strings.Join(all, ", ")
 }
 
-// serve serves a port, unless it is known to be gone. One that is active was served before.
-func (a *dhcpAgent) serve(p neutronrpc.Port) {
-	if !a.deleted[p.ID] && p.Status != "ACTIVE" {
+// serve serves a port of a network that the agent serves; false if it is known to be gone, or to have changed since. One that is active
+// was served before.
+func (a *dhcpAgent) serve(networkID string, p neutronrpc.Port) bool {
+	n := a.networks[networkID]
+	known := slices.IndexFunc(n.Ports, func(k neutronrpc.Port) bool { return k.ID == p.ID })
+	switch _, deleted := a.deleted[p.ID]; {
+	case deleted, known >= 0 && n.Ports[known].RevisionNumber > p.RevisionNumber:
+		return false
+	case known >= 0:
+		n.Ports[known] = p
+	default:
+		n.Ports = append(n.Ports, p)
+	}
+	a.networks[networkID] = n
+	if p.Status != "ACTIVE" {
 		a.ready[p.ID] = true
 	}
+	return true
+}
+
+// remembered is how long the agent remembers which ports were deleted. No message about one takes that long.
+const remembered = 24 * time.Hour
+
+// forget serves a port no longer.
+func (a *dhcpAgent) forget(networkID, portID string) {
+	if n, known := a.networks[networkID]; known {
+		n.Ports = slices.DeleteFunc(n.Ports, func(p neutronrpc.Port) bool { return p.ID == portID })
+		a.networks[networkID] = n
+	}
+	delete(a.ready, portID)
+	maps.DeleteFunc(a.deleted, func(_ string, went time.Time) bool { return time.Since(went) > remembered })
+	a.deleted[portID] = time.Now()
 }
 
 const (

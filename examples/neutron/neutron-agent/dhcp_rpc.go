@@ -65,8 +65,7 @@ func (a *dhcpAgent) PortUpdateEnd(_ context.Context, args neutronrpc.DhcpPayload
 // PortDeleteEnd tells that a port is gone.
 func (a *dhcpAgent) PortDeleteEnd(_ context.Context, args neutronrpc.DhcpPayloadArgs) error {
 	a.queue.add(update{networkID: args.Payload.NetworkID, payload: args.Payload, handle: func(_ context.Context, u update) error {
-		a.deleted[u.payload.PortID] = true
-		delete(a.ready, u.payload.PortID)
+		a.forget(u.networkID, u.payload.PortID)
 		return nil
 	}})
 	return nil
@@ -83,7 +82,14 @@ func (a *dhcpAgent) updatePort(ctx context.Context, u update) error {
 	if _, known := a.networks[u.networkID]; !known {
 		return a.refresh(ctx, u)
 	}
-	a.serve(*u.payload.Port)
-	a.sayf("serves port %s", u.payload.Port.ID)
+	p := *u.payload.Port
+	if !a.serve(u.networkID, p) {
+		return nil
+	}
+	name := ""
+	if p.DNSName != "" {
+		name = " as " + p.DNSName
+	}
+	a.sayf("serves port %s at %s%s", p.ID, addresses(p), name)
 	return nil
 }

@@ -64,14 +64,13 @@ type networksAgent struct {
 	cache *neutronrpc.RemoteResourceCache
 }
 
-func newNetworksService(h *node) *service {
+func newNetworksService(h *node, known neutronrpc.ObjectType) *service {
 	a := &networksAgent{
-		known: neutronrpc.NetworkType, cache: neutronrpc.NewRemoteResourceCache(),
+		known: known, cache: neutronrpc.NewRemoteResourceCache(),
 		pull: neutronrpc.NewResourcesPullRPCAPI(h.transport, oslorpc.WithBackoff(h.backoff)),
 	}
-	a.known.Version = h.networkVersion
 	a.service = &service{
-		node: h, name: "L2 agent (networks)", topic: neutronrpc.ResourceTopic(a.known.Name, a.known.Version),
+		node: h, name: "L2 agent (networks)", topic: neutronrpc.ResourceTopic(known.Name, known.Version),
 		endpoint: neutronrpc.ResourcesPushRPCCallback(a), sync: a.syncState,
 	}
 	return a.service

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
@@ -17,6 +18,7 @@ type l3Agent struct {
 
 	plugin *neutronrpc.L3PluginAPI
 
+	// mu is held while routers are read, so that what was asked for later is also what is kept.
 	mu      sync.Mutex
 	routers map[string]neutronrpc.Router
 }
@@ -30,19 +32,29 @@ func newL3Service(h *node) *service {
 	return a.service
 }
 
-// syncState reads which routers to serve.
+// routersAtATime bounds how many routers are asked for with one call.
+const routersAtATime = 256
+
+// syncState reads which routers to serve, and then those.
 func (a *l3Agent) syncState(ctx context.Context) (string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	routers, err := a.plugin.GetRouters(ctx, nil)
+	ids, err := a.plugin.GetRouterIDs(ctx)
 	if err != nil {
 		return "", err
 	}
-	a.routers = map[string]neutronrpc.Router{}
-	for _, r := range routers {
-		a.routers[r.ID] = r
+	all := map[string]neutronrpc.Router{}
+	for some := range slices.Chunk(ids, routersAtATime) {
+		routers, err := a.plugin.GetRouters(ctx, some)
+		if err != nil {
+			return "", err
+		}
+		for _, r := range routers {
+			all[r.ID] = r
+		}
 	}
-	return fmt.Sprintf("%d routers", len(routers)), nil
+	a.routers = all
+	return fmt.Sprintf("%d routers", len(all)), nil
 }
 
 // refresh reads routers. Those that are not in the answer are not this agent's any more.
@@ -58,9 +70,17 @@ func (a *l3Agent) refresh(ctx context.Context, ids []string) error {
 	}
 	for _, r := range routers {
 		a.routers[r.ID] = r
-		a.sayf("serves router %s", r.Name)
+		a.sayf("serves router %s%s", r.Name, gateways(r))
 	}
 	return nil
+}
+
+// gateways returns the addresses of a router, for people.
+func gateways(r neutronrpc.Router) string {
+	if len(r.Interfaces) == 0 {
+		return ""
+	}
+	return " at " + addresses(r.Interfaces...)
 }
 
 // remove serves a router no longer.

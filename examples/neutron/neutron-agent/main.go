@@ -12,6 +12,7 @@ import (
 	"log"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -68,6 +69,7 @@ func run(ctx context.Context, o options, out *log.Logger) error {
 	h := &node{options: o, transport: t, out: out, backoff: &oslorpc.Backoff{}}
 	services, err := h.services()
 	if err == nil {
+		h.awaitServer(ctx)
 		err = runAll(ctx, h, services)
 	}
 	return errors.Join(err, t.Close()) //nolint:contextcheck // ctx is over
@@ -103,7 +105,11 @@ type node struct {
 // services returns what the chosen agents run.
 func (h *node) services() ([]*service, error) {
 	var services []*service
-	for name := range strings.SplitSeq(h.agents, ",") {
+	chosen := strings.Split(h.agents, ",")
+	for i, name := range chosen {
+		if slices.Contains(chosen[:i], name) {
+			return nil, fmt.Errorf("there can be one %s agent on a host only", name)
+		}
 		switch name {
 		case "dhcp":
 			services = append(services, newDhcpService(h))
@@ -112,13 +118,35 @@ func (h *node) services() ([]*service, error) {
 		case "metering":
 			services = append(services, newMeteringService(h))
 		case "l2":
-			services = append(services, newDVRService(h), newNetworksService(h))
+			known, err := neutronrpc.NetworkType.At(h.networkVersion)
+			if err != nil {
+				return nil, err
+			}
+			services = append(services, newDVRService(h), newNetworksService(h, known))
 		default:
 			return nil, fmt.Errorf("there is no agent %q: choose among dhcp, l3, metering and l2", name)
 		}
 	}
 	return services, nil
 }
+
+// awaitServer returns when a server answers, or ctx ends. Agents that started without one would wait as well, but nobody would see it.
+func (h *node) awaitServer(ctx context.Context) {
+	atOnce := neutronrpc.NewPluginReportStateAPI(h.transport, h.interval, oslorpc.WithFailFast(true))
+	err := atOnce.HasAliveNeutronServer(ctx)
+	if away(err) {
+		h.sayf("waits for a neutron-server: %v", err)
+	}
+	patient := neutronrpc.NewPluginReportStateAPI(h.transport, h.interval, oslorpc.WithBackoff(h.backoff))
+	for away(err) && ctx.Err() == nil {
+		if err = patient.HasAliveNeutronServer(ctx); err != nil {
+			pause(ctx)
+		}
+	}
+}
+
+// away reports whether an error says that no server answers.
+func away(err error) bool { return oslorpc.IsNotDelivered(err) || errors.Is(err, oslorpc.Timeout) }
 
 // sayf prints what an agent does.
 func (h *node) sayf(format string, args ...any) {

@@ -14,7 +14,7 @@ import (
 // service is something that is told of changes on a topic, and begins with all there is. It is the life of an agent:
 //
 //   - It listens before it reads, but is held: changes that come while it reads everything for the first time wait in its queue.
-//   - It reports, and reads everything anew when the server says that it took the agent for dead,
+//   - It reports, and reads everything anew when the server says that it took the agent for dead, or does not know it,
 //   - and when messages for it may have been lost.
 type service struct {
 	*node
@@ -34,7 +34,7 @@ type service struct {
 
 // Times of the life of an agent.
 const (
-	// retryPause is between attempts to read everything. Calls that time out have a pause of their own, by the back-off.
+	// retryPause is between attempts to reach a server. Calls that time out have a pause of their own, by the back-off.
 	retryPause = time.Second
 	stopTime   = 10 * time.Second
 )
@@ -121,10 +121,15 @@ func (s *service) readAll(ctx context.Context, reason string) {
 			return
 		}
 		slog.ErrorContext(ctx, "reading everything failed", "agent", s.name, "error", err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(retryPause):
-		}
+		pause(ctx)
+	}
+}
+
+// pause lets some time pass before another attempt.
+func pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(retryPause):
 	}
 }
 
@@ -166,7 +171,11 @@ func (s *service) report(ctx context.Context) {
 	case !errors.Is(err, oslorpc.Canceled):
 		slog.ErrorContext(ctx, "the report failed", "agent", s.name, "error", err)
 	}
-	if status == neutronrpc.AgentRevived && !starts { // else it is about to read everything
+	switch {
+	case starts: // it is about to read everything
+	case status == neutronrpc.AgentRevived:
 		s.request("the server took it for dead")
+	case status == neutronrpc.AgentNew:
+		s.request("the server did not know it")
 	}
 }

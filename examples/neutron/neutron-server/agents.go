@@ -33,6 +33,12 @@ func (p *plugin) now(a *agent) neutronrpc.Agent {
 	return current
 }
 
+// enabled reports whether an agent is known, and not disabled. The lock is held.
+func (p *plugin) enabled(host, agentType string) bool {
+	a := p.agents[agentKey{host, agentType}]
+	return a != nil && a.AdminStateUp
+}
+
 // HasAliveNeutronServer says that this server is there.
 func (*plugin) HasAliveNeutronServer(context.Context) (bool, error) { return true, nil }
 

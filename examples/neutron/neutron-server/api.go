@@ -34,6 +34,15 @@ type (
 	portArgs struct {
 		NetworkID string `json:"network_id"`
 	}
+	portNamesArgs struct {
+		ID      string              `json:"id"`
+		Name    oslorpc.Opt[string] `json:"name"`
+		DNSName oslorpc.Opt[string] `json:"dns_name"`
+	}
+	interfaceArgs struct {
+		RouterID  string `json:"router_id"`
+		NetworkID string `json:"network_id"`
+	}
 	routerAgentArgs struct {
 		RouterID string `json:"router_id"`
 		Host     string `json:"host"`
@@ -101,6 +110,20 @@ func (a api) CreatePort(ctx context.Context, args portArgs) (*neutronrpc.Port, e
 	return port, nil
 }
 
+// UpdatePort names a port. DHCP agents are told of what they can see, which is its name in DNS.
+func (a api) UpdatePort(ctx context.Context, args portNamesArgs) (*neutronrpc.Port, error) {
+	before, after, err := a.plugin.changePort(args.ID, func(port *neutronrpc.Port) {
+		port.Name, port.DNSName = args.Name.Or(port.Name), args.DNSName.Or(port.DNSName)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if neutronrpc.DhcpSees(*before, *after) {
+		told(ctx, "port", a.plugin.notifiers.dhcp.Notify(ctx, neutronrpc.DhcpPayload{Port: after}, "port.update.end"))
+	}
+	return after, nil
+}
+
 // DeletePort deletes a port.
 func (a api) DeletePort(ctx context.Context, args idArgs) error {
 	port, err := a.plugin.removePort(args.ID)
@@ -117,6 +140,17 @@ func (a api) CreateRouter(ctx context.Context, args nameArgs) (neutronrpc.Router
 	a.plugin.putRouter(r)
 	told(ctx, "router", a.plugin.notifiers.l3.RoutersUpdated(ctx, []string{r.ID}))
 	return r, nil
+}
+
+// AddRouterInterface makes a router the gateway of a network.
+func (a api) AddRouterInterface(ctx context.Context, args interfaceArgs) (*neutronrpc.Port, error) {
+	port, err := a.plugin.addInterface(args.RouterID, args.NetworkID)
+	if err != nil {
+		return nil, err
+	}
+	told(ctx, "port", a.plugin.notifiers.dhcp.Notify(ctx, neutronrpc.DhcpPayload{Port: port}, "port.create.end"))
+	told(ctx, "router", a.plugin.notifiers.l3.RoutersUpdated(ctx, []string{args.RouterID}))
+	return port, nil
 }
 
 // AddRouterToAgent has the L3 agent of a host serve a router, in place of whoever served it. If that agent does not hear of it, nobody
@@ -136,9 +170,15 @@ func (a api) AddRouterToAgent(ctx context.Context, args routerAgentArgs) error {
 	return nil
 }
 
-// DeleteRouter deletes a router.
+// DeleteRouter deletes a router and its ports.
 func (a api) DeleteRouter(ctx context.Context, args idArgs) error {
-	a.plugin.removeRouter(args.ID)
+	ports, err := a.plugin.removeRouter(args.ID)
+	if err != nil {
+		return err
+	}
+	for _, port := range ports {
+		told(ctx, "port", a.plugin.notifiers.dhcp.Notify(ctx, neutronrpc.DhcpPayload{Port: &port}, "port.delete.end"))
+	}
 	told(ctx, "router", errors.Join(
 		a.plugin.notifiers.l3.RouterDeleted(ctx, args.ID), a.plugin.notifiers.metering.RouterDeleted(ctx, args.ID)))
 	return nil

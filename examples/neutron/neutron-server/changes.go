@@ -24,7 +24,13 @@ func (p *plugin) removeNetwork(id string) (*neutronrpc.Network, error) {
 	if n == nil {
 		return nil, &neutronrpc.NetworkNotFound{NetworkID: id}
 	}
-	for _, port := range p.withPorts(n).Ports {
+	ports := p.withPorts(n).Ports
+	for _, port := range ports {
+		if port.DeviceOwner == interfaceOwner {
+			return nil, fmt.Errorf("network %s is in use by router %s", n.Name, port.DeviceID)
+		}
+	}
+	for _, port := range ports {
 		delete(p.ports, port.ID)
 	}
 	delete(p.networks, id)
@@ -36,6 +42,21 @@ func (p *plugin) addPort(wanted neutronrpc.Port) (*neutronrpc.Port, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.newPort(wanted)
+}
+
+// changePort changes a port, and returns it as it was and as it is.
+func (p *plugin) changePort(id string, change func(*neutronrpc.Port)) (before, after *neutronrpc.Port, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before = p.ports[id]
+	if before == nil {
+		return nil, nil, &neutronrpc.PortNotFound{PortID: id}
+	}
+	changed := *before
+	changed.RevisionNumber++
+	change(&changed)
+	p.ports[id] = &changed
+	return before, &changed, nil
 }
 
 // removePort removes a port, and returns it.
@@ -56,11 +77,57 @@ func (p *plugin) putRouter(r neutronrpc.Router) {
 	p.routers[r.ID] = &r
 }
 
-func (p *plugin) removeRouter(id string) {
+// removeRouter removes a router with its ports, and returns those.
+func (p *plugin) removeRouter(id string) ([]neutronrpc.Port, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if _, err := p.router(id); err != nil {
+		return nil, err
+	}
+	ports := p.portsWhere(func(port *neutronrpc.Port) bool { return port.DeviceID == id })
+	for _, port := range ports {
+		delete(p.ports, port.ID)
+	}
 	delete(p.routers, id)
 	delete(p.l3Hosts, id)
+	return ports, nil
+}
+
+// interfaceOwner is the owner of the ports by which routers are the gateways of networks.
+const interfaceOwner = "network:router_interface"
+
+// addInterface gives a router a port on a network, with the address of the gateway.
+func (p *plugin) addInterface(routerID, networkID string) (*neutronrpc.Port, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r, err := p.router(routerID)
+	if err != nil {
+		return nil, err
+	}
+	n := p.networks[networkID]
+	switch {
+	case n == nil:
+		return nil, &neutronrpc.NetworkNotFound{NetworkID: networkID}
+	case len(n.Subnets) == 0:
+		return nil, fmt.Errorf("network %s has no subnet", n.Name)
+	}
+	for _, port := range p.withPorts(n).Ports {
+		if port.DeviceOwner == interfaceOwner {
+			return nil, fmt.Errorf("network %s is in use by router %s", n.Name, port.DeviceID)
+		}
+	}
+	gateway := neutronrpc.FixedIP{SubnetID: n.Subnets[0].ID, IPAddress: n.Subnets[0].GatewayIP}
+	port, err := p.newPort(neutronrpc.Port{
+		NetworkID: networkID, DeviceID: routerID, DeviceOwner: interfaceOwner, FixedIPs: []neutronrpc.FixedIP{gateway},
+	})
+	if err != nil {
+		return nil, err
+	}
+	changed := *r
+	changed.RevisionNumber++
+	changed.Interfaces = append(slices.Clone(r.Interfaces), *port)
+	p.routers[routerID] = &changed
+	return port, nil
 }
 
 // router returns a router. The lock is held.
@@ -77,6 +144,9 @@ func (p *plugin) bindRouter(id, host string) (before []string, err error) {
 	defer p.mu.Unlock()
 	if _, err := p.router(id); err != nil {
 		return nil, err
+	}
+	if !p.enabled(host, l3Agents) {
+		return nil, fmt.Errorf("there is no enabled %s on host %q", l3Agents, host)
 	}
 	before = slices.DeleteFunc(slices.Clone(p.l3Hosts[id]), func(h string) bool { return h == host })
 	p.l3Hosts[id] = []string{host}

@@ -2,16 +2,21 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 )
 
-// GetActiveNetworksInfo returns the networks that a host serves. Those that too few hosts serve are given to it.
+// GetActiveNetworksInfo returns the networks that a host serves. Those that too few hosts serve are given to it. All subnets have DHCP
+// here, so there are none to leave out.
 func (p *plugin) GetActiveNetworksInfo(_ context.Context, args neutronrpc.ActiveNetworksArgs) ([]neutronrpc.Network, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	found := []neutronrpc.Network{}
+	if !p.enabled(args.Host, dhcpAgents) {
+		return found, nil
+	}
 	for _, n := range p.sortedNetworks() {
 		hosts := p.dhcpHosts[n.ID]
 		if len(n.Subnets) > 0 && len(hosts) < p.agentsPerNetwork && !slices.Contains(hosts, args.Host) {
@@ -56,22 +61,18 @@ func (p *plugin) CreateDhcpPort(_ context.Context, args neutronrpc.CreatePortArg
 	}
 }
 
-// UpdateDhcpPort changes the addresses and the device of a port.
+// UpdateDhcpPort changes the addresses and the host of a port, and returns nil if it is gone.
 func (p *plugin) UpdateDhcpPort(_ context.Context, args neutronrpc.UpdatePortArgs) (*neutronrpc.Port, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	port := p.ports[args.PortID]
-	if port == nil {
+	_, changed, err := p.changePort(args.PortID, func(port *neutronrpc.Port) {
+		if wanted := args.Port.Port; len(wanted.FixedIPs) > 0 {
+			port.FixedIPs = wanted.FixedIPs
+		}
+		port.Host = args.Host
+	})
+	if _, gone := errors.AsType[*neutronrpc.PortNotFound](err); gone {
 		return nil, nil
 	}
-	changed := *port
-	if wanted := args.Port.Port; len(wanted.FixedIPs) > 0 {
-		changed.FixedIPs = wanted.FixedIPs
-	}
-	changed.RevisionNumber++
-	changed.Host = args.Host
-	p.ports[args.PortID] = &changed
-	return &changed, nil
+	return changed, err
 }
 
 // ReleaseDhcpPort deletes the port of the DHCP server of a host.
@@ -100,14 +101,8 @@ func (p *plugin) GetDhcpPort(_ context.Context, args neutronrpc.PortArgs) (*neut
 
 // DhcpReadyOnPorts marks ports as usable.
 func (p *plugin) DhcpReadyOnPorts(_ context.Context, args neutronrpc.PortsArgs) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	for _, id := range args.PortIDs {
-		if port := p.ports[id]; port != nil { // else it was deleted in the meantime
-			active := *port
-			active.Status = "ACTIVE"
-			p.ports[id] = &active
-		}
+		_, _, _ = p.changePort(id, func(port *neutronrpc.Port) { port.Status = "ACTIVE" }) // unless it was deleted in the meantime
 	}
 	return nil
 }

@@ -43,8 +43,15 @@ func (p *plugin) GetSyncDataMetering(_ context.Context, args neutronrpc.HostArgs
 	return p.routersOn(args.Host, func(string) bool { return true }), nil
 }
 
-// GetRouterIDs returns the ids of the routers that a host serves.
+// GetRouterIDs returns the ids of the routers that a host serves. Those that nobody serves are given to it.
 func (p *plugin) GetRouterIDs(_ context.Context, args neutronrpc.HostArgs) ([]string, error) {
+	p.mu.Lock()
+	for id := range p.routers {
+		if len(p.l3Hosts[id]) == 0 && p.enabled(args.Host, l3Agents) {
+			p.l3Hosts[id] = []string{args.Host}
+		}
+	}
+	p.mu.Unlock()
 	ids := []string{}
 	for _, r := range p.routersOn(args.Host, func(string) bool { return true }) {
 		ids = append(ids, r.ID)
@@ -52,12 +59,13 @@ func (p *plugin) GetRouterIDs(_ context.Context, args neutronrpc.HostArgs) ([]st
 	return ids, nil
 }
 
+// routersOn returns the routers that the L3 agent of a host serves, and that pass. One that is disabled serves none.
 func (p *plugin) routersOn(host string, pass func(id string) bool) []neutronrpc.Router {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	found := []neutronrpc.Router{}
 	for _, id := range slices.Sorted(maps.Keys(p.routers)) {
-		if slices.Contains(p.l3Hosts[id], host) && pass(id) {
+		if slices.Contains(p.l3Hosts[id], host) && p.enabled(host, l3Agents) && pass(id) {
 			found = append(found, *p.routers[id])
 		}
 	}

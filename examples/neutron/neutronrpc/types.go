@@ -26,6 +26,7 @@ type (
 	// Port is where something is connected to a network.
 	Port struct {
 		ID             string    `json:"id,omitzero"`
+		Name           string    `json:"name,omitzero"`
 		NetworkID      string    `json:"network_id,omitzero"`
 		MACAddress     string    `json:"mac_address,omitzero"`
 		FixedIPs       []FixedIP `json:"fixed_ips,omitempty"`
