@@ -287,9 +287,13 @@ func TestAgentsKeepCopies(t *testing.T) {
 		current.await("knows that net1 has the address", "0 networks, as of version 1.1")
 		old.await("knows that net2 has the address")
 
-		createNetwork(newOperator(t, url), "blue")
-		old.await("network blue is updated, as of version 1.0, with mtu <nil>")
+		o := newOperator(t, url)
+		blue := createNetwork(o, "blue")
+		old.await("network blue is updated, as of version 1.0, with mtu 0")
 		current.await("network blue is updated, as of version 1.1, with mtu 1500")
+		ask[any](o, api, "delete_network", map[string]any{"id": blue.ID})
+		old.await("network blue is deleted, as of version 1.0")
+		current.await("network blue is deleted, as of version 1.1")
 	})
 }
 
@@ -299,7 +303,8 @@ func TestMistakes(t *testing.T) {
 		{"neutron-agent"}, {"neutron-agent", "--host", "a", "--agents", "x"}, {"neutron-agent", "--host", "a", "more"},
 		{"neutron-agent", "--host", "a", "--report-interval", "0s"}, {"neutron-agent", "--host", "a", "--agents", "dhcp,l3,dhcp"},
 		{"neutron-agent", "--host", "a", "--agents", "l2", "--network-version", "1.2"},
-		{"neutron-server", "--rpc-workers", "0"}, {"neutron-server", "more"},
+		{"neutron-server", "--rpc-workers", "0"}, {"neutron-server", "--dhcp-agents-per-network", "0"}, {"neutron-server", "more"},
+		{"neutron-server", "--agent-down-time", "0s"}, {"neutron-server", "--notify-timeout", "-1s"},
 	} {
 		p := start(t, local(t), c[0], c[1:]...)
 		<-p.over

@@ -123,7 +123,7 @@ func (a *dhcpAgent) enable(ctx context.Context, n neutronrpc.Network) error {
 	var full *neutronrpc.IPAddressGenerationFailure
 	switch {
 	case errors.As(err, &full):
-		a.sayf("cannot serve network %s: %v", n.Name, err)
+		a.sayf("cannot serve network %s: %v", n.Name, full)
 		return nil // until the network changes, another attempt fails as well
 	case err != nil:
 		return err

@@ -90,7 +90,15 @@ func (a *networksAgent) syncState(ctx context.Context) (string, error) {
 // Push tells that networks have changed.
 func (a *networksAgent) Push(ctx context.Context, args neutronrpc.PushArgs) error {
 	for _, o := range args.ResourceList {
-		a.sayf("hears that network %v is %s, as of version %s, with mtu %v", o.Data["name"], args.EventType, o.Version, o.Data["mtu"])
+		full := o
+		if args.EventType == neutronrpc.ObjectDeleted { // then there is nothing but its id
+			full, _ = a.cache.Get(o.ID())
+		}
+		var n neutronrpc.Network
+		if err := full.Into(&n); err != nil {
+			return err
+		}
+		a.sayf("hears that network %s is %s, as of version %s, with mtu %d", n.Name, args.EventType, o.Version, n.MTU)
 	}
 	return a.cache.Push(ctx, args)
 }

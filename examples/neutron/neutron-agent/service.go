@@ -96,7 +96,12 @@ func (s *service) reportOften(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			s.report(ctx)
+			switch s.report(ctx) {
+			case neutronrpc.AgentRevived:
+				s.request("the server took it for dead")
+			case neutronrpc.AgentNew:
+				s.request("the server did not know it")
+			}
 		}
 	}
 }
@@ -151,31 +156,24 @@ func (h *node) newReports(agentType, binary, topic string, alwaysCall bool) *rep
 	}
 }
 
-// report reports once. It is not tried again: the next report is as good.
-func (s *service) report(ctx context.Context) {
+// report reports once, and returns what the server makes of it, if that is said. It is not tried again: the next report is as good.
+func (s *service) report(ctx context.Context) (status string) {
 	r := s.reports
 	if r == nil {
-		return
+		return ""
 	}
+	var err error
 	if r.called && !r.alwaysCall {
-		if err := r.api.CastState(ctx, r.state); err != nil {
-			r.called = false // the next one tells what the server made of the silence
-		}
-		return
+		err = r.api.CastState(ctx, r.state)
+	} else {
+		status, err = r.api.ReportState(ctx, r.state)
 	}
-	starts := r.state.StartFlag
-	status, err := r.api.ReportState(ctx, r.state)
+	r.called = err == nil // else the next one tells what the server made of the silence
 	switch {
 	case err == nil:
-		r.called, r.state.StartFlag = true, false
+		r.state.StartFlag = false
 	case !errors.Is(err, oslorpc.Canceled):
 		slog.ErrorContext(ctx, "the report failed", "agent", s.name, "error", err)
 	}
-	switch {
-	case starts: // it is about to read everything
-	case status == neutronrpc.AgentRevived:
-		s.request("the server took it for dead")
-	case status == neutronrpc.AgentNew:
-		s.request("the server did not know it")
-	}
+	return status
 }

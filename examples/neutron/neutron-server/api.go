@@ -14,8 +14,25 @@ import (
 const apiTopic = "neutron"
 
 func apiEndpoint(p *plugin) oslorpc.Endpoint {
-	return oslorpc.Endpoint{Version: "1.0", Methods: oslorpc.Methods(api{p})}
+	var options []oslorpc.MethodsOption
+	for _, method := range []string{
+		"CreateNetwork", "DeleteNetwork", "CreatePort", "UpdatePort", "DeletePort", "AddRouterInterface", "AddRouterToAgent", "DeleteRouter",
+		"CreateMeteringLabel", "SetAgent",
+	} {
+		options = append(options, oslorpc.ExpectErrors(method, oslorpc.ErrorType[*badRequest](),
+			oslorpc.ErrorType[*neutronrpc.NetworkNotFound](), oslorpc.ErrorType[*neutronrpc.PortNotFound]()))
+	}
+	return oslorpc.Endpoint{Version: "1.0", Methods: oslorpc.Methods(api{p}, options...)}
 }
+
+// badRequest is a mistake of who asks. They see it, and the server does not log it.
+type badRequest struct {
+	Reason string `json:"reason"`
+}
+
+func (e *badRequest) Error() string { return e.Reason }
+
+func badRequestf(format string, args ...any) error { return &badRequest{fmt.Sprintf(format, args...)} }
 
 // api has the methods for operators. Each makes a change and tells the agents.
 type api struct{ plugin *plugin }
@@ -65,7 +82,7 @@ const defaultCIDR = "10.0.0.0/24"
 func (a api) CreateNetwork(ctx context.Context, args networkArgs) (neutronrpc.Network, error) {
 	prefix, err := netip.ParsePrefix(args.CIDR.Or(defaultCIDR))
 	if err != nil {
-		return neutronrpc.Network{}, err
+		return neutronrpc.Network{}, badRequestf("the cidr is no range of addresses, such as %s: %v", defaultCIDR, err)
 	}
 	n := neutronrpc.Network{ID: neutronrpc.NewID(), Name: args.Name, AdminStateUp: up, MTU: 1500, RevisionNumber: 1}
 	s := neutronrpc.Subnet{

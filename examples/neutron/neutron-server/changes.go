@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
@@ -27,7 +26,7 @@ func (p *plugin) removeNetwork(id string) (*neutronrpc.Network, error) {
 	ports := p.withPorts(n).Ports
 	for _, port := range ports {
 		if port.DeviceOwner == interfaceOwner {
-			return nil, fmt.Errorf("network %s is in use by router %s", n.Name, port.DeviceID)
+			return nil, badRequestf("network %s is in use by router %s", n.Name, port.DeviceID)
 		}
 	}
 	for _, port := range ports {
@@ -109,11 +108,11 @@ func (p *plugin) addInterface(routerID, networkID string) (*neutronrpc.Port, err
 	case n == nil:
 		return nil, &neutronrpc.NetworkNotFound{NetworkID: networkID}
 	case len(n.Subnets) == 0:
-		return nil, fmt.Errorf("network %s has no subnet", n.Name)
+		return nil, badRequestf("network %s has no subnet", n.Name)
 	}
 	for _, port := range p.withPorts(n).Ports {
 		if port.DeviceOwner == interfaceOwner {
-			return nil, fmt.Errorf("network %s is in use by router %s", n.Name, port.DeviceID)
+			return nil, badRequestf("network %s is in use by router %s", n.Name, port.DeviceID)
 		}
 	}
 	gateway := neutronrpc.FixedIP{SubnetID: n.Subnets[0].ID, IPAddress: n.Subnets[0].GatewayIP}
@@ -135,7 +134,7 @@ func (p *plugin) router(id string) (*neutronrpc.Router, error) {
 	if r := p.routers[id]; r != nil {
 		return r, nil
 	}
-	return nil, fmt.Errorf("there is no router %q", id)
+	return nil, badRequestf("there is no router %q", id)
 }
 
 // bindRouter has a host serve a router, and returns the hosts that did before.
@@ -146,7 +145,7 @@ func (p *plugin) bindRouter(id, host string) (before []string, err error) {
 		return nil, err
 	}
 	if !p.enabled(host, l3Agents) {
-		return nil, fmt.Errorf("there is no enabled %s on host %q", l3Agents, host)
+		return nil, badRequestf("there is no enabled %s on host %q", l3Agents, host)
 	}
 	before = slices.DeleteFunc(slices.Clone(p.l3Hosts[id]), func(h string) bool { return h == host })
 	p.l3Hosts[id] = []string{host}
@@ -181,7 +180,7 @@ func (p *plugin) enableAgent(key agentKey, up bool) error {
 	defer p.mu.Unlock()
 	known := p.agents[key]
 	if known == nil {
-		return fmt.Errorf("there is no %q on host %q", key.agentType, key.host)
+		return badRequestf("there is no %q on host %q", key.agentType, key.host)
 	}
 	known.AdminStateUp = up
 	return nil

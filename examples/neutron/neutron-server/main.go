@@ -58,8 +58,8 @@ func run(ctx context.Context, o options) error {
 	if flag.NArg() > 0 {
 		return fmt.Errorf("there are flags only, so what is %q? See --help", flag.Arg(0))
 	}
-	if o.workers < 1 {
-		return errors.New("it takes at least one worker")
+	if o.workers < 1 || o.agentsPerNetwork < 1 || o.agentDownTime <= 0 || o.notifyTimeout <= 0 {
+		return errors.New("numbers and times must be positive. See --help")
 	}
 	p := newPlugin(o)
 	workers, err := startWorkers(ctx, p, o)

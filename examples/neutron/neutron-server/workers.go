@@ -13,7 +13,7 @@ import (
 // host. Neutron's are processes; here they share what is in memory. The first one also sends to the agents.
 func startWorkers(ctx context.Context, p *plugin, o options) (transports []*oslorpc.Transport, err error) {
 	for n := range o.workers {
-		t, err := neutronrpc.Open(o.transport)
+		t, err := neutronrpc.Open(o.transport, oslorpc.WithErrorType[*badRequest]("BadRequest"))
 		if err != nil {
 			return transports, err
 		}

@@ -73,16 +73,28 @@ func (n *DhcpAgentNotifyAPI) notifyHosting(ctx context.Context, method, networkI
 	if err != nil {
 		return err
 	}
-	var failures error
+	var added []Agent
 	if method == "subnet_create_end" || method == "port_create_end" && !data.reservesPort() {
-		added, err := n.scheduler.ScheduleNetwork(ctx, networkID, hosts)
-		if err != nil {
+		if added, err = n.scheduler.ScheduleNetwork(ctx, networkID, hosts); err != nil {
 			return err
 		}
-		failures = toEach(added, func(a Agent) error { return n.NetworkAddedToAgent(ctx, networkID, a.Host) })
-		agents = append(added, agents...)
 	}
-	return errors.Join(failures, n.toEnabled(ctx, agents, method, payload))
+	all := append(slices.Clone(added), agents...)
+	first := ""
+	if method == "port_create_end" {
+		first = anyEnabled(all)
+	}
+	return toEach(all, func(a Agent) error {
+		if slices.Contains(added, a) {
+			if err := n.NetworkAddedToAgent(ctx, networkID, a.Host); err != nil {
+				return err // it reads everything when it is back
+			}
+		}
+		if a.Host == first {
+			return n.toEnabled(ctx, a, method, payload.with(PriorityPortCreateHigh))
+		}
+		return n.toEnabled(ctx, a, method, payload)
+	})
 }
 
 // candidates returns the hosts that can serve what the data is about; nil if all can.
@@ -93,25 +105,26 @@ func (n *DhcpAgentNotifyAPI) candidates(ctx context.Context, data DhcpPayload) (
 	return n.scheduler.HostsOfSegment(ctx, data.Subnet.SegmentID)
 }
 
-// toEnabled casts to the agents that are not disabled, on the topics that they reported. One that seems to be dead is sent to as well: it may only be late with its report.
-func (n *DhcpAgentNotifyAPI) toEnabled(ctx context.Context, agents []Agent, method string, payload DhcpPayload) error {
-	enabled := slices.DeleteFunc(slices.Clone(agents), func(a Agent) bool { return !a.AdminStateUp })
-	if len(enabled) == 0 {
+// anyEnabled returns the host of one of the agents that are not disabled, if there is one.
+func anyEnabled(agents []Agent) string {
+	for _, i := range rand.Perm(len(agents)) {
+		if agents[i].AdminStateUp {
+			return agents[i].Host
+		}
+	}
+	return ""
+}
+
+// toEnabled casts to an agent, on the topic that it reported, unless it is disabled. One that seems to be dead is sent to as well: it may
+// only be late with its report.
+func (n *DhcpAgentNotifyAPI) toEnabled(ctx context.Context, a Agent, method string, payload DhcpPayload) error {
+	if !a.AdminStateUp {
 		return nil
 	}
-	first := ""
-	if method == "port_create_end" {
-		first = enabled[rand.IntN(len(enabled))].Host
+	if !a.Alive {
+		slog.WarnContext(ctx, "a DHCP agent that is told of a change has not reported for a while", "host", a.Host, "method", method)
 	}
-	return toEach(enabled, func(a Agent) error {
-		if !a.Alive {
-			slog.WarnContext(ctx, "a DHCP agent that is told of a change has not reported for a while", "host", a.Host, "method", method)
-		}
-		if a.Host == first {
-			return n.cast(ctx, a.Topic, a.Host, method, payload.with(PriorityPortCreateHigh))
-		}
-		return n.cast(ctx, a.Topic, a.Host, method, payload)
-	})
+	return n.cast(ctx, a.Topic, a.Host, method, payload)
 }
 
 // NetworkRemovedFromAgent tells an agent that it serves a network no longer.

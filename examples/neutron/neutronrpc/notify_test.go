@@ -245,6 +245,20 @@ func TestDhcpNotifyGoesOn(t *testing.T) {
 	}
 }
 
+// An agent that was not told of a network is not told of what is on it: it reads everything when it is back.
+func TestDhcpNotifyGivesUpOnOneAgent(t *testing.T) {
+	f := newDhcpAgents(t)
+	s := &scheduler{hosting: []neutronrpc.Agent{agent("net2")}, added: []neutronrpc.Agent{agent("gone")}}
+	n := neutronrpc.NewDhcpAgentNotifyAPI(f.Transport(), s, oslorpc.WithFailFast(true))
+	err := n.Notify(t.Context(), subnet, "subnet.create.end")
+	if err == nil || !strings.Contains(err.Error(), "network_create_end") || strings.Contains(err.Error(), "subnet_create_end") {
+		t.Error(err)
+	}
+	if got := f.Messages(); len(got) != 1 || got[0].Server != "net2" {
+		t.Errorf("messages: %v", got)
+	}
+}
+
 func TestDhcpNotify2013(t *testing.T) {
 	f := newDhcpAgents(t)
 	late := agent("net1")
