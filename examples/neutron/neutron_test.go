@@ -7,6 +7,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 	"github.com/oslorpc/oslorpc/internal/consultest"
@@ -126,6 +127,25 @@ func TestAgentThatMissedAMessageReadsEverything(t *testing.T) {
 		createNetwork(o, "red")
 		a.await("reads everything, because a sender could not deliver a message")
 		a.await("serves network green", "serves network red")
+	})
+}
+
+// Agents hear of a change also if the operator does not wait for an agent that hangs.
+func TestAgentsHearOfAChangeThoughTheOperatorLeft(t *testing.T) {
+	onEach(t, func(t *testing.T, url string) {
+		startServer(t, url, "--notify-timeout", "2s")
+		a := startAgents(t, url, []string{"net1"})["net1"]
+		hangs := startAgents(t, url, []string{"net2"}, "--agents", "l2")["net2"]
+		hangs.await("because it starts") // the other one of the two
+		hangs.signal(syscall.SIGSTOP)
+		o := newOperator(t, url)
+		impatient := o.transport.Client(api, oslorpc.WithTimeout(500*time.Millisecond))
+		_, err := oslorpc.Call[any](t.Context(), impatient, "create_network", map[string]any{"name": "blue"})
+		if oslorpc.KindOf(err) != oslorpc.Timeout {
+			t.Errorf("the operator waits no longer: %v", err)
+		}
+		a.await("serves network blue")
+		hangs.signal(syscall.SIGCONT)
 	})
 }
 

@@ -119,7 +119,7 @@ func (a *dhcpAgent) enable(ctx context.Context, n neutronrpc.Network) error {
 		a.disable(ctx, n.ID)
 		return nil
 	}
-	port, err := a.plugin.CreateDhcpPort(ctx, neutronrpc.Port{NetworkID: n.ID, DeviceID: a.deviceID(n.ID)})
+	port, err := a.ownPort(ctx, n)
 	var full *neutronrpc.IPAddressGenerationFailure
 	switch {
 	case errors.As(err, &full):
@@ -141,6 +141,17 @@ func (a *dhcpAgent) enable(ctx context.Context, n neutronrpc.Network) error {
 		a.serve(n.ID, p)
 	}
 	return nil
+}
+
+// ownPort returns the port of this host's DHCP server on a network: the one that is there, or a new one; nil if the network is gone.
+func (a *dhcpAgent) ownPort(ctx context.Context, n neutronrpc.Network) (*neutronrpc.Port, error) {
+	id := a.deviceID(n.ID)
+	for _, p := range n.Ports {
+		if p.DeviceID == id {
+			return &p, nil
+		}
+	}
+	return a.plugin.CreateDhcpPort(ctx, neutronrpc.Port{NetworkID: n.ID, DeviceID: id})
 }
 
 // disable serves a network no longer.
@@ -221,7 +232,9 @@ func (a *dhcpAgent) tellReady(ctx context.Context) bool {
 		}
 		ids = ids[:min(len(ids), readyBatch)]
 		if err := a.plugin.DhcpReadyOnPorts(ctx, ids); err != nil {
-			slog.ErrorContext(ctx, "the server was not told which ports are ready", "error", err)
+			if !errors.Is(err, oslorpc.Canceled) {
+				slog.ErrorContext(ctx, "the server was not told which ports are ready", "error", err)
+			}
 			return false
 		}
 		a.mu.Lock()

@@ -35,6 +35,7 @@ func main() {
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop)                  // a second signal ends the program at once
 	err := run(ctx, o, log.New(os.Stdout, "", 0)) // a Logger writes whole lines, whoever prints
 	stop()
 	if err != nil {

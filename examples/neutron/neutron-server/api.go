@@ -90,14 +90,14 @@ func (a api) CreateNetwork(ctx context.Context, args networkArgs) (neutronrpc.Ne
 		CIDR: prefix.Masked().String(), GatewayIP: prefix.Masked().Addr().Next().String(),
 	}
 	a.plugin.putNetwork(n)
-	told(ctx, "network", a.plugin.notifiers.dhcp.Notify(ctx, neutronrpc.DhcpPayload{Network: &n}, "network.create.end"))
-	a.plugin.networkChanged(ctx, n, neutronrpc.ObjectCreated)
+	a.plugin.tellDhcp(ctx, neutronrpc.DhcpPayload{Network: &n}, "network.create.end")
+	a.plugin.tellKeepers(ctx, n, neutronrpc.ObjectCreated)
 
 	n.Subnets = []neutronrpc.Subnet{s}
 	n.RevisionNumber++
 	a.plugin.putNetwork(n)
-	told(ctx, "subnet", a.plugin.notifiers.dhcp.Notify(ctx, neutronrpc.DhcpPayload{Subnet: &s}, "subnet.create.end"))
-	a.plugin.networkChanged(ctx, n, neutronrpc.ObjectUpdated)
+	a.plugin.tellDhcp(ctx, neutronrpc.DhcpPayload{Subnet: &s}, "subnet.create.end")
+	a.plugin.tellKeepers(ctx, n, neutronrpc.ObjectUpdated)
 	return n, nil
 }
 
@@ -112,8 +112,8 @@ func (a api) DeleteNetwork(ctx context.Context, args idArgs) error {
 	if err != nil {
 		return err
 	}
-	told(ctx, "network", a.plugin.notifiers.dhcp.Notify(ctx, neutronrpc.DhcpPayload{Network: n}, "network.delete.end"))
-	a.plugin.networkChanged(ctx, *n, neutronrpc.ObjectDeleted)
+	a.plugin.tellDhcp(ctx, neutronrpc.DhcpPayload{Network: n}, "network.delete.end")
+	a.plugin.tellKeepers(ctx, *n, neutronrpc.ObjectDeleted)
 	return nil
 }
 
@@ -123,7 +123,7 @@ func (a api) CreatePort(ctx context.Context, args portArgs) (*neutronrpc.Port, e
 	if err != nil {
 		return nil, err
 	}
-	told(ctx, "port", a.plugin.notifiers.dhcp.Notify(ctx, neutronrpc.DhcpPayload{Port: port}, "port.create.end"))
+	a.plugin.tellDhcp(ctx, neutronrpc.DhcpPayload{Port: port}, "port.create.end")
 	return port, nil
 }
 
@@ -136,7 +136,7 @@ func (a api) UpdatePort(ctx context.Context, args portNamesArgs) (*neutronrpc.Po
 		return nil, err
 	}
 	if neutronrpc.DhcpSees(*before, *after) {
-		told(ctx, "port", a.plugin.notifiers.dhcp.Notify(ctx, neutronrpc.DhcpPayload{Port: after}, "port.update.end"))
+		a.plugin.tellDhcp(ctx, neutronrpc.DhcpPayload{Port: after}, "port.update.end")
 	}
 	return after, nil
 }
@@ -147,7 +147,7 @@ func (a api) DeletePort(ctx context.Context, args idArgs) error {
 	if err != nil {
 		return err
 	}
-	told(ctx, "port", a.plugin.notifiers.dhcp.Notify(ctx, neutronrpc.DhcpPayload{Port: port}, "port.delete.end"))
+	a.plugin.tellDhcp(ctx, neutronrpc.DhcpPayload{Port: port}, "port.delete.end")
 	return nil
 }
 
@@ -155,7 +155,7 @@ func (a api) DeletePort(ctx context.Context, args idArgs) error {
 func (a api) CreateRouter(ctx context.Context, args nameArgs) (neutronrpc.Router, error) {
 	r := neutronrpc.Router{ID: neutronrpc.NewID(), Name: args.Name, AdminStateUp: up, RevisionNumber: 1}
 	a.plugin.putRouter(r)
-	told(ctx, "router", a.plugin.notifiers.l3.RoutersUpdated(ctx, []string{r.ID}))
+	a.plugin.tellL3(ctx, r.ID)
 	return r, nil
 }
 
@@ -165,8 +165,8 @@ func (a api) AddRouterInterface(ctx context.Context, args interfaceArgs) (*neutr
 	if err != nil {
 		return nil, err
 	}
-	told(ctx, "port", a.plugin.notifiers.dhcp.Notify(ctx, neutronrpc.DhcpPayload{Port: port}, "port.create.end"))
-	told(ctx, "router", a.plugin.notifiers.l3.RoutersUpdated(ctx, []string{args.RouterID}))
+	a.plugin.tellDhcp(ctx, neutronrpc.DhcpPayload{Port: port}, "port.create.end")
+	a.plugin.tellL3(ctx, args.RouterID)
 	return port, nil
 }
 
@@ -178,7 +178,9 @@ func (a api) AddRouterToAgent(ctx context.Context, args routerAgentArgs) error {
 		return err
 	}
 	for _, host := range before {
-		told(ctx, "router", a.plugin.notifiers.l3.RouterRemovedFromAgent(ctx, args.RouterID, host))
+		tell(ctx, "router", func(ctx context.Context) error {
+			return a.plugin.notifiers.l3.RouterRemovedFromAgent(ctx, args.RouterID, host)
+		})
 	}
 	if err := a.plugin.notifiers.l3.RouterAddedToAgent(ctx, []string{args.RouterID}, args.Host); err != nil {
 		a.plugin.unbindRouter(args.RouterID, args.Host)
@@ -194,10 +196,11 @@ func (a api) DeleteRouter(ctx context.Context, args idArgs) error {
 		return err
 	}
 	for _, port := range ports {
-		told(ctx, "port", a.plugin.notifiers.dhcp.Notify(ctx, neutronrpc.DhcpPayload{Port: &port}, "port.delete.end"))
+		a.plugin.tellDhcp(ctx, neutronrpc.DhcpPayload{Port: &port}, "port.delete.end")
 	}
-	told(ctx, "router", errors.Join(
-		a.plugin.notifiers.l3.RouterDeleted(ctx, args.ID), a.plugin.notifiers.metering.RouterDeleted(ctx, args.ID)))
+	tell(ctx, "router", func(ctx context.Context) error {
+		return errors.Join(a.plugin.notifiers.l3.RouterDeleted(ctx, args.ID), a.plugin.notifiers.metering.RouterDeleted(ctx, args.ID))
+	})
 	return nil
 }
 
@@ -210,7 +213,9 @@ func (a api) CreateMeteringLabel(ctx context.Context, args labelArgs) (neutronrp
 	if err != nil {
 		return label, err
 	}
-	told(ctx, "label", a.plugin.notifiers.metering.AddMeteringLabel(ctx, []neutronrpc.Router{r}))
+	tell(ctx, "label", func(ctx context.Context) error {
+		return a.plugin.notifiers.metering.AddMeteringLabel(ctx, []neutronrpc.Router{r})
+	})
 	return label, nil
 }
 
@@ -219,11 +224,14 @@ func (a api) SetAgent(ctx context.Context, args setAgentArgs) error {
 	if err := a.plugin.enableAgent(agentKey{args.Host, args.AgentType}, args.AdminStateUp); err != nil {
 		return err
 	}
-	switch args.AgentType {
-	case dhcpAgents:
-		told(ctx, "its state", a.plugin.notifiers.dhcp.AgentUpdated(ctx, args.AdminStateUp, args.Host))
-	case l3Agents:
-		told(ctx, "its state", a.plugin.notifiers.l3.AgentUpdated(ctx, args.AdminStateUp, args.Host))
-	}
+	tell(ctx, "agent", func(ctx context.Context) error {
+		switch args.AgentType {
+		case dhcpAgents:
+			return a.plugin.notifiers.dhcp.AgentUpdated(ctx, args.AdminStateUp, args.Host)
+		case l3Agents:
+			return a.plugin.notifiers.l3.AgentUpdated(ctx, args.AdminStateUp, args.Host)
+		}
+		return nil
+	})
 	return nil
 }

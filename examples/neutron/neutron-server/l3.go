@@ -148,7 +148,7 @@ func (p *plugin) GetDVRMACAddressByHost(ctx context.Context, args neutronrpc.Hos
 	p.macs = append(p.macs, mac)
 	all := slices.Clone(p.macs)
 	p.mu.Unlock()
-	told(ctx, "the address of a host", p.notifiers.dvr.DVRMACAddressUpdate(ctx, all))
+	tell(ctx, "the addresses of hosts", func(ctx context.Context) error { return p.notifiers.dvr.DVRMACAddressUpdate(ctx, all) })
 	return &mac, nil
 }
 

@@ -31,14 +31,27 @@ func newNotifiers(t *oslorpc.Transport, p *plugin, timeout time.Duration) notifi
 	}
 }
 
-// told logs what agents did not accept. The change was made all the same, and whoever asked for it is not to hear of an agent.
-func told(ctx context.Context, what string, err error) {
-	if err != nil {
-		slog.WarnContext(ctx, "some agent was not told", "of", what, "error", err)
+// tell tells agents of a change that was made. They have to hear of it also if who asked for it waits no longer, who in turn is not to hear
+// of agents that did not accept it: that is logged.
+func tell(ctx context.Context, what string, notify func(context.Context) error) {
+	if err := notify(context.WithoutCancel(ctx)); err != nil {
+		slog.WarnContext(ctx, "agents were not told of a change", "changed", what, "error", err)
 	}
 }
 
-// networkChanged tells the agents that keep copies of networks.
-func (p *plugin) networkChanged(ctx context.Context, n neutronrpc.Network, event string) {
-	told(ctx, "network", p.notifiers.push.Push(ctx, neutronrpc.NetworkType, []map[string]any{networkData(n)}, event))
+// tellDhcp tells DHCP agents of an event.
+func (p *plugin) tellDhcp(ctx context.Context, data neutronrpc.DhcpPayload, event string) {
+	tell(ctx, event, func(ctx context.Context) error { return p.notifiers.dhcp.Notify(ctx, data, event) })
+}
+
+// tellL3 tells the L3 agents that serve a router that it has changed, or is new.
+func (p *plugin) tellL3(ctx context.Context, routerID string) {
+	tell(ctx, "router", func(ctx context.Context) error { return p.notifiers.l3.RoutersUpdated(ctx, []string{routerID}) })
+}
+
+// tellKeepers tells the agents that keep copies of networks.
+func (p *plugin) tellKeepers(ctx context.Context, n neutronrpc.Network, event string) {
+	tell(ctx, "network", func(ctx context.Context) error {
+		return p.notifiers.push.Push(ctx, neutronrpc.NetworkType, []map[string]any{networkData(n)}, event)
+	})
 }

@@ -56,8 +56,8 @@ func (c *RemoteResourceCache) Get(id string) (VersionedObject, bool) {
 	return o, ok
 }
 
-// Resync takes in the answer to a pull of everything, and forgets what is not in it, and was not pushed since the pull began:
-// pull is called between the two.
+// Resync takes in the answer to a pull of everything, and forgets what it had before that and is not in the answer. What is pushed while
+// pull runs stays.
 func (c *RemoteResourceCache) Resync(pull func() ([]VersionedObject, error)) error {
 	before := c.ids()
 	objects, err := pull()
