@@ -70,6 +70,8 @@ func TestWhyTheCapIsWhatItIs(t *testing.T) {
 	if d.Version != "1.0" || d.Next != "1.1" || !*d.Sendable || len(d.Holders) != 1 || d.Holders[0].Build == "" || !strings.HasPrefix(d.Explanation, "auto: 1.0") {
 		t.Errorf("got %+v", d)
 	}
+	f.serve("newest", "--rpc-version", "3.2")
+	f.ok("versions", "why", "demo").wantLines(t, `auto: no common version 3\.x of the null namespace: .+`)
 	f.deafen(old, "old")
 	r := f.run("versions", "why", "demo", "--timeout", "1s")
 	if r.code == 0 {

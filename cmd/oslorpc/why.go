@@ -18,7 +18,7 @@ import (
 type question struct {
 	selection
 	namespace string
-	version   string // empty: 1.0, and nothing is asked about it
+	version   string // empty: of the newest major version, and nothing is asked about it
 }
 
 func (p *program) whyCommand() *cobra.Command {
@@ -27,8 +27,9 @@ func (p *program) whyCommand() *cobra.Command {
 		Use:   "why TOPIC",
 		Short: "Explain the automatic version cap",
 		Long: `Explain the automatic version cap of an interface, as clients with the cap "auto" find it: the version, the servers
-that hold it there, with how long they are up and their builds, and what it rises to without them. With
---target-version, it is that of the same major version, and the answer says whether this version can be sent to all.
+that hold it there, with how long they are up and their builds, and what it rises to without them. It is that of the
+newest major version that some server implements. With --target-version, it is that of the same major version, and the
+answer says whether this version can be sent to all.
 
 The exit code is not the answer: it tells that nobody is on the topic, or that a server could not be asked.`,
 		Example: `  oslorpc versions why demo
@@ -48,16 +49,17 @@ The exit code is not the answer: it tells that nobody is on the topic, or that a
 	}
 	q.addOneExchange(cmd)
 	cmd.Flags().StringVar(&q.namespace, "namespace", "", "`namespace` of the interface (default: the null namespace)")
-	cmd.Flags().StringVar(&q.version, "target-version", "", "a `version` of the interface, as 1.4 (default 1.0)")
+	cmd.Flags().StringVar(&q.version, "target-version", "", "a `version` of the interface, as 1.4 (default: the newest major version)")
 	q.addTimeout(cmd)
 	return cmd
 }
 
 func (p *program) why(ctx context.Context, t *oslorpc.Transport, q *question) error {
-	if _, err := q.someInExchange(ctx, t); err != nil {
+	list, err := q.someInExchange(ctx, t)
+	if err != nil {
 		return err
 	}
-	target := oslorpc.Target{Exchange: q.exchange, Topic: q.topic, Namespace: q.namespace, Version: q.version}
+	target := oslorpc.Target{Exchange: q.exchange, Topic: q.topic, Namespace: q.namespace, Version: cmp.Or(q.version, newestMajor(list, q.namespace))}
 	reason, err := t.Client(target, oslorpc.WithVersionCap(rpc.AutoCap)).Why(ctx)
 	if err != nil {
 		return err
@@ -76,6 +78,20 @@ func (p *program) why(ctx context.Context, t *oslorpc.Transport, q *question) er
 		return err
 	}
 	return firstError(seen)
+}
+
+// newestMajor returns the first version of the newest major one of a namespace that some instance implements; none if none does.
+func newestMajor(list []oslorpc.Instance, namespace string) string {
+	major, found := uint32(0), false
+	for i := range newest(list) {
+		if i.namespace == namespace {
+			major, found = max(major, i.major), true
+		}
+	}
+	if !found {
+		return ""
+	}
+	return fmt.Sprintf("%d.0", major)
 }
 
 // sendable reports whether every server serves the version that was asked about.
