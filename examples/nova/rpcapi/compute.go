@@ -1,0 +1,283 @@
+package rpcapi
+
+import (
+	"context"
+	"errors"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// ComputeAPI is the client side of the compute API. Each message is for one host.
+//
+// API version history:
+//
+//	5.0 - Initial version of the last major one
+//	6.0 - Added accel_uuids to build_and_run_instance and rebuild_instance;
+//	      resize_instance has flavor in place of instance_type, and request_spec
+//	6.1 - Added reimage_boot_volume to rebuild_instance
+//	6.5 - What continues work in progress goes to the topic compute-alt
+//
+// 6.2 to 6.4 changed methods that are not here.
+type ComputeAPI struct {
+	client *oslorpc.Client
+	config Config
+}
+
+// NewComputeAPI returns the client side for the computes on a transport.
+func NewComputeAPI(t *oslorpc.Transport, config Config) *ComputeAPI {
+	return &ComputeAPI{t.Client(oslorpc.Target{Topic: ComputeTopic, Version: "6.0"}, config.compute()...), config}
+}
+
+// BuildAndRunInstance has a host build an instance. The accelerators are nil if it has none; a compute before 6.0 knows none.
+func (a *ComputeAPI) BuildAndRunInstance(ctx context.Context, host string, instance Instance, spec RequestSpec, accelUUIDs []string) error {
+	args := BuildArgs{Instance: instance, Image: instance.ImageRef, RequestSpec: spec}
+	v6 := args
+	v6.AccelUUIDs = oslorpc.Some(accelUUIDs)
+	ladder := oslorpc.Variants{{Version: "6.0", Args: v6}}
+	if len(accelUUIDs) == 0 {
+		ladder = append(ladder, oslorpc.Variant{Version: "5.0", Args: args})
+	}
+	return a.cast(ctx, host, "build_and_run_instance", ladder)
+}
+
+// TerminateInstance has the host of an instance delete it.
+func (a *ComputeAPI) TerminateInstance(ctx context.Context, instance Instance) error {
+	return a.cast(ctx, instance.Host, "terminate_instance", inEither(InstanceArgs{Instance: instance}))
+}
+
+// RebootInstance has the host of an instance start it again.
+func (a *ComputeAPI) RebootInstance(ctx context.Context, instance Instance, rebootType string) error {
+	return a.cast(ctx, instance.Host, "reboot_instance", inEither(RebootArgs{Instance: instance, RebootType: rebootType}))
+}
+
+// RebuildInstance has the host of an instance build it anew from another image. With reimageBootVolume, it writes the image to the volume
+// that the instance boots from; that and accelerators cannot be had of a compute that does not know them.
+func (a *ComputeAPI) RebuildInstance(ctx context.Context, instance Instance, image string, accelUUIDs []string, reimageBootVolume bool) error {
+	v50 := RebuildArgs{Instance: instance, ImageRef: image}
+	v60 := v50
+	v60.AccelUUIDs = oslorpc.Some(accelUUIDs)
+	v61 := v60
+	v61.ReimageBootVolume = oslorpc.Some(reimageBootVolume)
+	ladder := oslorpc.Variants{{Version: "6.1", Args: v61}}
+	if !reimageBootVolume {
+		ladder = append(ladder, oslorpc.Variant{Version: "6.0", Args: v60})
+		if len(accelUUIDs) == 0 {
+			ladder = append(ladder, oslorpc.Variant{Version: "5.0", Args: v50})
+		}
+	}
+	return a.cast(ctx, instance.Host, "rebuild_instance", ladder)
+}
+
+// ResizeInstance has the host of an instance give it another size.
+func (a *ComputeAPI) ResizeInstance(ctx context.Context, instance Instance, flavor Flavor, spec RequestSpec) error {
+	return a.cast(ctx, instance.Host, "resize_instance", oslorpc.Variants{
+		{Version: "6.0", Args: ResizeArgs{Instance: instance, Flavor: flavor, RequestSpec: spec}},
+		{Version: "5.0", Args: ResizeArgs5{Instance: instance, InstanceType: flavor}},
+	})
+}
+
+// GetConsoleOutput returns the last lines of the console of an instance; all of them if tail is 0.
+func (a *ComputeAPI) GetConsoleOutput(ctx context.Context, instance Instance, tail int) (string, error) {
+	args := ConsoleArgs{Instance: instance, TailLength: tail}
+	return callCompute[string](ctx, a, instance.Host, "get_console_output", args)
+}
+
+// GetHostUptime returns for how long a host has been up, for people.
+func (a *ComputeAPI) GetHostUptime(ctx context.Context, host string) (string, error) {
+	return callCompute[string](ctx, a, host, "get_host_uptime", nil)
+}
+
+// SetHostEnabled lets a host get new instances, or not, and returns what it is then.
+func (a *ComputeAPI) SetHostEnabled(ctx context.Context, host string, enabled bool) (string, error) {
+	return callCompute[string](ctx, a, host, "set_host_enabled", EnabledArgs{Enabled: enabled}, a.config.long()...)
+}
+
+// CheckCanLiveMigrateDestination asks a host whether an instance can move to it. A [MigrationError] says why not.
+func (a *ComputeAPI) CheckCanLiveMigrateDestination(ctx context.Context, instance Instance, dest string, blockMigration bool) error {
+	args := MigrationArgs{Instance: instance, BlockMigration: blockMigration}
+	_, err := callCompute[any](ctx, a, dest, "check_can_live_migrate_destination", args, a.config.long()...)
+	return err
+}
+
+// LiveMigration has the host of an instance move it to another one while it runs.
+func (a *ComputeAPI) LiveMigration(ctx context.Context, instance Instance, dest string, blockMigration bool) error {
+	args := LiveMigrationArgs{Instance: instance, Dest: dest, BlockMigration: blockMigration}
+	return a.cast(ctx, instance.Host, "live_migration", inEither(args))
+}
+
+// PreLiveMigration has a host prepare for an instance that is about to come.
+func (a *ComputeAPI) PreLiveMigration(ctx context.Context, instance Instance, dest string, blockMigration bool) error {
+	return a.proceed(ctx, dest, "pre_live_migration", MigrationArgs{Instance: instance, BlockMigration: blockMigration})
+}
+
+// PostLiveMigrationAtDestination tells a host that an instance has come.
+func (a *ComputeAPI) PostLiveMigrationAtDestination(ctx context.Context, instance Instance, dest string, blockMigration bool) error {
+	return a.proceed(ctx, dest, "post_live_migration_at_destination", MigrationArgs{Instance: instance, BlockMigration: blockMigration})
+}
+
+// RollbackLiveMigrationAtDestination tells a host that an instance will not come.
+func (a *ComputeAPI) RollbackLiveMigrationAtDestination(ctx context.Context, instance Instance, dest string) error {
+	c, err := a.inProgress(ctx, dest)
+	if err != nil {
+		return err
+	}
+	return c.Cast(ctx, "rollback_live_migration_at_destination", sinceV65(InstanceArgs{Instance: instance}))
+}
+
+// proceed calls a method that goes on with work in progress.
+func (a *ComputeAPI) proceed(ctx context.Context, host, method string, args any) error {
+	c, err := a.inProgress(ctx, host)
+	if err != nil {
+		return err
+	}
+	_, err = oslorpc.Call[any](ctx, c.Prepare(a.config.long()...), method, sinceV65(args))
+	return err
+}
+
+// inProgress returns the client for what goes on with work in progress at a host: on the topic for that, which the host serves until it is
+// done, if the host is recent enough. The topic is no part of a variant, so this asks before. The upgrade level holds for either topic, and
+// that the host serves this one is seen there: it may have left the other one already.
+func (a *ComputeAPI) inProgress(ctx context.Context, host string) (*oslorpc.Client, error) {
+	if host == "" {
+		return nil, errNoHost
+	}
+	c := a.client.Prepare(oslorpc.WithServer(host))
+	alt := c.Prepare(oslorpc.WithTopic(ComputeAltTopic))
+	served, err := alt.Prepare(oslorpc.WithVersionCap(oslorpc.AutoCap)).CanSendVersionOf(ctx, "6.5")
+	if err != nil || !served {
+		return c, err
+	}
+	if allowed, err := alt.CanSendVersionOf(ctx, "6.5"); err != nil || !allowed {
+		return c, err
+	}
+	return alt, nil
+}
+
+// inEither is a message that is the same in both major versions.
+func inEither(args any) oslorpc.Variants {
+	return oslorpc.Variants{{Version: "6.0", Args: args}, {Version: "5.0", Args: args}}
+}
+
+// sinceV65 is a message that is the same in both, and since 6.5 may come on the topic for work in progress.
+func sinceV65(args any) oslorpc.Variants {
+	return append(oslorpc.Variants{{Version: "6.5", Args: args}}, inEither(args)...)
+}
+
+func (a *ComputeAPI) cast(ctx context.Context, host, method string, ladder oslorpc.Variants) error {
+	if host == "" {
+		return errNoHost
+	}
+	return a.client.Prepare(oslorpc.WithServer(host)).Cast(ctx, method, ladder)
+}
+
+func callCompute[R any](
+	ctx context.Context, a *ComputeAPI, host, method string, args any, options ...oslorpc.ClientOption,
+) (result R, err error) {
+	if host == "" {
+		return result, errNoHost
+	}
+	return oslorpc.Call[R](ctx, a.client.Prepare(oslorpc.WithServer(host)).Prepare(options...), method, inEither(args))
+}
+
+// errNoHost keeps a message without a host from going to any.
+var errNoHost = errors.New("the instance is on no compute host")
+
+// The arguments of the methods of [Compute].
+type (
+	// BuildArgs are those of build_and_run_instance.
+	BuildArgs struct {
+		Instance    Instance    `json:"instance"`
+		Image       string      `json:"image"`
+		RequestSpec RequestSpec `json:"request_spec"`
+		// AccelUUIDs is there since 6.0.
+		AccelUUIDs oslorpc.Opt[[]string] `json:"accel_uuids"`
+	}
+	// InstanceArgs are those of methods about an instance that need nothing else.
+	InstanceArgs struct {
+		Instance Instance `json:"instance"`
+	}
+	// RebootArgs are those of reboot_instance.
+	RebootArgs struct {
+		Instance   Instance `json:"instance"`
+		RebootType string   `json:"reboot_type"`
+	}
+	// RebuildArgs are those of rebuild_instance.
+	RebuildArgs struct {
+		Instance Instance `json:"instance"`
+		ImageRef string   `json:"image_ref"`
+		// AccelUUIDs is there since 6.0, and ReimageBootVolume since 6.1.
+		AccelUUIDs        oslorpc.Opt[[]string] `json:"accel_uuids"`
+		ReimageBootVolume oslorpc.Opt[bool]     `json:"reimage_boot_volume"`
+	}
+	// ResizeArgs are those of resize_instance.
+	ResizeArgs struct {
+		Instance    Instance    `json:"instance"`
+		Flavor      Flavor      `json:"flavor"`
+		RequestSpec RequestSpec `json:"request_spec"`
+	}
+	// ResizeArgs5 are those of resize_instance before 6.0.
+	ResizeArgs5 struct {
+		Instance     Instance `json:"instance"`
+		InstanceType Flavor   `json:"instance_type"`
+	}
+	// ConsoleArgs are those of get_console_output.
+	ConsoleArgs struct {
+		Instance   Instance `json:"instance"`
+		TailLength int      `json:"tail_length"`
+	}
+	// EnabledArgs are those of set_host_enabled.
+	EnabledArgs struct {
+		Enabled bool `json:"enabled"`
+	}
+	// MigrationArgs are those of the methods of a host that an instance is to move to.
+	MigrationArgs struct {
+		Instance       Instance `json:"instance"`
+		BlockMigration bool     `json:"block_migration"`
+	}
+	// LiveMigrationArgs are those of live_migration.
+	LiveMigrationArgs struct {
+		Instance       Instance `json:"instance"`
+		Dest           string   `json:"dest"`
+		BlockMigration bool     `json:"block_migration"`
+	}
+)
+
+// Compute is the server side of [ComputeAPI].
+type Compute interface {
+	BuildAndRunInstance(ctx context.Context, args BuildArgs) error
+	TerminateInstance(ctx context.Context, args InstanceArgs) error
+	RebootInstance(ctx context.Context, args RebootArgs) error
+	RebuildInstance(ctx context.Context, args RebuildArgs) error
+	ResizeInstance(ctx context.Context, args ResizeArgs) error
+	GetConsoleOutput(ctx context.Context, args ConsoleArgs) (string, error)
+	GetHostUptime(ctx context.Context) (string, error)
+	SetHostEnabled(ctx context.Context, args EnabledArgs) (string, error)
+	CheckCanLiveMigrateDestination(ctx context.Context, args MigrationArgs) error
+	LiveMigration(ctx context.Context, args LiveMigrationArgs) error
+	PreLiveMigration(ctx context.Context, args MigrationArgs) error
+	PostLiveMigrationAtDestination(ctx context.Context, args MigrationArgs) error
+	RollbackLiveMigrationAtDestination(ctx context.Context, args InstanceArgs) error
+}
+
+// ComputeManager returns the endpoint of a compute.
+func ComputeManager(manager Compute) oslorpc.Endpoint {
+	return oslorpc.Endpoint{Version: "6.5", Methods: computeMethods(manager)}
+}
+
+func computeMethods(manager Compute) map[string]oslorpc.Method {
+	return oslorpc.Methods(struct{ Compute }{manager},
+		oslorpc.ExpectErrors("CheckCanLiveMigrateDestination", oslorpc.ErrorType[*MigrationError]()),
+		oslorpc.ExpectErrors("GetConsoleOutput", oslorpc.ErrorType[*InstanceNotFound]()))
+}
+
+// ComputeV5Proxy returns the endpoint that keeps the previous major version alive, for callers that are not upgraded yet: its methods are
+// those of the manager, but for the one whose arguments are not.
+func ComputeV5Proxy(manager Compute) oslorpc.Endpoint {
+	methods := computeMethods(manager)
+	methods["resize_instance"] = oslorpc.Func(func(ctx context.Context, args ResizeArgs5) (any, error) {
+		return nil, manager.ResizeInstance(ctx, ResizeArgs{
+			Instance: args.Instance, Flavor: args.InstanceType, RequestSpec: RequestSpec{Flavor: args.InstanceType},
+		})
+	})
+	return oslorpc.Endpoint{Version: "5.13", Deprecated: "5.13", Methods: methods}
+}

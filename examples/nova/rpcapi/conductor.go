@@ -1,0 +1,89 @@
+package rpcapi
+
+import (
+	"context"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// ConductorAPI is the client side of the conductor API, by which services that must not reach the database change what is in it.
+//
+// API version history:
+//
+//	3.0 - Initial version: methods of objects in place of those for each table
+type ConductorAPI struct{ client *oslorpc.Client }
+
+// NewConductorAPI returns the client side for the conductors on a transport.
+func NewConductorAPI(t *oslorpc.Transport, config Config) *ConductorAPI {
+	return &ConductorAPI{t.Client(oslorpc.Target{Topic: ConductorTopic, Version: "3.0"}, config.conductor()...)}
+}
+
+// Create adds an instance.
+func (a *ConductorAPI) Create(ctx context.Context, instance Instance) error {
+	return a.objectAction(ctx, instance, "create")
+}
+
+// Save changes an instance. An [InstanceNotFound] says that it was deleted.
+func (a *ConductorAPI) Save(ctx context.Context, instance Instance) error {
+	return a.objectAction(ctx, instance, "save")
+}
+
+// Destroy removes an instance, if it is there.
+func (a *ConductorAPI) Destroy(ctx context.Context, instance Instance) error {
+	return a.objectAction(ctx, instance, "destroy")
+}
+
+// GetByUUID returns an instance.
+func (a *ConductorAPI) GetByUUID(ctx context.Context, uuid string) (Instance, error) {
+	return objectClassAction[Instance](ctx, a, "Instance", "get_by_uuid", uuid)
+}
+
+// GetByHost returns the instances on a host, in the order of their names.
+func (a *ConductorAPI) GetByHost(ctx context.Context, host string) ([]Instance, error) {
+	return objectClassAction[[]Instance](ctx, a, "InstanceList", "get_by_host", host)
+}
+
+// GetAll returns all instances, in the order of their names.
+func (a *ConductorAPI) GetAll(ctx context.Context) ([]Instance, error) {
+	return objectClassAction[[]Instance](ctx, a, "InstanceList", "get_all")
+}
+
+func (a *ConductorAPI) objectAction(ctx context.Context, instance Instance, method string) error {
+	args := ObjectActionArgs{ObjInst: instance, ObjMethod: method, Args: []string{}}
+	_, err := oslorpc.Call[any](ctx, a.client, "object_action", args)
+	return err
+}
+
+func objectClassAction[R any](ctx context.Context, a *ConductorAPI, class, method string, arguments ...string) (R, error) {
+	args := ObjectClassActionArgs{ObjName: class, ObjMethod: method, Args: append([]string{}, arguments...)}
+	return oslorpc.Call[R](ctx, a.client, "object_class_action_versions", args)
+}
+
+// The arguments of the methods of [Conductor].
+type (
+	// ObjectActionArgs are those of object_action, which has an object do something.
+	ObjectActionArgs struct {
+		ObjInst   Instance `json:"objinst"`
+		ObjMethod string   `json:"objmethod"`
+		Args      []string `json:"args"`
+	}
+	// ObjectClassActionArgs are those of object_class_action_versions, which has a class of objects do something.
+	ObjectClassActionArgs struct {
+		ObjName   string   `json:"objname"`
+		ObjMethod string   `json:"objmethod"`
+		Args      []string `json:"args"`
+	}
+)
+
+// Conductor is the server side of [ConductorAPI].
+type Conductor interface {
+	ObjectAction(ctx context.Context, args ObjectActionArgs) error
+	ObjectClassActionVersions(ctx context.Context, args ObjectClassActionArgs) (any, error)
+}
+
+// ConductorManager returns the endpoint of a conductor.
+func ConductorManager(manager Conductor) oslorpc.Endpoint {
+	notFound := oslorpc.ErrorType[*InstanceNotFound]()
+	return oslorpc.Endpoint{Version: "3.0", Methods: oslorpc.Methods(struct{ Conductor }{manager},
+		oslorpc.ExpectErrors("ObjectAction", notFound), oslorpc.ExpectErrors("ObjectClassActionVersions", notFound))}
+}

@@ -1,0 +1,115 @@
+package rpcapi
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// The topics of the services.
+const (
+	ConductorTopic = "conductor"
+	SchedulerTopic = "scheduler"
+	ComputeTopic   = "compute"
+	// ComputeAltTopic takes what continues work in progress, such as the steps of a migration. A compute that is told to stop
+	// serves it for as long as that work lasts, when it takes no new work from ComputeTopic any more.
+	ComputeAltTopic = "compute-alt"
+)
+
+// Instance is a virtual machine.
+type Instance struct {
+	UUID        string `json:"uuid"`
+	DisplayName string `json:"display_name"`
+	// Host is the compute that it is on; empty as long as it is on none.
+	Host      string  `json:"host"`
+	VMState   VMState `json:"vm_state"`
+	TaskState string  `json:"task_state"`
+	ImageRef  string  `json:"image_ref"`
+	Flavor    Flavor  `json:"flavor"`
+	// Fault says what went wrong last.
+	Fault string `json:"fault"`
+}
+
+// VMState is what has become of an instance.
+type VMState string
+
+// The states of instances.
+const (
+	Building VMState = "building"
+	Active   VMState = "active"
+	Failed   VMState = "error"
+)
+
+// Flavor is the size of an instance.
+type Flavor struct {
+	Name     string `json:"name"`
+	VCPUs    int    `json:"vcpus"`
+	MemoryMB int    `json:"memory_mb"`
+}
+
+// RequestSpec is what a scheduler has to know of an instance.
+type RequestSpec struct {
+	Flavor Flavor `json:"flavor"`
+	// Cell and Host are where it has to be, if they are not empty.
+	Cell string `json:"cell"`
+	Host string `json:"host"`
+	// IgnoreHosts are where it must not be.
+	IgnoreHosts []string `json:"ignore_hosts"`
+}
+
+// Selection is where an instance may be.
+type Selection struct {
+	Cell        string `json:"cell"`
+	ServiceHost string `json:"service_host"`
+}
+
+// InstanceNotFound says that there is no such instance, such as because it was deleted a moment ago.
+type InstanceNotFound struct {
+	InstanceID string `json:"instance_id"`
+}
+
+func (e *InstanceNotFound) Error() string { return "instance " + e.InstanceID + " could not be found" }
+
+// NoValidHost says that no compute can take an instance.
+type NoValidHost struct {
+	Reason string `json:"reason"`
+}
+
+func (e *NoValidHost) Error() string { return "no valid host was found: " + e.Reason }
+
+// MigrationError says why an instance cannot move.
+type MigrationError struct {
+	Reason string `json:"reason"`
+}
+
+func (e *MigrationError) Error() string { return "migration error: " + e.Reason }
+
+// ErrorTypes are the errors that arrive as what they were: their names are those of Nova's exceptions.
+func ErrorTypes() []oslorpc.TransportOption {
+	return []oslorpc.TransportOption{
+		oslorpc.WithErrorType[*InstanceNotFound]("InstanceNotFound"),
+		oslorpc.WithErrorType[*NoValidHost]("NoValidHost"),
+		oslorpc.WithErrorType[*MigrationError]("MigrationError"),
+	}
+}
+
+// Open opens a transport that knows the errors of this package, at both ends. It stands for nova.rpc.init.
+func Open(url string, options ...oslorpc.TransportOption) (*oslorpc.Transport, error) {
+	return oslorpc.Open(url, append(ErrorTypes(), options...)...)
+}
+
+// AdminContext returns ctx with the request context of a service that acts for itself: with all rights, and a request id of its own, by
+// which the logs of all services that take part can be matched.
+func AdminContext(ctx context.Context) context.Context {
+	return oslorpc.WithContext(ctx, oslorpc.Context{"is_admin": true, "request_id": "req-" + NewUUID()})
+}
+
+// NewUUID returns a random UUID.
+func NewUUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // it never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}
