@@ -1,0 +1,153 @@
+// Nova-compute is the agent of a small Nova on a compute host: it runs the instances there. It starts no virtual machines: it prints
+// what it would do. The README beside it shows it at work.
+//
+//	go run ./examples/nova/nova-compute --host compute1
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
+	"github.com/oslorpc/oslorpc/examples/nova/service"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+func main() {
+	var o options
+	flag.StringVar(&o.release, "release", current, "which `release` of Nova to be, of "+releaseNames())
+	flag.DurationVar(&o.migrationTime, "migration-time", time.Second, "how long the memory of an instance takes to move")
+	flag.DurationVar(&o.syncInterval, "sync-interval", time.Minute, "how often schedulers are told of all instances")
+	flag.DurationVar(&o.shutdownTimeout, "graceful-shutdown-timeout", 3*time.Minute, "how long work in progress may take after the end was asked for")
+	service.Main("nova-compute", func(ctx context.Context, s *service.Service) error { return run(ctx, s, o) })
+}
+
+// options are the flags of this program.
+type options struct {
+	release         string
+	migrationTime   time.Duration
+	syncInterval    time.Duration
+	shutdownTimeout time.Duration
+}
+
+// run runs the compute until ctx ends:
+//
+//   - It is there before it is ready, but held: what comes waits in its queue.
+//   - It waits for a conductor, and reads which instances are its own.
+//   - It runs what waited, and what comes from now on.
+//   - Told to stop, it takes no new work, finishes what it has begun, and goes on taking what that needs from others.
+func run(ctx context.Context, s *service.Service, o options) error {
+	release, ok := releases[o.release]
+	switch {
+	case !ok:
+		return fmt.Errorf("there is no release %q, but %s", o.release, releaseNames())
+	case o.migrationTime < 0 || o.syncInterval <= 0 || o.shutdownTimeout <= 0:
+		return errors.New("--sync-interval and --graceful-shutdown-timeout must be positive, and --migration-time not negative")
+	}
+	t := s.Cells.Own().Transport
+	server := t.Server(oslorpc.Target{Topic: rpcapi.ComputeTopic, Server: s.Host}, oslorpc.WithHold())
+	m := newManager(s, o, server)
+	server.Add(release.endpoints(m)...)
+	server.Add(rpcapi.BaseRPCAPI("compute"))
+	servers := []*oslorpc.Server{server}
+	if release.alt {
+		alt := t.Server(oslorpc.Target{Topic: rpcapi.ComputeAltTopic, Server: s.Host})
+		alt.Add(release.endpoints(m)...)
+		servers = append(servers, alt)
+	}
+	for _, server := range servers {
+		if err := server.Start(ctx); err != nil {
+			return service.Ended(ctx, err)
+		}
+	}
+	err := m.begin(ctx)
+	if err == nil {
+		s.Sayf("nova-compute of %s is ready, with %d instances", o.release, len(m.guests.uuids()))
+		m.syncOften(ctx)
+	}
+	return errors.Join(service.Ended(ctx, err), stop(ctx, m, servers))
+}
+
+// begin waits for a conductor, takes on the instances of the host, and releases the server.
+func (m *manager) begin(ctx context.Context) error {
+	base := rpcapi.NewBaseAPI(m.cell.Transport, rpcapi.ConductorTopic)
+	err := base.WaitUntilReady(ctx, func(error) { m.Sayf("waits for nova-conductor") })
+	if err != nil {
+		return err
+	}
+	if err := m.initHost(ctx); err != nil {
+		return err
+	}
+	if err := m.server.Release(ctx); err != nil {
+		slog.WarnContext(ctx, "others take the compute for held", "error", err)
+	}
+	return nil
+}
+
+// syncOften tells schedulers of all instances, until ctx ends.
+func (m *manager) syncOften(ctx context.Context) {
+	tick := time.NewTicker(m.syncInterval)
+	defer tick.Stop()
+	for {
+		m.sync(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// stop stops the servers one after the other: the main one takes no new work and finishes what it has begun, and until that is done, and
+// what others have begun to move here has come, the second one is reached.
+func stop(ctx context.Context, m *manager, servers []*oslorpc.Server) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.shutdownTimeout)
+	defer cancel()
+	failures := []error{servers[0].Stop(ctx)}
+	m.incoming.wait(ctx)
+	for _, server := range servers[1:] {
+		failures = append(failures, server.Stop(ctx))
+	}
+	return errors.Join(failures...)
+}
+
+// arrivals are the instances that are about to come.
+type arrivals struct {
+	mu      sync.Mutex
+	uuids   map[string]bool
+	changed chan struct{} // closed with the next change
+}
+
+func (a *arrivals) set(uuid string, about bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if about {
+		a.uuids[uuid] = true
+	} else {
+		delete(a.uuids, uuid)
+	}
+	close(a.changed)
+	a.changed = make(chan struct{})
+}
+
+// wait waits until nothing is about to come, or ctx ends.
+func (a *arrivals) wait(ctx context.Context) {
+	for {
+		a.mu.Lock()
+		n, changed := len(a.uuids), a.changed
+		a.mu.Unlock()
+		if n == 0 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}

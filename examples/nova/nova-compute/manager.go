@@ -1,0 +1,194 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
+	"github.com/oslorpc/oslorpc/examples/nova/service"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// manager does what messages ask for, on its host. What comes of a cast is in the state of the instance, which the conductor keeps.
+type manager struct {
+	*service.Service
+	options
+
+	server    *oslorpc.Server
+	cell      *rpcapi.Cell
+	scheduler *rpcapi.SchedulerAPI
+	started   time.Time
+	guests    *guests
+	incoming  *arrivals
+}
+
+func newManager(s *service.Service, o options, server *oslorpc.Server) *manager {
+	cell := s.Cells.Own()
+	return &manager{
+		Service: s, options: o, server: server, cell: cell, started: time.Now(), guests: newGuests(),
+		scheduler: rpcapi.NewSchedulerAPI(cell.Transport, s.Config),
+		incoming:  &arrivals{uuids: map[string]bool{}, changed: make(chan struct{})},
+	}
+}
+
+// initHost has the instances run that are to be on this host.
+func (m *manager) initHost(ctx context.Context) error {
+	all, err := m.cell.Conductor.GetByHost(rpcapi.AdminContext(ctx), m.Host)
+	if err != nil {
+		return err
+	}
+	for _, i := range all {
+		switch i.VMState {
+		case rpcapi.Active:
+			if i.TaskState != "" { // it was about to be changed, or to leave, when the host went down
+				i.TaskState = ""
+				if err := m.cell.Conductor.Save(ctx, i); err != nil {
+					return err
+				}
+			}
+			m.guests.put(i, "Booting "+i.ImageRef, i.DisplayName+" login:")
+		case rpcapi.Building:
+			// Its message was lost with the queue of the process before, or is still to come: then it is built after all.
+			i.VMState, i.Fault = rpcapi.Failed, "the host went down while it was built"
+			if err := m.cell.Conductor.Save(ctx, i); err != nil {
+				return err
+			}
+		case rpcapi.Failed:
+		}
+	}
+	return nil
+}
+
+// sync tells schedulers of all instances.
+func (m *manager) sync(ctx context.Context) {
+	m.told(ctx, m.scheduler.SyncInstanceInfo(rpcapi.AdminContext(ctx), m.Host, m.guests.uuids()))
+}
+
+// told logs that schedulers were not told of something. That does little harm: the next sync tells them everything.
+func (m *manager) told(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil {
+		slog.WarnContext(ctx, "not all schedulers know what is on this host", "error", err)
+	}
+}
+
+// BuildAndRunInstance builds an instance.
+func (m *manager) BuildAndRunInstance(ctx context.Context, args rpcapi.BuildArgs) error {
+	defer m.guests.alone(args.Instance.UUID)()
+	i := args.Instance
+	m.Sayf("builds %s", i.DisplayName)
+	m.guests.put(i, "Booting "+args.Image, i.DisplayName+" login:")
+	if err := m.become(ctx, i, rpcapi.Active); err != nil {
+		return err
+	}
+	m.told(ctx, m.scheduler.UpdateInstanceInfo(ctx, m.Host, i))
+	return nil
+}
+
+// become writes down what an instance is now. One that was deleted in the meantime ends.
+func (m *manager) become(ctx context.Context, i rpcapi.Instance, state rpcapi.VMState) error {
+	i.VMState, i.TaskState, i.Host = state, "", m.Host
+	m.guests.put(i)
+	err := m.cell.Conductor.Save(ctx, i)
+	if _, gone := errors.AsType[*rpcapi.InstanceNotFound](err); gone {
+		m.guests.remove(i.UUID)
+	}
+	return err
+}
+
+// TerminateInstance deletes an instance. If it has moved since the message was sent, its host now is told.
+func (m *manager) TerminateInstance(ctx context.Context, args rpcapi.InstanceArgs) error {
+	defer m.guests.alone(args.Instance.UUID)()
+	i, err := m.cell.Conductor.GetByUUID(ctx, args.Instance.UUID)
+	if _, gone := errors.AsType[*rpcapi.InstanceNotFound](err); gone {
+		return nil
+	}
+	switch {
+	case err != nil:
+		return err
+	case i.Host != m.Host:
+		return m.cell.Compute.TerminateInstance(ctx, i)
+	}
+	m.Sayf("deletes %s", i.DisplayName)
+	m.guests.remove(i.UUID)
+	if err := m.cell.Conductor.Destroy(ctx, i); err != nil {
+		return err
+	}
+	m.told(ctx, m.scheduler.DeleteInstanceInfo(ctx, m.Host, i.UUID))
+	return nil
+}
+
+// RebootInstance starts an instance again.
+func (m *manager) RebootInstance(ctx context.Context, args rpcapi.RebootArgs) error {
+	return m.change(ctx, args.Instance, func(i rpcapi.Instance) rpcapi.Instance {
+		m.Sayf("reboots %s, %s", i.DisplayName, args.RebootType)
+		m.guests.put(i, "Rebooting", i.DisplayName+" login:")
+		return i
+	})
+}
+
+// RebuildInstance builds an instance anew from another image.
+func (m *manager) RebuildInstance(ctx context.Context, args rpcapi.RebuildArgs) error {
+	return m.change(ctx, args.Instance, func(i rpcapi.Instance) rpcapi.Instance {
+		what := "the disk of " + i.DisplayName
+		if args.ReimageBootVolume.Or(false) {
+			what = "the boot volume of " + i.DisplayName
+		}
+		m.Sayf("rebuilds %s from %s", what, args.ImageRef)
+		i.ImageRef = args.ImageRef
+		m.guests.put(i, "Booting "+args.ImageRef, i.DisplayName+" login:")
+		return i
+	})
+}
+
+// ResizeInstance gives an instance another size.
+func (m *manager) ResizeInstance(ctx context.Context, args rpcapi.ResizeArgs) error {
+	return m.change(ctx, args.Instance, func(i rpcapi.Instance) rpcapi.Instance {
+		m.Sayf("resizes %s to %s", i.DisplayName, args.Flavor.Name)
+		i.Flavor = args.Flavor
+		return i
+	})
+}
+
+// change changes an instance that runs here, and writes it down.
+func (m *manager) change(ctx context.Context, i rpcapi.Instance, change func(rpcapi.Instance) rpcapi.Instance) error {
+	defer m.guests.alone(i.UUID)()
+	i, err := m.cell.Conductor.GetByUUID(ctx, i.UUID) // it may have been changed since the message was sent
+	if err != nil {
+		return err
+	}
+	if !m.guests.runs(i.UUID) {
+		return fmt.Errorf("instance %s does not run on %s, but on %s", i.DisplayName, m.Host, i.Host)
+	}
+	return m.become(ctx, change(i), rpcapi.Active)
+}
+
+// GetConsoleOutput returns the last lines of the console of an instance.
+func (m *manager) GetConsoleOutput(_ context.Context, args rpcapi.ConsoleArgs) (string, error) {
+	lines, ok := m.guests.console(args.Instance.UUID)
+	if !ok {
+		return "", &rpcapi.InstanceNotFound{InstanceID: args.Instance.UUID}
+	}
+	if n := args.TailLength; n > 0 && n < len(lines) {
+		lines = lines[len(lines)-n:]
+	}
+	return strings.Join(lines, "\n"), nil
+}
+
+// GetHostUptime says since when the host is up.
+func (m *manager) GetHostUptime(context.Context) (string, error) {
+	return fmt.Sprintf("up %v, %d instances, %s", time.Since(m.started).Round(time.Second), len(m.guests.uuids()), m.release), nil
+}
+
+// SetHostEnabled lets the host get new instances, or not: a server that drains is passed over by the scheduler, and reached by its name.
+func (m *manager) SetHostEnabled(ctx context.Context, args rpcapi.EnabledArgs) (string, error) {
+	if args.Enabled {
+		m.Sayf("is enabled")
+		return "enabled", m.server.Resume(ctx)
+	}
+	m.Sayf("is disabled")
+	return "disabled", m.server.Drain(ctx)
+}

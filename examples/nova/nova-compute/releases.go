@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// This file is the compute as it was in older releases, with which the example plays fleets of several. A real program has none of it but
+// what the current release has: its older ones are in the past of its repository.
+
+// current is the release of the code.
+const current = "gazpacho"
+
+// release is what a compute of a release serves.
+type release struct {
+	endpoints func(*manager) []oslorpc.Endpoint
+	// alt: it serves the topic for work in progress, too.
+	alt bool
+}
+
+var releases = map[string]release{
+	"queens":  {endpoints: func(m *manager) []oslorpc.Endpoint { return []oslorpc.Endpoint{queens(m)} }},
+	"wallaby": {endpoints: func(m *manager) []oslorpc.Endpoint { return []oslorpc.Endpoint{wallaby(m), rpcapi.ComputeV5Proxy(m)} }},
+	"zed":     {endpoints: func(m *manager) []oslorpc.Endpoint { return []oslorpc.Endpoint{zed(m), rpcapi.ComputeV5Proxy(m)} }},
+	current: {alt: true, endpoints: func(m *manager) []oslorpc.Endpoint {
+		return []oslorpc.Endpoint{rpcapi.ComputeManager(m), rpcapi.ComputeV5Proxy(m)}
+	}},
+}
+
+func releaseNames() string { return strings.Join(slices.Sorted(maps.Keys(releases)), ", ") }
+
+// zed has all arguments that the current release has.
+func zed(m *manager) oslorpc.Endpoint {
+	e := rpcapi.ComputeManager(m)
+	e.Version = "6.1"
+	return e
+}
+
+// wallaby cannot write to boot volumes: it refuses a message with reimage_boot_volume.
+func wallaby(m *manager) oslorpc.Endpoint {
+	e := rpcapi.ComputeManager(m)
+	e.Version = "6.0"
+	e.Methods["rebuild_instance"] = oslorpc.Func(func(ctx context.Context, args struct {
+		Instance   rpcapi.Instance       `json:"instance"`
+		ImageRef   string                `json:"image_ref"`
+		AccelUUIDs oslorpc.Opt[[]string] `json:"accel_uuids"`
+	}) (any, error) {
+		return nil, m.RebuildInstance(ctx, rpcapi.RebuildArgs{Instance: args.Instance, ImageRef: args.ImageRef, AccelUUIDs: args.AccelUUIDs})
+	})
+	return e
+}
+
+// queens knows no accelerators, and sizes under another name.
+func queens(m *manager) oslorpc.Endpoint {
+	e := rpcapi.ComputeV5Proxy(m)
+	e.Version, e.Deprecated = "5.0", ""
+	e.Methods["build_and_run_instance"] = oslorpc.Func(func(ctx context.Context, args struct {
+		Instance    rpcapi.Instance    `json:"instance"`
+		Image       string             `json:"image"`
+		RequestSpec rpcapi.RequestSpec `json:"request_spec"`
+	}) (any, error) {
+		return nil, m.BuildAndRunInstance(ctx, rpcapi.BuildArgs{Instance: args.Instance, Image: args.Image, RequestSpec: args.RequestSpec})
+	})
+	e.Methods["rebuild_instance"] = oslorpc.Func(func(ctx context.Context, args struct {
+		Instance rpcapi.Instance `json:"instance"`
+		ImageRef string          `json:"image_ref"`
+	}) (any, error) {
+		return nil, m.RebuildInstance(ctx, rpcapi.RebuildArgs{Instance: args.Instance, ImageRef: args.ImageRef})
+	})
+	return e
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// computeTask sees tasks through. It keeps nothing, so any conductor can do the next one.
+type computeTask struct {
+	cells     *rpcapi.Cells
+	scheduler *rpcapi.SchedulerAPI
+	sayf      func(format string, args ...any)
+}
+
+// BuildInstances finds hosts for instances, and has them built there.
+func (t *computeTask) BuildInstances(ctx context.Context, args rpcapi.BuildInstancesArgs) error {
+	uuids := make([]string, len(args.Instances))
+	for n, instance := range args.Instances {
+		uuids[n] = instance.UUID
+	}
+	destinations, err := t.scheduler.SelectDestinations(ctx, args.RequestSpec, uuids, true)
+	if err == nil && len(destinations) != len(uuids) {
+		err = fmt.Errorf("the scheduler found hosts for %d instances of %d", len(destinations), len(uuids))
+	}
+	var failures []error
+	for n, instance := range args.Instances {
+		if err != nil {
+			failures = append(failures, t.bury(ctx, instance, err))
+			continue
+		}
+		failures = append(failures, t.build(ctx, instance, args.RequestSpec, destinations[n]))
+	}
+	return errors.Join(failures...)
+}
+
+// build has an instance built on the first of some hosts that takes it. The next one is asked only if it is certain that the one before
+// does not build it.
+func (t *computeTask) build(ctx context.Context, i rpcapi.Instance, spec rpcapi.RequestSpec, hosts []rpcapi.Selection) error {
+	cell, err := t.cells.Get(hosts[0].Cell)
+	if err != nil {
+		return t.bury(ctx, i, err)
+	}
+	i.Host = hosts[0].ServiceHost
+	if err := cell.Conductor.Create(ctx, i); err != nil {
+		return t.bury(ctx, i, fmt.Errorf("cell %s does not take it: %w", cell.Name, err))
+	}
+	for n, selected := range hosts {
+		if n > 0 {
+			i.Host = selected.ServiceHost
+			if err := cell.Conductor.Save(ctx, i); err != nil {
+				return err
+			}
+		}
+		t.sayf("has %s built on %s", i.DisplayName, i.Host)
+		err = cell.Compute.BuildAndRunInstance(ctx, i.Host, i, spec, nil)
+		if err == nil || !oslorpc.SafeToRetry(err) {
+			break
+		}
+		slog.WarnContext(ctx, "a host did not take an instance", "host", i.Host, "instance", i.DisplayName, "error", err)
+	}
+	if err != nil {
+		return t.fail(ctx, cell, i.UUID, err)
+	}
+	return nil
+}
+
+// fail says of an instance that no host builds it, unless one turned out to do so.
+func (t *computeTask) fail(ctx context.Context, cell *rpcapi.Cell, uuid string, why error) error {
+	i, err := cell.Conductor.GetByUUID(ctx, uuid)
+	if err != nil || i.VMState != rpcapi.Building {
+		return err
+	}
+	i.VMState, i.TaskState, i.Fault = rpcapi.Failed, "", why.Error()
+	return cell.Conductor.Save(ctx, i)
+}
+
+// bury keeps an instance that came to be on no host, for its owner to see why. In Nova, that is what cell0 is for.
+func (t *computeTask) bury(ctx context.Context, i rpcapi.Instance, why error) error {
+	i.VMState, i.TaskState, i.Host, i.Fault = rpcapi.Failed, "", "", why.Error()
+	return t.cells.Own().Conductor.Create(ctx, i)
+}
+
+// MigrateServer finds a host for an instance, asks it, and has the instance's host begin.
+func (t *computeTask) MigrateServer(ctx context.Context, args rpcapi.MigrateServerArgs) (s rpcapi.Selection, err error) {
+	i, hint := args.Instance, args.SchedulerHint
+	if !args.Live {
+		return s, &rpcapi.MigrationError{Reason: "only live migrations are supported"}
+	}
+	if i.VMState != rpcapi.Active || i.TaskState != "" {
+		return s, &rpcapi.MigrationError{Reason: fmt.Sprintf("instance %s is %s %s", i.DisplayName, i.VMState, i.TaskState)}
+	}
+	cell, err := t.cells.Get(hint.Cell)
+	if err != nil {
+		return s, err
+	}
+	spec := rpcapi.RequestSpec{Flavor: i.Flavor, Cell: hint.Cell, Host: hint.Host, IgnoreHosts: []string{i.Host}}
+	destinations, err := t.scheduler.SelectDestinations(ctx, spec, []string{i.UUID}, false)
+	if err != nil {
+		return s, err
+	}
+	s = destinations[0][0]
+	if err := cell.Compute.CheckCanLiveMigrateDestination(ctx, i, s.ServiceHost, false); err != nil {
+		return s, err
+	}
+	return s, t.migrate(ctx, cell, i, s.ServiceHost)
+}
+
+func (t *computeTask) migrate(ctx context.Context, cell *rpcapi.Cell, i rpcapi.Instance, dest string) error {
+	before := i
+	i.TaskState = "migrating"
+	if err := cell.Conductor.Save(ctx, i); err != nil {
+		return err
+	}
+	t.sayf("has %s moved from %s to %s", i.DisplayName, i.Host, dest)
+	err := cell.Compute.LiveMigration(ctx, i, dest, false)
+	if err != nil && oslorpc.SafeToRetry(err) { // else it may be on its way
+		return errors.Join(err, cell.Conductor.Save(ctx, before))
+	}
+	return err
+}

@@ -1,0 +1,33 @@
+// Nova-conductor keeps the instances of a cell of a small Nova, for services that must not reach the database, and sees tasks through that
+// more than one host takes part in. The README beside it shows it at work.
+//
+//	go run ./examples/nova/nova-conductor
+package main
+
+import (
+	"context"
+	"flag"
+
+	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
+	"github.com/oslorpc/oslorpc/examples/nova/service"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+func main() {
+	path := flag.String("database", "", "the `file` that keeps the instances; without one, they are forgotten when this ends")
+	service.Main("nova-conductor", func(ctx context.Context, s *service.Service) error { return run(ctx, s, *path) })
+}
+
+func run(ctx context.Context, s *service.Service, path string) error {
+	db, err := openDatabase(path)
+	if err != nil {
+		return err
+	}
+	own := s.Cells.Own().Transport
+	server := own.Server(oslorpc.Target{Topic: rpcapi.ConductorTopic, Server: s.Host})
+	server.Add(
+		rpcapi.ConductorManager(conductor{db}),
+		rpcapi.BaseRPCAPI("conductor"),
+		rpcapi.ComputeTaskManager(&computeTask{cells: s.Cells, scheduler: rpcapi.NewSchedulerAPI(own, s.Config), sayf: s.Sayf}))
+	return s.Serve(ctx, server)
+}
