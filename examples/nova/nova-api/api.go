@@ -116,7 +116,7 @@ func (a *api) Boot(ctx context.Context, args bootArgs) ([]string, error) {
 	instances, names := make([]rpcapi.Instance, count), make([]string, count)
 	for n := range instances {
 		instances[n] = rpcapi.Instance{
-			UUID: rpcapi.NewUUID(), DisplayName: args.Name, VMState: rpcapi.Building, TaskState: "scheduling",
+			UUID: rpcapi.NewUUID(), DisplayName: args.Name, VMState: rpcapi.Building, TaskState: rpcapi.Scheduling,
 			ImageRef: args.Image.Or("cirros"), Flavor: size,
 		}
 		if count > 1 {

@@ -44,9 +44,14 @@ func (m *manager) initHost(ctx context.Context) error {
 	for _, i := range all {
 		switch i.VMState {
 		case rpcapi.Active:
-			if i.TaskState != "" { // it was about to be changed, or to leave, when the host went down
+			if i.TaskState != "" { // it was about to leave when the host went down
+				before := i.TaskState
 				i.TaskState = ""
-				if err := m.cell.Conductor.Save(ctx, i); err != nil {
+				err := m.cell.Conductor.SaveIf(ctx, before, i)
+				if _, left := errors.AsType[*rpcapi.UnexpectedTaskState](err); left {
+					continue
+				}
+				if err != nil {
 					return err
 				}
 			}

@@ -6,10 +6,11 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
-	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// A live migration takes two hosts: the instance's, which runs LiveMigration, and the destination, which it calls before and after.
+// A live migration takes two hosts: the instance's, which runs LiveMigration, and the destination, which it calls before and after. When
+// one does not hear of the other any more, what the conductor has decides: the instance is where the one is that first took it out of the
+// task, which is asked of the conductor as one change.
 
 // CheckCanLiveMigrateDestination says whether an instance can move here.
 func (m *manager) CheckCanLiveMigrateDestination(_ context.Context, args rpcapi.MigrationArgs) error {
@@ -37,9 +38,10 @@ func (m *manager) LiveMigration(ctx context.Context, args rpcapi.LiveMigrationAr
 		return m.stay(ctx, i, args.Dest, err)
 	}
 	if err := m.cell.Compute.PostLiveMigrationAtDestination(ctx, i, args.Dest, args.BlockMigration); err != nil {
-		return m.settle(ctx, i, args.Dest, err)
+		return m.stay(ctx, i, args.Dest, err)
 	}
-	return m.left(ctx, i)
+	m.left(ctx, i)
+	return nil
 }
 
 // copyMemory takes the time that it takes.
@@ -53,33 +55,24 @@ func (m *manager) copyMemory(ctx context.Context) error {
 }
 
 // left takes note that an instance runs elsewhere now.
-func (m *manager) left(ctx context.Context, i rpcapi.Instance) error {
+func (m *manager) left(ctx context.Context, i rpcapi.Instance) {
 	m.guests.remove(i.UUID)
 	m.told(ctx, m.scheduler.DeleteInstanceInfo(ctx, m.Host, i.UUID))
-	return nil
 }
 
-// stay goes on running an instance here that did not move.
+// stay goes on running an instance here that did not move, unless it is at the destination after all.
 func (m *manager) stay(ctx context.Context, i rpcapi.Instance, dest string, why error) error {
 	ctx = context.WithoutCancel(ctx)
+	i.VMState, i.TaskState, i.Fault = rpcapi.Active, "", "it did not move: "+why.Error()
+	err := m.cell.Conductor.SaveIf(ctx, rpcapi.Migrating, i)
+	_, moved := errors.AsType[*rpcapi.UnexpectedTaskState](err)
+	_, deleted := errors.AsType[*rpcapi.InstanceNotFound](err)
+	if moved || deleted {
+		m.left(ctx, i)
+		return nil
+	}
 	m.Sayf("keeps %s: %v", i.DisplayName, why)
-	i.Fault = "it did not move: " + why.Error()
-	return errors.Join(why, m.become(ctx, i, rpcapi.Active), m.cell.Compute.RollbackLiveMigrationAtDestination(ctx, i, dest))
-}
-
-// settle decides what becomes of an instance when the destination did not say that it runs there. Before it says so, the destination
-// writes it down. If it is neither certain that it runs there nor that it does not, it must not run here either.
-func (m *manager) settle(ctx context.Context, i rpcapi.Instance, dest string, why error) error {
-	if oslorpc.SafeToRetry(why) {
-		return m.stay(ctx, i, dest, why)
-	}
-	ctx = context.WithoutCancel(ctx)
-	now, err := m.cell.Conductor.GetByUUID(ctx, i.UUID)
-	if err == nil && now.Host == dest {
-		return m.left(ctx, i)
-	}
-	i.Fault = "it is not known whether it runs on " + dest + ": " + why.Error()
-	return errors.Join(why, err, m.become(ctx, i, rpcapi.Failed))
+	return errors.Join(why, err, m.cell.Compute.RollbackLiveMigrationAtDestination(ctx, i, dest))
 }
 
 // PreLiveMigration prepares for an instance that is about to come.
@@ -94,15 +87,20 @@ func (m *manager) PostLiveMigrationAtDestination(ctx context.Context, args rpcap
 	i := args.Instance
 	defer m.guests.alone(i.UUID)()
 	defer m.incoming.set(i.UUID, false)
-	m.Sayf("runs %s now", i.DisplayName)
-	m.guests.put(i, i.DisplayName+" login:")
-	i.Fault = ""
-	if err := m.become(ctx, i, rpcapi.Active); err != nil {
-		m.guests.remove(i.UUID)
+	i.VMState, i.TaskState, i.Fault, i.Host = rpcapi.Active, "", "", m.Host
+	if err := m.cell.Conductor.SaveIf(ctx, rpcapi.Migrating, i); err != nil && !m.owns(ctx, i) {
 		return err
 	}
+	m.Sayf("runs %s now", i.DisplayName)
+	m.guests.put(i, i.DisplayName+" login:")
 	m.told(ctx, m.scheduler.UpdateInstanceInfo(ctx, m.Host, i))
 	return nil
+}
+
+// owns reports whether the conductor says that an instance is on this host.
+func (m *manager) owns(ctx context.Context, i rpcapi.Instance) bool {
+	now, err := m.cell.Conductor.GetByUUID(ctx, i.UUID)
+	return err == nil && now.Host == m.Host
 }
 
 // RollbackLiveMigrationAtDestination forgets an instance that was about to come.

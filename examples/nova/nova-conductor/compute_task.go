@@ -112,14 +112,18 @@ func (t *computeTask) MigrateServer(ctx context.Context, args rpcapi.MigrateServ
 
 func (t *computeTask) migrate(ctx context.Context, cell *rpcapi.Cell, i rpcapi.Instance, dest string) error {
 	before := i
-	i.TaskState = "migrating"
-	if err := cell.Conductor.Save(ctx, i); err != nil {
+	i.TaskState = rpcapi.Migrating
+	err := cell.Conductor.SaveIf(ctx, "", i)
+	if busy, ok := errors.AsType[*rpcapi.UnexpectedTaskState](err); ok {
+		return &rpcapi.MigrationError{Reason: busy.Error()}
+	}
+	if err != nil {
 		return err
 	}
 	t.sayf("has %s moved from %s to %s", i.DisplayName, i.Host, dest)
-	err := cell.Compute.LiveMigration(ctx, i, dest, false)
+	err = cell.Compute.LiveMigration(ctx, i, dest, false)
 	if err != nil && oslorpc.SafeToRetry(err) { // else it may be on its way
-		return errors.Join(err, cell.Conductor.Save(ctx, before))
+		return errors.Join(err, cell.Conductor.SaveIf(ctx, rpcapi.Migrating, before))
 	}
 	return err
 }

@@ -16,7 +16,7 @@ func (c conductor) ObjectAction(_ context.Context, args rpcapi.ObjectActionArgs)
 	case "create":
 		return c.db.create(args.ObjInst)
 	case "save":
-		return c.db.save(args.ObjInst)
+		return c.db.save(args.ObjInst, args.Kwargs)
 	case "destroy":
 		return c.db.destroy(args.ObjInst)
 	}

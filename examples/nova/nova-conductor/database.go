@@ -72,10 +72,15 @@ func (db *database) create(i rpcapi.Instance) error {
 	})
 }
 
-func (db *database) save(i rpcapi.Instance) error {
+// save changes an instance, if it is in the task that is expected.
+func (db *database) save(i rpcapi.Instance, kwargs map[string]string) error {
 	return db.change(func(all map[string]rpcapi.Instance) error {
-		if _, ok := all[i.UUID]; !ok {
+		before, ok := all[i.UUID]
+		if !ok {
 			return &rpcapi.InstanceNotFound{InstanceID: i.UUID}
+		}
+		if task, given := kwargs[rpcapi.ExpectedTaskState]; given && task != before.TaskState {
+			return &rpcapi.UnexpectedTaskState{InstanceID: i.UUID, Expected: task, Actual: before.TaskState}
 		}
 		all[i.UUID] = i
 		return nil

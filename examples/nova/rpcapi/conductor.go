@@ -20,17 +20,23 @@ func NewConductorAPI(t *oslorpc.Transport, config Config) *ConductorAPI {
 
 // Create adds an instance.
 func (a *ConductorAPI) Create(ctx context.Context, instance Instance) error {
-	return a.objectAction(ctx, instance, "create")
+	return a.objectAction(ctx, instance, "create", nil)
 }
 
 // Save changes an instance. An [InstanceNotFound] says that it was deleted.
 func (a *ConductorAPI) Save(ctx context.Context, instance Instance) error {
-	return a.objectAction(ctx, instance, "save")
+	return a.objectAction(ctx, instance, "save", nil)
+}
+
+// SaveIf changes an instance that is in a task, or in none if that is empty; else it returns an [UnexpectedTaskState]. Of those who want to
+// take an instance from one task to another, one succeeds.
+func (a *ConductorAPI) SaveIf(ctx context.Context, task string, instance Instance) error {
+	return a.objectAction(ctx, instance, "save", map[string]string{ExpectedTaskState: task})
 }
 
 // Destroy removes an instance, if it is there.
 func (a *ConductorAPI) Destroy(ctx context.Context, instance Instance) error {
-	return a.objectAction(ctx, instance, "destroy")
+	return a.objectAction(ctx, instance, "destroy", nil)
 }
 
 // GetByUUID returns an instance.
@@ -48,8 +54,8 @@ func (a *ConductorAPI) GetAll(ctx context.Context) ([]Instance, error) {
 	return objectClassAction[[]Instance](ctx, a, "InstanceList", "get_all")
 }
 
-func (a *ConductorAPI) objectAction(ctx context.Context, instance Instance, method string) error {
-	args := ObjectActionArgs{ObjInst: instance, ObjMethod: method, Args: []string{}}
+func (a *ConductorAPI) objectAction(ctx context.Context, instance Instance, method string, kwargs map[string]string) error {
+	args := ObjectActionArgs{ObjInst: instance, ObjMethod: method, Args: []string{}, Kwargs: kwargs}
 	_, err := oslorpc.Call[any](ctx, a.client, "object_action", args)
 	return err
 }
@@ -59,13 +65,17 @@ func objectClassAction[R any](ctx context.Context, a *ConductorAPI, class, metho
 	return oslorpc.Call[R](ctx, a.client, "object_class_action_versions", args)
 }
 
+// ExpectedTaskState is an argument of the method save of instances.
+const ExpectedTaskState = "expected_task_state"
+
 // The arguments of the methods of [Conductor].
 type (
 	// ObjectActionArgs are those of object_action, which has an object do something.
 	ObjectActionArgs struct {
-		ObjInst   Instance `json:"objinst"`
-		ObjMethod string   `json:"objmethod"`
-		Args      []string `json:"args"`
+		ObjInst   Instance          `json:"objinst"`
+		ObjMethod string            `json:"objmethod"`
+		Args      []string          `json:"args"`
+		Kwargs    map[string]string `json:"kwargs"`
 	}
 	// ObjectClassActionArgs are those of object_class_action_versions, which has a class of objects do something.
 	ObjectClassActionArgs struct {
@@ -85,5 +95,6 @@ type Conductor interface {
 func ConductorManager(manager Conductor) oslorpc.Endpoint {
 	notFound := oslorpc.ErrorType[*InstanceNotFound]()
 	return oslorpc.Endpoint{Version: "3.0", Methods: oslorpc.Methods(struct{ Conductor }{manager},
-		oslorpc.ExpectErrors("ObjectAction", notFound), oslorpc.ExpectErrors("ObjectClassActionVersions", notFound))}
+		oslorpc.ExpectErrors("ObjectAction", notFound, oslorpc.ErrorType[*UnexpectedTaskState]()),
+		oslorpc.ExpectErrors("ObjectClassActionVersions", notFound))}
 }

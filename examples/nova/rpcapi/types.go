@@ -42,6 +42,12 @@ const (
 	Failed   VMState = "error"
 )
 
+// What is done with instances at the moment. If it is nothing, the task state is empty.
+const (
+	Scheduling = "scheduling"
+	Migrating  = "migrating"
+)
+
 // Flavor is the size of an instance.
 type Flavor struct {
 	Name     string `json:"name"`
@@ -86,12 +92,24 @@ type MigrationError struct {
 
 func (e *MigrationError) Error() string { return "migration error: " + e.Reason }
 
+// UnexpectedTaskState says that an instance was not changed, since it is in another task than was expected: somebody else was faster.
+type UnexpectedTaskState struct {
+	InstanceID string `json:"instance_id"`
+	Expected   string `json:"expected"`
+	Actual     string `json:"actual"`
+}
+
+func (e *UnexpectedTaskState) Error() string {
+	return fmt.Sprintf("instance %s is in the task %q, not %q", e.InstanceID, e.Actual, e.Expected)
+}
+
 // ErrorTypes are the errors that arrive as what they were: their names are those of Nova's exceptions.
 func ErrorTypes() []oslorpc.TransportOption {
 	return []oslorpc.TransportOption{
 		oslorpc.WithErrorType[*InstanceNotFound]("InstanceNotFound"),
 		oslorpc.WithErrorType[*NoValidHost]("NoValidHost"),
 		oslorpc.WithErrorType[*MigrationError]("MigrationError"),
+		oslorpc.WithErrorType[*UnexpectedTaskState]("UnexpectedTaskStateError"),
 	}
 }
 
