@@ -22,7 +22,8 @@ func endpoint(a *api) oslorpc.Endpoint {
 	} {
 		options = append(options, oslorpc.ExpectErrors(method,
 			oslorpc.ErrorType[*badRequest](), oslorpc.ErrorType[*rpcapi.InstanceNotFound](),
-			oslorpc.ErrorType[*rpcapi.NoValidHost](), oslorpc.ErrorType[*rpcapi.MigrationError]()))
+			oslorpc.ErrorType[*rpcapi.NoValidHost](), oslorpc.ErrorType[*rpcapi.MigrationError](),
+			oslorpc.UnsupportedVersion, oslorpc.VersionCapExceeded)) // the compute is too old for what is asked of it
 	}
 	return oslorpc.Endpoint{Version: "1.0", Methods: oslorpc.Methods(a, options...)}
 }
