@@ -23,7 +23,7 @@ func endpoint(a *api) oslorpc.Endpoint {
 		options = append(options, oslorpc.ExpectErrors(method,
 			oslorpc.ErrorType[*badRequest](), oslorpc.ErrorType[*rpcapi.InstanceNotFound](),
 			oslorpc.ErrorType[*rpcapi.NoValidHost](), oslorpc.ErrorType[*rpcapi.MigrationError](),
-			oslorpc.UnsupportedVersion, oslorpc.VersionCapExceeded)) // the compute is too old for what is asked of it
+			rpcapi.ErrNoHost, oslorpc.UnsupportedVersion, oslorpc.VersionCapExceeded)) // the compute is too old for what is asked of it
 	}
 	return oslorpc.Endpoint{Version: "1.0", Methods: oslorpc.Methods(a, options...)}
 }
@@ -221,7 +221,11 @@ func (a *api) setHost(ctx context.Context, args hostArgs, enabled bool) (string,
 	if err != nil {
 		return "", badRequestf("%v", err)
 	}
-	return cell.Compute.SetHostEnabled(ctx, args.Host, enabled)
+	state, err := cell.Compute.SetHostEnabled(ctx, args.Host, enabled)
+	if errors.Is(err, oslorpc.NoInstance) {
+		return "", badRequestf("there is no compute %q in the cell %s", args.Host, cell.Name)
+	}
+	return state, err
 }
 
 // locate returns an instance, and the cell that it is in.

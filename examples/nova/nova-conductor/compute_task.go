@@ -92,7 +92,7 @@ func (t *computeTask) MigrateServer(ctx context.Context, args rpcapi.MigrateServ
 		return s, &rpcapi.MigrationError{Reason: "only live migrations are supported"}
 	}
 	if i.VMState != rpcapi.Active || i.TaskState != "" {
-		return s, &rpcapi.MigrationError{Reason: fmt.Sprintf("instance %s is %s %s", i.DisplayName, i.VMState, i.TaskState)}
+		return s, &rpcapi.MigrationError{Reason: fmt.Sprintf("instance %s is in the state %q, and in the task %q", i.DisplayName, i.VMState, i.TaskState)}
 	}
 	cell, err := t.cells.Get(hint.Cell)
 	if err != nil {

@@ -2,7 +2,6 @@ package rpcapi
 
 import (
 	"context"
-	"errors"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
@@ -139,7 +138,7 @@ func (a *ComputeAPI) proceed(ctx context.Context, host, method string, args any)
 // that the host serves this one is seen there: it may have left the other one already.
 func (a *ComputeAPI) inProgress(ctx context.Context, host string) (*oslorpc.Client, error) {
 	if host == "" {
-		return nil, errNoHost
+		return nil, ErrNoHost
 	}
 	c := a.client.Prepare(oslorpc.WithServer(host))
 	alt := c.Prepare(oslorpc.WithTopic(ComputeAltTopic))
@@ -165,7 +164,7 @@ func sinceV65(args any) oslorpc.Variants {
 
 func (a *ComputeAPI) cast(ctx context.Context, host, method string, ladder oslorpc.Variants) error {
 	if host == "" {
-		return errNoHost
+		return ErrNoHost
 	}
 	return a.client.Prepare(oslorpc.WithServer(host)).Cast(ctx, method, ladder)
 }
@@ -174,13 +173,10 @@ func callCompute[R any](
 	ctx context.Context, a *ComputeAPI, host, method string, args any, options ...oslorpc.ClientOption,
 ) (result R, err error) {
 	if host == "" {
-		return result, errNoHost
+		return result, ErrNoHost
 	}
 	return oslorpc.Call[R](ctx, a.client.Prepare(oslorpc.WithServer(host)).Prepare(options...), method, inEither(args))
 }
-
-// errNoHost keeps a message without a host from going to any.
-var errNoHost = errors.New("the instance is on no compute host")
 
 // The arguments of the methods of [Compute].
 type (

@@ -3,6 +3,7 @@ package rpcapi
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
@@ -103,9 +104,13 @@ func (e *UnexpectedTaskState) Error() string {
 	return fmt.Sprintf("instance %s is in the task %q, not %q", e.InstanceID, e.Actual, e.Expected)
 }
 
+// ErrNoHost keeps a message about an instance that is on no compute from going to any.
+var ErrNoHost = errors.New("the instance is on no compute host")
+
 // ErrorTypes are the errors that arrive as what they were: their names are those of Nova's exceptions.
 func ErrorTypes() []oslorpc.TransportOption {
 	return []oslorpc.TransportOption{
+		oslorpc.WithErrorValue("NoHost", ErrNoHost),
 		oslorpc.WithErrorType[*InstanceNotFound]("InstanceNotFound"),
 		oslorpc.WithErrorType[*NoValidHost]("NoValidHost"),
 		oslorpc.WithErrorType[*MigrationError]("MigrationError"),
