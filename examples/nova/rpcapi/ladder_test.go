@@ -1,0 +1,243 @@
+package rpcapi_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
+)
+
+// The computes of four releases: the first is from before the last major version.
+var (
+	hosts    = []string{"queens", "wallaby", "zed", "gazpacho"}
+	versions = map[string]string{"queens": "5.0", "wallaby": "6.0", "zed": "6.1", "gazpacho": "6.5"}
+)
+
+// on returns the instance as one of a host.
+func on(host string) rpcapi.Instance {
+	i := web
+	i.Host = host
+	return i
+}
+
+// What is sent to computes of each release, which are alone or share the topic.
+func TestComputeLadder(t *testing.T) {
+	type api = *rpcapi.ComputeAPI
+	const newest = `"accel_uuids":["a"],"reimage_boot_volume":true`
+	// The columns are the hosts. A refusal is one by the compute or by the upgrade level.
+	const no, capped = "UnsupportedVersion", "VersionCapExceeded"
+	rebuild := map[string]string{
+		"5.0": `{"instance":$web,"image_ref":"debian"}`,
+		"6.0": `{"instance":$web,"image_ref":"debian","accel_uuids":[]}`,
+		"6.1": `{"instance":$web,"image_ref":"debian","accel_uuids":[],"reimage_boot_volume":false}`,
+	}
+	// either is of messages that have a form in each major version, whatever the minor one.
+	either := map[string][]string{
+		"": {"5.0", "6.0", "6.0", "6.0"}, "auto": {"5.0", "6.0", "6.0", "6.0"}, "none": {"5.0", "6.0", "6.0", "6.0"},
+		"5.0": {"5.0", "5.0", "5.0", "5.0"}, "5.12": {"5.0", "5.0", "5.0", "5.0"}, "queens": {"5.0", "5.0", "5.0", "5.0"},
+		"6.0": {no, "6.0", "6.0", "6.0"}, "zed": {no, "6.0", "6.0", "6.0"}, "6.5": {no, "6.0", "6.0", "6.0"},
+	}
+	// only6 is of messages that make sense since 6.0 only, and only61 since 6.1.
+	only6 := map[string][]string{
+		"": {no, "6.0", "6.0", "6.0"}, "none": {no, "6.0", "6.0", "6.0"},
+		"5.0": {capped, capped, capped, capped}, "ussuri": {capped, capped, capped, capped}, "wallaby": {no, "6.0", "6.0", "6.0"}, "6.5": {no, "6.0", "6.0", "6.0"},
+	}
+	only61 := map[string][]string{
+		"": {no, no, "6.1", "6.1"}, "none": {no, no, "6.1", "6.1"}, "5.0": {capped, capped, capped, capped}, "6.0": {capped, capped, capped, capped},
+		"yoga": {capped, capped, capped, capped}, "6.1": {no, no, "6.1", "6.1"}, "gazpacho": {no, no, "6.1", "6.1"},
+	}
+	for _, c := range []struct {
+		name string
+		send func(ctx context.Context, a api, host string) error
+		// forms has the arguments of each version, and want the versions that are sent at each upgrade level.
+		forms map[string]string
+		want  map[string][]string
+	}{
+		{"build", func(ctx context.Context, a api, host string) error {
+			return a.BuildAndRunInstance(ctx, host, on(host), spec, nil)
+		}, map[string]string{
+			"5.0": `{"instance":$web,"image":"cirros","request_spec":$spec}`,
+			"6.0": `{"instance":$web,"image":"cirros","request_spec":$spec,"accel_uuids":[]}`,
+		}, either},
+		{"build with accelerators", func(ctx context.Context, a api, host string) error {
+			return a.BuildAndRunInstance(ctx, host, on(host), spec, []string{"a"})
+		}, map[string]string{"6.0": `{"instance":$web,"image":"cirros","request_spec":$spec,"accel_uuids":["a"]}`}, only6},
+		{"rebuild", func(ctx context.Context, a api, host string) error {
+			return a.RebuildInstance(ctx, on(host), "debian", nil, false)
+		}, rebuild, map[string][]string{
+			"": {"5.0", "6.0", "6.1", "6.1"}, "auto": {"5.0", "6.0", "6.1", "6.1"}, "none": {"5.0", "6.0", "6.1", "6.1"},
+			"5.0": {"5.0", "5.0", "5.0", "5.0"}, "rocky": {"5.0", "5.0", "5.0", "5.0"},
+			"6.0": {no, "6.0", "6.0", "6.0"}, "6.1": {no, "6.0", "6.1", "6.1"}, "bobcat": {no, "6.0", "6.1", "6.1"},
+		}},
+		{"rebuild with accelerators", func(ctx context.Context, a api, host string) error {
+			return a.RebuildInstance(ctx, on(host), "debian", []string{"a"}, false)
+		}, map[string]string{
+			"6.0": `{"instance":$web,"image_ref":"debian","accel_uuids":["a"]}`,
+			"6.1": `{"instance":$web,"image_ref":"debian","accel_uuids":["a"],"reimage_boot_volume":false}`,
+		}, map[string][]string{
+			"": {no, "6.0", "6.1", "6.1"}, "none": {no, "6.0", "6.1", "6.1"}, "5.0": {capped, capped, capped, capped},
+			"6.0": {no, "6.0", "6.0", "6.0"}, "zed": {no, "6.0", "6.1", "6.1"},
+		}},
+		{"rebuild of a boot volume", func(ctx context.Context, a api, host string) error {
+			return a.RebuildInstance(ctx, on(host), "debian", nil, true)
+		}, map[string]string{"6.1": `{"instance":$web,"image_ref":"debian","accel_uuids":[],"reimage_boot_volume":true}`}, only61},
+		{"rebuild with everything", func(ctx context.Context, a api, host string) error {
+			return a.RebuildInstance(ctx, on(host), "debian", []string{"a"}, true)
+		}, map[string]string{"6.1": `{"instance":$web,"image_ref":"debian",` + newest + `}`}, only61},
+		{"resize", func(ctx context.Context, a api, host string) error {
+			return a.ResizeInstance(ctx, on(host), small, spec)
+		}, map[string]string{
+			"5.0": `{"instance":$web,"instance_type":$flavor}`, "6.0": `{"instance":$web,"flavor":$flavor,"request_spec":$spec}`,
+		}, either},
+		{"terminate", func(ctx context.Context, a api, host string) error {
+			return a.TerminateInstance(ctx, on(host))
+		}, map[string]string{"5.0": `{"instance":$web}`, "6.0": `{"instance":$web}`}, either},
+		{"console", func(ctx context.Context, a api, host string) error {
+			_, err := a.GetConsoleOutput(ctx, on(host), 7)
+			return err
+		}, map[string]string{"5.0": `{"instance":$web,"tail_length":7}`, "6.0": `{"instance":$web,"tail_length":7}`}, either},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			mixed := newComputes(t, hosts...)
+			for i, host := range hosts {
+				alone := newComputes(t, host)
+				forms := map[string]string{}
+				for version, form := range c.forms {
+					forms[version] = expand(form, host)
+				}
+				for level, want := range c.want {
+					config := rpcapi.Config{UpgradeLevels: rpcapi.UpgradeLevels{Compute: level}}
+					for where, f := range map[string]*computes{"alone": alone, "in company": mixed} {
+						got := f.sent(t, func(ctx context.Context) error { return c.send(ctx, rpcapi.NewComputeAPI(f.transport, config), host) })
+						form, served := forms[want[i]]
+						if served {
+							form = host + " " + want[i] + " " + form
+						} else {
+							form = want[i]
+						}
+						if got != form {
+							t.Errorf("at level %q, %s %s got\n  %s\nwant\n  %s", level, host, where, got, form)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
+// expand puts the resources of the tests into a template of JSON.
+func expand(template, host string) string {
+	return strings.NewReplacer("$web", strings.Replace(webJSON, "node2", host, 1), "$flavor", flavorJSON, "$spec", specJSON).Replace(template)
+}
+
+// computes is a fleet of computes, and a transport that counts what it sends.
+type computes struct {
+	*oslorpctest.Fleet
+
+	transport *oslorpc.Transport
+	attempts  *attempts
+}
+
+func newComputes(t *testing.T, hosts ...string) *computes {
+	t.Helper()
+	f, a := newFleet(t), &attempts{}
+	for _, host := range hosts {
+		serve(f, "compute", host, compute(manager{name: host}, versions[host]))
+	}
+	return &computes{f, f.Transport(a.option()), a}
+}
+
+// sent returns what one message was, as "host version arguments", or the kind of the error with which it was refused. What is refused is
+// not sent, not even to somebody who refuses it.
+func (c *computes) sent(t *testing.T, send func(context.Context) error) string {
+	t.Helper()
+	before, attempts := len(c.Messages()), c.attempts.Load()
+	err := send(t.Context())
+	messages, made := c.Messages()[before:], c.attempts.Load()-attempts
+	if err != nil {
+		if len(messages) != 0 || made != 0 {
+			t.Errorf("%d messages and %d attempts, and %v", len(messages), made, err)
+		}
+		if !oslorpc.SafeToRetry(err) {
+			t.Errorf("not safe to retry: %v", err)
+		}
+		return oslorpc.KindOf(err).Name()
+	}
+	if len(messages) != 1 || made != 1 {
+		t.Fatalf("it took %d attempts to send %v", made, messages)
+	}
+	m := messages[0]
+	if m.Topic != "compute" || m.Namespace != "" {
+		t.Errorf("the message is %+v", m)
+	}
+	return fmt.Sprint(m.Server, " ", m.Version, " ", m.Args)
+}
+
+// Callers of before 6.0 are served by the manager of today, which gets what it knows.
+func TestComputeV5Proxy(t *testing.T) {
+	f := newFleet(t)
+	var got []any
+	m := manager{name: "node2", do: func(_ context.Context, args any) error {
+		got = append(got, args)
+		return nil
+	}}
+	serve(f, "compute", "node2", compute(m, "6.5"))
+	old := f.Client(oslorpc.Target{Topic: "compute", Server: "node2", Version: "5.13"})
+	for _, c := range []struct {
+		method, args string
+		want         any
+	}{
+		{"resize_instance", `{"instance":$web,"instance_type":$flavor}`,
+			rpcapi.ResizeArgs{Instance: web, Flavor: small, RequestSpec: rpcapi.RequestSpec{Flavor: small}}},
+		{"build_and_run_instance", `{"instance":$web,"image":"cirros","request_spec":$spec}`,
+			rpcapi.BuildArgs{Instance: web, Image: "cirros", RequestSpec: spec}},
+		{"rebuild_instance", `{"instance":$web,"image_ref":"debian"}`, rpcapi.RebuildArgs{Instance: web, ImageRef: "debian"}},
+		{"reboot_instance", `{"instance":$web,"reboot_type":"SOFT"}`, rpcapi.RebootArgs{Instance: web, RebootType: "SOFT"}},
+	} {
+		got = nil
+		if _, err := oslorpc.Call[any](t.Context(), old, c.method, oslorpc.Raw(expand(c.args, "node2"))); err != nil {
+			t.Errorf("%s: %v", c.method, err)
+		}
+		if fmt.Sprintf("%+v", got) != fmt.Sprintf("[%+v]", c.want) {
+			t.Errorf("of %s the manager got %+v", c.method, got)
+		}
+	}
+	_, err := oslorpc.Call[any](t.Context(), old, "resize_instance", oslorpc.Raw(expand(`{"instance":$web,"flavor":$flavor}`, "node2")))
+	if oslorpc.KindOf(err) != oslorpc.BadArguments {
+		t.Errorf("a flavor of a 5.x caller: %v", err)
+	}
+	_, err = oslorpc.Call[any](t.Context(), old.Prepare(oslorpc.WithVersion("5.14")), "get_host_uptime", nil)
+	if oslorpc.KindOf(err) != oslorpc.UnsupportedVersion {
+		t.Errorf("a version that there never was: %v", err)
+	}
+}
+
+// The proxy is to go one day: whoever asks servers what is deprecated finds all of it.
+func TestComputeV5ProxyIsDeprecated(t *testing.T) {
+	f := newFleet(t)
+	serve(f, "compute", "node2", compute(manager{}, "6.5"))
+	transport := f.Transport()
+	instances, err := transport.Instances(t.Context())
+	if err != nil || len(instances) != 1 {
+		t.Fatal(instances, err)
+	}
+	info, err := transport.Info(t.Context(), instances[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	methods := map[string][]string{}
+	for _, e := range info.GetServers()[0].GetEndpoints() {
+		for _, m := range e.GetMethods() {
+			key := e.GetVersion() + " " + e.GetDeprecatedSince()
+			methods[key] = append(methods[key], m.GetName())
+		}
+	}
+	if current := methods["6.5 "]; len(current) == 0 || !slices.Equal(current, methods["5.13 5.13"]) {
+		t.Errorf("the methods are %v", methods)
+	}
+}
