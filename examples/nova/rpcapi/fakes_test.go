@@ -2,6 +2,9 @@ package rpcapi_test
 
 import (
 	"context"
+	"errors"
+	"io"
+	"log/slog"
 	"sync/atomic"
 	"testing"
 
@@ -145,4 +148,23 @@ func (a *attempts) option() oslorpc.TransportOption {
 			a.Add(1)
 			return stream(ctx, desc, conn, method, options...)
 		}))
+}
+
+// logTo returns a logger of errors.
+func logTo(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelError}))
+}
+
+// novaError returns the error of Nova that is in an error; nil if there is none.
+func novaError(err error) error {
+	if e, ok := errors.AsType[*rpcapi.InstanceNotFound](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*rpcapi.NoValidHost](err); ok {
+		return e
+	}
+	if e, ok := errors.AsType[*rpcapi.MigrationError](err); ok {
+		return e
+	}
+	return nil
 }
