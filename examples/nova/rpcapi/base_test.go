@@ -19,9 +19,11 @@ func TestWaitUntilReady(t *testing.T) {
 		transport := f.Transport()
 		began := time.Now()
 		var missing []time.Duration
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
 		ready := make(chan error, 1)
 		go func() {
-			ready <- rpcapi.NewBaseAPI(transport, "conductor").WaitUntilReady(t.Context(), func(err error) {
+			ready <- rpcapi.NewBaseAPI(transport, "conductor").WaitUntilReady(ctx, func(err error) {
 				missing = append(missing, time.Since(began))
 				if !oslorpc.IsNotDelivered(err) {
 					t.Errorf("the conductors are missing: %v", err)
@@ -55,7 +57,9 @@ func TestWaitUntilAnswered(t *testing.T) {
 		s.Hold()
 		missing := []oslorpc.Kind{}
 		began := time.Now()
-		err := rpcapi.NewBaseAPI(f.Transport(), "conductor").WaitUntilReady(t.Context(), func(err error) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		err := rpcapi.NewBaseAPI(f.Transport(), "conductor").WaitUntilReady(ctx, func(err error) {
 			missing = append(missing, oslorpc.KindOf(err))
 			switch len(missing) {
 			case 1:
@@ -109,8 +113,13 @@ func TestWaitUntilReadyGivesUp(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				transport, ctx := c.begin(t.Context(), t)
+				ctx, cancel := context.WithCancel(ctx)
+				defer cancel()
 				began := time.Now()
-				err := rpcapi.NewBaseAPI(transport, "conductor").WaitUntilReady(ctx, func(err error) { t.Errorf("missing: %v", err) })
+				err := rpcapi.NewBaseAPI(transport, "conductor").WaitUntilReady(ctx, func(err error) {
+					t.Errorf("it waits though %v", err)
+					cancel()
+				})
 				if err == nil || c.want != nil && !errors.Is(err, c.want) {
 					t.Errorf("got %v", err)
 				}

@@ -2,6 +2,7 @@ package rpcapi_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -54,10 +55,11 @@ func TestCells(t *testing.T) {
 			t.Errorf("node1 of %s says %q, %v", cell.Name, up, err)
 		}
 		// The errors of Nova are known in all cells.
-		if got, ok := novaError(cell.Conductor.Save(t.Context(), web)).(*rpcapi.InstanceNotFound); !ok || got.InstanceID != "any in "+cell.Name {
-			t.Errorf("the conductor of %s says %v", cell.Name, got)
+		err := cell.Conductor.Save(t.Context(), web)
+		if got, ok := errors.AsType[*rpcapi.InstanceNotFound](err); !ok || got.InstanceID != "any in "+cell.Name {
+			t.Errorf("the conductor of %s says %v", cell.Name, err)
 		}
-		_, err := cell.Compute.GetConsoleOutput(t.Context(), web, 0) // on node2
+		_, err = cell.Compute.GetConsoleOutput(t.Context(), web, 0) // on node2
 		if there := cell.Name == "east"; there && err != nil || !there && oslorpc.KindOf(err) != oslorpc.NoInstance {
 			t.Errorf("node2 by way of %s: %v", cell.Name, err)
 		}
@@ -80,15 +82,19 @@ func TestCells(t *testing.T) {
 	}
 }
 
-// Cells are in the configuration that the own cell has, too.
-func TestCellsHaveTheConfig(t *testing.T) {
+// What is configured holds for the own cell and for all others.
+func TestCellsAreConfigured(t *testing.T) {
 	config := rpcapi.Config{UpgradeLevels: rpcapi.UpgradeLevels{Compute: "7.0", Conductor: "4.0"}}
-	cells, err := rpcapi.OpenCells("memory://cells-own", map[string]string{"east": "memory://cells-east"}, config)
+	cells, err := rpcapi.OpenCells("memory://cells-own", map[string]string{"east": "memory://cells-east"}, config,
+		oslorpc.WithDefaultExchange("nova"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = cells.Close() }()
 	for _, cell := range cells.All() {
+		if got := cell.Transport.DefaultExchange(); got != "nova" {
+			t.Errorf("the exchange of %s is %q", cell.Name, got)
+		}
 		for _, err := range []error{
 			only(cell.Compute.GetHostUptime(t.Context(), "node1")), cell.Conductor.Save(t.Context(), web),
 		} {
@@ -106,10 +112,9 @@ func TestOpenCellsFails(t *testing.T) {
 		others map[string]string
 		want   string
 	}{
-		"its own cell":           {bad, map[string]string{"east": good}, `cell own: `},
-		"another cell":           {good, map[string]string{"east": bad, "west": good, "north": good}, `cell east: `},
-		"another one named own":  {good, map[string]string{"own": good}, `the name "own" is that of the program's own cell`},
-		"other cells with a bad": {good, map[string]string{"": bad}, `cell : `},
+		"its own cell":          {bad, map[string]string{"east": good}, `cell own: `},
+		"another cell":          {good, map[string]string{"east": bad, "west": good, "north": good}, `cell east: `},
+		"another one named own": {good, map[string]string{"own": good}, `the name "own" is that of the program's own cell`},
 	} {
 		cells, err := rpcapi.OpenCells(c.own, c.others, rpcapi.Config{})
 		if cells != nil || err == nil || !strings.HasPrefix(err.Error(), c.want) {

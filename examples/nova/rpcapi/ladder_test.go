@@ -2,6 +2,7 @@ package rpcapi_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -176,6 +177,35 @@ func (c *computes) sent(t *testing.T, send func(context.Context) error) string {
 		t.Errorf("the message is %+v", m)
 	}
 	return fmt.Sprint(m.Server, " ", m.Version, " ", m.Args)
+}
+
+// What the name of a release stands for: the version of a message with many forms, and the topic of one that has two.
+func TestReleases(t *testing.T) {
+	f := newFleet(t)
+	serve(f, "compute", "node2", compute(manager{}, "6.5"))
+	serve(f, "compute-alt", "node2", compute(manager{}, "6.5"))
+	transport := f.Transport()
+	for want, releases := range map[string]string{
+		"5.0 at compute":     "queens rocky stein train ussuri victoria",
+		"6.0 at compute":     "wallaby xena yoga",
+		"6.1 at compute":     "zed antelope bobcat caracal dalmatian epoxy flamingo",
+		"6.1 at compute-alt": "gazpacho",
+	} {
+		for release := range strings.FieldsSeq(releases) {
+			a := rpcapi.NewComputeAPI(transport, rpcapi.Config{UpgradeLevels: rpcapi.UpgradeLevels{Compute: release}})
+			before := len(f.Messages())
+			if err := errors.Join(
+				a.RebuildInstance(t.Context(), web, "debian", nil, false), a.PreLiveMigration(t.Context(), web, "node2", false),
+			); err != nil {
+				t.Errorf("%s: %v", release, err)
+				continue
+			}
+			m := f.Messages()[before:]
+			if got := fmt.Sprint(m[0].Version, " at ", m[1].Topic); got != want {
+				t.Errorf("the level %s is %s, want %s", release, got, want)
+			}
+		}
+	}
 }
 
 // Callers of before 6.0 are served by the manager of today, which gets what it knows.

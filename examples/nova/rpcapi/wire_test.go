@@ -56,7 +56,7 @@ func invoke(ctx context.Context, api any, method string, args []any) (any, error
 		values = append(values, reflect.ValueOf(a))
 	}
 	results := reflect.ValueOf(api).MethodByName(method).Call(values)
-	err, _ := results[len(results)-1].Interface().(error)
+	err, _ := reflect.TypeAssert[error](results[len(results)-1])
 	return results[0].Interface(), err
 }
 
