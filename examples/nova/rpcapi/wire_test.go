@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
@@ -60,7 +62,9 @@ func invoke(ctx context.Context, api any, method string, args []any) (any, error
 	return results[0].Interface(), err
 }
 
-func TestOnTheWire(t *testing.T) {
+func TestOnTheWire(t *testing.T) { synctest.Test(t, testOnTheWire) }
+
+func testOnTheWire(t *testing.T) {
 	f := newFleet(t)
 	ran := &atomic.Int32{}
 	var servers []*oslorpctest.Server
@@ -141,7 +145,7 @@ func TestOnTheWire(t *testing.T) {
 		for _, m := range c.messages {
 			name := fmt.Sprintf("%T.%s", c.api, m.call)
 			covered[name] = true
-			t.Run(name, func(t *testing.T) { m.check(t, f, c.api, c.topic, c.namespace) })
+			m.check(t, f, name, c.api, c.topic, c.namespace)
 		}
 	}
 	for _, api := range []any{
@@ -164,25 +168,27 @@ func TestOnTheWire(t *testing.T) {
 }
 
 // check sends a message twice: for any server, it comes to each once, and for a host, to that both times.
-func (m message) check(t *testing.T, f *oslorpctest.Fleet, api any, topic, namespace string) {
+func (m message) check(t *testing.T, f *oslorpctest.Fleet, name string, api any, topic, namespace string) {
+	t.Helper()
 	before := len(f.Messages())
 	for range 2 {
 		if _, err := invoke(rpcapi.AdminContext(t.Context()), api, m.call, m.with); err != nil {
-			t.Fatal(err)
+			t.Errorf("%s: %v", name, err)
 		}
+		synctest.Wait() // a server that is being connected comes after those that are
 	}
 	servers := []string{}
 	for _, got := range f.Messages()[before:] {
 		servers = append(servers, got.Server)
 		is := fmt.Sprint(got.Topic, " ", got.Namespace, " ", got.Version, " ", got.Delivery, " ", got.Method)
 		if want := fmt.Sprint(topic, " ", namespace, " ", m.version, " ", m.delivery, " ", m.method); is != want {
-			t.Errorf("got %q, want %q", is, want)
+			t.Errorf("%s: got %q, want %q", name, is, want)
 		}
 		if !sameJSON(t, string(got.Args), m.kwargs) {
-			t.Errorf("the arguments are %s, want %s", got.Args, m.kwargs)
+			t.Errorf("%s: the arguments are %s, want %s", name, got.Args, m.kwargs)
 		}
-		if got.Context["is_admin"] != true || got.Context["request_id"] == "" {
-			t.Errorf("the context is %v", got.Context)
+		if got.Context["is_admin"] != true || !isRequestID(got.Context["request_id"]) {
+			t.Errorf("%s: the context is %v", name, got.Context)
 		}
 	}
 	slices.Sort(servers)
@@ -190,8 +196,13 @@ func (m message) check(t *testing.T, f *oslorpctest.Fleet, api any, topic, names
 		toAny: {"node1", "node2"}, toEach: {"node1", "node1", "node2", "node2"}, toNode2: {"node2", "node2"},
 	}[m.to]
 	if !slices.Equal(servers, want) {
-		t.Errorf("messages for %s came to %q", m.to, servers)
+		t.Errorf("%s: messages for %s came to %q", name, m.to, servers)
 	}
+}
+
+func isRequestID(v any) bool {
+	id, ok := v.(string)
+	return ok && len(id) == len("req-")+len(rpcapi.NewUUID()) && strings.HasPrefix(id, "req-")
 }
 
 func sameJSON(t *testing.T, a, b string) bool {
