@@ -79,9 +79,10 @@ type (
 	}
 	// ObjectClassActionArgs are those of object_class_action_versions, which has a class of objects do something.
 	ObjectClassActionArgs struct {
-		ObjName   string   `json:"objname"`
-		ObjMethod string   `json:"objmethod"`
-		Args      []string `json:"args"`
+		ObjName   string            `json:"objname"`
+		ObjMethod string            `json:"objmethod"`
+		Args      []string          `json:"args"`
+		Kwargs    map[string]string `json:"kwargs"`
 	}
 )
 

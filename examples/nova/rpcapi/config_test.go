@@ -2,6 +2,7 @@ package rpcapi_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -82,7 +83,7 @@ func TestNoHost(t *testing.T) {
 				zeros = append(zeros, reflect.Zero(m.Type.In(i)).Interface())
 			}
 			_, err := invoke(t.Context(), api, m.Name, zeros)
-			if err == nil || err.Error() != "the instance is on no compute host" {
+			if !errors.Is(err, rpcapi.ErrNoHost) {
 				t.Errorf("%s to no host: %v", m.Name, err)
 			}
 		}
@@ -110,6 +111,7 @@ func TestErrors(t *testing.T) {
 		err    error
 	}{
 		{"object_action", notFound},
+		{"object_action", &rpcapi.UnexpectedTaskState{InstanceID: "u", Expected: "", Actual: rpcapi.Migrating}},
 		{"object_class_action_versions", notFound},
 		{"get_console_output", notFound},
 		{"select_destinations", noHost},

@@ -166,5 +166,8 @@ func novaError(err error) error {
 	if e, ok := errors.AsType[*rpcapi.MigrationError](err); ok {
 		return e
 	}
+	if e, ok := errors.AsType[*rpcapi.UnexpectedTaskState](err); ok {
+		return e
+	}
 	return nil
 }
