@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
@@ -91,7 +92,9 @@ func newDhcpAgents(t *testing.T) *oslorpctest.Fleet {
 }
 
 // Without a scheduler, every event is a fanout, with the payload and the priority that it has.
-func TestDhcpNotifyToAll(t *testing.T) {
+func TestDhcpNotifyToAll(t *testing.T) { synctest.Test(t, testDhcpNotifyToAll) }
+
+func testDhcpNotifyToAll(t *testing.T) {
 	f := newDhcpAgents(t)
 	n := neutronrpc.NewDhcpAgentNotifyAPI(f.Transport(), nil)
 	bare := neutronrpc.DhcpPayload{Port: &neutronrpc.Port{ID: "p", NetworkID: "n"}}
@@ -137,7 +140,9 @@ func TestDhcpNotifyDropsTheRest(t *testing.T) {
 	}
 }
 
-func TestDhcpNotifyDirectly(t *testing.T) {
+func TestDhcpNotifyDirectly(t *testing.T) { synctest.Test(t, testDhcpNotifyDirectly) }
+
+func testDhcpNotifyDirectly(t *testing.T) {
 	f := newDhcpAgents(t)
 	n := neutronrpc.NewDhcpAgentNotifyAPI(f.Transport(), nil)
 	cast := func(method, args string, send func(context.Context) error) message {
@@ -259,7 +264,9 @@ func TestDhcpNotifyGivesUpOnOneAgent(t *testing.T) {
 	}
 }
 
-func TestDhcpNotify2013(t *testing.T) {
+func TestDhcpNotify2013(t *testing.T) { synctest.Test(t, testDhcpNotify2013) }
+
+func testDhcpNotify2013(t *testing.T) {
 	f := newDhcpAgents(t)
 	late := agent("net1")
 	late.Alive = false
@@ -299,7 +306,9 @@ func TestDhcpNotify2013(t *testing.T) {
 	}), `net2 agent_updated {"payload":{"admin_state_up":true}}`)
 }
 
-func TestL3NotifyOnTheWire(t *testing.T) {
+func TestL3NotifyOnTheWire(t *testing.T) { synctest.Test(t, testL3NotifyOnTheWire) }
+
+func testL3NotifyOnTheWire(t *testing.T) {
 	f := newFleet(t, "l3_agent", neutronrpc.L3Agent(fakeL3Agent{}))
 	s := &scheduler{hosting: []neutronrpc.Agent{agent("net2")}}
 	plain, n := neutronrpc.NewL3AgentNotifyAPI(f.Transport(), nil), neutronrpc.NewL3AgentNotifyAPI(f.Transport(), s)
@@ -385,7 +394,9 @@ func TestRouterAddedToAgentTriesTwice(t *testing.T) {
 	}
 }
 
-func TestMeteringNotifyOnTheWire(t *testing.T) {
+func TestMeteringNotifyOnTheWire(t *testing.T) { synctest.Test(t, testMeteringNotifyOnTheWire) }
+
+func testMeteringNotifyOnTheWire(t *testing.T) {
 	f := newFleet(t, "metering_agent", neutronrpc.MeteringAgent(fakeMeteringAgent{}))
 	s := &scheduler{hosting: []neutronrpc.Agent{agent("net2")}}
 	plain := neutronrpc.NewMeteringAgentNotifyAPI(f.Transport(), nil)

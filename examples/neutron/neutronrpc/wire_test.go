@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
@@ -48,27 +49,26 @@ func newFleet(t *testing.T, topic string, endpoints ...oslorpc.Endpoint) *oslorp
 func checkWire(t *testing.T, f *oslorpctest.Fleet, messages []message) {
 	t.Helper()
 	for _, m := range messages {
-		t.Run(m.method, func(t *testing.T) {
-			before := len(f.Messages())
-			for range 2 {
-				if err := m.send(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+		before := len(f.Messages())
+		for range 2 {
+			if err := m.send(t.Context()); err != nil {
+				t.Errorf("%s: %v", m.method, err)
 			}
-			got := f.Messages()[before:]
-			servers := []string{}
-			for _, g := range got {
-				servers = append(servers, g.Server)
-				m.check(t, g)
-			}
-			slices.Sort(servers)
-			want := map[string][]string{
-				toAny: {"net1", "net2"}, toEach: {"net1", "net1", "net2", "net2"}, toNet2: {"net2", "net2"}, toNobody: {},
-			}[m.to]
-			if !slices.Equal(servers, want) {
-				t.Errorf("messages for %s came to %q", m.to, servers)
-			}
-		})
+			synctest.Wait() // a server that is still being connected takes no turn
+		}
+		got := f.Messages()[before:]
+		servers := []string{}
+		for _, g := range got {
+			servers = append(servers, g.Server)
+			m.check(t, g)
+		}
+		slices.Sort(servers)
+		want := map[string][]string{
+			toAny: {"net1", "net2"}, toEach: {"net1", "net1", "net2", "net2"}, toNet2: {"net2", "net2"}, toNobody: {},
+		}[m.to]
+		if !slices.Equal(servers, want) {
+			t.Errorf("%s: messages for %s came to %q", m.method, m.to, servers)
+		}
 	}
 }
 
@@ -104,7 +104,9 @@ func sameJSON(t *testing.T, a, b string) bool {
 // only drops a result.
 func only[R any](_ R, err error) error { return err }
 
-func TestClientAPIOnTheWire(t *testing.T) {
+func TestClientAPIOnTheWire(t *testing.T) { synctest.Test(t, testClientAPIOnTheWire) }
+
+func testClientAPIOnTheWire(t *testing.T) {
 	f := newFleet(t, "topic", neutronrpc.ServerAPI(fakeServer{}))
 	api := neutronrpc.NewClientAPI(f.Transport(), "topic")
 	call := oslorpctest.Call
@@ -136,7 +138,9 @@ func TestClientAPIAsksForWhatItNeeds(t *testing.T) {
 	}
 }
 
-func TestDhcpPluginAPIOnTheWire(t *testing.T) {
+func TestDhcpPluginAPIOnTheWire(t *testing.T) { synctest.Test(t, testDhcpPluginAPIOnTheWire) }
+
+func testDhcpPluginAPIOnTheWire(t *testing.T) {
 	// As on a server, the endpoints share the topic and the null namespace.
 	f := newFleet(t, "q-plugin", neutronrpc.DhcpRPCCallback(fakeDhcp{}), neutronrpc.MetadataRPCCallback(fakeMetadata{}),
 		neutronrpc.DVRServerRPCCallback(fakeDVRServer{}), neutronrpc.ResourcesPullRPCCallback(fakeResourcesPull{}))
@@ -181,7 +185,9 @@ func TestDhcpPluginAPIOnTheWire(t *testing.T) {
 	})
 }
 
-func TestDVROnTheWire(t *testing.T) {
+func TestDVROnTheWire(t *testing.T) { synctest.Test(t, testDVROnTheWire) }
+
+func testDVROnTheWire(t *testing.T) {
 	f := newFleet(t, "q-plugin", neutronrpc.DVRServerRPCCallback(fakeDVRServer{}), neutronrpc.MetadataRPCCallback(fakeMetadata{}))
 	api := neutronrpc.NewDVRServerRPCAPI(f.Transport(), "net1")
 	q := func(method, args string, send func(context.Context) error) message {
@@ -212,7 +218,9 @@ func TestDVROnTheWire(t *testing.T) {
 		`{"dvr_macs":[{"host":"net1","mac_address":"fa:16:3f:00:00:01"}]}`}})
 }
 
-func TestL3PluginAPIOnTheWire(t *testing.T) {
+func TestL3PluginAPIOnTheWire(t *testing.T) { synctest.Test(t, testL3PluginAPIOnTheWire) }
+
+func testL3PluginAPIOnTheWire(t *testing.T) {
 	f := newFleet(t, "q-l3-plugin", neutronrpc.L3RPCCallback(fakeL3{}))
 	api := neutronrpc.NewL3PluginAPI(f.Transport(), "net1")
 	q := func(version, method, args string, send func(context.Context) error) message {
@@ -253,7 +261,9 @@ func TestL3PluginAPIOnTheWire(t *testing.T) {
 	checkWire(t, f, messages)
 }
 
-func TestMeteringPluginOnTheWire(t *testing.T) {
+func TestMeteringPluginOnTheWire(t *testing.T) { synctest.Test(t, testMeteringPluginOnTheWire) }
+
+func testMeteringPluginOnTheWire(t *testing.T) {
 	f := newFleet(t, "q-metering-plugin", neutronrpc.MeteringRPCCallbacks(fakeMetering{}))
 	api := neutronrpc.NewMeteringPluginRPC(f.Transport(), "net1")
 	checkWire(t, f, []message{{func(ctx context.Context) error {
@@ -269,7 +279,9 @@ func TestMeteringPluginOnTheWire(t *testing.T) {
 	}
 }
 
-func TestReportsOnTheWire(t *testing.T) {
+func TestReportsOnTheWire(t *testing.T) { synctest.Test(t, testReportsOnTheWire) }
+
+func testReportsOnTheWire(t *testing.T) {
 	f := newFleet(t, "q-reports-plugin", neutronrpc.AgentExtRPCCallback(fakeReports{}))
 	api := neutronrpc.NewPluginReportStateAPI(f.Transport(), neutronrpc.DefaultReportInterval)
 	state := neutronrpc.AgentState{
@@ -295,7 +307,9 @@ func TestReportsOnTheWire(t *testing.T) {
 	})
 }
 
-func TestResourcesOnTheWire(t *testing.T) {
+func TestResourcesOnTheWire(t *testing.T) { synctest.Test(t, testResourcesOnTheWire) }
+
+func testResourcesOnTheWire(t *testing.T) {
 	f := newFleet(t, "q-plugin", neutronrpc.ResourcesPullRPCCallback(fakeResourcesPull{}))
 	api := neutronrpc.NewResourcesPullRPCAPI(f.Transport())
 	checkWire(t, f, []message{
