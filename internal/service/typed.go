@@ -255,14 +255,28 @@ func failed(err error) error {
 // method did.
 func (m *typedMessage) fail(err error) error {
 	ours := refuseTyped(m.server, m.request.Method, m.signed(err))
-	st, own := status.FromError(m.failure)
-	if rpc.KindOf(err) != rpc.Remote || m.failure == nil || !own || st.Code() == codes.OK {
+	if rpc.KindOf(err) != rpc.Remote {
+		return ours
+	}
+	st, own := statusOf(m.failure)
+	if !own || st.Code() == codes.OK {
 		return ours
 	}
 	marked := st.Proto()
 	detail, _ := status.FromError(ours)
 	marked.Details = append(marked.Details, detail.Proto().GetDetails()...)
 	return status.ErrorProto(marked)
+}
+
+// statusOf returns the status that a method returned as its error, if it is one. Like dispatch, it may meet an error that panics when it
+// is asked for its text, such as a nil pointer in an error interface; here that would end the process.
+func statusOf(err error) (st *status.Status, own bool) {
+	defer func() {
+		if recover() != nil {
+			st, own = nil, false
+		}
+	}()
+	return status.FromError(err)
 }
 
 // signed completes an error with the version that was asked for and the server that says so.

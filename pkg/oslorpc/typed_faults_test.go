@@ -1,0 +1,50 @@
+package oslorpc_test
+
+import (
+	"context"
+	"testing"
+
+	"google.golang.org/grpc"
+
+	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
+)
+
+// creator is a typed service with one method, which is a function.
+type creator struct {
+	v1.UnimplementedInventoryServiceServer
+
+	create func(context.Context) error
+}
+
+func (c creator) CreateVolume(ctx context.Context, _ *v1.CreateVolumeRequest) (*v1.CreateVolumeResponse, error) {
+	return &v1.CreateVolumeResponse{}, c.create(ctx)
+}
+
+// offers has a server offer the inventory.
+func offers(i v1.InventoryServiceServer) oslorpc.ServerOption {
+	return oslorpc.WithServices(func(r grpc.ServiceRegistrar) { v1.RegisterInventoryServiceServer(r, i) })
+}
+
+// creating is a fleet of one server, whose method is create.
+func creating(t *testing.T, create func(context.Context) error, options ...oslorpc.TransportOption) *oslorpctest.Fleet {
+	t.Helper()
+	f := oslorpctest.New(t, options...)
+	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, nil, offers(creator{create: create}))
+	return f
+}
+
+// textless is an error that cannot say what it is.
+type textless struct{ text string }
+
+func (e *textless) Error() string { return e.text }
+
+// TestTypedNilPointerError has a method return a nil pointer as its error, which must not end the process.
+func TestTypedNilPointerError(t *testing.T) {
+	var none *textless
+	f := creating(t, func(context.Context) error { return none })
+	_, err := volumes(f).CreateVolume(t.Context(), &v1.CreateVolumeRequest{})
+	wantKind(t, err, oslorpc.Remote, false)
+	wantText(t, err, "panic", "nil pointer")
+}
