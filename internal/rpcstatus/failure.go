@@ -33,7 +33,7 @@ func (f *failure) Unwrap() error { return f.ours }
 // would send for it.
 func WithStatus(e *rpc.Error, came *status.Status) error {
 	if came != nil && came.Code() != codes.OK {
-		return &failure{ours: e, status: withoutDetail(came)}
+		return &failure{ours: e, status: WithoutDetail(came)}
 	}
 	return &failure{ours: e, status: status.New(codeOf(e), e.Error())}
 }
@@ -56,7 +56,8 @@ func codeOf(e *rpc.Error) codes.Code {
 	return codes.Unknown
 }
 
-func withoutDetail(st *status.Status) *status.Status {
+// WithoutDetail returns a status without the detail of ours that says what became of a message: it is to be said of another one.
+func WithoutDetail(st *status.Status) *status.Status {
 	p := st.Proto()
 	p.Details = slices.DeleteFunc(p.GetDetails(), func(d *anypb.Any) bool { return d.MessageIs((*pb.ErrorDetail)(nil)) })
 	return status.FromProto(p)

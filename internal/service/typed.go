@@ -252,7 +252,7 @@ func failed(err error) error {
 }
 
 // fail returns err as the status of the RPC. A status that the method returned itself stays what it is, with a detail that says that the
-// method did.
+// method did. One that came from further on may have such a detail already, which is about another message.
 func (m *typedMessage) fail(err error) error {
 	ours := refuseTyped(m.server, m.request.Method, m.signed(err))
 	if rpc.KindOf(err) != rpc.Remote {
@@ -262,7 +262,7 @@ func (m *typedMessage) fail(err error) error {
 	if !own || st.Code() == codes.OK {
 		return ours
 	}
-	marked := st.Proto()
+	marked := rpcstatus.WithoutDetail(st).Proto()
 	detail, _ := status.FromError(ours)
 	marked.Details = append(marked.Details, detail.Proto().GetDetails()...)
 	return status.ErrorProto(marked)

@@ -5,8 +5,11 @@ import (
 	"testing"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
@@ -47,4 +50,22 @@ func TestTypedNilPointerError(t *testing.T) {
 	_, err := volumes(f).CreateVolume(t.Context(), &v1.CreateVolumeRequest{})
 	wantKind(t, err, oslorpc.Remote, false)
 	wantText(t, err, "panic", "nil pointer")
+}
+
+// TestTypedNestedStatus has a method fail with the status of an RPC of its own, which did not start: that is not true of the method.
+func TestTypedNestedStatus(t *testing.T) {
+	nested, err := status.New(codes.Unavailable, "go away").WithDetails(&pb.ErrorDetail{Kind: pb.ErrorKind_ERROR_KIND_STOPPING, NotStarted: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran := 0
+	f := creating(t, func(context.Context) error {
+		ran++
+		return nested.Err()
+	})
+	_, err = volumes(f, oslorpc.WithRetry(0)).CreateVolume(t.Context(), &v1.CreateVolumeRequest{})
+	wantKind(t, err, oslorpc.Remote, false)
+	if status.Code(err) != codes.Unavailable || ran != 1 {
+		t.Errorf("the status is %v, and it ran %d times", status.Code(err), ran)
+	}
 }
