@@ -50,6 +50,8 @@ func (c *Client) NewStream(ctx context.Context, desc *grpc.StreamDesc, path stri
 	}
 	s := &typedStream{typedMessage: m, desc: desc, outer: ctx, wanted: wanted, opened: make(chan struct{})}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	s.mu.Lock() // ctx may have ended
+	defer s.mu.Unlock()
 	s.unhook = context.AfterFunc(ctx, func() { s.finish(nil) })
 	return s, nil
 }
@@ -65,7 +67,6 @@ type typedStream struct {
 	outer  context.Context //nolint:containedctx // It is the caller's.
 	ctx    context.Context //nolint:containedctx // It is the stream's own, and ends with it.
 	cancel context.CancelCauseFunc
-	unhook func() bool
 
 	begun  atomic.Bool   // the stream is being opened, or was
 	opened chan struct{} // closed when what follows is settled
@@ -76,9 +77,10 @@ type typedStream struct {
 	seen evidence
 	late *time.Timer // bounds the opening
 
-	mu   sync.Mutex
-	peer *peer.Peer // held while the stream lasts
-	over bool
+	mu     sync.Mutex
+	unhook func() bool
+	peer   *peer.Peer // held while the stream lasts
+	over   bool
 }
 
 // Context returns the stream's context.
@@ -312,10 +314,10 @@ func (s *typedStream) hold(p *peer.Peer) {
 // finish ends the stream, if it has not ended, and frees what it held.
 func (s *typedStream) finish(cause error) {
 	s.mu.Lock()
-	p := s.peer
+	p, unhook := s.peer, s.unhook
 	s.peer, s.over = nil, true
 	s.mu.Unlock()
-	s.unhook()
+	unhook()
 	s.cancel(cause)
 	if p != nil {
 		p.Release()
