@@ -2,8 +2,12 @@ package oslorpc_test
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"testing"
+	"time"
 
+	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
@@ -20,5 +24,74 @@ func TestTypedStreamAfterTheEnd(t *testing.T) {
 		}
 		_, err = stream.Recv()
 		wantKind(t, err, oslorpc.Canceled, true)
+	}
+}
+
+// backwards is a context whose deadline passes when it is told to: those who wait for that hear of it one after the other, the last
+// who asked first.
+type backwards struct {
+	context.Context
+
+	done chan struct{}
+
+	mu    sync.Mutex
+	hears []func()
+}
+
+func (b *backwards) Done() <-chan struct{} { return b.done }
+
+func (b *backwards) Err() error {
+	select {
+	case <-b.done:
+		return context.DeadlineExceeded
+	default:
+		return nil
+	}
+}
+
+// Value hides the contexts within, which package context would go to.
+func (b *backwards) Value(any) any { return nil }
+
+// AfterFunc is what package context asks for.
+func (b *backwards) AfterFunc(f func()) (stop func() bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.hears = append(b.hears, f)
+	return func() bool { return true }
+}
+
+func (b *backwards) pass() {
+	close(b.done)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, f := range slices.Backward(b.hears) {
+		f()
+		time.Sleep(5 * time.Millisecond) // for what it does beside us
+	}
+}
+
+// TestTypedStreamDeadline has the deadline of a stream pass before it is open, and in its middle.
+func TestTypedStreamDeadline(t *testing.T) {
+	f, all := inventories(t, "1.2")
+	for name, opens := range map[string]bool{"before": false, "in the middle": true} {
+		t.Run(name, func(t *testing.T) {
+			ctx := &backwards{Context: t.Context(), done: make(chan struct{})}
+			stream, err := volumes(f).SyncVolumes(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if opens {
+				if err := stream.Send(&v1.SyncVolumesRequest{Name: "a"}); err != nil {
+					t.Fatal(err)
+				}
+				until(t, "it came", func() bool { return all["1.2"].count() == 1 })
+				if _, err := stream.Recv(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			ctx.pass()
+			_, err = stream.Recv()
+			wantKind(t, err, oslorpc.Timeout, !opens)
+		})
 	}
 }
