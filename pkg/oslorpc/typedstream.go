@@ -147,14 +147,14 @@ func (s *typedStream) settle(err error) error {
 	return err
 }
 
-// fit returns a later message as it may be sent at the stream's version.
+// fit returns a later message as it may be sent at the stream's version. Its errors do not say that nothing was started: the method runs.
 func (s *typedStream) fit(message any) (any, error) {
 	m, ok := message.(proto.Message)
 	if !ok {
-		return nil, s.fail(invalidUse("the message is a %T, which is no protobuf message", message))
+		return nil, s.fail(&Error{Kind: Invalid, Message: fmt.Sprintf("the message is a %T, which is no protobuf message", message)})
 	}
 	if err := s.client.fits(proto.Size(m)); err != nil {
-		return nil, s.fail(notSent(err))
+		return nil, s.fail(err)
 	}
 	need := s.method.Need(m)
 	switch {
