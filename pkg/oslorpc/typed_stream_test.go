@@ -3,12 +3,14 @@ package oslorpc_test
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
 // TestTypedStreamAfterTheEnd begins streams whose context has ended already.
@@ -92,6 +94,49 @@ func TestTypedStreamDeadline(t *testing.T) {
 			ctx.pass()
 			_, err = stream.Recv()
 			wantKind(t, err, oslorpc.Timeout, !opens)
+		})
+	}
+}
+
+// TestTypedStreamEndedByAMessage sends a later message that ends the stream: who receives hears why, and nothing is held any more.
+func TestTypedStreamEndedByAMessage(t *testing.T) {
+	f := oslorpctest.New(t, oslorpc.WithMaxMessageSize(1<<10))
+	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, nil, offers(&inventory{name: "a"}))
+	v := volumes(f)
+	for name, test := range map[string]struct {
+		message string
+		kind    oslorpc.Kind
+		says    string
+	}{
+		"it is too large":      {strings.Repeat("x", 1<<10), oslorpc.TooLarge, "the limit is 1024"},
+		"it cannot be encoded": {"\xff", oslorpc.OutcomeUnknown, "invalid UTF-8"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			stream, err := v.SyncVolumes(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := stream.Send(&v1.SyncVolumesRequest{Name: "a"}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := stream.Recv(); err != nil {
+				t.Fatal(err)
+			}
+			received := make(chan error)
+			go func() {
+				_, err := stream.Recv()
+				received <- err
+			}()
+			sent := stream.Send(&v1.SyncVolumesRequest{Name: test.message})
+			meanwhile := <-received
+			_, after := stream.Recv()
+			for _, err := range []error{sent, meanwhile, after} {
+				wantKind(t, err, test.kind, false)
+				wantText(t, err, test.says)
+			}
+			if stream.Context().Err() == nil {
+				t.Error("the stream has not ended")
+			}
 		})
 	}
 }

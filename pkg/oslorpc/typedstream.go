@@ -1,6 +1,7 @@
 package oslorpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,6 +82,7 @@ type typedStream struct {
 	unhook func() bool
 	peer   *peer.Peer // held while the stream lasts
 	over   bool
+	ended  error // why, if it was not for ctx
 }
 
 // Context returns the stream's context.
@@ -100,10 +102,12 @@ func (s *typedStream) SendMsg(message any) error {
 		return err
 	}
 	err = s.stream.SendMsg(fitted)
-	if errors.Is(err, io.EOF) {
+	if err == nil || errors.Is(err, io.EOF) {
 		return err // receiving tells why
 	}
-	return s.fail(s.explain(s.seen.error(s.outer, err), err))
+	err = s.fail(s.explain(s.seen.error(s.outer, err), err))
+	s.finish(err)
+	return err
 }
 
 // begin opens the stream with its first message. One that only the server sends opens while the caller goes on.
@@ -242,6 +246,9 @@ func (s *typedStream) RecvMsg(message any) error {
 	case err == nil && s.desc.ServerStreams:
 		return nil
 	case err != nil && !errors.Is(err, io.EOF):
+		if ended := s.end(); ended != nil {
+			return ended
+		}
 		err = s.fail(s.explain(s.seen.error(s.outer, err), err))
 	}
 	s.finish(err)
@@ -311,11 +318,18 @@ func (s *typedStream) hold(p *peer.Peer) {
 	}
 }
 
+// end returns the error that ended the stream, nil if none did.
+func (s *typedStream) end() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended
+}
+
 // finish ends the stream, if it has not ended, and frees what it held.
 func (s *typedStream) finish(cause error) {
 	s.mu.Lock()
 	p, unhook := s.peer, s.unhook
-	s.peer, s.over = nil, true
+	s.peer, s.over, s.ended = nil, true, cmp.Or(s.ended, cause)
 	s.mu.Unlock()
 	unhook()
 	s.cancel(cause)
