@@ -6,6 +6,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
@@ -139,4 +140,42 @@ func TestTypedStreamEndedByAMessage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTypedStreamRefusedForLong has the only server refuse again and again: the timeout bounds that, and not how long a server that took
+// the stream says nothing.
+func TestTypedStreamRefusedForLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := oslorpctest.New(t)
+		f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, nil, oslorpc.WithWorkers(1), oslorpc.WithQueue(0, 0), offers(&inventory{name: "a"}))
+		v := volumes(f, oslorpc.WithTimeout(5*time.Second))
+		first, err := v.WatchVolumes(t.Context(), &v1.WatchVolumesRequest{Prefix: "wait"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		began := time.Now()
+		second, err := v.WatchVolumes(t.Context(), &v1.WatchVolumesRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := second.Recv()
+			ended <- err
+		}()
+		select {
+		case err := <-ended:
+			wantKind(t, err, oslorpc.Timeout, true)
+			wantText(t, err, "queue is full")
+		case <-time.After(time.Minute):
+			t.Error("it goes on and on")
+		}
+		if took := time.Since(began); took < 5*time.Second || took > 6*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if err := first.Context().Err(); err != nil {
+			t.Errorf("the first stream: %v", err)
+		}
+	})
 }

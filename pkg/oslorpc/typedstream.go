@@ -77,6 +77,7 @@ type typedStream struct {
 
 	seen evidence
 	late *time.Timer // bounds the opening
+	due  time.Time   // when late is to fire
 
 	mu     sync.Mutex
 	unhook func() bool
@@ -179,14 +180,13 @@ func (s *typedStream) place(hasMessage bool) error {
 	if c := &s.client.settings; c.hasTimeout {
 		budget = c.timeout
 	}
+	s.due = time.Now().Add(budget)
 	s.late = time.AfterFunc(budget, func() { s.cancel(errNotOpened) })
 	defer s.late.Stop()
 	err := delivery.One(s.ctx, s.client.watched(), s.delivery(), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
 		err := s.start(ctx, e, conn, variant, hasMessage)
 		if err == nil {
 			s.hold(fleet.Peer(e))
-		} else if rpc.SafeToRetry(err) {
-			s.late.Reset(budget)
 		}
 		return err
 	})
@@ -223,14 +223,18 @@ func (s *typedStream) start(ctx context.Context, e *route.Entry, conn *grpc.Clie
 	return s.answered(ctx)
 }
 
-// answered waits for the first sign of the server's, which may take as long as the method likes, or for a refusal.
+// answered waits for the first sign of the server's, which may take as long as the method likes, or for a refusal, after which what is left of
+// the time to open the stream goes on.
 func (s *typedStream) answered(ctx context.Context) error {
 	s.late.Stop()
+	left := time.Until(s.due)
 	if headers, _ := s.stream.Header(); headers != nil {
 		return nil
 	}
 	err := s.stream.RecvMsg(&emptypb.Empty{}) // there is no message, only the stream's end
 	if err != nil && !errors.Is(err, io.EOF) {
+		s.due = time.Now().Add(left)
+		s.late.Reset(left)
 		return s.explain(s.seen.error(ctx, err), err)
 	}
 	return nil // an empty stream, as receiving says again
