@@ -16,15 +16,23 @@ import (
 // adds stand between us and gRPC. One may return before its RPC does, or leave our call option out; then the peer is
 // empty although the message is on its way. Where there are interceptors, one of ours next to gRPC therefore counts the
 // RPCs that pass and may have been sent.
+//
+// An interceptor may also send a message twice. That a server refused it is no evidence then, if it is not all that servers did with it.
 type evidence struct {
 	opened grpcpeer.Peer
-	sent   atomic.Int32
+	// sent counts unary RPCs that may have been sent, but for those that were refused; streams counts those that were opened.
+	sent, streams atomic.Int32
 }
 
 type evidenceKey struct{}
 
 // reached reports whether a server may have the message.
-func (e *evidence) reached() bool { return hasPeer(&e.opened) || e.sent.Load() > 0 }
+func (e *evidence) reached() bool {
+	return hasPeer(&e.opened) || e.sent.Load() > 0 || e.streams.Load() > 0
+}
+
+// sentTwice reports whether a server may have the message beside the one that refused it.
+func (e *evidence) sentTwice() bool { return e.sent.Load() > 0 || e.streams.Load() > 1 }
 
 // hasPeer reports whether gRPC filled in a peer. A connection of the user's own may have no address.
 func hasPeer(p *grpcpeer.Peer) bool { return p.Addr != nil || p.LocalAddr != nil || p.AuthInfo != nil }
@@ -42,6 +50,9 @@ func (e *evidence) error(ctx context.Context, err error) error {
 		if reached {
 			ours.Kind, ours.Message = OutcomeUnknown, "the transport was closed before the answer came; the method may have run"
 		}
+	}
+	if ours.NotStarted && e.sentTwice() {
+		return &Error{Kind: OutcomeUnknown, Cause: ours, Message: "an interceptor sent it more than once, and the method may have run: " + ours.Message}
 	}
 	return ours
 }
@@ -61,7 +72,7 @@ func witnessUnary(
 	var opened grpcpeer.Peer
 	e.sent.Add(1)
 	err := invoke(ctx, method, request, response, conn, append(options, grpc.Peer(&opened))...)
-	if err != nil && !hasPeer(&opened) {
+	if err != nil && (!hasPeer(&opened) || rpcstatus.Decode(err, true).NotStarted) {
 		e.sent.Add(-1)
 	}
 	return err
@@ -75,10 +86,10 @@ func witnessStream(
 	if !ours {
 		return open(ctx, desc, conn, method, options...)
 	}
-	e.sent.Add(1)
+	e.streams.Add(1)
 	stream, err := open(ctx, desc, conn, method, options...)
 	if err != nil {
-		e.sent.Add(-1)
+		e.streams.Add(-1)
 	}
 	return stream, err
 }

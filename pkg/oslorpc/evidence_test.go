@@ -10,8 +10,10 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
+	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
@@ -112,5 +114,65 @@ func TestFanoutToStaticAddresses(t *testing.T) {
 	until(t, "all ran", func() bool { return one.casts.Load()+two.casts.Load() == 2*rounds })
 	if one.casts.Load() != rounds {
 		t.Errorf("%d and %d ran, not %d each", one.casts.Load(), two.casts.Load(), rounds)
+	}
+}
+
+// An interceptor sends each message twice, the second time at a version that the server refuses: that it refused is not all that it did.
+func TestInterceptorThatSendsTwice(t *testing.T) {
+	f, all := inventories(t, "1.2")
+	refused := func(ctx context.Context) context.Context {
+		return metadata.AppendToOutgoingContext(ctx, "oslorpc-version", "1.9")
+	}
+	stub := v1.NewInventoryServiceClient(f.Transport(oslorpc.WithDialOptions(
+		grpc.WithUnaryInterceptor(func(
+			ctx context.Context, method string, request, response any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption,
+		) error {
+			if err := invoke(ctx, method, request, response, conn, options...); err != nil {
+				return err
+			}
+			return invoke(refused(ctx), method, request, response, conn, options...)
+		}),
+		grpc.WithStreamInterceptor(func(
+			ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, options ...grpc.CallOption,
+		) (grpc.ClientStream, error) {
+			first, err := open(ctx, desc, conn, method, options...)
+			if err != nil {
+				return nil, err
+			}
+			if err := errors.Join(first.SendMsg(&v1.WatchVolumesRequest{}), first.CloseSend()); err != nil {
+				return nil, err
+			}
+			return open(refused(ctx), desc, conn, method, options...)
+		}),
+	)).Client(oslorpc.Target{}))
+	_, err := stub.CreateVolume(t.Context(), &v1.CreateVolumeRequest{})
+	wantKind(t, err, oslorpc.OutcomeUnknown, false)
+	wantText(t, err, "more than once", "version 1.9")
+	stream, err := stub.WatchVolumes(t.Context(), &v1.WatchVolumesRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = stream.Recv()
+	wantKind(t, err, oslorpc.OutcomeUnknown, false)
+	until(t, "both ran", func() bool { return all["1.2"].count() == 2 })
+}
+
+// An interceptor sends again what was refused: as long as nothing else was done with it, it was not started.
+func TestInterceptorThatRetriesRefusals(t *testing.T) {
+	f, _ := inventories(t, "1.2")
+	tries := 0
+	stub := v1.NewInventoryServiceClient(f.Transport(oslorpc.WithDialOptions(grpc.WithUnaryInterceptor(func(
+		ctx context.Context, method string, request, response any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption,
+	) (err error) {
+		for range 3 {
+			tries++
+			err = invoke(metadata.AppendToOutgoingContext(ctx, "oslorpc-version", "1.9"), method, request, response, conn, options...)
+		}
+		return err
+	}))).Client(oslorpc.Target{}))
+	_, err := stub.CreateVolume(t.Context(), &v1.CreateVolumeRequest{})
+	wantKind(t, err, oslorpc.UnsupportedVersion, true)
+	if tries != 3 {
+		t.Errorf("it was sent %d times", tries)
 	}
 }
