@@ -6,6 +6,8 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
@@ -67,5 +69,23 @@ func TestTypedNestedStatus(t *testing.T) {
 	wantKind(t, err, oslorpc.Remote, false)
 	if status.Code(err) != codes.Unavailable || ran != 1 {
 		t.Errorf("the status is %v, and it ran %d times", status.Code(err), ran)
+	}
+}
+
+// TestTypedFanoutOptions gives a fanout call options for one answer, where there are several.
+func TestTypedFanoutOptions(t *testing.T) {
+	f, all := inventories(t, "1.1", "1.2")
+	var md metadata.MD
+	for _, option := range []grpc.CallOption{grpc.Header(&md), grpc.Trailer(&md), grpc.Peer(&peer.Peer{})} {
+		_, err := volumes(f).InvalidateCache(t.Context(), &v1.InvalidateCacheRequest{}, option)
+		wantKind(t, err, oslorpc.Invalid, true)
+		wantText(t, err, "FanoutReport")
+	}
+	if all["1.1"].count()+all["1.2"].count() > 0 {
+		t.Error("it was sent")
+	}
+	// Whoever calls no stub need not say where to put nothing.
+	if err := f.Client(oslorpc.Target{}).Invoke(t.Context(), v1.InventoryService_InvalidateCache_FullMethodName, &v1.InvalidateCacheRequest{}, nil); err != nil {
+		t.Error(err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
 	"github.com/oslorpc/oslorpc/internal/header"
@@ -44,7 +45,7 @@ func (c *Client) Invoke(ctx context.Context, path string, args, reply any, optio
 	m.options = options
 	switch {
 	case m.method.Delivery == typed.Fanout, m.method.Delivery == typed.Cast && m.client.settings.target.Fanout:
-		return m.fail(m.fanout(ctx, reply))
+		return m.fail(m.fanout(ctx))
 	case m.client.settings.target.Fanout:
 		return m.fail(&Error{Kind: InvalidTarget, NotStarted: true, Message: "a call cannot be used with fanout"})
 	}
@@ -324,11 +325,17 @@ func (m *typedMessage) fail(err error) error {
 }
 
 // fanout sends the message to everybody.
-func (m *typedMessage) fanout(ctx context.Context, reply any) error {
+func (m *typedMessage) fanout(ctx context.Context) error {
+	for _, o := range m.options {
+		switch o.(type) {
+		case grpc.HeaderCallOption, grpc.TrailerCallOption, grpc.PeerCallOption:
+			return invalidUse("a %T has no meaning for a fanout, which has many answers: use FanoutReport", o)
+		}
+	}
 	ctx, cancel := m.client.deadline(ctx, DefaultCastTimeout)
 	defer cancel()
 	results, err := delivery.All(ctx, m.client.watched(), m.delivery(), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
-		return m.invoke(ctx, e, conn, variant, proto.Clone(reply.(proto.Message))) // it is Empty, as the options require
+		return m.invoke(ctx, e, conn, variant, &emptypb.Empty{}) // as the options of the method require
 	})
 	if err != nil {
 		return err
