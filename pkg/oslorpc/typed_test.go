@@ -530,6 +530,16 @@ func TestRegisterServiceMistakes(t *testing.T) {
 		"not the handler": {[]oslorpc.ServerOption{oslorpc.WithServices(func(r grpc.ServiceRegistrar) {
 			r.RegisterService(&v1.InventoryService_ServiceDesc, errBroken)
 		})}, "does not implement"},
+		"not all methods": {[]oslorpc.ServerOption{oslorpc.WithServices(func(r grpc.ServiceRegistrar) {
+			part := v1.InventoryService_ServiceDesc
+			part.Methods = part.Methods[1:]
+			r.RegisterService(&part, &inventory{})
+		})}, "no handler for its method GetVolume"},
+		"not all streams": {[]oslorpc.ServerOption{oslorpc.WithServices(func(r grpc.ServiceRegistrar) {
+			part := v1.InventoryService_ServiceDesc
+			part.Streams = part.Streams[1:]
+			r.RegisterService(&part, &inventory{})
+		})}, "no handler for its method ImportVolumes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := transport.Server(oslorpc.Target{Topic: "inventory", Server: "a"}, test.options...).Start(t.Context())

@@ -63,6 +63,9 @@ func (s *Server) rules(t typedService) (*typed.Service, error) {
 	if err != nil {
 		return nil, invalidUse("%v", err)
 	}
+	if err := complete(rules, t.desc); err != nil {
+		return nil, err
+	}
 	text, earlier := s.offered[rules.Name]
 	if !earlier {
 		return rules, nil
@@ -77,6 +80,27 @@ func (s *Server) rules(t typedService) (*typed.Service, error) {
 	offered := *rules
 	offered.Version = version
 	return &offered, nil
+}
+
+// complete returns an error if a description has no handler for a method that the service declares.
+func complete(rules *typed.Service, desc *grpc.ServiceDesc) error {
+	unary, streams := map[string]bool{}, map[string]bool{}
+	for _, m := range desc.Methods {
+		unary[m.MethodName] = m.Handler != nil
+	}
+	for _, m := range desc.Streams {
+		streams[m.StreamName] = m.Handler != nil
+	}
+	for name, m := range rules.Methods {
+		handled := unary
+		if m.ClientStreams || m.ServerStreams {
+			handled = streams
+		}
+		if !handled[name] {
+			return invalidUse("what is registered for service %s has no handler for its method %s: generate its code anew", rules.Name, name)
+		}
+	}
+	return nil
 }
 
 // typedEndpoint returns a typed service as dispatch sees it.
