@@ -72,19 +72,30 @@ func protect(ctx context.Context, invoke Invocation, emit Emit) (err error) {
 
 // bind decodes the arguments of a method, and returns the context that it is to have; types that decode themselves may panic
 // as well.
-func bind(ctx context.Context, m *Method, kwargs string) (prepared context.Context, invoke Invocation, err error) {
+func bind(ctx context.Context, m *Method, r *Request) (prepared context.Context, invoke Invocation, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = panicked(p)
 		}
 	}()
+	kwargs := r.Kwargs
+	if r.Typed != nil {
+		kwargs = "{}"
+	}
 	if m.Prepare != nil {
 		if ctx, kwargs, err = m.Prepare(ctx, kwargs); err != nil {
 			return nil, nil, err
 		}
 	}
-	invoke, err = m.Bind(kwargs)
-	return ctx, invoke, err
+	if r.Typed != nil {
+		invoke = r.Typed.Invoke
+	} else if invoke, err = m.Bind(kwargs); err != nil {
+		return nil, nil, err
+	}
+	if m.Around != nil {
+		invoke = m.Around(invoke)
+	}
+	return ctx, invoke, nil
 }
 
 // panicked returns the failure of what panicked with p. It must be called while that is recovered from, for the stack.

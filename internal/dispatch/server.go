@@ -256,10 +256,8 @@ func (s *Server) run(ctx context.Context, r *Request, sel selected, emit Emit) e
 	if err != nil {
 		return err
 	}
-	var invoke Invocation
-	if r.Typed != nil {
-		invoke = r.Typed.Invoke
-	} else if ctx, invoke, err = s.bound(ctx, r, sel.method); err != nil {
+	ctx, invoke, err := s.bound(ctx, r, sel.method)
+	if err != nil {
 		return err
 	}
 	sel.counters.Started.Add(1)
@@ -278,7 +276,7 @@ func (s *Server) run(ctx context.Context, r *Request, sel selected, emit Emit) e
 
 // bound returns the method with its arguments, and the context that it is to have.
 func (s *Server) bound(ctx context.Context, r *Request, m *Method) (context.Context, Invocation, error) {
-	prepared, invoke, err := bind(ctx, m, r.Kwargs)
+	prepared, invoke, err := bind(ctx, m, r)
 	if err != nil {
 		return nil, nil, s.failed(ctx, r, m, notStarted(err))
 	}

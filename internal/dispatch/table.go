@@ -26,8 +26,11 @@ type Method struct {
 	// Prepare, if there is one, makes of the context and the keyword arguments those that the method is to have. Its errors mean that
 	// the method did not run.
 	Prepare func(ctx context.Context, kwargs string) (context.Context, string, error)
-	// Bind decodes the keyword arguments, the text of a JSON object. Its errors mean that the method did not run.
+	// Bind decodes the keyword arguments, the text of a JSON object. Its errors mean that the method did not run. Messages of a typed
+	// service come with their invocations, and need none.
 	Bind func(kwargs string) (Invocation, error)
+	// Around, if there is one, makes of an invocation the one that runs.
+	Around func(Invocation) Invocation
 	// Streaming methods emit any number of items.
 	Streaming bool
 	// Arguments, Extra and Result describe the method for people.

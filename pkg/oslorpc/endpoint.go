@@ -173,12 +173,11 @@ func (e Endpoint) build() (dispatch.Endpoint, error) {
 // around returns a method whose invocations go through f.
 func around(m *dispatch.Method, f func(context.Context, dispatch.Emit, dispatch.Invocation) error) *dispatch.Method {
 	wrapped := *m
-	wrapped.Bind = func(kwargs string) (dispatch.Invocation, error) {
-		invoke, err := m.Bind(kwargs)
-		if err != nil {
-			return nil, err
+	wrapped.Around = func(invoke dispatch.Invocation) dispatch.Invocation {
+		if m.Around != nil {
+			invoke = m.Around(invoke)
 		}
-		return func(ctx context.Context, emit dispatch.Emit) error { return f(ctx, emit, invoke) }, nil
+		return func(ctx context.Context, emit dispatch.Emit) error { return f(ctx, emit, invoke) }
 	}
 	return &wrapped
 }

@@ -2,7 +2,12 @@ package oslorpc_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -88,4 +93,75 @@ func TestTypedFanoutOptions(t *testing.T) {
 	if err := f.Client(oslorpc.Target{}).Invoke(t.Context(), v1.InventoryService_InvalidateCache_FullMethodName, &v1.InvalidateCacheRequest{}, nil); err != nil {
 		t.Error(err)
 	}
+}
+
+// quotaError is an error that a program registers.
+type quotaError struct {
+	Limit int `json:"limit"`
+}
+
+func (e *quotaError) Error() string { return fmt.Sprintf("the quota is %d", e.Limit) }
+
+// TestTypedRegisteredError has a method fail with an error that both ends know.
+func TestTypedRegisteredError(t *testing.T) {
+	f := creating(t, func(context.Context) error { return fmt.Errorf("no: %w", &quotaError{Limit: 7}) },
+		oslorpc.WithErrorType[*quotaError]("inventory.Quota"))
+	_, err := volumes(f).CreateVolume(t.Context(), &v1.CreateVolumeRequest{})
+	wantKind(t, err, oslorpc.Remote, false)
+	if e, ok := errors.AsType[*quotaError](err); !ok || e.Limit != 7 {
+		t.Errorf("got %v", err)
+	}
+}
+
+// boxed is a serializer that puts the request context into a box.
+type boxed struct{ oslorpc.NoSerializer }
+
+func (boxed) SerializeContext(_ context.Context, dict oslorpc.Context) (oslorpc.Context, error) {
+	return oslorpc.Context{"box": map[string]any(dict)}, nil
+}
+
+func (boxed) DeserializeContext(_ context.Context, dict oslorpc.Context) (oslorpc.Context, error) {
+	box, ok := dict["box"].(map[string]any)
+	if !ok {
+		return nil, errors.New("there is no box")
+	}
+	return box, nil
+}
+
+// TestTypedSerializer has the request context pass through serializers.
+func TestTypedSerializer(t *testing.T) {
+	f := oslorpctest.New(t)
+	i := &inventory{name: "a"}
+	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, nil, offers(i), oslorpc.WithServerSerializer(boxed{}))
+	ctx := oslorpc.WithContext(t.Context(), oslorpc.Context{"user": "bob"})
+	if _, err := volumes(f, oslorpc.WithSerializer(boxed{})).CreateVolume(ctx, &v1.CreateVolumeRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	stream, err := volumes(f, oslorpc.WithSerializer(boxed{})).WatchVolumes(ctx, &v1.WatchVolumesRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+	for _, dict := range i.dicts {
+		if dict["user"] != "bob" {
+			t.Errorf("the context is %v", dict)
+		}
+	}
+	_, err = volumes(f).CreateVolume(ctx, &v1.CreateVolumeRequest{})
+	wantKind(t, err, oslorpc.BadArguments, true)
+	if i.count() != 2 {
+		t.Errorf("it ran %d times", i.count())
+	}
+}
+
+// TestTypedSlowDown has a test slow a server down.
+func TestTypedSlowDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, _ := inventories(t, "1.2")
+		f.Server("net1.2").SlowDown(time.Hour)
+		_, err := volumes(f, oslorpc.WithTimeout(time.Minute)).CreateVolume(t.Context(), &v1.CreateVolumeRequest{})
+		wantKind(t, err, oslorpc.Timeout, false)
+	})
 }

@@ -116,10 +116,10 @@ func (s *Server) typedEndpoint(t typedService) (dispatch.Endpoint, error) {
 		if !rules.Version.Serves(m.Since) {
 			continue
 		}
-		e.Methods[name] = &dispatch.Method{
+		e.Methods[name] = s.wrapped(&dispatch.Method{
 			Streaming: m.ServerStreams, Exposed: true, Since: m.Since, Deprecated: m.Deprecated,
 			Expected: []func(error) bool{service.Expected},
-		}
+		})
 	}
 	return e, nil
 }
