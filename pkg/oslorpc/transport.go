@@ -215,7 +215,8 @@ func (c *config) dial() []grpc.DialOption {
 	if len(c.dialOptions) == 0 {
 		return options
 	}
-	return append(append(options, c.dialOptions...), witnesses()...)
+	options = append(options, c.dialOptions...)
+	return append(append(options, grpc.WithDefaultCallOptions(neverWait)), witnesses()...)
 }
 
 func randomID(bytes int) string {

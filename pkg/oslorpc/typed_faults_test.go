@@ -165,3 +165,63 @@ func TestTypedSlowDown(t *testing.T) {
 		wantKind(t, err, oslorpc.Timeout, false)
 	})
 }
+
+// TestTypedWaitForReady has a program ask gRPC to wait for connections: a server that cannot be reached does not hold up what another one
+// takes as soon as it is free.
+func TestTypedWaitForReady(t *testing.T) {
+	for name, test := range map[string]struct {
+		dial []grpc.DialOption
+		call []grpc.CallOption
+	}{
+		"by the call":       {call: []grpc.CallOption{grpc.WaitForReady(true)}},
+		"by the connection": {dial: []grpc.DialOption{grpc.WithDefaultCallOptions(grpc.WaitForReady(true))}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := oslorpctest.New(t)
+				for _, server := range []string{"away", "busy"} {
+					f.Serve(oslorpc.Target{Topic: "inventory", Server: server}, nil, oslorpc.WithWorkers(1), oslorpc.WithQueue(0, 0), offers(&inventory{name: server}))
+				}
+				f.Server("away").Partition()
+				busy, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+				defer cancel()
+				if _, err := volumes(f, oslorpc.WithServer("busy")).WatchVolumes(busy, &v1.WatchVolumesRequest{Prefix: "wait"}); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+				c := f.Transport(oslorpc.WithDialOptions(test.dial...)).Client(oslorpc.Target{}, oslorpc.WithTimeout(time.Minute))
+				stub := v1.NewInventoryServiceClient(c)
+				if reply, err := stub.CreateVolume(t.Context(), &v1.CreateVolumeRequest{}, test.call...); err != nil || reply.GetName() != "busy" {
+					t.Errorf("a call: %v, %v", reply, err)
+				}
+			})
+		})
+	}
+}
+
+// TestTypedFailFast has the call option of gRPC decide whether a message waits for a server.
+func TestTypedFailFast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := oslorpctest.New(t)
+		v := volumes(f, oslorpc.WithTimeout(time.Minute))
+		_, err := v.CreateVolume(t.Context(), &v1.CreateVolumeRequest{}, grpc.WaitForReady(false))
+		wantKind(t, err, oslorpc.NoInstance, true)
+		stream, err := v.WatchVolumes(t.Context(), &v1.WatchVolumesRequest{}, grpc.WaitForReady(false))
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		_, err = stream.Recv()
+		wantKind(t, err, oslorpc.NoInstance, true)
+		if time.Since(began) > 0 {
+			t.Errorf("it took %v", time.Since(began))
+		}
+		time.AfterFunc(10*time.Second, func() {
+			f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, nil, offers(&inventory{name: "a"}))
+		})
+		fast := volumes(f, oslorpc.WithTimeout(time.Minute), oslorpc.WithFailFast(true))
+		if _, err := fast.CreateVolume(t.Context(), &v1.CreateVolumeRequest{}, grpc.WaitForReady(true)); err != nil {
+			t.Error(err)
+		}
+	})
+}

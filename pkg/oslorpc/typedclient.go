@@ -36,7 +36,8 @@ var _ grpc.ClientConnInterface = (*Client)(nil)
 // that names the field and the version.
 //
 // A method whose delivery is a cast or a fanout returns when the message is accepted; see [FanoutReport]. Deadlines are as for [Call] and
-// [Client.Cast]. Errors are an [*Error], and a gRPC status as well: the one that the method returned, or the one that the kind stands for.
+// [Client.Cast]. Whether the message waits for somebody who takes it is for [WithFailFast] to say, or for a call option, grpc.WaitForReady.
+// Errors are an [*Error], and a gRPC status as well: the one that the method returned, or the one that the kind stands for.
 func (c *Client) Invoke(ctx context.Context, path string, args, reply any, options ...grpc.CallOption) error {
 	m, err := c.typedMessage(ctx, path, args)
 	if err != nil {
@@ -189,6 +190,11 @@ func (m *typedMessage) delivery() *delivery.Message {
 		Turn: m.client.turn.Add(1), Rounds: s.retry + 1, FailFast: s.failFast,
 		Blame: m.blameLeast,
 	}
+	for _, o := range m.options {
+		if asked, ok := o.(grpc.FailFastCallOption); ok {
+			d.FailFast = asked.FailFast
+		}
+	}
 	for _, v := range m.lesser {
 		d.Lesser = append(d.Lesser, m.query(v))
 	}
@@ -246,6 +252,9 @@ func (m *typedMessage) headers(ctx context.Context, e *route.Entry, variant int,
 	return header.Write(ctx, &h)
 }
 
+// neverWait keeps gRPC from waiting for a connection, whatever a program asks it for: the message may go to another server meanwhile.
+var neverWait = grpc.WaitForReady(false)
+
 // typedEvidence is the evidence of one unary RPC, with room for its options.
 type typedEvidence struct {
 	evidence
@@ -260,7 +269,7 @@ func (m *typedMessage) invoke(ctx context.Context, e *route.Entry, conn *grpc.Cl
 		ctx = context.WithValue(ctx, evidenceKey{}, &u.evidence)
 	}
 	hint := m.client.transport.fleet.Missed().Hint(e)
-	options := append(append(u.options[:0], grpc.Peer(&u.opened)), m.options...)
+	options := append(append(append(u.options[:0], grpc.Peer(&u.opened)), m.options...), neverWait)
 	err := conn.Invoke(m.headers(ctx, e, variant, hint.Ago.AsDuration()), m.path, m.form(variant), reply, options...)
 	err = m.explain(u.error(ctx, err), err)
 	hint.Settle(err)

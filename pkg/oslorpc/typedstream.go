@@ -206,7 +206,8 @@ func (s *typedStream) start(ctx context.Context, e *route.Entry, conn *grpc.Clie
 		ctx = context.WithValue(ctx, evidenceKey{}, &s.seen)
 	}
 	s.at = s.version(variant)
-	stream, err := conn.NewStream(s.headers(ctx, e, variant, 0), s.desc, s.path, append([]grpc.CallOption{grpc.Peer(&s.seen.opened)}, s.options...)...)
+	options := append(append([]grpc.CallOption{grpc.Peer(&s.seen.opened)}, s.options...), neverWait)
+	stream, err := conn.NewStream(s.headers(ctx, e, variant, 0), s.desc, s.path, options...)
 	if err != nil {
 		return s.explain(s.seen.error(ctx, err), err)
 	}
