@@ -144,6 +144,8 @@ func Decode(err error, sent bool) *rpc.Error {
 		e.Kind, e.Message = rpc.Canceled, "canceled "+soFar(sent)
 	case st.Code() == codes.PermissionDenied || st.Code() == codes.Unauthenticated:
 		e.Kind = rpc.AccessDenied
+	case !sent && st.Code() == codes.Internal: // what gRPC calls a header, a codec or a compressor that it cannot send; it fares no better elsewhere
+		e.Kind, e.Message = rpc.Invalid, "gRPC cannot send it: "+st.Message()
 	case !sent:
 		e.Kind = rpc.Unreachable
 	case st.Code() == codes.ResourceExhausted && strings.Contains(st.Message(), "larger than max"): // gRPC has no other sign of it

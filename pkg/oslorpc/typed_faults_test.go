@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
@@ -224,4 +225,49 @@ func TestTypedFailFast(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// badCredentials are those of one call, and cannot be had.
+type badCredentials struct{ credentials.PerRPCCredentials }
+
+func (badCredentials) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
+	return nil, errBroken
+}
+
+func (badCredentials) RequireTransportSecurity() bool { return false }
+
+// TestTypedBadOptions gives calls and streams what gRPC cannot send: they fail at once, whoever else is there.
+func TestTypedBadOptions(t *testing.T) {
+	f, all := inventories(t, "1.1", "1.2")
+	v := volumes(f, oslorpc.WithTimeout(5*time.Second))
+	for name, test := range map[string]struct {
+		header string
+		option grpc.CallOption
+		says   string
+	}{
+		"a compressor":   {option: grpc.UseCompressor("none such"), says: "none such"},
+		"a codec":        {option: grpc.CallContentSubtype("none such"), says: "none such"},
+		"credentials":    {option: grpc.PerRPCCredentials(badCredentials{}), says: errBroken.Error()},
+		"a header field": {option: grpc.EmptyCallOption{}, header: "not good", says: "not good"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx := t.Context()
+			if test.header != "" {
+				ctx = metadata.AppendToOutgoingContext(ctx, test.header, "x")
+			}
+			_, err := v.CreateVolume(ctx, &v1.CreateVolumeRequest{}, test.option)
+			wantKind(t, err, oslorpc.Invalid, true)
+			wantText(t, err, test.says)
+			stream, err := v.WatchVolumes(ctx, &v1.WatchVolumesRequest{}, test.option)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = stream.Recv()
+			wantKind(t, err, oslorpc.Invalid, true)
+			wantText(t, err, test.says)
+		})
+	}
+	if all["1.1"].count()+all["1.2"].count() > 0 {
+		t.Error("it was sent")
+	}
 }
