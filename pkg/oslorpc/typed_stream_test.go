@@ -2,6 +2,8 @@ package oslorpc_test
 
 import (
 	"context"
+	"errors"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -178,4 +180,31 @@ func TestTypedStreamRefusedForLong(t *testing.T) {
 			t.Errorf("the first stream: %v", err)
 		}
 	})
+}
+
+// TestTypedStreamBegunTooLate sends a first message beside who receives, and has heard that the context ended.
+func TestTypedStreamBegunTooLate(t *testing.T) {
+	f, all := inventories(t, "1.2")
+	ctx, cancel := context.WithCancel(t.Context())
+	stream, err := volumes(f).SyncVolumes(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	received := make(chan error, 1)
+	go func() {
+		_, err := stream.Recv()
+		received <- err
+	}()
+	cancel()
+	time.Sleep(10 * time.Millisecond) // nothing else puts one after the other
+	if err := stream.Send(&v1.SyncVolumesRequest{}); !errors.Is(err, io.EOF) {
+		t.Errorf("sending: %v", err)
+	}
+	if err := stream.CloseSend(); err != nil {
+		t.Errorf("at the end: %v", err)
+	}
+	wantKind(t, <-received, oslorpc.Canceled, true)
+	if all["1.2"].count() > 0 {
+		t.Error("it was sent")
+	}
 }

@@ -267,7 +267,7 @@ func (s *typedStream) open() error {
 		return s.failed
 	case <-s.ctx.Done():
 	}
-	if s.begun.Load() { // the opening ends with ctx, and knows what was sent
+	if s.begun.Swap(true) { // the opening ends with ctx, and knows what was sent
 		<-s.opened
 		return s.failed
 	}
@@ -275,7 +275,7 @@ func (s *typedStream) open() error {
 	if errors.Is(e.Cause, context.DeadlineExceeded) {
 		e.Kind, e.Message = Timeout, "the deadline passed before a message opened the stream"
 	}
-	return s.fail(e)
+	return s.settle(s.fail(e))
 }
 
 // CloseSend says that no message follows; a stream without any is opened by it.
@@ -288,7 +288,7 @@ func (s *typedStream) CloseSend() error {
 			return err
 		}
 	}
-	if s.desc.ClientStreams && s.failed == nil {
+	if s.desc.ClientStreams && s.open() == nil {
 		return s.stream.CloseSend()
 	}
 	return nil // it was closed with its only message, or receiving tells why there is none
