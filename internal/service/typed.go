@@ -170,12 +170,20 @@ func (p *Process) typedUnary(service, method string) grpc.MethodHandler {
 		if err != nil {
 			return nil, err
 		}
-		serve := func(ctx context.Context, request any) (any, error) { return m.unary(ctx, request, run) }
 		if interceptor == nil {
-			return serve(ctx, request)
+			return m.unary(ctx, request, run)
+		}
+		serve := func(ctx context.Context, request any) (any, error) {
+			return m.copied().unary(ctx, request, run) // an interceptor may do so twice, and a cast outlives it
 		}
 		return interceptor(ctx, request, &grpc.UnaryServerInfo{Server: m.typed.Impl, FullMethod: path}, serve)
 	}
+}
+
+func (m *typedMessage) copied() *typedMessage {
+	c := *m
+	c.request.Typed = &dispatch.Typed{Service: m.request.Typed.Service}
+	return &c
 }
 
 // unary runs a unary method, or accepts its message if it is a cast.

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
@@ -269,5 +270,29 @@ func TestTypedBadOptions(t *testing.T) {
 	}
 	if all["1.1"].count()+all["1.2"].count() > 0 {
 		t.Error("it was sent")
+	}
+}
+
+// TestTypedInterceptorThatServesTwice has an interceptor of the server's run each method twice, with requests of its own. A cast comes twice
+// with the same id, and runs once.
+func TestTypedInterceptorThatServesTwice(t *testing.T) {
+	f := oslorpctest.New(t, oslorpc.WithServerOptions(grpc.UnaryInterceptor(
+		func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
+			if _, err := handle(ctx, request); err != nil {
+				return nil, err
+			}
+			return handle(ctx, proto.Clone(request.(proto.Message)))
+		})))
+	i := &inventory{name: "a"}
+	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, nil, offers(i))
+	v := volumes(f)
+	if _, err := v.CreateVolume(t.Context(), &v1.CreateVolumeRequest{}); err != nil || i.count() != 2 {
+		t.Errorf("%v, and it ran %d times", err, i.count())
+	}
+	for n := range 20 {
+		if _, err := v.ReportUsage(t.Context(), &v1.ReportUsageRequest{}); err != nil {
+			t.Error(err)
+		}
+		until(t, "it came", func() bool { return i.count() == 3+n })
 	}
 }
