@@ -41,7 +41,7 @@ func TestErrorsOfGRPCItself(t *testing.T) {
 		{"unauthenticated before it was sent", of(codes.Unauthenticated), false, rpc.AccessDenied, ""},
 		{"unauthenticated", of(codes.Unauthenticated), true, rpc.AccessDenied, ""},
 		{"internal", of(codes.Internal), true, rpc.OutcomeUnknown, "Internal"},
-		{"internal before it was sent", of(codes.Internal), false, rpc.Invalid, "cannot send it"},
+		{"internal before it was sent", of(codes.Internal), false, rpc.Invalid, ""},
 		{"aborted, by somebody else", of(codes.Aborted), true, rpc.OutcomeUnknown, "Aborted"},
 		{"unknown", of(codes.Unknown), true, rpc.OutcomeUnknown, "Unknown"},
 		{"a code of the future", of(codes.Code(99)), true, rpc.OutcomeUnknown, "99"},

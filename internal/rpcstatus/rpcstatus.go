@@ -144,10 +144,8 @@ func Decode(err error, sent bool) *rpc.Error {
 		e.Kind, e.Message = rpc.Canceled, "canceled "+soFar(sent)
 	case st.Code() == codes.PermissionDenied || st.Code() == codes.Unauthenticated:
 		e.Kind = rpc.AccessDenied
-	case !sent && st.Code() == codes.Internal: // what gRPC calls a header, a codec or a compressor that it cannot send; it fares no better elsewhere
-		e.Kind, e.Message = rpc.Invalid, "gRPC cannot send it: "+st.Message()
 	case !sent:
-		e.Kind = rpc.Unreachable
+		e.Kind = unsent(st.Code())
 	case st.Code() == codes.ResourceExhausted && strings.Contains(st.Message(), "larger than max"): // gRPC has no other sign of it
 		e.Kind = rpc.TooLarge
 		e.Message = "gRPC refused the size of the request or the result; which, and whether the method ran, is not known: " + st.Message()
@@ -162,6 +160,15 @@ func Decode(err error, sent bool) *rpc.Error {
 		e.Message = fmt.Sprintf("the RPC ended with %v, which does not say whether the method ran: %s", st.Code(), st.Message())
 	}
 	return e
+}
+
+// unsent returns the kind of an error for which no stream was opened. As internal counts for gRPC what it cannot send, for a header, a codec or
+// a compressor: that fares no better elsewhere.
+func unsent(c codes.Code) rpc.Kind {
+	if c == codes.Internal {
+		return rpc.Invalid
+	}
+	return rpc.Unreachable
 }
 
 // soFar says how far a message got that its sender gave up.

@@ -53,7 +53,8 @@ func (c *Client) NewStream(ctx context.Context, desc *grpc.StreamDesc, path stri
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.mu.Lock() // ctx may have ended
 	defer s.mu.Unlock()
-	s.unhook = context.AfterFunc(s.ctx, func() { s.finish(nil) }) // not after ctx, whose end would be passed on without its reason
+	// Not after ctx, whose end would be passed on without its reason.
+	s.unhook = context.AfterFunc(s.ctx, func() { s.finish(nil) }) //nolint:contextcheck // It is derived from ctx.
 	return s, nil
 }
 
