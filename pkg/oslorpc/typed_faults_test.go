@@ -296,3 +296,21 @@ func TestTypedInterceptorThatServesTwice(t *testing.T) {
 		until(t, "it came", func() bool { return i.count() == 3+n })
 	}
 }
+
+// TestTypedFanoutThatCannotBeEncoded has no server hear that it missed what nobody could send.
+func TestTypedFanoutThatCannotBeEncoded(t *testing.T) {
+	f := oslorpctest.New(t)
+	i := &inventory{name: "a"}
+	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, nil, offers(i),
+		oslorpc.WithMissedMessages(func(_ context.Context, reason string) { t.Errorf("it missed something: %s", reason) }))
+	v := volumes(f)
+	_, err := v.InvalidateCache(t.Context(), &v1.InvalidateCacheRequest{Name: "\xff"})
+	wantKind(t, err, oslorpc.BadArguments, true)
+	wantText(t, err, "UTF-8")
+	for n := range 2 {
+		if _, err := v.InvalidateCache(t.Context(), &v1.InvalidateCacheRequest{}); err != nil {
+			t.Error(err)
+		}
+		until(t, "it came", func() bool { return i.count() == n+1 })
+	}
+}

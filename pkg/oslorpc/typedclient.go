@@ -341,6 +341,10 @@ func (m *typedMessage) fanout(ctx context.Context) error {
 			return invalidUse("a %T has no meaning for a fanout, which has many answers: use FanoutReport", o)
 		}
 	}
+	// Else it would fail at each server, which would then be told that it missed a message.
+	if _, err := proto.Marshal(m.message); err != nil {
+		return &Error{Kind: BadArguments, NotStarted: true, Cause: err, Message: "the message cannot be encoded: " + err.Error()}
+	}
 	ctx, cancel := m.client.deadline(ctx, DefaultCastTimeout)
 	defer cancel()
 	results, err := delivery.All(ctx, m.client.watched(), m.delivery(), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
