@@ -5,6 +5,7 @@ package header
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc/metadata"
@@ -178,7 +179,7 @@ func (r *Request) pairs() []string {
 		pairs = append(pairs, Report, yes)
 	}
 	if r.Missed > 0 {
-		pairs = append(pairs, Missed, r.Missed.String())
+		pairs = append(pairs, Missed, strings.Replace(r.Missed.String(), "µ", "u", 1)) // metadata is ASCII
 	}
 	for _, n := range r.scope() {
 		if *n.value != "" {

@@ -13,11 +13,25 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
+var printable = func() string {
+	var all strings.Builder
+	for c := byte(0x20); c <= 0x7e; c++ {
+		all.WriteByte(c)
+	}
+	return all.String()
+}()
+
 // travel returns what a request says once it has arrived.
 func travel(t *testing.T, md metadata.MD, r *Request) (Request, error) {
 	t.Helper()
 	ctx := metadata.NewOutgoingContext(t.Context(), md)
 	sent, _ := metadata.FromOutgoingContext(Write(ctx, r))
+	for key, values := range sent {
+		// gRPC sends nothing else.
+		if other := strings.Trim(strings.Join(values, ""), printable); other != "" && !strings.HasSuffix(key, "-bin") {
+			t.Errorf("the header %s has %q", key, values)
+		}
+	}
 	return Read(metadata.NewIncomingContext(t.Context(), sent))
 }
 
@@ -28,6 +42,8 @@ func TestRequestArrivesAsItWas(t *testing.T) {
 		{HasVersion: true, Version: rpc.Version{Major: 1, Minor: 2, Revision: 3}},
 		{Exchange: "a, b", Topic: "größe", Server: "100 %", ID: "id", Context: "\x00\xff"},
 		{Instance: " i ", ID: "id", Missed: 1500 * time.Millisecond},
+		{ID: "id", Missed: 850*time.Microsecond + 7},
+		{ID: "id", Missed: 7},
 	} {
 		if got, err := travel(t, nil, &want); err != nil || got != want {
 			t.Errorf("got %+v, %v, want %+v", got, err, want)
