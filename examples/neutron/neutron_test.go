@@ -1,3 +1,4 @@
+// Package neutron tests the programs of the example as processes, and what the README says.
 package neutron
 
 import (
@@ -11,77 +12,80 @@ import (
 
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 	"github.com/oslorpc/oslorpc/internal/consultest"
+	"github.com/oslorpc/oslorpc/internal/programtest"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
+func TestMain(m *testing.M) { programtest.Main(m, "./neutron-server", "./neutron-agent") }
+
+var api = oslorpc.Target{Topic: "neutron"}
+
 // startAgents starts agents on hosts, and waits until they have read everything.
-func startAgents(t *testing.T, url string, hosts []string, flags ...string) map[string]*process {
+func startAgents(t *testing.T, url string, hosts []string, flags ...string) map[string]*programtest.Process {
 	t.Helper()
-	agents := map[string]*process{}
+	agents := map[string]*programtest.Process{}
 	for _, host := range hosts {
-		agents[host] = start(t, url, "neutron-agent", append([]string{"--host", host}, flags...)...)
+		agents[host] = programtest.Start(t, url, "neutron-agent", append([]string{"--host", host}, flags...)...)
 	}
 	for _, a := range agents {
-		a.await("because it starts")
+		a.Await("because it starts")
 	}
 	return agents
 }
 
-func startServer(t *testing.T, url string, flags ...string) *process {
+func startServer(t *testing.T, url string, flags ...string) *programtest.Process {
 	t.Helper()
-	s := start(t, url, "neutron-server", append([]string{"--host", "ctl1"}, flags...)...)
-	s.await("ready")
+	s := programtest.Start(t, url, "neutron-server", append([]string{"--host", "ctl1"}, flags...)...)
+	s.Await("ready")
 	return s
 }
 
-func createNetwork(o operator, name string) neutronrpc.Network {
-	o.t.Helper()
-	return ask[neutronrpc.Network](o, api, "create_network", map[string]any{"name": name})
+func createNetwork(o programtest.Operator, name string) neutronrpc.Network {
+	return programtest.Ask[neutronrpc.Network](o, api, "create_network", map[string]any{"name": name})
 }
 
 // Three agents hear of a network and its ports. One is killed, misses a network, and is in sync again when it is back.
 func TestAgentsServeNetworks(t *testing.T) {
-	onEach(t, func(t *testing.T, url string) {
+	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url)
 		agents := startAgents(t, url, []string{"net1", "net2", "net3"})
-		o := newOperator(t, url)
+		o := programtest.NewOperator(t, url)
 		blue := createNetwork(o, "blue")
 		for _, a := range agents {
-			a.await("serves network blue at 10.0.0.")
+			a.Await("serves network blue at 10.0.0.")
 		}
-		port := ask[neutronrpc.Port](o, api, "create_port", map[string]any{"network_id": blue.ID})
+		port := programtest.Ask[neutronrpc.Port](o, api, "create_port", map[string]any{"network_id": blue.ID})
 		for _, a := range agents {
-			a.await("serves port " + port.ID)
+			a.Await("serves port " + port.ID)
 		}
-		until(t, "the port is active", func() bool { return portStatus(o, port.ID) == "ACTIVE" })
-		ask[any](o, api, "update_port", map[string]any{"id": port.ID, "name": "a name that agents do not see"})
-		ask[any](o, api, "update_port", map[string]any{"id": port.ID, "dns_name": "www"})
+		programtest.Until(t, "the port is active", func() bool { return portStatus(o, port.ID) == "ACTIVE" })
+		o.Do(api, "update_port", map[string]any{"id": port.ID, "name": "a name that agents do not see"})
+		o.Do(api, "update_port", map[string]any{"id": port.ID, "dns_name": "www"})
 		for _, a := range agents {
-			if line := a.await("serves port " + port.ID); !strings.HasSuffix(line, " as www") {
-				t.Errorf("%s prints %q", a.name, line)
+			if line := a.Await("serves port " + port.ID); !strings.HasSuffix(line, " as www") {
+				t.Errorf("%s prints %q", a.Name, line)
 			}
 		}
 
-		agents["net2"].kill()
+		agents["net2"].Kill()
 		createNetwork(o, "green")
-		agents["net1"].await("serves network green")
-		agents["net3"].await("serves network green")
-		back := start(t, url, "neutron-agent", "--host", "net2")
-		back.await("serves network blue", "serves network green", "because it starts: 2 networks")
+		agents["net1"].Await("serves network green")
+		agents["net3"].Await("serves network green")
+		back := programtest.Start(t, url, "neutron-agent", "--host", "net2")
+		back.Await("serves network blue", "serves network green", "because it starts: 2 networks")
 
-		ask[any](o, api, "delete_network", map[string]any{"id": blue.ID})
-		for _, a := range []*process{agents["net1"], back, agents["net3"]} {
-			a.await("no longer serves network blue")
+		o.Do(api, "delete_network", map[string]any{"id": blue.ID})
+		for _, a := range []*programtest.Process{agents["net1"], back, agents["net3"]} {
+			a.Await("no longer serves network blue")
 		}
-		if left := ask[[]neutronrpc.Network](o, api, "list_networks", nil); len(left) != 1 || left[0].Name != "green" {
+		if left := programtest.Ask[[]neutronrpc.Network](o, api, "list_networks", nil); len(left) != 1 || left[0].Name != "green" {
 			t.Errorf("networks: %+v", left)
 		}
 	})
 }
 
-func portStatus(o operator, id string) string {
-	o.t.Helper()
-	ports := ask[[]neutronrpc.Port](o, oslorpc.Target{Topic: neutronrpc.PluginTopic}, "get_ports",
+func portStatus(o programtest.Operator, id string) string {
+	ports := programtest.Ask[[]neutronrpc.Port](o, oslorpc.Target{Topic: neutronrpc.PluginTopic}, "get_ports",
 		map[string]any{"filters": map[string][]string{"id": {id}}})
 	if len(ports) != 1 {
 		return ""
@@ -91,61 +95,61 @@ func portStatus(o operator, id string) string {
 
 // An agent that was silent for long enough to be taken for dead reads everything when it reports again.
 func TestRevivedAgentReadsEverything(t *testing.T) {
-	onEach(t, func(t *testing.T, url string) {
+	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url, "--agent-down-time", "500ms")
 		for name, agent := range map[string]string{"DHCP agent": "dhcp", "L3 agent": "l3"} {
 			a := startAgents(t, url, []string{agent}, "--agents", agent, "--report-interval", "200ms")[agent]
-			o := newOperator(t, url)
+			o := programtest.NewOperator(t, url)
 			alive := func() bool {
-				known := ask[[]neutronrpc.Agent](o, oslorpc.Target{Topic: neutronrpc.ReportsTopic, Version: "1.4"}, "get_agents",
+				known := programtest.Ask[[]neutronrpc.Agent](o, oslorpc.Target{Topic: neutronrpc.ReportsTopic, Version: "1.4"}, "get_agents",
 					map[string]any{"filters": map[string][]string{"host": {agent}}})
 				return len(known) == 1 && known[0].Alive
 			}
-			until(t, "the agent is alive", alive)
-			a.signal(syscall.SIGSTOP)
-			until(t, "the agent is taken for dead", func() bool { return !alive() })
-			a.signal(syscall.SIGCONT)
+			programtest.Until(t, "the agent is alive", alive)
+			a.Signal(syscall.SIGSTOP)
+			programtest.Until(t, "the agent is taken for dead", func() bool { return !alive() })
+			a.Signal(syscall.SIGCONT)
 			if agent == "dhcp" { // its reports are calls; those of the other are casts, which get no answer
-				a.await(name + " reads everything, because the server took it for dead")
+				a.Await(name + " reads everything, because the server took it for dead")
 			}
-			until(t, "the agent is alive", alive)
+			programtest.Until(t, "the agent is alive", alive)
 		}
 	})
 }
 
 // An agent that did not take a message in time is told so with the next one, and reads everything.
 func TestAgentThatMissedAMessageReadsEverything(t *testing.T) {
-	onEach(t, func(t *testing.T, url string) {
+	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url, "--notify-timeout", "500ms")
 		a := startAgents(t, url, []string{"net1"})["net1"]
-		o := newOperator(t, url)
+		o := programtest.NewOperator(t, url)
 		createNetwork(o, "blue")
-		a.await("serves network blue")
-		a.signal(syscall.SIGSTOP)
+		a.Await("serves network blue")
+		a.Signal(syscall.SIGSTOP)
 		createNetwork(o, "green")
-		a.signal(syscall.SIGCONT)
+		a.Signal(syscall.SIGCONT)
 		createNetwork(o, "red")
-		a.await("reads everything, because a sender could not deliver a message")
-		a.await("serves network green", "serves network red")
+		a.Await("reads everything, because a sender could not deliver a message")
+		a.Await("serves network green", "serves network red")
 	})
 }
 
 // Agents hear of a change also if the operator does not wait for an agent that hangs.
 func TestAgentsHearOfAChangeThoughTheOperatorLeft(t *testing.T) {
-	onEach(t, func(t *testing.T, url string) {
+	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url, "--notify-timeout", "2s")
 		a := startAgents(t, url, []string{"net1"})["net1"]
 		hangs := startAgents(t, url, []string{"net2"}, "--agents", "l2")["net2"]
-		hangs.await("because it starts") // the other one of the two
-		hangs.signal(syscall.SIGSTOP)
-		o := newOperator(t, url)
-		impatient := o.transport.Client(api, oslorpc.WithTimeout(500*time.Millisecond))
+		hangs.Await("because it starts") // the other one of the two
+		hangs.Signal(syscall.SIGSTOP)
+		o := programtest.NewOperator(t, url)
+		impatient := o.Client(api, oslorpc.WithTimeout(500*time.Millisecond))
 		_, err := oslorpc.Call[any](t.Context(), impatient, "create_network", map[string]any{"name": "blue"})
 		if oslorpc.KindOf(err) != oslorpc.Timeout {
 			t.Errorf("the operator waits no longer: %v", err)
 		}
-		a.await("serves network blue")
-		hangs.signal(syscall.SIGCONT)
+		a.Await("serves network blue")
+		hangs.Signal(syscall.SIGCONT)
 	})
 }
 
@@ -156,7 +160,7 @@ func TestAgentReadsEverythingAfterConsulLostIt(t *testing.T) {
 	startServer(t, consul.URL())
 	a := startAgents(t, consul.URL(), []string{"net1"})["net1"]
 	consul.Restart()
-	a.await("DHCP agent reads everything, because")
+	a.Await("DHCP agent reads everything, because")
 }
 
 // slowServer is a server whose first answer comes late.
@@ -184,41 +188,41 @@ func (slowServer) DhcpReadyOnPorts(context.Context, neutronrpc.PortsArgs) error 
 
 // A change that comes while an agent reads everything for the first time waits until it has.
 func TestChangesWaitForTheFirstSync(t *testing.T) {
-	onEach(t, func(t *testing.T, url string) {
-		o := newOperator(t, url)
+	programtest.OnEach(t, func(t *testing.T, url string) {
+		o := programtest.NewOperator(t, url)
 		slow := slowServer{asked: make(chan struct{}), answer: make(chan struct{})}
-		s := o.transport.Server(oslorpc.Target{Topic: neutronrpc.PluginTopic, Server: "ctl1"})
+		s := o.Server(oslorpc.Target{Topic: neutronrpc.PluginTopic, Server: "ctl1"})
 		s.Add(neutronrpc.DhcpRPCCallback(slow))
 		if err := s.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		reports := o.transport.Server(oslorpc.Target{Topic: neutronrpc.ReportsTopic, Server: "ctl1"})
+		reports := o.Server(oslorpc.Target{Topic: neutronrpc.ReportsTopic, Server: "ctl1"})
 		reports.Add(oslorpc.Endpoint{Version: "1.2", Fallback: oslorpc.Func(func(context.Context, oslorpc.Raw) (any, error) {
 			return nil, errors.New("the database is locked") // which is no reason for an agent to wait
 		})})
 		if err := reports.Start(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		a := start(t, url, "neutron-agent", "--host", "net1", "--report-interval", "200ms")
+		a := programtest.Start(t, url, "neutron-agent", "--host", "net1", "--report-interval", "200ms")
 		<-slow.asked
 		if state := instances(t, o, neutronrpc.DhcpAgentTopic)[0].State; state != "held" {
 			t.Errorf("while it reads, the agent is %s", state)
 		}
-		notifier := neutronrpc.NewDhcpAgentNotifyAPI(o.transport, nil)
+		notifier := neutronrpc.NewDhcpAgentNotifyAPI(o.Transport, nil)
 		if err := notifier.NetworkAddedToAgent(t.Context(), "n", "net1"); err != nil {
 			t.Fatal(err)
 		}
-		if line, early := a.take("serves"); early {
+		if line, early := a.Take("serves"); early {
 			t.Errorf("before it has read everything it prints %q", line)
 		}
 		close(slow.answer)
-		a.await("because it starts: 0 networks", "serves network blue")
+		a.Await("because it starts: 0 networks", "serves network blue")
 	})
 }
 
-func instances(t *testing.T, o operator, topic string) []oslorpc.Instance {
+func instances(t *testing.T, o programtest.Operator, topic string) []oslorpc.Instance {
 	t.Helper()
-	all, err := o.transport.Instances(t.Context())
+	all, err := o.Instances(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -227,9 +231,9 @@ func instances(t *testing.T, o operator, topic string) []oslorpc.Instance {
 
 // The RPC workers of a host have one name, and take turns.
 func TestWorkersShareAName(t *testing.T) {
-	onEach(t, func(t *testing.T, url string) {
+	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url, "--rpc-workers", "3")
-		o := newOperator(t, url)
+		o := programtest.NewOperator(t, url)
 		workers := instances(t, o, "neutron")
 		addresses := map[string]bool{}
 		for _, w := range workers {
@@ -237,9 +241,9 @@ func TestWorkersShareAName(t *testing.T) {
 			if w.Server != "ctl1" {
 				t.Errorf("a worker is named %q", w.Server)
 			}
-			until(t, "each worker has had a message", func() bool {
-				ask[any](o, api, "list_networks", nil)
-				info, err := o.transport.Info(t.Context(), w, oslorpc.WithRequests())
+			programtest.Until(t, "each worker has had a message", func() bool {
+				o.Do(api, "list_networks", nil)
+				info, err := o.Info(t.Context(), w, oslorpc.WithRequests())
 				return err == nil && len(info.GetServers()) == 1 && len(info.GetServers()[0].GetRequests()) == 1
 			})
 		}
@@ -251,69 +255,68 @@ func TestWorkersShareAName(t *testing.T) {
 
 // Routers move between hosts. One that an agent does not hear of is nobody's.
 func TestAgentsServeRouters(t *testing.T) {
-	onEach(t, func(t *testing.T, url string) {
+	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url)
 		agents := startAgents(t, url, []string{"net1", "net2"}, "--agents", "l3,metering")
 		for _, a := range agents {
-			a.await("because it starts: 0 routers") // the other one of the two
+			a.Await("because it starts: 0 routers") // the other one of the two
 		}
-		o := newOperator(t, url)
-		r := ask[neutronrpc.Router](o, api, "create_router", map[string]any{"name": "r1"})
-		agents["net1"].await("serves router r1")
+		o := programtest.NewOperator(t, url)
+		r := programtest.Ask[neutronrpc.Router](o, api, "create_router", map[string]any{"name": "r1"})
+		agents["net1"].Await("serves router r1")
 		blue := createNetwork(o, "blue")
 		to := map[string]any{"router_id": r.ID, "network_id": blue.ID}
-		ask[any](o, api, "add_router_interface", to)
-		agents["net1"].await("serves router r1 at 10.0.0.1")
+		o.Do(api, "add_router_interface", to)
+		agents["net1"].Await("serves router r1 at 10.0.0.1")
 		for method, args := range map[string]map[string]any{
 			"add_router_interface": to, // there is one
 			"delete_network":       {"id": blue.ID},
 		} {
-			if _, err := oslorpc.Call[any](t.Context(), o.transport.Client(api), method, args); oslorpc.KindOf(err) != oslorpc.Remote {
+			if err := o.Refused(api, method, args); oslorpc.KindOf(err) != oslorpc.Remote {
 				t.Errorf("%s: %v", method, err)
 			}
 		}
-		ask[any](o, api, "create_metering_label", map[string]any{"router_id": r.ID, "remote_ip_prefix": "10.0.0.0/8"})
-		agents["net1"].await("meters router r1, with 1 labels")
+		o.Do(api, "create_metering_label", map[string]any{"router_id": r.ID, "remote_ip_prefix": "10.0.0.0/8"})
+		agents["net1"].Await("meters router r1, with 1 labels")
 
-		ask[any](o, api, "add_router_to_agent", map[string]any{"router_id": r.ID, "host": "net2"})
-		agents["net1"].await("no longer serves router r1")
-		agents["net2"].await("serves router r1")
+		o.Do(api, "add_router_to_agent", map[string]any{"router_id": r.ID, "host": "net2"})
+		agents["net1"].Await("no longer serves router r1")
+		agents["net2"].Await("serves router r1")
 
-		agents["net1"].kill()
-		_, err := oslorpc.Call[any](t.Context(), o.transport.Client(api), "add_router_to_agent",
-			map[string]any{"router_id": r.ID, "host": "net1"})
+		agents["net1"].Kill()
+		err := o.Refused(api, "add_router_to_agent", map[string]any{"router_id": r.ID, "host": "net1"})
 		if oslorpc.KindOf(err) != oslorpc.Remote {
 			t.Errorf("to an agent that is dead: %v", err)
 		}
-		agents["net2"].await("no longer serves router r1")
-		left := ask[[]neutronrpc.Router](o, oslorpc.Target{Topic: neutronrpc.L3PluginTopic}, "sync_routers",
+		agents["net2"].Await("no longer serves router r1")
+		left := programtest.Ask[[]neutronrpc.Router](o, oslorpc.Target{Topic: neutronrpc.L3PluginTopic}, "sync_routers",
 			map[string]any{"host": "net1", "router_ids": nil})
 		if len(left) > 0 {
 			t.Errorf("net1 is dead and has routers %v", left)
 		}
-		start(t, url, "neutron-agent", "--host", "net3", "--agents", "l3").await("because it starts: 1 routers") // it was nobody's
-		ask[any](o, api, "delete_router", map[string]any{"id": r.ID})
-		ask[any](o, api, "delete_network", map[string]any{"id": blue.ID})
+		programtest.Start(t, url, "neutron-agent", "--host", "net3", "--agents", "l3").Await("because it starts: 1 routers") // it was nobody's
+		o.Do(api, "delete_router", map[string]any{"id": r.ID})
+		o.Do(api, "delete_network", map[string]any{"id": blue.ID})
 	})
 }
 
 // L2 agents get networks in the version that they know, and hear of each other's addresses.
 func TestAgentsKeepCopies(t *testing.T) {
-	onEach(t, func(t *testing.T, url string) {
+	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url)
-		old := start(t, url, "neutron-agent", "--host", "net1", "--agents", "l2", "--network-version", "1.0")
-		old.await("knows that net1 has the address", "0 networks, as of version 1.0")
-		current := start(t, url, "neutron-agent", "--host", "net2", "--agents", "l2")
-		current.await("knows that net1 has the address", "0 networks, as of version 1.1")
-		old.await("knows that net2 has the address")
+		old := programtest.Start(t, url, "neutron-agent", "--host", "net1", "--agents", "l2", "--network-version", "1.0")
+		old.Await("knows that net1 has the address", "0 networks, as of version 1.0")
+		current := programtest.Start(t, url, "neutron-agent", "--host", "net2", "--agents", "l2")
+		current.Await("knows that net1 has the address", "0 networks, as of version 1.1")
+		old.Await("knows that net2 has the address")
 
-		o := newOperator(t, url)
+		o := programtest.NewOperator(t, url)
 		blue := createNetwork(o, "blue")
-		old.await("network blue is updated, as of version 1.0, with mtu 0")
-		current.await("network blue is updated, as of version 1.1, with mtu 1500")
-		ask[any](o, api, "delete_network", map[string]any{"id": blue.ID})
-		old.await("network blue is deleted, as of version 1.0")
-		current.await("network blue is deleted, as of version 1.1")
+		old.Await("network blue is updated, as of version 1.0, with mtu 0")
+		current.Await("network blue is updated, as of version 1.1, with mtu 1500")
+		o.Do(api, "delete_network", map[string]any{"id": blue.ID})
+		old.Await("network blue is deleted, as of version 1.0")
+		current.Await("network blue is deleted, as of version 1.1")
 	})
 }
 
@@ -326,64 +329,63 @@ func TestMistakes(t *testing.T) {
 		{"neutron-server", "--rpc-workers", "0"}, {"neutron-server", "--dhcp-agents-per-network", "0"}, {"neutron-server", "more"},
 		{"neutron-server", "--agent-down-time", "0s"}, {"neutron-server", "--notify-timeout", "-1s"},
 	} {
-		p := start(t, local(t), c[0], c[1:]...)
-		<-p.over
-		if err := p.cmd.Wait(); err == nil || p.cmd.ProcessState.ExitCode() != 1 {
-			t.Errorf("%q: %v", c, err)
+		p := programtest.Start(t, programtest.Local(t), c[0], c[1:]...)
+		if code := p.Ended(); code != 1 {
+			t.Errorf("%q ends with %d", c, code)
 		}
 	}
 }
 
 // Agents may start before the server, and say that they wait.
 func TestAgentsWaitForAServer(t *testing.T) {
-	onEach(t, func(t *testing.T, url string) {
-		a := start(t, url, "neutron-agent", "--host", "net1", "--agents", "dhcp,l3,metering,l2")
-		a.await("waits for a neutron-server")
+	programtest.OnEach(t, func(t *testing.T, url string) {
+		a := programtest.Start(t, url, "neutron-agent", "--host", "net1", "--agents", "dhcp,l3,metering,l2")
+		a.Await("waits for a neutron-server")
 		startServer(t, url)
-		a.await("DHCP agent reads everything", "L3 agent reads everything", "metering agent reads everything",
+		a.Await("DHCP agent reads everything", "L3 agent reads everything", "metering agent reads everything",
 			"L2 agent (DVR) reads everything", "L2 agent (networks) reads everything")
 	})
 }
 
 // A server that is restarted has forgotten everything, and the agents hear of that when they report.
 func TestServerIsRestarted(t *testing.T) {
-	onEach(t, func(t *testing.T, url string) {
+	programtest.OnEach(t, func(t *testing.T, url string) {
 		s := startServer(t, url)
 		a := startAgents(t, url, []string{"net1"}, "--report-interval", "200ms")["net1"]
-		o := newOperator(t, url)
+		o := programtest.NewOperator(t, url)
 		createNetwork(o, "blue")
-		a.await("serves network blue")
-		s.kill()
+		a.Await("serves network blue")
+		s.Kill()
 		startServer(t, url)
-		a.await("because the server did not know it: 0 networks", "no longer serves network blue")
+		a.Await("because the server did not know it: 0 networks", "no longer serves network blue")
 		createNetwork(o, "green")
-		a.await("serves network green")
+		a.Await("serves network green")
 	})
 }
 
 // An agent that is disabled serves nothing, is not told of changes, and is in sync again when it is enabled.
 func TestDisabledAgent(t *testing.T) {
-	onEach(t, func(t *testing.T, url string) {
+	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url)
 		agents := startAgents(t, url, []string{"net1", "net2"})
-		o := newOperator(t, url)
+		o := programtest.NewOperator(t, url)
 		blue := createNetwork(o, "blue")
 		for _, a := range agents {
-			a.await("serves network blue")
+			a.Await("serves network blue")
 		}
 		enable := func(up bool, networks string) {
-			ask[any](o, api, "set_agent", map[string]any{"host": "net2", "agent_type": "DHCP agent", "admin_state_up": up})
-			agents["net2"].await("because it was enabled or disabled: " + networks)
+			o.Do(api, "set_agent", map[string]any{"host": "net2", "agent_type": "DHCP agent", "admin_state_up": up})
+			agents["net2"].Await("because it was enabled or disabled: " + networks)
 		}
 		enable(false, "0 networks")
-		agents["net2"].await("no longer serves network blue")
-		port := ask[neutronrpc.Port](o, api, "create_port", map[string]any{"network_id": blue.ID})
-		agents["net1"].await("serves port " + port.ID)
+		agents["net2"].Await("no longer serves network blue")
+		port := programtest.Ask[neutronrpc.Port](o, api, "create_port", map[string]any{"network_id": blue.ID})
+		agents["net1"].Await("serves port " + port.ID)
 		enable(true, "1 networks") // a message of before would have come before
-		agents["net2"].await("serves network blue")
-		if line, told := agents["net2"].take(port.ID); told {
+		agents["net2"].Await("serves network blue")
+		if line, told := agents["net2"].Take(port.ID); told {
 			t.Errorf("while it is disabled it prints %q", line)
 		}
-		ask[any](o, api, "delete_port", map[string]any{"id": port.ID})
+		o.Do(api, "delete_port", map[string]any{"id": port.ID})
 	})
 }

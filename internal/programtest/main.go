@@ -1,0 +1,67 @@
+// Package programtest runs the programs of an example as processes, for its tests. A program is told by --transport how it finds others,
+// and says on its standard output what it does, for tests to wait for.
+package programtest
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/consultest"
+	"github.com/oslorpc/oslorpc/internal/leak"
+)
+
+// patience is how long a test waits for what should happen soon.
+const patience = 30 * time.Second
+
+// bin is where the programs are.
+var bin string
+
+// Main builds programs, runs the tests of a package, and exits, with [leak.Main]. Use it as
+//
+//	func TestMain(m *testing.M) { programtest.Main(m, "./server", "./client") }
+func Main(m *testing.M, packages ...string) {
+	dir, err := os.MkdirTemp("", "programtest")
+	if err == nil {
+		bin = dir
+		err = build(packages)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "programtest: %v\n", err)
+		_ = os.RemoveAll(dir)
+		os.Exit(1)
+	}
+	leak.Main(m, func() { _ = os.RemoveAll(dir) })
+}
+
+func build(packages []string) error {
+	args := append([]string{"build", "-o", bin + "/"}, packages...)
+	if out, err := exec.CommandContext(context.Background(), "go", args...).CombinedOutput(); err != nil { //nolint:gosec // They are ours.
+		return fmt.Errorf("%w\n%s", err, out)
+	}
+	return nil
+}
+
+// OnEach runs a test on the embedded registry and on Consul, side by side. Each is a fleet of its own, which the test's programs find by
+// the URL.
+func OnEach(t *testing.T, test func(t *testing.T, url string)) {
+	t.Helper()
+	t.Run("local", func(t *testing.T) {
+		t.Parallel()
+		test(t, Local(t))
+	})
+	t.Run("consul", func(t *testing.T) {
+		t.Parallel()
+		test(t, consultest.Start(t).URL())
+	})
+}
+
+// Local returns the URL of an embedded registry of the test's own.
+func Local(tb testing.TB) string {
+	tb.Helper()
+	return "local://" + filepath.Join(tb.TempDir(), "registry")
+}

@@ -1,0 +1,192 @@
+package programtest
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Process is a program that runs. Its methods are for the goroutine of the test.
+type Process struct {
+	// Name is the program, with its arguments.
+	Name string
+
+	tb   testing.TB
+	cmd  *exec.Cmd
+	log  log
+	over chan struct{} // closed when it prints no more
+
+	mu      sync.Mutex
+	lines   []string // what it printed and nobody awaited yet
+	changed chan struct{}
+}
+
+// log is what a process wrote to its standard error.
+type log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *log) Write(text []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(text)
+}
+
+// Start starts a program. At the end of the test it is told to stop, and must; if the test failed, what it logged is shown.
+func Start(tb testing.TB, url, program string, args ...string) *Process {
+	tb.Helper()
+	cmd := exec.CommandContext(context.Background(), filepath.Join(bin, program), slices.Concat(args, []string{"--transport", url})...) //nolint:gosec // They are ours.
+	p := newProcess(tb, strings.Join(append([]string{program}, args...), " "), cmd)
+	cmd.Stderr = &p.log
+	p.start(func(line string) string { return line })
+	tb.Cleanup(func() {
+		p.Stop()
+		if tb.Failed() {
+			tb.Logf("%s logged\n%s", p.Name, p.Log())
+		}
+	})
+	return p
+}
+
+func newProcess(tb testing.TB, name string, cmd *exec.Cmd) *Process {
+	return &Process{Name: name, tb: tb, cmd: cmd, over: make(chan struct{}), changed: make(chan struct{}, 1)}
+}
+
+// start starts the process, and takes in what it prints, each line as it is for the test.
+func (p *Process) start(as func(string) string) {
+	p.tb.Helper()
+	stdout, err := p.cmd.StdoutPipe()
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		p.tb.Fatal(err)
+	}
+	go p.read(stdout, as)
+}
+
+func (p *Process) read(stdout io.Reader, as func(string) string) {
+	defer close(p.over)
+	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+		p.mu.Lock()
+		p.lines = append(p.lines, as(lines.Text()))
+		p.mu.Unlock()
+		select {
+		case p.changed <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Await waits for a line with each of the texts, and returns the last one.
+func (p *Process) Await(texts ...string) (line string) {
+	p.tb.Helper()
+	deadline := time.After(patience)
+	for _, text := range texts {
+		for {
+			var found bool
+			if line, found = p.Take(text); found {
+				break
+			}
+			select {
+			case <-p.changed:
+			case <-deadline:
+				p.tb.Fatalf("%s does not print %q in time, but %q", p.Name, text, p.rest())
+			}
+		}
+	}
+	return line
+}
+
+// Take removes the first line with a text, if there is one already.
+func (p *Process) Take(text string) (string, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, line := range p.lines {
+		if strings.Contains(line, text) {
+			p.lines = slices.Delete(p.lines, i, i+1)
+			return line, true
+		}
+	}
+	return "", false
+}
+
+// rest returns the lines that nobody awaited.
+func (p *Process) rest() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.lines)
+}
+
+// Log returns what the process has written to its standard error.
+func (p *Process) Log() string {
+	p.log.mu.Lock()
+	defer p.log.mu.Unlock()
+	return p.log.text.String()
+}
+
+// Signal sends a signal.
+func (p *Process) Signal(s syscall.Signal) {
+	p.tb.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		p.tb.Fatal(err)
+	}
+}
+
+// Kill kills the process, and returns when it is dead.
+func (p *Process) Kill() {
+	_ = p.cmd.Process.Kill() // it may have ended
+	<-p.over
+	_ = p.cmd.Wait()
+}
+
+// Stop tells the process to stop, and returns when it has. It must end without an error. If the test failed already, the process is killed.
+// One that has ended before is left alone.
+func (p *Process) Stop() {
+	p.tb.Helper()
+	if p.cmd.ProcessState != nil {
+		return
+	}
+	if p.tb.Failed() {
+		p.Kill()
+		return
+	}
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	if code := p.Ended(); code != 0 {
+		p.tb.Errorf("%s, told to stop, ends with %v", p.Name, p.cmd.ProcessState)
+	}
+}
+
+// Ended waits until the process ends by itself, and returns its exit code; it is killed if that takes too long, and the code is -1 then.
+func (p *Process) Ended() (code int) {
+	late := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
+	defer late.Stop()
+	<-p.over
+	_ = p.cmd.Wait() // how it ended is in its state
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// Until waits until something is so.
+func Until(tb testing.TB, what string, so func() bool) {
+	tb.Helper()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(patience)
+	for !so() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			tb.Fatalf("in time, it does not come to this: %s", what)
+		}
+	}
+}

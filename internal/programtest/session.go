@@ -1,0 +1,96 @@
+//go:build unix
+
+package programtest
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// Session is what a README shows of a shell: commands, and what is printed after each.
+type Session []typed
+
+type typed struct {
+	line   string
+	prints []string
+}
+
+// ReadSession returns the session in the console blocks of a file.
+func ReadSession(tb testing.TB, file string) Session {
+	tb.Helper()
+	readme, err := os.ReadFile(file) //nolint:gosec // It is one of ours.
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var s Session
+	inside := false
+	for line := range strings.Lines(string(readme)) {
+		line = strings.TrimSuffix(line, "\n")
+		switch command, is := strings.CutPrefix(line, "$ "); {
+		case strings.HasPrefix(line, "```"):
+			inside = line == "```console"
+		case inside && is:
+			s = append(s, typed{line: command})
+		case inside && len(s) == 0:
+			tb.Fatalf("%s shows %q before any command", file, line)
+		case inside:
+			last := &s[len(s)-1]
+			last.prints = append(last.prints, line)
+		}
+	}
+	return s
+}
+
+// Mask has what matches the pattern read as Instead, since it differs each time.
+type Mask struct {
+	Pattern *regexp.Regexp
+	Instead string
+}
+
+// Run types the commands into a shell in a directory, where .bin is one of the test's own. What is shown must be printed, in any order, and
+// nothing else, but for what the masks hide. In the end, all that the shell started must have ended.
+func (s Session) Run(tb testing.TB, dir, url string, masks ...Mask) {
+	tb.Helper()
+	masked := func(line string) string {
+		for _, m := range masks {
+			line = m.Pattern.ReplaceAllString(line, m.Instead)
+		}
+		return line
+	}
+	shell := exec.CommandContext(context.Background(), "bash")
+	shell.Dir = dir
+	shell.Env = append(os.Environ(), oslorpc.TransportURLVariable+"="+url)
+	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	input, err := shell.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	p := newProcess(tb, "the shell", shell)
+	p.start(masked)
+	tb.Cleanup(func() {
+		_ = syscall.Kill(-shell.Process.Pid, syscall.SIGKILL) // whoever is left of the shell's
+		_ = shell.Wait()
+	})
+	own := tb.TempDir() + "/"
+	for _, c := range s {
+		if _, err := io.WriteString(input, strings.ReplaceAll(c.line, ".bin/", own)+"\n"); err != nil {
+			tb.Fatal(err)
+		}
+		for _, want := range c.prints {
+			p.Await(masked(want))
+		}
+	}
+	_ = input.Close()
+	<-p.over // all that it started has ended
+	if rest := p.rest(); len(rest) > 0 {
+		tb.Errorf("it prints %q as well", rest)
+	}
+}
