@@ -4,16 +4,22 @@ package programtest
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/consultest"
 	"github.com/oslorpc/oslorpc/internal/leak"
 )
+
+// parallel is how many tests run at a time at least.
+const parallel = 6
 
 // patience is how long a test waits for what should happen soon.
 const patience = 30 * time.Second
@@ -24,7 +30,11 @@ var bin string
 // Main builds programs, runs the tests of a package, and exits, with [leak.Main]. Use it as
 //
 //	func TestMain(m *testing.M) { programtest.Main(m, "./server", "./client") }
+//
+// Tests that are parallel run several at a time, however few processors there are: they wait most of the time. The flag -parallel has
+// the last word.
 func Main(m *testing.M, packages ...string) {
+	_ = flag.Set("test.parallel", strconv.Itoa(max(parallel, runtime.GOMAXPROCS(0))))
 	dir, err := os.MkdirTemp("", "programtest")
 	if err == nil {
 		bin = dir
@@ -46,10 +56,11 @@ func build(packages []string) error {
 	return nil
 }
 
-// OnEach runs a test on the embedded registry and on Consul, side by side. Each is a fleet of its own, which the test's programs find by
-// the URL.
+// OnEach runs a test on the embedded registry and on Consul, beside other tests. Each is a fleet of its own, which its programs find by the
+// URL.
 func OnEach(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
+	t.Parallel()
 	t.Run("local", func(t *testing.T) {
 		t.Parallel()
 		test(t, Local(t))

@@ -25,6 +25,8 @@ type Process struct {
 	log  log
 	over chan struct{} // closed when it prints no more
 
+	terminated bool // it was told to stop
+
 	mu      sync.Mutex
 	lines   []string // what it printed and nobody awaited yet
 	changed chan struct{}
@@ -42,20 +44,47 @@ func (l *log) Write(text []byte) (int, error) {
 	return l.text.Write(text)
 }
 
-// Start starts a program. At the end of the test it is told to stop, and must; if the test failed, what it logged is shown.
+// running are the processes that each test started.
+var running = struct {
+	sync.Mutex
+
+	of map[testing.TB][]*Process
+}{of: map[testing.TB][]*Process{}}
+
+// Start starts a program. At the end of the test, it is told to stop together with the test's others, and must; if the test failed, what
+// it logged is shown.
 func Start(tb testing.TB, url, program string, args ...string) *Process {
 	tb.Helper()
 	cmd := exec.CommandContext(context.Background(), filepath.Join(bin, program), slices.Concat(args, []string{"--transport", url})...) //nolint:gosec // They are ours.
 	p := newProcess(tb, strings.Join(append([]string{program}, args...), " "), cmd)
 	cmd.Stderr = &p.log
 	p.start(func(line string) string { return line })
-	tb.Cleanup(func() {
-		p.Stop()
-		if tb.Failed() {
-			tb.Logf("%s logged\n%s", p.Name, p.Log())
-		}
-	})
+	running.Lock()
+	defer running.Unlock()
+	if running.of[tb] == nil {
+		tb.Cleanup(func() { stopAll(tb) })
+	}
+	running.of[tb] = append(running.of[tb], p)
 	return p
+}
+
+// stopAll stops all processes of a test, side by side: each waits a moment for messages that are on their way.
+func stopAll(tb testing.TB) {
+	running.Lock()
+	all := running.of[tb]
+	delete(running.of, tb)
+	running.Unlock()
+	for _, p := range all {
+		p.terminate()
+	}
+	for _, p := range all {
+		p.Stop()
+	}
+	for _, p := range all {
+		if tb.Failed() {
+			tb.Logf("%s printed %q as well, and logged\n%s", p.Name, p.rest(), p.Log())
+		}
+	}
 }
 
 func newProcess(tb testing.TB, name string, cmd *exec.Cmd) *Process {
@@ -161,9 +190,17 @@ func (p *Process) Stop() {
 		p.Kill()
 		return
 	}
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	p.terminate()
 	if code := p.Ended(); code != 0 {
 		p.tb.Errorf("%s, told to stop, ends with %v", p.Name, p.cmd.ProcessState)
+	}
+}
+
+// terminate tells the process to stop, if it has not ended.
+func (p *Process) terminate() {
+	if p.cmd.ProcessState == nil && !p.terminated {
+		p.terminated = true // a second signal might end it at once
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	}
 }
 
