@@ -23,7 +23,7 @@ func endpoint(a *api) oslorpc.Endpoint {
 		options = append(options, oslorpc.ExpectErrors(method,
 			oslorpc.ErrorType[*badRequest](), oslorpc.ErrorType[*rpcapi.InstanceNotFound](),
 			oslorpc.ErrorType[*rpcapi.NoValidHost](), oslorpc.ErrorType[*rpcapi.MigrationError](),
-			rpcapi.ErrNoHost, oslorpc.UnsupportedVersion, oslorpc.VersionCapExceeded)) // the compute is too old for what is asked of it
+			oslorpc.UnsupportedVersion, oslorpc.VersionCapExceeded)) // the compute is too old for what is asked of it
 	}
 	return oslorpc.Endpoint{Version: "1.0", Methods: oslorpc.Methods(a, options...)}
 }
@@ -158,7 +158,7 @@ func (a *api) Delete(ctx context.Context, args serverArgs) error {
 
 // Reboot starts an instance again.
 func (a *api) Reboot(ctx context.Context, args rebootArgs) error {
-	i, cell, err := a.locate(ctx, args.Server)
+	i, cell, err := a.running(ctx, args.Server)
 	if err != nil {
 		return err
 	}
@@ -167,7 +167,7 @@ func (a *api) Reboot(ctx context.Context, args rebootArgs) error {
 
 // Rebuild builds an instance anew from another image.
 func (a *api) Rebuild(ctx context.Context, args rebuildArgs) error {
-	i, cell, err := a.locate(ctx, args.Server)
+	i, cell, err := a.running(ctx, args.Server)
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (a *api) Resize(ctx context.Context, args resizeArgs) error {
 	if err != nil {
 		return err
 	}
-	i, cell, err := a.locate(ctx, args.Server)
+	i, cell, err := a.running(ctx, args.Server)
 	if err != nil {
 		return err
 	}
@@ -189,7 +189,7 @@ func (a *api) Resize(ctx context.Context, args resizeArgs) error {
 
 // Console returns the last lines of the console of an instance.
 func (a *api) Console(ctx context.Context, args consoleArgs) ([]string, error) {
-	i, cell, err := a.locate(ctx, args.Server)
+	i, cell, err := a.running(ctx, args.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -223,9 +223,18 @@ func (a *api) setHost(ctx context.Context, args hostArgs, enabled bool) (string,
 	}
 	state, err := cell.Compute.SetHostEnabled(ctx, args.Host, enabled)
 	if errors.Is(err, oslorpc.NoInstance) {
-		return "", badRequestf("there is no compute %q in the cell %s", args.Host, cell.Name)
+		return "", badRequestf("no compute called %q is up in cell %s", args.Host, cell.Name)
 	}
 	return state, err
+}
+
+// running returns an instance that is on a host.
+func (a *api) running(ctx context.Context, server string) (rpcapi.Instance, *rpcapi.Cell, error) {
+	i, cell, err := a.locate(ctx, server)
+	if err == nil && i.Host == "" {
+		err = badRequestf("instance %s is on no compute: %s", server, i.Fault)
+	}
+	return i, cell, err
 }
 
 // locate returns an instance, and the cell that it is in.
