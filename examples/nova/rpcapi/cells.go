@@ -32,7 +32,7 @@ func OpenCells(own string, others map[string]string, config Config, options ...o
 	if _, taken := others[OwnCell]; taken {
 		return nil, fmt.Errorf("the name %q is that of the program's own cell", OwnCell)
 	}
-	c := &Cells{map[string]*Cell{}}
+	c := NewCells(nil, config)
 	err := c.open(OwnCell, own, config, options)
 	for name, url := range others {
 		if err == nil {
@@ -50,8 +50,21 @@ func (c *Cells) open(name, url string, config Config, options []oslorpc.Transpor
 	if err != nil {
 		return fmt.Errorf("cell %s: %w", name, err)
 	}
-	c.cells[name] = &Cell{name, t, NewComputeAPI(t, config), NewConductorAPI(t, config)}
+	c.add(name, t, config)
 	return nil
+}
+
+// NewCells returns the cells that are reached by transports which are open. They know the errors of this package, see [ErrorTypes].
+func NewCells(transports map[string]*oslorpc.Transport, config Config) *Cells {
+	c := &Cells{map[string]*Cell{}}
+	for name, t := range transports {
+		c.add(name, t, config)
+	}
+	return c
+}
+
+func (c *Cells) add(name string, t *oslorpc.Transport, config Config) {
+	c.cells[name] = &Cell{name, t, NewComputeAPI(t, config), NewConductorAPI(t, config)}
 }
 
 // Own returns the program's own cell.
