@@ -158,20 +158,16 @@ func (a *api) Delete(ctx context.Context, args serverArgs) error {
 
 // Reboot starts an instance again.
 func (a *api) Reboot(ctx context.Context, args rebootArgs) error {
-	i, cell, err := a.running(ctx, args.Server)
-	if err != nil {
-		return err
-	}
-	return cell.Compute.RebootInstance(ctx, i, args.Type.Or("soft"))
+	return a.begin(ctx, args.Server, rpcapi.Rebooting, func(ctx context.Context, i rpcapi.Instance, cell *rpcapi.Cell) error {
+		return cell.Compute.RebootInstance(ctx, i, args.Type.Or("soft"))
+	})
 }
 
 // Rebuild builds an instance anew from another image.
 func (a *api) Rebuild(ctx context.Context, args rebuildArgs) error {
-	i, cell, err := a.running(ctx, args.Server)
-	if err != nil {
-		return err
-	}
-	return cell.Compute.RebuildInstance(ctx, i, args.Image, nil, args.ReimageBootVolume.Or(false))
+	return a.begin(ctx, args.Server, rpcapi.Rebuilding, func(ctx context.Context, i rpcapi.Instance, cell *rpcapi.Cell) error {
+		return cell.Compute.RebuildInstance(ctx, i, args.Image, nil, args.ReimageBootVolume.Or(false))
+	})
 }
 
 // Resize gives an instance another size.
@@ -180,11 +176,9 @@ func (a *api) Resize(ctx context.Context, args resizeArgs) error {
 	if err != nil {
 		return err
 	}
-	i, cell, err := a.running(ctx, args.Server)
-	if err != nil {
-		return err
-	}
-	return cell.Compute.ResizeInstance(ctx, i, size, rpcapi.RequestSpec{Flavor: size, Cell: cell.Name, Host: i.Host})
+	return a.begin(ctx, args.Server, rpcapi.Resizing, func(ctx context.Context, i rpcapi.Instance, cell *rpcapi.Cell) error {
+		return cell.Compute.ResizeInstance(ctx, i, size, rpcapi.RequestSpec{Flavor: size, Cell: cell.Name, Host: i.Host})
+	})
 }
 
 // Console returns the last lines of the console of an instance.
@@ -226,6 +220,34 @@ func (a *api) setHost(ctx context.Context, args hostArgs, enabled bool) (string,
 		return "", badRequestf("no compute called %q is up in cell %s", args.Host, cell.Name)
 	}
 	return state, err
+}
+
+// begin begins a task with an instance, unless something else is done with it. The compute that send tells ends it, and if that
+// certainly does not, it ends here.
+func (a *api) begin(
+	ctx context.Context, server, task string, send func(context.Context, rpcapi.Instance, *rpcapi.Cell) error,
+) error {
+	i, cell, err := a.running(ctx, server)
+	if err != nil {
+		return err
+	}
+	i.TaskState = task
+	err = cell.Conductor.SaveIf(ctx, "", i)
+	if busy, ok := errors.AsType[*rpcapi.UnexpectedTaskState](err); ok {
+		return badRequestf("instance %s is in the task %q: wait until that is done", server, busy.Actual)
+	}
+	if err != nil {
+		return err
+	}
+	err = send(ctx, i, cell)
+	if err == nil || !oslorpc.SafeToRetry(err) {
+		return err
+	}
+	i.TaskState = ""
+	if failure := cell.Conductor.SaveIf(context.WithoutCancel(ctx), task, i); failure != nil {
+		return errors.Join(err, failure)
+	}
+	return err
 }
 
 // running returns an instance that is on a host.

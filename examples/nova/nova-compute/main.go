@@ -5,11 +5,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -109,11 +113,27 @@ func stop(ctx context.Context, m *manager, servers []*oslorpc.Server) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.shutdownTimeout)
 	defer cancel()
 	failures := []error{servers[0].Stop(ctx)}
-	m.incoming.wait(ctx)
+	m.awaitArrivals(ctx)
 	for _, server := range servers[1:] {
 		failures = append(failures, server.Stop(ctx))
 	}
 	return errors.Join(failures...)
+}
+
+// awaitArrivals waits for the instances that are about to come, or for the end of ctx.
+func (m *manager) awaitArrivals(ctx context.Context) {
+	for _, uuid := range m.incoming.list() {
+		i, err := m.cell.Conductor.GetByUUID(rpcapi.AdminContext(ctx), uuid)
+		if err == nil && i.TaskState != rpcapi.Migrating { // its host went down meanwhile, and could not say so
+			m.incoming.set(uuid, false)
+			continue
+		}
+		m.Sayf("waits for instance %s to come", cmp.Or(i.DisplayName, uuid))
+	}
+	m.incoming.wait(ctx)
+	if late := m.incoming.list(); len(late) > 0 {
+		m.Sayf("waits no longer for instances %s", strings.Join(late, ", "))
+	}
 }
 
 // arrivals are the instances that are about to come.
@@ -133,6 +153,12 @@ func (a *arrivals) set(uuid string, about bool) {
 	}
 	close(a.changed)
 	a.changed = make(chan struct{})
+}
+
+func (a *arrivals) list() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Sorted(maps.Keys(a.uuids))
 }
 
 // wait waits until nothing is about to come, or ctx ends.

@@ -44,7 +44,7 @@ func (m *manager) initHost(ctx context.Context) error {
 	for _, i := range all {
 		switch i.VMState {
 		case rpcapi.Active:
-			if i.TaskState != "" { // it was about to leave when the host went down
+			if i.TaskState != "" { // it was about to be changed, or to leave, when the host went down
 				before := i.TaskState
 				i.TaskState = ""
 				err := m.cell.Conductor.SaveIf(ctx, before, i)
@@ -158,15 +158,17 @@ func (m *manager) ResizeInstance(ctx context.Context, args rpcapi.ResizeArgs) er
 	})
 }
 
-// change changes an instance that runs here, and writes it down.
+// change changes an instance that runs here, and writes it down, by which the task with it ends.
 func (m *manager) change(ctx context.Context, i rpcapi.Instance, change func(rpcapi.Instance) rpcapi.Instance) error {
 	defer m.guests.alone(i.UUID)()
+	task := i.TaskState
 	i, err := m.cell.Conductor.GetByUUID(ctx, i.UUID) // it may have been changed since the message was sent
 	if err != nil {
 		return err
 	}
 	if !m.guests.runs(i.UUID) {
-		return fmt.Errorf("instance %s does not run on %s, but on %s", i.DisplayName, m.Host, i.Host)
+		i.TaskState, i.Fault = "", fmt.Sprintf("it does not run on %s", m.Host)
+		return errors.Join(errors.New(i.Fault), m.cell.Conductor.SaveIf(ctx, task, i))
 	}
 	return m.become(ctx, change(i), rpcapi.Active)
 }

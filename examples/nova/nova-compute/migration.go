@@ -12,11 +12,12 @@ import (
 // one does not hear of the other any more, what the conductor has decides: the instance is where the one is that first took it out of the
 // task, which is asked of the conductor as one change.
 
-// CheckCanLiveMigrateDestination says whether an instance can move here.
+// CheckCanLiveMigrateDestination says whether an instance can move here. One that is about to leave has left before.
 func (m *manager) CheckCanLiveMigrateDestination(_ context.Context, args rpcapi.MigrationArgs) error {
 	if args.BlockMigration {
 		return &rpcapi.MigrationError{Reason: "all hosts share their storage, so there is nothing to copy"}
 	}
+	defer m.guests.alone(args.Instance.UUID)()
 	if m.guests.runs(args.Instance.UUID) {
 		return &rpcapi.MigrationError{Reason: "the instance is on " + m.Host + " already"}
 	}

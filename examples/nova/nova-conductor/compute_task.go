@@ -87,16 +87,20 @@ func (t *computeTask) bury(ctx context.Context, i rpcapi.Instance, why error) er
 
 // MigrateServer finds a host for an instance, asks it, and has the instance's host begin.
 func (t *computeTask) MigrateServer(ctx context.Context, args rpcapi.MigrateServerArgs) (s rpcapi.Selection, err error) {
-	i, hint := args.Instance, args.SchedulerHint
 	if !args.Live {
 		return s, &rpcapi.MigrationError{Reason: "only live migrations are supported"}
 	}
-	if i.VMState != rpcapi.Active || i.TaskState != "" {
-		return s, &rpcapi.MigrationError{Reason: fmt.Sprintf("instance %s is in the state %q, and in the task %q", i.DisplayName, i.VMState, i.TaskState)}
-	}
+	hint := args.SchedulerHint
 	cell, err := t.cells.Get(hint.Cell)
 	if err != nil {
 		return s, err
+	}
+	i, err := cell.Conductor.GetByUUID(ctx, args.Instance.UUID) // it may have been changed since the message was sent
+	if err != nil {
+		return s, err
+	}
+	if i.VMState != rpcapi.Active || i.TaskState != "" {
+		return s, &rpcapi.MigrationError{Reason: fmt.Sprintf("instance %s is in the state %q, and in the task %q", i.DisplayName, i.VMState, i.TaskState)}
 	}
 	spec := rpcapi.RequestSpec{Flavor: i.Flavor, Cell: hint.Cell, Host: hint.Host, IgnoreHosts: []string{i.Host}}
 	destinations, err := t.scheduler.SelectDestinations(ctx, spec, []string{i.UUID}, false)

@@ -43,9 +43,12 @@ const (
 	Failed   VMState = "error"
 )
 
-// What is done with instances at the moment. If it is nothing, the task state is empty.
+// What is done with an instance at the moment. If it is nothing, its task state is empty, and only then something else can begin.
 const (
 	Scheduling = "scheduling"
+	Rebooting  = "rebooting"
+	Rebuilding = "rebuilding"
+	Resizing   = "resizing"
 	Migrating  = "migrating"
 )
 

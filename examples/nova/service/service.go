@@ -25,13 +25,14 @@ type Service struct {
 	Config rpcapi.Config
 	// Cells are those that the program reaches. It is in its own.
 	Cells *rpcapi.Cells
+	// Out is where the program says what it does.
+	Out *log.Logger
 
 	name      string
 	transport string
 	cells     named
 	levels    named
 	options   []oslorpc.TransportOption
-	out       *log.Logger
 }
 
 // named are values by name, as a flag that may be given again and again.
@@ -53,7 +54,7 @@ func (n named) Set(text string) error {
 func Main(name string, run func(ctx context.Context, s *Service) error, options ...oslorpc.TransportOption) {
 	s := &Service{
 		name: name, cells: named{}, levels: named{}, options: options,
-		out: log.New(os.Stdout, "", 0), // a Logger writes whole lines, whoever prints
+		Out: log.New(os.Stdout, "", 0), // a Logger writes whole lines, whoever prints
 	}
 	s.flags(flag.CommandLine)
 	flag.Parse()
@@ -122,7 +123,7 @@ func (s *Service) check() error {
 
 // Sayf prints what the program does.
 func (s *Service) Sayf(format string, args ...any) {
-	s.out.Print(s.Host + ": " + fmt.Sprintf(format, args...))
+	s.Out.Print(s.Host + ": " + fmt.Sprintf(format, args...))
 }
 
 // stopTime bounds how long a server finishes what it has begun.
