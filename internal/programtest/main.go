@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,8 +26,12 @@ const parallel = 6
 // patience is how long a test waits for what should happen soon.
 const patience = 30 * time.Second
 
-// bin is where the programs are.
-var bin string
+var (
+	// bin is where the programs are.
+	bin string
+	// sources are what they are made of, one file on each line.
+	sources string
+)
 
 // Main builds programs, runs the tests of a package, and exits, with [leak.Main]. Use it as
 //
@@ -49,12 +55,30 @@ func Main(m *testing.M, packages ...string) {
 }
 
 func build(packages []string) error {
-	args := append([]string{"build", "-o", bin + "/"}, packages...)
-	if out, err := exec.CommandContext(context.Background(), "go", args...).CombinedOutput(); err != nil { //nolint:gosec // They are ours.
-		return fmt.Errorf("%w\n%s", err, out)
+	if _, err := run(append([]string{"build", "-o", bin + "/"}, packages...)...); err != nil {
+		return err
 	}
-	return nil
+	files := "{{if .Module}}{{if .Module.Main}}{{range .GoFiles}}{{$.Dir}}/{{.}}\n{{end}}{{end}}{{end}}"
+	var err error
+	sources, err = run(append([]string{"list", "-deps", "-f", files}, packages...)...)
+	return err
 }
+
+func run(args ...string) (string, error) {
+	out, err := exec.CommandContext(context.Background(), "go", args...).CombinedOutput() //nolint:gosec // They are ours.
+	if err != nil {
+		return "", fmt.Errorf("go %s: %w\n%s", args[0], err, out)
+	}
+	return string(out), nil
+}
+
+// depend has the result of the tests depend on the programs' sources: go test remembers which files of the module a test looked at, and
+// otherwise it would not test programs again that have changed.
+var depend = sync.OnceFunc(func() {
+	for file := range strings.Lines(sources) {
+		_, _ = os.Stat(strings.TrimSpace(file))
+	}
+})
 
 // OnEach runs a test on the embedded registry and on Consul, beside other tests. Each is a fleet of its own, which its programs find by the
 // URL.

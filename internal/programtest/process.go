@@ -28,8 +28,14 @@ type Process struct {
 	terminated bool // it was told to stop
 
 	mu      sync.Mutex
-	lines   []string // what it printed and nobody awaited yet
+	lines   []line // what it printed and nobody awaited yet
 	changed chan struct{}
+}
+
+// line is what a process printed, or logged if that is awaited as well.
+type line struct {
+	text   string
+	logged bool
 }
 
 // log is what a process wrote to its standard error.
@@ -94,6 +100,7 @@ func newProcess(tb testing.TB, name string, cmd *exec.Cmd) *Process {
 // start starts the process, and takes in what it prints, each line as it is for the test.
 func (p *Process) start(as func(string) string) {
 	p.tb.Helper()
+	depend()
 	stdout, err := p.cmd.StdoutPipe()
 	if err != nil {
 		p.tb.Fatal(err)
@@ -101,14 +108,16 @@ func (p *Process) start(as func(string) string) {
 	if err := p.cmd.Start(); err != nil {
 		p.tb.Fatal(err)
 	}
-	go p.read(stdout, as)
+	go func() {
+		defer close(p.over)
+		p.read(stdout, as, false)
+	}()
 }
 
-func (p *Process) read(stdout io.Reader, as func(string) string) {
-	defer close(p.over)
-	for lines := bufio.NewScanner(stdout); lines.Scan(); {
+func (p *Process) read(from io.Reader, as func(string) string, logged bool) {
+	for lines := bufio.NewScanner(from); lines.Scan(); {
 		p.mu.Lock()
-		p.lines = append(p.lines, as(lines.Text()))
+		p.lines = append(p.lines, line{as(lines.Text()), logged})
 		p.mu.Unlock()
 		select {
 		case p.changed <- struct{}{}:
@@ -118,13 +127,13 @@ func (p *Process) read(stdout io.Reader, as func(string) string) {
 }
 
 // Await waits for a line with each of the texts, and returns the last one.
-func (p *Process) Await(texts ...string) (line string) {
+func (p *Process) Await(texts ...string) (found string) {
 	p.tb.Helper()
 	deadline := time.After(patience)
 	for _, text := range texts {
 		for {
-			var found bool
-			if line, found = p.Take(text); found {
+			var is bool
+			if found, is = p.Take(text); is {
 				break
 			}
 			select {
@@ -134,27 +143,32 @@ func (p *Process) Await(texts ...string) (line string) {
 			}
 		}
 	}
-	return line
+	return found
 }
 
 // Take removes the first line with a text, if there is one already.
 func (p *Process) Take(text string) (string, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i, line := range p.lines {
-		if strings.Contains(line, text) {
+	for i, l := range p.lines {
+		if strings.Contains(l.text, text) {
 			p.lines = slices.Delete(p.lines, i, i+1)
-			return line, true
+			return l.text, true
 		}
 	}
 	return "", false
 }
 
-// rest returns the lines that nobody awaited.
-func (p *Process) rest() []string {
+// rest returns the lines that it printed and nobody awaited.
+func (p *Process) rest() (texts []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.lines)
+	for _, l := range p.lines {
+		if !l.logged {
+			texts = append(texts, l.text)
+		}
+	}
+	return texts
 }
 
 // Log returns what the process has written to its standard error.

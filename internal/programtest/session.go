@@ -55,8 +55,17 @@ type Mask struct {
 	Instead string
 }
 
-// Run types the commands into a shell in a directory, where .bin is one of the test's own. What is shown must be printed, in any order, and
-// nothing else, but for what the masks hide. In the end, all that the shell started must have ended.
+// Replace returns the session with another text in place of one, such as a URL that is to be the test's own.
+func (s Session) Replace(text, by string) Session {
+	var replaced Session
+	for _, c := range s {
+		replaced = append(replaced, typed{strings.ReplaceAll(c.line, text, by), c.prints})
+	}
+	return replaced
+}
+
+// Run types the commands into a shell in a directory, where .bin is one of the test's own. What is shown must be printed or logged, in any
+// order, and nothing else be printed, but for what the masks hide. In the end, all that the shell started must have ended.
 func (s Session) Run(tb testing.TB, dir, url string, masks ...Mask) {
 	tb.Helper()
 	masked := func(line string) string {
@@ -74,7 +83,12 @@ func (s Session) Run(tb testing.TB, dir, url string, masks ...Mask) {
 		tb.Fatal(err)
 	}
 	p := newProcess(tb, "the shell", shell)
+	stderr, err := shell.StderrPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
 	p.start(masked)
+	go p.read(stderr, masked, true)
 	tb.Cleanup(func() {
 		_ = syscall.Kill(-shell.Process.Pid, syscall.SIGKILL) // whoever is left of the shell's
 		_ = shell.Wait()
