@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
+	"github.com/oslorpc/oslorpc/examples/nova/service"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
+)
+
+// conductor is a conductor within a test.
+type conductor struct {
+	mu        sync.Mutex
+	instances map[string]rpcapi.Instance
+	deaf      atomic.Bool // the next change is made, and fails all the same
+}
+
+func (c *conductor) ObjectAction(_ context.Context, args rpcapi.ObjectActionArgs) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	before, ok := c.instances[args.ObjInst.UUID]
+	if !ok || args.ObjMethod != "save" {
+		return &rpcapi.InstanceNotFound{InstanceID: args.ObjInst.UUID}
+	}
+	if task, given := args.Kwargs[rpcapi.ExpectedTaskState]; given && task != before.TaskState {
+		return &rpcapi.UnexpectedTaskState{InstanceID: before.UUID, Expected: task, Actual: before.TaskState}
+	}
+	if c.deaf.Swap(false) {
+		defer func() { c.instances[args.ObjInst.UUID] = args.ObjInst }()
+		return errors.New("the answer is lost")
+	}
+	c.instances[args.ObjInst.UUID] = args.ObjInst
+	return nil
+}
+
+func (c *conductor) ObjectClassActionVersions(_ context.Context, args rpcapi.ObjectClassActionArgs) (any, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch args.ObjMethod {
+	case "get_by_uuid":
+		if i, ok := c.instances[args.Args[0]]; ok {
+			return i, nil
+		}
+		return nil, &rpcapi.InstanceNotFound{InstanceID: args.Args[0]}
+	case "get_by_host":
+		var found []rpcapi.Instance
+		for _, i := range c.instances {
+			if i.Host == args.Args[0] {
+				found = append(found, i)
+			}
+		}
+		return found, nil
+	}
+	return nil, fmt.Errorf("it is asked for %s", args.ObjMethod)
+}
+
+func (c *conductor) get(uuid string) rpcapi.Instance {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.instances[uuid]
+}
+
+// newTestManager returns the manager of the host c1, in a cell with instances.
+func newTestManager(t *testing.T, all ...rpcapi.Instance) (*manager, *conductor) {
+	t.Helper()
+	c := &conductor{instances: map[string]rpcapi.Instance{}}
+	for _, i := range all {
+		c.instances[i.UUID] = i
+	}
+	f := oslorpctest.New(t, rpcapi.ErrorTypes()...)
+	f.Serve(oslorpc.Target{Topic: rpcapi.ConductorTopic, Server: "ctl"}, []oslorpc.Endpoint{rpcapi.ConductorManager(c)})
+	config := rpcapi.Config{ResponseTimeout: 10 * time.Second}
+	cells := rpcapi.NewCells(map[string]*oslorpc.Transport{rpcapi.OwnCell: f.Transport()}, config)
+	s := &service.Service{Host: "c1", Config: config, Cells: cells, Out: log.New(io.Discard, "", 0)}
+	return newManager(s, options{release: current}, nil), c
+}
+
+// A host that starts runs what it ran before, wherever that was about to go. What it was about to build it does not.
+func TestInitHost(t *testing.T) {
+	m, c := newTestManager(t,
+		rpcapi.Instance{UUID: "active", Host: "c1", VMState: rpcapi.Active},
+		rpcapi.Instance{UUID: "leaving", Host: "c1", VMState: rpcapi.Active, TaskState: "migrating"},
+		rpcapi.Instance{UUID: "building", Host: "c1", VMState: rpcapi.Building},
+		rpcapi.Instance{UUID: "failed", Host: "c1", VMState: rpcapi.Failed, Fault: "of before"},
+		rpcapi.Instance{UUID: "elsewhere", Host: "c2", VMState: rpcapi.Active, TaskState: "migrating"})
+	if err := m.initHost(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if runs := strings.Join(m.guests.uuids(), " "); runs != "active leaving" {
+		t.Errorf("it runs %s", runs)
+	}
+	for uuid, want := range map[string]rpcapi.Instance{
+		"active":    {Host: "c1", VMState: rpcapi.Active},
+		"leaving":   {Host: "c1", VMState: rpcapi.Active},
+		"building":  {Host: "c1", VMState: rpcapi.Failed, Fault: "the host went down while it was built"},
+		"failed":    {Host: "c1", VMState: rpcapi.Failed, Fault: "of before"},
+		"elsewhere": {Host: "c2", VMState: rpcapi.Active, TaskState: "migrating"},
+	} {
+		want.UUID = uuid
+		if got := c.get(uuid); got != want {
+			t.Errorf("%s is %+v", uuid, got)
+		}
+	}
+}
+
+// inFakeTime returns a test that waits for nobody.
+func inFakeTime(test func(*testing.T)) func(*testing.T) {
+	return func(t *testing.T) { synctest.Test(t, test) }
+}
+
+// If the destination does not say that it runs an instance, what it wrote down counts; else the instance stays.
+func TestMigrationWhoseOutcomeIsUnknown(t *testing.T) {
+	why := &oslorpc.Error{Kind: oslorpc.OutcomeUnknown}
+	moving := rpcapi.Instance{UUID: "1", Host: "c1", VMState: rpcapi.Active, TaskState: rpcapi.Migrating}
+	moved, stayed := moving, moving
+	moved.Host, moved.TaskState = "c2", ""
+	stayed.TaskState, stayed.Fault = "", "it did not move: "+why.Error()
+	for _, c := range []struct{ written, want rpcapi.Instance }{{moved, moved}, {moving, stayed}, {rpcapi.Instance{}, rpcapi.Instance{}}} {
+		t.Run("written down on host "+c.written.Host, inFakeTime(func(t *testing.T) {
+			m, all := newTestManager(t)
+			if c.written.UUID != "" {
+				all.instances["1"] = c.written
+			}
+			m.guests.put(moving)
+			stays := c.want == stayed
+			if err := m.stay(t.Context(), moving, "c2", why); errors.Is(err, why) != stays {
+				t.Errorf("it ends with %v", err)
+			}
+			if got := all.get("1"); got != c.want {
+				t.Errorf("the instance is %+v", got)
+			}
+			if m.guests.runs("1") != stays {
+				t.Errorf("that it runs on c1 is %t", !stays)
+			}
+		}))
+	}
+}
+
+// The destination runs an instance if the conductor says that it is there, and only then.
+func TestArrival(t *testing.T) {
+	moving := rpcapi.Instance{UUID: "1", Host: "c2", VMState: rpcapi.Active, TaskState: rpcapi.Migrating}
+	stayed := moving
+	stayed.TaskState = ""
+	for name, c := range map[string]struct {
+		written    rpcapi.Instance
+		deaf, runs bool
+	}{
+		"in time":                    {written: moving, runs: true},
+		"in time, and nobody hears":  {written: moving, deaf: true, runs: true},
+		"the source was told to end": {written: stayed},
+		"deleted meanwhile":          {},
+	} {
+		t.Run(name, inFakeTime(func(t *testing.T) {
+			m, all := newTestManager(t)
+			if c.written.UUID != "" {
+				all.instances["1"] = c.written
+			}
+			all.deaf.Store(c.deaf)
+			m.incoming.set("1", true)
+			err := m.PostLiveMigrationAtDestination(t.Context(), rpcapi.MigrationArgs{Instance: moving})
+			if (err == nil) != c.runs || m.guests.runs("1") != c.runs || len(m.incoming.list()) > 0 {
+				t.Errorf("it runs: %t, %v", m.guests.runs("1"), err)
+			}
+			if now := all.get("1"); c.runs != (now.Host == "c1") || now.TaskState != "" {
+				t.Errorf("the instance is %+v", now)
+			}
+		}))
+	}
+}
+
+// A host that stops does not wait for an instance whose host was down meanwhile.
+func TestArrivalThatDoesNotCome(t *testing.T) {
+	m, _ := newTestManager(t, rpcapi.Instance{UUID: "1", Host: "c2", VMState: rpcapi.Active})
+	m.incoming.set("1", true)
+	m.awaitArrivals(t.Context())
+}
+
+// An instance that was deleted while something was done with it ends.
+func TestInstanceThatIsDeletedMeanwhile(t *testing.T) {
+	m, _ := newTestManager(t)
+	i := rpcapi.Instance{UUID: "1", Host: "c1"}
+	m.guests.put(i)
+	err := m.become(t.Context(), i, rpcapi.Active)
+	if _, gone := errors.AsType[*rpcapi.InstanceNotFound](err); !gone || m.guests.runs("1") {
+		t.Errorf("it runs: %t, %v", m.guests.runs("1"), err)
+	}
+}
+
+// An instance can move back at once: its first host says so when it has let go of it.
+func TestInstanceMovesBack(t *testing.T) {
+	m, _ := newTestManager(t)
+	i := rpcapi.Instance{UUID: "1", Host: "c2"}
+	m.guests.put(i)
+	check := func() error { return m.CheckCanLiveMigrateDestination(t.Context(), rpcapi.MigrationArgs{Instance: i}) }
+	if _, here := errors.AsType[*rpcapi.MigrationError](check()); !here {
+		t.Error("it can move to where it is")
+	}
+	leaves := m.guests.alone("1")
+	checked := make(chan error, 1)
+	go func() { checked <- check() }()
+	waiting(t, m.guests, "1", 2)
+	m.guests.remove("1")
+	leaves()
+	if err := <-checked; err != nil {
+		t.Error(err)
+	}
+}

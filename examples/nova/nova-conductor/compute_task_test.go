@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
+)
+
+// cell is a cell within a test: a conductor with its database, and a scheduler that returns the same hosts for each instance.
+type cell struct {
+	*oslorpctest.Fleet
+
+	db    *database
+	cells *rpcapi.Cells
+	tasks *rpcapi.ComputeTaskAPI
+}
+
+// newCell returns a cell in which messages wait a second for their servers. If there are no hosts, none is valid.
+func newCell(t *testing.T, hosts ...string) cell {
+	t.Helper()
+	f := oslorpctest.New(t, rpcapi.ErrorTypes()...)
+	db := open(t, "")
+	config := rpcapi.Config{ResponseTimeout: time.Second}
+	own := f.Transport()
+	cells := rpcapi.NewCells(map[string]*oslorpc.Transport{rpcapi.OwnCell: own}, config)
+	f.Serve(oslorpc.Target{Topic: rpcapi.ConductorTopic, Server: "ctl"}, []oslorpc.Endpoint{
+		rpcapi.ConductorManager(conductor{db}),
+		rpcapi.ComputeTaskManager(&computeTask{
+			cells: cells, scheduler: rpcapi.NewSchedulerAPI(own, config), sayf: func(string, ...any) {},
+		}),
+	})
+	var choice []rpcapi.Selection
+	for _, host := range hosts {
+		choice = append(choice, rpcapi.Selection{Cell: rpcapi.OwnCell, ServiceHost: host})
+	}
+	f.Serve(oslorpc.Target{Topic: rpcapi.SchedulerTopic, Server: "ctl"}, []oslorpc.Endpoint{rpcapi.SchedulerManager(scheduler{hosts: choice})})
+	return cell{f, db, cells, rpcapi.NewComputeTaskAPI(f.Transport(), rpcapi.Config{})}
+}
+
+type scheduler struct {
+	rpcapi.Scheduler // which is not asked for anything else
+
+	hosts []rpcapi.Selection
+}
+
+func (s scheduler) SelectDestinations(_ context.Context, args rpcapi.SelectDestinationsArgs) ([][]rpcapi.Selection, error) {
+	if len(s.hosts) == 0 {
+		return nil, &rpcapi.NoValidHost{Reason: "there is none"}
+	}
+	return slices.Repeat([][]rpcapi.Selection{s.hosts}, len(args.InstanceUUIDs)), nil
+}
+
+// compute is a compute that does nothing.
+type compute struct{ rpcapi.Compute }
+
+func (compute) BuildAndRunInstance(context.Context, rpcapi.BuildArgs) error { return nil }
+func (compute) GetHostUptime(context.Context) (string, error)               { return "", nil }
+func (compute) CheckCanLiveMigrateDestination(context.Context, rpcapi.MigrationArgs) error {
+	return nil
+}
+func (compute) LiveMigration(ctx context.Context, args rpcapi.LiveMigrationArgs) error { return nil }
+
+func (c cell) compute(host string, endpoints ...oslorpc.Endpoint) *oslorpctest.Server {
+	return c.Serve(oslorpc.Target{Topic: rpcapi.ComputeTopic, Server: host}, append(endpoints, rpcapi.ComputeManager(compute{})))
+}
+
+// build has an instance built, and returns what has become of it when the conductor has done its part.
+func (c cell) build(t *testing.T) rpcapi.Instance {
+	t.Helper()
+	i := rpcapi.Instance{UUID: "1", DisplayName: "vm", VMState: rpcapi.Building}
+	do(t, c.tasks.BuildInstances(t.Context(), []rpcapi.Instance{i}, rpcapi.RequestSpec{}))
+	synctest.Wait()
+	time.Sleep(10 * time.Second) // which is faked
+	synctest.Wait()
+	i, err := c.db.get(i.UUID)
+	do(t, err)
+	return i
+}
+
+// builds returns the hosts that were asked to build.
+func (c cell) builds() (hosts []string) {
+	for _, m := range c.Messages(oslorpctest.For("build_and_run_instance")) {
+		hosts = append(hosts, m.Server)
+	}
+	return hosts
+}
+
+// The first host that takes an instance builds it.
+func TestFirstHostThatTakesItBuildsIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		start func(cell)
+		want  string
+	}{
+		"the first":              {func(c cell) { c.compute("c1") }, "c1"},
+		"the first is not there": {func(cell) {}, "c2"},
+		"the first has stopped":  {func(c cell) { c.compute("c1").Stop() }, "c2"},
+		"the first cannot do it": {func(c cell) { c.serveOld("c1") }, "c2"},
+		"the first is cut off":   {func(c cell) { c.compute("c1").Partition() }, "c2"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cell := newCell(t, "c1", "c2", "c3")
+				c.start(cell)
+				cell.compute("c2")
+				cell.compute("c3")
+				if i := cell.build(t); i.Host != c.want || i.VMState != rpcapi.Building {
+					t.Errorf("the instance is %+v", i)
+				}
+				if hosts := cell.builds(); !slices.Equal(hosts, []string{c.want}) {
+					t.Errorf("it is built on %q", hosts)
+				}
+			})
+		})
+	}
+}
+
+// serveOld starts a compute of a major version that nobody sends any more.
+func (c cell) serveOld(host string) {
+	c.Serve(oslorpc.Target{Topic: rpcapi.ComputeTopic, Server: host}, []oslorpc.Endpoint{
+		{Version: "4.9", Methods: oslorpc.Methods(struct{ rpcapi.Compute }{compute{}})},
+	})
+}
+
+// If it is not known whether a host builds an instance, no other one does. It may turn out that it did.
+func TestNoOtherHostBuildsWhatTheFirstMayBuild(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCell(t, "c1", "c2")
+		c1 := c.compute("c1")
+		c.compute("c2")
+		_, err := c.cells.Own().Compute.GetHostUptime(t.Context(), "c1") // connects
+		do(t, err)
+		c1.Partition()
+		i := c.build(t)
+		if i.Host != "c1" || i.VMState != rpcapi.Failed || i.Fault == "" {
+			t.Errorf("the instance is %+v", i)
+		}
+		if hosts := c.builds(); len(hosts) > 0 {
+			t.Errorf("it is built on %q", hosts)
+		}
+	})
+}
+
+// What nobody builds says why.
+func TestInstanceThatNobodyBuilds(t *testing.T) {
+	for name, c := range map[string]struct {
+		hosts      []string
+		host, says string
+	}{
+		"no host is valid": {nil, "", "there is none"},
+		"no host takes it": {[]string{"c1", "c2"}, "c2", `no server named "c2"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				i := newCell(t, c.hosts...).build(t)
+				if i.Host != c.host || i.VMState != rpcapi.Failed || i.TaskState != "" || !strings.Contains(i.Fault, c.says) {
+					t.Errorf("the instance is %+v", i)
+				}
+			})
+		})
+	}
+}
+
+// An instance that cannot move is as it was.
+func TestInstanceThatCannotMove(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCell(t, "c2")
+		moving, failed, gone := a, a, a
+		moving.TaskState, failed.VMState, gone.Host = "migrating", rpcapi.Failed, "c9"
+		c.compute("c1")
+		for name, i := range map[string]rpcapi.Instance{"moving": moving, "failed": failed} {
+			do(t, c.db.create(i))
+			_, err := c.tasks.MigrateServer(t.Context(), i, rpcapi.OwnCell, "")
+			if _, ok := errors.AsType[*rpcapi.MigrationError](err); !ok {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		do(t, c.db.create(gone))
+		stays := func() {
+			t.Helper()
+			if _, err := c.tasks.MigrateServer(t.Context(), gone, rpcapi.OwnCell, ""); err == nil {
+				t.Error("it moves from a host that is not there")
+			}
+			if now, err := c.db.get(gone.UUID); now != gone || err != nil {
+				t.Errorf("now it is %+v, %v", now, err)
+			}
+		}
+		stays() // its destination is not there either
+		c.compute("c2")
+		stays()
+		if checks := c.Messages(oslorpctest.For("check_can_live_migrate_destination")); len(checks) != 1 {
+			t.Errorf("the destination was asked: %+v", checks)
+		}
+	})
+}
