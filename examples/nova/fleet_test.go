@@ -1,0 +1,135 @@
+// Package nova tests the programs of the example as processes.
+package nova
+
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
+	"github.com/oslorpc/oslorpc/internal/programtest"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+func TestMain(m *testing.M) {
+	programtest.Main(m, "./nova-api", "./nova-conductor", "./nova-scheduler", "./nova-compute")
+}
+
+var api = oslorpc.Target{Topic: "nova"}
+
+// fleet is a Nova, and its operator.
+type fleet struct {
+	programtest.Operator
+
+	t     *testing.T
+	url   string
+	flags []string // of all programs
+
+	api, conductor, scheduler *programtest.Process
+}
+
+// startFleet starts all that a Nova needs but computes.
+func startFleet(t *testing.T, url string, flags ...string) *fleet {
+	t.Helper()
+	f := &fleet{t: t, url: url, flags: flags, Operator: programtest.NewOperator(t, url, rpcapi.ErrorTypes()...)}
+	f.api = f.start("nova-api", "ctl")
+	f.conductor = f.start("nova-conductor", "ctl")
+	f.scheduler = f.start("nova-scheduler", "ctl")
+	for _, p := range []*programtest.Process{f.api, f.conductor, f.scheduler} {
+		p.Await(" is ready")
+	}
+	return f
+}
+
+func (f *fleet) start(program, host string, flags ...string) *programtest.Process {
+	f.t.Helper()
+	return programtest.Start(f.t, f.url, program, slices.Concat([]string{"--host", host}, f.flags, flags)...)
+}
+
+// compute starts a compute, and waits until it is ready. Flags come after those of the fleet.
+func (f *fleet) compute(host string, flags ...string) *programtest.Process {
+	f.t.Helper()
+	c := f.start("nova-compute", host, flags...)
+	c.Await(" is ready")
+	return c
+}
+
+// do asks for something that has no result.
+func (f *fleet) do(method string, args map[string]any) {
+	f.t.Helper()
+	f.Do(api, method, args)
+}
+
+// boot boots an instance, and waits until it is active on a host.
+func (f *fleet) boot(name, host string) {
+	f.t.Helper()
+	f.do("boot", map[string]any{"name": name, "host": host})
+	f.runs(name, host)
+}
+
+// server is what operators see of an instance: in short, or of one.
+type (
+	server struct {
+		Name  string         `json:"name"`
+		State rpcapi.VMState `json:"state"`
+		Task  string         `json:"task"`
+		Host  string         `json:"host"`
+		Cell  string         `json:"cell"`
+	}
+	listing struct {
+		Servers []server `json:"servers"`
+		Unknown []string `json:"unknown_cells"`
+	}
+	details struct {
+		rpcapi.Instance
+
+		Cell string `json:"cell"`
+	}
+)
+
+func (f *fleet) list() listing {
+	f.t.Helper()
+	return programtest.Ask[listing](f.Operator, api, "list", nil)
+}
+
+func (f *fleet) show(name string) details {
+	f.t.Helper()
+	return programtest.Ask[details](f.Operator, api, "show", map[string]any{"server": name})
+}
+
+// until waits until there is an instance that is as it should be, and returns it.
+func (f *fleet) until(name, what string, so func(server) bool) (s server) {
+	f.t.Helper()
+	programtest.Until(f.t, name+" "+what, func() bool {
+		servers := f.list().Servers
+		i := slices.IndexFunc(servers, func(s server) bool { return s.Name == name })
+		if i < 0 {
+			return false
+		}
+		s = servers[i]
+		return so(s)
+	})
+	return s
+}
+
+// runs waits until an instance runs on a host, or on any if that is empty, and nothing is done with it.
+func (f *fleet) runs(name, host string) server {
+	f.t.Helper()
+	return f.until(name, "runs on host "+host, func(s server) bool {
+		return s.State == rpcapi.Active && s.Task == "" && (host == "" || s.Host == host)
+	})
+}
+
+// database returns the flags that have a conductor keep what it knows.
+func database(t *testing.T) []string {
+	t.Helper()
+	return []string{"--database", filepath.Join(t.TempDir(), "nova.json")}
+}
+
+// ended checks that a program that was told to stop ends well.
+func ended(t *testing.T, p *programtest.Process) {
+	t.Helper()
+	if code := p.Ended(); code != 0 {
+		t.Errorf("%s ends with %d:\n%s", p.Name, code, p.Log())
+	}
+}

@@ -1,0 +1,101 @@
+package nova
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
+	"github.com/oslorpc/oslorpc/internal/programtest"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// A compute that is killed has its instances when it is started again. In the meantime, new ones are built elsewhere.
+func TestComputeIsKilled(t *testing.T) {
+	programtest.OnEach(t, func(t *testing.T, url string) {
+		f := startFleet(t, url, "--rpc-response-timeout", "3s") // which is how long the conductor tries, if it knows nothing yet
+		c1 := f.compute("c1")
+		f.boot("a", "c1")
+		f.boot("b", "c1")
+		c2 := f.compute("c2")
+		f.boot("c", "c2")
+		f.boot("d", "c2")
+		f.boot("e", "c2") // so that the scheduler would choose c1
+		c1.Kill()
+		f.do("boot", map[string]any{"name": "f"})
+		c2.Await("c2: builds f")
+		f.runs("f", "c2")
+		f.runs("a", "c1") // as far as anybody knows
+		c1 = f.start("nova-compute", "c1")
+		c1.Await("c1: nova-compute of gazpacho is ready, with 2 instances")
+		f.do("reboot", map[string]any{"server": "a"})
+		c1.Await("c1: reboots a")
+	})
+}
+
+// A conductor that is started again knows what is in its database.
+func TestConductorIsRestarted(t *testing.T) {
+	programtest.OnEach(t, func(t *testing.T, url string) {
+		f := startFleet(t, url)
+		f.conductor.Stop()
+		db := database(t)
+		conductor := f.start("nova-conductor", "ctl", db...)
+		conductor.Await(" is ready")
+		c1 := f.compute("c1")
+		f.boot("a", "c1")
+		f.boot("b", "c1")
+		before := f.list()
+		conductor.Kill()
+		conductor = f.start("nova-conductor", "ctl", db...)
+		conductor.Await(" is ready")
+		if after := f.list(); !slices.Equal(after.Servers, before.Servers) || len(after.Servers) != 2 {
+			t.Errorf("listed: %+v", after)
+		}
+		f.do("delete", map[string]any{"server": "a"})
+		c1.Await("c1: deletes a")
+		f.boot("c", "c1")
+		conductor.Stop()
+		f.start("nova-conductor", "ctl", db...)
+		c1.Stop()
+		f.start("nova-compute", "c1").Await("is ready, with 2 instances")
+	})
+}
+
+// A compute that starts before the conductor says that it waits. What is sent to it meanwhile waits, too.
+func TestComputeWaitsForConductor(t *testing.T) {
+	programtest.OnEach(t, func(t *testing.T, url string) {
+		f := startFleet(t, url)
+		db := database(t)
+		f.conductor.Stop()
+		f.conductor = f.start("nova-conductor", "ctl", db...)
+		c1 := f.compute("c1")
+		f.boot("vm", "c1")
+		uuid := f.show("vm").UUID
+		f.conductor.Kill()
+		c1.Kill()
+
+		c1 = f.start("nova-compute", "c1")
+		c1.Await("c1: waits for nova-conductor")
+		instances, err := f.Instances(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		held := slices.ContainsFunc(instances, func(i oslorpc.Instance) bool {
+			return i.Topic == rpcapi.ComputeTopic && i.Server == "c1" && i.State == "held"
+		})
+		if !held {
+			t.Errorf("it is not held: %+v", instances)
+		}
+		to := oslorpc.Target{Topic: rpcapi.ComputeTopic, Server: "c1", Version: "6.0"}
+		err = f.Client(to).Cast(t.Context(), "reboot_instance",
+			rpcapi.RebootArgs{Instance: rpcapi.Instance{UUID: uuid}, RebootType: "soft"})
+		if err != nil {
+			t.Errorf("while it waits, it does not accept a message: %v", err)
+		}
+		if line, early := c1.Take("reboots"); early {
+			t.Errorf("before it knows its instances, it prints %q", line)
+		}
+		f.start("nova-conductor", "ctl", db...)
+		c1.Await("c1: nova-compute of gazpacho is ready, with 1 instances", "c1: reboots vm, soft")
+		f.runs("vm", "c1")
+	})
+}
