@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
@@ -117,7 +118,9 @@ func TestFailedChanges(t *testing.T) {
 }
 
 // The server is told of a port again until it has taken it in, and not of one that was deleted, or has changed since.
-func TestReadyPorts(t *testing.T) {
+func TestReadyPorts(t *testing.T) { synctest.Test(t, testReadyPorts) }
+
+func testReadyPorts(t *testing.T) {
 	f, notify := startAgent(t, &server{unready: 2})
 	if err := notify.NetworkAddedToAgent(t.Context(), "n", "net1"); err != nil {
 		t.Fatal(err)
@@ -132,6 +135,7 @@ func TestReadyPorts(t *testing.T) {
 		if err := notify.Notify(t.Context(), neutronrpc.DhcpPayload{Port: &q}, event); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait() // casts have no order
 	}
 	active := neutronrpc.Port{ID: "a", NetworkID: "n", Status: "ACTIVE", RevisionNumber: 2}
 	late := neutronrpc.Port{ID: "a", NetworkID: "n", Status: "DOWN", RevisionNumber: 1}
@@ -139,6 +143,7 @@ func TestReadyPorts(t *testing.T) {
 		if err := notify.Notify(t.Context(), neutronrpc.DhcpPayload{Port: &p}, "port.update.end"); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait()
 	}
 	r := neutronrpc.Port{ID: "r", NetworkID: "n"}
 	if err := notify.Notify(t.Context(), neutronrpc.DhcpPayload{Port: &r}, "port.create.end"); err != nil {
@@ -146,5 +151,41 @@ func TestReadyPorts(t *testing.T) {
 	}
 	if m := f.Await(4, oslorpctest.For("dhcp_ready_on_ports"))[3]; m.Args != `{"port_ids":["r"]}` {
 		t.Errorf("the server is told of %s", m.Args)
+	}
+}
+
+// An agent reads everything anew if the server says that it has to, or may have said so in vain.
+func TestReports(t *testing.T) { synctest.Test(t, testReports) }
+
+func testReports(t *testing.T) {
+	const interval = time.Minute
+	answers := make(chan string, 1)
+	f := oslorpctest.New(t)
+	f.Serve(oslorpc.Target{Topic: neutronrpc.ReportsTopic, Server: "ctl1"}, []oslorpc.Endpoint{{
+		Version: "1.4", Fallback: oslorpc.Func(func(ctx context.Context, _ oslorpc.Raw) (string, error) {
+			answer := <-answers
+			if answer == "" { // too late
+				<-ctx.Done()
+			}
+			return answer, ctx.Err()
+		}),
+	}})
+	h := &node{options: options{host: "net1", interval: interval}, transport: f.Transport(), backoff: &oslorpc.Backoff{}}
+	s := newDhcpService(h)
+	for _, c := range []struct{ answer, reason string }{
+		{neutronrpc.AgentNew, "did not know it"},
+		{neutronrpc.AgentAlive, ""},
+		{neutronrpc.AgentRevived, "took it for dead"},
+		{"", ""},
+		{neutronrpc.AgentAlive, "its answer was lost"},
+		{neutronrpc.AgentAlive, ""},
+		{"", ""},
+		{neutronrpc.AgentRevived, "took it for dead"},
+		{neutronrpc.AgentAlive, ""},
+	} {
+		answers <- c.answer
+		if reason := s.report(t.Context()); !strings.Contains(reason, c.reason) || (reason == "") != (c.reason == "") {
+			t.Errorf("after the answer %q, everything is read because %q", c.answer, reason)
+		}
 	}
 }

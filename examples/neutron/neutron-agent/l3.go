@@ -24,10 +24,13 @@ type l3Agent struct {
 }
 
 func newL3Service(h *node) *service {
-	a := &l3Agent{plugin: neutronrpc.NewL3PluginAPI(h.transport, h.host, oslorpc.WithBackoff(h.backoff))}
+	a := &l3Agent{
+		plugin:  neutronrpc.NewL3PluginAPI(h.transport, h.host, oslorpc.WithBackoff(h.backoff)),
+		routers: map[string]neutronrpc.Router{},
+	}
 	a.service = &service{
 		node: h, name: "L3 agent", topic: neutronrpc.L3AgentTopic, endpoint: neutronrpc.L3Agent(a), sync: a.syncState,
-		reports: h.newReports("L3 agent", "neutron-l3-agent", neutronrpc.L3AgentTopic, false),
+		reports: h.newReports("L3 agent", "neutron-l3-agent", neutronrpc.L3AgentTopic, true),
 	}
 	return a.service
 }

@@ -104,26 +104,26 @@ type node struct {
 }
 
 // services returns what the chosen agents run.
-func (h *node) services() ([]*service, error) {
+func (n *node) services() ([]*service, error) {
 	var services []*service
-	chosen := strings.Split(h.agents, ",")
+	chosen := strings.Split(n.agents, ",")
 	for i, name := range chosen {
 		if slices.Contains(chosen[:i], name) {
 			return nil, fmt.Errorf("there can be one %s agent on a host only", name)
 		}
 		switch name {
 		case "dhcp":
-			services = append(services, newDhcpService(h))
+			services = append(services, newDhcpService(n))
 		case "l3":
-			services = append(services, newL3Service(h))
+			services = append(services, newL3Service(n))
 		case "metering":
-			services = append(services, newMeteringService(h))
+			services = append(services, newMeteringService(n))
 		case "l2":
-			known, err := neutronrpc.NetworkType.At(h.networkVersion)
+			known, err := neutronrpc.NetworkType.At(n.networkVersion)
 			if err != nil {
 				return nil, err
 			}
-			services = append(services, newDVRService(h), newNetworksService(h, known))
+			services = append(services, newDVRService(n), newNetworksService(n, known))
 		default:
 			return nil, fmt.Errorf("there is no agent %q: choose among dhcp, l3, metering and l2", name)
 		}
@@ -132,13 +132,13 @@ func (h *node) services() ([]*service, error) {
 }
 
 // awaitServer returns when a server answers, or ctx ends. Agents that started without one would wait as well, but nobody would see it.
-func (h *node) awaitServer(ctx context.Context) {
-	atOnce := neutronrpc.NewPluginReportStateAPI(h.transport, h.interval, oslorpc.WithFailFast(true))
+func (n *node) awaitServer(ctx context.Context) {
+	atOnce := neutronrpc.NewPluginReportStateAPI(n.transport, n.interval, oslorpc.WithFailFast(true))
 	err := atOnce.HasAliveNeutronServer(ctx)
 	if away(err) {
-		h.sayf("waits for a neutron-server: %v", err)
+		n.sayf("waits for a neutron-server: %v", err)
 	}
-	patient := neutronrpc.NewPluginReportStateAPI(h.transport, h.interval, oslorpc.WithBackoff(h.backoff))
+	patient := neutronrpc.NewPluginReportStateAPI(n.transport, n.interval, oslorpc.WithBackoff(n.backoff))
 	for away(err) && ctx.Err() == nil {
 		if err = patient.HasAliveNeutronServer(ctx); err != nil {
 			pause(ctx)
@@ -150,6 +150,6 @@ func (h *node) awaitServer(ctx context.Context) {
 func away(err error) bool { return oslorpc.IsNotDelivered(err) || errors.Is(err, oslorpc.Timeout) }
 
 // sayf prints what an agent does.
-func (h *node) sayf(format string, args ...any) {
-	h.out.Print(h.host + ": " + fmt.Sprintf(format, args...))
+func (n *node) sayf(format string, args ...any) {
+	n.out.Print(n.host + ": " + fmt.Sprintf(format, args...))
 }

@@ -16,6 +16,7 @@ type meteringAgent struct {
 
 	plugin *neutronrpc.MeteringPluginRPC
 
+	// mu is held while routers are read, so that what was told later is also what is kept.
 	mu      sync.Mutex
 	routers map[string]neutronrpc.Router
 }
@@ -34,12 +35,12 @@ func newMeteringService(h *node) *service {
 
 // syncState reads which routers to count for.
 func (a *meteringAgent) syncState(ctx context.Context) (string, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	routers, ok := a.plugin.GetSyncDataMetering(ctx)
 	if !ok {
 		return "", errors.New("the server did not answer")
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	clear(a.routers)
 	for _, r := range routers {
 		a.routers[r.ID] = r

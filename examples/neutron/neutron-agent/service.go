@@ -96,11 +96,8 @@ func (s *service) reportOften(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			switch s.report(ctx) {
-			case neutronrpc.AgentRevived:
-				s.request("the server took it for dead")
-			case neutronrpc.AgentNew:
-				s.request("the server did not know it")
+			if reason := s.report(ctx); reason != "" {
+				s.request(reason)
 			}
 		}
 	}
@@ -146,22 +143,26 @@ type reports struct {
 	// failure, and the others are casts, which cost the server less.
 	alwaysCall bool
 	called     bool
+	// lost: the server may have said something that did not arrive.
+	lost bool
 }
 
-func (h *node) newReports(agentType, binary, topic string, alwaysCall bool) *reports {
+func (n *node) newReports(agentType, binary, topic string, alwaysCall bool) *reports {
 	return &reports{
-		api:        neutronrpc.NewPluginReportStateAPI(h.transport, h.interval, oslorpc.WithBackoff(h.backoff)),
-		state:      neutronrpc.AgentState{AgentType: agentType, Binary: binary, Host: h.host, Topic: topic, StartFlag: true},
+		api:        neutronrpc.NewPluginReportStateAPI(n.transport, n.interval, oslorpc.WithBackoff(n.backoff)),
+		state:      neutronrpc.AgentState{AgentType: agentType, Binary: binary, Host: n.host, Topic: topic, StartFlag: true},
 		alwaysCall: alwaysCall,
 	}
 }
 
-// report reports once, and returns what the server makes of it, if that is said. It is not tried again: the next report is as good.
-func (s *service) report(ctx context.Context) (status string) {
+// report reports once, and returns why everything has to be read anew; nothing if it has not. It is not tried again: the next report is as
+// good.
+func (s *service) report(ctx context.Context) (reason string) {
 	r := s.reports
 	if r == nil {
 		return ""
 	}
+	var status string
 	var err error
 	if r.called && !r.alwaysCall {
 		err = r.api.CastState(ctx, r.state)
@@ -169,11 +170,22 @@ func (s *service) report(ctx context.Context) (status string) {
 		status, err = r.api.ReportState(ctx, r.state)
 	}
 	r.called = err == nil // else the next one tells what the server made of the silence
-	switch {
-	case err == nil:
-		r.state.StartFlag = false
-	case !errors.Is(err, oslorpc.Canceled):
-		slog.ErrorContext(ctx, "the report failed", "agent", s.name, "error", err)
+	if err != nil {
+		r.lost = r.lost || !oslorpc.SafeToRetry(err)
+		if !errors.Is(err, oslorpc.Canceled) {
+			slog.WarnContext(ctx, "the report failed", "agent", s.name, "error", err)
+		}
+		return ""
 	}
-	return status
+	lost := r.lost
+	r.lost, r.state.StartFlag = false, false
+	switch {
+	case status == neutronrpc.AgentRevived:
+		return "the server took it for dead"
+	case status == neutronrpc.AgentNew:
+		return "the server did not know it"
+	case lost:
+		return "the server may have taken it for dead, and its answer was lost"
+	}
+	return ""
 }

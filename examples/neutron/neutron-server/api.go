@@ -84,6 +84,9 @@ func (a api) CreateNetwork(ctx context.Context, args networkArgs) (neutronrpc.Ne
 	if err != nil {
 		return neutronrpc.Network{}, badRequestf("the cidr is no range of addresses, such as %s: %v", defaultCIDR, err)
 	}
+	if prefix.Addr().BitLen()-prefix.Bits() < 2 {
+		return neutronrpc.Network{}, badRequestf("the cidr %s leaves no room for a gateway and ports", prefix)
+	}
 	n := neutronrpc.Network{ID: neutronrpc.NewID(), Name: args.Name, AdminStateUp: up, MTU: 1500, RevisionNumber: 1}
 	s := neutronrpc.Subnet{
 		ID: neutronrpc.NewID(), NetworkID: n.ID, EnableDhcp: up,
@@ -184,7 +187,7 @@ func (a api) AddRouterToAgent(ctx context.Context, args routerAgentArgs) error {
 	}
 	if err := a.plugin.notifiers.l3.RouterAddedToAgent(ctx, []string{args.RouterID}, args.Host); err != nil {
 		a.plugin.unbindRouter(args.RouterID, args.Host)
-		return fmt.Errorf("the router was not scheduled to %s: %w", args.Host, err)
+		return badRequestf("the router was not scheduled to %s: %v", args.Host, err)
 	}
 	return nil
 }

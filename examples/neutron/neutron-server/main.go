@@ -9,7 +9,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -67,7 +66,6 @@ func run(ctx context.Context, o options) error {
 	if err == nil {
 		fmt.Printf("neutron-server on %s: ready, with %d RPC workers\n", o.host, o.workers)
 		<-ctx.Done()
-		slog.DebugContext(ctx, "neutron-server ends")
 	}
 	return errors.Join(err, closeAll(workers)) //nolint:contextcheck // ctx is over
 }
