@@ -155,10 +155,12 @@ func (t *Topic) update(u discovery.Update) {
 	}
 	t.err = u.Err
 	if u.Err != nil {
-		t.fleet.log.Warn("discovery cannot be read; going on with what was known", "topic", t.Name.Name, "error", u.Err)
-		if t.view.Load() == nil {
-			t.signal()
+		if t.view.Load() != nil {
+			t.fleet.log.Warn("discovery cannot be read; going on with what was known", "topic", t.Name.Name, "error", u.Err)
+			return
 		}
+		t.fleet.log.Warn("discovery cannot be read, and nothing is known yet", "topic", t.Name.Name, "error", u.Err)
+		t.signal()
 		return
 	}
 	now := time.Now()

@@ -2,6 +2,8 @@ package oslorpc
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
@@ -30,9 +32,20 @@ func (t *Transport) addServer(ctx context.Context, s *Server, run *serverRun) (d
 	i = t.host.add(s, &service.Server{Instance: i, Dispatch: run.dispatch, Missed: run.undelivered, Typed: services}, s.hold)
 	if err := t.announce(ctx); err != nil {
 		t.dropServer(ctx, s)
-		return i, err
+		return i, unannounced(i, err)
 	}
 	return i, nil
+}
+
+// unannounced says of an error of the registry which server is not announced for it.
+func unannounced(i discovery.Instance, err error) error {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return err
+	}
+	said := *e
+	said.Message = fmt.Sprintf("server %q on topic %q cannot be announced: %s", i.Server, i.Topic, e.Message)
+	return &said
 }
 
 // announce tells the others of the servers here. The lock is held.
