@@ -63,7 +63,7 @@ func (f *findings) server(o observation) {
 		f.observed, f.youngest = uptime, i.Server
 	}
 	switch {
-	case i.State == drains:
+	case i.State == oslorpc.StateDraining:
 	case len(i.Implemented) == 0:
 		f.untold = append(f.untold, i)
 	case slices.ContainsFunc(i.Implemented, f.concerns):

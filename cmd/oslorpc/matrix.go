@@ -8,9 +8,6 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// drains is the state of instances that automatic caps do not count.
-const drains = "draining"
-
 // matrix is which instance implements what, and the automatic cap of each interface.
 type matrix struct {
 	instances  []oslorpc.Instance
@@ -69,8 +66,8 @@ func (m *matrix) rows() [][]string {
 
 // stateOf returns what an instance takes, with a mark if automatic caps do not count it.
 func stateOf(i oslorpc.Instance) string {
-	if i.State == drains {
-		return drains + " (not counted)"
+	if i.State == oslorpc.StateDraining {
+		return i.State + " (not counted)"
 	}
 	return i.State
 }

@@ -95,7 +95,7 @@ type holderDocument struct {
 func newMatrixDocument(s *selection, m *matrix, seen []observation) *matrixDocument {
 	d := &matrixDocument{Exchange: s.exchange, Topic: s.topic, Instances: []countedDocument{}, Caps: []capDocument{}}
 	for _, i := range m.instances {
-		d.Instances = append(d.Instances, countedDocument{newInstanceDocument(i), i.State != drains})
+		d.Instances = append(d.Instances, countedDocument{newInstanceDocument(i), i.State != oslorpc.StateDraining})
 	}
 	for _, c := range m.caps {
 		d.Caps = append(d.Caps, newCapDocument(&c, seen))

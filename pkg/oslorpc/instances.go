@@ -19,13 +19,23 @@ type Instance struct {
 	Exchange, Topic, Server string
 	// Addr is where its process is reached: "host:port", or "unix:" and a path.
 	Addr string
-	// State says what it takes: "active", "held" or "draining".
+	// State says what it takes: [StateActive], [StateHeld] or [StateDraining]; empty if that is not known, as for a static address.
 	State string
 	// Implemented lists its interfaces; empty if they are not known, as for a static address.
 	Implemented []Implementation
 	// ID identifies the instance, and BootID the run of its process. Both are empty for a static address.
 	ID, BootID string
 }
+
+// What an instance takes.
+const (
+	// StateActive instances take everything.
+	StateActive = string(discovery.Active)
+	// StateHeld instances run nothing before they are released, and what is for any server avoids them: see [WithHold].
+	StateHeld = string(discovery.Held)
+	// StateDraining instances take only what is for them by name: see [Server.Drain].
+	StateDraining = string(discovery.Draining)
+)
 
 // Implementation is an interface that an instance offers. The null namespace is empty.
 type Implementation struct {
