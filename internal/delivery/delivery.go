@@ -56,6 +56,8 @@ type Message struct {
 	Rounds int
 	// FailFast messages do not wait for an instance to appear, or to become reachable.
 	FailFast bool
+	// Silence, if it is not 0, is how long the message may wait until an instance takes it.
+	Silence time.Duration
 	// Cast messages are answered as soon as they are accepted.
 	Cast bool
 }
@@ -110,6 +112,12 @@ type delivery struct {
 }
 
 func (d *delivery) run(ctx context.Context, send Send) error {
+	waiting := ctx // while no instance has the message
+	if d.Silence > 0 {
+		var cancel context.CancelFunc
+		waiting, cancel = context.WithTimeoutCause(ctx, d.Silence, errSilence)
+		defer cancel()
+	}
 	for {
 		view := d.topic.Now()
 		var changed <-chan struct{}
@@ -117,8 +125,8 @@ func (d *delivery) run(ctx context.Context, send Send) error {
 		if verdict != route.Found {
 			// Look again at a view whose change can be waited for.
 			var err error
-			if view, changed, err = d.topic.View(ctx); err != nil {
-				return unseen(ctx, err)
+			if view, changed, err = d.topic.View(waiting); err != nil {
+				return unseen(waiting, err)
 			}
 			entry, verdict = d.pick(view)
 		}
@@ -130,11 +138,11 @@ func (d *delivery) run(ctx context.Context, send Send) error {
 			if d.final(err) {
 				return err
 			}
-		} else if err = d.wait(ctx, view, verdict, changed); err != nil {
+		} else if err = d.wait(waiting, view, verdict, changed); err != nil {
 			return err
 		}
-		if ctx.Err() != nil {
-			return gaveUp(ctx, cmp.Or(d.last, d.unable))
+		if waiting.Err() != nil {
+			return gaveUp(waiting, cmp.Or(d.last, d.unable))
 		}
 	}
 }
@@ -400,18 +408,25 @@ func unseen(ctx context.Context, err error) error {
 	return gaveUp(ctx, err)
 }
 
+// errSilence is why a monitored message is given up that no instance took: silence is silence, whoever keeps it.
+var errSilence = fmt.Errorf("nobody gave a sign of life: %w", context.DeadlineExceeded)
+
 // gaveUp is the error when the deadline passed, or the caller canceled, before a message was sent; last is why it was not.
 func gaveUp(ctx context.Context, last error) error {
 	cause := context.Cause(ctx)
 	if errors.Is(ctx.Err(), context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
 		return &rpc.Error{Kind: rpc.Canceled, NotStarted: true, Cause: cause, Message: "canceled before it was sent"}
 	}
+	limit := "the deadline"
+	if errors.Is(cause, errSilence) {
+		limit = "the monitor's timeout"
+	}
 	var e *rpc.Error
 	if !errors.As(last, &e) {
-		return &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Cause: cause, Message: "the deadline passed before it was sent"}
+		return &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Cause: cause, Message: limit + " passed before it was sent"}
 	}
 	late := *e
 	late.Cause = errors.Join(e.Cause, cause)
-	late.Message += " (waited until the deadline)"
+	late.Message += fmt.Sprintf(" (waited until %s)", limit)
 	return &late
 }

@@ -46,6 +46,48 @@ func TestNobodyCame(t *testing.T) {
 	})
 }
 
+// A message that is monitored does not wait for anybody longer than for a sign of life of one that has it.
+func TestNobodyTakesAMonitoredMessage(t *testing.T) {
+	const silence = 10 * time.Second
+	monitored := func(m *Message) { m.Silence = silence }
+	for name, c := range map[string]struct {
+		listed []discovery.Instance
+		says   error
+		kind   rpc.Kind
+		limit  time.Duration
+		why    string
+	}{
+		"nobody is there":       {nil, nil, rpc.NoInstance, time.Hour, "monitor"},
+		"all are full":          {[]discovery.Instance{instance("a")}, full, rpc.Refused, time.Hour, "monitor"},
+		"the deadline is first": {nil, nil, rpc.NoInstance, time.Second, "deadline"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t)
+				w.registry.list(c.listed...)
+				took, err := w.deliver(t, c.limit, message(monitored), new(script).says("a", c.says))
+				about(t, took, min(silence, c.limit), min(silence, c.limit))
+				expectError(t, err, c.kind, c.why)
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("the error does not match a deadline: %v", err)
+				}
+			})
+		})
+	}
+	synctest.Test(t, func(t *testing.T) { // how long one takes that has it is its own business
+		w := newWorld(t)
+		w.registry.list()
+		time.AfterFunc(silence/2, func() { w.registry.list(instance("a")) })
+		err := One(within(t, time.Hour), w.topic, message(monitored), func(ctx context.Context, _ *route.Entry, _ *grpc.ClientConn, _ int) error {
+			time.Sleep(time.Minute)
+			return ctx.Err()
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestUnknownServerFailsSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"))

@@ -78,7 +78,9 @@ func (c *Client) call(ctx context.Context, method string, args any) (string, err
 		return err
 	}
 	err = c.timed(ctx, method, func(ctx context.Context) error {
-		return delivery.One(ctx, c.watched(), c.delivery(&m), send)
+		d := c.delivery(&m)
+		d.Silence = m.monitor
+		return delivery.One(ctx, c.watched(), d, send)
 	})
 	if err != nil {
 		return "", err

@@ -21,8 +21,9 @@ const minHeartbeat = 10 * time.Millisecond
 // WithCallMonitorTimeout makes calls fail with the kind [MonitorTimeout] when the server gives no sign of life for d: it is asked for
 // a heartbeat every d/2, at most every 10 ms, while the message waits in its queue and runs. So a call may have a long
 // [WithTimeout], and still end soon when its server hangs; heartbeats never extend that timeout, which gives the kind [Timeout].
-// The method's context is canceled. 0 or less, the default, is no monitoring. It is of no use below some 50 ms, where a busy
-// machine looks dead; it holds for [Call] and [Gather], and other operations ignore it.
+// The method's context is canceled. A call that no server takes for d fails as well, with the kind that says why, such as [NoInstance].
+// 0 or less, the default, is no monitoring. It is of no use below some 50 ms, where a busy machine looks dead; it holds for [Call]
+// and [Gather], and other operations ignore it.
 func WithCallMonitorTimeout(d time.Duration) ClientOption {
 	return clientOption(func(s *settings) { s.monitor = d })
 }
