@@ -42,27 +42,24 @@ func (m *manager) initHost(ctx context.Context) error {
 		return err
 	}
 	for _, i := range all {
-		switch i.VMState {
-		case rpcapi.Active:
-			if i.TaskState != "" { // it was about to be changed, or to leave, when the host went down
-				before := i.TaskState
-				i.TaskState = ""
-				err := m.cell.Conductor.SaveIf(ctx, before, i)
-				if _, left := errors.AsType[*rpcapi.UnexpectedTaskState](err); left {
-					continue
-				}
-				if err != nil {
-					return err
-				}
-			}
-			m.guests.put(i, "Booting "+i.ImageRef, i.DisplayName+" login:")
-		case rpcapi.Building:
+		if i.VMState == rpcapi.Building {
 			// Its message was lost with the queue of the process before, or is still to come: then it is built after all.
 			i.VMState, i.Fault = rpcapi.Failed, "the host went down while it was built"
-			if err := m.cell.Conductor.Save(ctx, i); err != nil {
+		}
+		if task := i.TaskState; task != "" { // it was about to be built, changed, or to leave, when the host went down
+			i.TaskState = ""
+			err := m.cell.Conductor.SaveIf(ctx, task, i)
+			_, changed := errors.AsType[*rpcapi.UnexpectedTaskState](err)
+			_, deleted := errors.AsType[*rpcapi.InstanceNotFound](err)
+			if changed || deleted { // by its destination, or by who waited for this host no longer
+				return m.initHost(ctx)
+			}
+			if err != nil {
 				return err
 			}
-		case rpcapi.Failed:
+		}
+		if i.VMState == rpcapi.Active {
+			m.guests.put(i, "Booting "+i.ImageRef, i.DisplayName+" login:")
 		}
 	}
 	return nil

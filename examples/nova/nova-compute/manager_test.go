@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +25,7 @@ type conductor struct {
 	mu        sync.Mutex
 	instances map[string]rpcapi.Instance
 	deaf      atomic.Bool // the next change is made, and fails all the same
+	listed    func()      // is called after the instances of a host were listed, if it is not nil
 }
 
 func (c *conductor) ObjectAction(_ context.Context, args rpcapi.ObjectActionArgs) error {
@@ -60,6 +62,9 @@ func (c *conductor) ObjectClassActionVersions(_ context.Context, args rpcapi.Obj
 				found = append(found, i)
 			}
 		}
+		if c.listed != nil {
+			c.listed()
+		}
 		return found, nil
 	}
 	return nil, fmt.Errorf("it is asked for %s", args.ObjMethod)
@@ -91,8 +96,8 @@ func TestInitHost(t *testing.T) {
 	m, c := newTestManager(t,
 		rpcapi.Instance{UUID: "active", Host: "c1", VMState: rpcapi.Active},
 		rpcapi.Instance{UUID: "leaving", Host: "c1", VMState: rpcapi.Active, TaskState: "migrating"},
-		rpcapi.Instance{UUID: "building", Host: "c1", VMState: rpcapi.Building},
-		rpcapi.Instance{UUID: "failed", Host: "c1", VMState: rpcapi.Failed, Fault: "of before"},
+		rpcapi.Instance{UUID: "building", Host: "c1", VMState: rpcapi.Building, TaskState: "scheduling"},
+		rpcapi.Instance{UUID: "failed", Host: "c1", VMState: rpcapi.Failed, TaskState: "rebooting", Fault: "of before"},
 		rpcapi.Instance{UUID: "elsewhere", Host: "c2", VMState: rpcapi.Active, TaskState: "migrating"})
 	if err := m.initHost(t.Context()); err != nil {
 		t.Fatal(err)
@@ -111,6 +116,33 @@ func TestInitHost(t *testing.T) {
 		if got := c.get(uuid); got != want {
 			t.Errorf("%s is %+v", uuid, got)
 		}
+	}
+}
+
+// A host that starts runs what it still has when somebody else ends a task at the same time, and nothing that has just left.
+func TestInitHostBesideOthers(t *testing.T) {
+	leaving := rpcapi.Instance{UUID: "1", Host: "c1", VMState: rpcapi.Active, TaskState: rpcapi.Migrating}
+	stayed, left := leaving, leaving
+	stayed.TaskState = ""
+	left.Host, left.TaskState = "c2", ""
+	for name, c := range map[string]struct {
+		now  map[string]rpcapi.Instance
+		runs bool
+	}{
+		"who moves it gives up": {map[string]rpcapi.Instance{"1": stayed}, true},
+		"it has moved":          {map[string]rpcapi.Instance{"1": left}, false},
+		"it is deleted":         {map[string]rpcapi.Instance{}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m, all := newTestManager(t, leaving)
+			all.listed = func() { all.instances = c.now }
+			if err := m.initHost(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if m.guests.runs("1") != c.runs || !maps.Equal(all.instances, c.now) {
+				t.Errorf("it runs: %t, and the instances are %+v", m.guests.runs("1"), all.instances)
+			}
+		})
 	}
 }
 
