@@ -2,6 +2,7 @@ package nova
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
@@ -97,5 +98,30 @@ func TestComputeWaitsForConductor(t *testing.T) {
 		f.start("nova-conductor", "ctl", db...)
 		c1.Await("c1: nova-compute of gazpacho is ready, with 1 instances", "c1: reboots vm, soft")
 		f.runs("vm", "c1")
+	})
+}
+
+// An instance whose host is down when it is to leave stays there, when that is up again.
+func TestMigrationFromHostThatIsDown(t *testing.T) {
+	programtest.OnEach(t, func(t *testing.T, url string) {
+		f := startFleet(t, url)
+		c1 := f.compute("c1")
+		f.compute("c2")
+		f.boot("vm", "c1")
+		c1.Kill()
+		sent := make(chan error, 1)
+		go func() {
+			_, err := oslorpc.Call[any](t.Context(), f.Client(api), "live_migrate", map[string]any{"server": "vm"})
+			sent <- err
+		}()
+		f.until("vm", "is to leave", func(s server) bool { return s.Task == rpcapi.Migrating })
+		c1 = f.start("nova-compute", "c1")
+		c1.Await("is ready, with 1 instances")
+		if err := <-sent; err != nil {
+			t.Error(err)
+		}
+		programtest.Until(t, "the message is refused", func() bool { return strings.Contains(c1.Log(), `vm is in the task \"\"`) })
+		f.runs("vm", "c1")
+		f.do("console", map[string]any{"server": "vm"})
 	})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
@@ -26,9 +27,14 @@ func (m *manager) CheckCanLiveMigrateDestination(_ context.Context, args rpcapi.
 
 // LiveMigration moves an instance to another host.
 func (m *manager) LiveMigration(ctx context.Context, args rpcapi.LiveMigrationArgs) error {
-	i := args.Instance
-	defer m.guests.alone(i.UUID)()
-	if !m.guests.runs(i.UUID) {
+	defer m.guests.alone(args.Instance.UUID)()
+	i, err := m.cell.Conductor.GetByUUID(ctx, args.Instance.UUID)
+	switch {
+	case err != nil:
+		return err
+	case i.TaskState != rpcapi.Migrating: // the message was sent before this host was started, which ended the task
+		return &rpcapi.MigrationError{Reason: fmt.Sprintf("instance %s is in the task %q", i.DisplayName, i.TaskState)}
+	case !m.guests.runs(i.UUID):
 		return &rpcapi.InstanceNotFound{InstanceID: i.UUID}
 	}
 	m.Sayf("moves %s to %s", i.DisplayName, args.Dest)
