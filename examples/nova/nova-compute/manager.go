@@ -83,22 +83,17 @@ func (m *manager) BuildAndRunInstance(ctx context.Context, args rpcapi.BuildArgs
 	i := args.Instance
 	m.Sayf("builds %s", i.DisplayName)
 	m.guests.put(i, "Booting "+args.Image, i.DisplayName+" login:")
-	if err := m.become(ctx, i, rpcapi.Active); err != nil {
+	i.VMState, i.TaskState, i.Host = rpcapi.Active, "", m.Host
+	err := m.cell.Conductor.Save(ctx, i)
+	if _, deleted := errors.AsType[*rpcapi.InstanceNotFound](err); deleted {
+		m.guests.remove(i.UUID)
+		return nil
+	}
+	if err != nil {
 		return err
 	}
 	m.told(ctx, m.scheduler.UpdateInstanceInfo(ctx, m.Host, i))
 	return nil
-}
-
-// become writes down what an instance is now. One that was deleted in the meantime ends.
-func (m *manager) become(ctx context.Context, i rpcapi.Instance, state rpcapi.VMState) error {
-	i.VMState, i.TaskState, i.Host = state, "", m.Host
-	m.guests.put(i)
-	err := m.cell.Conductor.Save(ctx, i)
-	if _, gone := errors.AsType[*rpcapi.InstanceNotFound](err); gone {
-		m.guests.remove(i.UUID)
-	}
-	return err
 }
 
 // TerminateInstance deletes an instance. If it has moved since the message was sent, its host now is told.
@@ -155,19 +150,28 @@ func (m *manager) ResizeInstance(ctx context.Context, args rpcapi.ResizeArgs) er
 	})
 }
 
-// change changes an instance that runs here, and writes it down, by which the task with it ends.
+// change changes an instance that runs here, and writes it down, by which the task with it ends. If another one has begun since the message
+// was sent, it is too late.
 func (m *manager) change(ctx context.Context, i rpcapi.Instance, change func(rpcapi.Instance) rpcapi.Instance) error {
 	defer m.guests.alone(i.UUID)()
-	task := i.TaskState
+	expected := i.TaskState
 	i, err := m.cell.Conductor.GetByUUID(ctx, i.UUID) // it may have been changed since the message was sent
 	if err != nil {
 		return err
 	}
+	task := i.TaskState // it is empty if this host was started since
+	if task != expected && task != "" {
+		return &rpcapi.UnexpectedTaskState{InstanceID: i.UUID, Expected: expected, Actual: task}
+	}
+	i.TaskState = ""
 	if !m.guests.runs(i.UUID) {
-		i.TaskState, i.Fault = "", fmt.Sprintf("it does not run on %s", m.Host)
+		i.Fault = "it does not run on " + m.Host
 		return errors.Join(errors.New(i.Fault), m.cell.Conductor.SaveIf(ctx, task, i))
 	}
-	return m.become(ctx, change(i), rpcapi.Active)
+	i = change(i)
+	i.VMState = rpcapi.Active
+	m.guests.put(i)
+	return m.cell.Conductor.SaveIf(ctx, task, i)
 }
 
 // GetConsoleOutput returns the last lines of the console of an instance.

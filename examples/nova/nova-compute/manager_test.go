@@ -218,14 +218,39 @@ func TestArrivalThatDoesNotCome(t *testing.T) {
 	m.awaitArrivals(t.Context())
 }
 
-// An instance that was deleted while something was done with it ends.
+// An instance that was deleted while it was built ends, and that is no error.
 func TestInstanceThatIsDeletedMeanwhile(t *testing.T) {
 	m, _ := newTestManager(t)
-	i := rpcapi.Instance{UUID: "1", Host: "c1"}
-	m.guests.put(i)
-	err := m.become(t.Context(), i, rpcapi.Active)
-	if _, gone := errors.AsType[*rpcapi.InstanceNotFound](err); !gone || m.guests.runs("1") {
+	err := m.BuildAndRunInstance(t.Context(), rpcapi.BuildArgs{Instance: rpcapi.Instance{UUID: "1", Host: "c1"}})
+	if err != nil || m.guests.runs("1") {
 		t.Errorf("it runs: %t, %v", m.guests.runs("1"), err)
+	}
+}
+
+// A message changes an instance in the task that it was sent in, or in none, if that was ended when the host was started; not in another.
+func TestChange(t *testing.T) {
+	for name, c := range map[string]struct {
+		task string
+		ok   bool
+	}{
+		"the task goes on":   {rpcapi.Rebuilding, true},
+		"the task was ended": {"", true},
+		"another has begun":  {rpcapi.Migrating, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := rpcapi.Instance{UUID: "1", Host: "c1", VMState: rpcapi.Active, TaskState: c.task, ImageRef: "cirros"}
+			m, all := newTestManager(t, now)
+			m.guests.put(now)
+			sent, want := now, now
+			sent.TaskState = rpcapi.Rebuilding
+			if c.ok {
+				want.TaskState, want.ImageRef = "", "debian"
+			}
+			err := m.RebuildInstance(t.Context(), rpcapi.RebuildArgs{Instance: sent, ImageRef: "debian"})
+			if got := all.get("1"); got != want || (err == nil) != c.ok {
+				t.Errorf("the instance is %+v, %v", got, err)
+			}
+		})
 	}
 }
 
