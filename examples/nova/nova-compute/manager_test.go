@@ -26,6 +26,7 @@ type conductor struct {
 	instances map[string]rpcapi.Instance
 	deaf      atomic.Bool // the next change is made, and fails all the same
 	listed    func()      // is called after the instances of a host were listed, if it is not nil
+	saved     func()      // is called after a change, if it is not nil
 }
 
 func (c *conductor) ObjectAction(_ context.Context, args rpcapi.ObjectActionArgs) error {
@@ -43,6 +44,9 @@ func (c *conductor) ObjectAction(_ context.Context, args rpcapi.ObjectActionArgs
 		return errors.New("the answer is lost")
 	}
 	c.instances[args.ObjInst.UUID] = args.ObjInst
+	if c.saved != nil {
+		c.saved()
+	}
 	return nil
 }
 
@@ -208,6 +212,18 @@ func TestArrival(t *testing.T) {
 				t.Errorf("the instance is %+v", now)
 			}
 		}))
+	}
+}
+
+// An instance that has come runs, though its host was lost a moment after.
+func TestSourceIsLostWhenItHasCome(t *testing.T) {
+	moving := rpcapi.Instance{UUID: "1", Host: "c2", VMState: rpcapi.Active, TaskState: rpcapi.Migrating}
+	m, all := newTestManager(t, moving)
+	ctx, lost := context.WithCancel(t.Context())
+	all.saved = lost
+	err := m.PostLiveMigrationAtDestination(ctx, rpcapi.MigrationArgs{Instance: moving})
+	if err != nil || !m.guests.runs("1") || all.get("1").Host != "c1" {
+		t.Errorf("it runs: %t, %v, and it is %+v", m.guests.runs("1"), err, all.get("1"))
 	}
 }
 

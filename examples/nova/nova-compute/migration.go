@@ -91,6 +91,7 @@ func (m *manager) PreLiveMigration(_ context.Context, args rpcapi.MigrationArgs)
 
 // PostLiveMigrationAtDestination runs an instance that has come.
 func (m *manager) PostLiveMigrationAtDestination(ctx context.Context, args rpcapi.MigrationArgs) error {
+	ctx = context.WithoutCancel(ctx) // from here on it is this host's, though its host before may be lost
 	i := args.Instance
 	defer m.guests.alone(i.UUID)()
 	defer m.incoming.set(i.UUID, false)
