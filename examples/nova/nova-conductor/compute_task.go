@@ -114,7 +114,9 @@ func (t *computeTask) MigrateServer(ctx context.Context, args rpcapi.MigrateServ
 	return s, t.migrate(ctx, cell, i, s.ServiceHost)
 }
 
+// migrate has the host of an instance begin. It does so to the end, even if who asked waits no longer.
 func (t *computeTask) migrate(ctx context.Context, cell *rpcapi.Cell, i rpcapi.Instance, dest string) error {
+	ctx = context.WithoutCancel(ctx)
 	before := i
 	i.TaskState = rpcapi.Migrating
 	err := cell.Conductor.SaveIf(ctx, "", i)

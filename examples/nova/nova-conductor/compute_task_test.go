@@ -200,3 +200,23 @@ func TestInstanceThatCannotMove(t *testing.T) {
 		}
 	})
 }
+
+// An instance does not move from a host that takes no messages, and is in no task then, even if who asked waits no longer.
+func TestWhoAskedWaitsNoLonger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCell(t, "c2")
+		c1 := c.compute("c1")
+		c.compute("c2")
+		do(t, c.db.create(a))
+		c1.Partition()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		if _, err := c.tasks.MigrateServer(ctx, a, rpcapi.OwnCell, ""); err == nil {
+			t.Error("it moves from a host that is not there")
+		}
+		time.Sleep(10 * time.Second)
+		if now, err := c.db.get(a.UUID); now != a || err != nil {
+			t.Errorf("now it is %+v, %v", now, err)
+		}
+	})
+}
