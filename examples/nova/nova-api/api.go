@@ -231,8 +231,8 @@ func (a *api) begin(
 	if err != nil {
 		return err
 	}
-	i.TaskState = task
-	err = cell.Conductor.SaveIf(ctx, "", i)
+	ctx = context.WithoutCancel(ctx) // what has begun goes on, or ends here, even if who asked waits no longer
+	i, err = cell.Conductor.Begin(ctx, task, i)
 	if busy, ok := errors.AsType[*rpcapi.UnexpectedTaskState](err); ok {
 		return badRequestf("instance %s is in the task %q: wait until that is done", server, busy.Actual)
 	}
@@ -244,7 +244,7 @@ func (a *api) begin(
 		return err
 	}
 	i.TaskState = ""
-	if failure := cell.Conductor.SaveIf(context.WithoutCancel(ctx), task, i); failure != nil {
+	if failure := cell.Conductor.SaveIf(ctx, task, i); failure != nil {
 		return errors.Join(err, failure)
 	}
 	return err

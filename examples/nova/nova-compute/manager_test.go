@@ -29,7 +29,11 @@ type conductor struct {
 	saved     func()      // is called after a change, if it is not nil
 }
 
-func (c *conductor) ObjectAction(_ context.Context, args rpcapi.ObjectActionArgs) error {
+func (c *conductor) ObjectAction(_ context.Context, args rpcapi.ObjectActionArgs) (rpcapi.Instance, error) {
+	return args.ObjInst, c.change(args)
+}
+
+func (c *conductor) change(args rpcapi.ObjectActionArgs) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	before, ok := c.instances[args.ObjInst.UUID]

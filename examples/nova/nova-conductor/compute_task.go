@@ -117,19 +117,23 @@ func (t *computeTask) MigrateServer(ctx context.Context, args rpcapi.MigrateServ
 // migrate has the host of an instance begin. It does so to the end, even if who asked waits no longer.
 func (t *computeTask) migrate(ctx context.Context, cell *rpcapi.Cell, i rpcapi.Instance, dest string) error {
 	ctx = context.WithoutCancel(ctx)
-	before := i
-	i.TaskState = rpcapi.Migrating
-	err := cell.Conductor.SaveIf(ctx, "", i)
+	source := i.Host
+	i, err := cell.Conductor.Begin(ctx, rpcapi.Migrating, i)
 	if busy, ok := errors.AsType[*rpcapi.UnexpectedTaskState](err); ok {
 		return &rpcapi.MigrationError{Reason: busy.Error()}
 	}
 	if err != nil {
 		return err
 	}
-	t.sayf("has %s moved from %s to %s", i.DisplayName, i.Host, dest)
-	err = cell.Compute.LiveMigration(ctx, i, dest, false)
-	if err != nil && oslorpc.SafeToRetry(err) { // else it may be on its way
-		return errors.Join(err, cell.Conductor.SaveIf(ctx, rpcapi.Migrating, before))
+	if i.Host != source {
+		err = &rpcapi.MigrationError{Reason: fmt.Sprintf("instance %s has moved to %s meanwhile", i.DisplayName, i.Host)}
+	} else {
+		t.sayf("has %s moved from %s to %s", i.DisplayName, i.Host, dest)
+		err = cell.Compute.LiveMigration(ctx, i, dest, false)
+		if err == nil || !oslorpc.SafeToRetry(err) { // it may be on its way
+			return err
+		}
 	}
-	return err
+	i.TaskState = ""
+	return errors.Join(err, cell.Conductor.SaveIf(ctx, rpcapi.Migrating, i))
 }

@@ -59,11 +59,18 @@ func (s scheduler) SelectDestinations(_ context.Context, args rpcapi.SelectDesti
 }
 
 // compute is a compute that does nothing.
-type compute struct{ rpcapi.Compute }
+type compute struct {
+	rpcapi.Compute
+
+	check func() // is called when it is asked whether an instance can move there, if it is not nil
+}
 
 func (compute) BuildAndRunInstance(context.Context, rpcapi.BuildArgs) error { return nil }
 func (compute) GetHostUptime(context.Context) (string, error)               { return "", nil }
-func (compute) CheckCanLiveMigrateDestination(context.Context, rpcapi.MigrationArgs) error {
+func (c compute) CheckCanLiveMigrateDestination(context.Context, rpcapi.MigrationArgs) error {
+	if c.check != nil {
+		c.check()
+	}
 	return nil
 }
 func (compute) LiveMigration(ctx context.Context, args rpcapi.LiveMigrationArgs) error { return nil }
@@ -217,6 +224,30 @@ func TestWhoAskedWaitsNoLonger(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		if now, err := c.db.get(a.UUID); now != a || err != nil {
 			t.Errorf("now it is %+v, %v", now, err)
+		}
+	})
+}
+
+// An instance that moved while somebody else was about to move it stays where it is then.
+func TestInstanceThatMovesMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCell(t, "c3")
+		c.compute("c1")
+		c.compute("c2")
+		moved := a
+		moved.Host = "c2"
+		do(t, c.db.create(a))
+		c.Serve(oslorpc.Target{Topic: rpcapi.ComputeTopic, Server: "c3"},
+			[]oslorpc.Endpoint{rpcapi.ComputeManager(compute{check: func() { do(t, saved(c.db, moved)) }})})
+		_, err := c.tasks.MigrateServer(t.Context(), a, rpcapi.OwnCell, "")
+		if failure, ok := errors.AsType[*rpcapi.MigrationError](err); !ok || !strings.Contains(failure.Reason, "has moved to c2") {
+			t.Errorf("it ends with %v", err)
+		}
+		if now, err := c.db.get(a.UUID); now != moved || err != nil {
+			t.Errorf("now it is %+v, %v", now, err)
+		}
+		if begun := c.Messages(oslorpctest.For("live_migration")); len(begun) > 0 {
+			t.Errorf("it begins: %+v", begun)
 		}
 	})
 }

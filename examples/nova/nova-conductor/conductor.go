@@ -10,17 +10,17 @@ import (
 // conductor gives services access to the database.
 type conductor struct{ db *database }
 
-// ObjectAction changes an instance.
-func (c conductor) ObjectAction(_ context.Context, args rpcapi.ObjectActionArgs) error {
+// ObjectAction changes an instance, and returns it as it is then.
+func (c conductor) ObjectAction(_ context.Context, args rpcapi.ObjectActionArgs) (rpcapi.Instance, error) {
 	switch args.ObjMethod {
 	case "create":
-		return c.db.create(args.ObjInst)
+		return args.ObjInst, c.db.create(args.ObjInst)
 	case "save":
 		return c.db.save(args.ObjInst, args.Kwargs)
 	case "destroy":
-		return c.db.destroy(args.ObjInst)
+		return args.ObjInst, c.db.destroy(args.ObjInst)
 	}
-	return fmt.Errorf("an instance has no method %q", args.ObjMethod)
+	return args.ObjInst, fmt.Errorf("an instance has no method %q", args.ObjMethod)
 }
 
 // ObjectClassActionVersions finds instances.

@@ -72,19 +72,24 @@ func (db *database) create(i rpcapi.Instance) error {
 	})
 }
 
-// save changes an instance, if it is in the task that is expected.
-func (db *database) save(i rpcapi.Instance, kwargs map[string]string) error {
-	return db.change(func(all map[string]rpcapi.Instance) error {
+// save changes an instance, if it is in the task that is expected, and returns it as it is then. If a task begins, nothing else changes:
+// who begins it may have read the instance before somebody else changed it.
+func (db *database) save(i rpcapi.Instance, kwargs map[string]string) (rpcapi.Instance, error) {
+	err := db.change(func(all map[string]rpcapi.Instance) error {
 		before, ok := all[i.UUID]
 		if !ok {
 			return &rpcapi.InstanceNotFound{InstanceID: i.UUID}
 		}
 		if task, given := kwargs[rpcapi.ExpectedTaskState]; given && task != before.TaskState {
 			return &rpcapi.UnexpectedTaskState{InstanceID: i.UUID, Expected: task, Actual: before.TaskState}
+		} else if given && i.TaskState != "" {
+			before.TaskState = i.TaskState
+			i = before
 		}
 		all[i.UUID] = i
 		return nil
 	})
+	return i, err
 }
 
 func (db *database) destroy(i rpcapi.Instance) error {

@@ -30,6 +30,12 @@ func do(t *testing.T, err error) {
 	}
 }
 
+// saved saves an instance, whatever task it is in.
+func saved(db *database, i rpcapi.Instance) error {
+	_, err := db.save(i, nil)
+	return err
+}
+
 // names returns the names of all instances, in the order in which they are listed.
 func names(db *database) []string {
 	var all []string
@@ -63,7 +69,7 @@ func TestDatabase(t *testing.T) {
 			wantNames(t, db, "a", "b")
 			changed := a
 			changed.TaskState = "migrating"
-			do(t, db.save(changed, nil))
+			do(t, saved(db, changed))
 			if got, err := db.get(a.UUID); got != changed || err != nil {
 				t.Errorf("saved: %+v, %v", got, err)
 			}
@@ -74,7 +80,7 @@ func TestDatabase(t *testing.T) {
 			do(t, db.destroy(b))
 			wantNames(t, db, "a")
 			_, getErr := db.get(b.UUID)
-			for what, err := range map[string]error{"get": getErr, "save": db.save(b, nil)} {
+			for what, err := range map[string]error{"get": getErr, "save": saved(db, b)} {
 				if gone, ok := errors.AsType[*rpcapi.InstanceNotFound](err); !ok || gone.InstanceID != b.UUID {
 					t.Errorf("%s what is not there: %v", what, err)
 				}
@@ -97,7 +103,7 @@ func wantTask(t *testing.T, db *database, task, next string) {
 	after := before
 	after.TaskState = next
 	want := after
-	err = db.save(after, map[string]string{rpcapi.ExpectedTaskState: task})
+	_, err = db.save(after, map[string]string{rpcapi.ExpectedTaskState: task})
 	if before.TaskState != task {
 		want = before
 		if unexpected, ok := errors.AsType[*rpcapi.UnexpectedTaskState](err); !ok || unexpected.Actual != before.TaskState {
@@ -108,6 +114,26 @@ func wantTask(t *testing.T, db *database, task, next string) {
 	}
 	if now, err := db.get(a.UUID); now != want || err != nil {
 		t.Errorf("now it is %+v, %v", now, err)
+	}
+}
+
+// Who begins a task changes nothing else, however old what they know is, and learns what is so now. Who ends it may.
+func TestTaskOfAnInstanceThatHasMoved(t *testing.T) {
+	db := open(t, "")
+	moved, known := a, a
+	moved.Host = "c2"
+	do(t, db.create(moved))
+	known.TaskState, moved.TaskState = rpcapi.Rebooting, rpcapi.Rebooting
+	if now, err := db.save(known, map[string]string{rpcapi.ExpectedTaskState: ""}); now != moved || err != nil {
+		t.Errorf("in the task it is %+v, %v", now, err)
+	}
+	if now, err := db.get(a.UUID); now != moved || err != nil {
+		t.Errorf("in the task it is %+v, %v", now, err)
+	}
+	ended := moved
+	ended.TaskState, ended.Flavor.Name = "", "m1.large"
+	if now, err := db.save(ended, map[string]string{rpcapi.ExpectedTaskState: rpcapi.Rebooting}); now != ended || err != nil {
+		t.Errorf("after it, it is %+v, %v", now, err)
 	}
 }
 
@@ -132,7 +158,7 @@ func TestDatabaseThatCannotBeWritten(t *testing.T) {
 	do(t, os.Mkdir(path+".next", 0o700)) // is in the way
 	changed := a
 	changed.Host = "c2"
-	for what, err := range map[string]error{"create": db.create(b), "save": db.save(changed, nil), "destroy": db.destroy(a)} {
+	for what, err := range map[string]error{"create": db.create(b), "save": saved(db, changed), "destroy": db.destroy(a)} {
 		if err == nil {
 			t.Errorf("%s does not fail", what)
 		}
@@ -143,6 +169,6 @@ func TestDatabaseThatCannotBeWritten(t *testing.T) {
 		}
 	}
 	do(t, os.Remove(path+".next"))
-	do(t, db.save(changed, nil))
+	do(t, saved(db, changed))
 	wantNames(t, open(t, path), "a")
 }

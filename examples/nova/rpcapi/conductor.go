@@ -20,23 +20,34 @@ func NewConductorAPI(t *oslorpc.Transport, config Config) *ConductorAPI {
 
 // Create adds an instance.
 func (a *ConductorAPI) Create(ctx context.Context, instance Instance) error {
-	return a.objectAction(ctx, instance, "create", nil)
+	_, err := a.objectAction(ctx, instance, "create", nil)
+	return err
 }
 
 // Save changes an instance. An [InstanceNotFound] says that it was deleted.
 func (a *ConductorAPI) Save(ctx context.Context, instance Instance) error {
-	return a.objectAction(ctx, instance, "save", nil)
+	_, err := a.objectAction(ctx, instance, "save", nil)
+	return err
 }
 
-// SaveIf changes an instance that is in a task, or in none if that is empty; else it returns an [UnexpectedTaskState]. Of those who want to
-// take an instance from one task to another, one succeeds.
+// Begin begins a task with an instance that is in none, and changes nothing else. It returns the instance as it is then, which may be another
+// than the caller knew. An [UnexpectedTaskState] says that it is in a task already: of those who want to begin one, one succeeds.
+func (a *ConductorAPI) Begin(ctx context.Context, task string, instance Instance) (Instance, error) {
+	instance.TaskState = task
+	return a.objectAction(ctx, instance, "save", map[string]string{ExpectedTaskState: ""})
+}
+
+// SaveIf changes an instance that is in a task, and ends that; or one that is in none, if task is empty. Else it returns an
+// [UnexpectedTaskState].
 func (a *ConductorAPI) SaveIf(ctx context.Context, task string, instance Instance) error {
-	return a.objectAction(ctx, instance, "save", map[string]string{ExpectedTaskState: task})
+	_, err := a.objectAction(ctx, instance, "save", map[string]string{ExpectedTaskState: task})
+	return err
 }
 
 // Destroy removes an instance, if it is there.
 func (a *ConductorAPI) Destroy(ctx context.Context, instance Instance) error {
-	return a.objectAction(ctx, instance, "destroy", nil)
+	_, err := a.objectAction(ctx, instance, "destroy", nil)
+	return err
 }
 
 // GetByUUID returns an instance.
@@ -54,10 +65,9 @@ func (a *ConductorAPI) GetAll(ctx context.Context) ([]Instance, error) {
 	return objectClassAction[[]Instance](ctx, a, "InstanceList", "get_all")
 }
 
-func (a *ConductorAPI) objectAction(ctx context.Context, instance Instance, method string, kwargs map[string]string) error {
+func (a *ConductorAPI) objectAction(ctx context.Context, instance Instance, method string, kwargs map[string]string) (Instance, error) {
 	args := ObjectActionArgs{ObjInst: instance, ObjMethod: method, Args: []string{}, Kwargs: kwargs}
-	_, err := oslorpc.Call[any](ctx, a.client, "object_action", args)
-	return err
+	return oslorpc.Call[Instance](ctx, a.client, "object_action", args)
 }
 
 func objectClassAction[R any](ctx context.Context, a *ConductorAPI, class, method string, arguments ...string) (R, error) {
@@ -88,7 +98,8 @@ type (
 
 // Conductor is the server side of [ConductorAPI].
 type Conductor interface {
-	ObjectAction(ctx context.Context, args ObjectActionArgs) error
+	// ObjectAction returns the instance as it is then.
+	ObjectAction(ctx context.Context, args ObjectActionArgs) (Instance, error)
 	ObjectClassActionVersions(ctx context.Context, args ObjectClassActionArgs) (any, error)
 }
 

@@ -72,8 +72,8 @@ func (m manager) RollbackLiveMigrationAtDestination(ctx context.Context, args rp
 	return m.run(ctx, args)
 }
 
-func (m manager) ObjectAction(ctx context.Context, args rpcapi.ObjectActionArgs) error {
-	return m.run(ctx, args)
+func (m manager) ObjectAction(ctx context.Context, args rpcapi.ObjectActionArgs) (rpcapi.Instance, error) {
+	return args.ObjInst, m.run(ctx, args)
 }
 func (m manager) ObjectClassActionVersions(ctx context.Context, args rpcapi.ObjectClassActionArgs) (any, error) {
 	if args.ObjName == "Instance" {

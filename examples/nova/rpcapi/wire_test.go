@@ -114,6 +114,9 @@ func testOnTheWire(t *testing.T) {
 		{rpcapi.NewConductorAPI(transport, config), "conductor", "", []message{
 			{"Create", []any{web}, toAny, call, "3.0", "object_action", `{"objinst":` + webJSON + `,"objmethod":"create","args":[],"kwargs":{}}`},
 			{"Save", []any{web}, toAny, call, "3.0", "object_action", `{"objinst":` + webJSON + `,"objmethod":"save","args":[],"kwargs":{}}`},
+			{"Begin", []any{"migrating", web}, toAny, call, "3.0", "object_action",
+				`{"objinst":` + strings.Replace(webJSON, `"task_state":"t"`, `"task_state":"migrating"`, 1) +
+					`,"objmethod":"save","args":[],"kwargs":{"expected_task_state":""}}`},
 			{"SaveIf", []any{"migrating", web}, toAny, call, "3.0", "object_action",
 				`{"objinst":` + webJSON + `,"objmethod":"save","args":[],"kwargs":{"expected_task_state":"migrating"}}`},
 			{"Destroy", []any{web}, toAny, call, "3.0", "object_action", `{"objinst":` + webJSON + `,"objmethod":"destroy","args":[],"kwargs":{}}`},

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
+	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+// conductor is a conductor within a test, of one instance.
+type conductor struct {
+	instance rpcapi.Instance
+	begins   func() // is called when a task has begun
+}
+
+func (c *conductor) ObjectAction(_ context.Context, args rpcapi.ObjectActionArgs) (rpcapi.Instance, error) {
+	c.instance.TaskState = args.ObjInst.TaskState
+	if c.instance.TaskState != "" {
+		c.begins()
+	}
+	return c.instance, nil
+}
+
+func (c *conductor) ObjectClassActionVersions(context.Context, rpcapi.ObjectClassActionArgs) (any, error) {
+	return []rpcapi.Instance{c.instance}, nil
+}
+
+// compute is a compute that is asked to start instances again.
+type compute struct {
+	rpcapi.Compute
+
+	reboots chan rpcapi.Instance
+}
+
+func (c compute) RebootInstance(_ context.Context, args rpcapi.RebootArgs) error {
+	c.reboots <- args.Instance
+	return nil
+}
+
+// What has begun goes on even if who asked waits no longer, on the host where the instance is then.
+func TestTaskThatHasBegunGoesOn(t *testing.T) {
+	f := oslorpctest.New(t, rpcapi.ErrorTypes()...)
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	all := &conductor{instance: rpcapi.Instance{UUID: "1", DisplayName: "vm", Host: "c1", VMState: rpcapi.Active}}
+	all.begins = func() {
+		all.instance.Host = "c2" // it moved since it was listed
+		leave()
+	}
+	c2 := compute{reboots: make(chan rpcapi.Instance, 1)}
+	f.Serve(oslorpc.Target{Topic: rpcapi.ConductorTopic, Server: "ctl"}, []oslorpc.Endpoint{rpcapi.ConductorManager(all)})
+	f.Serve(oslorpc.Target{Topic: rpcapi.ComputeTopic, Server: "c2"}, []oslorpc.Endpoint{rpcapi.ComputeManager(c2)})
+	a := &api{cells: rpcapi.NewCells(map[string]*oslorpc.Transport{rpcapi.OwnCell: f.Transport()}, rpcapi.Config{})}
+	if err := a.Reboot(ctx, rebootArgs{serverArgs: serverArgs{"vm"}}); err != nil {
+		t.Fatal(err)
+	}
+	if i := <-c2.reboots; i != all.instance || !errors.Is(ctx.Err(), context.Canceled) {
+		t.Errorf("started again: %+v", i)
+	}
+}
