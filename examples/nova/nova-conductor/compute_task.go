@@ -64,19 +64,23 @@ func (t *computeTask) build(ctx context.Context, i rpcapi.Instance, spec rpcapi.
 		slog.WarnContext(ctx, "a host did not take an instance", "host", i.Host, "instance", i.DisplayName, "error", err)
 	}
 	if err != nil {
-		return t.fail(ctx, cell, i.UUID, err)
+		return t.fail(ctx, cell, i, err)
 	}
 	return nil
 }
 
-// fail says of an instance that no host builds it, unless one turned out to do so.
-func (t *computeTask) fail(ctx context.Context, cell *rpcapi.Cell, uuid string, why error) error {
-	i, err := cell.Conductor.GetByUUID(ctx, uuid)
-	if err != nil || i.VMState != rpcapi.Building {
-		return err
-	}
+// fail says of an instance that no host builds it, unless one turned out to do so. If it is certain that none does, it is on none.
+func (t *computeTask) fail(ctx context.Context, cell *rpcapi.Cell, i rpcapi.Instance, why error) error {
+	task := i.TaskState
 	i.VMState, i.TaskState, i.Fault = rpcapi.Failed, "", why.Error()
-	return cell.Conductor.Save(ctx, i)
+	if oslorpc.SafeToRetry(why) {
+		i.Host = ""
+	}
+	err := cell.Conductor.SaveIf(ctx, task, i)
+	if _, built := errors.AsType[*rpcapi.UnexpectedTaskState](err); built {
+		return nil
+	}
+	return err
 }
 
 // bury keeps an instance that came to be on no host, for its owner to see why. In Nova, that is what cell0 is for.

@@ -162,7 +162,7 @@ func TestInstanceThatNobodyBuilds(t *testing.T) {
 		host, says string
 	}{
 		"no host is valid": {nil, "", "there is none"},
-		"no host takes it": {[]string{"c1", "c2"}, "c2", `no server named "c2"`},
+		"no host takes it": {[]string{"c1", "c2"}, "", `no server named "c2"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -250,4 +250,16 @@ func TestInstanceThatMovesMeanwhile(t *testing.T) {
 			t.Errorf("it begins: %+v", begun)
 		}
 	})
+}
+
+// If a host has built an instance after all, it has not failed.
+func TestInstanceThatIsBuiltAfterAll(t *testing.T) {
+	c := newCell(t)
+	do(t, c.db.create(a))
+	building := a
+	building.VMState, building.TaskState = rpcapi.Building, rpcapi.Scheduling
+	do(t, (&computeTask{}).fail(t.Context(), c.cells.Own(), building, errors.New("it is not known")))
+	if now, err := c.db.get(a.UUID); now != a || err != nil {
+		t.Errorf("now it is %+v, %v", now, err)
+	}
 }
