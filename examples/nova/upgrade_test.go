@@ -92,3 +92,18 @@ func TestUpgradeLevel(t *testing.T) {
 		}
 	})
 }
+
+// A compute of an old release that is told to stop does not wait for an instance, which cannot come any more. It comes to the next process.
+func TestOldDestinationStopsDuringMigration(t *testing.T) {
+	programtest.OnEach(t, func(t *testing.T, url string) {
+		f := startFleet(t, url)
+		f.compute("c1", "--migration-time", "3s")
+		old := f.compute("old", "--release", "zed")
+		f.boot("vm", "c1")
+		f.migrate("vm", "old")
+		old.Await("old: prepares for vm")
+		old.Stop()
+		f.start("nova-compute", "old").Await("old: runs vm now")
+		f.runs("vm", "old")
+	})
+}

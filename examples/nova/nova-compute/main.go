@@ -113,8 +113,8 @@ func stop(ctx context.Context, m *manager, servers []*oslorpc.Server) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.shutdownTimeout)
 	defer cancel()
 	failures := []error{servers[0].Stop(ctx)}
-	m.awaitArrivals(ctx)
-	for _, server := range servers[1:] {
+	for _, server := range servers[1:] { // an older release has none
+		m.awaitArrivals(ctx)
 		failures = append(failures, server.Stop(ctx))
 	}
 	return errors.Join(failures...)
@@ -124,7 +124,8 @@ func stop(ctx context.Context, m *manager, servers []*oslorpc.Server) error {
 func (m *manager) awaitArrivals(ctx context.Context) {
 	for _, uuid := range m.incoming.list() {
 		i, err := m.cell.Conductor.GetByUUID(rpcapi.AdminContext(ctx), uuid)
-		if err == nil && i.TaskState != rpcapi.Migrating { // its host went down meanwhile, and could not say so
+		_, deleted := errors.AsType[*rpcapi.InstanceNotFound](err)
+		if deleted || err == nil && i.TaskState != rpcapi.Migrating { // its host went down meanwhile, and could not say so
 			m.incoming.set(uuid, false)
 			continue
 		}

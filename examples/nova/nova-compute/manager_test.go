@@ -231,11 +231,17 @@ func TestSourceIsLostWhenItHasCome(t *testing.T) {
 	}
 }
 
-// A host that stops does not wait for an instance whose host was down meanwhile.
+// A host that stops does not wait for an instance whose host was down meanwhile, nor for one that was deleted since.
 func TestArrivalThatDoesNotCome(t *testing.T) {
 	m, _ := newTestManager(t, rpcapi.Instance{UUID: "1", Host: "c2", VMState: rpcapi.Active})
 	m.incoming.set("1", true)
-	m.awaitArrivals(t.Context())
+	m.incoming.set("2", true)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	m.awaitArrivals(ctx)
+	if ctx.Err() != nil {
+		t.Errorf("it waits for %q", m.incoming.list())
+	}
 }
 
 // An instance that was deleted while it was built ends, and that is no error.
