@@ -3,7 +3,9 @@ package nova
 import (
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
 	"github.com/oslorpc/oslorpc/internal/programtest"
@@ -123,5 +125,28 @@ func TestMigrationFromHostThatIsDown(t *testing.T) {
 		programtest.Until(t, "the message is refused", func() bool { return strings.Contains(c1.Log(), `vm is in the task \"\"`) })
 		f.runs("vm", "c1")
 		f.do("console", map[string]any{"server": "vm"})
+	})
+}
+
+// A conductor that is told to stop finishes what it has begun, though it is the only one: no instance is lost.
+func TestConductorStopsDuringBuild(t *testing.T) {
+	programtest.OnEach(t, func(t *testing.T, url string) {
+		f := startFleet(t, url)
+		f.conductor.Stop()
+		db := database(t)
+		conductor := f.start("nova-conductor", "ctl", db...)
+		conductor.Await(" is ready")
+		f.compute("c1")
+		f.scheduler.Signal(syscall.SIGSTOP)
+		f.do("boot", map[string]any{"name": "vm", "count": 10})
+		conductor.Signal(syscall.SIGTERM)
+		time.Sleep(2 * time.Second) // nobody reaches it any more
+		f.scheduler.Signal(syscall.SIGCONT)
+		ended(t, conductor)
+		f.start("nova-conductor", "ctl", db...).Await(" is ready")
+		if n := len(f.list().Servers); n != 10 {
+			t.Errorf("there are %d instances", n)
+		}
+		f.runs("vm-10", "c1")
 	})
 }

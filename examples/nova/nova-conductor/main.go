@@ -24,10 +24,9 @@ func run(ctx context.Context, s *service.Service, path string) error {
 		return err
 	}
 	own := s.Cells.Own().Transport
-	server := own.Server(oslorpc.Target{Topic: rpcapi.ConductorTopic, Server: s.Host})
-	server.Add(
-		rpcapi.ConductorManager(conductor{db}),
-		rpcapi.BaseRPCAPI("conductor"),
-		rpcapi.ComputeTaskManager(&computeTask{cells: s.Cells, scheduler: rpcapi.NewSchedulerAPI(own, s.Config), sayf: s.Sayf}))
-	return s.Serve(ctx, server)
+	target := oslorpc.Target{Topic: rpcapi.ConductorTopic, Server: s.Host}
+	tasks, objects := own.Server(target), own.Server(target) // tasks are finished first: they change objects, as those of other conductors do
+	tasks.Add(rpcapi.ComputeTaskManager(&computeTask{cells: s.Cells, scheduler: rpcapi.NewSchedulerAPI(own, s.Config), sayf: s.Sayf}))
+	objects.Add(rpcapi.ConductorManager(conductor{db}), rpcapi.BaseRPCAPI("conductor"))
+	return s.Serve(ctx, tasks, objects)
 }
