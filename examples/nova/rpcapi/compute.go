@@ -16,7 +16,7 @@ import (
 //	6.1 - Added reimage_boot_volume to rebuild_instance
 //	6.5 - What continues work in progress goes to the topic compute-alt
 //
-// 6.2 to 6.4 changed methods that are not here.
+// In Nova, accel_uuids and request_spec came with versions from 5.2 on. 6.2 to 6.4 changed methods that are not here.
 type ComputeAPI struct {
 	client *oslorpc.Client
 	config Config
