@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -137,6 +138,9 @@ func (a *api) Show(ctx context.Context, args serverArgs) (located, error) {
 // List lists the instances of all cells.
 func (a *api) List(ctx context.Context) (listing, error) {
 	all := a.list(ctx)
+	if all.failure != nil {
+		slog.WarnContext(ctx, "not all cells answer", "error", all.failure)
+	}
 	short := listing{Servers: []entry{}, Unknown: all.unknown}
 	for _, i := range all.servers {
 		short.Servers = append(short.Servers, entry{i.DisplayName, i.VMState, i.TaskState, i.Host, i.Cell})
