@@ -4,21 +4,15 @@ import (
 	"maps"
 	"slices"
 	"sync"
-
-	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
 )
 
 // guests are the instances that run on the host. In place of a hypervisor, they are remembered here.
 type guests struct {
-	mu     sync.Mutex
-	guests map[string]*guest
+	mu sync.Mutex
+	// consoles has what each says on its console.
+	consoles map[string][]string
 	// busy has the instances that something is done with, and what waits for that.
 	busy map[string]*turn
-}
-
-type guest struct {
-	instance rpcapi.Instance
-	console  []string
 }
 
 // turn is somebody's turn with an instance.
@@ -28,7 +22,7 @@ type turn struct {
 	users int
 }
 
-func newGuests() *guests { return &guests{guests: map[string]*guest{}, busy: map[string]*turn{}} }
+func newGuests() *guests { return &guests{consoles: map[string][]string{}, busy: map[string]*turn{}} }
 
 // alone waits until nothing else is done with an instance, and keeps it so until done is called.
 func (g *guests) alone(uuid string) (done func()) {
@@ -51,33 +45,25 @@ func (g *guests) alone(uuid string) (done func()) {
 	}
 }
 
-// put has an instance run, as it is now. Lines are what it says on its console then, after what it said before.
-func (g *guests) put(i rpcapi.Instance, lines ...string) {
+// run has an instance run, if it does not yet. Lines are what it says on its console then, after what it said before.
+func (g *guests) run(uuid string, lines ...string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.guests[i.UUID] == nil {
-		g.guests[i.UUID] = &guest{}
-	}
-	g.guests[i.UUID].instance = i
-	g.guests[i.UUID].console = append(g.guests[i.UUID].console, lines...)
+	g.consoles[uuid] = append(g.consoles[uuid], lines...)
 }
 
-// remove ends an instance, and reports whether it ran.
-func (g *guests) remove(uuid string) bool {
+// remove ends an instance, if it runs.
+func (g *guests) remove(uuid string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	_, ran := g.guests[uuid]
-	delete(g.guests, uuid)
-	return ran
+	delete(g.consoles, uuid)
 }
 
 func (g *guests) console(uuid string) ([]string, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if guest, ok := g.guests[uuid]; ok {
-		return slices.Clone(guest.console), true
-	}
-	return nil, false
+	lines, ok := g.consoles[uuid]
+	return slices.Clone(lines), ok
 }
 
 func (g *guests) runs(uuid string) bool {
@@ -88,5 +74,5 @@ func (g *guests) runs(uuid string) bool {
 func (g *guests) uuids() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return slices.Sorted(maps.Keys(g.guests))
+	return slices.Sorted(maps.Keys(g.consoles))
 }

@@ -59,7 +59,7 @@ func (m *manager) initHost(ctx context.Context) error {
 			}
 		}
 		if i.VMState == rpcapi.Active {
-			m.guests.put(i, "Booting "+i.ImageRef, i.DisplayName+" login:")
+			m.guests.run(i.UUID, "Booting "+i.ImageRef, i.DisplayName+" login:")
 		}
 	}
 	return nil
@@ -82,7 +82,7 @@ func (m *manager) BuildAndRunInstance(ctx context.Context, args rpcapi.BuildArgs
 	defer m.guests.alone(args.Instance.UUID)()
 	i := args.Instance
 	m.Sayf("builds %s", i.DisplayName)
-	m.guests.put(i, "Booting "+args.Image, i.DisplayName+" login:")
+	m.guests.run(i.UUID, "Booting "+args.Image, i.DisplayName+" login:")
 	i.VMState, i.TaskState, i.Host = rpcapi.Active, "", m.Host
 	err := m.cell.Conductor.Save(ctx, i)
 	if _, deleted := errors.AsType[*rpcapi.InstanceNotFound](err); deleted {
@@ -122,7 +122,7 @@ func (m *manager) TerminateInstance(ctx context.Context, args rpcapi.InstanceArg
 func (m *manager) RebootInstance(ctx context.Context, args rpcapi.RebootArgs) error {
 	return m.change(ctx, args.Instance, func(i rpcapi.Instance) rpcapi.Instance {
 		m.Sayf("reboots %s, %s", i.DisplayName, args.RebootType)
-		m.guests.put(i, "Rebooting", i.DisplayName+" login:")
+		m.guests.run(i.UUID, "Rebooting", i.DisplayName+" login:")
 		return i
 	})
 }
@@ -136,7 +136,7 @@ func (m *manager) RebuildInstance(ctx context.Context, args rpcapi.RebuildArgs) 
 		}
 		m.Sayf("rebuilds %s from %s", what, args.ImageRef)
 		i.ImageRef = args.ImageRef
-		m.guests.put(i, "Booting "+args.ImageRef, i.DisplayName+" login:")
+		m.guests.run(i.UUID, "Booting "+args.ImageRef, i.DisplayName+" login:")
 		return i
 	})
 }
@@ -170,7 +170,6 @@ func (m *manager) change(ctx context.Context, i rpcapi.Instance, change func(rpc
 	}
 	i = change(i)
 	i.VMState = rpcapi.Active
-	m.guests.put(i)
 	return m.cell.Conductor.SaveIf(ctx, task, i)
 }
 

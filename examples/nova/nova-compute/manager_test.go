@@ -172,7 +172,7 @@ func TestMigrationWhoseOutcomeIsUnknown(t *testing.T) {
 			if c.written.UUID != "" {
 				all.instances["1"] = c.written
 			}
-			m.guests.put(moving)
+			m.guests.run(moving.UUID)
 			stays := c.want == stayed
 			if err := m.stay(t.Context(), moving, "c2", why); errors.Is(err, why) != stays {
 				t.Errorf("it ends with %v", err)
@@ -266,7 +266,7 @@ func TestChange(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			now := rpcapi.Instance{UUID: "1", Host: "c1", VMState: rpcapi.Active, TaskState: c.task, ImageRef: "cirros"}
 			m, all := newTestManager(t, now)
-			m.guests.put(now)
+			m.guests.run(now.UUID)
 			sent, want := now, now
 			sent.TaskState = rpcapi.Rebuilding
 			if c.ok {
@@ -284,7 +284,7 @@ func TestChange(t *testing.T) {
 func TestInstanceMovesBack(t *testing.T) {
 	m, _ := newTestManager(t)
 	i := rpcapi.Instance{UUID: "1", Host: "c2"}
-	m.guests.put(i)
+	m.guests.run(i.UUID)
 	check := func() error { return m.CheckCanLiveMigrateDestination(t.Context(), rpcapi.MigrationArgs{Instance: i}) }
 	if _, here := errors.AsType[*rpcapi.MigrationError](check()); !here {
 		t.Error("it can move to where it is")

@@ -100,7 +100,7 @@ func (m *manager) PostLiveMigrationAtDestination(ctx context.Context, args rpcap
 		return err
 	}
 	m.Sayf("runs %s now", i.DisplayName)
-	m.guests.put(i, i.DisplayName+" login:")
+	m.guests.run(i.UUID, i.DisplayName+" login:")
 	m.told(ctx, m.scheduler.UpdateInstanceInfo(ctx, m.Host, i))
 	return nil
 }
