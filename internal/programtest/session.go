@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
@@ -103,7 +104,12 @@ func (s Session) Run(tb testing.TB, dir, url string, masks ...Mask) {
 		}
 	}
 	_ = input.Close()
+	late := time.AfterFunc(patience, func() {
+		tb.Errorf("what it started has not ended in time")
+		_ = syscall.Kill(-shell.Process.Pid, syscall.SIGKILL)
+	})
 	<-p.over // all that it started has ended
+	late.Stop()
 	if rest := p.rest(); len(rest) > 0 {
 		tb.Errorf("it prints %q as well", rest)
 	}
