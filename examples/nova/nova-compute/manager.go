@@ -58,7 +58,7 @@ func (m *manager) initHost(ctx context.Context) error {
 				return err
 			}
 		}
-		if i.VMState == rpcapi.Active {
+		if i.VMState == rpcapi.Active && !m.guests.runs(i.UUID) { // it may have come just now
 			m.guests.run(i.UUID, "Booting "+i.ImageRef, i.DisplayName+" login:")
 		}
 	}

@@ -103,14 +103,19 @@ func newTestManager(t *testing.T, all ...rpcapi.Instance) (*manager, *conductor)
 func TestInitHost(t *testing.T) {
 	m, c := newTestManager(t,
 		rpcapi.Instance{UUID: "active", Host: "c1", VMState: rpcapi.Active},
+		rpcapi.Instance{UUID: "come", Host: "c1", VMState: rpcapi.Active},
 		rpcapi.Instance{UUID: "leaving", Host: "c1", VMState: rpcapi.Active, TaskState: "migrating"},
 		rpcapi.Instance{UUID: "building", Host: "c1", VMState: rpcapi.Building, TaskState: "scheduling"},
 		rpcapi.Instance{UUID: "failed", Host: "c1", VMState: rpcapi.Failed, TaskState: "rebooting", Fault: "of before"},
 		rpcapi.Instance{UUID: "elsewhere", Host: "c2", VMState: rpcapi.Active, TaskState: "migrating"})
+	m.guests.run("come", "come login:") // to a host that is not ready yet
 	if err := m.initHost(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if runs := strings.Join(m.guests.uuids(), " "); runs != "active leaving" {
+	if lines, _ := m.guests.console("come"); len(lines) != 1 {
+		t.Errorf("what has come is started again: %q", lines)
+	}
+	if runs := strings.Join(m.guests.uuids(), " "); runs != "active come leaving" {
 		t.Errorf("it runs %s", runs)
 	}
 	for uuid, want := range map[string]rpcapi.Instance{
