@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -98,7 +99,7 @@ func (a *networksAgent) Push(ctx context.Context, args neutronrpc.PushArgs) erro
 		if err := full.Into(&n); err != nil {
 			return err
 		}
-		a.sayf("hears that network %s is %s, as of version %s, with mtu %d", n.Name, args.EventType, o.Version, n.MTU)
+		a.sayf("hears that network %s is %s, as of version %s, with mtu %d", cmp.Or(n.Name, o.ID()), args.EventType, o.Version, n.MTU)
 	}
 	return a.cache.Push(ctx, args)
 }

@@ -2,7 +2,9 @@ package neutronrpc
 
 import (
 	"context"
+	"maps"
 	"sync"
+	"time"
 )
 
 // RemoteResourceCache is an agent's copies of objects. It is filled by a bulk pull and kept up to date by pushes, which may come in any
@@ -10,12 +12,15 @@ import (
 type RemoteResourceCache struct {
 	mu      sync.Mutex
 	objects map[string]VersionedObject
-	deleted map[string]bool
+	deleted map[string]time.Time // when
 }
+
+// remembered is how long a cache remembers what was deleted. No message is on its way for so long.
+const remembered = 24 * time.Hour
 
 // NewRemoteResourceCache returns an empty cache.
 func NewRemoteResourceCache() *RemoteResourceCache {
-	return &RemoteResourceCache{objects: map[string]VersionedObject{}, deleted: map[string]bool{}}
+	return &RemoteResourceCache{objects: map[string]VersionedObject{}, deleted: map[string]time.Time{}}
 }
 
 // Push takes in what the server tells, as a [ResourcesPushRPC].
@@ -34,7 +39,10 @@ func (c *RemoteResourceCache) Push(_ context.Context, args PushArgs) error {
 func (c *RemoteResourceCache) Update(o VersionedObject) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if known, ok := c.objects[o.ID()]; c.deleted[o.ID()] || ok && revision(known) > revision(o) {
+	if _, deleted := c.deleted[o.ID()]; deleted {
+		return
+	}
+	if known, ok := c.objects[o.ID()]; ok && revision(known) > revision(o) {
 		return
 	}
 	c.objects[o.ID()] = o
@@ -45,7 +53,8 @@ func (c *RemoteResourceCache) Delete(id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.objects, id)
-	c.deleted[id] = true
+	maps.DeleteFunc(c.deleted, func(_ string, when time.Time) bool { return time.Since(when) > remembered })
+	c.deleted[id] = time.Now()
 }
 
 // Get returns an object; false if it is not there.
