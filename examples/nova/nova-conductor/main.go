@@ -19,6 +19,13 @@ func main() {
 }
 
 func run(ctx context.Context, s *service.Service, path string) error {
+	if path != "" {
+		locked, err := lock(ctx, path+".lock", func() { s.Sayf("waits for another conductor, which has %s", path) })
+		if err != nil {
+			return service.Ended(ctx, err)
+		}
+		defer func() { _ = locked.Close() }()
+	}
 	db, err := openDatabase(path)
 	if err != nil {
 		return err
