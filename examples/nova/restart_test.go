@@ -47,8 +47,10 @@ func TestConductorIsRestarted(t *testing.T) {
 		f.boot("a", "c1")
 		f.boot("b", "c1")
 		before := f.list()
+		next := f.start("nova-conductor", "ctl", db...)
+		next.Await("ctl: waits for another conductor, which has ")
 		conductor.Kill()
-		conductor = f.start("nova-conductor", "ctl", db...)
+		conductor = next
 		conductor.Await(" is ready")
 		if after := f.list(); !slices.Equal(after.Servers, before.Servers) || len(after.Servers) != 2 {
 			t.Errorf("listed: %+v", after)
@@ -83,7 +85,7 @@ func TestComputeWaitsForConductor(t *testing.T) {
 			t.Fatal(err)
 		}
 		held := slices.ContainsFunc(instances, func(i oslorpc.Instance) bool {
-			return i.Topic == rpcapi.ComputeTopic && i.Server == "c1" && i.State == "held"
+			return i.Topic == rpcapi.ComputeTopic && i.Server == "c1" && i.State == oslorpc.StateHeld
 		})
 		if !held {
 			t.Errorf("it is not held: %+v", instances)
@@ -148,5 +150,21 @@ func TestConductorStopsDuringBuild(t *testing.T) {
 			t.Errorf("there are %d instances", n)
 		}
 		f.runs("vm-10", "c1")
+	})
+}
+
+// A task whose message was lost ends: by who sent it, if that is certain, or else by the compute when it finds that nothing becomes of it.
+func TestComputeHangs(t *testing.T) {
+	programtest.OnEach(t, func(t *testing.T, url string) {
+		f := startFleet(t, url, "--rpc-response-timeout", "1s")
+		c1 := f.compute("c1", "--sync-interval", "500ms")
+		f.boot("vm", "c1")
+		c1.Signal(syscall.SIGSTOP)
+		f.Refused(api, "reboot", map[string]any{"server": "vm"})
+		c1.Signal(syscall.SIGCONT)
+		f.runs("vm", "c1")
+		f.do("resize", map[string]any{"server": "vm", "flavor": "m1.large"})
+		c1.Await("c1: resizes vm")
+		f.runs("vm", "c1")
 	})
 }

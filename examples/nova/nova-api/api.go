@@ -226,6 +226,9 @@ func (a *api) setHost(ctx context.Context, args hostArgs, enabled bool) (string,
 	return state, err
 }
 
+// hostTimeout bounds how long a compute that is not there is waited for. Operators wait longer than that, and so hear of it.
+const hostTimeout = 30 * time.Second
+
 // begin begins a task with an instance, unless something else is done with it. The compute that send tells ends it, and if that
 // certainly does not, it ends here.
 func (a *api) begin(
@@ -243,7 +246,9 @@ func (a *api) begin(
 	if err != nil {
 		return err
 	}
-	err = send(ctx, i, cell)
+	sending, cancel := context.WithTimeout(ctx, hostTimeout)
+	defer cancel()
+	err = send(sending, i, cell)
 	if err == nil || !oslorpc.SafeToRetry(err) {
 		return err
 	}

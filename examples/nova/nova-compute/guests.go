@@ -45,6 +45,13 @@ func (g *guests) alone(uuid string) (done func()) {
 	}
 }
 
+// isBusy reports whether something is done with an instance.
+func (g *guests) isBusy(uuid string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.busy[uuid] != nil
+}
+
 // run has an instance run, if it does not yet. Lines are what it says on its console then, after what it said before.
 func (g *guests) run(uuid string, lines ...string) {
 	g.mu.Lock()

@@ -5,16 +5,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
-	"maps"
-	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
@@ -26,7 +21,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.release, "release", current, "which `release` of Nova to be, of "+releaseNames())
 	flag.DurationVar(&o.migrationTime, "migration-time", time.Second, "how long the memory of an instance takes to move")
-	flag.DurationVar(&o.syncInterval, "sync-interval", time.Minute, "how often schedulers are told of all instances")
+	flag.DurationVar(&o.syncInterval, "sync-interval", time.Minute, "how often schedulers are told of all instances, and tasks are looked at that nothing is done about")
 	flag.DurationVar(&o.shutdownTimeout, "graceful-shutdown-timeout", 3*time.Minute, "how long work in progress may take after the end was asked for")
 	service.Main("nova-compute", func(ctx context.Context, s *service.Service) error { return run(ctx, s, o) })
 }
@@ -93,12 +88,13 @@ func (m *manager) begin(ctx context.Context) error {
 	return nil
 }
 
-// syncOften tells schedulers of all instances, until ctx ends.
+// syncOften tells schedulers of all instances, and ends tasks whose messages were lost, until ctx ends.
 func (m *manager) syncOften(ctx context.Context) {
 	tick := time.NewTicker(m.syncInterval)
 	defer tick.Stop()
 	for {
 		m.sync(ctx)
+		m.endLostTasks(ctx)
 		select {
 		case <-ctx.Done():
 			return
@@ -118,63 +114,4 @@ func stop(ctx context.Context, m *manager, servers []*oslorpc.Server) error {
 		failures = append(failures, server.Stop(ctx))
 	}
 	return errors.Join(failures...)
-}
-
-// awaitArrivals waits for the instances that are about to come, or for the end of ctx.
-func (m *manager) awaitArrivals(ctx context.Context) {
-	for _, uuid := range m.incoming.list() {
-		i, err := m.cell.Conductor.GetByUUID(rpcapi.AdminContext(ctx), uuid)
-		_, deleted := errors.AsType[*rpcapi.InstanceNotFound](err)
-		if deleted || err == nil && i.TaskState != rpcapi.Migrating { // its host went down meanwhile, and could not say so
-			m.incoming.set(uuid, false)
-			continue
-		}
-		m.Sayf("waits for instance %s to come", cmp.Or(i.DisplayName, uuid))
-	}
-	m.incoming.wait(ctx)
-	if late := m.incoming.list(); len(late) > 0 {
-		m.Sayf("waits no longer for instances %s", strings.Join(late, ", "))
-	}
-}
-
-// arrivals are the instances that are about to come.
-type arrivals struct {
-	mu      sync.Mutex
-	uuids   map[string]bool
-	changed chan struct{} // closed with the next change
-}
-
-func (a *arrivals) set(uuid string, about bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if about {
-		a.uuids[uuid] = true
-	} else {
-		delete(a.uuids, uuid)
-	}
-	close(a.changed)
-	a.changed = make(chan struct{})
-}
-
-func (a *arrivals) list() []string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return slices.Sorted(maps.Keys(a.uuids))
-}
-
-// wait waits until nothing is about to come, or ctx ends.
-func (a *arrivals) wait(ctx context.Context) {
-	for {
-		a.mu.Lock()
-		n, changed := len(a.uuids), a.changed
-		a.mu.Unlock()
-		if n == 0 {
-			return
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return
-		}
-	}
 }

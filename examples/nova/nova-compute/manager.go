@@ -24,6 +24,8 @@ type manager struct {
 	started   time.Time
 	guests    *guests
 	incoming  *arrivals
+	// idle are the tasks that nothing was done about when endLostTasks last looked, by instance.
+	idle map[string]string
 }
 
 func newManager(s *service.Service, o options, server *oslorpc.Server) *manager {
@@ -63,6 +65,40 @@ func (m *manager) initHost(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// endLostTasks ends the tasks with instances here that nothing is done about, and that nothing was done about the last time. Their messages
+// were lost: whoever sent them could not be certain, and left the task to this host.
+func (m *manager) endLostTasks(ctx context.Context) {
+	all, err := m.cell.Conductor.GetByHost(rpcapi.AdminContext(ctx), m.Host)
+	if err != nil {
+		if ctx.Err() == nil {
+			slog.WarnContext(ctx, "the conductor does not say which tasks there are", "error", err)
+		}
+		return
+	}
+	before := m.idle
+	m.idle = map[string]string{}
+	for _, i := range all {
+		switch task := i.TaskState; {
+		case task == "" || i.VMState != rpcapi.Active || m.guests.isBusy(i.UUID):
+		case before[i.UUID] == task:
+			m.endLostTask(ctx, i)
+		default:
+			m.idle[i.UUID] = task
+		}
+	}
+}
+
+func (m *manager) endLostTask(ctx context.Context, i rpcapi.Instance) {
+	defer m.guests.alone(i.UUID)()
+	task := i.TaskState
+	i.TaskState, i.Fault = "", "nothing became of the task "+task
+	if err := m.cell.Conductor.SaveIf(rpcapi.AdminContext(ctx), task, i); err != nil {
+		slog.WarnContext(ctx, "a task was not ended that nothing is done about", "instance", i.DisplayName, "task", task, "error", err)
+		return
+	}
+	m.Sayf("ends the task %s of %s, since nothing became of it", task, i.DisplayName)
 }
 
 // sync tells schedulers of all instances.

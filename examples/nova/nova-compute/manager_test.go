@@ -304,3 +304,28 @@ func TestInstanceMovesBack(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A task that nothing is done about ends, in time for its message to come late.
+func TestLostTasks(t *testing.T) {
+	at := func(uuid, task string) rpcapi.Instance {
+		return rpcapi.Instance{UUID: uuid, Host: "c1", VMState: rpcapi.Active, TaskState: task}
+	}
+	m, c := newTestManager(t, at("lost", rpcapi.Rebooting), at("busy", rpcapi.Migrating), at("next", rpcapi.Resizing), at("none", ""))
+	done := m.guests.alone("busy")
+	m.endLostTasks(t.Context())
+	if got := c.get("lost"); got != at("lost", rpcapi.Rebooting) {
+		t.Errorf("at the first look: %+v", got)
+	}
+	c.instances["next"] = at("next", rpcapi.Rebuilding)
+	m.endLostTasks(t.Context())
+	done()
+	lost := at("lost", "")
+	lost.Fault = "nothing became of the task rebooting"
+	for uuid, want := range map[string]rpcapi.Instance{
+		"lost": lost, "busy": at("busy", rpcapi.Migrating), "next": at("next", rpcapi.Rebuilding), "none": at("none", ""),
+	} {
+		if got := c.get(uuid); got != want {
+			t.Errorf("%s is %+v", uuid, got)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
 // host is a compute host in a cell, and instances are those on it.
@@ -67,7 +68,7 @@ func (m *manager) candidates(ctx context.Context, spec rpcapi.RequestSpec) []hos
 		}
 		for _, i := range listed {
 			h := host{cell.Name, i.Server}
-			if i.Topic == rpcapi.ComputeTopic && i.State == "active" && fits(spec, i.Server) && !slices.Contains(found, h) {
+			if i.Topic == rpcapi.ComputeTopic && i.State == oslorpc.StateActive && fits(spec, i.Server) && !slices.Contains(found, h) {
 				found = append(found, h)
 			}
 		}
@@ -82,7 +83,7 @@ func fits(spec rpcapi.RequestSpec, name string) bool {
 func reason(spec rpcapi.RequestSpec) string {
 	switch {
 	case spec.Host != "":
-		return fmt.Sprintf("host %s is down, disabled, or where the instance is already", spec.Host)
+		return fmt.Sprintf("host %s is down, disabled, in another cell, or where the instance is already", spec.Host)
 	case len(spec.IgnoreHosts) > 0:
 		return fmt.Sprintf("there is none but %q, or all others are disabled", spec.IgnoreHosts)
 	}

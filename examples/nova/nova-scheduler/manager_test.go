@@ -144,7 +144,7 @@ func TestHostsThatArePassedOver(t *testing.T) {
 		"host held is down":             {Host: "held"},
 		"host drains is down":           {Host: "drains"},
 		"host left is down":             {Host: "left"},
-		"host c2 is down, disabled, or": {Host: "c2", IgnoreHosts: []string{"c2"}},
+		"where the instance is already": {Host: "c2", IgnoreHosts: []string{"c2"}},
 		`there is none but ["c1" "c2"]`: {IgnoreHosts: []string{"c1", "c2"}},
 		"no compute is up and enabled":  {Cell: "cell9"},
 	} {

@@ -13,8 +13,8 @@ import (
 // OwnCell is the name of the cell that a program itself is in. Unless there are others, it is the only one.
 const OwnCell = "own"
 
-// Cell is a part of a Nova with computes, conductors and a database of its own, and so with a transport of its own: what happens in one
-// does not concern the others. In Nova, a router finds the client for a cell in the request context. Here each cell has its clients.
+// Cell is a part of a Nova with computes, conductors and a database of its own, and so with a transport of its own: what is there goes on
+// without the others. In Nova, a router finds the client for a cell in the request context. Here each cell has its clients.
 type Cell struct {
 	Name      string
 	Transport *oslorpc.Transport
