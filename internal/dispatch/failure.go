@@ -117,20 +117,36 @@ func stack() []string {
 }
 
 // typeName names the type of an error for other programs: package and type of the outermost error that is more than a wrapper
-// with text, such as "fs.PathError"; "error" if there is none; the kind for one of ours, such as "oslorpc.Timeout".
+// with text, such as "fs.PathError", of several that are joined the first; "error" if there is none; the kind for one of ours, such as
+// "oslorpc.Timeout".
 func typeName(err error) string {
-	for ; err != nil; err = errors.Unwrap(err) {
-		switch e := err.(type) { //nolint:errorlint // The loop unwraps.
-		case panicError:
-			return "panic"
-		case *rpc.Error:
-			return "oslorpc." + e.Kind.Name()
-		}
-		if name := strings.TrimPrefix(reflect.TypeOf(err).String(), "*"); !isWrapper(name) {
-			return name
-		}
+	if name := innerName(err); name != "" {
+		return name
 	}
 	return "error"
+}
+
+func innerName(err error) string {
+	switch e := err.(type) { //nolint:errorlint // It unwraps.
+	case nil:
+		return ""
+	case panicError:
+		return "panic"
+	case *rpc.Error:
+		return "oslorpc." + e.Kind.Name()
+	}
+	if name := strings.TrimPrefix(reflect.TypeOf(err).String(), "*"); !isWrapper(name) {
+		return name
+	}
+	if joined, ok := err.(interface{ Unwrap() []error }); ok {
+		for _, one := range joined.Unwrap() {
+			if name := innerName(one); name != "" {
+				return name
+			}
+		}
+		return ""
+	}
+	return innerName(errors.Unwrap(err))
 }
 
 // isWrapper reports whether a type says nothing about an error: those that only add text or a stack are the unexported ones of

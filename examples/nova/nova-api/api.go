@@ -253,10 +253,7 @@ func (a *api) begin(
 		return err
 	}
 	i.TaskState = ""
-	if failure := cell.Conductor.SaveIf(ctx, task, i); failure != nil {
-		return errors.Join(err, failure)
-	}
-	return err
+	return errors.Join(err, cell.Conductor.SaveIf(ctx, task, i))
 }
 
 // running returns an instance that is on a host.
