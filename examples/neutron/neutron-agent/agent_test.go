@@ -19,13 +19,14 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// server is a server with one network, which fails as it is told to.
+// server is a server of networks, which fails as it is told to.
 type server struct {
 	neutronrpc.DhcpRPC
 
-	mu      sync.Mutex
-	failure error // of create_dhcp_port
-	unready int   // how often dhcp_ready_on_ports fails
+	mu       sync.Mutex
+	networks []neutronrpc.Network // that the agent reads
+	failure  error                // of create_dhcp_port
+	unready  int                  // how often dhcp_ready_on_ports fails
 }
 
 func (s *server) fail(err error) {
@@ -34,12 +35,20 @@ func (s *server) fail(err error) {
 	s.failure = err
 }
 
+func (s *server) have(networks ...neutronrpc.Network) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.networks = networks
+}
+
 func blue() neutronrpc.Network {
 	return neutronrpc.Network{ID: "n", Name: "blue", Subnets: []neutronrpc.Subnet{{ID: "s", NetworkID: "n"}}}
 }
 
-func (*server) GetActiveNetworksInfo(context.Context, neutronrpc.ActiveNetworksArgs) ([]neutronrpc.Network, error) {
-	return []neutronrpc.Network{}, nil
+func (s *server) GetActiveNetworksInfo(context.Context, neutronrpc.ActiveNetworksArgs) ([]neutronrpc.Network, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.networks, nil
 }
 
 func (*server) GetNetworkInfo(context.Context, neutronrpc.NetworkArgs) (*neutronrpc.Network, error) {
@@ -152,6 +161,20 @@ func testReadyPorts(t *testing.T) {
 	if m := f.Await(4, oslorpctest.For("dhcp_ready_on_ports"))[3]; m.Args != `{"port_ids":["r"]}` {
 		t.Errorf("the server is told of %s", m.Args)
 	}
+}
+
+// The server is told also of ports that the agent found when it read everything.
+func TestPortsAreReadyWhenEverythingIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{}
+		f, notify := startAgent(t, s)
+		synctest.Wait()
+		s.have(blue())
+		if err := notify.AgentUpdated(t.Context(), true, "net1"); err != nil {
+			t.Fatal(err)
+		}
+		f.Await(1, oslorpctest.For("dhcp_ready_on_ports"))
+	})
 }
 
 // An agent reads everything anew if the server says that it has to, or may have said so in vain.

@@ -48,6 +48,7 @@ func newDhcpService(h *node) *service {
 func (a *dhcpAgent) syncState(ctx context.Context) (string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	defer a.queue.wake() // the server has to be told of ports that are ready now
 	networks, err := a.plugin.GetActiveNetworksInfo(ctx, false)
 	if err != nil {
 		return "", err

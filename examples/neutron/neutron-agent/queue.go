@@ -35,6 +35,11 @@ func (q *queue) add(u update) {
 	q.arrived++
 	u.arrived, u.priority = q.arrived, u.payload.Priority.Or(neutronrpc.PriorityPort)
 	heap.Push(&q.waiting, u)
+	q.wake()
+}
+
+// wake has whoever waits for an update look again.
+func (q *queue) wake() {
 	select {
 	case q.changed <- struct{}{}:
 	default:
