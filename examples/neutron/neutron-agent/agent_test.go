@@ -25,7 +25,7 @@ type server struct {
 
 	mu       sync.Mutex
 	networks []neutronrpc.Network // that the agent reads
-	failure  error                // of create_dhcp_port
+	failure  error                // of create_dhcp_port on network n
 	unready  int                  // how often dhcp_ready_on_ports fails
 }
 
@@ -56,9 +56,12 @@ func (*server) GetNetworkInfo(context.Context, neutronrpc.NetworkArgs) (*neutron
 	return &n, nil
 }
 
-func (s *server) CreateDhcpPort(context.Context, neutronrpc.CreatePortArgs) (*neutronrpc.Port, error) {
+func (s *server) CreateDhcpPort(_ context.Context, args neutronrpc.CreatePortArgs) (*neutronrpc.Port, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if args.Port.Port.NetworkID != "n" {
+		return &neutronrpc.Port{ID: "q", NetworkID: args.Port.Port.NetworkID}, nil
+	}
 	return &neutronrpc.Port{ID: "p", NetworkID: "n"}, s.failure
 }
 
@@ -174,6 +177,20 @@ func TestPortsAreReadyWhenEverythingIsRead(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.Await(1, oslorpctest.For("dhcp_ready_on_ports"))
+	})
+}
+
+// A network that cannot be served keeps the agent neither from the others, nor from trying again.
+func TestNetworkThatCannotBeServed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{failure: errors.New("the database is locked")}
+		s.have(blue(), neutronrpc.Network{ID: "m", Name: "green", Subnets: []neutronrpc.Subnet{{ID: "t", NetworkID: "m"}}})
+		f, _ := startAgent(t, s)
+		if m := f.Await(2, oslorpctest.For("create_dhcp_port"))[1]; !strings.Contains(string(m.Args), `"network_id":"m"`) {
+			t.Errorf("after a network that cannot be served comes %s", m.Args)
+		}
+		s.fail(nil)
+		f.Await(2, oslorpctest.For("get_active_networks_info"))
 	})
 }
 

@@ -44,7 +44,7 @@ func newDhcpService(h *node) *service {
 	return a.service
 }
 
-// syncState reads which networks to serve, and serves those and no others.
+// syncState reads which networks to serve, and serves those and no others. One that cannot be served does not keep it from the others.
 func (a *dhcpAgent) syncState(ctx context.Context) (string, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -54,16 +54,15 @@ func (a *dhcpAgent) syncState(ctx context.Context) (string, error) {
 		return "", err
 	}
 	gone := maps.Clone(a.networks)
+	var failures []error
 	for _, n := range networks {
 		delete(gone, n.ID)
-		if err := a.enable(ctx, n); err != nil {
-			return "", err
-		}
+		failures = append(failures, a.enable(ctx, n))
 	}
 	for id := range gone {
 		a.disable(ctx, id)
 	}
-	return fmt.Sprintf("%d networks", len(networks)), nil
+	return fmt.Sprintf("%d networks", len(networks)), errors.Join(failures...)
 }
 
 // work handles updates, one after the other, until ctx ends.
