@@ -96,9 +96,10 @@ func (a api) CreateNetwork(ctx context.Context, args networkArgs) (neutronrpc.Ne
 	a.plugin.tellDhcp(ctx, neutronrpc.DhcpPayload{Network: &n}, "network.create.end")
 	a.plugin.tellKeepers(ctx, n, neutronrpc.ObjectCreated)
 
-	n.Subnets = []neutronrpc.Subnet{s}
-	n.RevisionNumber++
-	a.plugin.putNetwork(n)
+	n, err = a.plugin.addSubnet(s)
+	if err != nil {
+		return n, err
+	}
 	a.plugin.tellDhcp(ctx, neutronrpc.DhcpPayload{Subnet: &s}, "subnet.create.end")
 	a.plugin.tellKeepers(ctx, n, neutronrpc.ObjectUpdated)
 	return n, nil

@@ -15,6 +15,21 @@ func (p *plugin) putNetwork(n neutronrpc.Network) {
 	p.networks[n.ID] = &n
 }
 
+// addSubnet gives a network a subnet, and returns that network.
+func (p *plugin) addSubnet(s neutronrpc.Subnet) (neutronrpc.Network, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.networks[s.NetworkID]
+	if n == nil {
+		return neutronrpc.Network{}, &neutronrpc.NetworkNotFound{NetworkID: s.NetworkID}
+	}
+	changed := *n
+	changed.RevisionNumber++
+	changed.Subnets = append(slices.Clone(n.Subnets), s)
+	p.networks[n.ID] = &changed
+	return changed, nil
+}
+
 // removeNetwork removes a network with its ports, and returns it.
 func (p *plugin) removeNetwork(id string) (*neutronrpc.Network, error) {
 	p.mu.Lock()

@@ -1,0 +1,41 @@
+package main
+
+import (
+	"testing"
+	"time"
+
+	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
+	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+// newAPI returns the API of a server with agents that reported, but are not there.
+func newAPI(t *testing.T, agents ...neutronrpc.AgentState) api {
+	t.Helper()
+	p := newPlugin(options{agentsPerNetwork: 3, agentDownTime: time.Minute})
+	p.notifiers = newNotifiers(oslorpctest.New(t).Transport(), p, time.Second)
+	for _, state := range agents {
+		args := neutronrpc.ReportArgs{AgentState: neutronrpc.ReportedState{AgentState: state}}
+		if _, err := p.ReportState(t.Context(), args); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return api{p}
+}
+
+// A network that is deleted while agents are told of it stays deleted.
+func TestNetworkIsDeletedBeforeItHasASubnet(t *testing.T) {
+	a := newAPI(t)
+	a.plugin.putNetwork(neutronrpc.Network{ID: "n"})
+	if err := a.DeleteNetwork(t.Context(), idArgs{"n"}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := a.plugin.addSubnet(neutronrpc.Subnet{NetworkID: "n"}); err == nil {
+		t.Errorf("a network that was deleted is %+v", n)
+	}
+	if left, err := a.ListNetworks(t.Context()); len(left) > 0 || err != nil {
+		t.Errorf("after that there is %+v, %v", left, err)
+	}
+}
