@@ -30,12 +30,12 @@ func (p *plugin) GetActiveNetworksInfo(_ context.Context, args neutronrpc.Active
 	return found, nil
 }
 
-// GetNetworkInfo returns a network, nil if it is gone.
+// GetNetworkInfo returns a network, nil if it is gone or the host does not serve it. One whose agent is disabled serves none.
 func (p *plugin) GetNetworkInfo(_ context.Context, args neutronrpc.NetworkArgs) (*neutronrpc.Network, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := p.networks[args.NetworkID]
-	if n == nil {
+	if n == nil || !p.enabled(args.Host, dhcpAgents) || !slices.Contains(p.dhcpHosts[n.ID], args.Host) {
 		return nil, nil
 	}
 	full := p.withPorts(n)

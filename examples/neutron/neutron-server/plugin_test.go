@@ -39,3 +39,21 @@ func TestNetworkIsDeletedBeforeItHasASubnet(t *testing.T) {
 		t.Errorf("after that there is %+v, %v", left, err)
 	}
 }
+
+// An agent that is disabled gets no network, such as for a message of before that it handles late, until it is enabled.
+func TestDisabledAgentGetsNoNetwork(t *testing.T) {
+	a := newAPI(t, neutronrpc.AgentState{AgentType: dhcpAgents, Host: "net1", Topic: neutronrpc.DhcpAgentTopic})
+	n, err := a.CreateNetwork(t.Context(), networkArgs{Name: "blue"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, up := range []bool{true, false, true} {
+		if err := a.SetAgent(t.Context(), setAgentArgs{"net1", dhcpAgents, up}); err != nil {
+			t.Fatal(err)
+		}
+		got, err := a.plugin.GetNetworkInfo(t.Context(), neutronrpc.NetworkArgs{NetworkID: n.ID, Host: "net1"})
+		if (got != nil) != up || err != nil {
+			t.Errorf("with admin_state_up %v the agent gets %+v, %v", up, got, err)
+		}
+	}
+}

@@ -41,7 +41,7 @@ func (a *DhcpPluginAPI) GetActiveNetworksInfo(ctx context.Context, all bool) ([]
 	return oslorpc.Call[[]Network](AdminContext(ctx), a.at("1.1"), "get_active_networks_info", args)
 }
 
-// GetNetworkInfo returns a network with its subnets and ports, nil if it is gone.
+// GetNetworkInfo returns a network with its subnets and ports, nil if it is gone or not the agent's.
 func (a *DhcpPluginAPI) GetNetworkInfo(ctx context.Context, networkID string) (*Network, error) {
 	args := NetworkArgs{NetworkID: networkID, Host: a.host}
 	return oslorpc.Call[*Network](AdminContext(ctx), a.client, "get_network_info", args)
