@@ -118,6 +118,9 @@ func (p *plugin) ScheduleNetwork(_ context.Context, networkID string, hosts []st
 	})
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.networks[networkID] == nil {
+		return nil, nil // it was deleted in the meantime
+	}
 	serving := p.dhcpHosts[networkID]
 	free = slices.DeleteFunc(free, func(a neutronrpc.Agent) bool { return slices.Contains(serving, a.Host) })
 	slices.SortStableFunc(free, func(a, b neutronrpc.Agent) int { return cmp.Compare(p.load(a.Host), p.load(b.Host)) })

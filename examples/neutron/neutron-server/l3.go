@@ -18,7 +18,7 @@ func (p *plugin) ScheduleRouters(_ context.Context, routerIDs []string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, id := range routerIDs {
-		if len(p.l3Hosts[id]) == 0 {
+		if p.routers[id] != nil && len(p.l3Hosts[id]) == 0 {
 			p.l3Hosts[id] = []string{alive[0].Host}
 		}
 	}

@@ -57,3 +57,17 @@ func TestDisabledAgentGetsNoNetwork(t *testing.T) {
 		}
 	}
 }
+
+// A network that was deleted is given to nobody, and neither is a router.
+func TestNobodyServesWhatWasDeleted(t *testing.T) {
+	a := newAPI(t, neutronrpc.AgentState{AgentType: dhcpAgents, Host: "net1"}, neutronrpc.AgentState{AgentType: l3Agents, Host: "net1"})
+	if agents, err := a.plugin.ScheduleNetwork(t.Context(), "gone", nil); len(agents) > 0 || err != nil {
+		t.Errorf("a network that is gone is given to %+v, %v", agents, err)
+	}
+	if err := a.plugin.ScheduleRouters(t.Context(), []string{"gone"}); err != nil {
+		t.Error(err)
+	}
+	if n := len(a.plugin.dhcpHosts) + len(a.plugin.l3Hosts); n > 0 {
+		t.Errorf("hosts serve %d things that are gone", n)
+	}
+}
