@@ -156,7 +156,7 @@ func (p *plugin) GetDVRMACAddressByHost(ctx context.Context, args neutronrpc.Hos
 func (p *plugin) GetDVRMACAddressList(context.Context) ([]neutronrpc.DVRMAC, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return slices.Clone(p.macs), nil
+	return append([]neutronrpc.DVRMAC{}, p.macs...), nil // a list, also if there are none
 }
 
 // GetPortsOnHostBySubnet returns the ports of a subnet that are on a host.

@@ -48,7 +48,7 @@ func (p *plugin) withPorts(n *neutronrpc.Network) neutronrpc.Network {
 
 // portsWhere returns the ports that pass, in the order of their ids. The lock is held.
 func (p *plugin) portsWhere(pass func(*neutronrpc.Port) bool) []neutronrpc.Port {
-	var found []neutronrpc.Port
+	found := []neutronrpc.Port{}
 	for _, id := range slices.Sorted(maps.Keys(p.ports)) {
 		if pass(p.ports[id]) {
 			found = append(found, *p.ports[id])

@@ -71,3 +71,14 @@ func TestNobodyServesWhatWasDeleted(t *testing.T) {
 		t.Errorf("hosts serve %d things that are gone", n)
 	}
 }
+
+// An answer that has nothing is an empty list, over which a Python program can iterate.
+func TestEmptyLists(t *testing.T) {
+	p := newAPI(t).plugin
+	if ports, err := p.GetPorts(t.Context(), neutronrpc.FilterArgs{}); ports == nil || err != nil {
+		t.Errorf("get_ports: %v, %v", ports, err)
+	}
+	if macs, err := p.GetDVRMACAddressList(t.Context()); macs == nil || err != nil {
+		t.Errorf("get_dvr_mac_address_list: %v, %v", macs, err)
+	}
+}
