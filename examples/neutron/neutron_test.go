@@ -255,7 +255,7 @@ func TestWorkersShareAName(t *testing.T) {
 func TestAgentsServeRouters(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url)
-		agents := startAgents(t, url, []string{"net1", "net2"}, "--agents", "l3,metering")
+		agents := startAgents(t, url, []string{"net1", "net2"}, "--agents", "l3,metering", "--report-interval", "1s")
 		for _, a := range agents {
 			a.Await("because it starts: 0 routers") // the other one of the two
 		}
@@ -280,6 +280,7 @@ func TestAgentsServeRouters(t *testing.T) {
 		o.Do(api, "add_router_to_agent", map[string]any{"router_id": r.ID, "host": "net2"})
 		agents["net1"].Await("no longer serves router r1")
 		agents["net2"].Await("serves router r1")
+		agents["net2"].Await("metering agent reads everything, because time passed: 1 routers")
 
 		agents["net1"].Kill()
 		err := o.Refused(api, "add_router_to_agent", map[string]any{"router_id": r.ID, "host": "net1"})

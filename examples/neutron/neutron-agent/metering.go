@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
@@ -28,7 +29,7 @@ func newMeteringService(h *node) *service {
 	}
 	a.service = &service{
 		node: h, name: "metering agent", topic: neutronrpc.MeteringAgentTopic, endpoint: neutronrpc.MeteringAgent(a), sync: a.syncState,
-		reports: h.newReports("Metering agent", "neutron-metering-agent", neutronrpc.MeteringAgentTopic, false),
+		reports: h.newReports("Metering agent", "neutron-metering-agent", neutronrpc.MeteringAgentTopic, false), work: a.readOften,
 	}
 	return a.service
 }
@@ -46,6 +47,20 @@ func (a *meteringAgent) syncState(ctx context.Context) (string, error) {
 		a.routers[r.ID] = r
 	}
 	return fmt.Sprintf("%d routers", len(routers)), nil
+}
+
+// readOften has everything read now and then, as Neutron's does: nobody tells the agent of routers that come to its host, or leave it.
+func (a *meteringAgent) readOften(ctx context.Context) {
+	tick := time.NewTicker(a.interval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			a.request("time passed")
+		}
+	}
 }
 
 // RouterDeleted tells that a router is gone.
