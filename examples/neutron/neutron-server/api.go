@@ -182,12 +182,11 @@ func (a api) AddRouterToAgent(ctx context.Context, args routerAgentArgs) error {
 		return err
 	}
 	for _, host := range before {
-		tell(ctx, "router", func(ctx context.Context) error {
-			return a.plugin.notifiers.l3.RouterRemovedFromAgent(ctx, args.RouterID, host)
-		})
+		a.plugin.tellRemoved(ctx, args.RouterID, host)
 	}
 	if err := a.plugin.notifiers.l3.RouterAddedToAgent(ctx, []string{args.RouterID}, args.Host); err != nil {
 		a.plugin.unbindRouter(args.RouterID, args.Host)
+		a.plugin.tellRemoved(ctx, args.RouterID, args.Host) // it may have read it meanwhile
 		return badRequestf("the router was not scheduled to %s: %v", args.Host, err)
 	}
 	return nil

@@ -49,6 +49,11 @@ func (p *plugin) tellL3(ctx context.Context, routerID string) {
 	tell(ctx, "router", func(ctx context.Context) error { return p.notifiers.l3.RoutersUpdated(ctx, []string{routerID}) })
 }
 
+// tellRemoved tells the L3 agent of a host that it serves a router no longer.
+func (p *plugin) tellRemoved(ctx context.Context, routerID, host string) {
+	tell(ctx, "router", func(ctx context.Context) error { return p.notifiers.l3.RouterRemovedFromAgent(ctx, routerID, host) })
+}
+
 // tellKeepers tells the agents that keep copies of networks.
 func (p *plugin) tellKeepers(ctx context.Context, n neutronrpc.Network, event string) {
 	tell(ctx, "network", func(ctx context.Context) error {

@@ -1,11 +1,14 @@
 package main
 
 import (
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
@@ -81,4 +84,20 @@ func TestEmptyLists(t *testing.T) {
 	if macs, err := p.GetDVRMACAddressList(t.Context()); macs == nil || err != nil {
 		t.Errorf("get_dvr_mac_address_list: %v, %v", macs, err)
 	}
+}
+
+// An agent that does not answer in time may have taken the router, and is told that it does not serve it.
+func TestRouterThatWasNotScheduled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAPI(t, neutronrpc.AgentState{AgentType: l3Agents, Host: "net1"})
+		f := oslorpctest.New(t)
+		a.plugin.notifiers = newNotifiers(f.Transport(), a.plugin, time.Second)
+		slow := oslorpc.Func(func(ctx context.Context, _ oslorpc.Raw) (any, error) { <-ctx.Done(); return nil, ctx.Err() })
+		f.Serve(oslorpc.Target{Topic: neutronrpc.L3AgentTopic, Server: "net1"}, []oslorpc.Endpoint{{Version: "1.3", Fallback: slow}})
+		a.plugin.putRouter(neutronrpc.Router{ID: "r"})
+		if err := a.AddRouterToAgent(t.Context(), routerAgentArgs{"r", "net1"}); err == nil {
+			t.Error("the router is scheduled to an agent that did not answer")
+		}
+		f.Await(1, oslorpctest.For("router_removed_from_agent"))
+	})
 }
