@@ -16,7 +16,8 @@ import (
 )
 
 // dhcpAgent serves DHCP on the networks that the server gives to its host. It asks for a network whenever it is told of a change to it, so
-// that it does not matter in which order messages come, or whether one comes twice.
+// that it does not matter in which order messages come, or whether one comes twice. Those about ports have the ports themselves: there,
+// revision numbers tell which is newer, and the agent remembers what was deleted.
 type dhcpAgent struct {
 	*service
 
