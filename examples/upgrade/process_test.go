@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/consultest"
+	"github.com/oslorpc/oslorpc/internal/programtest"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
@@ -82,29 +82,10 @@ func stopServer(t *testing.T, cmd *exec.Cmd) {
 	}
 }
 
-// onEach runs a test on the embedded registry and on Consul.
-func onEach(t *testing.T, test func(t *testing.T, url string)) {
-	t.Helper()
-	t.Parallel()
-	t.Run("local", func(t *testing.T) {
-		t.Parallel()
-		test(t, localURL(t))
-	})
-	t.Run("consul", func(t *testing.T) {
-		t.Parallel()
-		test(t, consultest.Start(t).URL())
-	})
-}
-
-func localURL(t *testing.T) string {
-	t.Helper()
-	return "local://" + filepath.Join(t.TempDir(), "registry")
-}
-
 // TestPrograms runs all of the programs, side by side.
 func TestPrograms(t *testing.T) {
 	p := build(t)
-	t.Run("rolling", func(t *testing.T) { onEach(t, p.rolling) })
+	t.Run("rolling", func(t *testing.T) { programtest.OnEach(t, p.rolling) })
 	t.Run("rolling fails", p.rollingFails)
 	t.Run("clients", p.clients)
 	t.Run("majors", p.majors)

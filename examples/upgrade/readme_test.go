@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/oslorpc/oslorpc/internal/programtest"
 )
 
 // readme returns what the README shows, by the commands that print it.
@@ -34,7 +36,7 @@ func read(t *testing.T, file string) string {
 // clients runs the commands of the README with clients, in its fleet of one old and one new server.
 func (p programs) clients(t *testing.T) {
 	t.Parallel()
-	url := localURL(t)
+	url := programtest.Local(t)
 	p.startServer(t, url, "1.1", "old")
 	p.startServer(t, url, "1.2", "new")
 	count := 0
@@ -54,7 +56,7 @@ func (p programs) clients(t *testing.T) {
 // majors runs its command with a client of the next major version.
 func (p programs) majors(t *testing.T) {
 	t.Parallel()
-	url := localURL(t)
+	url := programtest.Local(t)
 	p.startServer(t, url, "1.1", "old")
 	p.startServer(t, url, "2.0", "both")
 	const args = "--version 2.0"
