@@ -123,6 +123,9 @@ func (d *delivery) run(ctx context.Context, send Send) error {
 		var changed <-chan struct{}
 		entry, verdict := d.pick(view)
 		if verdict != route.Found {
+			if waiting.Err() != nil {
+				return gaveUp(waiting, cmp.Or(d.last, d.unable))
+			}
 			// Look again at a view whose change can be waited for.
 			var err error
 			if view, changed, err = d.topic.View(waiting); err != nil {
@@ -141,8 +144,8 @@ func (d *delivery) run(ctx context.Context, send Send) error {
 		} else if err = d.wait(waiting, view, verdict, changed); err != nil {
 			return err
 		}
-		if waiting.Err() != nil {
-			return gaveUp(waiting, cmp.Or(d.last, d.unable))
+		if ctx.Err() != nil {
+			return gaveUp(ctx, cmp.Or(d.last, d.unable))
 		}
 	}
 }

@@ -74,6 +74,20 @@ func TestNobodyTakesAMonitoredMessage(t *testing.T) {
 			})
 		})
 	}
+	synctest.Test(t, func(t *testing.T) { // nor does it matter how long one had it that refused it then
+		w := newWorld(t, instance("a"), instance("b"))
+		var sent int
+		err := One(within(t, time.Hour), w.topic, message(monitored), func(context.Context, *route.Entry, *grpc.ClientConn, int) error {
+			if sent++; sent == 1 {
+				time.Sleep(time.Minute)
+				return stopping
+			}
+			return nil
+		})
+		if err != nil || sent != 2 {
+			t.Errorf("it was sent %d times: %v", sent, err)
+		}
+	})
 	synctest.Test(t, func(t *testing.T) { // how long one takes that has it is its own business
 		w := newWorld(t)
 		w.registry.list()
