@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
@@ -51,16 +50,7 @@ func (a *meteringAgent) syncState(ctx context.Context) (string, error) {
 
 // readOften has everything read now and then, as Neutron's does: nobody tells the agent of routers that come to its host, or leave it.
 func (a *meteringAgent) readOften(ctx context.Context) {
-	tick := time.NewTicker(a.interval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			a.request("time passed")
-		}
-	}
+	a.often(ctx, func() { a.request("time passed") })
 }
 
 // RouterDeleted tells that a router is gone.

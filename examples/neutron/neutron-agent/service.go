@@ -89,16 +89,23 @@ func (s *service) readAgain(ctx context.Context) {
 
 // reportOften reports, also while everything is read, which may take long.
 func (s *service) reportOften(ctx context.Context) {
-	tick := time.NewTicker(s.interval)
+	s.often(ctx, func() {
+		if reason := s.report(ctx); reason != "" {
+			s.request(reason)
+		}
+	})
+}
+
+// often does something once in each interval, until ctx ends.
+func (n *node) often(ctx context.Context, do func()) {
+	tick := time.NewTicker(n.interval)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			if reason := s.report(ctx); reason != "" {
-				s.request(reason)
-			}
+			do()
 		}
 	}
 }
