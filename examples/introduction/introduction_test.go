@@ -2,13 +2,10 @@ package introduction_test
 
 import (
 	"context"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/oslorpc/oslorpc/examples/introduction"
-	"github.com/oslorpc/oslorpc/internal/consultest"
 	"github.com/oslorpc/oslorpc/internal/leak"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
@@ -75,35 +72,5 @@ func TestLaterVersion(t *testing.T) {
 	_, err := introduction.NewTestClient(transport).TestLater(t.Context(), "a")
 	if oslorpc.KindOf(err) != oslorpc.UnsupportedVersion {
 		t.Errorf("got %v", err)
-	}
-}
-
-// TestPrograms runs the programs with both executors and registries; the client stops the server.
-func TestPrograms(t *testing.T) {
-	bin := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", bin, "./server", "./client").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	for name, url := range map[string]string{
-		"local": "local://" + filepath.Join(t.TempDir(), "registry"), "consul": consultest.Start(t).URL(),
-	} {
-		for _, executor := range []string{oslorpc.ExecutorBlocking, oslorpc.ExecutorPool} {
-			t.Run(name+"/"+executor, func(t *testing.T) {
-				var said strings.Builder
-				server := exec.Command(filepath.Join(bin, "server"), "--transport", url, "--executor", executor, "--name", executor)
-				server.Stdout = &said
-				if err := server.Start(); err != nil {
-					t.Fatal(err)
-				}
-				out, err := exec.Command(filepath.Join(bin, "client"), "--transport", url, "--server", executor).CombinedOutput()
-				if want := "test returned hello\nversion 1.1: unsupported version\nstop was accepted\n"; err != nil || string(out) != want {
-					_ = server.Process.Kill()
-					t.Errorf("the client printed %q, %v", out, err)
-				}
-				if err := server.Wait(); err != nil || !strings.HasSuffix(said.String(), "was stopped\n") {
-					t.Errorf("the server printed %q, %v", said.String(), err)
-				}
-			})
-		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
 // Process is a program that runs. Its methods are for the goroutine of the test.
@@ -61,7 +64,19 @@ var running = struct {
 // it logged is shown.
 func Start(tb testing.TB, url, program string, args ...string) *Process {
 	tb.Helper()
-	cmd := exec.CommandContext(context.Background(), filepath.Join(bin, program), slices.Concat(args, []string{"--transport", url})...) //nolint:gosec // They are ours.
+	return start(tb, program, slices.Concat(args, []string{"--transport", url}), os.Environ())
+}
+
+// StartAsIs is Start for a program without flags: it is told by its environment how it finds others.
+func StartAsIs(tb testing.TB, url, program string) *Process {
+	tb.Helper()
+	return start(tb, program, nil, append(os.Environ(), oslorpc.TransportURLVariable+"="+url))
+}
+
+func start(tb testing.TB, program string, args, environment []string) *Process {
+	tb.Helper()
+	cmd := exec.CommandContext(context.Background(), filepath.Join(bin, program), args...) //nolint:gosec // They are ours.
+	cmd.Env = environment
 	p := newProcess(tb, strings.Join(append([]string{program}, args...), " "), cmd)
 	cmd.Stderr = &p.log
 	p.start(func(line string) string { return line })

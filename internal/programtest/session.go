@@ -24,8 +24,8 @@ type typed struct {
 	prints []string
 }
 
-// ReadSession returns the session in the console blocks of a file.
-func ReadSession(tb testing.TB, file string) Session {
+// ReadSession returns the session in the console blocks of a file; of one section only, if its heading is given.
+func ReadSession(tb testing.TB, file string, section ...string) Session {
 	tb.Helper()
 	readme, err := os.ReadFile(file) //nolint:gosec // It is one of ours.
 	if err != nil {
@@ -33,7 +33,15 @@ func ReadSession(tb testing.TB, file string) Session {
 	}
 	var s Session
 	inside := false
-	for line := range strings.Lines(string(readme)) {
+	text := string(readme)
+	for _, heading := range section {
+		_, after, found := strings.Cut(text, "\n"+heading+"\n")
+		if !found {
+			tb.Fatalf("%s has no %q", file, heading)
+		}
+		text, _, _ = strings.Cut(after, "\n## ")
+	}
+	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
 		switch command, is := strings.CutPrefix(line, "$ "); {
 		case strings.HasPrefix(line, "```"):

@@ -73,6 +73,40 @@ func ExampleClient_CanSendVersionOf() {
 	// 1.4 true <nil>
 }
 
+// The old form of a message goes to servers that do not know the new one.
+func ExampleVariants() {
+	t, err := oslorpc.Open("memory://example-variants")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t.Close()
+	ctx := context.Background()
+
+	type resize11 struct {
+		Disk int `json:"disk"`
+	}
+	type resize12 struct {
+		Disk   int    `json:"disk"`
+		Flavor string `json:"flavor"`
+	}
+	old := t.Server(oslorpc.Target{Topic: "compute", Server: "old"})
+	old.Add(oslorpc.Endpoint{Version: "1.1", Methods: map[string]oslorpc.Method{
+		"resize": oslorpc.Func(func(_ context.Context, args resize11) (string, error) { return fmt.Sprint(args.Disk, " GB"), nil }),
+	}})
+	if err := old.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+
+	client := t.Client(oslorpc.Target{Topic: "compute"})
+	disk, flavor := 20, "small"
+	out, err := oslorpc.Call[string](ctx, client, "resize", oslorpc.Variants{
+		oslorpc.At("1.2", resize12{Disk: disk, Flavor: flavor}), // to a server that knows flavors
+		oslorpc.At("1.1", resize11{Disk: disk}),                 // else to one that does not
+	})
+	fmt.Println(out, err)
+	// Output: 20 GB <nil>
+}
+
 func ExampleMulticall() {
 	t, err := oslorpc.Open("memory://example-multicall")
 	if err != nil {

@@ -56,6 +56,15 @@ func (s *Server) Start(ctx context.Context) error {
 // start returns the run that the server has then, and whether it is a new one. Works is true if the caller lends its goroutine
 // to the executor.
 func (s *Server) start(ctx context.Context, works bool) (run *serverRun, isNew bool, err error) {
+	run, isNew, err = s.bringUp(ctx, works)
+	if err == nil && isNew && s.started != nil {
+		s.started(newInstance(run.instance))
+	}
+	return run, isNew, err
+}
+
+// bringUp is start, without telling the program.
+func (s *Server) bringUp(ctx context.Context, works bool) (run *serverRun, isNew bool, err error) {
 	for {
 		run, isNew, err = s.startOnce(ctx, works)
 		if err != nil || isNew || !run.isEnding() {

@@ -18,6 +18,7 @@ type Server struct {
 	ping       bool
 	serializer Serializer // nil for none
 	hold       bool
+	started    func(Instance)                           // may be nil
 	missed     func(ctx context.Context, reason string) // may be nil
 	executor   string
 	custom     func(run func()) // in place of the executor, if it is not nil
@@ -54,6 +55,16 @@ func WithQueue(messages, bytes int) ServerOption {
 // with a dc, which may be another than its own.
 func WithHold() ServerOption {
 	return serverOption(func(s *Server) { s.hold = true })
+}
+
+// WithStarted has notify called after each start: others can find the server then, and it accepts messages. [Server.Start] and
+// [Server.Run] call it before they go on, so it should return soon. It is not called for a start that failed, nor for one that finds the
+// server running. With it, a program can say that it is ready, also if it calls only Run:
+//
+//	s := t.Server(target, oslorpc.WithStarted(func(i oslorpc.Instance) { log.Print("ready at ", i.Addr) }))
+//	err := s.Run(ctx)
+func WithStarted(notify func(Instance)) ServerOption {
+	return serverOption(func(s *Server) { s.started = notify })
 }
 
 // Server returns a server for target, which must have a topic and a server name. Mistakes show at its start.

@@ -19,12 +19,15 @@ type Variant struct {
 	Args any
 }
 
+// At returns the form that a message has at a version; [None] counts as 1.0.
+func At(version string, args any) Variant { return Variant{Version: version, Args: args} }
+
 // Variants are the forms in which a message may be sent, the preferred one first. Given as the args of [Call], [Client.Cast],
 // [Client.Fanout], [Multicall] or [Gather], they take the place of upstream's ladder of can_send_version questions:
 //
 //	oslorpc.Call[string](ctx, c, "resize", oslorpc.Variants{
-//		{"1.2", resize12{Disk: d, Flavor: f}},
-//		{"1.1", resize11{Disk: d}},
+//		oslorpc.At("1.2", resize12{Disk: d, Flavor: f}),
+//		oslorpc.At("1.1", resize11{Disk: d}),
 //	})
 //
 // The variant and the server are chosen together, from one state of the fleet, so that the fleet cannot change between a question and

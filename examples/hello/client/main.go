@@ -1,4 +1,4 @@
-// The client of the README: one call, on the embedded registry.
+// The client of the README: one call.
 package main
 
 import (
@@ -10,11 +10,14 @@ import (
 )
 
 func main() {
-	t, err := oslorpc.Open("local://")
+	t, err := oslorpc.Open("") // $OSLORPC_TRANSPORT_URL, or local://
 	if err != nil {
 		log.Fatal(err)
 	}
 	c := t.Client(oslorpc.Target{Topic: "hello", Version: "1.0"})
 	greeting, err := oslorpc.Call[string](context.Background(), c, "greet", map[string]any{"name": "you"})
-	fmt.Println(greeting, err)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(greeting)
 }

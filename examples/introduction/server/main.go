@@ -1,4 +1,4 @@
-// The server of oslo.messaging's introduction. It runs until a client stops it.
+// The server of oslo.messaging's introduction. It runs until a client stops it, or a signal does.
 package main
 
 import (
@@ -6,6 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/oslorpc/oslorpc/examples/introduction"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
@@ -16,19 +19,25 @@ func main() {
 	name := flag.String("name", "server1", "the server's name")
 	executor := flag.String("executor", oslorpc.ExecutorBlocking, "how messages run: blocking, one at a time; or pool")
 	flag.Parse()
-	if err := run(*url, *name, *executor); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the program at once
+	if err := run(ctx, *url, *name, *executor); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func run(url, name, executor string) error {
+// run serves until ctx ends or a client stops the server, and then finishes what the server accepted.
+func run(ctx context.Context, url, name, executor string) error {
 	t, err := oslorpc.Open(url)
 	if err != nil {
 		return err
 	}
 	defer t.Close()
-	fmt.Println("server", name, "serves, with the executor", executor)
-	if err := introduction.NewServer(t, name, executor).Run(context.Background()); err != nil {
+	server := introduction.NewServer(t, name, executor, oslorpc.WithStarted(func(oslorpc.Instance) {
+		fmt.Println("server", name, "serves, with the executor", executor)
+	}))
+	defer context.AfterFunc(ctx, func() { fmt.Println("stopping server", name) })()
+	if err := server.Run(ctx); err != nil {
 		return err
 	}
 	fmt.Println("server", name, "was stopped")

@@ -32,9 +32,9 @@ func (a *ComputeAPI) BuildAndRunInstance(ctx context.Context, host string, insta
 	args := BuildArgs{Instance: instance, Image: instance.ImageRef, RequestSpec: spec}
 	v6 := args
 	v6.AccelUUIDs = oslorpc.Some(accelUUIDs)
-	ladder := oslorpc.Variants{{Version: "6.0", Args: v6}}
+	ladder := oslorpc.Variants{oslorpc.At("6.0", v6)}
 	if len(accelUUIDs) == 0 {
-		ladder = append(ladder, oslorpc.Variant{Version: "5.0", Args: args})
+		ladder = append(ladder, oslorpc.At("5.0", args))
 	}
 	return a.cast(ctx, host, "build_and_run_instance", ladder)
 }
@@ -57,11 +57,11 @@ func (a *ComputeAPI) RebuildInstance(ctx context.Context, instance Instance, ima
 	v60.AccelUUIDs = oslorpc.Some(accelUUIDs)
 	v61 := v60
 	v61.ReimageBootVolume = oslorpc.Some(reimageBootVolume)
-	ladder := oslorpc.Variants{{Version: "6.1", Args: v61}}
+	ladder := oslorpc.Variants{oslorpc.At("6.1", v61)}
 	if !reimageBootVolume {
-		ladder = append(ladder, oslorpc.Variant{Version: "6.0", Args: v60})
+		ladder = append(ladder, oslorpc.At("6.0", v60))
 		if len(accelUUIDs) == 0 {
-			ladder = append(ladder, oslorpc.Variant{Version: "5.0", Args: v50})
+			ladder = append(ladder, oslorpc.At("5.0", v50))
 		}
 	}
 	return a.cast(ctx, instance.Host, "rebuild_instance", ladder)
@@ -70,8 +70,8 @@ func (a *ComputeAPI) RebuildInstance(ctx context.Context, instance Instance, ima
 // ResizeInstance has the host of an instance give it another size.
 func (a *ComputeAPI) ResizeInstance(ctx context.Context, instance Instance, flavor Flavor, spec RequestSpec) error {
 	return a.cast(ctx, instance.Host, "resize_instance", oslorpc.Variants{
-		{Version: "6.0", Args: ResizeArgs{Instance: instance, Flavor: flavor, RequestSpec: spec}},
-		{Version: "5.0", Args: ResizeArgs5{Instance: instance, InstanceType: flavor}},
+		oslorpc.At("6.0", ResizeArgs{Instance: instance, Flavor: flavor, RequestSpec: spec}),
+		oslorpc.At("5.0", ResizeArgs5{Instance: instance, InstanceType: flavor}),
 	})
 }
 
@@ -154,12 +154,12 @@ func (a *ComputeAPI) inProgress(ctx context.Context, host string) (*oslorpc.Clie
 
 // inEither is a message that is the same in both major versions.
 func inEither(args any) oslorpc.Variants {
-	return oslorpc.Variants{{Version: "6.0", Args: args}, {Version: "5.0", Args: args}}
+	return oslorpc.Variants{oslorpc.At("6.0", args), oslorpc.At("5.0", args)}
 }
 
 // sinceV65 is a message that is the same in both, and since 6.5 may come on the topic for work in progress.
 func sinceV65(args any) oslorpc.Variants {
-	return append(oslorpc.Variants{{Version: "6.5", Args: args}}, inEither(args)...)
+	return append(oslorpc.Variants{oslorpc.At("6.5", args)}, inEither(args)...)
 }
 
 func (a *ComputeAPI) cast(ctx context.Context, host, method string, ladder oslorpc.Variants) error {

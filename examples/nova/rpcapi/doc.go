@@ -19,8 +19,8 @@
 // Here the steps are the variants of one message, and which one is sent is settled together with the server that gets it:
 //
 //	oslorpc.Variants{
-//		{Version: "6.0", Args: ResizeArgs{Instance: instance, Flavor: flavor, RequestSpec: spec}},
-//		{Version: "5.0", Args: ResizeArgs5{Instance: instance, InstanceType: flavor}},
+//		oslorpc.At("6.0", ResizeArgs{Instance: instance, Flavor: flavor, RequestSpec: spec}),
+//		oslorpc.At("5.0", ResizeArgs5{Instance: instance, InstanceType: flavor}),
 //	}
 //
 // An argument that an older compute does not know is left out only if nobody asked for what it does; else the message has no such variant,

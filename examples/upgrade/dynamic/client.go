@@ -29,8 +29,8 @@ func (c *ClientAPI) MyRemoteMethod(ctx context.Context, arg1, arg2 string) (upgr
 // MyRemoteMethod2 calls my_remote_method_2, and older servers without arg2: they do what its default does.
 func (c *ClientAPI) MyRemoteMethod2(ctx context.Context, arg1, arg2 string) (upgrade.Answer, error) {
 	return oslorpc.Call[upgrade.Answer](ctx, c.client, "my_remote_method_2", oslorpc.Variants{
-		{Version: "1.2", Args: Args2{Arg1: arg1, Arg2: oslorpc.Some(arg2)}},
-		{Version: "1.1", Args: Args2{Arg1: arg1}},
+		oslorpc.At("1.2", Args2{Arg1: arg1, Arg2: oslorpc.Some(arg2)}),
+		oslorpc.At("1.1", Args2{Arg1: arg1}),
 	})
 }
 

@@ -1,0 +1,128 @@
+// Package hello tests the programs that the README shows.
+package hello
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/internal/programtest"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+const (
+	readme = "../../../README.md"
+	source = "../../../examples/hello/"
+)
+
+func TestMain(m *testing.M) { programtest.Main(m, source+"server", source+"client") }
+
+var ports = programtest.Mask{Pattern: regexp.MustCompile(`127\.0\.0\.1:\d+`), Instead: "PORT"}
+
+// The README shows the programs as they are here, without their first comment, package clause and imports.
+func TestReadmeShowsThePrograms(t *testing.T) {
+	text := read(t, readme)
+	for _, file := range []string{"server/main.go", "client/main.go"} {
+		_, body, _ := strings.Cut(read(t, source+file), "\n)\n\n") // the end of the imports
+		if !strings.Contains(text, strings.TrimSpace(body)) {
+			t.Errorf("the README does not show %s as it is", file)
+		}
+	}
+}
+
+// What the README shows of a shell is what happens.
+func TestReadmeSession(t *testing.T) {
+	session := programtest.ReadSession(t, readme, "## A server and a client")
+	if len(session) != 4 {
+		t.Errorf("the README shows %d commands", len(session))
+	}
+	session.Run(t, "../../..", programtest.Local(t), ports)
+}
+
+// A signal ends the server cleanly: it exits with 0 and has nothing to complain about.
+func TestSignalsEndTheServerCleanly(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		t.Run(s.String(), func(t *testing.T) {
+			server := programtest.StartAsIs(t, programtest.Local(t), "server")
+			server.Await("ready at 127.0.0.1:")
+			server.Signal(s)
+			if code := server.Ended(); code != 0 || server.Log() != "" {
+				t.Errorf("it exits with %d, and logs %q", code, server.Log())
+			}
+		})
+	}
+}
+
+// Servers are replaced one by one while calls go on: not one of them fails.
+func TestCallsOutliveASignal(t *testing.T) {
+	url := programtest.Local(t)
+	server := programtest.StartAsIs(t, url, "server")
+	server.Await("ready")
+	transport, err := oslorpc.Open(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer transport.Close()
+	c := transport.Client(oslorpc.Target{Topic: "hello", Version: "1.0"})
+	ctx, enough := context.WithCancel(t.Context())
+	calls := make(chan error)
+	go func() { calls <- callUntil(ctx, c) }()
+	for range 3 {
+		next := programtest.StartAsIs(t, url, "server")
+		next.Await("ready")
+		server.Stop()
+		server = next
+	}
+	enough()
+	if err := <-calls; err != nil {
+		t.Error(err)
+	}
+}
+
+// callUntil calls the servers until ctx ends, or a call fails.
+func callUntil(ctx context.Context, c *oslorpc.Client) error {
+	for ctx.Err() == nil {
+		greeting, err := oslorpc.Call[string](context.WithoutCancel(ctx), c, "greet", map[string]any{"name": "you"})
+		if err != nil || greeting != "hello you" {
+			return fmt.Errorf("a call returned %q, %w", greeting, err)
+		}
+	}
+	return nil
+}
+
+// What documents show is copied: go vet refuses structs of another package whose fields are not named.
+func TestDocumentsNameFields(t *testing.T) {
+	unnamed := regexp.MustCompile(`Variants\{\{"|^\s+\{"\d+\.\d+", `)
+	for _, file := range []string{readme, "../../../docs/versions.md", "../../../docs/semantics.md", "../../../pkg/oslorpc/variants.go"} {
+		for n, line := range strings.Split(read(t, file), "\n") {
+			if unnamed.MatchString(line) {
+				t.Errorf("%s:%d: %s", file, n+1, line)
+			}
+		}
+	}
+}
+
+// The README's variants are those of an example that the compiler and go vet see.
+func TestReadmeShowsVariants(t *testing.T) {
+	_, after, _ := strings.Cut(read(t, readme), "out, err := oslorpc.Call[string](ctx, client, \"resize\"")
+	shown, _, _ := strings.Cut(after, "\n```")
+	example := read(t, "../../../pkg/oslorpc/example_test.go")
+	for line := range strings.Lines(shown) {
+		if !strings.Contains(example, strings.TrimSpace(line)) {
+			t.Errorf("no example has the README's line %q", line)
+		}
+	}
+}
+
+func read(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
