@@ -23,7 +23,7 @@ func (Hello) Greet(_ context.Context, args struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	t, err := oslorpc.Open("") // $OSLORPC_TRANSPORT_URL, or local://
+	t, err := oslorpc.Open("")   // $OSLORPC_TRANSPORT_URL, or local://
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func run(ctx context.Context, url, name, executor string) error {
 	if err != nil {
 		return err
 	}
-	defer t.Close()
+	defer t.Close() //nolint:contextcheck // It has a time limit of its own, and runs after ctx has ended.
 	server := introduction.NewServer(t, name, executor, oslorpc.WithStarted(func(oslorpc.Instance) {
 		fmt.Println("server", name, "serves, with the executor", executor)
 	}))
