@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
@@ -35,6 +36,8 @@ type line struct {
 	beats    int   // how many were tried
 	response *pb.CallResponse
 }
+
+func (l *line) SetHeader(metadata.MD) error { return nil }
 
 func (l *line) Context() context.Context { return l.ctx }
 

@@ -103,5 +103,5 @@ func persist(ctx context.Context, e *route.Entry, variant int, send Send) error 
 }
 
 func isFull(err error) bool {
-	return rpc.KindOf(err) == rpc.Refused && rpc.SafeToRetry(err) && !rpcstatus.Gone(err)
+	return rpc.KindOf(err) == rpc.Refused && rpc.SafeToRetry(err) && !rpcstatus.Gone(err) && !rpcstatus.Misled(err)
 }

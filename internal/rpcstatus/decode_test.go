@@ -119,3 +119,40 @@ func TestRefusalIsAnError(t *testing.T) {
 		t.Errorf("got %v", e)
 	}
 }
+
+// A bare UNIMPLEMENTED proves that nothing ran if, and only if, it answers an RPC of the contract before anything else.
+func TestAnotherProgramAnswers(t *testing.T) {
+	t.Parallel()
+	bare := status.Error(codes.Unimplemented, "unknown service oslorpc.v1.RPCService")
+	got := Evidence{Sent: true, Contract: true}.Decode(bare)
+	if !errors.Is(got, Foreign) || !Misled(got) || Gone(got) || got.Kind != rpc.Refused || !got.NotStarted || !strings.Contains(got.Message, "unknown service") {
+		t.Errorf("got %+v", got)
+	}
+	for _, v := range []Evidence{{Sent: true}, {Sent: true, Contract: true, Answered: true}} {
+		if got := v.Decode(bare); got.Kind != rpc.NoSuchMethod || got.NotStarted || Misled(got) {
+			t.Errorf("%+v: got %+v", v, got)
+		}
+	}
+	compressor := status.Error(codes.Unimplemented, `grpc: Decompressor is not installed for grpc-encoding "x"`)
+	if got := (Evidence{Sent: true, Contract: true}).Decode(compressor); got.Kind != rpc.Invalid || !got.NotStarted || Misled(got) {
+		t.Errorf("an unknown compressor: got %+v", got)
+	}
+	if Misled(Refuse(Full)) || Misled(nil) || !Misled(fmt.Errorf("a: %w", Refuse(Misdirected))) {
+		t.Error("what misleads is mistaken")
+	}
+}
+
+func TestServersNeverAnswerSo(t *testing.T) {
+	t.Parallel()
+	sealed := Seal(status.Error(codes.Unimplemented, "by an interceptor"))
+	if got := (Evidence{Sent: true, Contract: true}).Decode(sealed); got.Kind != rpc.OutcomeUnknown || got.NotStarted {
+		t.Errorf("got %+v", got)
+	}
+	for _, err := range []error{
+		nil, io.EOF, status.Error(codes.Internal, "m"), withDetails(t, codes.Unimplemented, &pb.ErrorDetail{Kind: pb.ErrorKind_ERROR_KIND_NO_SUCH_METHOD}),
+	} {
+		if got := Seal(err); !errors.Is(got, err) || status.Code(got) != status.Code(err) {
+			t.Errorf("%v became %v", err, got)
+		}
+	}
+}

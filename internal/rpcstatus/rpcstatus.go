@@ -3,10 +3,7 @@
 package rpcstatus
 
 import (
-	"context"
 	"errors"
-	"fmt"
-	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -24,6 +21,8 @@ const (
 	Full        Refusal = "its queue is full"
 	Stopping    Refusal = "it is stopping"
 	Misdirected Refusal = "it is not the instance meant"
+	// Foreign is never sent: a client concludes it from an answer that no server of oslorpc gives.
+	Foreign Refusal = "another program has its address"
 )
 
 // Error returns the reason in words.
@@ -36,6 +35,10 @@ func Refuse(why Refusal) *rpc.Error {
 
 // Gone reports whether err says that the instance is not there any more, whatever discovery says.
 func Gone(err error) bool { return errors.Is(err, Stopping) || errors.Is(err, Misdirected) }
+
+// Misled reports whether err says that the address of an instance led to something else: to another process of oslorpc, or to another
+// program. That blames the connection; the instance itself may be well.
+func Misled(err error) bool { return errors.Is(err, Misdirected) || errors.Is(err, Foreign) }
 
 // form is how a kind looks on the wire.
 type form struct {
@@ -125,83 +128,4 @@ func formOf(e *rpc.Error) (form, bool) {
 		}
 	}
 	return form{}, false
-}
-
-// Decode turns the error of an RPC into one of ours. Sent says whether a stream was opened for it: if not, nothing can have
-// run, and if so, only a detail of ours proves what happened. Status codes prove nothing.
-func Decode(err error, sent bool) *rpc.Error {
-	st, _ := status.FromError(err)
-	for _, d := range st.Details() {
-		if detail, ok := d.(*pb.ErrorDetail); ok {
-			return decodeDetail(detail, st)
-		}
-	}
-	e := &rpc.Error{Message: st.Message(), Cause: err, NotStarted: !sent}
-	switch {
-	case st.Code() == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded):
-		e.Kind, e.Message = rpc.Timeout, "the deadline passed "+soFar(sent)
-	case st.Code() == codes.Canceled || errors.Is(err, context.Canceled):
-		e.Kind, e.Message = rpc.Canceled, "canceled "+soFar(sent)
-	case st.Code() == codes.PermissionDenied || st.Code() == codes.Unauthenticated:
-		e.Kind = rpc.AccessDenied
-	case !sent:
-		e.Kind = unsent(st.Code())
-	case st.Code() == codes.ResourceExhausted && strings.Contains(st.Message(), "larger than max"): // gRPC has no other sign of it
-		e.Kind = rpc.TooLarge
-		e.Message = "gRPC refused the size of the request or the result; which, and whether the method ran, is not known: " + st.Message()
-	case st.Code() == codes.Unimplemented:
-		e.Kind = rpc.NoSuchMethod
-		e.Message = "the peer does not speak oslorpc: " + st.Message()
-	case st.Code() == codes.Unavailable:
-		e.Kind = rpc.OutcomeUnknown
-		e.Message = "the connection was lost after the message was sent; it may have run: " + st.Message()
-	default:
-		e.Kind = rpc.OutcomeUnknown
-		e.Message = fmt.Sprintf("the RPC ended with %v, which does not say whether the method ran: %s", st.Code(), st.Message())
-	}
-	return e
-}
-
-// unsent returns the kind of an error for which no stream was opened. As internal counts for gRPC what it cannot send, for a header, a codec or
-// a compressor: that fares no better elsewhere.
-func unsent(c codes.Code) rpc.Kind {
-	if c == codes.Internal {
-		return rpc.Invalid
-	}
-	return rpc.Unreachable
-}
-
-// soFar says how far a message got that its sender gave up.
-func soFar(sent bool) string {
-	if sent {
-		return "before the answer came; the method may have run"
-	}
-	return "before it was sent"
-}
-
-func decodeDetail(d *pb.ErrorDetail, st *status.Status) *rpc.Error {
-	e := &rpc.Error{
-		Message: d.GetMessage(), Method: d.GetMethod(), Path: d.GetPath(),
-		Server: d.GetServer(), InstanceID: d.GetInstanceId(), NotStarted: d.GetNotStarted(),
-	}
-	if r := d.GetRemote(); r != nil {
-		e.Cause = &rpc.RemoteError{
-			Type: r.GetType(), Message: r.GetMessage(), Stack: r.GetStack(), Hops: r.GetHops(), Data: r.GetData(),
-		}
-	}
-	for why, f := range refusals {
-		if f.wire == d.GetKind() {
-			e.Kind, e.Cause = rpc.Refused, why
-			return e
-		}
-	}
-	for _, f := range forms {
-		if f.wire == d.GetKind() {
-			e.Kind = f.kind
-			return e
-		}
-	}
-	// A newer server may have kinds that this client does not know; what it says about the outcome still holds.
-	e.Kind, e.Message = rpc.OutcomeUnknown, fmt.Sprintf("%v (of a kind unknown here): %s", d.GetKind(), st.Message())
-	return e
 }

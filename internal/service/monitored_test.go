@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
@@ -90,6 +91,8 @@ type sink struct {
 	sent []*pb.MonitoredCallResponse
 	err  error
 }
+
+func (s *sink) SetHeader(metadata.MD) error { return nil }
 
 func (s *sink) Context() context.Context { return s.ctx }
 

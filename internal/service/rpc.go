@@ -59,6 +59,7 @@ func (p *Process) Multicall(m *pb.MulticallRequest, stream grpc.ServerStreamingS
 	if err != nil {
 		return fail(s, m, err)
 	}
+	markTaken(stream)
 	request.Multicall = true
 	implemented := s.Dispatch.Table().Versions(request.Namespace)
 	err = s.Dispatch.Call(stream.Context(), request, func(item string) error {
@@ -104,6 +105,7 @@ func (p *Process) monitor(
 ) (*Server, *pb.CallResponse, error) {
 	stop := beat(stream, interval)
 	defer stop()
+	markTaken(stream)
 	return p.call(stream.Context(), m)
 }
 

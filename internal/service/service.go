@@ -56,8 +56,8 @@ func New(config Config) *Process {
 
 // Register makes the services known to a gRPC server.
 func (p *Process) Register(r grpc.ServiceRegistrar) {
-	pb.RegisterRPCServiceServer(r, p)
-	pb.RegisterIntrospectionServiceServer(r, p)
+	r.RegisterService(sealed(&pb.RPCService_ServiceDesc), p)
+	r.RegisterService(sealed(&pb.IntrospectionService_ServiceDesc), p)
 }
 
 // SetServers replaces the servers of the process. The list must not be changed afterwards.

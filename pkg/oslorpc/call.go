@@ -220,6 +220,7 @@ type unary[Request, Response any] struct {
 }
 
 func (u *unary[Request, Response]) invoke(ctx context.Context, m *outgoing, conn *grpc.ClientConn, method string) error {
+	u.evidence.contract = true
 	err := conn.Invoke(m.witnessed(ctx, &u.evidence), method, &u.request, &u.response, grpc.StaticMethod(), grpc.Peer(&u.evidence.opened))
 	return u.evidence.error(ctx, err)
 }

@@ -20,6 +20,10 @@ import (
 // An interceptor may also send a message twice. That a server refused it is no evidence then, if it is not all that servers did with it.
 type evidence struct {
 	opened grpcpeer.Peer
+	// contract: it is an RPC of the contract, not of a program's own service.
+	contract bool
+	// answered: the server sent headers or a message.
+	answered bool
 	// sent counts unary RPCs that may have been sent, but for those that were refused; streams counts those that were opened.
 	sent, streams atomic.Int32
 }
@@ -37,6 +41,12 @@ func (e *evidence) sentTwice() bool { return e.sent.Load() > 0 || e.streams.Load
 // hasPeer reports whether gRPC filled in a peer. A connection of the user's own may have no address.
 func hasPeer(p *grpcpeer.Peer) bool { return p.Addr != nil || p.LocalAddr != nil || p.AuthInfo != nil }
 
+// hasHeader reports whether the server sent headers on a stream that has ended: one that refuses a message sends only the status.
+func hasHeader(stream grpc.ClientStream) bool {
+	headers, _ := stream.Header()
+	return headers != nil
+}
+
 // error returns the error of an RPC as one of ours. That gRPC canceled it although the caller did not is what becomes of an RPC
 // whose transport is closed.
 func (e *evidence) error(ctx context.Context, err error) error {
@@ -44,7 +54,7 @@ func (e *evidence) error(ctx context.Context, err error) error {
 		return nil
 	}
 	reached := e.reached()
-	ours := rpcstatus.Decode(err, reached)
+	ours := rpcstatus.Evidence{Sent: reached, Contract: e.contract, Answered: e.answered}.Decode(err)
 	if ours.Kind == Canceled && ctx.Err() == nil {
 		ours.Kind, ours.Message = Invalid, "the transport was closed before it was sent"
 		if reached {
@@ -72,7 +82,7 @@ func witnessUnary(
 	var opened grpcpeer.Peer
 	e.sent.Add(1)
 	err := invoke(ctx, method, request, response, conn, append(options, grpc.Peer(&opened))...)
-	if err != nil && (!hasPeer(&opened) || rpcstatus.Decode(err, true).NotStarted) {
+	if err != nil && (!hasPeer(&opened) || rpcstatus.Evidence{Sent: true, Contract: e.contract}.Decode(err).NotStarted) {
 		e.sent.Add(-1)
 	}
 	return err

@@ -81,6 +81,7 @@ func newHost(ctx context.Context, c *config) (*host, error) {
 		return nil, err
 	}
 	h := &host{bootID: randomID(8), addr: addr, topics: map[string]bool{}}
+	h.process = service.New(service.Config{BootID: h.bootID, Exchange: c.exchange, MaxSize: c.maxSize})
 	h.closing, h.end = context.WithCancel(context.Background())
 	options := append([]grpc.ServerOption{
 		grpc.Creds(c.credentials),
@@ -90,9 +91,9 @@ func newHost(ctx context.Context, c *config) (*host, error) {
 		grpc.MaxRecvMsgSize(c.maxSize + sizeSlack),
 		grpc.MaxSendMsgSize(c.maxSize + sizeSlack),
 		grpc.NumStreamWorkers(streamWorkers),
+		grpc.UnknownServiceHandler(h.process.Unknown),
 	}, c.serverOptions...)
 	h.grpc = grpc.NewServer(options...)
-	h.process = service.New(service.Config{BootID: h.bootID, Exchange: c.exchange, MaxSize: c.maxSize})
 	h.process.Register(h.grpc)
 	h.health = health.NewServer()
 	healthpb.RegisterHealthServer(h.grpc, h.health)

@@ -139,7 +139,7 @@ func (t *Transport) ask(ctx context.Context, i Instance, do func(context.Context
 		return err
 	}
 	if err := do(ctx, conn); err != nil {
-		decoded := rpcstatus.Decode(err, true)
+		decoded := rpcstatus.Evidence{Sent: true, Contract: true}.Decode(err)
 		decoded.Message = at + decoded.Message
 		return decoded
 	}

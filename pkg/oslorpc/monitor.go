@@ -46,7 +46,7 @@ var errQuiet = errors.New("no heartbeat came in time")
 func (m *outgoing) monitoredCall(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v *variant, hint fleet.Hint) (*pb.Payload, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	var seen evidence
+	seen := evidence{contract: true}
 	stream, err := conn.NewStream(m.witnessed(ctx, &seen), &grpc.StreamDesc{ServerStreams: true}, pb.RPCService_MonitoredCall_FullMethodName,
 		grpc.StaticMethod(), grpc.Peer(&seen.opened))
 	if err != nil {
@@ -60,6 +60,7 @@ func (m *outgoing) monitoredCall(ctx context.Context, e *route.Entry, conn *grpc
 	if err == nil {
 		return result, nil
 	}
+	seen.answered = hasHeader(stream)
 	if failure := m.errors.rebuild(seen.error(ctx, err)); KindOf(failure) != Canceled || !errors.Is(context.Cause(ctx), errQuiet) {
 		return nil, failure
 	}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	grpcpeer "google.golang.org/grpc/peer"
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
 	"github.com/oslorpc/oslorpc/internal/fleet"
@@ -118,7 +117,7 @@ func (s *stream) open(ctx context.Context, args any) (first string, err error) {
 }
 
 func (s *stream) start(ctx context.Context, m *outgoing, e *route.Entry, conn *grpc.ClientConn, v *variant) (string, error) {
-	s.seen.opened = grpcpeer.Peer{} // that of an attempt before says nothing about this one
+	s.seen = evidence{contract: true} // that of an attempt before says nothing about this one
 	hint := m.missed.Hint(e)
 	items, err := pb.NewRPCServiceClient(conn).Multicall(m.witnessed(ctx, &s.seen), &pb.MulticallRequest{
 		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID, Missed: hint.Ago,
@@ -147,6 +146,7 @@ func (s *stream) receive() (string, error) {
 		return "", io.EOF
 	}
 	if err != nil {
+		s.seen.answered = hasHeader(s.items)
 		return "", s.explain(err)
 	}
 	return resultText(response.GetItem())

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
@@ -167,5 +169,21 @@ func TestMulticallHasBackpressure(t *testing.T) {
 	}
 	if n := <-made; n > 5000 {
 		t.Errorf("the method made %d of 10000 items for a consumer that took one", n)
+	}
+}
+
+// A multicall that was refused goes on as a call does, whatever is added to the connections: the refusal by one server is no sign that an
+// interceptor sent it to another.
+func TestMulticallGoesOnWhenRefused(t *testing.T) {
+	for _, name := range []string{"lacks1", "lacks2", "lacks3"} {
+		serve(t, name, oslorpc.Endpoint{Methods: map[string]oslorpc.Method{}})
+	}
+	serve(t, "has", newAgent("has").endpoint("1.0"))
+	target := oslorpc.Target{Topic: "agents"}
+	c := open(t, oslorpc.WithDialOptions(grpc.WithUserAgent("test"))).Client(target, oslorpc.WithTimeout(10*time.Second))
+	for range 8 { // by turns
+		if items, err := collect(oslorpc.Multicall[int](t.Context(), c, "count", limit{3})); len(items) != 3 || err != nil {
+			t.Errorf("got %v, %v", items, err)
+		}
 	}
 }

@@ -1,0 +1,135 @@
+package rpcstatus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Evidence is what is known of an RPC beside the error that it ended with.
+type Evidence struct {
+	// Sent: a stream was opened for it. If not, nothing can have run.
+	Sent bool
+	// Contract: it is an RPC of the contract, not of a program's own service. Servers of oslorpc put a detail into each refusal of one.
+	Contract bool
+	// Answered: headers or a message came before the error. A server that refuses sends neither.
+	Answered bool
+}
+
+// Decode turns the error of an RPC into one of ours. Sent says whether a stream was opened for it.
+func Decode(err error, sent bool) *rpc.Error { return Evidence{Sent: sent}.Decode(err) }
+
+// Decode turns the error of an RPC into one of ours. Once a message was sent, only a detail of ours proves what happened to it. Status
+// codes prove nothing, with one exception: see foreign.
+func (v Evidence) Decode(err error) *rpc.Error {
+	st, _ := status.FromError(err)
+	for _, d := range st.Details() {
+		if detail, ok := d.(*pb.ErrorDetail); ok {
+			return decodeDetail(detail, st)
+		}
+	}
+	e := &rpc.Error{Message: st.Message(), Cause: err, NotStarted: !v.Sent}
+	switch {
+	case st.Code() == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded):
+		e.Kind, e.Message = rpc.Timeout, "the deadline passed "+soFar(v.Sent)
+	case st.Code() == codes.Canceled || errors.Is(err, context.Canceled):
+		e.Kind, e.Message = rpc.Canceled, "canceled "+soFar(v.Sent)
+	case st.Code() == codes.PermissionDenied || st.Code() == codes.Unauthenticated:
+		e.Kind = rpc.AccessDenied
+	case !v.Sent:
+		e.Kind = unsent(st.Code())
+	case st.Code() == codes.ResourceExhausted && strings.Contains(st.Message(), "larger than max"): // gRPC has no other sign of it
+		e.Kind = rpc.TooLarge
+		e.Message = "gRPC refused the size of the request or the result; which, and whether the method ran, is not known: " + st.Message()
+	case st.Code() == codes.Unimplemented && v.Contract && !v.Answered:
+		return foreign(st)
+	case st.Code() == codes.Unimplemented:
+		e.Kind = rpc.NoSuchMethod
+		e.Message = "the peer does not speak oslorpc: " + st.Message()
+	case st.Code() == codes.Unavailable:
+		e.Kind = rpc.OutcomeUnknown
+		e.Message = "the connection was lost after the message was sent; it may have run: " + st.Message()
+	default:
+		e.Kind = rpc.OutcomeUnknown
+		e.Message = fmt.Sprintf("the RPC ended with %v, which does not say whether the method ran: %s", st.Code(), st.Message())
+	}
+	return e
+}
+
+// foreign returns the error for an RPC of the contract that was answered with a bare UNIMPLEMENTED. gRPC, and an HTTP server as 404, answer
+// so for a service that they do not know. A server of oslorpc never does, not even if an interceptor in it would: see [Seal].
+func foreign(st *status.Status) *rpc.Error {
+	if strings.Contains(st.Message(), "grpc-encoding") { // gRPC's refusal of a compressor, which any server may lack
+		return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: "the server does not know the compressor: " + st.Message()}
+	}
+	e := Refuse(Foreign)
+	e.Message += ", which does not speak oslorpc: " + st.Message()
+	return e
+}
+
+// Seal keeps the promise that servers of oslorpc answer no RPC of the contract with a bare UNIMPLEMENTED, which clients take for another
+// program: an interceptor may return one, before the method or after it.
+func Seal(err error) error {
+	if err == nil || status.Code(err) != codes.Unimplemented {
+		return err
+	}
+	st, _ := status.FromError(err)
+	for _, d := range st.Details() {
+		if _, ok := d.(*pb.ErrorDetail); ok {
+			return err
+		}
+	}
+	return Encode(&rpc.Error{Kind: rpc.OutcomeUnknown, Message: "an interceptor of the server answered UNIMPLEMENTED, " +
+		"which does not say whether the method ran: " + st.Message()}, nil).Err()
+}
+
+// unsent returns the kind of an error for which no stream was opened. As internal counts for gRPC what it cannot send, for a header, a codec or
+// a compressor: that fares no better elsewhere.
+func unsent(c codes.Code) rpc.Kind {
+	if c == codes.Internal {
+		return rpc.Invalid
+	}
+	return rpc.Unreachable
+}
+
+// soFar says how far a message got that its sender gave up.
+func soFar(sent bool) string {
+	if sent {
+		return "before the answer came; the method may have run"
+	}
+	return "before it was sent"
+}
+
+func decodeDetail(d *pb.ErrorDetail, st *status.Status) *rpc.Error {
+	e := &rpc.Error{
+		Message: d.GetMessage(), Method: d.GetMethod(), Path: d.GetPath(),
+		Server: d.GetServer(), InstanceID: d.GetInstanceId(), NotStarted: d.GetNotStarted(),
+	}
+	if r := d.GetRemote(); r != nil {
+		e.Cause = &rpc.RemoteError{
+			Type: r.GetType(), Message: r.GetMessage(), Stack: r.GetStack(), Hops: r.GetHops(), Data: r.GetData(),
+		}
+	}
+	for why, f := range refusals {
+		if f.wire == d.GetKind() {
+			e.Kind, e.Cause = rpc.Refused, why
+			return e
+		}
+	}
+	for _, f := range forms {
+		if f.wire == d.GetKind() {
+			e.Kind = f.kind
+			return e
+		}
+	}
+	// A newer server may have kinds that this client does not know; what it says about the outcome still holds.
+	e.Kind, e.Message = rpc.OutcomeUnknown, fmt.Sprintf("%v (of a kind unknown here): %s", d.GetKind(), st.Message())
+	return e
+}
