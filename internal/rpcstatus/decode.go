@@ -45,22 +45,27 @@ func (v Evidence) Decode(err error) *rpc.Error {
 		e.Kind = rpc.AccessDenied
 	case !v.Sent:
 		e.Kind = unsent(st.Code())
-	case st.Code() == codes.ResourceExhausted && strings.Contains(st.Message(), "larger than max"): // gRPC has no other sign of it
-		e.Kind = rpc.TooLarge
-		e.Message = "gRPC refused the size of the request or the result; which, and whether the method ran, is not known: " + st.Message()
 	case st.Code() == codes.Unimplemented && v.Contract && !v.Answered:
 		return foreign(st)
-	case st.Code() == codes.Unimplemented:
-		e.Kind = rpc.NoSuchMethod
-		e.Message = "the peer does not speak oslorpc: " + st.Message()
-	case st.Code() == codes.Unavailable:
-		e.Kind = rpc.OutcomeUnknown
-		e.Message = "the connection was lost after the message was sent; it may have run: " + st.Message()
 	default:
-		e.Kind = rpc.OutcomeUnknown
-		e.Message = fmt.Sprintf("the RPC ended with %v, which does not say whether the method ran: %s", st.Code(), st.Message())
+		e.Kind, e.Message = unproven(st)
 	}
 	return e
+}
+
+// unproven returns the kind and the message for a message that was sent and that nothing of ours is said about.
+func unproven(st *status.Status) (rpc.Kind, string) {
+	switch st.Code() {
+	case codes.ResourceExhausted:
+		if strings.Contains(st.Message(), "larger than max") { // gRPC has no other sign of it
+			return rpc.TooLarge, "gRPC refused the size of the request or the result; which, and whether the method ran, is not known: " + st.Message()
+		}
+	case codes.Unimplemented:
+		return rpc.NoSuchMethod, "the peer does not speak oslorpc: " + st.Message()
+	case codes.Unavailable:
+		return rpc.OutcomeUnknown, "the connection was lost after the message was sent; it may have run: " + st.Message()
+	}
+	return rpc.OutcomeUnknown, fmt.Sprintf("the RPC ended with %v, which does not say whether the method ran: %s", st.Code(), st.Message())
 }
 
 // foreign returns the error for an RPC of the contract that was answered with a bare UNIMPLEMENTED. gRPC, and an HTTP server as 404, answer
