@@ -9,7 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// The environment variables that [Open] reads. An empty one is as if it were not set.
+// The environment variables that [Open] reads. Blanks at their beginning and end are ignored, and an empty one is as if it were not
+// set.
 const (
 	// TransportURLVariable has the transport URL where the program gives none.
 	TransportURLVariable = "OSLORPC_TRANSPORT_URL"
@@ -20,14 +21,18 @@ const (
 // defaultURL finds the programs of one user on one machine.
 const defaultURL = "local://"
 
-// orEnvironment returns the transport URL to use.
+// orEnvironment returns the transport URL to use, without the blanks around it: a line break at the end of a file that a variable was
+// read from would otherwise be part of the last value in the URL.
 func orEnvironment(text string) string {
-	return cmp.Or(text, os.Getenv(TransportURLVariable), defaultURL)
+	return cmp.Or(strings.TrimSpace(text), variable(TransportURLVariable), defaultURL)
 }
+
+// variable returns an environment variable without the blanks around it.
+func variable(name string) string { return strings.TrimSpace(os.Getenv(name)) }
 
 // setExchange decides the default exchange: the URL is the most specific, since it is written for one fleet.
 func (c *config) setExchange(ofURL string) error {
-	c.exchange = cmp.Or(ofURL, c.exchange, os.Getenv(ExchangeVariable), rpc.DefaultExchange)
+	c.exchange = cmp.Or(ofURL, c.exchange, variable(ExchangeVariable), rpc.DefaultExchange)
 	if err := (Target{Exchange: c.exchange}).Validate(); err != nil {
 		return invalidUse("default exchange: %v", err)
 	}

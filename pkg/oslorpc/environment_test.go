@@ -53,6 +53,31 @@ func TestWrongExchange(t *testing.T) {
 	wantKind(t, err, oslorpc.Invalid, true)
 }
 
+// Blanks around what variables say are no part of it, nor are those around a URL.
+func TestBlanksInVariables(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "registry")
+	for _, test := range []struct{ url, urlVariable, exchangeVariable, want string }{
+		{"", "memory://blanks?exchange=v \n", "", "v"},
+		{"", "\tmemory://blanks ", " e\r\n", "e"},
+		{"", "local://" + dir + " \n", "", "openstack"},
+		{" memory://blanks?exchange=u\n", "", "v", "u"},
+		{" ", "memory://blanks", "\n", "openstack"},
+	} {
+		t.Setenv(oslorpc.TransportURLVariable, test.urlVariable)
+		t.Setenv(oslorpc.ExchangeVariable, test.exchangeVariable)
+		transport := openAt(t, test.url)
+		if got := transport.DefaultExchange(); got != test.want {
+			t.Errorf("%+v: the default exchange is %q", test, got)
+		}
+		if _, err := transport.Instances(t.Context()); err != nil {
+			t.Errorf("%+v: %v", test, err)
+		}
+	}
+	if found, err := filepath.Glob(dir + "?*"); err != nil || len(found) != 0 {
+		t.Errorf("a directory with blanks in its name was used: %q, %v", found, err)
+	}
+}
+
 func TestTransportURLVariable(t *testing.T) {
 	t.Setenv(oslorpc.TransportURLVariable, "memory://variable?exchange=v")
 	if got := openAt(t, "").DefaultExchange(); got != "v" {

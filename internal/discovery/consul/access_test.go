@@ -104,7 +104,7 @@ func TestHidden(t *testing.T) {
 
 func TestTokenFromEnvironment(t *testing.T) {
 	agent := consultest.Start(t, withACLs)
-	t.Setenv("CONSUL_HTTP_TOKEN", consultest.Token)
+	t.Setenv("CONSUL_HTTP_TOKEN", " "+consultest.Token+"\n")
 	r := open(t, agent.URL())
 	one := instance("one")
 	publish(t, r, one)

@@ -41,12 +41,9 @@ func newClient(s settings) (*client, error) {
 	if err != nil {
 		return nil, invalid("the TLS files for Consul at %s: %v", c.addr, err)
 	}
-	base := httpClient.Transport
-	if s.tokenFile != "" {
-		if _, err := readToken(s.tokenFile); err != nil {
-			return nil, invalid("Consul at %s: %v", c.addr, err)
-		}
-		base = tokenTransport{file: s.tokenFile, base: c.transport}
+	base, err := newTokenTransport(s.tokenFile, bounded{httpClient.Transport})
+	if err != nil {
+		return nil, invalid("Consul at %s: %v", c.addr, err)
 	}
 	c.holder = &agents{base: base, addrs: s.addrs}
 	if c.api, err = newAPI(config, &agents{base: base, addrs: s.addrs}); err == nil {
@@ -117,6 +114,9 @@ func (c *client) names(ctx context.Context) (names []string, err error) {
 	err = c.do(ctx, "listing services", func(q *api.QueryOptions) error {
 		q.Datacenter = c.dc
 		services, _, err := c.api.Catalog().Services(q)
+		if err == nil && services == nil {
+			return errNull
+		}
 		for name := range services {
 			if strings.HasPrefix(name, prefix) && name != processName {
 				names = append(names, name)

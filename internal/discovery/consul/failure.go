@@ -58,11 +58,19 @@ func advice(err error) string {
 var errHidden = errors.New("the ACL token hides services or the nodes that they are on: give one that may read both")
 
 func orHidden(entries []*api.ServiceEntry, meta *api.QueryMeta, err error) error {
-	if err == nil && meta.ResultsFilteredByACLs && len(entries) == 0 {
+	switch {
+	case err != nil:
+		return err
+	case entries == nil:
+		return errNull
+	case meta.ResultsFilteredByACLs && len(entries) == 0:
 		return errHidden
 	}
-	return err
+	return nil
 }
+
+// errNull means that the answer is null where Consul has a list, if an empty one: something else answers, and knows nothing.
+var errNull = errors.New("the answer is null, which Consul does not send")
 
 // code returns the status of the answer; 0 if there was none.
 func code(err error) int {

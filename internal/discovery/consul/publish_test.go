@@ -122,6 +122,34 @@ func TestMaintenance(t *testing.T) {
 	w.list(drained, other)
 }
 
+// TestWarning has a check of the node warn, such as of a disk that is nearly full, and then fail.
+func TestWarning(t *testing.T) {
+	t.Parallel()
+	agent := consultest.Start(t)
+	r := open(t, agent.URL())
+	one := instance("one")
+	publish(t, r, one)
+	operator := r.client.api.Agent()
+	must(t, operator.CheckRegister(&api.AgentCheckRegistration{
+		ID: "disk", Name: "disk", AgentServiceCheck: api.AgentServiceCheck{TTL: "1h", Status: api.HealthPassing},
+	}))
+	w := watchCompute(t, r)
+	w.list(one)
+	must(t, operator.UpdateTTL("disk", "nearly full", api.HealthWarning))
+	eventually(t, "Consul lists the warning with the instance", func() bool {
+		entries, _, err := r.client.api.Health().Service(serviceName(compute), "", false, nil)
+		return err == nil && len(entries) == 1 && entries[0].Checks.AggregatedStatus() == api.HealthWarning
+	})
+	if listed, err := r.List(t.Context()); err != nil || !discovery.Same(listed, []discovery.Instance{one}) {
+		t.Errorf("List while the node warns: %v, %v, want the instance", listed, err)
+	}
+	must(t, operator.UpdateTTL("disk", "full", api.HealthCritical))
+	w.list()
+	must(t, operator.UpdateTTL("disk", "nearly full", api.HealthWarning))
+	w.list(one)
+	must(t, operator.CheckDeregister("disk"))
+}
+
 // TestLostCheck has somebody remove the check that keeps the process alive, but not its service.
 func TestLostCheck(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net"
@@ -91,6 +92,9 @@ func splitAddr(addr string) (host string, port int, err error) {
 	if canonical := net.JoinHostPort(host, strconv.Itoa(port)); canonical != addr {
 		return "", 0, invalid("publish %q: others would read it as another address than it is: advertise %q", addr, canonical)
 	}
+	if !isHost(host) {
+		return "", 0, invalid("publish %q: %q is neither a name nor an IP address: advertise HOST:PORT", addr, host)
+	}
 	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
 		return "", 0, invalid("publish %q: others cannot connect to an unspecified host: advertise one that they can reach", addr)
 	}
@@ -108,11 +112,15 @@ func instances(entries []*api.ServiceEntry, accept func(discovery.Topic) bool) (
 	var list []discovery.Instance
 	broken := map[string]error{}
 	for _, e := range entries {
+		if e == nil || e.Service == nil {
+			broken["(null)"] = errors.New("there is null in place of the service")
+			continue
+		}
 		alive, maintained := health(e.Checks)
 		if !alive {
 			continue
 		}
-		i, err := instanceOf(e.Service)
+		i, err := instanceOf(e)
 		if maintained {
 			i.State = discovery.Draining
 		}
@@ -128,14 +136,16 @@ func instances(entries []*api.ServiceEntry, accept func(discovery.Topic) bool) (
 	return list, broken
 }
 
-// health returns whether a service passes its checks, and whether an operator put it, or its node, into maintenance. Maintenance is
-// itself a failing check; apart from it, the service may be well.
+// health returns whether no check of a service, or of its node, is critical, and whether an operator put either into maintenance.
+// Maintenance is itself a critical check; apart from it, the service may be well. A check that warns is for people: the node's disk is
+// nearly full, say, and its servers work.
 func health(checks api.HealthChecks) (alive, maintained bool) {
 	for _, c := range checks {
 		switch {
+		case c == nil:
 		case c.CheckID == api.NodeMaint || strings.HasPrefix(c.CheckID, api.ServiceMaintPrefix):
 			maintained = true
-		case c.Status != api.HealthPassing:
+		case c.Status == api.HealthCritical:
 			return false, maintained
 		}
 	}
@@ -143,7 +153,8 @@ func health(checks api.HealthChecks) (alive, maintained bool) {
 }
 
 // instanceOf returns the instance that a service stands for.
-func instanceOf(s *api.AgentService) (discovery.Instance, error) {
+func instanceOf(e *api.ServiceEntry) (discovery.Instance, error) {
+	s := e.Service
 	for _, key := range []string{metaTopic, metaInstance, metaBoot} {
 		if s.Meta[key] == "" {
 			return discovery.Instance{}, fmt.Errorf("its metadata has no %s", key)
@@ -153,10 +164,26 @@ func instanceOf(s *api.AgentService) (discovery.Instance, error) {
 	if err != nil {
 		return discovery.Instance{}, err
 	}
+	addr, err := addrOf(e)
+	if err != nil {
+		return discovery.Instance{}, err
+	}
 	return discovery.Instance{
 		ID: s.Meta[metaInstance], BootID: s.Meta[metaBoot],
 		Exchange: s.Meta[metaExchange], Topic: s.Meta[metaTopic], Server: s.Meta[metaServer],
-		Addr:  net.JoinHostPort(s.Address, strconv.Itoa(s.Port)),
-		State: discovery.State(s.Meta[metaState]), Implemented: implemented,
+		Addr: addr, State: discovery.State(s.Meta[metaState]), Implemented: implemented,
 	}, nil
+}
+
+// addrOf returns where a service is. In Consul, a service without an address of its own is at its node's.
+func addrOf(e *api.ServiceEntry) (string, error) {
+	host := e.Service.Address
+	if host == "" && e.Node != nil {
+		host = e.Node.Address
+	}
+	addr := net.JoinHostPort(host, strconv.Itoa(e.Service.Port))
+	if _, _, err := splitAddr(addr); err != nil {
+		return "", fmt.Errorf("its address %q cannot be connected to", addr)
+	}
+	return addr, nil
 }

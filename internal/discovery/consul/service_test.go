@@ -20,6 +20,11 @@ func example() discovery.Instance {
 	}
 }
 
+// entry returns what Consul says of a service.
+func entry(s *api.AgentServiceRegistration) *api.ServiceEntry {
+	return &api.ServiceEntry{Service: &api.AgentService{ID: s.ID, Service: s.Name, Meta: s.Meta, Address: s.Address, Port: s.Port}}
+}
+
 // roundTrip returns the instance that is read back, through what Consul keeps of a service.
 func roundTrip(t *testing.T, i discovery.Instance) discovery.Instance {
 	t.Helper()
@@ -35,7 +40,7 @@ func roundTrip(t *testing.T, i discovery.Instance) discovery.Instance {
 			t.Errorf("%s has %d bytes, of which Consul takes 512", key, len(value))
 		}
 	}
-	got, err := instanceOf(&api.AgentService{ID: s.ID, Service: s.Name, Meta: s.Meta, Address: s.Address, Port: s.Port})
+	got, err := instanceOf(entry(s))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,24 +89,59 @@ func TestUnpublishable(t *testing.T) {
 	}
 }
 
+// A service without an address is where its node is.
+func TestAddressOfNode(t *testing.T) {
+	s, err := instanceService(example(), "P")
+	must(t, err)
+	e := entry(s)
+	e.Service.Address, e.Node = "", &api.Node{Address: "10.0.0.7"}
+	if i, err := instanceOf(e); err != nil || i.Addr != "10.0.0.7:5000" {
+		t.Errorf("it is at %q, %v", i.Addr, err)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	maintenance := &api.HealthCheck{CheckID: api.NodeMaint, Status: api.HealthCritical}
+	warning, critical := &api.HealthCheck{Status: api.HealthWarning}, &api.HealthCheck{Status: api.HealthCritical}
+	for _, test := range []struct {
+		checks            api.HealthChecks
+		alive, maintained bool
+	}{
+		{nil, true, false},
+		{api.HealthChecks{nil, {Status: api.HealthPassing}}, true, false},
+		{api.HealthChecks{warning}, true, false},
+		{api.HealthChecks{warning, maintenance}, true, true},
+		{api.HealthChecks{warning, critical}, false, false},
+	} {
+		if alive, maintained := health(test.checks); alive != test.alive || maintained != test.maintained {
+			t.Errorf("%v: alive %t, in maintenance %t", test.checks, alive, maintained)
+		}
+	}
+}
+
 func TestIncomprehensible(t *testing.T) {
-	for _, spoil := range []func(meta map[string]string){
-		func(meta map[string]string) { clear(meta) },
-		func(meta map[string]string) { delete(meta, metaTopic) },
-		func(meta map[string]string) { delete(meta, metaInstance) },
-		func(meta map[string]string) { delete(meta, metaBoot) },
-		func(meta map[string]string) { meta[metaVersions+"0"] = "base" },
-		func(meta map[string]string) { meta[metaVersions+"0"] = "=1" },
-		func(meta map[string]string) { meta[metaVersions+"0"] = "%=1.0" },
-		func(meta map[string]string) { meta[metaVersions+"1"] = "," },
+	for _, spoil := range []func(s *api.AgentServiceRegistration){
+		func(s *api.AgentServiceRegistration) { clear(s.Meta) },
+		func(s *api.AgentServiceRegistration) { delete(s.Meta, metaTopic) },
+		func(s *api.AgentServiceRegistration) { delete(s.Meta, metaInstance) },
+		func(s *api.AgentServiceRegistration) { delete(s.Meta, metaBoot) },
+		func(s *api.AgentServiceRegistration) { s.Meta[metaVersions+"0"] = "base" },
+		func(s *api.AgentServiceRegistration) { s.Meta[metaVersions+"0"] = "=1" },
+		func(s *api.AgentServiceRegistration) { s.Meta[metaVersions+"0"] = "%=1.0" },
+		func(s *api.AgentServiceRegistration) { s.Meta[metaVersions+"1"] = "," },
+		func(s *api.AgentServiceRegistration) { s.Port = 0 },
+		func(s *api.AgentServiceRegistration) { s.Port = 65_536 },
+		func(s *api.AgentServiceRegistration) { s.Port = -1 },
+		func(s *api.AgentServiceRegistration) { s.Address = "" }, // and the node is not known
+		func(s *api.AgentServiceRegistration) { s.Address = "http://host" },
 	} {
 		s, err := instanceService(example(), "P")
 		if err != nil {
 			t.Fatal(err)
 		}
-		spoil(s.Meta)
-		if i, err := instanceOf(&api.AgentService{Meta: s.Meta}); err == nil {
-			t.Errorf("%v was understood as %+v", s.Meta, i)
+		spoil(s)
+		if i, err := instanceOf(entry(s)); err == nil {
+			t.Errorf("%+v was understood as %+v", s, i)
 		}
 	}
 }

@@ -6,27 +6,51 @@ import (
 	"net/http"
 	"os"
 	"strings"
+
+	"github.com/hashicorp/consul/api"
 )
 
-// tokenTransport sends the token that is in a file at the time of each request. Reading a file takes microseconds; noticing
-// that it changed would take as long.
+const tokenHeader = "X-Consul-Token"
+
+// tokenTransport sends the ACL token, in place of any other. A token in a file is read for each request: that takes
+// microseconds, and noticing that the file changed would take as long.
 type tokenTransport struct {
-	file string
-	base http.RoundTripper
+	file  string // empty if the token does not come from a file
+	token string // empty for none
+	base  http.RoundTripper
+}
+
+// newTokenTransport takes the token from the file, or if there is none from the environment.
+func newTokenTransport(file string, base http.RoundTripper) (tokenTransport, error) {
+	t := tokenTransport{file: file, base: base}
+	var err error
+	if file == "" {
+		t.token, err = cleanToken(os.Getenv(api.HTTPTokenEnvName), api.HTTPTokenEnvName)
+	} else {
+		_, err = readToken(file)
+	}
+	return t, err
 }
 
 // RoundTrip implements [http.RoundTripper].
 func (t tokenTransport) RoundTrip(request *http.Request) (*http.Response, error) {
-	token, err := readToken(t.file)
-	if err != nil {
-		return nil, err
+	token := t.token
+	if t.file != "" {
+		var err error
+		if token, err = readToken(t.file); err != nil {
+			return nil, err
+		}
 	}
 	request = request.Clone(request.Context())
-	request.Header.Set("X-Consul-Token", token)
+	if token == "" {
+		request.Header.Del(tokenHeader)
+	} else {
+		request.Header.Set(tokenHeader, token)
+	}
 	return t.base.RoundTrip(request)
 }
 
-// errToken is that there is no token in the file.
+// errToken means that there is no token that could be sent.
 var errToken = errors.New("no ACL token")
 
 func readToken(file string) (string, error) {
@@ -34,9 +58,20 @@ func readToken(file string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errToken, err)
 	}
-	token := strings.TrimSpace(string(text))
-	if token == "" {
+	token, err := cleanToken(string(text), file)
+	if err == nil && token == "" {
 		return "", fmt.Errorf("%w: %s is empty", errToken, file)
+	}
+	return token, err
+}
+
+// cleanToken returns a token without the blanks around it. A token travels in a header, and must be fit for one.
+func cleanToken(text, from string) (string, error) {
+	token := strings.TrimSpace(text)
+	for _, b := range []byte(token) {
+		if b < ' ' || b == 0x7f {
+			return "", fmt.Errorf("%w: %s has a control character in the middle, such as a line break: write the token alone", errToken, from)
+		}
 	}
 	return token, nil
 }

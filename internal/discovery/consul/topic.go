@@ -87,8 +87,9 @@ func (t *topic) read(entries []*api.ServiceEntry) []discovery.Instance {
 	return list
 }
 
+// warnBroken tells of a service that gets no messages until somebody mends it, so it is an error even if this program goes on.
 func warnBroken(log *slog.Logger, id string, err error) {
-	log.Warn("skipping a service in Consul that is named like one of ours", "service", id, "error", err)
+	log.Error("skipping a service in Consul that is named like one of ours", "service", id, "error", err)
 }
 
 func (t *topic) tell(u discovery.Update) {

@@ -2,6 +2,8 @@ package consul
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"sync"
@@ -23,10 +25,43 @@ func newTransport(dialWithin time.Duration) *http.Transport {
 			}
 			return &conn{Conn: c, used: make(chan struct{})}, nil
 		},
-		TLSHandshakeTimeout: answerWithin,
-		MaxIdleConnsPerHost: 64,
-		IdleConnTimeout:     90 * time.Second,
+		TLSHandshakeTimeout:    answerWithin,
+		MaxIdleConnsPerHost:    64,
+		IdleConnTimeout:        90 * time.Second,
+		MaxResponseHeaderBytes: 64 << 10,
 	}
+}
+
+// maxAnswer bounds, in bytes, how much is read of an answer. A topic of ten thousand instances takes 20 MiB.
+const maxAnswer = 64 << 20
+
+var errTooLarge = fmt.Errorf("the answer is larger than %d MiB", maxAnswer>>20)
+
+// bounded ends answers that are too large with an error: they must not use up the memory.
+type bounded struct{ base http.RoundTripper }
+
+// RoundTrip implements [http.RoundTripper].
+func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
+	answer, err := b.base.RoundTrip(request)
+	if err == nil {
+		answer.Body = &boundedBody{answer.Body, maxAnswer}
+	}
+	return answer, err
+}
+
+type boundedBody struct {
+	io.ReadCloser
+
+	left int
+}
+
+func (b *boundedBody) Read(p []byte) (int, error) {
+	if b.left == 0 {
+		return 0, errTooLarge
+	}
+	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
+	b.left -= n
+	return n, err
 }
 
 // conn reads nothing until something was written. To a connection too many, Consul sends its answer 429 before it is asked; if

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/hashicorp/consul/api"
 )
@@ -42,7 +43,7 @@ const grammar = "write consul://HOST:PORT or consul://HOST:PORT,HOST:PORT, and p
 
 // parseURL takes the text, since url.Parse refuses several hosts. Errors do not repeat what may have a password.
 func parseURL(text string) (settings, error) {
-	s := settings{ttl: defaultTTL, tokenFile: os.Getenv(api.HTTPTokenFileEnvName)}
+	s := settings{ttl: defaultTTL, tokenFile: strings.TrimSpace(os.Getenv(api.HTTPTokenFileEnvName))}
 	rest, isConsul := strings.CutPrefix(text, "consul://")
 	hosts, after := rest, ""
 	if end := strings.IndexAny(rest, "/?#"); end >= 0 {
@@ -125,7 +126,9 @@ func isHost(name string) bool {
 		_, err := netip.ParseAddr(name)
 		return err == nil
 	}
-	return !strings.ContainsAny(name, "[] ")
+	return !strings.ContainsFunc(name, func(r rune) bool {
+		return strings.ContainsRune("[]/\\@?#,", r) || unicode.IsSpace(r) || unicode.IsControl(r)
+	})
 }
 
 func (s *settings) set(name, value string) (err error) {

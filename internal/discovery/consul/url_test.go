@@ -82,6 +82,33 @@ func TestOpenMalformed(t *testing.T) {
 	}
 }
 
+// A token is taken without the blanks around it, wherever it is from, and cannot be anything that no header can hold.
+func TestToken(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	for _, test := range []struct{ text, want string }{
+		{"secret\n", "secret"}, {" secret\r\n", "secret"}, {"se\ncret", ""}, {"secret\x00", ""}, {"secret\x7f", ""},
+	} {
+		write(t, file, test.text)
+		addresses := map[string]string{"consul://h": "CONSUL_HTTP_TOKEN", "consul://h?token-file=" + file: file}
+		if !strings.Contains(test.text, "\x00") {
+			t.Setenv("CONSUL_HTTP_TOKEN", test.text)
+		} else {
+			delete(addresses, "consul://h") // variables cannot have it
+		}
+		for address, from := range addresses {
+			r, err := Open(address, slog.New(slog.DiscardHandler))
+			if test.want == "" {
+				if !errors.Is(err, rpc.Invalid) || !strings.Contains(err.Error(), from) || strings.Contains(err.Error(), "se\n") {
+					t.Errorf("Open(%s) with the token %q: %v, want an error of kind %q that names %s", address, test.text, err, rpc.Invalid, from)
+				}
+				continue
+			}
+			must(t, err)
+			must(t, r.Close())
+		}
+	}
+}
+
 func FuzzParseURL(f *testing.F) {
 	for _, address := range []string{"consul://", "consul://[::1]:1?dc=a&tls=true&ca-file=b&ttl=3s", "consul://h?x;y", "consul://a,[::1]:1,:2", "consul://a,,b", "consul://]0", "consul://[::1%25a]", "consul://h?%", "consul:h"} {
 		f.Add(address)

@@ -1,0 +1,97 @@
+package consul
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// pretend starts what answers like Consul, with these lists of names and of services.
+func pretend(t *testing.T, names, services string) (address string) {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		w.Header().Set("X-Consul-Index", "7")
+		w.Header().Set("X-Consul-LastContact", "0")
+		if request.URL.Path == "/v1/catalog/services" {
+			_, _ = io.WriteString(w, names)
+		} else {
+			_, _ = io.WriteString(w, services)
+		}
+	}))
+	t.Cleanup(server.Close)
+	return "consul://" + server.Listener.Addr().String()
+}
+
+// TestNulls has null in every place of an answer where JSON allows it.
+func TestNulls(t *testing.T) {
+	t.Parallel()
+	good := `{"Node": null, "Service": {"ID": "x", "Address": "h", "Port": 1, "Tags": null, "Meta":
+		{"rpc-topic": "compute", "rpc-exchange": "nova", "rpc-instance": "I", "rpc-boot": "B"}}, "Checks": [null, {"Status": null}]}`
+	for name, services := range map[string]string{
+		"entry": "null", "empty": "{}", "service": `{"Service": null, "Checks": null}`, "metadata": `{"Service": {"Meta": null}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			log := &lockedBuffer{}
+			r, err := Open(pretend(t, `{"oslorpc-nova-compute": null}`, "["+services+","+good+"]"), slog.New(slog.NewTextHandler(log, nil)))
+			must(t, err)
+			t.Cleanup(func() { must(t, r.Close()) })
+			listed, err := r.List(t.Context())
+			if err != nil || len(listed) != 1 {
+				t.Errorf("List: %v, %v, want the good one", listed, err)
+			}
+			watchCompute(t, r).until("has one", func(u discovery.Update) bool { return u.Err == nil && len(u.Instances) == 1 })
+			if text := log.String(); !strings.Contains(text, "level=ERROR") || !strings.Contains(text, "skipping") {
+				t.Errorf("it logged, where it skipped a service:\n%s", text)
+			}
+		})
+	}
+}
+
+// What is no list is no empty list either.
+func TestNull(t *testing.T) {
+	t.Parallel()
+	for _, names := range []string{"null", `{"oslorpc-nova-compute": []}`, "", "<html>", "[]"} {
+		r := open(t, pretend(t, names, "null"))
+		if listed, err := r.List(t.Context()); !errors.Is(err, rpc.Unreachable) {
+			t.Errorf("List with the names %q: %v, %v, want an error of kind %q", names, listed, err, rpc.Unreachable)
+		}
+		if err := watchCompute(t, r).failure(); !errors.Is(err, rpc.Unreachable) || !strings.Contains(err.Error(), "null") {
+			t.Errorf("Watch: %v, want an error of kind %q that says why", err, rpc.Unreachable)
+		}
+	}
+}
+
+// TestEndlessAnswer has an answer that does not end.
+func TestEndlessAnswer(t *testing.T) {
+	t.Parallel()
+	piece := fmt.Appendf(nil, "%q:[],", "oslorpc-"+strings.Repeat("x", 1<<20))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X-Consul-Index", "7")
+		w.Header().Set("X-Consul-LastContact", "0")
+		_, err := io.WriteString(w, "{")
+		for err == nil {
+			_, err = w.Write(piece)
+		}
+	}))
+	t.Cleanup(server.Close)
+	r := open(t, "consul://"+server.Listener.Addr().String())
+	_, err := r.List(t.Context())
+	if !errors.Is(err, rpc.Unreachable) || !strings.Contains(err.Error(), "larger than 64 MiB") {
+		t.Errorf("List: %v, want an error of kind %q that says why", err, rpc.Unreachable)
+	}
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	if memory.Sys > 2<<30 {
+		t.Errorf("the process took %d MiB", memory.Sys>>20)
+	}
+}
