@@ -20,7 +20,7 @@ func pretend(t *testing.T, names, services string) (address string) {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
 		w.Header().Set("X-Consul-Index", "7")
-		w.Header().Set("X-Consul-LastContact", "0")
+		w.Header().Set("X-Consul-Lastcontact", "0")
 		if request.URL.Path == "/v1/catalog/services" {
 			_, _ = io.WriteString(w, names)
 		} else {
@@ -77,7 +77,7 @@ func TestEndlessAnswer(t *testing.T) {
 	piece := fmt.Appendf(nil, "%q:[],", "oslorpc-"+strings.Repeat("x", 1<<20))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Consul-Index", "7")
-		w.Header().Set("X-Consul-LastContact", "0")
+		w.Header().Set("X-Consul-Lastcontact", "0")
 		_, err := io.WriteString(w, "{")
 		for err == nil {
 			_, err = w.Write(piece)

@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-const tokenHeader = "X-Consul-Token"
+const tokenHeader = "X-Consul-Token" //nolint:gosec // It is the name of a header.
 
 // tokenTransport sends the ACL token, in place of any other. A token in a file is read for each request: that takes
 // microseconds, and noticing that the file changed would take as long.
