@@ -27,7 +27,7 @@ var answerExits = []struct {
 	{exitYes, "safe"},
 	{exitNotYet, "not yet: servers or callers are in the way"},
 	{exitCannotTell, "cannot tell: something is not known, or could not be asked"},
-	{exitMisused, "the command line or the transport URL is wrong; nobody was asked"},
+	{exitMisused, "the command line or the transport URL is wrong; no server was asked"},
 	{exitInterrupted, interrupted},
 }
 

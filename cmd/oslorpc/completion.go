@@ -51,7 +51,7 @@ func (p *program) completeMessage(cmd *cobra.Command, words []string, word strin
 		return p.completeTopic(cmd, words, word)
 	}
 	return p.names(cmd, func(ctx context.Context, t *oslorpc.Transport) []string {
-		list, err := (&selection{topic: words[0]}).list(ctx, t)
+		list, _, err := (&selection{topic: words[0]}).list(ctx, t)
 		if err != nil || len(list) == 0 {
 			return nil
 		}
@@ -60,7 +60,7 @@ func (p *program) completeMessage(cmd *cobra.Command, words []string, word strin
 }
 
 func namesOf(ctx context.Context, t *oslorpc.Transport, s *selection, name func(oslorpc.Instance) string) []string {
-	list, _ := s.list(ctx, t) // without a list there are no names
+	list, _, _ := s.list(ctx, t) // without a list there are no names
 	names := make([]string, 0, len(list))
 	for _, i := range list {
 		names = append(names, name(i))

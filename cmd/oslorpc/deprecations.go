@@ -20,7 +20,7 @@ func (p *program) deprecationsCommand() *cobra.Command {
 implements of the same namespace and major version, as the servers counted since each of them started. Callers name
 themselves. Refused are messages that the server has no version or no method for.
 
-The exit code is not the answer: it tells that nobody is on the topic, or that a server could not be asked.`,
+The exit code is not the answer: it tells that no server is on the topic, or that a server could not be asked.`,
 		Example: `  oslorpc deprecations demo
   oslorpc deprecations demo --all --output json`,
 		DisableFlagsInUseLine: true,

@@ -29,7 +29,7 @@ var exits = []struct {
 	{exitUnexpected, "unexpected error", []rpc.Kind{rpc.Unknown}},
 	{exitUsage, "the command line or the transport URL is wrong; nothing was sent",
 		[]rpc.Kind{rpc.Invalid, rpc.InvalidTarget, rpc.VersionCapExceeded}},
-	{3, "not delivered: nobody took the message, and it did not run",
+	{3, "not delivered: no server took the message, and it did not run",
 		[]rpc.Kind{rpc.NoInstance, rpc.Refused, rpc.Unreachable}},
 	{exitTimedOut, "timed out: the message may have run, unless the error says otherwise", []rpc.Kind{rpc.Timeout, rpc.MonitorTimeout}},
 	{5, "remote error: the method ran and failed", []rpc.Kind{rpc.Remote}},

@@ -14,7 +14,7 @@ func (p *program) fanoutCommand() *cobra.Command {
 		Use:   "fanout",
 		Short: "Have every server on a topic run a method, without waiting for them",
 		Long: `Have every server on a topic run a method, and print for each whether it accepted the message, failed to, or was
-skipped because its version or the lack of the method does not let it. That nobody is on the topic is no error.
+skipped because its version or the lack of the method does not let it. A topic without servers is no error.
 
 The exit code is that of the first server that failed; or, if every server was skipped, that of the first.`,
 		Example: `  oslorpc fanout demo echo text=everybody
@@ -30,7 +30,7 @@ func fanout(ctx context.Context, m *message, c *oslorpc.Client) error {
 	if m.program.inJSON() {
 		err = writeJSON(m.program.out, newReportDocument(report))
 	} else {
-		err = m.writeReport(report)
+		err = m.writeReport(ctx, report)
 	}
 	if err != nil {
 		return err
@@ -38,7 +38,7 @@ func fanout(ctx context.Context, m *message, c *oslorpc.Client) error {
 	return verdict(report)
 }
 
-func (m *message) writeReport(r *oslorpc.Report) error {
+func (m *message) writeReport(ctx context.Context, r *oslorpc.Report) error {
 	var rows [][]string
 	for _, part := range parts(r) {
 		for _, d := range part.list {
@@ -50,7 +50,7 @@ func (m *message) writeReport(r *oslorpc.Report) error {
 		}
 	}
 	if len(rows) == 0 {
-		m.program.notef("nobody is on the topic %q", m.target.Topic)
+		m.program.notef("%s", m.selection().absence(m.hint(ctx)))
 	}
 	return writeTable(m.program.out, "", rows)
 }

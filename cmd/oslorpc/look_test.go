@@ -43,10 +43,10 @@ func TestLs(t *testing.T) {
 func TestLsOfNobody(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	if r := f.ok("ls"); r.out != "" || r.errs != "oslorpc: nobody is there\n" {
+	if r := f.ok("ls"); r.out != "" || r.errs != "oslorpc: no server is listed\n" {
 		t.Errorf("got %+v", r)
 	}
-	if r := f.ok("ls", "demo", "--exchange", "x"); r.errs != "oslorpc: nobody on the topic \"demo\" of the exchange \"x\" is there\n" {
+	if r := f.ok("ls", "demo", "--exchange", "x"); r.errs != "oslorpc: no server is on the topic \"demo\" of the exchange \"x\"\n" {
 		t.Errorf("got %+v", r)
 	}
 	if r := f.ok("ls", "--output", "json"); r.out != "[]\n" || r.errs != "" {

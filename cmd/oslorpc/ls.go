@@ -15,7 +15,7 @@ func (p *program) lsCommand() *cobra.Command {
 		Aliases: []string{"list"},
 		Short:   "List the servers, with their addresses, versions and states",
 		Long: `List the servers on a topic, or on all topics, with their addresses, versions and states. A version in another
-namespace than the null namespace is shown as namespace=version. That nobody is there is no error.`,
+namespace than the null namespace is shown as namespace=version. An empty list is no error.`,
 		Example: `  oslorpc ls
   oslorpc ls demo --output json | jq -r '.[].address'`,
 		DisableFlagsInUseLine: true,
@@ -34,7 +34,7 @@ namespace than the null namespace is shown as namespace=version. That nobody is 
 }
 
 func (p *program) ls(ctx context.Context, t *oslorpc.Transport, s *selection) error {
-	list, err := s.list(ctx, t)
+	list, meant, err := s.list(ctx, t)
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (p *program) ls(ctx context.Context, t *oslorpc.Transport, s *selection) er
 		return writeJSON(p.out, newInstanceDocuments(list))
 	}
 	if len(list) == 0 {
-		p.notef("%s is there", s.nobody())
+		p.notef("%s", s.absence(meant.text))
 		return nil
 	}
 	rows := [][]string{instanceColumns}

@@ -12,15 +12,17 @@ import (
 
 // message is what the commands that send have in common: what to send, to whom, and how often.
 type message struct {
-	program *program
-	target  oslorpc.Target
-	method  string
-	args    arguments
-	context arguments
+	program   *program
+	transport *oslorpc.Transport
+	target    oslorpc.Target
+	method    string
+	args      arguments
+	context   arguments
 
 	contextWords []string
 	timeout      time.Duration
 	failFast     bool
+	waits        bool // for a topic that looks misspelt, too
 	repeat       int
 	keepGoing    bool
 }
@@ -46,7 +48,8 @@ func (p *program) messageCommand(cmd *cobra.Command, send sender, more ...func(*
 			return err
 		}
 		return p.withTransport(func(t *oslorpc.Transport) error {
-			return m.run(cmd.Context(), t, t.Client(m.target, options...), send)
+			m.transport = t
+			return m.run(cmd.Context(), t.Client(m.target, options...), send)
 		})
 	}
 	m.addFlags(cmd)
@@ -63,7 +66,7 @@ func (m *message) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&m.target.Version, "rpc-version", "", "lowest `version` of the interface that will do, as 1.4 (default 1.0)")
 	flags.StringArrayVar(&m.contextWords, "context", nil, "an entry of the request context, as `k=v` or k:=json; repeat it for more")
 	flags.DurationVar(&m.timeout, "timeout", 0, "`time` that each message may take, such as 500ms (default 1m, or 30s to be accepted)")
-	flags.BoolVar(&m.failFast, "fail-fast", false, "fail at once if nobody is there, instead of waiting for somebody")
+	flags.BoolVar(&m.failFast, "fail-fast", false, "fail at once if no server is there, instead of waiting for one (default: only if TOPIC looks misspelt)")
 	flags.IntVarP(&m.repeat, "repeat", "n", 1, "send it this `many` times, one after the other")
 	flags.BoolVar(&m.keepGoing, "keep-going", false, "with -n: go on after a failure, which otherwise is the end")
 }
@@ -92,20 +95,25 @@ func (m *message) parse(cmd *cobra.Command, words []string) (options []oslorpc.C
 	if cmd.Flags().Changed("timeout") {
 		options = append(options, oslorpc.WithTimeout(m.timeout))
 	}
+	m.waits = cmd.Flags().Changed("fail-fast") && !m.failFast
 	return append(options, oslorpc.WithFailFast(m.failFast)), nil
 }
 
 // run sends the message as often as it is wanted.
-func (m *message) run(ctx context.Context, t *oslorpc.Transport, c *oslorpc.Client, send sender) error {
+func (m *message) run(ctx context.Context, c *oslorpc.Client, send sender) error {
 	if len(m.context) > 0 {
 		ctx = oslorpc.WithContext(ctx, m.context.dict())
 	}
-	defer m.tellWhyItWaits(ctx, t)()
+	sending, stop := m.watchWait(ctx)
+	defer stop()
 	var first error
 	failed := 0
 	for range m.repeat {
-		err := m.args.explain(send(ctx, m, c))
-		if err != nil && (!m.keepGoing || ctx.Err() != nil) {
+		err := send(sending, m, c)
+		if err != nil {
+			err = m.explain(ctx, sending, err)
+		}
+		if err != nil && (!m.keepGoing || sending.Err() != nil) {
 			return err
 		}
 		if err != nil {

@@ -24,18 +24,10 @@ func (s *selection) setExchange(t *oslorpc.Transport) {
 	s.exchange = cmp.Or(s.exchange, t.DefaultExchange())
 }
 
-// someInExchange is some in one exchange. If nobody is there, it says in which exchange somebody is.
+// someInExchange is some in one exchange.
 func (s *selection) someInExchange(ctx context.Context, t *oslorpc.Transport) ([]oslorpc.Instance, error) {
 	s.setExchange(t)
-	list, err := s.some(ctx, t)
-	if oslorpc.KindOf(err) != oslorpc.NoInstance {
-		return list, err
-	}
-	elsewhere, _ := (&selection{topic: s.topic}).list(ctx, t) // without it there is no advice
-	if len(elsewhere) == 0 {
-		return nil, err
-	}
-	return nil, &hinted{error: err, hint: fmt.Sprintf("somebody is in the exchange %q: see --exchange", elsewhere[0].Exchange)}
+	return s.some(ctx, t)
 }
 
 // observation is what came of asking an instance: what its process says, or why it says nothing.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"time"
@@ -10,39 +11,110 @@ import (
 )
 
 // patience is how long a person waits before wondering why.
-const patience = 2 * time.Second
+const patience = time.Second
 
-// tellWhyItWaits tells a person when messages wait because nobody is there to take them, or nobody can be found: a mistyped topic
-// looks the same as a server that starts soon. Call stop when the messages are sent.
-func (m *message) tellWhyItWaits(ctx context.Context, t *oslorpc.Transport) (stop func()) {
-	ctx, cancel := context.WithCancel(ctx)
-	var telling sync.WaitGroup
-	telling.Go(func() {
+// misspeltError ends the wait for servers of a topic that is most likely not the one meant.
+type misspeltError struct{ hint string }
+
+// Error returns the hint.
+func (e *misspeltError) Error() string { return e.hint }
+
+// watchWait looks after messages that wait: it tells a person what for. A topic that looks misspelt is not waited for, unless --fail-fast
+// says so: misspelt, it looks the same as one whose servers start soon. The context that it returns is for sending. Call stop when the
+// messages are sent.
+func (m *message) watchWait(ctx context.Context) (sending context.Context, stop func()) {
+	sending, giveUp := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
 		late := time.NewTimer(patience)
 		defer late.Stop()
 		select {
-		case <-ctx.Done():
+		case <-sending.Done():
 		case <-late.C:
-			m.tellWhy(ctx, t)
+			if err := m.tellWhy(sending); err != nil {
+				giveUp(err)
+			}
 		}
 	})
-	return func() {
-		cancel()
-		telling.Wait()
+	return sending, func() {
+		giveUp(nil)
+		watching.Wait()
 	}
 }
 
-func (m *message) tellWhy(ctx context.Context, t *oslorpc.Transport) {
-	meant := &selection{exchange: m.target.Exchange, topic: m.target.Topic, server: m.target.Server}
-	if meant.exchange == "" {
-		meant.exchange = t.DefaultExchange()
-	}
-	list, err := t.Instances(ctx)
-	switch {
-	case ctx.Err() != nil:
+// tellWhy tells why messages may be waiting. It returns an error if they should not.
+func (m *message) tellWhy(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	all, err := m.transport.Instances(ctx)
+	meant := m.selection()
+	there := slices.DeleteFunc(slices.Clone(all), func(i oslorpc.Instance) bool { return !meant.has(i) })
+	switch s := meant.suggest(all); {
+	case errors.Is(ctx.Err(), context.Canceled): // it does not wait any more
 	case err != nil:
 		m.program.notef("waiting: %v", err)
-	case !slices.ContainsFunc(list, meant.has):
-		m.program.notef("waiting: %s is there; with --fail-fast it would not wait", meant.nobody())
+	case len(there) > 0:
+		m.tellWhoIsSilent(ctx, there)
+	case s.misspelt && !m.waits:
+		return &misspeltError{s.text}
+	case s.text != "":
+		m.program.notef("waiting: %s; %s", meant.absent(), s.text)
+	default:
+		m.program.notef("waiting: %s; with --fail-fast it would not wait", meant.absent())
+	}
+	return nil
+}
+
+// tellWhoIsSilent tells what is the matter with servers that are there, if none of them answers.
+func (m *message) tellWhoIsSilent(ctx context.Context, there []oslorpc.Instance) {
+	ctx, cancel := context.WithTimeout(ctx, 2*patience)
+	defer cancel()
+	there = there[:min(len(there), askAtOnce)]
+	pongs := ask(there, func(i oslorpc.Instance) pong {
+		took, err := m.transport.Ping(ctx, i)
+		return pong{i, took, err}
+	})
+	if errors.Is(ctx.Err(), context.Canceled) || slices.ContainsFunc(pongs, func(p pong) bool { return p.err == nil }) {
+		return
+	}
+	m.program.notef("waiting: %v", pongs[0].err)
+}
+
+// selection returns whom the message is for.
+func (m *message) selection() *selection {
+	s := &selection{exchange: m.target.Exchange, topic: m.target.Topic, server: m.target.Server}
+	s.setExchange(m.transport)
+	return s
+}
+
+// explain completes the error of a message that nobody took with what may have been meant.
+func (m *message) explain(ctx, sending context.Context, err error) error {
+	err = m.args.explain(err)
+	if misspelt, is := errors.AsType[*misspeltError](context.Cause(sending)); is && oslorpc.SafeToRetry(err) {
+		return &hinted{error: m.notThere(), hint: misspelt.hint + " (--fail-fast=false waits for it all the same)"}
+	}
+	if oslorpc.KindOf(err) != oslorpc.NoInstance || ctx.Err() != nil {
+		return err
+	}
+	if hint := m.hint(ctx); hint != "" {
+		return &hinted{error: err, hint: hint}
+	}
+	return err
+}
+
+// hint says what may have been meant by a message that nobody is there for; nothing, if that cannot be told soon.
+func (m *message) hint(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	all, err := m.transport.Instances(ctx)
+	if err != nil {
+		return ""
+	}
+	return m.selection().suggest(all).text
+}
+
+func (m *message) notThere() error {
+	return &oslorpc.Error{
+		Kind: oslorpc.NoInstance, NotStarted: true, Target: m.target, Method: m.method, Message: m.selection().absent(),
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -50,27 +51,30 @@ func (s *selection) has(i oslorpc.Instance) bool {
 		(s.server == "" || s.server == i.Server)
 }
 
-// nobody says in words that none of the selected is there.
-func (s *selection) nobody() string {
-	var b strings.Builder
-	b.WriteString("nobody")
-	if s.server != "" {
-		fmt.Fprintf(&b, " named %q", s.server)
+// absent says in words that none of the selected is there.
+func (s *selection) absent() string {
+	words := []string{"no server"}
+	say := func(format, name string) {
+		if name != "" {
+			words = append(words, fmt.Sprintf(format, name))
+		}
 	}
-	if s.topic != "" {
-		fmt.Fprintf(&b, " on the topic %q", s.topic)
+	say("named %q", s.server)
+	if s.topic == "" {
+		words = append(words, "is listed")
+		say("in the exchange %q", s.exchange)
+	} else {
+		say("is on the topic %q", s.topic)
+		say("of the exchange %q", s.exchange)
 	}
-	if s.exchange != "" {
-		fmt.Fprintf(&b, " of the exchange %q", s.exchange)
-	}
-	return b.String()
+	return strings.Join(words, " ")
 }
 
-// list returns the selected instances, in order.
-func (s *selection) list(ctx context.Context, t *oslorpc.Transport) ([]oslorpc.Instance, error) {
+// list returns the selected instances, in order. If there are none, the suggestion says what may have been meant.
+func (s *selection) list(ctx context.Context, t *oslorpc.Transport) ([]oslorpc.Instance, suggestion, error) {
 	all, err := t.Instances(ctx)
 	if err != nil {
-		return nil, err
+		return nil, suggestion{}, err
 	}
 	var selected []oslorpc.Instance
 	for _, i := range all {
@@ -78,16 +82,28 @@ func (s *selection) list(ctx context.Context, t *oslorpc.Transport) ([]oslorpc.I
 			selected = append(selected, i)
 		}
 	}
-	return selected, nil
+	if len(selected) == 0 {
+		return nil, s.suggest(all), nil
+	}
+	return selected, suggestion{}, nil
 }
 
 // some is list, but that nobody is there is an error.
 func (s *selection) some(ctx context.Context, t *oslorpc.Transport) ([]oslorpc.Instance, error) {
-	list, err := s.list(ctx, t)
+	list, meant, err := s.list(ctx, t)
 	if err == nil && len(list) == 0 {
-		return nil, &oslorpc.Error{Kind: oslorpc.NoInstance, NotStarted: true, Message: s.nobody() + " is there; oslorpc ls says who is"}
+		missing := &oslorpc.Error{Kind: oslorpc.NoInstance, NotStarted: true, Message: s.absent()}
+		return nil, &hinted{error: missing, hint: cmp.Or(meant.text, "oslorpc ls says who is")}
 	}
 	return list, err
+}
+
+// absence says in words that none of the selected is there, and what may have been meant.
+func (s *selection) absence(hint string) string {
+	if hint == "" {
+		return s.absent()
+	}
+	return s.absent() + "; " + hint
 }
 
 // ask asks instances, several at a time, and returns their answers in order.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
@@ -118,7 +119,7 @@ func TestFanoutToAMixedFleet(t *testing.T) {
 func TestFanoutToNobody(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	if r := f.ok("fanout", "demo", "echo"); r.out != "" || r.errs != "oslorpc: nobody is on the topic \"demo\"\n" {
+	if r := f.ok("fanout", "demo", "echo"); r.out != "" || r.errs != "oslorpc: no server is on the topic \"demo\" of the exchange \"openstack\"\n" {
 		t.Errorf("got %+v", r)
 	}
 	if r := f.ok("fanout", "demo", "echo", "--output", "json"); r.out != `{"accepted":[],"failed":[],"skipped":[]}`+"\n" || r.errs != "" {
@@ -232,10 +233,70 @@ func TestPatience(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	call = f.start("client", "call", "demo", "whoami")
-	f.find(1, "client", `oslorpc: waiting: nobody on the topic "demo"`)
+	f.find(1, "client", `oslorpc: waiting: no server is on the topic "demo"`)
 	late := f.serve("late")
 	f.find(1, "client", `"pid":`+strconv.Itoa(late.Process.Pid))
 	if code := call.code(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
+// What cannot succeed fails at once, with what may have been meant.
+func TestFailFast(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.serve("node1")
+	const away = "consul://127.0.0.1:1" // where nobody listens
+	for _, test := range []struct {
+		line, url string
+		want      string
+	}{
+		{"call demo whoami --fail-fast", away, "discovery cannot be read: Consul at 127.0.0.1:1"},
+		{"cast demo whoami --fail-fast", away, "discovery cannot be read: Consul at 127.0.0.1:1"},
+		{"fanout demo whoami --fail-fast", away, "discovery cannot be read: Consul at 127.0.0.1:1"},
+		{"multicall demo count n:=1 --fail-fast", away, "discovery cannot be read: Consul at 127.0.0.1:1"},
+		{"call dmeo whoami --fail-fast", f.url, `did you mean "demo"?`},
+		{"call dmeo whoami", f.url, `did you mean "demo"? (--fail-fast=false waits`},
+		{"multicall Demo count n:=1", f.url, `did you mean "demo"?`},
+		{"call compute whoami --fail-fast", f.url, `there is only "demo"`},
+		{"call demo whoami --exchange neutron --fail-fast", f.url, `one is in the exchange "openstack": see --exchange`},
+		{"call demo whoami --server ndoe1", f.url, `did you mean "node1"?`},
+		{"ping dmeo", f.url, `did you mean "demo"?`},
+		{"versions dmeo", f.url, `did you mean "demo"?`},
+		{"deprecations dmeo", f.url, `did you mean "demo"?`},
+		{"info demo --server node2", f.url, `there is only "node1"`},
+	} {
+		t.Run(test.line, func(t *testing.T) {
+			t.Parallel()
+			begin := time.Now()
+			r := runWith("", append(strings.Fields(test.line), "--transport", test.url)...)
+			wantCode(t, r, 3)
+			if took := time.Since(begin); took > 10*time.Second || !strings.Contains(r.errs, test.want) {
+				t.Errorf("after %v: %s", took, r.errs)
+			}
+		})
+	}
+	if r := f.ok("fanout", "dmeo", "whoami"); !strings.Contains(r.errs, `did you mean "demo"?`) { // it is no error
+		t.Errorf("got %s", r.errs)
+	}
+}
+
+// A person is told what a message waits for: a server that hangs, or a topic that only looks misspelt.
+func TestWaits(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	hangs := f.serve("node1")
+	waits := f.start("waits", "call", "dmeo", "whoami", "--fail-fast=false")
+	f.find(1, "waits", `oslorpc: waiting: no server is on the topic "dmeo" of the exchange "openstack"; did you mean "demo"?`)
+	waits.signal(syscall.SIGINT)
+	if code := waits.code(); code != exitInterrupted {
+		t.Errorf("exit code %d", code)
+	}
+	hangs.signal(syscall.SIGSTOP)
+	waits = f.start("silence", "call", "demo", "whoami")
+	f.find(1, "silence", "oslorpc: waiting: ")
+	hangs.signal(syscall.SIGCONT)
+	if code := waits.code(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 }

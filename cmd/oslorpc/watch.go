@@ -67,7 +67,7 @@ func (w *watcher) run(ctx context.Context, t *oslorpc.Transport) error {
 func (w *watcher) look(ctx context.Context, t *oslorpc.Transport) error {
 	bounded, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
-	list, err := w.selection.list(bounded, t)
+	list, meant, err := w.selection.list(bounded, t)
 	switch {
 	case ctx.Err() != nil:
 		return nil
@@ -79,7 +79,7 @@ func (w *watcher) look(ctx context.Context, t *oslorpc.Transport) error {
 	}
 	w.failing = ""
 	if !w.looked && len(list) == 0 {
-		w.program.notef("%s is there yet", w.selection.nobody())
+		w.program.notef("%s", w.selection.absence(meant.text))
 	}
 	for _, e := range changes(w.seen, list) {
 		if !w.looked {

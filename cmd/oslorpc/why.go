@@ -31,7 +31,7 @@ that hold it there, with how long they are up and their builds, and what it rise
 newest major version that some server implements. With --target-version, it is that of the same major version, and the
 answer says whether this version can be sent to all.
 
-The exit code is not the answer: it tells that nobody is on the topic, or that a server could not be asked.`,
+The exit code is not the answer: it tells that no server is on the topic, or that a server could not be asked.`,
 		Example: `  oslorpc versions why demo
   oslorpc versions why demo --namespace control --target-version 2.1`,
 		DisableFlagsInUseLine: true,

@@ -54,7 +54,7 @@ type Message struct {
 	Turn uint64
 	// Rounds is how often all instances may be tried; 0 means until the deadline.
 	Rounds int
-	// FailFast messages do not wait for an instance to appear, or to become reachable.
+	// FailFast messages do not wait for an instance to appear, or to become reachable, nor until discovery can be read.
 	FailFast bool
 	// Silence, if it is not 0, is how long the message may wait until an instance takes it.
 	Silence time.Duration
@@ -128,7 +128,7 @@ func (d *delivery) run(ctx context.Context, send Send) error {
 			}
 			// Look again at a view whose change can be waited for.
 			var err error
-			if view, changed, err = d.topic.View(waiting); err != nil {
+			if view, changed, err = d.see(waiting, d.topic); err != nil {
 				return unseen(waiting, err)
 			}
 			entry, verdict = d.pick(view)
@@ -394,6 +394,14 @@ func nobody(message string) error {
 	return &rpc.Error{Kind: rpc.NoInstance, NotStarted: true, Message: message}
 }
 
+// see returns what is known of a topic. Unless the message fails fast, it waits until something is.
+func (m *Message) see(ctx context.Context, topic *fleet.Topic) (*route.View, <-chan struct{}, error) {
+	if m.FailFast {
+		return topic.Glance(ctx)
+	}
+	return topic.View(ctx)
+}
+
 // Known returns what is known of a topic, as soon as something is.
 func Known(ctx context.Context, topic *fleet.Topic) (*route.View, error) {
 	view, _, err := topic.View(ctx)
@@ -406,7 +414,7 @@ func Known(ctx context.Context, topic *fleet.Topic) (*route.View, error) {
 // unseen is the error when the instances could not be learned.
 func unseen(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
-		return err // the fleet is closed
+		return err // the fleet is closed, or the message fails fast
 	}
 	return gaveUp(ctx, err)
 }

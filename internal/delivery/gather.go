@@ -37,9 +37,9 @@ func (a *Audience) variants(i int) []int {
 
 // Everybody returns the instances on the topic that are listed now. Its error means that they are not known.
 func Everybody(ctx context.Context, topic *fleet.Topic, m *Message) (*Audience, error) {
-	view, err := Known(ctx, topic)
+	view, _, err := m.see(ctx, topic)
 	if err != nil {
-		return nil, Name(err, m.Target, m.Method)
+		return nil, Name(unseen(ctx, err), m.Target, m.Method)
 	}
 	a := &Audience{topic: topic, message: m}
 	draining, skipped := a.settle(view)

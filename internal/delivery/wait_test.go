@@ -187,7 +187,7 @@ func TestServerThatSaysItIsGone(t *testing.T) {
 }
 
 func TestDiscoveryDoesNotAnswer(t *testing.T) {
-	tests := map[string]*Message{"patient": message(), "once": message(rounds(1)), "fail fast": message(failFast), "server": message(to("h"))}
+	tests := map[string]*Message{"patient": message(), "once": message(rounds(1)), "server": message(to("h"))}
 	bubble(t, tests, func(t *testing.T, m *Message) {
 		w := newWorld(t)
 		w.registry.tell(discovery.Update{Err: errors.New("the agent is away")})
@@ -197,6 +197,40 @@ func TestDiscoveryDoesNotAnswer(t *testing.T) {
 		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("the error does not match the deadline: %v", err)
 		}
+	})
+}
+
+// A message that fails fast does not wait for a registry either, and for one that says nothing only briefly.
+func TestFailFastWithoutDiscovery(t *testing.T) {
+	everybody := func(m *Message) func(context.Context, *world) error {
+		return func(ctx context.Context, w *world) error {
+			_, err := All(ctx, w.topic, m, nil)
+			return err
+		}
+	}
+	one := func(m *Message) func(context.Context, *world) error {
+		return func(ctx context.Context, w *world) error { return One(ctx, w.topic, m, nil) }
+	}
+	tests := map[string]func(context.Context, *world) error{
+		"any": one(message(failFast)), "server": one(message(failFast, to("h"))), "everybody": everybody(message(failFast)),
+	}
+	bubble(t, tests, func(t *testing.T, send func(context.Context, *world) error) {
+		w := newWorld(t)
+		begin := time.Now()
+		err := send(within(t, time.Minute), w)
+		about(t, time.Since(begin), time.Second, 2*time.Second)
+		expectError(t, err, rpc.Unreachable, "discovery did not answer within 2s")
+
+		begin = time.Now()
+		time.AfterFunc(100*time.Millisecond, func() { w.registry.tell(discovery.Update{Err: errors.New("the agent is away")}) })
+		err = send(within(t, time.Minute), w)
+		about(t, time.Since(begin), 100*time.Millisecond, 100*time.Millisecond)
+		expectError(t, err, rpc.Unreachable, "discovery cannot be read", "the agent is away")
+
+		begin = time.Now()
+		err = send(within(t, time.Minute), w) // it is known already
+		about(t, time.Since(begin), 0, 0)
+		expectError(t, err, rpc.Unreachable, "the agent is away")
 	})
 }
 

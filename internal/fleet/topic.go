@@ -3,6 +3,7 @@ package fleet
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -12,6 +13,9 @@ import (
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
+
+// glanceTime bounds how long a message that fails fast waits for the registry's first answer.
+const glanceTime = 2 * time.Second
 
 // Topic is what is known of the servers on a topic. It is safe for concurrent use.
 type Topic struct {
@@ -54,6 +58,18 @@ func (t *Topic) Closed() bool {
 // ctx ends before, the error is of kind rpc.Unreachable and says why the registry could not be read. A topic whose watch
 // ended for idleness is watched again; if the fleet is closed, the error is of kind rpc.Invalid.
 func (t *Topic) View(ctx context.Context) (*route.View, <-chan struct{}, error) {
+	return t.await(ctx, true)
+}
+
+// Glance is View for callers in a hurry: the first error of the registry ends it, and so do two seconds without an answer.
+func (t *Topic) Glance(ctx context.Context) (*route.View, <-chan struct{}, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, glanceTime, errSilent)
+	defer cancel()
+	return t.await(ctx, false)
+}
+
+// await waits for the first view: until ctx ends if it is patient, else until the registry fails.
+func (t *Topic) await(ctx context.Context, patient bool) (*route.View, <-chan struct{}, error) {
 	if !t.used.Load() {
 		t.used.Store(true)
 	}
@@ -62,26 +78,29 @@ func (t *Topic) View(ctx context.Context) (*route.View, <-chan struct{}, error) 
 		changed, err, closed := t.changed, t.err, t.closed
 		t.mu.Unlock()
 		if closed {
-			return t.reopen(ctx)
+			return t.reopen(ctx, patient)
 		}
 		if v := t.view.Load(); v != nil {
 			return v, changed, nil
 		}
+		if err != nil && !patient {
+			return nil, nil, unreadable(err)
+		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, nil, t.unread(ctx.Err(), err)
+			return nil, nil, unread(ctx, err)
 		}
 	}
 }
 
-// reopen is View for a message that came while, or waited so long that, the topic's watch ended.
-func (t *Topic) reopen(ctx context.Context) (*route.View, <-chan struct{}, error) {
+// reopen is await for a message that came while, or waited so long that, the topic's watch ended.
+func (t *Topic) reopen(ctx context.Context, patient bool) (*route.View, <-chan struct{}, error) {
 	next := t.fleet.Topic(t.Name)
 	if next.Closed() {
 		return nil, nil, &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: "the transport is closed"}
 	}
-	return next.View(ctx)
+	return next.await(ctx, patient)
 }
 
 // Missed returns what is remembered of the servers that missed messages.
@@ -95,12 +114,25 @@ func (t *Topic) Now() *route.View {
 	return t.view.Load()
 }
 
-func (t *Topic) unread(ended, why error) error {
-	e := &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Cause: ended, Message: "the deadline passed before discovery answered"}
-	if why != nil {
-		e.Kind, e.Message = rpc.Unreachable, "discovery did not answer before the deadline: "+reason(why)
+// errSilent is why a glance ends at a registry that says nothing.
+var errSilent = fmt.Errorf("discovery did not answer within %v", glanceTime)
+
+// unread is the error when ctx ended before the registry was read; why is why it could not be, if that is known.
+func unread(ctx context.Context, why error) error {
+	switch {
+	case why != nil:
+		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: ctx.Err(),
+			Message: "discovery did not answer before the deadline: " + reason(why)}
+	case errors.Is(context.Cause(ctx), errSilent):
+		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: errSilent, Message: errSilent.Error()}
+	default:
+		return &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Cause: ctx.Err(), Message: "the deadline passed before discovery answered"}
 	}
-	return e
+}
+
+// unreadable is the error for a message that does not wait until the registry can be read.
+func unreadable(why error) error {
+	return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: why, Message: "discovery cannot be read: " + reason(why)}
 }
 
 // reason is the text of an error without its kind, where another kind is named already.

@@ -112,8 +112,9 @@ func WithRetry(n int) ClientOption {
 	return clientOption(func(s *settings) { s.retry = n })
 }
 
-// WithFailFast makes a message fail at once when nobody is there to take it, or nobody can be connected to, instead of waiting until the deadline. (The option
-// at_least_once upstream.) Unlike WithRetry(0), it still waits for servers that are full.
+// WithFailFast makes a message fail at once when no server is there to take it, when none can be connected to, or when discovery cannot
+// be read and nothing is known yet, instead of waiting until the deadline. It waits two seconds at most for the first answer of discovery.
+// (The option at_least_once upstream.) Unlike WithRetry(0), it still waits for servers that are full.
 func WithFailFast(failFast bool) ClientOption {
 	return clientOption(func(s *settings) { s.failFast = failFast })
 }
