@@ -44,6 +44,13 @@ fuzz: ## Run each fuzz target for half a minute
 		done || exit 1; \
 	done
 
+# A run of the laboratory: make lab RUN='^kill$$' SEED=7 SHORT=1 KEEP=/tmp/histories
+LAB_FLAGS = $(if $(RUN),-run '$(RUN)') $(if $(SEED),-seed $(SEED)) $(if $(SHORT),-short) $(if $(KEEP),-keep $(KEEP)) $(if $(LIST),-list)
+
+.PHONY: lab
+lab: $(BIN)/consul ## Break real processes, networks and Consul, and check every promise; some 40 minutes, RUN=regexp selects
+	@$(GO) build -o $(BIN)/lab ./internal/lab/main && $(BIN)/lab $(LAB_FLAGS)
+
 .PHONY: lint
 lint: $(BIN)/.tools $(BIN)/.lint ## Check the style of code and protos
 	@$(BIN)/golangci-lint run ./...

@@ -1,0 +1,110 @@
+//go:build linux
+
+// Command main of the laboratory runs its scenarios: it is `make lab`. It prints a line for each, the violations in full, and at the end how
+// many passed and failed. Its exit code is 1 if one failed.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/lab/check"
+	"github.com/oslorpc/oslorpc/internal/lab/history"
+	"github.com/oslorpc/oslorpc/internal/lab/role"
+	"github.com/oslorpc/oslorpc/internal/lab/scenario"
+)
+
+func main() {
+	role.Main()
+	ok, err := run()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "lab:", err)
+	}
+	if err != nil || !ok {
+		os.Exit(1)
+	}
+}
+
+func run() (ok bool, err error) {
+	short := flag.Bool("short", false, "run the short form")
+	list := flag.Bool("list", false, "list the scenarios, and run none")
+	pattern := flag.String("run", "", "run only the scenarios whose name matches this regular expression")
+	seed := flag.Uint64("seed", 0, "what everything random comes from; 0 is another one each time")
+	keep := flag.String("keep", "", "keep all histories, in this directory; those of failures are always kept")
+	again := flag.String("check", "", "check the history in this directory again, and run nothing")
+	flag.Parse()
+	if *again != "" {
+		return checkAgain(*again)
+	}
+	only, err := regexp.Compile(*pattern)
+	if err != nil {
+		return false, err
+	}
+	var selected []scenario.Scenario
+	for _, s := range scenario.All() {
+		if only.MatchString(s.Name) && (s.Short || !*short) {
+			selected = append(selected, s)
+		}
+	}
+	if *list {
+		for _, s := range selected {
+			fmt.Fprintf(os.Stdout, "%-28s %s\n", s.Name, s.What)
+		}
+		return true, nil
+	}
+	if *seed == 0 {
+		*seed = rand.Uint64N(1 << 32)
+	}
+	return runAll(selected, *keep, *seed, *short)
+}
+
+// runAll runs scenarios one after the other.
+func runAll(selected []scenario.Scenario, keep string, seed uint64, short bool) (ok bool, err error) {
+	dir := keep
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "oslorpc-lab-"); err != nil {
+			return false, err
+		}
+		defer os.Remove(dir) // if nothing is left in it
+	}
+	fmt.Fprintf(os.Stdout, "%d scenarios, seed %d\n", len(selected), seed)
+	began := time.Now()
+	var passed, failed, skipped int
+	for _, s := range selected {
+		r := s.Perform(filepath.Join(dir, s.Name), seed, short)
+		fmt.Fprintln(os.Stdout, r)
+		fmt.Fprint(os.Stdout, r.Details())
+		_, isSkipped := r.Skipped()
+		switch {
+		case isSkipped:
+			skipped++
+		case r.Passed():
+			passed++
+		default:
+			failed++
+		}
+		if keep == "" && (r.Passed() || isSkipped) {
+			_ = os.RemoveAll(r.Dir) // the next run has another directory
+		}
+	}
+	fmt.Fprintf(os.Stdout, "%d skipped, in %v\n%d passed, %d failed\n", skipped, time.Since(began).Round(time.Second), passed, failed)
+	return failed == 0, nil
+}
+
+func checkAgain(dir string) (ok bool, err error) {
+	h, err := history.Read(dir)
+	if err != nil {
+		return false, err
+	}
+	found := check.Check(h, check.Default)
+	for _, v := range found {
+		fmt.Fprintf(os.Stdout, "%s: %v: %s\n", v.Promise, v.IDs, v.Text)
+	}
+	fmt.Fprintf(os.Stdout, "%d operations, %d executions, %d violations\n", len(h.Operations), len(h.Executions), len(found))
+	return len(found) == 0, nil
+}

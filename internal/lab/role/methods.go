@@ -1,0 +1,89 @@
+package role
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/lab/history"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// Job is what the methods of the endpoint take.
+type Job struct {
+	ID string `json:"id"`
+	// Length is how long to take, for each item if it has Items.
+	Length time.Duration `json:"length"`
+	Items  int           `json:"items"`
+	// Fails tells the method to fail.
+	Fails bool `json:"fails"`
+}
+
+// Answer says which instance ran a job.
+type Answer struct {
+	ID       string `json:"id"`
+	Instance string `json:"instance"`
+	// Item is the number of an item, from 1.
+	Item int `json:"item"`
+}
+
+var errTold = errors.New("told to fail")
+
+// endpoint are the methods that are no typed ones.
+func (h *host) endpoint() oslorpc.Endpoint {
+	version := h.Version
+	if version == "" {
+		version = "1.2"
+	}
+	return oslorpc.Endpoint{Version: version, Methods: map[string]oslorpc.Method{
+		"work":  oslorpc.Expected(oslorpc.Func(h.work), errTold),
+		"count": oslorpc.Stream(h.count),
+	}}
+}
+
+func (h *host) work(ctx context.Context, j Job) (Answer, error) {
+	instance := h.ran(ctx, j.ID)
+	if err := sleep(ctx, j.Length); err != nil {
+		return Answer{}, err
+	}
+	if j.Fails {
+		return Answer{}, errTold
+	}
+	return Answer{ID: j.ID, Instance: h.disguise(instance)}, nil
+}
+
+func (h *host) count(ctx context.Context, j Job) iter.Seq2[Answer, error] {
+	return func(yield func(Answer, error) bool) {
+		end := &history.Stream{ID: j.ID, Asked: j.Items, Instance: h.ran(ctx, j.ID)}
+		defer func() { h.out.Write(history.Record{Stream: end}) }()
+		for n := range h.shorten(j.Items) {
+			if err := sleep(ctx, j.Length); err != nil {
+				end.Error = err.Error()
+				yield(Answer{}, err)
+				return
+			}
+			if !yield(Answer{ID: j.ID, Instance: end.Instance, Item: n + 1}, nil) {
+				end.Error = "its caller wants no more"
+				return
+			}
+			end.Items++
+		}
+		end.Whole = true
+	}
+}
+
+// sleep returns early with an error if ctx ends.
+func sleep(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

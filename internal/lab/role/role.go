@@ -1,0 +1,122 @@
+// Package role is what a process of the laboratory does: it is a server or a client, as its environment says, and writes what happens to
+// the history. It uses the public API of oslorpc only.
+package role
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+
+	"github.com/oslorpc/oslorpc/internal/lab/history"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// Variable is the environment variable that makes a process a role: it has a [Config] as JSON.
+const Variable = "OSLORPC_LAB_ROLE"
+
+// Ready is the first line that a process prints, when it is ready.
+const Ready = "ready"
+
+// Config is what a process is. One of Server and Client is set.
+type Config struct {
+	// Process is its name, and History the directory that it writes to.
+	Process string `json:"process"`
+	History string `json:"history"`
+	URL     string `json:"url"`
+	// TLS is the directory of the certificates, if connections are to be secure.
+	TLS string `json:"tls,omitempty"`
+	// Descriptors bounds how many files the process may have open, if it is not 0.
+	Descriptors uint64  `json:"descriptors,omitempty"`
+	Server      *Server `json:"server,omitempty"`
+	Client      *Client `json:"client,omitempty"`
+}
+
+// Main is what a process does that was started as a role; it does not return then. Call it first in main or TestMain.
+func Main() {
+	text, is := os.LookupEnv(Variable)
+	if !is {
+		return
+	}
+	var c Config
+	err := json.Unmarshal([]byte(text), &c)
+	if err == nil {
+		err = c.run()
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "lab: %s: %v\n", c.Process, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// run runs the role until the process is told to stop, and writes what it left.
+func (c *Config) run() error {
+	if c.Descriptors > 0 {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: c.Descriptors, Max: c.Descriptors}); err != nil {
+			return err
+		}
+	}
+	out, err := history.Create(c.History, c.Process)
+	if err != nil {
+		return err
+	}
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	before := takeStock()
+	end := history.Exit{Process: c.Process}
+	if c.Server != nil {
+		err = c.serve(ctx, out)
+	} else {
+		err = c.load(ctx, out)
+	}
+	if err != nil {
+		end.Error = err.Error()
+	}
+	before.compare(&end)
+	end.At = time.Now()
+	out.Write(history.Record{Exit: &end})
+	return out.Close()
+}
+
+// open opens the transport.
+func (c *Config) open(options ...oslorpc.TransportOption) (*oslorpc.Transport, error) {
+	if c.TLS != "" {
+		secure, err := mutualTLS(c.TLS)
+		if err != nil {
+			return nil, err
+		}
+		options = append(options, oslorpc.WithCredentials(secure))
+	}
+	return oslorpc.Open(c.URL, append(options, oslorpc.WithCallerName(c.Process))...)
+}
+
+// mutualTLS returns credentials of which each side proves that it has a certificate of the authority in the directory.
+func mutualTLS(dir string) (credentials.TransportCredentials, error) {
+	pair, err := tls.LoadX509KeyPair(dir+"/cert.pem", dir+"/key.pem")
+	if err != nil {
+		return nil, err
+	}
+	authority, err := os.ReadFile(dir + "/ca.pem") //nolint:gosec // The lab's own.
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(authority) {
+		return nil, errors.New("no certificate in ca.pem")
+	}
+	return credentials.NewTLS(&tls.Config{
+		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}, RootCAs: pool,
+		ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, ServerName: "localhost",
+	}), nil
+}

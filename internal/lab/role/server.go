@@ -1,0 +1,174 @@
+package role
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/lab/history"
+	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// Server is a process with servers.
+type Server struct {
+	// Names and Topics: the process has a server of each name on each topic.
+	Names  []string `json:"names"`
+	Topics []string `json:"topics"`
+	// Version is what they implement, "1.2" if empty. NoTyped: they have no typed service.
+	Version string `json:"version,omitempty"`
+	NoTyped bool   `json:"noTyped,omitempty"`
+	// Listen, Advertise, Workers, Queue and Grace are the options of the same names, if they are not zero.
+	Listen    string        `json:"listen,omitempty"`
+	Advertise string        `json:"advertise,omitempty"`
+	Workers   int           `json:"workers,omitempty"`
+	Queue     int           `json:"queue,omitempty"`
+	Grace     time.Duration `json:"grace,omitempty"`
+	// StopWithin bounds its stop; 0 is as long as it takes.
+	StopWithin time.Duration `json:"stopWithin,omitempty"`
+	// Watch are topics that the process watches as a client, too.
+	Watch []string `json:"watch,omitempty"`
+	// Sabotage is a promise that it breaks, to prove that this is noticed.
+	Sabotage Sabotage `json:"sabotage,omitempty"`
+}
+
+// serve runs the servers until ctx ends.
+func (c *Config) serve(ctx context.Context, out *history.Writer) error {
+	t, err := c.open(c.Server.options()...)
+	if err != nil {
+		return err
+	}
+	if err := c.startAll(ctx, t, out); err != nil {
+		_ = t.Close() // the other error counts
+		return err
+	}
+	stopWatching := c.watch(t)
+	fmt.Fprintln(os.Stdout, Ready)
+	<-ctx.Done()
+	stopWatching()
+	bound := context.Background()
+	if c.Server.StopWithin > 0 {
+		var cancel context.CancelFunc
+		bound, cancel = context.WithTimeout(bound, c.Server.StopWithin)
+		defer cancel()
+	}
+	began := time.Now()
+	err = t.Shutdown(bound)
+	if took := time.Since(began); c.Server.StopWithin > 0 && took > c.Server.StopWithin+time.Second {
+		return fmt.Errorf("the shutdown took %v of %v: %w", took, c.Server.StopWithin, err)
+	}
+	if c.Server.StopWithin > 0 {
+		return nil // it may be forced
+	}
+	return err
+}
+
+func (s *Server) options() []oslorpc.TransportOption {
+	var options []oslorpc.TransportOption
+	if s.Listen != "" {
+		options = append(options, oslorpc.WithListen(s.Listen), oslorpc.WithInsecure())
+	}
+	if s.Advertise != "" {
+		options = append(options, oslorpc.WithAdvertise(s.Advertise))
+	}
+	if s.Grace != 0 {
+		options = append(options, oslorpc.WithStopGrace(s.Grace))
+	}
+	return options
+}
+
+// startAll starts all servers at the same time.
+func (c *Config) startAll(ctx context.Context, t *oslorpc.Transport, out *history.Writer) error {
+	began := time.Now()
+	errs := make(chan error)
+	n := 0
+	for _, topic := range c.Server.Topics {
+		for _, name := range c.Server.Names {
+			n++
+			h := &host{Server: c.Server, process: c.Process, name: name, topic: topic, out: out, known: make(chan struct{})}
+			go func() { errs <- h.start(ctx, t) }()
+		}
+	}
+	var failed error
+	for range n {
+		if err := <-errs; err != nil {
+			failed = err
+		}
+	}
+	out.Write(history.Record{Event: &history.Event{
+		What: history.Noted, Process: c.Process, Detail: fmt.Sprintf("%d servers started in %v", n, time.Since(began)), At: time.Now(),
+	}})
+	return failed
+}
+
+// host is a server of the process.
+type host struct {
+	*Server
+
+	process, name, topic string
+	out                  *history.Writer
+	known                chan struct{} // closed when instance is known
+	instance             string
+}
+
+func (h *host) start(ctx context.Context, t *oslorpc.Transport) error {
+	var options []oslorpc.ServerOption
+	if h.Workers > 0 {
+		options = append(options, oslorpc.WithWorkers(h.Workers))
+	}
+	if h.Queue > 0 {
+		options = append(options, oslorpc.WithQueue(h.Queue, 64<<20))
+	}
+	s := t.Server(oslorpc.Target{Topic: h.topic, Server: h.name}, options...)
+	s.Add(h.endpoint())
+	if !h.NoTyped {
+		v1.RegisterInventoryServiceServer(s, &inventory{host: h})
+	}
+	if err := s.Start(ctx); err != nil {
+		return fmt.Errorf("server %s on %s: %w", h.name, h.topic, err)
+	}
+	i, _ := s.Instance()
+	h.instance = instanceOf(i)
+	close(h.known)
+	h.out.Write(history.Record{Up: &history.Up{Process: h.process, Topic: h.topic, Server: h.name, Instance: h.instance, At: time.Now()}})
+	return nil
+}
+
+// instanceOf returns what identifies an instance: at a static address, the address and the server.
+func instanceOf(i oslorpc.Instance) string {
+	if i.ID != "" {
+		return i.ID
+	}
+	return i.Server + "@" + i.Addr
+}
+
+// ran writes that a message is executed, and returns the instance that does.
+func (h *host) ran(ctx context.Context, id string) string {
+	<-h.known
+	asked, _ := oslorpc.RequestFrom(ctx)
+	e := &history.Execution{
+		ID: id, Process: h.process, Server: h.name, Instance: h.instance, Version: asked.Version.String(), At: time.Now(),
+	}
+	if !h.drops(id) {
+		h.out.Write(history.Record{Execution: e})
+	}
+	if h.repeats() {
+		h.out.Write(history.Record{Execution: e})
+	}
+	return h.instance
+}
+
+// watch has the process watch topics, as a client does that sends to them now and then.
+func (c *Config) watch(t *oslorpc.Transport) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, topic := range c.Server.Watch {
+			client := t.Client(oslorpc.Target{Topic: topic}, oslorpc.WithTimeout(10*time.Second))
+			_, _ = client.Fanout(ctx, "work", Job{ID: "fanout/" + c.Process + "/" + topic}) // to keep the watch is all there is to it
+		}
+	}()
+	return func() { cancel(); <-done }
+}

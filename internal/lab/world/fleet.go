@@ -1,0 +1,154 @@
+//go:build linux
+
+package world
+
+import (
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/lab/history"
+	"github.com/oslorpc/oslorpc/internal/lab/role"
+)
+
+// launchServer starts a server process, and does not wait until it is ready.
+func (w *World) launchServer(name string, s role.Server, where Place) *Process {
+	if s.Names == nil {
+		s.Names = []string{name}
+	}
+	if s.Topics == nil {
+		s.Topics = []string{topic}
+	}
+	if where.Net != nil && s.Listen == "" {
+		s.Listen = where.Net.Addr + ":0"
+	}
+	return w.launch(name, role.Config{Server: &s}, where)
+}
+
+// Serve starts a server process, and returns when it is ready.
+func (w *World) Serve(name string, s role.Server) { w.ServeAt(name, s, Place{}) }
+
+// ServeAt is Serve in a place.
+func (w *World) ServeAt(name string, s role.Server, where Place) {
+	w.await(w.launchServer(name, s, where))
+}
+
+// Servers starts that many servers, named s1, s2 and so on, and returns when all are ready.
+func (w *World) Servers(n int, like ...role.Server) []string {
+	var s role.Server
+	if len(like) > 0 {
+		s = like[0]
+	}
+	var names []string
+	var all []*Process
+	for i := range n {
+		name := fmt.Sprintf("s%d", i+1)
+		names = append(names, name)
+		all = append(all, w.launchServer(name, s, Place{}))
+	}
+	for _, p := range all {
+		w.await(p)
+	}
+	return names
+}
+
+// ServeOther starts a server with another transport URL, or with fewer descriptors.
+func (w *World) ServeOther(name string, c role.Config) {
+	c.Server.Names = append(c.Server.Names, name)
+	if c.Server.Topics == nil {
+		c.Server.Topics = []string{topic}
+	}
+	w.await(w.launch(name, c, Place{}))
+}
+
+// Restart stops a server gracefully and starts another of its name.
+func (w *World) Restart(name string, s role.Server) {
+	w.Injectf("restart")
+	w.Stop(name)
+	w.Serve(name, s)
+}
+
+// Load is what clients do.
+type Load struct {
+	role.Client
+
+	// Processes is how many clients there are.
+	Processes int
+	// URL and Descriptors are of their processes, if they differ from the world's.
+	URL         string
+	Descriptors uint64
+	Where       Place
+}
+
+// Usual is the load of most scenarios: messages of all forms, from two processes.
+func (w *World) Usual() Load {
+	return Load{Processes: 2, Client: role.Client{
+		Forms: history.Forms, Callers: Scale(w, 16, 8), Pace: 5 * time.Millisecond, Timeout: Scale(w, 10*time.Second, 15*time.Second),
+		Length: 2 * time.Millisecond, Items: 8, Monitor: 5 * time.Second, Fails: 0.05,
+	}}
+}
+
+// Load starts clients, and returns when they have begun and their first operations have ended.
+func (w *World) Load(l Load) []*Process {
+	if l.Topics == nil {
+		l.Topics = []string{topic}
+	}
+	if l.Processes == 0 {
+		l.Processes = 1
+	}
+	var all []*Process
+	for range l.Processes {
+		client := l.Client
+		client.Seed = w.Random.Uint64()
+		p := w.launch(fmt.Sprintf("c%d", len(w.loads)+1), role.Config{Client: &client, URL: l.URL, Descriptors: l.Descriptors}, l.Where)
+		w.loads = append(w.loads, p)
+		all = append(all, p)
+	}
+	for _, p := range all {
+		w.await(p)
+	}
+	return all
+}
+
+// Ended returns how many operations have ended.
+func (w *World) Ended() int64 {
+	var n int64
+	for _, p := range w.loads {
+		n += p.ops.Load()
+	}
+	return n
+}
+
+// Reach waits until so many more operations have ended.
+func (w *World) Reach(more int64) {
+	goal := w.Ended() + more
+	w.Until(fmt.Sprintf("%d more operations end", more), 2*time.Minute, func() bool { return w.Ended() >= goal })
+}
+
+// StopLoad has the clients send no more, waits for what is outstanding, and returns when they have ended.
+func (w *World) StopLoad() {
+	for _, p := range w.loads {
+		_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
+	}
+	for _, p := range w.loads {
+		if w.processes[p.base] == p {
+			w.end(p)
+		}
+	}
+}
+
+// Await waits until clients that end by themselves have.
+func (w *World) Await(clients []*Process) {
+	for _, p := range clients {
+		w.end(p)
+	}
+}
+
+// FreeAddr returns an address of the loopback interface that was free a moment ago.
+func (w *World) FreeAddr() string {
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // It is closed at once.
+	w.Must(err)
+	w.Must(l.Close())
+	return l.Addr().String()
+}

@@ -1,0 +1,219 @@
+//go:build linux
+
+package world
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/lab/history"
+	"github.com/oslorpc/oslorpc/internal/lab/role"
+)
+
+// starting is how long a process may take to be ready.
+const starting = time.Minute
+
+// stopping is how long a process may take to stop.
+const stopping = 90 * time.Second
+
+// Process is a process that was started as a role.
+type Process struct {
+	// Name is that of this process, and no other's. Base is what a process started anew has again.
+	Name   string
+	base   string
+	config role.Config
+	cmd    *exec.Cmd
+	ready  chan struct{} // closed when it is ready
+	exited chan struct{}
+	err    error // of the exit; read it after exited
+	ops    atomic.Int64
+	frozen bool
+	killed bool
+	log    string // the file of its standard error
+}
+
+// Place says where a process runs.
+type Place struct {
+	// Net is its network namespace; the lab's own if nil.
+	Net *Net
+	// Procs is its GOMAXPROCS; as usual if 0.
+	Procs int
+}
+
+// launch starts a process, and does not wait until it is ready.
+func (w *World) launch(name string, c role.Config, where Place) *Process {
+	w.started[name]++
+	unique := name
+	if n := w.started[name]; n > 1 {
+		unique = fmt.Sprintf("%s.%d", name, n)
+	}
+	c.Process, c.History, c.TLS = unique, w.dir, w.tls
+	if c.URL == "" {
+		c.URL = w.URL
+	}
+	p := &Process{
+		Name: unique, base: name, config: c, ready: make(chan struct{}), exited: make(chan struct{}), log: filepath.Join(w.dir, unique+".log"),
+	}
+	encoded, err := json.Marshal(c)
+	w.Must(err)
+	self, err := os.Executable()
+	w.Must(err)
+	argv := where.Net.command(self)
+	p.cmd = exec.CommandContext(context.Background(), argv[0], argv[1:]...) //nolint:gosec // Ours.
+	p.cmd.Env = append(os.Environ(), role.Variable+"="+string(encoded))
+	if where.Procs > 0 {
+		p.cmd.Env = append(p.cmd.Env, "GOMAXPROCS="+strconv.Itoa(where.Procs))
+	}
+	log, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	w.Must(err)
+	defer log.Close()
+	p.cmd.Stderr = log
+	out, err := p.cmd.StdoutPipe()
+	w.Must(err)
+	w.Must(p.start(out))
+	w.processes[name] = p
+	return p
+}
+
+// start starts the process, on a thread that lives as long as it: the system kills it when the lab dies.
+func (p *Process) start(out io.Reader) error {
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	started := make(chan error, 1)
+	go func() {
+		defer close(p.exited)
+		runtime.LockOSThread()
+		err := p.cmd.Start()
+		started <- err
+		if err == nil {
+			p.read(out)
+			p.err = p.cmd.Wait()
+		}
+	}()
+	return <-started
+}
+
+// read takes in what the process prints until it ends.
+func (p *Process) read(out io.Reader) {
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if lines.Text() == role.Ready {
+			close(p.ready)
+		} else if n, err := strconv.ParseInt(lines.Text(), 10, 64); err == nil {
+			p.ops.Store(n)
+		}
+	}
+}
+
+// await waits until a process is ready.
+func (w *World) await(p *Process) {
+	select {
+	case <-p.ready:
+	case <-p.exited:
+		text, _ := os.ReadFile(p.log) // what it says is for people
+		w.Fatalf("%s did not start: %v\n%s", p.Name, p.err, text)
+	case <-time.After(starting):
+		w.Fatalf("%s did not start in %v", p.Name, starting)
+	}
+}
+
+// process returns the last process of a name.
+func (w *World) process(name string) *Process {
+	p := w.processes[name]
+	if p == nil {
+		w.Fatalf("there is no process %q", name)
+	}
+	return p
+}
+
+// signal sends a signal, and writes it down first.
+func (w *World) signal(name, what string, s syscall.Signal) *Process {
+	p := w.process(name)
+	w.Eventf(what, p.Name, "")
+	_ = p.cmd.Process.Signal(s) // it may have ended
+	return p
+}
+
+// Kill kills a process, and returns when it is dead.
+func (w *World) Kill(name string) {
+	w.Injectf("kill -9")
+	p := w.signal(name, history.Killed, syscall.SIGKILL)
+	p.killed = true
+	w.end(p)
+}
+
+// Freeze freezes a process: its connections stay, and nothing is answered.
+func (w *World) Freeze(name string) {
+	w.Injectf("SIGSTOP")
+	w.signal(name, history.Frozen, syscall.SIGSTOP).frozen = true
+}
+
+// Thaw ends a Freeze.
+func (w *World) Thaw(name string) {
+	w.signal(name, history.Thawed, syscall.SIGCONT).frozen = false
+}
+
+// Stop tells a process to stop, and returns when it has.
+func (w *World) Stop(name string) { w.end(w.Terminate(name)) }
+
+// Terminate tells a process to stop.
+func (w *World) Terminate(name string) *Process {
+	what := history.Stopped
+	if p := w.process(name); p.config.Server != nil && p.config.Server.StopWithin > 0 {
+		what = history.Forced
+	}
+	return w.signal(name, what, syscall.SIGTERM)
+}
+
+// end waits for the end of a process, and writes it down.
+func (w *World) end(p *Process) {
+	select {
+	case <-p.exited:
+	case <-time.After(stopping):
+		_ = p.cmd.Process.Signal(syscall.SIGQUIT) // it writes its stacks to its log
+		p.err = fmt.Errorf("it did not stop in %v", stopping)
+		select {
+		case <-p.exited:
+			p.err = fmt.Errorf("it did not stop in %v, and was killed", stopping)
+		case <-time.After(starting):
+			_ = p.cmd.Process.Kill()
+			<-p.exited
+		}
+	}
+	detail := ""
+	if p.err != nil && !p.killed {
+		text, _ := os.ReadFile(p.log) // what it says is for people
+		detail = fmt.Sprintf("%v; its log ends with\n%s", p.err, text[max(0, len(text)-2000):])
+	}
+	w.Eventf(history.Ended, p.Name, "%s", detail)
+	if w.processes[p.base] == p {
+		delete(w.processes, p.base)
+	}
+}
+
+// stopAll stops the clients, which wait for what is outstanding, and then the servers.
+func (w *World) stopAll() {
+	for _, p := range w.processes {
+		if p.frozen {
+			w.Eventf(history.Thawed, p.Name, "")
+			_ = p.cmd.Process.Signal(syscall.SIGCONT)
+		}
+	}
+	w.StopLoad()
+	var all []*Process
+	for name := range w.processes {
+		all = append(all, w.Terminate(name))
+	}
+	for _, p := range all {
+		w.end(p)
+	}
+}
