@@ -39,6 +39,7 @@ type failure struct {
 	Path        string  `json:"path,omitempty"`
 	Server      string  `json:"server,omitempty"`
 	InstanceID  string  `json:"instance_id,omitempty"`
+	Address     string  `json:"address,omitempty"`
 	Remote      *remote `json:"remote,omitempty"`
 
 	method string // empty if the error is not about a message
@@ -56,7 +57,7 @@ func newFailure(err error) *failure {
 		Kind: oslorpc.KindOf(err).Name(), Message: err.Error(), ExitCode: exitCode(err), SafeToRetry: oslorpc.SafeToRetry(err),
 	}
 	if e, ok := errors.AsType[*oslorpc.Error](err); ok {
-		f.Path, f.Server, f.InstanceID, f.method = e.Path, e.Server, e.InstanceID, e.Method
+		f.Path, f.Server, f.InstanceID, f.Address, f.method = e.Path, e.Server, e.InstanceID, e.Addr, e.Method
 	}
 	if r, ok := errors.AsType[*oslorpc.RemoteError](err); ok {
 		f.Remote = &remote{Type: r.Type, Message: r.Message, Stack: r.Stack, Hops: r.Hops}

@@ -42,8 +42,8 @@ func observe(ctx context.Context, t *oslorpc.Transport, list []oslorpc.Instance,
 	return ask(list, func(i oslorpc.Instance) observation {
 		info, err := t.Info(ctx, i, options...)
 		if err == nil && len(serversOf(i, info)) == 0 {
-			err = &oslorpc.Error{Kind: oslorpc.NoInstance, NotStarted: true, Server: i.Server, InstanceID: i.ID,
-				Message: fmt.Sprintf("server %q at %s: the process there does not run it any more", i.Server, i.Addr)}
+			err = &oslorpc.Error{Kind: oslorpc.NoInstance, NotStarted: true, Server: i.Server, InstanceID: i.ID, Addr: i.Addr,
+				Message: "the process there does not run it any more"}
 		}
 		if err != nil {
 			return observation{instance: i, err: err}

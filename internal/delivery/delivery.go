@@ -73,7 +73,19 @@ func One(ctx context.Context, topic *fleet.Topic, m *Message, send Send) error {
 	if m.Target.Server != "" && m.missed(err) {
 		topic.Missed().Server(topic.Name, m.Target.Server)
 	}
-	return Name(err, m.Target, m.Method)
+	return Name(At(err, d.at), m.Target, m.Method)
+}
+
+// At completes an error with the instance that it is about, unless there is none. Nil stays nil. An error that a server signed says so
+// by its server until then.
+func At(err error, e *route.Entry) error {
+	ours, ok := errors.AsType[*rpc.Error](err)
+	if !ok || e == nil {
+		return err
+	}
+	placed := *ours
+	placed.Server, placed.InstanceID, placed.Addr = cmp.Or(ours.Server, e.Server), cmp.Or(ours.InstanceID, e.ID), e.Addr
+	return &placed
 }
 
 // Name completes an error with the message that it is about. Nil stays nil.
@@ -93,8 +105,9 @@ type delivery struct {
 	Message
 	topic *fleet.Topic
 
-	variant int       // of the message, for the instance that was picked
-	since   time.Time // when the message first found nobody
+	at      *route.Entry // the instance that the final error is about, if any
+	variant int          // of the message, for the instance that was picked
+	since   time.Time    // when the message first found nobody
 	tried   route.Tried
 	// unfit are as tried, which is for the first variant, for each of Lesser. Nil while no instance was tried.
 	unfit  []route.Tried
@@ -139,6 +152,7 @@ func (d *delivery) run(ctx context.Context, send Send) error {
 				return nil
 			}
 			if d.final(err) {
+				d.at = entry
 				return err
 			}
 		} else if err = d.wait(waiting, view, verdict, changed); err != nil {
@@ -220,13 +234,13 @@ func (d *delivery) attempt(ctx context.Context, e *route.Entry, send Send) error
 		d.exclude(e, err)
 	}
 	if isUnable(err) {
-		d.unable = err
+		d.unable = At(err, e)
 		return err
 	}
 	d.able = true
 	d.reached = d.reached || rpc.KindOf(err) != rpc.Unreachable
 	if d.last == nil || ctx.Err() == nil { // when ctx ends, the error only says so, and the one before says why
-		d.last = err
+		d.last = At(err, e)
 	}
 	return err
 }

@@ -45,11 +45,11 @@ func Everybody(ctx context.Context, topic *fleet.Topic, m *Message) (*Audience, 
 	draining, skipped := a.settle(view)
 	for _, e := range draining {
 		err := &rpc.Error{Kind: rpc.Refused, NotStarted: true, Message: "the server drains, and takes only messages for it by name"}
-		a.Skipped = append(a.Skipped, Result{e, true, Name(err, m.Target, m.Method)})
+		a.Skipped = append(a.Skipped, Result{e, true, Name(At(err, e), m.Target, m.Method)})
 	}
 	for _, e := range skipped {
 		err := m.unable([]*route.Entry{e}, e.Server)
-		a.Skipped = append(a.Skipped, Result{e, true, Name(err, m.Target, m.Method)})
+		a.Skipped = append(a.Skipped, Result{e, true, Name(At(err, e), m.Target, m.Method)})
 	}
 	return a, nil
 }
@@ -108,6 +108,7 @@ func Gather[T any](ctx context.Context, a *Audience, ask Ask[T]) <-chan Answer[T
 			if a.message.missed(answer.Err) {
 				a.topic.Missed().Instance(e)
 			}
+			answer.Err = At(answer.Err, e)
 			answers <- answer
 		})
 	}

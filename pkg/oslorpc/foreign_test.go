@@ -70,14 +70,14 @@ func TestAnotherProgramHasTheAddress(t *testing.T) {
 						err := send(t.Context(), beside)
 						switch {
 						case everybody && err != nil:
-							wantText(t, err, "another program has its address")
+							wantText(t, err, foreign, "another program has its address")
 						case err != nil:
 							t.Error(err)
 						}
 					}
 					err := send(t.Context(), alone)
 					wantKind(t, err, oslorpc.Refused, true)
-					wantText(t, err, "another program has its address", "does not speak oslorpc")
+					wantText(t, err, foreign, "another program has its address", "does not speak oslorpc")
 				})
 			}
 			transport := open(t)

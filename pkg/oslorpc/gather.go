@@ -2,6 +2,7 @@ package oslorpc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -10,7 +11,6 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
-	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // Reply is what came of a [Gather] at one server.
@@ -169,11 +169,14 @@ func (g *gathering) next() (answer delivery.Answer[*pb.Payload], ok bool) {
 
 // explain says of an error that we caused ourselves why we did.
 func (g *gathering) explain(err error) error {
-	if rpc.KindOf(err) != Canceled || !g.stalled.Load() {
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Kind != Canceled || !g.stalled.Load() {
 		return err
 	}
-	return &Error{Kind: Timeout, NotStarted: rpc.SafeToRetry(err), Cause: err, Message: fmt.Sprintf(
-		"no server replied for %v, and this one was still outstanding", g.stall)}
+	stalled := *e
+	stalled.Kind, stalled.Cause = Timeout, err
+	stalled.Message = fmt.Sprintf("no server replied for %v, and this one was still outstanding", g.stall)
+	return &stalled
 }
 
 // close cancels what is outstanding and waits until nothing of it is left.

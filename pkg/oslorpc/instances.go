@@ -2,7 +2,6 @@ package oslorpc
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"google.golang.org/grpc"
@@ -129,21 +128,24 @@ func (t *Transport) ask(ctx context.Context, i Instance, do func(context.Context
 	}
 	p := t.pool.Get(peer.Key{Addr: i.Addr, BootID: i.BootID})
 	defer t.pool.Put(p)
-	at := fmt.Sprintf("server %q at %s: ", i.Server, i.Addr)
 	// Of a peer that is down, only an RPC learns why.
 	if err := p.Connect(ctx); err != nil && (ctx.Err() != nil || p.Health() != peer.Down) {
-		return &Error{Kind: Unreachable, NotStarted: true, Cause: err, Message: at + err.Error()}
+		return i.fail(&Error{Kind: Unreachable, NotStarted: true, Cause: err})
 	}
 	conn, err := p.Conn() //nolint:contextcheck // The connection outlives the call.
 	if err != nil {
 		return err
 	}
 	if err := do(ctx, conn); err != nil {
-		decoded := rpcstatus.Evidence{Sent: true, Contract: true}.Decode(err)
-		decoded.Message = at + decoded.Message
-		return decoded
+		return i.fail(rpcstatus.Evidence{Sent: true, Contract: true}.Decode(err))
 	}
 	return nil
+}
+
+// fail returns an error as one about the instance.
+func (i *Instance) fail(e *Error) error {
+	e.Server, e.InstanceID, e.Addr = i.Server, i.ID, i.Addr
+	return e
 }
 
 // Instance returns the server as discovery lists it, with the address that others connect to; false if it does not run.

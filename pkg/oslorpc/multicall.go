@@ -65,6 +65,7 @@ type stream struct {
 	late   *time.Timer
 	items  grpc.ServerStreamingClient[pb.MulticallResponse]
 	seen   evidence
+	entry  *route.Entry // the instance that has the message
 	peer   *peer.Peer
 }
 
@@ -78,7 +79,8 @@ func (s *stream) next(ctx context.Context, args any) (string, error) {
 	}
 	s.late.Reset(s.timeout())
 	defer s.late.Stop()
-	return s.receive()
+	item, err := s.receive()
+	return item, delivery.At(err, s.entry)
 }
 
 func (s *stream) timeout() time.Duration {
@@ -118,6 +120,7 @@ func (s *stream) open(ctx context.Context, args any) (first string, err error) {
 
 func (s *stream) start(ctx context.Context, m *outgoing, e *route.Entry, conn *grpc.ClientConn, v *variant) (string, error) {
 	s.seen = evidence{contract: true} // that of an attempt before says nothing about this one
+	s.entry = e
 	hint := m.missed.Hint(e)
 	items, err := pb.NewRPCServiceClient(conn).Multicall(m.witnessed(ctx, &s.seen), &pb.MulticallRequest{
 		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID, Missed: hint.Ago,

@@ -75,6 +75,7 @@ type typedStream struct {
 	stream grpc.ClientStream
 	failed error // of the opening
 	at     rpc.Version
+	entry  *route.Entry // the instance that has the stream
 
 	seen evidence
 	late *time.Timer // bounds the opening
@@ -107,7 +108,7 @@ func (s *typedStream) SendMsg(message any) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err // receiving tells why
 	}
-	err = s.fail(s.explain(s.seen.error(s.outer, err), err))
+	err = s.fail(delivery.At(s.explain(s.seen.error(s.outer, err), err), s.entry))
 	s.finish(err)
 	return err
 }
@@ -191,8 +192,10 @@ func (s *typedStream) place(hasMessage bool) error {
 		}
 		return err
 	})
-	if err != nil && errors.Is(context.Cause(s.ctx), errNotOpened) {
-		return &Error{Kind: Timeout, NotStarted: rpc.SafeToRetry(err), Cause: err, Message: errNotOpened.Message + ": " + err.Error()}
+	if e, ok := errors.AsType[*Error](err); ok && errors.Is(context.Cause(s.ctx), errNotOpened) {
+		late := *e
+		late.Kind, late.Cause, late.Message = Timeout, err, errNotOpened.Message+": "+err.Error()
+		return &late
 	}
 	return err
 }
@@ -206,7 +209,7 @@ func (s *typedStream) start(ctx context.Context, e *route.Entry, conn *grpc.Clie
 	if len(s.client.transport.config.dialOptions) > 0 {
 		ctx = context.WithValue(ctx, evidenceKey{}, &s.seen)
 	}
-	s.at = s.version(variant)
+	s.at, s.entry = s.version(variant), e
 	options := append(append([]grpc.CallOption{grpc.Peer(&s.seen.opened)}, s.options...), neverWait)
 	stream, err := conn.NewStream(s.headers(ctx, e, variant, 0), s.desc, s.path, options...)
 	if err != nil {
@@ -255,7 +258,7 @@ func (s *typedStream) RecvMsg(message any) error {
 		if ended := s.end(); ended != nil {
 			return ended
 		}
-		err = s.fail(s.explain(s.seen.error(s.outer, err), err))
+		err = s.fail(delivery.At(s.explain(s.seen.error(s.outer, err), err), s.entry))
 	}
 	s.finish(err)
 	return err

@@ -102,8 +102,11 @@ type Error struct {
 	Target Target
 	// Method is the method asked for, if any.
 	Method string
-	// Server and InstanceID say which instance answered, if one did.
+	// Server and InstanceID say which instance the error is about: the one that answered, or the one that the message was sent to last.
+	// Empty if the error is about no instance.
 	Server, InstanceID string
+	// Addr is the address at which the client met that instance. Empty at a server, and if there is no instance.
+	Addr string
 	// Path is the place within the arguments or the result, as a JSON pointer such as "/volumes/3/size".
 	Path string
 	// NotStarted is true if the method provably did not run. See [SafeToRetry].
@@ -112,7 +115,8 @@ type Error struct {
 	Cause error
 }
 
-// Error returns the kind, the method and target if there are any, and the message, or the cause if there is no message.
+// Error returns the kind, the method and target if there are any, the server with its address if that is known, and the message, or the
+// cause if there is no message.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Kind.String())
@@ -124,13 +128,25 @@ func (e *Error) Error() string {
 	if e.Target != (Target{}) {
 		b.WriteString(sep + e.Target.String())
 	}
-	switch {
-	case e.Message != "":
-		b.WriteString(": " + e.Message)
-	case e.Cause != nil:
-		b.WriteString(": " + e.Cause.Error())
+	text := e.Message
+	if text == "" && e.Cause != nil {
+		text = e.Cause.Error()
+	}
+	if e.Addr != "" && !strings.Contains(text, e.Addr) { // else the text names it already
+		b.WriteString(": " + e.where())
+	}
+	if text != "" {
+		b.WriteString(": " + text)
 	}
 	return b.String()
+}
+
+// where names the instance that the error is about.
+func (e *Error) where() string {
+	if e.Server == "" {
+		return "the server at " + e.Addr
+	}
+	return fmt.Sprintf("server %q at %s", e.Server, e.Addr)
 }
 
 // Unwrap returns the cause.
