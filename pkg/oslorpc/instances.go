@@ -130,20 +130,20 @@ func (t *Transport) ask(ctx context.Context, i Instance, do func(context.Context
 	defer t.pool.Put(p)
 	// Of a peer that is down, only an RPC learns why.
 	if err := p.Connect(ctx); err != nil && (ctx.Err() != nil || p.Health() != peer.Down) {
-		return i.fail(&Error{Kind: Unreachable, NotStarted: true, Cause: err})
+		return about(&i, &Error{Kind: Unreachable, NotStarted: true, Cause: err})
 	}
 	conn, err := p.Conn() //nolint:contextcheck // The connection outlives the call.
 	if err != nil {
 		return err
 	}
 	if err := do(ctx, conn); err != nil {
-		return i.fail(rpcstatus.Evidence{Sent: true, Contract: true}.Decode(err))
+		return about(&i, rpcstatus.Evidence{Sent: true, Contract: true}.Decode(err))
 	}
 	return nil
 }
 
-// fail returns an error as one about the instance.
-func (i *Instance) fail(e *Error) error {
+// about returns an error as one about an instance.
+func about(i *Instance, e *Error) error {
 	e.Server, e.InstanceID, e.Addr = i.Server, i.ID, i.Addr
 	return e
 }
