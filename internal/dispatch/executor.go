@@ -3,8 +3,6 @@ package dispatch
 import (
 	"context"
 	"sync/atomic"
-
-	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // Executor runs a function, once, on a goroutine of its choice, and may return before that. Once ctx has ended the function does
@@ -14,44 +12,129 @@ type Executor func(ctx context.Context, run func())
 // RunOn has methods run where execute says. It must be called before the first message.
 func (s *Server) RunOn(execute Executor) { s.execute = execute }
 
-// work waits for a worker and runs a message. If it did not start, the error is why ctx ended.
-func (s *Server) work(ctx context.Context, t *ticket, r *Request, sel selected, emit Emit) (started bool, err error) {
-	if err := t.wait(ctx); err != nil {
-		return false, err
-	}
-	defer t.done()
-	if s.execute == nil {
-		return true, s.run(ctx, r, sel, emit)
-	}
-	return s.handOver(ctx, func() error { return s.run(ctx, r, sel, emit) })
+// execution is one message that was accepted, from its turn to its end.
+type execution struct {
+	server   *Server
+	ctx      context.Context //nolint:containedctx // It is passed between goroutines.
+	request  *Request
+	selected selected
+	emit     Emit
+
+	// started: the message ran. Otherwise err says why ctx ended before it did.
+	started bool
+	err     error
+	// invoked: the method itself was called.
+	invoked bool
+	// over is sent to when the execution has ended apart; see [Server.apart].
+	over chan struct{}
 }
 
-// errGoroutineEnded is the error of a method that calls runtime.Goexit.
-var errGoroutineEnded = &rpc.Error{
-	Kind: rpc.OutcomeUnknown, Message: "the method ended the goroutine that it ran on, and did not say what came of it",
+// newExecution returns the execution of a message. Recycle it when it is over.
+func (s *Server) newExecution(ctx context.Context, r *Request, sel selected, emit Emit) *execution {
+	e, ok := s.executions.Get().(*execution)
+	if !ok {
+		e = &execution{over: make(chan struct{}, 1)}
+	}
+	e.server, e.ctx, e.request, e.selected, e.emit = s, ctx, r, sel, emit
+	return e
 }
 
-// handOver has the executor run a message, and returns when that is done, or when ctx ended before it began. Of the two who may
-// decide that, the executor's goroutine and this one, the first to claim the message does.
-func (s *Server) handOver(ctx context.Context, run func() error) (started bool, err error) {
+func (e *execution) recycle() {
+	s := e.server
+	*e = execution{over: e.over}
+	s.executions.Put(e)
+}
+
+// execute runs the message where the executor says, or else on this goroutine. It does not return if the method, or the executor,
+// ends this goroutine; the outcome is set in any case.
+func (e *execution) execute() {
+	if e.server.execute == nil {
+		e.run()
+	} else {
+		e.handOver()
+	}
+}
+
+// run runs the message on this goroutine, which the method may end.
+func (e *execution) run() {
+	e.started = true
+	returned := false
+	defer func() {
+		if !returned {
+			e.err = e.exited()
+		}
+	}()
+	e.err = e.server.run(e)
+	returned = true
+}
+
+// handOver has the executor run the message, and returns when that is done, or when ctx ended before it began. The executor's
+// goroutine and this one both may decide which it is: the first to claim the message does.
+func (e *execution) handOver() {
 	var claimed atomic.Bool
 	ended := make(chan struct{})
-	s.execute(ctx, func() {
+	returned := false
+	defer func() {
+		switch {
+		case returned:
+		case claimed.Swap(true):
+			<-ended
+		default: // the executor ended this goroutine before it ran the message
+			e.started, e.err = true, e.exited()
+		}
+	}()
+	e.server.execute(e.ctx, func() {
 		if claimed.Swap(true) {
 			return
 		}
 		defer close(ended)
-		err = errGoroutineEnded // unless run returns
-		err = run()
+		e.run()
 	})
+	returned = true
 	select {
 	case <-ended:
-		return true, err
-	case <-ctx.Done():
+		return
+	case <-e.ctx.Done():
 	}
-	if !claimed.Swap(true) {
-		return false, ctx.Err()
+	if claimed.Swap(true) {
+		<-ended
+	} else {
+		e.err = e.ctx.Err()
 	}
-	<-ended
-	return true, err
+}
+
+// maxIdle is how many idle goroutines a server keeps for the next messages.
+const maxIdle = 16
+
+// apart executes a message on a goroutine of the server, and returns when it is over. The goroutine that brought the message belongs
+// to its carrier, and a method that ends its goroutine would take the answer with it.
+func (s *Server) apart(e *execution) {
+	select {
+	case s.idle <- e:
+	default:
+		go s.runner(e)
+	}
+	<-e.over
+}
+
+// runner executes a message, and further ones until enough other goroutines are idle or the server has stopped.
+func (s *Server) runner(e *execution) {
+	for {
+		e.executeApart()
+		if s.idlers.Add(1) > maxIdle {
+			s.idlers.Add(-1)
+			return
+		}
+		select {
+		case e = <-s.idle:
+			s.idlers.Add(-1)
+		case <-s.base.Done():
+			return
+		}
+	}
+}
+
+func (e *execution) executeApart() {
+	defer func() { e.over <- struct{}{} }()
+	e.execute()
 }

@@ -1,9 +1,11 @@
 package dispatch
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -97,13 +99,88 @@ func TestExecutorThatRunsNothing(t *testing.T) {
 	})
 }
 
-func TestMethodThatEndsTheExecutorsGoroutine(t *testing.T) {
+// An executor may end the goroutine that hands it a message, before or after it took the message.
+func TestExecutorThatEndsItsGoroutine(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, DefaultLimits, map[string]*Method{"foo": plain(func(context.Context, Emit) error {
-		runtime.Goexit()
-		return nil
-	})})
-	s.RunOn(func(_ context.Context, run func()) { go run() })
-	_, err := call(t.Context(), s, request("foo", "1"))
-	check(t, err, rpc.OutcomeUnknown, false, "ended the goroutine")
+	for name, execute := range map[string]Executor{
+		"before": func(context.Context, func()) { runtime.Goexit() },
+		"after it handed over": func(_ context.Context, run func()) {
+			go run()
+			runtime.Goexit()
+		},
+		"after it ran": func(_ context.Context, run func()) {
+			run()
+			runtime.Goexit()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, Limits{Workers: 1, Queue: 10, QueueBytes: 1000}, map[string]*Method{"foo": returns("1")})
+			s.RunOn(execute)
+			var succeeded int64
+			for range 5 {
+				if _, err := call(t.Context(), s, request("foo", "")); err == nil {
+					succeeded++
+				} else {
+					check(t, err, rpc.Remote, false, "runtime.Goexit")
+				}
+			}
+			ran, _ := counts(s, "foo")
+			if ran != succeeded || (ran == 0) != (name == "before") && name != "after it handed over" {
+				t.Errorf("%d ran, and %d succeeded", ran, succeeded)
+			}
+			if err := s.Cast(request("foo", "cast")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// A method that ends its goroutine is to be seen in the log, with the place, in the counters, and as an error that names the place, too.
+func TestMethodThatEndsItsGoroutine(t *testing.T) {
+	t.Parallel()
+	for name, execute := range map[string]Executor{
+		"no executor": nil,
+		"in place":    func(_ context.Context, run func()) { run() },
+		"elsewhere":   func(_ context.Context, run func()) { go run() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			s := newLoggedServer(t, Limits{Workers: 1, Queue: 10, QueueBytes: 1000}, map[string]*Method{
+				"foo": plain(func(context.Context, Emit) error {
+					runtime.Goexit()
+					return nil
+				}),
+				"bind": {Bind: func(string) (Invocation, error) {
+					runtime.Goexit()
+					return nil, nil
+				}},
+			}, newLog(&log))
+			if execute != nil {
+				s.RunOn(execute)
+			}
+			for range 20 {
+				_, err := call(t.Context(), s, request("foo", ""))
+				failure := remote(t, err)
+				if failure.Type != exitedType || !strings.Contains(strings.Join(failure.Stack, "\n"), "executor_test.go") {
+					t.Fatalf("got %+v", failure)
+				}
+			}
+			_, err := call(t.Context(), s, request("bind", ""))
+			remote(t, err)
+			if err := s.Cast(request("foo", "cast")); err != nil {
+				t.Error(err)
+			}
+			if err := s.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+			if ran, failed := counts(s, "foo"); ran != 21 || failed != 21 {
+				t.Errorf("%d started and %d failed, want 21", ran, failed)
+			}
+			if n := strings.Count(log.String(), "method ended its goroutine"); n != 22 {
+				t.Errorf("%d lines of 22 were logged:\n%s", n, log.String())
+			}
+		})
+	}
 }

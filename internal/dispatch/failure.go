@@ -18,7 +18,7 @@ type MethodError struct {
 	Err error
 	// Type and Data are the name that the program registered for the error, and its fields as JSON text; empty if it did not.
 	Type, Data string
-	// Stack is the stack of a panic, nil for an error that was returned.
+	// Stack is the stack of a panic or a runtime.Goexit, nil for an error that was returned.
 	Stack []string
 }
 
@@ -105,11 +105,23 @@ type panicError struct{ value any }
 
 func (p panicError) Error() string { return fmt.Sprint(p.value) }
 
-// stack returns the lines of the current stack from the panic on.
+// exitedType is the type of errExited for other programs.
+const exitedType = "runtime.Goexit"
+
+// errExited is the failure of a method that ended its goroutine.
+var errExited error = exitedError{}
+
+type exitedError struct{}
+
+func (exitedError) Error() string {
+	return "the method ended its goroutine (runtime.Goexit), as a failed assertion of a test does, and gave no result"
+}
+
+// stack returns the lines of the current stack from the panic, or the end of the goroutine, on.
 func stack() []string {
 	lines := strings.Split(strings.TrimSpace(string(debug.Stack())), "\n")
 	for i, line := range lines {
-		if strings.HasPrefix(line, "panic(") && i+2 <= len(lines) {
+		if (strings.HasPrefix(line, "panic(") || strings.HasPrefix(line, "runtime.Goexit(")) && i+2 <= len(lines) {
 			return lines[i+2:]
 		}
 	}
@@ -132,6 +144,8 @@ func innerName(err error) string {
 		return ""
 	case panicError:
 		return "panic"
+	case exitedError:
+		return exitedType
 	case *rpc.Error:
 		return "oslorpc." + e.Kind.Name()
 	}

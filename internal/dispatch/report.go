@@ -10,9 +10,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// report logs the failure of a method; quietly, if it is no news. A panic here is a defect of the method, so it is always news.
+// report logs the failure of a method; quietly, if it is no news. A panic here, or the end of the goroutine, is a defect of the method,
+// so it is always news.
 func (s *Server) report(ctx context.Context, r *Request, cause *rpc.RemoteError, quietly bool) {
-	if here := len(cause.Hops) == 1; here && len(cause.Stack) > 0 {
+	here := len(cause.Hops) == 1 && len(cause.Stack) > 0
+	switch {
+	case here && cause.Type == exitedType:
+		s.log.ErrorContext(ctx, "method ended its goroutine", "server", s.name, "method", r.Method, "stack", cause.Stack)
+		return
+	case here:
 		s.log.ErrorContext(ctx, "method panicked", "server", s.name, "method", r.Method, "panic", cause.Message, "stack", cause.Stack)
 		return
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/requestctx"
@@ -65,8 +66,13 @@ type Server struct {
 	table *Table
 	log   *slog.Logger
 	queue *queue
-	// execute says where methods run; nil for the goroutine that waits for the worker.
+	// execute says where methods run; nil for a goroutine of the server.
 	execute Executor
+	// idle hands messages to the idle goroutines of the server, and idlers counts those.
+	idle   chan *execution
+	idlers atomic.Int32
+	// executions keeps those that are over for the next messages.
+	executions sync.Pool
 	// onAccept is called with each message that is accepted; it may be nil.
 	onAccept func(*Request, Delivery)
 	census   census
@@ -86,6 +92,7 @@ type Server struct {
 func NewServer(name string, table *Table, limits Limits, log *slog.Logger) *Server {
 	s := &Server{
 		name: name, table: table, log: log, queue: &queue{limits: limits}, window: newWindow(), ended: make(chan struct{}),
+		idle: make(chan *execution),
 	}
 	s.base, s.force = context.WithCancel(context.Background())
 	return s
@@ -107,7 +114,8 @@ func (s *Server) Table() *Table { return s.table }
 // Load returns how busy the server is.
 func (s *Server) Load() Load { return s.queue.load() }
 
-// Call runs a message, on the calling goroutine, and emits the items of its result. An error is an *rpc.Error.
+// Call runs a message, emits the items of its result, and returns when it has ended. An error is an *rpc.Error. The method, and emit,
+// run on another goroutine than the caller's.
 func (s *Server) Call(ctx context.Context, r *Request, emit Emit) error {
 	delivery := Call
 	if r.Multicall {
@@ -123,7 +131,9 @@ func (s *Server) Call(ctx context.Context, r *Request, emit Emit) error {
 	defer s.end()
 	ctx, release := s.context(ctx, r)
 	defer release()
-	started, err := s.work(ctx, ticket, r, sel, emit)
+	e := s.newExecution(ctx, r, sel, emit)
+	defer e.recycle()
+	started, err := s.work(ticket, e, s.apart)
 	if !started {
 		err = s.expired(err)
 	}
@@ -147,7 +157,9 @@ func (s *Server) Cast(r *Request) error {
 		defer s.end()
 		ctx, release := s.context(s.base, r)
 		defer release()
-		started, err := s.work(ctx, ticket, r, sel, func(string) error { return nil })
+		e := s.newExecution(ctx, r, sel, drop)
+		defer e.recycle()
+		started, err := s.work(ticket, e, (*execution).execute)
 		switch {
 		case !started:
 			s.log.Warn("cast dropped by a forced stop", "server", s.name, "method", r.Method)
@@ -156,6 +168,19 @@ func (s *Server) Cast(r *Request) error {
 		}
 	}()
 	return nil
+}
+
+// drop takes the result of a cast.
+func drop(string) error { return nil }
+
+// work waits for a worker and executes a message. If it did not start, the error is why its context ended.
+func (s *Server) work(t *ticket, e *execution, execute func(*execution)) (started bool, err error) {
+	if err := t.wait(e.ctx); err != nil {
+		return false, err
+	}
+	defer t.done()
+	execute(e)
+	return e.started, e.err
 }
 
 var errRepeated = errors.New("repeated message")
@@ -251,27 +276,38 @@ func (s *Server) expired(err error) error {
 }
 
 // run decodes the arguments, on the worker, since decoding may itself take long, and runs the method.
-func (s *Server) run(ctx context.Context, r *Request, sel selected, emit Emit) error {
-	ctx, err := requestctx.WithText(ctx, r.Context)
+func (s *Server) run(e *execution) error {
+	ctx, err := requestctx.WithText(e.ctx, e.request.Context)
 	if err != nil {
 		return err
 	}
-	ctx, invoke, err := s.bound(ctx, r, sel.method)
+	ctx, invoke, err := s.bound(ctx, e.request, e.selected.method)
 	if err != nil {
 		return err
 	}
-	sel.counters.Started.Add(1)
-	err = protect(ctx, invoke, emit)
-	if err == nil && sel.method.Streaming {
+	e.selected.counters.Started.Add(1)
+	e.invoked = true
+	err = protect(ctx, invoke, e.emit)
+	if err == nil && e.selected.method.Streaming {
 		err = cutShort(ctx)
 	}
-	err = s.failed(ctx, r, sel.method, err)
+	err = s.failed(ctx, e.request, e.selected.method, err)
 	switch kind := rpc.KindOf(err); {
 	case err == nil, kind == rpc.Canceled, kind == rpc.Timeout: // that the caller wants no more items is no failure
 	default:
-		sel.counters.Failed.Add(1)
+		e.selected.counters.Failed.Add(1)
 	}
 	return err
+}
+
+// exited is the error of a message whose method ended the goroutine that it ran on. It must be called while that goroutine ends, for
+// the stack.
+func (e *execution) exited() error {
+	if e.invoked {
+		e.selected.counters.Failed.Add(1)
+	}
+	failure := &MethodError{Err: errExited, Stack: stack()}
+	return e.server.failed(e.ctx, e.request, e.selected.method, failure)
 }
 
 // bound returns the method with its arguments, and the context that it is to have.

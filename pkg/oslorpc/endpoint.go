@@ -56,7 +56,8 @@ func (m Method) with(change func(*dispatch.Method)) Method {
 // map with string keys, or [Raw]. R is anything that can be JSON.
 //
 // The function runs on any number of goroutines at once. Its ctx ends when the caller gives up (of a call) or the server is stopped by
-// force, and carries the request context. An error that it returns arrives as a [RemoteError].
+// force, and carries the request context. An error that it returns arrives as a [RemoteError],
+// and so does a panic, and a runtime.Goexit, which ends only its goroutine.
 func Func[A, R any](f func(ctx context.Context, args A) (R, error)) Method {
 	if f == nil {
 		return Method{err: invalidUse("Func was given nil")}

@@ -76,8 +76,19 @@ func (t turns) execute(ctx context.Context, run func()) {
 	}
 }
 
-// work runs functions until stopped is closed.
+// work runs functions until stopped is closed. If one ends the goroutine, another goroutine runs the rest.
 func (t turns) work(stopped <-chan struct{}) {
+	returned := false
+	defer func() {
+		if !returned {
+			go t.work(stopped)
+		}
+	}()
+	t.takeAll(stopped)
+	returned = true
+}
+
+func (t turns) takeAll(stopped <-chan struct{}) {
 	for {
 		select {
 		case run := <-t:

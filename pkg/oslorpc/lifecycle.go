@@ -241,6 +241,9 @@ func (s *Server) Wait() {
 
 // Run starts the server, and stops it when ctx ends or somebody calls Stop. It finishes what the server accepted, however
 // long that takes; to bound it, call Stop. If the server runs already, Run joins in waiting for its end.
+//
+// With [ExecutorBlocking], a method that ends its goroutine (runtime.Goexit) ends the goroutine of Run, too. The server then stops; what
+// it accepted runs on another goroutine.
 func (s *Server) Run(ctx context.Context) error {
 	run, isNew, err := s.start(ctx, true)
 	if err != nil {
@@ -248,8 +251,14 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	defer context.AfterFunc(ctx, func() { s.endRun(run) })()
 	if isNew && run.turns != nil {
-		run.turns.work(run.stopped)
+		s.lend(run)
 	}
 	<-run.stopped
 	return run.err
+}
+
+// lend runs methods on this goroutine until the server has stopped. A method that ends the goroutine ends Run, and with it the server.
+func (s *Server) lend(run *serverRun) {
+	defer s.endRun(run)
+	run.turns.work(run.stopped)
 }

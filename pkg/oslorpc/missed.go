@@ -42,17 +42,26 @@ func (l *lapses) listen(run *serverRun, missed func(context.Context, string)) {
 		l.runs = map[*serverRun]bool{}
 	}
 	l.runs[run] = true
-	go func() {
-		defer l.leave(run)
-		for {
-			select {
-			case reason := <-run.reasons:
-				missed(run.alive, reason)
-			case <-run.alive.Done():
-				return
-			}
+	go l.serve(run, missed)
+}
+
+// serve calls missed until the server begins to stop. If missed ends the goroutine, another goroutine goes on.
+func (l *lapses) serve(run *serverRun, missed func(context.Context, string)) {
+	defer func() {
+		if run.isEnding() {
+			l.leave(run)
+		} else {
+			go l.serve(run, missed)
 		}
 	}()
+	for {
+		select {
+		case reason := <-run.reasons:
+			missed(run.alive, reason)
+		case <-run.alive.Done():
+			return
+		}
+	}
 }
 
 func (l *lapses) leave(run *serverRun) {

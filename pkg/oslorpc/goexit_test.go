@@ -1,0 +1,245 @@
+package oslorpc_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"iter"
+	"log/slog"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// quitter has methods that end their goroutines.
+type quitter struct{}
+
+func (quitter) Quit(context.Context) (string, error) {
+	runtime.Goexit()
+	return "", nil
+}
+
+func (quitter) Items(context.Context) iter.Seq2[int, error] {
+	return func(yield func(int, error) bool) {
+		yield(1, nil)
+		runtime.Goexit()
+	}
+}
+
+// Whoami returns.
+func (quitter) Whoami(context.Context) (string, error) { return "net1", nil }
+
+// quitterService is the typed counterpart.
+type quitterService struct {
+	v1.UnimplementedInventoryServiceServer
+}
+
+func (quitterService) ResizeVolume(context.Context, *v1.ResizeVolumeRequest) (*v1.ResizeVolumeResponse, error) {
+	runtime.Goexit()
+	return nil, nil
+}
+
+func (quitterService) ReportUsage(context.Context, *v1.ReportUsageRequest) (*emptypb.Empty, error) {
+	runtime.Goexit()
+	return nil, nil
+}
+
+func (quitterService) WatchVolumes(_ *v1.WatchVolumesRequest, stream grpc.ServerStreamingServer[v1.WatchVolumesResponse]) error {
+	if err := stream.Send(&v1.WatchVolumesResponse{Name: "a"}); err != nil {
+		return err
+	}
+	runtime.Goexit()
+	return nil
+}
+
+func (quitterService) SyncVolumes(stream grpc.BidiStreamingServer[v1.SyncVolumesRequest, v1.SyncVolumesResponse]) error {
+	if _, err := stream.Recv(); err != nil {
+		return err
+	}
+	runtime.Goexit()
+	return nil
+}
+
+// wantExited fails unless err says at once that a method ended its goroutine.
+func wantExited(t *testing.T, err error) {
+	t.Helper()
+	wantKind(t, err, oslorpc.Remote, false)
+	wantText(t, err, "runtime.Goexit")
+	if r, ok := errors.AsType[*oslorpc.RemoteError](err); !ok || r.Type != "runtime.Goexit" || len(r.Stack) == 0 {
+		t.Errorf("the remote error is %+v", r)
+	}
+}
+
+// A method that ends its goroutine fails at once, whatever the kind of message and wherever methods run, and the server goes on: with more
+// messages than it has workers, and than gRPC has goroutines that it keeps.
+func TestMethodThatEndsItsGoroutine(t *testing.T) {
+	executors := map[string][]oslorpc.ServerOption{
+		"pool":      {oslorpc.WithWorkers(2)},
+		"in place":  {oslorpc.WithWorkers(2), oslorpc.WithExecutorFunc(func(run func()) { run() })},
+		"elsewhere": {oslorpc.WithWorkers(2), oslorpc.WithExecutorFunc(func(run func()) { go run() })},
+	}
+	for name, options := range executors {
+		t.Run(name, func(t *testing.T) {
+			var log logged
+			s := open(t, oslorpc.WithLogger(slog.New(slog.NewTextHandler(&log, nil)))).Server(oslorpc.Target{Topic: "agents", Server: "net1"}, options...)
+			s.Add(oslorpc.Endpoint{Methods: oslorpc.Methods(quitter{})}, oslorpc.Endpoint{
+				Namespace: "any", Fallback: oslorpc.Func(func(context.Context, oslorpc.Raw) (any, error) {
+					runtime.Goexit()
+					return nil, nil
+				}),
+			})
+			v1.RegisterInventoryServiceServer(s, quitterService{})
+			if err := s.Start(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			c := client(t, oslorpc.WithTimeout(time.Minute))
+			for method, do := range quittings(t.Context(), c) {
+				for range 10 {
+					wantExited(t, do())
+				}
+				if t.Failed() {
+					t.Fatalf("that was %s", method)
+				}
+			}
+			for range 10 {
+				if err := errors.Join(c.Cast(t.Context(), "quit", nil), usage(t.Context(), c)); err != nil {
+					t.Error(err)
+				}
+			}
+			if me, err := oslorpc.Call[string](t.Context(), c, "whoami", nil); me != "net1" || err != nil {
+				t.Errorf("afterwards: %q, %v", me, err)
+			}
+			want := 10 * (len(quittings(t.Context(), c)) + 2)
+			until(t, "all were logged", func() bool { return log.count("method ended its goroutine") == want })
+		})
+	}
+}
+
+// logged is what was logged.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logged) count(what string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), what)
+}
+
+// quittings are calls of all kinds of methods that end their goroutines.
+func quittings(ctx context.Context, c *oslorpc.Client) map[string]func() error {
+	stub := v1.NewInventoryServiceClient(c)
+	call := func(c *oslorpc.Client, method string) func() error {
+		return func() error {
+			_, err := oslorpc.Call[any](ctx, c, method, nil)
+			return err
+		}
+	}
+	return map[string]func() error{
+		"call":      call(c, "quit"),
+		"monitored": call(c.Prepare(oslorpc.WithCallMonitorTimeout(20*time.Second)), "quit"),
+		"stream":    call(c, "items"),
+		"fallback":  call(c.Prepare(oslorpc.WithNamespace("any")), "quit"),
+		"multicall": func() error {
+			for _, err := range oslorpc.Multicall[int](ctx, c, "items", nil) {
+				if err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+		"gather": func() error {
+			for _, err := range oslorpc.Gather[any](ctx, c, "quit", nil) {
+				return err
+			}
+			return nil
+		},
+		"typed call": func() error {
+			_, err := stub.ResizeVolume(ctx, &v1.ResizeVolumeRequest{})
+			return err
+		},
+		"typed server stream": func() error {
+			stream, err := stub.WatchVolumes(ctx, &v1.WatchVolumesRequest{})
+			for err == nil {
+				_, err = stream.Recv()
+			}
+			return err
+		},
+		"typed bidirectional stream": func() error {
+			stream, err := stub.SyncVolumes(ctx)
+			if err == nil {
+				err = stream.Send(&v1.SyncVolumesRequest{})
+			}
+			for err == nil || errors.Is(err, io.EOF) {
+				_, err = stream.Recv()
+			}
+			return err
+		},
+	}
+}
+
+func usage(ctx context.Context, c *oslorpc.Client) error {
+	_, err := v1.NewInventoryServiceClient(c).ReportUsage(ctx, &v1.ReportUsageRequest{})
+	return err
+}
+
+// A method of a blocking server that ends its goroutine ends the goroutine of Run: its caller hears of it, the server stops, and what it
+// accepted runs.
+func TestMethodThatEndsTheGoroutineOfRun(t *testing.T) {
+	ran := make(chan int, 10)
+	s := open(t).Server(oslorpc.Target{Topic: "agents", Server: "net1"},
+		oslorpc.WithExecutor(oslorpc.ExecutorBlocking), oslorpc.WithHold())
+	s.Add(oslorpc.Endpoint{Methods: map[string]oslorpc.Method{
+		"quit": oslorpc.Func(func(context.Context, oslorpc.NoArgs) (any, error) {
+			runtime.Goexit()
+			return nil, nil
+		}),
+		"note": oslorpc.Func(func(_ context.Context, args number) (any, error) {
+			ran <- args.N
+			return nil, nil
+		}),
+	}})
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = s.Run(t.Context())
+		t.Error("Run returned")
+	}()
+	c := client(t, oslorpc.WithTimeout(time.Minute))
+	exited := make(chan error, 1)
+	if err := c.Cast(t.Context(), "quit", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Cast(t.Context(), "note", number{1}); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_, err := oslorpc.Call[any](context.Background(), c, "quit", nil)
+		exited <- err
+	}()
+	until(t, "all wait", func() bool { return queued(t, open(t), s) == 3 })
+	if err := s.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	wantExited(t, <-exited)
+	<-ended
+	s.Wait()
+	if len(ran) != 1 {
+		t.Errorf("%d of 1 ran", len(ran))
+	}
+}

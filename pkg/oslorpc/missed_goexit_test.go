@@ -1,0 +1,26 @@
+package oslorpc
+
+import (
+	"context"
+	"runtime"
+	"testing"
+)
+
+// The function for missed messages may end its goroutine: it is called again for the next reason, and goes with the server.
+func TestMissedMessagesFunctionThatEndsItsGoroutine(t *testing.T) {
+	run := &serverRun{reasons: make(chan string, 1)}
+	run.alive, run.end = context.WithCancel(t.Context())
+	defer run.end()
+	told := make(chan string)
+	var l lapses
+	l.listen(run, func(_ context.Context, reason string) {
+		told <- reason
+		runtime.Goexit()
+	})
+	for range 3 {
+		l.tell("lost")
+		if reason := <-told; reason != "lost" {
+			t.Errorf("told %q", reason)
+		}
+	}
+}

@@ -1,0 +1,58 @@
+package oslorpctest_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
+)
+
+// failingHandler says that the test below is to fail, in a process of its own.
+const failingHandler = "OSLORPCTEST_FAILING"
+
+// The handler of this test fails it, as an assertion does. Its caller must not wait for the call's minute.
+func TestFailingHandler(t *testing.T) {
+	if os.Getenv(failingHandler) == "" {
+		t.Skip("it runs for TestFailedAssertionInAHandler")
+	}
+	f := oslorpctest.New(t)
+	f.Serve(oslorpc.Target{Topic: "agents", Server: "node1"}, []oslorpc.Endpoint{{Methods: map[string]oslorpc.Method{
+		"assert": oslorpc.Func(func(context.Context, oslorpc.NoArgs) (any, error) {
+			t.Fatal("the assertion failed")
+			return nil, nil
+		}),
+	}}})
+	c := f.Client(oslorpc.Target{Topic: "agents"})
+	if err := c.Cast(t.Context(), "assert", nil); err != nil {
+		t.Errorf("the cast: %v", err)
+	}
+	_, err := oslorpc.Call[any](t.Context(), c, "assert", nil)
+	t.Logf("the caller got: %v", err)
+}
+
+func TestFailedAssertionInAHandler(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	test := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestFailingHandler$", "-test.v") //nolint:gosec // It is this program.
+	test.Env = append(os.Environ(), failingHandler+"=1")
+	out, err := test.CombinedOutput()
+	if ctx.Err() != nil {
+		t.Fatalf("the test hangs:\n%s", out)
+	}
+	if err == nil {
+		t.Errorf("the test passes although its handler failed")
+	}
+	for _, want := range []string{"--- FAIL: TestFailingHandler", "the assertion failed", "the caller got: ", "runtime.Goexit"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the output lacks %q", want)
+		}
+	}
+	if t.Failed() {
+		t.Logf("the output is:\n%s", out)
+	}
+}
