@@ -38,7 +38,7 @@ func TestFailingHandler(t *testing.T) {
 func TestFailedAssertionInAHandler(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	test := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestFailingHandler$", "-test.v") //nolint:gosec // It is this program.
+	test := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestFailingHandler$", "-test.v")
 	test.Env = append(os.Environ(), failingHandler+"=1")
 	out, err := test.CombinedOutput()
 	if ctx.Err() != nil {
