@@ -25,7 +25,7 @@ type execution struct {
 	err     error
 	// invoked: the method itself was called.
 	invoked bool
-	// over is sent to when the execution has ended apart; see [Server.apart].
+	// over is sent to when the execution has ended apart; see [execution.apart].
 	over chan struct{}
 }
 
@@ -103,38 +103,12 @@ func (e *execution) handOver() {
 	}
 }
 
-// maxIdle is how many idle goroutines a server keeps for the next messages.
-const maxIdle = 16
-
-// apart executes a message on a goroutine of the server, and returns when it is over. The goroutine that brought the message belongs
-// to its carrier, and a method that ends its goroutine would take the answer with it.
-func (s *Server) apart(e *execution) {
-	select {
-	case s.idle <- e:
-	default:
-		go s.runner(e)
-	}
+// apart executes a message on a goroutine of its own, and returns when it is over. The goroutine that brought the message belongs to
+// its carrier, and a method that ends its goroutine would take the answer with it.
+func (e *execution) apart() {
+	go func() {
+		defer func() { e.over <- struct{}{} }()
+		e.execute()
+	}()
 	<-e.over
-}
-
-// runner executes a message, and further ones until enough other goroutines are idle or the server has stopped.
-func (s *Server) runner(e *execution) {
-	for {
-		e.executeApart()
-		if s.idlers.Add(1) > maxIdle {
-			s.idlers.Add(-1)
-			return
-		}
-		select {
-		case e = <-s.idle:
-			s.idlers.Add(-1)
-		case <-s.base.Done():
-			return
-		}
-	}
-}
-
-func (e *execution) executeApart() {
-	defer func() { e.over <- struct{}{} }()
-	e.execute()
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/requestctx"
@@ -66,11 +65,8 @@ type Server struct {
 	table *Table
 	log   *slog.Logger
 	queue *queue
-	// execute says where methods run; nil for a goroutine of the server.
+	// execute says where methods run; nil for a goroutine for each message.
 	execute Executor
-	// idle hands messages to the idle goroutines of the server, and idlers counts those.
-	idle   chan *execution
-	idlers atomic.Int32
 	// executions keeps those that are over for the next messages.
 	executions sync.Pool
 	// onAccept is called with each message that is accepted; it may be nil.
@@ -92,7 +88,6 @@ type Server struct {
 func NewServer(name string, table *Table, limits Limits, log *slog.Logger) *Server {
 	s := &Server{
 		name: name, table: table, log: log, queue: &queue{limits: limits}, window: newWindow(), ended: make(chan struct{}),
-		idle: make(chan *execution),
 	}
 	s.base, s.force = context.WithCancel(context.Background())
 	return s
@@ -133,7 +128,7 @@ func (s *Server) Call(ctx context.Context, r *Request, emit Emit) error {
 	defer release()
 	e := s.newExecution(ctx, r, sel, emit)
 	defer e.recycle()
-	started, err := s.work(ticket, e, s.apart)
+	started, err := s.work(ticket, e, (*execution).apart)
 	if !started {
 		err = s.expired(err)
 	}
