@@ -6,15 +6,16 @@ import (
 	"strings"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/oslorpc/oslorpc/examples/upgrade"
 	"github.com/oslorpc/oslorpc/examples/upgrade/dynamic"
 	"github.com/oslorpc/oslorpc/examples/upgrade/typed"
-	"github.com/oslorpc/oslorpc/internal/leak"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fleet is a fleet of servers of these releases, each named after its own.
 func fleet(t *testing.T, releases string) *oslorpctest.Fleet {

@@ -73,9 +73,12 @@ func StartAsIs(tb testing.TB, url, program string) *Process {
 	return start(tb, program, nil, append(os.Environ(), oslorpc.TransportURLVariable+"="+url))
 }
 
+// Path returns the file of a program that [Main] built.
+func Path(program string) string { return filepath.Join(bin, program) }
+
 func start(tb testing.TB, program string, args, environment []string) *Process {
 	tb.Helper()
-	cmd := exec.CommandContext(context.Background(), filepath.Join(bin, program), args...) //nolint:gosec // They are ours.
+	cmd := exec.CommandContext(context.Background(), Path(program), args...) //nolint:gosec // They are ours.
 	cmd.Env = environment
 	p := newProcess(tb, strings.Join(append([]string{program}, args...), " "), cmd)
 	cmd.Stderr = &p.log

@@ -11,13 +11,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
-	"github.com/oslorpc/oslorpc/internal/leak"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // server is a server of networks, which fails as it is told to.
 type server struct {
@@ -27,6 +28,19 @@ type server struct {
 	networks []neutronrpc.Network // that the agent reads
 	failure  error                // of create_dhcp_port on network n
 	unready  int                  // how often dhcp_ready_on_ports fails
+	reading  chan struct{}        // if it is not nil, reading everything waits until it is closed
+	gone     bool                 // networks are not there any more
+	hanging  chan struct{}        // if it is not nil, calls about network "slow" wait until it is closed
+}
+
+// hang waits, if the network is "slow".
+func (s *server) hang(ctx context.Context, network string) {
+	if network == "slow" && s.hanging != nil {
+		select {
+		case <-s.hanging:
+		case <-ctx.Done():
+		}
+	}
 }
 
 func (s *server) fail(err error) {
@@ -47,16 +61,28 @@ func blue() neutronrpc.Network {
 
 func (s *server) GetActiveNetworksInfo(context.Context, neutronrpc.ActiveNetworksArgs) ([]neutronrpc.Network, error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.networks, nil
+	networks, reading := s.networks, s.reading
+	s.mu.Unlock()
+	if reading != nil {
+		<-reading
+	}
+	return networks, nil
 }
 
-func (*server) GetNetworkInfo(context.Context, neutronrpc.NetworkArgs) (*neutronrpc.Network, error) {
+func (s *server) GetNetworkInfo(ctx context.Context, args neutronrpc.NetworkArgs) (*neutronrpc.Network, error) {
+	s.hang(ctx, args.NetworkID)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.gone {
+		return nil, nil
+	}
 	n := blue()
+	n.ID = args.NetworkID
 	return &n, nil
 }
 
-func (s *server) CreateDhcpPort(_ context.Context, args neutronrpc.CreatePortArgs) (*neutronrpc.Port, error) {
+func (s *server) CreateDhcpPort(ctx context.Context, args neutronrpc.CreatePortArgs) (*neutronrpc.Port, error) {
+	s.hang(ctx, args.Port.Port.NetworkID)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if args.Port.Port.NetworkID != "n" {
@@ -186,11 +212,88 @@ func TestNetworkThatCannotBeServed(t *testing.T) {
 		s := &server{failure: errors.New("the database is locked")}
 		s.have(blue(), neutronrpc.Network{ID: "m", Name: "green", Subnets: []neutronrpc.Subnet{{ID: "t", NetworkID: "m"}}})
 		f, _ := startAgent(t, s)
-		if m := f.Await(2, oslorpctest.For("create_dhcp_port"))[1]; !strings.Contains(string(m.Args), `"network_id":"m"`) {
-			t.Errorf("after a network that cannot be served comes %s", m.Args)
+		var asked []string
+		for _, m := range f.Await(2, oslorpctest.For("create_dhcp_port")) {
+			asked = append(asked, string(m.Args))
+		}
+		for _, id := range []string{"n", "m"} {
+			if !strings.Contains(strings.Join(asked, " "), `"network_id":"`+id+`"`) {
+				t.Errorf("network %s is not served: it asked for %q", id, asked)
+			}
 		}
 		s.fail(nil)
 		f.Await(2, oslorpctest.For("get_active_networks_info"))
+	})
+}
+
+// A network whose calls hang stops no other network, neither a change of it nor reading everything.
+func TestSlowNetwork(t *testing.T) {
+	slow := neutronrpc.Network{ID: "slow", Name: "slow", Subnets: []neutronrpc.Subnet{{ID: "t", NetworkID: "slow"}}}
+	for name, begin := range map[string]func(*testing.T, *server, *neutronrpc.DhcpAgentNotifyAPI){
+		"a change": func(t *testing.T, _ *server, notify *neutronrpc.DhcpAgentNotifyAPI) {
+			t.Helper()
+			for range 2 * workers { // more than there are workers
+				if err := notify.NetworkAddedToAgent(t.Context(), "slow", "net1"); err != nil {
+					t.Fatal(err)
+				}
+			}
+		},
+		"reading": func(t *testing.T, s *server, notify *neutronrpc.DhcpAgentNotifyAPI) {
+			t.Helper()
+			s.have(slow)
+			if err := notify.AgentUpdated(t.Context(), true, "net1"); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &server{hanging: make(chan struct{})}
+				f, notify := startAgent(t, s)
+				synctest.Wait()
+				begin(t, s, notify)
+				synctest.Wait()
+				if err := notify.NetworkAddedToAgent(t.Context(), "n", "net1"); err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				f.Await(1, oslorpctest.For("create_dhcp_port"), func(m oslorpctest.Message) bool {
+					return strings.Contains(string(m.Args), `"network_id":"n"`)
+				})
+				if took := time.Since(began); took > time.Second {
+					t.Errorf("a network waits %v for another", took)
+				}
+				close(s.hanging)
+			})
+		})
+	}
+}
+
+// What everything was read as is not what is served, if a change came in the meantime.
+func TestChangeWhileEverythingIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{}
+		s.have(blue())
+		f, notify := startAgent(t, s)
+		f.Await(1, oslorpctest.For("create_dhcp_port"))
+		synctest.Wait()
+		s.mu.Lock()
+		s.reading, s.gone = make(chan struct{}), true
+		s.mu.Unlock()
+		if err := notify.AgentUpdated(t.Context(), true, "net1"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if err := notify.NetworkRemovedFromAgent(t.Context(), "n", "net1"); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		close(s.reading) // and what was read has the network
+		f.Await(1, oslorpctest.For("get_network_info"))
+		synctest.Wait()
+		if n := len(f.Messages(oslorpctest.For("create_dhcp_port"))); n != 1 {
+			t.Errorf("the agent served the network %d times, also when it was gone", n)
+		}
 	})
 }
 

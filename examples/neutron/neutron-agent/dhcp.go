@@ -15,28 +15,40 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
+// workers is how many networks the agent changes at a time.
+const workers = 8
+
 // dhcpAgent serves DHCP on the networks that the server gives to its host. It asks for a network whenever it is told of a change to it, so
 // that it does not matter in which order messages come, or whether one comes twice. Those about ports have the ports themselves: there,
 // revision numbers tell which is newer, and the agent remembers what was deleted.
+//
+// Whatever it does about a network takes its turn in the queue, so that no two do something about the same one, and waits for the server
+// without a lock: a call that hangs stops one network, and not the others.
 type dhcpAgent struct {
 	*service
 
 	plugin *neutronrpc.DhcpPluginAPI
 	queue  *queue
 
-	// mu is held while an update is handled or everything is read.
+	// mu guards what follows. It is not held while the server is asked.
 	mu       sync.Mutex
 	networks map[string]neutronrpc.Network
+	// changes counts the updates that were handled, and changed says at which count a network last was: what was read before is old.
+	changes int
+	changed map[string]int
 	// deleted are the ids of ports that are gone for good, should an older message about one come later, and when they went.
 	deleted map[string]time.Time
 	// ready are the ids of ports that are served and of which the server was not told.
 	ready map[string]bool
+	// tell has room for one sign that there are such.
+	tell chan struct{}
 }
 
 func newDhcpService(h *node) *service {
 	a := &dhcpAgent{
 		plugin: neutronrpc.NewDhcpPluginAPI(h.transport, h.host, oslorpc.WithBackoff(h.backoff)), queue: newQueue(),
-		networks: map[string]neutronrpc.Network{}, deleted: map[string]time.Time{}, ready: map[string]bool{},
+		networks: map[string]neutronrpc.Network{}, changed: map[string]int{}, deleted: map[string]time.Time{}, ready: map[string]bool{},
+		tell: make(chan struct{}, 1),
 	}
 	a.service = &service{
 		node: h, name: "DHCP agent", topic: neutronrpc.DhcpAgentTopic, endpoint: neutronrpc.DhcpAgent(a), sync: a.syncState,
@@ -47,50 +59,87 @@ func newDhcpService(h *node) *service {
 
 // syncState reads which networks to serve, and serves those and no others. One that cannot be served does not keep it from the others.
 func (a *dhcpAgent) syncState(ctx context.Context) (string, error) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	defer a.queue.wake() // the server has to be told of ports that are ready now
+	served, since := a.beforeReading()
 	networks, err := a.plugin.GetActiveNetworksInfo(ctx, false)
 	if err != nil {
 		return "", err
 	}
-	gone := maps.Clone(a.networks)
-	var failures []error
+	results := make(chan error, len(networks)+len(served)) // with room for all: nobody may be left to take them
+	waiting := 0
 	for _, n := range networks {
-		delete(gone, n.ID)
-		failures = append(failures, a.enable(ctx, n))
+		delete(served, n.ID)
+		waiting++
+		a.inTurn(n.ID, since, results, func(ctx context.Context) error { return a.enable(ctx, n) })
 	}
-	for id := range gone {
-		a.disable(ctx, id)
+	for id := range served {
+		waiting++
+		a.inTurn(id, since, results, func(ctx context.Context) error {
+			a.disable(ctx, id)
+			return nil
+		})
+	}
+	var failures []error
+	for range waiting {
+		select {
+		case err := <-results:
+			failures = append(failures, err)
+		case <-ctx.Done():
+			return "", ctx.Err()
+		}
 	}
 	return fmt.Sprintf("%d networks", len(networks)), errors.Join(failures...)
 }
 
-// work handles updates, one after the other, until ctx ends.
-func (a *dhcpAgent) work(ctx context.Context) {
-	for {
-		if u, ok := a.queue.next(); ok {
-			a.handle(ctx, u)
-			continue
+// inTurn has something done about a network when it is its turn, and sends what comes of it. If the network has changed since then, what
+// was read is old, and the network is asked for instead.
+func (a *dhcpAgent) inTurn(networkID string, since int, results chan<- error, do func(context.Context) error) {
+	a.queue.add(update{networkID: networkID, handle: func(ctx context.Context, u update) error {
+		if a.changedSince(networkID, since) {
+			results <- a.refresh(ctx, u)
+		} else {
+			results <- do(ctx)
 		}
-		var again <-chan time.Time
-		if !a.tellReady(ctx) {
-			again = time.After(readyPause)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-a.queue.changed:
-		case <-again:
-		}
-	}
+		return nil // whoever reads everything does so again after a failure
+	}})
 }
 
-// handle does what an update asks for. If that fails, the agent no longer knows how its networks are, and reads everything.
-func (a *dhcpAgent) handle(ctx context.Context, u update) {
+// beforeReading returns the networks that are served before everything is read, and the count of changes then.
+func (a *dhcpAgent) beforeReading() (served map[string]neutronrpc.Network, since int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	clear(a.changed) // everything is read once at a time: nothing that was read before is to come
+	return maps.Clone(a.networks), a.changes
+}
+
+// changedSince reports whether an update of a network was handled after the count of changes was since.
+func (a *dhcpAgent) changedSince(networkID string, since int) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.changed[networkID] > since
+}
+
+// work handles updates, several at a time, and tells the server which ports are ready, until ctx ends.
+func (a *dhcpAgent) work(ctx context.Context) {
+	var working sync.WaitGroup
+	for range workers {
+		working.Go(func() {
+			for u, ok := a.queue.take(ctx); ok; u, ok = a.queue.take(ctx) {
+				a.handle(ctx, u)
+				a.queue.done(u)
+			}
+		})
+	}
+	a.tellOften(ctx)
+	working.Wait()
+}
+
+// handle does what an update asks for. If that fails, the agent no longer knows how the network is, and reads everything.
+func (a *dhcpAgent) handle(ctx context.Context, u update) {
 	err := u.handle(ctx, u)
+	a.mu.Lock()
+	a.changes++
+	a.changed[u.networkID] = a.changes
+	a.mu.Unlock()
 	var noNetwork *neutronrpc.NetworkNotFound
 	switch {
 	case err == nil || ctx.Err() != nil:
@@ -132,6 +181,8 @@ func (a *dhcpAgent) enable(ctx context.Context, n neutronrpc.Network) error {
 		a.disable(ctx, n.ID)
 		return nil
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if _, known := a.networks[n.ID]; !known {
 		a.sayf("serves network %s at %s", n.Name, addresses(*port))
 	}
@@ -157,11 +208,13 @@ func (a *dhcpAgent) ownPort(ctx context.Context, n neutronrpc.Network) (*neutron
 
 // disable serves a network no longer.
 func (a *dhcpAgent) disable(ctx context.Context, networkID string) {
+	a.mu.Lock()
 	n, known := a.networks[networkID]
+	delete(a.networks, networkID)
+	a.mu.Unlock()
 	if !known {
 		return
 	}
-	delete(a.networks, networkID)
 	a.sayf("no longer serves network %s", n.Name)
 	if err := a.plugin.ReleaseDhcpPort(ctx, networkID, a.deviceID(networkID)); err != nil {
 		slog.ErrorContext(ctx, "the port of the DHCP server stays", "network", n.Name, "error", err)
@@ -183,7 +236,7 @@ func addresses(ports ...neutronrpc.Port) string {
 }
 
 // serve serves a port of a network that the agent serves; false if it is known to be gone, or to have changed since. One that is active
-// was served before.
+// was served before. The lock is held.
 func (a *dhcpAgent) serve(networkID string, p neutronrpc.Port) bool {
 	n := a.networks[networkID]
 	known := slices.IndexFunc(n.Ports, func(k neutronrpc.Port) bool { return k.ID == p.ID })
@@ -198,6 +251,10 @@ func (a *dhcpAgent) serve(networkID string, p neutronrpc.Port) bool {
 	a.networks[networkID] = n
 	if p.Status != "ACTIVE" {
 		a.ready[p.ID] = true
+		select {
+		case a.tell <- struct{}{}:
+		default:
+		}
 	}
 	return true
 }
@@ -207,6 +264,8 @@ const remembered = 24 * time.Hour
 
 // forget serves a port no longer.
 func (a *dhcpAgent) forget(networkID, portID string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if n, known := a.networks[networkID]; known {
 		n.Ports = slices.DeleteFunc(n.Ports, func(p neutronrpc.Port) bool { return p.ID == portID })
 		a.networks[networkID] = n
@@ -221,6 +280,22 @@ const (
 	readyBatch = 64
 	readyPause = 200 * time.Millisecond
 )
+
+// tellOften tells the server which ports are ready, when there are some and after a failure, until ctx ends.
+func (a *dhcpAgent) tellOften(ctx context.Context) {
+	for {
+		var again <-chan time.Time
+		if !a.tellReady(ctx) {
+			again = time.After(readyPause)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.tell:
+		case <-again:
+		}
+	}
+}
 
 // tellReady tells the server which ports are served; false if it has to be told again.
 func (a *dhcpAgent) tellReady(ctx context.Context) bool {

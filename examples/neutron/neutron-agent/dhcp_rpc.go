@@ -79,11 +79,12 @@ func (a *dhcpAgent) AgentUpdated(context.Context, neutronrpc.DhcpPayloadArgs) er
 
 // updatePort serves a port. On a network that the agent does not know, it asks for that first.
 func (a *dhcpAgent) updatePort(ctx context.Context, u update) error {
-	if _, known := a.networks[u.networkID]; !known {
+	p := *u.payload.Port
+	known, served := a.serveKnown(u.networkID, p)
+	if !known {
 		return a.refresh(ctx, u)
 	}
-	p := *u.payload.Port
-	if !a.serve(u.networkID, p) {
+	if !served {
 		return nil
 	}
 	name := ""
@@ -92,4 +93,14 @@ func (a *dhcpAgent) updatePort(ctx context.Context, u update) error {
 	}
 	a.sayf("serves port %s at %s%s", p.ID, addresses(p), name)
 	return nil
+}
+
+// serveKnown is serve, if the agent serves the network.
+func (a *dhcpAgent) serveKnown(networkID string, p neutronrpc.Port) (known, served bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if _, known = a.networks[networkID]; !known {
+		return false, false
+	}
+	return true, a.serve(networkID, p)
 }

@@ -18,14 +18,16 @@ type l3Agent struct {
 
 	plugin *neutronrpc.L3PluginAPI
 
-	// mu is held while routers are read, so that what was asked for later is also what is kept.
+	// mu guards what follows. It is not held while the server is asked.
 	mu      sync.Mutex
+	order   *order
 	routers map[string]neutronrpc.Router
 }
 
 func newL3Service(h *node) *service {
 	a := &l3Agent{
 		plugin:  neutronrpc.NewL3PluginAPI(h.transport, h.host, oslorpc.WithBackoff(h.backoff)),
+		order:   newOrder(),
 		routers: map[string]neutronrpc.Router{},
 	}
 	a.service = &service{
@@ -40,40 +42,72 @@ const routersAtATime = 256
 
 // syncState reads which routers to serve, and then those.
 func (a *l3Agent) syncState(ctx context.Context) (string, error) {
+	asked := a.ask()
+	all, err := a.read(ctx)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	ids, err := a.plugin.GetRouterIDs(ctx)
+	defer a.order.answered()
 	if err != nil {
 		return "", err
+	}
+	for id := range a.routers {
+		if _, still := all[id]; !still && a.order.settle(id, asked) {
+			delete(a.routers, id)
+		}
+	}
+	for id, r := range all {
+		if a.order.settle(id, asked) {
+			a.routers[id] = r
+		}
+	}
+	return fmt.Sprintf("%d routers", len(all)), nil
+}
+
+// ask returns the number of a question to the server.
+func (a *l3Agent) ask() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.order.ask()
+}
+
+// read asks for all routers.
+func (a *l3Agent) read(ctx context.Context) (map[string]neutronrpc.Router, error) {
+	ids, err := a.plugin.GetRouterIDs(ctx)
+	if err != nil {
+		return nil, err
 	}
 	all := map[string]neutronrpc.Router{}
 	for some := range slices.Chunk(ids, routersAtATime) {
 		routers, err := a.plugin.GetRouters(ctx, some)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		for _, r := range routers {
 			all[r.ID] = r
 		}
 	}
-	a.routers = all
-	return fmt.Sprintf("%d routers", len(all)), nil
+	return all, nil
 }
 
 // refresh reads routers. Those that are not in the answer are not this agent's any more.
 func (a *l3Agent) refresh(ctx context.Context, ids []string) error {
+	asked := a.ask()
+	routers, err := a.plugin.GetRouters(ctx, ids)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	routers, err := a.plugin.GetRouters(ctx, ids)
+	defer a.order.answered()
 	if err != nil {
 		return err
 	}
 	for _, id := range ids {
+		if !a.order.settle(id, asked) {
+			continue
+		}
 		delete(a.routers, id)
-	}
-	for _, r := range routers {
-		a.routers[r.ID] = r
-		a.sayf("serves router %s%s", r.Name, gateways(r))
+		if n := slices.IndexFunc(routers, func(r neutronrpc.Router) bool { return r.ID == id }); n >= 0 {
+			a.routers[id] = routers[n]
+			a.sayf("serves router %s%s", routers[n].Name, gateways(routers[n]))
+		}
 	}
 	return nil
 }
@@ -90,6 +124,7 @@ func gateways(r neutronrpc.Router) string {
 func (a *l3Agent) remove(id string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.order.told(id)
 	if r, known := a.routers[id]; known {
 		delete(a.routers, id)
 		a.sayf("no longer serves router %s", r.Name)

@@ -16,14 +16,16 @@ type meteringAgent struct {
 
 	plugin *neutronrpc.MeteringPluginRPC
 
-	// mu is held while routers are read, so that what was told later is also what is kept.
+	// mu guards what follows. It is not held while the server is asked.
 	mu      sync.Mutex
+	order   *order
 	routers map[string]neutronrpc.Router
 }
 
 func newMeteringService(h *node) *service {
 	a := &meteringAgent{
 		plugin:  neutronrpc.NewMeteringPluginRPC(h.transport, h.host, oslorpc.WithBackoff(h.backoff)),
+		order:   newOrder(),
 		routers: map[string]neutronrpc.Router{},
 	}
 	a.service = &service{
@@ -36,14 +38,26 @@ func newMeteringService(h *node) *service {
 // syncState reads which routers to count for.
 func (a *meteringAgent) syncState(ctx context.Context) (string, error) {
 	a.mu.Lock()
-	defer a.mu.Unlock()
+	asked := a.order.ask()
+	a.mu.Unlock()
 	routers, ok := a.plugin.GetSyncDataMetering(ctx)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	defer a.order.answered()
 	if !ok {
 		return "", errors.New("the server did not answer")
 	}
-	clear(a.routers)
+	before := a.routers
+	a.routers = map[string]neutronrpc.Router{}
 	for _, r := range routers {
-		a.routers[r.ID] = r
+		if a.order.settle(r.ID, asked) {
+			a.routers[r.ID] = r
+		}
+	}
+	for id, r := range before {
+		if !a.order.settle(id, asked) { // something came about it in the meantime
+			a.routers[id] = r
+		}
 	}
 	return fmt.Sprintf("%d routers", len(routers)), nil
 }
@@ -57,6 +71,7 @@ func (a *meteringAgent) readOften(ctx context.Context) {
 func (a *meteringAgent) RouterDeleted(_ context.Context, args neutronrpc.RouterArgs) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.order.told(args.RouterID)
 	delete(a.routers, args.RouterID)
 	return nil
 }
@@ -69,6 +84,7 @@ func (a *meteringAgent) RoutersUpdated(_ context.Context, args neutronrpc.Meteri
 		if a.routers[r.ID].RevisionNumber > r.RevisionNumber {
 			continue // it is late
 		}
+		a.order.told(r.ID)
 		a.routers[r.ID] = r
 		a.sayf("meters router %s, with %d labels", r.Name, len(r.MeteringLabels))
 	}

@@ -8,26 +8,29 @@ import (
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 )
 
-// update is a message about a network that waits for its turn.
+// update is something to do about a network, which waits for its turn: mostly a message.
 type update struct {
 	networkID string
 	payload   neutronrpc.DhcpPayload
-	// handle does what the message asks for.
+	// handle does what is to be done.
 	handle   func(ctx context.Context, u update) error
 	priority int
 	arrived  int
 }
 
 // queue has updates wait for their turn: the lowest priority comes first, and of several the one that arrived first. Casts have no
-// order on the wire, so this is where they get one.
+// order on the wire, so this is where they get one. Several workers take from it, but of each network only one update at a time: a
+// network that takes long holds up no other, and none is changed by two at once.
 type queue struct {
 	mu      sync.Mutex
 	waiting updates
+	// busy are the networks of which an update was taken and is not done, with those that came for them meanwhile.
+	busy    map[string]updates
 	arrived int
-	changed chan struct{}
+	changed chan struct{} // closed when there may be something to take
 }
 
-func newQueue() *queue { return &queue{changed: make(chan struct{}, 1)} }
+func newQueue() *queue { return &queue{busy: map[string]updates{}, changed: make(chan struct{})} }
 
 func (q *queue) add(u update) {
 	q.mu.Lock()
@@ -38,22 +41,52 @@ func (q *queue) add(u update) {
 	q.wake()
 }
 
-// wake has whoever waits for an update look again.
+// wake has all who wait for an update look again. The lock is held.
 func (q *queue) wake() {
-	select {
-	case q.changed <- struct{}{}:
-	default:
+	close(q.changed)
+	q.changed = make(chan struct{})
+}
+
+// take waits for the next update of a network that is not busy, which then is; false if ctx ends first. Call done when it is handled.
+func (q *queue) take(ctx context.Context) (update, bool) {
+	for {
+		u, ok, changed := q.next()
+		if ok {
+			return u, true
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return update{}, false
+		}
 	}
 }
 
-// next returns the next update; false if there is none.
-func (q *queue) next() (update, bool) {
+// next is take, but does not wait: if there is nothing to take, it returns a channel that is closed when there may be.
+func (q *queue) next() (u update, ok bool, changed <-chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.waiting) == 0 {
-		return update{}, false
+	for len(q.waiting) > 0 {
+		u := heap.Pop(&q.waiting).(update)
+		later, busy := q.busy[u.networkID]
+		if !busy {
+			q.busy[u.networkID] = nil
+			return u, true, nil
+		}
+		q.busy[u.networkID] = append(later, u)
 	}
-	return heap.Pop(&q.waiting).(update), true
+	return update{}, false, q.changed
+}
+
+// done lets the next update of a network be taken.
+func (q *queue) done(u update) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, later := range q.busy[u.networkID] {
+		heap.Push(&q.waiting, later)
+	}
+	delete(q.busy, u.networkID)
+	q.wake()
 }
 
 // updates is a heap.

@@ -6,13 +6,14 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
-	"github.com/oslorpc/oslorpc/internal/leak"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // newAPI returns the API of a server with agents that reported, but are not there.
 func newAPI(t *testing.T, agents ...neutronrpc.AgentState) api {

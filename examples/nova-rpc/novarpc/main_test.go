@@ -3,7 +3,7 @@ package novarpc_test
 import (
 	"testing"
 
-	"github.com/oslorpc/oslorpc/internal/leak"
+	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

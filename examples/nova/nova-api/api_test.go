@@ -5,13 +5,14 @@ import (
 	"errors"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
-	"github.com/oslorpc/oslorpc/internal/leak"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // conductor is a conductor within a test, of one instance.
 type conductor struct {

@@ -11,10 +11,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/leak"
+	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // waiting waits until so many have a turn with an instance, or wait for theirs.
 func waiting(t *testing.T, g *guests, uuid string, users int) {

@@ -8,11 +8,12 @@ import (
 	"slices"
 	"testing"
 
+	"go.uber.org/goleak"
+
 	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
-	"github.com/oslorpc/oslorpc/internal/leak"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open(t *testing.T, path string) *database {
 	t.Helper()

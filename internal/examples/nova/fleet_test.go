@@ -1,4 +1,4 @@
-// Package nova tests the programs of the example as processes.
+// Package nova tests the programs of examples/nova as processes.
 package nova
 
 import (
@@ -11,8 +11,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
+const source = "../../../examples/nova/"
+
 func TestMain(m *testing.M) {
-	programtest.Main(m, "./nova-api", "./nova-conductor", "./nova-scheduler", "./nova-compute")
+	programtest.Main(m, source+"nova-api", source+"nova-conductor", source+"nova-scheduler", source+"nova-compute")
 }
 
 var api = oslorpc.Target{Topic: "nova"}

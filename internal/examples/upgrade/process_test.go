@@ -1,4 +1,5 @@
-package upgrade_test
+// Package upgrade tests the programs of examples/upgrade as processes, and what its README says.
+package upgrade
 
 import (
 	"bufio"
@@ -13,9 +14,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/leak"
 	"github.com/oslorpc/oslorpc/internal/programtest"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
+
+const source = "../../../examples/upgrade/"
+
+func TestMain(m *testing.M) { leak.Main(m) }
 
 // patience is how long a program may take before it is killed.
 const patience = 2 * time.Minute
@@ -27,7 +33,7 @@ type programs string
 func build(t *testing.T) programs {
 	t.Helper()
 	dir := t.TempDir()
-	if out, err := exec.Command("go", "build", "-o", dir, "./server", "./client", "./rolling").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", dir, source+"server", source+"client", source+"rolling").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return programs(dir)

@@ -1,4 +1,5 @@
-package main
+// Package novarpc tests the program of examples/nova-rpc as processes.
+package novarpc
 
 import (
 	"bufio"
@@ -13,19 +14,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/internal/programtest"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// asProgram is set in the environment of processes that are to be the program, not its test.
-const asProgram = "OSLORPC_TEST_NOVA"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		main()
-		return
-	}
-	leak.Main(m)
-}
+func TestMain(m *testing.M) { programtest.Main(m, "../../../examples/nova-rpc") }
 
 // patience is how long a process may take before it is killed.
 const patience = time.Minute
@@ -35,8 +28,8 @@ func program(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
-	cmd := exec.CommandContext(ctx, os.Args[0], args...)
-	cmd.Env = append(os.Environ(), asProgram+"=1", transportEnv+"=")
+	cmd := exec.CommandContext(ctx, programtest.Path("nova-rpc"), args...)
+	cmd.Env = append(os.Environ(), oslorpc.TransportURLVariable+"=")
 	return cmd
 }
 

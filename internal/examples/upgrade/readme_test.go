@@ -1,4 +1,4 @@
-package upgrade_test
+package upgrade
 
 import (
 	"os"
@@ -26,7 +26,7 @@ func readme(t *testing.T) map[string]string {
 
 func read(t *testing.T, file string) string {
 	t.Helper()
-	text, err := os.ReadFile(file)
+	text, err := os.ReadFile(source + file)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package novarpc
 
 import (
 	"fmt"
@@ -8,21 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/oslorpc/oslorpc/internal/consultest"
+	"github.com/oslorpc/oslorpc/internal/programtest"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
-
-// onEach runs a test on the embedded registry and on Consul.
-func onEach(t *testing.T, test func(t *testing.T, url string)) {
-	t.Helper()
-	t.Run("local", func(t *testing.T) {
-		t.Parallel()
-		test(t, "local://"+filepath.Join(t.TempDir(), "registry"))
-	})
-	t.Run("consul", func(t *testing.T) {
-		t.Parallel()
-		test(t, consultest.Start(t).URL())
-	})
-}
 
 // step is a message that the program says it sends, and the lines that come of it.
 type step struct {
@@ -150,7 +138,6 @@ func uptimeOf(t *testing.T, s *step) string {
 
 // The program is one process.
 func TestOneProcess(t *testing.T) {
-	t.Parallel()
 	test := func(t *testing.T, args ...string) {
 		t.Helper()
 		workers := []string{"compute1.example.org", "compute2.example.org", "compute3.example.org"}
@@ -164,7 +151,7 @@ func TestOneProcess(t *testing.T) {
 		}
 		expected{workers: workers, before: []int{0, 0, 0}}.check(t, steps)
 	}
-	onEach(t, func(t *testing.T, url string) {
+	programtest.OnEach(t, func(t *testing.T, url string) {
 		t.Helper()
 		test(t, "--transport", url)
 	})
@@ -177,8 +164,7 @@ func TestOneProcess(t *testing.T) {
 // Each worker is a process, and so is each scheduler. The workers remember what the first scheduler had them do when the second
 // asks.
 func TestManyProcesses(t *testing.T) {
-	t.Parallel()
-	onEach(t, func(t *testing.T, url string) {
+	programtest.OnEach(t, func(t *testing.T, url string) {
 		t.Helper()
 		workers := []string{"a.b", "a.b.c", "compute"} // what a dot means must not be guessed
 		processes := make([]*process, 0, len(workers))
@@ -244,12 +230,12 @@ func TestMisuse(t *testing.T) {
 func TestTransportFromEnvironment(t *testing.T) {
 	t.Parallel()
 	cmd := program(t, "--workers", "1")
-	cmd.Env = append(cmd.Env, transportEnv+"=local://"+filepath.Join(t.TempDir(), "registry"))
+	cmd.Env = append(cmd.Env, oslorpc.TransportURLVariable+"=local://"+filepath.Join(t.TempDir(), "registry"))
 	if out := output(t, cmd); !strings.Contains(out, "accepted by 1") {
 		t.Errorf("it prints %s", out)
 	}
 	cmd = program(t)
-	cmd.Env = append(cmd.Env, transportEnv+"=nonsense")
+	cmd.Env = append(cmd.Env, oslorpc.TransportURLVariable+"=nonsense")
 	if out, err := cmd.CombinedOutput(); err == nil || !strings.Contains(string(out), `"nonsense"`) {
 		t.Errorf("it prints %s, %v", out, err)
 	}

@@ -1,4 +1,4 @@
-// Package neutron tests the programs of the example as processes, and what the README says.
+// Package neutron tests the programs of examples/neutron as processes, and what the README says.
 package neutron
 
 import (
@@ -16,7 +16,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-func TestMain(m *testing.M) { programtest.Main(m, "./neutron-server", "./neutron-agent") }
+const source = "../../../examples/neutron/"
+
+func TestMain(m *testing.M) { programtest.Main(m, source+"neutron-server", source+"neutron-agent") }
 
 var api = oslorpc.Target{Topic: "neutron"}
 

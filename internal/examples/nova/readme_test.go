@@ -17,6 +17,6 @@ var varying = []programtest.Mask{
 // What the README shows is what happens.
 func TestReadme(t *testing.T) {
 	t.Parallel()
-	session := programtest.ReadSession(t, "README.md").Replace("local:///tmp/east", programtest.Local(t))
-	session.Run(t, "../..", programtest.Local(t), varying...)
+	session := programtest.ReadSession(t, source+"README.md").Replace("local:///tmp/east", programtest.Local(t))
+	session.Run(t, "../../..", programtest.Local(t), varying...)
 }

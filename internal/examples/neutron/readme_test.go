@@ -17,9 +17,9 @@ var varying = []programtest.Mask{
 
 // The README needs few commands, and they do what it says.
 func TestReadme(t *testing.T) {
-	session := programtest.ReadSession(t, "README.md")
+	session := programtest.ReadSession(t, source+"README.md")
 	if n := len(session) - 1; n < 5 || n > 8 { // the last one tidies up
 		t.Errorf("it takes %d commands", n)
 	}
-	session.Run(t, "../..", programtest.Local(t), varying...)
+	session.Run(t, "../../..", programtest.Local(t), varying...)
 }
