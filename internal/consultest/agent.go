@@ -26,14 +26,18 @@ const (
 	logTail = 4 << 10
 )
 
-// Agent is a Consul agent in development mode: a server and a cluster by itself, without data on disk. All of its ports are on
-// 127.0.0.1. Its methods are for one goroutine.
+// Agent is a Consul agent. One that Start starts is in development mode: a server and a cluster by itself, without data on disk. One that
+// Join starts belongs to the cluster of such a server. All ports are on 127.0.0.1. Its methods are for one goroutine.
 type Agent struct {
 	tb     testing.TB
 	binary string
 	dir    string
 	config []string
 	addr   string
+	// serf is the address at which the agent gossips.
+	serf string
+	// server is the agent whose cluster this one is in; nil if it is its own.
+	server *Agent
 	// process is the last one, nil if none could be started.
 	process *process
 }
@@ -42,12 +46,23 @@ type Agent struct {
 // is shown. Each config is a file of configuration in HCL on top of ours.
 func Start(tb testing.TB, config ...string) *Agent {
 	tb.Helper()
+	return start(tb, nil, append([]string{"performance { raft_multiplier = 1 }"}, config...))
+}
+
+// Join starts an agent as Start does that is no server, in the cluster of the given one.
+func Join(tb testing.TB, server *Agent, config ...string) *Agent {
+	tb.Helper()
+	return start(tb, server, config)
+}
+
+func start(tb testing.TB, server *Agent, config []string) *Agent {
+	tb.Helper()
 	binary, err := testbin.Find("consul", filepath.Join("tools", "consul"), "github.com/hashicorp/consul")
 	if err != nil {
 		tb.Fatalf("consultest: no Consul to test with: %v", err)
 	}
-	a := &Agent{tb: tb, binary: binary, dir: tb.TempDir()}
-	for n, text := range append([]string{"performance { raft_multiplier = 1 }"}, config...) {
+	a := &Agent{tb: tb, binary: binary, dir: tb.TempDir(), server: server}
+	for n, text := range config {
 		file := filepath.Join(a.dir, fmt.Sprintf("%d.hcl", n))
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			tb.Fatalf("consultest: %v", err)
@@ -126,11 +141,18 @@ func (a *Agent) launch(addr string, server, serf int) error {
 	}
 	defer log.Close()
 	node := "test-" + rand.Text()
-	args := append([]string{
-		"agent", "-dev", "-node=" + node, "-bind=127.0.0.1", "-client=127.0.0.1", "-http-port=" + port,
+	args := []string{
+		"agent", "-node=" + node, "-bind=127.0.0.1", "-client=127.0.0.1", "-http-port=" + port,
 		"-dns-port=-1", "-grpc-port=-1", "-serf-wan-port=-1",
 		"-server-port=" + strconv.Itoa(server), "-serf-lan-port=" + strconv.Itoa(serf),
-	}, a.config...)
+	}
+	a.serf = net.JoinHostPort("127.0.0.1", strconv.Itoa(serf))
+	if a.server == nil {
+		args = append(args, "-dev")
+	} else {
+		args = append(args, "-data-dir="+filepath.Join(a.dir, "data"), "-retry-join="+a.server.serf)
+	}
+	args = append(args, a.config...)
 	cmd := exec.CommandContext(context.Background(), a.binary, args...) //nolint:gosec // The arguments are ours.
 	cmd.Stdout, cmd.Stderr = log, log
 	a.process, err = startProcess(node, cmd)

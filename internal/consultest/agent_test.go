@@ -54,6 +54,16 @@ func TestStartAlone(t *testing.T) {
 	}
 }
 
+func TestJoin(t *testing.T) {
+	t.Parallel()
+	server := Start(t)
+	a, b := newClient(t, server), newClient(t, Join(t, server))
+	put(t, a, "a")
+	if got := keys(t, b); !slices.Equal(got, []string{"a"}) {
+		t.Errorf("the agent that joined has %v, want what the server has", got)
+	}
+}
+
 func TestRestart(t *testing.T) {
 	t.Parallel()
 	agent := Start(t)

@@ -8,16 +8,25 @@ import (
 	"sync"
 )
 
-// agents sends requests to one of several agents: to the one that last answered, and when it cannot be connected to, to the
-// next. A request that may have arrived goes to no other.
+// agents says which of several agents to ask: the one that last answered, and when that cannot be connected to, the next.
 type agents struct {
-	base  http.RoundTripper
 	addrs []string
 
 	mu      sync.Mutex
 	current int // the index of the one to ask
 	// pinned is true while no other agent will do: registrations, and the checks that keep them alive, are of one agent.
 	pinned bool
+	// stay ends, because of errHung, when the current agent is left or hangs.
+	stay context.Context //nolint:containedctx // It is a signal with a cause.
+	end  context.CancelCauseFunc
+	// woken is closed when it is worth trying again at once.
+	woken chan struct{}
+}
+
+func newAgents(addrs []string) *agents {
+	a := &agents{addrs: addrs, woken: make(chan struct{})}
+	a.stay, a.end = context.WithCancelCause(context.Background())
+	return a
 }
 
 // pin has all requests go to the agent that last answered, until unpin.
@@ -40,17 +49,71 @@ func (a *agents) candidates() (first, count int) {
 	return a.current, len(a.addrs)
 }
 
-// leave goes on to the next agent, unless somebody did so before.
+// at returns the index of the agent to ask, and what is closed when it is worth trying again at once.
+func (a *agents) at() (current int, woken <-chan struct{}) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.current, a.woken
+}
+
+// leave goes on to the next agent, if there is one, unless somebody did so before. Queries that wait at the old one end.
 func (a *agents) leave(n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.current == n && !a.pinned {
+	if a.current == n && !a.pinned && len(a.addrs) > 1 {
 		a.current = (n + 1) % len(a.addrs)
+		a.interrupt()
 	}
 }
 
+// hangs is leave for an agent that is known to hang: queries that wait at it end even if there is no other.
+func (a *agents) hangs(n int) {
+	a.leave(n)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.current == n {
+		a.interrupt()
+	}
+}
+
+func (a *agents) interrupt() {
+	a.end(errHung)
+	a.stay, a.end = context.WithCancelCause(context.Background())
+}
+
+// wake has those that pause after a failure try again.
+func (a *agents) wake() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	close(a.woken)
+	a.woken = make(chan struct{})
+}
+
+// whileHere returns a context that ends, because of errHung, when the current agent is left or hangs.
+func (a *agents) whileHere(ctx context.Context) (context.Context, context.CancelFunc) {
+	a.mu.Lock()
+	stay := a.stay
+	a.mu.Unlock()
+	ctx, cancel := context.WithCancelCause(ctx)
+	stop := context.AfterFunc(stay, func() { cancel(errHung) })
+	return ctx, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
+// through returns what sends requests to the agents by way of base.
+func (a *agents) through(base http.RoundTripper) http.RoundTripper { return router{a, base} }
+
+// router sends requests to the agents. A request that may have arrived goes to no other.
+type router struct {
+	agents *agents
+	base   http.RoundTripper
+}
+
 // RoundTrip implements [http.RoundTripper].
-func (a *agents) RoundTrip(request *http.Request) (answer *http.Response, err error) {
+func (r router) RoundTrip(request *http.Request) (answer *http.Response, err error) {
+	a := r.agents
 	first, count := a.candidates()
 	for i := range count {
 		n := (first + i) % len(a.addrs)
@@ -58,7 +121,7 @@ func (a *agents) RoundTrip(request *http.Request) (answer *http.Response, err er
 		if bodyErr != nil {
 			return nil, bodyErr
 		}
-		answer, err = a.base.RoundTrip(to)
+		answer, err = r.base.RoundTrip(to)
 		if err == nil {
 			return answer, nil
 		}

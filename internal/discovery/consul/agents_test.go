@@ -31,7 +31,7 @@ func (l *lan) ask(t *testing.T, ctx context.Context, a *agents) (string, error) 
 	t.Helper()
 	l.asked = nil
 	request := httptest.NewRequestWithContext(ctx, http.MethodGet, "http://a/", http.NoBody)
-	answer, err := a.RoundTrip(request)
+	answer, err := a.through(l).RoundTrip(request)
 	if err == nil {
 		must(t, answer.Body.Close())
 	}
@@ -41,7 +41,7 @@ func (l *lan) ask(t *testing.T, ctx context.Context, a *agents) (string, error) 
 func TestAgentsAreTriedInOrder(t *testing.T) {
 	noDial, cut := dialError(t), errors.New("connection reset")
 	l := &lan{down: map[string]error{}}
-	a := &agents{base: l, addrs: []string{"a", "b", "c"}}
+	a := newAgents([]string{"a", "b", "c"})
 	expect := func(want string, fails bool) {
 		t.Helper()
 		if got, err := l.ask(t, t.Context(), a); got != want || (err != nil) != fails {
@@ -69,7 +69,7 @@ func TestAgentsAreTriedInOrder(t *testing.T) {
 // An agent that hangs can be connected to. What was asked fails, and the next request goes elsewhere.
 func TestSilentAgentIsLeft(t *testing.T) {
 	l := &lan{down: map[string]error{"a": context.DeadlineExceeded}}
-	a := &agents{base: l, addrs: []string{"a", "b"}}
+	a := newAgents([]string{"a", "b"})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errNoAnswer)
 	if got, err := l.ask(t, ctx, a); got != "a" || err == nil {
@@ -85,7 +85,7 @@ func dialError(t *testing.T) error {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:1/", http.NoBody)
 	must(t, err)
-	answer, err := newTransport(answerWithin).RoundTrip(request)
+	answer, err := newTransport(answerWithin, 0).RoundTrip(request)
 	if err == nil {
 		must(t, answer.Body.Close())
 		t.Fatal("somebody listens at port 1")

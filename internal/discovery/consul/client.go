@@ -16,16 +16,33 @@ const answerWithin = 5 * time.Second
 var errNoAnswer = errors.New("no answer in time")
 
 // client makes the requests. Its errors are [rpc.Error]s.
+//
+// Consul allows one address, which is all programs of a host, so many connections (limits.http_max_conns_per_client, 200). So that
+// neither our own queries nor other programs keep us from beating, each of three kinds of requests has its connections: those about
+// our registrations, other requests that are answered at once, and queries that wait for changes. The first two keep theirs open.
 type client struct {
-	// api asks what all agents know; own is for our registrations, which only the agent that took them knows.
-	api, own *api.Client
-	// holder is the agent, among several, for own.
-	holder    *agents
-	addr, dc  string
-	transport *http.Transport
+	// own is for our registrations, which only the agent that took them knows; api asks what all agents know, and waiting waits until
+	// that changes.
+	own, api, waiting *api.Client
+	// holder is the agent, among several, for own; agents is for the others.
+	holder, agents *agents
+	guard          guard
+	addr, dc       string
+	// reads sends requests as api does, for what that cannot ask.
+	reads *http.Client
+	// anonymous is true if requests have no ACL token, unless the agent adds its own.
+	anonymous  bool
+	transports []*http.Transport
 }
 
+const (
+	// ownConnections and readConnections are how many are kept open.
+	ownConnections  = 2
+	readConnections = 2
+)
+
 func newClient(s settings) (*client, error) {
+	c := &client{addr: strings.Join(s.addrs, ","), dc: s.dc, holder: newAgents(s.addrs), agents: newAgents(s.addrs)}
 	config := api.DefaultConfig()
 	config.Address, config.Scheme = s.addrs[0], "http"
 	if s.tls {
@@ -35,44 +52,80 @@ func newClient(s settings) (*client, error) {
 		config.TLSConfig.CAFile = s.caFile
 	}
 	within := answerWithin / time.Duration(len(s.addrs)) // there must be time for the last one, too
-	c := &client{addr: strings.Join(s.addrs, ","), dc: s.dc, transport: newTransport(within)}
-	config.Transport = c.transport
-	httpClient, err := api.NewHttpClient(config.Transport, config.TLSConfig)
+	ownBase, err := c.base(config, newTransport(within, ownConnections))
+	if err != nil {
+		return nil, err
+	}
+	c.guard = guard{agents: c.agents, base: ownBase, scheme: config.Scheme}
+	if c.own, _, err = c.newAPI(config, s, c.holder, ownBase); err != nil {
+		return nil, err
+	}
+	readBase, err := c.base(config, newTransport(within, readConnections))
+	if err != nil {
+		return nil, err
+	}
+	if c.api, c.reads, err = c.newAPI(config, s, c.agents, readBase); err != nil {
+		return nil, err
+	}
+	waitBase, err := c.base(config, newTransport(within, 0))
+	if err != nil {
+		return nil, err
+	}
+	c.waiting, _, err = c.newAPI(config, s, c.agents, waitBase)
+	return c, err
+}
+
+// base sets a transport up for TLS.
+func (c *client) base(config *api.Config, transport *http.Transport) (http.RoundTripper, error) {
+	c.transports = append(c.transports, transport)
+	with, err := api.NewHttpClient(transport, config.TLSConfig)
 	if err != nil {
 		return nil, invalid("the TLS files for Consul at %s: %v", c.addr, err)
 	}
-	base, err := newTokenTransport(s.tokenFile, bounded{httpClient.Transport})
-	if err != nil {
-		return nil, invalid("Consul at %s: %v", c.addr, err)
-	}
-	c.holder = &agents{base: base, addrs: s.addrs}
-	if c.api, err = newAPI(config, &agents{base: base, addrs: s.addrs}); err == nil {
-		c.own, err = newAPI(config, c.holder)
-	}
-	if err != nil {
-		return nil, invalid("Consul at %s: %v", c.addr, err)
-	}
-	return c, nil
+	return bounded{with.Transport}, nil
 }
 
-func newAPI(config *api.Config, of *agents) (*api.Client, error) {
+func (c *client) newAPI(config *api.Config, s settings, of *agents, base http.RoundTripper) (*api.Client, *http.Client, error) {
+	withToken, err := newTokenTransport(s.tokenFile, base)
+	if err != nil {
+		return nil, nil, invalid("Consul at %s: %v", c.addr, err)
+	}
+	c.anonymous = withToken.file == "" && withToken.token == ""
 	with := *config
-	with.HttpClient = &http.Client{Transport: of}
-	return api.NewClient(&with)
+	with.HttpClient = &http.Client{Transport: of.through(withToken)}
+	made, err := api.NewClient(&with)
+	if err != nil {
+		return nil, nil, invalid("Consul at %s: %v", c.addr, err)
+	}
+	return made, with.HttpClient, nil
 }
 
-func (c *client) close() { c.transport.CloseIdleConnections() }
+func (c *client) close() {
+	for _, t := range c.transports {
+		t.CloseIdleConnections()
+	}
+}
 
-// do makes a request that is answered at once.
+// do makes a request that is answered at once. While the agent has no connection left for us it tries again: one may become free.
 func (c *client) do(ctx context.Context, doing string, request func(*api.QueryOptions) error) error {
 	within, cancel := context.WithTimeoutCause(ctx, answerWithin, errNoAnswer)
 	defer cancel()
-	err := request(new(api.QueryOptions).WithContext(within))
-	if err == nil {
-		return nil
+	end, _ := within.Deadline()
+	for {
+		err := request(new(api.QueryOptions).WithContext(within))
+		if err == nil {
+			return nil
+		}
+		pause := jitter(busyPause)
+		if code(err) != http.StatusTooManyRequests || time.Until(end) <= pause {
+			return c.failure(within, doing, err)
+		}
+		sleep(within, pause, nil)
 	}
-	return c.failure(within, doing, err)
 }
+
+// busyPause is the pause between attempts to get a connection.
+const busyPause = 200 * time.Millisecond
 
 // look returns the service of the agent with this id, nil if there is none.
 func (c *client) look(ctx context.Context, id string) (found *api.AgentService, err error) {
@@ -107,57 +160,4 @@ func (c *client) beat(ctx context.Context, check, note string) (exists bool, err
 		return unless404(err)
 	})
 	return exists, err
-}
-
-// names returns the names of all services of instances in the data center.
-func (c *client) names(ctx context.Context) (names []string, err error) {
-	err = c.do(ctx, "listing services", func(q *api.QueryOptions) error {
-		q.Datacenter = c.dc
-		services, _, err := c.api.Catalog().Services(q)
-		if err == nil && services == nil {
-			return errNull
-		}
-		for name := range services {
-			if strings.HasPrefix(name, prefix) && name != processName {
-				names = append(names, name)
-			}
-		}
-		return err
-	})
-	return names, err
-}
-
-// services returns the services of a name, in whatever health.
-func (c *client) services(ctx context.Context, name string) (entries []*api.ServiceEntry, err error) {
-	err = c.do(ctx, "reading service "+name, func(q *api.QueryOptions) (err error) {
-		q.Datacenter = c.dc
-		var meta *api.QueryMeta
-		entries, meta, err = c.api.Health().Service(name, "", false, q)
-		return orHidden(entries, meta, err)
-	})
-	return entries, err
-}
-
-// maxWait is how long Consul holds a query back if nothing changes. It adds up to a sixteenth.
-const maxWait = 5 * time.Minute
-
-// changed is services once the index of the services is not the given one; 0 is none. It returns the index too.
-func (c *client) changed(ctx context.Context, name string, index uint64) ([]*api.ServiceEntry, uint64, error) {
-	within := answerWithin
-	if index != 0 {
-		within += maxWait + maxWait/16
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, within, errNoAnswer)
-	defer cancel()
-	entries, meta, err := c.api.Health().Service(name, "", false, c.watching(index).WithContext(ctx))
-	if err = orHidden(entries, meta, err); err != nil {
-		return nil, 0, c.failure(ctx, "watching service "+name, err)
-	}
-	return entries, meta.LastIndex, nil
-}
-
-// watching returns the options of a watch. Any server may answer, and there is no option (such as near) that would keep the agent
-// from streaming.
-func (c *client) watching(index uint64) *api.QueryOptions {
-	return &api.QueryOptions{Datacenter: c.dc, AllowStale: true, WaitIndex: index, WaitTime: maxWait}
 }

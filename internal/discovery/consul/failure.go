@@ -16,20 +16,20 @@ import (
 // failure returns the error of a request: what was being done, what went wrong, and what to do. ctx is the request's.
 func (c *client) failure(ctx context.Context, doing string, err error) error {
 	kind, what := rpc.Unreachable, err
-	switch {
-	case errors.Is(err, context.Canceled):
-		kind = rpc.Canceled
-	case code(err) == http.StatusBadRequest:
-		kind = rpc.Invalid
-	}
 	if cause := context.Cause(ctx); cause != nil {
 		what = cause
 	} else if of, ok := errors.AsType[*url.Error](err); ok {
 		what = of.Err
 	}
+	switch {
+	case errors.Is(what, context.Canceled):
+		kind = rpc.Canceled
+	case code(err) == http.StatusBadRequest:
+		kind = rpc.Invalid
+	}
 	return &rpc.Error{
 		Kind: kind, NotStarted: true, Cause: err,
-		Message: fmt.Sprintf("Consul at %s: %s: %v%s", c.addr, doing, what, advice(err)),
+		Message: fmt.Sprintf("Consul at %s: %s: %v%s", c.addr, doing, what, advice(what)),
 	}
 }
 
@@ -48,25 +48,11 @@ func advice(err error) string {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return ": give a token that may read and write services and read nodes, in the URL's token-file or in CONSUL_HTTP_TOKEN"
 	case http.StatusTooManyRequests:
-		return ": raise the agent's limits.http_max_conns_per_client, or watch fewer topics from this host"
+		return ": the programs of this host have all connections that the agent allows one address: raise the agent's " +
+			"limits.http_max_conns_per_client, or run fewer programs here"
 	default:
 		return ""
 	}
-}
-
-// errHidden is that we may not see the services. Consul says only in a header that it left something out.
-var errHidden = errors.New("the ACL token hides services or the nodes that they are on: give one that may read both")
-
-func orHidden(entries []*api.ServiceEntry, meta *api.QueryMeta, err error) error {
-	switch {
-	case err != nil:
-		return err
-	case entries == nil:
-		return errNull
-	case meta.ResultsFilteredByACLs && len(entries) == 0:
-		return errHidden
-	}
-	return nil
 }
 
 // errNull means that the answer is null where Consul has a list, if an empty one: something else answers, and knows nothing.

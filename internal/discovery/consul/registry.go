@@ -5,8 +5,10 @@
 // it serves. What names cannot hold is in the services' metadata, under the keys that begin with "rpc-".
 //
 // For operators: maintenance mode of an instance's service, or of the node, drains: messages for any server go elsewhere, and it
-// lasts until it is lifted. That of the process's service makes all its instances vanish. Every watched topic keeps a connection to the agent, whose limits.http_max_conns_per_client is
-// 200 for all processes of a host together.
+// lasts until it is lifted. That of the process's service makes all its instances vanish.
+//
+// An agent allows all processes of a host together 200 connections (limits.http_max_conns_per_client). A process keeps at most four for
+// its registrations and for what is answered at once, and one for each of the first 32 topics that it watches; any others share two.
 package consul
 
 import (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"syscall"
 	"time"
 
@@ -15,8 +16,11 @@ import (
 
 // topic is the one query that all watches of a topic share.
 type topic struct {
-	of     *topics
-	name   discovery.Topic
+	of      *topics
+	name    discovery.Topic
+	service string
+	// life ends with the last watch.
+	life   context.Context //nolint:containedctx // It is the topic's own.
 	cancel context.CancelFunc
 
 	// Guarded by of.mu.
@@ -25,33 +29,79 @@ type topic struct {
 	known *discovery.Update
 	// err is the error that there was since.
 	err error
+	// stop ends poll; nil if the topic has no query of its own.
+	stop context.CancelFunc
 
-	// broken are the services of the last list that cannot be understood. Only poll uses it.
+	// What follows is for poll, or, without a query of its own, for whatever reads the topic.
+	at       cursor
+	failures backoff
+	// moves counts the agents that were left since there was an answer.
+	moves int
+	// asked is true if the topic was read, or could not be.
+	asked bool
+	// broken are the services of the last list that cannot be understood.
 	broken map[string]error
 }
 
-// poll keeps asking until ctx ends.
+// poll keeps asking until ctx ends, or until the agent has no connection left.
 func (t *topic) poll(ctx context.Context) {
-	var at cursor
-	var failures backoff
-	service := serviceName(t.name)
 	for ctx.Err() == nil {
-		entries, index, err := t.of.client.changed(ctx, service, at.next)
-		if ctx.Err() != nil {
+		agent, woken := t.of.client.agents.at()
+		entries, index, err := t.of.client.changed(ctx, t.service, t.at.next)
+		switch {
+		case ctx.Err() != nil:
 			return
+		case code(err) == http.StatusTooManyRequests:
+			t.of.crowded()
+			return
+		case err != nil:
+			if t.failed(err, agent) {
+				sleep(ctx, t.failures.next(maxPause(err)), woken)
+			}
+		default:
+			t.took(entries, index)
+			sleep(ctx, pace(len(entries)), nil)
 		}
-		if err != nil {
-			at.fail()
-			t.tell(discovery.Update{Err: err})
-			sleep(ctx, failures.next(maxPause(err)), nil)
-			continue
-		}
-		failures = backoff{}
-		if news, lost := at.advance(index); news {
-			t.tell(discovery.Update{Instances: t.read(entries), Reset: lost})
-		}
-		sleep(ctx, pace(len(entries)), nil)
 	}
+}
+
+// read asks once, for a topic without a query of its own. It reports whether that worked.
+func (t *topic) read(ctx context.Context) error {
+	for {
+		agent, _ := t.of.client.agents.at()
+		entries, index, err := t.of.client.services(ctx, t.service)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err == nil {
+			t.took(entries, index)
+			return nil
+		}
+		if t.failed(err, agent) {
+			return err
+		}
+	}
+}
+
+// took tells of a list if it may be news.
+func (t *topic) took(entries []*api.ServiceEntry, index uint64) {
+	t.failures, t.moves, t.asked = backoff{}, 0, true
+	if news, lost := t.at.advance(index); news {
+		t.tell(discovery.Update{Instances: t.understand(entries), Reset: lost})
+	}
+}
+
+// failed tells of an error, unless another agent can be asked at once, which was not tried yet. It reports whether it told.
+func (t *topic) failed(err error, agent int) (told bool) {
+	t.at.fail()
+	agents := t.of.client.agents
+	if now, _ := agents.at(); now != agent && t.moves+1 < len(agents.addrs) {
+		t.moves++
+		return false
+	}
+	t.moves, t.asked = 0, true
+	t.tell(discovery.Update{Err: err})
+	return true
 }
 
 // maxPause is how long to wait at most before asking again. An agent that is being restarted is back soon, and refusing a
@@ -71,12 +121,12 @@ func meanPace(length int) time.Duration {
 	return min(125*time.Millisecond+time.Duration(length)*time.Millisecond, 5*time.Second)
 }
 
-// Lag implements [discovery.Polled]: who has just begun to pause asks after the longest pause, and needs as long again at most for the
-// answer, which comes at once.
+// Lag implements [discovery.Polled]: a watch that has just begun to pause asks after the longest pause, and needs as long again at most
+// for the answer, which comes at once. A process that watches so many topics that some share a query needs longer for those.
 func (r *Registry) Lag(instances int) time.Duration { return 2 * meanPace(instances) }
 
-// read returns the instances on the topic. It warns of a service that it cannot understand when it first sees it.
-func (t *topic) read(entries []*api.ServiceEntry) []discovery.Instance {
+// understand returns the instances on the topic. It warns of a service that it cannot understand when it first sees it.
+func (t *topic) understand(entries []*api.ServiceEntry) []discovery.Instance {
 	list, broken := instances(entries, func(on discovery.Topic) bool { return on == t.name })
 	for id, err := range broken {
 		if t.broken[id] == nil {

@@ -4,24 +4,41 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/discovery/watch"
 )
 
+// maxPolls is how many topics have a query of their own. Each takes one of the connections that Consul allows all programs of a host
+// together, 200 by default; the other topics share.
+const maxPolls = 32
+
+// growEvery is how long after connections were short one more topic gets a query of its own.
+const growEvery = 5 * time.Minute
+
 // topics is the topics that are watched.
 type topics struct {
 	client *client
 	log    *slog.Logger
-	polls  sync.WaitGroup
+	work   sync.WaitGroup
 
-	mu     sync.Mutex
-	open   map[discovery.Topic]*topic
-	closed bool
+	mu   sync.Mutex
+	open map[discovery.Topic]*topic
+	// polls counts the topics with a query of their own, of which there may be most.
+	polls, most int
+	// crowdedAt is when connections were last short.
+	crowdedAt time.Time
+	// sharing is true while share runs, for the topics without a query of their own; news tells it of those.
+	sharing bool
+	news    chan struct{}
+	// endGuard ends the guard, which runs while there is a topic.
+	endGuard context.CancelFunc
+	closed   bool
 }
 
 func newTopics(c *client, log *slog.Logger) *topics {
-	return &topics{client: c, log: log, open: map[discovery.Topic]*topic{}}
+	return &topics{client: c, log: log, open: map[discovery.Topic]*topic{}, most: maxPolls, news: make(chan struct{}, 1)}
 }
 
 // join adds a watch to its topic.
@@ -41,11 +58,58 @@ func (ts *topics) join(name discovery.Topic, w *watch.Watch) (leave func()) {
 }
 
 func (ts *topics) start(name discovery.Topic) *topic {
-	ctx, cancel := context.WithCancel(context.Background())
-	t := &topic{of: ts, name: name, cancel: cancel, watches: map[*watch.Watch]struct{}{}}
+	if len(ts.open) == 0 {
+		var ctx context.Context
+		ctx, ts.endGuard = context.WithCancel(context.Background())
+		ts.work.Go(func() { ts.client.guard.run(ctx) })
+	}
+	t := &topic{of: ts, name: name, service: serviceName(name), watches: map[*watch.Watch]struct{}{}}
+	t.life, t.cancel = context.WithCancel(context.Background())
 	ts.open[name] = t
-	ts.polls.Go(func() { t.poll(ctx) })
+	if ts.polls < ts.most {
+		ts.startPoll(t)
+	} else {
+		ts.share()
+	}
 	return t
+}
+
+// startPoll gives a topic a query of its own. Call it with mu held.
+func (ts *topics) startPoll(t *topic) {
+	var ctx context.Context
+	ctx, t.stop = context.WithCancel(t.life)
+	ts.polls++
+	ts.work.Go(func() {
+		t.poll(ctx)
+		ts.mu.Lock()
+		defer ts.mu.Unlock()
+		t.stop()
+		t.stop = nil
+		ts.polls--
+		if t.life.Err() == nil {
+			ts.share()
+		}
+	})
+}
+
+// crowded has fewer topics keep a query of their own, since the agent refused a connection. Many are refused at the same time, so it
+// counts once in a while.
+func (ts *topics) crowded() {
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	if now := time.Now(); now.Sub(ts.crowdedAt) < answerWithin {
+		return
+	}
+	ts.crowdedAt = time.Now()
+	ts.most = ts.polls / 2
+	ts.log.Warn("the agent of Consul has no connection left for this host; more topics share one", "own", ts.most, "topics", len(ts.open))
+	excess := ts.polls - ts.most
+	for _, t := range ts.open {
+		if excess > 0 && t.stop != nil {
+			t.stop()
+			excess--
+		}
+	}
 }
 
 // leave removes a watch; without watches a topic is asked for no longer.
@@ -56,6 +120,10 @@ func (ts *topics) leave(t *topic, w *watch.Watch) {
 	if len(t.watches) == 0 && ts.open[t.name] == t {
 		delete(ts.open, t.name)
 		t.cancel()
+		ts.tellShare()
+		if len(ts.open) == 0 {
+			ts.endGuard()
+		}
 	}
 }
 
@@ -63,6 +131,10 @@ func (ts *topics) leave(t *topic, w *watch.Watch) {
 func (ts *topics) close() {
 	ts.mu.Lock()
 	ts.closed = true
+	if len(ts.open) > 0 {
+		ts.endGuard()
+	}
+	ts.tellShare()
 	var ending []*watch.Watch
 	for _, t := range ts.open {
 		t.cancel()
@@ -71,7 +143,7 @@ func (ts *topics) close() {
 		}
 	}
 	ts.mu.Unlock()
-	ts.polls.Wait()
+	ts.work.Wait()
 	for _, w := range ending {
 		w.Stop()
 	}

@@ -10,14 +10,15 @@ import (
 	"time"
 )
 
-// newTransport has no proxy, since the agent is on this host or near, and keeps a connection for each watch. A lost host is found
-// by the keepalive: queries that wait for changes have no short deadline. Connecting may take dialWithin.
-func newTransport(dialWithin time.Duration) *http.Transport {
+// newTransport has no proxy, since the agent is on this host or near. A lost host is found by the keepalive: queries that wait for
+// changes have no short deadline. Connecting may take dialWithin. With a number of connections to an agent, the requests share them,
+// and they stay open: another may not be granted. With 0, each request has its own.
+func newTransport(dialWithin time.Duration, connections int) *http.Transport {
 	dialer := &net.Dialer{
 		Timeout:         dialWithin,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 10 * time.Second, Interval: 5 * time.Second, Count: 3},
 	}
-	return &http.Transport{
+	t := &http.Transport{
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			c, err := dialer.DialContext(ctx, network, addr)
 			if err != nil {
@@ -26,10 +27,14 @@ func newTransport(dialWithin time.Duration) *http.Transport {
 			return &conn{Conn: c, used: make(chan struct{})}, nil
 		},
 		TLSHandshakeTimeout:    answerWithin,
-		MaxIdleConnsPerHost:    64,
-		IdleConnTimeout:        90 * time.Second,
+		MaxConnsPerHost:        connections,
+		MaxIdleConnsPerHost:    connections,
 		MaxResponseHeaderBytes: 64 << 10,
 	}
+	if connections == 0 {
+		t.MaxIdleConnsPerHost, t.IdleConnTimeout = maxPolls+2, 10*time.Second
+	}
+	return t
 }
 
 // maxAnswer bounds, in bytes, how much is read of an answer. A topic of ten thousand instances takes 20 MiB.

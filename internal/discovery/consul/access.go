@@ -1,0 +1,97 @@
+package consul
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// Consul leaves out of a list what the ACL token may not read, and an empty list looks like an empty fleet. In a header it tells that it
+// left something out, but not to those who have no token; and of the list of all names that is always true, since hardly a token may
+// read everything. So an empty list is believed only if it is not for want of a permission.
+
+// errHidden is that we may not see the services.
+var errHidden = errors.New("the ACL token, or its absence, hides services or the nodes that they are on: give a token that may read both, " +
+	"in the URL's token-file or in CONSUL_HTTP_TOKEN")
+
+// mayHide reports whether something may have been left out of a list.
+func mayHide(meta *api.QueryMeta) bool {
+	return meta.ResultsFilteredByACLs || meta.DefaultACLPolicy == "deny"
+}
+
+// mustRead returns errHidden if we may not read services of this name.
+func (c *client) mustRead(ctx context.Context, name string) error {
+	may, err := c.mayRead(ctx, name)
+	if err == nil && !may {
+		return errHidden
+	}
+	return err
+}
+
+// mustSee returns errHidden if the list of the services of this name is empty because we may not see them.
+func (c *client) mustSee(ctx context.Context, name string, meta *api.QueryMeta) error {
+	if meta.ResultsFilteredByACLs {
+		return errHidden
+	}
+	if err := c.mustRead(ctx, name); err != nil {
+		return err
+	}
+	if !c.anonymous {
+		return nil
+	}
+	// The nodes may be hidden, which do not matter for the names.
+	names, _, err := c.api.Catalog().Services(c.readOptions(ctx))
+	if _, is := names[name]; err != nil || !is {
+		return err
+	}
+	again, _, err := c.api.Health().Service(name, "", false, c.readOptions(ctx))
+	if err == nil && len(again) == 0 {
+		return errHidden
+	}
+	return err
+}
+
+func (c *client) readOptions(ctx context.Context) *api.QueryOptions {
+	return (&api.QueryOptions{Datacenter: c.dc}).WithContext(ctx)
+}
+
+// mayRead asks whether we may read services of this name. Where Consul cannot be asked, we may.
+func (c *client) mayRead(ctx context.Context, name string) (bool, error) {
+	question, err := json.Marshal([]map[string]string{{"Resource": "service", "Access": "read", "Segment": name}})
+	if err != nil {
+		return false, err
+	}
+	target := c.guard.scheme + "://" + c.agents.addrs[0] + "/v1/internal/acl/authorize"
+	if c.dc != "" {
+		target += "?dc=" + url.QueryEscape(c.dc)
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, target, bytes.NewReader(question))
+	if err != nil {
+		return false, err
+	}
+	answer, err := c.reads.Do(request)
+	if err != nil {
+		return false, err
+	}
+	defer drain(answer.Body)
+	if answer.StatusCode != http.StatusOK {
+		return true, nil
+	}
+	var permissions []struct{ Allow bool }
+	if err := json.NewDecoder(answer.Body).Decode(&permissions); err != nil {
+		return false, err
+	}
+	return len(permissions) != 1 || permissions[0].Allow, nil
+}
+
+// drain reads the rest of an answer, if it is short, so that the connection can be kept.
+func drain(body io.ReadCloser) {
+	_, _ = io.CopyN(io.Discard, body, 64<<10)
+	_ = body.Close()
+}

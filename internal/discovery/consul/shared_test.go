@@ -1,0 +1,189 @@
+package consul
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/consultest"
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// crowd is the updates of many topics: topic-0, topic-1, …
+type crowd struct {
+	t *testing.T
+
+	mu       sync.Mutex
+	known    []*discovery.Update
+	failures []error
+}
+
+func watchMany(t *testing.T, r *Registry, count int) *crowd {
+	t.Helper()
+	c := &crowd{t: t, known: make([]*discovery.Update, count)}
+	for n := range count {
+		t.Cleanup(r.Watch(topicOf(n), func(u discovery.Update) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if u.Err != nil {
+				c.failures = append(c.failures, u.Err)
+				return
+			}
+			c.known[n] = &u
+		}))
+	}
+	return c
+}
+
+// shareAll has no topic get a query of its own.
+func shareAll(r *Registry) { r.topics.most, r.topics.crowdedAt = 0, time.Now() }
+
+func topicOf(n int) discovery.Topic {
+	return discovery.Topic{Exchange: "nova", Name: fmt.Sprintf("topic-%d", n)}
+}
+
+// hears waits until all topics are known, and those of the instances have exactly these, soon after start.
+func (c *crowd) hears(what string, most time.Duration, want ...discovery.Instance) {
+	c.t.Helper()
+	start := time.Now()
+	eventually(c.t, what, func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return !slices.ContainsFunc(c.known, func(u *discovery.Update) bool {
+			return u == nil || slices.ContainsFunc(u.Instances, func(i discovery.Instance) bool { return !slices.ContainsFunc(want, i.Equal) })
+		}) && c.count() == len(want)
+	})
+	within(c.t, start, most, what)
+}
+
+func (c *crowd) count() int {
+	count := 0
+	for _, u := range c.known {
+		count += len(u.Instances)
+	}
+	return count
+}
+
+// TestManyTopics watches 400 topics of an agent that allows 200 connections.
+func TestManyTopics(t *testing.T) {
+	t.Parallel()
+	const soon = 4 * time.Second
+	agent := consultest.Start(t)
+	r, other, mortal := open(t, agent.URL()), open(t, agent.URL()), open(t, agent.URL()+"?ttl=1s")
+	c := watchMany(t, r, 400)
+	c.hears("all topics", 10*time.Second)
+
+	var list []discovery.Instance
+	for n := 0; n < 400; n += 40 {
+		i := instance("one")
+		i.Topic = topicOf(n).Name
+		if len(list) > 0 {
+			i.BootID = list[0].BootID
+		}
+		list = append(list, i)
+	}
+	publish(t, other, list...)
+	c.hears("a start", soon, list...)
+	for n := range list {
+		list[n].State = discovery.Draining
+	}
+	publish(t, other, list...)
+	c.hears("a change of state", soon, list...)
+	for n := range list {
+		list[n].State = discovery.Active
+	}
+	publish(t, other, list...)
+	c.hears("another change of state", soon, list...)
+	for n := range list {
+		must(t, other.client.own.Agent().EnableServiceMaintenance(prefix+list[n].ID, "testing"))
+		list[n].State = discovery.Draining
+	}
+	c.hears("maintenance", soon, list...)
+	publish(t, other)
+	c.hears("a stop", soon)
+
+	for n := range list {
+		list[n].State, list[n].ID = discovery.Active, list[n].ID+"-2"
+	}
+	publish(t, mortal, list...)
+	c.hears("a start", soon, list...)
+	mortal.publisher.heart.stop()
+	c.hears("a death", soon+1500*time.Millisecond)
+	mortal.publisher.heart = startHeart(mortal.publisher, mortal.publisher.heart.process)
+	mortal.publisher.heart.look()
+	c.hears("a return", soon, list...)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.failures) != 0 {
+		t.Errorf("%d errors, such as %v", len(c.failures), c.failures[0])
+	}
+}
+
+// TestWatchesLeaveHeartbeatsAlone has a server that watches more topics than the agent allows connections.
+func TestWatchesLeaveHeartbeatsAlone(t *testing.T) {
+	for _, limit := range []int{20, 200} {
+		t.Run(fmt.Sprint(limit), func(t *testing.T) {
+			t.Parallel()
+			agent := consultest.Start(t, fmt.Sprintf("limits { http_max_conns_per_client = %d }", limit))
+			observer := watchCompute(t, open(t, agent.URL()))
+			observer.list()
+			r := openUnclosed(t, agent.URL()+"?ttl=3s")
+			r.Lapses(func(reason string) { t.Errorf("a lapse: %s", reason) })
+			c := watchMany(t, r, 230)
+			one := instance("one")
+			publish(t, r, one)
+			observer.list(one)
+			c.hears("all topics", 20*time.Second)
+			<-time.After(8 * time.Second)
+			select {
+			case u := <-observer.updates:
+				t.Errorf("an update %+v, where nothing happened", u)
+			default:
+			}
+			two := instance("two")
+			two.Topic, two.BootID = topicOf(229).Name, one.BootID
+			publish(t, r, one, two)
+			c.hears("a start", 4*time.Second, two)
+			must(t, r.Close())
+			observer.list()
+		})
+	}
+}
+
+// TestCrowdedHost starts a server where others have all connections that the agent allows.
+func TestCrowdedHost(t *testing.T) {
+	t.Parallel()
+	const limit = 8
+	agent := consultest.Start(t, fmt.Sprintf("limits { http_max_conns_per_client = %d }", limit))
+	r := open(t, agent.URL())
+	var taken []net.Conn
+	eventually(t, "all connections are taken", func() bool {
+		conn, err := net.Dial("tcp", agent.Addr())
+		must(t, err)
+		taken = append(taken, conn)
+		r.client.close()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err = r.List(ctx)
+		return err != nil
+	})
+	err := r.Publish(t.Context(), []discovery.Instance{instance("one")})
+	if !errors.Is(err, rpc.Unreachable) || !strings.Contains(err.Error(), "http_max_conns_per_client") {
+		t.Errorf("Publish: %v, want an error of kind %q that names the limit", err, rpc.Unreachable)
+	}
+	published := make(chan error)
+	go func() { published <- r.Publish(t.Context(), []discovery.Instance{instance("one")}) }()
+	for _, conn := range taken {
+		must(t, conn.Close())
+	}
+	if err := <-published; err != nil {
+		t.Errorf("Publish after connections became free: %v", err)
+	}
+}
