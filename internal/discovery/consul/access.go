@@ -79,6 +79,7 @@ func (c *client) mayRead(ctx context.Context, name string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	defer answer.Body.Close()
 	defer drain(answer.Body)
 	if answer.StatusCode != http.StatusOK {
 		return true, nil
@@ -91,7 +92,4 @@ func (c *client) mayRead(ctx context.Context, name string) (bool, error) {
 }
 
 // drain reads the rest of an answer, if it is short, so that the connection can be kept.
-func drain(body io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, body, 64<<10)
-	_ = body.Close()
-}
+func drain(body io.Reader) { _, _ = io.CopyN(io.Discard, body, 64<<10) }

@@ -90,6 +90,7 @@ func (g *guard) ask(ctx context.Context, addr string) error {
 	if err != nil {
 		return err
 	}
+	defer answer.Body.Close()
 	drain(answer.Body)
 	return nil
 }

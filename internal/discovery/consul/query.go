@@ -10,7 +10,7 @@ import (
 
 // names returns the names of all services of instances in the data center.
 func (c *client) names(ctx context.Context) (names []string, err error) {
-	err = c.do(ctx, "listing services", func(q *api.QueryOptions) (err error) {
+	err = c.do(ctx, "listing services", func(q *api.QueryOptions) (err error) { //nolint:contextcheck // It is in q.
 		names, err = c.listNames(q)
 		return err
 	})
@@ -39,7 +39,7 @@ func (c *client) listNames(q *api.QueryOptions) (names []string, err error) {
 
 // services returns the services of a name, in whatever health, and the index. Any server may answer.
 func (c *client) services(ctx context.Context, name string) (entries []*api.ServiceEntry, index uint64, err error) {
-	err = c.do(ctx, "reading service "+name, func(q *api.QueryOptions) (err error) {
+	err = c.do(ctx, "reading service "+name, func(q *api.QueryOptions) (err error) { //nolint:contextcheck // It is in q.
 		q.Datacenter, q.AllowStale = c.dc, true
 		entries, index, err = c.ask(c.api, name, q)
 		return err
@@ -68,7 +68,7 @@ const maxWait = 5 * time.Minute
 
 // changed is services once the index of the services is not the given one; 0 is none.
 func (c *client) changed(ctx context.Context, name string, index uint64) (entries []*api.ServiceEntry, next uint64, err error) {
-	err = c.wait(ctx, "watching service "+name, index, func(q *api.QueryOptions) (err error) {
+	err = c.wait(ctx, "watching service "+name, index, func(q *api.QueryOptions) (err error) { //nolint:contextcheck // It is in q.
 		entries, next, err = c.ask(c.waiting, name, q)
 		return err
 	})
@@ -105,7 +105,7 @@ func (c *client) wait(ctx context.Context, doing string, index uint64, query fun
 	defer cancel()
 	ctx, stop := c.agents.whileHere(ctx)
 	defer stop()
-	if err := query(c.watching(index).WithContext(ctx)); err != nil { //nolint:contextcheck // It is in the options.
+	if err := query(c.watching(index).WithContext(ctx)); err != nil {
 		return c.failure(ctx, doing, err)
 	}
 	return nil

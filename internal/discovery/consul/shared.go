@@ -183,7 +183,7 @@ func sweepSome(ctx context.Context, list []*topic) error {
 func (t *topic) readWhileOpen(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(t.life, cancel)()
+	defer context.AfterFunc(t.life, cancel)() //nolint:contextcheck // It adds to the caller's.
 	return t.read(ctx)
 }
 

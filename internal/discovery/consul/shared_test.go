@@ -16,7 +16,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// crowd is the updates of many topics: topic-0, topic-1, …
+// crowd is the updates of many topics.
 type crowd struct {
 	t *testing.T
 

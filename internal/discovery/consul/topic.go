@@ -65,19 +65,18 @@ func (t *topic) poll(ctx context.Context) {
 	}
 }
 
-// read asks once, for a topic without a query of its own. It reports whether that worked.
+// read asks once, for a topic without a query of its own. The end of ctx is no error.
 func (t *topic) read(ctx context.Context) error {
 	for {
 		agent, _ := t.of.client.agents.at()
 		entries, index, err := t.of.client.services(ctx, t.service)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err == nil {
+		switch {
+		case ctx.Err() != nil:
+			return nil //nolint:nilerr // Nothing is wrong with Consul.
+		case err == nil:
 			t.took(entries, index)
 			return nil
-		}
-		if t.failed(err, agent) {
+		case t.failed(err, agent):
 			return err
 		}
 	}
