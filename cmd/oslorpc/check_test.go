@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -169,6 +170,31 @@ func TestOutdatedRequests(t *testing.T) {
 	} {
 		if got := outdated([]request{{asked: test.asked, deprecated: test.deprecated}}, latest); (len(got) == 1) != test.want {
 			t.Errorf("%+v: got %+v", test, got)
+		}
+	}
+}
+
+// Whatever time a server tells, there is output for programs.
+func TestTimesOfServers(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		told *timestamppb.Timestamp
+		want string
+	}{
+		"an ordinary one":    {timestamppb.New(epoch), epoch.UTC().Format(time.RFC3339Nano)},
+		"none":               {nil, "1970-01-01T00:00:00Z"},
+		"beyond year 9999":   {&timestamppb.Timestamp{Seconds: 253402300800}, "9999-12-31T23:59:59Z"},
+		"the end of times":   {&timestamppb.Timestamp{Seconds: math.MaxInt64, Nanos: math.MaxInt32}, "9999-12-31T23:59:59.999999999Z"},
+		"their beginning":    {&timestamppb.Timestamp{Seconds: math.MinInt64, Nanos: math.MinInt32}, "0001-01-01T00:00:00Z"},
+		"impossible moments": {&timestamppb.Timestamp{Seconds: 1, Nanos: -5}, "1970-01-01T00:00:01Z"},
+	} {
+		said := &pb.GetInfoResponse{Servers: []*pb.ServerInfo{{Requests: []*pb.RequestCount{
+			{Method: "m", Version: "1.0", Accepted: 1, FirstSeen: test.told, LastSeen: test.told},
+		}}}}
+		list, _ := requestsOf([]observation{{info: said}})
+		var out bytes.Buffer
+		if err := writeJSON(&out, newRequestDocuments(list)); err != nil || !strings.Contains(out.String(), `"last_seen":"`+test.want+`"`) {
+			t.Errorf("%s: %v: %s", name, err, &out)
 		}
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"google.golang.org/protobuf/types/known/timestamppb"
+
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -62,7 +64,7 @@ func requestsOf(seen []observation) (list []request, uncounted int64) {
 
 func add(sums map[asked]*request, count *pb.RequestCount) {
 	a := asked{count.GetNamespace(), count.GetMethod(), count.GetVersion(), count.GetCaller()}
-	first, last := count.GetFirstSeen().AsTime(), count.GetLastSeen().AsTime()
+	first, last := timeOf(count.GetFirstSeen()), timeOf(count.GetLastSeen())
 	sum := sums[a]
 	if sum == nil {
 		sum = &request{asked: a, first: first, last: last}
@@ -76,6 +78,19 @@ func add(sums map[asked]*request, count *pb.RequestCount) {
 	if last.After(sum.last) {
 		sum.last = last
 	}
+}
+
+// earliest and latest bound the times that RFC 3339, and with it JSON, can express.
+var (
+	earliest = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
+	latest   = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
+)
+
+// timeOf returns a time that a server tells, or the nearest that can be written: its clock may be far off.
+func timeOf(told *timestamppb.Timestamp) time.Time {
+	seconds := min(max(told.GetSeconds(), earliest.Unix()), latest.Unix())
+	nanos := min(max(told.GetNanos(), 0), int32(time.Second-1))
+	return time.Unix(seconds, int64(nanos)).UTC()
 }
 
 // marks are the versions in which methods of an interface were deprecated, as the newest server that has the method tells it: older

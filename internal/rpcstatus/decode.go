@@ -121,6 +121,9 @@ func decodeDetail(d *pb.ErrorDetail, st *status.Status) *rpc.Error {
 		e.Cause = &rpc.RemoteError{
 			Type: r.GetType(), Message: r.GetMessage(), Stack: r.GetStack(), Hops: r.GetHops(), Data: r.GetData(),
 		}
+		if e.Message == "" { // the status had no room to say it twice
+			e.Message = e.Cause.Error()
+		}
 	}
 	for why, f := range refusals {
 		if f.wire == d.GetKind() {

@@ -19,8 +19,8 @@ const (
 	envelope = 64
 )
 
-// trim cuts a detail to size: stack lines first, then the data, then the longest texts and lists. It returns the text of the status, cut
-// as well.
+// trim cuts a detail to size: stack lines first, then what is there twice, then the data, then the longest texts and lists. It returns the
+// text of the status, cut as well.
 func trim(d *pb.ErrorDetail, text string) string {
 	text = trimText(text)
 	for _, s := range texts(d) {
@@ -29,9 +29,12 @@ func trim(d *pb.ErrorDetail, text string) string {
 	budget := maxStatus - envelope - len(text)
 	trimStack(d.GetRemote(), proto.Size(d)-budget)
 	if r := d.GetRemote(); r != nil && proto.Size(d) > budget {
+		d.Message = "" // the remote error has it
+	}
+	if r := d.GetRemote(); r != nil && proto.Size(d) > budget {
 		r.Data = "" // a part of it would not be JSON
 	}
-	for limit := budget / 2; proto.Size(d) > budget; limit /= 2 {
+	for limit := budget; proto.Size(d) > budget; limit -= limit/16 + 1 {
 		shorten(d, limit)
 	}
 	return text

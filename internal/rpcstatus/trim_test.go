@@ -1,6 +1,7 @@
 package rpcstatus
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -131,6 +132,25 @@ func TestDataIsCutBeforeTexts(t *testing.T) {
 		}
 		if r.GetMessage() != cause.Message || r.GetType() != cause.Type {
 			t.Errorf("beside %d bytes of data, the text was cut to %v", test.data, r)
+		}
+	}
+}
+
+// Of a long text alone, most of what a status may have arrives: it is there once, and not cut further than it must be.
+func TestLongTextArrives(t *testing.T) {
+	t.Parallel()
+	const documented = 2800 // docs/errors.md
+	for _, size := range []int{1500, documented, 3200, 5000, 100_000} {
+		cause := &rpc.RemoteError{Type: "fs.PathError", Message: strings.Repeat("m", size), Hops: []string{"net1"}}
+		st := Encode(&rpc.Error{Kind: rpc.Remote, Message: cause.Error(), Cause: cause, Method: "build", Server: "net1"}, nil)
+		checkSize(t, st)
+		got := Decode(arrived(t, st).Err(), true)
+		var remote *rpc.RemoteError
+		if !errors.As(got, &remote) || len(remote.Message) < min(size, documented) {
+			t.Errorf("of %d bytes arrived %d", size, len(remote.Message))
+		}
+		if !strings.Contains(got.Message, remote.Message) {
+			t.Errorf("of %d bytes, the error itself has only %d", size, len(got.Message))
 		}
 	}
 }

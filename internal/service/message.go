@@ -65,6 +65,9 @@ func readTarget(m message) (rpc.Target, error) {
 	if ago := m.GetMissed(); ago != nil && (!ago.IsValid() || ago.AsDuration() < 0) {
 		return target, invalid(target, "`missed` is negative, or no duration: leave it out if no message failed")
 	}
+	if err := rpc.ValidateMethod(m.GetMethod()); err != nil {
+		return target, err
+	}
 	return target, target.ValidateClient()
 }
 

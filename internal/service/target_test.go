@@ -34,6 +34,7 @@ func TestTargetsThatAreRefused(t *testing.T) {
 		{"malformed version", &pb.Target{Topic: new("q"), Version: new("1")}, "foo", "major.minor"},
 		{"huge version", &pb.Target{Topic: new("q"), Version: new(strings.Repeat("1", 5000))}, "foo", "malformed"},
 		{"control characters", &pb.Target{Topic: new("q\n")}, "foo", "control characters"},
+		{"control characters in the method", &pb.Target{Topic: new("q")}, "foo\n", `the method name "foo\n" has control characters`},
 		{"too long", &pb.Target{Topic: new(strings.Repeat("q", 256))}, "foo", "longer than 255 bytes"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

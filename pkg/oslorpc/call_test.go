@@ -153,9 +153,10 @@ func TestCallRefusesBadInput(t *testing.T) {
 		says    []string
 	}{
 		"unknown method":       {nil, "nope", nil, oslorpc.NoSuchMethod, []string{"nope", "whoami"}},
-		"no method":            {nil, "", nil, oslorpc.Invalid, []string{"name the method"}},
-		"method not UTF-8":     {nil, "m\xff", nil, oslorpc.Invalid, []string{`"m\xff"`, "UTF-8"}},
-		"long method":          {nil, strings.Repeat("m", 5000), nil, oslorpc.Invalid, []string{"255"}},
+		"no method":            {nil, "", nil, oslorpc.InvalidTarget, []string{"name the method"}},
+		"method not UTF-8":     {nil, "m\xff", nil, oslorpc.InvalidTarget, []string{`"m\xff"`, "UTF-8"}},
+		"long method":          {nil, strings.Repeat("m", 5000), nil, oslorpc.InvalidTarget, []string{"255"}},
+		"method with newline":  {nil, "m\nn", nil, oslorpc.InvalidTarget, []string{`invalid target: "m\nn" on`, "control characters"}},
 		"non-ASCII method":     {nil, "schräg", nil, oslorpc.NoSuchMethod, []string{"schräg"}},
 		"private method":       {nil, "not_a_method", nil, oslorpc.NoSuchMethod, nil},
 		"later version":        {[]oslorpc.ClientOption{oslorpc.WithVersion("1.3")}, "whoami", nil, oslorpc.UnsupportedVersion, []string{"1.3", "1.2"}},

@@ -162,7 +162,7 @@ func (e Endpoint) build() (dispatch.Endpoint, error) {
 		case m.err != nil:
 			return built, fmt.Errorf("method %q: %w", name, m.err)
 		case rpc.ValidateMethod(name) != nil:
-			return built, fmt.Errorf("endpoint %q: %w", e.Namespace, rpc.ValidateMethod(name))
+			return built, invalidUse("endpoint %q: %v", e.Namespace, rpc.ValidateMethod(name))
 		case m.impl == nil:
 			return built, invalidUse("method %q is empty: make it with Func, Stream or Methods", name)
 		}

@@ -122,7 +122,7 @@ func (e *Error) Error() string {
 	b.WriteString(e.Kind.String())
 	sep := ": "
 	if e.Method != "" {
-		b.WriteString(sep + e.Method)
+		b.WriteString(sep + plain(e.Method))
 		sep = " on "
 	}
 	if e.Target != (Target{}) {

@@ -45,10 +45,7 @@ func (t Target) String() string {
 		if f.value == "" {
 			continue
 		}
-		if badName(f.value) != "" {
-			f.value = quote(f.value)
-		}
-		b.WriteString(sep + f.name + "=" + f.value)
+		b.WriteString(sep + f.name + "=" + plain(f.value))
 		sep = ", "
 	}
 	if t.Fanout {
@@ -109,7 +106,7 @@ func (t Target) ValidateServer() error {
 }
 
 // ValidateMethod reports why a method cannot have this name: it is empty, too long, not UTF-8, or has control characters. The
-// error is an [Error] of kind [Invalid].
+// error is an [Error] of kind [InvalidTarget].
 func ValidateMethod(name string) error {
 	reason := badName(name)
 	if name == "" {
@@ -118,7 +115,7 @@ func ValidateMethod(name string) error {
 	if reason == "" {
 		return nil
 	}
-	return &Error{Kind: Invalid, NotStarted: true, Message: fmt.Sprintf("the method name %s %s", quote(name), reason)}
+	return &Error{Kind: InvalidTarget, NotStarted: true, Message: fmt.Sprintf("the method name %s %s", quote(name), reason)}
 }
 
 func (t Target) invalid(format string, args ...any) error {
@@ -135,6 +132,14 @@ func badName(s string) string {
 		return "has control characters: remove them"
 	}
 	return ""
+}
+
+// plain returns a name for a text: quoted if no target may have it.
+func plain(name string) string {
+	if badName(name) != "" {
+		return quote(name)
+	}
+	return name
 }
 
 // quote quotes what may come from anybody, and shows only the beginning of what is long.

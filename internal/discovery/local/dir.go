@@ -14,10 +14,14 @@ import (
 
 // ensure creates the directory if it does not exist, and verifies it.
 func ensure(dir string) error {
-	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) { //nolint:gosec // the user names it
+	err := os.Mkdir(dir, 0o700) //nolint:gosec // the user names it
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return refuse(dir, "cannot be created, since the directory above it does not exist: create that, or name another one")
+	case err != nil && !errors.Is(err, fs.ErrExist):
 		return unreachable(dir, "cannot create the directory: create it yourself with mode 0700, or name another one", err)
 	}
-	_, err := verify(dir)
+	_, err = verify(dir)
 	return err
 }
 

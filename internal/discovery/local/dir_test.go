@@ -37,7 +37,7 @@ func TestUnsafeDirectory(t *testing.T) {
 		{"of another user", func(dir string) error {
 			return errors.Join(mkdir(dir, 0o700), os.Chown(dir, 12345, -1))
 		}, rpc.Invalid, "belongs to user 12345"},
-		{"without a parent", func(dir string) error { return os.Remove(filepath.Dir(dir)) }, rpc.Unreachable, "cannot create the directory"},
+		{"without a parent", func(dir string) error { return os.Remove(filepath.Dir(dir)) }, rpc.Invalid, "the directory above it does not exist"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir := newDir(t)

@@ -3,11 +3,16 @@ package static
 
 import (
 	"context"
+	"fmt"
+	"net"
+	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/discovery/watch"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // registry knows the instances that it was opened with.
@@ -33,8 +38,39 @@ func Open(rest, exchange string) (discovery.Registry, error) {
 	return &registry{instances: instances, watches: map[*watch.Watch]bool{}}, nil
 }
 
-// Publish implements [discovery.Registry]. It does nothing: the addresses are what was configured.
-func (r *registry) Publish(context.Context, []discovery.Instance) error { return nil }
+// Publish implements [discovery.Registry]. Nobody is told of anything, since the addresses are what was configured; so an instance on a
+// topic that has addresses must be at one of them.
+func (r *registry) Publish(_ context.Context, instances []discovery.Instance) error {
+	for _, i := range instances {
+		var configured []string
+		for _, known := range r.instances {
+			if known.Exchange == i.Exchange && known.Topic == i.Topic {
+				configured = append(configured, known.Addr)
+			}
+		}
+		if len(configured) > 0 && !slices.ContainsFunc(configured, func(addr string) bool { return mayBe(addr, i.Addr) }) {
+			return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: fmt.Sprintf(
+				"it is at %s, where no message goes: the transport URL has the topic at %s; listen there with WithListen, or say with WithAdvertise "+
+					"which of them leads here", i.Addr, strings.Join(configured, ", "))}
+		}
+	}
+	return nil
+}
+
+// mayBe reports whether two addresses may be the same place, as far as one can tell without looking up names.
+func mayBe(a, b string) bool {
+	if a == b {
+		return true
+	}
+	hostA, portA, errA := net.SplitHostPort(a)
+	hostB, portB, errB := net.SplitHostPort(b)
+	if errA != nil || errB != nil || portA != portB {
+		return false
+	}
+	ipA, errA := netip.ParseAddr(hostA)
+	ipB, errB := netip.ParseAddr(hostB)
+	return errA != nil || errB != nil || ipA == ipB // a name may be anything
+}
 
 // Elsewhere implements [discovery.Elsewhere]: nobody sees what is published.
 func (r *registry) Elsewhere() bool { return true }

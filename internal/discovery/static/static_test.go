@@ -169,3 +169,33 @@ func written(addr string) string {
 	}
 	return addr
 }
+
+// A server on a topic that the URL has must be where the URL says; else no message would reach it, and nothing would say so.
+func TestPublishElsewhere(t *testing.T) {
+	r, err := Open("demo=127.0.0.1:7000,demo/v2=node2.example:7000,mesh=vip.example:80,file=unix:%2Frun%2Fs", "openstack")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := func(topic, addr string) discovery.Instance {
+		return discovery.Instance{ID: "i", Exchange: "openstack", Topic: topic, Server: "s", Addr: addr}
+	}
+	for _, test := range []struct {
+		instance discovery.Instance
+		says     string // empty: it may start
+	}{
+		{at("demo", "127.0.0.1:7000"), ""},
+		{at("demo", "10.0.0.2:7000"), ""}, // which may be node2.example
+		{at("demo", "127.0.0.1:41234"), "it is at 127.0.0.1:41234"},
+		{at("mesh", "10.0.0.2:7000"), "the transport URL has the topic at vip.example:80"},
+		{at("mesh", "vip.example:80"), ""},
+		{at("file", "unix:/run/s"), ""},
+		{at("file", "unix:/run/t"), "WithListen"},
+		{at("file", "127.0.0.1:80"), "WithAdvertise"},
+		{at("other", "127.0.0.1:1"), ""}, // others may know it
+	} {
+		err := r.Publish(t.Context(), []discovery.Instance{at("other", "127.0.0.1:1"), test.instance})
+		if test.says == "" && err != nil || test.says != "" && (!errors.Is(err, rpc.Invalid) || !strings.Contains(err.Error(), test.says)) {
+			t.Errorf("%s at %s: %v, want %q", test.instance.Topic, test.instance.Addr, err, test.says)
+		}
+	}
+}
