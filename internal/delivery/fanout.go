@@ -36,14 +36,13 @@ func All(ctx context.Context, topic *fleet.Topic, m *Message, send Send) ([]Resu
 	}
 	results := make([]Result, len(a.Reached), len(a.Reached)+len(a.Skipped))
 	each(len(a.Reached), func(i int) { results[i] = toOne(ctx, topic, m, a.Reached[i], a.variants(i), send) })
-	for i := range results {
-		results[i].Err = At(results[i].Err, results[i].Entry)
-	}
 	results = slices.DeleteFunc(results, left)
-	for _, r := range results {
-		if r.Err != nil && !r.Skipped {
+	for i := range results {
+		r := &results[i]
+		if r.Err != nil && !r.Skipped && !isUnsendable(r.Err) {
 			topic.Missed().Instance(r.Entry)
 		}
+		r.Err = At(r.Err, r.Entry)
 	}
 	return append(results, a.Skipped...), nil
 }

@@ -6,6 +6,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
+// isUnsendable reports whether a message was not sent because of what it is: nobody could have got it.
+func isUnsendable(err error) bool {
+	e, ok := errors.AsType[*rpc.Error](err)
+	if !ok || !e.NotStarted || e.Server != "" {
+		return false
+	}
+	return e.Kind == rpc.BadArguments || e.Kind == rpc.TooLarge || e.Kind == rpc.Invalid
+}
+
 // missed reports whether the server that the message was meant for may not have got it, if err is what came of it. That it was
 // canceled is its sender's own doing, and whatever else a server answered than a refusal shows that it got it.
 func (m *Message) missed(err error) bool {

@@ -1,6 +1,7 @@
 package rpcstatus
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -19,8 +21,10 @@ type Evidence struct {
 	Sent bool
 	// Contract: it is an RPC of the contract, not of a program's own service. Servers of oslorpc put a detail into each refusal of one.
 	Contract bool
-	// Answered: headers or a message came before the error. A server that refuses sends neither.
-	Answered bool
+	// Headers: the server sent headers before the status. One that refuses a message sends none.
+	Headers bool
+	// Replied: a reply, or an item of a stream, came before the status. The method ran, whatever the status says.
+	Replied bool
 }
 
 // Decode turns the error of an RPC into one of ours. Sent says whether a stream was opened for it.
@@ -30,11 +34,18 @@ func Decode(err error, sent bool) *rpc.Error { return Evidence{Sent: sent}.Decod
 // codes prove nothing, with one exception: see foreign.
 func (v Evidence) Decode(err error) *rpc.Error {
 	st, _ := status.FromError(err)
-	for _, d := range st.Details() {
-		if detail, ok := d.(*pb.ErrorDetail); ok {
-			return decodeDetail(detail, st)
-		}
+	if short := Short(st); short != st {
+		st, err = short, short.Err()
 	}
+	if detail := detailOf(st); detail != nil {
+		return v.decodeDetail(detail, st)
+	}
+	v.Sent, v.Headers = v.Sent || v.Replied, v.Headers || v.Replied
+	return v.decodeBare(st, err)
+}
+
+// decodeBare is Decode for a status without a detail of ours.
+func (v Evidence) decodeBare(st *status.Status, err error) *rpc.Error {
 	e := &rpc.Error{Message: st.Message(), Cause: err, NotStarted: !v.Sent}
 	switch {
 	case st.Code() == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded):
@@ -45,7 +56,7 @@ func (v Evidence) Decode(err error) *rpc.Error {
 		e.Kind = rpc.AccessDenied
 	case !v.Sent:
 		e.Kind = unsent(st.Code())
-	case st.Code() == codes.Unimplemented && v.Contract && !v.Answered:
+	case st.Code() == codes.Unimplemented && v.Contract && !v.Headers:
 		return foreign(st)
 	default:
 		e.Kind, e.Message = unproven(st)
@@ -86,10 +97,8 @@ func Seal(err error) error {
 		return err
 	}
 	st, _ := status.FromError(err)
-	for _, d := range st.Details() {
-		if _, ok := d.(*pb.ErrorDetail); ok {
-			return err
-		}
+	if detailOf(st) != nil {
+		return err
 	}
 	return Encode(&rpc.Error{Kind: rpc.OutcomeUnknown, Message: "an interceptor of the server answered UNIMPLEMENTED, " +
 		"which does not say whether the method ran: " + st.Message()}, nil).Err()
@@ -112,11 +121,22 @@ func soFar(sent bool) string {
 	return "before it was sent"
 }
 
-func decodeDetail(d *pb.ErrorDetail, st *status.Status) *rpc.Error {
-	e := &rpc.Error{
-		Message: d.GetMessage(), Method: d.GetMethod(), Path: d.GetPath(),
-		Server: d.GetServer(), InstanceID: d.GetInstanceId(), NotStarted: d.GetNotStarted(),
+// detailOf returns our detail of a status, nil if it has none.
+func detailOf(st *status.Status) *pb.ErrorDetail {
+	for _, d := range st.Details() {
+		if detail, ok := d.(*pb.ErrorDetail); ok {
+			return detail
+		}
 	}
+	return nil
+}
+
+// decodeDetail returns what a server says of a message, as far as it can be believed: a peer may contradict itself.
+func (v Evidence) decodeDetail(d *pb.ErrorDetail, st *status.Status) *rpc.Error {
+	if proto.Size(d) > maxStatus { // servers of oslorpc cut their details themselves
+		trim(d, "")
+	}
+	e := &rpc.Error{Message: d.GetMessage(), Method: d.GetMethod(), Path: d.GetPath(), Server: d.GetServer(), InstanceID: d.GetInstanceId()}
 	if r := d.GetRemote(); r != nil {
 		e.Cause = &rpc.RemoteError{
 			Type: r.GetType(), Message: r.GetMessage(), Stack: r.GetStack(), Hops: r.GetHops(), Data: r.GetData(),
@@ -125,19 +145,53 @@ func decodeDetail(d *pb.ErrorDetail, st *status.Status) *rpc.Error {
 			e.Message = e.Cause.Error()
 		}
 	}
-	for why, f := range refusals {
-		if f.wire == d.GetKind() {
-			e.Kind, e.Cause = rpc.Refused, why
-			return e
+	var known bool
+	if e.Kind, known = kindOf(d.GetKind()); !known {
+		e.Message = fmt.Sprintf("%v (of a kind unknown here): %s", d.GetKind(), st.Message())
+	}
+	if e.Kind == rpc.Refused {
+		why := refusalOf(d.GetKind())
+		e.Cause, e.Message = why, cmp.Or(e.Message, string(why))
+	}
+	switch e.NotStarted = d.GetNotStarted() && (!known || canBeUnstarted(e.Kind)); {
+	case v.Replied && (d.GetNotStarted() || e.Kind == rpc.Refused):
+		e.NotStarted, e.Kind, e.Cause = false, rpc.OutcomeUnknown, nil
+		e.Message = "the server answered, and then said that it did not start the method: " + e.Message
+	case e.Kind == rpc.Refused && !e.NotStarted:
+		e.Kind, e.Cause = rpc.OutcomeUnknown, nil
+		e.Message = "the server refused the message, and does not say that it did not start the method: " + e.Message
+	case !known && e.NotStarted: // a newer server may refuse for reasons that this client does not know; another one may not
+		e.Kind, e.Cause = rpc.Refused, refusalOf(d.GetKind())
+	}
+	return e
+}
+
+// kindOf returns the kind for one on the wire. One that is not known says nothing about the outcome.
+func kindOf(wire pb.ErrorKind) (kind rpc.Kind, known bool) {
+	for _, f := range refusals {
+		if f.wire == wire {
+			return rpc.Refused, true
 		}
 	}
 	for _, f := range forms {
-		if f.wire == d.GetKind() {
-			e.Kind = f.kind
-			return e
+		if f.wire == wire {
+			return f.kind, true
 		}
 	}
-	// A newer server may have kinds that this client does not know; what it says about the outcome still holds.
-	e.Kind, e.Message = rpc.OutcomeUnknown, fmt.Sprintf("%v (of a kind unknown here): %s", d.GetKind(), st.Message())
-	return e
+	return rpc.OutcomeUnknown, false
+}
+
+// refusalOf returns the reason of a refusal.
+func refusalOf(wire pb.ErrorKind) Refusal {
+	for why, f := range refusals {
+		if f.wire == wire {
+			return why
+		}
+	}
+	return Refusal("for a reason that this client does not know")
+}
+
+// canBeUnstarted reports whether an error of a kind may arise before the method runs.
+func canBeUnstarted(k rpc.Kind) bool {
+	return k != rpc.Remote && k != rpc.BadResult && k != rpc.OutcomeUnknown
 }

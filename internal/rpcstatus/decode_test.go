@@ -83,7 +83,11 @@ func TestKindOfTheFuture(t *testing.T) {
 		for _, notStarted := range []bool{false, true} {
 			detail := &pb.ErrorDetail{Kind: kind, NotStarted: notStarted, Server: "net1", Method: "foo", Path: "/a"}
 			got := Decode(withDetails(t, codes.Code(42), detail), true)
-			if got.Kind != rpc.OutcomeUnknown || got.NotStarted != notStarted || got.Server != "net1" || got.Method != "foo" || got.Path != "/a" {
+			want := rpc.OutcomeUnknown
+			if notStarted {
+				want = rpc.Refused // it goes elsewhere
+			}
+			if got.Kind != want || got.NotStarted != notStarted || got.Server != "net1" || got.Method != "foo" || got.Path != "/a" {
 				t.Errorf("got %+v", got)
 			}
 			if !strings.Contains(got.Message, "the text") {
@@ -128,7 +132,7 @@ func TestAnotherProgramAnswers(t *testing.T) {
 	if !errors.Is(got, Foreign) || !Misled(got) || Gone(got) || got.Kind != rpc.Refused || !got.NotStarted || !strings.Contains(got.Message, "unknown service") {
 		t.Errorf("got %+v", got)
 	}
-	for _, v := range []Evidence{{Sent: true}, {Sent: true, Contract: true, Answered: true}} {
+	for _, v := range []Evidence{{Sent: true}, {Sent: true, Contract: true, Headers: true}} {
 		if got := v.Decode(bare); got.Kind != rpc.NoSuchMethod || got.NotStarted || Misled(got) {
 			t.Errorf("%+v: got %+v", v, got)
 		}
@@ -153,6 +157,61 @@ func TestServersNeverAnswerSo(t *testing.T) {
 	} {
 		if got := Seal(err); !errors.Is(got, err) || status.Code(got) != status.Code(err) {
 			t.Errorf("%v became %v", err, got)
+		}
+	}
+}
+
+// A peer that contradicts itself is not believed that it did not start a method.
+func TestContradictions(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name    string
+		kind    pb.ErrorKind
+		replied bool
+		want    rpc.Kind
+	}{
+		{"a method that failed", pb.ErrorKind_ERROR_KIND_REMOTE, false, rpc.Remote},
+		{"a result that cannot be sent", pb.ErrorKind_ERROR_KIND_BAD_RESULT, false, rpc.BadResult},
+		{"a message that came before", pb.ErrorKind_ERROR_KIND_OUTCOME_UNKNOWN, false, rpc.OutcomeUnknown},
+		{"a refusal after a reply", pb.ErrorKind_ERROR_KIND_FULL, true, rpc.OutcomeUnknown},
+		{"a version after a reply", pb.ErrorKind_ERROR_KIND_UNSUPPORTED_VERSION, true, rpc.OutcomeUnknown},
+		{"a kind of the future after a reply", 99, true, rpc.OutcomeUnknown},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			err := withDetails(t, codes.Unknown, &pb.ErrorDetail{Kind: test.kind, NotStarted: true, Message: "m"})
+			got := Evidence{Sent: true, Replied: test.replied}.Decode(err)
+			if got.Kind != test.want || got.NotStarted || rpc.IsNotDelivered(got) || !strings.Contains(got.Message, "m") {
+				t.Errorf("got %s with NotStarted %v: %v", got.Kind.Name(), got.NotStarted, got)
+			}
+		})
+	}
+	for _, code := range []codes.Code{codes.Unavailable, codes.PermissionDenied, codes.Internal, codes.Unimplemented} {
+		if got := (Evidence{Contract: true, Replied: true}).Decode(status.Error(code, "the text")); got.NotStarted || rpc.IsNotDelivered(got) {
+			t.Errorf("%v after a reply: got %+v", code, got)
+		}
+	}
+	doubtful := Decode(withDetails(t, codes.Unavailable, &pb.ErrorDetail{Kind: pb.ErrorKind_ERROR_KIND_STOPPING, Server: "net1"}), true)
+	if doubtful.Kind != rpc.OutcomeUnknown || doubtful.NotStarted || Gone(doubtful) || doubtful.Server != "net1" {
+		t.Errorf("a refusal that does not say that nothing ran: got %+v", doubtful)
+	}
+}
+
+// What a peer sends is cut to what a server of oslorpc would send.
+func TestTextsAreCutOnReceipt(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 4<<20)
+	for name, err := range map[string]error{
+		"text": status.Error(codes.Unavailable, long),
+		"detail": withDetails(t, codes.Unknown, &pb.ErrorDetail{
+			Kind: pb.ErrorKind_ERROR_KIND_REMOTE, Message: long, Server: long, InstanceId: long, Path: long, Method: long,
+			Remote: &pb.RemoteError{Type: long, Message: long, Data: long, Stack: []string{long, long}, Hops: []string{long}},
+		}),
+		"kind of the future": withDetails(t, 42, &pb.ErrorDetail{Kind: 99, Message: long}),
+	} {
+		got := Decode(err, true)
+		if n := len(fmt.Sprintf("%+v %v", *got, got.Cause)); n > 3*maxStatus {
+			t.Errorf("%s: the error has %d bytes", name, n)
 		}
 	}
 }

@@ -13,8 +13,8 @@ import (
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-// detailOf returns the detail of a status as it arrives.
-func detailOf(t *testing.T, st *status.Status) *pb.ErrorDetail {
+// arrivedDetail returns the detail of a status as it arrives.
+func arrivedDetail(t *testing.T, st *status.Status) *pb.ErrorDetail {
 	t.Helper()
 	for _, d := range arrived(t, st).Details() {
 		if detail, ok := d.(*pb.ErrorDetail); ok {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
@@ -122,6 +123,17 @@ func trimText(s string) string {
 		}
 	}
 	return s
+}
+
+// Short returns a status whose text is no longer than one that a server of oslorpc sends: peers may send megabytes, which would end up in
+// logs.
+func Short(st *status.Status) *status.Status {
+	if len(st.Message()) <= maxText {
+		return st
+	}
+	p := st.Proto()
+	p.Message = cut(valid(p.GetMessage()), maxText)
+	return status.FromProto(p)
 }
 
 // encodedSize is the size of a character when it is percent-encoded.

@@ -84,7 +84,7 @@ func TestShortErrorIsNotCut(t *testing.T) {
 	}
 	cause := &rpc.RemoteError{Type: "panic", Message: strings.Repeat("m", 300), Stack: stack, Hops: []string{"a", "b", "c", "d", "e", "f"}}
 	st := Encode(&rpc.Error{Kind: rpc.Remote, Message: cause.Error(), Cause: cause, Server: "net1"}, nil)
-	d := detailOf(t, st)
+	d := arrivedDetail(t, st)
 	if len(d.GetRemote().GetStack()) != 30 || d.GetRemote().GetMessage() != cause.Message || len(d.GetRemote().GetHops()) != 6 {
 		t.Errorf("it was cut to %v", d)
 	}
@@ -100,7 +100,7 @@ func TestStackIsCutFirstAndFromItsEnd(t *testing.T) {
 	cause := &rpc.RemoteError{Type: "panic", Message: strings.Repeat("m", 300), Stack: stack}
 	st := Encode(&rpc.Error{Kind: rpc.Remote, Message: cause.Error(), Cause: cause}, nil)
 	checkSize(t, st)
-	r := detailOf(t, st).GetRemote()
+	r := arrivedDetail(t, st).GetRemote()
 	if r.GetMessage() != cause.Message {
 		t.Errorf("the message was cut: %q", r.GetMessage())
 	}
@@ -126,7 +126,7 @@ func TestDataIsCutBeforeTexts(t *testing.T) {
 		cause := &rpc.RemoteError{Type: "ports.Gone", Message: strings.Repeat("m", 300), Stack: stack, Data: strings.Repeat("d", test.data)}
 		st := Encode(&rpc.Error{Kind: rpc.Remote, Message: cause.Error(), Cause: cause}, nil)
 		checkSize(t, st)
-		r := detailOf(t, st).GetRemote()
+		r := arrivedDetail(t, st).GetRemote()
 		if got := r.GetData(); (got == cause.Data) != test.whole || (!test.whole && got != "") {
 			t.Errorf("of %d bytes of data %d arrived", test.data, len(got))
 		}
@@ -161,7 +161,7 @@ func TestLongestTextsAreCutBeforeOthers(t *testing.T) {
 		Kind: rpc.BadArguments, Message: strings.Repeat("m", 100_000), Path: "/volumes/3/size", Method: "foo", Server: "net1", InstanceID: "b1.2",
 	}, nil)
 	checkSize(t, st)
-	d := detailOf(t, st)
+	d := arrivedDetail(t, st)
 	if d.GetPath() != "/volumes/3/size" || d.GetMethod() != "foo" || d.GetServer() != "net1" || d.GetInstanceId() != "b1.2" {
 		t.Errorf("got %v", d)
 	}
@@ -227,7 +227,7 @@ func TestWhatIsNotUTF8IsReplaced(t *testing.T) {
 	st := Encode(&rpc.Error{
 		Kind: rpc.Remote, Message: bad, Method: bad, Path: bad, Server: bad, InstanceID: bad, Target: rpc.Target{Version: bad}, Cause: cause,
 	}, []*pb.Implementation{{Namespace: &bad, Version: bad}})
-	d := detailOf(t, st)
+	d := arrivedDetail(t, st)
 	for _, s := range texts(d) {
 		if *s != want && *s != "c" {
 			t.Errorf("got %q", *s)

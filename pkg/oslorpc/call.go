@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
 	"github.com/oslorpc/oslorpc/internal/fleet"
@@ -145,6 +147,7 @@ type outgoing struct {
 	method, id  string
 	context     *pb.Payload
 	intercepted bool // by interceptors of the user's
+	closed      *atomic.Bool
 	errors      *knownErrors
 	missed      *fleet.Missed
 	monitor     time.Duration // as WithCallMonitorTimeout
@@ -176,7 +179,7 @@ func (c *Client) encode(ctx context.Context, method string, args any) (outgoing,
 	}
 	m := outgoing{
 		first: first, lesser: lesser, method: method, id: c.transport.messageID(), errors: &c.transport.config.errors,
-		intercepted: len(c.transport.config.dialOptions) > 0, monitor: s.monitor, missed: c.transport.fleet.Missed(),
+		intercepted: len(c.transport.config.dialOptions) > 0, closed: &c.transport.closed, monitor: s.monitor, missed: c.transport.fleet.Missed(),
 	}
 	for i := range 1 + len(lesser) {
 		if err := c.fits(len(m.form(i).kwargs.GetJson()) + len(requestContext)); err != nil {
@@ -219,9 +222,13 @@ type unary[Request, Response any] struct {
 	evidence evidence
 }
 
-func (u *unary[Request, Response]) invoke(ctx context.Context, m *outgoing, conn *grpc.ClientConn, method string) error {
-	u.evidence.contract = true
-	err := conn.Invoke(m.witnessed(ctx, &u.evidence), method, &u.request, &u.response, grpc.StaticMethod(), grpc.Peer(&u.evidence.opened))
+// request and response are the messages of the RPC, whose types unary knows only as parameters.
+func (u *unary[Request, Response]) invoke(
+	ctx context.Context, m *outgoing, conn *grpc.ClientConn, method string, request, response proto.Message,
+) error {
+	u.evidence.contract, u.evidence.request, u.evidence.closed = true, request, m.closed
+	err := u.evidence.invoke(m.witnessed(ctx, &u.evidence), !m.intercepted, conn, method, request, response,
+		grpc.StaticMethod(), grpc.Peer(&u.evidence.opened))
 	return u.evidence.error(ctx, err)
 }
 
@@ -249,7 +256,7 @@ func (m *outgoing) call(ctx context.Context, e *route.Entry, conn *grpc.ClientCo
 	u := &unary[pb.CallRequest, pb.CallResponse]{request: pb.CallRequest{
 		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID, Missed: hint.Ago,
 	}}
-	err := u.invoke(ctx, m, conn, pb.RPCService_Call_FullMethodName)
+	err := u.invoke(ctx, m, conn, pb.RPCService_Call_FullMethodName, &u.request, &u.response)
 	hint.Settle(err)
 	if err != nil {
 		return nil, m.errors.rebuild(err) // an interceptor that returned early may still have the response written to
@@ -262,7 +269,7 @@ func (m *outgoing) cast(ctx context.Context, e *route.Entry, conn *grpc.ClientCo
 	u := &unary[pb.CastRequest, pb.CastResponse]{request: pb.CastRequest{
 		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID, Missed: hint.Ago,
 	}}
-	err := u.invoke(ctx, m, conn, pb.RPCService_Cast_FullMethodName)
+	err := u.invoke(ctx, m, conn, pb.RPCService_Cast_FullMethodName, &u.request, &u.response)
 	hint.Settle(err)
 	return err
 }

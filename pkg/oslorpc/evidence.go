@@ -3,9 +3,13 @@ package oslorpc
 import (
 	"context"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	grpcpeer "google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 )
@@ -22,8 +26,14 @@ type evidence struct {
 	opened grpcpeer.Peer
 	// contract: it is an RPC of the contract, not of a program's own service.
 	contract bool
-	// answered: the server sent headers or a message.
-	answered bool
+	// headers: the server sent headers.
+	headers bool
+	// replied: a reply came before the error, or an item of a stream.
+	replied atomic.Bool
+	// request is the message that was to be sent, nil if it is known that it can be encoded.
+	request proto.Message
+	// closed tells whether the transport was closed.
+	closed *atomic.Bool
 	// sent counts unary RPCs that may have been sent, but for those that were refused; streams counts those that were opened.
 	sent, streams atomic.Int32
 }
@@ -32,7 +42,7 @@ type evidenceKey struct{}
 
 // reached reports whether a server may have the message.
 func (e *evidence) reached() bool {
-	return hasPeer(&e.opened) || e.sent.Load() > 0 || e.streams.Load() > 0
+	return hasPeer(&e.opened) || e.replied.Load() || e.sent.Load() > 0 || e.streams.Load() > 0
 }
 
 // sentTwice reports whether a server may have the message beside the one that refused it.
@@ -47,24 +57,83 @@ func hasHeader(stream grpc.ClientStream) bool {
 	return headers != nil
 }
 
-// error returns the error of an RPC as one of ours. That gRPC canceled it although the caller did not is what becomes of an RPC
-// whose transport is closed.
+// invoke makes a unary RPC. Where interceptors stand between, the one next to gRPC looks whether a reply came: others may return early,
+// while gRPC still writes it.
+func (e *evidence) invoke(
+	ctx context.Context, direct bool, conn *grpc.ClientConn, method string, request, reply any, options ...grpc.CallOption,
+) error {
+	if !direct {
+		return conn.Invoke(ctx, method, request, reply, options...)
+	}
+	expected := expect(reply)
+	err := conn.Invoke(ctx, method, request, reply, options...)
+	if expected.came() && err != nil {
+		e.replied.Store(true)
+	}
+	return err
+}
+
+// error returns the error of an RPC as one of ours.
 func (e *evidence) error(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
-	reached := e.reached()
-	ours := rpcstatus.Evidence{Sent: reached, Contract: e.contract, Answered: e.answered}.Decode(err)
-	if ours.Kind == Canceled && ctx.Err() == nil {
-		ours.Kind, ours.Message = Invalid, "the transport was closed before it was sent"
-		if reached {
-			ours.Kind, ours.Message = OutcomeUnknown, "the transport was closed before the answer came; the method may have run"
-		}
+	if bad := unsendable(err, e.request); bad != nil && !e.sentTwice() {
+		return bad
+	}
+	v := rpcstatus.Evidence{Sent: e.reached(), Contract: e.contract, Headers: e.headers, Replied: e.replied.Load()}
+	ours := v.Decode(err)
+	switch {
+	case ctx.Err() != nil:
+	case ours.Kind == Canceled:
+		e.canceledByOthers(ours)
+	case ours.Kind == Timeout && isEarly(ctx) && !ours.NotStarted && ours.Cause != nil: // without a detail
+		ours.Message = "the server, or a proxy before it, ended the RPC as if its deadline had passed; the method may have run"
 	}
 	if ours.NotStarted && e.sentTwice() {
 		return &Error{Kind: OutcomeUnknown, Cause: ours, Message: "an interceptor sent it more than once, and the method may have run: " + ours.Message}
 	}
 	return ours
+}
+
+// isEarly reports whether the deadline of ctx is so far away that no difference of clocks explains that it passed.
+func isEarly(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return !ok || time.Until(deadline) > time.Second
+}
+
+// canceledByOthers completes the error of an RPC that ended as canceled, although its caller did not cancel it.
+func (e *evidence) canceledByOthers(ours *Error) {
+	closed := e.closed != nil && e.closed.Load()
+	switch {
+	case closed && ours.NotStarted:
+		ours.Kind, ours.Message = Invalid, "the transport was closed before it was sent"
+	case closed:
+		ours.Kind, ours.Message = OutcomeUnknown, "the transport was closed before the answer came; the method may have run"
+	case !ours.NotStarted:
+		ours.Kind = OutcomeUnknown
+		ours.Message = "the server, or a proxy before it, canceled the RPC; the method may have run"
+	case e.reached():
+		ours.Kind, ours.Message = Refused, "the server canceled the RPC before the method started"
+	}
+}
+
+// unsendable returns the error for a message that gRPC could not encode; nil if err has another reason. gRPC's own error does not say
+// which end could not encode what, and comes after it opened a stream, on which then nothing was sent.
+func unsendable(err error, request any) error {
+	message, ok := request.(proto.Message)
+	if !ok || message == nil || status.Code(err) != codes.Internal {
+		return nil
+	}
+	return encodable(message)
+}
+
+// encodable returns the error for a message that cannot be encoded, nil if it can be.
+func encodable(message proto.Message) error {
+	if _, err := proto.Marshal(message); err != nil {
+		return &Error{Kind: BadArguments, NotStarted: true, Cause: err, Message: "the message cannot be encoded: " + err.Error()}
+	}
+	return nil
 }
 
 // witnesses are the interceptors that collect evidence. They must come last, which is next to gRPC.
@@ -73,19 +142,29 @@ func witnesses() []grpc.DialOption {
 }
 
 func witnessUnary(
-	ctx context.Context, method string, request, response any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption,
+	ctx context.Context, method string, request, reply any, conn *grpc.ClientConn, invoke grpc.UnaryInvoker, options ...grpc.CallOption,
 ) error {
 	e, ours := ctx.Value(evidenceKey{}).(*evidence)
 	if !ours {
-		return invoke(ctx, method, request, response, conn, options...)
+		return invoke(ctx, method, request, reply, conn, options...)
 	}
 	var opened grpcpeer.Peer
 	e.sent.Add(1)
-	err := invoke(ctx, method, request, response, conn, append(options, grpc.Peer(&opened))...)
-	if err != nil && (!hasPeer(&opened) || rpcstatus.Evidence{Sent: true, Contract: e.contract}.Decode(err).NotStarted) {
+	expected := expect(reply)
+	err := invoke(ctx, method, request, reply, conn, append(options, grpc.Peer(&opened))...)
+	replied := expected.came()
+	if err != nil && !replied && (unsendable(err, request) != nil || e.unstarted(err, &opened)) {
 		e.sent.Add(-1)
 	}
+	if err != nil && replied {
+		e.replied.Store(true)
+	}
 	return err
+}
+
+// unstarted reports whether a unary RPC that failed did not run its method.
+func (e *evidence) unstarted(err error, opened *grpcpeer.Peer) bool {
+	return rpcstatus.Evidence{Sent: hasPeer(opened), Contract: e.contract}.Decode(err).NotStarted
 }
 
 // witnessStream takes a stream for sent once it is there, although that its message left shows only later.

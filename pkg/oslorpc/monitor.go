@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/oslorpc/oslorpc/internal/fleet"
@@ -46,7 +47,7 @@ var errQuiet = errors.New("no heartbeat came in time")
 func (m *outgoing) monitoredCall(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v *variant, hint fleet.Hint) (*pb.Payload, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	seen := evidence{contract: true}
+	seen := evidence{contract: true, closed: m.closed, request: m.request(e, v, hint)}
 	stream, err := conn.NewStream(m.witnessed(ctx, &seen), &grpc.StreamDesc{ServerStreams: true}, pb.RPCService_MonitoredCall_FullMethodName,
 		grpc.StaticMethod(), grpc.Peer(&seen.opened))
 	if err != nil {
@@ -56,11 +57,11 @@ func (m *outgoing) monitoredCall(ctx context.Context, e *route.Entry, conn *grpc
 	// request is sent: that waits for a server that hangs, if the request is large.
 	quiet := time.AfterFunc(m.monitor, func() { cancel(errQuiet) })
 	defer quiet.Stop()
-	result, err := m.converse(stream, m.request(e, v, hint), func() { quiet.Reset(m.monitor) })
+	result, err := m.converse(stream, seen.request, func() { quiet.Reset(m.monitor) }, func() { quiet.Reset(endTime) })
 	if err == nil {
 		return result, nil
 	}
-	seen.answered = hasHeader(stream)
+	seen.headers = hasHeader(stream)
 	if failure := m.errors.rebuild(seen.error(ctx, err)); KindOf(failure) != Canceled || !errors.Is(context.Cause(ctx), errQuiet) {
 		return nil, failure
 	}
@@ -75,8 +76,11 @@ func (m *outgoing) request(e *route.Entry, v *variant, hint fleet.Hint) *pb.Moni
 	}
 }
 
-// converse sends the request and receives until the reply; it calls alive at each heartbeat.
-func (m *outgoing) converse(stream grpc.ClientStream, request *pb.MonitoredCallRequest, alive func()) (*pb.Payload, error) {
+// endTime is how long the end of a monitored call is waited for after the reply. Servers send both together.
+const endTime = 50 * time.Millisecond
+
+// converse sends the request and receives until the reply; it calls alive at each heartbeat, and replied at the reply.
+func (m *outgoing) converse(stream grpc.ClientStream, request proto.Message, alive, replied func()) (*pb.Payload, error) {
 	if err := stream.SendMsg(request); err != nil && !errors.Is(err, io.EOF) { // EOF: the stream has ended, and receiving tells why
 		return nil, err
 	}
@@ -91,6 +95,7 @@ func (m *outgoing) converse(stream grpc.ClientStream, request *pb.MonitoredCallR
 			return nil, err
 		case response.GetResponse() != nil:
 			// Nothing follows but the end, which arrives with the reply; to receive it spares the server a cancellation.
+			replied()
 			_ = stream.RecvMsg(&pb.MonitoredCallResponse{})
 			return response.GetResponse().GetResult(), nil
 		}

@@ -119,16 +119,18 @@ func (s *stream) open(ctx context.Context, args any) (first string, err error) {
 }
 
 func (s *stream) start(ctx context.Context, m *outgoing, e *route.Entry, conn *grpc.ClientConn, v *variant) (string, error) {
-	s.seen = evidence{contract: true} // that of an attempt before says nothing about this one
+	s.seen = evidence{contract: true, closed: m.closed} // that of an attempt before says nothing about this one
 	s.entry = e
 	hint := m.missed.Hint(e)
-	items, err := pb.NewRPCServiceClient(conn).Multicall(m.witnessed(ctx, &s.seen), &pb.MulticallRequest{
+	request := &pb.MulticallRequest{
 		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID, Missed: hint.Ago,
-	}, grpc.Peer(&s.seen.opened))
+	}
+	s.seen.request = request
+	items, err := pb.NewRPCServiceClient(conn).Multicall(m.witnessed(ctx, &s.seen), request, grpc.Peer(&s.seen.opened))
 	if err != nil {
 		return "", s.explain(err)
 	}
-	s.items = items
+	s.items, s.seen.request = items, nil
 	first, err := s.receive()
 	if errors.Is(err, io.EOF) {
 		hint.Settle(nil)
@@ -149,9 +151,10 @@ func (s *stream) receive() (string, error) {
 		return "", io.EOF
 	}
 	if err != nil {
-		s.seen.answered = hasHeader(s.items)
+		s.seen.headers = hasHeader(s.items)
 		return "", s.explain(err)
 	}
+	s.seen.replied.Store(true)
 	return resultText(response.GetItem())
 }
 

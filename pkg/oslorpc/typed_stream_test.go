@@ -112,7 +112,7 @@ func TestTypedStreamEndedByAMessage(t *testing.T) {
 		says    string
 	}{
 		"it is too large":      {strings.Repeat("x", 1<<10), oslorpc.TooLarge, "the limit is 1024"},
-		"it cannot be encoded": {"\xff", oslorpc.OutcomeUnknown, "invalid UTF-8"},
+		"it cannot be encoded": {"\xff", oslorpc.BadArguments, "invalid UTF-8"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			stream, err := v.SyncVolumes(t.Context())

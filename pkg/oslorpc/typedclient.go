@@ -265,12 +265,14 @@ type typedEvidence struct {
 // invoke sends a variant to one instance.
 func (m *typedMessage) invoke(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int, reply any) error {
 	u := &typedEvidence{}
-	if len(m.client.transport.config.dialOptions) > 0 {
+	form, intercepted := m.form(variant), len(m.client.transport.config.dialOptions) > 0
+	u.request, u.closed = form, &m.client.transport.closed
+	if intercepted {
 		ctx = context.WithValue(ctx, evidenceKey{}, &u.evidence)
 	}
 	hint := m.client.transport.fleet.Missed().Hint(e)
 	options := append(append(append(u.options[:0], grpc.Peer(&u.opened)), m.options...), neverWait)
-	err := conn.Invoke(m.headers(ctx, e, variant, hint.Ago.AsDuration()), m.path, m.form(variant), reply, options...)
+	err := u.invoke(m.headers(ctx, e, variant, hint.Ago.AsDuration()), !intercepted, conn, m.path, form, reply, options...)
 	err = m.explain(u.error(ctx, err), err)
 	hint.Settle(err)
 	return err
@@ -287,6 +289,7 @@ func (m *typedMessage) explain(ours, came error) error {
 		return ours
 	}
 	st, _ := status.FromError(came)
+	st = rpcstatus.Short(st)
 	copied := *e
 	copied.Cause = cameWith{cause: e.Cause, status: st}
 	return &copied

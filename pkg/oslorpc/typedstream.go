@@ -81,6 +81,9 @@ type typedStream struct {
 	late *time.Timer // bounds the opening
 	due  time.Time   // when late is to fire
 
+	// sending is held while a later message is sent. A message that cannot be sent ends the stream; who receives waits for the reason.
+	sending sync.Mutex
+
 	mu     sync.Mutex
 	unhook func() bool
 	peer   *peer.Peer // held while the stream lasts
@@ -99,6 +102,8 @@ func (s *typedStream) SendMsg(message any) error {
 	if s.open() != nil {
 		return io.EOF // as of a stream of gRPC: receiving tells why
 	}
+	s.sending.Lock()
+	defer s.sending.Unlock()
 	fitted, err := s.fit(message)
 	if err != nil {
 		s.finish(err)
@@ -108,7 +113,12 @@ func (s *typedStream) SendMsg(message any) error {
 	if err == nil || errors.Is(err, io.EOF) {
 		return err // receiving tells why
 	}
-	err = s.fail(delivery.At(s.explain(s.seen.error(s.outer, err), err), s.entry))
+	failure := s.explain(s.seen.error(s.outer, err), err)
+	if bad, ok := errors.AsType[*Error](unsendable(err, fitted)); ok {
+		bad.NotStarted = false // the method runs
+		failure = bad
+	}
+	err = s.fail(delivery.At(failure, s.entry))
 	s.finish(err)
 	return err
 }
@@ -120,7 +130,7 @@ func (s *typedStream) begin(message any) error {
 		return s.settle(s.fail(notSent(invalidUse("the message is a %T, which is no protobuf message", message))))
 	}
 	s.message = m
-	if err := s.prepareStream(); err != nil {
+	if err := cmp.Or(s.prepareStream(), encodable(m)); err != nil { // a stream whose first message fails would have begun
 		return s.settle(s.fail(err))
 	}
 	if !s.desc.ClientStreams {
@@ -205,7 +215,7 @@ var errNotOpened = &Error{Kind: Timeout, Message: "the stream was not opened wit
 
 // start opens the stream at one instance.
 func (s *typedStream) start(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int, hasMessage bool) error {
-	s.seen = evidence{} // that of an attempt before says nothing about this one
+	s.seen = evidence{closed: &s.client.transport.closed} // that of an attempt before says nothing about this one
 	if len(s.client.transport.config.dialOptions) > 0 {
 		ctx = context.WithValue(ctx, evidenceKey{}, &s.seen)
 	}
@@ -250,12 +260,22 @@ func (s *typedStream) RecvMsg(message any) error {
 	if err := s.open(); err != nil {
 		return err
 	}
+	var expected expected
+	if !s.desc.ServerStreams {
+		expected = expect(message)
+	}
 	err := s.stream.RecvMsg(message)
+	if expected.came() || err == nil {
+		s.seen.replied.Store(true)
+	}
 	switch {
 	case err == nil && s.desc.ServerStreams:
 		return nil
 	case err != nil && !errors.Is(err, io.EOF):
-		if ended := s.end(); ended != nil {
+		s.sending.Lock()
+		ended := s.end()
+		s.sending.Unlock()
+		if ended != nil {
 			return ended
 		}
 		err = s.fail(delivery.At(s.explain(s.seen.error(s.outer, err), err), s.entry))
