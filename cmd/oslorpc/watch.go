@@ -20,7 +20,8 @@ func (p *program) watchCommand() *cobra.Command {
 		Use:   "watch [TOPIC]",
 		Short: "Print a line when a server joins, leaves or changes, until ^C",
 		Long: `Print who is there, and then a line with the time whenever a server joins, leaves or changes, until ^C. When the
-registry cannot be read, it says so once, and goes on trying.`,
+registry cannot be read, it says so once, and goes on trying; the exit code is that of the error if it still cannot be
+read at the end.`,
 		Example: `  oslorpc watch
   oslorpc watch demo --output json`,
 		DisableFlagsInUseLine: true,
@@ -43,11 +44,11 @@ type watcher struct {
 	program   *program
 	selection selection
 	seen      []oslorpc.Instance
-	looked    bool   // the registry was read before
-	failing   string // why it cannot be read now
+	looked    bool  // the registry was read before
+	failing   error // why it cannot be read now
 }
 
-// run watches until ctx ends, which is how a watch is meant to end.
+// run watches until ctx ends, which is how a watch is meant to end, unless the registry cannot be read then.
 func (w *watcher) run(ctx context.Context, t *oslorpc.Transport) error {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()
@@ -60,7 +61,7 @@ func (w *watcher) run(ctx context.Context, t *oslorpc.Transport) error {
 		case <-tick.C:
 		}
 	}
-	return nil
+	return w.failing
 }
 
 // look reads the registry once and prints what is new.
@@ -71,13 +72,13 @@ func (w *watcher) look(ctx context.Context, t *oslorpc.Transport) error {
 	switch {
 	case ctx.Err() != nil:
 		return nil
-	case err != nil && err.Error() == w.failing:
+	case err != nil && w.failing != nil && err.Error() == w.failing.Error():
 		return nil
 	case err != nil:
-		w.failing = err.Error()
+		w.failing = err
 		return w.print(event{what: "error", err: err})
 	}
-	w.failing = ""
+	w.failing = nil
 	if !w.looked && len(list) == 0 {
 		w.program.notef("%s", w.selection.absence(meant.text))
 	}
