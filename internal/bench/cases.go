@@ -268,7 +268,7 @@ func picks(context.Context) (small, large workload, cleanup func() error, err er
 
 // pick picks an instance for a message to any server, from a fleet of n.
 func pick(n int) workload {
-	pool := peer.NewPool()
+	pool := peer.NewPool(peer.Config{})
 	entries := make([]*route.Entry, n)
 	for i := range entries {
 		version := rpc.Version{Major: 1, Minor: uint32(i % 3)}

@@ -83,6 +83,17 @@ func TestPatienceIsNotTheEnd(t *testing.T) {
 	}
 }
 
+// TestWhatTheSlowCannotServe is what is said of it, not that connecting took its time.
+func TestWhatTheSlowCannotServe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a", at("slow")))
+		defer w.process("slow")()
+		w.network.Delay("slow", 2*patience)
+		_, err := w.deliver(t, time.Minute, message(rounds(1)), (&script{}).says("a", noMethod))
+		expectError(t, err, rpc.NoSuchMethod)
+	})
+}
+
 // TestSlowInstancesAreConnectedTogether: a message starts on one after the other and takes the first that is there.
 func TestSlowInstancesAreConnectedTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -200,7 +211,7 @@ func TestDroppedPeer(t *testing.T) {
 		defer w.process("own")()
 		e := w.topic.Now().Entries()[0]
 		w.fleet.Close()
-		err := sendTo(t.Context(), e, 0, invoke)
+		err := sendTo(t.Context(), t.Context(), e, 0, invoke)
 		if !rpc.SafeToRetry(err) || !rpc.IsNotDelivered(err) {
 			t.Errorf("got %v", err)
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"time"
 
@@ -27,6 +28,8 @@ const (
 	// patience is how long a message waits for an instance that was never tried. It mostly suffices to connect; if not, the message
 	// goes to an instance that is connected while this one goes on connecting.
 	patience = 50 * time.Millisecond
+	// slotBudget is how long a message waits for a stream to one instance.
+	slotBudget = time.Second
 	// settleTime is how far discovery may lag behind: a message to a server that is not listed waits so long before it fails. A server
 	// that just came up asks others to call it back before all of them have heard of it.
 	settleTime = 500 * time.Millisecond
@@ -122,6 +125,8 @@ type delivery struct {
 	refusal string
 	// reached is true if an instance tried in this round could be connected to.
 	reached bool
+	// queued is true if the message waited in this round for a stream.
+	queued bool
 }
 
 func (d *delivery) run(ctx context.Context, send Send) error {
@@ -133,7 +138,7 @@ func (d *delivery) run(ctx context.Context, send Send) error {
 	}
 	for {
 		view := d.topic.Now()
-		var changed <-chan struct{}
+		var news wakers
 		entry, verdict := d.pick(view)
 		if verdict != route.Found {
 			if waiting.Err() != nil {
@@ -141,21 +146,22 @@ func (d *delivery) run(ctx context.Context, send Send) error {
 			}
 			// Look again at a view whose change can be waited for.
 			var err error
-			if view, changed, err = d.see(waiting, d.topic); err != nil {
+			news.ready = d.topic.BecameReady()
+			if view, news.changed, err = d.see(waiting, d.topic); err != nil {
 				return unseen(waiting, err)
 			}
 			entry, verdict = d.pick(view)
 		}
 		var err error
 		if verdict == route.Found {
-			if err = d.attempt(ctx, entry, send); err == nil {
+			if err = d.attempt(ctx, waiting, entry, send); err == nil {
 				return nil
 			}
 			if d.final(err) {
 				d.at = entry
 				return err
 			}
-		} else if err = d.wait(waiting, view, verdict, changed); err != nil {
+		} else if err = d.wait(waiting, view, verdict, news); err != nil {
 			return err
 		}
 		if ctx.Err() != nil {
@@ -219,9 +225,9 @@ func (d *delivery) exclude(e *route.Entry, err error) {
 // errPatience means that an instance was not connected soon; it may be picked again.
 var errPatience = errors.New("connecting takes longer than usual")
 
-// attempt sends the message to one instance.
-func (d *delivery) attempt(ctx context.Context, e *route.Entry, send Send) error {
-	err := sendTo(ctx, e, d.variant, send)
+// attempt sends the message to one instance; waiting bounds what comes before that.
+func (d *delivery) attempt(ctx, waiting context.Context, e *route.Entry, send Send) error {
+	err := sendTo(ctx, waiting, e, d.variant, send)
 	switch {
 	case err == nil:
 		return nil
@@ -237,26 +243,29 @@ func (d *delivery) attempt(ctx context.Context, e *route.Entry, send Send) error
 		d.unable = At(err, e)
 		return err
 	}
-	d.able = true
+	if !errors.Is(err, errPatience) { // what it can serve shows when it is picked again
+		d.able = true
+	}
+	d.queued = d.queued || errors.Is(err, peer.ErrStreams)
 	d.reached = d.reached || rpc.KindOf(err) != rpc.Unreachable
-	if d.last == nil || ctx.Err() == nil { // when ctx ends, the error only says so, and the one before says why
+	if d.last == nil || waiting.Err() == nil { // when that ends, the error only says so, and the one before says why
 		d.last = At(err, e)
 	}
 	return err
 }
 
 // sendTo connects to an instance if need be and sends the message to it.
-func sendTo(ctx context.Context, e *route.Entry, variant int, send Send) error {
+func sendTo(ctx, waiting context.Context, e *route.Entry, variant int, send Send) error {
 	p := fleet.Peer(e)
-	if p.Health() != peer.Ready {
+	if !p.Health().Connected() {
 		// To a peer that is down the message is sent all the same: gRPC says why it is down only to an RPC, which it does
 		// not send then.
-		if err := connect(ctx, e, p); err != nil && (ctx.Err() != nil || p.Health() != peer.Down) {
+		if err := connect(waiting, e, p); err != nil && (waiting.Err() != nil || p.Health() != peer.Down) {
 			return err
 		}
 	}
-	if !p.Acquire() {
-		return rpcstatus.Refuse(rpcstatus.Stopping)
+	if err := p.Enter(waiting, slotBudget); err != nil {
+		return noStream(e, err)
 	}
 	defer p.Release()
 	conn, err := p.Conn() //nolint:contextcheck // The connection outlives the message.
@@ -270,12 +279,21 @@ func sendTo(ctx context.Context, e *route.Entry, variant int, send Send) error {
 	return err
 }
 
+// noStream is the error when an instance could not be sent to for want of a stream.
+func noStream(e *route.Entry, err error) error {
+	if errors.Is(err, net.ErrClosed) { // it was dropped meanwhile
+		return rpcstatus.Refuse(rpcstatus.Stopping)
+	}
+	return &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: errors.Join(rpcstatus.Full, err), Message: fmt.Sprintf(
+		"server %q at %s allows %d messages at a time on a connection, and they are all in use", e.Server, e.Addr, fleet.Peer(e).Streams())}
+}
+
 func connect(ctx context.Context, e *route.Entry, p *peer.Peer) error {
 	budget, late := connectBudget, context.DeadlineExceeded
 	switch p.Health() {
 	case peer.Idle:
 		budget, late = patience, errPatience
-	case peer.Down: // it is connected to in the background; a message does not wait for each of many such
+	case peer.Down, peer.Silent: // it is tried again in the background; a message does not wait for each of many such
 		budget = patience
 	}
 	wait, cancel := context.WithTimeoutCause(ctx, budget, late)
@@ -292,13 +310,11 @@ func connect(ctx context.Context, e *route.Entry, p *peer.Peer) error {
 }
 
 func unreachable(e *route.Entry, err error) error {
-	why := err.Error()
-	var ours *rpc.Error
-	if errors.As(err, &ours) && ours.Message != "" {
-		why = ours.Message // it is of the same kind
+	why := err
+	if ours, ok := errors.AsType[*rpc.Error](err); ok && ours.Message != "" {
+		why = errors.New(ours.Message) // it is of the same kind
 	}
-	return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: err, Message: fmt.Sprintf(
-		"server %q at %s cannot be connected to: %s", e.Server, e.Addr, why)}
+	return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: err, Message: fleet.Peer(e).Explain(e.Server, why)}
 }
 
 // isUnable reports whether an instance cannot serve the message, now or later.
@@ -320,7 +336,7 @@ func (d *delivery) final(err error) bool {
 }
 
 // wait waits until it is worth picking again, after a pick that found nobody, or returns why it is not.
-func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Verdict, changed <-chan struct{}) error {
+func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Verdict, news wakers) error {
 	if d.since.IsZero() {
 		d.since = time.Now()
 	}
@@ -338,8 +354,38 @@ func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Ver
 		length = min(minPause<<min(d.rounds, 10), maxPause)
 		length = length/2 + rand.N(length)
 	}
-	pause(ctx, length, changed)
+	if d.queued { // it has waited already
+		d.queued, length = false, minPause
+	}
+	d.rest(ctx, view, length, news)
 	return nil
+}
+
+// wakers are closed when it may be worth picking again.
+type wakers struct {
+	changed <-chan struct{} // there is another view
+	ready   <-chan struct{} // some server, perhaps of another topic, became ready
+}
+
+// rest returns after some time, or when there is another view, or an instance of this one can be sent to that became ready, or when ctx ends.
+func (d *delivery) rest(ctx context.Context, view *route.View, length time.Duration, news wakers) {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	for {
+		select {
+		case <-news.changed:
+			return
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		case <-news.ready:
+			news.ready = d.topic.BecameReady()
+			if e, verdict := d.pick(view); verdict == route.Found && e.Link.Health().Connected() {
+				return
+			}
+		}
+	}
 }
 
 // assess says what a pick that found nobody means: whether nobody is there, and how long to wait at most for a change of that; or that
@@ -377,12 +423,11 @@ func (d *delivery) assess(view *route.View, verdict route.Verdict) (absent bool,
 	}
 }
 
-// pause returns after some time, or when changed is closed, or when ctx ends.
-func pause(ctx context.Context, length time.Duration, changed <-chan struct{}) {
+// pause returns after some time, or when ctx ends.
+func pause(ctx context.Context, length time.Duration) {
 	timer := time.NewTimer(length)
 	defer timer.Stop()
 	select {
-	case <-changed:
 	case <-timer.C:
 	case <-ctx.Done():
 	}

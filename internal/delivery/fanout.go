@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -90,17 +91,26 @@ func persist(ctx context.Context, e *route.Entry, variant int, send Send) error 
 	end := time.Now().Add(fullWait)
 	var last error // but for one that only says that ctx ended
 	for length := minPause; ; length *= 2 {
-		err := sendTo(ctx, e, variant, send)
+		awaitAnswer(ctx, e)
+		err := sendTo(ctx, ctx, e, variant, send)
 		late := time.Now().Add(length).After(end)
 		switch {
 		case ctx.Err() != nil && rpc.SafeToRetry(err):
 			return gaveUp(ctx, cmp.Or(last, err))
 		case isFull(err) && !late:
-			pause(ctx, length, nil)
+			pause(ctx, length)
 		case !errors.Is(err, errPatience):
 			return err
 		}
 		last = err
+	}
+}
+
+// awaitAnswer waits while the peer of an instance is connected and does not answer. Nobody else can take the message, and it may
+// be back in a moment.
+func awaitAnswer(ctx context.Context, e *route.Entry) {
+	if p := fleet.Peer(e); p.Health() == peer.Silent {
+		_ = p.Connect(ctx) // sending says what is wrong
 	}
 }
 

@@ -79,7 +79,7 @@ type world struct {
 func newWorld(t *testing.T, instances ...discovery.Instance) *world {
 	t.Helper()
 	w := &world{registry: &registry{}, network: &peertest.Network{}}
-	w.fleet = fleet.New(w.registry, peer.NewPool(w.network.Options()...), slog.New(slog.DiscardHandler))
+	w.fleet = fleet.New(w.registry, peer.NewPool(peer.Config{Dial: w.network.Dial}), slog.New(slog.DiscardHandler))
 	t.Cleanup(w.fleet.Close)
 	t.Cleanup(w.network.Serve("up", nil))
 	w.topic = w.fleet.Topic(compute)

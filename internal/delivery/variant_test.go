@@ -15,6 +15,8 @@ type ready struct{}
 
 func (ready) Health() peer.Health { return peer.Ready }
 
+func (ready) Outstanding() int64 { return 0 }
+
 // versions returns a view of instances that implement one version of the null namespace each; their servers are named after it.
 func versions(list ...string) *route.View {
 	var entries []*route.Entry

@@ -185,6 +185,7 @@ type load struct {
 	client  *oslorpc.Client
 	length  time.Duration
 	forms   []string // the versions of a job's variants; none for a plain one
+	cast    bool     // cast rather than call
 	callers sync.WaitGroup
 	cancel  context.CancelFunc
 
@@ -193,12 +194,45 @@ type load struct {
 	changed chan struct{} // closed at each result
 }
 
+// pass lets some time pass.
+func pass(d time.Duration) {
+	timer := time.NewTimer(d)
+	<-timer.C
+}
+
+// ends counts the calls that end within some time.
+func (l *load) ends(d time.Duration) int {
+	count := func() int {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return len(l.results)
+	}
+	before := count()
+	pass(d)
+	return count() - before
+}
+
 // startLoad calls from so many goroutines until stop, or until so many calls were begun if most is not 0. With forms, each call has a
 // variant for each of these versions.
 func startLoad(t *testing.T, client *oslorpc.Client, callers, most int, length time.Duration, forms ...string) *load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	l := &load{client: client, length: length, forms: forms, cancel: cancel, changed: make(chan struct{})}
+	l.start(ctx, t, callers, most)
+	return l
+}
+
+// startCasts is startLoad for casts.
+func startCasts(t *testing.T, client *oslorpc.Client, callers int, length time.Duration) *load {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	l := &load{client: client, length: length, cast: true, cancel: cancel, changed: make(chan struct{})}
+	l.start(ctx, t, callers, 0)
+	return l
+}
+
+func (l *load) start(ctx context.Context, t *testing.T, callers, most int) {
+	t.Helper()
 	numbers := make(chan int)
 	l.callers.Go(func() {
 		defer close(numbers)
@@ -218,12 +252,15 @@ func startLoad(t *testing.T, client *oslorpc.Client, callers, most int, length t
 		})
 	}
 	t.Cleanup(func() { l.stop() })
-	return l
 }
 
 func (l *load) call(id string) {
 	r := result{id: id, started: time.Now()}
-	r.server, r.err = oslorpc.Call[string](context.Background(), l.client, "work", l.args(id))
+	if l.cast {
+		r.err = l.client.Cast(context.Background(), "work", l.args(id))
+	} else {
+		r.server, r.err = oslorpc.Call[string](context.Background(), l.client, "work", l.args(id))
+	}
 	r.ended = time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -322,7 +359,7 @@ func checkOnce(t *testing.T, results []result, servers ...*process) {
 		}
 	}
 	for _, r := range results {
-		if r.err == nil && at[r.server][r.id] != 1 {
+		if r.err == nil && r.server != "" && at[r.server][r.id] != 1 {
 			t.Errorf("%s was answered by %s, which ran it %d times", r.id, r.server, at[r.server][r.id])
 		}
 	}

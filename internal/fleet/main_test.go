@@ -87,7 +87,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{registry: &registry{}, network: &peertest.Network{}}
-	w.fleet = New(w.registry, peer.NewPool(w.network.Options()...), slog.New(slog.DiscardHandler))
+	w.fleet = New(w.registry, peer.NewPool(peer.Config{Dial: w.network.Dial}), slog.New(slog.DiscardHandler))
 	t.Cleanup(w.fleet.Close)
 	w.topic = w.fleet.Topic(compute)
 	return w

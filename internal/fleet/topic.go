@@ -103,6 +103,9 @@ func (t *Topic) reopen(ctx context.Context, patient bool) (*route.View, <-chan s
 	return next.await(ctx, patient)
 }
 
+// BecameReady returns a channel that is closed when some server, perhaps of another topic, becomes ready for messages after this call.
+func (t *Topic) BecameReady() <-chan struct{} { return t.fleet.pool.BecameReady() }
+
 // Missed returns what is remembered of the servers that missed messages.
 func (t *Topic) Missed() *Missed { return &t.fleet.missed }
 

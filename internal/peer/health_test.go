@@ -14,7 +14,7 @@ import (
 )
 
 func TestHealthsInWords(t *testing.T) {
-	for h, want := range map[Health]string{Ready: "ready", Idle: "idle", Connecting: "connecting", Down: "down"} {
+	for h, want := range map[Health]string{Ready: "ready", Idle: "idle", Busy: "busy", Full: "full", Connecting: "connecting", Silent: "silent", Down: "down"} {
 		if got := h.String(); got != want {
 			t.Errorf("health %d is %q, want %q", h, got, want)
 		}

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/protobuf/types/known/emptypb"
 
@@ -93,14 +92,18 @@ func call(ctx context.Context, p *Peer, options ...grpc.CallOption) error {
 var errClosedPeer = errors.New("the peer is closed")
 
 // pool returns a pool in clear.
-func pool(options ...grpc.DialOption) *Pool {
-	return NewPool(append([]grpc.DialOption{grpc.WithTransportCredentials(insecure.NewCredentials())}, options...)...)
-}
+func pool(options ...grpc.DialOption) *Pool { return NewPool(Config{Options: options}) }
 
 // get returns a new peer at an address, given back when the test ends.
 func get(t *testing.T, addr string, options ...grpc.DialOption) *Peer {
 	t.Helper()
-	all := pool(options...)
+	return getWith(t, addr, Config{Options: options})
+}
+
+// getWith is get with more to say about connecting.
+func getWith(t *testing.T, addr string, config Config) *Peer {
+	t.Helper()
+	all := NewPool(config)
 	p := all.Get(Key{Addr: addr})
 	t.Cleanup(func() { all.Put(p) })
 	return p

@@ -6,38 +6,13 @@ import (
 	"context"
 	"errors"
 	"net"
-	"net/url"
-	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/connectivity"
-	"google.golang.org/grpc/keepalive"
 )
-
-// Health says how likely a message sent to a peer is to arrive, the likeliest first.
-type Health int32
-
-// The healths.
-const (
-	// Ready: connected.
-	Ready Health = iota
-	// Idle: not connected, and nothing speaks against it: never tried, or closed while it was not used.
-	Idle
-	// Connecting: being connected for the first time, or again after a connection was lost.
-	Connecting
-	// Down: connecting failed; it is tried again in the background, at growing intervals.
-	Down
-)
-
-// String returns the health in a word.
-func (h Health) String() string {
-	return [...]string{"ready", "idle", "connecting", "down"}[h]
-}
 
 // Key identifies a remote process. The boot id tells a process from another that had its address before: a connection that
 // waits out a back-off for the old one would cost the new one seconds.
@@ -45,31 +20,54 @@ type Key struct{ Addr, BootID string }
 
 // Peer is a remote process. Its methods are safe for concurrent use.
 type Peer struct {
-	key    Key
-	dial   func(addr string) (*grpc.ClientConn, error)
+	key  Key
+	pool *Pool
+	// health is that of the connection, and Silent: whether the peer is busy is seen when it is asked for.
 	health atomic.Int32
 	// refs counts the pool's hold and the RPCs that run; the connection is closed when it falls to zero.
 	refs     atomic.Int64
+	uses     atomic.Int64 // RPCs ever
 	hastened atomic.Int64 // when the back-off was last ended, in Unix nanoseconds
-	uses     atomic.Int64 // RPCs ever; tells whether a lost connection is worth restoring
+	wanted   atomic.Int64 // when somebody last wanted to connect to it while it was down, in Unix nanoseconds
+	sight    sight
+	queue    queue
+	watch    attention
 
 	mu      sync.Mutex
 	conn    *grpc.ClientConn
 	changed chan struct{} // closed at the next change of health
 	closed  bool
-	stop    context.CancelFunc
-	watched sync.WaitGroup
+	// life is that of the connection.
+	life context.Context //nolint:containedctx // It is the connection's own.
+	stop context.CancelFunc
+	// running are the goroutines that belong to the connection.
+	running sync.WaitGroup
 }
 
-func newPeer(key Key, dial func(string) (*grpc.ClientConn, error)) *Peer {
-	p := &Peer{key: key, dial: dial, changed: make(chan struct{})}
+func newPeer(key Key, pool *Pool) *Peer {
+	p := &Peer{key: key, pool: pool, changed: make(chan struct{})}
+	p.sight.peer = p
 	p.health.Store(int32(Idle))
 	p.refs.Store(1)
 	return p
 }
 
 // Health returns the peer's health now.
-func (p *Peer) Health() Health { return Health(p.health.Load()) }
+func (p *Peer) Health() Health {
+	h := Health(p.health.Load())
+	if l := p.sight.line.Load(); h == Ready && l != nil {
+		switch outstanding := p.Outstanding(); {
+		case outstanding >= l.limit.Load():
+			return Full
+		case l.owes(p.uses.Load(), outstanding):
+			return Busy
+		}
+	}
+	return h
+}
+
+// Outstanding returns how many RPCs run.
+func (p *Peer) Outstanding() int64 { return p.refs.Load() - 1 }
 
 // Acquire keeps the connection open until Release. It returns false if the peer was dropped from the pool and closed.
 func (p *Peer) Acquire() bool {
@@ -85,11 +83,12 @@ func (p *Peer) Acquire() bool {
 	}
 }
 
-// Release undoes Acquire.
+// Release undoes Acquire, or Enter.
 func (p *Peer) Release() {
 	if p.refs.Add(-1) == 0 {
 		p.close()
 	}
+	p.queue.next()
 }
 
 // Conn returns the connection, made if there is none yet; it does not wait until it is ready.
@@ -99,14 +98,14 @@ func (p *Peer) Conn() (*grpc.ClientConn, error) {
 	if p.conn != nil || p.closed {
 		return p.conn, p.closedError()
 	}
-	conn, err := p.dial(p.key.Addr)
+	conn, err := p.pool.dial(p.key.Addr, &p.sight)
 	if err != nil {
 		return nil, err
 	}
 	p.conn = conn
-	ctx, cancel := context.WithCancel(context.Background())
-	p.stop = cancel
-	p.watched.Go(func() { p.watch(ctx, conn) })
+	p.life, p.stop = context.WithCancel(context.Background())
+	p.running.Go(func() { p.follow(p.life, conn) })
+	p.pool.attend(p)
 	return conn, nil
 }
 
@@ -117,8 +116,8 @@ func (p *Peer) closedError() error {
 	return nil
 }
 
-// Connect returns nil when the peer is ready. It starts connecting if need be, and returns an error when that failed, the peer
-// was closed, or ctx ended; connecting goes on in the background then.
+// Connect returns nil when the peer is connected, and answers. It starts connecting if need be, and returns an error when that failed, the
+// peer was closed, or ctx ended; connecting goes on in the background then.
 func (p *Peer) Connect(ctx context.Context) error {
 	conn, err := p.Conn() //nolint:contextcheck // The connection outlives the call.
 	if err != nil {
@@ -126,6 +125,7 @@ func (p *Peer) Connect(ctx context.Context) error {
 	}
 	before := p.Health()
 	if before == Down {
+		p.wanted.Store(time.Now().UnixNano())
 		p.hasten(conn)
 	}
 	for first := true; ; first = false {
@@ -133,7 +133,7 @@ func (p *Peer) Connect(ctx context.Context) error {
 		switch {
 		case err != nil:
 			return err
-		case h == Ready:
+		case h.Connected():
 			return nil
 		case h == Down && before != Down:
 			return errDown
@@ -183,8 +183,8 @@ func wait(ctx context.Context, changed <-chan struct{}) error {
 	return nil
 }
 
-// watch keeps the health in step with the connection, and restores the connection of a peer that is in use.
-func (p *Peer) watch(ctx context.Context, conn *grpc.ClientConn) {
+// follow keeps the health in step with the connection, and restores the connection of a peer that is in use.
+func (p *Peer) follow(ctx context.Context, conn *grpc.ClientConn) {
 	var usesWhenReady int64
 	for state := connectivity.Idle; conn.WaitForStateChange(ctx, state); {
 		state = conn.GetState()
@@ -212,7 +212,7 @@ func (p *Peer) idle(conn *grpc.ClientConn, usesWhenReady int64) {
 	switch {
 	case p.Health() == Down:
 		conn.Connect()
-	case p.Health() == Ready && p.uses.Load() != usesWhenReady:
+	case p.up() && p.uses.Load() != usesWhenReady:
 		p.set(Connecting)
 		conn.Connect()
 	default:
@@ -220,13 +220,41 @@ func (p *Peer) idle(conn *grpc.ClientConn, usesWhenReady int64) {
 	}
 }
 
+// up reports whether there is a connection, whether or not the peer answers.
+func (p *Peer) up() bool {
+	h := Health(p.health.Load())
+	return h == Ready || h == Silent
+}
+
 // set notes the health, and tells those who wait even if it is what it was: it may have been another in between.
 func (p *Peer) set(h Health) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.tell(h)
+	p.mu.Unlock()
+	if h == Ready {
+		p.pool.tellReady()
+	}
+}
+
+// change is set if the health is what it is believed to be.
+func (p *Peer) change(from, to Health) {
+	p.mu.Lock()
+	changed := p.health.Load() == int32(from)
+	if changed {
+		p.tell(to)
+	}
+	p.mu.Unlock()
+	if changed && to == Ready {
+		p.pool.tellReady()
+	}
+}
+
+// tell is set with the lock held.
+func (p *Peer) tell(h Health) {
 	p.health.Store(int32(h))
 	close(p.changed)
 	p.changed = make(chan struct{})
+	p.queue.all()
 }
 
 func (p *Peer) close() {
@@ -235,55 +263,10 @@ func (p *Peer) close() {
 	conn, stop := p.conn, p.stop
 	p.mu.Unlock()
 	if conn != nil {
+		p.pool.forget(p)
 		stop()
 		_ = conn.Close() // it can only say that it is closed
-		p.watched.Wait()
+		p.running.Wait()
 	}
 	p.set(Down) // views from before may still have it
-}
-
-// Keepalive finds a frozen process or a lost host: a ping after Time without traffic, and the end of the connection when it is
-// not answered within Timeout. Servers must allow it; see MinPing.
-var Keepalive = keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true}
-
-// MinPing is how often a server must let clients ping.
-const MinPing = 5 * time.Second
-
-// connectParams keep one attempt to about a second, so that a caller can go elsewhere, and bring a process back soon that
-// restarts on its old address.
-var connectParams = grpc.ConnectParams{
-	Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 10 * time.Second},
-	MinConnectTimeout: time.Second,
-}
-
-// dialer returns how peers are connected to. The options of the user come last and win.
-func dialer(options []grpc.DialOption) func(addr string) (*grpc.ClientConn, error) {
-	ours := []grpc.DialOption{
-		grpc.WithContextDialer(dialContext),
-		grpc.WithKeepaliveParams(Keepalive),
-		grpc.WithConnectParams(connectParams),
-		grpc.WithIdleTimeout(0), // the server reaps idle connections; one that is in use must not be resolved anew
-		grpc.WithDisableServiceConfig(),
-	}
-	tcp := slices.Concat(ours, options)
-	// A path is no name of a host.
-	unix := slices.Concat(ours, []grpc.DialOption{grpc.WithAuthority("localhost")}, options)
-	return func(addr string) (*grpc.ClientConn, error) {
-		// gRPC reads a target as a URL: a path, or the zone of an IPv6 address, may have what means something else there.
-		target := "passthrough:///" + url.PathEscape(addr)
-		if strings.HasPrefix(addr, "unix:") {
-			if conn, err := grpc.NewClient(target, unix...); err == nil {
-				return conn, nil
-			} // credentials that name the server allow no other name
-		}
-		return grpc.NewClient(target, tcp...)
-	}
-}
-
-func dialContext(ctx context.Context, addr string) (net.Conn, error) {
-	var d net.Dialer
-	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
-		return d.DialContext(ctx, "unix", path)
-	}
-	return d.DialContext(ctx, "tcp", addr)
 }

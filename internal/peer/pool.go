@@ -2,16 +2,25 @@ package peer
 
 import (
 	"sync"
-
-	"google.golang.org/grpc"
+	"time"
 )
 
 // Pool has the peers of a process. It is safe for concurrent use.
 type Pool struct {
-	dial func(addr string) (*grpc.ClientConn, error)
+	dial dialer
 
 	mu    sync.Mutex
 	peers map[Key]*held
+
+	// attended are the peers that are connected to. Leave ends the goroutine that looks at them.
+	attending sync.Mutex
+	attended  map[*Peer]struct{}
+	leave     chan struct{}
+
+	readying sync.Mutex
+	ready    chan struct{} // closed when a peer became ready
+	told     time.Time     // when it was last closed
+	telling  bool          // it will be closed soon
 }
 
 type held struct {
@@ -19,9 +28,9 @@ type held struct {
 	refs int
 }
 
-// NewPool returns a pool whose peers are connected to with these options, after our own.
-func NewPool(options ...grpc.DialOption) *Pool {
-	return &Pool{dial: dialer(options), peers: map[Key]*held{}}
+// NewPool returns a pool.
+func NewPool(config Config) *Pool {
+	return &Pool{dial: config.dialer(), peers: map[Key]*held{}, attended: map[*Peer]struct{}{}, ready: make(chan struct{})}
 }
 
 // Get returns the peer for a remote process, not yet connected if it is new. Each Get must be undone with Put.
@@ -30,7 +39,7 @@ func (p *Pool) Get(key Key) *Peer {
 	defer p.mu.Unlock()
 	h, ok := p.peers[key]
 	if !ok {
-		h = &held{peer: newPeer(key, p.dial)}
+		h = &held{peer: newPeer(key, p)}
 		p.peers[key] = h
 	}
 	h.refs++
@@ -63,4 +72,40 @@ func (p *Pool) Put(peer *Peer) {
 	if last {
 		peer.Release()
 	}
+}
+
+// tellTime is how long it takes at most until those who wait for peers learn that one is ready. When many come back at once, they are
+// told only so often.
+const tellTime = 10 * time.Millisecond
+
+// BecameReady returns a channel that is closed when some peer becomes ready after this call, or begins to answer again.
+func (p *Pool) BecameReady() <-chan struct{} {
+	p.readying.Lock()
+	defer p.readying.Unlock()
+	return p.ready
+}
+
+func (p *Pool) tellReady() {
+	p.readying.Lock()
+	defer p.readying.Unlock()
+	if p.telling {
+		return
+	}
+	if wait := tellTime - time.Since(p.told); wait > 0 {
+		p.telling = true
+		time.AfterFunc(wait, func() {
+			p.readying.Lock()
+			defer p.readying.Unlock()
+			p.tellNow()
+		})
+		return
+	}
+	p.tellNow()
+}
+
+// tellNow tells. The lock is held.
+func (p *Pool) tellNow() {
+	p.telling, p.told = false, time.Now()
+	close(p.ready)
+	p.ready = make(chan struct{})
 }

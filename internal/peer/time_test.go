@@ -23,7 +23,7 @@ func TestUnusedStaysIdle(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n peertest.Network
 		stop := answer(&n, "a")
-		p := get(t, "a", n.Options()...)
+		p := getWith(t, "a", Config{Dial: n.Dial})
 		connect(t, p)
 		stop()
 		stop = answer(&n, "a")
@@ -40,7 +40,7 @@ func TestQuietConnectionStays(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n peertest.Network
 		defer answer(&n, "a")()
-		p := get(t, "a", n.Options()...)
+		p := getWith(t, "a", Config{Dial: n.Dial})
 		connect(t, p)
 		time.Sleep(24 * time.Hour)
 		if p.Health() != Ready || n.Dials("a") != 1 {
@@ -54,7 +54,7 @@ func TestRestoredOnceForEachUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n peertest.Network
 		stop := answer(&n, "a")
-		p := get(t, "a", n.Options()...)
+		p := getWith(t, "a", Config{Dial: n.Dial})
 		connect(t, p)
 		_ = call(t.Context(), p)
 		for _, want := range []Health{Ready, Idle} {
@@ -75,7 +75,7 @@ func TestRestoredOnceForEachUse(t *testing.T) {
 func TestDownIsTriedInTheBackground(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n peertest.Network
-		p := get(t, "a", n.Options()...)
+		p := getWith(t, "a", Config{Dial: n.Dial})
 		_ = p.Connect(t.Context())
 		time.Sleep(time.Minute)
 		if d := n.Dials("a"); p.Health() != Down || d < 10 || d > 20 {
@@ -95,7 +95,7 @@ func TestDownStaysDownWhileTried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n peertest.Network
 		n.Lose("a") // each attempt takes a second
-		p := get(t, "a", n.Options()...)
+		p := getWith(t, "a", Config{Dial: n.Dial})
 		begin := time.Now()
 		if err := p.Connect(t.Context()); !errors.Is(err, errDown) {
 			t.Fatal(err)
@@ -122,7 +122,7 @@ func TestLostHostIsFound(t *testing.T) {
 			return nil
 		}))
 		defer stop()
-		p := get(t, "a", n.Options()...)
+		p := getWith(t, "a", Config{Dial: n.Dial})
 		connect(t, p)
 		failed := make(chan error)
 		go func() { failed <- call(context.Background(), p) }()

@@ -48,6 +48,11 @@ func TestAnyPrefersTheHealthy(t *testing.T) {
 		"ready as good as idle":                 {[]peer.Health{peer.Ready, peer.Idle}, "0"},
 		"connecting before down":                {[]peer.Health{peer.Down, peer.Connecting, peer.Down}, "1"},
 		"first in turn of those connecting":     {[]peer.Health{peer.Down, peer.Connecting, peer.Connecting}, "1"},
+		"an idle one before a busy one":         {[]peer.Health{peer.Busy, peer.Idle}, "1"},
+		"a busy one before one on its way":      {[]peer.Health{peer.Connecting, peer.Busy}, "1"},
+		"a busy one before a full one":          {[]peer.Health{peer.Full, peer.Busy}, "1"},
+		"on its way before a silent one":        {[]peer.Health{peer.Silent, peer.Connecting}, "1"},
+		"a silent one before one that is down":  {[]peer.Health{peer.Down, peer.Silent}, "1"},
 		"down rather than nobody":               {[]peer.Health{peer.Down, peer.Down}, "0"},
 		"an idle one behind many that are down": {[]peer.Health{peer.Down, peer.Down, peer.Down, peer.Idle}, "3"},
 	}
@@ -138,6 +143,8 @@ func TestAnyVerdicts(t *testing.T) {
 		"an old one that takes nothing":          {entries: []*Entry{entry("a", old, state(discovery.Draining))}, want: Nobody},
 		"an old one that vanished":               {entries: []*Entry{entry("a", old, lingering(peer.Idle))}, want: Nobody},
 		"one that vanished and is connected":     {entries: []*Entry{entry("a", lingering(peer.Ready))}, want: Found},
+		"one that vanished and is busy":          {entries: []*Entry{entry("a", lingering(peer.Busy))}, want: Found},
+		"one that vanished and is silent":        {entries: []*Entry{entry("a", lingering(peer.Silent))}, want: Nobody},
 		"one that vanished and was never met":    {entries: []*Entry{entry("a", lingering(peer.Idle))}, want: Nobody},
 		"one that vanished, as its process did":  {entries: []*Entry{entry("a", lingering(peer.Connecting))}, want: Nobody},
 		"tried, then lost":                       {entries: []*Entry{lost}, tried: tries(lost), want: Nobody},
@@ -186,5 +193,19 @@ func TestAnyoneIsPickedWhateverItImplements(t *testing.T) {
 	}
 	if _, verdict := v.Any(wants(9), 0, &Tried{}); verdict != Unable {
 		t.Errorf("others get verdict %d", verdict)
+	}
+}
+
+// TestOfBusyOnesTheLeastLoaded has the message, so that one that freezes does not collect all messages, nor one that is slow.
+func TestOfBusyOnesTheLeastLoaded(t *testing.T) {
+	entries := many(5, health(peer.Busy))
+	for i, outstanding := range []int64{9, 7, 3, 3, 8} {
+		entries[i].Link.(*link).outstanding = outstanding
+	}
+	v := view(entries...)
+	for turn, want := range map[uint64]string{0: "2", 3: "3", 4: "2"} {
+		if e, _ := v.Any(wants(0), turn, &Tried{}); id(e) != want {
+			t.Errorf("in turn %d it is %s, want %s", turn, id(e), want)
+		}
 	}
 }

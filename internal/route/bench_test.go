@@ -9,7 +9,7 @@ import (
 
 // fleet returns a view of n instances that share nothing, as in a fleet, and the names of some servers all over it.
 func fleet(n int) (*View, []string) {
-	pool := peer.NewPool() // nothing is connected
+	pool := peer.NewPool(peer.Config{}) // nothing is connected
 	entries := many(n)
 	for _, e := range entries {
 		e.Link = pool.Get(peer.Key{Addr: e.Addr})

@@ -15,7 +15,12 @@ import (
 func TestMain(m *testing.M) { leak.Main(m) }
 
 // link is a connection whose health a test decides.
-type link struct{ health atomic.Int32 }
+type link struct {
+	health      atomic.Int32
+	outstanding int64
+}
+
+func (l *link) Outstanding() int64 { return l.outstanding }
 
 func (l *link) Health() peer.Health { return peer.Health(l.health.Load()) }
 

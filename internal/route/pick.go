@@ -66,12 +66,12 @@ func (t *Tried) some(entries []*Entry, q *Query) bool {
 }
 
 // Any picks an instance for a message that any server can take. Turn is the round robin: each message of a client has the
-// next. It prefers instances that are connected or were never tried over those that are being connected, and these over those
-// that are down; draining instances are left out, and held ones are the last resort.
+// next. It prefers instances that are connected or were never tried over others, which come in the order of their health; draining
+// instances are left out, and held ones are the last resort.
 func (v *View) Any(q Query, turn uint64, tried *Tried) (*Entry, Verdict) {
 	a := v.ableTo(q)
 	best := better(nil, a.any, nil, turn, tried)
-	if !fit(best) {
+	if best == nil || best.Link.Health() > peer.Busy { // load alone is no reason to connect to more
 		best = better(best, a.reserve, nil, turn, tried)
 	}
 	if best == nil {
@@ -144,14 +144,18 @@ func (v *View) Unable(q Query, server string) []*Entry {
 	return list
 }
 
-// better returns the healthiest of best and the candidates that can serve q, the first in turn among equals; q is nil if it
-// is known that all can. It looks at one candidate when that one is fit, which is the rule, and at all when none is.
+// enough is how many busy candidates a pick looks at: the one with the least to do is then good enough.
+const enough = 8
+
+// better returns the healthiest of best and the candidates that can serve q, the first in turn among equals, and of busy ones the one
+// with the least to do; q is nil if it is known that all can. It looks at one candidate when that one is fit, which is the rule.
 func better(best *Entry, candidates []*Entry, q *Query, turn uint64, tried *Tried) *Entry {
 	n := uint64(len(candidates))
 	if n == 0 {
 		return best
 	}
 	turn %= n // turn+i must not overflow: it would pass by some candidates
+	busy := 0
 	for i := range n {
 		e := candidates[(turn+i)%n]
 		if tried.has(e) || !e.usable() || (q != nil && !e.canServe(*q)) {
@@ -160,11 +164,30 @@ func better(best *Entry, candidates []*Entry, q *Query, turn uint64, tried *Trie
 		if fit(e) {
 			return e
 		}
-		if best == nil || e.Link.Health() < best.Link.Health() {
+		if e.Link.Health() == peer.Busy {
+			busy++
+		}
+		if best == nil || preferred(e, best) {
 			best = e
+		}
+		if busy == enough {
+			break
 		}
 	}
 	return best
+}
+
+// preferred reports whether a is better than b, which comes before it.
+func preferred(a, b *Entry) bool {
+	h := a.Link.Health()
+	switch g := b.Link.Health(); {
+	case h != g:
+		return h < g
+	case h == peer.Busy:
+		return a.Link.Outstanding() < b.Link.Outstanding()
+	default:
+		return false
+	}
 }
 
 // fit reports whether nothing speaks against the entry.

@@ -67,7 +67,7 @@ func serves(e *Entry, q Query) bool {
 	return len(e.Implemented) == 0
 }
 
-func there(e *Entry) bool { return !e.Lingering || e.Link.Health() == peer.Ready }
+func there(e *Entry) bool { return !e.Lingering || e.Link.Health().Connected() }
 
 // class is a health as a pick sees it: ready and idle are equally good.
 func class(e *Entry) peer.Health { return max(e.Link.Health(), peer.Idle) }

@@ -16,6 +16,8 @@ import (
 // Link is the connection to an instance's process, as far as a pick is concerned.
 type Link interface {
 	Health() peer.Health
+	// Outstanding is how many messages it is at work on.
+	Outstanding() int64
 }
 
 // Entry is an instance that a message can be sent to.
@@ -26,7 +28,7 @@ type Entry struct {
 	Lingering bool
 }
 
-func (e *Entry) usable() bool { return !e.Lingering || e.Link.Health() == peer.Ready }
+func (e *Entry) usable() bool { return !e.Lingering || e.Link.Health().Connected() }
 
 // away reports whether the entry vanished, and is not connected.
 func (e *Entry) away() bool { return !e.usable() }

@@ -133,6 +133,8 @@ func TestReserveStandsIn(t *testing.T) {
 		fromReserve   bool
 	}{
 		"the warm set is down":                       {peer.Down, peer.Idle, true},
+		"the warm set is busy":                       {peer.Busy, peer.Idle, false},
+		"the warm set is silent":                     {peer.Silent, peer.Idle, true},
 		"the warm set is being connected":            {peer.Connecting, peer.Ready, true},
 		"the warm set is down, the rest on its way":  {peer.Down, peer.Connecting, true},
 		"all are down":                               {peer.Down, peer.Down, false},

@@ -47,7 +47,7 @@ func (b *beating) connect(t *testing.T) *grpc.ClientConn {
 	t.Helper()
 	network := &peertest.Network{}
 	t.Cleanup(network.Serve("up", func(s grpc.ServiceRegistrar) { pb.RegisterRPCServiceServer(s, b) }))
-	pool := peer.NewPool(network.Options()...)
+	pool := peer.NewPool(peer.Config{Dial: network.Dial})
 	p := pool.Get(peer.Key{Addr: "up"})
 	t.Cleanup(func() { pool.Put(p) })
 	if err := p.Connect(t.Context()); err != nil {

@@ -182,7 +182,7 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	if c.process != nil {
 		registry = c.process.Registry(registry)
 	}
-	t := &Transport{config: c, registry: registry, pool: peer.NewPool(c.dial()...), idPrefix: randomID(6) + "-"}
+	t := &Transport{config: c, registry: registry, pool: peer.NewPool(c.dial()), idPrefix: randomID(6) + "-"}
 	t.fleet = fleet.New(registry, t.pool, c.log)
 	if r, ok := registry.(discovery.Lapser); ok {
 		r.Lapses(t.lapses.tell)
@@ -202,15 +202,20 @@ func (t *Transport) DefaultExchange() string { return t.config.exchange }
 // gets our error, which says what to do and whether the method ran.
 const sizeSlack = 1 << 20
 
-// dial returns the options of connections.
-func (c *config) dial() []grpc.DialOption {
+// dial says how others are connected to.
+func (c *config) dial() peer.Config {
+	config := peer.Config{Credentials: c.credentials, Options: c.dialing()}
+	if c.process != nil {
+		config.Dial = c.process.Dial
+	}
+	return config
+}
+
+// dialing returns the options of connections.
+func (c *config) dialing() []grpc.DialOption {
 	options := []grpc.DialOption{
-		grpc.WithTransportCredentials(c.credentials),
 		grpc.WithUserAgent(c.caller),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(c.maxSize+sizeSlack), grpc.MaxCallSendMsgSize(c.maxSize+sizeSlack)),
-	}
-	if c.process != nil {
-		options = append(options, grpc.WithContextDialer(c.process.Dial))
 	}
 	if len(c.dialOptions) == 0 {
 		return options

@@ -50,6 +50,13 @@ func (n *Network) Lose(addr string) {
 	h.Partition()
 }
 
+// Find ends what Lose did: what was sent meanwhile arrives.
+func (n *Network) Find(addr string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.hosts[addr].Heal()
+}
+
 // Delay makes connecting to an address take so long.
 func (n *Network) Delay(addr string, d time.Duration) {
 	n.mu.Lock()
@@ -70,11 +77,12 @@ func (n *Network) Dials(addr string) int {
 // Options connect gRPC over the network, in clear.
 func (n *Network) Options() []grpc.DialOption {
 	return []grpc.DialOption{
-		grpc.WithContextDialer(n.dial), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithContextDialer(n.Dial), grpc.WithTransportCredentials(insecure.NewCredentials()),
 	}
 }
 
-func (n *Network) dial(ctx context.Context, addr string) (net.Conn, error) {
+// Dial connects to an address.
+func (n *Network) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	if delay := n.count(addr); delay > 0 {
 		timer := time.NewTimer(delay)
 		defer timer.Stop()

@@ -1,0 +1,195 @@
+package peer
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	grpcpeer "google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+)
+
+const (
+	// lookTime is how often the pool looks at its peers.
+	lookTime = 250 * time.Millisecond
+	// quietTime is how long a peer with outstanding messages may say nothing until it is probed.
+	quietTime = time.Second
+	// probeTime is how long it has to answer. A program that is merely busy answers in milliseconds.
+	probeTime = time.Second
+	// wantedTime is how long a peer that is down counts as wanted after a message wanted to be sent to it.
+	wantedTime = 3 * time.Second
+)
+
+// attend has a peer that is connected to looked after: as long as there is one, a goroutine of the pool looks at all of them.
+func (p *Pool) attend(peer *Peer) {
+	p.attending.Lock()
+	defer p.attending.Unlock()
+	p.attended[peer] = struct{}{}
+	if len(p.attended) == 1 {
+		p.leave = make(chan struct{})
+		go p.look(p.leave)
+	}
+}
+
+func (p *Pool) forget(peer *Peer) {
+	p.attending.Lock()
+	defer p.attending.Unlock()
+	if _, there := p.attended[peer]; !there {
+		return
+	}
+	delete(p.attended, peer)
+	if len(p.attended) == 0 {
+		close(p.leave)
+	}
+}
+
+func (p *Pool) look(leave <-chan struct{}) {
+	tick := time.NewTicker(lookTime)
+	defer tick.Stop()
+	var peers []*Peer
+	for {
+		select {
+		case <-leave:
+			return
+		case now := <-tick.C:
+			p.attending.Lock()
+			peers = slices.AppendSeq(peers[:0], maps.Keys(p.attended))
+			p.attending.Unlock()
+			for _, peer := range peers {
+				peer.look(now)
+			}
+			clear(peers)
+		}
+	}
+}
+
+// attention is what the pool's goroutine knows of a peer. Only that goroutine touches it, but for probing and answered.
+type attention struct {
+	line  *line
+	reads uint64
+	heard time.Time // when it last saw that something had come, or that nothing was owed
+
+	probing  atomic.Bool
+	answered atomic.Bool // a probe was answered
+}
+
+// look sees to it that a peer that owes something is probed, and that one that is down and wanted is tried again soon.
+func (p *Peer) look(now time.Time) {
+	switch h := Health(p.health.Load()); {
+	case h == Down && now.UnixNano()-p.wanted.Load() < int64(wantedTime):
+		p.mu.Lock()
+		conn := p.conn
+		p.mu.Unlock()
+		p.hasten(conn)
+	case p.up():
+		p.listen(now, h)
+	}
+}
+
+// listen probes a peer that has said nothing for too long, and notes that one that was silent is not.
+func (p *Peer) listen(now time.Time, h Health) {
+	a, l := &p.watch, p.sight.line.Load()
+	spoke := a.spoke(l)
+	if spoke {
+		p.change(Silent, Ready)
+	}
+	if spoke || h == Ready && p.Outstanding() == 0 {
+		a.heard = now
+		return
+	}
+	quiet := now.Sub(a.heard)
+	if owes := l != nil && l.owes(p.uses.Load(), p.Outstanding()); quiet >= quietTime || quiet >= lookTime && owes {
+		p.probe()
+	}
+}
+
+// spoke reports whether something came from the peer since it was last asked.
+func (a *attention) spoke(l *line) bool {
+	spoke := a.answered.Swap(false) || l != a.line
+	a.line = l
+	if l != nil {
+		reads := l.reads.Load()
+		spoke, a.reads = spoke || reads != a.reads, reads
+	}
+	return spoke
+}
+
+// probe finds out whether the peer answers. One probe runs at a time.
+func (p *Peer) probe() {
+	if p.watch.probing.Swap(true) {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	conn, life := p.conn, p.life
+	p.running.Go(func() {
+		defer p.watch.probing.Store(false)
+		p.ask(life, conn)
+	})
+}
+
+// ask asks the peer for its health. Whatever it says, it answers: only silence counts, and anything else that comes ends it, too.
+func (p *Peer) ask(ctx context.Context, conn *grpc.ClientConn) {
+	l := p.sight.line.Load()
+	var before uint64
+	if l != nil {
+		before = l.reads.Load()
+	}
+	var answers, sent bool
+	if p.Outstanding() < p.Streams() {
+		answers, sent = asked(ctx, conn)
+	}
+	switch {
+	case ctx.Err() != nil || p.sight.line.Load() != l: // the connection ended
+	case l != nil && l.reads.Load() != before:
+	case answers || !sent && p.greets(ctx):
+		p.watch.answered.Store(true)
+		if l != nil {
+			l.hear()
+		}
+	default:
+		p.change(Ready, Silent)
+	}
+}
+
+// asked sends the question over a connection. Sent is false if it could not be, such as when all streams are in use.
+func asked(ctx context.Context, conn *grpc.ClientConn) (answers, sent bool) {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	var opened grpcpeer.Peer
+	_, err := healthpb.NewHealthClient(conn).Check(ctx, &healthpb.HealthCheckRequest{}, grpc.Peer(&opened), grpc.WaitForReady(false))
+	sent = opened.Addr != nil || opened.LocalAddr != nil || opened.AuthInfo != nil
+	switch status.Code(err) {
+	case codes.DeadlineExceeded, codes.Canceled, codes.Unavailable:
+		return false, sent
+	default:
+		return err == nil || sent, sent
+	}
+}
+
+// greets reports whether the peer takes another connection, for which it has to say something.
+func (p *Peer) greets(ctx context.Context) bool {
+	conn, err := p.pool.dial(p.key.Addr, &sight{})
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	conn.Connect()
+	for state := conn.GetState(); state != connectivity.Ready; state = conn.GetState() {
+		if state == connectivity.TransientFailure || !conn.WaitForStateChange(ctx, state) {
+			return false
+		}
+	}
+	return true
+}

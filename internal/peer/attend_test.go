@@ -1,0 +1,273 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/oslorpc/oslorpc/internal/peer/peertest"
+)
+
+// The tests of this file run in faked time: what they sleep takes none.
+
+// slow is a server whose methods take as long as their callers wait; what asks for its health is answered at once.
+func slow(n *peertest.Network, addr string, options ...grpc.ServerOption) (stop func()) {
+	return n.Serve(addr, nil, append(options, grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+		if method, _ := grpc.MethodFromServerStream(stream); strings.HasPrefix(method, "/grpc.health.") {
+			return status.Error(codes.Unimplemented, "no such service")
+		}
+		<-stream.Context().Done()
+		return nil
+	}))...)
+}
+
+// begin begins calls that run until end.
+func begin(p *Peer, calls int) (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	for range calls {
+		running.Go(func() { _ = call(ctx, p) })
+	}
+	synctest.Wait()
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+// configs are ways to connect over a network, with what is seen of connections and without.
+func configs(n *peertest.Network) map[string]Config {
+	return map[string]Config{
+		"as usual":                       {Dial: n.Dial},
+		"with the dialer of the user's":  {Options: []grpc.DialOption{grpc.WithContextDialer(n.Dial)}},
+		"with credentials of the user's": {Options: n.Options()},
+	}
+}
+
+// TestFrozenPeerIsSilent within three seconds, and until it answers again.
+func TestFrozenPeerIsSilent(t *testing.T) {
+	for name := range configs(nil) {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var n peertest.Network
+				defer slow(&n, "a")()
+				p := getWith(t, "a", configs(&n)[name])
+				connect(t, p)
+				time.Sleep(time.Minute)
+				n.Lose("a")
+				frozen := time.Now()
+				defer begin(p, 1)()
+				await(t, p, Silent)
+				if took := time.Since(frozen); took > 3*time.Second {
+					t.Errorf("it was found after %v", took)
+				}
+				time.Sleep(5 * time.Second)
+				if p.Health() != Silent {
+					t.Errorf("later it is %s", p.Health())
+				}
+				became := p.pool.BecameReady()
+				n.Find("a")
+				back := time.Now()
+				await(t, p, Ready)
+				if took := time.Since(back); took > 2*lookTime {
+					t.Errorf("that it answers was found after %v", took)
+				}
+				select {
+				case <-became:
+				default:
+					t.Error("those who wait for it were not told")
+				}
+			})
+		})
+	}
+}
+
+// TestSlowMethodsAreNoSilence, however slow, and however many.
+func TestSlowMethodsAreNoSilence(t *testing.T) {
+	for name := range configs(nil) {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var n peertest.Network
+				defer slow(&n, "a")()
+				p := getWith(t, "a", configs(&n)[name])
+				connect(t, p)
+				defer begin(p, 20)()
+				for range 1000 {
+					time.Sleep(100 * time.Millisecond)
+					if p.Health() != Ready {
+						t.Fatalf("it is %s", p.Health())
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestSlowMethodsThatUseAllStreams leave none for a probe.
+func TestSlowMethodsThatUseAllStreams(t *testing.T) {
+	const streams = 4
+	for name := range configs(nil) {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var n peertest.Network
+				defer slow(&n, "a", grpc.MaxConcurrentStreams(streams))()
+				config := configs(&n)[name]
+				p := getWith(t, "a", config)
+				connect(t, p)
+				end := begin(p, streams)
+				for range 1000 {
+					time.Sleep(100 * time.Millisecond)
+					if h := p.Health(); h == Silent {
+						t.Fatalf("it is %s", h)
+					}
+				}
+				n.Lose("a")
+				await(t, p, Silent)
+				n.Find("a")
+				await(t, p, Ready, Full)
+				end()
+			})
+		})
+	}
+}
+
+// TestFrozenPeerGetsFewMessages: before time tells, what it owes does.
+func TestFrozenPeerGetsFewMessages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n peertest.Network
+		defer answer(&n, "a")()
+		p := getWith(t, "a", Config{Dial: n.Dial})
+		connect(t, p)
+		for range 100 {
+			_ = call(t.Context(), p)
+		}
+		n.Lose("a")
+		var ends []func()
+		for p.Health() == Ready && len(ends) < 100 {
+			ends = append(ends, begin(p, 1))
+		}
+		if len(ends) > burst+1 || p.Health() != Busy {
+			t.Errorf("after %d messages that it did not answer it is %s", len(ends), p.Health())
+		}
+		n.Find("a")
+		synctest.Wait()
+		if p.Health() != Ready {
+			t.Errorf("when it answers it is %s", p.Health())
+		}
+		for _, end := range ends {
+			end()
+		}
+	})
+}
+
+// TestStreams: a peer whose streams are in use is busy, and is waited for only so long.
+func TestStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const streams, patience = 3, 100 * time.Millisecond
+		var n peertest.Network
+		defer slow(&n, "a", grpc.MaxConcurrentStreams(streams))()
+		p := getWith(t, "a", Config{Dial: n.Dial})
+		connect(t, p)
+		if p.Streams() != streams {
+			t.Errorf("it allows %d streams", p.Streams())
+		}
+		for range streams {
+			if p.Health() != Ready {
+				t.Errorf("it is %s", p.Health())
+			}
+			if err := p.Enter(t.Context(), patience); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if p.Health() != Full {
+			t.Errorf("when all are in use it is %s", p.Health())
+		}
+		begin := time.Now()
+		if err := p.Enter(t.Context(), patience); !errors.Is(err, ErrStreams) || time.Since(begin) != patience {
+			t.Errorf("after %v: %v", time.Since(begin), err)
+		}
+		canceled, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(patience/2, cancel)
+		if err := p.Enter(canceled, patience); !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		const waiting = 50
+		entered := make(chan error)
+		for range waiting {
+			go func() { entered <- p.Enter(t.Context(), time.Hour) }()
+		}
+		synctest.Wait()
+		for range waiting {
+			p.Release()
+			synctest.Wait()
+			if err := <-entered; err != nil {
+				t.Error(err)
+			}
+			select {
+			case <-entered:
+				t.Fatal("one that left made room for two")
+			default:
+			}
+		}
+		for range streams {
+			p.Release()
+		}
+		if p.Health() != Ready || p.queue.length.Load() != 0 {
+			t.Errorf("in the end it is %s, and %d wait", p.Health(), p.queue.length.Load())
+		}
+	})
+}
+
+// TestNobodyWaitsForAClosedPeer for a stream.
+func TestNobodyWaitsForAClosedPeer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n peertest.Network
+		defer slow(&n, "a", grpc.MaxConcurrentStreams(1))()
+		all := NewPool(Config{Dial: n.Dial})
+		p := all.Get(Key{Addr: "a"})
+		connect(t, p)
+		end := begin(p, 1)
+		failed := make(chan error)
+		go func() { failed <- p.Enter(t.Context(), time.Hour) }()
+		synctest.Wait()
+		all.Put(p)
+		end()
+		if err := <-failed; err == nil {
+			p.Release() // it came between the last call and the end
+		}
+	})
+}
+
+// TestWantedPeerIsTriedEachSecond, though the back-off has grown, and a while after nobody wants it, it is not.
+func TestWantedPeerIsTriedEachSecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n peertest.Network
+		p := getWith(t, "a", Config{Dial: n.Dial})
+		_ = p.Connect(t.Context())
+		time.Sleep(time.Minute)
+		before := n.Dials("a")
+		for range 10 {
+			soon, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+			_ = p.Connect(soon) // as a message does that comes again after a pause
+			cancel()
+			time.Sleep(2 * time.Second)
+		}
+		if tries := n.Dials("a") - before; tries < 15 {
+			t.Errorf("in 20 seconds it was tried %d times", tries)
+		}
+		time.Sleep(time.Minute)
+		before = n.Dials("a")
+		time.Sleep(time.Minute)
+		if tries := n.Dials("a") - before; tries > 10 {
+			t.Errorf("in a minute in which nobody wanted it, it was tried %d times", tries)
+		}
+	})
+}

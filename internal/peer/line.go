@@ -1,0 +1,187 @@
+package peer
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"math"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+)
+
+// burst is how many messages may be outstanding at a peer, and the last of them unnoticed, until others are preferred. So a peer that
+// freezes gets few messages more before it is found to be silent. One that is well notices most messages at once: gRPC measures
+// its connections.
+const burst = 2
+
+// line is what is seen of one connection to a peer. Its methods are safe for concurrent use.
+type line struct {
+	net.Conn
+
+	sight *sight
+	begun time.Time
+	// reads counts the reads that brought something.
+	reads atomic.Uint64
+	// heard is how many messages had been sent when something came last.
+	heard atomic.Int64
+	// limit is how many streams the peer allows at a time.
+	limit atomic.Int64
+
+	greeting []byte      // what came of the first frame; only reading touches it
+	greeted  atomic.Bool // the first frame came, and is what HTTP/2 begins with
+	strange  bool        // what came first is not HTTP/2
+	closed   atomic.Bool
+	late     *time.Timer // ends an attempt to connect that takes too long
+}
+
+func newLine(conn net.Conn, s *sight) *line {
+	l := &line{Conn: conn, sight: s, begun: time.Now()}
+	l.limit.Store(math.MaxInt64)
+	l.heard.Store(s.sent())
+	l.late = time.AfterFunc(attemptTime, func() {
+		if !l.greeted.Load() {
+			_ = l.Close() // gRPC notices
+		}
+	})
+	return l
+}
+
+// Read notes that something came.
+func (l *line) Read(b []byte) (int, error) {
+	n, err := l.Conn.Read(b)
+	if n > 0 {
+		l.reads.Add(1)
+		l.hear()
+		if !l.greeted.Load() && !l.strange {
+			l.greet(b[:n])
+		}
+	}
+	if err != nil && !l.greeted.Load() {
+		l.sight.failed(l.unfinished(err))
+	}
+	return n, err
+}
+
+// Close closes the connection.
+func (l *line) Close() error {
+	l.closed.Store(true)
+	l.late.Stop()
+	return l.Conn.Close()
+}
+
+// unfinished says why a connection ended before the peer greeted.
+func (l *line) unfinished(err error) fault {
+	switch {
+	case l.strange:
+		return fault{foreign, nil}
+	case l.closed.Load(), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe): // by us
+		return fault{hung, nil}
+	case errors.Is(err, io.EOF):
+		return fault{hungUp, nil}
+	default:
+		return fault{hungUp, err}
+	}
+}
+
+// hear notes that the peer gave a sign of life.
+func (l *line) hear() {
+	l.heard.Store(l.sight.sent())
+}
+
+// owes reports whether messages pile up at the peer, and nothing came from it since it was sent the last one.
+func (l *line) owes(sent, outstanding int64) bool {
+	return outstanding > burst && sent > l.heard.Load()
+}
+
+const (
+	frameHeader  = 9
+	typeSettings = 4
+	// settingMaxStreams is the identifier of MAX_CONCURRENT_STREAMS.
+	settingMaxStreams = 3
+	// maxSettings bounds what is looked at of the first frame.
+	maxSettings = 64 * 6
+)
+
+// greet takes in the beginning of what comes. HTTP/2 begins with a frame of settings, which say how many streams may be opened.
+func (l *line) greet(b []byte) {
+	l.greeting = append(l.greeting, b[:min(len(b), frameHeader+maxSettings-len(l.greeting))]...)
+	if len(l.greeting) < frameHeader {
+		return
+	}
+	length := int(l.greeting[0])<<16 | int(l.greeting[1])<<8 | int(l.greeting[2])
+	if l.greeting[3] != typeSettings {
+		l.strange, l.greeting = true, nil
+		l.sight.failed(fault{foreign, nil})
+		return
+	}
+	length = min(length, maxSettings)
+	if len(l.greeting) < frameHeader+length {
+		return
+	}
+	for settings := l.greeting[frameHeader : frameHeader+length]; len(settings) >= 6; settings = settings[6:] {
+		if binary.BigEndian.Uint16(settings) == settingMaxStreams {
+			l.limit.Store(int64(binary.BigEndian.Uint32(settings[2:])))
+		}
+	}
+	l.greeting = nil
+	l.greeted.Store(true)
+	l.late.Stop()
+}
+
+// sight is what is seen of the attempts to connect to a peer, and of the connection. It is safe for concurrent use.
+type sight struct {
+	peer *Peer // nil for a connection that only probes
+	line atomic.Pointer[line]
+
+	mu   sync.Mutex
+	last fault // of the last attempt that ended
+}
+
+// sent returns how many messages were ever sent.
+func (s *sight) sent() int64 {
+	if s.peer == nil {
+		return 0
+	}
+	return s.peer.uses.Load()
+}
+
+func (s *sight) failed(f fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = f
+}
+
+func (s *sight) why() fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
+}
+
+// watched are credentials that show a sight the connections that they secure. Above them, a connection carries HTTP/2 in clear.
+type watched struct {
+	credentials.TransportCredentials
+
+	sight *sight
+}
+
+// ClientHandshake secures a connection.
+func (w *watched) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	conn, info, err := w.TransportCredentials.ClientHandshake(ctx, authority, raw)
+	if err != nil {
+		w.sight.failed(handshakeFault(ctx, err))
+		return nil, nil, err
+	}
+	l := newLine(conn, w.sight)
+	w.sight.line.Store(l)
+	return l, info, nil
+}
+
+// Clone returns a copy.
+func (w *watched) Clone() credentials.TransportCredentials {
+	return &watched{w.TransportCredentials.Clone(), w.sight}
+}

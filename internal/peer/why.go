@@ -1,0 +1,121 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// trouble is what is wrong with a peer.
+type trouble uint8
+
+const (
+	untold  trouble = iota
+	absent          // nothing listens at its address
+	lost            // nothing answers at its address
+	hung            // it accepts connections and sends nothing
+	hungUp          // it closes connections before it greets
+	foreign         // what it sends is not HTTP/2
+	mistrusted
+	undialed // connecting failed in another way
+)
+
+// fault is why an attempt to connect failed.
+type fault struct {
+	trouble trouble
+	err     error // what there is to say beyond the trouble; may be nil
+}
+
+func dialFault(ctx context.Context, err error) fault {
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
+		return fault{absent, err}
+	case timedOut(ctx, err):
+		return fault{lost, nil}
+	default:
+		return fault{undialed, err}
+	}
+}
+
+func handshakeFault(ctx context.Context, err error) fault {
+	switch {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
+		return fault{hungUp, err}
+	case timedOut(ctx, err), errors.Is(err, net.ErrClosed):
+		return fault{hung, nil}
+	default:
+		return fault{mistrusted, err}
+	}
+}
+
+func timedOut(ctx context.Context, err error) bool {
+	var timeout interface{ Timeout() bool }
+	return ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+// Absent reports whether nothing listened at the peer's address when it was last tried.
+func (p *Peer) Absent() bool { return p.Health() == Down && p.sight.why().trouble == absent }
+
+// Explain says in a sentence why a message cannot be sent to the peer now. The server is the name of the one meant; empty if it has
+// none. Err is what failed, for the case that no more is known.
+func (p *Peer) Explain(server string, err error) string {
+	who, addr := "the server", p.key.Addr
+	if server != "" {
+		who = "server " + plain(server)
+	}
+	why := p.sight.why()
+	if h := p.Health(); h == Silent {
+		why = fault{hung, nil}
+	} else if h != Down {
+		why = p.pending()
+	}
+	switch why.trouble {
+	case absent:
+		return fmt.Sprintf("%s cannot be reached: nothing listens at %s; the process is probably dead%s", who, addr, inBrackets(why.err))
+	case lost:
+		return fmt.Sprintf("%s at %s does not answer; its host may be down, or the network may not reach it", who, addr)
+	case hung:
+		return fmt.Sprintf("%s at %s accepts connections but sends nothing; its process may be hung", who, addr)
+	case hungUp:
+		return fmt.Sprintf("%s at %s closed the connection during the handshake; does it require TLS?%s", who, addr, inBrackets(why.err))
+	case foreign:
+		return fmt.Sprintf("%s at %s answers with something other than gRPC; does another program have the address, or does it require TLS?", who, addr)
+	case mistrusted:
+		return fmt.Sprintf("%s at %s cannot be connected to: the TLS handshake failed: %v", who, addr, why.err)
+	case undialed:
+		return fmt.Sprintf("%s at %s cannot be connected to: %v", who, addr, why.err)
+	default:
+		return fmt.Sprintf("%s at %s cannot be connected to: %v", who, addr, err)
+	}
+}
+
+// pending is what can be said of an attempt to connect that has not ended: of a connection that was accepted a while ago, the peer has not
+// greeted.
+func (p *Peer) pending() fault {
+	if l := p.sight.line.Load(); l != nil && !l.greeted.Load() && !l.closed.Load() && time.Since(l.begun) >= quietTime {
+		return fault{hung, nil}
+	}
+	return fault{}
+}
+
+func inBrackets(err error) string {
+	if err == nil {
+		return ""
+	}
+	return fmt.Sprintf(" (%v)", err)
+}
+
+// plain returns a name as it is if it consists of ordinary characters, else quoted.
+func plain(name string) string {
+	if strings.ContainsAny(name, ` "'`) || strconv.Quote(name) != `"`+name+`"` {
+		return strconv.Quote(name)
+	}
+	return name
+}

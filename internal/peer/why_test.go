@@ -1,0 +1,112 @@
+package peer
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/credentials"
+)
+
+// trusting are credentials that a client has for a server that turns out not to speak TLS.
+func trusting() credentials.TransportCredentials {
+	return credentials.NewTLS(&tls.Config{ServerName: "fleet.example"})
+}
+
+// closing returns an address that closes connections as soon as it has read something.
+func closing(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = conn.Read(make([]byte, 1000))
+			_ = conn.Close()
+		}
+	}()
+	t.Cleanup(func() {
+		l.Close()
+		<-ended
+	})
+	return l.Addr().String()
+}
+
+func speaksHTTP(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewServer(http.NotFoundHandler())
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+func speaksTLS(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String()
+}
+
+func TestExplain(t *testing.T) {
+	inClear := Config{}
+	for name, tt := range map[string]struct {
+		addr   func(*testing.T) string
+		config Config
+		want   string
+		absent bool
+	}{
+		"nothing listens": {unused, inClear, "server v2 cannot be reached: nothing listens at ADDR; the process is probably dead", true},
+		"no such socket":  {func(t *testing.T) string { return socket(t, "s") }, inClear, "server v2 cannot be reached: nothing listens at ADDR;", true},
+		"a hung process":  {blackHole, inClear, "server v2 at ADDR accepts connections but sends nothing; its process may be hung", false},
+		"a hung process that is to speak TLS": {
+			blackHole, Config{Credentials: trusting()}, "server v2 at ADDR accepts connections but sends nothing; its process may be hung", false,
+		},
+		"it hangs up": {closing, inClear, "server v2 at ADDR closed the connection during the handshake; does it require TLS?", false},
+		"an HTTP server": {
+			speaksHTTP, inClear, "server v2 at ADDR answers with something other than gRPC; does another program have the address, or does it require TLS?", false,
+		},
+		"a TLS port": {speaksTLS, inClear, "server v2 at ADDR ", false},
+		"no TLS": {
+			func(t *testing.T) string { return start(t, "127.0.0.1:0").addr }, Config{Credentials: trusting()},
+			"server v2 at ADDR ", false,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			addr := tt.addr(t)
+			p := getWith(t, addr, tt.config)
+			_ = p.Connect(t.Context())
+			await(t, p, Down)
+			got := p.Explain("v2", errors.New("something"))
+			if want := strings.ReplaceAll(tt.want, "ADDR", addr); !strings.HasPrefix(got, want) {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+			if strings.HasSuffix(got, "something") {
+				t.Errorf("it does not say what is wrong: %s", got)
+			}
+			if p.Absent() != tt.absent {
+				t.Errorf("absent: %v", p.Absent())
+			}
+			t.Log(got)
+		})
+	}
+}
+
+func TestNamesInSentences(t *testing.T) {
+	p := newPeer(Key{Addr: "h:1"}, nil)
+	for server, want := range map[string]string{"": "the server at h:1 ", "node1": "server node1 at h:1 ", "a b\n": `server "a b\n" at h:1 `} {
+		if got := p.Explain(server, errors.New("x")); !strings.HasPrefix(got, want) {
+			t.Errorf("%q: %s", server, got)
+		}
+	}
+}
