@@ -88,7 +88,7 @@ func publish(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = registry.Close() }) // it never fails
+	t.Cleanup(func() { _ = registry.Close(context.Background()) }) // it never fails
 	var list []discovery.Instance
 	for _, exchange := range exchanges {
 		for _, server := range servers {

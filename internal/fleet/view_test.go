@@ -230,7 +230,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	users.Wait()
 	f.Close()
-	if err := registry.Close(); err != nil {
+	if err := registry.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

@@ -190,7 +190,7 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	t.release = sync.OnceValue(func() error {
 		t.pool.Close()
 		t.fleet.Close()
-		return t.registry.Close()
+		return t.registry.Close(context.Background())
 	})
 	return t, nil
 }

@@ -3,6 +3,7 @@ package consul
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -127,13 +128,14 @@ func (c *client) do(ctx context.Context, doing string, request func(*api.QueryOp
 // busyPause is the pause between attempts to get a connection.
 const busyPause = 200 * time.Millisecond
 
-// look returns the service of the agent with this id, nil if there is none.
-func (c *client) look(ctx context.Context, id string) (found *api.AgentService, err error) {
-	err = c.do(ctx, "looking at service "+id, func(q *api.QueryOptions) (err error) {
-		found, _, err = c.own.Agent().Service(id, q)
-		return unless404(err)
+// registered returns the services of a process that the agent has, by their ids.
+func (c *client) registered(ctx context.Context, bootID string) (services map[string]*api.AgentService, err error) {
+	filter := fmt.Sprintf("Meta[%q] == %q", metaBoot, bootID)
+	err = c.do(ctx, "looking at what this process registered", func(q *api.QueryOptions) (err error) {
+		services, err = c.own.Agent().ServicesWithFilterOpts(filter, q)
+		return err
 	})
-	return found, err
+	return services, err
 }
 
 // register registers a service, or changes it. Checks that are there already stay as they are; those of others, such as that of

@@ -45,7 +45,7 @@ func TestNulls(t *testing.T) {
 			log := &lockedBuffer{}
 			r, err := Open(pretend(t, `{"oslorpc-nova-compute": null}`, "["+services+","+good+"]"), slog.New(slog.NewTextHandler(log, nil)))
 			must(t, err)
-			t.Cleanup(func() { must(t, r.Close()) })
+			t.Cleanup(func() { must(t, r.Close(context.Background())) })
 			listed, err := r.List(t.Context())
 			if err != nil || len(listed) != 1 {
 				t.Errorf("List: %v, %v, want the good one", listed, err)

@@ -3,6 +3,7 @@ package consul
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -64,7 +65,7 @@ func TestTwoHandles(t *testing.T) {
 	w.list(one, two)
 	publish(t, a)
 	w.list(two)
-	if got, want := registered(t, b), b.publisher.placed; len(got) != 2 || !slices.Contains(got, want[0]) || !slices.Contains(got, want[1]) {
+	if got, want := registered(t, b), slices.Sorted(maps.Keys(b.publisher.placed)); !slices.Equal(got, want) {
 		t.Errorf("the agent has %v, want %v", got, want)
 	}
 }
@@ -157,7 +158,7 @@ func TestLostCheck(t *testing.T) {
 	r := open(t, agent.URL()+"?ttl=1s")
 	publish(t, r, instance("one"))
 	operator := r.client.api.Agent()
-	check := checkID(r.publisher.placed[0])
+	check := checkID(r.publisher.wanted[0].ID)
 	must(t, operator.CheckDeregister(check))
 	eventually(t, "the check is there again", func() bool {
 		checks, err := operator.Checks()
@@ -176,7 +177,7 @@ func TestPublishUnreachable(t *testing.T) {
 	if r.publisher.heart != nil {
 		t.Error("a heart beats after a first Publish that failed")
 	}
-	if err := r.Close(); err != nil {
+	if err := r.Close(context.Background()); err != nil {
 		t.Errorf("Close: %v", err)
 	}
 	if err := r.Publish(t.Context(), nil); !errors.Is(err, rpc.Invalid) {
@@ -199,7 +200,7 @@ func TestFrozen(t *testing.T) {
 	if err := r.Publish(ctx, nil); !errors.Is(err, rpc.Canceled) || !errors.Is(err, context.Canceled) {
 		t.Errorf("Publish: %v, want an error of kind %q", err, rpc.Canceled)
 	}
-	if err := r.Close(); !errors.Is(err, rpc.Unreachable) || !errors.Is(err, context.DeadlineExceeded) {
+	if err := r.Close(context.Background()); !errors.Is(err, rpc.Unreachable) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Close: %v, want an error of kind %q", err, rpc.Unreachable)
 	}
 }

@@ -2,9 +2,9 @@ package consul
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -15,7 +15,7 @@ import (
 
 const (
 	// withdrawWithin is how long Close takes at most, and undoWithin how long the clean-up after a Publish that failed.
-	withdrawWithin = 5 * time.Second
+	withdrawWithin = 3 * time.Second
 	undoWithin     = time.Second
 	// lookEvery is how often to see whether everything is still registered as it should be.
 	lookEvery = time.Minute
@@ -35,13 +35,13 @@ type publisher struct {
 	life context.Context //nolint:containedctx // It is the publisher's own; those of its callers end sooner.
 	end  context.CancelFunc
 
-	// turn holds one token: who takes it may change registrations, and use what follows. It is a channel so that waiting for
+	// turn holds one token. Its taker may change registrations, and use what follows. It is a channel so that waiting for
 	// it ends with a context.
 	turn chan struct{}
 	// wanted is what was published last: the service of the process, then those of the instances.
-	wanted []*api.AgentServiceRegistration
-	// placed are the ids of the services that may be in Consul because of us, in the order of registering.
-	placed []string
+	wanted []*registration
+	// placed is what may be in Consul because of us, by the ids of the services.
+	placed map[string]placement
 	heart  *heart
 	// lost is true if Consul had forgotten something of what is wanted, until that is back.
 	lost bool
@@ -49,8 +49,26 @@ type publisher struct {
 	lapsed func(reason string)
 }
 
+// registration is the service of an instance, or of its process. A publish reuses those of instances that did not change.
+type registration struct {
+	*api.AgentServiceRegistration
+
+	instance discovery.Instance
+}
+
+// placement is a registration that was sent to Consul.
+type placement struct {
+	*registration
+
+	// sure is true if Consul has taken it, and is not known to have lost it.
+	sure bool
+}
+
 func newPublisher(c *client, ttl time.Duration, log *slog.Logger) *publisher {
-	p := &publisher{client: c, ttl: ttl, lookEvery: lookEvery, log: log, handle: handles.Add(1), turn: make(chan struct{}, 1), lapsed: func(string) {}}
+	p := &publisher{
+		client: c, ttl: ttl, lookEvery: lookEvery, log: log, handle: handles.Add(1),
+		turn: make(chan struct{}, 1), placed: map[string]placement{}, lapsed: func(string) {},
+	}
 	p.life, p.end = context.WithCancel(context.Background())
 	p.turn <- struct{}{}
 	return p
@@ -61,110 +79,179 @@ func (p *publisher) publish(ctx context.Context, instances []discovery.Instance)
 	if p.life.Err() != nil {
 		return invalid("Publish on a registry that is closed")
 	}
-	services, err := p.services(instances)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(p.life, cancel)() //nolint:contextcheck // It adds to the caller's.
 	if err := p.take(ctx); err != nil {
 		return err
 	}
-	defer p.give()
-	if len(p.placed) == 0 {
-		p.client.holder.unpin()
+	services, err := p.services(instances)
+	if err != nil {
+		p.give()
+		return err
 	}
-	if err := p.place(ctx, services); err != nil {
+	err = p.choose(ctx, services)
+	if err == nil {
+		err = p.place(ctx, services)
+	}
+	if err != nil {
 		p.undo(ctx)
 		return err
 	}
+	defer p.give()
 	p.tellLost()
 	p.wanted = services
 	p.setHeart() //nolint:contextcheck // The heart outlives the call.
 	return nil
 }
 
+// choose has the first registration go to an agent that answers. All later ones go there, too.
+func (p *publisher) choose(ctx context.Context, services []*registration) error {
+	if len(p.placed) > 0 || len(services) == 0 {
+		return nil
+	}
+	p.client.holder.unpin()
+	_, err := p.client.registered(ctx, services[0].Meta[metaBoot])
+	return err
+}
+
 // services returns what is to be registered for the instances: first the service of the process.
-func (p *publisher) services(list []discovery.Instance) ([]*api.AgentServiceRegistration, error) {
+func (p *publisher) services(list []discovery.Instance) ([]*registration, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
-	first := list[0]
-	process, err := processService(first, fmt.Sprintf("%s%s-%d", prefix, first.BootID, p.handle), p.ttl)
+	known := make(map[string]*registration, len(p.wanted))
+	for _, r := range p.wanted {
+		known[r.ID] = r
+	}
+	process, err := p.process(list[0], known)
 	if err != nil {
 		return nil, err
 	}
-	services := []*api.AgentServiceRegistration{process}
+	services, ids := []*registration{process}, make(map[string]bool, len(list))
 	for _, i := range list {
-		if i.BootID != first.BootID || i.Addr != first.Addr {
+		if i.BootID != list[0].BootID || i.Addr != list[0].Addr {
 			return nil, invalid("publish %s of %s: the instances of a process must have one boot id and one address", i.Server, i.Topic)
 		}
-		s, err := instanceService(i, process.ID)
-		if err != nil {
-			return nil, err
-		}
-		if slices.ContainsFunc(services, func(t *api.AgentServiceRegistration) bool { return t.ID == s.ID }) {
+		if ids[i.ID] {
 			return nil, invalid("publish %s of %s: another instance has the id %q too", i.Server, i.Topic, i.ID)
 		}
-		services = append(services, s)
+		ids[i.ID] = true
+		r := known[serviceID(i)]
+		if r == nil || !r.instance.Equal(i) {
+			s, err := instanceService(i, process.ID)
+			if err != nil {
+				return nil, err
+			}
+			r = &registration{s, i}
+		}
+		services = append(services, r)
 	}
 	return services, nil
 }
 
-// place registers the services where they are missing or differ, then deregisters all others that we placed. It looks first,
-// so as to change nothing that is right: Consul would tell all watchers.
-func (p *publisher) place(ctx context.Context, services []*api.AgentServiceRegistration) error {
+// process returns the service of the process of an instance.
+func (p *publisher) process(i discovery.Instance, known map[string]*registration) (*registration, error) {
+	id := fmt.Sprintf("%s%s-%d", prefix, i.BootID, p.handle)
+	if r := known[id]; r != nil && r.instance.Addr == i.Addr {
+		return r, nil
+	}
+	s, err := processService(i, id, p.ttl)
+	return &registration{s, i}, err
+}
+
+// place registers the services that Consul has not taken yet, then deregisters all others that we placed. What did not change is
+// not sent again: Consul would tell all watchers, and a process with many servers would send more with each that starts. What
+// Consul loses, the heart finds.
+func (p *publisher) place(ctx context.Context, services []*registration) error {
+	var missing []*registration
 	for _, s := range services {
-		is, err := p.client.look(ctx, s.ID)
-		if err != nil {
-			return err
+		if at := p.placed[s.ID]; !at.sure || at.registration != s {
+			missing = append(missing, s)
 		}
-		if is != nil && same(is, s) {
-			continue
-		}
-		p.lost = p.lost || is == nil && p.wants(s.ID)
-		if err := p.register(ctx, s); err != nil {
-			return err
-		}
+	}
+	if err := p.register(ctx, missing); err != nil {
+		return err
 	}
 	return p.remove(ctx, services)
 }
 
-func (p *publisher) register(ctx context.Context, s *api.AgentServiceRegistration) error {
-	// Even if the request fails the service may be there.
-	if !slices.Contains(p.placed, s.ID) {
-		p.placed = append(p.placed, s.ID)
+// register registers services: that of the process first, since the checks of the others follow it.
+func (p *publisher) register(ctx context.Context, services []*registration) error {
+	if len(services) > 0 && services[0].Name == processName {
+		if err := p.registerAll(ctx, services[:1]); err != nil {
+			return err
+		}
+		services = services[1:]
 	}
-	return p.client.register(ctx, s)
+	return p.registerAll(ctx, services)
+}
+
+func (p *publisher) registerAll(ctx context.Context, services []*registration) error {
+	results, err := spread(services, func(s *registration) error { return p.client.register(ctx, s.AgentServiceRegistration) })
+	for n, s := range services {
+		if failure := results[n]; !errors.Is(failure, errNotBegun) && !notConnected(failure) {
+			p.placed[s.ID] = placement{s, failure == nil} // even if the request failed the service may be there
+		}
+	}
+	return err
 }
 
 // remove deregisters what we placed, but for these services; last of all the process, so that if it fails half way the checks
 // that follow the process let the rest expire.
-func (p *publisher) remove(ctx context.Context, but []*api.AgentServiceRegistration) error {
-	for n, id := range slices.Backward(p.placed) {
-		if slices.ContainsFunc(but, func(s *api.AgentServiceRegistration) bool { return s.ID == id }) {
-			continue
-		}
-		if err := p.client.deregister(ctx, id); err != nil {
-			return err
-		}
-		p.placed = slices.Delete(p.placed, n, n+1)
+func (p *publisher) remove(ctx context.Context, but []*registration) error {
+	stays := make(map[string]bool, len(but))
+	for _, s := range but {
+		stays[s.ID] = true
 	}
-	return nil
+	var instances, processes []string
+	for id, at := range p.placed {
+		switch {
+		case stays[id]:
+		case at.Name == processName:
+			processes = append(processes, id)
+		default:
+			instances = append(instances, id)
+		}
+	}
+	if err := p.removeAll(ctx, instances); err != nil {
+		return err
+	}
+	return p.removeAll(ctx, processes)
 }
 
-// undo returns to what is wanted after a publish failed. What is wanted is put back by the heart, as after any loss. Without one,
-// what was placed is removed, if that goes fast; nothing keeps it alive.
+func (p *publisher) removeAll(ctx context.Context, ids []string) error {
+	results, err := spread(ids, func(id string) error { return p.client.deregister(ctx, id) })
+	for n, id := range ids {
+		if results[n] == nil {
+			delete(p.placed, id)
+		}
+	}
+	return err
+}
+
+// undo returns to what is wanted after a publish failed, and gives the turn back. What is wanted is put back by the heart, as after
+// any loss. Without one, what was placed is removed, if that goes fast; nothing keeps it alive. It does not wait for that longer
+// than ctx lasts.
 func (p *publisher) undo(ctx context.Context) {
 	if p.heart != nil {
 		p.heart.look()
+		p.give()
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoWithin)
-	defer cancel()
-	if err := p.remove(ctx, nil); err != nil {
-		p.log.Warn("cannot remove from Consul what was published in part; it expires", "after", p.ttl, "error", err)
+	undone := make(chan struct{})
+	go func() {
+		defer close(undone)
+		defer p.give()
+		within, cancel := context.WithTimeout(p.life, undoWithin)
+		defer cancel()
+		if err := p.remove(within, nil); err != nil && p.life.Err() == nil {
+			p.log.Warn("cannot remove from Consul what was published in part; it expires", "after", p.ttl, "error", err)
+		}
+	}()
+	select {
+	case <-undone:
+	case <-ctx.Done():
 	}
 }
 
@@ -186,17 +273,23 @@ func (p *publisher) setHeart() {
 	}
 }
 
-// repair puts back what is missing. If the check of the process is gone, so the process has to be registered whatever its service
-// looks like.
+// repair puts back what is missing. It looks at everything with one request. If the check of the process is gone, so the process
+// has to be registered whatever its service looks like.
 func (p *publisher) repair(ctx context.Context, checkLost bool) error {
 	if err := p.take(ctx); err != nil {
 		return err
 	}
 	defer p.give()
-	if checkLost {
-		p.lost = true
-		if err := p.register(ctx, p.wanted[0]); err != nil {
-			return err
+	there, err := p.client.registered(ctx, p.wanted[0].Meta[metaBoot])
+	if err != nil {
+		return err
+	}
+	for n, s := range p.wanted {
+		is := there[s.ID]
+		gone := is == nil || n == 0 && checkLost
+		p.lost = p.lost || gone
+		if gone || !same(is, s.AgentServiceRegistration) {
+			p.placed[s.ID] = placement{registration: s}
 		}
 	}
 	if err := p.place(ctx, p.wanted); err != nil {
@@ -204,10 +297,6 @@ func (p *publisher) repair(ctx context.Context, checkLost bool) error {
 	}
 	p.tellLost()
 	return nil
-}
-
-func (p *publisher) wants(id string) bool {
-	return slices.ContainsFunc(p.wanted, func(s *api.AgentServiceRegistration) bool { return s.ID == id })
 }
 
 // tellLost says that what was lost is back.
@@ -218,30 +307,33 @@ func (p *publisher) tellLost() {
 	}
 }
 
-// close stops keeping anything alive and removes what was published.
-func (p *publisher) close() error {
+// close stops keeping anything alive, and removes what was published unless ctx ends first: then it expires.
+func (p *publisher) close(ctx context.Context) error {
 	p.end()
-	ctx, cancel := context.WithTimeout(context.Background(), withdrawWithin)
+	ctx, cancel := context.WithTimeout(ctx, withdrawWithin)
 	defer cancel()
 	if err := p.take(ctx); err != nil {
 		return err
 	}
 	defer p.give()
 	p.wanted = nil
-	p.setHeart()
+	p.setHeart() //nolint:contextcheck // There is no heart afterwards.
 	return p.remove(ctx, nil)
 }
 
+// take waits for the turn. A free one is taken whatever became of ctx: what then needs no request succeeds.
 func (p *publisher) take(ctx context.Context) error {
 	select {
 	case <-p.turn:
-		if ctx.Err() == nil {
-			return nil
-		}
-		p.give()
-	case <-ctx.Done():
+		return nil
+	default:
 	}
-	return p.client.failure(ctx, "waiting for another change of what is published", ctx.Err())
+	select {
+	case <-p.turn:
+		return nil
+	case <-ctx.Done():
+		return p.client.failure(ctx, "waiting for another change of what is published", ctx.Err())
+	}
 }
 
 func (p *publisher) give() { p.turn <- struct{}{} }

@@ -74,10 +74,16 @@ func (r *Registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (
 	}
 }
 
+// Check implements [discovery.Checker].
+func (r *Registry) Check(i discovery.Instance) error {
+	_, err := instanceService(i, "")
+	return err
+}
+
 // Close implements [discovery.Registry]. If Consul cannot be reached, what was published expires after the TTL.
-func (r *Registry) Close() error {
+func (r *Registry) Close(ctx context.Context) error {
 	r.topics.close()
-	err := r.publisher.close()
+	err := r.publisher.close(ctx)
 	r.client.close()
 	return err
 }

@@ -32,7 +32,7 @@ func open(t *testing.T, address string) *Registry {
 	t.Helper()
 	r := openUnclosed(t, address)
 	t.Cleanup(func() {
-		if err := r.Close(); err != nil {
+		if err := r.Close(context.Background()); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 	})

@@ -46,7 +46,7 @@ func instanceService(i discovery.Instance, processID string) (*api.AgentServiceR
 	if err := putVersions(meta, i.Implemented); err != nil {
 		return nil, err
 	}
-	id := prefix + i.ID
+	id := serviceID(i)
 	return &api.AgentServiceRegistration{
 		ID: id, Name: serviceName(discovery.Topic{Exchange: i.Exchange, Name: i.Topic}), Address: host, Port: port, Meta: meta,
 		Check: &api.AgentServiceCheck{
@@ -55,6 +55,9 @@ func instanceService(i discovery.Instance, processID string) (*api.AgentServiceR
 		},
 	}, nil
 }
+
+// serviceID returns the id of an instance's service.
+func serviceID(i discovery.Instance) string { return prefix + i.ID }
 
 // processService returns the service that stands for the process of an instance.
 func processService(i discovery.Instance, id string, ttl time.Duration) (*api.AgentServiceRegistration, error) {

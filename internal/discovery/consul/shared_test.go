@@ -151,7 +151,7 @@ func TestWatchesLeaveHeartbeatsAlone(t *testing.T) {
 			two.Topic, two.BootID = topicOf(229).Name, one.BootID
 			publish(t, r, one, two)
 			c.hears("a start", 4*time.Second, two)
-			must(t, r.Close())
+			must(t, r.Close(context.Background()))
 			observer.list()
 		})
 	}

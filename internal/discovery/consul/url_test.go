@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net"
@@ -104,7 +105,7 @@ func TestToken(t *testing.T) {
 				continue
 			}
 			must(t, err)
-			must(t, r.Close())
+			must(t, r.Close(context.Background()))
 		}
 	}
 }

@@ -60,7 +60,7 @@ func (f *fixture) process() *process {
 
 func (p *process) close() {
 	p.closeOnce.Do(func() {
-		if err := p.Close(); err != nil {
+		if err := p.Close(context.Background()); err != nil {
 			p.f.Errorf("Close: %v", err)
 		}
 	})

@@ -25,6 +25,7 @@ var tests = []struct {
 	{"withdraw and return", testWithdraw},
 	{"two processes on one topic", testTwoProcesses},
 	{"many topics in one process", testManyTopics},
+	{"many instances in one process", testManyInstances},
 	{"exchanges isolate", testExchanges},
 	{"odd names", testOddNames},
 	{"stop", testStop},
@@ -179,6 +180,32 @@ func testManyTopics(f *fixture) {
 	for n, w := range watchers[1:] {
 		w.want(instances[n+1])
 	}
+}
+
+// testManyInstances has them come one by one, as servers start, and leave together.
+func testManyInstances(f *fixture) {
+	a, b := f.process(), f.process()
+	w := b.watch(f.topic("compute"))
+	const many = 60
+	instances := make([]discovery.Instance, many)
+	for n := range many {
+		instances[n] = a.instance("compute", fmt.Sprint("host", n))
+		a.publish(instances[:n+1]...)
+	}
+	w.want(instances...)
+	b.wantList(instances...)
+	for n := range many {
+		if n%2 == 0 {
+			instances[n].State = discovery.Draining
+		}
+	}
+	a.publish(instances...)
+	w.want(instances...)
+	a.publish()
+	w.want()
+	a.publish(instances...)
+	w.want(instances...)
+	b.wantList(instances...)
 }
 
 func testExchanges(f *fixture) {

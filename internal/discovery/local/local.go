@@ -114,7 +114,7 @@ func (r *registry) List(context.Context) ([]discovery.Instance, error) {
 }
 
 // Close implements [discovery.Registry].
-func (r *registry) Close() error {
+func (r *registry) Close(context.Context) error {
 	r.mu.Lock()
 	r.closed = true
 	watches := r.watches

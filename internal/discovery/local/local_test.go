@@ -3,6 +3,7 @@
 package local
 
 import (
+	"context"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -38,7 +39,7 @@ func openAt(t *testing.T, dir string) *registry {
 		t.Fatalf("Open: %v", err)
 	}
 	t.Cleanup(func() {
-		if err := r.Close(); err != nil {
+		if err := r.Close(context.Background()); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 	})
@@ -193,7 +194,7 @@ func TestClosed(t *testing.T) {
 	dir := newDir(t)
 	r := openAt(t, dir)
 	publish(t, r, instance("a"))
-	if err := r.Close(); err != nil {
+	if err := r.Close(context.Background()); err != nil {
 		t.Errorf("Close: %v", err)
 	}
 	if err := r.Publish(t.Context(), []discovery.Instance{instance("a")}); err == nil {

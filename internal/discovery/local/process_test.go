@@ -40,7 +40,7 @@ func helper(dir string) {
 	}
 	fmt.Println("ready")
 	_, _ = io.Copy(io.Discard, os.Stdin)
-	if err := r.Close(); err != nil {
+	if err := r.Close(context.Background()); err != nil {
 		os.Exit(1)
 	}
 }

@@ -3,6 +3,7 @@
 package local
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -139,7 +140,7 @@ func TestNamesAreNotReused(t *testing.T) {
 			t.Errorf("the directory has %q, want one new name with the boot id", names)
 		}
 		seen[names[0]] = true
-		must(t, r.Close())
+		must(t, r.Close(context.Background()))
 	}
 }
 

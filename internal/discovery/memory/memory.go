@@ -53,7 +53,7 @@ func (r *registry) List(context.Context) ([]discovery.Instance, error) {
 }
 
 // Close implements [discovery.Registry].
-func (r *registry) Close() error {
+func (r *registry) Close(context.Context) error {
 	for _, w := range r.hub.leave(r) {
 		w.Stop()
 	}

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"context"
 	"errors"
 	"net/url"
 	"testing"
@@ -25,7 +26,7 @@ func open(t *testing.T, address string) discovery.Registry {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := r.Close(); err != nil {
+		if err := r.Close(context.Background()); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 	})
@@ -97,7 +98,7 @@ func TestWithoutPolling(t *testing.T) {
 func TestClosed(t *testing.T) {
 	r := open(t, "memory://"+t.Name())
 	for range 2 {
-		if err := r.Close(); err != nil {
+		if err := r.Close(context.Background()); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 	}

@@ -104,7 +104,7 @@ func (r *registry) List(context.Context) ([]discovery.Instance, error) {
 }
 
 // Close implements [discovery.Registry].
-func (r *registry) Close() error {
+func (r *registry) Close(context.Context) error {
 	r.mu.Lock()
 	watches := r.watches
 	r.watches = map[*watch.Watch]bool{}

@@ -1,6 +1,7 @@
 package static
 
 import (
+	"context"
 	"errors"
 	"net/url"
 	"strings"
@@ -25,7 +26,7 @@ func open(t *testing.T, rest string) discovery.Registry {
 		t.Fatalf("Open(%q): %v", rest, err)
 	}
 	t.Cleanup(func() {
-		if err := r.Close(); err != nil {
+		if err := r.Close(context.Background()); err != nil {
 			t.Errorf("Close: %v", err)
 		}
 	})
@@ -129,7 +130,7 @@ func TestWatch(t *testing.T) {
 func TestClose(t *testing.T) {
 	r := open(t, "compute=a:1")
 	stop := r.Watch(discovery.Topic{Exchange: "openstack", Name: "compute"}, func(u discovery.Update) { clear(u.Instances) })
-	if err := r.Close(); err != nil {
+	if err := r.Close(context.Background()); err != nil {
 		t.Errorf("Close: %v", err)
 	}
 	stop()
