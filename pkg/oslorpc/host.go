@@ -2,7 +2,7 @@ package oslorpc
 
 import (
 	"context"
-	"errors"
+	"log/slog"
 	"runtime"
 	"slices"
 	"strconv"
@@ -28,15 +28,16 @@ import (
 // host is what the servers of a transport share: a listener, a gRPC server on it, and the announcement in the registry. It
 // lives from the start of the first server to the stop of the last. It is guarded by the transport's lock.
 type host struct {
-	bootID  string
-	addr    string // advertised
-	grpc    *grpc.Server
-	health  *health.Server
-	process *service.Process
-	serving sync.WaitGroup
-	nextID  int
-	members []hosted
-	topics  map[string]bool // all that its health was asked about or may be
+	bootID   string
+	addr     string // advertised
+	listener *connListener
+	grpc     *grpc.Server
+	health   *health.Server
+	process  *service.Process
+	serving  sync.WaitGroup
+	nextID   int
+	members  []hosted
+	topics   map[string]bool // all that its health was asked about or may be
 	// closing ends streams that would never end by themselves.
 	closing context.Context //nolint:containedctx // It is the host's own.
 	end     context.CancelFunc
@@ -50,8 +51,9 @@ type hosted struct {
 	leaving bool
 	// held and draining are what it was told; its state says both in one word.
 	held, draining bool
-	// known is the state in which it was last announced.
-	known discovery.State
+	// change is the number of its last change that others are to know, and noted the state after it.
+	change uint64
+	noted  discovery.State
 }
 
 // state returns the state to announce. Draining says more: a held server still takes messages for any server if there is no other.
@@ -80,7 +82,7 @@ func newHost(ctx context.Context, c *config) (*host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &host{bootID: randomID(8), addr: addr, topics: map[string]bool{}}
+	h := &host{bootID: randomID(8), addr: addr, listener: trackConns(listener), topics: map[string]bool{}}
 	h.process = service.New(service.Config{BootID: h.bootID, Exchange: c.exchange, MaxSize: c.maxSize})
 	h.closing, h.end = context.WithCancel(context.Background())
 	options := append([]grpc.ServerOption{
@@ -101,26 +103,30 @@ func newHost(ctx context.Context, c *config) (*host, error) {
 	reflectionv1.RegisterServerReflectionServer(h.grpc, reflection.NewServerV1(offered))
 	reflectionv1alpha.RegisterServerReflectionServer(h.grpc, reflection.NewServer(offered))
 	h.process.RegisterTyped(h.grpc) //nolint:contextcheck // Each message comes with its own.
-	h.serving.Go(func() {
-		if err := h.grpc.Serve(listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) { // stopped before it served
-			c.log.Error("gRPC server ended", "address", addr, "error", err)
-		}
-	})
 	return h, nil
 }
 
-// add takes a server in, ready for messages but not announced yet, and returns its instance.
-func (h *host) add(owner *Server, s *service.Server, held bool) discovery.Instance {
+// serve begins to take connections, until stopListening.
+func (h *host) serve(log *slog.Logger) {
+	h.serving.Go(func() {
+		if err := h.grpc.Serve(h.listener); err != nil && h.closing.Err() == nil {
+			log.Error("gRPC server ended", "address", h.addr, "error", err)
+		}
+	})
+}
+
+// add takes a server in, ready for messages but not announced yet, and completes its instance. The change is the number of this.
+func (h *host) add(owner *Server, s *service.Server, held bool, change uint64) {
 	h.nextID++
 	s.Instance.ID = h.bootID + "." + strconv.Itoa(h.nextID)
 	s.Instance.BootID, s.Instance.Addr = h.bootID, h.addr
-	m := hosted{owner: owner, server: s, held: held}
-	s.Instance.State = m.state()
+	m := hosted{owner: owner, server: s, held: held, change: change}
+	m.noted = m.state()
+	s.Instance.State = m.noted
 	h.members = append(h.members, m)
 	h.health.SetServingStatus(s.Instance.Topic, healthpb.HealthCheckResponse_SERVING)
 	h.topics[s.Instance.Topic] = true
 	h.refresh()
-	return s.Instance
 }
 
 // leave marks servers as stopping, and reports whether one was not yet. Remove takes one out.
@@ -137,8 +143,8 @@ func (h *host) leave(owners []*Server) (news bool) {
 	return news
 }
 
-// change changes what a server was told and reports whether the others need not hear of it; ok is false if it is not here.
-func (h *host) change(owner *Server, change func(*hosted)) (known, ok bool) {
+// change changes what a server was told, and returns it; nil if it is not here.
+func (h *host) change(owner *Server, change func(*hosted)) *hosted {
 	for i := range h.members {
 		m := &h.members[i]
 		if m.owner != owner {
@@ -149,16 +155,9 @@ func (h *host) change(owner *Server, change func(*hosted)) (known, ok bool) {
 		changed.Instance.State = m.state()
 		m.server = &changed
 		h.refresh()
-		return m.leaving || m.known == m.state(), true
+		return m
 	}
-	return false, false
-}
-
-// setAnnounced notes that the others were told what announced returns.
-func (h *host) setAnnounced() {
-	for i := range h.members {
-		h.members[i].known = h.members[i].state()
-	}
+	return nil
 }
 
 func (h *host) remove(owner *Server) {
@@ -193,14 +192,6 @@ func (h *host) announced() []discovery.Instance {
 	return list
 }
 
-func (h *host) owners() []*Server {
-	var list []*Server
-	for _, m := range h.members {
-		list = append(list, m.owner)
-	}
-	return list
-}
-
 // drainTime is how long clients get to take the last answers, once no server has work any more.
 const drainTime = 10 * time.Second
 
@@ -219,10 +210,15 @@ func (h *host) endStream(server any, stream grpc.ServerStream, info *grpc.Stream
 	}
 }
 
-// close ends the host. Unless ctx ends first, clients get some time to take the last answers.
+// stopListening frees the address. Connections that are there stay.
+func (h *host) stopListening() {
+	h.end()
+	_ = h.listener.Close() // it can only say that it is closed
+}
+
+// close ends the host, which does not listen any more. Unless ctx ends first, clients get some time to take the last answers.
 func (h *host) close(ctx context.Context) {
 	h.health.Shutdown()
-	h.end()
 	ctx, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
 	drained := make(chan struct{})
@@ -233,6 +229,7 @@ func (h *host) close(ctx context.Context) {
 	select {
 	case <-drained:
 	case <-ctx.Done():
+		h.listener.closeConns()
 		h.grpc.Stop() // and GracefulStop returns when the last method does, which may be never
 	}
 	h.serving.Wait()

@@ -9,25 +9,34 @@ import (
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 )
 
-// serverRun is a server between a start and the end of its stop.
+// serverRun is a server from the begin of a start to the end of its stop.
 type serverRun struct {
 	dispatch *dispatch.Server
 	instance discovery.Instance
 	turns    turns // of a blocking server, else nil
 	began    time.Time
-	reasons  chan string // why messages may have been missed, with room for one; nil if nobody is to know
+	reasons  chan string // why messages may have been missed, with room for one; nil if the program does not want to know
+
+	// starting bounds the start, by the ctx of its caller and by giveUp.
+	starting context.Context //nolint:containedctx // A stop and a shutdown end the start, too.
+	giveUp   context.CancelCauseFunc
+	started  chan struct{} // closed when the start is over
+	startErr error         // of the start; read it after started
 
 	// alive ends when the stop begins, under the server's lock; stopped is closed when it is over.
 	alive   context.Context //nolint:containedctx // It is the server's own.
 	end     context.CancelFunc
 	stopped chan struct{}
 	err     error // of the stop; read it after stopped
-	// patience ends when somebody who stops the server does not want to wait for it any longer.
-	patience context.Context //nolint:containedctx // The stop is not that of one caller.
+	// patience ends when a caller that stops the server does not want to wait for it any longer.
+	patience context.Context //nolint:containedctx // The stop is not one caller's.
 	hurry    context.CancelCauseFunc
 }
 
 func (r *serverRun) isEnding() bool { return r.alive.Err() != nil }
+
+// isFailed reports whether the start failed; ask after it is over.
+func (r *serverRun) isFailed() bool { return r.startErr != nil }
 
 // discard ends a run that was not announced. Somebody who knows the address may have sent it something all the same, which runs, unless
 // nobody is there to run it.
@@ -66,42 +75,101 @@ func (s *Server) start(ctx context.Context, works bool) (run *serverRun, isNew b
 // bringUp is start, without telling the program.
 func (s *Server) bringUp(ctx context.Context, works bool) (run *serverRun, isNew bool, err error) {
 	for {
-		run, isNew, err = s.startOnce(ctx, works)
-		if err != nil || isNew || !run.isEnding() {
-			break
-		}
-		if err := s.awaitStop(ctx, run); err != nil {
+		run, isNew, err = s.begin(ctx, works)
+		switch {
+		case err != nil:
 			return nil, false, err
+		case isNew:
+			return run, true, s.launch(run) //nolint:contextcheck // The run has the context.
+		}
+		if runs, err := s.join(ctx, run); runs || err != nil {
+			return run, false, err
 		}
 	}
-	if !isNew || !s.hold {
-		return run, isNew, err
+}
+
+// begin returns the run that the server has, or else a new one, which is to be launched.
+func (s *Server) begin(ctx context.Context, works bool) (run *serverRun, isNew bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.run != nil {
+		return s.run, false, nil
 	}
-	if err := s.awaitSeen(ctx, run); err != nil {
-		s.endRun(run)
-		if run.turns != nil { // others may have seen it, and nobody else runs what they sent
-			run.turns.work(run.stopped)
-		}
+	run, err = s.newRun(ctx, works)
+	if err != nil {
 		return nil, false, err
 	}
+	if err := s.transport.enlist(s); err != nil {
+		run.giveUp(nil)
+		return nil, false, err
+	}
+	s.run = run
 	return run, true, nil
 }
 
-// awaitStop waits for the server to have stopped, before another start.
-func (s *Server) awaitStop(ctx context.Context, run *serverRun) error {
+// launch brings the server up.
+func (s *Server) launch(run *serverRun) error {
+	defer run.giveUp(nil)
+	run.startErr = s.transport.addServer(run.starting, s, run)
+	if run.isFailed() {
+		run.discard()
+		s.forget(run)
+		close(run.started)
+		return run.startErr
+	}
+	if s.missed != nil {
+		s.transport.lapses.listen(run, s.missed)
+	}
+	close(run.started)
+	if !s.hold {
+		return nil
+	}
+	if err := s.awaitSeen(run.starting, run); err != nil {
+		s.endRun(context.WithoutCancel(run.starting), run)
+		if run.turns != nil { // others may have seen it, and nobody else runs what they sent
+			run.turns.work(run.stopped)
+		}
+		return err
+	}
+	return nil
+}
+
+// forget ends a run that has stopped, or failed to start: the server can be started again.
+func (s *Server) forget(run *serverRun) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.run = nil
+	s.transport.delist(s)
+	close(run.stopped)
+}
+
+// join waits for the start of a run, and reports whether the server runs then. If not, so it has stopped, or the start failed, and it
+// can be started again.
+func (s *Server) join(ctx context.Context, run *serverRun) (runs bool, err error) {
+	select {
+	case <-run.started:
+	case <-ctx.Done():
+		return false, tooLate(ctx, "the server still starts, for another caller")
+	}
+	if !run.isFailed() && !run.isEnding() {
+		return true, nil
+	}
 	if run.dispatch.Runs(ctx) {
-		return invalidUse("server %q stops, and waits for this method to end: it can be started after that", s.target.Server)
+		return false, invalidUse("server %q stops, and waits for this method to end: it can be started after that", s.target.Server)
 	}
 	select {
 	case <-run.stopped:
-		return nil
+		return false, nil
 	case <-ctx.Done():
-		return tooLate(ctx, "the server still stops, and can be started only after that")
+		return false, tooLate(ctx, "the server still stops, and can be started only after that")
 	}
 }
 
-// tooLate is the error of a start whose ctx ended.
+// tooLate is the error of a start whose ctx ended, or that was given up.
 func tooLate(ctx context.Context, message string) error {
+	if e, ok := errors.AsType[*Error](context.Cause(ctx)); ok {
+		return e
+	}
 	kind := Timeout
 	if errors.Is(ctx.Err(), context.Canceled) {
 		kind = Canceled
@@ -109,29 +177,8 @@ func tooLate(ctx context.Context, message string) error {
 	return &Error{Kind: kind, NotStarted: true, Cause: ctx.Err(), Message: message}
 }
 
-func (s *Server) startOnce(ctx context.Context, works bool) (run *serverRun, isNew bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.run != nil {
-		return s.run, false, nil
-	}
-	run, err = s.newRun(works)
-	if err != nil {
-		return nil, false, err
-	}
-	if run.instance, err = s.transport.addServer(ctx, s, run); err != nil {
-		run.discard()
-		return nil, false, err
-	}
-	s.run = run
-	if s.missed != nil {
-		s.transport.lapses.listen(run, s.missed)
-	}
-	return run, true, nil
-}
-
 // newRun checks how the server is set up. The lock is held.
-func (s *Server) newRun(works bool) (*serverRun, error) {
+func (s *Server) newRun(ctx context.Context, works bool) (*serverRun, error) {
 	if err := s.target.ValidateServer(); err != nil {
 		return nil, err
 	}
@@ -147,11 +194,12 @@ func (s *Server) newRun(works bool) (*serverRun, error) {
 	}
 	run := &serverRun{
 		dispatch: dispatch.NewServer(s.target.Server, table, s.bounds(), s.transport.config.log),
-		instance: s.instance(table), began: time.Now(), stopped: make(chan struct{}),
+		instance: s.instance(table), began: time.Now(), started: make(chan struct{}), stopped: make(chan struct{}),
 	}
 	if s.missed != nil {
 		run.reasons = make(chan string, 1)
 	}
+	run.starting, run.giveUp = context.WithCancelCause(ctx)
 	run.alive, run.end = context.WithCancel(context.Background())
 	run.patience, run.hurry = context.WithCancelCause(context.Background())
 	s.prepare(run)
@@ -161,8 +209,8 @@ func (s *Server) newRun(works bool) (*serverRun, error) {
 // Stop withdraws the server, goes on accepting for a moment so that others learn of it, then refuses what comes and finishes what
 // it accepted; a held server runs it then. When ctx ends first, it ends the contexts of what still runs and returns an error.
 //
-// A server that does not run is left as it is. A start in progress is waited for. Whoever calls Stop beside the first waits with
-// it, and whose ctx ends first ends the patience of all.
+// A server that does not run is left as it is. A start in progress is waited for, and given up when ctx ends. Whoever calls Stop
+// beside the first waits with it, and whose ctx ends first ends the patience of all.
 //
 // A method may stop the server that runs it: with the method's ctx, or one that derives from it, Stop returns at once, and the
 // server stops when everything it accepted has ended, that method included, however long ctx lasts.
@@ -171,10 +219,20 @@ func (s *Server) Stop(ctx context.Context) error {
 	if run == nil {
 		return nil
 	}
-	s.endRun(run)
-	if run.dispatch.Runs(ctx) {
+	select {
+	case <-run.started:
+	case <-ctx.Done():
+		run.giveUp(errStoppedEarly())
+		<-run.started
+	}
+	if run.isFailed() {
 		return nil
 	}
+	if run.dispatch.Runs(ctx) {
+		s.endRun(context.WithoutCancel(ctx), run)
+		return nil
+	}
+	s.endRun(ctx, run)
 	select {
 	case <-run.stopped:
 	case <-ctx.Done():
@@ -182,6 +240,17 @@ func (s *Server) Stop(ctx context.Context) error {
 		<-run.stopped
 	}
 	return run.err
+}
+
+func errStoppedEarly() error {
+	return &Error{Kind: Canceled, NotStarted: true, Message: "the server was stopped while it started"}
+}
+
+// giveUpStart ends a start in progress.
+func (s *Server) giveUpStart(cause error) {
+	if run := s.current(); run != nil {
+		run.giveUp(cause)
+	}
 }
 
 // runs reports whether ctx belongs to a method that the server runs.
@@ -196,33 +265,27 @@ func (s *Server) current() *serverRun {
 	return s.run
 }
 
-// endRun begins the stop, unless somebody did. The stop is not its caller's, who may be a method that the stop waits for.
-func (s *Server) endRun(run *serverRun) {
+// endRun begins the stop, unless it has begun. Ctx does not bound the stop, which is not one caller's, but says how long the registry may
+// take.
+func (s *Server) endRun(ctx context.Context, run *serverRun) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if run.isEnding() {
 		return
 	}
 	run.end()
+	within := withdrawWithin(ctx)
 	go func() {
 		defer run.hurry(nil)
-		run.err = s.shutdown(run.patience, run)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.run = nil
-		close(run.stopped)
+		run.err = s.shutdown(run.patience, within, run)
+		s.forget(run)
 	}()
 }
 
-func (s *Server) shutdown(ctx context.Context, run *serverRun) error {
+func (s *Server) shutdown(ctx context.Context, within time.Duration, run *serverRun) error {
 	t := s.transport
-	t.withdrawServers(ctx, s)
-	grace := time.NewTimer(t.config.stopGrace)
-	defer grace.Stop()
-	select {
-	case <-grace.C:
-	case <-ctx.Done():
-	}
+	t.withdrawServers(ctx, within, s)
+	sleep(ctx, t.config.stopGrace)
 	err := run.dispatch.Stop(ctx)
 	if err != nil {
 		t.config.log.Warn("server stopped by force", "server", s.target.Server, "topic", s.target.Topic, "error", err)
@@ -249,16 +312,16 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { s.endRun(run) })()
+	defer context.AfterFunc(ctx, func() { s.endRun(context.WithoutCancel(ctx), run) })()
 	if isNew && run.turns != nil {
-		s.lend(run)
+		s.lend(ctx, run)
 	}
 	<-run.stopped
 	return run.err
 }
 
 // lend runs methods on this goroutine until the server has stopped. A method that ends the goroutine ends Run, and with it the server.
-func (s *Server) lend(run *serverRun) {
-	defer s.endRun(run)
+func (s *Server) lend(ctx context.Context, run *serverRun) {
+	defer s.endRun(context.WithoutCancel(ctx), run)
 	run.turns.work(run.stopped)
 }

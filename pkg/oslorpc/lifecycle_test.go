@@ -202,7 +202,7 @@ func TestLifecycleConcurrently(t *testing.T) {
 					err = s.Run(ctx)
 					cancel()
 				}
-				if err != nil && (oslorpc.KindOf(err) != oslorpc.Timeout || !strings.Contains(err.Error(), "still stops")) {
+				if err != nil && (oslorpc.KindOf(err) != oslorpc.Timeout || !strings.Contains(err.Error(), "the server still st")) {
 					t.Error(err)
 				}
 			}

@@ -23,13 +23,12 @@ type Server struct {
 	executor   string
 	custom     func(run func()) // in place of the executor, if it is not nil
 
-	// mu comes before all other locks. It is held while the server is announced, so that those who start it at the same time
-	// start it once.
+	// mu comes before all other locks, and is not held while anything is waited for.
 	mu        sync.Mutex
 	endpoints []Endpoint
 	services  []typedService
 	offered   map[string]string // typed services -> the versions to offer, where they are not those of the options
-	run       *serverRun        // nil while it does not run
+	run       *serverRun        // nil while it neither runs nor starts
 }
 
 // ServerOption sets up a server.

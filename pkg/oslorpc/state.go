@@ -58,7 +58,7 @@ func (s *Server) awaitSeen(ctx context.Context, run *serverRun) error {
 		case <-changed:
 		case <-all:
 		case <-run.alive.Done():
-			return &Error{Kind: Canceled, Message: "the server was stopped while it started"}
+			return errStoppedEarly()
 		case <-ctx.Done():
 			return tooLate(ctx, "the server had not yet seen itself in discovery, and stops again")
 		}

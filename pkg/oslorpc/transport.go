@@ -4,9 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"log/slog"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -35,15 +33,25 @@ type Transport struct {
 	idPrefix string
 	ids      atomic.Uint64
 	closed   atomic.Bool
-	// release releases everything but the servers; it does so once.
-	release func() error
+	lapses   lapses
 
-	lapses lapses
+	// life ends with the servers, and ends what the transport does in the background.
+	life context.Context //nolint:containedctx // It is the transport's own.
+	end  context.CancelFunc
+	// released is closed when everything but the servers is released, too. Patience ends when a caller that waits for that does
+	// not want to wait any longer.
+	releasing sync.Once
+	released  chan struct{}
+	patience  context.Context //nolint:containedctx // The release is not one caller's.
+	hurry     context.CancelCauseFunc
 
-	// mu guards host, and is held while servers are announced, so that announcements reach the registry in order. It comes
-	// after that of a server and before all other locks.
-	mu   sync.Mutex
-	host *host // nil while no server runs
+	// mu guards what follows. It comes after that of a server and before all other locks, and is not held while anything is
+	// waited for.
+	mu      sync.Mutex
+	servers map[*Server]bool // from the begin of a start to the end of a stop
+	host    *host            // nil while no server runs
+	opening chan struct{}    // closed when a host is open, or failed to; nil while none is being opened
+	news    news
 }
 
 // config is what the options of a transport set.
@@ -182,16 +190,17 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	if c.process != nil {
 		registry = c.process.Registry(registry)
 	}
-	t := &Transport{config: c, registry: registry, pool: peer.NewPool(c.dial()), idPrefix: randomID(6) + "-"}
+	t := &Transport{
+		config: c, registry: registry, pool: peer.NewPool(c.dial()), idPrefix: randomID(6) + "-",
+		servers: map[*Server]bool{}, released: make(chan struct{}), news: news{turn: make(chan struct{}, 1)},
+	}
+	t.news.turn <- struct{}{}
+	t.life, t.end = context.WithCancel(context.Background())
+	t.patience, t.hurry = context.WithCancelCause(context.Background())
 	t.fleet = fleet.New(registry, t.pool, c.log)
 	if r, ok := registry.(discovery.Lapser); ok {
 		r.Lapses(t.lapses.tell)
 	}
-	t.release = sync.OnceValue(func() error {
-		t.pool.Close()
-		t.fleet.Close()
-		return t.registry.Close(context.Background())
-	})
 	return t, nil
 }
 
@@ -235,51 +244,3 @@ func (t *Transport) messageID() string {
 	id := append(make([]byte, 0, 32), t.idPrefix...)
 	return string(strconv.AppendUint(id, t.ids.Add(1), 36))
 }
-
-// Shutdown stops all servers, together, as [Server.Stop] does each, and releases everything else. Operations that run when the
-// servers have stopped fail, and so do those that are begun later. A Shutdown or Close beside another joins it, and after it
-// does nothing. In a method of one of the servers, with its ctx, Shutdown returns at once and goes on behind it.
-func (t *Transport) Shutdown(ctx context.Context) error {
-	t.closed.Store(true)
-	servers := t.servers()
-	if slices.ContainsFunc(servers, func(s *Server) bool { return s.runs(ctx) }) {
-		// Whoever joins gets the error.
-		go func() { _ = t.shutdown(context.Background(), servers) }() //nolint:gosec,contextcheck // The method's context ends before.
-		return nil
-	}
-	return t.shutdown(ctx, servers)
-}
-
-func (t *Transport) shutdown(ctx context.Context, servers []*Server) error {
-	if len(servers) > 0 {
-		t.withdrawServers(ctx, servers...) // together: one by one, the last would accept until the first have withdrawn
-	}
-	failures := make([]error, len(servers)+1) // the last is for the registry
-	var stopping sync.WaitGroup
-	for i, s := range servers {
-		stopping.Go(func() { failures[i] = s.Stop(ctx) })
-	}
-	stopping.Wait()
-	failures[len(servers)] = t.release()
-	return errors.Join(failures...)
-}
-
-func (t *Transport) servers() []*Server {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.host == nil {
-		return nil
-	}
-	return t.host.owners()
-}
-
-// Close is Shutdown with ten seconds for the servers to finish what they accepted.
-func (t *Transport) Close() error {
-	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
-	defer cancel()
-	return t.Shutdown(ctx)
-}
-
-const closeTimeout = 10 * time.Second
-
-func errClosed() error { return invalidUse("the transport is closed") }

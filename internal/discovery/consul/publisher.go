@@ -240,7 +240,7 @@ func (p *publisher) undo(ctx context.Context) {
 		return
 	}
 	undone := make(chan struct{})
-	go func() {
+	go func() { //nolint:contextcheck // It goes on when the caller's has ended.
 		defer close(undone)
 		defer p.give()
 		within, cancel := context.WithTimeout(p.life, undoWithin)

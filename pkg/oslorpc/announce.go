@@ -1,0 +1,138 @@
+package oslorpc
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+)
+
+// news is what a transport has to tell the registry about its servers. Changes are numbered. One Publish runs at a time and
+// tells all changes made until then, so that servers that start together are announced together. It is guarded by the
+// transport's lock, but for the turn.
+type news struct {
+	// turn holds one token, for the one that publishes. It is a channel so that waiting for it ends with a context.
+	turn chan struct{}
+
+	made, told uint64 // the last change, and the last that the registry has taken
+	// failure is why the registry did not take the changes up to failed.
+	failed  uint64
+	failure error
+	// settling is true while what was not told is told in the background.
+	settling   bool
+	background sync.WaitGroup
+}
+
+// take waits for the turn, and reports whether it has it. A free one is taken whatever became of ctx: some registries need no time.
+func (n *news) take(ctx context.Context) bool {
+	select {
+	case <-n.turn:
+		return true
+	default:
+	}
+	select {
+	case <-n.turn:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (n *news) give() { n.turn <- struct{}{} }
+
+// announce returns when the registry has taken a change, or when a Publish that had it failed. The lock is not held.
+func (t *Transport) announce(ctx context.Context, change uint64) error {
+	if !t.news.take(ctx) {
+		return tooLate(ctx, "discovery was still told of earlier changes")
+	}
+	defer t.news.give()
+	list, upTo, err := t.untold(change)
+	if upTo == 0 {
+		return err
+	}
+	err = t.registry.Publish(ctx, list)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case err == nil:
+		t.news.told = upTo
+	case ctx.Err() == nil: // else the failure is this caller's own
+		t.news.failed, t.news.failure = upTo, err
+	}
+	return err
+}
+
+// untold returns the instances to publish and the number of the last change that they have. The number is 0 if there is nothing
+// to do for a change, since another caller's Publish had it; the error says what became of that.
+func (t *Transport) untold(change uint64) (list []discovery.Instance, upTo uint64, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch n := &t.news; {
+	case change <= n.told:
+		return nil, 0, nil
+	case change <= n.failed:
+		return nil, 0, n.failure
+	}
+	if t.host != nil {
+		list = t.host.announced()
+	}
+	return list, t.news.made, nil
+}
+
+// How long the registry is given in the background, and the pauses between attempts.
+const (
+	settleTimeout  = 10 * time.Second
+	minSettlePause = time.Second
+	maxSettlePause = 15 * time.Second
+)
+
+// settle has the registry told in the background of changes that it was not told of, since the program's patience ended before or
+// the registry is away: else it would list a server that has stopped for as long as the process lives.
+func (t *Transport) settle() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.news.made++ // for one that is settling already
+	if t.news.settling || t.life.Err() != nil {
+		return
+	}
+	t.news.settling = true
+	t.news.background.Go(func() {
+		for pause := minSettlePause; ; pause = min(2*pause, maxSettlePause) {
+			if err := t.tellAll(); err == nil && t.isSettled() || err != nil && !sleep(t.life, pause) {
+				return
+			}
+		}
+	})
+}
+
+// isSettled reports whether the registry was told everything, and ends the settling if so.
+func (t *Transport) isSettled() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.news.settling = t.news.told < t.news.made
+	return !t.news.settling
+}
+
+// tellAll tells everything anew, as a change of its own.
+func (t *Transport) tellAll() error {
+	t.mu.Lock()
+	t.news.made++
+	change := t.news.made
+	t.mu.Unlock()
+	ctx, cancel := context.WithTimeout(t.life, settleTimeout)
+	defer cancel()
+	return t.announce(ctx, change)
+}
+
+// sleep reports whether it was undisturbed: false at once if ctx ends.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

@@ -1,0 +1,57 @@
+package oslorpc
+
+import (
+	"net"
+	"sync"
+)
+
+// connListener knows the connections that it accepted. gRPC waits for a client to begin its handshake, for minutes and also when it
+// is told to stop at once; closing the connections ends that.
+type connListener struct {
+	net.Listener
+
+	mu    sync.Mutex
+	conns map[*acceptedConn]bool
+}
+
+type acceptedConn struct {
+	net.Conn
+
+	listener *connListener
+}
+
+func trackConns(l net.Listener) *connListener {
+	return &connListener{Listener: l, conns: map[*acceptedConn]bool{}}
+}
+
+// Accept implements [net.Listener].
+func (l *connListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	c := &acceptedConn{conn, l}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns[c] = true
+	return c, nil
+}
+
+// closeConns closes all connections. There must be no more to accept.
+func (l *connListener) closeConns() {
+	l.mu.Lock()
+	conns := l.conns
+	l.conns = map[*acceptedConn]bool{}
+	l.mu.Unlock()
+	for c := range conns {
+		_ = c.Conn.Close() // gRPC gets the error of what it does with it
+	}
+}
+
+// Close implements [net.Conn].
+func (c *acceptedConn) Close() error {
+	c.listener.mu.Lock()
+	delete(c.listener.conns, c)
+	c.listener.mu.Unlock()
+	return c.Conn.Close()
+}
