@@ -5,10 +5,7 @@ import (
 	"errors"
 	"io"
 	"iter"
-	"log/slog"
 	"runtime"
-	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -89,7 +86,7 @@ func TestMethodThatEndsItsGoroutine(t *testing.T) {
 	for name, options := range executors {
 		t.Run(name, func(t *testing.T) {
 			var log logged
-			s := open(t, oslorpc.WithLogger(slog.New(slog.NewTextHandler(&log, nil)))).Server(oslorpc.Target{Topic: "agents", Server: "net1"}, options...)
+			s := open(t, oslorpc.WithLogger(log.logger())).Server(oslorpc.Target{Topic: "agents", Server: "net1"}, options...)
 			s.Add(oslorpc.Endpoint{Methods: oslorpc.Methods(quitter{})}, oslorpc.Endpoint{
 				Namespace: "any", Fallback: oslorpc.Func(func(context.Context, oslorpc.Raw) (any, error) {
 					runtime.Goexit()
@@ -121,24 +118,6 @@ func TestMethodThatEndsItsGoroutine(t *testing.T) {
 			until(t, "all were logged", func() bool { return log.count("method ended its goroutine") == want })
 		})
 	}
-}
-
-// logged is what was logged.
-type logged struct {
-	mu   sync.Mutex
-	text strings.Builder
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(b)
-}
-
-func (l *logged) count(what string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), what)
 }
 
 // quittings are calls of all kinds of methods that end their goroutines.

@@ -1,36 +1,37 @@
 package oslorpc_test
 
 import (
-	"bytes"
 	"log/slog"
 	"strings"
 	"sync"
 	"testing"
 )
 
-// logged is what a transport logged.
+// logged is what was logged.
 type logged struct {
 	mu   sync.Mutex
-	text bytes.Buffer
+	text strings.Builder
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logged) count(what string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), what)
 }
 
 func (l *logged) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
 
-func (l *logged) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 func wantLogged(t *testing.T, l *logged, text string) {
 	t.Helper()
-	if got := l.String(); !strings.Contains(got, text) {
-		t.Errorf("the log does not say %q:\n%s", text, got)
+	if l.count(text) == 0 {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		t.Errorf("the log does not say %q:\n%s", text, l.text.String())
 	}
 }
