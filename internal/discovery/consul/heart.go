@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -53,6 +54,9 @@ func (h *heart) look() {
 
 func (h *heart) run(ctx context.Context) {
 	defer close(h.ended)
+	var looking sync.WaitGroup
+	defer looking.Wait()
+	looking.Go(func() { (&sight{publisher: h.publisher, process: h.process, repair: h.look}).run(ctx) })
 	pause := jitter(beatEvery(h.publisher.ttl))
 	for {
 		if !sleep(ctx, pause, h.early) {

@@ -45,8 +45,9 @@ type publisher struct {
 	heart  *heart
 	// lost is true if Consul had forgotten something of what is wanted, until that is back.
 	lost bool
-	// lapsed is told when that is so.
+	// lapsed is told when that is so, told times until now.
 	lapsed func(reason string)
+	told   atomic.Int64
 }
 
 // registration is the service of an instance, or of its process. A publish reuses those of instances that did not change.

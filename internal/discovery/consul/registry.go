@@ -57,9 +57,15 @@ func (r *Registry) Publish(ctx context.Context, instances []discovery.Instance) 
 	return r.publisher.publish(ctx, instances)
 }
 
-// Lapses implements [discovery.Lapser]. The registration lapses when Consul loses it, or when it gets no sign of life for longer than the
-// TTL, such as because the machine was suspended. Consul does not tell of the latter, so that is judged by the clock.
-func (r *Registry) Lapses(notify func(reason string)) { r.publisher.lapsed = notify }
+// Lapses implements [discovery.Lapser]. The registration lapses when Consul loses it; when it gets no sign of life for longer than the TTL,
+// such as because the machine was suspended, which is judged by the clock, since Consul does not tell; and when others do not see it
+// for whatever reason, such as that the cluster lost sight of the host.
+func (r *Registry) Lapses(notify func(reason string)) {
+	r.publisher.lapsed = func(reason string) {
+		r.publisher.told.Add(1)
+		notify(reason)
+	}
+}
 
 // Elsewhere implements [discovery.Elsewhere]. Which data center the agent is in, it need not tell.
 func (r *Registry) Elsewhere() bool { return r.client.dc != "" }

@@ -50,7 +50,7 @@ func instanceService(i discovery.Instance, processID string) (*api.AgentServiceR
 	return &api.AgentServiceRegistration{
 		ID: id, Name: serviceName(discovery.Topic{Exchange: i.Exchange, Name: i.Topic}), Address: host, Port: port, Meta: meta,
 		Check: &api.AgentServiceCheck{
-			CheckID: id + "-process", Name: "The process is alive", Status: api.HealthPassing, AliasService: processID,
+			CheckID: instanceCheckID(id), Name: "The process is alive", Status: api.HealthPassing, AliasService: processID,
 			DeregisterCriticalServiceAfter: deregisterAfter.String(),
 		},
 	}, nil
@@ -75,6 +75,9 @@ func processService(i discovery.Instance, id string, ttl time.Duration) (*api.Ag
 		},
 	}, nil
 }
+
+// instanceCheckID returns the id of the check of an instance's service.
+func instanceCheckID(serviceID string) string { return serviceID + "-process" }
 
 // checkID returns the id of the check of a process's service.
 func checkID(processID string) string { return processID + "-alive" }

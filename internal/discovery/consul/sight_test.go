@@ -1,0 +1,209 @@
+package consul
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/oslorpc/oslorpc/internal/consultest"
+	"github.com/oslorpc/oslorpc/internal/discovery"
+)
+
+// lapsesOf collects the lapses that a registry tells of.
+func lapsesOf(r *Registry) <-chan string {
+	lapses := make(chan string, 100)
+	r.Lapses(func(reason string) { lapses <- reason })
+	return lapses
+}
+
+// told waits for a lapse.
+func told(t *testing.T, lapses <-chan string, text string) {
+	t.Helper()
+	select {
+	case reason := <-lapses:
+		if !strings.Contains(reason, text) {
+			t.Errorf("a lapse because %s, want one because of %q", reason, text)
+		}
+	case <-time.After(patience):
+		t.Fatalf("no lapse was told of, want one because of %q", text)
+	}
+}
+
+func noneTold(t *testing.T, lapses <-chan string) {
+	t.Helper()
+	select {
+	case reason := <-lapses:
+		t.Errorf("a lapse because %s", reason)
+	default:
+	}
+}
+
+// TestTakenFromCatalog has somebody remove a server from the catalog of the cluster. Its agent thinks that all is well.
+func TestTakenFromCatalog(t *testing.T) {
+	t.Parallel()
+	agent := consultest.Start(t)
+	r, observer := open(t, agent.URL()+"?ttl=1s"), open(t, agent.URL())
+	lapses := lapsesOf(r)
+	one, two := instance("one"), instance("two")
+	two.BootID = one.BootID
+	w := watchCompute(t, observer)
+	// What we do ourselves is no lapse.
+	for _, state := range []discovery.State{discovery.Held, discovery.Active, discovery.Draining, discovery.Active} {
+		one.State = state
+		publish(t, r, one, two)
+		w.list(one, two)
+		<-time.After(2 * sightEvery(time.Second))
+	}
+	noneTold(t, lapses)
+
+	catalog := observer.client.api.Catalog()
+	nodes, _, err := catalog.Nodes(nil)
+	must(t, err)
+	start := time.Now()
+	_, err = catalog.Deregister(&api.CatalogDeregistration{Node: nodes[0].Node, ServiceID: prefix + one.ID}, nil)
+	must(t, err)
+	w.list(two)
+	w.list(one, two)
+	within(t, start, 10*time.Second, "being listed again")
+	told(t, lapses, "lost the registration")
+	_, err = catalog.Deregister(&api.CatalogDeregistration{Node: nodes[0].Node}, nil)
+	must(t, err)
+	w.list()
+	w.list(one, two)
+	told(t, lapses, "lost the registration")
+	<-time.After(3 * sightEvery(time.Second))
+	noneTold(t, lapses)
+}
+
+// TestDeregisteredByHand has an operator deregister a server at its agent.
+func TestDeregisteredByHand(t *testing.T) {
+	t.Parallel()
+	agent := consultest.Start(t)
+	r, observer := open(t, agent.URL()+"?ttl=1s"), open(t, agent.URL())
+	lapses := lapsesOf(r)
+	one := instance("one")
+	w := watchCompute(t, observer)
+	publish(t, r, one)
+	w.list(one)
+	<-time.After(4 * sightEvery(time.Second)) // it saw itself
+	start := time.Now()
+	must(t, observer.client.own.Agent().ServiceDeregister(prefix+one.ID))
+	w.list()
+	w.list(one)
+	within(t, start, 10*time.Second, "being listed again")
+	told(t, lapses, "lost the registration")
+}
+
+// TestTakenFromCatalogInMaintenance has somebody remove a server that is in maintenance, which must outlast that.
+func TestTakenFromCatalogInMaintenance(t *testing.T) {
+	t.Parallel()
+	agent := consultest.Start(t)
+	r, observer := open(t, agent.URL()+"?ttl=1s"), open(t, agent.URL())
+	lapses := lapsesOf(r)
+	one := instance("one")
+	publish(t, r, one)
+	operator := observer.client.api.Agent()
+	must(t, operator.EnableServiceMaintenance(prefix+one.ID, "testing"))
+	w := watchCompute(t, observer)
+	seen := one
+	seen.State = discovery.Draining
+	w.list(seen)
+	<-time.After(3 * sightEvery(time.Second))
+	nodes, _, err := observer.client.api.Catalog().Nodes(nil)
+	must(t, err)
+	_, err = observer.client.api.Catalog().Deregister(&api.CatalogDeregistration{Node: nodes[0].Node, ServiceID: prefix + one.ID}, nil)
+	must(t, err)
+	w.list()
+	<-time.After(3 * sightEvery(time.Second))
+	noneTold(t, lapses)
+	checks, err := operator.ChecksWithFilter(`CheckID matches "maintenance"`)
+	if err != nil || len(checks) != 1 {
+		t.Errorf("checks for maintenance: %v, %v, want one", checks, err)
+	}
+}
+
+// TestLostSightOf has the cluster take the host of a server for dead, and see it again. Its TTL does not end.
+func TestLostSightOf(t *testing.T) {
+	t.Parallel()
+	server := consultest.Start(t)
+	agent := consultest.Join(t, server, fast)
+	r := open(t, agent.URL()+"?ttl=5m")
+	lapses := lapsesOf(r)
+	one := instance("one")
+	publish(t, r, one)
+	w := watchCompute(t, open(t, server.URL()))
+	w.list(one)
+	s := &sight{publisher: r.publisher, process: r.publisher.heart.process, repair: func() { t.Error("it repaired") }}
+	look := func() {
+		eventually(t, "the catalog was looked at", func() bool {
+			wanted, err := s.wanted(t.Context())
+			must(t, err)
+			s.node, err = r.client.nodeOf(t.Context(), s.process)
+			checks, err2 := r.client.checks(t.Context(), s.node)
+			if err == nil && err2 == nil {
+				s.look(t.Context(), checks, wanted)
+			}
+			return err == nil && err2 == nil && s.node != ""
+		})
+	}
+	look()
+	look()
+	agent.Pause()
+	w.list()
+	agent.Resume()
+	w.list(one)
+	look()
+	told(t, lapses, "for a moment")
+	noneTold(t, lapses)
+	look()
+	noneTold(t, lapses)
+
+	// A check of the host that is critical while we look.
+	operator := r.client.own.Agent()
+	must(t, operator.CheckRegister(&api.AgentCheckRegistration{
+		ID: "disk", Name: "disk", AgentServiceCheck: api.AgentServiceCheck{TTL: "1h", Status: api.HealthCritical},
+	}))
+	w.list()
+	look()
+	noneTold(t, lapses)
+	must(t, operator.UpdateTTL("disk", "", api.HealthWarning))
+	w.list(one)
+	look()
+	told(t, lapses, `the check "disk" was critical`)
+}
+
+// fast has the agent of a cluster be missed soon.
+const fast = `gossip_lan { probe_interval = "100ms" probe_timeout = "100ms" suspicion_mult = 1 }`
+
+// TestSight has checks change between looks.
+func TestSight(t *testing.T) {
+	t.Parallel()
+	check := func(status, output string, index uint64) *api.HealthCheck {
+		return &api.HealthCheck{CheckID: "serfHealth", Name: "serf", Status: status, Output: output, ModifyIndex: index}
+	}
+	for name, test := range map[string]struct {
+		looks []*api.HealthCheck
+		want  []string
+	}{
+		"nothing":          {[]*api.HealthCheck{check("passing", "", 1), check("passing", "", 1)}, nil},
+		"another text":     {[]*api.HealthCheck{check("passing", "", 1), check("passing", "ok", 2)}, nil},
+		"a warning":        {[]*api.HealthCheck{check("passing", "", 1), check("warning", "", 2), check("warning", "x", 3)}, nil},
+		"critical at once": {[]*api.HealthCheck{check("critical", "", 1), check("critical", "", 1), check("passing", "", 2)}, []string{"serf"}},
+		"between looks":    {[]*api.HealthCheck{check("passing", "", 1), check("passing", "", 3), check("passing", "", 3)}, []string{"moment"}},
+		"null":             {[]*api.HealthCheck{nil, check("passing", "", 1), nil}, nil},
+	} {
+		p := newPublisher(&client{}, time.Second, nil)
+		var got []string
+		p.lapsed = func(reason string) { got = append(got, reason) }
+		s := &sight{publisher: p}
+		for _, c := range test.looks {
+			s.look(t.Context(), api.HealthChecks{c}, nil)
+		}
+		if !slices.EqualFunc(got, test.want, strings.Contains) {
+			t.Errorf("%s: told %q, want %q", name, got, test.want)
+		}
+	}
+}
