@@ -12,14 +12,39 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// failingHandler says that the test below is to fail, in a process of its own.
+// failingHandler is set in the process in which the handler is to fail its test.
 const failingHandler = "OSLORPCTEST_FAILING"
 
-// The handler of this test fails it, as an assertion does. Its caller must not wait for the call's minute.
-func TestFailingHandler(t *testing.T) {
-	if os.Getenv(failingHandler) == "" {
-		t.Skip("it runs for TestFailedAssertionInAHandler")
+// A failed assertion in a handler fails the test, and its caller does not wait for the call's minute. The test that fails runs
+// in a process of its own.
+func TestFailedAssertionInAHandler(t *testing.T) {
+	if os.Getenv(failingHandler) != "" {
+		failInHandler(t)
+		return
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	test := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestFailedAssertionInAHandler$", "-test.v")
+	test.Env = append(os.Environ(), failingHandler+"=1")
+	out, err := test.CombinedOutput()
+	if ctx.Err() != nil {
+		t.Fatalf("the test hangs:\n%s", out)
+	}
+	if err == nil {
+		t.Errorf("the test passes although its handler failed")
+	}
+	for _, want := range []string{"--- FAIL: TestFailedAssertionInAHandler", "the assertion failed", "the caller got: ", "runtime.Goexit"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("the output lacks %q", want)
+		}
+	}
+	if t.Failed() {
+		t.Logf("the output is:\n%s", out)
+	}
+}
+
+func failInHandler(t *testing.T) {
+	t.Helper()
 	f := oslorpctest.New(t)
 	f.Serve(oslorpc.Target{Topic: "agents", Server: "node1"}, []oslorpc.Endpoint{{Methods: map[string]oslorpc.Method{
 		"assert": oslorpc.Func(func(context.Context, oslorpc.NoArgs) (any, error) {
@@ -33,26 +58,4 @@ func TestFailingHandler(t *testing.T) {
 	}
 	_, err := oslorpc.Call[any](t.Context(), c, "assert", nil)
 	t.Logf("the caller got: %v", err)
-}
-
-func TestFailedAssertionInAHandler(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	test := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestFailingHandler$", "-test.v")
-	test.Env = append(os.Environ(), failingHandler+"=1")
-	out, err := test.CombinedOutput()
-	if ctx.Err() != nil {
-		t.Fatalf("the test hangs:\n%s", out)
-	}
-	if err == nil {
-		t.Errorf("the test passes although its handler failed")
-	}
-	for _, want := range []string{"--- FAIL: TestFailingHandler", "the assertion failed", "the caller got: ", "runtime.Goexit"} {
-		if !strings.Contains(string(out), want) {
-			t.Errorf("the output lacks %q", want)
-		}
-	}
-	if t.Failed() {
-		t.Logf("the output is:\n%s", out)
-	}
 }

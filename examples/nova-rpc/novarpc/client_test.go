@@ -121,7 +121,7 @@ func TestBadMessages(t *testing.T) {
 		says  string
 	}{
 		{"no queue", novarpc.Queue{}, whoami, oslorpc.InvalidTarget, "topic"},
-		{"no method", topic, novarpc.Msg{}, oslorpc.Invalid, "method"},
+		{"no method", topic, novarpc.Msg{}, oslorpc.InvalidTarget, "method"},
 		{"unknown method", topic, novarpc.Msg{Method: "x"}, oslorpc.NoSuchMethod, "x"},
 		{"version too new", topic, novarpc.Msg{Method: "whoami", Version: "1.1"}, oslorpc.UnsupportedVersion, "1.1"},
 		{"unknown namespace", topic, novarpc.Msg{Method: "whoami", Namespace: "x"}, oslorpc.UnsupportedVersion, "x"},
