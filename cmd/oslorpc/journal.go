@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -139,6 +140,7 @@ func recordedStream[A, T any](j *journal, f func(context.Context, A) iter.Seq2[T
 			for item, err := range f(ctx, args) {
 				failure = err
 				if !yield(item, err) {
+					failure = cmp.Or(err, ctx.Err()) // the caller left
 					return
 				}
 				items++

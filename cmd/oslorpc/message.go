@@ -65,7 +65,7 @@ func (m *message) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&m.target.Namespace, "namespace", "", "`namespace` of the method (default: the null namespace)")
 	flags.StringVar(&m.target.Version, "rpc-version", "", "lowest `version` of the interface that will do, as 1.4 (default 1.0)")
 	flags.StringArrayVar(&m.contextWords, "context", nil, "an entry of the request context, as `k=v` or k:=json; repeat it for more")
-	flags.DurationVar(&m.timeout, "timeout", 0, "`time` that each message may take, such as 500ms (default 1m, or 30s to be accepted)")
+	flags.Var((*timeout)(&m.timeout), "timeout", "`time` that each message may take, such as 500ms (default 1m, or 30s to be accepted)")
 	flags.BoolVar(&m.failFast, "fail-fast", false, "fail at once if no server is there, instead of waiting for one (default: only if TOPIC looks misspelt)")
 	flags.IntVarP(&m.repeat, "repeat", "n", 1, "send it this `many` times, one after the other")
 	flags.BoolVar(&m.keepGoing, "keep-going", false, "with -n: go on after a failure, which otherwise is the end")

@@ -44,7 +44,7 @@ func (m *message) watchWait(ctx context.Context) (sending context.Context, stop 
 
 // tellWhy tells why messages may be waiting. It returns an error if they should not.
 func (m *message) tellWhy(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
+	ctx, cancel := context.WithTimeout(ctx, 2*patience)
 	defer cancel()
 	all, err := m.transport.Instances(ctx)
 	meant := m.selection()
@@ -67,8 +67,6 @@ func (m *message) tellWhy(ctx context.Context) error {
 
 // tellWhoIsSilent tells what is the matter with servers that are there, if none of them answers.
 func (m *message) tellWhoIsSilent(ctx context.Context, there []oslorpc.Instance) {
-	ctx, cancel := context.WithTimeout(ctx, 2*patience)
-	defer cancel()
 	there = there[:min(len(there), askAtOnce)]
 	pongs := ask(there, func(i oslorpc.Instance) pong {
 		took, err := m.transport.Ping(ctx, i)

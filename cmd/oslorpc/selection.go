@@ -36,7 +36,8 @@ func (s *selection) addServer(p *program, cmd *cobra.Command) {
 }
 
 func (s *selection) addTimeout(cmd *cobra.Command) {
-	cmd.Flags().DurationVar(&s.timeout, "timeout", lookTimeout, "how long it may take, as a `duration` such as 500ms")
+	s.timeout = lookTimeout
+	cmd.Flags().Var((*timeout)(&s.timeout), "timeout", "how long it may take, as a `duration` such as 500ms")
 }
 
 // setTopic takes the topic from the arguments, if it is there.

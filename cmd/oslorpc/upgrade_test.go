@@ -183,7 +183,7 @@ func TestMisusedUpgradeCheck(t *testing.T) {
 		{"upgrade check a b", "does not take"},
 		{"upgrade check demo", "check needs --to"},
 		{"upgrade check demo --to one", "major.minor"},
-		{"upgrade check demo --to 1.0 --timeout 5", "missing unit"},
+		{"upgrade check demo --to 1.0 --timeout 5", "write a number and a unit"},
 		{"upgrade check demo --to 1.0 --output xml", "write text or json"},
 	} {
 		r := f.run(strings.Fields(test.line)...)

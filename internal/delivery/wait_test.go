@@ -218,8 +218,8 @@ func TestFailFastWithoutDiscovery(t *testing.T) {
 		w := newWorld(t)
 		begin := time.Now()
 		err := send(within(t, time.Minute), w)
-		about(t, time.Since(begin), time.Second, 2*time.Second)
-		expectError(t, err, rpc.Unreachable, "discovery did not answer within 2s")
+		about(t, time.Since(begin), time.Second, 3*time.Second)
+		expectError(t, err, rpc.Unreachable, "discovery did not answer within 3s")
 
 		begin = time.Now()
 		time.AfterFunc(100*time.Millisecond, func() { w.registry.tell(discovery.Update{Err: errors.New("the agent is away")}) })

@@ -15,7 +15,7 @@ import (
 )
 
 // glanceTime bounds how long a message that fails fast waits for the registry's first answer.
-const glanceTime = 2 * time.Second
+const glanceTime = 3 * time.Second
 
 // Topic is what is known of the servers on a topic. It is safe for concurrent use.
 type Topic struct {
@@ -61,7 +61,7 @@ func (t *Topic) View(ctx context.Context) (*route.View, <-chan struct{}, error) 
 	return t.await(ctx, true)
 }
 
-// Glance is View for callers in a hurry: the first error of the registry ends it, and so do two seconds without an answer.
+// Glance is View for callers in a hurry: the first error of the registry ends it, and so do three seconds without an answer.
 func (t *Topic) Glance(ctx context.Context) (*route.View, <-chan struct{}, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, glanceTime, errSilent)
 	defer cancel()

@@ -113,7 +113,7 @@ func WithRetry(n int) ClientOption {
 }
 
 // WithFailFast makes a message fail at once when no server is there to take it, when none can be connected to, or when discovery cannot
-// be read and nothing is known yet, instead of waiting until the deadline. It waits two seconds at most for the first answer of discovery.
+// be read and nothing is known yet, instead of waiting until the deadline. It waits three seconds at most for the first answer of discovery.
 // (The option at_least_once upstream.) Unlike WithRetry(0), it still waits for servers that are full.
 func WithFailFast(failFast bool) ClientOption {
 	return clientOption(func(s *settings) { s.failFast = failFast })

@@ -134,6 +134,10 @@ func (e *Error) Error() string {
 	}
 	if e.Addr != "" && !strings.Contains(text, e.Addr) { // else the text names it already
 		b.WriteString(": " + e.where())
+		if rest, begins := strings.CutPrefix(text, fmt.Sprintf("server %q ", e.Server)); begins { // then it says what is with the server
+			b.WriteString(" " + rest)
+			text = ""
+		}
 	}
 	if text != "" {
 		b.WriteString(": " + text)

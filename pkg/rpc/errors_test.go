@@ -201,3 +201,20 @@ func TestErrorText(t *testing.T) {
 		})
 	}
 }
+
+// An error names the server that it is about, with its address, once.
+func TestErrorsNameTheServerOnce(t *testing.T) {
+	t.Parallel()
+	for message, want := range map[string]string{
+		"its queue is full":                      `not delivered: refused: server "v1" at h:1: its queue is full`,
+		`server "v1" drains`:                     `not delivered: refused: server "v1" at h:1 drains`,
+		`server "v1" at h:1 sends nothing`:       `not delivered: refused: server "v1" at h:1 sends nothing`,
+		"nothing listens at h:1; it is dead":     `not delivered: refused: nothing listens at h:1; it is dead`,
+		`server "v10" is not there, or was left`: `not delivered: refused: server "v1" at h:1: server "v10" is not there, or was left`,
+	} {
+		e := &rpc.Error{Kind: rpc.Refused, Server: "v1", Addr: "h:1", Message: message}
+		if e.Error() != want {
+			t.Errorf("got  %s\nwant %s", e, want)
+		}
+	}
+}
