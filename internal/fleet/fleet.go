@@ -19,7 +19,7 @@ const idleTime = 5 * time.Minute
 type Fleet struct {
 	registry discovery.Registry
 	pool     *peer.Pool
-	log      *slog.Logger
+	outages  *outages
 	seed     uint64
 	missed   Missed
 
@@ -31,7 +31,7 @@ type Fleet struct {
 
 // New returns a fleet that learns from registry and connects through pool.
 func New(registry discovery.Registry, pool *peer.Pool, log *slog.Logger) *Fleet {
-	return &Fleet{registry: registry, pool: pool, log: log, seed: rand.Uint64(), topics: map[discovery.Topic]*Topic{}}
+	return &Fleet{registry: registry, pool: pool, outages: newOutages(log), seed: rand.Uint64(), topics: map[discovery.Topic]*Topic{}}
 }
 
 // Missed returns what is remembered of the servers that missed messages. It outlasts the watches.
@@ -83,6 +83,7 @@ func (f *Fleet) endIdle() {
 func (f *Fleet) Close() {
 	f.mu.Lock()
 	f.closed = true
+	f.outages.close()
 	topics := f.topics
 	f.topics = map[discovery.Topic]*Topic{}
 	if f.sweep != nil {

@@ -188,15 +188,20 @@ func (t *Topic) update(u discovery.Update) {
 	if t.closed {
 		return
 	}
+	failing := t.err != nil
 	t.err = u.Err
 	if u.Err != nil {
-		if t.view.Load() != nil {
-			t.fleet.log.Warn("discovery cannot be read; going on with what was known", "topic", t.Name.Name, "error", u.Err)
-			return
+		known := t.view.Load() != nil
+		if !failing {
+			t.fleet.outages.fail(t.Name, failure{u.Err, known})
 		}
-		t.fleet.log.Warn("discovery cannot be read, and nothing is known yet", "topic", t.Name.Name, "error", u.Err)
-		t.signal()
+		if !known {
+			t.signal()
+		}
 		return
+	}
+	if failing {
+		t.fleet.outages.recover(t.Name)
 	}
 	now := time.Now()
 	for _, m := range t.members {

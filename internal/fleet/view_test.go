@@ -196,7 +196,7 @@ func TestConcurrentUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := New(registry, peer.NewPool(peer.Config{}), newWorld(t).fleet.log)
+	f := New(registry, peer.NewPool(peer.Config{}), newWorld(t).fleet.outages.log)
 	topics := []discovery.Topic{compute, {Exchange: "openstack", Name: "network"}}
 	var users sync.WaitGroup
 	users.Go(func() {

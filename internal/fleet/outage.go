@@ -1,0 +1,104 @@
+package fleet
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+)
+
+// gatherTime is how long the log waits for further topics after the first: an outage of a registry shows in all topics, one after the
+// other.
+const gatherTime = 2 * time.Second
+
+// outages logs that topics cannot be read, and that they can be read again: a line for all topics of which that becomes so at about the
+// same time. It is safe for concurrent use, and its lock comes after all others.
+type outages struct {
+	log *slog.Logger
+
+	mu sync.Mutex
+	// failed and recovered are the topics that were not logged yet.
+	failed    map[discovery.Topic]failure
+	recovered map[discovery.Topic]bool
+	timer     *time.Timer // nil while there is nothing to log
+	closed    bool
+}
+
+// failure is why a topic cannot be read, and whether something is known of it.
+type failure struct {
+	err   error
+	known bool
+}
+
+func newOutages(log *slog.Logger) *outages {
+	return &outages{log: log, failed: map[discovery.Topic]failure{}, recovered: map[discovery.Topic]bool{}}
+}
+
+// fail notes that a topic cannot be read.
+func (o *outages) fail(t discovery.Topic, f failure) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.recovered[t] {
+		delete(o.recovered, t) // it is as the log says
+		return
+	}
+	o.failed[t] = f
+	o.gather()
+}
+
+// recover notes that a topic that could not be read can be read again.
+func (o *outages) recover(t discovery.Topic) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if _, unlogged := o.failed[t]; unlogged {
+		delete(o.failed, t)
+		return
+	}
+	o.recovered[t] = true
+	o.gather()
+}
+
+func (o *outages) gather() {
+	if o.timer == nil && !o.closed {
+		o.timer = time.AfterFunc(gatherTime, o.tell)
+	}
+}
+
+// tell logs what was gathered.
+func (o *outages) tell() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.timer = nil
+	var unknown int
+	var one discovery.Topic
+	var why error
+	for t, f := range o.failed {
+		one, why = t, f.err
+		if !f.known {
+			unknown++
+		}
+	}
+	switch {
+	case len(o.failed) == 0:
+	case unknown == 0:
+		o.log.Warn("discovery cannot be read; going on with what was known", "topics", len(o.failed), "topic", one.Name, "error", why)
+	default:
+		o.log.Warn("discovery cannot be read, and of some topics nothing is known yet",
+			"topics", len(o.failed), "unknown", unknown, "topic", one.Name, "error", why)
+	}
+	if len(o.recovered) > 0 {
+		o.log.Info("discovery can be read again", "topics", len(o.recovered))
+	}
+	clear(o.failed)
+	clear(o.recovered)
+}
+
+func (o *outages) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	if o.timer != nil {
+		o.timer.Stop()
+	}
+}

@@ -1,0 +1,61 @@
+package fleet
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/peer"
+)
+
+// An outage of the registry is one line in the log, and so is its end, however many topics there are.
+func TestOutageIsOneLine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		r, pool := &registry{}, peer.NewPool(peer.Config{})
+		defer pool.Close()
+		f := New(r, pool, slog.New(slog.NewTextHandler(&log, nil)))
+		defer f.Close()
+		for n := range 300 {
+			f.Topic(discovery.Topic{Exchange: "openstack", Name: fmt.Sprint(n)})
+		}
+		all := func(pause time.Duration, u discovery.Update) {
+			for _, topic := range r.watched() {
+				r.watches[topic](u)
+				<-time.After(pause)
+			}
+			<-time.After(time.Minute)
+		}
+		expect := func(what string, want ...string) {
+			t.Helper()
+			text := log.String()
+			log.Reset()
+			if strings.Count(text, "\n") != min(len(want), 1) {
+				t.Errorf("%s: logged, where one line at most was wanted:\n%s", what, text)
+			}
+			for _, part := range want {
+				if !strings.Contains(text, part) {
+					t.Errorf("%s: logged %s, want %q in it", what, text, part)
+				}
+			}
+		}
+		down, up := discovery.Update{Err: errors.New("away")}, discovery.Update{}
+		all(time.Millisecond, up)
+		expect("a start")
+		all(time.Millisecond, down)
+		expect("an outage", "level=WARN", "what was known", "topics=300", "away")
+		all(time.Millisecond, down)
+		expect("its going on")
+		all(time.Millisecond, up)
+		expect("its end", "level=INFO", "again", "topics=300")
+		f.Topic(discovery.Topic{Exchange: "openstack", Name: "new"})
+		all(time.Millisecond, down)
+		expect("an outage with a new topic", "level=WARN", "topics=301", "unknown=1")
+	})
+}
