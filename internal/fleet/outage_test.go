@@ -31,6 +31,7 @@ func TestOutageIsOneLine(t *testing.T) {
 				<-time.After(pause)
 			}
 			<-time.After(time.Minute)
+			synctest.Wait()
 		}
 		expect := func(what string, want ...string) {
 			t.Helper()
