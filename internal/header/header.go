@@ -4,6 +4,7 @@ package header
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"time"
@@ -150,23 +151,87 @@ func single(ctx context.Context, key string) (string, error) {
 	return values[0], nil
 }
 
-// Write returns a context whose calls carry the headers. Version and Report are as r says, whatever the context had, such as the
-// headers of a request that a proxy passes on; the others are left as they are if r does not say.
+// prefix is what the names of all headers begin with.
+const prefix = "oslorpc-"
+
+// Write returns a context whose calls carry the headers, and no others of ours: those that a handler passes on with the metadata of the
+// request that it serves speak of that request.
 func Write(ctx context.Context, r *Request) context.Context {
 	pairs := r.pairs()
-	if !clash(ctx, pairs) {
+	md, has := metadata.FromOutgoingContext(ctx) // a copy
+	if !has {
 		if len(pairs) == 0 {
 			return ctx
 		}
 		return metadata.AppendToOutgoingContext(ctx, pairs...)
 	}
-	md, _ := metadata.FromOutgoingContext(ctx)
-	md.Delete(Version)
-	md.Delete(Report)
+	for key := range md {
+		if strings.HasPrefix(key, prefix) {
+			delete(md, key)
+		}
+	}
+	return with(ctx, md, pairs)
+}
+
+// Amend is Write for a call that may have headers of ours already, as one that a client of oslorpc makes: what r does not say is left as
+// it is, but for Version and Report. Of a call that is not marked as complete, the headers that speak of one message are removed.
+func Amend(ctx context.Context, r *Request) context.Context {
+	pairs := r.pairs()
+	md, has := metadata.FromOutgoingContext(ctx) // a copy
+	if !has {
+		if len(pairs) == 0 {
+			return ctx
+		}
+		return metadata.AppendToOutgoingContext(ctx, pairs...)
+	}
+	stale := []string{Version, Report}
+	if ctx.Value(completeKey{}) == nil {
+		stale = append(stale, Instance, ID, Missed)
+	}
+	for _, key := range stale {
+		delete(md, key)
+	}
+	return with(ctx, md, pairs)
+}
+
+func with(ctx context.Context, md metadata.MD, pairs []string) context.Context {
 	for i := 0; i < len(pairs); i += 2 {
 		md.Set(pairs[i], pairs[i+1])
 	}
 	return metadata.NewOutgoingContext(ctx, md)
+}
+
+type completeKey struct{}
+
+// Complete marks a context whose headers Write has written.
+func Complete(ctx context.Context) context.Context {
+	return context.WithValue(ctx, completeKey{}, true)
+}
+
+// Size returns how much of a header list the metadata takes that a program adds to its calls, as HTTP/2 counts it, without the headers
+// of ours that it passes on.
+func Size(ctx context.Context) int {
+	md, _ := metadata.FromOutgoingContext(ctx)
+	n := 0
+	for key, values := range md {
+		if strings.HasPrefix(key, prefix) {
+			continue
+		}
+		for _, value := range values {
+			n += FieldSize(key, value)
+		}
+	}
+	return n
+}
+
+// FieldSize returns how much of a header list one header takes: 32 bytes beside its name and its value, which is in base64 if it is
+// binary.
+func FieldSize(key, value string) int {
+	n := len(value)
+	if strings.HasSuffix(key, "-bin") {
+		n = base64.RawStdEncoding.EncodedLen(n)
+	}
+	return len(key) + n + 32
 }
 
 // pairs returns the headers, each with its value after it.
@@ -196,18 +261,4 @@ func (r *Request) pairs() []string {
 		pairs = append(pairs, Context, r.Context)
 	}
 	return pairs
-}
-
-// clash reports whether a context has headers that are to be replaced or removed.
-func clash(ctx context.Context, pairs []string) bool {
-	has := func(key string) bool { return len(metadata.ValueFromOutgoingContext(ctx, key)) > 0 }
-	if has(Version) || has(Report) {
-		return true
-	}
-	for i := 0; i < len(pairs); i += 2 {
-		if has(pairs[i]) {
-			return true
-		}
-	}
-	return false
 }

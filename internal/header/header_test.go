@@ -1,6 +1,9 @@
 package header
 
 import (
+	"context"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,15 +73,59 @@ func TestReportIsAskedFor(t *testing.T) {
 	}
 }
 
+// The headers of the request that a handler serves speak of that request, not of the calls that the handler makes.
 func TestOldHeadersAreReplaced(t *testing.T) {
 	t.Parallel()
-	old := metadata.Pairs(Version, "1.9", Report, "1", Server, "old", Topic, "kept", "other", "kept")
-	got, err := travel(t, old, &Request{Server: "new"})
-	if want := (Request{Server: "new", Topic: "kept"}); err != nil || got != want {
-		t.Errorf("got %+v, %v", got, err)
+	old := Request{
+		HasVersion: true, Version: rpc.Version{Major: 1, Minor: 9}, Report: true, Exchange: "e", Topic: "t", Server: "s", Instance: "i",
+		ID: "id", Context: "{}", Missed: time.Second,
 	}
-	if old.Get(Version)[0] != "1.9" {
+	passedOn, _ := metadata.FromOutgoingContext(Write(t.Context(), &old))
+	passedOn.Set("other", "kept")
+	for _, want := range []Request{{Server: "new"}, {}} {
+		if got, err := travel(t, passedOn, &want); err != nil || got != want {
+			t.Errorf("got %+v, %v, want %+v", got, err, want)
+		}
+	}
+	sent, _ := metadata.FromOutgoingContext(Write(metadata.NewOutgoingContext(t.Context(), passedOn), &Request{}))
+	if len(sent) != 1 || sent.Get("other") == nil {
+		t.Errorf("others: %v", sent)
+	}
+	if passedOn.Get(Version)[0] != "1.9" {
 		t.Error("the caller's metadata was changed")
+	}
+}
+
+func TestHeadersAreAmended(t *testing.T) {
+	t.Parallel()
+	old := metadata.Pairs(Version, "1.9", Report, "1", Server, "old", Topic, "kept", Instance, "i", ID, "id", Missed, "1s", "other", "kept")
+	ctx := metadata.NewOutgoingContext(t.Context(), old)
+	for name, test := range map[string]struct {
+		ctx  context.Context
+		want metadata.MD
+	}{
+		"passed on":       {ctx, metadata.Pairs(Server, "new", Topic, "kept", "other", "kept")},
+		"of this message": {Complete(ctx), metadata.Pairs(Server, "new", Topic, "kept", Instance, "i", ID, "id", Missed, "1s", "other", "kept")},
+		"without any":     {t.Context(), metadata.Pairs(Server, "new")},
+	} {
+		sent, _ := metadata.FromOutgoingContext(Amend(test.ctx, &Request{Server: "new"}))
+		if !maps.EqualFunc(sent, test.want, slices.Equal[[]string]) {
+			t.Errorf("%s: got %v, want %v", name, sent, test.want)
+		}
+	}
+	if Amend(t.Context(), &Request{}) != t.Context() {
+		t.Error("nothing to say, and the context is another")
+	}
+}
+
+func TestSize(t *testing.T) {
+	t.Parallel()
+	ctx := metadata.NewOutgoingContext(t.Context(), metadata.Pairs("a", "bc", "a", "", "x-bin", "123456", Context, "not counted"))
+	if got, want := Size(ctx), (1+2+32)+(1+32)+(5+8+32); got != want {
+		t.Errorf("got %d, want %d", got, want)
+	}
+	if got := Size(t.Context()); got != 0 {
+		t.Errorf("nothing: %d", got)
 	}
 }
 

@@ -100,7 +100,7 @@ func (c *client) write(ctx context.Context, m *typed.Method, version rpc.Version
 	if r.Topic == m.Service.Topic {
 		r.Topic = ""
 	}
-	return header.Write(ctx, &r)
+	return header.Amend(ctx, &r)
 }
 
 // implied is the version of a call that names none.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
 	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/payload"
 	"github.com/oslorpc/oslorpc/internal/route"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
@@ -111,6 +112,21 @@ func (c *Client) fits(n int) error {
 		"the request has %d bytes, and the limit is %d: send less at a time, or raise it with WithMaxMessageSize", n, limit)}
 }
 
+// fitsHeaders returns an error if what travels in headers is too large: the metadata that a program adds to its messages, and the request
+// context of a typed one.
+func (c *Client) fitsHeaders(ctx context.Context, requestContext string) error {
+	n, limit := header.Size(ctx), c.transport.config.maxHeader-headerShare
+	if requestContext != "" {
+		n += header.FieldSize(header.Context, requestContext)
+	}
+	if n <= limit {
+		return nil
+	}
+	return &Error{Kind: TooLarge, Message: fmt.Sprintf(
+		"the metadata and the request context take %d bytes of headers, and the limit is %d: send less of them, or raise it with WithMaxHeaderSize, "+
+			"if all servers and proxies take as much", n, limit)}
+}
+
 // deadline returns ctx with the deadline of an operation.
 func (c *Client) deadline(ctx context.Context, standard time.Duration) (context.Context, context.CancelFunc) {
 	if c.settings.hasTimeout {
@@ -171,6 +187,9 @@ func (c *Client) encode(ctx context.Context, method string, args any) (outgoing,
 		return outgoing{}, errClosed()
 	}
 	if err := rpc.ValidateMethod(method); err != nil {
+		return outgoing{}, err
+	}
+	if err := c.fitsHeaders(ctx, ""); err != nil {
 		return outgoing{}, err
 	}
 	first, lesser, requestContext, err := s.variants(ctx, method, args)

@@ -63,6 +63,7 @@ type config struct {
 	insecure      bool
 	credentials   credentials.TransportCredentials
 	maxSize       int
+	maxHeader     int
 	stopGrace     time.Duration
 	log           *slog.Logger
 	errors        knownErrors
@@ -74,6 +75,12 @@ type config struct {
 // DefaultMaxMessageSize bounds the arguments and the result of a message. gRPC's own 4 MiB are too small for what
 // Neutron's agents ask for at their start.
 const DefaultMaxMessageSize = 16 << 20
+
+// DefaultMaxHeaderSize bounds the headers of a message. It is what gRPC servers in other languages accept, many of them no more.
+const DefaultMaxHeaderSize = 8 << 10
+
+// headerShare is what the library and gRPC take of the headers.
+const headerShare = 1 << 10
 
 // defaultStopGrace gives the other processes time to learn that a server leaves, before it refuses messages.
 const defaultStopGrace = 500 * time.Millisecond
@@ -123,6 +130,16 @@ func WithMaxMessageSize(bytes int) TransportOption {
 	return transportOption(func(c *config) { c.maxSize = bytes })
 }
 
+// WithMaxHeaderSize bounds, in bytes, the headers of a message; the default is [DefaultMaxHeaderSize]. The request context of a typed message
+// travels in a header, and so does the metadata that a program adds to any message. A message whose headers are larger fails with
+// [TooLarge] and is not sent. HTTP/2 counts 32 bytes beside the name and the value of each header, and binary values have four thirds of
+// their size. 1 KiB is kept for the headers of the library and of gRPC, so less than 2 KiB is a mistake.
+//
+// Raise it only if every server, and every proxy between, takes as much. Servers of Go take 16 MiB unless they say otherwise.
+func WithMaxHeaderSize(bytes int) TransportOption {
+	return transportOption(func(c *config) { c.maxHeader = bytes })
+}
+
 // WithStopGrace sets how long a server that stops goes on accepting, after it withdrew its registration, so that others learn
 // that it leaves before it refuses. Messages that it refuses go elsewhere; the grace saves them the way. The default is half a
 // second.
@@ -160,7 +177,7 @@ func WithDialOptions(options ...grpc.DialOption) TransportOption {
 // It connects to nothing yet. Close the transport after use.
 func Open(url string, options ...TransportOption) (*Transport, error) {
 	c := config{
-		listen: "127.0.0.1:0", maxSize: DefaultMaxMessageSize, stopGrace: defaultStopGrace,
+		listen: "127.0.0.1:0", maxSize: DefaultMaxMessageSize, maxHeader: DefaultMaxHeaderSize, stopGrace: defaultStopGrace,
 		log: slog.Default(), credentials: insecure.NewCredentials(),
 	}
 	for _, o := range options {
@@ -176,10 +193,7 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	if err := c.setCaller(); err != nil {
 		return nil, err
 	}
-	if c.maxSize <= 0 {
-		return nil, invalidUse("the maximum message size must be positive")
-	}
-	if err := c.errors.check(); err != nil {
+	if err := c.check(); err != nil {
 		return nil, err
 	}
 	c.errors.log = c.log
@@ -206,6 +220,17 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 
 // DefaultExchange returns the exchange of targets that name none.
 func (t *Transport) DefaultExchange() string { return t.config.exchange }
+
+// check returns an error if options contradict themselves or each other.
+func (c *config) check() error {
+	if c.maxSize <= 0 {
+		return invalidUse("the maximum message size must be positive")
+	}
+	if c.maxHeader < 2*headerShare {
+		return invalidUse("the maximum header size must be at least %d", 2*headerShare)
+	}
+	return c.errors.check()
+}
 
 // sizeSlack is what a message has around its payloads. gRPC's own limits are above ours by this much, so that a message that is too large
 // gets our error, which says what to do and whether the method ran.

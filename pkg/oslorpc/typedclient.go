@@ -149,6 +149,9 @@ func (m *typedMessage) prepare(ctx context.Context) (err error) {
 	if m.context, err = s.contextText(ctx); err != nil {
 		return err
 	}
+	if err := m.client.fitsHeaders(ctx, m.context); err != nil {
+		return err
+	}
 	if m.method.Delivery != typed.Call { // a call is not worth the header: nothing repeats it
 		m.id = m.client.transport.messageID()
 	}
@@ -268,7 +271,7 @@ func (m *typedMessage) invoke(ctx context.Context, e *route.Entry, conn *grpc.Cl
 	form, intercepted := m.form(variant), len(m.client.transport.config.dialOptions) > 0
 	u.request, u.closed = form, &m.client.transport.closed
 	if intercepted {
-		ctx = context.WithValue(ctx, evidenceKey{}, &u.evidence)
+		ctx = context.WithValue(header.Complete(ctx), evidenceKey{}, &u.evidence)
 	}
 	hint := m.client.transport.fleet.Missed().Hint(e)
 	options := append(append(append(u.options[:0], grpc.Peer(&u.opened)), m.options...), neverWait)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
 	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/internal/typed"
@@ -217,7 +218,7 @@ var errNotOpened = &Error{Kind: Timeout, Message: "the stream was not opened wit
 func (s *typedStream) start(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int, hasMessage bool) error {
 	s.seen = evidence{closed: &s.client.transport.closed} // that of an attempt before says nothing about this one
 	if len(s.client.transport.config.dialOptions) > 0 {
-		ctx = context.WithValue(ctx, evidenceKey{}, &s.seen)
+		ctx = context.WithValue(header.Complete(ctx), evidenceKey{}, &s.seen)
 	}
 	s.at, s.entry = s.version(variant), e
 	options := append(append([]grpc.CallOption{grpc.Peer(&s.seen.opened)}, s.options...), neverWait)
