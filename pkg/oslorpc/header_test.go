@@ -7,7 +7,6 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/protobuf/types/known/emptypb"
 
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
@@ -84,21 +83,16 @@ func TestHeadersThatAreTooLarge(t *testing.T) {
 type forwarding struct {
 	inventory
 
-	next     v1.InventoryServiceClient
-	reported chan error
+	next v1.InventoryServiceClient
 }
 
-func (f *forwarding) ReportUsage(ctx context.Context, _ *v1.ReportUsageRequest) (*emptypb.Empty, error) {
+func (f *forwarding) CreateVolume(ctx context.Context, r *v1.CreateVolumeRequest) (*v1.CreateVolumeResponse, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
-	ctx = metadata.NewOutgoingContext(context.WithoutCancel(ctx), md)
-	for range 2 { // two messages, not one that comes twice
-		if _, err := f.next.ReportUsage(ctx, &v1.ReportUsageRequest{}); err != nil {
-			return nil, err
-		}
+	ctx = metadata.NewOutgoingContext(ctx, md)
+	if _, err := f.next.CreateVolume(ctx, r); err != nil {
+		return nil, err
 	}
-	_, err := f.next.CreateVolume(ctx, &v1.CreateVolumeRequest{})
-	f.reported <- err
-	return &emptypb.Empty{}, err
+	return f.next.CreateVolume(ctx, r) // another message, not one that comes again
 }
 
 // A handler that passes on the metadata of its request does not make its own messages look like that request.
@@ -107,21 +101,20 @@ func TestForwardedMetadata(t *testing.T) {
 	second := &inventory{name: "second"}
 	f.Serve(oslorpc.Target{Topic: "second", Server: "second"}, nil, offers(second),
 		oslorpc.WithMissedMessages(func(_ context.Context, reason string) { t.Errorf("it missed something: %s", reason) }))
-	first := &forwarding{inventory: inventory{name: "first"}, next: v1.NewInventoryServiceClient(f.Client(oslorpc.Target{Topic: "second"}))}
-	first.reported = make(chan error, 10)
+	first := &forwarding{next: v1.NewInventoryServiceClient(f.Client(oslorpc.Target{Topic: "second"}))}
+	told := make(chan string, 10)
 	server := f.Serve(oslorpc.Target{Topic: "inventory", Server: "first"}, nil,
-		oslorpc.WithServices(func(r grpc.ServiceRegistrar) { v1.RegisterInventoryServiceServer(r, first) }))
-	v := volumes(f, oslorpc.WithServer("first"))
+		oslorpc.WithServices(func(r grpc.ServiceRegistrar) { v1.RegisterInventoryServiceServer(r, first) }),
+		oslorpc.WithMissedMessages(func(_ context.Context, reason string) { told <- reason }))
+	c := f.Client(oslorpc.Target{Server: "first"})
 	server.Stop()
-	_, err := volumes(f, oslorpc.WithServer("first"), oslorpc.WithFailFast(true)).ReportUsage(t.Context(), &v1.ReportUsageRequest{})
-	wantKind(t, err, oslorpc.NoInstance, true) // so that the next message says that one was missed
+	_, err := v1.NewInventoryServiceClient(c.Prepare(oslorpc.WithFailFast(true))).CreateVolume(t.Context(), &v1.CreateVolumeRequest{})
+	wantKind(t, err, oslorpc.NoInstance, true) // so that the next message has an id, and says that one was missed
 	server.Start()
-	ctx := oslorpc.WithContext(t.Context(), oslorpc.Context{"user": "bob"})
-	if _, err := v.ReportUsage(ctx, &v1.ReportUsageRequest{}); err != nil {
+	if _, err := v1.NewInventoryServiceClient(c).CreateVolume(t.Context(), &v1.CreateVolumeRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := <-first.reported; err != nil {
-		t.Errorf("a nested call: %v", err)
+	if n := second.count(); n != 2 {
+		t.Errorf("%d ran", n)
 	}
-	until(t, "all ran", func() bool { return second.count() == 3 })
 }
