@@ -45,7 +45,7 @@ func (r *Registry) List(ctx context.Context) ([]discovery.Instance, error) {
 
 // read returns the instances in the services of a name.
 func (r *Registry) read(ctx context.Context, name string) ([]discovery.Instance, error) {
-	entries, _, err := r.client.services(ctx, name)
+	entries, _, err := r.client.services(ctx, name, false)
 	if err != nil {
 		return nil, err
 	}

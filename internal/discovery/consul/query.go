@@ -37,10 +37,10 @@ func (c *client) listNames(q *api.QueryOptions) (names []string, err error) {
 	return names, nil
 }
 
-// services returns the services of a name, in whatever health, and the index. Any server may answer.
-func (c *client) services(ctx context.Context, name string) (entries []*api.ServiceEntry, index uint64, err error) {
+// services returns the services of a name, in whatever health, and the index. With stale, any server may answer, which may lag behind.
+func (c *client) services(ctx context.Context, name string, stale bool) (entries []*api.ServiceEntry, index uint64, err error) {
 	err = c.do(ctx, "reading service "+name, func(q *api.QueryOptions) (err error) { //nolint:contextcheck // It is in q.
-		q.Datacenter, q.AllowStale = c.dc, true
+		q.Datacenter, q.AllowStale = c.dc, stale
 		entries, index, err = c.ask(c.api, name, q)
 		return err
 	})
@@ -74,7 +74,7 @@ func (c *client) changed(ctx context.Context, name string, index uint64) (entrie
 	})
 	if err == nil && len(entries) == 0 && index != 0 {
 		// Consul answers such queries from copies that do not tell that something is hidden.
-		return c.services(ctx, name)
+		return c.services(ctx, name, true)
 	}
 	return entries, next, err
 }

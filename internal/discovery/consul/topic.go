@@ -69,7 +69,7 @@ func (t *topic) poll(ctx context.Context) {
 func (t *topic) read(ctx context.Context) error {
 	for {
 		agent, _ := t.of.client.agents.at()
-		entries, index, err := t.of.client.services(ctx, t.service)
+		entries, index, err := t.of.client.services(ctx, t.service, true)
 		switch {
 		case ctx.Err() != nil:
 			return nil //nolint:nilerr // Nothing is wrong with Consul.
