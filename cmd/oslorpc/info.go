@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -52,7 +51,7 @@ func (p *program) info(ctx context.Context, t *oslorpc.Transport, s *selection) 
 	}
 	for _, one := range profiles {
 		if one.err != nil {
-			return fmt.Errorf("server %q at %s: %w", one.Server, one.Address, one.err)
+			return one.err
 		}
 	}
 	return nil

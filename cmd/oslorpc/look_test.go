@@ -3,6 +3,9 @@
 package main
 
 import (
+	"io"
+	"log"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
@@ -116,18 +119,49 @@ func TestInfo(t *testing.T) {
 	wantCode(t, f.run("info", "nobody"), 3)
 }
 
-func TestInfoOfTheDeaf(t *testing.T) {
+// Commands that ask servers say at once what is the matter with one that does not answer, in text and for programs.
+func TestServersThatDoNotAnswer(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	server := f.serve("node1")
-	server.signal(syscall.SIGSTOP)
-	defer server.signal(syscall.SIGCONT)
-	r := f.run("info", "demo", "--timeout", "300ms")
-	if r.code != 3 && r.code != 4 {
-		t.Errorf("exit code %d", r.code)
-	}
-	if !strings.HasPrefix(r.out, "node1 on demo at 127") || len(r.lines()) != 1 {
-		t.Errorf("got %s", r.out)
+	hangs := f.serve("v2")
+	hangs.signal(syscall.SIGSTOP)
+	t.Cleanup(func() { hangs.signal(syscall.SIGCONT) }) // to be stopped in peace
+	encrypted := httptest.NewUnstartedServer(nil)
+	encrypted.Config.ErrorLog = log.New(io.Discard, "", 0)
+	encrypted.StartTLS()
+	t.Cleanup(encrypted.Close)
+	tls := encrypted.Listener.Addr().String()
+	hung := f.url
+	for name, test := range map[string]struct{ url, want string }{
+		"hung":    {hung, "its process may be hung"},
+		"refused": {"static://demo/v2=127.0.0.1:1", "nothing listens at 127.0.0.1:1; the process is probably dead"},
+		"TLS":     {"static://demo/v2=" + tls, "v2 at " + tls + " closed the connection during the handshake; does it require TLS?"},
+	} {
+		for _, line := range []string{
+			"ping demo", "info demo", "deprecations demo", "upgrade check demo --to 1.0",
+			"call demo whoami --fail-fast", "cast demo whoami --fail-fast", "call demo whoami --server v2 --timeout 2s",
+		} {
+			t.Run(name+"/"+line, func(t *testing.T) {
+				t.Parallel()
+				words := append(strings.Fields(line), "--transport", test.url)
+				r := runWith("", words...)
+				code := 3
+				if strings.HasPrefix(line, "upgrade") {
+					code = exitCannotTell
+				}
+				if r.code != code || !strings.Contains(r.out+r.errs, test.want) || strings.Contains(r.out+r.errs, "may have run") {
+					t.Errorf("exit code %d, want %d with %q: %s%s", r.code, code, test.want, r.out, r.errs)
+				}
+				if code != 3 {
+					return
+				}
+				r = runWith("", append(words, "--output", "json")...)
+				e := parse[failure](t, r.errs)
+				if e.Server != "v2" || e.Address == "" || !strings.Contains(e.Message, test.want) || !e.SafeToRetry {
+					t.Errorf("for programs it is %+v", e)
+				}
+			})
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package oslorpc
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"google.golang.org/grpc"
@@ -128,18 +129,30 @@ func (t *Transport) ask(ctx context.Context, i Instance, do func(context.Context
 	}
 	p := t.pool.Get(peer.Key{Addr: i.Addr, BootID: i.BootID})
 	defer t.pool.Put(p)
-	// Of a peer that is down, only an RPC learns why.
-	if err := p.Connect(ctx); err != nil && (ctx.Err() != nil || p.Health() != peer.Down) {
-		return about(&i, &Error{Kind: Unreachable, NotStarted: true, Cause: err})
+	if err := p.Connect(ctx); err != nil {
+		return about(&i, &Error{Kind: Unreachable, NotStarted: true, Cause: err, Message: p.Explain(i.Server, err)})
 	}
+	if !p.Acquire() { // what is outstanding at a peer shows whether it answers
+		return errClosed()
+	}
+	defer p.Release()
 	conn, err := p.Conn() //nolint:contextcheck // The connection outlives the call.
 	if err != nil {
 		return err
 	}
 	if err := do(ctx, conn); err != nil {
-		return about(&i, rpcstatus.Evidence{Sent: true, Contract: true}.Decode(err))
+		return about(&i, unanswered(p, i.Server, rpcstatus.Evidence{Sent: true, Contract: true}.Decode(err)))
 	}
 	return nil
+}
+
+// unanswered returns the error of a question with what is the matter with the peer, if it does not answer anything.
+func unanswered(p *peer.Peer, server string, e *Error) *Error {
+	switch p.Health() {
+	case peer.Silent, peer.Down:
+		e.Message = p.Explain(server, errors.New(e.Message))
+	}
+	return e
 }
 
 // about returns an error as one about an instance.
