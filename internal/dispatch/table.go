@@ -218,6 +218,7 @@ func (t *Table) noSuchMethod(namespace string, version rpc.Version, method strin
 		}
 	}
 	slices.Sort(known)
+	hint := similar(known, method)
 	const enough = 20
 	if known = slices.Compact(known); len(known) > enough {
 		known = append(known[:enough], "…")
@@ -226,7 +227,18 @@ func (t *Table) noSuchMethod(namespace string, version rpc.Version, method strin
 		known = append(known, "none at all")
 	}
 	return &rpc.Error{Kind: rpc.NoSuchMethod, NotStarted: true, Message: fmt.Sprintf(
-		"no endpoint has a method %q; there is %s", method, strings.Join(known, ", "))}
+		"no endpoint has a method %q%s; there is %s", method, hint, strings.Join(known, ", "))}
+}
+
+// similar asks whether another name was meant, if one differs in case and underscores only; empty if none does.
+func similar(known []string, method string) string {
+	plain := func(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
+	for _, name := range known {
+		if plain(name) == plain(method) {
+			return fmt.Sprintf("; did you mean %q", name)
+		}
+	}
+	return ""
 }
 
 func (t *Table) unsupported(namespace string, version rpc.Version) error {

@@ -96,13 +96,22 @@ func (p planned) writeExtra(enc *jsontext.Encoder) error {
 	extra := p.v.FieldByIndex(p.extra).Interface().(Extra)
 	for _, name := range slices.Sorted(maps.Keys(extra)) {
 		if _, known := p.byName[name]; known {
-			return &problem{path: pointer(name), message: "it is in Extra, but has a field of its own: set the field"}
+			return &problem{path: member(enc, name), message: "it is in Extra, but has a field of its own: set the field"}
 		}
 		if err := writeMember(enc, name, extra[name]); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// member returns the path of a member of the object that is being written.
+func member(enc *jsontext.Encoder, name string) string {
+	at := enc.StackPointer()
+	if _, n := enc.StackIndex(enc.StackDepth()); n > 0 {
+		at = at.Parent() // of the member before
+	}
+	return string(at.AppendToken(name))
 }
 
 func writeMember(enc *jsontext.Encoder, name string, value any) error {
@@ -113,8 +122,8 @@ func writeMember(enc *jsontext.Encoder, name string, value any) error {
 }
 
 // UnmarshalArgs reads the text of a JSON object into the arguments that dst points to: a struct, a map with string keys, or Raw.
-// Into a struct, names are matched exactly; a plain field must be there, an [Opt] may be absent, and an embedded [Extra]
-// takes what has no field.
+// Into a struct, names are matched exactly; a plain field must be there, an [Opt] may be absent or null, and an embedded [Extra]
+// takes what has no field. The same holds for structs within, in which members with the tag omitzero or omitempty may be absent, too.
 func UnmarshalArgs(s string, dst any) error {
 	v := reflect.ValueOf(dst).Elem()
 	for v.Kind() == reflect.Pointer {
@@ -126,6 +135,18 @@ func UnmarshalArgs(s string, dst any) error {
 	if err := wantObject(s); err != nil {
 		return err
 	}
+	if err := unmarshalArgs(s, v); err != nil {
+		return err
+	}
+	if shape := shapeOf(v.Type()); shape != nil && shape.nests {
+		if err := shape.checkArgs([]byte(s)); err != nil {
+			return describe(err, rpc.BadArguments, unreadable)
+		}
+	}
+	return nil
+}
+
+func unmarshalArgs(s string, v reflect.Value) error {
 	if v.Kind() != reflect.Struct {
 		return Unmarshal(s, v.Addr().Interface(), rpc.BadArguments)
 	}
@@ -185,7 +206,7 @@ func (p *planned) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		case p.extra != nil:
 			err = readExtra(dec, p.v.FieldByIndex(p.extra), name.String())
 		default:
-			return p.unknown(name.String())
+			return p.unknown(dec.StackPointer(), name.String())
 		}
 		if err != nil {
 			return err
@@ -194,12 +215,15 @@ func (p *planned) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
-	return p.missing(seen)
+	return p.missing(dec, seen)
 }
 
 func (a *argument) read(dec *jsontext.Decoder, v reflect.Value) error {
 	if dec.PeekKind() == 'n' && !a.nullable {
-		return &problem{path: pointer(a.name), message: fmt.Sprintf("wanted %s, got null", typeWord(a.typ))}
+		if a.optional { // None, in Python: not given
+			return dec.SkipValue()
+		}
+		return &problem{path: string(dec.StackPointer()), message: fmt.Sprintf("wanted %s, got null", typeWord(a.typ))}
 	}
 	field := v.FieldByIndex(a.index).Addr().Interface()
 	if a.optional {
@@ -220,12 +244,16 @@ func readExtra(dec *jsontext.Decoder, extra reflect.Value, name string) error {
 	return nil
 }
 
-func (p *plan) unknown(name string) error {
-	return &problem{path: pointer(name), bare: true, message: fmt.Sprintf(
+// unknown is the error for an argument that there is not, or for a member if the struct is within arguments.
+func (p *plan) unknown(at jsontext.Pointer, name string) error {
+	if within := at.Parent(); within != "" {
+		return &problem{path: string(at), message: fmt.Sprintf("there is no member %.64q; the object has %s", name, p.signature())}
+	}
+	return &problem{path: string(at), bare: true, message: fmt.Sprintf(
 		"there is no argument %.64q; the method takes %s", name, p.signature())}
 }
 
-func (p *plan) missing(seen []bool) error {
+func (p *plan) missing(dec *jsontext.Decoder, seen []bool) error {
 	var names []string
 	for i, a := range p.args {
 		if !seen[i] && !a.optional {
@@ -235,9 +263,12 @@ func (p *plan) missing(seen []bool) error {
 	if len(names) == 0 {
 		return nil
 	}
-	word := "argument "
-	if len(names) > 1 {
-		word = "arguments "
+	at, word, has := dec.StackPointer(), "argument ", "; the method takes "
+	if at != "" {
+		word, has = "member ", "; the object has "
 	}
-	return &problem{message: "missing " + word + strings.Join(names, ", ") + "; the method takes " + p.signature()}
+	if len(names) > 1 {
+		word = strings.TrimSpace(word) + "s "
+	}
+	return &problem{path: string(at), message: "missing " + word + strings.Join(names, ", ") + has + p.signature()}
 }

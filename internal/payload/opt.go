@@ -1,16 +1,18 @@
 package payload
 
 import (
+	"errors"
 	"reflect"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Opt is a keyword argument that may be absent. Its zero value is absent; absent is not null, and not the zero value of T.
+// Opt is a keyword argument that may be absent. Its zero value is absent, which is not the zero value of T.
 //
-// In a nested struct, tag the field `omitzero`, or an absent Opt is written as null. There, null is read as absent, unless T
-// has a null of its own, as a pointer has; for an argument itself it is an error then.
+// Null is read as absent, as the None that Python programs give for an argument that they do not set, unless T has a null of its own,
+// as a pointer, a slice, a map and an interface have: then it is present. An absent argument is not sent. In a nested struct, tag the
+// field `omitzero`, or an absent Opt is written as null.
 type Opt[T any] struct {
 	value T
 	set   bool
@@ -74,8 +76,39 @@ func (o *Opt[T]) target() any {
 	return &o.value
 }
 
-// Extra takes the keyword arguments that a struct does not name, when it is embedded in the struct.
+// Extra takes the keyword arguments that a struct does not name, when it is embedded in the struct. In a struct within arguments or
+// results, it takes the members that the struct does not name; the other fields of such a struct are as those of arguments.
 //
 // Numbers in it are int64 if they are written as integers and fit, *big.Int if they do not fit, and float64 otherwise; objects
 // are map[string]any and arrays []any.
 type Extra map[string]any
+
+// catches marks the structs that embed an Extra, for the JSON library.
+func (Extra) catches() {}
+
+type catcher interface{ catches() }
+
+// writeCatcher writes a struct that embeds an Extra, which the library refuses.
+func writeCatcher(enc *jsontext.Encoder, c catcher) error {
+	v := reflect.ValueOf(c).Elem()
+	if v.Kind() != reflect.Struct {
+		return errors.ErrUnsupported // an Extra itself
+	}
+	p, err := planOf(v.Type())
+	if err != nil {
+		return err
+	}
+	return planned{p, v}.MarshalJSONTo(enc)
+}
+
+func readCatcher(dec *jsontext.Decoder, c catcher) error {
+	v := reflect.ValueOf(c).Elem()
+	if v.Kind() != reflect.Struct || dec.PeekKind() != '{' { // the library has the rules for null, and the words for other values
+		return errors.ErrUnsupported
+	}
+	p, err := planOf(v.Type())
+	if err != nil {
+		return err
+	}
+	return (&planned{p, v}).UnmarshalJSONFrom(dec)
+}

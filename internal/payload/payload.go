@@ -35,6 +35,7 @@ var marshalOptions = json.JoinOptions(
 		json.MarshalToFunc(func(enc *jsontext.Encoder, f float32) error { return writeFloat(enc, float64(f), 32) }),
 		json.MarshalToFunc(writeMap),
 		json.MarshalToFunc(writeSlice),
+		json.MarshalToFunc(writeCatcher),
 	)),
 	jsonv1.FormatDurationAsNano(true),
 )
@@ -43,6 +44,7 @@ var unmarshalOptions = json.JoinOptions(
 	json.WithUnmarshalers(json.JoinUnmarshalers(
 		json.UnmarshalFromFunc(readUntyped),
 		json.UnmarshalFromFunc(readBig),
+		json.UnmarshalFromFunc(readCatcher),
 	)),
 	jsonv1.FormatDurationAsNano(true),
 )

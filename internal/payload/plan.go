@@ -42,6 +42,7 @@ var (
 	timeType     = reflect.TypeFor[time.Time]()
 	durationType = reflect.TypeFor[time.Duration]()
 	optionalType = reflect.TypeFor[optional]()
+	catcherType  = reflect.TypeFor[catcher]()
 )
 
 func planOf(t reflect.Type) (*plan, error) {
@@ -128,6 +129,9 @@ func (p *plan) addField(f reflect.StructField, name string, at []int) error {
 	if isOptional(f.Type) {
 		a.optional, p.plain = true, false
 		a.typ = reflect.TypeOf(reflect.New(f.Type).Interface().(optional).target()).Elem()
+	}
+	if err := (able{}).check(a.typ, ""); err != nil {
+		return fmt.Errorf("its argument %q %w", name, err)
 	}
 	a.nullable = nullable(a.typ)
 	p.byName[name] = len(p.args)

@@ -41,7 +41,12 @@ func Describe(t reflect.Type) (args []Argument, extra bool, err error) {
 	}
 	switch {
 	case t.Kind() == reflect.Struct:
-	case t == rawType, t.Kind() == reflect.Interface, t.Kind() == reflect.Map && t.Key().Kind() == reflect.String:
+	case t == rawType, t.Kind() == reflect.Interface:
+		return nil, true, nil
+	case t.Kind() == reflect.Map && t.Key().Kind() == reflect.String:
+		if err := (able{}).check(t, ""); err != nil {
+			return nil, false, &rpc.Error{Kind: rpc.Invalid, Message: fmt.Sprintf("%v cannot hold arguments: it %v", t, err)}
+		}
 		return nil, true, nil
 	default:
 		return nil, false, &rpc.Error{Kind: rpc.Invalid, Message: fmt.Sprintf(

@@ -50,10 +50,15 @@ func (m Method) with(change func(*dispatch.Method)) Method {
 	return Method{impl: &impl, err: m.err}
 }
 
-// Func makes a method of a function. A is a struct whose JSON names are the keyword arguments, matched exactly: a plain field
-// is required (and may be null if it is a pointer, map, slice or interface), an [Opt] may be absent, and an embedded [Extra] takes
-// the rest; [NoArgs] takes none. The tags omitempty and omitzero are refused, as they would leave out what is required. A may also be a
-// map with string keys, or [Raw]. R is anything that can be JSON.
+// Func makes a method of a function. A is a struct, or a pointer to one, whose JSON names are the keyword arguments, matched exactly: a
+// plain field is required (and may be null if it is a pointer, map, slice or interface), an [Opt] may be absent or null, and an
+// embedded [Extra] takes the rest; [NoArgs] takes none. The tags omitempty and omitzero are refused, as they would leave out what is
+// required. A may also be a map with string keys, or [Raw]. R is anything that can be JSON. Types that cannot be JSON, such as one
+// with a channel in it, are an error of kind [Invalid] at the server's start.
+//
+// Structs within the arguments, also in lists and maps, are as strict: a member that the struct lacks, or that is missing, is an error of
+// kind [BadArguments] with its path. In them, a field with the tag omitempty or omitzero may be absent, too. What a struct that
+// reads its JSON by itself accepts is its own business.
 //
 // The function runs on any number of goroutines at once. Its ctx ends when the caller gives up (of a call) or the server is stopped by
 // force, and carries the request context. An error that it returns arrives as a [RemoteError],
@@ -114,7 +119,7 @@ func emitValue(emit dispatch.Emit, v any) error {
 // newMethod describes a method by the types of its arguments and its result, nil for none.
 func newMethod(args, result reflect.Type, streaming bool, bind func(string) (dispatch.Invocation, error)) Method {
 	if !isArgs(args) {
-		return Method{err: invalidUse("the arguments of a method must be a struct, a map with string keys or Raw, not %v", args)}
+		return Method{err: invalidUse("the arguments of a method must be %s, not %v", argsShape, args)}
 	}
 	arguments, extra, err := payload.Describe(args)
 	if err != nil {
@@ -122,15 +127,23 @@ func newMethod(args, result reflect.Type, streaming bool, bind func(string) (dis
 	}
 	impl := &dispatch.Method{Bind: bind, Streaming: streaming, Arguments: arguments, Extra: extra, Result: "null"}
 	if result != nil {
+		if err := payload.CheckResult(result); err != nil {
+			return Method{err: err}
+		}
 		impl.Result = payload.TypeWord(result)
 	}
 	return Method{impl: impl}
 }
 
+// argsShape says what isArgs accepts.
+const argsShape = "a struct or a pointer to one, a map with string keys, or Raw"
+
 func isArgs(t reflect.Type) bool {
 	switch t.Kind() {
 	case reflect.Struct:
 		return true
+	case reflect.Pointer:
+		return t.Elem().Kind() == reflect.Struct
 	case reflect.Map:
 		return t.Key().Kind() == reflect.String
 	default:

@@ -112,7 +112,7 @@ func (a agent) Fail(context.Context) error { return errBroken }
 
 func (a agent) Panic(context.Context) error { panic("ouch") }
 
-func (a agent) Unserialisable(context.Context) (func(), error) { return func() {}, nil }
+func (a agent) Unserialisable(context.Context) (any, error) { return func() {}, nil }
 
 // Hang returns when its caller gives up.
 func (a agent) Hang(ctx context.Context) error {

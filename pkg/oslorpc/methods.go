@@ -17,8 +17,11 @@ type MethodsOption interface{ applyMethods(*methodsConfig) }
 
 // methodsConfig is what options say of methods, by their Go names.
 type methodsConfig struct {
-	names map[string]string
-	marks map[string][]func(Method) Method
+	names   map[string]string
+	marks   map[string][]func(Method) Method
+	omitted map[string]bool
+	// digits: a run of digits is a word.
+	digits bool
 }
 
 type methodsOption func(*methodsConfig)
@@ -26,7 +29,7 @@ type methodsOption func(*methodsConfig)
 func (o methodsOption) applyMethods(c *methodsConfig) { o(c) }
 
 func newMethodsConfig(options []MethodsOption) *methodsConfig {
-	c := &methodsConfig{names: map[string]string{}, marks: map[string][]func(Method) Method{}}
+	c := &methodsConfig{names: map[string]string{}, marks: map[string][]func(Method) Method{}, omitted: map[string]bool{}}
 	for _, o := range options {
 		o.applyMethods(c)
 	}
@@ -51,7 +54,7 @@ func markMethods(methods []string, mark func(Method) Method) MethodsOption {
 func (c *methodsConfig) take(goName string, m Method) (string, Method) {
 	name, renamed := c.names[goName]
 	if !renamed {
-		name = snakeCase(goName)
+		name = snakeCase(goName, c.digits)
 	}
 	for _, mark := range c.marks[goName] {
 		m = mark(m)
@@ -61,14 +64,36 @@ func (c *methodsConfig) take(goName string, m Method) (string, Method) {
 	return name, m
 }
 
+// omits reports whether a method is left out; it then counts as found.
+func (c *methodsConfig) omits(goName string) bool {
+	omitted := c.omitted[goName]
+	delete(c.omitted, goName)
+	return omitted
+}
+
 // missing returns the methods that options named and that were not found.
 func (c *methodsConfig) missing() []string {
-	return slices.Concat(slices.Collect(maps.Keys(c.names)), slices.Collect(maps.Keys(c.marks)))
+	return slices.Concat(slices.Collect(maps.Keys(c.names)), slices.Collect(maps.Keys(c.marks)), slices.Collect(maps.Keys(c.omitted)))
 }
 
 // Name gives a Go method another name for messages than its own in snake case.
 func Name(method, name string) MethodsOption {
 	return methodsOption(func(c *methodsConfig) { c.names[method] = name })
+}
+
+// DigitsAsWords makes a run of digits in a Go name a word of its own: MyRemoteMethod2 is my_remote_method_2, and not
+// my_remote_method2. [Name] has precedence.
+func DigitsAsWords() MethodsOption {
+	return methodsOption(func(c *methodsConfig) { c.digits = true })
+}
+
+// OmitMethods leaves Go methods out, whatever their shape: helpers that are exported for other reasons.
+func OmitMethods(methods ...string) MethodsOption {
+	return methodsOption(func(c *methodsConfig) {
+		for _, method := range methods {
+			c.omitted[method] = true
+		}
+	})
 }
 
 // ExposeMethods marks Go methods as [Expose] does.
@@ -77,15 +102,17 @@ func ExposeMethods(methods ...string) MethodsOption {
 }
 
 // Methods returns the exported methods of v that have the shape of an RPC, under their names in snake case:
-// GetNetworkInfo is get_network_info, and MyRemoteMethod2 is my_remote_method2 unless [Name] says otherwise. The shapes are
-// those of [Func] and [Stream], with or without arguments and result:
+// GetNetworkInfo is get_network_info. MyRemoteMethod2 is my_remote_method2, unless [Name] or [DigitsAsWords] says otherwise. The
+// shapes are those of [Func] and [Stream], with or without arguments and result:
 //
 //	func (v V) M(ctx context.Context, args A) (R, error)
 //	func (v V) M(ctx context.Context, args A) error
 //	func (v V) M(ctx context.Context, args A) iter.Seq2[T, error]
 //
-// Other methods are left out. A v without any, and an option for a method that is not there or has another shape, is an error
-// at the server's start. A call costs a microsecond more than one of a method made with [Func], for Go's reflection.
+// A method that takes a context and has another shape is an error at the server's start, which names the method, unless
+// [OmitMethods] leaves it out, or a type of another package that v embeds has it. Methods without a context are left out. A v without
+// any, and an option for a method that is not there or has another shape, is an error at the start, too. A call costs a microsecond more
+// than one of a method made with [Func], for Go's reflection.
 func Methods(v any, options ...MethodsOption) map[string]Method {
 	config := newMethodsConfig(options)
 	methods := map[string]Method{}
@@ -95,7 +122,10 @@ func Methods(v any, options ...MethodsOption) map[string]Method {
 	}
 	for i := range value.NumMethod() {
 		goName := value.Type().Method(i).Name
-		m, ok := reflectMethod(value.Method(i))
+		if config.omits(goName) {
+			continue
+		}
+		m, ok := methodOf(value, i)
 		if !ok {
 			continue
 		}
@@ -114,30 +144,84 @@ func Methods(v any, options ...MethodsOption) map[string]Method {
 	return methods
 }
 
+// methodOf makes a method of a Go method. One that seems to be meant as a method but has not its shape is broken; ok is false for
+// those that are left out.
+func methodOf(v reflect.Value, i int) (m Method, ok bool) {
+	f, goName := v.Method(i), v.Type().Method(i).Name
+	m, flaw := reflectMethod(f)
+	switch {
+	case flaw == "":
+		return m, true
+	case !takesContext(f.Type()), isForeign(v.Type(), goName):
+		return Method{}, false
+	}
+	return Method{err: invalidUse("%v has a method %s that cannot be served, a %v: %s. The shapes are func(context.Context, args) "+
+		"(result, error), func(context.Context, args) error and func(context.Context, args) iter.Seq2[item, error], with or without "+
+		"args. Change it, or leave it out with OmitMethods(%q)", v.Type(), goName, f.Type(), flaw, goName)}, true
+}
+
+func takesContext(f reflect.Type) bool {
+	for in := range f.Ins() {
+		if in == contextType {
+			return true
+		}
+	}
+	return false
+}
+
+// isForeign reports whether a type has a method because it embeds a type of another package. A type without a name is of no package.
+func isForeign(t reflect.Type, method string) bool {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || t.PkgPath() == "" {
+		return false
+	}
+	for f := range t.Fields() {
+		if !f.Anonymous {
+			continue
+		}
+		in := f.Type
+		if in.Kind() != reflect.Pointer && in.Kind() != reflect.Interface {
+			in = reflect.PointerTo(in) // has the methods of both
+		}
+		if _, has := in.MethodByName(method); !has {
+			continue
+		}
+		named := in
+		if in.Kind() == reflect.Pointer {
+			named = in.Elem()
+		}
+		return named.PkgPath() != t.PkgPath() || isForeign(in, method)
+	}
+	return false
+}
+
 var (
 	contextType = reflect.TypeFor[context.Context]()
 	errorType   = reflect.TypeFor[error]()
 	noArgsType  = reflect.TypeFor[NoArgs]()
 )
 
-// reflectMethod makes a method of a Go method value, if it has the shape of one.
-func reflectMethod(f reflect.Value) (Method, bool) {
+// reflectMethod makes a method of a Go method value, or says why it does not have the shape of one.
+func reflectMethod(f reflect.Value) (m Method, flaw string) {
 	t := f.Type()
-	if t.NumIn() < 1 || t.NumIn() > 2 || t.In(0) != contextType || t.IsVariadic() {
-		return Method{}, false
+	if t.NumIn() < 1 || t.In(0) != contextType {
+		return Method{}, "its first parameter must be a context.Context"
 	}
 	args := noArgsType
 	if t.NumIn() == 2 {
-		if args = t.In(1); !isArgs(args) {
-			return Method{}, false
-		}
+		args = t.In(1)
+	}
+	if t.NumIn() > 2 || t.IsVariadic() || !isArgs(args) {
+		return Method{}, "beside the context it must take one parameter, whose fields are the keyword arguments: " + argsShape
 	}
 	result, streaming, ok := reflectResult(t)
 	if !ok {
-		return Method{}, false
+		return Method{}, "it must return an error alone, a result and an error, or an iter.Seq2 of items and errors"
 	}
 	r := reflected{f: f, args: args, takesArgs: t.NumIn() == 2, streaming: streaming}
-	return newMethod(args, result, streaming, r.bind), true
+	return newMethod(args, result, streaming, r.bind), ""
 }
 
 // reflectResult returns the type of a method's result or items, nil if it has none but an error.
@@ -207,19 +291,25 @@ func drainReflected(seq reflect.Value, emit dispatch.Emit) (err error) {
 	return err
 }
 
-// snakeCase returns a Go name in snake case; a run of capitals is one word, so that GetHTTPInfo is get_http_info.
-func snakeCase(name string) string {
+// snakeCase returns a Go name in snake case; a run of capitals is one word, so that GetHTTPInfo is get_http_info, and a run of digits is
+// one if they are to be words.
+func snakeCase(name string, digits bool) string {
 	runes := []rune(name)
 	var b strings.Builder
 	for i, r := range runes {
-		if i > 0 && unicode.IsUpper(r) {
-			afterLower := !unicode.IsUpper(runes[i-1])
-			beforeLower := i+1 < len(runes) && unicode.IsLower(runes[i+1])
-			if (afterLower || beforeLower) && runes[i-1] != '_' {
-				b.WriteByte('_')
-			}
+		if i > 0 && runes[i-1] != '_' && beginsWord(runes, i, digits) {
+			b.WriteByte('_')
 		}
 		b.WriteRune(unicode.ToLower(r))
 	}
 	return b.String()
+}
+
+func beginsWord(runes []rune, i int, digits bool) bool {
+	before := runes[i-1]
+	if !unicode.IsUpper(runes[i]) {
+		return digits && unicode.IsDigit(runes[i]) && unicode.IsLetter(before)
+	}
+	beforeLower := i+1 < len(runes) && unicode.IsLower(runes[i+1])
+	return !unicode.IsUpper(before) || beforeLower
 }

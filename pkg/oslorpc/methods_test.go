@@ -13,30 +13,147 @@ import (
 
 type shapes struct{}
 
-func (shapes) Plain(context.Context, sum) (int, error)                    { return 0, nil }
-func (shapes) NoResult(context.Context, sum) error                        { return nil }
-func (shapes) NoArguments(context.Context) (int, error)                   { return 0, nil }
-func (*shapes) OnPointer(context.Context) error                           { return nil }
-func (shapes) Map(context.Context, map[string]any) (int, error)           { return 0, nil }
-func (shapes) RawText(context.Context, oslorpc.Raw) (oslorpc.Raw, error)  { return "", nil }
-func (shapes) StreamOf(context.Context, sum) iter.Seq2[int, error]        { return nil }
-func (shapes) MyRemoteMethod2(context.Context) error                      { return nil }
-func (shapes) GetHTTPInfo(context.Context) error                          { return nil }
-func (shapes) ID(context.Context) error                                   { return nil }
-func (shapes) WithoutContext(sum) error                                   { return nil }
-func (shapes) ScalarArgument(context.Context, int) error                  { return nil }
-func (shapes) TwoArguments(context.Context, sum, sum) error               { return nil }
-func (shapes) Variadic(context.Context, ...sum) error                     { return nil }
-func (shapes) NoError(context.Context) int                                { return 0 }
-func (shapes) Nothing(context.Context)                                    {}
-func (shapes) ErrorFirst(context.Context) (error, int)                    { return nil, 0 }
-func (shapes) StreamWithoutError(context.Context) iter.Seq[int]           { return nil }
-func (shapes) StreamOfOtherSecond(context.Context) iter.Seq2[int, string] { return nil }
+func (shapes) Plain(context.Context, sum) (int, error)                   { return 0, nil }
+func (shapes) NoResult(context.Context, sum) error                       { return nil }
+func (shapes) NoArguments(context.Context) (int, error)                  { return 0, nil }
+func (*shapes) OnPointer(context.Context) error                          { return nil }
+func (shapes) Map(context.Context, map[string]any) (int, error)          { return 0, nil }
+func (shapes) RawText(context.Context, oslorpc.Raw) (oslorpc.Raw, error) { return "", nil }
+func (shapes) StreamOf(context.Context, sum) iter.Seq2[int, error]       { return nil }
+func (shapes) MyRemoteMethod2(context.Context) error                     { return nil }
+func (shapes) GetHTTPInfo(context.Context) error                         { return nil }
+func (shapes) ID(context.Context) error                                  { return nil }
+func (shapes) Pointer(_ context.Context, s *sum) (int64, error)          { return s.A, nil }
+func (shapes) WithoutContext(sum) error                                  { return nil }
+func (shapes) Close() error                                              { return nil }
+
+// flawed has methods that seem to be meant as methods, and cannot be served.
+type flawed struct{}
+
+func (flawed) Plain(context.Context, sum) (int, error)                    { return 0, nil }
+func (flawed) ScalarArgument(context.Context, int) error                  { return nil }
+func (flawed) TwoArguments(context.Context, sum, sum) error               { return nil }
+func (flawed) ContextSecond(sum, context.Context) error                   { return nil }
+func (flawed) Variadic(context.Context, ...sum) error                     { return nil }
+func (flawed) PointerToMap(context.Context, *map[string]any) error        { return nil }
+func (flawed) NoError(context.Context) int                                { return 0 }
+func (flawed) Nothing(context.Context)                                    {}
+func (flawed) ErrorFirst(context.Context) (error, int)                    { return nil, 0 }
+func (flawed) StreamWithoutError(context.Context) iter.Seq[int]           { return nil }
+func (flawed) StreamOfOtherSecond(context.Context) iter.Seq2[int, string] { return nil }
+func (flawed) Channel(context.Context) (chan int, error)                  { return nil, nil }
+func (flawed) ChannelWithin(context.Context, withChannel) error           { return nil }
+
+type withChannel struct {
+	List []struct{ C chan int } `json:"list"`
+}
+
+// A method that takes a context and cannot be served does not disappear: the start says which it is, and what shape it needs.
+func TestMethodsOfAnotherShape(t *testing.T) {
+	all := []string{
+		"ScalarArgument", "TwoArguments", "ContextSecond", "Variadic", "PointerToMap", "NoError", "Nothing", "ErrorFirst",
+		"StreamWithoutError", "StreamOfOtherSecond", "Channel", "ChannelWithin",
+	}
+	for _, name := range all {
+		others := slices.DeleteFunc(slices.Clone(all), func(other string) bool { return other == name })
+		err := startWith(t, oslorpc.Methods(flawed{}, oslorpc.OmitMethods(others...)))
+		if strings.HasPrefix(name, "Channel") {
+			wantKind(t, err, oslorpc.Invalid, oslorpc.SafeToRetry(err))
+			wantText(t, err, "chan int")
+		} else {
+			wantKind(t, err, oslorpc.Invalid, true)
+			wantText(t, err, "flawed has a method "+name+" ", "func(context.Context, args) (result, error)", `OmitMethods("`+name+`")`)
+		}
+	}
+	if err := startWith(t, oslorpc.Methods(flawed{}, oslorpc.OmitMethods(all...))); err != nil {
+		t.Error(err)
+	}
+	err := startWith(t, oslorpc.Methods(flawed{}, oslorpc.OmitMethods(append(all, "Nope")...)))
+	wantKind(t, err, oslorpc.Invalid, true)
+	wantText(t, err, "no method Nope")
+}
+
+// startWith starts a server with methods, and returns what it says.
+func startWith(t *testing.T, methods map[string]oslorpc.Method) error {
+	t.Helper()
+	s := open(t).Server(oslorpc.Target{Topic: "t", Server: "s"})
+	s.Add(oslorpc.Endpoint{Methods: methods})
+	return s.Start(t.Context())
+}
+
+// foreign embeds a type of another package, whose methods take contexts, and one of this package.
+type foreign struct {
+	*oslorpc.Client
+	nearby
+}
+
+func (foreign) Own(context.Context) error { return nil }
+
+type nearby struct{ *oslorpc.Server }
+
+// Methods of another package's types cannot be changed, so that those of another shape are left out.
+func TestMethodsOfEmbeddedTypes(t *testing.T) {
+	if err := startWith(t, oslorpc.Methods(&foreign{})); err != nil {
+		t.Error(err)
+	}
+	err := startWith(t, oslorpc.Methods(struct{ flawed }{}, oslorpc.OmitMethods("Channel", "ChannelWithin")))
+	wantKind(t, err, oslorpc.Invalid, true)
+	wantText(t, err, "cannot be served", "OmitMethods")
+}
+
+func TestMethodWithAPointerToItsArguments(t *testing.T) {
+	serve(t, "node1", oslorpc.Endpoint{Methods: oslorpc.Methods(shapes{})}, oslorpc.Endpoint{
+		Namespace: "func", Methods: map[string]oslorpc.Method{"pointer": oslorpc.Func(shapes{}.Pointer)},
+	})
+	c := client(t)
+	for _, c := range []*oslorpc.Client{c, c.Prepare(oslorpc.WithNamespace("func"))} {
+		if got, err := oslorpc.Call[int](t.Context(), c, "pointer", sum{A: 7}); got != 7 || err != nil {
+			t.Errorf("got %v, %v", got, err)
+		}
+		_, err := oslorpc.Call[int](t.Context(), c, "pointer", map[string]int{"x": 1})
+		wantKind(t, err, oslorpc.BadArguments, true)
+		wantText(t, err, `"x"`, "a (integer)")
+	}
+}
+
+// Python programs give None for optional arguments.
+func TestNoneForAnOptionalArgument(t *testing.T) {
+	serve(t, "node1", newAgent("node1").endpoint("1.0"))
+	if got, err := oslorpc.Call[int](t.Context(), client(t), "add", map[string]any{"a": 7, "b": nil}); got != 7 || err != nil {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+func TestDigitsAsWords(t *testing.T) {
+	for option, want := range map[string][]string{
+		"without": {"get_http2_info", "my_remote_method2", "own_name", "v4"},
+		"with":    {"get_http_2_info", "my_remote_method_2", "own_name", "v_4"},
+	} {
+		options := []oslorpc.MethodsOption{oslorpc.Name("Named7", "own_name")}
+		if option == "with" {
+			options = append(options, oslorpc.DigitsAsWords())
+		}
+		if got := slices.Sorted(maps.Keys(oslorpc.Methods(digits{}, options...))); !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", option, got, want)
+		}
+	}
+	serve(t, "node1", oslorpc.Endpoint{Methods: oslorpc.Methods(digits{})})
+	_, err := oslorpc.Call[any](t.Context(), client(t), "my_remote_method_2", nil)
+	wantKind(t, err, oslorpc.NoSuchMethod, true)
+	wantText(t, err, `did you mean "my_remote_method2"`)
+}
+
+type digits struct{}
+
+func (digits) MyRemoteMethod2(context.Context) error { return nil }
+func (digits) GetHTTP2Info(context.Context) error    { return nil }
+func (digits) V4(context.Context) error              { return nil }
+func (digits) Named7(context.Context) error          { return nil }
 
 func TestMethodsTakesThoseOfRPCShape(t *testing.T) {
 	got := slices.Sorted(maps.Keys(oslorpc.Methods(&shapes{}, oslorpc.Name("MyRemoteMethod2", "my_remote_method_2"))))
 	want := []string{
-		"get_http_info", "id", "map", "my_remote_method_2", "no_arguments", "no_result", "on_pointer", "plain", "raw_text", "stream_of",
+		"get_http_info", "id", "map", "my_remote_method_2", "no_arguments", "no_result", "on_pointer", "plain", "pointer", "raw_text", "stream_of",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %v\nwant %v", got, want)

@@ -1,0 +1,174 @@
+package payload
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// The arguments were read already, so their text is well formed.
+var checkOptions = jsontext.AllowDuplicateNames(true)
+
+// checkArgs returns an error if a struct within keyword arguments got a member that it lacks, or lacks one that it needs. The
+// arguments, whose shape is s, are checked themselves where they are read.
+func (s *shape) checkArgs(text []byte) error {
+	dec := jsontext.NewDecoder(bytes.NewBuffer(text), checkOptions)
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	for dec.PeekKind() != '}' {
+		i, known, err := s.readName(dec)
+		if err != nil {
+			return err
+		}
+		in := s.elem
+		if s.byName != nil {
+			in = slot{}
+			if known {
+				in = slot{shape: s.members[i].shape, nullable: true}
+			}
+		}
+		if err := in.check(dec); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readName reads the name of a member, and returns where it is among the members of the struct.
+func (s *shape) readName(dec *jsontext.Decoder) (i int, known bool, err error) {
+	text, err := dec.ReadValue()
+	if err != nil {
+		return 0, false, err
+	}
+	if bytes.IndexByte(text, '\\') < 0 {
+		i, known = s.byName[string(text[1:len(text)-1])] // without an allocation
+		return i, known, nil
+	}
+	name, err := jsontext.AppendUnquote(nil, text)
+	i, known = s.byName[string(name)]
+	return i, known, err
+}
+
+// check reads a value into a slot, and returns an error if it does not belong there.
+func (s slot) check(dec *jsontext.Decoder) error {
+	kind := dec.PeekKind()
+	switch {
+	case s.shape == nil:
+		return dec.SkipValue()
+	case kind == '{' && s.shape.byName != nil:
+		return s.shape.checkObject(dec)
+	case kind == '{' || kind == '[':
+		return s.shape.checkElements(dec)
+	}
+	if err := dec.SkipValue(); err != nil {
+		return err
+	}
+	if kind == 'n' && !s.nullable {
+		return &problem{path: string(dec.StackPointer()), message: "wanted object, got null"}
+	}
+	return nil
+}
+
+// checkElements checks a list, or a map.
+func (s *shape) checkElements(dec *jsontext.Decoder) error {
+	opened, err := dec.ReadToken()
+	if err != nil {
+		return err
+	}
+	isMap := opened.Kind() == '{'
+	for dec.PeekKind() != ']' && dec.PeekKind() != '}' {
+		if isMap {
+			if err := dec.SkipValue(); err != nil { // the name
+				return err
+			}
+		}
+		if err := s.elem.check(dec); err != nil {
+			return err
+		}
+	}
+	_, err = dec.ReadToken()
+	return err
+}
+
+func (s *shape) checkObject(dec *jsontext.Decoder) error {
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	var few [32]bool
+	seen := few[:]
+	if len(s.members) > len(few) {
+		seen = make([]bool, len(s.members))
+	}
+	for dec.PeekKind() != '}' {
+		i, known, err := s.readName(dec)
+		switch {
+		case err != nil:
+		case known:
+			seen[i] = true
+			err = s.members[i].check(dec)
+		case s.open:
+			err = dec.SkipValue()
+		default:
+			err = s.unknown(dec.StackPointer())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	return s.missing(dec, seen)
+}
+
+func (m *memberShape) check(dec *jsontext.Decoder) error {
+	if !m.nullable && dec.PeekKind() == 'n' {
+		return &problem{path: string(dec.StackPointer()), message: fmt.Sprintf("wanted %s, got null", typeWord(m.typ))}
+	}
+	return m.slot.check(dec)
+}
+
+func (s *shape) unknown(at jsontext.Pointer) error {
+	return &problem{path: string(at), message: fmt.Sprintf(
+		"there is no member %.64q; the object has %s", at.LastToken(), s.signature())}
+}
+
+// missing returns an error if a member was not there that must be.
+func (s *shape) missing(dec *jsontext.Decoder, seen []bool) error {
+	var names []string
+	for i, m := range s.members {
+		if !seen[i] && !m.optional {
+			names = append(names, fmt.Sprintf("%q", m.name))
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	word := "member "
+	if len(names) > 1 {
+		word = "members "
+	}
+	return &problem{path: string(dec.StackPointer()), message: "missing " + word + strings.Join(names, ", ") + "; the object has " + s.signature()}
+}
+
+// signature lists the members for people, such as "a (integer), b (string, optional)".
+func (s *shape) signature() string {
+	words := make([]string, 0, len(s.members)+1)
+	for _, m := range s.members {
+		w := m.name + " (" + typeWord(m.typ)
+		if m.optional {
+			w += ", optional"
+		}
+		words = append(words, w+")")
+	}
+	if s.open {
+		words = append(words, "any others")
+	}
+	if len(words) == 0 {
+		return "no members"
+	}
+	return strings.Join(words, ", ")
+}

@@ -1,0 +1,186 @@
+package payload
+
+import (
+	"cmp"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// shape is what an object of keyword arguments, or a value in them, must look like, as far as structs within it say so. The JSON
+// library by itself ignores members that a struct lacks, and members that are missing. Shapes are made once for each type, may refer
+// to themselves, and are nil for types without structs.
+type shape struct {
+	// members are those of a struct, in the order of its fields, and byName is where each is; nil for a list or a map, whose elements
+	// are like elem.
+	members []memberShape
+	byName  map[string]int
+	// open structs take other members as well.
+	open bool
+	elem slot
+	// nests: there is something to check in what it contains.
+	nests bool
+}
+
+// slot is a place for a value.
+type slot struct {
+	shape    *shape
+	nullable bool
+}
+
+// memberShape is a member of an object.
+type memberShape struct {
+	slot
+
+	name     string
+	typ      reflect.Type
+	optional bool
+}
+
+var shapes sync.Map // reflect.Type -> *shape
+
+// shapeOf returns the shape of a type, nil if there is nothing to check in its values.
+func shapeOf(t reflect.Type) *shape {
+	if made, ok := shapes.Load(t); ok {
+		return made.(*shape)
+	}
+	s := shaping{}.shape(t)
+	shapes.Store(t, s)
+	return s
+}
+
+// shaping makes shapes; it has those that are being made, for types that contain themselves.
+type shaping map[reflect.Type]*shape
+
+func (m shaping) slot(t reflect.Type) slot {
+	return slot{shape: m.shape(t), nullable: nullable(t) || isOptional(t)}
+}
+
+func (m shaping) shape(t reflect.Type) *shape {
+	for t.Kind() == reflect.Pointer || isOptional(t) {
+		t = inner(t)
+	}
+	if made, ok := m[t]; ok {
+		return made
+	}
+	switch {
+	case ownJSON(t), t == timeType, t == bigType:
+		return nil
+	case t.Kind() == reflect.Struct:
+		return m.object(t)
+	case t.Kind() == reflect.Slice, t.Kind() == reflect.Array, t.Kind() == reflect.Map:
+		s := &shape{nests: true}
+		m[t] = s
+		if s.elem = m.slot(t.Elem()); s.elem.shape == nil {
+			m[t] = nil
+		}
+		return m[t]
+	default:
+		return nil
+	}
+}
+
+// inner returns the type that a pointer, or an Opt, is of.
+func inner(t reflect.Type) reflect.Type {
+	if t.Kind() == reflect.Pointer {
+		return t.Elem()
+	}
+	return reflect.TypeOf(reflect.New(t).Interface().(optional).target()).Elem()
+}
+
+func (m shaping) object(t reflect.Type) *shape {
+	s := &shape{byName: map[string]int{}}
+	m[t] = s
+	for _, f := range fieldsOf(t) {
+		if f.rest {
+			s.open = true
+			continue
+		}
+		of := memberShape{slot: m.slot(f.typ), name: f.name, typ: f.typ, optional: f.optional}
+		if isOptional(f.typ) {
+			of.optional, of.typ = true, inner(f.typ)
+		}
+		of.nullable = of.nullable || of.optional
+		s.byName[f.name] = len(s.members)
+		s.members = append(s.members, of)
+		s.nests = s.nests || of.shape != nil
+	}
+	return s
+}
+
+// field is a field of a struct, or of a struct that is embedded in it, as the JSON library sees it.
+type field struct {
+	name     string
+	named    bool // by its tag
+	depth    int
+	typ      reflect.Type
+	optional bool // the library may leave it out
+	rest     bool // takes the members that have no field, or may match them by other names
+}
+
+// fieldsOf returns the fields of a struct in their order. Of several with one name, the least deep counts, and of those the one
+// that is named by its tag.
+func fieldsOf(t reflect.Type) []field {
+	all := appendFields(nil, t, field{}, map[reflect.Type]bool{})
+	var list []field
+	for i, f := range all {
+		hidden := slices.ContainsFunc(all[:i], func(g field) bool { return g.name == f.name && !f.rest && !precedes(f, g) }) ||
+			slices.ContainsFunc(all[i+1:], func(g field) bool { return g.name == f.name && !f.rest && precedes(g, f) })
+		if !hidden {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+func precedes(f, g field) bool {
+	return cmp.Or(cmp.Compare(f.depth, g.depth), cmp.Compare(boolInt(!f.named), boolInt(!g.named))) < 0
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// appendFields appends the fields of t, which is embedded as in says, in structs of the types above.
+func appendFields(list []field, t reflect.Type, in field, above map[reflect.Type]bool) []field {
+	if above[t] {
+		return list
+	}
+	above[t] = true
+	defer delete(above, t)
+	for i := range t.NumField() {
+		f := t.Field(i)
+		tag := f.Tag.Get("json")
+		name, options, _ := strings.Cut(tag, ",")
+		has := func(option string) bool { return slices.Contains(strings.Split(options, ","), option) }
+		of := field{
+			name: cmp.Or(name, f.Name), named: name != "", depth: in.depth, typ: f.Type,
+			optional: in.optional || has("omitzero") || has("omitempty"),
+			rest:     has("case:ignore") || strings.ContainsAny(tag, "\\'\"`"), // which quote names
+		}
+		switch embedded := has("embed") || f.Anonymous && name == ""; {
+		case tag == "-", !f.IsExported() && !embedded:
+		case !embedded:
+			list = append(list, of)
+		case indirect(f.Type).Kind() == reflect.Struct:
+			of.depth++
+			of.optional = in.optional || f.Type.Kind() == reflect.Pointer
+			list = appendFields(list, indirect(f.Type), of, above)
+		default:
+			of.rest = true
+			list = append(list, of)
+		}
+	}
+	return list
+}
+
+func indirect(t reflect.Type) reflect.Type {
+	if t.Kind() == reflect.Pointer {
+		return t.Elem()
+	}
+	return t
+}
