@@ -1,6 +1,7 @@
 package neutronrpc
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 
@@ -22,6 +23,7 @@ type DhcpPayload struct {
 	AdminStateUp oslorpc.Opt[bool] `json:"admin_state_up,omitzero"`
 	// Priority says which of several messages about a network an agent should handle first: the lower, the earlier.
 	Priority oslorpc.Opt[int] `json:"priority,omitzero"`
+	Extra    oslorpc.Extra    `json:",embed"`
 }
 
 // The priorities of messages to DHCP agents.
@@ -113,5 +115,9 @@ func (p DhcpPayload) reservesPort() bool { return p.Port != nil && p.Port.Device
 // are of its status, and there are very many of those.
 func DhcpSees(before, after Port) bool {
 	return before.MACAddress != after.MACAddress || before.DNSName != after.DNSName ||
-		!slices.Equal(before.FixedIPs, after.FixedIPs) || !slices.Equal(before.ExtraDhcpOpts, after.ExtraDhcpOpts)
+		!sameEach(before.FixedIPs, after.FixedIPs) || !sameEach(before.ExtraDhcpOpts, after.ExtraDhcpOpts)
+}
+
+func sameEach[T any](a, b []T) bool {
+	return slices.EqualFunc(a, b, func(x, y T) bool { return reflect.DeepEqual(x, y) })
 }

@@ -30,7 +30,8 @@ type AgentState struct {
 	// StartFlag is set in the first report after the agent's start.
 	StartFlag bool `json:"start_flag,omitzero"`
 	// UUID identifies the report.
-	UUID string `json:"uuid"`
+	UUID  string        `json:"uuid"`
+	Extra oslorpc.Extra `json:",embed"`
 }
 
 // PluginReportStateAPI is the agent's side of the API by which agents report.

@@ -3,6 +3,7 @@ package neutronrpc
 import "github.com/oslorpc/oslorpc/pkg/oslorpc"
 
 // The things that messages are about. A field that is not set is not sent, so that a Network with nothing but its ID is a reference.
+// What a later peer adds to one is in its Extra: Neutron's dicts may have more than a program knows.
 type (
 	// Network is a network, with its subnets and ports where it is an answer to a DHCP agent.
 	Network struct {
@@ -13,6 +14,7 @@ type (
 		RevisionNumber int               `json:"revision_number,omitzero"`
 		Subnets        []Subnet          `json:"subnets,omitempty"`
 		Ports          []Port            `json:"ports,omitempty"`
+		Extra          oslorpc.Extra     `json:",embed"`
 	}
 	// Subnet is a range of addresses of a network.
 	Subnet struct {
@@ -22,31 +24,35 @@ type (
 		CIDR       string            `json:"cidr,omitzero"`
 		GatewayIP  string            `json:"gateway_ip,omitzero"`
 		EnableDhcp oslorpc.Opt[bool] `json:"enable_dhcp,omitzero"`
+		Extra      oslorpc.Extra     `json:",embed"`
 	}
 	// Port is where something is connected to a network.
 	Port struct {
-		ID             string    `json:"id,omitzero"`
-		Name           string    `json:"name,omitzero"`
-		NetworkID      string    `json:"network_id,omitzero"`
-		MACAddress     string    `json:"mac_address,omitzero"`
-		FixedIPs       []FixedIP `json:"fixed_ips,omitempty"`
-		DeviceID       string    `json:"device_id,omitzero"`
-		DeviceOwner    string    `json:"device_owner,omitzero"`
-		Host           string    `json:"binding:host_id,omitzero"`
-		Status         string    `json:"status,omitzero"`
-		DNSName        string    `json:"dns_name,omitzero"`
-		ExtraDhcpOpts  []DhcpOpt `json:"extra_dhcp_opts,omitempty"`
-		RevisionNumber int       `json:"revision_number,omitzero"`
+		ID             string        `json:"id,omitzero"`
+		Name           string        `json:"name,omitzero"`
+		NetworkID      string        `json:"network_id,omitzero"`
+		MACAddress     string        `json:"mac_address,omitzero"`
+		FixedIPs       []FixedIP     `json:"fixed_ips,omitempty"`
+		DeviceID       string        `json:"device_id,omitzero"`
+		DeviceOwner    string        `json:"device_owner,omitzero"`
+		Host           string        `json:"binding:host_id,omitzero"`
+		Status         string        `json:"status,omitzero"`
+		DNSName        string        `json:"dns_name,omitzero"`
+		ExtraDhcpOpts  []DhcpOpt     `json:"extra_dhcp_opts,omitempty"`
+		RevisionNumber int           `json:"revision_number,omitzero"`
+		Extra          oslorpc.Extra `json:",embed"`
 	}
 	// FixedIP is an address of a port.
 	FixedIP struct {
-		SubnetID  string `json:"subnet_id"`
-		IPAddress string `json:"ip_address,omitzero"`
+		SubnetID  string        `json:"subnet_id"`
+		IPAddress string        `json:"ip_address,omitzero"`
+		Extra     oslorpc.Extra `json:",embed"`
 	}
 	// DhcpOpt is an option that the DHCP server gives to a port.
 	DhcpOpt struct {
-		Name  string `json:"opt_name"`
-		Value string `json:"opt_value"`
+		Name  string        `json:"opt_name"`
+		Value string        `json:"opt_value"`
+		Extra oslorpc.Extra `json:",embed"`
 	}
 	// Router is a router, with what an L3 agent has to know.
 	Router struct {
@@ -56,18 +62,21 @@ type (
 		RevisionNumber int               `json:"revision_number,omitzero"`
 		Interfaces     []Port            `json:"_interfaces,omitempty"`
 		MeteringLabels []MeteringLabel   `json:"_metering_labels,omitempty"`
+		Extra          oslorpc.Extra     `json:",embed"`
 	}
 	// MeteringLabel is a label under which the traffic of a router is counted.
 	MeteringLabel struct {
 		ID    string         `json:"id"`
 		Rules []MeteringRule `json:"rules,omitempty"`
+		Extra oslorpc.Extra  `json:",embed"`
 	}
 	// MeteringRule says which traffic counts.
 	MeteringRule struct {
-		ID             string `json:"id"`
-		RemoteIPPrefix string `json:"remote_ip_prefix"`
-		Direction      string `json:"direction"`
-		Excluded       bool   `json:"excluded"`
+		ID             string        `json:"id"`
+		RemoteIPPrefix string        `json:"remote_ip_prefix"`
+		Direction      string        `json:"direction"`
+		Excluded       bool          `json:"excluded"`
+		Extra          oslorpc.Extra `json:",embed"`
 	}
 	// Agent is an agent as the server knows it, from its reports.
 	Agent struct {

@@ -359,7 +359,8 @@ func TestServersTakeWhatNeutronTakes(t *testing.T) {
 		{"q-l3-plugin", "1.5", "update_ha_routers_states", `{"host":"net1","states":{},"later":1}`},
 		{"q-l3-plugin", "1.12", "get_networks", `{}`},
 		{"q-metering-plugin", "1.0", "get_sync_data_metering", `{"host":"net1","later":1}`},
-		{"q-reports-plugin", "1.2", "report_state", `{"agent_state":{"agent_state":{"host":"net1","later":1}},"time":"0","later":1}`},
+		{"q-reports-plugin", "1.2", "report_state", `{"agent_state":{"agent_state":{"agent_type":"DHCP agent","binary":"neutron-dhcp-agent",` +
+			`"host":"net1","topic":"dhcp_agent","configurations":{},"uuid":"u","later":1}},"time":"0","later":1}`},
 		{"q-agent-notifier-dvr-update", "1.0", "dvr_mac_address_update", `{"dvr_macs":[],"later":1}`},
 		{"neutron-vo-Network-1.1", "1.1", "push", `{"resource_list":[],"event_type":"updated","later":1}`},
 	} {
