@@ -19,51 +19,93 @@ type Limits struct {
 // 64 MiB of them.
 var DefaultLimits = Limits{Workers: 64, Queue: 1000, QueueBytes: 64 << 20}
 
-// queue admits messages, and hands out workers to them in the order of their arrival. A worker is not a goroutine but the right to run:
-// a call runs on the goroutine that brought it, which saves two switches of goroutines a call.
+// queue admits messages, and hands out workers to them in the order of their arrival. A worker is not a goroutine but the right to run.
+// Of messages with the same order key, one at a time may run.
 type queue struct {
 	limits Limits
 
 	mu      sync.Mutex
 	held    bool // nobody gets a worker
 	running int
-	first   *ticket // the waiting tickets, a doubly linked list in the order of arrival
-	last    *ticket
+	ready   line // those that wait for a worker, and for nothing else
 	waiting int
 	bytes   int
 	refused int64
-	// atOnce is the ticket of all messages that got a worker at once; nothing tells them apart. Made when it is first needed.
+	arrived uint64
+	// lanes are the order keys of messages that run or wait; made when it is first needed.
+	lanes map[string]*lane
+	// atOnce is the ticket of all messages without a key that got a worker at once; nothing tells them apart. Made when it is first
+	// needed.
 	atOnce *ticket
+}
+
+// lane is the messages with one order key: one that runs or is ready, and those that wait for it.
+type lane struct {
+	key  string
+	next line
 }
 
 // ticket is a message that was admitted. It must be ended with done, or by an error of wait.
 type ticket struct {
 	queue      *queue
 	size       int
+	arrived    uint64        // its place in the order of arrival
+	lane       *lane         // nil without an order key
 	turn       chan struct{} // closed when a worker is free; nil if one was free at once
-	running    bool          // has a worker; guarded by the queue's lock
+	in         *line         // where it waits; nil if it has a worker. Guarded by the queue's lock
 	prev, next *ticket
 }
 
-// admit takes a message of size bytes in. It returns nil if the queue is full.
-func (q *queue) admit(size int) *ticket {
+// admit takes a message of size bytes in, with its order key, empty for none. It returns nil if the queue is full.
+func (q *queue) admit(size int, key string) *ticket {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	mine := q.lanes[key] // none has the empty key
+	atOnce := mine == nil && q.ready.first == nil && q.free()
 	switch {
-	case q.first == nil && q.free():
+	case atOnce && key == "":
 		if q.atOnce == nil {
-			q.atOnce = &ticket{queue: q, running: true}
+			q.atOnce = &ticket{queue: q}
 		}
 		q.running++
 		return q.atOnce
-	case q.waiting >= q.limits.Queue || (q.waiting > 0 && q.bytes+size > q.limits.QueueBytes):
+	case !atOnce && (q.waiting >= q.limits.Queue || (q.waiting > 0 && q.bytes+size > q.limits.QueueBytes)):
 		q.refused++
 		return nil
-	default:
-		t := &ticket{queue: q, size: size, turn: make(chan struct{})}
-		q.push(t)
-		return t
 	}
+	q.arrived++
+	t := &ticket{queue: q, size: size, arrived: q.arrived, lane: mine}
+	if key != "" && mine == nil {
+		t.lane = q.open(key)
+	}
+	switch {
+	case atOnce:
+		q.running++
+		return t
+	case mine != nil:
+		q.wait(t, &mine.next)
+	default:
+		q.wait(t, &q.ready)
+	}
+	return t
+}
+
+// open begins a lane.
+func (q *queue) open(key string) *lane {
+	if q.lanes == nil {
+		q.lanes = map[string]*lane{}
+	}
+	l := &lane{key: key}
+	q.lanes[key] = l
+	return l
+}
+
+// wait has a ticket wait for its turn. The lock is held.
+func (q *queue) wait(t *ticket, in *line) {
+	t.turn = make(chan struct{})
+	q.waiting++
+	q.bytes += t.size
+	in.insert(t)
 }
 
 // wait returns when it is the ticket's turn. If ctx ended before, the ticket is given back and the error is that of ctx.
@@ -86,28 +128,43 @@ func (t *ticket) done() {
 	q := t.queue
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if t.running {
-		q.release()
-	} else {
+	leads := t.lane != nil && t.in != &t.lane.next
+	if t.in != nil {
 		q.remove(t)
+	} else {
+		q.running--
 	}
+	if leads {
+		q.advance(t.lane)
+	}
+	q.handOut()
 }
 
-// release takes back the worker of a message that ended. The lock is held.
-func (q *queue) release() {
-	q.running--
-	q.handOut()
+// advance makes the next message of a lane ready, or ends the lane. The lock is held.
+func (q *queue) advance(l *lane) {
+	if t := l.next.first; t != nil {
+		l.next.remove(t)
+		q.ready.insert(t)
+	} else {
+		delete(q.lanes, l.key)
+	}
 }
 
 // handOut gives the free workers to the messages that wait longest. The lock is held.
 func (q *queue) handOut() {
-	for q.first != nil && q.free() {
-		t := q.first
+	for q.ready.first != nil && q.free() {
+		t := q.ready.first
 		q.remove(t)
-		t.running = true
 		q.running++
 		close(t.turn)
 	}
+}
+
+// remove takes a ticket out of the line in which it waits. The lock is held.
+func (q *queue) remove(t *ticket) {
+	t.in.remove(t)
+	q.waiting--
+	q.bytes -= t.size
 }
 
 // free reports whether a message may have a worker now. The lock is held.
@@ -127,32 +184,45 @@ func (q *queue) letGo() {
 	q.handOut()
 }
 
-func (q *queue) push(t *ticket) {
-	t.prev = q.last
-	if q.last != nil {
-		q.last.next = t
-	} else {
-		q.first = t
+// line is tickets in the order of their arrival, as a doubly linked list.
+type line struct{ first, last *ticket }
+
+// insert puts a ticket where it belongs: mostly at the end, or near the beginning if its lane kept it back.
+func (l *line) insert(t *ticket) {
+	after := l.last
+	if after != nil && after.arrived > t.arrived {
+		after = nil
+		for next := l.first; next.arrived < t.arrived; next = next.next {
+			after = next
+		}
 	}
-	q.last = t
-	q.waiting++
-	q.bytes += t.size
+	t.in, t.prev = l, after
+	if after == nil {
+		t.next = l.first
+		l.first = t
+	} else {
+		t.next = after.next
+		after.next = t
+	}
+	if t.next == nil {
+		l.last = t
+	} else {
+		t.next.prev = t
+	}
 }
 
-func (q *queue) remove(t *ticket) {
+func (l *line) remove(t *ticket) {
 	if t.prev != nil {
 		t.prev.next = t.next
 	} else {
-		q.first = t.next
+		l.first = t.next
 	}
 	if t.next != nil {
 		t.next.prev = t.prev
 	} else {
-		q.last = t.prev
+		l.last = t.prev
 	}
-	t.prev, t.next = nil, nil
-	q.waiting--
-	q.bytes -= t.size
+	t.in, t.prev, t.next = nil, nil, nil
 }
 
 // Load is how busy a server is.

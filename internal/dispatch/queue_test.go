@@ -24,7 +24,7 @@ func newQueue(t *testing.T, l Limits) (*queue, []*ticket) {
 
 func admitted(t *testing.T, q *queue, size int) *ticket {
 	t.Helper()
-	ticket := q.admit(size)
+	ticket := q.admit(size, "")
 	if ticket == nil {
 		t.Fatalf("a message of %d bytes was refused: %+v", size, q.load())
 	}
@@ -126,7 +126,7 @@ func TestQueueIsBounded(t *testing.T) {
 			q, busy := newQueue(t, test.limits)
 			queued, refused := int64(0), int64(0)
 			for i, s := range test.steps {
-				ticket := q.admit(s.size)
+				ticket := q.admit(s.size, "")
 				if (ticket != nil) != s.want {
 					t.Errorf("step %d, %d bytes: admitted is %v", i, s.size, ticket != nil)
 				}
@@ -167,7 +167,7 @@ func TestThoseWhoGiveUpLeaveTheQueue(t *testing.T) {
 			for i := range waiting {
 				waiting[i] = admitted(t, q, 10)
 			}
-			if q.admit(1) != nil {
+			if q.admit(1, "") != nil {
 				t.Fatal("the queue should be full")
 			}
 			ctx, cancel := context.WithCancel(t.Context())
@@ -252,7 +252,7 @@ func TestQueueUnderStress(t *testing.T) {
 		all.Go(func() {
 			random := rand.New(rand.NewPCG(1, uint64(caller)))
 			for range rounds {
-				ticket := q.admit(random.IntN(12))
+				ticket := q.admit(random.IntN(12), [...]string{"", "", "a", "b"}[random.IntN(4)])
 				if ticket == nil {
 					refused.Add(1)
 					continue
@@ -277,7 +277,7 @@ func TestQueueUnderStress(t *testing.T) {
 	}
 	all.Wait()
 	checkLoad(t, q, 0, 0, refused.Load())
-	if q.bytes != 0 || q.first != nil || q.last != nil {
+	if q.bytes != 0 || q.ready != (line{}) || len(q.lanes) != 0 {
 		t.Errorf("something was left: %+v", q)
 	}
 	if got := ran.Load() + refused.Load() + gaveUp.Load(); got != callers*rounds {

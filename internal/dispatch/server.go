@@ -22,6 +22,8 @@ type Request struct {
 	Kwargs, Context string
 	// ID identifies the message; empty if it cannot be told from a repeated one.
 	ID string
+	// OrderKey makes messages with the same one run one after the other, in the order in which they are accepted; empty for none.
+	OrderKey string
 	// Caller is the name that the sender's program gives itself; [UnknownCaller] if it gives none.
 	Caller string
 	// Multicall: whoever sent it takes all items, not only the last.
@@ -52,7 +54,7 @@ const (
 
 // size is what the message counts for in the queue.
 func (r *Request) size() int {
-	n := len(r.Kwargs) + len(r.Context) + len(r.Method)
+	n := len(r.Kwargs) + len(r.Context) + len(r.Method) + len(r.OrderKey)
 	if r.Typed != nil {
 		n += r.Typed.Size
 	}
@@ -100,7 +102,7 @@ func (s *Server) OnAccept(f func(*Request, Delivery)) { s.onAccept = f }
 // Hold keeps messages waiting in the queue until Release or Stop.
 func (s *Server) Hold() { s.queue.hold() }
 
-// Release runs what waits for it, in the order of arrival, and what comes. If the server is not held it does nothing.
+// Release gives workers to what waits for it, in the order of arrival, and to what comes. If the server is not held it does nothing.
 func (s *Server) Release() { s.queue.letGo() }
 
 // Table returns what the server serves.
@@ -222,7 +224,7 @@ func (s *Server) admit(r *Request) (*ticket, error) {
 	if s.stopping {
 		return nil, rpcstatus.Refuse(rpcstatus.Stopping)
 	}
-	if ticket := s.queue.admit(r.size()); ticket != nil {
+	if ticket := s.queue.admit(r.size(), r.OrderKey); ticket != nil {
 		return ticket, nil
 	}
 	return nil, rpcstatus.Refuse(rpcstatus.Full)

@@ -32,6 +32,8 @@ const (
 	Context = "oslorpc-context-bin"
 	// Missed is how long ago a message to the server could not be delivered, as a Go duration; it counts beside an id. Absent: none.
 	Missed = "oslorpc-missed"
+	// OrderKey has messages with the same key run one after the other; it counts beside an id. Absent: none.
+	OrderKey = "oslorpc-order-key"
 	// Report asks for what the server implements.
 	Report = "oslorpc-report"
 )
@@ -49,6 +51,7 @@ type Request struct {
 	HasVersion              bool
 	Exchange, Topic, Server string
 	Instance, ID, Context   string
+	OrderKey                string
 	Report                  bool
 	Missed                  time.Duration
 }
@@ -85,6 +88,9 @@ func Read(ctx context.Context) (r Request, err error) {
 	}
 	if r.ID != "" {
 		if r.Missed, err = missed(ctx); err != nil {
+			return Request{}, err
+		}
+		if r.OrderKey, err = escaped(ctx, OrderKey); err != nil {
 			return Request{}, err
 		}
 	}
@@ -256,6 +262,9 @@ func (r *Request) pairs() []string {
 	}
 	if r.ID != "" {
 		pairs = append(pairs, ID, Escape(r.ID))
+	}
+	if r.OrderKey != "" {
+		pairs = append(pairs, OrderKey, Escape(r.OrderKey))
 	}
 	if r.Context != "" {
 		pairs = append(pairs, Context, r.Context)

@@ -24,6 +24,7 @@ type message interface {
 	GetMessageId() string
 	GetInstanceId() string
 	GetMissed() *durationpb.Duration
+	GetOrderKey() string
 }
 
 // open finds the server that a message is meant for and reads the message. On an error the server may be known or nil.
@@ -64,6 +65,9 @@ func readTarget(m message) (rpc.Target, error) {
 	}
 	if ago := m.GetMissed(); ago != nil && (!ago.IsValid() || ago.AsDuration() < 0) {
 		return target, invalid(target, "`missed` is negative, or no duration: leave it out if no message failed")
+	}
+	if err := rpc.ValidateOrderKey(m.GetOrderKey()); err != nil {
+		return target, err
 	}
 	if err := rpc.ValidateMethod(m.GetMethod()); err != nil {
 		return target, err
@@ -109,6 +113,7 @@ func (p *Process) read(m message, target rpc.Target) (*dispatch.Request, error) 
 	r := &dispatch.Request{
 		Method: m.GetMethod(), Namespace: target.Namespace, Version: version,
 		Kwargs: kwargs, Context: context, ID: m.GetMessageId(),
+		OrderKey: m.GetOrderKey(),
 	}
 	if kwargs == "" {
 		r.Kwargs = "{}"

@@ -118,7 +118,10 @@ func (p *Process) openTyped(ctx context.Context, service, method string) (*typed
 	m := &typedMessage{server: s, typed: t, method: t.Rules.Methods[method]}
 	m.request = dispatch.Request{
 		Method: method, Namespace: t.Rules.Namespace, Version: rpc.Version{Major: t.Rules.Version.Major}, Context: h.Context, ID: h.ID,
-		Caller: callerOf(ctx), Typed: &dispatch.Typed{Service: service},
+		Caller: callerOf(ctx), OrderKey: h.OrderKey, Typed: &dispatch.Typed{Service: service},
+	}
+	if err := rpc.ValidateOrderKey(h.OrderKey); err != nil {
+		return nil, m.fail(err)
 	}
 	if h.Missed > 0 && s.Missed != nil {
 		s.Missed(h.Missed)

@@ -167,6 +167,7 @@ type outgoing struct {
 	errors      *knownErrors
 	missed      *fleet.Missed
 	monitor     time.Duration // as WithCallMonitorTimeout
+	orderKey    string        // as WithOrderKey
 }
 
 // message checks and encodes a message. Nothing is sent yet.
@@ -199,6 +200,7 @@ func (c *Client) encode(ctx context.Context, method string, args any) (outgoing,
 	m := outgoing{
 		first: first, lesser: lesser, method: method, id: c.transport.messageID(), errors: &c.transport.config.errors,
 		intercepted: len(c.transport.config.dialOptions) > 0, closed: &c.transport.closed, monitor: s.monitor, missed: c.transport.fleet.Missed(),
+		orderKey: s.orderKey,
 	}
 	for i := range 1 + len(lesser) {
 		if err := c.fits(len(m.form(i).kwargs.GetJson()) + len(requestContext)); err != nil {
@@ -274,6 +276,7 @@ func (m *outgoing) call(ctx context.Context, e *route.Entry, conn *grpc.ClientCo
 	hint := m.missed.Hint(e)
 	u := &unary[pb.CallRequest, pb.CallResponse]{request: pb.CallRequest{
 		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID, Missed: hint.Ago,
+		OrderKey: m.orderKey,
 	}}
 	err := u.invoke(ctx, m, conn, pb.RPCService_Call_FullMethodName, &u.request, &u.response)
 	hint.Settle(err)
@@ -287,6 +290,7 @@ func (m *outgoing) cast(ctx context.Context, e *route.Entry, conn *grpc.ClientCo
 	v, hint := m.form(variant), m.missed.Hint(e)
 	u := &unary[pb.CastRequest, pb.CastResponse]{request: pb.CastRequest{
 		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID, Missed: hint.Ago,
+		OrderKey: m.orderKey,
 	}}
 	err := u.invoke(ctx, m, conn, pb.RPCService_Cast_FullMethodName, &u.request, &u.response)
 	hint.Settle(err)

@@ -44,6 +44,7 @@ type settings struct {
 	backoff    *Backoff   // nil for none
 	lossyCasts bool
 	monitor    time.Duration // as WithCallMonitorTimeout
+	orderKey   string        // as WithOrderKey
 
 	cap   rpc.Cap
 	query route.Query
@@ -125,6 +126,17 @@ func WithLossyCasts(lossy bool) ClientOption {
 	return clientOption(func(s *settings) { s.lossyCasts = lossy })
 }
 
+// WithOrderKey makes messages with the same key, of this client and of others, run one after the other at a server, in the order in which
+// the server accepted them: the next begins when the method of the one before has returned. Casts that are sent one after the other
+// by one goroutine are accepted, and so run, in that order. Messages without a key, and those with other keys, run beside them.
+//
+// Each server has an order of its own: name the server, or fan out, if there are several. A message that is sent again, since it was refused
+// or its outcome is unknown, comes after those that were accepted meanwhile. A method must not wait for a message with its own key
+// to its own server. A key is text of at most 255 bytes; [None], the default, is none.
+func WithOrderKey(key string) ClientOption {
+	return clientOption(func(s *settings) { s.orderKey = key })
+}
+
 // Client returns a client that sends to target.
 func (t *Transport) Client(target Target, options ...ClientOption) *Client {
 	return newClient(t, settings{target: target, retry: -1}, options)
@@ -162,6 +174,9 @@ func (s *settings) sameServers(t *settings) bool {
 // compute checks the settings and derives what each message needs of them.
 func (s *settings) compute(defaultExchange string) error {
 	if err := s.target.ValidateClient(); err != nil {
+		return err
+	}
+	if err := rpc.ValidateOrderKey(s.orderKey); err != nil {
 		return err
 	}
 	version, err := rpc.VersionOrDefault(s.target.Version)

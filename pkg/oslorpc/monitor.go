@@ -72,7 +72,7 @@ func (m *outgoing) monitoredCall(ctx context.Context, e *route.Entry, conn *grpc
 func (m *outgoing) request(e *route.Entry, v *variant, hint fleet.Hint) *pb.MonitoredCallRequest {
 	return &pb.MonitoredCallRequest{
 		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID,
-		HeartbeatInterval: durationpb.New(max(m.monitor/2, minHeartbeat)), Missed: hint.Ago,
+		HeartbeatInterval: durationpb.New(max(m.monitor/2, minHeartbeat)), Missed: hint.Ago, OrderKey: m.orderKey,
 	}
 }
 

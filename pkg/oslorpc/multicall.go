@@ -124,6 +124,7 @@ func (s *stream) start(ctx context.Context, m *outgoing, e *route.Entry, conn *g
 	hint := m.missed.Hint(e)
 	request := &pb.MulticallRequest{
 		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID, Missed: hint.Ago,
+		OrderKey: m.orderKey,
 	}
 	s.seen.request = request
 	items, err := pb.NewRPCServiceClient(conn).Multicall(m.witnessed(ctx, &s.seen), request, grpc.Peer(&s.seen.opened))

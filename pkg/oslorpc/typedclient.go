@@ -152,7 +152,7 @@ func (m *typedMessage) prepare(ctx context.Context) (err error) {
 	if err := m.client.fitsHeaders(ctx, m.context); err != nil {
 		return err
 	}
-	if m.method.Delivery != typed.Call { // a call is not worth the header: nothing repeats it
+	if m.method.Delivery != typed.Call || s.orderKey != "" { // a call is not worth the header: nothing repeats it
 		m.id = m.client.transport.messageID()
 	}
 	return nil
@@ -245,6 +245,7 @@ func (m *typedMessage) form(variant int) proto.Message {
 func (m *typedMessage) headers(ctx context.Context, e *route.Entry, variant int, missed time.Duration) context.Context {
 	v := m.version(variant)
 	h := header.Request{Version: v, HasVersion: v != rpc.Version{Major: v.Major}, Instance: e.ID, ID: m.id, Context: m.context, Missed: missed}
+	h.OrderKey = m.client.settings.orderKey
 	if missed > 0 && h.ID == "" {
 		h.ID = m.client.transport.messageID()
 	}

@@ -41,7 +41,10 @@ type CallRequest struct {
 	InstanceId string `protobuf:"bytes,6,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
 	// How long ago a message of this sender that was meant for this server could not be delivered to it, if it is not known
 	// to have heard of it since. A negative one is refused with INVALID_TARGET. Absent: none.
-	Missed        *durationpb.Duration `protobuf:"bytes,8,opt,name=missed,proto3" json:"missed,omitempty"`
+	Missed *durationpb.Duration `protobuf:"bytes,8,opt,name=missed,proto3" json:"missed,omitempty"`
+	// Messages with the same key, whoever sent them, run at one server one after the other, in the order in which it accepted
+	// them. At most 255 bytes, otherwise INVALID_TARGET. Absent: the message runs beside others.
+	OrderKey      string `protobuf:"bytes,9,opt,name=order_key,json=orderKey,proto3" json:"order_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -125,6 +128,13 @@ func (x *CallRequest) GetMissed() *durationpb.Duration {
 	return nil
 }
 
+func (x *CallRequest) GetOrderKey() string {
+	if x != nil {
+		return x.OrderKey
+	}
+	return ""
+}
+
 // CallResponse is the result of a call.
 type CallResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -196,7 +206,9 @@ type CastRequest struct {
 	// As in CallRequest.
 	InstanceId string `protobuf:"bytes,6,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
 	// As in CallRequest.
-	Missed        *durationpb.Duration `protobuf:"bytes,8,opt,name=missed,proto3" json:"missed,omitempty"`
+	Missed *durationpb.Duration `protobuf:"bytes,8,opt,name=missed,proto3" json:"missed,omitempty"`
+	// As in CallRequest.
+	OrderKey      string `protobuf:"bytes,9,opt,name=order_key,json=orderKey,proto3" json:"order_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -280,6 +292,13 @@ func (x *CastRequest) GetMissed() *durationpb.Duration {
 	return nil
 }
 
+func (x *CastRequest) GetOrderKey() string {
+	if x != nil {
+		return x.OrderKey
+	}
+	return ""
+}
+
 // CastResponse says that the message is in the server's queue.
 type CastResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -342,7 +361,9 @@ type MulticallRequest struct {
 	// As in CallRequest.
 	InstanceId string `protobuf:"bytes,6,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
 	// As in CallRequest.
-	Missed        *durationpb.Duration `protobuf:"bytes,8,opt,name=missed,proto3" json:"missed,omitempty"`
+	Missed *durationpb.Duration `protobuf:"bytes,8,opt,name=missed,proto3" json:"missed,omitempty"`
+	// As in CallRequest.
+	OrderKey      string `protobuf:"bytes,9,opt,name=order_key,json=orderKey,proto3" json:"order_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -426,6 +447,13 @@ func (x *MulticallRequest) GetMissed() *durationpb.Duration {
 	return nil
 }
 
+func (x *MulticallRequest) GetOrderKey() string {
+	if x != nil {
+		return x.OrderKey
+	}
+	return ""
+}
+
 // MulticallResponse is one item.
 type MulticallResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -499,7 +527,9 @@ type MonitoredCallRequest struct {
 	// The time from one heartbeat to the next; at least 10 ms, 1 s if absent.
 	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,7,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
 	// As in CallRequest.
-	Missed        *durationpb.Duration `protobuf:"bytes,8,opt,name=missed,proto3" json:"missed,omitempty"`
+	Missed *durationpb.Duration `protobuf:"bytes,8,opt,name=missed,proto3" json:"missed,omitempty"`
+	// As in CallRequest.
+	OrderKey      string `protobuf:"bytes,9,opt,name=order_key,json=orderKey,proto3" json:"order_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -588,6 +618,13 @@ func (x *MonitoredCallRequest) GetMissed() *durationpb.Duration {
 		return x.Missed
 	}
 	return nil
+}
+
+func (x *MonitoredCallRequest) GetOrderKey() string {
+	if x != nil {
+		return x.OrderKey
+	}
+	return ""
 }
 
 // MonitoredCallResponse is a heartbeat or the result.
@@ -717,7 +754,7 @@ var File_oslorpc_v1_rpc_proto protoreflect.FileDescriptor
 const file_oslorpc_v1_rpc_proto_rawDesc = "" +
 	"\n" +
 	"\x14oslorpc/v1/rpc.proto\x12\n" +
-	"oslorpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18oslorpc/v1/payload.proto\x1a\x17oslorpc/v1/target.proto\"\xa0\x02\n" +
+	"oslorpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18oslorpc/v1/payload.proto\x1a\x17oslorpc/v1/target.proto\"\xbd\x02\n" +
 	"\vCallRequest\x12*\n" +
 	"\x06target\x18\x01 \x01(\v2\x12.oslorpc.v1.TargetR\x06target\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12-\n" +
@@ -727,10 +764,11 @@ const file_oslorpc_v1_rpc_proto_rawDesc = "" +
 	"message_id\x18\x05 \x01(\tR\tmessageId\x12\x1f\n" +
 	"\vinstance_id\x18\x06 \x01(\tR\n" +
 	"instanceId\x121\n" +
-	"\x06missed\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06missed\"]\n" +
+	"\x06missed\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06missed\x12\x1b\n" +
+	"\torder_key\x18\t \x01(\tR\borderKey\"]\n" +
 	"\fCallResponse\x12+\n" +
 	"\x06result\x18\x01 \x01(\v2\x13.oslorpc.v1.PayloadR\x06result\x12 \n" +
-	"\vimplemented\x18\x02 \x03(\tR\vimplemented\"\xa0\x02\n" +
+	"\vimplemented\x18\x02 \x03(\tR\vimplemented\"\xbd\x02\n" +
 	"\vCastRequest\x12*\n" +
 	"\x06target\x18\x01 \x01(\v2\x12.oslorpc.v1.TargetR\x06target\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12-\n" +
@@ -740,9 +778,10 @@ const file_oslorpc_v1_rpc_proto_rawDesc = "" +
 	"message_id\x18\x05 \x01(\tR\tmessageId\x12\x1f\n" +
 	"\vinstance_id\x18\x06 \x01(\tR\n" +
 	"instanceId\x121\n" +
-	"\x06missed\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06missed\"0\n" +
+	"\x06missed\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06missed\x12\x1b\n" +
+	"\torder_key\x18\t \x01(\tR\borderKey\"0\n" +
 	"\fCastResponse\x12 \n" +
-	"\vimplemented\x18\x02 \x03(\tR\vimplemented\"\xa5\x02\n" +
+	"\vimplemented\x18\x02 \x03(\tR\vimplemented\"\xc2\x02\n" +
 	"\x10MulticallRequest\x12*\n" +
 	"\x06target\x18\x01 \x01(\v2\x12.oslorpc.v1.TargetR\x06target\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12-\n" +
@@ -752,10 +791,11 @@ const file_oslorpc_v1_rpc_proto_rawDesc = "" +
 	"message_id\x18\x05 \x01(\tR\tmessageId\x12\x1f\n" +
 	"\vinstance_id\x18\x06 \x01(\tR\n" +
 	"instanceId\x121\n" +
-	"\x06missed\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06missed\"^\n" +
+	"\x06missed\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06missed\x12\x1b\n" +
+	"\torder_key\x18\t \x01(\tR\borderKey\"^\n" +
 	"\x11MulticallResponse\x12'\n" +
 	"\x04item\x18\x01 \x01(\v2\x13.oslorpc.v1.PayloadR\x04item\x12 \n" +
-	"\vimplemented\x18\x02 \x03(\tR\vimplemented\"\xf3\x02\n" +
+	"\vimplemented\x18\x02 \x03(\tR\vimplemented\"\x90\x03\n" +
 	"\x14MonitoredCallRequest\x12*\n" +
 	"\x06target\x18\x01 \x01(\v2\x12.oslorpc.v1.TargetR\x06target\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12-\n" +
@@ -766,7 +806,8 @@ const file_oslorpc_v1_rpc_proto_rawDesc = "" +
 	"\vinstance_id\x18\x06 \x01(\tR\n" +
 	"instanceId\x12H\n" +
 	"\x12heartbeat_interval\x18\a \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\x121\n" +
-	"\x06missed\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06missed\"\x8e\x01\n" +
+	"\x06missed\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06missed\x12\x1b\n" +
+	"\torder_key\x18\t \x01(\tR\borderKey\"\x8e\x01\n" +
 	"\x15MonitoredCallResponse\x125\n" +
 	"\theartbeat\x18\x01 \x01(\v2\x15.oslorpc.v1.HeartbeatH\x00R\theartbeat\x126\n" +
 	"\bresponse\x18\x02 \x01(\v2\x18.oslorpc.v1.CallResponseH\x00R\bresponseB\x06\n" +
