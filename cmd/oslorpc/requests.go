@@ -30,7 +30,7 @@ func (a asked) parsed() oslorpc.Version {
 
 // isPing reports whether it is the ping of WithPing, which servers answer whatever they implement.
 func (a asked) isPing() bool {
-	return a.method == oslorpc.PingMethod && a.namespace == "" && a.parsed() == rpc.DefaultVersion
+	return a.method == oslorpc.PingMethod && a.namespace == ""
 }
 
 // request is how often something was asked for, at all servers that were asked.

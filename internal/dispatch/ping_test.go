@@ -24,21 +24,22 @@ func TestSelectionOfPing(t *testing.T) {
 			{"", "", PingMethod, 1}, {"", "1.3", PingMethod, 1},
 		}},
 		{"an endpoint has it elsewhere", AllowPublic, []Endpoint{offers("", []string{"n"}, PingMethod), offers("2.0", nil, PingMethod)}, []lookup{
-			{"", "", PingMethod, added}, {"n", "", PingMethod, 0}, {"", "2.0", PingMethod, 1}, {"", "1.1", PingMethod, unsupported},
+			{"", "", PingMethod, added}, {"n", "", PingMethod, 0}, {"", "2.0", PingMethod, 1}, {"", "1.1", PingMethod, added},
 		}},
 		{"other versions and namespaces", AllowPublic, []Endpoint{offers("", nil, "foo")}, []lookup{
 			{"", "1.0", PingMethod, added},
-			{"", "1.1", PingMethod, unsupported},
-			{"", "2.0", PingMethod, unsupported},
+			{"", "1.1", PingMethod, added},
+			{"", "2.0", PingMethod, added},
 			{"x", "", PingMethod, unsupported},
 		}},
 		{"exposed methods only", AllowExposed, []Endpoint{offers("", nil, "foo", PingMethod)}, []lookup{
 			{"", "", PingMethod, added}, {"", "", "foo", noMethod},
 		}},
 		{"what else is refused", AllowPublic, []Endpoint{offers("2.0", nil, "foo")}, []lookup{
-			{"", "1.0", PingMethod, added}, {"", "1.0", "foo", unsupported}, {"", "2.0", PingMethod, noMethod},
+			{"", "1.0", PingMethod, added}, {"", "1.0", "foo", unsupported}, {"", "2.0", PingMethod, added},
 		}},
-		{"a fallback", AllowPublic, []Endpoint{withFallback(offers("1.1", nil))}, []lookup{{"", "", PingMethod, added}}},
+		{"a fallback", AllowPublic, []Endpoint{withFallback(offers("1.1", nil))}, []lookup{{"", "", PingMethod, added}, {"", "1.1", PingMethod, added}}},
+		{"a fallback before an endpoint that has it", AllowPublic, []Endpoint{withFallback(offers("", nil)), own}, []lookup{{"", "", PingMethod, 1}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -55,6 +56,19 @@ func TestSelectionOfPing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A ping is for this server, also if it answers none: no fallback passes it on.
+func TestNoFallbackGetsAPing(t *testing.T) {
+	t.Parallel()
+	endpoints := []Endpoint{withFallback(offers("1.1", nil)), withFallback(offers("1.0", []string{"n"}))}
+	table := NewTable(endpoints, WithPolicy(AllowAll))
+	for _, l := range []lookup{
+		{"", "", PingMethod, noMethod}, {"", "1.1", PingMethod, noMethod}, {"", "2.0", PingMethod, unsupported},
+	} {
+		checkLookup(t, table, endpoints, l)
+	}
+	checkFallback(t, table, endpoints, lookup{"n", "", ">" + PingMethod, 1}) // it is no ping there
 }
 
 func TestPingIsNothingThatIsImplemented(t *testing.T) {

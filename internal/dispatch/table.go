@@ -165,9 +165,7 @@ func (t *Table) lookup(r *Request) (selected, error) {
 // find returns the method for a message that is not typed: of the endpoints in the namespace whose version can serve it, the first that
 // has the method. A method that the policy hides is not there, and the search goes on. As upstream, an unknown namespace counts as an unsupported version.
 func (t *Table) find(namespace string, version rpc.Version, method string) (selected, error) {
-	if t.ping != nil && method == PingMethod && t.ping.serves(namespace, version) { // before any fallback: a ping is for this server
-		return selected{t.ping.Methods[method], t.ping.counters[method]}, nil
-	}
+	isPing := IsPing(namespace, method)
 	compatible := false
 	for i := range t.endpoints {
 		e := &t.endpoints[i]
@@ -181,10 +179,13 @@ func (t *Table) find(namespace string, version rpc.Version, method string) (sele
 		if m, ok := e.Methods[method]; ok {
 			return selected{m, e.counters[method]}, nil
 		}
-		if e.fallsBack(method) {
+		if !isPing && e.fallsBack(method) { // a ping is for this server
 			return selected{e.Fallback, e.counters[""]}, nil
 		}
 		compatible = true
+	}
+	if isPing && t.ping != nil {
+		return selected{t.ping.Methods[method], t.ping.counters[method]}, nil
 	}
 	if compatible {
 		return selected{}, t.noSuchMethod(namespace, version, method)

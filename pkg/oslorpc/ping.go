@@ -9,9 +9,9 @@ import (
 // PingMethod is the method that [WithPing] adds.
 const PingMethod = dispatch.PingMethod
 
-// WithPing adds oslo.messaging's ping method to the server: [PingMethod] in the null namespace at version 1.0, which takes any arguments and
-// returns "pong". (The option rpc_ping_enabled upstream.) An endpoint that lists a method of that name has precedence; no access
-// policy hides it, and no [Endpoint.Fallback] gets it. Nothing else changes: the server is not listed as one that
+// WithPing adds oslo.messaging's ping method to the server: [PingMethod] in the null namespace, which takes any arguments and returns
+// "pong", whatever version a message asks for. (The option rpc_ping_enabled upstream.) An endpoint that lists a method of that name has
+// precedence, and no access policy hides it. No [Endpoint.Fallback] gets a ping, with this option or without it. Nothing else changes: the server is not listed as one that
 // implements version 1.0, and other messages are refused as they were.
 //
 // A ping passes through the queue and needs a worker, so it tells that the server works. To learn only that its process is
@@ -24,6 +24,6 @@ func WithPing() ServerOption {
 // what they implement, so anyone is asked.
 func (s *settings) queryFor(method string, version rpc.Version) route.Query {
 	q := route.Query{Namespace: s.query.Namespace, Version: version}
-	q.Anyone = method == PingMethod && q.Namespace == "" && q.Version == rpc.DefaultVersion
+	q.Anyone = dispatch.IsPing(q.Namespace, method)
 	return q
 }
