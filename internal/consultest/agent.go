@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"testing"
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/testbin"
@@ -26,10 +25,20 @@ const (
 	logTail = 4 << 10
 )
 
+// TB is what an agent needs of a test. The laboratory, whose agents belong to no test, has another.
+type TB interface {
+	Helper()
+	Fatalf(format string, args ...any)
+	Logf(format string, args ...any)
+	TempDir() string
+	Cleanup(do func())
+	Failed() bool
+}
+
 // Agent is a Consul agent. One that Start starts is in development mode: a server and a cluster by itself, without data on disk. One that
 // Join starts belongs to the cluster of such a server. All ports are on 127.0.0.1. Its methods are for one goroutine.
 type Agent struct {
-	tb     testing.TB
+	tb     TB
 	binary string
 	dir    string
 	config []string
@@ -44,18 +53,18 @@ type Agent struct {
 
 // Start starts an agent and waits until it is ready. It is killed when the test ends, and if the test failed the end of its log
 // is shown. Each config is a file of configuration in HCL on top of ours.
-func Start(tb testing.TB, config ...string) *Agent {
+func Start(tb TB, config ...string) *Agent {
 	tb.Helper()
 	return start(tb, nil, append([]string{"performance { raft_multiplier = 1 }"}, config...))
 }
 
 // Join starts an agent as Start does that is no server, in the cluster of the given one.
-func Join(tb testing.TB, server *Agent, config ...string) *Agent {
+func Join(tb TB, server *Agent, config ...string) *Agent {
 	tb.Helper()
 	return start(tb, server, config)
 }
 
-func start(tb testing.TB, server *Agent, config []string) *Agent {
+func start(tb TB, server *Agent, config []string) *Agent {
 	tb.Helper()
 	binary, err := testbin.Find("consul", filepath.Join("tools", "consul"), "github.com/hashicorp/consul")
 	if err != nil {

@@ -59,6 +59,7 @@ func TestShortForm(t *testing.T) {
 			continue
 		}
 		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel()
 			r := s.Perform(dir(t), seed(t), true)
 			if reason, skipped := r.Skipped(); skipped {
 				t.Skip(reason)

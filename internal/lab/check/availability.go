@@ -18,27 +18,38 @@ func (c *checker) checkAvailability(op *history.Operation) {
 
 // lostWithServer reports whether the operation may have been outstanding at a server that was killed, forced to stop, frozen or cut off.
 func (c *checker) lostWithServer(op *history.Operation) bool {
-	if op.Kind != "OutcomeUnknown" && op.Kind != "MonitorTimeout" {
-		return false
-	}
 	return slices.ContainsFunc(c.impaired, func(i impairment) bool {
-		end := i.until
-		switch i.what {
-		case history.Killed:
-			end = i.from
-		case history.Forced:
-			end = i.from.Add(c.Queued)
-		case history.Stopped:
+		if op.End.Before(i.from) {
 			return false
 		}
-		return !op.End.Before(i.from) && (end.IsZero() || !op.Begin.After(end.Add(c.Noticed)))
+		switch i.what {
+		case history.Killed:
+			return op.Kind == "OutcomeUnknown" && !op.Begin.After(i.from.Add(c.Noticed))
+		case history.Forced:
+			return op.Kind == "OutcomeUnknown" && !op.Begin.After(i.from.Add(c.Queued))
+		case history.Frozen, history.Cut:
+			return slices.Contains(silent, op.Kind) && c.begunInSilence(op, i)
+		default:
+			return false
+		}
 	})
 }
 
-// notBegunAgain reports whether a server that stops refused a stream that the client sends: such a stream does not go elsewhere.
+// silent are the kinds of what was outstanding at a server that says nothing.
+var silent = []string{"OutcomeUnknown", "MonitorTimeout", "Timeout"}
+
+// begunInSilence reports whether an operation may have gone to a server while it was silent. Those for any server avoid it after a while.
+func (c *checker) begunInSilence(op *history.Operation, i impairment) bool {
+	if op.To == "" && !op.Form.All() && op.Begin.After(i.from.Add(c.Avoided)) {
+		return false
+	}
+	return i.until.IsZero() || !op.Begin.After(i.until.Add(c.Noticed))
+}
+
+// notBegunAgain reports whether a stream that the client sends was refused while servers came and went: such a stream does not go elsewhere.
 func (c *checker) notBegunAgain(op *history.Operation) bool {
 	return (op.Form == history.TypedImport || op.Form == history.TypedSync) && op.Kind == "Refused" && op.Safe &&
-		c.overlaps("", op.Begin, op.End, 0, history.Stopped, history.Forced)
+		c.overlaps("", op.Begin, op.End, 0, history.Stopped, history.Forced, history.Killed)
 }
 
 // serverAway reports whether an operation is for a server by name that no healthy process had all the time.

@@ -33,12 +33,14 @@ type Limits struct {
 	Visible time.Duration
 	// Noticed is how long after a kill its peers may be unaware of it.
 	Noticed time.Duration
+	// Avoided is how long messages for any server may go to a server that is silent.
+	Avoided time.Duration
 	// Queued is how long an accepted message may wait in a queue.
 	Queued time.Duration
 }
 
 // Default are limits for a busy machine.
-var Default = Limits{Slack: 2 * time.Second, Visible: 3 * time.Second, Noticed: time.Second, Queued: 15 * time.Second}
+var Default = Limits{Slack: 2 * time.Second, Visible: 3 * time.Second, Noticed: time.Second, Avoided: 6 * time.Second, Queued: 15 * time.Second}
 
 // Check returns the violations in a history, the gravest promises first.
 func Check(h *history.History, limits Limits) []history.Violation {
@@ -69,7 +71,7 @@ type checker struct {
 	runs     map[string][]*history.Execution // by message
 	ids      []string                        // the keys of runs, in order
 	streams  map[string][]*history.Stream    // by message
-	process  map[string]string               // of each instance
+	process  map[string][]string             // of each instance; at a static address there may be several, one after the other
 	impaired []impairment
 	found    []history.Violation
 }
@@ -85,7 +87,7 @@ type impairment struct {
 func newChecker(h *history.History, limits Limits) *checker {
 	c := &checker{
 		History: h, Limits: limits,
-		runs: map[string][]*history.Execution{}, streams: map[string][]*history.Stream{}, process: map[string]string{},
+		runs: map[string][]*history.Execution{}, streams: map[string][]*history.Stream{}, process: map[string][]string{},
 	}
 	for _, e := range h.Executions {
 		if c.runs[e.ID] == nil {
@@ -97,7 +99,7 @@ func newChecker(h *history.History, limits Limits) *checker {
 		c.streams[s.ID] = append(c.streams[s.ID], s)
 	}
 	for _, u := range h.Ups {
-		c.process[u.Instance] = u.Process
+		c.process[u.Instance] = append(c.process[u.Instance], u.Process)
 	}
 	c.indexEvents()
 	return c

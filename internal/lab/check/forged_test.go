@@ -201,6 +201,11 @@ func TestForgedHistories(t *testing.T) {
 			o := fail(h, history.Call, "OutcomeUnknown", false)
 			o.Begin, o.End, o.Deadline = at(35000), at(35001), at(45000)
 		}},
+		"sent to a server long after it was frozen": {Availability, func(h *history.History) {
+			h.Events = append(h.Events, &history.Event{What: history.Frozen, Process: "s1", At: at(5000)}, &history.Event{What: history.Thawed, Process: "s1", At: at(25000)})
+			o := fail(h, history.Call, "OutcomeUnknown", false)
+			o.Begin, o.End = at(15000), at(25000)
+		}},
 		"by name, and the server is there": {Availability, func(h *history.History) {
 			unrun(h, history.Call)
 			fail(h, history.Call, "NoInstance", true).To = "s1"

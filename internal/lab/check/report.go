@@ -36,7 +36,7 @@ func (c *checker) checkVerdict(op *history.Operation, o history.Outcome, ran boo
 	ids := []string{op.ID}
 	switch o.Verdict {
 	case history.Accepted:
-		if !ran && !c.died(c.process[o.Instance], op) {
+		if !ran && !slices.ContainsFunc(c.process[o.Instance], func(p string) bool { return c.died(p, op) }) {
 			c.violatedf(Report, ids, "%s accepted it, and it did not run there", where(o))
 		}
 		return
@@ -66,8 +66,10 @@ func (c *checker) explains(op *history.Operation, o history.Outcome) bool {
 	if op.Canceled || remote(op, o.Kind) {
 		return true
 	}
-	process, known := c.process[o.Instance]
-	return !known || c.overlaps(process, op.Begin, op.End, c.Visible, bad...) || c.excused(op, o.Kind)
+	processes, known := c.process[o.Instance]
+	return !known || c.excused(op, o.Kind) || slices.ContainsFunc(processes, func(p string) bool {
+		return c.overlaps(p, op.Begin, op.End, c.Visible, bad...)
+	})
 }
 
 // checkMissing: each healthy instance is in the report, unless it says itself that it may lack some.

@@ -50,7 +50,7 @@ func (c *Config) load(ctx context.Context, out *history.Writer) error {
 	if err != nil {
 		return err
 	}
-	l := &loader{Client: c.Client, process: c.Process, transport: t, out: out, running: map[*history.Operation]bool{}}
+	l := &loader{Client: c.Client, config: c, process: c.Process, transport: t, out: out, running: map[*history.Operation]bool{}}
 	fmt.Fprintln(os.Stdout, Ready)
 	stopCounting := l.count()
 	var callers sync.WaitGroup
@@ -67,6 +67,7 @@ func (c *Config) load(ctx context.Context, out *history.Writer) error {
 type loader struct {
 	*Client
 
+	config    *Config
 	process   string
 	transport *oslorpc.Transport
 	out       *history.Writer
@@ -123,7 +124,7 @@ func (l *loader) next(random *rand.Rand, form history.Form) message {
 	}
 	m := message{op: op, job: Job{ID: op.ID, Length: l.Length}}
 	if form.Streams() {
-		m.job.Items, op.Asked = l.Items, l.Items
+		m.job.Items, op.Asked, m.job.Quiet = l.Items, l.Items, random.IntN(2) == 0
 	}
 	if len(l.Servers) > 0 && !form.All() && random.IntN(2) == 0 {
 		op.To = l.Servers[random.IntN(len(l.Servers))]

@@ -16,6 +16,8 @@ type Job struct {
 	// Length is how long to take, for each item if it has Items.
 	Length time.Duration `json:"length"`
 	Items  int           `json:"items"`
+	// Quiet has a stream of results end without an error when its ctx ends, as careless methods do.
+	Quiet bool `json:"quiet"`
 	// Fails tells the method to fail.
 	Fails bool `json:"fails"`
 }
@@ -59,8 +61,9 @@ func (h *host) count(ctx context.Context, j Job) iter.Seq2[Answer, error] {
 		defer func() { h.out.Write(history.Record{Stream: end}) }()
 		for n := range h.shorten(j.Items) {
 			if err := sleep(ctx, j.Length); err != nil {
-				end.Error = err.Error()
-				yield(Answer{}, err)
+				if end.Error = err.Error(); !j.Quiet {
+					yield(Answer{}, err)
+				}
 				return
 			}
 			if !yield(Answer{ID: j.ID, Instance: end.Instance, Item: n + 1}, nil) {

@@ -33,10 +33,10 @@ func (l *loader) send(ctx context.Context, client *oslorpc.Client, m message) er
 		return client.Cast(ctx, "work", m.job)
 	case history.Fanout:
 		report, err := client.Fanout(ctx, "work", m.job)
-		m.report(report)
+		l.report(m, report)
 		return err
 	case history.Gather:
-		return m.gather(ctx, client)
+		return l.gather(ctx, client, m)
 	case history.Multicall:
 		return m.multicall(ctx, client)
 	default:
@@ -63,19 +63,19 @@ func (m message) item(answer Answer) {
 	}
 }
 
-func (m message) report(report *oslorpc.Report) {
+func (l *loader) report(m message, report *oslorpc.Report) {
 	if report == nil {
 		return
 	}
 	m.op.Uncertain = uncertain(report)
 	for _, d := range report.Accepted {
-		m.op.Report = append(m.op.Report, outcome(d.Instance, history.Accepted, d.Err))
+		m.op.Report = append(m.op.Report, l.outcome(d.Instance, history.Accepted, d.Err))
 	}
 	for _, d := range report.Skipped {
-		m.op.Report = append(m.op.Report, outcome(d.Instance, history.Skipped, d.Err))
+		m.op.Report = append(m.op.Report, l.outcome(d.Instance, history.Skipped, d.Err))
 	}
 	for _, d := range report.Failed {
-		m.op.Report = append(m.op.Report, outcome(d.Instance, history.Failed, d.Err))
+		m.op.Report = append(m.op.Report, l.outcome(d.Instance, history.Failed, d.Err))
 	}
 }
 
@@ -85,26 +85,26 @@ func uncertain(report *oslorpc.Report) bool {
 	return field.IsValid() && !field.IsZero()
 }
 
-func (m message) gather(ctx context.Context, client *oslorpc.Client) error {
+func (l *loader) gather(ctx context.Context, client *oslorpc.Client, m message) error {
 	for reply, err := range oslorpc.Gather[Answer](ctx, client, "work", m.job) {
 		switch {
 		case err == nil:
-			o := outcome(reply.Instance, history.Replied, nil)
+			o := l.outcome(reply.Instance, history.Replied, nil)
 			o.By = reply.Value.Instance
 			m.op.Report = append(m.op.Report, o)
 		case reply.Expected == 0:
 			return err
 		case reply.Skipped:
-			m.op.Report = append(m.op.Report, outcome(reply.Instance, history.Skipped, err))
+			m.op.Report = append(m.op.Report, l.outcome(reply.Instance, history.Skipped, err))
 		default:
-			m.op.Report = append(m.op.Report, outcome(reply.Instance, history.Failed, err))
+			m.op.Report = append(m.op.Report, l.outcome(reply.Instance, history.Failed, err))
 		}
 	}
 	return nil
 }
 
-func outcome(i oslorpc.Instance, verdict history.Verdict, err error) history.Outcome {
-	o := history.Outcome{Server: i.Server, Instance: instanceOf(i), Verdict: verdict}
+func (l *loader) outcome(i oslorpc.Instance, verdict history.Verdict, err error) history.Outcome {
+	o := history.Outcome{Server: i.Server, Instance: l.config.instanceOf(i), Verdict: verdict}
 	if err != nil {
 		o.Kind, o.Error, o.Safe = oslorpc.KindOf(err).Name(), err.Error(), oslorpc.SafeToRetry(err)
 	}

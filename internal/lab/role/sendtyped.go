@@ -31,7 +31,7 @@ func (l *loader) sendTyped(ctx context.Context, client *oslorpc.Client, m messag
 	case history.TypedFanout:
 		var report oslorpc.Report
 		_, err := stub.InvalidateCache(ctx, &v1.InvalidateCacheRequest{Name: text(m.job)}, oslorpc.FanoutReport(&report))
-		m.report(&report)
+		l.report(m, &report)
 		return err
 	case history.TypedWatch:
 		return m.watch(ctx, stub)

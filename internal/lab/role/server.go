@@ -4,7 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"os/signal"
+	"strings"
+	"syscall"
 	"time"
+
+	"google.golang.org/grpc"
 
 	"github.com/oslorpc/oslorpc/internal/lab/history"
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
@@ -25,8 +30,14 @@ type Server struct {
 	Workers   int           `json:"workers,omitempty"`
 	Queue     int           `json:"queue,omitempty"`
 	Grace     time.Duration `json:"grace,omitempty"`
+	// Streams bounds the streams of a connection, if it is not 0.
+	Streams uint32 `json:"streams,omitempty"`
+	// StartWithin is how long starting all servers may take; 0 is as long as it takes.
+	StartWithin time.Duration `json:"startWithin,omitempty"`
 	// StopWithin bounds its stop; 0 is as long as it takes.
 	StopWithin time.Duration `json:"stopWithin,omitempty"`
+	// More starts one more server when the process gets SIGUSR1, in the background.
+	More bool `json:"more,omitempty"`
 	// Watch are topics that the process watches as a client, too.
 	Watch []string `json:"watch,omitempty"`
 	// Sabotage is a promise that it breaks, to prove that this is noticed.
@@ -44,6 +55,9 @@ func (c *Config) serve(ctx context.Context, out *history.Writer) error {
 		return err
 	}
 	stopWatching := c.watch(t)
+	if c.Server.More {
+		c.startMore(ctx, t, out)
+	}
 	fmt.Fprintln(os.Stdout, Ready)
 	<-ctx.Done()
 	stopWatching()
@@ -72,6 +86,9 @@ func (s *Server) options() []oslorpc.TransportOption {
 	if s.Advertise != "" {
 		options = append(options, oslorpc.WithAdvertise(s.Advertise))
 	}
+	if s.Streams != 0 {
+		options = append(options, oslorpc.WithServerOptions(grpc.MaxConcurrentStreams(s.Streams)))
+	}
 	if s.Grace != 0 {
 		options = append(options, oslorpc.WithStopGrace(s.Grace))
 	}
@@ -86,7 +103,7 @@ func (c *Config) startAll(ctx context.Context, t *oslorpc.Transport, out *histor
 	for _, topic := range c.Server.Topics {
 		for _, name := range c.Server.Names {
 			n++
-			h := &host{Server: c.Server, process: c.Process, name: name, topic: topic, out: out, known: make(chan struct{})}
+			h := c.host(name, topic, out)
 			go func() { errs <- h.start(ctx, t) }()
 		}
 	}
@@ -96,16 +113,36 @@ func (c *Config) startAll(ctx context.Context, t *oslorpc.Transport, out *histor
 			failed = err
 		}
 	}
-	out.Write(history.Record{Event: &history.Event{
-		What: history.Noted, Process: c.Process, Detail: fmt.Sprintf("%d servers started in %v", n, time.Since(began)), At: time.Now(),
-	}})
+	took := time.Since(began)
+	if failed == nil && c.Server.StartWithin > 0 && took > c.Server.StartWithin {
+		failed = fmt.Errorf("%d servers started in %v, and %v is what they may take", n, took, c.Server.StartWithin)
+	}
 	return failed
+}
+
+// startMore starts one more server on SIGUSR1. Whether that succeeds is not of interest.
+func (c *Config) startMore(ctx context.Context, t *oslorpc.Transport, out *history.Writer) {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGUSR1)
+	go func() {
+		defer signal.Stop(asked)
+		select {
+		case <-asked:
+			_ = c.host("more", c.Server.Topics[0], out).start(context.WithoutCancel(ctx), t)
+		case <-ctx.Done():
+		}
+	}()
+}
+
+func (c *Config) host(name, topic string, out *history.Writer) *host {
+	return &host{Server: c.Server, config: c, process: c.Process, name: name, topic: topic, out: out, known: make(chan struct{})}
 }
 
 // host is a server of the process.
 type host struct {
 	*Server
 
+	config               *Config
 	process, name, topic string
 	out                  *history.Writer
 	known                chan struct{} // closed when instance is known
@@ -129,18 +166,19 @@ func (h *host) start(ctx context.Context, t *oslorpc.Transport) error {
 		return fmt.Errorf("server %s on %s: %w", h.name, h.topic, err)
 	}
 	i, _ := s.Instance()
-	h.instance = instanceOf(i)
+	h.instance = h.config.instanceOf(i)
 	close(h.known)
 	h.out.Write(history.Record{Up: &history.Up{Process: h.process, Topic: h.topic, Server: h.name, Instance: h.instance, At: time.Now()}})
 	return nil
 }
 
-// instanceOf returns what identifies an instance: at a static address, the address and the server.
-func instanceOf(i oslorpc.Instance) string {
-	if i.ID != "" {
-		return i.ID
+// instanceOf returns what identifies an instance. At a static address that is the address: clients know nothing else, and a process has one
+// server there.
+func (c *Config) instanceOf(i oslorpc.Instance) string {
+	if strings.HasPrefix(c.URL, "static:") {
+		return i.Addr
 	}
-	return i.Server + "@" + i.Addr
+	return i.ID
 }
 
 // ran writes that a message is executed, and returns the instance that does.

@@ -152,3 +152,19 @@ func (w *World) FreeAddr() string {
 	w.Must(l.Close())
 	return l.Addr().String()
 }
+
+// Hog opens connections to an address and keeps them.
+func (w *World) Hog(addr string, connections int) (letGo func()) {
+	w.Injectf("no descriptors left")
+	var all []net.Conn
+	for range connections {
+		conn, err := net.Dial("tcp", addr) //nolint:noctx // On this machine, it is at once.
+		w.Must(err)
+		all = append(all, conn)
+	}
+	return func() {
+		for _, conn := range all {
+			_ = conn.Close()
+		}
+	}
+}

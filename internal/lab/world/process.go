@@ -49,6 +49,8 @@ type Place struct {
 	Net *Net
 	// Procs is its GOMAXPROCS; as usual if 0.
 	Procs int
+	// Env are further environment variables.
+	Env []string
 }
 
 // launch starts a process, and does not wait until it is ready.
@@ -72,6 +74,7 @@ func (w *World) launch(name string, c role.Config, where Place) *Process {
 	argv := where.Net.command(self)
 	p.cmd = exec.CommandContext(context.Background(), argv[0], argv[1:]...) //nolint:gosec // Ours.
 	p.cmd.Env = append(os.Environ(), role.Variable+"="+string(encoded))
+	p.cmd.Env = append(p.cmd.Env, where.Env...)
 	if where.Procs > 0 {
 		p.cmd.Env = append(p.cmd.Env, "GOMAXPROCS="+strconv.Itoa(where.Procs))
 	}
@@ -160,6 +163,11 @@ func (w *World) Freeze(name string) {
 // Thaw ends a Freeze.
 func (w *World) Thaw(name string) {
 	w.signal(name, history.Thawed, syscall.SIGCONT).frozen = false
+}
+
+// More has a server process that can do so start one more server.
+func (w *World) More(name string) {
+	w.signal(name, history.Noted, syscall.SIGUSR1)
 }
 
 // Stop tells a process to stop, and returns when it has.

@@ -1,0 +1,77 @@
+//go:build linux
+
+package world
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/consultest"
+	"github.com/oslorpc/oslorpc/internal/lab/history"
+)
+
+// Agent is a Consul agent.
+type Agent struct {
+	*consultest.Agent
+
+	w *World
+}
+
+// Consul starts an agent, through which processes find each other from now on. The parameters of the URL are those of the transport, such as
+// "ttl=3s"; each config is configuration of the agent.
+func (w *World) Consul(parameters string, config ...string) *Agent {
+	a := &Agent{consultest.Start(&tb{w: w}, config...), w}
+	w.URL = "consul://" + a.Addr()
+	if parameters != "" {
+		w.URL += "?" + parameters
+	}
+	return a
+}
+
+// Join starts another agent in the cluster of this one.
+func (a *Agent) Join() *Agent { return &Agent{consultest.Join(&tb{w: a.w}, a.Agent), a.w} }
+
+// Kill kills the agent.
+func (a *Agent) Kill() {
+	a.w.Injectf("Consul killed")
+	a.Agent.Kill()
+}
+
+// Restart starts the agent again, without its data.
+func (a *Agent) Restart() {
+	a.w.Injectf("Consul without its data")
+	a.Agent.Restart()
+}
+
+// Pause has the agent hang.
+func (a *Agent) Pause() {
+	a.w.Injectf("Consul hung")
+	a.Agent.Pause()
+}
+
+// Resume ends a Pause.
+func (a *Agent) Resume() {
+	a.w.Eventf(history.Noted, "", "Consul goes on")
+	a.Agent.Resume()
+}
+
+// tb lets the world have what tests have.
+type tb struct {
+	w    *World
+	dirs int
+}
+
+func (t *tb) Helper() {}
+
+func (t *tb) Fatalf(format string, args ...any) { t.w.Fatalf(format, args...) }
+
+func (t *tb) Logf(format string, args ...any) { t.w.Eventf(history.Noted, "", format, args...) }
+
+func (t *tb) TempDir() string {
+	t.dirs++
+	return t.w.Scratch(fmt.Sprintf("consul%d-%d", t.dirs, time.Now().UnixNano()))
+}
+
+func (t *tb) Cleanup(do func()) { t.w.cleanup(do) }
+
+func (t *tb) Failed() bool { return false }

@@ -1,0 +1,184 @@
+//go:build linux
+
+package world
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/lab/history"
+)
+
+// Answer is how a proxy answers a request; it returns false to pass it on to Consul.
+type Answer func(w http.ResponseWriter, r *http.Request) bool
+
+// ConsulProxy is in front of a Consul agent. It passes requests on, or does something else with them.
+type ConsulProxy struct {
+	// Addr is where it listens.
+	Addr string
+
+	w      *World
+	to     string
+	server *http.Server
+	client *http.Transport
+
+	mu      sync.Mutex
+	answer  Answer        // nil passes everything on
+	changed chan struct{} // closed to cut off requests that wait
+}
+
+// Proxy starts a proxy in front of the agent. It connects to the agent from a loopback address, such as "127.0.0.2", since Consul has limits
+// for each.
+func (a *Agent) Proxy(from string) *ConsulProxy {
+	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // It is closed with the server.
+	a.w.Must(err)
+	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	p := &ConsulProxy{Addr: l.Addr().String(), w: a.w, to: a.Addr(), client: &http.Transport{DialContext: dialer.DialContext}}
+	p.server = &http.Server{Handler: p, ReadHeaderTimeout: time.Minute}
+	p.set(nil, true)
+	served := make(chan error, 1)
+	go func() { served <- p.server.Serve(l) }()
+	a.w.cleanup(func() {
+		p.set(nil, true)
+		_ = p.server.Close() // what is open is cut off
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			a.w.Fatalf("a proxy ended: %v", err)
+		}
+		p.client.CloseIdleConnections()
+	})
+	return p
+}
+
+// set changes how the proxy answers. Requests that wait are cut off, or go on to wait for what is answered now.
+func (p *ConsulProxy) set(answer Answer, cut bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.answer = answer
+	if p.changed != nil && !cut {
+		return
+	}
+	if p.changed != nil {
+		close(p.changed)
+	}
+	p.changed = make(chan struct{})
+}
+
+func (p *ConsulProxy) state() (answer Answer, changed <-chan struct{}) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.answer, p.changed
+}
+
+// Answer has the proxy answer otherwise from now on. Requests that wait are cut off.
+func (p *ConsulProxy) Answer(what string, answer Answer) {
+	p.w.Injectf("Consul %s", what)
+	p.set(answer, true)
+}
+
+// Hang has nothing answered any more, not even what was asked before.
+func (p *ConsulProxy) Hang() {
+	p.w.Injectf("Consul hung")
+	p.set(hang, false)
+}
+
+// Pass has the proxy pass everything on.
+func (p *ConsulProxy) Pass() {
+	p.w.Eventf(history.Noted, "", "Consul is as before")
+	p.set(nil, true)
+}
+
+// ServeHTTP implements [http.Handler].
+func (p *ConsulProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer, changed := p.state()
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	go func() {
+		select {
+		case <-changed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	r = r.WithContext(ctx)
+	if answer != nil && answer(w, r) {
+		return
+	}
+	request := r.Clone(ctx)
+	request.URL.Scheme, request.URL.Host, request.RequestURI = "http", p.to, ""
+	response, err := p.client.RoundTrip(request)
+	if err != nil {
+		panic(http.ErrAbortHandler) // the connection is closed, as that to Consul was
+	}
+	defer response.Body.Close()
+	if answer, _ = p.state(); answer != nil && answer(w, r) {
+		return
+	}
+	maps.Copy(w.Header(), response.Header)
+	w.WriteHeader(response.StatusCode)
+	if _, err := io.Copy(w, response.Body); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// Status answers everything with a status.
+func Status(code int, text string) Answer {
+	return func(w http.ResponseWriter, _ *http.Request) bool {
+		http.Error(w, text, code)
+		return true
+	}
+}
+
+// hang answers nothing.
+func hang(_ http.ResponseWriter, r *http.Request) bool {
+	<-r.Context().Done()
+	panic(http.ErrAbortHandler)
+}
+
+// Slow passes everything on after a while.
+func Slow(d time.Duration) Answer {
+	return func(_ http.ResponseWriter, r *http.Request) bool {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return false
+		case <-r.Context().Done():
+			panic(http.ErrAbortHandler)
+		}
+	}
+}
+
+// Text answers what is read with a text, such as garbage, at an index of Consul that grows with time. Questions that wait get it after a
+// moment.
+func Text(texts ...string) Answer {
+	var mu sync.Mutex
+	n := 0
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet || !strings.HasPrefix(r.URL.Path, "/v1/health/") && !strings.HasPrefix(r.URL.Path, "/v1/catalog/") {
+			return false
+		}
+		if r.URL.Query().Get("index") != "" {
+			select {
+			case <-time.After(500 * time.Millisecond):
+			case <-r.Context().Done():
+				panic(http.ErrAbortHandler)
+			}
+		}
+		mu.Lock()
+		n++
+		text := texts[n%len(texts)]
+		mu.Unlock()
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("X-Consul-Index", strconv.FormatInt(time.Now().UnixMilli(), 10))
+		_, _ = io.WriteString(w, text) // a client that left is none of our business
+		return true
+	}
+}
