@@ -55,6 +55,27 @@ func TestBackoffDoublesTheTimeout(t *testing.T) {
 	})
 }
 
+// The wait is bounded by the timeout that the method had, and by Initial.
+func TestBackoffWaitIsBoundedByInitial(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const initial = 10 * time.Second
+		longest := time.Duration(0)
+		for range 20 {
+			b := &Backoff{Initial: initial}
+			for range 5 {
+				call, whole, err := took(t, b, t.Context(), late)
+				if !errors.Is(err, Timeout) {
+					t.Fatal(err)
+				}
+				longest = max(longest, whole-call)
+			}
+		}
+		if longest > initial || longest < initial/2 {
+			t.Errorf("the longest of 100 waits is %v, and the bound is %v", longest, initial)
+		}
+	})
+}
+
 func TestBackoffKnowsMethodsByNamespace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := &Backoff{Initial: time.Second}

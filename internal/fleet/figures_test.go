@@ -1,0 +1,28 @@
+package fleet
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The figures in the documents are those of the code. What the code makes of them is what the other tests test.
+func TestDocumentedFigures(t *testing.T) {
+	for _, figure := range []struct {
+		file, sentence string
+		says, has      time.Duration
+	}{
+		{"delivery.md", "waits if this process saw it listed within the last minute", time.Minute, recentTime},
+		{"delivery.md", "it waits three seconds at most for the first answer of discovery", 3 * time.Second, glanceTime},
+		{"discovery.md", "ends a watch five minutes after it last used it", 5 * time.Minute, idleTime},
+	} {
+		text, err := os.ReadFile("../../docs/" + figure.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(strings.Join(strings.Fields(string(text)), " "), figure.sentence) || figure.says != figure.has {
+			t.Errorf("the code has %v, and docs/%s should say: %s", figure.has, figure.file, figure.sentence)
+		}
+	}
+}
