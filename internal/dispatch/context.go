@@ -17,7 +17,8 @@ type runContext struct {
 
 	mu     sync.Mutex
 	joined context.Context //nolint:containedctx // Ends with either; nil until somebody waits.
-	end    func()
+	end    context.CancelCauseFunc
+	unhook func() bool
 	over   bool // the method returned
 }
 
@@ -25,6 +26,9 @@ type runContext struct {
 func (c *runContext) Value(key any) any {
 	if key == (runKey{}) {
 		return c
+	}
+	if c.server.base.Err() != nil {
+		c.endForced()
 	}
 	c.mu.Lock()
 	joined := c.joined
@@ -42,16 +46,26 @@ func (c *runContext) Done() <-chan struct{} {
 	if c.joined == nil && c.over {
 		return c.Context.Done()
 	}
-	if c.joined == nil {
-		joined, cancel := context.WithCancel(c.Context)
-		unhook := context.AfterFunc(c.server.base, cancel)
-		c.joined = joined
-		c.end = func() {
-			unhook()
-			cancel()
-		}
-	}
+	c.join()
 	return c.joined.Done()
+}
+
+// join makes the joined context. The lock is held.
+func (c *runContext) join() {
+	if c.joined == nil {
+		c.joined, c.end = context.WithCancelCause(c.Context)
+		c.unhook = context.AfterFunc(c.server.base, c.endForced)
+	}
+}
+
+// endForced ends the joined context with the cause of the forced stop, which [context.Cause] then finds there.
+func (c *runContext) endForced() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over {
+		c.join()
+		c.end(context.Cause(c.server.base))
+	}
 }
 
 // Err returns why the context ended.
@@ -67,8 +81,9 @@ func (c *runContext) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.over = true
-	if c.end != nil {
-		c.end()
+	if c.joined != nil {
+		c.unhook()
+		c.end(nil)
 	}
 }
 
@@ -91,6 +106,16 @@ func InfoFrom(ctx context.Context) (Info, bool) {
 		return Info{}, false
 	}
 	return c.info, true
+}
+
+// Stopping returns a channel that is closed when the server that runs the method that ctx belongs to begins to refuse messages; nil if
+// ctx belongs to none.
+func Stopping(ctx context.Context) <-chan struct{} {
+	c, ok := ctx.Value(runKey{}).(*runContext)
+	if !ok {
+		return nil
+	}
+	return c.server.refusing
 }
 
 // Runs reports whether ctx belongs to a method that this server runs: one who waits for the server to end must not be waited for.

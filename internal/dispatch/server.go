@@ -77,21 +77,25 @@ type Server struct {
 
 	// force ends the contexts of what runs.
 	base  context.Context //nolint:containedctx // Casts outlive what carried them.
-	force context.CancelFunc
+	force context.CancelCauseFunc
+	// refusing is closed when the server begins to refuse messages, since it stops.
+	refusing chan struct{}
 
 	mu       sync.Mutex // before that of the queue
 	window   *window    // guarded by mu
 	stopping bool
 	accepted int           // messages accepted that have not ended; grows no more once stopping
 	ended    chan struct{} // closed when stopping and the last of them has ended
+	forced   error         // what a forced stop did, for Stop to return
 }
 
 // NewServer returns a server named name, which runs at once.
 func NewServer(name string, table *Table, limits Limits, log *slog.Logger) *Server {
 	s := &Server{
-		name: name, table: table, log: log, queue: &queue{limits: limits}, window: newWindow(), ended: make(chan struct{}),
+		name: name, table: table, log: log, queue: &queue{limits: limits}, window: newWindow(),
+		refusing: make(chan struct{}), ended: make(chan struct{}),
 	}
-	s.base, s.force = context.WithCancel(context.Background())
+	s.base, s.force = context.WithCancelCause(context.Background())
 	return s
 }
 
@@ -285,8 +289,8 @@ func (s *Server) run(e *execution) error {
 	e.selected.counters.Started.Add(1)
 	e.invoked = true
 	err = protect(ctx, invoke, e.emit)
-	if err == nil && e.selected.method.Streaming {
-		err = cutShort(ctx)
+	if err == nil && e.streams() {
+		err = e.cutShort(ctx)
 	}
 	err = s.failed(ctx, e.request, e.selected.method, err)
 	switch kind := rpc.KindOf(err); {
@@ -316,13 +320,27 @@ func (s *Server) bound(ctx context.Context, r *Request, m *Method) (context.Cont
 	return prepared, invoke, nil
 }
 
-// cutShort returns an error if a stream ended when the deadline had passed: it is not known whether it had more to say, and the caller
-// must not take it for whole.
-func cutShort(ctx context.Context) error {
-	if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+// streams reports whether more than one message travels, in either direction.
+func (e *execution) streams() bool {
+	return e.selected.method.Streaming || e.request.Typed != nil && e.request.Multicall
+}
+
+// cutShort returns an error if a stream ended when the deadline had passed, or when its server was stopped by force: it is not known
+// whether there was more to say, and the caller must not take it for whole.
+func (e *execution) cutShort(ctx context.Context) error {
+	switch {
+	case e.server.base.Err() != nil:
+		return ErrCut()
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &rpc.Error{Kind: rpc.Timeout, Cause: ctx.Err(), Message: "the deadline passed before the stream ended"}
+	default:
 		return nil
 	}
-	return &rpc.Error{Kind: rpc.Timeout, Cause: ctx.Err(), Message: "the deadline passed before the stream ended"}
+}
+
+// ErrCut returns the error of a stream whose server was stopped by force.
+func ErrCut() error {
+	return &rpc.Error{Kind: rpc.OutcomeUnknown, Message: "the server was stopped by force before the stream ended: what arrived is not all"}
 }
 
 // failed returns the error of a method as its caller sees it; nil stays nil. A method that gives up at its
@@ -357,31 +375,46 @@ func notStarted(err error) error {
 }
 
 // Stop refuses messages from now on and returns when those that were accepted have ended; held ones begin to run. If ctx ends first,
-// it ends the contexts of what runs, waits no longer, and returns an error.
+// it ends the contexts of what runs, waits no longer, and returns an error; so it does if Force did that meanwhile.
 func (s *Server) Stop(ctx context.Context) error {
 	s.beginStop()
 	s.Release()
-	defer s.force()
 	select {
 	case <-s.ended:
-		return nil
 	case <-ctx.Done():
+		s.Force(context.Cause(ctx))
 	}
-	select {
-	case <-s.ended: // both were so
-		return nil
-	default:
+	defer s.force(nil)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	err := s.forced
+	s.forced = nil
+	return err
+}
+
+// Force refuses messages from now on and ends the contexts of what runs, for a cause. If nothing runs that is no force.
+func (s *Server) Force(cause error) {
+	s.beginStop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.accepted == 0 || s.base.Err() != nil {
+		return
 	}
 	load := s.Load()
-	return &rpc.Error{Kind: rpc.Timeout, Cause: context.Cause(ctx), Message: fmt.Sprintf(
+	s.forced = &rpc.Error{Kind: rpc.Timeout, Cause: cause, Message: fmt.Sprintf(
 		"server %q was stopped by force: %d messages were running and %d waiting", s.name, load.Running, load.Queued)}
+	s.force(&rpc.Error{Kind: rpc.Canceled, Cause: cause, Message: fmt.Sprintf("server %q was stopped by force", s.name)})
 }
+
+// Forced is closed when the server has been stopped, by force if anything still runs.
+func (s *Server) Forced() <-chan struct{} { return s.base.Done() }
 
 func (s *Server) beginStop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.stopping {
 		s.stopping = true
+		close(s.refusing)
 		s.closeEnded()
 	}
 }

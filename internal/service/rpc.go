@@ -62,7 +62,7 @@ func (p *Process) Multicall(m *pb.MulticallRequest, stream grpc.ServerStreamingS
 	markTaken(stream)
 	request.Multicall = true
 	implemented := s.Dispatch.Table().Versions(request.Namespace)
-	err = s.Dispatch.Call(stream.Context(), request, func(item string) error {
+	err = untilForced(stream.Context(), s.Dispatch, request, func(item string) error {
 		encoded, err := p.encode(item, m.GetKwargs())
 		if err != nil {
 			return err

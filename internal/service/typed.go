@@ -235,24 +235,28 @@ func (p *Process) typedStream(service, method string) grpc.StreamHandler {
 		r.Multicall = true
 		r.Typed.Invoke = func(ctx context.Context, _ dispatch.Emit) error {
 			m.failure = m.typed.streams[method](m.typed.Impl, &runStream{stream, ctx})
+			if m.isCut() {
+				return dispatch.ErrCut()
+			}
 			return failed(m.failure)
 		}
-		if err := m.server.Dispatch.Call(stream.Context(), r, drop); err != nil {
+		if err := untilForced(stream.Context(), m.server.Dispatch, r, drop); err != nil {
 			return m.fail(err)
 		}
 		return nil
 	}
 }
 
-// runStream is a stream with the context of the method that runs.
-type runStream struct {
-	grpc.ServerStream
-
-	ctx context.Context //nolint:containedctx // It replaces that of the stream.
+// isCut reports whether a stream's method failed only because a forced stop had ended its stream.
+func (m *typedMessage) isCut() bool {
+	select {
+	case <-m.server.Dispatch.Forced():
+		st, own := statusOf(m.failure)
+		return own && st.Code() == codes.Canceled
+	default:
+		return false
+	}
 }
-
-// Context returns the method's context.
-func (s *runStream) Context() context.Context { return s.ctx }
 
 // failed returns what a method returned as a failure of it; nil stays nil.
 func failed(err error) error {

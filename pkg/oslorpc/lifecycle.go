@@ -3,6 +3,7 @@ package oslorpc
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
@@ -31,6 +32,7 @@ type serverRun struct {
 	// patience ends when a caller that stops the server does not want to wait for it any longer.
 	patience context.Context //nolint:containedctx // The stop is not one caller's.
 	hurry    context.CancelCauseFunc
+	bounded  sync.Once // bounds a stop by WithStopTimeout
 }
 
 func (r *serverRun) isEnding() bool { return r.alive.Err() != nil }
@@ -213,7 +215,7 @@ func (s *Server) newRun(ctx context.Context, works bool) (*serverRun, error) {
 // beside the first waits with it, and whose ctx ends first ends the patience of all.
 //
 // A method may stop the server that runs it: with the method's ctx, or one that derives from it, Stop returns at once, and the
-// server stops when everything it accepted has ended, that method included, however long ctx lasts.
+// server stops when everything it accepted has ended, that method included, however long ctx lasts; [WithStopTimeout] bounds it.
 func (s *Server) Stop(ctx context.Context) error {
 	run := s.current()
 	if run == nil {
@@ -229,7 +231,7 @@ func (s *Server) Stop(ctx context.Context) error {
 		return nil
 	}
 	if run.dispatch.Runs(ctx) {
-		s.endRun(context.WithoutCancel(ctx), run)
+		s.endBounded(ctx, run)
 		return nil
 	}
 	s.endRun(ctx, run)
@@ -282,6 +284,39 @@ func (s *Server) endRun(ctx context.Context, run *serverRun) {
 	}()
 }
 
+// endBounded begins a stop that no caller's ctx bounds.
+func (s *Server) endBounded(ctx context.Context, run *serverRun) {
+	s.endRun(context.WithoutCancel(ctx), run)
+	if d := s.transport.config.stopTimeout; d > 0 {
+		run.bounded.Do(func() { go run.bound(d) })
+	}
+}
+
+// forcedWithin is how long methods may take to end when their contexts have.
+const forcedWithin = 2 * time.Second
+
+// bound ends a stop by force after some time.
+func (r *serverRun) bound(d time.Duration) {
+	if r.stopsWithin(d) {
+		return
+	}
+	r.dispatch.Force(context.DeadlineExceeded)
+	if !r.stopsWithin(forcedWithin) {
+		r.hurry(context.DeadlineExceeded)
+	}
+}
+
+func (r *serverRun) stopsWithin(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-r.stopped:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
 func (s *Server) shutdown(ctx context.Context, within time.Duration, run *serverRun) error {
 	t := s.transport
 	t.withdrawServers(ctx, within, s)
@@ -302,8 +337,10 @@ func (s *Server) Wait() {
 	}
 }
 
-// Run starts the server, and stops it when ctx ends or somebody calls Stop. It finishes what the server accepted, however
-// long that takes; to bound it, call Stop. If the server runs already, Run joins in waiting for its end.
+// Run starts the server, and stops it when ctx ends or somebody calls Stop. It finishes what the server accepted. [WithStopTimeout]
+// bounds that after ctx has ended: by default, after 25 seconds the contexts of the methods that still run end, and two seconds later
+// Run returns in any case; it returns an error then. [Stopping] tells methods beforehand. If the server runs already, Run joins in waiting for
+// its end.
 //
 // With [ExecutorBlocking], a method that ends its goroutine (runtime.Goexit) ends the goroutine of Run, too. The server then stops; what
 // it accepted runs on another goroutine.
@@ -312,7 +349,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer context.AfterFunc(ctx, func() { s.endRun(context.WithoutCancel(ctx), run) })()
+	defer context.AfterFunc(ctx, func() { s.endBounded(ctx, run) })()
 	if isNew && run.turns != nil {
 		s.lend(ctx, run)
 	}
@@ -322,6 +359,6 @@ func (s *Server) Run(ctx context.Context) error {
 
 // lend runs methods on this goroutine until the server has stopped. A method that ends the goroutine ends Run, and with it the server.
 func (s *Server) lend(ctx context.Context, run *serverRun) {
-	defer s.endRun(context.WithoutCancel(ctx), run)
+	defer s.endBounded(ctx, run)
 	run.turns.work(run.stopped)
 }

@@ -20,10 +20,22 @@ func (t *Transport) Shutdown(ctx context.Context) error {
 	servers := t.close()
 	if slices.ContainsFunc(servers, func(s *Server) bool { return s.runs(ctx) }) {
 		// The error is for callers that join.
-		go func() { _ = t.shutdown(context.Background(), servers) }() //nolint:gosec,contextcheck // The method's context ends before.
+		go func() { //nolint:contextcheck // The method's context ends before.
+			ctx, cancel := t.config.boundStop()
+			defer cancel()
+			_ = t.shutdown(ctx, servers)
+		}()
 		return nil
 	}
 	return t.shutdown(ctx, servers)
+}
+
+// boundStop returns the context of a stop that no other bounds.
+func (c *config) boundStop() (context.Context, context.CancelFunc) {
+	if c.stopTimeout <= 0 {
+		return context.WithCancel(context.Background())
+	}
+	return context.WithTimeout(context.Background(), c.stopTimeout)
 }
 
 // close lets no more servers start, and returns those that do not rest.

@@ -65,6 +65,7 @@ type config struct {
 	maxSize       int
 	maxHeader     int
 	stopGrace     time.Duration
+	stopTimeout   time.Duration
 	log           *slog.Logger
 	errors        knownErrors
 	serverOptions []grpc.ServerOption
@@ -147,6 +148,18 @@ func WithStopGrace(d time.Duration) TransportOption {
 	return transportOption(func(c *config) { c.stopGrace = d })
 }
 
+// DefaultStopTimeout is how long [Server.Run] waits for a server that stops. Kubernetes kills a container 30 seconds after it told it to
+// stop, unless told otherwise.
+const DefaultStopTimeout = 25 * time.Second
+
+// WithStopTimeout bounds the stops that no ctx bounds: by [Server.Run] when its ctx ends, and by a method that stops its own server or
+// transport. After that time the contexts of the methods that still run end, with a cause; after two more seconds the stop is over
+// even if they run on, and is an error. The default is [DefaultStopTimeout]. Zero or less is no bound: the stop takes as long as the
+// methods do.
+func WithStopTimeout(d time.Duration) TransportOption {
+	return transportOption(func(c *config) { c.stopTimeout = d })
+}
+
 // WithLogger sets where the transport logs; the default is slog.Default.
 func WithLogger(log *slog.Logger) TransportOption {
 	return transportOption(func(c *config) { c.log = log })
@@ -177,7 +190,8 @@ func WithDialOptions(options ...grpc.DialOption) TransportOption {
 // It connects to nothing yet. Close the transport after use.
 func Open(url string, options ...TransportOption) (*Transport, error) {
 	c := config{
-		listen: "127.0.0.1:0", maxSize: DefaultMaxMessageSize, maxHeader: DefaultMaxHeaderSize, stopGrace: defaultStopGrace,
+		listen: "127.0.0.1:0", maxSize: DefaultMaxMessageSize, maxHeader: DefaultMaxHeaderSize,
+		stopGrace: defaultStopGrace, stopTimeout: DefaultStopTimeout,
 		log: slog.Default(), credentials: insecure.NewCredentials(),
 	}
 	for _, o := range options {
