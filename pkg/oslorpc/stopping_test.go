@@ -16,7 +16,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// holder has a method of each kind that lasts until hold returns, and then ends as if it were done.
+// holder has a typed method of each kind that lasts until hold returns, and then ends as if it were done.
 type holder struct {
 	v1.UnimplementedInventoryServiceServer
 
@@ -24,12 +24,15 @@ type holder struct {
 	failed chan error // why a stream could not be read, or written
 }
 
-func (h *holder) Hold(ctx context.Context) (string, error) {
+// dynamicHolder has those of an endpoint.
+type dynamicHolder struct{ hold func(ctx context.Context) }
+
+func (h dynamicHolder) Hold(ctx context.Context) (string, error) {
 	h.hold(ctx)
 	return "held", nil
 }
 
-func (h *holder) Items(ctx context.Context) iter.Seq2[int, error] {
+func (h dynamicHolder) Items(ctx context.Context) iter.Seq2[int, error] {
 	return func(yield func(int, error) bool) {
 		if yield(1, nil) {
 			h.hold(ctx)
@@ -77,7 +80,7 @@ func serveHolder(t *testing.T, transport *oslorpc.Transport, hold func(context.C
 	t.Helper()
 	h := &holder{hold: hold, failed: make(chan error, 10)}
 	s := transport.Server(oslorpc.Target{Topic: "inventory", Server: "node1"})
-	s.Add(oslorpc.Endpoint{Methods: oslorpc.Methods(h)})
+	s.Add(oslorpc.Endpoint{Methods: oslorpc.Methods(dynamicHolder{hold})})
 	v1.RegisterInventoryServiceServer(s, h)
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
