@@ -43,11 +43,17 @@ func (m *message) writeReport(ctx context.Context, r *oslorpc.Report) error {
 	for _, part := range parts(r) {
 		for _, d := range part.list {
 			row := []string{part.word, d.Instance.Server, d.Instance.Addr}
+			if d.Unlisted {
+				row[0] += " (not listed)"
+			}
 			if d.Err != nil {
 				row = append(row, d.Err.Error())
 			}
 			rows = append(rows, row)
 		}
+	}
+	if r.Uncertain != nil {
+		m.program.notef("warning: %v", r.Uncertain)
 	}
 	if len(rows) == 0 {
 		m.program.notef("%s", m.selection().absence(m.hint(ctx)))
@@ -80,16 +86,20 @@ func verdict(r *oslorpc.Report) error {
 // deliveryDocument is what came of a fanout at one server, for programs.
 type deliveryDocument struct {
 	instanceDocument
-	Error *failure `json:"error,omitempty"`
+	Unlisted bool     `json:"unlisted,omitempty"`
+	Error    *failure `json:"error,omitempty"`
 }
 
-// newReportDocument returns a report for programs: each list by its word.
-func newReportDocument(r *oslorpc.Report) map[string][]deliveryDocument {
-	document := map[string][]deliveryDocument{}
+// newReportDocument returns a report for programs: each list by its word, and why it is uncertain, if it is.
+func newReportDocument(r *oslorpc.Report) map[string]any {
+	document := map[string]any{}
+	if r.Uncertain != nil {
+		document["uncertain"] = r.Uncertain.Error()
+	}
 	for _, part := range parts(r) {
 		list := []deliveryDocument{}
 		for _, d := range part.list {
-			one := deliveryDocument{instanceDocument: newInstanceDocument(d.Instance)}
+			one := deliveryDocument{instanceDocument: newInstanceDocument(d.Instance), Unlisted: d.Unlisted}
 			if d.Err != nil {
 				one.Error = newFailure(d.Err)
 			}

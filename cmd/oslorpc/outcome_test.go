@@ -22,7 +22,7 @@ func TestExitCodesOfMessages(t *testing.T) {
 		{"call nobody whoami --timeout 100ms", 3, "waited until the deadline"},
 		{"cast nobody whoami --fail-fast", 3, "no server is on the topic"},
 		{"multicall nobody whoami --fail-fast", 3, "no server is on the topic"},
-		{"call demo whoami --server nobody", 3, `no server named "nobody"`},
+		{"call demo whoami --server nobody --fail-fast", 3, `no server named "nobody"`},
 		{"call demo sleep seconds:=60 --timeout 1s", 4, "may have run"},
 		{"multicall demo count n:=1 interval:=60 --timeout 1s", 4, "may have run"},
 		{"call demo fail message=boom", 5, "main.requestedFailure: boom"},

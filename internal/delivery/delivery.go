@@ -33,6 +33,9 @@ const (
 	// settleTime is how far discovery may lag behind: a message to a server that is not listed waits so long before it fails. A server
 	// that just came up asks others to call it back before all of them have heard of it.
 	settleTime = 500 * time.Millisecond
+	// learnTime is how long the servers on a topic are watched until it is known who was there: a server that restarts looks absent to a
+	// client that has just begun to look.
+	learnTime = 3 * time.Second
 	// fullWait is how long a fanout waits for an instance that is full.
 	fullWait = time.Second
 	// The pause after each round in which no instance took the message doubles from minPause to maxPause.
@@ -61,6 +64,8 @@ type Message struct {
 	FailFast bool
 	// Silence, if it is not 0, is how long the message may wait until an instance takes it.
 	Silence time.Duration
+	// Size is about how many bytes the message has.
+	Size int
 	// Cast messages are answered as soon as they are accepted.
 	Cast bool
 }
@@ -232,6 +237,10 @@ func (d *delivery) attempt(ctx, waiting context.Context, e *route.Entry, send Se
 	case err == nil:
 		return nil
 	case errors.Is(err, errPatience):
+	case misled(e, err):
+		d.topic.Astray(e, err)
+		err = strayed(e, err)
+		d.exclude(e, err)
 	case rpcstatus.Gone(err):
 		d.refusal = fmt.Sprintf("; server %q at %s, which was listed, said: %s", e.Server, e.Addr, said(err))
 		d.topic.Gone(e)
@@ -252,6 +261,18 @@ func (d *delivery) attempt(ctx, waiting context.Context, e *route.Entry, send Se
 		d.last = At(err, e)
 	}
 	return err
+}
+
+// misled reports whether err says that the address of an instance that is listed led to another process. A static address has no id, and a
+// process there that starts again may not have the server meant yet; but another program has not either.
+func misled(e *route.Entry, err error) bool {
+	return rpcstatus.Misled(err) && !e.Unlisted && (e.ID != "" || errors.Is(err, rpcstatus.Foreign))
+}
+
+// strayed is the error about an instance whose address leads to another process; err is what that said.
+func strayed(e *route.Entry, err error) error {
+	return &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: err, Message: fmt.Sprintf(
+		"server %q at %s is listed, but its address leads to another process: %s", e.Server, e.Addr, said(err))}
 }
 
 // sendTo connects to an instance if need be and sends the message to it.
@@ -398,14 +419,7 @@ func (d *delivery) assess(view *route.View, verdict route.Verdict) (absent bool,
 		d.last = d.unableNow(view, d.Target.Server)
 		return true, maxPause, nil
 	case route.NoServer:
-		d.last = nobody(fmt.Sprintf("no server named %q is on the topic", d.Target.Server))
-		if d.topic.Recent(d.Target.Server) {
-			return true, maxPause, nil
-		}
-		if length = settleTime - time.Since(d.since); length <= 0 {
-			return true, 0, d.last
-		}
-		return true, length, nil
+		return d.assessNoServer(view)
 	case route.Exhausted:
 		if !d.able {
 			return false, 0, d.unable
@@ -419,8 +433,29 @@ func (d *delivery) assess(view *route.View, verdict route.Verdict) (absent bool,
 		return false, 0, nil
 	default:
 		d.last = nobody(absence(view) + d.refusal)
+		if astray := view.Astray(""); len(astray) > 0 {
+			d.last = At(strayed(astray[0], astray[0].Astray), astray[0])
+		}
 		return true, maxPause, nil
 	}
+}
+
+// assessNoServer is assess for a server that is not there. One that was there lately comes back soon. That another was not is known only to
+// one who has looked for a while.
+func (d *delivery) assessNoServer(view *route.View) (absent bool, length time.Duration, err error) {
+	if astray := view.Astray(d.Target.Server); len(astray) > 0 {
+		d.last = At(strayed(astray[0], astray[0].Astray), astray[0])
+		return true, maxPause, nil
+	}
+	d.last = nobody(fmt.Sprintf("no server named %q is on the topic", d.Target.Server))
+	if d.topic.Recent(d.Target.Server) {
+		return true, maxPause, nil
+	}
+	length = max(settleTime-time.Since(d.since), learnTime-d.topic.Watched())
+	if length <= 0 {
+		return true, 0, d.last
+	}
+	return true, length, nil
 }
 
 // pause returns after some time, or when ctx ends.
@@ -435,7 +470,7 @@ func pause(ctx context.Context, length time.Duration) {
 
 // absence says why nobody on a topic takes messages.
 func absence(view *route.View) string {
-	if slices.ContainsFunc(view.Entries(), func(e *route.Entry) bool { return e.State == discovery.Draining }) {
+	if slices.ContainsFunc(view.Entries(), func(e *route.Entry) bool { return e.State == discovery.Draining && !e.Left }) {
 		return "every server on the topic drains, and takes only messages for it by name"
 	}
 	return "no server is on the topic; start one, or check topic and exchange"

@@ -6,8 +6,9 @@ import (
 	"errors"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"google.golang.org/grpc"
 
 	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/peer"
@@ -15,9 +16,6 @@ import (
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
-
-// parallel bounds how many instances a fanout sends to at a time.
-const parallel = 64
 
 // Result is what came of a fanout at one instance.
 type Result struct {
@@ -28,62 +26,73 @@ type Result struct {
 	Err error
 }
 
-// All delivers a message to every instance on the topic that is listed now, and returns what came of it at each. Its error
-// means that nothing was sent, because the instances are not known.
-func All(ctx context.Context, topic *fleet.Topic, m *Message, send Send) ([]Result, error) {
-	a, err := Everybody(ctx, topic, m)
-	if err != nil {
-		return nil, err
+// All delivers a message to all that an audience reaches, at the same time, and returns what came of it at each instance.
+func All(ctx context.Context, a *Audience, send Send) []Result {
+	results := make([]Result, len(a.Reached), len(a.Reached)+len(a.Others))
+	g := newGate(a.message.Size, len(a.Reached))
+	var sending sync.WaitGroup
+	for i, e := range a.Reached {
+		deliver := func() {
+			results[i] = a.toOne(ctx, g, e, a.variants(i), send)
+		}
+		if len(a.Reached) == 1 {
+			deliver()
+		} else {
+			sending.Go(deliver)
+		}
 	}
-	results := make([]Result, len(a.Reached), len(a.Reached)+len(a.Skipped))
-	each(len(a.Reached), func(i int) { results[i] = toOne(ctx, topic, m, a.Reached[i], a.variants(i), send) })
-	results = slices.DeleteFunc(results, left)
+	sending.Wait()
+	results = slices.DeleteFunc(results, func(r Result) bool { return left(r) || a.replaced(r) })
 	for i := range results {
 		r := &results[i]
 		if r.Err != nil && !r.Skipped && !isUnsendable(r.Err) {
-			topic.Missed().Instance(r.Entry)
+			a.topic.Missed().Instance(r.Entry)
 		}
 		r.Err = At(r.Err, r.Entry)
 	}
-	return append(results, a.Skipped...), nil
+	return append(results, a.Others...)
 }
 
 // left reports whether an instance that is not listed any more says itself that it is not there: then it simply left.
-func left(r Result) bool { return r.Entry.Lingering && rpcstatus.Gone(r.Err) }
+func left(r Result) bool { return r.Entry.Unlisted && rpcstatus.Gone(r.Err) }
 
-// each calls do for 0 to n-1, some at a time.
-func each(n int, do func(int)) {
-	if n == 1 {
-		do(0)
-		return
-	}
-	var next atomic.Int64
-	var workers sync.WaitGroup
-	for range min(n, parallel) {
-		workers.Go(func() {
-			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				do(i)
-			}
+// replaced reports whether nothing listens at an instance's address, and another instance has its name: then it died, and discovery has not
+// noticed yet.
+func (a *Audience) replaced(r Result) bool {
+	return rpc.KindOf(r.Err) == rpc.Unreachable && rpc.SafeToRetry(r.Err) && fleet.Peer(r.Entry).Absent() && r.Entry.Server != "" &&
+		slices.ContainsFunc(a.view.Entries(), func(e *route.Entry) bool {
+			return e.Server == r.Entry.Server && e != r.Entry && !e.Unlisted && !e.Left && !fleet.Peer(e).Absent()
 		})
-	}
-	workers.Wait()
 }
 
 // toOne sends the first of the variants that an instance takes.
-func toOne(ctx context.Context, topic *fleet.Topic, m *Message, e *route.Entry, variants []int, send Send) Result {
+func (a *Audience) toOne(ctx context.Context, g *gate, e *route.Entry, variants []int, send Send) Result {
+	bounded := func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
+		leave, err := g.enter(ctx)
+		if err != nil {
+			return err
+		}
+		defer leave()
+		return send(ctx, e, conn, variant)
+	}
 	var err error
 	for _, variant := range variants {
-		if err = persist(ctx, e, variant, send); err == nil {
+		g.connect(ctx, e)
+		if err = persist(ctx, e, variant, bounded); err == nil {
 			return Result{Entry: e}
 		}
 		if !isUnable(err) {
 			break
 		}
 	}
-	if rpcstatus.Gone(err) {
-		topic.Gone(e)
+	switch {
+	case misled(e, err):
+		a.topic.Astray(e, err)
+		err = strayed(e, err)
+	case rpcstatus.Gone(err):
+		a.topic.Gone(e)
 	}
-	return Result{Entry: e, Skipped: isUnable(err), Err: Name(err, m.Target, m.Method)}
+	return Result{Entry: e, Skipped: isUnable(err), Err: Name(err, a.message.Target, a.message.Method)}
 }
 
 // persist sends to one instance, again for a short while if it is full, or was not connected soon.

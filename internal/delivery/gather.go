@@ -16,9 +16,13 @@ import (
 type Audience struct {
 	// Reached are those that it is sent to.
 	Reached []*route.Entry
-	// Skipped are those that drain, and those that cannot serve it.
-	Skipped []Result
+	// Others are those that it is not sent to, and why: those that drain and those that cannot serve it, which are skipped, and those whose
+	// address leads to another process.
+	Others []Result
+	// Uncertain is why there may be other instances than these; nil if discovery says that there are not.
+	Uncertain error
 
+	view    *route.View
 	topic   *fleet.Topic
 	message *Message
 	// served are the variants that those of Reached implement; nil if the message has only one.
@@ -35,21 +39,30 @@ func (a *Audience) variants(i int) []int {
 	return a.served[a.Reached[i]]
 }
 
-// Everybody returns the instances on the topic that are listed now. Its error means that they are not known.
+// Everybody returns the instances on the topic that are listed now. Its error means that they are not known: discovery could not be read yet, or
+// cannot be read now, and nobody is known.
 func Everybody(ctx context.Context, topic *fleet.Topic, m *Message) (*Audience, error) {
 	view, _, err := m.see(ctx, topic)
 	if err != nil {
 		return nil, Name(unseen(ctx, err), m.Target, m.Method)
 	}
-	a := &Audience{topic: topic, message: m}
+	a := &Audience{topic: topic, message: m, view: view, Uncertain: topic.Uncertain()}
 	draining, skipped := a.settle(view)
 	for _, e := range draining {
 		err := &rpc.Error{Kind: rpc.Refused, NotStarted: true, Message: "the server drains, and takes only messages for it by name"}
-		a.Skipped = append(a.Skipped, Result{e, true, Name(At(err, e), m.Target, m.Method)})
+		a.Others = append(a.Others, Result{e, true, Name(At(err, e), m.Target, m.Method)})
 	}
 	for _, e := range skipped {
 		err := m.unable([]*route.Entry{e}, e.Server)
-		a.Skipped = append(a.Skipped, Result{e, true, Name(At(err, e), m.Target, m.Method)})
+		a.Others = append(a.Others, Result{e, true, Name(At(err, e), m.Target, m.Method)})
+	}
+	for _, e := range view.Astray("") {
+		a.Others = append(a.Others, Result{e, false, Name(At(strayed(e, e.Astray), e), m.Target, m.Method)})
+		topic.Missed().Instance(e)
+	}
+	if a.Uncertain != nil && len(a.Reached)+len(a.Others) == 0 {
+		err := &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: a.Uncertain, Message: "no server is known: " + a.Uncertain.Error()}
+		return nil, Name(err, m.Target, m.Method)
 	}
 	return a, nil
 }
@@ -88,20 +101,15 @@ type Ask[T any] func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn,
 // Gather sends to all that an audience reaches. Of each comes one answer; the channel has room for all, and is closed when nothing
 // of it runs any more, which is soon after ctx ends.
 //
-// Unlike those of a fanout, the messages run all at the same time, since some may take as long as ctx lets them and would hold
-// up the others; only making connections is bounded.
+// They run all at the same time, as those of a fanout do.
 func Gather[T any](ctx context.Context, a *Audience, ask Ask[T]) <-chan Answer[T] {
 	answers := make(chan Answer[T], len(a.Reached))
-	connecting := make(chan struct{}, parallel)
+	g := newGate(a.message.Size, len(a.Reached))
 	var running sync.WaitGroup
 	for i, e := range a.Reached {
 		running.Go(func() {
-			connecting <- struct{}{}
-			connected := sync.OnceFunc(func() { <-connecting })
-			defer connected()
 			var answer Answer[T]
-			answer.Result = toOne(ctx, a.topic, a.message, e, a.variants(i), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v int) (err error) {
-				connected()
+			answer.Result = a.toOne(ctx, g, e, a.variants(i), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v int) (err error) {
 				answer.Value, err = ask(ctx, e, conn, v)
 				return err
 			})

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -239,4 +240,30 @@ func bubble[T any](t *testing.T, tests map[string]T, run func(*testing.T, T)) {
 			synctest.Test(t, func(t *testing.T) { run(t, tt) })
 		})
 	}
+}
+
+// everybody delivers a message to all instances.
+func (w *world) everybody(ctx context.Context, m *Message, send Send) ([]Result, error) {
+	a, err := Everybody(ctx, w.topic, m)
+	if err != nil {
+		return nil, err
+	}
+	return All(ctx, a, send), nil
+}
+
+// instanceName names an instance; the first ones are hung.
+func instanceName(i, hung int) string {
+	if i < hung {
+		return fmt.Sprint("hung-", i)
+	}
+	return fmt.Sprint("well-", i)
+}
+
+// listAll lists an instance for each of these servers.
+func (w *world) listAll(servers []string) {
+	list := make([]discovery.Instance, len(servers))
+	for i, name := range servers {
+		list[i] = instance(name, server(name))
+	}
+	w.registry.list(list...)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,6 +106,7 @@ func TestNobodyTakesAMonitoredMessage(t *testing.T) {
 func TestUnknownServerFailsSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"))
+		time.Sleep(learnTime)
 		took, err := w.deliver(t, time.Minute, message(to("host-x")), &script{})
 		about(t, took, settleTime, settleTime)
 		expectError(t, err, rpc.NoInstance, "host-x")
@@ -117,6 +119,7 @@ func TestUnknownServerFailsSoon(t *testing.T) {
 func TestNewServerIsWaitedForUntilDiscoverySettles(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"))
+		time.Sleep(learnTime)
 		for n := range 4 { // news of others must not end the wait
 			time.AfterFunc(time.Duration(n)*100*time.Millisecond, func() {
 				w.registry.list(instance("a"), instance(fmt.Sprint("other-", n)))
@@ -164,7 +167,36 @@ func TestRecentServerIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestServerThatSaysItIsGone is likely to come back, even if the registry, which has not noticed, said nothing for long.
+// TestRestartingServerIsWaitedForByANewClient, which has not seen it before: but not for long, and not if it is to fail fast.
+func TestRestartingServerIsWaitedForByANewClient(t *testing.T) {
+	for name, tt := range map[string]struct {
+		m     *Message
+		after time.Duration // the server comes
+		took  time.Duration
+		found bool
+	}{
+		"it is back soon": {message(to("host-x")), 2500 * time.Millisecond, 2500 * time.Millisecond, true},
+		"it is not":       {message(to("host-x")), time.Hour, learnTime, false},
+		"fail fast":       {message(to("host-x"), failFast), 100 * time.Millisecond, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, instance("a"))
+				time.AfterFunc(tt.after, func() { w.registry.list(instance("a"), instance("x")) })
+				took, err := w.deliver(t, time.Minute, tt.m, &script{})
+				if about(t, took, tt.took, tt.took); tt.found != (err == nil) {
+					t.Error(err)
+				}
+				if !tt.found {
+					expectError(t, err, rpc.NoInstance, "host-x")
+				}
+			})
+		})
+	}
+}
+
+// TestServerThatSaysItIsGone is likely to come back, even if the registry, which has not noticed, said nothing for long. One that is not the
+// instance meant is asked again now and then.
 func TestServerThatSaysItIsGone(t *testing.T) {
 	for name, answer := range map[string]error{"stopping": stopping, "misdirected": misdirected} {
 		t.Run(name, func(t *testing.T) {
@@ -180,6 +212,10 @@ func TestServerThatSaysItIsGone(t *testing.T) {
 				if err != nil || took != 20*time.Second {
 					t.Errorf("after %v: %v", took, err)
 				}
+				if answers := s.sent; name == "misdirected" && (len(answers) < 5 || len(answers) > 7) {
+					t.Errorf("it was sent to %v", answers)
+				}
+				s.sent = slices.Compact(s.sent)
 				s.expect(t, "x", "x2")
 			})
 		})
@@ -204,7 +240,7 @@ func TestDiscoveryDoesNotAnswer(t *testing.T) {
 func TestFailFastWithoutDiscovery(t *testing.T) {
 	everybody := func(m *Message) func(context.Context, *world) error {
 		return func(ctx context.Context, w *world) error {
-			_, err := All(ctx, w.topic, m, nil)
+			_, err := w.everybody(ctx, m, nil)
 			return err
 		}
 	}

@@ -127,9 +127,9 @@ func (w *world) entry(t *testing.T, id string) *route.Entry {
 	return nil
 }
 
-// listed returns the ids of the entries of the view.
+// listed returns the ids of the entries of the view, but for those that left.
 func (w *world) listed() []string {
-	return ids(w.topic.Now().Entries())
+	return ids(slices.DeleteFunc(slices.Clone(w.topic.Now().Entries()), func(e *route.Entry) bool { return e.Left }))
 }
 
 // reached returns the ids of those that messages reach, in order.

@@ -17,6 +17,8 @@ const (
 	lingerTime = 30 * time.Second
 	// recentTime is how long a named server that left is waited for.
 	recentTime = 60 * time.Second
+	// avoidTime is how long an instance is avoided whose address led to another process.
+	avoidTime = 5 * time.Second
 )
 
 // member is an instance of a topic, listed or lately so.
@@ -24,12 +26,30 @@ type member struct {
 	entry *route.Entry
 	// since is when it vanished from the registry, zero while it is listed.
 	since time.Time
-	// gone is true if the instance itself said that it is not there. It stays a member so that a registry that lists it
-	// still does not bring it back.
-	gone bool
+	// lost: it vanished because the registry lost its data, so it is believed to be there even if it is not connected.
+	lost bool
+	// left is true if the instance itself said that it is not there. It stays a member so that a registry that lists it
+	// still does not bring it back, and because another may come in its place.
+	left bool
+	// astray is until when it is avoided because its address led to another process, and stranger what that said.
+	astray   time.Time
+	stranger error
 }
 
 func (m *member) missing() bool { return !m.since.IsZero() }
+
+// show has the entry say what is known now. Views that have the one before are immutable.
+func (m *member) show(now time.Time) {
+	e := *m.entry
+	if !now.Before(m.astray) {
+		m.stranger = nil
+	}
+	e.Unlisted, e.Lingering, e.Left, e.Astray = m.missing(), m.missing() && !m.lost, m.left, m.stranger
+	o := m.entry
+	if e.Unlisted != o.Unlisted || e.Lingering != o.Lingering || e.Left != o.Left || (e.Astray == nil) != (o.Astray == nil) {
+		m.entry = &e
+	}
+}
 
 // id tells instances apart; static addresses have nothing but their address.
 type id struct{ id, addr, server string }
@@ -49,15 +69,8 @@ func (ms members) merge(u discovery.Update, now time.Time, pool *peer.Pool) {
 		ms.list(key, i, pool)
 	}
 	for key, m := range ms {
-		switch {
-		case listed[key]:
-		case m.gone:
-			ms.drop(key, pool)
-		case !m.missing():
-			m.since = now
-			if !u.Reset { // else the registry lost it, and it is believed to be there even if it is not connected
-				m.entry = lingering(m.entry)
-			}
+		if !listed[key] && !m.missing() {
+			m.since, m.lost = now, u.Reset
 		}
 	}
 }
@@ -70,32 +83,48 @@ func (ms members) list(key id, i discovery.Instance, pool *peer.Pool) {
 		ms[key] = &member{entry: &route.Entry{Instance: i, Link: link}}
 		return
 	}
-	m.gone = m.gone && !m.missing()
-	m.since = time.Time{}
-	if !m.entry.Equal(i) || m.entry.Lingering {
-		m.entry = &route.Entry{Instance: i, Link: m.entry.Link}
+	m.left = m.left && !m.missing()
+	m.since, m.lost = time.Time{}, false
+	if !m.entry.Equal(i) {
+		e := *m.entry
+		e.Instance = i
+		m.entry = &e
 	}
 }
 
-// lingering returns a copy of an entry that lingers; views that have the entry are immutable.
-func lingering(e *route.Entry) *route.Entry {
-	copied := *e
-	copied.Lingering = true
-	return &copied
+// linger has those that are missing be kept anew from now on.
+func (ms members) linger(now time.Time) {
+	for _, m := range ms {
+		if m.missing() {
+			m.since = now
+		}
+	}
 }
 
-// expire drops the members that vanished too long ago and returns when the next one will have, zero if none.
-func (ms members) expire(now time.Time, pool *peer.Pool) (next time.Time) {
+// expire drops the members that vanished too long ago. While the registry cannot be read, that a member is missing says nothing, and
+// keep is true.
+func (ms members) expire(now time.Time, keep bool, pool *peer.Pool) {
 	for key, m := range ms {
-		if !m.missing() {
-			continue
-		}
-		end := m.since.Add(lingerTime)
-		switch {
-		case !now.Before(end):
+		if m.missing() && !keep && !now.Before(m.since.Add(lingerTime)) {
 			ms.drop(key, pool)
-		case next.IsZero() || end.Before(next):
+		}
+	}
+}
+
+// show has all entries say what is known now, and returns when that changes by itself; zero if it does not. Keep is as for expire.
+func (ms members) show(now time.Time, keep bool) (next time.Time) {
+	sooner := func(end time.Time) {
+		if next.IsZero() || end.Before(next) {
 			next = end
+		}
+	}
+	for _, m := range ms {
+		m.show(now)
+		if m.stranger != nil {
+			sooner(m.astray)
+		}
+		if m.missing() && !keep {
+			sooner(m.since.Add(lingerTime))
 		}
 	}
 	return next
@@ -110,9 +139,7 @@ func (ms members) drop(key id, pool *peer.Pool) {
 func (ms members) entries() []*route.Entry {
 	list := make([]*route.Entry, 0, len(ms))
 	for _, m := range ms {
-		if !m.gone {
-			list = append(list, m.entry)
-		}
+		list = append(list, m.entry)
 	}
 	slices.SortFunc(list, func(a, b *route.Entry) int {
 		return cmp.Or(strings.Compare(a.ID, b.ID), strings.Compare(a.Addr, b.Addr), strings.Compare(a.Server, b.Server))

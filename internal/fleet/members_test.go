@@ -92,8 +92,8 @@ func TestResetKeepsSurely(t *testing.T) {
 		"whatever the registry says meanwhile": {func(w *world) {
 			w.registry.list(instance("c"))
 			w.registry.fail(errAway)
-			w.registry.lose(instance("c"))
-		}, []string{"c"}, []string{"c"}},
+			w.registry.lose(instance("c")) // from now on those that are missing have their time again
+		}, []string{"a", "b", "c"}, []string{"a", "b", "c"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -174,6 +174,7 @@ func TestGoneGivesThePeerBackWithTheListing(t *testing.T) {
 		p := Peer(w.entry(t, "a"))
 		w.topic.Gone(w.entry(t, "a"))
 		w.registry.list()
+		w.pass(lingerTime)
 		if p.Acquire() {
 			t.Error("it was not given back")
 		}

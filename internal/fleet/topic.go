@@ -30,6 +30,7 @@ type Topic struct {
 	mu      sync.Mutex
 	members members
 	seen    map[string]time.Time // server names -> when they were last listed
+	known   time.Time            // when the registry was first read; zero until then
 	// ceilings are those that somebody asked about.
 	ceilings map[route.Interface]held
 	err      error         // why the registry cannot be read
@@ -162,13 +163,56 @@ func (t *Topic) Gone(e *route.Entry) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if m, ok := t.members[identity(e.Instance)]; ok && m.entry == e {
-		if !m.missing() {
-			t.seen[e.Server] = time.Now() // the registry may not have said anything for long
-		}
-		m.gone = true
+	if m := t.member(e); m != nil {
+		m.left = true
 		t.rebuild()
 	}
+}
+
+// Astray avoids an instance for a while whose address led to another process, and connects to it anew after that: the registry lists it
+// still, and the address may have led there only once. Said is what that process said.
+func (t *Topic) Astray(e *route.Entry, said error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if m := t.member(e); m != nil {
+		renewed := *e
+		renewed.Link = t.fleet.pool.Renew(Peer(e))
+		m.entry, m.astray, m.stranger = &renewed, time.Now().Add(avoidTime), said
+		t.rebuild()
+	}
+}
+
+// member returns the member that has an entry, nil if none has, as of an old view. It notes that the server was there lately: the registry may
+// not have said anything for long. The lock is held.
+func (t *Topic) member(e *route.Entry) *member {
+	m, ok := t.members[identity(e.Instance)]
+	if !ok || m.entry != e {
+		return nil
+	}
+	if !m.missing() {
+		t.seen[e.Server] = time.Now()
+	}
+	return m
+}
+
+// Uncertain returns why the view may be out of date: the registry cannot be read. It is nil if it can.
+func (t *Topic) Uncertain() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.err == nil {
+		return nil
+	}
+	return fmt.Errorf("discovery cannot be read, so servers may be missing or gone: %w", t.err)
+}
+
+// Watched returns for how long the servers on the topic have been known.
+func (t *Topic) Watched() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.known.IsZero() {
+		return 0
+	}
+	return time.Since(t.known)
 }
 
 // readable reports whether the registry could be read when it last said something.
@@ -204,6 +248,9 @@ func (t *Topic) update(u discovery.Update) {
 		t.fleet.outages.recover(t.Name)
 	}
 	now := time.Now()
+	if t.known.IsZero() {
+		t.known = now
+	}
 	for _, m := range t.members {
 		if !m.missing() {
 			t.seen[m.entry.Server] = now
@@ -213,14 +260,18 @@ func (t *Topic) update(u discovery.Update) {
 		t.seen[i.Server] = now
 	}
 	t.members.merge(u, now, t.fleet.pool)
+	if failing { // servers need a moment to come back
+		t.members.linger(now)
+	}
 	t.rebuild()
 }
 
 // rebuild makes the view anew, drops members whose time is over, and sees to it that it is called when the next one's is. The
 // lock is held.
 func (t *Topic) rebuild() {
-	now := time.Now()
-	next := t.members.expire(now, t.fleet.pool)
+	now, keep := time.Now(), t.err != nil
+	t.members.expire(now, keep, t.fleet.pool)
+	next := t.members.show(now, keep)
 	for server, last := range t.seen {
 		if now.Sub(last) > recentTime {
 			delete(t.seen, server)

@@ -22,6 +22,8 @@ type Key struct{ Addr, BootID string }
 type Peer struct {
 	key  Key
 	pool *Pool
+	// holders is how many have it from the pool, whose lock guards it.
+	holders int
 	// health is that of the connection, and Silent: whether the peer is busy is seen when it is asked for.
 	health atomic.Int32
 	// refs counts the pool's hold and the RPCs that run; the connection is closed when it falls to zero.

@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"maps"
 	"sync"
 	"time"
 )
@@ -10,7 +11,7 @@ type Pool struct {
 	dial dialer
 
 	mu    sync.Mutex
-	peers map[Key]*held
+	peers map[Key]*Peer
 
 	// attended are the peers that are connected to. Leave ends the goroutine that looks at them.
 	attending sync.Mutex
@@ -23,38 +24,54 @@ type Pool struct {
 	telling  bool          // it will be closed soon
 }
 
-type held struct {
-	peer *Peer
-	refs int
-}
-
 // NewPool returns a pool.
 func NewPool(config Config) *Pool {
-	return &Pool{dial: config.dialer(), peers: map[Key]*held{}, attended: map[*Peer]struct{}{}, ready: make(chan struct{})}
+	return &Pool{dial: config.dialer(), peers: map[Key]*Peer{}, attended: map[*Peer]struct{}{}, ready: make(chan struct{})}
 }
 
 // Get returns the peer for a remote process, not yet connected if it is new. Each Get must be undone with Put.
 func (p *Pool) Get(key Key) *Peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	h, ok := p.peers[key]
+	return p.get(key)
+}
+
+// get is Get with the lock held.
+func (p *Pool) get(key Key) *Peer {
+	peer, ok := p.peers[key]
 	if !ok {
-		h = &held{peer: newPeer(key, p)}
-		p.peers[key] = h
+		peer = newPeer(key, p)
+		p.peers[key] = peer
 	}
-	h.refs++
-	return h.peer
+	peer.holders++
+	return peer
+}
+
+// Renew gives a peer back whose connection leads to the wrong process, and returns one with a connection of its own in its place. RPCs that
+// run on the old one go on. It must be undone with Put.
+func (p *Pool) Renew(old *Peer) *Peer {
+	p.mu.Lock()
+	if p.peers[old.key] == old {
+		delete(p.peers, old.key)
+	}
+	renewed := p.get(old.key)
+	p.mu.Unlock()
+	p.Put(old)
+	return renewed
 }
 
 // Close closes all connections; RPCs that run on them fail.
 func (p *Pool) Close() {
+	all := map[*Peer]struct{}{}
 	p.mu.Lock()
-	var all []*Peer
-	for _, h := range p.peers {
-		all = append(all, h.peer)
+	for _, peer := range p.peers {
+		all[peer] = struct{}{}
 	}
 	p.mu.Unlock()
-	for _, peer := range all {
+	p.attending.Lock() // that has those that were renewed, too
+	maps.Copy(all, p.attended)
+	p.attending.Unlock()
+	for peer := range all {
 		peer.close()
 	}
 }
@@ -62,10 +79,9 @@ func (p *Pool) Close() {
 // Put gives a peer back. After the last one, its connection is closed as soon as no RPC runs on it.
 func (p *Pool) Put(peer *Peer) {
 	p.mu.Lock()
-	h := p.peers[peer.key]
-	h.refs--
-	last := h.refs == 0
-	if last {
+	peer.holders--
+	last := peer.holders == 0
+	if last && p.peers[peer.key] == peer {
 		delete(p.peers, peer.key)
 	}
 	p.mu.Unlock()

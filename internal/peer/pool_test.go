@@ -177,3 +177,38 @@ func use(ctx context.Context, all *Pool, key Key) {
 		_ = p.Health()
 	}
 }
+
+// TestRenew: the connection that led elsewhere ends when nothing runs on it, and others that have the peer get the same new one.
+func TestRenew(t *testing.T) {
+	process := start(t, "127.0.0.1:0")
+	all := pool()
+	old, also := all.Get(Key{Addr: process.addr}), all.Get(Key{Addr: process.addr})
+	connect(t, old)
+	conn, _ := old.Conn()
+	running := make(chan error)
+	go func() { running <- call(t.Context(), old) }()
+	<-process.running
+	renewed := all.Renew(old)
+	if renewed == old || all.Get(old.key) != renewed || all.Renew(also) != renewed {
+		t.Error("there is not one new peer for all")
+	}
+	if renewed.Health() != Idle {
+		t.Errorf("the new peer is %s", renewed.Health())
+	}
+	if conn.GetState() != connectivity.Ready {
+		t.Errorf("while a call runs, the old connection is %s", conn.GetState())
+	}
+	close(process.release)
+	if err := <-running; err != nil {
+		t.Error(err)
+	}
+	if state := conn.GetState(); state != connectivity.Shutdown {
+		t.Errorf("after the call, the old connection is %s", state)
+	}
+	for range 3 {
+		all.Put(renewed)
+	}
+	if len(all.peers) != 0 || renewed.Acquire() {
+		t.Error("the new one was not given back")
+	}
+}

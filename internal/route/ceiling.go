@@ -118,6 +118,9 @@ func (v *View) settled(i Interface) *settledCeiling {
 	s := &settledCeiling{}
 	var counted []*Entry
 	for _, e := range v.entries {
+		if e.Left || e.Astray != nil {
+			continue
+		}
 		if e.Lingering {
 			s.varies = true
 		} else if e.State != discovery.Draining {

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
@@ -95,5 +96,34 @@ func BenchmarkCeiling(b *testing.B) {
 		if !v.Ceiling(Interface{Major: 1}, "").Allows(one(1)) {
 			b.Fatal("not allowed")
 		}
+	}
+}
+
+// TestThoseThatLeftHoldNothingDown, nor those whose address leads to another process, though their connections are up.
+func TestThoseThatLeftHoldNothingDown(t *testing.T) {
+	i := Interface{Major: 1}
+	for name, change := range map[string]func(*Entry){
+		"left":   func(e *Entry) { e.Left = true },
+		"astray": func(e *Entry) { e.Astray = errors.New("who?") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := view(entry("new"), entry("old", server("host"), implements(base(1)), change))
+			if c := v.Ceiling(i, ""); c.State != Known || c.Version.Minor != 4 {
+				t.Errorf("the ceiling is %+v", c)
+			}
+			if !v.Common(wants(4), "") || v.Common(wants(1), "host") {
+				t.Error("it counts")
+			}
+			reached, draining, unable := v.All(wants(4))
+			if len(reached) != 1 || len(draining)+len(unable) != 0 {
+				t.Errorf("a fanout reaches %v, and skips %v, %v", ids(reached), ids(draining), ids(unable))
+			}
+			if e, verdict := v.Any(wants(1), 1, &Tried{}); verdict != Found || e.ID != "new" {
+				t.Errorf("picked %s", id(e))
+			}
+			if _, verdict := v.Server(wants(1), "host", 1, &Tried{}); verdict != NoServer {
+				t.Errorf("verdict %d", verdict)
+			}
+		})
 	}
 }

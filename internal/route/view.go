@@ -24,13 +24,22 @@ type Link interface {
 type Entry struct {
 	discovery.Instance
 	Link Link
+	// Unlisted instances are not in discovery any more, and may be there all the same.
+	Unlisted bool
 	// Lingering instances vanished from discovery without a word. They count only while they are connected.
 	Lingering bool
+	// Left instances said that they are not there any more. They count only as what may come back.
+	Left bool
+	// Astray is what another process said, to which the address of the instance led lately; nil if it did not. Such instances are listed, and
+	// count for nothing for a while.
+	Astray error
 }
 
-func (e *Entry) usable() bool { return !e.Lingering || e.Link.Health().Connected() }
+func (e *Entry) usable() bool {
+	return !e.Left && e.Astray == nil && (!e.Lingering || e.Link.Health().Connected())
+}
 
-// away reports whether the entry vanished, and is not connected.
+// away reports whether the entry counts for nothing now, and may come back.
 func (e *Entry) away() bool { return !e.usable() }
 
 // open reports whether the entry takes everything.
@@ -101,6 +110,17 @@ func NewView(entries []*Entry, seed uint64) *View {
 	v := &View{entries: entries, seed: seed}
 	v.ordered, v.named = sync.OnceValue(v.order), sync.OnceValue(v.index)
 	return v
+}
+
+// Astray returns the instances that are listed, and whose address leads to another process: those of a server, or all if it is empty.
+func (v *View) Astray(server string) []*Entry {
+	var list []*Entry
+	for _, e := range v.entries {
+		if e.Astray != nil && (server == "" || server == e.Server) {
+			list = append(list, e)
+		}
+	}
+	return list
 }
 
 // Entries returns all entries. They must not be changed.

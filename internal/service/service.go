@@ -3,6 +3,8 @@
 package service
 
 import (
+	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -75,10 +77,23 @@ func (p *Process) find(target rpc.Target, instanceID string) (*Server, error) {
 			return s, nil
 		}
 	}
-	e := rpcstatus.Refuse(rpcstatus.Misdirected)
+	e := p.absent(instanceID, "no server of this process is meant; if the address is right, the topic, exchange or server name is not")
 	e.Target = target
-	e.Message = "no server of this process is meant; if the address is right, the topic, exchange or server name is not"
 	return nil, e
+}
+
+// absent returns the error for a message that no server of the process is meant by. An instance of this run that is not here has stopped,
+// for good; else the client has come to the wrong process.
+func (p *Process) absent(instanceID, message string) *rpc.Error {
+	is := func(s *Server) bool { return s.Instance.ID == instanceID }
+	if strings.HasPrefix(instanceID, p.config.BootID+".") && !slices.ContainsFunc(p.roster.Load().servers, is) {
+		e := rpcstatus.Refuse(rpcstatus.Stopping)
+		e.Message = "the instance has stopped"
+		return e
+	}
+	e := rpcstatus.Refuse(rpcstatus.Misdirected)
+	e.Message = message
+	return e
 }
 
 // fail returns err as the status of an RPC, signed by the server that says so.

@@ -96,7 +96,6 @@ func TestMisdirectedMessages(t *testing.T) {
 		{"instance of another server", &pb.Target{Topic: new("q"), Server: new("net1")}, "b1.net2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			t.Parallel()
 			for form, err := range f.attempt(t, &pb.CallRequest{Target: test.target, Method: "foo", InstanceId: test.id}) {
 				t.Run(form, func(t *testing.T) {
 					e := check(t, err, rpc.Refused, true, "no server of this process is meant")
@@ -108,8 +107,12 @@ func TestMisdirectedMessages(t *testing.T) {
 		})
 	}
 	f.process.SetServers(nil)
-	_, err := f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: "foo"})
-	check(t, err, rpc.Refused, true)
+	for id, want := range map[string]rpcstatus.Refusal{"": rpcstatus.Misdirected, "b0.net1": rpcstatus.Misdirected, "b1.net1": rpcstatus.Stopping, "b1": rpcstatus.Misdirected} {
+		_, err := f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: "foo", InstanceId: id})
+		if e := check(t, err, rpc.Refused, true); !errors.Is(e, want) {
+			t.Errorf("instance %q, after the servers have stopped: %v, want %v", id, e, want)
+		}
+	}
 }
 
 func TestMessagesThatNoEndpointServes(t *testing.T) {

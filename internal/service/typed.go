@@ -150,9 +150,7 @@ func (p *Process) findTyped(service string, h *header.Request) (*Server, error) 
 	if (g == nil && h.Instance == "") || everybody.findAt(at, h.Server, h.Instance) != nil {
 		return nil, &rpc.Error{Kind: rpc.NoSuchMethod, NotStarted: true, Message: fmt.Sprintf("no server that is meant offers the service %s", service)}
 	}
-	e := rpcstatus.Refuse(rpcstatus.Misdirected)
-	e.Message = fmt.Sprintf("no server of this process that offers the service %s is meant", service)
-	return nil, e
+	return nil, p.absent(h.Instance, fmt.Sprintf("no server of this process that offers the service %s is meant", service))
 }
 
 // typedUnary is the handler of a unary method. The generated handler decodes the request and is kept from running the method, which is

@@ -148,6 +148,9 @@ func (c *Client) delivery(m *outgoing) *delivery.Message {
 	for _, v := range m.lesser {
 		d.Lesser = append(d.Lesser, v.query)
 	}
+	for i := range 1 + len(m.lesser) {
+		d.Size = max(d.Size, len(m.form(i).kwargs.GetJson())+len(m.context.GetJson()))
+	}
 	return d
 }
 

@@ -11,7 +11,8 @@ import (
 )
 
 // Report says what came of a fanout. Each server that was listed when it was sent is in one of the lists, which are in
-// the order of the servers' names.
+// the order of the servers' names. One that left meanwhile is in none, and neither is one at whose address nothing listens while another
+// process has its name: it was replaced.
 type Report struct {
 	// Accepted are the servers that took the message.
 	Accepted []Delivery
@@ -19,16 +20,23 @@ type Report struct {
 	Skipped []Delivery
 	// Failed are those that did not take it for another reason.
 	Failed []Delivery
+	// Uncertain is why the list of servers may be out of date; nil if discovery could be read when it was settled. Servers that came since
+	// discovery could last be read did not get the message then.
+	Uncertain error
 }
 
 // Delivery is what came of a fanout at one server.
 type Delivery struct {
 	Instance Instance
+	// Unlisted: discovery does not list the server any more. The message was sent to it all the same, because its connection is up, or
+	// discovery lost its data.
+	Unlisted bool
 	// Err is nil if the message was accepted. [SafeToRetry] tells whether it may have been all the same.
 	Err error
 }
 
-// Err returns the errors of the servers that failed, joined; nil if there are none. Skipped servers are no failure.
+// Err returns the errors of the servers that failed, joined; nil if there are none. Skipped servers are no failure, and neither is that the
+// list is uncertain: all that are known may have accepted the message. Look at Uncertain as well if every server must have it.
 func (r *Report) Err() error {
 	var all []error
 	for _, d := range r.Failed {
@@ -38,8 +46,9 @@ func (r *Report) Err() error {
 }
 
 // Fanout has every server on the topic run a method, without waiting for it: it returns when each has accepted the message,
-// or did not. The server in the client's target is ignored. With nobody on the topic the report is empty, and that is no
-// error; an error means that the message was sent to nobody.
+// or did not. The server in the client's target is ignored. If there is no server on the topic the report is empty, and that is no
+// error, unless discovery cannot be read and knows of none: then the error is of kind [Unreachable]. An error means that the message
+// was sent to no server.
 //
 // The deadline is the earlier of that of ctx and of [WithTimeout], or [DefaultCastTimeout].
 func (c *Client) Fanout(ctx context.Context, method string, args any) (*Report, error) {
@@ -50,17 +59,18 @@ func (c *Client) Fanout(ctx context.Context, method string, args any) (*Report, 
 	m.toEverybody()
 	ctx, cancel := c.deadline(ctx, DefaultCastTimeout)
 	defer cancel()
-	results, err := delivery.All(ctx, c.watched(), c.delivery(&m), m.cast)
+	audience, err := delivery.Everybody(ctx, c.watched(), c.delivery(&m))
 	if err != nil {
 		return nil, err
 	}
-	return newReport(results), nil
+	return newReport(ctx, audience, m.cast), nil
 }
 
-func newReport(results []delivery.Result) *Report {
-	r := &Report{}
-	for _, result := range results {
-		d := Delivery{Instance: newInstance(result.Entry.Instance), Err: result.Err}
+// newReport sends to an audience, and reports on it.
+func newReport(ctx context.Context, audience *delivery.Audience, send delivery.Send) *Report {
+	r := &Report{Uncertain: audience.Uncertain}
+	for _, result := range delivery.All(ctx, audience, send) {
+		d := Delivery{Instance: newInstance(result.Entry.Instance), Unlisted: result.Entry.Unlisted, Err: result.Err}
 		switch {
 		case result.Err == nil:
 			r.Accepted = append(r.Accepted, d)

@@ -21,6 +21,9 @@ type Reply[R any] struct {
 	Value R
 	// Skipped: the server's version, or lack of the method, does not let it run the message; the error says so.
 	Skipped bool
+	// Unlisted and Uncertain are as in [Delivery] and [Report]; Uncertain is the same in all replies.
+	Unlisted  bool
+	Uncertain error
 	// Expected is how many replies there are in all, errors among them: one for each server. It is 0 only with an error that is not about
 	// one server.
 	Expected int
@@ -74,7 +77,7 @@ func Gather[R any](ctx context.Context, c *Client, method string, args any, opti
 		}
 		defer g.close()
 		for answer, ok := g.next(); ok; answer, ok = g.next() {
-			reply, err := newReply[R](ctx, c, &answer, g.expected)
+			reply, err := newReply[R](ctx, c, &answer, g)
 			if !yield(reply, c.name(err, method)) {
 				return
 			}
@@ -82,8 +85,10 @@ func Gather[R any](ctx context.Context, c *Client, method string, args any, opti
 	}
 }
 
-func newReply[R any](ctx context.Context, c *Client, a *delivery.Answer[*pb.Payload], expected int) (Reply[R], error) {
-	r := Reply[R]{Instance: newInstance(a.Entry.Instance), Skipped: a.Skipped, Expected: expected}
+func newReply[R any](ctx context.Context, c *Client, a *delivery.Answer[*pb.Payload], g *gathering) (Reply[R], error) {
+	r := Reply[R]{
+		Instance: newInstance(a.Entry.Instance), Skipped: a.Skipped, Unlisted: a.Entry.Unlisted, Uncertain: g.uncertain, Expected: g.expected,
+	}
 	if a.Err != nil {
 		return r, a.Err
 	}
@@ -104,12 +109,13 @@ type gathering struct {
 	stall time.Duration
 	tell  func([]Instance)
 
-	expected int
-	skipped  []delivery.Result // not yet yielded
-	answers  <-chan delivery.Answer[*pb.Payload]
-	cancel   context.CancelCauseFunc
-	release  context.CancelFunc // of the deadline
-	stalled  atomic.Bool
+	expected  int
+	uncertain error
+	others    []delivery.Result // those that are not asked, and are not yet yielded
+	answers   <-chan delivery.Answer[*pb.Payload]
+	cancel    context.CancelCauseFunc
+	release   context.CancelFunc // of the deadline
+	stalled   atomic.Bool
 }
 
 // errStalled is the cause when a gather is canceled because replies stopped coming.
@@ -128,7 +134,7 @@ func (g *gathering) open(ctx context.Context, c *Client, method string, args any
 		g.release()
 		return err
 	}
-	g.skipped, g.expected = audience.Skipped, len(audience.Reached)+len(audience.Skipped)
+	g.others, g.expected, g.uncertain = audience.Others, len(audience.Reached)+len(audience.Others), audience.Uncertain
 	if g.tell != nil {
 		g.tell(instancesOf(audience))
 	}
@@ -138,11 +144,11 @@ func (g *gathering) open(ctx context.Context, c *Client, method string, args any
 }
 
 func instancesOf(a *delivery.Audience) []Instance {
-	list := make([]Instance, 0, len(a.Reached)+len(a.Skipped))
+	list := make([]Instance, 0, len(a.Reached)+len(a.Others))
 	for _, e := range a.Reached {
 		list = append(list, newInstance(e.Instance))
 	}
-	for _, r := range a.Skipped {
+	for _, r := range a.Others {
 		list = append(list, newInstance(r.Entry.Instance))
 	}
 	slices.SortFunc(list, byServer)
@@ -151,8 +157,8 @@ func instancesOf(a *delivery.Audience) []Instance {
 
 // next returns the next answer, false after the last. When replies stop coming it cancels the others, and then they come as errors.
 func (g *gathering) next() (answer delivery.Answer[*pb.Payload], ok bool) {
-	if len(g.skipped) > 0 {
-		answer.Result, g.skipped = g.skipped[0], g.skipped[1:]
+	if len(g.others) > 0 {
+		answer.Result, g.others = g.others[0], g.others[1:]
 		return answer, true
 	}
 	if g.stall > 0 {

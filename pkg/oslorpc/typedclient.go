@@ -354,15 +354,18 @@ func (m *typedMessage) fanout(ctx context.Context) error {
 	}
 	ctx, cancel := m.client.deadline(ctx, DefaultCastTimeout)
 	defer cancel()
-	results, err := delivery.All(ctx, m.client.watched(), m.delivery(), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
-		return m.invoke(ctx, e, conn, variant, &emptypb.Empty{}) // as the options of the method require
-	})
+	d := m.delivery()
+	d.Size = proto.Size(m.message)
+	audience, err := delivery.Everybody(ctx, m.client.watched(), d)
 	if err != nil {
 		return err
 	}
+	report := newReport(ctx, audience, func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
+		return m.invoke(ctx, e, conn, variant, &emptypb.Empty{}) // as the options of the method require
+	})
 	for _, o := range m.options {
 		if r, ok := o.(fanoutReport); ok {
-			*r.report = *newReport(results)
+			*r.report = *report
 		}
 	}
 	return nil

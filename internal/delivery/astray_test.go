@@ -1,0 +1,225 @@
+package delivery
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+var foreign = error(rpcstatus.Refuse(rpcstatus.Foreign))
+
+// TestAddressThatLedElsewhereOnce: the instance is listed, so it is tried again after some seconds, over another connection.
+func TestAddressThatLedElsewhereOnce(t *testing.T) {
+	for name, answer := range map[string]error{"another process": misdirected, "another program": foreign} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, instance("a", at("own")))
+				defer w.process("own")()
+				s := (&script{}).says("a", answer, nil)
+				var conns []*grpc.ClientConn
+				send := func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v int) error {
+					conns = append(conns, conn)
+					return s.send(ctx, e, conn, v)
+				}
+				begin := time.Now()
+				if err := One(within(t, time.Minute), w.topic, message(to("host-a")), send); err != nil {
+					t.Fatal(err)
+				}
+				about(t, time.Since(begin), 5*time.Second, 6*time.Second)
+				if len(conns) != 2 || conns[0] == conns[1] {
+					t.Errorf("it was sent %d times, over the same connection: %v", len(conns), conns[0] == conns[1])
+				}
+			})
+		})
+	}
+}
+
+// TestAddressThatLeadsElsewhere is what errors say, and a fanout reports it, also while the instance is avoided.
+func TestAddressThatLeadsElsewhere(t *testing.T) {
+	const why = "is listed, but its address leads to another process"
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a"))
+		s := (&script{}).says("a", misdirected)
+		for _, m := range []*Message{message(to("host-a")), message(), message(to("host-a"), failFast), message(failFast), message(to("host-a"), rounds(1))} {
+			_, err := w.deliver(t, 7*time.Second, m, s)
+			expectError(t, err, rpc.Refused, "host-a", why)
+			got, results, took := w.fanout(t, time.Minute, s.send)
+			if !slices.Equal(got, []string{"a failed"}) || took != 0 {
+				t.Fatalf("after %v: %v", took, got)
+			}
+			expectError(t, results[0].Err, rpc.Refused, "host-a", why)
+		}
+		w.registry.list(instance("a"), instance("b"))
+		var elsewhere script
+		elsewhere.says("a", misdirected)
+		for turn := range uint64(10) { // others are sent to at once
+			m := message()
+			m.Turn = turn
+			if took, err := w.deliver(t, time.Minute, m, &elsewhere); err != nil || took != 0 {
+				t.Errorf("after %v: %v", took, err)
+			}
+		}
+		if n := slices.Index(elsewhere.sent, "a"); n >= 0 && slices.Contains(elsewhere.sent[n+1:], "a") {
+			t.Errorf("it was sent to %v", elsewhere.sent)
+		}
+	})
+}
+
+// TestCallsOnTheOldConnectionGoOn when another message finds that it leads elsewhere: they may be for another server there.
+func TestCallsOnTheOldConnectionGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a"), instance("b"))
+		running := make(chan struct{})
+		outcome := make(chan error)
+		go func() {
+			outcome <- One(t.Context(), w.topic, message(to("host-b")), func(_ context.Context, _ *route.Entry, conn *grpc.ClientConn, _ int) error {
+				close(running)
+				time.Sleep(time.Minute)
+				if conn.GetState().String() == "SHUTDOWN" {
+					return lost
+				}
+				return nil
+			})
+		}()
+		<-running
+		_, _ = w.deliver(t, time.Second, message(to("host-a")), (&script{}).says("a", misdirected))
+		if err := <-outcome; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestGracefulRestartOfTheOnlyServerWithAVersion is waited for, though an older one is up: while the one that stops still has its connection, and
+// when it is gone.
+func TestGracefulRestartOfTheOnlyServerWithAVersion(t *testing.T) {
+	for name, m := range map[string]*Message{"any": message(), "server": message(to("host-new")), "cast": message(func(m *Message) { m.Cast = true })} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, instance("old", old), instance("new", at("own")))
+				defer w.process("own")()
+				if err := fleet.Peer(w.topic.Now().Entries()[0]).Connect(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				w.registry.list(instance("old", old)) // it withdrew, and finishes what it has
+				s := (&script{}).says("new", stopping)
+				time.AfterFunc(8*time.Second, func() { w.registry.list(instance("old", old), instance("newer", server("host-new"))) })
+				took, err := w.deliver(t, 30*time.Second, m, s)
+				if err != nil || took != 8*time.Second {
+					t.Errorf("after %v: %v", took, err)
+				}
+				s.expect(t, "new", "newer")
+			})
+		})
+	}
+}
+
+// TestVersionOfAServerThatLeftIsGivenUp half a minute after it vanished.
+func TestVersionOfAServerThatLeftIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("old", old), instance("new"))
+		s := (&script{}).says("new", stopping)
+		time.AfterFunc(time.Second, func() { w.registry.list(instance("old", old)) })
+		took, err := w.deliver(t, time.Hour, message(), s)
+		about(t, took, 30*time.Second, 33*time.Second)
+		expectError(t, err, rpc.UnsupportedVersion, "1.1")
+	})
+}
+
+// TestFanoutLeavesOutTheReplaced: discovery has not noticed yet that one was killed, whose name another has.
+func TestFanoutLeavesOutTheReplaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("killed", at("dead"), server("host-a")), instance("restarted", server("host-a")), instance("gone", at("gone")))
+		got, results, _ := w.fanout(t, time.Minute, invokeOrUp)
+		if want := []string{"gone failed", "restarted accepted"}; !slices.Equal(got, want) {
+			t.Fatalf("got %v, want %v", got, want)
+		}
+		for _, r := range results {
+			if r.Entry.ID == "gone" {
+				expectError(t, r.Err, rpc.Unreachable, "host-gone", "nothing listens at gone; the process is probably dead")
+			}
+		}
+	})
+}
+
+// invokeOrUp is invoke but for the process at "up", which accepts everything.
+func invokeOrUp(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v int) error {
+	if e.Addr == "up" {
+		return nil
+	}
+	return invoke(ctx, e, conn, v)
+}
+
+// TestHungServersDoNotHoldUpAFanout, nor a gather, to those that are well.
+func TestHungServersDoNotHoldUpAFanout(t *testing.T) {
+	for name, size := range map[string]int{"small": 1000, "large": 16 << 20} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				const hung, well = 64, 130
+				w := newWorld(t)
+				var list []string
+				for i := range hung + well {
+					list = append(list, instanceName(i, hung))
+				}
+				w.listAll(list)
+				begin := time.Now()
+				var last time.Duration
+				accepted := make(chan time.Duration, well)
+				results, err := w.everybody(within(t, 20*time.Second), message(func(m *Message) { m.Size = size }),
+					func(ctx context.Context, e *route.Entry, _ *grpc.ClientConn, _ int) error {
+						if e.Server[:4] == "hung" {
+							<-ctx.Done()
+							return mayHaveRun(rpc.Timeout)
+						}
+						accepted <- time.Since(begin)
+						return nil
+					})
+				if err != nil || len(results) != hung+well || len(accepted) != well {
+					t.Fatalf("%d results, %d accepted, %v", len(results), len(accepted), err)
+				}
+				for range well {
+					last = max(last, <-accepted)
+				}
+				most := time.Duration(0)
+				if size > 1<<20 { // 256 MiB at a time, and two seconds for those that hang
+					most = hung / 16 * sendingTime
+				}
+				about(t, last, 0, most)
+			})
+		})
+	}
+}
+
+// TestFanoutBoundsBytes on their way, not receivers.
+func TestFanoutBoundsBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		var list []string
+		for i := range 100 {
+			list = append(list, instanceName(i, 0))
+		}
+		w.listAll(list)
+		var running, most atomic.Int64
+		_, err := w.everybody(within(t, time.Minute), message(func(m *Message) { m.Size = 16 << 20 }),
+			func(context.Context, *route.Entry, *grpc.ClientConn, int) error {
+				now := running.Add(1)
+				defer running.Add(-1)
+				for m := most.Load(); now > m && !most.CompareAndSwap(m, now); m = most.Load() {
+				}
+				time.Sleep(time.Second)
+				return nil
+			})
+		if err != nil || most.Load() != maxSending/(16<<20) {
+			t.Errorf("%d at a time, %v", most.Load(), err)
+		}
+	})
+}

@@ -1,0 +1,73 @@
+package delivery
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// TestFanoutDuringAnOutageSaysThatItIsUncertain whom it should reach, and is an error if it reaches nobody.
+func TestFanoutDuringAnOutageSaysThatItIsUncertain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a"))
+		away := func() { w.registry.tell(discovery.Update{Err: errors.New("the agent is away")}) }
+		for _, outage := range []bool{false, true, false} {
+			if outage {
+				away()
+			} else {
+				w.registry.list(instance("a"))
+			}
+			a, err := Everybody(t.Context(), w.topic, message())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if uncertain := a.Uncertain != nil && strings.Contains(a.Uncertain.Error(), "the agent is away"); uncertain != outage {
+				t.Errorf("outage: %v, and uncertain is %v", outage, a.Uncertain)
+			}
+		}
+		w.registry.list()
+		if _, err := Everybody(t.Context(), w.topic, message()); err != nil {
+			t.Error(err)
+		}
+		away()
+		_, err := Everybody(t.Context(), w.topic, message())
+		expectError(t, err, rpc.Unreachable, "no server is known", "the agent is away")
+	})
+}
+
+// TestOutageKeepsThoseThatAreConnected, however long it lasts, though the registry said before it that they are gone.
+func TestOutageKeepsThoseThatAreConnected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a"))
+		if _, err := w.deliver(t, time.Minute, message(), &script{}); err != nil {
+			t.Fatal(err)
+		}
+		w.registry.list() // their heartbeats did not arrive
+		w.registry.tell(discovery.Update{Err: errors.New("the agent is away")})
+		for range 60 {
+			time.Sleep(time.Minute)
+			for _, m := range []*Message{message(), message(to("host-a"))} {
+				if took, err := w.deliver(t, time.Minute, m, &script{}); err != nil || took != 0 {
+					t.Fatalf("after %v: %v", took, err)
+				}
+			}
+			results, err := w.everybody(t.Context(), message(), (&script{}).send)
+			if err != nil || len(results) != 1 || !results[0].Entry.Unlisted {
+				t.Fatalf("%v, %v", results, err)
+			}
+		}
+		w.registry.list() // it is back, and they are not yet
+		time.Sleep(29 * time.Second)
+		if _, err := w.deliver(t, time.Second, message(), &script{}); err != nil {
+			t.Errorf("while they may come back: %v", err)
+		}
+		time.Sleep(2 * time.Second)
+		_, err := w.deliver(t, time.Second, message(), &script{})
+		expectError(t, err, rpc.NoInstance)
+	})
+}
