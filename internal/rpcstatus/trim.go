@@ -1,11 +1,13 @@
 package rpcstatus
 
 import (
+	"slices"
 	"strings"
 	"unicode/utf8"
 
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
@@ -133,6 +135,17 @@ func Short(st *status.Status) *status.Status {
 	}
 	p := st.Proto()
 	p.Message = cut(valid(p.GetMessage()), maxText)
+	return status.FromProto(p)
+}
+
+// Bound returns a status that is no larger than others take: without the details of a program's own, if it must be.
+func Bound(st *status.Status) *status.Status {
+	p := st.Proto()
+	if proto.Size(p) <= maxStatus {
+		return st
+	}
+	p.Message = trimText(p.GetMessage())
+	p.Details = slices.DeleteFunc(p.GetDetails(), func(d *anypb.Any) bool { return !d.MessageIs((*pb.ErrorDetail)(nil)) })
 	return status.FromProto(p)
 }
 

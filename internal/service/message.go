@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -157,6 +158,9 @@ func prefix(err error, part string) error {
 func (p *Process) encode(text string, kwargs *pb.Payload) (*pb.Payload, error) {
 	if len(text) > p.config.MaxSize {
 		return nil, p.resultTooLarge(len(text), "")
+	}
+	if !utf8.ValidString(text) { // of a result that is JSON text already
+		return nil, &rpc.Error{Kind: rpc.BadResult, Message: "the method ran, and its result is not UTF-8, which no message can hold"}
 	}
 	if _, json := kwargs.GetEncoding().(*pb.Payload_Json); json {
 		return payload.JSON(text), nil

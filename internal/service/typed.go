@@ -100,6 +100,7 @@ type typedMessage struct {
 	typed   *Typed
 	method  *typed.Method
 	request dispatch.Request
+	maxSize int
 	// failure is what the method returned.
 	failure error
 }
@@ -115,7 +116,7 @@ func (p *Process) openTyped(ctx context.Context, service, method string) (*typed
 		return nil, refuseTyped(nil, method, err)
 	}
 	t := s.Typed[service]
-	m := &typedMessage{server: s, typed: t, method: t.Rules.Methods[method]}
+	m := &typedMessage{server: s, typed: t, method: t.Rules.Methods[method], maxSize: p.config.MaxSize}
 	m.request = dispatch.Request{
 		Method: method, Namespace: t.Rules.Namespace, Version: rpc.Version{Major: t.Rules.Version.Major}, Context: h.Context, ID: h.ID,
 		Caller: callerOf(ctx), OrderKey: h.OrderKey, Typed: &dispatch.Typed{Service: service},
@@ -172,13 +173,24 @@ func (p *Process) typedUnary(service, method string) grpc.MethodHandler {
 			return nil, err
 		}
 		if interceptor == nil {
-			return m.unary(ctx, request, run)
+			return m.sendable(m.unary(ctx, request, run))
 		}
 		serve := func(ctx context.Context, request any) (any, error) {
 			return m.copied().unary(ctx, request, run) // an interceptor may do so twice, and a cast outlives it
 		}
-		return interceptor(ctx, request, &grpc.UnaryServerInfo{Server: m.typed.Impl, FullMethod: path}, serve)
+		return m.sendable(interceptor(ctx, request, &grpc.UnaryServerInfo{Server: m.typed.Impl, FullMethod: path}, serve))
 	}
+}
+
+// sendable returns a result as it is, unless it cannot be sent.
+func (m *typedMessage) sendable(reply any, err error) (any, error) {
+	if err != nil {
+		return reply, err
+	}
+	if err := m.checkResult(reply); err != nil {
+		return nil, m.fail(err)
+	}
+	return reply, nil
 }
 
 func (m *typedMessage) copied() *typedMessage {
@@ -192,6 +204,9 @@ func (m *typedMessage) unary(ctx context.Context, request any, run grpc.UnaryHan
 	r := &m.request
 	if message, ok := request.(proto.Message); ok {
 		r.Typed.Size = proto.Size(message)
+		if err := m.checkRequest(r.Typed.Size); err != nil {
+			return nil, m.fail(err)
+		}
 	}
 	if m.method.Delivery != typed.Call {
 		return m.cast(request, run) //nolint:contextcheck // The message outlives its RPC.
@@ -232,11 +247,12 @@ func (p *Process) typedStream(service, method string) grpc.StreamHandler {
 		r := &m.request
 		r.Multicall = true
 		r.Typed.Invoke = func(ctx context.Context, _ dispatch.Emit) error {
-			m.failure = m.typed.streams[method](m.typed.Impl, &runStream{stream, ctx})
+			bounded := &boundStream{ServerStream: &runStream{stream, ctx}, message: m}
+			m.failure = m.typed.streams[method](m.typed.Impl, bounded)
 			if m.isCut() {
 				return dispatch.ErrCut()
 			}
-			return failed(m.failure)
+			return bounded.result(m.failure)
 		}
 		if err := untilForced(stream.Context(), m.server.Dispatch, r, drop); err != nil {
 			return m.fail(err)
@@ -278,7 +294,7 @@ func (m *typedMessage) fail(err error) error {
 	marked := rpcstatus.WithoutDetail(st).Proto()
 	detail, _ := status.FromError(ours)
 	marked.Details = append(marked.Details, detail.Proto().GetDetails()...)
-	return status.ErrorProto(marked)
+	return rpcstatus.Bound(status.FromProto(marked)).Err()
 }
 
 // statusOf returns the status that a method returned as its error, if it is one. Like dispatch, it may meet an error that panics when it

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -166,7 +165,7 @@ type outgoing struct {
 	method, id  string
 	context     *pb.Payload
 	intercepted bool // by interceptors of the user's
-	closed      *atomic.Bool
+	transport   *Transport
 	errors      *knownErrors
 	missed      *fleet.Missed
 	monitor     time.Duration // as WithCallMonitorTimeout
@@ -202,7 +201,7 @@ func (c *Client) encode(ctx context.Context, method string, args any) (outgoing,
 	}
 	m := outgoing{
 		first: first, lesser: lesser, method: method, id: c.transport.messageID(), errors: &c.transport.config.errors,
-		intercepted: len(c.transport.config.dialOptions) > 0, closed: &c.transport.closed, monitor: s.monitor, missed: c.transport.fleet.Missed(),
+		intercepted: len(c.transport.config.dialOptions) > 0, transport: c.transport, monitor: s.monitor, missed: c.transport.fleet.Missed(),
 		orderKey: s.orderKey,
 	}
 	for i := range 1 + len(lesser) {
@@ -250,7 +249,7 @@ type unary[Request, Response any] struct {
 func (u *unary[Request, Response]) invoke(
 	ctx context.Context, m *outgoing, conn *grpc.ClientConn, method string, request, response proto.Message,
 ) error {
-	u.evidence.contract, u.evidence.request, u.evidence.closed = true, request, m.closed
+	u.evidence.contract, u.evidence.request, u.evidence.transport = true, request, m.transport
 	err := u.evidence.invoke(m.witnessed(ctx, &u.evidence), !m.intercepted, conn, method, request, response,
 		grpc.StaticMethod(), grpc.Peer(&u.evidence.opened))
 	return u.evidence.error(ctx, err)

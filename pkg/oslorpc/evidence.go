@@ -2,6 +2,8 @@ package oslorpc
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -32,8 +34,8 @@ type evidence struct {
 	replied atomic.Bool
 	// request is the message that was to be sent, nil if it is known that it can be encoded.
 	request proto.Message
-	// closed tells whether the transport was closed.
-	closed *atomic.Bool
+	// transport made the RPC.
+	transport *Transport
 	// sent counts unary RPCs that may have been sent, but for those that were refused; streams counts those that were opened.
 	sent, streams atomic.Int32
 }
@@ -84,6 +86,8 @@ func (e *evidence) error(ctx context.Context, err error) error {
 	v := rpcstatus.Evidence{Sent: e.reached(), Contract: e.contract, Headers: e.headers, Replied: e.replied.Load()}
 	ours := v.Decode(err)
 	switch {
+	case ours.Kind == TooLarge && ours.Cause != nil: // without a detail
+		e.explainSize(ours)
 	case ctx.Err() != nil:
 	case ours.Kind == Canceled:
 		e.canceledByOthers(ours)
@@ -96,6 +100,19 @@ func (e *evidence) error(ctx context.Context, err error) error {
 	return ours
 }
 
+// explainSize completes gRPC's own error for a message that is too large. It is the same at both ends, but for the limit: no request of ours is
+// larger than our own.
+func (e *evidence) explainSize(ours *Error) {
+	const sign = "larger than max ("
+	var size, limit int
+	_, text, _ := strings.Cut(ours.Message, sign)
+	if _, err := fmt.Sscanf(text, "%d vs. %d", &size, &limit); err != nil || limit < e.transport.config.maxSize {
+		return
+	}
+	ours.Message = fmt.Sprintf(
+		"the method ran, and its result has %d bytes where this client takes %d: ask for less at a time, or raise it with WithMaxMessageSize", size, limit)
+}
+
 // isEarly reports whether the deadline of ctx is so far away that no difference of clocks explains that it passed.
 func isEarly(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
@@ -104,7 +121,7 @@ func isEarly(ctx context.Context) bool {
 
 // canceledByOthers completes the error of an RPC that ended as canceled, although its caller did not cancel it.
 func (e *evidence) canceledByOthers(ours *Error) {
-	closed := e.closed != nil && e.closed.Load()
+	closed := e.transport.closed.Load()
 	switch {
 	case closed && ours.NotStarted:
 		ours.Kind, ours.Message = Invalid, "the transport was closed before it was sent"

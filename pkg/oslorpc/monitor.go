@@ -47,7 +47,7 @@ var errQuiet = errors.New("no heartbeat came in time")
 func (m *outgoing) monitoredCall(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v *variant, hint fleet.Hint) (*pb.Payload, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	seen := evidence{contract: true, closed: m.closed, request: m.request(e, v, hint)}
+	seen := evidence{contract: true, transport: m.transport, request: m.request(e, v, hint)}
 	stream, err := conn.NewStream(m.witnessed(ctx, &seen), &grpc.StreamDesc{ServerStreams: true}, pb.RPCService_MonitoredCall_FullMethodName,
 		grpc.StaticMethod(), grpc.Peer(&seen.opened))
 	if err != nil {

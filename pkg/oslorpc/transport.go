@@ -64,6 +64,7 @@ type config struct {
 	credentials   credentials.TransportCredentials
 	maxSize       int
 	maxHeader     int
+	typedLimit    grpc.CallOption // for results of typed messages, which have nothing around them
 	stopGrace     time.Duration
 	stopTimeout   time.Duration
 	log           *slog.Logger
@@ -235,7 +236,7 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 // DefaultExchange returns the exchange of targets that name none.
 func (t *Transport) DefaultExchange() string { return t.config.exchange }
 
-// check returns an error if options contradict themselves or each other.
+// check returns an error if options make no sense, and completes the others.
 func (c *config) check() error {
 	if c.maxSize <= 0 {
 		return invalidUse("the maximum message size must be positive")
@@ -243,6 +244,7 @@ func (c *config) check() error {
 	if c.maxHeader < 2*headerShare {
 		return invalidUse("the maximum header size must be at least %d", 2*headerShare)
 	}
+	c.typedLimit = grpc.MaxCallRecvMsgSize(c.maxSize)
 	return c.errors.check()
 }
 

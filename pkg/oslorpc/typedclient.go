@@ -270,12 +270,12 @@ type typedEvidence struct {
 func (m *typedMessage) invoke(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int, reply any) error {
 	u := &typedEvidence{}
 	form, intercepted := m.form(variant), len(m.client.transport.config.dialOptions) > 0
-	u.request, u.closed = form, &m.client.transport.closed
+	u.request, u.transport = form, m.client.transport
 	if intercepted {
 		ctx = context.WithValue(header.Complete(ctx), evidenceKey{}, &u.evidence)
 	}
 	hint := m.client.transport.fleet.Missed().Hint(e)
-	options := append(append(append(u.options[:0], grpc.Peer(&u.opened)), m.options...), neverWait)
+	options := append(append(append(u.options[:0], grpc.Peer(&u.opened), m.client.transport.config.typedLimit), m.options...), neverWait)
 	err := u.invoke(m.headers(ctx, e, variant, hint.Ago.AsDuration()), !intercepted, conn, m.path, form, reply, options...)
 	err = m.explain(u.error(ctx, err), err)
 	hint.Settle(err)

@@ -216,12 +216,12 @@ var errNotOpened = &Error{Kind: Timeout, Message: "the stream was not opened wit
 
 // start opens the stream at one instance.
 func (s *typedStream) start(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int, hasMessage bool) error {
-	s.seen = evidence{closed: &s.client.transport.closed} // that of an attempt before says nothing about this one
+	s.seen = evidence{transport: s.client.transport} // that of an attempt before says nothing about this one
 	if len(s.client.transport.config.dialOptions) > 0 {
 		ctx = context.WithValue(header.Complete(ctx), evidenceKey{}, &s.seen)
 	}
 	s.at, s.entry = s.version(variant), e
-	options := append(append([]grpc.CallOption{grpc.Peer(&s.seen.opened)}, s.options...), neverWait)
+	options := append(append([]grpc.CallOption{grpc.Peer(&s.seen.opened), s.client.transport.config.typedLimit}, s.options...), neverWait)
 	stream, err := conn.NewStream(s.headers(ctx, e, variant, 0), s.desc, s.path, options...)
 	if err != nil {
 		return s.explain(s.seen.error(ctx, err), err)
