@@ -142,6 +142,7 @@ func TestInterceptorThatSendsTwice(t *testing.T) {
 			if err := errors.Join(first.SendMsg(&v1.WatchVolumesRequest{}), first.CloseSend()); err != nil {
 				return nil, err
 			}
+			until(t, "both ran", func() bool { return all["1.2"].count() == 2 }) // the end of the second cancels it
 			return open(refused(ctx), desc, conn, method, options...)
 		}),
 	)).Client(oslorpc.Target{}))
@@ -154,7 +155,6 @@ func TestInterceptorThatSendsTwice(t *testing.T) {
 	}
 	_, err = stream.Recv()
 	wantKind(t, err, oslorpc.OutcomeUnknown, false)
-	until(t, "both ran", func() bool { return all["1.2"].count() == 2 })
 }
 
 // An interceptor sends again what was refused: as long as nothing else was done with it, it was not started.
