@@ -19,7 +19,7 @@ type ownRead struct{ A int }
 
 func (*ownRead) UnmarshalJSON([]byte) error { return nil }
 
-type hiddenExtra = Extra //nolint:unused // it is embedded
+type hiddenExtra = Extra
 
 func TestStructsThatCannotHoldArguments(t *testing.T) {
 	t.Parallel()
@@ -28,7 +28,7 @@ func TestStructsThatCannotHoldArguments(t *testing.T) {
 	}
 	type hidden struct{ A int }
 	type list []int
-	type renamed struct{ hiddenExtra } //nolint:unused // by name
+	type renamed struct{ hiddenExtra }
 	for _, test := range []struct {
 		name string
 		dst  any

@@ -152,8 +152,7 @@ func appendFields(list []field, t reflect.Type, in field, above map[reflect.Type
 	}
 	above[t] = true
 	defer delete(above, t)
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		tag := f.Tag.Get("json")
 		name, options, _ := strings.Cut(tag, ",")
 		has := func(option string) bool { return slices.Contains(strings.Split(options, ","), option) }

@@ -18,8 +18,8 @@ type port struct {
 	IPs     []address         `json:"ips,omitzero"`
 	Parent  *port             `json:"parent,omitzero"`
 	Binding Opt[binding]      `json:"binding,omitzero"`
-	hidden  int
-	Ignored int `json:"-"`
+	hidden  int               //nolint:unused // that it is left out is tested
+	Ignored int               `json:"-"`
 }
 
 type address struct {

@@ -31,7 +31,7 @@ func (o *orderly) note(n int) {
 	o.mu.Unlock()
 	for range 100 { // let others run
 		o.mu.Lock()
-		o.mu.Unlock() //nolint:staticcheck // see above
+		o.mu.Unlock()
 	}
 	o.mu.Lock()
 	o.running--
