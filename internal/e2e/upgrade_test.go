@@ -116,3 +116,39 @@ func TestRollingUpgrade(t *testing.T) {
 		}
 	})
 }
+
+// The only server with a version is restarted gracefully, again and again, beside an older one, while callers need that version. No call
+// fails.
+func TestRestartOfTheOnlyServerWithAVersion(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, url string) {
+		servers := []*process{startVersion(t, url, "old", "1.1"), startVersion(t, url, "new", "1.2")}
+		client, _ := open(t, url)
+		l := startLoad(t, client.Prepare(oslorpc.WithVersion("1.2")), 8, 0, time.Millisecond)
+		for range 3 {
+			l.reach(t, 100)
+			last := servers[len(servers)-1]
+			last.signal(t, syscall.SIGTERM)
+			<-last.exited
+			servers = append(servers, startVersion(t, url, "new", "1.2"))
+		}
+		l.reach(t, 100)
+		results := l.stop()
+		for _, r := range results {
+			if r.err != nil {
+				t.Errorf("%s failed: %v", r.id, r.err)
+			}
+		}
+		total := map[string]int{}
+		for _, p := range servers {
+			for id, n := range p.ran(t) {
+				total[id] += n
+			}
+		}
+		for id, n := range total {
+			if n != 1 {
+				t.Errorf("%s ran %d times", id, n)
+			}
+		}
+	})
+}

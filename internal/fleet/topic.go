@@ -38,11 +38,16 @@ type Topic struct {
 	expiry   *time.Timer   // rebuilds the view when lingering members expire
 	stop     func()        // ends the watch
 	closed   bool
+	// life ends with the topic, and asking are the questions that run until then.
+	life   context.Context //nolint:containedctx // It is the topic's own.
+	end    context.CancelFunc
+	asking sync.WaitGroup
 }
 
 func newTopic(f *Fleet, name discovery.Topic) *Topic {
 	t := &Topic{Name: name, fleet: f, members: members{}, seen: map[string]time.Time{}, ceilings: map[route.Interface]held{}, changed: make(chan struct{})}
 	t.used.Store(true)
+	t.life, t.end = context.WithCancel(context.Background())
 	return t
 }
 
@@ -264,6 +269,9 @@ func (t *Topic) update(u discovery.Update) {
 		t.members.linger(now)
 	}
 	t.rebuild()
+	if !failing {
+		t.verify(t.members.vanished(now))
+	}
 }
 
 // rebuild makes the view anew, drops members whose time is over, and sees to it that it is called when the next one's is. The
@@ -305,6 +313,8 @@ func (t *Topic) close() {
 	if t.stop != nil {
 		t.stop() // waits for update, so not under the lock
 	}
+	t.end()
+	t.asking.Wait()
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true

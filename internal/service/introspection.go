@@ -18,12 +18,17 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Ping answers if this process is the instance meant.
+// Ping answers if this process is the instance meant, and that does not stop.
 func (p *Process) Ping(_ context.Context, m *pb.PingRequest) (*pb.PingResponse, error) {
 	id := m.GetInstanceId()
-	is := func(s *Server) bool { return s.Instance.ID == id }
-	if id != "" && !slices.ContainsFunc(p.roster.Load().servers, is) {
-		return nil, rpcstatus.Encode(rpcstatus.Refuse(rpcstatus.Misdirected), nil).Err()
+	servers := p.roster.Load().servers
+	i := slices.IndexFunc(servers, func(s *Server) bool { return s.Instance.ID == id })
+	switch {
+	case id == "":
+	case i < 0:
+		return nil, rpcstatus.Encode(p.absent(id, string(rpcstatus.Misdirected)), nil).Err()
+	case servers[i].Stopping:
+		return nil, rpcstatus.Encode(rpcstatus.Refuse(rpcstatus.Stopping), nil).Err()
 	}
 	return &pb.PingResponse{}, nil
 }

@@ -127,7 +127,7 @@ func (t *Transport) ask(ctx context.Context, i Instance, do func(context.Context
 		ctx, cancel = context.WithTimeout(ctx, DefaultAskTimeout)
 		defer cancel()
 	}
-	p := t.pool.Get(peer.Key{Addr: i.Addr, BootID: i.BootID})
+	p := t.askable(&i)
 	defer t.pool.Put(p)
 	if err := p.Connect(ctx); err != nil {
 		return about(&i, &Error{Kind: Unreachable, NotStarted: true, Cause: err, Message: p.Explain(i.Server, err)})
@@ -144,6 +144,19 @@ func (t *Transport) ask(ctx context.Context, i Instance, do func(context.Context
 		return about(&i, unanswered(p, i.Server, rpcstatus.Evidence{Sent: true, Contract: true}.Decode(err)))
 	}
 	return nil
+}
+
+// askable returns the peer of an instance, to be put back. While messages use all streams of the connection, it is one with a connection of
+// its own.
+func (t *Transport) askable(i *Instance) *peer.Peer {
+	key := peer.Key{Addr: i.Addr, BootID: i.BootID}
+	p := t.pool.Get(key)
+	if p.Health() != peer.Full {
+		return p
+	}
+	t.pool.Put(p)
+	key.BootID += " asked"
+	return t.pool.Get(key)
 }
 
 // unanswered returns the error of a question with what is the matter with the peer, if it does not answer anything.
