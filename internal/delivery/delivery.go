@@ -7,18 +7,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
-	"slices"
 	"time"
 
 	"google.golang.org/grpc"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/fleet"
-	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/route"
-	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -227,117 +221,6 @@ func (d *delivery) exclude(e *route.Entry, err error) {
 	}
 }
 
-// errPatience means that an instance was not connected soon; it may be picked again.
-var errPatience = errors.New("connecting takes longer than usual")
-
-// attempt sends the message to one instance; waiting bounds what comes before that.
-func (d *delivery) attempt(ctx, waiting context.Context, e *route.Entry, send Send) error {
-	err := sendTo(ctx, waiting, e, d.variant, send)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, errPatience):
-	case misled(e, err):
-		d.topic.Astray(e, err)
-		err = strayed(e, err)
-		d.exclude(e, err)
-	case rpcstatus.Gone(err):
-		d.refusal = fmt.Sprintf("; server %q at %s, which was listed, said: %s", e.Server, e.Addr, said(err))
-		d.topic.Gone(e)
-		d.exclude(e, err)
-	default:
-		d.exclude(e, err)
-	}
-	if isUnable(err) {
-		d.unable = At(err, e)
-		return err
-	}
-	if !errors.Is(err, errPatience) { // what it can serve shows when it is picked again
-		d.able = true
-	}
-	d.queued = d.queued || errors.Is(err, peer.ErrStreams)
-	d.reached = d.reached || rpc.KindOf(err) != rpc.Unreachable
-	if d.last == nil || waiting.Err() == nil { // when that ends, the error only says so, and the one before says why
-		d.last = At(err, e)
-	}
-	return err
-}
-
-// misled reports whether err says that the address of an instance that is listed led to another process. A static address has no id, and a
-// process there that starts again may not have the server meant yet; but another program has not either.
-func misled(e *route.Entry, err error) bool {
-	return rpcstatus.Misled(err) && !e.Unlisted && (e.ID != "" || errors.Is(err, rpcstatus.Foreign))
-}
-
-// strayed is the error about an instance whose address leads to another process; err is what that said.
-func strayed(e *route.Entry, err error) error {
-	return &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: err, Message: fmt.Sprintf(
-		"server %q at %s is listed, but its address leads to another process: %s", e.Server, e.Addr, said(err))}
-}
-
-// sendTo connects to an instance if need be and sends the message to it.
-func sendTo(ctx, waiting context.Context, e *route.Entry, variant int, send Send) error {
-	p := fleet.Peer(e)
-	if !p.Health().Connected() {
-		// To a peer that is down the message is sent all the same: gRPC says why it is down only to an RPC, which it does
-		// not send then.
-		if err := connect(waiting, e, p); err != nil && (waiting.Err() != nil || p.Health() != peer.Down) {
-			return err
-		}
-	}
-	if err := p.Enter(waiting, slotBudget); err != nil {
-		return noStream(e, err)
-	}
-	defer p.Release()
-	conn, err := p.Conn() //nolint:contextcheck // The connection outlives the message.
-	if err != nil {
-		return unreachable(e, err)
-	}
-	err = send(ctx, e, conn, variant)
-	if rpc.KindOf(err) == rpc.Unreachable && rpc.SafeToRetry(err) {
-		return unreachable(e, err)
-	}
-	return err
-}
-
-// noStream is the error when an instance could not be sent to for want of a stream.
-func noStream(e *route.Entry, err error) error {
-	if errors.Is(err, net.ErrClosed) { // it was dropped meanwhile
-		return rpcstatus.Refuse(rpcstatus.Stopping)
-	}
-	return &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: errors.Join(rpcstatus.Full, err), Message: fmt.Sprintf(
-		"server %q at %s allows %d messages at a time on a connection, and they are all in use", e.Server, e.Addr, fleet.Peer(e).Streams())}
-}
-
-func connect(ctx context.Context, e *route.Entry, p *peer.Peer) error {
-	budget, late := connectBudget, context.DeadlineExceeded
-	switch p.Health() {
-	case peer.Idle:
-		budget, late = patience, errPatience
-	case peer.Down, peer.Silent: // it is tried again in the background; a message does not wait for each of many such
-		budget = patience
-	}
-	wait, cancel := context.WithTimeoutCause(ctx, budget, late)
-	defer cancel()
-	err := p.Connect(wait)
-	switch {
-	case err == nil:
-		return nil
-	case wait.Err() != nil:
-		return unreachable(e, context.Cause(wait))
-	default:
-		return unreachable(e, err)
-	}
-}
-
-func unreachable(e *route.Entry, err error) error {
-	why := err
-	if ours, ok := errors.AsType[*rpc.Error](err); ok && ours.Message != "" {
-		why = errors.New(ours.Message) // it is of the same kind
-	}
-	return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: err, Message: fleet.Peer(e).Explain(e.Server, why)}
-}
-
 // isUnable reports whether an instance cannot serve the message, now or later.
 func isUnable(err error) bool {
 	switch rpc.KindOf(err) {
@@ -354,126 +237,6 @@ func (d *delivery) final(err error) bool {
 		return true
 	}
 	return !isUnable(err) && !rpc.IsNotDelivered(err)
-}
-
-// wait waits until it is worth picking again, after a pick that found nobody, or returns why it is not.
-func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Verdict, news wakers) error {
-	if d.since.IsZero() {
-		d.since = time.Now()
-	}
-	absent, length, err := d.assess(view, verdict)
-	if err != nil {
-		return err
-	}
-	d.rounds++
-	if (d.FailFast && absent) || (d.Rounds > 0 && d.rounds >= d.Rounds) {
-		return d.last
-	}
-	// A change wakes a message for which nobody is there. It looks again now and then all the same: an instance that lingers may
-	// be connected again, a server may not be recent any more, and a topic that nobody looks at is not watched for ever.
-	if !absent || d.Rounds > 0 {
-		length = min(minPause<<min(d.rounds, 10), maxPause)
-		length = length/2 + rand.N(length)
-	}
-	if d.queued { // it has waited already
-		d.queued, length = false, minPause
-	}
-	d.rest(ctx, view, length, news)
-	return nil
-}
-
-// wakers are closed when it may be worth picking again.
-type wakers struct {
-	changed <-chan struct{} // there is another view
-	ready   <-chan struct{} // some server, perhaps of another topic, became ready
-}
-
-// rest returns after some time, or when there is another view, or an instance of this one can be sent to that became ready, or when ctx ends.
-func (d *delivery) rest(ctx context.Context, view *route.View, length time.Duration, news wakers) {
-	timer := time.NewTimer(length)
-	defer timer.Stop()
-	for {
-		select {
-		case <-news.changed:
-			return
-		case <-timer.C:
-			return
-		case <-ctx.Done():
-			return
-		case <-news.ready:
-			news.ready = d.topic.BecameReady()
-			if e, verdict := d.pick(view); verdict == route.Found && e.Link.Health().Connected() {
-				return
-			}
-		}
-	}
-}
-
-// assess says what a pick that found nobody means: whether nobody is there, and how long to wait at most for a change of that; or that
-// waiting does not help.
-func (d *delivery) assess(view *route.View, verdict route.Verdict) (absent bool, length time.Duration, err error) {
-	switch verdict {
-	case route.Unable:
-		return false, 0, d.unableNow(view, d.Target.Server)
-	case route.Away:
-		d.last = d.unableNow(view, d.Target.Server)
-		return true, maxPause, nil
-	case route.NoServer:
-		return d.assessNoServer(view)
-	case route.Exhausted:
-		if !d.able {
-			return false, 0, d.unable
-		}
-		if d.FailFast && !d.reached {
-			return false, 0, d.last
-		}
-		d.tried.Reset()
-		d.unfit = nil
-		d.able, d.reached = false, false
-		return false, 0, nil
-	default:
-		d.last = nobody(absence(view) + d.refusal)
-		if astray := view.Astray(""); len(astray) > 0 {
-			d.last = At(strayed(astray[0], astray[0].Astray), astray[0])
-		}
-		return true, maxPause, nil
-	}
-}
-
-// assessNoServer is assess for a server that is not there. One that was there lately comes back soon. That another was not is known only to
-// one who has looked for a while.
-func (d *delivery) assessNoServer(view *route.View) (absent bool, length time.Duration, err error) {
-	if astray := view.Astray(d.Target.Server); len(astray) > 0 {
-		d.last = At(strayed(astray[0], astray[0].Astray), astray[0])
-		return true, maxPause, nil
-	}
-	d.last = nobody(fmt.Sprintf("no server named %q is on the topic", d.Target.Server))
-	if d.topic.Recent(d.Target.Server) {
-		return true, maxPause, nil
-	}
-	length = max(settleTime-time.Since(d.since), learnTime-d.topic.Watched())
-	if length <= 0 {
-		return true, 0, d.last
-	}
-	return true, length, nil
-}
-
-// pause returns after some time, or when ctx ends.
-func pause(ctx context.Context, length time.Duration) {
-	timer := time.NewTimer(length)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
-}
-
-// absence says why nobody on a topic takes messages.
-func absence(view *route.View) string {
-	if slices.ContainsFunc(view.Entries(), func(e *route.Entry) bool { return e.State == discovery.Draining && !e.Left }) {
-		return "every server on the topic drains, and takes only messages for it by name"
-	}
-	return "no server is on the topic; start one, or check topic and exchange"
 }
 
 // said returns the text of an error without its kind.

@@ -164,7 +164,7 @@ func TestFrozenServer(t *testing.T) {
 	for name, begin := range map[string]func(*testing.T, *oslorpc.Client) *load{
 		"calls": func(t *testing.T, c *oslorpc.Client) *load {
 			t.Helper()
-			return startLoad(t, c, callers, 0, 20*time.Millisecond)
+			return startLoad(t, c, callers, 0, 50*time.Millisecond)
 		},
 		"casts": func(t *testing.T, c *oslorpc.Client) *load { t.Helper(); return startCasts(t, c, callers, 0) },
 	} {
@@ -183,7 +183,7 @@ func TestFrozenServer(t *testing.T) {
 			during := l.ends(window)
 			t.Logf("in %v, %d ended before, and %d while one is frozen", window, before, during)
 			thaw := time.Now()
-			if during*10 < before*7 {
+			if during*10 < before*6 { // the machine may be busier than before
 				t.Errorf("in %v, %d ended before, and %d while one is frozen", window, before, during)
 			}
 			frozen.signal(t, syscall.SIGCONT)
@@ -199,7 +199,9 @@ func TestFrozenServer(t *testing.T) {
 					t.Errorf("%s failed %v after the freeze: %v", r.id, r.ended.Sub(froze), r.err)
 				}
 			}
-			t.Logf("%d of %d callers hung", hung, callers)
+			if hung*10 > callers*3 {
+				t.Errorf("%d of %d callers hung", hung, callers)
+			}
 			checkOnce(t, results, servers...)
 		})
 	}

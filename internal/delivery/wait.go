@@ -1,0 +1,132 @@
+package delivery
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/route"
+)
+
+// wait waits until it is worth picking again, after a pick that found nobody, or returns why it is not.
+func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Verdict, news wakers) error {
+	if d.since.IsZero() {
+		d.since = time.Now()
+	}
+	absent, length, err := d.assess(view, verdict)
+	if err != nil {
+		return err
+	}
+	d.rounds++
+	if (d.FailFast && absent) || (d.Rounds > 0 && d.rounds >= d.Rounds) {
+		return d.last
+	}
+	// A change wakes a message for which nobody is there. It looks again now and then all the same: an instance that lingers may
+	// be connected again, a server may not be recent any more, and a topic that nobody looks at is not watched for ever.
+	if !absent || d.Rounds > 0 {
+		length = min(minPause<<min(d.rounds, 10), maxPause)
+		length = length/2 + rand.N(length)
+	}
+	if d.queued { // it has waited already
+		d.queued, length = false, minPause
+	}
+	d.rest(ctx, view, length, news)
+	return nil
+}
+
+// wakers are closed when it may be worth picking again.
+type wakers struct {
+	changed <-chan struct{} // there is another view
+	ready   <-chan struct{} // some server, perhaps of another topic, became ready
+}
+
+// rest returns after some time, or when there is another view, or an instance of this one can be sent to that became ready, or when ctx ends.
+func (d *delivery) rest(ctx context.Context, view *route.View, length time.Duration, news wakers) {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	for {
+		select {
+		case <-news.changed:
+			return
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		case <-news.ready:
+			news.ready = d.topic.BecameReady()
+			if e, verdict := d.pick(view); verdict == route.Found && e.Link.Health().Connected() {
+				return
+			}
+		}
+	}
+}
+
+// assess says what a pick that found nobody means: whether nobody is there, and how long to wait at most for a change of that; or that
+// waiting does not help.
+func (d *delivery) assess(view *route.View, verdict route.Verdict) (absent bool, length time.Duration, err error) {
+	switch verdict {
+	case route.Unable:
+		return false, 0, d.unableNow(view, d.Target.Server)
+	case route.Away:
+		d.last = d.unableNow(view, d.Target.Server)
+		return true, maxPause, nil
+	case route.NoServer:
+		return d.assessNoServer(view)
+	case route.Exhausted:
+		if !d.able {
+			return false, 0, d.unable
+		}
+		if d.FailFast && !d.reached {
+			return false, 0, d.last
+		}
+		d.tried.Reset()
+		d.unfit = nil
+		d.able, d.reached = false, false
+		return false, 0, nil
+	default:
+		d.last = nobody(absence(view) + d.refusal)
+		if astray := view.Astray(""); len(astray) > 0 {
+			d.last = At(strayed(astray[0], astray[0].Astray), astray[0])
+		}
+		return true, maxPause, nil
+	}
+}
+
+// assessNoServer is assess for a server that is not there. One that was there lately comes back soon. That another was not is known only to
+// one who has looked for a while.
+func (d *delivery) assessNoServer(view *route.View) (absent bool, length time.Duration, err error) {
+	if astray := view.Astray(d.Target.Server); len(astray) > 0 {
+		d.last = At(strayed(astray[0], astray[0].Astray), astray[0])
+		return true, maxPause, nil
+	}
+	d.last = nobody(fmt.Sprintf("no server named %q is on the topic", d.Target.Server))
+	if d.topic.Recent(d.Target.Server) {
+		return true, maxPause, nil
+	}
+	length = max(settleTime-time.Since(d.since), learnTime-d.topic.Watched())
+	if length <= 0 {
+		return true, 0, d.last
+	}
+	return true, length, nil
+}
+
+// pause returns after some time, or when ctx ends.
+func pause(ctx context.Context, length time.Duration) {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// absence says why nobody on a topic takes messages.
+func absence(view *route.View) string {
+	if slices.ContainsFunc(view.Entries(), func(e *route.Entry) bool { return e.State == discovery.Draining && !e.Left }) {
+		return "every server on the topic drains, and takes only messages for it by name"
+	}
+	return "no server is on the topic; start one, or check topic and exchange"
+}
