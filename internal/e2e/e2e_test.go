@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package e2e tests what oslorpc promises about delivery with real processes, signals and registries: servers are processes that
 // are killed, frozen and stopped while this one calls them.
 package e2e

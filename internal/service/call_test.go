@@ -63,7 +63,7 @@ func TestCallAnswersInTheEncodingOfItsArguments(t *testing.T) {
 func TestIntegerThatAValueCannotHold(t *testing.T) {
 	t.Parallel()
 	f := serve(t, newServer(t, "q", "net1", methods{"echo": echo(), "large": text(`{"ids":[1,9007199254740993]}`)}))
-	ids, err := structpb.NewStruct(map[string]any{"ids": []any{1, 1 << 53}})
+	ids, err := structpb.NewStruct(map[string]any{"ids": []any{1, int64(1 << 53)}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package hello tests the programs that the README shows.
 package hello
 

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package introduction tests the programs of examples/introduction as processes.
 package introduction
 

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package neutron tests the programs of examples/neutron as processes, and what the README says.
 package neutron
 

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package nova tests the programs of examples/nova as processes.
 package nova
 

@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package novarpc tests the program of examples/nova-rpc as processes.
 package novarpc
 

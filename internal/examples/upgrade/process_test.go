@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package upgrade tests the programs of examples/upgrade as processes, and what its README says.
 package upgrade
 

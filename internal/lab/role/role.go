@@ -62,7 +62,7 @@ func Main() {
 // run runs the role until the process is told to stop, and writes what it left.
 func (c *Config) run() error {
 	if c.Descriptors > 0 {
-		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: c.Descriptors, Max: c.Descriptors}); err != nil {
+		if err := limitDescriptors(c.Descriptors); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,12 @@
+//go:build !unix
+
+package consultest
+
+// Pause skips the test: there is no signal here that freezes a process.
+func (a *Agent) Pause() {
+	a.tb.Helper()
+	a.tb.Skip("the test freezes Consul, which takes a unix")
+}
+
+// Resume ends a Pause.
+func (a *Agent) Resume() {}
