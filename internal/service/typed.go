@@ -147,8 +147,9 @@ func (p *Process) findTyped(service string, h *header.Request) (*Server, error) 
 		}
 	}
 	// That a server does not offer the service must not be taken for a sign that it is not there: other messages go to it.
+	// A process that is just starting again has no servers yet.
 	everybody := group{servers: r.servers}
-	if (g == nil && h.Instance == "") || everybody.findAt(at, h.Server, h.Instance) != nil {
+	if everybody.findAt(at, h.Server, h.Instance) != nil {
 		return nil, &rpc.Error{Kind: rpc.NoSuchMethod, NotStarted: true, Message: fmt.Sprintf("no server that is meant offers the service %s", service)}
 	}
 	return nil, p.absent(h.Instance, fmt.Sprintf("no server of this process that offers the service %s is meant", service))

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
 )
 
 // listen opens the transport's listener and returns the address that others connect to.
@@ -102,13 +104,36 @@ func (c *config) advertised(host string, bound net.Addr) (string, error) {
 		}
 		return net.JoinHostPort(host, port), nil
 	}
-	if h, p, err := net.SplitHostPort(c.advertise); err == nil {
-		if _, _, err := parsePorts(p); err != nil || h == "" {
-			return "", invalidUse(`the address to advertise, %q, is malformed: write "host:port" or a host`, c.advertise)
-		}
-		return c.advertise, nil
+	if alone, ok := hostAlone(c.advertise); ok {
+		return net.JoinHostPort(alone, port), nil
 	}
-	return net.JoinHostPort(strings.Trim(c.advertise, "[]"), port), nil
+	return c.advertise, nil
+}
+
+// checkAdvertise returns what is wrong with the address to advertise.
+func (c *config) checkAdvertise() error {
+	if c.advertise == "" {
+		return nil
+	}
+	var err error
+	if host, alone := hostAlone(c.advertise); alone {
+		err = discovery.CheckHost(host)
+	} else {
+		_, _, err = discovery.SplitAddr(c.advertise)
+	}
+	if err != nil {
+		return invalidUse(`the address to advertise, %q, is not one that others can connect to ("host:port", or a host): %v`, c.advertise, err)
+	}
+	return nil
+}
+
+// hostAlone returns the host of an address without a port. An IPv6 address without a port must be in brackets: one cannot tell whether
+// the last part of ::1:7000 is a port.
+func hostAlone(address string) (host string, alone bool) {
+	if inner, found := strings.CutPrefix(address, "["); found && strings.HasSuffix(inner, "]") {
+		return strings.TrimSuffix(inner, "]"), true
+	}
+	return address, !strings.Contains(address, ":")
 }
 
 // listenUnix listens on a socket that only this user can connect to. A socket file that nobody listens on is one that a killed

@@ -109,7 +109,8 @@ func WithListen(address string) TransportOption {
 }
 
 // WithAdvertise sets the address that others connect to, if it is not the one listened on, as behind a NAT: "host:port",
-// or a host alone, which gets the port listened on.
+// or a host alone, which gets the port listened on. An IPv6 address is written in brackets, with a port and without. [Open]
+// refuses what others cannot connect to, such as port 0, a range of ports, a URL or 0.0.0.0, with an error of kind [Invalid].
 func WithAdvertise(address string) TransportOption {
 	return transportOption(func(c *config) { c.advertise = address })
 }
@@ -238,6 +239,9 @@ func (t *Transport) DefaultExchange() string { return t.config.exchange }
 
 // check returns an error if options make no sense, and completes the others.
 func (c *config) check() error {
+	if err := c.checkAdvertise(); err != nil {
+		return err
+	}
 	if c.maxSize <= 0 {
 		return invalidUse("the maximum message size must be positive")
 	}

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -86,23 +85,9 @@ func splitAddr(addr string) (host string, port int, err error) {
 	if strings.HasPrefix(addr, "unix:") {
 		return "", 0, invalid("publish %s: Consul's services have a host and a port: listen on TCP, or use local://", addr)
 	}
-	host, text, err := net.SplitHostPort(addr)
+	host, port, err = discovery.SplitAddr(addr)
 	if err != nil {
-		return "", 0, invalid("publish %q: %v: advertise HOST:PORT", addr, err)
-	}
-	number, err := strconv.ParseUint(text, 10, 16)
-	if err != nil || number == 0 {
-		return "", 0, invalid("publish %q: the port must be a number from 1 to 65535", addr)
-	}
-	port = int(number)
-	if canonical := net.JoinHostPort(host, strconv.Itoa(port)); canonical != addr {
-		return "", 0, invalid("publish %q: others would read it as another address than it is: advertise %q", addr, canonical)
-	}
-	if !isHost(host) {
-		return "", 0, invalid("publish %q: %q is neither a name nor an IP address: advertise HOST:PORT", addr, host)
-	}
-	if ip, err := netip.ParseAddr(host); host == "" || err == nil && ip.IsUnspecified() {
-		return "", 0, invalid("publish %q: others cannot connect to an unspecified host: advertise one that they can reach", addr)
+		return "", 0, invalid("publish %q: %v", addr, err)
 	}
 	return host, port, nil
 }

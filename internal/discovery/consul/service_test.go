@@ -67,7 +67,7 @@ func TestUnpublishable(t *testing.T) {
 		"local://":           func(list []discovery.Instance) { list[0].Addr = "unix:/run/x" },
 		"missing port":       func(list []discovery.Instance) { list[0].Addr = "host" },
 		"65535":              func(list []discovery.Instance) { list[0].Addr = "host:0" },
-		`advertise "h:80"`:   func(list []discovery.Instance) { list[0].Addr = "[h]:080" },
+		`write "h:80"`:       func(list []discovery.Instance) { list[0].Addr = "[h]:080" },
 		"from 1":             func(list []discovery.Instance) { list[0].Addr = "host:http" },
 		"unspecified host":   func(list []discovery.Instance) { list[0].Addr = ":80" },
 		"an unspecified":     func(list []discovery.Instance) { list[0].Addr = "[::]:80" },

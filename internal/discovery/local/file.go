@@ -20,6 +20,26 @@ const (
 	tempSuffix = ".tmp"
 )
 
+// uniqueLength is how long the random text is, which [rand.Text] makes of capital letters and digits.
+const uniqueLength = 26
+
+// isProcessFile reports whether a file has the name of one that a process publishes in. Others are not ours to read or remove.
+func isProcessFile(name string) bool {
+	rest, found := strings.CutSuffix(name, suffix)
+	if !found || !strings.HasPrefix(name, prefix) || len(rest) < len(prefix)+1+uniqueLength {
+		return false
+	}
+	rest, unique := rest[:len(rest)-uniqueLength], rest[len(rest)-uniqueLength:]
+	return strings.HasSuffix(rest, "-") && strings.Trim(unique, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+}
+
+// isTempFile reports whether a file has the name of one that a process has not yet put in place.
+func isTempFile(name string) bool {
+	rest, found := strings.CutSuffix(name, tempSuffix)
+	dot := strings.LastIndexByte(rest, '.')
+	return found && dot >= 0 && strings.Trim(rest[dot+1:], "0123456789") == "" && isProcessFile(rest[:dot])
+}
+
 type document struct {
 	Format    int      `json:"format"`
 	Instances []record `json:"instances"`

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -134,13 +133,13 @@ func (s *scanner) names() (map[string]bool, error) {
 
 // wanted reports whether it is a file of a process, and removes it if it is one that never became that.
 func (s *scanner) wanted(l fs.DirEntry) bool {
-	if !strings.HasPrefix(l.Name(), prefix) || !l.Type().IsRegular() {
+	if !l.Type().IsRegular() {
 		return false
 	}
-	if strings.HasSuffix(l.Name(), tempSuffix) {
+	if isTempFile(l.Name()) {
 		s.sweep(l)
 	}
-	return strings.HasSuffix(l.Name(), suffix)
+	return isProcessFile(l.Name())
 }
 
 // sweep removes a temporary file whose owner is dead. A live owner may not have locked it yet, so the file must be old too.
@@ -190,11 +189,28 @@ func (s *scanner) tryRead(name, path string) (e *entry, settled bool, err error)
 		return nil, false, err
 	}
 	if !held {
-		settled, err = removeDead(fd, path)
-		return nil, settled, err
+		return s.bury(name, path, fd)
 	}
 	e, err = s.parse(name, path, fd)
 	return e, err == nil, err
+}
+
+// bury removes the file of a dead process. If its content is not a process's, somebody else may have put it there: then it stays, as
+// an entry without instances.
+func (s *scanner) bury(name, path string, fd int) (e *entry, settled bool, err error) {
+	e, err = s.parse(name, path, fd)
+	if err != nil {
+		return nil, false, err
+	}
+	if len(e.instances) > 0 {
+		settled, err = removeDead(fd, path)
+		return nil, settled, err
+	}
+	there, err := identifyPath(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, true, nil
+	}
+	return e, err == nil && e.identity.sameFile(there), err
 }
 
 // unreadable returns an entry without instances, the same one for as long as the file cannot be opened.

@@ -47,6 +47,9 @@ func logged(t *testing.T) *bytes.Buffer {
 	return &text
 }
 
+// named returns the name of a process's file.
+func named(bootID string) string { return fileName(bootID, strings.Repeat("A", uniqueLength)) }
+
 const someone = `{"format":1,"instances":[{"id":"a","boot_id":"b","exchange":"openstack","topic":"compute","state":"active"}]}`
 
 func TestUnreadableFilesAreSkipped(t *testing.T) {
@@ -64,8 +67,8 @@ func TestUnreadableFilesAreSkipped(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			dir := newDir(t)
 			r := openAt(t, dir)
-			put(t, dir, "oslorpc-good.json", someone, true)
-			path := put(t, dir, "oslorpc-bad.json", test.text, true)
+			put(t, dir, named("good"), someone, true)
+			path := put(t, dir, named("bad"), test.text, true)
 			log := logged(t)
 			for range 3 {
 				wantIDs(t, r, "a")
@@ -95,7 +98,7 @@ func TestForbiddenFileIsSkipped(t *testing.T) {
 func TestUnknownFieldsAreIgnored(t *testing.T) {
 	dir := newDir(t)
 	r := openAt(t, dir)
-	put(t, dir, "oslorpc-x.json", strings.Replace(someone, `"id"`, `"zone":{"x":1},"id"`, 1), true)
+	put(t, dir, named("x"), strings.Replace(someone, `"id"`, `"zone":{"x":1},"id"`, 1), true)
 	wantIDs(t, r, "a")
 }
 
@@ -107,23 +110,33 @@ func TestWhatScansRemove(t *testing.T) {
 	for _, f := range []struct {
 		name              string
 		alive, old, stays bool
+		text              string
 	}{
-		{"oslorpc-dead.json", false, false, false},
-		{"oslorpc-dead-old.json", false, true, false},
-		{"oslorpc-live.json", true, true, true},
-		{"oslorpc-x.json.1.tmp", false, true, false},
-		{"oslorpc-x.json.2.tmp", false, false, true},
-		{"oslorpc-x.json.3.tmp", true, true, true},
-		{"notes.json", false, true, true},
-		{"oslorpc-notes.txt", false, true, true},
-		{"x.json.4.tmp", false, true, true},
+		{named("dead"), false, false, false, someone},
+		{named("dead-old"), false, true, false, someone},
+		{named("live"), true, true, true, someone},
+		{named("x") + ".1.tmp", false, true, false, someone},
+		{named("x") + ".2.tmp", false, false, true, someone},
+		{named("x") + ".3.tmp", true, true, true, someone},
+		{"notes.json", false, true, true, someone},
+		{"oslorpc-settings.json", false, true, true, `{"theme":"dark"}`},
+		{"oslorpc-settings.json.5.tmp", false, true, true, someone},
+		{"oslorpc-backup-of-node1.json", false, true, true, someone},
+		{named("foreign"), false, true, true, `{"theme":"dark"}`},
+		{named("empty"), false, true, true, ""},
+		{named("later"), false, true, true, `{"format":2}`},
+		{"oslorpc-" + strings.Repeat("A", uniqueLength) + ".json", false, true, true, someone},
+		{"oslorpc-notes.txt", false, true, true, someone},
+		{"x.json.4.tmp", false, true, true, someone},
 	} {
 		t.Run(f.name, func(t *testing.T) {
-			path := put(t, dir, f.name, someone, f.alive)
+			path := put(t, dir, f.name, f.text, f.alive)
 			if f.old {
 				must(t, os.Chtimes(path, old, old))
 			}
-			_ = ids(t, r)
+			for range 2 {
+				_ = ids(t, r)
+			}
 			if stays := slices.Contains(files(t, dir), f.name); stays != f.stays {
 				t.Errorf("it is still there: %v, want %v", stays, f.stays)
 			}
@@ -135,9 +148,9 @@ func TestOddFiles(t *testing.T) {
 	dir := newDir(t)
 	r := openAt(t, dir)
 	target := put(t, t.TempDir(), "target.json", someone, false)
-	must(t, os.Symlink(target, filepath.Join(dir, "oslorpc-link.json")))
-	must(t, os.Mkdir(filepath.Join(dir, "oslorpc-dir.json"), 0o700))
-	must(t, unix.Mkfifo(filepath.Join(dir, "oslorpc-pipe.json"), 0o600))
+	must(t, os.Symlink(target, filepath.Join(dir, named("link"))))
+	must(t, os.Mkdir(filepath.Join(dir, named("dir")), 0o700))
+	must(t, unix.Mkfifo(filepath.Join(dir, named("pipe")), 0o600))
 	wantIDs(t, r)
 	if left := files(t, dir); len(left) != 3 {
 		t.Errorf("of a link, a directory and a pipe there are %q", left)

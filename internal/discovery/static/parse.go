@@ -2,11 +2,8 @@ package static
 
 import (
 	"fmt"
-	"net"
-	"net/netip"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
@@ -72,23 +69,8 @@ func parseAddress(address string) (string, error) {
 		}
 		return "unix:" + path, nil
 	}
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
+	if _, _, err := discovery.SplitAddr(address); err != nil {
 		return "", fmt.Errorf("address %q is not host:port: %w", address, err)
 	}
-	if !isHost(host) {
-		return "", fmt.Errorf("address %q is not host:port: %q is no host", address, host)
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
-		return "", fmt.Errorf("address %q is not host:port: the port must be a number from 1 to 65535", address)
-	}
 	return address, nil
-}
-
-func isHost(host string) bool {
-	if strings.Contains(host, ":") {
-		_, err := netip.ParseAddr(host)
-		return err == nil
-	}
-	return host != "" && !strings.ContainsAny(host, "/=%?#[]@ ")
 }

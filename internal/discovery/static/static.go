@@ -38,23 +38,30 @@ func Open(rest, exchange string) (discovery.Registry, error) {
 	return &registry{instances: instances, watches: map[*watch.Watch]bool{}}, nil
 }
 
-// Publish implements [discovery.Registry]. Nobody is told of anything, since the addresses are what was configured; so an instance on a
-// topic that has addresses must be at one of them.
+// Publish implements [discovery.Registry]. Nobody is told of anything, since the addresses are what was configured.
 func (r *registry) Publish(_ context.Context, instances []discovery.Instance) error {
 	for _, i := range instances {
-		var configured []string
-		for _, known := range r.instances {
-			if known.Exchange == i.Exchange && known.Topic == i.Topic {
-				configured = append(configured, known.Addr)
-			}
-		}
-		if len(configured) > 0 && !slices.ContainsFunc(configured, func(addr string) bool { return mayBe(addr, i.Addr) }) {
-			return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: fmt.Sprintf(
-				"it is at %s, where no message goes: the transport URL has the topic at %s; listen there with WithListen, or say with WithAdvertise "+
-					"which of them leads here", i.Addr, strings.Join(configured, ", "))}
+		if err := r.Check(i); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// Check implements [discovery.Checker]: an instance on a topic that has addresses must be at one of them.
+func (r *registry) Check(i discovery.Instance) error {
+	var configured []string
+	for _, known := range r.instances {
+		if known.Exchange == i.Exchange && known.Topic == i.Topic {
+			configured = append(configured, known.Addr)
+		}
+	}
+	if len(configured) == 0 || slices.ContainsFunc(configured, func(addr string) bool { return mayBe(addr, i.Addr) }) {
+		return nil
+	}
+	return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: fmt.Sprintf(
+		"it is at %s, where no message goes: the transport URL has the topic at %s; listen there with WithListen, or say with WithAdvertise "+
+			"which of them leads here", i.Addr, strings.Join(configured, ", "))}
 }
 
 // mayBe reports whether two addresses may be the same place, as far as one can tell without looking up names.
