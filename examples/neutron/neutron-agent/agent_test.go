@@ -221,6 +221,7 @@ func TestNetworkThatCannotBeServed(t *testing.T) {
 				t.Errorf("network %s is not served: it asked for %q", id, asked)
 			}
 		}
+		synctest.Wait() // both have failed
 		s.fail(nil)
 		f.Await(2, oslorpctest.For("get_active_networks_info"))
 	})
