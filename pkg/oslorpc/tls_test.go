@@ -1,0 +1,306 @@
+package oslorpc_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+
+	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// authority issues certificates.
+type authority struct {
+	t    *testing.T
+	key  *ecdsa.PrivateKey
+	cert *x509.Certificate
+	pool *x509.CertPool
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{t: t, pool: x509.NewCertPool()}
+	a.key, a.cert = a.issue(&x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
+	a.pool.AddCert(a.cert)
+	return a
+}
+
+// issue makes a certificate; the first is the authority's own.
+func (a *authority) issue(template *x509.Certificate) (*ecdsa.PrivateKey, *x509.Certificate) {
+	a.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	signer, parent := a.key, a.cert
+	if parent == nil {
+		signer, parent = key, template
+	}
+	template.SerialNumber = big.NewInt(time.Now().UnixNano())
+	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	raw, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(raw)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return key, cert
+}
+
+// mutual returns credentials of a program that has a certificate for a name, and wants one of its peers.
+func (a *authority) mutual(name string) *tls.Config {
+	a.t.Helper()
+	key, cert := a.issue(&x509.Certificate{
+		DNSNames: []string{name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	})
+	return &tls.Config{
+		MinVersion: tls.VersionTLS13, RootCAs: a.pool, ClientCAs: a.pool, ClientAuth: tls.RequireAndVerifyClientCert,
+		Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}},
+	}
+}
+
+func withTLS(config *tls.Config) oslorpc.TransportOption {
+	return oslorpc.WithCredentials(credentials.NewTLS(config))
+}
+
+// syncing is an inventory with a bidirectional stream that answers each message.
+type syncing struct{ *inventory }
+
+func (s syncing) SyncVolumes(stream grpc.BidiStreamingServer[v1.SyncVolumesRequest, v1.SyncVolumesResponse]) error {
+	for {
+		r, err := stream.Recv()
+		if err != nil {
+			return unlessEOF(err)
+		}
+		if err := stream.Send(&v1.SyncVolumesResponse{Name: r.GetName()}); err != nil {
+			return err
+		}
+	}
+}
+
+// everyDelivery sends one message of each kind to the topic inventory, where one server is, and returns an error unless all of it arrived.
+func everyDelivery(ctx context.Context, transport *oslorpc.Transport) map[string]func() error {
+	c := transport.Client(oslorpc.Target{Topic: "inventory"}, oslorpc.WithTimeout(10*time.Second))
+	monitored := c.Prepare(oslorpc.WithCallMonitorTimeout(5 * time.Second))
+	stub := v1.NewInventoryServiceClient(c)
+	call := func(c *oslorpc.Client) func() error {
+		return func() error {
+			name, err := oslorpc.Call[string](ctx, c, "whoami", nil)
+			return expect(err, name == "node1", name)
+		}
+	}
+	return map[string]func() error{
+		"call": call(c), "monitored call": call(monitored), "call by name": call(c.Prepare(oslorpc.WithServer("node1"))),
+		"cast": func() error { return c.Cast(ctx, "note", nil) },
+		"fanout": func() error {
+			report, err := c.Fanout(ctx, "note", nil)
+			return expect(err, err == nil && len(report.Accepted) == 1, report)
+		},
+		"gather": func() error {
+			n := 0
+			for reply, err := range oslorpc.Gather[string](ctx, c, "whoami", nil) {
+				if err != nil {
+					return err
+				}
+				if reply.Value == "node1" {
+					n++
+				}
+			}
+			return expect(nil, n == 1, n)
+		},
+		"multicall": func() error {
+			n := 0
+			for _, err := range oslorpc.Multicall[int](ctx, c, "count", limit{100}) {
+				if err != nil {
+					return err
+				}
+				n++
+			}
+			return expect(nil, n == 100, n)
+		},
+		"typed call": func() error {
+			reply, err := stub.CreateVolume(ctx, &v1.CreateVolumeRequest{Name: "a"})
+			return expect(err, reply.GetName() == "node1", reply)
+		},
+		"typed cast": func() error {
+			_, err := stub.ReportUsage(ctx, &v1.ReportUsageRequest{})
+			return err
+		},
+		"server stream":        func() error { return watchThree(ctx, stub) },
+		"client stream":        func() error { return importThree(ctx, stub) },
+		"bidirectional stream": func() error { return syncThree(ctx, stub) },
+	}
+}
+
+func expect(err error, holds bool, got any) error {
+	if err == nil && !holds {
+		return fmt.Errorf("got %v", got)
+	}
+	return err
+}
+
+func watchThree(ctx context.Context, stub v1.InventoryServiceClient) error {
+	stream, err := stub.WatchVolumes(ctx, &v1.WatchVolumesRequest{Prefix: "a b c"})
+	for n := 0; err == nil; n++ {
+		if _, err = stream.Recv(); errors.Is(err, io.EOF) {
+			return expect(nil, n == 3, n)
+		}
+	}
+	return err
+}
+
+func importThree(ctx context.Context, stub v1.InventoryServiceClient) error {
+	stream, err := stub.ImportVolumes(ctx)
+	for n := 0; err == nil && n < 3; n++ {
+		err = stream.Send(&v1.ImportVolumesRequest{Name: "a"})
+	}
+	if err != nil {
+		return err
+	}
+	reply, err := stream.CloseAndRecv()
+	return expect(err, reply.GetImported() == 3, reply)
+}
+
+func syncThree(ctx context.Context, stub v1.InventoryServiceClient) error {
+	stream, err := stub.SyncVolumes(ctx)
+	for n := 0; err == nil && n < 3; n++ {
+		if err = stream.Send(&v1.SyncVolumesRequest{Name: "a"}); err == nil {
+			_, err = stream.Recv()
+		}
+	}
+	if err == nil {
+		err = stream.CloseSend()
+	}
+	if err != nil {
+		return err
+	}
+	_, err = stream.Recv()
+	return expect(unlessEOF(err), errors.Is(err, io.EOF), err)
+}
+
+// serveSecure starts a server for everyDelivery.
+func serveSecure(t *testing.T, options ...oslorpc.TransportOption) (*oslorpc.Server, *inventory, agent) {
+	t.Helper()
+	i, a := &inventory{name: "node1"}, newAgent("node1")
+	s := open(t, options...).Server(oslorpc.Target{Topic: "inventory", Server: "node1"})
+	s.Add(a.endpoint("1.0"))
+	v1.RegisterInventoryServiceServer(s, syncing{i})
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return s, i, a
+}
+
+// Every delivery works with TLS in both directions, wherever the server listens; no other machine's address needs WithInsecure then.
+func TestTLS(t *testing.T) {
+	socket := "unix:" + filepath.Join(t.TempDir(), "socket")
+	for name, options := range map[string][]oslorpc.TransportOption{
+		"an IP address":   nil,
+		"a name":          {oslorpc.WithListen("localhost:0")},
+		"a socket":        {oslorpc.WithListen(socket)},
+		"every interface": {oslorpc.WithListen("0.0.0.0:0"), oslorpc.WithAdvertise("localhost")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ours := newAuthority(t)
+			s, _, _ := serveSecure(t, append(options, withTLS(ours.mutual("localhost")))...)
+			sender := open(t, withTLS(ours.mutual("localhost")))
+			for delivery, send := range everyDelivery(t.Context(), sender) {
+				if err := send(); err != nil {
+					t.Errorf("%s: %v", delivery, err)
+				}
+			}
+			i, _ := s.Instance()
+			if _, err := sender.Ping(t.Context(), i); err != nil {
+				t.Errorf("ping: %v", err)
+			}
+			if info, err := sender.Info(t.Context(), i); err != nil || len(info.GetServers()) != 1 {
+				t.Errorf("info: %v, %v", info, err)
+			}
+		})
+	}
+}
+
+// A program without the right certificate sends nothing and gets nothing, and is told so in time; its messages are safe to send again.
+func TestTLSRefuses(t *testing.T) {
+	ours, others := newAuthority(t), newAuthority(t)
+	nameless := ours.mutual("localhost")
+	nameless.Certificates = nil
+	elsewhere := ours.mutual("localhost")
+	elsewhere.ServerName = "db.example"
+	stranger := others.mutual("localhost")
+	stranger.RootCAs = ours.pool
+	suspicious := ours.mutual("localhost")
+	suspicious.RootCAs = others.pool
+	_, i, a := serveSecure(t, withTLS(ours.mutual("localhost")))
+	for name, creds := range map[string]credentials.TransportCredentials{
+		"no certificate":               credentials.NewTLS(nameless),
+		"another authority's":          credentials.NewTLS(stranger),
+		"the server's is for another":  credentials.NewTLS(elsewhere),
+		"the server's is not believed": credentials.NewTLS(suspicious),
+		"no TLS":                       insecure.NewCredentials(),
+	} {
+		t.Run(name, func(t *testing.T) {
+			sender := open(t, oslorpc.WithCredentials(creds))
+			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+			defer cancel()
+			var all sync.WaitGroup // together, so that each has all the time
+			for delivery, send := range everyDelivery(ctx, sender) {
+				if delivery == "fanout" || delivery == "gather" {
+					continue // see below
+				}
+				all.Go(func() {
+					if err := send(); !oslorpc.SafeToRetry(err) {
+						t.Errorf("%s: %v, safe to retry: false", delivery, err)
+					}
+				})
+			}
+			all.Wait()
+			c := sender.Client(oslorpc.Target{Topic: "inventory"}, oslorpc.WithTimeout(300*time.Millisecond))
+			report, err := c.Fanout(t.Context(), "note", nil)
+			if err != nil || len(report.Failed) != 1 || !oslorpc.SafeToRetry(report.Failed[0].Err) {
+				t.Errorf("fanout: %+v, %v", report, err)
+			}
+			for reply, err := range oslorpc.Gather[string](t.Context(), c, "whoami", nil) {
+				if !oslorpc.SafeToRetry(err) {
+					t.Errorf("gather: %+v, %v", reply, err)
+				}
+			}
+		})
+	}
+	if i.count() != 0 || a.casts.Load() != 0 {
+		t.Errorf("%d typed messages and %d casts arrived", i.count(), a.casts.Load())
+	}
+}
+
+// A server without TLS is not sent anything by a program that wants it.
+func TestTLSAgainstPlaintext(t *testing.T) {
+	_, i, a := serveSecure(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	err := open(t, withTLS(newAuthority(t).mutual("localhost"))).Client(oslorpc.Target{Topic: "inventory"}).Cast(ctx, "note", nil)
+	if !oslorpc.IsNotDelivered(err) || !oslorpc.SafeToRetry(err) {
+		t.Errorf("got %v", err)
+	}
+	if i.count() != 0 || a.casts.Load() != 0 {
+		t.Error("it arrived")
+	}
+}
