@@ -94,7 +94,7 @@ func (c *client) find(path string) (*typed.Method, error) {
 // write returns a context whose calls carry what path and options do not imply.
 func (c *client) write(ctx context.Context, m *typed.Method, version rpc.Version) context.Context {
 	r := header.Request{
-		Version: version, HasVersion: version != implied(m),
+		Version: version, HasVersion: true, // without it, a server takes the .0 of its own major version to be meant
 		Exchange: c.target.Exchange, Topic: c.target.Topic, Server: c.target.Server, Report: c.report != nil,
 	}
 	if r.Topic == m.Service.Topic {

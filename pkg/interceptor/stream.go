@@ -27,11 +27,18 @@ func (c *client) stream(
 	if !c.cap.allows(m.Since) { // no message could do without the method
 		return nil, c.exceeded(m, nil)
 	}
+	if desc.ClientStreams {
+		options = append([]grpc.CallOption{neverReplay}, options...) // what a program asks for comes after it, and counts
+	}
 	return &clientStream{
 		client: c, method: m, ctx: ctx, serverStreams: desc.ServerStreams, opened: make(chan struct{}),
 		connect: func(ctx context.Context) (grpc.ClientStream, error) { return open(ctx, desc, conn, path, options...) },
 	}, nil
 }
+
+// neverReplay keeps gRPC from beginning a stream again on another connection once a message was sent. It would send what it has until then,
+// and let the stream succeed, although its sender was told that it had ended.
+var neverReplay = grpc.MaxRetryRPCBufferSize(0)
 
 // clientStream is a stream that opens with its first message, because that decides the version that is asked for. As of every
 // stream of gRPC, one goroutine may send and close while another receives.

@@ -101,7 +101,7 @@ func TestStreamsOfEachKind(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r, err := watching.Recv(); err != nil || r.GetName() != "p" || service.headers.Get("oslorpc-version") != nil {
+		if r, err := watching.Recv(); err != nil || r.GetName() != "p" || service.headers.Get("oslorpc-version")[0] != "1.0" {
 			t.Errorf("got %v, %v, %v", r, err, service.headers)
 		}
 		if _, err := watching.Recv(); !errors.Is(err, io.EOF) {

@@ -31,12 +31,12 @@ func TestCapDecidesWhatIsSent(t *testing.T) {
 		weight, refused           bool
 		request                   *v1.CreateVolumeRequest
 	}{
-		{cap: "", version: "", request: plain},
-		{cap: "1.0", version: "", request: plain},
+		{cap: "", version: "1.0", request: plain},
+		{cap: "1.0", version: "1.0", request: plain},
 		{cap: "", version: "1.2", description: "d", weight: true, request: described},
 		{cap: "1.2", version: "1.2", description: "d", weight: true, request: described},
 		{cap: "epoxy", version: "1.1", description: "d", request: described},
-		{cap: "dalmatian", version: "", request: described},
+		{cap: "dalmatian", version: "1.0", request: described},
 		{cap: "", version: "1.2", request: tagged},
 		{cap: "epoxy", refused: true, request: tagged},
 		{cap: "2.0", refused: true, request: plain},

@@ -162,7 +162,8 @@ func WithStopTimeout(d time.Duration) TransportOption {
 	return transportOption(func(c *config) { c.stopTimeout = d })
 }
 
-// WithLogger sets where the transport logs; the default is slog.Default.
+// WithLogger sets where the transport logs; the default is slog.Default. gRPC itself has one logger for the whole program, which writes errors
+// to standard error: a program that wants them elsewhere calls grpclog.SetLoggerV2 before it opens a transport.
 func WithLogger(log *slog.Logger) TransportOption {
 	return transportOption(func(c *config) { c.log = log })
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,6 +81,8 @@ type typedStream struct {
 
 	seen evidence
 	late *time.Timer // bounds the opening
+	// placing is how the opening ended: the first to change it from 0 decides.
+	placing atomic.Int32
 	due  time.Time   // when late is to fire
 
 	// sending is held while a later message is sent. A message that cannot be sent ends the stream; who receives waits for the reason.
@@ -146,13 +149,25 @@ func (s *typedStream) prepareStream() error {
 	if err := s.prepare(s.outer); err != nil {
 		return notSent(err)
 	}
-	if v := s.wanted; v.Major == s.first.Major && v.Compare(s.first) > 0 {
-		s.first, s.lesser = v, nil
-		if err := s.cap(); err != nil {
-			return notSent(err)
-		}
+	if s.wanted.Major != s.first.Major {
+		return nil
 	}
-	return nil
+	s.raise(s.wanted)
+	return notSent(s.cap())
+}
+
+// raise has the stream open at a version at least, whatever the first message can do without: later ones may need it.
+func (s *typedStream) raise(least rpc.Version) {
+	isLower := func(v rpc.Version) bool { return v.Compare(least) < 0 }
+	if isLower(s.first) {
+		s.first, s.lesser = least, nil
+		return
+	}
+	kept := slices.DeleteFunc(slices.Clone(s.lesser), isLower)
+	if len(kept) < len(s.lesser) && s.first != least && !slices.Contains(kept, least) {
+		kept = append(kept, least)
+	}
+	s.lesser = kept
 }
 
 // settle notes how the opening ended and lets those who wait for it go on.
@@ -194,7 +209,11 @@ func (s *typedStream) place(hasMessage bool) error {
 		budget = c.timeout
 	}
 	s.due = time.Now().Add(budget)
-	s.late = time.AfterFunc(budget, func() { s.cancel(errNotOpened) })
+	s.late = time.AfterFunc(budget, func() {
+		if s.placing.CompareAndSwap(0, placedTooLate) {
+			s.cancel(errNotOpened)
+		}
+	})
 	defer s.late.Stop()
 	err := delivery.One(s.ctx, s.client.watched(), s.delivery(), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
 		err := s.start(ctx, e, conn, variant, hasMessage)
@@ -203,13 +222,22 @@ func (s *typedStream) place(hasMessage bool) error {
 		}
 		return err
 	})
-	if e, ok := errors.AsType[*Error](err); ok && errors.Is(context.Cause(s.ctx), errNotOpened) {
+	switch e, failed := errors.AsType[*Error](err); {
+	case failed && errors.Is(context.Cause(s.ctx), errNotOpened):
 		late := *e
 		late.Kind, late.Cause, late.Message = Timeout, err, errNotOpened.Message+": "+err.Error()
 		return &late
+	case err == nil && !s.placing.CompareAndSwap(0, placedInTime):
+		return delivery.At(&Error{Kind: Timeout, Cause: errNotOpened, Message: errNotOpened.Message + "; the method may have run"}, s.entry)
 	}
 	return err
 }
+
+// How an opening ended.
+const (
+	placedInTime int32 = iota + 1
+	placedTooLate
+)
 
 // errNotOpened is the cause when a stream found no server in time.
 var errNotOpened = &Error{Kind: Timeout, Message: "the stream was not opened within the timeout"}
@@ -222,6 +250,9 @@ func (s *typedStream) start(ctx context.Context, e *route.Entry, conn *grpc.Clie
 	}
 	s.at, s.entry = s.version(variant), e
 	options := append(append([]grpc.CallOption{grpc.Peer(&s.seen.opened), s.client.transport.config.typedLimit}, s.options...), neverWait)
+	if s.desc.ClientStreams {
+		options = append(options, neverReplay)
+	}
 	stream, err := conn.NewStream(s.headers(ctx, e, variant, 0), s.desc, s.path, options...)
 	if err != nil {
 		return s.explain(s.seen.error(ctx, err), err)
@@ -238,6 +269,11 @@ func (s *typedStream) start(ctx context.Context, e *route.Entry, conn *grpc.Clie
 	_ = stream.CloseSend() // gRPC says that it never fails
 	return s.answered(ctx)
 }
+
+// neverReplay keeps gRPC from beginning a stream again on another connection once a message was sent. It would send what it has until then,
+// and let the stream succeed, although its sender was told that it had ended. The price is that a stream does not survive that its server
+// goes away before it has seen it.
+var neverReplay = grpc.MaxRetryRPCBufferSize(0)
 
 // answered waits for the first sign of the server's, which may take as long as the method likes, or for a refusal, after which what is left of
 // the time to open the stream goes on.
