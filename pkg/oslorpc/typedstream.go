@@ -83,7 +83,7 @@ type typedStream struct {
 	late *time.Timer // bounds the opening
 	// placing is how the opening ended: the first to change it from 0 decides.
 	placing atomic.Int32
-	due  time.Time   // when late is to fire
+	due     time.Time // when late is to fire
 
 	// sending is held while a later message is sent. A message that cannot be sent ends the stream; who receives waits for the reason.
 	sending sync.Mutex
