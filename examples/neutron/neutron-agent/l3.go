@@ -175,6 +175,26 @@ func (a *l3Agent) DelArpEntry(_ context.Context, args neutronrpc.ArpArgs) error 
 	return nil
 }
 
+// NetworkUpdate tells that a network has changed, which may change the routers that have an address on it.
+func (a *l3Agent) NetworkUpdate(ctx context.Context, args neutronrpc.NetworkUpdateArgs) error {
+	if ids := a.routersOn(args.Network.ID); len(ids) > 0 {
+		return a.RoutersUpdated(ctx, neutronrpc.RoutersArgs{Routers: ids})
+	}
+	return nil
+}
+
+// routersOn returns the routers that have an address on a network.
+func (a *l3Agent) routersOn(networkID string) (ids []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for id, r := range a.routers {
+		if slices.ContainsFunc(r.Interfaces, func(p neutronrpc.Port) bool { return p.NetworkID == networkID }) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // FipnamespaceDeleteOnExtNet tells that an external network has no floating IPs any more.
 func (a *l3Agent) FipnamespaceDeleteOnExtNet(_ context.Context, args neutronrpc.ExtNetArgs) error {
 	a.sayf("removes what it has for floating IPs on network %s", args.ExtNetID)

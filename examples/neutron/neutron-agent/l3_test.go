@@ -34,6 +34,29 @@ func (s *routerServer) SyncRouters(ctx context.Context, args neutronrpc.SyncRout
 	return routers, ctx.Err()
 }
 
+// An L3 agent that is told of a network asks for the routers that have an address on it.
+func TestNetworkUpdate(t *testing.T) {
+	f := oslorpctest.New(t)
+	f.Serve(oslorpc.Target{Topic: neutronrpc.L3PluginTopic, Server: "ctl1"}, []oslorpc.Endpoint{neutronrpc.L3RPCCallback(&routerServer{})})
+	var out bytes.Buffer
+	on := func(id, network string) neutronrpc.Router {
+		return neutronrpc.Router{ID: id, Name: "old", Interfaces: []neutronrpc.Port{{NetworkID: network}}}
+	}
+	a := &l3Agent{
+		plugin: neutronrpc.NewL3PluginAPI(f.Transport(), "net1"), order: newOrder(),
+		routers: map[string]neutronrpc.Router{"a": on("a", "n"), "b": on("b", "m")},
+		service: &service{node: &node{options: options{host: "net1"}, out: log.New(&out, "", 0)}},
+	}
+	for _, network := range []string{"n", "other"} {
+		if err := a.NetworkUpdate(t.Context(), neutronrpc.NetworkUpdateArgs{Network: neutronrpc.Network{ID: network}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := f.Messages(oslorpctest.For("sync_routers")); len(got) != 1 || a.routers["a"].Name != "a" || a.routers["b"].Name != "old" {
+		t.Errorf("it asked %v, and serves %v", got, a.routers)
+	}
+}
+
 // A router whose call hangs stops no other, and its answer does not bring it back if it was deleted in the meantime.
 func TestSlowRouter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -73,8 +73,11 @@ func (n *DhcpAgentNotifyAPI2013) Notify(ctx context.Context, data DhcpPayload, e
 		return nil
 	}
 	payload := any(data)
-	if kind, _, _ := strings.Cut(method, "_"); strings.HasSuffix(method, "_delete_end") {
-		payload = map[string]string{kind + "_id": data.id()}
+	if strings.HasSuffix(method, "_delete_end") {
+		if data.id() == "" {
+			return nil // there is nothing that an agent could look for
+		}
+		payload = map[string]string{data.kind() + "_id": data.id()}
 	}
 	if n.scheduler == nil || method == "network_delete_end" {
 		return n.FanoutCast(ctx, n.makeMsg(method, payload), oslorpc.Target{})

@@ -90,6 +90,18 @@ func (p DhcpPayload) deleted() DhcpPayload {
 	}
 }
 
+// kind returns what the resource is.
+func (p DhcpPayload) kind() string {
+	switch {
+	case p.Network != nil:
+		return "network"
+	case p.Subnet != nil:
+		return "subnet"
+	default:
+		return "port"
+	}
+}
+
 // id returns the id of the resource.
 func (p DhcpPayload) id() string {
 	switch {
@@ -115,6 +127,7 @@ func (p DhcpPayload) reservesPort() bool { return p.Port != nil && p.Port.Device
 // are of its status, and there are very many of those.
 func DhcpSees(before, after Port) bool {
 	return before.MACAddress != after.MACAddress || before.DNSName != after.DNSName ||
+		before.DNSDomain != after.DNSDomain || !sameEach(before.DNSAssignment, after.DNSAssignment) ||
 		!sameEach(before.FixedIPs, after.FixedIPs) || !sameEach(before.ExtraDhcpOpts, after.ExtraDhcpOpts)
 }
 

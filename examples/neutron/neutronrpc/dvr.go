@@ -104,8 +104,11 @@ func NewDVRAgentRPCAPIMixin(t *oslorpc.Transport, options ...oslorpc.ClientOptio
 	return &DVRAgentRPCAPIMixin{t.Client(oslorpc.Target{Topic: DVRUpdateTopic, Version: "1.0"}, options...)}
 }
 
-// DVRMACAddressUpdate tells all agents the MAC addresses of all hosts.
+// DVRMACAddressUpdate tells all agents the MAC addresses of all hosts. If there are none, it sends nothing.
 func (n *DVRAgentRPCAPIMixin) DVRMACAddressUpdate(ctx context.Context, macs []DVRMAC) error {
+	if len(macs) == 0 {
+		return nil
+	}
 	return fanout(ctx, n.client, "dvr_mac_address_update", DVRMACsArgs{DVRMACs: macs})
 }
 

@@ -105,6 +105,7 @@ func (fakeL3Agent) RouterRemovedFromAgent(context.Context, neutronrpc.RouterRemo
 func (fakeL3Agent) RouterAddedToAgent(context.Context, neutronrpc.RoutersAddedArgs) error { return nil }
 func (fakeL3Agent) AddArpEntry(context.Context, neutronrpc.ArpArgs) error                 { return nil }
 func (fakeL3Agent) DelArpEntry(context.Context, neutronrpc.ArpArgs) error                 { return nil }
+func (fakeL3Agent) NetworkUpdate(context.Context, neutronrpc.NetworkUpdateArgs) error     { return nil }
 func (fakeL3Agent) FipnamespaceDeleteOnExtNet(context.Context, neutronrpc.ExtNetArgs) error {
 	return nil
 }

@@ -20,6 +20,7 @@ import (
 //	1.10 - Added update_all_ha_network_port_statuses
 //	1.11 - Added get_host_ha_router_count
 //	1.12 - Added get_networks
+//	1.13 - Removed get_external_network_id, which is not here
 type L3PluginAPI struct {
 	client *oslorpc.Client
 	host   string
@@ -159,7 +160,7 @@ type L3RPC interface {
 
 // L3RPCCallback returns the endpoint of a server.
 func L3RPCCallback(server L3RPC) oslorpc.Endpoint {
-	return oslorpc.Endpoint{Version: "1.12", Methods: oslorpc.Methods(struct{ L3RPC }{server},
+	return oslorpc.Endpoint{Version: "1.13", Methods: oslorpc.Methods(struct{ L3RPC }{server},
 		oslorpc.Name("GetRouterIDs", "get_router_ids"), // and not get_router_i_ds
 		oslorpc.Name("UpdateFloatingIPStatuses", "update_floatingip_statuses"),
 		oslorpc.MethodsSince("1.1", "UpdateFloatingIPStatuses"),

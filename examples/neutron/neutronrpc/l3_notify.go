@@ -23,6 +23,7 @@ type L3Scheduler interface {
 //	1.1 - routers_updated takes ids, where it took routers
 //	1.2 - Added add_arp_entry and del_arp_entry
 //	1.3 - Added fipnamespace_delete_on_ext_net
+//	1.4 - Added network_update, which the notifier of the L2 agents sends: [NetworkNotifierAPI]
 type L3AgentNotifyAPI struct {
 	client    *oslorpc.Client
 	scheduler L3Scheduler
@@ -158,6 +159,11 @@ type (
 		MACAddress string `json:"mac_address"`
 		SubnetID   string `json:"subnet_id"`
 	}
+	// NetworkUpdateArgs are those of network_update.
+	NetworkUpdateArgs struct {
+		Network Network `json:"network"`
+		oslorpc.Extra
+	}
 	// ExtNetArgs are those of fipnamespace_delete_on_ext_net.
 	ExtNetArgs struct {
 		ExtNetID string `json:"ext_net_id"`
@@ -174,11 +180,30 @@ type L3AgentRPC interface {
 	AddArpEntry(ctx context.Context, args ArpArgs) error
 	DelArpEntry(ctx context.Context, args ArpArgs) error
 	FipnamespaceDeleteOnExtNet(ctx context.Context, args ExtNetArgs) error
+	NetworkUpdate(ctx context.Context, args NetworkUpdateArgs) error
 }
 
 // L3Agent returns the endpoint of an agent.
 func L3Agent(agent L3AgentRPC) oslorpc.Endpoint {
-	return oslorpc.Endpoint{Version: "1.3", Methods: oslorpc.Methods(struct{ L3AgentRPC }{agent},
+	return oslorpc.Endpoint{Version: "1.4", Methods: oslorpc.Methods(struct{ L3AgentRPC }{agent},
 		oslorpc.MethodsSince("1.2", "AddArpEntry", "DelArpEntry"),
-		oslorpc.MethodsSince("1.3", "FipnamespaceDeleteOnExtNet"))}
+		oslorpc.MethodsSince("1.3", "FipnamespaceDeleteOnExtNet"),
+		oslorpc.MethodsSince("1.4", "NetworkUpdate"))}
+}
+
+// NetworkUpdateTopic is the topic on which L2 and L3 agents hear of changes of networks.
+var NetworkUpdateTopic = TopicName(AgentTopic, "network", "update")
+
+// NetworkNotifierAPI is what concerns networks of the server's side of the API from the server to L2 agents. (AgentNotifierApi upstream,
+// whose other messages are not here.)
+type NetworkNotifierAPI struct{ client *oslorpc.Client }
+
+// NewNetworkNotifierAPI returns the server's side.
+func NewNetworkNotifierAPI(t *oslorpc.Transport, options ...oslorpc.ClientOption) *NetworkNotifierAPI {
+	return &NetworkNotifierAPI{t.Client(oslorpc.Target{Topic: NetworkUpdateTopic, Version: "1.4"}, options...)}
+}
+
+// NetworkUpdate tells all agents that a network has changed.
+func (n *NetworkNotifierAPI) NetworkUpdate(ctx context.Context, network Network) error {
+	return fanout(ctx, n.client, "network_update", NetworkUpdateArgs{Network: network})
 }

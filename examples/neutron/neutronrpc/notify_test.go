@@ -233,9 +233,19 @@ func TestDhcpSees(t *testing.T) {
 	if neutronrpc.DhcpSees(before, after) {
 		t.Error("it is told of the status")
 	}
-	after.FixedIPs = []neutronrpc.FixedIP{{SubnetID: "s", IPAddress: "10.0.0.3"}}
-	if !neutronrpc.DhcpSees(before, after) {
-		t.Error("it is not told of an address")
+	for what, change := range map[string]func(*neutronrpc.Port){
+		"an address":       func(p *neutronrpc.Port) { p.FixedIPs = []neutronrpc.FixedIP{{SubnetID: "s", IPAddress: "10.0.0.3"}} },
+		"a MAC address":    func(p *neutronrpc.Port) { p.MACAddress = "fa:16:3e:00:00:09" },
+		"an option":        func(p *neutronrpc.Port) { p.ExtraDhcpOpts = []neutronrpc.DhcpOpt{{Name: "mtu", Value: "1400"}} },
+		"a DNS name":       func(p *neutronrpc.Port) { p.DNSName = "vm" },
+		"a DNS domain":     func(p *neutronrpc.Port) { p.DNSDomain = "example.org." },
+		"a DNS assignment": func(p *neutronrpc.Port) { p.DNSAssignment = []neutronrpc.DNSName{{Hostname: "vm"}} },
+	} {
+		changed := after
+		change(&changed)
+		if !neutronrpc.DhcpSees(before, changed) {
+			t.Errorf("it is not told of %s", what)
+		}
 	}
 }
 
@@ -284,6 +294,16 @@ func testDhcpNotify2013(t *testing.T) {
 	wantLines(t, notify(plain, subnet, "subnet.delete.end"),
 		`net1 subnet_delete_end {"payload":{"subnet_id":"s"}}`, `net2 subnet_delete_end {"payload":{"subnet_id":"s"}}`)
 	wantLines(t, notify(plain, neutronrpc.DhcpPayload{}, "port.delete.end"))
+	// A resource without an id is not told of, and the key is the resource's, whatever the event says.
+	for _, nameless := range []neutronrpc.DhcpPayload{
+		{Port: &neutronrpc.Port{NetworkID: "n"}}, {Subnet: &neutronrpc.Subnet{NetworkID: "n"}}, {Network: &neutronrpc.Network{}},
+	} {
+		for _, event := range []string{"port.delete.end", "subnet.delete.end", "network.delete.end"} {
+			wantLines(t, notify(plain, nameless, event))
+			wantLines(t, notify(n, nameless, event))
+		}
+	}
+	wantLines(t, notify(n, subnet, "port.delete.end"), `net2 port_delete_end {"payload":{"subnet_id":"s"}}`)
 	wantLines(t, notify(n, network, "network.create.start"))
 	wantLines(t, notify(n, network, "network.delete.end"),
 		`net1 network_delete_end {"payload":{"network_id":"n"}}`, `net2 network_delete_end {"payload":{"network_id":"n"}}`)

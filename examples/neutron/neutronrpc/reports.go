@@ -43,7 +43,7 @@ type AgentState struct {
 //	1.2 - Added has_alive_neutron_server
 //	1.4 - Added get_agents and delete_agent
 //
-// It asks for 1.2 only, so that reports reach servers that are not upgraded yet.
+// It asks for 1.4, as Neutron's does: its servers are upgraded before its agents.
 type PluginReportStateAPI struct {
 	client   *oslorpc.Client
 	interval time.Duration
@@ -51,7 +51,7 @@ type PluginReportStateAPI struct {
 
 // NewPluginReportStateAPI returns the agent's side, for an agent that reports once in an interval.
 func NewPluginReportStateAPI(t *oslorpc.Transport, interval time.Duration, options ...oslorpc.ClientOption) *PluginReportStateAPI {
-	return &PluginReportStateAPI{t.Client(oslorpc.Target{Topic: ReportsTopic, Version: "1.2"}, options...), interval}
+	return &PluginReportStateAPI{t.Client(oslorpc.Target{Topic: ReportsTopic, Version: "1.4"}, options...), interval}
 }
 
 // HasAliveNeutronServer returns without an error if a server answers. An agent waits for that at its start.
@@ -84,7 +84,7 @@ func (a *PluginReportStateAPI) DeleteAgent(ctx context.Context, host, agentType 
 }
 
 func (a *PluginReportStateAPI) admin() *oslorpc.Client {
-	return a.client.Prepare(oslorpc.WithVersion("1.4"), oslorpc.WithTimeout(a.interval))
+	return a.client.Prepare(oslorpc.WithTimeout(a.interval))
 }
 
 // The arguments of the methods of [ReportsRPC].

@@ -38,6 +38,8 @@ type (
 		Host           string        `json:"binding:host_id,omitzero"`
 		Status         string        `json:"status,omitzero"`
 		DNSName        string        `json:"dns_name,omitzero"`
+		DNSDomain      string        `json:"dns_domain,omitzero"`
+		DNSAssignment  []DNSName     `json:"dns_assignment,omitempty"`
 		ExtraDhcpOpts  []DhcpOpt     `json:"extra_dhcp_opts,omitempty"`
 		RevisionNumber int           `json:"revision_number,omitzero"`
 		Extra          oslorpc.Extra `json:",embed"`
@@ -46,6 +48,13 @@ type (
 	FixedIP struct {
 		SubnetID  string        `json:"subnet_id"`
 		IPAddress string        `json:"ip_address,omitzero"`
+		Extra     oslorpc.Extra `json:",embed"`
+	}
+	// DNSName is a name by which an address of a port is known.
+	DNSName struct {
+		Hostname  string        `json:"hostname"`
+		IPAddress string        `json:"ip_address"`
+		FQDN      string        `json:"fqdn"`
 		Extra     oslorpc.Extra `json:",embed"`
 	}
 	// DhcpOpt is an option that the DHCP server gives to a port.

@@ -215,7 +215,19 @@ func testDVROnTheWire(t *testing.T) {
 	checkWire(t, agents, []message{{func(ctx context.Context) error {
 		return notifier.DVRMACAddressUpdate(ctx, []neutronrpc.DVRMAC{{Host: "net1", MACAddress: "fa:16:3f:00:00:01"}})
 	}, topic, toEach, oslorpctest.Cast, "1.0", "dvr_mac_address_update",
-		`{"dvr_macs":[{"host":"net1","mac_address":"fa:16:3f:00:00:01"}]}`}})
+		`{"dvr_macs":[{"host":"net1","mac_address":"fa:16:3f:00:00:01"}]}`},
+		{func(ctx context.Context) error { return notifier.DVRMACAddressUpdate(ctx, nil) }, topic, toNobody, oslorpctest.Cast, "", "", ""}})
+}
+
+func TestNetworkUpdateOnTheWire(t *testing.T) { synctest.Test(t, testNetworkUpdateOnTheWire) }
+
+func testNetworkUpdateOnTheWire(t *testing.T) {
+	const topic = "q-agent-notifier-network-update"
+	f := newFleet(t, topic, neutronrpc.L3Agent(fakeL3Agent{}))
+	notifier := neutronrpc.NewNetworkNotifierAPI(f.Transport())
+	checkWire(t, f, []message{{func(ctx context.Context) error {
+		return notifier.NetworkUpdate(ctx, neutronrpc.Network{ID: "n", MTU: 1400})
+	}, topic, toEach, oslorpctest.Cast, "1.4", "network_update", `{"network":{"id":"n","mtu":1400}}`}})
 }
 
 func TestL3PluginAPIOnTheWire(t *testing.T) { synctest.Test(t, testL3PluginAPIOnTheWire) }
@@ -295,9 +307,9 @@ func testReportsOnTheWire(t *testing.T) {
 	}
 	call := oslorpctest.Call
 	checkWire(t, f, []message{
-		q(call, "1.2", "has_alive_neutron_server", `{}`, api.HasAliveNeutronServer),
-		q(call, "1.2", "report_state", reported, func(ctx context.Context) error { return only(api.ReportState(ctx, state)) }),
-		q(oslorpctest.Cast, "1.2", "report_state", reported, func(ctx context.Context) error { return api.CastState(ctx, state) }),
+		q(call, "1.4", "has_alive_neutron_server", `{}`, api.HasAliveNeutronServer),
+		q(call, "1.4", "report_state", reported, func(ctx context.Context) error { return only(api.ReportState(ctx, state)) }),
+		q(oslorpctest.Cast, "1.4", "report_state", reported, func(ctx context.Context) error { return api.CastState(ctx, state) }),
 		q(call, "1.4", "get_agents", `{"filters":{"host":["net1"]}}`, func(ctx context.Context) error {
 			return only(api.GetAgents(ctx, map[string][]any{"host": {"net1"}}))
 		}),
