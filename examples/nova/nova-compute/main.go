@@ -55,7 +55,7 @@ func run(ctx context.Context, s *service.Service, o options) error {
 	server.Add(rpcapi.BaseRPCAPI("compute"))
 	servers := []*oslorpc.Server{server}
 	if release.alt {
-		alt := t.Server(oslorpc.Target{Topic: rpcapi.ComputeAltTopic, Server: s.Host})
+		alt := t.Server(oslorpc.Target{Topic: rpcapi.ComputeAltTopic, Server: s.Host}, oslorpc.WithHold())
 		alt.Add(release.endpoints(m)...)
 		servers = append(servers, alt)
 	}
@@ -64,7 +64,7 @@ func run(ctx context.Context, s *service.Service, o options) error {
 			return service.Ended(ctx, err)
 		}
 	}
-	err := m.begin(ctx)
+	err := m.begin(ctx, servers)
 	if err == nil {
 		s.Sayf("nova-compute of %s is ready, with %d instances", o.release, len(m.guests.uuids()))
 		m.syncOften(ctx)
@@ -72,8 +72,8 @@ func run(ctx context.Context, s *service.Service, o options) error {
 	return errors.Join(service.Ended(ctx, err), stop(ctx, m, servers))
 }
 
-// begin waits for a conductor, takes on the instances of the host, and releases the server.
-func (m *manager) begin(ctx context.Context) error {
+// begin waits for a conductor, takes on the instances of the host, and releases the servers.
+func (m *manager) begin(ctx context.Context, servers []*oslorpc.Server) error {
 	base := rpcapi.NewBaseAPI(m.cell.Transport, rpcapi.ConductorTopic)
 	err := base.WaitUntilReady(ctx, func(error) { m.Sayf("waits for nova-conductor") })
 	if err != nil {
@@ -82,8 +82,10 @@ func (m *manager) begin(ctx context.Context) error {
 	if err := m.initHost(ctx); err != nil {
 		return err
 	}
-	if err := m.server.Release(ctx); err != nil {
-		slog.WarnContext(ctx, "others take the compute for held", "error", err)
+	for _, server := range servers {
+		if err := server.Release(ctx); err != nil {
+			slog.WarnContext(ctx, "others take the compute for held", "error", err)
+		}
 	}
 	return nil
 }

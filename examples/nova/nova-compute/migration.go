@@ -83,7 +83,7 @@ func (m *manager) stay(ctx context.Context, i rpcapi.Instance, dest string, why 
 }
 
 // PreLiveMigration prepares for an instance that is about to come.
-func (m *manager) PreLiveMigration(_ context.Context, args rpcapi.MigrationArgs) error {
+func (m *manager) PreLiveMigration(_ context.Context, args rpcapi.PreLiveMigrationArgs) error {
 	m.Sayf("prepares for %s", args.Instance.DisplayName)
 	m.incoming.set(args.Instance.UUID, true)
 	return nil

@@ -71,6 +71,8 @@ func goOn(t *testing.T, f *oslorpctest.Fleet, a *rpcapi.ComputeAPI, host string)
 	t.Helper()
 	went := map[string]string{}
 	for method, send := range map[string]func(context.Context) error{
+		"live_migration":     func(ctx context.Context) error { return a.LiveMigration(ctx, on(host), "elsewhere", true) },
+		"resize_instance":    func(ctx context.Context) error { return a.ResizeInstance(ctx, on(host), small, spec) },
 		"pre_live_migration": func(ctx context.Context) error { return a.PreLiveMigration(ctx, web, host, true) },
 		"post_live_migration_at_destination": func(ctx context.Context) error {
 			return a.PostLiveMigrationAtDestination(ctx, web, host, true)

@@ -12,11 +12,13 @@ import (
 //
 //	5.0 - Initial version of the last major one
 //	6.0 - Added accel_uuids to build_and_run_instance and rebuild_instance;
-//	      resize_instance has flavor in place of instance_type, and request_spec
+//	      resize_instance has flavor in place of instance_type, and request_spec;
+//	      pre_live_migration has no block_migration, which is in its migrate_data
 //	6.1 - Added reimage_boot_volume to rebuild_instance
+//	6.2 - Added target_state to rebuild_instance, which evacuations need and nothing here
 //	6.5 - What continues work in progress goes to the topic compute-alt
 //
-// In Nova, accel_uuids and request_spec came with versions from 5.2 on. 6.2 to 6.4 changed methods that are not here.
+// In Nova, accel_uuids and request_spec came with versions from 5.2 on. 6.3 and 6.4 changed methods that are not here.
 type ComputeAPI struct {
 	client *oslorpc.Client
 	config Config
@@ -67,11 +69,11 @@ func (a *ComputeAPI) RebuildInstance(ctx context.Context, instance Instance, ima
 	return a.cast(ctx, instance.Host, "rebuild_instance", ladder)
 }
 
-// ResizeInstance has the host of an instance give it another size.
+// ResizeInstance has the host of an instance give it another size. In Nova it is a step of a resize that has begun.
 func (a *ComputeAPI) ResizeInstance(ctx context.Context, instance Instance, flavor Flavor, spec RequestSpec) error {
-	return a.cast(ctx, instance.Host, "resize_instance", oslorpc.Variants{
-		oslorpc.At("6.0", ResizeArgs{Instance: instance, Flavor: flavor, RequestSpec: spec}),
-		oslorpc.At("5.0", ResizeArgs5{Instance: instance, InstanceType: flavor}),
+	args := ResizeArgs{Instance: instance, Flavor: flavor, RequestSpec: spec}
+	return a.castInProgress(ctx, instance.Host, "resize_instance", oslorpc.Variants{
+		oslorpc.At("6.5", args), oslorpc.At("6.0", args), oslorpc.At("5.0", ResizeArgs5{Instance: instance, InstanceType: flavor}),
 	})
 }
 
@@ -101,35 +103,44 @@ func (a *ComputeAPI) CheckCanLiveMigrateDestination(ctx context.Context, instanc
 // LiveMigration has the host of an instance move it to another one while it runs.
 func (a *ComputeAPI) LiveMigration(ctx context.Context, instance Instance, dest string, blockMigration bool) error {
 	args := LiveMigrationArgs{Instance: instance, Dest: dest, BlockMigration: blockMigration}
-	return a.cast(ctx, instance.Host, "live_migration", inEither(args))
+	return a.castInProgress(ctx, instance.Host, "live_migration", sinceV65(args))
 }
 
 // PreLiveMigration has a host prepare for an instance that is about to come.
 func (a *ComputeAPI) PreLiveMigration(ctx context.Context, instance Instance, dest string, blockMigration bool) error {
-	return a.proceed(ctx, dest, "pre_live_migration", MigrationArgs{Instance: instance, BlockMigration: blockMigration})
+	args := PreLiveMigrationArgs{Instance: instance, MigrateData: MigrateData{BlockMigration: blockMigration}}
+	return a.proceed(ctx, dest, "pre_live_migration", oslorpc.Variants{
+		oslorpc.At("6.5", args), oslorpc.At("6.0", args), oslorpc.At("5.0", MigrationArgs{Instance: instance, BlockMigration: blockMigration}),
+	})
 }
 
 // PostLiveMigrationAtDestination tells a host that an instance has come.
 func (a *ComputeAPI) PostLiveMigrationAtDestination(ctx context.Context, instance Instance, dest string, blockMigration bool) error {
-	return a.proceed(ctx, dest, "post_live_migration_at_destination", MigrationArgs{Instance: instance, BlockMigration: blockMigration})
+	args := MigrationArgs{Instance: instance, BlockMigration: blockMigration}
+	return a.proceed(ctx, dest, "post_live_migration_at_destination", sinceV65(args))
 }
 
 // RollbackLiveMigrationAtDestination tells a host that an instance will not come.
 func (a *ComputeAPI) RollbackLiveMigrationAtDestination(ctx context.Context, instance Instance, dest string) error {
-	c, err := a.inProgress(ctx, dest)
-	if err != nil {
-		return err
-	}
-	return c.Cast(ctx, "rollback_live_migration_at_destination", sinceV65(InstanceArgs{Instance: instance}))
+	return a.castInProgress(ctx, dest, "rollback_live_migration_at_destination", sinceV65(InstanceArgs{Instance: instance}))
 }
 
-// proceed calls a method that goes on with work in progress.
-func (a *ComputeAPI) proceed(ctx context.Context, host, method string, args any) error {
+// castInProgress casts what goes on with work in progress.
+func (a *ComputeAPI) castInProgress(ctx context.Context, host, method string, ladder oslorpc.Variants) error {
 	c, err := a.inProgress(ctx, host)
 	if err != nil {
 		return err
 	}
-	_, err = oslorpc.Call[any](ctx, c.Prepare(a.config.long()...), method, sinceV65(args))
+	return c.Cast(ctx, method, ladder)
+}
+
+// proceed calls a method that goes on with work in progress.
+func (a *ComputeAPI) proceed(ctx context.Context, host, method string, ladder oslorpc.Variants) error {
+	c, err := a.inProgress(ctx, host)
+	if err != nil {
+		return err
+	}
+	_, err = oslorpc.Call[any](ctx, c.Prepare(a.config.long()...), method, ladder)
 	return err
 }
 
@@ -230,6 +241,16 @@ type (
 		Instance       Instance `json:"instance"`
 		BlockMigration bool     `json:"block_migration"`
 	}
+	// PreLiveMigrationArgs are those of pre_live_migration since 6.0.
+	PreLiveMigrationArgs struct {
+		Instance    Instance    `json:"instance"`
+		MigrateData MigrateData `json:"migrate_data"`
+	}
+	// MigrateData is what both hosts of a migration know of it.
+	MigrateData struct {
+		BlockMigration bool `json:"block_migration"`
+		oslorpc.Extra
+	}
 	// LiveMigrationArgs are those of live_migration.
 	LiveMigrationArgs struct {
 		Instance       Instance `json:"instance"`
@@ -250,7 +271,7 @@ type Compute interface {
 	SetHostEnabled(ctx context.Context, args EnabledArgs) (string, error)
 	CheckCanLiveMigrateDestination(ctx context.Context, args MigrationArgs) error
 	LiveMigration(ctx context.Context, args LiveMigrationArgs) error
-	PreLiveMigration(ctx context.Context, args MigrationArgs) error
+	PreLiveMigration(ctx context.Context, args PreLiveMigrationArgs) error
 	PostLiveMigrationAtDestination(ctx context.Context, args MigrationArgs) error
 	RollbackLiveMigrationAtDestination(ctx context.Context, args InstanceArgs) error
 }
@@ -267,12 +288,17 @@ func computeMethods(manager Compute) map[string]oslorpc.Method {
 }
 
 // ComputeV5Proxy returns the endpoint that keeps the previous major version alive, for callers that are not upgraded yet: its methods are
-// those of the manager, but for the one whose arguments are not.
+// those of the manager, but for the two whose arguments are not.
 func ComputeV5Proxy(manager Compute) oslorpc.Endpoint {
 	methods := computeMethods(manager)
 	methods["resize_instance"] = oslorpc.Func(func(ctx context.Context, args ResizeArgs5) (any, error) {
 		return nil, manager.ResizeInstance(ctx, ResizeArgs{
 			Instance: args.Instance, Flavor: args.InstanceType, RequestSpec: RequestSpec{Flavor: args.InstanceType},
+		})
+	})
+	methods["pre_live_migration"] = oslorpc.Func(func(ctx context.Context, args MigrationArgs) (any, error) {
+		return nil, manager.PreLiveMigration(ctx, PreLiveMigrationArgs{
+			Instance: args.Instance, MigrateData: MigrateData{BlockMigration: args.BlockMigration},
 		})
 	})
 	return oslorpc.Endpoint{Version: "5.13", Deprecated: "5.13", Methods: methods}

@@ -71,9 +71,12 @@ func (a *ConductorAPI) objectAction(ctx context.Context, instance Instance, meth
 }
 
 func objectClassAction[R any](ctx context.Context, a *ConductorAPI, class, method string, arguments ...string) (R, error) {
-	args := ObjectClassActionArgs{ObjName: class, ObjMethod: method, Args: append([]string{}, arguments...)}
+	args := ObjectClassActionArgs{ObjName: class, ObjMethod: method, ObjectVersions: objectVersions, Args: append([]string{}, arguments...)}
 	return oslorpc.Call[R](ctx, a.client, "object_class_action_versions", args)
 }
+
+// objectVersions are the versions of objects as this package has them. There is one of each, so that a conductor has nothing to convert.
+var objectVersions = map[string]string{"Instance": "1.0", "InstanceList": "1.0"}
 
 // ExpectedTaskState is an argument of the method save of instances.
 const ExpectedTaskState = "expected_task_state"
@@ -89,10 +92,12 @@ type (
 	}
 	// ObjectClassActionArgs are those of object_class_action_versions, which has a class of objects do something.
 	ObjectClassActionArgs struct {
-		ObjName   string            `json:"objname"`
-		ObjMethod string            `json:"objmethod"`
-		Args      []string          `json:"args"`
-		Kwargs    map[string]string `json:"kwargs"`
+		ObjName   string `json:"objname"`
+		ObjMethod string `json:"objmethod"`
+		// ObjectVersions are the versions in which the caller knows the objects of the answer.
+		ObjectVersions map[string]string `json:"object_versions"`
+		Args           []string          `json:"args"`
+		Kwargs         map[string]string `json:"kwargs"`
 	}
 )
 

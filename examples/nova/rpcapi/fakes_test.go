@@ -62,7 +62,7 @@ func (m manager) CheckCanLiveMigrateDestination(ctx context.Context, args rpcapi
 func (m manager) LiveMigration(ctx context.Context, args rpcapi.LiveMigrationArgs) error {
 	return m.run(ctx, args)
 }
-func (m manager) PreLiveMigration(ctx context.Context, args rpcapi.MigrationArgs) error {
+func (m manager) PreLiveMigration(ctx context.Context, args rpcapi.PreLiveMigrationArgs) error {
 	return m.run(ctx, args)
 }
 func (m manager) PostLiveMigrationAtDestination(ctx context.Context, args rpcapi.MigrationArgs) error {

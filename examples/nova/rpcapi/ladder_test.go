@@ -43,6 +43,12 @@ func TestComputeLadder(t *testing.T) {
 		"5.0": {"5.0", "5.0", "5.0", "5.0"}, "5.12": {"5.0", "5.0", "5.0", "5.0"}, "queens": {"5.0", "5.0", "5.0", "5.0"},
 		"6.0": {no, "6.0", "6.0", "6.0"}, "zed": {no, "6.0", "6.0", "6.0"}, "6.5": {no, "6.0", "6.0", "6.0"},
 	}
+	// going is of those of them that go on with work in progress.
+	going := map[string][]string{
+		"": {"5.0", "6.0", "6.0", "6.5"}, "auto": {"5.0", "6.0", "6.0", "6.5"}, "none": {"5.0", "6.0", "6.0", "6.5"},
+		"5.0": {"5.0", "5.0", "5.0", "5.0"}, "queens": {"5.0", "5.0", "5.0", "5.0"},
+		"6.0": {no, "6.0", "6.0", "6.0"}, "zed": {no, "6.0", "6.0", "6.0"}, "6.5": {no, "6.0", "6.0", "6.5"},
+	}
 	// only6 is of messages that make sense since 6.0 only, and only61 since 6.1.
 	only6 := map[string][]string{
 		"": {no, "6.0", "6.0", "6.0"}, "none": {no, "6.0", "6.0", "6.0"},
@@ -94,7 +100,14 @@ func TestComputeLadder(t *testing.T) {
 			return a.ResizeInstance(ctx, on(host), small, spec)
 		}, map[string]string{
 			"5.0": `{"instance":$web,"instance_type":$flavor}`, "6.0": `{"instance":$web,"flavor":$flavor,"request_spec":$spec}`,
-		}, either},
+			"6.5": `{"instance":$web,"flavor":$flavor,"request_spec":$spec}`,
+		}, going},
+		{"pre live migration", func(ctx context.Context, a api, host string) error {
+			return a.PreLiveMigration(ctx, on(host), host, true)
+		}, map[string]string{
+			"5.0": `{"instance":$web,"block_migration":true}`, "6.0": `{"instance":$web,"migrate_data":{"block_migration":true}}`,
+			"6.5": `{"instance":$web,"migrate_data":{"block_migration":true}}`,
+		}, going},
 		{"terminate", func(ctx context.Context, a api, host string) error {
 			return a.TerminateInstance(ctx, on(host))
 		}, map[string]string{"5.0": `{"instance":$web}`, "6.0": `{"instance":$web}`}, either},
@@ -227,6 +240,8 @@ func TestComputeV5Proxy(t *testing.T) {
 		{"build_and_run_instance", `{"instance":$web,"image":"cirros","request_spec":$spec}`,
 			rpcapi.BuildArgs{Instance: web, Image: "cirros", RequestSpec: spec}},
 		{"rebuild_instance", `{"instance":$web,"image_ref":"debian"}`, rpcapi.RebuildArgs{Instance: web, ImageRef: "debian"}},
+		{"pre_live_migration", `{"instance":$web,"block_migration":true}`,
+			rpcapi.PreLiveMigrationArgs{Instance: web, MigrateData: rpcapi.MigrateData{BlockMigration: true}}},
 		{"reboot_instance", `{"instance":$web,"reboot_type":"SOFT"}`, rpcapi.RebootArgs{Instance: web, RebootType: "SOFT"}},
 	} {
 		got = nil

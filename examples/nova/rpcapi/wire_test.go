@@ -77,6 +77,7 @@ func testOnTheWire(t *testing.T) {
 	const call, cast = oslorpctest.Call, oslorpctest.Cast
 	computes := rpcapi.NewComputeAPI(transport, config)
 	migration := []any{web, "node2", true}
+	const versionsJSON = `"object_versions":{"Instance":"1.0","InstanceList":"1.0"}`
 	const migrationJSON = `{"instance":` + webJSON + `,"block_migration":true}`
 	covered := map[string]bool{}
 	for _, c := range []struct {
@@ -96,17 +97,18 @@ func testOnTheWire(t *testing.T) {
 				`{"instance":` + webJSON + `,"image_ref":"debian","accel_uuids":["a"],"reimage_boot_volume":true}`},
 			{"RebuildInstance", []any{web, "debian", none, false}, toNode2, cast, "6.1", "rebuild_instance",
 				`{"instance":` + webJSON + `,"image_ref":"debian","accel_uuids":[],"reimage_boot_volume":false}`},
-			{"ResizeInstance", []any{web, small, spec}, toNode2, cast, "6.0", "resize_instance",
-				`{"instance":` + webJSON + `,"flavor":` + flavorJSON + `,"request_spec":` + specJSON + `}`},
 			{"GetConsoleOutput", []any{web, 3}, toNode2, call, "6.0", "get_console_output", `{"instance":` + webJSON + `,"tail_length":3}`},
 			{"GetHostUptime", []any{"node2"}, toNode2, call, "6.0", "get_host_uptime", `{}`},
 			{"SetHostEnabled", []any{"node2", false}, toNode2, call, "6.0", "set_host_enabled", `{"enabled":false}`},
 			{"CheckCanLiveMigrateDestination", migration, toNode2, call, "6.0", "check_can_live_migrate_destination", migrationJSON},
-			{"LiveMigration", []any{web, "node1", true}, toNode2, cast, "6.0", "live_migration",
-				`{"instance":` + webJSON + `,"dest":"node1","block_migration":true}`},
 		}},
 		{computes, "compute-alt", "", []message{
-			{"PreLiveMigration", migration, toNode2, call, "6.5", "pre_live_migration", migrationJSON},
+			{"ResizeInstance", []any{web, small, spec}, toNode2, cast, "6.5", "resize_instance",
+				`{"instance":` + webJSON + `,"flavor":` + flavorJSON + `,"request_spec":` + specJSON + `}`},
+			{"LiveMigration", []any{web, "node1", true}, toNode2, cast, "6.5", "live_migration",
+				`{"instance":` + webJSON + `,"dest":"node1","block_migration":true}`},
+			{"PreLiveMigration", migration, toNode2, call, "6.5", "pre_live_migration",
+				`{"instance":` + webJSON + `,"migrate_data":{"block_migration":true}}`},
 			{"PostLiveMigrationAtDestination", migration, toNode2, call, "6.5", "post_live_migration_at_destination", migrationJSON},
 			{"RollbackLiveMigrationAtDestination", []any{web, "node2"}, toNode2, cast, "6.5", "rollback_live_migration_at_destination",
 				`{"instance":` + webJSON + `}`},
@@ -121,11 +123,11 @@ func testOnTheWire(t *testing.T) {
 				`{"objinst":` + webJSON + `,"objmethod":"save","args":[],"kwargs":{"expected_task_state":"migrating"}}`},
 			{"Destroy", []any{web}, toAny, call, "3.0", "object_action", `{"objinst":` + webJSON + `,"objmethod":"destroy","args":[],"kwargs":{}}`},
 			{"GetByUUID", []any{"u"}, toAny, call, "3.0", "object_class_action_versions",
-				`{"objname":"Instance","objmethod":"get_by_uuid","args":["u"],"kwargs":{}}`},
+				`{"objname":"Instance","objmethod":"get_by_uuid",` + versionsJSON + `,"args":["u"],"kwargs":{}}`},
 			{"GetByHost", []any{"node2"}, toAny, call, "3.0", "object_class_action_versions",
-				`{"objname":"InstanceList","objmethod":"get_by_host","args":["node2"],"kwargs":{}}`},
+				`{"objname":"InstanceList","objmethod":"get_by_host",` + versionsJSON + `,"args":["node2"],"kwargs":{}}`},
 			{"GetAll", nil, toAny, call, "3.0", "object_class_action_versions",
-				`{"objname":"InstanceList","objmethod":"get_all","args":[],"kwargs":{}}`},
+				`{"objname":"InstanceList","objmethod":"get_all",` + versionsJSON + `,"args":[],"kwargs":{}}`},
 		}},
 		{rpcapi.NewComputeTaskAPI(transport, config), "conductor", "compute_task", []message{
 			{"BuildInstances", []any{[]rpcapi.Instance{web, web}, spec}, toAny, cast, "2.0", "build_instances",
