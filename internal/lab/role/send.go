@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"reflect"
 
 	"google.golang.org/grpc"
 
@@ -67,7 +66,7 @@ func (l *loader) report(m message, report *oslorpc.Report) {
 	if report == nil {
 		return
 	}
-	m.op.Uncertain = uncertain(report)
+	m.op.Uncertain = report.Uncertain != nil
 	for _, d := range report.Accepted {
 		m.op.Report = append(m.op.Report, l.outcome(d.Instance, history.Accepted, d.Err))
 	}
@@ -79,14 +78,9 @@ func (l *loader) report(m message, report *oslorpc.Report) {
 	}
 }
 
-// uncertain returns whether the report says that it may lack servers.
-func uncertain(report *oslorpc.Report) bool {
-	field := reflect.ValueOf(report).Elem().FieldByName("Uncertain")
-	return field.IsValid() && !field.IsZero()
-}
-
 func (l *loader) gather(ctx context.Context, client *oslorpc.Client, m message) error {
 	for reply, err := range oslorpc.Gather[Answer](ctx, client, "work", m.job) {
+		m.op.Uncertain = reply.Uncertain != nil
 		switch {
 		case err == nil:
 			o := l.outcome(reply.Instance, history.Replied, nil)

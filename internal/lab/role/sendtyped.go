@@ -60,8 +60,11 @@ func (m message) watch(ctx context.Context, stub v1.InventoryServiceClient) erro
 func (m message) receive(next func() (string, error)) error {
 	for {
 		name, err := next()
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { //nolint:errorlint // See below.
 			return nil
+		}
+		if errors.Is(err, io.EOF) {
+			return fmt.Errorf("a failure that passes for the end of the stream: %v", err) //nolint:errorlint // It must not pass for it again.
 		}
 		if err != nil {
 			return err

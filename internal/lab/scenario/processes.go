@@ -20,6 +20,7 @@ var processes = []Scenario{
 	{Name: "rolling-restart", What: "each server is restarted gracefully, one after the other", Short: true, Run: rollingRestart},
 	{Name: "full-queue-stop", What: "servers are stopped while their queues are full", Short: true, Run: fullQueueStop},
 	{Name: "cancellation", What: "callers give up in the middle", Run: cancellation},
+	{Name: "kill-clients", What: "clients are killed in the middle, and their servers go on", Run: killClients},
 	{Name: "churn", What: "servers and clients come and go, gracefully and not", Run: churn},
 }
 
@@ -53,7 +54,7 @@ func freeze(w *world.World) {
 	for n := range world.Scale(w, 3, 1) {
 		victim := []string{"s1", "s2", "s3"}[n%3]
 		w.Freeze(victim)
-		w.Wait(world.Scale(w, 12*time.Second, 4*time.Second))
+		w.Wait(world.Scale(w, []time.Duration{4 * time.Second, 12 * time.Second, 30 * time.Second}[n], 4*time.Second))
 		w.Thaw(victim)
 		w.Wait(world.Scale(w, 6*time.Second, 2*time.Second))
 	}
@@ -117,6 +118,19 @@ func cancellation(w *world.World) {
 	w.Injectf("half of all operations are canceled")
 	w.Load(l)
 	w.Wait(world.Scale(w, 30*time.Second, 5*time.Second))
+}
+
+func killClients(w *world.World) {
+	w.Servers(3)
+	l := w.Usual()
+	w.Load(l)
+	l.Processes, l.Length, l.Items = 1, 20*time.Millisecond, 50
+	for range 10 {
+		victim := w.Load(l)[0]
+		w.Reach(1000)
+		w.Kill(victim.Name)
+	}
+	w.Reach(200)
 }
 
 // churn has servers and clients come and go.

@@ -17,7 +17,7 @@ var registries = []Scenario{
 	{Name: "consul-calm", What: "nothing is injected, and nothing fails", Run: consulCalm},
 	{Name: "consul-rolling-restart", What: "servers on Consul are restarted gracefully and killed", Short: true, Run: consulRolling},
 	{Name: "consul-killed", What: "Consul is away for a minute, and comes back without its data", Run: consulKilled},
-	{Name: "consul-outage", Known: "members are dropped 30 s after an empty answer, though Consul is away", What: "Consul hangs for longer than the TTL, goes on for a moment, and dies for a minute", Run: consulOutage},
+	{Name: "consul-outage", What: "Consul hangs for longer than the TTL, goes on for a moment, and dies for a minute", Run: consulOutage},
 	{Name: "consul-hung", What: "Consul hangs, and goes on", Run: consulHung},
 	{Name: "consul-one-of-two", What: "one of two agents hangs, and a server starts at the other", Run: consulOneOfTwo},
 	{Name: "consul-empty", What: "Consul answers that there is nothing", Run: consulFault("empty", world.Text("[]"))},
@@ -25,11 +25,12 @@ var registries = []Scenario{
 	{Name: "consul-500", What: "Consul answers 500", Run: consulFault("500", world.Status(500, "No cluster leader"))},
 	{Name: "consul-403", What: "Consul answers 403", Run: consulFault("403", world.Status(403, "Permission denied"))},
 	{Name: "consul-429", What: "Consul answers 429", Run: consulFault("429", world.Status(429, "Too Many Requests"))},
-	{Name: "consul-garbage", Known: "an answer without services counts as a fleet without servers", What: "Consul answers with what is no answer", Run: consulFault("garbage",
+	{Name: "consul-garbage", What: "Consul answers with what is no answer", Run: consulFault("garbage",
 		world.Text("<html>Welcome</html>", "[null]", "[{}]", "null", `{"a":`, `[{"Service":null,"Checks":[null]}]`, strings.Repeat("[", 1000)))},
 	{Name: "consul-no-permission", What: "callers without a token", Run: consulNoPermission},
 	{Name: "consul-crowded", What: "a server watches more topics than Consul's limit allows connections", Run: consulCrowded},
-	{Name: "shutdown-while-hung", Known: "Shutdown takes longer than its ctx while Consul hangs", What: "processes stop while Consul hangs and a server starts", Run: shutdownWhileHung},
+	{Name: "consul-catalog-lapse", What: "Consul's catalog forgets servers whose agent knows them", Run: consulCatalogLapse},
+	{Name: "shutdown-while-hung", What: "processes stop while Consul hangs and a server starts", Run: shutdownWhileHung},
 }
 
 func consulCalm(w *world.World) {
@@ -191,6 +192,16 @@ func consulCrowded(w *world.World) {
 	l.URL = "consul://" + callers.Addr + "?ttl=3s"
 	w.Load(l)
 	w.Wait(40 * time.Second)
+}
+
+// consulCatalogLapse: no fanout succeeds as if there were no servers.
+func consulCatalogLapse(w *world.World) {
+	agent := w.Consul("ttl=5s")
+	w.Servers(3)
+	w.Load(crowd(w))
+	w.Reach(300)
+	agent.Forget()
+	w.Wait(75 * time.Second)
 }
 
 // shutdownWhileHung: the ctx of Shutdown bounds it, whatever Consul does.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/hashicorp/consul/api"
+
 	"github.com/oslorpc/oslorpc/internal/consultest"
 	"github.com/oslorpc/oslorpc/internal/lab/history"
 )
@@ -53,6 +55,26 @@ func (a *Agent) Pause() {
 func (a *Agent) Resume() {
 	a.w.Eventf(history.Noted, "", "Consul goes on")
 	a.Agent.Resume()
+}
+
+// Forget has the catalog forget all services of the agent's node, as a gossip partition does. The agent still has them.
+func (a *Agent) Forget() {
+	a.w.Injectf("the catalog forgets")
+	client, err := api.NewClient(&api.Config{Address: a.Addr()})
+	a.w.Must(err)
+	nodes, _, err := client.Catalog().Nodes(nil)
+	a.w.Must(err)
+	for _, node := range nodes {
+		services, _, err := client.Catalog().NodeServiceList(node.Node, nil)
+		a.w.Must(err)
+		for _, service := range services.Services {
+			if service.Service == "consul" {
+				continue
+			}
+			_, err := client.Catalog().Deregister(&api.CatalogDeregistration{Node: node.Node, ServiceID: service.ID}, nil)
+			a.w.Must(err)
+		}
+	}
 }
 
 // tb lets the world have what tests have.
