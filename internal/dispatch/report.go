@@ -3,6 +3,7 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
@@ -19,14 +20,24 @@ func (s *Server) report(ctx context.Context, r *Request, cause *rpc.RemoteError,
 		s.log.ErrorContext(ctx, "method ended its goroutine", "server", s.name, "method", r.Method, "stack", cause.Stack)
 		return
 	case here:
-		s.log.ErrorContext(ctx, "method panicked", "server", s.name, "method", r.Method, "panic", cause.Message, "stack", cause.Stack)
+		s.log.ErrorContext(ctx, "method panicked", "server", s.name, "method", r.Method, "panic", brief(cause.Message), "stack", cause.Stack)
 		return
 	}
 	level := slog.LevelError
 	if quietly || isProbe(r, cause) {
 		level = slog.LevelDebug
 	}
-	s.log.Log(ctx, level, "method failed", "server", s.name, "method", r.Method, "error", cause)
+	s.log.Log(ctx, level, "method failed", "server", s.name, "method", r.Method, "error", brief(cause.Error()))
+}
+
+// maxLogged bounds what a log has of the text of a failure, in bytes. It may repeat what the caller sent, which must not fill the log.
+const maxLogged = 4 << 10
+
+func brief(text string) string {
+	if len(text) <= maxLogged {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxLogged], "") + fmt.Sprintf("... (%d bytes)", len(text))
 }
 
 // isExpected reports whether a method is meant to return such an error.

@@ -150,3 +150,23 @@ func TestCallerThatWentAwayIsNoMatterForTheLog(t *testing.T) {
 		})
 	}
 }
+
+// A method may repeat in its failure what its caller sent: that must not fill the log.
+func TestLogIsBounded(t *testing.T) {
+	t.Parallel()
+	huge := strings.Repeat("ü", 1<<20)
+	for name, method := range map[string]*Method{
+		"an error": fails(errors.New(huge)),
+		"a panic":  plain(func(context.Context, Emit) error { panic(huge) }),
+	} {
+		var log bytes.Buffer
+		s := newLoggedServer(t, DefaultLimits, map[string]*Method{"foo": method}, newLog(&log))
+		_, err := call(t.Context(), s, request("foo", ""))
+		if r := remote(t, err); r.Message != huge {
+			t.Errorf("%s: the caller's error was cut, to %d bytes", name, len(r.Message))
+		}
+		if n := log.Len(); n > 20<<10 || !strings.Contains(log.String(), "(2097") {
+			t.Errorf("%s: %d bytes were logged: %.200q", name, n, log.String())
+		}
+	}
+}
