@@ -14,11 +14,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
-	"github.com/oslorpc/oslorpc/internal/fleet"
-	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/internal/typed"
@@ -200,96 +197,6 @@ func (s *typedStream) fit(message any) (any, error) {
 	return nil, s.fail(&Error{Kind: UnsupportedVersion, Message: fmt.Sprintf(
 		"field %s of %s needs version %s, and the stream was opened at %s: open it with a message that needs as much, or with WithVersion",
 		e.Path, m.ProtoReflect().Descriptor().FullName(), e.Since, s.at)})
-}
-
-// place has a server take the stream, with its first message if there is one.
-func (s *typedStream) place(hasMessage bool) error {
-	budget := DefaultCallTimeout
-	if c := &s.client.settings; c.hasTimeout {
-		budget = c.timeout
-	}
-	s.due = time.Now().Add(budget)
-	s.late = time.AfterFunc(budget, func() {
-		if s.placing.CompareAndSwap(0, placedTooLate) {
-			s.cancel(errNotOpened)
-		}
-	})
-	defer s.late.Stop()
-	err := delivery.One(s.ctx, s.client.watched(), s.delivery(), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
-		err := s.start(ctx, e, conn, variant, hasMessage)
-		if err == nil {
-			s.hold(fleet.Peer(e))
-		}
-		return err
-	})
-	switch e, failed := errors.AsType[*Error](err); {
-	case failed && errors.Is(context.Cause(s.ctx), errNotOpened):
-		late := *e
-		late.Kind, late.Cause, late.Message = Timeout, err, errNotOpened.Message+": "+err.Error()
-		return &late
-	case err == nil && !s.placing.CompareAndSwap(0, placedInTime):
-		return delivery.At(&Error{Kind: Timeout, Cause: errNotOpened, Message: errNotOpened.Message + "; the method may have run"}, s.entry)
-	}
-	return err
-}
-
-// How an opening ended.
-const (
-	placedInTime int32 = iota + 1
-	placedTooLate
-)
-
-// errNotOpened is the cause when a stream found no server in time.
-var errNotOpened = &Error{Kind: Timeout, Message: "the stream was not opened within the timeout"}
-
-// start opens the stream at one instance.
-func (s *typedStream) start(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int, hasMessage bool) error {
-	s.seen = evidence{transport: s.client.transport} // that of an attempt before says nothing about this one
-	if len(s.client.transport.config.dialOptions) > 0 {
-		ctx = context.WithValue(header.Complete(ctx), evidenceKey{}, &s.seen)
-	}
-	s.at, s.entry = s.version(variant), e
-	options := append(append([]grpc.CallOption{grpc.Peer(&s.seen.opened), s.client.transport.config.typedLimit}, s.options...), neverWait)
-	if s.desc.ClientStreams {
-		options = append(options, neverReplay)
-	}
-	stream, err := conn.NewStream(s.headers(ctx, e, variant, 0), s.desc, s.path, options...)
-	if err != nil {
-		return s.explain(s.seen.error(ctx, err), err)
-	}
-	s.stream = stream
-	if hasMessage {
-		if err := stream.SendMsg(s.form(variant)); err != nil && !errors.Is(err, io.EOF) {
-			return s.explain(s.seen.error(ctx, err), err)
-		}
-	}
-	if s.desc.ClientStreams {
-		return nil
-	}
-	_ = stream.CloseSend() // gRPC says that it never fails
-	return s.answered(ctx)
-}
-
-// neverReplay keeps gRPC from beginning a stream again on another connection once a message was sent. It would send what it has until then,
-// and let the stream succeed, although its sender was told that it had ended. The price is that a stream does not survive that its server
-// goes away before it has seen it.
-var neverReplay = grpc.MaxRetryRPCBufferSize(0)
-
-// answered waits for the first sign of the server's, which may take as long as the method likes, or for a refusal, after which what is left of
-// the time to open the stream goes on.
-func (s *typedStream) answered(ctx context.Context) error {
-	s.late.Stop()
-	left := time.Until(s.due)
-	if headers, _ := s.stream.Header(); headers != nil {
-		return nil
-	}
-	err := s.stream.RecvMsg(&emptypb.Empty{}) // there is no message, only the stream's end
-	if err != nil && !errors.Is(err, io.EOF) {
-		s.due = time.Now().Add(left)
-		s.late.Reset(left)
-		return s.explain(s.seen.error(ctx, err), err)
-	}
-	return nil // an empty stream, as receiving says again
 }
 
 // RecvMsg receives a message, when the stream is open.
