@@ -2,7 +2,6 @@ package peer
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"io"
 	"math"
@@ -32,11 +31,11 @@ type line struct {
 	// limit is how many streams the peer allows at a time.
 	limit atomic.Int64
 
-	greeting []byte      // what came of the first frame; only reading touches it
-	greeted  atomic.Bool // the first frame came, and is what HTTP/2 begins with
-	strange  bool        // what came first is not HTTP/2
-	closed   atomic.Bool
-	late     *time.Timer // ends an attempt to connect that takes too long
+	frames  frames      // only reading touches it
+	strange bool        // what came first is not HTTP/2
+	greeted atomic.Bool // the first frame came, and is what HTTP/2 begins with
+	closed  atomic.Bool
+	late    *time.Timer // ends an attempt to connect that takes too long
 }
 
 func newLine(conn net.Conn, s *sight) *line {
@@ -57,9 +56,7 @@ func (l *line) Read(b []byte) (int, error) {
 	if n > 0 {
 		l.reads.Add(1)
 		l.hear()
-		if !l.greeted.Load() && !l.strange {
-			l.greet(b[:n])
-		}
+		l.follow(b[:n])
 	}
 	if err != nil && !l.greeted.Load() {
 		l.sight.failed(l.unfinished(err))
@@ -98,39 +95,30 @@ func (l *line) owes(sent, outstanding int64) bool {
 	return outstanding > burst && sent > l.heard.Load()
 }
 
-const (
-	frameHeader  = 9
-	typeSettings = 4
-	// settingMaxStreams is the identifier of MAX_CONCURRENT_STREAMS.
-	settingMaxStreams = 3
-	// maxSettings bounds what is looked at of the first frame.
-	maxSettings = 64 * 6
-)
+// follow takes in what comes. HTTP/2 begins with settings, which say how many streams may be opened; a peer may change its mind later.
+func (l *line) follow(b []byte) {
+	if l.strange || l.frames.follow(b, l.set, l.settled) {
+		return
+	}
+	l.strange = true
+	l.sight.failed(fault{foreign, nil})
+}
 
-// greet takes in the beginning of what comes. HTTP/2 begins with a frame of settings, which say how many streams may be opened.
-func (l *line) greet(b []byte) {
-	l.greeting = append(l.greeting, b[:min(len(b), frameHeader+maxSettings-len(l.greeting))]...)
-	if len(l.greeting) < frameHeader {
+func (l *line) set(id uint16, value uint32) {
+	if id != settingMaxStreams {
 		return
 	}
-	length := int(l.greeting[0])<<16 | int(l.greeting[1])<<8 | int(l.greeting[2])
-	if l.greeting[3] != typeSettings {
-		l.strange, l.greeting = true, nil
-		l.sight.failed(fault{foreign, nil})
-		return
+	l.limit.Store(int64(value))
+	if p := l.sight.peer; p != nil {
+		p.queue.all()
 	}
-	length = min(length, maxSettings)
-	if len(l.greeting) < frameHeader+length {
-		return
+}
+
+// settled notes that settings are complete, with the first of which the peer has greeted.
+func (l *line) settled() {
+	if !l.greeted.Swap(true) {
+		l.late.Stop()
 	}
-	for settings := l.greeting[frameHeader : frameHeader+length]; len(settings) >= 6; settings = settings[6:] {
-		if binary.BigEndian.Uint16(settings) == settingMaxStreams {
-			l.limit.Store(int64(binary.BigEndian.Uint32(settings[2:])))
-		}
-	}
-	l.greeting = nil
-	l.greeted.Store(true)
-	l.late.Stop()
 }
 
 // sight is what is seen of the attempts to connect to a peer, and of the connection. It is safe for concurrent use.

@@ -1,0 +1,71 @@
+package peer
+
+import "encoding/binary"
+
+const (
+	frameHeader  = 9
+	typeSettings = 4
+	flagAck      = 1
+	// settingSize is that of one setting in a frame of them.
+	settingSize = 6
+	// settingMaxStreams is the identifier of MAX_CONCURRENT_STREAMS.
+	settingMaxStreams = 3
+)
+
+// frames follows the frames of HTTP/2 through what comes, however it is cut. The zero value is at the beginning of a connection.
+type frames struct {
+	begun  bool // there was a frame
+	header [frameHeader]byte
+	has    int // bytes of the header
+	left   int // bytes of the frame that are still to come
+
+	settings bool // it is a frame of settings
+	setting  [settingSize]byte
+	part     int // bytes of the setting
+}
+
+// follow takes in what comes. It calls set for each setting, and settled at the end of each frame of them. It returns false if this is not
+// HTTP/2, which begins with such a frame.
+func (f *frames) follow(b []byte, set func(id uint16, value uint32), settled func()) bool {
+	for len(b) > 0 {
+		if f.left == 0 {
+			n := copy(f.header[f.has:], b)
+			f.has, b = f.has+n, b[n:]
+			if f.has < frameHeader {
+				return true
+			}
+			if !f.begin() {
+				return false
+			}
+		} else {
+			n := min(f.left, len(b))
+			f.take(b[:n], set)
+			f.left, b = f.left-n, b[n:]
+		}
+		if f.left == 0 && f.settings {
+			settled()
+		}
+	}
+	return true
+}
+
+// begin takes in a header that is complete.
+func (f *frames) begin() (ok bool) {
+	h := &f.header
+	f.left, f.has = int(h[0])<<16|int(h[1])<<8|int(h[2]), 0
+	f.settings, f.part = h[3] == typeSettings && h[4]&flagAck == 0, 0
+	ok, f.begun = f.begun || h[3] == typeSettings, true
+	return ok
+}
+
+// take takes in a part of a frame.
+func (f *frames) take(b []byte, set func(id uint16, value uint32)) {
+	for f.settings && len(b) > 0 {
+		n := copy(f.setting[f.part:], b)
+		f.part, b = f.part+n, b[n:]
+		if f.part == settingSize {
+			set(binary.BigEndian.Uint16(f.setting[:]), binary.BigEndian.Uint32(f.setting[2:]))
+			f.part = 0
+		}
+	}
+}
