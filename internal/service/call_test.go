@@ -92,6 +92,20 @@ func TestIntegerThatAValueCannotHold(t *testing.T) {
 	}
 }
 
+// A method must not run without the arguments that a newer client encoded in another way.
+func TestPayloadInAnUnknownEncoding(t *testing.T) {
+	t.Parallel()
+	f := serve(t, newServer(t, "q", "net1", methods{"echo": echo()}))
+	future := &pb.Payload{}
+	future.ProtoReflect().SetUnknown([]byte{0x7a, 1, 'x'}) // field 15
+	for form, err := range f.attempt(t, &pb.CallRequest{Target: to("q"), Method: "echo", Kwargs: future}) {
+		t.Run(form, func(t *testing.T) { check(t, err, rpc.BadArguments, true, "kwargs: ", "encoding") })
+	}
+	for form, err := range f.attempt(t, &pb.CallRequest{Target: to("q"), Method: "echo", Context: future}) {
+		t.Run(form, func(t *testing.T) { check(t, err, rpc.BadArguments, true, "context: ", "encoding") })
+	}
+}
+
 func TestPayloadsThatAreNoObject(t *testing.T) {
 	t.Parallel()
 	f := serve(t, newServer(t, "q", "net1", methods{"foo": function(func(context.Context, struct{}) (any, error) { return nil, nil })}))

@@ -128,18 +128,11 @@ func (p *Process) read(m message, target rpc.Target) (*dispatch.Request, error) 
 
 // read returns a payload as JSON text, empty if there is none.
 func read(p *pb.Payload, part string) (string, error) {
-	switch e := p.GetEncoding().(type) {
-	case *pb.Payload_Json:
-		return e.Json, nil
-	case *pb.Payload_Value:
-		text, err := payload.FromValue(e.Value, rpc.BadArguments)
-		if err != nil {
-			return "", prefix(err, part)
-		}
-		return text, nil
-	default:
-		return "", nil
+	text, err := payload.Text(p, rpc.BadArguments)
+	if err != nil {
+		return "", prefix(err, part)
 	}
+	return text, nil
 }
 
 // prefix says which part of a request an error is about.
