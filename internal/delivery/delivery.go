@@ -13,6 +13,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -236,7 +237,7 @@ func (d *delivery) final(err error) bool {
 	if !rpc.SafeToRetry(err) {
 		return true
 	}
-	return !isUnable(err) && !rpc.IsNotDelivered(err)
+	return !isUnable(err) && !rpc.IsNotDelivered(err) && !rpcstatus.HeadersTooLarge(err)
 }
 
 // said returns the text of an error without its kind.

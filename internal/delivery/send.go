@@ -34,7 +34,7 @@ func (d *delivery) attempt(ctx, waiting context.Context, e *route.Entry, send Se
 	default:
 		d.exclude(e, err)
 	}
-	if isUnable(err) {
+	if isUnable(err) || rpcstatus.HeadersTooLarge(err) {
 		d.unable = At(err, e)
 		return err
 	}

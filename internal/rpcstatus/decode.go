@@ -37,10 +37,14 @@ func (v Evidence) Decode(err error) *rpc.Error {
 	if short := Short(st); short != st {
 		st, err = short, short.Err()
 	}
-	if detail := detailOf(st); detail != nil {
+	detail, garbled := detailOf(st)
+	if detail != nil {
 		return v.decodeDetail(detail, st)
 	}
 	v.Sent, v.Headers = v.Sent || v.Replied, v.Headers || v.Replied
+	if garbled {
+		return v.garbled(st, err)
+	}
 	return v.decodeBare(st, err)
 }
 
@@ -55,7 +59,7 @@ func (v Evidence) decodeBare(st *status.Status, err error) *rpc.Error {
 	case st.Code() == codes.PermissionDenied || st.Code() == codes.Unauthenticated:
 		e.Kind = rpc.AccessDenied
 	case !v.Sent:
-		e.Kind = unsent(st.Code())
+		return unsent(st, err)
 	case st.Code() == codes.Unimplemented && v.Contract && !v.Headers:
 		return foreign(st)
 	default:
@@ -97,20 +101,39 @@ func Seal(err error) error {
 		return err
 	}
 	st, _ := status.FromError(err)
-	if detailOf(st) != nil {
+	if detail, garbled := detailOf(st); detail != nil || garbled {
 		return err
 	}
 	return Encode(&rpc.Error{Kind: rpc.OutcomeUnknown, Message: "an interceptor of the server answered UNIMPLEMENTED, " +
 		"which does not say whether the method ran: " + st.Message()}, nil).Err()
 }
 
-// unsent returns the kind of an error for which no stream was opened. As internal counts for gRPC what it cannot send, for a header, a codec or
-// a compressor: that fares no better elsewhere.
-func unsent(c codes.Code) rpc.Kind {
-	if c == codes.Internal {
-		return rpc.Invalid
+// headersTooLarge is the cause of an error for a message whose headers are larger than the instance takes that it was for. Another may
+// take them.
+type headersTooLarge struct{ error }
+
+// Unwrap returns what gRPC said.
+func (h headersTooLarge) Unwrap() error { return h.error }
+
+// HeadersTooLarge reports whether err is about headers that are larger than one instance takes.
+func HeadersTooLarge(err error) bool {
+	_, ok := errors.AsType[headersTooLarge](err)
+	return ok
+}
+
+// unsent returns the error when no stream was opened. As internal counts for gRPC what it cannot send, for a header, a codec or
+// a compressor: that fares no better elsewhere, unless it is for the sake of the server.
+func unsent(st *status.Status, err error) *rpc.Error {
+	e := &rpc.Error{Kind: rpc.Unreachable, Message: st.Message(), Cause: err, NotStarted: true}
+	if st.Code() != codes.Internal {
+		return e
 	}
-	return rpc.Unreachable
+	e.Kind = rpc.Invalid
+	if strings.HasPrefix(st.Message(), "header list size to send violates") {
+		e.Kind, e.Cause = rpc.TooLarge, headersTooLarge{err}
+		e.Message = "the server takes no headers of this size: send less metadata and context, or raise its limit: " + st.Message()
+	}
+	return e
 }
 
 // soFar says how far a message got that its sender gave up.
@@ -121,14 +144,26 @@ func soFar(sent bool) string {
 	return "before it was sent"
 }
 
-// detailOf returns our detail of a status, nil if it has none.
-func detailOf(st *status.Status) *pb.ErrorDetail {
-	for _, d := range st.Details() {
-		if detail, ok := d.(*pb.ErrorDetail); ok {
-			return detail
+// detailOf returns our detail of a status, nil if it has none. Servers of oslorpc never send several, nor one that cannot be read: what
+// such a garbled status means is open.
+func detailOf(st *status.Status) (detail *pb.ErrorDetail, garbled bool) {
+	for _, d := range st.Proto().GetDetails() {
+		if !d.MessageIs(detail) {
+			continue
 		}
+		next := &pb.ErrorDetail{}
+		if detail != nil || d.UnmarshalTo(next) != nil {
+			return nil, true
+		}
+		detail = next
 	}
-	return nil
+	return detail, false
+}
+
+// garbled returns the error for a message that a peer answered with a status that cannot be understood.
+func (v Evidence) garbled(st *status.Status, err error) *rpc.Error {
+	return &rpc.Error{Kind: rpc.OutcomeUnknown, NotStarted: !v.Sent, Cause: err, Message: fmt.Sprintf(
+		"the RPC ended with %v and several details, or one that cannot be read, which do not say whether the method ran: %s", st.Code(), st.Message())}
 }
 
 // decodeDetail returns what a server says of a message, as far as it can be believed: a peer may contradict itself.

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
@@ -42,6 +43,7 @@ func TestErrorsOfGRPCItself(t *testing.T) {
 		{"unauthenticated", of(codes.Unauthenticated), true, rpc.AccessDenied, ""},
 		{"internal", of(codes.Internal), true, rpc.OutcomeUnknown, "Internal"},
 		{"internal before it was sent", of(codes.Internal), false, rpc.Invalid, ""},
+		{"headers before they were sent", status.Error(codes.Internal, "header list size to send violates the text"), false, rpc.TooLarge, "less metadata"},
 		{"aborted, by somebody else", of(codes.Aborted), true, rpc.OutcomeUnknown, "Aborted"},
 		{"unknown", of(codes.Unknown), true, rpc.OutcomeUnknown, "Unknown"},
 		{"a code of the future", of(codes.Code(99)), true, rpc.OutcomeUnknown, "99"},
@@ -194,6 +196,31 @@ func TestContradictions(t *testing.T) {
 	doubtful := Decode(withDetails(t, codes.Unavailable, &pb.ErrorDetail{Kind: pb.ErrorKind_ERROR_KIND_STOPPING, Server: "net1"}), true)
 	if doubtful.Kind != rpc.OutcomeUnknown || doubtful.NotStarted || Gone(doubtful) || doubtful.Server != "net1" {
 		t.Errorf("a refusal that does not say that nothing ran: got %+v", doubtful)
+	}
+}
+
+// A status with several details, or one that cannot be read, proves nothing, whatever its code.
+func TestGarbledDetails(t *testing.T) {
+	t.Parallel()
+	full := &pb.ErrorDetail{Kind: pb.ErrorKind_ERROR_KIND_FULL, NotStarted: true}
+	remote := &pb.ErrorDetail{Kind: pb.ErrorKind_ERROR_KIND_REMOTE}
+	for _, code := range []codes.Code{codes.Unknown, codes.ResourceExhausted, codes.Unimplemented} {
+		for name, details := range map[string][]protoadapt.MessageV1{
+			"full, failed": {full, remote}, "failed, full": {remote, full}, "full twice": {full, full}, "unreadable": {full},
+		} {
+			st, err := status.New(code, "the text").WithDetails(details...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := st.Proto()
+			if len(details) == 1 {
+				p.Details[0].Value = []byte{0xff}
+			}
+			got := Evidence{Sent: true, Contract: true}.Decode(status.FromProto(p).Err())
+			if got.Kind != rpc.OutcomeUnknown || got.NotStarted || !strings.Contains(got.Message, "the text") {
+				t.Errorf("%v, %s: got %+v", code, name, got)
+			}
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package oslorpc
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -25,11 +26,15 @@ import (
 // method itself failed, errors.As finds a [*RemoteError]. Of a streaming method it returns the last item.
 func Call[R any](ctx context.Context, c *Client, method string, args any) (R, error) {
 	var result R
-	text, err := c.call(ctx, method, args)
+	answer, err := c.call(ctx, method, args)
 	if err != nil {
 		return result, err
 	}
-	return result, c.name(c.settings.read(ctx, text, &result), method)
+	text, err := resultText(answer.result)
+	if err == nil {
+		err = c.settings.read(ctx, text, &result)
+	}
+	return result, c.name(delivery.At(err, answer.from), method)
 }
 
 // Cast has one server run a method, without waiting for it: it returns when a server has accepted the message into its queue.
@@ -66,17 +71,23 @@ func (c *Client) cast(ctx context.Context, method string, args any) error {
 	return delivery.One(ctx, c.watched(), d, m.cast)
 }
 
-func (c *Client) call(ctx context.Context, method string, args any) (string, error) {
+// answer is the result of a call, and the instance that it came from.
+type answer struct {
+	result *pb.Payload
+	from   *route.Entry
+}
+
+func (c *Client) call(ctx context.Context, method string, args any) (got answer, err error) {
 	if c.settings.target.Fanout {
-		return "", c.name(&Error{Kind: InvalidTarget, NotStarted: true, Message: "a call cannot be used with fanout"}, method)
+		return answer{}, c.name(&Error{Kind: InvalidTarget, NotStarted: true, Message: "a call cannot be used with fanout"}, method)
 	}
 	m, err := c.message(ctx, method, args)
 	if err != nil {
-		return "", err
+		return answer{}, err
 	}
-	var result *pb.Payload
 	send := func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) (err error) {
-		result, err = m.ask(ctx, e, conn, variant)
+		got.from = e
+		got.result, err = m.ask(ctx, e, conn, variant)
 		return err
 	}
 	err = c.timed(ctx, method, func(ctx context.Context) error {
@@ -84,11 +95,7 @@ func (c *Client) call(ctx context.Context, method string, args any) (string, err
 		d.Silence = m.monitor
 		return delivery.One(ctx, c.watched(), d, send)
 	})
-	if err != nil {
-		return "", err
-	}
-	text, err := resultText(result)
-	return text, c.name(err, method)
+	return got, err
 }
 
 // timed makes a call with its deadline, or with that of the client's back-off.
@@ -217,13 +224,8 @@ func (c *Client) encode(ctx context.Context, method string, args any) (outgoing,
 
 // resultText returns a result as JSON text. A peer in another language may answer in values.
 func resultText(p *pb.Payload) (string, error) {
-	if v, ok := p.GetEncoding().(*pb.Payload_Value); ok {
-		return payload.FromValue(v.Value, rpc.BadResult)
-	}
-	if text := p.GetJson(); text != "" {
-		return text, nil
-	}
-	return "null", nil
+	text, err := payload.Text(p, rpc.BadResult)
+	return cmp.Or(text, "null"), err
 }
 
 // notSent marks an error as one that happened before anything was sent.

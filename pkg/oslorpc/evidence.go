@@ -91,6 +91,9 @@ func (e *evidence) error(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 	case ours.Kind == Canceled:
 		e.canceledByOthers(ours)
+	case ours.Kind == Timeout && isEarly(ctx) && ours.NotStarted && e.reached():
+		ours.Kind = Refused
+		ours.Message = "the server says that the deadline passed before the method started, which it has not: " + ours.Message
 	case ours.Kind == Timeout && isEarly(ctx) && !ours.NotStarted && ours.Cause != nil: // without a detail
 		ours.Message = "the server, or a proxy before it, ended the RPC as if its deadline had passed; the method may have run"
 	}
@@ -117,6 +120,17 @@ func (e *evidence) explainSize(ours *Error) {
 func isEarly(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return !ok || time.Until(deadline) > time.Second
+}
+
+// endedEarly completes the error of an RPC that ended as if its deadline had passed, long before that.
+func (e *evidence) endedEarly(ours *Error) {
+	switch {
+	case ours.NotStarted && e.reached(): // another server may see it otherwise
+		ours.Kind = Refused
+		ours.Message = "the server says that the deadline passed before the method started, although it did not: " + ours.Message
+	case !ours.NotStarted && ours.Cause != nil: // without a detail
+		ours.Message = "the server, or a proxy before it, ended the RPC as if its deadline had passed; the method may have run"
+	}
 }
 
 // canceledByOthers completes the error of an RPC that ended as canceled, although its caller did not cancel it.

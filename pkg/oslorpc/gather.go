@@ -93,12 +93,12 @@ func newReply[R any](ctx context.Context, c *Client, a *delivery.Answer[*pb.Payl
 		return r, a.Err
 	}
 	text, err := resultText(a.Value)
-	if err != nil {
-		return r, err
-	}
 	var value R
-	if err := c.settings.read(ctx, text, &value); err != nil {
-		return r, err
+	if err == nil {
+		err = c.settings.read(ctx, text, &value)
+	}
+	if err != nil {
+		return r, delivery.At(err, a.Entry)
 	}
 	r.Value = value
 	return r, nil

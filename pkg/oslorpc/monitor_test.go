@@ -155,9 +155,7 @@ func TestHeartbeatsAskedFor(t *testing.T) {
 				asked.Store(int64(m.GetHeartbeatInterval().AsDuration()))
 				return stream.Send(&pb.MonitoredCallResponse{Kind: &pb.MonitoredCallResponse_Response{Response: &pb.CallResponse{}}})
 			}}
-			c := s.start(t, monitor(10*time.Second))
-			_, _ = oslorpc.Call[any](t.Context(), c, "m", nil) // connects, which may take longer than the monitor waits
-			_, err := oslorpc.Call[any](t.Context(), c.Prepare(monitor(test.monitor)), "m", nil)
+			_, err := oslorpc.Call[any](t.Context(), s.start(t, monitor(test.monitor)), "m", nil)
 			if got := time.Duration(asked.Load()); got != test.interval {
 				t.Errorf("asked for one every %v, want %v: %v", got, test.interval, err)
 			}

@@ -42,7 +42,7 @@ func Multicall[T any](ctx context.Context, c *Client, method string, args any) i
 			}
 			var item T
 			if err == nil {
-				err = c.settings.read(ctx, text, &item)
+				err = delivery.At(c.settings.read(ctx, text, &item), s.entry)
 			}
 			if err != nil {
 				yield(zero, c.name(err, method))
