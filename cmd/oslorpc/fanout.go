@@ -90,7 +90,8 @@ type deliveryDocument struct {
 	Error    *failure `json:"error,omitempty"`
 }
 
-// newReportDocument returns a report for programs: each list by its word, and why it is uncertain, if it is.
+// newReportDocument returns a report for programs: each list by its word, and why it is uncertain,
+// if it is.
 func newReportDocument(r *oslorpc.Report) map[string]any {
 	document := map[string]any{}
 	if r.Uncertain != nil {

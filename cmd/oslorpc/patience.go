@@ -19,9 +19,10 @@ type misspeltError struct{ hint string }
 // Error returns the hint.
 func (e *misspeltError) Error() string { return e.hint }
 
-// watchWait looks after messages that wait: it tells a person what for. A topic that looks misspelt is not waited for, unless --fail-fast
-// says so: misspelt, it looks the same as one whose servers start soon. The context that it returns is for sending. Call stop when the
-// messages are sent.
+// watchWait looks after messages that wait: it tells a person what for. A topic that looks
+// misspelt is not waited for, unless --fail-fast says so: misspelt, it looks the same as one whose
+// servers start soon. The context that it returns is for sending. Call stop when the messages are
+// sent.
 func (m *message) watchWait(ctx context.Context) (sending context.Context, stop func()) {
 	sending, giveUp := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
@@ -100,7 +101,8 @@ func (m *message) explain(ctx, sending context.Context, err error) error {
 	return err
 }
 
-// hint says what may have been meant by a message that nobody is there for; nothing, if that cannot be told soon.
+// hint says what may have been meant by a message that nobody is there for; nothing, if that
+// cannot be told soon.
 func (m *message) hint(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

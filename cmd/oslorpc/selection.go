@@ -71,7 +71,8 @@ func (s *selection) absent() string {
 	return strings.Join(words, " ")
 }
 
-// list returns the selected instances, in order. If there are none, the suggestion says what may have been meant.
+// list returns the selected instances, in order. If there are none, the suggestion says what may
+// have been meant.
 func (s *selection) list(ctx context.Context, t *oslorpc.Transport) ([]oslorpc.Instance, suggestion, error) {
 	all, err := t.Instances(ctx)
 	if err != nil {

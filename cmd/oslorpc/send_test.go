@@ -281,7 +281,8 @@ func TestFailFast(t *testing.T) {
 	}
 }
 
-// A person is told what a message waits for: a server that hangs, or a topic that only looks misspelt.
+// A person is told what a message waits for: a server that hangs, or a topic that only looks
+// misspelt.
 func TestWaits(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

@@ -17,7 +17,8 @@ type suggestion struct {
 	misspelt bool
 }
 
-// suggest compares the selection with the instances that there are. It has nothing to say if the selection has some of them.
+// suggest compares the selection with the instances that there are. It has nothing to say if the
+// selection has some of them.
 func (s *selection) suggest(all []oslorpc.Instance) suggestion {
 	exchange := func(i oslorpc.Instance) string { return i.Exchange }
 	topic := func(i oslorpc.Instance) string { return i.Topic }
@@ -75,8 +76,8 @@ func quoted(words []string, between string) string {
 	return strings.Join(list, between)
 }
 
-// similar returns the known names that a word may be a slip for, the nearest first. Names that differ in their digits only are different
-// on purpose, as node1 and node2 are.
+// similar returns the known names that a word may be a slip for, the nearest first. Names that
+// differ in their digits only are different on purpose, as node1 and node2 are.
 func similar(word string, known []string) []string {
 	type candidate struct {
 		name     string
@@ -106,7 +107,8 @@ func withoutDigits(s string) string {
 	}, s)
 }
 
-// distance returns how many slips make one word of the other: a letter too few, too many or wrong, or two neighbors swapped.
+// distance returns how many slips make one word of the other: a letter too few, too many or wrong,
+// or two neighbors swapped.
 func distance(from, to string) int {
 	a, b := []rune(from), []rune(to)
 	var before []int // the rows of the table of distances between the beginnings of the words

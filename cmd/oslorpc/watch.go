@@ -48,7 +48,8 @@ type watcher struct {
 	failing   error // why it cannot be read now
 }
 
-// run watches until ctx ends, which is how a watch is meant to end, unless the registry cannot be read then.
+// run watches until ctx ends, which is how a watch is meant to end, unless the registry cannot be
+// read then.
 func (w *watcher) run(ctx context.Context, t *oslorpc.Transport) error {
 	tick := time.NewTicker(watchInterval)
 	defer tick.Stop()

@@ -236,7 +236,8 @@ func abort(raw net.Conn) {
 	_ = raw.Close()
 }
 
-// forever does something again and again until it fails, which it does at the end of the connection at the latest.
+// forever does something again and again until it fails, which it does at the end of the
+// connection at the latest.
 func forever(do func() bool) {
 	for do() {
 	}

@@ -14,20 +14,23 @@ import (
 type kind struct {
 	name     string
 	behavior behavior
-	// absent: nothing listens at its address. It has another certificate, if any, than the one that clients with security trust.
+	// absent: nothing listens at its address. It has another certificate, if any, than the one that
+	// clients with security trust.
 	absent      bool
 	certificate *tls.Certificate
 	// security is that of the client and of the healthy server; nil for none.
 	security credentials.TransportCredentials
 	// large requests do not fit into what a peer gives room for at first.
 	large bool
-	// proves: it proves of what it got as a whole that it did not run it, so that it may be sent again.
+	// proves: it proves of what it got as a whole that it did not run it, so that it may be sent
+	// again.
 	proves bool
 	// final: no other server would do better, as far as it says.
 	final bool
 	// headed: it begins its response before it proves that, which binds a typed stream to it.
 	headed bool
-	// greedy ones make the client take much memory or time. The memory is measured while nothing else runs.
+	// greedy ones make the client take much memory or time. The memory is measured while nothing
+	// else runs.
 	greedy bool
 
 	// outcome is that of every operation but those in unlike.
@@ -42,7 +45,8 @@ func (k *kind) wrap(raw net.Conn) net.Conn {
 	return tls.Server(raw, &tls.Config{Certificates: []tls.Certificate{*k.certificate}, NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS12})
 }
 
-// of returns the outcome of an operation. A typed stream that is not opened in time says so, whatever it waited for.
+// of returns the outcome of an operation. A typed stream that is not opened in time says so,
+// whatever it waited for.
 func (k *kind) of(operation string) outcome {
 	o, ok := k.unlike[operation]
 	if !ok {
@@ -54,7 +58,8 @@ func (k *kind) of(operation string) outcome {
 	return o
 }
 
-// provesTo reports whether what it proves holds for an operation, so that a message goes on to another server.
+// provesTo reports whether what it proves holds for an operation, so that a message goes on to
+// another server.
 func (k *kind) provesTo(operation string) bool {
 	want := k.of(operation)
 	return k.proves && (want.safe || want.fine) && !(k.headed && operation == typedStream)
@@ -79,7 +84,8 @@ var (
 	fine = outcome{fine: true}
 	// unreachable: no message gets there.
 	unreachable = safely(oslorpc.Unreachable)
-	// refused: the peer does not take it, and goes on so until the deadline, which may pass during an attempt.
+	// refused: the peer does not take it, and goes on so until the deadline, which may pass during
+	// an attempt.
 	refused = safely(oslorpc.Refused, oslorpc.Timeout)
 	// unknown: it may have run.
 	unknown = unsafely(oslorpc.OutcomeUnknown)

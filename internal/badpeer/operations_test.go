@@ -34,7 +34,8 @@ func (k *kind) args() args {
 	return args{}
 }
 
-// operations are all ways to send a message, with a deadline. A monitored call may hear nothing for half of it.
+// operations are all ways to send a message, with a deadline. A monitored call may hear nothing
+// for half of it.
 func operations(deadline time.Duration) map[string]operation {
 	return map[string]operation{
 		call: func(ctx context.Context, c *oslorpc.Client, a args) error {

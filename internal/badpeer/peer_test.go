@@ -23,7 +23,8 @@ type behavior struct {
 	greeted func(*conn)
 	// begun is called when an RPC begins, asked when its request has come as a whole.
 	begun, asked func(*conn, *stream)
-	// stingy ones give no room for more data, deaf ones answer no ping, rude ones acknowledge no settings.
+	// stingy ones give no room for more data, deaf ones answer no ping, rude ones acknowledge no
+	// settings.
 	stingy, deaf, rude bool
 }
 

@@ -122,7 +122,8 @@ func headersWithoutEnd(c *conn, s *stream) {
 	})
 }
 
-// fields are those whose reply has what no reply has. Casts, and typed messages, have no such fields.
+// fields are those whose reply has what no reply has. Casts, and typed messages, have no such
+// fields.
 func fields() []kind {
 	replies := func(p *pb.Payload) behavior {
 		return after(func(c *conn, s *stream) {

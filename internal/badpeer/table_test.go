@@ -77,7 +77,8 @@ func (k *kind) open(t *testing.T, url string, intercepted bool) (*oslorpc.Transp
 // deadline is that of an operation.
 const deadline = 3 * time.Second
 
-// patiently tries again, with more time, what a machine that is slow may have spoiled. What is wrong each time is wrong.
+// patiently tries again, with more time, what a machine that is slow may have spoiled. What is
+// wrong each time is wrong.
 func patiently(t *testing.T, try func(deadline time.Duration) (problems []string)) {
 	t.Helper()
 	var problems []string
@@ -176,7 +177,8 @@ func checkText(t *testing.T, name string, err error) {
 	}
 }
 
-// checkOnce checks that no message was sent again that may have run, nor is said to be safe to send again.
+// checkOnce checks that no message was sent again that may have run, nor is said to be safe to
+// send again.
 func (k *kind) checkOnce(t *testing.T, p *badPeer, name string, err error) {
 	t.Helper()
 	for id, n := range p.times() {
@@ -189,7 +191,8 @@ func (k *kind) checkOnce(t *testing.T, p *badPeer, name string, err error) {
 	}
 }
 
-// watchHeap fails the test if the heap grows too much until the function that it returns is called.
+// watchHeap fails the test if the heap grows too much until the function that it returns is
+// called.
 func watchHeap(t *testing.T) func() {
 	t.Helper()
 	before, stop := heap(), make(chan struct{})
@@ -277,7 +280,8 @@ func lettersOf(r rune) rune {
 	return '-'
 }
 
-// Each kind of bad peer beside a healthy server: messages for any server go on, but for those that the bad one may have run.
+// Each kind of bad peer beside a healthy server: messages for any server go on, but for those that
+// the bad one may have run.
 func TestBadPeerBesideAHealthyServer(t *testing.T) {
 	anyServer := []string{call, cast, monitored, multicall, typedCall, typedStream}
 	for _, k := range allKinds() {
@@ -301,7 +305,8 @@ func TestBadPeerBesideAHealthyServer(t *testing.T) {
 // rounds is how many messages are sent, one after the other.
 const rounds = 4
 
-// goesOn sends messages to any of the peer and a healthy server, and returns what is wrong with what comes of them.
+// goesOn sends messages to any of the peer and a healthy server, and returns what is wrong with
+// what comes of them.
 func (k *kind) goesOn(t *testing.T, h *healthy, good, name string, deadline time.Duration) (problems []string) {
 	p := k.start(t)
 	transport, log := k.open(t, "static://agents="+p.addr()+",agents="+good, false)
@@ -341,7 +346,8 @@ func (k *kind) goesOn(t *testing.T, h *healthy, good, name string, deadline time
 	return problems
 }
 
-// vague reports whether a peer gets a part of messages, by which a client cannot know whether they ran.
+// vague reports whether a peer gets a part of messages, by which a client cannot know whether they
+// ran.
 func (b *behavior) vague() bool {
 	return b.begun != nil || b.stingy || len(b.settings) > 0 || b.greeted != nil
 }

@@ -25,7 +25,8 @@ const (
 	logTail = 4 << 10
 )
 
-// TB is what an agent needs of a test. The laboratory, whose agents belong to no test, has another.
+// TB is what an agent needs of a test. The laboratory, whose agents belong to no test, has
+// another.
 type TB interface {
 	Helper()
 	Fatalf(format string, args ...any)
@@ -35,8 +36,9 @@ type TB interface {
 	Failed() bool
 }
 
-// Agent is a Consul agent. One that Start starts is in development mode: a server and a cluster by itself, without data on disk. One that
-// Join starts belongs to the cluster of such a server. All ports are on 127.0.0.1. Its methods are for one goroutine.
+// Agent is a Consul agent. One that Start starts is in development mode: a server and a cluster by
+// itself, without data on disk. One that Join starts belongs to the cluster of such a server. All
+// ports are on 127.0.0.1. Its methods are for one goroutine.
 type Agent struct {
 	tb     TB
 	binary string

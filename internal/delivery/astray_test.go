@@ -18,7 +18,8 @@ import (
 
 var foreign = error(rpcstatus.Refuse(rpcstatus.Foreign))
 
-// TestAddressThatLedElsewhereOnce: the instance is listed, so it is tried again after some seconds, over another connection.
+// TestAddressThatLedElsewhereOnce: the instance is listed, so it is tried again after some
+// seconds, over another connection.
 func TestAddressThatLedElsewhereOnce(t *testing.T) {
 	for name, answer := range map[string]error{"another process": misdirected, "another program": foreign} {
 		t.Run(name, func(t *testing.T) {
@@ -44,7 +45,8 @@ func TestAddressThatLedElsewhereOnce(t *testing.T) {
 	}
 }
 
-// TestAddressThatLeadsElsewhere is what errors say, and a fanout reports it, also while the instance is avoided.
+// TestAddressThatLeadsElsewhere is what errors say, and a fanout reports it, also while the
+// instance is avoided.
 func TestAddressThatLeadsElsewhere(t *testing.T) {
 	const why = "is listed, but its address leads to another process"
 	synctest.Test(t, func(t *testing.T) {
@@ -75,7 +77,8 @@ func TestAddressThatLeadsElsewhere(t *testing.T) {
 	})
 }
 
-// TestCallsOnTheOldConnectionGoOn when another message finds that it leads elsewhere: they may be for another server there.
+// TestCallsOnTheOldConnectionGoOn when another message finds that it leads elsewhere: they may be
+// for another server there.
 func TestCallsOnTheOldConnectionGoOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"), instance("b"))
@@ -99,8 +102,8 @@ func TestCallsOnTheOldConnectionGoOn(t *testing.T) {
 	})
 }
 
-// TestGracefulRestartOfTheOnlyServerWithAVersion is waited for, though an older one is up: while the one that stops still has its connection, and
-// when it is gone.
+// TestGracefulRestartOfTheOnlyServerWithAVersion is waited for, though an older one is up: while
+// the one that stops still has its connection, and when it is gone.
 func TestGracefulRestartOfTheOnlyServerWithAVersion(t *testing.T) {
 	for name, m := range map[string]*Message{"any": message(), "server": message(to("host-new")), "cast": message(func(m *Message) { m.Cast = true })} {
 		t.Run(name, func(t *testing.T) {
@@ -135,7 +138,8 @@ func TestVersionOfAServerThatLeftIsGivenUp(t *testing.T) {
 	})
 }
 
-// TestFanoutLeavesOutTheReplaced: discovery has not noticed yet that one was killed, whose name another has.
+// TestFanoutLeavesOutTheReplaced: discovery has not noticed yet that one was killed, whose name
+// another has.
 func TestFanoutLeavesOutTheReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("killed", at("dead"), server("host-a")), instance("restarted", server("host-a")), instance("gone", at("gone")))

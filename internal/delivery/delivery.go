@@ -28,8 +28,8 @@ const (
 	// settleTime is how far discovery may lag behind: a message to a server that is not listed waits so long before it fails. A server
 	// that just came up asks others to call it back before all of them have heard of it.
 	settleTime = 500 * time.Millisecond
-	// learnTime is how long the servers on a topic are watched until it is known who was there: a server that restarts looks absent to a
-	// client that has just begun to look.
+	// learnTime is how long the servers on a topic are watched until it is known who was there: a
+	// server that restarts looks absent to a client that has just begun to look.
 	learnTime = 3 * time.Second
 	// fullWait is how long a fanout waits for an instance that is full.
 	fullWait = time.Second
@@ -55,7 +55,8 @@ type Message struct {
 	Turn uint64
 	// Rounds is how often all instances may be tried; 0 means until the deadline.
 	Rounds int
-	// FailFast messages do not wait for an instance to appear, or to become reachable, nor until discovery can be read.
+	// FailFast messages do not wait for an instance to appear, or to become reachable, nor until
+	// discovery can be read.
 	FailFast bool
 	// Silence, if it is not 0, is how long the message may wait until an instance takes it.
 	Silence time.Duration
@@ -79,8 +80,8 @@ func One(ctx context.Context, topic *fleet.Topic, m *Message, send Send) error {
 	return Name(At(err, d.at), m.Target, m.Method)
 }
 
-// At completes an error with the instance that it is about, unless there is none. Nil stays nil. An error that a server signed says so
-// by its server until then.
+// At completes an error with the instance that it is about, unless there is none. Nil stays nil.
+// An error that a server signed says so by its server until then.
 func At(err error, e *route.Entry) error {
 	ours, ok := errors.AsType[*rpc.Error](err)
 	if !ok || e == nil {
@@ -252,7 +253,8 @@ func nobody(message string) error {
 	return &rpc.Error{Kind: rpc.NoInstance, NotStarted: true, Message: message}
 }
 
-// see returns what is known of a topic. Unless the message fails fast, it waits until something is.
+// see returns what is known of a topic. Unless the message fails fast, it waits until something
+// is.
 func (m *Message) see(ctx context.Context, topic *fleet.Topic) (*route.View, <-chan struct{}, error) {
 	if m.FailFast {
 		return topic.Glance(ctx)

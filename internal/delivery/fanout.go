@@ -26,7 +26,8 @@ type Result struct {
 	Err error
 }
 
-// All delivers a message to all that an audience reaches, at the same time, and returns what came of it at each instance.
+// All delivers a message to all that an audience reaches, at the same time, and returns what came
+// of it at each instance.
 func All(ctx context.Context, a *Audience, send Send) []Result {
 	results := make([]Result, len(a.Reached), len(a.Reached)+len(a.Others))
 	g := newGate(a.message.Size, len(a.Reached))
@@ -56,8 +57,8 @@ func All(ctx context.Context, a *Audience, send Send) []Result {
 // left reports whether an instance that is not listed any more says itself that it is not there: then it simply left.
 func left(r Result) bool { return r.Entry.Unlisted && rpcstatus.Gone(r.Err) }
 
-// replaced reports whether nothing listens at an instance's address, and another instance has its name: then it died, and discovery has not
-// noticed yet.
+// replaced reports whether nothing listens at an instance's address, and another instance has its
+// name: then it died, and discovery has not noticed yet.
 func (a *Audience) replaced(r Result) bool {
 	return rpc.KindOf(r.Err) == rpc.Unreachable && rpc.SafeToRetry(r.Err) && fleet.Peer(r.Entry).Absent() && r.Entry.Server != "" &&
 		slices.ContainsFunc(a.view.Entries(), func(e *route.Entry) bool {
@@ -115,8 +116,8 @@ func persist(ctx context.Context, e *route.Entry, variant int, send Send) error 
 	}
 }
 
-// awaitAnswer waits while the peer of an instance is connected and does not answer. Nobody else can take the message, and it may
-// be back in a moment.
+// awaitAnswer waits while the peer of an instance is connected and does not answer. Nobody else
+// can take the message, and it may be back in a moment.
 func awaitAnswer(ctx context.Context, e *route.Entry) {
 	if p := fleet.Peer(e); p.Health() == peer.Silent {
 		_ = p.Connect(ctx) // sending says what is wrong

@@ -17,13 +17,13 @@ const (
 	parallel = 64
 	// maxSending bounds, in bytes, how much of a message for everybody is on its way at a time.
 	maxSending = 256 << 20
-	// sendingTime is how long a message may count as on its way. One that is not answered by then has been read, or its receiver hangs; others
-	// must not wait for that.
+	// sendingTime is how long a message may count as on its way. One that is not answered by then
+	// has been read, or its receiver hangs; others must not wait for that.
 	sendingTime = 2 * time.Second
 )
 
-// gate keeps a message for everybody from doing too much at a time. It does not bound how many servers are waited for: some may be hung,
-// and must not keep the message from the others.
+// gate keeps a message for everybody from doing too much at a time. It does not bound how many
+// servers are waited for: some may be hung, and must not keep the message from the others.
 type gate struct {
 	connecting chan struct{}
 	sending    *semaphore.Weighted // nil if all that is to be sent fits
@@ -38,7 +38,8 @@ func newGate(size, receivers int) *gate {
 	return g
 }
 
-// connect begins to connect to an instance, if need be. One that takes longer than usual goes on by itself.
+// connect begins to connect to an instance, if need be. One that takes longer than usual goes on
+// by itself.
 func (g *gate) connect(ctx context.Context, e *route.Entry) {
 	p := fleet.Peer(e)
 	if h := p.Health(); h.Connected() || h == peer.Silent {
@@ -55,7 +56,8 @@ func (g *gate) connect(ctx context.Context, e *route.Entry) {
 	_ = p.Connect(ctx) // sending says what is wrong
 }
 
-// enter waits until the message may be sent once more, and returns what to call when it was answered.
+// enter waits until the message may be sent once more, and returns what to call when it was
+// answered.
 func (g *gate) enter(ctx context.Context) (leave func(), err error) {
 	if g.sending == nil {
 		return func() {}, nil

@@ -16,10 +16,11 @@ import (
 type Audience struct {
 	// Reached are those that it is sent to.
 	Reached []*route.Entry
-	// Others are those that it is not sent to, and why: those that drain and those that cannot serve it, which are skipped, and those whose
-	// address leads to another process.
+	// Others are those that it is not sent to, and why: those that drain and those that cannot serve
+	// it, which are skipped, and those whose address leads to another process.
 	Others []Result
-	// Uncertain is why there may be other instances than these; nil if discovery says that there are not.
+	// Uncertain is why there may be other instances than these; nil if discovery says that there are
+	// not.
 	Uncertain error
 
 	view    *route.View
@@ -39,8 +40,8 @@ func (a *Audience) variants(i int) []int {
 	return a.served[a.Reached[i]]
 }
 
-// Everybody returns the instances on the topic that are listed now. Its error means that they are not known: discovery could not be read yet, or
-// cannot be read now, and nobody is known.
+// Everybody returns the instances on the topic that are listed now. Its error means that they are
+// not known: discovery could not be read yet, or cannot be read now, and nobody is known.
 func Everybody(ctx context.Context, topic *fleet.Topic, m *Message) (*Audience, error) {
 	view, _, err := m.see(ctx, topic)
 	if err != nil {

@@ -49,13 +49,15 @@ func (d *delivery) attempt(ctx, waiting context.Context, e *route.Entry, send Se
 	return err
 }
 
-// misled reports whether err says that the address of an instance that is listed led to another process. A static address has no id, and a
-// process there that starts again may not have the server meant yet; but another program has not either.
+// misled reports whether err says that the address of an instance that is listed led to another
+// process. A static address has no id, and a process there that starts again may not have the
+// server meant yet; but another program has not either.
 func misled(e *route.Entry, err error) bool {
 	return rpcstatus.Misled(err) && !e.Unlisted && (e.ID != "" || errors.Is(err, rpcstatus.Foreign))
 }
 
-// strayed is the error about an instance whose address leads to another process; err is what that said.
+// strayed is the error about an instance whose address leads to another process; err is what that
+// said.
 func strayed(e *route.Entry, err error) error {
 	return &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: err, Message: fmt.Sprintf(
 		"server %q at %s is listed, but its address leads to another process: %s", e.Server, e.Addr, said(err))}
@@ -65,8 +67,8 @@ func strayed(e *route.Entry, err error) error {
 func sendTo(ctx, waiting context.Context, e *route.Entry, variant int, send Send) error {
 	p := fleet.Peer(e)
 	if !p.Health().Connected() {
-		// To a peer that is down the message is sent all the same: gRPC says why it is down only to an RPC, which it does
-		// not send then.
+		// To a peer that is down the message is sent all the same: gRPC says why it is down only to
+		// an RPC, which it does not send then.
 		if err := connect(waiting, e, p); err != nil && (waiting.Err() != nil || p.Health() != peer.Down) {
 			return err
 		}

@@ -20,8 +20,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// freeze has a process that serves the address "frozen" accept connections and answer nothing from now on, and returns when that is known. What is
-// outstanding there ends with the test, or when the keepalive ends it.
+// freeze has a process that serves the address "frozen" accept connections and answer nothing from
+// now on, and returns when that is known. What is outstanding there ends with the test, or when
+// the keepalive ends it.
 func (w *world) freeze(t *testing.T) {
 	t.Helper()
 	t.Cleanup(w.process("frozen"))
@@ -67,7 +68,8 @@ func TestSilentInstanceIsAvoided(t *testing.T) {
 	})
 }
 
-// TestMessageForASilentServerWaitsUnsent until it answers, or another has its name, or the deadline.
+// TestMessageForASilentServerWaitsUnsent until it answers, or another has its name, or the
+// deadline.
 func TestMessageForASilentServerWaitsUnsent(t *testing.T) {
 	const back = 5 * time.Second
 	for name, tt := range map[string]struct {
@@ -141,7 +143,8 @@ func TestFanoutWaitsForTheSilent(t *testing.T) {
 	}
 }
 
-// crowded serves an address where methods take until their callers give up, and so many streams are allowed.
+// crowded serves an address where methods take until their callers give up, and so many streams
+// are allowed.
 func (w *world) crowded(addr string, streams uint32) (kill func()) {
 	return w.network.Serve(addr, nil, grpc.MaxConcurrentStreams(streams), grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 		if method, _ := grpc.MethodFromServerStream(stream); method != "/test/Run" {
@@ -166,7 +169,8 @@ func (w *world) occupy(e *route.Entry, n int) (end func()) {
 	}
 }
 
-// TestInstanceWithoutAFreeStream is passed by while there is another, and waited for if there is none: as one that is full.
+// TestInstanceWithoutAFreeStream is passed by while there is another, and waited for if there is
+// none: as one that is full.
 func TestInstanceWithoutAFreeStream(t *testing.T) {
 	const streams = 4
 	setup := func(t *testing.T, others ...discovery.Instance) (*world, func()) {

@@ -11,7 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// TestFanoutDuringAnOutageSaysThatItIsUncertain whom it should reach, and is an error if it reaches nobody.
+// TestFanoutDuringAnOutageSaysThatItIsUncertain whom it should reach, and is an error if it
+// reaches nobody.
 func TestFanoutDuringAnOutageSaysThatItIsUncertain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"))
@@ -40,7 +41,8 @@ func TestFanoutDuringAnOutageSaysThatItIsUncertain(t *testing.T) {
 	})
 }
 
-// TestOutageKeepsThoseThatAreConnected, however long it lasts, though the registry said before it that they are gone.
+// TestOutageKeepsThoseThatAreConnected, however long it lasts, though the registry said before it
+// that they are gone.
 func TestOutageKeepsThoseThatAreConnected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"))

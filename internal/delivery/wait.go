@@ -11,7 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/route"
 )
 
-// wait waits until it is worth picking again, after a pick that found nobody, or returns why it is not.
+// wait waits until it is worth picking again, after a pick that found nobody, or returns why it is
+// not.
 func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Verdict, news wakers) error {
 	if d.since.IsZero() {
 		d.since = time.Now()
@@ -24,8 +25,9 @@ func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Ver
 	if (d.FailFast && absent) || (d.Rounds > 0 && d.rounds >= d.Rounds) {
 		return d.last
 	}
-	// A change wakes a message for which nobody is there. It looks again now and then all the same: an instance that lingers may
-	// be connected again, a server may not be recent any more, and a topic that nobody looks at is not watched for ever.
+	// A change wakes a message for which nobody is there. It looks again now and then all the same:
+	// an instance that lingers may be connected again, a server may not be recent any more, and a
+	// topic that nobody looks at is not watched for ever.
 	if !absent || d.Rounds > 0 {
 		length = min(minPause<<min(d.rounds, 10), maxPause)
 		length = length/2 + rand.N(length)
@@ -43,7 +45,8 @@ type wakers struct {
 	ready   <-chan struct{} // some server, perhaps of another topic, became ready
 }
 
-// rest returns after some time, or when there is another view, or an instance of this one can be sent to that became ready, or when ctx ends.
+// rest returns after some time, or when there is another view, or an instance of this one can be
+// sent to that became ready, or when ctx ends.
 func (d *delivery) rest(ctx context.Context, view *route.View, length time.Duration, news wakers) {
 	timer := time.NewTimer(length)
 	defer timer.Stop()
@@ -64,8 +67,8 @@ func (d *delivery) rest(ctx context.Context, view *route.View, length time.Durat
 	}
 }
 
-// assess says what a pick that found nobody means: whether nobody is there, and how long to wait at most for a change of that; or that
-// waiting does not help.
+// assess says what a pick that found nobody means: whether nobody is there, and how long to wait
+// at most for a change of that; or that waiting does not help.
 func (d *delivery) assess(view *route.View, verdict route.Verdict) (absent bool, length time.Duration, err error) {
 	switch verdict {
 	case route.Unable:
@@ -95,8 +98,8 @@ func (d *delivery) assess(view *route.View, verdict route.Verdict) (absent bool,
 	}
 }
 
-// assessNoServer is assess for a server that is not there. One that was there lately comes back soon. That another was not is known only to
-// one who has looked for a while.
+// assessNoServer is assess for a server that is not there. One that was there lately comes back
+// soon. That another was not is known only to one who has looked for a while.
 func (d *delivery) assessNoServer(view *route.View) (absent bool, length time.Duration, err error) {
 	if astray := view.Astray(d.Target.Server); len(astray) > 0 {
 		d.last = At(strayed(astray[0], astray[0].Astray), astray[0])

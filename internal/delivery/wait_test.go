@@ -167,7 +167,8 @@ func TestRecentServerIsGivenUp(t *testing.T) {
 	}
 }
 
-// TestRestartingServerIsWaitedForByANewClient, which has not seen it before: but not for long, and not if it is to fail fast.
+// TestRestartingServerIsWaitedForByANewClient, which has not seen it before: but not for long, and
+// not if it is to fail fast.
 func TestRestartingServerIsWaitedForByANewClient(t *testing.T) {
 	for name, tt := range map[string]struct {
 		m     *Message
@@ -195,8 +196,8 @@ func TestRestartingServerIsWaitedForByANewClient(t *testing.T) {
 	}
 }
 
-// TestServerThatSaysItIsGone is likely to come back, even if the registry, which has not noticed, said nothing for long. One that is not the
-// instance meant is asked again now and then.
+// TestServerThatSaysItIsGone is likely to come back, even if the registry, which has not noticed,
+// said nothing for long. One that is not the instance meant is asked again now and then.
 func TestServerThatSaysItIsGone(t *testing.T) {
 	for name, answer := range map[string]error{"stopping": stopping, "misdirected": misdirected} {
 		t.Run(name, func(t *testing.T) {
@@ -236,7 +237,8 @@ func TestDiscoveryDoesNotAnswer(t *testing.T) {
 	})
 }
 
-// A message that fails fast does not wait for a registry either, and for one that says nothing only briefly.
+// A message that fails fast does not wait for a registry either, and for one that says nothing
+// only briefly.
 func TestFailFastWithoutDiscovery(t *testing.T) {
 	everybody := func(m *Message) func(context.Context, *world) error {
 		return func(ctx context.Context, w *world) error {

@@ -10,8 +10,8 @@ import (
 	"unicode"
 )
 
-// SplitAddr returns the host and the port of an address that others can connect to, "host:port". An error says what is wrong with
-// the address and what to write, and does not repeat it.
+// SplitAddr returns the host and the port of an address that others can connect to, "host:port".
+// An error says what is wrong with the address and what to write, and does not repeat it.
 func SplitAddr(addr string) (host string, port int, err error) {
 	switch {
 	case strings.Contains(addr, "://"):

@@ -98,8 +98,9 @@ type Update struct {
 // Registry tells processes of each other. All methods are safe for concurrent use.
 type Registry interface {
 	// Publish makes these the instances of this process that others see, in place of those published before; none
-	// withdraws all. They have one BootID and one Addr. It returns when the registry has taken them, or when ctx ends, and
-	// keeps them alive from then on, through outages of the registry too, until the next Publish or Close.
+	// withdraws all. They have one BootID and one Addr. It returns when the registry has taken them,
+	// or when ctx ends, and keeps them alive from then on, through outages of the registry too,
+	// until the next Publish or Close.
 	Publish(ctx context.Context, instances []Instance) error
 
 	// Watch calls notify with the instances of a topic, once as soon as they are known and then at each change, and with
@@ -110,15 +111,17 @@ type Registry interface {
 	// List returns all instances of all topics in all exchanges, read now.
 	List(ctx context.Context) ([]Instance, error)
 
-	// Close withdraws what was published and ends all watches. It ends when ctx does, at the latest; an error says that the
-	// withdrawal is not known to have succeeded, and everything else is done all the same: what was published is not kept alive
-	// any more. The other methods must not be called after it.
+	// Close withdraws what was published and ends all watches. It ends when ctx does, at the latest;
+	// an error says that the withdrawal is not known to have succeeded, and everything else is done
+	// all the same: what was published is not kept alive any more. The other methods must not be
+	// called after it.
 	Close(ctx context.Context) error
 }
 
 // Checker is implemented by registries that do not take every instance.
 type Checker interface {
-	// Check returns why Publish would refuse an instance, whatever else is published; nil if it would not. It asks nobody.
+	// Check returns why Publish would refuse an instance, whatever else is published; nil if it
+	// would not. It asks nobody.
 	Check(i Instance) error
 }
 

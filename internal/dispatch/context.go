@@ -58,7 +58,8 @@ func (c *runContext) join() {
 	}
 }
 
-// endForced ends the joined context with the cause of the forced stop, which [context.Cause] then finds there.
+// endForced ends the joined context with the cause of the forced stop, which [context.Cause] then
+// finds there.
 func (c *runContext) endForced() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -108,8 +109,8 @@ func InfoFrom(ctx context.Context) (Info, bool) {
 	return c.info, true
 }
 
-// Stopping returns a channel that is closed when the server that runs the method that ctx belongs to begins to refuse messages; nil if
-// ctx belongs to none.
+// Stopping returns a channel that is closed when the server that runs the method that ctx belongs
+// to begins to refuse messages; nil if ctx belongs to none.
 func Stopping(ctx context.Context) <-chan struct{} {
 	c, ok := ctx.Value(runKey{}).(*runContext)
 	if !ok {

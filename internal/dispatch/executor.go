@@ -45,8 +45,8 @@ func (e *execution) recycle() {
 	s.executions.Put(e)
 }
 
-// execute runs the message where the executor says, or else on this goroutine. It does not return if the method, or the executor,
-// ends this goroutine; the outcome is set in any case.
+// execute runs the message where the executor says, or else on this goroutine. It does not return
+// if the method, or the executor, ends this goroutine; the outcome is set in any case.
 func (e *execution) execute() {
 	if e.server.execute == nil {
 		e.run()
@@ -68,8 +68,9 @@ func (e *execution) run() {
 	returned = true
 }
 
-// handOver has the executor run the message, and returns when that is done, or when ctx ended before it began. The executor's
-// goroutine and this one both may decide which it is: the first to claim the message does.
+// handOver has the executor run the message, and returns when that is done, or when ctx ended
+// before it began. The executor's goroutine and this one both may decide which it is: the first to
+// claim the message does.
 func (e *execution) handOver() {
 	var claimed atomic.Bool
 	ended := make(chan struct{})
@@ -103,8 +104,9 @@ func (e *execution) handOver() {
 	}
 }
 
-// apart executes a message on a goroutine of its own, and returns when it is over. The goroutine that brought the message belongs to
-// its carrier, and a method that ends its goroutine would take the answer with it.
+// apart executes a message on a goroutine of its own, and returns when it is over. The goroutine
+// that brought the message belongs to its carrier, and a method that ends its goroutine would take
+// the answer with it.
 func (e *execution) apart() {
 	go func() {
 		defer func() { e.over <- struct{}{} }()

@@ -136,7 +136,8 @@ func TestExecutorThatEndsItsGoroutine(t *testing.T) {
 	}
 }
 
-// A method that ends its goroutine is to be seen in the log, with the place, in the counters, and as an error that names the place, too.
+// A method that ends its goroutine is to be seen in the log, with the place, in the counters, and
+// as an error that names the place, too.
 func TestMethodThatEndsItsGoroutine(t *testing.T) {
 	t.Parallel()
 	for name, execute := range map[string]Executor{

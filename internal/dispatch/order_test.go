@@ -40,7 +40,8 @@ func (h *history) of(key string) []string {
 	return slices.DeleteFunc(slices.Clone(h.events), func(e string) bool { return !strings.HasPrefix(e, key) })
 }
 
-// method takes up to a millisecond, and fails now and then: that does not concern the messages after it.
+// method takes up to a millisecond, and fails now and then: that does not concern the messages
+// after it.
 func (h *history) method() *Method {
 	return plain(func(ctx context.Context, _ Emit) error {
 		info, _ := InfoFrom(ctx)
@@ -54,7 +55,8 @@ func (h *history) method() *Method {
 	})
 }
 
-// Messages with one key run one after the other, in the order of acceptance, whether the server was held, and whatever runs beside them.
+// Messages with one key run one after the other, in the order of acceptance, whether the server
+// was held, and whatever runs beside them.
 func TestMessagesWithAKeyRunInOrder(t *testing.T) {
 	t.Parallel()
 	for _, held := range []bool{true, false} {
@@ -94,7 +96,8 @@ func TestMessagesWithAKeyRunInOrder(t *testing.T) {
 	}
 }
 
-// A message whose caller gives up, waiting for its key or for a worker, does not hold up those after it.
+// A message whose caller gives up, waiting for its key or for a worker, does not hold up those
+// after it.
 func TestMessageWithAKeyThatIsGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -124,7 +127,8 @@ func TestMessageWithAKeyThatIsGivenUp(t *testing.T) {
 	})
 }
 
-// Of messages that may run, the one that came first gets the next worker, also if its key kept it back.
+// Of messages that may run, the one that came first gets the next worker, also if its key kept it
+// back.
 func TestKeysKeepTheOrderOfArrival(t *testing.T) {
 	t.Parallel()
 	q, busy := newQueue(t, Limits{Workers: 1, Queue: 10, QueueBytes: 1000})

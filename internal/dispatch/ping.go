@@ -13,9 +13,10 @@ const PingMethod = "oslo_rpc_server_ping"
 // IsPing reports whether a message is a ping, whatever its version.
 func IsPing(namespace, method string) bool { return namespace == "" && method == PingMethod }
 
-// WithPing adds the ping method, whatever the policy says, unless an endpoint has one. It answers to any version, and is described as of
-// version 1.0, as upstream's is. It is apart from the endpoints: what the
-// table says that it implements, and how it refuses other messages, does not change.
+// WithPing adds the ping method, whatever the policy says, unless an endpoint has one. It answers
+// to any version, and is described as of version 1.0, as upstream's is. It is apart from the
+// endpoints: what the table says that it implements, and how it refuses other messages, does not
+// change.
 func WithPing() TableOption {
 	return func(t *Table) { t.ping = newPing() }
 }

@@ -19,8 +19,9 @@ type Limits struct {
 // 64 MiB of them.
 var DefaultLimits = Limits{Workers: 64, Queue: 1000, QueueBytes: 64 << 20}
 
-// queue admits messages, and hands out workers to them in the order of their arrival. A worker is not a goroutine but the right to run.
-// Of messages with the same order key, one at a time may run.
+// queue admits messages, and hands out workers to them in the order of their arrival. A worker is
+// not a goroutine but the right to run. Of messages with the same order key, one at a time may
+// run.
 type queue struct {
 	limits Limits
 
@@ -34,8 +35,8 @@ type queue struct {
 	arrived uint64
 	// lanes are the order keys of messages that run or wait; made when it is first needed.
 	lanes map[string]*lane
-	// atOnce is the ticket of all messages without a key that got a worker at once; nothing tells them apart. Made when it is first
-	// needed.
+	// atOnce is the ticket of all messages without a key that got a worker at once; nothing tells
+	// them apart. Made when it is first needed.
 	atOnce *ticket
 }
 
@@ -56,7 +57,8 @@ type ticket struct {
 	prev, next *ticket
 }
 
-// admit takes a message of size bytes in, with its order key, empty for none. It returns nil if the queue is full.
+// admit takes a message of size bytes in, with its order key, empty for none. It returns nil if
+// the queue is full.
 func (q *queue) admit(size int, key string) *ticket {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -187,7 +189,8 @@ func (q *queue) letGo() {
 // line is tickets in the order of their arrival, as a doubly linked list.
 type line struct{ first, last *ticket }
 
-// insert puts a ticket where it belongs: mostly at the end, or near the beginning if its lane kept it back.
+// insert puts a ticket where it belongs: mostly at the end, or near the beginning if its lane kept
+// it back.
 func (l *line) insert(t *ticket) {
 	after := l.last
 	if after != nil && after.arrived > t.arrived {

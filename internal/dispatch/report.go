@@ -11,8 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// report logs the failure of a method; quietly, if it is no news. A panic here, or the end of the goroutine, is a defect of the method,
-// so it is always news.
+// report logs the failure of a method; quietly, if it is no news. A panic here, or the end of the
+// goroutine, is a defect of the method, so it is always news.
 func (s *Server) report(ctx context.Context, r *Request, cause *rpc.RemoteError, quietly bool) {
 	here := len(cause.Hops) == 1 && len(cause.Stack) > 0
 	switch {
@@ -30,7 +30,8 @@ func (s *Server) report(ctx context.Context, r *Request, cause *rpc.RemoteError,
 	s.log.Log(ctx, level, "method failed", "server", s.name, "method", r.Method, "error", brief(cause.Error()))
 }
 
-// maxLogged bounds what a log has of the text of a failure, in bytes. It may repeat what the caller sent, which must not fill the log.
+// maxLogged bounds what a log has of the text of a failure, in bytes. It may repeat what the
+// caller sent, which must not fill the log.
 const maxLogged = 4 << 10
 
 func brief(text string) string {

@@ -22,7 +22,8 @@ type Request struct {
 	Kwargs, Context string
 	// ID identifies the message; empty if it cannot be told from a repeated one.
 	ID string
-	// OrderKey makes messages with the same one run one after the other, in the order in which they are accepted; empty for none.
+	// OrderKey makes messages with the same one run one after the other, in the order in which they
+	// are accepted; empty for none.
 	OrderKey string
 	// Caller is the name that the sender's program gives itself; [UnknownCaller] if it gives none.
 	Caller string
@@ -106,7 +107,8 @@ func (s *Server) OnAccept(f func(*Request, Delivery)) { s.onAccept = f }
 // Hold keeps messages waiting in the queue until Release or Stop.
 func (s *Server) Hold() { s.queue.hold() }
 
-// Release gives workers to what waits for it, in the order of arrival, and to what comes. If the server is not held it does nothing.
+// Release gives workers to what waits for it, in the order of arrival, and to what comes. If the
+// server is not held it does nothing.
 func (s *Server) Release() { s.queue.letGo() }
 
 // Table returns what the server serves.
@@ -115,8 +117,8 @@ func (s *Server) Table() *Table { return s.table }
 // Load returns how busy the server is.
 func (s *Server) Load() Load { return s.queue.load() }
 
-// Call runs a message, emits the items of its result, and returns when it has ended. An error is an *rpc.Error. The method, and emit,
-// run on another goroutine than the caller's.
+// Call runs a message, emits the items of its result, and returns when it has ended. An error is
+// an *rpc.Error. The method, and emit, run on another goroutine than the caller's.
 func (s *Server) Call(ctx context.Context, r *Request, emit Emit) error {
 	delivery := Call
 	if r.Multicall {
@@ -174,7 +176,8 @@ func (s *Server) Cast(r *Request) error {
 // drop takes the result of a cast.
 func drop(string) error { return nil }
 
-// work waits for a worker and executes a message. If it did not start, the error is why its context ended.
+// work waits for a worker and executes a message. If it did not start, the error is why its
+// context ended.
 func (s *Server) work(t *ticket, e *execution, execute func(*execution)) (started bool, err error) {
 	if err := t.wait(e.ctx); err != nil {
 		return false, err
@@ -301,8 +304,8 @@ func (s *Server) run(e *execution) error {
 	return err
 }
 
-// exited is the error of a message whose method ended the goroutine that it ran on. It must be called while that goroutine ends, for
-// the stack.
+// exited is the error of a message whose method ended the goroutine that it ran on. It must be
+// called while that goroutine ends, for the stack.
 func (e *execution) exited() error {
 	if e.invoked {
 		e.selected.counters.Failed.Add(1)
@@ -325,8 +328,9 @@ func (e *execution) streams() bool {
 	return e.selected.method.Streaming || e.request.Typed != nil && e.request.Multicall
 }
 
-// cutShort returns an error if a stream ended when the deadline had passed, or when its server was stopped by force: it is not known
-// whether there was more to say, and the caller must not take it for whole.
+// cutShort returns an error if a stream ended when the deadline had passed, or when its server was
+// stopped by force: it is not known whether there was more to say, and the caller must not take it
+// for whole.
 func (e *execution) cutShort(ctx context.Context) error {
 	switch {
 	case e.server.base.Err() != nil:
@@ -375,7 +379,8 @@ func notStarted(err error) error {
 }
 
 // Stop refuses messages from now on and returns when those that were accepted have ended; held ones begin to run. If ctx ends first,
-// it ends the contexts of what runs, waits no longer, and returns an error; so it does if Force did that meanwhile.
+// it ends the contexts of what runs, waits no longer, and returns an error; so it does if Force
+// did that meanwhile.
 func (s *Server) Stop(ctx context.Context) error {
 	s.beginStop()
 	s.Release()
@@ -392,7 +397,8 @@ func (s *Server) Stop(ctx context.Context) error {
 	return err
 }
 
-// Force refuses messages from now on and ends the contexts of what runs, for a cause. If nothing runs that is no force.
+// Force refuses messages from now on and ends the contexts of what runs, for a cause. If nothing
+// runs that is no force.
 func (s *Server) Force(cause error) {
 	s.beginStop()
 	s.mu.Lock()

@@ -231,7 +231,8 @@ func (t *Table) noSuchMethod(namespace string, version rpc.Version, method strin
 		"no endpoint has a method %q%s; there is %s", method, hint, strings.Join(known, ", "))}
 }
 
-// similar asks whether another name was meant, if one differs in case and underscores only; empty if none does.
+// similar asks whether another name was meant, if one differs in case and underscores only; empty
+// if none does.
 func similar(known []string, method string) string {
 	plain := func(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
 	for _, name := range known {

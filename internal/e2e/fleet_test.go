@@ -158,8 +158,9 @@ func TestRestartedServer(t *testing.T) {
 	})
 }
 
-// One of five servers is frozen: its connection stays, but nothing comes. Of 32 callers, few hang, and within three seconds the others are
-// as fast as before. When it is thawed, it has its share again.
+// One of five servers is frozen: its connection stays, but nothing comes. Of 32 callers, few hang,
+// and within three seconds the others are as fast as before. When it is thawed, it has its share
+// again.
 func TestFrozenServer(t *testing.T) {
 	t.Parallel()
 	const callers, window = 32, 2 * time.Second

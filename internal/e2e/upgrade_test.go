@@ -119,8 +119,8 @@ func TestRollingUpgrade(t *testing.T) {
 	})
 }
 
-// The only server with a version is restarted gracefully, again and again, beside an older one, while callers need that version. No call
-// fails.
+// The only server with a version is restarted gracefully, again and again, beside an older one,
+// while callers need that version. No call fails.
 func TestRestartOfTheOnlyServerWithAVersion(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, url string) {

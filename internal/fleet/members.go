@@ -26,12 +26,15 @@ type member struct {
 	entry *route.Entry
 	// since is when it vanished from the registry, zero while it is listed.
 	since time.Time
-	// lost: it vanished because the registry lost its data, so it is believed to be there even if it is not connected.
+	// lost: it vanished because the registry lost its data, so it is believed to be there even if it
+	// is not connected.
 	lost bool
-	// left is true if the instance itself said that it is not there. It stays a member so that a registry that lists it
-	// still does not bring it back, and because another may come in its place.
+	// left is true if the instance itself said that it is not there. It stays a member so that a
+	// registry that lists it still does not bring it back, and because another may come in its
+	// place.
 	left bool
-	// astray is until when it is avoided because its address led to another process, and stranger what that said.
+	// astray is until when it is avoided because its address led to another process, and stranger
+	// what that said.
 	astray   time.Time
 	stranger error
 }
@@ -101,8 +104,8 @@ func (ms members) linger(now time.Time) {
 	}
 }
 
-// expire drops the members that vanished too long ago. While the registry cannot be read, that a member is missing says nothing, and
-// keep is true.
+// expire drops the members that vanished too long ago. While the registry cannot be read, that a
+// member is missing says nothing, and keep is true.
 func (ms members) expire(now time.Time, keep bool, pool *peer.Pool) {
 	for key, m := range ms {
 		if m.missing() && !keep && !now.Before(m.since.Add(lingerTime)) {
@@ -111,7 +114,8 @@ func (ms members) expire(now time.Time, keep bool, pool *peer.Pool) {
 	}
 }
 
-// show has all entries say what is known now, and returns when that changes by itself; zero if it does not. Keep is as for expire.
+// show has all entries say what is known now, and returns when that changes by itself; zero if it
+// does not. Keep is as for expire.
 func (ms members) show(now time.Time, keep bool) (next time.Time) {
 	sooner := func(end time.Time) {
 		if next.IsZero() || end.Before(next) {

@@ -8,12 +8,13 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 )
 
-// gatherTime is how long the log waits for further topics after the first: an outage of a registry shows in all topics, one after the
-// other.
+// gatherTime is how long the log waits for further topics after the first: an outage of a registry
+// shows in all topics, one after the other.
 const gatherTime = 2 * time.Second
 
-// outages logs that topics cannot be read, and that they can be read again: a line for all topics of which that becomes so at about the
-// same time. It is safe for concurrent use, and its lock comes after all others.
+// outages logs that topics cannot be read, and that they can be read again: a line for all topics
+// of which that becomes so at about the same time. It is safe for concurrent use, and its lock
+// comes after all others.
 type outages struct {
 	log *slog.Logger
 

@@ -14,7 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/peer"
 )
 
-// An outage of the registry is one line in the log, and so is its end, however many topics there are.
+// An outage of the registry is one line in the log, and so is its end, however many topics there
+// are.
 func TestOutageIsOneLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer

@@ -67,7 +67,8 @@ func (t *Topic) View(ctx context.Context) (*route.View, <-chan struct{}, error) 
 	return t.await(ctx, true)
 }
 
-// Glance is View for callers in a hurry: the first error of the registry ends it, and so do three seconds without an answer.
+// Glance is View for callers in a hurry: the first error of the registry ends it, and so do three
+// seconds without an answer.
 func (t *Topic) Glance(ctx context.Context) (*route.View, <-chan struct{}, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, glanceTime, errSilent)
 	defer cancel()
@@ -109,7 +110,8 @@ func (t *Topic) reopen(ctx context.Context, patient bool) (*route.View, <-chan s
 	return next.await(ctx, patient)
 }
 
-// BecameReady returns a channel that is closed when some server, perhaps of another topic, becomes ready for messages after this call.
+// BecameReady returns a channel that is closed when some server, perhaps of another topic, becomes
+// ready for messages after this call.
 func (t *Topic) BecameReady() <-chan struct{} { return t.fleet.pool.BecameReady() }
 
 // Missed returns what is remembered of the servers that missed messages.
@@ -126,7 +128,8 @@ func (t *Topic) Now() *route.View {
 // errSilent is why a glance ends at a registry that says nothing.
 var errSilent = fmt.Errorf("discovery did not answer within %v", glanceTime)
 
-// unread is the error when ctx ended before the registry was read; why is why it could not be, if that is known.
+// unread is the error when ctx ended before the registry was read; why is why it could not be, if
+// that is known.
 func unread(ctx context.Context, why error) error {
 	switch {
 	case why != nil:
@@ -174,8 +177,9 @@ func (t *Topic) Gone(e *route.Entry) {
 	}
 }
 
-// Astray avoids an instance for a while whose address led to another process, and connects to it anew after that: the registry lists it
-// still, and the address may have led there only once. Said is what that process said.
+// Astray avoids an instance for a while whose address led to another process, and connects to it
+// anew after that: the registry lists it still, and the address may have led there only once. Said
+// is what that process said.
 func (t *Topic) Astray(e *route.Entry, said error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -187,8 +191,8 @@ func (t *Topic) Astray(e *route.Entry, said error) {
 	}
 }
 
-// member returns the member that has an entry, nil if none has, as of an old view. It notes that the server was there lately: the registry may
-// not have said anything for long. The lock is held.
+// member returns the member that has an entry, nil if none has, as of an old view. It notes that
+// the server was there lately: the registry may not have said anything for long. The lock is held.
 func (t *Topic) member(e *route.Entry) *member {
 	m, ok := t.members[identity(e.Instance)]
 	if !ok || m.entry != e {
@@ -200,7 +204,8 @@ func (t *Topic) member(e *route.Entry) *member {
 	return m
 }
 
-// Uncertain returns why the view may be out of date: the registry cannot be read. It is nil if it can.
+// Uncertain returns why the view may be out of date: the registry cannot be read. It is nil if it
+// can.
 func (t *Topic) Uncertain() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()

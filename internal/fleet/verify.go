@@ -18,7 +18,8 @@ const (
 	verifying = 16
 )
 
-// vanished returns the instances that vanished at a time and whose connections are up: those that stop, and those that the registry lost.
+// vanished returns the instances that vanished at a time and whose connections are up: those that
+// stop, and those that the registry lost.
 func (ms members) vanished(at time.Time) []*route.Entry {
 	var list []*route.Entry
 	for _, m := range ms {
@@ -29,8 +30,9 @@ func (ms members) vanished(at time.Time) []*route.Entry {
 	return list
 }
 
-// verify asks instances whether they are there. One that stops must not count until its connection ends, which may be long after: its
-// process may have other servers, or something to finish. The lock is held.
+// verify asks instances whether they are there. One that stops must not count until its connection
+// ends, which may be long after: its process may have other servers, or something to finish. The
+// lock is held.
 func (t *Topic) verify(list []*route.Entry) {
 	if len(list) == 0 {
 		return

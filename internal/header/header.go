@@ -32,7 +32,8 @@ const (
 	Context = "oslorpc-context-bin"
 	// Missed is how long ago a message to the server could not be delivered, as a Go duration; it counts beside an id. Absent: none.
 	Missed = "oslorpc-missed"
-	// OrderKey has messages with the same key run one after the other; it counts beside an id. Absent: none.
+	// OrderKey has messages with the same key run one after the other; it counts beside an id.
+	// Absent: none.
 	OrderKey = "oslorpc-order-key"
 	// Report asks for what the server implements.
 	Report = "oslorpc-report"
@@ -160,8 +161,8 @@ func single(ctx context.Context, key string) (string, error) {
 // prefix is what the names of all headers begin with.
 const prefix = "oslorpc-"
 
-// Write returns a context whose calls carry the headers, and no others of ours: those that a handler passes on with the metadata of the
-// request that it serves speak of that request.
+// Write returns a context whose calls carry the headers, and no others of ours: those that a
+// handler passes on with the metadata of the request that it serves speak of that request.
 func Write(ctx context.Context, r *Request) context.Context {
 	pairs := r.pairs()
 	md, has := metadata.FromOutgoingContext(ctx) // a copy
@@ -179,8 +180,9 @@ func Write(ctx context.Context, r *Request) context.Context {
 	return with(ctx, md, pairs)
 }
 
-// Amend is Write for a call that may have headers of ours already, as one that a client of oslorpc makes: what r does not say is left as
-// it is, but for Version and Report. Of a call that is not marked as complete, the headers that speak of one message are removed.
+// Amend is Write for a call that may have headers of ours already, as one that a client of oslorpc
+// makes: what r does not say is left as it is, but for Version and Report. Of a call that is not
+// marked as complete, the headers that speak of one message are removed.
 func Amend(ctx context.Context, r *Request) context.Context {
 	pairs := r.pairs()
 	md, has := metadata.FromOutgoingContext(ctx) // a copy
@@ -214,8 +216,8 @@ func Complete(ctx context.Context) context.Context {
 	return context.WithValue(ctx, completeKey{}, true)
 }
 
-// Size returns how much of a header list the metadata takes that a program adds to its calls, as HTTP/2 counts it, without the headers
-// of ours that it passes on.
+// Size returns how much of a header list the metadata takes that a program adds to its calls, as
+// HTTP/2 counts it, without the headers of ours that it passes on.
 func Size(ctx context.Context) int {
 	md, _ := metadata.FromOutgoingContext(ctx)
 	n := 0
@@ -230,8 +232,8 @@ func Size(ctx context.Context) int {
 	return n
 }
 
-// FieldSize returns how much of a header list one header takes: 32 bytes beside its name and its value, which is in base64 if it is
-// binary.
+// FieldSize returns how much of a header list one header takes: 32 bytes beside its name and its
+// value, which is in base64 if it is binary.
 func FieldSize(key, value string) int {
 	n := len(value)
 	if strings.HasSuffix(key, "-bin") {

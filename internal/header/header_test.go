@@ -73,7 +73,8 @@ func TestReportIsAskedFor(t *testing.T) {
 	}
 }
 
-// The headers of the request that a handler serves speak of that request, not of the calls that the handler makes.
+// The headers of the request that a handler serves speak of that request, not of the calls that
+// the handler makes.
 func TestOldHeadersAreReplaced(t *testing.T) {
 	t.Parallel()
 	old := Request{

@@ -72,7 +72,8 @@ func TestShortForm(t *testing.T) {
 	}
 }
 
-// Servers and clients that break a promise on purpose are found out, by the same processes, files and checks that find a real fault.
+// Servers and clients that break a promise on purpose are found out, by the same processes, files
+// and checks that find a real fault.
 func TestSabotageIsFound(t *testing.T) {
 	for _, c := range []struct {
 		sabotage role.Sabotage

@@ -10,7 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// CheckResult returns an error, of kind Invalid, if no value of a type can be JSON: such as a function, or a struct with a channel.
+// CheckResult returns an error, of kind Invalid, if no value of a type can be JSON: such as a
+// function, or a struct with a channel.
 func CheckResult(t reflect.Type) error {
 	if err := (able{}).check(t, ""); err != nil {
 		return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: "the result " + err.Error()}
@@ -21,7 +22,8 @@ func CheckResult(t reflect.Type) error {
 // able is the types that were checked, since types may contain themselves.
 type able map[reflect.Type]bool
 
-// check returns an error if no value of a type can be JSON. The place is where the type was found, in Go words.
+// check returns an error if no value of a type can be JSON. The place is where the type was found,
+// in Go words.
 func (a able) check(t reflect.Type, place string) error {
 	if a[t] {
 		return nil

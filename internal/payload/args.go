@@ -122,8 +122,9 @@ func writeMember(enc *jsontext.Encoder, name string, value any) error {
 }
 
 // UnmarshalArgs reads the text of a JSON object into the arguments that dst points to: a struct, a map with string keys, or Raw.
-// Into a struct, names are matched exactly; a plain field must be there, an [Opt] may be absent or null, and an embedded [Extra]
-// takes what has no field. The same holds for structs within, in which members with the tag omitzero or omitempty may be absent, too.
+// Into a struct, names are matched exactly; a plain field must be there, an [Opt] may be absent or
+// null, and an embedded [Extra] takes what has no field. The same holds for structs within, in
+// which members with the tag omitzero or omitempty may be absent, too.
 func UnmarshalArgs(s string, dst any) error {
 	v := reflect.ValueOf(dst).Elem()
 	for v.Kind() == reflect.Pointer {
@@ -244,7 +245,8 @@ func readExtra(dec *jsontext.Decoder, extra reflect.Value, name string) error {
 	return nil
 }
 
-// unknown is the error for an argument that there is not, or for a member if the struct is within arguments.
+// unknown is the error for an argument that there is not, or for a member if the struct is within
+// arguments.
 func (p *plan) unknown(at jsontext.Pointer, name string) error {
 	if within := at.Parent(); within != "" {
 		return &problem{path: string(at), message: fmt.Sprintf("there is no member %.64q; the object has %s", name, p.signature())}

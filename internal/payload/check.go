@@ -11,8 +11,9 @@ import (
 // The arguments were read already, so their text is well formed.
 var checkOptions = jsontext.AllowDuplicateNames(true)
 
-// checkArgs returns an error if a struct within keyword arguments got a member that it lacks, or lacks one that it needs. The
-// arguments, whose shape is s, are checked themselves where they are read.
+// checkArgs returns an error if a struct within keyword arguments got a member that it lacks, or
+// lacks one that it needs. The arguments, whose shape is s, are checked themselves where they are
+// read.
 func (s *shape) checkArgs(text []byte) error {
 	dec := jsontext.NewDecoder(bytes.NewBuffer(text), checkOptions)
 	if _, err := dec.ReadToken(); err != nil {

@@ -8,11 +8,13 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Opt is a keyword argument that may be absent. Its zero value is absent, which is not the zero value of T.
+// Opt is a keyword argument that may be absent. Its zero value is absent, which is not the zero
+// value of T.
 //
-// Null is read as absent, as the None that Python programs give for an argument that they do not set, unless T has a null of its own,
-// as a pointer, a slice, a map and an interface have: then it is present. An absent argument is not sent. In a nested struct, tag the
-// field `omitzero`, or an absent Opt is written as null.
+// Null is read as absent, as the None that Python programs give for an argument that they do not
+// set, unless T has a null of its own, as a pointer, a slice, a map and an interface have: then it
+// is present. An absent argument is not sent. In a nested struct, tag the field `omitzero`, or an
+// absent Opt is written as null.
 type Opt[T any] struct {
 	value T
 	set   bool
@@ -76,8 +78,9 @@ func (o *Opt[T]) target() any {
 	return &o.value
 }
 
-// Extra takes the keyword arguments that a struct does not name, when it is embedded in the struct. In a struct within arguments or
-// results, it takes the members that the struct does not name; the other fields of such a struct are as those of arguments.
+// Extra takes the keyword arguments that a struct does not name, when it is embedded in the
+// struct. In a struct within arguments or results, it takes the members that the struct does not
+// name; the other fields of such a struct are as those of arguments.
 //
 // Numbers in it are int64 if they are written as integers and fit, *big.Int if they do not fit, and float64 otherwise; objects
 // are map[string]any and arrays []any.

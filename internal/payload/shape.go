@@ -8,12 +8,13 @@ import (
 	"sync"
 )
 
-// shape is what an object of keyword arguments, or a value in them, must look like, as far as structs within it say so. The JSON
-// library by itself ignores members that a struct lacks, and members that are missing. Shapes are made once for each type, may refer
-// to themselves, and are nil for types without structs.
+// shape is what an object of keyword arguments, or a value in them, must look like, as far as
+// structs within it say so. The JSON library by itself ignores members that a struct lacks, and
+// members that are missing. Shapes are made once for each type, may refer to themselves, and are
+// nil for types without structs.
 type shape struct {
-	// members are those of a struct, in the order of its fields, and byName is where each is; nil for a list or a map, whose elements
-	// are like elem.
+	// members are those of a struct, in the order of its fields, and byName is where each is; nil
+	// for a list or a map, whose elements are like elem.
 	members []memberShape
 	byName  map[string]int
 	// open structs take other members as well.
@@ -109,7 +110,8 @@ func (m shaping) object(t reflect.Type) *shape {
 	return s
 }
 
-// field is a field of a struct, or of a struct that is embedded in it, as the JSON library sees it.
+// field is a field of a struct, or of a struct that is embedded in it, as the JSON library sees
+// it.
 type field struct {
 	name     string
 	named    bool // by its tag
@@ -119,8 +121,8 @@ type field struct {
 	rest     bool // takes the members that have no field, or may match them by other names
 }
 
-// fieldsOf returns the fields of a struct in their order. Of several with one name, the least deep counts, and of those the one
-// that is named by its tag.
+// fieldsOf returns the fields of a struct in their order. Of several with one name, the least deep
+// counts, and of those the one that is named by its tag.
 func fieldsOf(t reflect.Type) []field {
 	all := appendFields(nil, t, field{}, map[reflect.Type]bool{})
 	var list []field
@@ -145,7 +147,8 @@ func boolInt(b bool) int {
 	return 0
 }
 
-// appendFields appends the fields of t, which is embedded as in says, in structs of the types above.
+// appendFields appends the fields of t, which is embedded as in says, in structs of the types
+// above.
 func appendFields(list []field, t reflect.Type, in field, above map[reflect.Type]bool) []field {
 	if above[t] {
 		return list

@@ -15,8 +15,9 @@ func JSON(text string) *pb.Payload {
 	return &p.payload
 }
 
-// Text returns a payload as JSON text, empty if there is none. The error of one in an encoding that this program does not know is of
-// the given kind: to take it for an absent one would lose it.
+// Text returns a payload as JSON text, empty if there is none. The error of one in an encoding
+// that this program does not know is of the given kind: to take it for an absent one would lose
+// it.
 func Text(p *pb.Payload, kind rpc.Kind) (string, error) {
 	switch e := p.GetEncoding().(type) {
 	case *pb.Payload_Json:

@@ -22,11 +22,13 @@ const (
 	quietTime = time.Second
 	// probeTime is how long it has to answer. A program that is merely busy answers in milliseconds.
 	probeTime = time.Second
-	// wantedTime is how long a peer that is down counts as wanted after a message wanted to be sent to it.
+	// wantedTime is how long a peer that is down counts as wanted after a message wanted to be sent
+	// to it.
 	wantedTime = 3 * time.Second
 )
 
-// attend has a peer that is connected to looked after: as long as there is one, a goroutine of the pool looks at all of them.
+// attend has a peer that is connected to looked after: as long as there is one, a goroutine of the
+// pool looks at all of them.
 func (p *Pool) attend(peer *Peer) {
 	p.attending.Lock()
 	defer p.attending.Unlock()
@@ -69,7 +71,8 @@ func (p *Pool) look(leave <-chan struct{}) {
 	}
 }
 
-// attention is what the pool's goroutine knows of a peer. Only that goroutine touches it, but for probing and answered.
+// attention is what the pool's goroutine knows of a peer. Only that goroutine touches it, but for
+// probing and answered.
 type attention struct {
 	line  *line
 	reads uint64
@@ -79,7 +82,8 @@ type attention struct {
 	answered atomic.Bool // a probe was answered
 }
 
-// look sees to it that a peer that owes something is probed, and that one that is down and wanted is tried again soon.
+// look sees to it that a peer that owes something is probed, and that one that is down and wanted
+// is tried again soon.
 func (p *Peer) look(now time.Time) {
 	switch h := Health(p.health.Load()); {
 	case h == Down && now.UnixNano()-p.wanted.Load() < int64(wantedTime):
@@ -92,7 +96,8 @@ func (p *Peer) look(now time.Time) {
 	}
 }
 
-// listen probes a peer that has said nothing for too long, and notes that one that was silent is not.
+// listen probes a peer that has said nothing for too long, and notes that one that was silent is
+// not.
 func (p *Peer) listen(now time.Time, h Health) {
 	a, l := &p.watch, p.sight.line.Load()
 	spoke := a.spoke(l)
@@ -137,7 +142,8 @@ func (p *Peer) probe() {
 	})
 }
 
-// ask asks the peer for its health. Whatever it says, it answers: only silence counts, and anything else that comes ends it, too.
+// ask asks the peer for its health. Whatever it says, it answers: only silence counts, and
+// anything else that comes ends it, too.
 func (p *Peer) ask(ctx context.Context, conn *grpc.ClientConn) {
 	l := p.sight.line.Load()
 	var before uint64
@@ -161,7 +167,8 @@ func (p *Peer) ask(ctx context.Context, conn *grpc.ClientConn) {
 	}
 }
 
-// asked sends the question over a connection. Sent is false if it could not be, such as when all streams are in use.
+// asked sends the question over a connection. Sent is false if it could not be, such as when all
+// streams are in use.
 func asked(ctx context.Context, conn *grpc.ClientConn) (answers, sent bool) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()

@@ -18,7 +18,8 @@ import (
 
 // The tests of this file run in faked time: what they sleep takes none.
 
-// slow is a server whose methods take as long as their callers wait; what asks for its health is answered at once.
+// slow is a server whose methods take as long as their callers wait; what asks for its health is
+// answered at once.
 func slow(n *peertest.Network, addr string, options ...grpc.ServerOption) (stop func()) {
 	return n.Serve(addr, nil, append(options, grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 		if method, _ := grpc.MethodFromServerStream(stream); strings.HasPrefix(method, "/grpc.health.") {
@@ -246,7 +247,8 @@ func TestNobodyWaitsForAClosedPeer(t *testing.T) {
 	})
 }
 
-// TestWantedPeerIsTriedEachSecond, though the back-off has grown, and a while after nobody wants it, it is not.
+// TestWantedPeerIsTriedEachSecond, though the back-off has grown, and a while after nobody wants
+// it, it is not.
 func TestWantedPeerIsTriedEachSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n peertest.Network

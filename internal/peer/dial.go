@@ -23,27 +23,28 @@ type Config struct {
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// Credentials secure the connections; nil for none.
 	Credentials credentials.TransportCredentials
-	// Options come after our own, and win. Those that set another dialer or other credentials cost what is seen of connections:
-	// errors say less, and a peer's limit of streams is not known.
+	// Options come after our own, and win. Those that set another dialer or other credentials cost
+	// what is seen of connections: errors say less, and a peer's limit of streams is not known.
 	Options []grpc.DialOption
 }
 
-// Keepalive finds a frozen process or a lost host: a ping after Time without traffic, and the end of the connection when it is
-// not answered within Timeout. Servers must allow it; see MinPing.
+// Keepalive finds a frozen process or a lost host: a ping after Time without traffic, and the end
+// of the connection when it is not answered within Timeout. Servers must allow it; see MinPing.
 var Keepalive = keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true}
 
 // MinPing is how often a server must let clients ping.
 const MinPing = 5 * time.Second
 
-// connectParams keep one attempt to about a second, so that a caller can go elsewhere, and bring a process back soon that
-// restarts on its old address.
+// connectParams keep one attempt to about a second, so that a caller can go elsewhere, and bring a
+// process back soon that restarts on its old address.
 var connectParams = grpc.ConnectParams{
 	Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 10 * time.Second},
 	MinConnectTimeout: time.Second,
 }
 
-// attemptTime bounds what gRPC lets grow with the back-off: the time to connect to one address, and the time until the peer greets. An
-// attempt that began while the network was away would otherwise wait for TCP to repeat itself, long after it is back.
+// attemptTime bounds what gRPC lets grow with the back-off: the time to connect to one address,
+// and the time until the peer greets. An attempt that began while the network was away would
+// otherwise wait for TCP to repeat itself, long after it is back.
 const attemptTime = 3 * time.Second
 
 // dialer makes the connections to an address, which it shows to a sight.
@@ -66,7 +67,8 @@ func (c Config) dialer() dialer {
 			grpc.WithIdleTimeout(0), // the server reaps idle connections; one that is in use must not be resolved anew
 			grpc.WithDisableServiceConfig(),
 		}
-		// gRPC reads a target as a URL: a path, or the zone of an IPv6 address, may have what means something else there.
+		// gRPC reads a target as a URL: a path, or the zone of an IPv6 address, may have what means
+		// something else there.
 		target := "passthrough:///" + url.PathEscape(addr)
 		if strings.HasPrefix(addr, "unix:") { // a path is no name of a host
 			if conn, err := grpc.NewClient(target, slices.Concat(ours, []grpc.DialOption{grpc.WithAuthority("localhost")}, c.Options)...); err == nil {
@@ -88,7 +90,8 @@ func (s *sight) dialing(dial func(context.Context, string) (net.Conn, error)) fu
 	}
 }
 
-// dialNetwork connects to "host:port", or to "unix:" and a path. To look a name up may take as long as ctx lets it; connecting may not.
+// dialNetwork connects to "host:port", or to "unix:" and a path. To look a name up may take as
+// long as ctx lets it; connecting may not.
 func dialNetwork(ctx context.Context, addr string) (net.Conn, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -7,15 +7,18 @@ type Health int32
 const (
 	// Ready: connected.
 	Ready Health = iota
-	// Idle: not connected, and nothing speaks against it: never tried, or closed while it was not used.
+	// Idle: not connected, and nothing speaks against it: never tried, or closed while it was not
+	// used.
 	Idle
-	// Busy: connected, but some messages are outstanding, and nothing has come since the last one was sent.
+	// Busy: connected, but some messages are outstanding, and nothing has come since the last one
+	// was sent.
 	Busy
 	// Full: connected, but all streams that the peer allows are in use.
 	Full
 	// Connecting: being connected for the first time, or again after a connection was lost.
 	Connecting
-	// Silent: the connection is up, and the peer does not answer a probe. It is probed until it answers.
+	// Silent: the connection is up, and the peer does not answer a probe. It is probed until it
+	// answers.
 	Silent
 	// Down: connecting failed; it is tried again in the background, at growing intervals.
 	Down

@@ -13,9 +13,9 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// burst is how many messages may be outstanding at a peer, and the last of them unnoticed, until others are preferred. So a peer that
-// freezes gets few messages more before it is found to be silent. One that is well notices most messages at once: gRPC measures
-// its connections.
+// burst is how many messages may be outstanding at a peer, and the last of them unnoticed, until
+// others are preferred. So a peer that freezes gets few messages more before it is found to be
+// silent. One that is well notices most messages at once: gRPC measures its connections.
 const burst = 2
 
 // line is what is seen of one connection to a peer. Its methods are safe for concurrent use.
@@ -90,12 +90,14 @@ func (l *line) hear() {
 	l.heard.Store(l.sight.sent())
 }
 
-// owes reports whether messages pile up at the peer, and nothing came from it since it was sent the last one.
+// owes reports whether messages pile up at the peer, and nothing came from it since it was sent
+// the last one.
 func (l *line) owes(sent, outstanding int64) bool {
 	return outstanding > burst && sent > l.heard.Load()
 }
 
-// follow takes in what comes. HTTP/2 begins with settings, which say how many streams may be opened; a peer may change its mind later.
+// follow takes in what comes. HTTP/2 begins with settings, which say how many streams may be
+// opened; a peer may change its mind later.
 func (l *line) follow(b []byte) {
 	if l.strange || l.frames.follow(b, l.set, l.settled) {
 		return
@@ -121,7 +123,8 @@ func (l *line) settled() {
 	}
 }
 
-// sight is what is seen of the attempts to connect to a peer, and of the connection. It is safe for concurrent use.
+// sight is what is seen of the attempts to connect to a peer, and of the connection. It is safe
+// for concurrent use.
 type sight struct {
 	peer *Peer // nil for a connection that only probes
 	line atomic.Pointer[line]
@@ -150,7 +153,8 @@ func (s *sight) why() fault {
 	return s.last
 }
 
-// watched are credentials that show a sight the connections that they secure. Above them, a connection carries HTTP/2 in clear.
+// watched are credentials that show a sight the connections that they secure. Above them, a
+// connection carries HTTP/2 in clear.
 type watched struct {
 	credentials.TransportCredentials
 

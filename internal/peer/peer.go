@@ -24,7 +24,8 @@ type Peer struct {
 	pool *Pool
 	// holders is how many have it from the pool, whose lock guards it.
 	holders int
-	// health is that of the connection, and Silent: whether the peer is busy is seen when it is asked for.
+	// health is that of the connection, and Silent: whether the peer is busy is seen when it is
+	// asked for.
 	health atomic.Int32
 	// refs counts the pool's hold and the RPCs that run; the connection is closed when it falls to zero.
 	refs     atomic.Int64
@@ -118,8 +119,9 @@ func (p *Peer) closedError() error {
 	return nil
 }
 
-// Connect returns nil when the peer is connected, and answers. It starts connecting if need be, and returns an error when that failed, the
-// peer was closed, or ctx ended; connecting goes on in the background then.
+// Connect returns nil when the peer is connected, and answers. It starts connecting if need be,
+// and returns an error when that failed, the peer was closed, or ctx ended; connecting goes on in
+// the background then.
 func (p *Peer) Connect(ctx context.Context) error {
 	conn, err := p.Conn() //nolint:contextcheck // The connection outlives the call.
 	if err != nil {
@@ -185,7 +187,8 @@ func wait(ctx context.Context, changed <-chan struct{}) error {
 	return nil
 }
 
-// follow keeps the health in step with the connection, and restores the connection of a peer that is in use.
+// follow keeps the health in step with the connection, and restores the connection of a peer that
+// is in use.
 func (p *Peer) follow(ctx context.Context, conn *grpc.ClientConn) {
 	var usesWhenReady int64
 	for state := connectivity.Idle; conn.WaitForStateChange(ctx, state); {

@@ -47,8 +47,9 @@ func (p *Pool) get(key Key) *Peer {
 	return peer
 }
 
-// Renew gives a peer back whose connection leads to the wrong process, and returns one with a connection of its own in its place. RPCs that
-// run on the old one go on. It must be undone with Put.
+// Renew gives a peer back whose connection leads to the wrong process, and returns one with a
+// connection of its own in its place. RPCs that run on the old one go on. It must be undone with
+// Put.
 func (p *Pool) Renew(old *Peer) *Peer {
 	p.mu.Lock()
 	if p.peers[old.key] == old {
@@ -90,11 +91,12 @@ func (p *Pool) Put(peer *Peer) {
 	}
 }
 
-// tellTime is how long it takes at most until those who wait for peers learn that one is ready. When many come back at once, they are
-// told only so often.
+// tellTime is how long it takes at most until those who wait for peers learn that one is ready.
+// When many come back at once, they are told only so often.
 const tellTime = 10 * time.Millisecond
 
-// BecameReady returns a channel that is closed when some peer becomes ready after this call, or begins to answer again.
+// BecameReady returns a channel that is closed when some peer becomes ready after this call, or
+// begins to answer again.
 func (p *Pool) BecameReady() <-chan struct{} {
 	p.readying.Lock()
 	defer p.readying.Unlock()

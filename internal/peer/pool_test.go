@@ -178,7 +178,8 @@ func use(ctx context.Context, all *Pool, key Key) {
 	}
 }
 
-// TestRenew: the connection that led elsewhere ends when nothing runs on it, and others that have the peer get the same new one.
+// TestRenew: the connection that led elsewhere ends when nothing runs on it, and others that have
+// the peer get the same new one.
 func TestRenew(t *testing.T) {
 	process := start(t, "127.0.0.1:0")
 	all := pool()

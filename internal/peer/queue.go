@@ -14,8 +14,9 @@ import (
 // ErrStreams means that all streams that a peer allows stayed in use.
 var ErrStreams = errors.New("all streams that the peer allows on a connection are in use")
 
-// Enter is Acquire for what needs a stream: it waits while all that the peer allows are in use, for a while. Its error is ErrStreams,
-// that of ctx, or net.ErrClosed. gRPC would wait as well, but without a bound, and without telling that it does.
+// Enter is Acquire for what needs a stream: it waits while all that the peer allows are in use,
+// for a while. Its error is ErrStreams, that of ctx, or net.ErrClosed. gRPC would wait as well,
+// but without a bound, and without telling that it does.
 func (p *Peer) Enter(ctx context.Context, patience time.Duration) error {
 	for {
 		n := p.refs.Load()
@@ -33,7 +34,8 @@ func (p *Peer) Enter(ctx context.Context, patience time.Duration) error {
 	}
 }
 
-// Streams returns how many RPCs the peer allows at a time on its connection; many if it did not say.
+// Streams returns how many RPCs the peer allows at a time on its connection; many if it did not
+// say.
 func (p *Peer) Streams() int64 {
 	if l := p.sight.line.Load(); l != nil {
 		return l.limit.Load()
@@ -41,7 +43,8 @@ func (p *Peer) Streams() int64 {
 	return math.MaxInt64
 }
 
-// queue are messages that wait for a stream, in the order in which they came. Its zero value is empty.
+// queue are messages that wait for a stream, in the order in which they came. Its zero value is
+// empty.
 type queue struct {
 	length  atomic.Int64
 	mu      sync.Mutex

@@ -63,8 +63,8 @@ func timedOut(ctx context.Context, err error) bool {
 // Absent reports whether nothing listened at the peer's address when it was last tried.
 func (p *Peer) Absent() bool { return p.Health() == Down && p.sight.why().trouble == absent }
 
-// Explain says in a sentence why a message cannot be sent to the peer now. The server is the name of the one meant; empty if it has
-// none. Err is what failed, for the case that no more is known.
+// Explain says in a sentence why a message cannot be sent to the peer now. The server is the name
+// of the one meant; empty if it has none. Err is what failed, for the case that no more is known.
 func (p *Peer) Explain(server string, err error) string {
 	who, addr := "the server", p.key.Addr
 	if server != "" {
@@ -96,8 +96,8 @@ func (p *Peer) Explain(server string, err error) string {
 	}
 }
 
-// pending is what can be said of an attempt to connect that has not ended: of a connection that was accepted a while ago, the peer has not
-// greeted.
+// pending is what can be said of an attempt to connect that has not ended: of a connection that
+// was accepted a while ago, the peer has not greeted.
 func (p *Peer) pending() fault {
 	if l := p.sight.line.Load(); l != nil && !l.greeted.Load() && !l.closed.Load() && time.Since(l.begun) >= quietTime {
 		return fault{hung, nil}

@@ -67,7 +67,8 @@ func Start(tb testing.TB, url, program string, args ...string) *Process {
 	return start(tb, program, slices.Concat(args, []string{"--transport", url}), os.Environ())
 }
 
-// StartAsIs is Start for a program without flags: it is told by its environment how it finds others.
+// StartAsIs is Start for a program without flags: it is told by its environment how it finds
+// others.
 func StartAsIs(tb testing.TB, url, program string) *Process {
 	tb.Helper()
 	return start(tb, program, nil, append(os.Environ(), oslorpc.TransportURLVariable+"="+url))

@@ -24,7 +24,8 @@ type typed struct {
 	prints []string
 }
 
-// ReadSession returns the session in the console blocks of a file; of one section only, if its heading is given.
+// ReadSession returns the session in the console blocks of a file; of one section only, if its
+// heading is given.
 func ReadSession(tb testing.TB, file string, section ...string) Session {
 	tb.Helper()
 	readme, err := os.ReadFile(file) //nolint:gosec // It is one of ours.

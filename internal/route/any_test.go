@@ -196,7 +196,8 @@ func TestAnyoneIsPickedWhateverItImplements(t *testing.T) {
 	}
 }
 
-// TestOfBusyOnesTheLeastLoaded has the message, so that one that freezes does not collect all messages, nor one that is slow.
+// TestOfBusyOnesTheLeastLoaded has the message, so that one that freezes does not collect all
+// messages, nor one that is slow.
 func TestOfBusyOnesTheLeastLoaded(t *testing.T) {
 	entries := many(5, health(peer.Busy))
 	for i, outstanding := range []int64{9, 7, 3, 3, 8} {

@@ -99,7 +99,8 @@ func BenchmarkCeiling(b *testing.B) {
 	}
 }
 
-// TestThoseThatLeftHoldNothingDown, nor those whose address leads to another process, though their connections are up.
+// TestThoseThatLeftHoldNothingDown, nor those whose address leads to another process, though their
+// connections are up.
 func TestThoseThatLeftHoldNothingDown(t *testing.T) {
 	i := Interface{Major: 1}
 	for name, change := range map[string]func(*Entry){

@@ -66,8 +66,8 @@ func (t *Tried) some(entries []*Entry, q *Query) bool {
 }
 
 // Any picks an instance for a message that any server can take. Turn is the round robin: each message of a client has the
-// next. It prefers instances that are connected or were never tried over others, which come in the order of their health; draining
-// instances are left out, and held ones are the last resort.
+// next. It prefers instances that are connected or were never tried over others, which come in the
+// order of their health; draining instances are left out, and held ones are the last resort.
 func (v *View) Any(q Query, turn uint64, tried *Tried) (*Entry, Verdict) {
 	a := v.ableTo(q)
 	best := better(nil, a.any, nil, turn, tried)
@@ -144,11 +144,13 @@ func (v *View) Unable(q Query, server string) []*Entry {
 	return list
 }
 
-// enough is how many busy candidates a pick looks at: the one with the least to do is then good enough.
+// enough is how many busy candidates a pick looks at: the one with the least to do is then good
+// enough.
 const enough = 8
 
-// better returns the healthiest of best and the candidates that can serve q, the first in turn among equals, and of busy ones the one
-// with the least to do; q is nil if it is known that all can. It looks at one candidate when that one is fit, which is the rule.
+// better returns the healthiest of best and the candidates that can serve q, the first in turn
+// among equals, and of busy ones the one with the least to do; q is nil if it is known that all
+// can. It looks at one candidate when that one is fit, which is the rule.
 func better(best *Entry, candidates []*Entry, q *Query, turn uint64, tried *Tried) *Entry {
 	n := uint64(len(candidates))
 	if n == 0 {

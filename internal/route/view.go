@@ -30,8 +30,8 @@ type Entry struct {
 	Lingering bool
 	// Left instances said that they are not there any more. They count only as what may come back.
 	Left bool
-	// Astray is what another process said, to which the address of the instance led lately; nil if it did not. Such instances are listed, and
-	// count for nothing for a while.
+	// Astray is what another process said, to which the address of the instance led lately; nil if
+	// it did not. Such instances are listed, and count for nothing for a while.
 	Astray error
 }
 
@@ -112,7 +112,8 @@ func NewView(entries []*Entry, seed uint64) *View {
 	return v
 }
 
-// Astray returns the instances that are listed, and whose address leads to another process: those of a server, or all if it is empty.
+// Astray returns the instances that are listed, and whose address leads to another process: those
+// of a server, or all if it is empty.
 func (v *View) Astray(server string) []*Entry {
 	var list []*Entry
 	for _, e := range v.entries {

@@ -19,19 +19,21 @@ import (
 type Evidence struct {
 	// Sent: a stream was opened for it. If not, nothing can have run.
 	Sent bool
-	// Contract: it is an RPC of the contract, not of a program's own service. Servers of oslorpc put a detail into each refusal of one.
+	// Contract: it is an RPC of the contract, not of a program's own service. Servers of oslorpc put
+	// a detail into each refusal of one.
 	Contract bool
 	// Headers: the server sent headers before the status. One that refuses a message sends none.
 	Headers bool
-	// Replied: a reply, or an item of a stream, came before the status. The method ran, whatever the status says.
+	// Replied: a reply, or an item of a stream, came before the status. The method ran, whatever the
+	// status says.
 	Replied bool
 }
 
 // Decode turns the error of an RPC into one of ours. Sent says whether a stream was opened for it.
 func Decode(err error, sent bool) *rpc.Error { return Evidence{Sent: sent}.Decode(err) }
 
-// Decode turns the error of an RPC into one of ours. Once a message was sent, only a detail of ours proves what happened to it. Status
-// codes prove nothing, with one exception: see foreign.
+// Decode turns the error of an RPC into one of ours. Once a message was sent, only a detail of
+// ours proves what happened to it. Status codes prove nothing, with one exception: see foreign.
 func (v Evidence) Decode(err error) *rpc.Error {
 	st, _ := status.FromError(err)
 	if short := Short(st); short != st {
@@ -68,7 +70,8 @@ func (v Evidence) decodeBare(st *status.Status, err error) *rpc.Error {
 	return e
 }
 
-// unproven returns the kind and the message for a message that was sent and that nothing of ours is said about.
+// unproven returns the kind and the message for a message that was sent and that nothing of ours
+// is said about.
 func unproven(st *status.Status) (rpc.Kind, string) {
 	switch st.Code() {
 	case codes.ResourceExhausted:
@@ -83,8 +86,9 @@ func unproven(st *status.Status) (rpc.Kind, string) {
 	return rpc.OutcomeUnknown, fmt.Sprintf("the RPC ended with %v, which does not say whether the method ran: %s", st.Code(), st.Message())
 }
 
-// foreign returns the error for an RPC of the contract that was answered with a bare UNIMPLEMENTED. gRPC, and an HTTP server as 404, answer
-// so for a service that they do not know. A server of oslorpc never does, not even if an interceptor in it would: see [Seal].
+// foreign returns the error for an RPC of the contract that was answered with a bare
+// UNIMPLEMENTED. gRPC, and an HTTP server as 404, answer so for a service that they do not know. A
+// server of oslorpc never does, not even if an interceptor in it would: see [Seal].
 func foreign(st *status.Status) *rpc.Error {
 	if strings.Contains(st.Message(), "grpc-encoding") { // gRPC's refusal of a compressor, which any server may lack
 		return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: "the server does not know the compressor: " + st.Message()}
@@ -94,8 +98,9 @@ func foreign(st *status.Status) *rpc.Error {
 	return e
 }
 
-// Seal keeps the promise that servers of oslorpc answer no RPC of the contract with a bare UNIMPLEMENTED, which clients take for another
-// program: an interceptor may return one, before the method or after it.
+// Seal keeps the promise that servers of oslorpc answer no RPC of the contract with a bare
+// UNIMPLEMENTED, which clients take for another program: an interceptor may return one, before the
+// method or after it.
 func Seal(err error) error {
 	if err == nil || status.Code(err) != codes.Unimplemented {
 		return err
@@ -108,8 +113,8 @@ func Seal(err error) error {
 		"which does not say whether the method ran: " + st.Message()}, nil).Err()
 }
 
-// headersTooLarge is the cause of an error for a message whose headers are larger than the instance takes that it was for. Another may
-// take them.
+// headersTooLarge is the cause of an error for a message whose headers are larger than the
+// instance takes that it was for. Another may take them.
 type headersTooLarge struct{ error }
 
 // Unwrap returns what gRPC said.
@@ -121,8 +126,9 @@ func HeadersTooLarge(err error) bool {
 	return ok
 }
 
-// unsent returns the error when no stream was opened. As internal counts for gRPC what it cannot send, for a header, a codec or
-// a compressor: that fares no better elsewhere, unless it is for the sake of the server.
+// unsent returns the error when no stream was opened. As internal counts for gRPC what it cannot
+// send, for a header, a codec or a compressor: that fares no better elsewhere, unless it is for
+// the sake of the server.
 func unsent(st *status.Status, err error) *rpc.Error {
 	e := &rpc.Error{Kind: rpc.Unreachable, Message: st.Message(), Cause: err, NotStarted: true}
 	if st.Code() != codes.Internal {
@@ -144,8 +150,8 @@ func soFar(sent bool) string {
 	return "before it was sent"
 }
 
-// detailOf returns our detail of a status, nil if it has none. Servers of oslorpc never send several, nor one that cannot be read: what
-// such a garbled status means is open.
+// detailOf returns our detail of a status, nil if it has none. Servers of oslorpc never send
+// several, nor one that cannot be read: what such a garbled status means is open.
 func detailOf(st *status.Status) (detail *pb.ErrorDetail, garbled bool) {
 	for _, d := range st.Proto().GetDetails() {
 		if !d.MessageIs(detail) {
@@ -160,13 +166,15 @@ func detailOf(st *status.Status) (detail *pb.ErrorDetail, garbled bool) {
 	return detail, false
 }
 
-// garbled returns the error for a message that a peer answered with a status that cannot be understood.
+// garbled returns the error for a message that a peer answered with a status that cannot be
+// understood.
 func (v Evidence) garbled(st *status.Status, err error) *rpc.Error {
 	return &rpc.Error{Kind: rpc.OutcomeUnknown, NotStarted: !v.Sent, Cause: err, Message: fmt.Sprintf(
 		"the RPC ended with %v and several details, or one that cannot be read, which do not say whether the method ran: %s", st.Code(), st.Message())}
 }
 
-// decodeDetail returns what a server says of a message, as far as it can be believed: a peer may contradict itself.
+// decodeDetail returns what a server says of a message, as far as it can be believed: a peer may
+// contradict itself.
 func (v Evidence) decodeDetail(d *pb.ErrorDetail, st *status.Status) *rpc.Error {
 	if proto.Size(d) > maxStatus { // servers of oslorpc cut their details themselves
 		trim(d, "")
@@ -201,7 +209,8 @@ func (v Evidence) decodeDetail(d *pb.ErrorDetail, st *status.Status) *rpc.Error 
 	return e
 }
 
-// kindOf returns the kind for one on the wire. One that is not known says nothing about the outcome.
+// kindOf returns the kind for one on the wire. One that is not known says nothing about the
+// outcome.
 func kindOf(wire pb.ErrorKind) (kind rpc.Kind, known bool) {
 	for _, f := range refusals {
 		if f.wire == wire {

@@ -126,7 +126,8 @@ func TestRefusalIsAnError(t *testing.T) {
 	}
 }
 
-// A bare UNIMPLEMENTED proves that nothing ran if, and only if, it answers an RPC of the contract before anything else.
+// A bare UNIMPLEMENTED proves that nothing ran if, and only if, it answers an RPC of the contract
+// before anything else.
 func TestAnotherProgramAnswers(t *testing.T) {
 	t.Parallel()
 	bare := status.Error(codes.Unimplemented, "unknown service oslorpc.v1.RPCService")

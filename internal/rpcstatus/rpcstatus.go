@@ -36,8 +36,9 @@ func Refuse(why Refusal) *rpc.Error {
 // Gone reports whether err says that the instance is not there any more, whatever discovery says.
 func Gone(err error) bool { return errors.Is(err, Stopping) || errors.Is(err, Misdirected) }
 
-// Misled reports whether err says that the address of an instance led to something else: to another process of oslorpc, or to another
-// program. That blames the connection; the instance itself may be well.
+// Misled reports whether err says that the address of an instance led to something else: to
+// another process of oslorpc, or to another program. That blames the connection; the instance
+// itself may be well.
 func Misled(err error) bool { return errors.Is(err, Misdirected) || errors.Is(err, Foreign) }
 
 // form is how a kind looks on the wire.

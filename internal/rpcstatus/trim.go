@@ -22,8 +22,8 @@ const (
 	envelope = 64
 )
 
-// trim cuts a detail to size: stack lines first, then what is there twice, then the data, then the longest texts and lists. It returns the
-// text of the status, cut as well.
+// trim cuts a detail to size: stack lines first, then what is there twice, then the data, then the
+// longest texts and lists. It returns the text of the status, cut as well.
 func trim(d *pb.ErrorDetail, text string) string {
 	text = trimText(text)
 	for _, s := range texts(d) {
@@ -127,8 +127,8 @@ func trimText(s string) string {
 	return s
 }
 
-// Short returns a status whose text is no longer than one that a server of oslorpc sends: peers may send megabytes, which would end up in
-// logs.
+// Short returns a status whose text is no longer than one that a server of oslorpc sends: peers
+// may send megabytes, which would end up in logs.
 func Short(st *status.Status) *status.Status {
 	if len(st.Message()) <= maxText {
 		return st
@@ -138,7 +138,8 @@ func Short(st *status.Status) *status.Status {
 	return status.FromProto(p)
 }
 
-// Bound returns a status that is no larger than others take: without the details of a program's own, if it must be.
+// Bound returns a status that is no larger than others take: without the details of a program's
+// own, if it must be.
 func Bound(st *status.Status) *status.Status {
 	p := st.Proto()
 	if proto.Size(p) <= maxStatus {

@@ -136,7 +136,8 @@ func TestDataIsCutBeforeTexts(t *testing.T) {
 	}
 }
 
-// Of a long text alone, most of what a status may have arrives: it is there once, and not cut further than it must be.
+// Of a long text alone, most of what a status may have arrives: it is there once, and not cut
+// further than it must be.
 func TestLongTextArrives(t *testing.T) {
 	t.Parallel()
 	const documented = 2800 // docs/errors.md

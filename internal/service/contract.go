@@ -14,11 +14,12 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// A client takes a bare UNIMPLEMENTED for an RPC of the contract as proof that another program has the address, and sends the message
-// elsewhere. What follows keeps a server of oslorpc from answering so.
+// A client takes a bare UNIMPLEMENTED for an RPC of the contract as proof that another program has
+// the address, and sends the message elsewhere. What follows keeps a server of oslorpc from
+// answering so.
 
-// sealed returns the description of a service whose unary handlers return no bare UNIMPLEMENTED, not even one that an interceptor made:
-// generated handlers call the interceptors themselves.
+// sealed returns the description of a service whose unary handlers return no bare UNIMPLEMENTED,
+// not even one that an interceptor made: generated handlers call the interceptors themselves.
 func sealed(desc *grpc.ServiceDesc) *grpc.ServiceDesc {
 	copied := *desc
 	copied.Methods = slices.Clone(desc.Methods)
@@ -36,14 +37,16 @@ func sealed(desc *grpc.ServiceDesc) *grpc.ServiceDesc {
 // takenHeader says that the message of a stream was taken.
 const takenHeader = "oslorpc-taken"
 
-// markTaken has a stream begin with headers, however it ends. So it is told from one that was refused, even if an interceptor replaces
-// the error of the method: those of streams are out of the handler's sight.
+// markTaken has a stream begin with headers, however it ends. So it is told from one that was
+// refused, even if an interceptor replaces the error of the method: those of streams are out of
+// the handler's sight.
 func markTaken(stream grpc.ServerStream) {
 	_ = stream.SetHeader(metadata.Pairs(takenHeader, "1")) // it fails only if headers were sent already
 }
 
-// Unknown answers RPCs of services and methods that the program does not link. gRPC itself would answer with a bare UNIMPLEMENTED, after
-// which a client does not know whether it may send the message to another server.
+// Unknown answers RPCs of services and methods that the program does not link. gRPC itself would
+// answer with a bare UNIMPLEMENTED, after which a client does not know whether it may send the
+// message to another server.
 func (p *Process) Unknown(_ any, stream grpc.ServerStream) error {
 	path, _ := grpc.MethodFromServerStream(stream)
 	service, method, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")

@@ -82,8 +82,8 @@ func (p *Process) find(target rpc.Target, instanceID string) (*Server, error) {
 	return nil, e
 }
 
-// absent returns the error for a message that no server of the process is meant by. An instance of this run that is not here has stopped,
-// for good; else the client has come to the wrong process.
+// absent returns the error for a message that no server of the process is meant by. An instance of
+// this run that is not here has stopped, for good; else the client has come to the wrong process.
 func (p *Process) absent(instanceID, message string) *rpc.Error {
 	is := func(s *Server) bool { return s.Instance.ID == instanceID }
 	if strings.HasPrefix(instanceID, p.config.BootID+".") && !slices.ContainsFunc(p.roster.Load().servers, is) {

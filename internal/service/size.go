@@ -10,7 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// A typed message passes gRPC's own limits, which are above ours so that our error can say what happened. What follows holds it to ours.
+// A typed message passes gRPC's own limits, which are above ours so that our error can say what
+// happened. What follows holds it to ours.
 
 // checkRequest returns the error for a request that is too large. The method has not run.
 func (m *typedMessage) checkRequest(size int) error {
@@ -21,8 +22,9 @@ func (m *typedMessage) checkRequest(size int) error {
 		"the request has %d bytes, and this server takes %d: send less at a time, or raise the server's limit", size, m.maxSize)}
 }
 
-// checkResult returns the error for a result, or an item of a stream, that cannot be sent. gRPC would say so only once the method is out
-// of sight, with a status that does not tell whether it ran.
+// checkResult returns the error for a result, or an item of a stream, that cannot be sent. gRPC
+// would say so only once the method is out of sight, with a status that does not tell whether it
+// ran.
 func (m *typedMessage) checkResult(result any) error {
 	message, ok := result.(proto.Message)
 	if !ok {
@@ -45,7 +47,8 @@ var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 const maxScratch = 64 << 10
 
-// encodes returns why a message, whose size was just computed, cannot be encoded. Texts that are not UTF-8 are what protobuf refuses.
+// encodes returns why a message, whose size was just computed, cannot be encoded. Texts that are
+// not UTF-8 are what protobuf refuses.
 func encodes(message proto.Message) error {
 	buffer := scratch.Get().(*[]byte)
 	encoded, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend((*buffer)[:0], message)
@@ -66,7 +69,8 @@ type boundStream struct {
 	broken error // why the stream cannot go on
 }
 
-// SendMsg sends an item, unless it cannot be sent, which ends the stream whatever the method makes of the error.
+// SendMsg sends an item, unless it cannot be sent, which ends the stream whatever the method makes
+// of the error.
 func (s *boundStream) SendMsg(item any) error {
 	if err := s.message.checkResult(item); err != nil {
 		return s.fail(err)

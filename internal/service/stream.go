@@ -10,11 +10,13 @@ import (
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 )
 
-// forcedGrace is how long a method may take, after its context was ended by force, to end by itself.
+// forcedGrace is how long a method may take, after its context was ended by force, to end by
+// itself.
 const forcedGrace = 250 * time.Millisecond
 
-// untilForced runs the message of a stream, and returns when that has ended; after a forced stop of the server, soon in any case. A
-// method that waits for a message, or for its client to take one, does not see its context end; that the stream ends does it see.
+// untilForced runs the message of a stream, and returns when that has ended; after a forced stop
+// of the server, soon in any case. A method that waits for a message, or for its client to take
+// one, does not see its context end; that the stream ends does it see.
 func untilForced(ctx context.Context, d *dispatch.Server, r *dispatch.Request, emit dispatch.Emit) error {
 	over := make(chan error, 1)
 	go func() { over <- d.Call(ctx, r, guarded(d, emit)) }()

@@ -36,8 +36,9 @@ func (c *client) stream(
 	}, nil
 }
 
-// neverReplay keeps gRPC from beginning a stream again on another connection once a message was sent. It would send what it has until then,
-// and let the stream succeed, although its sender was told that it had ended.
+// neverReplay keeps gRPC from beginning a stream again on another connection once a message was
+// sent. It would send what it has until then, and let the stream succeed, although its sender was
+// told that it had ended.
 var neverReplay = grpc.MaxRetryRPCBufferSize(0)
 
 // clientStream is a stream that opens with its first message, because that decides the version that is asked for. As of every

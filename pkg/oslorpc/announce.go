@@ -8,11 +8,12 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 )
 
-// news is what a transport has to tell the registry about its servers. Changes are numbered. One Publish runs at a time and
-// tells all changes made until then, so that servers that start together are announced together. It is guarded by the
-// transport's lock, but for the turn.
+// news is what a transport has to tell the registry about its servers. Changes are numbered. One
+// Publish runs at a time and tells all changes made until then, so that servers that start
+// together are announced together. It is guarded by the transport's lock, but for the turn.
 type news struct {
-	// turn holds one token, for the one that publishes. It is a channel so that waiting for it ends with a context.
+	// turn holds one token, for the one that publishes. It is a channel so that waiting for it ends
+	// with a context.
 	turn chan struct{}
 
 	made, told uint64 // the last change, and the last that the registry has taken
@@ -24,7 +25,8 @@ type news struct {
 	background sync.WaitGroup
 }
 
-// take waits for the turn, and reports whether it has it. A free one is taken whatever became of ctx: some registries need no time.
+// take waits for the turn, and reports whether it has it. A free one is taken whatever became of
+// ctx: some registries need no time.
 func (n *news) take(ctx context.Context) bool {
 	select {
 	case <-n.turn:
@@ -41,7 +43,8 @@ func (n *news) take(ctx context.Context) bool {
 
 func (n *news) give() { n.turn <- struct{}{} }
 
-// announce returns when the registry has taken a change, or when a Publish that had it failed. The lock is not held.
+// announce returns when the registry has taken a change, or when a Publish that had it failed. The
+// lock is not held.
 func (t *Transport) announce(ctx context.Context, change uint64) error {
 	if !t.news.take(ctx) {
 		return tooLate(ctx, "discovery was still told of earlier changes")
@@ -63,8 +66,9 @@ func (t *Transport) announce(ctx context.Context, change uint64) error {
 	return err
 }
 
-// untold returns the instances to publish and the number of the last change that they have. The number is 0 if there is nothing
-// to do for a change, since another caller's Publish had it; the error says what became of that.
+// untold returns the instances to publish and the number of the last change that they have. The
+// number is 0 if there is nothing to do for a change, since another caller's Publish had it; the
+// error says what became of that.
 func (t *Transport) untold(change uint64) (list []discovery.Instance, upTo uint64, err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -87,8 +91,9 @@ const (
 	maxSettlePause = 15 * time.Second
 )
 
-// settle has the registry told in the background of changes that it was not told of, since the program's patience ended before or
-// the registry is away: else it would list a server that has stopped for as long as the process lives.
+// settle has the registry told in the background of changes that it was not told of, since the
+// program's patience ended before or the registry is away: else it would list a server that has
+// stopped for as long as the process lives.
 func (t *Transport) settle() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -20,7 +20,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// badPeer serves a program that answers every RPC in the same way, and counts them. It returns its address.
+// badPeer serves a program that answers every RPC in the same way, and counts them. It returns its
+// address.
 func badPeer(t *testing.T, answer func(grpc.ServerStream) error) (addr string, asked *atomic.Int32) {
 	t.Helper()
 	asked = &atomic.Int32{}
@@ -149,7 +150,8 @@ func TestRefusalOfTheFuture(t *testing.T) {
 	}
 }
 
-// A peer that ends an RPC as if its caller had is not mistaken for that, or for the end of the transport.
+// A peer that ends an RPC as if its caller had is not mistaken for that, or for the end of the
+// transport.
 func TestPeerThatCancels(t *testing.T) {
 	for code, words := range map[codes.Code]string{codes.Canceled: "canceled the RPC", codes.DeadlineExceeded: "as if its deadline had passed"} {
 		addr, asked := badPeer(t, func(stream grpc.ServerStream) error {

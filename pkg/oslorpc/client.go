@@ -113,9 +113,10 @@ func WithRetry(n int) ClientOption {
 	return clientOption(func(s *settings) { s.retry = n })
 }
 
-// WithFailFast makes a message fail at once when no server is there to take it, when none can be connected to, or when discovery cannot
-// be read and nothing is known yet, instead of waiting until the deadline. It waits three seconds at most for the first answer of discovery.
-// (The option at_least_once upstream.) Unlike WithRetry(0), it still waits for servers that are full.
+// WithFailFast makes a message fail at once when no server is there to take it, when none can be
+// connected to, or when discovery cannot be read and nothing is known yet, instead of waiting
+// until the deadline. It waits three seconds at most for the first answer of discovery. (The
+// option at_least_once upstream.) Unlike WithRetry(0), it still waits for servers that are full.
 func WithFailFast(failFast bool) ClientOption {
 	return clientOption(func(s *settings) { s.failFast = failFast })
 }
@@ -126,13 +127,16 @@ func WithLossyCasts(lossy bool) ClientOption {
 	return clientOption(func(s *settings) { s.lossyCasts = lossy })
 }
 
-// WithOrderKey makes messages with the same key, of this client and of others, run one after the other at a server, in the order in which
-// the server accepted them: the next begins when the method of the one before has returned. Casts that are sent one after the other
-// by one goroutine are accepted, and so run, in that order. Messages without a key, and those with other keys, run beside them.
+// WithOrderKey makes messages with the same key, of this client and of others, run one after the
+// other at a server, in the order in which the server accepted them: the next begins when the
+// method of the one before has returned. Casts that are sent one after the other by one goroutine
+// are accepted, and so run, in that order. Messages without a key, and those with other keys, run
+// beside them.
 //
-// Each server has an order of its own: name the server, or fan out, if there are several. A message that is sent again, since it was refused
-// or its outcome is unknown, comes after those that were accepted meanwhile. A method must not wait for a message with its own key
-// to its own server. A key is text of at most 255 bytes; [None], the default, is none.
+// Each server has an order of its own: name the server, or fan out, if there are several. A
+// message that is sent again, since it was refused or its outcome is unknown, comes after those
+// that were accepted meanwhile. A method must not wait for a message with its own key to its own
+// server. A key is text of at most 255 bytes; [None], the default, is none.
 func WithOrderKey(key string) ClientOption {
 	return clientOption(func(s *settings) { s.orderKey = key })
 }

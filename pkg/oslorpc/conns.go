@@ -5,8 +5,9 @@ import (
 	"sync"
 )
 
-// connListener knows the connections that it accepted. gRPC waits for a client to begin its handshake, for minutes and also when it
-// is told to stop at once; closing the connections ends that.
+// connListener knows the connections that it accepted. gRPC waits for a client to begin its
+// handshake, for minutes and also when it is told to stop at once; closing the connections ends
+// that.
 type connListener struct {
 	net.Listener
 

@@ -22,12 +22,13 @@ func WithContext(ctx context.Context, dict Context) context.Context {
 // Numbers that arrived are int64 if written as integers that fit, *big.Int if they do not fit, and float64 otherwise.
 func ContextFrom(ctx context.Context) Context { return requestctx.Dict(ctx) }
 
-// Stopping returns a channel that is closed when the server that runs a method stops: it has withdrawn itself, refuses messages, and
-// waits for those that it accepted. Ctx is the method's, or derives from it; of another, the channel is nil, which never is ready.
+// Stopping returns a channel that is closed when the server that runs a method stops: it has
+// withdrawn itself, refuses messages, and waits for those that it accepted. Ctx is the method's,
+// or derives from it; of another, the channel is nil, which never is ready.
 //
-// A method that runs for long should end then, with what it has or with an error. A stop waits for it until its patience ends, and
-// then ends ctx, with a cause ([context.Cause]) that says so. It works in methods of all kinds: calls, casts, multicalls, and typed
-// services with their streams.
+// A method that runs for long should end then, with what it has or with an error. A stop waits for
+// it until its patience ends, and then ends ctx, with a cause ([context.Cause]) that says so. It
+// works in methods of all kinds: calls, casts, multicalls, and typed services with their streams.
 //
 //	for {
 //		select {

@@ -9,8 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// The environment variables that [Open] reads. Blanks at their beginning and end are ignored, and an empty one is as if it were not
-// set.
+// The environment variables that [Open] reads. Blanks at their beginning and end are ignored, and
+// an empty one is as if it were not set.
 const (
 	// TransportURLVariable has the transport URL where the program gives none.
 	TransportURLVariable = "OSLORPC_TRANSPORT_URL"
@@ -21,8 +21,9 @@ const (
 // defaultURL finds the programs of one user on one machine.
 const defaultURL = "local://"
 
-// orEnvironment returns the transport URL to use, without the blanks around it: a line break at the end of a file that a variable was
-// read from would otherwise be part of the last value in the URL.
+// orEnvironment returns the transport URL to use, without the blanks around it: a line break at
+// the end of a file that a variable was read from would otherwise be part of the last value in the
+// URL.
 func orEnvironment(text string) string {
 	return cmp.Or(strings.TrimSpace(text), variable(TransportURLVariable), defaultURL)
 }

@@ -53,14 +53,15 @@ func (e *evidence) sentTwice() bool { return e.sent.Load() > 0 || e.streams.Load
 // hasPeer reports whether gRPC filled in a peer. A connection of the user's own may have no address.
 func hasPeer(p *grpcpeer.Peer) bool { return p.Addr != nil || p.LocalAddr != nil || p.AuthInfo != nil }
 
-// hasHeader reports whether the server sent headers on a stream that has ended: one that refuses a message sends only the status.
+// hasHeader reports whether the server sent headers on a stream that has ended: one that refuses a
+// message sends only the status.
 func hasHeader(stream grpc.ClientStream) bool {
 	headers, _ := stream.Header()
 	return headers != nil
 }
 
-// invoke makes a unary RPC. Where interceptors stand between, the one next to gRPC looks whether a reply came: others may return early,
-// while gRPC still writes it.
+// invoke makes a unary RPC. Where interceptors stand between, the one next to gRPC looks whether a
+// reply came: others may return early, while gRPC still writes it.
 func (e *evidence) invoke(
 	ctx context.Context, direct bool, conn *grpc.ClientConn, method string, request, reply any, options ...grpc.CallOption,
 ) error {
@@ -103,8 +104,8 @@ func (e *evidence) error(ctx context.Context, err error) error {
 	return ours
 }
 
-// explainSize completes gRPC's own error for a message that is too large. It is the same at both ends, but for the limit: no request of ours is
-// larger than our own.
+// explainSize completes gRPC's own error for a message that is too large. It is the same at both
+// ends, but for the limit: no request of ours is larger than our own.
 func (e *evidence) explainSize(ours *Error) {
 	const sign = "larger than max ("
 	var size, limit int
@@ -116,13 +117,15 @@ func (e *evidence) explainSize(ours *Error) {
 		"the method ran, and its result has %d bytes where this client takes %d: ask for less at a time, or raise it with WithMaxMessageSize", size, limit)
 }
 
-// isEarly reports whether the deadline of ctx is so far away that no difference of clocks explains that it passed.
+// isEarly reports whether the deadline of ctx is so far away that no difference of clocks explains
+// that it passed.
 func isEarly(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return !ok || time.Until(deadline) > time.Second
 }
 
-// endedEarly completes the error of an RPC that ended as if its deadline had passed, long before that.
+// endedEarly completes the error of an RPC that ended as if its deadline had passed, long before
+// that.
 func (e *evidence) endedEarly(ours *Error) {
 	switch {
 	case ours.NotStarted && e.reached(): // another server may see it otherwise
@@ -133,7 +136,8 @@ func (e *evidence) endedEarly(ours *Error) {
 	}
 }
 
-// canceledByOthers completes the error of an RPC that ended as canceled, although its caller did not cancel it.
+// canceledByOthers completes the error of an RPC that ended as canceled, although its caller did
+// not cancel it.
 func (e *evidence) canceledByOthers(ours *Error) {
 	closed := e.transport.closed.Load()
 	switch {
@@ -149,8 +153,9 @@ func (e *evidence) canceledByOthers(ours *Error) {
 	}
 }
 
-// unsendable returns the error for a message that gRPC could not encode; nil if err has another reason. gRPC's own error does not say
-// which end could not encode what, and comes after it opened a stream, on which then nothing was sent.
+// unsendable returns the error for a message that gRPC could not encode; nil if err has another
+// reason. gRPC's own error does not say which end could not encode what, and comes after it opened
+// a stream, on which then nothing was sent.
 func unsendable(err error, request any) error {
 	message, ok := request.(proto.Message)
 	if !ok || message == nil || status.Code(err) != codes.Internal {

@@ -76,7 +76,8 @@ func (t turns) execute(ctx context.Context, run func()) {
 	}
 }
 
-// work runs functions until stopped is closed. If one ends the goroutine, another goroutine runs the rest.
+// work runs functions until stopped is closed. If one ends the goroutine, another goroutine runs
+// the rest.
 func (t turns) work(stopped <-chan struct{}) {
 	returned := false
 	defer func() {

@@ -11,8 +11,8 @@ import (
 )
 
 // Report says what came of a fanout. Each server that was listed when it was sent is in one of the lists, which are in
-// the order of the servers' names. One that left meanwhile is in none, and neither is one at whose address nothing listens while another
-// process has its name: it was replaced.
+// the order of the servers' names. One that left meanwhile is in none, and neither is one at whose
+// address nothing listens while another process has its name: it was replaced.
 type Report struct {
 	// Accepted are the servers that took the message.
 	Accepted []Delivery
@@ -20,23 +20,25 @@ type Report struct {
 	Skipped []Delivery
 	// Failed are those that did not take it for another reason.
 	Failed []Delivery
-	// Uncertain is why the list of servers may be out of date; nil if discovery could be read when it was settled. Servers that came since
-	// discovery could last be read did not get the message then.
+	// Uncertain is why the list of servers may be out of date; nil if discovery could be read when
+	// it was settled. Servers that came since discovery could last be read did not get the message
+	// then.
 	Uncertain error
 }
 
 // Delivery is what came of a fanout at one server.
 type Delivery struct {
 	Instance Instance
-	// Unlisted: discovery does not list the server any more. The message was sent to it all the same, because its connection is up, or
-	// discovery lost its data.
+	// Unlisted: discovery does not list the server any more. The message was sent to it all the
+	// same, because its connection is up, or discovery lost its data.
 	Unlisted bool
 	// Err is nil if the message was accepted. [SafeToRetry] tells whether it may have been all the same.
 	Err error
 }
 
-// Err returns the errors of the servers that failed, joined; nil if there are none. Skipped servers are no failure, and neither is that the
-// list is uncertain: all that are known may have accepted the message. Look at Uncertain as well if every server must have it.
+// Err returns the errors of the servers that failed, joined; nil if there are none. Skipped
+// servers are no failure, and neither is that the list is uncertain: all that are known may have
+// accepted the message. Look at Uncertain as well if every server must have it.
 func (r *Report) Err() error {
 	var all []error
 	for _, d := range r.Failed {
@@ -46,9 +48,9 @@ func (r *Report) Err() error {
 }
 
 // Fanout has every server on the topic run a method, without waiting for it: it returns when each has accepted the message,
-// or did not. The server in the client's target is ignored. If there is no server on the topic the report is empty, and that is no
-// error, unless discovery cannot be read and knows of none: then the error is of kind [Unreachable]. An error means that the message
-// was sent to no server.
+// or did not. The server in the client's target is ignored. If there is no server on the topic the
+// report is empty, and that is no error, unless discovery cannot be read and knows of none: then
+// the error is of kind [Unreachable]. An error means that the message was sent to no server.
 //
 // The deadline is the earlier of that of ctx and of [WithTimeout], or [DefaultCastTimeout].
 func (c *Client) Fanout(ctx context.Context, method string, args any) (*Report, error) {

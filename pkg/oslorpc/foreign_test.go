@@ -54,7 +54,8 @@ func otherProgram(t *testing.T, kind string) string {
 	return listenAt(t, func(l net.Listener) { _ = s.Serve(l) }, func() { _ = s.Close() })
 }
 
-// Another program on a listed address takes no message: nothing ran there, so each goes to the server beside it.
+// Another program on a listed address takes no message: nothing ran there, so each goes to the
+// server beside it.
 func TestAnotherProgramHasTheAddress(t *testing.T) {
 	for _, kind := range []string{"gRPC", "HTTP"} {
 		foreign := otherProgram(t, kind)
@@ -87,7 +88,8 @@ func TestAnotherProgramHasTheAddress(t *testing.T) {
 	}
 }
 
-// An interceptor of a server runs the method, and answers as if the server did not know the contract. The method must not run again.
+// An interceptor of a server runs the method, and answers as if the server did not know the
+// contract. The method must not run again.
 func TestServerInterceptorThatAnswersUnimplemented(t *testing.T) {
 	made := status.Error(codes.Unimplemented, "made up")
 	var ran atomic.Int32
@@ -128,8 +130,8 @@ func TestServerInterceptorThatAnswersUnimplemented(t *testing.T) {
 	}
 }
 
-// lateService makes a typed service known to this program: a copy of the inventory. Hosts that were made before do not know it, as those
-// of programs that do not link it.
+// lateService makes a typed service known to this program: a copy of the inventory. Hosts that
+// were made before do not know it, as those of programs that do not link it.
 func lateService(t *testing.T) (path string) {
 	t.Helper()
 	file := protodesc.ToFileDescriptorProto(v1.File_typedtest_v1_inventory_proto)
@@ -152,7 +154,8 @@ func lateService(t *testing.T) (path string) {
 	return "/" + string(service.FullName()) + "/" + string(service.Methods().Get(0).Name())
 }
 
-// A server whose program does not link a typed service says that it did not start the method, so that the message goes elsewhere.
+// A server whose program does not link a typed service says that it did not start the method, so
+// that the message goes elsewhere.
 func TestTypedServiceThatAProgramDoesNotLink(t *testing.T) {
 	target := oslorpc.Target{Topic: "inventory", Server: "lacks"}
 	lacks := serveOn(t, open(t), target, oslorpc.Endpoint{Namespace: "volumes", Version: "1.2", Methods: oslorpc.Methods(newAgent("a"))})

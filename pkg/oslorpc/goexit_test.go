@@ -75,8 +75,9 @@ func wantExited(t *testing.T, err error) {
 	}
 }
 
-// A method that ends its goroutine fails at once, whatever the kind of message and wherever methods run, and the server goes on: with more
-// messages than it has workers, and than gRPC has goroutines that it keeps.
+// A method that ends its goroutine fails at once, whatever the kind of message and wherever
+// methods run, and the server goes on: with more messages than it has workers, and than gRPC has
+// goroutines that it keeps.
 func TestMethodThatEndsItsGoroutine(t *testing.T) {
 	executors := map[string][]oslorpc.ServerOption{
 		"pool":      {oslorpc.WithWorkers(2)},
@@ -177,8 +178,8 @@ func usage(ctx context.Context, c *oslorpc.Client) error {
 	return err
 }
 
-// A method of a blocking server that ends its goroutine ends the goroutine of Run: its caller hears of it, the server stops, and what it
-// accepted runs.
+// A method of a blocking server that ends its goroutine ends the goroutine of Run: its caller
+// hears of it, the server stops, and what it accepted runs.
 func TestMethodThatEndsTheGoroutineOfRun(t *testing.T) {
 	ran := make(chan int, 10)
 	s := open(t).Server(oslorpc.Target{Topic: "agents", Server: "net1"},

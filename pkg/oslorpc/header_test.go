@@ -13,8 +13,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// What travels in headers is bounded at the client: a server, or a proxy, that does not take as much may end the connection, and with it
-// what others do over it.
+// What travels in headers is bounded at the client: a server, or a proxy, that does not take as
+// much may end the connection, and with it what others do over it.
 func TestHeadersThatAreTooLarge(t *testing.T) {
 	f, all := inventories(t, "1.2")
 	large := strings.Repeat("x", 8<<10)
@@ -95,7 +95,8 @@ func (f *forwarding) CreateVolume(ctx context.Context, r *v1.CreateVolumeRequest
 	return f.next.CreateVolume(ctx, r) // another message, not one that comes again
 }
 
-// A handler that passes on the metadata of its request does not make its own messages look like that request.
+// A handler that passes on the metadata of its request does not make its own messages look like
+// that request.
 func TestForwardedMetadata(t *testing.T) {
 	f := oslorpctest.New(t)
 	second := &inventory{name: "second"}

@@ -115,7 +115,8 @@ func (h *host) serve(log *slog.Logger) {
 	})
 }
 
-// add takes a server in, ready for messages but not announced yet, and completes its instance. The change is the number of this.
+// add takes a server in, ready for messages but not announced yet, and completes its instance. The
+// change is the number of this.
 func (h *host) add(owner *Server, s *service.Server, held bool, change uint64) {
 	h.nextID++
 	s.Instance.ID = h.bootID + "." + strconv.Itoa(h.nextID)
@@ -216,7 +217,8 @@ func (h *host) stopListening() {
 	_ = h.listener.Close() // it can only say that it is closed
 }
 
-// close ends the host, which does not listen any more. Unless ctx ends first, clients get some time to take the last answers.
+// close ends the host, which does not listen any more. Unless ctx ends first, clients get some
+// time to take the last answers.
 func (h *host) close(ctx context.Context) {
 	h.health.Shutdown()
 	ctx, cancel := context.WithTimeout(ctx, drainTime)

@@ -10,7 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/service"
 )
 
-// enlist notes that a server begins to start, so that a Shutdown stops it. It fails if the transport is closed.
+// enlist notes that a server begins to start, so that a Shutdown stops it. It fails if the
+// transport is closed.
 func (t *Transport) enlist(s *Server) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -28,7 +29,8 @@ func (t *Transport) delist(s *Server) {
 	delete(t.servers, s)
 }
 
-// addServer brings a server up on the transport's host, which the first one opens, and announces it. It completes the instance.
+// addServer brings a server up on the transport's host, which the first one opens, and announces
+// it. It completes the instance.
 func (t *Transport) addServer(ctx context.Context, s *Server, run *serverRun) error {
 	services, err := s.typedServices()
 	if err != nil {
@@ -54,8 +56,8 @@ func (t *Transport) addServer(ctx context.Context, s *Server, run *serverRun) er
 	return nil
 }
 
-// join adds a server to the host, completes its instance, and returns the number of this change. If a host is being opened, it
-// waits for that.
+// join adds a server to the host, completes its instance, and returns the number of this change.
+// If a host is being opened, it waits for that.
 func (t *Transport) join(ctx context.Context, owner *Server, s *service.Server) (change uint64, err error) {
 	for {
 		t.mu.Lock()
@@ -83,8 +85,8 @@ func (t *Transport) join(ctx context.Context, owner *Server, s *service.Server) 
 	}
 }
 
-// openHost opens a host for its first server. The host serves only then: without a server it would refuse what is meant for
-// this one.
+// openHost opens a host for its first server. The host serves only then: without a server it would
+// refuse what is meant for this one.
 func (t *Transport) openHost(ctx context.Context, owner *Server, s *service.Server) (change uint64, err error) {
 	h, err := newHost(ctx, &t.config)
 	t.mu.Lock()
@@ -136,8 +138,8 @@ func (t *Transport) changeServer(ctx context.Context, s *Server, change func(*ho
 	}
 }
 
-// note changes what a server takes, and returns the number of the change; 0 if others need not be told. It is not ok if the
-// server does not run.
+// note changes what a server takes, and returns the number of the change; 0 if others need not be
+// told. It is not ok if the server does not run.
 func (t *Transport) note(s *Server, change func(*hosted)) (number uint64, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -163,8 +165,8 @@ func errNotRunning(s *Server) error {
 // withdrawTimeout bounds how long a server that stops waits for the registry: one that is away forgets the server by itself.
 const withdrawTimeout = 3 * time.Second
 
-// withdrawWithin returns how long a stop that is bounded by ctx waits for the registry: at most half of its time, so that the
-// server can refuse and finish in the other half.
+// withdrawWithin returns how long a stop that is bounded by ctx waits for the registry: at most
+// half of its time, so that the server can refuse and finish in the other half.
 func withdrawWithin(ctx context.Context) time.Duration {
 	end, bounded := ctx.Deadline()
 	if !bounded {
@@ -173,8 +175,8 @@ func withdrawWithin(ctx context.Context) time.Duration {
 	return min(withdrawTimeout, time.Until(end)/2)
 }
 
-// withdrawServers ends the announcement of servers, of those that are announced still. What cannot be withdrawn in time is
-// withdrawn in the background.
+// withdrawServers ends the announcement of servers, of those that are announced still. What cannot
+// be withdrawn in time is withdrawn in the background.
 func (t *Transport) withdrawServers(ctx context.Context, within time.Duration, servers ...*Server) {
 	t.mu.Lock()
 	change := uint64(0)
@@ -194,8 +196,9 @@ func (t *Transport) withdrawServers(ctx context.Context, within time.Duration, s
 	}
 }
 
-// removeServer takes a server down, and the host with the last one. Then clients get some time to take the last answers, but not
-// longer than ctx lasts. Another host can be opened meanwhile, at the same address too.
+// removeServer takes a server down, and the host with the last one. Then clients get some time to
+// take the last answers, but not longer than ctx lasts. Another host can be opened meanwhile, at
+// the same address too.
 func (t *Transport) removeServer(ctx context.Context, s *Server) {
 	t.mu.Lock()
 	h := t.host

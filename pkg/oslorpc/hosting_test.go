@@ -34,7 +34,8 @@ func newServer(transport *oslorpc.Transport, name string) *oslorpc.Server {
 	return s
 }
 
-// within fails the test unless something is over in time. The time is generous: it tells bounds of seconds from none.
+// within fails the test unless something is over in time. The time is generous: it tells bounds of
+// seconds from none.
 func within(t *testing.T, most time.Duration, what string, do func()) {
 	t.Helper()
 	start := time.Now()
@@ -114,7 +115,8 @@ func TestStopOfAServerThatStarts(t *testing.T) {
 	}
 }
 
-// A stop that finished all work is a success, also if discovery is away; what it could not withdraw is logged.
+// A stop that finished all work is a success, also if discovery is away; what it could not
+// withdraw is logged.
 func TestCleanStopWithoutDiscovery(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -159,7 +161,8 @@ func TestStoppedServerIsWithdrawnLater(t *testing.T) {
 	}
 }
 
-// While the last server of a transport waits for its clients, another one starts, also at the same address.
+// While the last server of a transport waits for its clients, another one starts, also at the same
+// address.
 func TestStartWhileTheHostCloses(t *testing.T) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -204,7 +207,8 @@ func TestStartWhileTheHostCloses(t *testing.T) {
 	}
 }
 
-// Servers of one process cost discovery what each of them takes, not what all that run before it take.
+// Servers of one process cost discovery what each of them takes, not what all that run before it
+// take.
 func TestManyServersOnConsul(t *testing.T) {
 	const many = 300
 	start := map[string]func(*testing.T, []*oslorpc.Server){

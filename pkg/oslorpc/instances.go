@@ -146,8 +146,8 @@ func (t *Transport) ask(ctx context.Context, i Instance, do func(context.Context
 	return nil
 }
 
-// askable returns the peer of an instance, to be put back. While messages use all streams of the connection, it is one with a connection of
-// its own.
+// askable returns the peer of an instance, to be put back. While messages use all streams of the
+// connection, it is one with a connection of its own.
 func (t *Transport) askable(i *Instance) *peer.Peer {
 	key := peer.Key{Addr: i.Addr, BootID: i.BootID}
 	p := t.pool.Get(key)
@@ -159,7 +159,8 @@ func (t *Transport) askable(i *Instance) *peer.Peer {
 	return t.pool.Get(key)
 }
 
-// unanswered returns the error of a question with what is the matter with the peer, if it does not answer anything.
+// unanswered returns the error of a question with what is the matter with the peer, if it does not
+// answer anything.
 func unanswered(p *peer.Peer, server string, e *Error) *Error {
 	switch p.Health() {
 	case peer.Silent, peer.Down:

@@ -145,8 +145,8 @@ func (s *Server) forget(run *serverRun) {
 	close(run.stopped)
 }
 
-// join waits for the start of a run, and reports whether the server runs then. If not, so it has stopped, or the start failed, and it
-// can be started again.
+// join waits for the start of a run, and reports whether the server runs then. If not, so it has
+// stopped, or the start failed, and it can be started again.
 func (s *Server) join(ctx context.Context, run *serverRun) (runs bool, err error) {
 	select {
 	case <-run.started:
@@ -211,11 +211,13 @@ func (s *Server) newRun(ctx context.Context, works bool) (*serverRun, error) {
 // Stop withdraws the server, goes on accepting for a moment so that others learn of it, then refuses what comes and finishes what
 // it accepted; a held server runs it then. When ctx ends first, it ends the contexts of what still runs and returns an error.
 //
-// A server that does not run is left as it is. A start in progress is waited for, and given up when ctx ends. Whoever calls Stop
-// beside the first waits with it, and whose ctx ends first ends the patience of all.
+// A server that does not run is left as it is. A start in progress is waited for, and given up
+// when ctx ends. Whoever calls Stop beside the first waits with it, and whose ctx ends first ends
+// the patience of all.
 //
 // A method may stop the server that runs it: with the method's ctx, or one that derives from it, Stop returns at once, and the
-// server stops when everything it accepted has ended, that method included, however long ctx lasts; [WithStopTimeout] bounds it.
+// server stops when everything it accepted has ended, that method included, however long ctx
+// lasts; [WithStopTimeout] bounds it.
 func (s *Server) Stop(ctx context.Context) error {
 	run := s.current()
 	if run == nil {
@@ -267,8 +269,8 @@ func (s *Server) current() *serverRun {
 	return s.run
 }
 
-// endRun begins the stop, unless it has begun. Ctx does not bound the stop, which is not one caller's, but says how long the registry may
-// take.
+// endRun begins the stop, unless it has begun. Ctx does not bound the stop, which is not one
+// caller's, but says how long the registry may take.
 func (s *Server) endRun(ctx context.Context, run *serverRun) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -337,13 +339,14 @@ func (s *Server) Wait() {
 	}
 }
 
-// Run starts the server, and stops it when ctx ends or somebody calls Stop. It finishes what the server accepted. [WithStopTimeout]
-// bounds that after ctx has ended: by default, after 25 seconds the contexts of the methods that still run end, and two seconds later
-// Run returns in any case; it returns an error then. [Stopping] tells methods beforehand. If the server runs already, Run joins in waiting for
-// its end.
+// Run starts the server, and stops it when ctx ends or somebody calls Stop. It finishes what the
+// server accepted. [WithStopTimeout] bounds that after ctx has ended: by default, after 25 seconds
+// the contexts of the methods that still run end, and two seconds later Run returns in any case;
+// it returns an error then. [Stopping] tells methods beforehand. If the server runs already, Run
+// joins in waiting for its end.
 //
-// With [ExecutorBlocking], a method that ends its goroutine (runtime.Goexit) ends the goroutine of Run, too. The server then stops; what
-// it accepted runs on another goroutine.
+// With [ExecutorBlocking], a method that ends its goroutine (runtime.Goexit) ends the goroutine of
+// Run, too. The server then stops; what it accepted runs on another goroutine.
 func (s *Server) Run(ctx context.Context) error {
 	run, isNew, err := s.start(ctx, true)
 	if err != nil {
@@ -357,7 +360,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return run.err
 }
 
-// lend runs methods on this goroutine until the server has stopped. A method that ends the goroutine ends Run, and with it the server.
+// lend runs methods on this goroutine until the server has stopped. A method that ends the
+// goroutine ends Run, and with it the server.
 func (s *Server) lend(ctx context.Context, run *serverRun) {
 	defer s.endBounded(ctx, run)
 	run.turns.work(run.stopped)

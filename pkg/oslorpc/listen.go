@@ -127,8 +127,8 @@ func (c *config) checkAdvertise() error {
 	return nil
 }
 
-// hostAlone returns the host of an address without a port. An IPv6 address without a port must be in brackets: one cannot tell whether
-// the last part of ::1:7000 is a port.
+// hostAlone returns the host of an address without a port. An IPv6 address without a port must be
+// in brackets: one cannot tell whether the last part of ::1:7000 is a port.
 func hostAlone(address string) (host string, alone bool) {
 	if inner, found := strings.CutPrefix(address, "["); found && strings.HasSuffix(inner, "]") {
 		return strings.TrimSuffix(inner, "]"), true

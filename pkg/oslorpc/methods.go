@@ -81,13 +81,14 @@ func Name(method, name string) MethodsOption {
 	return methodsOption(func(c *methodsConfig) { c.names[method] = name })
 }
 
-// DigitsAsWords makes a run of digits in a Go name a word of its own: MyRemoteMethod2 is my_remote_method_2, and not
-// my_remote_method2. [Name] has precedence.
+// DigitsAsWords makes a run of digits in a Go name a word of its own: MyRemoteMethod2 is
+// my_remote_method_2, and not my_remote_method2. [Name] has precedence.
 func DigitsAsWords() MethodsOption {
 	return methodsOption(func(c *methodsConfig) { c.digits = true })
 }
 
-// OmitMethods leaves Go methods out, whatever their shape: helpers that are exported for other reasons.
+// OmitMethods leaves Go methods out, whatever their shape: helpers that are exported for other
+// reasons.
 func OmitMethods(methods ...string) MethodsOption {
 	return methodsOption(func(c *methodsConfig) {
 		for _, method := range methods {
@@ -102,17 +103,19 @@ func ExposeMethods(methods ...string) MethodsOption {
 }
 
 // Methods returns the exported methods of v that have the shape of an RPC, under their names in snake case:
-// GetNetworkInfo is get_network_info. MyRemoteMethod2 is my_remote_method2, unless [Name] or [DigitsAsWords] says otherwise. The
-// shapes are those of [Func] and [Stream], with or without arguments and result:
+// GetNetworkInfo is get_network_info. MyRemoteMethod2 is my_remote_method2, unless [Name] or
+// [DigitsAsWords] says otherwise. The shapes are those of [Func] and [Stream], with or without
+// arguments and result:
 //
 //	func (v V) M(ctx context.Context, args A) (R, error)
 //	func (v V) M(ctx context.Context, args A) error
 //	func (v V) M(ctx context.Context, args A) iter.Seq2[T, error]
 //
-// A method that takes a context and has another shape is an error at the server's start, which names the method, unless
-// [OmitMethods] leaves it out, or a type of another package that v embeds has it. Methods without a context are left out. A v without
-// any, and an option for a method that is not there or has another shape, is an error at the start, too. A call costs a microsecond more
-// than one of a method made with [Func], for Go's reflection.
+// A method that takes a context and has another shape is an error at the server's start, which
+// names the method, unless [OmitMethods] leaves it out, or a type of another package that v embeds
+// has it. Methods without a context are left out. A v without any, and an option for a method that
+// is not there or has another shape, is an error at the start, too. A call costs a microsecond
+// more than one of a method made with [Func], for Go's reflection.
 func Methods(v any, options ...MethodsOption) map[string]Method {
 	config := newMethodsConfig(options)
 	methods := map[string]Method{}
@@ -144,8 +147,8 @@ func Methods(v any, options ...MethodsOption) map[string]Method {
 	return methods
 }
 
-// methodOf makes a method of a Go method. One that seems to be meant as a method but has not its shape is broken; ok is false for
-// those that are left out.
+// methodOf makes a method of a Go method. One that seems to be meant as a method but has not its
+// shape is broken; ok is false for those that are left out.
 func methodOf(v reflect.Value, i int) (m Method, ok bool) {
 	f, goName := v.Method(i), v.Type().Method(i).Name
 	m, flaw := reflectMethod(f)
@@ -169,7 +172,8 @@ func takesContext(f reflect.Type) bool {
 	return false
 }
 
-// isForeign reports whether a type has a method because it embeds a type of another package. A type without a name is of no package.
+// isForeign reports whether a type has a method because it embeds a type of another package. A
+// type without a name is of no package.
 func isForeign(t reflect.Type, method string) bool {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -203,7 +207,8 @@ var (
 	noArgsType  = reflect.TypeFor[NoArgs]()
 )
 
-// reflectMethod makes a method of a Go method value, or says why it does not have the shape of one.
+// reflectMethod makes a method of a Go method value, or says why it does not have the shape of
+// one.
 func reflectMethod(f reflect.Value) (m Method, flaw string) {
 	t := f.Type()
 	if t.NumIn() < 1 || t.In(0) != contextType {
@@ -291,8 +296,8 @@ func drainReflected(seq reflect.Value, emit dispatch.Emit) (err error) {
 	return err
 }
 
-// snakeCase returns a Go name in snake case; a run of capitals is one word, so that GetHTTPInfo is get_http_info, and a run of digits is
-// one if they are to be words.
+// snakeCase returns a Go name in snake case; a run of capitals is one word, so that GetHTTPInfo is
+// get_http_info, and a run of digits is one if they are to be words.
 func snakeCase(name string, digits bool) string {
 	runes := []rune(name)
 	var b strings.Builder

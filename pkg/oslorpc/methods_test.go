@@ -48,7 +48,8 @@ type withChannel struct {
 	List []struct{ C chan int } `json:"list"`
 }
 
-// A method that takes a context and cannot be served does not disappear: the start says which it is, and what shape it needs.
+// A method that takes a context and cannot be served does not disappear: the start says which it
+// is, and what shape it needs.
 func TestMethodsOfAnotherShape(t *testing.T) {
 	all := []string{
 		"ScalarArgument", "TwoArguments", "ContextSecond", "Variadic", "PointerToMap", "NoError", "Nothing", "ErrorFirst",
@@ -91,7 +92,8 @@ func (foreign) Own(context.Context) error { return nil }
 
 type nearby struct{ *oslorpc.Server }
 
-// Methods of another package's types cannot be changed, so that those of another shape are left out.
+// Methods of another package's types cannot be changed, so that those of another shape are left
+// out.
 func TestMethodsOfEmbeddedTypes(t *testing.T) {
 	if err := startWith(t, oslorpc.Methods(&foreign{})); err != nil {
 		t.Error(err)

@@ -45,7 +45,8 @@ func (l *lapses) listen(run *serverRun, missed func(context.Context, string)) {
 	go l.serve(run, missed)
 }
 
-// serve calls missed until the server begins to stop. If missed ends the goroutine, another goroutine goes on.
+// serve calls missed until the server begins to stop. If missed ends the goroutine, another
+// goroutine goes on.
 func (l *lapses) serve(run *serverRun, missed func(context.Context, string)) {
 	defer func() {
 		if run.isEnding() {

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// The function for missed messages may end its goroutine: it is called again for the next reason, and goes with the server.
+// The function for missed messages may end its goroutine: it is called again for the next reason,
+// and goes with the server.
 func TestMissedMessagesFunctionThatEndsItsGoroutine(t *testing.T) {
 	run := &serverRun{reasons: make(chan string, 1)}
 	run.alive, run.end = context.WithCancel(t.Context())

@@ -76,10 +76,12 @@ func (m *outgoing) request(e *route.Entry, v *variant, hint fleet.Hint) *pb.Moni
 	}
 }
 
-// endTime is how long the end of a monitored call is waited for after the reply. Servers send both together.
+// endTime is how long the end of a monitored call is waited for after the reply. Servers send both
+// together.
 const endTime = 50 * time.Millisecond
 
-// converse sends the request and receives until the reply; it calls alive at each heartbeat, and replied at the reply.
+// converse sends the request and receives until the reply; it calls alive at each heartbeat, and
+// replied at the reply.
 func (m *outgoing) converse(stream grpc.ClientStream, request proto.Message, alive, replied func()) (*pb.Payload, error) {
 	if err := stream.SendMsg(request); err != nil && !errors.Is(err, io.EOF) { // EOF: the stream has ended, and receiving tells why
 		return nil, err

@@ -172,8 +172,8 @@ func TestMulticallHasBackpressure(t *testing.T) {
 	}
 }
 
-// A multicall that was refused goes on as a call does, whatever is added to the connections: the refusal by one server is no sign that an
-// interceptor sent it to another.
+// A multicall that was refused goes on as a call does, whatever is added to the connections: the
+// refusal by one server is no sign that an interceptor sent it to another.
 func TestMulticallGoesOnWhenRefused(t *testing.T) {
 	for _, name := range []string{"lacks1", "lacks2", "lacks3"} {
 		serve(t, name, oslorpc.Endpoint{Methods: map[string]oslorpc.Method{}})

@@ -54,7 +54,8 @@ func (o *orderly) ran() (n int, inOrder bool) {
 	return len(o.order), !o.overlap
 }
 
-// Casts with one key run one after the other, in the order in which they were sent, after the hold of a server, and of every sort.
+// Casts with one key run one after the other, in the order in which they were sent, after the hold
+// of a server, and of every sort.
 func TestCastsWithAnOrderKey(t *testing.T) {
 	const n = 300
 	send := map[string]func(c *oslorpc.Client, n int) error{

@@ -41,7 +41,8 @@ func instanceOf(t *testing.T, f *oslorpctest.Fleet) oslorpc.Instance {
 	return list[0]
 }
 
-// Each error of a message that was sent names the server that it was sent to, and its address, also if the message is for any server.
+// Each error of a message that was sent names the server that it was sent to, and its address,
+// also if the message is for any server.
 func TestErrorsNameTheServer(t *testing.T) {
 	for what, happen := range map[string]func(*oslorpctest.Server){
 		"silence": (*oslorpctest.Server).Partition,
@@ -122,7 +123,8 @@ func TestErrorsOfTypedMessagesNameTheServer(t *testing.T) {
 	}
 }
 
-// A message that no server took names the one that it was offered to last, and why that did not take it.
+// A message that no server took names the one that it was offered to last, and why that did not
+// take it.
 func TestTimeoutOfAnUnsentMessageNamesTheServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := oslorpctest.New(t)

@@ -8,8 +8,9 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// expected is a reply of a unary RPC that may come. gRPC does not say whether it did when the RPC fails after it: a server may send a
-// reply and then an error, or two replies. Then the method ran, whatever the error says.
+// expected is a reply of a unary RPC that may come. gRPC does not say whether it did when the RPC
+// fails after it: a server may send a reply and then an error, or two replies. Then the method
+// ran, whatever the error says.
 //
 // So the message has a mark until the reply is decoded into it, which resets it first.
 type expected struct {
@@ -35,7 +36,8 @@ func expect(reply any) expected {
 	return e
 }
 
-// came reports whether the reply came, and removes the mark. It must not be called while gRPC may still write the message.
+// came reports whether the reply came, and removes the mark. It must not be called while gRPC may
+// still write the message.
 func (e expected) came() bool {
 	if e.message == nil {
 		return false

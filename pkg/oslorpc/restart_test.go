@@ -18,7 +18,8 @@ func serving(version string) oslorpc.Endpoint {
 	}}
 }
 
-// A server that stopped does not hold the automatic cap down, though its process serves something else and is connected.
+// A server that stopped does not hold the automatic cap down, though its process serves something
+// else and is connected.
 func TestStoppedServerDoesNotHoldTheCapDown(t *testing.T) {
 	shared := open(t)
 	old := serveOn(t, shared, oslorpc.Target{Topic: "agents", Server: "old"}, serving("1.1"))
@@ -39,7 +40,8 @@ func TestStoppedServerDoesNotHoldTheCapDown(t *testing.T) {
 	})
 }
 
-// The only server with a version restarts gracefully within its process, beside an older one: calls and casts of that version wait.
+// The only server with a version restarts gracefully within its process, beside an older one:
+// calls and casts of that version wait.
 func TestRestartOfTheOnlyServerWithAVersion(t *testing.T) {
 	shared := open(t)
 	serveOn(t, open(t), oslorpc.Target{Topic: "agents", Server: "old"}, serving("1.1"))
@@ -72,7 +74,8 @@ func TestRestartOfTheOnlyServerWithAVersion(t *testing.T) {
 	}
 }
 
-// Ping needs no stream of a connection whose streams messages use up, and neither do messages for any server, which go to another.
+// Ping needs no stream of a connection whose streams messages use up, and neither do messages for
+// any server, which go to another.
 func TestServerWithoutAFreeStream(t *testing.T) {
 	const streams = 4
 	crowded := open(t, oslorpc.WithServerOptions(grpc.MaxConcurrentStreams(streams)))

@@ -307,7 +307,8 @@ func TestListen(t *testing.T) {
 	}
 }
 
-// What others cannot connect to is refused at once, whatever tells them of it, with a sentence that says what to write.
+// What others cannot connect to is refused at once, whatever tells them of it, with a sentence
+// that says what to write.
 func TestUnusableAdvertise(t *testing.T) {
 	for address, says := range map[string]string{
 		"127.0.0.1:0":         "from 1 to 65535",

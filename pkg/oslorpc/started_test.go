@@ -7,7 +7,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// A program is told of each start, when others can find the server, before Start returns and before Run works.
+// A program is told of each start, when others can find the server, before Start returns and
+// before Run works.
 func TestStarted(t *testing.T) {
 	for _, executor := range []string{oslorpc.ExecutorPool, oslorpc.ExecutorBlocking} {
 		t.Run(executor, func(t *testing.T) {

@@ -16,7 +16,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// holder has a typed method of each kind that lasts until hold returns, and then ends as if it were done.
+// holder has a typed method of each kind that lasts until hold returns, and then ends as if it
+// were done.
 type holder struct {
 	v1.UnimplementedInventoryServiceServer
 
@@ -147,8 +148,8 @@ func unlessEOF(err error) error {
 	return err
 }
 
-// A stream that a forced stop cuts short does not look whole, also if its method takes the end of its context for the end of its work, and
-// if the connection stays.
+// A stream that a forced stop cuts short does not look whole, also if its method takes the end of
+// its context for the end of its work, and if the connection stays.
 func TestForcedStopCutsStreams(t *testing.T) {
 	for kind := range streamKinds(t.Context(), client(t)) {
 		t.Run(kind, func(t *testing.T) {
@@ -242,7 +243,8 @@ func TestStopping(t *testing.T) {
 	}
 }
 
-// Run stops in a time that is known, also if a caller holds a stream open, and if a method does not end.
+// Run stops in a time that is known, also if a caller holds a stream open, and if a method does
+// not end.
 func TestRunStopsInTime(t *testing.T) {
 	for name, test := range map[string]struct {
 		options  []oslorpc.TransportOption

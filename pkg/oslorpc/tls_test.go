@@ -65,7 +65,8 @@ func (a *authority) issue(template *x509.Certificate) (*ecdsa.PrivateKey, *x509.
 	return key, cert
 }
 
-// mutual returns credentials of a program that has a certificate for a name, and wants one of its peers.
+// mutual returns credentials of a program that has a certificate for a name, and wants one of its
+// peers.
 func (a *authority) mutual(name string) *tls.Config {
 	a.t.Helper()
 	key, cert := a.issue(&x509.Certificate{
@@ -97,7 +98,8 @@ func (s syncing) SyncVolumes(stream grpc.BidiStreamingServer[v1.SyncVolumesReque
 	}
 }
 
-// everyDelivery sends one message of each kind to the topic inventory, where one server is, and returns an error unless all of it arrived.
+// everyDelivery sends one message of each kind to the topic inventory, where one server is, and
+// returns an error unless all of it arrived.
 func everyDelivery(ctx context.Context, transport *oslorpc.Transport) map[string]func() error {
 	c := transport.Client(oslorpc.Target{Topic: "inventory"}, oslorpc.WithTimeout(10*time.Second))
 	monitored := c.Prepare(oslorpc.WithCallMonitorTimeout(5 * time.Second))
@@ -210,7 +212,8 @@ func serveSecure(t *testing.T, options ...oslorpc.TransportOption) (*oslorpc.Ser
 	return s, i, a
 }
 
-// Every delivery works with TLS in both directions, wherever the server listens; no other machine's address needs WithInsecure then.
+// Every delivery works with TLS in both directions, wherever the server listens; no other
+// machine's address needs WithInsecure then.
 func TestTLS(t *testing.T) {
 	socket := "unix:" + filepath.Join(t.TempDir(), "socket")
 	for name, options := range map[string][]oslorpc.TransportOption{
@@ -239,7 +242,8 @@ func TestTLS(t *testing.T) {
 	}
 }
 
-// A program without the right certificate sends nothing and gets nothing, and is told so in time; its messages are safe to send again.
+// A program without the right certificate sends nothing and gets nothing, and is told so in time;
+// its messages are safe to send again.
 func TestTLSRefuses(t *testing.T) {
 	ours, others := newAuthority(t), newAuthority(t)
 	nameless := ours.mutual("localhost")

@@ -38,15 +38,15 @@ type Transport struct {
 	// life ends with the servers, and ends what the transport does in the background.
 	life context.Context //nolint:containedctx // It is the transport's own.
 	end  context.CancelFunc
-	// released is closed when everything but the servers is released, too. Patience ends when a caller that waits for that does
-	// not want to wait any longer.
+	// released is closed when everything but the servers is released, too. Patience ends when a
+	// caller that waits for that does not want to wait any longer.
 	releasing sync.Once
 	released  chan struct{}
 	patience  context.Context //nolint:containedctx // The release is not one caller's.
 	hurry     context.CancelCauseFunc
 
-	// mu guards what follows. It comes after that of a server and before all other locks, and is not held while anything is
-	// waited for.
+	// mu guards what follows. It comes after that of a server and before all other locks, and is not
+	// held while anything is waited for.
 	mu      sync.Mutex
 	servers map[*Server]bool // from the begin of a start to the end of a stop
 	host    *host            // nil while no server runs
@@ -78,7 +78,8 @@ type config struct {
 // Neutron's agents ask for at their start.
 const DefaultMaxMessageSize = 16 << 20
 
-// DefaultMaxHeaderSize bounds the headers of a message. It is what gRPC servers in other languages accept, many of them no more.
+// DefaultMaxHeaderSize bounds the headers of a message. It is what gRPC servers in other languages
+// accept, many of them no more.
 const DefaultMaxHeaderSize = 8 << 10
 
 // headerShare is what the library and gRPC take of the headers.
@@ -109,8 +110,9 @@ func WithListen(address string) TransportOption {
 }
 
 // WithAdvertise sets the address that others connect to, if it is not the one listened on, as behind a NAT: "host:port",
-// or a host alone, which gets the port listened on. An IPv6 address is written in brackets, with a port and without. [Open]
-// refuses what others cannot connect to, such as port 0, a range of ports, a URL or 0.0.0.0, with an error of kind [Invalid].
+// or a host alone, which gets the port listened on. An IPv6 address is written in brackets, with a
+// port and without. [Open] refuses what others cannot connect to, such as port 0, a range of
+// ports, a URL or 0.0.0.0, with an error of kind [Invalid].
 func WithAdvertise(address string) TransportOption {
 	return transportOption(func(c *config) { c.advertise = address })
 }
@@ -133,12 +135,15 @@ func WithMaxMessageSize(bytes int) TransportOption {
 	return transportOption(func(c *config) { c.maxSize = bytes })
 }
 
-// WithMaxHeaderSize bounds, in bytes, the headers of a message; the default is [DefaultMaxHeaderSize]. The request context of a typed message
-// travels in a header, and so does the metadata that a program adds to any message. A message whose headers are larger fails with
-// [TooLarge] and is not sent. HTTP/2 counts 32 bytes beside the name and the value of each header, and binary values have four thirds of
-// their size. 1 KiB is kept for the headers of the library and of gRPC, so less than 2 KiB is a mistake.
+// WithMaxHeaderSize bounds, in bytes, the headers of a message; the default is
+// [DefaultMaxHeaderSize]. The request context of a typed message travels in a header, and so does
+// the metadata that a program adds to any message. A message whose headers are larger fails with
+// [TooLarge] and is not sent. HTTP/2 counts 32 bytes beside the name and the value of each header,
+// and binary values have four thirds of their size. 1 KiB is kept for the headers of the library
+// and of gRPC, so less than 2 KiB is a mistake.
 //
-// Raise it only if every server, and every proxy between, takes as much. Servers of Go take 16 MiB unless they say otherwise.
+// Raise it only if every server, and every proxy between, takes as much. Servers of Go take 16 MiB
+// unless they say otherwise.
 func WithMaxHeaderSize(bytes int) TransportOption {
 	return transportOption(func(c *config) { c.maxHeader = bytes })
 }
@@ -150,20 +155,22 @@ func WithStopGrace(d time.Duration) TransportOption {
 	return transportOption(func(c *config) { c.stopGrace = d })
 }
 
-// DefaultStopTimeout is how long [Server.Run] waits for a server that stops. Kubernetes kills a container 30 seconds after it told it to
-// stop, unless told otherwise.
+// DefaultStopTimeout is how long [Server.Run] waits for a server that stops. Kubernetes kills a
+// container 30 seconds after it told it to stop, unless told otherwise.
 const DefaultStopTimeout = 25 * time.Second
 
-// WithStopTimeout bounds the stops that no ctx bounds: by [Server.Run] when its ctx ends, and by a method that stops its own server or
-// transport. After that time the contexts of the methods that still run end, with a cause; after two more seconds the stop is over
-// even if they run on, and is an error. The default is [DefaultStopTimeout]. Zero or less is no bound: the stop takes as long as the
-// methods do.
+// WithStopTimeout bounds the stops that no ctx bounds: by [Server.Run] when its ctx ends, and by a
+// method that stops its own server or transport. After that time the contexts of the methods that
+// still run end, with a cause; after two more seconds the stop is over even if they run on, and is
+// an error. The default is [DefaultStopTimeout]. Zero or less is no bound: the stop takes as long
+// as the methods do.
 func WithStopTimeout(d time.Duration) TransportOption {
 	return transportOption(func(c *config) { c.stopTimeout = d })
 }
 
-// WithLogger sets where the transport logs; the default is slog.Default. gRPC itself has one logger for the whole program, which writes errors
-// to standard error: a program that wants them elsewhere calls grpclog.SetLoggerV2 before it opens a transport.
+// WithLogger sets where the transport logs; the default is slog.Default. gRPC itself has one
+// logger for the whole program, which writes errors to standard error: a program that wants them
+// elsewhere calls grpclog.SetLoggerV2 before it opens a transport.
 func WithLogger(log *slog.Logger) TransportOption {
 	return transportOption(func(c *config) { c.log = log })
 }

@@ -41,7 +41,8 @@ func (s *stuck) Close() error {
 	return s.Conn.Close()
 }
 
-// breaker makes connections, and breaks the first before what is written to it since Hold has left.
+// breaker makes connections, and breaks the first before what is written to it since Hold has
+// left.
 type breaker struct {
 	held    atomic.Bool
 	waiting chan struct{}
@@ -99,8 +100,9 @@ func (c *counter) SyncVolumes(stream grpc.BidiStreamingServer[v1.SyncVolumesRequ
 	}
 }
 
-// A stream that the client sends breaks before anything of it has left. gRPC would begin it again elsewhere, with what was sent until
-// then, and after that let it succeed, though its sender was told that it had ended. It must fail, or be complete.
+// A stream that the client sends breaks before anything of it has left. gRPC would begin it again
+// elsewhere, with what was sent until then, and after that let it succeed, though its sender was
+// told that it had ended. It must fail, or be complete.
 func TestStreamThatBreaksEarly(t *testing.T) {
 	for name, connect := range map[string]func(*testing.T, *breaker, string) grpc.ClientConnInterface{
 		"a client of oslorpc": func(t *testing.T, b *breaker, addr string) grpc.ClientConnInterface {
@@ -140,7 +142,8 @@ func TestStreamThatBreaksEarly(t *testing.T) {
 	}
 }
 
-// importVolumes sends messages, some of them before the connection breaks, and wants all to have come if it succeeds.
+// importVolumes sends messages, some of them before the connection breaks, and wants all to have
+// come if it succeeds.
 func importVolumes(t *testing.T, v v1.InventoryServiceClient, b *breaker, before int, count *counter) {
 	t.Helper()
 	const all = 20

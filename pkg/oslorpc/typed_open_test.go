@@ -15,7 +15,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// A stream opens at the version of its target at least, though its first message could do with less.
+// A stream opens at the version of its target at least, though its first message could do with
+// less.
 func TestTypedStreamOpensAtItsTargetsVersion(t *testing.T) {
 	f, all := inventories(t, "1.1")
 	c := f.Client(oslorpc.Target{}, oslorpc.WithVersion("1.2"), oslorpc.WithRetry(0))
@@ -75,8 +76,8 @@ func (v *versions) CreateVolume(ctx context.Context, _ *v1.CreateVolumeRequest) 
 	return &v1.CreateVolumeResponse{}, nil
 }
 
-// At a static address anything may listen, such as a server of another major version, which would take a message without a version for
-// one of its own.
+// At a static address anything may listen, such as a server of another major version, which would
+// take a message without a version for one of its own.
 func TestTypedMessageToAStaticAddressHasAVersion(t *testing.T) {
 	service := &versions{asked: make(chan []string, 1)}
 	s := grpc.NewServer()

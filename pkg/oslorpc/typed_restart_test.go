@@ -20,8 +20,8 @@ func freeAddr(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// A typed message for a server whose process is up, and that is not up itself yet, waits as any other does; discovery does not tell of
-// it, at a static address.
+// A typed message for a server whose process is up, and that is not up itself yet, waits as any
+// other does; discovery does not tell of it, at a static address.
 func TestTypedMessageForARestartingServer(t *testing.T) {
 	for name, options := range map[string][]oslorpc.ClientOption{"by topic": nil, "by name": {oslorpc.WithServer("node1")}} {
 		for kind, send := range map[string]func(v1.InventoryServiceClient) error{

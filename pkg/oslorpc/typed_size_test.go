@@ -111,7 +111,8 @@ func TestResultThatCannotBeEncoded(t *testing.T) {
 	wantKind(t, err, oslorpc.BadResult, false)
 }
 
-// The details that a typed method adds to its status go, rather than make the status larger than what clients in other languages take.
+// The details that a typed method adds to its status go, rather than make the status larger than
+// what clients in other languages take.
 func TestTypedStatusWithLargeDetails(t *testing.T) {
 	f := creating(t, func(context.Context) error {
 		st, err := status.New(codes.NotFound, "no such volume").WithDetails(wrapperspb.String(strings.Repeat("x", 64<<10)))

@@ -244,7 +244,8 @@ func (m *typedMessage) form(variant int) proto.Message {
 // which of its servers is meant.
 func (m *typedMessage) headers(ctx context.Context, e *route.Entry, variant int, missed time.Duration) context.Context {
 	v := m.version(variant)
-	// Without a version, a server takes the .0 of its own major version to be meant. Of an instance that is listed, that is known to be ours.
+	// Without a version, a server takes the .0 of its own major version to be meant. Of an instance
+	// that is listed, that is known to be ours.
 	needed := e.ID == "" || v != rpc.Version{Major: v.Major}
 	h := header.Request{Version: v, HasVersion: needed, Instance: e.ID, ID: m.id, Context: m.context, Missed: missed}
 	h.OrderKey = m.client.settings.orderKey

@@ -83,13 +83,14 @@ func (s *typedStream) start(ctx context.Context, e *route.Entry, conn *grpc.Clie
 	return s.answered(ctx)
 }
 
-// neverReplay keeps gRPC from beginning a stream again on another connection once a message was sent. It would send what it has until then,
-// and let the stream succeed, although its sender was told that it had ended. The price is that a stream does not survive that its server
-// goes away before it has seen it.
+// neverReplay keeps gRPC from beginning a stream again on another connection once a message was
+// sent. It would send what it has until then, and let the stream succeed, although its sender was
+// told that it had ended. The price is that a stream does not survive that its server goes away
+// before it has seen it.
 var neverReplay = grpc.MaxRetryRPCBufferSize(0)
 
-// answered waits for the first sign of the server's, which may take as long as the method likes, or for a refusal, after which what is left of
-// the time to open the stream goes on.
+// answered waits for the first sign of the server's, which may take as long as the method likes,
+// or for a refusal, after which what is left of the time to open the stream goes on.
 func (s *typedStream) answered(ctx context.Context) error {
 	s.late.Stop()
 	left := time.Until(s.due)

@@ -15,8 +15,8 @@
 //		…
 //	})
 //
-// An assertion that fails in a method, as t.Fatal or a require, fails the test and the method: its caller gets an error of kind
-// [oslorpc.Remote] at once.
+// An assertion that fails in a method, as t.Fatal or a require, fails the test and the method: its
+// caller gets an error of kind [oslorpc.Remote] at once.
 //
 // A fleet belongs to the bubble in which it was made.
 package oslorpctest

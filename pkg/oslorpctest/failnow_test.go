@@ -15,8 +15,8 @@ import (
 // failingHandler is set in the process in which the handler is to fail its test.
 const failingHandler = "OSLORPCTEST_FAILING"
 
-// A failed assertion in a handler fails the test, and its caller does not wait for the call's minute. The test that fails runs
-// in a process of its own.
+// A failed assertion in a handler fails the test, and its caller does not wait for the call's
+// minute. The test that fails runs in a process of its own.
 func TestFailedAssertionInAHandler(t *testing.T) {
 	if os.Getenv(failingHandler) != "" {
 		failInHandler(t)

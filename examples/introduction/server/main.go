@@ -26,7 +26,8 @@ func main() {
 	}
 }
 
-// run serves until ctx ends or a client stops the server, and then finishes what the server accepted.
+// run serves until ctx ends or a client stops the server, and then finishes what the server
+// accepted.
 func run(ctx context.Context, url, name, executor string) error {
 	t, err := oslorpc.Open(url)
 	if err != nil {

@@ -227,7 +227,8 @@ func TestNetworkThatCannotBeServed(t *testing.T) {
 	})
 }
 
-// A network whose calls hang stops no other network, neither a change of it nor reading everything.
+// A network whose calls hang stops no other network, neither a change of it nor reading
+// everything.
 func TestSlowNetwork(t *testing.T) {
 	slow := neutronrpc.Network{ID: "slow", Name: "slow", Subnets: []neutronrpc.Subnet{{ID: "t", NetworkID: "slow"}}}
 	for name, begin := range map[string]func(*testing.T, *server, *neutronrpc.DhcpAgentNotifyAPI){

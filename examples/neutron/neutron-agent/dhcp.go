@@ -22,8 +22,9 @@ const workers = 8
 // that it does not matter in which order messages come, or whether one comes twice. Those about ports have the ports themselves: there,
 // revision numbers tell which is newer, and the agent remembers what was deleted.
 //
-// Whatever it does about a network takes its turn in the queue, so that no two do something about the same one, and waits for the server
-// without a lock: a call that hangs stops one network, and not the others.
+// Whatever it does about a network takes its turn in the queue, so that no two do something about
+// the same one, and waits for the server without a lock: a call that hangs stops one network, and
+// not the others.
 type dhcpAgent struct {
 	*service
 
@@ -33,7 +34,8 @@ type dhcpAgent struct {
 	// mu guards what follows. It is not held while the server is asked.
 	mu       sync.Mutex
 	networks map[string]neutronrpc.Network
-	// changes counts the updates that were handled, and changed says at which count a network last was: what was read before is old.
+	// changes counts the updates that were handled, and changed says at which count a network last
+	// was: what was read before is old.
 	changes int
 	changed map[string]int
 	// deleted are the ids of ports that are gone for good, should an older message about one come later, and when they went.
@@ -90,8 +92,8 @@ func (a *dhcpAgent) syncState(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d networks", len(networks)), errors.Join(failures...)
 }
 
-// inTurn has something done about a network when it is its turn, and sends what comes of it. If the network has changed since then, what
-// was read is old, and the network is asked for instead.
+// inTurn has something done about a network when it is its turn, and sends what comes of it. If
+// the network has changed since then, what was read is old, and the network is asked for instead.
 func (a *dhcpAgent) inTurn(networkID string, since int, results chan<- error, do func(context.Context) error) {
 	a.queue.add(update{networkID: networkID, handle: func(ctx context.Context, u update) error {
 		if a.changedSince(networkID, since) {
@@ -103,7 +105,8 @@ func (a *dhcpAgent) inTurn(networkID string, since int, results chan<- error, do
 	}})
 }
 
-// beforeReading returns the networks that are served before everything is read, and the count of changes then.
+// beforeReading returns the networks that are served before everything is read, and the count of
+// changes then.
 func (a *dhcpAgent) beforeReading() (served map[string]neutronrpc.Network, since int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -111,14 +114,16 @@ func (a *dhcpAgent) beforeReading() (served map[string]neutronrpc.Network, since
 	return maps.Clone(a.networks), a.changes
 }
 
-// changedSince reports whether an update of a network was handled after the count of changes was since.
+// changedSince reports whether an update of a network was handled after the count of changes was
+// since.
 func (a *dhcpAgent) changedSince(networkID string, since int) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.changed[networkID] > since
 }
 
-// work handles updates, several at a time, and tells the server which ports are ready, until ctx ends.
+// work handles updates, several at a time, and tells the server which ports are ready, until ctx
+// ends.
 func (a *dhcpAgent) work(ctx context.Context) {
 	var working sync.WaitGroup
 	for range workers {
@@ -133,7 +138,8 @@ func (a *dhcpAgent) work(ctx context.Context) {
 	working.Wait()
 }
 
-// handle does what an update asks for. If that fails, the agent no longer knows how the network is, and reads everything.
+// handle does what an update asks for. If that fails, the agent no longer knows how the network
+// is, and reads everything.
 func (a *dhcpAgent) handle(ctx context.Context, u update) {
 	err := u.handle(ctx, u)
 	a.mu.Lock()
@@ -281,7 +287,8 @@ const (
 	readyPause = 200 * time.Millisecond
 )
 
-// tellOften tells the server which ports are ready, when there are some and after a failure, until ctx ends.
+// tellOften tells the server which ports are ready, when there are some and after a failure, until
+// ctx ends.
 func (a *dhcpAgent) tellOften(ctx context.Context) {
 	for {
 		var again <-chan time.Time

@@ -175,7 +175,8 @@ func (a *l3Agent) DelArpEntry(_ context.Context, args neutronrpc.ArpArgs) error 
 	return nil
 }
 
-// NetworkUpdate tells that a network has changed, which may change the routers that have an address on it.
+// NetworkUpdate tells that a network has changed, which may change the routers that have an
+// address on it.
 func (a *l3Agent) NetworkUpdate(ctx context.Context, args neutronrpc.NetworkUpdateArgs) error {
 	if ids := a.routersOn(args.Network.ID); len(ids) > 0 {
 		return a.RoutersUpdated(ctx, neutronrpc.RoutersArgs{Routers: ids})

@@ -57,7 +57,8 @@ func TestNetworkUpdate(t *testing.T) {
 	}
 }
 
-// A router whose call hangs stops no other, and its answer does not bring it back if it was deleted in the meantime.
+// A router whose call hangs stops no other, and its answer does not bring it back if it was
+// deleted in the meantime.
 func TestSlowRouter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &routerServer{hanging: make(chan struct{})}

@@ -1,7 +1,8 @@
 package main
 
-// order says which answer counts, of several about the same thing that come in any order: the one to what was asked last. What is told
-// counts as asked and answered at once. So an agent need not hold a lock while it asks. It is not safe for concurrent use.
+// order says which answer counts, of several about the same thing that come in any order: the one
+// to what was asked last. What is told counts as asked and answered at once. So an agent need not
+// hold a lock while it asks. It is not safe for concurrent use.
 type order struct {
 	asked   int // questions so far
 	open    int // questions without an answer
@@ -17,7 +18,8 @@ func (o *order) ask() int {
 	return o.asked
 }
 
-// settle reports whether an answer about something counts: whether nothing counts that was asked later.
+// settle reports whether an answer about something counts: whether nothing counts that was asked
+// later.
 func (o *order) settle(id string, asked int) bool {
 	if o.settled[id] > asked {
 		return false

@@ -19,12 +19,14 @@ type update struct {
 }
 
 // queue has updates wait for their turn: the lowest priority comes first, and of several the one that arrived first. Casts have no
-// order on the wire, so this is where they get one. Several workers take from it, but of each network only one update at a time: a
-// network that takes long holds up no other, and none is changed by two at once.
+// order on the wire, so this is where they get one. Several workers take from it, but of each
+// network only one update at a time: a network that takes long holds up no other, and none is
+// changed by two at once.
 type queue struct {
 	mu      sync.Mutex
 	waiting updates
-	// busy are the networks of which an update was taken and is not done, with those that came for them meanwhile.
+	// busy are the networks of which an update was taken and is not done, with those that came for
+	// them meanwhile.
 	busy    map[string]updates
 	arrived int
 	changed chan struct{} // closed when there may be something to take
@@ -47,7 +49,8 @@ func (q *queue) wake() {
 	q.changed = make(chan struct{})
 }
 
-// take waits for the next update of a network that is not busy, which then is; false if ctx ends first. Call done when it is handled.
+// take waits for the next update of a network that is not busy, which then is; false if ctx ends
+// first. Call done when it is handled.
 func (q *queue) take(ctx context.Context) (update, bool) {
 	for {
 		u, ok, changed := q.next()
@@ -62,7 +65,8 @@ func (q *queue) take(ctx context.Context) (update, bool) {
 	}
 }
 
-// next is take, but does not wait: if there is nothing to take, it returns a channel that is closed when there may be.
+// next is take, but does not wait: if there is nothing to take, it returns a channel that is
+// closed when there may be.
 func (q *queue) next() (u update, ok bool, changed <-chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -104,7 +104,8 @@ func NewDVRAgentRPCAPIMixin(t *oslorpc.Transport, options ...oslorpc.ClientOptio
 	return &DVRAgentRPCAPIMixin{t.Client(oslorpc.Target{Topic: DVRUpdateTopic, Version: "1.0"}, options...)}
 }
 
-// DVRMACAddressUpdate tells all agents the MAC addresses of all hosts. If there are none, it sends nothing.
+// DVRMACAddressUpdate tells all agents the MAC addresses of all hosts. If there are none, it sends
+// nothing.
 func (n *DVRAgentRPCAPIMixin) DVRMACAddressUpdate(ctx context.Context, macs []DVRMAC) error {
 	if len(macs) == 0 {
 		return nil

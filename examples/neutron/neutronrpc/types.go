@@ -3,7 +3,8 @@ package neutronrpc
 import "github.com/oslorpc/oslorpc/pkg/oslorpc"
 
 // The things that messages are about. A field that is not set is not sent, so that a Network with nothing but its ID is a reference.
-// What a later peer adds to one is in its Extra: Neutron's dicts may have more than a program knows.
+// What a later peer adds to one is in its Extra: Neutron's dicts may have more than a program
+// knows.
 type (
 	// Network is a network, with its subnets and ports where it is an answer to a DHCP agent.
 	Network struct {

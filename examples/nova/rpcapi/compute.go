@@ -18,7 +18,8 @@ import (
 //	6.2 - Added target_state to rebuild_instance, which evacuations need and nothing here
 //	6.5 - What continues work in progress goes to the topic compute-alt
 //
-// In Nova, accel_uuids and request_spec came with versions from 5.2 on. 6.3 and 6.4 changed methods that are not here.
+// In Nova, accel_uuids and request_spec came with versions from 5.2 on. 6.3 and 6.4 changed
+// methods that are not here.
 type ComputeAPI struct {
 	client *oslorpc.Client
 	config Config
@@ -69,7 +70,8 @@ func (a *ComputeAPI) RebuildInstance(ctx context.Context, instance Instance, ima
 	return a.cast(ctx, instance.Host, "rebuild_instance", ladder)
 }
 
-// ResizeInstance has the host of an instance give it another size. In Nova it is a step of a resize that has begun.
+// ResizeInstance has the host of an instance give it another size. In Nova it is a step of a
+// resize that has begun.
 func (a *ComputeAPI) ResizeInstance(ctx context.Context, instance Instance, flavor Flavor, spec RequestSpec) error {
 	args := ResizeArgs{Instance: instance, Flavor: flavor, RequestSpec: spec}
 	return a.castInProgress(ctx, instance.Host, "resize_instance", oslorpc.Variants{

@@ -75,7 +75,8 @@ func objectClassAction[R any](ctx context.Context, a *ConductorAPI, class, metho
 	return oslorpc.Call[R](ctx, a.client, "object_class_action_versions", args)
 }
 
-// objectVersions are the versions of objects as this package has them. There is one of each, so that a conductor has nothing to convert.
+// objectVersions are the versions of objects as this package has them. There is one of each, so
+// that a conductor has nothing to convert.
 var objectVersions = map[string]string{"Instance": "1.0", "InstanceList": "1.0"}
 
 // ExpectedTaskState is an argument of the method save of instances.

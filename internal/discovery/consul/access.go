@@ -12,9 +12,10 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// Consul leaves out of a list what the ACL token may not read, and an empty list looks like an empty fleet. In a header it tells that it
-// left something out, but not to those who have no token; and of the list of all names that is always true, since hardly a token may
-// read everything. So an empty list is believed only if it is not for want of a permission.
+// Consul leaves out of a list what the ACL token may not read, and an empty list looks like an
+// empty fleet. In a header it tells that it left something out, but not to those who have no
+// token; and of the list of all names that is always true, since hardly a token may read
+// everything. So an empty list is believed only if it is not for want of a permission.
 
 // errHidden is that we may not see the services.
 var errHidden = errors.New("the ACL token, or its absence, hides services or the nodes that they are on: give a token that may read both, " +
@@ -34,7 +35,8 @@ func (c *client) mustRead(ctx context.Context, name string) error {
 	return err
 }
 
-// mustSee returns errHidden if the list of the services of this name is empty because we may not see them.
+// mustSee returns errHidden if the list of the services of this name is empty because we may not
+// see them.
 func (c *client) mustSee(ctx context.Context, name string, meta *api.QueryMeta) error {
 	if meta.ResultsFilteredByACLs {
 		return errHidden

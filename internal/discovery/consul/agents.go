@@ -8,7 +8,8 @@ import (
 	"sync"
 )
 
-// agents says which of several agents to ask: the one that last answered, and when that cannot be connected to, the next.
+// agents says which of several agents to ask: the one that last answered, and when that cannot be
+// connected to, the next.
 type agents struct {
 	addrs []string
 
@@ -49,14 +50,16 @@ func (a *agents) candidates() (first, count int) {
 	return a.current, len(a.addrs)
 }
 
-// at returns the index of the agent to ask, and what is closed when it is worth trying again at once.
+// at returns the index of the agent to ask, and what is closed when it is worth trying again at
+// once.
 func (a *agents) at() (current int, woken <-chan struct{}) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.current, a.woken
 }
 
-// leave goes on to the next agent, if there is one, unless somebody did so before. Queries that wait at the old one end.
+// leave goes on to the next agent, if there is one, unless somebody did so before. Queries that
+// wait at the old one end.
 func (a *agents) leave(n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -66,7 +69,8 @@ func (a *agents) leave(n int) {
 	}
 }
 
-// hangs is leave for an agent that is known to hang: queries that wait at it end even if there is no other.
+// hangs is leave for an agent that is known to hang: queries that wait at it end even if there is
+// no other.
 func (a *agents) hangs(n int) {
 	a.leave(n)
 	a.mu.Lock()
@@ -89,7 +93,8 @@ func (a *agents) wake() {
 	a.woken = make(chan struct{})
 }
 
-// whileHere returns a context that ends, because of errHung, when the current agent is left or hangs.
+// whileHere returns a context that ends, because of errHung, when the current agent is left or
+// hangs.
 func (a *agents) whileHere(ctx context.Context) (context.Context, context.CancelFunc) {
 	a.mu.Lock()
 	stay := a.stay

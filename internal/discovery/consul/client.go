@@ -18,12 +18,14 @@ var errNoAnswer = errors.New("no answer in time")
 
 // client makes the requests. Its errors are [rpc.Error]s.
 //
-// Consul allows one address, which is all programs of a host, so many connections (limits.http_max_conns_per_client, 200). So that
-// neither our own queries nor other programs keep us from beating, each of three kinds of requests has its connections: those about
-// our registrations, other requests that are answered at once, and queries that wait for changes. The first two keep theirs open.
+// Consul allows one address, which is all programs of a host, so many connections
+// (limits.http_max_conns_per_client, 200). So that neither our own queries nor other programs keep
+// us from beating, each of three kinds of requests has its connections: those about our
+// registrations, other requests that are answered at once, and queries that wait for changes. The
+// first two keep theirs open.
 type client struct {
-	// own is for our registrations, which only the agent that took them knows; api asks what all agents know, and waiting waits until
-	// that changes.
+	// own is for our registrations, which only the agent that took them knows; api asks what all
+	// agents know, and waiting waits until that changes.
 	own, api, waiting *api.Client
 	// holder is the agent, among several, for own; agents is for the others.
 	holder, agents *agents
@@ -107,7 +109,8 @@ func (c *client) close() {
 	}
 }
 
-// do makes a request that is answered at once. While the agent has no connection left for us it tries again: one may become free.
+// do makes a request that is answered at once. While the agent has no connection left for us it
+// tries again: one may become free.
 func (c *client) do(ctx context.Context, doing string, request func(*api.QueryOptions) error) error {
 	within, cancel := context.WithTimeoutCause(ctx, answerWithin, errNoAnswer)
 	defer cancel()

@@ -55,7 +55,8 @@ func advice(err error) string {
 	}
 }
 
-// errNull means that the answer is null where Consul has a list, if an empty one: something else answers, and knows nothing.
+// errNull means that the answer is null where Consul has a list, if an empty one: something else
+// answers, and knows nothing.
 var errNull = errors.New("the answer is null, which Consul does not send")
 
 // code returns the status of the answer; 0 if there was none.

@@ -11,9 +11,11 @@ import (
 const (
 	// probeEvery is how often to see whether an agent answers while queries wait at it.
 	probeEvery = 2 * time.Second
-	// probeDown is the same for one that cannot be connected to: that costs nothing, and shows soon when it is back.
+	// probeDown is the same for one that cannot be connected to: that costs nothing, and shows soon
+	// when it is back.
 	probeDown = time.Second
-	// silence is how long a cheap request may go without an answer. An agent that is merely slow takes a tenth of it.
+	// silence is how long a cheap request may go without an answer. An agent that is merely slow
+	// takes a tenth of it.
 	silence = 2 * time.Second
 	// probeWithin bounds a request that still shows when an agent that hung goes on.
 	probeWithin = 30 * time.Second
@@ -21,8 +23,9 @@ const (
 
 var errHung = fmt.Errorf("the agent hangs: it takes connections, and answered nothing for %s", silence)
 
-// guard notices that an agent hangs. A query that waits for changes may rightly be silent for minutes, so something else must be
-// asked: who leads the cluster. The agent asks a server for that, so an answer, of whatever kind, shows that both go on.
+// guard notices that an agent hangs. A query that waits for changes may rightly be silent for
+// minutes, so something else must be asked: who leads the cluster. The agent asks a server for
+// that, so an answer, of whatever kind, shows that both go on.
 type guard struct {
 	agents *agents
 	base   http.RoundTripper
@@ -52,14 +55,15 @@ func (g *guard) run(ctx context.Context) {
 	}
 }
 
-// probe returns nil once the agent answered, even if that was late. It says at once that the agent hangs, and returns errHung if
-// there is another one.
+// probe returns nil once the agent answered, even if that was late. It says at once that the agent
+// hangs, and returns errHung if there is another one.
 func (g *guard) probe(ctx context.Context, n int) error {
 	ctx, cancel := context.WithTimeout(ctx, probeWithin)
 	defer cancel()
 	answer := make(chan error, 1)
 	go func() { answer <- g.ask(ctx, g.agents.addrs[n]) }()
-	// In two halves: if it was this process that stood still, the answer is there and needs a moment to be read.
+	// In two halves: if it was this process that stood still, the answer is there and needs a moment
+	// to be read.
 	for range 2 {
 		half := time.NewTimer(silence / 2)
 		select {

@@ -17,8 +17,8 @@ import (
 
 const anonymousToken = "00000000-0000-0000-0000-000000000002"
 
-// TestPermissions has tokens that may read more or less, and topics with and without a server. What may not be read is no empty fleet, and
-// an empty topic that may be read is no error.
+// TestPermissions has tokens that may read more or less, and topics with and without a server.
+// What may not be read is no empty fleet, and an empty topic that may be read is no error.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t, withACLs)
@@ -81,7 +81,8 @@ func asWanted(t *testing.T, name string, err error, readable bool) bool {
 	return readable == (err == nil)
 }
 
-// TestPermissionsTaken has a watch that may no longer read its topic, and nodes without a server that any token may read.
+// TestPermissionsTaken has a watch that may no longer read its topic, and nodes without a server
+// that any token may read.
 func TestPermissionsTaken(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t, withACLs)

@@ -35,8 +35,8 @@ type publisher struct {
 	life context.Context //nolint:containedctx // It is the publisher's own; those of its callers end sooner.
 	end  context.CancelFunc
 
-	// turn holds one token. Its taker may change registrations, and use what follows. It is a channel so that waiting for
-	// it ends with a context.
+	// turn holds one token. Its taker may change registrations, and use what follows. It is a
+	// channel so that waiting for it ends with a context.
 	turn chan struct{}
 	// wanted is what was published last: the service of the process, then those of the instances.
 	wanted []*registration
@@ -50,7 +50,8 @@ type publisher struct {
 	told   atomic.Int64
 }
 
-// registration is the service of an instance, or of its process. A publish reuses those of instances that did not change.
+// registration is the service of an instance, or of its process. A publish reuses those of
+// instances that did not change.
 type registration struct {
 	*api.AgentServiceRegistration
 
@@ -161,9 +162,9 @@ func (p *publisher) process(i discovery.Instance, known map[string]*registration
 	return &registration{s, i}, err
 }
 
-// place registers the services that Consul has not taken yet, then deregisters all others that we placed. What did not change is
-// not sent again: Consul would tell all watchers, and a process with many servers would send more with each that starts. What
-// Consul loses, the heart finds.
+// place registers the services that Consul has not taken yet, then deregisters all others that we
+// placed. What did not change is not sent again: Consul would tell all watchers, and a process
+// with many servers would send more with each that starts. What Consul loses, the heart finds.
 func (p *publisher) place(ctx context.Context, services []*registration) error {
 	var missing []*registration
 	for _, s := range services {
@@ -177,7 +178,8 @@ func (p *publisher) place(ctx context.Context, services []*registration) error {
 	return p.remove(ctx, services)
 }
 
-// register registers services: that of the process first, since the checks of the others follow it.
+// register registers services: that of the process first, since the checks of the others follow
+// it.
 func (p *publisher) register(ctx context.Context, services []*registration) error {
 	if len(services) > 0 && services[0].Name == processName {
 		if err := p.registerAll(ctx, services[:1]); err != nil {
@@ -231,9 +233,9 @@ func (p *publisher) removeAll(ctx context.Context, ids []string) error {
 	return err
 }
 
-// undo returns to what is wanted after a publish failed, and gives the turn back. What is wanted is put back by the heart, as after
-// any loss. Without one, what was placed is removed, if that goes fast; nothing keeps it alive. It does not wait for that longer
-// than ctx lasts.
+// undo returns to what is wanted after a publish failed, and gives the turn back. What is wanted
+// is put back by the heart, as after any loss. Without one, what was placed is removed, if that
+// goes fast; nothing keeps it alive. It does not wait for that longer than ctx lasts.
 func (p *publisher) undo(ctx context.Context) {
 	if p.heart != nil {
 		p.heart.look()
@@ -274,8 +276,8 @@ func (p *publisher) setHeart() {
 	}
 }
 
-// repair puts back what is missing. It looks at everything with one request. If the check of the process is gone, so the process
-// has to be registered whatever its service looks like.
+// repair puts back what is missing. It looks at everything with one request. If the check of the
+// process is gone, so the process has to be registered whatever its service looks like.
 func (p *publisher) repair(ctx context.Context, checkLost bool) error {
 	if err := p.take(ctx); err != nil {
 		return err
@@ -308,7 +310,8 @@ func (p *publisher) tellLost() {
 	}
 }
 
-// close stops keeping anything alive, and removes what was published unless ctx ends first: then it expires.
+// close stops keeping anything alive, and removes what was published unless ctx ends first: then
+// it expires.
 func (p *publisher) close(ctx context.Context) error {
 	p.end()
 	ctx, cancel := context.WithTimeout(ctx, withdrawWithin)
@@ -322,7 +325,8 @@ func (p *publisher) close(ctx context.Context) error {
 	return p.remove(ctx, nil)
 }
 
-// take waits for the turn. A free one is taken whatever became of ctx: what then needs no request succeeds.
+// take waits for the turn. A free one is taken whatever became of ctx: what then needs no request
+// succeeds.
 func (p *publisher) take(ctx context.Context) error {
 	select {
 	case <-p.turn:

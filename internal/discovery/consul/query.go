@@ -37,7 +37,8 @@ func (c *client) listNames(q *api.QueryOptions) (names []string, err error) {
 	return names, nil
 }
 
-// services returns the services of a name, in whatever health, and the index. With stale, any server may answer, which may lag behind.
+// services returns the services of a name, in whatever health, and the index. With stale, any
+// server may answer, which may lag behind.
 func (c *client) services(ctx context.Context, name string, stale bool) (entries []*api.ServiceEntry, index uint64, err error) {
 	err = c.do(ctx, "reading service "+name, func(q *api.QueryOptions) (err error) { //nolint:contextcheck // It is in q.
 		q.Datacenter, q.AllowStale = c.dc, stale
@@ -95,7 +96,8 @@ func (c *client) moved(ctx context.Context, list string, index uint64) (next uin
 	return next, err
 }
 
-// wait makes a query that Consul answers when the index is not the given one. It ends when the agent hangs.
+// wait makes a query that Consul answers when the index is not the given one. It ends when the
+// agent hangs.
 func (c *client) wait(ctx context.Context, doing string, index uint64, query func(*api.QueryOptions) error) error {
 	within := answerWithin
 	if index != 0 {
@@ -111,8 +113,8 @@ func (c *client) wait(ctx context.Context, doing string, index uint64, query fun
 	return nil
 }
 
-// watching returns the options of a query that waits. Any server may answer, and there is no option (such as near) that would keep the
-// agent from streaming.
+// watching returns the options of a query that waits. Any server may answer, and there is no
+// option (such as near) that would keep the agent from streaming.
 func (c *client) watching(index uint64) *api.QueryOptions {
 	return &api.QueryOptions{Datacenter: c.dc, AllowStale: true, WaitIndex: index, WaitTime: maxWait}
 }

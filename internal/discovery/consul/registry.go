@@ -7,8 +7,10 @@
 // For operators: maintenance mode of an instance's service, or of the node, drains: messages for any server go elsewhere, and it
 // lasts until it is lifted. That of the process's service makes all its instances vanish.
 //
-// An agent allows all processes of a host together 200 connections (limits.http_max_conns_per_client). A process keeps at most four for
-// its registrations and for what is answered at once, and one for each of the first 32 topics that it watches; any others share two.
+// An agent allows all processes of a host together 200 connections
+// (limits.http_max_conns_per_client). A process keeps at most four for its registrations and for
+// what is answered at once, and one for each of the first 32 topics that it watches; any others
+// share two.
 package consul
 
 import (
@@ -57,9 +59,10 @@ func (r *Registry) Publish(ctx context.Context, instances []discovery.Instance) 
 	return r.publisher.publish(ctx, instances)
 }
 
-// Lapses implements [discovery.Lapser]. The registration lapses when Consul loses it; when it gets no sign of life for longer than the TTL,
-// such as because the machine was suspended, which is judged by the clock, since Consul does not tell; and when others do not see it
-// for whatever reason, such as that the cluster lost sight of the host.
+// Lapses implements [discovery.Lapser]. The registration lapses when Consul loses it; when it gets
+// no sign of life for longer than the TTL, such as because the machine was suspended, which is
+// judged by the clock, since Consul does not tell; and when others do not see it for whatever
+// reason, such as that the cluster lost sight of the host.
 func (r *Registry) Lapses(notify func(reason string)) {
 	r.publisher.lapsed = func(reason string) {
 		r.publisher.told.Add(1)

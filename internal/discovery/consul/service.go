@@ -127,9 +127,10 @@ func instances(entries []*api.ServiceEntry, accept func(discovery.Topic) bool) (
 	return list, broken
 }
 
-// health returns whether no check of a service, or of its node, is critical, and whether an operator put either into maintenance.
-// Maintenance is itself a critical check; apart from it, the service may be well. A check that warns is for people: the node's disk is
-// nearly full, say, and its servers work.
+// health returns whether no check of a service, or of its node, is critical, and whether an
+// operator put either into maintenance. Maintenance is itself a critical check; apart from it, the
+// service may be well. A check that warns is for people: the node's disk is nearly full, say, and
+// its servers work.
 func health(checks api.HealthChecks) (alive, maintained bool) {
 	for _, c := range checks {
 		switch {
@@ -166,7 +167,8 @@ func instanceOf(e *api.ServiceEntry) (discovery.Instance, error) {
 	}, nil
 }
 
-// addrOf returns where a service is. In Consul, a service without an address of its own is at its node's.
+// addrOf returns where a service is. In Consul, a service without an address of its own is at its
+// node's.
 func addrOf(e *api.ServiceEntry) (string, error) {
 	host := e.Service.Address
 	if host == "" && e.Node != nil {

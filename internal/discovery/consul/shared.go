@@ -8,16 +8,17 @@ import (
 	"time"
 )
 
-// Topics without a query of their own share two, which wait for any change of Consul's catalog: one waits until a service is registered,
-// changed or removed, the other until the set of critical checks changes. Then all these topics are read, one after the other.
+// Topics without a query of their own share two, which wait for any change of Consul's catalog:
+// one waits until a service is registered, changed or removed, the other until the set of critical
+// checks changes. Then all these topics are read, one after the other.
 const (
 	servicesList = "/v1/catalog/services"
 	criticalList = "/v1/health/state/critical"
 )
 
 const (
-	// sweepPause is the least pause between readings of all topics; sweepShare is how much longer it is than a reading took, so that a
-	// process with very many topics does not keep Consul busy.
+	// sweepPause is the least pause between readings of all topics; sweepShare is how much longer it
+	// is than a reading took, so that a process with very many topics does not keep Consul busy.
 	sweepPause = time.Second
 	sweepShare = 4
 	// sweepAnyway is how often to read them if nothing seems to change.
@@ -26,7 +27,8 @@ const (
 	maxSweepers = 2
 )
 
-// share sees to it that something reads the topics without a query of their own. Call it with mu held.
+// share sees to it that something reads the topics without a query of their own. Call it with mu
+// held.
 func (ts *topics) share() {
 	if !ts.sharing {
 		ts.sharing = true
@@ -45,8 +47,8 @@ func (ts *topics) tellShare() {
 
 // sweep is the state of runShared.
 type sweep struct {
-	// rounds is how many times to read all topics: once more than there was reason to, since another server of Consul may answer than
-	// that which told of the change, and lag a little behind.
+	// rounds is how many times to read all topics: once more than there was reason to, since another
+	// server of Consul may answer than that which told of the change, and lag a little behind.
 	rounds   int
 	next     time.Time // not before
 	anyway   time.Time
@@ -118,8 +120,9 @@ func (s *sweep) wait(news, changes <-chan struct{}) {
 	}
 }
 
-// shared returns the topics without a query of their own, and those of them that were never asked for. First it gives as many as possible
-// a query of their own. Without a topic, runShared must end.
+// shared returns the topics without a query of their own, and those of them that were never asked
+// for. First it gives as many as possible a query of their own. Without a topic, runShared must
+// end.
 func (ts *topics) shared() (all, fresh []*topic) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -143,7 +146,8 @@ func (ts *topics) shared() (all, fresh []*topic) {
 	return all, fresh
 }
 
-// sweepSome reads topics. It stops at an error that is of no single topic, and gives that to the rest.
+// sweepSome reads topics. It stops at an error that is of no single topic, and gives that to the
+// rest.
 func sweepSome(ctx context.Context, list []*topic) error {
 	work := make(chan *topic)
 	failures := make(chan error, len(list))
@@ -187,7 +191,8 @@ func (t *topic) readWhileOpen(ctx context.Context) error {
 	return t.read(ctx)
 }
 
-// detect tells of changes of a list until ctx ends. If it cannot ask, there may be changes all the time.
+// detect tells of changes of a list until ctx ends. If it cannot ask, there may be changes all the
+// time.
 func (c *client) detect(ctx context.Context, list string, changes chan<- struct{}) {
 	var at cursor
 	var failures backoff

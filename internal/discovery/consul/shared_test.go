@@ -49,7 +49,8 @@ func topicOf(n int) discovery.Topic {
 	return discovery.Topic{Exchange: "nova", Name: fmt.Sprintf("topic-%d", n)}
 }
 
-// hears waits until all topics are known, and those of the instances have exactly these, soon after start.
+// hears waits until all topics are known, and those of the instances have exactly these, soon
+// after start.
 func (c *crowd) hears(what string, most time.Duration, want ...discovery.Instance) {
 	c.t.Helper()
 	start := time.Now()
@@ -126,7 +127,8 @@ func TestManyTopics(t *testing.T) {
 	}
 }
 
-// TestWatchesLeaveHeartbeatsAlone has a server that watches more topics than the agent allows connections.
+// TestWatchesLeaveHeartbeatsAlone has a server that watches more topics than the agent allows
+// connections.
 func TestWatchesLeaveHeartbeatsAlone(t *testing.T) {
 	for _, limit := range []int{20, 200} {
 		t.Run(fmt.Sprint(limit), func(t *testing.T) {

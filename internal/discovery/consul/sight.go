@@ -10,8 +10,9 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// The agent that we registered at may be well while others do not see us: the cluster has lost sight of the host, or somebody removed
-// us from the cluster's catalog. The agent puts that right within minutes, and tells nothing. So we look where others look.
+// The agent that we registered at may be well while others do not see us: the cluster has lost
+// sight of the host, or somebody removed us from the cluster's catalog. The agent puts that right
+// within minutes, and tells nothing. So we look where others look.
 type sight struct {
 	publisher *publisher
 	process   string
@@ -24,7 +25,8 @@ type sight struct {
 	before, now map[string]checkState
 	// seen has the checks of wanted instances that the catalog ever had.
 	seen map[string]bool
-	// critical names a check that is so now, and flapped is true if one may have been so since the last look.
+	// critical names a check that is so now, and flapped is true if one may have been so since the
+	// last look.
 	critical string
 	flapped  bool
 	// told is how many lapses were told at the last look.
@@ -42,7 +44,8 @@ type checkState struct {
 // sightEvery returns the pause between looks.
 func sightEvery(ttl time.Duration) time.Duration { return min(2*beatEvery(ttl), 10*time.Second) }
 
-// run looks until ctx ends. Its failures are of no interest: when it works again it shows what happened.
+// run looks until ctx ends. Its failures are of no interest: when it works again it shows what
+// happened.
 func (s *sight) run(ctx context.Context) {
 	for sleep(ctx, jitter(sightEvery(s.publisher.ttl)), nil) {
 		if s.node == "" {
@@ -131,15 +134,17 @@ func (s *sight) judge() {
 	}
 }
 
-// remove takes a service that the catalog lacks from the agent too: it would not tell the catalog of a service that it thinks is there
-// if that is registered again. A service in maintenance stays, since maintenance would be lost; the agent finds out by itself.
+// remove takes a service that the catalog lacks from the agent too: it would not tell the catalog
+// of a service that it thinks is there if that is registered again. A service in maintenance
+// stays, since maintenance would be lost; the agent finds out by itself.
 func (s *sight) remove(ctx context.Context, id string) (removed bool) {
 	c := s.publisher.client
 	maintained, err := c.maintained(ctx, id)
 	return err == nil && !maintained && c.deregister(ctx, id) == nil
 }
 
-// nodeOf returns the name of the host on which the catalog has the process with this id, empty if it has not or we may not see it.
+// nodeOf returns the name of the host on which the catalog has the process with this id, empty if
+// it has not or we may not see it.
 func (c *client) nodeOf(ctx context.Context, processID string) (node string, err error) {
 	err = c.do(ctx, "looking for the process in the catalog", func(q *api.QueryOptions) error {
 		q.Filter = fmt.Sprintf("Service.ID == %q", processID)
@@ -154,8 +159,8 @@ func (c *client) nodeOf(ctx context.Context, processID string) (node string, err
 	return node, err
 }
 
-// checks returns what the catalog has of a host: the checks of the host itself and those of our kind of services. An empty list that
-// there may be for want of a permission is an error.
+// checks returns what the catalog has of a host: the checks of the host itself and those of our
+// kind of services. An empty list that there may be for want of a permission is an error.
 func (c *client) checks(ctx context.Context, node string) (checks api.HealthChecks, err error) {
 	err = c.do(ctx, "looking at the checks of "+node, func(q *api.QueryOptions) error {
 		q.Filter = fmt.Sprintf("ServiceID == \"\" or ServiceID matches %q", "^"+prefix)

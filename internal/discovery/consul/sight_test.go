@@ -41,7 +41,8 @@ func noneTold(t *testing.T, lapses <-chan string) {
 	}
 }
 
-// TestTakenFromCatalog has somebody remove a server from the catalog of the cluster. Its agent thinks that all is well.
+// TestTakenFromCatalog has somebody remove a server from the catalog of the cluster. Its agent
+// thinks that all is well.
 func TestTakenFromCatalog(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -97,7 +98,8 @@ func TestDeregisteredByHand(t *testing.T) {
 	told(t, lapses, "lost the registration")
 }
 
-// TestTakenFromCatalogInMaintenance has somebody remove a server that is in maintenance, which must outlast that.
+// TestTakenFromCatalogInMaintenance has somebody remove a server that is in maintenance, which
+// must outlast that.
 func TestTakenFromCatalogInMaintenance(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -125,7 +127,8 @@ func TestTakenFromCatalogInMaintenance(t *testing.T) {
 	}
 }
 
-// TestLostSightOf has the cluster take the host of a server for dead, and see it again. Its TTL does not end.
+// TestLostSightOf has the cluster take the host of a server for dead, and see it again. Its TTL
+// does not end.
 func TestLostSightOf(t *testing.T) {
 	t.Parallel()
 	server := consultest.Start(t)

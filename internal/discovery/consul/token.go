@@ -12,8 +12,8 @@ import (
 
 const tokenHeader = "X-Consul-Token" //nolint:gosec // It is the name of a header.
 
-// tokenTransport sends the ACL token, in place of any other. A token in a file is read for each request: that takes
-// microseconds, and noticing that the file changed would take as long.
+// tokenTransport sends the ACL token, in place of any other. A token in a file is read for each
+// request: that takes microseconds, and noticing that the file changed would take as long.
 type tokenTransport struct {
 	file  string // empty if the token does not come from a file
 	token string // empty for none
@@ -65,7 +65,8 @@ func readToken(file string) (string, error) {
 	return token, err
 }
 
-// cleanToken returns a token without the blanks around it. A token travels in a header, and must be fit for one.
+// cleanToken returns a token without the blanks around it. A token travels in a header, and must
+// be fit for one.
 func cleanToken(text, from string) (string, error) {
 	token := strings.TrimSpace(text)
 	for _, b := range []byte(token) {

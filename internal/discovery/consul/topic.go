@@ -90,7 +90,8 @@ func (t *topic) took(entries []*api.ServiceEntry, index uint64) {
 	}
 }
 
-// failed tells of an error, unless another agent can be asked at once, which was not tried yet. It reports whether it told.
+// failed tells of an error, unless another agent can be asked at once, which was not tried yet. It
+// reports whether it told.
 func (t *topic) failed(err error, agent int) (told bool) {
 	t.at.fail()
 	agents := t.of.client.agents
@@ -120,11 +121,13 @@ func meanPace(length int) time.Duration {
 	return min(125*time.Millisecond+time.Duration(length)*time.Millisecond, 5*time.Second)
 }
 
-// Lag implements [discovery.Polled]: a watch that has just begun to pause asks after the longest pause, and needs as long again at most
-// for the answer, which comes at once. A process that watches so many topics that some share a query needs longer for those.
+// Lag implements [discovery.Polled]: a watch that has just begun to pause asks after the longest
+// pause, and needs as long again at most for the answer, which comes at once. A process that
+// watches so many topics that some share a query needs longer for those.
 func (r *Registry) Lag(instances int) time.Duration { return 2 * meanPace(instances) }
 
-// understand returns the instances on the topic. It warns of a service that it cannot understand when it first sees it.
+// understand returns the instances on the topic. It warns of a service that it cannot understand
+// when it first sees it.
 func (t *topic) understand(entries []*api.ServiceEntry) []discovery.Instance {
 	list, broken := instances(entries, func(on discovery.Topic) bool { return on == t.name })
 	for id, err := range broken {
@@ -136,7 +139,8 @@ func (t *topic) understand(entries []*api.ServiceEntry) []discovery.Instance {
 	return list
 }
 
-// warnBroken tells of a service that gets no messages until somebody mends it, so it is an error even if this program goes on.
+// warnBroken tells of a service that gets no messages until somebody mends it, so it is an error
+// even if this program goes on.
 func warnBroken(log *slog.Logger, id string, err error) {
 	log.Error("skipping a service in Consul that is named like one of ours", "service", id, "error", err)
 }

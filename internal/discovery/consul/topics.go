@@ -10,8 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery/watch"
 )
 
-// maxPolls is how many topics have a query of their own. Each takes one of the connections that Consul allows all programs of a host
-// together, 200 by default; the other topics share.
+// maxPolls is how many topics have a query of their own. Each takes one of the connections that
+// Consul allows all programs of a host together, 200 by default; the other topics share.
 const maxPolls = 32
 
 // growEvery is how long after connections were short one more topic gets a query of its own.
@@ -29,7 +29,8 @@ type topics struct {
 	polls, most int
 	// crowdedAt is when connections were last short.
 	crowdedAt time.Time
-	// sharing is true while share runs, for the topics without a query of their own; news tells it of those.
+	// sharing is true while share runs, for the topics without a query of their own; news tells it
+	// of those.
 	sharing bool
 	news    chan struct{}
 	// endGuard ends the guard, which runs while there is a topic.
@@ -92,8 +93,8 @@ func (ts *topics) startPoll(t *topic) {
 	})
 }
 
-// crowded has fewer topics keep a query of their own, since the agent refused a connection. Many are refused at the same time, so it
-// counts once in a while.
+// crowded has fewer topics keep a query of their own, since the agent refused a connection. Many
+// are refused at the same time, so it counts once in a while.
 func (ts *topics) crowded() {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()

@@ -10,9 +10,10 @@ import (
 	"time"
 )
 
-// newTransport has no proxy, since the agent is on this host or near. A lost host is found by the keepalive: queries that wait for
-// changes have no short deadline. Connecting may take dialWithin. With a number of connections to an agent, the requests share them,
-// and they stay open: another may not be granted. With 0, each request has its own.
+// newTransport has no proxy, since the agent is on this host or near. A lost host is found by the
+// keepalive: queries that wait for changes have no short deadline. Connecting may take dialWithin.
+// With a number of connections to an agent, the requests share them, and they stay open: another
+// may not be granted. With 0, each request has its own.
 func newTransport(dialWithin time.Duration, connections int) *http.Transport {
 	dialer := &net.Dialer{
 		Timeout:         dialWithin,
@@ -37,7 +38,8 @@ func newTransport(dialWithin time.Duration, connections int) *http.Transport {
 	return t
 }
 
-// maxAnswer bounds, in bytes, how much is read of an answer. A topic of ten thousand instances takes 20 MiB.
+// maxAnswer bounds, in bytes, how much is read of an answer. A topic of ten thousand instances
+// takes 20 MiB.
 const maxAnswer = 64 << 20
 
 var errTooLarge = fmt.Errorf("the answer is larger than %d MiB", maxAnswer>>20)

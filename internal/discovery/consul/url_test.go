@@ -83,7 +83,8 @@ func TestOpenMalformed(t *testing.T) {
 	}
 }
 
-// A token is taken without the blanks around it, wherever it is from, and cannot be anything that no header can hold.
+// A token is taken without the blanks around it, wherever it is from, and cannot be anything that
+// no header can hold.
 func TestToken(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	for _, test := range []struct{ text, want string }{

@@ -20,10 +20,12 @@ const (
 	tempSuffix = ".tmp"
 )
 
-// uniqueLength is how long the random text is, which [rand.Text] makes of capital letters and digits.
+// uniqueLength is how long the random text is, which [rand.Text] makes of capital letters and
+// digits.
 const uniqueLength = 26
 
-// isProcessFile reports whether a file has the name of one that a process publishes in. Others are not ours to read or remove.
+// isProcessFile reports whether a file has the name of one that a process publishes in. Others are
+// not ours to read or remove.
 func isProcessFile(name string) bool {
 	rest, found := strings.CutSuffix(name, suffix)
 	if !found || !strings.HasPrefix(name, prefix) || len(rest) < len(prefix)+1+uniqueLength {

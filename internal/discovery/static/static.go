@@ -38,7 +38,8 @@ func Open(rest, exchange string) (discovery.Registry, error) {
 	return &registry{instances: instances, watches: map[*watch.Watch]bool{}}, nil
 }
 
-// Publish implements [discovery.Registry]. Nobody is told of anything, since the addresses are what was configured.
+// Publish implements [discovery.Registry]. Nobody is told of anything, since the addresses are
+// what was configured.
 func (r *registry) Publish(_ context.Context, instances []discovery.Instance) error {
 	for _, i := range instances {
 		if err := r.Check(i); err != nil {
@@ -48,7 +49,8 @@ func (r *registry) Publish(_ context.Context, instances []discovery.Instance) er
 	return nil
 }
 
-// Check implements [discovery.Checker]: an instance on a topic that has addresses must be at one of them.
+// Check implements [discovery.Checker]: an instance on a topic that has addresses must be at one
+// of them.
 func (r *registry) Check(i discovery.Instance) error {
 	var configured []string
 	for _, known := range r.instances {
@@ -64,7 +66,8 @@ func (r *registry) Check(i discovery.Instance) error {
 			"which of them leads here", i.Addr, strings.Join(configured, ", "))}
 }
 
-// mayBe reports whether two addresses may be the same place, as far as one can tell without looking up names.
+// mayBe reports whether two addresses may be the same place, as far as one can tell without
+// looking up names.
 func mayBe(a, b string) bool {
 	if a == b {
 		return true

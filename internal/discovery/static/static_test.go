@@ -172,7 +172,8 @@ func written(addr string) string {
 	return addr
 }
 
-// A server on a topic that the URL has must be where the URL says; else no message would reach it, and nothing would say so.
+// A server on a topic that the URL has must be where the URL says; else no message would reach it,
+// and nothing would say so.
 func TestPublishElsewhere(t *testing.T) {
 	r, err := Open("demo=127.0.0.1:7000,demo/v2=node2.example:7000,mesh=vip.example:80,file=unix:%2Frun%2Fs", "openstack")
 	if err != nil {

@@ -25,7 +25,8 @@ func TestMain(m *testing.M) { programtest.Main(m, source+"server", source+"clien
 
 var ports = programtest.Mask{Pattern: regexp.MustCompile(`127\.0\.0\.1:\d+`), Instead: "PORT"}
 
-// The README shows the programs as they are here, without their first comment, package clause and imports.
+// The README shows the programs as they are here, without their first comment, package clause and
+// imports.
 func TestReadmeShowsThePrograms(t *testing.T) {
 	text := read(t, readme)
 	for _, file := range []string{"server/main.go", "client/main.go"} {
@@ -96,7 +97,8 @@ func callUntil(ctx context.Context, c *oslorpc.Client) error {
 	return nil
 }
 
-// What documents show is copied: go vet refuses structs of another package whose fields are not named.
+// What documents show is copied: go vet refuses structs of another package whose fields are not
+// named.
 func TestDocumentsNameFields(t *testing.T) {
 	unnamed := regexp.MustCompile(`Variants\{\{"|^\s+\{"\d+\.\d+", `)
 	for _, file := range []string{readme, "../../../docs/versions.md", "../../../docs/semantics.md", "../../../pkg/oslorpc/variants.go"} {

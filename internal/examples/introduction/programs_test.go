@@ -34,7 +34,8 @@ func TestPrograms(t *testing.T) {
 	})
 }
 
-// A signal stops the server: it says so, finishes, and exits with 0. It says that it serves only once it does.
+// A signal stops the server: it says so, finishes, and exits with 0. It says that it serves only
+// once it does.
 func TestSignals(t *testing.T) {
 	for _, executor := range executors {
 		for _, s := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {

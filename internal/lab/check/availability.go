@@ -16,7 +16,8 @@ func (c *checker) checkAvailability(op *history.Operation) {
 	c.violatedf(Availability, []string{op.ID}, "for %q, from %s to %s, it %s", op.To, clock(op.Begin), clock(op.End), said(op))
 }
 
-// lostWithServer reports whether the operation may have been outstanding at a server that was killed, forced to stop, frozen or cut off.
+// lostWithServer reports whether the operation may have been outstanding at a server that was
+// killed, forced to stop, frozen or cut off.
 func (c *checker) lostWithServer(op *history.Operation) bool {
 	return slices.ContainsFunc(c.impaired, func(i impairment) bool {
 		if op.End.Before(i.from) {
@@ -38,7 +39,8 @@ func (c *checker) lostWithServer(op *history.Operation) bool {
 // silent are the kinds of what was outstanding at a server that says nothing.
 var silent = []string{"OutcomeUnknown", "MonitorTimeout", "Timeout"}
 
-// begunInSilence reports whether an operation may have gone to a server while it was silent. Those for any server avoid it after a while.
+// begunInSilence reports whether an operation may have gone to a server while it was silent. Those
+// for any server avoid it after a while.
 func (c *checker) begunInSilence(op *history.Operation, i impairment) bool {
 	if op.To == "" && !op.Form.All() && op.Begin.After(i.from.Add(c.Avoided)) {
 		return false
@@ -46,13 +48,15 @@ func (c *checker) begunInSilence(op *history.Operation, i impairment) bool {
 	return i.until.IsZero() || !op.Begin.After(i.until.Add(c.Noticed))
 }
 
-// notBegunAgain reports whether a stream that the client sends was refused while servers came and went: such a stream does not go elsewhere.
+// notBegunAgain reports whether a stream that the client sends was refused while servers came and
+// went: such a stream does not go elsewhere.
 func (c *checker) notBegunAgain(op *history.Operation) bool {
 	return (op.Form == history.TypedImport || op.Form == history.TypedSync) && op.Kind == "Refused" && op.Safe &&
 		c.overlaps("", op.Begin, op.End, 0, history.Stopped, history.Forced, history.Killed)
 }
 
-// serverAway reports whether an operation is for a server by name that no healthy process had all the time.
+// serverAway reports whether an operation is for a server by name that no healthy process had all
+// the time.
 func (c *checker) serverAway(op *history.Operation) bool {
 	if op.To == "" {
 		return false

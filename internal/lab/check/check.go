@@ -1,4 +1,5 @@
-// Package check compares a history with what oslorpc promises. It is pure: the same history gives the same violations.
+// Package check compares a history with what oslorpc promises. It is pure: the same history gives
+// the same violations.
 package check
 
 import (
@@ -123,7 +124,8 @@ func (c *checker) indexEvents() {
 	}
 }
 
-// overlaps reports whether the process was impaired in one of these ways between two times; an empty process is any process.
+// overlaps reports whether the process was impaired in one of these ways between two times; an
+// empty process is any process.
 func (c *checker) overlaps(process string, from, until time.Time, after time.Duration, what ...string) bool {
 	return slices.ContainsFunc(c.impaired, func(i impairment) bool {
 		return (process == "" || i.process == "" || i.process == process) && slices.Contains(what, i.what) &&

@@ -13,7 +13,8 @@ func TestMain(m *testing.M) { leak.Main(m) }
 // at returns a moment of the forged histories, so many milliseconds after they begin.
 func at(ms int) time.Time { return time.Unix(1700000000, 0).Add(time.Duration(ms) * time.Millisecond) }
 
-// good is a history in which every promise is kept: two servers, of which the second is killed at 20 s, and a message of each form.
+// good is a history in which every promise is kept: two servers, of which the second is killed at
+// 20 s, and a message of each form.
 func good() *history.History {
 	h := new(history.History)
 	for _, name := range []string{"s1", "s2"} {

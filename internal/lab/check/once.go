@@ -67,15 +67,16 @@ func (c *checker) checkAnswer(op *history.Operation, runs []*history.Execution) 
 	}
 }
 
-// diedWith reports whether a message that was accepted by some process of a server, or by any, may have died with it.
+// diedWith reports whether a message that was accepted by some process of a server, or by any, may
+// have died with it.
 func (c *checker) diedWith(op *history.Operation, server string) bool {
 	return slices.ContainsFunc(c.Ups, func(u *history.Up) bool {
 		return (server == "" || u.Server == server) && u.Topic == op.Topic && c.died(u.Process, op)
 	})
 }
 
-// died reports whether a message that a process accepted may have died with it: it was killed soon after, or had been frozen soon after and
-// never got to go on.
+// died reports whether a message that a process accepted may have died with it: it was killed soon
+// after, or had been frozen soon after and never got to go on.
 func (c *checker) died(process string, op *history.Operation) bool {
 	return slices.ContainsFunc(c.impaired, func(i impairment) bool {
 		if i.process != process || op.End.Add(c.Queued).Before(i.from) {

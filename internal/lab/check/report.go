@@ -72,7 +72,8 @@ func (c *checker) explains(op *history.Operation, o history.Outcome) bool {
 	})
 }
 
-// checkMissing: each healthy instance is in the report, unless it says itself that it may lack some.
+// checkMissing: each healthy instance is in the report, unless it says itself that it may lack
+// some.
 func (c *checker) checkMissing(op *history.Operation, named map[string]bool) {
 	if op.Uncertain || c.excused(op, "missing") {
 		return

@@ -28,7 +28,8 @@ func (c *checker) checkStream(op *history.Operation) {
 	}
 }
 
-// checkStreamEnds: a stream that a server saw end without an error is whole, whatever its client was told.
+// checkStreamEnds: a stream that a server saw end without an error is whole, whatever its client
+// was told.
 func (c *checker) checkStreamEnds() {
 	for _, s := range c.Streams {
 		if s.Whole && s.Items != s.Asked {

@@ -12,7 +12,8 @@ import (
 
 const suffix = ".jsonl"
 
-// Writer appends records to a file. It is safe for concurrent use: each record is one write of a line.
+// Writer appends records to a file. It is safe for concurrent use: each record is one write of a
+// line.
 type Writer struct{ file *os.File }
 
 // Create opens the file of a process in the directory of a run.
@@ -21,7 +22,8 @@ func Create(dir, process string) (*Writer, error) {
 	return &Writer{file}, err
 }
 
-// Write appends a record. A history with a hole proves nothing, so a process that cannot write it ends.
+// Write appends a record. A history with a hole proves nothing, so a process that cannot write it
+// ends.
 func (w *Writer) Write(r Record) {
 	line, err := json.Marshal(r)
 	if err == nil {
@@ -65,7 +67,8 @@ func add[T any](to *[]*T, record *T) {
 	}
 }
 
-// Read reads the history in a directory. The last line of a killed process may be cut off; it is left out.
+// Read reads the history in a directory. The last line of a killed process may be cut off; it is
+// left out.
 func Read(dir string) (*History, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "*"+suffix))
 	if err != nil {

@@ -1,6 +1,7 @@
-// Package history keeps what happened in a run of the laboratory: what servers executed, what clients asked for and were told,
-// and what was done to them. Each process appends to a file of its own, a JSON object a line and a line a write, so that what a
-// killed process has done is there.
+// Package history keeps what happened in a run of the laboratory: what servers executed, what
+// clients asked for and were told, and what was done to them. Each process appends to a file of
+// its own, a JSON object a line and a line a write, so that what a killed process has done is
+// there.
 package history
 
 import "time"
@@ -78,7 +79,8 @@ type Execution struct {
 type Stream struct {
 	ID       string `json:"id"`
 	Instance string `json:"instance"`
-	// Asked is how many items there should be, Items how many the server sent, or received if the client sends.
+	// Asked is how many items there should be, Items how many the server sent, or received if the
+	// client sends.
 	Asked int `json:"asked"`
 	Items int `json:"items"`
 	// Whole: the server saw no error. Otherwise Error is what it saw.
@@ -106,17 +108,20 @@ type Operation struct {
 	Hung bool `json:"hung,omitempty"`
 
 	OK bool `json:"ok,omitempty"`
-	// Kind, Error and Safe are of its failure: the name of the kind, the text, and whether it was said to be safe to retry.
+	// Kind, Error and Safe are of its failure: the name of the kind, the text, and whether it was
+	// said to be safe to retry.
 	Kind  string `json:"kind,omitempty"`
 	Error string `json:"error,omitempty"`
 	Safe  bool   `json:"safe,omitempty"`
 	// Instance is the one that the answer says it is from.
 	Instance string `json:"instance,omitempty"`
-	// Asked is how many items there should be, Items how many arrived in order; Gap is the first that was out of order.
+	// Asked is how many items there should be, Items how many arrived in order; Gap is the first
+	// that was out of order.
 	Asked int    `json:"asked,omitempty"`
 	Items int    `json:"items,omitempty"`
 	Gap   string `json:"gap,omitempty"`
-	// Report is what came of it at each instance, if it was for all. Uncertain: it says itself that some may be missing.
+	// Report is what came of it at each instance, if it was for all. Uncertain: it says itself that
+	// some may be missing.
 	Report    []Outcome `json:"report,omitempty"`
 	Uncertain bool      `json:"uncertain,omitempty"`
 }
@@ -144,7 +149,8 @@ type Outcome struct {
 	Safe  bool   `json:"safe,omitempty"`
 }
 
-// Exit is what a process says of itself at its end: what it has left of what it did not have before it began.
+// Exit is what a process says of itself at its end: what it has left of what it did not have
+// before it began.
 type Exit struct {
 	Process     string    `json:"process"`
 	Goroutines  int       `json:"goroutines,omitempty"`

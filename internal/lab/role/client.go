@@ -30,7 +30,8 @@ type Client struct {
 	Items   int           `json:"items"`
 	// Monitor is the timeout of monitored calls.
 	Monitor time.Duration `json:"monitor"`
-	// Cancels and Fails are the shares of operations that are canceled on the way, and whose method fails.
+	// Cancels and Fails are the shares of operations that are canceled on the way, and whose method
+	// fails.
 	Cancels float64 `json:"cancels,omitempty"`
 	Fails   float64 `json:"fails,omitempty"`
 	// Interceptor gives the transport's connections an option that changes nothing.

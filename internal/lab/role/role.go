@@ -1,5 +1,6 @@
-// Package role is what a process of the laboratory does: it is a server or a client, as its environment says, and writes what happens to
-// the history. It uses the public API of oslorpc only.
+// Package role is what a process of the laboratory does: it is a server or a client, as its
+// environment says, and writes what happens to the history. It uses the public API of oslorpc
+// only.
 package role
 
 import (
@@ -41,7 +42,8 @@ type Config struct {
 	Client      *Client `json:"client,omitempty"`
 }
 
-// Main is what a process does that was started as a role; it does not return then. Call it first in main or TestMain.
+// Main is what a process does that was started as a role; it does not return then. Call it first
+// in main or TestMain.
 func Main() {
 	text, is := os.LookupEnv(Variable)
 	if !is {
@@ -101,7 +103,8 @@ func (c *Config) open(options ...oslorpc.TransportOption) (*oslorpc.Transport, e
 	return oslorpc.Open(c.URL, append(options, oslorpc.WithCallerName(c.Process))...)
 }
 
-// mutualTLS returns credentials of which each side proves that it has a certificate of the authority in the directory.
+// mutualTLS returns credentials of which each side proves that it has a certificate of the
+// authority in the directory.
 func mutualTLS(dir string) (credentials.TransportCredentials, error) {
 	pair, err := tls.LoadX509KeyPair(dir+"/cert.pem", dir+"/key.pem")
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/lab/history"
 )
 
-// Sabotage is a promise that a server breaks on purpose: the tests of the laboratory prove with it that the whole chain, from the process to
-// the checker, notices.
+// Sabotage is a promise that a server breaks on purpose: the tests of the laboratory prove with it
+// that the whole chain, from the process to the checker, notices.
 type Sabotage string
 
 // What can be broken.

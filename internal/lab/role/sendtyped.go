@@ -77,7 +77,8 @@ func (m message) receive(next func() (string, error)) error {
 	}
 }
 
-// imports sends a stream. As gRPC has it, an io.EOF of Send means that the error comes from receiving.
+// imports sends a stream. As gRPC has it, an io.EOF of Send means that the error comes from
+// receiving.
 func (m message) imports(ctx context.Context, stub v1.InventoryServiceClient) error {
 	stream, err := stub.ImportVolumes(ctx)
 	if err != nil {

@@ -24,7 +24,8 @@ type Server struct {
 	// Version is what they implement, "1.2" if empty. NoTyped: they have no typed service.
 	Version string `json:"version,omitempty"`
 	NoTyped bool   `json:"noTyped,omitempty"`
-	// Listen, Advertise, Workers, Queue and Grace are the options of the same names, if they are not zero.
+	// Listen, Advertise, Workers, Queue and Grace are the options of the same names, if they are not
+	// zero.
 	Listen    string        `json:"listen,omitempty"`
 	Advertise string        `json:"advertise,omitempty"`
 	Workers   int           `json:"workers,omitempty"`
@@ -172,8 +173,8 @@ func (h *host) start(ctx context.Context, t *oslorpc.Transport) error {
 	return nil
 }
 
-// instanceOf returns what identifies an instance. At a static address that is the address: clients know nothing else, and a process has one
-// server there.
+// instanceOf returns what identifies an instance. At a static address that is the address: clients
+// know nothing else, and a process has one server there.
 func (c *Config) instanceOf(i oslorpc.Instance) string {
 	if strings.HasPrefix(c.URL, "static:") {
 		return i.Addr

@@ -22,7 +22,8 @@ type stock struct {
 
 func takeStock() stock { return stock{runtime.NumGoroutine(), descriptors()} }
 
-// compare waits until there is no more than before, and writes what there is if that takes too long.
+// compare waits until there is no more than before, and writes what there is if that takes too
+// long.
 func (before stock) compare(end *history.Exit) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -42,7 +43,8 @@ func (before stock) compare(end *history.Exit) {
 	}
 }
 
-// newOf returns what is open now and was not before. Those that the runtime keeps for itself do not count.
+// newOf returns what is open now and was not before. Those that the runtime keeps for itself do
+// not count.
 func (before stock) newOf(now stock) []string {
 	var more []string
 	for _, d := range now.descriptors {

@@ -13,7 +13,8 @@ import (
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 )
 
-// inventory are the typed methods. A job travels as JSON text, as the name of a volume; the answer names the instance likewise.
+// inventory are the typed methods. A job travels as JSON text, as the name of a volume; the answer
+// names the instance likewise.
 type inventory struct {
 	v1.UnimplementedInventoryServiceServer
 
@@ -100,7 +101,8 @@ func (i *inventory) SyncVolumes(both grpc.BidiStreamingServer[v1.SyncVolumesRequ
 	return err
 }
 
-// take receives the items of a job to their end, has each answered, and writes how the stream ended.
+// take receives the items of a job to their end, has each answered, and writes how the stream
+// ended.
 func (i *inventory) take(ctx context.Context, receive func() (string, error), answer func(Answer) error) (*history.Stream, error) {
 	end := new(history.Stream)
 	for {

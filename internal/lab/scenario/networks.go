@@ -93,7 +93,8 @@ func resets(w *world.World) {
 	w.Reach(100)
 }
 
-// flappingLink: a message that waits for a server goes on when it can be reached again, and not only when a timer fires.
+// flappingLink: a message that waits for a server goes on when it can be reached again, and not
+// only when a timer fires.
 func flappingLink(w *world.World) {
 	proxies := behind(w, role.Server{}, "s1", "s2")
 	l := w.Usual()

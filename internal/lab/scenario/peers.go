@@ -108,7 +108,8 @@ func numbered(prefix string, n int) []string {
 	return names
 }
 
-// refusedMulticall: a multicall that two servers refuse did not run, and waits, whatever options its transport has.
+// refusedMulticall: a multicall that two servers refuse did not run, and waits, whatever options
+// its transport has.
 func refusedMulticall(w *world.World) {
 	w.Servers(2, role.Server{Workers: 1, Queue: 1})
 	w.Injectf("full queues")
@@ -120,7 +121,8 @@ func refusedMulticall(w *world.World) {
 	w.Wait(30 * time.Second)
 }
 
-// staleAddress: at three of five addresses there is another program. All messages for any server succeed.
+// staleAddress: at three of five addresses there is another program. All messages for any server
+// succeed.
 func staleAddress(w *world.World) {
 	first, second := w.FreeAddr(), w.FreeAddr()
 	w.Injectf("another program at an address")
@@ -226,7 +228,8 @@ func streamsUsedUp(w *world.World) {
 	}
 }
 
-// forcedStop: what a forced stop cuts off is an error, also if the method ends as if all were well.
+// forcedStop: what a forced stop cuts off is an error, also if the method ends as if all were
+// well.
 func forcedStop(w *world.World) {
 	like := role.Server{StopWithin: 300 * time.Millisecond, Grace: 50 * time.Millisecond}
 	names := w.Servers(3, like)

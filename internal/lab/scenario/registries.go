@@ -76,8 +76,8 @@ func consulKilled(w *world.World) {
 	w.Wait(10 * time.Second)
 }
 
-// consulOutage: what Consul says last, in the moment between its hanging and its death, is that all servers are gone. Their heartbeats come too
-// late for that moment.
+// consulOutage: what Consul says last, in the moment between its hanging and its death, is that
+// all servers are gone. Their heartbeats come too late for that moment.
 func consulOutage(w *world.World) {
 	agent := w.Consul("")
 	heartbeats := agent.Proxy("127.0.0.2")
@@ -163,7 +163,8 @@ func consulFault(what string, answer world.Answer) func(*world.World) {
 	}
 }
 
-// consulNoPermission: a caller that may not read is told so. A fanout does not succeed as if there were no servers.
+// consulNoPermission: a caller that may not read is told so. A fanout does not succeed as if there
+// were no servers.
 func consulNoPermission(w *world.World) {
 	agent := w.Consul("", `acl {
   enabled = true

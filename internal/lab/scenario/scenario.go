@@ -1,7 +1,7 @@
 //go:build linux
 
-// Package scenario has the scenarios of the laboratory. Each is a script: it starts servers and load, injects faults, and waits; then what
-// the processes wrote is checked.
+// Package scenario has the scenarios of the laboratory. Each is a script: it starts servers and
+// load, injects faults, and waits; then what the processes wrote is checked.
 package scenario
 
 import (
@@ -24,7 +24,8 @@ type Scenario struct {
 	What string
 	// Short: it is part of the short form.
 	Short bool
-	// Known is a fault that it finds and that is not mended yet. It then runs only if it is asked for by its name.
+	// Known is a fault that it finds and that is not mended yet. It then runs only if it is asked
+	// for by its name.
 	Known string
 	Run   func(w *world.World)
 }

@@ -103,7 +103,8 @@ func staticRestart(w *world.World) {
 	w.Reach(200)
 }
 
-// rollingVersion restarts the servers of 1.2, one after the other, beside servers of 1.1. No message of 1.2 fails.
+// rollingVersion restarts the servers of 1.2, one after the other, beside servers of 1.1. No
+// message of 1.2 fails.
 func rollingVersion(w *world.World, listen map[string]string) {
 	for _, name := range []string{"old1", "old2"} {
 		w.Serve(name, role.Server{Version: "1.1", NoTyped: true, Listen: listen[name]})

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// canceler passes on a connection of HTTP/2, and cancels every third stream when the client has sent all of its request.
+// canceler passes on a connection of HTTP/2, and cancels every third stream when the client has
+// sent all of its request.
 type canceler struct {
 	client, server net.Conn
 

@@ -19,8 +19,8 @@ type Agent struct {
 	w *World
 }
 
-// Consul starts an agent, through which processes find each other from now on. The parameters of the URL are those of the transport, such as
-// "ttl=3s"; each config is configuration of the agent.
+// Consul starts an agent, through which processes find each other from now on. The parameters of
+// the URL are those of the transport, such as "ttl=3s"; each config is configuration of the agent.
 func (w *World) Consul(parameters string, config ...string) *Agent {
 	a := &Agent{consultest.Start(&tb{w: w}, config...), w}
 	w.URL = "consul://" + a.Addr()
@@ -57,7 +57,8 @@ func (a *Agent) Resume() {
 	a.Agent.Resume()
 }
 
-// Forget has the catalog forget all services of the agent's node, as a gossip partition does. The agent still has them.
+// Forget has the catalog forget all services of the agent's node, as a gossip partition does. The
+// agent still has them.
 func (a *Agent) Forget() {
 	a.w.Injectf("the catalog forgets")
 	client, err := api.NewClient(&api.Config{Address: a.Addr()})

@@ -23,7 +23,8 @@ type Disk struct {
 	registry string
 }
 
-// Disk mounts one, or skips the scenario where that is not possible. Processes find each other there from now on.
+// Disk mounts one, or skips the scenario where that is not possible. Processes find each other
+// there from now on.
 func (w *World) Disk() *Disk {
 	dir := w.Scratch("disk")
 	d := &Disk{w: w, dir: dir, registry: filepath.Join(dir, "registry")}

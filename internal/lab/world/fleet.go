@@ -126,7 +126,8 @@ func (w *World) Reach(more int64) {
 	w.Until(fmt.Sprintf("%d more operations end", more), 2*time.Minute, func() bool { return w.Ended() >= goal })
 }
 
-// StopLoad has the clients send no more, waits for what is outstanding, and returns when they have ended.
+// StopLoad has the clients send no more, waits for what is outstanding, and returns when they have
+// ended.
 func (w *World) StopLoad() {
 	for _, p := range w.loads {
 		_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended

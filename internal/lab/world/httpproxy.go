@@ -20,7 +20,8 @@ import (
 // Answer is how a proxy answers a request; it returns false to pass it on to Consul.
 type Answer func(w http.ResponseWriter, r *http.Request) bool
 
-// ConsulProxy is in front of a Consul agent. It passes requests on, or does something else with them.
+// ConsulProxy is in front of a Consul agent. It passes requests on, or does something else with
+// them.
 type ConsulProxy struct {
 	// Addr is where it listens.
 	Addr string
@@ -35,8 +36,8 @@ type ConsulProxy struct {
 	changed chan struct{} // closed to cut off requests that wait
 }
 
-// Proxy starts a proxy in front of the agent. It connects to the agent from a loopback address, such as "127.0.0.2", since Consul has limits
-// for each.
+// Proxy starts a proxy in front of the agent. It connects to the agent from a loopback address,
+// such as "127.0.0.2", since Consul has limits for each.
 func (a *Agent) Proxy(from string) *ConsulProxy {
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // It is closed with the server.
 	a.w.Must(err)
@@ -57,7 +58,8 @@ func (a *Agent) Proxy(from string) *ConsulProxy {
 	return p
 }
 
-// set changes how the proxy answers. Requests that wait are cut off, or go on to wait for what is answered now.
+// set changes how the proxy answers. Requests that wait are cut off, or go on to wait for what is
+// answered now.
 func (p *ConsulProxy) set(answer Answer, cut bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -156,8 +158,8 @@ func Slow(d time.Duration) Answer {
 	}
 }
 
-// Text answers what is read with a text, such as garbage, at an index of Consul that grows with time. Questions that wait get it after a
-// moment.
+// Text answers what is read with a text, such as garbage, at an index of Consul that grows with
+// time. Questions that wait get it after a moment.
 func Text(texts ...string) Answer {
 	var mu sync.Mutex
 	n := 0

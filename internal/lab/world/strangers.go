@@ -44,7 +44,8 @@ func (w *World) OtherHTTP() string {
 // Silent listens at an address, and says nothing to those that connect.
 func (w *World) Silent() string { return w.listener().Addr().String() }
 
-// Bad starts a peer that does one thing with each connection, and then closes it, and returns its address.
+// Bad starts a peer that does one thing with each connection, and then closes it, and returns its
+// address.
 func (w *World) Bad(do func(net.Conn)) string {
 	l := w.listener()
 	var conns sync.WaitGroup
@@ -80,7 +81,8 @@ func (w *World) Bad(do func(net.Conn)) string {
 	return l.Addr().String()
 }
 
-// BadPeers are peers of many kinds that no message should come to harm by. They speak what looks like HTTP/2 to different degrees.
+// BadPeers are peers of many kinds that no message should come to harm by. They speak what looks
+// like HTTP/2 to different degrees.
 func (w *World) BadPeers() []string {
 	settings := func(conn net.Conn, s ...http2.Setting) *http2.Framer {
 		f := http2.NewFramer(conn, conn)

@@ -10,7 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/lab/history"
 )
 
-// TCPProxy is in front of a server, which advertises its address. It passes connections on, resets them, refuses them, or cancels streams.
+// TCPProxy is in front of a server, which advertises its address. It passes connections on, resets
+// them, refuses them, or cancels streams.
 type TCPProxy struct {
 	// Addr is where it listens.
 	Addr string

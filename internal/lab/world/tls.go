@@ -15,7 +15,8 @@ import (
 	"time"
 )
 
-// TLS has all processes that are started from now on prove to each other that they have a certificate of an authority of the world's own.
+// TLS has all processes that are started from now on prove to each other that they have a
+// certificate of an authority of the world's own.
 func (w *World) TLS() {
 	dir := w.Scratch("tls")
 	authorityKey, authority := w.certify(nil, nil, &x509.Certificate{

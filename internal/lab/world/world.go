@@ -1,7 +1,8 @@
 //go:build linux
 
-// Package world is what scenarios act on: processes, discovery, networks and disks, which it makes, breaks, and removes. Its methods are for
-// the goroutine of the scenario. What goes wrong with the world itself ends the scenario by a panic, which [Run] turns into an error.
+// Package world is what scenarios act on: processes, discovery, networks and disks, which it
+// makes, breaks, and removes. Its methods are for the goroutine of the scenario. What goes wrong
+// with the world itself ends the scenario by a panic, which [Run] turns into an error.
 package world
 
 import (
@@ -48,7 +49,8 @@ func (s Skip) Error() string { return "skipped: " + s.Reason }
 // broken is what the world panics with.
 type broken struct{ err error }
 
-// Run runs a scenario in a new world, stops what it started, and returns what was injected. The history is in dir.
+// Run runs a scenario in a new world, stops what it started, and returns what was injected. The
+// history is in dir.
 func Run(dir string, seed uint64, short bool, scenario func(*World)) (injected []string, err error) {
 	scratch, err := os.MkdirTemp("", "oslorpclab")
 	if err != nil {
@@ -123,7 +125,8 @@ func (w *World) Injectf(format string, args ...any) {
 	w.Eventf(history.Noted, "", "%s", fault)
 }
 
-// Excuse says that from now on, until the returned function is called, operations may fail as one of these kinds, for a reason.
+// Excuse says that from now on, until the returned function is called, operations may fail as one
+// of these kinds, for a reason.
 func (w *World) Excuse(why string, kinds ...string) (end func()) {
 	e := &history.Excuse{Why: why, From: time.Now(), Kinds: kinds}
 	written := false
