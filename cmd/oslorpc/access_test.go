@@ -19,8 +19,8 @@ acl {
   tokens { initial_management = "` + consultest.Token + `" }
 }`
 
-// A Consul that hides the fleet from whoever has no token is no empty fleet: each command fails,
-// and says what is missing.
+// A Consul that hides the fleet from callers without a token is not an empty fleet: each command
+// fails, and says what is missing.
 func TestHiddenFleet(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t, withACLs)

@@ -156,7 +156,7 @@ func TestInterruptedWhileItWaitsForInput(t *testing.T) {
 func TestWaitingForARegistry(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	f.url = "consul://127.0.0.1:1" // where nobody listens
+	f.url = "consul://127.0.0.1:1" // where nothing listens
 	call := f.start("client", "call", "demo", "whoami")
 	f.find(1, "client", "oslorpc: waiting: not delivered: unreachable: Consul at 127.0.0.1:1")
 	call.signal(syscall.SIGINT)

@@ -79,14 +79,14 @@ func (m *message) tellWhoIsSilent(ctx context.Context, there []oslorpc.Instance)
 	m.program.notef("waiting: %v", pongs[0].err)
 }
 
-// selection returns whom the message is for.
+// selection returns the receiver of the message.
 func (m *message) selection() *selection {
 	s := &selection{exchange: m.target.Exchange, topic: m.target.Topic, server: m.target.Server}
 	s.setExchange(m.transport)
 	return s
 }
 
-// explain completes the error of a message that nobody took with what may have been meant.
+// explain adds a suggestion to the error of a message that no server took.
 func (m *message) explain(ctx, sending context.Context, err error) error {
 	err = m.args.explain(err)
 	if misspelt, is := errors.AsType[*misspeltError](context.Cause(sending)); is && oslorpc.SafeToRetry(err) {
@@ -101,8 +101,8 @@ func (m *message) explain(ctx, sending context.Context, err error) error {
 	return err
 }
 
-// hint says what may have been meant by a message that nobody is there for; nothing, if that
-// cannot be told soon.
+// hint says what may have been meant by a message without a receiver; nothing, if that cannot be
+// told soon.
 func (m *message) hint(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()

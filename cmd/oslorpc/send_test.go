@@ -246,7 +246,7 @@ func TestFailFast(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	f.serve("node1")
-	const away = "consul://127.0.0.1:1" // where nobody listens
+	const away = "consul://127.0.0.1:1" // where nothing listens
 	for _, test := range []struct {
 		line, url string
 		want      string

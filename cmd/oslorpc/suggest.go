@@ -10,7 +10,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// suggestion is what a person may have meant who selected nobody.
+// suggestion is what a user may have meant whose selection matches no server.
 type suggestion struct {
 	text string // empty if nothing comes to mind
 	// misspelt is true if a name of the selection looks like a slip for another one.

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// below are those that do not get as far as HTTP/2.
+// below are the bad peers that do not get as far as HTTP/2.
 func below() []kind {
 	says := func(words string) behavior {
 		return behavior{raw: func(c net.Conn) {

@@ -8,7 +8,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// goodbyes are those that end the connection in the middle.
+// goodbyes are the bad peers that end the connection in the middle.
 func goodbyes() []kind {
 	lost := unknown
 	gone := unknown.or(oslorpc.Unreachable, oslorpc.Refused)
@@ -58,7 +58,7 @@ func goodbyes() []kind {
 	}
 }
 
-// resets are those that end a stream with a reset.
+// resets are the bad peers that end a stream with a reset.
 func resets() []kind {
 	asked := func(code http2.ErrCode) behavior {
 		return behavior{asked: func(c *conn, s *stream) { c.reset(s, code) }}

@@ -18,7 +18,7 @@ type kind struct {
 	// clients with security trust.
 	absent      bool
 	certificate *tls.Certificate
-	// security is that of the client and of the healthy server; nil for none.
+	// security has the credentials of the client and of the healthy server; nil for none.
 	security credentials.TransportCredentials
 	// large requests do not fit into what a peer gives room for at first.
 	large bool
@@ -33,7 +33,7 @@ type kind struct {
 	// else runs.
 	greedy bool
 
-	// outcome is that of every operation but those in unlike.
+	// outcome is the outcome of every operation that is not in unlike.
 	outcome outcome
 	unlike  map[string]outcome
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// statuses are those that answer with no reply, and no detail of ours.
+// statuses are the bad peers that answer without a reply and without a detail of the contract.
 func statuses() []kind {
 	only := func(fields ...string) behavior {
 		return behavior{asked: func(c *conn, s *stream) { c.headers(s, true, fields...) }}

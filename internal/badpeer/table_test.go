@@ -74,7 +74,7 @@ func (k *kind) open(t *testing.T, url string, intercepted bool) (*oslorpc.Transp
 	return transport, log
 }
 
-// deadline is that of an operation.
+// deadline is the deadline of an operation.
 const deadline = 3 * time.Second
 
 // patiently tries again, with more time, what a machine that is slow may have spoiled. What is
@@ -280,8 +280,8 @@ func lettersOf(r rune) rune {
 	return '-'
 }
 
-// Each kind of bad peer beside a healthy server: messages for any server go on, but for those that
-// the bad one may have run.
+// Each kind of bad peer beside a healthy server: messages for any server go on, except messages
+// that the bad one may have run.
 func TestBadPeerBesideAHealthyServer(t *testing.T) {
 	anyServer := []string{call, cast, monitored, multicall, typedCall, typedStream}
 	for _, k := range allKinds() {

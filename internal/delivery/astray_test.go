@@ -138,8 +138,8 @@ func TestVersionOfAServerThatLeftIsGivenUp(t *testing.T) {
 	})
 }
 
-// TestFanoutLeavesOutTheReplaced: discovery has not noticed yet that one was killed, whose name
-// another has.
+// TestFanoutLeavesOutTheReplaced: one was killed, another has its name, and discovery did not
+// notice yet.
 func TestFanoutLeavesOutTheReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("killed", at("dead"), server("host-a")), instance("restarted", server("host-a")), instance("gone", at("gone")))
@@ -163,7 +163,7 @@ func invokeOrUp(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v in
 	return invoke(ctx, e, conn, v)
 }
 
-// TestHungServersDoNotHoldUpAFanout, nor a gather, to those that are well.
+// TestHungServersDoNotHoldUpAFanout, nor a gather, to healthy servers.
 func TestHungServersDoNotHoldUpAFanout(t *testing.T) {
 	for name, size := range map[string]int{"small": 1000, "large": 16 << 20} {
 		t.Run(name, func(t *testing.T) {
@@ -194,7 +194,7 @@ func TestHungServersDoNotHoldUpAFanout(t *testing.T) {
 					last = max(last, <-accepted)
 				}
 				most := time.Duration(0)
-				if size > 1<<20 { // 256 MiB at a time, and two seconds for those that hang
+				if size > 1<<20 { // 256 MiB at a time, and two seconds for the hung servers
 					most = hung / 16 * sendingTime
 				}
 				about(t, last, 0, most)

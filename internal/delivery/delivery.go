@@ -111,7 +111,7 @@ type delivery struct {
 
 	at      *route.Entry // the instance that the final error is about, if any
 	variant int          // of the message, for the instance that was picked
-	since   time.Time    // when the message first found nobody
+	since   time.Time    // when the message first found no server
 	tried   route.Tried
 	// unfit are as tried, which is for the first variant, for each of Lesser. Nil while no instance was tried.
 	unfit  []route.Tried

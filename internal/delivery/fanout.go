@@ -58,7 +58,7 @@ func All(ctx context.Context, a *Audience, send Send) []Result {
 func left(r Result) bool { return r.Entry.Unlisted && rpcstatus.Gone(r.Err) }
 
 // replaced reports whether nothing listens at an instance's address, and another instance has its
-// name: then it died, and discovery has not noticed yet.
+// name: then it died, and discovery did not notice yet.
 func (a *Audience) replaced(r Result) bool {
 	return rpc.KindOf(r.Err) == rpc.Unreachable && rpc.SafeToRetry(r.Err) && fleet.Peer(r.Entry).Absent() && r.Entry.Server != "" &&
 		slices.ContainsFunc(a.view.Entries(), func(e *route.Entry) bool {
@@ -116,8 +116,8 @@ func persist(ctx context.Context, e *route.Entry, variant int, send Send) error 
 	}
 }
 
-// awaitAnswer waits while the peer of an instance is connected and does not answer. Nobody else
-// can take the message, and it may be back in a moment.
+// awaitAnswer waits while the peer of an instance is connected and does not answer. No other
+// instance can take the message, and this one may be back in a moment.
 func awaitAnswer(ctx context.Context, e *route.Entry) {
 	if p := fleet.Peer(e); p.Health() == peer.Silent {
 		_ = p.Connect(ctx) // sending says what is wrong

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// The figures in docs/delivery.md are those of the code. What the code makes of them is what the
-// other tests test.
+// The figures in docs/delivery.md equal the figures in the code. What the code makes of them is
+// what the other tests test.
 func TestDocumentedFigures(t *testing.T) {
 	text, err := os.ReadFile("../../docs/delivery.md")
 	if err != nil {

@@ -13,16 +13,16 @@ import (
 )
 
 const (
-	// parallel bounds how many connections a message for everybody makes at a time.
+	// parallel bounds how many connections a message for all servers makes at a time.
 	parallel = 64
-	// maxSending bounds, in bytes, how much of a message for everybody is on its way at a time.
+	// maxSending bounds, in bytes, how much of a message for all servers is on its way at a time.
 	maxSending = 256 << 20
 	// sendingTime is how long a message may count as on its way. One that is not answered by then
 	// has been read, or its receiver hangs; others must not wait for that.
 	sendingTime = 2 * time.Second
 )
 
-// gate keeps a message for everybody from doing too much at a time. It does not bound how many
+// gate keeps a message for all servers from doing too much at a time. It does not bound how many
 // servers are waited for: some may be hung, and must not keep the message from the others.
 type gate struct {
 	connecting chan struct{}

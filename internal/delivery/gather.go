@@ -16,8 +16,8 @@ import (
 type Audience struct {
 	// Reached are those that it is sent to.
 	Reached []*route.Entry
-	// Others are those that it is not sent to, and why: those that drain and those that cannot serve
-	// it, which are skipped, and those whose address leads to another process.
+	// Others are the instances that it is not sent to, and why: instances that drain or cannot serve
+	// it are skipped, and the address of some leads to another process.
 	Others []Result
 	// Uncertain is why there may be other instances than these; nil if discovery says that there are
 	// not.
@@ -41,7 +41,7 @@ func (a *Audience) variants(i int) []int {
 }
 
 // Everybody returns the instances on the topic that are listed now. Its error means that they are
-// not known: discovery could not be read yet, or cannot be read now, and nobody is known.
+// not known: discovery could not be read yet, or cannot be read now and no instance is known.
 func Everybody(ctx context.Context, topic *fleet.Topic, m *Message) (*Audience, error) {
 	view, _, err := m.see(ctx, topic)
 	if err != nil {
@@ -102,7 +102,7 @@ type Ask[T any] func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn,
 // Gather sends to all that an audience reaches. Of each comes one answer; the channel has room for all, and is closed when nothing
 // of it runs any more, which is soon after ctx ends.
 //
-// They run all at the same time, as those of a fanout do.
+// All of them run at the same time, as in a fanout.
 func Gather[T any](ctx context.Context, a *Audience, ask Ask[T]) <-chan Answer[T] {
 	answers := make(chan Answer[T], len(a.Reached))
 	g := newGate(a.message.Size, len(a.Reached))

@@ -6,8 +6,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// isUnsendable reports whether a message was not sent because of what it is: nobody could have got
-// it.
+// isUnsendable reports whether a message was not sent because of what it is: no server could have
+// got it.
 func isUnsendable(err error) bool {
 	e, ok := errors.AsType[*rpc.Error](err)
 	if !ok || !e.NotStarted || e.Server != "" {

@@ -51,7 +51,7 @@ func (d *delivery) attempt(ctx, waiting context.Context, e *route.Entry, send Se
 
 // misled reports whether err says that the address of an instance that is listed led to another
 // process. A static address has no id, and a process there that starts again may not have the
-// server meant yet; but another program has not either.
+// server meant yet; but neither does another program.
 func misled(e *route.Entry, err error) bool {
 	return rpcstatus.Misled(err) && !e.Unlisted && (e.ID != "" || errors.Is(err, rpcstatus.Foreign))
 }

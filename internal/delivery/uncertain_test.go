@@ -11,8 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// TestFanoutDuringAnOutageSaysThatItIsUncertain whom it should reach, and is an error if it
-// reaches nobody.
+// TestFanoutDuringAnOutageSaysThatItIsUncertain about its receivers, and is an error if it reaches
+// no server.
 func TestFanoutDuringAnOutageSaysThatItIsUncertain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"))

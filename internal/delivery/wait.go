@@ -11,8 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/route"
 )
 
-// wait waits until it is worth picking again, after a pick that found nobody, or returns why it is
-// not.
+// wait waits until it is worth picking again, after a pick that found no server, or returns why it
+// is not.
 func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Verdict, news wakers) error {
 	if d.since.IsZero() {
 		d.since = time.Now()
@@ -25,9 +25,9 @@ func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Ver
 	if (d.FailFast && absent) || (d.Rounds > 0 && d.rounds >= d.Rounds) {
 		return d.last
 	}
-	// A change wakes a message for which nobody is there. It looks again now and then all the same:
-	// an instance that lingers may be connected again, a server may not be recent any more, and a
-	// topic that nobody looks at is not watched for ever.
+	// A change wakes a message without a receiver. It looks again now and then all the same: an
+	// instance that lingers may be connected again, a server may not be recent any more, and a topic
+	// that is not used is not watched for ever.
 	if !absent || d.Rounds > 0 {
 		length = min(minPause<<min(d.rounds, 10), maxPause)
 		length = length/2 + rand.N(length)
@@ -67,8 +67,8 @@ func (d *delivery) rest(ctx context.Context, view *route.View, length time.Durat
 	}
 }
 
-// assess says what a pick that found nobody means: whether nobody is there, and how long to wait
-// at most for a change of that; or that waiting does not help.
+// assess says what a pick that found no server means: whether no server is there, and how long to
+// wait at most for a change of that; or that waiting does not help.
 func (d *delivery) assess(view *route.View, verdict route.Verdict) (absent bool, length time.Duration, err error) {
 	switch verdict {
 	case route.Unable:
@@ -126,7 +126,7 @@ func pause(ctx context.Context, length time.Duration) {
 	}
 }
 
-// absence says why nobody on a topic takes messages.
+// absence says why no server on a topic takes messages.
 func absence(view *route.View) string {
 	if slices.ContainsFunc(view.Entries(), func(e *route.Entry) bool { return e.State == discovery.Draining && !e.Left }) {
 		return "every server on the topic drains, and takes only messages for it by name"

@@ -121,7 +121,7 @@ type Registry interface {
 // Checker is implemented by registries that do not take every instance.
 type Checker interface {
 	// Check returns why Publish would refuse an instance, whatever else is published; nil if it
-	// would not. It asks nobody.
+	// would not. It sends no request.
 	Check(i Instance) error
 }
 

@@ -28,7 +28,7 @@ type queue struct {
 	mu      sync.Mutex
 	held    bool // nobody gets a worker
 	running int
-	ready   line // those that wait for a worker, and for nothing else
+	ready   line // messages that wait for a worker, and for nothing else
 	waiting int
 	bytes   int
 	refused int64
@@ -40,7 +40,8 @@ type queue struct {
 	atOnce *ticket
 }
 
-// lane is the messages with one order key: one that runs or is ready, and those that wait for it.
+// lane is the messages with one order key: one that runs or is ready, and the messages that wait
+// for it.
 type lane struct {
 	key  string
 	next line

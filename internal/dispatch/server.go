@@ -70,7 +70,7 @@ type Server struct {
 	queue *queue
 	// execute says where methods run; nil for a goroutine for each message.
 	execute Executor
-	// executions keeps those that are over for the next messages.
+	// executions keeps the ended ones for the next messages.
 	executions sync.Pool
 	// onAccept is called with each message that is accepted; it may be nil.
 	onAccept func(*Request, Delivery)

@@ -11,7 +11,7 @@ import (
 
 const repository = "../.."
 
-// Copied into a module of somebody else, every example passes go vet, its tests included.
+// Copied into another module, every example passes go vet, its tests included.
 func TestCopiesPassVet(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join(repository, "examples"))); err != nil {

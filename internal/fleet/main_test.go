@@ -127,7 +127,7 @@ func (w *world) entry(t *testing.T, id string) *route.Entry {
 	return nil
 }
 
-// listed returns the ids of the entries of the view, but for those that left.
+// listed returns the ids of the entries of the view, except the instances that left.
 func (w *world) listed() []string {
 	return ids(slices.DeleteFunc(slices.Clone(w.topic.Now().Entries()), func(e *route.Entry) bool { return e.Left }))
 }

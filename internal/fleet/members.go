@@ -95,7 +95,7 @@ func (ms members) list(key id, i discovery.Instance, pool *peer.Pool) {
 	}
 }
 
-// linger has those that are missing be kept anew from now on.
+// linger restarts the time for which missing instances are kept.
 func (ms members) linger(now time.Time) {
 	for _, m := range ms {
 		if m.missing() {

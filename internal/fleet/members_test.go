@@ -92,7 +92,7 @@ func TestResetKeepsSurely(t *testing.T) {
 		"whatever the registry says meanwhile": {func(w *world) {
 			w.registry.list(instance("c"))
 			w.registry.fail(errAway)
-			w.registry.lose(instance("c")) // from now on those that are missing have their time again
+			w.registry.lose(instance("c")) // from now on missing instances have their time again
 		}, []string{"a", "b", "c"}, []string{"a", "b", "c"}},
 	}
 	for name, tt := range tests {

@@ -18,8 +18,8 @@ const (
 	verifying = 16
 )
 
-// vanished returns the instances that vanished at a time and whose connections are up: those that
-// stop, and those that the registry lost.
+// vanished returns the instances that vanished at a time and whose connections are up: they stop,
+// or the registry lost them.
 func (ms members) vanished(at time.Time) []*route.Entry {
 	var list []*route.Entry
 	for _, m := range ms {

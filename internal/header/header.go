@@ -161,8 +161,8 @@ func single(ctx context.Context, key string) (string, error) {
 // prefix is what the names of all headers begin with.
 const prefix = "oslorpc-"
 
-// Write returns a context whose calls carry the headers, and no others of ours: those that a
-// handler passes on with the metadata of the request that it serves speak of that request.
+// Write returns a context whose calls carry the headers, and no others of ours: headers that a
+// handler passes on with the metadata of the request that it serves describe that request.
 func Write(ctx context.Context, r *Request) context.Context {
 	pairs := r.pairs()
 	md, has := metadata.FromOutgoingContext(ctx) // a copy

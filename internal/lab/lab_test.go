@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	leak.Main(m)
 }
 
-// seed is that of OSLORPC_LAB_SEED, which a failure names, or an arbitrary one.
+// seed is the value of OSLORPC_LAB_SEED, which a failure names, or an arbitrary one.
 func seed(t *testing.T) uint64 {
 	t.Helper()
 	text := os.Getenv("OSLORPC_LAB_SEED")

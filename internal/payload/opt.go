@@ -80,7 +80,7 @@ func (o *Opt[T]) target() any {
 
 // Extra takes the keyword arguments that a struct does not name, when it is embedded in the
 // struct. In a struct within arguments or results, it takes the members that the struct does not
-// name; the other fields of such a struct are as those of arguments.
+// name; the other fields of such a struct follow the rules of arguments.
 //
 // Numbers in it are int64 if they are written as integers and fit, *big.Int if they do not fit, and float64 otherwise; objects
 // are map[string]any and arrays []any.

@@ -13,8 +13,8 @@ import (
 // members that are missing. Shapes are made once for each type, may refer to themselves, and are
 // nil for types without structs.
 type shape struct {
-	// members are those of a struct, in the order of its fields, and byName is where each is; nil
-	// for a list or a map, whose elements are like elem.
+	// members are the members of a struct, in the order of its fields, and byName is where each is;
+	// nil for a list or a map, whose elements are like elem.
 	members []memberShape
 	byName  map[string]int
 	// open structs take other members as well.
@@ -51,7 +51,7 @@ func shapeOf(t reflect.Type) *shape {
 	return s
 }
 
-// shaping makes shapes; it has those that are being made, for types that contain themselves.
+// shaping makes shapes; it holds the unfinished ones, for types that contain themselves.
 type shaping map[reflect.Type]*shape
 
 func (m shaping) slot(t reflect.Type) slot {

@@ -247,8 +247,8 @@ func TestNobodyWaitsForAClosedPeer(t *testing.T) {
 	})
 }
 
-// TestWantedPeerIsTriedEachSecond, though the back-off has grown, and a while after nobody wants
-// it, it is not.
+// TestWantedPeerIsTriedEachSecond, though the back-off has grown. A while after the last message
+// for it, it is not.
 func TestWantedPeerIsTriedEachSecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n peertest.Network

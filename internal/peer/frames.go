@@ -6,7 +6,7 @@ const (
 	frameHeader  = 9
 	typeSettings = 4
 	flagAck      = 1
-	// settingSize is that of one setting in a frame of them.
+	// settingSize is the size of one setting in a SETTINGS frame, in bytes.
 	settingSize = 6
 	// settingMaxStreams is the identifier of MAX_CONCURRENT_STREAMS.
 	settingMaxStreams = 3

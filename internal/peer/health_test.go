@@ -51,7 +51,7 @@ func TestConnIsMadeOnce(t *testing.T) {
 	}
 }
 
-// unused returns an address where nobody listens.
+// unused returns an address where nothing listens.
 func unused(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

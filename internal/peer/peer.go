@@ -24,14 +24,14 @@ type Peer struct {
 	pool *Pool
 	// holders is how many have it from the pool, whose lock guards it.
 	holders int
-	// health is that of the connection, and Silent: whether the peer is busy is seen when it is
+	// health is the state of the connection, and Silent: whether the peer is busy is seen when it is
 	// asked for.
 	health atomic.Int32
 	// refs counts the pool's hold and the RPCs that run; the connection is closed when it falls to zero.
 	refs     atomic.Int64
 	uses     atomic.Int64 // RPCs ever
 	hastened atomic.Int64 // when the back-off was last ended, in Unix nanoseconds
-	wanted   atomic.Int64 // when somebody last wanted to connect to it while it was down, in Unix nanoseconds
+	wanted   atomic.Int64 // when a message last wanted it connected while it was down, in Unix nanoseconds
 	sight    sight
 	queue    queue
 	watch    attention
@@ -40,7 +40,7 @@ type Peer struct {
 	conn    *grpc.ClientConn
 	changed chan struct{} // closed at the next change of health
 	closed  bool
-	// life is that of the connection.
+	// life is the context of the connection.
 	life context.Context //nolint:containedctx // It is the connection's own.
 	stop context.CancelFunc
 	// running are the goroutines that belong to the connection.

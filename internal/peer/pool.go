@@ -69,7 +69,7 @@ func (p *Pool) Close() {
 		all[peer] = struct{}{}
 	}
 	p.mu.Unlock()
-	p.attending.Lock() // that has those that were renewed, too
+	p.attending.Lock() // it includes the renewed peers, too
 	maps.Copy(all, p.attended)
 	p.attending.Unlock()
 	for peer := range all {
@@ -91,7 +91,7 @@ func (p *Pool) Put(peer *Peer) {
 	}
 }
 
-// tellTime is how long it takes at most until those who wait for peers learn that one is ready.
+// tellTime is how long it takes at most until callers that wait for peers learn that one is ready.
 // When many come back at once, they are told only so often.
 const tellTime = 10 * time.Millisecond
 

@@ -15,8 +15,8 @@ import (
 var ErrStreams = errors.New("all streams that the peer allows on a connection are in use")
 
 // Enter is Acquire for what needs a stream: it waits while all that the peer allows are in use,
-// for a while. Its error is ErrStreams, that of ctx, or net.ErrClosed. gRPC would wait as well,
-// but without a bound, and without telling that it does.
+// for a while. Its error is ErrStreams, the error of ctx, or net.ErrClosed. gRPC would wait as
+// well, but without a bound, and without telling that it does.
 func (p *Peer) Enter(ctx context.Context, patience time.Duration) error {
 	for {
 		n := p.refs.Load()

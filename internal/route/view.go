@@ -112,8 +112,8 @@ func NewView(entries []*Entry, seed uint64) *View {
 	return v
 }
 
-// Astray returns the instances that are listed, and whose address leads to another process: those
-// of a server, or all if it is empty.
+// Astray returns the instances that are listed, and whose address leads to another process: the
+// instances of a server, or all if server is empty.
 func (v *View) Astray(server string) []*Entry {
 	var list []*Entry
 	for _, e := range v.entries {

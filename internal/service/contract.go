@@ -38,8 +38,8 @@ func sealed(desc *grpc.ServiceDesc) *grpc.ServiceDesc {
 const takenHeader = "oslorpc-taken"
 
 // markTaken has a stream begin with headers, however it ends. So it is told from one that was
-// refused, even if an interceptor replaces the error of the method: those of streams are out of
-// the handler's sight.
+// refused, even if an interceptor replaces the error of the method: the handler cannot see the
+// messages of streams.
 func markTaken(stream grpc.ServerStream) {
 	_ = stream.SetHeader(metadata.Pairs(takenHeader, "1")) // it fails only if headers were sent already
 }

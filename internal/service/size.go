@@ -42,7 +42,7 @@ func (m *typedMessage) checkResult(result any) error {
 	return nil
 }
 
-// scratch are buffers to encode into; those that grew large are not kept.
+// scratch are buffers to encode into; large ones are not kept.
 var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 const maxScratch = 64 << 10

@@ -51,7 +51,7 @@ func guarded(d *dispatch.Server, emit dispatch.Emit) dispatch.Emit {
 type runStream struct {
 	grpc.ServerStream
 
-	ctx context.Context //nolint:containedctx // It replaces that of the stream.
+	ctx context.Context //nolint:containedctx // It replaces the context of the stream.
 }
 
 // Context returns the method's context.

@@ -134,9 +134,9 @@ func WithLossyCasts(lossy bool) ClientOption {
 // beside them.
 //
 // Each server has an order of its own: name the server, or fan out, if there are several. A
-// message that is sent again, since it was refused or its outcome is unknown, comes after those
-// that were accepted meanwhile. A method must not wait for a message with its own key to its own
-// server. A key is text of at most 255 bytes; [None], the default, is none.
+// message that is sent again, since it was refused or its outcome is unknown, comes after the
+// messages that were accepted meanwhile. A method must not wait for a message with its own key to
+// its own server. A key is text of at most 255 bytes; [None], the default, is none.
 func WithOrderKey(key string) ClientOption {
 	return clientOption(func(s *settings) { s.orderKey = key })
 }

@@ -131,7 +131,7 @@ func TestServerInterceptorThatAnswersUnimplemented(t *testing.T) {
 }
 
 // lateService makes a typed service known to this program: a copy of the inventory. Hosts that
-// were made before do not know it, as those of programs that do not link it.
+// were made before do not know it, like hosts of programs that do not link it.
 func lateService(t *testing.T) (path string) {
 	t.Helper()
 	file := protodesc.ToFileDescriptorProto(v1.File_typedtest_v1_inventory_proto)

@@ -111,7 +111,7 @@ type gathering struct {
 
 	expected  int
 	uncertain error
-	others    []delivery.Result // those that are not asked, and are not yet yielded
+	others    []delivery.Result // instances that are not asked, and are not yet yielded
 	answers   <-chan delivery.Answer[*pb.Payload]
 	cancel    context.CancelCauseFunc
 	release   context.CancelFunc // of the deadline

@@ -175,8 +175,8 @@ func withdrawWithin(ctx context.Context) time.Duration {
 	return min(withdrawTimeout, time.Until(end)/2)
 }
 
-// withdrawServers ends the announcement of servers, of those that are announced still. What cannot
-// be withdrawn in time is withdrawn in the background.
+// withdrawServers ends the announcement of the servers that are still announced. What cannot be
+// withdrawn in time is withdrawn in the background.
 func (t *Transport) withdrawServers(ctx context.Context, within time.Duration, servers ...*Server) {
 	t.mu.Lock()
 	change := uint64(0)

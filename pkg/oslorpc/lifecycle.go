@@ -212,8 +212,8 @@ func (s *Server) newRun(ctx context.Context, works bool) (*serverRun, error) {
 // it accepted; a held server runs it then. When ctx ends first, it ends the contexts of what still runs and returns an error.
 //
 // A server that does not run is left as it is. A start in progress is waited for, and given up
-// when ctx ends. Whoever calls Stop beside the first waits with it, and whose ctx ends first ends
-// the patience of all.
+// when ctx ends. A further call of Stop waits with the first. The first ctx to end forces the stop
+// for all callers.
 //
 // A method may stop the server that runs it: with the method's ctx, or one that derives from it, Stop returns at once, and the
 // server stops when everything it accepted has ended, that method included, however long ctx
@@ -339,10 +339,10 @@ func (s *Server) Wait() {
 	}
 }
 
-// Run starts the server, and stops it when ctx ends or somebody calls Stop. It finishes what the
-// server accepted. [WithStopTimeout] bounds that after ctx has ended: by default, after 25 seconds
-// the contexts of the methods that still run end, and two seconds later Run returns in any case;
-// it returns an error then. [Stopping] tells methods beforehand. If the server runs already, Run
+// Run starts the server, and stops it when ctx ends or Stop is called. It finishes what the server
+// accepted. [WithStopTimeout] bounds that after ctx has ended: by default, after 25 seconds the
+// contexts of the methods that still run end, and two seconds later Run returns in any case; it
+// returns an error then. [Stopping] tells methods beforehand. If the server runs already, Run
 // joins in waiting for its end.
 //
 // With [ExecutorBlocking], a method that ends its goroutine (runtime.Goexit) ends the goroutine of

@@ -102,10 +102,10 @@ func ExposeMethods(methods ...string) MethodsOption {
 	return markMethods(methods, Expose)
 }
 
-// Methods returns the exported methods of v that have the shape of an RPC, under their names in snake case:
-// GetNetworkInfo is get_network_info. MyRemoteMethod2 is my_remote_method2, unless [Name] or
-// [DigitsAsWords] says otherwise. The shapes are those of [Func] and [Stream], with or without
-// arguments and result:
+// Methods returns the exported methods of v that have the shape of an RPC, under their names in
+// snake case: GetNetworkInfo is get_network_info. MyRemoteMethod2 is my_remote_method2, unless
+// [Name] or [DigitsAsWords] says otherwise. The shapes are the shapes of [Func] and [Stream], with
+// or without arguments and result:
 //
 //	func (v V) M(ctx context.Context, args A) (R, error)
 //	func (v V) M(ctx context.Context, args A) error
@@ -147,8 +147,8 @@ func Methods(v any, options ...MethodsOption) map[string]Method {
 	return methods
 }
 
-// methodOf makes a method of a Go method. One that seems to be meant as a method but has not its
-// shape is broken; ok is false for those that are left out.
+// methodOf makes a method of a Go method. One that seems to be meant as a method but has another
+// shape is broken; ok is false for Go methods that are left out.
 func methodOf(v reflect.Value, i int) (m Method, ok bool) {
 	f, goName := v.Method(i), v.Type().Method(i).Name
 	m, flaw := reflectMethod(f)

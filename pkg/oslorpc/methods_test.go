@@ -92,8 +92,7 @@ func (foreign) Own(context.Context) error { return nil }
 
 type nearby struct{ *oslorpc.Server }
 
-// Methods of another package's types cannot be changed, so that those of another shape are left
-// out.
+// Methods of another package's types cannot be changed, so methods of another shape are left out.
 func TestMethodsOfEmbeddedTypes(t *testing.T) {
 	if err := startWith(t, oslorpc.Methods(&foreign{})); err != nil {
 		t.Error(err)

@@ -119,7 +119,7 @@ func (s *stream) open(ctx context.Context, args any) (first string, err error) {
 }
 
 func (s *stream) start(ctx context.Context, m *outgoing, e *route.Entry, conn *grpc.ClientConn, v *variant) (string, error) {
-	s.seen = evidence{contract: true, transport: m.transport} // that of an attempt before says nothing about this one
+	s.seen = evidence{contract: true, transport: m.transport} // the evidence of an earlier attempt says nothing about this one
 	s.entry = e
 	hint := m.missed.Hint(e)
 	request := &pb.MulticallRequest{

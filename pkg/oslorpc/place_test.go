@@ -75,7 +75,7 @@ func TestErrorsNameTheServer(t *testing.T) {
 	}
 }
 
-// So do those of typed messages.
+// So do errors of typed messages.
 func TestErrorsOfTypedMessagesNameTheServer(t *testing.T) {
 	for name, send := range map[string]func(context.Context, v1.InventoryServiceClient) error{
 		"call": func(ctx context.Context, stub v1.InventoryServiceClient) error {

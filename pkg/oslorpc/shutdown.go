@@ -11,7 +11,7 @@ import (
 
 // Shutdown stops all servers, together, as [Server.Stop] does each, and releases everything else.
 // Servers that start fail to. Operations that run when the servers have stopped fail, and so do
-// those that are begun later. A Shutdown or Close beside another joins it, and after it does
+// operations that begin later. A Shutdown or Close beside another joins it, and after it does
 // nothing. In a method of one of the servers, with its ctx, Shutdown returns at once and goes on
 // behind it.
 //
@@ -40,7 +40,7 @@ func (c *config) boundStop() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), c.stopTimeout)
 }
 
-// close lets no more servers start, and returns those that do not rest.
+// close lets no more servers start, and returns the servers that do not rest.
 func (t *Transport) close() []*Server {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -25,7 +25,7 @@ type holder struct {
 	failed chan error // why a stream could not be read, or written
 }
 
-// dynamicHolder has those of an endpoint.
+// dynamicHolder has the methods of an endpoint.
 type dynamicHolder struct{ hold func(ctx context.Context) }
 
 func (h dynamicHolder) Hold(ctx context.Context) (string, error) {

@@ -45,8 +45,8 @@ type Transport struct {
 	patience  context.Context //nolint:containedctx // The release is not one caller's.
 	hurry     context.CancelCauseFunc
 
-	// mu guards what follows. It comes after that of a server and before all other locks, and is not
-	// held while anything is waited for.
+	// mu guards what follows. Lock it after the lock of a server and before all other locks. It is
+	// not held during a wait.
 	mu      sync.Mutex
 	servers map[*Server]bool // from the begin of a start to the end of a stop
 	host    *host            // nil while no server runs

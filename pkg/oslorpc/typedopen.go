@@ -57,7 +57,7 @@ var errNotOpened = &Error{Kind: Timeout, Message: "the stream was not opened wit
 
 // start opens the stream at one instance.
 func (s *typedStream) start(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int, hasMessage bool) error {
-	s.seen = evidence{transport: s.client.transport} // that of an attempt before says nothing about this one
+	s.seen = evidence{transport: s.client.transport} // the evidence of an earlier attempt says nothing about this one
 	if len(s.client.transport.config.dialOptions) > 0 {
 		ctx = context.WithValue(header.Complete(ctx), evidenceKey{}, &s.seen)
 	}

@@ -66,7 +66,7 @@ func (a *dhcpAgent) syncState(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	results := make(chan error, len(networks)+len(served)) // with room for all: nobody may be left to take them
+	results := make(chan error, len(networks)+len(served)) // with room for all: the receiver may have left
 	waiting := 0
 	for _, n := range networks {
 		delete(served, n.ID)
@@ -101,7 +101,7 @@ func (a *dhcpAgent) inTurn(networkID string, since int, results chan<- error, do
 		} else {
 			results <- do(ctx)
 		}
-		return nil // whoever reads everything does so again after a failure
+		return nil // the caller reads everything again after a failure
 	}})
 }
 

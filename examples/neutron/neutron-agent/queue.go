@@ -25,8 +25,8 @@ type update struct {
 type queue struct {
 	mu      sync.Mutex
 	waiting updates
-	// busy are the networks of which an update was taken and is not done, with those that came for
-	// them meanwhile.
+	// busy has the networks with an update in progress, and the updates that arrived for them
+	// meanwhile.
 	busy    map[string]updates
 	arrived int
 	changed chan struct{} // closed when there may be something to take

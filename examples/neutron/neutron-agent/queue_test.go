@@ -29,8 +29,8 @@ func TestQueueOrder(t *testing.T) {
 	}
 }
 
-// While an update of a network is not done, others of that network wait, and those of other
-// networks do not.
+// While an update of a network is not done, further updates of that network wait, and updates of
+// other networks do not.
 func TestQueueOfBusyNetworks(t *testing.T) {
 	q := newQueue()
 	for _, id := range []string{"a", "a", "b", "a"} {

@@ -159,7 +159,7 @@ type (
 		MACAddress string `json:"mac_address"`
 		SubnetID   string `json:"subnet_id"`
 	}
-	// NetworkUpdateArgs are those of network_update.
+	// NetworkUpdateArgs are the arguments of network_update.
 	NetworkUpdateArgs struct {
 		Network Network `json:"network"`
 		oslorpc.Extra

@@ -243,7 +243,7 @@ type (
 		Instance       Instance `json:"instance"`
 		BlockMigration bool     `json:"block_migration"`
 	}
-	// PreLiveMigrationArgs are those of pre_live_migration since 6.0.
+	// PreLiveMigrationArgs are the arguments of pre_live_migration since 6.0.
 	PreLiveMigrationArgs struct {
 		Instance    Instance    `json:"instance"`
 		MigrateData MigrateData `json:"migrate_data"`
@@ -289,8 +289,9 @@ func computeMethods(manager Compute) map[string]oslorpc.Method {
 		oslorpc.ExpectErrors("GetConsoleOutput", oslorpc.ErrorType[*InstanceNotFound]()))
 }
 
-// ComputeV5Proxy returns the endpoint that keeps the previous major version alive, for callers that are not upgraded yet: its methods are
-// those of the manager, but for the two whose arguments are not.
+// ComputeV5Proxy returns the endpoint that keeps the previous major version alive, for callers
+// that are not upgraded yet: its methods are the manager's methods, except the two with other
+// arguments.
 func ComputeV5Proxy(manager Compute) oslorpc.Endpoint {
 	methods := computeMethods(manager)
 	methods["resize_instance"] = oslorpc.Func(func(ctx context.Context, args ResizeArgs5) (any, error) {

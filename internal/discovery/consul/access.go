@@ -13,9 +13,9 @@ import (
 )
 
 // Consul leaves out of a list what the ACL token may not read, and an empty list looks like an
-// empty fleet. In a header it tells that it left something out, but not to those who have no
-// token; and of the list of all names that is always true, since hardly a token may read
-// everything. So an empty list is believed only if it is not for want of a permission.
+// empty fleet. In a header it says that it left something out, but not to callers without a token;
+// and of the list of all names that is always true, since hardly a token may read everything. So
+// an empty list is believed only if it is not for want of a permission.
 
 // errHidden is that we may not see the services.
 var errHidden = errors.New("the ACL token, or its absence, hides services or the nodes that they are on: give a token that may read both, " +

@@ -58,8 +58,8 @@ func (a *agents) at() (current int, woken <-chan struct{}) {
 	return a.current, a.woken
 }
 
-// leave goes on to the next agent, if there is one, unless somebody did so before. Queries that
-// wait at the old one end.
+// leave goes on to the next agent, if there is one, unless another caller did so before. Queries
+// that wait at the old one end.
 func (a *agents) leave(n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -85,7 +85,7 @@ func (a *agents) interrupt() {
 	a.stay, a.end = context.WithCancelCause(context.Background())
 }
 
-// wake has those that pause after a failure try again.
+// wake makes the callers that pause after a failure try again.
 func (a *agents) wake() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -80,7 +80,7 @@ func TestSilentAgentIsLeft(t *testing.T) {
 	}
 }
 
-// dialError returns how it fails to connect to where nobody listens.
+// dialError returns how it fails to connect to where nothing listens.
 func dialError(t *testing.T) error {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:1/", http.NoBody)

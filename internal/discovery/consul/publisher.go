@@ -50,8 +50,8 @@ type publisher struct {
 	told   atomic.Int64
 }
 
-// registration is the service of an instance, or of its process. A publish reuses those of
-// instances that did not change.
+// registration is the service of an instance, or of its process. A publish reuses the
+// registrations of instances that did not change.
 type registration struct {
 	*api.AgentServiceRegistration
 
@@ -178,7 +178,7 @@ func (p *publisher) place(ctx context.Context, services []*registration) error {
 	return p.remove(ctx, services)
 }
 
-// register registers services: that of the process first, since the checks of the others follow
+// register registers services: the process's service first, since the checks of the others follow
 // it.
 func (p *publisher) register(ctx context.Context, services []*registration) error {
 	if len(services) > 0 && services[0].Name == processName {

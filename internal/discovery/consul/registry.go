@@ -4,8 +4,9 @@
 // instance, named after exchange and topic, with an alias check on the former: so a process beats once, however many topics
 // it serves. What names cannot hold is in the services' metadata, under the keys that begin with "rpc-".
 //
-// For operators: maintenance mode of an instance's service, or of the node, drains: messages for any server go elsewhere, and it
-// lasts until it is lifted. That of the process's service makes all its instances vanish.
+// For operators: maintenance mode of an instance's service, or of the node, drains: messages for
+// any server go elsewhere, and it lasts until it is lifted. Maintenance of the process's service
+// makes all its instances vanish.
 //
 // An agent allows all processes of a host together 200 connections
 // (limits.http_max_conns_per_client). A process keeps at most four for its registrations and for

@@ -120,9 +120,8 @@ func (s *sweep) wait(news, changes <-chan struct{}) {
 	}
 }
 
-// shared returns the topics without a query of their own, and those of them that were never asked
-// for. First it gives as many as possible a query of their own. Without a topic, runShared must
-// end.
+// shared returns the topics without a query of their own, and which of them were never asked for.
+// First it gives as many as possible a query of their own. Without a topic, runShared must end.
 func (ts *topics) shared() (all, fresh []*topic) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()

@@ -49,7 +49,7 @@ func topicOf(n int) discovery.Topic {
 	return discovery.Topic{Exchange: "nova", Name: fmt.Sprintf("topic-%d", n)}
 }
 
-// hears waits until all topics are known, and those of the instances have exactly these, soon
+// hears waits until all topics are known, and the topics of the instances have exactly these, soon
 // after start.
 func (c *crowd) hears(what string, most time.Duration, want ...discovery.Instance) {
 	c.t.Helper()

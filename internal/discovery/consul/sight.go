@@ -11,8 +11,8 @@ import (
 )
 
 // The agent that we registered at may be well while others do not see us: the cluster has lost
-// sight of the host, or somebody removed us from the cluster's catalog. The agent puts that right
-// within minutes, and tells nothing. So we look where others look.
+// sight of the host, or an operator removed this process from the cluster's catalog. The agent
+// puts that right within minutes, and tells nothing. So we look where others look.
 type sight struct {
 	publisher *publisher
 	process   string
@@ -143,8 +143,8 @@ func (s *sight) remove(ctx context.Context, id string) (removed bool) {
 	return err == nil && !maintained && c.deregister(ctx, id) == nil
 }
 
-// nodeOf returns the name of the host on which the catalog has the process with this id, empty if
-// it has not or we may not see it.
+// nodeOf returns the name of the host on which the catalog has the process with this id. It is
+// empty if the catalog lacks the process or the token may not read it.
 func (c *client) nodeOf(ctx context.Context, processID string) (node string, err error) {
 	err = c.do(ctx, "looking for the process in the catalog", func(q *api.QueryOptions) error {
 		q.Filter = fmt.Sprintf("Service.ID == %q", processID)
@@ -159,8 +159,8 @@ func (c *client) nodeOf(ctx context.Context, processID string) (node string, err
 	return node, err
 }
 
-// checks returns what the catalog has of a host: the checks of the host itself and those of our
-// kind of services. An empty list that there may be for want of a permission is an error.
+// checks returns what the catalog has of a host: the checks of the host itself and of services of
+// our kind. An empty list that there may be for want of a permission is an error.
 func (c *client) checks(ctx context.Context, node string) (checks api.HealthChecks, err error) {
 	err = c.do(ctx, "looking at the checks of "+node, func(q *api.QueryOptions) error {
 		q.Filter = fmt.Sprintf("ServiceID == \"\" or ServiceID matches %q", "^"+prefix)

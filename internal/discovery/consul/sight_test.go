@@ -41,8 +41,8 @@ func noneTold(t *testing.T, lapses <-chan string) {
 	}
 }
 
-// TestTakenFromCatalog has somebody remove a server from the catalog of the cluster. Its agent
-// thinks that all is well.
+// TestTakenFromCatalog removes a server from the catalog of the cluster, as an operator may. Its
+// agent thinks that all is well.
 func TestTakenFromCatalog(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
@@ -98,8 +98,8 @@ func TestDeregisteredByHand(t *testing.T) {
 	told(t, lapses, "lost the registration")
 }
 
-// TestTakenFromCatalogInMaintenance has somebody remove a server that is in maintenance, which
-// must outlast that.
+// TestTakenFromCatalogInMaintenance removes a server that is in maintenance. The maintenance must
+// outlast that.
 func TestTakenFromCatalogInMaintenance(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)

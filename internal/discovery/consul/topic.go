@@ -139,8 +139,8 @@ func (t *topic) understand(entries []*api.ServiceEntry) []discovery.Instance {
 	return list
 }
 
-// warnBroken tells of a service that gets no messages until somebody mends it, so it is an error
-// even if this program goes on.
+// warnBroken logs a service that gets no messages until an operator repairs it. It is an error,
+// although this program goes on.
 func warnBroken(log *slog.Logger, id string, err error) {
 	log.Error("skipping a service in Consul that is named like one of ours", "service", id, "error", err)
 }

@@ -35,7 +35,8 @@ func isProcessFile(name string) bool {
 	return strings.HasSuffix(rest, "-") && strings.Trim(unique, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
 }
 
-// isTempFile reports whether a file has the name of one that a process has not yet put in place.
+// isTempFile reports whether a file has the name of a temporary file that a process did not yet
+// put in place.
 func isTempFile(name string) bool {
 	rest, found := strings.CutSuffix(name, tempSuffix)
 	dot := strings.LastIndexByte(rest, '.')

@@ -195,8 +195,8 @@ func (s *scanner) tryRead(name, path string) (e *entry, settled bool, err error)
 	return e, err == nil, err
 }
 
-// bury removes the file of a dead process. If its content is not a process's, somebody else may
-// have put it there: then it stays, as an entry without instances.
+// bury removes the file of a dead process. If its content does not describe a process, another
+// program may have put it there: then it stays, as an entry without instances.
 func (s *scanner) bury(name, path string, fd int) (e *entry, settled bool, err error) {
 	e, err = s.parse(name, path, fd)
 	if err != nil {

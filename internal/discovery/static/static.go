@@ -38,8 +38,8 @@ func Open(rest, exchange string) (discovery.Registry, error) {
 	return &registry{instances: instances, watches: map[*watch.Watch]bool{}}, nil
 }
 
-// Publish implements [discovery.Registry]. Nobody is told of anything, since the addresses are
-// what was configured.
+// Publish implements [discovery.Registry]. It announces nothing, since the addresses are
+// configured.
 func (r *registry) Publish(_ context.Context, instances []discovery.Instance) error {
 	for _, i := range instances {
 		if err := r.Check(i); err != nil {

@@ -110,7 +110,7 @@ func TestDocumentsNameFields(t *testing.T) {
 	}
 }
 
-// The README's variants are those of an example that the compiler and go vet see.
+// The README's variants are the code of an example that the compiler and go vet see.
 func TestReadmeShowsVariants(t *testing.T) {
 	_, after, _ := strings.Cut(read(t, readme), "out, err := oslorpc.Call[string](ctx, client, \"resize\"")
 	shown, _, _ := strings.Cut(after, "\n```")

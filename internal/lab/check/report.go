@@ -86,7 +86,7 @@ func (c *checker) checkMissing(op *history.Operation, named map[string]bool) {
 	}
 }
 
-// healthy reports whether an instance was there for everybody between two times.
+// healthy reports whether all clients could see an instance between two times.
 func (c *checker) healthy(u *history.Up, from, until time.Time) bool {
 	return from.After(u.At.Add(c.Visible)) && !c.overlaps(u.Process, from, until, c.Visible, bad...)
 }

@@ -186,7 +186,7 @@ type Excuse struct {
 	Why   string    `json:"why"`
 	From  time.Time `json:"from"`
 	Until time.Time `json:"until,omitzero"`
-	// Forms and Kinds are those that may fail, and how; all if empty.
+	// Forms and Kinds are the operations that may fail, and how they may; all if empty.
 	Forms []Form   `json:"forms,omitempty"`
 	Kinds []string `json:"kinds,omitempty"`
 }

@@ -16,7 +16,7 @@ import (
 // Client is a process that sends messages.
 type Client struct {
 	Topics []string `json:"topics"`
-	// Forms are those of the messages, all equally often.
+	// Forms are the forms of the messages, all equally often.
 	Forms []history.Form `json:"forms"`
 	// Servers are the names that every other message is for; none is any server.
 	Servers []string `json:"servers,omitempty"`

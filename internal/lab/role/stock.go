@@ -43,7 +43,7 @@ func (before stock) compare(end *history.Exit) {
 	}
 }
 
-// newOf returns what is open now and was not before. Those that the runtime keeps for itself do
+// newOf returns what is open now and was not before. Files that the runtime keeps for itself do
 // not count.
 func (before stock) newOf(now stock) []string {
 	var more []string

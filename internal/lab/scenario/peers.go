@@ -84,7 +84,7 @@ func slowMethods(w *world.World) {
 	w.Wait(10 * time.Second)
 }
 
-// hungMany: servers that hang hold nobody else up.
+// hungMany: servers that hang do not hold up others.
 func hungMany(w *world.World) {
 	w.Serve("hung", role.Server{Names: numbered("h", 64)})
 	w.Serve("healthy1", role.Server{Names: numbered("a", 65)})

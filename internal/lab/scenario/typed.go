@@ -63,7 +63,7 @@ func tlsKill(w *world.World) {
 	kill(w)
 }
 
-// unlinkedService: a server that lacks a service keeps no typed message from those that have it.
+// unlinkedService: a server that lacks a service keeps no typed message from servers that have it.
 func unlinkedService(w *world.World) {
 	w.Injectf("servers without the service")
 	w.Servers(2)

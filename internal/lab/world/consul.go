@@ -20,7 +20,8 @@ type Agent struct {
 }
 
 // Consul starts an agent, through which processes find each other from now on. The parameters of
-// the URL are those of the transport, such as "ttl=3s"; each config is configuration of the agent.
+// the URL are parameters of the transport, such as "ttl=3s"; each config is configuration of the
+// agent.
 func (w *World) Consul(parameters string, config ...string) *Agent {
 	a := &Agent{consultest.Start(&tb{w: w}, config...), w}
 	w.URL = "consul://" + a.Addr()

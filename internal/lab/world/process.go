@@ -29,7 +29,7 @@ const stopping = 90 * time.Second
 
 // Process is a process that was started as a role.
 type Process struct {
-	// Name is that of this process, and no other's. Base is what a process started anew has again.
+	// Name is the name of this process alone. Base is what a process started anew has again.
 	Name   string
 	base   string
 	config role.Config

@@ -41,7 +41,7 @@ func (w *World) OtherHTTP() string {
 	return l.Addr().String()
 }
 
-// Silent listens at an address, and says nothing to those that connect.
+// Silent listens at an address, and sends nothing to clients that connect.
 func (w *World) Silent() string { return w.listener().Addr().String() }
 
 // Bad starts a peer that does one thing with each connection, and then closes it, and returns its

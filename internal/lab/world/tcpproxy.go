@@ -131,7 +131,7 @@ func (p *TCPProxy) Mend(process string) {
 	p.w.Eventf(history.Mended, p.w.process(process).Name, "")
 }
 
-// Redirect has new connections lead to another address, and resets those that are there.
+// Redirect makes new connections lead to another address, and resets the existing ones.
 func (p *TCPProxy) Redirect(process, to string) {
 	p.w.Injectf("an address that leads elsewhere")
 	p.mu.Lock()
