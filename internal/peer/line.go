@@ -44,7 +44,8 @@ func newLine(conn net.Conn, s *sight) *line {
 	l.heard.Store(s.sent())
 	l.late = time.AfterFunc(attemptTime, func() {
 		if !l.greeted.Load() {
-			_ = l.Close() // gRPC notices
+			l.closed.Store(true)
+			_ = l.Conn.Close() // gRPC notices
 		}
 	})
 	return l

@@ -88,10 +88,19 @@ func (p *Peer) Acquire() bool {
 
 // Release undoes Acquire, or Enter.
 func (p *Peer) Release() {
+	if !p.pass() {
+		p.leave()
+	}
+}
+
+// leave gives up a reference. If a message began to wait meanwhile, it may try.
+func (p *Peer) leave() {
 	if p.refs.Add(-1) == 0 {
 		p.close()
 	}
-	p.queue.next()
+	if !p.full() {
+		p.queue.next(false)
+	}
 }
 
 // Conn returns the connection, made if there is none yet; it does not wait until it is ready.

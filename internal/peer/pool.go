@@ -87,7 +87,7 @@ func (p *Pool) Put(peer *Peer) {
 	}
 	p.mu.Unlock()
 	if last {
-		peer.Release()
+		peer.leave()
 	}
 }
 

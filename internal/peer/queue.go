@@ -14,24 +14,49 @@ import (
 // ErrStreams means that all streams that a peer allows stayed in use.
 var ErrStreams = errors.New("all streams that the peer allows on a connection are in use")
 
-// Enter is Acquire for what needs a stream: it waits while all that the peer allows are in use,
-// for a while. Its error is ErrStreams, the error of ctx, or net.ErrClosed. gRPC would wait as
-// well, but without a bound, and without telling that it does.
+// Enter is Acquire for what needs a stream: it waits while all that the peer allows are in use, for
+// as long as patience lasts. Its error is ErrStreams, the error of ctx, or net.ErrClosed. gRPC would
+// wait as well, but without a bound, and without telling that it does.
 func (p *Peer) Enter(ctx context.Context, patience time.Duration) error {
-	for {
+	for end := (time.Time{}); ; {
 		n := p.refs.Load()
 		switch {
 		case n == 0:
 			return net.ErrClosed
 		case n > p.Streams():
-			if err := p.queue.wait(ctx, patience, func() bool { return p.refs.Load() > p.Streams() && p.refs.Load() > 0 }); err != nil {
+			if end.IsZero() {
+				end = time.Now().Add(patience)
+			}
+			given, err := p.queue.wait(ctx, time.Until(end), p.full)
+			if given && err != nil {
+				p.Release()
+			}
+			if err != nil {
 				return err
+			}
+			if given {
+				p.uses.Add(1)
+				return nil
 			}
 		case p.refs.CompareAndSwap(n, n+1):
 			p.uses.Add(1)
 			return nil
 		}
 	}
+}
+
+// full reports whether all streams are in use.
+func (p *Peer) full() bool {
+	n := p.refs.Load()
+	return n > 0 && n > p.Streams()
+}
+
+// pass gives the stream of an RPC that has ended to the message that waits longest. To free it and
+// have that one try would not do: a message that comes meanwhile, often from the goroutine whose
+// RPC has ended, would mostly be faster. It returns false if none waits, or if the peer allows
+// fewer streams than before.
+func (p *Peer) pass() bool {
+	return p.queue.length.Load() > 0 && p.Outstanding() <= p.Streams() && p.queue.next(true)
 }
 
 // Streams returns how many RPCs the peer allows at a time on its connection; many if it did not
@@ -48,60 +73,69 @@ func (p *Peer) Streams() int64 {
 type queue struct {
 	length  atomic.Int64
 	mu      sync.Mutex
-	waiting []chan struct{}
+	waiting []*waiter
 }
 
-// wait waits for its turn, if there still is a reason to wait once it stands in the queue.
-func (q *queue) wait(ctx context.Context, patience time.Duration, reason func() bool) error {
-	turn := make(chan struct{})
+// waiter is one of them.
+type waiter struct {
+	turn  chan struct{} // closed when it leaves the queue
+	given bool          // it has a stream; set before its turn comes
+}
+
+// wait waits for its turn, if there still is a reason to wait once it stands in the queue. If it is
+// given a stream, it has that even if it returns an error; else it may try to take one.
+func (q *queue) wait(ctx context.Context, patience time.Duration, reason func() bool) (given bool, err error) {
+	w := &waiter{turn: make(chan struct{})}
 	q.mu.Lock()
-	q.waiting = append(q.waiting, turn)
+	q.waiting = append(q.waiting, w)
 	q.length.Add(1)
 	q.mu.Unlock()
 	if !reason() {
-		q.leave(turn)
-		return nil
+		return q.leave(w), nil
 	}
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	select {
-	case <-turn:
-		return nil
+	case <-w.turn:
+		return w.given, nil
 	case <-late.C:
-		q.leave(turn)
-		return ErrStreams
+		return q.leave(w), ErrStreams
 	case <-ctx.Done():
-		q.leave(turn)
-		return context.Cause(ctx)
+		return q.leave(w), context.Cause(ctx)
 	}
 }
 
-// leave takes one out. If its turn had come meanwhile, the next one has it.
-func (q *queue) leave(turn chan struct{}) {
+// leave takes one out. If its turn had come meanwhile without a stream, the next one has it.
+func (q *queue) leave(w *waiter) (given bool) {
 	q.mu.Lock()
-	i := slices.Index(q.waiting, turn)
+	i := slices.Index(q.waiting, w)
 	if i >= 0 {
 		q.waiting = slices.Delete(q.waiting, i, i+1)
 		q.length.Add(-1)
 	}
 	q.mu.Unlock()
-	if i < 0 {
-		q.next()
+	if i < 0 && !w.given {
+		q.next(false)
 	}
+	return w.given
 }
 
-// next lets the first one try.
-func (q *queue) next() {
+// next gives the first one a stream, or lets it try. It returns false if there is none.
+func (q *queue) next(given bool) bool {
 	if q.length.Load() == 0 {
-		return
+		return false
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.waiting) > 0 {
-		close(q.waiting[0])
-		q.waiting = slices.Delete(q.waiting, 0, 1)
-		q.length.Add(-1)
+	if len(q.waiting) == 0 {
+		return false
 	}
+	w := q.waiting[0]
+	q.waiting = slices.Delete(q.waiting, 0, 1)
+	q.length.Add(-1)
+	w.given = given
+	close(w.turn)
+	return true
 }
 
 // all lets all try, since the peer may allow more now.
@@ -111,8 +145,8 @@ func (q *queue) all() {
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for _, turn := range q.waiting {
-		close(turn)
+	for _, w := range q.waiting {
+		close(w.turn)
 	}
 	q.length.Add(-int64(len(q.waiting)))
 	q.waiting = nil
