@@ -43,15 +43,17 @@ func (m *member) missing() bool { return !m.since.IsZero() }
 
 // show has the entry say what is known now. Views that have the one before are immutable.
 func (m *member) show(now time.Time) {
-	e := *m.entry
 	if !now.Before(m.astray) {
 		m.stranger = nil
 	}
-	e.Unlisted, e.Lingering, e.Left, e.Astray = m.missing(), m.missing() && !m.lost, m.left, m.stranger
+	missing, lingers := m.missing(), m.missing() && !m.lost
 	o := m.entry
-	if e.Unlisted != o.Unlisted || e.Lingering != o.Lingering || e.Left != o.Left || (e.Astray == nil) != (o.Astray == nil) {
-		m.entry = &e
+	if o.Unlisted == missing && o.Lingering == lingers && o.Left == m.left && (o.Astray == nil) == (m.stranger == nil) {
+		return // as of nearly all, each time that anything changes
 	}
+	e := *o
+	e.Unlisted, e.Lingering, e.Left, e.Astray = missing, lingers, m.left, m.stranger
+	m.entry = &e
 }
 
 // id tells instances apart; static addresses have nothing but their address.

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -280,4 +281,17 @@ func TestPeersAreKeptByNobodyElse(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestOthersAreLeftAlone when one instance of many changes: the views of a large fleet that changes all the time share the rest.
+func TestOthersAreLeftAlone(t *testing.T) {
+	const many = 1000
+	ms, now := members{}, time.Now()
+	for n := range many {
+		i := instance(strconv.Itoa(n))
+		ms[identity(i)] = &member{entry: &route.Entry{Instance: i}}
+	}
+	if n := testing.AllocsPerRun(10, func() { ms.show(now, false) }); n > 0 {
+		t.Errorf("showing what has not changed takes %v allocations", n)
+	}
 }
