@@ -48,18 +48,39 @@ func sightEvery(ttl time.Duration) time.Duration { return min(2*beatEvery(ttl), 
 // happened.
 func (s *sight) run(ctx context.Context) {
 	for sleep(ctx, jitter(sightEvery(s.publisher.ttl)), nil) {
-		if s.node == "" {
-			s.node, _ = s.publisher.client.nodeOf(ctx, s.process)
-			continue
-		}
-		wanted, err := s.wanted(ctx)
-		if err != nil {
-			continue
-		}
-		if checks, err := s.publisher.client.checks(ctx, s.node); err == nil {
-			s.look(ctx, checks, wanted)
-		}
+		s.glance(ctx)
 	}
+}
+
+// glance finds the host, and then looks once.
+func (s *sight) glance(ctx context.Context) {
+	c := s.publisher.client
+	if s.node == "" {
+		s.node, _ = c.nodeOf(ctx, s.process)
+		return
+	}
+	wanted, err := s.wanted(ctx)
+	if err != nil {
+		return
+	}
+	checks, err := c.checks(ctx, s.node)
+	if err != nil || len(checks) == 0 && s.moved(ctx) {
+		return
+	}
+	s.look(ctx, checks, wanted)
+}
+
+// moved reports whether the host may be in Consul by another name, as after its agent was renamed, and learns that: else everything would
+// look as if it were gone, and be removed to be registered again, time and again.
+func (s *sight) moved(ctx context.Context) bool {
+	node, err := s.publisher.client.nodeOf(ctx, s.process)
+	if err == nil && (node == "" || node == s.node) {
+		return false
+	}
+	if err == nil {
+		s.node = node
+	}
+	return true
 }
 
 // wanted returns the ids of the services of our instances.

@@ -178,6 +178,31 @@ func TestLostSightOf(t *testing.T) {
 	told(t, lapses, `the check "disk" was critical`)
 }
 
+// TestRenamedHost has the host of a server have another name in Consul than before, as after its agent was restarted with that.
+func TestRenamedHost(t *testing.T) {
+	t.Parallel()
+	r := open(t, consultest.Start(t).URL()+"?ttl=5m")
+	lapses := lapsesOf(r)
+	one := instance("one")
+	publish(t, r, one)
+	s := &sight{publisher: r.publisher, process: r.publisher.heart.process, repair: func() { t.Error("it repaired") }}
+	eventually(t, "it sees itself", func() bool {
+		s.glance(t.Context())
+		return s.seen[instanceCheckID(prefix+one.ID)]
+	})
+	name := s.node
+	s.node = "former-name"
+	s.glance(t.Context())
+	services, err := r.client.registered(t.Context(), one.BootID)
+	if err != nil || services[prefix+one.ID] == nil {
+		t.Errorf("registered afterwards: %v, %v", services, err)
+	}
+	if s.node != name {
+		t.Errorf("it looks for the host %q, which is %q now", s.node, name)
+	}
+	noneTold(t, lapses)
+}
+
 // fast has the agent of a cluster be missed soon.
 const fast = `gossip_lan { probe_interval = "100ms" probe_timeout = "100ms" suspicion_mult = 1 }`
 
