@@ -12,7 +12,8 @@ import (
 	"time"
 )
 
-// TestStreamsGoToThoseThatWaitLongest: a goroutine that ends an RPC and begins the next at once must not be faster each time than a message that waits.
+// TestStreamsGoToThoseThatWaitLongest: a goroutine that ends an RPC and begins the next at once must
+// not be faster each time than a message that waits.
 func TestStreamsGoToThoseThatWaitLongest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const streams, waiters = 1, 5
@@ -58,7 +59,8 @@ func TestStreamsGoToThoseThatWaitLongest(t *testing.T) {
 	})
 }
 
-// TestPatienceForAStreamIsBounded: health that changes all the time has those that wait try again, and must not give them time anew.
+// TestPatienceForAStreamIsBounded: health that changes all the time has messages that wait try
+// again, and must not give them time anew.
 func TestPatienceForAStreamIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const patience = time.Second

@@ -70,8 +70,9 @@ func (s *sight) glance(ctx context.Context) {
 	s.look(ctx, checks, wanted)
 }
 
-// moved reports whether the host may be in Consul by another name, as after its agent was renamed, and learns that: else everything would
-// look as if it were gone, and be removed to be registered again, time and again.
+// moved reports whether the host may be in Consul by another name, as after its agent was renamed,
+// and learns that: else everything would look as if it were gone, and be removed to be registered
+// again, time and again.
 func (s *sight) moved(ctx context.Context) bool {
 	node, err := s.publisher.client.nodeOf(ctx, s.process)
 	if err == nil && (node == "" || node == s.node) {

@@ -178,7 +178,8 @@ func TestLostSightOf(t *testing.T) {
 	told(t, lapses, `the check "disk" was critical`)
 }
 
-// TestRenamedHost has the host of a server have another name in Consul than before, as after its agent was restarted with that.
+// TestRenamedHost has the host of a server have another name in Consul than before, as after its
+// agent was restarted with that.
 func TestRenamedHost(t *testing.T) {
 	t.Parallel()
 	r := open(t, consultest.Start(t).URL()+"?ttl=5m")
