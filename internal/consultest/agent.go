@@ -31,6 +31,7 @@ type TB interface {
 	Helper()
 	Fatalf(format string, args ...any)
 	Logf(format string, args ...any)
+	Skip(args ...any)
 	TempDir() string
 	Cleanup(do func())
 	Failed() bool

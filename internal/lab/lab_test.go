@@ -96,7 +96,7 @@ func TestSabotageIsFound(t *testing.T) {
 			r := scenario.Scenario{Name: "sabotage", Run: func(w *world.World) {
 				w.Servers(2, role.Server{Sabotage: c.sabotage})
 				l := w.Usual()
-				l.Processes, l.Callers, l.Forms, l.Once, l.Fails, l.Sabotage = 1, 4, c.forms, true, 0.5, c.sabotage
+				l.Processes, l.Callers, l.Forms, l.Once, l.Fails, l.Sabotage = 1, 4, c.forms, true, 0, c.sabotage
 				if c.sabotage == role.Hush {
 					l.Fails = 1
 				}

@@ -1,3 +1,5 @@
+//go:build linux
+
 // Package role is what a process of the laboratory does: it is a server or a client, as its
 // environment says, and writes what happens to the history. It uses the public API of oslorpc
 // only.

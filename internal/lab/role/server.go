@@ -1,6 +1,9 @@
+//go:build linux
+
 package role
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -37,8 +40,10 @@ type Server struct {
 	StartWithin time.Duration `json:"startWithin,omitempty"`
 	// StopWithin bounds its stop; 0 is as long as it takes.
 	StopWithin time.Duration `json:"stopWithin,omitempty"`
-	// More starts one more server when the process gets SIGUSR1, in the background.
+	// More starts one more server, in the background, when the process gets SIGUSR1. Quit stops the
+	// first one then, by force.
 	More bool `json:"more,omitempty"`
+	Quit bool `json:"quit,omitempty"`
 	// Watch are topics that the process watches as a client, too.
 	Watch []string `json:"watch,omitempty"`
 	// Sabotage is a promise that it breaks, to prove that this is noticed.
@@ -51,17 +56,34 @@ func (c *Config) serve(ctx context.Context, out *history.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := c.startAll(ctx, t, out); err != nil {
+	first, err := c.startAll(ctx, t, out)
+	if err != nil {
 		_ = t.Close() // the other error counts
 		return err
 	}
 	stopWatching := c.watch(t)
-	if c.Server.More {
-		c.startMore(ctx, t, out)
-	}
+	c.onSignal(ctx, func() {
+		if c.Server.Quit {
+			_ = first.server.Stop(canceled()) // that it is forced is what is wanted
+		}
+		if c.Server.More {
+			_ = c.host("more", c.Server.Topics[0], out).start(context.WithoutCancel(ctx), t) // it may fail
+		}
+	})
 	fmt.Fprintln(os.Stdout, Ready)
 	<-ctx.Done()
 	stopWatching()
+	return c.shutdown(t)
+}
+
+func canceled() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}
+
+// shutdown shuts the transport down, in the time that it has for that.
+func (c *Config) shutdown(t *oslorpc.Transport) error {
 	bound := context.Background()
 	if c.Server.StopWithin > 0 {
 		var cancel context.CancelFunc
@@ -69,7 +91,7 @@ func (c *Config) serve(ctx context.Context, out *history.Writer) error {
 		defer cancel()
 	}
 	began := time.Now()
-	err = t.Shutdown(bound)
+	err := t.Shutdown(bound)
 	if took := time.Since(began); c.Server.StopWithin > 0 && took > c.Server.StopWithin+time.Second {
 		return fmt.Errorf("the shutdown took %v of %v: %w", took, c.Server.StopWithin, err)
 	}
@@ -96,8 +118,8 @@ func (s *Server) options() []oslorpc.TransportOption {
 	return options
 }
 
-// startAll starts all servers at the same time.
-func (c *Config) startAll(ctx context.Context, t *oslorpc.Transport, out *history.Writer) error {
+// startAll starts all servers at the same time, and returns the first.
+func (c *Config) startAll(ctx context.Context, t *oslorpc.Transport, out *history.Writer) (first *host, failed error) {
 	began := time.Now()
 	errs := make(chan error)
 	n := 0
@@ -105,10 +127,10 @@ func (c *Config) startAll(ctx context.Context, t *oslorpc.Transport, out *histor
 		for _, name := range c.Server.Names {
 			n++
 			h := c.host(name, topic, out)
+			first = cmp.Or(first, h)
 			go func() { errs <- h.start(ctx, t) }()
 		}
 	}
-	var failed error
 	for range n {
 		if err := <-errs; err != nil {
 			failed = err
@@ -118,18 +140,18 @@ func (c *Config) startAll(ctx context.Context, t *oslorpc.Transport, out *histor
 	if failed == nil && c.Server.StartWithin > 0 && took > c.Server.StartWithin {
 		failed = fmt.Errorf("%d servers started in %v, and %v is what they may take", n, took, c.Server.StartWithin)
 	}
-	return failed
+	return first, failed
 }
 
-// startMore starts one more server on SIGUSR1. Whether that succeeds is not of interest.
-func (c *Config) startMore(ctx context.Context, t *oslorpc.Transport, out *history.Writer) {
+// onSignal does something when the process gets SIGUSR1.
+func (c *Config) onSignal(ctx context.Context, do func()) {
 	asked := make(chan os.Signal, 1)
 	signal.Notify(asked, syscall.SIGUSR1)
 	go func() {
 		defer signal.Stop(asked)
 		select {
 		case <-asked:
-			_ = c.host("more", c.Server.Topics[0], out).start(context.WithoutCancel(ctx), t)
+			do()
 		case <-ctx.Done():
 		}
 	}()
@@ -144,6 +166,7 @@ type host struct {
 	*Server
 
 	config               *Config
+	server               *oslorpc.Server
 	process, name, topic string
 	out                  *history.Writer
 	known                chan struct{} // closed when instance is known
@@ -159,6 +182,7 @@ func (h *host) start(ctx context.Context, t *oslorpc.Transport) error {
 		options = append(options, oslorpc.WithQueue(h.Queue, 64<<20))
 	}
 	s := t.Server(oslorpc.Target{Topic: h.topic, Server: h.name}, options...)
+	h.server = s
 	s.Add(h.endpoint())
 	if !h.NoTyped {
 		v1.RegisterInventoryServiceServer(s, &inventory{host: h})

@@ -23,6 +23,7 @@ var peers = []Scenario{
 	{Name: "peer-cancels", What: "a peer resets streams with CANCEL", Run: peerCancels},
 	{Name: "misdirected", What: "the address of a server leads to another process for a moment", Run: misdirected},
 	{Name: "streams-used-up", What: "a server has no streams left", Run: streamsUsedUp},
+	{Name: "forced-stop-of-one", What: "one of the servers of a process is stopped by force in the middle of streams", Run: forcedStopOfOne},
 	{Name: "forced-stop", What: "servers are stopped by force in the middle of streams", Run: forcedStop},
 }
 
@@ -243,4 +244,24 @@ func forcedStop(w *world.World) {
 		w.Restart(names[n%3], like)
 	}
 	w.Wait(2 * time.Second)
+}
+
+// forcedStopOfOne: a server that was stopped by force serves no stream any more, although its
+// process goes on.
+func forcedStopOfOne(w *world.World) {
+	w.Serve("both", role.Server{Names: []string{"one", "two"}, Quit: true})
+	l := streams(w)
+	l.Forms = []history.Form{history.Multicall, history.TypedWatch, history.TypedSync, history.TypedImport}
+	l.Servers, l.Items, l.Length = []string{"one", "two"}, 100, 40*time.Millisecond
+	w.Excuse("one server is gone", "OutcomeUnknown", "Canceled", "Remote", "Refused", "NoInstance", "Timeout", "Unreachable")
+	w.Load(l)
+	w.Wait(2 * time.Second)
+	stopped := time.Now()
+	w.Quit("both")
+	w.Wait(8 * time.Second)
+	for _, op := range w.History().Operations {
+		if op.OK && op.To == "one" && op.End.After(stopped.Add(1500*time.Millisecond)) {
+			w.Violatedf("a stopped server serves nothing", "%s ended well %v after the stop", op.ID, op.End.Sub(stopped))
+		}
+	}
 }

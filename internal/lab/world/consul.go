@@ -91,6 +91,8 @@ func (t *tb) Fatalf(format string, args ...any) { t.w.Fatalf(format, args...) }
 
 func (t *tb) Logf(format string, args ...any) { t.w.Eventf(history.Noted, "", format, args...) }
 
+func (t *tb) Skip(args ...any) { t.w.Skipf("%s", fmt.Sprint(args...)) }
+
 func (t *tb) TempDir() string {
 	t.dirs++
 	return t.w.Scratch(fmt.Sprintf("consul%d-%d", t.dirs, time.Now().UnixNano()))

@@ -20,8 +20,12 @@ func (w *World) launchServer(name string, s role.Server, where Place) *Process {
 	if s.Topics == nil {
 		s.Topics = []string{topic}
 	}
-	if where.Net != nil && s.Listen == "" {
+	switch {
+	case s.Listen != "":
+	case where.Net != nil:
 		s.Listen = where.Net.Addr + ":0"
+	default:
+		s.Listen = w.host + ":0"
 	}
 	return w.launch(name, role.Config{Server: &s}, where)
 }
@@ -58,6 +62,9 @@ func (w *World) ServeOther(name string, c role.Config) {
 	c.Server.Names = append(c.Server.Names, name)
 	if c.Server.Topics == nil {
 		c.Server.Topics = []string{topic}
+	}
+	if c.Server.Listen == "" {
+		c.Server.Listen = w.host + ":0"
 	}
 	w.await(w.launch(name, c, Place{}))
 }
@@ -148,10 +155,16 @@ func (w *World) Await(clients []*Process) {
 
 // FreeAddr returns an address of the loopback interface that was free a moment ago.
 func (w *World) FreeAddr() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // It is closed at once.
-	w.Must(err)
+	l := w.listen()
 	w.Must(l.Close())
 	return l.Addr().String()
+}
+
+// listen listens on the world's address.
+func (w *World) listen() net.Listener {
+	l, err := net.Listen("tcp", w.host+":0") //nolint:noctx // It is at once.
+	w.Must(err)
+	return l
 }
 
 // Hog opens connections to an address and keeps them.

@@ -39,8 +39,7 @@ type ConsulProxy struct {
 // Proxy starts a proxy in front of the agent. It connects to the agent from a loopback address,
 // such as "127.0.0.2", since Consul has limits for each.
 func (a *Agent) Proxy(from string) *ConsulProxy {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // It is closed with the server.
-	a.w.Must(err)
+	l := a.w.listen()
 	dialer := &net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
 	p := &ConsulProxy{Addr: l.Addr().String(), w: a.w, to: a.Addr(), client: &http.Transport{DialContext: dialer.DialContext}}
 	p.server = &http.Server{Handler: p, ReadHeaderTimeout: time.Minute}
@@ -158,29 +157,25 @@ func Slow(d time.Duration) Answer {
 	}
 }
 
-// Text answers what is read with a text, such as garbage, at an index of Consul that grows with
-// time. Questions that wait get it after a moment.
+// Text answers what is read with texts, such as garbage, in turn. The index is as that of an agent
+// that lost what it knew: it begins anew, and questions that wait are answered after a second.
 func Text(texts ...string) Answer {
-	var mu sync.Mutex
-	n := 0
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodGet || !strings.HasPrefix(r.URL.Path, "/v1/health/") && !strings.HasPrefix(r.URL.Path, "/v1/catalog/") {
 			return false
 		}
-		if r.URL.Query().Get("index") != "" {
+		index, _ := strconv.Atoi(r.URL.Query().Get("index")) // 0 if there is none
+		if index > 0 {
 			select {
-			case <-time.After(500 * time.Millisecond):
+			case <-time.After(time.Second):
 			case <-r.Context().Done():
 				panic(http.ErrAbortHandler)
 			}
 		}
-		mu.Lock()
-		n++
-		text := texts[n%len(texts)]
-		mu.Unlock()
+		index = index%20 + 1
 		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("X-Consul-Index", strconv.FormatInt(time.Now().UnixMilli(), 10))
-		_, _ = io.WriteString(w, text) // a client that left is none of our business
+		w.Header().Set("X-Consul-Index", strconv.Itoa(index))
+		_, _ = io.WriteString(w, texts[index%len(texts)]) // a client that left is none of our business
 		return true
 	}
 }

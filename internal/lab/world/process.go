@@ -167,8 +167,12 @@ func (w *World) Thaw(name string) {
 }
 
 // More has a server process that can do so start one more server.
-func (w *World) More(name string) {
-	w.signal(name, history.Noted, syscall.SIGUSR1)
+func (w *World) More(name string) { w.signal(name, history.Noted, syscall.SIGUSR1) }
+
+// Quit has a server process that can do so stop the first of its servers by force.
+func (w *World) Quit(name string) {
+	w.Injectf("one server of a process stopped by force")
+	w.signal(name, history.Forced, syscall.SIGUSR1)
 }
 
 // Stop tells a process to stop, and returns when it has.

@@ -18,8 +18,7 @@ import (
 
 // listener listens on an address of the loopback interface until the world ends.
 func (w *World) listener() net.Listener {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // It is closed below.
-	w.Must(err)
+	l := w.listen()
 	w.cleanup(func() { _ = l.Close() })
 	return l
 }

@@ -29,8 +29,7 @@ type TCPProxy struct {
 
 // TCPProxy starts a proxy in front of an address.
 func (w *World) TCPProxy(to string) *TCPProxy {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // It is closed below.
-	w.Must(err)
+	l := w.listen()
 	p := &TCPProxy{Addr: l.Addr().String(), w: w, listener: l, to: to, conns: map[net.Conn]bool{}}
 	p.handlers.Go(p.accept)
 	w.cleanup(func() {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/lab/history"
@@ -30,6 +31,10 @@ type World struct {
 	// URL is the transport URL of processes that are started.
 	URL string
 
+	// host is an address of the loopback interface that no other program is likely to use: a server
+	// that was killed must not be followed by a stranger at its address, unless a scenario wants
+	// that.
+	host      string
 	dir       string // of the history
 	scratch   string // for everything else
 	out       *history.Writer
@@ -40,6 +45,9 @@ type World struct {
 	injected  []string
 	cleanups  []func()
 }
+
+// worlds counts the worlds of this process.
+var worlds atomic.Int32
 
 // Skip is the error of a scenario that cannot run on this machine.
 type Skip struct{ Reason string }
@@ -65,6 +73,8 @@ func Run(dir string, seed uint64, short bool, scenario func(*World)) (injected [
 		processes: map[string]*Process{}, started: map[string]int{},
 	}
 	w.URL = w.Local()
+	pid := os.Getpid()
+	w.host = fmt.Sprintf("127.%d.%d.%d", 64+worlds.Add(1)%64, pid>>8%256, pid%254+1)
 	w.cleanup(func() { _ = os.RemoveAll(scratch) })
 	err = errors.Join(w.attempt(func() { scenario(w) }), w.attempt(w.stopAll))
 	for _, clean := range slices.Backward(w.cleanups) {
