@@ -33,6 +33,9 @@ type member struct {
 	// registry that lists it still does not bring it back, and because another may come in its
 	// place.
 	left bool
+	// there: since it vanished, it said itself that it is there. That is better evidence than the
+	// registry, so when its time is over it is asked again rather than dropped.
+	there bool
 	// astray is until when it is avoided because its address led to another process, and stranger
 	// what that said.
 	astray   time.Time
@@ -89,7 +92,7 @@ func (ms members) list(key id, i discovery.Instance, pool *peer.Pool) {
 		return
 	}
 	m.left = m.left && !m.missing()
-	m.since, m.lost = time.Time{}, false
+	m.since, m.lost, m.there = time.Time{}, false, false
 	if !m.entry.Equal(i) {
 		e := *m.entry
 		e.Instance = i
@@ -106,14 +109,21 @@ func (ms members) linger(now time.Time) {
 	}
 }
 
-// expire drops the members that vanished too long ago. While the registry cannot be read, that a
-// member is missing says nothing, and keep is true.
-func (ms members) expire(now time.Time, keep bool, pool *peer.Pool) {
+// expire drops the members that vanished too long ago. One that is connected, and said that it is
+// there, lingers anew: expire returns those, to be asked again. While the registry cannot be read,
+// that a member is missing says nothing, and keep is true.
+func (ms members) expire(now time.Time, keep bool, pool *peer.Pool) (renewed []*member) {
 	for key, m := range ms {
-		if m.missing() && !keep && !now.Before(m.since.Add(lingerTime)) {
+		switch {
+		case !m.missing() || keep || now.Before(m.since.Add(lingerTime)):
+		case m.there && !m.left && m.entry.Link.Health().Connected():
+			m.since, m.lost, m.there = now, false, false
+			renewed = append(renewed, m)
+		default:
 			ms.drop(key, pool)
 		}
 	}
+	return renewed
 }
 
 // show has all entries say what is known now, and returns when that changes by itself; zero if it

@@ -1,14 +1,20 @@
 package fleet
 
 import (
+	"context"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
+
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
 // pass lets time pass, and keeps the topic from ending for idleness meanwhile.
@@ -35,6 +41,56 @@ func TestVanishedCountsWhileConnected(t *testing.T) {
 		w.pass(lingerTime)
 		w.expect(t, "after their time", none(), none())
 	})
+}
+
+// pinged is a process that says what its instances are.
+type pinged struct {
+	pb.UnimplementedIntrospectionServiceServer
+	stops atomic.Bool
+	asked atomic.Int64
+}
+
+func (p *pinged) Ping(context.Context, *pb.PingRequest) (*pb.PingResponse, error) {
+	p.asked.Add(1)
+	if p.stops.Load() {
+		return nil, rpcstatus.Encode(rpcstatus.Refuse(rpcstatus.Stopping), nil).Err()
+	}
+	return &pb.PingResponse{}, nil
+}
+
+// A registry that answers that there is nothing is worse evidence than the instance, which says
+// that it is there.
+func TestVanishedIsKeptWhileItSaysThatItIsThere(t *testing.T) {
+	for name, vanish := range map[string]func(*registry){
+		"it is not listed":       func(r *registry) { r.list() },
+		"the registry lost it":   func(r *registry) { r.lose() },
+		"there was an outage":    func(r *registry) { r.fail(errAway); r.list() },
+		"nothing is ever listed": func(r *registry) { r.list(); r.lose(); r.list() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w, p := newWorld(t), &pinged{}
+				w.registry.list(instance("there"), instance("dead"))
+				defer w.network.Serve("addr-there", func(r grpc.ServiceRegistrar) { pb.RegisterIntrospectionServiceServer(r, p) })()
+				if err := Peer(w.entry(t, "there")).Connect(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				vanish(w.registry)
+				w.pass(10 * time.Minute)
+				w.expect(t, "later", []string{"there"}, []string{"there"})
+				if n := p.asked.Load(); n < 20 || n > 25 {
+					t.Errorf("in ten minutes it was asked %d times", n)
+				}
+				p.stops.Store(true)
+				w.pass(lingerTime)
+				w.expect(t, "when it stops", none(), none())
+				w.pass(lingerTime)
+				if n := len(w.topic.Now().Entries()); n != 0 {
+					t.Errorf("in the end there are %d entries", n)
+				}
+			})
+		})
+	}
 }
 
 func TestVanishedIsDroppedInItsTime(t *testing.T) {

@@ -274,17 +274,16 @@ func (t *Topic) update(u discovery.Update) {
 		t.members.linger(now)
 	}
 	t.rebuild()
-	if !failing {
-		t.verify(t.members.vanished(now))
-	}
+	t.verify(t.members.vanished(now))
 }
 
 // rebuild makes the view anew, drops members whose time is over, and sees to it that it is called when the next one's is. The
 // lock is held.
 func (t *Topic) rebuild() {
 	now, keep := time.Now(), t.err != nil
-	t.members.expire(now, keep, t.fleet.pool)
+	renewed := t.members.expire(now, keep, t.fleet.pool)
 	next := t.members.show(now, keep)
+	t.verify(renewed)
 	for server, last := range t.seen {
 		if now.Sub(last) > recentTime {
 			delete(t.seen, server)
@@ -318,7 +317,9 @@ func (t *Topic) close() {
 	if t.stop != nil {
 		t.stop() // waits for update, so not under the lock
 	}
-	t.end()
+	t.mu.Lock()
+	t.end() // from here on, none is asked
+	t.mu.Unlock()
 	t.asking.Wait()
 	t.mu.Lock()
 	defer t.mu.Unlock()

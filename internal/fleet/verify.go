@@ -18,24 +18,28 @@ const (
 	verifying = 16
 )
 
-// vanished returns the instances that vanished at a time and whose connections are up: they stop,
+// vanished returns the instances that vanished at a time, and whose connections are up: they stop,
 // or the registry lost them.
-func (ms members) vanished(at time.Time) []*route.Entry {
-	var list []*route.Entry
+func (ms members) vanished(at time.Time) []*member {
+	var list []*member
 	for _, m := range ms {
-		if m.since.Equal(at) && !m.lost && !m.left && m.entry.ID != "" && m.entry.Link.Health().Connected() {
-			list = append(list, m.entry)
+		if m.since.Equal(at) && !m.left && m.entry.ID != "" && m.entry.Link.Health().Connected() {
+			list = append(list, m)
 		}
 	}
 	return list
 }
 
 // verify asks instances whether they are there. One that stops must not count until its connection
-// ends, which may be long after: its process may have other servers, or something to finish. The
-// lock is held.
-func (t *Topic) verify(list []*route.Entry) {
-	if len(list) == 0 {
+// ends, which may be long after: its process may have other servers, or something to finish. One
+// that is there is kept, whatever the registry says. The lock is held.
+func (t *Topic) verify(vanished []*member) {
+	if len(vanished) == 0 || t.life.Err() != nil {
 		return
+	}
+	list := make([]*route.Entry, len(vanished))
+	for i, m := range vanished {
+		list[i] = m.entry
 	}
 	t.asking.Go(func() {
 		var asked sync.WaitGroup
@@ -44,13 +48,25 @@ func (t *Topic) verify(list []*route.Entry) {
 			slots <- struct{}{}
 			asked.Go(func() {
 				defer func() { <-slots }()
-				if rpcstatus.Gone(ask(t.life, e)) {
+				switch err := ask(t.life, e); {
+				case err == nil:
+					t.there(e)
+				case rpcstatus.Gone(err):
 					t.Gone(e)
 				}
 			})
 		}
 		asked.Wait()
 	})
+}
+
+// there notes that an instance said that it is there.
+func (t *Topic) there(e *route.Entry) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if m := t.members[identity(e.Instance)]; m != nil && m.missing() {
+		m.there = true
+	}
 }
 
 // ask returns what an instance says when it is asked whether it is there.
