@@ -60,7 +60,7 @@ func TestShortForm(t *testing.T) {
 		}
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel()
-			r := s.Perform(dir(t), seed(t), true)
+			r := s.Perform(t.Context(), dir(t), seed(t), true)
 			if reason, skipped := r.Skipped(); skipped {
 				t.Skip(reason)
 			}
@@ -101,7 +101,7 @@ func TestSabotageIsFound(t *testing.T) {
 					l.Fails = 1
 				}
 				w.Await(w.Load(l))
-			}}.Perform(dir(t), seed(t), true)
+			}}.Perform(t.Context(), dir(t), seed(t), true)
 			if r.Err != nil {
 				t.Fatal(r.Err)
 			}

@@ -6,12 +6,16 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
+	"syscall"
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/lab/check"
@@ -22,7 +26,9 @@ import (
 
 func main() {
 	role.Main()
-	ok, err := run()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ok, err := run(ctx)
+	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "lab:", err)
 	}
@@ -31,7 +37,7 @@ func main() {
 	}
 }
 
-func run() (ok bool, err error) {
+func run(ctx context.Context) (ok bool, err error) {
 	short := flag.Bool("short", false, "run the short form")
 	list := flag.Bool("list", false, "list the scenarios, and run none")
 	pattern := flag.String("run", "", "run only the scenarios whose name matches this regular expression")
@@ -65,11 +71,11 @@ func run() (ok bool, err error) {
 	if *seed == 0 {
 		*seed = rand.Uint64N(1 << 32)
 	}
-	return runAll(selected, *keep, *seed, *short)
+	return runAll(ctx, selected, *keep, *seed, *short)
 }
 
 // runAll runs scenarios one after the other.
-func runAll(selected []scenario.Scenario, keep string, seed uint64, short bool) (ok bool, err error) {
+func runAll(ctx context.Context, selected []scenario.Scenario, keep string, seed uint64, short bool) (ok bool, err error) {
 	dir := keep
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "oslorpc-lab-"); err != nil {
@@ -81,7 +87,10 @@ func runAll(selected []scenario.Scenario, keep string, seed uint64, short bool) 
 	began := time.Now()
 	var passed, failed, skipped int
 	for _, s := range selected {
-		r := s.Perform(filepath.Join(dir, s.Name), seed, short)
+		if ctx.Err() != nil {
+			return false, errors.New("interrupted")
+		}
+		r := s.Perform(ctx, filepath.Join(dir, s.Name), seed, short)
 		fmt.Fprintln(os.Stdout, r)
 		fmt.Fprint(os.Stdout, r.Details())
 		_, isSkipped := r.Skipped()

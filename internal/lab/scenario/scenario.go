@@ -5,6 +5,7 @@
 package scenario
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -61,13 +62,13 @@ func (r *Result) Skipped() (reason string, is bool) {
 }
 
 // Perform runs a scenario with its history in a directory, and checks it.
-func (s Scenario) Perform(dir string, seed uint64, short bool) *Result {
+func (s Scenario) Perform(ctx context.Context, dir string, seed uint64, short bool) *Result {
 	r := &Result{Scenario: s, Seed: seed, Dir: dir}
 	if r.Err = os.MkdirAll(dir, 0o700); r.Err != nil {
 		return r
 	}
 	began := time.Now()
-	r.Injected, r.Err = world.Run(dir, seed, short, s.Run)
+	r.Injected, r.Err = world.Run(ctx, dir, seed, short, s.Run)
 	r.Took = time.Since(began)
 	h, err := history.Read(dir)
 	if err != nil {

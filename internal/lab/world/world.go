@@ -6,6 +6,7 @@
 package world
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -35,8 +36,9 @@ type World struct {
 	// that was killed must not be followed by a stranger at its address, unless a scenario wants
 	// that.
 	host      string
-	dir       string // of the history
-	scratch   string // for everything else
+	ctx       context.Context //nolint:containedctx // It is the scenario's.
+	dir       string          // of the history
+	scratch   string          // for everything else
 	out       *history.Writer
 	processes map[string]*Process
 	started   map[string]int // how many processes a name has had
@@ -58,8 +60,8 @@ func (s Skip) Error() string { return "skipped: " + s.Reason }
 type broken struct{ err error }
 
 // Run runs a scenario in a new world, stops what it started, and returns what was injected. The
-// history is in dir.
-func Run(dir string, seed uint64, short bool, scenario func(*World)) (injected []string, err error) {
+// history is in dir. When ctx ends, the scenario breaks off; what it made is removed all the same.
+func Run(ctx context.Context, dir string, seed uint64, short bool, scenario func(*World)) (injected []string, err error) {
 	scratch, err := os.MkdirTemp("", "oslorpclab")
 	if err != nil {
 		return nil, err
@@ -69,7 +71,7 @@ func Run(dir string, seed uint64, short bool, scenario func(*World)) (injected [
 		return nil, err
 	}
 	w := &World{
-		Short: short, Seed: seed, Random: rand.New(rand.NewPCG(seed, 0)), dir: dir, scratch: scratch, out: out,
+		ctx: ctx, Short: short, Seed: seed, Random: rand.New(rand.NewPCG(seed, 0)), dir: dir, scratch: scratch, out: out,
 		processes: map[string]*Process{}, started: map[string]int{},
 	}
 	w.URL = w.Local()
@@ -159,15 +161,24 @@ func (w *World) Violatedf(promise, format string, args ...any) {
 func (w *World) Wait(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
-	<-timer.C
+	select {
+	case <-timer.C:
+	case <-w.ctx.Done():
+		w.Must(errInterrupted)
+	}
 }
+
+var errInterrupted = errors.New("interrupted")
 
 // Until waits until something is so, and ends the scenario if that takes too long.
 func (w *World) Until(what string, limit time.Duration, so func() bool) {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for deadline := time.Now().Add(limit); !so(); <-tick.C {
-		if time.Now().After(deadline) {
+		switch {
+		case w.ctx.Err() != nil:
+			w.Must(errInterrupted)
+		case time.Now().After(deadline):
 			w.Fatalf("after %v it has not come to this: %s", limit, what)
 		}
 	}
