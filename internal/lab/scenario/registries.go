@@ -134,7 +134,7 @@ func consulOneOfTwo(w *world.World) {
 	late := l
 	late.Processes, late.Servers, late.Forms = 1, []string{"late"}, []history.Form{history.Call, history.Cast}
 	w.Load(late)
-	w.Wait(25 * time.Second)
+	w.Wait(48 * time.Second)
 	first.Resume()
 	w.Wait(5 * time.Second)
 	second.Pause()
