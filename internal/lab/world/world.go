@@ -140,7 +140,12 @@ func (w *World) Injectf(format string, args ...any) {
 // Excuse says that from now on, until the returned function is called, operations may fail as one
 // of these kinds, for a reason.
 func (w *World) Excuse(why string, kinds ...string) (end func()) {
-	e := &history.Excuse{Why: why, From: time.Now(), Kinds: kinds}
+	return w.ExcuseForms(why, nil, kinds...)
+}
+
+// ExcuseForms is Excuse for operations of these forms only.
+func (w *World) ExcuseForms(why string, forms []history.Form, kinds ...string) (end func()) {
+	e := &history.Excuse{Why: why, From: time.Now(), Forms: forms, Kinds: kinds}
 	written := false
 	write := func() {
 		if !written {
