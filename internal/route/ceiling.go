@@ -54,7 +54,7 @@ func (v *View) Ceiling(i Interface, server string) *Ceiling {
 	if known == nil {
 		known = v.ceilings.learn(i, v.settled)
 	}
-	if !known.varies {
+	if len(known.vanished) == 0 {
 		return &known.Ceiling
 	}
 	return ceiling(i, slices.DeleteFunc(slices.Clone(v.entries), func(e *Entry) bool { return !e.public() }))
@@ -76,21 +76,21 @@ func CeilingOf(i Interface, list []discovery.Instance) *Ceiling {
 func (v *View) Common(q Query, server string) bool {
 	i := Interface{Namespace: q.Namespace, Major: q.Version.Major}
 	if server != "" {
-		return allServe(q, i, v.named()[server].all, (*Entry).usable)
+		return allServe(q, i, v.named()[server].all, (*Entry).usable, false)
 	}
 	known := v.ceilings.find(i)
 	if known == nil {
 		known = v.ceilings.learn(i, v.settled)
 	}
-	if !known.varies {
-		return known.Allows(q.Version)
+	if known.State != Absent && !known.Allows(q.Version) {
+		return false
 	}
-	return allServe(q, i, v.entries, (*Entry).public)
+	return allServe(q, i, known.vanished, (*Entry).public, known.State == Known)
 }
 
-// allServe reports whether some of the entries that count implement the interface, and all of those serve the query.
-func allServe(q Query, i Interface, entries []*Entry, counts func(*Entry) bool) bool {
-	some := false
+// allServe reports whether some of the entries that count implement the interface, or others do,
+// and all of those serve the query.
+func allServe(q Query, i Interface, entries []*Entry, counts func(*Entry) bool, some bool) bool {
 	for _, e := range entries {
 		if !counts(e) {
 			continue
@@ -110,8 +110,8 @@ func allServe(q Query, i Interface, entries []*Entry, counts func(*Entry) bool) 
 type settledCeiling struct {
 	Ceiling
 
-	// varies: instances count that vanished, for as long as they are connected.
-	varies bool
+	// vanished are instances that count, too, for as long as they are connected.
+	vanished []*Entry
 }
 
 func (v *View) settled(i Interface) *settledCeiling {
@@ -122,7 +122,7 @@ func (v *View) settled(i Interface) *settledCeiling {
 			continue
 		}
 		if e.Lingering {
-			s.varies = true
+			s.vanished = append(s.vanished, e)
 		} else if e.State != discovery.Draining {
 			counted = append(counted, e)
 		}
@@ -134,7 +134,10 @@ func (v *View) settled(i Interface) *settledCeiling {
 // ceiling returns the ceiling over some entries.
 func ceiling(i Interface, entries []*Entry) *Ceiling {
 	c := lowest(i, entries)
-	rest := lowest(i, slices.DeleteFunc(slices.Clone(entries), func(e *Entry) bool { return slices.Contains(c.Holders, e) }))
+	rest := lowest(i, slices.DeleteFunc(slices.Clone(entries), func(e *Entry) bool {
+		state, version := e.highest(i)
+		return state == c.State && version == c.Version // it is a holder
+	}))
 	c.Next, c.Rises = rest.Version, rest.State == Known
 	return c
 }

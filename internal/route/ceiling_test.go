@@ -2,7 +2,9 @@ package route
 
 import (
 	"errors"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/peer"
@@ -126,5 +128,28 @@ func TestThoseThatLeftHoldNothingDown(t *testing.T) {
 				t.Errorf("verdict %d", verdict)
 			}
 		})
+	}
+}
+
+// TestCeilingOfALargeFleet: what it costs to compute must not grow with the square of the fleet, and
+// what each message asks must not grow with the fleet while an instance of it is missing.
+func TestCeilingOfALargeFleet(t *testing.T) {
+	const many, messages, enough = 200_000, 10_000, 2 * time.Second
+	entries := []*Entry{entry("vanished", lingering(peer.Ready))}
+	for n := range many {
+		entries = append(entries, entry(strconv.Itoa(n)))
+	}
+	v := NewView(entries, 0)
+	begin := time.Now()
+	if c := v.Ceiling(Interface{Major: 1}, ""); c.Version != one(4) || len(c.Holders) != 1+many {
+		t.Errorf("the ceiling is %v, held by %d", c.Version, len(c.Holders))
+	}
+	for range messages {
+		if !v.Common(wants(4), "") {
+			t.Fatal("not all serve what they implement")
+		}
+	}
+	if took := time.Since(begin); took > enough {
+		t.Errorf("it took %v", took)
 	}
 }
