@@ -68,31 +68,38 @@ func (o *outages) gather() {
 
 // tell logs what was gathered.
 func (o *outages) tell() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.timer = nil
+	failed, recovered := o.take()
 	var unknown int
 	var one discovery.Topic
 	var why error
-	for t, f := range o.failed {
+	for t, f := range failed {
 		one, why = t, f.err
 		if !f.known {
 			unknown++
 		}
 	}
 	switch {
-	case len(o.failed) == 0:
+	case len(failed) == 0:
 	case unknown == 0:
-		o.log.Warn("discovery cannot be read; going on with what was known", "topics", len(o.failed), "topic", one.Name, "error", why)
+		o.log.Warn("discovery cannot be read; going on with what was known", "topics", len(failed), "topic", one.Name, "error", why)
 	default:
 		o.log.Warn("discovery cannot be read, and of some topics nothing is known yet",
-			"topics", len(o.failed), "unknown", unknown, "topic", one.Name, "error", why)
+			"topics", len(failed), "unknown", unknown, "topic", one.Name, "error", why)
 	}
-	if len(o.recovered) > 0 {
-		o.log.Info("discovery can be read again", "topics", len(o.recovered))
+	if len(recovered) > 0 {
+		o.log.Info("discovery can be read again", "topics", len(recovered))
 	}
-	clear(o.failed)
-	clear(o.recovered)
+}
+
+// take returns what was gathered, to be logged without the lock: a log that hangs must not keep
+// topics from their updates.
+func (o *outages) take() (failed map[discovery.Topic]failure, recovered map[discovery.Topic]bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	failed, recovered = o.failed, o.recovered
+	o.failed, o.recovered = map[discovery.Topic]failure{}, map[discovery.Topic]bool{}
+	o.timer = nil
+	return failed, recovered
 }
 
 func (o *outages) close() {

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -59,5 +60,39 @@ func TestOutageIsOneLine(t *testing.T) {
 		f.Topic(discovery.Topic{Exchange: "openstack", Name: "new"})
 		all(time.Millisecond, down)
 		expect("an outage with a new topic", "level=WARN", "topics=301", "unknown=1")
+	})
+}
+
+// stuck is a log that nobody reads.
+type stuck struct {
+	slog.Handler
+
+	free chan struct{}
+}
+
+func (s stuck) Handle(context.Context, slog.Record) error {
+	<-s.free
+	return nil
+}
+
+// TestLogThatHangs does not keep messages from what is known.
+func TestLogThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := stuck{slog.NewTextHandler(&bytes.Buffer{}, nil), make(chan struct{})}
+		defer close(log.free)
+		o := newOutages(slog.New(log))
+		o.fail(discovery.Topic{Name: "a"}, failure{err: errors.New("away")})
+		<-time.After(2 * gatherTime)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			o.recover(discovery.Topic{Name: "a"})
+			o.close()
+		}()
+		select {
+		case <-done:
+		case <-time.After(time.Minute):
+			t.Fatal("a topic waits for the log")
+		}
 	})
 }

@@ -96,14 +96,22 @@ func (ts *topics) startPoll(t *topic) {
 // crowded has fewer topics keep a query of their own, since the agent refused a connection. Many
 // are refused at the same time, so it counts once in a while.
 func (ts *topics) crowded() {
+	if own, all, is := ts.shareMore(); is {
+		ts.log.Warn("the agent of Consul has no connection left for this host; more topics share one", "own", own, "topics", all)
+	}
+}
+
+// shareMore halves how many topics have a query of their own, unless that was done just now. It
+// returns how many these are, of how many.
+func (ts *topics) shareMore() (own, all int, done bool) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
-	if now := time.Now(); now.Sub(ts.crowdedAt) < answerWithin {
-		return
+	now := time.Now()
+	if now.Sub(ts.crowdedAt) < answerWithin {
+		return 0, 0, false
 	}
-	ts.crowdedAt = time.Now()
+	ts.crowdedAt = now
 	ts.most = ts.polls / 2
-	ts.log.Warn("the agent of Consul has no connection left for this host; more topics share one", "own", ts.most, "topics", len(ts.open))
 	excess := ts.polls - ts.most
 	for _, t := range ts.open {
 		if excess > 0 && t.stop != nil {
@@ -111,6 +119,7 @@ func (ts *topics) crowded() {
 			excess--
 		}
 	}
+	return ts.most, len(ts.open), true
 }
 
 // leave removes a watch; without watches a topic is asked for no longer.
