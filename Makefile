@@ -48,7 +48,7 @@ fuzz: ## Run each fuzz target for half a minute
 LAB_FLAGS = $(if $(RUN),-run '$(RUN)') $(if $(SEED),-seed $(SEED)) $(if $(SHORT),-short) $(if $(KEEP),-keep $(KEEP)) $(if $(LIST),-list)
 
 .PHONY: lab
-lab: $(BIN)/consul ## Break real processes, networks and Consul, and check every promise; some 40 minutes, RUN=regexp selects
+lab: $(if $(LIST),,$(BIN)/consul) ## Break real processes, networks and Consul, and check every promise; some 40 minutes, RUN=regexp selects
 	@$(GO) build -o $(BIN)/lab ./internal/lab/main && $(BIN)/lab $(LAB_FLAGS)
 
 .PHONY: lint
@@ -63,7 +63,7 @@ generate: $(BIN)/.tools ## Generate the Go code of the protos
 	@PATH="$(BIN):$$PATH" buf generate --template buf.gen.upgrade.yaml
 
 .PHONY: check-generate
-check-generate: generate ## Fail if the generated code that is checked in is not what the protos give
+check-generate: generate ## Fail if the checked-in generated code differs from the protos
 	@git add --intent-to-add $(GENERATED) && git diff --exit-code -- $(GENERATED) || \
 		{ echo "the generated code is out of date: run 'make generate' and commit $(GENERATED)" >&2; exit 1; }
 

@@ -44,7 +44,7 @@ func parseArgument(word string) (argument, error) {
 	name, isJSON := strings.CutSuffix(key, ":")
 	switch {
 	case !found:
-		return argument{}, usage("%q is no argument: write key=text, or key:=json for anything but text", word)
+		return argument{}, usage("%q is not an argument: write key=text, or key:=json for anything but text", word)
 	case name == "":
 		return argument{}, usage("%q has no name before the sign: write key=text or key:=json", word)
 	case !utf8.ValidString(word):

@@ -117,7 +117,7 @@ func TestCheckTellsForHowLongCallersWereCounted(t *testing.T) {
 	})
 	var text bytes.Buffer
 	f.write(&text)
-	want := "safe: all 2 servers serve 1.0 of the null namespace, and nobody asked for what it does not serve\n" +
+	want := "safe: all 2 servers serve 1.0 of the null namespace, and no caller asked for what it does not serve\n" +
 		"Callers were counted for 1m0s, since b started.\n"
 	if text.String() != want {
 		t.Errorf("got %s", text.String())

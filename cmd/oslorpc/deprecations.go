@@ -15,7 +15,7 @@ func (p *program) deprecationsCommand() *cobra.Command {
 	var all bool
 	cmd := &cobra.Command{
 		Use:   "deprecations TOPIC",
-		Short: "Show who still asks for what is deprecated, or for an old version",
+		Short: "Show which callers still ask for deprecated methods or old versions",
 		Long: `Show who asks for methods that are deprecated, or for an older version than the newest that some server on the topic
 implements of the same namespace and major version, as the servers counted since each of them started. Callers name
 themselves. Refused are messages that the server has no version or no method for.

@@ -90,7 +90,7 @@ func implemented(instance oslorpc.Instance, i iface) string {
 func (m *matrix) capRows(seen []observation) [][]string {
 	rows := [][]string{{"INTERFACE", "AUTO CAP", "NEWEST", "HELD DOWN BY"}}
 	for _, c := range m.caps {
-		version, by := c.Version.String(), "nobody"
+		version, by := c.Version.String(), "none"
 		if c.State != oslorpc.CapKnown {
 			version = string(c.State)
 		}
@@ -117,7 +117,7 @@ func heldBy(r *oslorpc.CapReason, seen []observation) string {
 		names = append(names, fmt.Sprintf("%s (%s)", cell(o.instance.Server), up))
 	}
 	if len(names) == 0 {
-		return "nobody"
+		return "none"
 	}
 	text := strings.Join(names[:min(few, len(names))], ", ")
 	if more := len(names) - few; more > 0 {

@@ -68,7 +68,7 @@ func TestMatrix(t *testing.T) {
 			},
 			[]string{
 				"INTERFACE|AUTO CAP|NEWEST|HELD DOWN BY", "1.x|1.1|1.10|b (up 1m0s)", "2.x|no common version|2.0|b (up 1m0s)",
-				"control=1.x|1.0|1.0|nobody",
+				"control=1.x|1.0|1.0|none",
 			},
 		},
 		{
@@ -90,7 +90,7 @@ func TestMatrix(t *testing.T) {
 			"only one that drains",
 			[]oslorpc.Instance{instanceOf(t, "a", "draining", "1.0")},
 			nil,
-			[]string{"INTERFACE|AUTO CAP|NEWEST|HELD DOWN BY", "1.x|no instance|1.0|nobody"},
+			[]string{"INTERFACE|AUTO CAP|NEWEST|HELD DOWN BY", "1.x|no instance|1.0|none"},
 		},
 		{"nobody says", []oslorpc.Instance{instanceOf(t, "s", "", "")}, []string{"SERVER|ADDRESS|STATE", "s|s:1|-"}, nil},
 	} {

@@ -43,7 +43,7 @@ func observe(ctx context.Context, t *oslorpc.Transport, list []oslorpc.Instance,
 		info, err := t.Info(ctx, i, options...)
 		if err == nil && len(serversOf(i, info)) == 0 {
 			err = &oslorpc.Error{Kind: oslorpc.NoInstance, NotStarted: true, Server: i.Server, InstanceID: i.ID, Addr: i.Addr,
-				Message: "the process there does not run it any more"}
+				Message: "the process there no longer runs it"}
 		}
 		if err != nil {
 			return observation{instance: i, err: err}

@@ -11,7 +11,7 @@ import (
 const rootLong = `oslorpc sends messages to fleets of servers, as oslo.messaging does, over gRPC and without a broker.
 
 A message goes to a TOPIC: to any server on it (call, cast, multicall), to the one named with --server, or to every
-one (fanout). How programs find each other is said by the transport URL:
+one (fanout). The transport URL selects discovery:
 
   local://                    the programs of one user on one machine; needs no daemon
   local:///dir                the same, by way of this directory
@@ -20,7 +20,7 @@ one (fanout). How programs find each other is said by the transport URL:
 
 const rootExample = `  oslorpc demo                                    # watch a fleet of three servers answer
   oslorpc serve --topic demo --server node1       # a server; start more in other terminals
-  oslorpc ls                                      # who is there
+  oslorpc ls                                      # the servers
   oslorpc call demo add a:=19 b:=23               # any server answers
   oslorpc call demo whoami --server node1         # this one does
   oslorpc fanout demo echo text=hello             # each runs it`

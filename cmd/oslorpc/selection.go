@@ -90,12 +90,12 @@ func (s *selection) list(ctx context.Context, t *oslorpc.Transport) ([]oslorpc.I
 	return selected, suggestion{}, nil
 }
 
-// some is list, but that nobody is there is an error.
+// some is list, but an empty list is an error.
 func (s *selection) some(ctx context.Context, t *oslorpc.Transport) ([]oslorpc.Instance, error) {
 	list, meant, err := s.list(ctx, t)
 	if err == nil && len(list) == 0 {
 		missing := &oslorpc.Error{Kind: oslorpc.NoInstance, NotStarted: true, Message: s.absent()}
-		return nil, &hinted{error: missing, hint: cmp.Or(meant.text, "oslorpc ls says who is")}
+		return nil, &hinted{error: missing, hint: cmp.Or(meant.text, "oslorpc ls lists the servers")}
 	}
 	return list, err
 }

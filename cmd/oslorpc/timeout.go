@@ -15,7 +15,7 @@ func (t *timeout) Set(text string) error {
 	case err != nil:
 		return errors.New("write a number and a unit, such as 500ms or 5s")
 	case d <= 0:
-		return errors.New("write a time that is longer than none")
+		return errors.New("write a time above zero")
 	}
 	*t = timeout(d)
 	return nil

@@ -38,9 +38,10 @@ be dropped. In the way are:
   - servers that implement the namespace, none of whose endpoints serves V; those that drain do not count
   - callers that asked for versions that V does not serve, as the servers counted since each of them started
 
-Who asks for deprecated methods is only warned of. It cannot tell if nobody implements the namespace, if a server does
-not say what it implements or cannot be asked, or if messages were not counted; what is in the way outweighs that. A
-caller that was silent since the servers started is not seen: the answer says for how long they have counted.`
+Callers of deprecated methods are only a warning. The check cannot tell if no server implements the namespace, if a
+server does not say what it implements or cannot be asked, or if messages were not counted; a server or caller in the
+way outweighs that. The check does not see a caller that was silent since the servers started: the answer says for how
+long they have counted.`
 
 // checking is what the flags of upgrade check say.
 type checking struct {
@@ -115,7 +116,7 @@ func (p *program) check(ctx context.Context, t *oslorpc.Transport, c *checking, 
 // write writes the findings for people.
 func (f *findings) write(b *bytes.Buffer) {
 	if f.code() == exitYes {
-		fmt.Fprintf(b, "safe: %s %s of the %s, and nobody asked for what it does not serve\n", servesWord(f.servers), f.to, f.interfaceWord())
+		fmt.Fprintf(b, "safe: %s %s of the %s, and no caller asked for what it does not serve\n", servesWord(f.servers), f.to, f.interfaceWord())
 	}
 	writePart(b, fmt.Sprintf("Servers that do not serve %s:", f.to), instancesTable(f.inTheWay))
 	writePart(b, fmt.Sprintf("Callers that asked for what %s does not serve:", f.to), requestsTable(f.callers))

@@ -45,7 +45,7 @@ func TestVersionsOfAMixedFleet(t *testing.T) {
 	f.serve("control", "--namespace", "control", "--rpc-version", "2.1")
 	f.ok("versions", "demo").wantLines(t,
 		`SERVER +ADDRESS +STATE +1\.x +control=2\.x`, `control +127\S+ +active +- +2\.1`, `new +127\S+ +active +1\.1 +-`, `old +127\S+ +active +1\.0 +-`,
-		``, `INTERFACE +AUTO CAP +NEWEST +HELD DOWN BY`, `1\.x +1\.0 +1\.1 +old \(up \d+s\)`, `control=2\.x +2\.1 +2\.1 +nobody`)
+		``, `INTERFACE +AUTO CAP +NEWEST +HELD DOWN BY`, `1\.x +1\.0 +1\.1 +old \(up \d+s\)`, `control=2\.x +2\.1 +2\.1 +none`)
 	d := parse[matrixDocument](t, f.ok("versions", "demo", "--output", "json").out)
 	if len(d.Instances) != 3 || !d.Instances[0].Counted || len(d.Caps) != 2 || d.Exchange != "openstack" || d.Topic != "demo" {
 		t.Fatalf("got %+v", d)
@@ -112,7 +112,7 @@ func TestUpgradeCheck(t *testing.T) {
 		t.Errorf("got %s", r.errs)
 	}
 	r = f.ok("upgrade", "check", "demo", "--to", "1.0")
-	r.wantLines(t, `safe: all 2 servers serve 1\.0 of the null namespace, and nobody asked for what it does not serve`)
+	r.wantLines(t, `safe: all 2 servers serve 1\.0 of the null namespace, and no caller asked for what it does not serve`)
 
 	f.ok("call", "demo", "whoami", "--rpc-version", "1.1", "-n", "2")
 	r = f.run("upgrade", "check", "demo", "--to", "1.0", "--output", "json")

@@ -19,9 +19,9 @@ func (p *program) watchCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch [TOPIC]",
 		Short: "Print a line when a server joins, leaves or changes, until ^C",
-		Long: `Print who is there, and then a line with the time whenever a server joins, leaves or changes, until ^C. When the
-registry cannot be read, it says so once, and goes on trying; the exit code is that of the error if it still cannot be
-read at the end.`,
+		Long: `Print the servers, and then a line with the time whenever a server joins, leaves or changes, until ^C. When the
+registry cannot be read, it says so once, and goes on trying. If the registry still cannot be read at the end, the exit
+code is the code of the error.`,
 		Example: `  oslorpc watch
   oslorpc watch demo --output json`,
 		DisableFlagsInUseLine: true,

@@ -37,7 +37,7 @@ func (c TestClient) TestLater(ctx context.Context, arg any) (any, error) {
 func (c TestClient) Tell(ctx context.Context, arg any) error {
 	err := c.client.Prepare(oslorpc.WithRetry(0)).Cast(ctx, "test", TestArgs{arg})
 	if oslorpc.IsNotDelivered(err) {
-		slog.Info("nobody was told", "error", err)
+		slog.Info("no server was told", "error", err)
 		return nil
 	}
 	return err

@@ -280,7 +280,7 @@ func unseen(ctx context.Context, err error) error {
 }
 
 // errSilence is why a monitored message is given up that no instance took: silence is silence, whoever keeps it.
-var errSilence = fmt.Errorf("nobody gave a sign of life: %w", context.DeadlineExceeded)
+var errSilence = fmt.Errorf("no sign of life came: %w", context.DeadlineExceeded)
 
 // gaveUp is the error when the deadline passed, or the caller canceled, before a message was sent; last is why it was not.
 func gaveUp(ctx context.Context, last error) error {

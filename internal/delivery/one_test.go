@@ -188,7 +188,7 @@ func TestUnableAtOnce(t *testing.T) {
 		m     *Message
 		words []string
 	}{
-		"any":       {message(), []string{"nobody on the topic serves version 1.2", "offered is 1.1 of the null namespace"}},
+		"any":       {message(), []string{"no server on the topic serves version 1.2", "offered is 1.1 of the null namespace"}},
 		"namespace": {message(func(m *Message) { m.Query.Namespace = "ns" }), []string{`namespace "ns"`, "1.1"}},
 		"server":    {message(to("host-old")), []string{`server "host-old" does not serve version 1.2`, "1.1"}},
 		"server of another major version": {

@@ -55,7 +55,7 @@ func (m *Message) unable(entries []*route.Entry, server string) error {
 			}
 		}
 	}
-	who := "nobody on the topic serves"
+	who := "no server on the topic serves"
 	if server != "" {
 		who = fmt.Sprintf("server %q does not serve", server)
 	}

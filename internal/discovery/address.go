@@ -32,7 +32,7 @@ func SplitAddr(addr string) (host string, port int, err error) {
 	}
 	port = int(number)
 	if canonical := net.JoinHostPort(host, strconv.Itoa(port)); canonical != addr {
-		return "", 0, fmt.Errorf("others would read it as another address than it is: write %q", canonical)
+		return "", 0, fmt.Errorf("other programs would read it as another address: write %q", canonical)
 	}
 	return host, port, nil
 }
@@ -58,7 +58,7 @@ func CheckHost(host string) error {
 	case strings.ContainsFunc(host, unicode.IsSpace):
 		return errors.New("it has a blank: remove it")
 	case strings.ContainsAny(host, ":/=%?#[]@,") || strings.ContainsFunc(host, unicode.IsControl):
-		return fmt.Errorf("%q is no host: it is neither a name nor an IP address", host)
+		return fmt.Errorf("%q is not a host: write a name or an IP address", host)
 	default:
 		return nil
 	}

@@ -59,7 +59,7 @@ func TestPingChangesNothingElse(t *testing.T) {
 	c := client(t)
 	_, err := oslorpc.Call[string](t.Context(), c, "foo", nil)
 	wantKind(t, err, oslorpc.UnsupportedVersion, true)
-	wantText(t, err, "nobody on the topic serves version 1.0") // it is not even sent
+	wantText(t, err, "no server on the topic serves version 1.0") // it is not even sent
 	_, err = oslorpc.Call[string](t.Context(), c.Prepare(oslorpc.WithVersion("2.0")), "bar", nil)
 	wantKind(t, err, oslorpc.NoSuchMethod, true)
 

@@ -330,8 +330,8 @@ func TestUnusableAdvertise(t *testing.T) {
 		":7000":               "unspecified host",
 		"[]":                  "unspecified host",
 		"unix:/run/socket":    "from 1 to 65535",
-		"host/path":           "is no host",
-		"user@host:7000":      "is no host",
+		"host/path":           "is not a host",
+		"user@host:7000":      "is not a host",
 	} {
 		for _, registry := range []string{"memory://", "static://t=127.0.0.1:1", "consul://127.0.0.1:1", "local://" + t.TempDir() + "/d"} {
 			transport, err := oslorpc.Open(registry, oslorpc.WithAdvertise(address))

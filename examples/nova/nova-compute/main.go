@@ -84,7 +84,7 @@ func (m *manager) begin(ctx context.Context, servers []*oslorpc.Server) error {
 	}
 	for _, server := range servers {
 		if err := server.Release(ctx); err != nil {
-			slog.WarnContext(ctx, "others take the compute for held", "error", err)
+			slog.WarnContext(ctx, "other services still see the compute as held", "error", err)
 		}
 	}
 	return nil

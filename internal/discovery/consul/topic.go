@@ -142,7 +142,7 @@ func (t *topic) understand(entries []*api.ServiceEntry) []discovery.Instance {
 // warnBroken logs a service that gets no messages until an operator repairs it. It is an error,
 // although this program goes on.
 func warnBroken(log *slog.Logger, id string, err error) {
-	log.Error("skipping a service in Consul that is named like one of ours", "service", id, "error", err)
+	log.Error("skipping a service in Consul that has a name of oslorpc but cannot be used", "service", id, "error", err)
 }
 
 func (t *topic) tell(u discovery.Update) {
