@@ -8,9 +8,9 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 )
 
-// news is what a transport has to tell the registry about its servers. Changes are numbered. One
-// Publish runs at a time and tells all changes made until then, so that servers that start
-// together are announced together. It is guarded by the transport's lock, but for the turn.
+// news has the changes that a transport must tell the registry about its servers. Changes are
+// numbered. One Publish runs at a time and tells all changes made until then, so that servers that
+// start together are announced together. The transport's lock guards it, except the turn.
 type news struct {
 	// turn holds one token, for the one that publishes. It is a channel so that waiting for it ends
 	// with a context.
@@ -20,13 +20,13 @@ type news struct {
 	// failure is why the registry did not take the changes up to failed.
 	failed  uint64
 	failure error
-	// settling is true while what was not told is told in the background.
+	// settling is true while untold changes are told in the background.
 	settling   bool
 	background sync.WaitGroup
 }
 
-// take waits for the turn, and reports whether it has it. A free one is taken whatever became of
-// ctx: some registries need no time.
+// take waits for the turn, and reports whether it has it. It takes a free turn even if ctx has
+// ended: some registries need no time.
 func (n *news) take(ctx context.Context) bool {
 	select {
 	case <-n.turn:
@@ -91,9 +91,9 @@ const (
 	maxSettlePause = 15 * time.Second
 )
 
-// settle has the registry told in the background of changes that it was not told of, since the
-// program's patience ended before or the registry is away: else it would list a server that has
-// stopped for as long as the process lives.
+// settle tells the registry in the background of changes that it was not told of, since the time
+// for the stop was up or the registry is away. Otherwise it would list a stopped server for as
+// long as the process lives.
 func (t *Transport) settle() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -130,7 +130,7 @@ func (t *Transport) tellAll() error {
 	return t.announce(ctx, change)
 }
 
-// sleep reports whether it was undisturbed: false at once if ctx ends.
+// sleep returns true after the pause, or false as soon as ctx ends.
 func sleep(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

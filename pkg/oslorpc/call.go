@@ -118,8 +118,8 @@ func (c *Client) fits(n int) error {
 		"the request has %d bytes, and the limit is %d: send less at a time, or raise it with WithMaxMessageSize", n, limit)}
 }
 
-// fitsHeaders returns an error if what travels in headers is too large: the metadata that a
-// program adds to its messages, and the request context of a typed one.
+// fitsHeaders returns an error if the content of headers is too large: the metadata that a program
+// adds to its messages, and the request context of a typed one.
 func (c *Client) fitsHeaders(ctx context.Context, requestContext string) error {
 	n, limit := header.Size(ctx), c.transport.config.maxHeader-headerShare
 	if requestContext != "" {

@@ -130,13 +130,13 @@ func WithLossyCasts(lossy bool) ClientOption {
 // WithOrderKey makes messages with the same key, of this client and of others, run one after the
 // other at a server, in the order in which the server accepted them: the next begins when the
 // method of the one before has returned. Casts that are sent one after the other by one goroutine
-// are accepted, and so run, in that order. Messages without a key, and those with other keys, run
-// beside them.
+// are accepted, and so run, in that order. Messages without a key, or with other keys, run at the
+// same time.
 //
 // Each server has an order of its own: name the server, or fan out, if there are several. A
 // message that is sent again, since it was refused or its outcome is unknown, comes after the
 // messages that were accepted meanwhile. A method must not wait for a message with its own key to
-// its own server. A key is text of at most 255 bytes; [None], the default, is none.
+// its own server. A key is text of at most 255 bytes. The default, [None], sets no key.
 func WithOrderKey(key string) ClientOption {
 	return clientOption(func(s *settings) { s.orderKey = key })
 }

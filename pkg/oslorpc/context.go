@@ -23,12 +23,14 @@ func WithContext(ctx context.Context, dict Context) context.Context {
 func ContextFrom(ctx context.Context) Context { return requestctx.Dict(ctx) }
 
 // Stopping returns a channel that is closed when the server that runs a method stops: it has
-// withdrawn itself, refuses messages, and waits for the messages that it accepted. Ctx is the
-// method's, or derives from it; of another, the channel is nil, which never is ready.
+// withdrawn itself, refuses messages, and waits for the messages that it accepted. Pass the
+// method's ctx, or one that derives from it. For any other ctx the channel is nil, which is never
+// ready.
 //
 // A method that runs for long should end then, with what it has or with an error. A stop waits for
-// it until its patience ends, and then ends ctx, with a cause ([context.Cause]) that says so. It
-// works in methods of all kinds: calls, casts, multicalls, and typed services with their streams.
+// it until the time for the stop is up. Then the stop ends ctx, with a cause ([context.Cause])
+// that says so. Stopping works in methods of all kinds: calls, casts, multicalls, and typed
+// services with their streams.
 //
 //	for {
 //		select {

@@ -55,13 +55,13 @@ func (m Method) with(change func(*dispatch.Method)) Method {
 // pointer, map, slice or interface), an [Opt] may be absent or null, and an embedded [Extra] takes
 // the rest; [NoArgs] takes none. The tags omitempty and omitzero are refused, as they would leave
 // out what is required. A may also be a map with string keys, or [Raw]. R is anything that can be
-// JSON. Types that cannot be JSON, such as one with a channel in it, are an error of kind
+// JSON. A type that cannot be JSON, such as one with a channel in it, is an error of kind
 // [Invalid] at the server's start.
 //
 // Structs within the arguments, also in lists and maps, are as strict: a member that the struct
 // lacks, or that is missing, is an error of kind [BadArguments] with its path. In them, a field
-// with the tag omitempty or omitzero may be absent, too. What a struct that reads its JSON by
-// itself accepts is its own business.
+// with the tag omitempty or omitzero may be absent, too. A struct with JSON methods of its own
+// decides itself what it accepts.
 //
 // The function runs on any number of goroutines at once. Its ctx ends when the caller gives up (of a call) or the server is stopped by
 // force, and carries the request context. An error that it returns arrives as a [RemoteError],

@@ -26,11 +26,11 @@ import (
 // An interceptor may also send a message twice. That a server refused it is no evidence then, if it is not all that servers did with it.
 type evidence struct {
 	opened grpcpeer.Peer
-	// contract: it is an RPC of the contract, not of a program's own service.
+	// contract is true for an RPC of the contract, false for a program's own service.
 	contract bool
-	// headers: the server sent headers.
+	// headers is true if the server sent headers.
 	headers bool
-	// replied: a reply came before the error, or an item of a stream.
+	// replied is true if a reply, or an item of a stream, came before the error.
 	replied atomic.Bool
 	// request is the message that was to be sent, nil if it is known that it can be encoded.
 	request proto.Message
@@ -60,8 +60,8 @@ func hasHeader(stream grpc.ClientStream) bool {
 	return headers != nil
 }
 
-// invoke makes a unary RPC. Where interceptors stand between, the one next to gRPC looks whether a
-// reply came: others may return early, while gRPC still writes it.
+// invoke makes a unary RPC. With interceptors, the one next to gRPC checks whether a reply came:
+// others may return early, while gRPC still writes it.
 func (e *evidence) invoke(
 	ctx context.Context, direct bool, conn *grpc.ClientConn, method string, request, reply any, options ...grpc.CallOption,
 ) error {
@@ -76,7 +76,7 @@ func (e *evidence) invoke(
 	return err
 }
 
-// error returns the error of an RPC as one of ours.
+// error converts the error of an RPC to an [Error].
 func (e *evidence) error(ctx context.Context, err error) error {
 	if err == nil {
 		return nil

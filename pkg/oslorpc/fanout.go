@@ -10,9 +10,10 @@ import (
 	"github.com/oslorpc/oslorpc/internal/delivery"
 )
 
-// Report says what came of a fanout. Each server that was listed when it was sent is in one of the lists, which are in
-// the order of the servers' names. One that left meanwhile is in none, and neither is one at whose
-// address nothing listens while another process has its name: it was replaced.
+// Report says what came of a fanout. Each server that was listed when it was sent is in one of the
+// lists, which are in the order of the servers' names. A server that left meanwhile is in no list.
+// Neither is a server at whose address nothing listens while another process has its name: it was
+// replaced.
 type Report struct {
 	// Accepted are the servers that took the message.
 	Accepted []Delivery
@@ -20,16 +21,15 @@ type Report struct {
 	Skipped []Delivery
 	// Failed are those that did not take it for another reason.
 	Failed []Delivery
-	// Uncertain is why the list of servers may be out of date; nil if discovery could be read when
-	// it was settled. Servers that came since discovery could last be read did not get the message
-	// then.
+	// Uncertain is why the list of servers may be out of date. It is nil if discovery could be read
+	// when the list was made. Else, servers that came after the last read did not get the message.
 	Uncertain error
 }
 
 // Delivery is what came of a fanout at one server.
 type Delivery struct {
 	Instance Instance
-	// Unlisted: discovery does not list the server any more. The message was sent to it all the
+	// Unlisted is true if discovery no longer lists the server. The message was sent to it all the
 	// same, because its connection is up, or discovery lost its data.
 	Unlisted bool
 	// Err is nil if the message was accepted. [SafeToRetry] tells whether it may have been all the same.
@@ -37,8 +37,8 @@ type Delivery struct {
 }
 
 // Err returns the errors of the servers that failed, joined; nil if there are none. Skipped
-// servers are no failure, and neither is that the list is uncertain: all that are known may have
-// accepted the message. Look at Uncertain as well if every server must have it.
+// servers are not failures, and an uncertain list is not a failure: all known servers may have
+// accepted the message. Check Uncertain as well if every server must get it.
 func (r *Report) Err() error {
 	var all []error
 	for _, d := range r.Failed {
@@ -47,10 +47,11 @@ func (r *Report) Err() error {
 	return errors.Join(all...)
 }
 
-// Fanout has every server on the topic run a method, without waiting for it: it returns when each has accepted the message,
-// or did not. The server in the client's target is ignored. If there is no server on the topic the
-// report is empty, and that is no error, unless discovery cannot be read and knows of none: then
-// the error is of kind [Unreachable]. An error means that the message was sent to no server.
+// Fanout has every server on the topic run a method, without waiting for it: it returns when each
+// has accepted the message, or did not. The server in the client's target is ignored. If no server
+// is on the topic, the report is empty and the error is nil. If no server is known because
+// discovery cannot be read, the error is of kind [Unreachable]. An error means that the message
+// was sent to no server.
 //
 // The deadline is the earlier of that of ctx and of [WithTimeout], or [DefaultCastTimeout].
 func (c *Client) Fanout(ctx context.Context, method string, args any) (*Report, error) {

@@ -115,8 +115,8 @@ func (h *host) serve(log *slog.Logger) {
 	})
 }
 
-// add takes a server in, ready for messages but not announced yet, and completes its instance. The
-// change is the number of this.
+// add takes a server in, ready for messages but not announced yet, and completes its instance. It
+// returns the number of this change.
 func (h *host) add(owner *Server, s *service.Server, held bool, change uint64) {
 	h.nextID++
 	s.Instance.ID = h.bootID + "." + strconv.Itoa(h.nextID)
@@ -144,7 +144,7 @@ func (h *host) leave(owners []*Server) (news bool) {
 	return news
 }
 
-// change changes what a server was told, and returns it; nil if it is not here.
+// change applies a change to a server and returns the server, or nil if it is not on this host.
 func (h *host) change(owner *Server, change func(*hosted)) *hosted {
 	for i := range h.members {
 		m := &h.members[i]

@@ -85,8 +85,8 @@ func (t *Transport) join(ctx context.Context, owner *Server, s *service.Server) 
 	}
 }
 
-// openHost opens a host for its first server. The host serves only then: without a server it would
-// refuse what is meant for this one.
+// openHost opens a host for its first server. The host serves only then: without this server it
+// would refuse messages for it.
 func (t *Transport) openHost(ctx context.Context, owner *Server, s *service.Server) (change uint64, err error) {
 	h, err := newHost(ctx, &t.config)
 	t.mu.Lock()
@@ -138,8 +138,8 @@ func (t *Transport) changeServer(ctx context.Context, s *Server, change func(*ho
 	}
 }
 
-// note changes what a server takes, and returns the number of the change; 0 if others need not be
-// told. It is not ok if the server does not run.
+// note changes what a server takes, and returns the number of the change, or 0 if others need not
+// be told. Ok is false if the server does not run.
 func (t *Transport) note(s *Server, change func(*hosted)) (number uint64, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

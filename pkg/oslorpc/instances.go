@@ -159,8 +159,8 @@ func (t *Transport) askable(i *Instance) *peer.Peer {
 	return t.pool.Get(key)
 }
 
-// unanswered returns the error of a question with what is the matter with the peer, if it does not
-// answer anything.
+// unanswered adds to the error of a question what is wrong with the peer, if the peer answers
+// nothing.
 func unanswered(p *peer.Peer, server string, e *Error) *Error {
 	switch p.Health() {
 	case peer.Silent, peer.Down:
@@ -169,7 +169,7 @@ func unanswered(p *peer.Peer, server string, e *Error) *Error {
 	return e
 }
 
-// about returns an error as one about an instance.
+// about makes an error name an instance.
 func about(i *Instance, e *Error) error {
 	e.Server, e.InstanceID, e.Addr = i.Server, i.ID, i.Addr
 	return e

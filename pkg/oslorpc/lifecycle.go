@@ -29,7 +29,7 @@ type serverRun struct {
 	end     context.CancelFunc
 	stopped chan struct{}
 	err     error // of the stop; read it after stopped
-	// patience ends when a caller that stops the server does not want to wait for it any longer.
+	// patience ends when a caller that stops the server no longer waits for it.
 	patience context.Context //nolint:containedctx // The stop is not one caller's.
 	hurry    context.CancelCauseFunc
 	bounded  sync.Once // bounds a stop by WithStopTimeout
@@ -269,8 +269,8 @@ func (s *Server) current() *serverRun {
 	return s.run
 }
 
-// endRun begins the stop, unless it has begun. Ctx does not bound the stop, which is not one
-// caller's, but says how long the registry may take.
+// endRun begins the stop, unless it has begun. Ctx bounds only the registry, since the stop is not
+// one caller's.
 func (s *Server) endRun(ctx context.Context, run *serverRun) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -87,8 +87,8 @@ func DigitsAsWords() MethodsOption {
 	return methodsOption(func(c *methodsConfig) { c.digits = true })
 }
 
-// OmitMethods leaves Go methods out, whatever their shape: helpers that are exported for other
-// reasons.
+// OmitMethods leaves Go methods out, whatever their shape. Use it for helpers that are exported
+// for other reasons.
 func OmitMethods(methods ...string) MethodsOption {
 	return methodsOption(func(c *methodsConfig) {
 		for _, method := range methods {
@@ -112,10 +112,10 @@ func ExposeMethods(methods ...string) MethodsOption {
 //	func (v V) M(ctx context.Context, args A) iter.Seq2[T, error]
 //
 // A method that takes a context and has another shape is an error at the server's start, which
-// names the method, unless [OmitMethods] leaves it out, or a type of another package that v embeds
-// has it. Methods without a context are left out. A v without any, and an option for a method that
-// is not there or has another shape, is an error at the start, too. A call costs a microsecond
-// more than one of a method made with [Func], for Go's reflection.
+// names the method, unless [OmitMethods] leaves it out or v has it from an embedded type of
+// another package. Methods without a context are left out. It is also an error at the start if v
+// has no method of the shape, or if an option names a method that does not exist or has another
+// shape. Go's reflection makes a call a microsecond slower than with [Func].
 func Methods(v any, options ...MethodsOption) map[string]Method {
 	config := newMethodsConfig(options)
 	methods := map[string]Method{}

@@ -56,10 +56,10 @@ func WithHold() ServerOption {
 	return serverOption(func(s *Server) { s.hold = true })
 }
 
-// WithStarted has notify called after each start: others can find the server then, and it accepts
-// messages. [Server.Start] and [Server.Run] call it before they go on, so it should return soon.
-// It is not called for a start that failed, nor for one that finds the server running. With it, a
-// program can say that it is ready, also if it calls only Run:
+// WithStarted sets a function that is called after each start: clients can find the server then,
+// and it accepts messages. [Server.Start] and [Server.Run] call it before they go on, so it should
+// return soon. It is not called for a start that failed, or that finds the server running. A
+// program that calls only Run can print "ready" in it:
 //
 //	s := t.Server(target, oslorpc.WithStarted(func(i oslorpc.Instance) {
 //		log.Print("ready at ", i.Addr)

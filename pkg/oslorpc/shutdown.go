@@ -10,14 +10,14 @@ import (
 )
 
 // Shutdown stops all servers, together, as [Server.Stop] does each, and releases everything else.
-// Servers that start fail to. Operations that run when the servers have stopped fail, and so do
-// operations that begin later. A Shutdown or Close beside another joins it, and after it does
-// nothing. In a method of one of the servers, with its ctx, Shutdown returns at once and goes on
-// behind it.
+// Starts in progress fail. Operations that run when the servers have stopped fail, and so do
+// operations that begin later. A Shutdown or Close during another joins it, and one after it does
+// nothing. In a method of one of the servers, with the method's ctx, Shutdown returns at once and
+// goes on in the background.
 //
-// It returns when ctx ends, at the latest. An error says that a server was stopped by force. That
-// discovery cannot be told is no error: it is logged, and others learn of it from the servers, or
-// when the registration expires.
+// It returns when ctx ends, at the latest. An error says that a server was stopped by force. If
+// discovery cannot be told, Shutdown logs that and returns no error: clients learn of it from the
+// servers, or when the registration expires.
 func (t *Transport) Shutdown(ctx context.Context) error {
 	servers := t.close()
 	if slices.ContainsFunc(servers, func(s *Server) bool { return s.runs(ctx) }) {

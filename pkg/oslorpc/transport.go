@@ -39,7 +39,7 @@ type Transport struct {
 	life context.Context //nolint:containedctx // It is the transport's own.
 	end  context.CancelFunc
 	// released is closed when everything but the servers is released, too. Patience ends when a
-	// caller that waits for that does not want to wait any longer.
+	// caller no longer waits for that.
 	releasing sync.Once
 	released  chan struct{}
 	patience  context.Context //nolint:containedctx // The release is not one caller's.
@@ -78,8 +78,8 @@ type config struct {
 // Neutron's agents ask for at their start.
 const DefaultMaxMessageSize = 16 << 20
 
-// DefaultMaxHeaderSize bounds the headers of a message. It is what gRPC servers in other languages
-// accept, many of them no more.
+// DefaultMaxHeaderSize bounds the headers of a message. gRPC servers in other languages accept
+// this much, and many accept no more.
 const DefaultMaxHeaderSize = 8 << 10
 
 // headerShare is what the library and gRPC take of the headers.
@@ -139,11 +139,11 @@ func WithMaxMessageSize(bytes int) TransportOption {
 // [DefaultMaxHeaderSize]. The request context of a typed message travels in a header, and so does
 // the metadata that a program adds to any message. A message whose headers are larger fails with
 // [TooLarge] and is not sent. HTTP/2 counts 32 bytes beside the name and the value of each header,
-// and binary values have four thirds of their size. 1 KiB is kept for the headers of the library
-// and of gRPC, so less than 2 KiB is a mistake.
+// and binary values have four thirds of their size. 1 KiB is reserved for the headers of the
+// library and of gRPC, so [Open] refuses less than 2 KiB.
 //
-// Raise it only if every server, and every proxy between, takes as much. Servers of Go take 16 MiB
-// unless they say otherwise.
+// Raise it only if every server and every proxy on the way takes as much. Servers of Go take 16
+// MiB unless they say otherwise.
 func WithMaxHeaderSize(bytes int) TransportOption {
 	return transportOption(func(c *config) { c.maxHeader = bytes })
 }
@@ -245,7 +245,7 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 // DefaultExchange returns the exchange of targets that name none.
 func (t *Transport) DefaultExchange() string { return t.config.exchange }
 
-// check returns an error if options make no sense, and completes the others.
+// check returns an error if options contradict each other, and completes the others.
 func (c *config) check() error {
 	if err := c.checkAdvertise(); err != nil {
 		return err
@@ -264,7 +264,7 @@ func (c *config) check() error {
 // gets our error, which says what to do and whether the method ran.
 const sizeSlack = 1 << 20
 
-// dial says how others are connected to.
+// dial has the options for connecting to others.
 func (c *config) dial() peer.Config {
 	config := peer.Config{Credentials: c.credentials, Options: c.dialing()}
 	if c.process != nil {

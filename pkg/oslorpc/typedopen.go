@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/route"
 )
 
-// place has a server take the stream, with its first message if there is one.
+// place finds a server that takes the stream, with its first message if there is one.
 func (s *typedStream) place(hasMessage bool) error {
 	budget := DefaultCallTimeout
 	if c := &s.client.settings; c.hasTimeout {
@@ -85,12 +85,12 @@ func (s *typedStream) start(ctx context.Context, e *route.Entry, conn *grpc.Clie
 
 // neverReplay keeps gRPC from beginning a stream again on another connection once a message was
 // sent. It would send what it has until then, and let the stream succeed, although its sender was
-// told that it had ended. The price is that a stream does not survive that its server goes away
-// before it has seen it.
+// told that it had ended. The price: a stream fails if its server goes away before it has seen the
+// stream.
 var neverReplay = grpc.MaxRetryRPCBufferSize(0)
 
-// answered waits for the first sign of the server's, which may take as long as the method likes,
-// or for a refusal, after which what is left of the time to open the stream goes on.
+// answered waits for the first sign of the server, which may take as long as the method needs, or
+// for a refusal. After a refusal, the remaining time to open the stream counts again.
 func (s *typedStream) answered(ctx context.Context) error {
 	s.late.Stop()
 	left := time.Until(s.due)

@@ -83,7 +83,7 @@ type typedStream struct {
 	due     time.Time // when late is to fire
 
 	// sending is held while a later message is sent. A message that cannot be sent ends the stream;
-	// who receives waits for the reason.
+	// the receiving caller waits for the reason.
 	sending sync.Mutex
 
 	mu     sync.Mutex
@@ -154,8 +154,8 @@ func (s *typedStream) prepareStream() error {
 	return notSent(s.cap())
 }
 
-// raise has the stream open at a version at least, whatever the first message can do without:
-// later ones may need it.
+// raise sets the lowest version for the stream, whatever the first message can do without: later
+// messages may need it.
 func (s *typedStream) raise(least rpc.Version) {
 	isLower := func(v rpc.Version) bool { return v.Compare(least) < 0 }
 	if isLower(s.first) {

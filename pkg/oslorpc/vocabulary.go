@@ -53,20 +53,19 @@ func IsNotDelivered(err error) bool { return rpc.IsNotDelivered(err) }
 // checks it on the way but the reader at the other end.
 type Raw = payload.Raw
 
-// Opt is a keyword argument that may be absent, which is its zero value, and not the zero value of
-// T. Null is read as absent, so that Python's None for an optional argument means the same as
-// leaving it out, unless T is a pointer, slice, map or interface: those have a null of their own,
-// and then it is present. Its methods are Get() (T, bool), Or(def T) T, and IsZero() bool; [Some]
-// makes one that is present.
+// Opt is a keyword argument that may be absent. Its zero value is absent, which differs from the
+// zero value of T. Null counts as absent, as Python's None for an optional argument means. If T is
+// a pointer, slice, map or interface, which have a null of their own, null counts as present. Its
+// methods are Get() (T, bool), Or(def T) T, and IsZero() bool; [Some] makes one that is present.
 type Opt[T any] = payload.Opt[T]
 
 // Some returns an Opt that is present.
 func Some[T any](v T) Opt[T] { return payload.Some(v) }
 
-// Extra is a map[string]any that takes the keyword arguments that a struct does not name, when it
-// is embedded in the struct, and in a struct within arguments the members that this does not name.
-// Numbers in it are int64 if written as integers that fit, *big.Int if they do not fit, and
-// float64 otherwise.
+// Extra is a map[string]any. Embedded in the struct of the arguments, it takes the keyword
+// arguments that the struct does not name. Embedded in a struct within arguments, it takes the
+// members that this struct does not name. Numbers in it are int64 if written as integers that fit,
+// *big.Int if they do not fit, and float64 otherwise.
 type Extra = payload.Extra
 
 // NoArgs is the type of the arguments of a method that takes none.

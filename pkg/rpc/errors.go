@@ -102,11 +102,11 @@ type Error struct {
 	Target Target
 	// Method is the method asked for, if any.
 	Method string
-	// Server and InstanceID say which instance the error is about: the one that answered, or the one
-	// that the message was sent to last. Empty if the error is about no instance.
+	// Server and InstanceID name the instance that the error is about: the one that answered, or the
+	// last one that the message was sent to. They are empty if the error is about no instance.
 	Server, InstanceID string
-	// Addr is the address at which the client met that instance. Empty at a server, and if there is
-	// no instance.
+	// Addr is the address at which the client reached that instance. It is empty at a server, and if
+	// there is no instance.
 	Addr string
 	// Path is the place within the arguments or the result, as a JSON pointer such as "/volumes/3/size".
 	Path string
@@ -117,7 +117,7 @@ type Error struct {
 }
 
 // Error returns the kind, the method and target if there are any, the server with its address if
-// that is known, and the message, or the cause if there is no message.
+// it is known, and the message, or the cause if there is no message.
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(e.Kind.String())

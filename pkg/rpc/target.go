@@ -118,9 +118,9 @@ func ValidateMethod(name string) error {
 	return &Error{Kind: InvalidTarget, NotStarted: true, Message: fmt.Sprintf("the method name %s %s", quote(name), reason)}
 }
 
-// ValidateOrderKey reports why messages cannot have this key for their order: it is too long, not
-// UTF-8, or has control characters. An empty one is none. The error is an [Error] of kind
-// [InvalidTarget].
+// ValidateOrderKey returns an error if messages cannot have this order key: it is longer than 255
+// bytes, not UTF-8, or has control characters. An empty key is valid and sets no order. The error
+// is an [Error] of kind [InvalidTarget].
 func ValidateOrderKey(key string) error {
 	if reason := badName(key); reason != "" {
 		return &Error{Kind: InvalidTarget, NotStarted: true, Message: fmt.Sprintf("the order key %s %s", quote(key), reason)}
