@@ -168,7 +168,7 @@ func TestHungServersDoNotHoldUpAFanout(t *testing.T) {
 	for name, size := range map[string]int{"small": 1000, "large": 16 << 20} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				const hung, well = 64, 130
+				const hung, well = 2 * parallel, 130
 				w := newWorld(t)
 				var list []string
 				for i := range hung + well {

@@ -271,5 +271,12 @@ func TestWantedPeerIsTriedEachSecond(t *testing.T) {
 		if tries := n.Dials("a") - before; tries > 10 {
 			t.Errorf("in a minute in which nobody wanted it, it was tried %d times", tries)
 		}
+		before = n.Dials("a")
+		soon, cancel := context.WithTimeout(t.Context(), wantedTime) // one message, which waits
+		defer cancel()
+		_ = p.Connect(soon)
+		if tries := n.Dials("a") - before; tries < 8 { // the back-off alone makes five or six
+			t.Errorf("while a message waited for it, it was tried %d times", tries)
+		}
 	})
 }

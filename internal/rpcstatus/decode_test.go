@@ -225,6 +225,21 @@ func TestGarbledDetails(t *testing.T) {
 	}
 }
 
+// A server of the future may refuse a message for reasons that are not known yet. Another server may take it.
+func TestRefusalOfTheFuture(t *testing.T) {
+	t.Parallel()
+	for _, notStarted := range []bool{true, false} {
+		got := Decode(withDetails(t, codes.Unavailable, &pb.ErrorDetail{Kind: 99, NotStarted: notStarted, Message: "m"}), true)
+		want := rpc.OutcomeUnknown
+		if notStarted {
+			want = rpc.Refused
+		}
+		if got.Kind != want || got.NotStarted != notStarted || rpc.IsNotDelivered(got) != notStarted || Gone(got) || Misled(got) {
+			t.Errorf("not started: %v: got %+v", notStarted, got)
+		}
+	}
+}
+
 // What a peer sends is cut to what a server of oslorpc would send.
 func TestTextsAreCutOnReceipt(t *testing.T) {
 	t.Parallel()

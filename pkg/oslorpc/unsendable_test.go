@@ -90,6 +90,10 @@ func TestTypedMessageThatCannotBeEncoded(t *testing.T) {
 			_, err := v.ReportUsage(ctx, &v1.ReportUsageRequest{Name: "\xff"})
 			return err
 		},
+		"fanout": func(ctx context.Context, v v1.InventoryServiceClient) error {
+			_, err := v.InvalidateCache(ctx, &v1.InvalidateCacheRequest{Name: "\xff"})
+			return err
+		},
 		"server stream": func(ctx context.Context, v v1.InventoryServiceClient) error {
 			stream, err := v.WatchVolumes(ctx, &v1.WatchVolumesRequest{Prefix: "\xff"})
 			if err == nil {

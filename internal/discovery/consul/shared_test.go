@@ -180,8 +180,22 @@ func TestCrowdedHost(t *testing.T) {
 	if !errors.Is(err, rpc.Unreachable) || !strings.Contains(err.Error(), "http_max_conns_per_client") {
 		t.Errorf("Publish: %v, want an error of kind %q that names the limit", err, rpc.Unreachable)
 	}
-	published := make(chan error)
+	connects := make(chan struct{}, 100)
+	own := r.client.transports[0]
+	dial := own.DialContext
+	own.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		connects <- struct{}{}
+		return dial(ctx, network, addr)
+	}
+	published := make(chan error, 1)
 	go func() { published <- r.Publish(t.Context(), []discovery.Instance{instance("one")}) }()
+	for range 2 * ownConnections { // more than one attempt takes
+		select {
+		case <-connects:
+		case err := <-published:
+			t.Fatalf("Publish gave up at once: %v", err)
+		}
+	}
 	for _, conn := range taken {
 		must(t, conn.Close())
 	}
