@@ -115,15 +115,19 @@ func (c *client) do(ctx context.Context, doing string, request func(*api.QueryOp
 	within, cancel := context.WithTimeoutCause(ctx, answerWithin, errNoAnswer)
 	defer cancel()
 	end, _ := within.Deadline()
+	var refused error // the last attempt, for want of a connection
 	for {
 		err := request(new(api.QueryOptions).WithContext(within))
-		if err == nil {
-			return nil
-		}
 		pause := jitter(busyPause)
-		if code(err) != http.StatusTooManyRequests || time.Until(end) <= pause {
+		switch {
+		case err == nil:
+			return nil
+		case refused != nil && silent(within): // that says more than that there was no answer
+			return c.failure(ctx, doing, refused)
+		case code(err) != http.StatusTooManyRequests || time.Until(end) <= pause:
 			return c.failure(within, doing, err)
 		}
+		refused = err
 		sleep(within, pause, nil)
 	}
 }

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -174,7 +177,7 @@ func TestCrowdedHost(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err = r.List(ctx)
-		return err != nil
+		return code(err) == http.StatusTooManyRequests
 	})
 	err := r.Publish(t.Context(), []discovery.Instance{instance("one")})
 	if !errors.Is(err, rpc.Unreachable) || !strings.Contains(err.Error(), "http_max_conns_per_client") {
@@ -201,5 +204,23 @@ func TestCrowdedHost(t *testing.T) {
 	}
 	if err := <-published; err != nil {
 		t.Errorf("Publish after connections became free: %v", err)
+	}
+}
+
+// TestCrowdedAgentThatFallsSilent says what was wrong as long as there were answers.
+func TestCrowdedAgentThatFallsSilent(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	agent := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		if asked.Add(1) == 1 {
+			http.Error(w, "too many connections", http.StatusTooManyRequests)
+			return
+		}
+		<-request.Context().Done()
+	}))
+	t.Cleanup(agent.Close)
+	_, err := open(t, "consul://"+agent.Listener.Addr().String()).List(t.Context())
+	if !errors.Is(err, rpc.Unreachable) || !strings.Contains(err.Error(), "http_max_conns_per_client") || asked.Load() != 2 {
+		t.Errorf("after %d requests: %v, want an error of kind %q that names the limit", asked.Load(), err, rpc.Unreachable)
 	}
 }
