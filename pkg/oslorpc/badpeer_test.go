@@ -208,8 +208,10 @@ func TestPeerThatTalksTooMuch(t *testing.T) {
 	must(t, c.Cast(t.Context(), "note", nil))
 	_, err = oslorpc.Call[any](t.Context(), c, "note", nil)
 	wantKind(t, err, oslorpc.Refused, true)
+	_, typed := v1.NewInventoryServiceClient(c).CreateVolume(t.Context(), &v1.CreateVolumeRequest{})
+	wantKind(t, typed, oslorpc.Refused, true)
 	must(t, transport.Close())
-	if n := len(err.Error()); n > 8<<10 {
+	if n := max(len(err.Error()), len(typed.Error()), len(status.Convert(typed).Message())); n > 8<<10 {
 		t.Errorf("the error has %d bytes", n)
 	}
 	if n := log.Len(); n == 0 || n > 16<<10 {
