@@ -13,16 +13,16 @@ import (
 // patience is how long a person waits before wondering why.
 const patience = time.Second
 
-// misspeltError ends the wait for servers of a topic that is most likely not the one meant.
+// misspeltError ends the wait for servers of a topic that is probably misspelt.
 type misspeltError struct{ hint string }
 
 // Error returns the hint.
 func (e *misspeltError) Error() string { return e.hint }
 
-// watchWait looks after messages that wait: it tells a person what for. A topic that looks
-// misspelt is not waited for, unless --fail-fast says so: misspelt, it looks the same as one whose
-// servers start soon. The context that it returns is for sending. Call stop when the messages are
-// sent.
+// watchWait watches messages that wait, and tells the user what they wait for. A message to a
+// topic that looks misspelt does not wait, unless --fail-fast=false is given: misspelt, it looks
+// the same as one whose servers start soon. The context that it returns is for sending. Call stop
+// when the messages are sent.
 func (m *message) watchWait(ctx context.Context) (sending context.Context, stop func()) {
 	sending, giveUp := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
@@ -66,7 +66,7 @@ func (m *message) tellWhy(ctx context.Context) error {
 	return nil
 }
 
-// tellWhoIsSilent tells what is the matter with servers that are there, if none of them answers.
+// tellWhoIsSilent tells what is wrong with the known servers if none of them answers.
 func (m *message) tellWhoIsSilent(ctx context.Context, there []oslorpc.Instance) {
 	there = there[:min(len(there), askAtOnce)]
 	pongs := ask(there, func(i oslorpc.Instance) pong {

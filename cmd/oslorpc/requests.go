@@ -86,8 +86,8 @@ var (
 	latest   = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 )
 
-// timeOf returns a time that a server tells, or the nearest that can be written: its clock may be
-// far off.
+// timeOf returns the time that a server reports, or the nearest time that JSON can express: its
+// clock may be far off.
 func timeOf(told *timestamppb.Timestamp) time.Time {
 	seconds := min(max(told.GetSeconds(), earliest.Unix()), latest.Unix())
 	nanos := min(max(told.GetNanos(), 0), int32(time.Second-1))

@@ -52,7 +52,7 @@ func (s *selection) has(i oslorpc.Instance) bool {
 		(s.server == "" || s.server == i.Server)
 }
 
-// absent says in words that none of the selected is there.
+// absent says in words that none of the selected servers exists.
 func (s *selection) absent() string {
 	words := []string{"no server"}
 	say := func(format, name string) {
@@ -100,7 +100,7 @@ func (s *selection) some(ctx context.Context, t *oslorpc.Transport) ([]oslorpc.I
 	return list, err
 }
 
-// absence says in words that none of the selected is there, and what may have been meant.
+// absence is absent, with the suggestion of what may have been meant.
 func (s *selection) absence(hint string) string {
 	if hint == "" {
 		return s.absent()

@@ -17,8 +17,8 @@ type suggestion struct {
 	misspelt bool
 }
 
-// suggest compares the selection with the instances that there are. It has nothing to say if the
-// selection has some of them.
+// suggest compares the selection with the known instances. The suggestion is empty if the
+// selection matches one of them.
 func (s *selection) suggest(all []oslorpc.Instance) suggestion {
 	exchange := func(i oslorpc.Instance) string { return i.Exchange }
 	topic := func(i oslorpc.Instance) string { return i.Topic }
@@ -107,8 +107,8 @@ func withoutDigits(s string) string {
 	}, s)
 }
 
-// distance returns how many slips make one word of the other: a letter too few, too many or wrong,
-// or two neighbors swapped.
+// distance returns how many slips turn one word into the other: a letter too few, too many or
+// wrong, or two neighbors swapped.
 func distance(from, to string) int {
 	a, b := []rune(from), []rune(to)
 	var before []int // the rows of the table of distances between the beginnings of the words

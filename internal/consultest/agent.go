@@ -25,8 +25,8 @@ const (
 	logTail = 4 << 10
 )
 
-// TB is what an agent needs of a test. The laboratory, whose agents belong to no test, has
-// another.
+// TB is the part of testing.TB that an agent needs. The laboratory, whose agents belong to no
+// test, has its own.
 type TB interface {
 	Helper()
 	Fatalf(format string, args ...any)

@@ -37,8 +37,8 @@ func Count(tb testing.TB, a *Agent) *Counter {
 	return c
 }
 
-// counts reports whether a request is made for what a program does, rather than from time to time
-// or by a watch.
+// counts reports whether a request comes from an action of the program, and not from a timer or a
+// watch.
 func counts(r *http.Request) bool {
 	return !strings.HasPrefix(r.URL.Path, "/v1/agent/check/update/") && !strings.HasPrefix(r.URL.Path, "/v1/health/")
 }
@@ -46,6 +46,5 @@ func counts(r *http.Request) bool {
 // URL returns the transport URL.
 func (c *Counter) URL() string { return "consul://" + c.server.Listener.Addr().String() }
 
-// Requests returns how many requests there were since it was last called, but for signs of life
-// and watches.
+// Requests returns the number of requests since its last call, without heartbeats and watches.
 func (c *Counter) Requests() int { return int(c.requests.Swap(0)) }

@@ -80,8 +80,8 @@ func One(ctx context.Context, topic *fleet.Topic, m *Message, send Send) error {
 	return Name(At(err, d.at), m.Target, m.Method)
 }
 
-// At completes an error with the instance that it is about, unless there is none. Nil stays nil.
-// An error that a server signed says so by its server until then.
+// At adds to an error the instance that it is about, if there is one. Nil stays nil. Until then,
+// an error names a server only if that server made it.
 func At(err error, e *route.Entry) error {
 	ours, ok := errors.AsType[*rpc.Error](err)
 	if !ok || e == nil {
@@ -253,8 +253,7 @@ func nobody(message string) error {
 	return &rpc.Error{Kind: rpc.NoInstance, NotStarted: true, Message: message}
 }
 
-// see returns what is known of a topic. Unless the message fails fast, it waits until something
-// is.
+// see returns the view of a topic. Unless the message fails fast, it waits for the first view.
 func (m *Message) see(ctx context.Context, topic *fleet.Topic) (*route.View, <-chan struct{}, error) {
 	if m.FailFast {
 		return topic.Glance(ctx)

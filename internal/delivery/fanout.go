@@ -26,8 +26,8 @@ type Result struct {
 	Err error
 }
 
-// All delivers a message to all that an audience reaches, at the same time, and returns what came
-// of it at each instance.
+// All delivers a message to all instances of an audience at the same time, and returns the result
+// at each of them.
 func All(ctx context.Context, a *Audience, send Send) []Result {
 	results := make([]Result, len(a.Reached), len(a.Reached)+len(a.Others))
 	g := newGate(a.message.Size, len(a.Reached))

@@ -22,8 +22,8 @@ const (
 	sendingTime = 2 * time.Second
 )
 
-// gate keeps a message for all servers from doing too much at a time. It does not bound how many
-// servers are waited for: some may be hung, and must not keep the message from the others.
+// gate bounds what a message for all servers does at a time. It does not bound how many servers
+// are waited for: some may be hung, and must not keep the message from the others.
 type gate struct {
 	connecting chan struct{}
 	sending    *semaphore.Weighted // nil if all that is to be sent fits

@@ -6,7 +6,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// isUnsendable reports whether a message was not sent because of what it is: no server could have
+// isUnsendable reports whether a message was not sent because of its content: no server could have
 // got it.
 func isUnsendable(err error) bool {
 	e, ok := errors.AsType[*rpc.Error](err)

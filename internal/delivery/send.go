@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// errPatience means that an instance was not connected soon; it may be picked again.
+// errPatience means that an instance was not connected soon. It may be picked again.
 var errPatience = errors.New("connecting takes longer than usual")
 
 // attempt sends the message to one instance; waiting bounds what comes before that.

@@ -101,7 +101,7 @@ func (t *Topic) await(ctx context.Context, patient bool) (*route.View, <-chan st
 	}
 }
 
-// reopen is await for a message that came while, or waited so long that, the topic's watch ended.
+// reopen is await for a message that outlasted the topic's watch.
 func (t *Topic) reopen(ctx context.Context, patient bool) (*route.View, <-chan struct{}, error) {
 	next := t.fleet.Topic(t.Name)
 	if next.Closed() {
@@ -177,9 +177,9 @@ func (t *Topic) Gone(e *route.Entry) {
 	}
 }
 
-// Astray avoids an instance for a while whose address led to another process, and connects to it
-// anew after that: the registry lists it still, and the address may have led there only once. Said
-// is what that process said.
+// Astray avoids an instance whose address led to another process for a while, and then connects to
+// it anew: the registry still lists it, and the address may have led there only once. Said is what
+// that process answered.
 func (t *Topic) Astray(e *route.Entry, said error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -60,7 +60,7 @@ func (t *Topic) verify(vanished []*member) {
 	})
 }
 
-// there notes that an instance said that it is there.
+// there notes that an instance answered that it runs.
 func (t *Topic) there(e *route.Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -32,8 +32,8 @@ const (
 	Context = "oslorpc-context-bin"
 	// Missed is how long ago a message to the server could not be delivered, as a Go duration; it counts beside an id. Absent: none.
 	Missed = "oslorpc-missed"
-	// OrderKey has messages with the same key run one after the other; it counts beside an id.
-	// Absent: none.
+	// OrderKey makes messages with the same key run one after the other. It counts only beside an
+	// id. Absent: none.
 	OrderKey = "oslorpc-order-key"
 	// Report asks for what the server implements.
 	Report = "oslorpc-report"

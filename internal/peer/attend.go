@@ -27,8 +27,8 @@ const (
 	wantedTime = 3 * time.Second
 )
 
-// attend has a peer that is connected to looked after: as long as there is one, a goroutine of the
-// pool looks at all of them.
+// attend adds a peer with a connection to the attended ones. While there is one, a goroutine of
+// the pool looks at all of them.
 func (p *Pool) attend(peer *Peer) {
 	p.attending.Lock()
 	defer p.attending.Unlock()
@@ -71,7 +71,7 @@ func (p *Pool) look(leave <-chan struct{}) {
 	}
 }
 
-// attention is what the pool's goroutine knows of a peer. Only that goroutine touches it, but for
+// attention is what the pool's goroutine knows of a peer. Only that goroutine touches it, except
 // probing and answered.
 type attention struct {
 	line  *line
@@ -82,8 +82,8 @@ type attention struct {
 	answered atomic.Bool // a probe was answered
 }
 
-// look sees to it that a peer that owes something is probed, and that one that is down and wanted
-// is tried again soon.
+// look probes a peer that owes an answer, and makes a wanted peer that is down be tried again
+// soon.
 func (p *Peer) look(now time.Time) {
 	switch h := Health(p.health.Load()); {
 	case h == Down && now.UnixNano()-p.wanted.Load() < int64(wantedTime):

@@ -7,7 +7,7 @@ type Health int32
 const (
 	// Ready: connected.
 	Ready Health = iota
-	// Idle: not connected, and nothing speaks against it: never tried, or closed while it was not
+	// Idle: not connected, and not known to be unreachable: never tried, or closed while it was not
 	// used.
 	Idle
 	// Busy: connected, but some messages are outstanding, and nothing has come since the last one

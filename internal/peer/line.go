@@ -86,7 +86,7 @@ func (l *line) unfinished(err error) fault {
 	}
 }
 
-// hear notes that the peer gave a sign of life.
+// hear notes a sign of life of the peer.
 func (l *line) hear() {
 	l.heard.Store(l.sight.sent())
 }

@@ -22,7 +22,7 @@ type Key struct{ Addr, BootID string }
 type Peer struct {
 	key  Key
 	pool *Pool
-	// holders is how many have it from the pool, whose lock guards it.
+	// holders is how many callers have it from the pool, whose lock guards it.
 	holders int
 	// health is the state of the connection, and Silent: whether the peer is busy is seen when it is
 	// asked for.
@@ -250,7 +250,7 @@ func (p *Peer) set(h Health) {
 	}
 }
 
-// change is set if the health is what it is believed to be.
+// change sets the health if it still has the expected value.
 func (p *Peer) change(from, to Health) {
 	p.mu.Lock()
 	changed := p.health.Load() == int32(from)

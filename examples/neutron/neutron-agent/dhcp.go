@@ -22,9 +22,8 @@ const workers = 8
 // that it does not matter in which order messages come, or whether one comes twice. Those about ports have the ports themselves: there,
 // revision numbers tell which is newer, and the agent remembers what was deleted.
 //
-// Whatever it does about a network takes its turn in the queue, so that no two do something about
-// the same one, and waits for the server without a lock: a call that hangs stops one network, and
-// not the others.
+// All work on a network takes its turn in the queue, so that only one goroutine works on it. It
+// waits for the server without a lock: a hung call stops one network, and not the others.
 type dhcpAgent struct {
 	*service
 
@@ -42,7 +41,7 @@ type dhcpAgent struct {
 	deleted map[string]time.Time
 	// ready are the ids of ports that are served and of which the server was not told.
 	ready map[string]bool
-	// tell has room for one sign that there are such.
+	// tell has room for one signal that there are such ports.
 	tell chan struct{}
 }
 
@@ -92,8 +91,8 @@ func (a *dhcpAgent) syncState(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d networks", len(networks)), errors.Join(failures...)
 }
 
-// inTurn has something done about a network when it is its turn, and sends what comes of it. If
-// the network has changed since then, what was read is old, and the network is asked for instead.
+// inTurn runs work on a network when its turn comes, and sends the result. If the network has
+// changed since then, what was read is old, and the network is asked for instead.
 func (a *dhcpAgent) inTurn(networkID string, since int, results chan<- error, do func(context.Context) error) {
 	a.queue.add(update{networkID: networkID, handle: func(ctx context.Context, u update) error {
 		if a.changedSince(networkID, since) {

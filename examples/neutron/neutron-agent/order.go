@@ -1,8 +1,8 @@
 package main
 
-// order says which answer counts, of several about the same thing that come in any order: the one
-// to what was asked last. What is told counts as asked and answered at once. So an agent need not
-// hold a lock while it asks. It is not safe for concurrent use.
+// order says which of several answers about the same thing counts, when they come in any order:
+// the answer to the last question. An unasked message counts as asked and answered at once. So an
+// agent need not hold a lock while it asks. It is not safe for concurrent use.
 type order struct {
 	asked   int // questions so far
 	open    int // questions without an answer
@@ -18,8 +18,7 @@ func (o *order) ask() int {
 	return o.asked
 }
 
-// settle reports whether an answer about something counts: whether nothing counts that was asked
-// later.
+// settle reports whether an answer counts: no answer to a later question has counted.
 func (o *order) settle(id string, asked int) bool {
 	if o.settled[id] > asked {
 		return false
@@ -28,7 +27,7 @@ func (o *order) settle(id string, asked int) bool {
 	return true
 }
 
-// answered ends a question. What was settled matters only to questions that are open.
+// answered ends a question. Settled answers matter only to open questions.
 func (o *order) answered() {
 	if o.open--; o.open == 0 {
 		clear(o.settled)

@@ -43,7 +43,7 @@ func (q *queue) add(u update) {
 	q.wake()
 }
 
-// wake has all who wait for an update look again. The lock is held.
+// wake makes all workers that wait for an update look again. The lock is held.
 func (q *queue) wake() {
 	close(q.changed)
 	q.changed = make(chan struct{})

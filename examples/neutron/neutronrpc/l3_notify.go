@@ -194,8 +194,8 @@ func L3Agent(agent L3AgentRPC) oslorpc.Endpoint {
 // NetworkUpdateTopic is the topic on which L2 and L3 agents hear of changes of networks.
 var NetworkUpdateTopic = TopicName(AgentTopic, "network", "update")
 
-// NetworkNotifierAPI is what concerns networks of the server's side of the API from the server to
-// L2 agents. (AgentNotifierApi upstream, whose other messages are not here.)
+// NetworkNotifierAPI has the messages about networks that the server sends to L2 agents.
+// (AgentNotifierApi upstream, whose other messages are not here.)
 type NetworkNotifierAPI struct{ client *oslorpc.Client }
 
 // NewNetworkNotifierAPI returns the server's side.
