@@ -366,3 +366,24 @@ func checkOnce(t *testing.T, results []result, servers ...*process) {
 		}
 	}
 }
+
+// wantOnce fails if a call failed, or if a job did not run exactly once over all servers.
+func wantOnce(t *testing.T, results []result, servers []*process) {
+	t.Helper()
+	for _, r := range results {
+		if r.err != nil {
+			t.Errorf("%s failed: %v", r.id, r.err)
+		}
+	}
+	total := map[string]int{}
+	for _, p := range servers {
+		for id, n := range p.ran(t) {
+			total[id] += n
+		}
+	}
+	for id, n := range total {
+		if n != 1 {
+			t.Errorf("%s ran %d times", id, n)
+		}
+	}
+}

@@ -139,22 +139,7 @@ func TestRestartedServer(t *testing.T) {
 			servers = append(servers, start(t, url, "a"))
 		}
 		l.reach(t, 100)
-		for _, r := range l.stop() {
-			if r.err != nil {
-				t.Errorf("%s failed: %v", r.id, r.err)
-			}
-		}
-		total := map[string]int{}
-		for _, p := range servers {
-			for id, n := range p.ran(t) {
-				total[id] += n
-			}
-		}
-		for id, n := range total {
-			if n != 1 {
-				t.Errorf("%s ran %d times", id, n)
-			}
-		}
+		wantOnce(t, l.stop(), servers)
 	})
 }
 

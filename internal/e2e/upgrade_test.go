@@ -135,22 +135,6 @@ func TestRestartOfTheOnlyServerWithAVersion(t *testing.T) {
 			servers = append(servers, startVersion(t, url, "new", "1.2"))
 		}
 		l.reach(t, 100)
-		results := l.stop()
-		for _, r := range results {
-			if r.err != nil {
-				t.Errorf("%s failed: %v", r.id, r.err)
-			}
-		}
-		total := map[string]int{}
-		for _, p := range servers {
-			for id, n := range p.ran(t) {
-				total[id] += n
-			}
-		}
-		for id, n := range total {
-			if n != 1 {
-				t.Errorf("%s ran %d times", id, n)
-			}
-		}
+		wantOnce(t, l.stop(), servers)
 	})
 }

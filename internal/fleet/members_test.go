@@ -339,8 +339,8 @@ func TestPeersAreKeptByNobodyElse(t *testing.T) {
 	})
 }
 
-// TestOthersAreLeftAlone when one instance of many changes: the views of a large fleet that changes
-// all the time share the rest.
+// TestOthersAreLeftAlone when one instance of many changes: the views of a large fleet that
+// changes all the time share the rest.
 func TestOthersAreLeftAlone(t *testing.T) {
 	const many = 1000
 	ms, now := members{}, time.Now()

@@ -63,7 +63,7 @@ func TestOutageIsOneLine(t *testing.T) {
 	})
 }
 
-// stuck is a log that nobody reads.
+// stuck is a log whose reader hangs.
 type stuck struct {
 	slog.Handler
 

@@ -84,7 +84,7 @@ func TestFrozenPeerIsSilent(t *testing.T) {
 				select {
 				case <-became:
 				default:
-					t.Error("those who wait for it were not told")
+					t.Error("callers that wait for it were not told")
 				}
 			})
 		})

@@ -14,9 +14,9 @@ import (
 // ErrStreams means that all streams that a peer allows stayed in use.
 var ErrStreams = errors.New("all streams that the peer allows on a connection are in use")
 
-// Enter is Acquire for what needs a stream: it waits while all that the peer allows are in use, for
-// as long as patience lasts. Its error is ErrStreams, the error of ctx, or net.ErrClosed. gRPC would
-// wait as well, but without a bound, and without telling that it does.
+// Enter is Acquire for what needs a stream: it waits while all that the peer allows are in use,
+// for as long as patience lasts. Its error is ErrStreams, the error of ctx, or net.ErrClosed. gRPC
+// would wait as well, but without a bound, and without telling that it does.
 func (p *Peer) Enter(ctx context.Context, patience time.Duration) error {
 	for end := (time.Time{}); ; {
 		n := p.refs.Load()
@@ -82,8 +82,8 @@ type waiter struct {
 	given bool          // it has a stream; set before its turn comes
 }
 
-// wait waits for its turn, if there still is a reason to wait once it stands in the queue. If it is
-// given a stream, it has that even if it returns an error; else it may try to take one.
+// wait waits for its turn, if there still is a reason to wait once it stands in the queue. If it
+// is given a stream, it has that even if it returns an error; else it may try to take one.
 func (q *queue) wait(ctx context.Context, patience time.Duration, reason func() bool) (given bool, err error) {
 	w := &waiter{turn: make(chan struct{})}
 	q.mu.Lock()

@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// TestStreamsGoToThoseThatWaitLongest: a goroutine that ends an RPC and begins the next at once must
-// not be faster each time than a message that waits.
+// TestStreamsGoToThoseThatWaitLongest: a goroutine that ends an RPC and begins the next at once
+// must not be faster each time than a message that waits.
 func TestStreamsGoToThoseThatWaitLongest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const streams, waiters = 1, 5
@@ -87,7 +87,8 @@ func TestPatienceForAStreamIsBounded(t *testing.T) {
 	})
 }
 
-// TestNoStreamIsLost: what is given to a message that goes away at the same moment must not be lost.
+// TestNoStreamIsLost: what is given to a message that goes away at the same moment must not be
+// lost.
 func TestNoStreamIsLost(t *testing.T) {
 	const streams, messages = 3, 16
 	p := get(t, "unreachable:1")

@@ -131,8 +131,8 @@ func TestThoseThatLeftHoldNothingDown(t *testing.T) {
 	}
 }
 
-// TestCeilingOfALargeFleet: what it costs to compute must not grow with the square of the fleet, and
-// what each message asks must not grow with the fleet while an instance of it is missing.
+// TestCeilingOfALargeFleet: what it costs to compute must not grow with the square of the fleet,
+// and what each message asks must not grow with the fleet while an instance of it is missing.
 func TestCeilingOfALargeFleet(t *testing.T) {
 	const many, messages, enough = 200_000, 10_000, 2 * time.Second
 	entries := []*Entry{entry("vanished", lingering(peer.Ready))}

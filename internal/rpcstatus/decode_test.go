@@ -225,7 +225,8 @@ func TestGarbledDetails(t *testing.T) {
 	}
 }
 
-// A server of the future may refuse a message for reasons that are not known yet. Another server may take it.
+// A server of the future may refuse a message for reasons that are not known yet. Another server
+// may take it.
 func TestRefusalOfTheFuture(t *testing.T) {
 	t.Parallel()
 	for _, notStarted := range []bool{true, false} {

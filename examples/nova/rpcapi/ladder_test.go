@@ -37,13 +37,13 @@ func TestComputeLadder(t *testing.T) {
 		"6.0": `{"instance":$web,"image_ref":"debian","accel_uuids":[]}`,
 		"6.1": `{"instance":$web,"image_ref":"debian","accel_uuids":[],"reimage_boot_volume":false}`,
 	}
-	// either is of messages that have a form in each major version, whatever the minor one.
+	// either has the messages that have a form in each major version, whatever the minor one.
 	either := map[string][]string{
 		"": {"5.0", "6.0", "6.0", "6.0"}, "auto": {"5.0", "6.0", "6.0", "6.0"}, "none": {"5.0", "6.0", "6.0", "6.0"},
 		"5.0": {"5.0", "5.0", "5.0", "5.0"}, "5.12": {"5.0", "5.0", "5.0", "5.0"}, "queens": {"5.0", "5.0", "5.0", "5.0"},
 		"6.0": {no, "6.0", "6.0", "6.0"}, "zed": {no, "6.0", "6.0", "6.0"}, "6.5": {no, "6.0", "6.0", "6.0"},
 	}
-	// going is of those of them that go on with work in progress.
+	// going lists the ones that go on with work in progress.
 	going := map[string][]string{
 		"": {"5.0", "6.0", "6.0", "6.5"}, "auto": {"5.0", "6.0", "6.0", "6.5"}, "none": {"5.0", "6.0", "6.0", "6.5"},
 		"5.0": {"5.0", "5.0", "5.0", "5.0"}, "queens": {"5.0", "5.0", "5.0", "5.0"},

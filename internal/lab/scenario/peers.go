@@ -124,8 +124,8 @@ func refusedMulticall(w *world.World) {
 
 // staleAddress: at three of five addresses there is another program. All messages for any server
 // succeed. Typed ones may come upon a program that lacks their service: nothing proves that its
-// methods did not run, since any gRPC program may serve them. Its address is avoided once a message
-// of our own service came upon it.
+// methods did not run, since any gRPC program may serve them. Its address is avoided once a
+// message of our own service came upon it.
 func staleAddress(w *world.World) {
 	first, second := w.FreeAddr(), w.FreeAddr()
 	w.Injectf("another program at an address")

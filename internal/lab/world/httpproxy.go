@@ -157,8 +157,8 @@ func Slow(d time.Duration) Answer {
 	}
 }
 
-// Text answers what is read with texts, such as garbage, in turn. The index is as that of an agent
-// that lost what it knew: it begins anew, and questions that wait are answered after a second.
+// Text answers reads with texts, such as garbage, in turn. The index is the index of an agent that
+// lost what it knew: it begins anew, and questions that wait are answered after a second.
 func Text(texts ...string) Answer {
 	return func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodGet || !strings.HasPrefix(r.URL.Path, "/v1/health/") && !strings.HasPrefix(r.URL.Path, "/v1/catalog/") {

@@ -70,8 +70,8 @@ func (n *Network) Host() *Net {
 	return h
 }
 
-// Lose has all packets from the host to another get lost, silently, and none of the other
-// direction. It is how processes are affected that is written down: that of the name.
+// Lose drops all packets from the host to another, silently, and none in the other direction. The
+// history has the effect on processes, under the name.
 func (h *Net) Lose(to *Net, process string) {
 	h.w.Injectf("one-way packet loss")
 	h.w.Eventf(history.Cut, h.w.process(process).Name, "%s to %s", h.name, to.name)

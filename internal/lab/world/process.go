@@ -89,8 +89,8 @@ func (w *World) launch(name string, c role.Config, where Place) *Process {
 	return p
 }
 
-// start starts the process, in a group of its own so that an interrupt of the laboratory is not for
-// it, and on a thread that lives as long as it: the system kills it when the lab dies.
+// start starts the process, in a group of its own so that an interrupt of the laboratory is not
+// for it, and on a thread that lives as long as it: the system kills it when the lab dies.
 func (p *Process) start(out io.Reader) error {
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	started := make(chan error, 1)
