@@ -175,6 +175,20 @@ func TestPeerThatCancels(t *testing.T) {
 	}
 }
 
+// A peer that cancels an RPC, and says that it did not start the method, is not mistaken for the caller either: others may take it.
+func TestPeerThatCancelsUnstarted(t *testing.T) {
+	addr, _ := badPeer(t, func(grpc.ServerStream) error {
+		return detailed(t, codes.Canceled, &pb.ErrorDetail{Kind: pb.ErrorKind_ERROR_KIND_CANCELED, NotStarted: true, Message: "m"})
+	})
+	c := clientOf(t, "agents="+addr).Prepare(oslorpc.WithRetry(0))
+	for name, call := range badCalls() {
+		err := call(t.Context(), c)
+		if oslorpc.KindOf(err) != oslorpc.Refused || !oslorpc.SafeToRetry(err) || strings.Contains(err.Error(), "may have run") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
 // The transport is named as the reason only if it was closed.
 func TestTransportThatIsClosedMeanwhile(t *testing.T) {
 	entered := make(chan struct{}, 1)
