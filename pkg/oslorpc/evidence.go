@@ -92,11 +92,8 @@ func (e *evidence) error(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 	case ours.Kind == Canceled:
 		e.canceledByOthers(ours)
-	case ours.Kind == Timeout && isEarly(ctx) && ours.NotStarted && e.reached():
-		ours.Kind = Refused
-		ours.Message = "the server says that the deadline passed before the method started, which it has not: " + ours.Message
-	case ours.Kind == Timeout && isEarly(ctx) && !ours.NotStarted && ours.Cause != nil: // without a detail
-		ours.Message = "the server, or a proxy before it, ended the RPC as if its deadline had passed; the method may have run"
+	case ours.Kind == Timeout && isEarly(ctx):
+		e.endedEarly(ours)
 	}
 	if ours.NotStarted && e.sentTwice() {
 		return &Error{Kind: OutcomeUnknown, Cause: ours, Message: "an interceptor sent it more than once, and the method may have run: " + ours.Message}

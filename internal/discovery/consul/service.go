@@ -104,7 +104,7 @@ func instances(entries []*api.ServiceEntry, accept func(discovery.Topic) bool) (
 	broken := map[string]error{}
 	for _, e := range entries {
 		if e == nil || e.Service == nil {
-			broken["(null)"] = errors.New("Consul sent null instead of the service")
+			broken["(null)"] = errors.New("null was sent instead of the service")
 			continue
 		}
 		alive, maintained := health(e.Checks)
