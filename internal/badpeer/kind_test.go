@@ -95,6 +95,9 @@ var (
 	quiet = map[string]outcome{monitored: unsafely(oslorpc.MonitorTimeout)}
 )
 
+// typedOnes are outcomes of typed operations.
+func typedOnes(o outcome) map[string]outcome { return map[string]outcome{typedCall: o, typedStream: o} }
+
 // ran: it ran, and what it returned cannot be used; casts have no result.
 func ran(kinds ...oslorpc.Kind) outcome { return unsafely(kinds...) }
 

@@ -31,7 +31,6 @@ func statuses() []kind {
 			c.data(s, true, []byte("<html>"+strings.Repeat("no ", 1<<10)))
 		}}
 	}
-	typedOnes := func(o outcome) map[string]outcome { return map[string]outcome{typedCall: o, typedStream: o} }
 	return []kind{
 		{name: "has no status", outcome: unknown, behavior: only(":status", "200", "content-type", "application/grpc")},
 		{name: "has a status that is no number", outcome: unknown, behavior: coded("fine")},

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/grpclog"
 
 	"github.com/oslorpc/oslorpc/internal/leak"
 	typedtest "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
@@ -37,7 +38,20 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("test.parallel", "10"); err != nil { // they mostly wait
 		panic(err)
 	}
+	grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, &grpcLog))
 	leak.Main(m)
+}
+
+// grpcLog counts what gRPC writes to stderr unless it is told otherwise: a line for each connection that ends for too many pings.
+var grpcLog counter
+
+func checkGRPCLog(t *testing.T) {
+	t.Helper()
+	t.Cleanup(func() { // after the parallel tests, too
+		if n := grpcLog.n.Load(); n > 256<<10 {
+			t.Errorf("gRPC logged %d bytes", n)
+		}
+	})
 }
 
 // ended returns nil for the regular end of a stream.
@@ -94,6 +108,7 @@ func patiently(t *testing.T, try func(deadline time.Duration) (problems []string
 
 // Each kind of bad peer, alone: every operation ends in time, with an error that tells the truth.
 func TestBadPeer(t *testing.T) {
+	checkGRPCLog(t)
 	for _, k := range allKinds() {
 		t.Run(k.name, func(t *testing.T) {
 			if !k.greedy {
@@ -283,6 +298,7 @@ func lettersOf(r rune) rune {
 // Each kind of bad peer beside a healthy server: messages for any server go on, except messages
 // that the bad one may have run.
 func TestBadPeerBesideAHealthyServer(t *testing.T) {
+	checkGRPCLog(t)
 	anyServer := []string{call, cast, monitored, multicall, typedCall, typedStream}
 	for _, k := range allKinds() {
 		t.Run(k.name, func(t *testing.T) {

@@ -64,10 +64,29 @@ func (v Evidence) decodeBare(st *status.Status, err error) *rpc.Error {
 		return unsent(st, err)
 	case st.Code() == codes.Unimplemented && v.Contract && !v.Headers:
 		return foreign(st)
+	case v.Contract && !v.Headers && unprocessed(st):
+		e.Kind, e.NotStarted, e.Message = rpc.Refused, true, "the server refused the stream, or went away before it took the message: "+st.Message()
 	default:
 		e.Kind, e.Message = unproven(st)
 	}
 	return e
+}
+
+// unprocessed reports whether gRPC says that the server proved, as HTTP/2 lets it, that it did not
+// look at a request: it refused the stream, or went away and named an earlier stream as its last.
+// gRPC has no other sign of it than these texts. A handler of a program's own service may return
+// an error with such a text, which it got from elsewhere; in the contract no server does.
+func unprocessed(st *status.Status) bool {
+	if st.Code() != codes.Unavailable {
+		return false
+	}
+	switch st.Message() {
+	case "stream terminated by RST_STREAM with error code: REFUSED_STREAM", "the connection is draining",
+		"the stream is rejected because server is draining the connection":
+		return true
+	default:
+		return false
+	}
 }
 
 // unproven returns the kind and the message for a message that was sent and that nothing of ours

@@ -200,6 +200,22 @@ func TestContradictions(t *testing.T) {
 	}
 }
 
+// HTTP/2 can prove that a server did not look at a request. What gRPC says of it counts only where no handler may have said it.
+func TestProofsOfHTTP2(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"stream terminated by RST_STREAM with error code: REFUSED_STREAM", "the connection is draining"} {
+		err := status.Error(codes.Unavailable, text)
+		if got := (Evidence{Sent: true, Contract: true}).Decode(err); got.Kind != rpc.Refused || !got.NotStarted {
+			t.Errorf("%s: got %+v", text, got)
+		}
+		for _, v := range []Evidence{{Sent: true}, {Sent: true, Contract: true, Headers: true}, {Sent: true, Contract: true, Replied: true}} {
+			if got := v.Decode(err); got.Kind != rpc.OutcomeUnknown || got.NotStarted {
+				t.Errorf("%s, %+v: got %+v", text, v, got)
+			}
+		}
+	}
+}
+
 // A status with several details, or one that cannot be read, proves nothing, whatever its code.
 func TestGarbledDetails(t *testing.T) {
 	t.Parallel()
