@@ -170,7 +170,7 @@ func (o outcome) without(err error) string {
 		return ""
 	case !slices.Contains(o.kinds, oslorpc.KindOf(err)):
 		return fmt.Sprintf("got %s: %.300v", oslorpc.KindOf(err).Name(), err)
-	case o.safe && !safe:
+	case o.safe && !safe && oslorpc.KindOf(err) != oslorpc.Timeout: // the deadline may pass during an attempt
 		return fmt.Sprintf("it is not safe to retry: %.300v", err)
 	case len(o.kinds) == 1 && !o.safe && safe:
 		return fmt.Sprintf("it is safe to retry: %.300v", err)
