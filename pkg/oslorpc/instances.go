@@ -3,6 +3,7 @@ package oslorpc
 import (
 	"context"
 	"errors"
+	"net"
 	"time"
 
 	"google.golang.org/grpc"
@@ -127,13 +128,13 @@ func (t *Transport) ask(ctx context.Context, i Instance, do func(context.Context
 		ctx, cancel = context.WithTimeout(ctx, DefaultAskTimeout)
 		defer cancel()
 	}
-	p := t.askable(&i)
+	p, err := t.enter(ctx, &i)
 	defer t.pool.Put(p)
-	if err := p.Connect(ctx); err != nil {
-		return about(&i, &Error{Kind: Unreachable, NotStarted: true, Cause: err, Message: p.Explain(i.Server, err)})
-	}
-	if !p.Acquire() { // what is outstanding at a peer shows whether it answers
+	switch {
+	case errors.Is(err, net.ErrClosed):
 		return errClosed()
+	case err != nil:
+		return about(&i, &Error{Kind: Unreachable, NotStarted: true, Cause: err, Message: p.Explain(i.Server, err)})
 	}
 	defer p.Release()
 	conn, err := p.Conn() //nolint:contextcheck // The connection outlives the call.
@@ -146,17 +147,27 @@ func (t *Transport) ask(ctx context.Context, i Instance, do func(context.Context
 	return nil
 }
 
-// askable returns the peer of an instance, to be put back. While messages use all streams of the
+// enter connects to the peer of an instance and has it ready for a question, to be released if
+// there is no error. It is to be put back in any case. While messages use all streams of the
 // connection, it is one with a connection of its own.
-func (t *Transport) askable(i *Instance) *peer.Peer {
+func (t *Transport) enter(ctx context.Context, i *Instance) (*peer.Peer, error) {
 	key := peer.Key{Addr: i.Addr, BootID: i.BootID}
 	p := t.pool.Get(key)
-	if p.Health() != peer.Full {
-		return p
+	err := enterPeer(ctx, p, 0)
+	if !errors.Is(err, peer.ErrStreams) {
+		return p, err
 	}
 	t.pool.Put(p)
 	key.BootID += " asked"
-	return t.pool.Get(key)
+	p = t.pool.Get(key)
+	return p, enterPeer(ctx, p, DefaultAskTimeout)
+}
+
+func enterPeer(ctx context.Context, p *peer.Peer, patience time.Duration) error {
+	if err := p.Connect(ctx); err != nil {
+		return err
+	}
+	return p.Enter(ctx, patience) // what is outstanding at a peer shows whether it answers
 }
 
 // unanswered adds to the error of a question what is wrong with the peer, if the peer answers
