@@ -175,7 +175,8 @@ func TestPeerThatCancels(t *testing.T) {
 	}
 }
 
-// A peer that cancels an RPC, and says that it did not start the method, is not mistaken for the caller either: others may take it.
+// A peer that cancels an RPC, and says that it did not start the method, is not mistaken for the
+// caller either: others may take it.
 func TestPeerThatCancelsUnstarted(t *testing.T) {
 	addr, _ := badPeer(t, func(grpc.ServerStream) error {
 		return detailed(t, codes.Canceled, &pb.ErrorDetail{Kind: pb.ErrorKind_ERROR_KIND_CANCELED, NotStarted: true, Message: "m"})
