@@ -11,7 +11,8 @@ import (
 // goodbyes are the bad peers that end the connection in the middle.
 func goodbyes() []kind {
 	lost := unknown
-	// HTTP/2 proves that it did not run. That gRPC says so proves nothing of a typed message: a handler may have passed such an error on.
+	// HTTP/2 proves that it did not run. For a typed message the text of gRPC proves nothing: a
+	// handler may have passed such an error on.
 	gone := refused.or(oslorpc.Unreachable)
 	maybe := unknown.or(oslorpc.Unreachable, oslorpc.Timeout)
 	return []kind{

@@ -42,7 +42,8 @@ func TestMain(m *testing.M) {
 	leak.Main(m)
 }
 
-// grpcLog counts what gRPC writes to stderr unless it is told otherwise: a line for each connection that ends for too many pings.
+// grpcLog counts what gRPC writes to stderr by default: a line for each connection that ends for
+// too many pings.
 var grpcLog counter
 
 func checkGRPCLog(t *testing.T) {

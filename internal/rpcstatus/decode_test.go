@@ -200,7 +200,8 @@ func TestContradictions(t *testing.T) {
 	}
 }
 
-// HTTP/2 can prove that a server did not look at a request. What gRPC says of it counts only where no handler may have said it.
+// HTTP/2 can prove that a server did not look at a request. The text of gRPC counts only where no
+// handler may have written it.
 func TestProofsOfHTTP2(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"stream terminated by RST_STREAM with error code: REFUSED_STREAM", "the connection is draining"} {

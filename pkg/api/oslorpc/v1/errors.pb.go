@@ -131,7 +131,8 @@ type ErrorDetail struct {
 	Kind ErrorKind `protobuf:"varint,1,opt,name=kind,proto3,enum=oslorpc.v1.ErrorKind" json:"kind,omitempty"`
 	// True: the method provably did not run, and the message may be sent again, here or elsewhere.
 	NotStarted bool `protobuf:"varint,2,opt,name=not_started,json=notStarted,proto3" json:"not_started,omitempty"`
-	// For people: what was wrong, and what to do. Absent if it is what `remote` says, and there is no room to say it twice.
+	// For people: what was wrong, and what to do. Absent if it is what `remote` says, and there is no
+	// room to say it twice.
 	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
 	// The method asked for.
 	Method string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`

@@ -42,8 +42,8 @@ type CallRequest struct {
 	// How long ago a message of this sender that was meant for this server could not be delivered to it, if it is not known
 	// to have heard of it since. A negative one is refused with INVALID_TARGET. Absent: none.
 	Missed *durationpb.Duration `protobuf:"bytes,8,opt,name=missed,proto3" json:"missed,omitempty"`
-	// Messages with the same key, from all senders, run at one server one after the other, in the order in which it accepted
-	// them. At most 255 bytes, otherwise INVALID_TARGET. Absent: the message runs beside others.
+	// Messages with the same key, from all senders, run at one server one after the other, in the
+	// order in which it accepted them. At most 255 bytes, otherwise INVALID_TARGET. Absent: the message runs beside others.
 	OrderKey      string `protobuf:"bytes,9,opt,name=order_key,json=orderKey,proto3" json:"order_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
