@@ -11,26 +11,24 @@ import (
 // goodbyes are the bad peers that end the connection in the middle.
 func goodbyes() []kind {
 	lost := unknown
-	// HTTP/2 proves that it did not run. For a typed message the text of gRPC proves nothing: a
-	// handler may have passed such an error on.
+	// HTTP/2 proves that it did not run.
 	gone := refused.or(oslorpc.Unreachable)
-	maybe := unknown.or(oslorpc.Unreachable, oslorpc.Timeout)
 	return []kind{
-		{name: "goes away at once", outcome: gone, unlike: typedOnes(maybe), proves: true, behavior: behavior{greeted: func(c *conn) { c.goAway(0, http2.ErrCodeNo, "") }}},
-		{name: "goes away and closes at once", outcome: gone, unlike: typedOnes(maybe), proves: true, behavior: behavior{greeted: func(c *conn) {
+		{name: "goes away at once", outcome: gone, proves: true, behavior: behavior{greeted: func(c *conn) { c.goAway(0, http2.ErrCodeNo, "") }}},
+		{name: "goes away and closes at once", outcome: gone, proves: true, behavior: behavior{greeted: func(c *conn) {
 			c.goAway(0, http2.ErrCodeNo, "")
 			c.Close()
 		}}},
-		{name: "goes away before the request", outcome: gone, unlike: typedOnes(maybe), proves: true, behavior: behavior{asked: func(c *conn, _ *stream) { c.goAway(0, http2.ErrCodeNo, "") }}},
-		{name: "goes away before the request, and closes", outcome: gone, unlike: typedOnes(maybe), proves: true, behavior: behavior{asked: func(c *conn, _ *stream) {
+		{name: "goes away before the request", outcome: gone, proves: true, behavior: behavior{asked: func(c *conn, _ *stream) { c.goAway(0, http2.ErrCodeNo, "") }}},
+		{name: "goes away before the request, and closes", outcome: gone, proves: true, behavior: behavior{asked: func(c *conn, _ *stream) {
 			c.goAway(0, http2.ErrCodeNo, "")
 			c.Close()
 		}}},
-		{name: "complains of pings", outcome: gone, unlike: typedOnes(maybe), proves: true, behavior: behavior{asked: func(c *conn, _ *stream) {
+		{name: "complains of pings", outcome: gone, proves: true, behavior: behavior{asked: func(c *conn, _ *stream) {
 			c.goAway(0, http2.ErrCodeEnhanceYourCalm, "too_many_pings")
 			c.Close()
 		}}},
-		{name: "complains of the request at length", outcome: gone, unlike: typedOnes(maybe), proves: true, behavior: behavior{asked: func(c *conn, _ *stream) {
+		{name: "complains of the request at length", outcome: gone, proves: true, behavior: behavior{asked: func(c *conn, _ *stream) {
 			c.goAway(0, http2.ErrCodeProtocol, strings.Repeat("x", 16<<10-8))
 			c.Close()
 		}}},
@@ -85,8 +83,8 @@ func resets() []kind {
 	// A monitored call has its reply, and a stream its items.
 	after := map[string]outcome{monitored: fine}
 	return []kind{
-		{name: "refuses the stream", behavior: asked(http2.ErrCodeRefusedStream), outcome: refused, unlike: typedOnes(unknown), proves: true},
-		{name: "refuses the stream before the request", behavior: begun(http2.ErrCodeRefusedStream), outcome: refused, unlike: typedOnes(unknown), proves: true},
+		{name: "refuses the stream", behavior: asked(http2.ErrCodeRefusedStream), outcome: refused, proves: true},
+		{name: "refuses the stream before the request", behavior: begun(http2.ErrCodeRefusedStream), outcome: refused, proves: true},
 		// HTTP/2 takes that for a proof, and so does gRPC, which sends it once more.
 		{name: "refuses the stream after headers", behavior: headed(http2.ErrCodeRefusedStream), outcome: unknown.or(oslorpc.Refused), proves: true, headed: true},
 		{name: "refuses the stream after the reply", behavior: replied(http2.ErrCodeRefusedStream), outcome: unknown, unlike: after},

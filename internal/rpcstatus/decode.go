@@ -24,6 +24,9 @@ type Evidence struct {
 	Contract bool
 	// Headers: the server sent headers before the status. One that refuses a message sends none.
 	Headers bool
+	// Unanswered: it is known that the peer sent neither headers nor a status. The error is then of
+	// gRPC at this end.
+	Unanswered bool
 	// Replied: a reply, or an item of a stream, came before the status. The method ran, whatever the
 	// status says.
 	Replied bool
@@ -64,7 +67,7 @@ func (v Evidence) decodeBare(st *status.Status, err error) *rpc.Error {
 		return unsent(st, err)
 	case st.Code() == codes.Unimplemented && v.Contract && !v.Headers:
 		return foreign(st)
-	case v.Contract && !v.Headers && unprocessed(st):
+	case v.unprocessed(st):
 		e.Kind, e.NotStarted, e.Message = rpc.Refused, true, "the server refused the stream, or went away before it took the message: "+st.Message()
 	default:
 		e.Kind, e.Message = unproven(st)
@@ -75,9 +78,10 @@ func (v Evidence) decodeBare(st *status.Status, err error) *rpc.Error {
 // unprocessed reports whether gRPC says that the server proved, as HTTP/2 lets it, that it did not
 // look at a request: it refused the stream, or went away and named an earlier stream as its last.
 // gRPC has no other sign of it than these texts. A handler of a program's own service may return
-// an error with such a text, which it got from elsewhere; in the contract no server does.
-func unprocessed(st *status.Status) bool {
-	if st.Code() != codes.Unavailable {
+// an error with such a text, which it got from elsewhere, so there it counts only if no status
+// came; in the contract no server returns one.
+func (v Evidence) unprocessed(st *status.Status) bool {
+	if believed := v.Unanswered || v.Contract && !v.Headers; !believed || st.Code() != codes.Unavailable {
 		return false
 	}
 	switch st.Message() {

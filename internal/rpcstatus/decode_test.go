@@ -209,6 +209,9 @@ func TestProofsOfHTTP2(t *testing.T) {
 		if got := (Evidence{Sent: true, Contract: true}).Decode(err); got.Kind != rpc.Refused || !got.NotStarted {
 			t.Errorf("%s: got %+v", text, got)
 		}
+		if got := (Evidence{Sent: true, Unanswered: true}).Decode(err); got.Kind != rpc.Refused || !got.NotStarted {
+			t.Errorf("%s, of a typed message without a status: got %+v", text, got)
+		}
 		for _, v := range []Evidence{{Sent: true}, {Sent: true, Contract: true, Headers: true}, {Sent: true, Contract: true, Replied: true}} {
 			if got := v.Decode(err); got.Kind != rpc.OutcomeUnknown || got.NotStarted {
 				t.Errorf("%s, %+v: got %+v", text, v, got)

@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	grpcpeer "google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -30,6 +31,8 @@ type evidence struct {
 	contract bool
 	// headers is true if the server sent headers.
 	headers bool
+	// unanswered is true if neither headers nor a status came from the server.
+	unanswered atomic.Bool
 	// replied is true if a reply, or an item of a stream, came before the error.
 	replied atomic.Bool
 	// request is the message that was to be sent, nil if it is known that it can be encoded.
@@ -60,6 +63,12 @@ func hasHeader(stream grpc.ClientStream) bool {
 	return headers != nil
 }
 
+// end notes whether the server said anything on a stream that has ended with an error. What
+// interceptors make of a stream proves nothing.
+func (e *evidence) end(stream grpc.ClientStream) {
+	e.unanswered.Store(hasPeer(&e.opened) && !hasHeader(stream) && len(stream.Trailer()) == 0)
+}
+
 // invoke makes a unary RPC. With interceptors, the one next to gRPC checks whether a reply came:
 // others may return early, while gRPC still writes it.
 func (e *evidence) invoke(
@@ -84,7 +93,7 @@ func (e *evidence) error(ctx context.Context, err error) error {
 	if bad := unsendable(err, e.request); bad != nil && !e.sentTwice() {
 		return bad
 	}
-	v := rpcstatus.Evidence{Sent: e.reached(), Contract: e.contract, Headers: e.headers, Replied: e.replied.Load()}
+	v := rpcstatus.Evidence{Sent: e.reached(), Contract: e.contract, Headers: e.headers, Unanswered: e.unanswered.Load(), Replied: e.replied.Load()}
 	ours := v.Decode(err)
 	switch {
 	case ours.Kind == TooLarge && ours.Cause != nil: // without a detail
@@ -182,10 +191,12 @@ func witnessUnary(
 		return invoke(ctx, method, request, reply, conn, options...)
 	}
 	var opened grpcpeer.Peer
+	var header, trailer metadata.MD
 	e.sent.Add(1)
 	expected := expect(reply)
-	err := invoke(ctx, method, request, reply, conn, append(options, grpc.Peer(&opened))...)
+	err := invoke(ctx, method, request, reply, conn, append(options, grpc.Peer(&opened), grpc.Header(&header), grpc.Trailer(&trailer))...)
 	replied := expected.came()
+	e.unanswered.Store(err != nil && hasPeer(&opened) && len(header) == 0 && len(trailer) == 0)
 	if err != nil && !replied && (unsendable(err, request) != nil || e.unstarted(err, &opened)) {
 		e.sent.Add(-1)
 	}
@@ -197,7 +208,7 @@ func witnessUnary(
 
 // unstarted reports whether a unary RPC that failed did not run its method.
 func (e *evidence) unstarted(err error, opened *grpcpeer.Peer) bool {
-	return rpcstatus.Evidence{Sent: hasPeer(opened), Contract: e.contract}.Decode(err).NotStarted
+	return rpcstatus.Evidence{Sent: hasPeer(opened), Contract: e.contract, Unanswered: e.unanswered.Load()}.Decode(err).NotStarted
 }
 
 // witnessStream takes a stream for sent once it is there, although that its message left shows only later.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
@@ -266,7 +267,8 @@ var neverWait = grpc.WaitForReady(false)
 type typedEvidence struct {
 	evidence
 
-	options [4]grpc.CallOption
+	header, trailer metadata.MD
+	options         [6]grpc.CallOption
 }
 
 // invoke sends a variant to one instance.
@@ -278,8 +280,12 @@ func (m *typedMessage) invoke(ctx context.Context, e *route.Entry, conn *grpc.Cl
 		ctx = context.WithValue(header.Complete(ctx), evidenceKey{}, &u.evidence)
 	}
 	hint := m.client.transport.fleet.Missed().Hint(e)
-	options := append(append(append(u.options[:0], grpc.Peer(&u.opened), m.client.transport.config.typedLimit), m.options...), neverWait)
+	options := append(append(append(u.options[:0], grpc.Peer(&u.opened), grpc.Header(&u.header), grpc.Trailer(&u.trailer),
+		m.client.transport.config.typedLimit), m.options...), neverWait)
 	err := u.invoke(m.headers(ctx, e, variant, hint.Ago.AsDuration()), !intercepted, conn, m.path, form, reply, options...)
+	if !intercepted { // else an interceptor may return while gRPC still writes them
+		u.unanswered.Store(hasPeer(&u.opened) && len(u.header) == 0 && len(u.trailer) == 0)
+	}
 	err = m.explain(u.error(ctx, err), err)
 	hint.Settle(err)
 	return err

@@ -101,6 +101,7 @@ func (s *typedStream) answered(ctx context.Context) error {
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.due = time.Now().Add(left)
 		s.late.Reset(left)
+		s.seen.end(s.stream)
 		return s.explain(s.seen.error(ctx, err), err)
 	}
 	return nil // an empty stream, as receiving says again

@@ -224,6 +224,7 @@ func (s *typedStream) RecvMsg(message any) error {
 		if ended != nil {
 			return ended
 		}
+		s.seen.end(s.stream)
 		err = s.fail(delivery.At(s.explain(s.seen.error(s.outer, err), err), s.entry))
 	}
 	s.finish(err)
