@@ -19,7 +19,7 @@ var peers = []Scenario{
 	{Name: "hung-many", What: "64 servers hang; a fanout reaches 130 others", Run: hungMany},
 	{Name: "refused-multicall", What: "two full servers refuse multicalls, which wait", Run: refusedMulticall},
 	{Name: "stale-address", What: "other programs listen at addresses of the topic", Run: staleAddress},
-	{Name: "bad-peers", Known: "a refused stream counts as one that may have run", What: "peers of eleven bad kinds are at addresses of the topic", Run: badPeers},
+	{Name: "bad-peers", What: "peers of eleven bad kinds are at addresses of the topic", Run: badPeers},
 	{Name: "peer-cancels", What: "a peer resets streams with CANCEL", Run: peerCancels},
 	{Name: "misdirected", What: "the address of a server leads to another process for a moment", Run: misdirected},
 	{Name: "streams-used-up", What: "a server has no streams left", Run: streamsUsedUp},

@@ -25,9 +25,6 @@ type Scenario struct {
 	What string
 	// Short: it is part of the short form.
 	Short bool
-	// Known is a fault that it finds and that is not mended yet. It then runs only if it is asked
-	// for by its name.
-	Known string
 	Run   func(w *world.World)
 }
 

@@ -14,10 +14,10 @@ import (
 
 // typed are about typed services, versions, TLS and static addresses.
 var typed = []Scenario{
-	{Name: "tls-resets", Known: "a truncated stream of the client reports success", What: "connections with TLS are reset, with streams of all kinds", Run: tlsResets},
+	{Name: "tls-resets", What: "connections with TLS are reset, with streams of all kinds", Run: tlsResets},
 	{Name: "tls-kill", What: "servers with TLS are killed and restarted", Run: tlsKill},
 	{Name: "unlinked-service", What: "every other server lacks the typed service", Run: unlinkedService},
-	{Name: "static-restart", Known: "a server that restarts at its static address has no typed services yet", What: "servers at static addresses are restarted", Run: staticRestart},
+	{Name: "static-restart", What: "servers at static addresses are restarted", Run: staticRestart},
 	{Name: "rolling-version-local", What: "the only two servers of version 1.2 are restarted, on local://", Run: func(w *world.World) { rollingVersion(w, nil) }},
 	{Name: "rolling-version-consul", What: "the same on Consul", Run: func(w *world.World) {
 		w.Consul("")
