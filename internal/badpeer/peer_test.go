@@ -122,7 +122,7 @@ func messageID(s *stream) string {
 	if proto.Unmarshal(s.body[5:], &m) != nil {
 		return ""
 	}
-	return m.GetMessageId()
+	return m.GetMessage().GetId()
 }
 
 // answer is what a server of oslorpc would answer with a result.

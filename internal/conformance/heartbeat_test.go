@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
@@ -142,14 +143,14 @@ func TestHeartbeats(t *testing.T) {
 // ask brings a message to a process in the way that it was sent.
 func (l *line) ask(t *testing.T, process *service.Process, m sent) (err error) {
 	t.Helper()
-	switch request := m.request.(type) {
-	case *pb.MonitoredCallRequest:
-		return process.MonitoredCall(request, l)
-	case *pb.CallRequest:
-		l.response, err = process.Call(l.ctx, request)
+	switch m.kind {
+	case "monitored call":
+		return process.MonitoredCall(&pb.MonitoredCallRequest{Message: m.Message, HeartbeatInterval: durationpb.New(m.heartbeat)}, l)
+	case "call":
+		l.response, err = process.Call(l.ctx, &pb.CallRequest{Message: m.Message})
 		return err
 	default:
-		t.Fatalf("a %T was sent", request)
+		t.Fatalf("a %s was sent", m.kind)
 		return nil
 	}
 }

@@ -31,21 +31,12 @@ type recorder struct {
 	result string // what it answers calls instead of null, as JSON, if it is set
 }
 
-// request is what the requests have in common.
-type request interface {
-	GetTarget() *pb.Target
-	GetMethod() string
-	GetContext() *pb.Payload
-	GetKwargs() *pb.Payload
-	GetMessageId() string
-	GetInstanceId() string
-}
-
 // sent is a message as it arrived.
 type sent struct {
-	request
+	*pb.Message
 
-	kind string
+	kind      string
+	heartbeat time.Duration // that it asks for; 0 for none
 	// left is the time until its deadline.
 	left time.Duration
 }
@@ -104,8 +95,7 @@ func publish(t *testing.T) string {
 	return u.String()
 }
 
-func (r *recorder) take(ctx context.Context, kind string, m request) error {
-	s := sent{request: m, kind: kind}
+func (r *recorder) take(ctx context.Context, s sent) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		s.left = time.Until(deadline)
 	}
@@ -123,7 +113,7 @@ func (r *recorder) recorded() []sent {
 }
 
 func (r *recorder) Call(ctx context.Context, m *pb.CallRequest) (*pb.CallResponse, error) {
-	return r.response(), r.take(ctx, "call", m)
+	return r.response(), r.take(ctx, sent{Message: m.GetMessage(), kind: "call"})
 }
 
 func (r *recorder) response() *pb.CallResponse {
@@ -132,18 +122,19 @@ func (r *recorder) response() *pb.CallResponse {
 
 // MonitoredCall answers at once, so that no heartbeat is due.
 func (r *recorder) MonitoredCall(m *pb.MonitoredCallRequest, stream grpc.ServerStreamingServer[pb.MonitoredCallResponse]) error {
-	if err := r.take(stream.Context(), "monitored call", m); err != nil {
+	asked := sent{Message: m.GetMessage(), kind: "monitored call", heartbeat: m.GetHeartbeatInterval().AsDuration()}
+	if err := r.take(stream.Context(), asked); err != nil {
 		return err
 	}
 	return stream.Send(&pb.MonitoredCallResponse{Kind: &pb.MonitoredCallResponse_Response{Response: r.response()}})
 }
 
 func (r *recorder) Cast(ctx context.Context, m *pb.CastRequest) (*pb.CastResponse, error) {
-	return &pb.CastResponse{}, r.take(ctx, "cast", m)
+	return &pb.CastResponse{}, r.take(ctx, sent{Message: m.GetMessage(), kind: "cast"})
 }
 
 func (r *recorder) Multicall(m *pb.MulticallRequest, stream grpc.ServerStreamingServer[pb.MulticallResponse]) error {
-	return r.take(stream.Context(), "multicall", m)
+	return r.take(stream.Context(), sent{Message: m.GetMessage(), kind: "multicall"})
 }
 
 // send sends a message of a kind.

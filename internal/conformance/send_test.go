@@ -44,8 +44,8 @@ func TestCastCall(t *testing.T) {
 				}
 				m := single(t, r)
 				wantTarget(t, m, oslorpc.Target{Topic: topic})
-				if m.kind != test.kind || m.GetMethod() != "foo" || m.GetMessageId() == "" {
-					t.Errorf("a %s of %q with the id %q was sent", m.kind, m.GetMethod(), m.GetMessageId())
+				if m.kind != test.kind || m.GetMethod() != "foo" || m.GetId() == "" {
+					t.Errorf("a %s of %q with the id %q was sent", m.kind, m.GetMethod(), m.GetId())
 				}
 				wantJSON(t, "context", m.GetContext(), test.context)
 				wantJSON(t, "arguments", m.GetKwargs(), test.argsJSON)

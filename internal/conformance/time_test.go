@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
-	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
@@ -58,17 +57,11 @@ func TestCallTimeout(t *testing.T) {
 			if m.left != test.want {
 				t.Errorf("the server has %v, want %v", m.left, test.want)
 			}
-			if got := m.heartbeat(); got != test.heartbeat {
+			if got := m.heartbeat; got != test.heartbeat {
 				t.Errorf("a heartbeat is asked for every %v, want %v", got, test.heartbeat)
 			}
 		})
 	})
-}
-
-// heartbeat returns how often a message asks for a heartbeat, 0 for never.
-func (s sent) heartbeat() time.Duration {
-	m, _ := s.request.(*pb.MonitoredCallRequest)
-	return m.GetHeartbeatInterval().AsDuration()
 }
 
 // The deadline of ctx and the timeout hold both, and the earlier counts. (Upstream has no ctx.)

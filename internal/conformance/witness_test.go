@@ -136,12 +136,12 @@ type reply struct {
 
 func (s *served) ask(t *testing.T, m message) reply {
 	t.Helper()
-	var request pb.CallRequest
-	if err := protojson.Unmarshal(m.text(t), &request); err != nil {
+	var sent pb.Message
+	if err := protojson.Unmarshal(m.text(t), &sent); err != nil {
 		return reply{unsaid: err}
 	}
 	var peer grpcpeer.Peer
-	response, err := pb.NewRPCServiceClient(s.conn).Call(t.Context(), &request, grpc.Peer(&peer))
+	response, err := pb.NewRPCServiceClient(s.conn).Call(t.Context(), &pb.CallRequest{Message: &sent}, grpc.Peer(&peer))
 	if err != nil {
 		return reply{err: rpcstatus.Decode(err, peer.Addr != nil)}
 	}

@@ -79,10 +79,10 @@ func call(id, version, method string) Send {
 	return func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, _ int) error {
 		target := &pb.Target{Topic: &e.Topic, Version: &version}
 		var opened grpcpeer.Peer
-		_, err := pb.NewRPCServiceClient(conn).Call(ctx, &pb.CallRequest{
-			Target: target, Method: method, MessageId: id, InstanceId: e.ID,
+		_, err := pb.NewRPCServiceClient(conn).Call(ctx, &pb.CallRequest{Message: &pb.Message{
+			Target: target, Method: method, Id: id, InstanceId: e.ID,
 			Kwargs: &pb.Payload{Encoding: &pb.Payload_Json{Json: "{}"}},
-		}, grpc.Peer(&opened))
+		}}, grpc.Peer(&opened))
 		if err == nil {
 			return nil
 		}

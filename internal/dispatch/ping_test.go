@@ -76,7 +76,6 @@ func TestPingIsNothingThatIsImplemented(t *testing.T) {
 	endpoints := []Endpoint{offers("2.0", nil, "foo")}
 	table := NewTable(endpoints, WithPing())
 	same(t, "implemented", table.Implemented(), []discovery.Implementation{{Version: version("2.0")}})
-	same(t, "versions", table.Versions(""), []string{"2.0"})
 	var described []string
 	table.Endpoints(func(e Endpoint, _ map[string]*Counters) {
 		for name := range e.Methods {

@@ -113,7 +113,6 @@ type Table struct {
 	endpoints   []endpoint
 	ping        *endpoint // nil if there is none beside the endpoints
 	implemented []discovery.Implementation
-	versions    map[string][]string // by namespace, as responses tell them
 }
 
 // TableOption changes what a table serves.
@@ -124,7 +123,7 @@ func WithPolicy(p Policy) TableOption { return func(t *Table) { t.policy = p } }
 
 // NewTable returns the table for endpoints, which are tried in this order.
 func NewTable(endpoints []Endpoint, options ...TableOption) *Table {
-	t := &Table{versions: map[string][]string{}}
+	t := &Table{}
 	for _, o := range options {
 		o(t)
 	}
@@ -145,14 +144,10 @@ func (t *Table) addImplementation(i discovery.Implementation) {
 		return
 	}
 	t.implemented = append(t.implemented, i)
-	t.versions[i.Namespace] = append(t.versions[i.Namespace], i.Version.String())
 }
 
 // Implemented lists the interfaces that the table serves, each once.
 func (t *Table) Implemented() []discovery.Implementation { return t.implemented }
-
-// Versions lists the versions that the table serves in a namespace. The list must not be changed.
-func (t *Table) Versions(namespace string) []string { return t.versions[namespace] }
 
 // lookup returns the method for a message.
 func (t *Table) lookup(r *Request) (selected, error) {

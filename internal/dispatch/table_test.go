@@ -177,9 +177,6 @@ func TestTableListsWhatItServes(t *testing.T) {
 	same(t, "implemented", table.Implemented(), []discovery.Implementation{
 		{Namespace: "a", Version: version("1.2")}, {Version: version("1.2")}, {Namespace: "a", Version: version("2.0")},
 	})
-	same(t, "versions of a", table.Versions("a"), []string{"1.2", "2.0"})
-	same(t, "versions of the null namespace", table.Versions(""), []string{"1.2"})
-	same(t, "versions of b", table.Versions("b"), nil)
 
 	var visited []string
 	table.Endpoints(func(e Endpoint, counters map[string]*Counters) {

@@ -35,24 +35,24 @@ func TestGrpcurl(t *testing.T) {
 		code int // grpcurl exits with 64 and the status code
 	}{
 		"list":     {[]string{address, "list"}, []string{"oslorpc.v1.RPCService", "oslorpc.v1.IntrospectionService", "grpc.health.v1.Health"}, 0},
-		"describe": {[]string{address, "describe", "oslorpc.v1.CallRequest"}, []string{"kwargs", "instance_id"}, 0},
+		"describe": {[]string{address, "describe", "oslorpc.v1.Message"}, []string{"kwargs", "instance_id"}, 0},
 		"call": {
-			[]string{"-d", `{"target":{"topic":"e2e"},"method":"work","kwargs":{"value":{"id":"x","length":0}}}`, address, "oslorpc.v1.RPCService/Call"},
-			[]string{`"value": "a"`, `"1.0"`}, 0,
+			[]string{"-d", `{"message":{"target":{"topic":"e2e"},"method":"work","kwargs":{"value":{"id":"x","length":0}}}}`, address, "oslorpc.v1.RPCService/Call"},
+			[]string{`"value": "a"`}, 0,
 		},
 		"call with JSON": {
-			[]string{"-d", `{"target":{"topic":"e2e"},"method":"work","kwargs":{"json":"{\"id\":\"y\",\"length\":0}"}}`, address, "oslorpc.v1.RPCService/Call"},
+			[]string{"-d", `{"message":{"target":{"topic":"e2e"},"method":"work","kwargs":{"json":"{\"id\":\"y\",\"length\":0}"}}}`, address, "oslorpc.v1.RPCService/Call"},
 			[]string{`"json": "\"a\""`}, 0,
 		},
 		"integer that a value cannot hold": {
-			[]string{"-d", `{"target":{"topic":"e2e"},"method":"work","kwargs":{"value":{"id":"z","length":9007199254740993}}}`, address, "oslorpc.v1.RPCService/Call"},
+			[]string{"-d", `{"message":{"target":{"topic":"e2e"},"method":"work","kwargs":{"value":{"id":"z","length":9007199254740993}}}}`, address, "oslorpc.v1.RPCService/Call"},
 			[]string{"InvalidArgument", `"path": "/length"`, `"notStarted": true`, "json"}, 64 + 3,
 		},
 		"unknown method": {
-			[]string{"-d", `{"target":{"topic":"e2e"},"method":"nope"}`, address, "oslorpc.v1.RPCService/Call"},
+			[]string{"-d", `{"message":{"target":{"topic":"e2e"},"method":"nope"}}`, address, "oslorpc.v1.RPCService/Call"},
 			[]string{"Unimplemented", "ERROR_KIND_NO_SUCH_METHOD", "work"}, 64 + 12,
 		},
-		"no target": {[]string{address, "oslorpc.v1.RPCService/Call"}, []string{"InvalidArgument", "method"}, 64 + 3},
+		"no target": {[]string{address, "oslorpc.v1.RPCService/Call"}, []string{"InvalidArgument", "message"}, 64 + 3},
 		"health":    {[]string{"-d", `{"service":"e2e"}`, address, "grpc.health.v1.Health/Check"}, []string{"SERVING"}, 0},
 		"introspection": {
 			[]string{address, "oslorpc.v1.IntrospectionService/GetInfo"}, []string{`"topic": "e2e"`, `"name": "work"`, `"STATE_ACTIVE"`}, 0,

@@ -37,15 +37,15 @@ func TestCallAnswersInTheEncodingOfItsArguments(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			call, err := f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: test.method, Kwargs: test.kwargs})
+			call, err := f.Call(t.Context(), &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: test.method, Kwargs: test.kwargs}})
 			if err != nil {
 				t.Fatal(err)
 			}
-			stream, err := f.multicall(t.Context(), &pb.MulticallRequest{Target: to("q"), Method: test.method, Kwargs: test.kwargs})
+			stream, err := f.multicall(t.Context(), &pb.MulticallRequest{Message: &pb.Message{Target: to("q"), Method: test.method, Kwargs: test.kwargs}})
 			if err != nil || len(stream) != 1 {
 				t.Fatalf("multicall: %v, %v", stream, err)
 			}
-			_, monitored, err := f.monitored(t.Context(), &pb.MonitoredCallRequest{Target: to("q"), Method: test.method, Kwargs: test.kwargs})
+			_, monitored, err := f.monitored(t.Context(), &pb.MonitoredCallRequest{Message: &pb.Message{Target: to("q"), Method: test.method, Kwargs: test.kwargs}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -68,24 +68,24 @@ func TestIntegerThatAValueCannotHold(t *testing.T) {
 		t.Fatal(err)
 	}
 	kwargs := &pb.Payload{Encoding: &pb.Payload_Value{Value: structpb.NewStructValue(ids)}}
-	for form, err := range f.attempt(t, &pb.CallRequest{Target: to("q"), Method: "echo", Kwargs: kwargs}) {
+	for form, err := range f.attempt(t, &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "echo", Kwargs: kwargs}}) {
 		t.Run(form, func(t *testing.T) {
 			if e := check(t, err, rpc.BadArguments, true, "kwargs: ", "at /ids/1", "2^53"); e.Path != "/ids/1" {
 				t.Errorf("the path is %q", e.Path)
 			}
 		})
 	}
-	for form, err := range f.attempt(t, &pb.CallRequest{Target: to("q"), Method: "echo", Context: kwargs}) {
+	for form, err := range f.attempt(t, &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "echo", Context: kwargs}}) {
 		t.Run(form, func(t *testing.T) {
 			check(t, err, rpc.BadArguments, true, "context: ", "at /ids/1")
 		})
 	}
 
-	_, err = f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: "large"}) // the method ran
+	_, err = f.Call(t.Context(), &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "large"}}) // the method ran
 	if e := check(t, err, rpc.BadResult, false, "2^53"); e.Path != "/ids/1" {
 		t.Errorf("the path is %q", e.Path)
 	}
-	if response, err := f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: "large", Kwargs: asJSON("{}")}); err != nil {
+	if response, err := f.Call(t.Context(), &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "large", Kwargs: asJSON("{}")}}); err != nil {
 		t.Error(err)
 	} else if _, text := encoding(t, response.GetResult()); text != `{"ids":[1,9007199254740993]}` {
 		t.Errorf("as json: %s", text)
@@ -98,10 +98,10 @@ func TestPayloadInAnUnknownEncoding(t *testing.T) {
 	f := serve(t, newServer(t, "q", "net1", methods{"echo": echo()}))
 	future := &pb.Payload{}
 	future.ProtoReflect().SetUnknown([]byte{0x7a, 1, 'x'}) // field 15
-	for form, err := range f.attempt(t, &pb.CallRequest{Target: to("q"), Method: "echo", Kwargs: future}) {
+	for form, err := range f.attempt(t, &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "echo", Kwargs: future}}) {
 		t.Run(form, func(t *testing.T) { check(t, err, rpc.BadArguments, true, "kwargs: ", "encoding") })
 	}
-	for form, err := range f.attempt(t, &pb.CallRequest{Target: to("q"), Method: "echo", Context: future}) {
+	for form, err := range f.attempt(t, &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "echo", Context: future}}) {
 		t.Run(form, func(t *testing.T) { check(t, err, rpc.BadArguments, true, "context: ", "encoding") })
 	}
 }
@@ -115,9 +115,9 @@ func TestPayloadsThatAreNoObject(t *testing.T) {
 	} {
 		t.Run(fmt.Sprint(bad), func(t *testing.T) {
 			t.Parallel()
-			_, err := f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: "foo", Kwargs: bad})
+			_, err := f.Call(t.Context(), &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "foo", Kwargs: bad}})
 			check(t, err, rpc.BadArguments, true, "must be a JSON object")
-			_, err = f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: "foo", Context: bad})
+			_, err = f.Call(t.Context(), &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "foo", Context: bad}})
 			check(t, err, rpc.BadArguments, true, "context must be a JSON object")
 		})
 	}
@@ -137,19 +137,14 @@ func TestStreams(t *testing.T) {
 		method, last string
 		items        []string
 	}{{"many", "null", []string{"1", "[2]", "null"}}, {"none", "null", nil}} {
-		all, err := f.multicall(t.Context(), &pb.MulticallRequest{Target: to("q"), Method: test.method, Kwargs: asJSON("{}")})
+		all, err := f.multicall(t.Context(), &pb.MulticallRequest{Message: &pb.Message{Target: to("q"), Method: test.method, Kwargs: asJSON("{}")}})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := texts(t, all); !slices.Equal(got, test.items) {
 			t.Errorf("%s: got %v, want %v", test.method, got, test.items)
 		}
-		for i, r := range all {
-			if got := r.GetImplemented(); (i == 0) != slices.Equal(got, []string{"1.0"}) || (i > 0 && got != nil) {
-				t.Errorf("item %d tells versions %v", i, got)
-			}
-		}
-		response, err := f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: test.method, Kwargs: asJSON("{}")})
+		response, err := f.Call(t.Context(), &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: test.method, Kwargs: asJSON("{}")}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -158,12 +153,12 @@ func TestStreams(t *testing.T) {
 		}
 	}
 
-	all, err := f.multicall(t.Context(), &pb.MulticallRequest{Target: to("q"), Method: "broken"})
+	all, err := f.multicall(t.Context(), &pb.MulticallRequest{Message: &pb.Message{Target: to("q"), Method: "broken"}})
 	check(t, err, rpc.Remote, false, "broken")
 	if got := texts(t, all); !slices.Equal(got, []string{"1", "2"}) {
 		t.Errorf("before the failure came %v", got)
 	}
-	_, err = f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: "broken"})
+	_, err = f.Call(t.Context(), &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "broken"}})
 	check(t, err, rpc.Remote, false, "broken")
 }
 
@@ -180,18 +175,15 @@ func TestCastIsAnsweredBeforeItRuns(t *testing.T) {
 	t.Parallel()
 	g := newGate()
 	f := serve(t, newServer(t, "q", "net1", methods{"foo": g.method()}))
-	response, err := f.Cast(t.Context(), &pb.CastRequest{Target: to("q"), Method: "foo", MessageId: "a"})
+	_, err := f.Cast(t.Context(), &pb.CastRequest{Message: &pb.Message{Target: to("q"), Method: "foo", Id: "a"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(response.GetImplemented(), []string{"1.0"}) {
-		t.Errorf("it tells versions %v", response.GetImplemented())
-	}
 	<-g.entered
-	if _, err := f.Cast(t.Context(), &pb.CastRequest{Target: to("q"), Method: "foo", MessageId: "a"}); err != nil {
+	if _, err := f.Cast(t.Context(), &pb.CastRequest{Message: &pb.Message{Target: to("q"), Method: "foo", Id: "a"}}); err != nil {
 		t.Errorf("a repeated cast: %v", err)
 	}
-	_, err = f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: "foo", MessageId: "a"})
+	_, err = f.Call(t.Context(), &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "foo", Id: "a"}})
 	check(t, err, rpc.OutcomeUnknown, false, "received before")
 	close(g.open)
 }
@@ -205,7 +197,7 @@ func TestMethodGetsTheRequestContext(t *testing.T) {
 		context *pb.Payload
 		want    string
 	}{{asJSON(`{"user":"bob"}`), `"bob"`}, {asValue(t, `{"user":"bob"}`), `"bob"`}, {nil, "null"}, {&pb.Payload{}, "null"}, {asJSON("{}"), "null"}} {
-		response, err := f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: "whoami", Context: test.context, Kwargs: asJSON("{}")})
+		response, err := f.Call(t.Context(), &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "whoami", Context: test.context, Kwargs: asJSON("{}")}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,7 +215,7 @@ func TestRemoteErrorIsSignedByItsServer(t *testing.T) {
 	})
 	f := serve(t, newServer(t, "q", "net1", methods{"boom": boom, "fail": fail}))
 	for method, want := range map[string]string{"boom": "panic", "fail": "context.deadlineExceededError"} {
-		_, err := f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: method})
+		_, err := f.Call(t.Context(), &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: method}})
 		e := check(t, err, rpc.Remote, false)
 		if e.Server != "net1" || e.InstanceID != "b1.net1" || e.Method != method {
 			t.Errorf("it is signed %+v", e)
@@ -242,10 +234,10 @@ func TestResultThatIsNotJSON(t *testing.T) {
 		"raw":  text("{oops"),
 	}))
 	for method, kwargs := range map[string]*pb.Payload{"chan": asJSON("{}"), "raw": nil} {
-		_, err := f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: method, Kwargs: kwargs})
+		_, err := f.Call(t.Context(), &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: method, Kwargs: kwargs}})
 		check(t, err, rpc.BadResult, false)
 	}
-	if _, err := f.multicall(t.Context(), &pb.MulticallRequest{Target: to("q"), Method: "raw"}); err == nil || strings.Contains(err.Error(), "lost") {
+	if _, err := f.multicall(t.Context(), &pb.MulticallRequest{Message: &pb.Message{Target: to("q"), Method: "raw"}}); err == nil || strings.Contains(err.Error(), "lost") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -54,7 +54,7 @@ func TestEveryFormOfMessageHasItsCaller(t *testing.T) {
 		callers <- info.Caller
 		return nil, nil //nolint:nilnil // The result does not matter.
 	})}))
-	for form, err := range f.attempt(t, &pb.CallRequest{Target: to("q"), Method: "foo"}) {
+	for form, err := range f.attempt(t, &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "foo"}}) {
 		if err != nil {
 			t.Errorf("%s: %v", form, err)
 		}
@@ -64,7 +64,7 @@ func TestEveryFormOfMessageHasItsCaller(t *testing.T) {
 			t.Errorf("got %q", got)
 		}
 	}
-	f.attempt(t, &pb.CallRequest{Target: to("q"), Method: "bar"})
+	f.attempt(t, &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "bar"}})
 	info, err := f.GetInfo(t.Context(), &pb.GetInfoRequest{Requests: true})
 	if err != nil {
 		t.Fatal(err)

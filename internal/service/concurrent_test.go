@@ -40,19 +40,19 @@ func TestEverythingAtOnce(t *testing.T) {
 // one sends a message in each form.
 func (f *fleet) one(t *testing.T, kwargs, id string) {
 	t.Helper()
-	call, err := f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: "echo", Kwargs: asJSON(kwargs), MessageId: id})
+	call, err := f.Call(t.Context(), &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "echo", Kwargs: asJSON(kwargs), Id: id}})
 	if err != nil || call.GetResult().GetJson() != kwargs {
 		t.Errorf("call: got %v, %v", call, err)
 	}
-	if _, err := f.Cast(t.Context(), &pb.CastRequest{Target: to("q"), Method: "echo", MessageId: id + " cast"}); err != nil {
+	if _, err := f.Cast(t.Context(), &pb.CastRequest{Message: &pb.Message{Target: to("q"), Method: "echo", Id: id + " cast"}}); err != nil {
 		t.Errorf("cast: %v", err)
 	}
-	all, err := f.multicall(t.Context(), &pb.MulticallRequest{Target: to("q"), Method: "many", MessageId: id + " multicall"})
+	all, err := f.multicall(t.Context(), &pb.MulticallRequest{Message: &pb.Message{Target: to("q"), Method: "many", Id: id + " multicall"}})
 	if got := strings.Join(texts(t, all), " "); err != nil || got != "1 2 3" {
 		t.Errorf("multicall: got %v, %v", got, err)
 	}
 	request := monitoredRequest(nil)
-	request.Method, request.Kwargs = "echo", asJSON(kwargs)
+	request.Message.Method, request.Message.Kwargs = "echo", asJSON(kwargs)
 	if _, response, err := f.monitored(t.Context(), request); err != nil || response.GetResult().GetJson() != kwargs {
 		t.Errorf("monitored call: got %v, %v", response, err)
 	}
@@ -63,7 +63,7 @@ func (f *fleet) one(t *testing.T, kwargs, id string) {
 
 func BenchmarkCall(b *testing.B) {
 	f := serve(b, newServer(b, "q", "net1", methods{"echo": echo()}))
-	m := &pb.CallRequest{Target: to("q"), Method: "echo", Kwargs: asJSON(sized(900))}
+	m := &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "echo", Kwargs: asJSON(sized(900))}}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := f.Call(b.Context(), m); err != nil {

@@ -41,7 +41,7 @@ func TestIntrospectionDoesNotWaitForAWorker(t *testing.T) {
 		Namespaces: []string{""}, Version: rpc.DefaultVersion, Methods: methods{"foo": g.method()},
 	}))
 	for _, want := range []bool{true, true, false} {
-		if _, err := f.Cast(t.Context(), &pb.CastRequest{Target: to("q"), Method: "foo"}); (err == nil) != want {
+		if _, err := f.Cast(t.Context(), &pb.CastRequest{Message: &pb.Message{Target: to("q"), Method: "foo"}}); (err == nil) != want {
 			t.Fatal(err)
 		}
 	}
@@ -70,14 +70,14 @@ func TestInfoDescribesTheServers(t *testing.T) {
 		dispatch.Endpoint{Namespaces: []string{"n", ""}, Version: rpc.Version{Major: 1, Minor: 2}, Methods: methods{"stop": described, "fail": broken}},
 		dispatch.Endpoint{Namespaces: []string{""}, Version: rpc.Version{Major: 2}, Methods: methods{}, Fallback: described},
 	), newServer(t, "r", "net2", nil))
-	if _, err := f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: "stop"}); err != nil {
+	if _, err := f.Call(t.Context(), &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "stop"}}); err != nil {
 		t.Error(err)
 	}
-	if _, err := f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: "fail"}); err == nil {
+	if _, err := f.Call(t.Context(), &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "fail"}}); err == nil {
 		t.Error("want an error")
 	}
 	for _, method := range []string{"any", "other"} {
-		if _, err := f.Call(t.Context(), &pb.CallRequest{Target: &pb.Target{Topic: new("q"), Version: new("2.0")}, Method: method}); err != nil {
+		if _, err := f.Call(t.Context(), &pb.CallRequest{Message: &pb.Message{Target: &pb.Target{Topic: new("q"), Version: new("2.0")}, Method: method}}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -33,7 +33,7 @@ func TestRequestsAreBounded(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			m := &pb.CallRequest{Target: to("q"), Method: "foo", Context: test.context, Kwargs: test.kwargs}
+			m := &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "foo", Context: test.context, Kwargs: test.kwargs}}
 			for form, err := range f.attempt(t, m) {
 				t.Run(form, func(t *testing.T) {
 					if !test.ok {
@@ -51,7 +51,7 @@ func TestRequestsAreBounded(t *testing.T) {
 func TestRequestBeyondTheTransportsLimit(t *testing.T) {
 	t.Parallel()
 	f := serve(t, newServer(t, "q", "net1", methods{"foo": text("1")}))
-	_, err := f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: "foo", Kwargs: asJSON(sized(10 * maxSize))})
+	_, err := f.Call(t.Context(), &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "foo", Kwargs: asJSON(sized(10 * maxSize))}})
 	if e := rpcstatus.Decode(err, true); e.Kind != rpc.TooLarge || e.NotStarted {
 		t.Errorf("got %+v", e)
 	}
@@ -74,7 +74,7 @@ func TestResultsAreBounded(t *testing.T) {
 		{"digits", asJSON("{}"), ""},
 		{"digits", nil, "bytes as a protobuf value where this server sends 1000"},
 	} {
-		m := &pb.CallRequest{Target: to("q"), Method: test.method, Kwargs: test.kwargs}
+		m := &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: test.method, Kwargs: test.kwargs}}
 		for form, err := range f.attempt(t, m) {
 			t.Run(form, func(t *testing.T) {
 				switch {
@@ -93,7 +93,7 @@ func TestResultsAreBounded(t *testing.T) {
 func TestItemsBeforeOneThatIsTooLargeArrive(t *testing.T) {
 	t.Parallel()
 	f := serve(t, newServer(t, "q", "net1", methods{"foo": items("1", "2", sized(maxSize+1), "4")}))
-	all, err := f.multicall(t.Context(), &pb.MulticallRequest{Target: to("q"), Method: "foo", Kwargs: asJSON("{}")})
+	all, err := f.multicall(t.Context(), &pb.MulticallRequest{Message: &pb.Message{Target: to("q"), Method: "foo", Kwargs: asJSON("{}")}})
 	check(t, err, rpc.TooLarge, false)
 	if len(all) != 2 {
 		t.Errorf("%d items arrived", len(all))
@@ -107,12 +107,12 @@ func TestFullAndStoppingServersSaySo(t *testing.T) {
 		Namespaces: []string{""}, Version: rpc.DefaultVersion, Methods: methods{"foo": g.method()},
 	})
 	f := serve(t, full)
-	if _, err := f.Cast(t.Context(), &pb.CastRequest{Target: to("q"), Method: "foo"}); err != nil {
+	if _, err := f.Cast(t.Context(), &pb.CastRequest{Message: &pb.Message{Target: to("q"), Method: "foo"}}); err != nil {
 		t.Fatal(err)
 	}
 	<-g.entered
 	refused := func(why rpcstatus.Refusal) {
-		for form, err := range f.attempt(t, &pb.CallRequest{Target: to("q"), Method: "foo", MessageId: "a"}) {
+		for form, err := range f.attempt(t, &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "foo", Id: "a"}}) {
 			t.Run(form, func(t *testing.T) {
 				e := check(t, err, rpc.Refused, true, why.Error())
 				if !errors.Is(e, why) || e.Server != "net1" || e.InstanceID != "b1.net1" {
@@ -136,15 +136,15 @@ func TestCallerWhoLeavesEndsTheMethod(t *testing.T) {
 	f := serve(t, s)
 	for form, send := range map[string]func(context.Context) error{
 		"call": func(ctx context.Context) error {
-			_, err := f.Call(ctx, &pb.CallRequest{Target: to("q"), Method: "foo"})
+			_, err := f.Call(ctx, &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "foo"}})
 			return err
 		},
 		"multicall": func(ctx context.Context) error {
-			_, err := f.multicall(ctx, &pb.MulticallRequest{Target: to("q"), Method: "foo"})
+			_, err := f.multicall(ctx, &pb.MulticallRequest{Message: &pb.Message{Target: to("q"), Method: "foo"}})
 			return err
 		},
 		"monitored call": func(ctx context.Context) error {
-			_, _, err := f.monitored(ctx, &pb.MonitoredCallRequest{Target: to("q"), Method: "foo"})
+			_, _, err := f.monitored(ctx, &pb.MonitoredCallRequest{Message: &pb.Message{Target: to("q"), Method: "foo"}})
 			return err
 		},
 	} {
@@ -179,7 +179,7 @@ func TestCallerWhoStopsReadingEndsTheStream(t *testing.T) {
 	s := newServer(t, "q", "net1", methods{"foo": endless})
 	f := serve(t, s)
 	ctx, cancel := context.WithCancel(t.Context())
-	stream, err := f.Multicall(ctx, &pb.MulticallRequest{Target: to("q"), Method: "foo", Kwargs: asJSON("{}")})
+	stream, err := f.Multicall(ctx, &pb.MulticallRequest{Message: &pb.Message{Target: to("q"), Method: "foo", Kwargs: asJSON("{}")}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/payload"
@@ -15,21 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// message is what the four requests have in common.
-type message interface {
-	proto.Message
-	GetTarget() *pb.Target
-	GetMethod() string
-	GetContext() *pb.Payload
-	GetKwargs() *pb.Payload
-	GetMessageId() string
-	GetInstanceId() string
-	GetMissed() *durationpb.Duration
-	GetOrderKey() string
-}
-
 // open finds the server that a message is meant for and reads the message. On an error the server may be known or nil.
-func (p *Process) open(ctx context.Context, m message) (*Server, *dispatch.Request, error) {
+func (p *Process) open(ctx context.Context, m *pb.Message) (*Server, *dispatch.Request, error) {
 	target, err := readTarget(m)
 	if err != nil {
 		return nil, nil, err
@@ -49,7 +35,10 @@ func (p *Process) open(ctx context.Context, m message) (*Server, *dispatch.Reque
 	return s, request, nil
 }
 
-func readTarget(m message) (rpc.Target, error) {
+func readTarget(m *pb.Message) (rpc.Target, error) {
+	if m == nil {
+		return rpc.Target{}, invalid(rpc.Target{}, "`message` is required: it says who is meant, and what to run")
+	}
 	t := m.GetTarget()
 	target := rpc.Target{
 		Exchange: t.GetExchange(), Topic: t.GetTopic(), Namespace: t.GetNamespace(),
@@ -98,7 +87,7 @@ func invalid(target rpc.Target, message string) error {
 	return &rpc.Error{Kind: rpc.InvalidTarget, Target: target, Message: message, NotStarted: true}
 }
 
-func (p *Process) read(m message, target rpc.Target) (*dispatch.Request, error) {
+func (p *Process) read(m *pb.Message, target rpc.Target) (*dispatch.Request, error) {
 	version, err := rpc.VersionOrDefault(target.Version)
 	if err != nil {
 		return nil, invalid(target, err.Error())
@@ -113,7 +102,7 @@ func (p *Process) read(m message, target rpc.Target) (*dispatch.Request, error) 
 	}
 	r := &dispatch.Request{
 		Method: m.GetMethod(), Namespace: target.Namespace, Version: version,
-		Kwargs: kwargs, Context: context, ID: m.GetMessageId(),
+		Kwargs: kwargs, Context: context, ID: m.GetId(),
 		OrderKey: m.GetOrderKey(),
 	}
 	if kwargs == "" {
@@ -175,7 +164,7 @@ func (p *Process) resultTooLarge(n int, form string) error {
 }
 
 // sign completes an error with the message that it is about and the server that says so.
-func sign(err error, s *Server, m message) error {
+func sign(err error, s *Server, m *pb.Message) error {
 	var e *rpc.Error
 	if !errors.As(err, &e) {
 		return err

@@ -43,23 +43,23 @@ func TestMissedIsTold(t *testing.T) {
 	s.Missed, other.Missed = one.tell, two.tell
 	f := serve(t, s, other, newServer(t, "q", "net3", methods{"foo": echo()}))
 	send := func(m *pb.CallRequest) map[string]error {
-		m.Target.Topic = new("q")
+		m.Message.Target.Topic = new("q")
 		return f.attempt(t, m)
 	}
 	for _, ago := range []time.Duration{0, 12 * time.Second} {
-		send(&pb.CallRequest{Target: &pb.Target{Server: new("net1")}, Method: "foo", Missed: durationpb.New(ago)})
+		send(&pb.CallRequest{Message: &pb.Message{Target: &pb.Target{Server: new("net1")}, Method: "foo", Missed: durationpb.New(ago)}})
 		one.want(t, ago, ago, ago, ago)
 	}
-	send(&pb.CallRequest{Target: &pb.Target{Server: new("net1")}, Method: "foo"})
-	send(&pb.CallRequest{Target: &pb.Target{}, InstanceId: "b0.net1", Method: "foo", Missed: durationpb.New(1)}) // misdirected
+	send(&pb.CallRequest{Message: &pb.Message{Target: &pb.Target{Server: new("net1")}, Method: "foo"}})
+	send(&pb.CallRequest{Message: &pb.Message{Target: &pb.Target{}, InstanceId: "b0.net1", Method: "foo", Missed: durationpb.New(1)}}) // misdirected
 	one.want(t)
-	for form, err := range send(&pb.CallRequest{Target: &pb.Target{Server: new("net3")}, Method: "foo", Missed: durationpb.New(1)}) {
+	for form, err := range send(&pb.CallRequest{Message: &pb.Message{Target: &pb.Target{Server: new("net3")}, Method: "foo", Missed: durationpb.New(1)}}) {
 		if err != nil {
 			t.Errorf("%s for a server that does not care: %v", form, err)
 		}
 	}
 	// A server that refuses the message heard of it all the same, and its answer is signed.
-	for _, err := range send(&pb.CallRequest{Target: &pb.Target{}, InstanceId: "b1.net2", Method: "bar", Missed: durationpb.New(1)}) {
+	for _, err := range send(&pb.CallRequest{Message: &pb.Message{Target: &pb.Target{}, InstanceId: "b1.net2", Method: "bar", Missed: durationpb.New(1)}}) {
 		if e := check(t, err, rpc.NoSuchMethod, true); e.Server != "net2" {
 			t.Errorf("signed by %q", e.Server)
 		}
@@ -75,7 +75,7 @@ func TestMissedThatIsNoTime(t *testing.T) {
 	s.Missed = h.tell
 	f := serve(t, s)
 	for _, bad := range []*durationpb.Duration{durationpb.New(-1), {Seconds: math.MaxInt64}, {Seconds: 1, Nanos: -1}, {Nanos: math.MaxInt32}} {
-		for form, err := range f.attempt(t, &pb.CallRequest{Target: to("q"), Method: "foo", Missed: bad}) {
+		for form, err := range f.attempt(t, &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "foo", Missed: bad}}) {
 			if e := check(t, err, rpc.InvalidTarget, true, "`missed`"); e.Server != "" {
 				t.Errorf("%s: %+v is signed, as if it had been told", form, e)
 			}

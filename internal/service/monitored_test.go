@@ -20,7 +20,7 @@ import (
 )
 
 func monitoredRequest(interval *durationpb.Duration) *pb.MonitoredCallRequest {
-	return &pb.MonitoredCallRequest{Target: to("q"), Method: "foo", Kwargs: asJSON("{}"), HeartbeatInterval: interval}
+	return &pb.MonitoredCallRequest{Message: &pb.Message{Target: to("q"), Method: "foo", Kwargs: asJSON("{}")}, HeartbeatInterval: interval}
 }
 
 // beats receives n heartbeats.
@@ -39,7 +39,7 @@ func TestHeartbeatsComeWhileTheMessageWaitsAndRuns(t *testing.T) {
 	f := serve(t, newServerOf(t, "q", "net1", dispatch.Limits{Workers: 1, Queue: 1, QueueBytes: 100}, dispatch.Endpoint{
 		Namespaces: []string{""}, Version: rpc.DefaultVersion, Methods: methods{"foo": g.method()},
 	}))
-	if _, err := f.Cast(t.Context(), &pb.CastRequest{Target: to("q"), Method: "foo"}); err != nil {
+	if _, err := f.Cast(t.Context(), &pb.CastRequest{Message: &pb.Message{Target: to("q"), Method: "foo"}}); err != nil {
 		t.Fatal(err)
 	}
 	<-g.entered
@@ -57,7 +57,7 @@ func TestHeartbeatsComeWhileTheMessageWaitsAndRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := all[len(all)-1].GetResponse()
-	if _, got := encoding(t, last.GetResult()); got != `"done"` || last.GetImplemented()[0] != "1.0" {
+	if _, got := encoding(t, last.GetResult()); got != `"done"` {
 		t.Errorf("got %v", last)
 	}
 	for _, m := range all[:len(all)-1] {
@@ -75,7 +75,7 @@ func TestHeartbeatsEndWithAnError(t *testing.T) {
 	request := monitoredRequest(durationpb.New(minHeartbeat))
 	_, response, err := f.monitored(t.Context(), request)
 	check(t, err, rpc.Remote, false, "broken")
-	request.Method = "bar"
+	request.Message.Method = "bar"
 	_, _, err = f.monitored(t.Context(), request)
 	check(t, err, rpc.NoSuchMethod, true)
 	if response != nil {

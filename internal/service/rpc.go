@@ -13,14 +13,14 @@ import (
 
 // Call runs a message and returns its last item.
 func (p *Process) Call(ctx context.Context, m *pb.CallRequest) (*pb.CallResponse, error) {
-	s, response, err := p.call(ctx, m)
+	s, response, err := p.call(ctx, m.GetMessage())
 	if err != nil {
-		return nil, fail(s, m, err)
+		return nil, fail(s, m.GetMessage(), err)
 	}
 	return response, nil
 }
 
-func (p *Process) call(ctx context.Context, m message) (*Server, *pb.CallResponse, error) {
+func (p *Process) call(ctx context.Context, m *pb.Message) (*Server, *pb.CallResponse, error) {
 	s, request, err := p.open(ctx, m)
 	if err != nil {
 		return s, nil, err
@@ -37,11 +37,12 @@ func (p *Process) call(ctx context.Context, m message) (*Server, *pb.CallRespons
 	if err != nil {
 		return s, nil, err
 	}
-	return s, &pb.CallResponse{Result: result, Implemented: s.Dispatch.Table().Versions(request.Namespace)}, nil
+	return s, &pb.CallResponse{Result: result}, nil
 }
 
 // Cast accepts a message.
-func (p *Process) Cast(ctx context.Context, m *pb.CastRequest) (*pb.CastResponse, error) {
+func (p *Process) Cast(ctx context.Context, r *pb.CastRequest) (*pb.CastResponse, error) {
+	m := r.GetMessage()
 	s, request, err := p.open(ctx, m)
 	if err == nil {
 		err = s.Dispatch.Cast(request) //nolint:contextcheck // The message outlives its RPC.
@@ -49,27 +50,25 @@ func (p *Process) Cast(ctx context.Context, m *pb.CastRequest) (*pb.CastResponse
 	if err != nil {
 		return nil, fail(s, m, err)
 	}
-	return &pb.CastResponse{Implemented: s.Dispatch.Table().Versions(request.Namespace)}, nil
+	return &pb.CastResponse{}, nil
 }
 
 // Multicall runs a message and sends its items as they come. A Send waits while the client does not read, which holds the
 // method back.
-func (p *Process) Multicall(m *pb.MulticallRequest, stream grpc.ServerStreamingServer[pb.MulticallResponse]) error {
+func (p *Process) Multicall(r *pb.MulticallRequest, stream grpc.ServerStreamingServer[pb.MulticallResponse]) error {
+	m := r.GetMessage()
 	s, request, err := p.open(stream.Context(), m)
 	if err != nil {
 		return fail(s, m, err)
 	}
 	markTaken(stream)
 	request.Multicall = true
-	implemented := s.Dispatch.Table().Versions(request.Namespace)
 	err = untilForced(stream.Context(), s.Dispatch, request, func(item string) error {
 		encoded, err := p.encode(item, m.GetKwargs())
 		if err != nil {
 			return err
 		}
-		response := &pb.MulticallResponse{Item: encoded, Implemented: implemented}
-		implemented = nil
-		if err := stream.Send(response); err != nil {
+		if err := stream.Send(&pb.MulticallResponse{Item: encoded}); err != nil {
 			return rpcstatus.Decode(err, true)
 		}
 		return nil
@@ -87,21 +86,21 @@ const (
 )
 
 // MonitoredCall is Call with heartbeats while the message waits and runs.
-func (p *Process) MonitoredCall(m *pb.MonitoredCallRequest, stream grpc.ServerStreamingServer[pb.MonitoredCallResponse]) error {
+func (p *Process) MonitoredCall(r *pb.MonitoredCallRequest, stream grpc.ServerStreamingServer[pb.MonitoredCallResponse]) error {
 	interval := defaultHeartbeat
-	if d := m.GetHeartbeatInterval(); d != nil {
+	if d := r.GetHeartbeatInterval(); d != nil {
 		interval = max(d.AsDuration(), minHeartbeat)
 	}
-	s, response, err := p.monitor(stream, m, interval)
+	s, response, err := p.monitor(stream, r.GetMessage(), interval)
 	if err != nil {
-		return fail(s, m, err)
+		return fail(s, r.GetMessage(), err)
 	}
 	return stream.Send(&pb.MonitoredCallResponse{Kind: &pb.MonitoredCallResponse_Response{Response: response}})
 }
 
 // monitor is call with heartbeats. It ends them in a defer, since a method may end its goroutine.
 func (p *Process) monitor(
-	stream grpc.ServerStreamingServer[pb.MonitoredCallResponse], m message, interval time.Duration,
+	stream grpc.ServerStreamingServer[pb.MonitoredCallResponse], m *pb.Message, interval time.Duration,
 ) (*Server, *pb.CallResponse, error) {
 	stop := beat(stream, interval)
 	defer stop()

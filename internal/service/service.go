@@ -97,7 +97,7 @@ func (p *Process) absent(instanceID, message string) *rpc.Error {
 }
 
 // fail returns err as the status of an RPC, signed by the server that says so.
-func fail(s *Server, m message, err error) error {
+func fail(s *Server, m *pb.Message, err error) error {
 	var seen []*pb.Implementation
 	kind := rpc.KindOf(err)
 	if s != nil && kind == rpc.UnsupportedVersion {

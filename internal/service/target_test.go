@@ -39,7 +39,7 @@ func TestTargetsThatAreRefused(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			for form, err := range f.attempt(t, &pb.CallRequest{Target: test.target, Method: test.method}) {
+			for form, err := range f.attempt(t, &pb.CallRequest{Message: &pb.Message{Target: test.target, Method: test.method}}) {
 				t.Run(form, func(t *testing.T) {
 					e := check(t, err, rpc.InvalidTarget, true, test.message)
 					if e.Method != test.method {
@@ -63,7 +63,7 @@ func TestTargetsThatAreServed(t *testing.T) {
 		{Topic: new("q"), Namespace: new("n"), Version: new("1.2")},
 	} {
 		for _, id := range []string{"", "b1.net1"} {
-			for form, err := range f.attempt(t, &pb.CallRequest{Target: target, Method: "foo", InstanceId: id}) {
+			for form, err := range f.attempt(t, &pb.CallRequest{Message: &pb.Message{Target: target, Method: "foo", InstanceId: id}}) {
 				t.Run(form, func(t *testing.T) {
 					if err != nil {
 						t.Errorf("%v: %v", target, err)
@@ -96,7 +96,7 @@ func TestMisdirectedMessages(t *testing.T) {
 		{"instance of another server", &pb.Target{Topic: new("q"), Server: new("net1")}, "b1.net2"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			for form, err := range f.attempt(t, &pb.CallRequest{Target: test.target, Method: "foo", InstanceId: test.id}) {
+			for form, err := range f.attempt(t, &pb.CallRequest{Message: &pb.Message{Target: test.target, Method: "foo", InstanceId: test.id}}) {
 				t.Run(form, func(t *testing.T) {
 					e := check(t, err, rpc.Refused, true, "no server of this process is meant")
 					if !errors.Is(e, rpcstatus.Misdirected) || !rpcstatus.Gone(e) || e.Server != "" {
@@ -108,7 +108,7 @@ func TestMisdirectedMessages(t *testing.T) {
 	}
 	f.process.SetServers(nil)
 	for id, want := range map[string]rpcstatus.Refusal{"": rpcstatus.Misdirected, "b0.net1": rpcstatus.Misdirected, "b1.net1": rpcstatus.Stopping, "b1": rpcstatus.Misdirected} {
-		_, err := f.Call(t.Context(), &pb.CallRequest{Target: to("q"), Method: "foo", InstanceId: id})
+		_, err := f.Call(t.Context(), &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "foo", InstanceId: id}})
 		if e := check(t, err, rpc.Refused, true); !errors.Is(e, want) {
 			t.Errorf("instance %q, after the servers have stopped: %v, want %v", id, e, want)
 		}
@@ -130,7 +130,7 @@ func TestMessagesThatNoEndpointServes(t *testing.T) {
 		{&pb.Target{Topic: new("q"), Namespace: new("m")}, "foo", rpc.UnsupportedVersion},
 		{&pb.Target{Topic: new("q"), Namespace: new("n"), Version: new("2.0")}, "bar", rpc.NoSuchMethod},
 	} {
-		for form, err := range f.attempt(t, &pb.CallRequest{Target: test.target, Method: test.method}) {
+		for form, err := range f.attempt(t, &pb.CallRequest{Message: &pb.Message{Target: test.target, Method: test.method}}) {
 			t.Run(form, func(t *testing.T) {
 				e := check(t, err, test.kind, true)
 				if e.Server != "net1" || e.InstanceID != "b1.net1" || e.Method != test.method {

@@ -278,10 +278,10 @@ func (v *variant) targetAt(e *route.Entry) *pb.Target {
 
 func (m *outgoing) call(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v *variant) (*pb.Payload, error) {
 	hint := m.missed.Hint(e)
-	u := &unary[pb.CallRequest, pb.CallResponse]{request: pb.CallRequest{
-		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID, Missed: hint.Ago,
+	u := &unary[pb.CallRequest, pb.CallResponse]{request: pb.CallRequest{Message: &pb.Message{
+		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, Id: m.id, InstanceId: e.ID, Missed: hint.Ago,
 		OrderKey: m.orderKey,
-	}}
+	}}}
 	err := u.invoke(ctx, m, conn, pb.RPCService_Call_FullMethodName, &u.request, &u.response)
 	hint.Settle(err)
 	if err != nil {
@@ -292,10 +292,10 @@ func (m *outgoing) call(ctx context.Context, e *route.Entry, conn *grpc.ClientCo
 
 func (m *outgoing) cast(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
 	v, hint := m.form(variant), m.missed.Hint(e)
-	u := &unary[pb.CastRequest, pb.CastResponse]{request: pb.CastRequest{
-		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID, Missed: hint.Ago,
+	u := &unary[pb.CastRequest, pb.CastResponse]{request: pb.CastRequest{Message: &pb.Message{
+		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, Id: m.id, InstanceId: e.ID, Missed: hint.Ago,
 		OrderKey: m.orderKey,
-	}}
+	}}}
 	err := u.invoke(ctx, m, conn, pb.RPCService_Cast_FullMethodName, &u.request, &u.response)
 	hint.Settle(err)
 	return err

@@ -70,10 +70,10 @@ func (m *outgoing) monitoredCall(ctx context.Context, e *route.Entry, conn *grpc
 }
 
 func (m *outgoing) request(e *route.Entry, v *variant, hint fleet.Hint) *pb.MonitoredCallRequest {
-	return &pb.MonitoredCallRequest{
-		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID,
-		HeartbeatInterval: durationpb.New(max(m.monitor/2, minHeartbeat)), Missed: hint.Ago, OrderKey: m.orderKey,
-	}
+	return &pb.MonitoredCallRequest{Message: &pb.Message{
+		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, Id: m.id, InstanceId: e.ID,
+		Missed: hint.Ago, OrderKey: m.orderKey,
+	}, HeartbeatInterval: durationpb.New(max(m.monitor/2, minHeartbeat))}
 }
 
 // endTime is how long the end of a monitored call is waited for after the reply. Servers send both

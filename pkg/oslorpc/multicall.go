@@ -122,10 +122,10 @@ func (s *stream) start(ctx context.Context, m *outgoing, e *route.Entry, conn *g
 	s.seen = evidence{contract: true, transport: m.transport} // the evidence of an earlier attempt says nothing about this one
 	s.entry = e
 	hint := m.missed.Hint(e)
-	request := &pb.MulticallRequest{
-		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, MessageId: m.id, InstanceId: e.ID, Missed: hint.Ago,
+	request := &pb.MulticallRequest{Message: &pb.Message{
+		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, Id: m.id, InstanceId: e.ID, Missed: hint.Ago,
 		OrderKey: m.orderKey,
-	}
+	}}
 	s.seen.request = request
 	items, err := pb.NewRPCServiceClient(conn).Multicall(m.witnessed(ctx, &s.seen), request, grpc.Peer(&s.seen.opened))
 	if err != nil {

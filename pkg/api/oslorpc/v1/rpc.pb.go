@@ -22,36 +22,156 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// CallRequest is one message that expects one result.
-type CallRequest struct {
+// Message is one message for one server, whatever carries it.
+type Message struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who is meant. `topic` is required; `fanout` must not be true (INVALID_TARGET).
+	// The receiver. `topic` is required; `fanout` must not be true (INVALID_TARGET).
 	Target *Target `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
 	// The method's name. Required.
 	Method string `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`
-	// The request context: an object that the method sees and passes on with the calls it makes itself. Absent: empty.
+	// The request context: an object that the method sees, and that it passes on with the calls that it
+	// makes. Absent: empty.
 	Context *Payload `protobuf:"bytes,3,opt,name=context,proto3" json:"context,omitempty"`
 	// The keyword arguments: an object with one entry an argument. Absent: none.
 	Kwargs *Payload `protobuf:"bytes,4,opt,name=kwargs,proto3" json:"kwargs,omitempty"`
-	// Identifies the message, so that a server can tell a repeated one: a repeated cast is answered as accepted, any
-	// other repeated message is refused with OUTCOME_UNKNOWN. Unique for each message. Absent: not checked.
-	MessageId string `protobuf:"bytes,5,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
-	// The instance that the client chose, from discovery. A process that is not this instance refuses with MISDIRECTED.
+	// Identifies the message, so that a server recognizes a repeated one. A repeated cast is answered as
+	// accepted; any other repeated message is refused with OUTCOME_UNKNOWN. Unique for each message.
 	// Absent: not checked.
+	Id string `protobuf:"bytes,5,opt,name=id,proto3" json:"id,omitempty"`
+	// The instance that the client chose, from discovery. A process that is not this instance refuses
+	// with MISDIRECTED. Absent: not checked.
 	InstanceId string `protobuf:"bytes,6,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
-	// How long ago a message of this sender that was meant for this server could not be delivered to it, if it is not known
-	// to have heard of it since. A negative one is refused with INVALID_TARGET. Absent: none.
-	Missed *durationpb.Duration `protobuf:"bytes,8,opt,name=missed,proto3" json:"missed,omitempty"`
-	// Messages with the same key, from all senders, run at one server one after the other, in the
-	// order in which it accepted them. At most 255 bytes, otherwise INVALID_TARGET. Absent: the message runs beside others.
-	OrderKey      string `protobuf:"bytes,9,opt,name=order_key,json=orderKey,proto3" json:"order_key,omitempty"`
+	// How long ago this sender last failed to deliver a message to this server, if the server is not known
+	// to have heard of that since. A negative one is refused with INVALID_TARGET. Absent: none.
+	Missed *durationpb.Duration `protobuf:"bytes,7,opt,name=missed,proto3" json:"missed,omitempty"`
+	// Messages with the same key, from all senders, run at one server one after the other, in the order
+	// in which it accepted them. At most 255 bytes, otherwise INVALID_TARGET. Absent: the message runs
+	// beside others.
+	OrderKey string `protobuf:"bytes,8,opt,name=order_key,json=orderKey,proto3" json:"order_key,omitempty"`
+	// What programs around the method read, such as trace context (`traceparent`, `tracestate`) and
+	// tokens. Names are in lower case. The headers of the RPC count as well; an entry here wins over a
+	// header of its name.
+	Metadata map[string]string `protobuf:"bytes,9,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// How long the sender still waits. The earlier of it and the deadline of the RPC counts. It does not
+	// bound a cast that was accepted. A negative one is refused with INVALID_TARGET. Absent: the deadline
+	// of the RPC alone.
+	Remaining     *durationpb.Duration `protobuf:"bytes,10,opt,name=remaining,proto3" json:"remaining,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Message) Reset() {
+	*x = Message{}
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Message) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Message) ProtoMessage() {}
+
+func (x *Message) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Message.ProtoReflect.Descriptor instead.
+func (*Message) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *Message) GetTarget() *Target {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+func (x *Message) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *Message) GetContext() *Payload {
+	if x != nil {
+		return x.Context
+	}
+	return nil
+}
+
+func (x *Message) GetKwargs() *Payload {
+	if x != nil {
+		return x.Kwargs
+	}
+	return nil
+}
+
+func (x *Message) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *Message) GetInstanceId() string {
+	if x != nil {
+		return x.InstanceId
+	}
+	return ""
+}
+
+func (x *Message) GetMissed() *durationpb.Duration {
+	if x != nil {
+		return x.Missed
+	}
+	return nil
+}
+
+func (x *Message) GetOrderKey() string {
+	if x != nil {
+		return x.OrderKey
+	}
+	return ""
+}
+
+func (x *Message) GetMetadata() map[string]string {
+	if x != nil {
+		return x.Metadata
+	}
+	return nil
+}
+
+func (x *Message) GetRemaining() *durationpb.Duration {
+	if x != nil {
+		return x.Remaining
+	}
+	return nil
+}
+
+// CallRequest is one message that expects one result.
+type CallRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message.
+	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CallRequest) Reset() {
 	*x = CallRequest{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[0]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -63,7 +183,7 @@ func (x *CallRequest) String() string {
 func (*CallRequest) ProtoMessage() {}
 
 func (x *CallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[0]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -76,79 +196,28 @@ func (x *CallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallRequest.ProtoReflect.Descriptor instead.
 func (*CallRequest) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{0}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *CallRequest) GetTarget() *Target {
+func (x *CallRequest) GetMessage() *Message {
 	if x != nil {
-		return x.Target
+		return x.Message
 	}
 	return nil
-}
-
-func (x *CallRequest) GetMethod() string {
-	if x != nil {
-		return x.Method
-	}
-	return ""
-}
-
-func (x *CallRequest) GetContext() *Payload {
-	if x != nil {
-		return x.Context
-	}
-	return nil
-}
-
-func (x *CallRequest) GetKwargs() *Payload {
-	if x != nil {
-		return x.Kwargs
-	}
-	return nil
-}
-
-func (x *CallRequest) GetMessageId() string {
-	if x != nil {
-		return x.MessageId
-	}
-	return ""
-}
-
-func (x *CallRequest) GetInstanceId() string {
-	if x != nil {
-		return x.InstanceId
-	}
-	return ""
-}
-
-func (x *CallRequest) GetMissed() *durationpb.Duration {
-	if x != nil {
-		return x.Missed
-	}
-	return nil
-}
-
-func (x *CallRequest) GetOrderKey() string {
-	if x != nil {
-		return x.OrderKey
-	}
-	return ""
 }
 
 // CallResponse is the result of a call.
 type CallResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What the method returned.
-	Result *Payload `protobuf:"bytes,1,opt,name=result,proto3" json:"result,omitempty"`
-	// The versions that the server implements in the namespace of the request.
-	Implemented   []string `protobuf:"bytes,2,rep,name=implemented,proto3" json:"implemented,omitempty"`
+	Result        *Payload `protobuf:"bytes,1,opt,name=result,proto3" json:"result,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CallResponse) Reset() {
 	*x = CallResponse{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[1]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -160,7 +229,7 @@ func (x *CallResponse) String() string {
 func (*CallResponse) ProtoMessage() {}
 
 func (x *CallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[1]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -173,7 +242,7 @@ func (x *CallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallResponse.ProtoReflect.Descriptor instead.
 func (*CallResponse) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{1}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *CallResponse) GetResult() *Payload {
@@ -183,39 +252,18 @@ func (x *CallResponse) GetResult() *Payload {
 	return nil
 }
 
-func (x *CallResponse) GetImplemented() []string {
-	if x != nil {
-		return x.Implemented
-	}
-	return nil
-}
-
 // CastRequest is one message that expects no result.
 type CastRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who is meant. `topic` is required; `fanout` must not be true (INVALID_TARGET).
-	Target *Target `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
-	// The method's name. Required.
-	Method string `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`
-	// As in CallRequest.
-	Context *Payload `protobuf:"bytes,3,opt,name=context,proto3" json:"context,omitempty"`
-	// As in CallRequest.
-	Kwargs *Payload `protobuf:"bytes,4,opt,name=kwargs,proto3" json:"kwargs,omitempty"`
-	// As in CallRequest.
-	MessageId string `protobuf:"bytes,5,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
-	// As in CallRequest.
-	InstanceId string `protobuf:"bytes,6,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
-	// As in CallRequest.
-	Missed *durationpb.Duration `protobuf:"bytes,8,opt,name=missed,proto3" json:"missed,omitempty"`
-	// As in CallRequest.
-	OrderKey      string `protobuf:"bytes,9,opt,name=order_key,json=orderKey,proto3" json:"order_key,omitempty"`
+	// The message.
+	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CastRequest) Reset() {
 	*x = CastRequest{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[2]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -227,7 +275,7 @@ func (x *CastRequest) String() string {
 func (*CastRequest) ProtoMessage() {}
 
 func (x *CastRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[2]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -240,77 +288,26 @@ func (x *CastRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CastRequest.ProtoReflect.Descriptor instead.
 func (*CastRequest) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{2}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{3}
 }
 
-func (x *CastRequest) GetTarget() *Target {
+func (x *CastRequest) GetMessage() *Message {
 	if x != nil {
-		return x.Target
+		return x.Message
 	}
 	return nil
-}
-
-func (x *CastRequest) GetMethod() string {
-	if x != nil {
-		return x.Method
-	}
-	return ""
-}
-
-func (x *CastRequest) GetContext() *Payload {
-	if x != nil {
-		return x.Context
-	}
-	return nil
-}
-
-func (x *CastRequest) GetKwargs() *Payload {
-	if x != nil {
-		return x.Kwargs
-	}
-	return nil
-}
-
-func (x *CastRequest) GetMessageId() string {
-	if x != nil {
-		return x.MessageId
-	}
-	return ""
-}
-
-func (x *CastRequest) GetInstanceId() string {
-	if x != nil {
-		return x.InstanceId
-	}
-	return ""
-}
-
-func (x *CastRequest) GetMissed() *durationpb.Duration {
-	if x != nil {
-		return x.Missed
-	}
-	return nil
-}
-
-func (x *CastRequest) GetOrderKey() string {
-	if x != nil {
-		return x.OrderKey
-	}
-	return ""
 }
 
 // CastResponse says that the message is in the server's queue.
 type CastResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// The versions that the server implements in the namespace of the request.
-	Implemented   []string `protobuf:"bytes,2,rep,name=implemented,proto3" json:"implemented,omitempty"`
+	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *CastResponse) Reset() {
 	*x = CastResponse{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[3]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -322,7 +319,7 @@ func (x *CastResponse) String() string {
 func (*CastResponse) ProtoMessage() {}
 
 func (x *CastResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[3]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -335,42 +332,21 @@ func (x *CastResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CastResponse.ProtoReflect.Descriptor instead.
 func (*CastResponse) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *CastResponse) GetImplemented() []string {
-	if x != nil {
-		return x.Implemented
-	}
-	return nil
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{4}
 }
 
 // MulticallRequest is one message that expects a stream of items.
 type MulticallRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who is meant. `topic` is required; `fanout` must not be true (INVALID_TARGET).
-	Target *Target `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
-	// The method's name. Required.
-	Method string `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`
-	// As in CallRequest.
-	Context *Payload `protobuf:"bytes,3,opt,name=context,proto3" json:"context,omitempty"`
-	// As in CallRequest.
-	Kwargs *Payload `protobuf:"bytes,4,opt,name=kwargs,proto3" json:"kwargs,omitempty"`
-	// As in CallRequest.
-	MessageId string `protobuf:"bytes,5,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
-	// As in CallRequest.
-	InstanceId string `protobuf:"bytes,6,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
-	// As in CallRequest.
-	Missed *durationpb.Duration `protobuf:"bytes,8,opt,name=missed,proto3" json:"missed,omitempty"`
-	// As in CallRequest.
-	OrderKey      string `protobuf:"bytes,9,opt,name=order_key,json=orderKey,proto3" json:"order_key,omitempty"`
+	// The message.
+	Message       *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MulticallRequest) Reset() {
 	*x = MulticallRequest{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[4]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -382,7 +358,7 @@ func (x *MulticallRequest) String() string {
 func (*MulticallRequest) ProtoMessage() {}
 
 func (x *MulticallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[4]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -395,79 +371,28 @@ func (x *MulticallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MulticallRequest.ProtoReflect.Descriptor instead.
 func (*MulticallRequest) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{4}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{5}
 }
 
-func (x *MulticallRequest) GetTarget() *Target {
+func (x *MulticallRequest) GetMessage() *Message {
 	if x != nil {
-		return x.Target
+		return x.Message
 	}
 	return nil
-}
-
-func (x *MulticallRequest) GetMethod() string {
-	if x != nil {
-		return x.Method
-	}
-	return ""
-}
-
-func (x *MulticallRequest) GetContext() *Payload {
-	if x != nil {
-		return x.Context
-	}
-	return nil
-}
-
-func (x *MulticallRequest) GetKwargs() *Payload {
-	if x != nil {
-		return x.Kwargs
-	}
-	return nil
-}
-
-func (x *MulticallRequest) GetMessageId() string {
-	if x != nil {
-		return x.MessageId
-	}
-	return ""
-}
-
-func (x *MulticallRequest) GetInstanceId() string {
-	if x != nil {
-		return x.InstanceId
-	}
-	return ""
-}
-
-func (x *MulticallRequest) GetMissed() *durationpb.Duration {
-	if x != nil {
-		return x.Missed
-	}
-	return nil
-}
-
-func (x *MulticallRequest) GetOrderKey() string {
-	if x != nil {
-		return x.OrderKey
-	}
-	return ""
 }
 
 // MulticallResponse is one item.
 type MulticallResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What the method yielded.
-	Item *Payload `protobuf:"bytes,1,opt,name=item,proto3" json:"item,omitempty"`
-	// The versions that the server implements in the namespace of the request; in the first item only.
-	Implemented   []string `protobuf:"bytes,2,rep,name=implemented,proto3" json:"implemented,omitempty"`
+	Item          *Payload `protobuf:"bytes,1,opt,name=item,proto3" json:"item,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MulticallResponse) Reset() {
 	*x = MulticallResponse{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[5]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -479,7 +404,7 @@ func (x *MulticallResponse) String() string {
 func (*MulticallResponse) ProtoMessage() {}
 
 func (x *MulticallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[5]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -492,7 +417,7 @@ func (x *MulticallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MulticallResponse.ProtoReflect.Descriptor instead.
 func (*MulticallResponse) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{5}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *MulticallResponse) GetItem() *Payload {
@@ -502,41 +427,20 @@ func (x *MulticallResponse) GetItem() *Payload {
 	return nil
 }
 
-func (x *MulticallResponse) GetImplemented() []string {
-	if x != nil {
-		return x.Implemented
-	}
-	return nil
-}
-
-// MonitoredCallRequest is a call that is to be accompanied by heartbeats.
+// MonitoredCallRequest is a call that heartbeats accompany.
 type MonitoredCallRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Who is meant. `topic` is required; `fanout` must not be true (INVALID_TARGET).
-	Target *Target `protobuf:"bytes,1,opt,name=target,proto3" json:"target,omitempty"`
-	// The method's name. Required.
-	Method string `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`
-	// As in CallRequest.
-	Context *Payload `protobuf:"bytes,3,opt,name=context,proto3" json:"context,omitempty"`
-	// As in CallRequest.
-	Kwargs *Payload `protobuf:"bytes,4,opt,name=kwargs,proto3" json:"kwargs,omitempty"`
-	// As in CallRequest.
-	MessageId string `protobuf:"bytes,5,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
-	// As in CallRequest.
-	InstanceId string `protobuf:"bytes,6,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	// The message.
+	Message *Message `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
 	// The time from one heartbeat to the next; at least 10 ms, 1 s if absent.
-	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,7,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
-	// As in CallRequest.
-	Missed *durationpb.Duration `protobuf:"bytes,8,opt,name=missed,proto3" json:"missed,omitempty"`
-	// As in CallRequest.
-	OrderKey      string `protobuf:"bytes,9,opt,name=order_key,json=orderKey,proto3" json:"order_key,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	HeartbeatInterval *durationpb.Duration `protobuf:"bytes,2,opt,name=heartbeat_interval,json=heartbeatInterval,proto3" json:"heartbeat_interval,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *MonitoredCallRequest) Reset() {
 	*x = MonitoredCallRequest{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[6]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -548,7 +452,7 @@ func (x *MonitoredCallRequest) String() string {
 func (*MonitoredCallRequest) ProtoMessage() {}
 
 func (x *MonitoredCallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[6]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -561,49 +465,14 @@ func (x *MonitoredCallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MonitoredCallRequest.ProtoReflect.Descriptor instead.
 func (*MonitoredCallRequest) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{6}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{7}
 }
 
-func (x *MonitoredCallRequest) GetTarget() *Target {
+func (x *MonitoredCallRequest) GetMessage() *Message {
 	if x != nil {
-		return x.Target
+		return x.Message
 	}
 	return nil
-}
-
-func (x *MonitoredCallRequest) GetMethod() string {
-	if x != nil {
-		return x.Method
-	}
-	return ""
-}
-
-func (x *MonitoredCallRequest) GetContext() *Payload {
-	if x != nil {
-		return x.Context
-	}
-	return nil
-}
-
-func (x *MonitoredCallRequest) GetKwargs() *Payload {
-	if x != nil {
-		return x.Kwargs
-	}
-	return nil
-}
-
-func (x *MonitoredCallRequest) GetMessageId() string {
-	if x != nil {
-		return x.MessageId
-	}
-	return ""
-}
-
-func (x *MonitoredCallRequest) GetInstanceId() string {
-	if x != nil {
-		return x.InstanceId
-	}
-	return ""
 }
 
 func (x *MonitoredCallRequest) GetHeartbeatInterval() *durationpb.Duration {
@@ -611,20 +480,6 @@ func (x *MonitoredCallRequest) GetHeartbeatInterval() *durationpb.Duration {
 		return x.HeartbeatInterval
 	}
 	return nil
-}
-
-func (x *MonitoredCallRequest) GetMissed() *durationpb.Duration {
-	if x != nil {
-		return x.Missed
-	}
-	return nil
-}
-
-func (x *MonitoredCallRequest) GetOrderKey() string {
-	if x != nil {
-		return x.OrderKey
-	}
-	return ""
 }
 
 // MonitoredCallResponse is a heartbeat or the result.
@@ -641,7 +496,7 @@ type MonitoredCallResponse struct {
 
 func (x *MonitoredCallResponse) Reset() {
 	*x = MonitoredCallResponse{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[7]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -653,7 +508,7 @@ func (x *MonitoredCallResponse) String() string {
 func (*MonitoredCallResponse) ProtoMessage() {}
 
 func (x *MonitoredCallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[7]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -666,7 +521,7 @@ func (x *MonitoredCallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MonitoredCallResponse.ProtoReflect.Descriptor instead.
 func (*MonitoredCallResponse) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{7}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *MonitoredCallResponse) GetKind() isMonitoredCallResponse_Kind {
@@ -721,7 +576,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[8]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -733,7 +588,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[8]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -746,7 +601,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{8}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{9}
 }
 
 var File_oslorpc_v1_rpc_proto protoreflect.FileDescriptor
@@ -754,60 +609,37 @@ var File_oslorpc_v1_rpc_proto protoreflect.FileDescriptor
 const file_oslorpc_v1_rpc_proto_rawDesc = "" +
 	"\n" +
 	"\x14oslorpc/v1/rpc.proto\x12\n" +
-	"oslorpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18oslorpc/v1/payload.proto\x1a\x17oslorpc/v1/target.proto\"\xbd\x02\n" +
-	"\vCallRequest\x12*\n" +
+	"oslorpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18oslorpc/v1/payload.proto\x1a\x17oslorpc/v1/target.proto\"\xe5\x03\n" +
+	"\aMessage\x12*\n" +
 	"\x06target\x18\x01 \x01(\v2\x12.oslorpc.v1.TargetR\x06target\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12-\n" +
 	"\acontext\x18\x03 \x01(\v2\x13.oslorpc.v1.PayloadR\acontext\x12+\n" +
-	"\x06kwargs\x18\x04 \x01(\v2\x13.oslorpc.v1.PayloadR\x06kwargs\x12\x1d\n" +
-	"\n" +
-	"message_id\x18\x05 \x01(\tR\tmessageId\x12\x1f\n" +
+	"\x06kwargs\x18\x04 \x01(\v2\x13.oslorpc.v1.PayloadR\x06kwargs\x12\x0e\n" +
+	"\x02id\x18\x05 \x01(\tR\x02id\x12\x1f\n" +
 	"\vinstance_id\x18\x06 \x01(\tR\n" +
 	"instanceId\x121\n" +
-	"\x06missed\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06missed\x12\x1b\n" +
-	"\torder_key\x18\t \x01(\tR\borderKey\"]\n" +
+	"\x06missed\x18\a \x01(\v2\x19.google.protobuf.DurationR\x06missed\x12\x1b\n" +
+	"\torder_key\x18\b \x01(\tR\borderKey\x12=\n" +
+	"\bmetadata\x18\t \x03(\v2!.oslorpc.v1.Message.MetadataEntryR\bmetadata\x127\n" +
+	"\tremaining\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\tremaining\x1a;\n" +
+	"\rMetadataEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\v\x10\f\"<\n" +
+	"\vCallRequest\x12-\n" +
+	"\amessage\x18\x01 \x01(\v2\x13.oslorpc.v1.MessageR\amessage\";\n" +
 	"\fCallResponse\x12+\n" +
-	"\x06result\x18\x01 \x01(\v2\x13.oslorpc.v1.PayloadR\x06result\x12 \n" +
-	"\vimplemented\x18\x02 \x03(\tR\vimplemented\"\xbd\x02\n" +
-	"\vCastRequest\x12*\n" +
-	"\x06target\x18\x01 \x01(\v2\x12.oslorpc.v1.TargetR\x06target\x12\x16\n" +
-	"\x06method\x18\x02 \x01(\tR\x06method\x12-\n" +
-	"\acontext\x18\x03 \x01(\v2\x13.oslorpc.v1.PayloadR\acontext\x12+\n" +
-	"\x06kwargs\x18\x04 \x01(\v2\x13.oslorpc.v1.PayloadR\x06kwargs\x12\x1d\n" +
-	"\n" +
-	"message_id\x18\x05 \x01(\tR\tmessageId\x12\x1f\n" +
-	"\vinstance_id\x18\x06 \x01(\tR\n" +
-	"instanceId\x121\n" +
-	"\x06missed\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06missed\x12\x1b\n" +
-	"\torder_key\x18\t \x01(\tR\borderKey\"0\n" +
-	"\fCastResponse\x12 \n" +
-	"\vimplemented\x18\x02 \x03(\tR\vimplemented\"\xc2\x02\n" +
-	"\x10MulticallRequest\x12*\n" +
-	"\x06target\x18\x01 \x01(\v2\x12.oslorpc.v1.TargetR\x06target\x12\x16\n" +
-	"\x06method\x18\x02 \x01(\tR\x06method\x12-\n" +
-	"\acontext\x18\x03 \x01(\v2\x13.oslorpc.v1.PayloadR\acontext\x12+\n" +
-	"\x06kwargs\x18\x04 \x01(\v2\x13.oslorpc.v1.PayloadR\x06kwargs\x12\x1d\n" +
-	"\n" +
-	"message_id\x18\x05 \x01(\tR\tmessageId\x12\x1f\n" +
-	"\vinstance_id\x18\x06 \x01(\tR\n" +
-	"instanceId\x121\n" +
-	"\x06missed\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06missed\x12\x1b\n" +
-	"\torder_key\x18\t \x01(\tR\borderKey\"^\n" +
+	"\x06result\x18\x01 \x01(\v2\x13.oslorpc.v1.PayloadR\x06result\"<\n" +
+	"\vCastRequest\x12-\n" +
+	"\amessage\x18\x01 \x01(\v2\x13.oslorpc.v1.MessageR\amessage\"\x0e\n" +
+	"\fCastResponse\"A\n" +
+	"\x10MulticallRequest\x12-\n" +
+	"\amessage\x18\x01 \x01(\v2\x13.oslorpc.v1.MessageR\amessage\"<\n" +
 	"\x11MulticallResponse\x12'\n" +
-	"\x04item\x18\x01 \x01(\v2\x13.oslorpc.v1.PayloadR\x04item\x12 \n" +
-	"\vimplemented\x18\x02 \x03(\tR\vimplemented\"\x90\x03\n" +
-	"\x14MonitoredCallRequest\x12*\n" +
-	"\x06target\x18\x01 \x01(\v2\x12.oslorpc.v1.TargetR\x06target\x12\x16\n" +
-	"\x06method\x18\x02 \x01(\tR\x06method\x12-\n" +
-	"\acontext\x18\x03 \x01(\v2\x13.oslorpc.v1.PayloadR\acontext\x12+\n" +
-	"\x06kwargs\x18\x04 \x01(\v2\x13.oslorpc.v1.PayloadR\x06kwargs\x12\x1d\n" +
-	"\n" +
-	"message_id\x18\x05 \x01(\tR\tmessageId\x12\x1f\n" +
-	"\vinstance_id\x18\x06 \x01(\tR\n" +
-	"instanceId\x12H\n" +
-	"\x12heartbeat_interval\x18\a \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\x121\n" +
-	"\x06missed\x18\b \x01(\v2\x19.google.protobuf.DurationR\x06missed\x12\x1b\n" +
-	"\torder_key\x18\t \x01(\tR\borderKey\"\x8e\x01\n" +
+	"\x04item\x18\x01 \x01(\v2\x13.oslorpc.v1.PayloadR\x04item\"\x8f\x01\n" +
+	"\x14MonitoredCallRequest\x12-\n" +
+	"\amessage\x18\x01 \x01(\v2\x13.oslorpc.v1.MessageR\amessage\x12H\n" +
+	"\x12heartbeat_interval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x11heartbeatInterval\"\x8e\x01\n" +
 	"\x15MonitoredCallResponse\x125\n" +
 	"\theartbeat\x18\x01 \x01(\v2\x15.oslorpc.v1.HeartbeatH\x00R\theartbeat\x126\n" +
 	"\bresponse\x18\x02 \x01(\v2\x18.oslorpc.v1.CallResponseH\x00R\bresponseB\x06\n" +
@@ -835,56 +667,52 @@ func file_oslorpc_v1_rpc_proto_rawDescGZIP() []byte {
 	return file_oslorpc_v1_rpc_proto_rawDescData
 }
 
-var file_oslorpc_v1_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_oslorpc_v1_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_oslorpc_v1_rpc_proto_goTypes = []any{
-	(*CallRequest)(nil),           // 0: oslorpc.v1.CallRequest
-	(*CallResponse)(nil),          // 1: oslorpc.v1.CallResponse
-	(*CastRequest)(nil),           // 2: oslorpc.v1.CastRequest
-	(*CastResponse)(nil),          // 3: oslorpc.v1.CastResponse
-	(*MulticallRequest)(nil),      // 4: oslorpc.v1.MulticallRequest
-	(*MulticallResponse)(nil),     // 5: oslorpc.v1.MulticallResponse
-	(*MonitoredCallRequest)(nil),  // 6: oslorpc.v1.MonitoredCallRequest
-	(*MonitoredCallResponse)(nil), // 7: oslorpc.v1.MonitoredCallResponse
-	(*Heartbeat)(nil),             // 8: oslorpc.v1.Heartbeat
-	(*Target)(nil),                // 9: oslorpc.v1.Target
-	(*Payload)(nil),               // 10: oslorpc.v1.Payload
-	(*durationpb.Duration)(nil),   // 11: google.protobuf.Duration
+	(*Message)(nil),               // 0: oslorpc.v1.Message
+	(*CallRequest)(nil),           // 1: oslorpc.v1.CallRequest
+	(*CallResponse)(nil),          // 2: oslorpc.v1.CallResponse
+	(*CastRequest)(nil),           // 3: oslorpc.v1.CastRequest
+	(*CastResponse)(nil),          // 4: oslorpc.v1.CastResponse
+	(*MulticallRequest)(nil),      // 5: oslorpc.v1.MulticallRequest
+	(*MulticallResponse)(nil),     // 6: oslorpc.v1.MulticallResponse
+	(*MonitoredCallRequest)(nil),  // 7: oslorpc.v1.MonitoredCallRequest
+	(*MonitoredCallResponse)(nil), // 8: oslorpc.v1.MonitoredCallResponse
+	(*Heartbeat)(nil),             // 9: oslorpc.v1.Heartbeat
+	nil,                           // 10: oslorpc.v1.Message.MetadataEntry
+	(*Target)(nil),                // 11: oslorpc.v1.Target
+	(*Payload)(nil),               // 12: oslorpc.v1.Payload
+	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
 }
 var file_oslorpc_v1_rpc_proto_depIdxs = []int32{
-	9,  // 0: oslorpc.v1.CallRequest.target:type_name -> oslorpc.v1.Target
-	10, // 1: oslorpc.v1.CallRequest.context:type_name -> oslorpc.v1.Payload
-	10, // 2: oslorpc.v1.CallRequest.kwargs:type_name -> oslorpc.v1.Payload
-	11, // 3: oslorpc.v1.CallRequest.missed:type_name -> google.protobuf.Duration
-	10, // 4: oslorpc.v1.CallResponse.result:type_name -> oslorpc.v1.Payload
-	9,  // 5: oslorpc.v1.CastRequest.target:type_name -> oslorpc.v1.Target
-	10, // 6: oslorpc.v1.CastRequest.context:type_name -> oslorpc.v1.Payload
-	10, // 7: oslorpc.v1.CastRequest.kwargs:type_name -> oslorpc.v1.Payload
-	11, // 8: oslorpc.v1.CastRequest.missed:type_name -> google.protobuf.Duration
-	9,  // 9: oslorpc.v1.MulticallRequest.target:type_name -> oslorpc.v1.Target
-	10, // 10: oslorpc.v1.MulticallRequest.context:type_name -> oslorpc.v1.Payload
-	10, // 11: oslorpc.v1.MulticallRequest.kwargs:type_name -> oslorpc.v1.Payload
-	11, // 12: oslorpc.v1.MulticallRequest.missed:type_name -> google.protobuf.Duration
-	10, // 13: oslorpc.v1.MulticallResponse.item:type_name -> oslorpc.v1.Payload
-	9,  // 14: oslorpc.v1.MonitoredCallRequest.target:type_name -> oslorpc.v1.Target
-	10, // 15: oslorpc.v1.MonitoredCallRequest.context:type_name -> oslorpc.v1.Payload
-	10, // 16: oslorpc.v1.MonitoredCallRequest.kwargs:type_name -> oslorpc.v1.Payload
-	11, // 17: oslorpc.v1.MonitoredCallRequest.heartbeat_interval:type_name -> google.protobuf.Duration
-	11, // 18: oslorpc.v1.MonitoredCallRequest.missed:type_name -> google.protobuf.Duration
-	8,  // 19: oslorpc.v1.MonitoredCallResponse.heartbeat:type_name -> oslorpc.v1.Heartbeat
-	1,  // 20: oslorpc.v1.MonitoredCallResponse.response:type_name -> oslorpc.v1.CallResponse
-	0,  // 21: oslorpc.v1.RPCService.Call:input_type -> oslorpc.v1.CallRequest
-	2,  // 22: oslorpc.v1.RPCService.Cast:input_type -> oslorpc.v1.CastRequest
-	4,  // 23: oslorpc.v1.RPCService.Multicall:input_type -> oslorpc.v1.MulticallRequest
-	6,  // 24: oslorpc.v1.RPCService.MonitoredCall:input_type -> oslorpc.v1.MonitoredCallRequest
-	1,  // 25: oslorpc.v1.RPCService.Call:output_type -> oslorpc.v1.CallResponse
-	3,  // 26: oslorpc.v1.RPCService.Cast:output_type -> oslorpc.v1.CastResponse
-	5,  // 27: oslorpc.v1.RPCService.Multicall:output_type -> oslorpc.v1.MulticallResponse
-	7,  // 28: oslorpc.v1.RPCService.MonitoredCall:output_type -> oslorpc.v1.MonitoredCallResponse
-	25, // [25:29] is the sub-list for method output_type
-	21, // [21:25] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	11, // 0: oslorpc.v1.Message.target:type_name -> oslorpc.v1.Target
+	12, // 1: oslorpc.v1.Message.context:type_name -> oslorpc.v1.Payload
+	12, // 2: oslorpc.v1.Message.kwargs:type_name -> oslorpc.v1.Payload
+	13, // 3: oslorpc.v1.Message.missed:type_name -> google.protobuf.Duration
+	10, // 4: oslorpc.v1.Message.metadata:type_name -> oslorpc.v1.Message.MetadataEntry
+	13, // 5: oslorpc.v1.Message.remaining:type_name -> google.protobuf.Duration
+	0,  // 6: oslorpc.v1.CallRequest.message:type_name -> oslorpc.v1.Message
+	12, // 7: oslorpc.v1.CallResponse.result:type_name -> oslorpc.v1.Payload
+	0,  // 8: oslorpc.v1.CastRequest.message:type_name -> oslorpc.v1.Message
+	0,  // 9: oslorpc.v1.MulticallRequest.message:type_name -> oslorpc.v1.Message
+	12, // 10: oslorpc.v1.MulticallResponse.item:type_name -> oslorpc.v1.Payload
+	0,  // 11: oslorpc.v1.MonitoredCallRequest.message:type_name -> oslorpc.v1.Message
+	13, // 12: oslorpc.v1.MonitoredCallRequest.heartbeat_interval:type_name -> google.protobuf.Duration
+	9,  // 13: oslorpc.v1.MonitoredCallResponse.heartbeat:type_name -> oslorpc.v1.Heartbeat
+	2,  // 14: oslorpc.v1.MonitoredCallResponse.response:type_name -> oslorpc.v1.CallResponse
+	1,  // 15: oslorpc.v1.RPCService.Call:input_type -> oslorpc.v1.CallRequest
+	3,  // 16: oslorpc.v1.RPCService.Cast:input_type -> oslorpc.v1.CastRequest
+	5,  // 17: oslorpc.v1.RPCService.Multicall:input_type -> oslorpc.v1.MulticallRequest
+	7,  // 18: oslorpc.v1.RPCService.MonitoredCall:input_type -> oslorpc.v1.MonitoredCallRequest
+	2,  // 19: oslorpc.v1.RPCService.Call:output_type -> oslorpc.v1.CallResponse
+	4,  // 20: oslorpc.v1.RPCService.Cast:output_type -> oslorpc.v1.CastResponse
+	6,  // 21: oslorpc.v1.RPCService.Multicall:output_type -> oslorpc.v1.MulticallResponse
+	8,  // 22: oslorpc.v1.RPCService.MonitoredCall:output_type -> oslorpc.v1.MonitoredCallResponse
+	19, // [19:23] is the sub-list for method output_type
+	15, // [15:19] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_oslorpc_v1_rpc_proto_init() }
@@ -894,7 +722,7 @@ func file_oslorpc_v1_rpc_proto_init() {
 	}
 	file_oslorpc_v1_payload_proto_init()
 	file_oslorpc_v1_target_proto_init()
-	file_oslorpc_v1_rpc_proto_msgTypes[7].OneofWrappers = []any{
+	file_oslorpc_v1_rpc_proto_msgTypes[8].OneofWrappers = []any{
 		(*MonitoredCallResponse_Heartbeat)(nil),
 		(*MonitoredCallResponse_Response)(nil),
 	}
@@ -904,7 +732,7 @@ func file_oslorpc_v1_rpc_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oslorpc_v1_rpc_proto_rawDesc), len(file_oslorpc_v1_rpc_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -29,10 +29,8 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// RPCService carries every message between oslorpc programs. The request is authoritative: no header is needed, so
-// grpcurl and a plain stub are clients as good as any.
-//
-// The four requests have the same fields with the same numbers; only MonitoredCallRequest has 7.
+// RPCService carries the messages between oslorpc programs. The request is authoritative: no header
+// is needed, so grpcurl and plain stubs are complete clients.
 //
 // Errors carry an ErrorDetail (errors.proto) that says what happened and whether the method may have run.
 type RPCServiceClient interface {
@@ -122,10 +120,8 @@ type RPCService_MonitoredCallClient = grpc.ServerStreamingClient[MonitoredCallRe
 // All implementations must embed UnimplementedRPCServiceServer
 // for forward compatibility.
 //
-// RPCService carries every message between oslorpc programs. The request is authoritative: no header is needed, so
-// grpcurl and a plain stub are clients as good as any.
-//
-// The four requests have the same fields with the same numbers; only MonitoredCallRequest has 7.
+// RPCService carries the messages between oslorpc programs. The request is authoritative: no header
+// is needed, so grpcurl and plain stubs are complete clients.
 //
 // Errors carry an ErrorDetail (errors.proto) that says what happened and whether the method may have run.
 type RPCServiceServer interface {
