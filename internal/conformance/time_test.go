@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
@@ -106,7 +107,7 @@ func TestCallRetry(t *testing.T) {
 	}, func(t *testing.T, test test) {
 		synctest.Test(t, func(t *testing.T) {
 			r, transport := record(t)
-			r.refuse = rpcstatus.Encode(rpcstatus.Refuse(rpcstatus.Full), nil).Err()
+			r.refuse = rpcstatus.Encode(refusal.New(refusal.Full), nil).Err()
 			c := transport.Client(oslorpc.Target{Topic: topic, Server: "testserver"}, test.client...).Prepare(test.prepare...)
 			start := time.Now()
 			wantKind(t, send(t.Context(), c, "call", "foo", nil), oslorpc.Refused)

@@ -11,12 +11,12 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/route"
-	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-var foreign = error(rpcstatus.Refuse(rpcstatus.Foreign))
+var foreign = error(refusal.New(refusal.Foreign))
 
 // TestAddressThatLedElsewhereOnce: the instance is listed, so it is tried again after some
 // seconds, over another connection.

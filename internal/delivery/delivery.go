@@ -12,8 +12,8 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/route"
-	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -238,7 +238,7 @@ func (d *delivery) final(err error) bool {
 	if !rpc.SafeToRetry(err) {
 		return true
 	}
-	return !isUnable(err) && !rpc.IsNotDelivered(err) && !rpcstatus.HeadersTooLarge(err)
+	return !isUnable(err) && !rpc.IsNotDelivered(err) && !refusal.HeadersTooLarge(err)
 }
 
 // said returns the text of an error without its kind.

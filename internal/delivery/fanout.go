@@ -12,8 +12,8 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/route"
-	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -55,7 +55,7 @@ func All(ctx context.Context, a *Audience, send Send) []Result {
 }
 
 // left reports whether an instance that is not listed any more says itself that it is not there: then it simply left.
-func left(r Result) bool { return r.Entry.Unlisted && rpcstatus.Gone(r.Err) }
+func left(r Result) bool { return r.Entry.Unlisted && refusal.Gone(r.Err) }
 
 // replaced reports whether nothing listens at an instance's address, and another instance has its
 // name: then it died, and discovery did not notice yet.
@@ -90,7 +90,7 @@ func (a *Audience) toOne(ctx context.Context, g *gate, e *route.Entry, variants 
 	case misled(e, err):
 		a.topic.Astray(e, err)
 		err = strayed(e, err)
-	case rpcstatus.Gone(err):
+	case refusal.Gone(err):
 		a.topic.Gone(e)
 	}
 	return Result{Entry: e, Skipped: isUnable(err), Err: Name(err, a.message.Target, a.message.Method)}
@@ -125,5 +125,5 @@ func awaitAnswer(ctx context.Context, e *route.Entry) {
 }
 
 func isFull(err error) bool {
-	return rpc.KindOf(err) == rpc.Refused && rpc.SafeToRetry(err) && !rpcstatus.Gone(err) && !rpcstatus.Misled(err)
+	return rpc.KindOf(err) == rpc.Refused && rpc.SafeToRetry(err) && !refusal.Gone(err) && !refusal.Misled(err)
 }

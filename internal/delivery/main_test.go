@@ -19,8 +19,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/leak"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/peer/peertest"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/route"
-	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -173,9 +173,9 @@ func (s *script) expect(t *testing.T, want ...string) {
 
 // What instances answer.
 var (
-	full        = error(rpcstatus.Refuse(rpcstatus.Full))
-	stopping    = error(rpcstatus.Refuse(rpcstatus.Stopping))
-	misdirected = error(rpcstatus.Refuse(rpcstatus.Misdirected))
+	full        = error(refusal.New(refusal.Full))
+	stopping    = error(refusal.New(refusal.Stopping))
+	misdirected = error(refusal.New(refusal.Misdirected))
 	notSent     = notStarted(rpc.Unreachable)
 	tooOld      = notStarted(rpc.UnsupportedVersion)
 	noMethod    = notStarted(rpc.NoSuchMethod)

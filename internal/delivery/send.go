@@ -8,8 +8,8 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/route"
-	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -27,14 +27,14 @@ func (d *delivery) attempt(ctx, waiting context.Context, e *route.Entry, send Se
 		d.topic.Astray(e, err)
 		err = strayed(e, err)
 		d.exclude(e, err)
-	case rpcstatus.Gone(err):
+	case refusal.Gone(err):
 		d.refusal = fmt.Sprintf("; server %q at %s, which was listed, said: %s", e.Server, e.Addr, said(err))
 		d.topic.Gone(e)
 		d.exclude(e, err)
 	default:
 		d.exclude(e, err)
 	}
-	if isUnable(err) || rpcstatus.HeadersTooLarge(err) {
+	if isUnable(err) || refusal.HeadersTooLarge(err) {
 		d.unable = At(err, e)
 		return err
 	}
@@ -53,7 +53,7 @@ func (d *delivery) attempt(ctx, waiting context.Context, e *route.Entry, send Se
 // process. A static address has no id, and a process there that starts again may not have the
 // server meant yet; but neither does another program.
 func misled(e *route.Entry, err error) bool {
-	return rpcstatus.Misled(err) && !e.Unlisted && (e.ID != "" || errors.Is(err, rpcstatus.Foreign))
+	return refusal.Misled(err) && !e.Unlisted && (e.ID != "" || errors.Is(err, refusal.Foreign))
 }
 
 // strayed is the error about an instance whose address leads to another process; err is what that
@@ -91,9 +91,9 @@ func sendTo(ctx, waiting context.Context, e *route.Entry, variant int, send Send
 // noStream is the error when an instance could not be sent to for want of a stream.
 func noStream(e *route.Entry, err error) error {
 	if errors.Is(err, net.ErrClosed) { // it was dropped meanwhile
-		return rpcstatus.Refuse(rpcstatus.Stopping)
+		return refusal.New(refusal.Stopping)
 	}
-	return &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: errors.Join(rpcstatus.Full, err), Message: fmt.Sprintf(
+	return &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: errors.Join(refusal.Full, err), Message: fmt.Sprintf(
 		"server %q at %s allows %d messages at a time on a connection, and they are all in use", e.Server, e.Addr, fleet.Peer(e).Streams())}
 }
 

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -50,7 +50,7 @@ func TestHeldServerRunsNothingUntilReleased(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				if err := s.Cast(request("foo", "more")); !errors.Is(err, rpcstatus.Full) {
+				if err := s.Cast(request("foo", "more")); !errors.Is(err, refusal.Full) {
 					t.Errorf("beyond the queue: %v", err)
 				}
 				synctest.Wait()

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -108,7 +108,7 @@ func TestRepeatIsKnownWhateverElseWouldRefuseIt(t *testing.T) {
 		first := started(t.Context(), s, request("foo", "a"))
 		<-g.entered
 		stopped := make(chan error, 1)
-		for _, why := range []rpcstatus.Refusal{rpcstatus.Full, rpcstatus.Stopping} {
+		for _, why := range []refusal.Reason{refusal.Full, refusal.Stopping} {
 			if err := s.Cast(request("foo", "new")); !errors.Is(err, why) {
 				t.Errorf("a new message: got %v, want %v", err, why)
 			}
@@ -117,7 +117,7 @@ func TestRepeatIsKnownWhateverElseWouldRefuseIt(t *testing.T) {
 			if err := s.Cast(request("foo", "a")); err != nil {
 				t.Errorf("a cast that was accepted is refused: %v", err)
 			}
-			if why == rpcstatus.Full {
+			if why == refusal.Full {
 				go func() { stopped <- s.Stop(context.Background()) }()
 				synctest.Wait()
 			}

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/requestctx"
-	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -229,12 +229,12 @@ func (s *Server) take(r *Request, delivery Delivery, now time.Time) (*ticket, er
 // admit takes a message into the queue, or refuses it. The lock is held.
 func (s *Server) admit(r *Request) (*ticket, error) {
 	if s.stopping {
-		return nil, rpcstatus.Refuse(rpcstatus.Stopping)
+		return nil, refusal.New(refusal.Stopping)
 	}
 	if ticket := s.queue.admit(r.size(), r.OrderKey); ticket != nil {
 		return ticket, nil
 	}
-	return nil, rpcstatus.Refuse(rpcstatus.Full)
+	return nil, refusal.New(refusal.Full)
 }
 
 // forget lets a message come again that was accepted and, as its caller is told, not started.
@@ -270,7 +270,7 @@ func (s *Server) context(ctx context.Context, r *Request) (joined context.Contex
 // expired is the error for a message that nobody waits for any more before it ran, or whose server was stopped by force.
 func (s *Server) expired(err error) error {
 	if s.base.Err() != nil {
-		return rpcstatus.Refuse(rpcstatus.Stopping)
+		return refusal.New(refusal.Stopping)
 	}
 	e := &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Cause: err, Message: "the deadline passed before a worker was free; it was not started"}
 	if errors.Is(err, context.Canceled) {

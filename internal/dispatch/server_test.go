@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/requestctx"
-	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -154,7 +154,7 @@ func TestCastIsAcceptedBeforeItRuns(t *testing.T) {
 		}
 	}
 	e := check(t, s.Cast(request("foo", "d")), rpc.Refused, true, "queue is full")
-	if !errors.Is(e, rpcstatus.Full) {
+	if !errors.Is(e, refusal.Full) {
 		t.Errorf("the reason is %v", e.Cause)
 	}
 	first := <-g.entered

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -36,7 +36,7 @@ func TestStopFinishesWhatWasAccepted(t *testing.T) {
 			t.Error("the stop did not wait")
 		}
 		_, err := call(t.Context(), s, request("foo", "5"))
-		if check(t, err, rpc.Refused, true, "stopping"); !errors.Is(err, rpcstatus.Stopping) {
+		if check(t, err, rpc.Refused, true, "stopping"); !errors.Is(err, refusal.Stopping) {
 			t.Errorf("the reason is missing: %v", err)
 		}
 		check(t, s.Cast(request("foo", "6")), rpc.Refused, true, "stopping")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
@@ -53,7 +54,7 @@ type pinged struct {
 func (p *pinged) Ping(context.Context, *pb.PingRequest) (*pb.PingResponse, error) {
 	p.asked.Add(1)
 	if p.stops.Load() {
-		return nil, rpcstatus.Encode(rpcstatus.Refuse(rpcstatus.Stopping), nil).Err()
+		return nil, rpcstatus.Encode(refusal.New(refusal.Stopping), nil).Err()
 	}
 	return &pb.PingResponse{}, nil
 }

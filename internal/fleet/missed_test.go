@@ -6,8 +6,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/route"
-	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -63,7 +63,7 @@ func TestMissedByStaticAddress(t *testing.T) {
 
 // TestMissedStaysUntilAnswered: only what the server itself says shows that it heard of it.
 func TestMissedStaysUntilAnswered(t *testing.T) {
-	signed := *rpcstatus.Refuse(rpcstatus.Full)
+	signed := *refusal.New(refusal.Full)
 	signed.Server = "host-a"
 	for name, test := range map[string]struct {
 		err   error
@@ -72,7 +72,7 @@ func TestMissedStaysUntilAnswered(t *testing.T) {
 		"accepted":         {nil, false},
 		"the method fails": {&rpc.Error{Kind: rpc.Remote, Server: "host-a"}, false},
 		"full":             {&signed, false},
-		"misdirected":      {rpcstatus.Refuse(rpcstatus.Misdirected), true},
+		"misdirected":      {refusal.New(refusal.Misdirected), true},
 		"not sent":         {&rpc.Error{Kind: rpc.Unreachable, NotStarted: true}, true},
 		"lost":             {&rpc.Error{Kind: rpc.OutcomeUnknown}, true},
 		"late":             {&rpc.Error{Kind: rpc.Timeout}, true},

@@ -7,6 +7,7 @@ import (
 
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 )
@@ -51,7 +52,7 @@ func (t *Topic) verify(vanished []*member) {
 				switch err := ask(t.life, e); {
 				case err == nil:
 					t.there(e)
-				case rpcstatus.Gone(err):
+				case refusal.Gone(err):
 					t.Gone(e)
 				}
 			})

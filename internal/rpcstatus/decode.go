@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -116,7 +117,7 @@ func foreign(st *status.Status) *rpc.Error {
 	if strings.Contains(st.Message(), "grpc-encoding") { // gRPC's refusal of a compressor, which any server may lack
 		return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: "the server does not know the compressor: " + st.Message()}
 	}
-	e := Refuse(Foreign)
+	e := refusal.New(refusal.Foreign)
 	e.Message += ", which does not speak oslorpc: " + st.Message()
 	return e
 }
@@ -136,19 +137,6 @@ func Seal(err error) error {
 		"which does not say whether the method ran: " + st.Message()}, nil).Err()
 }
 
-// headersTooLarge is the cause of an error for a message whose headers are larger than the
-// instance takes that it was for. Another may take them.
-type headersTooLarge struct{ error }
-
-// Unwrap returns what gRPC said.
-func (h headersTooLarge) Unwrap() error { return h.error }
-
-// HeadersTooLarge reports whether err is about headers that are larger than one instance takes.
-func HeadersTooLarge(err error) bool {
-	_, ok := errors.AsType[headersTooLarge](err)
-	return ok
-}
-
 // unsent returns the error when no stream was opened. As internal counts for gRPC what it cannot
 // send, for a header, a codec or a compressor: that fares no better elsewhere, unless it is for
 // the sake of the server.
@@ -159,7 +147,7 @@ func unsent(st *status.Status, err error) *rpc.Error {
 	}
 	e.Kind = rpc.Invalid
 	if strings.HasPrefix(st.Message(), "header list size to send violates") {
-		e.Kind, e.Cause = rpc.TooLarge, headersTooLarge{err}
+		e.Kind, e.Cause = rpc.TooLarge, refusal.TooLargeHeaders(err)
 		e.Message = "the server takes no headers of this size: send less metadata and context, or raise its limit: " + st.Message()
 	}
 	return e
@@ -249,13 +237,13 @@ func kindOf(wire pb.ErrorKind) (kind rpc.Kind, known bool) {
 }
 
 // refusalOf returns the reason of a refusal.
-func refusalOf(wire pb.ErrorKind) Refusal {
+func refusalOf(wire pb.ErrorKind) refusal.Reason {
 	for why, f := range refusals {
 		if f.wire == wire {
 			return why
 		}
 	}
-	return Refusal("for a reason that this client does not know")
+	return refusal.Reason("for a reason that this client does not know")
 }
 
 // canBeUnstarted reports whether an error of a kind may arise before the method runs.

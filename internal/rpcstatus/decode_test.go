@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/protoadapt"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -110,15 +111,15 @@ func TestDetailCounts(t *testing.T) {
 		}
 	}
 	wrapped := fmt.Errorf("receiving: %w", withDetails(t, codes.Unknown, &pb.ErrorDetail{Kind: pb.ErrorKind_ERROR_KIND_FULL, NotStarted: true}))
-	if got := Decode(wrapped, true); !errors.Is(got, Full) || !got.NotStarted {
+	if got := Decode(wrapped, true); !errors.Is(got, refusal.Full) || !got.NotStarted {
 		t.Errorf("wrapped: got %+v", got)
 	}
 }
 
 func TestRefusalIsAnError(t *testing.T) {
 	t.Parallel()
-	e := Refuse(Full)
-	if e.Kind != rpc.Refused || !rpc.SafeToRetry(e) || !rpc.IsNotDelivered(e) || !errors.Is(e, Full) || errors.Is(e, Stopping) {
+	e := refusal.New(refusal.Full)
+	if e.Kind != rpc.Refused || !rpc.SafeToRetry(e) || !rpc.IsNotDelivered(e) || !errors.Is(e, refusal.Full) || errors.Is(e, refusal.Stopping) {
 		t.Errorf("got %+v", e)
 	}
 	if errors.Is(e, io.EOF) || !strings.Contains(e.Error(), "queue is full") {
@@ -132,19 +133,19 @@ func TestAnotherProgramAnswers(t *testing.T) {
 	t.Parallel()
 	bare := status.Error(codes.Unimplemented, "unknown service oslorpc.v1.RPCService")
 	got := Evidence{Sent: true, Contract: true}.Decode(bare)
-	if !errors.Is(got, Foreign) || !Misled(got) || Gone(got) || got.Kind != rpc.Refused || !got.NotStarted || !strings.Contains(got.Message, "unknown service") {
+	if !errors.Is(got, refusal.Foreign) || !refusal.Misled(got) || refusal.Gone(got) || got.Kind != rpc.Refused || !got.NotStarted || !strings.Contains(got.Message, "unknown service") {
 		t.Errorf("got %+v", got)
 	}
 	for _, v := range []Evidence{{Sent: true}, {Sent: true, Contract: true, Headers: true}} {
-		if got := v.Decode(bare); got.Kind != rpc.NoSuchMethod || got.NotStarted || Misled(got) {
+		if got := v.Decode(bare); got.Kind != rpc.NoSuchMethod || got.NotStarted || refusal.Misled(got) {
 			t.Errorf("%+v: got %+v", v, got)
 		}
 	}
 	compressor := status.Error(codes.Unimplemented, `grpc: Decompressor is not installed for grpc-encoding "x"`)
-	if got := (Evidence{Sent: true, Contract: true}).Decode(compressor); got.Kind != rpc.Invalid || !got.NotStarted || Misled(got) {
+	if got := (Evidence{Sent: true, Contract: true}).Decode(compressor); got.Kind != rpc.Invalid || !got.NotStarted || refusal.Misled(got) {
 		t.Errorf("an unknown compressor: got %+v", got)
 	}
-	if Misled(Refuse(Full)) || Misled(nil) || !Misled(fmt.Errorf("a: %w", Refuse(Misdirected))) {
+	if refusal.Misled(refusal.New(refusal.Full)) || refusal.Misled(nil) || !refusal.Misled(fmt.Errorf("a: %w", refusal.New(refusal.Misdirected))) {
 		t.Error("what misleads is mistaken")
 	}
 }
@@ -195,7 +196,7 @@ func TestContradictions(t *testing.T) {
 		}
 	}
 	doubtful := Decode(withDetails(t, codes.Unavailable, &pb.ErrorDetail{Kind: pb.ErrorKind_ERROR_KIND_STOPPING, Server: "net1"}), true)
-	if doubtful.Kind != rpc.OutcomeUnknown || doubtful.NotStarted || Gone(doubtful) || doubtful.Server != "net1" {
+	if doubtful.Kind != rpc.OutcomeUnknown || doubtful.NotStarted || refusal.Gone(doubtful) || doubtful.Server != "net1" {
 		t.Errorf("a refusal that does not say that nothing ran: got %+v", doubtful)
 	}
 }
@@ -255,7 +256,7 @@ func TestRefusalOfTheFuture(t *testing.T) {
 		if notStarted {
 			want = rpc.Refused
 		}
-		if got.Kind != want || got.NotStarted != notStarted || rpc.IsNotDelivered(got) != notStarted || Gone(got) || Misled(got) {
+		if got.Kind != want || got.NotStarted != notStarted || rpc.IsNotDelivered(got) != notStarted || refusal.Gone(got) || refusal.Misled(got) {
 			t.Errorf("not started: %v: got %+v", notStarted, got)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"google.golang.org/grpc/codes"
 
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -64,20 +65,20 @@ func TestEveryKindArrivesAsItWas(t *testing.T) {
 
 func TestRefusalArrivesWithItsReason(t *testing.T) {
 	t.Parallel()
-	for why, code := range map[Refusal]codes.Code{
-		Full: codes.ResourceExhausted, Stopping: codes.Unavailable, Misdirected: codes.Unavailable,
+	for why, code := range map[refusal.Reason]codes.Code{
+		refusal.Full: codes.ResourceExhausted, refusal.Stopping: codes.Unavailable, refusal.Misdirected: codes.Unavailable,
 	} {
 		t.Run(why.Error(), func(t *testing.T) {
 			t.Parallel()
-			st := Encode(Refuse(why), nil)
+			st := Encode(refusal.New(why), nil)
 			if st.Code() != code {
 				t.Errorf("the code is %v, want %v", st.Code(), code)
 			}
 			got := Decode(arrived(t, st).Err(), true)
-			if *got != *Refuse(why) || !errors.Is(got, why) {
-				t.Errorf("got %+v, want %+v", got, Refuse(why))
+			if *got != *refusal.New(why) || !errors.Is(got, why) {
+				t.Errorf("got %+v, want %+v", got, refusal.New(why))
 			}
-			if gone := why != Full; Gone(got) != gone || Gone(fmt.Errorf("a: %w", got)) != gone {
+			if gone := why != refusal.Full; refusal.Gone(got) != gone || refusal.Gone(fmt.Errorf("a: %w", got)) != gone {
 				t.Errorf("the instance is gone: want %v", gone)
 			}
 			if *Decode(arrived(t, Encode(got, nil)).Err(), true) != *got {
@@ -86,7 +87,7 @@ func TestRefusalArrivesWithItsReason(t *testing.T) {
 		})
 	}
 	for _, err := range []error{nil, io.EOF, &rpc.Error{Kind: rpc.Refused}, &rpc.Error{Kind: rpc.Unreachable}} {
-		if Gone(err) {
+		if refusal.Gone(err) {
 			t.Errorf("%v says nothing about the instance", err)
 		}
 	}
@@ -148,7 +149,7 @@ func TestOtherErrorsMakeNoClaim(t *testing.T) {
 		&rpc.Error{Kind: rpc.VersionCapExceeded, Message: "EOF", NotStarted: true},
 		&rpc.Error{Kind: rpc.NoInstance, Message: "EOF", NotStarted: true},
 		&rpc.Error{Kind: rpc.Refused, Message: "EOF", NotStarted: true},
-		&rpc.Error{Kind: rpc.Refused, Message: "EOF", NotStarted: true, Cause: Refusal("of a newer version")},
+		&rpc.Error{Kind: rpc.Refused, Message: "EOF", NotStarted: true, Cause: refusal.Reason("of a newer version")},
 	} {
 		st := arrived(t, Encode(err, nil))
 		if st.Code() != codes.Internal || len(st.Details()) != 0 || !strings.Contains(st.Message(), "EOF") {
@@ -201,7 +202,7 @@ func TestEveryKindOfTheContractIsKnown(t *testing.T) {
 func BenchmarkEncode(b *testing.B) {
 	stack := slices.Repeat([]string{"github.com/oslorpc/oslorpc/internal/dispatch.protect.func1()"}, 100)
 	for name, err := range map[string]error{
-		"refusal": &rpc.Error{Kind: rpc.Refused, Message: Full.Error(), Cause: Full, NotStarted: true, Method: "foo", Server: "net1"},
+		"refusal": &rpc.Error{Kind: rpc.Refused, Message: refusal.Full.Error(), Cause: refusal.Full, NotStarted: true, Method: "foo", Server: "net1"},
 		"panic":   &rpc.Error{Kind: rpc.Remote, Message: "panic: boom", Cause: &rpc.RemoteError{Type: "panic", Message: "boom", Stack: stack}},
 	} {
 		b.Run(name, func(b *testing.B) {

@@ -9,37 +9,10 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
-
-// Refusal is why a server did not take a message. It is the cause of an error of kind rpc.Refused.
-type Refusal string
-
-// The refusals.
-const (
-	Full        Refusal = "its queue is full"
-	Stopping    Refusal = "it is stopping"
-	Misdirected Refusal = "it is not the instance meant"
-	// Foreign is never sent: a client concludes it from an answer that no server of oslorpc gives.
-	Foreign Refusal = "another program has its address"
-)
-
-// Error returns the reason in words.
-func (r Refusal) Error() string { return string(r) }
-
-// Refuse returns the error for a message that a server does not take.
-func Refuse(why Refusal) *rpc.Error {
-	return &rpc.Error{Kind: rpc.Refused, Message: string(why), Cause: why, NotStarted: true}
-}
-
-// Gone reports whether err says that the instance is not there any more, whatever discovery says.
-func Gone(err error) bool { return errors.Is(err, Stopping) || errors.Is(err, Misdirected) }
-
-// Misled reports whether err says that the address of an instance led to something else: to
-// another process of oslorpc, or to another program. That blames the connection; the instance
-// itself may be well.
-func Misled(err error) bool { return errors.Is(err, Misdirected) || errors.Is(err, Foreign) }
 
 // form is how a kind looks on the wire.
 type form struct {
@@ -63,10 +36,10 @@ var forms = []form{
 	{rpc.Canceled, pb.ErrorKind_ERROR_KIND_CANCELED, codes.Canceled},
 }
 
-var refusals = map[Refusal]form{
-	Full:        {rpc.Refused, pb.ErrorKind_ERROR_KIND_FULL, codes.ResourceExhausted},
-	Stopping:    {rpc.Refused, pb.ErrorKind_ERROR_KIND_STOPPING, codes.Unavailable},
-	Misdirected: {rpc.Refused, pb.ErrorKind_ERROR_KIND_MISDIRECTED, codes.Unavailable},
+var refusals = map[refusal.Reason]form{
+	refusal.Full:        {rpc.Refused, pb.ErrorKind_ERROR_KIND_FULL, codes.ResourceExhausted},
+	refusal.Stopping:    {rpc.Refused, pb.ErrorKind_ERROR_KIND_STOPPING, codes.Unavailable},
+	refusal.Misdirected: {rpc.Refused, pb.ErrorKind_ERROR_KIND_MISDIRECTED, codes.Unavailable},
 }
 
 // Encode returns err as a status with an ErrorDetail. An error that is not of our family is a defect of ours; it is sent as
@@ -116,7 +89,7 @@ func newDetail(e *rpc.Error, f form, seen []*pb.Implementation) *pb.ErrorDetail 
 
 func formOf(e *rpc.Error) (form, bool) {
 	if e.Kind == rpc.Refused {
-		var why Refusal
+		var why refusal.Reason
 		if !errors.As(e.Cause, &why) {
 			return form{}, false
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -26,9 +27,9 @@ func (p *Process) Ping(_ context.Context, m *pb.PingRequest) (*pb.PingResponse, 
 	switch {
 	case id == "":
 	case i < 0:
-		return nil, rpcstatus.Encode(p.absent(id, string(rpcstatus.Misdirected)), nil).Err()
+		return nil, rpcstatus.Encode(p.absent(id, string(refusal.Misdirected)), nil).Err()
 	case servers[i].Stopping:
-		return nil, rpcstatus.Encode(rpcstatus.Refuse(rpcstatus.Stopping), nil).Err()
+		return nil, rpcstatus.Encode(refusal.New(refusal.Stopping), nil).Err()
 	}
 	return &pb.PingResponse{}, nil
 }

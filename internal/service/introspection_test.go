@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/payload"
-	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -26,7 +26,7 @@ func TestPing(t *testing.T) {
 		case here && err != nil:
 			t.Errorf("%q: %v", id, err)
 		case !here:
-			if e := check(t, err, rpc.Refused, true); !errors.Is(e, rpcstatus.Misdirected) {
+			if e := check(t, err, rpc.Refused, true); !errors.Is(e, refusal.Misdirected) {
 				t.Errorf("%q: got %v", id, e)
 			}
 		}

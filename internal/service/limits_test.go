@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -111,7 +112,7 @@ func TestFullAndStoppingServersSaySo(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-g.entered
-	refused := func(why rpcstatus.Refusal) {
+	refused := func(why refusal.Reason) {
 		for form, err := range f.attempt(t, &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "foo", Id: "a"}}) {
 			t.Run(form, func(t *testing.T) {
 				e := check(t, err, rpc.Refused, true, why.Error())
@@ -121,12 +122,12 @@ func TestFullAndStoppingServersSaySo(t *testing.T) {
 			})
 		}
 	}
-	refused(rpcstatus.Full)
+	refused(refusal.Full)
 	close(g.open)
 	if err := full.Dispatch.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	refused(rpcstatus.Stopping)
+	refused(refusal.Stopping)
 }
 
 func TestCallerWhoLeavesEndsTheMethod(t *testing.T) {

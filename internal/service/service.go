@@ -12,6 +12,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -87,11 +88,11 @@ func (p *Process) find(target rpc.Target, instanceID string) (*Server, error) {
 func (p *Process) absent(instanceID, message string) *rpc.Error {
 	is := func(s *Server) bool { return s.Instance.ID == instanceID }
 	if strings.HasPrefix(instanceID, p.config.BootID+".") && !slices.ContainsFunc(p.roster.Load().servers, is) {
-		e := rpcstatus.Refuse(rpcstatus.Stopping)
+		e := refusal.New(refusal.Stopping)
 		e.Message = "the instance has stopped"
 		return e
 	}
-	e := rpcstatus.Refuse(rpcstatus.Misdirected)
+	e := refusal.New(refusal.Misdirected)
 	e.Message = message
 	return e
 }

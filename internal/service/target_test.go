@@ -8,7 +8,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
-	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -99,7 +99,7 @@ func TestMisdirectedMessages(t *testing.T) {
 			for form, err := range f.attempt(t, &pb.CallRequest{Message: &pb.Message{Target: test.target, Method: "foo", InstanceId: test.id}}) {
 				t.Run(form, func(t *testing.T) {
 					e := check(t, err, rpc.Refused, true, "no server of this process is meant")
-					if !errors.Is(e, rpcstatus.Misdirected) || !rpcstatus.Gone(e) || e.Server != "" {
+					if !errors.Is(e, refusal.Misdirected) || !refusal.Gone(e) || e.Server != "" {
 						t.Errorf("got %+v", e)
 					}
 				})
@@ -107,7 +107,7 @@ func TestMisdirectedMessages(t *testing.T) {
 		})
 	}
 	f.process.SetServers(nil)
-	for id, want := range map[string]rpcstatus.Refusal{"": rpcstatus.Misdirected, "b0.net1": rpcstatus.Misdirected, "b1.net1": rpcstatus.Stopping, "b1": rpcstatus.Misdirected} {
+	for id, want := range map[string]refusal.Reason{"": refusal.Misdirected, "b0.net1": refusal.Misdirected, "b1.net1": refusal.Stopping, "b1": refusal.Misdirected} {
 		_, err := f.Call(t.Context(), &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "foo", InstanceId: id}})
 		if e := check(t, err, rpc.Refused, true); !errors.Is(e, want) {
 			t.Errorf("instance %q, after the servers have stopped: %v, want %v", id, e, want)

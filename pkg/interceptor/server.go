@@ -10,6 +10,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/oslorpc/oslorpc/internal/header"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/internal/typed"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
@@ -172,7 +173,7 @@ func (s *server) misdirected(r *request) *rpc.Error {
 		{"exchange", s.target.Exchange, r.header.Exchange}, {"topic", s.target.Topic, asked}, {"server", s.target.Server, r.header.Server},
 	} {
 		if f.own != "" && f.asked != "" && f.own != f.asked {
-			e := rpcstatus.Refuse(rpcstatus.Misdirected)
+			e := refusal.New(refusal.Misdirected)
 			e.Message = fmt.Sprintf("the request is for the %s %q, and this is %q", f.name, f.asked, f.own)
 			return e
 		}
