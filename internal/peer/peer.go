@@ -14,10 +14,6 @@ import (
 	"google.golang.org/grpc/connectivity"
 )
 
-// Key identifies a remote process. The boot id tells a process from another that had its address before: a connection that
-// waits out a back-off for the old one would cost the new one seconds.
-type Key struct{ Addr, BootID string }
-
 // Peer is a remote process. Its methods are safe for concurrent use.
 type Peer struct {
 	key  Key

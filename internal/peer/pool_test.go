@@ -14,9 +14,9 @@ import (
 
 func TestGetSharesByKey(t *testing.T) {
 	all := pool()
-	a, again := all.Get(Key{"127.0.0.1:1", "boot-1"}), all.Get(Key{"127.0.0.1:1", "boot-1"})
-	reborn := all.Get(Key{"127.0.0.1:1", "boot-2"})
-	elsewhere := all.Get(Key{"127.0.0.1:2", "boot-1"})
+	a, again := all.Get(Key{Addr: "127.0.0.1:1", BootID: "boot-1"}), all.Get(Key{Addr: "127.0.0.1:1", BootID: "boot-1"})
+	reborn := all.Get(Key{Addr: "127.0.0.1:1", BootID: "boot-2"})
+	elsewhere := all.Get(Key{Addr: "127.0.0.1:2", BootID: "boot-1"})
 	if a != again {
 		t.Error("one process has two peers")
 	}

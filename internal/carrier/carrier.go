@@ -1,0 +1,161 @@
+// Package carrier is the seam between delivery, which decides where a message goes, and what brings it
+// there. A carrier moves one message to one instance. It knows what its network proves of the outcome,
+// so its errors say truthfully whether a message may have run. It decides nothing else: selection,
+// resending, admission, deadlines and identity are the same on every carrier.
+package carrier
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Key identifies a remote process. The boot id tells a process from another that had its address
+// before: a connection that waits out a back-off for the old one would cost the new one seconds.
+type Key struct{ Addr, BootID string }
+
+// Carrier has the links of a process to other processes. It is safe for concurrent use.
+type Carrier interface {
+	// Get returns the link to a remote process, not yet connected if it is new. Put undoes it.
+	Get(key Key) Link
+	// Put gives a link back. The last Put closes it when its messages have ended.
+	Put(link Link)
+	// Renew gives a link back that leads to the wrong process, and returns one with a connection of its
+	// own in its place. Messages on the old one go on.
+	Renew(link Link) Link
+	// BecameReady returns a channel that is closed when some link becomes ready after this call.
+	BecameReady() <-chan struct{}
+	// Check returns why no link could move a request, such as headers that are too large; nil if one may.
+	// Its errors are of kind rpc.TooLarge, rpc.BadArguments or rpc.Invalid, and say that nothing started.
+	Check(r *Request) error
+	// Close closes all links. Messages on their way fail.
+	Close()
+}
+
+// Link is the way to one remote process, shared by all its instances. It is safe for concurrent use.
+type Link interface {
+	// Health says how likely a message is to arrive soon.
+	Health() Health
+	// Outstanding is how many messages the process is at work on for us.
+	Outstanding() int64
+	// Capacity is how many messages it takes at a time.
+	Capacity() int64
+	// Absent reports whether nothing was at the address when it was last tried.
+	Absent() bool
+	// Explain says in a sentence why a message cannot be sent now. Server is the name of the server
+	// meant, which may be empty; err is what failed, for the case that no more is known.
+	Explain(server string, err error) string
+
+	// Connect returns nil when the process is connected and answers. Connecting goes on in the
+	// background after an error.
+	Connect(ctx context.Context) error
+	// Enter takes one of the places that Capacity counts, and keeps the link open until Release. It waits
+	// for at most patience. Its error is [ErrFull], the error of ctx, or net.ErrClosed.
+	Enter(ctx context.Context, patience time.Duration) error
+	// Release gives back the place of one Enter.
+	Release()
+
+	// Do sends a message and returns when it was answered. The caller has entered. An error is an
+	// *rpc.Error whose NotStarted is true only if the method provably did not run.
+	Do(ctx context.Context, r *Request) (Reply, error)
+	// Open sends the beginning of a stream and returns when the instance answered: with the first item
+	// of a multicall, with any sign of a stream that only the server sends, or at once for one that
+	// the client sends. The caller has entered. The stream has a place of its own until it ends.
+	// Errors are as those of Do.
+	Open(ctx context.Context, r *Request) (Stream, error)
+
+	// Ping returns nil if the process says that it has the instance, and that the instance does not
+	// stop. The caller has entered. An empty id asks for the process alone.
+	Ping(ctx context.Context, instanceID string) error
+}
+
+// ErrFull is the error of Enter when all places stayed in use.
+var ErrFull = errors.New("all messages that the peer allows at a time are on their way")
+
+// Mode says what is expected of a message.
+type Mode uint8
+
+// The modes.
+const (
+	// Call expects one result.
+	Call Mode = iota
+	// Cast expects acceptance.
+	Cast
+	// Multicall expects items.
+	Multicall
+)
+
+// Request is one attempt to send a message to one instance.
+type Request struct {
+	// Target is the receiver: exchange, topic, namespace, version and server, each empty if it is not
+	// given. Fanout is never set: each copy goes to one instance.
+	Target rpc.Target
+	// Method is the method's name.
+	Method string
+	Mode   Mode
+	// ID identifies the message; empty for none.
+	ID string
+	// InstanceID is the instance meant; empty for one at a static address.
+	InstanceID string
+	// OrderKey makes messages with the same one run one after the other; empty for none.
+	OrderKey string
+	// Missed is how long ago the server missed a message; 0 for never.
+	Missed time.Duration
+	// Silence, if it is not 0, is how long a call may go without a sign of life. The carrier asks for
+	// one every half of it, and ends the call with rpc.MonitorTimeout without any.
+	Silence time.Duration
+	// Context is the request context as JSON text; empty for none.
+	Context string
+	// Metadata travels beside the message; nil for none. It is not changed.
+	Metadata rpc.Metadata
+	// Kwargs are the keyword arguments of a dynamic message, as the text of a JSON object.
+	Kwargs string
+	// Typed is what a typed message has in place of Kwargs; nil for a dynamic one.
+	Typed *Typed
+	// Peer, if it is not nil, is told of the process at the other end when the attempt has ended.
+	Peer *rpc.Peer
+}
+
+// Typed is the content of a message of a typed service.
+type Typed struct {
+	// Path is "/" and the full name of the service, "/" and the name of the method.
+	Path string
+	// Message is the message, or the first one of a stream; nil for a stream without any.
+	Message proto.Message
+	// Result takes the result of a call.
+	Result any
+	// ClientStreams and ServerStreams say which end sends any number of messages.
+	ClientStreams, ServerStreams bool
+	// Options are for one kind of carrier, such as gRPC's call options. Others ignore them.
+	Options []any
+}
+
+// Reply is the answer to a message.
+type Reply struct {
+	// Result is the result of a dynamic call as JSON text. That of a typed one is in Typed.Result.
+	Result string
+}
+
+// Stream is a message with several parts: a multicall, or a typed stream. One goroutine may send while
+// another receives. Its errors are *rpc.Errors, but for io.EOF.
+type Stream interface {
+	// Send sends one more message of a typed stream. After io.EOF the stream has ended, and Receive says
+	// why.
+	Send(message proto.Message) error
+	// CloseSend says that no message follows.
+	CloseSend() error
+	// Receive takes the next item: into a *string, as JSON text, for a multicall, else into the message of
+	// a typed stream. It returns io.EOF at the end.
+	Receive(item any) error
+	// Header returns the metadata that the server sent first; it waits for it.
+	Header() (rpc.Metadata, error)
+	// Trailer returns the metadata that the server sent last, once the stream has ended.
+	Trailer() rpc.Metadata
+	// Close ends the stream, if it has not ended, and gives back its place. Cause is the reason that a
+	// waiting Receive reports; nil for none.
+	Close(cause error)
+}

@@ -1,0 +1,35 @@
+package rpc
+
+import "context"
+
+// Next runs the rest: the interceptors that follow, and what they are around. It returns what came of
+// it. It must be called at most once.
+type Next func(ctx context.Context) error
+
+// Interceptor is code around the messages of a transport, of its clients and its servers. Each function
+// may be nil. They see every message: every delivery, dynamic and typed, on every carrier. Interceptors
+// are called in the order in which they were given, the first one outermost, by many goroutines at once.
+//
+// A message passes its four points once each, in this order: Send, Attempt at the client; Accept, Run at
+// the server. Attempt runs anew for each instance that the message is offered to, and for each copy of
+// a fanout or a gather.
+type Interceptor struct {
+	// Send runs around a message of a client, from before an instance is chosen until its outcome: the
+	// result, the acceptance, the last item of a stream, the last reply of a gather. Its error is what
+	// the caller gets. Without a call of next the message is not sent.
+	Send func(ctx context.Context, m *Message, next Next) error
+	// Attempt runs around one attempt to hand a message to one instance, until it answers: with its
+	// result, its acceptance, its first item, or an error. An error without a call of next ends the
+	// message, unless its kind is [Refused]: then it may go to another instance.
+	Attempt func(ctx context.Context, m *Message, next Next) error
+	// Accept runs at a server before a message is accepted: before it counts, before it is compared with
+	// earlier ones, before it waits. It returns the context that Run and the method get. An error
+	// refuses the message, which has not run, and reaches its sender; in a fanout, as the error of this
+	// server. An [*Error] of the kinds [AccessDenied], [Refused], [InvalidTarget], [BadArguments],
+	// [TooLarge] and [Timeout] arrives with its kind; any other error arrives as [AccessDenied] with its
+	// text. After [Refused] a sender tries other servers.
+	Accept func(ctx context.Context, m *Message) (context.Context, error)
+	// Run runs around the method, on its goroutine, once a worker is free. Its error takes the place of
+	// the method's. The context of a cast has the values of Accept's, and no deadline.
+	Run func(ctx context.Context, m *Message, next Next) error
+}
