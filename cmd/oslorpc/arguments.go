@@ -129,8 +129,8 @@ func (args arguments) object() oslorpc.Raw {
 }
 
 // dict returns the arguments as a request context.
-func (args arguments) dict() oslorpc.Context {
-	dict := oslorpc.Context{}
+func (args arguments) dict() oslorpc.RequestContext {
+	dict := oslorpc.RequestContext{}
 	for _, a := range args {
 		dict[a.name] = oslorpc.Raw(a.json)
 	}

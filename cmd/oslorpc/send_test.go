@@ -209,7 +209,7 @@ func TestContextArrives(t *testing.T) {
 	defer transport.Close()
 	server := transport.Server(oslorpc.Target{Topic: "demo", Server: "node1"})
 	server.Add(oslorpc.Endpoint{Methods: map[string]oslorpc.Method{
-		"context": oslorpc.Func(func(ctx context.Context, _ oslorpc.NoArgs) (oslorpc.Context, error) {
+		"context": oslorpc.Func(func(ctx context.Context, _ oslorpc.NoArgs) (oslorpc.RequestContext, error) {
 			return oslorpc.ContextFrom(ctx), nil
 		}),
 	}})

@@ -54,7 +54,7 @@ func startScheduler(ctx context.Context, url string, out *log.Logger) (*schedule
 
 // run shows each way to reach the workers.
 func (s *scheduler) run(ctx context.Context) error {
-	ctx = oslorpc.WithContext(ctx, oslorpc.Context{"user_id": "alice", "project_id": "demo", "request_id": "req-1"})
+	ctx = oslorpc.WithContext(ctx, oslorpc.RequestContext{"user_id": "alice", "project_id": "demo", "request_id": "req-1"})
 	workers, err := s.askAll(ctx)
 	if err != nil {
 		return err

@@ -21,17 +21,17 @@ func TestCastCall(t *testing.T) {
 		row
 
 		kind              string
-		dict              oslorpc.Context
+		dict              oslorpc.RequestContext
 		args              map[string]any
 		context, argsJSON string
 	}
-	user := oslorpc.Context{"user": "testuser", "project": "testtenant"}
+	user := oslorpc.RequestContext{"user": "testuser", "project": "testtenant"}
 	const userJSON = `{"user": "testuser", "project": "testtenant"}`
 	args := map[string]any{"bar": "blaa", "foobar": 11.01}
 	const argsJSON = `{"bar": "blaa", "foobar": 11.01}`
 	each(t, "CC", 4, nil, []test{
-		{row{id: "CC1"}, "cast", oslorpc.Context{}, map[string]any{}, "", `{}`},
-		{row{id: "CC2"}, "call", oslorpc.Context{}, map[string]any{}, "", `{}`},
+		{row{id: "CC1"}, "cast", oslorpc.RequestContext{}, map[string]any{}, "", `{}`},
+		{row{id: "CC2"}, "call", oslorpc.RequestContext{}, map[string]any{}, "", `{}`},
 		{row{id: "CC3"}, "cast", user, args, userJSON, argsJSON},
 		{row{id: "CC4"}, "call", user, args, userJSON, argsJSON},
 	}, func(t *testing.T, test test) {

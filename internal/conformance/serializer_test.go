@@ -14,7 +14,7 @@ import (
 
 // marker is a serializer that marks what passes, and writes down what it was asked, with whose request context.
 type marker struct {
-	dict oslorpc.Context // what it makes of each request context
+	dict oslorpc.RequestContext // what it makes of each request context
 
 	mu    sync.Mutex
 	asked []string
@@ -36,12 +36,12 @@ func (m *marker) DeserializeEntity(ctx context.Context, v any) (any, error) {
 	return fmt.Sprint("d", v), nil
 }
 
-func (m *marker) SerializeContext(ctx context.Context, dict oslorpc.Context) (oslorpc.Context, error) {
+func (m *marker) SerializeContext(ctx context.Context, dict oslorpc.RequestContext) (oslorpc.RequestContext, error) {
 	m.note(ctx, "serialize context", dict)
 	return m.dict, nil
 }
 
-func (m *marker) DeserializeContext(ctx context.Context, dict oslorpc.Context) (oslorpc.Context, error) {
+func (m *marker) DeserializeContext(ctx context.Context, dict oslorpc.RequestContext) (oslorpc.RequestContext, error) {
 	m.note(ctx, "deserialize context", dict)
 	return m.dict, nil
 }
@@ -71,7 +71,7 @@ func TestSerializerOfClients(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			r, transport := record(t)
 			r.result = `"d"`
-			m := &marker{dict: oslorpc.Context{"user": "alice"}}
+			m := &marker{dict: oslorpc.RequestContext{"user": "alice"}}
 			c := transport.Client(oslorpc.Target{Topic: topic}, oslorpc.WithSerializer(m))
 			ctx, args := oslorpc.WithContext(t.Context(), bob), map[string]any{"c": "c", "a": "a", "b": "b"}
 			var result string
@@ -99,7 +99,7 @@ func TestSerializerOfServers(t *testing.T) {
 	type test struct {
 		row
 
-		dict     oslorpc.Context // what is made of the request context
+		dict     oslorpc.RequestContext // what is made of the request context
 		message  message
 		returns  any
 		got      string // what the method gets: the arguments, and the request context
@@ -108,11 +108,11 @@ func TestSerializerOfServers(t *testing.T) {
 	}
 	each(t, "SS", 2, nil, []test{
 		{
-			row{id: "SS1"}, oslorpc.Context{}, message{method: "foo", context: "{}"}, nil, "{} map[]", `"s<nil>"`,
+			row{id: "SS1"}, oslorpc.RequestContext{}, message{method: "foo", context: "{}"}, nil, "{} map[]", `"s<nil>"`,
 			[]string{"deserialize context map[] for <nil>", "serialize <nil> for <nil>"},
 		},
 		{
-			row{id: "SS2"}, oslorpc.Context{"user": "alice"}, message{method: "foo", args: `{"a":"a","b":"b","c":"c"}`}, "d",
+			row{id: "SS2"}, oslorpc.RequestContext{"user": "alice"}, message{method: "foo", args: `{"a":"a","b":"b","c":"c"}`}, "d",
 			`{"a":"da","b":"db","c":"dc"} map[user:alice]`, `"sd"`,
 			[]string{
 				"deserialize context map[user:bob] for bob", "deserialize a for alice", "deserialize b for alice", "deserialize c for alice",

@@ -28,7 +28,7 @@ type witness struct {
 }
 
 // bob is the request context of every message; a method that does not get it says so.
-var bob = oslorpc.Context{"user": "bob"}
+var bob = oslorpc.RequestContext{"user": "bob"}
 
 func (w *witness) see(ctx context.Context, what string) string {
 	if !reflect.DeepEqual(oslorpc.ContextFrom(ctx), bob) {

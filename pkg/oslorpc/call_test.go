@@ -55,15 +55,15 @@ func TestCallKeepsValuesExact(t *testing.T) {
 func TestCallCarriesTheRequestContext(t *testing.T) {
 	serve(t, "node1", newAgent("node1").endpoint("1.0"))
 	c := client(t)
-	ctx := oslorpc.WithContext(t.Context(), oslorpc.Context{"user": "bob", "roles": []any{"admin"}, "n": int64(1<<53 + 1)})
-	got, err := oslorpc.Call[oslorpc.Context](ctx, c, "context", nil)
+	ctx := oslorpc.WithContext(t.Context(), oslorpc.RequestContext{"user": "bob", "roles": []any{"admin"}, "n": int64(1<<53 + 1)})
+	got, err := oslorpc.Call[oslorpc.RequestContext](ctx, c, "context", nil)
 	if want := oslorpc.ContextFrom(ctx); !reflect.DeepEqual(got, want) || err != nil {
 		t.Errorf("got %v (%v), want %v", got, err, want)
 	}
-	if got, err := oslorpc.Call[oslorpc.Context](t.Context(), c, "context", nil); len(got) != 0 || err != nil {
+	if got, err := oslorpc.Call[oslorpc.RequestContext](t.Context(), c, "context", nil); len(got) != 0 || err != nil {
 		t.Errorf("without a context: %v, %v", got, err)
 	}
-	_, err = oslorpc.Call[any](oslorpc.WithContext(t.Context(), oslorpc.Context{"f": func() {}}), c, "context", nil)
+	_, err = oslorpc.Call[any](oslorpc.WithContext(t.Context(), oslorpc.RequestContext{"f": func() {}}), c, "context", nil)
 	wantKind(t, err, oslorpc.BadArguments, true)
 }
 
@@ -73,21 +73,21 @@ func TestNestedCallPassesTheContextOn(t *testing.T) {
 	inner := client(t)
 	outer := open(t)
 	serveOn(t, outer, oslorpc.Target{Topic: "outer", Server: "outer"}, oslorpc.Endpoint{Methods: map[string]oslorpc.Method{
-		"same": oslorpc.Func(func(ctx context.Context, _ oslorpc.NoArgs) (oslorpc.Context, error) {
-			return oslorpc.Call[oslorpc.Context](ctx, inner, "context", nil)
+		"same": oslorpc.Func(func(ctx context.Context, _ oslorpc.NoArgs) (oslorpc.RequestContext, error) {
+			return oslorpc.Call[oslorpc.RequestContext](ctx, inner, "context", nil)
 		}),
-		"other": oslorpc.Func(func(ctx context.Context, _ oslorpc.NoArgs) (oslorpc.Context, error) {
-			ctx = oslorpc.WithContext(ctx, oslorpc.Context{"user": "root"})
-			return oslorpc.Call[oslorpc.Context](ctx, inner, "context", nil)
+		"other": oslorpc.Func(func(ctx context.Context, _ oslorpc.NoArgs) (oslorpc.RequestContext, error) {
+			ctx = oslorpc.WithContext(ctx, oslorpc.RequestContext{"user": "root"})
+			return oslorpc.Call[oslorpc.RequestContext](ctx, inner, "context", nil)
 		}),
 		"fail": oslorpc.Func(func(ctx context.Context, _ oslorpc.NoArgs) (any, error) {
 			return oslorpc.Call[any](ctx, inner, "fail", nil)
 		}),
 	}})
 	c := open(t).Client(oslorpc.Target{Topic: "outer"})
-	ctx := oslorpc.WithContext(t.Context(), oslorpc.Context{"user": "bob"})
+	ctx := oslorpc.WithContext(t.Context(), oslorpc.RequestContext{"user": "bob"})
 	for method, user := range map[string]string{"same": "bob", "other": "root"} {
-		if got, err := oslorpc.Call[oslorpc.Context](ctx, c, method, nil); got["user"] != user || err != nil {
+		if got, err := oslorpc.Call[oslorpc.RequestContext](ctx, c, method, nil); got["user"] != user || err != nil {
 			t.Errorf("%s: %v, %v", method, got, err)
 		}
 	}

@@ -51,7 +51,7 @@ func TestCastReturnsBeforeItRuns(t *testing.T) {
 			return nil, errBroken
 		}),
 	}})
-	ctx, cancel := context.WithTimeout(oslorpc.WithContext(t.Context(), oslorpc.Context{"user": "bob"}), 5*time.Second)
+	ctx, cancel := context.WithTimeout(oslorpc.WithContext(t.Context(), oslorpc.RequestContext{"user": "bob"}), 5*time.Second)
 	if err := client(t).Cast(ctx, "slow", nil); err != nil {
 		t.Error(err)
 	}

@@ -7,20 +7,22 @@ import (
 	"github.com/oslorpc/oslorpc/internal/requestctx"
 )
 
-// Context is the request context: a dict that travels with a message, such as the user and the request id.
-type Context map[string]any
+// RequestContext is the request context: a dict that travels with a message, such as the user and
+// the request id.
+type RequestContext = map[string]any
 
-// WithContext returns ctx with a request context, in place of any other. Messages sent with ctx carry it, and so do those that their
-// handlers send. The dict must not be changed afterwards.
-func WithContext(ctx context.Context, dict Context) context.Context {
+// WithContext returns ctx with a request context, in place of any other. Messages that are sent with
+// ctx carry it, and so do the messages that their methods send. The dict must not be changed
+// afterwards.
+func WithContext(ctx context.Context, dict RequestContext) context.Context {
 	return requestctx.With(ctx, dict)
 }
 
-// ContextFrom returns the request context in ctx, nil if there is none: in a handler, that of the message. It must not be
-// changed; to send another, copy it and use [WithContext].
+// ContextFrom returns the request context in ctx, nil if there is none: in a method, the one that
+// came with the message. It must not be changed. To send another, copy it and use [WithContext].
 //
 // Numbers that arrived are int64 if written as integers that fit, *big.Int if they do not fit, and float64 otherwise.
-func ContextFrom(ctx context.Context) Context { return requestctx.Dict(ctx) }
+func ContextFrom(ctx context.Context) RequestContext { return requestctx.Dict(ctx) }
 
 // Stopping returns a channel that is closed when the server that runs a method stops: it has
 // withdrawn itself, refuses messages, and waits for the messages that it accepted. Pass the

@@ -15,7 +15,7 @@ type audited struct {
 	program string
 }
 
-func (a audited) SerializeContext(_ context.Context, dict oslorpc.Context) (oslorpc.Context, error) {
+func (a audited) SerializeContext(_ context.Context, dict oslorpc.RequestContext) (oslorpc.RequestContext, error) {
 	dict = maps.Clone(dict)
 	dict["sent_by"] = a.program
 	return dict, nil
@@ -41,7 +41,7 @@ func ExampleWithSerializer() {
 	}
 
 	client := t.Client(oslorpc.Target{Topic: "q-plugin"}, oslorpc.WithSerializer(audited{program: "agent"}))
-	ctx = oslorpc.WithContext(ctx, oslorpc.Context{"user": "bob"})
+	ctx = oslorpc.WithContext(ctx, oslorpc.RequestContext{"user": "bob"})
 	fmt.Println(oslorpc.Call[string](ctx, client, "who", nil))
 	// Output:
 	// bob with agent <nil>

@@ -19,7 +19,7 @@ func TestHeadersThatAreTooLarge(t *testing.T) {
 	f, all := inventories(t, "1.2")
 	large := strings.Repeat("x", 8<<10)
 	inContext := func(ctx context.Context) context.Context {
-		return oslorpc.WithContext(ctx, oslorpc.Context{"catalog": large})
+		return oslorpc.WithContext(ctx, oslorpc.RequestContext{"catalog": large})
 	}
 	inMetadata := func(ctx context.Context) context.Context {
 		return metadata.AppendToOutgoingContext(ctx, "catalog", large)

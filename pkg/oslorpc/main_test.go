@@ -94,7 +94,7 @@ type everything struct{ oslorpc.Extra }
 
 func (a agent) Echo(_ context.Context, all everything) (oslorpc.Extra, error) { return all.Extra, nil }
 
-func (a agent) Context(ctx context.Context) (oslorpc.Context, error) {
+func (a agent) Context(ctx context.Context) (oslorpc.RequestContext, error) {
 	return oslorpc.ContextFrom(ctx), nil
 }
 

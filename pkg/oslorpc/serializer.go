@@ -23,10 +23,10 @@ type Serializer interface {
 	// context that DeserializeContext returned.
 	DeserializeEntity(ctx context.Context, entity any) (any, error)
 	// SerializeContext makes of the request context, which is empty if there is none, what travels. The dict must not be changed.
-	SerializeContext(ctx context.Context, dict Context) (Context, error)
+	SerializeContext(ctx context.Context, dict RequestContext) (RequestContext, error)
 	// DeserializeContext makes of what arrived, empty if nothing did, the request context of the handler. The dict must not be
 	// changed.
-	DeserializeContext(ctx context.Context, dict Context) (Context, error)
+	DeserializeContext(ctx context.Context, dict RequestContext) (RequestContext, error)
 }
 
 // NoSerializer leaves everything as it is. Clients and servers without a serializer do the same at no cost.
@@ -39,12 +39,12 @@ func (NoSerializer) SerializeEntity(_ context.Context, entity any) (any, error) 
 func (NoSerializer) DeserializeEntity(_ context.Context, entity any) (any, error) { return entity, nil }
 
 // SerializeContext returns the dict.
-func (NoSerializer) SerializeContext(_ context.Context, dict Context) (Context, error) {
+func (NoSerializer) SerializeContext(_ context.Context, dict RequestContext) (RequestContext, error) {
 	return dict, nil
 }
 
 // DeserializeContext returns the dict.
-func (NoSerializer) DeserializeContext(_ context.Context, dict Context) (Context, error) {
+func (NoSerializer) DeserializeContext(_ context.Context, dict RequestContext) (RequestContext, error) {
 	return dict, nil
 }
 
@@ -109,11 +109,11 @@ func serialized(s Serializer, m *dispatch.Method) *dispatch.Method {
 }
 
 // contextOf returns the request context in ctx; never nil, so that a serializer may add to a clone of it.
-func contextOf(ctx context.Context) Context {
+func contextOf(ctx context.Context) RequestContext {
 	if dict := ContextFrom(ctx); dict != nil {
 		return dict
 	}
-	return Context{}
+	return RequestContext{}
 }
 
 func badContext(err error) error {

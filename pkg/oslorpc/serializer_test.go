@@ -37,14 +37,14 @@ func (r *recorder) DeserializeEntity(ctx context.Context, v any) (any, error) {
 	return fmt.Sprint("d", v), nil
 }
 
-func (r *recorder) SerializeContext(ctx context.Context, dict oslorpc.Context) (oslorpc.Context, error) {
+func (r *recorder) SerializeContext(ctx context.Context, dict oslorpc.RequestContext) (oslorpc.RequestContext, error) {
 	r.note("serialize context", ctx, dict)
 	dict = maps.Clone(dict)
 	dict["user"] = "alice"
 	return dict, nil
 }
 
-func (r *recorder) DeserializeContext(ctx context.Context, dict oslorpc.Context) (oslorpc.Context, error) {
+func (r *recorder) DeserializeContext(ctx context.Context, dict oslorpc.RequestContext) (oslorpc.RequestContext, error) {
 	r.note("deserialize context", ctx, dict)
 	dict = maps.Clone(dict)
 	dict["user"] = fmt.Sprint(dict["user"], " here")
@@ -89,7 +89,7 @@ var abc = letters{A: "a", B: "b", C: "c"}
 
 func bob(t *testing.T) context.Context {
 	t.Helper()
-	return oslorpc.WithContext(t.Context(), oslorpc.Context{"user": "bob"})
+	return oslorpc.WithContext(t.Context(), oslorpc.RequestContext{"user": "bob"})
 }
 
 func TestSerializerOfAClient(t *testing.T) {
@@ -168,8 +168,8 @@ func TestSerializersKeepValuesExact(t *testing.T) {
 	if got, err := oslorpc.Call[oslorpc.Raw](t.Context(), c, "echo", sent); got != sent || err != nil {
 		t.Errorf("got %s, %v", got, err)
 	}
-	ctx := oslorpc.WithContext(t.Context(), oslorpc.Context{"n": int64(1<<53 + 1)})
-	if got, err := oslorpc.Call[oslorpc.Context](ctx, c, "context", nil); !reflect.DeepEqual(got, oslorpc.ContextFrom(ctx)) || err != nil {
+	ctx := oslorpc.WithContext(t.Context(), oslorpc.RequestContext{"n": int64(1<<53 + 1)})
+	if got, err := oslorpc.Call[oslorpc.RequestContext](ctx, c, "context", nil); !reflect.DeepEqual(got, oslorpc.ContextFrom(ctx)) || err != nil {
 		t.Errorf("got %v, %v", got, err)
 	}
 }
@@ -203,12 +203,12 @@ func (f faulty) DeserializeEntity(_ context.Context, v any) (any, error) {
 	return f.do("deserialize", v)
 }
 
-func (f faulty) SerializeContext(_ context.Context, dict oslorpc.Context) (oslorpc.Context, error) {
+func (f faulty) SerializeContext(_ context.Context, dict oslorpc.RequestContext) (oslorpc.RequestContext, error) {
 	_, err := f.do("serialize context", nil)
 	return dict, err
 }
 
-func (f faulty) DeserializeContext(_ context.Context, dict oslorpc.Context) (oslorpc.Context, error) {
+func (f faulty) DeserializeContext(_ context.Context, dict oslorpc.RequestContext) (oslorpc.RequestContext, error) {
 	_, err := f.do("deserialize context", nil)
 	return dict, err
 }

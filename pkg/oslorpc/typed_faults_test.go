@@ -118,11 +118,11 @@ func TestTypedRegisteredError(t *testing.T) {
 // boxed is a serializer that puts the request context into a box.
 type boxed struct{ oslorpc.NoSerializer }
 
-func (boxed) SerializeContext(_ context.Context, dict oslorpc.Context) (oslorpc.Context, error) {
-	return oslorpc.Context{"box": map[string]any(dict)}, nil
+func (boxed) SerializeContext(_ context.Context, dict oslorpc.RequestContext) (oslorpc.RequestContext, error) {
+	return oslorpc.RequestContext{"box": map[string]any(dict)}, nil
 }
 
-func (boxed) DeserializeContext(_ context.Context, dict oslorpc.Context) (oslorpc.Context, error) {
+func (boxed) DeserializeContext(_ context.Context, dict oslorpc.RequestContext) (oslorpc.RequestContext, error) {
 	box, ok := dict["box"].(map[string]any)
 	if !ok {
 		return nil, errors.New("there is no box")
@@ -135,7 +135,7 @@ func TestTypedSerializer(t *testing.T) {
 	f := oslorpctest.New(t)
 	i := &inventory{name: "a"}
 	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, nil, offers(i), oslorpc.WithServerSerializer(boxed{}))
-	ctx := oslorpc.WithContext(t.Context(), oslorpc.Context{"user": "bob"})
+	ctx := oslorpc.WithContext(t.Context(), oslorpc.RequestContext{"user": "bob"})
 	if _, err := volumes(f, oslorpc.WithSerializer(boxed{})).CreateVolume(ctx, &v1.CreateVolumeRequest{}); err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ type inventory struct {
 	mu       sync.Mutex
 	requests []proto.Message
 	asked    []oslorpc.Request
-	dicts    []oslorpc.Context
+	dicts    []oslorpc.RequestContext
 	fails    error
 }
 
@@ -146,7 +146,7 @@ func volumes(f *oslorpctest.Fleet, options ...oslorpc.ClientOption) v1.Inventory
 
 func TestTypedCall(t *testing.T) {
 	f, all := inventories(t, "1.2")
-	ctx := oslorpc.WithContext(t.Context(), oslorpc.Context{"user": "bob"})
+	ctx := oslorpc.WithContext(t.Context(), oslorpc.RequestContext{"user": "bob"})
 	request := &v1.CreateVolumeRequest{Name: "a", Size: 3, Tags: []string{"fast"}}
 	reply, err := volumes(f).CreateVolume(ctx, request)
 	if err != nil || reply.GetName() != "net1.2" {

@@ -32,7 +32,7 @@ type Message struct {
 	// Args is the JSON object of its keyword arguments, as it traveled: a serializer's work is in it.
 	Args oslorpc.Raw
 	// Context is its request context, nil if it has none.
-	Context oslorpc.Context
+	Context oslorpc.RequestContext
 }
 
 // Filter selects messages.

@@ -17,7 +17,7 @@ func TestMessages(t *testing.T) {
 		serve(f, "node2")
 		c := f.Client(agents)
 		one := c.Prepare(oslorpc.WithServer("node1"))
-		ctx := oslorpc.WithContext(t.Context(), oslorpc.Context{"user": "alice"})
+		ctx := oslorpc.WithContext(t.Context(), oslorpc.RequestContext{"user": "alice"})
 		if err := one.Cast(ctx, "note", number{1}); err != nil {
 			t.Fatal(err)
 		}

@@ -67,7 +67,7 @@ func (e *IPAddressGenerationFailure) Error() string {
 // AdminContext returns ctx with the request context of a program that acts for itself: with all rights, and a request id of its own, by
 // which logs of both ends can be matched.
 func AdminContext(ctx context.Context) context.Context {
-	return oslorpc.WithContext(ctx, oslorpc.Context{"is_admin": true, "request_id": "req-" + NewID()})
+	return oslorpc.WithContext(ctx, oslorpc.RequestContext{"is_admin": true, "request_id": "req-" + NewID()})
 }
 
 // NewID returns a random UUID.

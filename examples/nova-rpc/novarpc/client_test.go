@@ -58,7 +58,7 @@ func TestRequestContextGoesAlong(t *testing.T) {
 	t.Parallel()
 	r := open(t)
 	serve(t, r, "host", newManager("m"), "compute")
-	ctx := oslorpc.WithContext(t.Context(), oslorpc.Context{"user": "alice"})
+	ctx := oslorpc.WithContext(t.Context(), oslorpc.RequestContext{"user": "alice"})
 	user, err := novarpc.Call[string](ctx, r, novarpc.Topic("compute"), novarpc.Msg{Method: "user"})
 	if user != "alice" || err != nil {
 		t.Errorf("the manager saw the user %q, %v", user, err)

@@ -24,7 +24,7 @@ func Example() {
 	}
 	defer transport.Close()
 	rpc := novarpc.New(transport)
-	ctx := oslorpc.WithContext(context.Background(), oslorpc.Context{"user_id": "alice"})
+	ctx := oslorpc.WithContext(context.Background(), oslorpc.RequestContext{"user_id": "alice"})
 
 	const host = "node1.example.org"
 	conn, manager := rpc.CreateConnection(host), computeManager{}

@@ -129,7 +129,7 @@ func Open(url string, options ...oslorpc.TransportOption) (*oslorpc.Transport, e
 // AdminContext returns ctx with the request context of a service that acts for itself: with all rights, and a request id of its own, by
 // which the logs of all services that take part can be matched.
 func AdminContext(ctx context.Context) context.Context {
-	return oslorpc.WithContext(ctx, oslorpc.Context{"is_admin": true, "request_id": "req-" + NewUUID()})
+	return oslorpc.WithContext(ctx, oslorpc.RequestContext{"is_admin": true, "request_id": "req-" + NewUUID()})
 }
 
 // NewUUID returns a random UUID.
