@@ -69,6 +69,7 @@ type config struct {
 	stopTimeout   time.Duration
 	log           *slog.Logger
 	errors        knownErrors
+	interceptors  []Interceptor
 	serverOptions []grpc.ServerOption
 	dialOptions   []grpc.DialOption
 	process       *inprocess.Process // nil but in tests
