@@ -14,6 +14,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/internal/service"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
@@ -68,7 +69,7 @@ func lasting(t *testing.T, long time.Duration, fails error) *service.Process {
 	table := dispatch.NewTable([]dispatch.Endpoint{{Namespaces: []string{""}, Version: rpc.DefaultVersion, Methods: map[string]*dispatch.Method{
 		"foo": {Bind: func(string) (dispatch.Invocation, error) { return foo, nil }},
 	}}})
-	d := dispatch.NewServer("testserver", table, dispatch.DefaultLimits, slog.New(slog.DiscardHandler))
+	d := dispatch.NewServer("testserver", table, dispatch.DefaultLimits, phase.Opened(), slog.New(slog.DiscardHandler))
 	t.Cleanup(func() {
 		if err := d.Stop(context.Background()); err != nil {
 			t.Error(err)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/internal/service"
@@ -50,7 +51,7 @@ func (w *world) host(t *testing.T, i discovery.Instance, limits dispatch.Limits)
 	table := dispatch.NewTable([]dispatch.Endpoint{{
 		Namespaces: []string{""}, Version: rpc.Version{Major: 1, Minor: 4}, Methods: map[string]*dispatch.Method{"build": build},
 	}})
-	h.dispatch = dispatch.NewServer(i.Server, table, limits, slog.New(slog.DiscardHandler))
+	h.dispatch = dispatch.NewServer(i.Server, table, limits, phase.Opened(), slog.New(slog.DiscardHandler))
 	process := service.New(service.Config{BootID: i.BootID, Exchange: compute.Exchange, MaxSize: 1 << 20})
 	process.SetServers([]*service.Server{{Instance: i, Dispatch: h.dispatch}})
 	process.Register(h.grpc)

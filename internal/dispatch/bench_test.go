@@ -9,7 +9,7 @@ import (
 
 func BenchmarkQueue(b *testing.B) {
 	b.Run("worker free", func(b *testing.B) {
-		q := &queue{limits: DefaultLimits}
+		q := openQueue(DefaultLimits)
 		b.ReportAllocs()
 		for b.Loop() {
 			t := q.admit(100, "")
@@ -18,7 +18,7 @@ func BenchmarkQueue(b *testing.B) {
 		}
 	})
 	b.Run("waiting", func(b *testing.B) { // each gets the worker of the one before
-		q := &queue{limits: Limits{Workers: 1, Queue: 1, QueueBytes: 1000}}
+		q := openQueue(Limits{Workers: 1, Queue: 1, QueueBytes: 1000})
 		running := q.admit(100, "")
 		b.ReportAllocs()
 		for b.Loop() {
@@ -30,7 +30,7 @@ func BenchmarkQueue(b *testing.B) {
 		running.done()
 	})
 	b.Run("parallel", func(b *testing.B) {
-		q := &queue{limits: DefaultLimits}
+		q := openQueue(DefaultLimits)
 		b.ReportAllocs()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {

@@ -54,7 +54,7 @@ func TestRequestsAreCounted(t *testing.T) {
 func TestMessagesThatFindNoRoomAreNotCountedAsAccepted(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, Limits{Workers: 1, Queue: 0, QueueBytes: 1000}, map[string]*Method{"foo": returns("1")})
-	s.Hold()
+	s.phase.Stall()
 	if _, err := call(t.Context(), s, request("foo", "")); err == nil {
 		t.Fatal("want the server to be full")
 	}

@@ -116,7 +116,7 @@ func Stopping(ctx context.Context) <-chan struct{} {
 	if !ok {
 		return nil
 	}
-	return c.server.refusing
+	return c.server.phase.Refusing()
 }
 
 // Runs reports whether ctx belongs to a method that this server runs: one who waits for the server to end must not be waited for.

@@ -3,6 +3,8 @@ package dispatch
 import (
 	"context"
 	"testing"
+
+	"github.com/oslorpc/oslorpc/internal/phase"
 )
 
 // withFallback gives an endpoint a fallback, which returns the method that it was asked for.
@@ -74,7 +76,7 @@ func checkFallback(t *testing.T, table *Table, endpoints []Endpoint, l lookup) {
 
 func TestFallbackLearnsWhatItWasAskedFor(t *testing.T) {
 	t.Parallel()
-	s := NewServer("net1", NewTable([]Endpoint{withFallback(offers("", nil, "foo"))}), DefaultLimits, newLog(t.Output()))
+	s := NewServer("net1", NewTable([]Endpoint{withFallback(offers("", nil, "foo"))}), DefaultLimits, phase.Opened(), newLog(t.Output()))
 	defer func() { _ = s.Stop(t.Context()) }()
 	for method, want := range map[string]string{"foo": "null", "bar": `"bar"`, "baz": `"baz"`} {
 		items, err := call(t.Context(), s, request(method, ""))

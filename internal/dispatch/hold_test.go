@@ -42,7 +42,7 @@ func TestHeldServerRunsNothingUntilReleased(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ids := make(chan string, 100)
 				s := newServer(t, Limits{Workers: 1, Queue: 10, QueueBytes: 1000}, map[string]*Method{"foo": note(ids)})
-				s.Hold()
+				s.phase.Stall()
 				var want []string
 				for i := range 10 {
 					want = append(want, fmt.Sprint(i))
@@ -70,7 +70,7 @@ func TestReleaseStartsAllWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
 		s := newServer(t, Limits{Workers: 3, Queue: 10, QueueBytes: 1000}, map[string]*Method{"foo": g.method()})
-		s.Hold()
+		s.phase.Stall()
 		for i := range 5 {
 			if err := s.Cast(request("foo", fmt.Sprint(i))); err != nil {
 				t.Fatal(err)
@@ -90,7 +90,7 @@ func TestCallIsNotStartedAfterItsDeadlineInTheHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ids := make(chan string, 10)
 		s := newServer(t, DefaultLimits, map[string]*Method{"foo": note(ids)})
-		s.Hold()
+		s.phase.Stall()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err := call(ctx, s, request("foo", "1"))
@@ -108,7 +108,7 @@ func TestForcedStopOfAHeldServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
 		s := newServer(t, Limits{Workers: 1, Queue: 10, QueueBytes: 1000}, map[string]*Method{"foo": g.method()})
-		s.Hold()
+		s.phase.Stall()
 		for _, id := range []string{"1", "2"} {
 			if err := s.Cast(request("foo", id)); err != nil {
 				t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -89,7 +90,7 @@ func newServer(tb testing.TB, limits Limits, methods map[string]*Method) *Server
 func newLoggedServer(tb testing.TB, limits Limits, methods map[string]*Method, log *slog.Logger) *Server {
 	tb.Helper()
 	table := NewTable([]Endpoint{{Namespaces: []string{""}, Version: rpc.DefaultVersion, Methods: methods}})
-	s := NewServer("net1", table, limits, log)
+	s := NewServer("net1", table, limits, phase.Opened(), log)
 	tb.Cleanup(func() {
 		if err := s.Stop(context.Background()); err != nil {
 			tb.Error(err)

@@ -67,7 +67,7 @@ func TestMessagesWithAKeyRunInOrder(t *testing.T) {
 				var h history
 				s := newServer(t, Limits{Workers: 64, Queue: 10_000, QueueBytes: 1 << 20}, map[string]*Method{"foo": h.method()})
 				if held {
-					s.Hold()
+					s.phase.Stall()
 				}
 				want := map[string][]string{}
 				for i := range n {
@@ -154,7 +154,7 @@ func TestKeysKeepTheOrderOfArrival(t *testing.T) {
 // Messages that wait for their key count as waiting: a queue that is full of them refuses others.
 func TestKeysAreBounded(t *testing.T) {
 	t.Parallel()
-	q := &queue{limits: Limits{Workers: 4, Queue: 2, QueueBytes: 100}}
+	q := openQueue(Limits{Workers: 4, Queue: 2, QueueBytes: 100})
 	first := q.admit(1, "a")
 	waiting := []*ticket{q.admit(1, "a"), q.admit(1, "a")}
 	if q.admit(1, "a") != nil {

@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
+
+	"github.com/oslorpc/oslorpc/internal/phase"
 )
 
 const added = 100 // the "endpoint" of the ping method that was added
@@ -90,7 +92,7 @@ func TestPingIsNothingThatIsImplemented(t *testing.T) {
 
 func TestPingTakesAnyArguments(t *testing.T) {
 	t.Parallel()
-	s := NewServer("net1", NewTable(nil, WithPing()), DefaultLimits, newLog(t.Output()))
+	s := NewServer("net1", NewTable(nil, WithPing()), DefaultLimits, phase.Opened(), newLog(t.Output()))
 	defer func() { _ = s.Stop(t.Context()) }()
 	for _, kwargs := range []string{`{}`, `{"a":[1],"b":null}`} {
 		items, err := call(t.Context(), s, &Request{Method: PingMethod, Version: version(""), Kwargs: kwargs})

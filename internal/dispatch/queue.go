@@ -3,6 +3,8 @@ package dispatch
 import (
 	"context"
 	"sync"
+
+	"github.com/oslorpc/oslorpc/internal/phase"
 )
 
 // Limits bound what a server takes at a time.
@@ -24,9 +26,9 @@ var DefaultLimits = Limits{Workers: 64, Queue: 1000, QueueBytes: 64 << 20}
 // run.
 type queue struct {
 	limits Limits
+	phase  *phase.Machine // while it holds, no message gets a worker
 
 	mu      sync.Mutex
-	held    bool // nobody gets a worker
 	running int
 	ready   line // messages that wait for a worker, and for nothing else
 	waiting int
@@ -171,19 +173,12 @@ func (q *queue) remove(t *ticket) {
 }
 
 // free reports whether a message may have a worker now. The lock is held.
-func (q *queue) free() bool { return !q.held && q.running < q.limits.Workers }
+func (q *queue) free() bool { return q.running < q.limits.Workers && !q.phase.Holds() }
 
-// hold keeps all messages waiting from now on, and letGo ends that.
-func (q *queue) hold() {
+// resume gives workers to the messages that wait, after the phase stopped holding them.
+func (q *queue) resume() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.held = true
-}
-
-func (q *queue) letGo() {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.held = false
 	q.handOut()
 }
 

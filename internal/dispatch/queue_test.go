@@ -9,12 +9,14 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+
+	"github.com/oslorpc/oslorpc/internal/phase"
 )
 
 // newQueue returns a queue all of whose workers are taken, and the tickets that have them.
 func newQueue(t *testing.T, l Limits) (*queue, []*ticket) {
 	t.Helper()
-	q := &queue{limits: l}
+	q := openQueue(l)
 	busy := make([]*ticket, 0, l.Workers)
 	for range l.Workers {
 		busy = append(busy, admitted(t, q, 1))
@@ -144,7 +146,7 @@ func TestQueueIsBounded(t *testing.T) {
 
 func TestRunningMessagesDoNotCountAsWaiting(t *testing.T) {
 	t.Parallel()
-	q := &queue{limits: Limits{Workers: 1, Queue: 1, QueueBytes: 10}}
+	q := openQueue(Limits{Workers: 1, Queue: 1, QueueBytes: 10})
 	first := admitted(t, q, 1000)
 	second := admitted(t, q, 10)
 	first.done()
@@ -233,7 +235,7 @@ func TestTurnAndEndAtOnceLoseNoWorker(t *testing.T) {
 
 func TestWaitWithoutQueueMindsTheContext(t *testing.T) {
 	t.Parallel()
-	q := &queue{limits: Limits{Workers: 1}}
+	q := openQueue(Limits{Workers: 1})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := admitted(t, q, 1).wait(ctx); !errors.Is(err, context.Canceled) {
@@ -245,7 +247,7 @@ func TestWaitWithoutQueueMindsTheContext(t *testing.T) {
 func TestQueueUnderStress(t *testing.T) {
 	t.Parallel()
 	const callers, rounds = 32, 300
-	q := &queue{limits: Limits{Workers: 4, Queue: 10, QueueBytes: 50}}
+	q := openQueue(Limits{Workers: 4, Queue: 10, QueueBytes: 50})
 	var running, ran, refused, gaveUp atomic.Int64
 	var all sync.WaitGroup
 	for caller := range callers {
@@ -285,3 +287,6 @@ func TestQueueUnderStress(t *testing.T) {
 	}
 	t.Logf("ran %d, gave up %d, refused %d", ran.Load(), gaveUp.Load(), refused.Load())
 }
+
+// openQueue returns the queue of an active server.
+func openQueue(limits Limits) *queue { return &queue{limits: limits, phase: phase.Opened()} }

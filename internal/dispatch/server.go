@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/requestctx"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -79,22 +80,21 @@ type Server struct {
 	// force ends the contexts of what runs.
 	base  context.Context //nolint:containedctx // Casts outlive what carried them.
 	force context.CancelCauseFunc
-	// refusing is closed when the server begins to refuse messages, since it stops.
-	refusing chan struct{}
+	phase *phase.Machine
 
-	mu       sync.Mutex // before that of the queue
+	mu       sync.Mutex // before the lock of the queue
 	window   *window    // guarded by mu
-	stopping bool
-	accepted int           // messages accepted that have not ended; grows no more once stopping
-	ended    chan struct{} // closed when stopping and the last of them has ended
-	forced   error         // what a forced stop did, for Stop to return
+	accepted int        // messages that were accepted and have not ended; it grows no more once the phase refuses
+	ended    chan struct{}
+	endOnce  sync.Once // closes ended when the phase refuses and no accepted message is left
+	forced   error     // what a forced stop did, for Stop to return
 }
 
-// NewServer returns a server named name, which runs at once.
-func NewServer(name string, table *Table, limits Limits, log *slog.Logger) *Server {
+// NewServer returns a server named name. Its phase decides whether it accepts and runs messages.
+func NewServer(name string, table *Table, limits Limits, p *phase.Machine, log *slog.Logger) *Server {
 	s := &Server{
-		name: name, table: table, log: log, queue: &queue{limits: limits}, window: newWindow(),
-		refusing: make(chan struct{}), ended: make(chan struct{}),
+		name: name, table: table, log: log, queue: &queue{limits: limits, phase: p}, window: newWindow(),
+		phase: p, ended: make(chan struct{}),
 	}
 	s.base, s.force = context.WithCancelCause(context.Background())
 	return s
@@ -104,12 +104,15 @@ func NewServer(name string, table *Table, limits Limits, log *slog.Logger) *Serv
 // before the first message comes.
 func (s *Server) OnAccept(f func(*Request, Delivery)) { s.onAccept = f }
 
-// Hold keeps messages waiting in the queue until Release or Stop.
-func (s *Server) Hold() { s.queue.hold() }
+// Phase returns the phase that the server is in.
+func (s *Server) Phase() phase.Phase { return s.phase.Phase() }
 
-// Release gives workers to what waits for it, in the order of arrival, and to what comes. If the
-// server is not held it does nothing.
-func (s *Server) Release() { s.queue.letGo() }
+// Release ends a hold: workers run the messages that wait, in the order of arrival, and those that
+// come. If the server is not held, Release does nothing.
+func (s *Server) Release() {
+	s.phase.Release()
+	s.queue.resume()
+}
 
 // Table returns what the server serves.
 func (s *Server) Table() *Table { return s.table }
@@ -228,7 +231,7 @@ func (s *Server) take(r *Request, delivery Delivery, now time.Time) (*ticket, er
 
 // admit takes a message into the queue, or refuses it. The lock is held.
 func (s *Server) admit(r *Request) (*ticket, error) {
-	if s.stopping {
+	if s.phase.Phase().Refuses() {
 		return nil, refusal.New(refusal.Stopping)
 	}
 	if ticket := s.queue.admit(r.size(), r.OrderKey); ticket != nil {
@@ -254,8 +257,8 @@ func (s *Server) end() {
 
 // closeEnded tells Stop when no message is left. The lock is held.
 func (s *Server) closeEnded() {
-	if s.stopping && s.accepted == 0 {
-		close(s.ended)
+	if s.accepted == 0 && s.phase.Phase().Refuses() {
+		s.endOnce.Do(func() { close(s.ended) })
 	}
 }
 
@@ -378,12 +381,12 @@ func notStarted(err error) error {
 	}
 }
 
-// Stop refuses messages from now on and returns when those that were accepted have ended; held ones begin to run. If ctx ends first,
-// it ends the contexts of what runs, waits no longer, and returns an error; so it does if Force
-// did that meanwhile.
+// Stop refuses messages from now on and returns when the accepted ones have ended. Messages that
+// were held begin to run. If ctx ends first, Stop ends the contexts of what runs, waits no longer,
+// and returns an error. It also returns an error if Force ended them meanwhile.
 func (s *Server) Stop(ctx context.Context) error {
-	s.beginStop()
-	s.Release()
+	s.refuse()
+	s.queue.resume()
 	select {
 	case <-s.ended:
 	case <-ctx.Done():
@@ -398,9 +401,9 @@ func (s *Server) Stop(ctx context.Context) error {
 }
 
 // Force refuses messages from now on and ends the contexts of what runs, for a cause. If nothing
-// runs that is no force.
+// runs, that is no force.
 func (s *Server) Force(cause error) {
-	s.beginStop()
+	s.refuse()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.accepted == 0 || s.base.Err() != nil {
@@ -415,12 +418,10 @@ func (s *Server) Force(cause error) {
 // Forced is closed when the server has been stopped, by force if anything still runs.
 func (s *Server) Forced() <-chan struct{} { return s.base.Done() }
 
-func (s *Server) beginStop() {
+// refuse refuses messages from now on.
+func (s *Server) refuse() {
+	s.phase.Refuse()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.stopping {
-		s.stopping = true
-		close(s.refusing)
-		s.closeEnded()
-	}
+	s.closeEnded()
 }

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/requestctx"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -53,7 +54,7 @@ func TestMethodKnowsWhatItWasAsked(t *testing.T) {
 		return emit("null")
 	})
 	table := NewTable([]Endpoint{{Namespaces: []string{"n", "old"}, Version: version("1.4"), Methods: map[string]*Method{"foo": method}}})
-	s := NewServer("net1", table, DefaultLimits, newLog(t.Output()))
+	s := NewServer("net1", table, DefaultLimits, phase.Opened(), newLog(t.Output()))
 	defer func() { _ = s.Stop(t.Context()) }()
 	r := &Request{Method: "foo", Namespace: "old", Version: version("1.2"), Kwargs: "{}", Context: `{"user":"bob"}`, ID: "id1"}
 	if _, err := call(t.Context(), s, r); err != nil {

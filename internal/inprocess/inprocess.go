@@ -8,6 +8,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -18,8 +19,8 @@ type Process struct {
 	// Listen and Dial are the network: Listen returns a listener with the address to announce.
 	Listen func() (net.Listener, string)
 	Dial   func(ctx context.Context, addr string) (net.Conn, error)
-	// Runs is told what runs the messages of a server, before its first message.
-	Runs func(*dispatch.Server)
+	// Starts is told the phase of a server that starts, before its first message.
+	Starts func(*phase.Machine)
 	// Accepted is told of each message that the server of a target accepts; it must not wait for anything.
 	Accepted func(at rpc.Target, r *dispatch.Request, d dispatch.Delivery)
 	// Before is called before each method of an endpoint runs, on its goroutine. An error is returned in the method's place.

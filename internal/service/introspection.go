@@ -11,8 +11,8 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
@@ -28,7 +28,7 @@ func (p *Process) Ping(_ context.Context, m *pb.PingRequest) (*pb.PingResponse, 
 	case id == "":
 	case i < 0:
 		return nil, rpcstatus.Encode(p.absent(id, string(refusal.Misdirected)), nil).Err()
-	case servers[i].Stopping:
+	case servers[i].Dispatch.Phase().IsEnding():
 		return nil, rpcstatus.Encode(refusal.New(refusal.Stopping), nil).Err()
 	}
 	return &pb.PingResponse{}, nil
@@ -64,7 +64,7 @@ func describe(s *Server) *pb.ServerInfo {
 	load := s.Dispatch.Load()
 	info := &pb.ServerInfo{
 		InstanceId: s.Instance.ID, Exchange: s.Instance.Exchange, Topic: s.Instance.Topic, Server: s.Instance.Server,
-		State: state(s), Running: load.Running, Queued: load.Queued, Refused: load.Refused,
+		State: state(s.Dispatch.Phase()), Running: load.Running, Queued: load.Queued, Refused: load.Refused,
 	}
 	s.Dispatch.Table().Endpoints(func(e dispatch.Endpoint, counters map[string]*dispatch.Counters) {
 		endpoint := &pb.EndpointInfo{
@@ -82,13 +82,13 @@ func describe(s *Server) *pb.ServerInfo {
 	return info
 }
 
-func state(s *Server) pb.State {
+func state(p phase.Phase) pb.State {
 	switch {
-	case s.Stopping:
+	case p.IsEnding():
 		return pb.State_STATE_STOPPING
-	case s.Instance.State == discovery.Held:
+	case p == phase.Held:
 		return pb.State_STATE_HELD
-	case s.Instance.State == discovery.Draining:
+	case p == phase.Draining:
 		return pb.State_STATE_DRAINING
 	default:
 		return pb.State_STATE_ACTIVE

@@ -9,9 +9,9 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/payload"
+	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -129,14 +129,12 @@ func TestInfoIsOfTheTopicAskedFor(t *testing.T) {
 
 func TestInfoTellsTheState(t *testing.T) {
 	t.Parallel()
-	for want, s := range map[pb.State]Server{
-		pb.State_STATE_ACTIVE:   {Instance: discovery.Instance{State: discovery.Active}},
-		pb.State_STATE_HELD:     {Instance: discovery.Instance{State: discovery.Held}},
-		pb.State_STATE_DRAINING: {Instance: discovery.Instance{State: discovery.Draining}},
-		pb.State_STATE_STOPPING: {Instance: discovery.Instance{State: discovery.Draining}, Stopping: true},
+	for p, want := range map[phase.Phase]pb.State{
+		phase.Active: pb.State_STATE_ACTIVE, phase.Held: pb.State_STATE_HELD, phase.Draining: pb.State_STATE_DRAINING,
+		phase.Leaving: pb.State_STATE_STOPPING, phase.Stopping: pb.State_STATE_STOPPING,
 	} {
-		if got := state(&s); got != want {
-			t.Errorf("%+v: got %v, want %v", s, got, want)
+		if got := state(p); got != want {
+			t.Errorf("%v: got %v, want %v", p, got, want)
 		}
 	}
 }

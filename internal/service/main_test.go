@@ -17,6 +17,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/leak"
 	"github.com/oslorpc/oslorpc/internal/payload"
+	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -74,7 +75,7 @@ func newServer(tb testing.TB, topic, name string, m methods) *Server {
 func newServerOf(tb testing.TB, topic, name string, limits dispatch.Limits, endpoints ...dispatch.Endpoint) *Server {
 	tb.Helper()
 	table := dispatch.NewTable(endpoints)
-	d := dispatch.NewServer(name, table, limits, slog.New(slog.DiscardHandler))
+	d := dispatch.NewServer(name, table, limits, phase.Opened(), slog.New(slog.DiscardHandler))
 	tb.Cleanup(func() {
 		if err := d.Stop(context.Background()); err != nil {
 			tb.Error(err)

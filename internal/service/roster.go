@@ -77,6 +77,4 @@ func (g *group) next(meant func(*Server) bool) *Server {
 }
 
 // takesAny reports whether messages for any server are welcome.
-func (s *Server) takesAny() bool {
-	return !s.Stopping && s.Instance.State != discovery.Held && s.Instance.State != discovery.Draining
-}
+func (s *Server) takesAny() bool { return s.Dispatch.Phase().TakesAny() }

@@ -20,8 +20,7 @@ import (
 
 // Server is one server of the process: an instance, as discovery knows it, and what runs its messages. It is immutable.
 type Server struct {
-	Instance discovery.Instance
-	Stopping bool
+	Instance discovery.Instance // its State says nothing; the phase of Dispatch does
 	Dispatch *dispatch.Server
 	// Typed are the typed services that it offers, by their names.
 	Typed map[string]*Typed

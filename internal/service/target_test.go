@@ -3,11 +3,12 @@ package service
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -233,16 +234,18 @@ func TestServersOfOneNameTakeTurns(t *testing.T) {
 
 func TestServersThatDoNotWantAnyAreAvoided(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*Server){
-		"stopping": func(s *Server) { s.Stopping = true },
-		"held":     func(s *Server) { s.Instance.State = discovery.Held },
-		"draining": func(s *Server) { s.Instance.State = discovery.Draining },
+	for name, enter := range map[string]func(*phase.Machine){
+		"stopping": func(m *phase.Machine) { m.Leave() },
+		"held":     func(m *phase.Machine) { m.Open(true) },
+		"draining": (*phase.Machine).Drain,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			process, servers := named(t, map[string][]string{"q": {"a", "b"}})
-			changed := *servers["a"]
-			change(&changed)
+			changed, m := *servers["a"], phase.NewMachine()
+			enter(m)
+			m.Open(false)
+			changed.Dispatch = dispatch.NewServer("a", changed.Dispatch.Table(), dispatch.DefaultLimits, m, slog.New(slog.DiscardHandler))
 			process.SetServers([]*Server{&changed, servers["b"]})
 			if got := found(t, process, rpc.Target{Topic: "q"}, 4); got["b"] != 4 {
 				t.Errorf("any: got %v", got)

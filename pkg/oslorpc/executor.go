@@ -30,10 +30,7 @@ func WithExecutorFunc(execute func(run func())) ServerOption {
 
 // prepare sets up what runs a server's messages: among others, with the executor that its options ask for.
 func (s *Server) prepare(run *serverRun) {
-	s.transport.config.watch(s.target, run.dispatch)
-	if s.hold {
-		run.dispatch.Hold()
-	}
+	s.transport.config.watch(s.target, run)
 	switch {
 	case s.custom != nil:
 		run.dispatch.RunOn(func(_ context.Context, f func()) { s.custom(f) })

@@ -22,6 +22,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/internal/service"
 )
 
@@ -47,25 +48,25 @@ type host struct {
 type hosted struct {
 	owner  *Server
 	server *service.Server
-	// leaving servers are not announced any more.
-	leaving bool
-	// held and draining are what it was told; its state says both in one word.
-	held, draining bool
-	// change is the number of its last change that others are to know, and noted the state after it.
+	phase  *phase.Machine
+	// change is the number of its last change that others are to know, and noted is the phase after
+	// it.
 	change uint64
-	noted  discovery.State
+	noted  phase.Phase
 }
 
-// state returns the state to announce. Draining says more: a held server still takes messages for any server if there is no other.
-func (m *hosted) state() discovery.State {
-	switch {
-	case m.draining:
-		return discovery.Draining
-	case m.held:
-		return discovery.Held
+// instance returns the server as discovery is to list it.
+func (m *hosted) instance() discovery.Instance {
+	i := m.server.Instance
+	switch m.phase.Phase() {
+	case phase.Held:
+		i.State = discovery.Held
+	case phase.Active:
+		i.State = discovery.Active
 	default:
-		return discovery.Active
+		i.State = discovery.Draining
 	}
+	return i
 }
 
 // How long an unused connection is kept by a server, after what silence it looks whether the client is there still, and how many goroutines
@@ -117,14 +118,12 @@ func (h *host) serve(log *slog.Logger) {
 
 // add takes a server in, ready for messages but not announced yet, and completes its instance. It
 // returns the number of this change.
-func (h *host) add(owner *Server, s *service.Server, held bool, change uint64) {
+func (h *host) add(owner *Server, s *service.Server, p *phase.Machine, change uint64) {
 	h.nextID++
 	s.Instance.ID = h.bootID + "." + strconv.Itoa(h.nextID)
 	s.Instance.BootID, s.Instance.Addr = h.bootID, h.addr
-	m := hosted{owner: owner, server: s, held: held, change: change}
-	m.noted = m.state()
-	s.Instance.State = m.noted
-	h.members = append(h.members, m)
+	p.Open(owner.hold)
+	h.members = append(h.members, hosted{owner: owner, server: s, phase: p, change: change, noted: p.Phase()})
 	h.health.SetServingStatus(s.Instance.Topic, healthpb.HealthCheckResponse_SERVING)
 	h.topics[s.Instance.Topic] = true
 	h.refresh()
@@ -132,13 +131,14 @@ func (h *host) add(owner *Server, s *service.Server, held bool, change uint64) {
 
 // leave marks servers as stopping, and reports whether one was not yet. Remove takes one out.
 func (h *host) leave(owners []*Server) (news bool) {
-	for i, m := range h.members {
-		if !m.leaving && slices.Contains(owners, m.owner) {
-			stopping := *m.server
-			stopping.Stopping = true
-			m.server, m.leaving, news = &stopping, true, true
-			h.members[i] = m
+	for i := range h.members {
+		m := &h.members[i]
+		if !slices.Contains(owners, m.owner) {
+			continue
 		}
+		m.phase.Leave()
+		news = news || m.noted.IsAnnounced()
+		m.noted = m.phase.Phase()
 	}
 	h.refresh()
 	return news
@@ -152,10 +152,6 @@ func (h *host) change(owner *Server, change func(*hosted)) *hosted {
 			continue
 		}
 		change(m)
-		changed := *m.server
-		changed.Instance.State = m.state()
-		m.server = &changed
-		h.refresh()
 		return m
 	}
 	return nil
@@ -172,7 +168,7 @@ func (h *host) refresh() {
 	for i, m := range h.members {
 		list[i] = m.server
 		topic := m.server.Instance.Topic
-		serving[topic] = serving[topic] || !m.leaving
+		serving[topic] = serving[topic] || m.phase.Phase().IsAnnounced()
 	}
 	h.process.SetServers(list)
 	for topic := range h.topics {
@@ -186,8 +182,8 @@ func (h *host) refresh() {
 func (h *host) announced() []discovery.Instance {
 	var list []discovery.Instance
 	for _, m := range h.members {
-		if !m.leaving {
-			list = append(list, m.server.Instance)
+		if m.phase.Phase().IsAnnounced() {
+			list = append(list, m.instance())
 		}
 	}
 	return list

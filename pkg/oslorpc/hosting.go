@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/internal/service"
 )
 
@@ -37,7 +38,7 @@ func (t *Transport) addServer(ctx context.Context, s *Server, run *serverRun) er
 		return err
 	}
 	hosted := &service.Server{Instance: run.instance, Dispatch: run.dispatch, Missed: run.undelivered, Typed: services}
-	change, err := t.join(ctx, s, hosted)
+	change, err := t.join(ctx, s, hosted, run.phase)
 	if err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func (t *Transport) addServer(ctx context.Context, s *Server, run *serverRun) er
 
 // join adds a server to the host, completes its instance, and returns the number of this change.
 // If a host is being opened, it waits for that.
-func (t *Transport) join(ctx context.Context, owner *Server, s *service.Server) (change uint64, err error) {
+func (t *Transport) join(ctx context.Context, owner *Server, s *service.Server, p *phase.Machine) (change uint64, err error) {
 	for {
 		t.mu.Lock()
 		opening := t.opening
@@ -66,7 +67,7 @@ func (t *Transport) join(ctx context.Context, owner *Server, s *service.Server) 
 		case t.closed.Load():
 			err = errClosed()
 		case t.host != nil:
-			change = t.add(owner, s)
+			change = t.add(owner, s, p)
 		case opening == nil:
 			t.opening = make(chan struct{})
 		}
@@ -75,7 +76,7 @@ func (t *Transport) join(ctx context.Context, owner *Server, s *service.Server) 
 			return change, err
 		}
 		if opening == nil {
-			return t.openHost(ctx, owner, s)
+			return t.openHost(ctx, owner, s, p)
 		}
 		select {
 		case <-opening:
@@ -87,7 +88,7 @@ func (t *Transport) join(ctx context.Context, owner *Server, s *service.Server) 
 
 // openHost opens a host for its first server. The host serves only then: without this server it
 // would refuse messages for it.
-func (t *Transport) openHost(ctx context.Context, owner *Server, s *service.Server) (change uint64, err error) {
+func (t *Transport) openHost(ctx context.Context, owner *Server, s *service.Server, p *phase.Machine) (change uint64, err error) {
 	h, err := newHost(ctx, &t.config)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -102,15 +103,15 @@ func (t *Transport) openHost(ctx context.Context, owner *Server, s *service.Serv
 		return 0, err
 	}
 	t.host = h
-	change = t.add(owner, s)
+	change = t.add(owner, s, p)
 	h.serve(t.config.log)
 	return change, nil
 }
 
 // add adds a server to the host. The lock is held.
-func (t *Transport) add(owner *Server, s *service.Server) (change uint64) {
+func (t *Transport) add(owner *Server, s *service.Server, p *phase.Machine) (change uint64) {
 	t.news.made++
-	t.host.add(owner, s, owner.hold, t.news.made)
+	t.host.add(owner, s, p, t.news.made)
 	return t.news.made
 }
 
@@ -150,11 +151,12 @@ func (t *Transport) note(s *Server, change func(*hosted)) (number uint64, ok boo
 	if m == nil {
 		return 0, false
 	}
-	if m.leaving || m.state() == m.noted && m.change <= t.news.told {
+	now := m.phase.Phase()
+	if now.IsEnding() || now == m.noted && m.change <= t.news.told {
 		return 0, true
 	}
 	t.news.made++
-	m.noted, m.change = m.state(), t.news.made
+	m.noted, m.change = now, t.news.made
 	return m.change, true
 }
 

@@ -26,10 +26,10 @@ func (c *config) watched(m *dispatch.Method) *dispatch.Method {
 }
 
 // watch tells the process of what a server accepts.
-func (c *config) watch(at Target, d *dispatch.Server) {
+func (c *config) watch(at Target, run *serverRun) {
 	if c.process == nil {
 		return
 	}
-	d.OnAccept(func(r *dispatch.Request, how dispatch.Delivery) { c.process.Accepted(at, r, how) })
-	c.process.Runs(d)
+	c.process.Starts(run.phase)
+	run.dispatch.OnAccept(func(r *dispatch.Request, how dispatch.Delivery) { c.process.Accepted(at, r, how) })
 }

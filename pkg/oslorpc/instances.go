@@ -196,7 +196,7 @@ func (s *Server) Instance() (Instance, bool) {
 	}
 	for _, m := range t.host.members {
 		if m.owner == s {
-			return newInstance(m.server.Instance), true
+			return newInstance(m.instance()), true
 		}
 	}
 	return Instance{}, false

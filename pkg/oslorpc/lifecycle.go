@@ -8,10 +8,12 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/phase"
 )
 
 // serverRun is a server from the begin of a start to the end of its stop.
 type serverRun struct {
+	phase    *phase.Machine
 	dispatch *dispatch.Server
 	instance discovery.Instance
 	turns    turns // of a blocking server, else nil
@@ -24,18 +26,15 @@ type serverRun struct {
 	started  chan struct{} // closed when the start is over
 	startErr error         // of the start; read it after started
 
-	// alive ends when the stop begins, under the server's lock; stopped is closed when it is over.
-	alive   context.Context //nolint:containedctx // It is the server's own.
-	end     context.CancelFunc
-	stopped chan struct{}
-	err     error // of the stop; read it after stopped
+	ending bool  // the stop began; guarded by the server's lock
+	err    error // of the stop; read it when the phase is Stopped
 	// patience ends when a caller that stops the server no longer waits for it.
 	patience context.Context //nolint:containedctx // The stop is not one caller's.
 	hurry    context.CancelCauseFunc
 	bounded  sync.Once // bounds a stop by WithStopTimeout
 }
 
-func (r *serverRun) isEnding() bool { return r.alive.Err() != nil }
+func (r *serverRun) isEnding() bool { return r.phase.Phase().IsEnding() }
 
 // isFailed reports whether the start failed; ask after it is over.
 func (r *serverRun) isFailed() bool { return r.startErr != nil }
@@ -43,7 +42,7 @@ func (r *serverRun) isFailed() bool { return r.startErr != nil }
 // discard ends a run that was not announced. Somebody who knows the address may have sent it something all the same, which runs, unless
 // nobody is there to run it.
 func (r *serverRun) discard() {
-	r.end()
+	r.phase.Leave()
 	if r.turns != nil {
 		r.hurry(nil)
 	}
@@ -129,7 +128,7 @@ func (s *Server) launch(run *serverRun) error {
 	if err := s.awaitSeen(run.starting, run); err != nil {
 		s.endRun(context.WithoutCancel(run.starting), run)
 		if run.turns != nil { // others may have seen it, and nobody else runs what they sent
-			run.turns.work(run.stopped)
+			run.turns.work(run.phase.Stopped())
 		}
 		return err
 	}
@@ -142,7 +141,7 @@ func (s *Server) forget(run *serverRun) {
 	defer s.mu.Unlock()
 	s.run = nil
 	s.transport.delist(s)
-	close(run.stopped)
+	run.phase.End()
 }
 
 // join waits for the start of a run, and reports whether the server runs then. If not, so it has
@@ -160,7 +159,7 @@ func (s *Server) join(ctx context.Context, run *serverRun) (runs bool, err error
 		return false, invalidUse("server %q stops, and waits for this method to end: it can be started after that", s.target.Server)
 	}
 	select {
-	case <-run.stopped:
+	case <-run.phase.Stopped():
 		return false, nil
 	case <-ctx.Done():
 		return false, tooLate(ctx, "the server still stops, and can be started only after that")
@@ -194,15 +193,15 @@ func (s *Server) newRun(ctx context.Context, works bool) (*serverRun, error) {
 	if err != nil {
 		return nil, err
 	}
+	p := phase.NewMachine()
 	run := &serverRun{
-		dispatch: dispatch.NewServer(s.target.Server, table, s.bounds(), s.transport.config.log),
-		instance: s.instance(table), began: time.Now(), started: make(chan struct{}), stopped: make(chan struct{}),
+		phase: p, dispatch: dispatch.NewServer(s.target.Server, table, s.bounds(), p, s.transport.config.log),
+		instance: s.instance(table), began: time.Now(), started: make(chan struct{}),
 	}
 	if s.missed != nil {
 		run.reasons = make(chan string, 1)
 	}
 	run.starting, run.giveUp = context.WithCancelCause(ctx)
-	run.alive, run.end = context.WithCancel(context.Background())
 	run.patience, run.hurry = context.WithCancelCause(context.Background())
 	s.prepare(run)
 	return run, nil
@@ -238,10 +237,10 @@ func (s *Server) Stop(ctx context.Context) error {
 	}
 	s.endRun(ctx, run)
 	select {
-	case <-run.stopped:
+	case <-run.phase.Stopped():
 	case <-ctx.Done():
 		run.hurry(context.Cause(ctx))
-		<-run.stopped
+		<-run.phase.Stopped()
 	}
 	return run.err
 }
@@ -274,10 +273,11 @@ func (s *Server) current() *serverRun {
 func (s *Server) endRun(ctx context.Context, run *serverRun) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if run.isEnding() {
+	if run.ending {
 		return
 	}
-	run.end()
+	run.ending = true
+	run.phase.Leave()
 	within := withdrawWithin(ctx)
 	go func() {
 		defer run.hurry(nil)
@@ -312,7 +312,7 @@ func (r *serverRun) stopsWithin(d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
-	case <-r.stopped:
+	case <-r.phase.Stopped():
 		return true
 	case <-timer.C:
 		return false
@@ -335,7 +335,7 @@ func (s *Server) shutdown(ctx context.Context, within time.Duration, run *server
 // stopping.
 func (s *Server) Wait() {
 	if run := s.current(); run != nil {
-		<-run.stopped
+		<-run.phase.Stopped()
 	}
 }
 
@@ -356,7 +356,7 @@ func (s *Server) Run(ctx context.Context) error {
 	if isNew && run.turns != nil {
 		s.lend(ctx, run)
 	}
-	<-run.stopped
+	<-run.phase.Stopped()
 	return run.err
 }
 
@@ -364,5 +364,5 @@ func (s *Server) Run(ctx context.Context) error {
 // goroutine ends Run, and with it the server.
 func (s *Server) lend(ctx context.Context, run *serverRun) {
 	defer s.endBounded(ctx, run)
-	run.turns.work(run.stopped)
+	run.turns.work(run.phase.Stopped())
 }

@@ -58,8 +58,8 @@ func (l *lapses) serve(run *serverRun, missed func(context.Context, string)) {
 	for {
 		select {
 		case reason := <-run.reasons:
-			missed(run.alive, reason)
-		case <-run.alive.Done():
+			missed(run.phase.Serving(), reason)
+		case <-run.phase.Serving().Done():
 			return
 		}
 	}

@@ -4,14 +4,15 @@ import (
 	"context"
 	"runtime"
 	"testing"
+
+	"github.com/oslorpc/oslorpc/internal/phase"
 )
 
 // The function for missed messages may end its goroutine: it is called again for the next reason,
 // and goes with the server.
 func TestMissedMessagesFunctionThatEndsItsGoroutine(t *testing.T) {
-	run := &serverRun{reasons: make(chan string, 1)}
-	run.alive, run.end = context.WithCancel(t.Context())
-	defer run.end()
+	run := &serverRun{phase: phase.Opened(), reasons: make(chan string, 1)}
+	defer run.phase.Leave()
 	told := make(chan string)
 	var l lapses
 	l.listen(run, func(_ context.Context, reason string) {

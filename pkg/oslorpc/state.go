@@ -15,7 +15,6 @@ import (
 // could not be told so; to try that again, call Release again. Ctx bounds the telling.
 func (s *Server) Release(ctx context.Context) error {
 	return s.transport.changeServer(ctx, s, func(m *hosted) {
-		m.held = false
 		m.server.Dispatch.Release()
 	})
 }
@@ -24,12 +23,12 @@ func (s *Server) Release(ctx context.Context) error {
 // accepted. Drain lasts until [Server.Resume] or the end of the next Stop, and returns when discovery was told; clients learn of it
 // within moments, and until then send as before. Its errors are those of [Server.Release].
 func (s *Server) Drain(ctx context.Context) error {
-	return s.transport.changeServer(ctx, s, func(m *hosted) { m.draining = true })
+	return s.transport.changeServer(ctx, s, func(m *hosted) { m.phase.Drain() })
 }
 
 // Resume ends [Server.Drain]. Its errors are those of [Server.Release].
 func (s *Server) Resume(ctx context.Context) error {
-	return s.transport.changeServer(ctx, s, func(m *hosted) { m.draining = false })
+	return s.transport.changeServer(ctx, s, func(m *hosted) { m.phase.Resume() })
 }
 
 // awaitSeen returns when the server is in its own view of discovery, so that clients can be expected to see it too, and where each
@@ -57,7 +56,7 @@ func (s *Server) awaitSeen(ctx context.Context, run *serverRun) error {
 		select {
 		case <-changed:
 		case <-all:
-		case <-run.alive.Done():
+		case <-run.phase.Serving().Done():
 			return errStoppedEarly()
 		case <-ctx.Done():
 			return tooLate(ctx, "the server had not yet seen itself in discovery, and stops again")

@@ -10,6 +10,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/inprocess"
 	"github.com/oslorpc/oslorpc/internal/memnet"
+	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
@@ -22,14 +23,14 @@ type process struct {
 	once      sync.Once
 
 	mu    sync.Mutex
-	host  *memnet.Host // nil before it listens
-	runs  *dispatch.Server
-	pause time.Duration // before each method
+	host  *memnet.Host   // nil before it listens
+	phase *phase.Machine // of its server
+	pause time.Duration  // before each method
 }
 
 func (p *process) surroundings() *inprocess.Process {
 	return &inprocess.Process{
-		Registry: p.register, Listen: p.listen, Dial: p.fleet.network.Dial, Runs: p.run, Accepted: p.accepted, Before: p.before,
+		Registry: p.register, Listen: p.listen, Dial: p.fleet.network.Dial, Starts: p.starts, Accepted: p.accepted, Before: p.before,
 	}
 }
 
@@ -46,17 +47,17 @@ func (p *process) listen() (net.Listener, string) {
 	return h, addr
 }
 
-func (p *process) run(d *dispatch.Server) {
+func (p *process) starts(m *phase.Machine) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.runs = d
+	p.phase = m
 }
 
-// now returns what is the process's at this moment.
-func (p *process) now() (*memnet.Host, *dispatch.Server, time.Duration) {
+// now returns what the process has at this moment.
+func (p *process) now() (*memnet.Host, *phase.Machine, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.host, p.runs, p.pause
+	return p.host, p.phase, p.pause
 }
 
 func (p *process) accepted(at oslorpc.Target, r *dispatch.Request, d dispatch.Delivery) {

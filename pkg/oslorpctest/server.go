@@ -109,8 +109,8 @@ func (s *Server) end(by func(*process)) {
 // certain, see [Fleet.Await].
 func (s *Server) Hold() {
 	if s.process != nil {
-		_, d, _ := s.process.now()
-		d.Hold()
+		_, m, _ := s.process.now()
+		m.Stall()
 	}
 }
 
