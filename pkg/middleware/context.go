@@ -1,0 +1,121 @@
+package middleware
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"net/url"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// withGRPC returns a context in which an interceptor of gRPC finds what it would find in that of an
+// RPC: metadata, peer and method. An adapted interceptor that ran before may have changed them, so they
+// are set once a message.
+func withGRPC(ctx context.Context, m *rpc.Message) context.Context {
+	transport := grpc.ServerTransportStreamFromContext(ctx)
+	if _, ours := transport.(*stream); ours {
+		return ctx
+	}
+	if m.Service == "" || m.Delivery == rpc.DeliveryCast { // no caller sees the headers, or the message outlives its RPC
+		transport = nil
+	}
+	ctx = grpc.NewContextWithServerTransportStream(ctx, &stream{method: fullMethod(m), carrier: transport})
+	ctx = metadata.NewIncomingContext(ctx, metadata.MD(m.Metadata))
+	if _, ok := peer.FromContext(ctx); !ok {
+		ctx = peer.NewContext(ctx, peerOf(m.Peer))
+	}
+	return ctx
+}
+
+// stream is what package grpc asks for the method, and tells of headers and trailers.
+type stream struct {
+	method string
+	// carrier is the RPC that carries the message; nil if it takes no headers.
+	carrier grpc.ServerTransportStream
+}
+
+// Method returns the full method.
+func (s *stream) Method() string { return s.method }
+
+// SetHeader implements [grpc.ServerTransportStream].
+func (s *stream) SetHeader(md metadata.MD) error {
+	if s.carrier == nil {
+		return nil
+	}
+	return s.carrier.SetHeader(md)
+}
+
+// SendHeader implements [grpc.ServerTransportStream].
+func (s *stream) SendHeader(md metadata.MD) error {
+	if s.carrier == nil {
+		return nil
+	}
+	return s.carrier.SendHeader(md)
+}
+
+// SetTrailer implements [grpc.ServerTransportStream].
+func (s *stream) SetTrailer(md metadata.MD) error {
+	if s.carrier == nil {
+		return nil
+	}
+	return s.carrier.SetTrailer(md)
+}
+
+// peerOf returns a peer as package grpc/peer has it.
+func peerOf(p rpc.Peer) *peer.Peer {
+	found := &peer.Peer{Addr: addressOf(p.Addr)}
+	if p.TLS != nil {
+		found.AuthInfo = credentials.TLSInfo{
+			State:          *p.TLS,
+			CommonAuthInfo: credentials.CommonAuthInfo{SecurityLevel: credentials.PrivacyAndIntegrity},
+			SPIFFEID:       spiffeID(p.TLS),
+		}
+	}
+	return found
+}
+
+// spiffeID returns the SPIFFE ID of a certificate, nil if it has none. One has a single URI at most.
+func spiffeID(state *tls.ConnectionState) *url.URL {
+	if len(state.PeerCertificates) == 0 {
+		return nil
+	}
+	uris := state.PeerCertificates[0].URIs
+	if len(uris) != 1 || uris[0].Scheme != "spiffe" {
+		return nil
+	}
+	return uris[0]
+}
+
+// addressOf returns an address as package net has it.
+func addressOf(text string) net.Addr {
+	if at, err := netip.ParseAddrPort(text); err == nil {
+		return net.TCPAddrFromAddrPort(at)
+	}
+	return &net.UnixAddr{Name: text, Net: "unix"}
+}
+
+// outliving is a context with the values of another one, which may end earlier.
+type outliving struct {
+	context.Context //nolint:containedctx // It is one.
+
+	values context.Context //nolint:containedctx // It has the values.
+}
+
+// Value returns a value of the other context.
+func (o outliving) Value(key any) any { return o.values.Value(key) }
+
+// valuesOf returns a context with the values of accepted, which was derived from ctx, and with the end
+// of ctx: an interceptor that gave its handler a deadline ends it when it returns.
+func valuesOf(ctx, accepted context.Context) context.Context {
+	if accepted.Done() == ctx.Done() {
+		return accepted
+	}
+	return outliving{Context: ctx, values: accepted}
+}

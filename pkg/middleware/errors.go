@@ -1,0 +1,59 @@
+package middleware
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// asStatus returns an error as one that is a gRPC status as well.
+func asStatus(err error) error {
+	if _, ok := errors.AsType[interface {
+		error
+		GRPCStatus() *status.Status
+	}](err); ok {
+		return err
+	}
+	if e, ok := errors.AsType[*rpc.Error](err); ok {
+		return rpcstatus.WithStatus(e, nil)
+	}
+	return err
+}
+
+// refused returns the error for a message that an interceptor refused with err, and that did not run.
+func refused(err error) error {
+	if e, ok := errors.AsType[*rpc.Error](err); ok {
+		copied := *e
+		copied.NotStarted = true
+		return &copied
+	}
+	st := status.Convert(err)
+	e := &rpc.Error{Kind: rpc.AccessDenied, Message: st.Message(), Cause: err, NotStarted: true}
+	switch code := st.Code(); code {
+	case codes.PermissionDenied, codes.Unauthenticated:
+	case codes.ResourceExhausted, codes.Unavailable:
+		e.Kind = rpc.Refused
+	case codes.InvalidArgument:
+		e.Kind = rpc.BadArguments
+	case codes.DeadlineExceeded:
+		e.Kind = rpc.Timeout
+	case codes.Unknown: // mostly an error that is no status
+		if errors.Is(err, context.DeadlineExceeded) {
+			e.Kind = rpc.Timeout
+		}
+	default:
+		e.Message = code.String() + ": " + e.Message
+	}
+	return e
+}
+
+// unanswerable returns the error for a message that an interceptor answered itself.
+func unanswerable() error {
+	return &rpc.Error{Kind: rpc.AccessDenied, NotStarted: true, Message: "an interceptor of the server neither called its handler " +
+		"nor returned an error: only the method can answer, so have the interceptor return an error"}
+}
