@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/refusal"
@@ -41,7 +42,7 @@ func (d *delivery) attempt(ctx, waiting context.Context, e *route.Entry, send Se
 	if !errors.Is(err, errPatience) { // what it can serve shows when it is picked again
 		d.able = true
 	}
-	d.queued = d.queued || errors.Is(err, peer.ErrStreams)
+	d.queued = d.queued || errors.Is(err, carrier.ErrFull)
 	d.reached = d.reached || rpc.KindOf(err) != rpc.Unreachable
 	if d.last == nil || waiting.Err() == nil { // when that ends, the error only says so, and the one before says why
 		d.last = At(err, e)
@@ -94,7 +95,7 @@ func noStream(e *route.Entry, err error) error {
 		return refusal.New(refusal.Stopping)
 	}
 	return &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: errors.Join(refusal.Full, err), Message: fmt.Sprintf(
-		"server %q at %s allows %d messages at a time on a connection, and they are all in use", e.Server, e.Addr, fleet.Peer(e).Streams())}
+		"server %q at %s allows %d messages at a time on a connection, and they are all in use", e.Server, e.Addr, fleet.Peer(e).Capacity())}
 }
 
 func connect(ctx context.Context, e *route.Entry, p *peer.Peer) error {

@@ -151,7 +151,7 @@ func (p *Peer) ask(ctx context.Context, conn *grpc.ClientConn) {
 		before = l.reads.Load()
 	}
 	var answers, sent bool
-	if p.Outstanding() < p.Streams() {
+	if p.Outstanding() < p.Capacity() {
 		answers, sent = asked(ctx, conn)
 	}
 	switch {

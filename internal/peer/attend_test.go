@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/peer/peertest"
 )
 
@@ -177,8 +178,8 @@ func TestStreams(t *testing.T) {
 		defer slow(&n, "a", grpc.MaxConcurrentStreams(streams))()
 		p := getWith(t, "a", Config{Dial: n.Dial})
 		connect(t, p)
-		if p.Streams() != streams {
-			t.Errorf("it allows %d streams", p.Streams())
+		if p.Capacity() != streams {
+			t.Errorf("it allows %d streams", p.Capacity())
 		}
 		for range streams {
 			if p.Health() != Ready {
@@ -192,7 +193,7 @@ func TestStreams(t *testing.T) {
 			t.Errorf("when all are in use it is %s", p.Health())
 		}
 		begin := time.Now()
-		if err := p.Enter(t.Context(), patience); !errors.Is(err, ErrStreams) || time.Since(begin) != patience {
+		if err := p.Enter(t.Context(), patience); !errors.Is(err, carrier.ErrFull) || time.Since(begin) != patience {
 			t.Errorf("after %v: %v", time.Since(begin), err)
 		}
 		canceled, cancel := context.WithCancel(t.Context())

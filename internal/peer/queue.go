@@ -2,28 +2,26 @@ package peer
 
 import (
 	"context"
-	"errors"
 	"math"
 	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
 )
 
-// ErrStreams means that all streams that a peer allows stayed in use.
-var ErrStreams = errors.New("all streams that the peer allows on a connection are in use")
-
-// Enter is Acquire for what needs a stream: it waits while all that the peer allows are in use,
-// for as long as patience lasts. Its error is ErrStreams, the error of ctx, or net.ErrClosed. gRPC
-// would wait as well, but without a bound, and without telling that it does.
+// Enter is Acquire for an RPC that needs a stream of its own. It waits while all streams that the peer
+// allows are in use, for at most patience. Its error is carrier.ErrFull, the error of ctx, or
+// net.ErrClosed. gRPC would wait as well, but without a bound, and without a sign that it does.
 func (p *Peer) Enter(ctx context.Context, patience time.Duration) error {
 	for end := (time.Time{}); ; {
 		n := p.refs.Load()
 		switch {
 		case n == 0:
 			return net.ErrClosed
-		case n > p.Streams():
+		case n > p.Capacity():
 			if end.IsZero() {
 				end = time.Now().Add(patience)
 			}
@@ -48,7 +46,7 @@ func (p *Peer) Enter(ctx context.Context, patience time.Duration) error {
 // full reports whether all streams are in use.
 func (p *Peer) full() bool {
 	n := p.refs.Load()
-	return n > 0 && n > p.Streams()
+	return n > 0 && n > p.Capacity()
 }
 
 // pass gives the stream of an RPC that has ended to the message that waits longest. To free it and
@@ -56,12 +54,12 @@ func (p *Peer) full() bool {
 // RPC has ended, would mostly be faster. It returns false if none waits, or if the peer allows
 // fewer streams than before.
 func (p *Peer) pass() bool {
-	return p.queue.length.Load() > 0 && p.Outstanding() <= p.Streams() && p.queue.next(true)
+	return p.queue.length.Load() > 0 && p.Outstanding() <= p.Capacity() && p.queue.next(true)
 }
 
-// Streams returns how many RPCs the peer allows at a time on its connection; many if it did not
-// say.
-func (p *Peer) Streams() int64 {
+// Capacity returns how many RPCs the peer allows at a time on its connection. It is a large number
+// until the peer has said.
+func (p *Peer) Capacity() int64 {
 	if l := p.sight.line.Load(); l != nil {
 		return l.limit.Load()
 	}
@@ -99,7 +97,7 @@ func (q *queue) wait(ctx context.Context, patience time.Duration, reason func() 
 	case <-w.turn:
 		return w.given, nil
 	case <-late.C:
-		return q.leave(w), ErrStreams
+		return q.leave(w), carrier.ErrFull
 	case <-ctx.Done():
 		return q.leave(w), context.Cause(ctx)
 	}

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
 )
 
 // TestStreamsGoToThoseThatWaitLongest: a goroutine that ends an RPC and begins the next at once
@@ -81,7 +83,7 @@ func TestPatienceForAStreamIsBounded(t *testing.T) {
 		if len(failed) == 0 {
 			t.Fatalf("it waits after %v", time.Since(begin))
 		}
-		if err := <-failed; !errors.Is(err, ErrStreams) || time.Since(begin) != patience {
+		if err := <-failed; !errors.Is(err, carrier.ErrFull) || time.Since(begin) != patience {
 			t.Errorf("it failed after %v: %v", time.Since(begin), err)
 		}
 	})

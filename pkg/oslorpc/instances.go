@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
@@ -154,7 +155,7 @@ func (t *Transport) enter(ctx context.Context, i *Instance) (*peer.Peer, error) 
 	key := peer.Key{Addr: i.Addr, BootID: i.BootID}
 	p := t.pool.Get(key)
 	err := enterPeer(ctx, p, 0)
-	if !errors.Is(err, peer.ErrStreams) {
+	if !errors.Is(err, carrier.ErrFull) {
 		return p, err
 	}
 	t.pool.Put(p)

@@ -1,0 +1,92 @@
+// Package grpccarrier is the carrier that moves each message with one gRPC call: a unary one, or a
+// streaming one for what has several parts. It knows what gRPC proves of a message that failed.
+package grpccarrier
+
+import (
+	"math"
+
+	"google.golang.org/grpc"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/peer"
+)
+
+// Config says how processes are connected to, and what messages may be.
+type Config struct {
+	// Peers says how processes are connected to. Its Options are the program's own: they come after ours.
+	Peers peer.Config
+	// Caller is the name that the program gives itself; empty for none.
+	Caller string
+	// MaxSize bounds the arguments with the request context of a message, and each result, in bytes;
+	// 0 for no bound.
+	MaxSize int
+	// MaxHeader bounds the headers of a message, in bytes; 0 for no bound.
+	MaxHeader int
+}
+
+const (
+	// MinHeader is the least MaxHeader that leaves room for something.
+	MinHeader = 2 * headerShare
+	// headerShare is what the library and gRPC take of the headers.
+	headerShare = 1 << 10
+	// sizeSlack is what a message has around its payloads. gRPC's own limits are above ours by this much,
+	// so that a message that is too large gets our error, which says what to do and whether the method
+	// ran.
+	sizeSlack = 1 << 20
+)
+
+// Carrier moves messages over gRPC. It is safe for concurrent use.
+type Carrier struct {
+	pool   *peer.Pool
+	config Config
+}
+
+var (
+	_ carrier.Carrier = (*Carrier)(nil)
+	_ carrier.Link    = Link{}
+)
+
+// New returns a carrier. It connects to nothing yet.
+func New(config Config) *Carrier {
+	if config.MaxSize == 0 {
+		config.MaxSize = math.MaxInt32 - sizeSlack
+	}
+	if config.MaxHeader == 0 {
+		config.MaxHeader = math.MaxInt32
+	}
+	peers := config.Peers
+	peers.Options = config.dialOptions()
+	return &Carrier{pool: peer.NewPool(peers), config: config}
+}
+
+// dialOptions returns the options of connections.
+func (c *Config) dialOptions() []grpc.DialOption {
+	limit := c.MaxSize + sizeSlack
+	options := []grpc.DialOption{
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(limit), grpc.MaxCallSendMsgSize(limit)),
+	}
+	if c.Caller != "" {
+		options = append(options, grpc.WithUserAgent(c.Caller))
+	}
+	return append(options, c.Peers.Options...)
+}
+
+// Get implements [carrier.Carrier].
+func (c *Carrier) Get(key carrier.Key) carrier.Link { return Link{c.pool.Get(key), c} }
+
+// Put implements [carrier.Carrier].
+func (c *Carrier) Put(link carrier.Link) { c.pool.Put(link.(Link).Peer) }
+
+// Renew implements [carrier.Carrier].
+func (c *Carrier) Renew(link carrier.Link) carrier.Link {
+	return Link{c.pool.Renew(link.(Link).Peer), c}
+}
+
+// BecameReady implements [carrier.Carrier].
+func (c *Carrier) BecameReady() <-chan struct{} { return c.pool.BecameReady() }
+
+// Check implements [carrier.Carrier].
+func (c *Carrier) Check(*carrier.Request) error { return nil }
+
+// Close implements [carrier.Carrier].
+func (c *Carrier) Close() { c.pool.Close() }
