@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // plan is the version of a namespace that an upgrade goes to.
@@ -43,9 +44,9 @@ func check(to plan, seen []observation) *findings {
 	for _, r := range requests {
 		switch {
 		case r.namespace != to.namespace || r.isPing():
-		case !to.to.Serves(r.parsed()):
+		case !to.to.Serves(r.version):
 			f.callers = append(f.callers, r)
-		case r.deprecated != "":
+		case r.deprecated != (rpc.Version{}):
 			f.warnings = append(f.warnings, r)
 		}
 	}
@@ -74,9 +75,9 @@ func (f *findings) server(o observation) {
 	}
 }
 
-func (f *findings) concerns(v oslorpc.Implementation) bool { return v.Namespace == f.namespace }
+func (f *findings) concerns(v rpc.Implementation) bool { return v.Namespace == f.namespace }
 
-func (f *findings) suits(v oslorpc.Implementation) bool {
+func (f *findings) suits(v rpc.Implementation) bool {
 	return f.concerns(v) && v.Version.Serves(f.to)
 }
 

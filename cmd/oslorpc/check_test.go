@@ -2,34 +2,38 @@ package main
 
 import (
 	"bytes"
-	"math"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
-	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // count returns how often a caller asked for a method, first and last so many seconds after the epoch.
-func count(namespace, method, version, caller string, accepted, refused int64, first, last int) *pb.RequestCount {
-	at := func(seconds int) *timestamppb.Timestamp {
-		return timestamppb.New(epoch.Add(time.Duration(seconds) * time.Second))
-	}
-	return &pb.RequestCount{
-		Namespace: namespace, Method: method, Version: version, Caller: caller, Accepted: accepted, Refused: refused,
+func count(namespace, method, version, caller string, accepted, refused int64, first, last int) rpc.RequestCount {
+	at := func(seconds int) time.Time { return epoch.Add(time.Duration(seconds) * time.Second) }
+	return rpc.RequestCount{
+		Namespace: namespace, Method: method, Version: ver(version), Caller: caller, Accepted: accepted, Refused: refused,
 		FirstSeen: at(first), LastSeen: at(last),
 	}
 }
 
+// ver returns the version that a text is.
+func ver(text string) rpc.Version {
+	v, err := rpc.ParseVersion(text)
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
 // offering adds an endpoint to what a server says.
-func offering(o observation, e *pb.EndpointInfo) observation {
-	s := o.info.GetServers()[0]
+func offering(o observation, e rpc.EndpointInfo) observation {
+	s := &o.info.Servers[0]
 	s.Endpoints = append(s.Endpoints, e)
 	return o
 }
@@ -41,14 +45,14 @@ func uncounted(o observation, n int64) observation {
 
 func TestCheck(t *testing.T) {
 	t.Parallel()
-	seen := func(server, state, versions string, counts ...*pb.RequestCount) observation {
+	seen := func(server, state, versions string, counts ...rpc.RequestCount) observation {
 		return seenFor(instanceOf(t, server, state, versions), time.Minute, counts...)
 	}
 	deaf := func(server, versions string) observation {
 		return observation{instance: instanceOf(t, server, "active", versions), err: oslorpc.Unreachable}
 	}
 	deprecating := func(o observation) observation {
-		return offering(o, &pb.EndpointInfo{Namespaces: []string{""}, Version: "1.1", Methods: []*pb.MethodInfo{{Name: "m", DeprecatedSince: "1.1"}}})
+		return offering(o, rpc.EndpointInfo{Namespaces: []string{""}, Version: ver("1.1"), Methods: []rpc.MethodInfo{{Name: "m", DeprecatedSince: ver("1.1")}}})
 	}
 	for _, test := range []struct {
 		name, to string
@@ -129,13 +133,13 @@ func TestRequestsAreAddedUp(t *testing.T) {
 	old := offering(
 		seenFor(instanceOf(t, "old", "active", "1.9"), time.Minute,
 			count("", "get", "1.10", "c", 0, 1, 30, 40), count("", "get", "1.9", "c", 2, 1, 10, 20), count("", "list", "1.0", "c", 1, 0, 1, 1)),
-		&pb.EndpointInfo{Namespaces: []string{""}, Version: "1.9", Methods: []*pb.MethodInfo{{Name: "get"}, {Name: "list", DeprecatedSince: "1.1"}}})
+		rpc.EndpointInfo{Namespaces: []string{""}, Version: ver("1.9"), Methods: []rpc.MethodInfo{{Name: "get"}, {Name: "list", DeprecatedSince: ver("1.1")}}})
 	late := offering(
 		seenFor(instanceOf(t, "late", "active", "1.10"), time.Minute,
 			count("", "get", "1.9", "c", 3, 0, 5, 15), count("", "get", "1.9", "b", 1, 0, 5, 5), count("control", "x", "2.0", "c", 1, 0, 1, 1)),
-		&pb.EndpointInfo{Namespaces: []string{""}, Version: "1.10", Methods: []*pb.MethodInfo{{Name: "get", DeprecatedSince: "1.10"}, {Name: "list"}}})
+		rpc.EndpointInfo{Namespaces: []string{""}, Version: ver("1.10"), Methods: []rpc.MethodInfo{{Name: "get", DeprecatedSince: ver("1.10")}, {Name: "list"}}})
 	proxy := offering(uncounted(seenFor(instanceOf(t, "proxy", "active", "control=2.1"), time.Minute), 7),
-		&pb.EndpointInfo{Namespaces: []string{"control"}, Version: "2.1", Fallback: &pb.MethodInfo{}, DeprecatedSince: "2.1"})
+		rpc.EndpointInfo{Namespaces: []string{"control"}, Version: ver("2.1"), Fallback: &rpc.MethodInfo{}, DeprecatedSince: ver("2.1")})
 	list, uncounted := requestsOf([]observation{old, late, proxy, {instance: instanceOf(t, "deaf", "active", "1.0"), err: oslorpc.Unreachable}})
 	want := []string{
 		"NAMESPACE|METHOD|VERSION|CALLER|ACCEPTED|REFUSED|FIRST SEEN|LAST SEEN|DEPRECATED",
@@ -155,46 +159,21 @@ func TestOutdatedRequests(t *testing.T) {
 	latest := newest([]oslorpc.Instance{instanceOf(t, "a", "active", "2.0,2.3.1,control=1.0"), instanceOf(t, "b", "active", "2.1")})
 	for _, test := range []struct {
 		asked      asked
-		deprecated string
+		deprecated rpc.Version
 		want       bool
 	}{
-		{asked{method: "m", version: "2.2"}, "", true},
-		{asked{method: "m", version: "2.3"}, "", false},
-		{asked{method: "m", version: "2.3"}, "2.3", true},
-		{asked{method: "m", version: "2.4"}, "", false},
-		{asked{method: "m", version: "1.9"}, "", true},
-		{asked{method: "m", version: "3.0"}, "", false},
-		{asked{namespace: "control", method: "m", version: "1.0"}, "", false},
-		{asked{namespace: "other", method: "m", version: "1.0"}, "", false},
-		{asked{method: oslorpc.PingMethod, version: "1.0"}, "", false},
+		{asked{method: "m", version: ver("2.2")}, rpc.Version{}, true},
+		{asked{method: "m", version: ver("2.3")}, rpc.Version{}, false},
+		{asked{method: "m", version: ver("2.3")}, ver("2.3"), true},
+		{asked{method: "m", version: ver("2.4")}, rpc.Version{}, false},
+		{asked{method: "m", version: ver("1.9")}, rpc.Version{}, true},
+		{asked{method: "m", version: ver("3.0")}, rpc.Version{}, false},
+		{asked{namespace: "control", method: "m", version: ver("1.0")}, rpc.Version{}, false},
+		{asked{namespace: "other", method: "m", version: ver("1.0")}, rpc.Version{}, false},
+		{asked{method: oslorpc.PingMethod, version: ver("1.0")}, rpc.Version{}, false},
 	} {
 		if got := outdated([]request{{asked: test.asked, deprecated: test.deprecated}}, latest); (len(got) == 1) != test.want {
 			t.Errorf("%+v: got %+v", test, got)
-		}
-	}
-}
-
-// Whatever time a server tells, there is output for programs.
-func TestTimesOfServers(t *testing.T) {
-	t.Parallel()
-	for name, test := range map[string]struct {
-		told *timestamppb.Timestamp
-		want string
-	}{
-		"an ordinary one":    {timestamppb.New(epoch), epoch.UTC().Format(time.RFC3339Nano)},
-		"none":               {nil, "1970-01-01T00:00:00Z"},
-		"beyond year 9999":   {&timestamppb.Timestamp{Seconds: 253402300800}, "9999-12-31T23:59:59Z"},
-		"the end of times":   {&timestamppb.Timestamp{Seconds: math.MaxInt64, Nanos: math.MaxInt32}, "9999-12-31T23:59:59.999999999Z"},
-		"their beginning":    {&timestamppb.Timestamp{Seconds: math.MinInt64, Nanos: math.MinInt32}, "0001-01-01T00:00:00Z"},
-		"impossible moments": {&timestamppb.Timestamp{Seconds: 1, Nanos: -5}, "1970-01-01T00:00:01Z"},
-	} {
-		said := &pb.GetInfoResponse{Servers: []*pb.ServerInfo{{Requests: []*pb.RequestCount{
-			{Method: "m", Version: "1.0", Accepted: 1, FirstSeen: test.told, LastSeen: test.told},
-		}}}}
-		list, _ := requestsOf([]observation{{info: said}})
-		var out bytes.Buffer
-		if err := writeJSON(&out, newRequestDocuments(list)); err != nil || !strings.Contains(out.String(), `"last_seen":"`+test.want+`"`) {
-			t.Errorf("%s: %v: %s", name, err, &out)
 		}
 	}
 }

@@ -64,7 +64,7 @@ func (p *program) deprecations(ctx context.Context, t *oslorpc.Transport, s *sel
 func outdated(list []request, latest map[iface]oslorpc.Version) []request {
 	var old []request
 	for _, r := range list {
-		if !r.isPing() && (r.deprecated != "" || older(r.asked, latest)) {
+		if !r.isPing() && (r.deprecated != (oslorpc.Version{}) || older(r.asked, latest)) {
 			old = append(old, r)
 		}
 	}
@@ -73,7 +73,7 @@ func outdated(list []request, latest map[iface]oslorpc.Version) []request {
 
 // older reports whether a later version of the interface is implemented; or only a later major version of it.
 func older(a asked, latest map[iface]oslorpc.Version) bool {
-	version := a.parsed()
+	version := a.version
 	if best, is := latest[iface{a.namespace, version.Major}]; is {
 		return version.Compare(oslorpc.Version{Major: best.Major, Minor: best.Minor}) < 0
 	}
@@ -101,8 +101,8 @@ func requestRows(list []request) [][]string {
 	rows := [][]string{{"NAMESPACE", "METHOD", "VERSION", "CALLER", "ACCEPTED", "REFUSED", "FIRST SEEN", "LAST SEEN", "DEPRECATED"}}
 	for _, r := range list {
 		rows = append(rows, []string{
-			r.namespace, r.method, r.version, r.caller, strconv.FormatInt(r.accepted, 10), strconv.FormatInt(r.refused, 10),
-			r.first.UTC().Format(time.RFC3339), r.last.UTC().Format(time.RFC3339), r.deprecated,
+			r.namespace, r.method, r.version.String(), r.caller, strconv.FormatInt(r.accepted, 10), strconv.FormatInt(r.refused, 10),
+			r.first.UTC().Format(time.RFC3339), r.last.UTC().Format(time.RFC3339), given(r.deprecated),
 		})
 	}
 	return rows

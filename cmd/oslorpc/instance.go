@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // instanceDocument is an instance for programs.
@@ -12,7 +13,7 @@ type instanceDocument struct {
 	Server     string            `json:"server"`
 	Address    string            `json:"address"`
 	Versions   []versionDocument `json:"versions"`
-	State      string            `json:"state"`
+	State      rpc.State         `json:"state"`
 	Exchange   string            `json:"exchange"`
 	InstanceID string            `json:"instance_id"`
 	BootID     string            `json:"boot_id"`
@@ -47,7 +48,7 @@ var instanceColumns = []string{"TOPIC", serverColumn, addressColumn, versionsCol
 
 // instanceRow returns the cells of an instance under instanceColumns.
 func instanceRow(i oslorpc.Instance) []string {
-	return []string{i.Topic, i.Server, i.Addr, versions(i), i.State, i.Exchange}
+	return []string{i.Topic, i.Server, i.Addr, versions(i), string(i.State), i.Exchange}
 }
 
 // versions lists the interfaces of an instance, such as "1.4,control=2.0".

@@ -5,7 +5,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // matrix is which instance implements what, and the automatic cap of each interface.
@@ -26,9 +28,14 @@ func newMatrix(list []oslorpc.Instance) *matrix {
 	latest := newest(list)
 	m := &matrix{instances: list, interfaces: sortedInterfaces(latest)}
 	for _, i := range m.interfaces {
-		m.caps = append(m.caps, capOf{i, oslorpc.AutoCapOf(list, i.namespace, i.major), latest[i]})
+		m.caps = append(m.caps, capOf{i, capReason(i, list), latest[i]})
 	}
 	return m
+}
+
+func capReason(i iface, list []oslorpc.Instance) *oslorpc.CapReason {
+	at := rpc.Interface{Namespace: i.namespace, Major: i.major}
+	return route.CeilingOf(at, list).Reason(at)
 }
 
 // heldDown reports whether the cap would be higher without its holders.
@@ -67,9 +74,9 @@ func (m *matrix) rows() [][]string {
 // stateOf returns what an instance takes, with a mark if automatic caps do not count it.
 func stateOf(i oslorpc.Instance) string {
 	if i.State == oslorpc.StateDraining {
-		return i.State + " (not counted)"
+		return string(i.State) + " (not counted)"
 	}
-	return i.State
+	return string(i.State)
 }
 
 // implemented lists the versions of an interface that an instance implements; "?" if it does not say.

@@ -6,9 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/protobuf/types/known/durationpb"
-
-	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -16,7 +13,7 @@ import (
 // instanceOf returns an instance that implements versions, such as "1.0,control=2.1"; none if the text is empty.
 func instanceOf(t *testing.T, server, state, versions string) oslorpc.Instance {
 	t.Helper()
-	i := oslorpc.Instance{Exchange: "openstack", Topic: "demo", Server: server, Addr: server + ":1", State: state, ID: server, BootID: server}
+	i := oslorpc.Instance{Exchange: "openstack", Topic: "demo", Server: server, Addr: server + ":1", State: rpc.State(state), ID: server, BootID: server}
 	for _, word := range strings.FieldsFunc(versions, func(r rune) bool { return r == ',' }) {
 		namespace, version, found := strings.Cut(word, "=")
 		if !found {
@@ -26,15 +23,15 @@ func instanceOf(t *testing.T, server, state, versions string) oslorpc.Instance {
 		if err != nil {
 			t.Fatal(err)
 		}
-		i.Implemented = append(i.Implemented, oslorpc.Implementation{Namespace: namespace, Version: v})
+		i.Implemented = append(i.Implemented, rpc.Implementation{Namespace: namespace, Version: v})
 	}
 	return i
 }
 
 // seenFor returns what an instance says that is up for so long.
-func seenFor(i oslorpc.Instance, uptime time.Duration, counts ...*pb.RequestCount) observation {
-	return observation{instance: i, info: &pb.GetInfoResponse{
-		Uptime: durationpb.New(uptime), Build: "v1", Servers: []*pb.ServerInfo{{InstanceId: i.ID, Requests: counts}},
+func seenFor(i oslorpc.Instance, uptime time.Duration, counts ...rpc.RequestCount) observation {
+	return observation{instance: i, info: &rpc.Info{
+		Uptime: uptime, Build: "v1", Servers: []rpc.ServerInfo{{InstanceID: i.ID, Requests: counts}},
 	}}
 }
 
@@ -84,7 +81,7 @@ func TestMatrix(t *testing.T) {
 			"a server that does not say",
 			[]oslorpc.Instance{instanceOf(t, "a", "active", "1.0"), instanceOf(t, "s", "", "")},
 			[]string{"SERVER|ADDRESS|STATE|1.x", "a|a:1|active|1.0", "s|s:1|-|?"},
-			[]string{"INTERFACE|AUTO CAP|NEWEST|HELD DOWN BY", "1.x|untold|1.0|s (up 1m0s)"},
+			[]string{"INTERFACE|AUTO CAP|NEWEST|HELD DOWN BY", "1.x|unreported|1.0|s (up 1m0s)"},
 		},
 		{
 			"only one that drains",

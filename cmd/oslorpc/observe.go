@@ -10,8 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // addOneExchange adds the flag of commands about what clients send: they send to one exchange.
@@ -33,7 +33,7 @@ func (s *selection) someInExchange(ctx context.Context, t *oslorpc.Transport) ([
 // observation is what came of asking an instance: what its process says, or why it says nothing.
 type observation struct {
 	instance oslorpc.Instance
-	info     *pb.GetInfoResponse // nil if it says nothing
+	info     *rpc.Info // nil if it says nothing
 	err      error
 }
 
@@ -53,10 +53,13 @@ func observe(ctx context.Context, t *oslorpc.Transport, list []oslorpc.Instance,
 }
 
 // serversOf returns what the process of an instance says of it. There is one server, but for a static address, which may have several.
-func serversOf(i oslorpc.Instance, info *pb.GetInfoResponse) []*pb.ServerInfo {
-	var list []*pb.ServerInfo
-	for _, s := range info.GetServers() {
-		if i.ID == "" || i.ID == s.GetInstanceId() {
+func serversOf(i oslorpc.Instance, info *rpc.Info) []rpc.ServerInfo {
+	if info == nil {
+		return nil
+	}
+	var list []rpc.ServerInfo
+	for _, s := range info.Servers {
+		if i.ID == "" || i.ID == s.InstanceID {
 			list = append(list, s)
 		}
 	}
@@ -64,14 +67,14 @@ func serversOf(i oslorpc.Instance, info *pb.GetInfoResponse) []*pb.ServerInfo {
 }
 
 // servers returns what is known of the instance's servers; nothing, if it could not be asked.
-func (o *observation) servers() []*pb.ServerInfo { return serversOf(o.instance, o.info) }
+func (o *observation) servers() []rpc.ServerInfo { return serversOf(o.instance, o.info) }
 
 // uptime returns how long the process is up; false if that is not known.
 func (o *observation) uptime() (time.Duration, bool) {
 	if o.info == nil {
 		return 0, false
 	}
-	return o.info.GetUptime().AsDuration().Round(time.Second), true
+	return o.info.Uptime.Round(time.Second), true
 }
 
 // firstError returns an error if somebody could not be asked.
@@ -103,7 +106,7 @@ func (i iface) compare(j iface) int {
 }
 
 // has reports whether an implementation is one of the interface.
-func (i iface) has(v oslorpc.Implementation) bool {
+func (i iface) has(v rpc.Implementation) bool {
 	return v.Namespace == i.namespace && v.Version.Major == i.major
 }
 

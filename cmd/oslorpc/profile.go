@@ -7,14 +7,14 @@ import (
 	"strings"
 	"time"
 
-	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // profile is what an instance says of itself.
 type profile struct {
 	instanceDocument
-	ProcessID int64            `json:"process_id,omitempty"`
+	ProcessID int              `json:"process_id,omitempty"`
 	Build     string           `json:"build,omitempty"`
 	Uptime    float64          `json:"uptime_seconds,omitempty"`
 	Servers   []serverDocument `json:"servers,omitempty"`
@@ -25,7 +25,7 @@ type profile struct {
 // serverDocument is a server behind an instance. There is one, but for a static address, which may have several.
 type serverDocument struct {
 	Server    string             `json:"server"`
-	State     string             `json:"state"`
+	State     rpc.State          `json:"state"`
 	Running   int64              `json:"running"`
 	Queued    int64              `json:"queued"`
 	Refused   int64              `json:"refused"`
@@ -68,26 +68,26 @@ func newProfile(ctx context.Context, t *oslorpc.Transport, i oslorpc.Instance) p
 		p.err, p.Error = err, newFailure(err)
 		return p
 	}
-	p.ProcessID, p.Build, p.Uptime = info.GetProcessId(), info.GetBuild(), info.GetUptime().AsDuration().Seconds()
+	p.ProcessID, p.Build, p.Uptime = info.ProcessID, info.Build, info.Uptime.Seconds()
 	for _, s := range serversOf(i, info) {
 		p.Servers = append(p.Servers, newServerDocument(s))
 	}
 	return p
 }
 
-func newServerDocument(s *pb.ServerInfo) serverDocument {
+func newServerDocument(s rpc.ServerInfo) serverDocument {
 	d := serverDocument{
-		Server: s.GetServer(), State: strings.ToLower(strings.TrimPrefix(s.GetState().String(), "STATE_")),
-		Running: s.GetRunning(), Queued: s.GetQueued(), Refused: s.GetRefused(),
+		Server: s.Server, State: s.State,
+		Running: s.Running, Queued: s.Queued, Refused: s.Refused,
 	}
-	for _, e := range s.GetEndpoints() {
-		endpoint := endpointDocument{Namespaces: e.GetNamespaces(), Version: e.GetVersion(), Methods: []methodDocument{},
-			Since: e.GetSince(), Deprecated: e.GetDeprecatedSince()}
-		for _, m := range e.GetMethods() {
+	for _, e := range s.Endpoints {
+		endpoint := endpointDocument{Namespaces: e.Namespaces, Version: e.Version.String(), Methods: []methodDocument{},
+			Since: given(e.Since), Deprecated: given(e.DeprecatedSince)}
+		for _, m := range e.Methods {
 			endpoint.Methods = append(endpoint.Methods, newMethodDocument(m))
 		}
-		if e.GetFallback() != nil {
-			fallback := newMethodDocument(e.GetFallback())
+		if e.Fallback != nil {
+			fallback := newMethodDocument(*e.Fallback)
 			endpoint.Fallback = &fallback
 		}
 		d.Endpoints = append(d.Endpoints, endpoint)
@@ -95,14 +95,14 @@ func newServerDocument(s *pb.ServerInfo) serverDocument {
 	return d
 }
 
-func newMethodDocument(m *pb.MethodInfo) methodDocument {
+func newMethodDocument(m rpc.MethodInfo) methodDocument {
 	d := methodDocument{
-		Name: m.GetName(), Arguments: []argumentDocument{}, Extra: m.GetExtraArguments(), Result: m.GetResult(),
-		Streaming: m.GetStreaming(), Started: m.GetStarted(), Failed: m.GetFailed(),
-		Since: m.GetSince(), Deprecated: m.GetDeprecatedSince(),
+		Name: m.Name, Arguments: []argumentDocument{}, Extra: m.ExtraArguments, Result: m.Result,
+		Streaming: m.Streaming, Started: m.Started, Failed: m.Failed,
+		Since: given(m.Since), Deprecated: given(m.DeprecatedSince),
 	}
-	for _, a := range m.GetArguments() {
-		d.Arguments = append(d.Arguments, argumentDocument{a.GetName(), a.GetType(), a.GetOptional()})
+	for _, a := range m.Arguments {
+		d.Arguments = append(d.Arguments, argumentDocument{a.Name, a.Type, a.Optional})
 	}
 	return d
 }
@@ -117,7 +117,7 @@ func (p *profile) write(b *bytes.Buffer) {
 	uptime := time.Duration(p.Uptime * float64(time.Second)).Round(time.Second)
 	fmt.Fprintf(b, ", process %d, build %s, up %s\n", p.ProcessID, cell(p.Build), uptime)
 	for _, s := range p.Servers {
-		fmt.Fprintf(b, "  %s; %d running, %d queued, %d refused\n", s.State, s.Running, s.Queued, s.Refused)
+		fmt.Fprintf(b, "  %s; %d running, %d queued, %d refused\n", cell(string(s.State)), s.Running, s.Queued, s.Refused)
 		for _, e := range s.Endpoints {
 			e.write(b)
 		}

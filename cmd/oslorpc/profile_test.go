@@ -1,19 +1,19 @@
 package main
 
 import (
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+
 	"bytes"
 	"slices"
 	"strings"
 	"testing"
-
-	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
 func TestFallbackIsShownLast(t *testing.T) {
 	t.Parallel()
-	d := newServerDocument(&pb.ServerInfo{Endpoints: []*pb.EndpointInfo{
-		{Namespaces: []string{""}, Version: "1.2", Methods: []*pb.MethodInfo{{Name: "stop", Result: "null"}}},
-		{Namespaces: []string{"n"}, Version: "2.0", Fallback: &pb.MethodInfo{ExtraArguments: true, Result: "any", Started: 7}},
+	d := newServerDocument(rpc.ServerInfo{Endpoints: []rpc.EndpointInfo{
+		{Namespaces: []string{""}, Version: ver("1.2"), Methods: []rpc.MethodInfo{{Name: "stop", Result: "null"}}},
+		{Namespaces: []string{"n"}, Version: ver("2.0"), Fallback: &rpc.MethodInfo{ExtraArguments: true, Result: "any", Started: 7}},
 	}})
 	if d.Endpoints[0].Fallback != nil {
 		t.Error("an endpoint without a fallback shows one")
@@ -37,10 +37,10 @@ func TestFallbackIsShownLast(t *testing.T) {
 
 func TestWhatIsDeprecatedIsMarked(t *testing.T) {
 	t.Parallel()
-	d := newServerDocument(&pb.ServerInfo{Endpoints: []*pb.EndpointInfo{{
-		Namespaces: []string{"old"}, Version: "1.4", DeprecatedSince: "1.4",
-		Methods: []*pb.MethodInfo{
-			{Name: "get", Result: "null", Since: "1.1", DeprecatedSince: "1.3"}, {Name: "list", Result: "null", Since: "1.2"},
+	d := newServerDocument(rpc.ServerInfo{Endpoints: []rpc.EndpointInfo{{
+		Namespaces: []string{"old"}, Version: ver("1.4"), DeprecatedSince: ver("1.4"),
+		Methods: []rpc.MethodInfo{
+			{Name: "get", Result: "null", Since: ver("1.1"), DeprecatedSince: ver("1.3")}, {Name: "list", Result: "null", Since: ver("1.2")},
 		},
 	}}})
 	var text bytes.Buffer

@@ -7,25 +7,20 @@ import (
 	"strings"
 	"time"
 
-	"google.golang.org/protobuf/types/known/timestamppb"
-
-	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // asked is what a caller asked for, and of whom.
-type asked struct{ namespace, method, version, caller string }
-
-func (a asked) compare(b asked) int {
-	v, w := a.parsed(), b.parsed()
-	return cmp.Or(strings.Compare(a.namespace, b.namespace), strings.Compare(a.method, b.method), v.Compare(w), strings.Compare(a.caller, b.caller))
+type asked struct {
+	namespace, method string
+	version           rpc.Version
+	caller            string
 }
 
-// parsed returns the version asked for; 0.0, which nothing serves, if it is malformed.
-func (a asked) parsed() oslorpc.Version {
-	v, _ := rpc.ParseVersion(a.version)
-	return v
+func (a asked) compare(b asked) int {
+	return cmp.Or(strings.Compare(a.namespace, b.namespace), strings.Compare(a.method, b.method),
+		a.version.Compare(b.version), strings.Compare(a.caller, b.caller))
 }
 
 // isPing reports whether it is the ping of WithPing, which servers answer whatever they implement.
@@ -39,7 +34,7 @@ type request struct {
 
 	accepted, refused int64
 	first, last       time.Time
-	deprecated        string // the version in which the method was; empty if it was not
+	deprecated        rpc.Version // the version in which the method was; zero if it was not
 }
 
 // requestsOf adds up what servers counted, in order, and what they had no room to count.
@@ -47,8 +42,8 @@ func requestsOf(seen []observation) (list []request, uncounted int64) {
 	sums := map[asked]*request{}
 	for _, o := range seen {
 		for _, s := range o.servers() {
-			uncounted += s.GetUncounted()
-			for _, count := range s.GetRequests() {
+			uncounted += s.Uncounted
+			for _, count := range s.Requests {
 				add(sums, count)
 			}
 		}
@@ -62,36 +57,22 @@ func requestsOf(seen []observation) (list []request, uncounted int64) {
 	return list, uncounted
 }
 
-func add(sums map[asked]*request, count *pb.RequestCount) {
-	a := asked{count.GetNamespace(), count.GetMethod(), count.GetVersion(), count.GetCaller()}
-	first, last := timeOf(count.GetFirstSeen()), timeOf(count.GetLastSeen())
+func add(sums map[asked]*request, count rpc.RequestCount) {
+	a := asked{count.Namespace, count.Method, count.Version, count.Caller}
+	first, last := count.FirstSeen, count.LastSeen
 	sum := sums[a]
 	if sum == nil {
 		sum = &request{asked: a, first: first, last: last}
 		sums[a] = sum
 	}
-	sum.accepted += count.GetAccepted()
-	sum.refused += count.GetRefused()
+	sum.accepted += count.Accepted
+	sum.refused += count.Refused
 	if first.Before(sum.first) {
 		sum.first = first
 	}
 	if last.After(sum.last) {
 		sum.last = last
 	}
-}
-
-// earliest and latest bound the times that RFC 3339, and with it JSON, can express.
-var (
-	earliest = time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC)
-	latest   = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
-)
-
-// timeOf returns the time that a server reports, or the nearest time that JSON can express: its
-// clock may be far off.
-func timeOf(told *timestamppb.Timestamp) time.Time {
-	seconds := min(max(told.GetSeconds(), earliest.Unix()), latest.Unix())
-	nanos := min(max(told.GetNanos(), 0), int32(time.Second-1))
-	return time.Unix(seconds, int64(nanos)).UTC()
 }
 
 // marks are the versions in which methods of an interface were deprecated, as the newest server that has the method tells it: older
@@ -106,15 +87,15 @@ type markKey struct {
 
 // mark is what an endpoint of a version says of a method.
 type mark struct {
-	by         oslorpc.Version
-	deprecated string
+	by         rpc.Version
+	deprecated rpc.Version
 }
 
 func marksOf(seen []observation) marks {
 	m := marks{}
 	for _, o := range seen {
 		for _, s := range o.servers() {
-			for _, e := range s.GetEndpoints() {
+			for _, e := range s.Endpoints {
 				m.endpoint(e)
 			}
 		}
@@ -123,28 +104,24 @@ func marksOf(seen []observation) marks {
 }
 
 // endpoint takes in what an endpoint says.
-func (m marks) endpoint(e *pb.EndpointInfo) {
-	methods := e.GetMethods()
-	if e.GetFallback() != nil {
-		methods = append(slices.Clone(methods), e.GetFallback())
+func (m marks) endpoint(e rpc.EndpointInfo) {
+	methods := e.Methods
+	if e.Fallback != nil {
+		methods = append(slices.Clone(methods), *e.Fallback)
 	}
-	version, err := rpc.ParseVersion(e.GetVersion())
-	if err != nil {
-		return
-	}
-	for _, namespace := range e.GetNamespaces() {
+	for _, namespace := range e.Namespaces {
 		for _, method := range methods {
-			key := markKey{iface{namespace, version.Major}, method.GetName()}
-			if known, is := m[key]; !is || version.Compare(known.by) > 0 {
-				m[key] = mark{version, cmp.Or(method.GetDeprecatedSince(), e.GetDeprecatedSince())}
+			key := markKey{iface{namespace, e.Version.Major}, method.Name}
+			if known, is := m[key]; !is || e.Version.Compare(known.by) > 0 {
+				m[key] = mark{e.Version, cmp.Or(method.DeprecatedSince, e.DeprecatedSince)}
 			}
 		}
 	}
 }
 
-// of returns the version in which what was asked for was deprecated; empty if it was not.
-func (m marks) of(a asked) string {
-	at := iface{a.namespace, a.parsed().Major}
+// of returns the version in which what was asked for was deprecated; zero if it was not.
+func (m marks) of(a asked) rpc.Version {
+	at := iface{a.namespace, a.version.Major}
 	if listed, is := m[markKey{at, a.method}]; is {
 		return listed.deprecated
 	}
@@ -168,8 +145,16 @@ func newRequestDocuments(list []request) []requestDocument {
 	documents := []requestDocument{}
 	for _, r := range list {
 		documents = append(documents, requestDocument{
-			r.namespace, r.method, r.version, r.caller, r.accepted, r.refused, r.first.UTC(), r.last.UTC(), r.deprecated,
+			r.namespace, r.method, r.version.String(), r.caller, r.accepted, r.refused, r.first.UTC(), r.last.UTC(), given(r.deprecated),
 		})
 	}
 	return documents
+}
+
+// given returns a version that a server may leave out; empty if it did.
+func given(v rpc.Version) string {
+	if v == (rpc.Version{}) {
+		return ""
+	}
+	return v.String()
 }

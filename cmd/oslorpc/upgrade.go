@@ -147,7 +147,7 @@ func writePart(b *bytes.Buffer, title string, rows [][]string) {
 func instancesTable(list []oslorpc.Instance) [][]string {
 	rows := [][]string{{serverColumn, addressColumn, stateColumn, versionsColumn}}
 	for _, i := range list {
-		rows = append(rows, []string{i.Server, i.Addr, i.State, versions(i)})
+		rows = append(rows, []string{i.Server, i.Addr, string(i.State), versions(i)})
 	}
 	return rows
 }
@@ -155,7 +155,7 @@ func instancesTable(list []oslorpc.Instance) [][]string {
 func unaskedTable(list []observation) [][]string {
 	rows := [][]string{{serverColumn, addressColumn, stateColumn, "ERROR"}}
 	for _, o := range list {
-		rows = append(rows, []string{o.instance.Server, o.instance.Addr, o.instance.State, newFailure(o.err).text()})
+		rows = append(rows, []string{o.instance.Server, o.instance.Addr, string(o.instance.State), newFailure(o.err).text()})
 	}
 	return rows
 }

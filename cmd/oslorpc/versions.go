@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 func (p *program) versionsCommand() *cobra.Command {
@@ -76,7 +77,7 @@ type countedDocument struct {
 type capDocument struct {
 	Namespace string           `json:"namespace"`
 	Major     uint32           `json:"major"`
-	State     oslorpc.CapState `json:"state"`
+	State     rpc.CapState     `json:"state"`
 	Version   string           `json:"version,omitempty"`
 	Next      string           `json:"next,omitempty"`
 	Newest    string           `json:"newest,omitempty"`
@@ -129,7 +130,7 @@ func newHolderDocuments(r *oslorpc.CapReason, seen []observation) []holderDocume
 		if o.err != nil {
 			d.Error = newFailure(o.err)
 		} else {
-			d.Uptime, d.Build = o.info.GetUptime().AsDuration().Seconds(), o.info.GetBuild()
+			d.Uptime, d.Build = o.info.Uptime.Seconds(), o.info.Build
 		}
 		documents = append(documents, d)
 	}

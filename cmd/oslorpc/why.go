@@ -116,9 +116,9 @@ func (p *program) writeReason(q *question, r *oslorpc.CapReason, seen []observat
 	rows := [][]string{{"HELD BY", addressColumn, stateColumn, versionsColumn, "UP", "BUILD"}}
 	for _, o := range seen {
 		i := o.instance
-		row := []string{i.Server, i.Addr, i.State, versions(i), "", ""}
+		row := []string{i.Server, i.Addr, string(i.State), versions(i), "", ""}
 		if uptime, known := o.uptime(); known {
-			row[4], row[5] = uptime.String(), o.info.GetBuild()
+			row[4], row[5] = uptime.String(), o.info.Build
 		} else {
 			row[4] = newFailure(o.err).text()
 		}
@@ -133,7 +133,7 @@ type reasonDocument struct {
 	Topic         string           `json:"topic"`
 	Namespace     string           `json:"namespace"`
 	Major         uint32           `json:"major"`
-	State         oslorpc.CapState `json:"state"`
+	State         rpc.CapState     `json:"state"`
 	Version       string           `json:"version,omitempty"`
 	Next          string           `json:"next,omitempty"`
 	TargetVersion string           `json:"target_version,omitempty"`

@@ -106,10 +106,10 @@ func (s surroundings) wantStarted(t *testing.T, c counted, want map[string]int64
 		t.Fatal(err)
 	}
 	got := map[string]int64{}
-	for _, server := range info.GetServers() {
-		for _, endpoint := range server.GetEndpoints() {
-			for _, method := range endpoint.GetMethods() {
-				got[method.GetName()] += method.GetStarted()
+	for _, server := range info.Servers {
+		for _, endpoint := range server.Endpoints {
+			for _, method := range endpoint.Methods {
+				got[method.Name] += method.Started
 			}
 		}
 	}

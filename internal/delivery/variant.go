@@ -63,7 +63,7 @@ func (m *Message) unable(entries []*route.Entry, server string) error {
 	for _, q := range m.Lesser {
 		versions = append(versions, q.Version.String())
 	}
-	message := fmt.Sprintf("%s version %s of the %s; %s", who, strings.Join(versions, " or "), dispatch.NamespaceWord(m.Query.Namespace), dispatch.Offer(seen))
+	message := fmt.Sprintf("%s version %s of the %s; %s", who, strings.Join(versions, " or "), rpc.DescribeNamespace(m.Query.Namespace), dispatch.Offer(seen))
 	if server == "" && len(entries) > 0 {
 		message += ", by " + names(entries)
 	}

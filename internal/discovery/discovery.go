@@ -13,33 +13,30 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// State says what an instance takes.
-type State string
-
-// The states. An unknown state is treated as Active, so that a newer server can have states that this program does not
-// know.
-const (
-	// Active takes everything.
-	Active State = "active"
-	// Held accepts into its queue but runs nothing yet; messages for any server avoid it.
-	Held State = "held"
-	// Draining takes only what is meant for it by name: no anycast and no fanout.
-	Draining State = "draining"
+// The vocabulary of package rpc that registries speak. An instance is immutable once it is handed
+// over.
+type (
+	// Instance is one server in one process; see [rpc.Instance].
+	Instance = rpc.Instance
+	// Implementation is an interface that an instance offers; see [rpc.Implementation].
+	Implementation = rpc.Implementation
+	// State says which messages an instance takes; see [rpc.State].
+	State = rpc.State
 )
 
-// Implementation is an interface that an instance offers.
-type Implementation struct {
-	// Namespace is empty for the null namespace.
-	Namespace string
-	Version   rpc.Version
-}
+// The states that registries hold; see package rpc.
+const (
+	Active   = rpc.StateActive
+	Held     = rpc.StateHeld
+	Draining = rpc.StateDraining
+)
 
-// String returns "namespace=version", the namespace percent-encoded, as ParseImplementation reads it.
-func (i Implementation) String() string {
+// FormatImplementation returns "namespace=version", with a percent-encoded namespace.
+func FormatImplementation(i Implementation) string {
 	return url.QueryEscape(i.Namespace) + "=" + i.Version.String()
 }
 
-// ParseImplementation reads what String wrote.
+// ParseImplementation reads what FormatImplementation wrote.
 func ParseImplementation(s string) (Implementation, error) {
 	namespace, version, found := strings.Cut(s, "=")
 	if !found {
@@ -54,28 +51,6 @@ func ParseImplementation(s string) (Implementation, error) {
 		return Implementation{}, fmt.Errorf("implementation %q: %w", s, err)
 	}
 	return Implementation{Namespace: ns, Version: v}, nil
-}
-
-// Instance is one server in one process: what a message can be sent to. It is immutable once it is handed over.
-type Instance struct {
-	// ID identifies the instance; no other ever has the same, not even after a restart. Empty only for static addresses.
-	ID string
-	// BootID identifies this run of the process. Instances of one process share it. Empty only for static addresses.
-	BootID string
-	// Exchange, Topic and Server are what it serves. Server is not unique; it is empty for a static address without a name.
-	Exchange, Topic, Server string
-	// Addr is where it is reached: "host:port", or "unix:" and a path.
-	Addr string
-	// State says what it takes.
-	State State
-	// Implemented lists its interfaces. Empty means unknown, as for static addresses: it may serve anything.
-	Implemented []Implementation
-}
-
-// Equal reports whether two descriptions of instances say the same.
-func (i Instance) Equal(j Instance) bool {
-	return i.ID == j.ID && i.BootID == j.BootID && i.Exchange == j.Exchange && i.Topic == j.Topic && i.Server == j.Server &&
-		i.Addr == j.Addr && i.State == j.State && slices.Equal(i.Implemented, j.Implemented)
 }
 
 // Topic is what a client watches: a topic within its exchange.

@@ -17,7 +17,7 @@ func TestImplementationRoundTrip(t *testing.T) {
 		"a%3Db%2Cc=1.0":    {Namespace: "a=b,c", Version: rpc.DefaultVersion},
 		"%E2%98%83+x=10.0": {Namespace: "☃ x", Version: rpc.Version{Major: 10}},
 	} {
-		if got := want.String(); got != text {
+		if got := FormatImplementation(want); got != text {
 			t.Errorf("%+v is written %q, want %q", want, got, text)
 		}
 		if got, err := ParseImplementation(text); got != want || err != nil {
@@ -39,7 +39,7 @@ func FuzzParseImplementation(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if again, err := ParseImplementation(i.String()); again != i || err != nil {
+		if again, err := ParseImplementation(FormatImplementation(i)); again != i || err != nil {
 			t.Errorf("%q is %+v, and read again %+v, %v", text, i, again, err)
 		}
 	})

@@ -240,15 +240,7 @@ func similar(known []string, method string) string {
 
 func (t *Table) unsupported(namespace string, version rpc.Version) error {
 	return &rpc.Error{Kind: rpc.UnsupportedVersion, NotStarted: true, Message: fmt.Sprintf(
-		"version %s of the %s is not served; %s", version, NamespaceWord(namespace), Offer(t.implemented))}
-}
-
-// NamespaceWord names a namespace for people.
-func NamespaceWord(namespace string) string {
-	if namespace == "" {
-		return "null namespace"
-	}
-	return fmt.Sprintf("namespace %q", namespace)
+		"version %s of the %s is not served; %s", version, rpc.DescribeNamespace(namespace), Offer(t.implemented))}
 }
 
 // Offer says for people what is implemented.
@@ -258,7 +250,7 @@ func Offer(list []discovery.Implementation) string {
 	}
 	words := make([]string, 0, len(list))
 	for _, i := range list {
-		words = append(words, i.Version.String()+" of the "+NamespaceWord(i.Namespace))
+		words = append(words, i.Version.String()+" of the "+rpc.DescribeNamespace(i.Namespace))
 	}
 	return "offered is " + strings.Join(words, ", ")
 }

@@ -119,7 +119,7 @@ func checkLookup(t *testing.T, table *Table, endpoints []Endpoint, l lookup) {
 	got, err := table.find(l.namespace, version(l.version), l.method)
 	switch l.endpoint {
 	case unsupported:
-		check(t, err, rpc.UnsupportedVersion, true, "version "+version(l.version).String()+" of the "+NamespaceWord(l.namespace))
+		check(t, err, rpc.UnsupportedVersion, true, "version "+version(l.version).String()+" of the "+rpc.DescribeNamespace(l.namespace))
 	case noMethod:
 		check(t, err, rpc.NoSuchMethod, true, fmt.Sprintf("%q", l.method))
 	default:

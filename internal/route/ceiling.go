@@ -38,11 +38,8 @@ const (
 // Allows reports whether every instance can serve a message of this version.
 func (c *Ceiling) Allows(v rpc.Version) bool { return c.State == Known && c.Version.Serves(v) }
 
-// Interface is a major version of a namespace, the unit of compatibility.
-type Interface struct {
-	Namespace string
-	Major     uint32
-}
+// Interface is a major version of a namespace; see [rpc.Interface].
+type Interface = rpc.Interface
 
 // Ceiling returns the ceiling of an interface over the instances that messages for any server go to, or over those of a server.
 // Instances that implement nothing of the namespace do not count: they are not old, but something else.

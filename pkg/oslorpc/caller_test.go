@@ -55,11 +55,11 @@ func TestInfoTellsWhoAskedForWhat(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := info.GetServers()[0].GetRequests()
-	if len(rows) != 2 || rows[0].GetRefused() == 0 || rows[0].GetVersion() != "1.1" || rows[1].GetAccepted() != 2 || rows[1].GetCaller() != "old" {
+	rows := info.Servers[0].Requests
+	if len(rows) != 2 || rows[0].Refused == 0 || rows[0].Version.String() != "1.1" || rows[1].Accepted != 2 || rows[1].Caller != "old" {
 		t.Errorf("got %v", rows)
 	}
-	if info, err = open(t).Info(t.Context(), i); err != nil || len(info.GetServers()[0].GetRequests()) != 0 {
+	if info, err = open(t).Info(t.Context(), i); err != nil || len(info.Servers[0].Requests) != 0 {
 		t.Errorf("without being asked: %v, %v", info, err)
 	}
 }

@@ -2,13 +2,8 @@ package oslorpc
 
 import (
 	"context"
-	"fmt"
-	"strings"
-	"time"
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
-	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -92,146 +87,43 @@ func (c *Client) view(ctx context.Context) (*route.View, error) {
 	return delivery.Known(ctx, topic)
 }
 
-// CapState says whether a version cap has a version.
-type CapState string
+// CapReason explains a version cap; see [rpc.CapReason].
+type CapReason = rpc.CapReason
 
-// The states of a cap.
+// The rules that set a cap; see package rpc for what each means.
 const (
-	// CapNone: there is no cap.
-	CapNone CapState = "none"
-	// CapKnown: the cap has a version.
-	CapKnown CapState = "known"
-	// CapNoInstance: an automatic cap, and no server implements the namespace.
-	CapNoInstance CapState = "no instance"
-	// CapNoCommonVersion: an automatic cap, and some server implements the namespace in other major versions only.
-	CapNoCommonVersion CapState = "no common version"
-	// CapUntold: an automatic cap, and some server does not say what it implements, as at a static address.
-	CapUntold CapState = "untold"
+	CapRuleNone  = rpc.CapRuleNone
+	CapRuleFixed = rpc.CapRuleFixed
+	CapRuleAlias = rpc.CapRuleAlias
+	CapRuleAuto  = rpc.CapRuleAuto
 )
 
-// CapReason explains a version cap.
-type CapReason struct {
-	// Rule is the rule that sets the cap: "none", "fixed", "alias" or "auto".
-	Rule string
-	// Alias is the name that stood for the version, if the rule is an alias.
-	Alias string
-	// Namespace and Major are the interface that it is about; the null namespace is empty.
-	Namespace string
-	Major     uint32
-	// State says whether there is a version; only then Version is set.
-	State   CapState
-	Version Version
-	// Holders are the servers that set an automatic cap: those that implement no later version, or no such major version.
-	Holders []Instance
-	// Since is when an automatic cap became what it is, as far as this process knows: it looks from the client's first message or question on.
-	// Zero: not known, as from [AutoCapOf].
-	Since time.Time
-	// Next is what an automatic cap rises to when the holders are upgraded or leave; nil if it would not have a version.
-	Next *Version
-}
+// The states of a cap; see package rpc for what each means.
+const (
+	CapNone            = rpc.CapNone
+	CapKnown           = rpc.CapKnown
+	CapNoInstance      = rpc.CapNoInstance
+	CapNoCommonVersion = rpc.CapNoCommonVersion
+	CapUnreported      = rpc.CapUnreported
+)
 
-// Why explains the client's version cap for the namespace and the major version of its target. It waits, and fails, as CanSendVersion.
+// Why explains the client's version cap for the namespace and the major version of its target. It
+// waits and fails as [Client.CanSendVersion] does.
 func (c *Client) Why(ctx context.Context) (*CapReason, error) {
 	s := &c.settings
 	if s.err != nil {
 		return nil, s.err
 	}
-	r := &CapReason{Rule: "none", State: CapNone, Alias: s.cap.Alias(), Namespace: s.query.Namespace, Major: s.query.Version.Major}
-	version, fixed := s.cap.Version()
-	switch {
-	case fixed:
-		r.Rule, r.State, r.Version = "fixed", CapKnown, version
-		if r.Alias != "" {
-			r.Rule = "alias"
-		}
-	case s.cap.IsAuto():
-		view, err := c.view(ctx)
-		if err != nil {
-			return nil, err
-		}
-		i := route.Interface{Namespace: r.Namespace, Major: r.Major}
-		r.Since = c.watched().Follow(i)
-		r.follow(view.Ceiling(i, s.target.Server))
+	i := rpc.Interface{Namespace: s.query.Namespace, Major: s.query.Version.Major}
+	if !s.cap.IsAuto() {
+		return s.cap.Reason(i), nil
 	}
+	view, err := c.view(ctx)
+	if err != nil {
+		return nil, err
+	}
+	since := c.watched().Follow(i)
+	r := view.Ceiling(i, s.target.Server).Reason(i)
+	r.Since = since
 	return r, nil
-}
-
-// AutoCapOf explains what [AutoCap] is for clients that see these instances, of one topic: the cap of a namespace and a major version.
-// It is for programs that look at a fleet, with [Transport.Instances], and send nothing to it.
-func AutoCapOf(instances []Instance, namespace string, major uint32) *CapReason {
-	list := make([]discovery.Instance, len(instances))
-	for n, i := range instances {
-		list[n] = i.discovered()
-	}
-	r := &CapReason{Namespace: namespace, Major: major}
-	r.follow(route.CeilingOf(route.Interface{Namespace: namespace, Major: major}, list))
-	return r
-}
-
-// follow takes in what the fleet says.
-func (r *CapReason) follow(c *route.Ceiling) {
-	r.Rule, r.State, r.Version = rpc.AutoCap, capStates[c.State], c.Version
-	for _, e := range c.Holders {
-		r.Holders = append(r.Holders, newInstance(e.Instance))
-	}
-	if c.Rises {
-		r.Next = &c.Next
-	}
-}
-
-var capStates = map[route.CeilingState]CapState{
-	route.Known: CapKnown, route.Absent: CapNoInstance, route.Apart: CapNoCommonVersion, route.Untold: CapUntold,
-}
-
-// String explains the cap in a line.
-func (r *CapReason) String() string {
-	about := dispatch.NamespaceWord(r.Namespace)
-	switch r.State {
-	case CapNone:
-		return "no cap: every version of the " + about + " may be sent"
-	case CapNoInstance:
-		return fmt.Sprintf("auto: no server implements the %s, so there is no version that all of them serve", about)
-	case CapNoCommonVersion:
-		return fmt.Sprintf("auto: no common version %d.x of the %s: %s only other major versions; %s", r.Major, about, r.holders("implements", "implement"), r.next())
-	case CapUntold:
-		return fmt.Sprintf("auto: no common version of the %s is known: %s not say what they implement", about, r.holders("does", "do"))
-	}
-	if r.Rule != rpc.AutoCap {
-		return fmt.Sprintf("%s: %s, as the client is set up; to raise it, change that", strings.TrimSpace(r.Rule+" "+r.Alias), r.Version)
-	}
-	known := ""
-	if !r.Since.IsZero() {
-		known = fmt.Sprintf(", known for %s", time.Since(r.Since).Round(time.Second))
-	}
-	return fmt.Sprintf("auto: %s of the %s%s: %s no later version; %s",
-		r.Version, about, known, r.holders("implements", "implement"), r.next())
-}
-
-// holders names the holders, with the verb that fits.
-func (r *CapReason) holders(one, many string) string {
-	const few = 5
-	var names []string
-	for _, i := range r.Holders[:min(few, len(r.Holders))] {
-		names = append(names, fmt.Sprintf("%s (%s)", i.Server, i.Addr))
-	}
-	if more := len(r.Holders) - few; more > 0 {
-		names = append(names, fmt.Sprintf("%d more", more))
-	}
-	if len(r.Holders) == 1 {
-		return names[0] + " " + one
-	}
-	return strings.Join(names, ", ") + " " + many
-}
-
-func (r *CapReason) next() string {
-	switch one := len(r.Holders) == 1; {
-	case r.Next == nil && one:
-		return "it rises when this one is upgraded"
-	case r.Next == nil:
-		return "it rises when these are upgraded"
-	case one:
-		return fmt.Sprintf("it rises to %s when this one leaves, or further when it is upgraded", r.Next)
-	default:
-		return fmt.Sprintf("it rises to %s when these leave, or further when they are upgraded", r.Next)
-	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 func TestWhy(t *testing.T) {
@@ -14,7 +15,7 @@ func TestWhy(t *testing.T) {
 	for name, test := range map[string]struct {
 		fleet   []string
 		limit   string
-		state   oslorpc.CapState
+		state   rpc.CapState
 		holders int
 		says    []string
 	}{
@@ -65,7 +66,7 @@ func TestWhyOfAStaticAddress(t *testing.T) {
 	}
 	defer transport.Close()
 	r, err := transport.Client(oslorpc.Target{Topic: "topic"}, oslorpc.WithVersionCap(oslorpc.AutoCap)).Why(t.Context())
-	if err != nil || r.State != oslorpc.CapUntold {
+	if err != nil || r.State != oslorpc.CapUnreported {
 		t.Errorf("got %v, %v", r, err)
 	}
 }

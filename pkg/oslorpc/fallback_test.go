@@ -39,9 +39,9 @@ func TestFallback(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	endpoints := info.GetServers()[0].GetEndpoints()
-	fallback := endpoints[1].GetFallback()
-	if endpoints[0].GetFallback() != nil || fallback.GetName() != "" || !fallback.GetExtraArguments() || fallback.GetStarted() != 3 {
+	endpoints := info.Servers[0].Endpoints
+	fallback := endpoints[1].Fallback
+	if endpoints[0].Fallback != nil || fallback.Name != "" || !fallback.ExtraArguments || fallback.Started != 3 {
 		t.Errorf("got %v", endpoints)
 	}
 }

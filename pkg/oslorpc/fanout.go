@@ -73,7 +73,7 @@ func (c *Client) Fanout(ctx context.Context, method string, args any) (*Report, 
 func newReport(ctx context.Context, audience *delivery.Audience, send delivery.Send) *Report {
 	r := &Report{Uncertain: audience.Uncertain}
 	for _, result := range delivery.All(ctx, audience, send) {
-		d := Delivery{Instance: newInstance(result.Entry.Instance), Unlisted: result.Entry.Unlisted, Err: result.Err}
+		d := Delivery{Instance: result.Entry.Instance, Unlisted: result.Entry.Unlisted, Err: result.Err}
 		switch {
 		case result.Err == nil:
 			r.Accepted = append(r.Accepted, d)

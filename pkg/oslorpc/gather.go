@@ -87,7 +87,7 @@ func Gather[R any](ctx context.Context, c *Client, method string, args any, opti
 
 func newReply[R any](ctx context.Context, c *Client, a *delivery.Answer[*pb.Payload], g *gathering) (Reply[R], error) {
 	r := Reply[R]{
-		Instance: newInstance(a.Entry.Instance), Skipped: a.Skipped, Unlisted: a.Entry.Unlisted, Uncertain: g.uncertain, Expected: g.expected,
+		Instance: a.Entry.Instance, Skipped: a.Skipped, Unlisted: a.Entry.Unlisted, Uncertain: g.uncertain, Expected: g.expected,
 	}
 	if a.Err != nil {
 		return r, a.Err
@@ -146,10 +146,10 @@ func (g *gathering) open(ctx context.Context, c *Client, method string, args any
 func instancesOf(a *delivery.Audience) []Instance {
 	list := make([]Instance, 0, len(a.Reached)+len(a.Others))
 	for _, e := range a.Reached {
-		list = append(list, newInstance(e.Instance))
+		list = append(list, e.Instance)
 	}
 	for _, r := range a.Others {
-		list = append(list, newInstance(r.Entry.Instance))
+		list = append(list, r.Entry.Instance)
 	}
 	slices.SortFunc(list, byServer)
 	return list

@@ -10,74 +10,33 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/introspection"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Instance is one server in one process, as discovery knows it.
-type Instance struct {
-	// Exchange, Topic and Server are what it serves. Several instances may have the same.
-	Exchange, Topic, Server string
-	// Addr is where its process is reached: "host:port", or "unix:" and a path.
-	Addr string
-	// State says what it takes: [StateActive], [StateHeld] or [StateDraining]; empty if that is not known, as for a static address.
-	State string
-	// Implemented lists its interfaces; empty if they are not known, as for a static address.
-	Implemented []Implementation
-	// ID identifies the instance, and BootID the run of its process. Both are empty for a static address.
-	ID, BootID string
-}
+// Instance is one server in one process, as discovery knows it; see [rpc.Instance].
+type Instance = rpc.Instance
 
-// What an instance takes.
+// The states of an instance; see package rpc for what each means.
 const (
-	// StateActive instances take everything.
-	StateActive = string(discovery.Active)
-	// StateHeld instances run nothing before they are released, and what is for any server avoids them: see [WithHold].
-	StateHeld = string(discovery.Held)
-	// StateDraining instances take only what is for them by name: see [Server.Drain].
-	StateDraining = string(discovery.Draining)
+	StateActive   = rpc.StateActive
+	StateHeld     = rpc.StateHeld     // see [WithHold]
+	StateDraining = rpc.StateDraining // see [Server.Drain]
+	StateStopping = rpc.StateStopping // only in [Transport.Info]
 )
 
-// Implementation is an interface that an instance offers. The null namespace is empty.
-type Implementation struct {
-	Namespace string
-	Version   Version
-}
-
-func newInstance(i discovery.Instance) Instance {
-	public := Instance{
-		Exchange: i.Exchange, Topic: i.Topic, Server: i.Server, Addr: i.Addr, State: string(i.State), ID: i.ID, BootID: i.BootID,
-	}
-	for _, implementation := range i.Implemented {
-		public.Implemented = append(public.Implemented, Implementation(implementation))
-	}
-	return public
-}
-
-// discovered is the reverse of newInstance.
-func (i Instance) discovered() discovery.Instance {
-	d := discovery.Instance{
-		Exchange: i.Exchange, Topic: i.Topic, Server: i.Server, Addr: i.Addr, State: discovery.State(i.State), ID: i.ID, BootID: i.BootID,
-	}
-	for _, implementation := range i.Implemented {
-		d.Implemented = append(d.Implemented, discovery.Implementation(implementation))
-	}
-	return d
-}
-
-// Instances returns all instances that discovery lists now, in all exchanges, ordered by exchange, topic, server and id.
+// Instances returns all instances that discovery lists now, in all exchanges, ordered by exchange,
+// topic, server and id.
 func (t *Transport) Instances(ctx context.Context) ([]Instance, error) {
 	list, err := t.registry.List(ctx)
 	if err != nil {
 		return nil, err
 	}
 	discovery.Sort(list)
-	public := make([]Instance, len(list))
-	for i, instance := range list {
-		public[i] = newInstance(instance)
-	}
-	return public, nil
+	return list, nil
 }
 
 // Ping returns how long an instance takes to answer, over a connection that is up. It does not pass through the server's queue.
@@ -99,21 +58,26 @@ type infoOption func(*pb.GetInfoRequest)
 
 func (o infoOption) applyInfo(r *pb.GetInfoRequest) { o(r) }
 
-// WithRequests has [Transport.Info] ask who asked the servers for what, too: for each method, version and caller, how many messages were
-// accepted and refused, and when. That is up to a megabyte from a server with very many callers.
+// WithRequests makes [Transport.Info] also return how many messages the servers accepted and
+// refused, and when, for each method, version and caller. A server with very many callers sends up
+// to a megabyte.
 func WithRequests() InfoOption {
 	return infoOption(func(r *pb.GetInfoRequest) { r.Requests = true })
 }
 
-// Info returns what the process of an instance says of itself and of the servers on the instance's topic.
-func (t *Transport) Info(ctx context.Context, i Instance, options ...InfoOption) (*pb.GetInfoResponse, error) {
+// Info returns what the process of an instance reports about itself and about its servers on the
+// instance's topic.
+func (t *Transport) Info(ctx context.Context, i Instance, options ...InfoOption) (*rpc.Info, error) {
 	request := &pb.GetInfoRequest{Topic: &i.Topic}
 	for _, o := range options {
 		o.applyInfo(request)
 	}
-	var info *pb.GetInfoResponse
-	err := t.ask(ctx, i, func(ctx context.Context, conn *grpc.ClientConn) (err error) {
-		info, err = pb.NewIntrospectionServiceClient(conn).GetInfo(ctx, request)
+	var info *rpc.Info
+	err := t.ask(ctx, i, func(ctx context.Context, conn *grpc.ClientConn) error {
+		reply, err := pb.NewIntrospectionServiceClient(conn).GetInfo(ctx, request)
+		if err == nil {
+			info = introspection.Decode(reply)
+		}
 		return err
 	})
 	return info, err
@@ -197,7 +161,7 @@ func (s *Server) Instance() (Instance, bool) {
 	}
 	for _, m := range t.host.members {
 		if m.owner == s {
-			return newInstance(m.instance()), true
+			return m.instance(), true
 		}
 	}
 	return Instance{}, false

@@ -68,7 +68,7 @@ func (s *Server) Start(ctx context.Context) error {
 func (s *Server) start(ctx context.Context, works bool) (run *serverRun, isNew bool, err error) {
 	run, isNew, err = s.bringUp(ctx, works)
 	if err == nil && isNew && s.started != nil {
-		s.started(newInstance(run.instance))
+		s.started(run.instance)
 	}
 	return run, isNew, err
 }

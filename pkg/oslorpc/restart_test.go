@@ -97,7 +97,7 @@ func TestServerWithoutAFreeStream(t *testing.T) {
 	instance, _ := s.Instance()
 	until(t, "all streams are in use", func() bool {
 		info, err := transport.Info(t.Context(), instance)
-		return err == nil && len(info.GetServers()) == 1 && info.GetServers()[0].GetRunning() == streams
+		return err == nil && len(info.Servers) == 1 && info.Servers[0].Running == streams
 	})
 	begin := time.Now()
 	if _, err := transport.Ping(t.Context(), instance); err != nil {

@@ -21,15 +21,15 @@ func TestInfoTellsSinceWhenAndWhatIsDeprecated(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	endpoints := info.GetServers()[0].GetEndpoints()
-	if e := endpoints[0]; e.GetSince() != "1.1" || e.GetDeprecatedSince() != "1.4" || e.GetFallback().GetDeprecatedSince() != "1.2" {
+	endpoints := info.Servers[0].Endpoints
+	if e := endpoints[0]; e.Since.String() != "1.1" || e.DeprecatedSince.String() != "1.4" || e.Fallback.DeprecatedSince.String() != "1.2" {
 		t.Errorf("got %v", e)
 	}
-	want := map[string]string{"marked": "1.2 1.3", "plain": " ", "open": "2.1 2.1"}
+	want := map[string]string{"marked": "1.2 1.3", "plain": "0.0 0.0", "open": "2.1 2.1"}
 	for _, e := range endpoints {
-		for _, m := range e.GetMethods() {
-			if w, listed := want[m.GetName()]; listed && m.GetSince()+" "+m.GetDeprecatedSince() != w {
-				t.Errorf("%s: got %v", m.GetName(), m)
+		for _, m := range e.Methods {
+			if w, listed := want[m.Name]; listed && m.Since.String()+" "+m.DeprecatedSince.String() != w {
+				t.Errorf("%s: got %v", m.Name, m)
 			}
 		}
 	}

@@ -48,7 +48,7 @@ func states(t *testing.T, transport *oslorpc.Transport) []string {
 	}
 	var all []string
 	for _, i := range list {
-		all = append(all, i.Server+" "+i.State)
+		all = append(all, i.Server+" "+string(i.State))
 	}
 	return all
 }
@@ -65,10 +65,10 @@ func queued(t *testing.T, transport *oslorpc.Transport, s *oslorpc.Server) int64
 	t.Helper()
 	i, _ := s.Instance()
 	info, err := transport.Info(t.Context(), i)
-	if err != nil || len(info.GetServers()) != 1 {
+	if err != nil || len(info.Servers) != 1 {
 		t.Fatalf("info: %v, %v", info, err)
 	}
-	return info.GetServers()[0].GetQueued()
+	return info.Servers[0].Queued
 }
 
 func startHeld(t *testing.T, transport *oslorpc.Transport, name string, e oslorpc.Endpoint, options ...oslorpc.ServerOption) *oslorpc.Server {

@@ -180,10 +180,10 @@ func running(t *testing.T, s *oslorpc.Server) int64 {
 	t.Helper()
 	i, _ := s.Instance()
 	info, err := open(t).Info(t.Context(), i)
-	if err != nil || len(info.GetServers()) != 1 {
+	if err != nil || len(info.Servers) != 1 {
 		t.Fatalf("info: %v, %v", info, err)
 	}
-	return info.GetServers()[0].GetRunning()
+	return info.Servers[0].Running
 }
 
 // Methods of all kinds learn that their server stops, and end in time for it.

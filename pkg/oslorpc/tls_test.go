@@ -235,7 +235,7 @@ func TestTLS(t *testing.T) {
 			if _, err := sender.Ping(t.Context(), i); err != nil {
 				t.Errorf("ping: %v", err)
 			}
-			if info, err := sender.Info(t.Context(), i); err != nil || len(info.GetServers()) != 1 {
+			if info, err := sender.Info(t.Context(), i); err != nil || len(info.Servers) != 1 {
 				t.Errorf("info: %v, %v", info, err)
 			}
 		})

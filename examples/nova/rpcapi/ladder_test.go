@@ -276,13 +276,13 @@ func TestComputeV5ProxyIsDeprecated(t *testing.T) {
 		t.Fatal(err)
 	}
 	methods := map[string][]string{}
-	for _, e := range info.GetServers()[0].GetEndpoints() {
-		for _, m := range e.GetMethods() {
-			key := e.GetVersion() + " " + e.GetDeprecatedSince()
-			methods[key] = append(methods[key], m.GetName())
+	for _, e := range info.Servers[0].Endpoints {
+		for _, m := range e.Methods {
+			key := e.Version.String() + " " + e.DeprecatedSince.String()
+			methods[key] = append(methods[key], m.Name)
 		}
 	}
-	if current := methods["6.5 "]; len(current) == 0 || !slices.Equal(current, methods["5.13 5.13"]) {
+	if current := methods["6.5 0.0"]; len(current) == 0 || !slices.Equal(current, methods["5.13 5.13"]) {
 		t.Errorf("the methods are %v", methods)
 	}
 }

@@ -22,7 +22,7 @@ const (
 func putVersions(meta map[string]string, implemented []discovery.Implementation) error {
 	list := make([]string, 0, len(implemented))
 	for _, i := range implemented {
-		list = append(list, i.String())
+		list = append(list, discovery.FormatImplementation(i))
 	}
 	text := []byte(strings.Join(list, ","))
 	if most := maxParts * maxValue; len(text) > most {

@@ -75,7 +75,7 @@ func encode(instances []discovery.Instance) ([]byte, error) {
 	for _, i := range instances {
 		r := record{ID: i.ID, BootID: i.BootID, Exchange: i.Exchange, Topic: i.Topic, Server: i.Server, Addr: i.Addr, State: i.State}
 		for _, implementation := range i.Implemented {
-			r.Implemented = append(r.Implemented, implementation.String())
+			r.Implemented = append(r.Implemented, discovery.FormatImplementation(implementation))
 		}
 		d.Instances = append(d.Instances, r)
 	}

@@ -246,7 +246,7 @@ func TestWorkersShareAName(t *testing.T) {
 			programtest.Until(t, "each worker has had a message", func() bool {
 				o.Do(api, "list_networks", nil)
 				info, err := o.Info(t.Context(), w, oslorpc.WithRequests())
-				return err == nil && len(info.GetServers()) == 1 && len(info.GetServers()[0].GetRequests()) == 1
+				return err == nil && len(info.Servers) == 1 && len(info.Servers[0].Requests) == 1
 			})
 		}
 		if len(addresses) != 3 {

@@ -42,10 +42,10 @@ func (f *fleet) asked(topic, host string) []string {
 		f.t.Fatal(err)
 	}
 	var asked []string
-	for _, s := range info.GetServers() {
-		if s.GetTopic() == topic {
-			for _, r := range s.GetRequests() {
-				asked = append(asked, r.GetMethod()+" "+r.GetVersion())
+	for _, s := range info.Servers {
+		if s.Topic == topic {
+			for _, r := range s.Requests {
+				asked = append(asked, r.Method+" "+r.Version.String())
 			}
 		}
 	}

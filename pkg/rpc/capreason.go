@@ -1,0 +1,132 @@
+package rpc
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// CapRule says what sets a version cap.
+type CapRule string
+
+// The rules.
+const (
+	// CapRuleNone: the client has no cap.
+	CapRuleNone CapRule = "none"
+	// CapRuleFixed: the cap is a version.
+	CapRuleFixed CapRule = "fixed"
+	// CapRuleAlias: the cap is a name that stands for a version.
+	CapRuleAlias CapRule = "alias"
+	// CapRuleAuto: the cap is [AutoCap] and follows the fleet.
+	CapRuleAuto CapRule = AutoCap
+)
+
+// CapState says whether a version cap has a version.
+type CapState string
+
+// The states of a cap.
+const (
+	// CapNone: there is no cap.
+	CapNone CapState = "none"
+	// CapKnown: the cap has a version.
+	CapKnown CapState = "known"
+	// CapNoInstance: an automatic cap, and no server implements the namespace.
+	CapNoInstance CapState = "no instance"
+	// CapNoCommonVersion: an automatic cap, and some server implements only other major versions of
+	// the namespace.
+	CapNoCommonVersion CapState = "no common version"
+	// CapUnreported: an automatic cap, and some server does not report what it implements, as at a
+	// static address.
+	CapUnreported CapState = "unreported"
+)
+
+// CapReason explains the version cap of an interface.
+type CapReason struct {
+	// Interface is what the cap applies to.
+	Interface
+	// Rule is the rule that sets the cap.
+	Rule CapRule
+	// Alias is the name that stands for the version, if the rule is [CapRuleAlias].
+	Alias string
+	// State says whether there is a version. Version is set only if it is [CapKnown].
+	State   CapState
+	Version Version
+	// Holders are the servers that hold an automatic cap down: those that implement no later
+	// version, or another major version only, or do not report what they implement.
+	Holders []Instance
+	// Since is when an automatic cap took its present value, as far as this process knows: it
+	// observes a cap from the client's first message or question on. It is zero if not known.
+	Since time.Time
+	// Next is the value to which an automatic cap rises when the holders leave or are upgraded. It
+	// is nil if the cap would not have a version then.
+	Next *Version
+}
+
+// Reason explains a cap that does not follow the fleet, for an interface.
+func (c Cap) Reason(i Interface) *CapReason {
+	r := &CapReason{Interface: i, Rule: CapRuleNone, State: CapNone, Alias: c.alias}
+	if version, fixed := c.Version(); fixed {
+		r.Rule, r.State, r.Version = CapRuleFixed, CapKnown, version
+	}
+	if c.alias != "" {
+		r.Rule = CapRuleAlias
+	}
+	return r
+}
+
+// String explains the cap in a line.
+func (r *CapReason) String() string {
+	about := DescribeNamespace(r.Namespace)
+	switch r.State {
+	case CapNone:
+		return "no cap: every version of the " + about + " may be sent"
+	case CapNoInstance:
+		return fmt.Sprintf("auto: no server implements the %s, so there is no version that all of them serve", about)
+	case CapNoCommonVersion:
+		return fmt.Sprintf("auto: no common version %d.x of the %s: %s only other major versions; %s",
+			r.Major, about, r.holders("implements", "implement"), r.next())
+	case CapUnreported:
+		return fmt.Sprintf("auto: no common version of the %s is known: %s not report what they implement",
+			about, r.holders("does", "do"))
+	}
+	if r.Rule != CapRuleAuto {
+		rule := strings.TrimSpace(string(r.Rule) + " " + r.Alias)
+		return fmt.Sprintf("%s: %s, as the client is set up; to raise it, change that", rule, r.Version)
+	}
+	known := ""
+	if !r.Since.IsZero() {
+		known = fmt.Sprintf(", known for %s", time.Since(r.Since).Round(time.Second))
+	}
+	return fmt.Sprintf("auto: %s of the %s%s: %s no later version; %s",
+		r.Version, about, known, r.holders("implements", "implement"), r.next())
+}
+
+// holders names the holders, followed by the verb for one of them or for several.
+func (r *CapReason) holders(one, many string) string {
+	const few = 5
+	var names []string
+	for _, i := range r.Holders[:min(few, len(r.Holders))] {
+		names = append(names, fmt.Sprintf("%s (%s)", i.Server, i.Addr))
+	}
+	if more := len(r.Holders) - few; more > 0 {
+		names = append(names, fmt.Sprintf("%d more", more))
+	}
+	if len(r.Holders) == 1 {
+		return names[0] + " " + one
+	}
+	return strings.Join(names, ", ") + " " + many
+}
+
+// next says when the cap rises.
+func (r *CapReason) next() string {
+	switch one := len(r.Holders) == 1; {
+	case r.Next == nil && one:
+		return "it rises when this one is upgraded"
+	case r.Next == nil:
+		return "it rises when these are upgraded"
+	case one:
+		return fmt.Sprintf("it rises to %s when this one leaves, or further when it is upgraded", r.Next)
+	default:
+		return fmt.Sprintf("it rises to %s when these leave, or further when they are upgraded", r.Next)
+	}
+}

@@ -1,0 +1,110 @@
+package rpc
+
+import "time"
+
+// Info is what a process reports about itself and its servers.
+type Info struct {
+	// BootID identifies this run of the process. A restart changes it.
+	BootID string
+	// ProcessID is the process id of the operating system.
+	ProcessID int
+	// Build is the module version of the program; "(devel)" if it was built from a work tree.
+	Build string
+	// Uptime is the time since the process opened its transport.
+	Uptime time.Duration
+	// Servers are the servers of the process, in the order in which they started.
+	Servers []ServerInfo
+}
+
+// ServerInfo describes one server of a process.
+type ServerInfo struct {
+	// InstanceID is the ID of the server's [Instance].
+	InstanceID string
+	// Exchange, Topic and Server are what it serves.
+	Exchange, Topic, Server string
+	// State says which messages it takes.
+	State State
+	// Endpoints are its endpoints, in the order in which the server tries them.
+	Endpoints []EndpointInfo
+	// Running is how many messages run now, and Queued how many accepted messages wait for a worker.
+	Running, Queued int64
+	// Refused is how many messages the server has refused because its queue was full.
+	Refused int64
+	// Requests counts the messages since the server started, by namespace, method, version and
+	// caller, in this order. It is empty unless the question asked for it. It has at most 1024 rows.
+	Requests []RequestCount
+	// Uncounted is how many messages are missing in Requests because it had no row left for them.
+	Uncounted int64
+}
+
+// EndpointInfo describes one endpoint of a server.
+type EndpointInfo struct {
+	// Namespaces are the namespaces that the endpoint answers to, its own first. The null namespace
+	// is an empty string.
+	Namespaces []string
+	// Version is the version that it implements.
+	Version Version
+	// Methods are its methods, ordered by name.
+	Methods []MethodInfo
+	// Fallback takes the methods that are not listed, as in a proxy. Its name is empty. It is nil if
+	// the endpoint refuses such methods.
+	Fallback *MethodInfo
+	// Since is the version in which the endpoint appeared, and DeprecatedSince the version in which
+	// all of it became deprecated. They are zero if the server does not say.
+	Since, DeprecatedSince Version
+	// Service is the full protobuf name of a typed service. It is empty for other endpoints.
+	Service string
+}
+
+// MethodInfo describes a method of an endpoint.
+type MethodInfo struct {
+	// Name is the name, as in messages. It is empty for a fallback.
+	Name string
+	// Streaming is true if the method yields a stream of items.
+	Streaming bool
+	// Arguments are its keyword arguments, in the order of their declaration.
+	Arguments []ArgumentInfo
+	// ExtraArguments is true if the method takes further keyword arguments, of any name.
+	ExtraArguments bool
+	// Result is the type of its result or of its items, in the words of ArgumentInfo.Type; "null" if
+	// it returns none.
+	Result string
+	// Started is how many messages have started the method, and Failed how many of them returned an
+	// error.
+	Started, Failed int64
+	// Since is the version in which the method appeared, and DeprecatedSince the version in which it
+	// became deprecated. They are zero if the server does not say.
+	Since, DeprecatedSince Version
+}
+
+// ArgumentInfo describes a keyword argument of a method.
+type ArgumentInfo struct {
+	// Name must match exactly.
+	Name string
+	// Type is the JSON type: "string", "integer", "number", "boolean", "object", "any", or
+	// "array of" one of these.
+	Type string
+	// Optional is true if the argument may be absent.
+	Optional bool
+}
+
+// RequestCount counts the messages of one caller for one method at one version.
+type RequestCount struct {
+	// Namespace is the requested namespace; empty for the null namespace.
+	Namespace string
+	// Method is the requested method.
+	Method string
+	// Version is the requested version; 1.0 for messages without one.
+	Version Version
+	// Caller is the name that the caller gives itself. Nothing proves it. "unknown" is a caller
+	// without a name, and "(others)" are all callers that had no row of their own left.
+	Caller string
+	// Accepted is how many messages the server accepted, whatever became of them.
+	Accepted int64
+	// Refused is how many messages the server refused because no endpoint has the version or the
+	// method.
+	Refused int64
+	// FirstSeen is when the first of these messages arrived, and LastSeen when the last did, within
+	// a second, by the clock of the server.
+	FirstSeen, LastSeen time.Time
+}

@@ -1,0 +1,51 @@
+package rpc
+
+import "slices"
+
+// State says which messages an instance takes. Programs that meet a state they do not know, from a
+// newer server, treat it as [StateActive].
+type State string
+
+// The states of an instance.
+const (
+	// StateActive instances take every message.
+	StateActive State = "active"
+	// StateHeld instances accept messages into their queues and run none yet. Messages for any
+	// server avoid them.
+	StateHeld State = "held"
+	// StateDraining instances take only messages that name their server: no message for any server,
+	// and no fanout.
+	StateDraining State = "draining"
+	// StateStopping instances finish the messages that they accepted and refuse all others.
+	// Discovery never lists this state; a server reports it in [ServerInfo].
+	StateStopping State = "stopping"
+)
+
+// Instance is one server in one process, as discovery knows it. Instances are read-only: copies of
+// an instance share Implemented.
+type Instance struct {
+	// ID identifies the instance. No other instance ever has the same ID, not even after a restart.
+	// It is empty for a static address.
+	ID string
+	// BootID identifies this run of the process. All instances of a process share it. It is empty
+	// for a static address.
+	BootID string
+	// Exchange, Topic and Server are what the instance serves. Several instances may have the same.
+	// Server is empty for a static address without a name.
+	Exchange, Topic, Server string
+	// Addr is the address of the process: "host:port", or "unix:" and a path.
+	Addr string
+	// State says which messages the instance takes. It is empty if that is not known, as for a
+	// static address.
+	State State
+	// Implemented lists the interfaces of the instance, and must not be changed. It is empty if they
+	// are not known, as for a static address: the instance may implement anything.
+	Implemented []Implementation
+}
+
+// Equal reports whether two instances have the same fields.
+func (i Instance) Equal(j Instance) bool {
+	return i.ID == j.ID && i.BootID == j.BootID && i.Exchange == j.Exchange && i.Topic == j.Topic &&
+		i.Server == j.Server && i.Addr == j.Addr && i.State == j.State &&
+		slices.Equal(i.Implemented, j.Implemented)
+}

@@ -1,0 +1,46 @@
+package rpc
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+)
+
+// Implementation is the version of a namespace that a server implements.
+type Implementation struct {
+	// Namespace is empty for the null namespace.
+	Namespace string
+	Version   Version
+}
+
+// Interface returns the interface that the version belongs to.
+func (i Implementation) Interface() Interface { return Interface{i.Namespace, i.Version.Major} }
+
+// Interface is a major version of a namespace. Versions of one interface are compatible.
+type Interface struct {
+	// Namespace is empty for the null namespace.
+	Namespace string
+	Major     uint32
+}
+
+// String returns a short name, such as "control=2.x", or "1.x" in the null namespace.
+func (i Interface) String() string {
+	if i.Namespace == "" {
+		return fmt.Sprintf("%d.x", i.Major)
+	}
+	return fmt.Sprintf("%s=%d.x", i.Namespace, i.Major)
+}
+
+// Compare orders interfaces by namespace and major version.
+func (i Interface) Compare(j Interface) int {
+	return cmp.Or(strings.Compare(i.Namespace, j.Namespace), cmp.Compare(i.Major, j.Major))
+}
+
+// DescribeNamespace names a namespace in a sentence: "null namespace", or a text such as
+// `namespace "control"`.
+func DescribeNamespace(namespace string) string {
+	if namespace == "" {
+		return "null namespace"
+	}
+	return fmt.Sprintf("namespace %q", namespace)
+}
