@@ -69,7 +69,9 @@ func lasting(t *testing.T, long time.Duration, fails error) *service.Process {
 	table := dispatch.NewTable([]dispatch.Endpoint{{Namespaces: []string{""}, Version: rpc.DefaultVersion, Methods: map[string]*dispatch.Method{
 		"foo": {Bind: func(string) (dispatch.Invocation, error) { return foo, nil }},
 	}}})
-	d := dispatch.NewServer("testserver", table, dispatch.DefaultLimits, phase.Opened(), slog.New(slog.DiscardHandler))
+	d := dispatch.New(dispatch.Config{
+		Name: "testserver", Table: table, Limits: dispatch.DefaultLimits, Phase: phase.Opened(), Log: slog.New(slog.DiscardHandler),
+	})
 	t.Cleanup(func() {
 		if err := d.Stop(context.Background()); err != nil {
 			t.Error(err)

@@ -26,7 +26,7 @@ import (
 // host is a process with one server, which speaks the contract for real.
 type host struct {
 	instance discovery.Instance
-	dispatch *dispatch.Server
+	dispatch *dispatch.Dispatcher
 	grpc     *grpc.Server
 	serving  sync.WaitGroup
 	started  atomic.Int64  // messages
@@ -51,7 +51,9 @@ func (w *world) host(t *testing.T, i discovery.Instance, limits dispatch.Limits)
 	table := dispatch.NewTable([]dispatch.Endpoint{{
 		Namespaces: []string{""}, Version: rpc.Version{Major: 1, Minor: 4}, Methods: map[string]*dispatch.Method{"build": build},
 	}})
-	h.dispatch = dispatch.NewServer(i.Server, table, limits, phase.Opened(), slog.New(slog.DiscardHandler))
+	h.dispatch = dispatch.New(dispatch.Config{
+		Name: i.Server, Table: table, Limits: limits, Phase: phase.Opened(), Log: slog.New(slog.DiscardHandler),
+	})
 	process := service.New(service.Config{BootID: i.BootID, Exchange: compute.Exchange, MaxSize: 1 << 20})
 	process.SetServers([]*service.Server{{Instance: i, Dispatch: h.dispatch}})
 	process.Register(h.grpc)

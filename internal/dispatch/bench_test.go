@@ -89,7 +89,7 @@ func BenchmarkFind(b *testing.B) {
 
 func BenchmarkServer(b *testing.B) {
 	discard := func(string) error { return nil }
-	newBench := func(b *testing.B) *Server {
+	newBench := func(b *testing.B) *Dispatcher {
 		b.Helper()
 		return newServer(b, DefaultLimits, map[string]*Method{"foo": returns("null")})
 	}
@@ -113,7 +113,7 @@ func BenchmarkServer(b *testing.B) {
 		s := newBench(b)
 		b.ReportAllocs()
 		for i := 0; b.Loop(); i++ {
-			_ = s.Cast(request("foo", strconv.Itoa(i)))
+			_ = s.Cast(context.Background(), request("foo", strconv.Itoa(i)))
 		}
 	})
 }

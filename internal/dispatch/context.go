@@ -7,27 +7,29 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// runContext is the context of a method that runs: that of the carrier, with what was asked, and ended by a forced stop of the
-// server. Most methods never wait for its end, so what that takes is made when one does.
+// runContext is the context of a method that runs: the carrier's, with the message, and with an end
+// when the server is stopped by force. Most methods never wait for its end, so the joined context is
+// made for the first that does.
 type runContext struct {
 	context.Context //nolint:containedctx // It is one.
 
-	server *Server // whose forced stop ends it
-	info   Info
+	dispatcher *Dispatcher // its forced stop ends the context
+	request    *Request
 
 	mu     sync.Mutex
-	joined context.Context //nolint:containedctx // Ends with either; nil until somebody waits.
+	joined context.Context //nolint:containedctx // Ends with either; nil until something waits for it.
 	end    context.CancelCauseFunc
 	unhook func() bool
 	over   bool // the method returned
 }
 
-// Value makes the joined context known to package context, which then needs no goroutine to derive another from this one.
+// Value makes the joined context known to package context, which then needs no goroutine to derive
+// another context from this one.
 func (c *runContext) Value(key any) any {
 	if key == (runKey{}) {
 		return c
 	}
-	if c.server.base.Err() != nil {
+	if c.dispatcher.base.Err() != nil {
 		c.endForced()
 	}
 	c.mu.Lock()
@@ -54,7 +56,7 @@ func (c *runContext) Done() <-chan struct{} {
 func (c *runContext) join() {
 	if c.joined == nil {
 		c.joined, c.end = context.WithCancelCause(c.Context)
-		c.unhook = context.AfterFunc(c.server.base, c.endForced)
+		c.unhook = context.AfterFunc(c.dispatcher.base, c.endForced)
 	}
 }
 
@@ -65,7 +67,7 @@ func (c *runContext) endForced() {
 	defer c.mu.Unlock()
 	if !c.over {
 		c.join()
-		c.end(context.Cause(c.server.base))
+		c.end(context.Cause(c.dispatcher.base))
 	}
 }
 
@@ -74,7 +76,7 @@ func (c *runContext) Err() error {
 	if err := c.Context.Err(); err != nil {
 		return err
 	}
-	return c.server.base.Err()
+	return c.dispatcher.base.Err()
 }
 
 // release frees what waiting for the end took, when the method has returned.
@@ -88,7 +90,19 @@ func (c *runContext) release() {
 	}
 }
 
+// context returns the context for a message that came with ctx.
+func (d *Dispatcher) context(ctx context.Context, r *Request) (joined context.Context, release func()) {
+	c := &runContext{Context: ctx, dispatcher: d, request: r}
+	return c, c.release
+}
+
 type runKey struct{}
+
+// runOf returns the context of the method that ctx belongs to, nil if it belongs to none.
+func runOf(ctx context.Context) *runContext {
+	c, _ := ctx.Value(runKey{}).(*runContext)
+	return c
+}
 
 // Info says what a handler was asked.
 type Info struct {
@@ -102,25 +116,29 @@ type Info struct {
 
 // InfoFrom returns what the handler that ctx belongs to was asked.
 func InfoFrom(ctx context.Context) (Info, bool) {
-	c, ok := ctx.Value(runKey{}).(*runContext)
-	if !ok {
+	c := runOf(ctx)
+	if c == nil {
 		return Info{}, false
 	}
-	return c.info, true
+	r := c.request
+	return Info{
+		Server: c.dispatcher.config.Name, Namespace: r.Target.Namespace, Method: r.Method, Version: r.Version,
+		MessageID: r.ID, Caller: r.Caller,
+	}, true
 }
 
-// Stopping returns a channel that is closed when the server that runs the method that ctx belongs
-// to begins to refuse messages; nil if ctx belongs to none.
+// Stopping returns a channel that is closed when the server that runs the method of ctx begins to
+// refuse messages; nil if ctx belongs to no method.
 func Stopping(ctx context.Context) <-chan struct{} {
-	c, ok := ctx.Value(runKey{}).(*runContext)
-	if !ok {
-		return nil
+	if c := runOf(ctx); c != nil {
+		return c.dispatcher.config.Phase.Refusing()
 	}
-	return c.server.phase.Refusing()
+	return nil
 }
 
-// Runs reports whether ctx belongs to a method that this server runs: one who waits for the server to end must not be waited for.
-func (s *Server) Runs(ctx context.Context) bool {
-	c, ok := ctx.Value(runKey{}).(*runContext)
-	return ok && c.server == s
+// Runs reports whether ctx belongs to a method that this server runs. A stop must not wait for a
+// method that waits for the stop.
+func (d *Dispatcher) Runs(ctx context.Context) bool {
+	c := runOf(ctx)
+	return c != nil && c.dispatcher == d
 }

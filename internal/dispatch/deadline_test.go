@@ -98,7 +98,7 @@ func items(list ...string) *Method {
 func TestFailingWithAnErrorThatPanicsEndsNoProcess(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, DefaultLimits, map[string]*Method{"foo": fails((*fs.PathError)(nil))})
-	if err := s.Cast(request("foo", "")); err != nil {
+	if err := s.Cast(context.Background(), request("foo", "")); err != nil {
 		t.Error(err)
 	}
 	if err := s.Stop(t.Context()); err != nil {

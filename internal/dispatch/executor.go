@@ -5,20 +5,18 @@ import (
 	"sync/atomic"
 )
 
-// Executor runs a function, once, on a goroutine of its choice, and may return before that. Once ctx has ended the function does
-// nothing and need not be run. There are never more functions to run than the server has workers.
+// Executor runs a function, once, on a goroutine of its choice, and may return before that. Once ctx has
+// ended, the function does nothing and need not be run. There are never more functions to run than the
+// server has workers.
 type Executor func(ctx context.Context, run func())
-
-// RunOn has methods run where execute says. It must be called before the first message.
-func (s *Server) RunOn(execute Executor) { s.execute = execute }
 
 // execution is one message that was accepted, from its turn to its end.
 type execution struct {
-	server   *Server
-	ctx      context.Context //nolint:containedctx // It is passed between goroutines.
-	request  *Request
-	selected selected
-	emit     Emit
+	dispatcher *Dispatcher
+	ctx        context.Context //nolint:containedctx // It is passed between goroutines.
+	request    *Request
+	selected   selected
+	emit       Emit
 
 	// started: the message ran. Otherwise err says why ctx ended before it did.
 	started bool
@@ -30,25 +28,25 @@ type execution struct {
 }
 
 // newExecution returns the execution of a message. Recycle it when it is over.
-func (s *Server) newExecution(ctx context.Context, r *Request, sel selected, emit Emit) *execution {
-	e, ok := s.executions.Get().(*execution)
+func (d *Dispatcher) newExecution(ctx context.Context, r *Request, sel selected, emit Emit) *execution {
+	e, ok := d.executions.Get().(*execution)
 	if !ok {
 		e = &execution{over: make(chan struct{}, 1)}
 	}
-	e.server, e.ctx, e.request, e.selected, e.emit = s, ctx, r, sel, emit
+	e.dispatcher, e.ctx, e.request, e.selected, e.emit = d, ctx, r, sel, emit
 	return e
 }
 
 func (e *execution) recycle() {
-	s := e.server
+	d := e.dispatcher
 	*e = execution{over: e.over}
-	s.executions.Put(e)
+	d.executions.Put(e)
 }
 
 // execute runs the message where the executor says, or else on this goroutine. It does not return
 // if the method, or the executor, ends this goroutine; the outcome is set in any case.
 func (e *execution) execute() {
-	if e.server.execute == nil {
+	if e.dispatcher.config.Execute == nil {
 		e.run()
 	} else {
 		e.handOver()
@@ -64,7 +62,7 @@ func (e *execution) run() {
 			e.err = e.exited()
 		}
 	}()
-	e.err = e.server.run(e)
+	e.err = e.dispatcher.run(e)
 	returned = true
 }
 
@@ -84,7 +82,7 @@ func (e *execution) handOver() {
 			e.started, e.err = true, e.exited()
 		}
 	}()
-	e.server.execute(e.ctx, func() {
+	e.dispatcher.config.Execute(e.ctx, func() {
 		if claimed.Swap(true) {
 			return
 		}

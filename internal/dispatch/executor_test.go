@@ -26,7 +26,7 @@ func TestExecutorRunsMethods(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := newServer(t, Limits{Workers: 2, Queue: 10, QueueBytes: 1000}, map[string]*Method{"foo": echo()})
-				s.RunOn(execute)
+				s.config.Execute = execute
 				var all sync.WaitGroup
 				for i := range 5 {
 					all.Go(func() {
@@ -36,7 +36,7 @@ func TestExecutorRunsMethods(t *testing.T) {
 						}
 					})
 				}
-				if err := s.Cast(request("foo", "cast")); err != nil {
+				if err := s.Cast(context.Background(), request("foo", "cast")); err != nil {
 					t.Error(err)
 				}
 				all.Wait()
@@ -56,10 +56,10 @@ func TestExecutorGetsNoMoreThanTheWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		given := make(chan func(), 100)
 		s := newServer(t, Limits{Workers: 2, Queue: 3, QueueBytes: 1000}, map[string]*Method{"foo": returns("1")})
-		s.RunOn(func(_ context.Context, run func()) { given <- run })
+		s.config.Execute = func(_ context.Context, run func()) { given <- run }
 		refused := 0
 		for i := range 7 {
-			if s.Cast(request("foo", fmt.Sprint(i))) != nil {
+			if s.Cast(context.Background(), request("foo", fmt.Sprint(i))) != nil {
 				refused++
 			}
 		}
@@ -79,12 +79,12 @@ func TestExecutorThatRunsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lost []func()
 		s := newServer(t, DefaultLimits, map[string]*Method{"foo": returns("1")})
-		s.RunOn(func(_ context.Context, run func()) { lost = append(lost, run) })
+		s.config.Execute = func(_ context.Context, run func()) { lost = append(lost, run) }
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err := call(ctx, s, request("foo", "1"))
 		check(t, err, rpc.Timeout, true, "not started")
-		if err := s.Cast(request("foo", "2")); err != nil {
+		if err := s.Cast(context.Background(), request("foo", "2")); err != nil {
 			t.Error(err)
 		}
 		synctest.Wait()
@@ -116,7 +116,7 @@ func TestExecutorThatEndsItsGoroutine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t, Limits{Workers: 1, Queue: 10, QueueBytes: 1000}, map[string]*Method{"foo": returns("1")})
-			s.RunOn(execute)
+			s.config.Execute = execute
 			var succeeded int64
 			for range 5 {
 				if _, err := call(t.Context(), s, request("foo", "")); err == nil {
@@ -129,7 +129,7 @@ func TestExecutorThatEndsItsGoroutine(t *testing.T) {
 			if ran != succeeded || (ran == 0) != (name == "before") && name != "after it handed over" {
 				t.Errorf("%d ran, and %d succeeded", ran, succeeded)
 			}
-			if err := s.Cast(request("foo", "cast")); err != nil {
+			if err := s.Cast(context.Background(), request("foo", "cast")); err != nil {
 				t.Error(err)
 			}
 		})
@@ -159,7 +159,7 @@ func TestMethodThatEndsItsGoroutine(t *testing.T) {
 				}},
 			}, newLog(&log))
 			if execute != nil {
-				s.RunOn(execute)
+				s.config.Execute = execute
 			}
 			for range 20 {
 				_, err := call(t.Context(), s, request("foo", ""))
@@ -170,7 +170,7 @@ func TestMethodThatEndsItsGoroutine(t *testing.T) {
 			}
 			_, err := call(t.Context(), s, request("bind", ""))
 			remote(t, err)
-			if err := s.Cast(request("foo", "cast")); err != nil {
+			if err := s.Cast(context.Background(), request("foo", "cast")); err != nil {
 				t.Error(err)
 			}
 			if err := s.Stop(context.Background()); err != nil {

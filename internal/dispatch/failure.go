@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -60,42 +59,14 @@ func (e *MethodError) matches(accepts func(error) bool) (matches bool) {
 	return accepts(e.Err)
 }
 
-// protect runs a method; a panic becomes its error.
-func protect(ctx context.Context, invoke Invocation, emit Emit) (err error) {
+// protect performs a message; a panic becomes its error. Types that decode themselves may panic, too.
+func protect(e *execution) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = panicked(p)
 		}
 	}()
-	return invoke(ctx, emit)
-}
-
-// bind decodes the arguments of a method, and returns the context that it is to have; types that decode themselves may panic
-// as well.
-func bind(ctx context.Context, m *Method, r *Request) (prepared context.Context, invoke Invocation, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = panicked(p)
-		}
-	}()
-	kwargs := r.Kwargs
-	if r.Typed != nil {
-		kwargs = "{}"
-	}
-	if m.Prepare != nil {
-		if ctx, kwargs, err = m.Prepare(ctx, kwargs); err != nil {
-			return nil, nil, err
-		}
-	}
-	if r.Typed != nil {
-		invoke = r.Typed.Invoke
-	} else if invoke, err = m.Bind(kwargs); err != nil {
-		return nil, nil, err
-	}
-	if m.Around != nil {
-		invoke = m.Around(invoke)
-	}
-	return ctx, invoke, nil
+	return e.perform(e.ctx)
 }
 
 // panicked returns the failure of what panicked with p. It must be called while that is recovered from, for the stack.

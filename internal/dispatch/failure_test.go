@@ -163,7 +163,7 @@ func TestPanicIsRemoteAndTheServerLivesOn(t *testing.T) {
 				t.Errorf("got %+v", r)
 			}
 			checkStack(t, r.Stack)
-			if err := s.Cast(request("foo", "b")); err != nil {
+			if err := s.Cast(context.Background(), request("foo", "b")); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := call(t.Context(), s, request("well", "")); err != nil { // there is one worker
@@ -253,7 +253,7 @@ func TestFailureOfACastIsLogged(t *testing.T) {
 		"bar": {Bind: func(string) (Invocation, error) { return nil, errors.New("unfit") }},
 	}, newLog(&log))
 	for _, method := range []string{"foo", "bar"} {
-		if err := s.Cast(request(method, "")); err != nil {
+		if err := s.Cast(context.Background(), request(method, "")); err != nil {
 			t.Error(err)
 		}
 	}

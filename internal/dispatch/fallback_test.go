@@ -76,7 +76,7 @@ func checkFallback(t *testing.T, table *Table, endpoints []Endpoint, l lookup) {
 
 func TestFallbackLearnsWhatItWasAskedFor(t *testing.T) {
 	t.Parallel()
-	s := NewServer("net1", NewTable([]Endpoint{withFallback(offers("", nil, "foo"))}), DefaultLimits, phase.Opened(), newLog(t.Output()))
+	s := New(Config{Name: "net1", Table: NewTable([]Endpoint{withFallback(offers("", nil, "foo"))}), Limits: DefaultLimits, Phase: phase.Opened(), Log: newLog(t.Output())})
 	defer func() { _ = s.Stop(t.Context()) }()
 	for method, want := range map[string]string{"foo": "null", "bar": `"bar"`, "baz": `"baz"`} {
 		items, err := call(t.Context(), s, request(method, ""))

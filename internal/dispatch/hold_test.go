@@ -32,25 +32,25 @@ func drained(ids chan string) []string {
 
 func TestHeldServerRunsNothingUntilReleased(t *testing.T) {
 	t.Parallel()
-	for name, letGo := range map[string]func(*Server){
-		"release":       (*Server).Release,
-		"stop":          func(s *Server) { _ = s.Stop(context.Background()) },
-		"release twice": func(s *Server) { s.Release(); s.Release() },
+	for name, letGo := range map[string]func(*Dispatcher){
+		"release":       (*Dispatcher).Release,
+		"stop":          func(s *Dispatcher) { _ = s.Stop(context.Background()) },
+		"release twice": func(s *Dispatcher) { s.Release(); s.Release() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				ids := make(chan string, 100)
 				s := newServer(t, Limits{Workers: 1, Queue: 10, QueueBytes: 1000}, map[string]*Method{"foo": note(ids)})
-				s.phase.Stall()
+				s.config.Phase.Stall()
 				var want []string
 				for i := range 10 {
 					want = append(want, fmt.Sprint(i))
-					if err := s.Cast(request("foo", want[i])); err != nil {
+					if err := s.Cast(context.Background(), request("foo", want[i])); err != nil {
 						t.Fatal(err)
 					}
 				}
-				if err := s.Cast(request("foo", "more")); !errors.Is(err, refusal.Full) {
+				if err := s.Cast(context.Background(), request("foo", "more")); !errors.Is(err, refusal.Full) {
 					t.Errorf("beyond the queue: %v", err)
 				}
 				synctest.Wait()
@@ -70,9 +70,9 @@ func TestReleaseStartsAllWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
 		s := newServer(t, Limits{Workers: 3, Queue: 10, QueueBytes: 1000}, map[string]*Method{"foo": g.method()})
-		s.phase.Stall()
+		s.config.Phase.Stall()
 		for i := range 5 {
-			if err := s.Cast(request("foo", fmt.Sprint(i))); err != nil {
+			if err := s.Cast(context.Background(), request("foo", fmt.Sprint(i))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -90,7 +90,7 @@ func TestCallIsNotStartedAfterItsDeadlineInTheHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ids := make(chan string, 10)
 		s := newServer(t, DefaultLimits, map[string]*Method{"foo": note(ids)})
-		s.phase.Stall()
+		s.config.Phase.Stall()
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		_, err := call(ctx, s, request("foo", "1"))
@@ -108,9 +108,9 @@ func TestForcedStopOfAHeldServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGate()
 		s := newServer(t, Limits{Workers: 1, Queue: 10, QueueBytes: 1000}, map[string]*Method{"foo": g.method()})
-		s.phase.Stall()
+		s.config.Phase.Stall()
 		for _, id := range []string{"1", "2"} {
-			if err := s.Cast(request("foo", id)); err != nil {
+			if err := s.Cast(context.Background(), request("foo", id)); err != nil {
 				t.Fatal(err)
 			}
 		}

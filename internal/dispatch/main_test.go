@@ -81,16 +81,16 @@ func (g *gate) method() *Method {
 	})
 }
 
-func newServer(tb testing.TB, limits Limits, methods map[string]*Method) *Server {
+func newServer(tb testing.TB, limits Limits, methods map[string]*Method) *Dispatcher {
 	tb.Helper()
 	return newLoggedServer(tb, limits, methods, slog.New(slog.DiscardHandler))
 }
 
 // newLoggedServer returns a server with the methods in the null namespace at version 1.0. It is stopped at the end of the test.
-func newLoggedServer(tb testing.TB, limits Limits, methods map[string]*Method, log *slog.Logger) *Server {
+func newLoggedServer(tb testing.TB, limits Limits, methods map[string]*Method, log *slog.Logger) *Dispatcher {
 	tb.Helper()
 	table := NewTable([]Endpoint{{Namespaces: []string{""}, Version: rpc.DefaultVersion, Methods: methods}})
-	s := NewServer("net1", table, limits, phase.Opened(), log)
+	s := New(Config{Name: "net1", Table: table, Limits: limits, Phase: phase.Opened(), Log: log})
 	tb.Cleanup(func() {
 		if err := s.Stop(context.Background()); err != nil {
 			tb.Error(err)
@@ -112,7 +112,7 @@ func request(method, id string) *Request {
 }
 
 // call runs a message and returns the items it emits.
-func call(ctx context.Context, s *Server, r *Request) (items []string, err error) {
+func call(ctx context.Context, s *Dispatcher, r *Request) (items []string, err error) {
 	err = s.Call(ctx, r, func(item string) error {
 		items = append(items, item)
 		return nil
@@ -121,7 +121,7 @@ func call(ctx context.Context, s *Server, r *Request) (items []string, err error
 }
 
 // started calls a method on a goroutine of its own and returns where its error will be.
-func started(ctx context.Context, s *Server, r *Request) <-chan error {
+func started(ctx context.Context, s *Dispatcher, r *Request) <-chan error {
 	ended := make(chan error, 1)
 	go func() {
 		_, err := call(ctx, s, r)
@@ -160,7 +160,7 @@ func remote(t *testing.T, err error) *rpc.RemoteError {
 }
 
 // counts returns how often a method was started and how often it failed.
-func counts(s *Server, method string) (started, failed int64) {
+func counts(s *Dispatcher, method string) (started, failed int64) {
 	s.Table().Endpoints(func(_ Endpoint, counters map[string]*Counters) {
 		if c := counters[method]; c != nil {
 			started, failed = started+c.Started.Load(), failed+c.Failed.Load()

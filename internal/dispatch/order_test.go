@@ -67,16 +67,16 @@ func TestMessagesWithAKeyRunInOrder(t *testing.T) {
 				var h history
 				s := newServer(t, Limits{Workers: 64, Queue: 10_000, QueueBytes: 1 << 20}, map[string]*Method{"foo": h.method()})
 				if held {
-					s.phase.Stall()
+					s.config.Phase.Stall()
 				}
 				want := map[string][]string{}
 				for i := range n {
 					key := string("abc"[i%3])
 					id := fmt.Sprint(key, i)
-					if err := s.Cast(ordered(id, key)); err != nil {
+					if err := s.Cast(context.Background(), ordered(id, key)); err != nil {
 						t.Fatal(err)
 					}
-					if err := s.Cast(ordered(fmt.Sprint("free", i), "")); err != nil {
+					if err := s.Cast(context.Background(), ordered(fmt.Sprint("free", i), "")); err != nil {
 						t.Fatal(err)
 					}
 					want[key] = append(want[key], id+" begins", id+" ends")

@@ -92,7 +92,7 @@ func TestPingIsNothingThatIsImplemented(t *testing.T) {
 
 func TestPingTakesAnyArguments(t *testing.T) {
 	t.Parallel()
-	s := NewServer("net1", NewTable(nil, WithPing()), DefaultLimits, phase.Opened(), newLog(t.Output()))
+	s := New(Config{Name: "net1", Table: NewTable(nil, WithPing()), Limits: DefaultLimits, Phase: phase.Opened(), Log: newLog(t.Output())})
 	defer func() { _ = s.Stop(t.Context()) }()
 	for _, kwargs := range []string{`{}`, `{"a":[1],"b":null}`} {
 		items, err := call(t.Context(), s, &Request{Method: PingMethod, Version: version(""), Kwargs: kwargs})

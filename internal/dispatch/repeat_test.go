@@ -49,11 +49,11 @@ func TestRepeatedCastIsAcceptedAndRunsOnce(t *testing.T) {
 	g := newGate()
 	s := newServer(t, Limits{Workers: 1, Queue: 1, QueueBytes: 100}, map[string]*Method{"foo": g.method()})
 	for _, id := range []string{"a", "b", "a", "b"} { // with b the queue is full, which does not matter to a repeat
-		if err := s.Cast(request("foo", id)); err != nil {
+		if err := s.Cast(context.Background(), request("foo", id)); err != nil {
 			t.Errorf("%s: %v", id, err)
 		}
 	}
-	check(t, s.Cast(request("foo", "c")), rpc.Refused, true)
+	check(t, s.Cast(context.Background(), request("foo", "c")), rpc.Refused, true)
 	close(g.open)
 	if err := s.Stop(t.Context()); err != nil {
 		t.Error(err)
@@ -85,7 +85,7 @@ func TestRefusedMessageMayComeAgain(t *testing.T) {
 	for range 2 {
 		_, err := call(t.Context(), s, request("foo", "call"))
 		check(t, err, rpc.Refused, true, "full")
-		check(t, s.Cast(request("foo", "cast")), rpc.Refused, true, "full")
+		check(t, s.Cast(context.Background(), request("foo", "cast")), rpc.Refused, true, "full")
 	}
 	close(g.open)
 	if err := <-busy; err != nil {
@@ -94,7 +94,7 @@ func TestRefusedMessageMayComeAgain(t *testing.T) {
 	if _, err := call(t.Context(), s, request("foo", "call")); err != nil {
 		t.Errorf("call: %v", err)
 	}
-	if err := s.Cast(request("foo", "cast")); err != nil {
+	if err := s.Cast(context.Background(), request("foo", "cast")); err != nil {
 		t.Errorf("cast: %v", err)
 	}
 }
@@ -109,12 +109,12 @@ func TestRepeatIsKnownWhateverElseWouldRefuseIt(t *testing.T) {
 		<-g.entered
 		stopped := make(chan error, 1)
 		for _, why := range []refusal.Reason{refusal.Full, refusal.Stopping} {
-			if err := s.Cast(request("foo", "new")); !errors.Is(err, why) {
+			if err := s.Cast(context.Background(), request("foo", "new")); !errors.Is(err, why) {
 				t.Errorf("a new message: got %v, want %v", err, why)
 			}
 			_, err := call(t.Context(), s, request("foo", "a"))
 			check(t, err, rpc.OutcomeUnknown, false)
-			if err := s.Cast(request("foo", "a")); err != nil {
+			if err := s.Cast(context.Background(), request("foo", "a")); err != nil {
 				t.Errorf("a cast that was accepted is refused: %v", err)
 			}
 			if why == refusal.Full {
@@ -163,7 +163,7 @@ func TestCopiesUnderStress(t *testing.T) {
 	for range copies {
 		all.Go(func() {
 			for i := range messages {
-				if s.Cast(request("foo", fmt.Sprint(i))) == nil {
+				if s.Cast(context.Background(), request("foo", fmt.Sprint(i))) == nil {
 					accepted[i].Store(true)
 				}
 			}

@@ -13,21 +13,21 @@ import (
 
 // report logs the failure of a method; quietly, if it is no news. A panic here, or the end of the
 // goroutine, is a defect of the method, so it is always news.
-func (s *Server) report(ctx context.Context, r *Request, cause *rpc.RemoteError, quietly bool) {
+func (d *Dispatcher) report(ctx context.Context, r *Request, cause *rpc.RemoteError, quietly bool) {
 	here := len(cause.Hops) == 1 && len(cause.Stack) > 0
 	switch {
 	case here && cause.Type == exitedType:
-		s.log.ErrorContext(ctx, "method ended its goroutine", "server", s.name, "method", r.Method, "stack", cause.Stack)
+		d.config.Log.ErrorContext(ctx, "method ended its goroutine", "server", d.config.Name, "method", r.Method, "stack", cause.Stack)
 		return
 	case here:
-		s.log.ErrorContext(ctx, "method panicked", "server", s.name, "method", r.Method, "panic", brief(cause.Message), "stack", cause.Stack)
+		d.config.Log.ErrorContext(ctx, "method panicked", "server", d.config.Name, "method", r.Method, "panic", brief(cause.Message), "stack", cause.Stack)
 		return
 	}
 	level := slog.LevelError
 	if quietly || isProbe(r, cause) {
 		level = slog.LevelDebug
 	}
-	s.log.Log(ctx, level, "method failed", "server", s.name, "method", r.Method, "error", brief(cause.Error()))
+	d.config.Log.Log(ctx, level, "method failed", "server", d.config.Name, "method", r.Method, "error", brief(cause.Error()))
 }
 
 // maxLogged bounds what a log has of the text of a failure, in bytes. It may repeat what the
@@ -47,8 +47,8 @@ func isExpected(m *Method, failure *MethodError) bool {
 }
 
 // leftAlone reports whether a method gave up because its caller did. That a forced stop ended it is another matter.
-func (s *Server) leftAlone(ctx context.Context, failure *MethodError) bool {
-	return errors.Is(ctx.Err(), context.Canceled) && s.base.Err() == nil && failure.is(context.Canceled)
+func (d *Dispatcher) leftAlone(ctx context.Context, failure *MethodError) bool {
+	return errors.Is(ctx.Err(), context.Canceled) && d.base.Err() == nil && failure.is(context.Canceled)
 }
 
 // probe ends the names of methods that nobody is supposed to have: whoever asks for one wants to know whether he is answered. It is

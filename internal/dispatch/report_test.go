@@ -58,7 +58,7 @@ func TestFailuresAreLogged(t *testing.T) {
 			called := log.String()
 			checkLine(t, called, test.level, test.parts)
 			log.Reset()
-			if err := s.Cast(request("foo", "")); err != nil {
+			if err := s.Cast(context.Background(), request("foo", "")); err != nil {
 				t.Error(err)
 			}
 			if err := s.Stop(t.Context()); err != nil {

@@ -23,7 +23,7 @@ func TestStopFinishesWhatWasAccepted(t *testing.T) {
 		waiting := started(t.Context(), s, request("foo", "2"))
 		synctest.Wait()
 		for _, id := range []string{"3", "4"} {
-			if err := s.Cast(request("foo", id)); err != nil {
+			if err := s.Cast(context.Background(), request("foo", id)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -39,7 +39,7 @@ func TestStopFinishesWhatWasAccepted(t *testing.T) {
 		if check(t, err, rpc.Refused, true, "stopping"); !errors.Is(err, refusal.Stopping) {
 			t.Errorf("the reason is missing: %v", err)
 		}
-		check(t, s.Cast(request("foo", "6")), rpc.Refused, true, "stopping")
+		check(t, s.Cast(context.Background(), request("foo", "6")), rpc.Refused, true, "stopping")
 
 		close(g.open)
 		if err := errors.Join(<-running, <-waiting, <-stopped, <-stopped); err != nil {
@@ -76,7 +76,7 @@ func TestForcedStopEndsCasts(t *testing.T) {
 		g := newGate()
 		s := newLoggedServer(t, Limits{Workers: 2, Queue: 10, QueueBytes: 1000}, map[string]*Method{"foo": g.method()}, newLog(&log))
 		for _, id := range []string{"1", "2", "3", "4", "5"} {
-			if err := s.Cast(request("foo", id)); err != nil {
+			if err := s.Cast(context.Background(), request("foo", id)); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -134,7 +134,7 @@ func TestCastOutlivesItsSender(t *testing.T) {
 		ended <- ctx.Err()
 		return emit("null")
 	})})
-	if err := s.Cast(request("foo", "")); err != nil {
+	if err := s.Cast(context.Background(), request("foo", "")); err != nil {
 		t.Fatal(err)
 	}
 	if err := <-ended; err != nil {

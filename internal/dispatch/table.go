@@ -154,7 +154,7 @@ func (t *Table) lookup(r *Request) (selected, error) {
 	if r.Typed != nil {
 		return t.findTyped(r)
 	}
-	return t.find(r.Namespace, r.Version, r.Method)
+	return t.find(r.Target.Namespace, r.Version, r.Method)
 }
 
 // find returns the method for a message that is not typed: of the endpoints in the namespace whose version can serve it, the first that
@@ -195,7 +195,7 @@ func (t *Table) findTyped(r *Request) (selected, error) {
 		switch m := e.Methods[r.Method]; {
 		case e.Service != r.Typed.Service:
 		case !e.Version.Serves(r.Version):
-			return selected{}, t.unsupported(r.Namespace, r.Version)
+			return selected{}, t.unsupported(r.Target.Namespace, r.Version)
 		case m != nil:
 			return selected{m, e.counters[r.Method]}, nil
 		}

@@ -22,7 +22,7 @@ type Process struct {
 	// Starts is told the phase of a server that starts, before its first message.
 	Starts func(*phase.Machine)
 	// Accepted is told of each message that the server of a target accepts; it must not wait for anything.
-	Accepted func(at rpc.Target, r *dispatch.Request, d dispatch.Delivery)
+	Accepted func(at rpc.Target, r *dispatch.Request)
 	// Before is called before each method of an endpoint runs, on its goroutine. An error is returned in the method's place.
 	Before func(context.Context) error
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/payload"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 func TestCallerIsTheUserAgentWithoutGRPC(t *testing.T) {
@@ -91,7 +92,7 @@ func TestTheRequestsOfAServerFitAMessage(t *testing.T) {
 	})
 	for i := range 1200 {
 		name := fmt.Sprintf("%04d", i) + strings.Repeat("x", 251)
-		_ = s.Dispatch.Cast(&dispatch.Request{Namespace: strings.Repeat("n", 255), Method: name, Caller: name, Kwargs: "{}"})
+		_ = s.Dispatch.Cast(t.Context(), &dispatch.Request{Target: rpc.Target{Namespace: strings.Repeat("n", 255)}, Method: name, Caller: name, Kwargs: "{}"})
 	}
 	list, uncounted := requests(s.Dispatch)
 	size := proto.Size(&pb.ServerInfo{Requests: list, Uncounted: uncounted})

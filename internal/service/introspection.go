@@ -116,7 +116,7 @@ func said(v rpc.Version) string {
 }
 
 // requests returns who asked a server for what, and how many messages that leaves out.
-func requests(s *dispatch.Server) (list []*pb.RequestCount, uncounted int64) {
+func requests(s *dispatch.Dispatcher) (list []*pb.RequestCount, uncounted int64) {
 	counts, uncounted := s.Requests()
 	list = make([]*pb.RequestCount, len(counts))
 	for i, c := range counts {

@@ -75,7 +75,9 @@ func newServer(tb testing.TB, topic, name string, m methods) *Server {
 func newServerOf(tb testing.TB, topic, name string, limits dispatch.Limits, endpoints ...dispatch.Endpoint) *Server {
 	tb.Helper()
 	table := dispatch.NewTable(endpoints)
-	d := dispatch.NewServer(name, table, limits, phase.Opened(), slog.New(slog.DiscardHandler))
+	d := dispatch.New(dispatch.Config{
+		Name: name, Table: table, Limits: limits, Phase: phase.Opened(), Log: slog.New(slog.DiscardHandler),
+	})
 	tb.Cleanup(func() {
 		if err := d.Stop(context.Background()); err != nil {
 			tb.Error(err)

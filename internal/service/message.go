@@ -101,7 +101,7 @@ func (p *Process) read(m *pb.Message, target rpc.Target) (*dispatch.Request, err
 		return nil, err
 	}
 	r := &dispatch.Request{
-		Method: m.GetMethod(), Namespace: target.Namespace, Version: version,
+		Delivery: rpc.DeliveryCall, Method: m.GetMethod(), Target: target, Version: version,
 		Kwargs: kwargs, Context: context, ID: m.GetId(),
 		OrderKey: m.GetOrderKey(),
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // Call runs a message and returns its last item.
@@ -45,7 +46,8 @@ func (p *Process) Cast(ctx context.Context, r *pb.CastRequest) (*pb.CastResponse
 	m := r.GetMessage()
 	s, request, err := p.open(ctx, m)
 	if err == nil {
-		err = s.Dispatch.Cast(request) //nolint:contextcheck // The message outlives its RPC.
+		request.Delivery = rpc.DeliveryCast
+		err = s.Dispatch.Cast(ctx, request)
 	}
 	if err != nil {
 		return nil, fail(s, m, err)
@@ -62,7 +64,7 @@ func (p *Process) Multicall(r *pb.MulticallRequest, stream grpc.ServerStreamingS
 		return fail(s, m, err)
 	}
 	markTaken(stream)
-	request.Multicall = true
+	request.Delivery = rpc.DeliveryMulticall
 	err = untilForced(stream.Context(), s.Dispatch, request, func(item string) error {
 		encoded, err := p.encode(item, m.GetKwargs())
 		if err != nil {

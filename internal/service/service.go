@@ -21,7 +21,7 @@ import (
 // Server is one server of the process: an instance, as discovery knows it, and what runs its messages. It is immutable.
 type Server struct {
 	Instance discovery.Instance // its State says nothing; the phase of Dispatch does
-	Dispatch *dispatch.Server
+	Dispatch *dispatch.Dispatcher
 	// Typed are the typed services that it offers, by their names.
 	Typed map[string]*Typed
 	// Missed is told how long ago a message for the server could not be delivered, before the message that says so; nil if nobody is

@@ -17,7 +17,7 @@ const forcedGrace = 250 * time.Millisecond
 // untilForced runs the message of a stream, and returns when that has ended; after a forced stop
 // of the server, soon in any case. A method that waits for a message, or for its client to take
 // one, does not see its context end; that the stream ends does it see.
-func untilForced(ctx context.Context, d *dispatch.Server, r *dispatch.Request, emit dispatch.Emit) error {
+func untilForced(ctx context.Context, d *dispatch.Dispatcher, r *dispatch.Request, emit dispatch.Emit) error {
 	over := make(chan error, 1)
 	go func() { over <- d.Call(ctx, r, guarded(d, emit)) }()
 	select {
@@ -36,7 +36,7 @@ func untilForced(ctx context.Context, d *dispatch.Server, r *dispatch.Request, e
 }
 
 // guarded returns emit for a stream that may have ended before its method.
-func guarded(d *dispatch.Server, emit dispatch.Emit) dispatch.Emit {
+func guarded(d *dispatch.Dispatcher, emit dispatch.Emit) dispatch.Emit {
 	return func(item string) error {
 		select {
 		case <-d.Forced():

@@ -245,7 +245,7 @@ func TestServersThatDoNotWantAnyAreAvoided(t *testing.T) {
 			changed, m := *servers["a"], phase.NewMachine()
 			enter(m)
 			m.Open(false)
-			changed.Dispatch = dispatch.NewServer("a", changed.Dispatch.Table(), dispatch.DefaultLimits, m, slog.New(slog.DiscardHandler))
+			changed.Dispatch = dispatch.New(dispatch.Config{Name: "a", Table: changed.Dispatch.Table(), Limits: dispatch.DefaultLimits, Phase: m, Log: slog.New(slog.DiscardHandler)})
 			process.SetServers([]*Server{&changed, servers["b"]})
 			if got := found(t, process, rpc.Target{Topic: "q"}, 4); got["b"] != 4 {
 				t.Errorf("any: got %v", got)

@@ -118,7 +118,7 @@ func (p *Process) openTyped(ctx context.Context, service, method string) (*typed
 	t := s.Typed[service]
 	m := &typedMessage{server: s, typed: t, method: t.Rules.Methods[method], maxSize: p.config.MaxSize}
 	m.request = dispatch.Request{
-		Method: method, Namespace: t.Rules.Namespace, Version: rpc.Version{Major: t.Rules.Version.Major}, Context: h.Context, ID: h.ID,
+		Delivery: rpc.DeliveryCall, Method: method, Target: rpc.Target{Namespace: t.Rules.Namespace}, Version: rpc.Version{Major: t.Rules.Version.Major}, Context: h.Context, ID: h.ID,
 		Caller: callerOf(ctx), OrderKey: h.OrderKey, Typed: &dispatch.Typed{Service: service},
 	}
 	if err := rpc.ValidateOrderKey(h.OrderKey); err != nil {
@@ -210,7 +210,7 @@ func (m *typedMessage) unary(ctx context.Context, request any, run grpc.UnaryHan
 		}
 	}
 	if m.method.Delivery != typed.Call {
-		return m.cast(request, run) //nolint:contextcheck // The message outlives its RPC.
+		return m.cast(ctx, request, run)
 	}
 	var reply any
 	r.Typed.Invoke = func(ctx context.Context, _ dispatch.Emit) error {
@@ -224,12 +224,13 @@ func (m *typedMessage) unary(ctx context.Context, request any, run grpc.UnaryHan
 }
 
 // cast accepts a message whose method runs later.
-func (m *typedMessage) cast(request any, run grpc.UnaryHandler) (any, error) {
+func (m *typedMessage) cast(ctx context.Context, request any, run grpc.UnaryHandler) (any, error) {
+	m.request.Delivery = rpc.DeliveryCast
 	m.request.Typed.Invoke = func(ctx context.Context, _ dispatch.Emit) error {
 		_, err := run(ctx, request)
 		return failed(err)
 	}
-	if err := m.server.Dispatch.Cast(&m.request); err != nil {
+	if err := m.server.Dispatch.Cast(ctx, &m.request); err != nil {
 		return nil, m.fail(err)
 	}
 	return &emptypb.Empty{}, nil
@@ -246,7 +247,10 @@ func (p *Process) typedStream(service, method string) grpc.StreamHandler {
 			return err
 		}
 		r := &m.request
-		r.Multicall = true
+		r.Delivery = rpc.DeliveryMulticall
+		if m.method.ClientStreams {
+			r.Delivery = rpc.DeliveryStream
+		}
 		r.Typed.Invoke = func(ctx context.Context, _ dispatch.Emit) error {
 			bounded := &boundStream{ServerStream: &runStream{stream, ctx}, message: m}
 			m.failure = m.typed.streams[method](m.typed.Impl, bounded)

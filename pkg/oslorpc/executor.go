@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/phase"
 )
 
 // The executors that [WithExecutor] knows.
@@ -28,16 +29,21 @@ func WithExecutorFunc(execute func(run func())) ServerOption {
 	return serverOption(func(s *Server) { s.executor, s.custom = "", execute })
 }
 
-// prepare sets up what runs a server's messages: among others, with the executor that its options ask for.
-func (s *Server) prepare(run *serverRun) {
-	s.transport.config.watch(s.target, run)
+// dispatcher returns what runs the server's messages, on the executor that its options ask for. Turns is
+// the goroutine of a blocking server, else nil.
+func (s *Server) dispatcher(table *dispatch.Table, p *phase.Machine) (d *dispatch.Dispatcher, turns turns) {
+	c := dispatch.Config{
+		Name: s.target.Server, Table: table, Limits: s.bounds(), Phase: p, Log: s.transport.config.log,
+		OnAccept: s.transport.config.watch(s.target, p),
+	}
 	switch {
 	case s.custom != nil:
-		run.dispatch.RunOn(func(_ context.Context, f func()) { s.custom(f) })
+		c.Execute = func(_ context.Context, f func()) { s.custom(f) }
 	case s.executor == ExecutorBlocking:
-		run.turns = make(turns)
-		run.dispatch.RunOn(run.turns.execute)
+		turns = newTurns()
+		c.Execute = turns.execute
 	}
+	return dispatch.New(c), turns
 }
 
 // checkExecutor reports what is wrong with the executor; works is true if the caller lends its goroutine.
@@ -65,6 +71,8 @@ func (s *Server) bounds() dispatch.Limits {
 
 // turns hands functions to the goroutine that runs them one by one.
 type turns chan func()
+
+func newTurns() turns { return make(turns) }
 
 func (t turns) execute(ctx context.Context, run func()) {
 	select {

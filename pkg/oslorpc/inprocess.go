@@ -5,6 +5,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/inprocess"
+	"github.com/oslorpc/oslorpc/internal/phase"
 )
 
 // A transport of package oslorpctest has a process that it is in; all others have none.
@@ -25,11 +26,12 @@ func (c *config) watched(m *dispatch.Method) *dispatch.Method {
 	})
 }
 
-// watch tells the process of what a server accepts.
-func (c *config) watch(at Target, run *serverRun) {
+// watch tells the process of a server that starts, and returns the function that is called with each
+// message that the server accepts; nil if there is no process to tell.
+func (c *config) watch(at Target, p *phase.Machine) func(*dispatch.Request) {
 	if c.process == nil {
-		return
+		return nil
 	}
-	c.process.Starts(run.phase)
-	run.dispatch.OnAccept(func(r *dispatch.Request, how dispatch.Delivery) { c.process.Accepted(at, r, how) })
+	c.process.Starts(p)
+	return func(r *dispatch.Request) { c.process.Accepted(at, r) }
 }

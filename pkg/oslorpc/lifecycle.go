@@ -14,7 +14,7 @@ import (
 // serverRun is a server from the begin of a start to the end of its stop.
 type serverRun struct {
 	phase    *phase.Machine
-	dispatch *dispatch.Server
+	dispatch *dispatch.Dispatcher
 	instance discovery.Instance
 	turns    turns // of a blocking server, else nil
 	began    time.Time
@@ -195,15 +195,14 @@ func (s *Server) newRun(ctx context.Context, works bool) (*serverRun, error) {
 	}
 	p := phase.NewMachine()
 	run := &serverRun{
-		phase: p, dispatch: dispatch.NewServer(s.target.Server, table, s.bounds(), p, s.transport.config.log),
-		instance: s.instance(table), began: time.Now(), started: make(chan struct{}),
+		phase: p, instance: s.instance(table), began: time.Now(), started: make(chan struct{}),
 	}
 	if s.missed != nil {
 		run.reasons = make(chan string, 1)
 	}
 	run.starting, run.giveUp = context.WithCancelCause(ctx)
 	run.patience, run.hurry = context.WithCancelCause(context.Background())
-	s.prepare(run)
+	run.dispatch, run.turns = s.dispatcher(table, p)
 	return run, nil
 }
 

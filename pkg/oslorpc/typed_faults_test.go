@@ -119,7 +119,7 @@ func TestTypedRegisteredError(t *testing.T) {
 type boxed struct{ oslorpc.NoSerializer }
 
 func (boxed) SerializeContext(_ context.Context, dict oslorpc.RequestContext) (oslorpc.RequestContext, error) {
-	return oslorpc.RequestContext{"box": map[string]any(dict)}, nil
+	return oslorpc.RequestContext{"box": dict}, nil
 }
 
 func (boxed) DeserializeContext(_ context.Context, dict oslorpc.RequestContext) (oslorpc.RequestContext, error) {

@@ -7,16 +7,18 @@ import (
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/requestctx"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Delivery says how a message came to a server. A fanout comes to each as a cast, and a gather as a call.
-type Delivery string
+// Delivery says how a message came to a server; see [rpc.Delivery].
+type Delivery = rpc.Delivery
 
-// The deliveries.
+// The deliveries. A fanout comes to each server as a cast, and a gather as a call.
 const (
-	Call      = Delivery(dispatch.Call)
-	Cast      = Delivery(dispatch.Cast)
-	Multicall = Delivery(dispatch.Multicall)
+	Call      = rpc.DeliveryCall
+	Cast      = rpc.DeliveryCast
+	Multicall = rpc.DeliveryMulticall
+	Stream    = rpc.DeliveryStream
 )
 
 // Message is a message that a server accepted. What it refused is not recorded, nor what came a second time.
@@ -78,10 +80,10 @@ func (f *Fleet) selected(filters []Filter) []Message {
 	return found
 }
 
-func (f *Fleet) record(at oslorpc.Target, r *dispatch.Request, d dispatch.Delivery) {
+func (f *Fleet) record(at oslorpc.Target, r *dispatch.Request) {
 	m := Message{
-		Topic: at.Topic, Server: at.Server, Delivery: Delivery(d),
-		Method: r.Method, Namespace: r.Namespace, Version: r.Version, Args: oslorpc.Raw(r.Kwargs),
+		Topic: at.Topic, Server: at.Server, Delivery: r.Delivery,
+		Method: r.Method, Namespace: r.Target.Namespace, Version: r.Version, Args: oslorpc.Raw(r.Kwargs),
 	}
 	if ctx, err := requestctx.WithText(context.Background(), r.Context); err == nil { // or the method will not run
 		m.Context = oslorpc.ContextFrom(ctx)

@@ -60,8 +60,8 @@ func (p *process) now() (*memnet.Host, *phase.Machine, time.Duration) {
 	return p.host, p.phase, p.pause
 }
 
-func (p *process) accepted(at oslorpc.Target, r *dispatch.Request, d dispatch.Delivery) {
-	p.fleet.record(at, r, d)
+func (p *process) accepted(at oslorpc.Target, r *dispatch.Request) {
+	p.fleet.record(at, r)
 }
 
 // before has a method wait as long as the process is slow, and keeps it from running where the process is dead.

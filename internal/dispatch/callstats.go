@@ -13,14 +13,14 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// UnknownCaller is who sent a message that does not say.
+// UnknownCaller is the caller of messages that name none.
 const UnknownCaller = "unknown"
 
-// OtherCallers stands for the callers that no rows of their own were left for.
+// OtherCallers stands for the callers that have no rows of their own, since none were left.
 const OtherCallers = "(others)"
 
-// The bounds of a census: the rows, those of them that are of one caller each, and how many of both refused messages can make. What
-// those ask for may be anything, and must not crowd out what is served.
+// The bounds of call statistics: all rows, rows of one caller each, and how many of both refused
+// messages can make. Refused messages may ask for anything, and must not crowd out what is served.
 const (
 	maxRows        = 1024
 	maxOwn         = maxRows * 3 / 4
@@ -30,19 +30,21 @@ const (
 	maxCallerBytes = 128
 )
 
-// coarse is how far the time of the last message may be behind. That saves a write to memory that all processors share.
+// coarse is how far the time of the last message may be behind. That saves a write to memory that all
+// processors share.
 const coarse = time.Second
 
-// asked is what messages are counted by.
+// asked is the key by which messages are counted.
 type asked struct {
 	namespace, method string
 	version           rpc.Version
 	caller            string
 }
 
-// ask returns what a message asked, as far as it is counted: the names are from outside, and may be of any size and content.
+// ask returns the key of a message. The names are from outside, and may be of any size and content,
+// so they are clipped.
 func ask(r *Request) asked {
-	a := asked{clip(r.Namespace, maxNameBytes), clip(r.Method, maxNameBytes), r.Version, clip(r.Caller, maxCallerBytes)}
+	a := asked{clip(r.Target.Namespace, maxNameBytes), clip(r.Method, maxNameBytes), r.Version, clip(r.Caller, maxCallerBytes)}
 	if a.caller == "" {
 		a.caller = UnknownCaller
 	}
@@ -63,7 +65,7 @@ func clip(name string, size int) string {
 	return strings.ToValidUTF8(name, "?")
 }
 
-// others returns what a caller's messages are counted by if there is no room for it alone.
+// others returns the key of a caller's messages if there is no room for a row of its own.
 func (a asked) others() asked {
 	a.caller = OtherCallers
 	return a
@@ -89,24 +91,26 @@ func (r *row) count(refused bool, now time.Time) {
 		r.accepted.Add(1)
 	}
 	if last, at := r.last.Load(), now.UnixNano(); at-last >= int64(coarse) {
-		r.last.CompareAndSwap(last, at) // who loses is as late
+		r.last.CompareAndSwap(last, at) // another message that wins is as late
 	}
 }
 
-// census counts messages by what they asked and who sent them, in bounded memory. Its zero value is empty.
-type census struct {
+// callStats counts messages by what they asked for and by their callers, in bounded memory. Its zero
+// value is empty.
+type callStats struct {
 	rows      atomic.Pointer[rows]
 	uncounted atomic.Int64
 	growing   sync.Mutex
 }
 
-// rows is a state of a census. It is replaced when a row is added, so that counting needs no lock; that ends when it is full.
+// rows is a state of call statistics. Adding a row replaces it, so that counting needs no lock.
 type rows struct {
 	of      map[asked]*row
 	refused int // the rows that refused messages made
 }
 
-// place returns the key under which a message is counted, and its row, nil if it is to be made; ok is false if there is no room.
+// place returns the key under which a message is counted, and its row, nil if there is none yet. Ok is
+// false if there is no room for one.
 func (s *rows) place(a asked, refused bool) (key asked, r *row, ok bool) {
 	if r := s.of[a]; r != nil {
 		return a, r, true
@@ -122,7 +126,7 @@ func (s *rows) place(a asked, refused bool) (key asked, r *row, ok bool) {
 }
 
 // count counts a message that was accepted or refused.
-func (c *census) count(a asked, refused bool, now time.Time) {
+func (c *callStats) count(a asked, refused bool, now time.Time) {
 	var r *row
 	ok := true
 	if s := c.rows.Load(); s != nil {
@@ -138,8 +142,9 @@ func (c *census) count(a asked, refused bool, now time.Time) {
 	r.count(refused, now)
 }
 
-// grow returns the row for a message, which it makes unless another message did meanwhile; nil if there is no room any more.
-func (c *census) grow(a asked, refused bool, now time.Time) *row {
+// grow returns the row for a message, and makes it unless another message did meanwhile; nil if there
+// is no room for it.
+func (c *callStats) grow(a asked, refused bool, now time.Time) *row {
 	c.growing.Lock()
 	defer c.growing.Unlock()
 	grown := &rows{of: map[asked]*row{}}
@@ -167,14 +172,14 @@ type RequestCount struct {
 	Version           rpc.Version
 	Caller            string
 	Accepted, Refused int64
-	// First and Last are when the first and the last of them came; Last may be a second behind.
+	// First and Last are the times of the first and the last message; Last may be a second behind.
 	First, Last time.Time
 }
 
-// Requests lists what was asked since the server was made, ordered by namespace, method, version and caller, and how many messages
-// are not in the list, which is bounded.
-func (s *Server) Requests() (list []RequestCount, uncounted int64) {
-	state := s.census.rows.Load()
+// Requests lists what messages asked for since the dispatcher was made, ordered by namespace, method,
+// version and caller. The list is bounded: uncounted is how many messages it leaves out.
+func (d *Dispatcher) Requests() (list []RequestCount, uncounted int64) {
+	state := d.stats.rows.Load()
 	if state == nil {
 		return nil, 0
 	}
@@ -189,5 +194,5 @@ func (s *Server) Requests() (list []RequestCount, uncounted int64) {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Method, b.Method),
 			a.Version.Compare(b.Version), cmp.Compare(a.Caller, b.Caller))
 	})
-	return list, s.census.uncounted.Load()
+	return list, d.stats.uncounted.Load()
 }

@@ -54,9 +54,9 @@ func TestMethodKnowsWhatItWasAsked(t *testing.T) {
 		return emit("null")
 	})
 	table := NewTable([]Endpoint{{Namespaces: []string{"n", "old"}, Version: version("1.4"), Methods: map[string]*Method{"foo": method}}})
-	s := NewServer("net1", table, DefaultLimits, phase.Opened(), newLog(t.Output()))
+	s := New(Config{Name: "net1", Table: table, Limits: DefaultLimits, Phase: phase.Opened(), Log: newLog(t.Output())})
 	defer func() { _ = s.Stop(t.Context()) }()
-	r := &Request{Method: "foo", Namespace: "old", Version: version("1.2"), Kwargs: "{}", Context: `{"user":"bob"}`, ID: "id1"}
+	r := &Request{Method: "foo", Target: rpc.Target{Namespace: "old"}, Version: version("1.2"), Kwargs: "{}", Context: `{"user":"bob"}`, ID: "id1"}
 	if _, err := call(t.Context(), s, r); err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestMethodKnowsWhatItWasAsked(t *testing.T) {
 		t.Errorf("the request context is %v", dict)
 	}
 	r.ID = "id2"
-	if err := s.Cast(r); err != nil {
+	if err := s.Cast(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
 	want.MessageID = "id2"
@@ -111,7 +111,7 @@ func TestMessagesAreRefusedBeforeTheyRun(t *testing.T) {
 	}{
 		{"no such method", Request{Method: "bar", Version: version("")}, rpc.NoSuchMethod, `"bar"`},
 		{"no such version", Request{Method: "foo", Version: version("1.1")}, rpc.UnsupportedVersion, "1.1"},
-		{"no such namespace", Request{Method: "foo", Namespace: "n", Version: version("")}, rpc.UnsupportedVersion, `"n"`},
+		{"no such namespace", Request{Method: "foo", Target: rpc.Target{Namespace: "n"}, Version: version("")}, rpc.UnsupportedVersion, `"n"`},
 		{"a context that is a list", Request{Method: "foo", Version: version(""), Context: "[]"}, rpc.BadArguments, "request context"},
 		{"a context that is malformed", Request{Method: "foo", Version: version(""), Context: `{"a"`}, rpc.BadArguments, "request context"},
 		{"arguments that do not fit", Request{Method: "typed", Version: version("")}, rpc.BadArguments, "wanted integer"},
@@ -138,9 +138,9 @@ func TestMessagesAreRefusedBeforeTheyRun(t *testing.T) {
 func TestCastRefusesAtOnceWhatNobodyServes(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, DefaultLimits, map[string]*Method{"foo": returns("1")})
-	check(t, s.Cast(request("bar", "a")), rpc.NoSuchMethod, true)
-	check(t, s.Cast(&Request{Method: "foo", Version: version("7.0")}), rpc.UnsupportedVersion, true)
-	if err := s.Cast(request("foo", "a")); err != nil {
+	check(t, s.Cast(t.Context(), request("bar", "a")), rpc.NoSuchMethod, true)
+	check(t, s.Cast(t.Context(), &Request{Method: "foo", Version: version("7.0")}), rpc.UnsupportedVersion, true)
+	if err := s.Cast(t.Context(), request("foo", "a")); err != nil {
 		t.Errorf("the id of a refused message cannot be used again: %v", err)
 	}
 }
@@ -150,11 +150,11 @@ func TestCastIsAcceptedBeforeItRuns(t *testing.T) {
 	g := newGate()
 	s := newServer(t, Limits{Workers: 1, Queue: 2, QueueBytes: 100}, map[string]*Method{"foo": g.method()})
 	for _, id := range []string{"a", "b", "c"} {
-		if err := s.Cast(request("foo", id)); err != nil {
+		if err := s.Cast(t.Context(), request("foo", id)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	e := check(t, s.Cast(request("foo", "d")), rpc.Refused, true, "queue is full")
+	e := check(t, s.Cast(t.Context(), request("foo", "d")), rpc.Refused, true, "queue is full")
 	if !errors.Is(e, refusal.Full) {
 		t.Errorf("the reason is %v", e.Cause)
 	}
@@ -186,7 +186,7 @@ func TestWorkersAreNeverExceeded(t *testing.T) {
 			for n := range rounds {
 				var err error
 				if r := request("foo", fmt.Sprint(i, " ", n)); n%2 == 0 {
-					err = s.Cast(r)
+					err = s.Cast(t.Context(), r)
 				} else {
 					_, err = call(t.Context(), s, r)
 				}
@@ -262,12 +262,12 @@ func TestOversizedMessageWaitsAlone(t *testing.T) {
 	s := newServer(t, Limits{Workers: 1, Queue: 5, QueueBytes: 10}, map[string]*Method{"foo": g.method()})
 	large := request("foo", "")
 	large.Kwargs = `{"a":"` + strings.Repeat("x", 100) + `"}`
-	if err := s.Cast(request("foo", "")); err != nil {
+	if err := s.Cast(t.Context(), request("foo", "")); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Cast(large); err != nil {
+	if err := s.Cast(t.Context(), large); err != nil {
 		t.Errorf("refused though nothing waits: %v", err)
 	}
-	check(t, s.Cast(request("foo", "")), rpc.Refused, true)
+	check(t, s.Cast(t.Context(), request("foo", "")), rpc.Refused, true)
 	close(g.open)
 }

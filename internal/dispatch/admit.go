@@ -1,0 +1,82 @@
+package dispatch
+
+import (
+	"errors"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/refusal"
+)
+
+// errRepeated is the error for a message that was accepted before.
+var errRepeated = errors.New("repeated message")
+
+// accept selects the method and admits the message. If it succeeds, the message counts as accepted
+// until end. The statistics count messages that nothing here serves, too: they show which callers an
+// upgrade would break.
+func (d *Dispatcher) accept(r *Request) (selected, *ticket, error) {
+	now := time.Now()
+	sel, err := d.config.Table.lookup(r)
+	if err != nil {
+		d.stats.count(ask(r), true, now)
+		return selected{}, nil, err
+	}
+	ticket, err := d.take(r, now)
+	if err != nil {
+		return selected{}, nil, err
+	}
+	d.stats.count(ask(r), false, now)
+	return sel, ticket, nil
+}
+
+// take admits a message whose method is there.
+func (d *Dispatcher) take(r *Request, now time.Time) (*ticket, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	// This comes before all other refusals: "not started" must not be said of a message that may have run.
+	if !d.window.add(r.ID, now) {
+		return nil, errRepeated
+	}
+	ticket, err := d.admit(r)
+	if err != nil {
+		d.window.forget(r.ID)
+		return nil, err
+	}
+	d.accepted++
+	if d.config.OnAccept != nil {
+		d.config.OnAccept(r)
+	}
+	return ticket, nil
+}
+
+// admit takes a message into the queue, or refuses it. The lock is held.
+func (d *Dispatcher) admit(r *Request) (*ticket, error) {
+	if d.Phase().Refuses() {
+		return nil, refusal.New(refusal.Stopping)
+	}
+	if ticket := d.queue.admit(r.size(), r.OrderKey); ticket != nil {
+		return ticket, nil
+	}
+	return nil, refusal.New(refusal.Full)
+}
+
+// forget lets a message come again that was accepted, and whose caller is told that it did not start.
+func (d *Dispatcher) forget(id string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.window.forget(id)
+}
+
+// end is called when an accepted message has ended.
+func (d *Dispatcher) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.accepted--
+	d.closeEnded()
+}
+
+// closeEnded tells Stop when no message is left. The lock is held.
+func (d *Dispatcher) closeEnded() {
+	if d.accepted == 0 && d.Phase().Refuses() {
+		d.endOnce.Do(func() { close(d.ended) })
+	}
+}

@@ -1,0 +1,140 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"github.com/oslorpc/oslorpc/internal/phase"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Config is what a dispatcher works with.
+type Config struct {
+	// Name is the name of the server.
+	Name   string
+	Table  *Table
+	Limits Limits
+	// Phase decides whether the server accepts and runs messages.
+	Phase *phase.Machine
+	Log   *slog.Logger
+	// Execute says where methods run; nil for a goroutine for each message.
+	Execute Executor
+	// OnAccept is called with each message that the server accepts, in the order of acceptance; it may
+	// be nil. It must not wait, nor call the dispatcher.
+	OnAccept func(*Request)
+}
+
+// Dispatcher runs the messages of one instance.
+type Dispatcher struct {
+	config Config
+
+	queue *queue
+	// executions keeps the ended ones for the next messages.
+	executions sync.Pool
+	stats      callStats
+
+	// force ends the contexts of what runs.
+	base  context.Context //nolint:containedctx // Casts outlive what carried them.
+	force context.CancelCauseFunc
+
+	mu       sync.Mutex // before the lock of the queue
+	window   *window    // guarded by mu
+	accepted int        // messages that were accepted and have not ended; it grows no more once the phase refuses
+	ended    chan struct{}
+	endOnce  sync.Once // closes ended when the phase refuses and no accepted message is left
+	forced   error     // what a forced stop did, for Stop to return
+}
+
+// New returns the dispatcher of a server.
+func New(c Config) *Dispatcher {
+	d := &Dispatcher{
+		config: c, queue: &queue{limits: c.Limits, phase: c.Phase}, window: newWindow(), ended: make(chan struct{}),
+	}
+	d.base, d.force = context.WithCancelCause(context.Background())
+	return d
+}
+
+// Phase returns the phase that the server is in.
+func (d *Dispatcher) Phase() phase.Phase { return d.config.Phase.Phase() }
+
+// Release ends a hold: workers run the messages that wait, in the order of arrival, and those that
+// come. If the server is not held, Release does nothing.
+func (d *Dispatcher) Release() {
+	d.config.Phase.Release()
+	d.queue.resume()
+}
+
+// Table returns what the server serves.
+func (d *Dispatcher) Table() *Table { return d.config.Table }
+
+// Load returns how busy the server is.
+func (d *Dispatcher) Load() Load { return d.queue.load() }
+
+// Call runs a message, emits the items of its result, and returns when it has ended. An error is
+// an *rpc.Error. The method, and emit, run on another goroutine than the caller's.
+func (d *Dispatcher) Call(ctx context.Context, r *Request, emit Emit) error {
+	sel, ticket, err := d.accept(r)
+	if errors.Is(err, errRepeated) {
+		return &rpc.Error{Kind: rpc.OutcomeUnknown, Message: "the message was received before"}
+	}
+	if err != nil {
+		return err
+	}
+	defer d.end()
+	ctx, release := d.context(ctx, r)
+	defer release()
+	e := d.newExecution(ctx, r, sel, emit)
+	defer e.recycle()
+	started, err := e.work(ticket, (*execution).apart)
+	if !started {
+		err = d.expired(err)
+	}
+	if rpc.SafeToRetry(err) {
+		d.forget(r.ID)
+	}
+	return err
+}
+
+// Cast accepts a message, or refuses it, and runs it later. The method's context has the values of
+// ctx, and does not end with it. An error is an *rpc.Error, and means that the message is not
+// accepted. A repeated message is accepted and does not run again.
+func (d *Dispatcher) Cast(ctx context.Context, r *Request) error {
+	sel, ticket, err := d.accept(r)
+	if errors.Is(err, errRepeated) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ctx, release := d.context(context.WithoutCancel(ctx), r)
+	go func() {
+		defer d.end()
+		defer release()
+		e := d.newExecution(ctx, r, sel, drop)
+		defer e.recycle()
+		started, err := e.work(ticket, (*execution).execute)
+		switch {
+		case !started:
+			d.config.Log.WarnContext(ctx, "cast dropped by a forced stop", "server", d.config.Name, "method", r.Method)
+		case err != nil && rpc.KindOf(err) != rpc.Remote: // what the method itself returned is logged already
+			d.config.Log.ErrorContext(ctx, "cast failed", "server", d.config.Name, "method", r.Method, "error", err)
+		}
+	}()
+	return nil
+}
+
+// work waits for a worker and executes a message. If it did not start, the error is why its
+// context ended.
+func (e *execution) work(t *ticket, execute func(*execution)) (started bool, err error) {
+	if err := t.wait(e.ctx); err != nil {
+		return false, err
+	}
+	defer t.done()
+	execute(e)
+	return e.started, e.err
+}
+
+// drop takes the result of a cast.
+func drop(string) error { return nil }

@@ -1,0 +1,136 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+
+	"github.com/oslorpc/oslorpc/internal/refusal"
+	"github.com/oslorpc/oslorpc/internal/requestctx"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// run runs a message on its worker, and returns what its sender is to hear.
+func (d *Dispatcher) run(e *execution) error {
+	err := d.failed(e, protect(e))
+	if e.invoked && isFailure(err) {
+		e.selected.counters.Failed.Add(1)
+	}
+	return err
+}
+
+// isFailure reports whether err is a failure of the method. That the caller left is none.
+func isFailure(err error) bool {
+	kind := rpc.KindOf(err)
+	return err != nil && kind != rpc.Canceled && kind != rpc.Timeout
+}
+
+// perform decodes the arguments and runs the method. Decoding may take long, so it needs a worker, too.
+func (e *execution) perform(ctx context.Context) error {
+	ctx, err := requestctx.WithText(ctx, e.request.Context)
+	if err != nil {
+		return err
+	}
+	ctx, invoke, err := bind(ctx, e.selected.method, e.request)
+	if err != nil {
+		return notStarted(err)
+	}
+	e.selected.counters.Started.Add(1)
+	e.invoked = true
+	err = invoke(ctx, e.emit)
+	if err == nil && e.streams() {
+		err = e.cutShort(ctx)
+	}
+	return err
+}
+
+// bind decodes the arguments of a method, and returns the context that it is to have.
+func bind(ctx context.Context, m *Method, r *Request) (prepared context.Context, invoke Invocation, err error) {
+	kwargs := r.Kwargs
+	if r.Typed != nil {
+		kwargs = "{}"
+	}
+	if m.Prepare != nil {
+		if ctx, kwargs, err = m.Prepare(ctx, kwargs); err != nil {
+			return nil, nil, err
+		}
+	}
+	if r.Typed != nil {
+		invoke = r.Typed.Invoke
+	} else if invoke, err = m.Bind(kwargs); err != nil {
+		return nil, nil, err
+	}
+	if m.Around != nil {
+		invoke = m.Around(invoke)
+	}
+	return ctx, invoke, nil
+}
+
+// notStarted marks an error of Bind.
+func notStarted(err error) error {
+	var e *rpc.Error
+	if !errors.As(err, &e) {
+		return &rpc.Error{Kind: rpc.BadArguments, Message: err.Error(), NotStarted: true}
+	}
+	copied := *e
+	copied.NotStarted = true
+	return &copied
+}
+
+// exited is the error of a message whose method ended the goroutine that it ran on. It must be
+// called while that goroutine ends, for the stack.
+func (e *execution) exited() error {
+	if e.invoked {
+		e.selected.counters.Failed.Add(1)
+	}
+	return e.dispatcher.failed(e, &MethodError{Err: errExited, Stack: stack()})
+}
+
+// streams reports whether more than one message travels, in either direction.
+func (e *execution) streams() bool {
+	if e.request.Typed == nil {
+		return e.selected.method.Streaming
+	}
+	return e.request.Delivery == rpc.DeliveryMulticall || e.request.Delivery == rpc.DeliveryStream
+}
+
+// cutShort returns an error if a stream ended when the deadline had passed, or when its server was
+// stopped by force. The method may have had more to say, so the caller must not take the stream for
+// complete.
+func (e *execution) cutShort(ctx context.Context) error {
+	switch {
+	case e.dispatcher.base.Err() != nil:
+		return ErrCut()
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return &rpc.Error{Kind: rpc.Timeout, Cause: ctx.Err(), Message: "the deadline passed before the stream ended"}
+	default:
+		return nil
+	}
+}
+
+// failed returns the error of a method as its caller sees it; nil stays nil. A method that gives up at
+// its caller's deadline is not to blame for it.
+func (d *Dispatcher) failed(e *execution, err error) error {
+	failure, ok := errors.AsType[*MethodError](err)
+	switch {
+	case !ok:
+		return err
+	case errors.Is(e.ctx.Err(), context.DeadlineExceeded) && failure.is(context.DeadlineExceeded):
+		return &rpc.Error{Kind: rpc.Timeout, Cause: failure.Err, Message: "the deadline passed while the method ran"}
+	}
+	cause := failure.remote(d.config.Name)
+	d.report(e.ctx, e.request, cause, isExpected(e.selected.method, failure) || d.leftAlone(e.ctx, failure))
+	return &rpc.Error{Kind: rpc.Remote, Message: cause.Error(), Cause: cause}
+}
+
+// expired is the error for a message whose caller left before it ran, or whose server was stopped by
+// force.
+func (d *Dispatcher) expired(err error) error {
+	if d.base.Err() != nil {
+		return refusal.New(refusal.Stopping)
+	}
+	e := &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Cause: err, Message: "the deadline passed before a worker was free; it was not started"}
+	if errors.Is(err, context.Canceled) {
+		e.Kind, e.Message = rpc.Canceled, "the caller went away before a worker was free; it was not started"
+	}
+	return e
+}

@@ -1,0 +1,58 @@
+package dispatch
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Stop refuses messages from now on and returns when the accepted ones have ended. Messages that
+// were held begin to run. If ctx ends first, Stop ends the contexts of what runs, waits no longer,
+// and returns an error. It also returns an error if Force ended them meanwhile.
+func (d *Dispatcher) Stop(ctx context.Context) error {
+	d.refuse()
+	d.queue.resume()
+	select {
+	case <-d.ended:
+	case <-ctx.Done():
+		d.Force(context.Cause(ctx))
+	}
+	defer d.force(nil)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	err := d.forced
+	d.forced = nil
+	return err
+}
+
+// Force refuses messages from now on and ends the contexts of what runs, for a cause. If nothing
+// runs, that is no force.
+func (d *Dispatcher) Force(cause error) {
+	d.refuse()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.accepted == 0 || d.base.Err() != nil {
+		return
+	}
+	load, name := d.Load(), d.config.Name
+	d.forced = &rpc.Error{Kind: rpc.Timeout, Cause: cause, Message: fmt.Sprintf(
+		"server %q was stopped by force: %d messages were running and %d waiting", name, load.Running, load.Queued)}
+	d.force(&rpc.Error{Kind: rpc.Canceled, Cause: cause, Message: fmt.Sprintf("server %q was stopped by force", name)})
+}
+
+// Forced is closed when the server has been stopped, by force if anything still runs.
+func (d *Dispatcher) Forced() <-chan struct{} { return d.base.Done() }
+
+// ErrCut returns the error of a stream whose server was stopped by force.
+func ErrCut() error {
+	return &rpc.Error{Kind: rpc.OutcomeUnknown, Message: "the server was stopped by force before the stream ended: what arrived is not all"}
+}
+
+// refuse refuses messages from now on.
+func (d *Dispatcher) refuse() {
+	d.config.Phase.Refuse()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closeEnded()
+}
