@@ -11,9 +11,10 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/payload"
-	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -268,7 +269,7 @@ func picks(context.Context) (small, large workload, cleanup func() error, err er
 
 // pick picks an instance for a message to any server, from a fleet of n.
 func pick(n int) workload {
-	pool := peer.NewPool(peer.Config{})
+	c := grpccarrier.New(grpccarrier.Config{})
 	entries := make([]*route.Entry, n)
 	for i := range entries {
 		version := rpc.Version{Major: 1, Minor: uint32(i % 3)}
@@ -277,7 +278,7 @@ func pick(n int) workload {
 				ID: fmt.Sprint("instance-", i), Server: fmt.Sprint("server-", i), State: discovery.Active,
 				Implemented: []discovery.Implementation{{Version: version}},
 			},
-			Link: pool.Get(peer.Key{Addr: fmt.Sprint("192.0.2.1:", i)}), // nothing connects to it
+			Link: c.Get(carrier.Key{Addr: fmt.Sprint("192.0.2.1:", i)}), // nothing connects to it
 		}
 	}
 	view := route.NewView(entries, 1)

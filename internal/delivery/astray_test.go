@@ -10,9 +10,7 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/refusal"
-	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -28,9 +26,9 @@ func TestAddressThatLedElsewhereOnce(t *testing.T) {
 				defer w.process("own")()
 				s := (&script{}).says("a", answer, nil)
 				var conns []*grpc.ClientConn
-				send := func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v int) error {
-					conns = append(conns, conn)
-					return s.send(ctx, e, conn, v)
+				send := func(ctx context.Context, a Attempt) error {
+					conns = append(conns, connOf(a))
+					return s.send(ctx, a)
 				}
 				begin := time.Now()
 				if err := One(within(t, time.Minute), w.topic, message(to("host-a")), send); err != nil {
@@ -85,10 +83,10 @@ func TestCallsOnTheOldConnectionGoOn(t *testing.T) {
 		running := make(chan struct{})
 		outcome := make(chan error)
 		go func() {
-			outcome <- One(t.Context(), w.topic, message(to("host-b")), func(_ context.Context, _ *route.Entry, conn *grpc.ClientConn, _ int) error {
+			outcome <- One(t.Context(), w.topic, message(to("host-b")), func(_ context.Context, a Attempt) error {
 				close(running)
 				time.Sleep(time.Minute)
-				if conn.GetState().String() == "SHUTDOWN" {
+				if connOf(a).GetState().String() == "SHUTDOWN" {
 					return lost
 				}
 				return nil
@@ -110,7 +108,7 @@ func TestGracefulRestartOfTheOnlyServerWithAVersion(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, instance("old", old), instance("new", at("own")))
 				defer w.process("own")()
-				if err := fleet.Peer(w.topic.Now().Entries()[0]).Connect(t.Context()); err != nil {
+				if err := w.topic.Now().Entries()[0].Link.Connect(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				w.registry.list(instance("old", old)) // it withdrew, and finishes what it has
@@ -156,11 +154,11 @@ func TestFanoutLeavesOutTheReplaced(t *testing.T) {
 }
 
 // invokeOrUp is invoke but for the process at "up", which accepts everything.
-func invokeOrUp(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v int) error {
-	if e.Addr == "up" {
+func invokeOrUp(ctx context.Context, a Attempt) error {
+	if a.Entry.Addr == "up" {
 		return nil
 	}
-	return invoke(ctx, e, conn, v)
+	return invoke(ctx, a)
 }
 
 // TestHungServersDoNotHoldUpAFanout, nor a gather, to healthy servers.
@@ -179,8 +177,8 @@ func TestHungServersDoNotHoldUpAFanout(t *testing.T) {
 				var last time.Duration
 				accepted := make(chan time.Duration, well)
 				results, err := w.everybody(within(t, 20*time.Second), message(func(m *Message) { m.Size = size }),
-					func(ctx context.Context, e *route.Entry, _ *grpc.ClientConn, _ int) error {
-						if e.Server[:4] == "hung" {
+					func(ctx context.Context, a Attempt) error {
+						if a.Entry.Server[:4] == "hung" {
 							<-ctx.Done()
 							return mayHaveRun(rpc.Timeout)
 						}
@@ -214,7 +212,7 @@ func TestFanoutBoundsBytes(t *testing.T) {
 		w.listAll(list)
 		var running, most atomic.Int64
 		_, err := w.everybody(within(t, time.Minute), message(func(m *Message) { m.Size = 16 << 20 }),
-			func(context.Context, *route.Entry, *grpc.ClientConn, int) error {
+			func(context.Context, Attempt) error {
 				now := running.Add(1)
 				defer running.Add(-1)
 				for m := most.Load(); now > m && !most.CompareAndSwap(m, now); m = most.Load() {

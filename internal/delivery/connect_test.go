@@ -12,7 +12,6 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -25,9 +24,9 @@ func (w *world) process(addr string) (kill func()) {
 }
 
 // invoke sends an RPC, as it is sent for a message.
-func invoke(ctx context.Context, _ *route.Entry, conn *grpc.ClientConn, _ int) error {
+func invoke(ctx context.Context, a Attempt) error {
 	var opened grpcpeer.Peer
-	err := conn.Invoke(ctx, "/test/Run", &emptypb.Empty{}, &emptypb.Empty{}, grpc.Peer(&opened))
+	err := connOf(a).Invoke(ctx, "/test/Run", &emptypb.Empty{}, &emptypb.Empty{}, grpc.Peer(&opened))
 	if err == nil {
 		return nil
 	}
@@ -64,7 +63,8 @@ func TestDeadInstanceCostsLittle(t *testing.T) {
 	})
 }
 
-// TestPatienceIsNotTheEnd: the only instance is waited for, though its connection takes longer than usual.
+// TestPatienceIsNotTheEnd: the only instance is waited for, though its connection takes longer than
+// usual.
 func TestPatienceIsNotTheEnd(t *testing.T) {
 	for name, m := range map[string]*Message{"any": message(), "server": message(to("host-a")), "once": message(rounds(1)), "fail fast": message(failFast)} {
 		t.Run(name, func(t *testing.T) {
@@ -94,7 +94,8 @@ func TestWhatTheSlowCannotServe(t *testing.T) {
 	})
 }
 
-// TestSlowInstancesAreConnectedTogether: a message starts on one after the other and takes the first that is there.
+// TestSlowInstancesAreConnectedTogether: a message starts on one after the other and takes the
+// first that is there.
 func TestSlowInstancesAreConnectedTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a", at("a")), instance("b", at("b")), instance("c", at("c")))
@@ -103,9 +104,9 @@ func TestSlowInstancesAreConnectedTogether(t *testing.T) {
 			w.network.Delay(addr, delay)
 		}
 		begin, to := time.Now(), ""
-		err := One(within(t, time.Minute), w.topic, message(), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, _ int) error {
-			to = e.ID
-			return invoke(ctx, e, conn, 0)
+		err := One(within(t, time.Minute), w.topic, message(), func(ctx context.Context, a Attempt) error {
+			to = a.Entry.ID
+			return invoke(ctx, a)
 		})
 		if err != nil || to != "c" {
 			t.Errorf("it went to %q: %v", to, err)
@@ -204,14 +205,15 @@ func TestNewProcessOnAnOldAddress(t *testing.T) {
 	})
 }
 
-// TestDroppedPeer: an instance that was dropped between the pick and the sending counts as one that stops.
+// TestDroppedPeer: an instance that was dropped between the pick and the sending counts as one that
+// stops.
 func TestDroppedPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a", at("own")))
 		defer w.process("own")()
 		e := w.topic.Now().Entries()[0]
 		w.fleet.Close()
-		err := sendTo(t.Context(), t.Context(), e, 0, invoke)
+		err := send(t.Context(), e)
 		if !rpc.SafeToRetry(err) || !rpc.IsNotDelivered(err) {
 			t.Errorf("got %v", err)
 		}

@@ -8,21 +8,19 @@ import (
 	"sync"
 	"time"
 
-	"google.golang.org/grpc"
-
-	"github.com/oslorpc/oslorpc/internal/fleet"
-	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Result is what came of a fanout at one instance.
+// Result is what came of a message for all servers at one instance.
 type Result struct {
 	Entry *route.Entry
-	// Skipped: the instance drains, or cannot serve the message; Err says which.
+	// Skipped: the instance drains, or cannot serve the message. Err says which.
 	Skipped bool
-	// Err is nil if the message was accepted.
+	// Err is nil if the instance answered. It is an *rpc.Error that names the message and the instance.
 	Err error
 }
 
@@ -49,37 +47,45 @@ func All(ctx context.Context, a *Audience, send Send) []Result {
 		if r.Err != nil && !r.Skipped && !isUnsendable(r.Err) {
 			a.topic.Missed().Instance(r.Entry)
 		}
-		r.Err = At(r.Err, r.Entry)
+		r.Err = a.about(r.Err, r.Entry)
 	}
 	return append(results, a.Others...)
 }
 
-// left reports whether an instance that is not listed any more says itself that it is not there: then it simply left.
+// left reports whether an instance that is not listed any more says itself that it is not there:
+// then it simply left.
 func left(r Result) bool { return r.Entry.Unlisted && refusal.Gone(r.Err) }
 
 // replaced reports whether nothing listens at an instance's address, and another instance has its
 // name: then it died, and discovery did not notice yet.
 func (a *Audience) replaced(r Result) bool {
-	return rpc.KindOf(r.Err) == rpc.Unreachable && rpc.SafeToRetry(r.Err) && fleet.Peer(r.Entry).Absent() && r.Entry.Server != "" &&
+	return rpc.KindOf(r.Err) == rpc.Unreachable && rpc.SafeToRetry(r.Err) && r.Entry.Link.Absent() && r.Entry.Server != "" &&
 		slices.ContainsFunc(a.view.Entries(), func(e *route.Entry) bool {
-			return e.Server == r.Entry.Server && e != r.Entry && !e.Unlisted && !e.Left && !fleet.Peer(e).Absent()
+			return e.Server == r.Entry.Server && e != r.Entry && !e.Unlisted && !e.Left && !e.Link.Absent()
 		})
 }
 
-// toOne sends the first of the variants that an instance takes.
+// about completes an error with the message and the instance that it is about.
+func (a *Audience) about(err error, e *route.Entry) error {
+	return failure.Name(At(err, e), a.message.Target, a.message.Method)
+}
+
+// toOne sends the first of the variants that an instance takes. The error of its result names neither
+// the message nor the instance yet.
 func (a *Audience) toOne(ctx context.Context, g *gate, e *route.Entry, variants []int, send Send) Result {
-	bounded := func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
+	bounded := func(ctx context.Context, to Attempt) error {
 		leave, err := g.enter(ctx)
 		if err != nil {
 			return err
 		}
 		defer leave()
-		return send(ctx, e, conn, variant)
+		return send(ctx, to)
 	}
+	to := Attempt{Entry: e}
 	var err error
-	for _, variant := range variants {
+	for _, to.Variant = range variants {
 		g.connect(ctx, e)
-		if err = persist(ctx, e, variant, bounded); err == nil {
+		if err = a.persist(ctx, &to, bounded); err == nil {
 			return Result{Entry: e}
 		}
 		if !isUnable(err) {
@@ -87,27 +93,30 @@ func (a *Audience) toOne(ctx context.Context, g *gate, e *route.Entry, variants 
 		}
 	}
 	switch {
+	case isEnd(err):
 	case misled(e, err):
 		a.topic.Astray(e, err)
 		err = strayed(e, err)
 	case refusal.Gone(err):
 		a.topic.Gone(e)
 	}
-	return Result{Entry: e, Skipped: isUnable(err), Err: Name(err, a.message.Target, a.message.Method)}
+	return Result{Entry: e, Skipped: isUnable(err), Err: err}
 }
 
-// persist sends to one instance, again for a short while if it is full, or was not connected soon.
-func persist(ctx context.Context, e *route.Entry, variant int, send Send) error {
-	end := time.Now().Add(fullWait)
+// persist sends to one instance. It tries again for a short while if the instance is full, or was not
+// connected soon.
+func (a *Audience) persist(ctx context.Context, to *Attempt, send Send) error {
+	late := time.Now().Add(fullWait)
 	var last error // but for one that only says that ctx ended
 	for length := minPause; ; length *= 2 {
-		awaitAnswer(ctx, e)
-		err := sendTo(ctx, ctx, e, variant, send)
-		late := time.Now().Add(length).After(end)
+		awaitAnswer(ctx, to.Entry)
+		err := a.message.hand(ctx, ctx, a.topic.Missed(), to, send)
 		switch {
+		case isEnd(err):
+			return err
 		case ctx.Err() != nil && rpc.SafeToRetry(err):
 			return gaveUp(ctx, cmp.Or(last, err))
-		case isFull(err) && !late:
+		case isFull(err) && !time.Now().Add(length).After(late):
 			pause(ctx, length)
 		case !errors.Is(err, errPatience):
 			return err
@@ -116,11 +125,11 @@ func persist(ctx context.Context, e *route.Entry, variant int, send Send) error 
 	}
 }
 
-// awaitAnswer waits while the peer of an instance is connected and does not answer. No other
+// awaitAnswer waits while the process of an instance is connected and does not answer. No other
 // instance can take the message, and this one may be back in a moment.
 func awaitAnswer(ctx context.Context, e *route.Entry) {
-	if p := fleet.Peer(e); p.Health() == peer.Silent {
-		_ = p.Connect(ctx) // sending says what is wrong
+	if e.Link.Health() == carrier.Silent {
+		_ = e.Link.Connect(ctx) // sending says what is wrong
 	}
 }
 

@@ -12,14 +12,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"google.golang.org/grpc"
-
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// fanout delivers to all within a deadline, and returns what came of it in words, such as "a accepted", and how long it took.
+// fanout delivers to all within a deadline, and returns what came of it in words, such as "a
+// accepted", and how long it took.
 func (w *world) fanout(t *testing.T, d time.Duration, send Send) ([]string, []Result, time.Duration) {
 	t.Helper()
 	begin := time.Now()
@@ -134,7 +132,8 @@ func TestFanoutWaitsShortlyForTheFull(t *testing.T) {
 	})
 }
 
-// TestFanoutToThoseThatLeave: one that is listed and says that it stops, failed; one that is not listed any more, left.
+// TestFanoutToThoseThatLeave: one that is listed and says that it stops, failed; one that is not
+// listed any more, left.
 func TestFanoutToThoseThatLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"), instance("listed"), instance("left"))
@@ -187,13 +186,13 @@ func TestFanoutInParallel(t *testing.T) {
 		var now, most atomic.Int64
 		var mu sync.Mutex
 		seen := map[string]int{}
-		got, _, took := w.fanout(t, time.Minute, func(_ context.Context, e *route.Entry, _ *grpc.ClientConn, _ int) error {
+		got, _, took := w.fanout(t, time.Minute, func(_ context.Context, a Attempt) error {
 			running := now.Add(1)
 			defer now.Add(-1)
 			for m := most.Load(); running > m && !most.CompareAndSwap(m, running); m = most.Load() {
 			}
 			mu.Lock()
-			seen[e.ID]++
+			seen[a.Entry.ID]++
 			mu.Unlock()
 			time.Sleep(time.Second)
 			return nil
@@ -236,8 +235,8 @@ func TestFanoutEndsWithItsContext(t *testing.T) {
 		ctx, cancel := tt.end(t.Context())
 		defer cancel()
 		begin := time.Now()
-		results, err := w.everybody(ctx, message(), func(ctx context.Context, e *route.Entry, _ *grpc.ClientConn, _ int) error {
-			switch e.ID {
+		results, err := w.everybody(ctx, message(), func(ctx context.Context, a Attempt) error {
+			switch a.Entry.ID {
 			case "full":
 				return full
 			case "runs":

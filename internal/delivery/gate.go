@@ -7,8 +7,7 @@ import (
 
 	"golang.org/x/sync/semaphore"
 
-	"github.com/oslorpc/oslorpc/internal/fleet"
-	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/route"
 )
 
@@ -22,8 +21,8 @@ const (
 	sendingTime = 2 * time.Second
 )
 
-// gate bounds what a message for all servers does at a time. It does not bound how many servers
-// are waited for: some may be hung, and must not keep the message from the others.
+// gate bounds what a message for all servers does at a time. It does not bound how many servers the
+// message waits for: some may be hung, and must not keep it from the others.
 type gate struct {
 	connecting chan struct{}
 	sending    *semaphore.Weighted // nil if all that is to be sent fits
@@ -41,8 +40,7 @@ func newGate(size, receivers int) *gate {
 // connect begins to connect to an instance, if need be. One that takes longer than usual goes on
 // by itself.
 func (g *gate) connect(ctx context.Context, e *route.Entry) {
-	p := fleet.Peer(e)
-	if h := p.Health(); h.Connected() || h == peer.Silent {
+	if h := e.Link.Health(); h.Connected() || h == carrier.Silent {
 		return
 	}
 	select {
@@ -53,7 +51,7 @@ func (g *gate) connect(ctx context.Context, e *route.Entry) {
 	defer func() { <-g.connecting }()
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	_ = p.Connect(ctx) // sending says what is wrong
+	_ = e.Link.Connect(ctx) // sending says what is wrong
 }
 
 // enter waits until the message may be sent once more, and returns what to call when it was

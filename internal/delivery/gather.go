@@ -5,34 +5,34 @@ import (
 	"slices"
 	"sync"
 
-	"google.golang.org/grpc"
-
+	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Audience is whom a message for everybody is for: the instances that were listed at one time.
+// Audience are the instances that a message for all servers is for: those that were listed at one time.
 type Audience struct {
-	// Reached are those that it is sent to.
+	// Reached are the instances that it is sent to.
 	Reached []*route.Entry
-	// Others are the instances that it is not sent to, and why: instances that drain or cannot serve
-	// it are skipped, and the address of some leads to another process.
+	// Others are the instances that it is not sent to, and why. Instances that drain or cannot serve it
+	// are skipped, and the address of some leads to another process.
 	Others []Result
-	// Uncertain is why there may be other instances than these; nil if discovery says that there are
-	// not.
+	// Uncertain is why there may be other instances than these. It is nil if discovery says that there
+	// are none.
 	Uncertain error
 
 	view    *route.View
 	topic   *fleet.Topic
 	message *Message
-	// served are the variants that those of Reached implement; nil if the message has only one.
+	// served are the variants that each of Reached implements. It is nil if the message has only one.
 	served map[*route.Entry][]int
 }
 
 var onlyVariant = []int{0}
 
-// variants returns which variants of the message Reached[i] implements: the first that it takes is for it.
+// variants returns which variants of the message Reached[i] implements. It gets the first that it
+// takes.
 func (a *Audience) variants(i int) []int {
 	if a.served == nil {
 		return onlyVariant
@@ -40,38 +40,39 @@ func (a *Audience) variants(i int) []int {
 	return a.served[a.Reached[i]]
 }
 
-// Everybody returns the instances on the topic that are listed now. Its error means that they are
+// AudienceOf returns the instances on the topic that are listed now. Its error means that they are
 // not known: discovery could not be read yet, or cannot be read now and no instance is known.
-func Everybody(ctx context.Context, topic *fleet.Topic, m *Message) (*Audience, error) {
+func AudienceOf(ctx context.Context, topic *fleet.Topic, m *Message) (*Audience, error) {
 	view, _, err := m.see(ctx, topic)
 	if err != nil {
-		return nil, Name(unseen(ctx, err), m.Target, m.Method)
+		return nil, failure.Name(unseen(ctx, err), m.Target, m.Method)
 	}
 	a := &Audience{topic: topic, message: m, view: view, Uncertain: topic.Uncertain()}
 	draining, skipped := a.settle(view)
 	for _, e := range draining {
 		err := &rpc.Error{Kind: rpc.Refused, NotStarted: true, Message: "the server drains, and takes only messages for it by name"}
-		a.Others = append(a.Others, Result{e, true, Name(At(err, e), m.Target, m.Method)})
+		a.Others = append(a.Others, Result{e, true, a.about(err, e)})
 	}
 	for _, e := range skipped {
 		err := m.unable([]*route.Entry{e}, e.Server)
-		a.Others = append(a.Others, Result{e, true, Name(At(err, e), m.Target, m.Method)})
+		a.Others = append(a.Others, Result{e, true, a.about(err, e)})
 	}
 	for _, e := range view.Astray("") {
-		a.Others = append(a.Others, Result{e, false, Name(At(strayed(e, e.Astray), e), m.Target, m.Method)})
+		a.Others = append(a.Others, Result{e, false, a.about(strayed(e, e.Astray), e)})
 		topic.Missed().Instance(e)
 	}
 	if a.Uncertain != nil && len(a.Reached)+len(a.Others) == 0 {
 		err := &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: a.Uncertain, Message: "no server is known: " + a.Uncertain.Error()}
-		return nil, Name(err, m.Target, m.Method)
+		return nil, failure.Name(err, m.Target, m.Method)
 	}
 	return a, nil
 }
 
-// settle decides who is reached, and with which variant of the message, and returns the others.
+// settle decides which instances are reached, and with which variants of the message, and returns the
+// others.
 func (a *Audience) settle(view *route.View) (draining, skipped []*route.Entry) {
 	m := a.message
-	if len(m.Lesser) == 0 {
+	if len(m.Fallbacks) == 0 {
 		a.Reached, draining, skipped = view.All(m.Query)
 		return draining, skipped
 	}
@@ -97,12 +98,11 @@ type Answer[T any] struct {
 }
 
 // Ask is Send for a message with an answer.
-type Ask[T any] func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) (T, error)
+type Ask[T any] func(ctx context.Context, a Attempt) (T, error)
 
-// Gather sends to all that an audience reaches. Of each comes one answer; the channel has room for all, and is closed when nothing
-// of it runs any more, which is soon after ctx ends.
-//
-// All of them run at the same time, as in a fanout.
+// Gather sends to all instances of an audience at the same time. One answer comes from each of them.
+// The channel has room for all, and is closed when nothing of the message runs any more, which is soon
+// after ctx ends.
 func Gather[T any](ctx context.Context, a *Audience, ask Ask[T]) <-chan Answer[T] {
 	answers := make(chan Answer[T], len(a.Reached))
 	g := newGate(a.message.Size, len(a.Reached))
@@ -110,14 +110,14 @@ func Gather[T any](ctx context.Context, a *Audience, ask Ask[T]) <-chan Answer[T
 	for i, e := range a.Reached {
 		running.Go(func() {
 			var answer Answer[T]
-			answer.Result = a.toOne(ctx, g, e, a.variants(i), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v int) (err error) {
-				answer.Value, err = ask(ctx, e, conn, v)
+			answer.Result = a.toOne(ctx, g, e, a.variants(i), func(ctx context.Context, to Attempt) (err error) {
+				answer.Value, err = ask(ctx, to)
 				return err
 			})
 			if a.message.missed(answer.Err) {
 				a.topic.Missed().Instance(e)
 			}
-			answer.Err = At(answer.Err, e)
+			answer.Err = a.about(answer.Err, e)
 			answers <- answer
 		})
 	}

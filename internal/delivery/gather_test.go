@@ -10,17 +10,14 @@ import (
 	"testing/synctest"
 	"time"
 
-	"google.golang.org/grpc"
-
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // gather asks everybody within a deadline, and returns the answers when no more come.
 func (w *world) gather(t *testing.T, ctx context.Context, ask Ask[string]) (*Audience, map[string]Answer[string]) {
 	t.Helper()
-	audience, err := Everybody(ctx, w.topic, message())
+	audience, err := AudienceOf(ctx, w.topic, message())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,8 +38,8 @@ func TestGatherAnswersOfEachInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"), instance("b"), instance("old", old), instance("no-method"), instance("lost"), instance("full"))
 		s := (&script{}).says("no-method", noMethod).says("lost", lost).says("full", full, full, nil)
-		audience, answers := w.gather(t, within(t, time.Minute), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, _ int) (string, error) {
-			return "of " + e.ID, s.send(ctx, e, conn, 0)
+		audience, answers := w.gather(t, within(t, time.Minute), func(ctx context.Context, a Attempt) (string, error) {
+			return "of " + a.Entry.ID, s.send(ctx, a)
 		})
 		for id, want := range map[string]string{"a": "accepted", "b": "accepted", "full": "accepted", "no-method": "skipped", "lost": "failed"} {
 			if got := outcome(answers[id].Result); got != want || answers[id].Value != "of "+id {
@@ -65,7 +62,7 @@ func TestGatherIsNotHeldUp(t *testing.T) {
 		}
 		w := newWorld(t, list...)
 		begin := time.Now()
-		w.gather(t, within(t, time.Minute), func(context.Context, *route.Entry, *grpc.ClientConn, int) (string, error) {
+		w.gather(t, within(t, time.Minute), func(context.Context, Attempt) (string, error) {
 			time.Sleep(time.Second)
 			return "", nil
 		})
@@ -95,8 +92,8 @@ func TestGatherConnectsToSomeAtATime(t *testing.T) {
 				t.Errorf("at first, %d are begun, want %d", begun, parallel)
 			}
 		})
-		_, answers := w.gather(t, within(t, time.Minute), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, _ int) (string, error) {
-			return "", invoke(ctx, e, conn, 0)
+		_, answers := w.gather(t, within(t, time.Minute), func(ctx context.Context, a Attempt) (string, error) {
+			return "", invoke(ctx, a)
 		})
 		for _, a := range answers {
 			expectError(t, a.Err, rpc.Unreachable)
@@ -110,8 +107,8 @@ func TestGatherEndsWithItsContext(t *testing.T) {
 		w := newWorld(t, instance("a"), instance("runs"), instance("lost", at("lost")))
 		w.network.Lose("lost")
 		begin := time.Now()
-		_, answers := w.gather(t, within(t, 100*time.Millisecond), func(ctx context.Context, e *route.Entry, _ *grpc.ClientConn, _ int) (string, error) {
-			if e.ID == "a" {
+		_, answers := w.gather(t, within(t, 100*time.Millisecond), func(ctx context.Context, a Attempt) (string, error) {
+			if a.Entry.ID == "a" {
 				return "", nil
 			}
 			<-ctx.Done()
@@ -128,16 +125,16 @@ func TestGatherEndsWithItsContext(t *testing.T) {
 func TestGatherNeedsNoReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"), instance("b"))
-		audience, err := Everybody(t.Context(), w.topic, message())
+		audience, err := AudienceOf(t.Context(), w.topic, message())
 		if err != nil {
 			t.Fatal(err)
 		}
 		var mu sync.Mutex
 		var asked []string
-		Gather(t.Context(), audience, func(_ context.Context, e *route.Entry, _ *grpc.ClientConn, _ int) (string, error) {
+		Gather(t.Context(), audience, func(_ context.Context, a Attempt) (string, error) {
 			mu.Lock()
 			defer mu.Unlock()
-			asked = append(asked, e.ID)
+			asked = append(asked, a.Entry.ID)
 			return "", nil
 		})
 		time.Sleep(time.Second)
@@ -154,7 +151,7 @@ func TestEverybodyWithoutDiscovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.registry.tell(discovery.Update{Err: errors.New("the agent is away")})
-		_, err := Everybody(within(t, time.Second), w.topic, message())
+		_, err := AudienceOf(within(t, time.Second), w.topic, message())
 		expectError(t, err, rpc.Unreachable, "the agent is away")
 	})
 }

@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/leak"
@@ -76,11 +77,12 @@ type world struct {
 	topic    *fleet.Topic
 }
 
-// newWorld returns a fleet that watches the topic compute, and serves the address "up". It is closed when the test ends.
+// newWorld returns a fleet that watches the topic compute, and serves the address "up". It is
+// closed when the test ends.
 func newWorld(t *testing.T, instances ...discovery.Instance) *world {
 	t.Helper()
 	w := &world{registry: &registry{}, network: &peertest.Network{}}
-	w.fleet = fleet.New(w.registry, peer.NewPool(peer.Config{Dial: w.network.Dial}), slog.New(slog.DiscardHandler))
+	w.fleet = fleet.New(w.registry, grpccarrier.New(grpccarrier.Config{Peers: peer.Config{Dial: w.network.Dial}}), slog.New(slog.DiscardHandler))
 	t.Cleanup(w.fleet.Close)
 	t.Cleanup(w.network.Serve("up", nil))
 	w.topic = w.fleet.Topic(compute)
@@ -148,16 +150,17 @@ func (s *script) says(id string, answers ...error) *script {
 	return s
 }
 
-func (s *script) send(_ context.Context, e *route.Entry, _ *grpc.ClientConn, _ int) error {
+func (s *script) send(_ context.Context, a Attempt) error {
+	id := a.Entry.ID
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sent = append(s.sent, e.ID)
-	answers := s.answers[e.ID]
+	s.sent = append(s.sent, id)
+	answers := s.answers[id]
 	if len(answers) == 0 {
 		return nil
 	}
 	if len(answers) > 1 {
-		s.answers[e.ID] = answers[1:]
+		s.answers[id] = answers[1:]
 	}
 	return answers[0]
 }
@@ -232,6 +235,20 @@ func about(t *testing.T, took, least, most time.Duration) {
 	}
 }
 
+// connOf returns the connection of an attempt.
+func connOf(a Attempt) *grpc.ClientConn {
+	conn, err := a.Entry.Link.(grpccarrier.Link).Conn()
+	if err != nil {
+		panic(err)
+	}
+	return conn
+}
+
+// send makes one attempt at an instance, as delivery does.
+func send(ctx context.Context, e *route.Entry) error {
+	return message().hand(ctx, ctx, &fleet.Missed{}, &Attempt{Entry: e}, invoke)
+}
+
 // bubble runs each test of a table in faked time.
 func bubble[T any](t *testing.T, tests map[string]T, run func(*testing.T, T)) {
 	t.Helper()
@@ -244,7 +261,7 @@ func bubble[T any](t *testing.T, tests map[string]T, run func(*testing.T, T)) {
 
 // everybody delivers a message to all instances.
 func (w *world) everybody(ctx context.Context, m *Message, send Send) ([]Result, error) {
-	a, err := Everybody(ctx, w.topic, m)
+	a, err := AudienceOf(ctx, w.topic, m)
 	if err != nil {
 		return nil, err
 	}

@@ -6,9 +6,12 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// isUnsendable reports whether a message was not sent because of its content: no server could have
-// got it.
+// isUnsendable reports whether a message was not sent because of its content, or because its sender
+// stopped it: no server could have got it.
 func isUnsendable(err error) bool {
+	if isEnd(err) {
+		return true
+	}
 	e, ok := errors.AsType[*rpc.Error](err)
 	if !ok || !e.NotStarted || e.Server != "" {
 		return false
@@ -16,11 +19,12 @@ func isUnsendable(err error) bool {
 	return e.Kind == rpc.BadArguments || e.Kind == rpc.TooLarge || e.Kind == rpc.Invalid
 }
 
-// missed reports whether the server that the message was meant for may not have got it, if err is what came of it. That it was
-// canceled is its sender's own doing, and whatever else a server answered than a refusal shows that it got it.
+// missed reports whether the server that the message was meant for may not have got it, if err is
+// what came of it. A message that was canceled or stopped is its sender's own doing. Any answer of the
+// server but a refusal shows that the server got it.
 func (m *Message) missed(err error) bool {
 	e, ok := errors.AsType[*rpc.Error](err)
-	if !ok {
+	if !ok || isEnd(err) {
 		return false
 	}
 	switch e.Kind {

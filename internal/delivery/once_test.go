@@ -9,10 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"google.golang.org/grpc"
-
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -59,8 +56,9 @@ func (l luck) message() *Message {
 	return m
 }
 
-// TestNothingRunsTwice delivers in random situations. Whatever servers answer and the registry says meanwhile, a message is
-// not sent again once it was sent and may have run; it was sent only to whom it was for; and the error says which it is.
+// TestNothingRunsTwice delivers in random situations. Whatever servers answer and the registry says
+// meanwhile, a message is not sent again once it was sent and may have run; it was sent only to
+// whom it was for; and the error says which it is.
 func TestNothingRunsTwice(t *testing.T) {
 	number := 1000
 	if testing.Short() {
@@ -94,17 +92,17 @@ func deliverByLuck(t *testing.T, number int) {
 	m := l.message()
 	var last error
 	over := false
-	err := One(within(t, 3*time.Second), w.topic, m, func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, _ int) error {
+	err := One(within(t, 3*time.Second), w.topic, m, func(ctx context.Context, a Attempt) error {
 		if over {
-			t.Errorf("it was sent to %s though it may have run before", e.ID)
+			t.Errorf("it was sent to %s though it may have run before", a.Entry.ID)
 		}
-		if m.Target.Server != "" && e.Server != m.Target.Server {
-			t.Errorf("it was sent to %s instead of %s", e.Server, m.Target.Server)
+		if m.Target.Server != "" && a.Entry.Server != m.Target.Server {
+			t.Errorf("it was sent to %s instead of %s", a.Entry.Server, m.Target.Server)
 		}
-		if m.Target.Server == "" && e.State == discovery.Draining {
-			t.Errorf("it was sent to %s, which is draining", e.ID)
+		if m.Target.Server == "" && a.Entry.State == discovery.Draining {
+			t.Errorf("it was sent to %s, which is draining", a.Entry.ID)
 		}
-		last = s.send(ctx, e, conn, 0)
+		last = s.send(ctx, a)
 		over = !rpc.SafeToRetry(last)
 		return last
 	})

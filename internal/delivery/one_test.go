@@ -56,7 +56,8 @@ func TestRefusedGoesElsewhere(t *testing.T) {
 	})
 }
 
-// TestFinalErrorsAreReturnedAtOnce: either the message may have run, or it would fare no better elsewhere.
+// TestFinalErrorsAreReturnedAtOnce: either the message may have run, or it would fare no better
+// elsewhere.
 func TestFinalErrorsAreReturnedAtOnce(t *testing.T) {
 	tests := map[string]error{}
 	for _, k := range []rpc.Kind{rpc.Remote, rpc.OutcomeUnknown, rpc.Timeout, rpc.MonitorTimeout, rpc.Canceled, rpc.BadResult, rpc.TooLarge, rpc.AccessDenied} {
@@ -210,8 +211,8 @@ func TestUnableAtOnce(t *testing.T) {
 	})
 }
 
-// TestUnableAccordingToThemselves: the registry may not say what instances implement, and it never says what methods they
-// have.
+// TestUnableAccordingToThemselves: the registry may not say what instances implement, and it never
+// says what methods they have.
 func TestUnableAccordingToThemselves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"), instance("b"), instance("c"))
@@ -233,7 +234,8 @@ func TestUnableAfterItWasFull(t *testing.T) {
 	})
 }
 
-// TestWhyNotIsTheReasonOfThoseThatCould: one that never can says nothing about why the others did not.
+// TestWhyNotIsTheReasonOfThoseThatCould: one that never can says nothing about why the others did
+// not.
 func TestWhyNotIsTheReasonOfThoseThatCould(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"), instance("b"), instance("c"))
@@ -242,21 +244,4 @@ func TestWhyNotIsTheReasonOfThoseThatCould(t *testing.T) {
 		about(t, took, 10*time.Second, 10*time.Second)
 		expectError(t, err, rpc.Refused, "full")
 	})
-}
-
-func TestNameCompletesErrors(t *testing.T) {
-	if err := Name(nil, rpc.Target{}, "m"); err != nil {
-		t.Errorf("nil became %v", err)
-	}
-	if err := errors.New("x"); Name(err, rpc.Target{}, "m") != err { //nolint:errorlint // It must be the same.
-		t.Error("an error of another family was changed")
-	}
-	before := &rpc.Error{Kind: rpc.Remote, Server: "h"}
-	var after *rpc.Error
-	if err := Name(before, rpc.Target{Topic: "t"}, "m"); !errors.As(err, &after) {
-		t.Fatal(err)
-	}
-	if after.Target.Topic != "t" || after.Method != "m" || after.Server != "h" || before.Method != "" {
-		t.Errorf("from %+v it became %+v", before, after)
-	}
 }

@@ -7,8 +7,8 @@ import (
 	"net"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/fleet"
-	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -17,19 +17,20 @@ import (
 // errPatience means that an instance was not connected soon. It may be picked again.
 var errPatience = errors.New("connecting takes longer than usual")
 
-// attempt sends the message to one instance; waiting bounds what comes before that.
-func (d *delivery) attempt(ctx, waiting context.Context, e *route.Entry, send Send) error {
-	err := sendTo(ctx, waiting, e, d.variant, send)
+// try makes an attempt at the instance that was picked. Waiting bounds what comes before it.
+func (d *delivery) try(ctx, waiting context.Context, send Send) error {
+	e := d.attempt.Entry
+	err := d.hand(ctx, waiting, d.topic.Missed(), &d.attempt, send)
 	switch {
-	case err == nil:
-		return nil
+	case err == nil || isEnd(err):
+		return err
 	case errors.Is(err, errPatience):
 	case misled(e, err):
 		d.topic.Astray(e, err)
 		err = strayed(e, err)
 		d.exclude(e, err)
 	case refusal.Gone(err):
-		d.refusal = fmt.Sprintf("; server %q at %s, which was listed, said: %s", e.Server, e.Addr, said(err))
+		d.refusal = fmt.Sprintf("; server %q at %s, which was listed, said: %s", e.Server, e.Addr, failure.Text(err))
 		d.topic.Gone(e)
 		d.exclude(e, err)
 	default:
@@ -57,58 +58,63 @@ func misled(e *route.Entry, err error) bool {
 	return refusal.Misled(err) && !e.Unlisted && (e.ID != "" || errors.Is(err, refusal.Foreign))
 }
 
-// strayed is the error about an instance whose address leads to another process; err is what that
-// said.
+// strayed is the error about an instance whose address leads to another process. Err is what that
+// process said.
 func strayed(e *route.Entry, err error) error {
 	return &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: err, Message: fmt.Sprintf(
-		"server %q at %s is listed, but its address leads to another process: %s", e.Server, e.Addr, said(err))}
+		"server %q at %s is listed, but its address leads to another process: %s", e.Server, e.Addr, failure.Text(err))}
 }
 
-// sendTo connects to an instance if need be and sends the message to it.
-func sendTo(ctx, waiting context.Context, e *route.Entry, variant int, send Send) error {
-	p := fleet.Peer(e)
-	if !p.Health().Connected() {
-		// To a peer that is down the message is sent all the same: gRPC says why it is down only to
-		// an RPC, which it does not send then.
-		if err := connect(waiting, e, p); err != nil && (waiting.Err() != nil || p.Health() != peer.Down) {
+// hand connects to the instance of an attempt if need be, and has the message sent to it. The instance
+// is told what it missed, as far as that is known.
+func (m *Message) hand(ctx, waiting context.Context, missed *fleet.Missed, a *Attempt, send Send) error {
+	e, link := a.Entry, a.Entry.Link
+	if !link.Health().Connected() {
+		// To a process that is down the message is sent all the same: the carrier tells only a message
+		// why it is down, and does not send it then.
+		if err := connect(waiting, e); err != nil && (waiting.Err() != nil || link.Health() != carrier.Down) {
 			return err
 		}
 	}
-	if err := p.Enter(waiting, slotBudget); err != nil {
-		return noStream(e, err)
+	if err := link.Enter(waiting, slotBudget); err != nil {
+		return noPlace(e, err)
 	}
-	defer p.Release()
-	conn, err := p.Conn() //nolint:contextcheck // The connection outlives the message.
-	if err != nil {
-		return unreachable(e, err)
+	defer link.Release()
+	var hint fleet.Hint
+	if !m.Unanswered {
+		hint = missed.Hint(e)
 	}
-	err = send(ctx, e, conn, variant)
-	if rpc.KindOf(err) == rpc.Unreachable && rpc.SafeToRetry(err) {
+	a.Number++
+	a.Missed = hint.Ago
+	err := send(ctx, *a)
+	hint.Settle(err)
+	if rpc.KindOf(err) == rpc.Unreachable && rpc.SafeToRetry(err) && !isEnd(err) {
 		return unreachable(e, err)
 	}
 	return err
 }
 
-// noStream is the error when an instance could not be sent to for want of a stream.
-func noStream(e *route.Entry, err error) error {
+// noPlace is the error when an instance could not be sent to for want of a place.
+func noPlace(e *route.Entry, err error) error {
 	if errors.Is(err, net.ErrClosed) { // it was dropped meanwhile
 		return refusal.New(refusal.Stopping)
 	}
 	return &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: errors.Join(refusal.Full, err), Message: fmt.Sprintf(
-		"server %q at %s allows %d messages at a time on a connection, and they are all in use", e.Server, e.Addr, fleet.Peer(e).Capacity())}
+		"server %q at %s allows %d messages at a time on a connection, and they are all in use", e.Server, e.Addr, e.Link.Capacity())}
 }
 
-func connect(ctx context.Context, e *route.Entry, p *peer.Peer) error {
+// connect connects to an instance, within the time that is worth waiting for one in its state.
+func connect(ctx context.Context, e *route.Entry) error {
 	budget, late := connectBudget, context.DeadlineExceeded
-	switch p.Health() {
-	case peer.Idle:
+	switch e.Link.Health() {
+	case carrier.Idle:
 		budget, late = patience, errPatience
-	case peer.Down, peer.Silent: // it is tried again in the background; a message does not wait for each of many such
+	case carrier.Down, carrier.Silent: // it is tried again in the background, and there may be many such
 		budget = patience
 	}
 	wait, cancel := context.WithTimeoutCause(ctx, budget, late)
 	defer cancel()
-	err := p.Connect(wait)
+	err := e.Link.Connect(wait)
 	switch {
 	case err == nil:
 		return nil
@@ -119,10 +125,11 @@ func connect(ctx context.Context, e *route.Entry, p *peer.Peer) error {
 	}
 }
 
+// unreachable is the error about an instance that cannot be sent to now.
 func unreachable(e *route.Entry, err error) error {
 	why := err
-	if ours, ok := errors.AsType[*rpc.Error](err); ok && ours.Message != "" {
-		why = errors.New(ours.Message) // it is of the same kind
+	if text := failure.Text(err); text != "" && rpc.KindOf(err) != rpc.Unknown {
+		why = errors.New(text) // it is of the same kind
 	}
-	return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: err, Message: fleet.Peer(e).Explain(e.Server, why)}
+	return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: err, Message: e.Link.Explain(e.Server, why)}
 }

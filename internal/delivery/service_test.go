@@ -16,7 +16,6 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/phase"
-	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/internal/service"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
@@ -33,8 +32,8 @@ type host struct {
 	release  chan struct{} // closed to let messages end
 }
 
-// host starts a process with the server of an instance, which has the method build at version 1.4. It is killed when the test
-// ends.
+// host starts a process with the server of an instance, which has the method build at version 1.4.
+// It is killed when the test ends.
 func (w *world) host(t *testing.T, i discovery.Instance, limits dispatch.Limits) *host {
 	t.Helper()
 	h := &host{instance: i, grpc: grpc.NewServer(), release: make(chan struct{})}
@@ -79,11 +78,11 @@ func (h *host) stop(t *testing.T) {
 
 // call sends a message as a client does.
 func call(id, version, method string) Send {
-	return func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, _ int) error {
-		target := &pb.Target{Topic: &e.Topic, Version: &version}
+	return func(ctx context.Context, a Attempt) error {
+		target := &pb.Target{Topic: &a.Entry.Topic, Version: &version}
 		var opened grpcpeer.Peer
-		_, err := pb.NewRPCServiceClient(conn).Call(ctx, &pb.CallRequest{Message: &pb.Message{
-			Target: target, Method: method, Id: id, InstanceId: e.ID,
+		_, err := pb.NewRPCServiceClient(connOf(a)).Call(ctx, &pb.CallRequest{Message: &pb.Message{
+			Target: target, Method: method, Id: id, InstanceId: a.Entry.ID,
 			Kwargs: &pb.Payload{Encoding: &pb.Payload_Json{Json: "{}"}},
 		}}, grpc.Peer(&opened))
 		if err == nil {
@@ -176,8 +175,8 @@ func TestKilledWhileItRuns(t *testing.T) {
 	})
 }
 
-// TestServersComeAndGoUnderLoad: while servers stop gracefully one after the other, and the registry is late to tell, no message
-// fails and each runs once.
+// TestServersComeAndGoUnderLoad: while servers stop gracefully one after the other, and the
+// registry is late to tell, no message fails and each runs once.
 func TestServersComeAndGoUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)

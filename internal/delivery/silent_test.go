@@ -13,9 +13,8 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/fleet"
-	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -32,19 +31,19 @@ func (w *world) freeze(t *testing.T) {
 			entry = e
 		}
 	}
-	p := fleet.Peer(entry)
+	p := entry.Link
 	if err := p.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.network.Lose("frozen")
 	ctx, cancel := context.WithCancel(context.Background())
 	var outstanding sync.WaitGroup
-	outstanding.Go(func() { _ = sendTo(ctx, ctx, entry, 0, invoke) })
+	outstanding.Go(func() { _ = send(ctx, entry) })
 	t.Cleanup(func() {
 		cancel()
 		outstanding.Wait()
 	})
-	for begin := time.Now(); p.Health() != peer.Silent; time.Sleep(10 * time.Millisecond) {
+	for begin := time.Now(); p.Health() != carrier.Silent; time.Sleep(10 * time.Millisecond) {
 		if time.Since(begin) > 3*time.Second {
 			t.Fatalf("after 3 s a frozen peer is %s", p.Health())
 		}
@@ -160,7 +159,7 @@ func (w *world) occupy(e *route.Entry, n int) (end func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	for range n {
-		running.Go(func() { _ = sendTo(ctx, ctx, e, 0, invoke) })
+		running.Go(func() { _ = send(ctx, e) })
 	}
 	synctest.Wait()
 	return func() {
@@ -178,7 +177,7 @@ func TestInstanceWithoutAFreeStream(t *testing.T) {
 		t.Cleanup(w.crowded("crowded", streams))
 		for _, e := range w.topic.Now().Entries() {
 			if e.ID == "a" {
-				if err := fleet.Peer(e).Connect(t.Context()); err != nil {
+				if err := e.Link.Connect(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				return w, w.occupy(e, streams)
@@ -255,8 +254,8 @@ func TestWaitingMessageWakesWhenItsServerIsBack(t *testing.T) {
 			time.Sleep(7 * time.Second)
 			kill := w.process("own")
 			back := time.Now()
-			p := fleet.Peer(w.topic.Now().Entries()[0])
-			for p.Health() != peer.Ready {
+			p := w.topic.Now().Entries()[0].Link
+			for p.Health() != carrier.Ready {
 				time.Sleep(time.Millisecond)
 			}
 			ready := time.Now()

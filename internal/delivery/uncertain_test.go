@@ -23,7 +23,7 @@ func TestFanoutDuringAnOutageSaysThatItIsUncertain(t *testing.T) {
 			} else {
 				w.registry.list(instance("a"))
 			}
-			a, err := Everybody(t.Context(), w.topic, message())
+			a, err := AudienceOf(t.Context(), w.topic, message())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -32,11 +32,11 @@ func TestFanoutDuringAnOutageSaysThatItIsUncertain(t *testing.T) {
 			}
 		}
 		w.registry.list()
-		if _, err := Everybody(t.Context(), w.topic, message()); err != nil {
+		if _, err := AudienceOf(t.Context(), w.topic, message()); err != nil {
 			t.Error(err)
 		}
 		away()
-		_, err := Everybody(t.Context(), w.topic, message())
+		_, err := AudienceOf(t.Context(), w.topic, message())
 		expectError(t, err, rpc.Unreachable, "no server is known", "the agent is away")
 	})
 }

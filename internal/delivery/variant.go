@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -16,13 +15,14 @@ func (m *Message) query(variant int) route.Query {
 	if variant == 0 {
 		return m.Query
 	}
-	return m.Lesser[variant-1]
+	return m.Fallbacks[variant-1]
 }
 
-// order returns the variants in the order in which they are to be sent, to any server or to a named one. With Auto, those that
-// everybody can serve come first; of the others, which are sent only where there is no choice, the least demanding do.
+// order returns the variants in the order of preference, for any server or for a named one. With Auto,
+// the variants that every instance can serve come first. Of the others, which are sent only where there
+// is no choice, the least demanding come first.
 func (m *Message) order(view *route.View, server string) []int {
-	order := make([]int, 0, 1+len(m.Lesser))
+	order := make([]int, 0, 1+len(m.Fallbacks))
 	var uncommon []int
 	for variant := range cap(order) {
 		if m.Auto && !view.Common(m.query(variant), server) {
@@ -35,17 +35,19 @@ func (m *Message) order(view *route.View, server string) []int {
 	return append(order, uncommon...)
 }
 
-// unableNow is the error when none of the instances that the message may go to implements what any variant of it needs.
+// unableNow is the error when none of the instances that the message may go to implements what any
+// variant of it needs.
 func (m *Message) unableNow(view *route.View, server string) error {
 	entries := view.Unable(m.Query, server)
-	for _, q := range m.Lesser {
+	for _, q := range m.Fallbacks {
 		also := view.Unable(q, server)
 		entries = slices.DeleteFunc(entries, func(e *route.Entry) bool { return !slices.Contains(also, e) })
 	}
 	return m.unable(entries, server)
 }
 
-// unable is the error when none of these instances implements what the message needs; server is the one that it names, if any.
+// unable is the error when none of these instances implements what the message needs. Server is the
+// one that the message names, if it names one.
 func (m *Message) unable(entries []*route.Entry, server string) error {
 	var seen []discovery.Implementation
 	for _, e := range entries {
@@ -60,10 +62,10 @@ func (m *Message) unable(entries []*route.Entry, server string) error {
 		who = fmt.Sprintf("server %q does not serve", server)
 	}
 	versions := []string{m.Query.Version.String()}
-	for _, q := range m.Lesser {
+	for _, q := range m.Fallbacks {
 		versions = append(versions, q.Version.String())
 	}
-	message := fmt.Sprintf("%s version %s of the %s; %s", who, strings.Join(versions, " or "), rpc.DescribeNamespace(m.Query.Namespace), dispatch.Offer(seen))
+	message := fmt.Sprintf("%s version %s of the %s; %s", who, strings.Join(versions, " or "), rpc.DescribeNamespace(m.Query.Namespace), discovery.Offer(seen))
 	if server == "" && len(entries) > 0 {
 		message += ", by " + names(entries)
 	}

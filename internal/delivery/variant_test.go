@@ -5,19 +5,20 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-type ready struct{}
+type ready struct{ carrier.Link }
 
-func (ready) Health() peer.Health { return peer.Ready }
+func (ready) Health() carrier.Health { return carrier.Ready }
 
 func (ready) Outstanding() int64 { return 0 }
 
-// versions returns a view of instances that implement one version of the null namespace each; their servers are named after it.
+// versions returns a view of instances that implement one version of the null namespace each; their
+// servers are named after it.
 func versions(list ...string) *route.View {
 	var entries []*route.Entry
 	for i, text := range list {
@@ -37,7 +38,7 @@ func asking(auto bool, list ...string) *Message {
 		if i == 0 {
 			m.Query.Version = v
 		} else {
-			m.Lesser = append(m.Lesser, route.Query{Version: v})
+			m.Fallbacks = append(m.Fallbacks, route.Query{Version: v})
 		}
 	}
 	return m
@@ -87,12 +88,13 @@ func TestPickVariant(t *testing.T) {
 			d := delivery{Message: *asking(test.auto, "1.2", "1.1", "1.0")}
 			d.Target.Server = test.server
 			got := ""
-			e, verdict := d.pick(test.fleet)
-			for ; verdict == route.Found; e, verdict = d.pick(test.fleet) {
-				if !e.Implemented[0].Version.Serves(d.query(d.variant).Version) {
-					t.Errorf("variant %d goes to %s", d.variant, e.Server)
+			verdict := d.pick(test.fleet)
+			for ; verdict == route.Found; verdict = d.pick(test.fleet) {
+				e := d.attempt.Entry
+				if !e.Implemented[0].Version.Serves(d.query(d.attempt.Variant).Version) {
+					t.Errorf("variant %d goes to %s", d.attempt.Variant, e.Server)
 				}
-				got += string(rune('0' + d.variant))
+				got += string(rune('0' + d.attempt.Variant))
 				d.exclude(e, test.refusal)
 			}
 			if got != test.want || verdict != test.verdict {

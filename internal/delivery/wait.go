@@ -9,6 +9,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // wait waits until it is worth picking again, after a pick that found no server, or returns why it
@@ -26,8 +27,8 @@ func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Ver
 		return d.last
 	}
 	// A change wakes a message without a receiver. It looks again now and then all the same: an
-	// instance that lingers may be connected again, a server may not be recent any more, and a topic
-	// that is not used is not watched for ever.
+	// instance that lingers may be connected again, a server may not be recent any more, and a
+	// topic that is not used is not watched for ever.
 	if !absent || d.Rounds > 0 {
 		length = min(minPause<<min(d.rounds, 10), maxPause)
 		length = length/2 + rand.N(length)
@@ -60,7 +61,7 @@ func (d *delivery) rest(ctx context.Context, view *route.View, length time.Durat
 			return
 		case <-news.ready:
 			news.ready = d.topic.BecameReady()
-			if e, verdict := d.pick(view); verdict == route.Found && e.Link.Health().Connected() {
+			if d.pick(view) == route.Found && d.attempt.Entry.Link.Health().Connected() {
 				return
 			}
 		}
@@ -86,11 +87,11 @@ func (d *delivery) assess(view *route.View, verdict route.Verdict) (absent bool,
 			return false, 0, d.last
 		}
 		d.tried.Reset()
-		d.unfit = nil
+		d.triedByFallback = nil
 		d.able, d.reached = false, false
 		return false, 0, nil
 	default:
-		d.last = nobody(absence(view) + d.refusal)
+		d.last = noInstance(absence(view) + d.refusal)
 		if astray := view.Astray(""); len(astray) > 0 {
 			d.last = At(strayed(astray[0], astray[0].Astray), astray[0])
 		}
@@ -105,7 +106,7 @@ func (d *delivery) assessNoServer(view *route.View) (absent bool, length time.Du
 		d.last = At(strayed(astray[0], astray[0].Astray), astray[0])
 		return true, maxPause, nil
 	}
-	d.last = nobody(fmt.Sprintf("no server named %q is on the topic", d.Target.Server))
+	d.last = noInstance(fmt.Sprintf("no server named %q is on the topic", d.Target.Server))
 	if d.topic.Recent(d.Target.Server) {
 		return true, maxPause, nil
 	}
@@ -132,4 +133,8 @@ func absence(view *route.View) string {
 		return "every server on the topic drains, and takes only messages for it by name"
 	}
 	return "no server is on the topic; start one, or check topic and exchange"
+}
+
+func noInstance(message string) error {
+	return &rpc.Error{Kind: rpc.NoInstance, NotStarted: true, Message: message}
 }

@@ -9,10 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"google.golang.org/grpc"
-
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -47,7 +44,8 @@ func TestNobodyCame(t *testing.T) {
 	})
 }
 
-// A message that is monitored does not wait for anybody longer than for a sign of life of one that has it.
+// A message that is monitored does not wait for anybody longer than for a sign of life of one that
+// has it.
 func TestNobodyTakesAMonitoredMessage(t *testing.T) {
 	const silence = 10 * time.Second
 	monitored := func(m *Message) { m.Silence = silence }
@@ -78,7 +76,7 @@ func TestNobodyTakesAMonitoredMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // nor does it matter how long one had it that refused it then
 		w := newWorld(t, instance("a"), instance("b"))
 		var sent int
-		err := One(within(t, time.Hour), w.topic, message(monitored), func(context.Context, *route.Entry, *grpc.ClientConn, int) error {
+		err := One(within(t, time.Hour), w.topic, message(monitored), func(context.Context, Attempt) error {
 			if sent++; sent == 1 {
 				time.Sleep(time.Minute)
 				return stopping
@@ -93,7 +91,7 @@ func TestNobodyTakesAMonitoredMessage(t *testing.T) {
 		w := newWorld(t)
 		w.registry.list()
 		time.AfterFunc(silence/2, func() { w.registry.list(instance("a")) })
-		err := One(within(t, time.Hour), w.topic, message(monitored), func(ctx context.Context, _ *route.Entry, _ *grpc.ClientConn, _ int) error {
+		err := One(within(t, time.Hour), w.topic, message(monitored), func(ctx context.Context, _ Attempt) error {
 			time.Sleep(time.Minute)
 			return ctx.Err()
 		})
@@ -325,7 +323,8 @@ func TestCancel(t *testing.T) {
 	})
 }
 
-// TestCancelForLateness: a context that is canceled because of a deadline of another kind counts as one with a deadline.
+// TestCancelForLateness: a context that is canceled because of a deadline of another kind counts as
+// one with a deadline.
 func TestCancelForLateness(t *testing.T) {
 	bubble(t, waits(), func(t *testing.T, situation func(*world) (*Message, *script)) {
 		w := newWorld(t)
@@ -365,7 +364,8 @@ func TestCloseEndsWaiting(t *testing.T) {
 	})
 }
 
-// TestLingeringIsPickedUpWhenItIsConnectedAgain, though the registry, from which it vanished, says nothing.
+// TestLingeringIsPickedUpWhenItIsConnectedAgain, though the registry, from which it vanished, says
+// nothing.
 func TestLingeringIsPickedUpWhenItIsConnectedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
@@ -386,13 +386,13 @@ func TestLingeringIsPickedUpWhenItIsConnectedAgain(t *testing.T) {
 	})
 }
 
-// TestSlowSendOutlastsTheWatch has a call run for so long that the topic counts as idle; being refused after it must not end in
-// a view that is not kept up to date.
+// TestSlowSendOutlastsTheWatch has a call run for so long that the topic counts as idle; being
+// refused after it must not end in a view that is not kept up to date.
 func TestSlowSendOutlastsTheWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"))
 		sent := 0
-		err := One(within(t, 2*time.Hour), w.topic, message(), func(context.Context, *route.Entry, *grpc.ClientConn, int) error {
+		err := One(within(t, 2*time.Hour), w.topic, message(), func(context.Context, Attempt) error {
 			if sent++; sent > 1 {
 				return nil
 			}

@@ -4,14 +4,9 @@ import (
 	"context"
 	"slices"
 
+	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
-
-// PingMethod is the name of upstream's ping method, which is in the null namespace.
-const PingMethod = "oslo_rpc_server_ping"
-
-// IsPing reports whether a message is a ping, whatever its version.
-func IsPing(namespace, method string) bool { return namespace == "" && method == PingMethod }
 
 // WithPing adds the ping method, whatever the policy says, unless an endpoint has one. It answers
 // to any version, and is described as of version 1.0, as upstream's is. It is apart from the
@@ -25,7 +20,7 @@ func newPing() *endpoint {
 	pong := func(_ context.Context, emit Emit) error { return emit(`"pong"`) }
 	method := &Method{Extra: true, Result: "string", Bind: func(string) (Invocation, error) { return pong, nil }}
 	ping := newEndpoint(Endpoint{
-		Namespaces: []string{""}, Version: rpc.DefaultVersion, Methods: map[string]*Method{PingMethod: method},
+		Namespaces: []string{""}, Version: rpc.DefaultVersion, Methods: map[string]*Method{discovery.PingMethod: method},
 	}, AllowAll)
 	return &ping
 }
@@ -33,7 +28,7 @@ func newPing() *endpoint {
 // hasOwnPing reports whether one of the endpoints lists the ping method where the added one would be.
 func (t *Table) hasOwnPing() bool {
 	return slices.ContainsFunc(t.endpoints, func(e endpoint) bool {
-		_, has := e.Methods[PingMethod]
+		_, has := e.Methods[discovery.PingMethod]
 		return has && e.serves("", rpc.DefaultVersion)
 	})
 }

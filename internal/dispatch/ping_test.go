@@ -12,36 +12,36 @@ const added = 100 // the "endpoint" of the ping method that was added
 
 func TestSelectionOfPing(t *testing.T) {
 	t.Parallel()
-	own := offers("", nil, PingMethod)
+	own := offers("", nil, discovery.PingMethod)
 	for _, test := range []struct {
 		name      string
 		policy    Policy
 		endpoints []Endpoint
 		lookups   []lookup
 	}{
-		{"no endpoints", AllowPublic, nil, []lookup{{"", "", PingMethod, added}, {"", "", "foo", unsupported}}},
-		{"an endpoint has it", AllowPublic, []Endpoint{own}, []lookup{{"", "", PingMethod, 0}}},
-		{"the first of two has it", AllowPublic, []Endpoint{own, offers("", nil, "foo")}, []lookup{{"", "", PingMethod, 0}, {"", "", "foo", 1}}},
-		{"the last of two has it, at a later version", AllowPublic, []Endpoint{offers("", nil, "foo"), offers("1.3", nil, PingMethod)}, []lookup{
-			{"", "", PingMethod, 1}, {"", "1.3", PingMethod, 1},
+		{"no endpoints", AllowPublic, nil, []lookup{{"", "", discovery.PingMethod, added}, {"", "", "foo", unsupported}}},
+		{"an endpoint has it", AllowPublic, []Endpoint{own}, []lookup{{"", "", discovery.PingMethod, 0}}},
+		{"the first of two has it", AllowPublic, []Endpoint{own, offers("", nil, "foo")}, []lookup{{"", "", discovery.PingMethod, 0}, {"", "", "foo", 1}}},
+		{"the last of two has it, at a later version", AllowPublic, []Endpoint{offers("", nil, "foo"), offers("1.3", nil, discovery.PingMethod)}, []lookup{
+			{"", "", discovery.PingMethod, 1}, {"", "1.3", discovery.PingMethod, 1},
 		}},
-		{"an endpoint has it elsewhere", AllowPublic, []Endpoint{offers("", []string{"n"}, PingMethod), offers("2.0", nil, PingMethod)}, []lookup{
-			{"", "", PingMethod, added}, {"n", "", PingMethod, 0}, {"", "2.0", PingMethod, 1}, {"", "1.1", PingMethod, added},
+		{"an endpoint has it elsewhere", AllowPublic, []Endpoint{offers("", []string{"n"}, discovery.PingMethod), offers("2.0", nil, discovery.PingMethod)}, []lookup{
+			{"", "", discovery.PingMethod, added}, {"n", "", discovery.PingMethod, 0}, {"", "2.0", discovery.PingMethod, 1}, {"", "1.1", discovery.PingMethod, added},
 		}},
 		{"other versions and namespaces", AllowPublic, []Endpoint{offers("", nil, "foo")}, []lookup{
-			{"", "1.0", PingMethod, added},
-			{"", "1.1", PingMethod, added},
-			{"", "2.0", PingMethod, added},
-			{"x", "", PingMethod, unsupported},
+			{"", "1.0", discovery.PingMethod, added},
+			{"", "1.1", discovery.PingMethod, added},
+			{"", "2.0", discovery.PingMethod, added},
+			{"x", "", discovery.PingMethod, unsupported},
 		}},
-		{"exposed methods only", AllowExposed, []Endpoint{offers("", nil, "foo", PingMethod)}, []lookup{
-			{"", "", PingMethod, added}, {"", "", "foo", noMethod},
+		{"exposed methods only", AllowExposed, []Endpoint{offers("", nil, "foo", discovery.PingMethod)}, []lookup{
+			{"", "", discovery.PingMethod, added}, {"", "", "foo", noMethod},
 		}},
 		{"what else is refused", AllowPublic, []Endpoint{offers("2.0", nil, "foo")}, []lookup{
-			{"", "1.0", PingMethod, added}, {"", "1.0", "foo", unsupported}, {"", "2.0", PingMethod, added},
+			{"", "1.0", discovery.PingMethod, added}, {"", "1.0", "foo", unsupported}, {"", "2.0", discovery.PingMethod, added},
 		}},
-		{"a fallback", AllowPublic, []Endpoint{withFallback(offers("1.1", nil))}, []lookup{{"", "", PingMethod, added}, {"", "1.1", PingMethod, added}}},
-		{"a fallback before an endpoint that has it", AllowPublic, []Endpoint{withFallback(offers("", nil)), own}, []lookup{{"", "", PingMethod, 1}}},
+		{"a fallback", AllowPublic, []Endpoint{withFallback(offers("1.1", nil))}, []lookup{{"", "", discovery.PingMethod, added}, {"", "1.1", discovery.PingMethod, added}}},
+		{"a fallback before an endpoint that has it", AllowPublic, []Endpoint{withFallback(offers("", nil)), own}, []lookup{{"", "", discovery.PingMethod, 1}}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -52,7 +52,7 @@ func TestSelectionOfPing(t *testing.T) {
 					continue
 				}
 				got, err := table.find(l.namespace, version(l.version), l.method)
-				if err != nil || table.ping == nil || got.method != table.ping.Methods[PingMethod] || got.counters == nil {
+				if err != nil || table.ping == nil || got.method != table.ping.Methods[discovery.PingMethod] || got.counters == nil {
 					t.Errorf("%+v: got %+v, %v", l, got, err)
 				}
 			}
@@ -66,11 +66,11 @@ func TestNoFallbackGetsAPing(t *testing.T) {
 	endpoints := []Endpoint{withFallback(offers("1.1", nil)), withFallback(offers("1.0", []string{"n"}))}
 	table := NewTable(endpoints, WithPolicy(AllowAll))
 	for _, l := range []lookup{
-		{"", "", PingMethod, noMethod}, {"", "1.1", PingMethod, noMethod}, {"", "2.0", PingMethod, unsupported},
+		{"", "", discovery.PingMethod, noMethod}, {"", "1.1", discovery.PingMethod, noMethod}, {"", "2.0", discovery.PingMethod, unsupported},
 	} {
 		checkLookup(t, table, endpoints, l)
 	}
-	checkFallback(t, table, endpoints, lookup{"n", "", ">" + PingMethod, 1}) // it is no ping there
+	checkFallback(t, table, endpoints, lookup{"n", "", ">" + discovery.PingMethod, 1}) // it is no ping there
 }
 
 func TestPingIsNothingThatIsImplemented(t *testing.T) {
@@ -84,7 +84,7 @@ func TestPingIsNothingThatIsImplemented(t *testing.T) {
 			described = append(described, e.Version.String()+" "+name)
 		}
 	})
-	same(t, "described", described, []string{"2.0 foo", "1.0 " + PingMethod})
+	same(t, "described", described, []string{"2.0 foo", "1.0 " + discovery.PingMethod})
 	if len(endpoints) != 1 || len(endpoints[0].Methods) != 1 {
 		t.Error("the list of endpoints was changed")
 	}
@@ -95,13 +95,13 @@ func TestPingTakesAnyArguments(t *testing.T) {
 	s := New(Config{Name: "net1", Table: NewTable(nil, WithPing()), Limits: DefaultLimits, Phase: phase.Opened(), Log: newLog(t.Output())})
 	defer func() { _ = s.Stop(t.Context()) }()
 	for _, kwargs := range []string{`{}`, `{"a":[1],"b":null}`} {
-		items, err := call(t.Context(), s, &Request{Method: PingMethod, Version: version(""), Kwargs: kwargs})
+		items, err := call(t.Context(), s, &Request{Method: discovery.PingMethod, Version: version(""), Kwargs: kwargs})
 		if err != nil {
 			t.Error(err)
 		}
 		same(t, kwargs, items, []string{`"pong"`})
 	}
-	if n, _ := counts(s, PingMethod); n != 2 {
+	if n, _ := counts(s, discovery.PingMethod); n != 2 {
 		t.Errorf("%d are counted, want 2", n)
 	}
 }

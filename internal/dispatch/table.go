@@ -160,7 +160,7 @@ func (t *Table) lookup(r *Request) (selected, error) {
 // find returns the method for a message that is not typed: of the endpoints in the namespace whose version can serve it, the first that
 // has the method. A method that the policy hides is not there, and the search goes on. As upstream, an unknown namespace counts as an unsupported version.
 func (t *Table) find(namespace string, version rpc.Version, method string) (selected, error) {
-	isPing := IsPing(namespace, method)
+	isPing := discovery.IsPing(namespace, method)
 	compatible := false
 	for i := range t.endpoints {
 		e := &t.endpoints[i]
@@ -240,19 +240,7 @@ func similar(known []string, method string) string {
 
 func (t *Table) unsupported(namespace string, version rpc.Version) error {
 	return &rpc.Error{Kind: rpc.UnsupportedVersion, NotStarted: true, Message: fmt.Sprintf(
-		"version %s of the %s is not served; %s", version, rpc.DescribeNamespace(namespace), Offer(t.implemented))}
-}
-
-// Offer says for people what is implemented.
-func Offer(list []discovery.Implementation) string {
-	if len(list) == 0 {
-		return "no endpoint is offered"
-	}
-	words := make([]string, 0, len(list))
-	for _, i := range list {
-		words = append(words, i.Version.String()+" of the "+rpc.DescribeNamespace(i.Namespace))
-	}
-	return "offered is " + strings.Join(words, ", ")
+		"version %s of the %s is not served; %s", version, rpc.DescribeNamespace(namespace), discovery.Offer(t.implemented))}
 }
 
 // Endpoints calls visit for each endpoint, in order, with the counters of its methods. What the policy hides is left out, and

@@ -10,15 +10,16 @@ import (
 // maxFollowed bounds the interfaces whose ceiling is followed.
 const maxFollowed = 64
 
-// held is how long a ceiling has been what it is.
-type held struct {
+// ceilingAge is since when a ceiling has been what it is.
+type ceilingAge struct {
 	state   route.CeilingState
 	version rpc.Version
 	since   time.Time
 }
 
-// Follow returns since when the ceiling of an interface has been what it is, as far as this process knows: it looks from the first
-// call on. Beyond some dozens of interfaces it follows no more, and returns the time of the call.
+// Follow returns since when the ceiling of an interface has been what it is, as far as this process
+// knows: it looks from the first call on. Beyond some dozens of interfaces it follows no more, and
+// returns the time of the call.
 func (t *Topic) Follow(i route.Interface) time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -27,20 +28,20 @@ func (t *Topic) Follow(i route.Interface) time.Time {
 	}
 	now := time.Now()
 	if view := t.view.Load(); view != nil && len(t.ceilings) < maxFollowed {
-		t.ceilings[i] = heldNow(view, i, now)
+		t.ceilings[i] = ceilingNow(view, i, now)
 	}
 	return now
 }
 
-func heldNow(view *route.View, i route.Interface, now time.Time) held {
+func ceilingNow(view *route.View, i route.Interface, now time.Time) ceilingAge {
 	c := view.Ceiling(i, "")
-	return held{c.State, c.Version, now}
+	return ceilingAge{c.State, c.Version, now}
 }
 
 // follow looks at the ceilings in a new view. The lock is held.
 func (t *Topic) follow(view *route.View, now time.Time) {
 	for i, before := range t.ceilings {
-		if h := heldNow(view, i, now); h.state != before.state || h.version != before.version {
+		if h := ceilingNow(view, i, now); h.state != before.state || h.version != before.version {
 			t.ceilings[i] = h
 		}
 	}

@@ -1,5 +1,5 @@
-// Package fleet is what a client knows of the servers that it may send to: for each topic it uses, a watch of the registry,
-// merged into views that messages are routed by.
+// Package fleet is what a client knows of the servers that it may send to: for each topic it uses,
+// a watch of the registry, merged into views that messages are routed by.
 package fleet
 
 import (
@@ -8,17 +8,18 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/peer"
 )
 
-// idleTime is how long a topic is watched after its last use, at least; at most it is twice as long.
+// idleTime is how long a topic is watched after its last use, at least; at most it is twice as
+// long.
 const idleTime = 5 * time.Minute
 
 // Fleet has the topics that a process uses. It is safe for concurrent use.
 type Fleet struct {
 	registry discovery.Registry
-	pool     *peer.Pool
+	carrier  carrier.Carrier
 	outages  *outages
 	seed     uint64
 	missed   Missed
@@ -29,16 +30,18 @@ type Fleet struct {
 	closed bool
 }
 
-// New returns a fleet that learns from registry and connects through pool.
-func New(registry discovery.Registry, pool *peer.Pool, log *slog.Logger) *Fleet {
-	return &Fleet{registry: registry, pool: pool, outages: newOutages(log), seed: rand.Uint64(), topics: map[discovery.Topic]*Topic{}}
+// New returns a fleet that learns from registry and sends through c.
+func New(registry discovery.Registry, c carrier.Carrier, log *slog.Logger) *Fleet {
+	return &Fleet{
+		registry: registry, carrier: c, outages: newOutages(log), seed: rand.Uint64(), topics: map[discovery.Topic]*Topic{},
+	}
 }
 
 // Missed returns what is remembered of the servers that missed messages. It outlasts the watches.
 func (f *Fleet) Missed() *Missed { return &f.missed }
 
-// Topic returns a topic, watched from now on until it has not been used for a while. Callers may keep it; once Closed is
-// true, another saves a detour.
+// Topic returns a topic, watched from now on until it has not been used for a while. Callers may
+// keep it; once Closed is true, another saves a detour.
 func (f *Fleet) Topic(name discovery.Topic) *Topic {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -58,8 +61,8 @@ func (f *Fleet) Topic(name discovery.Topic) *Topic {
 	return t
 }
 
-// endIdle ends the watches of topics that were not used since it last ran. While the registry cannot be read, what is known of
-// a topic is worth keeping.
+// endIdle ends the watches of topics that were not used since it last ran. While the registry
+// cannot be read, what is known of a topic is worth keeping.
 func (f *Fleet) endIdle() {
 	var idle []*Topic
 	f.mu.Lock()
@@ -79,7 +82,7 @@ func (f *Fleet) endIdle() {
 	}
 }
 
-// Close ends all watches and gives all peers back.
+// Close ends all watches and gives all links back.
 func (f *Fleet) Close() {
 	f.mu.Lock()
 	f.closed = true

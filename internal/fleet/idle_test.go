@@ -18,7 +18,7 @@ func TestIdleTopicsEnd(t *testing.T) {
 		network := discovery.Topic{Exchange: "openstack", Name: "network"}
 		used := w.fleet.Topic(network)
 		w.registry.list(instance("a"))
-		p := Peer(w.entry(t, "a"))
+		p := peerOf(w.entry(t, "a"))
 		for range 2 * idleTime / time.Minute {
 			used.Now()
 			time.Sleep(time.Minute)

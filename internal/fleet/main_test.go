@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/leak"
 	"github.com/oslorpc/oslorpc/internal/peer"
@@ -87,11 +88,14 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{registry: &registry{}, network: &peertest.Network{}}
-	w.fleet = New(w.registry, peer.NewPool(peer.Config{Dial: w.network.Dial}), slog.New(slog.DiscardHandler))
+	w.fleet = New(w.registry, grpccarrier.New(grpccarrier.Config{Peers: peer.Config{Dial: w.network.Dial}}), slog.New(slog.DiscardHandler))
 	t.Cleanup(w.fleet.Close)
 	w.topic = w.fleet.Topic(compute)
 	return w
 }
+
+// peerOf returns the peer behind an entry.
+func peerOf(e *route.Entry) *peer.Peer { return e.Link.(grpccarrier.Link).Peer }
 
 // instance is an active one, of a process of its own.
 func instance(id string, changes ...func(*discovery.Instance)) discovery.Instance {
@@ -109,7 +113,7 @@ func instance(id string, changes ...func(*discovery.Instance)) discovery.Instanc
 func (w *world) connect(t *testing.T, id string) (kill func()) {
 	t.Helper()
 	kill = w.network.Serve("addr-"+id, nil)
-	if err := Peer(w.entry(t, id)).Connect(t.Context()); err != nil {
+	if err := w.entry(t, id).Link.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	return kill

@@ -6,14 +6,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/route"
 )
 
 const (
-	// lingerTime is how long an instance is kept that vanished from the registry: a registry that restarted without its data has
-	// it back by then, since servers look after their registration every few seconds.
+	// lingerTime is how long an instance is kept that vanished from the registry: a registry that
+	// restarted without its data has it back by then, since servers look after their registration
+	// every few seconds.
 	lingerTime = 30 * time.Second
 	// recentTime is how long a named server that left is waited for.
 	recentTime = 60 * time.Second
@@ -26,8 +27,8 @@ type member struct {
 	entry *route.Entry
 	// since is when it vanished from the registry, zero while it is listed.
 	since time.Time
-	// lost: it vanished because the registry lost its data, so it is believed to be there even if it
-	// is not connected.
+	// lost: it vanished because the registry lost its data, so it is believed to be there even if
+	// it is not connected.
 	lost bool
 	// left is true if the instance itself said that it is not there. It stays a member so that a
 	// registry that lists it still does not bring it back, and because another may come in its
@@ -67,14 +68,14 @@ func identity(i discovery.Instance) id { return id{i.ID, i.Addr, i.Server} }
 // members are the instances of a topic. It is not safe for concurrent use.
 type members map[id]*member
 
-// merge takes in what the registry says now. An instance that vanished lingers: whether it left or the registry lost it cannot be
-// told from the list, but from its connection.
-func (ms members) merge(u discovery.Update, now time.Time, pool *peer.Pool) {
+// merge takes in what the registry says now. An instance that vanished lingers: whether it left or
+// the registry lost it cannot be told from the list, but from its connection.
+func (ms members) merge(u discovery.Update, now time.Time, c carrier.Carrier) {
 	listed := make(map[id]bool, len(u.Instances))
 	for _, i := range u.Instances {
 		key := identity(i)
 		listed[key] = true
-		ms.list(key, i, pool)
+		ms.list(key, i, c)
 	}
 	for key, m := range ms {
 		if !listed[key] && !m.missing() {
@@ -84,10 +85,10 @@ func (ms members) merge(u discovery.Update, now time.Time, pool *peer.Pool) {
 }
 
 // list takes in an instance that is listed.
-func (ms members) list(key id, i discovery.Instance, pool *peer.Pool) {
+func (ms members) list(key id, i discovery.Instance, c carrier.Carrier) {
 	m, known := ms[key]
 	if !known {
-		link := pool.Get(peer.Key{Addr: i.Addr, BootID: i.BootID})
+		link := c.Get(carrier.Key{Addr: i.Addr, BootID: i.BootID})
 		ms[key] = &member{entry: &route.Entry{Instance: i, Link: link}}
 		return
 	}
@@ -112,7 +113,7 @@ func (ms members) linger(now time.Time) {
 // expire drops the members that vanished too long ago. One that is connected, and said that it is
 // there, lingers anew: expire returns those, to be asked again. While the registry cannot be read,
 // that a member is missing says nothing, and keep is true.
-func (ms members) expire(now time.Time, keep bool, pool *peer.Pool) (renewed []*member) {
+func (ms members) expire(now time.Time, keep bool, c carrier.Carrier) (renewed []*member) {
 	for key, m := range ms {
 		switch {
 		case !m.missing() || keep || now.Before(m.since.Add(lingerTime)):
@@ -120,7 +121,7 @@ func (ms members) expire(now time.Time, keep bool, pool *peer.Pool) (renewed []*
 			m.since, m.lost, m.there = now, false, false
 			renewed = append(renewed, m)
 		default:
-			ms.drop(key, pool)
+			ms.drop(key, c)
 		}
 	}
 	return renewed
@@ -146,12 +147,13 @@ func (ms members) show(now time.Time, keep bool) (next time.Time) {
 	return next
 }
 
-func (ms members) drop(key id, pool *peer.Pool) {
-	pool.Put(Peer(ms[key].entry))
+func (ms members) drop(key id, c carrier.Carrier) {
+	c.Put(ms[key].entry.Link)
 	delete(ms, key)
 }
 
-// entries returns what a view consists of, in a stable order, so that a round robin goes on where it was.
+// entries returns what a view consists of, in a stable order, so that a round robin goes on where
+// it was.
 func (ms members) entries() []*route.Entry {
 	list := make([]*route.Entry, 0, len(ms))
 	for _, m := range ms {
@@ -163,8 +165,8 @@ func (ms members) entries() []*route.Entry {
 	return list
 }
 
-func (ms members) clear(pool *peer.Pool) {
+func (ms members) clear(c carrier.Carrier) {
 	for key := range ms {
-		ms.drop(key, pool)
+		ms.drop(key, c)
 	}
 }

@@ -73,7 +73,7 @@ func TestVanishedIsKeptWhileItSaysThatItIsThere(t *testing.T) {
 				w, p := newWorld(t), &pinged{}
 				w.registry.list(instance("there"), instance("dead"))
 				defer w.network.Serve("addr-there", func(r grpc.ServiceRegistrar) { pb.RegisterIntrospectionServiceServer(r, p) })()
-				if err := Peer(w.entry(t, "there")).Connect(t.Context()); err != nil {
+				if err := w.entry(t, "there").Link.Connect(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				vanish(w.registry)
@@ -100,7 +100,7 @@ func TestVanishedIsDroppedInItsTime(t *testing.T) {
 		w.registry.list(instance("a"), instance("b"))
 		defer w.connect(t, "a")()
 		defer w.connect(t, "b")()
-		a := Peer(w.entry(t, "a"))
+		a := peerOf(w.entry(t, "a"))
 		w.registry.list(instance("b"))
 		w.pass(10 * time.Second)
 		w.registry.list()
@@ -229,7 +229,7 @@ func TestGoneGivesThePeerBackWithTheListing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.registry.list(instance("a"))
-		p := Peer(w.entry(t, "a"))
+		p := peerOf(w.entry(t, "a"))
 		w.topic.Gone(w.entry(t, "a"))
 		w.registry.list()
 		w.pass(lingerTime)
@@ -311,14 +311,15 @@ func TestNamesAreForgotten(t *testing.T) {
 	})
 }
 
-// TestPeersAreKeptByNobodyElse counts the references: whatever happened, closing the fleet gives all peers back.
+// TestPeersAreKeptByNobodyElse counts the references: whatever happened, closing the fleet gives
+// all peers back.
 func TestPeersAreKeptByNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		var peers []*peer.Peer
 		remember := func() {
 			for _, e := range w.topic.Now().Entries() {
-				peers = append(peers, Peer(e))
+				peers = append(peers, peerOf(e))
 			}
 		}
 		all := []discovery.Instance{instance("a"), instance("b"), instance("c"), instance("d")}

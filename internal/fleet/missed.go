@@ -7,37 +7,37 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/protobuf/types/known/durationpb"
-
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// The bounds of what is remembered: how many servers, and for how long. It is a hint, and the oldest is worth least.
+// The bounds of what is remembered: how many servers, and for how long. It is a hint, and the
+// oldest is worth least.
 const (
 	maxMissed  = 4096
 	missedTime = time.Hour
 )
 
-// Missed remembers which servers could not be sent a message that was meant for them, until they are told. The zero value is empty. It
-// is safe for concurrent use.
+// Missed remembers which servers could not be sent a message that was meant for them, until they
+// are told. The zero value is empty. It is safe for concurrent use.
 type Missed struct {
-	count   atomic.Int64 // of the records, so that whoever sends while there are none takes no lock
+	count   atomic.Int64 // of the records: while there are none, messages take no lock
 	mu      sync.Mutex
 	records map[recipient]*list.Element
 	order   list.List // of *missed, the oldest first
 }
 
-// recipient is whom a message was meant for: an instance, or whoever has a server name. A static address has no id.
+// recipient is what a message was meant for: an instance, or any instance with a server name. A static
+// address has no id.
 type recipient struct {
 	topic          discovery.Topic
 	server         string
 	instance, addr string // empty for a server name
 }
 
-// missed is the last message that a recipient missed. The last and not the first: a server that was restarted between the two missed
-// the last, and must not take itself for too young.
+// missed is the last message that a recipient missed. It is the last and not the first one: a server
+// that was restarted between the two missed the last, and must not take itself for too young.
 type missed struct {
 	recipient recipient
 	at        time.Time
@@ -58,7 +58,8 @@ func serverOf(e *route.Entry) recipient {
 // Instance notes that an instance missed a message.
 func (m *Missed) Instance(e *route.Entry) { m.add(instanceOf(e)) }
 
-// Server notes that a message was missed by whoever has a server name. Several may, and it was meant for one of them.
+// Server notes that a message was missed by the instance with a server name. Several may have it, and
+// the message was meant for one of them.
 func (m *Missed) Server(topic discovery.Topic, name string) {
 	m.add(recipient{topic: topic, server: name})
 }
@@ -94,10 +95,10 @@ func (m *Missed) remove(e *list.Element) {
 	m.count.Store(int64(m.order.Len()))
 }
 
-// Hint is what a message tells the instance that it is sent to of those that the instance missed before. The zero value is nothing.
+// Hint tells an instance how long ago it last missed a message. The zero value tells nothing.
 type Hint struct {
-	// Ago is how long ago the last of them failed; nil if there is none.
-	Ago *durationpb.Duration
+	// Ago is how long ago the last of these messages failed; 0 if there is none.
+	Ago time.Duration
 
 	from  *Missed
 	tells [2]*list.Element // either may be nil
@@ -129,14 +130,14 @@ func (m *Missed) hint(e *route.Entry) Hint {
 	if last.IsZero() {
 		return Hint{}
 	}
-	h.Ago = durationpb.New(now.Sub(last))
+	h.Ago = max(now.Sub(last), 1) // a message may follow at once
 	return h
 }
 
-// Settle forgets what was told, if the message that told it was answered; err is what came of it. What failed meanwhile has a record of
-// its own, which stays.
+// Settle forgets what was told, if the message that told it was answered; err is what came of it.
+// What failed meanwhile has a record of its own, which stays.
 func (h Hint) Settle(err error) {
-	if h.Ago == nil || (err != nil && !answered(err)) {
+	if h.Ago == 0 || (err != nil && !answered(err)) {
 		return
 	}
 	m := h.from
@@ -149,7 +150,8 @@ func (h Hint) Settle(err error) {
 	}
 }
 
-// answered reports whether an error comes from the server that the message was meant for: only that one signs it.
+// answered reports whether an error comes from the server that the message was meant for: only that
+// one signs it.
 func answered(err error) bool {
 	e, ok := errors.AsType[*rpc.Error](err)
 	return ok && e.Server != ""

@@ -13,12 +13,13 @@ import (
 
 func entry(id string) *route.Entry { return &route.Entry{Instance: instance(id)} }
 
-// wantMissed checks how long ago an instance missed something, by the next message to it; negative if it did not.
+// wantMissed checks how long ago an instance missed something, by the next message to it; negative
+// if it did not.
 func wantMissed(t *testing.T, m *Missed, e *route.Entry, want time.Duration) Hint {
 	t.Helper()
 	h, got := m.Hint(e), time.Duration(-1)
-	if h.Ago != nil {
-		got = h.Ago.AsDuration()
+	if h.Ago != 0 {
+		got = h.Ago
 	}
 	if got != want {
 		t.Errorf("%s is told of %v, want %v", e.ID, got, want)
@@ -42,8 +43,8 @@ func TestMissedIsToldOnce(t *testing.T) {
 
 		m.Instance(a)
 		m.Server(compute, a.Server)
-		wantMissed(t, m, namesake, 0)
-		wantMissed(t, m, a, 0).Settle(nil)
+		wantMissed(t, m, namesake, 1)
+		wantMissed(t, m, a, 1).Settle(nil)
 		wantMissed(t, m, a, -1)
 		wantMissed(t, m, namesake, -1)
 		if n := m.count.Load(); n != 0 {
@@ -56,7 +57,7 @@ func TestMissedByStaticAddress(t *testing.T) {
 	m, a, b := &Missed{}, entry(""), entry("")
 	a.Addr, b.Addr = "one", "two"
 	m.Instance(a)
-	if m.Hint(b).Ago != nil || m.Hint(a).Ago == nil {
+	if m.Hint(b).Ago != 0 || m.Hint(a).Ago == 0 {
 		t.Error("the addresses are not told apart")
 	}
 }
@@ -80,14 +81,14 @@ func TestMissedStaysUntilAnswered(t *testing.T) {
 		m, a := &Missed{}, entry("a")
 		m.Instance(a)
 		m.Hint(a).Settle(test.err)
-		if stays := m.Hint(a).Ago != nil; stays != test.stays {
+		if stays := m.Hint(a).Ago != 0; stays != test.stays {
 			t.Errorf("%s: it stays: %v", name, stays)
 		}
 	}
 }
 
-// TestMissedWhileTold: what fails while a message is on its way that tells of an earlier one is not forgotten with that, even if it
-// fails at the same time.
+// TestMissedWhileTold: what fails while a message is on its way that tells of an earlier one is not
+// forgotten with that, even if it fails at the same time.
 func TestMissedWhileTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, a := &Missed{}, entry("a")
@@ -97,13 +98,14 @@ func TestMissedWhileTold(t *testing.T) {
 		m.Instance(a)
 		first.Settle(nil)
 		second.Settle(nil)
-		wantMissed(t, m, a, 0).Settle(nil)
+		wantMissed(t, m, a, 1).Settle(nil)
 		first.Settle(nil)
 		wantMissed(t, m, a, -1)
 	})
 }
 
-// TestMissedTellsOfTheLast, so that a server that was restarted between two failures hears of the second.
+// TestMissedTellsOfTheLast, so that a server that was restarted between two failures hears of the
+// second.
 func TestMissedTellsOfTheLast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, a := &Missed{}, entry("a")
@@ -113,7 +115,7 @@ func TestMissedTellsOfTheLast(t *testing.T) {
 		time.Sleep(time.Second)
 		wantMissed(t, m, a, time.Second)
 		m.Instance(a)
-		wantMissed(t, m, a, 0)
+		wantMissed(t, m, a, 1)
 	})
 }
 
@@ -146,7 +148,7 @@ func TestMissedIsBounded(t *testing.T) {
 		t.Errorf("%d, %d, %d records", m.order.Len(), len(m.records), m.count.Load())
 	}
 	for id, want := range map[string]bool{"0": true, "1": false, "2": true, "another": true} {
-		if got := m.Hint(entry(id)).Ago != nil; got != want {
+		if got := m.Hint(entry(id)).Ago != 0; got != want {
 			t.Errorf("%s is remembered: %v", id, got)
 		}
 	}

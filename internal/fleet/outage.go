@@ -20,24 +20,24 @@ type outages struct {
 
 	mu sync.Mutex
 	// failed and recovered are the topics that were not logged yet.
-	failed    map[discovery.Topic]failure
+	failed    map[discovery.Topic]outage
 	recovered map[discovery.Topic]bool
 	timer     *time.Timer // nil while there is nothing to log
 	closed    bool
 }
 
-// failure is why a topic cannot be read, and whether something is known of it.
-type failure struct {
+// outage is why a topic cannot be read, and whether something is known of it.
+type outage struct {
 	err   error
 	known bool
 }
 
 func newOutages(log *slog.Logger) *outages {
-	return &outages{log: log, failed: map[discovery.Topic]failure{}, recovered: map[discovery.Topic]bool{}}
+	return &outages{log: log, failed: map[discovery.Topic]outage{}, recovered: map[discovery.Topic]bool{}}
 }
 
 // fail notes that a topic cannot be read.
-func (o *outages) fail(t discovery.Topic, f failure) {
+func (o *outages) fail(t discovery.Topic, f outage) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.recovered[t] {
@@ -93,11 +93,11 @@ func (o *outages) tell() {
 
 // take returns what was gathered, to be logged without the lock: a log that hangs must not keep
 // topics from their updates.
-func (o *outages) take() (failed map[discovery.Topic]failure, recovered map[discovery.Topic]bool) {
+func (o *outages) take() (failed map[discovery.Topic]outage, recovered map[discovery.Topic]bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	failed, recovered = o.failed, o.recovered
-	o.failed, o.recovered = map[discovery.Topic]failure{}, map[discovery.Topic]bool{}
+	o.failed, o.recovered = map[discovery.Topic]outage{}, map[discovery.Topic]bool{}
 	o.timer = nil
 	return failed, recovered
 }

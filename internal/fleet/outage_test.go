@@ -11,8 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/peer"
 )
 
 // An outage of the registry is one line in the log, and so is its end, however many topics there
@@ -20,7 +20,7 @@ import (
 func TestOutageIsOneLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		r, pool := &registry{}, peer.NewPool(peer.Config{})
+		r, pool := &registry{}, grpccarrier.New(grpccarrier.Config{})
 		defer pool.Close()
 		f := New(r, pool, slog.New(slog.NewTextHandler(&log, nil)))
 		defer f.Close()
@@ -81,7 +81,7 @@ func TestLogThatHangs(t *testing.T) {
 		log := stuck{slog.NewTextHandler(&bytes.Buffer{}, nil), make(chan struct{})}
 		defer close(log.free)
 		o := newOutages(slog.New(log))
-		o.fail(discovery.Topic{Name: "a"}, failure{err: errors.New("away")})
+		o.fail(discovery.Topic{Name: "a"}, outage{err: errors.New("away")})
 		<-time.After(2 * gatherTime)
 		done := make(chan struct{})
 		go func() {

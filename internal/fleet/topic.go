@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -25,14 +25,14 @@ type Topic struct {
 	used  atomic.Bool
 	view  atomic.Pointer[route.View] // nil until the registry was read once, and once closed
 
-	// mu is never held while the registry or a peer is called that might call back; it comes after the fleet's lock and before the
-	// pool's.
+	// mu is not held during calls that might call back, of the registry or of a link. Lock it after the
+	// lock of the fleet, and before those of the carrier.
 	mu      sync.Mutex
 	members members
 	seen    map[string]time.Time // server names -> when they were last listed
 	known   time.Time            // when the registry was first read; zero until then
-	// ceilings are those that somebody asked about.
-	ceilings map[route.Interface]held
+	// ceilings are the ceilings that were asked for.
+	ceilings map[route.Interface]ceilingAge
 	err      error         // why the registry cannot be read
 	changed  chan struct{} // closed at the next change of view or err
 	expiry   *time.Timer   // rebuilds the view when lingering members expire
@@ -45,7 +45,7 @@ type Topic struct {
 }
 
 func newTopic(f *Fleet, name discovery.Topic) *Topic {
-	t := &Topic{Name: name, fleet: f, members: members{}, seen: map[string]time.Time{}, ceilings: map[route.Interface]held{}, changed: make(chan struct{})}
+	t := &Topic{Name: name, fleet: f, members: members{}, seen: map[string]time.Time{}, ceilings: map[route.Interface]ceilingAge{}, changed: make(chan struct{})}
 	t.used.Store(true)
 	t.life, t.end = context.WithCancel(context.Background())
 	return t
@@ -60,9 +60,10 @@ func (t *Topic) Closed() bool {
 	return t.closed
 }
 
-// View returns the topic's view, and a channel that is closed when there is another. It waits for the first one; if
-// ctx ends before, the error is of kind rpc.Unreachable and says why the registry could not be read. A topic whose watch
-// ended for idleness is watched again; if the fleet is closed, the error is of kind rpc.Invalid.
+// View returns the topic's view, and a channel that is closed when there is another. It waits for
+// the first one; if ctx ends before, the error is of kind rpc.Unreachable and says why the registry
+// could not be read. A topic whose watch ended for idleness is watched again; if the fleet is
+// closed, the error is of kind rpc.Invalid.
 func (t *Topic) View(ctx context.Context) (*route.View, <-chan struct{}, error) {
 	return t.await(ctx, true)
 }
@@ -112,12 +113,13 @@ func (t *Topic) reopen(ctx context.Context, patient bool) (*route.View, <-chan s
 
 // BecameReady returns a channel that is closed when some server, perhaps of another topic, becomes
 // ready for messages after this call.
-func (t *Topic) BecameReady() <-chan struct{} { return t.fleet.pool.BecameReady() }
+func (t *Topic) BecameReady() <-chan struct{} { return t.fleet.carrier.BecameReady() }
 
 // Missed returns what is remembered of the servers that missed messages.
 func (t *Topic) Missed() *Missed { return &t.fleet.missed }
 
-// Now returns the topic's view if there is one, else nil. It is View without a lock, for the path that needs no more.
+// Now returns the topic's view if there is one, else nil. It is View without a lock, for the path
+// that needs no more.
 func (t *Topic) Now() *route.View {
 	if !t.used.Load() {
 		t.used.Store(true)
@@ -134,7 +136,7 @@ func unread(ctx context.Context, why error) error {
 	switch {
 	case why != nil:
 		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: ctx.Err(),
-			Message: "discovery did not answer before the deadline: " + reason(why)}
+			Message: "discovery did not answer before the deadline: " + failure.Text(why)}
 	case errors.Is(context.Cause(ctx), errSilent):
 		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: errSilent, Message: errSilent.Error()}
 	default:
@@ -144,18 +146,11 @@ func unread(ctx context.Context, why error) error {
 
 // unreadable is the error for a message that does not wait until the registry can be read.
 func unreadable(why error) error {
-	return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: why, Message: "discovery cannot be read: " + reason(why)}
+	return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: why, Message: "discovery cannot be read: " + failure.Text(why)}
 }
 
-// reason is the text of an error without its kind, where another kind is named already.
-func reason(err error) string {
-	if e, ok := errors.AsType[*rpc.Error](err); ok && e.Message != "" {
-		return e.Message
-	}
-	return err.Error()
-}
-
-// Recent reports whether a server of this name was listed within the last minute, so that it is likely to come back.
+// Recent reports whether a server of this name was listed within the last minute, so that it is
+// likely to come back.
 func (t *Topic) Recent(server string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -163,8 +158,8 @@ func (t *Topic) Recent(server string) bool {
 	return ok && time.Since(last) < recentTime
 }
 
-// Gone takes an instance out of the view that says itself that it is not there any more. It comes back only when the
-// registry lists it anew. A static address stays: it may be served later.
+// Gone takes an instance out of the view that says itself that it is not there any more. It comes
+// back only when the registry lists it anew. A static address stays: it may be served later.
 func (t *Topic) Gone(e *route.Entry) {
 	if e.ID == "" {
 		return
@@ -185,7 +180,7 @@ func (t *Topic) Astray(e *route.Entry, said error) {
 	defer t.mu.Unlock()
 	if m := t.member(e); m != nil {
 		renewed := *e
-		renewed.Link = t.fleet.pool.Renew(Peer(e))
+		renewed.Link = t.fleet.carrier.Renew(e.Link)
 		m.entry, m.astray, m.stranger = &renewed, time.Now().Add(avoidTime), said
 		t.rebuild()
 	}
@@ -232,9 +227,6 @@ func (t *Topic) readable() bool {
 	return t.err == nil
 }
 
-// Peer returns the peer behind an entry of a view of this topic.
-func Peer(e *route.Entry) *peer.Peer { return e.Link.(*peer.Peer) }
-
 // update takes in what the registry says.
 func (t *Topic) update(u discovery.Update) {
 	t.mu.Lock()
@@ -247,7 +239,7 @@ func (t *Topic) update(u discovery.Update) {
 	if u.Err != nil {
 		known := t.view.Load() != nil
 		if !failing {
-			t.fleet.outages.fail(t.Name, failure{u.Err, known})
+			t.fleet.outages.fail(t.Name, outage{u.Err, known})
 		}
 		if !known {
 			t.signal()
@@ -269,7 +261,7 @@ func (t *Topic) update(u discovery.Update) {
 	for _, i := range u.Instances {
 		t.seen[i.Server] = now
 	}
-	t.members.merge(u, now, t.fleet.pool)
+	t.members.merge(u, now, t.fleet.carrier)
 	if failing { // servers need a moment to come back
 		t.members.linger(now)
 	}
@@ -277,11 +269,11 @@ func (t *Topic) update(u discovery.Update) {
 	t.verify(t.members.vanished(now))
 }
 
-// rebuild makes the view anew, drops members whose time is over, and sees to it that it is called when the next one's is. The
-// lock is held.
+// rebuild makes the view anew, drops members whose time is over, and sees to it that it is called
+// when the next one's is. The lock is held.
 func (t *Topic) rebuild() {
 	now, keep := time.Now(), t.err != nil
-	renewed := t.members.expire(now, keep, t.fleet.pool)
+	renewed := t.members.expire(now, keep, t.fleet.carrier)
 	next := t.members.show(now, keep)
 	t.verify(renewed)
 	for server, last := range t.seen {
@@ -324,10 +316,10 @@ func (t *Topic) close() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed = true
-	t.view.Store(nil) // its peers are given back
+	t.view.Store(nil) // its links are given back
 	if t.expiry != nil {
 		t.expiry.Stop()
 	}
-	t.members.clear(t.fleet.pool)
+	t.members.clear(t.fleet.carrier)
 	t.signal()
 }

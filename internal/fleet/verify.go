@@ -5,11 +5,8 @@ import (
 	"sync"
 	"time"
 
-	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
-
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/route"
-	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 )
 
 const (
@@ -74,17 +71,9 @@ func (t *Topic) there(e *route.Entry) {
 func ask(ctx context.Context, e *route.Entry) error {
 	ctx, cancel := context.WithTimeout(ctx, verifyTime)
 	defer cancel()
-	p := Peer(e)
-	if err := p.Enter(ctx, verifyTime); err != nil {
+	if err := e.Link.Enter(ctx, verifyTime); err != nil {
 		return err
 	}
-	defer p.Release()
-	conn, err := p.Conn() //nolint:contextcheck // The connection outlives the question.
-	if err != nil {
-		return err
-	}
-	if _, err := pb.NewIntrospectionServiceClient(conn).Ping(ctx, &pb.PingRequest{InstanceId: e.ID}); err != nil {
-		return rpcstatus.Evidence{Sent: true, Contract: true}.Decode(err)
-	}
-	return nil
+	defer e.Link.Release()
+	return e.Link.Ping(ctx, e.ID)
 }

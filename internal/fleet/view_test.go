@@ -12,9 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/discovery/memory"
-	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -164,7 +164,7 @@ func TestServersOfAProcessShareAPeer(t *testing.T) {
 		}
 		w.registry.list(instance("b", same))
 		time.Sleep(lingerTime + time.Second)
-		if p := Peer(entries[1]); !p.Acquire() {
+		if p := peerOf(entries[1]); !p.Acquire() {
 			t.Error("the peer was closed when one of its instances left")
 		} else {
 			p.Release()
@@ -196,7 +196,7 @@ func TestConcurrentUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := New(registry, peer.NewPool(peer.Config{}), newWorld(t).fleet.outages.log)
+	f := New(registry, grpccarrier.New(grpccarrier.Config{}), newWorld(t).fleet.outages.log)
 	topics := []discovery.Topic{compute, {Exchange: "openstack", Name: "network"}}
 	var users sync.WaitGroup
 	users.Go(func() {

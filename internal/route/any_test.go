@@ -5,8 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -22,8 +22,8 @@ func TestAnyGoesRoundRobin(t *testing.T) {
 	}
 }
 
-// TestTurnWrapsAround takes turns as they come when a client's first, random one is close to the largest: each must still
-// come to all instances, whatever remainder the wrap leaves.
+// TestTurnWrapsAround takes turns as they come when a client's first, random one is close to the
+// largest: each must still come to all instances, whatever remainder the wrap leaves.
 func TestTurnWrapsAround(t *testing.T) {
 	const n = 3 // does not divide 2^64
 	for _, turn := range []uint64{math.MaxUint64 - 2, math.MaxUint64 - 1, math.MaxUint64} {
@@ -40,21 +40,21 @@ func TestTurnWrapsAround(t *testing.T) {
 
 func TestAnyPrefersTheHealthy(t *testing.T) {
 	tests := map[string]struct {
-		healths []peer.Health // of entries 0, 1, ...
-		want    string        // who has turn 0
+		healths []carrier.Health // of entries 0, 1, ...
+		want    string           // who has turn 0
 	}{
-		"ready before the others":               {[]peer.Health{peer.Down, peer.Connecting, peer.Ready}, "2"},
-		"idle as good as ready":                 {[]peer.Health{peer.Idle, peer.Ready}, "0"},
-		"ready as good as idle":                 {[]peer.Health{peer.Ready, peer.Idle}, "0"},
-		"connecting before down":                {[]peer.Health{peer.Down, peer.Connecting, peer.Down}, "1"},
-		"first in turn of those connecting":     {[]peer.Health{peer.Down, peer.Connecting, peer.Connecting}, "1"},
-		"an idle one before a busy one":         {[]peer.Health{peer.Busy, peer.Idle}, "1"},
-		"a busy one before one on its way":      {[]peer.Health{peer.Connecting, peer.Busy}, "1"},
-		"a busy one before a full one":          {[]peer.Health{peer.Full, peer.Busy}, "1"},
-		"on its way before a silent one":        {[]peer.Health{peer.Silent, peer.Connecting}, "1"},
-		"a silent one before one that is down":  {[]peer.Health{peer.Down, peer.Silent}, "1"},
-		"down rather than nobody":               {[]peer.Health{peer.Down, peer.Down}, "0"},
-		"an idle one behind many that are down": {[]peer.Health{peer.Down, peer.Down, peer.Down, peer.Idle}, "3"},
+		"ready before the others":               {[]carrier.Health{carrier.Down, carrier.Connecting, carrier.Ready}, "2"},
+		"idle as good as ready":                 {[]carrier.Health{carrier.Idle, carrier.Ready}, "0"},
+		"ready as good as idle":                 {[]carrier.Health{carrier.Ready, carrier.Idle}, "0"},
+		"connecting before down":                {[]carrier.Health{carrier.Down, carrier.Connecting, carrier.Down}, "1"},
+		"first in turn of those connecting":     {[]carrier.Health{carrier.Down, carrier.Connecting, carrier.Connecting}, "1"},
+		"an idle one before a busy one":         {[]carrier.Health{carrier.Busy, carrier.Idle}, "1"},
+		"a busy one before one on its way":      {[]carrier.Health{carrier.Connecting, carrier.Busy}, "1"},
+		"a busy one before a full one":          {[]carrier.Health{carrier.Full, carrier.Busy}, "1"},
+		"on its way before a silent one":        {[]carrier.Health{carrier.Silent, carrier.Connecting}, "1"},
+		"a silent one before one that is down":  {[]carrier.Health{carrier.Down, carrier.Silent}, "1"},
+		"down rather than nobody":               {[]carrier.Health{carrier.Down, carrier.Down}, "0"},
+		"an idle one behind many that are down": {[]carrier.Health{carrier.Down, carrier.Down, carrier.Down, carrier.Idle}, "3"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -98,11 +98,11 @@ func TestAnyAvoidsTheHeldAndTheDraining(t *testing.T) {
 		verdict Verdict
 	}{
 		"active before held":               {entries: []*Entry{entry("h", held), entry("a")}, want: "a"},
-		"even an active one that is down":  {entries: []*Entry{entry("h", held), entry("a", health(peer.Down))}, want: "a"},
+		"even an active one that is down":  {entries: []*Entry{entry("h", held), entry("a", health(carrier.Down))}, want: "a"},
 		"held as the last resort":          {entries: []*Entry{entry("h", held)}, want: "h"},
 		"held after the active were tried": {entries: []*Entry{entry("h", held), entry("a")}, tried: []int{1}, want: "h"},
 		"of the held, the healthy": {
-			entries: []*Entry{entry("down", held, health(peer.Down)), entry("h", held)}, want: "h",
+			entries: []*Entry{entry("down", held, health(carrier.Down)), entry("h", held)}, want: "h",
 		},
 		"held ones tried as well":    {entries: []*Entry{entry("h", held), entry("a")}, tried: []int{0, 1}, verdict: Exhausted},
 		"draining never":             {entries: []*Entry{entry("d", draining)}, verdict: Nobody},
@@ -127,7 +127,7 @@ func TestAnyAvoidsTheHeldAndTheDraining(t *testing.T) {
 
 func TestAnyVerdicts(t *testing.T) {
 	old := implements(base(1))
-	lost := entry("lost", lingering(peer.Down))
+	lost := entry("lost", lingering(carrier.Down))
 	tests := map[string]struct {
 		entries []*Entry
 		tried   *Tried
@@ -141,15 +141,15 @@ func TestAnyVerdicts(t *testing.T) {
 		"one that does not say what it has":      {entries: []*Entry{entry("a", old), entry("b", implements())}, want: Found},
 		"an old one that is held":                {entries: []*Entry{entry("a", old, state(discovery.Held))}, want: Unable},
 		"an old one that takes nothing":          {entries: []*Entry{entry("a", old, state(discovery.Draining))}, want: Nobody},
-		"an old one that vanished":               {entries: []*Entry{entry("a", old, lingering(peer.Idle))}, want: Nobody},
-		"one that vanished and is connected":     {entries: []*Entry{entry("a", lingering(peer.Ready))}, want: Found},
-		"one that vanished and is busy":          {entries: []*Entry{entry("a", lingering(peer.Busy))}, want: Found},
-		"one that vanished and is silent":        {entries: []*Entry{entry("a", lingering(peer.Silent))}, want: Nobody},
-		"one that vanished and was never met":    {entries: []*Entry{entry("a", lingering(peer.Idle))}, want: Nobody},
-		"one that vanished, as its process did":  {entries: []*Entry{entry("a", lingering(peer.Connecting))}, want: Nobody},
+		"an old one that vanished":               {entries: []*Entry{entry("a", old, lingering(carrier.Idle))}, want: Nobody},
+		"one that vanished and is connected":     {entries: []*Entry{entry("a", lingering(carrier.Ready))}, want: Found},
+		"one that vanished and is busy":          {entries: []*Entry{entry("a", lingering(carrier.Busy))}, want: Found},
+		"one that vanished and is silent":        {entries: []*Entry{entry("a", lingering(carrier.Silent))}, want: Nobody},
+		"one that vanished and was never met":    {entries: []*Entry{entry("a", lingering(carrier.Idle))}, want: Nobody},
+		"one that vanished, as its process did":  {entries: []*Entry{entry("a", lingering(carrier.Connecting))}, want: Nobody},
 		"tried, then lost":                       {entries: []*Entry{lost}, tried: tries(lost), want: Nobody},
 		"tried, then lost, and an old one is up": {entries: []*Entry{lost, entry("b", old)}, tried: tries(lost), want: Away},
-		"restarting, and an old one is up":       {entries: []*Entry{entry("a", lingering(peer.Down)), entry("b", old)}, want: Away},
+		"restarting, and an old one is up":       {entries: []*Entry{entry("a", lingering(carrier.Down)), entry("b", old)}, want: Away},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -164,12 +164,12 @@ func TestAnyVerdicts(t *testing.T) {
 }
 
 func TestLingeringFollowsItsConnection(t *testing.T) {
-	e := entry("a", lingering(peer.Ready))
+	e := entry("a", lingering(carrier.Ready))
 	v := view(e)
 	for _, step := range []struct {
-		health peer.Health
+		health carrier.Health
 		want   Verdict
-	}{{peer.Ready, Found}, {peer.Connecting, Nobody}, {peer.Down, Nobody}, {peer.Ready, Found}, {peer.Idle, Nobody}} {
+	}{{carrier.Ready, Found}, {carrier.Connecting, Nobody}, {carrier.Down, Nobody}, {carrier.Ready, Found}, {carrier.Idle, Nobody}} {
 		health(step.health)(e)
 		if _, got := v.Any(wants(0), 0, &Tried{}); got != step.want {
 			t.Errorf("while %s: verdict %d, want %d", step.health, got, step.want)
@@ -199,7 +199,7 @@ func TestAnyoneIsPickedWhateverItImplements(t *testing.T) {
 // TestOfBusyOnesTheLeastLoaded has the message, so that one that freezes does not collect all
 // messages, nor one that is slow.
 func TestOfBusyOnesTheLeastLoaded(t *testing.T) {
-	entries := many(5, health(peer.Busy))
+	entries := many(5, health(carrier.Busy))
 	for i, outstanding := range []int64{9, 7, 3, 3, 8} {
 		entries[i].Link.(*link).outstanding = outstanding
 	}

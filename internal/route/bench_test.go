@@ -3,17 +3,12 @@ package route
 import (
 	"fmt"
 	"testing"
-
-	"github.com/oslorpc/oslorpc/internal/peer"
 )
 
-// fleet returns a view of n instances that share nothing, as in a fleet, and the names of some servers all over it.
+// fleet returns a view of n instances that share nothing, as in a fleet, and the names of some
+// servers all over it.
 func fleet(n int) (*View, []string) {
-	pool := peer.NewPool(peer.Config{}) // nothing is connected
 	entries := many(n)
-	for _, e := range entries {
-		e.Link = pool.Get(peer.Key{Addr: e.Addr})
-	}
 	names := make([]string, 10)
 	for i := range names {
 		names[i] = fmt.Sprint("host-", i*n/len(names))

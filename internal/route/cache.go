@@ -5,12 +5,12 @@ import (
 	"sync/atomic"
 )
 
-// maxCached bounds each cache of a view. A program uses a few versions of a few namespaces; one that computes them must not make a
-// cache grow.
+// maxCached bounds each cache of a view. A program uses a few versions of a few namespaces; one
+// that computes them must not make a cache grow.
 const maxCached = 64
 
-// cache has what was computed from a view for each key that was asked for. It is copied to add to it, so that reading needs no lock.
-// Its zero value is empty.
+// cache has what was computed from a view for each key that was asked for. It is copied to add to
+// it, so that reading needs no lock. Its zero value is empty.
 type cache[K comparable, V any] struct {
 	known    atomic.Pointer[map[K]*V]
 	learning sync.Mutex
@@ -24,7 +24,8 @@ func (c *cache[K, V]) find(key K) *V {
 	return nil
 }
 
-// learn is for what find does not find: it computes it. Of the callers that all meet a new view at once, one does the work.
+// learn is for what find does not find: it computes it. Of the callers that all meet a new view at
+// once, one does the work.
 func (c *cache[K, V]) learn(key K, compute func(K) *V) *V {
 	c.learning.Lock()
 	defer c.learning.Unlock()

@@ -7,15 +7,17 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Ceiling is the latest version of an interface that every instance implements, or why there is none.
+// Ceiling is the latest version of an interface that every instance implements, or why there is
+// none.
 type Ceiling struct {
 	State CeilingState
 	// Version is the ceiling, if the state is Known.
 	Version rpc.Version
-	// Holders are the instances that decide: those that implement no more than Version; or those that speak only other major
-	// versions, or do not say.
+	// Holders are the instances that decide: those that implement no more than Version; or those
+	// that speak only other major versions, or do not say.
 	Holders []*Entry
-	// Next is the ceiling without the holders, if Rises: what it rises to when they are upgraded or leave.
+	// Next is the ceiling without the holders, if Rises: what it rises to when they are upgraded or
+	// leave.
 	Next  rpc.Version
 	Rises bool
 }
@@ -29,7 +31,8 @@ const (
 	Known CeilingState = iota
 	// Absent: no instance implements the interface.
 	Absent
-	// Apart: some instance implements the namespace in other major versions only, so there is no common version.
+	// Apart: some instance implements the namespace in other major versions only, so there is no
+	// common version.
 	Apart
 	// Untold: some instance does not say what it implements.
 	Untold
@@ -41,8 +44,9 @@ func (c *Ceiling) Allows(v rpc.Version) bool { return c.State == Known && c.Vers
 // Interface is a major version of a namespace; see [rpc.Interface].
 type Interface = rpc.Interface
 
-// Ceiling returns the ceiling of an interface over the instances that messages for any server go to, or over those of a server.
-// Instances that implement nothing of the namespace do not count: they are not old, but something else.
+// Ceiling returns the ceiling of an interface over the instances that messages for any server go
+// to, or over those of a server. Instances that implement nothing of the namespace do not count:
+// they are not old, but something else.
 func (v *View) Ceiling(i Interface, server string) *Ceiling {
 	if server != "" {
 		return ceiling(i, slices.DeleteFunc(slices.Clone(v.named()[server].all), func(e *Entry) bool { return !e.usable() }))
@@ -57,7 +61,8 @@ func (v *View) Ceiling(i Interface, server string) *Ceiling {
 	return ceiling(i, slices.DeleteFunc(slices.Clone(v.entries), func(e *Entry) bool { return !e.public() }))
 }
 
-// CeilingOf returns the ceiling of an interface over a list of instances, of which those that drain do not count.
+// CeilingOf returns the ceiling of an interface over a list of instances, of which those that drain
+// do not count.
 func CeilingOf(i Interface, list []discovery.Instance) *Ceiling {
 	var counted []*Entry
 	for _, instance := range list {
@@ -68,8 +73,9 @@ func CeilingOf(i Interface, list []discovery.Instance) *Ceiling {
 	return ceiling(i, counted)
 }
 
-// Common reports whether the ceiling over the same instances as for Ceiling allows the query's version. It allocates nothing, whatever
-// state they are in: every message of a client with an automatic cap may ask.
+// Common reports whether the ceiling over the same instances as for Ceiling allows the query's
+// version. It allocates nothing, whatever state they are in: every message of a client with an
+// automatic cap may ask.
 func (v *View) Common(q Query, server string) bool {
 	i := Interface{Namespace: q.Namespace, Major: q.Version.Major}
 	if server != "" {
@@ -139,7 +145,8 @@ func ceiling(i Interface, entries []*Entry) *Ceiling {
 	return c
 }
 
-// lowest returns the ceiling without what it rises to. What is not known weighs most, since it might be anything.
+// lowest returns the ceiling without what it rises to. What is not known weighs most, since it
+// might be anything.
 func lowest(i Interface, entries []*Entry) *Ceiling {
 	c := &Ceiling{State: Absent}
 	for _, e := range entries {
@@ -155,7 +162,8 @@ func lowest(i Interface, entries []*Entry) *Ceiling {
 	return c
 }
 
-// highest returns the highest version of an interface that the entry implements, or why there is none.
+// highest returns the highest version of an interface that the entry implements, or why there is
+// none.
 func (e *Entry) highest(i Interface) (CeilingState, rpc.Version) {
 	if len(e.Implemented) == 0 {
 		return Untold, rpc.Version{}

@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -29,8 +29,8 @@ func TestCeiling(t *testing.T) {
 		"of an instance, its highest":     {entries: []*Entry{entry("a", implements(base(1), base(3), base(2)))}, want: Ceiling{Version: one(3)}, holders: "a"},
 		"held ones count":                 {entries: []*Entry{entry("a"), entry("b", implements(base(1)), state(discovery.Held))}, want: Ceiling{Version: one(1), Next: one(4), Rises: true}, holders: "b"},
 		"draining ones do not":            {entries: []*Entry{entry("a"), entry("b", implements(base(1)), state(discovery.Draining))}, want: Ceiling{Version: one(4)}, holders: "a"},
-		"vanished ones do not":            {entries: []*Entry{entry("a"), entry("b", implements(base(1)), lingering(peer.Down))}, want: Ceiling{Version: one(4)}, holders: "a"},
-		"but while they are connected":    {entries: []*Entry{entry("a"), entry("b", implements(base(1)), lingering(peer.Ready))}, want: Ceiling{Version: one(1), Next: one(4), Rises: true}, holders: "b"},
+		"vanished ones do not":            {entries: []*Entry{entry("a"), entry("b", implements(base(1)), lingering(carrier.Down))}, want: Ceiling{Version: one(4)}, holders: "a"},
+		"but while they are connected":    {entries: []*Entry{entry("a"), entry("b", implements(base(1)), lingering(carrier.Ready))}, want: Ceiling{Version: one(1), Next: one(4), Rises: true}, holders: "b"},
 		"another namespace is no matter":  {entries: []*Entry{entry("a"), entry("b", elsewhere)}, want: Ceiling{Version: one(4)}, holders: "a"},
 		"only another namespace":          {entries: []*Entry{entry("b", elsewhere)}, want: Ceiling{State: Absent}},
 		"another major version":           {entries: []*Entry{entry("a"), entry("b", implements(two))}, want: Ceiling{State: Apart, Next: one(4), Rises: true}, holders: "b"},
@@ -68,14 +68,15 @@ func TestCeilingAllows(t *testing.T) {
 	}
 }
 
-// TestCeilingFollowsConnections asks the same view again after the connection of an instance that vanished has changed.
+// TestCeilingFollowsConnections asks the same view again after the connection of an instance that
+// vanished has changed.
 func TestCeilingFollowsConnections(t *testing.T) {
-	old := entry("b", implements(base(1)), lingering(peer.Ready))
+	old := entry("b", implements(base(1)), lingering(carrier.Ready))
 	v := view(entry("a"), old)
 	for _, step := range []struct {
-		health peer.Health
+		health carrier.Health
 		want   uint32
-	}{{peer.Ready, 1}, {peer.Connecting, 4}, {peer.Ready, 1}, {peer.Idle, 4}} {
+	}{{carrier.Ready, 1}, {carrier.Connecting, 4}, {carrier.Ready, 1}, {carrier.Idle, 4}} {
 		health(step.health)(old)
 		if got := v.Ceiling(Interface{Major: 1}, ""); got.Version != one(step.want) {
 			t.Errorf("while %s: %s, want 1.%d", step.health, got.Version, step.want)
@@ -135,7 +136,7 @@ func TestThoseThatLeftHoldNothingDown(t *testing.T) {
 // and what each message asks must not grow with the fleet while an instance of it is missing.
 func TestCeilingOfALargeFleet(t *testing.T) {
 	const many, messages, enough = 200_000, 10_000, 2 * time.Second
-	entries := []*Entry{entry("vanished", lingering(peer.Ready))}
+	entries := []*Entry{entry("vanished", lingering(carrier.Ready))}
 	for n := range many {
 		entries = append(entries, entry(strconv.Itoa(n)))
 	}

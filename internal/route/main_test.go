@@ -6,9 +6,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/leak"
-	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -16,15 +16,17 @@ func TestMain(m *testing.M) { leak.Main(m) }
 
 // link is a connection whose health a test decides.
 type link struct {
+	carrier.Link
+
 	health      atomic.Int32
 	outstanding int64
 }
 
 func (l *link) Outstanding() int64 { return l.outstanding }
 
-func (l *link) Health() peer.Health { return peer.Health(l.health.Load()) }
+func (l *link) Health() carrier.Health { return carrier.Health(l.health.Load()) }
 
-func (l *link) set(h peer.Health) { l.health.Store(int32(h)) }
+func (l *link) set(h carrier.Health) { l.health.Store(int32(h)) }
 
 // base is version 1.minor of the null namespace.
 func base(minor uint32) discovery.Implementation {
@@ -49,7 +51,7 @@ func entry(id string, changes ...func(*Entry)) *Entry {
 	return e
 }
 
-func health(h peer.Health) func(*Entry) { return func(e *Entry) { e.Link.(*link).set(h) } }
+func health(h carrier.Health) func(*Entry) { return func(e *Entry) { e.Link.(*link).set(h) } }
 
 func state(s discovery.State) func(*Entry) { return func(e *Entry) { e.State = s } }
 
@@ -59,7 +61,7 @@ func implements(list ...discovery.Implementation) func(*Entry) {
 	return func(e *Entry) { e.Implemented = list }
 }
 
-func lingering(h peer.Health) func(*Entry) {
+func lingering(h carrier.Health) func(*Entry) {
 	return func(e *Entry) {
 		e.Lingering = true
 		health(h)(e)

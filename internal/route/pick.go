@@ -3,8 +3,8 @@ package route
 import (
 	"slices"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/peer"
 )
 
 // Verdict says why a pick found nobody.
@@ -26,11 +26,13 @@ const (
 	Exhausted
 )
 
-// Tried are the entries that were tried for a message and are not to be picked again. The zero value is empty.
+// Tried are the entries that were tried for a message and are not to be picked again. The zero
+// value is empty.
 type Tried struct {
 	few [8]*Entry
 	n   int
-	// many are those beyond few. A pick asks about every entry that it passes, so with thousands of them a list would not do.
+	// many are those beyond few. A pick asks about every entry that it passes, so with thousands of
+	// them a list would not do.
 	many map[*Entry]struct{}
 }
 
@@ -58,20 +60,22 @@ func (t *Tried) has(e *Entry) bool {
 	return late || slices.Contains(t.few[:t.n], e)
 }
 
-// some reports whether one of the entries was tried and would still be picked otherwise; q is as for better.
+// some reports whether one of the entries was tried and would still be picked otherwise; q is as
+// for better.
 func (t *Tried) some(entries []*Entry, q *Query) bool {
 	return t.n > 0 && slices.ContainsFunc(entries, func(e *Entry) bool {
 		return t.has(e) && e.usable() && (q == nil || e.canServe(*q))
 	})
 }
 
-// Any picks an instance for a message that any server can take. Turn is the round robin: each message of a client has the
-// next. It prefers instances that are connected or were never tried over others, which come in the
-// order of their health; draining instances are left out, and held ones are the last resort.
+// Any picks an instance for a message that any server can take. Turn is the round robin: each
+// message of a client has the next. It prefers instances that are connected or were never tried
+// over others, which come in the order of their health; draining instances are left out, and held
+// ones are the last resort.
 func (v *View) Any(q Query, turn uint64, tried *Tried) (*Entry, Verdict) {
 	a := v.ableTo(q)
 	best := better(nil, a.any, nil, turn, tried)
-	if best == nil || best.Link.Health() > peer.Busy { // load alone is no reason to connect to more
+	if best == nil || best.Link.Health() > carrier.Busy { // load alone is no reason to connect to more
 		best = better(best, a.reserve, nil, turn, tried)
 	}
 	if best == nil {
@@ -91,8 +95,8 @@ func (v *View) Any(q Query, turn uint64, tried *Tried) (*Entry, Verdict) {
 	}
 }
 
-// Server picks an instance for a message to a named server: of several with that name, the next in turn, with the preferences of
-// Any, and one that drains rather than nobody.
+// Server picks an instance for a message to a named server: of several with that name, the next in
+// turn, with the preferences of Any, and one that drains rather than nobody.
 func (v *View) Server(q Query, server string, turn uint64, tried *Tried) (*Entry, Verdict) {
 	named := v.named()[server]
 	best := better(nil, named.all[:named.open], &q, turn, tried)
@@ -113,8 +117,8 @@ func (v *View) Server(q Query, server string, turn uint64, tried *Tried) (*Entry
 	}
 }
 
-// All returns the instances that a fanout reaches, those that it leaves alone because they drain, and those that cannot serve the
-// message.
+// All returns the instances that a fanout reaches, those that it leaves alone because they drain,
+// and those that cannot serve the message.
 func (v *View) All(q Query) (reached, draining, unable []*Entry) {
 	a := v.ableTo(q)
 	for _, list := range [3][]*Entry{a.any, a.reserve, a.held} {
@@ -132,8 +136,8 @@ func (v *View) All(q Query) (reached, draining, unable []*Entry) {
 	return reached, draining, v.Unable(q, "")
 }
 
-// Unable returns the instances that a message would be for, if they could serve it: those of the server that it names, or
-// all if it names none.
+// Unable returns the instances that a message would be for, if they could serve it: those of the
+// server that it names, or all if it names none.
 func (v *View) Unable(q Query, server string) []*Entry {
 	var list []*Entry
 	for _, e := range v.ableTo(q).unable {
@@ -166,7 +170,7 @@ func better(best *Entry, candidates []*Entry, q *Query, turn uint64, tried *Trie
 		if fit(e) {
 			return e
 		}
-		if e.Link.Health() == peer.Busy {
+		if e.Link.Health() == carrier.Busy {
 			busy++
 		}
 		if best == nil || preferred(e, best) {
@@ -185,7 +189,7 @@ func preferred(a, b *Entry) bool {
 	switch g := b.Link.Health(); {
 	case h != g:
 		return h < g
-	case h == peer.Busy:
+	case h == carrier.Busy:
 		return a.Link.Outstanding() < b.Link.Outstanding()
 	default:
 		return false
@@ -193,4 +197,4 @@ func preferred(a, b *Entry) bool {
 }
 
 // fit reports whether nothing speaks against the entry.
-func fit(e *Entry) bool { return e != nil && e.Link.Health() <= peer.Idle }
+func fit(e *Entry) bool { return e != nil && e.Link.Health() <= carrier.Idle }

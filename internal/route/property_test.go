@@ -7,8 +7,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -35,7 +35,7 @@ func (w world) entries() []*Entry {
 		entries[i] = entry(fmt.Sprint(i),
 			server(pickOne(w, "", "h1", "h2", "h3")),
 			state(pickOne(w, discovery.Active, discovery.Active, discovery.Held, discovery.Draining, "new")),
-			health(peer.Health(w.IntN(4))), implements(w.implementations()...),
+			health(carrier.Health(w.IntN(4))), implements(w.implementations()...),
 			func(e *Entry) { e.Lingering = w.IntN(4) == 0 })
 	}
 	return entries
@@ -70,9 +70,10 @@ func serves(e *Entry, q Query) bool {
 func there(e *Entry) bool { return !e.Lingering || e.Link.Health().Connected() }
 
 // class is a health as a pick sees it: ready and idle are equally good.
-func class(e *Entry) peer.Health { return max(e.Link.Health(), peer.Idle) }
+func class(e *Entry) carrier.Health { return max(e.Link.Health(), carrier.Idle) }
 
-// choose returns which entries may be picked of those that a message is meant for, and the verdict if there are none.
+// choose returns which entries may be picked of those that a message is meant for, and the verdict
+// if there are none.
 func choose(meant []*Entry, q Query, tried *Tried, nobody Verdict) ([]*Entry, Verdict) {
 	able := slices.DeleteFunc(slices.Clone(meant), func(e *Entry) bool { return !there(e) || !serves(e, q) })
 	open := slices.DeleteFunc(slices.Clone(able), tried.has)
@@ -145,7 +146,8 @@ func judge(t *testing.T, what string, got *Entry, verdict Verdict, allowed []*En
 	}
 }
 
-// TestEveryCandidateHasItsTurn: whoever is allowed in a small, healthy fleet is picked in some turn.
+// TestEveryCandidateHasItsTurn: whoever is allowed in a small, healthy fleet is picked in some
+// turn.
 func TestEveryCandidateHasItsTurn(t *testing.T) {
 	for number := range 300 {
 		w := newWorld(number)
@@ -154,7 +156,7 @@ func TestEveryCandidateHasItsTurn(t *testing.T) {
 			continue
 		}
 		for _, e := range entries {
-			health(peer.Ready)(e)
+			health(carrier.Ready)(e)
 		}
 		v, q := NewView(entries, 1), w.query()
 		allowed, _ := allowedForAny(entries, q, &Tried{})
@@ -170,7 +172,8 @@ func TestEveryCandidateHasItsTurn(t *testing.T) {
 	}
 }
 
-// TestPicksAreConcurrent is for the race detector: views are picked from while healths change and new queries are learned.
+// TestPicksAreConcurrent is for the race detector: views are picked from while healths change and
+// new queries are learned.
 func TestPicksAreConcurrent(t *testing.T) {
 	entries := newWorld(1).entries()
 	entries = append(entries, many(200)...)
@@ -189,7 +192,7 @@ func TestPicksAreConcurrent(t *testing.T) {
 					t.Errorf("picked %s of %s", id(e), e.Server)
 				}
 				v.All(q)
-				health(peer.Health(w.IntN(4)))(pickOne(w, entries...))
+				health(carrier.Health(w.IntN(4)))(pickOne(w, entries...))
 			}
 		})
 	}

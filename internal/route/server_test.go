@@ -4,14 +4,14 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/peer"
 )
 
 func TestServerVerdicts(t *testing.T) {
 	h1, old := server("h1"), implements(base(1))
 	a := entry("a", h1)
-	lost := entry("lost", h1, lingering(peer.Down))
+	lost := entry("lost", h1, lingering(carrier.Down))
 	tests := map[string]struct {
 		entries []*Entry
 		tried   *Tried
@@ -27,22 +27,22 @@ func TestServerVerdicts(t *testing.T) {
 		"too old and draining":                    {entries: []*Entry{entry("a", h1, old, state(discovery.Draining))}, verdict: Unable},
 		"too old, while another could":            {entries: []*Entry{entry("a", h1, old), entry("b", server("h2"))}, verdict: Unable},
 		"of two of the name, the one that can":    {entries: []*Entry{entry("old", h1, old), entry("new", h1)}, want: "new"},
-		"of two of the name, the healthy one":     {entries: []*Entry{entry("down", h1, health(peer.Down)), a}, want: "a"},
+		"of two of the name, the healthy one":     {entries: []*Entry{entry("down", h1, health(carrier.Down)), a}, want: "a"},
 		"one that does not say what it has":       {entries: []*Entry{entry("a", h1, implements())}, want: "a"},
 		"an address without a name":               {entries: []*Entry{entry("a", server(""))}, verdict: NoServer},
 		"tried":                                   {entries: []*Entry{a}, tried: tries(a), verdict: Exhausted},
 		"tried, and another of the name is there": {entries: []*Entry{a, entry("b", h1)}, tried: tries(a), want: "b"},
-		"vanished":                                {entries: []*Entry{entry("a", h1, lingering(peer.Idle))}, verdict: NoServer},
-		"vanished and too old":                    {entries: []*Entry{entry("a", h1, old, lingering(peer.Idle))}, verdict: NoServer},
+		"vanished":                                {entries: []*Entry{entry("a", h1, lingering(carrier.Idle))}, verdict: NoServer},
+		"vanished and too old":                    {entries: []*Entry{entry("a", h1, old, lingering(carrier.Idle))}, verdict: NoServer},
 		"active before held, draining": {
 			entries: []*Entry{entry("d", h1, state(discovery.Draining)), entry("h", h1, state(discovery.Held)), a}, want: "a",
 		},
 		"held, draining when the active was tried": {
 			entries: []*Entry{a, entry("d", h1, state(discovery.Draining))}, tried: tries(a), want: "d",
 		},
-		"vanished and connected": {entries: []*Entry{entry("a", h1, lingering(peer.Ready))}, want: "a"},
+		"vanished and connected": {entries: []*Entry{entry("a", h1, lingering(carrier.Ready))}, want: "a"},
 		"tried, then lost":       {entries: []*Entry{lost}, tried: tries(lost), verdict: NoServer},
-		"down, but the only one": {entries: []*Entry{entry("a", h1, health(peer.Down))}, want: "a"},
+		"down, but the only one": {entries: []*Entry{entry("a", h1, health(carrier.Down))}, want: "a"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -88,10 +88,10 @@ func TestAllReachesAndSkips(t *testing.T) {
 	old := implements(base(1))
 	v := view(
 		entry("active"), entry("held", state(discovery.Held)), entry("draining", state(discovery.Draining)),
-		entry("down", health(peer.Down)), entry("unknown", implements()),
-		entry("met", lingering(peer.Ready)), entry("lost", lingering(peer.Down)),
+		entry("down", health(carrier.Down)), entry("unknown", implements()),
+		entry("met", lingering(carrier.Ready)), entry("lost", lingering(carrier.Down)),
 		entry("old", old), entry("old-held", old, state(discovery.Held)),
-		entry("old-draining", old, state(discovery.Draining)), entry("old-lost", old, lingering(peer.Idle)),
+		entry("old-draining", old, state(discovery.Draining)), entry("old-lost", old, lingering(carrier.Idle)),
 	)
 	reached, draining, skipped := v.All(wants(4))
 	if got, want := ids(reached), []string{"active", "down", "held", "met", "unknown"}; !slices.Equal(got, want) {
@@ -117,7 +117,7 @@ func TestUnableNamesThoseMeant(t *testing.T) {
 	old := implements(base(1))
 	v := view(
 		entry("a", server("h1"), old), entry("b", server("h2"), old), entry("can", server("h2")),
-		entry("draining", server("h1"), old, state(discovery.Draining)), entry("lost", server("h1"), old, lingering(peer.Down)),
+		entry("draining", server("h1"), old, state(discovery.Draining)), entry("lost", server("h1"), old, lingering(carrier.Down)),
 	)
 	for server, want := range map[string][]string{"": {"a", "b"}, "h1": {"a", "draining"}, "h2": {"b"}, "h3": {}} {
 		if got := ids(v.Unable(wants(4), server)); !slices.Equal(got, want) {

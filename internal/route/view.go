@@ -1,5 +1,6 @@
-// Package route decides where a message goes. A [View] is one immutable state of a topic's instances; a pick from it is a pure
-// function of the view, the message and the health of the peers, and costs the same however large the fleet is.
+// Package route decides where a message goes. A [View] is one immutable state of a topic's
+// instances; a pick from it is a pure function of the view, the message and the health of the
+// peers, and costs the same however large the fleet is.
 package route
 
 import (
@@ -8,25 +9,20 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
-
-// Link is the connection to an instance's process, as far as a pick is concerned.
-type Link interface {
-	Health() peer.Health
-	// Outstanding is how many messages it is at work on.
-	Outstanding() int64
-}
 
 // Entry is an instance that a message can be sent to.
 type Entry struct {
 	discovery.Instance
-	Link Link
+	// Link leads to the instance's process.
+	Link carrier.Link
 	// Unlisted instances are not in discovery any more, and may be there all the same.
 	Unlisted bool
-	// Lingering instances vanished from discovery without a word. They count only while they are connected.
+	// Lingering instances vanished from discovery without a word. They count only while they are
+	// connected.
 	Lingering bool
 	// Left instances said that they are not there any more. They count only as what may come back.
 	Left bool
@@ -48,8 +44,8 @@ func (e *Entry) open() bool { return e.State != discovery.Draining && e.State !=
 // public reports whether the entry is meant by messages that name no server.
 func (e *Entry) public() bool { return e.State != discovery.Draining && e.usable() }
 
-// canServe reports whether some endpoint of the instance is compatible with the query. An instance that does not say what it
-// implements may be.
+// canServe reports whether some endpoint of the instance is compatible with the query. An instance
+// that does not say what it implements may be.
 func (e *Entry) canServe(q Query) bool {
 	if len(e.Implemented) == 0 || q.Anyone {
 		return true
@@ -72,8 +68,9 @@ type Query struct {
 type View struct {
 	entries []*Entry
 	seed    uint64
-	// ordered are the entries in the order in which this client uses them, and named those of each server. Both are made at
-	// the first need: of the views of a large fleet that changes all the time, most are not picked from.
+	// ordered are the entries in the order in which this client uses them, and named those of each
+	// server. Both are made at the first need: of the views of a large fleet that changes all the
+	// time, most are not picked from.
 	ordered func() []*Entry
 	named   func() map[string]namesakes
 	able    cache[Query, able]
@@ -83,7 +80,8 @@ type View struct {
 
 // able are the instances that can serve a query, and those that cannot.
 type able struct {
-	// any are candidates for anycast; reserve, of which there are none in a small fleet, are those beyond the warm set.
+	// any are candidates for anycast; reserve, of which there are none in a small fleet, are those
+	// beyond the warm set.
 	any, reserve []*Entry
 	// held are candidates for anycast when there is no other.
 	held []*Entry
@@ -91,21 +89,23 @@ type able struct {
 	unable []*Entry
 }
 
-// namesakes are the instances of a server: those that take everything first, then the held and the draining.
+// namesakes are the instances of a server: those that take everything first, then the held and the
+// draining.
 type namesakes struct {
 	all  []*Entry
 	open int // how many take everything
 }
 
-// A fleet up to warmAll is used whole. Of a larger one, each client uses warmSet instances for anycast, its own
-// choice, so that a thousand clients of a thousand servers do not make a million connections.
+// A fleet up to warmAll is used whole. Of a larger one, each client uses warmSet instances for
+// anycast, its own choice, so that a thousand clients of a thousand servers do not make a million
+// connections.
 const (
 	warmAll = 64
 	warmSet = 32
 )
 
-// NewView returns the view of entries, which must not be changed afterwards. Seed identifies the client: it decides which
-// instances of a large fleet the client uses.
+// NewView returns the view of entries, which must not be changed afterwards. Seed identifies the
+// client: it decides which instances of a large fleet the client uses.
 func NewView(entries []*Entry, seed uint64) *View {
 	v := &View{entries: entries, seed: seed}
 	v.ordered, v.named = sync.OnceValue(v.order), sync.OnceValue(v.index)
@@ -179,8 +179,8 @@ func (v *View) index() map[string]namesakes {
 	return named
 }
 
-// order returns the entries of a large fleet by rendezvous hashing: which come first is each client's own choice, and changes by
-// one when the fleet does. A small fleet stays as it is.
+// order returns the entries of a large fleet by rendezvous hashing: which come first is each
+// client's own choice, and changes by one when the fleet does. A small fleet stays as it is.
 func (v *View) order() []*Entry {
 	if len(v.entries) <= warmAll {
 		return v.entries
@@ -209,7 +209,8 @@ func (v *View) rank(e *Entry) uint64 {
 			x = (x ^ uint64(part[i])) * 1099511628211
 		}
 	}
-	// FNV alone leaves similar ids in similar order for every seed; this is the finalizer of MurmurHash3.
+	// FNV alone leaves similar ids in similar order for every seed; this is the finalizer of
+	// MurmurHash3.
 	x ^= v.seed
 	x ^= x >> 33
 	x *= 0xff51afd7ed558ccd

@@ -6,11 +6,12 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/peer"
 )
 
-// warm returns the ids of those that a client uses for anycast, in order: whom a round of turns comes to.
+// warm returns the ids of those that a client uses for anycast, in order: whom a round of turns
+// comes to.
 func warm(v *View, turns int) []string {
 	var list []string
 	for turn := range uint64(turns) {
@@ -30,7 +31,8 @@ func TestWarmSetSizes(t *testing.T) {
 	}
 }
 
-// TestWarmSetCountsThoseItCanUse has a large topic of which few are candidates: all of these are used.
+// TestWarmSetCountsThoseItCanUse has a large topic of which few are candidates: all of these are
+// used.
 func TestWarmSetCountsThoseItCanUse(t *testing.T) {
 	entries := many(warmAll)
 	for i := range 500 {
@@ -89,8 +91,8 @@ func without(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
 }
 
-// TestWarmSetsAreEven has many clients choose from one fleet: each instance must get its share of them, also if clients or
-// instances are numbered.
+// TestWarmSetsAreEven has many clients choose from one fleet: each instance must get its share of
+// them, also if clients or instances are numbered.
 func TestWarmSetsAreEven(t *testing.T) {
 	const n, clients = 200, 2000
 	random := rand.New(rand.NewPCG(3, 4))
@@ -114,7 +116,8 @@ func TestWarmSetsAreEven(t *testing.T) {
 						counts[e]++
 					}
 				}
-				// The share is 320, its standard deviation 16; five of them are a chance of one in a million.
+				// The share is 320, its standard deviation 16; five of them are a chance of one in
+				// a million.
 				const share, slack = clients * warmSet / n, 82
 				for _, e := range entries {
 					if c := counts[e]; c < share-slack || c > share+slack {
@@ -129,22 +132,22 @@ func TestWarmSetsAreEven(t *testing.T) {
 func TestReserveStandsIn(t *testing.T) {
 	const n = 100
 	tests := map[string]struct {
-		warm, reserve peer.Health
+		warm, reserve carrier.Health
 		fromReserve   bool
 	}{
-		"the warm set is down":                       {peer.Down, peer.Idle, true},
-		"the warm set is busy":                       {peer.Busy, peer.Idle, false},
-		"the warm set is silent":                     {peer.Silent, peer.Idle, true},
-		"the warm set is being connected":            {peer.Connecting, peer.Ready, true},
-		"the warm set is down, the rest on its way":  {peer.Down, peer.Connecting, true},
-		"all are down":                               {peer.Down, peer.Down, false},
-		"the rest is no better":                      {peer.Connecting, peer.Down, false},
-		"the warm set is idle, the rest is ready":    {peer.Idle, peer.Ready, false},
-		"the warm set is ready, and so are the rest": {peer.Ready, peer.Ready, false},
+		"the warm set is down":                       {carrier.Down, carrier.Idle, true},
+		"the warm set is busy":                       {carrier.Busy, carrier.Idle, false},
+		"the warm set is silent":                     {carrier.Silent, carrier.Idle, true},
+		"the warm set is being connected":            {carrier.Connecting, carrier.Ready, true},
+		"the warm set is down, the rest on its way":  {carrier.Down, carrier.Connecting, true},
+		"all are down":                               {carrier.Down, carrier.Down, false},
+		"the rest is no better":                      {carrier.Connecting, carrier.Down, false},
+		"the warm set is idle, the rest is ready":    {carrier.Idle, carrier.Ready, false},
+		"the warm set is ready, and so are the rest": {carrier.Ready, carrier.Ready, false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			entries := many(n, health(peer.Idle))
+			entries := many(n, health(carrier.Idle))
 			v := view(entries...)
 			used := warm(v, n)
 			for _, e := range entries {

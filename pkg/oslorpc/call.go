@@ -3,15 +3,15 @@ package oslorpc
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
-	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/payload"
 	"github.com/oslorpc/oslorpc/internal/route"
@@ -85,9 +85,9 @@ func (c *Client) call(ctx context.Context, method string, args any) (got answer,
 	if err != nil {
 		return answer{}, err
 	}
-	send := func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) (err error) {
-		got.from = e
-		got.result, err = m.ask(ctx, e, conn, variant)
+	send := func(ctx context.Context, a delivery.Attempt) (err error) {
+		got.from = a.Entry
+		got.result, err = m.ask(ctx, a)
 		return err
 	}
 	err = c.timed(ctx, method, func(ctx context.Context) error {
@@ -152,7 +152,7 @@ func (c *Client) delivery(m *outgoing) *delivery.Message {
 		Turn: c.turn.Add(1), Rounds: s.retry + 1, FailFast: s.failFast,
 	}
 	for _, v := range m.lesser {
-		d.Lesser = append(d.Lesser, v.query)
+		d.Fallbacks = append(d.Fallbacks, v.query)
 	}
 	for i := range 1 + len(m.lesser) {
 		d.Size = max(d.Size, len(m.form(i).kwargs.GetJson())+len(m.context.GetJson()))
@@ -162,7 +162,7 @@ func (c *Client) delivery(m *outgoing) *delivery.Message {
 
 // name completes an error with the message that it is about.
 func (c *Client) name(err error, method string) error {
-	return delivery.Name(err, c.settings.target, method)
+	return failure.Name(err, c.settings.target, method)
 }
 
 // outgoing is a message, ready to be sent.
@@ -174,7 +174,6 @@ type outgoing struct {
 	intercepted bool // by interceptors of the user's
 	transport   *Transport
 	errors      *knownErrors
-	missed      *fleet.Missed
 	monitor     time.Duration // as WithCallMonitorTimeout
 	orderKey    string        // as WithOrderKey
 }
@@ -183,7 +182,7 @@ type outgoing struct {
 func (c *Client) message(ctx context.Context, method string, args any) (outgoing, error) {
 	m, err := c.encode(ctx, method, args)
 	if err != nil {
-		return outgoing{}, c.name(notSent(err), method)
+		return outgoing{}, c.name(failure.NotStarted(err), method)
 	}
 	return m, nil
 }
@@ -208,7 +207,7 @@ func (c *Client) encode(ctx context.Context, method string, args any) (outgoing,
 	}
 	m := outgoing{
 		first: first, lesser: lesser, method: method, id: c.transport.messageID(), errors: &c.transport.config.errors,
-		intercepted: len(c.transport.config.dialOptions) > 0, transport: c.transport, monitor: s.monitor, missed: c.transport.fleet.Missed(),
+		intercepted: len(c.transport.config.dialOptions) > 0, transport: c.transport, monitor: s.monitor,
 		orderKey: s.orderKey,
 	}
 	for i := range 1 + len(lesser) {
@@ -226,17 +225,6 @@ func (c *Client) encode(ctx context.Context, method string, args any) (outgoing,
 func resultText(p *pb.Payload) (string, error) {
 	text, err := payload.Text(p, rpc.BadResult)
 	return cmp.Or(text, "null"), err
-}
-
-// notSent marks an error as one that happened before anything was sent.
-func notSent(err error) error {
-	e, ok := errors.AsType[*Error](err)
-	if !ok {
-		return err
-	}
-	marked := *e
-	marked.NotStarted = true
-	return &marked
 }
 
 // unary is one unary RPC: its messages, and the peer, if a stream was opened to it. It is made for every message, so its parts are
@@ -276,27 +264,35 @@ func (v *variant) targetAt(e *route.Entry) *pb.Target {
 	}
 }
 
-func (m *outgoing) call(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v *variant) (*pb.Payload, error) {
-	hint := m.missed.Hint(e)
-	u := &unary[pb.CallRequest, pb.CallResponse]{request: pb.CallRequest{Message: &pb.Message{
-		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, Id: m.id, InstanceId: e.ID, Missed: hint.Ago,
-		OrderKey: m.orderKey,
-	}}}
-	err := u.invoke(ctx, m, conn, pb.RPCService_Call_FullMethodName, &u.request, &u.response)
-	hint.Settle(err)
+func (m *outgoing) call(ctx context.Context, a delivery.Attempt) (*pb.Payload, error) {
+	conn, err := connOf(a)
 	if err != nil {
+		return nil, err
+	}
+	u := &unary[pb.CallRequest, pb.CallResponse]{request: pb.CallRequest{Message: m.at(a)}}
+	if err := u.invoke(ctx, m, conn, pb.RPCService_Call_FullMethodName, &u.request, &u.response); err != nil {
 		return nil, m.errors.rebuild(err) // an interceptor that returned early may still have the response written to
 	}
 	return u.response.GetResult(), nil
 }
 
-func (m *outgoing) cast(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
-	v, hint := m.form(variant), m.missed.Hint(e)
-	u := &unary[pb.CastRequest, pb.CastResponse]{request: pb.CastRequest{Message: &pb.Message{
-		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, Id: m.id, InstanceId: e.ID, Missed: hint.Ago,
-		OrderKey: m.orderKey,
-	}}}
-	err := u.invoke(ctx, m, conn, pb.RPCService_Cast_FullMethodName, &u.request, &u.response)
-	hint.Settle(err)
-	return err
+func (m *outgoing) cast(ctx context.Context, a delivery.Attempt) error {
+	conn, err := connOf(a)
+	if err != nil {
+		return err
+	}
+	u := &unary[pb.CastRequest, pb.CastResponse]{request: pb.CastRequest{Message: m.at(a)}}
+	return u.invoke(ctx, m, conn, pb.RPCService_Cast_FullMethodName, &u.request, &u.response)
+}
+
+// at returns the message for an attempt.
+func (m *outgoing) at(a delivery.Attempt) *pb.Message {
+	v, message := m.form(a.Variant), &pb.Message{
+		Method: m.method, Context: m.context, Id: m.id, InstanceId: a.Entry.ID, OrderKey: m.orderKey,
+	}
+	message.Target, message.Kwargs = v.targetAt(a.Entry), v.kwargs
+	if a.Missed > 0 {
+		message.Missed = durationpb.New(a.Missed)
+	}
+	return message
 }

@@ -62,7 +62,7 @@ func (c *Client) Fanout(ctx context.Context, method string, args any) (*Report, 
 	m.toEverybody()
 	ctx, cancel := c.deadline(ctx, DefaultCastTimeout)
 	defer cancel()
-	audience, err := delivery.Everybody(ctx, c.watched(), c.delivery(&m))
+	audience, err := delivery.AudienceOf(ctx, c.watched(), c.delivery(&m))
 	if err != nil {
 		return nil, err
 	}

@@ -129,7 +129,7 @@ func (g *gathering) open(ctx context.Context, c *Client, method string, args any
 	}
 	m.toEverybody()
 	ctx, g.release = c.deadline(ctx, DefaultCallTimeout)
-	audience, err := delivery.Everybody(ctx, c.watched(), c.delivery(&m))
+	audience, err := delivery.AudienceOf(ctx, c.watched(), c.delivery(&m))
 	if err != nil {
 		g.release()
 		return err

@@ -9,9 +9,9 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/introspection"
-	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -94,7 +94,7 @@ func (t *Transport) ask(ctx context.Context, i Instance, do func(context.Context
 		defer cancel()
 	}
 	p, err := t.enter(ctx, &i)
-	defer t.pool.Put(p)
+	defer t.carrier.Put(p)
 	switch {
 	case errors.Is(err, net.ErrClosed):
 		return errClosed()
@@ -115,20 +115,20 @@ func (t *Transport) ask(ctx context.Context, i Instance, do func(context.Context
 // enter connects to the peer of an instance and has it ready for a question, to be released if
 // there is no error. It is to be put back in any case. While messages use all streams of the
 // connection, it is one with a connection of its own.
-func (t *Transport) enter(ctx context.Context, i *Instance) (*peer.Peer, error) {
-	key := peer.Key{Addr: i.Addr, BootID: i.BootID}
-	p := t.pool.Get(key)
+func (t *Transport) enter(ctx context.Context, i *Instance) (grpccarrier.Link, error) {
+	key := carrier.Key{Addr: i.Addr, BootID: i.BootID}
+	p := t.carrier.Get(key).(grpccarrier.Link)
 	err := enterPeer(ctx, p, 0)
 	if !errors.Is(err, carrier.ErrFull) {
 		return p, err
 	}
-	t.pool.Put(p)
+	t.carrier.Put(p)
 	key.BootID += " asked"
-	p = t.pool.Get(key)
+	p = t.carrier.Get(key).(grpccarrier.Link)
 	return p, enterPeer(ctx, p, DefaultAskTimeout)
 }
 
-func enterPeer(ctx context.Context, p *peer.Peer, patience time.Duration) error {
+func enterPeer(ctx context.Context, p grpccarrier.Link, patience time.Duration) error {
 	if err := p.Connect(ctx); err != nil {
 		return err
 	}
@@ -137,9 +137,9 @@ func enterPeer(ctx context.Context, p *peer.Peer, patience time.Duration) error 
 
 // unanswered adds to the error of a question what is wrong with the peer, if the peer answers
 // nothing.
-func unanswered(p *peer.Peer, server string, e *Error) *Error {
+func unanswered(p grpccarrier.Link, server string, e *Error) *Error {
 	switch p.Health() {
-	case peer.Silent, peer.Down:
+	case carrier.Silent, carrier.Down:
 		e.Message = p.Explain(server, errors.New(e.Message))
 	}
 	return e

@@ -11,8 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/oslorpc/oslorpc/internal/fleet"
-	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/internal/delivery"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
@@ -30,24 +29,25 @@ func WithCallMonitorTimeout(d time.Duration) ClientOption {
 }
 
 // ask has one instance run the message and returns its result.
-func (m *outgoing) ask(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) (*pb.Payload, error) {
+func (m *outgoing) ask(ctx context.Context, a delivery.Attempt) (*pb.Payload, error) {
 	if m.monitor <= 0 {
-		return m.call(ctx, e, conn, m.form(variant))
+		return m.call(ctx, a)
 	}
-	hint := m.missed.Hint(e)
-	result, err := m.monitoredCall(ctx, e, conn, m.form(variant), hint)
-	hint.Settle(err)
-	return result, err
+	return m.monitoredCall(ctx, a)
 }
 
 // errQuiet is the cause when a monitored call is canceled for the lack of heartbeats.
 var errQuiet = errors.New("no heartbeat came in time")
 
 // monitoredCall is call with heartbeats. Canceling its context, which it always does in the end, ends the stream.
-func (m *outgoing) monitoredCall(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, v *variant, hint fleet.Hint) (*pb.Payload, error) {
+func (m *outgoing) monitoredCall(ctx context.Context, a delivery.Attempt) (*pb.Payload, error) {
+	conn, err := connOf(a)
+	if err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	seen := evidence{contract: true, transport: m.transport, request: m.request(e, v, hint)}
+	seen := evidence{contract: true, transport: m.transport, request: m.request(a)}
 	stream, err := conn.NewStream(m.witnessed(ctx, &seen), &grpc.StreamDesc{ServerStreams: true}, pb.RPCService_MonitoredCall_FullMethodName,
 		grpc.StaticMethod(), grpc.Peer(&seen.opened))
 	if err != nil {
@@ -69,11 +69,8 @@ func (m *outgoing) monitoredCall(ctx context.Context, e *route.Entry, conn *grpc
 		"neither a heartbeat nor the reply came for %v; the method may have run", m.monitor)}
 }
 
-func (m *outgoing) request(e *route.Entry, v *variant, hint fleet.Hint) *pb.MonitoredCallRequest {
-	return &pb.MonitoredCallRequest{Message: &pb.Message{
-		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, Id: m.id, InstanceId: e.ID,
-		Missed: hint.Ago, OrderKey: m.orderKey,
-	}, HeartbeatInterval: durationpb.New(max(m.monitor/2, minHeartbeat))}
+func (m *outgoing) request(a delivery.Attempt) *pb.MonitoredCallRequest {
+	return &pb.MonitoredCallRequest{Message: m.at(a), HeartbeatInterval: durationpb.New(max(m.monitor/2, minHeartbeat))}
 }
 
 // endTime is how long the end of a monitored call is waited for after the reply. Servers send both

@@ -8,8 +8,9 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
+	"github.com/oslorpc/oslorpc/internal/delivery"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/peer/peertest"
 	"github.com/oslorpc/oslorpc/internal/route"
@@ -42,22 +43,18 @@ func (b *beating) MonitoredCall(m *pb.MonitoredCallRequest, stream grpc.ServerSt
 	return stream.Context().Err()
 }
 
-// connect serves b and returns a connection to it that is up.
-func (b *beating) connect(t *testing.T) *grpc.ClientConn {
+// connect serves b and returns a link to it that is connected.
+func (b *beating) connect(t *testing.T) carrier.Link {
 	t.Helper()
 	network := &peertest.Network{}
 	t.Cleanup(network.Serve("up", func(s grpc.ServiceRegistrar) { pb.RegisterRPCServiceServer(s, b) }))
-	pool := peer.NewPool(peer.Config{Dial: network.Dial})
-	p := pool.Get(peer.Key{Addr: "up"})
-	t.Cleanup(func() { pool.Put(p) })
-	if err := p.Connect(t.Context()); err != nil {
+	c := grpccarrier.New(grpccarrier.Config{Peers: peer.Config{Dial: network.Dial}})
+	link := c.Get(carrier.Key{Addr: "up"})
+	t.Cleanup(func() { c.Put(link) })
+	if err := link.Connect(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	conn, err := p.Conn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return conn
+	return link
 }
 
 // TestMonitorTimes, in faked time: heartbeats keep a call alive for many times the monitor's timeout, but not beyond its deadline.
@@ -75,12 +72,12 @@ func TestMonitorTimes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				conn := test.server.connect(t)
+				link := test.server.connect(t)
 				ctx, cancel := context.WithTimeout(t.Context(), deadline)
 				defer cancel()
 				begin := time.Now()
-				m := outgoing{missed: &fleet.Missed{}, first: variant{target: &pb.Target{}}, method: "m", monitor: monitor, errors: &knownErrors{}}
-				_, err := m.ask(ctx, &route.Entry{Instance: discovery.Instance{}}, conn, 0)
+				m := outgoing{first: variant{target: &pb.Target{}}, method: "m", monitor: monitor, errors: &knownErrors{}}
+				_, err := m.ask(ctx, delivery.Attempt{Entry: &route.Entry{Link: link}})
 				if took := time.Since(begin); took != test.took {
 					t.Errorf("it took %v, want %v", took, test.took)
 				}

@@ -11,7 +11,6 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
-	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/route"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
@@ -104,8 +103,8 @@ func (s *stream) open(ctx context.Context, args any) (first string, err error) {
 	s.late = time.AfterFunc(s.timeout(), func() { s.cancel(errLate) })
 	defer s.late.Stop()
 	ended := false
-	err = delivery.One(s.ctx, c.watched(), c.delivery(&m), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error { //nolint:contextcheck // It is derived from ctx.
-		first, err = s.start(ctx, &m, e, conn, m.form(variant))
+	err = delivery.One(s.ctx, c.watched(), c.delivery(&m), func(ctx context.Context, a delivery.Attempt) error { //nolint:contextcheck // It is derived from ctx.
+		first, err = s.start(ctx, &m, a)
 		ended = errors.Is(err, io.EOF)
 		if ended {
 			return nil
@@ -118,14 +117,14 @@ func (s *stream) open(ctx context.Context, args any) (first string, err error) {
 	return first, err
 }
 
-func (s *stream) start(ctx context.Context, m *outgoing, e *route.Entry, conn *grpc.ClientConn, v *variant) (string, error) {
+func (s *stream) start(ctx context.Context, m *outgoing, a delivery.Attempt) (string, error) {
+	conn, err := connOf(a)
+	if err != nil {
+		return "", err
+	}
 	s.seen = evidence{contract: true, transport: m.transport} // the evidence of an earlier attempt says nothing about this one
-	s.entry = e
-	hint := m.missed.Hint(e)
-	request := &pb.MulticallRequest{Message: &pb.Message{
-		Target: v.targetAt(e), Method: m.method, Context: m.context, Kwargs: v.kwargs, Id: m.id, InstanceId: e.ID, Missed: hint.Ago,
-		OrderKey: m.orderKey,
-	}}
+	s.entry = a.Entry
+	request := &pb.MulticallRequest{Message: m.at(a)}
 	s.seen.request = request
 	items, err := pb.NewRPCServiceClient(conn).Multicall(m.witnessed(ctx, &s.seen), request, grpc.Peer(&s.seen.opened))
 	if err != nil {
@@ -133,14 +132,9 @@ func (s *stream) start(ctx context.Context, m *outgoing, e *route.Entry, conn *g
 	}
 	s.items, s.seen.request = items, nil
 	first, err := s.receive()
-	if errors.Is(err, io.EOF) {
-		hint.Settle(nil)
-		return "", err
-	}
-	hint.Settle(err)
 	if err == nil {
 		// The connection must outlast the delivery, which holds it until this returns.
-		s.peer = fleet.Peer(e)
+		s.peer = peerOf(a)
 		s.peer.Acquire()
 	}
 	return first, err

@@ -1,13 +1,13 @@
 package oslorpc
 
 import (
-	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // PingMethod is the method that [WithPing] adds.
-const PingMethod = dispatch.PingMethod
+const PingMethod = discovery.PingMethod
 
 // WithPing adds oslo.messaging's ping method to the server: [PingMethod] in the null namespace,
 // which takes any arguments and returns "pong", whatever version a message asks for. (The option
@@ -26,6 +26,6 @@ func WithPing() ServerOption {
 // what they implement, so anyone is asked.
 func (s *settings) queryFor(method string, version rpc.Version) route.Query {
 	q := route.Query{Namespace: s.query.Namespace, Version: version}
-	q.Anyone = dispatch.IsPing(q.Namespace, method)
+	q.Anyone = discovery.IsPing(q.Namespace, method)
 	return q
 }

@@ -70,7 +70,7 @@ func (t *Transport) release(ctx context.Context) {
 		go func() {
 			defer close(t.released)
 			t.endBackground()
-			t.pool.Close()
+			t.carrier.Close()
 			t.fleet.Close()
 			if err := t.registry.Close(t.patience); err != nil {
 				t.config.log.Warn("registration was not withdrawn; it expires by itself", "error", err)

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/inprocess"
@@ -27,7 +28,7 @@ import (
 type Transport struct {
 	config   config
 	registry discovery.Registry
-	pool     *peer.Pool
+	carrier  *grpccarrier.Carrier
 	fleet    *fleet.Fleet
 
 	idPrefix string
@@ -230,13 +231,13 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 		registry = c.process.Registry(registry)
 	}
 	t := &Transport{
-		config: c, registry: registry, pool: peer.NewPool(c.dial()), idPrefix: randomID(6) + "-",
+		config: c, registry: registry, carrier: grpccarrier.New(grpccarrier.Config{Peers: c.dial()}), idPrefix: randomID(6) + "-",
 		servers: map[*Server]bool{}, released: make(chan struct{}), news: news{turn: make(chan struct{}, 1)},
 	}
 	t.news.turn <- struct{}{}
 	t.life, t.end = context.WithCancel(context.Background())
 	t.patience, t.hurry = context.WithCancelCause(context.Background())
-	t.fleet = fleet.New(registry, t.pool, c.log)
+	t.fleet = fleet.New(registry, t.carrier, c.log)
 	if r, ok := registry.(discovery.Lapser); ok {
 		r.Lapses(t.lapses.tell)
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -15,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
+	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/requestctx"
 	"github.com/oslorpc/oslorpc/internal/route"
@@ -51,9 +51,7 @@ func (c *Client) Invoke(ctx context.Context, path string, args, reply any, optio
 	case m.client.settings.target.Fanout:
 		return m.fail(&Error{Kind: InvalidTarget, NotStarted: true, Message: "a call cannot be used with fanout"})
 	}
-	send := func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
-		return m.invoke(ctx, e, conn, variant, reply)
-	}
+	send := func(ctx context.Context, a delivery.Attempt) error { return m.invoke(ctx, a, reply) }
 	if m.method.Delivery == typed.Cast {
 		return m.client.lossy(m.method.Name, m.fail(m.cast(ctx, send)))
 	}
@@ -108,15 +106,15 @@ func (c *Client) typedMessage(ctx context.Context, path string, args any) (*type
 	m := &typedMessage{client: c, path: path}
 	message, ok := args.(proto.Message)
 	if !ok {
-		return nil, m.fail(notSent(invalidUse("the message is a %T, which is no protobuf message", args)))
+		return nil, m.fail(failure.NotStarted(invalidUse("the message is a %T, which is no protobuf message", args)))
 	}
 	var err error
 	if m.method, err = typed.FindMethod(path); err != nil {
-		return nil, m.fail(notSent(invalidUse("%v", err)))
+		return nil, m.fail(failure.NotStarted(invalidUse("%v", err)))
 	}
 	m.client, m.message = c.forService(m.method.Service), message
 	if err := m.prepare(ctx); err != nil {
-		return nil, m.fail(notSent(err))
+		return nil, m.fail(failure.NotStarted(err))
 	}
 	return m, nil
 }
@@ -200,7 +198,7 @@ func (m *typedMessage) delivery() *delivery.Message {
 		}
 	}
 	for _, v := range m.lesser {
-		d.Lesser = append(d.Lesser, m.query(v))
+		d.Fallbacks = append(d.Fallbacks, m.query(v))
 	}
 	return d
 }
@@ -243,14 +241,14 @@ func (m *typedMessage) form(variant int) proto.Message {
 
 // headers returns ctx with what a variant's path does not say. A static address has no id by which the process behind it could tell
 // which of its servers is meant.
-func (m *typedMessage) headers(ctx context.Context, e *route.Entry, variant int, missed time.Duration) context.Context {
-	v := m.version(variant)
+func (m *typedMessage) headers(ctx context.Context, a delivery.Attempt) context.Context {
+	e, v := a.Entry, m.version(a.Variant)
 	// Without a version, a server takes the .0 of its own major version to be meant. Of an instance
 	// that is listed, that is known to be ours.
 	needed := e.ID == "" || v != rpc.Version{Major: v.Major}
-	h := header.Request{Version: v, HasVersion: needed, Instance: e.ID, ID: m.id, Context: m.context, Missed: missed}
+	h := header.Request{Version: v, HasVersion: needed, Instance: e.ID, ID: m.id, Context: m.context, Missed: a.Missed}
 	h.OrderKey = m.client.settings.orderKey
-	if missed > 0 && h.ID == "" {
+	if a.Missed > 0 && h.ID == "" {
 		h.ID = m.client.transport.messageID()
 	}
 	if e.ID == "" {
@@ -272,23 +270,24 @@ type typedEvidence struct {
 }
 
 // invoke sends a variant to one instance.
-func (m *typedMessage) invoke(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int, reply any) error {
+func (m *typedMessage) invoke(ctx context.Context, a delivery.Attempt, reply any) error {
+	conn, err := connOf(a)
+	if err != nil {
+		return err
+	}
 	u := &typedEvidence{}
-	form, intercepted := m.form(variant), len(m.client.transport.config.dialOptions) > 0
+	form, intercepted := m.form(a.Variant), len(m.client.transport.config.dialOptions) > 0
 	u.request, u.transport = form, m.client.transport
 	if intercepted {
 		ctx = context.WithValue(header.Complete(ctx), evidenceKey{}, &u.evidence)
 	}
-	hint := m.client.transport.fleet.Missed().Hint(e)
 	options := append(append(append(u.options[:0], grpc.Peer(&u.opened), grpc.Header(&u.header), grpc.Trailer(&u.trailer),
 		m.client.transport.config.typedLimit), m.options...), neverWait)
-	err := u.invoke(m.headers(ctx, e, variant, hint.Ago.AsDuration()), !intercepted, conn, m.path, form, reply, options...)
+	err = u.invoke(m.headers(ctx, a), !intercepted, conn, m.path, form, reply, options...)
 	if !intercepted { // else an interceptor may return while gRPC still writes them
 		u.unanswered.Store(hasPeer(&u.opened) && len(u.header) == 0 && len(u.trailer) == 0)
 	}
-	err = m.explain(u.error(ctx, err), err)
-	hint.Settle(err)
-	return err
+	return m.explain(u.error(ctx, err), err)
 }
 
 // explain completes the error of an RPC with the status that it came with, and the Go error that the program registered for it.
@@ -338,7 +337,7 @@ func (m *typedMessage) fail(err error) error {
 	if m.first != (rpc.Version{}) {
 		target.Version = m.first.String()
 	}
-	err = delivery.Name(err, target, name)
+	err = failure.Name(err, target, name)
 	e, ok := errors.AsType[*Error](err)
 	if !ok {
 		return err
@@ -365,12 +364,12 @@ func (m *typedMessage) fanout(ctx context.Context) error {
 	defer cancel()
 	d := m.delivery()
 	d.Size = proto.Size(m.message)
-	audience, err := delivery.Everybody(ctx, m.client.watched(), d)
+	audience, err := delivery.AudienceOf(ctx, m.client.watched(), d)
 	if err != nil {
 		return err
 	}
-	report := newReport(ctx, audience, func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
-		return m.invoke(ctx, e, conn, variant, &emptypb.Empty{}) // as the options of the method require
+	report := newReport(ctx, audience, func(ctx context.Context, a delivery.Attempt) error {
+		return m.invoke(ctx, a, &emptypb.Empty{}) // as the options of the method require
 	})
 	for _, o := range m.options {
 		if r, ok := o.(fanoutReport); ok {

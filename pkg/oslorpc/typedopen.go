@@ -10,9 +10,7 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
-	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/header"
-	"github.com/oslorpc/oslorpc/internal/route"
 )
 
 // place finds a server that takes the stream, with its first message if there is one.
@@ -28,10 +26,12 @@ func (s *typedStream) place(hasMessage bool) error {
 		}
 	})
 	defer s.late.Stop()
-	err := delivery.One(s.ctx, s.client.watched(), s.delivery(), func(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int) error {
-		err := s.start(ctx, e, conn, variant, hasMessage)
+	d := s.delivery()
+	d.Unanswered = true
+	err := delivery.One(s.ctx, s.client.watched(), d, func(ctx context.Context, a delivery.Attempt) error {
+		err := s.start(ctx, a, hasMessage)
 		if err == nil {
-			s.hold(fleet.Peer(e))
+			s.hold(peerOf(a))
 		}
 		return err
 	})
@@ -56,23 +56,27 @@ const (
 var errNotOpened = &Error{Kind: Timeout, Message: "the stream was not opened within the timeout"}
 
 // start opens the stream at one instance.
-func (s *typedStream) start(ctx context.Context, e *route.Entry, conn *grpc.ClientConn, variant int, hasMessage bool) error {
+func (s *typedStream) start(ctx context.Context, a delivery.Attempt, hasMessage bool) error {
+	conn, err := connOf(a)
+	if err != nil {
+		return err
+	}
 	s.seen = evidence{transport: s.client.transport} // the evidence of an earlier attempt says nothing about this one
 	if len(s.client.transport.config.dialOptions) > 0 {
 		ctx = context.WithValue(header.Complete(ctx), evidenceKey{}, &s.seen)
 	}
-	s.at, s.entry = s.version(variant), e
+	s.at, s.entry = s.version(a.Variant), a.Entry
 	options := append(append([]grpc.CallOption{grpc.Peer(&s.seen.opened), s.client.transport.config.typedLimit}, s.options...), neverWait)
 	if s.desc.ClientStreams {
 		options = append(options, neverReplay)
 	}
-	stream, err := conn.NewStream(s.headers(ctx, e, variant, 0), s.desc, s.path, options...)
+	stream, err := conn.NewStream(s.headers(ctx, a), s.desc, s.path, options...)
 	if err != nil {
 		return s.explain(s.seen.error(ctx, err), err)
 	}
 	s.stream = stream
 	if hasMessage {
-		if err := stream.SendMsg(s.form(variant)); err != nil && !errors.Is(err, io.EOF) {
+		if err := stream.SendMsg(s.form(a.Variant)); err != nil && !errors.Is(err, io.EOF) {
 			return s.explain(s.seen.error(ctx, err), err)
 		}
 	}

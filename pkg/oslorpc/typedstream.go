@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
+	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/internal/typed"
@@ -38,11 +39,11 @@ func (c *Client) NewStream(ctx context.Context, desc *grpc.StreamDesc, path stri
 	m := &typedMessage{client: c, path: path, options: options}
 	var err error
 	if m.method, err = typed.FindMethod(path); err != nil {
-		return nil, m.fail(notSent(invalidUse("%v", err)))
+		return nil, m.fail(failure.NotStarted(invalidUse("%v", err)))
 	}
 	wanted, err := rpc.VersionOrDefault(c.settings.target.Version)
 	if err != nil {
-		return nil, m.fail(notSent(&Error{Kind: InvalidTarget, Message: err.Error()}))
+		return nil, m.fail(failure.NotStarted(&Error{Kind: InvalidTarget, Message: err.Error()}))
 	}
 	m.client = c.forService(m.method.Service)
 	if m.client.settings.target.Fanout {
@@ -129,7 +130,7 @@ func (s *typedStream) SendMsg(message any) error {
 func (s *typedStream) begin(message any) error {
 	m, ok := message.(proto.Message)
 	if !ok {
-		return s.settle(s.fail(notSent(invalidUse("the message is a %T, which is no protobuf message", message))))
+		return s.settle(s.fail(failure.NotStarted(invalidUse("the message is a %T, which is no protobuf message", message))))
 	}
 	s.message = m
 	if err := cmp.Or(s.prepareStream(), encodable(m)); err != nil { // a stream whose first message fails would have begun
@@ -145,13 +146,13 @@ func (s *typedStream) begin(message any) error {
 // prepareStream is prepare with the version of the client's target.
 func (s *typedStream) prepareStream() error {
 	if err := s.prepare(s.outer); err != nil {
-		return notSent(err)
+		return failure.NotStarted(err)
 	}
 	if s.wanted.Major != s.first.Major {
 		return nil
 	}
 	s.raise(s.wanted)
-	return notSent(s.cap())
+	return failure.NotStarted(s.cap())
 }
 
 // raise sets the lowest version for the stream, whatever the first message can do without: later

@@ -1,0 +1,61 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/oslorpc/oslorpc/internal/failure"
+	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// see returns the view of a topic. Unless the message fails fast, it waits for the first view.
+func (m *Message) see(ctx context.Context, topic *fleet.Topic) (*route.View, <-chan struct{}, error) {
+	if m.FailFast {
+		return topic.Glance(ctx)
+	}
+	return topic.View(ctx)
+}
+
+// Known returns what is known of a topic, as soon as something is.
+func Known(ctx context.Context, topic *fleet.Topic) (*route.View, error) {
+	view, _, err := topic.View(ctx)
+	if err != nil {
+		return nil, unseen(ctx, err)
+	}
+	return view, nil
+}
+
+// unseen is the error when the instances could not be learned.
+func unseen(ctx context.Context, err error) error {
+	if ctx.Err() == nil {
+		return err // the fleet is closed, or the message fails fast
+	}
+	return gaveUp(ctx, err)
+}
+
+// errSilence is why a monitored message is given up that no instance took: to its sender, silence is
+// silence.
+var errSilence = fmt.Errorf("no sign of life came: %w", context.DeadlineExceeded)
+
+// gaveUp is the error when the deadline passed, or the caller canceled, before a message was sent.
+// Last is why it was not sent.
+func gaveUp(ctx context.Context, last error) error {
+	cause := context.Cause(ctx)
+	if errors.Is(ctx.Err(), context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
+		return &rpc.Error{Kind: rpc.Canceled, NotStarted: true, Cause: cause, Message: "canceled before it was sent"}
+	}
+	limit := "the deadline"
+	if errors.Is(cause, errSilence) {
+		limit = "the monitor's timeout"
+	}
+	if _, ours := errors.AsType[*rpc.Error](last); !ours {
+		return &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Cause: cause, Message: limit + " passed before it was sent"}
+	}
+	return failure.With(last, func(e *rpc.Error) {
+		e.Cause = errors.Join(e.Cause, cause)
+		e.Message += fmt.Sprintf(" (waited until %s)", limit)
+	})
+}

@@ -1,0 +1,39 @@
+// Package failure makes changed copies of errors. An *rpc.Error is not changed once it was returned,
+// since several goroutines may have it.
+package failure
+
+import (
+	"errors"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// With returns a changed copy of the *rpc.Error in err. An error that has none, and nil, stay as they
+// are.
+func With(err error, change func(e *rpc.Error)) error {
+	ours, ok := errors.AsType[*rpc.Error](err)
+	if !ok {
+		return err
+	}
+	changed := *ours
+	change(&changed)
+	return &changed
+}
+
+// Name completes an error with the message that it is about.
+func Name(err error, target rpc.Target, method string) error {
+	return With(err, func(e *rpc.Error) { e.Target, e.Method = target, method })
+}
+
+// NotStarted marks an error that came before anything was sent.
+func NotStarted(err error) error {
+	return With(err, func(e *rpc.Error) { e.NotStarted = true })
+}
+
+// Text returns the text of an error without its kind, for a text that names another kind.
+func Text(err error) string {
+	if e, ok := errors.AsType[*rpc.Error](err); ok && e.Message != "" {
+		return e.Message
+	}
+	return err.Error()
+}
