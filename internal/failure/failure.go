@@ -4,6 +4,7 @@ package failure
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -28,6 +29,11 @@ func Name(err error, target rpc.Target, method string) error {
 // NotStarted marks an error that came before anything was sent.
 func NotStarted(err error) error {
 	return With(err, func(e *rpc.Error) { e.NotStarted = true })
+}
+
+// Invalid returns the error for a wrong use of the library.
+func Invalid(format string, args ...any) error {
+	return &rpc.Error{Kind: rpc.Invalid, Message: fmt.Sprintf(format, args...), NotStarted: true}
 }
 
 // Text returns the text of an error without its kind, for a text that names another kind.

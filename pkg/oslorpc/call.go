@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
+	"github.com/oslorpc/oslorpc/internal/errtype"
 	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/payload"
@@ -173,7 +174,7 @@ type outgoing struct {
 	context     *pb.Payload
 	intercepted bool // by interceptors of the user's
 	transport   *Transport
-	errors      *knownErrors
+	errors      *errtype.Registry
 	monitor     time.Duration // as WithCallMonitorTimeout
 	orderKey    string        // as WithOrderKey
 }
@@ -271,7 +272,7 @@ func (m *outgoing) call(ctx context.Context, a delivery.Attempt) (*pb.Payload, e
 	}
 	u := &unary[pb.CallRequest, pb.CallResponse]{request: pb.CallRequest{Message: m.at(a)}}
 	if err := u.invoke(ctx, m, conn, pb.RPCService_Call_FullMethodName, &u.request, &u.response); err != nil {
-		return nil, m.errors.rebuild(err) // an interceptor that returned early may still have the response written to
+		return nil, m.errors.Rebuild(err) // an interceptor that returned early may still have the response written to
 	}
 	return u.response.GetResult(), nil
 }

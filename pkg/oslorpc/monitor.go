@@ -62,7 +62,7 @@ func (m *outgoing) monitoredCall(ctx context.Context, a delivery.Attempt) (*pb.P
 		return result, nil
 	}
 	seen.headers = hasHeader(stream)
-	if failure := m.errors.rebuild(seen.error(ctx, err)); KindOf(failure) != Canceled || !errors.Is(context.Cause(ctx), errQuiet) {
+	if failure := m.errors.Rebuild(seen.error(ctx, err)); KindOf(failure) != Canceled || !errors.Is(context.Cause(ctx), errQuiet) {
 		return nil, failure
 	}
 	return nil, &Error{Kind: MonitorTimeout, Cause: errors.Join(errQuiet, err), Message: fmt.Sprintf(

@@ -11,6 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
 	"github.com/oslorpc/oslorpc/internal/delivery"
+	"github.com/oslorpc/oslorpc/internal/errtype"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/peer/peertest"
 	"github.com/oslorpc/oslorpc/internal/route"
@@ -76,7 +77,7 @@ func TestMonitorTimes(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), deadline)
 				defer cancel()
 				begin := time.Now()
-				m := outgoing{first: variant{target: &pb.Target{}}, method: "m", monitor: monitor, errors: &knownErrors{}}
+				m := outgoing{first: variant{target: &pb.Target{}}, method: "m", monitor: monitor, errors: &errtype.Registry{}}
 				_, err := m.ask(ctx, delivery.Attempt{Entry: &route.Entry{Link: link}})
 				if took := time.Since(begin); took != test.took {
 					t.Errorf("it took %v, want %v", took, test.took)

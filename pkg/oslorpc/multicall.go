@@ -160,7 +160,7 @@ func (s *stream) explain(err error) error {
 		late.Cause = err
 		return &late
 	}
-	return s.client.transport.config.errors.rebuild(s.seen.error(s.ctx, err))
+	return s.client.transport.config.errors.Rebuild(s.seen.error(s.ctx, err))
 }
 
 func (s *stream) close() {

@@ -16,6 +16,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/errtype"
 	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/inprocess"
 	"github.com/oslorpc/oslorpc/internal/peer"
@@ -69,7 +70,7 @@ type config struct {
 	stopGrace     time.Duration
 	stopTimeout   time.Duration
 	log           *slog.Logger
-	errors        knownErrors
+	errors        errtype.Registry
 	interceptors  []Interceptor
 	serverOptions []grpc.ServerOption
 	dialOptions   []grpc.DialOption
@@ -222,7 +223,7 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	c.errors.log = c.log
+	c.errors.Log = c.log
 	registry, err := openRegistry(url, c.exchange, c.log)
 	if err != nil {
 		return nil, err
@@ -259,7 +260,7 @@ func (c *config) check() error {
 		return invalidUse("the maximum header size must be at least %d", 2*headerShare)
 	}
 	c.typedLimit = grpc.MaxCallRecvMsgSize(c.maxSize)
-	return c.errors.check()
+	return c.errors.Check()
 }
 
 // sizeSlack is what a message has around its payloads. gRPC's own limits are above ours by this much, so that a message that is too large

@@ -295,7 +295,7 @@ func (m *typedMessage) explain(ours, came error) error {
 	if ours == nil {
 		return nil
 	}
-	ours = m.client.transport.config.errors.rebuild(ours)
+	ours = m.client.transport.config.errors.Rebuild(ours)
 	e, ok := errors.AsType[*Error](ours)
 	if !ok {
 		return ours
