@@ -67,9 +67,8 @@ func (j *journal) ran(ctx context.Context, args, result any, err error, took tim
 	if j.quiet {
 		return
 	}
-	request, _ := oslorpc.RequestFrom(ctx)
 	e := entry{
-		Event: "ran", Time: time.Now(), Method: request.Method, Arguments: args, Result: result, Milliseconds: milliseconds(took),
+		Event: "ran", Time: time.Now(), Method: oslorpc.MessageFrom(ctx).Method, Arguments: args, Result: result, Milliseconds: milliseconds(took),
 	}
 	if err != nil {
 		e.Error, e.Result = err.Error(), nil

@@ -107,6 +107,5 @@ func (m *computeManager) report(ctx context.Context, scheduler string) error {
 
 // say prints which method runs here, and for whom.
 func (m *computeManager) say(ctx context.Context) {
-	request, _ := oslorpc.RequestFrom(ctx)
-	m.out.Printf("    %s runs %s for %v", m.host, request.Method, oslorpc.ContextFrom(ctx)["user_id"])
+	m.out.Printf("    %s runs %s for %v", m.host, oslorpc.MessageFrom(ctx).Method, oslorpc.ContextFrom(ctx)["user_id"])
 }

@@ -48,8 +48,8 @@ func Work(ctx context.Context, release, arg2 string) (Answer, error) {
 	case <-ctx.Done():
 		return Answer{}, ctx.Err()
 	}
-	asked, _ := oslorpc.RequestFrom(ctx)
-	return Answer{Server: asked.Server, Release: release, Version: asked.Version.String(), Arg2: arg2}, nil
+	asked := oslorpc.MessageFrom(ctx)
+	return Answer{Server: asked.Server, Release: release, Version: asked.Target.Version, Arg2: arg2}, nil
 }
 
 // String says it in a line.

@@ -252,10 +252,9 @@ type healthy struct {
 
 // work notes the message.
 func (h *healthy) work(ctx context.Context, _ args) (string, error) {
-	r, _ := oslorpc.RequestFrom(ctx)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.ran[r.MessageID]++
+	h.ran[oslorpc.MessageFrom(ctx).ID]++
 	return "done", nil
 }
 

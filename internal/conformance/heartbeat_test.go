@@ -14,6 +14,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/internal/service"
@@ -53,7 +54,7 @@ func (l *line) Send(m *pb.MonitoredCallResponse) error {
 }
 
 // lasting returns a process as which the recorder posed, with a method foo that takes so long and returns 7, or fails at once.
-func lasting(t *testing.T, long time.Duration, fails error) *service.Process {
+func lasting(t *testing.T, long time.Duration, fails error) *service.Services {
 	t.Helper()
 	foo := func(ctx context.Context, emit dispatch.Emit) error {
 		if fails != nil {
@@ -77,11 +78,11 @@ func lasting(t *testing.T, long time.Duration, fails error) *service.Process {
 			t.Error(err)
 		}
 	})
-	process := service.New(service.Config{BootID: "boot", Exchange: exchanges[0], MaxSize: oslorpc.DefaultMaxMessageSize})
-	process.SetServers([]*service.Server{{Dispatch: d, Instance: discovery.Instance{
+	in := intake.New(intake.Config{BootID: "boot", Exchange: exchanges[0], MaxSize: oslorpc.DefaultMaxMessageSize})
+	in.SetServers([]*intake.Server{{Dispatch: d, Instance: discovery.Instance{
 		ID: exchanges[0] + "/testserver", BootID: "boot", Exchange: exchanges[0], Topic: topic, Server: "testserver", State: discovery.Active,
 	}}})
-	return process
+	return service.New(in)
 }
 
 // What a client sends reaches a server as it is, and time is faked, so the signs of life can be counted.
@@ -144,7 +145,7 @@ func TestHeartbeats(t *testing.T) {
 }
 
 // ask brings a message to a process in the way that it was sent.
-func (l *line) ask(t *testing.T, process *service.Process, m sent) (err error) {
+func (l *line) ask(t *testing.T, process *service.Services, m sent) (err error) {
 	t.Helper()
 	switch m.kind {
 	case "monitored call":

@@ -15,6 +15,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/internal/service"
@@ -53,9 +54,9 @@ func (w *world) host(t *testing.T, i discovery.Instance, limits dispatch.Limits)
 	h.dispatch = dispatch.New(dispatch.Config{
 		Name: i.Server, Table: table, Limits: limits, Phase: phase.Opened(), Log: slog.New(slog.DiscardHandler),
 	})
-	process := service.New(service.Config{BootID: i.BootID, Exchange: compute.Exchange, MaxSize: 1 << 20})
-	process.SetServers([]*service.Server{{Instance: i, Dispatch: h.dispatch}})
-	process.Register(h.grpc)
+	in := intake.New(intake.Config{BootID: i.BootID, Exchange: compute.Exchange, MaxSize: 1 << 20})
+	in.SetServers([]*intake.Server{{Instance: i, Dispatch: h.dispatch}})
+	service.New(in).Register(h.grpc)
 	l := w.network.Listen(i.Addr)
 	h.serving.Go(func() { _ = h.grpc.Serve(l) })
 	t.Cleanup(h.kill)

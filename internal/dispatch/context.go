@@ -104,27 +104,19 @@ func runOf(ctx context.Context) *runContext {
 	return c
 }
 
-// Info says what a handler was asked.
-type Info struct {
-	Server    string
-	Namespace string
-	Version   rpc.Version
-	Method    string
-	MessageID string
-	Caller    string
+// MessageFrom returns the message that the method of ctx runs for, nil if ctx belongs to no method.
+func MessageFrom(ctx context.Context) *rpc.Message {
+	if c := runOf(ctx); c != nil {
+		return c.message()
+	}
+	return nil
 }
 
-// InfoFrom returns what the handler that ctx belongs to was asked.
-func InfoFrom(ctx context.Context) (Info, bool) {
-	c := runOf(ctx)
-	if c == nil {
-		return Info{}, false
-	}
-	r := c.request
-	return Info{
-		Server: c.dispatcher.config.Name, Namespace: r.Target.Namespace, Method: r.Method, Version: r.Version,
-		MessageID: r.ID, Caller: r.Caller,
-	}, true
+// message returns the message. Goroutines of the method may ask for it at the same time.
+func (c *runContext) message() *rpc.Message {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.request.Describe()
 }
 
 // Stopping returns a channel that is closed when the server that runs the method of ctx begins to

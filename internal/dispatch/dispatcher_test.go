@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -43,13 +44,9 @@ func TestCallEmitsTheItemsOfTheResult(t *testing.T) {
 
 func TestMethodKnowsWhatItWasAsked(t *testing.T) {
 	t.Parallel()
-	infos, dicts := make(chan Info, 1), make(chan map[string]any, 1)
+	infos, dicts := make(chan *rpc.Message, 1), make(chan map[string]any, 1)
 	method := plain(func(ctx context.Context, emit Emit) error {
-		info, ok := InfoFrom(ctx)
-		if !ok {
-			t.Error("the context has no info")
-		}
-		infos <- info
+		infos <- MessageFrom(ctx)
 		dicts <- requestctx.Dict(ctx)
 		return emit("null")
 	})
@@ -60,23 +57,23 @@ func TestMethodKnowsWhatItWasAsked(t *testing.T) {
 	if _, err := call(t.Context(), s, r); err != nil {
 		t.Fatal(err)
 	}
-	want := Info{Server: "net1", Namespace: "old", Version: version("1.2"), Method: "foo", MessageID: "id1"} // the version asked for
-	if got := <-infos; got != want {
+	want := rpc.Message{Target: rpc.Target{Namespace: "old", Version: "1.2"}, Method: "foo", ID: "id1", Arguments: "{}"} // the version asked for
+	if got := <-infos; !reflect.DeepEqual(*got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	if dict := <-dicts; dict["user"] != "bob" {
 		t.Errorf("the request context is %v", dict)
 	}
-	r.ID = "id2"
-	if err := s.Cast(t.Context(), r); err != nil {
+	cast := &Request{Method: "foo", Target: rpc.Target{Namespace: "old"}, Version: version("1.2"), Delivery: rpc.DeliveryCast, ID: "id2"}
+	if err := s.Cast(t.Context(), cast); err != nil {
 		t.Fatal(err)
 	}
-	want.MessageID = "id2"
-	if got := <-infos; got != want {
+	want.ID, want.Delivery = "id2", rpc.DeliveryCast
+	if got := <-infos; !reflect.DeepEqual(*got, want) {
 		t.Errorf("of a cast: got %+v, want %+v", got, want)
 	}
-	if _, ok := InfoFrom(t.Context()); ok {
-		t.Error("a context that is not of a method has info")
+	if MessageFrom(t.Context()) != nil {
+		t.Error("a context that is not of a method has a message")
 	}
 }
 
@@ -163,7 +160,7 @@ func TestCastIsAcceptedBeforeItRuns(t *testing.T) {
 		t.Errorf("the load is %+v, want %+v", got, want)
 	}
 	close(g.open)
-	order := []string{first.MessageID, (<-g.entered).MessageID, (<-g.entered).MessageID}
+	order := []string{first.ID, (<-g.entered).ID, (<-g.entered).ID}
 	same(t, "the order", order, []string{"a", "b", "c"})
 }
 

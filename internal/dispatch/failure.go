@@ -27,6 +27,19 @@ func (e *MethodError) Error() string { return e.Err.Error() }
 // Unwrap returns the method's error.
 func (e *MethodError) Unwrap() error { return e.Err }
 
+// Failure is the cause of an rpc.Error of kind Remote at the server: what the sender is to hear of the
+// method's error, and the error itself, of which a carrier of a typed service may tell more.
+type Failure struct {
+	Remote *rpc.RemoteError
+	Own    error
+}
+
+// Error returns what the sender hears.
+func (f *Failure) Error() string { return f.Remote.Error() }
+
+// Unwrap returns what the sender hears, and hides the error itself: it must not be taken for ours.
+func (f *Failure) Unwrap() error { return f.Remote }
+
 // remote returns the failure as its caller sees it: as a remote error, with this server as a hop. One that came from
 // further on keeps its type, message, data and stack, unless the method made one with a registered name of it. An error that panics when it is asked for its text, such as a nil pointer in
 // an error interface, fails as if the method had panicked.

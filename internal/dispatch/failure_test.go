@@ -282,7 +282,7 @@ func TestPrepareGivesTheMethodItsContextAndArguments(t *testing.T) {
 	var got string
 	m := &Method{
 		Prepare: func(ctx context.Context, kwargs string) (context.Context, string, error) {
-			info, _ := InfoFrom(ctx)
+			info := MessageFrom(ctx)
 			return context.WithValue(ctx, markKey{}, info.Method), kwargs + "!", nil
 		},
 		Bind: func(kwargs string) (Invocation, error) {

@@ -10,7 +10,7 @@ import (
 // withFallback gives an endpoint a fallback, which returns the method that it was asked for.
 func withFallback(e Endpoint) Endpoint {
 	e.Fallback = plain(func(ctx context.Context, emit Emit) error {
-		info, _ := InfoFrom(ctx)
+		info := MessageFrom(ctx)
 		return emit(`"` + info.Method + `"`)
 	})
 	return e

@@ -16,8 +16,8 @@ import (
 // note is a method that writes down the ids of its messages.
 func note(ids chan<- string) *Method {
 	return plain(func(ctx context.Context, emit Emit) error {
-		info, _ := InfoFrom(ctx)
-		ids <- info.MessageID
+		info := MessageFrom(ctx)
+		ids <- info.ID
 		return emit("null")
 	})
 }

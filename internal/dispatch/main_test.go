@@ -62,19 +62,21 @@ func echo() *Method {
 
 // gate is a method that waits to be let through.
 type gate struct {
-	entered chan Info     // one entry a message that runs
-	open    chan struct{} // closed to let all through, or sent to once for each
+	entered chan *rpc.Message // one entry a message that runs
+	open    chan struct{}     // closed to let all through, or sent to once for each
 }
 
-func newGate() *gate { return &gate{entered: make(chan Info, 10_000), open: make(chan struct{})} }
+func newGate() *gate {
+	return &gate{entered: make(chan *rpc.Message, 10_000), open: make(chan struct{})}
+}
 
 func (g *gate) method() *Method {
 	return plain(func(ctx context.Context, emit Emit) error {
-		info, _ := InfoFrom(ctx)
+		info := MessageFrom(ctx)
 		g.entered <- info
 		select {
 		case <-g.open:
-			return emit(`"` + info.MessageID + `"`)
+			return emit(`"` + info.ID + `"`)
 		case <-ctx.Done():
 			return &MethodError{Err: ctx.Err()}
 		}

@@ -44,10 +44,10 @@ func (h *history) of(key string) []string {
 // after it.
 func (h *history) method() *Method {
 	return plain(func(ctx context.Context, _ Emit) error {
-		info, _ := InfoFrom(ctx)
-		h.add(info.MessageID + " begins")
+		info := MessageFrom(ctx)
+		h.add(info.ID + " begins")
 		time.Sleep(time.Duration(rand.Int64N(int64(time.Millisecond))))
-		h.add(info.MessageID + " ends")
+		h.add(info.ID + " ends")
 		if rand.IntN(3) == 0 {
 			panic("ouch")
 		}

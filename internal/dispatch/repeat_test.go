@@ -149,9 +149,9 @@ func TestCopiesUnderStress(t *testing.T) {
 	var ran [messages]atomic.Int64
 	s := newServer(t, Limits{Workers: 1, Queue: 1, QueueBytes: 1000}, map[string]*Method{
 		"foo": plain(func(ctx context.Context, emit Emit) error {
-			info, _ := InfoFrom(ctx)
+			info := MessageFrom(ctx)
 			var i int
-			if _, err := fmt.Sscan(info.MessageID, &i); err != nil {
+			if _, err := fmt.Sscan(info.ID, &i); err != nil {
 				t.Error(err)
 			}
 			ran[i].Add(1)

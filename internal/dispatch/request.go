@@ -1,6 +1,9 @@
 package dispatch
 
-import "github.com/oslorpc/oslorpc/pkg/rpc"
+import (
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
 
 // Request is a message as the server sees it, whatever carried it.
 type Request struct {
@@ -23,25 +26,79 @@ type Request struct {
 	OrderKey string
 	// Caller is the name that the sender's program gives itself; [UnknownCaller] if it gives none.
 	Caller string
-	// Typed is what a message of a typed service has in place of keyword arguments; nil for others.
-	Typed *Typed
+	// Monitored is true for a call that heartbeats accompany.
+	Monitored bool
+	// HasContext says that the context of the message has the request context already.
+	HasContext bool
+	// Typed is what a message of a typed service has in place of keyword arguments.
+	Typed Typed
+	// Instance is the server that runs the message; nil if it is not known.
+	Instance *discovery.Instance
+	// Origin tells where the message came from; nil if that is not known.
+	Origin Origin
+
+	described *rpc.Message // nil until something asks for it
 }
 
 // Typed is the part of a message of a typed service that its carrier has decoded.
 type Typed struct {
-	// Service is the service's full protobuf name.
+	// Service is the service's full protobuf name; empty for a message that is not typed.
 	Service string
 	// Invoke runs the method.
 	Invoke Invocation
+	// Arguments are what the method gets; nil for a stream.
+	Arguments any
 	// Size is what the message counts for in the queue, in bytes.
 	Size int
 }
 
+// Origin tells where a message came from, if an interceptor or a method asks.
+type Origin interface {
+	// Metadata is what travelled beside the message, without what this library reads itself.
+	Metadata() rpc.Metadata
+	// Peer is the process at the other end of the connection.
+	Peer() rpc.Peer
+}
+
+// isTyped reports whether the message is for a method of a typed service.
+func (r *Request) isTyped() bool { return r.Typed.Service != "" }
+
+// kwargs returns the keyword arguments as the text of a JSON object.
+func (r *Request) kwargs() string {
+	if r.Kwargs == "" {
+		return "{}"
+	}
+	return r.Kwargs
+}
+
+// Describe returns the message as interceptors and methods see it.
+func (r *Request) Describe() *rpc.Message {
+	if r.described == nil {
+		r.described = r.describe()
+	}
+	return r.described
+}
+
+func (r *Request) describe() *rpc.Message {
+	m := &rpc.Message{
+		Target: r.Target, Method: r.Method, Delivery: r.Delivery, Monitored: r.Monitored, Service: r.Typed.Service,
+		ID: r.ID, OrderKey: r.OrderKey, Caller: r.Caller, Arguments: r.Typed.Arguments,
+	}
+	m.Target.Version = r.Version.String()
+	if !r.isTyped() {
+		m.Arguments = r.kwargs()
+	}
+	if i := r.Instance; i != nil {
+		m.Target.Exchange, m.Target.Topic = i.Exchange, i.Topic
+		m.Server, m.InstanceID = i.Server, i.ID
+	}
+	if r.Origin != nil {
+		m.Metadata, m.Peer = r.Origin.Metadata(), r.Origin.Peer()
+	}
+	return m
+}
+
 // size is what the message counts for in the queue.
 func (r *Request) size() int {
-	n := len(r.Kwargs) + len(r.Context) + len(r.Method) + len(r.OrderKey)
-	if r.Typed != nil {
-		n += r.Typed.Size
-	}
-	return n
+	return len(r.Kwargs) + len(r.Context) + len(r.Method) + len(r.OrderKey) + r.Typed.Size
 }

@@ -26,7 +26,7 @@ func isFailure(err error) bool {
 
 // perform decodes the arguments and runs the method. Decoding may take long, so it needs a worker, too.
 func (e *execution) perform(ctx context.Context) error {
-	ctx, err := requestctx.WithText(ctx, e.request.Context)
+	ctx, err := withContext(ctx, e.request)
 	if err != nil {
 		return err
 	}
@@ -43,18 +43,26 @@ func (e *execution) perform(ctx context.Context) error {
 	return err
 }
 
+// withContext returns ctx with the request context of a message.
+func withContext(ctx context.Context, r *Request) (context.Context, error) {
+	if err := requestctx.Check(r.Context); err != nil {
+		return nil, err
+	}
+	if r.HasContext {
+		return ctx, nil // and an interceptor may have replaced it
+	}
+	return requestctx.Arrived(ctx, r.Context), nil
+}
+
 // bind decodes the arguments of a method, and returns the context that it is to have.
 func bind(ctx context.Context, m *Method, r *Request) (prepared context.Context, invoke Invocation, err error) {
-	kwargs := r.Kwargs
-	if r.Typed != nil {
-		kwargs = "{}"
-	}
+	kwargs := r.kwargs()
 	if m.Prepare != nil {
 		if ctx, kwargs, err = m.Prepare(ctx, kwargs); err != nil {
 			return nil, nil, err
 		}
 	}
-	if r.Typed != nil {
+	if r.isTyped() {
 		invoke = r.Typed.Invoke
 	} else if invoke, err = m.Bind(kwargs); err != nil {
 		return nil, nil, err
@@ -87,7 +95,7 @@ func (e *execution) exited() error {
 
 // streams reports whether more than one message travels, in either direction.
 func (e *execution) streams() bool {
-	if e.request.Typed == nil {
+	if !e.request.isTyped() {
 		return e.selected.method.Streaming
 	}
 	return e.request.Delivery == rpc.DeliveryMulticall || e.request.Delivery == rpc.DeliveryStream
@@ -119,7 +127,11 @@ func (d *Dispatcher) failed(e *execution, err error) error {
 	}
 	cause := failure.remote(d.config.Name)
 	d.report(e.ctx, e.request, cause, isExpected(e.selected.method, failure) || d.leftAlone(e.ctx, failure))
-	return &rpc.Error{Kind: rpc.Remote, Message: cause.Error(), Cause: cause}
+	remote := &rpc.Error{Kind: rpc.Remote, Message: cause.Error(), Cause: cause}
+	if e.request.isTyped() {
+		remote.Cause = &Failure{Remote: cause, Own: failure.Err}
+	}
+	return remote
 }
 
 // expired is the error for a message whose caller left before it ran, or whose server was stopped by

@@ -151,7 +151,7 @@ func (t *Table) Implemented() []discovery.Implementation { return t.implemented 
 
 // lookup returns the method for a message.
 func (t *Table) lookup(r *Request) (selected, error) {
-	if r.Typed != nil {
+	if r.isTyped() {
 		return t.findTyped(r)
 	}
 	return t.find(r.Target.Namespace, r.Version, r.Method)

@@ -65,9 +65,9 @@ func serve(url, name, logPath, version string) error {
 	s := t.Server(oslorpc.Target{Topic: topic, Server: name})
 	s.Add(oslorpc.Endpoint{Version: version, Methods: map[string]oslorpc.Method{
 		"work": oslorpc.Func(func(ctx context.Context, j job) (string, error) {
-			asked, _ := oslorpc.RequestFrom(ctx)
-			if since, versioned := j.Since.Get(); versioned && (asked.Version.String() != since || since > version) {
-				return "", fmt.Errorf("a job for %s, which asks for %s, runs at %s", since, asked.Version, version)
+			asked := oslorpc.MessageFrom(ctx).Target.Version
+			if since, versioned := j.Since.Get(); versioned && (asked != since || since > version) {
+				return "", fmt.Errorf("a job for %s, which asks for %s, runs at %s", since, asked, version)
 			}
 			if _, err := log.WriteString(j.ID + "\n"); err != nil {
 				return "", err

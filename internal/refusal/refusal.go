@@ -16,6 +16,8 @@ const (
 	Full        Reason = "its queue is full"
 	Stopping    Reason = "it is stopping"
 	Misdirected Reason = "it is not the instance meant"
+	// Declined: an interceptor does not want the message here. Another server may take it.
+	Declined Reason = "one of its interceptors refused it"
 	// Foreign is never sent: a client concludes it from an answer that no server of oslorpc gives.
 	Foreign Reason = "another program has its address"
 )

@@ -32,33 +32,53 @@ func With(ctx context.Context, dict map[string]any) context.Context {
 	})
 }
 
-// WithText returns ctx with the text of a JSON object as its request context. An error, of kind rpc.BadArguments, means
-// that it is none.
+// WithText is Arrived for a text that it checks.
 func WithText(ctx context.Context, text string) (context.Context, error) {
-	if text == "" || text == "{}" {
-		if from(ctx) == nil {
-			return ctx, nil
-		}
-		return without(ctx), nil
+	if err := Check(text); err != nil {
+		return nil, err
 	}
-	if v := jsontext.Value(text); v.Kind() != '{' || !v.IsValid() {
-		return nil, &rpc.Error{Kind: rpc.BadArguments, Message: "the request context must be a JSON object", NotStarted: true}
+	return Arrived(ctx, text), nil
+}
+
+// Arrived returns ctx with the text of a JSON object as its request context, which is decoded if
+// something asks for it.
+func Arrived(ctx context.Context, text string) context.Context {
+	if isEmpty(text) {
+		if from(ctx) == nil {
+			return ctx
+		}
+		return without(ctx)
 	}
 	return context.WithValue(ctx, key{}, &carried{
 		text: func() (string, error) { return text, nil },
 		dict: sync.OnceValue(func() map[string]any { return decode(text) }),
-	}), nil
+	})
 }
 
-// decode returns the dict of a valid text. An entry with a number that Go has no type for, such as 1e999, stays payload.Raw: to
-// look at each number of each message would take longer than it is worth, and what the others say must not be lost.
+// Check returns an error of kind rpc.BadArguments if a text is no JSON object.
+func Check(text string) error {
+	if isEmpty(text) {
+		return nil
+	}
+	if v := jsontext.Value(text); v.Kind() != '{' || !v.IsValid() {
+		return &rpc.Error{Kind: rpc.BadArguments, Message: "the request context must be a JSON object", NotStarted: true}
+	}
+	return nil
+}
+
+func isEmpty(text string) bool { return text == "" || text == "{}" }
+
+// decode returns the dict of a text, nil if it is no JSON object. An entry with a number that Go has no
+// type for, such as 1e999, stays payload.Raw, so that the other entries are not lost.
 func decode(text string) map[string]any {
 	var dict map[string]any
 	if payload.Unmarshal(text, &dict, rpc.BadArguments) == nil {
 		return dict
 	}
 	var entries map[string]payload.Raw
-	_ = payload.Unmarshal(text, &entries, rpc.BadArguments) // the text is valid, and its entries are not looked into
+	if payload.Unmarshal(text, &entries, rpc.BadArguments) != nil {
+		return nil
+	}
 	dict = make(map[string]any, len(entries))
 	for name, raw := range entries {
 		var value any

@@ -51,8 +51,7 @@ func TestEveryFormOfMessageHasItsCaller(t *testing.T) {
 	t.Parallel()
 	callers := make(chan string, 4)
 	f := serve(t, newServer(t, "q", "net1", methods{"foo": function(func(ctx context.Context, _ payload.Raw) (any, error) {
-		info, _ := dispatch.InfoFrom(ctx)
-		callers <- info.Caller
+		callers <- dispatch.MessageFrom(ctx).Caller
 		return nil, nil //nolint:nilnil // The result does not matter.
 	})}))
 	for form, err := range f.attempt(t, &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "foo"}}) {

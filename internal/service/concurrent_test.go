@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/intake"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -14,7 +15,7 @@ import (
 func TestEverythingAtOnce(t *testing.T) {
 	t.Parallel()
 	const callers, rounds = 8, 25
-	servers := make([]*Server, 2)
+	servers := make([]*intake.Server, 2)
 	for i := range servers {
 		servers[i] = newServerOf(t, "q", fmt.Sprint("net", i), dispatch.Limits{Workers: 4, Queue: 1000, QueueBytes: 1 << 20}, dispatch.Endpoint{
 			Namespaces: []string{""}, Version: rpc.DefaultVersion, Methods: methods{"echo": echo(), "many": items("1", "2", "3")},
@@ -31,7 +32,7 @@ func TestEverythingAtOnce(t *testing.T) {
 	}
 	all.Go(func() {
 		for round := range 10 * rounds { // as servers come and go; there is always one
-			f.process.SetServers(servers[round%2:])
+			f.intake.SetServers(servers[round%2:])
 		}
 	})
 	all.Wait()
@@ -67,21 +68,6 @@ func BenchmarkCall(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := f.Call(b.Context(), m); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkFind(b *testing.B) {
-	servers := make([]*Server, 15)
-	for i := range servers {
-		servers[i] = newServer(b, fmt.Sprint("topic ", i), "net1", nil)
-	}
-	process := New(Config{Exchange: rpc.DefaultExchange, MaxSize: maxSize})
-	process.SetServers(servers)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := process.find(rpc.Target{Topic: "topic 14"}, "b1.net1"); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -9,14 +9,12 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
-	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // A client takes a bare UNIMPLEMENTED for an RPC of the contract as proof that another program has
-// the address, and sends the message elsewhere. What follows keeps a server of oslorpc from
-// answering so.
+// the address, and sends the message elsewhere. So a server of oslorpc must never answer with one.
 
 // sealed returns the description of a service whose unary handlers return no bare UNIMPLEMENTED,
 // not even one that an interceptor made: generated handlers call the interceptors themselves.
@@ -37,9 +35,8 @@ func sealed(desc *grpc.ServiceDesc) *grpc.ServiceDesc {
 // takenHeader says that the message of a stream was taken.
 const takenHeader = "oslorpc-taken"
 
-// markTaken has a stream begin with headers, however it ends. So it is told from one that was
-// refused, even if an interceptor replaces the error of the method: the handler cannot see the
-// messages of streams.
+// markTaken has a stream begin with headers, however it ends. So clients can tell it from a refused
+// stream, even if an interceptor of gRPC replaces the error of the method.
 func markTaken(stream grpc.ServerStream) {
 	_ = stream.SetHeader(metadata.Pairs(takenHeader, "1")) // it fails only if headers were sent already
 }
@@ -47,16 +44,19 @@ func markTaken(stream grpc.ServerStream) {
 // Unknown answers RPCs of services and methods that the program does not link. gRPC itself would
 // answer with a bare UNIMPLEMENTED, after which a client does not know whether it may send the
 // message to another server.
-func (p *Process) Unknown(_ any, stream grpc.ServerStream) error {
+func (s *Services) Unknown(_ any, stream grpc.ServerStream) error {
 	path, _ := grpc.MethodFromServerStream(stream)
 	service, method, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	err := error(&rpc.Error{Kind: rpc.NoSuchMethod, NotStarted: true, Message: fmt.Sprintf("this program does not know the method %s", path)})
-	if p.roster.Load().services[service] == nil && !strings.HasPrefix(service, "oslorpc.v1.") {
-		h, bad := header.Read(stream.Context())
-		if bad != nil {
-			return refuseTyped(nil, method, &rpc.Error{Kind: rpc.InvalidTarget, NotStarted: true, Message: bad.Error()})
+	if !s.intake.Offers(service) && !strings.HasPrefix(service, "oslorpc.v1.") {
+		in, err := readTyped(stream.Context(), service, method)
+		if err != nil {
+			return err
 		}
-		_, err = p.findTyped(service, &h) // which never finds one
+		if err := s.intake.FindTyped(&in.Message); err != nil {
+			return in.status(err)
+		}
 	}
-	return refuseTyped(nil, method, err)
+	return statusOf(&rpc.Error{
+		Kind: rpc.NoSuchMethod, Method: method, NotStarted: true, Message: fmt.Sprintf("this program does not know the method %s", path),
+	}, nil)
 }

@@ -12,41 +12,37 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/phase"
-	"github.com/oslorpc/oslorpc/internal/refusal"
-	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Ping answers if this process is the instance meant, and that does not stop.
-func (p *Process) Ping(_ context.Context, m *pb.PingRequest) (*pb.PingResponse, error) {
-	id := m.GetInstanceId()
-	servers := p.roster.Load().servers
-	i := slices.IndexFunc(servers, func(s *Server) bool { return s.Instance.ID == id })
-	switch {
-	case id == "":
-	case i < 0:
-		return nil, rpcstatus.Encode(p.absent(id, string(refusal.Misdirected)), nil).Err()
-	case servers[i].Dispatch.Phase().IsEnding():
-		return nil, rpcstatus.Encode(refusal.New(refusal.Stopping), nil).Err()
+// Ping answers if this process has the instance, and the instance does not stop.
+func (s *Services) Ping(ctx context.Context, m *pb.PingRequest) (*pb.PingResponse, error) {
+	if err := s.intake.Ping(ctx, m.GetInstanceId(), origin{ctx: ctx}); err != nil {
+		return nil, statusOf(err, nil)
 	}
 	return &pb.PingResponse{}, nil
 }
 
 // GetInfo describes the process and its servers.
-func (p *Process) GetInfo(_ context.Context, m *pb.GetInfoRequest) (*pb.GetInfoResponse, error) {
-	info := &pb.GetInfoResponse{
-		BootId: p.config.BootID, ProcessId: int64(os.Getpid()), Build: build(),
-		Uptime: durationpb.New(time.Since(p.started)),
+func (s *Services) GetInfo(ctx context.Context, m *pb.GetInfoRequest) (*pb.GetInfoResponse, error) {
+	asked := &rpc.Message{Method: "GetInfo", Target: rpc.Target{Topic: m.GetTopic()}}
+	if err := s.intake.Inspect(ctx, asked, origin{ctx: ctx}); err != nil {
+		return nil, statusOf(err, nil)
 	}
-	for _, s := range p.roster.Load().servers {
-		if m.Topic == nil || m.GetTopic() == s.Instance.Topic {
-			server := describe(s)
+	info := &pb.GetInfoResponse{
+		BootId: s.intake.BootID(), ProcessId: int64(os.Getpid()), Build: build(),
+		Uptime: durationpb.New(time.Since(s.started)),
+	}
+	for _, server := range s.intake.Servers() {
+		if m.Topic == nil || m.GetTopic() == server.Instance.Topic {
+			described := describe(server)
 			if m.GetRequests() {
-				server.Requests, server.Uncounted = requests(s.Dispatch)
+				described.Requests, described.Uncounted = requests(server.Dispatch)
 			}
-			info.Servers = append(info.Servers, server)
+			info.Servers = append(info.Servers, described)
 		}
 	}
 	return info, nil
@@ -60,7 +56,7 @@ func build() string {
 	return info.Main.Version
 }
 
-func describe(s *Server) *pb.ServerInfo {
+func describe(s *intake.Server) *pb.ServerInfo {
 	load := s.Dispatch.Load()
 	info := &pb.ServerInfo{
 		InstanceId: s.Instance.ID, Exchange: s.Instance.Exchange, Topic: s.Instance.Topic, Server: s.Instance.Server,

@@ -15,6 +15,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/leak"
 	"github.com/oslorpc/oslorpc/internal/payload"
 	"github.com/oslorpc/oslorpc/internal/phase"
@@ -32,20 +33,19 @@ type fleet struct {
 	pb.RPCServiceClient
 	pb.IntrospectionServiceClient
 
-	process *Process
+	intake *intake.Intake
 }
 
 // serve returns a process with the servers. Everything ends with the test.
-func serve(tb testing.TB, servers ...*Server) *fleet {
+func serve(tb testing.TB, servers ...*intake.Server) *fleet {
 	tb.Helper()
-	process := New(Config{BootID: "b1", Exchange: rpc.DefaultExchange, MaxSize: maxSize})
-	process.SetServers(servers)
+	in := newIntake(nil, servers...)
 	listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(8 * maxSize))
-	process.Register(server)
+	New(in).Register(server)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	conn, err := grpc.NewClient("passthrough:///"+listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
@@ -59,20 +59,29 @@ func serve(tb testing.TB, servers ...*Server) *fleet {
 			tb.Error(err)
 		}
 	})
-	return &fleet{pb.NewRPCServiceClient(conn), pb.NewIntrospectionServiceClient(conn), process}
+	return &fleet{pb.NewRPCServiceClient(conn), pb.NewIntrospectionServiceClient(conn), in}
+}
+
+// newIntake returns the intake of a process with servers.
+func newIntake(interceptors []rpc.Interceptor, servers ...*intake.Server) *intake.Intake {
+	in := intake.New(intake.Config{
+		BootID: "b1", Exchange: rpc.DefaultExchange, MaxSize: maxSize, Interceptors: interceptors, Log: slog.New(slog.DiscardHandler),
+	})
+	in.SetServers(servers)
+	return in
 }
 
 type methods = map[string]*dispatch.Method
 
 // newServer returns a server with methods in the null namespace at version 1.0, as instance "b1." and its name.
-func newServer(tb testing.TB, topic, name string, m methods) *Server {
+func newServer(tb testing.TB, topic, name string, m methods) *intake.Server {
 	tb.Helper()
 	return newServerOf(tb, topic, name, dispatch.DefaultLimits, dispatch.Endpoint{
 		Namespaces: []string{""}, Version: rpc.DefaultVersion, Methods: m,
 	})
 }
 
-func newServerOf(tb testing.TB, topic, name string, limits dispatch.Limits, endpoints ...dispatch.Endpoint) *Server {
+func newServerOf(tb testing.TB, topic, name string, limits dispatch.Limits, endpoints ...dispatch.Endpoint) *intake.Server {
 	tb.Helper()
 	table := dispatch.NewTable(endpoints)
 	d := dispatch.New(dispatch.Config{
@@ -83,7 +92,7 @@ func newServerOf(tb testing.TB, topic, name string, limits dispatch.Limits, endp
 			tb.Error(err)
 		}
 	})
-	return &Server{Dispatch: d, Instance: discovery.Instance{
+	return &intake.Server{Dispatch: d, Instance: discovery.Instance{
 		ID: "b1." + name, BootID: "b1", Exchange: rpc.DefaultExchange, Topic: topic, Server: name,
 		State: discovery.Active, Implemented: table.Implemented(),
 	}}

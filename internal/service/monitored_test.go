@@ -104,18 +104,16 @@ func (s *sink) Send(m *pb.MonitoredCallResponse) error {
 }
 
 // sleeper returns a process with a method foo that takes so long.
-func sleeper(t *testing.T, long time.Duration) *Process {
+func sleeper(t *testing.T, long time.Duration) *Services {
 	t.Helper()
-	process := New(Config{Exchange: rpc.DefaultExchange, MaxSize: maxSize})
-	process.SetServers([]*Server{newServer(t, "q", "net1", methods{"foo": function(func(ctx context.Context, _ payload.Raw) (any, error) {
+	return New(newIntake(nil, newServer(t, "q", "net1", methods{"foo": function(func(ctx context.Context, _ payload.Raw) (any, error) {
 		select {
 		case <-time.After(long):
 			return nil, nil
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-	})})})
-	return process
+	})})))
 }
 
 func TestHeartbeatIntervals(t *testing.T) {
@@ -168,13 +166,12 @@ func TestHeartbeatsEndWhenTheCallerHasGone(t *testing.T) {
 func TestHeartbeatsEndWithTheGoroutine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		process := sleeper(t, 0)
-		process.SetServers([]*Server{newServer(t, "q", "net1", methods{"foo": function(func(context.Context, payload.Raw) (any, error) {
+		services := New(newIntake(nil, newServer(t, "q", "net1", methods{"foo": function(func(context.Context, payload.Raw) (any, error) {
 			runtime.Goexit()
 			return nil, nil
-		})})})
+		})})))
 		stream := &sink{ctx: t.Context()}
-		go func() { _ = process.MonitoredCall(monitoredRequest(nil), stream) }()
+		go func() { _ = services.MonitoredCall(monitoredRequest(nil), stream) }()
 		time.Sleep(time.Minute)
 		if len(stream.sent) != 0 {
 			t.Errorf("%d messages were sent", len(stream.sent))

@@ -2,65 +2,40 @@ package service
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/reflect/protoregistry"
-	"google.golang.org/protobuf/types/known/emptypb"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/header"
+	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
-	"github.com/oslorpc/oslorpc/internal/typed"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Typed is a typed service that a server offers: a program's own protobuf service, with the handlers of its generated code.
-type Typed struct {
-	Rules *typed.Service
-	Impl  any
-
-	methods map[string]grpc.MethodHandler
-	streams map[string]grpc.StreamHandler
-}
-
-// NewTyped returns a service for the generated description of it.
-func NewTyped(rules *typed.Service, desc *grpc.ServiceDesc, impl any) *Typed {
-	t := &Typed{Rules: rules, Impl: impl, methods: map[string]grpc.MethodHandler{}, streams: map[string]grpc.StreamHandler{}}
-	for _, m := range desc.Methods {
-		t.methods[m.MethodName] = m.Handler
-	}
-	for _, s := range desc.Streams {
-		t.streams[s.StreamName] = s.Handler
-	}
-	return t
-}
-
-// RegisterTyped makes known to a gRPC server every service that the program links and that is not known to it yet. gRPC takes services
-// only before it serves, and servers may start later, so whether one offers the service is found out for each message.
-func (p *Process) RegisterTyped(s *grpc.Server) {
-	known := s.GetServiceInfo()
+// RegisterTyped makes known to a gRPC server every service that the program links and that the server
+// does not know yet. gRPC takes services only before it serves, and servers of the process may start
+// later. So each message finds out whether a server offers its service.
+func (s *Services) RegisterTyped(r *grpc.Server) {
+	known := r.GetServiceInfo()
 	protoregistry.GlobalFiles.RangeFiles(func(file protoreflect.FileDescriptor) bool {
 		services := file.Services()
 		for i := range services.Len() {
 			d := services.Get(i)
 			if _, ok := known[string(d.FullName())]; !ok {
-				s.RegisterService(p.describe(d, file.Path()), nil)
+				r.RegisterService(s.describe(d, file.Path()), nil)
 			}
 		}
 		return true
 	})
 }
 
-func (p *Process) describe(d protoreflect.ServiceDescriptor, file string) *grpc.ServiceDesc {
+func (s *Services) describe(d protoreflect.ServiceDescriptor, file string) *grpc.ServiceDesc {
 	desc := &grpc.ServiceDesc{ServiceName: string(d.FullName()), Metadata: file}
 	methods := d.Methods()
 	for i := range methods.Len() {
@@ -68,11 +43,11 @@ func (p *Process) describe(d protoreflect.ServiceDescriptor, file string) *grpc.
 		name := string(m.Name())
 		if m.IsStreamingClient() || m.IsStreamingServer() {
 			desc.Streams = append(desc.Streams, grpc.StreamDesc{
-				StreamName: name, Handler: p.typedStream(desc.ServiceName, name),
+				StreamName: name, Handler: s.typedStream(desc.ServiceName, name),
 				ClientStreams: m.IsStreamingClient(), ServerStreams: m.IsStreamingServer(),
 			})
 		} else {
-			desc.Methods = append(desc.Methods, grpc.MethodDesc{MethodName: name, Handler: p.typedUnary(desc.ServiceName, name)})
+			desc.Methods = append(desc.Methods, grpc.MethodDesc{MethodName: name, Handler: s.typedUnary(desc.ServiceName, name)})
 		}
 	}
 	return desc
@@ -80,220 +55,133 @@ func (p *Process) describe(d protoreflect.ServiceDescriptor, file string) *grpc.
 
 // Offered lists what the process offers now, for reflection.
 type Offered struct {
-	Process *Process
-	Server  *grpc.Server
+	Services *Services
+	Server   *grpc.Server
 }
 
-// GetServiceInfo returns the services that were registered for themselves, and the typed ones that a server offers.
+// GetServiceInfo returns the services that were registered for themselves, and the typed ones that a
+// server offers.
 func (o Offered) GetServiceInfo() map[string]grpc.ServiceInfo {
 	all := o.Server.GetServiceInfo()
-	offered := o.Process.roster.Load().services
 	maps.DeleteFunc(all, func(name string, _ grpc.ServiceInfo) bool {
-		return offered[name] == nil && !strings.HasPrefix(name, "oslorpc.v1.") && !strings.HasPrefix(name, "grpc.")
+		return !o.Services.intake.Offers(name) && !strings.HasPrefix(name, "oslorpc.v1.") && !strings.HasPrefix(name, "grpc.")
 	})
 	return all
 }
 
-// typedMessage is a message of a typed service on its way to its method.
-type typedMessage struct {
-	server  *Server
-	typed   *Typed
-	method  *typed.Method
-	request dispatch.Request
-	maxSize int
-	// failure is what the method returned.
-	failure error
-}
-
-// openTyped finds the server that a message of a typed service is meant for, and reads what its headers say.
-func (p *Process) openTyped(ctx context.Context, service, method string) (*typedMessage, error) {
+// readTyped returns a message of a typed service as it comes in, but for its content. The error is a
+// status.
+func readTyped(ctx context.Context, service, method string) (*incoming, error) {
 	h, err := header.Read(ctx)
 	if err != nil {
-		return nil, refuseTyped(nil, method, &rpc.Error{Kind: rpc.InvalidTarget, NotStarted: true, Message: err.Error()})
+		return nil, statusOf(about(method, invalid(err.Error())), nil)
 	}
-	s, err := p.findTyped(service, &h)
-	if err != nil {
-		return nil, refuseTyped(nil, method, err)
+	in := &incoming{origin: origin{ctx: ctx}}
+	in.Origin, in.Caller = in, callerOf(ctx)
+	in.Method, in.Typed.Service = method, service
+	in.Target = rpc.Target{Exchange: h.Exchange, Topic: h.Topic, Server: h.Server}
+	in.Version, in.HasVersion = h.Version, h.HasVersion
+	in.ID, in.InstanceID, in.OrderKey, in.Context = h.ID, h.Instance, h.OrderKey, h.Context
+	if ago := h.Missed; ago > 0 {
+		in.Missed = &ago
 	}
-	t := s.Typed[service]
-	m := &typedMessage{server: s, typed: t, method: t.Rules.Methods[method], maxSize: p.config.MaxSize}
-	m.request = dispatch.Request{
-		Delivery: rpc.DeliveryCall, Method: method, Target: rpc.Target{Namespace: t.Rules.Namespace}, Version: rpc.Version{Major: t.Rules.Version.Major}, Context: h.Context, ID: h.ID,
-		Caller: callerOf(ctx), OrderKey: h.OrderKey, Typed: &dispatch.Typed{Service: service},
-	}
-	if err := rpc.ValidateOrderKey(h.OrderKey); err != nil {
-		return nil, m.fail(err)
-	}
-	if h.Missed > 0 && s.Missed != nil {
-		s.Missed(h.Missed)
-	}
-	if h.HasVersion {
-		m.request.Version = h.Version
-	}
-	if n := len(h.Context); n > p.config.MaxSize {
-		return nil, m.fail(&rpc.Error{Kind: rpc.TooLarge, NotStarted: true, Message: fmt.Sprintf(
-			"the request context has %d bytes, and this server takes %d", n, p.config.MaxSize)})
-	}
-	return m, nil
+	return in, nil
 }
 
-// findTyped returns the server that offers a typed service and is meant. Headers say who is; without any, whoever offers it.
-func (p *Process) findTyped(service string, h *header.Request) (*Server, error) {
-	r, at := p.roster.Load(), discovery.Topic{Exchange: h.Exchange, Name: h.Topic}
-	g := r.services[service]
-	if g != nil {
-		if s := g.findAt(at, h.Server, h.Instance); s != nil {
-			return s, nil
-		}
-	}
-	// That a server does not offer the service must not be taken for a sign that it is not there: other messages go to it.
-	// A process that is just starting again has no servers yet.
-	everybody := group{servers: r.servers}
-	if everybody.findAt(at, h.Server, h.Instance) != nil {
-		return nil, &rpc.Error{Kind: rpc.NoSuchMethod, NotStarted: true, Message: fmt.Sprintf("no server that is meant offers the service %s", service)}
-	}
-	return nil, p.absent(h.Instance, fmt.Sprintf("no server of this process that offers the service %s is meant", service))
-}
-
-// typedUnary is the handler of a unary method. The generated handler decodes the request and is kept from running the method, which is
-// then run as any other message is.
-func (p *Process) typedUnary(service, method string) grpc.MethodHandler {
+// typedUnary is the handler of a unary method.
+func (s *Services) typedUnary(service, method string) grpc.MethodHandler {
 	path := "/" + service + "/" + method
 	return func(_ any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
-		m, err := p.openTyped(ctx, service, method)
+		in, err := readTyped(ctx, service, method)
 		if err != nil {
 			return nil, err
 		}
-		var run grpc.UnaryHandler
-		request, err := m.typed.methods[method](m.typed.Impl, ctx, decode,
-			func(_ context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-				run = handler
-				return request, nil
-			})
+		call, err := s.intake.OpenTyped(&in.Message, decode)
 		if err != nil {
-			return nil, err
+			return nil, in.typedStatus(err)
 		}
 		if interceptor == nil {
-			return m.sendable(m.unary(ctx, request, run))
+			reply, err := call.Do(ctx, call.Content)
+			if err != nil {
+				return nil, in.typedStatus(err)
+			}
+			return in.sendable(call, reply)
 		}
 		serve := func(ctx context.Context, request any) (any, error) {
-			return m.copied().unary(ctx, request, run) // an interceptor may do so twice, and a cast outlives it
+			again, message := call, in.Message // an interceptor may serve twice, and a cast outlives it
+			again.Message = &message
+			reply, err := again.Do(ctx, request)
+			if err != nil {
+				return nil, in.typedStatus(err)
+			}
+			return reply, nil
 		}
-		return m.sendable(interceptor(ctx, request, &grpc.UnaryServerInfo{Server: m.typed.Impl, FullMethod: path}, serve))
+		reply, err := interceptor(ctx, call.Content, &grpc.UnaryServerInfo{Server: call.Service().Impl, FullMethod: path}, serve)
+		if err != nil {
+			return reply, err
+		}
+		return in.sendable(call, reply)
 	}
 }
 
-// sendable returns a result as it is, unless it cannot be sent.
-func (m *typedMessage) sendable(reply any, err error) (any, error) {
-	if err != nil {
-		return reply, err
-	}
-	if err := m.checkResult(reply); err != nil {
-		return nil, m.fail(err)
+// sendable returns a reply as it is, unless it cannot be sent.
+func (in *incoming) sendable(call intake.Unary, reply any) (any, error) {
+	if err := call.Check(reply); err != nil {
+		return nil, in.typedStatus(err)
 	}
 	return reply, nil
 }
-
-func (m *typedMessage) copied() *typedMessage {
-	c := *m
-	c.request.Typed = &dispatch.Typed{Service: m.request.Typed.Service}
-	return &c
-}
-
-// unary runs a unary method, or accepts its message if it is a cast.
-func (m *typedMessage) unary(ctx context.Context, request any, run grpc.UnaryHandler) (any, error) {
-	r := &m.request
-	if message, ok := request.(proto.Message); ok {
-		r.Typed.Size = proto.Size(message)
-		if err := m.checkRequest(r.Typed.Size); err != nil {
-			return nil, m.fail(err)
-		}
-	}
-	if m.method.Delivery != typed.Call {
-		return m.cast(ctx, request, run)
-	}
-	var reply any
-	r.Typed.Invoke = func(ctx context.Context, _ dispatch.Emit) error {
-		reply, m.failure = run(ctx, request)
-		return failed(m.failure)
-	}
-	if err := m.server.Dispatch.Call(ctx, r, drop); err != nil {
-		return nil, m.fail(err)
-	}
-	return reply, nil
-}
-
-// cast accepts a message whose method runs later.
-func (m *typedMessage) cast(ctx context.Context, request any, run grpc.UnaryHandler) (any, error) {
-	m.request.Delivery = rpc.DeliveryCast
-	m.request.Typed.Invoke = func(ctx context.Context, _ dispatch.Emit) error {
-		_, err := run(ctx, request)
-		return failed(err)
-	}
-	if err := m.server.Dispatch.Cast(ctx, &m.request); err != nil {
-		return nil, m.fail(err)
-	}
-	return &emptypb.Empty{}, nil
-}
-
-// drop is for methods that emit nothing: their results do not pass through dispatch.
-func drop(string) error { return nil }
 
 // typedStream is the handler of a streaming method.
-func (p *Process) typedStream(service, method string) grpc.StreamHandler {
+func (s *Services) typedStream(service, method string) grpc.StreamHandler {
 	return func(_ any, stream grpc.ServerStream) error {
-		m, err := p.openTyped(stream.Context(), service, method)
+		in, err := readTyped(stream.Context(), service, method)
 		if err != nil {
 			return err
 		}
-		r := &m.request
-		r.Delivery = rpc.DeliveryMulticall
-		if m.method.ClientStreams {
-			r.Delivery = rpc.DeliveryStream
-		}
-		r.Typed.Invoke = func(ctx context.Context, _ dispatch.Emit) error {
-			bounded := &boundStream{ServerStream: &runStream{stream, ctx}, message: m}
-			m.failure = m.typed.streams[method](m.typed.Impl, bounded)
-			if m.isCut() {
-				return dispatch.ErrCut()
-			}
-			return bounded.result(m.failure)
-		}
-		if err := untilForced(stream.Context(), m.server.Dispatch, r, drop); err != nil {
-			return m.fail(err)
+		if err := s.intake.Stream(stream.Context(), &in.Message, grpcStream{stream}); err != nil {
+			return in.typedStatus(err)
 		}
 		return nil
 	}
 }
 
-// isCut reports whether a stream's method failed only because a forced stop had ended its stream.
-func (m *typedMessage) isCut() bool {
-	select {
-	case <-m.server.Dispatch.Forced():
-		st, own := statusOf(m.failure)
-		return own && st.Code() == codes.Canceled
-	default:
-		return false
-	}
+// grpcStream is a stream of gRPC as package intake knows it.
+type grpcStream struct{ grpc.ServerStream }
+
+// Send sends an item.
+func (s grpcStream) Send(item any) error { return s.SendMsg(item) }
+
+// Receive receives a message.
+func (s grpcStream) Receive(message any) error { return s.RecvMsg(message) }
+
+// SetHeader adds to the headers.
+func (s grpcStream) SetHeader(md rpc.Metadata) error {
+	return s.ServerStream.SetHeader(metadata.MD(md))
 }
 
-// failed returns what a method returned as a failure of it; nil stays nil.
-func failed(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &dispatch.MethodError{Err: err}
+// SendHeader sends the headers.
+func (s grpcStream) SendHeader(md rpc.Metadata) error {
+	return s.ServerStream.SendHeader(metadata.MD(md))
 }
 
-// fail returns err as the status of the RPC. A status that the method returned itself stays what it is, with a detail that says that the
-// method did. One that came from further on may have such a detail already, which is about another message.
-func (m *typedMessage) fail(err error) error {
-	ours := refuseTyped(m.server, m.request.Method, m.signed(err))
-	if rpc.KindOf(err) != rpc.Remote {
+// SetTrailer adds to the trailers.
+func (s grpcStream) SetTrailer(md rpc.Metadata) { s.ServerStream.SetTrailer(metadata.MD(md)) }
+
+// typedStatus returns err as the status of the RPC. A status that the method returned itself stays what it
+// is, with a detail that says that the method ran. If the status came from another message, it may have
+// such a detail already, which is not true of this one.
+func (in *incoming) typedStatus(err error) error {
+	if rpc.KindOf(err) == rpc.Unknown {
+		return err // of the codec
+	}
+	ours := in.status(err)
+	own, ok := intake.MethodError(err)
+	if !ok {
 		return ours
 	}
-	st, own := statusOf(m.failure)
-	if !own || st.Code() == codes.OK {
+	st, isStatus := ownStatus(own)
+	if !isStatus || st.Code() == codes.OK {
 		return ours
 	}
 	marked := rpcstatus.WithoutDetail(st).Proto()
@@ -302,43 +190,8 @@ func (m *typedMessage) fail(err error) error {
 	return rpcstatus.Bound(status.FromProto(marked)).Err()
 }
 
-// statusOf returns the status that a method returned as its error, if it is one. Like dispatch, it may meet an error that panics when it
-// is asked for its text, such as a nil pointer in an error interface; here that would end the process.
-func statusOf(err error) (st *status.Status, own bool) {
-	defer func() {
-		if recover() != nil {
-			st, own = nil, false
-		}
-	}()
-	return status.FromError(err)
-}
-
-// signed completes an error with the version that was asked for and the server that says so.
-func (m *typedMessage) signed(err error) error {
-	var e *rpc.Error
-	if !errors.As(err, &e) {
-		return err
-	}
-	signed := *e
-	signed.Target.Version = m.request.Version.String()
-	signed.Server, signed.InstanceID = m.server.Instance.Server, m.server.Instance.ID
-	return &signed
-}
-
-// refuseTyped returns err, which is about a method, as a status.
-func refuseTyped(s *Server, method string, err error) error {
-	if e, ok := errors.AsType[*rpc.Error](err); ok {
-		named := *e
-		named.Method = method
-		err = &named
-	}
-	if s != nil && rpc.KindOf(err) == rpc.UnsupportedVersion {
-		return rpcstatus.Encode(err, implementations(s)).Err()
-	}
-	return rpcstatus.Encode(err, nil).Err()
-}
-
-// Expected reports whether an error of a typed method is no news for a log: a status that says more than that something failed.
+// Expected reports whether an error of a typed method is an answer rather than a failure to log: a status
+// that says more than that something failed.
 func Expected(err error) bool {
 	st, ok := status.FromError(err)
 	if !ok {

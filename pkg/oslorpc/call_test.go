@@ -101,15 +101,12 @@ func TestNestedCallPassesTheContextOn(t *testing.T) {
 func TestHandlerSeesWhatWasAsked(t *testing.T) {
 	serve(t, "node1", oslorpc.Endpoint{Namespace: "base", Version: "2.5", Methods: oslorpc.Methods(newAgent("node1"))})
 	c := client(t, oslorpc.WithNamespace("base"), oslorpc.WithVersion("2.1"))
-	got, err := oslorpc.Call[oslorpc.Request](t.Context(), c, "asked", nil)
+	got, err := oslorpc.Call[asked](t.Context(), c, "asked", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := oslorpc.Request{
-		Server: "node1", Namespace: "base", Version: oslorpc.Version{Major: 2, Minor: 1}, Method: "asked", MessageID: got.MessageID,
-		Caller: got.Caller,
-	}
-	if got != want || got.MessageID == "" {
+	want := asked{Server: "node1", Namespace: "base", Version: "2.1", Method: "asked", ID: got.ID, Caller: got.Caller}
+	if got != want || got.ID == "" {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 }

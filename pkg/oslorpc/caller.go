@@ -10,7 +10,7 @@ import (
 const maxCallerName = 128
 
 // WithCallerName sets the name that the program gives itself to the servers it sends messages to: they count by it who asks for
-// what, and their methods find it in [Request]. The default is the program's file name and the machine's name, as in
+// what, and their methods find it in their [Message]. The default is the program's file name and the machine's name, as in
 // "neutron-agent@node1"; an empty name is the default. A name has printable ASCII characters without spaces, and at most 128 of them.
 //
 // It travels as the connection's user agent, so grpc.WithUserAgent among the options of [WithDialOptions] has precedence.

@@ -23,7 +23,7 @@ func TestServersKnowTheirCallers(t *testing.T) {
 		"other": {oslorpc.WithDialOptions(grpc.WithUserAgent("other"))},
 	} {
 		c := open(t, options...).Client(oslorpc.Target{Topic: "agents"})
-		got, err := oslorpc.Call[oslorpc.Request](t.Context(), c, "asked", nil)
+		got, err := oslorpc.Call[asked](t.Context(), c, "asked", nil)
 		if err != nil || got.Caller != want {
 			t.Errorf("got %q, %v, want %q", got.Caller, err, want)
 		}

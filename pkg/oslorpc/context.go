@@ -46,23 +46,7 @@ func ContextFrom(ctx context.Context) RequestContext { return requestctx.Dict(ct
 //	}
 func Stopping(ctx context.Context) <-chan struct{} { return dispatch.Stopping(ctx) }
 
-// Request says what a handler was asked.
-type Request struct {
-	// Server is the name of the server that runs the handler.
-	Server string
-	// Namespace, Version and Method are those of the message. A message without a version has 1.0.
-	Namespace string
-	Version   Version
-	Method    string
-	// MessageID identifies the message; empty if its sender gave it no id.
-	MessageID string
-	// Caller is the name that the sender's program gives itself, as with [WithCallerName], or the user agent of a gRPC program in
-	// another language; "unknown" if it gives none. It tells who still asks for what. Nothing proves it, so it must not decide who may.
-	Caller string
-}
-
-// RequestFrom returns what the handler that ctx belongs to was asked; false if ctx belongs to none.
-func RequestFrom(ctx context.Context) (Request, bool) {
-	info, ok := dispatch.InfoFrom(ctx)
-	return Request(info), ok
-}
+// MessageFrom returns the message that a method runs for: what it asks for, who sent it, and what
+// travelled beside it. Pass the method's ctx, or one that derives from it. For any other ctx it returns
+// nil.
+func MessageFrom(ctx context.Context) *Message { return dispatch.MessageFrom(ctx) }

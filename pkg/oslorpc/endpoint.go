@@ -24,7 +24,7 @@ type Endpoint struct {
 	// Methods are its methods, by the name that messages ask for. Which of them can be asked for is up to [WithAccessPolicy]: by
 	// default, those whose names do not begin with an underscore.
 	Methods map[string]Method
-	// Fallback takes the methods that are not in Methods, in this endpoint's place in the order, as a proxy does. [RequestFrom]
+	// Fallback takes the methods that are not in Methods, in this endpoint's place in the order, as a proxy does. [MessageFrom]
 	// tells it which method it was asked for. Names that begin with an underscore reach it only with [AllowAll], and with
 	// [AllowExposed] it must be marked with [Expose]. The zero value is none.
 	Fallback Method

@@ -12,16 +12,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// asked returns the method that it was asked for, with its arguments.
-var asked = oslorpc.Func(func(ctx context.Context, args oslorpc.Raw) (string, error) {
-	r, _ := oslorpc.RequestFrom(ctx)
-	return r.Method + string(args), nil
+// namesItself returns the method that it was asked for, with its arguments.
+var namesItself = oslorpc.Func(func(ctx context.Context, args oslorpc.Raw) (string, error) {
+	return oslorpc.MessageFrom(ctx).Method + string(args), nil
 })
 
 func TestFallback(t *testing.T) {
 	serve(t, "net1",
 		oslorpc.Endpoint{Version: "1.1", Methods: map[string]oslorpc.Method{"foo": says("first")}},
-		oslorpc.Endpoint{Version: "1.1", Methods: map[string]oslorpc.Method{"bar": says("second")}, Fallback: asked},
+		oslorpc.Endpoint{Version: "1.1", Methods: map[string]oslorpc.Method{"bar": says("second")}, Fallback: namesItself},
 		oslorpc.Endpoint{Version: "1.2", Methods: map[string]oslorpc.Method{"bar": says("third"), "baz": says("third")}},
 	)
 	c := client(t)
@@ -48,8 +47,8 @@ func TestFallback(t *testing.T) {
 
 func TestFallbackIsAMethodLikeAnother(t *testing.T) {
 	serveWith(t, []oslorpc.ServerOption{oslorpc.WithAccessPolicy(oslorpc.AllowExposed)},
-		oslorpc.Endpoint{Namespace: "hidden", Fallback: asked},
-		oslorpc.Endpoint{Namespace: "exposed", Fallback: oslorpc.Expected(oslorpc.Expose(asked), errAbsent)},
+		oslorpc.Endpoint{Namespace: "hidden", Fallback: namesItself},
+		oslorpc.Endpoint{Namespace: "exposed", Fallback: oslorpc.Expected(oslorpc.Expose(namesItself), errAbsent)},
 		oslorpc.Endpoint{Namespace: "stream", Fallback: oslorpc.Expose(oslorpc.Stream(
 			func(context.Context, oslorpc.Raw) iter.Seq2[int, error] {
 				return func(yield func(int, error) bool) { _ = yield(1, nil) && yield(2, nil) }
@@ -84,8 +83,8 @@ func ExampleEndpoint_fallback() {
 	proxy := t.Server(oslorpc.Target{Topic: "proxy", Server: "edge"})
 	proxy.Add(oslorpc.Endpoint{Version: "1.2", Fallback: oslorpc.Func(
 		func(ctx context.Context, args oslorpc.Raw) (oslorpc.Raw, error) {
-			asked, _ := oslorpc.RequestFrom(ctx)
-			c := next.Prepare(oslorpc.WithVersion(asked.Version.String()))
+			asked := oslorpc.MessageFrom(ctx)
+			c := next.Prepare(oslorpc.WithVersion(asked.Target.Version))
 			return oslorpc.Call[oslorpc.Raw](ctx, c, asked.Method, args)
 		})})
 	for _, s := range []*oslorpc.Server{agent, proxy} {

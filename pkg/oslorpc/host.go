@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/internal/service"
@@ -34,7 +35,7 @@ type host struct {
 	listener *connListener
 	grpc     *grpc.Server
 	health   *health.Server
-	process  *service.Process
+	intake   *intake.Intake
 	serving  sync.WaitGroup
 	nextID   int
 	members  []hosted
@@ -47,7 +48,7 @@ type host struct {
 // hosted is a server on a host.
 type hosted struct {
 	owner  *Server
-	server *service.Server
+	server *intake.Server
 	phase  *phase.Machine
 	// change is the number of its last change that others are to know, and noted is the phase after
 	// it.
@@ -84,7 +85,10 @@ func newHost(ctx context.Context, c *config) (*host, error) {
 		return nil, err
 	}
 	h := &host{bootID: randomID(8), addr: addr, listener: trackConns(listener), topics: map[string]bool{}}
-	h.process = service.New(service.Config{BootID: h.bootID, Exchange: c.exchange, MaxSize: c.maxSize})
+	h.intake = intake.New(intake.Config{
+		BootID: h.bootID, Exchange: c.exchange, MaxSize: c.maxSize, Interceptors: c.interceptors, Log: c.log,
+	})
+	services := service.New(h.intake)
 	h.closing, h.end = context.WithCancel(context.Background())
 	options := append([]grpc.ServerOption{
 		grpc.Creds(c.credentials),
@@ -94,16 +98,16 @@ func newHost(ctx context.Context, c *config) (*host, error) {
 		grpc.MaxRecvMsgSize(c.maxSize + sizeSlack),
 		grpc.MaxSendMsgSize(c.maxSize + sizeSlack),
 		grpc.NumStreamWorkers(streamWorkers),
-		grpc.UnknownServiceHandler(h.process.Unknown),
+		grpc.UnknownServiceHandler(services.Unknown),
 	}, c.serverOptions...)
 	h.grpc = grpc.NewServer(options...)
-	h.process.Register(h.grpc)
+	services.Register(h.grpc)
 	h.health = health.NewServer()
 	healthpb.RegisterHealthServer(h.grpc, h.health)
-	offered := reflection.ServerOptions{Services: service.Offered{Process: h.process, Server: h.grpc}}
+	offered := reflection.ServerOptions{Services: service.Offered{Services: services, Server: h.grpc}}
 	reflectionv1.RegisterServerReflectionServer(h.grpc, reflection.NewServerV1(offered))
 	reflectionv1alpha.RegisterServerReflectionServer(h.grpc, reflection.NewServer(offered))
-	h.process.RegisterTyped(h.grpc) //nolint:contextcheck // Each message comes with its own.
+	services.RegisterTyped(h.grpc) //nolint:contextcheck // Each message comes with its own.
 	return h, nil
 }
 
@@ -118,7 +122,7 @@ func (h *host) serve(log *slog.Logger) {
 
 // add takes a server in, ready for messages but not announced yet, and completes its instance. It
 // returns the number of this change.
-func (h *host) add(owner *Server, s *service.Server, p *phase.Machine, change uint64) {
+func (h *host) add(owner *Server, s *intake.Server, p *phase.Machine, change uint64) {
 	h.nextID++
 	s.Instance.ID = h.bootID + "." + strconv.Itoa(h.nextID)
 	s.Instance.BootID, s.Instance.Addr = h.bootID, h.addr
@@ -163,14 +167,14 @@ func (h *host) remove(owner *Server) {
 }
 
 func (h *host) refresh() {
-	list := make([]*service.Server, len(h.members))
+	list := make([]*intake.Server, len(h.members))
 	serving := map[string]bool{}
 	for i, m := range h.members {
 		list[i] = m.server
 		topic := m.server.Instance.Topic
 		serving[topic] = serving[topic] || m.phase.Phase().IsAnnounced()
 	}
-	h.process.SetServers(list)
+	h.intake.SetServers(list)
 	for topic := range h.topics {
 		if !serving[topic] {
 			h.health.SetServingStatus(topic, healthpb.HealthCheckResponse_NOT_SERVING)

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/phase"
-	"github.com/oslorpc/oslorpc/internal/service"
 )
 
 // enlist notes that a server begins to start, so that a Shutdown stops it. It fails if the
@@ -33,11 +33,11 @@ func (t *Transport) delist(s *Server) {
 // addServer brings a server up on the transport's host, which the first one opens, and announces
 // it. It completes the instance.
 func (t *Transport) addServer(ctx context.Context, s *Server, run *serverRun) error {
-	services, err := s.typedServices()
+	services, err := s.typedServices() //nolint:contextcheck // It makes no RPC.
 	if err != nil {
 		return err
 	}
-	hosted := &service.Server{Instance: run.instance, Dispatch: run.dispatch, Missed: run.undelivered, Typed: services}
+	hosted := &intake.Server{Instance: run.instance, Dispatch: run.dispatch, Missed: run.undelivered, Services: services}
 	change, err := t.join(ctx, s, hosted, run.phase)
 	if err != nil {
 		return err
@@ -59,7 +59,7 @@ func (t *Transport) addServer(ctx context.Context, s *Server, run *serverRun) er
 
 // join adds a server to the host, completes its instance, and returns the number of this change.
 // If a host is being opened, it waits for that.
-func (t *Transport) join(ctx context.Context, owner *Server, s *service.Server, p *phase.Machine) (change uint64, err error) {
+func (t *Transport) join(ctx context.Context, owner *Server, s *intake.Server, p *phase.Machine) (change uint64, err error) {
 	for {
 		t.mu.Lock()
 		opening := t.opening
@@ -88,7 +88,7 @@ func (t *Transport) join(ctx context.Context, owner *Server, s *service.Server, 
 
 // openHost opens a host for its first server. The host serves only then: without this server it
 // would refuse messages for it.
-func (t *Transport) openHost(ctx context.Context, owner *Server, s *service.Server, p *phase.Machine) (change uint64, err error) {
+func (t *Transport) openHost(ctx context.Context, owner *Server, s *intake.Server, p *phase.Machine) (change uint64, err error) {
 	h, err := newHost(ctx, &t.config)
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -109,7 +109,7 @@ func (t *Transport) openHost(ctx context.Context, owner *Server, s *service.Serv
 }
 
 // add adds a server to the host. The lock is held.
-func (t *Transport) add(owner *Server, s *service.Server, p *phase.Machine) (change uint64) {
+func (t *Transport) add(owner *Server, s *intake.Server, p *phase.Machine) (change uint64) {
 	t.news.made++
 	t.host.add(owner, s, p, t.news.made)
 	return t.news.made

@@ -98,13 +98,14 @@ func (a agent) Context(ctx context.Context) (oslorpc.RequestContext, error) {
 	return oslorpc.ContextFrom(ctx), nil
 }
 
-func (a agent) Asked(ctx context.Context) (oslorpc.Request, error) {
-	r, ok := oslorpc.RequestFrom(ctx)
-	if !ok {
-		return r, errors.New("not in a handler")
-	}
-	return r, nil
+// Asked returns what it was asked for.
+func (a agent) Asked(ctx context.Context) (asked, error) {
+	m := oslorpc.MessageFrom(ctx)
+	return asked{m.Server, m.Target.Namespace, m.Target.Version, m.Method, m.ID, m.Caller}, nil
 }
+
+// asked is a part of a message.
+type asked struct{ Server, Namespace, Version, Method, ID, Caller string }
 
 var errBroken = errors.New("broken")
 

@@ -8,7 +8,7 @@ import (
 
 func TestInfoTellsSinceWhenAndWhatIsDeprecated(t *testing.T) {
 	s := serve(t, "node1", oslorpc.Endpoint{
-		Version: "1.4", Since: "1.1", Deprecated: "1.4", Fallback: oslorpc.Deprecated("1.2", asked),
+		Version: "1.4", Since: "1.1", Deprecated: "1.4", Fallback: oslorpc.Deprecated("1.2", namesItself),
 		Methods: map[string]oslorpc.Method{
 			"marked": oslorpc.Since("1.2", oslorpc.Expose(oslorpc.Deprecated("1.3", says("x")))),
 			"plain":  says("x"),

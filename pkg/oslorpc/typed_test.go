@@ -27,7 +27,7 @@ type inventory struct {
 
 	mu       sync.Mutex
 	requests []proto.Message
-	asked    []oslorpc.Request
+	asked    []*oslorpc.Message
 	dicts    []oslorpc.RequestContext
 	fails    error
 }
@@ -35,12 +35,12 @@ type inventory struct {
 func (i *inventory) note(ctx context.Context, r proto.Message) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	asked, _ := oslorpc.RequestFrom(ctx)
+	asked := oslorpc.MessageFrom(ctx)
 	i.requests, i.asked, i.dicts = append(i.requests, r), append(i.asked, asked), append(i.dicts, oslorpc.ContextFrom(ctx))
 	return i.fails
 }
 
-func (i *inventory) last(t *testing.T) (proto.Message, oslorpc.Request) {
+func (i *inventory) last(t *testing.T) (proto.Message, *oslorpc.Message) {
 	t.Helper()
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -156,7 +156,7 @@ func TestTypedCall(t *testing.T) {
 	if !proto.Equal(got, request) {
 		t.Errorf("it got %v", got)
 	}
-	if asked.Version.String() != "1.2" || asked.Namespace != "volumes" || asked.Method != "CreateVolume" || asked.Server != "net1.2" {
+	if asked.Target.Version != "1.2" || asked.Target.Namespace != "volumes" || asked.Method != "CreateVolume" || asked.Server != "net1.2" {
 		t.Errorf("it was asked %+v", asked)
 	}
 	if user := all["1.2"].dicts[0]["user"]; user != "bob" {
@@ -218,8 +218,8 @@ func TestTypedVersions(t *testing.T) {
 				t.Fatal(err)
 			}
 			got, asked := all[strings.TrimPrefix(reply.GetName(), "net")].last(t)
-			if !proto.Equal(got, test.want) || asked.Version.String() != test.at || (test.to != "" && reply.GetName() != "net"+test.to) {
-				t.Errorf("%s got %v at %s, want %s %v at %s", reply.GetName(), got, asked.Version, test.to, test.want, test.at)
+			if !proto.Equal(got, test.want) || asked.Target.Version != test.at || (test.to != "" && reply.GetName() != "net"+test.to) {
+				t.Errorf("%s got %v at %s, want %s %v at %s", reply.GetName(), got, asked.Target.Version, test.to, test.want, test.at)
 			}
 		})
 	}
@@ -260,8 +260,8 @@ func TestTypedFanout(t *testing.T) {
 	for v, i := range all {
 		until(t, "it came", func() bool { return i.count() == 1 })
 		got, asked := i.last(t)
-		if labels := got.(*v1.InvalidateCacheRequest).GetLabels(); (len(labels) == 1) != (v == "1.2") || (v == "1.2") != (asked.Version.String() == "1.2") {
-			t.Errorf("%s got %v at %s", v, got, asked.Version)
+		if labels := got.(*v1.InvalidateCacheRequest).GetLabels(); (len(labels) == 1) != (v == "1.2") || (v == "1.2") != (asked.Target.Version == "1.2") {
+			t.Errorf("%s got %v at %s", v, got, asked.Target.Version)
 		}
 	}
 	if _, err := volumes(f).InvalidateCache(t.Context(), &v1.InvalidateCacheRequest{At: 3}, oslorpc.FanoutReport(&report)); err != nil {
@@ -320,8 +320,8 @@ func TestTypedServerStream(t *testing.T) {
 	if strings.Join(got, "") != "abc" {
 		t.Errorf("got %v", got)
 	}
-	if _, asked := all["1.2"].last(t); asked.Version.String() != "1.1" {
-		t.Errorf("it was asked at %s", asked.Version)
+	if _, asked := all["1.2"].last(t); asked.Target.Version != "1.1" {
+		t.Errorf("it was asked at %s", asked.Target.Version)
 	}
 }
 
@@ -384,8 +384,8 @@ func TestTypedStreamVersions(t *testing.T) {
 	err = stream.Send(&v1.ImportVolumesRequest{Name: "c", Replace: true})
 	wantKind(t, err, oslorpc.UnsupportedVersion, false)
 	wantText(t, err, "field replace", "needs version 1.2", "opened at 1.1")
-	if got, asked := all["1.2"].last(t); len(got.(*v1.ImportVolumesRequest).GetLabels()) != 0 || asked.Version.String() != "1.1" {
-		t.Errorf("it got %v at %s", got, asked.Version)
+	if got, asked := all["1.2"].last(t); len(got.(*v1.ImportVolumesRequest).GetLabels()) != 0 || asked.Target.Version != "1.1" {
+		t.Errorf("it got %v at %s", got, asked.Target.Version)
 	}
 	later, err := volumes(f, oslorpc.WithVersion("1.2")).ImportVolumes(t.Context())
 	must(err)

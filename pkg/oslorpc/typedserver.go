@@ -6,6 +6,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/service"
 	"github.com/oslorpc/oslorpc/internal/typed"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -125,8 +126,8 @@ func (s *Server) typedEndpoint(t typedService) (dispatch.Endpoint, error) {
 }
 
 // typedServices returns the server's typed services as they are hosted.
-func (s *Server) typedServices() (map[string]*service.Typed, error) {
-	hosted := make(map[string]*service.Typed, len(s.services))
+func (s *Server) typedServices() (map[string]*intake.Service, error) {
+	hosted := make(map[string]*intake.Service, len(s.services))
 	for _, t := range s.services {
 		rules, err := s.rules(t)
 		if err != nil {

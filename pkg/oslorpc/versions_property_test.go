@@ -70,8 +70,9 @@ func (w *randomWorld) endpoint(instance string) oslorpc.Endpoint {
 	namespace, version := w.namespace(), w.version()
 	implemented, _ := rpc.ParseVersion(version)
 	run := func(ctx context.Context, m numbered) (int, error) {
-		asked, _ := oslorpc.RequestFrom(ctx)
-		if !implemented.Serves(asked.Version) || asked.Namespace != namespace || asked.Version.String() != m.As {
+		asked := oslorpc.MessageFrom(ctx).Target
+		askedVersion, _ := rpc.ParseVersion(asked.Version)
+		if !implemented.Serves(askedVersion) || asked.Namespace != namespace || asked.Version != m.As {
 			w.t.Errorf("message %d, of %q at %s with the arguments of %s, runs at %q %s", m.N, asked.Namespace, asked.Version, m.As, namespace, version)
 		}
 		w.mu.Lock()

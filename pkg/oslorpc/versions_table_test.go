@@ -144,8 +144,8 @@ type tableEndpoint struct {
 }
 
 func (e tableEndpoint) run(ctx context.Context, args tableArgs) (string, error) {
-	asked, _ := oslorpc.RequestFrom(ctx)
-	version := asked.Version.String()
+	asked := oslorpc.MessageFrom(ctx)
+	version := asked.Target.Version
 	if err := mustServe(e.version, version); err != nil {
 		return "", err
 	}
@@ -195,8 +195,8 @@ type has struct {
 }
 
 func (v tableVolumes) run(ctx context.Context, id string, fields ...has) error {
-	asked, _ := oslorpc.RequestFrom(ctx)
-	version := asked.Version.String()
+	asked := oslorpc.MessageFrom(ctx)
+	version := asked.Target.Version
 	if err := mustServe(v.version, version); err != nil {
 		return err
 	}

@@ -209,9 +209,9 @@ func (c *Config) instanceOf(i oslorpc.Instance) string {
 // ran writes that a message is executed, and returns the instance that does.
 func (h *host) ran(ctx context.Context, id string) string {
 	<-h.known
-	asked, _ := oslorpc.RequestFrom(ctx)
+	asked := oslorpc.MessageFrom(ctx)
 	e := &history.Execution{
-		ID: id, Process: h.process, Server: h.name, Instance: h.instance, Version: asked.Version.String(), At: time.Now(),
+		ID: id, Process: h.process, Server: h.name, Instance: h.instance, Version: asked.Target.Version, At: time.Now(),
 	}
 	if !h.drops(id) {
 		h.out.Write(history.Record{Execution: e})

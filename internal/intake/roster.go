@@ -1,4 +1,4 @@
-package service
+package intake
 
 import (
 	"sync/atomic"
@@ -6,7 +6,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 )
 
-// roster is the servers of a process. It is immutable, but for whose turn it is.
+// roster is the servers of a process. Only the turns of its servers change.
 type roster struct {
 	servers []*Server
 	topics  map[discovery.Topic]*group
@@ -30,7 +30,7 @@ func newRoster(servers []*Server) *roster {
 			r.topics[topic] = g
 		}
 		g.servers = append(g.servers, s)
-		for name := range s.Typed {
+		for name := range s.Services {
 			if r.services[name] == nil {
 				r.services[name] = &group{}
 			}
@@ -40,11 +40,11 @@ func newRoster(servers []*Server) *roster {
 	return r
 }
 
-// find returns the server with this name and this id, where each may be empty for any; nil if there is none. One that stops, is
-// held or drains is left alone while there is another.
+// find returns the server with this name and this id, where each may be empty for any; nil if there is
+// none. It returns a server that stops, is held or drains only if there is no other.
 func (g *group) find(name, id string) *Server { return g.findAt(discovery.Topic{}, name, id) }
 
-// findAt is find on a topic, whose exchange and name may be empty for any as well.
+// findAt is find on a topic. The exchange and the name of the topic may be empty for any as well.
 func (g *group) findAt(at discovery.Topic, name, id string) *Server {
 	meant := func(s *Server) bool {
 		i := &s.Instance
@@ -57,7 +57,7 @@ func (g *group) findAt(at discovery.Topic, name, id string) *Server {
 	return g.next(meant)
 }
 
-// next returns the server whose turn it is of those that are meant, nil if none is.
+// next returns one of the servers that are meant, in turn; nil if there is none.
 func (g *group) next(meant func(*Server) bool) *Server {
 	var few [8]*Server
 	list := few[:0]

@@ -1,0 +1,66 @@
+package intake
+
+import (
+	"context"
+	"runtime/debug"
+
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/refusal"
+	"github.com/oslorpc/oslorpc/internal/requestctx"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// acceptFunc is the Accept of an interceptor.
+type acceptFunc = func(context.Context, *rpc.Message) (context.Context, error)
+
+// accept asks the interceptors whether the process takes a message, and returns the context that its
+// method is to have.
+func (i *Intake) accept(ctx context.Context, m *Message) (context.Context, error) {
+	if len(i.accepts) == 0 {
+		return ctx, nil
+	}
+	ctx = requestctx.Arrived(ctx, m.Context)
+	m.HasContext = true
+	return i.ask(ctx, m.Describe())
+}
+
+// Inspect asks the interceptors whether the process answers a question about itself. The message says
+// what is asked.
+func (i *Intake) Inspect(ctx context.Context, m *rpc.Message, from dispatch.Origin) error {
+	if len(i.accepts) == 0 {
+		return nil
+	}
+	m.Delivery, m.Metadata, m.Peer = rpc.DeliveryInspect, from.Metadata(), from.Peer()
+	_, err := i.ask(ctx, m)
+	return err
+}
+
+func (i *Intake) ask(ctx context.Context, m *rpc.Message) (accepted context.Context, err error) {
+	for _, accept := range i.accepts {
+		if accepted, err = i.askOne(ctx, accept, m); err != nil {
+			return nil, err
+		}
+		ctx = accepted //nolint:fatcontext // There are few interceptors, and each may add to it.
+	}
+	return ctx, nil
+}
+
+// askOne asks one interceptor. An interceptor that panics refuses the message.
+func (i *Intake) askOne(ctx context.Context, accept acceptFunc, m *rpc.Message) (accepted context.Context, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			i.config.Log.ErrorContext(ctx, "interceptor panicked before a message was accepted",
+				"method", m.Method, "panic", p, "stack", string(debug.Stack()))
+			err = refusal.Denied("an interceptor of the server panicked")
+		}
+	}()
+	accepted, err = accept(ctx, m)
+	switch {
+	case err != nil:
+		return nil, refusal.By(ctx, err)
+	case accepted == nil:
+		return nil, refusal.Denied("an interceptor of the server returned neither a context nor an error")
+	default:
+		return accepted, nil
+	}
+}

@@ -1,0 +1,135 @@
+// Package intake takes messages in for the servers of a process, whatever carries them: it finds the
+// server that is meant, checks the message, asks interceptors whether to accept it, tells the server
+// what it missed, and hands the message to the server's dispatcher.
+//
+// A carrier at the server fills a [Message], and calls the operation that the message asks for:
+// [Intake.Call], [Intake.Cast] and [Intake.Multicall] for dynamic messages, [Intake.CallTyped] and
+// [Intake.Stream] for messages of typed services, [Intake.Ping] for a question whether an instance is
+// there. The context that it passes ends when the sender no longer waits. Results are JSON text or
+// protobuf messages that are within the limits of the process.
+//
+// All errors are *rpc.Errors that say which server they are from, if a server was found. The carrier
+// encodes them. They say truthfully whether the method may have run. See [MethodError] for the error
+// that a method returned itself.
+package intake
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/refusal"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Config is what the intake of a process knows.
+type Config struct {
+	// BootID identifies this run of the process.
+	BootID string
+	// Exchange is the exchange of targets that name none.
+	Exchange string
+	// MaxSize bounds a request and a result, in bytes.
+	MaxSize int
+	// Interceptors decide whether messages are accepted. Their Run is for the dispatchers.
+	Interceptors []rpc.Interceptor
+	Log          *slog.Logger
+}
+
+// Server is one server of the process. It is immutable.
+type Server struct {
+	// Instance is the server as discovery knows it. Its State says nothing; the phase of Dispatch does.
+	Instance discovery.Instance
+	// Dispatch runs its messages.
+	Dispatch *dispatch.Dispatcher
+	// Services are the typed services that it offers, by their full protobuf names.
+	Services map[string]*Service
+	// Missed is told how long ago a message for the server could not be delivered; nil if the server does
+	// not want to know.
+	Missed func(ago time.Duration)
+}
+
+// Intake takes messages in for the servers of a process. It is safe for concurrent use.
+type Intake struct {
+	config  Config
+	accepts []acceptFunc
+	roster  atomic.Pointer[roster]
+}
+
+// New returns the intake of a process that has no servers yet.
+func New(c Config) *Intake {
+	i := &Intake{config: c}
+	for _, interceptor := range c.Interceptors {
+		if interceptor.Accept != nil {
+			i.accepts = append(i.accepts, interceptor.Accept)
+		}
+	}
+	i.SetServers(nil)
+	return i
+}
+
+// SetServers replaces the servers of the process. The list must not be changed afterwards.
+func (i *Intake) SetServers(servers []*Server) { i.roster.Store(newRoster(servers)) }
+
+// Servers returns the servers of the process, in the order in which they were started.
+func (i *Intake) Servers() []*Server { return i.roster.Load().servers }
+
+// Offers reports whether a server of the process offers a typed service.
+func (i *Intake) Offers(service string) bool { return i.roster.Load().services[service] != nil }
+
+// BootID identifies this run of the process.
+func (i *Intake) BootID() string { return i.config.BootID }
+
+// find returns the server that a dynamic message is meant for. If the client chose an instance, the
+// server must be that instance and serve the target. Otherwise any server that serves the target will
+// do, in turn.
+func (i *Intake) find(m *Message) (*Server, error) {
+	topic := discovery.Topic{Exchange: m.Target.Exchange, Name: m.Target.Topic}
+	if topic.Exchange == "" {
+		topic.Exchange = i.config.Exchange
+	}
+	if g := i.roster.Load().topics[topic]; g != nil {
+		if s := g.find(m.Target.Server, m.InstanceID); s != nil {
+			return s, nil
+		}
+	}
+	return nil, i.absent(m.InstanceID, "no server of this process is meant; if the address is right, the topic, exchange or server name is not")
+}
+
+// absent returns the error for a message that is meant for no server of the process. An instance of
+// this run that is not here has stopped for good. Otherwise the client reached the wrong process.
+func (i *Intake) absent(instanceID, message string) *rpc.Error {
+	is := func(s *Server) bool { return s.Instance.ID == instanceID }
+	if strings.HasPrefix(instanceID, i.config.BootID+".") && !slices.ContainsFunc(i.Servers(), is) {
+		e := refusal.New(refusal.Stopping)
+		e.Message = "the instance has stopped"
+		return e
+	}
+	e := refusal.New(refusal.Misdirected)
+	e.Message = message
+	return e
+}
+
+// Ping returns nil if the process has an instance, and the instance does not stop. An empty id asks
+// for the process alone.
+func (i *Intake) Ping(ctx context.Context, instanceID string, from dispatch.Origin) error {
+	if err := i.Inspect(ctx, &rpc.Message{Method: "Ping", InstanceID: instanceID}, from); err != nil {
+		return err
+	}
+	servers := i.Servers()
+	at := slices.IndexFunc(servers, func(s *Server) bool { return s.Instance.ID == instanceID })
+	switch {
+	case instanceID == "":
+		return nil
+	case at < 0:
+		return i.absent(instanceID, string(refusal.Misdirected))
+	case servers[at].Dispatch.Phase().IsEnding():
+		return refusal.New(refusal.Stopping)
+	default:
+		return nil
+	}
+}

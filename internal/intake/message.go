@@ -1,0 +1,201 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Message is a message that a carrier brings. The carrier sets, in Request, Target, Method, Kwargs,
+// Context, ID, OrderKey, Caller, Monitored and Origin, and for a typed service its name; the intake
+// sets the rest. A Message is for one operation, and must not be changed after it began.
+type Message struct {
+	dispatch.Request
+
+	// HasVersion says that the carrier set Version, in place of the text in Target.
+	HasVersion bool
+	// InstanceID is the instance that the client chose; empty for none.
+	InstanceID string
+	// Missed is how long ago the sender last failed to deliver a message to the server; nil for never.
+	Missed *time.Duration
+	// Remaining is how long the sender still waits, if that is less than ctx says; nil if it does not say.
+	Remaining *time.Duration
+	// Flaw is the reason that the carrier cannot read the content; nil if it can. The server that is
+	// meant refuses the message with it.
+	Flaw error
+
+	server *Server
+	typed  *Service // nil for a dynamic message
+}
+
+// Find finds the server that a dynamic message is meant for. The operations do so themselves; a carrier
+// calls it to learn of a mistake earlier.
+func (i *Intake) Find(m *Message) error {
+	if m.server != nil {
+		return nil
+	}
+	err := m.check()
+	if err == nil {
+		m.server, err = i.find(m)
+	}
+	return m.Sign(err)
+}
+
+// Implemented lists the interfaces of the server that was found, none if none was.
+func (m *Message) Implemented() []discovery.Implementation {
+	if m.server == nil {
+		return nil
+	}
+	return m.server.Instance.Implemented
+}
+
+// check returns what is wrong with the parts of a dynamic message that every carrier has, but for its
+// content. It reads the version.
+func (m *Message) check() error {
+	names := m.Target
+	names.Version = ""
+	switch {
+	case m.Target.Fanout:
+		return m.invalid("a request reaches one server: to fan out, send one to each and leave `target.fanout` out")
+	case m.Method == "":
+		return m.invalid("`method` is required: name the method to run")
+	}
+	if err := m.checkTimes(); err != nil {
+		return err
+	}
+	if err := rpc.ValidateOrderKey(m.OrderKey); err != nil {
+		return err
+	}
+	if err := rpc.ValidateMethod(m.Method); err != nil {
+		return err
+	}
+	if err := names.ValidateClient(); err != nil {
+		return err
+	}
+	if m.HasVersion {
+		return nil
+	}
+	var err error
+	if m.Version, err = rpc.VersionOrDefault(m.Target.Version); err != nil {
+		return m.invalid(err.Error())
+	}
+	return nil
+}
+
+// checkTimes returns an error if one of the times is negative.
+func (m *Message) checkTimes() error {
+	switch {
+	case m.Missed != nil && *m.Missed < 0:
+		return m.invalid("`missed` is negative: leave it out if no message failed")
+	case m.Remaining != nil && *m.Remaining < 0:
+		return m.invalid("`remaining` is negative: do not send a message that nothing waits for")
+	default:
+		return nil
+	}
+}
+
+func (m *Message) invalid(message string) error {
+	return &rpc.Error{Kind: rpc.InvalidTarget, Target: m.Target, Message: message, NotStarted: true}
+}
+
+// bound returns ctx with the end of the time that the sender still waits.
+func (m *Message) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if m.Remaining == nil {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, *m.Remaining)
+}
+
+// enter has a message whose server was found come in: interceptors accept it, the server hears of what
+// it missed, and the content is checked. The context is for the dispatcher.
+func (i *Intake) enter(ctx context.Context, m *Message, as rpc.Delivery) (context.Context, error) {
+	m.Delivery, m.Instance = as, &m.server.Instance
+	ctx, err := i.accept(ctx, m)
+	if err != nil {
+		return nil, err
+	}
+	if m.Missed != nil && m.server.Missed != nil {
+		m.server.Missed(*m.Missed)
+	}
+	if m.Flaw != nil {
+		return nil, m.Flaw
+	}
+	if err := i.fits(m); err != nil {
+		return nil, err
+	}
+	return ctx, nil
+}
+
+// Sign completes an error with the message that it is about and with the server that it is from. The
+// error is not changed: others may have it, too.
+func (m *Message) Sign(err error) error {
+	if err == nil {
+		return nil
+	}
+	e, ok := errors.AsType[*rpc.Error](err)
+	if !ok {
+		return err
+	}
+	signed := *e
+	signed.Method, signed.Target = m.Method, m.Target
+	if m.server != nil {
+		signed.Server, signed.InstanceID = m.server.Instance.Server, m.server.Instance.ID
+	}
+	return &signed
+}
+
+// Call runs a dynamic message and returns its last item, null if there is none.
+func (i *Intake) Call(ctx context.Context, m *Message) (result string, err error) {
+	if err := i.Find(m); err != nil {
+		return "", err
+	}
+	ctx, cancel := m.bound(ctx)
+	defer cancel()
+	if ctx, err = i.enter(ctx, m, rpc.DeliveryCall); err != nil {
+		return "", m.Sign(err)
+	}
+	result = "null"
+	err = m.server.Dispatch.Call(ctx, &m.Request, func(item string) error {
+		result = item
+		return nil
+	})
+	if err == nil {
+		err = i.sendable(result)
+	}
+	return result, m.Sign(err)
+}
+
+// Cast accepts a dynamic message, which then runs after the sender has its answer.
+func (i *Intake) Cast(ctx context.Context, m *Message) (err error) {
+	if err := i.Find(m); err != nil {
+		return err
+	}
+	ctx, cancel := m.bound(ctx)
+	defer cancel()
+	if ctx, err = i.enter(ctx, m, rpc.DeliveryCast); err != nil {
+		return m.Sign(err)
+	}
+	return m.Sign(m.server.Dispatch.Cast(ctx, &m.Request))
+}
+
+// Multicall runs a dynamic message and emits its items as they come. An error of emit ends it.
+func (i *Intake) Multicall(ctx context.Context, m *Message, emit func(item string) error) (err error) {
+	if err := i.Find(m); err != nil {
+		return err
+	}
+	ctx, cancel := m.bound(ctx)
+	defer cancel()
+	if ctx, err = i.enter(ctx, m, rpc.DeliveryMulticall); err != nil {
+		return m.Sign(err)
+	}
+	return m.Sign(untilForced(ctx, m.server.Dispatch, &m.Request, func(item string) error {
+		if err := i.sendable(item); err != nil {
+			return err
+		}
+		return emit(item)
+	}))
+}

@@ -1,0 +1,86 @@
+package intake
+
+import (
+	"fmt"
+	"sync"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Carriers allow larger messages than the process does, so that an error of ours can say what is too
+// large. The intake holds messages to the limit of the process.
+
+// fits returns an error if the content of a message is too large.
+func (i *Intake) fits(m *Message) error {
+	what, n := "request", len(m.Kwargs)+len(m.Context)
+	if m.typed != nil {
+		what, n = "request context", len(m.Context)
+		if m.Typed.Size > i.config.MaxSize {
+			what, n = "request", m.Typed.Size
+		}
+	}
+	if n <= i.config.MaxSize {
+		return nil
+	}
+	return &rpc.Error{Kind: rpc.TooLarge, NotStarted: true, Message: fmt.Sprintf(
+		"the %s has %d bytes, and this server takes %d: send less at a time, or raise the server's limit", what, n, i.config.MaxSize)}
+}
+
+// sendable returns an error if a result that is JSON text cannot be sent. The method may have returned
+// it as text, which is not UTF-8 for certain.
+func (i *Intake) sendable(result string) error {
+	if len(result) > i.config.MaxSize {
+		return i.ResultTooLarge(len(result), "")
+	}
+	if !utf8.ValidString(result) {
+		return &rpc.Error{Kind: rpc.BadResult, Message: "the method ran, and its result is not UTF-8, which no message can hold"}
+	}
+	return nil
+}
+
+// MaxSize bounds a result, in bytes.
+func (i *Intake) MaxSize() int { return i.config.MaxSize }
+
+// ResultTooLarge returns the error for a result of n bytes, which is too large in some form, such as "
+// as a protobuf value".
+func (i *Intake) ResultTooLarge(n int, form string) error {
+	return &rpc.Error{Kind: rpc.TooLarge, Message: fmt.Sprintf(
+		"the method ran, and its result has %d bytes%s where this server sends %d: return less at a time, or raise the server's limit",
+		n, form, i.config.MaxSize)}
+}
+
+// sendableMessage returns an error if a result, or an item of a stream, cannot be sent. A carrier would
+// notice only once the method is out of sight, and could not tell whether it ran.
+func (i *Intake) sendableMessage(result any) error {
+	message, ok := result.(proto.Message)
+	if !ok {
+		return nil // another codec encodes it
+	}
+	if size := proto.Size(message); size > i.config.MaxSize {
+		return i.ResultTooLarge(size, "")
+	}
+	if err := encodes(message); err != nil {
+		return &rpc.Error{Kind: rpc.BadResult, Cause: err, Message: "the method ran, and its result cannot be encoded: " + err.Error()}
+	}
+	return nil
+}
+
+// scratch are buffers to encode into; large ones are not kept.
+var scratch = sync.Pool{New: func() any { return new([]byte) }}
+
+const maxScratch = 64 << 10
+
+// encodes returns why a message, whose size was just computed, cannot be encoded. Protobuf refuses
+// texts that are not UTF-8.
+func encodes(message proto.Message) error {
+	buffer := scratch.Get().(*[]byte)
+	encoded, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend((*buffer)[:0], message)
+	if cap(encoded) <= maxScratch {
+		*buffer = encoded[:0]
+		scratch.Put(buffer)
+	}
+	return err
+}

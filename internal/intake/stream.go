@@ -1,0 +1,162 @@
+package intake
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// StreamMethod runs a streaming method.
+type StreamMethod func(ctx context.Context, stream Stream) error
+
+// Stream is the two directions of a typed stream. One goroutine may send while another receives.
+type Stream interface {
+	// Send sends an item to the client.
+	Send(item any) error
+	// Receive receives a message of the client. It returns io.EOF after the last one.
+	Receive(message any) error
+	// SetHeader, SendHeader and SetTrailer are for the metadata before the first item and after the last.
+	SetHeader(md rpc.Metadata) error
+	SendHeader(md rpc.Metadata) error
+	SetTrailer(md rpc.Metadata)
+}
+
+// Stream runs a streaming method of a typed service, and returns when the stream has ended.
+func (i *Intake) Stream(ctx context.Context, m *Message, stream Stream) error {
+	if err := i.FindTyped(m); err != nil {
+		return err
+	}
+	method := m.typed.Streams[m.Method]
+	if method == nil {
+		return m.Sign(noSuchMethod(m))
+	}
+	as := rpc.DeliveryMulticall
+	if m.typed.Rules.Methods[m.Method].ClientStreams {
+		as = rpc.DeliveryStream
+	}
+	ctx, cancel := m.bound(ctx)
+	defer cancel()
+	m.Typed.Invoke = func(ctx context.Context, _ dispatch.Emit) error {
+		bounded := &boundStream{Stream: stream, ctx: ctx, intake: i}
+		return bounded.result(m, method(ctx, bounded))
+	}
+	ctx, err := i.enter(ctx, m, as)
+	if err == nil {
+		err = untilForced(ctx, m.server.Dispatch, &m.Request, drop)
+	}
+	return m.Sign(err)
+}
+
+// boundStream is a stream as its method sees it: it has our limits, and ends with the method's context.
+type boundStream struct {
+	Stream
+
+	ctx    context.Context //nolint:containedctx // The stream ends with it.
+	intake *Intake
+
+	mu     sync.Mutex
+	broken error // why the stream cannot go on
+}
+
+// Send sends an item. An item that cannot be sent ends the stream, whatever the method makes of the
+// error.
+func (s *boundStream) Send(item any) error {
+	if err := s.ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.intake.sendableMessage(item); err != nil {
+		return s.fail(err)
+	}
+	return s.Stream.Send(item)
+}
+
+// Receive receives a message. One that is too large ends the stream.
+func (s *boundStream) Receive(message any) error {
+	if err := s.ctx.Err(); err != nil {
+		return err
+	}
+	if err := s.Stream.Receive(message); err != nil {
+		return err
+	}
+	received, ok := message.(proto.Message)
+	if !ok {
+		return nil
+	}
+	if n := proto.Size(received); n > s.intake.config.MaxSize {
+		return s.fail(&rpc.Error{Kind: rpc.TooLarge, Message: fmt.Sprintf(
+			"a message of the stream has %d bytes, and this server takes %d: send less at a time, or raise the server's limit",
+			n, s.intake.config.MaxSize)})
+	}
+	return nil
+}
+
+func (s *boundStream) fail(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken == nil {
+		s.broken = err
+	}
+	return s.broken
+}
+
+// result returns what came of a method that returned err.
+func (s *boundStream) result(m *Message, err error) error {
+	if isForced(m.server.Dispatch) && m.typed.Canceled != nil && m.typed.Canceled(err) {
+		return dispatch.ErrCut() // it failed only because its stream was ended by force
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken != nil {
+		return s.broken
+	}
+	return failed(err)
+}
+
+// forcedGrace is how long a method may take, after its context was ended by force, to end by itself.
+const forcedGrace = 250 * time.Millisecond
+
+// untilForced runs the message of a stream, and returns when it has ended; after a forced stop of the
+// server, soon in any case. A method that waits for a message, or for its client to take one, does not
+// see its context end. It sees the end of the stream.
+func untilForced(ctx context.Context, d *dispatch.Dispatcher, r *dispatch.Request, emit dispatch.Emit) error {
+	over := make(chan error, 1)
+	go func() { over <- d.Call(ctx, r, guarded(d, emit)) }()
+	select {
+	case err := <-over:
+		return err
+	case <-d.Forced():
+	}
+	late := time.NewTimer(forcedGrace)
+	defer late.Stop()
+	select {
+	case err := <-over:
+		return err
+	case <-late.C:
+		return dispatch.ErrCut()
+	}
+}
+
+// guarded returns emit for a stream that may have ended before its method.
+func guarded(d *dispatch.Dispatcher, emit dispatch.Emit) dispatch.Emit {
+	return func(item string) error {
+		if isForced(d) {
+			return dispatch.ErrCut()
+		}
+		return emit(item)
+	}
+}
+
+func isForced(d *dispatch.Dispatcher) bool {
+	select {
+	case <-d.Forced():
+		return true
+	default:
+		return false
+	}
+}

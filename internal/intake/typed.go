@@ -1,0 +1,192 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/typed"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Service is a typed service that a server offers: a program's own protobuf service. It is immutable.
+type Service struct {
+	// Rules are what its options say.
+	Rules *typed.Service
+	// Impl is the program's implementation.
+	Impl any
+	// Unary and Streams are its methods, by their names.
+	Unary   map[string]UnaryMethod
+	Streams map[string]StreamMethod
+	// Canceled reports whether an error of a method says that its stream was canceled.
+	Canceled func(error) bool
+}
+
+// UnaryMethod decodes the request of a unary method, and returns it with the function that runs the
+// method.
+type UnaryMethod func(decode func(any) error) (request any, run UnaryRun, err error)
+
+// UnaryRun runs a unary method.
+type UnaryRun = func(ctx context.Context, request any) (reply any, err error)
+
+// Unary is the message of a unary method, with its request.
+type Unary struct {
+	*Message
+
+	// Content is the decoded request.
+	Content any
+
+	intake *Intake
+	run    UnaryRun
+}
+
+// CallTyped runs a unary method of a typed service and returns its reply; a message that is a cast or a
+// copy of a fanout is answered once it is accepted. Decode decodes the request; its error is returned
+// as it is.
+func (i *Intake) CallTyped(ctx context.Context, m *Message, decode func(any) error) (reply any, err error) {
+	u, err := i.OpenTyped(m, decode)
+	if err != nil {
+		return nil, err
+	}
+	if reply, err = u.Do(ctx, u.Content); err != nil {
+		return nil, err
+	}
+	return reply, u.Check(reply)
+}
+
+// OpenTyped is the first step of [Intake.CallTyped], for a carrier with interceptors of its own: it finds
+// the server and decodes the request.
+func (i *Intake) OpenTyped(m *Message, decode func(any) error) (u Unary, err error) {
+	if err := i.FindTyped(m); err != nil {
+		return Unary{}, err
+	}
+	method := m.typed.Unary[m.Method]
+	if method == nil {
+		return Unary{}, m.Sign(noSuchMethod(m))
+	}
+	u = Unary{Message: m, intake: i}
+	u.Content, u.run, err = method(decode)
+	return u, err
+}
+
+// Do is the second step: it takes the message in, with a request that may be another one than it came
+// with, and runs the method. Each call of Do is for a message of its own.
+func (u Unary) Do(ctx context.Context, request any) (reply any, err error) {
+	i, m := u.intake, u.Message
+	ctx, cancel := m.bound(ctx)
+	defer cancel()
+	m.Typed.Arguments = request
+	if message, ok := request.(proto.Message); ok {
+		m.Typed.Size = proto.Size(message)
+	}
+	if m.typed.Rules.Methods[m.Method].Delivery != typed.Call {
+		return u.cast(ctx, request)
+	}
+	m.Typed.Invoke = func(ctx context.Context, _ dispatch.Emit) (err error) {
+		reply, err = u.run(ctx, request)
+		return failed(err)
+	}
+	if ctx, err = i.enter(ctx, m, rpc.DeliveryCall); err == nil {
+		err = m.server.Dispatch.Call(ctx, &m.Request, drop)
+	}
+	if err == nil && reply == nil {
+		err = &rpc.Error{Kind: rpc.BadResult, Message: "the method ran and failed, and an interceptor returned no error in its place"}
+	}
+	if err != nil {
+		return nil, m.Sign(err)
+	}
+	return reply, nil
+}
+
+// cast accepts the message. Its method runs later.
+func (u Unary) cast(ctx context.Context, request any) (any, error) {
+	m := u.Message
+	m.Typed.Invoke = func(ctx context.Context, _ dispatch.Emit) error {
+		_, err := u.run(ctx, request)
+		return failed(err)
+	}
+	ctx, err := u.intake.enter(ctx, m, rpc.DeliveryCast)
+	if err == nil {
+		err = m.server.Dispatch.Cast(ctx, &m.Request)
+	}
+	if err != nil {
+		return nil, m.Sign(err)
+	}
+	return &emptypb.Empty{}, nil
+}
+
+// Check is the last step: it returns an error if the reply cannot be sent.
+func (u Unary) Check(reply any) error { return u.Sign(u.intake.sendableMessage(reply)) }
+
+// Service is the typed service that was found.
+func (u Unary) Service() *Service { return u.typed }
+
+// FindTyped finds the server that a message of a typed service is meant for. The operations do so
+// themselves; a carrier calls it to learn of a mistake earlier.
+func (i *Intake) FindTyped(m *Message) error {
+	if m.server != nil {
+		return nil
+	}
+	s, err := i.findTyped(m)
+	if err != nil {
+		return m.Sign(err)
+	}
+	m.server, m.typed = s, s.Services[m.Typed.Service]
+	m.Target.Namespace = m.typed.Rules.Namespace
+	if !m.HasVersion {
+		m.Version = rpc.Version{Major: m.typed.Rules.Version.Major}
+	}
+	if err = m.checkTimes(); err == nil {
+		err = rpc.ValidateOrderKey(m.OrderKey)
+	}
+	return m.Sign(err)
+}
+
+// findTyped returns the server that offers a typed service and is meant. What the message does not say
+// is not asked for: without any names, it is meant for any server that offers the service.
+func (i *Intake) findTyped(m *Message) (*Server, error) {
+	r, at := i.roster.Load(), discovery.Topic{Exchange: m.Target.Exchange, Name: m.Target.Topic}
+	if g := r.services[m.Typed.Service]; g != nil {
+		if s := g.findAt(at, m.Target.Server, m.InstanceID); s != nil {
+			return s, nil
+		}
+	}
+	// A server that does not offer the service is there all the same: clients go on sending it other
+	// messages. A process that is just starting again has no servers yet.
+	all := group{servers: r.servers}
+	if all.findAt(at, m.Target.Server, m.InstanceID) != nil {
+		return nil, &rpc.Error{Kind: rpc.NoSuchMethod, NotStarted: true, Message: fmt.Sprintf(
+			"no server that is meant offers the service %s", m.Typed.Service)}
+	}
+	return nil, i.absent(m.InstanceID, fmt.Sprintf("no server of this process that offers the service %s is meant", m.Typed.Service))
+}
+
+func noSuchMethod(m *Message) error {
+	return &rpc.Error{Kind: rpc.NoSuchMethod, NotStarted: true, Message: fmt.Sprintf(
+		"the service %s has no method %s of this form", m.Typed.Service, m.Method)}
+}
+
+// failed returns what a method returned as a failure of it; nil stays nil.
+func failed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &dispatch.MethodError{Err: err}
+}
+
+// MethodError returns the error that a method, or an interceptor in its place, returned itself, if err
+// is of kind rpc.Remote and from this process. A carrier may know more of it than its text.
+func MethodError(err error) (own error, ok bool) {
+	if failure, ok := errors.AsType[*dispatch.Failure](err); ok {
+		return failure.Own, true
+	}
+	return nil, false
+}
+
+// drop is for methods that emit nothing: their results do not pass through dispatch.
+func drop(string) error { return nil }

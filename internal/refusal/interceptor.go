@@ -1,0 +1,58 @@
+package refusal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Denied returns the error for a message that a server does not run, since one of its interceptors
+// failed.
+func Denied(message string) *rpc.Error {
+	return &rpc.Error{Kind: rpc.AccessDenied, Message: message, NotStarted: true}
+}
+
+// By returns the error for a message that an interceptor of a server refused with err, and that has
+// not run. Ctx is the context that the interceptor had.
+func By(ctx context.Context, err error) *rpc.Error {
+	message := text(err)
+	switch {
+	case ctx.Err() != nil && is(err, context.DeadlineExceeded):
+		return &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Message: "the deadline passed before an interceptor accepted the message"}
+	case ctx.Err() != nil && is(err, context.Canceled):
+		return &rpc.Error{Kind: rpc.Canceled, NotStarted: true, Message: "the caller went away before an interceptor accepted the message"}
+	}
+	e, ok := errors.AsType[*rpc.Error](err)
+	if !ok {
+		return Denied(message)
+	}
+	if e == err && e.Message != "" { //nolint:errorlint // A wrapper has a text of its own.
+		message = e.Message
+	}
+	switch e.Kind {
+	case rpc.Refused:
+		return &rpc.Error{Kind: rpc.Refused, Message: message, Cause: Declined, NotStarted: true}
+	case rpc.AccessDenied, rpc.InvalidTarget, rpc.BadArguments, rpc.TooLarge, rpc.Timeout:
+		return &rpc.Error{Kind: e.Kind, Message: message, Path: e.Path, NotStarted: true}
+	default:
+		return Denied(message)
+	}
+}
+
+// text returns the text of an error of a program, which may panic.
+func text(err error) (text string) {
+	defer func() {
+		if p := recover(); p != nil {
+			text = fmt.Sprintf("the text of the interceptor's error cannot be had: %v", p)
+		}
+	}()
+	return err.Error()
+}
+
+// is is errors.Is for an error of a program, which may panic.
+func is(err, target error) (same bool) {
+	defer func() { _ = recover() }()
+	return errors.Is(err, target)
+}

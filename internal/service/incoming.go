@@ -1,0 +1,116 @@
+package service
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"strings"
+
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
+
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/intake"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// incoming is a message that an RPC carries. It tells where it came from if that is asked.
+type incoming struct {
+	intake.Message
+
+	origin
+}
+
+// origin is the RPC that carries a message.
+type origin struct {
+	ctx context.Context //nolint:containedctx // It has what is known of the RPC.
+	// entries are metadata within the message, which win over headers.
+	entries map[string]string
+}
+
+// callerOf returns the name that the program at the other end gives itself.
+func callerOf(ctx context.Context) string {
+	if agents := metadata.ValueFromIncomingContext(ctx, "user-agent"); len(agents) > 0 {
+		return callerIn(agents[0])
+	}
+	return dispatch.UnknownCaller
+}
+
+// callerIn returns a user agent without what gRPC appends to a program's own: "agent grpc-go/1.76.0" and
+// "agent grpc-python/1.60.0 grpc-c/37.0.0 (linux; chttp2)" are of the program agent. An agent that is
+// gRPC's alone keeps its first word.
+func callerIn(agent string) string {
+	if name, _, _ := strings.Cut(agent, " grpc-"); name != "" {
+		return name
+	}
+	return dispatch.UnknownCaller
+}
+
+// Metadata returns the headers of the RPC that are the program's, and the entries of the message.
+func (o origin) Metadata() rpc.Metadata {
+	md, _ := metadata.FromIncomingContext(o.ctx) // a copy
+	for name := range md {
+		if isOurs(name) {
+			delete(md, name)
+		}
+	}
+	if len(o.entries) > 0 && md == nil {
+		md = metadata.MD{}
+	}
+	for name, value := range o.entries {
+		if name = strings.ToLower(name); !isOurs(name) {
+			md[name] = []string{valueOf(name, value)}
+		}
+	}
+	return rpc.Metadata(md)
+}
+
+// isOurs reports whether a header is for this library, for gRPC or for HTTP.
+func isOurs(name string) bool {
+	switch name {
+	case "content-type", "user-agent", "te":
+		return true
+	default:
+		return strings.HasPrefix(name, "oslorpc-") || strings.HasPrefix(name, "grpc-") || strings.HasPrefix(name, ":")
+	}
+}
+
+// valueOf returns the value of an entry, which is in base64 if it is binary.
+func valueOf(name, value string) string {
+	if !strings.HasSuffix(name, "-bin") {
+		return value
+	}
+	decoded, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(value, "="))
+	if err != nil {
+		return value
+	}
+	return string(decoded)
+}
+
+// Peer returns the process at the other end of the connection.
+func (o origin) Peer() (p rpc.Peer) {
+	from, ok := peer.FromContext(o.ctx)
+	if !ok {
+		return p
+	}
+	if from.Addr != nil {
+		p.Addr = from.Addr.String()
+	}
+	if info, ok := from.AuthInfo.(credentials.TLSInfo); ok {
+		p.TLS = &info.State
+	}
+	return p
+}
+
+// partOf says which part of a request an error is about. The request has not run.
+func partOf(part string, err error) error {
+	e, ok := errors.AsType[*rpc.Error](err)
+	if !ok {
+		return err
+	}
+	copied := *e
+	copied.Message = part + ": " + copied.Message
+	copied.NotStarted = true
+	return &copied
+}
