@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -150,9 +151,13 @@ func (h Hint) Settle(err error) {
 	}
 }
 
-// answered reports whether an error comes from the server that the message was meant for: only that
-// one signs it.
+// answered reports whether an error shows that the server heard of what it missed: only the server that
+// the message was meant for signs its errors. A message that an interceptor refuses tells it nothing.
 func answered(err error) bool {
 	e, ok := errors.AsType[*rpc.Error](err)
-	return ok && e.Server != ""
+	if !ok || e.Server == "" {
+		return false
+	}
+	denied := e.Kind == rpc.AccessDenied && e.NotStarted
+	return !denied && !errors.Is(e, refusal.Declined)
 }

@@ -64,8 +64,8 @@ func TestMissedByStaticAddress(t *testing.T) {
 
 // TestMissedStaysUntilAnswered: only what the server itself says shows that it heard of it.
 func TestMissedStaysUntilAnswered(t *testing.T) {
-	signed := *refusal.New(refusal.Full)
-	signed.Server = "host-a"
+	signed, declined := *refusal.New(refusal.Full), *refusal.New(refusal.Declined)
+	signed.Server, declined.Server = "host-a", "host-a"
 	for name, test := range map[string]struct {
 		err   error
 		stays bool
@@ -73,6 +73,9 @@ func TestMissedStaysUntilAnswered(t *testing.T) {
 		"accepted":         {nil, false},
 		"the method fails": {&rpc.Error{Kind: rpc.Remote, Server: "host-a"}, false},
 		"full":             {&signed, false},
+		"declined":         {&declined, true},
+		"denied":           {&rpc.Error{Kind: rpc.AccessDenied, Server: "host-a", NotStarted: true}, true},
+		"denied when run":  {&rpc.Error{Kind: rpc.AccessDenied, Server: "host-a"}, false},
 		"misdirected":      {refusal.New(refusal.Misdirected), true},
 		"not sent":         {&rpc.Error{Kind: rpc.Unreachable, NotStarted: true}, true},
 		"lost":             {&rpc.Error{Kind: rpc.OutcomeUnknown}, true},

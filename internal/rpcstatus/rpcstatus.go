@@ -40,6 +40,7 @@ var refusals = map[refusal.Reason]form{
 	refusal.Full:        {rpc.Refused, pb.ErrorKind_ERROR_KIND_FULL, codes.ResourceExhausted},
 	refusal.Stopping:    {rpc.Refused, pb.ErrorKind_ERROR_KIND_STOPPING, codes.Unavailable},
 	refusal.Misdirected: {rpc.Refused, pb.ErrorKind_ERROR_KIND_MISDIRECTED, codes.Unavailable},
+	refusal.Declined:    {rpc.Refused, pb.ErrorKind_ERROR_KIND_REFUSED, codes.Unavailable},
 }
 
 // Encode returns err as a status with an ErrorDetail. An error that is not of our family is a defect of ours; it is sent as
@@ -74,9 +75,6 @@ func newDetail(e *rpc.Error, f form, seen []*pb.Implementation) *pb.ErrorDetail 
 	}
 	if e.Message == "" && e.Cause != nil {
 		detail.Message = e.Cause.Error()
-	}
-	if e.Target.Version != "" {
-		detail.Version = &e.Target.Version
 	}
 	var remote *rpc.RemoteError
 	if e.Kind == rpc.Remote && errors.As(e.Cause, &remote) {

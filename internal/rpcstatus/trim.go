@@ -73,12 +73,9 @@ func first[T any](list []T, n int) []T { return list[:min(len(list), n)] }
 // texts returns all texts of a detail.
 func texts(d *pb.ErrorDetail) []*string {
 	all := []*string{&d.Message, &d.Method, &d.Path, &d.Server, &d.InstanceId}
-	if d.Version != nil {
-		all = append(all, d.Version) //nolint:protogetter // It is a pointer that is wanted.
-	}
 	for _, i := range d.GetImplemented() {
 		if all = append(all, &i.Version); i.Namespace != nil {
-			all = append(all, i.Namespace) //nolint:protogetter // As above.
+			all = append(all, i.Namespace) //nolint:protogetter // It is a pointer that is wanted.
 		}
 	}
 	if r := d.GetRemote(); r != nil {

@@ -234,7 +234,7 @@ func TestWhatIsNotUTF8IsReplaced(t *testing.T) {
 			t.Errorf("got %q", *s)
 		}
 	}
-	if len(texts(d)) != 14 {
+	if len(texts(d)) != 13 {
 		t.Errorf("%d texts arrived", len(texts(d)))
 	}
 	if text := Encode(fmt.Errorf("%s", bad), nil).Message(); text != want {

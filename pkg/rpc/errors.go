@@ -28,11 +28,13 @@ const (
 	BadResult
 	// TooLarge: the request or the result exceeds the size limit.
 	TooLarge
-	// AccessDenied: the caller may not do this.
+	// AccessDenied: the caller may not do this. NotStarted says whether the method ran before that was
+	// decided.
 	AccessDenied
 	// NoInstance: there is nobody to deliver to: no server on the topic, or not the one named.
 	NoInstance
-	// Refused: servers are there, and each of them refused: full or stopping.
+	// Refused: servers are there, and each of them refused: it is full, it stops, or an interceptor does
+	// not want the message.
 	Refused
 	// Unreachable: servers are listed, and none can be connected to; or discovery itself cannot be reached.
 	Unreachable

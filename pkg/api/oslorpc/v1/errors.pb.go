@@ -27,14 +27,15 @@ type ErrorKind int32
 const (
 	// Never sent.
 	ErrorKind_ERROR_KIND_UNSPECIFIED ErrorKind = 0
-	// The target is incomplete or malformed. [INVALID_ARGUMENT]
+	// The target, or what is said of the message, is incomplete or malformed. [INVALID_ARGUMENT]
 	ErrorKind_ERROR_KIND_INVALID_TARGET ErrorKind = 1
-	// No endpoint of this server implements the namespace at a compatible version. [FAILED_PRECONDITION]
+	// No endpoint of this server implements the namespace at a compatible version.
+	// [FAILED_PRECONDITION]
 	ErrorKind_ERROR_KIND_UNSUPPORTED_VERSION ErrorKind = 2
 	// A compatible endpoint is there but has no such method. [UNIMPLEMENTED]
 	ErrorKind_ERROR_KIND_NO_SUCH_METHOD ErrorKind = 3
-	// This process is not the instance, or has not the topic or the server, that the message is meant for: the
-	// client's view of the fleet was out of date. [UNAVAILABLE]
+	// This process is not the instance, or lacks the topic or the server, that the message is meant for:
+	// the client's view of the fleet was out of date. [UNAVAILABLE]
 	ErrorKind_ERROR_KIND_MISDIRECTED ErrorKind = 4
 	// The server's queue is full. [RESOURCE_EXHAUSTED]
 	ErrorKind_ERROR_KIND_FULL ErrorKind = 5
@@ -46,7 +47,8 @@ const (
 	ErrorKind_ERROR_KIND_BAD_RESULT ErrorKind = 8
 	// The request or the result is larger than the server allows. [RESOURCE_EXHAUSTED]
 	ErrorKind_ERROR_KIND_TOO_LARGE ErrorKind = 9
-	// The caller may not do this. [PERMISSION_DENIED]
+	// The caller may not do this. `not_started` says whether the method ran before that was decided.
+	// [PERMISSION_DENIED]
 	ErrorKind_ERROR_KIND_ACCESS_DENIED ErrorKind = 10
 	// The method ran and failed; `remote` says how. [UNKNOWN]
 	ErrorKind_ERROR_KIND_REMOTE ErrorKind = 11
@@ -56,6 +58,9 @@ const (
 	ErrorKind_ERROR_KIND_OUTCOME_UNKNOWN ErrorKind = 13
 	// The caller went away before the method ended. [CANCELLED]
 	ErrorKind_ERROR_KIND_CANCELED ErrorKind = 14
+	// The server does not want the message, such as for a rate limit. Another server may take it.
+	// [UNAVAILABLE]
+	ErrorKind_ERROR_KIND_REFUSED ErrorKind = 15
 )
 
 // Enum value maps for ErrorKind.
@@ -76,6 +81,7 @@ var (
 		12: "ERROR_KIND_TIMEOUT",
 		13: "ERROR_KIND_OUTCOME_UNKNOWN",
 		14: "ERROR_KIND_CANCELED",
+		15: "ERROR_KIND_REFUSED",
 	}
 	ErrorKind_value = map[string]int32{
 		"ERROR_KIND_UNSPECIFIED":         0,
@@ -93,6 +99,7 @@ var (
 		"ERROR_KIND_TIMEOUT":             12,
 		"ERROR_KIND_OUTCOME_UNKNOWN":     13,
 		"ERROR_KIND_CANCELED":            14,
+		"ERROR_KIND_REFUSED":             15,
 	}
 )
 
@@ -123,8 +130,9 @@ func (ErrorKind) EnumDescriptor() ([]byte, []int) {
 	return file_oslorpc_v1_errors_proto_rawDescGZIP(), []int{0}
 }
 
-// ErrorDetail is attached to every error status that an oslorpc server returns. It is cut to 4 KiB in all, stack lines
-// first, then the data of a remote error, because some gRPC implementations allow 8 KiB of metadata.
+// ErrorDetail is attached to every error status that an oslorpc server returns. It is cut to 4 KiB in
+// all, stack lines first, then the data of a remote error, because some gRPC implementations allow 8
+// KiB of metadata.
 type ErrorDetail struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// What went wrong.
@@ -136,19 +144,17 @@ type ErrorDetail struct {
 	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
 	// The method asked for.
 	Method string `protobuf:"bytes,4,opt,name=method,proto3" json:"method,omitempty"`
-	// The version asked for; absent if the message had none.
-	Version *string `protobuf:"bytes,5,opt,name=version,proto3,oneof" json:"version,omitempty"`
-	// BAD_ARGUMENTS and BAD_RESULT: where in the payload, as a JSON pointer (RFC 6901) from the keyword arguments or the
-	// result, such as `/volumes/3/size`.
-	Path string `protobuf:"bytes,6,opt,name=path,proto3" json:"path,omitempty"`
-	// UNSUPPORTED_VERSION: what the server does implement, in all namespaces.
-	Implemented []*Implementation `protobuf:"bytes,7,rep,name=implemented,proto3" json:"implemented,omitempty"`
+	// BAD_ARGUMENTS and BAD_RESULT: the place in the payload, as a JSON pointer (RFC 6901) from the keyword
+	// arguments or the result, such as `/volumes/3/size`.
+	Path string `protobuf:"bytes,5,opt,name=path,proto3" json:"path,omitempty"`
+	// UNSUPPORTED_VERSION: what the server implements, in all namespaces.
+	Implemented []*Implementation `protobuf:"bytes,6,rep,name=implemented,proto3" json:"implemented,omitempty"`
 	// REMOTE: how the method failed.
-	Remote *RemoteError `protobuf:"bytes,8,opt,name=remote,proto3" json:"remote,omitempty"`
-	// The instance that says so: its server's name and its id.
-	Server string `protobuf:"bytes,9,opt,name=server,proto3" json:"server,omitempty"`
+	Remote *RemoteError `protobuf:"bytes,7,opt,name=remote,proto3" json:"remote,omitempty"`
+	// The instance that the error is from: its server's name and its id.
+	Server string `protobuf:"bytes,8,opt,name=server,proto3" json:"server,omitempty"`
 	// As `server`.
-	InstanceId    string `protobuf:"bytes,10,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
+	InstanceId    string `protobuf:"bytes,9,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -211,13 +217,6 @@ func (x *ErrorDetail) GetMethod() string {
 	return ""
 }
 
-func (x *ErrorDetail) GetVersion() string {
-	if x != nil && x.Version != nil {
-		return *x.Version
-	}
-	return ""
-}
-
 func (x *ErrorDetail) GetPath() string {
 	if x != nil {
 		return x.Path
@@ -264,8 +263,8 @@ type RemoteError struct {
 	Stack []string `protobuf:"bytes,3,rep,name=stack,proto3" json:"stack,omitempty"`
 	// The servers that the error passed through, the one where it arose first.
 	Hops []string `protobuf:"bytes,4,rep,name=hops,proto3" json:"hops,omitempty"`
-	// The error's fields, as JSON text, for clients that have a type of their own for it; empty if it has none, or if they do
-	// not fit.
+	// The error's fields, as JSON text, for clients that have a type of their own for it; empty if it has
+	// none, or if they do not fit.
 	Data          string `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -341,29 +340,25 @@ var File_oslorpc_v1_errors_proto protoreflect.FileDescriptor
 const file_oslorpc_v1_errors_proto_rawDesc = "" +
 	"\n" +
 	"\x17oslorpc/v1/errors.proto\x12\n" +
-	"oslorpc.v1\x1a\x17oslorpc/v1/target.proto\"\xf2\x02\n" +
+	"oslorpc.v1\x1a\x17oslorpc/v1/target.proto\"\xc7\x02\n" +
 	"\vErrorDetail\x12)\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x15.oslorpc.v1.ErrorKindR\x04kind\x12\x1f\n" +
 	"\vnot_started\x18\x02 \x01(\bR\n" +
 	"notStarted\x12\x18\n" +
 	"\amessage\x18\x03 \x01(\tR\amessage\x12\x16\n" +
-	"\x06method\x18\x04 \x01(\tR\x06method\x12\x1d\n" +
-	"\aversion\x18\x05 \x01(\tH\x00R\aversion\x88\x01\x01\x12\x12\n" +
-	"\x04path\x18\x06 \x01(\tR\x04path\x12<\n" +
-	"\vimplemented\x18\a \x03(\v2\x1a.oslorpc.v1.ImplementationR\vimplemented\x12/\n" +
-	"\x06remote\x18\b \x01(\v2\x17.oslorpc.v1.RemoteErrorR\x06remote\x12\x16\n" +
-	"\x06server\x18\t \x01(\tR\x06server\x12\x1f\n" +
-	"\vinstance_id\x18\n" +
-	" \x01(\tR\n" +
-	"instanceIdB\n" +
-	"\n" +
-	"\b_version\"y\n" +
+	"\x06method\x18\x04 \x01(\tR\x06method\x12\x12\n" +
+	"\x04path\x18\x05 \x01(\tR\x04path\x12<\n" +
+	"\vimplemented\x18\x06 \x03(\v2\x1a.oslorpc.v1.ImplementationR\vimplemented\x12/\n" +
+	"\x06remote\x18\a \x01(\v2\x17.oslorpc.v1.RemoteErrorR\x06remote\x12\x16\n" +
+	"\x06server\x18\b \x01(\tR\x06server\x12\x1f\n" +
+	"\vinstance_id\x18\t \x01(\tR\n" +
+	"instanceId\"y\n" +
 	"\vRemoteError\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x14\n" +
 	"\x05stack\x18\x03 \x03(\tR\x05stack\x12\x12\n" +
 	"\x04hops\x18\x04 \x03(\tR\x04hops\x12\x12\n" +
-	"\x04data\x18\x05 \x01(\tR\x04data*\xac\x03\n" +
+	"\x04data\x18\x05 \x01(\tR\x04data*\xc4\x03\n" +
 	"\tErrorKind\x12\x1a\n" +
 	"\x16ERROR_KIND_UNSPECIFIED\x10\x00\x12\x1d\n" +
 	"\x19ERROR_KIND_INVALID_TARGET\x10\x01\x12\"\n" +
@@ -380,7 +375,8 @@ const file_oslorpc_v1_errors_proto_rawDesc = "" +
 	"\x11ERROR_KIND_REMOTE\x10\v\x12\x16\n" +
 	"\x12ERROR_KIND_TIMEOUT\x10\f\x12\x1e\n" +
 	"\x1aERROR_KIND_OUTCOME_UNKNOWN\x10\r\x12\x17\n" +
-	"\x13ERROR_KIND_CANCELED\x10\x0eB\x9f\x01\n" +
+	"\x13ERROR_KIND_CANCELED\x10\x0e\x12\x16\n" +
+	"\x12ERROR_KIND_REFUSED\x10\x0fB\x9f\x01\n" +
 	"\x0ecom.oslorpc.v1B\vErrorsProtoP\x01Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1\xa2\x02\x03OXX\xaa\x02\n" +
 	"Oslorpc.V1\xca\x02\n" +
 	"Oslorpc\\V1\xe2\x02\x16Oslorpc\\V1\\GPBMetadata\xea\x02\vOslorpc::V1b\x06proto3"
@@ -422,7 +418,6 @@ func file_oslorpc_v1_errors_proto_init() {
 		return
 	}
 	file_oslorpc_v1_target_proto_init()
-	file_oslorpc_v1_errors_proto_msgTypes[0].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
