@@ -29,8 +29,9 @@ type Carrier interface {
 	Renew(link Link) Link
 	// BecameReady returns a channel that is closed when some link becomes ready after this call.
 	BecameReady() <-chan struct{}
-	// Check returns why no link could move a request, such as headers that are too large; nil if one may.
-	// Its errors are of kind rpc.TooLarge, rpc.BadArguments or rpc.Invalid, and say that nothing started.
+	// Check returns why no link could move a request: its content or its headers are too large. It is nil
+	// if a link may move it. Its errors say that nothing started. Whether a typed message can be encoded
+	// is not checked, since that takes as long as encoding it.
 	Check(r *Request) error
 	// Close closes all links. Messages on their way fail.
 	Close()
@@ -62,15 +63,18 @@ type Link interface {
 	// Do sends a message and returns when it was answered. The caller has entered. An error is an
 	// *rpc.Error whose NotStarted is true only if the method provably did not run.
 	Do(ctx context.Context, r *Request) (Reply, error)
-	// Open sends the beginning of a stream and returns when the instance answered: with the first item
-	// of a multicall, with any sign of a stream that only the server sends, or at once for one that
-	// the client sends. The caller has entered. The stream has a place of its own until it ends.
-	// Errors are as those of Do.
+	// Open sends the beginning of a stream and returns when the instance answered: with the first item or
+	// the end of a multicall, with any sign of a typed stream that only the server sends, or at once for
+	// one that the client sends. The caller has entered. The stream has a place of its own from the
+	// return of Open until it ends, be it that ctx ends. Errors are as those of Do.
 	Open(ctx context.Context, r *Request) (Stream, error)
 
 	// Ping returns nil if the process says that it has the instance, and that the instance does not
 	// stop. The caller has entered. An empty id asks for the process alone.
 	Ping(ctx context.Context, instanceID string) error
+	// Info returns what the process says of itself and of its servers on a topic. With requests, that
+	// includes who asked the servers for what. The caller has entered.
+	Info(ctx context.Context, topic string, requests bool) (*rpc.Info, error)
 }
 
 // ErrFull is the error of Enter when all places stayed in use.
@@ -92,7 +96,8 @@ const (
 // Request is one attempt to send a message to one instance.
 type Request struct {
 	// Target is the receiver: exchange, topic, namespace, version and server, each empty if it is not
-	// given. Fanout is never set: each copy goes to one instance.
+	// given. Fanout is never set: each copy goes to one instance. At a static address, Server is the
+	// server that is listed there. A typed message always has the version that it is fitted to.
 	Target rpc.Target
 	// Method is the method's name.
 	Method string
@@ -103,14 +108,15 @@ type Request struct {
 	InstanceID string
 	// OrderKey makes messages with the same one run one after the other; empty for none.
 	OrderKey string
-	// Missed is how long ago the server missed a message; 0 for never.
+	// Missed is how long ago the server missed a message; 0 for never. It counts only with an ID.
 	Missed time.Duration
-	// Silence, if it is not 0, is how long a call may go without a sign of life. The carrier asks for
-	// one every half of it, and ends the call with rpc.MonitorTimeout without any.
+	// Silence, if it is not 0, is how long a dynamic call may go without a sign of life. The carrier asks
+	// for one every half of it, and ends the call with rpc.MonitorTimeout without any.
 	Silence time.Duration
 	// Context is the request context as JSON text; empty for none.
 	Context string
-	// Metadata travels beside the message; nil for none. It is not changed.
+	// Metadata travels beside the message; nil for none. It is not changed. Carriers do not look for
+	// metadata in ctx.
 	Metadata rpc.Metadata
 	// Kwargs are the keyword arguments of a dynamic message, as the text of a JSON object.
 	Kwargs string
@@ -141,10 +147,10 @@ type Reply struct {
 }
 
 // Stream is a message with several parts: a multicall, or a typed stream. One goroutine may send while
-// another receives. Its errors are *rpc.Errors, but for io.EOF.
+// another receives, and any may close it. Its errors are *rpc.Errors, but for io.EOF.
 type Stream interface {
-	// Send sends one more message of a typed stream. After io.EOF the stream has ended, and Receive says
-	// why.
+	// Send sends one more message of a typed stream. An error ends the stream. After io.EOF it has ended
+	// before, and Receive says why; after another one, Receive reports the same.
 	Send(message proto.Message) error
 	// CloseSend says that no message follows.
 	CloseSend() error
@@ -155,7 +161,7 @@ type Stream interface {
 	Header() (rpc.Metadata, error)
 	// Trailer returns the metadata that the server sent last, once the stream has ended.
 	Trailer() rpc.Metadata
-	// Close ends the stream, if it has not ended, and gives back its place. Cause is the reason that a
-	// waiting Receive reports; nil for none.
+	// Close ends the stream, if it has not ended, and gives back its place. Cause is the reason that
+	// Receive reports from then on; nil for none. A stream that ended by itself need not be closed.
 	Close(cause error)
 }

@@ -218,8 +218,7 @@ func Complete(ctx context.Context) context.Context {
 
 // Size returns how much of a header list the metadata takes that a program adds to its calls, as
 // HTTP/2 counts it, without the headers of ours that it passes on.
-func Size(ctx context.Context) int {
-	md, _ := metadata.FromOutgoingContext(ctx)
+func Size(md map[string][]string) int {
 	n := 0
 	for key, values := range md {
 		if strings.HasPrefix(key, prefix) {

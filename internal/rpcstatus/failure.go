@@ -1,6 +1,7 @@
 package rpcstatus
 
 import (
+	"errors"
 	"slices"
 
 	"google.golang.org/grpc/codes"
@@ -61,4 +62,37 @@ func WithoutDetail(st *status.Status) *status.Status {
 	p := st.Proto()
 	p.Details = slices.DeleteFunc(p.GetDetails(), func(d *anypb.Any) bool { return d.MessageIs((*pb.ErrorDetail)(nil)) })
 	return status.FromProto(p)
+}
+
+// kept is the cause of an error that came as a status, for programs that know only those.
+type kept struct {
+	cause  error // the cause that the error would have; may be nil
+	status *status.Status
+}
+
+// Error returns the text of the cause.
+func (k kept) Error() string {
+	if k.cause == nil {
+		return k.status.Message()
+	}
+	return k.cause.Error()
+}
+
+// Unwrap returns the cause.
+func (k kept) Unwrap() error { return k.cause }
+
+// KeepStatus returns an error with the status that it was made from, for [StatusOf].
+func KeepStatus(ours *rpc.Error, came error) *rpc.Error {
+	st, _ := status.FromError(came)
+	keeping := *ours
+	keeping.Cause = kept{cause: ours.Cause, status: Short(st)}
+	return &keeping
+}
+
+// StatusOf returns the status that an error was made from, nil if it was not.
+func StatusOf(err error) *status.Status {
+	if k, ok := errors.AsType[kept](err); ok {
+		return k.status
+	}
+	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -122,7 +123,8 @@ func (c *Client) fits(n int) error {
 // fitsHeaders returns an error if the content of headers is too large: the metadata that a program
 // adds to its messages, and the request context of a typed one.
 func (c *Client) fitsHeaders(ctx context.Context, requestContext string) error {
-	n, limit := header.Size(ctx), c.transport.config.maxHeader-headerShare
+	md, _ := metadata.FromOutgoingContext(ctx)
+	n, limit := header.Size(md), c.transport.config.maxHeader-headerShare
 	if requestContext != "" {
 		n += header.FieldSize(header.Context, requestContext)
 	}

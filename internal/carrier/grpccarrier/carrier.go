@@ -4,6 +4,7 @@ package grpccarrier
 
 import (
 	"math"
+	"sync/atomic"
 
 	"google.golang.org/grpc"
 
@@ -39,6 +40,11 @@ const (
 type Carrier struct {
 	pool   *peer.Pool
 	config Config
+	// intercepted is true if options of the program may stand between us and gRPC.
+	intercepted bool
+	// limit bounds what is received; typedLimit does for typed messages, which have nothing around them.
+	limit, typedLimit grpc.CallOption
+	closed            atomic.Bool
 }
 
 var (
@@ -54,21 +60,28 @@ func New(config Config) *Carrier {
 	if config.MaxHeader == 0 {
 		config.MaxHeader = math.MaxInt32
 	}
+	c := &Carrier{
+		config: config, intercepted: len(config.Peers.Options) > 0,
+		limit: grpc.MaxCallRecvMsgSize(config.MaxSize + sizeSlack), typedLimit: grpc.MaxCallRecvMsgSize(config.MaxSize),
+	}
 	peers := config.Peers
-	peers.Options = config.dialOptions()
-	return &Carrier{pool: peer.NewPool(peers), config: config}
+	peers.Options = c.dialOptions()
+	c.pool = peer.NewPool(peers)
+	return c
 }
 
 // dialOptions returns the options of connections.
-func (c *Config) dialOptions() []grpc.DialOption {
-	limit := c.MaxSize + sizeSlack
-	options := []grpc.DialOption{
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(limit), grpc.MaxCallSendMsgSize(limit)),
+func (c *Carrier) dialOptions() []grpc.DialOption {
+	var options []grpc.DialOption
+	if c.config.Caller != "" {
+		options = append(options, grpc.WithUserAgent(c.config.Caller))
 	}
-	if c.Caller != "" {
-		options = append(options, grpc.WithUserAgent(c.Caller))
+	if !c.intercepted {
+		return options
 	}
-	return append(options, c.Peers.Options...)
+	options = append(options, grpc.WithDefaultCallOptions(c.limit))
+	options = append(options, c.config.Peers.Options...)
+	return append(append(options, grpc.WithDefaultCallOptions(neverWait)), witnesses()...)
 }
 
 // Get implements [carrier.Carrier].
@@ -85,8 +98,8 @@ func (c *Carrier) Renew(link carrier.Link) carrier.Link {
 // BecameReady implements [carrier.Carrier].
 func (c *Carrier) BecameReady() <-chan struct{} { return c.pool.BecameReady() }
 
-// Check implements [carrier.Carrier].
-func (c *Carrier) Check(*carrier.Request) error { return nil }
-
 // Close implements [carrier.Carrier].
-func (c *Carrier) Close() { c.pool.Close() }
+func (c *Carrier) Close() {
+	c.closed.Store(true)
+	c.pool.Close()
+}

@@ -3,7 +3,10 @@ package grpccarrier
 import (
 	"context"
 
+	"google.golang.org/grpc"
+
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/introspection"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
@@ -18,22 +21,79 @@ type Link struct {
 }
 
 // Do implements [carrier.Link].
-func (l Link) Do(context.Context, *carrier.Request) (carrier.Reply, error) {
-	return carrier.Reply{}, &rpc.Error{Kind: rpc.Invalid, NotStarted: true}
+func (l Link) Do(ctx context.Context, r *carrier.Request) (carrier.Reply, error) {
+	conn, err := l.connection() //nolint:contextcheck // The connection outlives the message.
+	switch {
+	case err != nil:
+		return carrier.Reply{}, err
+	case r.Typed != nil:
+		return carrier.Reply{}, l.typed(ctx, conn, r)
+	case r.Mode == carrier.Cast:
+		return carrier.Reply{}, l.cast(ctx, conn, r)
+	case r.Silence > 0:
+		return l.monitoredCall(ctx, conn, r)
+	default:
+		return l.call(ctx, conn, r)
+	}
 }
 
 // Open implements [carrier.Link].
-func (l Link) Open(context.Context, *carrier.Request) (carrier.Stream, error) {
-	return nil, &rpc.Error{Kind: rpc.Invalid, NotStarted: true}
+func (l Link) Open(ctx context.Context, r *carrier.Request) (carrier.Stream, error) {
+	conn, err := l.connection() //nolint:contextcheck // The connection outlives the message.
+	switch {
+	case err != nil:
+		return nil, err
+	case r.Typed != nil:
+		return l.typedStream(ctx, conn, r)
+	default:
+		return l.multicall(ctx, conn, r)
+	}
+}
+
+// connection returns the connection, which need not be up.
+func (l Link) connection() (*grpc.ClientConn, error) {
+	conn, err := l.Conn()
+	switch {
+	case err == nil:
+		return conn, nil
+	case l.carrier.closed.Load():
+		return nil, &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Cause: err, Message: closedBefore}
+	default:
+		return nil, &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: err, Message: err.Error()}
+	}
 }
 
 // Ping implements [carrier.Link].
 func (l Link) Ping(ctx context.Context, instanceID string) error {
-	conn, err := l.Conn() //nolint:contextcheck // The connection outlives the question.
+	return l.ask(ctx, func(ctx context.Context, c pb.IntrospectionServiceClient, options ...grpc.CallOption) error {
+		_, err := c.Ping(ctx, &pb.PingRequest{InstanceId: instanceID}, options...)
+		return err
+	})
+}
+
+// Info implements [carrier.Link].
+func (l Link) Info(ctx context.Context, topic string, requests bool) (info *rpc.Info, err error) {
+	err = l.ask(ctx, func(ctx context.Context, c pb.IntrospectionServiceClient, options ...grpc.CallOption) error {
+		response, err := c.GetInfo(ctx, &pb.GetInfoRequest{Topic: &topic, Requests: requests}, options...)
+		if err == nil {
+			info = introspection.Decode(response)
+		}
+		return err
+	})
+	return info, err
+}
+
+// ask asks the process a question about itself.
+func (l Link) ask(ctx context.Context, question func(context.Context, pb.IntrospectionServiceClient, ...grpc.CallOption) error) error {
+	conn, err := l.connection() //nolint:contextcheck // The connection outlives the question.
 	if err != nil {
 		return err
 	}
-	if _, err := pb.NewIntrospectionServiceClient(conn).Ping(ctx, &pb.PingRequest{InstanceId: instanceID}); err != nil {
+	var options []grpc.CallOption
+	if !l.carrier.intercepted {
+		options = []grpc.CallOption{l.carrier.limit}
+	}
+	if err := question(ctx, pb.NewIntrospectionServiceClient(conn), options...); err != nil {
 		return rpcstatus.Evidence{Sent: true, Contract: true}.Decode(err)
 	}
 	return nil

@@ -1,0 +1,59 @@
+package grpccarrier
+
+import (
+	"cmp"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/payload"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// envelope is the contract's message for a dynamic request, with all that it points to. So it is part of
+// one allocation.
+type envelope struct {
+	message         pb.Message
+	target          pb.Target
+	names           rpc.Target
+	context, kwargs pb.Payload
+	contextText     pb.Payload_Json
+	kwargsText      pb.Payload_Json
+	missed          durationpb.Duration
+}
+
+// fill returns the message for a request.
+func (e *envelope) fill(r *carrier.Request) *pb.Message {
+	e.names = r.Target // the request may be used again, and gRPC may not be done with this one
+	t, n := &e.target, &e.names
+	t.Exchange, t.Topic, t.Namespace, t.Version, t.Server = given(&n.Exchange), given(&n.Topic), given(&n.Namespace), given(&n.Version), given(&n.Server)
+	m := &e.message
+	m.Target, m.Method, m.Id, m.InstanceId, m.OrderKey = t, r.Method, r.ID, r.InstanceID, r.OrderKey
+	e.kwargsText.Json = r.Kwargs
+	e.kwargs.Encoding, m.Kwargs = &e.kwargsText, &e.kwargs
+	if r.Context != "" {
+		e.contextText.Json = r.Context
+		e.context.Encoding, m.Context = &e.contextText, &e.context
+	}
+	if r.Missed > 0 {
+		e.missed.Seconds, e.missed.Nanos = int64(r.Missed/time.Second), int32(r.Missed%time.Second) //nolint:gosec // It is less than a second.
+		m.Missed = &e.missed
+	}
+	return m
+}
+
+// given returns a field of a message: absent if it is not given.
+func given(s *string) *string {
+	if *s == "" {
+		return nil
+	}
+	return s
+}
+
+// resultText returns a result as JSON text. A peer in another language may answer in values.
+func resultText(p *pb.Payload) (string, error) {
+	text, err := payload.Text(p, rpc.BadResult)
+	return cmp.Or(text, "null"), err
+}

@@ -1,0 +1,104 @@
+package grpccarrier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+const (
+	// minHeartbeat is the shortest interval of heartbeats that servers keep.
+	minHeartbeat = 10 * time.Millisecond
+	// endTime is how long the end of a monitored call is waited for after the reply. Servers send both
+	// together.
+	endTime = 50 * time.Millisecond
+)
+
+// errQuiet is the cause when a monitored call is canceled because no heartbeat came.
+var errQuiet = errors.New("no heartbeat came in time")
+
+// serverStream describes a stream that only the server sends.
+var serverStream = &grpc.StreamDesc{ServerStreams: true}
+
+// monitored is a call with heartbeats on its way.
+type monitored struct {
+	envelope envelope
+	request  pb.MonitoredCallRequest
+	evidence evidence
+	options  [3]grpc.CallOption
+}
+
+// monitoredCall is call with heartbeats. Its context, which it always cancels in the end, ends the
+// stream.
+func (l Link) monitoredCall(ctx context.Context, conn *grpc.ClientConn, r *carrier.Request) (carrier.Reply, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	m := &monitored{evidence: evidence{carrier: l.carrier, contract: true}}
+	m.request.Message = m.envelope.fill(r)
+	m.request.HeartbeatInterval = durationpb.New(max(r.Silence/2, minHeartbeat))
+	m.evidence.request = &m.request
+	defer tellPeer(r, &m.evidence.opened)
+	stream, err := conn.NewStream(m.evidence.witnessed(withMetadata(ctx, r.Metadata)), serverStream,
+		pb.RPCService_MonitoredCall_FullMethodName, l.carrier.options(m.options[:0], &m.evidence)...)
+	if err != nil {
+		return carrier.Reply{}, m.evidence.error(ctx, err)
+	}
+	// The timer does not start before the stream is open: until then nothing was sent, and another instance
+	// may still be tried. It starts before the request is sent: sending a large one to a server that hangs
+	// waits.
+	quiet := time.AfterFunc(r.Silence, func() { cancel(errQuiet) })
+	defer quiet.Stop()
+	result, err := converse(stream, &m.request, func() { quiet.Reset(r.Silence) }, func() { quiet.Reset(endTime) })
+	if err != nil {
+		m.evidence.headers = hasHeader(stream)
+		return carrier.Reply{}, m.failed(ctx, err, r.Silence)
+	}
+	text, err := resultText(result)
+	return carrier.Reply{Result: text}, err
+}
+
+// failed converts the error of a monitored call.
+func (m *monitored) failed(ctx context.Context, err error, silence time.Duration) error {
+	ours := m.evidence.error(ctx, err)
+	if ours.Kind != rpc.Canceled || !errors.Is(context.Cause(ctx), errQuiet) {
+		return ours
+	}
+	return &rpc.Error{Kind: rpc.MonitorTimeout, Cause: errors.Join(errQuiet, err), Message: fmt.Sprintf(
+		"neither a heartbeat nor the reply came for %v; the method may have run", silence)}
+}
+
+// converse sends the request and receives until the reply. It calls alive at each heartbeat, and replied
+// at the reply.
+func converse(stream grpc.ClientStream, request proto.Message, alive, replied func()) (*pb.Payload, error) {
+	if err := stream.SendMsg(request); err != nil && !errors.Is(err, io.EOF) { // EOF: the stream has ended, and receiving tells why
+		return nil, err
+	}
+	_ = stream.CloseSend() // gRPC says that it never fails
+	for {
+		response := &pb.MonitoredCallResponse{}
+		err := stream.RecvMsg(response)
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, errors.New("the server ended the call without a reply")
+		case err != nil:
+			return nil, err
+		case response.GetResponse() != nil:
+			// Nothing follows but the end, which arrives with the reply. Receiving it spares the server a
+			// cancellation.
+			replied()
+			_ = stream.RecvMsg(&pb.MonitoredCallResponse{})
+			return response.GetResponse().GetResult(), nil
+		}
+		alive()
+	}
+}

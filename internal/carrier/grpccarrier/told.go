@@ -1,0 +1,36 @@
+package grpccarrier
+
+import (
+	"context"
+
+	"google.golang.org/grpc/credentials"
+	grpcpeer "google.golang.org/grpc/peer"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// tellPeer tells a request of the process at the other end, if its sender wants to know it, and if gRPC
+// came so far.
+func tellPeer(r *carrier.Request, opened *grpcpeer.Peer) {
+	if r.Peer == nil || !hasPeer(opened) {
+		return
+	}
+	*r.Peer = rpc.Peer{}
+	if opened.Addr != nil {
+		r.Peer.Addr = opened.Addr.String()
+	}
+	if secured, ok := opened.AuthInfo.(credentials.TLSInfo); ok {
+		r.Peer.TLS = &secured.State
+	}
+}
+
+// tellPeerOf is tellPeer for a stream that goes on; ctx is the stream's.
+func tellPeerOf(r *carrier.Request, ctx func() context.Context) {
+	if r.Peer == nil { // asking a stream for its context keeps gRPC from some repetitions
+		return
+	}
+	if opened, ok := grpcpeer.FromContext(ctx()); ok {
+		tellPeer(r, opened)
+	}
+}

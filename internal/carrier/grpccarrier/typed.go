@@ -1,0 +1,54 @@
+package grpccarrier
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+)
+
+// neverWait keeps gRPC from waiting for a connection, whatever options a program sets: the message may
+// go to another server meanwhile.
+var neverWait = grpc.WaitForReady(false)
+
+// typedUnary is one unary message of a typed service on its way, with room for its options.
+type typedUnary struct {
+	evidence        evidence
+	header, trailer metadata.MD
+	options         [6]grpc.CallOption
+}
+
+// typed runs a unary method of a typed service, which stores its result where the request says.
+func (l Link) typed(ctx context.Context, conn *grpc.ClientConn, r *carrier.Request) error {
+	headed, err := withHeaders(ctx, r)
+	if err != nil {
+		return err
+	}
+	u := &typedUnary{}
+	e := &u.evidence
+	e.carrier = l.carrier
+	options := append(u.options[:0], grpc.Peer(&e.opened), grpc.Header(&u.header), grpc.Trailer(&u.trailer), l.carrier.typedLimit)
+	options = append(ownOptions(options, r.Typed), neverWait)
+	err = e.invoke(headed, conn, r.Typed.Path, r.Typed.Message, r.Typed.Result, options...)
+	if !l.carrier.intercepted { // else an interceptor may return while gRPC still writes them
+		e.endUnary(u.header, u.trailer)
+	}
+	tellPeer(r, &e.opened)
+	if err != nil {
+		return rpcstatus.KeepStatus(e.error(ctx, err), err)
+	}
+	return nil
+}
+
+// ownOptions appends the program's own options for a message.
+func ownOptions(to []grpc.CallOption, t *carrier.Typed) []grpc.CallOption {
+	for _, o := range t.Options {
+		if option, ours := o.(grpc.CallOption); ours {
+			to = append(to, option)
+		}
+	}
+	return to
+}

@@ -1,0 +1,64 @@
+package grpccarrier
+
+import (
+	"context"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+)
+
+// unary is one call or cast on its way. There is one for each message, so its parts are one allocation,
+// and it does without the generated client, which would make three more.
+type unary[Request, Response any] struct {
+	envelope envelope
+	request  Request
+	response Response
+	evidence evidence
+	options  [3]grpc.CallOption
+}
+
+// call runs a method and returns its result.
+func (l Link) call(ctx context.Context, conn *grpc.ClientConn, r *carrier.Request) (carrier.Reply, error) {
+	u := &unary[pb.CallRequest, pb.CallResponse]{}
+	u.request.Message = u.envelope.fill(r)
+	if err := u.invoke(ctx, l.carrier, conn, r, pb.RPCService_Call_FullMethodName, &u.request, &u.response); err != nil {
+		return carrier.Reply{}, err // an interceptor that returned early may still have the response written to
+	}
+	result, err := resultText(u.response.GetResult())
+	return carrier.Reply{Result: result}, err
+}
+
+// cast has a message accepted.
+func (l Link) cast(ctx context.Context, conn *grpc.ClientConn, r *carrier.Request) error {
+	u := &unary[pb.CastRequest, pb.CastResponse]{}
+	u.request.Message = u.envelope.fill(r)
+	return u.invoke(ctx, l.carrier, conn, r, pb.RPCService_Cast_FullMethodName, &u.request, &u.response)
+}
+
+// invoke makes the RPC. Request and response are the messages in u, whose types u knows only as
+// parameters.
+func (u *unary[Request, Response]) invoke(
+	ctx context.Context, c *Carrier, conn *grpc.ClientConn, r *carrier.Request, method string, request, response proto.Message,
+) error {
+	e := &u.evidence
+	e.carrier, e.contract = c, true
+	err := e.invoke(withMetadata(ctx, r.Metadata), conn, method, request, response, c.options(u.options[:0], e)...)
+	tellPeer(r, &e.opened)
+	if err != nil {
+		return e.error(ctx, err)
+	}
+	return nil
+}
+
+// options appends the options of an RPC of the contract. Where a program has options of its own, ours
+// are defaults, which it can override.
+func (c *Carrier) options(to []grpc.CallOption, e *evidence) []grpc.CallOption {
+	to = append(to, grpc.StaticMethod(), grpc.Peer(&e.opened))
+	if !c.intercepted {
+		to = append(to, c.limit)
+	}
+	return to
+}
