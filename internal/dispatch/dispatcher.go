@@ -19,6 +19,10 @@ type Config struct {
 	// Phase decides whether the server accepts and runs messages.
 	Phase *phase.Machine
 	Log   *slog.Logger
+	// Interceptors run around the methods. Their Accept is for the intake.
+	Interceptors []rpc.Interceptor
+	// Describe names the errors of methods; it may be nil.
+	Describe DescribeFunc
 	// Execute says where methods run; nil for a goroutine for each message.
 	Execute Executor
 	// OnAccept is called with each message that the server accepts, in the order of acceptance; it may
@@ -29,6 +33,7 @@ type Config struct {
 // Dispatcher runs the messages of one instance.
 type Dispatcher struct {
 	config Config
+	runs   []runFunc // around methods
 
 	queue *queue
 	// executions keeps the ended ones for the next messages.
@@ -50,7 +55,7 @@ type Dispatcher struct {
 // New returns the dispatcher of a server.
 func New(c Config) *Dispatcher {
 	d := &Dispatcher{
-		config: c, queue: &queue{limits: c.Limits, phase: c.Phase}, window: newWindow(), ended: make(chan struct{}),
+		config: c, runs: runsOf(c.Interceptors), queue: &queue{limits: c.Limits, phase: c.Phase}, window: newWindow(), ended: make(chan struct{}),
 	}
 	d.base, d.force = context.WithCancelCause(context.Background())
 	return d

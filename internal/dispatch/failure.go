@@ -15,8 +15,6 @@ import (
 // MethodError is a failure of a method itself, as opposed to one of ours.
 type MethodError struct {
 	Err error
-	// Type and Data are the name that the program registered for the error, and its fields as JSON text; empty if it did not.
-	Type, Data string
 	// Stack is the stack of a panic or a runtime.Goexit, nil for an error that was returned.
 	Stack []string
 }
@@ -40,18 +38,25 @@ func (f *Failure) Error() string { return f.Remote.Error() }
 // Unwrap returns what the sender hears, and hides the error itself: it must not be taken for ours.
 func (f *Failure) Unwrap() error { return f.Remote }
 
-// remote returns the failure as its caller sees it: as a remote error, with this server as a hop. One that came from
-// further on keeps its type, message, data and stack, unless the method made one with a registered name of it. An error that panics when it is asked for its text, such as a nil pointer in
-// an error interface, fails as if the method had panicked.
-func (e *MethodError) remote(server string) (cause *rpc.RemoteError) {
+// DescribeFunc returns the name that the program registered for an error, and its fields as JSON text.
+// The name is empty if there is none.
+type DescribeFunc func(error) (name, data string)
+
+// remote returns the failure as its caller sees it: as a remote error, with this server as a hop. A
+// failure from another server keeps its type, message, data and stack, unless the method made an error
+// with a registered name of it. An error that panics when it is asked for its text, such as a nil
+// pointer in an error interface, fails as if the method had panicked.
+func (e *MethodError) remote(server string, describe DescribeFunc) (cause *rpc.RemoteError) {
 	defer func() {
 		if p := recover(); p != nil {
-			cause = panicked(p).remote(server)
+			cause = panicked(p).remote(server, nil)
 		}
 	}()
-	cause = &rpc.RemoteError{Type: e.Type, Message: e.Err.Error(), Stack: e.Stack, Hops: []string{server}, Data: e.Data}
-	if e.Type != "" {
-		return cause
+	cause = &rpc.RemoteError{Message: e.Err.Error(), Stack: e.Stack, Hops: []string{server}}
+	if describe != nil {
+		if cause.Type, cause.Data = describe(e.Err); cause.Type != "" {
+			return cause
+		}
 	}
 	cause.Type = typeName(e.Err)
 	if further, ok := errors.AsType[*rpc.RemoteError](e.Err); ok {
@@ -79,7 +84,10 @@ func protect(e *execution) (err error) {
 			err = panicked(p)
 		}
 	}()
-	return e.perform(e.ctx)
+	if len(e.dispatcher.runs) == 0 {
+		return e.perform(e.ctx)
+	}
+	return e.intercepted()
 }
 
 // panicked returns the failure of what panicked with p. It must be called while that is recovered from, for the stack.

@@ -102,15 +102,16 @@ func TestErrorFromFurtherOnKeepsItsOrigin(t *testing.T) {
 func TestRegisteredNameIsTheType(t *testing.T) {
 	t.Parallel()
 	further := &rpc.RemoteError{Type: "ValueError", Message: "no such port", Hops: []string{"agent3"}, Data: "1"}
-	failure := &MethodError{Err: fmt.Errorf("bind: %w", further), Type: "ports.Gone", Data: `{"port":"p1"}`}
-	s := newServer(t, DefaultLimits, map[string]*Method{"foo": plain(func(context.Context, Emit) error { return failure })})
+	failure := fmt.Errorf("bind: %w", further)
+	s := newServer(t, DefaultLimits, map[string]*Method{"foo": fails(failure)})
+	s.config.Describe = func(error) (string, string) { return "ports.Gone", `{"port":"p1"}` }
 	_, err := call(t.Context(), s, request("foo", ""))
 	r := remote(t, err)
-	if r.Type != "ports.Gone" || r.Data != failure.Data || r.Message != failure.Error() {
+	if r.Type != "ports.Gone" || r.Data != `{"port":"p1"}` || r.Message != failure.Error() {
 		t.Errorf("got %+v", r)
 	}
 	same(t, "hops", r.Hops, []string{"net1"})
-	failure.Type, failure.Data = "", ""
+	s.config.Describe = func(error) (string, string) { return "", "" }
 	_, err = call(t.Context(), s, request("foo", ""))
 	if r := remote(t, err); r.Type != "ValueError" || r.Data != "1" {
 		t.Errorf("without a name: %+v", r)

@@ -20,9 +20,9 @@ func By(ctx context.Context, err error) *rpc.Error {
 	message := text(err)
 	switch {
 	case ctx.Err() != nil && is(err, context.DeadlineExceeded):
-		return &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Message: "the deadline passed before an interceptor accepted the message"}
+		return &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Message: "the deadline passed in an interceptor, before the method ran"}
 	case ctx.Err() != nil && is(err, context.Canceled):
-		return &rpc.Error{Kind: rpc.Canceled, NotStarted: true, Message: "the caller went away before an interceptor accepted the message"}
+		return &rpc.Error{Kind: rpc.Canceled, NotStarted: true, Message: "the caller went away while an interceptor had the message, before the method ran"}
 	}
 	e, ok := errors.AsType[*rpc.Error](err)
 	if !ok {

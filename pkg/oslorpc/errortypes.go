@@ -1,8 +1,6 @@
 package oslorpc
 
 import (
-	"context"
-	"errors"
 	"reflect"
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
@@ -31,18 +29,10 @@ func WithErrorValue(name string, value error) TransportOption {
 	return transportOption(func(c *config) { c.errors.AddValue(name, value) })
 }
 
-// named returns a method whose failures have their registered names.
-func (c *config) named(m *dispatch.Method) *dispatch.Method {
+// describe returns the function that names the errors of methods; nil if no errors are registered.
+func (c *config) describe() dispatch.DescribeFunc {
 	if c.errors.IsEmpty() {
-		return m
+		return nil
 	}
-	return around(m, func(ctx context.Context, emit dispatch.Emit, invoke dispatch.Invocation) error {
-		err := invoke(ctx, emit)
-		if failure, ok := errors.AsType[*dispatch.MethodError](err); ok {
-			if name, data := c.errors.Describe(failure.Err); name != "" {
-				failure.Type, failure.Data = name, data
-			}
-		}
-		return err
-	})
+	return c.errors.Describe
 }

@@ -34,7 +34,7 @@ func WithExecutorFunc(execute func(run func())) ServerOption {
 func (s *Server) dispatcher(table *dispatch.Table, p *phase.Machine) (d *dispatch.Dispatcher, turns turns) {
 	c := dispatch.Config{
 		Name: s.target.Server, Table: table, Limits: s.bounds(), Phase: p, Log: s.transport.config.log,
-		OnAccept: s.transport.config.watch(s.target, p),
+		Interceptors: s.transport.config.interceptors, Describe: s.transport.config.describe(), OnAccept: s.transport.config.watch(s.target, p),
 	}
 	switch {
 	case s.custom != nil:

@@ -120,7 +120,7 @@ func (s *Server) table() (*dispatch.Table, error) {
 // wrapped returns a method with what the server and its transport put around it.
 func (s *Server) wrapped(m *dispatch.Method) *dispatch.Method {
 	c := &s.transport.config
-	return c.watched(c.named(serialized(s.serializer, m)))
+	return c.watched(serialized(s.serializer, m))
 }
 
 func (s *Server) instance(table *dispatch.Table) discovery.Instance {

@@ -3,7 +3,8 @@ package rpc
 import "context"
 
 // Next runs the rest: the interceptors that follow, and what they are around. It returns what came of
-// it. It must be called at most once.
+// it. Call it at most once, before the interceptor returns, with a context that derives from the one
+// that the interceptor got.
 type Next func(ctx context.Context) error
 
 // Interceptor is code around the messages of a transport, of its clients and its servers. Each function
@@ -23,13 +24,24 @@ type Interceptor struct {
 	// message, unless its kind is [Refused]: then it may go to another instance.
 	Attempt func(ctx context.Context, m *Message, next Next) error
 	// Accept runs at a server before a message is accepted: before it counts, before it is compared with
-	// earlier ones, before it waits. It returns the context that Run and the method get. An error
-	// refuses the message, which has not run, and reaches its sender; in a fanout, as the error of this
-	// server. An [*Error] of the kinds [AccessDenied], [Refused], [InvalidTarget], [BadArguments],
-	// [TooLarge] and [Timeout] arrives with its kind; any other error arrives as [AccessDenied] with its
-	// text. After [Refused] a sender tries other servers.
+	// earlier ones, before it waits. Ctx has the request context and ends when the sender no longer
+	// waits. Accept returns the context that Run and the method get, which must derive from ctx.
+	//
+	// An error refuses the message, which has not run, and reaches its sender; in a fanout, as the error
+	// of this server. An [*Error] of the kinds [AccessDenied], [Refused], [InvalidTarget],
+	// [BadArguments], [TooLarge] and [Timeout] arrives with its kind. The error of a ctx that has ended
+	// arrives as [Timeout] or [Canceled]. Any other error arrives as [AccessDenied] with its text. After
+	// [Refused] a sender tries other servers. A panic denies access, and is logged.
 	Accept func(ctx context.Context, m *Message) (context.Context, error)
-	// Run runs around the method, on its goroutine, once a worker is free. Its error takes the place of
-	// the method's. The context of a cast has the values of Accept's, and no deadline.
+	// Run runs at a server around a message that was accepted, on the method's goroutine, once a worker
+	// is free: around a whole sequence of items, and around the handler of a stream. It covers the
+	// decoding of the arguments. The context of a cast has the values of Accept's, and no deadline.
+	//
+	// If the method did not run, an error of Run refuses the message as an error of Accept does, and so
+	// does a Run that returns nil without a call of next. If the method ran, the error of Run takes the
+	// place of the method's error, and nil makes a success of it; an [*Error] of the kind [AccessDenied]
+	// arrives with its kind, and says that the method may have run. Errors that are not the method's
+	// stay what they are, such as that a result cannot be sent. Panics of the method pass through Run,
+	// and a panic of Run counts as one of the method.
 	Run func(ctx context.Context, m *Message, next Next) error
 }

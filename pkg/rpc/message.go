@@ -24,8 +24,9 @@ const (
 	DeliveryMulticall Delivery = "multicall"
 	// DeliveryStream is a typed method that takes a stream of messages, whatever it answers.
 	DeliveryStream Delivery = "stream"
-	// DeliveryInspect is a question to a process about itself: a ping, or a request for information.
-	// It runs no method, so only [Interceptor.Accept] sees it.
+	// DeliveryInspect is a question to a process about itself: its method is Ping or GetInfo. It runs no
+	// method, so only [Interceptor.Accept] sees it. Other processes ping an instance that a registry
+	// lost, so a process that refuses pings may be forgotten earlier.
 	DeliveryInspect Delivery = "inspect"
 )
 
@@ -33,9 +34,11 @@ const (
 // metadata may be changed, and that only by interceptors of a client. It must not be kept after the
 // interceptor returns.
 type Message struct {
-	// Target is the receiver. Exchange and Topic are always set. Version is the version that the message
-	// asks for, empty if it asks for none. At a client, it may change with the instance: see [Variants]
-	// of package oslorpc, and typed services.
+	// Target is the receiver. Exchange and Topic are always set, but for [DeliveryInspect]. Version is the
+	// version that the message asks for. At a client it is empty if the message asks for none, and it may
+	// change with the instance: see [Variants] of package oslorpc, and typed services. At a server it is
+	// always set: a message without a version asks for 1.0, and one of a typed service for the first
+	// version of the service's major version.
 	Target Target
 	// Method is the method's name.
 	Method string
@@ -62,7 +65,8 @@ type Message struct {
 	// has ended.
 	Peer Peer
 	// Metadata travels beside the message: at a client what the program added to its context, and what
-	// interceptors add; at a server what arrived, without the headers that this library reads itself.
+	// interceptors add; at a server what arrived, without the headers that this library, gRPC and HTTP
+	// read themselves. At a server it is nil if nothing arrived.
 	Metadata Metadata
 	// Arguments are the text of a JSON object for a dynamic message, as a string, and the
 	// proto.Message of a typed one. It is nil in [Interceptor.Send] of a message with variants, and for a

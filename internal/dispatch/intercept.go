@@ -1,0 +1,127 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/oslorpc/oslorpc/internal/refusal"
+	"github.com/oslorpc/oslorpc/internal/requestctx"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// runFunc is the Run of an interceptor.
+type runFunc = func(context.Context, *rpc.Message, rpc.Next) error
+
+// runsOf returns what interceptors do around the run of a method.
+func runsOf(interceptors []rpc.Interceptor) []runFunc {
+	var runs []runFunc
+	for _, i := range interceptors {
+		if i.Run != nil {
+			runs = append(runs, i.Run)
+		}
+	}
+	return runs
+}
+
+// chain is one message within interceptors.
+type chain struct {
+	execution *execution
+	message   *rpc.Message
+	// own is the error that the method returned itself, and ours an error that is not the method's: that
+	// the message could not be decoded or its result not be sent, or that an interceptor refused it.
+	own, ours error
+}
+
+// intercepted performs the message within interceptors.
+func (e *execution) intercepted() error {
+	ctx := e.ctx
+	if !e.request.HasContext {
+		ctx = requestctx.Arrived(ctx, e.request.Context)
+		e.request.HasContext = true
+	}
+	c := &chain{execution: e, message: MessageFrom(ctx)}
+	return c.outcome(c.run(ctx, e.dispatcher.runs))
+}
+
+// run runs the rest of the interceptors, and within them the method. It returns the error that the
+// interceptor around them sees.
+func (c *chain) run(ctx context.Context, rest []runFunc) error {
+	if len(rest) == 0 {
+		return c.perform(ctx)
+	}
+	next := &next{chain: c, rest: rest[1:]}
+	defer next.end()
+	err := rest[0](ctx, c.message, next.call)
+	if next.end() {
+		return err
+	}
+	c.ours = refusal.Denied("an interceptor of the server neither ran the method nor returned an error")
+	if err != nil {
+		c.ours = refusal.By(ctx, err)
+	}
+	return c.ours
+}
+
+func (c *chain) perform(ctx context.Context) error {
+	err := c.execution.perform(ctx)
+	if failure, ok := errors.AsType[*MethodError](err); ok {
+		c.own = failure.Err
+		return c.own
+	}
+	c.ours = err
+	return err
+}
+
+// outcome returns what came of a message, if the outermost interceptor returned err. What it says of a
+// method that did not run, or of a result that was not sent, must be true whatever interceptors make of
+// the errors of others.
+func (c *chain) outcome(err error) error {
+	returned := &MethodError{Err: err}
+	switch {
+	case c.ours != nil && (err == nil || returned.is(c.ours)):
+		return c.ours
+	case err == nil:
+		return nil
+	case !c.execution.invoked:
+		return refusal.By(c.execution.ctx, err)
+	case !returned.matches(isDenial) || c.own != nil && returned.is(c.own):
+		return returned
+	}
+	denied := refusal.By(c.execution.ctx, err)
+	denied.NotStarted = false
+	return denied
+}
+
+// isDenial reports whether an interceptor says that the sender may not do this.
+func isDenial(err error) bool { return rpc.KindOf(err) == rpc.AccessDenied }
+
+// next runs what an interceptor is around, at most once, and not after the interceptor has returned.
+type next struct {
+	chain *chain
+	rest  []runFunc
+
+	mu     sync.Mutex // held while it runs
+	called bool
+	ended  bool
+}
+
+// call implements [rpc.Next].
+func (n *next) call(ctx context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.called || n.ended {
+		return &rpc.Error{Kind: rpc.Invalid, Message: "an interceptor called next twice, or after it had returned: a message runs at most once"}
+	}
+	n.called = true
+	return n.chain.run(ctx, n.rest)
+}
+
+// end reports whether next was called. Calls of next that still run are waited for, and later ones do
+// nothing.
+func (n *next) end() (called bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.ended = true
+	return n.called
+}
