@@ -28,6 +28,7 @@ type Report struct {
 
 // Delivery is what came of a fanout at one server.
 type Delivery struct {
+	// Instance is the server.
 	Instance Instance
 	// Unlisted is true if discovery no longer lists the server. The message was sent to it all the
 	// same, because its connection is up, or discovery lost its data.

@@ -21,8 +21,9 @@ type Reply[R any] struct {
 	Value R
 	// Skipped: the server's version, or lack of the method, does not let it run the message; the error says so.
 	Skipped bool
-	// Unlisted and Uncertain are as in [Delivery] and [Report]; Uncertain is the same in all replies.
-	Unlisted  bool
+	// Unlisted is as in [Delivery].
+	Unlisted bool
+	// Uncertain is as in [Report], and the same in all replies.
 	Uncertain error
 	// Expected is how many replies there are in all, errors among them: one for each server. It is 0 only with an error that is not about
 	// one server.

@@ -17,8 +17,11 @@ import (
 
 // TB is what a fleet needs of a [testing.TB].
 type TB interface {
+	// Helper marks its caller as a helper of a test.
 	Helper()
+	// Cleanup calls f when the test has ended.
 	Cleanup(f func())
+	// Fatalf fails and ends the test.
 	Fatalf(format string, args ...any)
 }
 

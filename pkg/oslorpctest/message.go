@@ -23,14 +23,18 @@ const (
 
 // Message is a message that a server accepted. What it refused is not recorded, nor what came a second time.
 type Message struct {
-	// Topic and Server are the names of the topic and the server, and Delivery is how the message came to it.
-	Topic    string
-	Server   string
+	// Topic is the topic of the server.
+	Topic string
+	// Server is the name of the server.
+	Server string
+	// Delivery is how the message came to the server.
 	Delivery Delivery
-	// Method, Namespace and Version are what it asked for. A message without a version has 1.0.
-	Method    string
+	// Method is the method that the message asked for.
+	Method string
+	// Namespace is the namespace of the interface that the message asked for.
 	Namespace string
-	Version   oslorpc.Version
+	// Version is the version that the message asked for: 1.0 if it named none.
+	Version oslorpc.Version
 	// Args is the JSON object of its keyword arguments, as it traveled: a serializer's work is in it.
 	Args oslorpc.Raw
 	// Context is its request context, nil if it has none.

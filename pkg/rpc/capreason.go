@@ -48,8 +48,9 @@ type CapReason struct {
 	Rule CapRule
 	// Alias is the name that stands for the version, if the rule is [CapRuleAlias].
 	Alias string
-	// State says whether there is a version. Version is set only if it is [CapKnown].
-	State   CapState
+	// State says whether there is a version.
+	State CapState
+	// Version is the cap. It is set only if the state is [CapKnown].
 	Version Version
 	// Holders are the servers that hold an automatic cap down: those that implement no later
 	// version, or another major version only, or do not report what they implement.

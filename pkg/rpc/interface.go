@@ -10,7 +10,8 @@ import (
 type Implementation struct {
 	// Namespace is empty for the null namespace.
 	Namespace string
-	Version   Version
+	// Version is the version that the server implements.
+	Version Version
 }
 
 // Interface returns the interface that the version belongs to.
@@ -20,7 +21,8 @@ func (i Implementation) Interface() Interface { return Interface{i.Namespace, i.
 type Interface struct {
 	// Namespace is empty for the null namespace.
 	Namespace string
-	Major     uint32
+	// Major is the major version.
+	Major uint32
 }
 
 // String returns a short name, such as "control=2.x", or "1.x" in the null namespace.

@@ -8,7 +8,12 @@ import (
 
 // Version is a version of an interface. Its zero value is 0.0; see [DefaultVersion] for what an absent version means.
 type Version struct {
-	Major, Minor, Revision uint32
+	// Major differs between versions that are not compatible.
+	Major uint32
+	// Minor is higher in a version that can do more.
+	Minor uint32
+	// Revision is higher in a version that can do more, within the same minor version.
+	Revision uint32
 }
 
 // DefaultVersion is what a message or an endpoint without a version counts as.
