@@ -21,7 +21,7 @@ func methods(server string, j *journal) map[string]oslorpc.Method {
 		"echo":   oslorpc.Func(recorded(j, s.echo)),
 		"add":    oslorpc.Func(recorded(j, s.add)),
 		"sleep":  oslorpc.Func(recorded(j, s.sleep)),
-		"fail":   oslorpc.Expected(oslorpc.Func(recorded(j, s.fail)), oslorpc.ErrorType[requestedFailure]()),
+		"fail":   oslorpc.Func(recorded(j, s.fail)).Expect(oslorpc.ErrorType[requestedFailure]()),
 		"whoami": oslorpc.Func(recorded(j, s.whoami)),
 		"count":  oslorpc.Stream(recordedStream(j, s.count)),
 	}

@@ -133,7 +133,7 @@ func (s *serving) deprecate(methods map[string]oslorpc.Method) error {
 		if !is {
 			return usage("--deprecated: there is no method %q", name)
 		}
-		methods[name] = oslorpc.Deprecated(cmp.Or(s.target.Version, rpc.DefaultVersion.String()), m)
+		methods[name] = m.Deprecated(cmp.Or(s.target.Version, rpc.DefaultVersion.String()))
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ func fleet(t *testing.T) (*oslorpctest.Fleet, *oslorpc.Transport) {
 	t.Helper()
 	f := oslorpctest.New(t)
 	f.Serve(oslorpc.Target{Topic: introduction.Topic, Server: "server1"}, []oslorpc.Endpoint{
-		{Methods: oslorpc.Methods(introduction.TestEndpoint{})},
+		{Struct: oslorpc.Methods(introduction.TestEndpoint{})},
 		{Namespace: "control", Version: "2.0", Methods: map[string]oslorpc.Method{"stop": oslorpc.Func(func(context.Context, oslorpc.NoArgs) (any, error) { return nil, nil })}},
 	})
 	return f, f.Transport()

@@ -36,8 +36,8 @@ func NewServer(t *oslorpc.Transport, name, executor string, options ...oslorpc.S
 	options = append([]oslorpc.ServerOption{oslorpc.WithExecutor(executor)}, options...)
 	server := t.Server(oslorpc.Target{Topic: Topic, Server: name}, options...)
 	server.Add(
-		oslorpc.Endpoint{Namespace: "control", Version: "2.0", Methods: oslorpc.Methods(ServerControlEndpoint{server})},
-		oslorpc.Endpoint{Methods: oslorpc.Methods(TestEndpoint{})},
+		oslorpc.Endpoint{Namespace: "control", Version: "2.0", Struct: oslorpc.Methods(ServerControlEndpoint{server})},
+		oslorpc.Endpoint{Struct: oslorpc.Methods(TestEndpoint{})},
 	)
 	return server
 }

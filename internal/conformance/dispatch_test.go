@@ -59,10 +59,10 @@ func TestDispatch(t *testing.T) {
 		for i := range test.endpoints {
 			name := strconv.Itoa(i)
 			test.endpoints[i].Methods = w.methods(name, "foo", "_foobar")
-			test.endpoints[i].Methods["bar"] = oslorpc.Expose(oslorpc.Func(func(ctx context.Context, args oslorpc.Raw) (oslorpc.Raw, error) {
+			test.endpoints[i].Methods["bar"] = oslorpc.Func(func(ctx context.Context, args oslorpc.Raw) (oslorpc.Raw, error) {
 				w.see(ctx, name+".bar")
 				return args, nil
-			}))
+			}).Expose()
 		}
 		server, err := serve(t, policy(test.policy), test.endpoints...)
 		if err != nil {
@@ -199,7 +199,7 @@ func abc(w *witness) []oslorpc.Endpoint {
 				w.see(ctx, name+".opt")
 				return []int{args.X, args.Y.Or(7)}, nil
 			}),
-			"exp":   oslorpc.Expose(oslorpc.Func(func(ctx context.Context, _ fooArgs) (string, error) { return w.see(ctx, name+".exp"), nil })),
+			"exp":   oslorpc.Func(func(ctx context.Context, _ fooArgs) (string, error) { return w.see(ctx, name+".exp"), nil }).Expose(),
 			"_priv": oslorpc.Func(func(ctx context.Context, _ fooArgs) (string, error) { return w.see(ctx, name+"._priv"), nil }),
 		}
 	}
@@ -225,7 +225,7 @@ func failing(w *witness) []oslorpc.Endpoint {
 // halfExposed are two endpoints with the same method, which only the second exposes.
 func halfExposed(w *witness) []oslorpc.Endpoint {
 	second := w.methods("second", "f")
-	second["f"] = oslorpc.Expose(second["f"])
+	second["f"] = second["f"].Expose()
 	return []oslorpc.Endpoint{{Methods: w.methods("first", "f")}, {Methods: second}}
 }
 

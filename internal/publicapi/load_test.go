@@ -13,6 +13,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	// The tests depend on these packages, so that go test runs them again after a change.
+	_ "github.com/oslorpc/oslorpc/pkg/interceptor"
+	_ "github.com/oslorpc/oslorpc/pkg/middleware"
+	_ "github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
 const (

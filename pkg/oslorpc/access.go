@@ -11,7 +11,7 @@ const (
 	AllowPublic = AccessPolicy(dispatch.AllowPublic)
 	// AllowAll allows every method. (LegacyRPCAccessPolicy upstream.)
 	AllowAll = AccessPolicy(dispatch.AllowAll)
-	// AllowExposed allows the methods that are marked with [Expose], whatever their names. (ExplicitRPCAccessPolicy upstream.)
+	// AllowExposed allows the methods that are marked with [Method.Expose], whatever their names. (ExplicitRPCAccessPolicy upstream.)
 	AllowExposed = AccessPolicy(dispatch.AllowExposed)
 )
 
@@ -20,10 +20,4 @@ const (
 // method as well may serve it. A value that is none of the policies is an error of kind [Invalid] at the server's start.
 func WithAccessPolicy(p AccessPolicy) ServerOption {
 	return serverOption(func(s *Server) { s.policy = p })
-}
-
-// Expose returns the method marked for [AllowExposed]; with other policies the mark means nothing. It can be combined with
-// [Expected] in any order. To mark methods of a struct, use [ExposeMethods].
-func Expose(m Method) Method {
-	return m.with(func(impl *dispatch.Method) { impl.Exposed = true })
 }

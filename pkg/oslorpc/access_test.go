@@ -43,10 +43,10 @@ func (guarded) Secret(context.Context) (string, error) { return "secret", nil }
 
 func TestAccessPolicies(t *testing.T) {
 	first := oslorpc.Endpoint{Methods: map[string]oslorpc.Method{
-		"foo": says("first"), "bar": oslorpc.Expose(says("bar")), "_private": says("private"),
+		"foo": says("first"), "bar": says("bar").Expose(), "_private": says("private"),
 	}}
-	second := oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"foo": oslorpc.Expose(says("second"))}}
-	third := oslorpc.Endpoint{Methods: oslorpc.Methods(guarded{}, oslorpc.ExposeMethods("Open"))}
+	second := oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"foo": says("second").Expose()}}
+	third := oslorpc.Endpoint{Struct: oslorpc.Methods(guarded{}).Expose("Open")}
 	for name, test := range map[string]struct {
 		options []oslorpc.ServerOption
 		want    map[string]string
@@ -74,7 +74,7 @@ func TestAccessPolicies(t *testing.T) {
 
 func TestExposeLeavesTheMethodItselfAsItIs(t *testing.T) {
 	plain := says("plain")
-	oslorpc.Expose(plain)
+	plain.Expose()
 	serveWith(t, []oslorpc.ServerOption{oslorpc.WithAccessPolicy(oslorpc.AllowExposed)},
 		oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"plain": plain}})
 	wantAnswers(t, client(t), map[string]string{"plain": ""})

@@ -99,7 +99,7 @@ func TestNestedCallPassesTheContextOn(t *testing.T) {
 }
 
 func TestHandlerSeesWhatWasAsked(t *testing.T) {
-	serve(t, "node1", oslorpc.Endpoint{Namespace: "base", Version: "2.5", Methods: oslorpc.Methods(newAgent("node1"))})
+	serve(t, "node1", oslorpc.Endpoint{Namespace: "base", Version: "2.5", Struct: oslorpc.Methods(newAgent("node1"))})
 	c := client(t, oslorpc.WithNamespace("base"), oslorpc.WithVersion("2.1"))
 	got, err := oslorpc.Call[asked](t.Context(), c, "asked", nil)
 	if err != nil {
@@ -141,7 +141,7 @@ func TestCallReportsFailuresOfTheMethod(t *testing.T) {
 
 func TestCallRefusesBadInput(t *testing.T) {
 	serve(t, "node1", newAgent("node1").endpoint("1.2"),
-		oslorpc.Endpoint{Namespace: "base", Version: "2.0", Methods: oslorpc.Methods(newAgent("node1"))})
+		oslorpc.Endpoint{Namespace: "base", Version: "2.0", Struct: oslorpc.Methods(newAgent("node1"))})
 	for name, test := range map[string]struct {
 		options []oslorpc.ClientOption
 		method  string

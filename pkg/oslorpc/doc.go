@@ -6,7 +6,7 @@
 //	t, err := oslorpc.Open("local://")
 //
 //	server := t.Server(oslorpc.Target{Topic: "agents", Server: "node1"})
-//	server.Add(oslorpc.Endpoint{Version: "1.0", Methods: oslorpc.Methods(API{})})
+//	server.Add(oslorpc.Endpoint{Version: "1.0", Struct: oslorpc.Methods(API{})})
 //	err = server.Run(ctx)
 //
 //	client := t.Client(oslorpc.Target{Topic: "agents", Version: "1.0"})

@@ -34,7 +34,7 @@ func Example() {
 	ctx := context.Background()
 
 	server := t.Server(oslorpc.Target{Topic: "q-plugin", Server: "node1"})
-	server.Add(oslorpc.Endpoint{Version: "1.2", Methods: oslorpc.Methods(Ports{})})
+	server.Add(oslorpc.Endpoint{Version: "1.2", Struct: oslorpc.Methods(Ports{})})
 	if err := server.Start(ctx); err != nil {
 		log.Fatal(err)
 	}

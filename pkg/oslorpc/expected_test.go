@@ -27,22 +27,22 @@ func TestExpectedErrors(t *testing.T) {
 		expected bool
 	}{
 		"not marked":              {returning(errAbsent), false},
-		"marked":                  {oslorpc.Expected(returning(errAbsent), errAbsent), true},
-		"marked, and wrapped":     {oslorpc.Expected(returning(fmt.Errorf("port: %w", errAbsent)), errAbsent), true},
-		"marked for another":      {oslorpc.Expected(returning(errBroken), errAbsent), false},
-		"one of several":          {oslorpc.Expected(returning(errBroken), errAbsent, errBroken), true},
-		"marked twice, the first": {oslorpc.Expected(oslorpc.Expected(returning(errBroken), errBroken), errAbsent), true},
-		"marked twice, the last":  {oslorpc.Expected(oslorpc.Expected(returning(errBroken), errAbsent), errBroken), true},
-		"by type":                 {oslorpc.Expected(returning(path), oslorpc.ErrorType[*fs.PathError]()), true},
-		"by type, and wrapped":    {oslorpc.Expected(returning(fmt.Errorf("x: %w", path)), oslorpc.ErrorType[*fs.PathError]()), true},
-		"by another type":         {oslorpc.Expected(returning(errBroken), oslorpc.ErrorType[*fs.PathError]()), false},
-		"by an interface": {oslorpc.Expected(returning(path), oslorpc.ErrorType[interface {
+		"marked":                  {returning(errAbsent).Expect(errAbsent), true},
+		"marked, and wrapped":     {returning(fmt.Errorf("port: %w", errAbsent)).Expect(errAbsent), true},
+		"marked for another":      {returning(errBroken).Expect(errAbsent), false},
+		"one of several":          {returning(errBroken).Expect(errAbsent, errBroken), true},
+		"marked twice, the first": {returning(errBroken).Expect(errBroken).Expect(errAbsent), true},
+		"marked twice, the last":  {returning(errBroken).Expect(errAbsent).Expect(errBroken), true},
+		"by type":                 {returning(path).Expect(oslorpc.ErrorType[*fs.PathError]()), true},
+		"by type, and wrapped":    {returning(fmt.Errorf("x: %w", path)).Expect(oslorpc.ErrorType[*fs.PathError]()), true},
+		"by another type":         {returning(errBroken).Expect(oslorpc.ErrorType[*fs.PathError]()), false},
+		"by an interface": {returning(path).Expect(oslorpc.ErrorType[interface {
 			error
 			Timeout() bool
 		}]()), true},
-		"by kind":       {oslorpc.Expected(returning(&oslorpc.Error{Kind: oslorpc.NoInstance}), oslorpc.NoInstance), true},
-		"exposed, then": {oslorpc.Expected(oslorpc.Expose(returning(errAbsent)), errAbsent), true},
-		"then exposed":  {oslorpc.Expose(oslorpc.Expected(returning(errAbsent), errAbsent)), true},
+		"by kind":       {returning(&oslorpc.Error{Kind: oslorpc.NoInstance}).Expect(oslorpc.NoInstance), true},
+		"exposed, then": {returning(errAbsent).Expose().Expect(errAbsent), true},
+		"then exposed":  {returning(errAbsent).Expect(errAbsent).Expose(), true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
@@ -66,11 +66,14 @@ func TestExpectedErrors(t *testing.T) {
 func TestMarksComeInAnyOrder(t *testing.T) {
 	foo := says("foo")
 	serveWith(t, []oslorpc.ServerOption{oslorpc.WithAccessPolicy(oslorpc.AllowExposed)}, oslorpc.Endpoint{Methods: map[string]oslorpc.Method{
-		"exposed_first": oslorpc.Expected(oslorpc.Expose(foo), errAbsent),
-		"exposed_last":  oslorpc.Expose(oslorpc.Expected(foo, errAbsent)),
-		"not_exposed":   oslorpc.Expected(foo, errAbsent),
-	}}, oslorpc.Endpoint{Methods: oslorpc.Methods(guarded{}, oslorpc.ExpectErrors("Open", errAbsent),
-		oslorpc.ExposeMethods("Open", "Secret"), oslorpc.Name("Open", "opened"), oslorpc.ExpectErrors("Open", errBroken))})
+		"exposed_first": foo.Expose().Expect(errAbsent),
+		"exposed_last":  foo.Expect(errAbsent).Expose(),
+		"not_exposed":   foo.Expect(errAbsent),
+	}}, oslorpc.Endpoint{Struct: oslorpc.Methods(guarded{}).
+		Expect("Open", errAbsent).
+		Expose("Open", "Secret").
+		Rename("Open", "opened").
+		Expect("Open", errBroken)})
 	wantAnswers(t, client(t), map[string]string{
 		"exposed_first": "foo", "exposed_last": "foo", "not_exposed": "", "opened": "open", "open": "", "secret": "secret",
 	})
@@ -81,11 +84,11 @@ type ports struct{}
 func (ports) Get(context.Context) error  { return fmt.Errorf("port 7: %w", errAbsent) }
 func (ports) List(context.Context) error { return errBroken }
 
-func TestExpectErrorsMarksMethodsOfAStruct(t *testing.T) {
+func TestExpectMarksMethodsOfAStruct(t *testing.T) {
 	var log bytes.Buffer
 	server := open(t, oslorpc.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelInfo}))))
 	serveOn(t, server, oslorpc.Target{Topic: "agents", Server: "net1"},
-		oslorpc.Endpoint{Methods: oslorpc.Methods(ports{}, oslorpc.ExpectErrors("Get", errAbsent), oslorpc.ExpectErrors("List", errAbsent))})
+		oslorpc.Endpoint{Struct: oslorpc.Methods(ports{}).Expect("Get", errAbsent).Expect("List", errAbsent)})
 	for _, method := range []string{"get", "list"} {
 		_, err := oslorpc.Call[any](t.Context(), client(t), method, nil)
 		wantKind(t, err, oslorpc.Remote, false)
@@ -95,13 +98,13 @@ func TestExpectErrorsMarksMethodsOfAStruct(t *testing.T) {
 	}
 }
 
-func ExampleExpected() {
+func ExampleMethod_Expect() {
 	errNoPort := errors.New("no such port")
 	get := oslorpc.Func(func(context.Context, oslorpc.NoArgs) (any, error) { return nil, errNoPort })
 
 	endpoint := oslorpc.Endpoint{Version: "1.0", Methods: map[string]oslorpc.Method{
 		// What a caller may well ask for does not belong into the server's log as an error.
-		"get_port": oslorpc.Expected(get, errNoPort, oslorpc.ErrorType[*fs.PathError]()),
+		"get_port": get.Expect(errNoPort, oslorpc.ErrorType[*fs.PathError]()),
 	}}
 	fmt.Println(len(endpoint.Methods))
 	// Output: 1

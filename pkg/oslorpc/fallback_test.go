@@ -48,11 +48,11 @@ func TestFallback(t *testing.T) {
 func TestFallbackIsAMethodLikeAnother(t *testing.T) {
 	serveWith(t, []oslorpc.ServerOption{oslorpc.WithAccessPolicy(oslorpc.AllowExposed)},
 		oslorpc.Endpoint{Namespace: "hidden", Fallback: namesItself},
-		oslorpc.Endpoint{Namespace: "exposed", Fallback: oslorpc.Expected(oslorpc.Expose(namesItself), errAbsent)},
-		oslorpc.Endpoint{Namespace: "stream", Fallback: oslorpc.Expose(oslorpc.Stream(
+		oslorpc.Endpoint{Namespace: "exposed", Fallback: namesItself.Expose().Expect(errAbsent)},
+		oslorpc.Endpoint{Namespace: "stream", Fallback: oslorpc.Stream(
 			func(context.Context, oslorpc.Raw) iter.Seq2[int, error] {
 				return func(yield func(int, error) bool) { _ = yield(1, nil) && yield(2, nil) }
-			}))})
+			}).Expose()})
 	c := client(t)
 	wantAnswers(t, c.Prepare(oslorpc.WithNamespace("hidden")), map[string]string{"foo": ""})
 	wantAnswers(t, c.Prepare(oslorpc.WithNamespace("exposed")), map[string]string{"foo": "foo{}", "_foo": ""})
@@ -78,7 +78,7 @@ func ExampleEndpoint_fallback() {
 	ctx := context.Background()
 
 	agent := t.Server(oslorpc.Target{Topic: "agents", Server: "net1"})
-	agent.Add(oslorpc.Endpoint{Version: "1.2", Methods: oslorpc.Methods(Ports{})})
+	agent.Add(oslorpc.Endpoint{Version: "1.2", Struct: oslorpc.Methods(Ports{})})
 	next := t.Client(oslorpc.Target{Topic: "agents"})
 	proxy := t.Server(oslorpc.Target{Topic: "proxy", Server: "edge"})
 	proxy.Add(oslorpc.Endpoint{Version: "1.2", Fallback: oslorpc.Func(

@@ -158,7 +158,7 @@ func lateService(t *testing.T) (path string) {
 // that the message goes elsewhere.
 func TestTypedServiceThatAProgramDoesNotLink(t *testing.T) {
 	target := oslorpc.Target{Topic: "inventory", Server: "lacks"}
-	lacks := serveOn(t, open(t), target, oslorpc.Endpoint{Namespace: "volumes", Version: "1.2", Methods: oslorpc.Methods(newAgent("a"))})
+	lacks := serveOn(t, open(t), target, oslorpc.Endpoint{Namespace: "volumes", Version: "1.2", Struct: oslorpc.Methods(newAgent("a"))})
 	path := lateService(t)
 	c := open(t).Client(oslorpc.Target{Topic: "inventory"}, oslorpc.WithRetry(0))
 	err := c.Invoke(t.Context(), path, &v1.CreateVolumeRequest{}, &v1.CreateVolumeResponse{})

@@ -88,7 +88,7 @@ func TestMethodThatEndsItsGoroutine(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var log logged
 			s := open(t, oslorpc.WithLogger(log.logger())).Server(oslorpc.Target{Topic: "agents", Server: "net1"}, options...)
-			s.Add(oslorpc.Endpoint{Methods: oslorpc.Methods(quitter{})}, oslorpc.Endpoint{
+			s.Add(oslorpc.Endpoint{Struct: oslorpc.Methods(quitter{})}, oslorpc.Endpoint{
 				Namespace: "any", Fallback: oslorpc.Func(func(context.Context, oslorpc.Raw) (any, error) {
 					runtime.Goexit()
 					return nil, nil

@@ -73,7 +73,7 @@ type agent struct {
 func newAgent(name string) agent { return agent{name: name, casts: &atomic.Int64{}} }
 
 func (a agent) endpoint(version string) oslorpc.Endpoint {
-	return oslorpc.Endpoint{Version: version, Methods: oslorpc.Methods(a)}
+	return oslorpc.Endpoint{Version: version, Struct: oslorpc.Methods(a)}
 }
 
 type sum struct {

@@ -3,7 +3,6 @@ package oslorpc_test
 import (
 	"context"
 	"iter"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -57,28 +56,28 @@ func TestMethodsOfAnotherShape(t *testing.T) {
 	}
 	for _, name := range all {
 		others := slices.DeleteFunc(slices.Clone(all), func(other string) bool { return other == name })
-		err := startWith(t, oslorpc.Methods(flawed{}, oslorpc.OmitMethods(others...)))
+		err := startWith(t, oslorpc.Methods(flawed{}).Omit(others...))
 		if strings.HasPrefix(name, "Channel") {
 			wantKind(t, err, oslorpc.Invalid, oslorpc.SafeToRetry(err))
 			wantText(t, err, "chan int")
 		} else {
 			wantKind(t, err, oslorpc.Invalid, true)
-			wantText(t, err, "flawed has a method "+name+" ", "func(context.Context, args) (result, error)", `OmitMethods("`+name+`")`)
+			wantText(t, err, "flawed has a method "+name+" ", "func(context.Context, args) (result, error)", `Omit("`+name+`")`)
 		}
 	}
-	if err := startWith(t, oslorpc.Methods(flawed{}, oslorpc.OmitMethods(all...))); err != nil {
+	if err := startWith(t, oslorpc.Methods(flawed{}).Omit(all...)); err != nil {
 		t.Error(err)
 	}
-	err := startWith(t, oslorpc.Methods(flawed{}, oslorpc.OmitMethods(append(all, "Nope")...)))
+	err := startWith(t, oslorpc.Methods(flawed{}).Omit(append(all, "Nope")...))
 	wantKind(t, err, oslorpc.Invalid, true)
 	wantText(t, err, "no method Nope")
 }
 
 // startWith starts a server with methods, and returns what it says.
-func startWith(t *testing.T, methods map[string]oslorpc.Method) error {
+func startWith(t *testing.T, methods oslorpc.StructMethods) error {
 	t.Helper()
 	s := open(t).Server(oslorpc.Target{Topic: "t", Server: "s"})
-	s.Add(oslorpc.Endpoint{Methods: methods})
+	s.Add(oslorpc.Endpoint{Struct: methods})
 	return s.Start(t.Context())
 }
 
@@ -97,13 +96,13 @@ func TestMethodsOfEmbeddedTypes(t *testing.T) {
 	if err := startWith(t, oslorpc.Methods(&foreign{})); err != nil {
 		t.Error(err)
 	}
-	err := startWith(t, oslorpc.Methods(struct{ flawed }{}, oslorpc.OmitMethods("Channel", "ChannelWithin")))
+	err := startWith(t, oslorpc.Methods(struct{ flawed }{}).Omit("Channel", "ChannelWithin"))
 	wantKind(t, err, oslorpc.Invalid, true)
-	wantText(t, err, "cannot be served", "OmitMethods")
+	wantText(t, err, "cannot be served", "Omit")
 }
 
 func TestMethodWithAPointerToItsArguments(t *testing.T) {
-	serve(t, "node1", oslorpc.Endpoint{Methods: oslorpc.Methods(shapes{})}, oslorpc.Endpoint{
+	serve(t, "node1", oslorpc.Endpoint{Struct: oslorpc.Methods(shapes{})}, oslorpc.Endpoint{
 		Namespace: "func", Methods: map[string]oslorpc.Method{"pointer": oslorpc.Func(shapes{}.Pointer)},
 	})
 	c := client(t)
@@ -122,48 +121,6 @@ func TestNoneForAnOptionalArgument(t *testing.T) {
 	serve(t, "node1", newAgent("node1").endpoint("1.0"))
 	if got, err := oslorpc.Call[int](t.Context(), client(t), "add", map[string]any{"a": 7, "b": nil}); got != 7 || err != nil {
 		t.Errorf("got %v, %v", got, err)
-	}
-}
-
-func TestDigitsAsWords(t *testing.T) {
-	for option, want := range map[string][]string{
-		"without": {"get_http2_info", "my_remote_method2", "own_name", "v4"},
-		"with":    {"get_http_2_info", "my_remote_method_2", "own_name", "v_4"},
-	} {
-		options := []oslorpc.MethodsOption{oslorpc.Name("Named7", "own_name")}
-		if option == "with" {
-			options = append(options, oslorpc.DigitsAsWords())
-		}
-		if got := slices.Sorted(maps.Keys(oslorpc.Methods(digits{}, options...))); !slices.Equal(got, want) {
-			t.Errorf("%s: got %v, want %v", option, got, want)
-		}
-	}
-	serve(t, "node1", oslorpc.Endpoint{Methods: oslorpc.Methods(digits{})})
-	_, err := oslorpc.Call[any](t.Context(), client(t), "my_remote_method_2", nil)
-	wantKind(t, err, oslorpc.NoSuchMethod, true)
-	wantText(t, err, `did you mean "my_remote_method2"`)
-}
-
-type digits struct{}
-
-func (digits) MyRemoteMethod2(context.Context) error { return nil }
-func (digits) GetHTTP2Info(context.Context) error    { return nil }
-func (digits) V4(context.Context) error              { return nil }
-func (digits) Named7(context.Context) error          { return nil }
-
-func TestMethodsTakesThoseOfRPCShape(t *testing.T) {
-	got := slices.Sorted(maps.Keys(oslorpc.Methods(&shapes{}, oslorpc.Name("MyRemoteMethod2", "my_remote_method_2"))))
-	want := []string{
-		"get_http_info", "id", "map", "my_remote_method_2", "no_arguments", "no_result", "on_pointer", "plain", "pointer", "raw_text", "stream_of",
-	}
-	if !slices.Equal(got, want) {
-		t.Errorf("got  %v\nwant %v", got, want)
-	}
-	if _, ok := oslorpc.Methods(shapes{})["my_remote_method2"]; !ok {
-		t.Error("without Name, MyRemoteMethod2 is not my_remote_method2")
-	}
-	if _, ok := oslorpc.Methods(shapes{})["on_pointer"]; ok {
-		t.Error("a method of the pointer is there without the pointer")
 	}
 }
 
@@ -201,34 +158,37 @@ func TestStartRefusesBrokenEndpoints(t *testing.T) {
 		"empty method":   {endpoint: oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"m": {}}}, says: `"m" is empty`},
 		"no name":        {endpoint: oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"": method}}, says: "is empty"},
 		"renamed method that is not there": {
-			endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(shapes{}, oslorpc.Name("Nope", "nope"))}, says: "no method Nope",
+			endpoint: oslorpc.Endpoint{Struct: oslorpc.Methods(shapes{}).Rename("Nope", "nope")}, says: "no method Nope",
 		},
 		"exposed method that is not there": {
-			endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(shapes{}, oslorpc.ExposeMethods("Plain", "Nope"))}, says: "no method Nope",
+			endpoint: oslorpc.Endpoint{Struct: oslorpc.Methods(shapes{}).Expose("Plain", "Nope")}, says: "no method Nope",
 		},
 		"exposed method that is empty": {
-			endpoint: oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"m": oslorpc.Expose(oslorpc.Method{})}}, says: `"m" is empty`,
+			endpoint: oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"m": oslorpc.Method{}.Expose()}}, says: `"m" is empty`,
 		},
 		"expected, of no errors": {
-			endpoint: oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"m": oslorpc.Expected(method)}}, says: "no error",
+			endpoint: oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"m": method.Expect()}}, says: "no error",
 		},
 		"expected, of nil": {
-			endpoint: oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"m": oslorpc.Expose(oslorpc.Expected(method, nil))}}, says: "nil",
+			endpoint: oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"m": method.Expect(nil).Expose()}}, says: "nil",
 		},
 		"expected errors of a method that is not there": {
-			endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(shapes{}, oslorpc.ExpectErrors("Nope", errBroken))}, says: "no method Nope",
+			endpoint: oslorpc.Endpoint{Struct: oslorpc.Methods(shapes{}).Expect("Nope", errBroken)}, says: "no method Nope",
 		},
 		"broken fallback": {
 			endpoint: oslorpc.Endpoint{Namespace: "n", Fallback: oslorpc.Func(func(context.Context, int) (any, error) { return nil, nil })},
 			says:     `fallback of endpoint "n"`,
 		},
 		"access policy":         {options: []oslorpc.ServerOption{oslorpc.WithAccessPolicy(9)}, says: "no access policy 9"},
-		"no method":             {endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(struct{}{})}, says: "no method"},
-		"two methods of a name": {endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(twice{})}, says: "two methods"},
-		"nil":                   {endpoint: oslorpc.Endpoint{Methods: oslorpc.Methods(nil)}, says: "nil"},
+		"no method":             {endpoint: oslorpc.Endpoint{Struct: oslorpc.Methods(struct{}{})}, says: "no method"},
+		"two methods of a name": {endpoint: oslorpc.Endpoint{Struct: oslorpc.Methods(twice{})}, says: "two methods"},
+		"nil":                   {endpoint: oslorpc.Endpoint{Struct: oslorpc.Methods(nil)}, says: "nil"},
 		"scalar arguments": {endpoint: oslorpc.Endpoint{Methods: map[string]oslorpc.Method{
 			"m": oslorpc.Func(func(context.Context, int) (any, error) { return nil, nil }),
 		}}, says: "struct"},
+		"mark of no method":    {endpoint: oslorpc.Endpoint{Struct: oslorpc.Methods(shapes{}).Expose()}, says: "Expose was given no method"},
+		"changes of no struct": {endpoint: oslorpc.Endpoint{Struct: oslorpc.StructMethods{}.Omit("Plain")}, says: "nil"},
+		"name in both":         {endpoint: oslorpc.Endpoint{Struct: oslorpc.Methods(shapes{}), Methods: map[string]oslorpc.Method{"plain": method}}, says: `"plain" in Methods and in Struct`},
 		"two fields of a name": {endpoint: oslorpc.Endpoint{Methods: map[string]oslorpc.Method{
 			"m": oslorpc.Func(func(context.Context, twoFields) (any, error) { return nil, nil }),
 		}}, says: `"x"`},

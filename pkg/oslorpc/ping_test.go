@@ -99,7 +99,7 @@ func ExampleWithPing() {
 	ctx := context.Background()
 
 	s := t.Server(oslorpc.Target{Topic: "agents", Server: "net1"}, oslorpc.WithPing())
-	s.Add(oslorpc.Endpoint{Version: "2.0", Methods: oslorpc.Methods(Ports{})})
+	s.Add(oslorpc.Endpoint{Version: "2.0", Struct: oslorpc.Methods(Ports{})})
 	if err := s.Start(ctx); err != nil {
 		log.Fatal(err)
 	}

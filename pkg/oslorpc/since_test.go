@@ -8,13 +8,14 @@ import (
 
 func TestInfoTellsSinceWhenAndWhatIsDeprecated(t *testing.T) {
 	s := serve(t, "node1", oslorpc.Endpoint{
-		Version: "1.4", Since: "1.1", Deprecated: "1.4", Fallback: oslorpc.Deprecated("1.2", namesItself),
+		Version: "1.4", Since: "1.1", Deprecated: "1.4", Fallback: namesItself.Deprecated("1.2"),
 		Methods: map[string]oslorpc.Method{
-			"marked": oslorpc.Since("1.2", oslorpc.Expose(oslorpc.Deprecated("1.3", says("x")))),
+			"marked": says("x").Deprecated("1.3").Expose().Since("1.2"),
 			"plain":  says("x"),
 		},
-	}, oslorpc.Endpoint{Version: "2.1", Methods: oslorpc.Methods(guarded{},
-		oslorpc.MethodsSince("2.1", "Open"), oslorpc.DeprecateMethods("2.1", "Open"))})
+	}, oslorpc.Endpoint{Version: "2.1", Struct: oslorpc.Methods(guarded{}).
+		Since("2.1", "Open").
+		Deprecated("2.1", "Open")})
 	wantAnswers(t, client(t), map[string]string{"marked": "x"}) // at 1.0: a mark decides nothing
 	i, _ := s.Instance()
 	info, err := open(t).Info(t.Context(), i)
@@ -41,14 +42,14 @@ func TestMarksThatDoNotFit(t *testing.T) {
 		return oslorpc.Endpoint{Version: "1.3", Methods: map[string]oslorpc.Method{"foo": m}}
 	}
 	for text, e := range map[string]oslorpc.Endpoint{
-		"Since: version \"1\" is malformed":                with(oslorpc.Since("1", foo)),
-		"Deprecated: version \"\" is malformed":            with(oslorpc.Deprecated("", foo)),
-		"Since was given version 0.0":                      with(oslorpc.Expose(oslorpc.Since("0.0", foo))),
-		"since 1.4, and the endpoint implements":           with(oslorpc.Since("1.4", foo)),
-		"deprecated in 2.0, and the endpoint":              with(oslorpc.Deprecated("2.0", foo)),
-		"deprecated in 1.1, before it appeared":            with(oslorpc.Since("1.2", oslorpc.Deprecated("1.1", foo))),
-		"Func was given nil":                               with(oslorpc.Since("x", oslorpc.Func[oslorpc.NoArgs, any](nil))),
-		"fallback of endpoint":                             {Fallback: oslorpc.Since("1.1", foo)},
+		"Since: version \"1\" is malformed":                with(foo.Since("1")),
+		"Deprecated: version \"\" is malformed":            with(foo.Deprecated("")),
+		"Since was given version 0.0":                      with(foo.Since("0.0").Expose()),
+		"since 1.4, and the endpoint implements":           with(foo.Since("1.4")),
+		"deprecated in 2.0, and the endpoint":              with(foo.Deprecated("2.0")),
+		"deprecated in 1.1, before it appeared":            with(foo.Deprecated("1.1").Since("1.2")),
+		"Func was given nil":                               with(oslorpc.Func[oslorpc.NoArgs, any](nil).Since("x")),
+		"fallback of endpoint":                             {Fallback: foo.Since("1.1")},
 		"endpoint \"n\": invalid use: it is since 1.1":     {Namespace: "n", Since: "1.1"},
 		"endpoint \"n\": invalid use: Deprecated: version": {Namespace: "n", Deprecated: "x"},
 	} {

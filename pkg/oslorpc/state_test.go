@@ -37,7 +37,7 @@ func (r *runRecorder) recorded() []int {
 }
 
 func (r *runRecorder) endpoint() oslorpc.Endpoint {
-	return oslorpc.Endpoint{Version: "1.0", Methods: oslorpc.Methods(r)}
+	return oslorpc.Endpoint{Version: "1.0", Struct: oslorpc.Methods(r)}
 }
 
 func states(t *testing.T, transport *oslorpc.Transport) []string {

@@ -81,7 +81,7 @@ func serveHolder(t *testing.T, transport *oslorpc.Transport, hold func(context.C
 	t.Helper()
 	h := &holder{hold: hold, failed: make(chan error, 10)}
 	s := transport.Server(oslorpc.Target{Topic: "inventory", Server: "node1"})
-	s.Add(oslorpc.Endpoint{Methods: oslorpc.Methods(dynamicHolder{hold})})
+	s.Add(oslorpc.Endpoint{Struct: oslorpc.Methods(dynamicHolder{hold})})
 	v1.RegisterInventoryServiceServer(s, h)
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -552,7 +552,7 @@ func TestRegisterServiceMistakes(t *testing.T) {
 // TestTypedBesideDynamic has one server offer a typed service and an endpoint in the same namespace.
 func TestTypedBesideDynamic(t *testing.T) {
 	f := oslorpctest.New(t)
-	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, []oslorpc.Endpoint{{Namespace: "volumes", Version: "1.4", Methods: oslorpc.Methods(newAgent("a"))}},
+	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, []oslorpc.Endpoint{{Namespace: "volumes", Version: "1.4", Struct: oslorpc.Methods(newAgent("a"))}},
 		oslorpc.WithServices(func(r grpc.ServiceRegistrar) { v1.RegisterInventoryServiceServer(r, &inventory{name: "a"}) }))
 	c := f.Client(oslorpc.Target{Topic: "inventory", Namespace: "volumes", Version: "1.3"})
 	if who, err := oslorpc.Call[string](t.Context(), c, "whoami", nil); err != nil || who != "a" {
@@ -569,7 +569,7 @@ func TestTypedBesideDynamic(t *testing.T) {
 // stays where it is.
 func TestTypedWhereTheServiceIsNot(t *testing.T) {
 	f := oslorpctest.New(t)
-	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, []oslorpc.Endpoint{{Namespace: "volumes", Version: "1.2", Methods: oslorpc.Methods(newAgent("a"))}})
+	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, []oslorpc.Endpoint{{Namespace: "volumes", Version: "1.2", Struct: oslorpc.Methods(newAgent("a"))}})
 	c := f.Client(oslorpc.Target{Topic: "inventory", Namespace: "volumes"}, oslorpc.WithRetry(0))
 	stub := v1.NewInventoryServiceClient(c)
 	_, err := stub.CreateVolume(t.Context(), &v1.CreateVolumeRequest{})

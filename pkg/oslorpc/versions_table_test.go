@@ -245,7 +245,7 @@ func newTableFleet(t *testing.T, column string, implemented map[string][]string)
 		var endpoints []oslorpc.Endpoint
 		var options []oslorpc.ServerOption
 		for _, v := range implemented[name] {
-			endpoints = append(endpoints, oslorpc.Endpoint{Version: v, Methods: oslorpc.Methods(tableEndpoint{v, runs})})
+			endpoints = append(endpoints, oslorpc.Endpoint{Version: v, Struct: oslorpc.Methods(tableEndpoint{v, runs})})
 			if v[0] == '1' { // the typed service has no other major version
 				options = append(options, oslorpc.WithServiceVersion(inventoryService, v), oslorpc.WithServices(func(r grpc.ServiceRegistrar) {
 					v1.RegisterInventoryServiceServer(r, tableVolumes{version: v, runs: runs})
@@ -516,7 +516,7 @@ func (s *tableSection) each(do func(message, limit, column, cell string)) {
 func TestVariantOfAnotherEndpoint(t *testing.T) {
 	f := oslorpctest.New(t)
 	f.Serve(oslorpc.Target{Topic: "agents", Server: "a"}, []oslorpc.Endpoint{
-		{Version: "1.2", Methods: map[string]oslorpc.Method{"other": says("other")}}, {Version: "1.1", Methods: oslorpc.Methods(newAgent("a"))},
+		{Version: "1.2", Methods: map[string]oslorpc.Method{"other": says("other")}}, {Version: "1.1", Struct: oslorpc.Methods(newAgent("a"))},
 	})
 	c := f.Client(oslorpc.Target{Topic: "agents"})
 	variants := oslorpc.Variants{{Version: "1.2"}, {Version: "1.1"}}

@@ -2,7 +2,7 @@
 // reached, when the test says so, and a record of the messages that arrived.
 //
 //	f := oslorpctest.New(t)
-//	node1 := f.Serve(oslorpc.Target{Topic: "agents", Server: "node1"}, []oslorpc.Endpoint{{Methods: oslorpc.Methods(Agent{})}})
+//	node1 := f.Serve(oslorpc.Target{Topic: "agents", Server: "node1"}, []oslorpc.Endpoint{{Struct: oslorpc.Methods(Agent{})}})
 //	program := NewProgram(f.Transport()) // the code under test
 //	…
 //	node1.Kill()

@@ -32,7 +32,7 @@ func Example() {
 	ctx := context.Background()
 
 	f := oslorpctest.New(t)
-	node1 := f.Serve(oslorpc.Target{Topic: "q-plugin", Server: "node1"}, []oslorpc.Endpoint{{Methods: oslorpc.Methods(Ports{})}})
+	node1 := f.Serve(oslorpc.Target{Topic: "q-plugin", Server: "node1"}, []oslorpc.Endpoint{{Struct: oslorpc.Methods(Ports{})}})
 	c := f.Client(oslorpc.Target{Topic: "q-plugin"})
 	fmt.Println(oslorpc.Call[string](ctx, c, "port_update", map[string]any{"id": "p1"}))
 

@@ -51,7 +51,7 @@ func (a agent) Hang(ctx context.Context) error {
 
 func serve(f *oslorpctest.Fleet, name string, options ...oslorpc.ServerOption) *oslorpctest.Server {
 	return f.Serve(oslorpc.Target{Topic: "agents", Server: name},
-		[]oslorpc.Endpoint{{Version: "1.2", Methods: oslorpc.Methods(agent(name))}}, options...)
+		[]oslorpc.Endpoint{{Version: "1.2", Struct: oslorpc.Methods(agent(name))}}, options...)
 }
 
 func whoami(t *testing.T, c *oslorpc.Client) (string, error) {

@@ -63,7 +63,7 @@ func TestTransportServes(t *testing.T) {
 	both(t, func(t *testing.T) {
 		f := oslorpctest.New(t, oslorpc.WithDefaultExchange("neutron"))
 		server := f.Transport().Server(oslorpc.Target{Topic: "agents", Server: "mine"})
-		server.Add(oslorpc.Endpoint{Version: "1.2", Methods: oslorpc.Methods(agent("mine"))})
+		server.Add(oslorpc.Endpoint{Version: "1.2", Struct: oslorpc.Methods(agent("mine"))})
 		if err := server.Start(context.Background()); err != nil {
 			t.Fatal(err)
 		}

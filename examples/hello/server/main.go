@@ -30,7 +30,7 @@ func main() {
 	s := t.Server(oslorpc.Target{Topic: "hello", Server: "node1"}, oslorpc.WithStarted(func(i oslorpc.Instance) {
 		fmt.Println("ready at", i.Addr)
 	}))
-	s.Add(oslorpc.Endpoint{Version: "1.0", Methods: oslorpc.Methods(Hello{})})
+	s.Add(oslorpc.Endpoint{Version: "1.0", Struct: oslorpc.Methods(Hello{})})
 	if err := s.Run(ctx); err != nil { // at a signal, it finishes what it accepted
 		log.Fatal(err)
 	}

@@ -14,15 +14,15 @@ import (
 const apiTopic = "neutron"
 
 func apiEndpoint(p *plugin) oslorpc.Endpoint {
-	var options []oslorpc.MethodsOption
+	methods := oslorpc.Methods(api{p})
 	for _, method := range []string{
 		"CreateNetwork", "DeleteNetwork", "CreatePort", "UpdatePort", "DeletePort", "AddRouterInterface", "AddRouterToAgent", "DeleteRouter",
 		"CreateMeteringLabel", "SetAgent",
 	} {
-		options = append(options, oslorpc.ExpectErrors(method, oslorpc.ErrorType[*badRequest](),
-			oslorpc.ErrorType[*neutronrpc.NetworkNotFound](), oslorpc.ErrorType[*neutronrpc.PortNotFound]()))
+		methods = methods.Expect(method, oslorpc.ErrorType[*badRequest](),
+			oslorpc.ErrorType[*neutronrpc.NetworkNotFound](), oslorpc.ErrorType[*neutronrpc.PortNotFound]())
 	}
-	return oslorpc.Endpoint{Version: "1.0", Methods: oslorpc.Methods(api{p}, options...)}
+	return oslorpc.Endpoint{Version: "1.0", Struct: methods}
 }
 
 // badRequest is a mistake of who asks. They see it, and the server does not log it.

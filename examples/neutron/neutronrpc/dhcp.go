@@ -154,13 +154,13 @@ type DhcpRPC interface {
 // DhcpRPCCallback returns the endpoint of a server.
 func DhcpRPCCallback(server DhcpRPC) oslorpc.Endpoint {
 	noAddress, noNetwork := oslorpc.ErrorType[*IPAddressGenerationFailure](), oslorpc.ErrorType[*NetworkNotFound]()
-	return oslorpc.Endpoint{Version: "1.10", Methods: oslorpc.Methods(struct{ DhcpRPC }{server},
-		oslorpc.MethodsSince("1.1", "GetActiveNetworksInfo", "CreateDhcpPort", "UpdateDhcpPort"),
-		oslorpc.MethodsSince("1.5", "DhcpReadyOnPorts"),
-		oslorpc.MethodsSince("1.7", "GetNetworks"),
-		oslorpc.MethodsSince("1.8", "GetDhcpPort"),
-		oslorpc.ExpectErrors("CreateDhcpPort", noAddress),
-		oslorpc.ExpectErrors("UpdateDhcpPort", noNetwork, noAddress))}
+	return oslorpc.Endpoint{Version: "1.10", Struct: oslorpc.Methods(struct{ DhcpRPC }{server}).
+		Since("1.1", "GetActiveNetworksInfo", "CreateDhcpPort", "UpdateDhcpPort").
+		Since("1.5", "DhcpReadyOnPorts").
+		Since("1.7", "GetNetworks").
+		Since("1.8", "GetDhcpPort").
+		Expect("CreateDhcpPort", noAddress).
+		Expect("UpdateDhcpPort", noNetwork, noAddress)}
 }
 
 // MetadataRPC is the server's side of a method that agents of several kinds call.
@@ -170,5 +170,5 @@ type MetadataRPC interface {
 
 // MetadataRPCCallback returns the endpoint of a server.
 func MetadataRPCCallback(server MetadataRPC) oslorpc.Endpoint {
-	return oslorpc.Endpoint{Version: "1.0", Methods: oslorpc.Methods(struct{ MetadataRPC }{server})}
+	return oslorpc.Endpoint{Version: "1.0", Struct: oslorpc.Methods(struct{ MetadataRPC }{server})}
 }

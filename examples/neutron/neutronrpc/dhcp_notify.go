@@ -191,5 +191,5 @@ type DhcpAgentRPC interface {
 
 // DhcpAgent returns the endpoint of an agent.
 func DhcpAgent(agent DhcpAgentRPC) oslorpc.Endpoint {
-	return oslorpc.Endpoint{Version: "1.0", Methods: oslorpc.Methods(struct{ DhcpAgentRPC }{agent})}
+	return oslorpc.Endpoint{Version: "1.0", Struct: oslorpc.Methods(struct{ DhcpAgentRPC }{agent})}
 }

@@ -87,9 +87,9 @@ type DVRServerRPC interface {
 
 // DVRServerRPCCallback returns the endpoint of a server.
 func DVRServerRPCCallback(server DVRServerRPC) oslorpc.Endpoint {
-	return oslorpc.Endpoint{Version: "1.1", Methods: oslorpc.Methods(struct{ DVRServerRPC }{server},
-		oslorpc.Name("GetDVRMACAddressByHost", "get_dvr_mac_address_by_host"),
-		oslorpc.Name("GetDVRMACAddressList", "get_dvr_mac_address_list"))}
+	return oslorpc.Endpoint{Version: "1.1", Struct: oslorpc.Methods(struct{ DVRServerRPC }{server}).
+		Rename("GetDVRMACAddressByHost", "get_dvr_mac_address_by_host").
+		Rename("GetDVRMACAddressList", "get_dvr_mac_address_list")}
 }
 
 // DVRUpdateTopic is the topic on which agents hear of the MAC addresses of hosts.
@@ -120,6 +120,6 @@ type DVRAgentRPC interface {
 
 // DVRAgentRPCCallbackMixin returns the endpoint of an agent.
 func DVRAgentRPCCallbackMixin(agent DVRAgentRPC) oslorpc.Endpoint {
-	return oslorpc.Endpoint{Version: "1.0", Methods: oslorpc.Methods(struct{ DVRAgentRPC }{agent},
-		oslorpc.Name("DVRMACAddressUpdate", "dvr_mac_address_update"))}
+	return oslorpc.Endpoint{Version: "1.0", Struct: oslorpc.Methods(struct{ DVRAgentRPC }{agent}).
+		Rename("DVRMACAddressUpdate", "dvr_mac_address_update")}
 }

@@ -160,16 +160,16 @@ type L3RPC interface {
 
 // L3RPCCallback returns the endpoint of a server.
 func L3RPCCallback(server L3RPC) oslorpc.Endpoint {
-	return oslorpc.Endpoint{Version: "1.13", Methods: oslorpc.Methods(struct{ L3RPC }{server},
-		oslorpc.Name("GetRouterIDs", "get_router_ids"), // and not get_router_i_ds
-		oslorpc.Name("UpdateFloatingIPStatuses", "update_floatingip_statuses"),
-		oslorpc.MethodsSince("1.1", "UpdateFloatingIPStatuses"),
-		oslorpc.MethodsSince("1.2", "GetPortsBySubnet", "GetAgentGatewayPort"),
-		oslorpc.MethodsSince("1.3", "GetServicePluginList"),
-		oslorpc.MethodsSince("1.5", "UpdateHARoutersStates"),
-		oslorpc.MethodsSince("1.7", "DeleteAgentGatewayPort"),
-		oslorpc.MethodsSince("1.9", "GetRouterIDs"),
-		oslorpc.MethodsSince("1.10", "UpdateAllHANetworkPortStatuses"),
-		oslorpc.MethodsSince("1.11", "GetHostHARouterCount"),
-		oslorpc.MethodsSince("1.12", "GetNetworks"))}
+	return oslorpc.Endpoint{Version: "1.13", Struct: oslorpc.Methods(struct{ L3RPC }{server}).
+		Rename("GetRouterIDs", "get_router_ids"). // and not get_router_i_ds
+		Rename("UpdateFloatingIPStatuses", "update_floatingip_statuses").
+		Since("1.1", "UpdateFloatingIPStatuses").
+		Since("1.2", "GetPortsBySubnet", "GetAgentGatewayPort").
+		Since("1.3", "GetServicePluginList").
+		Since("1.5", "UpdateHARoutersStates").
+		Since("1.7", "DeleteAgentGatewayPort").
+		Since("1.9", "GetRouterIDs").
+		Since("1.10", "UpdateAllHANetworkPortStatuses").
+		Since("1.11", "GetHostHARouterCount").
+		Since("1.12", "GetNetworks")}
 }

@@ -185,10 +185,10 @@ type L3AgentRPC interface {
 
 // L3Agent returns the endpoint of an agent.
 func L3Agent(agent L3AgentRPC) oslorpc.Endpoint {
-	return oslorpc.Endpoint{Version: "1.4", Methods: oslorpc.Methods(struct{ L3AgentRPC }{agent},
-		oslorpc.MethodsSince("1.2", "AddArpEntry", "DelArpEntry"),
-		oslorpc.MethodsSince("1.3", "FipnamespaceDeleteOnExtNet"),
-		oslorpc.MethodsSince("1.4", "NetworkUpdate"))}
+	return oslorpc.Endpoint{Version: "1.4", Struct: oslorpc.Methods(struct{ L3AgentRPC }{agent}).
+		Since("1.2", "AddArpEntry", "DelArpEntry").
+		Since("1.3", "FipnamespaceDeleteOnExtNet").
+		Since("1.4", "NetworkUpdate")}
 }
 
 // NetworkUpdateTopic is the topic on which L2 and L3 agents hear of changes of networks.

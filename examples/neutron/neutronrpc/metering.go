@@ -39,7 +39,7 @@ type MeteringRPC interface {
 
 // MeteringRPCCallbacks returns the endpoint of a server.
 func MeteringRPCCallbacks(server MeteringRPC) oslorpc.Endpoint {
-	return oslorpc.Endpoint{Version: "1.0", Methods: oslorpc.Methods(struct{ MeteringRPC }{server})}
+	return oslorpc.Endpoint{Version: "1.0", Struct: oslorpc.Methods(struct{ MeteringRPC }{server})}
 }
 
 // MeteringAgentNotifyAPI is the server's side of the API from the server to metering agents. They are on the hosts of the L3
@@ -142,5 +142,5 @@ type MeteringAgentRPC interface {
 
 // MeteringAgent returns the endpoint of an agent.
 func MeteringAgent(agent MeteringAgentRPC) oslorpc.Endpoint {
-	return oslorpc.Endpoint{Version: "1.0", Methods: oslorpc.Methods(struct{ MeteringAgentRPC }{agent})}
+	return oslorpc.Endpoint{Version: "1.0", Struct: oslorpc.Methods(struct{ MeteringAgentRPC }{agent})}
 }

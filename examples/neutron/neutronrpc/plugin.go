@@ -60,7 +60,7 @@ type ServerRPC interface {
 
 // ServerAPI returns the endpoint of a server. It has the methods of the interface, and no others that the server may have.
 func ServerAPI(server ServerRPC) oslorpc.Endpoint {
-	return oslorpc.Endpoint{Version: "1.2", Methods: oslorpc.Methods(struct{ ServerRPC }{server},
-		oslorpc.Name("MyRemoteMethod2", "my_remote_method_2"),
-		oslorpc.MethodsSince("1.1", "MyRemoteMethod2"))}
+	return oslorpc.Endpoint{Version: "1.2", Struct: oslorpc.Methods(struct{ ServerRPC }{server}).
+		Rename("MyRemoteMethod2", "my_remote_method_2").
+		Since("1.1", "MyRemoteMethod2")}
 }

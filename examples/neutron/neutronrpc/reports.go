@@ -123,7 +123,7 @@ type ReportsRPC interface {
 
 // AgentExtRPCCallback returns the endpoint of a server.
 func AgentExtRPCCallback(server ReportsRPC) oslorpc.Endpoint {
-	return oslorpc.Endpoint{Version: "1.4", Methods: oslorpc.Methods(struct{ ReportsRPC }{server},
-		oslorpc.MethodsSince("1.2", "HasAliveNeutronServer"),
-		oslorpc.MethodsSince("1.4", "GetAgents", "DeleteAgent"))}
+	return oslorpc.Endpoint{Version: "1.4", Struct: oslorpc.Methods(struct{ ReportsRPC }{server}).
+		Since("1.2", "HasAliveNeutronServer").
+		Since("1.4", "GetAgents", "DeleteAgent")}
 }

@@ -147,8 +147,8 @@ type ResourcesPullRPC interface {
 
 // ResourcesPullRPCCallback returns the endpoint of a server.
 func ResourcesPullRPCCallback(server ResourcesPullRPC) oslorpc.Endpoint {
-	return oslorpc.Endpoint{Version: "1.1", Methods: oslorpc.Methods(struct{ ResourcesPullRPC }{server},
-		oslorpc.MethodsSince("1.1", "BulkPull"))}
+	return oslorpc.Endpoint{Version: "1.1", Struct: oslorpc.Methods(struct{ ResourcesPullRPC }{server}).
+		Since("1.1", "BulkPull")}
 }
 
 // ResourcesPushRPCAPI is the server's side of the API by which agents are told of changes. An agent serves the topic of each type that
@@ -219,5 +219,5 @@ type ResourcesPushRPC interface {
 
 // ResourcesPushRPCCallback returns the endpoint of an agent, for a server on the topic that [ResourceTopic] returns.
 func ResourcesPushRPCCallback(agent ResourcesPushRPC) oslorpc.Endpoint {
-	return oslorpc.Endpoint{Version: "1.1", Methods: oslorpc.Methods(struct{ ResourcesPushRPC }{agent})}
+	return oslorpc.Endpoint{Version: "1.1", Struct: oslorpc.Methods(struct{ ResourcesPushRPC }{agent})}
 }

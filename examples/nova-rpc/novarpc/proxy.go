@@ -29,7 +29,7 @@ func checkProxy(proxy any) error {
 
 // endpoint returns a proxy as an endpoint of a server.
 func endpoint(proxy any) oslorpc.Endpoint {
-	e := oslorpc.Endpoint{Methods: oslorpc.Methods(proxy)}
+	e := oslorpc.Endpoint{Struct: oslorpc.Methods(proxy)}
 	if v, ok := proxy.(Versioned); ok {
 		e.Version = v.RPCAPIVersion()
 	}

@@ -17,16 +17,16 @@ import (
 
 // endpoint returns what operators reach.
 func endpoint(a *api) oslorpc.Endpoint {
-	var options []oslorpc.MethodsOption
+	methods := oslorpc.Methods(a)
 	for _, method := range []string{
 		"Boot", "Show", "Delete", "Reboot", "Rebuild", "Resize", "Console", "LiveMigrate", "EnableHost", "DisableHost",
 	} {
-		options = append(options, oslorpc.ExpectErrors(method,
+		methods = methods.Expect(method,
 			oslorpc.ErrorType[*badRequest](), oslorpc.ErrorType[*rpcapi.InstanceNotFound](),
 			oslorpc.ErrorType[*rpcapi.NoValidHost](), oslorpc.ErrorType[*rpcapi.MigrationError](),
-			oslorpc.UnsupportedVersion, oslorpc.VersionCapExceeded)) // the compute is too old for what is asked of it
+			oslorpc.UnsupportedVersion, oslorpc.VersionCapExceeded) // the compute is too old for what is asked of it
 	}
-	return oslorpc.Endpoint{Version: "1.0", Methods: oslorpc.Methods(a, options...)}
+	return oslorpc.Endpoint{Version: "1.0", Struct: methods}
 }
 
 // badRequest is a mistake of who asks. They see it, and the service does not log it.

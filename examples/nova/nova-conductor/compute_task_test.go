@@ -132,7 +132,7 @@ func TestFirstHostThatTakesItBuildsIt(t *testing.T) {
 // serveOld starts a compute of a major version that nobody sends any more.
 func (c cell) serveOld(host string) {
 	c.Serve(oslorpc.Target{Topic: rpcapi.ComputeTopic, Server: host}, []oslorpc.Endpoint{
-		{Version: "4.9", Methods: oslorpc.Methods(struct{ rpcapi.Compute }{compute{}})},
+		{Version: "4.9", Struct: oslorpc.Methods(struct{ rpcapi.Compute }{compute{}})},
 	})
 }
 

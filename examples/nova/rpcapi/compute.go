@@ -280,29 +280,32 @@ type Compute interface {
 
 // ComputeManager returns the endpoint of a compute.
 func ComputeManager(manager Compute) oslorpc.Endpoint {
-	return oslorpc.Endpoint{Version: "6.5", Methods: computeMethods(manager)}
+	return oslorpc.Endpoint{Version: "6.5", Struct: computeMethods(manager)}
 }
 
-func computeMethods(manager Compute) map[string]oslorpc.Method {
-	return oslorpc.Methods(struct{ Compute }{manager},
-		oslorpc.ExpectErrors("CheckCanLiveMigrateDestination", oslorpc.ErrorType[*MigrationError]()),
-		oslorpc.ExpectErrors("GetConsoleOutput", oslorpc.ErrorType[*InstanceNotFound]()))
+func computeMethods(manager Compute) oslorpc.StructMethods {
+	return oslorpc.Methods(struct{ Compute }{manager}).
+		Expect("CheckCanLiveMigrateDestination", oslorpc.ErrorType[*MigrationError]()).
+		Expect("GetConsoleOutput", oslorpc.ErrorType[*InstanceNotFound]())
 }
 
 // ComputeV5Proxy returns the endpoint that keeps the previous major version alive, for callers
 // that are not upgraded yet: its methods are the manager's methods, except the two with other
 // arguments.
 func ComputeV5Proxy(manager Compute) oslorpc.Endpoint {
-	methods := computeMethods(manager)
-	methods["resize_instance"] = oslorpc.Func(func(ctx context.Context, args ResizeArgs5) (any, error) {
+	resize := oslorpc.Func(func(ctx context.Context, args ResizeArgs5) (any, error) {
 		return nil, manager.ResizeInstance(ctx, ResizeArgs{
 			Instance: args.Instance, Flavor: args.InstanceType, RequestSpec: RequestSpec{Flavor: args.InstanceType},
 		})
 	})
-	methods["pre_live_migration"] = oslorpc.Func(func(ctx context.Context, args MigrationArgs) (any, error) {
+	preLiveMigration := oslorpc.Func(func(ctx context.Context, args MigrationArgs) (any, error) {
 		return nil, manager.PreLiveMigration(ctx, PreLiveMigrationArgs{
 			Instance: args.Instance, MigrateData: MigrateData{BlockMigration: args.BlockMigration},
 		})
 	})
-	return oslorpc.Endpoint{Version: "5.13", Deprecated: "5.13", Methods: methods}
+	return oslorpc.Endpoint{
+		Version: "5.13", Deprecated: "5.13",
+		Struct:  computeMethods(manager).Omit("ResizeInstance", "PreLiveMigration"),
+		Methods: map[string]oslorpc.Method{"resize_instance": resize, "pre_live_migration": preLiveMigration},
+	}
 }

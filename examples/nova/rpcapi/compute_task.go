@@ -67,6 +67,6 @@ type ComputeTask interface {
 
 // ComputeTaskManager returns the endpoint of a conductor.
 func ComputeTaskManager(manager ComputeTask) oslorpc.Endpoint {
-	return oslorpc.Endpoint{Namespace: computeTaskNamespace, Version: "2.0", Methods: oslorpc.Methods(struct{ ComputeTask }{manager},
-		oslorpc.ExpectErrors("MigrateServer", oslorpc.ErrorType[*NoValidHost](), oslorpc.ErrorType[*MigrationError]()))}
+	return oslorpc.Endpoint{Namespace: computeTaskNamespace, Version: "2.0", Struct: oslorpc.Methods(struct{ ComputeTask }{manager}).
+		Expect("MigrateServer", oslorpc.ErrorType[*NoValidHost](), oslorpc.ErrorType[*MigrationError]())}
 }

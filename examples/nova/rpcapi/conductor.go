@@ -112,7 +112,7 @@ type Conductor interface {
 // ConductorManager returns the endpoint of a conductor.
 func ConductorManager(manager Conductor) oslorpc.Endpoint {
 	notFound := oslorpc.ErrorType[*InstanceNotFound]()
-	return oslorpc.Endpoint{Version: "3.0", Methods: oslorpc.Methods(struct{ Conductor }{manager},
-		oslorpc.ExpectErrors("ObjectAction", notFound, oslorpc.ErrorType[*UnexpectedTaskState]()),
-		oslorpc.ExpectErrors("ObjectClassActionVersions", notFound))}
+	return oslorpc.Endpoint{Version: "3.0", Struct: oslorpc.Methods(struct{ Conductor }{manager}).
+		Expect("ObjectAction", notFound, oslorpc.ErrorType[*UnexpectedTaskState]()).
+		Expect("ObjectClassActionVersions", notFound)}
 }

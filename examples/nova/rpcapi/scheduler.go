@@ -94,7 +94,7 @@ type Scheduler interface {
 
 // SchedulerManager returns the endpoint of a scheduler.
 func SchedulerManager(manager Scheduler) oslorpc.Endpoint {
-	return oslorpc.Endpoint{Version: "4.5", Methods: oslorpc.Methods(struct{ Scheduler }{manager},
-		oslorpc.MethodsSince("4.2", "UpdateInstanceInfo", "DeleteInstanceInfo", "SyncInstanceInfo"),
-		oslorpc.ExpectErrors("SelectDestinations", oslorpc.ErrorType[*NoValidHost]()))}
+	return oslorpc.Endpoint{Version: "4.5", Struct: oslorpc.Methods(struct{ Scheduler }{manager}).
+		Since("4.2", "UpdateInstanceInfo", "DeleteInstanceInfo", "SyncInstanceInfo").
+		Expect("SelectDestinations", oslorpc.ErrorType[*NoValidHost]())}
 }

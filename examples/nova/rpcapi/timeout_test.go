@@ -159,9 +159,7 @@ func TestSchedulersAreToldSoon(t *testing.T) {
 		serve(f, "scheduler", "ctl2", scheduler(manager{}))
 		old := rpcapi.SchedulerManager(manager{})
 		old.Version = "4.1"
-		for _, method := range []string{"update_instance_info", "delete_instance_info", "sync_instance_info"} {
-			delete(old.Methods, method)
-		}
+		old.Struct = old.Struct.Omit("UpdateInstanceInfo", "DeleteInstanceInfo", "SyncInstanceInfo")
 		serve(f, "scheduler", "ctl3", []oslorpc.Endpoint{old})
 		a := rpcapi.NewSchedulerAPI(f.Transport(), rpcapi.Config{})
 		if err := a.SyncInstanceInfo(t.Context(), "node2", []string{"u"}); err != nil {

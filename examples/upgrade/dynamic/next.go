@@ -29,7 +29,7 @@ func (ServerAPI2) MyRemoteMethod(ctx context.Context, args NextArgs) (upgrade.An
 // BothMajors returns what servers offer until the last client has gone over to 2.0. A message goes to the endpoint of its major version.
 func BothMajors() []oslorpc.Endpoint {
 	return []oslorpc.Endpoint{
-		{Version: NextVersion, Methods: oslorpc.Methods(ServerAPI2{})},
+		{Version: NextVersion, Struct: oslorpc.Methods(ServerAPI2{})},
 		Endpoint(),
 	}
 }

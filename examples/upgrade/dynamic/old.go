@@ -20,9 +20,9 @@ const (
 func Endpoints(release string) ([]oslorpc.Endpoint, error) {
 	switch release {
 	case version10:
-		return []oslorpc.Endpoint{{Version: version10, Methods: oslorpc.Methods(ServerAPI10{})}}, nil
+		return []oslorpc.Endpoint{{Version: version10, Struct: oslorpc.Methods(ServerAPI10{})}}, nil
 	case version11:
-		return []oslorpc.Endpoint{{Version: version11, Methods: oslorpc.Methods(ServerAPI11{}, myRemoteMethod2)}}, nil
+		return []oslorpc.Endpoint{{Version: version11, Struct: oslorpc.Methods(ServerAPI11{}).Rename("MyRemoteMethod2", myRemoteMethod2)}}, nil
 	case Version:
 		return []oslorpc.Endpoint{Endpoint()}, nil
 	case NextVersion:

@@ -22,12 +22,12 @@ type ServerAPI struct{}
 func Endpoint() oslorpc.Endpoint {
 	return oslorpc.Endpoint{
 		Version: Version,
-		Methods: oslorpc.Methods(ServerAPI{}, myRemoteMethod2, oslorpc.MethodsSince("1.1", "MyRemoteMethod2")),
+		Struct:  oslorpc.Methods(ServerAPI{}).Rename("MyRemoteMethod2", myRemoteMethod2).Since("1.1", "MyRemoteMethod2"),
 	}
 }
 
-// myRemoteMethod2 has the name that the method has upstream, where Go's in snake case is my_remote_method2.
-var myRemoteMethod2 = oslorpc.Name("MyRemoteMethod2", "my_remote_method_2")
+// myRemoteMethod2 is the name of the method upstream. Go's name in snake case is my_remote_method2.
+const myRemoteMethod2 = "my_remote_method_2"
 
 // Args are the arguments of my_remote_method. Both are required.
 type Args struct {

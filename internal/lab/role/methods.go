@@ -41,7 +41,7 @@ func (h *host) endpoint() oslorpc.Endpoint {
 		version = "1.2"
 	}
 	return oslorpc.Endpoint{Version: version, Methods: map[string]oslorpc.Method{
-		"work":  oslorpc.Expected(oslorpc.Func(h.work), errTold),
+		"work":  oslorpc.Func(h.work).Expect(errTold),
 		"count": oslorpc.Stream(h.count),
 	}}
 }

@@ -1,0 +1,62 @@
+package endpoint
+
+import (
+	"fmt"
+
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/failure"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// givenVersion reads the version that a mark was given. 0.0 would be as if nothing was said.
+func givenVersion(mark, version string) (rpc.Version, error) {
+	v, err := rpc.ParseVersion(version)
+	if err != nil {
+		return v, failure.Invalid("%s: %v", mark, err)
+	}
+	if v == (rpc.Version{}) {
+		return v, failure.Invalid("%s was given version 0.0, in which nothing exists", mark)
+	}
+	return v, nil
+}
+
+// checkHistory reports what does not fit together in the marks of something in an endpoint.
+func checkHistory(since, deprecated, endpoint rpc.Version) error {
+	switch {
+	case since.Compare(endpoint) > 0:
+		return failure.Invalid("it is since %s, and the endpoint implements %s", since, endpoint)
+	case deprecated.Compare(endpoint) > 0:
+		return failure.Invalid("it is deprecated in %s, and the endpoint implements %s", deprecated, endpoint)
+	case deprecated != rpc.Version{} && deprecated.Compare(since) < 0:
+		return failure.Invalid("it is deprecated in %s, before it appeared in %s", deprecated, since)
+	default:
+		return nil
+	}
+}
+
+// buildHistory reads the marks of a whole endpoint, and checks them and those of its methods.
+func (e Endpoint) buildHistory(built *dispatch.Endpoint) (err error) {
+	if e.Since != "" {
+		built.Since, err = givenVersion("Since", e.Since)
+	}
+	if e.Deprecated != "" && err == nil {
+		built.Deprecated, err = givenVersion("Deprecated", e.Deprecated)
+	}
+	if err == nil {
+		err = checkHistory(built.Since, built.Deprecated, built.Version)
+	}
+	if err != nil {
+		return fmt.Errorf("endpoint %q: %w", e.Namespace, err)
+	}
+	for name, m := range built.Methods {
+		if err := checkHistory(m.Since, m.Deprecated, built.Version); err != nil {
+			return fmt.Errorf("method %q of endpoint %q: %w", name, e.Namespace, err)
+		}
+	}
+	if f := built.Fallback; f != nil {
+		if err := checkHistory(f.Since, f.Deprecated, built.Version); err != nil {
+			return fmt.Errorf("fallback of endpoint %q: %w", e.Namespace, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,159 @@
+package endpoint
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+
+	"github.com/oslorpc/oslorpc/internal/failure"
+)
+
+// Struct is the methods of a Go value that have the shape of an RPC, with what a program says about
+// them. It does not change: its methods return another one. The zero value has no methods.
+type Struct struct {
+	value   any
+	given   bool
+	changes []func(*plan)
+}
+
+// Of returns the methods of a value.
+func Of(v any) Struct { return Struct{value: v, given: true} }
+
+// Rename gives a Go method another name in messages.
+func (s Struct) Rename(goName, name string) Struct {
+	return s.with(func(p *plan) { p.names[goName] = name })
+}
+
+// DigitsAsWords makes each run of digits in a Go name a word of its own.
+func (s Struct) DigitsAsWords() Struct {
+	return s.with(func(p *plan) { p.digits = true })
+}
+
+// Omit leaves Go methods out, whatever their shape.
+func (s Struct) Omit(goNames ...string) Struct {
+	return s.with(func(p *plan) {
+		for _, name := range goNames {
+			p.omitted[name] = true
+		}
+	})
+}
+
+// Expose marks Go methods as [Method.Expose] does.
+func (s Struct) Expose(goNames ...string) Struct { return s.mark("Expose", goNames, Method.Expose) }
+
+// Since marks Go methods as [Method.Since] does.
+func (s Struct) Since(version string, goNames ...string) Struct {
+	return s.mark("Since", goNames, func(m Method) Method { return m.Since(version) })
+}
+
+// Deprecated marks Go methods as [Method.Deprecated] does.
+func (s Struct) Deprecated(version string, goNames ...string) Struct {
+	return s.mark("Deprecated", goNames, func(m Method) Method { return m.Deprecated(version) })
+}
+
+// Expect marks a Go method as [Method.Expect] does.
+func (s Struct) Expect(goName string, errs ...error) Struct {
+	return s.mark("Expect", []string{goName}, func(m Method) Method { return m.Expect(errs...) })
+}
+
+// mark adds a mark to Go methods. A program that names none means something else.
+func (s Struct) mark(mark string, goNames []string, change func(Method) Method) Struct {
+	return s.with(func(p *plan) {
+		if len(goNames) == 0 && p.err == nil {
+			p.err = failure.Invalid("%s was given no method of %T: name those that it is for", mark, s.value)
+		}
+		for _, name := range goNames {
+			p.marks[name] = append(p.marks[name], change)
+		}
+	})
+}
+
+func (s Struct) with(change func(*plan)) Struct {
+	s.changes = append(slices.Clip(s.changes), change)
+	return s
+}
+
+// methods returns the methods by the names that messages ask for.
+func (s Struct) methods() (map[string]Method, error) {
+	if !s.given && len(s.changes) == 0 {
+		return nil, nil //nolint:nilnil // There are none.
+	}
+	value := reflect.ValueOf(s.value)
+	if !value.IsValid() {
+		return nil, failure.Invalid("Methods was given nil")
+	}
+	p := newPlan(s.changes)
+	methods := map[string]Method{}
+	for i := range value.NumMethod() {
+		goName := value.Type().Method(i).Name
+		if p.omits(goName) {
+			continue
+		}
+		m, ok := methodOf(value, i)
+		if !ok {
+			continue
+		}
+		name, m := p.take(goName, m)
+		if _, twice := methods[name]; twice {
+			return nil, failure.Invalid("%T has two methods that are named %q: rename one with Rename", s.value, name)
+		}
+		methods[name] = m
+	}
+	if len(methods) == 0 {
+		return nil, failure.Invalid("%T has no method that has the shape of an RPC; a pointer to it may have", s.value)
+	}
+	if missing := p.unused(); len(missing) > 0 {
+		return nil, failure.Invalid("%T has no method %s that has the shape of an RPC", s.value, missing[0])
+	}
+	return methods, p.err
+}
+
+// plan is what a program says about Go methods, by their names. A method that was found is taken
+// out of it.
+type plan struct {
+	names   map[string]string
+	marks   map[string][]func(Method) Method
+	omitted map[string]bool
+	digits  bool  // a run of digits is a word
+	err     error // the first mistake that is about no method
+}
+
+func newPlan(changes []func(*plan)) *plan {
+	p := &plan{names: map[string]string{}, marks: map[string][]func(Method) Method{}, omitted: map[string]bool{}}
+	for _, change := range changes {
+		change(p)
+	}
+	return p
+}
+
+// take returns the name and the marked form of a method.
+func (p *plan) take(goName string, m Method) (string, Method) {
+	name, renamed := p.names[goName]
+	if !renamed {
+		name = snakeCase(goName, p.digits)
+	}
+	for _, mark := range p.marks[goName] {
+		m = mark(m)
+	}
+	delete(p.names, goName)
+	delete(p.marks, goName)
+	return name, m
+}
+
+// omits reports whether a method is left out. Then its name and its marks do not matter.
+func (p *plan) omits(goName string) bool {
+	omitted := p.omitted[goName]
+	if omitted {
+		delete(p.omitted, goName)
+		delete(p.names, goName)
+		delete(p.marks, goName)
+	}
+	return omitted
+}
+
+// unused returns the names of the methods that were not found.
+func (p *plan) unused() []string {
+	names := slices.Concat(slices.Collect(maps.Keys(p.names)), slices.Collect(maps.Keys(p.marks)), slices.Collect(maps.Keys(p.omitted)))
+	slices.Sort(names)
+	return names
+}
