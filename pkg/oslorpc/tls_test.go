@@ -2,16 +2,10 @@ package oslorpc_test
 
 import (
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
-	"math/big"
-	"net"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -21,63 +15,10 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 
+	"github.com/oslorpc/oslorpc/internal/tlstest"
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
-
-// authority issues certificates.
-type authority struct {
-	t    *testing.T
-	key  *ecdsa.PrivateKey
-	cert *x509.Certificate
-	pool *x509.CertPool
-}
-
-func newAuthority(t *testing.T) *authority {
-	t.Helper()
-	a := &authority{t: t, pool: x509.NewCertPool()}
-	a.key, a.cert = a.issue(&x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
-	a.pool.AddCert(a.cert)
-	return a
-}
-
-// issue makes a certificate; the first is the authority's own.
-func (a *authority) issue(template *x509.Certificate) (*ecdsa.PrivateKey, *x509.Certificate) {
-	a.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	signer, parent := a.key, a.cert
-	if parent == nil {
-		signer, parent = key, template
-	}
-	template.SerialNumber = big.NewInt(time.Now().UnixNano())
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
-	raw, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	cert, err := x509.ParseCertificate(raw)
-	if err != nil {
-		a.t.Fatal(err)
-	}
-	return key, cert
-}
-
-// mutual returns credentials of a program that has a certificate for a name, and wants one of its
-// peers.
-func (a *authority) mutual(name string) *tls.Config {
-	a.t.Helper()
-	key, cert := a.issue(&x509.Certificate{
-		DNSNames: []string{name}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	})
-	return &tls.Config{
-		MinVersion: tls.VersionTLS13, RootCAs: a.pool, ClientCAs: a.pool, ClientAuth: tls.RequireAndVerifyClientCert,
-		Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}},
-	}
-}
 
 func withTLS(config *tls.Config) oslorpc.TransportOption {
 	return oslorpc.WithCredentials(credentials.NewTLS(config))
@@ -223,9 +164,9 @@ func TestTLS(t *testing.T) {
 		"every interface": {oslorpc.WithListen("0.0.0.0:0"), oslorpc.WithAdvertise("localhost")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			ours := newAuthority(t)
-			s, _, _ := serveSecure(t, append(options, withTLS(ours.mutual("localhost")))...)
-			sender := open(t, withTLS(ours.mutual("localhost")))
+			ours := tlstest.New(t)
+			s, _, _ := serveSecure(t, append(options, withTLS(ours.Mutual("localhost")))...)
+			sender := open(t, withTLS(ours.Mutual("localhost")))
 			for delivery, send := range everyDelivery(t.Context(), sender) {
 				if err := send(); err != nil {
 					t.Errorf("%s: %v", delivery, err)
@@ -245,16 +186,16 @@ func TestTLS(t *testing.T) {
 // A program without the right certificate sends nothing and gets nothing, and is told so in time;
 // its messages are safe to send again.
 func TestTLSRefuses(t *testing.T) {
-	ours, others := newAuthority(t), newAuthority(t)
-	nameless := ours.mutual("localhost")
+	ours, others := tlstest.New(t), tlstest.New(t)
+	nameless := ours.Mutual("localhost")
 	nameless.Certificates = nil
-	elsewhere := ours.mutual("localhost")
+	elsewhere := ours.Mutual("localhost")
 	elsewhere.ServerName = "db.example"
-	stranger := others.mutual("localhost")
-	stranger.RootCAs = ours.pool
-	suspicious := ours.mutual("localhost")
-	suspicious.RootCAs = others.pool
-	_, i, a := serveSecure(t, withTLS(ours.mutual("localhost")))
+	stranger := others.Mutual("localhost")
+	stranger.RootCAs = ours.Pool
+	suspicious := ours.Mutual("localhost")
+	suspicious.RootCAs = others.Pool
+	_, i, a := serveSecure(t, withTLS(ours.Mutual("localhost")))
 	for name, creds := range map[string]credentials.TransportCredentials{
 		"no certificate":               credentials.NewTLS(nameless),
 		"another authority's":          credentials.NewTLS(stranger),
@@ -300,7 +241,7 @@ func TestTLSAgainstPlaintext(t *testing.T) {
 	_, i, a := serveSecure(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	err := open(t, withTLS(newAuthority(t).mutual("localhost"))).Client(oslorpc.Target{Topic: "inventory"}).Cast(ctx, "note", nil)
+	err := open(t, withTLS(tlstest.New(t).Mutual("localhost"))).Client(oslorpc.Target{Topic: "inventory"}).Cast(ctx, "note", nil)
 	if !oslorpc.IsNotDelivered(err) || !oslorpc.SafeToRetry(err) {
 		t.Errorf("got %v", err)
 	}
