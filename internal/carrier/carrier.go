@@ -122,6 +122,9 @@ type Request struct {
 	Kwargs string
 	// Typed is what a typed message has in place of Kwargs; nil for a dynamic one.
 	Typed *Typed
+	// Sent, if it is not nil, is called by Open once the beginning of the stream is on its way. What comes
+	// after is the time that the instance takes.
+	Sent func()
 	// Peer, if it is not nil, is told of the process at the other end when the attempt has ended.
 	Peer *rpc.Peer
 }

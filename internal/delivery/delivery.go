@@ -52,9 +52,8 @@ type Message struct {
 	Fallbacks []route.Query
 	// Auto prefers the variants that every instance can serve.
 	Auto bool
-	// Blame says what in the message needs the version that no instance serves. It is nil if there is
-	// nothing to say.
-	Blame func() string
+	// Blamer is asked for errors about versions; nil for none.
+	Blamer Blamer
 	// Turn is the message's place in the round robin.
 	Turn uint64
 	// Rounds is how often all instances may be tried. 0 means until the deadline.
@@ -71,6 +70,13 @@ type Message struct {
 	// Unanswered messages may count as sent before an instance has answered. So they do not tell an
 	// instance what it missed: it might not hear of it.
 	Unanswered bool
+}
+
+// Blamer says what in a message needs its version.
+type Blamer interface {
+	// Blame says what needs even the least version at which the message can be sent. It is empty if
+	// there is nothing to say.
+	Blame() string
 }
 
 // Attempt is one try to hand a message to one instance.

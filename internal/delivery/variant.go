@@ -69,8 +69,10 @@ func (m *Message) unable(entries []*route.Entry, server string) error {
 	if server == "" && len(entries) > 0 {
 		message += ", by " + names(entries)
 	}
-	if m.Blame != nil {
-		message = m.Blame() + "; " + message
+	if m.Blamer != nil {
+		if blame := m.Blamer.Blame(); blame != "" {
+			message = blame + "; " + message
+		}
 	}
 	return &rpc.Error{Kind: rpc.UnsupportedVersion, NotStarted: true, Message: message}
 }

@@ -216,6 +216,21 @@ func Complete(ctx context.Context) context.Context {
 	return context.WithValue(ctx, completeKey{}, true)
 }
 
+// Outgoing returns the metadata that a program adds to its calls, without the headers of ours that it
+// passes on. It is nil if there is none. The caller may change it.
+func Outgoing(ctx context.Context) rpc.Metadata {
+	md, has := metadata.FromOutgoingContext(ctx) // a copy
+	if !has {
+		return nil
+	}
+	for key := range md {
+		if strings.HasPrefix(key, prefix) {
+			delete(md, key)
+		}
+	}
+	return rpc.Metadata(md)
+}
+
 // Size returns how much of a header list the metadata takes that a program adds to its calls, as
 // HTTP/2 counts it, without the headers of ours that it passes on.
 func Size(md map[string][]string) int {

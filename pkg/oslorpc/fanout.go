@@ -1,13 +1,10 @@
 package oslorpc
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"slices"
-	"strings"
 
-	"github.com/oslorpc/oslorpc/internal/delivery"
+	"github.com/oslorpc/oslorpc/internal/client"
 )
 
 // Report says what came of a fanout. Each server that was listed when it was sent is in one of the
@@ -56,41 +53,21 @@ func (r *Report) Err() error {
 //
 // The deadline is the earlier of that of ctx and of [WithTimeout], or [DefaultCastTimeout].
 func (c *Client) Fanout(ctx context.Context, method string, args any) (*Report, error) {
-	m, err := c.message(ctx, method, args)
+	report, err := c.engine.Fanout(ctx, method, arguments(args))
 	if err != nil {
 		return nil, err
 	}
-	m.toEverybody()
-	ctx, cancel := c.deadline(ctx, DefaultCastTimeout)
-	defer cancel()
-	audience, err := delivery.AudienceOf(ctx, c.watched(), c.delivery(&m))
-	if err != nil {
-		return nil, err
-	}
-	return newReport(ctx, audience, m.cast), nil
+	return newReport(report), nil
 }
 
-// newReport sends to an audience, and reports on it.
-func newReport(ctx context.Context, audience *delivery.Audience, send delivery.Send) *Report {
-	r := &Report{Uncertain: audience.Uncertain}
-	for _, result := range delivery.All(ctx, audience, send) {
-		d := Delivery{Instance: result.Entry.Instance, Unlisted: result.Entry.Unlisted, Err: result.Err}
-		switch {
-		case result.Err == nil:
-			r.Accepted = append(r.Accepted, d)
-		case result.Skipped:
-			r.Skipped = append(r.Skipped, d)
-		default:
-			r.Failed = append(r.Failed, d)
-		}
-	}
-	for _, list := range [][]Delivery{r.Accepted, r.Skipped, r.Failed} {
-		slices.SortFunc(list, func(a, b Delivery) int { return byServer(a.Instance, b.Instance) })
-	}
-	return r
+func newReport(r *client.Report) *Report {
+	return &Report{Accepted: deliveries(r.Accepted), Skipped: deliveries(r.Skipped), Failed: deliveries(r.Failed), Uncertain: r.Uncertain}
 }
 
-// byServer orders instances of a topic.
-func byServer(a, b Instance) int {
-	return cmp.Or(strings.Compare(a.Server, b.Server), strings.Compare(a.ID, b.ID))
+func deliveries(copies []client.Copy) []Delivery {
+	var list []Delivery
+	for _, c := range copies {
+		list = append(list, Delivery(c))
+	}
+	return list
 }

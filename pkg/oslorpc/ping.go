@@ -1,10 +1,6 @@
 package oslorpc
 
-import (
-	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/route"
-	"github.com/oslorpc/oslorpc/pkg/rpc"
-)
+import "github.com/oslorpc/oslorpc/internal/discovery"
 
 // PingMethod is the method that [WithPing] adds.
 const PingMethod = discovery.PingMethod
@@ -20,12 +16,4 @@ const PingMethod = discovery.PingMethod
 // there, use [Transport.Ping], which every server answers.
 func WithPing() ServerOption {
 	return serverOption(func(s *Server) { s.ping = true })
-}
-
-// queryFor returns what an instance must implement for a method. Servers that answer pings do not list that among
-// what they implement, so anyone is asked.
-func (s *settings) queryFor(method string, version rpc.Version) route.Query {
-	q := route.Query{Namespace: s.query.Namespace, Version: version}
-	q.Anyone = discovery.IsPing(q.Namespace, method)
-	return q
 }

@@ -3,9 +3,9 @@ package oslorpc
 import (
 	"context"
 
+	"github.com/oslorpc/oslorpc/internal/client"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/payload"
-	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // Serializer stands between a program's values and what travels: it can wrap objects with their version, encrypt, or add to the
@@ -50,36 +50,12 @@ func (NoSerializer) DeserializeContext(_ context.Context, dict RequestContext) (
 
 // WithSerializer has what a client sends and receives pass through a serializer; nil for none, which is the default.
 func WithSerializer(serializer Serializer) ClientOption {
-	return clientOption(func(s *settings) { s.serializer = serializer })
+	return clientOption(func(s *client.Settings) { s.Serializer = serializer })
 }
 
 // WithServerSerializer has what a server receives and sends pass through a serializer; nil for none, which is the default.
 func WithServerSerializer(serializer Serializer) ServerOption {
 	return serverOption(func(s *Server) { s.serializer = serializer })
-}
-
-// write returns keyword arguments and the request context in ctx as the texts that travel, the latter empty if there is none.
-func (s *settings) write(ctx context.Context, args any) (kwargs, requestContext string, err error) {
-	if kwargs, err = payload.MarshalArgs(args); err != nil {
-		return "", "", err
-	}
-	if requestContext, err = s.contextText(ctx); err != nil || s.serializer == nil {
-		return kwargs, requestContext, err
-	}
-	kwargs, err = payload.MapArgs(kwargs, func(v any) (any, error) { return s.serializer.SerializeEntity(ctx, v) })
-	return kwargs, requestContext, err
-}
-
-// read reads a result that arrived into what dst points to.
-func (s *settings) read(ctx context.Context, text string, dst any) error {
-	if s.serializer != nil {
-		var err error
-		text, err = payload.MapResult(text, func(v any) (any, error) { return s.serializer.DeserializeEntity(ctx, v) })
-		if err != nil {
-			return err
-		}
-	}
-	return payload.Unmarshal(text, dst, rpc.BadResult)
 }
 
 // serialized returns a method whose messages pass through a serializer.

@@ -45,6 +45,7 @@ func (t *Transport) close() []*Server {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.closed.Store(true)
+	t.clients.Shut()
 	return slices.Collect(maps.Keys(t.servers))
 }
 
@@ -70,8 +71,7 @@ func (t *Transport) release(ctx context.Context) {
 		go func() {
 			defer close(t.released)
 			t.endBackground()
-			t.carrier.Close()
-			t.fleet.Close()
+			t.clients.Close()
 			if err := t.registry.Close(t.patience); err != nil {
 				t.config.log.Warn("registration was not withdrawn; it expires by itself", "error", err)
 			}

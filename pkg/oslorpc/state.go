@@ -38,7 +38,7 @@ func (s *Server) awaitSeen(ctx context.Context, run *serverRun) error {
 	if r, ok := s.transport.registry.(discovery.Elsewhere); ok && r.Elsewhere() {
 		return nil
 	}
-	topic := s.transport.fleet.Topic(discovery.Topic{Exchange: run.instance.Exchange, Name: run.instance.Topic})
+	topic := s.transport.clients.Topic(discovery.Topic{Exchange: run.instance.Exchange, Name: run.instance.Topic})
 	announced := time.Now()
 	for {
 		view, changed, err := topic.View(ctx)

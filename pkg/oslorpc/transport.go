@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"log/slog"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,9 +14,10 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
+	"github.com/oslorpc/oslorpc/internal/client"
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/errtype"
-	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/inprocess"
 	"github.com/oslorpc/oslorpc/internal/peer"
 )
@@ -29,11 +29,7 @@ import (
 type Transport struct {
 	config   config
 	registry discovery.Registry
-	carrier  *grpccarrier.Carrier
-	fleet    *fleet.Fleet
-
-	idPrefix string
-	ids      atomic.Uint64
+	clients  *client.Transport
 	closed   atomic.Bool
 	lapses   lapses
 
@@ -66,7 +62,6 @@ type config struct {
 	credentials   credentials.TransportCredentials
 	maxSize       int
 	maxHeader     int
-	typedLimit    grpc.CallOption // for results of typed messages, which have nothing around them
 	stopGrace     time.Duration
 	stopTimeout   time.Duration
 	log           *slog.Logger
@@ -84,9 +79,6 @@ const DefaultMaxMessageSize = 16 << 20
 // DefaultMaxHeaderSize bounds the headers of a message. gRPC servers in other languages accept
 // this much, and many accept no more.
 const DefaultMaxHeaderSize = 8 << 10
-
-// headerShare is what the library and gRPC take of the headers.
-const headerShare = 1 << 10
 
 // defaultStopGrace gives the other processes time to learn that a server leaves, before it refuses messages.
 const defaultStopGrace = 500 * time.Millisecond
@@ -232,13 +224,16 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 		registry = c.process.Registry(registry)
 	}
 	t := &Transport{
-		config: c, registry: registry, carrier: grpccarrier.New(grpccarrier.Config{Peers: c.dial()}), idPrefix: randomID(6) + "-",
+		config: c, registry: registry,
 		servers: map[*Server]bool{}, released: make(chan struct{}), news: news{turn: make(chan struct{}, 1)},
 	}
 	t.news.turn <- struct{}{}
 	t.life, t.end = context.WithCancel(context.Background())
 	t.patience, t.hurry = context.WithCancelCause(context.Background())
-	t.fleet = fleet.New(registry, t.carrier, c.log)
+	t.clients = client.NewTransport(client.Config{
+		Registry: registry, Carrier: grpccarrier.New(c.carrier()), Exchange: c.exchange, Caller: c.caller,
+		Metadata: header.Outgoing, Interceptors: c.interceptors, Errors: &t.config.errors, Log: c.log,
+	})
 	if r, ok := registry.(discovery.Lapser); ok {
 		r.Lapses(t.lapses.tell)
 	}
@@ -256,10 +251,9 @@ func (c *config) check() error {
 	if c.maxSize <= 0 {
 		return invalidUse("the maximum message size must be positive")
 	}
-	if c.maxHeader < 2*headerShare {
-		return invalidUse("the maximum header size must be at least %d", 2*headerShare)
+	if c.maxHeader < grpccarrier.MinHeader {
+		return invalidUse("the maximum header size must be at least %d", grpccarrier.MinHeader)
 	}
-	c.typedLimit = grpc.MaxCallRecvMsgSize(c.maxSize)
 	return c.errors.Check()
 }
 
@@ -267,36 +261,19 @@ func (c *config) check() error {
 // gets our error, which says what to do and whether the method ran.
 const sizeSlack = 1 << 20
 
-// dial has the options for connecting to others.
-func (c *config) dial() peer.Config {
-	config := peer.Config{Credentials: c.credentials, Options: c.dialing()}
+// carrier has what connects to others.
+func (c *config) carrier() grpccarrier.Config {
+	config := grpccarrier.Config{
+		Peers: peer.Config{Credentials: c.credentials, Options: c.dialOptions}, Caller: c.caller, MaxSize: c.maxSize, MaxHeader: c.maxHeader,
+	}
 	if c.process != nil {
-		config.Dial = c.process.Dial
+		config.Peers.Dial = c.process.Dial
 	}
 	return config
-}
-
-// dialing returns the options of connections.
-func (c *config) dialing() []grpc.DialOption {
-	options := []grpc.DialOption{
-		grpc.WithUserAgent(c.caller),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(c.maxSize+sizeSlack), grpc.MaxCallSendMsgSize(c.maxSize+sizeSlack)),
-	}
-	if len(c.dialOptions) == 0 {
-		return options
-	}
-	options = append(options, c.dialOptions...)
-	return append(append(options, grpc.WithDefaultCallOptions(neverWait)), witnesses()...)
 }
 
 func randomID(bytes int) string {
 	b := make([]byte, bytes)
 	_, _ = rand.Read(b) // it never fails, by its documentation
 	return hex.EncodeToString(b)
-}
-
-// messageID returns an id that no other message has.
-func (t *Transport) messageID() string {
-	id := append(make([]byte, 0, 32), t.idPrefix...)
-	return string(strconv.AppendUint(id, t.ids.Add(1), 36))
 }

@@ -64,6 +64,9 @@ func (s *typedStream) open(conn *grpc.ClientConn, r *carrier.Request) error {
 		return nil
 	}
 	_ = s.rpc.CloseSend() // gRPC says that it never fails
+	if r.Sent != nil {
+		r.Sent()
+	}
 	return s.answered()
 }
 

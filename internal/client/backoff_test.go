@@ -1,4 +1,4 @@
-package oslorpc
+package client
 
 import (
 	"context"
@@ -7,16 +7,18 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // late is a call that is not answered in time.
 func late(ctx context.Context) error {
 	<-ctx.Done()
-	return &Error{Kind: Timeout, Cause: ctx.Err()}
+	return &rpc.Error{Kind: rpc.Timeout, Cause: ctx.Err()}
 }
 
 // took makes a call and returns how long the call itself took, and its caller.
-func took(t *testing.T, b *Backoff, ctx context.Context, do func(context.Context) error) (call, whole time.Duration, err error) {
+func took(t *testing.T, b Backoff, ctx context.Context, do func(context.Context) error) (call, whole time.Duration, err error) {
 	t.Helper()
 	start := time.Now()
 	err = b.call(ctx, "", "foo", func(ctx context.Context) error {
@@ -28,11 +30,11 @@ func took(t *testing.T, b *Backoff, ctx context.Context, do func(context.Context
 
 func TestBackoffDoublesTheTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &Backoff{}
+		b := Backoff{Learned: &Timeouts{}}
 		waits := map[time.Duration]bool{}
 		for _, want := range []string{"1m0s", "2m0s", "4m0s", "8m0s", "10m0s", "10m0s", "10m0s"} {
 			call, whole, err := took(t, b, t.Context(), late)
-			if !errors.Is(err, Timeout) || call.String() != want {
+			if !errors.Is(err, rpc.Timeout) || call.String() != want {
 				t.Errorf("it took %v: %v; want %s", call, err, want)
 			}
 			if wait := whole - call; wait < 0 || wait > time.Minute {
@@ -61,10 +63,10 @@ func TestBackoffWaitIsBoundedByInitial(t *testing.T) {
 		const initial = 10 * time.Second
 		longest := time.Duration(0)
 		for range 20 {
-			b := &Backoff{Initial: initial}
+			b := Backoff{Initial: initial, Learned: &Timeouts{}}
 			for range 5 {
 				call, whole, err := took(t, b, t.Context(), late)
-				if !errors.Is(err, Timeout) {
+				if !errors.Is(err, rpc.Timeout) {
 					t.Fatal(err)
 				}
 				longest = max(longest, whole-call)
@@ -78,8 +80,8 @@ func TestBackoffWaitIsBoundedByInitial(t *testing.T) {
 
 func TestBackoffKnowsMethodsByNamespace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &Backoff{Initial: time.Second}
-		if err := b.call(t.Context(), "ns", "foo", late); !errors.Is(err, Timeout) {
+		b := Backoff{Initial: time.Second, Learned: &Timeouts{}}
+		if err := b.call(t.Context(), "ns", "foo", late); !errors.Is(err, rpc.Timeout) {
 			t.Error(err)
 		}
 		if got, plain := b.Timeout("ns", "foo"), b.Timeout("", "foo"); got != 2*time.Second || plain != time.Second {
@@ -91,7 +93,7 @@ func TestBackoffKnowsMethodsByNamespace(t *testing.T) {
 // Callers that time out together double it once.
 func TestBackoffOfManyCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &Backoff{Initial: time.Second, Max: time.Hour}
+		b := Backoff{Initial: time.Second, Max: time.Hour, Learned: &Timeouts{}}
 		for round := range 3 {
 			var callers sync.WaitGroup
 			for range 50 {
@@ -108,10 +110,10 @@ func TestBackoffOfManyCallers(t *testing.T) {
 func TestBackoffOnlyOnTimeouts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, want := range []error{
-			&Error{Kind: Remote, Cause: &RemoteError{Type: "oslorpc.Timeout"}}, &Error{Kind: NoInstance, Cause: context.DeadlineExceeded},
-			&Error{Kind: OutcomeUnknown}, &Error{Kind: Canceled}, nil,
+			&rpc.Error{Kind: rpc.Remote, Cause: &rpc.RemoteError{Type: "oslorpc.Timeout"}}, &rpc.Error{Kind: rpc.NoInstance, Cause: context.DeadlineExceeded},
+			&rpc.Error{Kind: rpc.OutcomeUnknown}, &rpc.Error{Kind: rpc.Canceled}, nil,
 		} {
-			b := &Backoff{}
+			b := Backoff{Learned: &Timeouts{}}
 			call, whole, err := took(t, b, t.Context(), func(context.Context) error { return want })
 			if !errors.Is(err, want) || call != 0 || whole != 0 || b.Timeout("", "foo") != time.Minute {
 				t.Errorf("%v: it took %v and is %v then", err, whole, b.Timeout("", "foo"))
@@ -122,11 +124,11 @@ func TestBackoffOnlyOnTimeouts(t *testing.T) {
 
 func TestDeadlineOfTheCallerIsNotTheMethodsFault(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &Backoff{}
+		b := Backoff{Learned: &Timeouts{}}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		_, whole, err := took(t, b, ctx, late)
-		if !errors.Is(err, Timeout) || whole != 10*time.Second || b.Timeout("", "foo") != time.Minute {
+		if !errors.Is(err, rpc.Timeout) || whole != 10*time.Second || b.Timeout("", "foo") != time.Minute {
 			t.Errorf("it took %v: %v", whole, err)
 		}
 	})
@@ -136,7 +138,7 @@ func TestDeadlineOfTheCallerIsNotTheMethodsFault(t *testing.T) {
 func TestBackoffWaitsNoLongerThanTheCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for range 20 {
-			b := &Backoff{}
+			b := Backoff{Learned: &Timeouts{}}
 			ctx, cancel := context.WithTimeout(t.Context(), 61*time.Second)
 			_, whole, _ := took(t, b, ctx, late)
 			if cancel(); whole > 61*time.Second || b.Timeout("", "foo") != 2*time.Minute {
@@ -148,7 +150,7 @@ func TestBackoffWaitsNoLongerThanTheCaller(t *testing.T) {
 
 func TestBackoffSetMax(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &Backoff{Initial: 20 * time.Second}
+		b := Backoff{Initial: 20 * time.Second, Learned: &Timeouts{}}
 		_ = b.call(t.Context(), "", "foo", late)
 		for _, step := range []struct {
 			set      time.Duration

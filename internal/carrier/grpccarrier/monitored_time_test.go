@@ -1,4 +1,4 @@
-package oslorpc
+package grpccarrier
 
 import (
 	"context"
@@ -9,13 +9,10 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
-	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
-	"github.com/oslorpc/oslorpc/internal/delivery"
-	"github.com/oslorpc/oslorpc/internal/errtype"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/peer/peertest"
-	"github.com/oslorpc/oslorpc/internal/route"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // beating is a server that sends a number of heartbeats as it is asked to, and then replies or hangs.
@@ -49,7 +46,7 @@ func (b *beating) connect(t *testing.T) carrier.Link {
 	t.Helper()
 	network := &peertest.Network{}
 	t.Cleanup(network.Serve("up", func(s grpc.ServiceRegistrar) { pb.RegisterRPCServiceServer(s, b) }))
-	c := grpccarrier.New(grpccarrier.Config{Peers: peer.Config{Dial: network.Dial}})
+	c := New(Config{Peers: peer.Config{Dial: network.Dial}})
 	link := c.Get(carrier.Key{Addr: "up"})
 	t.Cleanup(func() { c.Put(link) })
 	if err := link.Connect(t.Context()); err != nil {
@@ -58,18 +55,19 @@ func (b *beating) connect(t *testing.T) carrier.Link {
 	return link
 }
 
-// TestMonitorTimes, in faked time: heartbeats keep a call alive for many times the monitor's timeout, but not beyond its deadline.
+// TestMonitorTimes, in faked time: heartbeats keep a call alive for many times the monitor's timeout,
+// but not beyond its deadline.
 func TestMonitorTimes(t *testing.T) {
 	const monitor, deadline = time.Second, time.Minute
 	for name, test := range map[string]struct {
 		server beating
-		want   Kind // 0 for none
+		want   rpc.Kind // 0 for none
 		took   time.Duration
 	}{
 		"a reply after many heartbeats": {beating{beats: 60, replies: true}, 0, 30 * time.Second},
-		"no heartbeat":                  {beating{}, MonitorTimeout, time.Second},
-		"heartbeats that stop":          {beating{beats: 60}, MonitorTimeout, 31 * time.Second},
-		"heartbeats without end":        {beating{beats: 1000}, Timeout, deadline},
+		"no heartbeat":                  {beating{}, rpc.MonitorTimeout, time.Second},
+		"heartbeats that stop":          {beating{beats: 60}, rpc.MonitorTimeout, 31 * time.Second},
+		"heartbeats without end":        {beating{beats: 1000}, rpc.Timeout, deadline},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -77,12 +75,11 @@ func TestMonitorTimes(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), deadline)
 				defer cancel()
 				begin := time.Now()
-				m := outgoing{first: variant{target: &pb.Target{}}, method: "m", monitor: monitor, errors: &errtype.Registry{}}
-				_, err := m.ask(ctx, delivery.Attempt{Entry: &route.Entry{Link: link}})
+				_, err := link.Do(ctx, &carrier.Request{Method: "m", Kwargs: "{}", Silence: monitor})
 				if took := time.Since(begin); took != test.took {
 					t.Errorf("it took %v, want %v", took, test.took)
 				}
-				if (err == nil) != (test.want == 0) || KindOf(err) != test.want || SafeToRetry(err) {
+				if (err == nil) != (test.want == 0) || rpc.KindOf(err) != test.want || rpc.SafeToRetry(err) {
 					t.Errorf("got %v, want %v", err, test.want)
 				}
 			})

@@ -1,0 +1,85 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/failure"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Ping returns how long an instance takes to answer, once its process is connected.
+func (t *Transport) Ping(ctx context.Context, i rpc.Instance) (took time.Duration, err error) {
+	err = t.ask(ctx, i, func(ctx context.Context, link carrier.Link) error {
+		begin := time.Now()
+		err := link.Ping(ctx, i.ID)
+		took = time.Since(begin)
+		return err
+	})
+	return took, err
+}
+
+// Info returns what the process of an instance says of itself and of its servers on the instance's
+// topic. With requests, that includes who asked the servers for what.
+func (t *Transport) Info(ctx context.Context, i rpc.Instance, requests bool) (info *rpc.Info, err error) {
+	err = t.ask(ctx, i, func(ctx context.Context, link carrier.Link) error {
+		info, err = link.Info(ctx, i.Topic, requests)
+		return err
+	})
+	return info, err
+}
+
+// ask connects to the process of an instance and asks it something.
+func (t *Transport) ask(ctx context.Context, i rpc.Instance, question func(context.Context, carrier.Link) error) error {
+	if _, bounded := ctx.Deadline(); !bounded {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, DefaultAskTimeout)
+		defer cancel()
+	}
+	link, err := t.enter(ctx, i)
+	defer t.config.Carrier.Put(link)
+	switch {
+	case errors.Is(err, net.ErrClosed):
+		return t.errClosed()
+	case err != nil:
+		return placed(i, &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: err, Message: link.Explain(i.Server, err)})
+	}
+	defer link.Release()
+	err = question(ctx, link)
+	switch link.Health() {
+	case carrier.Silent, carrier.Down:
+		err = failure.With(err, func(e *rpc.Error) { e.Message = link.Explain(i.Server, errors.New(e.Message)) })
+	}
+	return placed(i, err)
+}
+
+// placed makes an error name an instance.
+func placed(i rpc.Instance, err error) error {
+	return failure.With(err, func(e *rpc.Error) { e.Server, e.InstanceID, e.Addr = i.Server, i.ID, i.Addr })
+}
+
+// enter connects to the process of an instance and has the link ready for a question, to be released if
+// there is no error. It is to be put back in any case. While messages use all places of the link, it is
+// one with a connection of its own.
+func (t *Transport) enter(ctx context.Context, i rpc.Instance) (carrier.Link, error) {
+	key := carrier.Key{Addr: i.Addr, BootID: i.BootID}
+	link := t.config.Carrier.Get(key)
+	err := enter(ctx, link, 0)
+	if !errors.Is(err, carrier.ErrFull) {
+		return link, err
+	}
+	t.config.Carrier.Put(link)
+	key.BootID += " asked"
+	link = t.config.Carrier.Get(key)
+	return link, enter(ctx, link, DefaultAskTimeout)
+}
+
+func enter(ctx context.Context, link carrier.Link, patience time.Duration) error {
+	if err := link.Connect(ctx); err != nil {
+		return err
+	}
+	return link.Enter(ctx, patience) // what is outstanding at a process shows whether it answers
+}

@@ -1,0 +1,40 @@
+package client
+
+import (
+	"context"
+
+	"github.com/oslorpc/oslorpc/internal/failure"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Call has one server run a method, and reads its result into what result points to.
+func (c *Client) Call(ctx context.Context, method string, args, result any) error {
+	o := c.dynamic(&calls, method, args, result)
+	return o.run(ctx, o)
+}
+
+// Cast has one server run a method, or every server if the target is a fanout. It does not wait for the
+// method.
+func (c *Client) Cast(ctx context.Context, method string, args any) error {
+	if c.settings.Target.Fanout {
+		_, err := c.Fanout(ctx, method, args)
+		return c.lossy(method, err)
+	}
+	o := c.dynamic(&casts, method, args, nil)
+	return c.lossy(method, o.run(ctx, o))
+}
+
+// lossy returns the error of a cast, unless lossy casts forget it.
+func (c *Client) lossy(method string, err error) error {
+	if c.settings.LossyCasts && rpc.IsNotDelivered(err) {
+		c.transport.config.Log.Warn("cast lost", "method", method, "error", err)
+		return nil
+	}
+	return err
+}
+
+// UsedTwice is the error for a sequence that can be ranged over once: what says what it is, such as "a
+// gather".
+func (c *Client) UsedTwice(method, what string) error {
+	return failure.Name(failure.Invalid("%s can be ranged over once; make another to run the method again", what), c.settings.Target, method)
+}

@@ -1,0 +1,83 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"strings"
+
+	"github.com/oslorpc/oslorpc/internal/delivery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Report says what came of a fanout. The lists are in the order of the servers' names.
+type Report struct {
+	// Accepted are the servers that took the message, Skipped are those that cannot or must not take it,
+	// and Failed are those that did not take it for another reason.
+	Accepted, Skipped, Failed []Copy
+	// Uncertain is why there may be other servers; nil if there are none.
+	Uncertain error
+}
+
+// Copy is what came of a fanout at one server.
+type Copy struct {
+	Instance rpc.Instance
+	// Unlisted is true if discovery no longer lists the server.
+	Unlisted bool
+	Err      error
+}
+
+// Fanout has every server on the topic run a method, without waiting for it.
+func (c *Client) Fanout(ctx context.Context, method string, args any) (*Report, error) {
+	f := &fanning{operation: c.dynamic(&fanouts, method, args, nil)}
+	if err := f.run(ctx, f); err != nil {
+		return nil, err
+	}
+	return &f.report, nil
+}
+
+// fanning is a fanout.
+type fanning struct {
+	*operation
+
+	report Report
+}
+
+func (f *fanning) deliver(ctx context.Context) error {
+	f.message.Size = f.size()
+	audience, err := delivery.AudienceOf(ctx, f.client.watched(), &f.message)
+	if err != nil {
+		return err
+	}
+	f.report = newReport(audience.Uncertain, delivery.All(ctx, audience, f.send))
+	return nil
+}
+
+func (f *fanning) send(ctx context.Context, a delivery.Attempt) error {
+	_, err := f.do(ctx, a)
+	return err
+}
+
+func newReport(uncertain error, results []delivery.Result) Report {
+	r := Report{Uncertain: uncertain}
+	for _, result := range results {
+		c := Copy{Instance: result.Entry.Instance, Unlisted: result.Entry.Unlisted, Err: result.Err}
+		switch {
+		case result.Err == nil:
+			r.Accepted = append(r.Accepted, c)
+		case result.Skipped:
+			r.Skipped = append(r.Skipped, c)
+		default:
+			r.Failed = append(r.Failed, c)
+		}
+	}
+	for _, list := range [3][]Copy{r.Accepted, r.Skipped, r.Failed} {
+		slices.SortFunc(list, func(a, b Copy) int { return byServer(a.Instance, b.Instance) })
+	}
+	return r
+}
+
+// byServer orders instances of a topic.
+func byServer(a, b rpc.Instance) int {
+	return cmp.Or(strings.Compare(a.Server, b.Server), strings.Compare(a.ID, b.ID))
+}

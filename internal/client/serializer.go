@@ -1,0 +1,53 @@
+package client
+
+import (
+	"context"
+
+	"github.com/oslorpc/oslorpc/internal/payload"
+	"github.com/oslorpc/oslorpc/internal/requestctx"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Serializer stands between a program's values and what travels.
+type Serializer interface {
+	SerializeEntity(ctx context.Context, entity any) (any, error)
+	DeserializeEntity(ctx context.Context, entity any) (any, error)
+	SerializeContext(ctx context.Context, dict map[string]any) (map[string]any, error)
+}
+
+// contextText returns the request context in ctx as the text that travels, empty if there is none.
+func (c *Client) contextText(ctx context.Context) (string, error) {
+	s := c.settings.Serializer
+	if s == nil {
+		return requestctx.Text(ctx)
+	}
+	dict := requestctx.Dict(ctx)
+	if dict == nil {
+		dict = map[string]any{} // a serializer may add to a clone of it
+	}
+	dict, err := s.SerializeContext(ctx, dict)
+	if err != nil {
+		return "", &rpc.Error{Kind: rpc.BadArguments, Message: "the serializer failed on the request context: " + err.Error(), Cause: err}
+	}
+	return requestctx.Text(requestctx.With(ctx, dict))
+}
+
+// write returns keyword arguments as the text that travels.
+func (c *Client) write(ctx context.Context, args any) (string, error) {
+	kwargs, err := payload.MarshalArgs(args)
+	if s := c.settings.Serializer; err == nil && s != nil {
+		kwargs, err = payload.MapArgs(kwargs, func(v any) (any, error) { return s.SerializeEntity(ctx, v) })
+	}
+	return kwargs, err
+}
+
+// read reads a result that arrived into what result points to.
+func (c *Client) read(ctx context.Context, text string, result any) error {
+	if s := c.settings.Serializer; s != nil {
+		var err error
+		if text, err = payload.MapResult(text, func(v any) (any, error) { return s.DeserializeEntity(ctx, v) }); err != nil {
+			return err
+		}
+	}
+	return payload.Unmarshal(text, result, rpc.BadResult)
+}
