@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/oslorpc/oslorpc/internal/upgrade"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
@@ -45,47 +46,25 @@ func (p *program) deprecations(ctx context.Context, t *oslorpc.Transport, s *sel
 		return err
 	}
 	seen := observe(ctx, t, list, oslorpc.WithRequests())
-	requests, uncounted := requestsOf(seen)
+	requests := upgrade.RequestsOf(seen)
+	shown := requests.List
 	if !all {
-		requests = outdated(requests, newest(list))
+		shown = requests.Outdated(upgrade.NewestOf(list))
 	}
 	if p.inJSON() {
-		err = writeJSON(p.out, deprecationsDocument{s.exchange, s.topic, newRequestDocuments(requests), uncounted, newUnaskedDocuments(seen)})
+		err = writeJSON(p.out, deprecationsDocument{
+			s.exchange, s.topic, newRequestDocuments(shown), requests.Uncounted, newUnansweredDocuments(seen),
+		})
 	} else {
-		err = p.writeDeprecations(requests, uncounted)
+		err = p.writeDeprecations(shown, requests.Uncounted)
 	}
 	if err != nil {
 		return err
 	}
-	return firstError(seen)
+	return upgrade.FirstError(seen)
 }
 
-// outdated returns the requests for what is deprecated, or older than the newest version.
-func outdated(list []request, latest map[iface]oslorpc.Version) []request {
-	var old []request
-	for _, r := range list {
-		if !r.isPing() && (r.deprecated != (oslorpc.Version{}) || older(r.asked, latest)) {
-			old = append(old, r)
-		}
-	}
-	return old
-}
-
-// older reports whether a later version of the interface is implemented; or only a later major version of it.
-func older(a asked, latest map[iface]oslorpc.Version) bool {
-	version := a.version
-	if best, is := latest[iface{a.namespace, version.Major}]; is {
-		return version.Compare(oslorpc.Version{Major: best.Major, Minor: best.Minor}) < 0
-	}
-	for i := range latest {
-		if i.namespace == a.namespace && i.major > version.Major {
-			return true
-		}
-	}
-	return false
-}
-
-func (p *program) writeDeprecations(list []request, uncounted int64) error {
+func (p *program) writeDeprecations(list []upgrade.Request, uncounted int64) error {
 	if uncounted > 0 {
 		p.notef("%d messages were not counted by method and caller: the servers had no room for more rows", uncounted)
 	}
@@ -97,12 +76,13 @@ func (p *program) writeDeprecations(list []request, uncounted int64) error {
 }
 
 // requestRows returns requests for people.
-func requestRows(list []request) [][]string {
+func requestRows(list []upgrade.Request) [][]string {
 	rows := [][]string{{"NAMESPACE", "METHOD", "VERSION", "CALLER", "ACCEPTED", "REFUSED", "FIRST SEEN", "LAST SEEN", "DEPRECATED"}}
 	for _, r := range list {
 		rows = append(rows, []string{
-			r.namespace, r.method, r.version.String(), r.caller, strconv.FormatInt(r.accepted, 10), strconv.FormatInt(r.refused, 10),
-			r.first.UTC().Format(time.RFC3339), r.last.UTC().Format(time.RFC3339), given(r.deprecated),
+			r.Namespace, r.Method, r.Version.String(), r.Caller,
+			strconv.FormatInt(r.Accepted, 10), strconv.FormatInt(r.Refused, 10),
+			r.FirstSeen.UTC().Format(time.RFC3339), r.LastSeen.UTC().Format(time.RFC3339), given(r.DeprecatedSince),
 		})
 	}
 	return rows
@@ -110,25 +90,9 @@ func requestRows(list []request) [][]string {
 
 // deprecationsDocument says for programs who asks for what is old.
 type deprecationsDocument struct {
-	Exchange  string            `json:"exchange"`
-	Topic     string            `json:"topic"`
-	Requests  []requestDocument `json:"requests"`
-	Uncounted int64             `json:"uncounted"`
-	Unasked   []unaskedDocument `json:"unasked"`
-}
-
-// unaskedDocument is a server that could not be asked.
-type unaskedDocument struct {
-	instanceDocument
-	Error *failure `json:"error"`
-}
-
-func newUnaskedDocuments(seen []observation) []unaskedDocument {
-	documents := []unaskedDocument{}
-	for _, o := range seen {
-		if o.err != nil {
-			documents = append(documents, unaskedDocument{newInstanceDocument(o.instance), newFailure(o.err)})
-		}
-	}
-	return documents
+	Exchange   string               `json:"exchange"`
+	Topic      string               `json:"topic"`
+	Requests   []requestDocument    `json:"requests"`
+	Uncounted  int64                `json:"uncounted"`
+	Unanswered []unansweredDocument `json:"unanswered"`
 }

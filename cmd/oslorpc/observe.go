@@ -3,13 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/oslorpc/oslorpc/internal/upgrade"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -30,106 +28,80 @@ func (s *selection) someInExchange(ctx context.Context, t *oslorpc.Transport) ([
 	return s.some(ctx, t)
 }
 
-// observation is what came of asking an instance: what its process says, or why it says nothing.
-type observation struct {
-	instance oslorpc.Instance
-	info     *rpc.Info // nil if it says nothing
-	err      error
-}
-
-// observe asks instances what they say of themselves.
-func observe(ctx context.Context, t *oslorpc.Transport, list []oslorpc.Instance, options ...oslorpc.InfoOption) []observation {
-	return ask(list, func(i oslorpc.Instance) observation {
+// observe asks instances for what they report about themselves.
+func observe(ctx context.Context, t *oslorpc.Transport, list []oslorpc.Instance, options ...oslorpc.InfoOption) []upgrade.Observation {
+	return ask(list, func(i oslorpc.Instance) upgrade.Observation {
 		info, err := t.Info(ctx, i, options...)
-		if err == nil && len(serversOf(i, info)) == 0 {
-			err = &oslorpc.Error{Kind: oslorpc.NoInstance, NotStarted: true, Server: i.Server, InstanceID: i.ID, Addr: i.Addr,
-				Message: "the process there no longer runs it"}
-		}
-		if err != nil {
-			return observation{instance: i, err: err}
-		}
-		return observation{instance: i, info: info}
+		return upgrade.Observe(i, info, err)
 	})
 }
 
-// serversOf returns what the process of an instance says of it. There is one server, but for a static address, which may have several.
-func serversOf(i oslorpc.Instance, info *rpc.Info) []rpc.ServerInfo {
-	if info == nil {
-		return nil
+// given returns a version that a server may leave out; it is empty if the server did.
+func given(v oslorpc.Version) string {
+	if v == (oslorpc.Version{}) {
+		return ""
 	}
-	var list []rpc.ServerInfo
-	for _, s := range info.Servers {
-		if i.ID == "" || i.ID == s.InstanceID {
-			list = append(list, s)
+	return v.String()
+}
+
+// holderDocument is a server that holds a cap down, with what its process reports, for programs.
+type holderDocument struct {
+	instanceDocument
+	Uptime float64  `json:"uptime_seconds,omitempty"`
+	Build  string   `json:"build,omitempty"`
+	Error  *failure `json:"error,omitempty"`
+}
+
+func newHolderDocuments(r *rpc.CapReason, seen []upgrade.Observation) []holderDocument {
+	documents := []holderDocument{}
+	for _, o := range upgrade.HoldersOf(r, seen) {
+		d := holderDocument{instanceDocument: newInstanceDocument(o.Instance)}
+		if o.Err != nil {
+			d.Error = newFailure(o.Err)
+		} else {
+			d.Uptime, d.Build = o.Info.Uptime.Seconds(), o.Info.Build
 		}
+		documents = append(documents, d)
 	}
-	return list
+	return documents
 }
 
-// servers returns what is known of the instance's servers; nothing, if it could not be asked.
-func (o *observation) servers() []rpc.ServerInfo { return serversOf(o.instance, o.info) }
-
-// uptime returns how long the process is up; false if that is not known.
-func (o *observation) uptime() (time.Duration, bool) {
-	if o.info == nil {
-		return 0, false
-	}
-	return o.info.Uptime.Round(time.Second), true
+// requestDocument is a request for programs.
+type requestDocument struct {
+	Namespace  string    `json:"namespace"`
+	Method     string    `json:"method"`
+	Version    string    `json:"version"`
+	Caller     string    `json:"caller"`
+	Accepted   int64     `json:"accepted"`
+	Refused    int64     `json:"refused"`
+	First      time.Time `json:"first_seen"`
+	Last       time.Time `json:"last_seen"`
+	Deprecated string    `json:"deprecated_since,omitempty"`
 }
 
-// firstError returns an error if somebody could not be asked.
-func firstError(seen []observation) error {
+func newRequestDocuments(list []upgrade.Request) []requestDocument {
+	documents := []requestDocument{}
+	for _, r := range list {
+		documents = append(documents, requestDocument{
+			r.Namespace, r.Method, r.Version.String(), r.Caller, r.Accepted, r.Refused,
+			r.FirstSeen.UTC(), r.LastSeen.UTC(), given(r.DeprecatedSince),
+		})
+	}
+	return documents
+}
+
+// unansweredDocument is a server that did not answer, for programs.
+type unansweredDocument struct {
+	instanceDocument
+	Error *failure `json:"error"`
+}
+
+func newUnansweredDocuments(seen []upgrade.Observation) []unansweredDocument {
+	documents := []unansweredDocument{}
 	for _, o := range seen {
-		if o.err != nil {
-			return o.err
+		if o.Err != nil {
+			documents = append(documents, unansweredDocument{newInstanceDocument(o.Instance), newFailure(o.Err)})
 		}
 	}
-	return nil
-}
-
-// iface is a major version of a namespace, which is what a version cap is about.
-type iface struct {
-	namespace string
-	major     uint32
-}
-
-// String names it as tables have it, such as "1.x" or "control=2.x".
-func (i iface) String() string {
-	if i.namespace == "" {
-		return fmt.Sprintf("%d.x", i.major)
-	}
-	return fmt.Sprintf("%s=%d.x", i.namespace, i.major)
-}
-
-func (i iface) compare(j iface) int {
-	return cmp.Or(strings.Compare(i.namespace, j.namespace), cmp.Compare(i.major, j.major))
-}
-
-// has reports whether an implementation is one of the interface.
-func (i iface) has(v rpc.Implementation) bool {
-	return v.Namespace == i.namespace && v.Version.Major == i.major
-}
-
-// newest returns the latest version of each interface that some instance implements.
-func newest(list []oslorpc.Instance) map[iface]oslorpc.Version {
-	latest := map[iface]oslorpc.Version{}
-	for _, i := range list {
-		for _, v := range i.Implemented {
-			at := iface{v.Namespace, v.Version.Major}
-			if known, is := latest[at]; !is || v.Version.Compare(known) > 0 {
-				latest[at] = v.Version
-			}
-		}
-	}
-	return latest
-}
-
-// sortedInterfaces returns the keys of a map in order.
-func sortedInterfaces[V any](m map[iface]V) []iface {
-	list := make([]iface, 0, len(m))
-	for i := range m {
-		list = append(list, i)
-	}
-	slices.SortFunc(list, iface.compare)
-	return list
+	return documents
 }

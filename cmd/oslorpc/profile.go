@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/upgrade"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -69,7 +70,8 @@ func newProfile(ctx context.Context, t *oslorpc.Transport, i oslorpc.Instance) p
 		return p
 	}
 	p.ProcessID, p.Build, p.Uptime = info.ProcessID, info.Build, info.Uptime.Seconds()
-	for _, s := range serversOf(i, info) {
+	o := upgrade.Observation{Instance: i, Info: info}
+	for _, s := range o.Servers() {
 		p.Servers = append(p.Servers, newServerDocument(s))
 	}
 	return p

@@ -143,10 +143,10 @@ func TestUpgradeCheckThatCannotTell(t *testing.T) {
 	f.deafen(server, "node2")
 	r = f.run("upgrade", "check", "demo", "--to", "1.0", "--timeout", "1s")
 	wantCode(t, r, exitCannotTell)
-	r.wantLines(t, `Servers that could not be asked:`, ` +node2 +127\S+ +active +.+`)
+	r.wantLines(t, `Servers that did not answer:`, ` +node2 +127\S+ +active +.+`)
 	r = f.run("upgrade", "check", "demo", "--to", "1.0", "--timeout", "1s", "--output", "json")
 	wantCode(t, r, exitCannotTell)
-	if d := parse[findingsDocument](t, r.out); d.Verdict != "cannot tell" || d.Unasked[0].Server != "node2" || d.Unasked[0].Error == nil {
+	if d := parse[findingsDocument](t, r.out); d.Verdict != "cannot tell" || d.Unanswered[0].Server != "node2" || d.Unanswered[0].Error == nil {
 		t.Errorf("got %+v", d)
 	}
 	waiting := f.start("check", "upgrade", "check", "demo", "--to", "1.0", "--timeout", "1m")
@@ -167,7 +167,7 @@ func TestUpgradeCheckOfAStaticAddress(t *testing.T) {
 	address := parse[[]instanceDocument](t, f.ok("ls", "--output", "json").out)[0].Address
 	r := runWith("", "upgrade", "check", "demo", "--to", "1.0", "--transport", "static://demo="+address)
 	wantCode(t, r, exitCannotTell)
-	r.wantLines(t, `Servers that do not say what they implement:`)
+	r.wantLines(t, `Servers that do not report what they implement:`)
 	r = runWith("", "versions", "demo", "--transport", "static://demo="+address)
 	wantCode(t, r, 0)
 	if !strings.Contains(r.errs, "no server says what it implements") {
@@ -231,7 +231,7 @@ func TestDeprecations(t *testing.T) {
 		t.Errorf("got %q", lines)
 	}
 	d := parse[deprecationsDocument](t, f.ok("deprecations", "demo", "--all", "--output", "json").out)
-	if len(d.Requests) != 3 || d.Requests[0].Method != "count" || d.Requests[1].Deprecated != "1.1" || d.Requests[1].First.IsZero() || len(d.Unasked) != 0 {
+	if len(d.Requests) != 3 || d.Requests[0].Method != "count" || d.Requests[1].Deprecated != "1.1" || d.Requests[1].First.IsZero() || len(d.Unanswered) != 0 {
 		t.Errorf("got %+v", d)
 	}
 	f.deafen(first, "first")

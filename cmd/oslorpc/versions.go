@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/oslorpc/oslorpc/internal/upgrade"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -43,20 +44,20 @@ func (p *program) versions(ctx context.Context, t *oslorpc.Transport, s *selecti
 	if err != nil {
 		return err
 	}
-	m := newMatrix(list)
-	seen := observe(ctx, t, m.holders())
+	m := upgrade.NewMatrix(list)
+	seen := observe(ctx, t, m.Holders())
 	if p.inJSON() {
 		return writeJSON(p.out, newMatrixDocument(s, m, seen))
 	}
-	if err := writeTable(p.out, "", m.rows()); err != nil {
+	if err := writeTable(p.out, "", matrixRows(m)); err != nil {
 		return err
 	}
-	if len(m.caps) == 0 {
+	if len(m.Caps) == 0 {
 		p.notef("no server says what it implements; oslorpc info asks them")
 		return nil
 	}
 	fmt.Fprintln(p.out)
-	return writeTable(p.out, "", m.capRows(seen))
+	return writeTable(p.out, "", capRows(m, seen))
 }
 
 // matrixDocument is a matrix for programs.
@@ -85,30 +86,22 @@ type capDocument struct {
 	Holders   []holderDocument `json:"holders"`
 }
 
-// holderDocument is a server that holds a cap down, with what its process says.
-type holderDocument struct {
-	instanceDocument
-	Uptime float64  `json:"uptime_seconds,omitempty"`
-	Build  string   `json:"build,omitempty"`
-	Error  *failure `json:"error,omitempty"`
-}
-
-func newMatrixDocument(s *selection, m *matrix, seen []observation) *matrixDocument {
+func newMatrixDocument(s *selection, m *upgrade.Matrix, seen []upgrade.Observation) *matrixDocument {
 	d := &matrixDocument{Exchange: s.exchange, Topic: s.topic, Instances: []countedDocument{}, Caps: []capDocument{}}
-	for _, i := range m.instances {
-		d.Instances = append(d.Instances, countedDocument{newInstanceDocument(i), i.State != oslorpc.StateDraining})
+	for _, i := range m.Instances {
+		d.Instances = append(d.Instances, countedDocument{newInstanceDocument(i), upgrade.Counted(i)})
 	}
-	for _, c := range m.caps {
+	for _, c := range m.Caps {
 		d.Caps = append(d.Caps, newCapDocument(&c, seen))
 	}
 	return d
 }
 
-func newCapDocument(c *capOf, seen []observation) capDocument {
+func newCapDocument(c *upgrade.Cap, seen []upgrade.Observation) capDocument {
 	d := capDocument{
-		Namespace: c.Namespace, Major: c.Major, State: c.State, Newest: c.newest.String(), HeldDown: c.heldDown(), Holders: []holderDocument{},
+		Namespace: c.Namespace, Major: c.Major, State: c.State, Newest: c.Newest.String(), HeldDown: c.HeldDown(), Holders: []holderDocument{},
 	}
-	if c.State == oslorpc.CapKnown {
+	if c.State == rpc.CapKnown {
 		d.Version = c.Version.String()
 	}
 	if c.Next != nil {
@@ -118,21 +111,4 @@ func newCapDocument(c *capOf, seen []observation) capDocument {
 		d.Holders = newHolderDocuments(c.CapReason, seen)
 	}
 	return d
-}
-
-func newHolderDocuments(r *oslorpc.CapReason, seen []observation) []holderDocument {
-	documents := []holderDocument{}
-	for _, o := range seen {
-		if !holds(r, o.instance) {
-			continue
-		}
-		d := holderDocument{instanceDocument: newInstanceDocument(o.instance)}
-		if o.err != nil {
-			d.Error = newFailure(o.err)
-		} else {
-			d.Uptime, d.Build = o.info.Uptime.Seconds(), o.info.Build
-		}
-		documents = append(documents, d)
-	}
-	return documents
 }

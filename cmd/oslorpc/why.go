@@ -1,15 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/oslorpc/oslorpc/internal/upgrade"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -59,15 +56,7 @@ func (p *program) why(ctx context.Context, t *oslorpc.Transport, q *question) er
 	if err != nil {
 		return err
 	}
-	target := oslorpc.Target{Exchange: q.exchange, Topic: q.topic, Namespace: q.namespace, Version: cmp.Or(q.version, newestMajor(list, q.namespace))}
-	reason, err := t.Client(target, oslorpc.WithVersionCap(rpc.AutoCap)).Why(ctx)
-	if err != nil {
-		return err
-	}
-	reason.Since = time.Time{} // it is this process that looks since then
-	slices.SortFunc(reason.Holders, func(a, b oslorpc.Instance) int {
-		return cmp.Or(strings.Compare(a.Server, b.Server), strings.Compare(a.ID, b.ID))
-	})
+	reason := upgrade.AutoCap(q.interfaceOf(list), list)
 	seen := observe(ctx, t, reason.Holders)
 	if p.inJSON() {
 		err = writeJSON(p.out, newReasonDocument(q, reason, seen))
@@ -77,30 +66,25 @@ func (p *program) why(ctx context.Context, t *oslorpc.Transport, q *question) er
 	if err != nil {
 		return err
 	}
-	return firstError(seen)
+	return upgrade.FirstError(seen)
 }
 
-// newestMajor returns the first version of the newest major one of a namespace that some instance implements; none if none does.
-func newestMajor(list []oslorpc.Instance, namespace string) string {
-	major, found := uint32(0), false
-	for i := range newest(list) {
-		if i.namespace == namespace {
-			major, found = max(major, i.major), true
-		}
+// interfaceOf returns the interface that the question is about.
+func (q *question) interfaceOf(list []oslorpc.Instance) rpc.Interface {
+	if newest, found := upgrade.NewestOf(list).Major(q.namespace); found && q.version == "" {
+		return newest
 	}
-	if !found {
-		return ""
-	}
-	return fmt.Sprintf("%d.0", major)
-}
-
-// sendable reports whether every server serves the version that was asked about.
-func (q *question) sendable(r *oslorpc.CapReason) bool {
 	version, _ := rpc.VersionOrDefault(q.version) // it was checked
-	return r.State == oslorpc.CapKnown && r.Version.Serves(version)
+	return rpc.Interface{Namespace: q.namespace, Major: version.Major}
 }
 
-func (p *program) writeReason(q *question, r *oslorpc.CapReason, seen []observation) error {
+// sendable reports whether every server serves the version that the question is about.
+func (q *question) sendable(r *rpc.CapReason) bool {
+	version, _ := rpc.VersionOrDefault(q.version) // it was checked
+	return upgrade.AllServe(r, version)
+}
+
+func (p *program) writeReason(q *question, r *rpc.CapReason, seen []upgrade.Observation) error {
 	fmt.Fprintln(p.out, oneLine(r.String()))
 	if q.version != "" {
 		word := "not every server serves"
@@ -115,12 +99,12 @@ func (p *program) writeReason(q *question, r *oslorpc.CapReason, seen []observat
 	fmt.Fprintln(p.out)
 	rows := [][]string{{"HELD BY", addressColumn, stateColumn, versionsColumn, "UP", "BUILD"}}
 	for _, o := range seen {
-		i := o.instance
+		i := o.Instance
 		row := []string{i.Server, i.Addr, string(i.State), versions(i), "", ""}
-		if uptime, known := o.uptime(); known {
-			row[4], row[5] = uptime.String(), o.info.Build
+		if uptime, known := o.Uptime(); known {
+			row[4], row[5] = uptime.String(), o.Info.Build
 		} else {
-			row[4] = newFailure(o.err).text()
+			row[4] = newFailure(o.Err).text()
 		}
 		rows = append(rows, row)
 	}
@@ -142,12 +126,12 @@ type reasonDocument struct {
 	Holders       []holderDocument `json:"holders"`
 }
 
-func newReasonDocument(q *question, r *oslorpc.CapReason, seen []observation) *reasonDocument {
+func newReasonDocument(q *question, r *rpc.CapReason, seen []upgrade.Observation) *reasonDocument {
 	d := &reasonDocument{
 		Exchange: q.exchange, Topic: q.topic, Namespace: r.Namespace, Major: r.Major, State: r.State, TargetVersion: q.version,
 		Explanation: r.String(), Holders: newHolderDocuments(r, seen),
 	}
-	if r.State == oslorpc.CapKnown {
+	if r.State == rpc.CapKnown {
 		d.Version = r.Version.String()
 	}
 	if r.Next != nil {

@@ -76,8 +76,8 @@ func TestEveryFieldIsDecoded(t *testing.T) {
 		reflect.TypeFor[pb.RequestCount]():    rpc.RequestCount{},
 	} {
 		fields := 0
-		for i := range message.NumField() {
-			if message.Field(i).IsExported() {
+		for field := range message.Fields() {
+			if field.IsExported() {
 				fields++
 			}
 		}

@@ -1,0 +1,86 @@
+package upgrade
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Matrix says which instance implements which interface, and has the automatic cap of each.
+type Matrix struct {
+	Instances []rpc.Instance
+	// Caps are ordered by interface.
+	Caps []Cap
+}
+
+// Cap is the automatic version cap of an interface.
+type Cap struct {
+	*rpc.CapReason
+	// Newest is the latest version that some instance implements; zero if none does.
+	Newest rpc.Version
+}
+
+// NewMatrix returns the matrix of the instances on a topic.
+func NewMatrix(instances []rpc.Instance) *Matrix {
+	m := &Matrix{Instances: instances}
+	newest := NewestOf(instances)
+	for _, i := range slices.SortedFunc(maps.Keys(newest), rpc.Interface.Compare) {
+		m.Caps = append(m.Caps, Cap{AutoCap(i, instances), newest[i]})
+	}
+	return m
+}
+
+// AutoCap explains the automatic cap of an interface over the instances on a topic.
+func AutoCap(i rpc.Interface, instances []rpc.Instance) *rpc.CapReason {
+	return route.CeilingOf(i, instances).Reason(i)
+}
+
+// HeldDown reports whether the cap would be higher without its holders.
+func (c *Cap) HeldDown() bool {
+	return c.State != rpc.CapKnown || c.Version.Compare(c.Newest) < 0
+}
+
+// Holders returns the instances that hold some cap down, in the order of the instances.
+func (m *Matrix) Holders() []rpc.Instance {
+	return slices.DeleteFunc(slices.Clone(m.Instances), func(i rpc.Instance) bool {
+		return !slices.ContainsFunc(m.Caps, func(c Cap) bool { return c.HeldDown() && holds(c.CapReason, i) })
+	})
+}
+
+// HoldersOf returns the observations of the instances that hold a cap.
+func HoldersOf(r *rpc.CapReason, seen []Observation) []Observation {
+	return slices.DeleteFunc(slices.Clone(seen), func(o Observation) bool { return !holds(r, o.Instance) })
+}
+
+func holds(r *rpc.CapReason, i rpc.Instance) bool {
+	return slices.ContainsFunc(r.Holders, func(holder rpc.Instance) bool { return same(holder, i) })
+}
+
+// same reports whether two descriptions are of the same instance. Static addresses have no ID.
+func same(a, b rpc.Instance) bool {
+	if a.ID != "" || b.ID != "" {
+		return a.ID == b.ID
+	}
+	return a.Equal(b)
+}
+
+// Counted reports whether automatic caps count an instance.
+func Counted(i rpc.Instance) bool { return i.State != rpc.StateDraining }
+
+// VersionsOf returns the versions of an interface that an instance implements.
+func VersionsOf(i rpc.Instance, at rpc.Interface) []rpc.Version {
+	var list []rpc.Version
+	for _, offered := range i.Implemented {
+		if offered.Interface() == at {
+			list = append(list, offered.Version)
+		}
+	}
+	return list
+}
+
+// AllServe reports whether every server serves a version of the interface that the cap is of.
+func AllServe(r *rpc.CapReason, v rpc.Version) bool {
+	return r.State == rpc.CapKnown && r.Version.Serves(v)
+}

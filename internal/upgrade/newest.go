@@ -1,0 +1,43 @@
+package upgrade
+
+import (
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Newest is the latest version of each interface that some instance implements.
+type Newest map[rpc.Interface]rpc.Version
+
+// NewestOf returns the newest versions that the instances implement.
+func NewestOf(instances []rpc.Instance) Newest {
+	newest := Newest{}
+	for _, i := range instances {
+		for _, offered := range i.Implemented {
+			at := offered.Interface()
+			if known, found := newest[at]; !found || offered.Version.Compare(known) > 0 {
+				newest[at] = offered.Version
+			}
+		}
+	}
+	return newest
+}
+
+// Major returns the newest interface of a namespace; false if no instance implements the namespace.
+func (n Newest) Major(namespace string) (newest rpc.Interface, found bool) {
+	for i := range n {
+		if i.Namespace == namespace && (!found || i.Major > newest.Major) {
+			newest, found = i, true
+		}
+	}
+	return newest, found
+}
+
+// outdates reports whether some instance implements a later version of the interface, or only later
+// major versions of the namespace. Revisions do not count: callers do not ask for them.
+func (n Newest) outdates(requested rpc.Implementation) bool {
+	at := requested.Interface()
+	if newest, found := n[at]; found {
+		return requested.Version.Compare(rpc.Version{Major: newest.Major, Minor: newest.Minor}) < 0
+	}
+	major, found := n.Major(at.Namespace)
+	return found && major.Major > at.Major
+}
