@@ -32,7 +32,7 @@ func (e ServerControlEndpoint) Stop(ctx context.Context) error { return e.Server
 
 // NewServer returns a server with both endpoints, which are tried in this order. The executor is [oslorpc.ExecutorPool], which runs many
 // messages at a time, or [oslorpc.ExecutorBlocking], which runs one after the other on the goroutine that runs the server.
-func NewServer(t *oslorpc.Transport, name, executor string, options ...oslorpc.ServerOption) *oslorpc.Server {
+func NewServer(t *oslorpc.Transport, name string, executor oslorpc.Executor, options ...oslorpc.ServerOption) *oslorpc.Server {
 	options = append([]oslorpc.ServerOption{oslorpc.WithExecutor(executor)}, options...)
 	server := t.Server(oslorpc.Target{Topic: Topic, Server: name}, options...)
 	server.Add(

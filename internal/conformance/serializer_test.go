@@ -122,7 +122,7 @@ func TestSerializerOfServers(t *testing.T) {
 	}, func(t *testing.T, test test) {
 		m := &marker{dict: test.dict}
 		got := make(chan string, 2)
-		server, err := serve(t, []oslorpc.ServerOption{oslorpc.WithServerSerializer(m)}, oslorpc.Endpoint{Methods: map[string]oslorpc.Method{
+		server, err := serve(t, []oslorpc.ServerOption{oslorpc.WithSerializer(m)}, oslorpc.Endpoint{Methods: map[string]oslorpc.Method{
 			"foo": oslorpc.Func(func(ctx context.Context, args oslorpc.Raw) (any, error) {
 				got <- fmt.Sprint(args, " ", oslorpc.ContextFrom(ctx))
 				return test.returns, nil

@@ -29,11 +29,9 @@ type Config struct {
 }
 
 // Keepalive finds a frozen process or a lost host: a ping after Time without traffic, and the end
-// of the connection when it is not answered within Timeout. Servers must allow it; see MinPing.
+// of the connection when it is not answered within Timeout. Servers must allow it; see
+// connection.MinPing.
 var Keepalive = keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true}
-
-// MinPing is how often a server must let clients ping.
-const MinPing = 5 * time.Second
 
 // connectParams keep one attempt to about a second, so that a caller can go elsewhere, and bring a
 // process back soon that restarts on its old address.

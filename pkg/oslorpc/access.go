@@ -19,5 +19,5 @@ const (
 // allow is as if it were not there: it is not described, its caller gets [NoSuchMethod], and a later endpoint that has the
 // method as well may serve it. A value that is none of the policies is an error of kind [Invalid] at the server's start.
 func WithAccessPolicy(p AccessPolicy) ServerOption {
-	return serverOption(func(s *Server) { s.policy = p })
+	return serverOption(func(c *serverConfig) { c.policy = p })
 }

@@ -5,7 +5,6 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/inprocess"
-	"github.com/oslorpc/oslorpc/internal/phase"
 )
 
 // A transport of package oslorpctest has a process that it is in; all others have none.
@@ -24,14 +23,4 @@ func (c *config) watched(m *dispatch.Method) *dispatch.Method {
 		}
 		return invoke(ctx, emit)
 	})
-}
-
-// watch tells the process of a server that starts, and returns the function that is called with each
-// message that the server accepts; nil if there is no process to tell.
-func (c *config) watch(at Target, p *phase.Machine) func(*dispatch.Request) {
-	if c.process == nil {
-		return nil
-	}
-	c.process.Starts(p)
-	return func(r *dispatch.Request) { c.process.Accepted(at, r) }
 }

@@ -15,5 +15,5 @@ const PingMethod = discovery.PingMethod
 // A ping passes through the queue and needs a worker, so it tells that the server works. To learn only that its process is
 // there, use [Transport.Ping], which every server answers.
 func WithPing() ServerOption {
-	return serverOption(func(s *Server) { s.ping = true })
+	return serverOption(func(c *serverConfig) { c.ping = true })
 }

@@ -48,15 +48,19 @@ func (NoSerializer) DeserializeContext(_ context.Context, dict RequestContext) (
 	return dict, nil
 }
 
-// WithSerializer has what a client sends and receives pass through a serializer; nil for none, which is the default.
-func WithSerializer(serializer Serializer) ClientOption {
-	return clientOption(func(s *client.Settings) { s.Serializer = serializer })
+// WithSerializer has what a client or a server sends and receives pass through a serializer; nil for
+// none, which is the default.
+func WithSerializer(serializer Serializer) interface {
+	ClientOption
+	ServerOption
+} {
+	return serializerOption{serializer}
 }
 
-// WithServerSerializer has what a server receives and sends pass through a serializer; nil for none, which is the default.
-func WithServerSerializer(serializer Serializer) ServerOption {
-	return serverOption(func(s *Server) { s.serializer = serializer })
-}
+type serializerOption struct{ serializer Serializer }
+
+func (o serializerOption) applyClient(s *client.Settings) { s.Serializer = o.serializer }
+func (o serializerOption) applyServer(c *serverConfig)    { c.serializer = o.serializer }
 
 // serialized returns a method whose messages pass through a serializer.
 func serialized(s Serializer, m *dispatch.Method) *dispatch.Method {

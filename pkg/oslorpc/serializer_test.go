@@ -135,7 +135,7 @@ func TestSerializerOfAClient(t *testing.T) {
 
 func TestSerializerOfAServer(t *testing.T) {
 	r := &recorder{}
-	serveLetters(t, oslorpc.WithServerSerializer(r))
+	serveLetters(t, oslorpc.WithSerializer(r))
 	c := open(t).Client(oslorpc.Target{Topic: t.Name()})
 	received := []string{
 		"deserialize context map[user:bob] by bob", "deserialize a by bob here", "deserialize b by bob here", "deserialize c by bob here",
@@ -158,7 +158,7 @@ func TestSerializerOfAServer(t *testing.T) {
 
 // Numbers pass a serializer as exactly as they travel.
 func TestSerializersKeepValuesExact(t *testing.T) {
-	s := open(t).Server(oslorpc.Target{Topic: t.Name(), Server: "node1"}, oslorpc.WithServerSerializer(oslorpc.NoSerializer{}))
+	s := open(t).Server(oslorpc.Target{Topic: t.Name(), Server: "node1"}, oslorpc.WithSerializer(oslorpc.NoSerializer{}))
 	s.Add(newAgent("node1").endpoint("1.0"))
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -234,7 +234,7 @@ func TestFailuresOfSerializers(t *testing.T) {
 		"server's result panics":     {server: faulty{operation: "serialize", panics: true}, kind: oslorpc.Remote},
 	} {
 		t.Run(name, func(t *testing.T) {
-			serveLetters(t, oslorpc.WithServerSerializer(test.server))
+			serveLetters(t, oslorpc.WithSerializer(test.server))
 			c := open(t).Client(oslorpc.Target{Topic: t.Name()}, oslorpc.WithSerializer(test.client))
 			_, err := oslorpc.Call[string](bob(t), c, "join", abc)
 			wantKind(t, err, test.kind, test.safe)

@@ -2,10 +2,6 @@ package oslorpc
 
 import (
 	"context"
-	"errors"
-	"maps"
-	"slices"
-	"sync"
 	"time"
 )
 
@@ -19,60 +15,35 @@ import (
 // discovery cannot be told, Shutdown logs that and returns no error: clients learn of it from the
 // servers, or when the registration expires.
 func (t *Transport) Shutdown(ctx context.Context) error {
-	servers := t.close()
-	if slices.ContainsFunc(servers, func(s *Server) bool { return s.runs(ctx) }) {
-		// The error is for callers that join.
+	t.closed.Store(true)
+	t.clients.Shut()
+	t.host.Close()
+	if t.host.Runs(ctx) {
 		go func() { //nolint:contextcheck // The method's context ends before.
-			ctx, cancel := t.config.boundStop()
+			ctx, cancel := t.host.StopContext()
 			defer cancel()
-			_ = t.shutdown(ctx, servers)
+			_ = t.stop(ctx) // callers that join get the error
 		}()
 		return nil
 	}
-	return t.shutdown(ctx, servers)
+	return t.stop(ctx)
 }
 
-// boundStop returns the context of a stop that no other bounds.
-func (c *config) boundStop() (context.Context, context.CancelFunc) {
-	if c.stopTimeout <= 0 {
-		return context.WithCancel(context.Background())
-	}
-	return context.WithTimeout(context.Background(), c.stopTimeout)
-}
-
-// close lets no more servers start, and returns the servers that do not rest.
-func (t *Transport) close() []*Server {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.closed.Store(true)
-	t.clients.Shut()
-	return slices.Collect(maps.Keys(t.servers))
-}
-
-func (t *Transport) shutdown(ctx context.Context, servers []*Server) error {
-	for _, s := range servers {
-		s.giveUpStart(errClosed())
-	}
-	// Together: one by one, the last would accept until the first have withdrawn.
-	t.withdrawServers(ctx, withdrawWithin(ctx), servers...)
-	failures := make([]error, len(servers))
-	var stopping sync.WaitGroup
-	for i, s := range servers {
-		stopping.Go(func() { failures[i] = s.Stop(ctx) })
-	}
-	stopping.Wait()
+func (t *Transport) stop(ctx context.Context) error {
+	err := t.host.Stop(ctx)
 	t.release(ctx)
-	return errors.Join(failures...)
+	return err
 }
 
-// release releases everything but the servers. The first ctx to end hurries it for all callers.
+// release releases everything but the servers. The first ctx to end forces it for all
+// callers.
 func (t *Transport) release(ctx context.Context) {
 	t.releasing.Do(func() {
 		go func() {
 			defer close(t.released)
-			t.endBackground()
+			t.host.End()
 			t.clients.Close()
-			if err := t.registry.Close(t.patience); err != nil {
+			if err := t.registry.Close(t.releaseCtx); err != nil {
 				t.config.log.Warn("registration was not withdrawn; it expires by itself", "error", err)
 			}
 		}()
@@ -80,17 +51,9 @@ func (t *Transport) release(ctx context.Context) {
 	select {
 	case <-t.released:
 	case <-ctx.Done():
-		t.hurry(context.Cause(ctx))
+		t.forceRelease(context.Cause(ctx))
 		<-t.released
 	}
-}
-
-// endBackground ends what runs in the background.
-func (t *Transport) endBackground() {
-	t.mu.Lock()
-	t.end()
-	t.mu.Unlock()
-	t.news.background.Wait()
 }
 
 // Close is Shutdown with ten seconds for the servers to finish what they accepted.

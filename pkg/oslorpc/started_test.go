@@ -10,8 +10,8 @@ import (
 // A program is told of each start, when others can find the server, before Start returns and
 // before Run works.
 func TestStarted(t *testing.T) {
-	for _, executor := range []string{oslorpc.ExecutorPool, oslorpc.ExecutorBlocking} {
-		t.Run(executor, func(t *testing.T) {
+	for _, executor := range []oslorpc.Executor{oslorpc.ExecutorPool, oslorpc.ExecutorBlocking} {
+		t.Run(string(executor), func(t *testing.T) {
 			told := make(chan oslorpc.Instance, 10)
 			transport := open(t)
 			var s *oslorpc.Server

@@ -173,8 +173,8 @@ func TestHoldAtEachStart(t *testing.T) {
 
 // A held start whose time is over stops the server again, and can be tried anew; whether it was over is a matter of luck.
 func TestHeldStartInNoTime(t *testing.T) {
-	for _, executor := range []string{oslorpc.ExecutorPool, oslorpc.ExecutorBlocking} {
-		t.Run(executor, func(t *testing.T) {
+	for _, executor := range []oslorpc.Executor{oslorpc.ExecutorPool, oslorpc.ExecutorBlocking} {
+		t.Run(string(executor), func(t *testing.T) {
 			transport := open(t)
 			serveOn(t, transport, oslorpc.Target{Topic: "other", Server: "node1"}) // there is a listener already
 			s := transport.Server(oslorpc.Target{Topic: "agents", Server: "node1"}, oslorpc.WithHold(), oslorpc.WithExecutor(executor))

@@ -2,8 +2,6 @@ package oslorpc
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -18,6 +16,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/errtype"
 	"github.com/oslorpc/oslorpc/internal/header"
+	"github.com/oslorpc/oslorpc/internal/host"
 	"github.com/oslorpc/oslorpc/internal/inprocess"
 	"github.com/oslorpc/oslorpc/internal/peer"
 )
@@ -30,26 +29,15 @@ type Transport struct {
 	config   config
 	registry discovery.Registry
 	clients  *client.Transport
+	host     *host.Host
 	closed   atomic.Bool
-	lapses   lapses
 
-	// life ends with the servers, and ends what the transport does in the background.
-	life context.Context //nolint:containedctx // It is the transport's own.
-	end  context.CancelFunc
-	// released is closed when everything but the servers is released, too. Patience ends when a
-	// caller no longer waits for that.
-	releasing sync.Once
-	released  chan struct{}
-	patience  context.Context //nolint:containedctx // The release is not one caller's.
-	hurry     context.CancelCauseFunc
-
-	// mu guards what follows. Lock it after the lock of a server and before all other locks. It is
-	// not held during a wait.
-	mu      sync.Mutex
-	servers map[*Server]bool // from the begin of a start to the end of a stop
-	host    *host            // nil while no server runs
-	opening chan struct{}    // closed when a host is open, or failed to; nil while none is being opened
-	news    news
+	// released is closed when everything but the servers is released, too. ReleaseCtx ends when a caller
+	// no longer waits for that.
+	releasing    sync.Once
+	released     chan struct{}
+	releaseCtx   context.Context //nolint:containedctx // The release is not one caller's.
+	forceRelease context.CancelCauseFunc
 }
 
 // config is what the options of a transport set.
@@ -224,19 +212,14 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 		registry = c.process.Registry(registry)
 	}
 	t := &Transport{
-		config: c, registry: registry,
-		servers: map[*Server]bool{}, released: make(chan struct{}), news: news{turn: make(chan struct{}, 1)},
+		config: c, registry: registry, released: make(chan struct{}),
 	}
-	t.news.turn <- struct{}{}
-	t.life, t.end = context.WithCancel(context.Background())
-	t.patience, t.hurry = context.WithCancelCause(context.Background())
+	t.releaseCtx, t.forceRelease = context.WithCancelCause(context.Background())
 	t.clients = client.NewTransport(client.Config{
 		Registry: registry, Carrier: grpccarrier.New(c.carrier()), Exchange: c.exchange, Caller: c.caller,
 		Metadata: header.Outgoing, Interceptors: c.interceptors, Errors: &t.config.errors, Log: c.log,
 	})
-	if r, ok := registry.(discovery.Lapser); ok {
-		r.Lapses(t.lapses.tell)
-	}
+	t.host = host.New(c.hosting(registry, t.listed))
 	return t, nil
 }
 
@@ -245,7 +228,7 @@ func (t *Transport) DefaultExchange() string { return t.config.exchange }
 
 // check returns an error if options contradict each other, and completes the others.
 func (c *config) check() error {
-	if err := c.checkAdvertise(); err != nil {
+	if err := c.hosting(nil, nil).CheckAdvertise(); err != nil {
 		return err
 	}
 	if c.maxSize <= 0 {
@@ -257,9 +240,26 @@ func (c *config) check() error {
 	return c.errors.Check()
 }
 
-// sizeSlack is what a message has around its payloads. gRPC's own limits are above ours by this much, so that a message that is too large
-// gets our error, which says what to do and whether the method ran.
-const sizeSlack = 1 << 20
+// hosting returns how the transport's servers are reached.
+func (c *config) hosting(registry discovery.Registry, listed host.Listed) host.Config {
+	return host.Config{
+		Exchange: c.exchange, Listen: c.listen, Advertise: c.advertise, Insecure: c.insecure, Credentials: c.credentials,
+		MaxSize: c.maxSize, StopGrace: c.stopGrace, StopTimeout: c.stopTimeout, Interceptors: c.interceptors,
+		Describe: c.describe(), Options: c.serverOptions, Log: c.log, Registry: registry, Listed: listed, Test: c.process,
+	}
+}
+
+// listed returns the ids of the instances in the view of a topic; see [host.Listed].
+func (t *Transport) listed(ctx context.Context, topic discovery.Topic) (ids []string, changed <-chan struct{}, err error) {
+	view, changed, err := t.clients.Topic(topic).View(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, e := range view.Entries() {
+		ids = append(ids, e.ID)
+	}
+	return ids, changed, nil
+}
 
 // carrier has what connects to others.
 func (c *config) carrier() grpccarrier.Config {
@@ -270,10 +270,4 @@ func (c *config) carrier() grpccarrier.Config {
 		config.Peers.Dial = c.process.Dial
 	}
 	return config
-}
-
-func randomID(bytes int) string {
-	b := make([]byte, bytes)
-	_, _ = rand.Read(b) // it never fails, by its documentation
-	return hex.EncodeToString(b)
 }

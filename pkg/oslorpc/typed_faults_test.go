@@ -134,7 +134,7 @@ func (boxed) DeserializeContext(_ context.Context, dict oslorpc.RequestContext) 
 func TestTypedSerializer(t *testing.T) {
 	f := oslorpctest.New(t)
 	i := &inventory{name: "a"}
-	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, nil, offers(i), oslorpc.WithServerSerializer(boxed{}))
+	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, nil, offers(i), oslorpc.WithSerializer(boxed{}))
 	ctx := oslorpc.WithContext(t.Context(), oslorpc.RequestContext{"user": "bob"})
 	if _, err := volumes(f, oslorpc.WithSerializer(boxed{})).CreateVolume(ctx, &v1.CreateVolumeRequest{}); err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ import (
 func main() {
 	url := flag.String("transport", "", "transport URL; that of the environment, or local://, if it is not given")
 	name := flag.String("name", "server1", "the server's name")
-	executor := flag.String("executor", oslorpc.ExecutorBlocking, "how messages run: blocking, one at a time; or pool")
+	executor := flag.String("executor", string(oslorpc.ExecutorBlocking), "how messages run: blocking, one at a time; or pool")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
@@ -34,7 +34,7 @@ func run(ctx context.Context, url, name, executor string) error {
 		return err
 	}
 	defer t.Close() //nolint:contextcheck // It has a time limit of its own, and runs after ctx has ended.
-	server := introduction.NewServer(t, name, executor, oslorpc.WithStarted(func(oslorpc.Instance) {
+	server := introduction.NewServer(t, name, oslorpc.Executor(executor), oslorpc.WithStarted(func(oslorpc.Instance) {
 		fmt.Println("server", name, "serves, with the executor", executor)
 	}))
 	defer context.AfterFunc(ctx, func() { fmt.Println("stopping server", name) })()

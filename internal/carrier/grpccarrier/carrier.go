@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/connection"
 	"github.com/oslorpc/oslorpc/internal/peer"
 )
 
@@ -30,10 +31,6 @@ const (
 	MinHeader = 2 * headerShare
 	// headerShare is what the library and gRPC take of the headers.
 	headerShare = 1 << 10
-	// sizeSlack is what a message has around its payloads. gRPC's own limits are above ours by this much,
-	// so that a message that is too large gets our error, which says what to do and whether the method
-	// ran.
-	sizeSlack = 1 << 20
 )
 
 // Carrier moves messages over gRPC. It is safe for concurrent use.
@@ -55,14 +52,14 @@ var (
 // New returns a carrier. It connects to nothing yet.
 func New(config Config) *Carrier {
 	if config.MaxSize == 0 {
-		config.MaxSize = math.MaxInt32 - sizeSlack
+		config.MaxSize = math.MaxInt32 - connection.SizeSlack
 	}
 	if config.MaxHeader == 0 {
 		config.MaxHeader = math.MaxInt32
 	}
 	c := &Carrier{
 		config: config, intercepted: len(config.Peers.Options) > 0,
-		limit: grpc.MaxCallRecvMsgSize(config.MaxSize + sizeSlack), typedLimit: grpc.MaxCallRecvMsgSize(config.MaxSize),
+		limit: grpc.MaxCallRecvMsgSize(config.MaxSize + connection.SizeSlack), typedLimit: grpc.MaxCallRecvMsgSize(config.MaxSize),
 	}
 	peers := config.Peers
 	peers.Options = c.dialOptions()

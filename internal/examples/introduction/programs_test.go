@@ -15,7 +15,7 @@ const source = "../../../examples/introduction/"
 
 func TestMain(m *testing.M) { programtest.Main(m, source+"server", source+"client") }
 
-var executors = []string{oslorpc.ExecutorBlocking, oslorpc.ExecutorPool}
+var executors = []string{string(oslorpc.ExecutorBlocking), string(oslorpc.ExecutorPool)}
 
 // The client calls the server and stops it, with each executor and on both registries.
 func TestPrograms(t *testing.T) {

@@ -12,6 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/carrier/carriertest"
 	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
+	"github.com/oslorpc/oslorpc/internal/connection"
 	"github.com/oslorpc/oslorpc/internal/memnet"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/service"
@@ -59,7 +60,7 @@ func (n *Network) Carrier(c carriertest.Config) carrier.Carrier {
 func (n *Network) Serve(addr string, p carriertest.Process) {
 	services := service.New(p.Intake)
 	options := []grpc.ServerOption{
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: peer.MinPing, PermitWithoutStream: true}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: connection.MinPing, PermitWithoutStream: true}),
 		grpc.MaxRecvMsgSize(math.MaxInt32),
 		grpc.UnknownServiceHandler(services.Unknown),
 	}

@@ -1,4 +1,4 @@
-package oslorpc
+package host
 
 import (
 	"net"

@@ -1,4 +1,4 @@
-package oslorpc
+package host
 
 import (
 	"context"
@@ -12,35 +12,36 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// listen opens the transport's listener and returns the address that others connect to.
-func listen(ctx context.Context, c *config) (net.Listener, string, error) {
-	if c.process != nil {
-		l, addr := c.process.Listen()
+// listen opens a listener, and returns the address that others connect to.
+func (c *Config) listen(ctx context.Context) (net.Listener, string, error) {
+	if c.Test != nil {
+		l, addr := c.Test.Listen()
 		return l, addr, nil
 	}
-	if path, ok := strings.CutPrefix(c.listen, "unix:"); ok {
-		if !filepath.IsAbs(path) || c.advertise != "" {
-			return nil, "", invalidUse("%q: the path of a socket must be absolute, and it cannot be advertised as another address", c.listen)
+	if path, ok := strings.CutPrefix(c.Listen, "unix:"); ok {
+		if !filepath.IsAbs(path) || c.Advertise != "" {
+			return nil, "", invalid("%q: the path of a socket must be absolute, and it cannot be advertised as another address", c.Listen)
 		}
 		l, err := listenUnix(ctx, path)
-		return l, c.listen, err
+		return l, c.Listen, err
 	}
-	host, ports, err := net.SplitHostPort(c.listen)
+	host, ports, err := net.SplitHostPort(c.Listen)
 	if err != nil {
-		return nil, "", invalidUse(`the address to listen on, %q, is malformed: write "host:port", "host:first-last" or "unix:/path"`, c.listen)
+		return nil, "", invalid(`the address to listen on, %q, is malformed: write "host:port", "host:first-last" or "unix:/path"`, c.Listen)
 	}
 	first, last, err := parsePorts(ports)
 	if err != nil {
 		return nil, "", err
 	}
-	if !isLoopback(host) && !c.insecure && !c.secure() {
-		return nil, "", invalidUse("other machines can reach %q: use WithCredentials, or WithInsecure if you mean it", c.listen)
+	if !isLoopback(host) && !c.Insecure && !c.secure() {
+		return nil, "", invalid("other machines can reach %q: use WithCredentials, or WithInsecure if you mean it", c.Listen)
 	}
 	l, err := listenTCP(ctx, host, first, last)
 	if err != nil {
-		return nil, "", &Error{Kind: Invalid, Message: "cannot listen on " + c.listen + ": " + err.Error(), Cause: err}
+		return nil, "", &rpc.Error{Kind: rpc.Invalid, Message: "cannot listen on " + c.Listen + ": " + err.Error(), Cause: err}
 	}
 	addr, err := c.advertised(host, l.Addr())
 	if err != nil {
@@ -50,8 +51,8 @@ func listen(ctx context.Context, c *config) (net.Listener, string, error) {
 	return l, addr, nil
 }
 
-func (c *config) secure() bool {
-	return c.credentials.Info().SecurityProtocol != insecure.NewCredentials().Info().SecurityProtocol
+func (c *Config) secure() bool {
+	return c.Credentials.Info().SecurityProtocol != insecure.NewCredentials().Info().SecurityProtocol
 }
 
 // parsePorts reads a port or a range of ports.
@@ -63,7 +64,7 @@ func parsePorts(s string) (first, last int, err error) {
 	first, err1 := strconv.Atoi(from)
 	last, err2 := strconv.Atoi(to)
 	if err1 != nil || err2 != nil || first < 0 || last > 65535 || first > last || first == 0 && last > 0 {
-		return 0, 0, invalidUse(`the port %q is malformed: write a number up to 65535, or a range such as "7000-7100"`, s)
+		return 0, 0, invalid(`the port %q is malformed: write a number up to 65535, or a range such as "7000-7100"`, s)
 	}
 	return first, last, nil
 }
@@ -93,36 +94,36 @@ func isLoopback(host string) bool {
 }
 
 // advertised returns the address to announce for a listener.
-func (c *config) advertised(host string, bound net.Addr) (string, error) {
+func (c *Config) advertised(host string, bound net.Addr) (string, error) {
 	_, port, err := net.SplitHostPort(bound.String())
 	if err != nil {
 		return "", err
 	}
-	if c.advertise == "" {
+	if c.Advertise == "" {
 		if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
-			return "", invalidUse("%q is every address of this machine; use WithAdvertise to say which one others connect to", c.listen)
+			return "", invalid("%q is every address of this machine; use WithAdvertise to say which one others connect to", c.Listen)
 		}
 		return net.JoinHostPort(host, port), nil
 	}
-	if alone, ok := hostAlone(c.advertise); ok {
+	if alone, ok := hostAlone(c.Advertise); ok {
 		return net.JoinHostPort(alone, port), nil
 	}
-	return c.advertise, nil
+	return c.Advertise, nil
 }
 
-// checkAdvertise returns what is wrong with the address to advertise.
-func (c *config) checkAdvertise() error {
-	if c.advertise == "" {
+// CheckAdvertise returns what is wrong with the address to advertise.
+func (c Config) CheckAdvertise() error {
+	if c.Advertise == "" {
 		return nil
 	}
 	var err error
-	if host, alone := hostAlone(c.advertise); alone {
+	if host, alone := hostAlone(c.Advertise); alone {
 		err = discovery.CheckHost(host)
 	} else {
-		_, _, err = discovery.SplitAddr(c.advertise)
+		_, _, err = discovery.SplitAddr(c.Advertise)
 	}
 	if err != nil {
-		return invalidUse(`the address to advertise, %q, is not one that others can connect to ("host:port", or a host): %v`, c.advertise, err)
+		return invalid(`the address to advertise, %q, is not one that others can connect to ("host:port", or a host): %v`, c.Advertise, err)
 	}
 	return nil
 }
@@ -136,13 +137,13 @@ func hostAlone(address string) (host string, alone bool) {
 	return address, !strings.Contains(address, ":")
 }
 
-// listenUnix listens on a socket that only this user can connect to. A socket file that nobody listens on is one that a killed
-// process left.
+// listenUnix listens on a socket that only this user can connect to. A socket file on which no process
+// listens is left over from a process that was killed.
 func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	var dialer net.Dialer
 	if conn, err := dialer.DialContext(ctx, "unix", path); err == nil {
 		_ = conn.Close()
-		return nil, invalidUse("another process listens on %q", path)
+		return nil, invalid("another process listens on %q", path)
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
 		_ = os.Remove(path) // if it fails, so does listening
@@ -150,7 +151,7 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	var listenConfig net.ListenConfig
 	l, err := listenConfig.Listen(ctx, "unix", path)
 	if err != nil {
-		return nil, &Error{Kind: Invalid, Message: "cannot listen on unix:" + path + ": " + err.Error(), Cause: err}
+		return nil, &rpc.Error{Kind: rpc.Invalid, Message: "cannot listen on unix:" + path + ": " + err.Error(), Cause: err}
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
 		_ = l.Close() // the other error counts

@@ -1,4 +1,4 @@
-package oslorpc
+package host
 
 import (
 	"context"
@@ -8,9 +8,9 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 )
 
-// news has the changes that a transport must tell the registry about its servers. Changes are
+// news has the changes that a host must tell the registry about its servers. Changes are
 // numbered. One Publish runs at a time and tells all changes made until then, so that servers that
-// start together are announced together. The transport's lock guards it, except the turn.
+// start together are announced together. The host's lock guards it, except the turn.
 type news struct {
 	// turn holds one token, for the one that publishes. It is a channel so that waiting for it ends
 	// with a context.
@@ -45,23 +45,23 @@ func (n *news) give() { n.turn <- struct{}{} }
 
 // announce returns when the registry has taken a change, or when a Publish that had it failed. The
 // lock is not held.
-func (t *Transport) announce(ctx context.Context, change uint64) error {
-	if !t.news.take(ctx) {
+func (h *Host) announce(ctx context.Context, change uint64) error {
+	if !h.news.take(ctx) {
 		return tooLate(ctx, "discovery was still told of earlier changes")
 	}
-	defer t.news.give()
-	list, upTo, err := t.untold(change)
+	defer h.news.give()
+	list, upTo, err := h.untold(change)
 	if upTo == 0 {
 		return err
 	}
-	err = t.registry.Publish(ctx, list)
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	err = h.config.Registry.Publish(ctx, list)
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	switch {
 	case err == nil:
-		t.news.told = upTo
-	case ctx.Err() == nil: // else the failure is this caller's own
-		t.news.failed, t.news.failure = upTo, err
+		h.news.told = upTo
+	case ctx.Err() == nil: // otherwise the failure is this caller's own
+		h.news.failed, h.news.failure = upTo, err
 	}
 	return err
 }
@@ -69,19 +69,19 @@ func (t *Transport) announce(ctx context.Context, change uint64) error {
 // untold returns the instances to publish and the number of the last change that they have. The
 // number is 0 if there is nothing to do for a change, since another caller's Publish had it; the
 // error says what became of that.
-func (t *Transport) untold(change uint64) (list []discovery.Instance, upTo uint64, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch n := &t.news; {
+func (h *Host) untold(change uint64) (list []discovery.Instance, upTo uint64, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch n := &h.news; {
 	case change <= n.told:
 		return nil, 0, nil
 	case change <= n.failed:
 		return nil, 0, n.failure
 	}
-	if t.host != nil {
-		list = t.host.announced()
+	if h.site != nil {
+		list = h.site.announced()
 	}
-	return list, t.news.made, nil
+	return list, h.news.made, nil
 }
 
 // How long the registry is given in the background, and the pauses between attempts.
@@ -94,17 +94,17 @@ const (
 // settle tells the registry in the background of changes that it was not told of, since the time
 // for the stop was up or the registry is away. Otherwise it would list a stopped server for as
 // long as the process lives.
-func (t *Transport) settle() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.news.made++ // for one that is settling already
-	if t.news.settling || t.life.Err() != nil {
+func (h *Host) settle() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.news.made++ // for one that is settling already
+	if h.news.settling || h.life.Err() != nil {
 		return
 	}
-	t.news.settling = true
-	t.news.background.Go(func() {
+	h.news.settling = true
+	h.news.background.Go(func() {
 		for pause := minSettlePause; ; pause = min(2*pause, maxSettlePause) {
-			if err := t.tellAll(); err == nil && t.isSettled() || err != nil && !sleep(t.life, pause) {
+			if err := h.tellAll(); err == nil && h.isSettled() || err != nil && !sleep(h.life, pause) {
 				return
 			}
 		}
@@ -112,22 +112,22 @@ func (t *Transport) settle() {
 }
 
 // isSettled reports whether the registry was told everything, and ends the settling if so.
-func (t *Transport) isSettled() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.news.settling = t.news.told < t.news.made
-	return !t.news.settling
+func (h *Host) isSettled() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.news.settling = h.news.told < h.news.made
+	return !h.news.settling
 }
 
 // tellAll tells everything anew, as a change of its own.
-func (t *Transport) tellAll() error {
-	t.mu.Lock()
-	t.news.made++
-	change := t.news.made
-	t.mu.Unlock()
-	ctx, cancel := context.WithTimeout(t.life, settleTimeout)
+func (h *Host) tellAll() error {
+	h.mu.Lock()
+	h.news.made++
+	change := h.news.made
+	h.mu.Unlock()
+	ctx, cancel := context.WithTimeout(h.life, settleTimeout)
 	defer cancel()
-	return t.announce(ctx, change)
+	return h.announce(ctx, change)
 }
 
 // sleep returns true after the pause, or false as soon as ctx ends.

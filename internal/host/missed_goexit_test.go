@@ -1,4 +1,4 @@
-package oslorpc
+package host
 
 import (
 	"context"
@@ -11,11 +11,11 @@ import (
 // The function for missed messages may end its goroutine: it is called again for the next reason,
 // and goes with the server.
 func TestMissedMessagesFunctionThatEndsItsGoroutine(t *testing.T) {
-	run := &serverRun{phase: phase.Opened(), reasons: make(chan string, 1)}
-	defer run.phase.Leave()
+	r := &run{phase: phase.Opened(), reasons: make(chan string, 1)}
+	defer r.phase.Leave()
 	told := make(chan string)
-	var l lapses
-	l.listen(run, func(_ context.Context, reason string) {
+	var l listeners
+	l.add(r, func(_ context.Context, reason string) {
 		told <- reason
 		runtime.Goexit()
 	})

@@ -1,0 +1,96 @@
+package host
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/inprocess"
+	"github.com/oslorpc/oslorpc/internal/intake"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Config is how the servers of a process are reached. It does not change.
+type Config struct {
+	// Exchange is the exchange of targets that name none.
+	Exchange string
+	// Listen is the address to listen on, and Advertise the one that others connect to, empty for the
+	// same one; see WithListen and WithAdvertise of package oslorpc.
+	Listen, Advertise string
+	// Insecure allows an address that other machines can reach without TLS.
+	Insecure    bool
+	Credentials credentials.TransportCredentials
+	// MaxSize bounds a request and a result, in bytes.
+	MaxSize int
+	// StopGrace is how long a server that stops goes on accepting after it withdrew.
+	StopGrace time.Duration
+	// StopTimeout bounds the stops that no caller bounds; 0 or less is no bound.
+	StopTimeout  time.Duration
+	Interceptors []rpc.Interceptor
+	// Describe names the errors of methods for other programs; nil if the program registered none.
+	Describe func(error) (name, data string)
+	// Options come after our own.
+	Options []grpc.ServerOption
+	Log     *slog.Logger
+	// Registry is told of the servers.
+	Registry discovery.Registry
+	Listed   Listed
+	// Test has what a test replaces; nil but in tests.
+	Test *inprocess.Process
+}
+
+// Listed returns the ids of the instances that this process sees on a topic, and a channel that is closed
+// when that changes. It waits until discovery was read.
+type Listed func(ctx context.Context, topic discovery.Topic) (ids []string, changed <-chan struct{}, err error)
+
+// ServerConfig is what one start of a server serves, and how. It does not change.
+type ServerConfig struct {
+	Target rpc.Target
+	Table  *dispatch.Table
+	// Services are the typed services in the table, by their full protobuf names.
+	Services map[string]*intake.Service
+	Limits   dispatch.Limits
+	Executor Executor
+	// Execute says where methods run, in place of the executor; nil for the executor.
+	Execute func(run func())
+	// Hold has the server run nothing until Release.
+	Hold bool
+	// Started is told of the server when others can find it; nil for nothing to tell.
+	Started func(rpc.Instance)
+	// Missed is told that messages may have been missed; nil if the program does not want to know.
+	Missed func(ctx context.Context, reason string)
+}
+
+// check returns what is wrong with a configuration. Lends is true if the caller of the start lends its
+// goroutine to the executor.
+func (c *ServerConfig) check(lends bool) error {
+	if err := c.Target.ValidateServer(); err != nil {
+		return err
+	}
+	if c.Limits.Workers < 1 || c.Limits.Queue < 0 || c.Limits.QueueBytes < 0 {
+		return invalid("a server needs at least one worker, and a queue that is not negative")
+	}
+	switch {
+	case c.Execute != nil, c.Executor == Pool:
+		return nil
+	case c.Executor != Blocking:
+		return invalid("there is no executor %q: take %q or %q, or write one for WithExecutorFunc", c.Executor, Pool, Blocking)
+	case !lends:
+		return invalid("a server with the executor %q runs its methods on the goroutine that calls Run: call Run instead of Start", Blocking)
+	default:
+		return nil
+	}
+}
+
+// invalid is the error for a program that uses the library wrongly.
+func invalid(format string, args ...any) error {
+	return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: fmt.Sprintf(format, args...)}
+}
+
+func errClosed() error { return invalid("the transport is closed") }

@@ -1,0 +1,115 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/phase"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// run is a server from the begin of a start to the end of its stop.
+type run struct {
+	config   *ServerConfig
+	phase    *phase.Machine
+	dispatch *dispatch.Dispatcher
+	instance rpc.Instance // complete once the server was brought up
+	loop     runLoop      // of a blocking server, else nil
+	began    time.Time
+	reasons  chan string // why messages may have been missed, with room for one; nil if the program does not want to know
+
+	// starting bounds the start, by the ctx of its caller and by giveUp.
+	starting context.Context //nolint:containedctx // A stop and a shutdown end the start, too.
+	giveUp   context.CancelCauseFunc
+	started  chan struct{} // closed when the start is over
+	startErr error         // of the start; read it after started
+
+	ending bool  // the stop began; guarded by the server's lock
+	err    error // of the stop; read it when the phase is Stopped
+	// stopCtx ends when a caller that stops the server no longer waits for it.
+	stopCtx   context.Context //nolint:containedctx // The stop is not one caller's.
+	forceStop context.CancelCauseFunc
+	bounded   sync.Once // bounds a stop that no caller bounds
+}
+
+func (h *Host) newRun(ctx context.Context, c *ServerConfig) *run {
+	p := phase.NewMachine()
+	r := &run{
+		config: c, phase: p, began: time.Now(), started: make(chan struct{}),
+		instance: rpc.Instance{
+			Exchange: c.Target.Exchange, Topic: c.Target.Topic, Server: c.Target.Server, Implemented: c.Table.Implemented(),
+		},
+	}
+	if r.instance.Exchange == "" {
+		r.instance.Exchange = h.config.Exchange
+	}
+	if c.Missed != nil {
+		r.reasons = make(chan string, 1)
+	}
+	r.starting, r.giveUp = context.WithCancelCause(ctx)
+	r.stopCtx, r.forceStop = context.WithCancelCause(context.Background())
+	r.dispatch, r.loop = h.dispatcher(c, p)
+	return r
+}
+
+func (r *run) isEnding() bool { return r.phase.Phase().IsEnding() }
+
+// isFailed reports whether the start failed; ask after it is over.
+func (r *run) isFailed() bool { return r.startErr != nil }
+
+// discard ends a run that was not announced. A sender that knows the address may have sent it something
+// all the same, which runs, unless the executor has no goroutine to run it.
+func (r *run) discard() {
+	r.phase.Leave()
+	if r.loop != nil {
+		r.forceStop(nil)
+	}
+	go func() {
+		defer r.forceStop(nil)
+		_ = r.dispatch.Stop(r.stopCtx) // it logs what it drops
+	}()
+}
+
+// forcedWithin is how long methods may take to end when their contexts have.
+const forcedWithin = 2 * time.Second
+
+// bound ends a stop by force after some time.
+func (r *run) bound(d time.Duration) {
+	if r.stopsWithin(d) {
+		return
+	}
+	r.dispatch.Force(context.DeadlineExceeded)
+	if !r.stopsWithin(forcedWithin) {
+		r.forceStop(context.DeadlineExceeded)
+	}
+}
+
+func (r *run) stopsWithin(d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-r.phase.Stopped():
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// tooLate is the error of a start whose ctx ended, or that was given up.
+func tooLate(ctx context.Context, message string) error {
+	if e, ok := errors.AsType[*rpc.Error](context.Cause(ctx)); ok {
+		return e
+	}
+	kind := rpc.Timeout
+	if errors.Is(ctx.Err(), context.Canceled) {
+		kind = rpc.Canceled
+	}
+	return &rpc.Error{Kind: kind, NotStarted: true, Cause: ctx.Err(), Message: message}
+}
+
+func errStoppedEarly() error {
+	return &rpc.Error{Kind: rpc.Canceled, NotStarted: true, Message: "the server was stopped while it started"}
+}

@@ -1,0 +1,51 @@
+package host
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+)
+
+// awaitSeen returns when the server is in its own process's view of discovery, so that clients can be
+// expected to see it too; where each process looks at times of its own, when all should have looked.
+// Where the own view shows other servers than those announced beside it, there is nothing to wait for.
+func (h *Host) awaitSeen(ctx context.Context, r *run) error {
+	if registry, ok := h.config.Registry.(discovery.Elsewhere); ok && registry.Elsewhere() {
+		return nil
+	}
+	topic := discovery.Topic{Exchange: r.instance.Exchange, Name: r.instance.Topic}
+	announced := time.Now()
+	for {
+		ids, changed, err := h.config.Listed(ctx, topic)
+		if err != nil {
+			return err
+		}
+		var all <-chan time.Time
+		if slices.Contains(ids, r.instance.ID) {
+			lag := time.Until(announced.Add(h.lag(len(ids))))
+			if lag <= 0 {
+				return nil
+			}
+			all = time.After(lag)
+		}
+		select {
+		case <-changed:
+		case <-all:
+		case <-r.phase.Serving().Done():
+			return errStoppedEarly()
+		case <-ctx.Done():
+			return tooLate(ctx, "the server had not yet seen itself in discovery, and stops again")
+		}
+	}
+}
+
+// lag returns how long it takes at most until all others know what was announced on a topic with so many
+// instances; 0 if they are told at once.
+func (h *Host) lag(instances int) time.Duration {
+	if registry, ok := h.config.Registry.(discovery.Polled); ok {
+		return registry.Lag(instances)
+	}
+	return 0
+}

@@ -1,0 +1,249 @@
+package host
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"log/slog"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
+	"google.golang.org/grpc/status"
+
+	"github.com/oslorpc/oslorpc/internal/connection"
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/intake"
+	"github.com/oslorpc/oslorpc/internal/phase"
+	"github.com/oslorpc/oslorpc/internal/service"
+)
+
+// site is a listener, and a gRPC server on it. It lives from the start of the first server of a process to
+// the stop of the last. The host's lock guards it.
+type site struct {
+	bootID   string
+	addr     string // advertised
+	listener *connListener
+	grpc     *grpc.Server
+	health   *health.Server
+	intake   *intake.Intake
+	serving  sync.WaitGroup
+	nextID   int
+	members  []member
+	topics   map[string]bool // all topics that its health was asked about, or may be
+	// closing ends streams that would never end by themselves.
+	closing context.Context //nolint:containedctx // It is the site's own.
+	end     context.CancelFunc
+}
+
+// member is a server at a site.
+type member struct {
+	owner  *Server
+	server *intake.Server
+	phase  *phase.Machine
+	// change is the number of its last change that others are to know, and noted is the phase after
+	// it.
+	change uint64
+	noted  phase.Phase
+}
+
+// instance returns the server as discovery is to list it.
+func (m *member) instance() discovery.Instance {
+	i := m.server.Instance
+	switch m.phase.Phase() {
+	case phase.Held:
+		i.State = discovery.Held
+	case phase.Active:
+		i.State = discovery.Active
+	default:
+		i.State = discovery.Draining
+	}
+	return i
+}
+
+const (
+	// maxIdle is how long a server keeps an unused connection.
+	maxIdle = 15 * time.Minute
+	// pingTime is when a server pings a silent client, and how long the client has to answer.
+	pingTime = 20 * time.Second
+)
+
+// streamWorkers is how many goroutines gRPC keeps for messages.
+var streamWorkers = uint32(2 * runtime.GOMAXPROCS(0))
+
+func newSite(ctx context.Context, c *Config) (*site, error) {
+	listener, addr, err := c.listen(ctx)
+	if err != nil {
+		return nil, err
+	}
+	s := &site{bootID: newBootID(), addr: addr, listener: trackConns(listener), topics: map[string]bool{}}
+	s.intake = intake.New(intake.Config{
+		BootID: s.bootID, Exchange: c.Exchange, MaxSize: c.MaxSize, Interceptors: c.Interceptors, Log: c.Log,
+	})
+	s.closing, s.end = context.WithCancel(context.Background())
+	s.open(c)
+	return s, nil
+}
+
+func newBootID() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // it never fails, by its documentation
+	return hex.EncodeToString(b[:])
+}
+
+// open makes the gRPC server, with the services of the contract, health and reflection.
+func (s *site) open(c *Config) {
+	services := service.New(s.intake)
+	options := append([]grpc.ServerOption{
+		grpc.Creds(c.Credentials),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: connection.MinPing, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: maxIdle, Time: pingTime, Timeout: pingTime}),
+		grpc.ChainStreamInterceptor(s.endStream),
+		grpc.MaxRecvMsgSize(c.MaxSize + connection.SizeSlack),
+		grpc.MaxSendMsgSize(c.MaxSize + connection.SizeSlack),
+		grpc.NumStreamWorkers(streamWorkers),
+		grpc.UnknownServiceHandler(services.Unknown),
+	}, c.Options...)
+	s.grpc = grpc.NewServer(options...)
+	services.Register(s.grpc)
+	s.health = health.NewServer()
+	healthpb.RegisterHealthServer(s.grpc, s.health)
+	offered := reflection.ServerOptions{Services: service.Offered{Services: services, Server: s.grpc}}
+	reflectionv1.RegisterServerReflectionServer(s.grpc, reflection.NewServerV1(offered))
+	reflectionv1alpha.RegisterServerReflectionServer(s.grpc, reflection.NewServer(offered))
+	services.RegisterTyped(s.grpc) //nolint:contextcheck // Each message comes with its own.
+}
+
+// serve begins to take connections, until stopListening.
+func (s *site) serve(log *slog.Logger) {
+	s.serving.Go(func() {
+		if err := s.grpc.Serve(s.listener); err != nil && s.closing.Err() == nil {
+			log.Error("gRPC server ended", "address", s.addr, "error", err)
+		}
+	})
+}
+
+// add takes a server in, ready for messages but not announced yet, and completes its instance.
+func (s *site) add(owner *Server, server *intake.Server, p *phase.Machine, held bool, change uint64) {
+	s.nextID++
+	i := &server.Instance
+	i.ID, i.BootID, i.Addr = s.bootID+"."+strconv.Itoa(s.nextID), s.bootID, s.addr
+	p.Open(held)
+	s.members = append(s.members, member{owner: owner, server: server, phase: p, change: change, noted: p.Phase()})
+	s.health.SetServingStatus(i.Topic, healthpb.HealthCheckResponse_SERVING)
+	s.topics[i.Topic] = true
+	s.refresh()
+}
+
+// leave marks servers as stopping, and reports whether one was not yet. Remove takes one out.
+func (s *site) leave(owners []*Server) (news bool) {
+	for i := range s.members {
+		m := &s.members[i]
+		if !slices.Contains(owners, m.owner) {
+			continue
+		}
+		m.phase.Leave()
+		news = news || m.noted.IsAnnounced()
+		m.noted = m.phase.Phase()
+	}
+	s.refresh()
+	return news
+}
+
+// member returns a server, nil if it is not at this site.
+func (s *site) member(owner *Server) *member {
+	for i := range s.members {
+		if s.members[i].owner == owner {
+			return &s.members[i]
+		}
+	}
+	return nil
+}
+
+func (s *site) remove(owner *Server) {
+	s.members = slices.DeleteFunc(s.members, func(m member) bool { return m.owner == owner })
+	s.refresh()
+}
+
+func (s *site) refresh() {
+	list := make([]*intake.Server, len(s.members))
+	serving := map[string]bool{}
+	for i, m := range s.members {
+		list[i] = m.server
+		topic := m.server.Instance.Topic
+		serving[topic] = serving[topic] || m.phase.Phase().IsAnnounced()
+	}
+	s.intake.SetServers(list)
+	for topic := range s.topics {
+		if !serving[topic] {
+			s.health.SetServingStatus(topic, healthpb.HealthCheckResponse_NOT_SERVING)
+		}
+	}
+}
+
+// announced returns the instances that others are to see.
+func (s *site) announced() []discovery.Instance {
+	var list []discovery.Instance
+	for _, m := range s.members {
+		if m.phase.Phase().IsAnnounced() {
+			list = append(list, m.instance())
+		}
+	}
+	return list
+}
+
+// drainTime is how long clients get to take the last answers, once no server has work any more.
+const drainTime = 10 * time.Second
+
+// endStream ends streams of gRPC's own services with the site: a watch of its health, and reflection,
+// have no end of their own.
+func (s *site) endStream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	if !strings.HasPrefix(info.FullMethod, "/grpc.") {
+		return handler(server, stream)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- handler(server, stream) }()
+	select {
+	case err := <-ended:
+		return err
+	case <-s.closing.Done():
+		return status.Error(codes.Unavailable, "the server is stopping")
+	}
+}
+
+// stopListening frees the address. Connections that are there stay.
+func (s *site) stopListening() {
+	s.end()
+	_ = s.listener.Close() // it can only say that it is closed
+}
+
+// close ends the site, which does not listen any more. Unless ctx ends first, clients get some
+// time to take the last answers.
+func (s *site) close(ctx context.Context) {
+	s.health.Shutdown()
+	ctx, cancel := context.WithTimeout(ctx, drainTime)
+	defer cancel()
+	drained := make(chan struct{})
+	go func() {
+		s.grpc.GracefulStop()
+		close(drained)
+	}()
+	select {
+	case <-drained:
+	case <-ctx.Done():
+		s.listener.closeConns()
+		s.grpc.Stop() // and GracefulStop returns when the last method does, which may be never
+	}
+	s.serving.Wait()
+}
