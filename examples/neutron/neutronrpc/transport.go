@@ -46,6 +46,7 @@ type NetworkNotFound struct {
 	NetworkID string `json:"network_id"`
 }
 
+// Error implements error.
 func (e *NetworkNotFound) Error() string { return "network " + e.NetworkID + " could not be found" }
 
 // PortNotFound says that there is no such port.
@@ -53,6 +54,7 @@ type PortNotFound struct {
 	PortID string `json:"port_id"`
 }
 
+// Error implements error.
 func (e *PortNotFound) Error() string { return "port " + e.PortID + " could not be found" }
 
 // IPAddressGenerationFailure says that a network has no address left.
@@ -60,6 +62,7 @@ type IPAddressGenerationFailure struct {
 	NetworkID string `json:"network_id"`
 }
 
+// Error implements error.
 func (e *IPAddressGenerationFailure) Error() string {
 	return "no more IP addresses available on network " + e.NetworkID
 }

@@ -80,6 +80,7 @@ type InstanceNotFound struct {
 	InstanceID string `json:"instance_id"`
 }
 
+// Error implements error.
 func (e *InstanceNotFound) Error() string { return "instance " + e.InstanceID + " could not be found" }
 
 // NoValidHost says that no compute can take an instance.
@@ -87,6 +88,7 @@ type NoValidHost struct {
 	Reason string `json:"reason"`
 }
 
+// Error implements error.
 func (e *NoValidHost) Error() string { return "no valid host was found: " + e.Reason }
 
 // MigrationError says why an instance cannot move.
@@ -94,6 +96,7 @@ type MigrationError struct {
 	Reason string `json:"reason"`
 }
 
+// Error implements error.
 func (e *MigrationError) Error() string { return "migration error: " + e.Reason }
 
 // UnexpectedTaskState says that an instance was not changed, since it is in another task than was expected: somebody else was faster.
@@ -103,6 +106,7 @@ type UnexpectedTaskState struct {
 	Actual     string `json:"actual"`
 }
 
+// Error implements error.
 func (e *UnexpectedTaskState) Error() string {
 	return fmt.Sprintf("instance %s is in the task %q, not %q", e.InstanceID, e.Actual, e.Expected)
 }

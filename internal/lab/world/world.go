@@ -54,6 +54,7 @@ var worlds atomic.Int32
 // Skip is the error of a scenario that cannot run on this machine.
 type Skip struct{ Reason string }
 
+// Error implements error.
 func (s Skip) Error() string { return "skipped: " + s.Reason }
 
 // broken is what the world panics with.

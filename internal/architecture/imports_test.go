@@ -1,0 +1,114 @@
+package architecture
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// The two ends of a message. A package of one must not import a package of the other.
+var (
+	client = []string{
+		"internal/client", "internal/delivery", "internal/fleet", "internal/route",
+		"internal/carrier", "internal/carrier/grpccarrier", "internal/peer",
+	}
+	server = []string{
+		"internal/host", "internal/service", "internal/intake", "internal/dispatch", "internal/endpoint",
+	}
+)
+
+// free are the packages that must not know gRPC, so that other carriers can serve them.
+var free = []string{
+	"internal/client", "internal/delivery", "internal/fleet", "internal/route", "internal/carrier",
+	"internal/intake", "internal/dispatch", "internal/endpoint", "internal/refusal", "internal/upgrade", "pkg/rpc",
+}
+
+// users are the packages, with those below them, that may import the public API.
+var users = []string{
+	"cmd", "examples", "pkg/oslorpctest", "internal/bench", "internal/lab", "internal/programtest", "internal/conformance",
+}
+
+const (
+	grpc = "google.golang.org/grpc"
+	api  = "pkg/oslorpc"
+)
+
+// isAt reports whether a package is one of the list, or below one.
+func isAt(pkg string, list []string) bool {
+	return slices.ContainsFunc(list, func(p string) bool { return isWithin(pkg, p) })
+}
+
+func isWithin(pkg, parent string) bool { return pkg == parent || strings.HasPrefix(pkg, parent+"/") }
+
+// isTestSupport reports whether a package serves tests only, and may bring both ends together.
+func isTestSupport(pkg string) bool {
+	name := pkg[strings.LastIndex(pkg, "/")+1:]
+	return strings.HasSuffix(name, "test") || name == "memcarrier"
+}
+
+// broken returns the rule that an import breaks, "" if it breaks none.
+func broken(pkg, imported string) string {
+	switch {
+	case slices.Contains(free, pkg) && isWithin(imported, grpc):
+		return "must not know gRPC: a carrier brings what it needs"
+	case slices.Contains(client, pkg) && slices.Contains(server, imported):
+		return "is of the client, and must not know the server"
+	case slices.Contains(server, pkg) && slices.Contains(client, imported):
+		return "is of the server, and must not know the client"
+	case imported == api && !isAt(pkg, users):
+		return "is below the public API"
+	case pkg == "pkg/rpc" && (isAt(imported, []string{"pkg", "internal"})):
+		return "is the vocabulary, and imports no package of ours"
+	default:
+		return ""
+	}
+}
+
+func TestImports(t *testing.T) {
+	for _, s := range sources(t) {
+		if isTestSupport(s.pkg) {
+			continue
+		}
+		for _, imported := range s.imports() {
+			if rule := broken(s.pkg, imported); rule != "" {
+				t.Errorf("%s imports %s, but %s %s", s.path, imported, s.pkg, rule)
+			}
+		}
+	}
+}
+
+// A rule about a package that is not there would hold for ever.
+func TestRulesNamePackages(t *testing.T) {
+	there := map[string]bool{}
+	for _, s := range sources(t) {
+		there[s.pkg] = true
+	}
+	for _, pkg := range slices.Concat(client, server, free) {
+		if !there[pkg] {
+			t.Errorf("there is no package %s", pkg)
+		}
+	}
+}
+
+func TestBroken(t *testing.T) {
+	for _, test := range []struct {
+		pkg, imported string
+		want          bool
+	}{
+		{"internal/delivery", grpc + "/codes", true},
+		{"internal/delivery", "google.golang.org/protobuf/proto", false},
+		{"internal/peer", grpc, false},
+		{"internal/delivery", "internal/dispatch", true},
+		{"internal/service", "internal/route", true},
+		{"internal/service", "internal/dispatch", false},
+		{"internal/client", api, true},
+		{"pkg/middleware", api, true},
+		{"cmd/oslorpc", api, false},
+		{"examples/hello/client", api, false},
+		{"pkg/rpc", "internal/payload", true},
+	} {
+		if rule := broken(test.pkg, test.imported); (rule != "") != test.want {
+			t.Errorf("%s imports %s: broken is %q, want %v", test.pkg, test.imported, rule, test.want)
+		}
+	}
+}
