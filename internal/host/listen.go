@@ -112,7 +112,7 @@ func (c *Config) advertised(host string, bound net.Addr) (string, error) {
 }
 
 // CheckAdvertise returns what is wrong with the address to advertise.
-func (c Config) CheckAdvertise() error {
+func (c *Config) CheckAdvertise() error {
 	if c.Advertise == "" {
 		return nil
 	}

@@ -92,7 +92,7 @@ func newSite(ctx context.Context, c *Config) (*site, error) {
 		BootID: s.bootID, Exchange: c.Exchange, MaxSize: c.MaxSize, Interceptors: c.Interceptors, Log: c.Log,
 	})
 	s.closing, s.end = context.WithCancel(context.Background())
-	s.open(c)
+	s.open(c) //nolint:contextcheck // Each message comes with its own.
 	return s, nil
 }
 
@@ -122,7 +122,7 @@ func (s *site) open(c *Config) {
 	offered := reflection.ServerOptions{Services: service.Offered{Services: services, Server: s.grpc}}
 	reflectionv1.RegisterServerReflectionServer(s.grpc, reflection.NewServerV1(offered))
 	reflectionv1alpha.RegisterServerReflectionServer(s.grpc, reflection.NewServer(offered))
-	services.RegisterTyped(s.grpc) //nolint:contextcheck // Each message comes with its own.
+	services.RegisterTyped(s.grpc)
 }
 
 // serve begins to take connections, until stopListening.

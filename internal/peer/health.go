@@ -2,11 +2,11 @@ package peer
 
 import "github.com/oslorpc/oslorpc/internal/carrier"
 
-// Health and Key are those of the carrier.
-type (
-	Health = carrier.Health
-	Key    = carrier.Key
-)
+// Health is the health of a link.
+type Health = carrier.Health
+
+// Key identifies a remote process.
+type Key = carrier.Key
 
 // The healths.
 const (

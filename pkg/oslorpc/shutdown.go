@@ -64,5 +64,3 @@ func (t *Transport) Close() error {
 }
 
 const closeTimeout = 10 * time.Second
-
-func errClosed() error { return invalidUse("the transport is closed") }

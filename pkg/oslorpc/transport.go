@@ -228,7 +228,8 @@ func (t *Transport) DefaultExchange() string { return t.config.exchange }
 
 // check returns an error if options contradict each other, and completes the others.
 func (c *config) check() error {
-	if err := c.hosting(nil, nil).CheckAdvertise(); err != nil {
+	hosting := c.hosting(nil, nil)
+	if err := hosting.CheckAdvertise(); err != nil {
 		return err
 	}
 	if c.maxSize <= 0 {

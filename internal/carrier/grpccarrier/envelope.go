@@ -38,7 +38,7 @@ func (e *envelope) fill(r *carrier.Request) *pb.Message {
 		e.context.Encoding, m.Context = &e.contextText, &e.context
 	}
 	if r.Missed > 0 {
-		e.missed.Seconds, e.missed.Nanos = int64(r.Missed/time.Second), int32(r.Missed%time.Second) //nolint:gosec // It is less than a second.
+		e.missed.Seconds, e.missed.Nanos = int64(r.Missed/time.Second), int32(r.Missed%time.Second)
 		m.Missed = &e.missed
 	}
 	return m

@@ -30,7 +30,7 @@ func (l Link) multicall(ctx context.Context, conn *grpc.ClientConn, r *carrier.R
 	m := &multicall{}
 	m.begin(ctx, l)
 	m.request.Message = m.envelope.fill(r)
-	if err := m.open(conn, r); err != nil {
+	if err := m.open(conn, r); err != nil { //nolint:contextcheck // It has the context of the stream.
 		m.finish(err)
 		tellPeer(r, &m.evidence.opened)
 		return nil, err
@@ -48,7 +48,7 @@ func (l Link) multicall(ctx context.Context, conn *grpc.ClientConn, r *carrier.R
 	}
 	m.first = &first
 	m.hold()
-	tellPeerOf(r, m.rpc.Context)
+	tellPeerOf(r, m.rpc.Context) //nolint:contextcheck // It has the context of the stream.
 	return m, nil
 }
 

@@ -34,13 +34,13 @@ func (l Link) typedStream(ctx context.Context, conn *grpc.ClientConn, r *carrier
 	}
 	s := &typedStream{typed: r.Typed}
 	s.begin(ctx, l)
-	if err := s.open(conn, r); err != nil {
+	if err := s.open(conn, r); err != nil { //nolint:contextcheck // It has the context of the stream.
 		s.finish(err)
 		tellPeer(r, &s.evidence.opened)
 		return nil, err
 	}
 	s.hold()
-	tellPeerOf(r, s.rpc.Context)
+	tellPeerOf(r, s.rpc.Context) //nolint:contextcheck // It has the context of the stream.
 	return s, nil
 }
 
