@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
@@ -49,4 +50,23 @@ func newIntake(interceptors []rpc.Interceptor, servers ...*Server) *Intake {
 // to returns a message for a target, or an instance.
 func to(target rpc.Target, instanceID string) *Message {
 	return &Message{Request: dispatch.Request{Target: target, Method: "foo"}, InstanceID: instanceID}
+}
+
+// check fails the test unless err is an *rpc.Error of kind with this NotStarted, and its message has all
+// parts.
+func check(t *testing.T, err error, kind rpc.Kind, notStarted bool, parts ...string) *rpc.Error {
+	t.Helper()
+	e, ok := err.(*rpc.Error) //nolint:errorlint // It must not be wrapped: the carrier encodes it.
+	if !ok {
+		t.Fatalf("want an *rpc.Error of kind %s, got %T: %v", kind.Name(), err, err)
+	}
+	if e.Kind != kind || e.NotStarted != notStarted {
+		t.Errorf("want %s with NotStarted %v, got %s with %v: %v", kind.Name(), notStarted, e.Kind.Name(), e.NotStarted, e)
+	}
+	for _, part := range parts {
+		if !strings.Contains(e.Message, part) {
+			t.Errorf("the message lacks %q: %s", part, e.Message)
+		}
+	}
+	return e
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// named returns servers, and a in that has them; nothing is sent.
-func named(t *testing.T, topics map[string][]string) (*Intake, map[string]*Server) {
+// processOf returns servers, and a in that has them; nothing is sent.
+func processOf(t *testing.T, topics map[string][]string) (*Intake, map[string]*Server) {
 	t.Helper()
 	all := map[string]*Server{}
 	var list []*Server
@@ -40,7 +40,7 @@ func found(t *testing.T, in *Intake, target rpc.Target, n int) map[string]int {
 
 func TestServersOfAProcessTakeTurns(t *testing.T) {
 	t.Parallel()
-	in, _ := named(t, map[string][]string{"q": {"a", "b", "c"}, "r": {"d", "e"}, "s": {"f"}})
+	in, _ := processOf(t, map[string][]string{"q": {"a", "b", "c"}, "r": {"d", "e"}, "s": {"f"}})
 	for range 30 { // by turns: one topic must not take the turns of another
 		found(t, in, rpc.Target{Topic: "r"}, 1)
 		found(t, in, rpc.Target{Topic: "s"}, 1)
@@ -60,7 +60,7 @@ func TestServersOfAProcessTakeTurns(t *testing.T) {
 
 func TestServersOfOneNameTakeTurns(t *testing.T) {
 	t.Parallel()
-	in, servers := named(t, map[string][]string{"q": {"a", "b"}})
+	in, servers := processOf(t, map[string][]string{"q": {"a", "b"}})
 	twin := *servers["a"]
 	twin.Instance.ID = "twin"
 	in.SetServers([]*Server{servers["a"], servers["b"], &twin})
@@ -89,7 +89,7 @@ func TestServersThatDoNotWantAnyAreAvoided(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			in, servers := named(t, map[string][]string{"q": {"a", "b"}})
+			in, servers := processOf(t, map[string][]string{"q": {"a", "b"}})
 			changed, m := *servers["a"], phase.NewMachine()
 			enter(m)
 			m.Open(false)

@@ -15,19 +15,25 @@ func Denied(message string) *rpc.Error {
 }
 
 // By returns the error for a message that an interceptor of a server refused with err, and that has
-// not run. Ctx is the context that the interceptor had.
-func By(ctx context.Context, err error) *rpc.Error {
-	message := text(err)
+// not run. Ctx is the context that the interceptor had. An error that panics when it is read, such as a
+// nil pointer in an error interface, denies access, too.
+func By(ctx context.Context, err error) (refused *rpc.Error) {
+	defer func() {
+		if p := recover(); p != nil {
+			refused = Denied(fmt.Sprintf("the error of an interceptor cannot be read: %v", p))
+		}
+	}()
 	switch {
-	case ctx.Err() != nil && is(err, context.DeadlineExceeded):
+	case ctx.Err() != nil && errors.Is(err, context.DeadlineExceeded):
 		return &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Message: "the deadline passed in an interceptor, before the method ran"}
-	case ctx.Err() != nil && is(err, context.Canceled):
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		return &rpc.Error{Kind: rpc.Canceled, NotStarted: true, Message: "the caller went away while an interceptor had the message, before the method ran"}
 	}
 	e, ok := errors.AsType[*rpc.Error](err)
 	if !ok {
-		return Denied(message)
+		return Denied(err.Error())
 	}
+	message := err.Error()
 	if e == err && e.Message != "" { //nolint:errorlint // A wrapper has a text of its own.
 		message = e.Message
 	}
@@ -39,20 +45,4 @@ func By(ctx context.Context, err error) *rpc.Error {
 	default:
 		return Denied(message)
 	}
-}
-
-// text returns the text of an error of a program, which may panic.
-func text(err error) (text string) {
-	defer func() {
-		if p := recover(); p != nil {
-			text = fmt.Sprintf("the text of the interceptor's error cannot be had: %v", p)
-		}
-	}()
-	return err.Error()
-}
-
-// is is errors.Is for an error of a program, which may panic.
-func is(err, target error) (same bool) {
-	defer func() { _ = recover() }()
-	return errors.Is(err, target)
 }
