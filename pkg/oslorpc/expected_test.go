@@ -97,15 +97,3 @@ func TestExpectMarksMethodsOfAStruct(t *testing.T) {
 		t.Errorf("the log is\n%s", text)
 	}
 }
-
-func ExampleMethod_Expect() {
-	errNoPort := errors.New("no such port")
-	get := oslorpc.Func(func(context.Context, oslorpc.NoArgs) (any, error) { return nil, errNoPort })
-
-	endpoint := oslorpc.Endpoint{Version: "1.0", Methods: map[string]oslorpc.Method{
-		// What a caller may well ask for does not belong into the server's log as an error.
-		"get_port": get.Expect(errNoPort, oslorpc.ErrorType[*fs.PathError]()),
-	}}
-	fmt.Println(len(endpoint.Methods))
-	// Output: 1
-}

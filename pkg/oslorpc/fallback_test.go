@@ -2,10 +2,7 @@ package oslorpc_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"iter"
-	"log"
 	"slices"
 	"testing"
 
@@ -66,40 +63,4 @@ func TestFallbackIsAMethodLikeAnother(t *testing.T) {
 	if !slices.Equal(items, []int{1, 2}) {
 		t.Errorf("got %v", items)
 	}
-}
-
-// An endpoint that knows none of the methods of the server that it stands for.
-func ExampleEndpoint_fallback() {
-	t, err := oslorpc.Open("memory://example-fallback")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer t.Close()
-	ctx := context.Background()
-
-	agent := t.Server(oslorpc.Target{Topic: "agents", Server: "net1"})
-	agent.Add(oslorpc.Endpoint{Version: "1.2", Struct: oslorpc.Methods(Ports{})})
-	next := t.Client(oslorpc.Target{Topic: "agents"})
-	proxy := t.Server(oslorpc.Target{Topic: "proxy", Server: "edge"})
-	proxy.Add(oslorpc.Endpoint{Version: "1.2", Fallback: oslorpc.Func(
-		func(ctx context.Context, args oslorpc.Raw) (oslorpc.Raw, error) {
-			asked := oslorpc.MessageFrom(ctx)
-			c := next.Prepare(oslorpc.WithVersion(asked.Target.Version))
-			return oslorpc.Call[oslorpc.Raw](ctx, c, asked.Method, args)
-		})})
-	for _, s := range []*oslorpc.Server{agent, proxy} {
-		if err := s.Start(ctx); err != nil {
-			log.Fatal(err)
-		}
-	}
-
-	c := t.Client(oslorpc.Target{Topic: "proxy", Version: "1.1"})
-	fmt.Println(oslorpc.Call[string](ctx, c, "port_update", Port{ID: "p1"}))
-	_, err = oslorpc.Call[string](ctx, c, "port_update", Port{})
-	if remote, ok := errors.AsType[*oslorpc.RemoteError](err); ok {
-		fmt.Println(remote.Message, remote.Hops)
-	}
-	// Output:
-	// updated p1 on any host <nil>
-	// a port needs an id [net1 edge]
 }

@@ -1,9 +1,6 @@
 package oslorpc_test
 
 import (
-	"context"
-	"fmt"
-	"log"
 	"testing"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
@@ -88,21 +85,4 @@ func TestPingFindsThoseThatAnswer(t *testing.T) {
 	if len(report.Accepted) != 1 || report.Accepted[0].Instance.Server != "net1" || len(report.Skipped) != 2 || len(report.Failed) != 0 {
 		t.Errorf("got %+v", report)
 	}
-}
-
-func ExampleWithPing() {
-	t, err := oslorpc.Open("memory://example-ping")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer t.Close()
-	ctx := context.Background()
-
-	s := t.Server(oslorpc.Target{Topic: "agents", Server: "net1"}, oslorpc.WithPing())
-	s.Add(oslorpc.Endpoint{Version: "2.0", Struct: oslorpc.Methods(Ports{})})
-	if err := s.Start(ctx); err != nil {
-		log.Fatal(err)
-	}
-	fmt.Println(oslorpc.Call[string](ctx, t.Client(oslorpc.Target{Topic: "agents"}), oslorpc.PingMethod, nil))
-	// Output: pong <nil>
 }
