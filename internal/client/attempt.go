@@ -30,10 +30,11 @@ func (o *operation) open(ctx context.Context, a delivery.Attempt) (carrier.Strea
 	return stream, o.explain(ctx, err)
 }
 
-// requestFor returns the request of an attempt. The first one of a message for one server needs no copy.
+// requestFor returns the request of an attempt. The first one of a message for one server needs no copy,
+// unless interceptors may change it.
 func (o *operation) requestFor(a delivery.Attempt) *carrier.Request {
 	r := &o.request
-	if o.kind.toAll || a.Number > 1 {
+	if o.kind.toAll || a.Number > 1 || len(o.client.transport.attempts) > 0 {
 		r = copyOf(r)
 	}
 	v, e := o.form(a.Variant), a.Entry
