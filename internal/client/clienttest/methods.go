@@ -55,27 +55,36 @@ func (s *server) methods() map[string]endpoint.Method {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}),
-		// items yields so many items, and stall hangs after the first.
-		"items": endpoint.Stream(func(_ context.Context, args count) iter.Seq2[int, error] {
-			return func(yield func(int, error) bool) {
-				s.begin("items")
-				for i := range args.N {
-					if !yield(i, nil) {
-						return
-					}
-				}
-			}
-		}),
-		"stall": endpoint.Stream(func(ctx context.Context, _ none) iter.Seq2[int, error] {
-			return func(yield func(int, error) bool) {
-				s.begin("stall")
-				if yield(1, nil) {
-					<-ctx.Done()
-					yield(0, ctx.Err())
-				}
-			}
-		}),
+		"items": s.items(),
+		"stall": s.stall(),
 	}
+}
+
+// items yields so many items.
+func (s *server) items() endpoint.Method {
+	return endpoint.Stream(func(_ context.Context, args count) iter.Seq2[int, error] {
+		return func(yield func(int, error) bool) {
+			s.begin("items")
+			for i := range args.N {
+				if !yield(i, nil) {
+					return
+				}
+			}
+		}
+	})
+}
+
+// stall yields one item, and hangs.
+func (s *server) stall() endpoint.Method {
+	return endpoint.Stream(func(ctx context.Context, _ none) iter.Seq2[int, error] {
+		return func(yield func(int, error) bool) {
+			s.begin("stall")
+			if yield(1, nil) {
+				<-ctx.Done()
+				yield(0, ctx.Err())
+			}
+		}
+	})
 }
 
 // inventory is the typed service of a server.
