@@ -8,126 +8,155 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 )
 
-// news has the changes that a host must tell the registry about its servers. Changes are
-// numbered. One Publish runs at a time and tells all changes made until then, so that servers that
-// start together are announced together. The host's lock guards it, except the turn.
-type news struct {
-	// turn holds one token, for the one that publishes. It is a channel so that waiting for it ends
+// announcer tells the registry about the servers of a host. Changes are numbered. One Publish runs at a
+// time and tells all changes made until then, so that servers that start together are announced
+// together.
+type announcer struct {
+	registry discovery.Registry
+	// current returns the instances to announce. It takes the lock of the host.
+	current func() []discovery.Instance
+	// turn holds one token, for the caller that publishes. It is a channel so that waiting for it ends
 	// with a context.
 	turn chan struct{}
 
+	// life ends with the announcer, and ends what it does in the background.
+	life       context.Context //nolint:containedctx // It is the announcer's own.
+	end        context.CancelFunc
+	background sync.WaitGroup
+
+	mu         sync.Mutex
 	made, told uint64 // the last change, and the last that the registry has taken
 	// failure is why the registry did not take the changes up to failed.
 	failed  uint64
 	failure error
 	// settling is true while untold changes are told in the background.
-	settling   bool
-	background sync.WaitGroup
+	settling bool
 }
 
-// take waits for the turn, and reports whether it has it. It takes a free turn even if ctx has
-// ended: some registries need no time.
-func (n *news) take(ctx context.Context) bool {
+func newAnnouncer(registry discovery.Registry, current func() []discovery.Instance) *announcer {
+	a := &announcer{registry: registry, current: current, turn: make(chan struct{}, 1)}
+	a.turn <- struct{}{}
+	a.life, a.end = context.WithCancel(context.Background())
+	return a
+}
+
+// changed notes a change that was made, and returns its number.
+func (a *announcer) changed() uint64 {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.made++
+	return a.made
+}
+
+// hasTold reports whether the registry has taken a change.
+func (a *announcer) hasTold(change uint64) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return change <= a.told
+}
+
+// tell returns when the registry has taken a change, or when a Publish that had it failed.
+func (a *announcer) tell(ctx context.Context, change uint64) error {
+	if !a.take(ctx) {
+		return tooLate(ctx, "discovery was still told of earlier changes")
+	}
+	defer func() { a.turn <- struct{}{} }()
+	upTo, err := a.untold(change)
+	if upTo == 0 {
+		return err
+	}
+	err = a.registry.Publish(ctx, a.current())
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case err == nil:
+		a.told = upTo
+	case ctx.Err() == nil: // otherwise the failure is this caller's own
+		a.failed, a.failure = upTo, err
+	}
+	return err
+}
+
+// take waits for the turn, and reports whether it has it. It takes a free turn even if ctx has ended:
+// some registries need no time.
+func (a *announcer) take(ctx context.Context) bool {
 	select {
-	case <-n.turn:
+	case <-a.turn:
 		return true
 	default:
 	}
 	select {
-	case <-n.turn:
+	case <-a.turn:
 		return true
 	case <-ctx.Done():
 		return false
 	}
 }
 
-func (n *news) give() { n.turn <- struct{}{} }
-
-// announce returns when the registry has taken a change, or when a Publish that had it failed. The
-// lock is not held.
-func (h *Host) announce(ctx context.Context, change uint64) error {
-	if !h.news.take(ctx) {
-		return tooLate(ctx, "discovery was still told of earlier changes")
-	}
-	defer h.news.give()
-	list, upTo, err := h.untold(change)
-	if upTo == 0 {
-		return err
-	}
-	err = h.config.Registry.Publish(ctx, list)
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// untold returns the number of the last change that a Publish has which begins now. The number is 0 if
+// another caller's Publish had the change already; the error says what became of that.
+func (a *announcer) untold(change uint64) (upTo uint64, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	switch {
-	case err == nil:
-		h.news.told = upTo
-	case ctx.Err() == nil: // otherwise the failure is this caller's own
-		h.news.failed, h.news.failure = upTo, err
+	case change <= a.told:
+		return 0, nil
+	case change <= a.failed:
+		return 0, a.failure
+	default:
+		return a.made, nil
 	}
-	return err
 }
 
-// untold returns the instances to publish and the number of the last change that they have. The
-// number is 0 if there is nothing to do for a change, since another caller's Publish had it; the
-// error says what became of that.
-func (h *Host) untold(change uint64) (list []discovery.Instance, upTo uint64, err error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch n := &h.news; {
-	case change <= n.told:
-		return nil, 0, nil
-	case change <= n.failed:
-		return nil, 0, n.failure
-	}
-	if h.site != nil {
-		list = h.site.announced()
-	}
-	return list, h.news.made, nil
-}
-
-// How long the registry is given in the background, and the pauses between attempts.
 const (
-	settleTimeout  = 10 * time.Second
+	// settleTimeout is how long the registry is given in the background.
+	settleTimeout = 10 * time.Second
+	// minSettlePause and maxSettlePause bound the pauses between attempts.
 	minSettlePause = time.Second
 	maxSettlePause = 15 * time.Second
 )
 
-// settle tells the registry in the background of changes that it was not told of, since the time
-// for the stop was up or the registry is away. Otherwise it would list a stopped server for as
-// long as the process lives.
-func (h *Host) settle() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.news.made++ // for one that is settling already
-	if h.news.settling || h.life.Err() != nil {
+// settle tells the registry in the background of changes that it was not told of, since the time for the
+// stop was up or the registry is away. Otherwise it would list a stopped server for as long as the
+// process lives.
+func (a *announcer) settle() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.made++ // for a loop that is settling already
+	if a.settling || a.life.Err() != nil {
 		return
 	}
-	h.news.settling = true
-	h.news.background.Go(func() {
+	a.settling = true
+	a.background.Go(func() {
 		for pause := minSettlePause; ; pause = min(2*pause, maxSettlePause) {
-			if err := h.tellAll(); err == nil && h.isSettled() || err != nil && !sleep(h.life, pause) {
+			if err := a.tellAll(); err == nil && a.isSettled() || err != nil && !sleep(a.life, pause) {
 				return
 			}
 		}
 	})
 }
 
-// isSettled reports whether the registry was told everything, and ends the settling if so.
-func (h *Host) isSettled() bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.news.settling = h.news.told < h.news.made
-	return !h.news.settling
+// tellAll tells everything anew, as a change of its own.
+func (a *announcer) tellAll() error {
+	ctx, cancel := context.WithTimeout(a.life, settleTimeout)
+	defer cancel()
+	return a.tell(ctx, a.changed())
 }
 
-// tellAll tells everything anew, as a change of its own.
-func (h *Host) tellAll() error {
-	h.mu.Lock()
-	h.news.made++
-	change := h.news.made
-	h.mu.Unlock()
-	ctx, cancel := context.WithTimeout(h.life, settleTimeout)
-	defer cancel()
-	return h.announce(ctx, change)
+// isSettled reports whether the registry was told everything, and ends the settling if so.
+func (a *announcer) isSettled() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.settling = a.told < a.made
+	return !a.settling
+}
+
+// close ends what the announcer does in the background.
+func (a *announcer) close() {
+	a.mu.Lock()
+	a.end()
+	a.mu.Unlock()
+	a.background.Wait()
 }
 
 // sleep returns true after the pause, or false as soon as ctx ends.

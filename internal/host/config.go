@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/inprocess"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -31,10 +31,11 @@ type Config struct {
 	// StopGrace is how long a server that stops goes on accepting after it withdrew.
 	StopGrace time.Duration
 	// StopTimeout bounds the stops that no caller bounds; 0 or less is no bound.
-	StopTimeout  time.Duration
+	StopTimeout time.Duration
+	// Interceptors run around messages, and before their acceptance.
 	Interceptors []rpc.Interceptor
-	// Describe names the errors of methods for other programs; nil if the program registered none.
-	Describe func(error) (name, data string)
+	// Describe names the errors of methods; it may be nil.
+	Describe dispatch.DescribeFunc
 	// Options come after our own.
 	Options []grpc.ServerOption
 	Log     *slog.Logger
@@ -74,23 +75,16 @@ func (c *ServerConfig) check(lends bool) error {
 		return err
 	}
 	if c.Limits.Workers < 1 || c.Limits.Queue < 0 || c.Limits.QueueBytes < 0 {
-		return invalid("a server needs at least one worker, and a queue that is not negative")
+		return failure.Invalid("a server needs at least one worker, and a queue that is not negative")
 	}
 	switch {
 	case c.Execute != nil, c.Executor == Pool:
 		return nil
 	case c.Executor != Blocking:
-		return invalid("there is no executor %q: take %q or %q, or write one for WithExecutorFunc", c.Executor, Pool, Blocking)
+		return failure.Invalid("there is no executor %q: take %q or %q, or write one for WithExecutorFunc", c.Executor, Pool, Blocking)
 	case !lends:
-		return invalid("a server with the executor %q runs its methods on the goroutine that calls Run: call Run instead of Start", Blocking)
+		return failure.Invalid("a server with the executor %q runs its methods on the goroutine that calls Run: call Run instead of Start", Blocking)
 	default:
 		return nil
 	}
 }
-
-// invalid is the error for a program that uses the library wrongly.
-func invalid(format string, args ...any) error {
-	return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: fmt.Sprintf(format, args...)}
-}
-
-func errClosed() error { return invalid("the transport is closed") }

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -23,21 +24,21 @@ func (c *Config) listen(ctx context.Context) (net.Listener, string, error) {
 	}
 	if path, ok := strings.CutPrefix(c.Listen, "unix:"); ok {
 		if !filepath.IsAbs(path) || c.Advertise != "" {
-			return nil, "", invalid("%q: the path of a socket must be absolute, and it cannot be advertised as another address", c.Listen)
+			return nil, "", failure.Invalid("%q: the path of a socket must be absolute, and it cannot be advertised as another address", c.Listen)
 		}
 		l, err := listenUnix(ctx, path)
 		return l, c.Listen, err
 	}
 	host, ports, err := net.SplitHostPort(c.Listen)
 	if err != nil {
-		return nil, "", invalid(`the address to listen on, %q, is malformed: write "host:port", "host:first-last" or "unix:/path"`, c.Listen)
+		return nil, "", failure.Invalid(`the address to listen on, %q, is malformed: write "host:port", "host:first-last" or "unix:/path"`, c.Listen)
 	}
 	first, last, err := parsePorts(ports)
 	if err != nil {
 		return nil, "", err
 	}
 	if !isLoopback(host) && !c.Insecure && !c.secure() {
-		return nil, "", invalid("other machines can reach %q: use WithCredentials, or WithInsecure if you mean it", c.Listen)
+		return nil, "", failure.Invalid("other machines can reach %q: use WithCredentials, or WithInsecure if you mean it", c.Listen)
 	}
 	l, err := listenTCP(ctx, host, first, last)
 	if err != nil {
@@ -64,7 +65,7 @@ func parsePorts(s string) (first, last int, err error) {
 	first, err1 := strconv.Atoi(from)
 	last, err2 := strconv.Atoi(to)
 	if err1 != nil || err2 != nil || first < 0 || last > 65535 || first > last || first == 0 && last > 0 {
-		return 0, 0, invalid(`the port %q is malformed: write a number up to 65535, or a range such as "7000-7100"`, s)
+		return 0, 0, failure.Invalid(`the port %q is malformed: write a number up to 65535, or a range such as "7000-7100"`, s)
 	}
 	return first, last, nil
 }
@@ -101,7 +102,7 @@ func (c *Config) advertised(host string, bound net.Addr) (string, error) {
 	}
 	if c.Advertise == "" {
 		if ip := net.ParseIP(host); host == "" || (ip != nil && ip.IsUnspecified()) {
-			return "", invalid("%q is every address of this machine; use WithAdvertise to say which one others connect to", c.Listen)
+			return "", failure.Invalid("%q is every address of this machine; use WithAdvertise to say which one others connect to", c.Listen)
 		}
 		return net.JoinHostPort(host, port), nil
 	}
@@ -123,7 +124,7 @@ func (c *Config) CheckAdvertise() error {
 		_, _, err = discovery.SplitAddr(c.Advertise)
 	}
 	if err != nil {
-		return invalid(`the address to advertise, %q, is not one that others can connect to ("host:port", or a host): %v`, c.Advertise, err)
+		return failure.Invalid(`the address to advertise, %q, is not one that others can connect to ("host:port", or a host): %v`, c.Advertise, err)
 	}
 	return nil
 }
@@ -143,7 +144,7 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	var dialer net.Dialer
 	if conn, err := dialer.DialContext(ctx, "unix", path); err == nil {
 		_ = conn.Close()
-		return nil, invalid("another process listens on %q", path)
+		return nil, failure.Invalid("another process listens on %q", path)
 	}
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
 		_ = os.Remove(path) // if it fails, so does listening

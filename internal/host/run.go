@@ -1,25 +1,36 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // run is a server from the begin of a start to the end of its stop.
 type run struct {
+	server   *Server
 	config   *ServerConfig
 	phase    *phase.Machine
 	dispatch *dispatch.Dispatcher
-	instance rpc.Instance // complete once the server was brought up
-	loop     runLoop      // of a blocking server, else nil
+	loop     runLoop // of a blocking server, else nil
 	began    time.Time
 	reasons  chan string // why messages may have been missed, with room for one; nil if the program does not want to know
+
+	// intake is the server for messages that come in. It does not change once the server is at a site,
+	// which completes its instance.
+	intake intake.Server
+	// change is the number of the last change that others are to know, and noted is the phase after it.
+	// The host's lock guards them.
+	change uint64
+	noted  phase.Phase
 
 	// starting bounds the start, by the ctx of its caller and by giveUp.
 	starting context.Context //nolint:containedctx // A stop and a shutdown end the start, too.
@@ -35,24 +46,34 @@ type run struct {
 	bounded   sync.Once // bounds a stop that no caller bounds
 }
 
-func (h *Host) newRun(ctx context.Context, c *ServerConfig) *run {
-	p := phase.NewMachine()
-	r := &run{
-		config: c, phase: p, began: time.Now(), started: make(chan struct{}),
-		instance: rpc.Instance{
-			Exchange: c.Target.Exchange, Topic: c.Target.Topic, Server: c.Target.Server, Implemented: c.Table.Implemented(),
-		},
-	}
-	if r.instance.Exchange == "" {
-		r.instance.Exchange = h.config.Exchange
-	}
+func newRun(ctx context.Context, s *Server, c *ServerConfig) *run {
+	r := &run{server: s, config: c, phase: phase.NewMachine(), began: time.Now(), started: make(chan struct{})}
 	if c.Missed != nil {
 		r.reasons = make(chan string, 1)
 	}
 	r.starting, r.giveUp = context.WithCancelCause(ctx)
 	r.stopCtx, r.forceStop = context.WithCancelCause(context.Background())
-	r.dispatch, r.loop = h.dispatcher(c, p)
+	r.dispatch, r.loop = s.host.dispatcher(c, r.phase)
+	r.intake = intake.Server{Dispatch: r.dispatch, Missed: r.undelivered, Services: c.Services, Instance: rpc.Instance{
+		Exchange: cmp.Or(c.Target.Exchange, s.host.config.Exchange), Topic: c.Target.Topic, Server: c.Target.Server,
+		Implemented: c.Table.Implemented(),
+	}}
 	return r
+}
+
+// instance returns the server as discovery is to list it. A server whose stop has begun takes only messages
+// that name it.
+func (r *run) instance() rpc.Instance {
+	i := r.intake.Instance
+	switch r.phase.Phase() {
+	case phase.Held:
+		i.State = discovery.Held
+	case phase.Active:
+		i.State = discovery.Active
+	default:
+		i.State = discovery.Draining
+	}
+	return i
 }
 
 func (r *run) isEnding() bool { return r.phase.Phase().IsEnding() }

@@ -15,7 +15,7 @@ func (h *Host) awaitSeen(ctx context.Context, r *run) error {
 	if registry, ok := h.config.Registry.(discovery.Elsewhere); ok && registry.Elsewhere() {
 		return nil
 	}
-	topic := discovery.Topic{Exchange: r.instance.Exchange, Name: r.instance.Topic}
+	topic := discovery.Topic{Exchange: r.intake.Instance.Exchange, Name: r.intake.Instance.Topic}
 	announced := time.Now()
 	for {
 		ids, changed, err := h.config.Listed(ctx, topic)
@@ -23,7 +23,7 @@ func (h *Host) awaitSeen(ctx context.Context, r *run) error {
 			return err
 		}
 		var all <-chan time.Time
-		if slices.Contains(ids, r.instance.ID) {
+		if slices.Contains(ids, r.intake.Instance.ID) {
 			lag := time.Until(announced.Add(h.lag(len(ids))))
 			if lag <= 0 {
 				return nil

@@ -25,7 +25,6 @@ import (
 	"github.com/oslorpc/oslorpc/internal/connection"
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/intake"
-	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/internal/service"
 )
 
@@ -40,36 +39,11 @@ type site struct {
 	intake   *intake.Intake
 	serving  sync.WaitGroup
 	nextID   int
-	members  []member
+	runs     []*run
 	topics   map[string]bool // all topics that its health was asked about, or may be
 	// closing ends streams that would never end by themselves.
 	closing context.Context //nolint:containedctx // It is the site's own.
 	end     context.CancelFunc
-}
-
-// member is a server at a site.
-type member struct {
-	owner  *Server
-	server *intake.Server
-	phase  *phase.Machine
-	// change is the number of its last change that others are to know, and noted is the phase after
-	// it.
-	change uint64
-	noted  phase.Phase
-}
-
-// instance returns the server as discovery is to list it.
-func (m *member) instance() discovery.Instance {
-	i := m.server.Instance
-	switch m.phase.Phase() {
-	case phase.Held:
-		i.State = discovery.Held
-	case phase.Active:
-		i.State = discovery.Active
-	default:
-		i.State = discovery.Draining
-	}
-	return i
 }
 
 const (
@@ -134,55 +108,41 @@ func (s *site) serve(log *slog.Logger) {
 	})
 }
 
-// add takes a server in, ready for messages but not announced yet, and completes its instance.
-func (s *site) add(owner *Server, server *intake.Server, p *phase.Machine, held bool, change uint64) {
+// add takes a server in, ready for messages, and completes its instance.
+func (s *site) add(r *run) {
 	s.nextID++
-	i := &server.Instance
+	i := &r.intake.Instance
 	i.ID, i.BootID, i.Addr = s.bootID+"."+strconv.Itoa(s.nextID), s.bootID, s.addr
-	p.Open(held)
-	s.members = append(s.members, member{owner: owner, server: server, phase: p, change: change, noted: p.Phase()})
+	r.phase.Open(r.config.Hold)
+	s.runs = append(s.runs, r)
 	s.health.SetServingStatus(i.Topic, healthpb.HealthCheckResponse_SERVING)
 	s.topics[i.Topic] = true
 	s.refresh()
 }
 
-// leave marks servers as stopping, and reports whether one was not yet. Remove takes one out.
-func (s *site) leave(owners []*Server) (news bool) {
-	for i := range s.members {
-		m := &s.members[i]
-		if !slices.Contains(owners, m.owner) {
-			continue
-		}
-		m.phase.Leave()
-		news = news || m.noted.IsAnnounced()
-		m.noted = m.phase.Phase()
-	}
-	s.refresh()
-	return news
-}
-
-// member returns a server, nil if it is not at this site.
-func (s *site) member(owner *Server) *member {
-	for i := range s.members {
-		if s.members[i].owner == owner {
-			return &s.members[i]
+// find returns the run of a server, nil if the server is not at this site.
+func (s *site) find(server *Server) *run {
+	for _, r := range s.runs {
+		if r.server == server {
+			return r
 		}
 	}
 	return nil
 }
 
-func (s *site) remove(owner *Server) {
-	s.members = slices.DeleteFunc(s.members, func(m member) bool { return m.owner == owner })
+// remove takes a server out.
+func (s *site) remove(r *run) {
+	s.runs = slices.DeleteFunc(s.runs, func(other *run) bool { return other == r })
 	s.refresh()
 }
 
+// refresh has the intake and the health follow the servers and their phases.
 func (s *site) refresh() {
-	list := make([]*intake.Server, len(s.members))
+	list := make([]*intake.Server, len(s.runs))
 	serving := map[string]bool{}
-	for i, m := range s.members {
-		list[i] = m.server
-		topic := m.server.Instance.Topic
-		serving[topic] = serving[topic] || m.phase.Phase().IsAnnounced()
+	for i, r := range s.runs {
+		list[i] = &r.intake
+		serving[r.intake.Instance.Topic] = serving[r.intake.Instance.Topic] || r.phase.Phase().IsAnnounced()
 	}
 	s.intake.SetServers(list)
 	for topic := range s.topics {
@@ -195,9 +155,9 @@ func (s *site) refresh() {
 // announced returns the instances that others are to see.
 func (s *site) announced() []discovery.Instance {
 	var list []discovery.Instance
-	for _, m := range s.members {
-		if m.phase.Phase().IsAnnounced() {
-			list = append(list, m.instance())
+	for _, r := range s.runs {
+		if r.phase.Phase().IsAnnounced() {
+			list = append(list, r.instance())
 		}
 	}
 	return list

@@ -2,6 +2,8 @@ package host
 
 import (
 	"context"
+	"slices"
+	"time"
 )
 
 // Stop withdraws the server, and refuses messages after the grace. It returns when the server has finished
@@ -70,7 +72,7 @@ func (s *Server) endRun(ctx context.Context, r *run) {
 		if r.err != nil {
 			h.config.Log.Warn("server stopped by force", "server", s.target.Server, "topic", s.target.Topic, "error", r.err)
 		}
-		h.remove(r.stopCtx, s)
+		h.remove(r.stopCtx, r)
 		s.forget(r)
 	}()
 }
@@ -81,4 +83,55 @@ func (s *Server) endBounded(ctx context.Context, r *run) {
 	if d := s.host.config.StopTimeout; d > 0 {
 		r.bounded.Do(func() { go r.bound(d) })
 	}
+}
+
+// withdrawTimeout bounds how long a server that stops waits for the registry. A registry that is away
+// forgets the server by itself.
+const withdrawTimeout = 3 * time.Second
+
+// withdrawWithin returns how long a stop that is bounded by ctx waits for the registry: at most half of its
+// time, so that the server can refuse and finish in the other half.
+func withdrawWithin(ctx context.Context) time.Duration {
+	end, bounded := ctx.Deadline()
+	if !bounded {
+		return withdrawTimeout
+	}
+	return min(withdrawTimeout, time.Until(end)/2)
+}
+
+// withdraw ends the announcement of the servers that are still announced. What cannot be withdrawn in time
+// is withdrawn in the background.
+func (h *Host) withdraw(ctx context.Context, within time.Duration, servers ...*Server) {
+	change := h.leave(servers)
+	if change == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	if err := h.announcer.tell(ctx, change); err != nil {
+		h.config.Log.Warn("registration was not withdrawn in time; senders learn from the server that it stops", "servers", len(servers), "error", err)
+		h.announcer.settle() //nolint:contextcheck // It goes on when the stop is over.
+	}
+}
+
+// leave begins the stop of servers, and returns the number of the change; 0 if it is known already.
+func (h *Host) leave(servers []*Server) (change uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.site == nil {
+		return 0
+	}
+	news := false
+	for _, r := range h.site.runs {
+		if slices.Contains(servers, r.server) {
+			r.phase.Leave()
+			news = news || r.noted.IsAnnounced()
+			r.noted = r.phase.Phase()
+		}
+	}
+	h.site.refresh()
+	if !news {
+		return 0
+	}
+	return h.announcer.changed()
 }

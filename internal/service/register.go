@@ -1,12 +1,12 @@
 package service
 
 import (
-	"fmt"
 	"reflect"
 
 	"google.golang.org/grpc"
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/typed"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -18,9 +18,9 @@ type Registration struct {
 	Impl any
 }
 
-// Resolve returns a typed service as a server offers it, and its methods as an endpoint. Offered is the
-// version to offer, empty for the version in the service's options.
-func (r Registration) Resolve(offered string) (*intake.Service, dispatch.Endpoint, error) {
+// Resolve returns a typed service as a server offers it, and its methods as an endpoint. Offered has the
+// versions of services that the server does not offer at the version in their options.
+func (r Registration) Resolve(offered map[string]string) (*intake.Service, dispatch.Endpoint, error) {
 	rules, err := r.rules(offered)
 	if err != nil {
 		return nil, dispatch.Endpoint{}, err
@@ -40,26 +40,27 @@ func (r Registration) Resolve(offered string) (*intake.Service, dispatch.Endpoin
 }
 
 // rules returns what the options of the service say, with the version that the server offers.
-func (r Registration) rules(offered string) (*typed.Service, error) {
+func (r Registration) rules(offered map[string]string) (*typed.Service, error) {
 	if want := reflect.TypeOf(r.Desc.HandlerType); want != nil && (r.Impl == nil || !reflect.TypeOf(r.Impl).Implements(want.Elem())) {
-		return nil, unusable("the handler of service %s is a %T, which does not implement %s", r.Desc.ServiceName, r.Impl, want.Elem())
+		return nil, failure.Invalid("the handler of service %s is a %T, which does not implement %s", r.Desc.ServiceName, r.Impl, want.Elem())
 	}
 	rules, err := typed.FindService(r.Desc.ServiceName)
 	if err != nil {
-		return nil, unusable("%v", err)
+		return nil, failure.Invalid("%v", err)
 	}
 	if err := complete(rules, r.Desc); err != nil {
 		return nil, err
 	}
-	if offered == "" {
+	text, given := offered[rules.Name]
+	if !given {
 		return rules, nil
 	}
-	version, err := rpc.ParseVersion(offered)
+	version, err := rpc.ParseVersion(text)
 	switch {
 	case err != nil:
-		return nil, unusable("service %s: %v", rules.Name, err)
+		return nil, failure.Invalid("service %s: %v", rules.Name, err)
 	case !rules.Version.Serves(version):
-		return nil, unusable("service %s: its options say version %s, so it cannot be offered at %s", rules.Name, rules.Version, version)
+		return nil, failure.Invalid("service %s: its options say version %s, so it cannot be offered at %s", rules.Name, rules.Version, version)
 	}
 	earlier := *rules
 	earlier.Version = version
@@ -81,12 +82,8 @@ func complete(rules *typed.Service, desc *grpc.ServiceDesc) error {
 			handled = streams
 		}
 		if !handled[name] {
-			return unusable("what is registered for service %s has no handler for its method %s: generate its code anew", rules.Name, name)
+			return failure.Invalid("what is registered for service %s has no handler for its method %s: generate its code anew", rules.Name, name)
 		}
 	}
 	return nil
-}
-
-func unusable(format string, args ...any) error {
-	return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: fmt.Sprintf(format, args...)}
 }

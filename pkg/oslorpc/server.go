@@ -111,7 +111,7 @@ func (s *Server) configure() (*host.ServerConfig, error) {
 	}
 	services := map[string]*intake.Service{}
 	for _, r := range s.services {
-		offered, e, err := r.Resolve(c.offered[r.Desc.ServiceName])
+		offered, e, err := r.Resolve(c.offered)
 		if err != nil {
 			return nil, err
 		}

@@ -20,7 +20,7 @@ func TestStarted(t *testing.T) {
 					if listed, err := transport.Instances(t.Context()); err != nil || len(listed) != 1 || listed[0].ID != i.ID {
 						t.Errorf("told of %+v, but listed are %+v, %v", i, listed, err)
 					}
-					if known, runs := s.Instance(); !runs || known.Addr != i.Addr {
+					if known, runs := s.Instance(); !runs || known.Addr != i.Addr || i.State != oslorpc.StateActive {
 						t.Errorf("told of %+v, but the server is %+v", i, known)
 					}
 					told <- i

@@ -245,8 +245,8 @@ func (c *config) check() error {
 func (c *config) hosting(registry discovery.Registry, listed host.Listed) host.Config {
 	return host.Config{
 		Exchange: c.exchange, Listen: c.listen, Advertise: c.advertise, Insecure: c.insecure, Credentials: c.credentials,
-		MaxSize: c.maxSize, StopGrace: c.stopGrace, StopTimeout: c.stopTimeout, Interceptors: c.interceptors,
-		Describe: c.describe(), Options: c.serverOptions, Log: c.log, Registry: registry, Listed: listed, Test: c.process,
+		MaxSize: c.maxSize, StopGrace: c.stopGrace, StopTimeout: c.stopTimeout, Interceptors: c.interceptors, Describe: c.describe(),
+		Options: c.serverOptions, Log: c.log, Registry: registry, Listed: listed, Test: c.process,
 	}
 }
 

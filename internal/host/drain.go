@@ -1,0 +1,53 @@
+package host
+
+import (
+	"context"
+
+	"github.com/oslorpc/oslorpc/internal/failure"
+)
+
+// Release ends a hold: what waits begins to run.
+func (s *Server) Release(ctx context.Context) error {
+	return s.host.change(ctx, s, func(r *run) { r.dispatch.Release() })
+}
+
+// Drain has the server take only messages that name it.
+func (s *Server) Drain(ctx context.Context) error {
+	return s.host.change(ctx, s, func(r *run) { r.phase.Drain() })
+}
+
+// Resume ends Drain.
+func (s *Server) Resume(ctx context.Context) error {
+	return s.host.change(ctx, s, func(r *run) { r.phase.Resume() })
+}
+
+// change changes the phase of a server, and tells the others unless they know.
+func (h *Host) change(ctx context.Context, s *Server, change func(*run)) error {
+	number, runs := h.note(s, change)
+	switch {
+	case !runs:
+		return failure.Invalid("server %q on topic %q does not run: start it first", s.target.Server, s.target.Topic)
+	case number == 0:
+		return nil
+	default:
+		return h.announcer.tell(ctx, number)
+	}
+}
+
+// note changes the phase of a server, and returns the number of the change, or 0 if others need not be
+// told. Runs is false if the server does not run.
+func (h *Host) note(s *Server, change func(*run)) (number uint64, runs bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	r := h.running(s)
+	if r == nil {
+		return 0, false
+	}
+	change(r)
+	now := r.phase.Phase()
+	if now.IsEnding() || now == r.noted && h.announcer.hasTold(r.change) {
+		return 0, true
+	}
+	r.noted, r.change = now, h.announcer.changed()
+	return r.change, true
+}

@@ -1,0 +1,88 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+func TestMain(m *testing.M) { leak.Main(m) }
+
+var errAway = errors.New("the registry is away")
+
+// registry notes what it is told. It fails as often as it is asked to.
+type registry struct {
+	discovery.Registry
+
+	published chan []discovery.Instance // has room for all that a test publishes
+	failures  chan error                // the next Publish returns one, if there is one
+}
+
+func newRegistry() *registry {
+	return &registry{published: make(chan []discovery.Instance, 1000), failures: make(chan error, 10)}
+}
+
+// Publish implements [discovery.Registry].
+func (r *registry) Publish(_ context.Context, list []discovery.Instance) error {
+	select {
+	case err := <-r.failures:
+		return err
+	default:
+		r.published <- list
+		return nil
+	}
+}
+
+// newHost returns a host on the loopback interface, which ends with the test.
+func newHost(t *testing.T, r *registry) *Host {
+	t.Helper()
+	h := New(Config{
+		Exchange: "nova", Listen: "127.0.0.1:0", Credentials: insecure.NewCredentials(), MaxSize: 1 << 20,
+		Log: slog.New(slog.DiscardHandler), Registry: r,
+	})
+	t.Cleanup(func() {
+		h.Close()
+		if err := h.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+		h.End()
+	})
+	return h
+}
+
+// newServer returns a server without methods, which does not run yet.
+func newServer(h *Host, name string, change func(*ServerConfig)) *Server {
+	target := rpc.Target{Topic: "compute", Server: name}
+	return h.Server(target, func() (*ServerConfig, error) {
+		c := &ServerConfig{Target: target, Table: dispatch.NewTable(nil), Limits: dispatch.DefaultLimits, Executor: Pool}
+		change(c)
+		return c, nil
+	})
+}
+
+func unchanged(*ServerConfig) {}
+
+// states returns the next published list as "server state".
+func states(t *testing.T, r *registry) []string {
+	t.Helper()
+	select {
+	case list := <-r.published:
+		words := []string{}
+		for _, i := range list {
+			words = append(words, i.Server+" "+string(i.State))
+		}
+		return words
+	case <-time.After(10 * time.Second):
+		t.Fatal("nothing was published")
+		return nil
+	}
+}
