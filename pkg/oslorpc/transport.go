@@ -158,7 +158,8 @@ func WithLogger(log *slog.Logger) TransportOption {
 	return transportOption(func(c *config) { c.log = log })
 }
 
-// WithServerOptions adds options to the transport's gRPC server, such as interceptors; they come after our own.
+// WithServerOptions adds options to the transport's gRPC server, such as interceptors of gRPC. They come
+// after our own, and apply to messages that gRPC carries. [WithInterceptors] applies to every message.
 func WithServerOptions(options ...grpc.ServerOption) TransportOption {
 	return transportOption(func(c *config) { c.serverOptions = append(c.serverOptions, options...) })
 }
