@@ -64,7 +64,7 @@ func (m *message) writeReport(ctx context.Context, r *oslorpc.Report) error {
 // part is one of the lists of a report.
 type part struct {
 	word string
-	list []oslorpc.Delivery
+	list []oslorpc.FanoutResult
 }
 
 func parts(r *oslorpc.Report) []part {

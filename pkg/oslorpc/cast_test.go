@@ -170,7 +170,7 @@ func TestFanoutReachesEachServerOnce(t *testing.T) {
 	}
 }
 
-func names(list []oslorpc.Delivery) string {
+func names(list []oslorpc.FanoutResult) string {
 	var all []string
 	for _, d := range list {
 		all = append(all, d.Instance.Server)

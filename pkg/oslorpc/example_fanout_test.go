@@ -88,7 +88,7 @@ func ExampleGather_first() {
 	client := t.Client(oslorpc.Target{Topic: "compute"})
 	for r, err := range oslorpc.Gather[int](context.Background(), client, "free", nil) {
 		if err == nil && r.Value >= 5 {
-			fmt.Println("the first of", r.Expected, "that fits:", r.Instance.Server)
+			fmt.Println("the first of", r.Total, "that fits:", r.Instance.Server)
 			break
 		}
 	}
@@ -119,13 +119,13 @@ func ExampleWithStall() {
 }
 
 // A program may need to know which servers are to reply before the first reply comes.
-func ExampleWithExpected() {
+func ExampleWithAudience() {
 	t := startHosts()
 	defer t.Close()
 
 	client := t.Client(oslorpc.Target{Topic: "compute"})
 	waiting := map[string]bool{}
-	audience := oslorpc.WithExpected(func(list []oslorpc.Instance) {
+	audience := oslorpc.WithAudience(func(list []oslorpc.Instance) {
 		for _, i := range list {
 			waiting[i.Server] = true
 		}

@@ -13,18 +13,18 @@ import (
 // replaced.
 type Report struct {
 	// Accepted are the servers that took the message.
-	Accepted []Delivery
+	Accepted []FanoutResult
 	// Skipped are those that drain, and those whose version, or lack of the method, does not let them run it.
-	Skipped []Delivery
+	Skipped []FanoutResult
 	// Failed are those that did not take it for another reason.
-	Failed []Delivery
+	Failed []FanoutResult
 	// Uncertain is why the list of servers may be out of date. It is nil if discovery could be read
 	// when the list was made. Else, servers that came after the last read did not get the message.
 	Uncertain error
 }
 
-// Delivery is what came of a fanout at one server.
-type Delivery struct {
+// FanoutResult is what came of a fanout at one server.
+type FanoutResult struct {
 	// Instance is the server.
 	Instance Instance
 	// Unlisted is true if discovery no longer lists the server. The message was sent to it all the
@@ -61,13 +61,13 @@ func (c *Client) Fanout(ctx context.Context, method string, args any) (*Report, 
 }
 
 func newReport(r *client.Report) *Report {
-	return &Report{Accepted: deliveries(r.Accepted), Skipped: deliveries(r.Skipped), Failed: deliveries(r.Failed), Uncertain: r.Uncertain}
+	return &Report{Accepted: fanoutResults(r.Accepted), Skipped: fanoutResults(r.Skipped), Failed: fanoutResults(r.Failed), Uncertain: r.Uncertain}
 }
 
-func deliveries(copies []client.Copy) []Delivery {
-	var list []Delivery
+func fanoutResults(copies []client.Copy) []FanoutResult {
+	var list []FanoutResult
 	for _, c := range copies {
-		list = append(list, Delivery(c))
+		list = append(list, FanoutResult(c))
 	}
 	return list
 }

@@ -18,13 +18,13 @@ type Reply[R any] struct {
 	// Skipped: the server drains, or its version, or lack of the method, does not let it run the message.
 	// The error says which.
 	Skipped bool
-	// Unlisted is as in [Delivery].
+	// Unlisted is as in [FanoutResult].
 	Unlisted bool
 	// Uncertain is as in [Report], and the same in all replies.
 	Uncertain error
-	// Expected is how many replies there are in all, errors among them: one for each server. It is 0 only
+	// Total is how many replies there are in all, errors among them: one for each server. It is 0 only
 	// with an error that is not about one server.
-	Expected int
+	Total int
 }
 
 // GatherOption changes how replies are gathered.
@@ -41,9 +41,9 @@ func WithStall(d time.Duration) GatherOption {
 	return gatherOption(func(g *client.Gathering) { g.Stall = d })
 }
 
-// WithExpected tells which servers are expected to reply, in the order of their names, before the
+// WithAudience tells which servers are to reply, in the order of their names, before the
 // message is sent to any. Skipped servers are among them. It is called by the goroutine that ranges.
-func WithExpected(tell func(expected []Instance)) GatherOption {
+func WithAudience(tell func(audience []Instance)) GatherOption {
 	return gatherOption(func(g *client.Gathering) { g.Tell = tell })
 }
 
@@ -52,7 +52,7 @@ func WithExpected(tell func(expected []Instance)) GatherOption {
 // with its result, or with an error that is about it, which does not end the rest. Servers whose version
 // cannot serve the message are among them, as errors with Skipped. If no server is on the topic there
 // are no replies, and that is no error. An error that is not about one server, such as a target that is
-// mistaken or discovery that cannot be reached, has an Expected of 0, and is all there is.
+// mistaken or discovery that cannot be reached, has a Total of 0, and is all there is.
 //
 // The sequence is lazy and can be used once, as the one of [Multicall]. Breaking out of the range, with
 // the first good reply or as soon as there are enough, cancels what is outstanding, at the servers too.
@@ -80,7 +80,7 @@ func Gather[R any](ctx context.Context, c *Client, method string, args any, opti
 }
 
 func newReply[R any](a *client.Answer) (Reply[R], error) {
-	r := Reply[R]{Instance: a.Instance, Skipped: a.Skipped, Unlisted: a.Unlisted, Uncertain: a.Uncertain, Expected: a.Expected}
+	r := Reply[R]{Instance: a.Instance, Skipped: a.Skipped, Unlisted: a.Unlisted, Uncertain: a.Uncertain, Total: a.Expected}
 	var value R
 	err := a.Read(&value)
 	if err == nil {

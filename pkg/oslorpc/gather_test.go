@@ -19,7 +19,7 @@ func outcomes[R any](t *testing.T, seq iter.Seq2[oslorpc.Reply[R], error]) (map[
 	t.Helper()
 	values, failures, n, expected := map[string]R{}, map[string]error{}, 0, 0
 	for r, err := range seq {
-		n, expected = n+1, r.Expected
+		n, expected = n+1, r.Total
 		if err != nil {
 			failures[r.Instance.Server] = err
 			continue
@@ -113,7 +113,7 @@ func TestGatherKnowsWhoIsExpected(t *testing.T) {
 	serve(t, "new", a.endpoint("1.1"))
 	serve(t, "old", newAgent("old").endpoint("1.0"))
 	var expected []string
-	told := oslorpc.WithExpected(func(list []oslorpc.Instance) {
+	told := oslorpc.WithAudience(func(list []oslorpc.Instance) {
 		for _, i := range list {
 			expected = append(expected, i.Server)
 		}
@@ -147,7 +147,7 @@ func TestGatherIsLazyAndSingleUse(t *testing.T) {
 	for r, err := range seq {
 		wantKind(t, err, oslorpc.Invalid, true)
 		wantText(t, err, "once")
-		if r.Expected != 0 {
+		if r.Total != 0 {
 			t.Errorf("an error that is about no server comes with %v", r)
 		}
 	}
@@ -175,7 +175,7 @@ func TestGatherThatCannotBegin(t *testing.T) {
 			for r, err := range oslorpc.Gather[any](t.Context(), test.client, "whoami", test.args) {
 				n++
 				wantKind(t, err, test.kind, true)
-				if r.Expected != 0 {
+				if r.Total != 0 {
 					t.Errorf("it comes with %v", r)
 				}
 			}
@@ -189,7 +189,7 @@ func TestGatherThatCannotBegin(t *testing.T) {
 func TestAbandonedGatherCancelsTheMethods(t *testing.T) {
 	s := newScene(t, "hangs1", "hangs2")
 	for r, err := range oslorpc.Gather[string](t.Context(), client(t), "whoami", nil) {
-		if err != nil || r.Value != "node1" || r.Expected != 3 {
+		if err != nil || r.Value != "node1" || r.Total != 3 {
 			t.Errorf("got %v, %v", r, err)
 		}
 		break

@@ -88,7 +88,7 @@ func (l *loader) gather(ctx context.Context, client *oslorpc.Client, m message) 
 			o := l.outcome(reply.Instance, history.Replied, nil)
 			o.By = reply.Value.Instance
 			m.op.Report = append(m.op.Report, o)
-		case reply.Expected == 0:
+		case reply.Total == 0:
 			return err
 		case reply.Skipped:
 			m.op.Report = append(m.op.Report, l.outcome(reply.Instance, history.Skipped, err))
