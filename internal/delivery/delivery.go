@@ -96,7 +96,7 @@ type Send func(ctx context.Context, a Attempt) error
 
 // One delivers a message to one instance. Its error is an *rpc.Error that names the message.
 func One(ctx context.Context, topic *fleet.Topic, m *Message, send Send) error {
-	d := delivery{Message: *m, topic: topic}
+	d := delivery{Message: m, topic: topic}
 	err := d.run(ctx, send)
 	if m.Target.Server != "" && m.missed(err) {
 		topic.Missed().Server(topic.Name, m.Target.Server)
@@ -118,7 +118,8 @@ func At(err error, e *route.Entry) error {
 // delivery is the state of one message on its way to one instance. It does not hold what sends the
 // message, which would then have to be on the heap, with all that it refers to.
 type delivery struct {
-	Message
+	*Message
+
 	topic *fleet.Topic
 
 	attempt Attempt      // the current one

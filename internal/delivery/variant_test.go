@@ -85,7 +85,7 @@ func TestPickVariant(t *testing.T) {
 		"a refused variant, then the next": {false, versions("1.1", "1.2"), "", "01122", route.Exhausted, noMethod},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := delivery{Message: *asking(test.auto, "1.2", "1.1", "1.0")}
+			d := delivery{Message: asking(test.auto, "1.2", "1.1", "1.0")}
 			d.Target.Server = test.server
 			got := ""
 			verdict := d.pick(test.fleet)

@@ -7,7 +7,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 )
 
-// Verdict says why a pick found nobody.
+// Verdict says why a pick found no instance.
 type Verdict uint8
 
 // The verdicts.
@@ -16,7 +16,7 @@ const (
 	Found Verdict = iota
 	// Nobody: no instance on the topic takes messages.
 	Nobody
-	// NoServer: nobody has the server name.
+	// NoServer: no instance has the server name.
 	NoServer
 	// Unable: instances are there, and none implements what the message needs.
 	Unable
@@ -96,7 +96,7 @@ func (v *View) Any(q Query, turn uint64, tried *Tried) (*Entry, Verdict) {
 }
 
 // Server picks an instance for a message to a named server: of several with that name, the next in
-// turn, with the preferences of Any, and one that drains rather than nobody.
+// turn, with the preferences of Any, and one that drains rather than none.
 func (v *View) Server(q Query, server string, turn uint64, tried *Tried) (*Entry, Verdict) {
 	named := v.named()[server]
 	best := better(nil, named.all[:named.open], &q, turn, tried)
