@@ -67,6 +67,9 @@ func (m *multicall) open(conn *grpc.ClientConn, r *carrier.Request) error {
 	}
 	e.request = nil
 	_ = m.rpc.CloseSend() // gRPC says that it never fails
+	if r.Sent != nil {
+		r.Sent()
+	}
 	return nil
 }
 

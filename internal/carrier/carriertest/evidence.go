@@ -1,0 +1,186 @@
+package carriertest
+
+import (
+	"context"
+	"errors"
+	"testing/synctest"
+	"time"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+)
+
+// testBrokenBeforeAcceptance breaks the connection when the server has a message and has not accepted
+// it. The server may go on with it.
+func testBrokenBeforeAcceptance(f *fixture, m *form) {
+	for name, breaks := range f.breaks() {
+		f.serve(options{}, 0)
+		f.connect()
+		goOn := make(chan struct{})
+		f.server.accept = func(ctx context.Context, _ *rpc.Message) (context.Context, error) {
+			<-goOn
+			return ctx, nil
+		}
+		a := f.begin(f.Context(), m, m.request(answer, 0))
+		breaks()
+		_, err := a.end()
+		f.want(err, rpc.OutcomeUnknown, false)
+		close(goOn)
+		synctest.Wait()
+		if f.Failed() {
+			f.Fatal(name)
+		}
+	}
+}
+
+// breaks are the ways in which connections break.
+func (f *fixture) breaks() map[string]func() {
+	return map[string]func(){
+		"killed": func() { f.Kill(address) },
+		"reset":  func() { f.Reset(address) },
+	}
+}
+
+// testBrokenOnTheWay breaks the connection while a message is on its way to the server, and then sends
+// another one.
+func testBrokenOnTheWay(f *fixture, m *form) {
+	f.connect()
+	f.Lose(address)
+	a := f.begin(f.Context(), m, m.request(answer, 0))
+	f.Reset(address)
+	if _, err := a.end(); err == nil {
+		f.Error("the message was lost, and there is no error")
+	}
+	f.connect()
+	items, err := f.send(f.Context(), m, m.request(answer, 0))
+	f.wantAnswer(m, items, err)
+}
+
+// testBrokenWhileItRuns breaks the connection while the method runs.
+func testBrokenWhileItRuns(f *fixture, m *form) {
+	for name, breaks := range f.breaks() {
+		f.serve(options{}, 0)
+		f.connect()
+		a := f.begin(f.Context(), m, m.request(wait, 0))
+		f.wantStarted(1)
+		breaks()
+		_, err := a.end()
+		f.want(err, rpc.OutcomeUnknown, false)
+		f.wantEnd(context.Canceled)
+		if f.Failed() {
+			f.Fatal(name)
+		}
+	}
+}
+
+// wantEnd checks that one method waited, and how its context ended.
+func (f *fixture) wantEnd(want error) {
+	f.Helper()
+	synctest.Wait()
+	if n, err := f.server.lastEnd(); n != 1 || !errors.Is(err, want) {
+		f.Errorf("the contexts of %d methods ended, the last one with %v; want one with %v", n, err, want)
+	}
+}
+
+// testDeadlineBefore sends a message whose deadline has passed.
+func testDeadlineBefore(f *fixture, m *form) {
+	f.connect()
+	ctx, cancel := context.WithTimeout(f.Context(), time.Second)
+	defer cancel()
+	if err := f.link.Enter(ctx, 0); err != nil {
+		f.Fatal(err)
+	}
+	defer f.link.Release()
+	<-ctx.Done()
+	_, err := m.finish(ctx, f.link, m.request(answer, 0))
+	f.want(err, rpc.Timeout, true)
+	f.wantStarted(0)
+}
+
+// testDeadlineInTheQueue lets the deadline of a message pass before its method begins.
+func testDeadlineInTheQueue(f *fixture, m *form) {
+	f.serve(options{limits: dispatch.Limits{Workers: 1, Queue: 10, QueueBytes: 1 << 20}}, 0)
+	f.connect()
+	running := f.begin(f.Context(), formOf(call), formOf(call).request(wait, 0))
+	ctx, cancel := context.WithTimeout(f.Context(), 5*time.Second)
+	defer cancel()
+	begin := time.Now()
+	_, err := f.send(ctx, m, m.request(answer, 0))
+	if rpc.KindOf(err) != rpc.Timeout {
+		f.Errorf("got %v", err)
+	}
+	if took := time.Since(begin); took != 5*time.Second {
+		f.Errorf("it took %v", took)
+	}
+	close(f.server.goOn)
+	_, _ = running.end()
+	f.wantStarted(1)
+}
+
+// testDeadlineWhileItRuns lets the deadline of a message pass while its method runs.
+func testDeadlineWhileItRuns(f *fixture, m *form) {
+	f.connect()
+	ctx, cancel := context.WithTimeout(f.Context(), 5*time.Second)
+	defer cancel()
+	begin := time.Now()
+	_, err := f.send(ctx, m, m.request(wait, 0))
+	f.want(err, rpc.Timeout, false)
+	if took := time.Since(begin); took != 5*time.Second {
+		f.Errorf("it took %v", took)
+	}
+	f.wantStarted(1)
+	if n, err := f.server.lastEnd(); n != 1 || err == nil {
+		f.Errorf("the contexts of %d methods ended, the last one with %v", n, err)
+	}
+}
+
+// testCanceledBefore sends a message that is canceled already.
+func testCanceledBefore(f *fixture, m *form) {
+	f.connect()
+	if err := f.link.Enter(f.Context(), 0); err != nil {
+		f.Fatal(err)
+	}
+	defer f.link.Release()
+	ctx, cancel := context.WithCancel(f.Context())
+	cancel()
+	_, err := m.finish(ctx, f.link, m.request(answer, 0))
+	f.want(err, rpc.Canceled, true)
+	f.wantStarted(0)
+}
+
+// testCanceledWhileItRuns cancels a message while its method runs.
+func testCanceledWhileItRuns(f *fixture, m *form) {
+	f.connect()
+	ctx, cancel := context.WithCancel(f.Context())
+	a := f.begin(ctx, m, m.request(wait, 0))
+	f.wantStarted(1)
+	cancel()
+	_, err := a.end()
+	f.want(err, rpc.Canceled, false)
+	f.wantEnd(context.Canceled)
+}
+
+// testClosedBefore sends a message over a carrier that was closed.
+func testClosedBefore(f *fixture, m *form) {
+	f.connect()
+	if err := f.link.Enter(f.Context(), 0); err != nil {
+		f.Fatal(err)
+	}
+	defer f.link.Release()
+	f.carrier.Close()
+	_, err := m.finish(f.Context(), f.link, m.request(answer, 0))
+	f.want(err, rpc.Invalid, true, "closed")
+	f.wantStarted(0)
+}
+
+// testClosedWhileItRuns closes the carrier while the method runs.
+func testClosedWhileItRuns(f *fixture, m *form) {
+	f.connect()
+	a := f.begin(f.Context(), m, m.request(wait, 0))
+	f.wantStarted(1)
+	f.carrier.Close()
+	_, err := a.end()
+	f.want(err, rpc.OutcomeUnknown, false, "closed")
+	f.wantEnd(context.Canceled)
+}

@@ -1,0 +1,165 @@
+package carriertest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/requestctx"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// fixture is what a test works with: a process that serves, and a link to it. Time is faked.
+type fixture struct {
+	*testing.T
+
+	Harness
+	server  *server
+	carrier carrier.Carrier
+	link    carrier.Link
+}
+
+func newFixture(t *testing.T, open func(*testing.T) Harness) *fixture {
+	t.Helper()
+	f := &fixture{T: t, Harness: open(t)}
+	f.serve(options{}, 0)
+	f.use(Config{Caller: "tester"})
+	return f
+}
+
+// serve puts another process in place of the one that serves.
+func (f *fixture) serve(o options, capacity int) {
+	f.Helper()
+	if o.limits == (dispatch.Limits{}) {
+		o.limits = dispatch.DefaultLimits
+	}
+	if o.maxSize == 0 {
+		o.maxSize = 16 << 20
+	}
+	f.server = newServer(f.T, o)
+	f.Serve(address, Process{Intake: f.server.Intake, Capacity: capacity})
+}
+
+// use makes a carrier, and a link of it to the process.
+func (f *fixture) use(c Config) {
+	f.carrier = f.Carrier(c)
+	f.Cleanup(f.carrier.Close)
+	f.link = f.carrier.Get(carrier.Key{Addr: address, BootID: bootID})
+}
+
+// connect connects the link.
+func (f *fixture) connect() {
+	f.Helper()
+	ctx, cancel := context.WithTimeout(f.Context(), deadline)
+	defer cancel()
+	if err := f.link.Connect(ctx); err != nil {
+		f.Fatal("Connect: ", err)
+	}
+}
+
+// attempt is a message on its way.
+type attempt struct {
+	f       *fixture
+	started int64 // methods that had started before
+	items   []string
+	err     error
+	done    chan struct{}
+}
+
+// send connects if need be, sends a message, and returns what came of it.
+func (f *fixture) send(ctx context.Context, m *form, r *carrier.Request) ([]string, error) {
+	f.Helper()
+	a := f.begin(ctx, m, r)
+	return a.end()
+}
+
+// begin sends a message. It is on its way when begin returns, or has been answered.
+func (f *fixture) begin(ctx context.Context, m *form, r *carrier.Request) *attempt {
+	f.Helper()
+	a := &attempt{f: f, started: f.server.started.Load(), done: make(chan struct{})}
+	if err := f.link.Enter(ctx, time.Second); err != nil {
+		f.Fatal("Enter: ", err)
+	}
+	go func() {
+		defer close(a.done)
+		defer f.link.Release()
+		ctx, cancel := withDeadline(ctx)
+		defer cancel()
+		a.items, a.err = m.finish(ctx, f.link, r)
+	}()
+	synctest.Wait()
+	return a
+}
+
+// withDeadline returns ctx with a deadline, so that no test waits for ever.
+func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, has := ctx.Deadline(); has {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, deadline)
+}
+
+// end waits for the end of a message, and returns what came of it. An error must not say that nothing ran
+// if something did.
+func (a *attempt) end() ([]string, error) {
+	a.f.Helper()
+	<-a.done
+	synctest.Wait() // what is to run, runs
+	if rpc.SafeToRetry(a.err) && a.f.server.started.Load() != a.started {
+		a.f.Errorf("the method ran, and the error says that it did not: %v", a.err)
+	}
+	return a.items, a.err
+}
+
+// want checks an error.
+func (f *fixture) want(err error, kind rpc.Kind, notStarted bool, texts ...string) {
+	f.Helper()
+	e, ok := errors.AsType[*rpc.Error](err)
+	if !ok {
+		f.Errorf("got %v, want an error of kind %v", err, kind)
+		return
+	}
+	if e.Kind != kind || e.NotStarted != notStarted {
+		f.Errorf("got %v, not started: %v; want kind %v, not started: %v", e, e.NotStarted, kind, notStarted)
+	}
+	for _, text := range texts {
+		if !strings.Contains(err.Error(), text) {
+			f.Errorf("%q does not say %q", err, text)
+		}
+	}
+}
+
+// wantItems checks that there was no error, and what was received.
+func (f *fixture) wantItems(got []string, err error, want ...string) {
+	f.Helper()
+	if err != nil || !slices.Equal(got, want) {
+		f.Errorf("got %q, %v; want %q", got, err, want)
+	}
+}
+
+// wantStarted checks how many methods have started.
+func (f *fixture) wantStarted(want int64) {
+	f.Helper()
+	synctest.Wait()
+	if got := f.server.started.Load(); got != want {
+		f.Errorf("%d methods started, not %d", got, want)
+	}
+}
+
+// wantOutstanding checks how many messages the link has on their way.
+func (f *fixture) wantOutstanding(want int64) {
+	f.Helper()
+	synctest.Wait()
+	if got := f.link.Outstanding(); got != want {
+		f.Errorf("%d messages are outstanding, not %d", got, want)
+	}
+}
+
+// dictOf returns the request context that a method sees.
+func dictOf(ctx context.Context) any { return requestctx.Dict(ctx) }
