@@ -7,7 +7,7 @@ import (
 
 // The vocabulary of package rpc, for programs that import only this package.
 type (
-	// Target says who is meant; see [rpc.Target].
+	// Target is the receiver of a message; see [rpc.Target].
 	Target = rpc.Target
 	// Version is a version of an interface; see [rpc.Version].
 	Version = rpc.Version
@@ -21,6 +21,7 @@ type (
 
 // The kinds of errors; see package rpc for what each means.
 const (
+	Unknown            = rpc.Unknown
 	InvalidTarget      = rpc.InvalidTarget
 	VersionCapExceeded = rpc.VersionCapExceeded
 	UnsupportedVersion = rpc.UnsupportedVersion
@@ -40,17 +41,19 @@ const (
 	Invalid            = rpc.Invalid
 )
 
-// KindOf returns the kind of an error; see [rpc.KindOf].
+// KindOf returns the kind of an error, [Unknown] if it is none of this library; see [rpc.KindOf].
 func KindOf(err error) Kind { return rpc.KindOf(err) }
 
-// SafeToRetry reports whether the message behind an error provably did not run; see [rpc.SafeToRetry].
+// SafeToRetry reports whether the message behind an error provably did not run; see
+// [rpc.SafeToRetry].
 func SafeToRetry(err error) bool { return rpc.SafeToRetry(err) }
 
-// IsNotDelivered reports whether an error means that no server took the message; see [rpc.IsNotDelivered].
+// IsNotDelivered reports whether an error means that no server took the message; see
+// [rpc.IsNotDelivered].
 func IsNotDelivered(err error) bool { return rpc.IsNotDelivered(err) }
 
-// Raw is a string of JSON text that is sent or delivered as it is: as arguments, the text of an object. It must be valid JSON; nothing
-// checks it on the way but the reader at the other end.
+// Raw is a string of JSON text that is sent or delivered as it is: as arguments, the text of an
+// object. It must be valid JSON. Only the reader at the other end checks it.
 type Raw = payload.Raw
 
 // Opt is a keyword argument that may be absent. Its zero value is absent, which differs from the
