@@ -97,12 +97,12 @@ func ExampleWithDefaultTimeout() {
 
 	hasty := t.Client(oslorpc.Target{Topic: "calculators"}, oslorpc.WithTimeout(0))
 	_, err := oslorpc.Call[int](context.Background(), hasty, "add", addends{A: 1, B: 2})
-	fmt.Println(oslorpc.KindOf(err).Name())
+	fmt.Println(oslorpc.SafeToRetry(err)) // it had no time to find a server
 
 	client := hasty.Prepare(oslorpc.WithDefaultTimeout())
 	fmt.Println(oslorpc.Call[int](context.Background(), client, "add", addends{A: 1, B: 2}))
 	// Output:
-	// Timeout
+	// true
 	// 3 <nil>
 }
 
