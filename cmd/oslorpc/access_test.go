@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
 	"github.com/oslorpc/oslorpc/internal/consultest"
 )
 
@@ -37,7 +38,7 @@ func TestHiddenFleet(t *testing.T) {
 	f.url = agent.URL()
 	for line, code := range map[string]int{
 		"ls": 3, "ls demo": 3, "ping demo": 3, "info demo": 3, "versions demo": 3, "versions why demo": 3, "deprecations demo": 3,
-		"upgrade check demo --to 1.0":   exitCannotTell,
+		"upgrade check demo --to 1.0":   cli.ExitCannotTell,
 		"call demo whoami --timeout 2s": 3, "call demo whoami --fail-fast": 3, "fanout demo whoami --fail-fast": 3, "fanout demo whoami --timeout 2s": 3,
 	} {
 		t.Run(line, func(t *testing.T) {

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
 )
 
 // startDemo starts a demo whose temporary files are in a directory of their own.
@@ -20,15 +22,15 @@ func startDemo(t *testing.T) (f *fleet, demo *process, temporary string) {
 	return f, f.start("demo", "demo"), temporary
 }
 
-// pids returns the process ids of the servers that a demo told of.
+// pids returns the process ids of the servers that a demo started.
 func (f *fleet) pids() []int {
 	f.t.Helper()
 	lines := f.find(3, "demo", "ready: ")
 	pids := make([]int, 0, len(lines))
 	for _, l := range lines {
-		digits := regexp.MustCompile(`process (\d+)$`).FindStringSubmatch(l.text)
+		digits := regexp.MustCompile(`process (\d+)$`).FindStringSubmatch(l.Text)
 		if digits == nil {
-			f.t.Fatalf("got %q", l.text)
+			f.t.Fatalf("got %q", l.Text)
 		}
 		pid, err := strconv.Atoi(digits[1])
 		if err != nil {
@@ -54,7 +56,7 @@ func TestDemo(t *testing.T) {
 	start := time.Now()
 	f, demo, temporary := startDemo(t)
 	if code := demo.code(); code != 0 {
-		lines, _ := f.output.since(0)
+		lines := f.output.Lines()
 		t.Fatalf("exit code %d: %q", code, lines)
 	}
 	if took := time.Since(start); took > 15*time.Second {
@@ -62,9 +64,9 @@ func TestDemo(t *testing.T) {
 	}
 	f.nothingLeft(temporary)
 	var text strings.Builder
-	lines, _ := f.output.since(0)
+	lines := f.output.Lines()
 	for _, l := range lines {
-		text.WriteString(l.text + "\n")
+		text.WriteString(l.Text + "\n")
 	}
 	for _, want := range []string{
 		"$ oslorpc serve --topic demo --server node1 --rpc-version 1.1 &", "--server node3 --rpc-version 1.0 &",
@@ -91,7 +93,7 @@ func TestInterruptedDemo(t *testing.T) {
 	f, demo, temporary := startDemo(t)
 	f.pids()
 	demo.signal(syscall.SIGINT)
-	if code := demo.code(); code != exitInterrupted {
+	if code := demo.code(); code != cli.ExitInterrupted {
 		t.Errorf("exit code %d", code)
 	}
 	f.nothingLeft(temporary)
@@ -104,13 +106,5 @@ func TestKilledDemoTakesItsServersAlong(t *testing.T) {
 	demo.code()
 	for _, pid := range pids {
 		gone(t, pid)
-	}
-}
-
-func TestCommandLine(t *testing.T) {
-	t.Parallel()
-	got := commandLine([]string{"call", "n:=5", "a=b c", "", "it's", `{"a":1}`, "x/y_z-1.0@%+,"})
-	if want := `call n:=5 'a=b c' '' 'it'\''s' '{"a":1}' x/y_z-1.0@%+,`; got != want {
-		t.Errorf("got %s, want %s", got, want)
 	}
 }

@@ -13,9 +13,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/child"
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/instances"
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/look"
 )
 
-// patient is how long a test waits for what must come.
+// patient bounds how long a test waits for an event.
 const patient = 20 * time.Second
 
 // fleet is a registry, and processes of this program that use it.
@@ -23,13 +27,13 @@ type fleet struct {
 	t      *testing.T
 	dir    string
 	url    string
-	output *transcript
+	output *child.Transcript
 }
 
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "registry")
-	return &fleet{t: t, dir: dir, url: "local://" + dir, output: newTranscript()}
+	return &fleet{t: t, dir: dir, url: "local://" + dir, output: child.NewTranscript()}
 }
 
 // run runs a command line in this process.
@@ -37,7 +41,7 @@ func (f *fleet) run(args ...string) result {
 	return runWith("", append(args, "--transport", f.url)...)
 }
 
-// ok is run, for what must succeed.
+// ok is run for a command line that must succeed.
 func (f *fleet) ok(args ...string) result {
 	f.t.Helper()
 	r := f.run(args...)
@@ -53,7 +57,7 @@ func (f *fleet) command(args ...string) *exec.Cmd {
 		f.t.Fatal(err)
 	}
 	cmd := exec.Command(executable, args...)
-	cmd.Env = append(environment(f.url), asProgram+"=1")
+	cmd.Env = append(child.Environment(f.url), asProgram+"=1")
 	return cmd
 }
 
@@ -61,7 +65,7 @@ func (f *fleet) command(args ...string) *exec.Cmd {
 func (f *fleet) start(name string, args ...string) *process {
 	f.t.Helper()
 	cmd := f.command(args...)
-	printer := f.output.of(name)
+	printer := f.output.Of(name)
 	cmd.Stdout, cmd.Stderr = printer, printer
 	p := &process{t: f.t, Cmd: cmd, exited: make(chan struct{})}
 	if err := cmd.Start(); err != nil {
@@ -104,18 +108,19 @@ func (p *process) code() int {
 	}
 }
 
-// serve starts a server on the topic demo and returns when it is ready. It ends with this process, however that ends.
+// serve starts a server on the topic demo and returns when it is ready. The server ends with this
+// process, at the latest.
 func (f *fleet) serve(server string, more ...string) *process {
 	f.t.Helper()
 	args := append([]string{"serve", "--topic", "demo", "--server", server}, more...)
 	ctx, cancel := context.WithTimeout(f.t.Context(), patient)
 	defer cancel()
-	c, _, err := startChild(ctx, f.command(args...), server, f.output)
+	c, _, err := child.Start(ctx, f.command(args...), server, f.output)
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.t.Cleanup(c.kill)
-	return &process{t: f.t, Cmd: c.cmd, exited: c.exited}
+	f.t.Cleanup(c.Kill)
+	return &process{t: f.t, Cmd: c.Cmd, exited: c.Exited}
 }
 
 // serveThree starts node1, node2 and node3.
@@ -125,11 +130,11 @@ func (f *fleet) serveThree() (one, two, three *process) {
 }
 
 // find waits for lines that a process prints, or any process if by is empty.
-func (f *fleet) find(count int, by, text string) []line {
+func (f *fleet) find(count int, by, text string) []child.Line {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(f.t.Context(), patient)
 	defer cancel()
-	lines, err := f.output.find(ctx, 0, count, func(l line) bool { return (by == "" || l.by == by) && strings.Contains(l.text, text) })
+	lines, err := f.output.Find(ctx, 0, count, func(l child.Line) bool { return (by == "" || l.By == by) && strings.Contains(l.Text, text) })
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -139,7 +144,7 @@ func (f *fleet) find(count int, by, text string) []line {
 // servers returns the names that ls shows.
 func (f *fleet) servers() []string {
 	f.t.Helper()
-	list := parse[[]instanceDocument](f.t, f.ok("ls", "--output", "json").out)
+	list := parse[[]instances.Document](f.t, f.ok("ls", "--output", "json").out)
 	names := make([]string, 0, len(list))
 	for _, i := range list {
 		names = append(names, i.Server)
@@ -147,12 +152,12 @@ func (f *fleet) servers() []string {
 	return names
 }
 
-// running waits until a server runs so many messages.
+// running waits until a server runs this many messages.
 func (f *fleet) running(server string, count int64) {
 	f.t.Helper()
 	eventually(f.t, patient, server+" runs messages", func() bool {
 		info := f.ok("info", "demo", "--server", server, "--output", "json")
-		return parse[[]profile](f.t, info.out)[0].Servers[0].Running == count
+		return parse[[]look.Profile](f.t, info.out)[0].Servers[0].Running == count
 	})
 }
 
@@ -168,7 +173,8 @@ func eventually(t *testing.T, within time.Duration, what string, holds func() bo
 	}
 }
 
-// gone waits until a process is not there any more, or is one that nobody waits for, as where a container has no init.
+// gone waits until a process has ended. In a container without an init process, it may stay a
+// zombie.
 func gone(t *testing.T, pid int) {
 	t.Helper()
 	eventually(t, patient, "a process is gone", func() bool {

@@ -11,6 +11,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/instances"
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/look"
 )
 
 func TestLs(t *testing.T) {
@@ -37,13 +41,13 @@ func TestLs(t *testing.T) {
 			t.Errorf("%v: got %s", args, r.out)
 		}
 	}
-	list := parse[[]instanceDocument](t, f.ok("ls", "demo", "--output", "json").out)
-	if len(list) != 2 || list[0].Versions[0] != (versionDocument{"control", "2.1"}) || list[1].State != "active" || list[1].InstanceID == "" {
+	list := parse[[]instances.Document](t, f.ok("ls", "demo", "--output", "json").out)
+	if len(list) != 2 || list[0].Versions[0] != (instances.VersionDocument{Namespace: "control", Version: "2.1"}) || list[1].State != "active" || list[1].InstanceID == "" {
 		t.Errorf("got %+v", list)
 	}
 }
 
-func TestLsOfNobody(t *testing.T) {
+func TestLsWithoutServers(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	if r := f.ok("ls"); r.out != "" || r.errs != "oslorpc: no server is listed\n" {
@@ -79,12 +83,12 @@ func TestPing(t *testing.T) {
 	if r.code == 0 {
 		t.Errorf("exit code %d", r.code)
 	}
-	for _, pong := range parse[[]pongDocument](t, r.out) {
+	for _, pong := range parse[[]look.PongDocument](t, r.out) {
 		if answered := pong.Error == nil && pong.Milliseconds > 0; answered != (pong.Server != "node2") {
 			t.Errorf("got %+v", pong)
 		}
 	}
-	if e := parse[failure](t, r.errs); !strings.Contains(e.Message, "1 of 3 servers did not answer") {
+	if e := parse[cli.Failure](t, r.errs); !strings.Contains(e.Message, "1 of 3 servers did not answer") {
 		t.Errorf("got %+v", e)
 	}
 }
@@ -112,15 +116,15 @@ func TestInfo(t *testing.T) {
 			t.Errorf("it lacks %s:\n%s", want, out)
 		}
 	}
-	list := parse[[]profile](t, f.ok("info", "demo", "--server", "node2", "--output", "json").out)
+	list := parse[[]look.Profile](t, f.ok("info", "demo", "--server", "node2", "--output", "json").out)
 	if len(list) != 1 || list[0].Servers[0].Endpoints[0].Namespaces[0] != "control" || len(list[0].Servers[0].Endpoints[0].Methods) != 6 {
 		t.Errorf("got %+v", list)
 	}
 	wantCode(t, f.run("info", "nobody"), 3)
 }
 
-// Commands that ask servers say at once what is the matter with one that does not answer, in text
-// and for programs.
+// Commands that ask servers say at once what is wrong with one that does not answer, in text and for
+// programs.
 func TestServersThatDoNotAnswer(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -148,7 +152,7 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 				r := runWith("", words...)
 				code := 3
 				if strings.HasPrefix(line, "upgrade") {
-					code = exitCannotTell
+					code = cli.ExitCannotTell
 				}
 				if r.code != code || !strings.Contains(r.out+r.errs, test.want) || strings.Contains(r.out+r.errs, "may have run") {
 					t.Errorf("exit code %d, want %d with %q: %s%s", r.code, code, test.want, r.out, r.errs)
@@ -157,7 +161,7 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 					return
 				}
 				r = runWith("", append(words, "--output", "json")...)
-				e := parse[failure](t, r.errs)
+				e := parse[cli.Failure](t, r.errs)
 				if e.Server != "v2" || e.Address == "" || !strings.Contains(e.Message, test.want) || !e.SafeToRetry {
 					t.Errorf("for programs it is %+v", e)
 				}
@@ -173,7 +177,7 @@ func TestWatch(t *testing.T) {
 	watch := f.start("watch", "watch", "demo")
 	f.find(1, "watch", "present  demo  node1  127.0.0.1:")
 	two := f.serve("node2", "--rpc-version", "1.4")
-	joined := f.find(1, "watch", "joined   demo  node2  127.0.0.1:")[0].text
+	joined := f.find(1, "watch", "joined   demo  node2  127.0.0.1:")[0].Text
 	if !regexp.MustCompile(`^\d\d:\d\d:\d\d  joined   demo  node2  127\.0\.0\.1:\d+  1\.4  active  openstack$`).MatchString(joined) {
 		t.Errorf("got %q", joined)
 	}
@@ -194,8 +198,8 @@ func TestWatchGoesOnAfterErrors(t *testing.T) {
 	if err := os.Chmod(f.dir, 0o755); err != nil { // which the registry refuses
 		t.Fatal(err)
 	}
-	failed := f.find(1, "watch", `"error"`)[0].text
-	if e := parse[eventDocument](t, failed); e.Event != "error" || !strings.Contains(e.Error.Message, "chmod 0700") || e.Instance != nil {
+	failed := f.find(1, "watch", `"error"`)[0].Text
+	if e := parse[look.EventDocument](t, failed); e.Event != "error" || !strings.Contains(e.Error.Message, "chmod 0700") || e.Instance != nil {
 		t.Errorf("got %s", failed)
 	}
 	if err := os.Chmod(f.dir, 0o700); err != nil {
@@ -207,10 +211,10 @@ func TestWatchGoesOnAfterErrors(t *testing.T) {
 	if code := watch.code(); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
-	lines, _ := f.output.since(0)
+	lines := f.output.Lines()
 	for _, l := range lines {
-		if l.by == "watch" {
-			parse[eventDocument](t, l.text)
+		if l.By == "watch" {
+			parse[look.EventDocument](t, l.Text)
 		}
 	}
 }
@@ -223,7 +227,7 @@ func TestUnreadableRegistry(t *testing.T) {
 	}
 	for _, command := range []string{"ls", "ping demo", "info demo", "call demo whoami", "watch", "serve --topic demo"} {
 		r := f.run(strings.Fields(command)...)
-		wantCode(t, r, exitUsage)
+		wantCode(t, r, cli.ExitUsage)
 		if !strings.Contains(r.errs, "chmod 0700") {
 			t.Errorf("%s: got %s", command, r.errs)
 		}

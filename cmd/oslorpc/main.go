@@ -6,34 +6,30 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"syscall"
 
 	"google.golang.org/grpc/grpclog"
+
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
 )
 
 func main() {
-	if os.Getenv("GRPC_GO_LOG_SEVERITY_LEVEL") == "" { // gRPC would write on standard error beside our errors, which programs read
+	if os.Getenv("GRPC_GO_LOG_SEVERITY_LEVEL") == "" {
+		// gRPC would log to standard error, among our errors, which programs read.
 		grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
 	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// endSignals ask a program to end.
-var endSignals = []os.Signal{os.Interrupt, syscall.SIGTERM}
-
 // run runs a command line and returns the exit code.
 func run(args []string, in io.Reader, out, errs io.Writer) int {
-	ctx, stop := signal.NotifyContext(context.Background(), endSignals...)
+	ctx, stop := signal.NotifyContext(context.Background(), cli.EndSignals...)
 	defer stop()
 	context.AfterFunc(ctx, stop) // so that a second signal ends the program at once
-	p := &program{in: in, out: out, errs: errs}
-	root := p.rootCommand()
+	p := &cli.Program{In: in, Out: out, Errs: errs}
+	root := rootCommand(p)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return 0
+	if err := root.ExecuteContext(ctx); err != nil {
+		return p.Fail(err)
 	}
-	err = asAnswer(p.command, p.blame(err))
-	p.report(err)
-	return exitCode(err)
+	return 0
 }

@@ -10,22 +10,22 @@ import (
 	"github.com/oslorpc/oslorpc/internal/leak"
 )
 
-// asProgram is an environment variable: where it is set, the test binary is the program. So processes that tests start run the
-// code under test, with the race detector if the tests have it.
+// asProgram is an environment variable that makes the test binary the program. So processes that
+// tests start run the code under test, with the race detector if the tests have it.
 const asProgram = "OSLORPC_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	// The race detector has each process wait a second at its end, for late reports.
+	// The race detector makes each process wait a second at its end, for late reports.
 	if err := os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=10"); err != nil {
 		panic(err)
 	}
 	leak.Main(m)
 }
 
-// result is what came of a command line.
+// result is the outcome of a command line.
 type result struct {
 	code      int
 	out, errs string
@@ -46,7 +46,8 @@ func runWith(input string, args ...string) result {
 	return result{code, out.String(), errs.String()}
 }
 
-// wantCode fails the test unless the exit code is this one, and an error has one line on standard error.
+// wantCode fails the test unless the exit code is this one. An error must be one line on standard
+// error.
 func wantCode(t *testing.T, r result, code int) {
 	t.Helper()
 	if r.code != code {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
 )
 
 func TestExitCodesOfMessages(t *testing.T) {
@@ -25,7 +27,7 @@ func TestExitCodesOfMessages(t *testing.T) {
 		{"call demo whoami --server nobody --fail-fast", 3, `no server named "nobody"`},
 		{"call demo sleep seconds:=60 --timeout 1s", 4, "may have run"},
 		{"multicall demo count n:=1 interval:=60 --timeout 1s", 4, "may have run"},
-		{"call demo fail message=boom", 5, "main.requestedFailure: boom"},
+		{"call demo fail message=boom", 5, "serve.requestedFailure: boom"},
 		{"call demo fail panic:=true", 5, "--output json has the stack"},
 		{"call demo sleep seconds:=-1", 5, "write a number from 0 to 86400"},
 		{"call demo nope", 7, "there is add, count, echo, fail, sleep, whoami"},
@@ -50,7 +52,7 @@ func TestExitCodesOfMessages(t *testing.T) {
 			}
 			r = f.run(append(strings.Fields(test.line), "--output", "json")...)
 			wantCode(t, r, test.code)
-			if e := parse[failure](t, r.errs); e.ExitCode != test.code || e.Message == "" || e.Kind == "" {
+			if e := parse[cli.Failure](t, r.errs); e.ExitCode != test.code || e.Message == "" || e.Kind == "" {
 				t.Errorf("got %+v", e)
 			}
 		})
@@ -63,7 +65,7 @@ func TestRemoteErrorForPrograms(t *testing.T) {
 	f.serve("node1")
 	r := f.run("call", "demo", "fail", "panic:=true", "--output", "json")
 	wantCode(t, r, 5)
-	e := parse[failure](t, r.errs)
+	e := parse[cli.Failure](t, r.errs)
 	if e.Kind != "Remote" || e.SafeToRetry || e.Server != "node1" || e.Remote == nil {
 		t.Fatalf("got %+v", e)
 	}
@@ -71,7 +73,7 @@ func TestRemoteErrorForPrograms(t *testing.T) {
 		t.Errorf("got %+v", e.Remote)
 	}
 	r = f.run("call", "demo", "add", "a=1", "b:=2", "--output", "json")
-	if e := parse[failure](t, r.errs); e.Path != "/a" || !e.SafeToRetry || !strings.HasSuffix(e.Hint, "write a:=1") {
+	if e := parse[cli.Failure](t, r.errs); e.Path != "/a" || !e.SafeToRetry || !strings.HasSuffix(e.Hint, "write a:=1") {
 		t.Errorf("got %+v", e)
 	}
 }
@@ -96,7 +98,7 @@ func TestServerKilledWhileItRunsAMessage(t *testing.T) {
 	if code := call.code(); code != 6 {
 		t.Errorf("exit code %d", code)
 	}
-	if e := parse[failure](t, f.find(1, "client", "{")[0].text); e.Kind != "OutcomeUnknown" || e.SafeToRetry {
+	if e := parse[cli.Failure](t, f.find(1, "client", "{")[0].Text); e.Kind != "OutcomeUnknown" || e.SafeToRetry {
 		t.Errorf("got %+v", e)
 	}
 }
@@ -109,7 +111,7 @@ func TestInterruptedCall(t *testing.T) {
 		call := f.start(s.String(), "call", "demo", "sleep", "seconds:=60")
 		f.running("node1", 1)
 		call.signal(s)
-		if code := call.code(); code != exitInterrupted {
+		if code := call.code(); code != cli.ExitInterrupted {
 			t.Errorf("exit code %d", code)
 		}
 		f.find(1, s.String(), "oslorpc: canceled: sleep on <Target topic=demo>")
@@ -126,7 +128,7 @@ func TestInterruptedWhileItWaitsForInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer input.Close()
-	cmd.Stderr = f.output.of("client")
+	cmd.Stderr = f.output.Of("client")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +141,7 @@ func TestInterruptedWhileItWaitsForInput(t *testing.T) {
 		_ = cmd.Process.Kill()
 		<-exited
 	})
-	// A byte more than a pipe holds: once it is written, the process reads.
+	// This is more than a pipe holds: once it is written, the process has begun to read.
 	if _, err := input.Write([]byte(`{"a":"` + strings.Repeat("x", 1<<20))); err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +150,7 @@ func TestInterruptedWhileItWaitsForInput(t *testing.T) {
 	}
 	f.find(1, "client", "oslorpc: canceled: interrupted by a signal")
 	<-exited
-	if code := cmd.ProcessState.ExitCode(); code != exitInterrupted {
+	if code := cmd.ProcessState.ExitCode(); code != cli.ExitInterrupted {
 		t.Errorf("exit code %d", code)
 	}
 }
@@ -160,7 +162,7 @@ func TestWaitingForARegistry(t *testing.T) {
 	call := f.start("client", "call", "demo", "whoami")
 	f.find(1, "client", "oslorpc: waiting: not delivered: unreachable: Consul at 127.0.0.1:1")
 	call.signal(syscall.SIGINT)
-	if code := call.code(); code != exitInterrupted {
+	if code := call.code(); code != cli.ExitInterrupted {
 		t.Errorf("exit code %d", code)
 	}
 	wantCode(t, f.run("ls"), 3)

@@ -11,6 +11,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/look"
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/send"
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/serve"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
@@ -20,7 +24,7 @@ func answers(t *testing.T, r result) (servers map[string]int, pids map[int]int) 
 	wantCode(t, r, 0)
 	servers, pids = map[string]int{}, map[int]int{}
 	for _, line := range r.lines() {
-		who := parse[identityResult](t, line)
+		who := parse[serve.Identity](t, line)
 		servers[who.Server]++
 		pids[who.ProcessID]++
 	}
@@ -86,7 +90,7 @@ func TestFanoutRunsInEveryProcess(t *testing.T) {
 	f.find(1, "node1", `{"to":"all"}`)
 	f.find(1, "node2", `{"to":"all"}`)
 	f.find(2, "node3", `{"to":"all"}`)
-	for _, p := range parse[[]profile](t, f.ok("info", "demo", "--output", "json").out) {
+	for _, p := range parse[[]look.Profile](t, f.ok("info", "demo", "--output", "json").out) {
 		for _, m := range p.Servers[0].Endpoints[0].Methods {
 			if m.Name == "echo" && m.Started != 1 {
 				t.Errorf("%s ran it %d times", p.Server, m.Started)
@@ -105,7 +109,7 @@ func TestFanoutToAMixedFleet(t *testing.T) {
 		t.Errorf("got %s", r.out)
 	}
 	r = f.ok("fanout", "demo", "echo", "--rpc-version", "1.2", "--output", "json")
-	report := parse[map[string][]deliveryDocument](t, r.out)
+	report := parse[map[string][]send.DeliveryDocument](t, r.out)
 	if len(report["accepted"]) != 1 || len(report["skipped"]) != 1 || len(report["failed"]) != 0 {
 		t.Fatalf("got %s", r.out)
 	}
@@ -116,7 +120,7 @@ func TestFanoutToAMixedFleet(t *testing.T) {
 	wantCode(t, f.run("fanout", "demo", "nope", "--output", "json"), 7)
 }
 
-func TestFanoutToNobody(t *testing.T) {
+func TestFanoutWithoutServers(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	if r := f.ok("fanout", "demo", "echo"); r.out != "" || r.errs != "oslorpc: no server is on the topic \"demo\" of the exchange \"openstack\"\n" {
@@ -137,11 +141,11 @@ func TestMulticallStreams(t *testing.T) {
 	if r := f.ok("multicall", "demo", "count", "n:=0"); r.out != "" {
 		t.Errorf("got %q", r.out)
 	}
-	// This one would take years: that an item is there shows that they come one by one.
+	// This one would take years, so items must arrive one by one.
 	endless := f.start("client", "multicall", "demo", "count", "n:=1000000000", "interval:=0.01")
 	f.find(1, "client", "2")
 	endless.signal(syscall.SIGINT)
-	if code := endless.code(); code != exitInterrupted {
+	if code := endless.code(); code != cli.ExitInterrupted {
 		t.Errorf("exit code %d", code)
 	}
 	f.find(1, "node1", `{"n":1000000000,"interval":0.01} failed: context canceled`)
@@ -177,7 +181,7 @@ func TestOtherNames(t *testing.T) {
 	const exchange, namespace = "größe", "контроль"
 	f.serve("nöd e", "--exchange", exchange, "--namespace", namespace, "--rpc-version", "3.2")
 	r := f.ok("call", "demo", "whoami", "--server", "nöd e", "--exchange", exchange, "--namespace", namespace, "--rpc-version", "3.1")
-	if parse[identityResult](t, r.out).Server != "nöd e" {
+	if parse[serve.Identity](t, r.out).Server != "nöd e" {
 		t.Errorf("got %s", r.out)
 	}
 	wantCode(t, f.run("call", "demo", "whoami", "--fail-fast"), 3)
@@ -241,7 +245,7 @@ func TestPatience(t *testing.T) {
 	}
 }
 
-// What cannot succeed fails at once, with what may have been meant.
+// A message that cannot succeed fails at once, and the error suggests what the user meant.
 func TestFailFast(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
@@ -281,7 +285,7 @@ func TestFailFast(t *testing.T) {
 	}
 }
 
-// A person is told what a message waits for: a server that hangs, or a topic that only looks
+// The command says what a message waits for: a server that hangs, or a topic that only looks
 // misspelt.
 func TestWaits(t *testing.T) {
 	t.Parallel()
@@ -290,7 +294,7 @@ func TestWaits(t *testing.T) {
 	waits := f.start("waits", "call", "dmeo", "whoami", "--fail-fast=false")
 	f.find(1, "waits", `oslorpc: waiting: no server is on the topic "dmeo" of the exchange "openstack"; did you mean "demo"?`)
 	waits.signal(syscall.SIGINT)
-	if code := waits.code(); code != exitInterrupted {
+	if code := waits.code(); code != cli.ExitInterrupted {
 		t.Errorf("exit code %d", code)
 	}
 	hangs.signal(syscall.SIGSTOP)

@@ -12,6 +12,9 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/serve"
 )
 
 func TestServeEndsCleanly(t *testing.T) {
@@ -34,7 +37,7 @@ func TestServeEndsCleanly(t *testing.T) {
 	}
 }
 
-func TestServeFinishesWhatItAccepted(t *testing.T) {
+func TestServeFinishesAcceptedMessages(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	server := f.serve("node1")
@@ -55,10 +58,10 @@ func TestSecondSignalEndsServeAtOnce(t *testing.T) {
 	server.signal(syscall.SIGTERM)
 	f.find(1, "node1", "stopping: ")
 	server.signal(syscall.SIGTERM)
-	if code := server.code(); code != exitInterrupted {
+	if code := server.code(); code != cli.ExitInterrupted {
 		t.Errorf("the server has exit code %d", code)
 	}
-	// Either the connection is lost first, or the method says that it was ended.
+	// Either the connection is lost first, or the method reports that it was ended.
 	if code := call.code(); code != 5 && code != 6 {
 		t.Errorf("the call has exit code %d", code)
 	}
@@ -85,10 +88,10 @@ func TestServeInJSON(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	f.find(1, "node1", `"stopping"`)
-	lines, _ := f.output.since(0)
+	lines := f.output.Lines()
 	events := make([]string, 0, len(lines))
 	for _, l := range lines {
-		e := parse[entry](t, l.text)
+		e := parse[serve.EntryDocument](t, l.Text)
 		events = append(events, strings.TrimSpace(fmt.Sprint(e.Event, " ", e.Method, " ", e.Arguments, " ", e.Result, " ", e.Error)))
 	}
 	want := []string{
@@ -98,7 +101,7 @@ func TestServeInJSON(t *testing.T) {
 	if !slices.Equal(events, want) {
 		t.Errorf("got %q, want %q", events, want)
 	}
-	if r := parse[readyDocument](t, lines[0].text); r.ProcessID != server.Process.Pid || r.Server != "node1" || r.Address == "" {
+	if r := parse[serve.ReadyDocument](t, lines[0].Text); r.ProcessID != server.Process.Pid || r.Server != "node1" || r.Address == "" {
 		t.Errorf("got %+v", r)
 	}
 }
@@ -110,7 +113,7 @@ func TestServeQuietly(t *testing.T) {
 	f.ok("call", "demo", "whoami", "-n", "10")
 	server.signal(syscall.SIGTERM)
 	server.code()
-	if got := f.output.end(); got != 2 {
+	if got := f.output.End(); got != 2 {
 		t.Errorf("it printed %d lines", got)
 	}
 }
@@ -143,7 +146,7 @@ func TestServeListens(t *testing.T) {
 			t.Errorf("%s is not there:\n%s", want, r.out)
 		}
 	}
-	wantCode(t, f.run("serve", "--topic", "demo", "--listen", taken.Addr().String()), exitUsage)
+	wantCode(t, f.run("serve", "--topic", "demo", "--listen", taken.Addr().String()), cli.ExitUsage)
 }
 
 func TestDefaultServerIsTheHost(t *testing.T) {

@@ -3,12 +3,15 @@
 package main
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/instances"
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/upgrades"
 )
 
 // serveMixed starts a new server and an old one.
@@ -46,7 +49,7 @@ func TestVersionsOfAMixedFleet(t *testing.T) {
 	f.ok("versions", "demo").wantLines(t,
 		`SERVER +ADDRESS +STATE +1\.x +control=2\.x`, `control +127\S+ +active +- +2\.1`, `new +127\S+ +active +1\.1 +-`, `old +127\S+ +active +1\.0 +-`,
 		``, `INTERFACE +AUTO CAP +NEWEST +HELD DOWN BY`, `1\.x +1\.0 +1\.1 +old \(up \d+s\)`, `control=2\.x +2\.1 +2\.1 +none`)
-	d := parse[matrixDocument](t, f.ok("versions", "demo", "--output", "json").out)
+	d := parse[upgrades.MatrixDocument](t, f.ok("versions", "demo", "--output", "json").out)
 	if len(d.Instances) != 3 || !d.Instances[0].Counted || len(d.Caps) != 2 || d.Exchange != "openstack" || d.Topic != "demo" {
 		t.Fatalf("got %+v", d)
 	}
@@ -66,7 +69,7 @@ func TestWhyTheCapIsWhatItIs(t *testing.T) {
 		`HELD BY +ADDRESS +STATE +VERSIONS +UP +BUILD`, `old +127\S+ +active +1\.0 +\d+s +\S.*`)
 	f.ok("versions", "why", "demo", "--target-version", "1.1").wantLines(t, `1\.1: not every server serves it`)
 	f.ok("versions", "why", "demo", "--namespace", "x").wantLines(t, `auto: no server implements the namespace "x", .+`)
-	d := parse[reasonDocument](t, f.ok("versions", "why", "demo", "--target-version", "1.0", "--output", "json").out)
+	d := parse[upgrades.ReasonDocument](t, f.ok("versions", "why", "demo", "--target-version", "1.0", "--output", "json").out)
 	if d.Version != "1.0" || d.Next != "1.1" || !*d.Sendable || len(d.Holders) != 1 || d.Holders[0].Build == "" || !strings.HasPrefix(d.Explanation, "auto: 1.0") {
 		t.Errorf("got %+v", d)
 	}
@@ -80,7 +83,7 @@ func TestWhyTheCapIsWhatItIs(t *testing.T) {
 	r.wantLines(t, `old +127\S+ +active +1\.0 .*`)
 }
 
-func TestVersionsOfNobody(t *testing.T) {
+func TestVersionsWithoutServers(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	f.serve("node1", "--exchange", "neutron")
@@ -105,7 +108,7 @@ func TestUpgradeCheck(t *testing.T) {
 	old := f.serveMixed()
 	f.ok("call", "demo", "echo")
 	r := f.run("upgrade", "check", "demo", "--to", "1.1")
-	wantCode(t, r, exitNotYet)
+	wantCode(t, r, cli.ExitNotYet)
 	r.wantLines(t, `Servers that do not serve 1\.1:`, ` +old +127\S+ +active +1\.0`, `Warning: callers of deprecated methods:`,
 		` +- +echo +1\.0 +\S+ +1 +0 +\S+Z +\S+Z +1\.1`, `Callers were counted for \d+s, since (new|old) started\.`)
 	if r.errs != "oslorpc: not yet: 1 server does not serve 1.1\n" {
@@ -116,45 +119,45 @@ func TestUpgradeCheck(t *testing.T) {
 
 	f.ok("call", "demo", "whoami", "--rpc-version", "1.1", "-n", "2")
 	r = f.run("upgrade", "check", "demo", "--to", "1.0", "--output", "json")
-	wantCode(t, r, exitNotYet)
-	d := parse[findingsDocument](t, r.out)
+	wantCode(t, r, cli.ExitNotYet)
+	d := parse[upgrades.FindingsDocument](t, r.out)
 	if d.Verdict != "not yet" || d.ExitCode != 1 || d.Servers != 2 || len(d.InTheWay) != 0 || len(d.Callers) != 1 || d.Callers[0].Accepted != 2 || d.To != "1.0" {
 		t.Errorf("got %+v", d)
 	}
-	if e := parse[failure](t, r.errs); e.Kind != "NotYet" || e.ExitCode != exitNotYet {
+	if e := parse[cli.Failure](t, r.errs); e.Kind != "NotYet" || e.ExitCode != cli.ExitNotYet {
 		t.Errorf("got %+v", e)
 	}
 	f.deafen(old, "old")
-	wantCode(t, f.run("upgrade", "check", "demo", "--to", "1.1", "--timeout", "1s"), exitNotYet)
+	wantCode(t, f.run("upgrade", "check", "demo", "--to", "1.1", "--timeout", "1s"), cli.ExitNotYet)
 }
 
 func TestUpgradeCheckThatCannotTell(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	wantCode(t, f.run("upgrade", "check", "demo", "--to", "1.0"), exitCannotTell)
+	wantCode(t, f.run("upgrade", "check", "demo", "--to", "1.0"), cli.ExitCannotTell)
 	f.serve("node1")
 	server := f.serve("node2")
 	f.ok("upgrade", "check", "demo", "--to", "1.0")
 	r := f.run("upgrade", "check", "demo", "--to", "1.0", "--namespace", "x")
-	wantCode(t, r, exitCannotTell)
+	wantCode(t, r, cli.ExitCannotTell)
 	if want := `oslorpc: cannot tell: no server is known to implement the namespace "x"` + "\n"; r.errs != want {
 		t.Errorf("got %s", r.errs)
 	}
 	f.deafen(server, "node2")
 	r = f.run("upgrade", "check", "demo", "--to", "1.0", "--timeout", "1s")
-	wantCode(t, r, exitCannotTell)
+	wantCode(t, r, cli.ExitCannotTell)
 	r.wantLines(t, `Servers that did not answer:`, ` +node2 +127\S+ +active +.+`)
 	r = f.run("upgrade", "check", "demo", "--to", "1.0", "--timeout", "1s", "--output", "json")
-	wantCode(t, r, exitCannotTell)
-	if d := parse[findingsDocument](t, r.out); d.Verdict != "cannot tell" || d.Unanswered[0].Server != "node2" || d.Unanswered[0].Error == nil {
+	wantCode(t, r, cli.ExitCannotTell)
+	if d := parse[upgrades.FindingsDocument](t, r.out); d.Verdict != "cannot tell" || d.Unanswered[0].Server != "node2" || d.Unanswered[0].Error == nil {
 		t.Errorf("got %+v", d)
 	}
 	waiting := f.start("check", "upgrade", "check", "demo", "--to", "1.0", "--timeout", "1m")
 	time.Sleep(300 * time.Millisecond) // by then it asks
 	waiting.signal(syscall.SIGINT)
 	switch code := waiting.code(); code {
-	case exitInterrupted, -1: // -1: before it listened to signals
-	case exitCannotTell: // it had found out already that the server hangs
+	case cli.ExitInterrupted, -1: // -1: before it listened to signals
+	case cli.ExitCannotTell: // it had found out already that the server hangs
 	default:
 		t.Errorf("exit code %d", code)
 	}
@@ -164,13 +167,13 @@ func TestUpgradeCheckOfAStaticAddress(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	f.serve("node1")
-	address := parse[[]instanceDocument](t, f.ok("ls", "--output", "json").out)[0].Address
+	address := parse[[]instances.Document](t, f.ok("ls", "--output", "json").out)[0].Address
 	r := runWith("", "upgrade", "check", "demo", "--to", "1.0", "--transport", "static://demo="+address)
-	wantCode(t, r, exitCannotTell)
+	wantCode(t, r, cli.ExitCannotTell)
 	r.wantLines(t, `Servers that do not report what they implement:`)
 	r = runWith("", "versions", "demo", "--transport", "static://demo="+address)
 	wantCode(t, r, 0)
-	if !strings.Contains(r.errs, "no server says what it implements") {
+	if !strings.Contains(r.errs, "no server reports what it implements") {
 		t.Errorf("got %+v", r)
 	}
 }
@@ -190,25 +193,27 @@ func TestMisusedUpgradeCheck(t *testing.T) {
 		{"upgrade check demo --to 1.0 --output xml", "write text or json"},
 	} {
 		r := f.run(strings.Fields(test.line)...)
-		wantCode(t, r, exitMisused)
+		wantCode(t, r, cli.ExitMisused)
 		if !strings.Contains(r.errs, test.want) || r.out != "" {
 			t.Errorf("%s: got %+v", test.line, r)
 		}
 	}
 	r := runWith("", "upgrade", "check", "demo", "--to", "1.0", "--transport", "nope://", "--output", "json")
-	wantCode(t, r, exitMisused)
-	if e := parse[failure](t, r.errs); e.ExitCode != exitMisused || !e.SafeToRetry {
+	wantCode(t, r, cli.ExitMisused)
+	if e := parse[cli.Failure](t, r.errs); e.ExitCode != cli.ExitMisused || !e.SafeToRetry {
 		t.Errorf("got %+v", e)
 	}
 }
 
-func TestExitCodesOfAnswersAreDocumented(t *testing.T) {
+func TestExitCodesAreDocumented(t *testing.T) {
 	t.Parallel()
-	for _, command := range []string{"upgrade", "upgrade check"} {
-		help := runWith("", append(strings.Fields(command), "--help")...)
+	for line, table := range map[string]string{
+		"--help": cli.ExitHelp(), "upgrade --help": cli.AnswerHelp(), "upgrade check --help": cli.AnswerHelp(),
+	} {
+		help := runWith("", strings.Fields(line)...)
 		wantCode(t, help, 0)
-		for _, e := range answerExits {
-			help.wantLines(t, fmt.Sprintf(` +%d  %s`, e.code, regexp.QuoteMeta(e.meaning)))
+		if !strings.Contains(help.out, table) {
+			t.Errorf("%s lacks the exit codes:\n%s", line, help.out)
 		}
 	}
 }
@@ -218,7 +223,7 @@ func TestDeprecations(t *testing.T) {
 	f := newFleet(t)
 	first := f.serve("first", "--rpc-version", "1.1", "--deprecated", "echo,add")
 	f.serve("second", "--rpc-version", "1.1", "--deprecated", "echo")
-	if r := f.ok("deprecations", "demo"); r.out != "" || !strings.Contains(r.errs, "nothing of the kind was asked for") {
+	if r := f.ok("deprecations", "demo"); r.out != "" || !strings.Contains(r.errs, "no caller asked for anything deprecated or old") {
 		t.Errorf("got %+v", r)
 	}
 	f.ok("call", "demo", "echo", "--rpc-version", "1.1", "-n", "6")
@@ -230,7 +235,7 @@ func TestDeprecations(t *testing.T) {
 	if lines := r.lines(); len(lines) != 3 {
 		t.Errorf("got %q", lines)
 	}
-	d := parse[deprecationsDocument](t, f.ok("deprecations", "demo", "--all", "--output", "json").out)
+	d := parse[upgrades.DeprecationsDocument](t, f.ok("deprecations", "demo", "--all", "--output", "json").out)
 	if len(d.Requests) != 3 || d.Requests[0].Method != "count" || d.Requests[1].Deprecated != "1.1" || d.Requests[1].First.IsZero() || len(d.Unanswered) != 0 {
 		t.Errorf("got %+v", d)
 	}

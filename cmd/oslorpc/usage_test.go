@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
@@ -58,7 +59,7 @@ func TestWrongUsages(t *testing.T) {
 	} {
 		t.Run(test.line, func(t *testing.T) {
 			r := runWith("", strings.Fields(test.line)...)
-			wantCode(t, r, exitUsage)
+			wantCode(t, r, cli.ExitUsage)
 			if !strings.HasPrefix(r.errs, "oslorpc: ") || !strings.Contains(r.errs, test.want) || r.out != "" {
 				t.Errorf("want only an error with %q, got %q and %q", test.want, r.errs, r.out)
 			}
@@ -66,8 +67,8 @@ func TestWrongUsages(t *testing.T) {
 			if strings.Contains(test.line, "--output") {
 				return
 			}
-			wantCode(t, r, exitUsage)
-			if f := parse[failure](t, r.errs); f.ExitCode != exitUsage || !f.SafeToRetry {
+			wantCode(t, r, cli.ExitUsage)
+			if f := parse[cli.Failure](t, r.errs); f.ExitCode != cli.ExitUsage || !f.SafeToRetry {
 				t.Errorf("got %+v", f)
 			}
 		})
@@ -76,7 +77,7 @@ func TestWrongUsages(t *testing.T) {
 
 func TestHelps(t *testing.T) {
 	t.Parallel()
-	root := (&program{}).rootCommand()
+	root := rootCommand(&cli.Program{})
 	for _, cmd := range root.Commands() {
 		t.Run(cmd.Name(), func(t *testing.T) {
 			r := runWith("", cmd.Name(), "--help")

@@ -6,9 +6,11 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
 )
 
-// buildDocument is what this program was built from.
+// buildDocument says what this program was built from, for programs.
 type buildDocument struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`
@@ -49,19 +51,19 @@ func (b buildDocument) String() string {
 	return fmt.Sprintf("%s%s, %s, %s", b.Version, revision, b.Go, b.Platform)
 }
 
-func (p *program) versionCommand() *cobra.Command {
+func versionCommand(p *cli.Program) *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Print the version of this program",
 		Example: `  oslorpc version
   oslorpc version --output json`,
 		DisableFlagsInUseLine: true,
-		Args:                  p.takes(0, 0, "no arguments"),
+		Args:                  p.Takes(0, 0, "no arguments"),
 		RunE: func(*cobra.Command, []string) error {
-			if p.inJSON() {
-				return writeJSON(p.out, build())
+			if p.JSON() {
+				return cli.WriteJSON(p.Out, build())
 			}
-			_, err := fmt.Fprintln(p.out, "oslorpc", build())
+			_, err := fmt.Fprintln(p.Out, "oslorpc", build())
 			return err
 		},
 	}

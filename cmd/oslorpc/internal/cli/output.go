@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"unicode"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// WriteJSON writes v as one line of JSON.
+func WriteJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// WriteResult writes the result of a method as one line of JSON, in either form of output.
+func (p *Program) WriteResult(result oslorpc.Raw) error {
+	var line bytes.Buffer
+	if err := json.Compact(&line, []byte(result)); err != nil {
+		return &oslorpc.Error{Kind: oslorpc.BadResult, Cause: err, Message: "the method ran, and its result is not JSON: " + err.Error()}
+	}
+	line.WriteByte('\n')
+	_, err := p.Out.Write(line.Bytes())
+	return err
+}
+
+// The titles of columns that many tables have.
+const (
+	ServerColumn   = "SERVER"
+	AddressColumn  = "ADDRESS"
+	StateColumn    = "STATE"
+	VersionsColumn = "VERSIONS"
+)
+
+// WriteTable writes rows with aligned columns, each line after an indent.
+func WriteTable(w io.Writer, indent string, rows [][]string) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		for i, text := range row {
+			row[i] = Cell(text)
+		}
+		fmt.Fprintln(table, indent+strings.Join(row, "\t"))
+	}
+	return table.Flush()
+}
+
+// Cell returns a text for a table: it is never empty, so that programs can count columns.
+func Cell(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return OneLine(text)
+}
+
+// OneLine returns a text with its control characters escaped: text from elsewhere must neither end
+// the line nor control the terminal.
+func OneLine(s string) string {
+	if !strings.ContainsFunc(s, unicode.IsControl) {
+		return s
+	}
+	var b strings.Builder
+	for _, r := range s {
+		if unicode.IsControl(r) {
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// OptionalVersion returns a version that a server may leave out. It is empty if the server did.
+func OptionalVersion(v oslorpc.Version) string {
+	if v == (oslorpc.Version{}) {
+		return ""
+	}
+	return v.String()
+}

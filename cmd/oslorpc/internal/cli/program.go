@@ -1,0 +1,98 @@
+// Package cli is what all commands of the command line share: global flags, forms of output, errors,
+// and exit codes.
+package cli
+
+import (
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// EndSignals are the signals that ask the program to end.
+var EndSignals = []os.Signal{os.Interrupt, syscall.SIGTERM}
+
+// The forms of output.
+const (
+	textForm = "text"
+	jsonForm = "json"
+)
+
+var forms = []string{textForm, jsonForm}
+
+// Program is one run of the command line.
+type Program struct {
+	In        io.Reader
+	Out, Errs io.Writer
+	// Transport and Output are the global flags.
+	Transport, Output string
+
+	// command is the command that was found. started is true once its flags and arguments are
+	// valid: earlier errors come from cobra and are about the command line.
+	command *cobra.Command
+	started bool
+}
+
+// AddTo makes a root command one of the program: it adds the global flags, and what runs before
+// each command.
+func (p *Program) AddTo(root *cobra.Command) {
+	root.SetIn(p.In)
+	root.SetOut(p.Out)
+	root.SetErr(p.Errs)
+	root.PersistentPreRunE = p.start
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		p.command = cmd
+		return err
+	})
+	flags := root.PersistentFlags()
+	flags.StringVar(&p.Transport, "transport", "", "transport `URL` (default: $"+oslorpc.TransportURLVariable+", else local://)")
+	flags.StringVar(&p.Output, "output", textForm, "`form` of the output: text, or json, each document on one line")
+	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(forms, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// start runs before each command.
+func (p *Program) start(cmd *cobra.Command, _ []string) error {
+	p.command = cmd
+	if !slices.Contains(forms, p.Output) {
+		return Usage("--output is %q: write %s", p.Output, strings.Join(forms, " or "))
+	}
+	p.started = true
+	p.LogTo(slog.LevelError) // an error that ends the command is reported anyway
+	return nil
+}
+
+// JSON reports whether the output is for programs.
+func (p *Program) JSON() bool { return p.Output == jsonForm }
+
+// WithTransport opens the transport, calls a function with it, and closes it.
+func (p *Program) WithTransport(do func(*oslorpc.Transport) error, options ...oslorpc.TransportOption) error {
+	t, err := oslorpc.Open(p.Transport, options...)
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(t), t.Close())
+}
+
+// LogTo writes the library's logs to standard error, from a level on.
+func (p *Program) LogTo(level slog.Level) {
+	options := &slog.HandlerOptions{Level: level}
+	if p.JSON() {
+		slog.SetDefault(slog.New(slog.NewJSONHandler(p.Errs, options)))
+	} else {
+		slog.SetDefault(slog.New(slog.NewTextHandler(p.Errs, options)))
+	}
+}
+
+// Fail reports the error that ended a command, and returns the exit code.
+func (p *Program) Fail(err error) int {
+	err = asAnswer(p.command, p.blame(err))
+	p.Report(err)
+	return ExitCode(err)
+}

@@ -1,0 +1,33 @@
+package cli
+
+import (
+	"errors"
+	"time"
+)
+
+// Timeout is the value of a flag: how long something may take.
+type Timeout time.Duration
+
+// Set reads the value.
+func (t *Timeout) Set(text string) error {
+	d, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		return errors.New("write a number and a unit, such as 500ms or 5s")
+	case d <= 0:
+		return errors.New("write a time above zero")
+	}
+	*t = Timeout(d)
+	return nil
+}
+
+// String returns the value for the help. It is empty if there is none.
+func (t *Timeout) String() string {
+	if *t == 0 {
+		return ""
+	}
+	return time.Duration(*t).String()
+}
+
+// Type names the values in the help.
+func (*Timeout) Type() string { return "duration" }

@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// usageError means that the command line is wrong.
+type usageError struct {
+	message string
+	command *cobra.Command // its help is the advice; nil for the help of the root
+}
+
+// Error returns the message.
+func (e *usageError) Error() string { return e.message }
+
+func (e *usageError) advice() string {
+	if e.command == nil {
+		return "see oslorpc --help"
+	}
+	return "see " + e.command.CommandPath() + " --help"
+}
+
+// Usage returns an error that says what is wrong with the command line.
+func Usage(format string, args ...any) error {
+	return &usageError{message: fmt.Sprintf(format, args...)}
+}
+
+// Takes checks the number of arguments. Words names the arguments, such as "TOPIC [METHOD]". A
+// negative maximum allows any number.
+func (p *Program) Takes(atLeast, atMost int, words string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		p.command = cmd
+		switch {
+		case len(args) < atLeast:
+			return Usage("%s needs %s", cmd.Name(), words)
+		case atMost >= 0 && len(args) > atMost:
+			return Usage("%s does not take %q; it takes %s", cmd.Name(), args[atMost], words)
+		}
+		return nil
+	}
+}
+
+// UnknownCommand refuses the arguments of a command that only has commands beneath it: they are not
+// the name of one.
+func UnknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	name := strings.TrimPrefix(cmd.CommandPath()+" "+args[0], cmd.Root().Name()+" ")
+	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
+		return Usage("there is no command %q; did you mean %s?", name, strings.Join(similar, " or "))
+	}
+	return Usage("there is no command %q", name)
+}
+
+// blame completes the error that ended a command. An error about the command line names the
+// command; every error from before the command started is about the command line. An error without
+// a kind gets one if it says that a context ended.
+func (p *Program) blame(err error) error {
+	var wrong *usageError
+	switch {
+	case errors.As(err, &wrong):
+		wrong.command = p.command
+	case !p.started:
+		return &usageError{message: err.Error(), command: p.command}
+	case oslorpc.KindOf(err) != rpc.Unknown:
+	case errors.Is(err, context.Canceled):
+		return &oslorpc.Error{Kind: oslorpc.Canceled, Cause: err, Message: interrupted}
+	case errors.Is(err, context.DeadlineExceeded):
+		return &oslorpc.Error{Kind: oslorpc.Timeout, Cause: err}
+	}
+	return err
+}

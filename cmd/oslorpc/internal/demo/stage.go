@@ -1,0 +1,107 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/child"
+)
+
+// stage has the servers of a demo, and runs its commands.
+type stage struct {
+	out             io.Writer
+	executable, url string
+	output          *child.Transcript // of the servers
+	servers         []*child.Server   // those that run
+}
+
+func (s *stage) heading(text string) { fmt.Fprintf(s.out, "\n== %s\n", text) }
+
+func (s *stage) sayf(format string, args ...any) { fmt.Fprintf(s.out, format+"\n", args...) }
+
+// command returns a command of this program, and shows it.
+func (s *stage) command(ctx context.Context, suffix string, words []string) *exec.Cmd {
+	s.sayf("$ oslorpc %s%s", commandLine(words), suffix)
+	cmd := exec.CommandContext(ctx, s.executable, words...) //nolint:gosec // It is this program, with words from demo.go.
+	cmd.Env = child.Environment(s.url)
+	return cmd
+}
+
+// start starts a server of a version and shows what it prints.
+func (s *stage) start(ctx context.Context, name, version string) error {
+	cmd := s.command(context.WithoutCancel(ctx), " &", []string{"serve", "--topic", "demo", "--server", name, "--rpc-version", version})
+	c, ready, err := child.Start(ctx, cmd, name, s.output)
+	if err != nil {
+		return fmt.Errorf("the demo did not start: %w", err)
+	}
+	s.servers = append(s.servers, c)
+	s.sayf("%s", ready.Text)
+	return nil
+}
+
+// show runs a command and shows what it prints.
+func (s *stage) show(ctx context.Context, words ...string) error {
+	cmd := s.command(ctx, "", words)
+	cmd.Stdout, cmd.Stderr = s.out, s.out
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("the demo's command %q failed: %w", "oslorpc "+commandLine(words), err)
+	}
+	return nil
+}
+
+// showRun is show for a message to the method echo. Then it shows what count servers print when they
+// run it.
+func (s *stage) showRun(ctx context.Context, count int, words ...string) error {
+	place := s.output.End()
+	if err := s.show(ctx, words...); err != nil {
+		return err
+	}
+	ran, err := s.output.Find(ctx, place, count, func(l child.Line) bool { return strings.Contains(l.Text, " echo ") })
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(ran, func(a, b child.Line) int { return strings.Compare(a.By, b.By) })
+	for _, l := range ran {
+		s.sayf("%s prints: %s", l.By, l.Text)
+	}
+	return nil
+}
+
+// kill kills a server and shows the command for it.
+func (s *stage) kill(name string) {
+	s.servers = slices.DeleteFunc(s.servers, func(c *child.Server) bool {
+		if c.Name != name {
+			return false
+		}
+		s.sayf("$ kill -9 %d    # %s", c.Cmd.Process.Pid, name)
+		c.Kill()
+		return true
+	})
+}
+
+func (s *stage) killAll() {
+	for _, c := range s.servers {
+		c.Kill()
+	}
+}
+
+// commandLine returns words as a user would type them to a shell.
+func commandLine(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = w
+		if w == "" || strings.ContainsFunc(w, needsQuotes) {
+			quoted[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(quoted, " ")
+}
+
+func needsQuotes(r rune) bool {
+	plain := r >= '0' && r <= '9' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || strings.ContainsRune("_-./:=@%+,", r)
+	return !plain
+}

@@ -1,0 +1,160 @@
+// Package instances selects the instances that a command looks at, asks them, and describes them.
+package instances
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// Selection says which instances a command looks at: those with every name that is not empty.
+type Selection struct {
+	Exchange, Topic, Server string
+	Timeout                 time.Duration
+}
+
+const (
+	// LookTimeout bounds how long a command takes to list servers and ask them.
+	LookTimeout = 5 * time.Second
+	// AskAtOnce bounds how many servers a command asks at once: more answers would slow each other
+	// down.
+	AskAtOnce = 16
+)
+
+// AddExchange adds the flag that selects an exchange; by default, all are selected.
+func (s *Selection) AddExchange(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.Exchange, "exchange", "", "only in this `exchange` (default: all)")
+}
+
+// AddOneExchange adds the flag for the exchange to commands about what clients send: a client sends
+// to one exchange.
+func (s *Selection) AddOneExchange(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.Exchange, "exchange", "", "`exchange` of the topic (default: $"+oslorpc.ExchangeVariable+", else openstack)")
+}
+
+// AddServer adds the flag that selects servers by name.
+func (s *Selection) AddServer(p *cli.Program, cmd *cobra.Command) {
+	cmd.Flags().StringVar(&s.Server, "server", "", "only servers of this `name` (default: all)")
+	_ = cmd.RegisterFlagCompletionFunc("server", CompleteServer(p))
+}
+
+// AddTimeout adds the flag that bounds the time of the command.
+func (s *Selection) AddTimeout(cmd *cobra.Command) {
+	s.Timeout = LookTimeout
+	cmd.Flags().Var((*cli.Timeout)(&s.Timeout), "timeout", "how long the command may take, as a `duration` such as 500ms")
+}
+
+// Run returns the function of a command that looks at the selection within its timeout. The first
+// argument of the command is the topic, if there is one.
+func (s *Selection) Run(p *cli.Program, look func(context.Context, *oslorpc.Transport) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, words []string) error {
+		s.SetTopic(words)
+		ctx, cancel := context.WithTimeout(cmd.Context(), s.Timeout)
+		defer cancel()
+		return p.WithTransport(func(t *oslorpc.Transport) error { return look(ctx, t) })
+	}
+}
+
+// SetTopic takes the topic from the arguments, if it is there.
+func (s *Selection) SetTopic(words []string) {
+	if len(words) > 0 {
+		s.Topic = words[0]
+	}
+}
+
+// SetExchange selects the default exchange of a transport, unless an exchange is selected.
+func (s *Selection) SetExchange(t *oslorpc.Transport) {
+	s.Exchange = cmp.Or(s.Exchange, t.DefaultExchange())
+}
+
+// Has reports whether an instance is selected.
+func (s *Selection) Has(i oslorpc.Instance) bool {
+	return (s.Exchange == "" || s.Exchange == i.Exchange) && (s.Topic == "" || s.Topic == i.Topic) &&
+		(s.Server == "" || s.Server == i.Server)
+}
+
+// Absent says that no selected server exists.
+func (s *Selection) Absent() string {
+	words := []string{"no server"}
+	add := func(format, name string) {
+		if name != "" {
+			words = append(words, fmt.Sprintf(format, name))
+		}
+	}
+	add("named %q", s.Server)
+	if s.Topic == "" {
+		words = append(words, "is listed")
+		add("in the exchange %q", s.Exchange)
+	} else {
+		add("is on the topic %q", s.Topic)
+		add("of the exchange %q", s.Exchange)
+	}
+	return strings.Join(words, " ")
+}
+
+// Absence is Absent with a hint, which may be empty.
+func (s *Selection) Absence(hint string) string {
+	if hint == "" {
+		return s.Absent()
+	}
+	return s.Absent() + "; " + hint
+}
+
+// List returns the selected instances, in order. If there are none, the suggestion says what the
+// user may have meant.
+func (s *Selection) List(ctx context.Context, t *oslorpc.Transport) ([]oslorpc.Instance, Suggestion, error) {
+	all, err := t.Instances(ctx)
+	if err != nil {
+		return nil, Suggestion{}, err
+	}
+	if selected := s.Of(all); len(selected) > 0 {
+		return selected, Suggestion{}, nil
+	}
+	return nil, s.Suggest(all), nil
+}
+
+// Of returns the selected instances of a list.
+func (s *Selection) Of(all []oslorpc.Instance) []oslorpc.Instance {
+	return slices.DeleteFunc(slices.Clone(all), func(i oslorpc.Instance) bool { return !s.Has(i) })
+}
+
+// Some is List, but an empty list is an error.
+func (s *Selection) Some(ctx context.Context, t *oslorpc.Transport) ([]oslorpc.Instance, error) {
+	list, meant, err := s.List(ctx, t)
+	if err == nil && len(list) == 0 {
+		missing := &oslorpc.Error{Kind: oslorpc.NoInstance, NotStarted: true, Message: s.Absent()}
+		return nil, cli.WithHint(missing, cmp.Or(meant.Text, "oslorpc ls lists the servers"))
+	}
+	return list, err
+}
+
+// SomeInExchange is Some in one exchange.
+func (s *Selection) SomeInExchange(ctx context.Context, t *oslorpc.Transport) ([]oslorpc.Instance, error) {
+	s.SetExchange(t)
+	return s.Some(ctx, t)
+}
+
+// Ask asks instances, several at a time, and returns their answers in order.
+func Ask[A any](list []oslorpc.Instance, question func(oslorpc.Instance) A) []A {
+	answers := make([]A, len(list))
+	places := make(chan struct{}, AskAtOnce)
+	var asking sync.WaitGroup
+	for n, i := range list {
+		places <- struct{}{}
+		asking.Go(func() {
+			answers[n] = question(i)
+			<-places
+		})
+	}
+	asking.Wait()
+	return answers
+}

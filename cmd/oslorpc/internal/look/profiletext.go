@@ -1,0 +1,93 @@
+package look
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
+)
+
+// write writes the profile for people.
+func (p *Profile) write(b *bytes.Buffer) {
+	fmt.Fprintf(b, "%s on %s at %s", cli.Cell(p.Server), cli.Cell(p.Topic), cli.Cell(p.Address))
+	if p.Error != nil {
+		fmt.Fprintf(b, ": %s\n", p.Error.Text())
+		return
+	}
+	uptime := time.Duration(p.Uptime * float64(time.Second)).Round(time.Second)
+	fmt.Fprintf(b, ", process %d, build %s, up %s\n", p.ProcessID, cli.Cell(p.Build), uptime)
+	for _, s := range p.Servers {
+		state := cli.Cell(string(s.State))
+		fmt.Fprintf(b, "  %s; %d running, %d queued, %d refused\n", state, s.Running, s.Queued, s.Refused)
+		for _, e := range s.Endpoints {
+			e.write(b)
+		}
+	}
+}
+
+func (e *EndpointDocument) write(b *bytes.Buffer) {
+	fmt.Fprintf(b, "  version %s%s%s\n", cli.Cell(e.Version), e.namespaces(), deprecated(e.Deprecated))
+	rows := append(make([][]string, 0, 1+len(e.Methods)), []string{"METHOD", "RESULT", "STARTED", "FAILED"})
+	for _, m := range e.Methods {
+		rows = append(rows, m.row(m.Name))
+	}
+	if e.Fallback != nil {
+		rows = append(rows, e.Fallback.row("*"))
+	}
+	_ = cli.WriteTable(b, "    ", rows) // a buffer takes everything
+}
+
+// namespaces names the namespaces of an endpoint. It is empty for the null namespace alone.
+func (e *EndpointDocument) namespaces() string {
+	if len(e.Namespaces) == 1 && e.Namespaces[0] == "" {
+		return ""
+	}
+	var words []string
+	for _, namespace := range e.Namespaces {
+		if namespace == "" {
+			words = append(words, "the null namespace")
+		} else {
+			words = append(words, "namespace "+cli.OneLine(namespace))
+		}
+	}
+	return ", " + strings.Join(words, ", ")
+}
+
+// row describes a method under a name.
+func (m *MethodDocument) row(name string) []string {
+	return []string{name + m.arguments() + deprecated(m.Deprecated), m.result(), fmt.Sprint(m.Started), fmt.Sprint(m.Failed)}
+}
+
+// deprecated marks a deprecated method or endpoint. The mark is empty if there is no version in
+// which it became deprecated.
+func deprecated(version string) string {
+	if version == "" {
+		return ""
+	}
+	return ", deprecated since " + cli.OneLine(version)
+}
+
+// arguments returns the arguments as in "(a integer, b integer)".
+func (m *MethodDocument) arguments() string {
+	var words []string
+	for _, a := range m.Arguments {
+		word := a.Name + " " + a.Type
+		if a.Optional {
+			word = "[" + word + "]"
+		}
+		words = append(words, word)
+	}
+	if m.Extra {
+		words = append(words, "...")
+	}
+	return "(" + strings.Join(words, ", ") + ")"
+}
+
+func (m *MethodDocument) result() string {
+	if m.Streaming {
+		return "stream of " + m.Result
+	}
+	return m.Result
+}

@@ -1,0 +1,122 @@
+package send
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/instances"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+)
+
+// patience is how long a message may wait before the user is told why.
+const patience = time.Second
+
+// misspeltError ends the wait for servers of a topic that is probably misspelt.
+type misspeltError struct{ hint string }
+
+// Error returns the hint.
+func (e *misspeltError) Error() string { return e.hint }
+
+// watchWait watches messages that wait, and tells the user what they wait for. A message to a
+// topic that looks misspelt does not wait, unless --fail-fast=false is given: it cannot be told
+// from a message whose servers start soon. The context that it returns is for sending. Call stop
+// when the messages are sent.
+func (m *message) watchWait(ctx context.Context) (sending context.Context, stop func()) {
+	sending, giveUp := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() {
+		late := time.NewTimer(patience)
+		defer late.Stop()
+		select {
+		case <-sending.Done():
+		case <-late.C:
+			if err := m.explainWait(sending); err != nil {
+				giveUp(err)
+			}
+		}
+	})
+	return sending, func() {
+		giveUp(nil)
+		watching.Wait()
+	}
+}
+
+// explainWait tells the user why messages may be waiting. It returns an error if they should not
+// wait.
+func (m *message) explainWait(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*patience)
+	defer cancel()
+	all, err := m.transport.Instances(ctx)
+	receiver := m.selection()
+	there := receiver.Of(all)
+	switch meant := receiver.Suggest(all); {
+	case errors.Is(ctx.Err(), context.Canceled): // it does not wait any more
+	case err != nil:
+		m.program.Notef("waiting: %v", err)
+	case len(there) > 0:
+		m.explainSilence(ctx, there)
+	case meant.Misspelt && !m.waits:
+		return &misspeltError{meant.Text}
+	case meant.Text != "":
+		m.program.Notef("waiting: %s; %s", receiver.Absent(), meant.Text)
+	default:
+		m.program.Notef("waiting: %s; with --fail-fast it would not wait", receiver.Absent())
+	}
+	return nil
+}
+
+// explainSilence tells the user what is wrong with the known servers if none of them answers.
+func (m *message) explainSilence(ctx context.Context, there []oslorpc.Instance) {
+	there = there[:min(len(there), instances.AskAtOnce)]
+	failures := instances.Ask(there, func(i oslorpc.Instance) error {
+		_, err := m.transport.Ping(ctx, i)
+		return err
+	})
+	if !errors.Is(ctx.Err(), context.Canceled) && !slices.Contains(failures, nil) {
+		m.program.Notef("waiting: %v", failures[0])
+	}
+}
+
+// selection returns the receiver of the message.
+func (m *message) selection() *instances.Selection {
+	s := &instances.Selection{Exchange: m.target.Exchange, Topic: m.target.Topic, Server: m.target.Server}
+	s.SetExchange(m.transport)
+	return s
+}
+
+// explain adds a suggestion to the error of a message that no server took.
+func (m *message) explain(ctx, sending context.Context, err error) error {
+	err = m.args.explain(err)
+	if misspelt, is := errors.AsType[*misspeltError](context.Cause(sending)); is && oslorpc.SafeToRetry(err) {
+		return cli.WithHint(m.noReceiver(), misspelt.hint+" (--fail-fast=false waits for it all the same)")
+	}
+	if oslorpc.KindOf(err) != oslorpc.NoInstance || ctx.Err() != nil {
+		return err
+	}
+	if hint := m.hint(ctx); hint != "" {
+		return cli.WithHint(err, hint)
+	}
+	return err
+}
+
+// hint says what the user may have meant by a message without a receiver. It is empty if that
+// cannot be found out soon.
+func (m *message) hint(ctx context.Context) string {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	all, err := m.transport.Instances(ctx)
+	if err != nil {
+		return ""
+	}
+	return m.selection().Suggest(all).Text
+}
+
+func (m *message) noReceiver() error {
+	return &oslorpc.Error{
+		Kind: oslorpc.NoInstance, NotStarted: true, Target: m.target, Method: m.method, Message: m.selection().Absent(),
+	}
+}

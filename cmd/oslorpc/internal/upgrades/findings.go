@@ -1,0 +1,91 @@
+package upgrades
+
+import (
+	"bytes"
+	"fmt"
+
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/instances"
+	"github.com/oslorpc/oslorpc/internal/upgrade"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// writeFindings writes findings for people.
+func writeFindings(b *bytes.Buffer, f *upgrade.Findings) {
+	goal := f.Goal.Version
+	if f.Verdict() == upgrade.Safe {
+		fmt.Fprintf(b, "safe: %s %s of the %s, and no caller asked for what it does not serve\n",
+			allServe(f.Servers), goal, rpc.DescribeNamespace(f.Goal.Namespace))
+	}
+	writePart(b, fmt.Sprintf("Servers that do not serve %s:", goal), instancesTable(f.Behind))
+	writePart(b, fmt.Sprintf("Callers that asked for what %s does not serve:", goal), requestRows(f.Callers))
+	writePart(b, "Servers that do not report what they implement:", instancesTable(f.Unreported))
+	writePart(b, "Servers that did not answer:", unansweredTable(f.Unanswered))
+	writePart(b, "Warning: callers of deprecated methods:", requestRows(f.Deprecated))
+	if f.Youngest != "" {
+		fmt.Fprintf(b, "Callers were counted for %s, since %s started.\n", f.Observed, cli.Cell(f.Youngest))
+	}
+}
+
+func allServe(servers int) string {
+	if servers == 1 {
+		return "the one server serves"
+	}
+	return fmt.Sprintf("all %d servers serve", servers)
+}
+
+// writePart writes a table with a title, if it has rows beneath its head.
+func writePart(b *bytes.Buffer, title string, rows [][]string) {
+	if len(rows) < 2 {
+		return
+	}
+	fmt.Fprintln(b, title)
+	_ = cli.WriteTable(b, "  ", rows) // a buffer takes everything
+}
+
+func instancesTable(list []oslorpc.Instance) [][]string {
+	rows := [][]string{{cli.ServerColumn, cli.AddressColumn, cli.StateColumn, cli.VersionsColumn}}
+	for _, i := range list {
+		rows = append(rows, []string{i.Server, i.Addr, string(i.State), instances.Versions(i)})
+	}
+	return rows
+}
+
+func unansweredTable(list []upgrade.Observation) [][]string {
+	rows := [][]string{{cli.ServerColumn, cli.AddressColumn, cli.StateColumn, "ERROR"}}
+	for _, o := range list {
+		i := o.Instance
+		rows = append(rows, []string{i.Server, i.Addr, string(i.State), cli.NewFailure(o.Err).Text()})
+	}
+	return rows
+}
+
+// FindingsDocument are findings for programs.
+type FindingsDocument struct {
+	Verdict    upgrade.Verdict      `json:"verdict"`
+	ExitCode   int                  `json:"exit_code"`
+	Reasons    string               `json:"reasons,omitempty"`
+	Exchange   string               `json:"exchange"`
+	Topic      string               `json:"topic"`
+	Namespace  string               `json:"namespace"`
+	To         string               `json:"to"`
+	Servers    int                  `json:"servers"`
+	InTheWay   []instances.Document `json:"in_the_way"`
+	Callers    []RequestDocument    `json:"callers"`
+	Warnings   []RequestDocument    `json:"warnings"`
+	Unreported []instances.Document `json:"unreported"`
+	Unanswered []UnansweredDocument `json:"unanswered"`
+	Uncounted  int64                `json:"uncounted"`
+	Observed   float64              `json:"observed_seconds"`
+}
+
+func newFindingsDocument(c *checking, f *upgrade.Findings) *FindingsDocument {
+	return &FindingsDocument{
+		Verdict: f.Verdict(), ExitCode: verdictExits[f.Verdict()], Reasons: f.Reasons(), Exchange: c.Exchange, Topic: c.Topic,
+		Namespace: f.Goal.Namespace, To: f.Goal.Version.String(), Servers: f.Servers, InTheWay: instances.NewDocuments(f.Behind),
+		Callers: newRequestDocuments(f.Callers), Warnings: newRequestDocuments(f.Deprecated),
+		Unreported: instances.NewDocuments(f.Unreported), Unanswered: newUnansweredDocuments(f.Unanswered),
+		Uncounted: f.Uncounted, Observed: f.Observed.Seconds(),
+	}
+}
