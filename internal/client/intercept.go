@@ -5,7 +5,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"sync"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/delivery"
@@ -28,10 +28,13 @@ func (o *operation) intercepted(ctx context.Context, d deliverer) error {
 		o.codec.fill(&o.request, &o.variant)
 		m.Arguments = o.arguments(&o.request)
 	}
-	_, err := around(ctx, t.sends, m, func(ctx context.Context) error {
+	passed, err := around(ctx, t.sends, m, func(ctx context.Context) error {
 		o.request.Metadata = m.Metadata
 		return o.checked(ctx, d)
 	})
+	if err == nil && !passed {
+		err = forgotten()
+	}
 	return o.name(err)
 }
 
@@ -94,9 +97,14 @@ func (o *operation) attempted(ctx context.Context, a delivery.Attempt, send func
 	case passed || rpc.KindOf(err) == rpc.Refused:
 		return err
 	case err == nil:
-		err = failure.Invalid("an interceptor neither sent the message nor returned an error")
+		err = forgotten()
 	}
 	return delivery.End(err)
+}
+
+// forgotten is the error of a message that an interceptor forgot.
+func forgotten() error {
+	return failure.Invalid("an interceptor neither sent the message nor returned an error")
 }
 
 // describe returns the message as interceptors see it, without its arguments.
@@ -141,8 +149,10 @@ type passage struct {
 	message *rpc.Message
 	last    func(context.Context) error
 
-	passed atomic.Bool // last was called
-	came   error       // of last
+	mu     sync.Mutex // held while last runs
+	passed bool       // last was called
+	over   bool       // the interceptors returned
+	came   error      // of last
 }
 
 // around runs interceptors, the first one outermost, around last, which runs at most once. It reports
@@ -150,7 +160,8 @@ type passage struct {
 func around(ctx context.Context, list []intercept, m *rpc.Message, last func(context.Context) error) (passed bool, err error) {
 	p := &passage{list: list, message: m, last: last}
 	err = p.enter(ctx, 0)
-	return p.passed.Load(), p.conclude(err)
+	p.end()
+	return p.passed, p.conclude(err)
 }
 
 // enter calls the interceptor of this number, or what comes after all of them.
@@ -158,11 +169,22 @@ func (p *passage) enter(ctx context.Context, i int) error {
 	if i < len(p.list) {
 		return p.list[i](ctx, p.message, func(ctx context.Context) error { return p.enter(ctx, i+1) })
 	}
-	if p.passed.Swap(true) {
-		return &rpc.Error{Kind: rpc.Invalid, Message: "an interceptor called next twice: a message is sent at most once"}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.passed || p.over {
+		return &rpc.Error{Kind: rpc.Invalid, Message: "an interceptor called next twice, or after it had returned: a message is sent at most once"}
 	}
+	p.passed = true
 	p.came = p.last(ctx)
 	return p.came
+}
+
+// end waits for last if it still runs: an interceptor may have called next on another goroutine. Later
+// calls do nothing.
+func (p *passage) end() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = true
 }
 
 // conclude makes the error that interceptors returned an *rpc.Error that says truthfully whether the
@@ -171,7 +193,7 @@ func (p *passage) conclude(err error) error {
 	if err == nil || err == p.came { //nolint:errorlint // It must be the same.
 		return err
 	}
-	if !p.passed.Load() {
+	if !p.passed {
 		e := ours(err, rpc.Error{Kind: kindOf(err)})
 		e.NotStarted = true
 		return e

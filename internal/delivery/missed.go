@@ -7,16 +7,24 @@ import (
 )
 
 // isUnsendable reports whether a message was not sent because of its content, or because its sender
-// stopped it: no server could have got it.
+// stopped it: no server could have got it. A server that denies a message to its sender does not miss
+// it either.
 func isUnsendable(err error) bool {
 	if isEnd(err) {
 		return true
 	}
 	e, ok := errors.AsType[*rpc.Error](err)
-	if !ok || !e.NotStarted || e.Server != "" {
+	if !ok || !e.NotStarted {
 		return false
 	}
-	return e.Kind == rpc.BadArguments || e.Kind == rpc.TooLarge || e.Kind == rpc.Invalid
+	switch e.Kind {
+	case rpc.AccessDenied:
+		return true
+	case rpc.BadArguments, rpc.TooLarge, rpc.Invalid:
+		return e.Server == ""
+	default:
+		return false
+	}
 }
 
 // missed reports whether the server that the message was meant for may not have got it, if err is

@@ -38,9 +38,9 @@ func By(ctx context.Context, err error) (refused *rpc.Error) {
 		message = e.Message
 	}
 	switch e.Kind {
-	case rpc.Refused:
+	case rpc.Refused, rpc.Timeout: // a time ran out here, and another server may be faster
 		return &rpc.Error{Kind: rpc.Refused, Message: message, Cause: Declined, NotStarted: true}
-	case rpc.AccessDenied, rpc.InvalidTarget, rpc.BadArguments, rpc.TooLarge, rpc.Timeout:
+	case rpc.AccessDenied, rpc.InvalidTarget, rpc.BadArguments, rpc.TooLarge:
 		return &rpc.Error{Kind: e.Kind, Message: message, Path: e.Path, NotStarted: true}
 	default:
 		return Denied(message)

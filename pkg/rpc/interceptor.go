@@ -17,7 +17,9 @@ type Next func(ctx context.Context) error
 type Interceptor struct {
 	// Send runs around a message of a client, from before an instance is chosen until its outcome: the
 	// result, the acceptance, the last item of a stream, the last reply of a gather. Its error is what
-	// the caller gets. Without a call of next the message is not sent.
+	// the caller gets, as an [*Error]: of the kind [AccessDenied] if it is none and the message was not
+	// sent. Nil in place of an error of next makes a success of it, with the zero value for a result.
+	// Without a call of next the message is not sent, and the caller gets an error in any case.
 	Send func(ctx context.Context, m *Message, next Next) error
 	// Attempt runs around one attempt to hand a message to one instance, until it answers: with its
 	// result, its acceptance, its first item, or an error. An error without a call of next ends the
@@ -29,9 +31,10 @@ type Interceptor struct {
 	//
 	// An error refuses the message, which has not run, and reaches its sender; in a fanout, as the error
 	// of this server. An [*Error] of the kinds [AccessDenied], [Refused], [InvalidTarget],
-	// [BadArguments], [TooLarge] and [Timeout] arrives with its kind. The error of a ctx that has ended
-	// arrives as [Timeout] or [Canceled]. Any other error arrives as [AccessDenied] with its text. After
-	// [Refused] a sender tries other servers. A panic denies access, and is logged.
+	// [BadArguments] and [TooLarge] arrives with its kind. The error of a ctx that has ended arrives as
+	// [Timeout] or [Canceled]; another [Timeout] arrives as [Refused]. Any other error arrives as
+	// [AccessDenied] with its text. After [Refused] a sender tries other servers, and a fanout tries this
+	// one again for a second. A panic denies access, and is logged.
 	Accept func(ctx context.Context, m *Message) (context.Context, error)
 	// Run runs at a server around a message that was accepted, on the method's goroutine, once a worker
 	// is free: around a whole sequence of items, and around the handler of a stream. It covers the

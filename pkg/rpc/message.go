@@ -69,8 +69,8 @@ type Message struct {
 	// read themselves. At a server it is nil if nothing arrived.
 	Metadata Metadata
 	// Arguments are the text of a JSON object for a dynamic message, as a string, and the
-	// proto.Message of a typed one. It is nil in [Interceptor.Send] of a message with variants, and for a
-	// stream, whose messages come later.
+	// proto.Message of a typed one. They are nil in [Interceptor.Send] of a message with variants, for a
+	// stream, whose messages come later, and at servers for all typed methods that stream.
 	Arguments any
 }
 
