@@ -1,0 +1,142 @@
+package interception
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// point is where an interceptor, or the method, sees a message.
+type point string
+
+const (
+	send    point = "send"
+	attempt point = "attempt"
+	accept  point = "accept"
+	run     point = "run"
+	method  point = "method"
+)
+
+// event is one message at one point.
+type event struct {
+	point point
+	// process is the name of the server, or "client".
+	process string
+	// message is the message as it came to the point, and peer is what was known of the other end of the
+	// connection when it left the point.
+	message rpc.Message
+	peer    rpc.Peer
+	// began and ended count all events; ended is 0 until the message left the point.
+	began, ended int
+	err          error
+	// user is what the context says of the sender.
+	user string
+}
+
+// journal has what all processes of a fleet saw. It is safe for concurrent use.
+type journal struct {
+	mu      sync.Mutex
+	changed chan struct{}
+	clock   int
+	events  []*event
+}
+
+func newJournal() *journal { return &journal{changed: make(chan struct{})} }
+
+// begin notes that a message came to a point, and returns what notes that it left.
+func (j *journal) begin(ctx context.Context, at point, process string, m *rpc.Message) (end func(error)) {
+	user, _ := ctx.Value(userKey{}).(string)
+	e := &event{point: at, process: process, message: copyOf(m), user: user}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.clock++
+	e.began = j.clock
+	j.events = append(j.events, e)
+	j.tell()
+	return func(err error) {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.clock++
+		e.ended, e.err, e.peer = j.clock, err, m.Peer
+		j.tell()
+	}
+}
+
+func copyOf(m *rpc.Message) rpc.Message {
+	copied := *m
+	copied.Metadata = maps.Clone(m.Metadata)
+	return copied
+}
+
+func (j *journal) tell() {
+	close(j.changed)
+	j.changed = make(chan struct{})
+}
+
+// take returns the events of a point, in the order of the processes, and of time.
+func (j *journal) take(at point) (list []event) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, e := range j.events {
+		if e.point == at {
+			list = append(list, *e)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b event) int { return strings.Compare(a.process, b.process) })
+	return list
+}
+
+// reset forgets everything.
+func (j *journal) reset() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.events = nil
+}
+
+const patience = 10 * time.Second
+
+// await waits until n messages left a point.
+func (j *journal) await(t *testing.T, at point, n int) []event {
+	t.Helper()
+	late := time.After(patience)
+	for {
+		j.mu.Lock()
+		changed := j.changed
+		j.mu.Unlock()
+		list := j.take(at)
+		left := slices.DeleteFunc(slices.Clone(list), func(e event) bool { return e.ended == 0 })
+		if len(left) >= n {
+			return list
+		}
+		select {
+		case <-changed:
+		case <-late:
+			t.Fatalf("%d messages of %d left the point %s", len(left), n, at)
+		}
+	}
+}
+
+// interceptor writes a journal for a process.
+func (j *journal) interceptor(process string) oslorpc.Interceptor {
+	around := func(at point) func(context.Context, *rpc.Message, rpc.Next) error {
+		return func(ctx context.Context, m *rpc.Message, next rpc.Next) (err error) {
+			end := j.begin(ctx, at, process, m)
+			defer func() { end(err) }()
+			return next(ctx)
+		}
+	}
+	return oslorpc.Interceptor{
+		Send: around(send), Attempt: around(attempt), Run: around(run),
+		Accept: func(ctx context.Context, m *rpc.Message) (context.Context, error) {
+			j.begin(ctx, accept, process, m)(nil)
+			return ctx, nil
+		},
+	}
+}
