@@ -90,7 +90,7 @@ func (s *site) open(c *Config) {
 		grpc.UnknownServiceHandler(services.Unknown),
 	}, c.Options...)
 	s.grpc = grpc.NewServer(options...)
-	services.Register(s.grpc)
+	services.Register(s.grpc, len(c.Options) > 0)
 	s.health = health.NewServer()
 	healthpb.RegisterHealthServer(s.grpc, s.health)
 	offered := reflection.ServerOptions{Services: service.Offered{Services: services, Server: s.grpc}}

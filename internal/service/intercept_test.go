@@ -105,7 +105,7 @@ func guard(t *testing.T, options ...grpc.ServerOption) *guarded {
 	})
 	services := New(in)
 	server := grpc.NewServer(append(options, grpc.UnknownServiceHandler(services.Unknown))...)
-	services.Register(server)
+	services.Register(server, false)
 	services.RegisterTyped(server)
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -39,13 +39,19 @@ type fleet struct {
 // serve returns a process with the servers. Everything ends with the test.
 func serve(tb testing.TB, servers ...*intake.Server) *fleet {
 	tb.Helper()
+	return serveWith(tb, nil, servers...)
+}
+
+// serveWith is serve with options of the program's.
+func serveWith(tb testing.TB, options []grpc.ServerOption, servers ...*intake.Server) *fleet {
+	tb.Helper()
 	in := newIntake(nil, servers...)
 	listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	server := grpc.NewServer(grpc.MaxRecvMsgSize(8 * maxSize))
-	New(in).Register(server)
+	server := grpc.NewServer(append(options, grpc.MaxRecvMsgSize(8*maxSize))...)
+	New(in).Register(server, len(options) > 0)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	conn, err := grpc.NewClient("passthrough:///"+listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))

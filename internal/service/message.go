@@ -13,19 +13,24 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// read returns a message of the contract as it comes in. An error means that it cannot be told which
-// server is meant.
-func read(ctx context.Context, m *pb.Message) (*incoming, error) {
+// read takes a message of the contract in. An error means that it cannot be told which server is meant;
+// it is a status.
+func (in *incoming) read(ctx context.Context, m *pb.Message) error {
+	if err := in.readMessage(ctx, m); err != nil {
+		return statusOf(about(m.GetMethod(), err), nil)
+	}
+	return nil
+}
+
+func (in *incoming) readMessage(ctx context.Context, m *pb.Message) error {
 	if m == nil {
-		return nil, invalid("`message` is required: it says who is meant, and what to run")
+		return invalid("`message` is required: it says who is meant, and what to run")
 	}
 	if name := presentAndEmpty(m.GetTarget()); name != "" {
-		return nil, invalid(fmt.Sprintf("`target.%s` is present and empty: leave it out", name))
+		return invalid(fmt.Sprintf("`target.%s` is present and empty: leave it out", name))
 	}
-	in := &incoming{origin: origin{ctx: ctx, entries: m.GetMetadata()}}
-	in.Origin = in
+	in.from(ctx, m.GetMetadata())
 	in.Method, in.ID, in.InstanceID, in.OrderKey = m.GetMethod(), m.GetId(), m.GetInstanceId(), m.GetOrderKey()
-	in.Caller = callerOf(ctx)
 	t := m.GetTarget()
 	in.Target = rpc.Target{
 		Exchange: t.GetExchange(), Topic: t.GetTopic(), Namespace: t.GetNamespace(),
@@ -33,17 +38,23 @@ func read(ctx context.Context, m *pb.Message) (*incoming, error) {
 	}
 	var err error
 	if in.Missed, err = length("missed", m.GetMissed()); err != nil {
-		return nil, err
+		return err
 	}
 	if in.Remaining, err = length("remaining", m.GetRemaining()); err != nil {
-		return nil, err
+		return err
 	}
 	if in.Kwargs, err = payload.Text(m.GetKwargs(), rpc.BadArguments); err != nil {
 		in.Flaw = partOf("kwargs", err)
 	} else if in.Context, err = payload.Text(m.GetContext(), rpc.BadArguments); err != nil {
 		in.Flaw = partOf("context", err)
 	}
-	return in, nil
+	return nil
+}
+
+// from says which RPC carries the message, and which metadata are within the message.
+func (in *incoming) from(ctx context.Context, entries map[string]string) {
+	in.origin = origin{ctx: ctx, entries: entries}
+	in.Origin, in.Caller = in, callerOf(ctx)
 }
 
 // presentAndEmpty returns the name of the first field that is given and empty, "" if there is none.

@@ -20,20 +20,33 @@ func (s *Services) Call(ctx context.Context, r *pb.CallRequest) (*pb.CallRespons
 
 // call runs a message. The error is a status.
 func (s *Services) call(ctx context.Context, m *pb.Message, monitored bool) (*pb.CallResponse, error) {
-	in, err := read(ctx, m)
-	if err != nil {
-		return nil, statusOf(about(m.GetMethod(), err), nil)
+	in := &incoming{}
+	if err := in.read(ctx, m); err != nil {
+		return nil, err
 	}
 	in.Monitored = monitored
-	last, err := s.intake.Call(ctx, &in.Message)
+	last, err := s.run(ctx, in)
 	if err != nil {
-		return nil, in.status(err)
+		return nil, err
 	}
-	result, err := s.encode(last, m.GetKwargs())
+	return s.respond(in, last, m.GetKwargs())
+}
+
+// run runs a message and returns its last item. The error is a status.
+func (s *Services) run(ctx context.Context, in *incoming) (last string, err error) {
+	if last, err = s.intake.Call(ctx, &in.Message); err != nil {
+		return "", in.status(err)
+	}
+	return last, nil
+}
+
+// respond encodes a result. The error is a status.
+func (s *Services) respond(in *incoming, result string, kwargs *pb.Payload) (*pb.CallResponse, error) {
+	encoded, err := s.encode(result, kwargs)
 	if err != nil {
 		return nil, in.status(in.Sign(err))
 	}
-	return &pb.CallResponse{Result: result}, nil
+	return &pb.CallResponse{Result: encoded}, nil
 }
 
 // status returns the error of the message as a status.
@@ -41,10 +54,15 @@ func (in *incoming) status(err error) error { return statusOf(err, in.Implemente
 
 // Cast accepts a message.
 func (s *Services) Cast(ctx context.Context, r *pb.CastRequest) (*pb.CastResponse, error) {
-	in, err := read(ctx, r.GetMessage())
-	if err != nil {
-		return nil, statusOf(about(r.GetMessage().GetMethod(), err), nil)
+	in := &incoming{}
+	if err := in.read(ctx, r.GetMessage()); err != nil {
+		return nil, err
 	}
+	return s.accept(ctx, in)
+}
+
+// accept accepts a message. The error is a status.
+func (s *Services) accept(ctx context.Context, in *incoming) (*pb.CastResponse, error) {
 	if err := s.intake.Cast(ctx, &in.Message); err != nil {
 		return nil, in.status(err)
 	}
@@ -55,15 +73,15 @@ func (s *Services) Cast(ctx context.Context, r *pb.CastRequest) (*pb.CastRespons
 // read, which holds the method back.
 func (s *Services) Multicall(r *pb.MulticallRequest, stream grpc.ServerStreamingServer[pb.MulticallResponse]) error {
 	ctx, m := stream.Context(), r.GetMessage()
-	in, err := read(ctx, m)
-	if err != nil {
-		return statusOf(about(m.GetMethod(), err), nil)
+	in := &incoming{}
+	if err := in.read(ctx, m); err != nil {
+		return err
 	}
 	if err := s.intake.Find(&in.Message); err != nil {
 		return in.status(err)
 	}
 	markTaken(stream)
-	err = s.intake.Multicall(ctx, &in.Message, func(item string) error {
+	err := s.intake.Multicall(ctx, &in.Message, func(item string) error {
 		encoded, err := s.encode(item, m.GetKwargs())
 		if err != nil {
 			return err

@@ -29,10 +29,15 @@ func New(in *intake.Intake) *Services {
 	return &Services{intake: in, started: time.Now()}
 }
 
-// Register makes the services of the contract known to a gRPC server. A server with
-// [Services.Unknown] as its handler of unknown services answers all others.
-func (s *Services) Register(r grpc.ServiceRegistrar) {
-	r.RegisterService(sealed(&pb.RPCService_ServiceDesc), s)
+// Register makes the services of the contract known to a gRPC server. Watched says that something of the
+// program, such as a statistics handler, may see the messages of the server. A server with
+// [Services.Unknown] as its handler of unknown services answers all other RPCs.
+func (s *Services) Register(r grpc.ServiceRegistrar, watched bool) {
+	contract := &pb.RPCService_ServiceDesc
+	if !watched {
+		contract = s.direct(contract)
+	}
+	r.RegisterService(sealed(contract), s)
 	r.RegisterService(sealed(&pb.IntrospectionService_ServiceDesc), s)
 }
 

@@ -76,8 +76,8 @@ func readTyped(ctx context.Context, service, method string) (*incoming, error) {
 	if err != nil {
 		return nil, statusOf(about(method, invalid(err.Error())), nil)
 	}
-	in := &incoming{origin: origin{ctx: ctx}}
-	in.Origin, in.Caller = in, callerOf(ctx)
+	in := &incoming{}
+	in.from(ctx, nil)
 	in.Method, in.Typed.Service = method, service
 	in.Target = rpc.Target{Exchange: h.Exchange, Topic: h.Topic, Server: h.Server}
 	in.Version, in.HasVersion = h.Version, h.HasVersion

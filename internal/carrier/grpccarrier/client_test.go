@@ -21,7 +21,7 @@ func TestClients(t *testing.T) {
 			Listen: func(addr string, in *intake.Intake) (stop func()) {
 				services := service.New(in)
 				register := func(r grpc.ServiceRegistrar) {
-					services.Register(r)
+					services.Register(r, false)
 					services.RegisterTyped(r.(*grpc.Server))
 				}
 				return network.Serve(addr, register, grpc.UnknownServiceHandler(services.Unknown))

@@ -68,7 +68,7 @@ func (n *Network) Serve(addr string, p carriertest.Process) {
 		options = append(options, grpc.MaxConcurrentStreams(uint32(p.Capacity))) //nolint:gosec // Tests give small ones.
 	}
 	s := grpc.NewServer(append(options, n.ServerOptions...)...)
-	services.Register(s)
+	services.Register(s, len(n.ServerOptions) > 0)
 	services.RegisterTyped(s)
 	n.Kill(addr)
 	n.mu.Lock()

@@ -1,0 +1,188 @@
+package wire
+
+import (
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/runtime/protoiface"
+
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Request is a CallRequest or a CastRequest, to be decoded.
+type Request struct {
+	message
+
+	// Full is the request if it has more than the fields below hold; they are empty then. It is nil for a
+	// usual request.
+	Full *pb.CallRequest
+	// Target has no Fanout.
+	Target rpc.Target
+	// Method, ID, InstanceID and OrderKey are as in the contract's Message.
+	Method, ID, InstanceID, OrderKey string
+	// Kwargs and Context are JSON text; empty if they are not given.
+	Kwargs, Context string
+}
+
+var (
+	emptyRequest   = (&pb.CallRequest{}).ProtoReflect()
+	requestMethods = protoiface.Methods{Unmarshal: unmarshalRequest}
+)
+
+// Reset empties the request.
+func (r *Request) Reset() { *r = Request{message: emptyRequest} }
+
+// ProtoReflect returns the request as package proto knows it.
+func (r *Request) ProtoReflect() protoreflect.Message { return r }
+
+// Interface returns the request.
+func (r *Request) Interface() protoreflect.ProtoMessage { return r }
+
+// ProtoMethods returns the function that decodes a request.
+func (r *Request) ProtoMethods() *protoiface.Methods { return &requestMethods }
+
+func unmarshalRequest(in protoiface.UnmarshalInput) (protoiface.UnmarshalOutput, error) {
+	r := in.Message.(*Request)
+	if !r.decode(in.Buf) {
+		r.Reset()
+		r.Full = &pb.CallRequest{}
+		if err := proto.Unmarshal(in.Buf, r.Full); err != nil {
+			return protoiface.UnmarshalOutput{}, err
+		}
+	}
+	return protoiface.UnmarshalOutput{Flags: protoiface.UnmarshalInitialized}, nil
+}
+
+// The numbers of the fields that a usual request has.
+const (
+	requestMessage protowire.Number = 1
+
+	messageTarget     protowire.Number = 1
+	messageMethod     protowire.Number = 2
+	messageContext    protowire.Number = 3
+	messageKwargs     protowire.Number = 4
+	messageID         protowire.Number = 5
+	messageInstanceID protowire.Number = 6
+	messageOrderKey   protowire.Number = 8
+
+	targetExchange  protowire.Number = 1
+	targetTopic     protowire.Number = 2
+	targetNamespace protowire.Number = 3
+	targetVersion   protowire.Number = 4
+	targetServer    protowire.Number = 5
+
+	payloadJSON protowire.Number = 1
+)
+
+// decode decodes a usual request. It returns false for any other.
+func (r *Request) decode(b []byte) (ok bool) {
+	var names names
+	b, ok = only(b, requestMessage)
+	for ok && len(b) > 0 {
+		var number protowire.Number
+		var value []byte
+		if number, value, b, ok = field(b); !ok {
+			return false
+		}
+		switch number {
+		case messageTarget:
+			ok = r.decodeTarget(value, &names)
+		case messageMethod:
+			ok = names.add(&r.Method, value)
+		case messageContext:
+			ok = decodePayload(&r.Context, value)
+		case messageKwargs:
+			ok = decodePayload(&r.Kwargs, value)
+		case messageID:
+			ok = names.add(&r.ID, value)
+		case messageInstanceID:
+			ok = names.add(&r.InstanceID, value)
+		case messageOrderKey:
+			ok = names.add(&r.OrderKey, value)
+		default:
+			return false
+		}
+	}
+	return ok && names.assign()
+}
+
+func (r *Request) decodeTarget(b []byte, names *names) (ok bool) {
+	for len(b) > 0 {
+		var number protowire.Number
+		var value []byte
+		if number, value, b, ok = field(b); !ok {
+			return false
+		}
+		switch number {
+		case targetExchange:
+			ok = names.add(&r.Target.Exchange, value)
+		case targetTopic:
+			ok = names.add(&r.Target.Topic, value)
+		case targetNamespace:
+			ok = names.add(&r.Target.Namespace, value)
+		case targetVersion:
+			ok = names.add(&r.Target.Version, value)
+		case targetServer:
+			ok = names.add(&r.Target.Server, value)
+		default:
+			return false
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// decodePayload takes the text of a payload, which must not have come before.
+func decodePayload(to *string, payload []byte) (ok bool) {
+	if *to != "" {
+		return false
+	}
+	*to, ok = jsonText(payload)
+	return ok
+}
+
+// names are the short texts of a request. They share the memory of one string.
+type names struct {
+	count int
+	names [10]struct {
+		to   *string
+		text []byte
+	}
+}
+
+// add notes a text. It returns false if the text is empty, which some fields must not be, or came before.
+func (n *names) add(to *string, text []byte) bool {
+	if len(text) == 0 || n.count == len(n.names) {
+		return false
+	}
+	for i := range n.count {
+		if n.names[i].to == to {
+			return false
+		}
+	}
+	n.names[n.count].to, n.names[n.count].text = to, text
+	n.count++
+	return true
+}
+
+// assign stores the texts where they belong. It returns false if they are not UTF-8.
+func (n *names) assign() bool {
+	var few [256]byte
+	joined := few[:0]
+	for _, name := range n.names[:n.count] {
+		if !utf8.Valid(name.text) {
+			return false
+		}
+		joined = append(joined, name.text...)
+	}
+	all := string(joined)
+	for _, name := range n.names[:n.count] {
+		*name.to, all = all[:len(name.text)], all[len(name.text):]
+	}
+	return true
+}

@@ -1,0 +1,90 @@
+package wire
+
+import (
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/runtime/protoiface"
+
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+)
+
+// Response is a CallResponse, to be encoded or decoded.
+type Response struct {
+	message
+
+	// Full is a decoded response that is not JSON text. It is nil for a usual response.
+	Full *pb.CallResponse
+	// Result is JSON text.
+	Result string
+	// Came says that a response was decoded, or that decoding one failed.
+	Came bool
+}
+
+// Fill makes r the response with a result, which is UTF-8.
+func (r *Response) Fill(result string) { *r = Response{message: emptyResponse, Result: result} }
+
+var (
+	emptyResponse   = (&pb.CallResponse{}).ProtoReflect()
+	responseMethods = protoiface.Methods{
+		Flags:     protoiface.SupportMarshalDeterministic,
+		Size:      sizeResponse,
+		Marshal:   marshalResponse,
+		Unmarshal: unmarshalResponse,
+	}
+)
+
+// Reset empties the response.
+func (r *Response) Reset() { *r = Response{message: emptyResponse} }
+
+// ProtoReflect returns the response as package proto knows it.
+func (r *Response) ProtoReflect() protoreflect.Message { return r }
+
+// Interface returns the response.
+func (r *Response) Interface() protoreflect.ProtoMessage { return r }
+
+// ProtoMethods returns the functions that encode and decode a response.
+func (r *Response) ProtoMethods() *protoiface.Methods { return &responseMethods }
+
+const responseResult protowire.Number = 1
+
+// The tags of the fields take one byte each.
+const tagSize = 1
+
+// payloadSize is the size of the payload that has the result.
+func (r *Response) payloadSize() int { return tagSize + protowire.SizeBytes(len(r.Result)) }
+
+func sizeResponse(in protoiface.SizeInput) protoiface.SizeOutput {
+	r := in.Message.(*Response)
+	return protoiface.SizeOutput{Size: tagSize + protowire.SizeBytes(r.payloadSize())}
+}
+
+func marshalResponse(in protoiface.MarshalInput) (protoiface.MarshalOutput, error) {
+	r, b := in.Message.(*Response), in.Buf
+	b = protowire.AppendTag(b, responseResult, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(r.payloadSize())) //nolint:gosec // No size is negative.
+	b = protowire.AppendTag(b, payloadJSON, protowire.BytesType)
+	b = protowire.AppendString(b, r.Result)
+	return protoiface.MarshalOutput{Buf: b}, nil
+}
+
+func unmarshalResponse(in protoiface.UnmarshalInput) (protoiface.UnmarshalOutput, error) {
+	r := in.Message.(*Response)
+	r.Came = true
+	if !r.decode(in.Buf) {
+		r.Full = &pb.CallResponse{}
+		if err := proto.Unmarshal(in.Buf, r.Full); err != nil {
+			return protoiface.UnmarshalOutput{}, err
+		}
+	}
+	return protoiface.UnmarshalOutput{Flags: protoiface.UnmarshalInitialized}, nil
+}
+
+// decode decodes a usual response. It returns false for any other.
+func (r *Response) decode(b []byte) (ok bool) {
+	payload, ok := only(b, responseResult)
+	if ok {
+		r.Result, ok = jsonText(payload)
+	}
+	return ok
+}
