@@ -1,159 +1,171 @@
-// Package memcarrier is a carrier for tests: a network in memory, without gRPC and without bytes on a
-// wire. It shows that nothing but package grpccarrier depends on gRPC, and is the smallest example of a
-// carrier.
+// Package memcarrier is a carrier for tests that moves messages within a process, without gRPC. It shows
+// what a carrier has to do, and that nothing outside of it depends on gRPC.
 package memcarrier
 
 import (
+	"errors"
 	"sync"
-	"testing"
 
-	"github.com/oslorpc/oslorpc/internal/carrier"
-	"github.com/oslorpc/oslorpc/internal/carrier/carriertest"
+	"github.com/oslorpc/oslorpc/internal/intake"
 )
 
-// Network is a network within the test's process.
+// Network has processes at addresses, which can be killed, cut off and lost. Its zero value is ready for
+// use. It is safe for concurrent use.
 type Network struct {
 	mu    sync.Mutex
 	hosts map[string]*host
-
-	running sync.WaitGroup // messages at servers
 }
 
-var _ carriertest.Harness = (*Network)(nil)
-
-// host is a process that serves.
+// host is where a process takes messages in.
 type host struct {
-	carriertest.Process
+	addr     string
+	intake   *intake.Intake
+	capacity int64
 
+	mu    sync.Mutex
+	found chan struct{} // closed while messages pass
 	conns map[*conn]bool
-	// found is closed unless the host is lost.
-	found chan struct{}
-	lost  bool
+	dead  bool
 }
 
-// conn is a connection to a host.
+// conn is the connection of a link to a process.
 type conn struct {
 	host   *host
-	broken chan struct{}
+	once   sync.Once
+	broken chan struct{} // closed when nothing passes any more
 }
 
-// New returns a network. What runs on it ends with the test.
-func New(t *testing.T) *Network {
-	t.Helper()
-	n := &Network{hosts: map[string]*host{}}
-	t.Cleanup(func() {
-		n.mu.Lock()
-		for addr := range n.hosts {
-			n.kill(addr)
-		}
-		n.mu.Unlock()
-		n.running.Wait()
-	})
-	return n
-}
+var errRefused = errors.New("connection refused")
 
-// Carrier implements [carriertest.Harness].
-func (n *Network) Carrier(c carriertest.Config) carrier.Carrier { return newCarrier(n, c) }
-
-// Serve implements [carriertest.Harness].
-func (n *Network) Serve(addr string, p carriertest.Process) {
+// Serve has a process take messages in at an address, in place of the process that was there. Capacity
+// is how many messages it takes at a time on a connection; 0 for many.
+func (n *Network) Serve(addr string, in *intake.Intake, capacity int) {
+	h := &host{addr: addr, intake: in, capacity: int64(capacity), found: make(chan struct{}), conns: map[*conn]bool{}}
+	close(h.found)
+	if capacity == 0 {
+		h.capacity = 1 << 30
+	}
+	n.Kill(addr)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.kill(addr)
-	found := make(chan struct{})
-	close(found)
-	n.hosts[addr] = &host{Process: p, conns: map[*conn]bool{}, found: found}
+	if n.hosts == nil {
+		n.hosts = map[string]*host{}
+	}
+	n.hosts[addr] = h
 }
 
-// Kill implements [carriertest.Harness].
+// at returns what is at an address, nil if nothing is.
+func (n *Network) at(addr string) *host {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.hosts[addr]
+}
+
+// Kill ends the process at an address: its connections break, and new ones are refused.
 func (n *Network) Kill(addr string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.kill(addr)
-}
-
-// kill is Kill with the lock held.
-func (n *Network) kill(addr string) {
-	if h := n.hosts[addr]; h != nil {
-		h.reset()
-		delete(n.hosts, addr)
+	if h := n.at(addr); h != nil {
+		h.cut(true)
 	}
 }
 
-// Reset implements [carriertest.Harness].
-func (n *Network) Reset(addr string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.hosts[addr].reset()
-}
+// Reset breaks the connections to a process, which takes new ones.
+func (n *Network) Reset(addr string) { n.at(addr).cut(false) }
 
-// reset breaks the connections. The lock is held.
-func (h *host) reset() {
-	for c := range h.conns {
-		delete(h.conns, c)
-		close(c.broken)
+// cut breaks all connections. It ends Lose.
+func (h *host) cut(dead bool) {
+	h.mu.Lock()
+	conns := h.conns
+	h.conns, h.dead = map[*conn]bool{}, h.dead || dead
+	h.mu.Unlock()
+	for c := range conns {
+		c.close()
 	}
+	h.find()
 }
 
-// Lose implements [carriertest.Harness].
+// Lose makes nothing pass to or from a process, until Find.
 func (n *Network) Lose(addr string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if h := n.hosts[addr]; !h.lost {
-		h.lost, h.found = true, make(chan struct{})
-	}
+	h := n.at(addr)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.found = make(chan struct{})
 }
 
-// Find implements [carriertest.Harness].
-func (n *Network) Find(addr string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if h := n.hosts[addr]; h.lost {
-		h.lost = false
+// Find lets messages pass again, also those that were sent meanwhile.
+func (n *Network) Find(addr string) { n.at(addr).find() }
+
+func (h *host) find() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	select {
+	case <-h.found:
+	default:
 		close(h.found)
 	}
 }
 
-// connect returns a connection to an address. If the host there is lost, it returns what to wait for.
-func (n *Network) connect(addr string) (c *conn, found <-chan struct{}, err error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	h := n.hosts[addr]
-	switch {
-	case h == nil:
-		return nil, nil, errAbsent
-	case h.lost:
-		return nil, h.found, nil
-	}
-	c = &conn{host: h, broken: make(chan struct{})}
-	h.conns[c] = true
-	return c, nil, nil
+// reachable returns a channel that is closed as soon as messages pass.
+func (h *host) reachable() <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.found
 }
 
-// passes returns a channel that is closed while the network lets pass what is sent on a connection.
-func (n *Network) passes(c *conn) <-chan struct{} {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return c.host.found
-}
-
-// pass returns true when what is sent on a connection has arrived; false if the connection broke first.
-func (n *Network) pass(c *conn) bool {
+// isLost reports whether nothing passes.
+func (h *host) isLost() bool {
 	select {
-	case <-n.passes(c):
-		return true
-	case <-c.broken:
+	case <-h.reachable():
 		return false
+	default:
+		return true
 	}
 }
 
-func (c *conn) isBroken() bool { return isClosed(c.broken) }
-
-func isClosed(c <-chan struct{}) bool {
+// dial connects to an address. It waits while the process is lost, or until stop is closed.
+func (n *Network) dial(addr string, stop <-chan struct{}) (*conn, error) {
+	h := n.at(addr)
+	if h == nil {
+		return nil, errRefused
+	}
 	select {
-	case <-c:
+	case <-h.reachable():
+	case <-stop:
+		return nil, errRefused
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.dead {
+		return nil, errRefused
+	}
+	c := &conn{host: h, broken: make(chan struct{})}
+	h.conns[c] = true
+	return c, nil
+}
+
+// close breaks the connection.
+func (c *conn) close() {
+	c.once.Do(func() { close(c.broken) })
+	c.host.mu.Lock()
+	defer c.host.mu.Unlock()
+	delete(c.host.conns, c)
+}
+
+func (c *conn) isBroken() bool {
+	select {
+	case <-c.broken:
 		return true
 	default:
 		return false
 	}
+}
+
+// pass returns when something passes over the connection, or false when it broke, or ended was closed.
+func (c *conn) pass(ended <-chan struct{}) bool {
+	select {
+	case <-c.broken:
+	case <-ended:
+	case <-c.host.reachable():
+		return !c.isBroken()
+	}
+	return false
 }

@@ -3,8 +3,8 @@ package memcarrier
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io"
-	"maps"
 	"sync"
 
 	"google.golang.org/protobuf/proto"
@@ -14,69 +14,68 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// stream is a message with several parts. What its ends hand each other passes through channels: a slow
-// receiver holds the sender back.
+// window is how many messages of a stream may be on their way in one direction. A method that sends more
+// waits.
+const window = 16
+
+// stream is the sender's end of a stream.
 type stream struct {
-	link    *link
-	conn    *conn
-	request *carrier.Request
-	ctx     context.Context //nolint:containedctx // It is the stream's own, and bounds it.
-	run     context.Context //nolint:containedctx // It is the method's.
-	cancel  context.CancelFunc
+	*exchange
 
-	up      chan []byte   // messages of the client
-	upEnded chan struct{} // closed when no more follow
-	sending sync.Once     // closes upEnded
-	down    chan any      // items of the server: JSON text, or encoded messages
-	header  chan struct{} // closed when the metadata before the first item is there
-	headed  sync.Once
-	ended   chan struct{} // closed when the server has ended it
-	failure error         // why; read it after ended
+	typed  *carrier.Typed  // nil for a multicall
+	ctx    context.Context //nolint:containedctx // It is the stream's own, and ends with it.
+	cancel context.CancelCauseFunc
+	remote *end
+	first  []byte // the first item, if Open took it
+	taken  bool   // there is a first item that was not received
 
-	mu       sync.Mutex
-	first    any // an item that was received, and that no Receive has taken yet
-	before   rpc.Metadata
-	trailer  rpc.Metadata
-	over     bool
-	overWith error // what Receive reports once over
-	held     bool  // a place on the link
-	unhook   func() bool
+	mu     sync.Mutex
+	unhook func() bool
+	held   bool
+	ended  error
+}
+
+// end is the end of a stream at the process.
+type end struct {
+	up     chan []byte   // messages of the client
+	closed chan struct{} // closed when no message follows
+	down   chan []byte   // items; closed when the method has ended
+	signed chan struct{} // closed at the first sign of the process
+	sign   sync.Once
+	over   chan struct{} // closed when the method has ended
+	result error         // of the method, once it is over
+	begun  rpc.Metadata  // once it is signed
+	last   rpc.Metadata  // once it is over
+
+	ctx context.Context //nolint:containedctx // The method's.
 }
 
 // Open implements [carrier.Link].
-func (l *link) Open(ctx context.Context, r *carrier.Request) (carrier.Stream, error) {
-	c, err := l.sendable(ctx)
+func (l *Link) Open(ctx context.Context, r *carrier.Request) (carrier.Stream, error) {
+	m, err := pack(r, l.carrier.caller)
 	if err != nil {
 		return nil, err
-	}
-	m, err := l.message(r)
-	if err != nil {
-		return nil, err
-	}
-	s := &stream{
-		link: l, conn: c, request: r, ctx: ctx, up: make(chan []byte, 16), upEnded: make(chan struct{}), down: make(chan any),
-		header: make(chan struct{}), ended: make(chan struct{}),
-	}
-	if r.Typed != nil && r.Typed.Message != nil {
-		first, err := encode(r.Typed.Message)
-		if err != nil {
-			return nil, err
-		}
-		s.up <- first
-	}
-	if r.Typed == nil || !r.Typed.ClientStreams {
-		_ = s.CloseSend()
 	}
 	if r.Peer != nil {
-		r.Peer.Addr = l.key.Addr
+		*r.Peer = rpc.Peer{Addr: l.key.Addr}
 	}
-	s.run, s.cancel = atServer(ctx, c)
-	l.carrier.network.running.Go(func() { s.serve(m) })
+	s := &stream{typed: r.Typed, remote: newEnd()}
+	if r.Typed != nil && r.Typed.Message != nil {
+		s.remote.up <- m.content
+	}
+	if r.Typed == nil || !r.Typed.ClientStreams {
+		close(s.remote.closed)
+	}
+	if s.exchange, err = l.start(ctx, func(ctx context.Context, in *intake.Intake) { s.remote.serve(ctx, in, m) }); err != nil {
+		return nil, err
+	}
+	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	if r.Sent != nil {
 		r.Sent()
 	}
 	if r.Typed == nil || !r.Typed.ClientStreams {
 		if err := s.await(); err != nil {
+			s.finish(err)
 			return nil, err
 		}
 	}
@@ -84,244 +83,291 @@ func (l *link) Open(ctx context.Context, r *carrier.Request) (carrier.Stream, er
 	return s, nil
 }
 
-// serve has the process run the stream.
-func (s *stream) serve(m *intake.Message) {
-	defer close(s.ended)
-	n := s.link.carrier.network
-	if !n.pass(s.conn) {
-		s.failure = lost()
-		return
-	}
-	in := s.conn.host.Intake
-	if s.request.Typed != nil {
-		s.failure = arrived(in.Stream(s.run, m, served{s}))
-	} else {
-		s.failure = arrived(in.Multicall(s.run, m, func(item string) error { return s.emit(item) }))
-	}
-	if !n.pass(s.conn) {
-		s.failure = lost()
-	}
-}
-
-// emit hands an item to the client.
-func (s *stream) emit(item any) error {
-	if !s.link.carrier.network.pass(s.conn) {
-		return lost()
-	}
-	select {
-	case s.down <- item:
-		return nil
-	case <-s.run.Done():
-		return unanswered(s.run)
-	}
-}
-
-// await waits for the first sign of the server.
+// await waits for the first sign of the process, and returns an error if that is one.
 func (s *stream) await() error {
-	typed := s.request.Typed != nil
-	header := s.header
-	if !typed {
-		header = nil
+	sign := s.remote.signed
+	if s.typed == nil { // a multicall has none but items
+		sign = nil
 	}
+	var item []byte
+	var more bool
 	select {
-	case s.first = <-s.down:
-		return nil
-	case <-header:
-		return nil
-	case <-s.ended:
-	case <-s.ctx.Done():
-		return s.finish(unanswered(s.ctx))
+	case item, more = <-s.remote.down:
+	case <-sign:
+		select {
+		case item, more = <-s.remote.down:
+		default:
+			return s.passed()
+		}
 	case <-s.conn.broken:
-		return s.finish(lost())
-	case <-s.link.closed:
-		return s.finish(closedMeanwhile())
+		return s.failed(s.ctx)
+	case <-s.ctx.Done():
+		return s.failed(s.ctx)
 	}
-	if s.failure != nil {
-		return s.finish(s.failure)
+	if err := s.passed(); err != nil {
+		return err
+	}
+	if !more {
+		return carried(s.remote.result)
+	}
+	s.first, s.taken = item, true
+	return nil
+}
+
+// passed returns nil when something that was sent has arrived, or why it did not.
+func (s *stream) passed() error {
+	if s.conn.pass(s.ctx.Done()) {
+		return nil
+	}
+	return s.failed(s.ctx)
+}
+
+// hold takes a place until the stream ends.
+func (s *stream) hold() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.link.places.hold()
+	s.held = true
+	s.unhook = context.AfterFunc(s.ctx, func() { s.finish(nil) })
+}
+
+// finish ends the stream, if it has not ended, and gives back its place.
+func (s *stream) finish(why error) {
+	s.mu.Lock()
+	unhook, held := s.unhook, s.held
+	s.unhook, s.held, s.ended = nil, false, cmp.Or(s.ended, why)
+	s.mu.Unlock()
+	if unhook != nil {
+		unhook()
+	}
+	s.cancel(why)
+	s.giveUp()
+	if held {
+		s.link.Release()
+	}
+}
+
+func (s *stream) why() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ended
+}
+
+// Close implements [carrier.Stream].
+func (s *stream) Close(cause error) { s.finish(cause) }
+
+// Receive implements [carrier.Stream].
+func (s *stream) Receive(item any) error {
+	if ended := s.why(); ended != nil {
+		return ended
+	}
+	err := s.receive(item)
+	switch {
+	case err != nil:
+		s.finish(err)
+		return s.why()
+	case s.typed != nil && !s.typed.ServerStreams:
+		s.finish(io.EOF) // that was its only item
 	}
 	return nil
 }
 
-// hold takes a place on the link until the stream is over.
-func (s *stream) hold() {
-	s.link.hold()
-	s.mu.Lock()
-	s.held = true
-	s.mu.Unlock()
-	s.unhook = context.AfterFunc(s.ctx, func() { _ = s.finish(unanswered(s.ctx)) })
-}
-
-// finish ends the stream, if it has not ended, and returns what Receive reports from now on.
-func (s *stream) finish(with error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.over {
-		s.over, s.overWith = true, with
-		s.cancel()
+func (s *stream) receive(to any) error {
+	item, err := s.next()
+	if err == nil {
+		err = s.link.carrier.takes(len(item))
 	}
-	if s.held {
-		s.held = false
-		s.link.Release()
+	if err != nil {
+		return err
 	}
-	return s.overWith
-}
-
-// Receive implements [carrier.Stream].
-func (s *stream) Receive(into any) error {
-	s.mu.Lock()
-	first, over, with := s.first, s.over, s.overWith
-	s.first = nil
-	s.mu.Unlock()
-	if first != nil {
-		return s.take(first, into)
-	}
-	if over {
-		return with
-	}
-	select {
-	case item := <-s.down:
-		return s.take(item, into)
-	case <-s.ended:
-		return s.finish(cmp.Or(s.failure, io.EOF))
-	case <-s.ctx.Done():
-		return s.finish(unanswered(s.ctx))
-	case <-s.conn.broken:
-		return s.finish(lost())
-	case <-s.link.closed:
-		return s.finish(closedMeanwhile())
-	}
-}
-
-// take gives an item to the client.
-func (s *stream) take(item, into any) error {
-	text, dynamic := item.(string)
-	size := len(text)
-	if !dynamic {
-		size = len(item.([]byte))
-	}
-	if limit := s.link.carrier.config.MaxSize; limit > 0 && size > limit {
-		return s.finish(&rpc.Error{Kind: rpc.TooLarge, Message: "the method ran, and an item is too large"})
-	}
-	if dynamic {
-		*into.(*string) = text
+	if text, ok := to.(*string); ok {
+		*text = string(item)
 		return nil
 	}
-	return decode(item.([]byte), into)
+	return proto.Unmarshal(item, to.(proto.Message))
+}
+
+// next returns the next item, io.EOF after the last one.
+func (s *stream) next() ([]byte, error) {
+	if s.ctx.Err() != nil {
+		return nil, s.failed(s.ctx)
+	}
+	if s.taken {
+		s.taken = false
+		return s.first, nil
+	}
+	select {
+	case item, more := <-s.remote.down:
+		if err := s.passed(); err != nil {
+			return nil, err
+		}
+		if !more {
+			return nil, cmp.Or(carried(s.remote.result), io.EOF)
+		}
+		return item, nil
+	case <-s.conn.broken:
+	case <-s.ctx.Done():
+	}
+	return nil, s.failed(s.ctx)
 }
 
 // Send implements [carrier.Stream].
 func (s *stream) Send(message proto.Message) error {
-	encoded, err := encode(message)
-	if err != nil {
-		return s.finish(&rpc.Error{Kind: rpc.BadArguments, Cause: err, Message: "a message of the stream cannot be encoded: " + err.Error()})
-	}
-	if isClosed(s.ended) {
+	if s.why() != nil || s.isOver() {
 		return io.EOF
 	}
+	content, err := proto.Marshal(message)
+	var bad *rpc.Error
+	switch {
+	case err != nil:
+		bad = unencodable(err)
+	case !s.link.carrier.fits(len(content)):
+		bad = s.link.carrier.tooLarge(len(content))
+	}
+	if bad != nil {
+		bad.NotStarted = false // the method runs
+		s.finish(bad)
+		return bad
+	}
 	select {
-	case s.up <- encoded:
+	case s.remote.up <- content:
 		return nil
-	case <-s.ended:
-	case <-s.ctx.Done():
+	case <-s.remote.over:
 	case <-s.conn.broken:
-	case <-s.link.closed:
+	case <-s.ctx.Done():
 	}
 	return io.EOF
 }
 
+func (s *stream) isOver() bool {
+	select {
+	case <-s.remote.over:
+		return true
+	default:
+		return false
+	}
+}
+
 // CloseSend implements [carrier.Stream].
 func (s *stream) CloseSend() error {
-	s.sending.Do(func() { close(s.upEnded) })
+	if s.typed != nil && s.typed.ClientStreams {
+		close(s.remote.closed)
+	}
 	return nil
 }
 
 // Header implements [carrier.Stream].
 func (s *stream) Header() (rpc.Metadata, error) {
 	select {
-	case <-s.header:
-	case <-s.ended:
+	case <-s.remote.signed:
+		if err := s.passed(); err != nil {
+			return nil, err
+		}
+		return s.remote.begun, nil
+	case <-s.conn.broken:
 	case <-s.ctx.Done():
-		return nil, unanswered(s.ctx)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.before, nil
+	return nil, s.failed(s.ctx)
 }
 
 // Trailer implements [carrier.Stream].
 func (s *stream) Trailer() rpc.Metadata {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.trailer
-}
-
-// Close implements [carrier.Stream].
-func (s *stream) Close(cause error) {
-	if cause == nil {
-		cause = &rpc.Error{Kind: rpc.Canceled, Message: "the stream was closed"}
+	if s.isOver() {
+		return s.remote.last
 	}
-	_ = s.finish(cause)
+	return nil
 }
 
-// served is a typed stream as its method sees it.
-type served struct{ *stream }
+func newEnd() *end {
+	return &end{
+		up: make(chan []byte, window), closed: make(chan struct{}), down: make(chan []byte, window),
+		signed: make(chan struct{}), over: make(chan struct{}), begun: rpc.Metadata{}, last: rpc.Metadata{},
+	}
+}
+
+// serve runs the method of a stream.
+func (e *end) serve(ctx context.Context, in *intake.Intake, m *message) {
+	e.ctx = ctx
+	if m.request.Typed == nil {
+		e.result = in.Multicall(ctx, m.unpack(), func(item string) error { return e.push([]byte(item)) })
+	} else {
+		e.result = in.Stream(ctx, m.unpack(), e)
+	}
+	close(e.over)
+	close(e.down)
+	e.sign.Do(func() { close(e.signed) })
+}
+
+func (e *end) push(item []byte) error {
+	select {
+	case e.down <- item:
+		return e.SendHeader(nil)
+	case <-e.ctx.Done():
+		return e.ctx.Err()
+	}
+}
 
 // Send implements [intake.Stream].
-func (s served) Send(item any) error {
-	encoded, err := encode(item.(proto.Message))
+func (e *end) Send(item any) error {
+	content, err := proto.Marshal(item.(proto.Message))
 	if err != nil {
 		return err
 	}
-	_ = s.SendHeader(nil)
-	return s.emit(encoded)
+	return e.push(content)
 }
 
 // Receive implements [intake.Stream].
-func (s served) Receive(message any) error {
-	if !s.link.carrier.network.pass(s.conn) {
-		return lost()
+func (e *end) Receive(to any) error {
+	content, err := e.pull()
+	if err != nil {
+		return err
+	}
+	return proto.Unmarshal(content, to.(proto.Message))
+}
+
+func (e *end) pull() ([]byte, error) {
+	select {
+	case content := <-e.up:
+		return content, nil
+	case <-e.ctx.Done():
+		return nil, e.ctx.Err()
+	case <-e.closed:
 	}
 	select {
-	case b := <-s.up:
-		return decode(b, message)
+	case content := <-e.up:
+		return content, nil
 	default:
-	}
-	select {
-	case b := <-s.up:
-		return decode(b, message)
-	case <-s.upEnded:
-		select {
-		case b := <-s.up:
-			return decode(b, message)
-		default:
-			return io.EOF
-		}
-	case <-s.run.Done():
-		return unanswered(s.run)
+		return nil, io.EOF
 	}
 }
 
 // SetHeader implements [intake.Stream].
-func (s served) SetHeader(md rpc.Metadata) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.before == nil {
-		s.before = rpc.Metadata{}
+func (e *end) SetHeader(md rpc.Metadata) error {
+	select {
+	case <-e.signed:
+		return errors.New("the metadata was sent already")
+	default:
 	}
-	maps.Copy(s.before, md)
+	for name, values := range md {
+		e.begun[name] = append(e.begun[name], values...)
+	}
 	return nil
 }
 
 // SendHeader implements [intake.Stream].
-func (s served) SendHeader(md rpc.Metadata) error {
-	err := s.SetHeader(md)
-	s.headed.Do(func() { close(s.header) })
-	return err
+func (e *end) SendHeader(md rpc.Metadata) error {
+	if len(md) > 0 {
+		if err := e.SetHeader(md); err != nil {
+			return err
+		}
+	}
+	e.sign.Do(func() { close(e.signed) })
+	return nil
 }
 
 // SetTrailer implements [intake.Stream].
-func (s served) SetTrailer(md rpc.Metadata) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.trailer = md
+func (e *end) SetTrailer(md rpc.Metadata) {
+	for name, values := range md {
+		e.last[name] = append(e.last[name], values...)
+	}
 }
