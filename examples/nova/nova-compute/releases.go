@@ -45,13 +45,14 @@ func zed(m *manager) oslorpc.Endpoint {
 func wallaby(m *manager) oslorpc.Endpoint {
 	e := rpcapi.ComputeManager(m)
 	e.Version = "6.0"
-	e.Methods["rebuild_instance"] = oslorpc.Func(func(ctx context.Context, args struct {
+	e.Struct = e.Struct.Omit("RebuildInstance")
+	e.Methods = map[string]oslorpc.Method{"rebuild_instance": oslorpc.Func(func(ctx context.Context, args struct {
 		Instance   rpcapi.Instance       `json:"instance"`
 		ImageRef   string                `json:"image_ref"`
 		AccelUUIDs oslorpc.Opt[[]string] `json:"accel_uuids"`
 	}) (any, error) {
 		return nil, m.RebuildInstance(ctx, rpcapi.RebuildArgs{Instance: args.Instance, ImageRef: args.ImageRef, AccelUUIDs: args.AccelUUIDs})
-	})
+	})}
 	return e
 }
 
@@ -59,6 +60,7 @@ func wallaby(m *manager) oslorpc.Endpoint {
 func queens(m *manager) oslorpc.Endpoint {
 	e := rpcapi.ComputeV5Proxy(m)
 	e.Version, e.Deprecated = "5.0", ""
+	e.Struct = e.Struct.Omit("BuildAndRunInstance", "RebuildInstance")
 	e.Methods["build_and_run_instance"] = oslorpc.Func(func(ctx context.Context, args struct {
 		Instance    rpcapi.Instance    `json:"instance"`
 		Image       string             `json:"image"`
