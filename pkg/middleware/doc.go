@@ -26,6 +26,8 @@
 //   - The full method is "/package.Service/Method" for a typed message, and "/topic/method" or
 //     "/topic.namespace/method" for a dynamic one. In the latter, "%25" stands for a percent sign in a
 //     name and "%2F" for a slash, so it always has exactly two slashes.
+//     A question to a process about itself has the name of its RPC, such as
+//     "/oslorpc.v1.IntrospectionService/Ping".
 //   - The request is the message of a typed method. For a dynamic method it is an
 //     [oslorpcv1.Message] with the target, the method, the id, the order key and the keyword arguments
 //     as JSON. For a stream, whose messages come later, it is an [emptypb.Empty].

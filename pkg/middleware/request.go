@@ -21,6 +21,9 @@ var escaper = strings.NewReplacer("%", "%25", "/", "%2F")
 
 // fullMethod returns the name by which interceptors of gRPC know a method.
 func fullMethod(m *rpc.Message) string {
+	if m.Delivery == rpc.DeliveryInspect {
+		return "/" + oslorpcv1.IntrospectionService_ServiceDesc.ServiceName + "/" + m.Method
+	}
 	if m.Service != "" {
 		return "/" + m.Service + "/" + m.Method
 	}

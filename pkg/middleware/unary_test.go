@@ -62,6 +62,8 @@ func TestWhatAnInterceptorSees(t *testing.T) {
 	typed.Service, typed.Method, typed.Arguments = "volumes.v1.Volumes", "Get", wrapperspb.String("v1")
 	stream := call()
 	stream.Service, stream.Method, stream.Arguments, stream.Delivery = "volumes.v1.Volumes", "Watch", nil, rpc.DeliveryStream
+	inspect := call()
+	inspect.Target, inspect.Method, inspect.Arguments, inspect.Delivery = rpc.Target{}, "Ping", nil, rpc.DeliveryInspect
 	namespace := call()
 	namespace.Target.Namespace = "control"
 	odd := call()
@@ -77,6 +79,7 @@ func TestWhatAnInterceptorSees(t *testing.T) {
 		{odd, "/a%2Fb.100%25/c%2Fd", ""},
 		{typed, "/volumes.v1.Volumes/Get", `"v1"`},
 		{stream, "/volumes.v1.Volumes/Watch", `{}`},
+		{inspect, "/oslorpc.v1.IntrospectionService/Ping", `{}`},
 	} {
 		seen := 0
 		look := func(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
