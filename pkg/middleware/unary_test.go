@@ -280,7 +280,7 @@ func TestErrorsOfTheMethod(t *testing.T) {
 			return response, err
 		}
 		next := func(context.Context) error { return test.err }
-		if got := middleware.UnaryRun(look).Run(t.Context(), call(), next); got != test.err { //nolint:errorlint // The same.
+		if got := middleware.UnaryRun(look).Run(t.Context(), call(), next); !errors.Is(got, test.err) {
 			t.Errorf("got %v, want %v", got, test.err)
 		}
 	}
@@ -294,7 +294,7 @@ func TestErrorsOfTheInterceptor(t *testing.T) {
 		return nil, other
 	}
 	for _, err := range []error{nil, errors.New("broken")} {
-		if got := middleware.UnaryRun(replace).Run(t.Context(), call(), func(context.Context) error { return err }); got != other { //nolint:errorlint // The same.
+		if got := middleware.UnaryRun(replace).Run(t.Context(), call(), func(context.Context) error { return err }); !errors.Is(got, other) {
 			t.Errorf("%v: got %v", err, got)
 		}
 	}
