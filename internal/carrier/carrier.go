@@ -1,7 +1,7 @@
-// Package carrier is the seam between delivery, which decides where a message goes, and what brings it
-// there. A carrier moves one message to one instance. It knows what its network proves of the outcome,
-// so its errors say truthfully whether a message may have run. It decides nothing else: selection,
-// resending, admission, deadlines and identity are the same on every carrier.
+// Package carrier is the seam between delivery, which decides where a message goes, and what brings
+// it there. A carrier moves one message to one instance. It knows what its network proves of the
+// outcome, so its errors say truthfully whether a message may have run. It decides nothing else:
+// selection, resending, admission, deadlines and identity are the same on every carrier.
 package carrier
 
 import (
@@ -24,20 +24,21 @@ type Carrier interface {
 	Get(key Key) Link
 	// Put gives a link back. The last Put closes it when its messages have ended.
 	Put(link Link)
-	// Renew gives a link back that leads to the wrong process, and returns one with a connection of its
-	// own in its place. Messages on the old one go on.
+	// Renew gives a link back that leads to the wrong process, and returns one with a connection of
+	// its own in its place. Messages on the old one go on.
 	Renew(link Link) Link
 	// BecameReady returns a channel that is closed when some link becomes ready after this call.
 	BecameReady() <-chan struct{}
-	// Check returns why no link could move a request: its content or its headers are too large. It is nil
-	// if a link may move it. Its errors say that nothing started. Whether a typed message can be encoded
-	// is not checked, since that takes as long as encoding it.
+	// Check returns why no link could move a request: its content or its headers are too large. It
+	// is nil if a link may move it. Its errors say that nothing started. Whether a typed message
+	// can be encoded is not checked, since that takes as long as encoding it.
 	Check(r *Request) error
 	// Close closes all links. Messages on their way fail.
 	Close()
 }
 
-// Link is the way to one remote process, shared by all its instances. It is safe for concurrent use.
+// Link is the way to one remote process, shared by all its instances. It is safe for concurrent
+// use.
 type Link interface {
 	// Health says how likely a message is to arrive soon.
 	Health() Health
@@ -54,8 +55,8 @@ type Link interface {
 	// Connect returns nil when the process is connected and answers. Connecting goes on in the
 	// background after an error.
 	Connect(ctx context.Context) error
-	// Enter takes one of the places that Capacity counts, and keeps the link open until Release. It waits
-	// for at most patience. Its error is [ErrFull], the error of ctx, or net.ErrClosed.
+	// Enter takes one of the places that Capacity counts, and keeps the link open until Release. It
+	// waits for at most patience. Its error is [ErrFull], the error of ctx, or net.ErrClosed.
 	Enter(ctx context.Context, patience time.Duration) error
 	// Release gives back the place of one Enter.
 	Release()
@@ -63,17 +64,18 @@ type Link interface {
 	// Do sends a message and returns when it was answered. The caller has entered. An error is an
 	// *rpc.Error whose NotStarted is true only if the method provably did not run.
 	Do(ctx context.Context, r *Request) (Reply, error)
-	// Open sends the beginning of a stream and returns when the instance answered: with the first item or
-	// the end of a multicall, with any sign of a typed stream that only the server sends, or at once for
-	// one that the client sends. The caller has entered. The stream has a place of its own from the
-	// return of Open until it ends, be it that ctx ends. Errors are as those of Do.
+	// Open sends the beginning of a stream and returns when the instance answered: with the first
+	// item or the end of a multicall, with any sign of a typed stream that only the server sends,
+	// or at once for one that the client sends. The caller has entered. The stream has a place of
+	// its own from the return of Open until it ends, be it that ctx ends. Errors are as those of
+	// Do.
 	Open(ctx context.Context, r *Request) (Stream, error)
 
 	// Ping returns nil if the process says that it has the instance, and that the instance does not
 	// stop. The caller has entered. An empty id asks for the process alone.
 	Ping(ctx context.Context, instanceID string) error
-	// Info returns what the process says of itself and of its servers on a topic. With requests, that
-	// includes who asked the servers for what. The caller has entered.
+	// Info returns what the process says of itself and of its servers on a topic. With requests,
+	// that includes who asked the servers for what. The caller has entered.
 	Info(ctx context.Context, topic string, requests bool) (*rpc.Info, error)
 }
 
@@ -95,9 +97,10 @@ const (
 
 // Request is one attempt to send a message to one instance.
 type Request struct {
-	// Target is the receiver: exchange, topic, namespace, version and server, each empty if it is not
-	// given. Fanout is never set: each copy goes to one instance. At a static address, Server is the
-	// server that is listed there. A typed message always has the version that it is fitted to.
+	// Target is the receiver: exchange, topic, namespace, version and server, each empty if it is
+	// not given. Fanout is never set: each copy goes to one instance. At a static address, Server
+	// is the server that is listed there. A typed message always has the version that it is fitted
+	// to.
 	Target rpc.Target
 	// Method is the method's name.
 	Method string
@@ -110,20 +113,20 @@ type Request struct {
 	OrderKey string
 	// Missed is how long ago the server missed a message; 0 for never. It counts only with an ID.
 	Missed time.Duration
-	// Silence, if it is not 0, is how long a dynamic call may go without a sign of life. The carrier asks
-	// for one every half of it, and ends the call with rpc.MonitorTimeout without any.
+	// Silence, if it is not 0, is how long a dynamic call may go without a sign of life. The
+	// carrier asks for one every half of it, and ends the call with rpc.MonitorTimeout without any.
 	Silence time.Duration
 	// Context is the request context as JSON text; empty for none.
 	Context string
-	// Metadata travels beside the message; nil for none. It is not changed. Carriers do not look for
-	// metadata in ctx.
+	// Metadata travels beside the message; nil for none. It is not changed. Carriers do not look
+	// for metadata in ctx.
 	Metadata rpc.Metadata
 	// Kwargs are the keyword arguments of a dynamic message, as the text of a JSON object.
 	Kwargs string
 	// Typed is what a typed message has in place of Kwargs; nil for a dynamic one.
 	Typed *Typed
-	// Sent, if it is not nil, is called by Open once the beginning of the stream is on its way. What comes
-	// after is the time that the instance takes.
+	// Sent, if it is not nil, is called by Open once the beginning of the stream is on its way.
+	// What comes after is the time that the instance takes.
 	Sent func()
 	// Peer, if it is not nil, is told of the process at the other end when the attempt has ended.
 	Peer *rpc.Peer
@@ -149,22 +152,23 @@ type Reply struct {
 	Result string
 }
 
-// Stream is a message with several parts: a multicall, or a typed stream. One goroutine may send while
-// another receives, and any may close it. Its errors are *rpc.Errors, but for io.EOF.
+// Stream is a message with several parts: a multicall, or a typed stream. One goroutine may send
+// while another receives, and any may close it. Its errors are *rpc.Errors, but for io.EOF.
 type Stream interface {
-	// Send sends one more message of a typed stream. An error ends the stream. After io.EOF it has ended
-	// before, and Receive says why; after another one, Receive reports the same.
+	// Send sends one more message of a typed stream. An error ends the stream. After io.EOF it has
+	// ended before, and Receive says why; after another one, Receive reports the same.
 	Send(message proto.Message) error
 	// CloseSend says that no message follows.
 	CloseSend() error
-	// Receive takes the next item: into a *string, as JSON text, for a multicall, else into the message of
-	// a typed stream. It returns io.EOF at the end.
+	// Receive takes the next item: into a *string, as JSON text, for a multicall, else into the
+	// message of a typed stream. It returns io.EOF at the end.
 	Receive(item any) error
 	// Header returns the metadata that the server sent first; it waits for it.
 	Header() (rpc.Metadata, error)
 	// Trailer returns the metadata that the server sent last, once the stream has ended.
 	Trailer() rpc.Metadata
-	// Close ends the stream, if it has not ended, and gives back its place. Cause is the reason that
-	// Receive reports from then on; nil for none. A stream that ended by itself need not be closed.
+	// Close ends the stream, if it has not ended, and gives back its place. Cause is the reason
+	// that Receive reports from then on; nil for none. A stream that ended by itself need not be
+	// closed.
 	Close(cause error)
 }

@@ -1,5 +1,6 @@
-// Package header is the metadata that typed calls carry: their names, and how what they say is written and read. A typed call sends
-// only what its path and the options of its service do not imply, so most have no header at all.
+// Package header is the metadata that typed calls carry: their names, and how what they say is
+// written and read. A typed call sends only what its path and the options of its service do not
+// imply, so most have no header at all.
 package header
 
 import (
@@ -16,7 +17,8 @@ import (
 
 // The headers of a request. Names are percent-encoded, because metadata is ASCII.
 const (
-	// Version is the lowest version of the service that can serve the call. Absent: the .0 of the service's major version.
+	// Version is the lowest version of the service that can serve the call. Absent: the .0 of the
+	// service's major version.
 	Version = "oslorpc-version"
 	// Exchange is the scope of the topic. Absent: not given.
 	Exchange = "oslorpc-exchange"
@@ -30,7 +32,8 @@ const (
 	ID = "oslorpc-id"
 	// Context is the request context, as JSON text.
 	Context = "oslorpc-context-bin"
-	// Missed is how long ago a message to the server could not be delivered, as a Go duration; it counts beside an id. Absent: none.
+	// Missed is how long ago a message to the server could not be delivered, as a Go duration; it
+	// counts beside an id. Absent: none.
 	Missed = "oslorpc-missed"
 	// OrderKey makes messages with the same key run one after the other. It counts only beside an
 	// id. Absent: none.
@@ -68,11 +71,12 @@ func (r *Request) scope() [3]name {
 	return [3]name{{Exchange, &r.Exchange}, {Topic, &r.Topic}, {Server, &r.Server}}
 }
 
-// Read returns what the headers of a request say, but for Report. The error names the header that is malformed; who asks makes it one
-// of his kind.
+// Read returns what the headers of a request say, but for Report. The error names the header that
+// is malformed. Callers wrap it with a kind of theirs.
 //
-// To ask for a header that is not there costs as much as to look at all that are. So some are looked for only where they matter: an
-// instance says all of who is meant, and only a message with an id can tell of another.
+// To ask for a header that is not there costs as much as to look at all that are. So some are
+// looked for only where they matter: an instance says all of who is meant, and only a message with
+// an id can tell of another.
 func Read(ctx context.Context) (r Request, err error) {
 	if r.Instance, err = escaped(ctx, Instance); err != nil {
 		return Request{}, err
@@ -143,8 +147,8 @@ func missed(ctx context.Context) (time.Duration, error) {
 	return ago, nil
 }
 
-// single returns the value of a header, empty if it is absent. An empty value can only be a mistake of the caller, and of two it is
-// not known which counts.
+// single returns the value of a header, empty if it is absent. An empty value can only be a mistake
+// of the caller, and of two it is not known which counts.
 func single(ctx context.Context, key string) (string, error) {
 	values := metadata.ValueFromIncomingContext(ctx, key)
 	switch {
@@ -216,8 +220,8 @@ func Complete(ctx context.Context) context.Context {
 	return context.WithValue(ctx, completeKey{}, true)
 }
 
-// Outgoing returns the metadata that a program adds to its calls, without the headers of ours that it
-// passes on. It is nil if there is none. The caller may change it.
+// Outgoing returns the metadata that a program adds to its calls, without the headers of ours that
+// it passes on. It is nil if there is none. The caller may change it.
 func Outgoing(ctx context.Context) rpc.Metadata {
 	md, has := metadata.FromOutgoingContext(ctx) // a copy
 	if !has {

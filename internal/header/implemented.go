@@ -18,7 +18,8 @@ func FormatVersions(versions []rpc.Version) string {
 	return strings.Join(texts, ",")
 }
 
-// ParseVersions reads the versions of a trailer. An empty text is none: a server that implements nothing of a namespace.
+// ParseVersions reads the versions of a trailer. An empty text is none: a server that implements
+// nothing of a namespace.
 func ParseVersions(s string) ([]rpc.Version, error) {
 	if s == "" {
 		return nil, nil
@@ -35,7 +36,8 @@ func ParseVersions(s string) ([]rpc.Version, error) {
 	return versions, nil
 }
 
-// ReadImplemented returns what a trailer says; ok is false if it does not say it, or in a way that is not understood.
+// ReadImplemented returns what a trailer says; ok is false if it does not say it, or in a way that
+// is not understood.
 func ReadImplemented(trailer metadata.MD) (versions []rpc.Version, ok bool) {
 	values := trailer.Get(Implemented)
 	if len(values) != 1 {

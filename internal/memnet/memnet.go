@@ -1,5 +1,5 @@
-// Package memnet is a network within a process. It has no sockets, so that it works where time is faked, in a bubble of testing/synctest,
-// too. Its hosts can be cut off and killed.
+// Package memnet is a network within a process. It has no sockets, so that it works where time is
+// faked, in a bubble of testing/synctest, too. Its hosts can be cut off and killed.
 package memnet
 
 import (
@@ -47,7 +47,7 @@ func (n *Network) Listen() (*Host, string) {
 	return n.ListenAt(addr), addr
 }
 
-// ListenAt returns a host at an address, in place of whoever had it before.
+// ListenAt returns a host at an address, in place of the host that was there.
 func (n *Network) ListenAt(addr string) *Host {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -60,7 +60,8 @@ func (n *Network) ListenAt(addr string) *Host {
 	return h
 }
 
-// Dial connects to an address. While its host is cut off, that takes until ctx ends; where nobody listens, it is refused.
+// Dial connects to an address. While its host is cut off, that takes until ctx ends; where nothing
+// listens, it is refused.
 func (n *Network) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	n.mu.Lock()
 	h := n.hosts[addr]
@@ -114,8 +115,8 @@ func (h *Host) reachable() <-chan struct{} {
 	return h.healed
 }
 
-// Partition cuts the host off until Heal: connecting takes until the caller's patience ends, and nothing passes through the connections
-// that are there.
+// Partition cuts the host off until Heal: connecting takes until the caller's patience ends, and
+// nothing passes through the connections that are there.
 func (h *Host) Partition() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -137,8 +138,8 @@ func (h *Host) Heal() {
 	}
 }
 
-// Kill ends everything at once, and connecting is refused from now on. It returns when those who were connected have noticed, since
-// what one sends who has not may or may not have run.
+// Kill ends everything at once, and connecting is refused from now on. It returns when the dialers
+// have noticed: what a dialer sends before that may or may not have run.
 func (h *Host) Kill() {
 	_ = h.Close() // it never fails
 	h.mu.Lock()
@@ -148,7 +149,7 @@ func (h *Host) Kill() {
 	for _, l := range lines {
 		l.sever()
 	}
-	h.Heal() // whoever waits to connect is refused
+	h.Heal() // dials that wait are refused
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	for _, l := range lines {
@@ -163,7 +164,8 @@ func (h *Host) Kill() {
 	}
 }
 
-// line is one end of a connection. What is sent while the host cannot be reached arrives when it can be again, as with TCP.
+// line is one end of a connection. What is sent while the host cannot be reached arrives when it
+// can be again, as with TCP.
 type line struct {
 	net.Conn
 

@@ -13,6 +13,8 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	grpcpeer "google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
 )
 
 const (
@@ -20,7 +22,8 @@ const (
 	lookTime = 250 * time.Millisecond
 	// quietTime is how long a peer with outstanding messages may say nothing until it is probed.
 	quietTime = time.Second
-	// probeTime is how long it has to answer. A program that is merely busy answers in milliseconds.
+	// probeTime is how long it has to answer. A program that is merely busy answers in
+	// milliseconds.
 	probeTime = time.Second
 	// wantedTime is how long a peer that is down counts as wanted after a message wanted to be sent
 	// to it.
@@ -85,8 +88,8 @@ type attention struct {
 // look probes a peer that owes an answer, and makes a wanted peer that is down be tried again
 // soon.
 func (p *Peer) look(now time.Time) {
-	switch h := Health(p.health.Load()); {
-	case h == Down && now.UnixNano()-p.wanted.Load() < int64(wantedTime):
+	switch h := carrier.Health(p.health.Load()); {
+	case h == carrier.Down && now.UnixNano()-p.wanted.Load() < int64(wantedTime):
 		p.mu.Lock()
 		conn := p.conn
 		p.mu.Unlock()
@@ -98,13 +101,13 @@ func (p *Peer) look(now time.Time) {
 
 // listen probes a peer that has said nothing for too long, and notes that one that was silent is
 // not.
-func (p *Peer) listen(now time.Time, h Health) {
+func (p *Peer) listen(now time.Time, h carrier.Health) {
 	a, l := &p.watch, p.sight.line.Load()
 	spoke := a.spoke(l)
 	if spoke {
-		p.change(Silent, Ready)
+		p.change(carrier.Silent, carrier.Ready)
 	}
-	if spoke || h == Ready && p.Outstanding() == 0 {
+	if spoke || h == carrier.Ready && p.Outstanding() == 0 {
 		a.heard = now
 		return
 	}
@@ -163,7 +166,7 @@ func (p *Peer) ask(ctx context.Context, conn *grpc.ClientConn) {
 			l.hear()
 		}
 	default:
-		p.change(Ready, Silent)
+		p.change(carrier.Ready, carrier.Silent)
 	}
 }
 

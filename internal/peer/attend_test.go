@@ -67,18 +67,18 @@ func TestFrozenPeerIsSilent(t *testing.T) {
 				n.Lose("a")
 				frozen := time.Now()
 				defer begin(p, 1)()
-				await(t, p, Silent)
+				await(t, p, carrier.Silent)
 				if took := time.Since(frozen); took > 3*time.Second {
 					t.Errorf("it was found after %v", took)
 				}
 				time.Sleep(5 * time.Second)
-				if p.Health() != Silent {
+				if p.Health() != carrier.Silent {
 					t.Errorf("later it is %s", p.Health())
 				}
 				became := p.pool.BecameReady()
 				n.Find("a")
 				back := time.Now()
-				await(t, p, Ready)
+				await(t, p, carrier.Ready)
 				if took := time.Since(back); took > 2*lookTime {
 					t.Errorf("that it answers was found after %v", took)
 				}
@@ -104,7 +104,7 @@ func TestSlowMethodsAreNoSilence(t *testing.T) {
 				defer begin(p, 20)()
 				for range 1000 {
 					time.Sleep(100 * time.Millisecond)
-					if p.Health() != Ready {
+					if p.Health() != carrier.Ready {
 						t.Fatalf("it is %s", p.Health())
 					}
 				}
@@ -127,14 +127,14 @@ func TestSlowMethodsThatUseAllStreams(t *testing.T) {
 				end := begin(p, streams)
 				for range 1000 {
 					time.Sleep(100 * time.Millisecond)
-					if h := p.Health(); h == Silent {
+					if h := p.Health(); h == carrier.Silent {
 						t.Fatalf("it is %s", h)
 					}
 				}
 				n.Lose("a")
-				await(t, p, Silent)
+				await(t, p, carrier.Silent)
 				n.Find("a")
-				await(t, p, Ready, Full)
+				await(t, p, carrier.Ready, carrier.Full)
 				end()
 			})
 		})
@@ -153,15 +153,15 @@ func TestFrozenPeerGetsFewMessages(t *testing.T) {
 		}
 		n.Lose("a")
 		var ends []func()
-		for p.Health() == Ready && len(ends) < 100 {
+		for p.Health() == carrier.Ready && len(ends) < 100 {
 			ends = append(ends, begin(p, 1))
 		}
-		if len(ends) > burst+1 || p.Health() != Busy {
+		if len(ends) > burst+1 || p.Health() != carrier.Busy {
 			t.Errorf("after %d messages that it did not answer it is %s", len(ends), p.Health())
 		}
 		n.Find("a")
 		synctest.Wait()
-		if p.Health() != Ready {
+		if p.Health() != carrier.Ready {
 			t.Errorf("when it answers it is %s", p.Health())
 		}
 		for _, end := range ends {
@@ -182,14 +182,14 @@ func TestStreams(t *testing.T) {
 			t.Errorf("it allows %d streams", p.Capacity())
 		}
 		for range streams {
-			if p.Health() != Ready {
+			if p.Health() != carrier.Ready {
 				t.Errorf("it is %s", p.Health())
 			}
 			if err := p.Enter(t.Context(), patience); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if p.Health() != Full {
+		if p.Health() != carrier.Full {
 			t.Errorf("when all are in use it is %s", p.Health())
 		}
 		begin := time.Now()
@@ -222,7 +222,7 @@ func TestStreams(t *testing.T) {
 		for range streams {
 			p.Release()
 		}
-		if p.Health() != Ready || p.queue.length.Load() != 0 {
+		if p.Health() != carrier.Ready || p.queue.length.Load() != 0 {
 			t.Errorf("in the end it is %s, and %d wait", p.Health(), p.queue.length.Load())
 		}
 	})
@@ -234,7 +234,7 @@ func TestNobodyWaitsForAClosedPeer(t *testing.T) {
 		var n peertest.Network
 		defer slow(&n, "a", grpc.MaxConcurrentStreams(1))()
 		all := NewPool(Config{Dial: n.Dial})
-		p := all.Get(Key{Addr: "a"})
+		p := all.Get(carrier.Key{Addr: "a"})
 		connect(t, p)
 		end := begin(p, 1)
 		failed := make(chan error)
@@ -270,7 +270,7 @@ func TestWantedPeerIsTriedEachSecond(t *testing.T) {
 		before = n.Dials("a")
 		time.Sleep(time.Minute)
 		if tries := n.Dials("a") - before; tries > 10 {
-			t.Errorf("in a minute in which nobody wanted it, it was tried %d times", tries)
+			t.Errorf("in a minute without a message for it, it was tried %d times", tries)
 		}
 		before = n.Dials("a")
 		soon, cancel := context.WithTimeout(t.Context(), wantedTime) // one message, which waits

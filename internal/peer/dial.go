@@ -23,8 +23,9 @@ type Config struct {
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// Credentials secure the connections; nil for none.
 	Credentials credentials.TransportCredentials
-	// Options come after our own, and win. Options that set another dialer or other credentials hide
-	// what happens on connections: errors say less, and a peer's limit of streams is not known.
+	// Options come after our own, and win. Options that set another dialer or other credentials
+	// hide what happens on connections: errors say less, and a peer's limit of streams is not
+	// known.
 	Options []grpc.DialOption
 }
 

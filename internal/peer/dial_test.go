@@ -45,7 +45,8 @@ func TestUnixSockets(t *testing.T) {
 	}
 }
 
-// TestAddressReachesTheDialerAsItIs: gRPC reads targets as URLs, where some characters mean something.
+// TestAddressReachesTheDialerAsItIs: gRPC reads targets as URLs, where some characters mean
+// something.
 func TestAddressReachesTheDialerAsItIs(t *testing.T) {
 	for _, addr := range []string{"host:1", "192.0.2.1:1", "[2001:db8::1]:1", "[fe80::1%eth0]:1", "unix:/a b", "unix:/a%20b", "unix:/a?b#c"} {
 		t.Run(addr, func(t *testing.T) {

@@ -11,10 +11,12 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
 )
 
 func TestHealthsInWords(t *testing.T) {
-	for h, want := range map[Health]string{Ready: "ready", Idle: "idle", Busy: "busy", Full: "full", Connecting: "connecting", Silent: "silent", Down: "down"} {
+	for h, want := range map[carrier.Health]string{carrier.Ready: "ready", carrier.Idle: "idle", carrier.Busy: "busy", carrier.Full: "full", carrier.Connecting: "connecting", carrier.Silent: "silent", carrier.Down: "down"} {
 		if got := h.String(); got != want {
 			t.Errorf("health %d is %q, want %q", h, got, want)
 		}
@@ -23,11 +25,11 @@ func TestHealthsInWords(t *testing.T) {
 
 func TestConnectMakesReady(t *testing.T) {
 	p := get(t, start(t, "127.0.0.1:0").addr)
-	if p.Health() != Idle {
+	if p.Health() != carrier.Idle {
 		t.Errorf("a new peer is %s, want idle", p.Health())
 	}
 	connect(t, p)
-	if p.Health() != Ready {
+	if p.Health() != carrier.Ready {
 		t.Errorf("after Connect the peer is %s", p.Health())
 	}
 	canceled, cancel := context.WithCancel(t.Context())
@@ -46,7 +48,7 @@ func TestConnIsMadeOnce(t *testing.T) {
 	if again, err := p.Conn(); again != first || err != nil {
 		t.Errorf("another connection, or %v", err)
 	}
-	if p.Health() != Idle {
+	if p.Health() != carrier.Idle {
 		t.Errorf("making it connected it: %s", p.Health())
 	}
 }
@@ -69,12 +71,13 @@ func TestRefusedPortIsDownAtOnce(t *testing.T) {
 	if err := p.Connect(ctx); !errors.Is(err, errDown) || ctx.Err() != nil {
 		t.Errorf("got %v, want %v", err, errDown)
 	}
-	if p.Health() != Down {
+	if p.Health() != carrier.Down {
 		t.Errorf("the peer is %s, want down", p.Health())
 	}
 }
 
-// TestDownIsWaitedFor: whoever connects to a peer that is known to be down wants to know whether it comes back.
+// TestDownIsWaitedFor connects to a peer that is known to be down: the caller wants to know whether
+// it comes back.
 func TestDownIsWaitedFor(t *testing.T) {
 	addr := unused(t)
 	p := get(t, addr)
@@ -84,13 +87,14 @@ func TestDownIsWaitedFor(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	if err := p.Connect(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("while nobody listens: %v, want its deadline", err)
+		t.Errorf("while nothing listens: %v, want its deadline", err)
 	}
 	start(t, addr)
 	connect(t, p)
 }
 
-// blackHole accepts connections, as the kernel does for a process that is stopped, and never says anything.
+// blackHole accepts connections, as the kernel does for a process that is stopped, and never says
+// anything.
 func blackHole(t *testing.T) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -108,13 +112,14 @@ func TestBlackHoleCostsWhatTheCallerGives(t *testing.T) {
 	if err := p.Connect(ctx); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want the deadline", err)
 	}
-	if p.Health() != Connecting {
+	if p.Health() != carrier.Connecting {
 		t.Errorf("the peer is %s, want connecting: it goes on in the background", p.Health())
 	}
-	await(t, p, Down)
+	await(t, p, carrier.Down)
 }
 
-// TestBriefConnections has a server that greets and hangs up: Connect must neither hang nor try for ever.
+// TestBriefConnections has a server that greets and hangs up: Connect must neither hang nor try for
+// ever.
 func TestBriefConnections(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -164,10 +169,10 @@ func TestKilledProcessIsNoticedAndItsReturnToo(t *testing.T) {
 			t.Fatal(err)
 		}
 		process.kill()
-		await(t, p, Connecting, Down) // in use, so it is connected again
+		await(t, p, carrier.Connecting, carrier.Down) // in use, so it is connected again
 		process = start(t, process.addr)
 		close(process.release)
-		await(t, p, Ready)
+		await(t, p, carrier.Ready)
 	}
 }
 
@@ -175,9 +180,9 @@ func TestUnusedConnectionMayEnd(t *testing.T) {
 	process := start(t, "127.0.0.1:0", grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: time.Millisecond}))
 	p := get(t, process.addr)
 	connect(t, p)
-	await(t, p, Idle)
+	await(t, p, carrier.Idle)
 	connect(t, p) // and it can be used again
-	await(t, p, Idle)
+	await(t, p, carrier.Idle)
 }
 
 func TestKilledProcessOfAnUnusedPeer(t *testing.T) {
@@ -185,5 +190,5 @@ func TestKilledProcessOfAnUnusedPeer(t *testing.T) {
 	p := get(t, process.addr)
 	connect(t, p)
 	process.kill()
-	await(t, p, Idle)
+	await(t, p, carrier.Idle)
 }

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/connection"
 	"github.com/oslorpc/oslorpc/internal/leak"
 )
@@ -22,7 +23,8 @@ func TestMain(m *testing.M) { leak.Main(m) }
 // patient bounds what must happen soon.
 const patient = 10 * time.Second
 
-// process is a gRPC server on a socket. Its RPCs run until the test releases them, or at once if it does not hold them.
+// process is a gRPC server on a socket. Its RPCs run until the test releases them, or at once if it
+// does not hold them.
 type process struct {
 	addr    string
 	server  *grpc.Server
@@ -105,7 +107,7 @@ func get(t *testing.T, addr string, options ...grpc.DialOption) *Peer {
 func getWith(t *testing.T, addr string, config Config) *Peer {
 	t.Helper()
 	all := NewPool(config)
-	p := all.Get(Key{Addr: addr})
+	p := all.Get(carrier.Key{Addr: addr})
 	t.Cleanup(func() { all.Put(p) })
 	return p
 }
@@ -121,7 +123,7 @@ func connect(t *testing.T, p *Peer) {
 }
 
 // await waits until a peer's health is one of those wanted.
-func await(t *testing.T, p *Peer, want ...Health) {
+func await(t *testing.T, p *Peer, want ...carrier.Health) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patient)
 	defer cancel()

@@ -1,5 +1,5 @@
-// Package peer holds the connections of a process to other processes: one for each remote process, shared by all topics that it
-// serves, and made when it is first needed.
+// Package peer has the gRPC connections of a process to other processes: one for each remote
+// process. All topics that the process serves share it. It is made when it is first needed.
 package peer
 
 import (
@@ -12,18 +12,21 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/connectivity"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
 )
 
 // Peer is a remote process. Its methods are safe for concurrent use.
 type Peer struct {
-	key  Key
+	key  carrier.Key
 	pool *Pool
 	// holders is how many callers have it from the pool, whose lock guards it.
 	holders int
-	// health is the state of the connection, and Silent: whether the peer is busy is seen when it is
-	// asked for.
+	// health is the state of the connection, and Silent: whether the peer is busy is seen when it
+	// is asked for.
 	health atomic.Int32
-	// refs counts the pool's hold and the RPCs that run; the connection is closed when it falls to zero.
+	// refs counts the pool's hold and the RPCs that run; the connection is closed when it falls to
+	// zero.
 	refs     atomic.Int64
 	uses     atomic.Int64 // RPCs ever
 	hastened atomic.Int64 // when the back-off was last ended, in Unix nanoseconds
@@ -43,23 +46,23 @@ type Peer struct {
 	running sync.WaitGroup
 }
 
-func newPeer(key Key, pool *Pool) *Peer {
+func newPeer(key carrier.Key, pool *Pool) *Peer {
 	p := &Peer{key: key, pool: pool, changed: make(chan struct{})}
 	p.sight.peer = p
-	p.health.Store(int32(Idle))
+	p.health.Store(int32(carrier.Idle))
 	p.refs.Store(1)
 	return p
 }
 
 // Health returns the peer's health now.
-func (p *Peer) Health() Health {
-	h := Health(p.health.Load())
-	if l := p.sight.line.Load(); h == Ready && l != nil {
+func (p *Peer) Health() carrier.Health {
+	h := carrier.Health(p.health.Load())
+	if l := p.sight.line.Load(); h == carrier.Ready && l != nil {
 		switch outstanding := p.Outstanding(); {
 		case outstanding >= l.limit.Load():
-			return Full
+			return carrier.Full
 		case l.owes(p.uses.Load(), outstanding):
-			return Busy
+			return carrier.Busy
 		}
 	}
 	return h
@@ -68,7 +71,8 @@ func (p *Peer) Health() Health {
 // Outstanding returns how many RPCs run.
 func (p *Peer) Outstanding() int64 { return p.refs.Load() - 1 }
 
-// Acquire keeps the connection open until Release. It returns false if the peer was dropped from the pool and closed.
+// Acquire keeps the connection open until Release. It returns false if the peer was dropped from
+// the pool and closed.
 func (p *Peer) Acquire() bool {
 	for {
 		n := p.refs.Load()
@@ -133,7 +137,7 @@ func (p *Peer) Connect(ctx context.Context) error {
 		return err
 	}
 	before := p.Health()
-	if before == Down {
+	if before == carrier.Down {
 		p.wanted.Store(time.Now().UnixNano())
 		p.hasten(conn)
 	}
@@ -144,11 +148,11 @@ func (p *Peer) Connect(ctx context.Context) error {
 			return err
 		case h.Connected():
 			return nil
-		case h == Down && before != Down:
+		case h == carrier.Down && before != carrier.Down:
 			return errDown
-		case h == Idle && !first:
-			return errLost // and nobody connects it again
-		case h == Idle:
+		case h == carrier.Idle && !first:
+			return errLost // and nothing connects it again
+		case h == carrier.Idle:
 			conn.Connect()
 		}
 		if err := wait(ctx, changed); err != nil {
@@ -162,7 +166,8 @@ var (
 	errLost = errors.New("the connection was closed as soon as it was made")
 )
 
-// hasten ends the back-off of a peer that is wanted, at most once a second: it may be back long before.
+// hasten ends the back-off of a peer that is wanted, at most once a second: it may be back long
+// before.
 func (p *Peer) hasten(conn *grpc.ClientConn) {
 	now := time.Now().UnixNano()
 	if last := p.hastened.Load(); now-last > int64(time.Second) && p.hastened.CompareAndSwap(last, now) {
@@ -171,7 +176,7 @@ func (p *Peer) hasten(conn *grpc.ClientConn) {
 }
 
 // now returns the health, and a channel that is closed at its next change; both belong together.
-func (p *Peer) now() (Health, <-chan struct{}, error) {
+func (p *Peer) now() (carrier.Health, <-chan struct{}, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.Health(), p.changed, p.closedError()
@@ -201,12 +206,12 @@ func (p *Peer) follow(ctx context.Context, conn *grpc.ClientConn) {
 		switch state {
 		case connectivity.Ready:
 			usesWhenReady = p.uses.Load()
-			p.set(Ready)
+			p.set(carrier.Ready)
 		case connectivity.TransientFailure:
-			p.set(Down)
+			p.set(carrier.Down)
 		case connectivity.Connecting:
-			if p.Health() != Down { // it stays down until it is ready
-				p.set(Connecting)
+			if p.Health() != carrier.Down { // it stays down until it is ready
+				p.set(carrier.Connecting)
 			}
 		case connectivity.Idle:
 			p.idle(conn, usesWhenReady)
@@ -216,51 +221,52 @@ func (p *Peer) follow(ctx context.Context, conn *grpc.ClientConn) {
 	}
 }
 
-// idle decides about a peer that lost its connection, or has none yet: one that was used since it was last ready, or that could
-// not be reached, is connected again.
+// idle decides about a peer that lost its connection, or has none yet. It connects the peer again
+// if it was used since it was last ready, or could not be reached.
 func (p *Peer) idle(conn *grpc.ClientConn, usesWhenReady int64) {
 	switch {
-	case p.Health() == Down:
+	case p.Health() == carrier.Down:
 		conn.Connect()
 	case p.up() && p.uses.Load() != usesWhenReady:
-		p.set(Connecting)
+		p.set(carrier.Connecting)
 		conn.Connect()
 	default:
-		p.set(Idle)
+		p.set(carrier.Idle)
 	}
 }
 
 // up reports whether there is a connection, whether or not the peer answers.
 func (p *Peer) up() bool {
-	h := Health(p.health.Load())
-	return h == Ready || h == Silent
+	h := carrier.Health(p.health.Load())
+	return h == carrier.Ready || h == carrier.Silent
 }
 
-// set notes the health, and tells those who wait even if it is what it was: it may have been another in between.
-func (p *Peer) set(h Health) {
+// set notes the health, and wakes waiting callers even if the health is what it was: it may have
+// been another in between.
+func (p *Peer) set(h carrier.Health) {
 	p.mu.Lock()
 	p.tell(h)
 	p.mu.Unlock()
-	if h == Ready {
+	if h == carrier.Ready {
 		p.pool.tellReady()
 	}
 }
 
 // change sets the health if it still has the expected value.
-func (p *Peer) change(from, to Health) {
+func (p *Peer) change(from, to carrier.Health) {
 	p.mu.Lock()
 	changed := p.health.Load() == int32(from)
 	if changed {
 		p.tell(to)
 	}
 	p.mu.Unlock()
-	if changed && to == Ready {
+	if changed && to == carrier.Ready {
 		p.pool.tellReady()
 	}
 }
 
-// tell is set with the lock held.
-func (p *Peer) tell(h Health) {
+// tell notes the health and wakes waiting callers. The lock is held.
+func (p *Peer) tell(h carrier.Health) {
 	p.health.Store(int32(h))
 	close(p.changed)
 	p.changed = make(chan struct{})
@@ -278,5 +284,5 @@ func (p *Peer) close() {
 		_ = conn.Close() // it can only say that it is closed
 		p.running.Wait()
 	}
-	p.set(Down) // views from before may still have it
+	p.set(carrier.Down) // views from before may still have it
 }

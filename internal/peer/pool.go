@@ -4,6 +4,8 @@ import (
 	"maps"
 	"sync"
 	"time"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
 )
 
 // Pool has the peers of a process. It is safe for concurrent use.
@@ -11,7 +13,7 @@ type Pool struct {
 	dial dialer
 
 	mu    sync.Mutex
-	peers map[Key]*Peer
+	peers map[carrier.Key]*Peer
 
 	// attended are the peers that are connected to. Leave ends the goroutine that looks at them.
 	attending sync.Mutex
@@ -26,18 +28,19 @@ type Pool struct {
 
 // NewPool returns a pool.
 func NewPool(config Config) *Pool {
-	return &Pool{dial: config.dialer(), peers: map[Key]*Peer{}, attended: map[*Peer]struct{}{}, ready: make(chan struct{})}
+	return &Pool{dial: config.dialer(), peers: map[carrier.Key]*Peer{}, attended: map[*Peer]struct{}{}, ready: make(chan struct{})}
 }
 
-// Get returns the peer for a remote process, not yet connected if it is new. Each Get must be undone with Put.
-func (p *Pool) Get(key Key) *Peer {
+// Get returns the peer for a remote process, not yet connected if it is new. Each Get must be
+// undone with Put.
+func (p *Pool) Get(key carrier.Key) *Peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.get(key)
 }
 
 // get is Get with the lock held.
-func (p *Pool) get(key Key) *Peer {
+func (p *Pool) get(key carrier.Key) *Peer {
 	peer, ok := p.peers[key]
 	if !ok {
 		peer = newPeer(key, p)

@@ -10,13 +10,15 @@ import (
 	"time"
 
 	"google.golang.org/grpc/connectivity"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
 )
 
 func TestGetSharesByKey(t *testing.T) {
 	all := pool()
-	a, again := all.Get(Key{Addr: "127.0.0.1:1", BootID: "boot-1"}), all.Get(Key{Addr: "127.0.0.1:1", BootID: "boot-1"})
-	reborn := all.Get(Key{Addr: "127.0.0.1:1", BootID: "boot-2"})
-	elsewhere := all.Get(Key{Addr: "127.0.0.1:2", BootID: "boot-1"})
+	a, again := all.Get(carrier.Key{Addr: "127.0.0.1:1", BootID: "boot-1"}), all.Get(carrier.Key{Addr: "127.0.0.1:1", BootID: "boot-1"})
+	reborn := all.Get(carrier.Key{Addr: "127.0.0.1:1", BootID: "boot-2"})
+	elsewhere := all.Get(carrier.Key{Addr: "127.0.0.1:2", BootID: "boot-1"})
 	if a != again {
 		t.Error("one process has two peers")
 	}
@@ -42,11 +44,12 @@ func TestGetSharesByKey(t *testing.T) {
 	}
 }
 
-// TestRunningCallsOutlastThePool: an instance that leaves finishes what it accepted, so its connection must last as long.
+// TestRunningCallsOutlastThePool: an instance that leaves finishes what it accepted, so its
+// connection must last as long.
 func TestRunningCallsOutlastThePool(t *testing.T) {
 	process := start(t, "127.0.0.1:0")
 	all := pool()
-	p := all.Get(Key{Addr: process.addr})
+	p := all.Get(carrier.Key{Addr: process.addr})
 	connect(t, p)
 	conn, _ := p.Conn()
 	const calls = 3
@@ -83,7 +86,7 @@ func TestClosedPeer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			all := pool()
-			p := all.Get(Key{Addr: process.addr})
+			p := all.Get(carrier.Key{Addr: process.addr})
 			before(p)
 			all.Put(p)
 			if p.Acquire() {
@@ -95,26 +98,27 @@ func TestClosedPeer(t *testing.T) {
 			if err := p.Connect(t.Context()); !errors.Is(err, net.ErrClosed) {
 				t.Errorf("Connect: %v, want %v", err, net.ErrClosed)
 			}
-			if p.Health() != Down {
+			if p.Health() != carrier.Down {
 				t.Errorf("it is %s, want down: views from before may still have it", p.Health())
 			}
 		})
 	}
 }
 
-// TestCloseEndsConnect has callers wait for a peer that is then dropped, be it known to be down or not.
+// TestCloseEndsConnect has callers wait for a peer that is then dropped, be it known to be down or
+// not.
 func TestCloseEndsConnect(t *testing.T) {
 	for name, addr := range map[string]func(*testing.T) string{"connecting": blackHole, "down": unused} {
 		t.Run(name, func(t *testing.T) {
 			all := pool()
-			p := all.Get(Key{Addr: addr(t)})
+			p := all.Get(carrier.Key{Addr: addr(t)})
 			if name == "down" {
 				_ = p.Connect(t.Context())
 			}
 			ended := make(chan error)
 			go func() { ended <- p.Connect(t.Context()) }()
 			if name == "connecting" {
-				await(t, p, Connecting)
+				await(t, p, carrier.Connecting)
 			}
 			all.Put(p)
 			select {
@@ -129,11 +133,12 @@ func TestCloseEndsConnect(t *testing.T) {
 	}
 }
 
-// TestConcurrentUse is for the race detector and the leak check: everything at once, while processes die and return.
+// TestConcurrentUse is for the race detector and the leak check: everything at once, while
+// processes die and return.
 func TestConcurrentUse(t *testing.T) {
 	all := pool()
 	processes := []*process{start(t, "127.0.0.1:0"), start(t, "127.0.0.1:0")}
-	keys := []Key{{Addr: processes[0].addr}, {Addr: processes[0].addr, BootID: "2"}, {Addr: processes[1].addr}, {Addr: unused(t)}}
+	keys := []carrier.Key{{Addr: processes[0].addr}, {Addr: processes[0].addr, BootID: "2"}, {Addr: processes[1].addr}, {Addr: unused(t)}}
 	for _, p := range processes {
 		close(p.release)
 	}
@@ -157,7 +162,7 @@ func TestConcurrentUse(t *testing.T) {
 }
 
 // use does with a peer what may be done with it, whatever comes of it.
-func use(ctx context.Context, all *Pool, key Key) {
+func use(ctx context.Context, all *Pool, key carrier.Key) {
 	p := all.Get(key)
 	defer all.Put(p)
 	soon, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
@@ -183,7 +188,7 @@ func use(ctx context.Context, all *Pool, key Key) {
 func TestRenew(t *testing.T) {
 	process := start(t, "127.0.0.1:0")
 	all := pool()
-	old, also := all.Get(Key{Addr: process.addr}), all.Get(Key{Addr: process.addr})
+	old, also := all.Get(carrier.Key{Addr: process.addr}), all.Get(carrier.Key{Addr: process.addr})
 	connect(t, old)
 	conn, _ := old.Conn()
 	running := make(chan error)
@@ -193,7 +198,7 @@ func TestRenew(t *testing.T) {
 	if renewed == old || all.Get(old.key) != renewed || all.Renew(also) != renewed {
 		t.Error("there is not one new peer for all")
 	}
-	if renewed.Health() != Idle {
+	if renewed.Health() != carrier.Idle {
 		t.Errorf("the new peer is %s", renewed.Health())
 	}
 	if conn.GetState() != connectivity.Ready {

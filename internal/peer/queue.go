@@ -12,8 +12,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/carrier"
 )
 
-// Enter is Acquire for an RPC that needs a stream of its own. It waits while all streams that the peer
-// allows are in use, for at most patience. Its error is carrier.ErrFull, the error of ctx, or
+// Enter is Acquire for an RPC that needs a stream of its own. It waits while all streams that the
+// peer allows are in use, for at most patience. Its error is carrier.ErrFull, the error of ctx, or
 // net.ErrClosed. gRPC would wait as well, but without a bound, and without a sign that it does.
 func (p *Peer) Enter(ctx context.Context, patience time.Duration) error {
 	for end := (time.Time{}); ; {

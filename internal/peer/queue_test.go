@@ -77,7 +77,7 @@ func TestPatienceForAStreamIsBounded(t *testing.T) {
 		go func() { failed <- p.Enter(t.Context(), patience) }()
 		for time.Since(begin) < 3*patience && len(failed) == 0 {
 			time.Sleep(patience / 2)
-			p.set(Down)
+			p.set(carrier.Down)
 			synctest.Wait()
 		}
 		if len(failed) == 0 {

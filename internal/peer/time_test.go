@@ -9,6 +9,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/peer/peertest"
 )
 
@@ -30,7 +31,7 @@ func TestUnusedStaysIdle(t *testing.T) {
 		defer stop()
 		synctest.Wait()
 		time.Sleep(24 * time.Hour)
-		if p.Health() != Idle || n.Dials("a") != 1 {
+		if p.Health() != carrier.Idle || n.Dials("a") != 1 {
 			t.Errorf("a day later the peer is %s after %d connections, want idle after 1", p.Health(), n.Dials("a"))
 		}
 	})
@@ -43,13 +44,14 @@ func TestQuietConnectionStays(t *testing.T) {
 		p := getWith(t, "a", Config{Dial: n.Dial})
 		connect(t, p)
 		time.Sleep(24 * time.Hour)
-		if p.Health() != Ready || n.Dials("a") != 1 {
+		if p.Health() != carrier.Ready || n.Dials("a") != 1 {
 			t.Errorf("a day later the peer is %s after %d connections, want ready after 1", p.Health(), n.Dials("a"))
 		}
 	})
 }
 
-// TestRestoredOnceForEachUse: a connection that was used is restored when it is lost, but not again if nobody used it since.
+// TestRestoredOnceForEachUse: a connection that was used is restored when it is lost, but not again
+// without another use.
 func TestRestoredOnceForEachUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n peertest.Network
@@ -57,13 +59,13 @@ func TestRestoredOnceForEachUse(t *testing.T) {
 		p := getWith(t, "a", Config{Dial: n.Dial})
 		connect(t, p)
 		_ = call(t.Context(), p)
-		for _, want := range []Health{Ready, Idle} {
+		for _, want := range []carrier.Health{carrier.Ready, carrier.Idle} {
 			before := n.Dials("a")
 			stop()
 			stop = answer(&n, "a")
 			synctest.Wait()
 			time.Sleep(time.Minute)
-			if restored := n.Dials("a") > before; p.Health() != want || restored != (want == Ready) {
+			if restored := n.Dials("a") > before; p.Health() != want || restored != (want == carrier.Ready) {
 				t.Errorf("the peer is %s after %d more connections, want %s", p.Health(), n.Dials("a")-before, want)
 			}
 		}
@@ -78,13 +80,13 @@ func TestDownIsTriedInTheBackground(t *testing.T) {
 		p := getWith(t, "a", Config{Dial: n.Dial})
 		_ = p.Connect(t.Context())
 		time.Sleep(time.Minute)
-		if d := n.Dials("a"); p.Health() != Down || d < 10 || d > 20 {
+		if d := n.Dials("a"); p.Health() != carrier.Down || d < 10 || d > 20 {
 			t.Errorf("after a minute the peer is %s after %d tries", p.Health(), d)
 		}
 		stop := answer(&n, "a")
 		defer stop()
 		time.Sleep(12 * time.Second)
-		if p.Health() != Ready {
+		if p.Health() != carrier.Ready {
 			t.Errorf("twelve seconds after it came up the peer is %s", p.Health())
 		}
 	})
@@ -106,7 +108,7 @@ func TestDownStaysDownWhileTried(t *testing.T) {
 		for range 600 {
 			time.Sleep(50 * time.Millisecond)
 			synctest.Wait()
-			if p.Health() != Down {
+			if p.Health() != carrier.Down {
 				t.Fatalf("%v later the peer is %s", time.Since(begin), p.Health())
 			}
 		}
@@ -127,7 +129,7 @@ func TestLostHostIsFound(t *testing.T) {
 		failed := make(chan error)
 		go func() { failed <- call(context.Background(), p) }()
 		time.Sleep(time.Minute) // pings keep it up, though nothing else passes
-		if p.Health() != Ready {
+		if p.Health() != carrier.Ready {
 			t.Fatalf("the peer is %s while all is well", p.Health())
 		}
 		n.Lose("a")
@@ -139,7 +141,7 @@ func TestLostHostIsFound(t *testing.T) {
 			t.Errorf("a lost host was found after %v", took)
 		}
 		synctest.Wait()
-		if p.Health() == Ready || p.Health() == Idle {
+		if p.Health() == carrier.Ready || p.Health() == carrier.Idle {
 			t.Errorf("the peer is %s", p.Health())
 		}
 	})

@@ -11,13 +11,15 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
 )
 
 // trouble is what is wrong with a peer.
 type trouble uint8
 
 const (
-	untold  trouble = iota
+	unknown trouble = iota
 	absent          // nothing listens at its address
 	lost            // nothing answers at its address
 	hung            // it accepts connections and sends nothing
@@ -61,7 +63,7 @@ func timedOut(ctx context.Context, err error) bool {
 }
 
 // Absent reports whether nothing listened at the peer's address when it was last tried.
-func (p *Peer) Absent() bool { return p.Health() == Down && p.sight.why().trouble == absent }
+func (p *Peer) Absent() bool { return p.Health() == carrier.Down && p.sight.why().trouble == absent }
 
 // Explain says in a sentence why a message cannot be sent to the peer now. The server is the name
 // of the one meant; empty if it has none. Err is what failed, for the case that no more is known.
@@ -71,9 +73,9 @@ func (p *Peer) Explain(server string, err error) string {
 		who = "server " + plain(server)
 	}
 	why := p.sight.why()
-	if h := p.Health(); h == Silent {
+	if h := p.Health(); h == carrier.Silent {
 		why = fault{hung, nil}
-	} else if h != Down {
+	} else if h != carrier.Down {
 		why = p.pending()
 	}
 	switch why.trouble {

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"google.golang.org/grpc/credentials"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
 )
 
 // trusting are credentials that a client has for a server that turns out not to speak TLS.
@@ -86,7 +88,7 @@ func TestExplain(t *testing.T) {
 			addr := tt.addr(t)
 			p := getWith(t, addr, tt.config)
 			_ = p.Connect(t.Context())
-			await(t, p, Down)
+			await(t, p, carrier.Down)
 			got := p.Explain("v2", errors.New("something"))
 			if want := strings.ReplaceAll(tt.want, "ADDR", addr); !strings.HasPrefix(got, want) {
 				t.Errorf("got  %s\nwant %s", got, want)
@@ -103,7 +105,7 @@ func TestExplain(t *testing.T) {
 }
 
 func TestNamesInSentences(t *testing.T) {
-	p := newPeer(Key{Addr: "h:1"}, nil)
+	p := newPeer(carrier.Key{Addr: "h:1"}, nil)
 	for server, want := range map[string]string{"": "the server at h:1 ", "node1": "server node1 at h:1 ", "a b\n": `server "a b\n" at h:1 `} {
 		if got := p.Explain(server, errors.New("x")); !strings.HasPrefix(got, want) {
 			t.Errorf("%q: %s", server, got)

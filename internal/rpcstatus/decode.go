@@ -20,16 +20,16 @@ import (
 type Evidence struct {
 	// Sent: a stream was opened for it. If not, nothing can have run.
 	Sent bool
-	// Contract: it is an RPC of the contract, not of a program's own service. Servers of oslorpc put
-	// a detail into each refusal of one.
+	// Contract: it is an RPC of the contract, not of a program's own service. Servers of oslorpc
+	// put a detail into each refusal of one.
 	Contract bool
 	// Headers: the server sent headers before the status. One that refuses a message sends none.
 	Headers bool
 	// Unanswered: it is known that the peer sent neither headers nor a status. The error is then of
 	// gRPC at this end.
 	Unanswered bool
-	// Replied: a reply, or an item of a stream, came before the status. The method ran, whatever the
-	// status says.
+	// Replied: a reply, or an item of a stream, came before the status. The method ran, whatever
+	// the status says.
 	Replied bool
 }
 

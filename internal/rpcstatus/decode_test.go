@@ -100,7 +100,8 @@ func TestKindOfTheFuture(t *testing.T) {
 	}
 }
 
-// The detail, not the code, says what happened: a proxy may change the code, and an unsent message cannot have been answered.
+// The detail, not the code, says what happened: a proxy may change the code, and an unsent message
+// cannot have been answered.
 func TestDetailCounts(t *testing.T) {
 	t.Parallel()
 	for _, sent := range []bool{false, true} {

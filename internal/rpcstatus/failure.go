@@ -14,8 +14,8 @@ import (
 
 // failure is an error of ours that is a gRPC status as well, for programs that know only those.
 //
-// The status is without our detail. It may say that the method did not start, which a handler that returns the error of a call of
-// its own would repeat to its caller, of whom it is not true.
+// The status is without our detail. It may say that the method did not start, which a handler that
+// returns the error of a call of its own would repeat to its caller, of whom it is not true.
 type failure struct {
 	ours   *rpc.Error
 	status *status.Status
@@ -30,8 +30,8 @@ func (f *failure) GRPCStatus() *status.Status { return f.status }
 // Unwrap lets errors.As find our error.
 func (f *failure) Unwrap() error { return f.ours }
 
-// WithStatus returns an error as one that is a gRPC status as well: the one that it came with, if there is one, else that which a server
-// would send for it.
+// WithStatus returns an error as one that is a gRPC status as well: the one that it came with, if
+// there is one, else that which a server would send for it.
 func WithStatus(e *rpc.Error, came *status.Status) error {
 	if came != nil && came.Code() != codes.OK {
 		return &failure{ours: e, status: WithoutDetail(came)}
@@ -57,7 +57,8 @@ func codeOf(e *rpc.Error) codes.Code {
 	return codes.Unknown
 }
 
-// WithoutDetail returns a status without the detail of ours that says what became of a message: it is to be said of another one.
+// WithoutDetail returns a status without the detail of ours that says what became of a message: it
+// is to be said of another one.
 func WithoutDetail(st *status.Status) *status.Status {
 	p := st.Proto()
 	p.Details = slices.DeleteFunc(p.GetDetails(), func(d *anypb.Any) bool { return d.MessageIs((*pb.ErrorDetail)(nil)) })

@@ -1,5 +1,5 @@
-// Package rpcstatus carries errors over gRPC: the one place that knows which kind of error has which status code and
-// details, and what a status proves about whether the method ran.
+// Package rpcstatus carries errors over gRPC: the one place that knows which kind of error has
+// which status code and details, and what a status proves about whether the method ran.
 package rpcstatus
 
 import (
@@ -43,8 +43,8 @@ var refusals = map[refusal.Reason]form{
 	refusal.Declined:    {rpc.Refused, pb.ErrorKind_ERROR_KIND_REFUSED, codes.Unavailable},
 }
 
-// Encode returns err as a status with an ErrorDetail. An error that is not of our family is a defect of ours; it is sent as
-// an internal error without a claim about whether the method ran.
+// Encode returns err as a status with an ErrorDetail. An error that is not of our family is a
+// defect of ours; it is sent as an internal error without a claim about whether the method ran.
 func Encode(err error, seen []*pb.Implementation) *status.Status {
 	var e *rpc.Error
 	if !errors.As(err, &e) {
@@ -67,7 +67,8 @@ func Encode(err error, seen []*pb.Implementation) *status.Status {
 	return st
 }
 
-// newDetail returns the detail for an error. It shares nothing with the error: it is cut to size later.
+// newDetail returns the detail for an error. It shares nothing with the error: it is cut to size
+// later.
 func newDetail(e *rpc.Error, f form, seen []*pb.Implementation) *pb.ErrorDetail {
 	detail := &pb.ErrorDetail{
 		Kind: f.wire, NotStarted: e.NotStarted, Message: e.Message, Method: e.Method, Path: e.Path,

@@ -13,12 +13,13 @@ import (
 )
 
 const (
-	// maxStatus bounds a status with its detail. Other gRPC implementations allow 8 KiB of metadata, of which it takes four
-	// thirds of its size, in base64, and its text once more.
+	// maxStatus bounds a status with its detail. Other gRPC implementations allow 8 KiB of
+	// metadata, of which it takes four thirds of its size, in base64, and its text once more.
 	maxStatus = 4 << 10
 	// maxText bounds the text of a status as HTTP/2 carries it, which is percent-encoded.
 	maxText = 1 << 10
-	// envelope is what a status has beside its text and its detail: the code, the name of the detail's type, tags and lengths.
+	// envelope is what a status has beside its text and its detail: the code, the name of the
+	// detail's type, tags and lengths.
 	envelope = 64
 )
 

@@ -115,7 +115,8 @@ func TestStackIsCutFirstAndFromItsEnd(t *testing.T) {
 	}
 }
 
-// The data goes after the stack and before a byte of the texts does, and whole: a part of it would not be JSON.
+// The data goes after the stack and before a byte of the texts does, and whole: a part of it would
+// not be JSON.
 func TestDataIsCutBeforeTexts(t *testing.T) {
 	t.Parallel()
 	stack := slices.Repeat([]string{strings.Repeat("x", 60)}, 500)

@@ -11,8 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 )
 
-// testBrokenBeforeAcceptance breaks the connection when the server has a message and has not accepted
-// it. The server may go on with it.
+// testBrokenBeforeAcceptance breaks the connection when the server has a message and has not
+// accepted it. The server may go on with it.
 func testBrokenBeforeAcceptance(f *fixture, m *form) {
 	for name, breaks := range f.breaks() {
 		f.serve(options{}, 0)
@@ -42,8 +42,8 @@ func (f *fixture) breaks() map[string]func() {
 	}
 }
 
-// testBrokenOnTheWay breaks the connection while a message is on its way to the server, and then sends
-// another one.
+// testBrokenOnTheWay breaks the connection while a message is on its way to the server, and then
+// sends another one.
 func testBrokenOnTheWay(f *fixture, m *form) {
 	f.connect()
 	f.Lose(address)

@@ -105,8 +105,8 @@ func withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, deadline)
 }
 
-// end waits for the end of a message, and returns what came of it. An error must not say that nothing ran
-// if something did.
+// end waits for the end of a message, and returns what came of it. An error must not say that
+// nothing ran if something did.
 func (a *attempt) end() ([]string, error) {
 	a.f.Helper()
 	<-a.done

@@ -17,8 +17,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// form is a form of message. Every form has the same content: what the method is to do, and how many items
-// it sends before.
+// form is a form of message. Every form has the same content: what the method is to do, and how
+// many items it sends before.
 type form struct {
 	name string
 	// delivery is what the server takes the message for.

@@ -1,5 +1,5 @@
-// Package carriertest is the suite that every carrier passes: what becomes of messages, and what their
-// senders learn, must not depend on what carries them.
+// Package carriertest is the suite that every carrier passes: what becomes of messages, and what
+// their senders learn, must not depend on what carries them.
 package carriertest
 
 import (
@@ -7,21 +7,21 @@ import (
 	"github.com/oslorpc/oslorpc/internal/intake"
 )
 
-// Harness is a network of its own for one test, with carriers of one kind and the processes that they
-// reach. It works in a bubble of testing/synctest, and all that it starts ends with the test.
+// Harness is a network of its own for one test, with carriers of one kind and the processes that
+// they reach. It works in a bubble of testing/synctest, and all that it starts ends with the test.
 type Harness interface {
 	// Carrier returns the carrier of a process. The test closes it.
 	Carrier(Config) carrier.Carrier
-	// Serve has a process take messages in at an address, in place of the process that was there. Until
-	// then, connecting there is refused.
+	// Serve has a process take messages in at an address, in place of the process that was there.
+	// Until then, connecting there is refused.
 	Serve(addr string, p Process)
-	// Kill ends the process at an address: its connections break, and connecting is refused from then on.
-	// The contexts of the calls that it runs end, as after Reset.
+	// Kill ends the process at an address: its connections break, and connecting is refused from
+	// then on. The contexts of the calls that it runs end, as after Reset.
 	Kill(addr string)
 	// Reset breaks the connections to a process, which goes on and takes new ones.
 	Reset(addr string)
-	// Lose makes nothing arrive that is sent to or by a process, nor be refused. Find ends that: what was
-	// sent meanwhile arrives.
+	// Lose makes nothing arrive that is sent to or by a process, nor be refused. Find ends that:
+	// what was sent meanwhile arrives.
 	Lose(addr string)
 	Find(addr string)
 }

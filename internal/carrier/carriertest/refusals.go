@@ -127,8 +127,8 @@ func testCheck(f *fixture) {
 	}
 }
 
-// testRequestTooLarge sends what is larger than the server takes. A stream runs already when the server
-// looks at its messages.
+// testRequestTooLarge sends what is larger than the server takes. A stream runs already when the
+// server looks at its messages.
 func testRequestTooLarge(f *fixture, m *form) {
 	const limit = 10 << 10
 	f.serve(options{maxSize: limit}, 0)
@@ -138,8 +138,8 @@ func testRequestTooLarge(f *fixture, m *form) {
 	f.want(err, rpc.TooLarge, !streams, "this server takes 10240")
 }
 
-// testResultTooLarge has a method answer with what the server does not send, and with what the client
-// does not take.
+// testResultTooLarge has a method answer with what the server does not send, and with what the
+// client does not take.
 func testResultTooLarge(f *fixture, m *form) {
 	f.serve(options{maxSize: 1 << 20}, 0)
 	f.connect()

@@ -143,8 +143,8 @@ func (s *server) bind(kwargs string) (dispatch.Invocation, error) {
 	}, nil
 }
 
-// act does what a message says: it sends items, does what it is told, and sends an answer if there were
-// no items.
+// act does what a message says: it sends items, does what it is told, and sends an answer if there
+// were no items.
 func (s *server) act(ctx context.Context, what string, items int, emit func(string) error) error {
 	s.begin(ctx)
 	for i := range items {
@@ -205,7 +205,8 @@ func (s *server) do(ctx context.Context, what string) error {
 	}
 }
 
-// lastEnd returns how the context of the last method that waited had ended, and how many have waited.
+// lastEnd returns how the context of the last method that waited had ended, and how many have
+// waited.
 func (s *server) lastEnd() (n int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -41,8 +41,8 @@ func (f *fixture) wantItem(stream carrier.Stream, r *carrier.Request, want strin
 	}
 }
 
-// wantOver checks that a stream is over: it yields nothing more, and has given back its place. After an
-// error it never looks complete.
+// wantOver checks that a stream is over: it yields nothing more, and has given back its place.
+// After an error it never looks complete.
 func (f *fixture) wantOver(stream carrier.Stream, r *carrier.Request, complete bool) {
 	f.Helper()
 	f.wantOutstanding(0)
@@ -98,8 +98,8 @@ func testCutAfterItems(f *fixture, m *form) {
 	}
 }
 
-// testForcedStopAfterItems stops the server by force in the middle of a stream. It must not look complete,
-// although its method does not fail.
+// testForcedStopAfterItems stops the server by force in the middle of a stream. It must not look
+// complete, although its method does not fail.
 func testForcedStopAfterItems(f *fixture, m *form) {
 	f.connect()
 	stream, r := f.open(m, giveUp, 2)
@@ -142,7 +142,8 @@ func testCloseWithACause(f *fixture, m *form) {
 	f.wantEnd(context.Canceled)
 }
 
-// testEndOfContext lets the context of a stream end that is not received from: it gives back its place.
+// testEndOfContext lets the context of a stream end that is not received from: it gives back its
+// place.
 func testEndOfContext(f *fixture, m *form) {
 	f.connect()
 	ctx, cancel := context.WithTimeout(f.Context(), 5*time.Second)
@@ -233,7 +234,8 @@ func testOpeningItems(f *fixture) {
 	}
 }
 
-// testOpeningClientStream opens streams that the client sends, of which the server need not see anything.
+// testOpeningClientStream opens streams that the client sends, of which the server need not see
+// anything.
 func testOpeningClientStream(f *fixture) {
 	f.connect()
 	f.Lose(address)

@@ -15,12 +15,13 @@ import (
 
 // Config says how processes are connected to, and what messages may be.
 type Config struct {
-	// Peers says how processes are connected to. Its Options are the program's own: they come after ours.
+	// Peers says how processes are connected to. Its Options are the program's own: they come after
+	// ours.
 	Peers peer.Config
 	// Caller is the name that the program gives itself; empty for none.
 	Caller string
-	// MaxSize bounds the arguments with the request context of a message, and each result, in bytes;
-	// 0 for no bound.
+	// MaxSize bounds the arguments with the request context of a message, and each result, in
+	// bytes; 0 for no bound.
 	MaxSize int
 	// MaxHeader bounds the headers of a message, in bytes; 0 for no bound.
 	MaxHeader int
@@ -39,7 +40,8 @@ type Carrier struct {
 	config Config
 	// intercepted is true if options of the program may stand between us and gRPC.
 	intercepted bool
-	// limit bounds what is received; typedLimit does for typed messages, which have nothing around them.
+	// limit bounds what is received; typedLimit does for typed messages, which have nothing around
+	// them.
 	limit, typedLimit grpc.CallOption
 	closed            atomic.Bool
 }

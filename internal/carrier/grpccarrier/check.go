@@ -41,8 +41,8 @@ func (c *Carrier) fitsHeaders(n int) *rpc.Error {
 			"if all servers and proxies take as much", n, limit)}
 }
 
-// headerSize returns how much of a header list the content of a request takes: its metadata, and the
-// request context and the order key of a typed one.
+// headerSize returns how much of a header list the content of a request takes: its metadata, and
+// the request context and the order key of a typed one.
 func headerSize(r *carrier.Request) int {
 	n := header.Size(r.Metadata)
 	if r.Typed == nil {

@@ -9,8 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// complete adds to an error what only this end knows: its limits, its deadline, and whether the carrier
-// was closed.
+// complete adds to an error what only this end knows: its limits, its deadline, and whether the
+// carrier was closed.
 func (e *evidence) complete(ctx context.Context, ours *rpc.Error) {
 	switch {
 	case ours.Kind == rpc.TooLarge && ours.Cause != nil: // without a detail
@@ -23,8 +23,8 @@ func (e *evidence) complete(ctx context.Context, ours *rpc.Error) {
 	}
 }
 
-// explainSize completes gRPC's own error for a message that is too large. It is the same at both ends,
-// but for the limit: no request of ours is larger than our own limit.
+// explainSize completes gRPC's own error for a message that is too large. It is the same at both
+// ends, but for the limit: no request of ours is larger than our own limit.
 func (e *evidence) explainSize(ours *rpc.Error) {
 	const sign = "larger than max ("
 	var size, limit int
@@ -36,14 +36,15 @@ func (e *evidence) explainSize(ours *rpc.Error) {
 		"the method ran, and its result has %d bytes where this client takes %d: ask for less at a time, or raise it with WithMaxMessageSize", size, limit)
 }
 
-// isEarly reports whether the deadline of ctx is so far away that no difference of clocks explains that
-// it passed.
+// isEarly reports whether the deadline of ctx is so far away that no difference of clocks explains
+// that it passed.
 func isEarly(ctx context.Context) bool {
 	deadline, ok := ctx.Deadline()
 	return !ok || time.Until(deadline) > time.Second
 }
 
-// endedEarly completes the error of an RPC that ended as if its deadline had passed, long before that.
+// endedEarly completes the error of an RPC that ended as if its deadline had passed, long before
+// that.
 func (e *evidence) endedEarly(ours *rpc.Error) {
 	switch {
 	case ours.NotStarted && e.reached(): // another server may see it otherwise
@@ -57,8 +58,8 @@ func (e *evidence) endedEarly(ours *rpc.Error) {
 // closedBefore says of a message that it was not sent, because the carrier was closed.
 const closedBefore = "the transport was closed before it was sent"
 
-// canceledByOthers completes the error of an RPC that ended as canceled, although its caller did not
-// cancel it.
+// canceledByOthers completes the error of an RPC that ended as canceled, although its caller did
+// not cancel it.
 func (e *evidence) canceledByOthers(ours *rpc.Error) {
 	closed := e.carrier.closed.Load()
 	switch {

@@ -12,8 +12,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// envelope is the contract's message for a dynamic request, with all that it points to. So it is part of
-// one allocation.
+// envelope is the contract's message for a dynamic request, with all that it points to. So it is
+// part of one allocation.
 type envelope struct {
 	message         pb.Message
 	target          pb.Target

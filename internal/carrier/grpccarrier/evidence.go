@@ -18,10 +18,11 @@ import (
 // evidence tells whether an RPC may have reached a server, which decides whether its message may be
 // sent again.
 //
-// gRPC itself tells it: it fills in the peer if, and only if, it opened a stream. But the interceptors
-// that a program adds stand between us and gRPC. One may return before its RPC does, or leave our call
-// option out. Then the peer is empty although the message is on its way. So where a program adds
-// options, a witness of ours next to gRPC counts the RPCs that pass and may have been sent.
+// gRPC itself tells it: it fills in the peer if, and only if, it opened a stream. But the
+// interceptors that a program adds stand between us and gRPC. One may return before its RPC does,
+// or leave our call option out. Then the peer is empty although the message is on its way. So where
+// a program adds options, a witness of ours next to gRPC counts the RPCs that pass and may have
+// been sent.
 //
 // An interceptor may also send a message twice. A refusal proves nothing then, unless servers did
 // nothing else with the message.
@@ -38,8 +39,8 @@ type evidence struct {
 	replied atomic.Bool
 	// request is the message that was to be sent; nil once it was encoded.
 	request proto.Message
-	// sent counts unary RPCs that may have been sent, without those that were refused. streams counts the
-	// streams that were opened.
+	// sent counts unary RPCs that may have been sent, without those that were refused. streams
+	// counts the streams that were opened.
 	sent, streams atomic.Int32
 }
 
@@ -51,11 +52,12 @@ func (e *evidence) reached() bool {
 // sentTwice reports whether a server may have the message beside the server that refused it.
 func (e *evidence) sentTwice() bool { return e.sent.Load() > 0 || e.streams.Load() > 1 }
 
-// hasPeer reports whether gRPC filled in a peer. A connection of a program's own may have no address.
+// hasPeer reports whether gRPC filled in a peer. A connection of a program's own may have no
+// address.
 func hasPeer(p *grpcpeer.Peer) bool { return p.Addr != nil || p.LocalAddr != nil || p.AuthInfo != nil }
 
-// hasHeader reports whether the server sent headers on a stream that has ended. A server that refuses a
-// message sends only a status.
+// hasHeader reports whether the server sent headers on a stream that has ended. A server that
+// refuses a message sends only a status.
 func hasHeader(stream grpc.ClientStream) bool {
 	headers, _ := stream.Header()
 	return headers != nil
@@ -72,8 +74,8 @@ func (e *evidence) endUnary(header, trailer metadata.MD) {
 	e.unanswered.Store(hasPeer(&e.opened) && len(header) == 0 && len(trailer) == 0)
 }
 
-// invoke makes a unary RPC. Where there are interceptors, the witness notes whether a reply came: other
-// interceptors may return early, while gRPC still writes it.
+// invoke makes a unary RPC. Where there are interceptors, the witness notes whether a reply came:
+// other interceptors may return early, while gRPC still writes it.
 func (e *evidence) invoke(
 	ctx context.Context, conn *grpc.ClientConn, method string, request proto.Message, reply any, options ...grpc.CallOption,
 ) error {
@@ -108,9 +110,9 @@ func (e *evidence) error(ctx context.Context, err error) *rpc.Error {
 	return ours
 }
 
-// unsendable returns the error for a message that gRPC could not encode; nil if err has another reason.
-// gRPC's own error does not say which end could not encode what. It comes after gRPC opened a stream,
-// on which nothing was sent then.
+// unsendable returns the error for a message that gRPC could not encode; nil if err has another
+// reason. gRPC's own error does not say which end could not encode what. It comes after gRPC opened
+// a stream, on which nothing was sent then.
 func unsendable(err error, request any) *rpc.Error {
 	message, ok := request.(proto.Message)
 	if !ok || message == nil || status.Code(err) != codes.Internal {

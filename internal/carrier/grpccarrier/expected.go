@@ -8,8 +8,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// expected is the reply of a unary RPC, which may come. gRPC does not say whether it came when the RPC
-// fails after it: a server may send a reply and then an error, or two replies. Then the method
+// expected is the reply of a unary RPC, which may come. gRPC does not say whether it came when the
+// RPC fails after it: a server may send a reply and then an error, or two replies. Then the method
 // ran, whatever the error says.
 //
 // So the message has a mark until the reply is decoded into it, which resets it first.

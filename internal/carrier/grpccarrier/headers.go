@@ -19,8 +19,8 @@ func withMetadata(ctx context.Context, md rpc.Metadata) context.Context {
 	return header.Write(metadata.NewOutgoingContext(ctx, metadata.MD(md)), &header.Request{})
 }
 
-// withHeaders returns ctx with the metadata of a typed request, and with the headers for what its path
-// does not say.
+// withHeaders returns ctx with the metadata of a typed request, and with the headers for what its
+// path does not say.
 func withHeaders(ctx context.Context, r *carrier.Request) (context.Context, error) {
 	h := header.Request{Instance: r.InstanceID, ID: r.ID, Context: r.Context, Missed: r.Missed, OrderKey: r.OrderKey}
 	if r.InstanceID == "" { // a process at a static address learns by name which of its servers is meant
@@ -31,8 +31,8 @@ func withHeaders(ctx context.Context, r *carrier.Request) (context.Context, erro
 		if err != nil {
 			return nil, &rpc.Error{Kind: rpc.InvalidTarget, NotStarted: true, Cause: err, Message: err.Error()}
 		}
-		// Without a version, a server takes the .0 of its own major version to be meant. An instance that is
-		// listed is known to have our major version.
+		// Without a version, a server takes the .0 of its own major version to be meant. An
+		// instance that is listed is known to have our major version.
 		h.Version, h.HasVersion = v, r.InstanceID == "" || v != rpc.Version{Major: v.Major}
 	}
 	if r.Metadata != nil {

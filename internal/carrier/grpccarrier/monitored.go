@@ -19,8 +19,8 @@ import (
 const (
 	// minHeartbeat is the shortest interval of heartbeats that servers keep.
 	minHeartbeat = 10 * time.Millisecond
-	// endTime is how long the end of a monitored call is waited for after the reply. Servers send both
-	// together.
+	// endTime is how long the end of a monitored call is waited for after the reply. Servers send
+	// both together.
 	endTime = 50 * time.Millisecond
 )
 
@@ -53,9 +53,9 @@ func (l Link) monitoredCall(ctx context.Context, conn *grpc.ClientConn, r *carri
 	if err != nil {
 		return carrier.Reply{}, m.evidence.error(ctx, err)
 	}
-	// The timer does not start before the stream is open: until then nothing was sent, and another instance
-	// may still be tried. It starts before the request is sent: sending a large one to a server that hangs
-	// waits.
+	// The timer does not start before the stream is open: until then nothing was sent, and another
+	// instance may still be tried. It starts before the request is sent: sending a large one to a
+	// server that hangs waits.
 	quiet := time.AfterFunc(r.Silence, func() { cancel(errQuiet) })
 	defer quiet.Stop()
 	result, err := converse(stream, &m.request, func() { quiet.Reset(r.Silence) }, func() { quiet.Reset(endTime) })
@@ -77,8 +77,8 @@ func (m *monitored) failed(ctx context.Context, err error, silence time.Duration
 		"neither a heartbeat nor the reply came for %v; the method may have run", silence)}
 }
 
-// converse sends the request and receives until the reply. It calls alive at each heartbeat, and replied
-// at the reply.
+// converse sends the request and receives until the reply. It calls alive at each heartbeat, and
+// replied at the reply.
 func converse(stream grpc.ClientStream, request proto.Message, alive, replied func()) (*pb.Payload, error) {
 	if err := stream.SendMsg(request); err != nil && !errors.Is(err, io.EOF) { // EOF: the stream has ended, and receiving tells why
 		return nil, err
@@ -93,8 +93,8 @@ func converse(stream grpc.ClientStream, request proto.Message, alive, replied fu
 		case err != nil:
 			return nil, err
 		case response.GetResponse() != nil:
-			// Nothing follows but the end, which arrives with the reply. Receiving it spares the server a
-			// cancellation.
+			// Nothing follows but the end, which arrives with the reply. Receiving it spares the
+			// server a cancellation.
 			replied()
 			_ = stream.RecvMsg(&pb.MonitoredCallResponse{})
 			return response.GetResponse().GetResult(), nil

@@ -15,7 +15,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// beating is a server that sends a number of heartbeats as it is asked to, and then replies or hangs.
+// beating is a server that sends a number of heartbeats as it is asked to, and then replies or
+// hangs.
 type beating struct {
 	pb.UnimplementedRPCServiceServer
 
@@ -55,8 +56,8 @@ func (b *beating) connect(t *testing.T) carrier.Link {
 	return link
 }
 
-// TestMonitorTimes, in faked time: heartbeats keep a call alive for many times the monitor's timeout,
-// but not beyond its deadline.
+// TestMonitorTimes, in faked time: heartbeats keep a call alive for many times the monitor's
+// timeout, but not beyond its deadline.
 func TestMonitorTimes(t *testing.T) {
 	const monitor, deadline = time.Second, time.Minute
 	for name, test := range map[string]struct {

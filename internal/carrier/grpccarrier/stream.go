@@ -11,8 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// stream is what multicalls and typed streams have in common: an RPC, and a place on its link from when
-// the instance took the message until the stream ends.
+// stream is what multicalls and typed streams have in common: an RPC, and a place on its link from
+// when the instance took the message until the stream ends.
 type stream struct {
 	link     Link
 	ctx      context.Context //nolint:containedctx // It is the stream's own, and ends with it.
@@ -44,8 +44,8 @@ func (s *stream) hold() {
 	s.unhook = context.AfterFunc(s.ctx, func() { s.finish(nil) })
 }
 
-// finish ends the stream, if it has not ended, and gives back its place. Why is what Receive reports, if
-// it is not nil.
+// finish ends the stream, if it has not ended, and gives back its place. Why is what Receive
+// reports, if it is not nil.
 func (s *stream) finish(why error) {
 	s.mu.Lock()
 	unhook, held := s.unhook, s.held

@@ -10,8 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// tellPeer tells a request of the process at the other end, if its sender wants to know it, and if gRPC
-// came so far.
+// tellPeer tells a request of the process at the other end, if its sender wants to know it, and if
+// gRPC came so far.
 func tellPeer(r *carrier.Request, opened *grpcpeer.Peer) {
 	if r.Peer == nil || !hasPeer(opened) {
 		return

@@ -10,8 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 )
 
-// neverWait keeps gRPC from waiting for a connection, whatever options a program sets: the message may
-// go to another server meanwhile.
+// neverWait keeps gRPC from waiting for a connection, whatever options a program sets: the message
+// may go to another server meanwhile.
 var neverWait = grpc.WaitForReady(false)
 
 // typedUnary is one unary message of a typed service on its way, with room for its options.

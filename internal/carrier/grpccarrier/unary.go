@@ -10,8 +10,8 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// unary is one call or cast on its way. There is one for each message, so its parts are one allocation,
-// and it does without the generated client, which would make three more.
+// unary is one call or cast on its way. There is one for each message, so its parts are one
+// allocation, and it does without the generated client, which would make three more.
 type unary[Request, Response any] struct {
 	envelope envelope
 	request  Request
@@ -53,8 +53,8 @@ func (u *unary[Request, Response]) invoke(
 	return nil
 }
 
-// options appends the options of an RPC of the contract. Where a program has options of its own, ours
-// are defaults, which it can override.
+// options appends the options of an RPC of the contract. Where a program has options of its own,
+// ours are defaults, which it can override.
 func (c *Carrier) options(to []grpc.CallOption, e *evidence) []grpc.CallOption {
 	to = append(to, grpc.StaticMethod(), grpc.Peer(&e.opened))
 	if !c.intercepted {

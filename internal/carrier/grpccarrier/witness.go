@@ -13,7 +13,8 @@ import (
 
 type evidenceKey struct{}
 
-// witnessed returns ctx with the evidence for the witnesses, if interceptors stand in the way of it.
+// witnessed returns ctx with the evidence for the witnesses, if interceptors stand in the way of
+// it.
 func (e *evidence) witnessed(ctx context.Context) context.Context {
 	if !e.carrier.intercepted {
 		return ctx
@@ -57,7 +58,8 @@ func (e *evidence) unstarted(err error, opened *grpcpeer.Peer) bool {
 	return rpcstatus.Evidence{Sent: hasPeer(opened), Contract: e.contract, Unanswered: e.unanswered.Load()}.Decode(err).NotStarted
 }
 
-// witnessStream takes a stream for sent once it is there. Whether its message left shows only later.
+// witnessStream takes a stream for sent once it is there. Whether its message left shows only
+// later.
 func witnessStream(
 	ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, open grpc.Streamer, options ...grpc.CallOption,
 ) (grpc.ClientStream, error) {

@@ -30,8 +30,8 @@ var (
 	_ carrier.Stream  = (*stream)(nil)
 )
 
-// Carrier returns the carrier of a process that gives itself a name. MaxSize bounds requests and results;
-// 0 for no bound.
+// Carrier returns the carrier of a process that gives itself a name. MaxSize bounds requests and
+// results; 0 for no bound.
 func (n *Network) Carrier(caller string, maxSize int) *Carrier {
 	return &Carrier{
 		network: n, caller: caller, maxSize: maxSize,

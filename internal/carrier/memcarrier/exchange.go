@@ -14,8 +14,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// exchange is one message on its way over a connection, and its answer. It is the proof of what became of
-// the message: either it arrives, or its sender gives it up. It does not arrive after that.
+// exchange is one message on its way over a connection, and its answer. It is the proof of what
+// became of the message: either it arrives, or its sender gives it up. It does not arrive after
+// that.
 type exchange struct {
 	link    *Link
 	conn    *conn
@@ -65,8 +66,8 @@ func (l *Link) start(ctx context.Context, serve func(ctx context.Context, in *in
 	return x, nil
 }
 
-// giveUp tells the process that nothing waits for the message any more, as soon as that arrives there. It
-// returns true if the message itself did not arrive, and will not.
+// giveUp tells the process that nothing waits for the message any more, as soon as that arrives
+// there. It returns true if the message itself did not arrive, and will not.
 func (x *exchange) giveUp() (notStarted bool) {
 	go func() {
 		x.conn.pass(x.serving)

@@ -117,8 +117,8 @@ func (l *Link) Connect(ctx context.Context) error {
 	}
 }
 
-// now returns the health, whether an attempt to connect has ended since there were so many, and a channel
-// that is closed when that may have changed.
+// now returns the health, whether an attempt to connect has ended since there were so many, and a
+// channel that is closed when that may have changed.
 func (l *Link) now(before int) (health carrier.Health, tried bool, changed <-chan struct{}) {
 	l.mu.Lock()
 	changed, tried = l.changed, l.attempts > before

@@ -1,5 +1,5 @@
-// Package memcarrier is a carrier for tests that moves messages within a process, without gRPC. It shows
-// what a carrier has to do, and that nothing outside of it depends on gRPC.
+// Package memcarrier is a carrier for tests that moves messages within a process, without gRPC. It
+// shows what a carrier has to do, and that nothing outside of it depends on gRPC.
 package memcarrier
 
 import (
@@ -9,8 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/intake"
 )
 
-// Network has processes at addresses, which can be killed, cut off and lost. Its zero value is ready for
-// use. It is safe for concurrent use.
+// Network has processes at addresses, which can be killed, cut off and lost. Its zero value is
+// ready for use. It is safe for concurrent use.
 type Network struct {
 	mu    sync.Mutex
 	hosts map[string]*host
@@ -37,8 +37,8 @@ type conn struct {
 
 var errRefused = errors.New("connection refused")
 
-// Serve has a process take messages in at an address, in place of the process that was there. Capacity
-// is how many messages it takes at a time on a connection; 0 for many.
+// Serve has a process take messages in at an address, in place of the process that was there.
+// Capacity is how many messages it takes at a time on a connection; 0 for many.
 func (n *Network) Serve(addr string, in *intake.Intake, capacity int) {
 	h := &host{addr: addr, intake: in, capacity: int64(capacity), found: make(chan struct{}), conns: map[*conn]bool{}}
 	close(h.found)
@@ -159,7 +159,8 @@ func (c *conn) isBroken() bool {
 	}
 }
 
-// pass returns when something passes over the connection, or false when it broke, or ended was closed.
+// pass returns when something passes over the connection, or false when it broke, or ended was
+// closed.
 func (c *conn) pass(ended <-chan struct{}) bool {
 	select {
 	case <-c.broken:

@@ -14,8 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// window is how many messages of a stream may be on their way in one direction. A method that sends more
-// waits.
+// window is how many messages of a stream may be on their way in one direction. A method that sends
+// more waits.
 const window = 16
 
 // stream is the sender's end of a stream.

@@ -1,4 +1,5 @@
-// Package peertest is a network for tests of what connects to peers: hosts at addresses of the test's choice, and gRPC servers on them.
+// Package peertest is a network for tests of what connects to peers: hosts at addresses of the
+// test's choice, and gRPC servers on them.
 package peertest
 
 import (
@@ -14,8 +15,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/memnet"
 )
 
-// Network has hosts at some addresses; all other addresses refuse connections. Its zero value is ready for use. It is safe for
-// concurrent use.
+// Network has hosts at some addresses; all other addresses refuse connections. Its zero value is
+// ready for use. It is safe for concurrent use.
 type Network struct {
 	network memnet.Network
 
@@ -25,7 +26,7 @@ type Network struct {
 	dials  map[string]int
 }
 
-// Listen listens at an address, in place of whoever did before.
+// Listen listens at an address, in place of the host that was there.
 func (n *Network) Listen(addr string) net.Listener { return n.add(addr) }
 
 func (n *Network) add(addr string) *memnet.Host {
@@ -38,8 +39,8 @@ func (n *Network) add(addr string) *memnet.Host {
 	return n.hosts[addr]
 }
 
-// Lose loses what is at an address, as if its cable were pulled: connecting takes until the caller's patience ends, and nothing
-// passes through the connections that are there.
+// Lose loses what is at an address, as if its cable were pulled: connecting takes until the
+// caller's patience ends, and nothing passes through the connections that are there.
 func (n *Network) Lose(addr string) {
 	n.mu.Lock()
 	h := n.hosts[addr]
@@ -106,8 +107,8 @@ func (n *Network) count(addr string) time.Duration {
 	return n.delays[addr]
 }
 
-// Serve runs a gRPC server at an address until stop is called, which kills it. Register makes its services known; it may
-// be nil.
+// Serve runs a gRPC server at an address until stop is called, which kills it. Register makes its
+// services known; it may be nil.
 func (n *Network) Serve(addr string, register func(grpc.ServiceRegistrar), options ...grpc.ServerOption) (stop func()) {
 	pings := grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: time.Second, PermitWithoutStream: true})
 	s := grpc.NewServer(append([]grpc.ServerOption{pings}, options...)...)
