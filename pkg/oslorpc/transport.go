@@ -119,10 +119,10 @@ func WithMaxMessageSize(bytes int) TransportOption {
 }
 
 // WithMaxHeaderSize bounds, in bytes, the headers of a message; the default is
-// [DefaultMaxHeaderSize]. The request context of a typed message travels in a header, and so does
-// the metadata that a program adds to any message. A message whose headers are larger fails with
-// [TooLarge] and is not sent. HTTP/2 counts 32 bytes beside the name and the value of each header,
-// and binary values have four thirds of their size. 1 KiB is reserved for the headers of the
+// [DefaultMaxHeaderSize]. The request context and the order key of a typed message travel in
+// headers, and so does the metadata that a program adds to any message. A message whose headers are
+// larger fails with [TooLarge] and is not sent. HTTP/2 counts 32 bytes beside the name and the value
+// of each header, and binary values have four thirds of their size. 1 KiB is reserved for the headers of the
 // library and of gRPC, so [Open] refuses less than 2 KiB.
 //
 // Raise it only if every server and every proxy on the way takes as much. Servers of Go take 16
