@@ -123,8 +123,8 @@ func TestInfo(t *testing.T) {
 	wantCode(t, f.run("info", "nobody"), 3)
 }
 
-// Commands that ask servers say at once what is wrong with one that does not answer, in text and for
-// programs.
+// Commands that ask servers say at once what is wrong with one that does not answer, in text and
+// for programs.
 func TestServersThatDoNotAnswer(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

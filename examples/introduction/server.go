@@ -1,5 +1,5 @@
-// Package introduction is the example of oslo.messaging's documentation: a server with two endpoints, and a class of the client's that
-// calls them.
+// Package introduction is the example of oslo.messaging's documentation: a server with two
+// endpoints, and a class of the client's that calls them.
 package introduction
 
 import (
@@ -11,7 +11,8 @@ import (
 // Topic is where the server is.
 const Topic = "test"
 
-// TestEndpoint is of the null namespace and version 1.0, as an endpoint without a target is upstream.
+// TestEndpoint is of the null namespace and version 1.0, as an endpoint without a target is
+// upstream.
 type TestEndpoint struct{}
 
 // Test returns its argument.
@@ -30,8 +31,9 @@ type ServerControlEndpoint struct {
 // Stop stops the server, which finishes what it accepted, this method included.
 func (e ServerControlEndpoint) Stop(ctx context.Context) error { return e.Server.Stop(ctx) }
 
-// NewServer returns a server with both endpoints, which are tried in this order. The executor is [oslorpc.ExecutorPool], which runs many
-// messages at a time, or [oslorpc.ExecutorBlocking], which runs one after the other on the goroutine that runs the server.
+// NewServer returns a server with both endpoints, which are tried in this order. The executor is
+// [oslorpc.ExecutorPool], which runs many messages at a time, or [oslorpc.ExecutorBlocking], which
+// runs one after the other on the goroutine that runs the server.
 func NewServer(t *oslorpc.Transport, name string, executor oslorpc.Executor, options ...oslorpc.ServerOption) *oslorpc.Server {
 	options = append([]oslorpc.ServerOption{oslorpc.WithExecutor(executor)}, options...)
 	server := t.Server(oslorpc.Target{Topic: Topic, Server: name}, options...)

@@ -29,8 +29,8 @@ type (
 	}
 )
 
-// computeManager is the proxy of a compute worker: its exported methods are those that messages ask for. They run
-// side by side, so it is safe for concurrent use.
+// computeManager is the proxy of a compute worker: its exported methods are those that messages ask
+// for. They run side by side, so it is safe for concurrent use.
 type computeManager struct {
 	host    string
 	started time.Time

@@ -1,5 +1,6 @@
-// Nova shows the three patterns of nova.rpc on oslorpc: a compute service whose workers each consume a topic, the topic and their
-// host, and fanouts of the topic; and a scheduler that calls any of them, one of them, and all.
+// Nova shows the three patterns of nova.rpc on oslorpc: a compute service whose workers each
+// consume a topic, the topic and their host, and fanouts of the topic; and a scheduler that calls
+// any of them, one of them, and all.
 //
 //	go run ./examples/nova-rpc                                            # all in one process
 //

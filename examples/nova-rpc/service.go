@@ -16,7 +16,8 @@ type service struct {
 	conn      *novarpc.Connection
 }
 
-// startService starts to serve a topic under a host name: with the manager that newManager returns, which may send messages.
+// startService starts to serve a topic under a host name: with the manager that newManager returns,
+// which may send messages.
 func startService(ctx context.Context, url, topic, host string, newManager func(*novarpc.RPC) any) (*service, error) {
 	transport, err := oslorpc.Open(url)
 	if err != nil {
@@ -44,7 +45,8 @@ func (s *service) close(ctx context.Context) error {
 	return errors.Join(s.conn.Close(ctx), s.transport.Close()) //nolint:contextcheck // A transport takes none.
 }
 
-// closeAll closes services, all at once: each takes a moment to take its leave. What they do not finish soon is ended by force.
+// closeAll closes services, all at once: each takes a moment to take its leave. What they do not
+// finish soon is ended by force.
 func closeAll(ctx context.Context, services ...*service) error {
 	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
 	defer cancel()

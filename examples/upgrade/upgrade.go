@@ -1,5 +1,6 @@
-// Package upgrade has what the two forms of the example share: the topic, and who answered. Its interface is the one of Neutron's developer
-// guide, once as a dynamic interface in package dynamic and once as a protobuf service in package typed:
+// Package upgrade has what the two forms of the example share: the topic, and who answered. Its
+// interface is the one of Neutron's developer guide, once as a dynamic interface in package dynamic
+// and once as a protobuf service in package typed:
 //
 //	1.0 - Initial version: my_remote_method(arg1, arg2)
 //	1.1 - Added my_remote_method_2(arg1)
@@ -18,14 +19,16 @@ import (
 // Topic is what the servers are found by.
 const Topic = "upgrade"
 
-// DefaultArg2 is the arg2 of my_remote_method_2 for callers that do not give one, such as those that do not know it.
+// DefaultArg2 is the arg2 of my_remote_method_2 for callers that do not give one, such as those
+// that do not know it.
 const DefaultArg2 = "default"
 
-// Releases says what the releases of the program implement, so that an operator can write `cap = caracal` and need not know versions.
+// Releases says what the releases of the program implement, so that an operator can write `cap =
+// caracal` and need not know versions.
 var Releases = map[string]string{"bobcat": "1.0", "caracal": "1.1", "dalmatian": "1.2"}
 
-// Answer is the result of every method. A field that is added to a result needs no new version: clients leave out what they do
-// not know, and must do without what an old server does not send.
+// Answer is the result of every method. A field that is added to a result needs no new version:
+// clients leave out what they do not know, and must do without what an old server does not send.
 type Answer struct {
 	// Server ran the method, and Release is the latest version that it implements.
 	Server  string `json:"server"`

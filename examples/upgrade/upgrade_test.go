@@ -31,7 +31,8 @@ func fleet(t *testing.T, releases string) *oslorpctest.Fleet {
 	return f
 }
 
-// messages are what clients of each release send, in both forms; "strict" is what must not be ignored by older servers.
+// messages are what clients of each release send, in both forms; "strict" is what must not be
+// ignored by older servers.
 func messages(t *oslorpc.Transport, limit string) map[string]map[string]func(context.Context) (upgrade.Answer, error) {
 	options := []oslorpc.ClientOption{oslorpc.WithVersionAliases(upgrade.Releases), oslorpc.WithVersionCap(limit), oslorpc.WithFailFast(true)}
 	d, d11, s := dynamic.NewClientAPI(t, options...), dynamic.NewClientAPI11(t, options...), typed.NewClientAPI(t, options...)
@@ -55,8 +56,9 @@ func messages(t *oslorpc.Transport, limit string) map[string]map[string]func(con
 	}
 }
 
-// TestEveryCombination has the newest message of each client sent to each fleet, with and without a cap. What comes of it is the same in both
-// forms: "at 1.1 b" is that it ran at 1.1 with an arg2 of "b", and "at 1.1" that it ran at a server that does not know arg2.
+// TestEveryCombination has the newest message of each client sent to each fleet, with and without a
+// cap. What comes of it is the same in both forms: "at 1.1 b" is that it ran at 1.1 with an arg2 of
+// "b", and "at 1.1" that it ran at a server that does not know arg2.
 func TestEveryCombination(t *testing.T) {
 	unsupported, beyond := oslorpc.UnsupportedVersion.String(), oslorpc.VersionCapExceeded.String()
 	for _, test := range []struct{ client, limit, fleet, want string }{
@@ -129,7 +131,8 @@ func outcome(a upgrade.Answer, err error) string {
 	return strings.TrimSpace(fmt.Sprintf("at %s %s", a.Version, a.Arg2))
 }
 
-// TestOldServersDoNotKnowArg2 sends arg2 without saying that it needs 1.2: the mistake that versions are there for.
+// TestOldServersDoNotKnowArg2 sends arg2 without saying that it needs 1.2: the mistake that
+// versions are there for.
 func TestOldServersDoNotKnowArg2(t *testing.T) {
 	c := fleet(t, "1.1").Client(oslorpc.Target{Topic: upgrade.Topic, Version: "1.1"})
 	_, err := oslorpc.Call[upgrade.Answer](t.Context(), c, "my_remote_method_2", dynamic.Args2{Arg1: "a", Arg2: oslorpc.Some("b")})
@@ -138,7 +141,8 @@ func TestOldServersDoNotKnowArg2(t *testing.T) {
 	}
 }
 
-// TestResultsMayGrow has a client take what a new server answers into the result that it knew before there was an arg2.
+// TestResultsMayGrow has a client take what a new server answers into the result that it knew
+// before there was an arg2.
 func TestResultsMayGrow(t *testing.T) {
 	type answerAt11 struct {
 		Server string `json:"server"`

@@ -2,12 +2,15 @@ package architecture
 
 import (
 	"go/ast"
+	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 const (
 	maxFile     = 400
 	maxFunction = 50
+	maxComment  = 100 // columns
 )
 
 func TestSizes(t *testing.T) {
@@ -27,3 +30,22 @@ func TestSizes(t *testing.T) {
 		}
 	}
 }
+
+// Comments wrap, but for code in them and for comments that follow code on its line.
+func TestCommentsWrap(t *testing.T) {
+	for _, s := range sources(t) {
+		for _, group := range s.file.Comments {
+			for _, c := range group.List {
+				at := s.files.Position(c.Pos())
+				columns := at.Column - 1 + utf8.RuneCountInString(c.Text)
+				isText := strings.HasPrefix(c.Text, "// ") && at.Column <= maxIndent
+				if isText && columns > maxComment {
+					t.Errorf("%s:%d: the comment has %d columns: wrap it at %d", s.path, at.Line, columns, maxComment)
+				}
+			}
+		}
+	}
+}
+
+// maxIndent is the last column at which a comment has its line for itself.
+const maxIndent = 6

@@ -24,7 +24,7 @@ type source struct {
 	files     *token.FileSet
 }
 
-// imports returns the paths that a file imports; those of this module are relative to the root.
+// imports returns the paths that a file imports; paths of this module are relative to the root.
 func (s *source) imports() []string {
 	list := make([]string, 0, len(s.file.Imports))
 	for _, i := range s.file.Imports {

@@ -40,7 +40,8 @@ func statuses() []kind {
 		{name: "has two statuses", outcome: unknown, unlike: map[string]outcome{multicall: fine, typedStream: fine}, behavior: coded("14", "grpc-status", "0")},
 		{name: "is well, and has no reply", outcome: unknown, unlike: map[string]outcome{multicall: fine, typedStream: fine}, behavior: coded("0")},
 		{name: "knows no such service", outcome: refused, proves: true, unlike: typedOnes(unsafely(oslorpc.NoSuchMethod)), behavior: coded("12", "grpc-message", "unknown service")},
-		// What proves it from gRPC at this end proves nothing in a status, which a handler may have passed on.
+		// What proves it from gRPC at this end proves nothing in a status, which a handler may have
+		// passed on.
 		{name: "says that it is draining", outcome: refused, proves: true, unlike: typedOnes(unknown), behavior: coded("14", "grpc-message", "the connection is draining")},
 		{name: "is a web server without the page", outcome: refused, proves: true, unlike: typedOnes(unsafely(oslorpc.NoSuchMethod)), behavior: page("404")},
 		{name: "is a web server with a page", outcome: unknown, behavior: page("200")},

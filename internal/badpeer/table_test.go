@@ -27,7 +27,8 @@ import (
 const (
 	// slack is how much later than its deadline an operation may end on a machine that is busy.
 	slack = 8 * time.Second
-	// maxErrorText and maxLog bound what a peer can make a program keep and write, for one operation.
+	// maxErrorText and maxLog bound what a peer can make a program keep and write, for one
+	// operation.
 	maxErrorText, maxLog = 8 << 10, 16 << 10
 	// maxHeap is what a peer may make a program take at a time: a few times the largest message.
 	maxHeap = 400 << 20

@@ -76,7 +76,8 @@ var callEcho = operation{
 	}(),
 }
 
-// callStruct sends nested arguments from a struct, which the server decodes into one, and gets a number back.
+// callStruct sends nested arguments from a struct, which the server decodes into one, and gets a
+// number back.
 var callStruct = operation{
 	servers: 1,
 	method:  oslorpc.Func(func(_ context.Context, args nested) (int, error) { return len(args.Volumes), nil }),
@@ -89,7 +90,8 @@ var callStruct = operation{
 	}(),
 }
 
-// multicall gets a stream of small items that are encoded already; a caller of the raw counterpart reads opaque bytes.
+// multicall gets a stream of small items that are encoded already; a caller of the raw counterpart
+// reads opaque bytes.
 var multicall = operation{
 	servers: 1,
 	method: oslorpc.Stream(func(context.Context, oslorpc.NoArgs) iter.Seq2[oslorpc.Raw, error] {
@@ -147,8 +149,8 @@ const (
 	method  = "do"
 )
 
-// versusRaw makes an operation and its counterpart ready. The counterpart's messages get the size that those of the operation are
-// found to have.
+// versusRaw makes an operation and its counterpart ready. The counterpart's messages get the size
+// that those of the operation are found to have.
 func versusRaw(o operation, callers int) func(context.Context) (a, b workload, cleanup func() error, err error) {
 	return func(ctx context.Context) (a, b workload, cleanup func() error, err error) {
 		var opened closers
@@ -236,7 +238,8 @@ func nothingToClose() error { return nil }
 // batch is how many operations are timed together that are too short for the clock.
 const batch = 100
 
-// codec compares nothing: it reports what encoding and decoding the arguments of callStruct cost apart.
+// codec compares nothing: it reports what encoding and decoding the arguments of callStruct cost
+// apart.
 func codec(context.Context) (encode, decode workload, cleanup func() error, err error) {
 	args := newNested()
 	text, err := payload.MarshalArgs(args)
@@ -296,7 +299,8 @@ func pick(n int) workload {
 	}}
 }
 
-// nested are arguments as a larger call of Nova has them: eight, one of which is a list of ten objects.
+// nested are arguments as a larger call of Nova has them: eight, one of which is a list of ten
+// objects.
 type nested struct {
 	InstanceID string   `json:"instance_id"`
 	ImageID    string   `json:"image_id"`

@@ -9,13 +9,15 @@ import (
 
 // workload is one side of a comparison.
 type workload struct {
-	// do runs operations, as many as ops says. It is called by the callers at once, again and again.
+	// do runs operations, as many as ops says. It is called by the callers at once, again and
+	// again.
 	do      func() error
 	callers int
 	ops     int
 }
 
-// alternate runs two workloads in turn, after a round for each to warm up, and returns the nanoseconds per operation of each round.
+// alternate runs two workloads in turn, after a round for each to warm up, and returns the
+// nanoseconds per operation of each round.
 func alternate(a, b workload, rounds int, roundTime time.Duration) (as, bs []float64, err error) {
 	for range rounds + 1 {
 		timeA, err := a.measure(roundTime)
@@ -31,8 +33,8 @@ func alternate(a, b workload, rounds int, roundTime time.Duration) (as, bs []flo
 	return as[1:], bs[1:], nil
 }
 
-// measure runs a workload for some time and returns the nanoseconds per operation: for several callers, those of the time that passed, not
-// those that a caller waited.
+// measure runs a workload for some time and returns the nanoseconds per operation: for several
+// callers, those of the time that passed, not those that a caller waited.
 func (w workload) measure(length time.Duration) (float64, error) {
 	runtime.GC() // so that nobody cleans up after the other side
 	counts, errs := make([]int, w.callers), make([]error, w.callers)
@@ -66,7 +68,8 @@ func summarize(figures []float64) quartiles {
 	return quartiles{q1: quantile(sorted, 0.25), median: quantile(sorted, 0.5), q3: quantile(sorted, 0.75)}
 }
 
-// quantile returns the figure below which this part of sorted figures is, interpolated between neighbours.
+// quantile returns the figure below which this part of sorted figures is, interpolated between
+// neighbours.
 func quantile(sorted []float64, part float64) float64 {
 	if len(sorted) == 0 {
 		return 0

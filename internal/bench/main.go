@@ -1,13 +1,15 @@
-// Command bench compares oslorpc with plain grpc-go over loopback TCP, both ends in this process. It prints a line each
+// Command bench compares oslorpc with plain grpc-go over loopback TCP, both ends in this process.
+// It prints a line each
 //
 //	name median q1 q3 ours raw
 //
-// where the figure is the ratio of the times per operation, ours / raw, with the same bytes on the wire and the same deadline, and ours and
-// raw are the medians of the times themselves, in microseconds. A name that ends in -ns has no counterpart: its figure is
-// nanoseconds.
+// where the figure is the ratio of the times per operation, ours / raw, with the same bytes on the
+// wire and the same deadline, and ours and raw are the medians of the times themselves, in
+// microseconds. A name that ends in -ns has no counterpart: its figure is nanoseconds.
 //
-// Both sides run in turn, for a round each. The figures are the median and the quartiles over the rounds, since a single round on
-// a shared machine says next to nothing; many short rounds say more than a few long ones.
+// Both sides run in turn, for a round each. The figures are the median and the quartiles over the
+// rounds, since a single round on a shared machine says next to nothing; many short rounds say more
+// than a few long ones.
 //
 // To see where the time goes, profile one side:
 //

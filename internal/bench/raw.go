@@ -16,7 +16,8 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
-// rawService is the counterpart of ours: a service as one writes it by hand with grpc-go, whose messages are opaque bytes.
+// rawService is the counterpart of ours: a service as one writes it by hand with grpc-go, whose
+// messages are opaque bytes.
 type rawService struct {
 	reply *wrapperspb.BytesValue
 	items int // of a stream

@@ -67,7 +67,7 @@ type Link interface {
 	// Open sends the beginning of a stream and returns when the instance answered: with the first
 	// item or the end of a multicall, with any sign of a typed stream that only the server sends,
 	// or at once for one that the client sends. The caller has entered. The stream has a place of
-	// its own from the return of Open until it ends, be it that ctx ends. Errors are as those of
+	// its own from the return of Open until it ends, or until ctx ends. Errors are as for
 	// Do.
 	Open(ctx context.Context, r *Request) (Stream, error)
 
@@ -148,7 +148,8 @@ type Typed struct {
 
 // Reply is the answer to a message.
 type Reply struct {
-	// Result is the result of a dynamic call as JSON text. That of a typed one is in Typed.Result.
+	// Result is the result of a dynamic call as JSON text. The result of a typed call is in
+	// Typed.Result.
 	Result string
 }
 

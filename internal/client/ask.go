@@ -61,9 +61,9 @@ func placed(i rpc.Instance, err error) error {
 	return failure.With(err, func(e *rpc.Error) { e.Server, e.InstanceID, e.Addr = i.Server, i.ID, i.Addr })
 }
 
-// enter connects to the process of an instance and has the link ready for a question, to be released if
-// there is no error. It is to be put back in any case. While messages use all places of the link, it is
-// one with a connection of its own.
+// enter connects to the process of an instance and has the link ready for a question, to be
+// released if there is no error. It is to be put back in any case. While messages use all places of
+// the link, it is one with a connection of its own.
 func (t *Transport) enter(ctx context.Context, i rpc.Instance) (carrier.Link, error) {
 	key := carrier.Key{Addr: i.Addr, BootID: i.BootID}
 	link := t.config.Carrier.Get(key)

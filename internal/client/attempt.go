@@ -30,8 +30,8 @@ func (o *operation) open(ctx context.Context, a delivery.Attempt) (carrier.Strea
 	return stream, o.explain(ctx, err)
 }
 
-// requestFor returns the request of an attempt. The first one of a message for one server needs no copy,
-// unless interceptors may change it.
+// requestFor returns the request of an attempt. The first one of a message for one server needs no
+// copy, unless interceptors may change it.
 func (o *operation) requestFor(a delivery.Attempt) *carrier.Request {
 	r := &o.request
 	if o.kind.toAll || a.Number > 1 || len(o.client.transport.attempts) > 0 {
@@ -62,8 +62,8 @@ func copyOf(r *carrier.Request) *carrier.Request {
 	return &copied
 }
 
-// explain completes the error of an attempt, or of a stream: with the Go error that is registered for
-// it, and with the reason if it was we who canceled the message.
+// explain completes the error of an attempt, or of a stream: with the Go error that is registered
+// for it, and with the reason if it was we who canceled the message.
 func (o *operation) explain(ctx context.Context, err error) error {
 	if err == nil {
 		return nil

@@ -9,11 +9,11 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Backoff makes callers more patient with methods that take long: when a call times out, the timeout
-// of its method doubles.
+// Backoff makes callers more patient with methods that take long: when a call times out, the
+// timeout of its method doubles.
 type Backoff struct {
-	// Initial is the timeout of a method that has not timed out yet; DefaultCallTimeout if it is not
-	// positive.
+	// Initial is the timeout of a method that has not timed out yet; DefaultCallTimeout if it is
+	// not positive.
 	Initial time.Duration
 	// Max bounds all timeouts; ten times Initial if it is not positive.
 	Max time.Duration
@@ -21,7 +21,8 @@ type Backoff struct {
 	Learned *Timeouts
 }
 
-// Timeouts are those of methods that timed out. The zero value has none. It is safe for concurrent use.
+// Timeouts are the timeouts of methods that timed out. The zero value has none. It is safe for
+// concurrent use.
 type Timeouts struct {
 	mu sync.Mutex
 	// lowered is the bound set by SetMax; 0 if there is none.
@@ -36,8 +37,8 @@ func (b Backoff) Timeout(namespace, method string) time.Duration {
 	return b.timeout(scoped(namespace, method))
 }
 
-// SetMax lowers Max, and with it the timeouts that exceed it. A d that is not lower, or not positive,
-// changes nothing.
+// SetMax lowers Max, and with it the timeouts that exceed it. A d that is not lower, or not
+// positive, changes nothing.
 func (b Backoff) SetMax(d time.Duration) {
 	b.Learned.mu.Lock()
 	defer b.Learned.mu.Unlock()
@@ -98,8 +99,8 @@ func (b Backoff) timedOut(scoped string, timeout time.Duration) time.Duration {
 	return min(now, b.initial())
 }
 
-// call makes a call with the timeout of its method. The error of a call that timed out comes after a
-// random wait, so that callers that failed together do not come back together.
+// call makes a call with the timeout of its method. The error of a call that timed out comes after
+// a random wait, so that callers that failed together do not come back together.
 func (b Backoff) call(ctx context.Context, namespace, method string, call func(context.Context) error) error {
 	timeout := b.Timeout(namespace, method)
 	limited, cancel := context.WithTimeout(ctx, timeout)
@@ -118,8 +119,8 @@ func (b Backoff) call(ctx context.Context, namespace, method string, call func(c
 	return err
 }
 
-// endsEarlier reports whether limited, which was made of ctx with a timeout, has the deadline of ctx
-// all the same.
+// endsEarlier reports whether limited, which was made of ctx with a timeout, has the deadline of
+// ctx all the same.
 func endsEarlier(ctx, limited context.Context) bool {
 	theirs, has := ctx.Deadline()
 	ours, _ := limited.Deadline()

@@ -13,8 +13,8 @@ func (c *Client) Call(ctx context.Context, method string, args, result any) erro
 	return o.run(ctx, o)
 }
 
-// Cast has one server run a method, or every server if the target is a fanout. It does not wait for the
-// method.
+// Cast has one server run a method, or every server if the target is a fanout. It does not wait for
+// the method.
 func (c *Client) Cast(ctx context.Context, method string, args any) error {
 	if c.settings.Target.Fanout {
 		_, err := c.Fanout(ctx, method, args)
@@ -33,8 +33,8 @@ func (c *Client) lossy(method string, err error) error {
 	return err
 }
 
-// UsedTwice is the error for a sequence that can be ranged over once: what says what it is, such as "a
-// gather".
+// UsedTwice is the error for a sequence that can be ranged over once: what says what it is, such as
+// "a gather".
 func (c *Client) UsedTwice(method, what string) error {
 	return failure.Name(failure.Invalid("%s can be ranged over once; make another to run the method again", what), c.settings.Target, method)
 }

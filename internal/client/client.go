@@ -36,7 +36,8 @@ type Settings struct {
 	// Timeout bounds each operation, if HasTimeout is set.
 	Timeout    time.Duration
 	HasTimeout bool
-	// Retry is how often a message that no server took is offered again; negative: until the deadline.
+	// Retry is how often a message that no server took is offered again; negative: until the
+	// deadline.
 	Retry int
 	// FailFast messages do not wait for servers to appear.
 	FailFast bool
@@ -64,14 +65,15 @@ type Client struct {
 	scope rpc.Target
 	err   error
 
-	// turn is shared with clients that send to the same servers, so that they take part in one round
-	// robin.
+	// turn is shared with clients that send to the same servers, so that they take part in one
+	// round robin.
 	turn     *atomic.Uint64
 	topic    atomic.Pointer[fleet.Topic]
 	services sync.Map // *typed.Service -> *Client, for the typed services that it was used for
 }
 
-// Client returns a client with these settings. Mistakes in them are returned by each of its operations.
+// Client returns a client with these settings. Mistakes in them are returned by each of its
+// operations.
 func (t *Transport) Client(s Settings) *Client {
 	c := &Client{transport: t, settings: s, turn: &atomic.Uint64{}}
 	c.turn.Store(rand.Uint64()) // many programs live for one message; they must not all start with the same server
@@ -92,7 +94,8 @@ func (c *Client) With(s Settings) *Client {
 func (c *Client) Settings() Settings { return c.settings }
 
 // sameServers reports whether messages go to the same servers. Clients of different servers have
-// round robins of their own: in a common one, every other message would always meet the same server.
+// round robins of their own: in a common one, every other message would always meet the same
+// server.
 func (c *Client) sameServers(d *Client) bool {
 	a, b := c.settings.Target, d.settings.Target
 	return a.Topic == b.Topic && a.Exchange == b.Exchange && a.Server == b.Server

@@ -29,8 +29,8 @@ type Variant struct {
 	Args    any
 }
 
-// Variants are the forms in which a dynamic message may be sent, the preferred one first. Given as its
-// arguments, they take the place of the version of the client's target.
+// Variants are the forms in which a dynamic message may be sent, the preferred one first. Given as
+// its arguments, they take the place of the version of the client's target.
 type Variants []Variant
 
 // dynamic is the codec of messages with keyword arguments.

@@ -12,8 +12,8 @@ import (
 
 // Report says what came of a fanout. The lists are in the order of the servers' names.
 type Report struct {
-	// Accepted are the servers that took the message, Skipped are those that cannot or must not take it,
-	// and Failed are those that did not take it for another reason.
+	// Accepted are the servers that took the message, Skipped are servers that cannot or must not
+	// take it, and Failed are servers that did not take it for another reason.
 	Accepted, Skipped, Failed []Copy
 	// Uncertain is why there may be other servers; nil if there are none.
 	Uncertain error

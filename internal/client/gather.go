@@ -12,11 +12,14 @@ import (
 
 // Gathering says how a gather is done.
 type Gathering struct {
-	// Stall is after what time without a reply the outstanding ones are canceled; not positive: never.
+	// Stall is after what time without a reply the outstanding ones are canceled; not positive:
+	// never.
 	Stall time.Duration
-	// Tell is told which servers are expected to reply, before the message is sent to any; nil for none.
+	// Tell is told which servers are expected to reply, before the message is sent to any; nil for
+	// none.
 	Tell func([]rpc.Instance)
-	// Each takes an answer of each server. It returns false to cancel those that are outstanding.
+	// Each takes an answer of each server. It returns false to cancel the copies that are
+	// outstanding.
 	Each func(*Answer) (more bool)
 }
 
@@ -33,7 +36,7 @@ type Answer struct {
 	Expected int
 
 	of     *gathering
-	ctx    context.Context //nolint:containedctx // It is that of the range.
+	ctx    context.Context //nolint:containedctx // It is the context of the range.
 	answer *delivery.Answer[carrier.Reply]
 }
 
@@ -45,8 +48,8 @@ func (a *Answer) Read(result any) error {
 	return a.of.about(a.of.codec.decode(a.ctx, a.answer.Value, result), a.answer.Entry)
 }
 
-// Gather has every server on the topic run a method, and takes their answers as they come. It returns
-// when there are no more. An error is not about one server.
+// Gather has every server on the topic run a method, and takes their answers as they come. It
+// returns when there are no more. An error is not about one server.
 func (c *Client) Gather(ctx context.Context, method string, args any, how Gathering) error {
 	g := &gathering{operation: c.dynamic(&gathers, method, args, nil), Gathering: how}
 	if err := g.run(ctx, g); err != nil && !g.broken {
@@ -107,8 +110,8 @@ func instancesOf(a *delivery.Audience) []rpc.Instance {
 	return list
 }
 
-// next returns the next answer, false after the last. When replies stop coming it cancels the others,
-// and then they come as errors.
+// next returns the next answer, false after the last. When replies stop coming it cancels the
+// others, and then they come as errors.
 func (g *gathering) next() (answer delivery.Answer[carrier.Reply], ok bool) {
 	if len(g.others) > 0 {
 		answer.Result, g.others = g.others[0], g.others[1:]

@@ -67,8 +67,8 @@ func (o *operation) openIntercepted(outer context.Context, a delivery.Attempt) (
 	return stream, err
 }
 
-// valued is a context with the values of another. Interceptors may cancel theirs when they return, and
-// the stream goes on.
+// valued is a context with the values of another. Interceptors may cancel theirs when they return,
+// and the stream goes on.
 type valued struct {
 	context.Context //nolint:containedctx // It is one.
 
@@ -121,8 +121,8 @@ func (o *operation) describe() *rpc.Message {
 	return m
 }
 
-// arguments returns the arguments in a request as interceptors see them. The messages of a stream come
-// later.
+// arguments returns the arguments in a request as interceptors see them. The messages of a stream
+// come later.
 func (o *operation) arguments(r *carrier.Request) any {
 	switch {
 	case r.Typed == nil:
@@ -155,8 +155,8 @@ type passage struct {
 	came   error      // of last
 }
 
-// around runs interceptors, the first one outermost, around last, which runs at most once. It reports
-// whether last ran.
+// around runs interceptors, the first one outermost, around last, which runs at most once. It
+// reports whether last ran.
 func around(ctx context.Context, list []intercept, m *rpc.Message, last func(context.Context) error) (passed bool, err error) {
 	p := &passage{list: list, message: m, last: last}
 	err = p.enter(ctx, 0)
@@ -179,16 +179,16 @@ func (p *passage) enter(ctx context.Context, i int) error {
 	return p.came
 }
 
-// end waits for last if it still runs: an interceptor may have called next on another goroutine. Later
-// calls do nothing.
+// end waits for last if it still runs: an interceptor may have called next on another goroutine.
+// Later calls do nothing.
 func (p *passage) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.over = true
 }
 
-// conclude makes the error that interceptors returned an *rpc.Error that says truthfully whether the
-// message may have run.
+// conclude makes the error that interceptors returned an *rpc.Error that says truthfully whether
+// the message may have run.
 func (p *passage) conclude(err error) error {
 	if err == nil || err == p.came { //nolint:errorlint // It must be the same.
 		return err

@@ -11,8 +11,8 @@ import (
 )
 
 // Multicall has one server run a method, and has each item of its result taken as it comes: each is
-// called with what reads the item, and returns false to cancel the method. The error is why an item did
-// not come, or what each returns. It returns nil after the last item.
+// called with what reads the item, and returns false to cancel the method. The error is why an item
+// did not come, or what each returns. It returns nil after the last item.
 func (c *Client) Multicall(ctx context.Context, method string, args any, each func(read Read) (more bool, err error)) error {
 	m := &multicall{operation: c.dynamic(&multicalls, method, args, nil), each: each}
 	if err := m.run(ctx, m); err != nil && !m.broken {
@@ -42,8 +42,8 @@ func (m *multicall) timeout() time.Duration {
 	return DefaultCallTimeout
 }
 
-// deliver sends the message and has the items taken. It is known that a server took the message when
-// the first item came.
+// deliver sends the message and has the items taken. It is known that a server took the message
+// when the first item came.
 func (m *multicall) deliver(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

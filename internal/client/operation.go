@@ -23,7 +23,8 @@ type kind struct {
 	single string
 	// toAll: every server gets a copy of its own.
 	toAll bool
-	// timeout bounds the operation if neither ctx nor the client does. 0: the delivery bounds its parts.
+	// timeout bounds the operation if neither ctx nor the client does. 0: the delivery bounds its
+	// parts.
 	timeout time.Duration
 	// patient operations take their timeout from the client's back-off.
 	patient bool
@@ -51,8 +52,8 @@ var (
 
 // codec is what dynamic and typed messages differ in.
 type codec interface {
-	// variants checks and encodes the message. It returns how the message can be sent: the preferred
-	// variant, and the others in the order of preference.
+	// variants checks and encodes the message. It returns how the message can be sent: the
+	// preferred variant, and the others in the order of preference.
 	variants(ctx context.Context) (preferred variant, others []variant, err error)
 	// Blamer says what in the message needs the least of these versions.
 	delivery.Blamer
@@ -252,8 +253,8 @@ func (o *operation) plan() {
 	}
 }
 
-// query returns what an instance must implement for a version. Servers that answer pings do not list
-// that among what they implement.
+// query returns what an instance must implement for a version. Servers that answer pings do not
+// list that among what they implement.
 func (o *operation) query(version rpc.Version) route.Query {
 	namespace := o.client.query.Namespace
 	return route.Query{Namespace: namespace, Version: version, Anyone: discovery.IsPing(namespace, o.message.Method)}

@@ -15,8 +15,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Stream is a stream of a typed service. It opens at its first message. One goroutine may send while
-// another receives. Its errors are *rpc.Errors, but for io.EOF.
+// Stream is a stream of a typed service. It opens at its first message. One goroutine may send
+// while another receives. Its errors are *rpc.Errors, but for io.EOF.
 type Stream struct {
 	*typedOperation
 
@@ -30,14 +30,15 @@ type Stream struct {
 	at     rpc.Version
 	clock  clock // of the opening
 
-	// sending is held while a later message is sent. A message that cannot be sent ends the stream; the
-	// receiving caller waits for the reason.
+	// sending is held while a later message is sent. A message that cannot be sent ends the stream;
+	// the receiving caller waits for the reason.
 	sending sync.Mutex
 
 	mu    sync.Mutex
 	over  chan struct{} // closed when the stream has ended
 	ended error         // why; nil if it is complete
-	// concluded is closed when the interceptors have returned, and conclusion is what they returned.
+	// concluded is closed when the interceptors have returned, and conclusion is what they
+	// returned.
 	concluded  chan struct{}
 	conclusion error
 }

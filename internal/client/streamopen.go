@@ -79,7 +79,8 @@ func abandoned(ctx context.Context) error {
 	return e
 }
 
-// settle notes how the opening ended, unless that is settled, and lets those go on that wait for it.
+// settle notes how the opening ended, unless that is settled, and lets those go on that wait for
+// it.
 func (s *Stream) settle(err error) {
 	select {
 	case <-s.opened:
@@ -173,8 +174,8 @@ func (s *Stream) attempt(ctx context.Context, a delivery.Attempt) error {
 	return nil
 }
 
-// clock bounds the opening of a stream. It stands while a server that has the message thinks about its
-// answer, which may take as long as the method needs.
+// clock bounds the opening of a stream. It stands while a server that has the message thinks about
+// its answer, which may take as long as the method needs.
 type clock struct {
 	timer *time.Timer
 	due   time.Time

@@ -1,7 +1,8 @@
-// Package client sends messages: one operation, from the arguments to the result, for every delivery.
-// A message is encoded, and fitted to the versions at which it can be sent. It passes the interceptors,
-// gets to its servers by way of package delivery and a carrier, and its answer is decoded. Dynamic and
-// typed messages differ by a codec. The package does not know what carries its messages.
+// Package client sends messages: one operation, from the arguments to the result, for every
+// delivery. A message is encoded, and fitted to the versions at which it can be sent. It passes the
+// interceptors, gets to its servers by way of package delivery and a carrier, and its answer is
+// decoded. Dynamic and typed messages differ by a codec. The package does not know what carries its
+// messages.
 package client
 
 import (
@@ -20,7 +21,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Config says what the clients of a transport have in common. All fields are required but Interceptors.
+// Config says what the clients of a transport have in common. All fields are required but
+// Interceptors.
 type Config struct {
 	Registry discovery.Registry
 	Carrier  carrier.Carrier
@@ -28,8 +30,8 @@ type Config struct {
 	Exchange string
 	// Caller is the name that the program gives itself.
 	Caller string
-	// Metadata returns what the program added to a context, to travel beside its messages. The caller
-	// may change it.
+	// Metadata returns what the program added to a context, to travel beside its messages. The
+	// caller may change it.
 	Metadata     func(context.Context) rpc.Metadata
 	Interceptors []rpc.Interceptor
 	// Errors are the errors that the program registered.

@@ -106,7 +106,8 @@ type typedContent struct {
 	message proto.Message // nil for a stream without any
 	// wanted is the version that a stream opens at, at least, if it is of the same major version.
 	wanted rpc.Version
-	// needed is what the message needs as it is, and least is the least version at which it can be sent.
+	// needed is what the message needs as it is, and least is the least version at which it can be
+	// sent.
 	needed, least rpc.Version
 
 	fitting sync.Mutex // guards what is fitted in variants
@@ -152,8 +153,8 @@ func (t *typedContent) variants(context.Context) (preferred variant, others []va
 	return preferred, others, nil
 }
 
-// check returns why the message cannot be encoded, where it would be too late to learn it later: a stream
-// would have begun, and all servers of a fanout would have missed a message.
+// check returns why the message cannot be encoded, where it would be too late to learn it later: a
+// stream would have begun, and all servers of a fanout would have missed a message.
 func (t *typedContent) check() error {
 	if k := *t.kind; t.message == nil || !k.streams && !k.toAll {
 		return nil
@@ -164,8 +165,8 @@ func (t *typedContent) check() error {
 	return nil
 }
 
-// raise sets the lowest version for a stream, whatever the first message can do without: later messages
-// may need it.
+// raise sets the lowest version for a stream, whatever the first message can do without: later
+// messages may need it.
 func (t *typedContent) raise(preferred *variant, others []variant) []variant {
 	isLower := func(v variant) bool { return v.version.Compare(t.wanted) < 0 }
 	if isLower(*preferred) {

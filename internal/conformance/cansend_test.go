@@ -52,7 +52,8 @@ func TestCanSendVersion(t *testing.T) {
 	})
 }
 
-// Upstream refuses a malformed version when a client is prepared, and here each operation does, as well as the question.
+// Upstream refuses a malformed version when a client is prepared, and here each operation does, as
+// well as the question.
 func TestVersionsOfPrepare(t *testing.T) {
 	type test struct {
 		row

@@ -9,7 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// The access policies, by upstream's names Default, Legacy and Explicit. A row that upstream runs without one has the default.
+// The access policies, by upstream's names Default, Legacy and Explicit. A row that upstream runs
+// without one has the default.
 const (
 	public  = oslorpc.AllowPublic
 	all     = oslorpc.AllowAll
@@ -190,7 +191,8 @@ type (
 	}
 )
 
-// abc are three endpoints: A and B in one namespace with different versions, and C with neither namespace nor version.
+// abc are three endpoints: A and B in one namespace with different versions, and C with neither
+// namespace nor version.
 func abc(w *witness) []oslorpc.Endpoint {
 	named := func(name string) map[string]oslorpc.Method {
 		return map[string]oslorpc.Method{

@@ -53,7 +53,8 @@ func (l *line) Send(m *pb.MonitoredCallResponse) error {
 	return nil
 }
 
-// lasting returns a process as which the recorder posed, with a method foo that takes so long and returns 7, or fails at once.
+// lasting returns a process as which the recorder posed, with a method foo that takes so long and
+// returns 7, or fails at once.
 func lasting(t *testing.T, long time.Duration, fails error) *service.Services {
 	t.Helper()
 	foo := func(ctx context.Context, emit dispatch.Emit) error {
@@ -85,7 +86,8 @@ func lasting(t *testing.T, long time.Duration, fails error) *service.Services {
 	return service.New(in)
 }
 
-// What a client sends reaches a server as it is, and time is faked, so the signs of life can be counted.
+// What a client sends reaches a server as it is, and time is faked, so the signs of life can be
+// counted.
 func TestHeartbeats(t *testing.T) {
 	type test struct {
 		row
@@ -104,7 +106,8 @@ func TestHeartbeats(t *testing.T) {
 		{row{id: "W1"}, monitor(2 * time.Second), "foo", "1.0", 3500 * ms, nil, ouch, 1, 0},
 		{row{id: "W2a"}, nil, "foo", "1.0", 100 * ms, nil, nil, 0, 0},
 		{row{id: "W2b"}, monitor(0), "foo", "1.0", 100 * ms, nil, nil, 0, 0},
-		// The method ends between two heartbeats, since at the moment of one it would be open which is first.
+		// The method ends between two heartbeats, since at the moment of one it would be open which
+		// is first.
 		{row{"W3a", short}, monitor(time.Second), "foo", "1.0", 1400 * ms, nil, nil, 2, 0},
 		{row{"W3b", short}, monitor(1900 * ms), "foo", "1.0", 1500 * ms, nil, nil, 1, 0},
 		{row{id: "W4"}, monitor(2 * time.Second), "foo", "1.0", 3200 * ms, nil, nil, 3, 0},

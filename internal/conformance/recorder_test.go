@@ -21,7 +21,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// recorder is a server that runs nothing: it writes down each message as it came over the wire, and answers null.
+// recorder is a server that runs nothing: it writes down each message as it came over the wire, and
+// answers null.
 type recorder struct {
 	pb.UnimplementedRPCServiceServer
 
@@ -41,7 +42,8 @@ type sent struct {
 	left time.Duration
 }
 
-// The recorder stands for all of these, so that a message without a place to go would not be recorded.
+// The recorder stands for all of these, so that a message without a place to go would not be
+// recorded.
 var (
 	exchanges = []string{"openstack", "testexchange"}
 	servers   = []string{"otherserver", "testserver"}
@@ -49,7 +51,8 @@ var (
 
 const topic = "testtopic"
 
-// record returns a recorder and a transport that reaches it. It must be called in a bubble, since it has no sockets.
+// record returns a recorder and a transport that reaches it. It must be called in a bubble, since
+// it has no sockets.
 func record(t *testing.T) (*recorder, *oslorpc.Transport) {
 	t.Helper()
 	var network peertest.Network

@@ -19,8 +19,9 @@ type place struct{ exchange, topic, server string }
 
 func (p place) String() string { return p.exchange + "/" + p.topic + "/" + p.server }
 
-// The fleet has a server in each combination. One topic is named as another with a server, which upstream mistakes for each
-// other, and no name is unique, so that only all three together say who is meant.
+// The fleet has a server in each combination. One topic is named as another with a server, which
+// upstream mistakes for each other, and no name is unique, so that only all three together say who
+// is meant.
 var (
 	routedExchanges = []string{"x1", "x2"}
 	routedTopics    = []string{"t", "t.s1"}
@@ -110,10 +111,12 @@ func (d delivery) expect(to place) []string {
 	return names
 }
 
-// repeats is how often a message for any server is sent: often enough that each server of the topic has its turn.
+// repeats is how often a message for any server is sent: often enough that each server of the topic
+// has its turn.
 const repeats = 6
 
-// Every message runs where it is meant to, once, and nowhere else, though all names are used several times over.
+// Every message runs where it is meant to, once, and nowhere else, though all names are used
+// several times over.
 func TestRouting(t *testing.T) {
 	for name, url := range map[string]func(*testing.T) string{
 		"memory": func(*testing.T) string { return "memory://routing" },
@@ -189,7 +192,8 @@ func openRouted(t *testing.T, url string) *oslorpc.Transport {
 	return transport
 }
 
-// check fails unless each message ran once at one of the servers expected, or with a fanout once at each; and each of them had one.
+// check fails unless each message ran once at one of the servers expected, or with a fanout once at
+// each; and each of them had one.
 func (r *runs) check(t *testing.T, d delivery, expected, ids []string) {
 	t.Helper()
 	reached := map[string]bool{}

@@ -17,7 +17,8 @@ func TestMain(m *testing.M) { leak.Main(m) }
 type row struct {
 	// id is that of the case. Letters after the number tell apart the parts of one case.
 	id string
-	// because says how upstream differs from what the row expects, and why it does on purpose; empty if it does not.
+	// because says how upstream differs from what the row expects, and why it does on purpose;
+	// empty if it does not.
 	because string
 }
 
@@ -25,8 +26,8 @@ func (r row) header() row { return r }
 
 type headed interface{ header() row }
 
-// each runs check for each row of a table. The table must have the cases from prefix1 to prefixN, but for those left out because what
-// they ask for does not exist yet.
+// each runs check for each row of a table. The table must have the cases from prefix1 to prefixN,
+// but for those left out because what they ask for does not exist yet.
 func each[R headed](t *testing.T, prefix string, n int, leftOut []string, table []R, check func(*testing.T, R)) {
 	t.Helper()
 	ids := make([]string, 0, len(table))
@@ -55,7 +56,8 @@ func one(t *testing.T, r row, check func(*testing.T)) {
 	})
 }
 
-// complete returns an error unless the ids are exactly the cases of a table that are not left out, each once.
+// complete returns an error unless the ids are exactly the cases of a table that are not left out,
+// each once.
 func complete(prefix string, n int, leftOut, ids []string) error {
 	seen := map[string]bool{}
 	var wrong []error

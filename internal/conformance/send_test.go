@@ -14,8 +14,8 @@ import (
 
 type options = []oslorpc.ClientOption
 
-// Calls and casts carry method, arguments and context, and neither a version nor a namespace unless they are given. Upstream's empty
-// target gets the topic without which nothing is sent.
+// Calls and casts carry method, arguments and context, and neither a version nor a namespace unless
+// they are given. Upstream's empty target gets the topic without which nothing is sent.
 func TestCastCall(t *testing.T) {
 	type test struct {
 		row
@@ -64,8 +64,9 @@ func single(t *testing.T, r *recorder) sent {
 	return got[0]
 }
 
-// wantTarget fails unless a message has this target on the wire, and went to an instance that it means. Upstream's recorder is above the driver, which
-// puts in the default exchange, and ours is below, so an exchange that is not given is the default one.
+// wantTarget fails unless a message has this target on the wire, and went to an instance that it
+// means. Upstream's recorder is above the driver, which puts in the default exchange, and ours is
+// below, so an exchange that is not given is the default one.
 func wantTarget(t *testing.T, m sent, want oslorpc.Target) {
 	t.Helper()
 	w := &pb.Target{Topic: &want.Topic, Exchange: &want.Exchange}
@@ -90,7 +91,8 @@ func wantTarget(t *testing.T, m sent, want oslorpc.Target) {
 	}
 }
 
-// wantJSON fails unless a payload is this JSON, with numbers as they are written; absent for the empty string.
+// wantJSON fails unless a payload is this JSON, with numbers as they are written; absent for the
+// empty string.
 func wantJSON(t *testing.T, what string, p *pb.Payload, want string) {
 	t.Helper()
 	if want == "" {

@@ -12,7 +12,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// marker is a serializer that marks what passes, and writes down what it was asked, with whose request context.
+// marker is a serializer that marks what passes, and writes down what it was asked, with whose
+// request context.
 type marker struct {
 	dict oslorpc.RequestContext // what it makes of each request context
 
@@ -94,7 +95,8 @@ func TestSerializerOfClients(t *testing.T) {
 	})
 }
 
-// At the server, the serializer sees arguments and result with the request context that it made, once.
+// At the server, the serializer sees arguments and result with the request context that it made,
+// once.
 func TestSerializerOfServers(t *testing.T) {
 	type test struct {
 		row

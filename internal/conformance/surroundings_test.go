@@ -17,7 +17,8 @@ const (
 		"what it starts by method, where `oslorpc info` and Transport.Info show it"
 )
 
-// What surrounds clients and servers upstream, and does not here: kinds of transports, and a collector of metrics.
+// What surrounds clients and servers upstream, and does not here: kinds of transports, and a
+// collector of metrics.
 func TestSurroundings(t *testing.T) {
 	one(t, row{"3.9a", oneTransport}, func(t *testing.T) {
 		transport, err := oslorpc.Open("notify://notifications")

@@ -59,7 +59,8 @@ func TestTarget(t *testing.T) {
 	})
 }
 
-// Targets are derived by preparing a client. An override with "none" is in the table of what reaches the wire.
+// Targets are derived by preparing a client. An override with "none" is in the table of what
+// reaches the wire.
 func TestTargetDerivation(t *testing.T) {
 	type test struct {
 		row
@@ -129,7 +130,8 @@ func TestTargetText(t *testing.T) {
 	})
 }
 
-// entry is a value that upstream's table of equality gives to a field: an object of its own, None, and texts.
+// entry is a value that upstream's table of equality gives to a field: an object of its own, None,
+// and texts.
 type entry struct{ name, text string }
 
 var entries = []entry{{"object", "object"}, {"none", ""}, {"empty", ""}, {"foo", "foo"}, {"bar", "bar"}}
@@ -139,7 +141,8 @@ const (
 	fanoutIsYes = "upstream takes any value for fanout; here it is a bool, so there is only yes and no"
 )
 
-// Upstream: targets that differ in one field are equal if and only if the field's values are the same entry; 25 pairs for each field.
+// Upstream: targets that differ in one field are equal if and only if the field's values are the
+// same entry; 25 pairs for each field.
 func TestTargetEquality(t *testing.T) {
 	for _, field := range []string{"Exchange", "Topic", "Namespace", "Version", "Server", "Fanout"} {
 		for _, a := range entries {

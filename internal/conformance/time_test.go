@@ -88,7 +88,8 @@ func TestEarlierDeadlineCounts(t *testing.T) {
 	}
 }
 
-// A retry is seen by a server that refuses: it is asked once, and then once more for each retry. None means until the deadline.
+// A retry is seen by a server that refuses: it is asked once, and then once more for each retry.
+// None means until the deadline.
 func TestCallRetry(t *testing.T) {
 	type test struct {
 		row

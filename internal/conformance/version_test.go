@@ -22,7 +22,8 @@ const (
 	strict        = "upstream parses only as far as it compares, so that a malformed version passes or fails by what it meets; here it is an error at once"
 )
 
-// compatible asks as a server does: whether what it implements, if it says so, can serve what is requested.
+// compatible asks as a server does: whether what it implements, if it says so, can serve what is
+// requested.
 func compatible(implemented, requested string) answer {
 	i, err := rpc.VersionOrDefault(implemented)
 	if err != nil {

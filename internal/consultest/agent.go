@@ -19,7 +19,8 @@ import (
 const (
 	// readyWithin is how long an agent may take to start; it takes about 0.2 s on an idle machine.
 	readyWithin = 60 * time.Second
-	// attempts to start, since somebody else may take a port between our finding it free and the agent's listening on it.
+	// attempts to start, since somebody else may take a port between our finding it free and the
+	// agent's listening on it.
 	attempts = 5
 	// logTail is how much of the agent's log a failed test shows.
 	logTail = 4 << 10
@@ -54,8 +55,9 @@ type Agent struct {
 	process *process
 }
 
-// Start starts an agent and waits until it is ready. It is killed when the test ends, and if the test failed the end of its log
-// is shown. Each config is a file of configuration in HCL on top of ours.
+// Start starts an agent and waits until it is ready. It is killed when the test ends, and if the
+// test failed the end of its log is shown. Each config is a file of configuration in HCL on top of
+// ours.
 func Start(tb TB, config ...string) *Agent {
 	tb.Helper()
 	return start(tb, nil, append([]string{"performance { raft_multiplier = 1 }"}, config...))
@@ -120,7 +122,8 @@ func (a *Agent) start() {
 	a.tb.Fatalf("consultest: Consul did not start in %d attempts", attempts)
 }
 
-// try starts the agent on ports that were free a moment ago, except for the port of the HTTP API if it has one already.
+// try starts the agent on ports that were free a moment ago, except for the port of the HTTP API if
+// it has one already.
 func (a *Agent) try() error {
 	addr := a.addr
 	ports, err := freePorts(3)

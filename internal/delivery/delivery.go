@@ -1,6 +1,6 @@
-// Package delivery gets a message to the instances that it is meant for, at most once each. It picks
-// an instance, connects to it, has the message sent, and picks again only when the message provably
-// did not run. It does not know what a message looks like, nor what carries it.
+// Package delivery gets a message to the instances that it is meant for, at most once each. It
+// picks an instance, connects to it, has the message sent, and picks again only when the message
+// provably did not run. It does not know what a message looks like, nor what carries it.
 package delivery
 
 import (
@@ -19,15 +19,15 @@ import (
 const (
 	// connectBudget is how long a message waits for the connection to one instance.
 	connectBudget = time.Second
-	// patience is how long a message waits for an instance that was never tried. It mostly suffices to
-	// connect. If not, the message goes to an instance that is connected, while this one goes on
+	// patience is how long a message waits for an instance that was never tried. It mostly suffices
+	// to connect. If not, the message goes to an instance that is connected, while this one goes on
 	// connecting.
 	patience = 50 * time.Millisecond
 	// slotBudget is how long a message waits for a place at one instance.
 	slotBudget = time.Second
-	// settleTime is how far discovery may lag behind. A message to a server that is not listed waits so
-	// long before it fails: a server that just came up asks others to call it back before all of them
-	// have heard of it.
+	// settleTime is how far discovery may lag behind. A message to a server that is not listed
+	// waits so long before it fails: a server that just came up asks others to call it back before
+	// all of them have heard of it.
 	settleTime = 500 * time.Millisecond
 	// learnTime is how long the servers on a topic are watched until it is known who was there: a
 	// server that restarts looks absent to a client that has just begun to look.
@@ -47,8 +47,8 @@ type Message struct {
 	Method string
 	// Query is what an instance must implement.
 	Query route.Query
-	// Fallbacks are what it must implement instead, one for each further variant of the message, the
-	// preferred ones first.
+	// Fallbacks are what it must implement instead, one for each further variant of the message,
+	// the preferred ones first.
 	Fallbacks []route.Query
 	// Auto prefers the variants that every instance can serve.
 	Auto bool
@@ -126,8 +126,8 @@ type delivery struct {
 	at      *route.Entry // the instance that the final error is about, if any
 	since   time.Time    // when the message first found no server
 	tried   route.Tried  // with the first variant
-	// triedByFallback are the instances that were tried with each of the Fallbacks. It is nil while no
-	// instance was tried.
+	// triedByFallback are the instances that were tried with each of the Fallbacks. It is nil while
+	// no instance was tried.
 	triedByFallback []route.Tried
 	rounds          int
 	// last is why the message has not been delivered yet.
@@ -136,8 +136,8 @@ type delivery struct {
 	// while every instance that was tried in this round was such a one.
 	unable error
 	able   bool
-	// refusal is what an instance said that was listed and is not there, for the case that no other one
-	// is.
+	// refusal is what an instance said that was listed and is not there, for the case that no other
+	// one is.
 	refusal string
 	// reached is true if an instance that was tried in this round could be connected to.
 	reached bool
@@ -251,8 +251,8 @@ func isUnable(err error) bool {
 	}
 }
 
-// isFinal reports whether no other instance is to be tried after err: the message may have run, or it
-// would fare no better there.
+// isFinal reports whether no other instance is to be tried after err: the message may have run, or
+// it would fare no better there.
 func isFinal(err error) bool {
 	if isEnd(err) || !rpc.SafeToRetry(err) {
 		return true

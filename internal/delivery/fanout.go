@@ -20,7 +20,8 @@ type Result struct {
 	Entry *route.Entry
 	// Skipped: the instance drains, or cannot serve the message. Err says which.
 	Skipped bool
-	// Err is nil if the instance answered. It is an *rpc.Error that names the message and the instance.
+	// Err is nil if the instance answered. It is an *rpc.Error that names the message and the
+	// instance.
 	Err error
 }
 
@@ -70,8 +71,8 @@ func (a *Audience) about(err error, e *route.Entry) error {
 	return failure.Name(At(err, e), a.message.Target, a.message.Method)
 }
 
-// toOne sends the first of the variants that an instance takes. The error of its result names neither
-// the message nor the instance yet.
+// toOne sends the first of the variants that an instance takes. The error of its result names
+// neither the message nor the instance yet.
 func (a *Audience) toOne(ctx context.Context, g *gate, e *route.Entry, variants []int, send Send) Result {
 	bounded := func(ctx context.Context, to Attempt) error {
 		leave, err := g.enter(ctx)
@@ -103,8 +104,8 @@ func (a *Audience) toOne(ctx context.Context, g *gate, e *route.Entry, variants 
 	return Result{Entry: e, Skipped: isUnable(err), Err: err}
 }
 
-// persist sends to one instance. It tries again for a short while if the instance is full, or was not
-// connected soon.
+// persist sends to one instance. It tries again for a short while if the instance is full, or was
+// not connected soon.
 func (a *Audience) persist(ctx context.Context, to *Attempt, send Send) error {
 	late := time.Now().Add(fullWait)
 	var last error // but for one that only says that ctx ended

@@ -11,21 +11,23 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Audience are the instances that a message for all servers is for: those that were listed at one time.
+// Audience are the instances that a message for all servers is for: those that were listed at one
+// time.
 type Audience struct {
 	// Reached are the instances that it is sent to.
 	Reached []*route.Entry
-	// Others are the instances that it is not sent to, and why. Instances that drain or cannot serve it
-	// are skipped, and the address of some leads to another process.
+	// Others are the instances that it is not sent to, and why. Instances that drain or cannot
+	// serve it are skipped, and the address of some leads to another process.
 	Others []Result
-	// Uncertain is why there may be other instances than these. It is nil if discovery says that there
-	// are none.
+	// Uncertain is why there may be other instances than these. It is nil if discovery says that
+	// there are none.
 	Uncertain error
 
 	view    *route.View
 	topic   *fleet.Topic
 	message *Message
-	// served are the variants that each of Reached implements. It is nil if the message has only one.
+	// served are the variants that each of Reached implements. It is nil if the message has only
+	// one.
 	served map[*route.Entry][]int
 }
 
@@ -68,8 +70,8 @@ func AudienceOf(ctx context.Context, topic *fleet.Topic, m *Message) (*Audience,
 	return a, nil
 }
 
-// settle decides which instances are reached, and with which variants of the message, and returns the
-// others.
+// settle decides which instances are reached, and with which variants of the message, and returns
+// the others.
 func (a *Audience) settle(view *route.View) (draining, skipped []*route.Entry) {
 	m := a.message
 	if len(m.Fallbacks) == 0 {
@@ -100,9 +102,9 @@ type Answer[T any] struct {
 // Ask is Send for a message with an answer.
 type Ask[T any] func(ctx context.Context, a Attempt) (T, error)
 
-// Gather sends to all instances of an audience at the same time. One answer comes from each of them.
-// The channel has room for all, and is closed when nothing of the message runs any more, which is soon
-// after ctx ends.
+// Gather sends to all instances of an audience at the same time. One answer comes from each of
+// them. The channel has room for all, and is closed when nothing of the message runs any more,
+// which is soon after ctx ends.
 func Gather[T any](ctx context.Context, a *Audience, ask Ask[T]) <-chan Answer[T] {
 	answers := make(chan Answer[T], len(a.Reached))
 	g := newGate(a.message.Size, len(a.Reached))

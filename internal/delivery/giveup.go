@@ -36,8 +36,8 @@ func unseen(ctx context.Context, err error) error {
 	return gaveUp(ctx, err)
 }
 
-// errSilence is why a monitored message is given up that no instance took: to its sender, silence is
-// silence.
+// errSilence is why a monitored message is given up that no instance took: to its sender, silence
+// is silence.
 var errSilence = fmt.Errorf("no sign of life came: %w", context.DeadlineExceeded)
 
 // gaveUp is the error when the deadline passed, or the caller canceled, before a message was sent.

@@ -7,8 +7,8 @@ import (
 )
 
 // isUnsendable reports whether a message was not sent because of its content, or because its sender
-// stopped it: no server could have got it. A server that denies a message to its sender does not miss
-// it either.
+// stopped it: no server could have got it. A server that denies a message to its sender does not
+// miss it either.
 func isUnsendable(err error) bool {
 	if isEnd(err) {
 		return true
@@ -28,8 +28,8 @@ func isUnsendable(err error) bool {
 }
 
 // missed reports whether the server that the message was meant for may not have got it, if err is
-// what came of it. A message that was canceled or stopped is its sender's own doing. Any answer of the
-// server but a refusal shows that the server got it.
+// what came of it. A message that was canceled or stopped is its sender's own doing. Any answer of
+// the server but a refusal shows that the server got it.
 func (m *Message) missed(err error) bool {
 	e, ok := errors.AsType[*rpc.Error](err)
 	if !ok || isEnd(err) {

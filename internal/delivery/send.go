@@ -65,13 +65,13 @@ func strayed(e *route.Entry, err error) error {
 		"server %q at %s is listed, but its address leads to another process: %s", e.Server, e.Addr, failure.Text(err))}
 }
 
-// hand connects to the instance of an attempt if need be, and has the message sent to it. The instance
-// is told what it missed, as far as that is known.
+// hand connects to the instance of an attempt if need be, and has the message sent to it. The
+// instance is told what it missed, as far as that is known.
 func (m *Message) hand(ctx, waiting context.Context, missed *fleet.Missed, a *Attempt, send Send) error {
 	e, link := a.Entry, a.Entry.Link
 	if !link.Health().Connected() {
-		// To a process that is down the message is sent all the same: the carrier tells only a message
-		// why it is down, and does not send it then.
+		// To a process that is down the message is sent all the same: the carrier tells only a
+		// message why it is down, and does not send it then.
 		if err := connect(waiting, e); err != nil && (waiting.Err() != nil || link.Health() != carrier.Down) {
 			return err
 		}

@@ -18,9 +18,9 @@ func (m *Message) query(variant int) route.Query {
 	return m.Fallbacks[variant-1]
 }
 
-// order returns the variants in the order of preference, for any server or for a named one. With Auto,
-// the variants that every instance can serve come first. Of the others, which are sent only where there
-// is no choice, the least demanding come first.
+// order returns the variants in the order of preference, for any server or for a named one. With
+// Auto, the variants that every instance can serve come first. Of the others, which are sent only
+// where there is no choice, the least demanding come first.
 func (m *Message) order(view *route.View, server string) []int {
 	order := make([]int, 0, 1+len(m.Fallbacks))
 	var uncommon []int

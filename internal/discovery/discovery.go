@@ -1,5 +1,6 @@
-// Package discovery says how processes learn of each other: what an instance is, and what a registry of them must do. The registries
-// themselves are its subpackages: consul, local, memory and static.
+// Package discovery says how processes learn of each other: what an instance is, and what a
+// registry of them must do. The registries themselves are its subpackages: consul, local, memory
+// and static.
 package discovery
 
 import (
@@ -62,34 +63,35 @@ type Topic struct {
 type Update struct {
 	// Instances is the whole list, in no order. Each watcher gets a slice of its own.
 	Instances []Instance
-	// Reset is true if the registry seems to have lost its data since the last update, so that an instance's absence says
-	// nothing.
+	// Reset is true if the registry seems to have lost its data since the last update, so that an
+	// instance's absence says nothing.
 	Reset bool
-	// Err is why the registry cannot be read; then Instances says nothing, and the last list holds. The watch goes on and
-	// reports again.
+	// Err is why the registry cannot be read; then Instances says nothing, and the last list holds.
+	// The watch goes on and reports again.
 	Err error
 }
 
 // Registry tells processes of each other. All methods are safe for concurrent use.
 type Registry interface {
-	// Publish makes these the instances of this process that others see, in place of those published before; none
-	// withdraws all. They have one BootID and one Addr. It returns when the registry has taken them,
-	// or when ctx ends, and keeps them alive from then on, through outages of the registry too,
-	// until the next Publish or Close.
+	// Publish makes these the instances of this process that others see, in place of those
+	// published before; none withdraws all. They have one BootID and one Addr. It returns when the
+	// registry has taken them, or when ctx ends, and keeps them alive from then on, through outages
+	// of the registry too, until the next Publish or Close.
 	Publish(ctx context.Context, instances []Instance) error
 
-	// Watch calls notify with the instances of a topic, once as soon as they are known and then at each change, and with
-	// each change between knowing and an error. It never calls notify concurrently with itself. When stop returns, notify is
-	// not running and is not called again; stop must not be called from within notify.
+	// Watch calls notify with the instances of a topic, once as soon as they are known and then at
+	// each change, and with each change between knowing and an error. It never calls notify
+	// concurrently with itself. When stop returns, notify is not running and is not called again;
+	// stop must not be called from within notify.
 	Watch(topic Topic, notify func(Update)) (stop func())
 
 	// List returns all instances of all topics in all exchanges, read now.
 	List(ctx context.Context) ([]Instance, error)
 
-	// Close withdraws what was published and ends all watches. It ends when ctx does, at the latest;
-	// an error says that the withdrawal is not known to have succeeded, and everything else is done
-	// all the same: what was published is not kept alive any more. The other methods must not be
-	// called after it.
+	// Close withdraws what was published and ends all watches. It ends when ctx does, at the
+	// latest; an error says that the withdrawal is not known to have succeeded, and everything else
+	// is done all the same: what was published is not kept alive any more. The other methods must
+	// not be called after it.
 	Close(ctx context.Context) error
 }
 
@@ -100,25 +102,27 @@ type Checker interface {
 	Check(i Instance) error
 }
 
-// Elsewhere is implemented by registries whose watches may be of another place than the one published in.
+// Elsewhere is implemented by registries whose watches may be of another place than the one
+// published in.
 type Elsewhere interface {
 	// Elsewhere reports whether that is so, or cannot be told.
 	Elsewhere() bool
 }
 
-// Polled is implemented by registries whose watches look for changes now and then, or pause between two, each process at times of its own.
+// Polled is implemented by registries whose watches look for changes now and then, or pause between
+// two, each process at times of its own.
 type Polled interface {
-	// Lag is how long after a Publish the last watch of another process is told, on a topic with so many instances, unless something is
-	// out of order.
+	// Lag is how long after a Publish the last watch of another process is told, on a topic with so
+	// many instances, unless something is out of order.
 	Lag(instances int) time.Duration
 }
 
-// Lapser is implemented by registries in which what was published can be gone for a while without its process having withdrawn
-// it.
+// Lapser is implemented by registries in which what was published can be gone for a while without
+// its process having withdrawn it.
 type Lapser interface {
-	// Lapses has notify called after each such while, when the registration is back: others may not have sent to this process
-	// in between. The reason is for people. Notify must not wait for anything, nor call the registry. Lapses must be called
-	// before Publish.
+	// Lapses has notify called after each such while, when the registration is back: others may not
+	// have sent to this process in between. The reason is for people. Notify must not wait for
+	// anything, nor call the registry. Lapses must be called before Publish.
 	Lapses(notify func(reason string))
 }
 

@@ -11,8 +11,8 @@ import (
 var errRepeated = errors.New("repeated message")
 
 // accept selects the method and admits the message. If it succeeds, the message counts as accepted
-// until end. The statistics count messages that nothing here serves, too: they show which callers an
-// upgrade would break.
+// until end. The statistics count messages that nothing here serves, too: they show which callers
+// an upgrade would break.
 func (d *Dispatcher) accept(r *Request) (selected, *ticket, error) {
 	now := time.Now()
 	sel, err := d.config.Table.lookup(r)
@@ -32,7 +32,8 @@ func (d *Dispatcher) accept(r *Request) (selected, *ticket, error) {
 func (d *Dispatcher) take(r *Request, now time.Time) (*ticket, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	// This comes before all other refusals: "not started" must not be said of a message that may have run.
+	// This comes before all other refusals: "not started" must not be said of a message that may
+	// have run.
 	if !d.window.add(r.ID, now) {
 		return nil, errRepeated
 	}
@@ -59,7 +60,8 @@ func (d *Dispatcher) admit(r *Request) (*ticket, error) {
 	return nil, refusal.New(refusal.Full)
 }
 
-// forget lets a message come again that was accepted, and whose caller is told that it did not start.
+// forget lets a message come again that was accepted, and whose caller is told that it did not
+// start.
 func (d *Dispatcher) forget(id string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -30,8 +30,8 @@ const (
 	maxCallerBytes = 128
 )
 
-// coarse is how far the time of the last message may be behind. That saves a write to memory that all
-// processors share.
+// coarse is how far the time of the last message may be behind. That saves a write to memory that
+// all processors share.
 const coarse = time.Second
 
 // asked is the key by which messages are counted.
@@ -95,8 +95,8 @@ func (r *row) count(refused bool, now time.Time) {
 	}
 }
 
-// callStats counts messages by what they asked for and by their callers, in bounded memory. Its zero
-// value is empty.
+// callStats counts messages by what they asked for and by their callers, in bounded memory. Its
+// zero value is empty.
 type callStats struct {
 	rows      atomic.Pointer[rows]
 	uncounted atomic.Int64
@@ -109,8 +109,8 @@ type rows struct {
 	refused int // the rows that refused messages made
 }
 
-// place returns the key under which a message is counted, and its row, nil if there is none yet. Ok is
-// false if there is no room for one.
+// place returns the key under which a message is counted, and its row, nil if there is none yet. Ok
+// is false if there is no room for one.
 func (s *rows) place(a asked, refused bool) (key asked, r *row, ok bool) {
 	if r := s.of[a]; r != nil {
 		return a, r, true
@@ -142,8 +142,8 @@ func (c *callStats) count(a asked, refused bool, now time.Time) {
 	r.count(refused, now)
 }
 
-// grow returns the row for a message, and makes it unless another message did meanwhile; nil if there
-// is no room for it.
+// grow returns the row for a message, and makes it unless another message did meanwhile; nil if
+// there is no room for it.
 func (c *callStats) grow(a asked, refused bool, now time.Time) *row {
 	c.growing.Lock()
 	defer c.growing.Unlock()
@@ -176,8 +176,8 @@ type RequestCount struct {
 	First, Last time.Time
 }
 
-// Requests lists what messages asked for since the dispatcher was made, ordered by namespace, method,
-// version and caller. The list is bounded: uncounted is how many messages it leaves out.
+// Requests lists what messages asked for since the dispatcher was made, ordered by namespace,
+// method, version and caller. The list is bounded: uncounted is how many messages it leaves out.
 func (d *Dispatcher) Requests() (list []RequestCount, uncounted int64) {
 	state := d.stats.rows.Load()
 	if state == nil {

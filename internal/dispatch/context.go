@@ -8,8 +8,8 @@ import (
 )
 
 // runContext is the context of a method that runs: the carrier's, with the message, and with an end
-// when the server is stopped by force. Most methods never wait for its end, so the joined context is
-// made for the first that does.
+// when the server is stopped by force. Most methods never wait for its end, so the joined context
+// is made for the first that does.
 type runContext struct {
 	context.Context //nolint:containedctx // It is one.
 

@@ -25,8 +25,8 @@ type Config struct {
 	Describe DescribeFunc
 	// Execute says where methods run; nil for a goroutine for each message.
 	Execute Executor
-	// OnAccept is called with each message that the server accepts, in the order of acceptance; it may
-	// be nil. It must not wait, nor call the dispatcher.
+	// OnAccept is called with each message that the server accepts, in the order of acceptance; it
+	// may be nil. It must not wait, nor call the dispatcher.
 	OnAccept func(*Request)
 }
 
@@ -64,8 +64,8 @@ func New(c Config) *Dispatcher {
 // Phase returns the phase that the server is in.
 func (d *Dispatcher) Phase() phase.Phase { return d.config.Phase.Phase() }
 
-// Release ends a hold: workers run the messages that wait, in the order of arrival, and those that
-// come. If the server is not held, Release does nothing.
+// Release ends a hold: workers run the messages that wait, in the order of arrival, and messages
+// that come. If the server is not held, Release does nothing.
 func (d *Dispatcher) Release() {
 	d.config.Phase.Release()
 	d.queue.resume()

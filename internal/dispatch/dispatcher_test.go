@@ -77,7 +77,8 @@ func TestMethodKnowsWhatItWasAsked(t *testing.T) {
 	}
 }
 
-// oslo.messaging's dispatcher gives up the context of a message that has none; so do we, whatever the carrier's ctx carries.
+// oslo.messaging's dispatcher gives up the context of a message that has none; so do we, whatever
+// the carrier's ctx carries.
 func TestRequestContextIsThatOfTheMessageOnly(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, DefaultLimits, map[string]*Method{"foo": plain(func(ctx context.Context, emit Emit) error {

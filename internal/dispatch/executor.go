@@ -5,9 +5,9 @@ import (
 	"sync/atomic"
 )
 
-// Executor runs a function, once, on a goroutine of its choice, and may return before that. Once ctx has
-// ended, the function does nothing and need not be run. There are never more functions to run than the
-// server has workers.
+// Executor runs a function, once, on a goroutine of its choice, and may return before that. Once
+// ctx has ended, the function does nothing and need not be run. There are never more functions to
+// run than the server has workers.
 type Executor func(ctx context.Context, run func())
 
 // execution is one message that was accepted, from its turn to its end.

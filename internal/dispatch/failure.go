@@ -25,8 +25,8 @@ func (e *MethodError) Error() string { return e.Err.Error() }
 // Unwrap returns the method's error.
 func (e *MethodError) Unwrap() error { return e.Err }
 
-// Failure is the cause of an rpc.Error of kind Remote at the server: what the sender is to hear of the
-// method's error, and the error itself, of which a carrier of a typed service may tell more.
+// Failure is the cause of an rpc.Error of kind Remote at the server: what the sender is to hear of
+// the method's error, and the error itself, of which a carrier of a typed service may tell more.
 type Failure struct {
 	Remote *rpc.RemoteError
 	Own    error
@@ -38,14 +38,14 @@ func (f *Failure) Error() string { return f.Remote.Error() }
 // Unwrap returns what the sender hears, and hides the error itself: it must not be taken for ours.
 func (f *Failure) Unwrap() error { return f.Remote }
 
-// DescribeFunc returns the name that the program registered for an error, and its fields as JSON text.
-// The name is empty if there is none.
+// DescribeFunc returns the name that the program registered for an error, and its fields as JSON
+// text. The name is empty if there is none.
 type DescribeFunc func(error) (name, data string)
 
 // remote returns the failure as its caller sees it: as a remote error, with this server as a hop. A
-// failure from another server keeps its type, message, data and stack, unless the method made an error
-// with a registered name of it. An error that panics when it is asked for its text, such as a nil
-// pointer in an error interface, fails as if the method had panicked.
+// failure from another server keeps its type, message, data and stack, unless the method made an
+// error with a registered name of it. An error that panics when it is asked for its text, such as a
+// nil pointer in an error interface, fails as if the method had panicked.
 func (e *MethodError) remote(server string, describe DescribeFunc) (cause *rpc.RemoteError) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -77,7 +77,8 @@ func (e *MethodError) matches(accepts func(error) bool) (matches bool) {
 	return accepts(e.Err)
 }
 
-// protect performs a message; a panic becomes its error. Types that decode themselves may panic, too.
+// protect performs a message; a panic becomes its error. Types that decode themselves may panic,
+// too.
 func protect(e *execution) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -90,7 +91,8 @@ func protect(e *execution) (err error) {
 	return e.intercepted()
 }
 
-// panicked returns the failure of what panicked with p. It must be called while that is recovered from, for the stack.
+// panicked returns the failure of what panicked with p. It must be called while that is recovered
+// from, for the stack.
 func panicked(p any) *MethodError { return &MethodError{Err: panicError{p}, Stack: stack()} }
 
 type panicError struct{ value any }
@@ -120,9 +122,9 @@ func stack() []string {
 	return lines
 }
 
-// typeName names the type of an error for other programs: package and type of the outermost error that is more than a wrapper
-// with text, such as "fs.PathError", of several that are joined the first; "error" if there is none; the kind for one of ours, such as
-// "oslorpc.Timeout".
+// typeName names the type of an error for other programs: package and type of the outermost error
+// that is more than a wrapper with text, such as "fs.PathError", of several that are joined the
+// first; "error" if there is none; the kind for one of ours, such as "oslorpc.Timeout".
 func typeName(err error) string {
 	if name := innerName(err); name != "" {
 		return name
@@ -155,8 +157,8 @@ func innerName(err error) string {
 	return innerName(errors.Unwrap(err))
 }
 
-// isWrapper reports whether a type says nothing about an error: those that only add text or a stack are the unexported ones of
-// packages named errors or fmt, the standard library's and others'.
+// isWrapper reports whether a type says nothing about an error: types that only add text or a stack
+// are the unexported ones of packages named errors or fmt, the standard library's and others'.
 func isWrapper(name string) bool {
 	pkg, name, _ := strings.Cut(name, ".")
 	first, _ := utf8.DecodeRuneInString(name)

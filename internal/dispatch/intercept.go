@@ -28,8 +28,9 @@ func runsOf(interceptors []rpc.Interceptor) []runFunc {
 type chain struct {
 	execution *execution
 	message   *rpc.Message
-	// own is the error that the method returned itself, and ours an error that is not the method's: that
-	// the message could not be decoded or its result not be sent, or that an interceptor refused it.
+	// own is the error that the method returned itself, and ours an error that is not the method's:
+	// that the message could not be decoded or its result not be sent, or that an interceptor
+	// refused it.
 	own, ours error
 }
 
@@ -73,9 +74,9 @@ func (c *chain) perform(ctx context.Context) error {
 	return err
 }
 
-// outcome returns what came of a message, if the outermost interceptor returned err. What it says of a
-// method that did not run, or of a result that was not sent, must be true whatever interceptors make of
-// the errors of others.
+// outcome returns what came of a message, if the outermost interceptor returned err. What it says
+// of a method that did not run, or of a result that was not sent, must be true whatever
+// interceptors make of the errors of others.
 func (c *chain) outcome(err error) error {
 	returned := &MethodError{Err: err}
 	switch {
@@ -96,7 +97,8 @@ func (c *chain) outcome(err error) error {
 // isDenial reports whether an interceptor says that the sender may not do this.
 func isDenial(err error) bool { return rpc.KindOf(err) == rpc.AccessDenied }
 
-// next runs what an interceptor is around, at most once, and not after the interceptor has returned.
+// next runs what an interceptor is around, at most once, and not after the interceptor has
+// returned.
 type next struct {
 	chain *chain
 	rest  []runFunc
@@ -117,8 +119,8 @@ func (n *next) call(ctx context.Context) error {
 	return n.chain.run(ctx, n.rest)
 }
 
-// end reports whether next was called. Calls of next that still run are waited for, and later ones do
-// nothing.
+// end reports whether next was called. Calls of next that still run are waited for, and later ones
+// do nothing.
 func (n *next) end() (called bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

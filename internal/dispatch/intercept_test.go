@@ -37,7 +37,8 @@ func newIntercepted(t *testing.T, methods map[string]*Method, log io.Writer, int
 
 type noteKey struct{}
 
-// TestInterceptorsRunAroundEveryDelivery: once, in order, on the method's goroutine, held messages included.
+// TestInterceptorsRunAroundEveryDelivery: once, in order, on the method's goroutine, held messages
+// included.
 func TestInterceptorsRunAroundEveryDelivery(t *testing.T) {
 	t.Parallel()
 	for _, delivery := range []rpc.Delivery{rpc.DeliveryCall, rpc.DeliveryCast, rpc.DeliveryMulticall} {
@@ -91,7 +92,8 @@ func TestInterceptorsRunAroundEveryDelivery(t *testing.T) {
 
 var errOwn = errors.New("the method's own")
 
-// TestErrorsOfInterceptors: whatever an interceptor returns, what the sender hears of the method is true.
+// TestErrorsOfInterceptors: whatever an interceptor returns, what the sender hears of the method is
+// true.
 func TestErrorsOfInterceptors(t *testing.T) {
 	t.Parallel()
 	before := func(err error) runFunc {
@@ -166,7 +168,8 @@ func TestErrorsOfInterceptors(t *testing.T) {
 	}
 }
 
-// TestErrorsBetweenInterceptors: an interceptor sees what another one within it refused as the sender sees it.
+// TestErrorsBetweenInterceptors: an interceptor sees what another one within it refused as the
+// sender sees it.
 func TestErrorsBetweenInterceptors(t *testing.T) {
 	t.Parallel()
 	seen := make(chan error, 1)

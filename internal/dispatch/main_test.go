@@ -25,7 +25,8 @@ func version(text string) rpc.Version {
 	return v
 }
 
-// offers returns an endpoint whose methods return null; of its namespaces, "-" is the null namespace, and none at all as well.
+// offers returns an endpoint whose methods return null; of its namespaces, "-" is the null
+// namespace, and none at all as well.
 func offers(v string, namespaces []string, methods ...string) Endpoint {
 	e := Endpoint{Version: version(v), Methods: map[string]*Method{}}
 	for _, ns := range namespaces {
@@ -88,7 +89,8 @@ func newServer(tb testing.TB, limits Limits, methods map[string]*Method) *Dispat
 	return newLoggedServer(tb, limits, methods, slog.New(slog.DiscardHandler))
 }
 
-// newLoggedServer returns a server with the methods in the null namespace at version 1.0. It is stopped at the end of the test.
+// newLoggedServer returns a server with the methods in the null namespace at version 1.0. It is
+// stopped at the end of the test.
 func newLoggedServer(tb testing.TB, limits Limits, methods map[string]*Method, log *slog.Logger) *Dispatcher {
 	tb.Helper()
 	table := NewTable([]Endpoint{{Namespaces: []string{""}, Version: rpc.DefaultVersion, Methods: methods}})
@@ -132,7 +134,8 @@ func started(ctx context.Context, s *Dispatcher, r *Request) <-chan error {
 	return ended
 }
 
-// check fails the test unless err is an *rpc.Error of kind with this NotStarted, and its message has all parts.
+// check fails the test unless err is an *rpc.Error of kind with this NotStarted, and its message
+// has all parts.
 func check(t *testing.T, err error, kind rpc.Kind, notStarted bool, parts ...string) *rpc.Error {
 	t.Helper()
 	e, ok := err.(*rpc.Error) //nolint:errorlint // It must not be wrapped: the carrier adds to it.

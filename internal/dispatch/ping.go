@@ -25,7 +25,8 @@ func newPing() *endpoint {
 	return &ping
 }
 
-// hasOwnPing reports whether one of the endpoints lists the ping method where the added one would be.
+// hasOwnPing reports whether one of the endpoints lists the ping method where the added one would
+// be.
 func (t *Table) hasOwnPing() bool {
 	return slices.ContainsFunc(t.endpoints, func(e endpoint) bool {
 		_, has := e.Methods[discovery.PingMethod]

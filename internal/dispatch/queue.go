@@ -13,12 +13,13 @@ type Limits struct {
 	Workers int
 	// Queue is how many further messages wait for a worker.
 	Queue int
-	// QueueBytes is how large the waiting messages may be together. One message is always admitted to an empty queue.
+	// QueueBytes is how large the waiting messages may be together. One message is always admitted
+	// to an empty queue.
 	QueueBytes int
 }
 
-// DefaultLimits are oslo.messaging's 64 workers, and, where upstream has no bound at all, a thousand waiting messages or
-// 64 MiB of them.
+// DefaultLimits are oslo.messaging's 64 workers, and, where upstream has no bound at all, a
+// thousand waiting messages or 64 MiB of them.
 var DefaultLimits = Limits{Workers: 64, Queue: 1000, QueueBytes: 64 << 20}
 
 // queue admits messages, and hands out workers to them in the order of their arrival. A worker is
@@ -113,7 +114,8 @@ func (q *queue) wait(t *ticket, in *line) {
 	in.insert(t)
 }
 
-// wait returns when it is the ticket's turn. If ctx ended before, the ticket is given back and the error is that of ctx.
+// wait returns when it is the ticket's turn. If ctx ended before, the ticket is given back and the
+// error is the error of ctx.
 func (t *ticket) wait(ctx context.Context) error {
 	if t.turn != nil {
 		select {

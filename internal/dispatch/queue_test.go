@@ -213,7 +213,8 @@ func TestEndOfContextWakesAWaiter(t *testing.T) {
 	})
 }
 
-// A turn that comes to one who gave up must go on to the next, whichever of the two is noticed first.
+// A turn that comes to one who gave up must go on to the next, whichever of the two is noticed
+// first.
 func TestTurnAndEndAtOnceLoseNoWorker(t *testing.T) {
 	t.Parallel()
 	for range 200 {

@@ -142,7 +142,8 @@ func TestRepeatIsForgottenInTime(t *testing.T) {
 	})
 }
 
-// However many copies of a message come, and however full the server is, one that was told "accepted" runs, and once.
+// However many copies of a message come, and however full the server is, one that was told
+// "accepted" runs, and once.
 func TestCopiesUnderStress(t *testing.T) {
 	t.Parallel()
 	const messages, copies = 300, 4

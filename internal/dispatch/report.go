@@ -46,19 +46,20 @@ func isExpected(m *Method, failure *MethodError) bool {
 	return slices.ContainsFunc(m.Expected, failure.matches)
 }
 
-// leftAlone reports whether a method gave up because its caller did. That a forced stop ended it is another matter.
+// leftAlone reports whether a method gave up because its caller did. That a forced stop ended it is
+// another matter.
 func (d *Dispatcher) leftAlone(ctx context.Context, failure *MethodError) bool {
 	return errors.Is(ctx.Err(), context.Canceled) && d.base.Err() == nil && failure.is(context.Canceled)
 }
 
-// probe ends the names of methods that nobody is supposed to have: whoever asks for one wants to know whether he is answered. It is
-// upstream's convention.
+// probe ends the names of methods that no server is supposed to have: a caller asks for one to
+// know whether he is answered. It is upstream's convention.
 const probe = "_ignore_errors"
 
 var noSuchMethod = typeName(&rpc.Error{Kind: rpc.NoSuchMethod})
 
-// isProbe reports whether a probe came to nothing, further on, after a method passed it on. One that does so here is refused,
-// and what is refused is not logged.
+// isProbe reports whether a probe came to nothing, further on, after a method passed it on. One
+// that does so here is refused, and what is refused is not logged.
 func isProbe(r *Request, cause *rpc.RemoteError) bool {
 	return strings.HasSuffix(r.Method, probe) && cause.Type == noSuchMethod
 }

@@ -69,7 +69,8 @@ func TestFailuresAreLogged(t *testing.T) {
 	}
 }
 
-// checkLine fails the test unless a log is one line of a level with all parts, or empty if there is no level.
+// checkLine fails the test unless a log is one line of a level with all parts, or empty if there is
+// no level.
 func checkLine(t *testing.T, log, level string, parts []string) {
 	t.Helper()
 	if level == "" {
@@ -121,7 +122,8 @@ func TestProbesAreNoMatterForTheLog(t *testing.T) {
 	}
 }
 
-// The caller of a method that gives up with it has no use for an error in the server's log, and neither has the server.
+// The caller of a method that gives up with it has no use for an error in the server's log, and
+// neither has the server.
 func TestCallerThatWentAwayIsNoMatterForTheLog(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

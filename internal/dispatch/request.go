@@ -7,11 +7,11 @@ import (
 
 // Request is a message as the server sees it, whatever carried it.
 type Request struct {
-	// Delivery says how the message came: as a call, a cast, a multicall or a stream. Call takes the
-	// last item of a call, and all items of the others.
+	// Delivery says how the message came: as a call, a cast, a multicall or a stream. Call takes
+	// the last item of a call, and all items of the others.
 	Delivery rpc.Delivery
-	// Target is the receiver: exchange, topic, namespace, version and server, each empty if it is not
-	// given.
+	// Target is the receiver: exchange, topic, namespace, version and server, each empty if it is
+	// not given.
 	Target rpc.Target
 	// Version is the version that the message asks for. A message without one asks for 1.0.
 	Version rpc.Version

@@ -24,7 +24,8 @@ func isFailure(err error) bool {
 	return err != nil && kind != rpc.Canceled && kind != rpc.Timeout
 }
 
-// perform decodes the arguments and runs the method. Decoding may take long, so it needs a worker, too.
+// perform decodes the arguments and runs the method. Decoding may take long, so it needs a worker,
+// too.
 func (e *execution) perform(ctx context.Context) error {
 	ctx, err := withContext(ctx, e.request)
 	if err != nil {
@@ -115,8 +116,8 @@ func (e *execution) cutShort(ctx context.Context) error {
 	}
 }
 
-// failed returns the error of a method as its caller sees it; nil stays nil. A method that gives up at
-// its caller's deadline is not to blame for it.
+// failed returns the error of a method as its caller sees it; nil stays nil. A method that gives up
+// at its caller's deadline is not to blame for it.
 func (d *Dispatcher) failed(e *execution, err error) error {
 	failure, ok := errors.AsType[*MethodError](err)
 	switch {
@@ -134,8 +135,8 @@ func (d *Dispatcher) failed(e *execution, err error) error {
 	return remote
 }
 
-// expired is the error for a message whose caller left before it ran, or whose server was stopped by
-// force.
+// expired is the error for a message whose caller left before it ran, or whose server was stopped
+// by force.
 func (d *Dispatcher) expired(err error) error {
 	if d.base.Err() != nil {
 		return refusal.New(refusal.Stopping)

@@ -1,5 +1,6 @@
-// Package dispatch is what happens to a message in the server it was sent to, however it got there: select the method,
-// admit the message or refuse it, run the method on a worker, and tell what came of it.
+// Package dispatch is what happens to a message in the server it was sent to, however it got there:
+// select the method, admit the message or refuse it, run the method on a worker, and tell what came
+// of it.
 package dispatch
 
 import (
@@ -14,20 +15,22 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Emit takes one item of a method's result, as JSON text. An error means that nobody wants more; the method should end.
+// Emit takes one item of a method's result, as JSON text. An error means that the caller wants no
+// more; the method should end.
 type Emit func(item string) error
 
-// Invocation is a method with its arguments. A plain method emits once, a streaming one once an item. A failure of the method
-// itself is returned as a *[MethodError], everything else as an *rpc.Error.
+// Invocation is a method with its arguments. A plain method emits once, a streaming one once an
+// item. A failure of the method itself is returned as a *[MethodError], everything else as an
+// *rpc.Error.
 type Invocation func(ctx context.Context, emit Emit) error
 
 // Method is a method that messages can ask for.
 type Method struct {
-	// Prepare, if there is one, makes of the context and the keyword arguments those that the method is to have. Its errors mean that
-	// the method did not run.
+	// Prepare, if there is one, turns the context and the keyword arguments into those that the
+	// method is to have. Its errors mean that the method did not run.
 	Prepare func(ctx context.Context, kwargs string) (context.Context, string, error)
-	// Bind decodes the keyword arguments, the text of a JSON object. Its errors mean that the method did not run. Messages of a typed
-	// service come with their invocations, and need none.
+	// Bind decodes the keyword arguments, the text of a JSON object. Its errors mean that the
+	// method did not run. Messages of a typed service come with their invocations, and need none.
 	Bind func(kwargs string) (Invocation, error)
 	// Around, if there is one, makes of an invocation the one that runs.
 	Around func(Invocation) Invocation
@@ -37,28 +40,31 @@ type Method struct {
 	Arguments []payload.Argument
 	Extra     bool
 	Result    string
-	// Exposed methods are those that AllowExposed allows.
+	// Exposed methods are allowed by AllowExposed.
 	Exposed bool
-	// Expected tell the errors that the method returns in the ordinary course of things: those that one of them accepts are no news
-	// for a log.
+	// Expected tell the errors that the method returns in the ordinary course of things: those that
+	// one of them accepts are no news for a log.
 	Expected []func(error) bool
-	// Since and Deprecated are the versions in which it appeared and was deprecated; zero if that is not said. They inform, and
-	// decide nothing.
+	// Since and Deprecated are the versions in which it appeared and was deprecated; zero if that
+	// is not said. They inform, and decide nothing.
 	Since, Deprecated rpc.Version
 }
 
-// Endpoint is an interface that a server offers: methods under a version, in one namespace or several.
+// Endpoint is an interface that a server offers: methods under a version, in one namespace or
+// several.
 type Endpoint struct {
 	// Namespaces are those it answers to, its own first. The empty string is the null namespace.
 	Namespaces []string
 	Version    rpc.Version
-	// Service is the full protobuf name of a typed service, whose messages ask for it by that name; empty for other endpoints.
+	// Service is the full protobuf name of a typed service, whose messages ask for it by that name;
+	// empty for other endpoints.
 	Service string
 	Methods map[string]*Method
-	// Fallback takes the methods that are not in Methods, as far as the policy allows their names; nil if nothing does. It learns from
-	// [InfoFrom] which one it was asked for. Its counters are under the empty name.
+	// Fallback takes the methods that are not in Methods, as far as the policy allows their names;
+	// nil if nothing does. It learns from [InfoFrom] which one it was asked for. Its counters are
+	// under the empty name.
 	Fallback *Method
-	// Since and Deprecated are as those of a method, of all of it.
+	// Since and Deprecated are as for a method, for the whole endpoint.
 	Since, Deprecated rpc.Version
 }
 
@@ -74,11 +80,13 @@ type endpoint struct {
 	Endpoint
 	counters map[string]*Counters
 	policy   Policy
-	// hidden are the methods that the policy hides. The fallback does not take them: who hides a method wants it to be out of reach.
+	// hidden are the methods that the policy hides. The fallback does not take them: who hides a
+	// method wants it to be out of reach.
 	hidden []string
 }
 
-// newEndpoint returns what a policy leaves of an endpoint. That is decided here, once, so that a message does not pay for it.
+// newEndpoint returns what a policy leaves of an endpoint. That is decided here, once, so that a
+// message does not pay for it.
 func newEndpoint(e Endpoint, p Policy) endpoint {
 	visible := endpoint{Endpoint: e, counters: make(map[string]*Counters, len(e.Methods)), policy: p}
 	visible.Methods = make(map[string]*Method, len(e.Methods))
@@ -157,8 +165,9 @@ func (t *Table) lookup(r *Request) (selected, error) {
 	return t.find(r.Target.Namespace, r.Version, r.Method)
 }
 
-// find returns the method for a message that is not typed: of the endpoints in the namespace whose version can serve it, the first that
-// has the method. A method that the policy hides is not there, and the search goes on. As upstream, an unknown namespace counts as an unsupported version.
+// find returns the method for a message that is not typed: of the endpoints in the namespace whose
+// version can serve it, the first that has the method. A method that the policy hides is not there,
+// and the search goes on. As upstream, an unknown namespace counts as an unsupported version.
 func (t *Table) find(namespace string, version rpc.Version, method string) (selected, error) {
 	isPing := discovery.IsPing(namespace, method)
 	compatible := false
@@ -243,8 +252,8 @@ func (t *Table) unsupported(namespace string, version rpc.Version) error {
 		"version %s of the %s is not served; %s", version, rpc.DescribeNamespace(namespace), discovery.Offer(t.implemented))}
 }
 
-// Endpoints calls visit for each endpoint, in order, with the counters of its methods. What the policy hides is left out, and
-// a ping method that was added comes last, as an endpoint.
+// Endpoints calls visit for each endpoint, in order, with the counters of its methods. What the
+// policy hides is left out, and a ping method that was added comes last, as an endpoint.
 func (t *Table) Endpoints(visit func(Endpoint, map[string]*Counters)) {
 	for _, e := range t.endpoints {
 		visit(e.Endpoint, e.counters)

@@ -5,15 +5,16 @@ import (
 	"time"
 )
 
-// The window of message ids: how many it holds, and for how long. A repeat comes from a retry below us within
-// seconds; upstream remembers 16 messages.
+// The window of message ids: how many it holds, and for how long. A repeat comes from a retry below
+// us within seconds; upstream remembers 16 messages.
 const (
 	windowSize = 1 << 14
 	windowTime = 2 * time.Minute
 )
 
-// window remembers the ids of recent messages, so that one that comes twice is known. It keeps hashes with a random seed: ids
-// come from the network, and 16 bytes without a pointer cost the garbage collector nothing. It has no lock of its own.
+// window remembers the ids of recent messages, so that one that comes twice is known. It keeps
+// hashes with a random seed: ids come from the network, and 16 bytes without a pointer cost the
+// garbage collector nothing. It has no lock of its own.
 type window struct {
 	seed  maphash.Seed
 	start time.Time
@@ -56,8 +57,9 @@ func (w *window) add(id string, now time.Time) bool {
 	return true
 }
 
-// forget takes back what add remembered, for a message that then did not start: it may come again. The one that was added last
-// leaves the ring as well, so that what a full server refuses does not drive out what it accepted.
+// forget takes back what add remembered, for a message that then did not start: it may come again.
+// The one that was added last leaves the ring as well, so that what a full server refuses does not
+// drive out what it accepted.
 func (w *window) forget(id string) {
 	if id == "" {
 		return

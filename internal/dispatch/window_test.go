@@ -149,7 +149,8 @@ func TestWindowIsNotFilledByWhatIsRefused(t *testing.T) {
 	checkAdd(t, full, "1", false)
 }
 
-// FuzzWindow compares the window with a list, for ids of one letter: capital letters are seen, small ones forgotten.
+// FuzzWindow compares the window with a list, for ids of one letter: capital letters are seen,
+// small ones forgotten.
 func FuzzWindow(f *testing.F) {
 	f.Add("ABAaABbA")
 	f.Fuzz(func(t *testing.T, ops string) {

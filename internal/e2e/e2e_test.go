@@ -1,7 +1,7 @@
 //go:build unix
 
-// Package e2e tests what oslorpc promises about delivery with real processes, signals and registries: servers are processes that
-// are killed, frozen and stopped while this one calls them.
+// Package e2e tests what oslorpc promises about delivery with real processes, signals and
+// registries: servers are processes that are killed, frozen and stopped while this one calls them.
 package e2e
 
 import (
@@ -44,8 +44,8 @@ func TestMain(m *testing.M) {
 	leak.Main(m)
 }
 
-// job is what the method work takes: an id to be logged when it runs, and how long to take; since is the version for which it was
-// made, if that matters.
+// job is what the method work takes: an id to be logged when it runs, and how long to take; since
+// is the version for which it was made, if that matters.
 type job struct {
 	ID     string              `json:"id"`
 	Length time.Duration       `json:"length"`
@@ -214,8 +214,8 @@ func (l *load) ends(d time.Duration) int {
 	return count() - before
 }
 
-// startLoad calls from so many goroutines until stop, or until so many calls were begun if most is not 0. With forms, each call has a
-// variant for each of these versions.
+// startLoad calls from so many goroutines until stop, or until so many calls were begun if most is
+// not 0. With forms, each call has a variant for each of these versions.
 func startLoad(t *testing.T, client *oslorpc.Client, callers, most int, length time.Duration, forms ...string) *load {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -344,7 +344,8 @@ func listed(t *testing.T, transport *oslorpc.Transport) []string {
 	return names
 }
 
-// checkOnce fails if a job ran twice, anywhere, or if one whose call succeeded did not run where the answer came from.
+// checkOnce fails if a job ran twice, anywhere, or if one whose call succeeded did not run where
+// the answer came from.
 func checkOnce(t *testing.T, results []result, servers ...*process) {
 	t.Helper()
 	total := map[string]int{}

@@ -48,8 +48,8 @@ func startThree(t *testing.T, url string) (a, b, c *process) {
 	return all[0], all[1], all[2]
 }
 
-// One of three servers is killed while 16 callers make a thousand calls. Only what was outstanding at it may fail, at once and as
-// unknown; nothing runs twice.
+// One of three servers is killed while 16 callers make a thousand calls. Only what was outstanding
+// at it may fail, at once and as unknown; nothing runs twice.
 func TestKilledServer(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, url string) {
@@ -79,7 +79,8 @@ func TestKilledServer(t *testing.T) {
 			if kind := oslorpc.KindOf(r.err); kind != oslorpc.OutcomeUnknown || oslorpc.SafeToRetry(r.err) {
 				t.Errorf("%s failed with %v", r.id, r.err)
 			}
-			// The end of a connection takes a moment to arrive; a call that was begun in it was outstanding, too.
+			// The end of a connection takes a moment to arrive; a call that was begun in it was
+			// outstanding, too.
 			if r.started.After(killed.Add(250 * time.Millisecond)) {
 				t.Errorf("%s was begun after the kill and failed: %v", r.id, r.err)
 			}
@@ -124,7 +125,8 @@ func TestStoppedServer(t *testing.T) {
 	})
 }
 
-// A server is restarted again and again under its name, while callers send to that name. No call fails.
+// A server is restarted again and again under its name, while callers send to that name. No call
+// fails.
 func TestRestartedServer(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, url string) {
@@ -263,8 +265,8 @@ func TestSlowServerIsNotAvoided(t *testing.T) {
 	}
 }
 
-// Consul is killed for half a minute and comes back without its data. Calls go on without an error, and all servers are
-// registered again.
+// Consul is killed for half a minute and comes back without its data. Calls go on without an error,
+// and all servers are registered again.
 func TestConsulLosesItsData(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)

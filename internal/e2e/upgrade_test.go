@@ -62,9 +62,10 @@ func (c *ceilings) last() ceiling {
 	return c.list[len(c.list)-1]
 }
 
-// Five servers are upgraded one by one, and then downgraded, while 32 callers send what a cap of auto lets them. No call fails, and none
-// runs at a version that its server does not implement. The cap rises soon after the last old server has left, and not before
-// it leaves; it falls as soon as one is back.
+// Five servers are upgraded one by one, and then downgraded, while 32 callers send what a cap of
+// auto lets them. No call fails, and none runs at a version that its server does not implement. The
+// cap rises soon after the last old server has left, and not before it leaves; it falls as soon as
+// one is back.
 func TestRollingUpgrade(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, url string) {

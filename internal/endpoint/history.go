@@ -34,7 +34,7 @@ func checkHistory(since, deprecated, endpoint rpc.Version) error {
 	}
 }
 
-// buildHistory reads the marks of a whole endpoint, and checks them and those of its methods.
+// buildHistory reads the marks of a whole endpoint, and checks them and the marks of its methods.
 func (e Endpoint) buildHistory(built *dispatch.Endpoint) (err error) {
 	if e.Since != "" {
 		built.Since, err = givenVersion("Since", e.Since)

@@ -60,7 +60,7 @@ func (s Struct) Expect(goName string, errs ...error) Struct {
 func (s Struct) mark(mark string, goNames []string, change func(Method) Method) Struct {
 	return s.with(func(p *plan) {
 		if len(goNames) == 0 && p.err == nil {
-			p.err = failure.Invalid("%s was given no method of %T: name those that it is for", mark, s.value)
+			p.err = failure.Invalid("%s was given no method of %T: name the methods that it is for", mark, s.value)
 		}
 		for _, name := range goNames {
 			p.marks[name] = append(p.marks[name], change)

@@ -1,5 +1,5 @@
-// Package failure makes changed copies of errors. An *rpc.Error is not changed once it was returned,
-// since several goroutines may have it.
+// Package failure makes changed copies of errors. An *rpc.Error is not changed once it was
+// returned, since several goroutines may have it.
 package failure
 
 import (
@@ -9,8 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// With returns a changed copy of the *rpc.Error in err. An error that has none, and nil, stay as they
-// are.
+// With returns a changed copy of the *rpc.Error in err. An error that has none, and nil, stay as
+// they are.
 func With(err error, change func(e *rpc.Error)) error {
 	ours, ok := errors.AsType[*rpc.Error](err)
 	if !ok {

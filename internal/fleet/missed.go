@@ -29,16 +29,17 @@ type Missed struct {
 	order   list.List // of *missed, the oldest first
 }
 
-// recipient is what a message was meant for: an instance, or any instance with a server name. A static
-// address has no id.
+// recipient is what a message was meant for: an instance, or any instance with a server name. A
+// static address has no id.
 type recipient struct {
 	topic          discovery.Topic
 	server         string
 	instance, addr string // empty for a server name
 }
 
-// missed is the last message that a recipient missed. It is the last and not the first one: a server
-// that was restarted between the two missed the last, and must not take itself for too young.
+// missed is the last message that a recipient missed. It is the last and not the first one: a
+// server that was restarted between the two missed the last, and must not take itself for too
+// young.
 type missed struct {
 	recipient recipient
 	at        time.Time
@@ -59,8 +60,8 @@ func serverOf(e *route.Entry) recipient {
 // Instance notes that an instance missed a message.
 func (m *Missed) Instance(e *route.Entry) { m.add(instanceOf(e)) }
 
-// Server notes that a message was missed by the instance with a server name. Several may have it, and
-// the message was meant for one of them.
+// Server notes that a message was missed by the instance with a server name. Several may have it,
+// and the message was meant for one of them.
 func (m *Missed) Server(topic discovery.Topic, name string) {
 	m.add(recipient{topic: topic, server: name})
 }
@@ -151,8 +152,9 @@ func (h Hint) Settle(err error) {
 	}
 }
 
-// answered reports whether an error shows that the server heard of what it missed: only the server that
-// the message was meant for signs its errors. A message that an interceptor refuses tells it nothing.
+// answered reports whether an error shows that the server heard of what it missed: only the server
+// that the message was meant for signs its errors. A message that an interceptor refuses tells it
+// nothing.
 func answered(err error) bool {
 	e, ok := errors.AsType[*rpc.Error](err)
 	if !ok || e.Server == "" {

@@ -8,15 +8,15 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 )
 
-// announcer tells the registry about the servers of a host. Changes are numbered. One Publish runs at a
-// time and tells all changes made until then, so that servers that start together are announced
-// together.
+// announcer tells the registry about the servers of a host. Changes are numbered. One Publish runs
+// at a time and tells all changes made until then, so that servers that start together are
+// announced together.
 type announcer struct {
 	registry discovery.Registry
 	// current returns the instances to announce. It takes the lock of the host.
 	current func() []discovery.Instance
-	// turn holds one token, for the caller that publishes. It is a channel so that waiting for it ends
-	// with a context.
+	// turn holds one token, for the caller that publishes. It is a channel so that waiting for it
+	// ends with a context.
 	turn chan struct{}
 
 	// life ends with the announcer, and ends what it does in the background.
@@ -77,8 +77,8 @@ func (a *announcer) tell(ctx context.Context, change uint64) error {
 	return err
 }
 
-// take waits for the turn, and reports whether it has it. It takes a free turn even if ctx has ended:
-// some registries need no time.
+// take waits for the turn, and reports whether it has it. It takes a free turn even if ctx has
+// ended: some registries need no time.
 func (a *announcer) take(ctx context.Context) bool {
 	select {
 	case <-a.turn:
@@ -93,8 +93,8 @@ func (a *announcer) take(ctx context.Context) bool {
 	}
 }
 
-// untold returns the number of the last change that a Publish has which begins now. The number is 0 if
-// another caller's Publish had the change already; the error says what became of that.
+// untold returns the number of the last change that a Publish has which begins now. The number is 0
+// if another caller's Publish had the change already; the error says what became of that.
 func (a *announcer) untold(change uint64) (upTo uint64, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -116,9 +116,9 @@ const (
 	maxSettlePause = 15 * time.Second
 )
 
-// settle tells the registry in the background of changes that it was not told of, since the time for the
-// stop was up or the registry is away. Otherwise it would list a stopped server for as long as the
-// process lives.
+// settle tells the registry in the background of changes that it was not told of, since the time
+// for the stop was up or the registry is away. Otherwise it would list a stopped server for as long
+// as the process lives.
 func (a *announcer) settle() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -20,8 +20,8 @@ import (
 type Config struct {
 	// Exchange is the exchange of targets that name none.
 	Exchange string
-	// Listen is the address to listen on, and Advertise the one that others connect to, empty for the
-	// same one; see WithListen and WithAdvertise of package oslorpc.
+	// Listen is the address to listen on, and Advertise the one that others connect to, empty for
+	// the same one; see WithListen and WithAdvertise of package oslorpc.
 	Listen, Advertise string
 	// Insecure allows an address that other machines can reach without TLS.
 	Insecure    bool
@@ -46,8 +46,8 @@ type Config struct {
 	Test *inprocess.Process
 }
 
-// Listed returns the ids of the instances that this process sees on a topic, and a channel that is closed
-// when that changes. It waits until discovery was read.
+// Listed returns the ids of the instances that this process sees on a topic, and a channel that is
+// closed when that changes. It waits until discovery was read.
 type Listed func(ctx context.Context, topic discovery.Topic) (ids []string, changed <-chan struct{}, err error)
 
 // ServerConfig is what one start of a server serves, and how. It does not change.
@@ -68,8 +68,8 @@ type ServerConfig struct {
 	Missed func(ctx context.Context, reason string)
 }
 
-// check returns what is wrong with a configuration. Lends is true if the caller of the start lends its
-// goroutine to the executor.
+// check returns what is wrong with a configuration. Lends is true if the caller of the start lends
+// its goroutine to the executor.
 func (c *ServerConfig) check(lends bool) error {
 	if err := c.Target.ValidateServer(); err != nil {
 		return err

@@ -34,8 +34,8 @@ func (h *Host) change(ctx context.Context, s *Server, change func(*run)) error {
 	}
 }
 
-// note changes the phase of a server, and returns the number of the change, or 0 if others need not be
-// told. Runs is false if the server does not run.
+// note changes the phase of a server, and returns the number of the change, or 0 if others need not
+// be told. Runs is false if the server does not run.
 func (h *Host) note(s *Server, change func(*run)) (number uint64, runs bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

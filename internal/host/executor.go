@@ -12,14 +12,16 @@ type Executor string
 
 // The executors.
 const (
-	// Pool runs up to as many messages at once as there are workers, each on a goroutine of its own.
+	// Pool runs up to as many messages at once as there are workers, each on a goroutine of its
+	// own.
 	Pool Executor = "pool"
 	// Blocking runs one message at a time, in the order of arrival, on the goroutine that runs the
 	// server.
 	Blocking Executor = "blocking"
 )
 
-// dispatcher returns what runs the messages of a server, and the loop of a blocking server, else nil.
+// dispatcher returns what runs the messages of a server, and the loop of a blocking server, else
+// nil.
 func (h *Host) dispatcher(c *ServerConfig, p *phase.Machine) (*dispatch.Dispatcher, runLoop) {
 	config := dispatch.Config{
 		Name: c.Target.Server, Table: c.Table, Limits: c.Limits, Phase: p, Log: h.config.Log,
@@ -50,8 +52,8 @@ func (l runLoop) execute(ctx context.Context, run func()) {
 	}
 }
 
-// work runs functions until stopped is closed. If one ends the goroutine, another goroutine runs the
-// rest.
+// work runs functions until stopped is closed. If one ends the goroutine, another goroutine runs
+// the rest.
 func (l runLoop) work(stopped <-chan struct{}) {
 	returned := false
 	defer func() {

@@ -1,12 +1,12 @@
-// Package host is a serving process: it listens, serves the contract and typed services over gRPC with
-// health and reflection, announces its servers, and leads each of them through its phases.
+// Package host is a serving process: it listens, serves the contract and typed services over gRPC
+// with health and reflection, announces its servers, and leads each of them through its phases.
 //
-// A [Host] has any number of servers. They share one [site], the listener with its gRPC server, from the
-// start of the first server to the stop of the last. A [Server] can be started again; each time it has
-// a new run, with a configuration that does not change.
+// A [Host] has any number of servers. They share one [site], the listener with its gRPC server,
+// from the start of the first server to the stop of the last. A [Server] can be started again; each
+// time it has a new run, with a configuration that does not change.
 //
-// Locks are taken in this order: the lock of a [Server], the lock of the host, and then the locks of
-// dispatchers and the announcer.
+// Locks are taken in this order: the lock of a [Server], the lock of the host, and then the locks
+// of dispatchers and the announcer.
 package host
 
 import (
@@ -57,8 +57,8 @@ func (h *Host) Runs(ctx context.Context) bool {
 	return slices.ContainsFunc(h.all(), func(s *Server) bool { return s.runs(ctx) })
 }
 
-// Stop stops all servers together, as [Server.Stop] does each. Starts in progress fail. Close the host
-// first.
+// Stop stops all servers together, as [Server.Stop] does each. Starts in progress fail. Close the
+// host first.
 func (h *Host) Stop(ctx context.Context) error {
 	servers := h.all()
 	for _, s := range servers {
@@ -93,7 +93,8 @@ func (h *Host) all() []*Server {
 	return slices.Collect(maps.Keys(h.servers))
 }
 
-// enlist notes that a server begins to start, so that Stop stops it. It fails if the host is closed.
+// enlist notes that a server begins to start, so that Stop stops it. It fails if the host is
+// closed.
 func (h *Host) enlist(s *Server) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -138,8 +138,8 @@ func hostAlone(address string) (host string, alone bool) {
 	return address, !strings.Contains(address, ":")
 }
 
-// listenUnix listens on a socket that only this user can connect to. A socket file on which no process
-// listens is left over from a process that was killed.
+// listenUnix listens on a socket that only this user can connect to. A socket file on which no
+// process listens is left over from a process that was killed.
 func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	var dialer net.Dialer
 	if conn, err := dialer.DialContext(ctx, "unix", path); err == nil {

@@ -68,7 +68,8 @@ func TestPhasesAreAnnounced(t *testing.T) {
 	}
 }
 
-// A server whose stop began is withdrawn and not healthy, and still accepts until its grace is over.
+// A server whose stop began is withdrawn and not healthy, and still accepts until its grace is
+// over.
 func TestLeavingServerIsWithdrawn(t *testing.T) {
 	t.Parallel()
 	r := newRegistry()

@@ -24,11 +24,11 @@ type run struct {
 	began    time.Time
 	reasons  chan string // why messages may have been missed, with room for one; nil if the program does not want to know
 
-	// intake is the server for messages that come in. It does not change once the server is at a site,
-	// which completes its instance.
+	// intake is the server for messages that come in. It does not change once the server is at a
+	// site, which completes its instance.
 	intake intake.Server
-	// change is the number of the last change that others are to know, and noted is the phase after it.
-	// The host's lock guards them.
+	// change is the number of the last change that others are to know, and noted is the phase after
+	// it. The host's lock guards them.
 	change uint64
 	noted  phase.Phase
 
@@ -61,8 +61,8 @@ func newRun(ctx context.Context, s *Server, c *ServerConfig) *run {
 	return r
 }
 
-// instance returns the server as discovery is to list it. A server whose stop has begun takes only messages
-// that name it.
+// instance returns the server as discovery is to list it. A server whose stop has begun takes only
+// messages that name it.
 func (r *run) instance() rpc.Instance {
 	i := r.intake.Instance
 	switch r.phase.Phase() {
@@ -81,8 +81,8 @@ func (r *run) isEnding() bool { return r.phase.Phase().IsEnding() }
 // isFailed reports whether the start failed; ask after it is over.
 func (r *run) isFailed() bool { return r.startErr != nil }
 
-// discard ends a run that was not announced. A sender that knows the address may have sent it something
-// all the same, which runs, unless the executor has no goroutine to run it.
+// discard ends a run that was not announced. A sender that knows the address may have sent it
+// something all the same, which runs, unless the executor has no goroutine to run it.
 func (r *run) discard() {
 	r.phase.Leave()
 	if r.loop != nil {

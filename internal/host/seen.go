@@ -8,9 +8,10 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 )
 
-// awaitSeen returns when the server is in its own process's view of discovery, so that clients can be
-// expected to see it too; where each process looks at times of its own, when all should have looked.
-// Where the own view shows other servers than those announced beside it, there is nothing to wait for.
+// awaitSeen returns when the server is in its own process's view of discovery, so that clients can
+// be expected to see it too; where each process looks at times of its own, when all should have
+// looked. Where the own view shows other servers than those announced beside it, there is nothing
+// to wait for.
 func (h *Host) awaitSeen(ctx context.Context, r *run) error {
 	if registry, ok := h.config.Registry.(discovery.Elsewhere); ok && registry.Elsewhere() {
 		return nil
@@ -41,8 +42,8 @@ func (h *Host) awaitSeen(ctx context.Context, r *run) error {
 	}
 }
 
-// lag returns how long it takes at most until all others know what was announced on a topic with so many
-// instances; 0 if they are told at once.
+// lag returns how long it takes at most until all others know what was announced on a topic with so
+// many instances; 0 if they are told at once.
 func (h *Host) lag(instances int) time.Duration {
 	if registry, ok := h.config.Registry.(discovery.Polled); ok {
 		return registry.Lag(instances)

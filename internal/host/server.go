@@ -7,8 +7,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Server is one server of a host, which can be started again after each stop. It is safe for concurrent
-// use.
+// Server is one server of a host, which can be started again after each stop. It is safe for
+// concurrent use.
 type Server struct {
 	host   *Host
 	target rpc.Target
@@ -40,8 +40,8 @@ func (s *Server) current() *run {
 	return s.run
 }
 
-// Run starts the server, and stops it when ctx ends or Stop is called. It returns when the server has
-// stopped. If the server runs already, Run waits for its end.
+// Run starts the server, and stops it when ctx ends or Stop is called. It returns when the server
+// has stopped. If the server runs already, Run waits for its end.
 func (s *Server) Run(ctx context.Context) error {
 	r, isNew, err := s.start(ctx, true)
 	if err != nil {
@@ -55,8 +55,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return r.err
 }
 
-// lend runs methods on this goroutine until the server has stopped. A method that ends the goroutine ends
-// Run, and with it the server.
+// lend runs methods on this goroutine until the server has stopped. A method that ends the
+// goroutine ends Run, and with it the server.
 func (s *Server) lend(ctx context.Context, r *run) {
 	defer s.endBounded(ctx, r)
 	r.loop.work(r.phase.Stopped())

@@ -28,8 +28,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/service"
 )
 
-// site is a listener, and a gRPC server on it. It lives from the start of the first server of a process to
-// the stop of the last. The host's lock guards it.
+// site is a listener, and a gRPC server on it. It lives from the start of the first server of a
+// process to the stop of the last. The host's lock guards it.
 type site struct {
 	bootID   string
 	addr     string // advertised
@@ -166,8 +166,8 @@ func (s *site) announced() []discovery.Instance {
 // drainTime is how long clients get to take the last answers, once no server has work any more.
 const drainTime = 10 * time.Second
 
-// endStream ends streams of gRPC's own services with the site: a watch of its health, and reflection,
-// have no end of their own.
+// endStream ends streams of gRPC's own services with the site: a watch of its health, and
+// reflection, have no end of their own.
 func (s *site) endStream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	if !strings.HasPrefix(info.FullMethod, "/grpc.") {
 		return handler(server, stream)

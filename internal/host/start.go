@@ -86,8 +86,8 @@ func (s *Server) launch(r *run) error {
 	return nil
 }
 
-// join waits for the start of a run, and reports whether the server runs then. If not, it has stopped, or
-// the start failed, and it can be started again.
+// join waits for the start of a run, and reports whether the server runs then. If not, it has
+// stopped, or the start failed, and it can be started again.
 func (s *Server) join(ctx context.Context, r *run) (runs bool, err error) {
 	select {
 	case <-r.started:

@@ -6,10 +6,10 @@ import (
 	"time"
 )
 
-// Stop withdraws the server, and refuses messages after the grace. It returns when the server has finished
-// what it accepted. When ctx ends first, it ends the contexts of what still runs and returns an error.
-// A start in progress is waited for, and given up when ctx ends. With the ctx of a method that the
-// server runs it returns at once.
+// Stop withdraws the server, and refuses messages after the grace. It returns when the server has
+// finished what it accepted. When ctx ends first, it ends the contexts of what still runs and
+// returns an error. A start in progress is waited for, and given up when ctx ends. With the ctx of
+// a method that the server runs it returns at once.
 func (s *Server) Stop(ctx context.Context) error {
 	r := s.current()
 	if r == nil {
@@ -52,8 +52,8 @@ func (s *Server) giveUpStart(cause error) {
 	}
 }
 
-// endRun begins the stop, unless it has begun. Ctx bounds only the registry, since the stop is not one
-// caller's.
+// endRun begins the stop, unless it has begun. Ctx bounds only the registry, since the stop is not
+// one caller's.
 func (s *Server) endRun(ctx context.Context, r *run) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -85,12 +85,12 @@ func (s *Server) endBounded(ctx context.Context, r *run) {
 	}
 }
 
-// withdrawTimeout bounds how long a server that stops waits for the registry. A registry that is away
-// forgets the server by itself.
+// withdrawTimeout bounds how long a server that stops waits for the registry. A registry that is
+// away forgets the server by itself.
 const withdrawTimeout = 3 * time.Second
 
-// withdrawWithin returns how long a stop that is bounded by ctx waits for the registry: at most half of its
-// time, so that the server can refuse and finish in the other half.
+// withdrawWithin returns how long a stop that is bounded by ctx waits for the registry: at most
+// half of its time, so that the server can refuse and finish in the other half.
 func withdrawWithin(ctx context.Context) time.Duration {
 	end, bounded := ctx.Deadline()
 	if !bounded {
@@ -99,8 +99,8 @@ func withdrawWithin(ctx context.Context) time.Duration {
 	return min(withdrawTimeout, time.Until(end)/2)
 }
 
-// withdraw ends the announcement of the servers that are still announced. What cannot be withdrawn in time
-// is withdrawn in the background.
+// withdraw ends the announcement of the servers that are still announced. What cannot be withdrawn
+// in time is withdrawn in the background.
 func (h *Host) withdraw(ctx context.Context, within time.Duration, servers ...*Server) {
 	change := h.leave(servers)
 	if change == 0 {

@@ -1,5 +1,5 @@
-// Package inprocess is what package oslorpctest replaces in a transport, so that it is one of several processes within a test. It is
-// shared by the two packages, and nobody else's business.
+// Package inprocess is what package oslorpctest replaces in a transport, so that it is one of
+// several processes within a test. It is shared by the two packages, and nobody else's business.
 package inprocess
 
 import (
@@ -21,14 +21,16 @@ type Process struct {
 	Dial   func(ctx context.Context, addr string) (net.Conn, error)
 	// Starts is told the phase of a server that starts, before its first message.
 	Starts func(*phase.Machine)
-	// Accepted is told of each message that the server of a target accepts; it must not wait for anything.
+	// Accepted is told of each message that the server of a target accepts; it must not wait for
+	// anything.
 	Accepted func(at rpc.Target, r *dispatch.Request)
-	// Before is called before each method of an endpoint runs, on its goroutine. An error is returned in the method's place.
+	// Before is called before each method of an endpoint runs, on its goroutine. An error is
+	// returned in the method's place.
 	Before func(context.Context) error
 }
 
-// Option is a func(*Process) oslorpc.TransportOption. It is here, and set by package oslorpc, so that it is not part of that
-// package's interface.
+// Option is a func(*Process) oslorpc.TransportOption. It is here, and set by package oslorpc, so
+// that it is not part of that package's interface.
 var Option any
 
 // Provide sets Option.

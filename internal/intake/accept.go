@@ -13,8 +13,8 @@ import (
 // acceptFunc is the Accept of an interceptor.
 type acceptFunc = func(context.Context, *rpc.Message) (context.Context, error)
 
-// accept asks the interceptors whether the process takes a message, and returns the context that its
-// method is to have.
+// accept asks the interceptors whether the process takes a message, and returns the context that
+// its method is to have.
 func (i *Intake) accept(ctx context.Context, m *Message) (context.Context, error) {
 	if len(i.accepts) == 0 {
 		return ctx, nil
@@ -24,8 +24,8 @@ func (i *Intake) accept(ctx context.Context, m *Message) (context.Context, error
 	return i.ask(ctx, m.Describe())
 }
 
-// Inspect asks the interceptors whether the process answers a question about itself. The message says
-// what is asked.
+// Inspect asks the interceptors whether the process answers a question about itself. The message
+// says what is asked.
 func (i *Intake) Inspect(ctx context.Context, m *rpc.Message, from dispatch.Origin) error {
 	if len(i.accepts) == 0 {
 		return nil

@@ -1,16 +1,16 @@
-// Package intake takes messages in for the servers of a process, whatever carries them: it finds the
-// server that is meant, checks the message, asks interceptors whether to accept it, tells the server
-// what it missed, and hands the message to the server's dispatcher.
+// Package intake takes messages in for the servers of a process, whatever carries them: it finds
+// the server that is meant, checks the message, asks interceptors whether to accept it, tells the
+// server what it missed, and hands the message to the server's dispatcher.
 //
 // A carrier at the server fills a [Message], and calls the operation that the message asks for:
 // [Intake.Call], [Intake.Cast] and [Intake.Multicall] for dynamic messages, [Intake.CallTyped] and
-// [Intake.Stream] for messages of typed services, [Intake.Ping] for a question whether an instance is
-// there. The context that it passes ends when the sender no longer waits. Results are JSON text or
-// protobuf messages that are within the limits of the process.
+// [Intake.Stream] for messages of typed services, [Intake.Ping] for a question whether an instance
+// is there. The context that it passes ends when the sender no longer waits. Results are JSON text
+// or protobuf messages that are within the limits of the process.
 //
-// All errors are *rpc.Errors that say which server they are from, if a server was found. The carrier
-// encodes them. They say truthfully whether the method may have run. See [MethodError] for the error
-// that a method returned itself.
+// All errors are *rpc.Errors that say which server they are from, if a server was found. The
+// carrier encodes them. They say truthfully whether the method may have run. See [MethodError] for
+// the error that a method returned itself.
 package intake
 
 import (
@@ -42,14 +42,15 @@ type Config struct {
 
 // Server is one server of the process. It is immutable.
 type Server struct {
-	// Instance is the server as discovery knows it. Its State says nothing; the phase of Dispatch does.
+	// Instance is the server as discovery knows it. Its State says nothing; the phase of Dispatch
+	// does.
 	Instance discovery.Instance
 	// Dispatch runs its messages.
 	Dispatch *dispatch.Dispatcher
 	// Services are the typed services that it offers, by their full protobuf names.
 	Services map[string]*Service
-	// Missed is told how long ago a message for the server could not be delivered; nil if the server does
-	// not want to know.
+	// Missed is told how long ago a message for the server could not be delivered; nil if the
+	// server does not want to know.
 	Missed func(ago time.Duration)
 }
 
@@ -85,8 +86,8 @@ func (i *Intake) Offers(service string) bool { return i.roster.Load().services[s
 func (i *Intake) BootID() string { return i.config.BootID }
 
 // find returns the server that a dynamic message is meant for. If the client chose an instance, the
-// server must be that instance and serve the target. Otherwise any server that serves the target will
-// do, in turn.
+// server must be that instance and serve the target. Otherwise any server that serves the target
+// will do, in turn.
 func (i *Intake) find(m *Message) (*Server, error) {
 	topic := discovery.Topic{Exchange: m.Target.Exchange, Name: m.Target.Topic}
 	if topic.Exchange == "" {

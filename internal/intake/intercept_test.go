@@ -216,8 +216,9 @@ func noting(s **world) rpc.Interceptor {
 	}
 }
 
-// TestInterceptorsSeeEveryDelivery: once at each point, with the same identity and metadata. What they add to the context reaches the
-// method, also of a cast whose sender has left, and of a message that was held.
+// TestInterceptorsSeeEveryDelivery: once at each point, with the same identity and metadata. What
+// they add to the context reaches the method, also of a cast whose sender has left, and of a
+// message that was held.
 func TestInterceptorsSeeEveryDelivery(t *testing.T) {
 	t.Parallel()
 	for name, d := range deliveries() {
@@ -273,7 +274,8 @@ func same(a, b sighting) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// TestRefusalsOfInterceptors: nothing runs, and the sender knows it. A cast that was accepted has no sender any more.
+// TestRefusalsOfInterceptors: nothing runs, and the sender knows it. A cast that was accepted has
+// no sender any more.
 func TestRefusalsOfInterceptors(t *testing.T) {
 	t.Parallel()
 	denied := &rpc.Error{Kind: rpc.AccessDenied, Message: "not you"}
@@ -324,7 +326,8 @@ func TestRefusalsOfInterceptors(t *testing.T) {
 	}
 }
 
-// TestRefusedMessageMayComeAgain: a message that an interceptor refused is not taken for a repeated one.
+// TestRefusedMessageMayComeAgain: a message that an interceptor refused is not taken for a repeated
+// one.
 func TestRefusedMessageMayComeAgain(t *testing.T) {
 	t.Parallel()
 	for name, d := range deliveries() {

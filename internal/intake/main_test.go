@@ -19,8 +19,8 @@ const maxSize = 1000
 
 type methods = map[string]*dispatch.Method
 
-// newServer returns a server with methods in the null namespace at version 1.0, as instance "b1." and
-// its name.
+// newServer returns a server with methods in the null namespace at version 1.0, as instance "b1."
+// and its name.
 func newServer(tb testing.TB, topic, name string, m methods) *Server {
 	tb.Helper()
 	table := dispatch.NewTable([]dispatch.Endpoint{{Namespaces: []string{""}, Version: rpc.DefaultVersion, Methods: m}})
@@ -52,8 +52,8 @@ func to(target rpc.Target, instanceID string) *Message {
 	return &Message{Request: dispatch.Request{Target: target, Method: "foo"}, InstanceID: instanceID}
 }
 
-// check fails the test unless err is an *rpc.Error of kind with this NotStarted, and its message has all
-// parts.
+// check fails the test unless err is an *rpc.Error of kind with this NotStarted, and its message
+// has all parts.
 func check(t *testing.T, err error, kind rpc.Kind, notStarted bool, parts ...string) *rpc.Error {
 	t.Helper()
 	e, ok := err.(*rpc.Error) //nolint:errorlint // It must not be wrapped: the carrier encodes it.

@@ -20,20 +20,22 @@ type Message struct {
 	HasVersion bool
 	// InstanceID is the instance that the client chose; empty for none.
 	InstanceID string
-	// Missed is how long ago the sender last failed to deliver a message to the server; nil for never.
+	// Missed is how long ago the sender last failed to deliver a message to the server; nil for
+	// never.
 	Missed *time.Duration
-	// Remaining is how long the sender still waits, if that is less than ctx says; nil if it does not say.
+	// Remaining is how long the sender still waits, if that is less than ctx says; nil if it does
+	// not say.
 	Remaining *time.Duration
-	// Flaw is the reason that the carrier cannot read the content; nil if it can. The server that is
-	// meant refuses the message with it.
+	// Flaw is the reason that the carrier cannot read the content; nil if it can. The server that
+	// is meant refuses the message with it.
 	Flaw error
 
 	server *Server
 	typed  *Service // nil for a dynamic message
 }
 
-// Find finds the server that a dynamic message is meant for. The operations do so themselves; a carrier
-// calls it to learn of a mistake earlier.
+// Find finds the server that a dynamic message is meant for. The operations do so themselves; a
+// carrier calls it to learn of a mistake earlier.
 func (i *Intake) Find(m *Message) error {
 	if m.server != nil {
 		return nil
@@ -53,8 +55,8 @@ func (m *Message) Implemented() []discovery.Implementation {
 	return m.server.Instance.Implemented
 }
 
-// check returns what is wrong with the parts of a dynamic message that every carrier has, but for its
-// content. It reads the version.
+// check returns what is wrong with the parts of a dynamic message that every carrier has, but for
+// its content. It reads the version.
 func (m *Message) check() error {
 	names := m.Target
 	names.Version = ""
@@ -110,8 +112,8 @@ func (m *Message) bound(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeout(ctx, *m.Remaining)
 }
 
-// enter has a message whose server was found come in: interceptors accept it, the server hears of what
-// it missed, and the content is checked. The context is for the dispatcher.
+// enter has a message whose server was found come in: interceptors accept it, the server hears of
+// what it missed, and the content is checked. The context is for the dispatcher.
 func (i *Intake) enter(ctx context.Context, m *Message, as rpc.Delivery) (context.Context, error) {
 	m.Delivery, m.Instance = as, &m.server.Instance
 	ctx, err := i.accept(ctx, m)
@@ -130,8 +132,8 @@ func (i *Intake) enter(ctx context.Context, m *Message, as rpc.Delivery) (contex
 	return ctx, nil
 }
 
-// Sign completes an error with the message that it is about and with the server that it is from. The
-// error is not changed: others may have it, too.
+// Sign completes an error with the message that it is about and with the server that it is from.
+// The error is not changed: others may have it, too.
 func (m *Message) Sign(err error) error {
 	if err == nil {
 		return nil

@@ -40,8 +40,8 @@ func newRoster(servers []*Server) *roster {
 	return r
 }
 
-// find returns the server with this name and this id, where each may be empty for any; nil if there is
-// none. It returns a server that stops, is held or drains only if there is no other.
+// find returns the server with this name and this id, where each may be empty for any; nil if there
+// is none. It returns a server that stops, is held or drains only if there is no other.
 func (g *group) find(name, id string) *Server { return g.findAt(discovery.Topic{}, name, id) }
 
 // findAt is find on a topic. The exchange and the name of the topic may be empty for any as well.

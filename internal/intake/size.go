@@ -10,8 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Carriers allow larger messages than the process does, so that an error of ours can say what is too
-// large. The intake holds messages to the limit of the process.
+// Carriers allow larger messages than the process does, so that an error of ours can say what is
+// too large. The intake holds messages to the limit of the process.
 
 // fits returns an error if the content of a message is too large.
 func (i *Intake) fits(m *Message) error {
@@ -29,8 +29,8 @@ func (i *Intake) fits(m *Message) error {
 		"the %s has %d bytes, and this server takes %d: send less at a time, or raise the server's limit", what, n, i.config.MaxSize)}
 }
 
-// sendable returns an error if a result that is JSON text cannot be sent. The method may have returned
-// it as text, which is not UTF-8 for certain.
+// sendable returns an error if a result that is JSON text cannot be sent. The method may have
+// returned it as text, which is not UTF-8 for certain.
 func (i *Intake) sendable(result string) error {
 	if len(result) > i.config.MaxSize {
 		return i.ResultTooLarge(len(result), "")
@@ -44,16 +44,16 @@ func (i *Intake) sendable(result string) error {
 // MaxSize bounds a result, in bytes.
 func (i *Intake) MaxSize() int { return i.config.MaxSize }
 
-// ResultTooLarge returns the error for a result of n bytes, which is too large in some form, such as "
-// as a protobuf value".
+// ResultTooLarge returns the error for a result of n bytes, which is too large in some form, such
+// as " as a protobuf value".
 func (i *Intake) ResultTooLarge(n int, form string) error {
 	return &rpc.Error{Kind: rpc.TooLarge, Message: fmt.Sprintf(
 		"the method ran, and its result has %d bytes%s where this server sends %d: return less at a time, or raise the server's limit",
 		n, form, i.config.MaxSize)}
 }
 
-// sendableMessage returns an error if a result, or an item of a stream, cannot be sent. A carrier would
-// notice only once the method is out of sight, and could not tell whether it ran.
+// sendableMessage returns an error if a result, or an item of a stream, cannot be sent. A carrier
+// would notice only once the method is out of sight, and could not tell whether it ran.
 func (i *Intake) sendableMessage(result any) error {
 	message, ok := result.(proto.Message)
 	if !ok {

@@ -21,7 +21,8 @@ type Stream interface {
 	Send(item any) error
 	// Receive receives a message of the client. It returns io.EOF after the last one.
 	Receive(message any) error
-	// SetHeader, SendHeader and SetTrailer are for the metadata before the first item and after the last.
+	// SetHeader, SendHeader and SetTrailer are for the metadata before the first item and after the
+	// last.
 	SetHeader(md rpc.Metadata) error
 	SendHeader(md rpc.Metadata) error
 	SetTrailer(md rpc.Metadata)
@@ -53,7 +54,8 @@ func (i *Intake) Stream(ctx context.Context, m *Message, stream Stream) error {
 	return m.Sign(err)
 }
 
-// boundStream is a stream as its method sees it: it has our limits, and ends with the method's context.
+// boundStream is a stream as its method sees it: it has our limits, and ends with the method's
+// context.
 type boundStream struct {
 	Stream
 
@@ -118,12 +120,13 @@ func (s *boundStream) result(m *Message, err error) error {
 	return failed(err)
 }
 
-// forcedGrace is how long a method may take, after its context was ended by force, to end by itself.
+// forcedGrace is how long a method may take, after its context was ended by force, to end by
+// itself.
 const forcedGrace = 250 * time.Millisecond
 
-// untilForced runs the message of a stream, and returns when it has ended; after a forced stop of the
-// server, soon in any case. A method that waits for a message, or for its client to take one, does not
-// see its context end. It sees the end of the stream.
+// untilForced runs the message of a stream, and returns when it has ended; after a forced stop of
+// the server, soon in any case. A method that waits for a message, or for its client to take one,
+// does not see its context end. It sees the end of the stream.
 func untilForced(ctx context.Context, d *dispatch.Dispatcher, r *dispatch.Request, emit dispatch.Emit) error {
 	over := make(chan error, 1)
 	go func() { over <- d.Call(ctx, r, guarded(d, emit)) }()

@@ -14,7 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Service is a typed service that a server offers: a program's own protobuf service. It is immutable.
+// Service is a typed service that a server offers: a program's own protobuf service. It is
+// immutable.
 type Service struct {
 	// Rules are what its options say.
 	Rules *typed.Service
@@ -45,9 +46,9 @@ type Unary struct {
 	run    UnaryRun
 }
 
-// CallTyped runs a unary method of a typed service and returns its reply; a message that is a cast or a
-// copy of a fanout is answered once it is accepted. Decode decodes the request; its error is returned
-// as it is.
+// CallTyped runs a unary method of a typed service and returns its reply; a message that is a cast
+// or a copy of a fanout is answered once it is accepted. Decode decodes the request; its error is
+// returned as it is.
 func (i *Intake) CallTyped(ctx context.Context, m *Message, decode func(any) error) (reply any, err error) {
 	u, err := i.OpenTyped(m, decode)
 	if err != nil {
@@ -59,8 +60,8 @@ func (i *Intake) CallTyped(ctx context.Context, m *Message, decode func(any) err
 	return reply, u.Check(reply)
 }
 
-// OpenTyped is the first step of [Intake.CallTyped], for a carrier with interceptors of its own: it finds
-// the server and decodes the request.
+// OpenTyped is the first step of [Intake.CallTyped], for a carrier with interceptors of its own: it
+// finds the server and decodes the request.
 func (i *Intake) OpenTyped(m *Message, decode func(any) error) (u Unary, err error) {
 	if err := i.FindTyped(m); err != nil {
 		return Unary{}, err
@@ -74,8 +75,8 @@ func (i *Intake) OpenTyped(m *Message, decode func(any) error) (u Unary, err err
 	return u, err
 }
 
-// Do is the second step: it takes the message in, with a request that may be another one than it came
-// with, and runs the method. Each call of Do is for a message of its own.
+// Do is the second step: it takes the message in, with a request that may be another one than it
+// came with, and runs the method. Each call of Do is for a message of its own.
 func (u Unary) Do(ctx context.Context, request any) (reply any, err error) {
 	i, m := u.intake, u.Message
 	ctx, cancel := m.bound(ctx)
@@ -147,8 +148,8 @@ func (i *Intake) FindTyped(m *Message) error {
 	return m.Sign(err)
 }
 
-// findTyped returns the server that offers a typed service and is meant. What the message does not say
-// is not asked for: without any names, it is meant for any server that offers the service.
+// findTyped returns the server that offers a typed service and is meant. What the message does not
+// say is not asked for: without any names, it is meant for any server that offers the service.
 func (i *Intake) findTyped(m *Message) (*Server, error) {
 	r, at := i.roster.Load(), discovery.Topic{Exchange: m.Target.Exchange, Name: m.Target.Topic}
 	if g := r.services[m.Typed.Service]; g != nil {
@@ -156,8 +157,8 @@ func (i *Intake) findTyped(m *Message) (*Server, error) {
 			return s, nil
 		}
 	}
-	// A server that does not offer the service is there all the same: clients go on sending it other
-	// messages. A process that is just starting again has no servers yet.
+	// A server that does not offer the service is there all the same: clients go on sending it
+	// other messages. A process that is just starting again has no servers yet.
 	all := group{servers: r.servers}
 	if all.findAt(at, m.Target.Server, m.InstanceID) != nil {
 		return nil, &rpc.Error{Kind: rpc.NoSuchMethod, NotStarted: true, Message: fmt.Sprintf(
@@ -179,8 +180,8 @@ func failed(err error) error {
 	return &dispatch.MethodError{Err: err}
 }
 
-// MethodError returns the error that a method, or an interceptor in its place, returned itself, if err
-// is of kind rpc.Remote and from this process. A carrier may know more of it than its text.
+// MethodError returns the error that a method, or an interceptor in its place, returned itself, if
+// err is of kind rpc.Remote and from this process. A carrier may know more of it than its text.
 func MethodError(err error) (own error, ok bool) {
 	if failure, ok := errors.AsType[*dispatch.Failure](err); ok {
 		return failure.Own, true

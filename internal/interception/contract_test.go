@@ -192,7 +192,8 @@ func checkDetail(t *testing.T, err error) {
 	}
 }
 
-// A server offers the services that the test above knows, and services of gRPC that run no messages.
+// A server offers the services that the test above knows, and services of gRPC that run no
+// messages.
 func TestNoOtherServices(t *testing.T) {
 	f := newFleet(t, []string{"node1"})
 	stream, err := grpc_reflection_v1.NewServerReflectionClient(f.stranger(t, "node1").conn).ServerReflectionInfo(t.Context())
@@ -219,7 +220,8 @@ func TestNoOtherServices(t *testing.T) {
 	}
 }
 
-// Interceptors of gRPC around an RPC do not keep ours from seeing its message, nor show it to them twice.
+// Interceptors of gRPC around an RPC do not keep ours from seeing its message, nor show it to them
+// twice.
 func TestInterceptorsOfGRPCBesideOurs(t *testing.T) {
 	f := newFleet(t, nil)
 	handled := make(chan string, 100)

@@ -26,8 +26,8 @@ const (
 	clientName = "client.example"
 )
 
-// fleet is a client and servers, each a process of its own for the others: they prove by certificates
-// who they are.
+// fleet is a client and servers, each a process of its own for the others: they prove by
+// certificates who they are.
 type fleet struct {
 	journal   *journal
 	authority *tlstest.Authority

@@ -29,8 +29,8 @@ type event struct {
 	point point
 	// process is the name of the server, or "client".
 	process string
-	// message is the message as it came to the point, and peer is what was known of the other end of the
-	// connection when it left the point.
+	// message is the message as it came to the point, and peer is what was known of the other end
+	// of the connection when it left the point.
 	message rpc.Message
 	peer    rpc.Peer
 	// began and ended count all events; ended is 0 until the message left the point.

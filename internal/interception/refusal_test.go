@@ -31,8 +31,8 @@ func refusals() map[string]struct {
 	return all
 }
 
-// What a server refuses before it accepts it, or once a worker is free, does not run, and the sender
-// knows the kind, the reason, and that the message is safe to send again.
+// What a server refuses before it accepts it, or once a worker is free, does not run, and the
+// sender knows the kind, the reason, and that the message is safe to send again.
 func TestServersRefuse(t *testing.T) {
 	f := newFleet(t, []string{"node1", "node2"})
 	once := f.client.Prepare(oslorpc.WithRetry(0))
@@ -58,9 +58,9 @@ func TestServersRefuse(t *testing.T) {
 	}
 }
 
-// checkAttempts fails unless a refused message was offered to the other server as well, and a copy for one
-// server again to the same one. A refusal of another kind is about the message. A stream of the client
-// goes to one server only.
+// checkAttempts fails unless a refused message was offered to the other server as well, and a copy
+// for one server again to the same one. A refusal of another kind is about the message. A stream of
+// the client goes to one server only.
 func (f *fleet) checkAttempts(t *testing.T, r *row, kind rpc.Kind) {
 	t.Helper()
 	list := f.journal.take(attempt)
@@ -84,8 +84,8 @@ func (f *fleet) checkAttempts(t *testing.T, r *row, kind rpc.Kind) {
 	}
 }
 
-// checkRefused fails unless a message did not run where it was refused: everywhere, or if it is for every
-// server, at node1.
+// checkRefused fails unless a message did not run where it was refused: everywhere, or if it is for
+// every server, at node1.
 func (f *fleet) checkRefused(t *testing.T, r *row, o outcome, kind rpc.Kind) {
 	t.Helper()
 	if !r.toAll {
@@ -112,8 +112,8 @@ func checkError(t *testing.T, err error, kind rpc.Kind) {
 	}
 }
 
-// A cast that an interceptor refuses once a worker is free does not run; its sender was told already
-// that it was accepted.
+// A cast that an interceptor refuses once a worker is free does not run; its sender was told
+// already that it was accepted.
 func TestCastsRefusedAtTheirRun(t *testing.T) {
 	f := newFleet(t, []string{"node1", "node2"})
 	f.setRefuse(func(at point, _ string, _ *rpc.Message) error {

@@ -19,8 +19,8 @@ type row struct {
 	name string
 	// sent and got are the deliveries, as the client and the servers see them.
 	sent, got rpc.Delivery
-	// service and method are what the message asks for, at a version. A typed stream opens at least at the
-	// version of the client.
+	// service and method are what the message asks for, at a version. A typed stream opens at least
+	// at the version of the client.
 	service, method, version string
 	monitored                bool
 	// toAll: the message goes to every server.

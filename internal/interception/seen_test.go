@@ -10,8 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Each interceptor sees each message once at each point, with the same content, and nothing of it is
-// lost on the way.
+// Each interceptor sees each message once at each point, with the same content, and nothing of it
+// is lost on the way.
 func TestEachMessageIsSeenOnce(t *testing.T) {
 	f := newFleet(t, []string{"node1", "node2"})
 	for _, r := range rows() {

@@ -10,9 +10,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// A message that waits in a held server was accepted with the context that it keeps: its values reach
-// the method when the server is released, whatever became of the sender. (The other tests see the same
-// of messages that do not wait.)
+// A message that waits in a held server was accepted with the context that it keeps: its values
+// reach the method when the server is released, whatever became of the sender. (The other tests see
+// the same of messages that do not wait.)
 func TestValuesOfHeldMessages(t *testing.T) {
 	f := newFleet(t, []string{"node1"}, oslorpc.WithHold())
 	for _, r := range rows() {
@@ -76,8 +76,8 @@ func TestDeadlinesInInterceptors(t *testing.T) {
 	}
 }
 
-// A server that is full refuses a message after its interceptors accepted it. Each attempt is seen, by the
-// client and by the server that it went to, and the message has one Send.
+// A server that is full refuses a message after its interceptors accepted it. Each attempt is seen,
+// by the client and by the server that it went to, and the message has one Send.
 func TestAttemptsAfterAFullServer(t *testing.T) {
 	f := newFleet(t, []string{"node1", "node2"}, oslorpc.WithWorkers(1), oslorpc.WithQueue(1, 1<<20))
 	filling, empty := context.WithCancel(t.Context())
@@ -127,8 +127,8 @@ func (f *fleet) stop(t *testing.T) {
 	}
 }
 
-// An interceptor of a client may call next on another goroutine, or twice. The message is sent once at
-// most, and the error says truthfully whether it was.
+// An interceptor of a client may call next on another goroutine, or twice. The message is sent once
+// at most, and the error says truthfully whether it was.
 func TestNextOnAnotherGoroutine(t *testing.T) {
 	f := newFleet(t, []string{"node1"})
 	refused := errors.New("no")

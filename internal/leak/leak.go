@@ -10,11 +10,12 @@ import (
 	"time"
 )
 
-// patience is how long goroutines have to end after the tests: closing a connection is seen by its readers a little later.
+// patience is how long goroutines have to end after the tests: closing a connection is seen by its
+// readers a little later.
 const patience = 5 * time.Second
 
-// Main runs the tests of a package and exits; if they pass but goroutines stay, it prints their stacks and exits with 1. Use
-// it as
+// Main runs the tests of a package and exits; if they pass but goroutines stay, it prints their
+// stacks and exits with 1. Use it as
 //
 //	func TestMain(m *testing.M) { leak.Main(m) }
 //
@@ -33,7 +34,8 @@ func Main(m *testing.M, after ...func()) {
 	os.Exit(code)
 }
 
-// wait returns the stacks of the goroutines that are still there after so long; none as soon as none is left.
+// wait returns the stacks of the goroutines that are still there after so long; none as soon as
+// none is left.
 func wait(long time.Duration) []string {
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -55,8 +57,8 @@ func running() []string {
 	return stacks
 }
 
-// expected reports whether a stack is of the main goroutine, which nobody created, or of one that the testing package, the
-// runtime or os/signal started; the latter never ends its one.
+// expected reports whether a stack is of the main goroutine, which nobody created, or of one that
+// the testing package, the runtime or os/signal started; the latter never ends its one.
 func expected(stack string) bool {
 	_, creator, found := strings.Cut(stack, "\ncreated by ")
 	if !found {

@@ -13,8 +13,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// MarshalArgs returns keyword arguments as the text of a JSON object. They are nil for none, a struct whose JSON names
-// are the names of the arguments, a map with string keys, [Raw], or a pointer to one of these.
+// MarshalArgs returns keyword arguments as the text of a JSON object. They are nil for none, a
+// struct whose JSON names are the names of the arguments, a map with string keys, [Raw], or a
+// pointer to one of these.
 func MarshalArgs(args any) (string, error) {
 	switch a := args.(type) {
 	case nil:
@@ -60,7 +61,8 @@ func marshalStruct(v reflect.Value) (string, error) {
 	return Marshal(planned{p, v}, rpc.BadArguments)
 }
 
-// planned is a struct of arguments that its plan writes and reads, as a value that the JSON library knows.
+// planned is a struct of arguments that its plan writes and reads, as a value that the JSON library
+// knows.
 type planned struct { //nolint:recvcheck // the library writes a value and reads into a pointer
 	*plan
 	v reflect.Value
@@ -121,10 +123,10 @@ func writeMember(enc *jsontext.Encoder, name string, value any) error {
 	return json.MarshalEncode(enc, value)
 }
 
-// UnmarshalArgs reads the text of a JSON object into the arguments that dst points to: a struct, a map with string keys, or Raw.
-// Into a struct, names are matched exactly; a plain field must be there, an [Opt] may be absent or
-// null, and an embedded [Extra] takes what has no field. The same holds for structs within, in
-// which members with the tag omitzero or omitempty may be absent, too.
+// UnmarshalArgs reads the text of a JSON object into the arguments that dst points to: a struct, a
+// map with string keys, or Raw. Into a struct, names are matched exactly; a plain field must be
+// there, an [Opt] may be absent or null, and an embedded [Extra] takes what has no field. The same
+// holds for structs within, in which members with the tag omitzero or omitempty may be absent, too.
 func UnmarshalArgs(s string, dst any) error {
 	v := reflect.ValueOf(dst).Elem()
 	for v.Kind() == reflect.Pointer {

@@ -7,7 +7,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// The arguments of these benchmarks are those of a typical nested call: eight arguments, one of them a list of ten objects.
+// The arguments of these benchmarks are those of a typical nested call: eight arguments, one of
+// them a list of ten objects.
 
 type benchVolume struct {
 	ID       string  `json:"id"`
@@ -29,7 +30,8 @@ type benchArgs struct {
 	Volumes    []benchVolume `json:"volumes"`
 }
 
-// benchOptional is benchArgs with an optional argument, so that the plan of the struct writes it, not the JSON library.
+// benchOptional is benchArgs with an optional argument, so that the plan of the struct writes it,
+// not the JSON library.
 type benchOptional struct {
 	benchArgs
 	Reason Opt[string] `json:"reason"`

@@ -20,7 +20,8 @@ const (
 	maxLong  = 256
 )
 
-// problem is a complaint of this package on its way through the JSON library, which wraps what it is given.
+// problem is a complaint of this package on its way through the JSON library, which wraps what it
+// is given.
 type problem struct {
 	path, message string
 	bare          bool // the message names the place already
@@ -53,7 +54,8 @@ func describe(err error, kind rpc.Kind, explain func(*json.SemanticError) string
 	return e
 }
 
-// place returns where an error is. A type that writes itself may give malformed JSON, and the place within is known too.
+// place returns where an error is. A type that writes itself may give malformed JSON, and the place
+// within is known too.
 func place(err *json.SemanticError) jsontext.Pointer {
 	var within *jsontext.SyntacticError
 	switch {

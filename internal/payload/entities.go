@@ -7,8 +7,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// MapArgs returns keyword arguments, the text of a JSON object, with what f makes of each value, in the order of their names. Its error
-// is of kind rpc.BadArguments and names the argument.
+// MapArgs returns keyword arguments, the text of a JSON object, with what f makes of each value, in
+// the order of their names. Its error is of kind rpc.BadArguments and names the argument.
 func MapArgs(s string, f func(any) (any, error)) (string, error) {
 	var args map[string]any
 	if err := UnmarshalArgs(s, &args); err != nil {
@@ -37,7 +37,8 @@ func MapResult(s string, f func(any) (any, error)) (string, error) {
 	return Marshal(result, rpc.BadResult)
 }
 
-// unmapped is the error for a value that its function failed on. The function's error may be one of ours, about another message.
+// unmapped is the error for a value that its function failed on. The function's error may be one of
+// ours, about another message.
 func unmapped(err error, kind rpc.Kind, path string) error {
 	message := "the serializer failed: " + err.Error()
 	if path != "" {

@@ -88,7 +88,8 @@ func fuzzArgs[T any](t *testing.T, text string) {
 	}
 }
 
-// checkSameMeaning compares what encoding/json makes of a text before and after it went through a map.
+// checkSameMeaning compares what encoding/json makes of a text before and after it went through a
+// map.
 func checkSameMeaning[T any](t *testing.T, before, after string) {
 	t.Helper()
 	var want, got any
@@ -131,7 +132,8 @@ func FuzzToValue(f *testing.F) {
 	})
 }
 
-// checkRefusal checks that we refuse only what we say we do, and, if others take it, only what is ours to refuse.
+// checkRefusal checks that we refuse only what we say we do, and, if others take it, only what is
+// ours to refuse.
 func checkRefusal(t *testing.T, text string, err error, othersTakeIt bool) {
 	t.Helper()
 	var e *rpc.Error

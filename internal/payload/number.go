@@ -14,15 +14,17 @@ import (
 )
 
 const (
-	// maxSafe is the largest integer that a double holds and no other integer rounds to. A number beyond it in a protobuf
-	// value may already have been rounded by its sender.
+	// maxSafe is the largest integer that a double holds and no other integer rounds to. A number
+	// beyond it in a protobuf value may already have been rounded by its sender.
 	maxSafe = 1<<53 - 1
-	// maxDigits bounds an integer that is read, as Python does: the time to read one grows with the square of its length.
+	// maxDigits bounds an integer that is read, as Python does: the time to read one grows with the
+	// square of its length.
 	maxDigits = 4300
 )
 
-// writeFloat writes an integral float with a fraction, so that a reader in a language that tells 1 from 1.0 gets a
-// float. Everything else is left to the library: NaN, and what must be a string, such as the key of a map.
+// writeFloat writes an integral float with a fraction, so that a reader in a language that tells 1
+// from 1.0 gets a float. Everything else is left to the library: NaN, and what must be a string,
+// such as the key of a map.
 func writeFloat(enc *jsontext.Encoder, f float64, bits int) error {
 	if !isIntegral(f) {
 		return errors.ErrUnsupported
@@ -36,7 +38,8 @@ func writeFloat(enc *jsontext.Encoder, f float64, bits int) error {
 	return writeIntegral(enc, f, bits)
 }
 
-// isIntegral reports whether a float is integral and not so large that it is written with an exponent anyway.
+// isIntegral reports whether a float is integral and not so large that it is written with an
+// exponent anyway.
 func isIntegral(f float64) bool { return f == math.Trunc(f) && math.Abs(f) < 1e21 }
 
 func writeIntegral(enc *jsontext.Encoder, f float64, bits int) error {
@@ -44,8 +47,9 @@ func writeIntegral(enc *jsontext.Encoder, f float64, bits int) error {
 	return enc.WriteValue(strconv.AppendFloat(buf[:0], f, 'f', 1, bits))
 }
 
-// number decides what a number that was read becomes in an untyped Go value: int64 if it is written as an integer that fits, *big.Int if
-// it does not fit, float64 if it has a fraction or an exponent. Nothing is rounded but what JSON wrote as a float.
+// number decides what a number that was read becomes in an untyped Go value: int64 if it is written
+// as an integer that fits, *big.Int if it does not fit, float64 if it has a fraction or an
+// exponent. Nothing is rounded but what JSON wrote as a float.
 func number(dec *jsontext.Decoder, literal string) (any, error) {
 	if n, err := strconv.ParseInt(literal, 10, 64); err == nil {
 		return n, nil

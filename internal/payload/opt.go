@@ -82,8 +82,8 @@ func (o *Opt[T]) target() any {
 // struct. In a struct within arguments or results, it takes the members that the struct does not
 // name; the other fields of such a struct follow the rules of arguments.
 //
-// Numbers in it are int64 if they are written as integers and fit, *big.Int if they do not fit, and float64 otherwise; objects
-// are map[string]any and arrays []any.
+// Numbers in it are int64 if they are written as integers and fit, *big.Int if they do not fit, and
+// float64 otherwise; objects are map[string]any and arrays []any.
 type Extra map[string]any
 
 // catches marks the structs that embed an Extra, for the JSON library.

@@ -1,8 +1,10 @@
-// Package payload turns Go values into the payloads of messages and back: keyword arguments, request contexts, results.
+// Package payload turns Go values into the payloads of messages and back: keyword arguments,
+// request contexts, results.
 //
-// Text is JSON as the contract asks for it: integers of any size, floats that stay floats, names matched exactly, duplicate
-// names refused. Errors are of the kind that the caller gives (BadArguments or BadResult; Invalid for a struct that cannot hold
-// arguments) and name their place as a JSON pointer.
+// Text is JSON as the contract asks for it: integers of any size, floats that stay floats, names
+// matched exactly, duplicate names refused. Errors are of the kind that the caller gives
+// (BadArguments or BadResult; Invalid for a struct that cannot hold arguments) and name their place
+// as a JSON pointer.
 package payload
 
 import (
@@ -15,8 +17,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Raw is JSON text that is sent or delivered as it is, without being parsed. It must be valid JSON; nothing checks it on the
-// way but the reader at the other end.
+// Raw is JSON text that is sent or delivered as it is, without being parsed. It must be valid JSON;
+// nothing checks it on the way but the reader at the other end.
 type Raw string
 
 // MarshalJSON returns the text.

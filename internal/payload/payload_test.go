@@ -157,7 +157,8 @@ func TestWhatCannotBeReadSaysWhy(t *testing.T) {
 
 var errOdd = errors.New("odd numbers are not taken")
 
-// picky has methods of its own, which fail. As usual, those that write have a value and those that read a pointer.
+// picky has methods of its own, which fail. As usual, those that write have a value and those that
+// read a pointer.
 type picky struct{}
 
 func (picky) MarshalJSON() ([]byte, error) {

@@ -150,7 +150,8 @@ func nullable(t reflect.Type) bool {
 	return t != bigType && t != timeType && (implements[json.Unmarshaler](t) || implements[json.UnmarshalerFrom](t))
 }
 
-// ownJSON reports whether a type writes or reads itself, so that its fields say nothing about its JSON.
+// ownJSON reports whether a type writes or reads itself, so that its fields say nothing about its
+// JSON.
 func ownJSON(t reflect.Type) bool {
 	return implements[json.Marshaler](t) || implements[json.MarshalerTo](t) ||
 		implements[json.Unmarshaler](t) || implements[json.UnmarshalerFrom](t) ||

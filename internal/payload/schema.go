@@ -28,13 +28,14 @@ const (
 // Argument describes a keyword argument.
 type Argument struct {
 	Name string
-	// Type is the JSON type in words: string, integer, number, boolean, object, any, or "array of" and one of these.
+	// Type is the JSON type in words: string, integer, number, boolean, object, any, or "array of"
+	// and one of these.
 	Type     string
 	Optional bool
 }
 
-// Describe returns the keyword arguments that the type t takes, and whether it takes others as well. An error, of kind
-// Invalid, means that t cannot hold arguments.
+// Describe returns the keyword arguments that the type t takes, and whether it takes others as
+// well. An error, of kind Invalid, means that t cannot hold arguments.
 func Describe(t reflect.Type) (args []Argument, extra bool, err error) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()

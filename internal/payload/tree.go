@@ -9,8 +9,8 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// Trees of untyped values are written and read here: given functions for some types, as ours for numbers, the library uses
-// reflection for each value within, which takes twice the time to read.
+// Trees of untyped values are written and read here: given functions for some types, as ours for
+// numbers, the library uses reflection for each value within, which takes twice the time to read.
 
 func writeMap(enc *jsontext.Encoder, m map[string]any) error {
 	if err := enc.WriteToken(jsontext.BeginObject); err != nil {

@@ -14,12 +14,12 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// maxDepth bounds how deep a protobuf value nests. A level takes up to three messages, and the protobuf libraries give up
-// beyond 10,000 of them (Go) or 100 (C++, Python).
+// maxDepth bounds how deep a protobuf value nests. A level takes up to three messages, and the
+// protobuf libraries give up beyond 10,000 of them (Go) or 100 (C++, Python).
 const maxDepth = 1000
 
-// FromValue returns a protobuf value as JSON text. An integral number is written as an integer; one beyond 2^53 - 1 may
-// have been rounded by its sender, and is an error of kind that names its path.
+// FromValue returns a protobuf value as JSON text. An integral number is written as an integer; one
+// beyond 2^53 - 1 may have been rounded by its sender, and is an error of kind that names its path.
 func FromValue(v *structpb.Value, kind rpc.Kind) (string, error) {
 	b, err := json.Marshal(fromValue{v})
 	if err != nil {
@@ -111,8 +111,8 @@ func next(enc *jsontext.Encoder) string {
 	return string(at.AppendToken(strconv.FormatInt(n, 10)))
 }
 
-// ToValue returns JSON text as a protobuf value. An integer that a double cannot hold safely is an error of kind that
-// names its path.
+// ToValue returns JSON text as a protobuf value. An integer that a double cannot hold safely is an
+// error of kind that names its path.
 func ToValue(s string, kind rpc.Kind) (*structpb.Value, error) {
 	var t toValue
 	if err := json.Unmarshal([]byte(s), &t); err != nil {

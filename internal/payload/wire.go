@@ -5,7 +5,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// JSON returns JSON text as a payload of the contract. Each message has at least one, so its parts are one allocation.
+// JSON returns JSON text as a payload of the contract. Each message has at least one, so its parts
+// are one allocation.
 func JSON(text string) *pb.Payload {
 	p := &struct {
 		payload pb.Payload

@@ -111,7 +111,7 @@ func (m *Machine) advance(to Phase) (news bool) {
 	return news
 }
 
-// change changes the state, and then tells those that wait for its stage.
+// change changes the state, and then wakes the goroutines that wait for its stage.
 func (m *Machine) change(f func(*state)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

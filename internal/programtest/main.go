@@ -1,5 +1,6 @@
-// Package programtest runs the programs of an example as processes, for its tests. A program is told by --transport how it finds others,
-// and says on its standard output what it does, for tests to wait for.
+// Package programtest runs the programs of an example as processes, for its tests. A program is
+// told by --transport how it finds others, and says on its standard output what it does, for tests
+// to wait for.
 package programtest
 
 import (
@@ -37,8 +38,8 @@ var (
 //
 //	func TestMain(m *testing.M) { programtest.Main(m, "./server", "./client") }
 //
-// Tests that are parallel run several at a time, however few processors there are: they wait most of the time. The flag -parallel has
-// the last word.
+// Tests that are parallel run several at a time, however few processors there are: they wait most
+// of the time. The flag -parallel has the last word.
 func Main(m *testing.M, packages ...string) {
 	_ = flag.Set("test.parallel", strconv.Itoa(max(parallel, runtime.GOMAXPROCS(0))))
 	dir, err := os.MkdirTemp("", "programtest")
@@ -72,16 +73,16 @@ func run(args ...string) (string, error) {
 	return string(out), nil
 }
 
-// depend has the result of the tests depend on the programs' sources: go test remembers which files of the module a test looked at, and
-// otherwise it would not test programs again that have changed.
+// depend has the result of the tests depend on the programs' sources: go test remembers which files
+// of the module a test looked at, and otherwise it would not test programs again that have changed.
 var depend = sync.OnceFunc(func() {
 	for file := range strings.Lines(sources) {
 		_, _ = os.Stat(strings.TrimSpace(file))
 	}
 })
 
-// OnEach runs a test on the embedded registry and on Consul, beside other tests. Each is a fleet of its own, which its programs find by the
-// URL.
+// OnEach runs a test on the embedded registry and on Consul, beside other tests. Each is a fleet of
+// its own, which its programs find by the URL.
 func OnEach(t *testing.T, test func(t *testing.T, url string)) {
 	t.Helper()
 	t.Parallel()

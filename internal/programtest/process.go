@@ -60,8 +60,8 @@ var running = struct {
 	of map[testing.TB][]*Process
 }{of: map[testing.TB][]*Process{}}
 
-// Start starts a program. At the end of the test, it is told to stop together with the test's others, and must; if the test failed, what
-// it logged is shown.
+// Start starts a program. At the end of the test, it is told to stop together with the test's
+// others, and must; if the test failed, what it logged is shown.
 func Start(tb testing.TB, url, program string, args ...string) *Process {
 	tb.Helper()
 	return start(tb, program, slices.Concat(args, []string{"--transport", url}), os.Environ())
@@ -93,7 +93,8 @@ func start(tb testing.TB, program string, args, environment []string) *Process {
 	return p
 }
 
-// stopAll stops all processes of a test, side by side: each waits a moment for messages that are on their way.
+// stopAll stops all processes of a test, side by side: each waits a moment for messages that are on
+// their way.
 func stopAll(tb testing.TB) {
 	running.Lock()
 	all := running.of[tb]
@@ -212,8 +213,8 @@ func (p *Process) Kill() {
 	_ = p.cmd.Wait()
 }
 
-// Stop tells the process to stop, and returns when it has. It must end without an error. If the test failed already, the process is killed.
-// One that has ended before is left alone.
+// Stop tells the process to stop, and returns when it has. It must end without an error. If the
+// test failed already, the process is killed. One that has ended before is left alone.
 func (p *Process) Stop() {
 	p.tb.Helper()
 	if p.cmd.ProcessState != nil {
@@ -237,7 +238,8 @@ func (p *Process) terminate() {
 	}
 }
 
-// Ended waits until the process ends by itself, and returns its exit code; it is killed if that takes too long, and the code is -1 then.
+// Ended waits until the process ends by itself, and returns its exit code; it is killed if that
+// takes too long, and the code is -1 then.
 func (p *Process) Ended() (code int) {
 	late := time.AfterFunc(patience, func() { _ = p.cmd.Process.Kill() })
 	defer late.Stop()

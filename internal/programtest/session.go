@@ -65,7 +65,8 @@ type Mask struct {
 	Instead string
 }
 
-// Replace returns the session with another text in place of one, such as a URL that is to be the test's own.
+// Replace returns the session with another text in place of one, such as a URL that is to be the
+// test's own.
 func (s Session) Replace(text, by string) Session {
 	var replaced Session
 	for _, c := range s {
@@ -74,8 +75,9 @@ func (s Session) Replace(text, by string) Session {
 	return replaced
 }
 
-// Run types the commands into a shell in a directory, where .bin is one of the test's own. What is shown must be printed or logged, in any
-// order, and nothing else be printed, but for what the masks hide. In the end, all that the shell started must have ended.
+// Run types the commands into a shell in a directory, where .bin is one of the test's own. What is
+// shown must be printed or logged, in any order, and nothing else be printed, but for what the
+// masks hide. In the end, all that the shell started must have ended.
 func (s Session) Run(tb testing.TB, dir, url string, masks ...Mask) {
 	tb.Helper()
 	masked := func(line string) string {

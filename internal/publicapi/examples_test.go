@@ -48,8 +48,8 @@ type examples struct {
 	named map[string]bool // such as "Client_Invoke"
 }
 
-// shows reports whether an example uses a function, or is about it. Generated code calls some methods
-// for a program.
+// shows reports whether an example uses a function, or is about it. Generated code calls some
+// methods for a program.
 func (e *examples) shows(f *types.Func) bool {
 	if e.used[f.Origin()] || e.named[f.Name()] {
 		return true

@@ -15,8 +15,8 @@ func Denied(message string) *rpc.Error {
 }
 
 // By returns the error for a message that an interceptor of a server refused with err, and that has
-// not run. Ctx is the context that the interceptor had. An error that panics when it is read, such as a
-// nil pointer in an error interface, denies access, too.
+// not run. Ctx is the context that the interceptor had. An error that panics when it is read, such
+// as a nil pointer in an error interface, denies access, too.
 func By(ctx context.Context, err error) (refused *rpc.Error) {
 	defer func() {
 		if p := recover(); p != nil {

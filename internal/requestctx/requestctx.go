@@ -1,5 +1,6 @@
-// Package requestctx carries the request context of a message, a dict in oslo.messaging's terms, inside a context.Context: from the
-// caller to the handler, and from there on to the calls that the handler makes.
+// Package requestctx carries the request context of a message, a dict in oslo.messaging's terms,
+// inside a context.Context: from the caller to the handler, and from there on to the calls that the
+// handler makes.
 package requestctx
 
 import (
@@ -14,14 +15,15 @@ import (
 
 type key struct{}
 
-// carried is a request context in whichever form it came; the other form is made when it is asked for.
+// carried is a request context in whichever form it came; the other form is made when it is asked
+// for.
 type carried struct {
 	text func() (string, error)
 	dict func() map[string]any
 }
 
-// With returns ctx with a dict as its request context, in place of any other; an empty one is none. The dict must not be changed
-// afterwards.
+// With returns ctx with a dict as its request context, in place of any other; an empty one is none.
+// The dict must not be changed afterwards.
 func With(ctx context.Context, dict map[string]any) context.Context {
 	if len(dict) == 0 {
 		return without(ctx)
@@ -68,8 +70,8 @@ func Check(text string) error {
 
 func isEmpty(text string) bool { return text == "" || text == "{}" }
 
-// decode returns the dict of a text, nil if it is no JSON object. An entry with a number that Go has no
-// type for, such as 1e999, stays payload.Raw, so that the other entries are not lost.
+// decode returns the dict of a text, nil if it is no JSON object. An entry with a number that Go
+// has no type for, such as 1e999, stays payload.Raw, so that the other entries are not lost.
 func decode(text string) map[string]any {
 	var dict map[string]any
 	if payload.Unmarshal(text, &dict, rpc.BadArguments) == nil {

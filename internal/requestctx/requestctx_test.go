@@ -109,7 +109,8 @@ func TestTextMustBeAnObject(t *testing.T) {
 	}
 }
 
-// What the other entries say must not be lost with one that Go has no type for: is_admin false is not the same as absent.
+// What the other entries say must not be lost with one that Go has no type for: is_admin false is
+// not the same as absent.
 func TestNumberWithoutGoTypeStaysText(t *testing.T) {
 	t.Parallel()
 	digits := strings.Repeat("9", 5000)

@@ -10,8 +10,8 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// Most messages are calls and casts, and most programs have nothing that sees them between gRPC and this
-// library. Package wire decodes and encodes those faster than generated code.
+// Most messages are calls and casts, and most programs have nothing that sees them between gRPC and
+// this library. Package wire decodes and encodes those faster than generated code.
 
 // direct is a message with its request and its response, in one allocation.
 type direct struct {
@@ -20,7 +20,8 @@ type direct struct {
 	response wire.Response
 }
 
-// direct returns the description of the contract's service whose calls and casts are decoded directly.
+// direct returns the description of the contract's service whose calls and casts are decoded
+// directly.
 func (s *Services) direct(desc *grpc.ServiceDesc) *grpc.ServiceDesc {
 	copied := *desc
 	copied.Methods = slices.Clone(desc.Methods)
@@ -35,7 +36,8 @@ func (s *Services) direct(desc *grpc.ServiceDesc) *grpc.ServiceDesc {
 	return &copied
 }
 
-// directly returns a handler that leaves messages which an interceptor sees to the generated handler.
+// directly returns a handler that leaves messages which an interceptor sees to the generated
+// handler.
 func directly(generated grpc.MethodHandler, answer func(context.Context, *direct) (any, error)) grpc.MethodHandler {
 	return func(service any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 		if interceptor != nil {

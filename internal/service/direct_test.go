@@ -34,8 +34,8 @@ func (p *payloads) HandleRPC(_ context.Context, s stats.RPCStats) {
 	}
 }
 
-// A message gets the same answer whether package wire decodes it or generated code does. What a program
-// adds to gRPC sees the generated types.
+// A message gets the same answer whether package wire decodes it or generated code does. What a
+// program adds to gRPC sees the generated types.
 func TestDirectAnswersAreAsOthers(t *testing.T) {
 	t.Parallel()
 	seen := &payloads{seen: map[string]bool{}}

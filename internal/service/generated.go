@@ -14,8 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// NewTyped returns a typed service whose methods are called through the handlers that protoc-gen-go-grpc
-// generates. Any carrier can call them.
+// NewTyped returns a typed service whose methods are called through the handlers that
+// protoc-gen-go-grpc generates. Any carrier can call them.
 func NewTyped(rules *typed.Service, desc *grpc.ServiceDesc, impl any) *intake.Service {
 	s := &intake.Service{
 		Rules: rules, Impl: impl, Canceled: isCanceled,
@@ -30,8 +30,8 @@ func NewTyped(rules *typed.Service, desc *grpc.ServiceDesc, impl any) *intake.Se
 	return s
 }
 
-// unaryMethod returns a method for its generated handler. The handler decodes the request, and is kept
-// from running the method by an interceptor, which takes what would run it.
+// unaryMethod returns a method for its generated handler. The handler decodes the request, and is
+// kept from running the method by an interceptor, which takes what would run it.
 func unaryMethod(handler grpc.MethodHandler, impl any) intake.UnaryMethod {
 	return func(decode func(any) error) (request any, run intake.UnaryRun, err error) {
 		request, err = handler(impl, context.Background(), decode,
@@ -55,8 +55,8 @@ func isCanceled(err error) bool {
 	return own && st.Code() == codes.Canceled
 }
 
-// ownStatus returns the status that a method returned as its error, if the error is one. The error may
-// panic when it is asked, such as a nil pointer in an error interface.
+// ownStatus returns the status that a method returned as its error, if the error is one. The error
+// may panic when it is asked, such as a nil pointer in an error interface.
 func ownStatus(err error) (st *status.Status, own bool) {
 	defer func() {
 		if recover() != nil {

@@ -37,9 +37,9 @@ func callerOf(ctx context.Context) string {
 	return dispatch.UnknownCaller
 }
 
-// callerIn returns a user agent without what gRPC appends to a program's own: "agent grpc-go/1.76.0" and
-// "agent grpc-python/1.60.0 grpc-c/37.0.0 (linux; chttp2)" are of the program agent. An agent that is
-// gRPC's alone keeps its first word.
+// callerIn returns a user agent without what gRPC appends to a program's own: "agent
+// grpc-go/1.76.0" and "agent grpc-python/1.60.0 grpc-c/37.0.0 (linux; chttp2)" are of the program
+// agent. An agent that is gRPC's alone keeps its first word.
 func callerIn(agent string) string {
 	if name, _, _ := strings.Cut(agent, " grpc-"); name != "" {
 		return name

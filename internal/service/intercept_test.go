@@ -191,7 +191,8 @@ func ended[T any](stream grpc.ServerStreamingClient[T]) error {
 
 func foo() *pb.Message { return &pb.Message{Target: to("q"), Method: "foo"} }
 
-// TestNoRPCBypassesInterceptors: each RPC of the contract, and each of a typed service, is seen once, and answered with the refusal.
+// TestNoRPCBypassesInterceptors: each RPC of the contract, and each of a typed service, is seen
+// once, and answered with the refusal.
 func TestNoRPCBypassesInterceptors(t *testing.T) {
 	t.Parallel()
 	g := guard(t)
@@ -229,7 +230,8 @@ func TestNoRPCBypassesInterceptors(t *testing.T) {
 	}
 }
 
-// TestInterceptorsKnowTheRPC: its headers, the entries of the message, and the process at the other end.
+// TestInterceptorsKnowTheRPC: its headers, the entries of the message, and the process at the other
+// end.
 func TestInterceptorsKnowTheRPC(t *testing.T) {
 	t.Parallel()
 	g := guard(t)

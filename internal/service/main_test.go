@@ -79,7 +79,8 @@ func newIntake(interceptors []rpc.Interceptor, servers ...*intake.Server) *intak
 
 type methods = map[string]*dispatch.Method
 
-// newServer returns a server with methods in the null namespace at version 1.0, as instance "b1." and its name.
+// newServer returns a server with methods in the null namespace at version 1.0, as instance "b1."
+// and its name.
 func newServer(tb testing.TB, topic, name string, m methods) *intake.Server {
 	tb.Helper()
 	return newServerOf(tb, topic, name, dispatch.DefaultLimits, dispatch.Endpoint{
@@ -195,7 +196,8 @@ func encoding(t *testing.T, p *pb.Payload) (name, text string) {
 	}
 }
 
-// check fails the test unless err, the error of an RPC, has a detail of kind with this NotStarted, and its message has all parts.
+// check fails the test unless err, the error of an RPC, has a detail of kind with this NotStarted,
+// and its message has all parts.
 func check(t *testing.T, err error, kind rpc.Kind, notStarted bool, parts ...string) *rpc.Error {
 	t.Helper()
 	if err == nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// read takes a message of the contract in. An error means that it cannot be told which server is meant;
-// it is a status.
+// read takes a message of the contract in. An error means that it cannot be told which server is
+// meant; it is a status.
 func (in *incoming) read(ctx context.Context, m *pb.Message) error {
 	if err := in.readMessage(ctx, m); err != nil {
 		return statusOf(about(m.GetMethod(), err), nil)
@@ -91,8 +91,8 @@ func invalid(message string) error {
 	return &rpc.Error{Kind: rpc.InvalidTarget, Message: message, NotStarted: true}
 }
 
-// encode returns JSON text in the encoding of the keyword arguments, so that a client that writes values
-// reads values.
+// encode returns JSON text in the encoding of the keyword arguments, so that a client that writes
+// values reads values.
 func (s *Services) encode(text string, kwargs *pb.Payload) (*pb.Payload, error) {
 	if _, json := kwargs.GetEncoding().(*pb.Payload_Json); json {
 		return payload.JSON(text), nil

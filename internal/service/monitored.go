@@ -9,8 +9,8 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// The bounds of a heartbeat's interval: the interval of a request that gives none, and the shortest one
-// that is of use.
+// The bounds of a heartbeat's interval: the interval of a request that gives none, and the shortest
+// one that is of use.
 const (
 	defaultHeartbeat = time.Second
 	minHeartbeat     = 10 * time.Millisecond
@@ -39,8 +39,9 @@ func (s *Services) monitor(
 	return s.call(stream.Context(), m, true)
 }
 
-// beat sends heartbeats until stop is called. After stop has returned, it sends nothing. A heartbeat that
-// cannot be sent ends them: the caller is gone, and the stream's context tells the method.
+// beat sends heartbeats until stop is called. After stop has returned, it sends nothing. A
+// heartbeat that cannot be sent ends them: the caller is gone, and the stream's context tells the
+// method.
 func beat(stream grpc.ServerStreamingServer[pb.MonitoredCallResponse], interval time.Duration) (stop func()) {
 	var ended sync.WaitGroup
 	done := make(chan struct{})

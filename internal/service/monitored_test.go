@@ -162,7 +162,8 @@ func TestHeartbeatsEndWhenTheCallerHasGone(t *testing.T) {
 	})
 }
 
-// A method may end its goroutine; the caller must not be told for ever that the server still has the message.
+// A method may end its goroutine; the caller must not be told for ever that the server still has
+// the message.
 func TestHeartbeatsEndWithTheGoroutine(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

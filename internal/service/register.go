@@ -18,8 +18,8 @@ type Registration struct {
 	Impl any
 }
 
-// Resolve returns a typed service as a server offers it, and its methods as an endpoint. Offered has the
-// versions of services that the server does not offer at the version in their options.
+// Resolve returns a typed service as a server offers it, and its methods as an endpoint. Offered
+// has the versions of services that the server does not offer at the version in their options.
 func (r Registration) Resolve(offered map[string]string) (*intake.Service, dispatch.Endpoint, error) {
 	rules, err := r.rules(offered)
 	if err != nil {

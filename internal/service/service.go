@@ -1,5 +1,5 @@
-// Package service answers the gRPC services of the contract, and the typed services of the servers of a
-// process: it decodes what RPCs carry, hands it to package intake, and encodes the results.
+// Package service answers the gRPC services of the contract, and the typed services of the servers
+// of a process: it decodes what RPCs carry, hands it to package intake, and encodes the results.
 package service
 
 import (
@@ -29,8 +29,8 @@ func New(in *intake.Intake) *Services {
 	return &Services{intake: in, started: time.Now()}
 }
 
-// Register makes the services of the contract known to a gRPC server. Watched says that something of the
-// program, such as a statistics handler, may see the messages of the server. A server with
+// Register makes the services of the contract known to a gRPC server. Watched says that something
+// of the program, such as a statistics handler, may see the messages of the server. A server with
 // [Services.Unknown] as its handler of unknown services answers all other RPCs.
 func (s *Services) Register(r grpc.ServiceRegistrar, watched bool) {
 	contract := &pb.RPCService_ServiceDesc

@@ -18,9 +18,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// RegisterTyped makes known to a gRPC server every service that the program links and that the server
-// does not know yet. gRPC takes services only before it serves, and servers of the process may start
-// later. So each message finds out whether a server offers its service.
+// RegisterTyped makes known to a gRPC server every service that the program links and that the
+// server does not know yet. gRPC takes services only before it serves, and servers of the process
+// may start later. So each message finds out whether a server offers its service.
 func (s *Services) RegisterTyped(r *grpc.Server) {
 	known := r.GetServiceInfo()
 	protoregistry.GlobalFiles.RangeFiles(func(file protoreflect.FileDescriptor) bool {
@@ -59,8 +59,8 @@ type Offered struct {
 	Server   *grpc.Server
 }
 
-// GetServiceInfo returns the services that were registered for themselves, and the typed ones that a
-// server offers.
+// GetServiceInfo returns the services that were registered for themselves, and the typed ones that
+// a server offers.
 func (o Offered) GetServiceInfo() map[string]grpc.ServiceInfo {
 	all := o.Server.GetServiceInfo()
 	maps.DeleteFunc(all, func(name string, _ grpc.ServiceInfo) bool {
@@ -69,8 +69,8 @@ func (o Offered) GetServiceInfo() map[string]grpc.ServiceInfo {
 	return all
 }
 
-// readTyped returns a message of a typed service as it comes in, but for its content. The error is a
-// status.
+// readTyped returns a message of a typed service as it comes in, but for its content. The error is
+// a status.
 func readTyped(ctx context.Context, service, method string) (*incoming, error) {
 	h, err := header.Read(ctx)
 	if err != nil {
@@ -168,9 +168,9 @@ func (s grpcStream) SendHeader(md rpc.Metadata) error {
 // SetTrailer adds to the trailers.
 func (s grpcStream) SetTrailer(md rpc.Metadata) { s.ServerStream.SetTrailer(metadata.MD(md)) }
 
-// typedStatus returns err as the status of the RPC. A status that the method returned itself stays what it
-// is, with a detail that says that the method ran. If the status came from another message, it may have
-// such a detail already, which is not true of this one.
+// typedStatus returns err as the status of the RPC. A status that the method returned itself stays
+// what it is, with a detail that says that the method ran. If the status came from another message,
+// it may have such a detail already, which is not true of this one.
 func (in *incoming) typedStatus(err error) error {
 	if rpc.KindOf(err) == rpc.Unknown {
 		return err // of the codec
@@ -190,8 +190,8 @@ func (in *incoming) typedStatus(err error) error {
 	return rpcstatus.Bound(status.FromProto(marked)).Err()
 }
 
-// Expected reports whether an error of a typed method is an answer rather than a failure to log: a status
-// that says more than that something failed.
+// Expected reports whether an error of a typed method is an answer rather than a failure to log: a
+// status that says more than that something failed.
 func Expected(err error) bool {
 	st, ok := status.FromError(err)
 	if !ok {

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 )
 
-// Find returns the path of a program: the one on PATH, or the one in .bin of this repository, where it is built from the package pkg of
-// the module in the directory module if it is not there yet.
+// Find returns the path of a program: the one on PATH, or the one in .bin of this repository, where
+// it is built from the package pkg of the module in the directory module if it is not there yet.
 func Find(name, module, pkg string) (string, error) {
 	if path, err := exec.LookPath(name); err == nil {
 		return path, nil

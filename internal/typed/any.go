@@ -8,7 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// maxAnys is how many google.protobuf.Any within each other are looked into: each decodes the rest again.
+// maxAnys is how many google.protobuf.Any within each other are looked into: each decodes the rest
+// again.
 const maxAnys = 32
 
 // The fields of google.protobuf.Any.
@@ -30,8 +31,8 @@ func (w *walk) any(m protoreflect.Message) (version, floor rpc.Version) {
 	return within.message(p, inner.Interface())
 }
 
-// unpack returns the message in a google.protobuf.Any and its plan; nil if it is of an unknown type, cannot be decoded, or has no
-// rules.
+// unpack returns the message in a google.protobuf.Any and its plan; nil if it is of an unknown
+// type, cannot be decoded, or has no rules.
 func unpack(m protoreflect.Message) (*plan, protoreflect.Message) {
 	fields := m.Descriptor().Fields()
 	url, value := fields.ByNumber(anyType), fields.ByNumber(anyValue)

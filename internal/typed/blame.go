@@ -10,8 +10,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Blame returns what in the message needs a later version than this, of what may not be dropped: the most demanding, and of
-// several the first. ok is false if nothing does, that is, if the message's Floor is not later.
+// Blame returns what in the message needs a later version than this, of what may not be dropped:
+// the most demanding, and of several the first. ok is false if nothing does, that is, if the
+// message's Floor is not later.
 func (m *Method) Blame(message proto.Message, version rpc.Version) (e Element, ok bool) {
 	e.Since = m.Since
 	if p := m.look(message); p != nil {
@@ -23,7 +24,8 @@ func (m *Method) Blame(message proto.Message, version rpc.Version) (e Element, o
 	return e, true
 }
 
-// blame finds the most demanding element that may not be dropped. Its methods return most, or what is worse.
+// blame finds the most demanding element that may not be dropped. Its methods return most, or what
+// is worse.
 type blame struct{ walk }
 
 func (b blame) message(p *plan, m protoreflect.Message, most Element) Element {

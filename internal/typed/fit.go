@@ -7,9 +7,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Fit returns the message for a server that implements version: itself if nothing need be dropped, or if dropping does not help
-// because the version is below the message's Floor; else a copy without what is newer. Of something that may be dropped nothing
-// is left if something in it is newer and may not be dropped. The message itself is never changed.
+// Fit returns the message for a server that implements version: itself if nothing need be dropped,
+// or if dropping does not help because the version is below the message's Floor; else a copy
+// without what is newer. Of something that may be dropped nothing is left if something in it is
+// newer and may not be dropped. The message itself is never changed.
 func (m *Method) Fit(message proto.Message, version rpc.Version) proto.Message {
 	n := m.Need(message)
 	if !later(n.Version, version) || later(n.Floor, version) {
@@ -128,7 +129,8 @@ func (t fit) entries(f *field, m protoreflect.Message) (need rpc.Version) {
 	return need
 }
 
-// any drops from the message in a google.protobuf.Any, which stays as it was encoded if there is nothing to drop.
+// any drops from the message in a google.protobuf.Any, which stays as it was encoded if there is
+// nothing to drop.
 func (t fit) any(m protoreflect.Message) (need rpc.Version) {
 	if t.anys++; t.anys > maxAnys {
 		return need

@@ -11,7 +11,8 @@ import (
 	oslorpcv1 "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// plan is what to look at in messages of one type. Types without rules, and from which none can be reached, have none: nil.
+// plan is what to look at in messages of one type. Types without rules, and from which none can be
+// reached, have none: nil.
 type plan struct {
 	descriptor protoreflect.MessageDescriptor
 	fields     []field
@@ -25,11 +26,13 @@ type plan struct {
 type field struct {
 	rule
 	descriptor protoreflect.FieldDescriptor
-	// pinned is that it may not be cleared for the sake of its value: it is in a oneof, or required.
+	// pinned is that it may not be cleared for the sake of its value: it is in a oneof, or
+	// required.
 	pinned bool
 	place  place
 	list   bool
-	// message is the plan of its message, or of those that are the elements of a list or the values of a map.
+	// message is the plan of its message, or of those that are the elements of a list or the values
+	// of a map.
 	message *plan
 	// values are the enum values with rules, as for message.
 	values map[protoreflect.EnumNumber]rule
@@ -44,7 +47,8 @@ type compiler struct {
 	enums map[protoreflect.EnumDescriptor]map[protoreflect.EnumNumber]rule
 	// worthy are those that reach rules.
 	worthy map[*plan]bool
-	// order is that of the plans' making, which makes what is reported of several mistakes the same each time.
+	// order is that of the plans' making, which makes what is reported of several mistakes the same
+	// each time.
 	order []*plan
 }
 
@@ -125,8 +129,8 @@ func droppable(d protoreflect.FieldDescriptor) error {
 	return nil
 }
 
-// valuesOf reads the rules of an enum's values; nil if there are none. A number with several names is as old as the oldest of
-// them, since that is all that is sent.
+// valuesOf reads the rules of an enum's values; nil if there are none. A number with several names
+// is as old as the oldest of them, since that is all that is sent.
 func (c *compiler) valuesOf(d protoreflect.EnumDescriptor) (map[protoreflect.EnumNumber]rule, error) {
 	if known, ok := c.enums[d]; ok {
 		return known, nil
@@ -154,7 +158,8 @@ func (c *compiler) valuesOf(d protoreflect.EnumDescriptor) (map[protoreflect.Enu
 	return all, nil
 }
 
-// prune leaves only what is worth looking at: first what has rules itself, then, until nothing changes, what refers to that.
+// prune leaves only what is worth looking at: first what has rules itself, then, until nothing
+// changes, what refers to that.
 func (c *compiler) prune(plans []*plan) {
 	for changed := true; changed; {
 		changed = false
@@ -206,8 +211,9 @@ func (p *plan) reduce(worthy map[*plan]bool) {
 // compiled is a plan that was made, or nothing, if the options cannot be read.
 var compiled sync.Map // of *plan by protoreflect.MessageDescriptor
 
-// planOf returns the plan of a type that is known only from a message. Malformed options are as none: this is no time to
-// complain. Only types that are linked in are remembered, as there is no end to others.
+// planOf returns the plan of a type that is known only from a message. Malformed options are as
+// none: this is no time to complain. Only types that are linked in are remembered, as there is no
+// end to others.
 func planOf(d protoreflect.MessageDescriptor) *plan {
 	if known, ok := compiled.Load(d); ok {
 		return known.(*plan)

@@ -12,8 +12,8 @@ import (
 // empty is what a method returns that is answered before it has a result.
 const empty = "google.protobuf.Empty"
 
-// compileMethod reads the options of a method and of its messages. Those of its result are checked only: a server does not
-// answer with what was not asked for.
+// compileMethod reads the options of a method and of its messages. Those of its result are checked
+// only: a server does not answer with what was not asked for.
 func compileMethod(s *Service, declared protoreflect.MethodDescriptor, plans *compiler) (*Method, error) {
 	m := &Method{
 		Service:       s,
@@ -60,7 +60,8 @@ func (m *Method) read(declared protoreflect.MethodDescriptor) error {
 	return err
 }
 
-// since reads the version of an option of a method: at most the service's, at least the beginning of its major version.
+// since reads the version of an option of a method: at most the service's, at least the beginning
+// of its major version.
 func (s *Service) since(option, text string) (rpc.Version, error) {
 	v, err := rpc.ParseVersion(text)
 	switch {

@@ -12,7 +12,8 @@ import (
 // unlimited is later than every version that anybody has.
 var unlimited = rpc.Version{Major: math.MaxUint32, Minor: math.MaxUint32, Revision: math.MaxUint32}
 
-// Need returns what a message of the method needs. Messages that are not of the method's input type need the method's own version.
+// Need returns what a message of the method needs. Messages that are not of the method's input type
+// need the method's own version.
 func (m *Method) Need(message proto.Message) Need {
 	p := m.look(message)
 	if p == nil {
@@ -23,8 +24,9 @@ func (m *Method) Need(message proto.Message) Need {
 	return Need{Version: latest(version, m.Since), Floor: latest(floor, m.Since)}
 }
 
-// Steps returns the versions at which a message can be sent, the latest first: Version, and each that dropping leads to, down to
-// Floor. Each is what the message needs that Fit returns for it. A server takes the first that it is not too old for.
+// Steps returns the versions at which a message can be sent, the latest first: Version, and each
+// that dropping leads to, down to Floor. Each is what the message needs that Fit returns for it. A
+// server takes the first that it is not too old for.
 func (m *Method) Steps(message proto.Message) []rpc.Version {
 	n := m.Need(message)
 	steps := []rpc.Version{n.Version}

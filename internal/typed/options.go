@@ -10,8 +10,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// option returns what the options of a declaration have of this extension, nil if nothing. In descriptors that were not generated
-// it may be of another type or not decoded, so it is read from the encoded form.
+// option returns what the options of a declaration have of this extension, nil if nothing. In
+// descriptors that were not generated it may be of another type or not decoded, so it is read from
+// the encoded form.
 func option[T proto.Message](declared protoreflect.Descriptor, extension protoreflect.ExtensionType) (rules T, err error) {
 	options := declared.Options()
 	if options == nil || !options.ProtoReflect().IsValid() {
@@ -35,7 +36,8 @@ func option[T proto.Message](declared protoreflect.Descriptor, extension protore
 	return proto.GetExtension(fresh.Interface(), extension).(T), nil
 }
 
-// rule says since when a field or an enum value exists. Its zero value is that of an element that always did.
+// rule says since when a field or an enum value exists. Its zero value is that of an element that
+// always did.
 type rule struct {
 	since rpc.Version
 	drop  bool

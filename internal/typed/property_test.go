@@ -147,7 +147,8 @@ func anotherInstance(t *testing.T, d protoreflect.MessageDescriptor) protoreflec
 	return file.Messages().ByName(d.Name())
 }
 
-// TestMixedInstances has a generated message within a dynamic one of another instance, and the other way round.
+// TestMixedInstances has a generated message within a dynamic one of another instance, and the
+// other way round.
 func TestMixedInstances(t *testing.T) {
 	m := method(t, "CreateVolume")
 	other := anotherInstance(t, m.input)

@@ -21,17 +21,18 @@ type found struct {
 }
 
 var (
-	// services has a found by the full name of each service that was asked for and is linked in; others are not remembered, as
-	// their names may come from the network.
+	// services has a found by the full name of each service that was asked for and is linked in;
+	// others are not remembered, as their names may come from the network.
 	services sync.Map
 
-	// methods has those of these services by path. It is replaced, never changed: a sync.Map would allocate to look up a string.
+	// methods has those of these services by path. It is replaced, never changed: a sync.Map would
+	// allocate to look up a string.
 	methods   atomic.Pointer[map[string]*Method]
 	methodsMu sync.Mutex
 )
 
-// FindService returns a service of this program by its full name. The error says what is wrong with its options, or that it
-// is not linked in.
+// FindService returns a service of this program by its full name. The error says what is wrong with
+// its options, or that it is not linked in.
 func FindService(name string) (*Service, error) {
 	if known, ok := services.Load(name); ok {
 		f := known.(*found)
@@ -52,7 +53,8 @@ func FindService(name string) (*Service, error) {
 	return f.service, f.err
 }
 
-// FindMethod returns the method that gRPC names path. It does not allocate for a path that it knows.
+// FindMethod returns the method that gRPC names path. It does not allocate for a path that it
+// knows.
 func FindMethod(path string) (*Method, error) {
 	if known := methods.Load(); known != nil {
 		if m := (*known)[path]; m != nil {

@@ -1,8 +1,10 @@
-// Package typed is the version rules of typed services: what the options of their protobuf declarations say, and which version a
-// message needs. It is pure: the client, the server and the interceptors ask it.
+// Package typed is the version rules of typed services: what the options of their protobuf
+// declarations say, and which version a message needs. It is pure: the client, the server and the
+// interceptors ask it.
 //
-// The rules of a method count only if they are later than the method itself: nobody who has the method is older than the others,
-// so that those neither raise what a message needs nor permit dropping. Extension fields are not looked at.
+// The rules of a method count only if they are later than the method itself: nobody who has the
+// method is older than the others, so that those neither raise what a message needs nor permit
+// dropping. Extension fields are not looked at.
 package typed
 
 import (
@@ -46,7 +48,8 @@ type Method struct {
 	Path string
 	// Since is the version in which it appeared, at least the .0 of the service's major version.
 	Since rpc.Version
-	// Deprecated is the version since which it is deprecated, at least the .0 of the service's major version; zero if it is not.
+	// Deprecated is the version since which it is deprecated, at least the .0 of the service's
+	// major version; zero if it is not.
 	Deprecated rpc.Version
 	Delivery   Delivery
 	// ClientStreams and ServerStreams say which side sends a stream.
@@ -60,15 +63,16 @@ type Method struct {
 type Need struct {
 	// Version is what it needs as it is.
 	Version rpc.Version
-	// Floor is what it needs without everything that may be dropped: equal to Version if that changes nothing. What is inside
-	// something that may be dropped does not count.
+	// Floor is what it needs without everything that may be dropped: equal to Version if that
+	// changes nothing. What is inside something that may be dropped does not count.
 	Floor rpc.Version
 }
 
 // Element is a part of a message that a version does not have.
 type Element struct {
-	// Path is where it is, such as "disks[3].serial", "roles[\"a\"].mode", "driver.(dhcp.v1.Lease).time", or with the name of an
-	// enum value "mode: MODE_FAST"; empty for the method itself.
+	// Path is where it is, such as "disks[3].serial", "roles[\"a\"].mode",
+	// "driver.(dhcp.v1.Lease).time", or with the name of an enum value "mode: MODE_FAST"; empty for
+	// the method itself.
 	Path  string
 	Since rpc.Version
 }

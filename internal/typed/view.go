@@ -10,8 +10,9 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 )
 
-// view is a message for reading. Asking the reflection of protobuf whether a field is set costs tens of nanoseconds, so that
-// generated structs with exported fields are read directly. Everything else, such as dynamic messages, is asked.
+// view is a message for reading. Asking the reflection of protobuf whether a field is set costs
+// tens of nanoseconds, so that generated structs with exported fields are read directly. Everything
+// else, such as dynamic messages, is asked.
 type view struct {
 	message proto.Message
 	// fields is the struct; invalid if it is not of the plan's Go type.
@@ -86,8 +87,8 @@ type place struct {
 	how   how
 }
 
-// locate finds the Go type of a plan that is linked in, and the places of its fields. The tags of generated structs are what the
-// reflection of protobuf itself goes by.
+// locate finds the Go type of a plan that is linked in, and the places of its fields. The tags of
+// generated structs are what the reflection of protobuf itself goes by.
 func (p *plan) locate() {
 	known, err := protoregistry.GlobalTypes.FindMessageByName(p.descriptor.FullName())
 	if err != nil || known.Descriptor() != p.descriptor {
@@ -104,7 +105,8 @@ func (p *plan) locate() {
 	}
 }
 
-// placesIn returns the indices of a struct's exported members, by the number of their field or the name of their oneof.
+// placesIn returns the indices of a struct's exported members, by the number of their field or the
+// name of their oneof.
 func placesIn(s reflect.Type) (members map[protoreflect.FieldNumber]int, oneofs map[protoreflect.Name]int) {
 	members, oneofs = make(map[protoreflect.FieldNumber]int), make(map[protoreflect.Name]int)
 	for i := range s.NumField() {

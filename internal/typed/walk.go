@@ -19,14 +19,15 @@ type walk struct {
 
 // sum is what the values of a field need.
 type sum struct {
-	// version is what those need that are below the limit, floor what those need that may not be dropped.
+	// version is what those need that are below the limit, floor what those need that may not be
+	// dropped.
 	version, floor rpc.Version
 	// some is that there are any below the limit, solid that there are any that may not be dropped.
 	some, solid bool
 }
 
-// message returns what a message needs without what may be dropped and is not below the limit, and what without all that may be
-// dropped. Versions that are not later than base mean nothing.
+// message returns what a message needs without what may be dropped and is not below the limit, and
+// what without all that may be dropped. Versions that are not later than base mean nothing.
 func (w *walk) message(p *plan, m proto.Message) (version, floor rpc.Version) {
 	v := viewOf(p, m)
 	if !v.is(p) {
@@ -78,7 +79,8 @@ func (w *walk) field(f *field, v *view) (version, floor rpc.Version) {
 	return s.version, rpc.Version{}
 }
 
-// drops reports whether something may be dropped: rules that are as old as the method concern no peer.
+// drops reports whether something may be dropped: rules that are as old as the method concern no
+// peer.
 func (w *walk) drops(r rule) bool { return r.drop && later(r.since, w.base) }
 
 // values returns what the values of a field need.

@@ -18,7 +18,8 @@ const (
 	Safe Verdict = "safe"
 	// NotYet: servers or callers are in the way.
 	NotYet Verdict = "not yet"
-	// CannotTell: something is not known. A known obstacle outweighs it: then the verdict is NotYet.
+	// CannotTell: something is not known. A known obstacle outweighs it: then the verdict is
+	// NotYet.
 	CannotTell Verdict = "cannot tell"
 )
 

@@ -85,7 +85,8 @@ func in(namespace string, c rpc.RequestCount) rpc.RequestCount {
 	return c
 }
 
-// counted changes how many messages were accepted and refused, and when, in seconds after the epoch.
+// counted changes how many messages were accepted and refused, and when, in seconds after the
+// epoch.
 func counted(accepted, refused int64, first, last int, c rpc.RequestCount) rpc.RequestCount {
 	at := func(seconds int) time.Time { return epoch.Add(time.Duration(seconds) * time.Second) }
 	c.Accepted, c.Refused, c.FirstSeen, c.LastSeen = accepted, refused, at(first), at(last)

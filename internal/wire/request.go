@@ -16,8 +16,8 @@ import (
 type Request struct {
 	message
 
-	// Full is the request if it has more than the fields below hold; they are empty then. It is nil for a
-	// usual request.
+	// Full is the request if it has more than the fields below hold; they are empty then. It is nil
+	// for a usual request.
 	Full *pb.CallRequest
 	// Target has no Fanout.
 	Target rpc.Target
@@ -155,7 +155,8 @@ type names struct {
 	}
 }
 
-// add notes a text. It returns false if the text is empty, which some fields must not be, or came before.
+// add notes a text. It returns false if the text is empty, which some fields must not be, or came
+// before.
 func (n *names) add(to *string, text []byte) bool {
 	if len(text) == 0 || n.count == len(n.names) {
 		return false

@@ -1,13 +1,13 @@
-// Package wire decodes and encodes the messages that each call and each cast needs, without reflection.
-// Generated code needs an allocation for each part of a message, and twice the time, which is a tenth of
-// the cost of a small call.
+// Package wire decodes and encodes the messages that each call and each cast needs, without
+// reflection. Generated code needs an allocation for each part of a message, and twice the time,
+// which is a tenth of the cost of a small call.
 //
-// The types here are messages for the codec of gRPC, which knows only how to decode and to encode them.
-// To reflection they look empty. So they are for RPCs whose messages nothing else sees: no interceptor
-// and no statistics handler of the program.
+// The types here are messages for the codec of gRPC, which knows only how to decode and to encode
+// them. To reflection they look empty. So they are for RPCs whose messages nothing else sees: no
+// interceptor and no statistics handler of the program.
 //
-// A message that has more than usual, such as metadata, or fields of a newer contract, is decoded by
-// generated code. That also reports what is malformed.
+// A message that has more than usual, such as metadata, or fields of a newer contract, is decoded
+// by generated code. That also reports what is malformed.
 package wire
 
 import (
@@ -20,8 +20,8 @@ import (
 // message is a message without fields, for reflection.
 type message = protoreflect.Message
 
-// field splits off the first field of an encoded message. It takes only fields that have a length, such
-// as texts and messages.
+// field splits off the first field of an encoded message. It takes only fields that have a length,
+// such as texts and messages.
 func field(b []byte) (number protowire.Number, value, rest []byte, ok bool) {
 	number, kind, n := protowire.ConsumeTag(b)
 	if n < 0 || kind != protowire.BytesType {
@@ -40,7 +40,8 @@ func only(b []byte, want protowire.Number) (value []byte, ok bool) {
 	return value, ok && number == want && len(rest) == 0
 }
 
-// jsonText returns the text of a payload that is JSON. An empty text is for generated code to judge.
+// jsonText returns the text of a payload that is JSON. An empty text is for generated code to
+// judge.
 func jsonText(payload []byte) (string, bool) {
 	text, ok := only(payload, payloadJSON)
 	if !ok || len(text) == 0 || !utf8.Valid(text) {

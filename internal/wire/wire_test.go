@@ -87,7 +87,8 @@ func (r *Request) asGenerated() *pb.CallRequest {
 	return &pb.CallRequest{Message: m}
 }
 
-// sameRequest reports whether two requests say the same. An absent target says no more than an empty one.
+// sameRequest reports whether two requests say the same. An absent target says no more than an
+// empty one.
 func sameRequest(a, b *pb.CallRequest) bool {
 	a, b = proto.CloneOf(a), proto.CloneOf(b)
 	for _, m := range []*pb.Message{a.GetMessage(), b.GetMessage()} {

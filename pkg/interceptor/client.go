@@ -38,19 +38,22 @@ func newClient(options []ClientOption) *client {
 	return &c
 }
 
-// UnaryClient returns the interceptor of a client's unary calls, for grpc.WithChainUnaryInterceptor.
+// UnaryClient returns the interceptor of a client's unary calls, for
+// grpc.WithChainUnaryInterceptor.
 //
-// Where interceptors are chained, put it after those that change requests. A mistake in the options is the error of every call,
-// those of other services included, with the kind [rpc.Invalid].
+// Where interceptors are chained, put it after interceptors that change requests. A mistake in the
+// options is the error of every call, also of calls to other services, with the kind [rpc.Invalid].
 func UnaryClient(options ...ClientOption) grpc.UnaryClientInterceptor {
 	return newClient(options).unary
 }
 
-// StreamClient returns the interceptor of a client's streams, for grpc.WithChainStreamInterceptor; see [UnaryClient].
+// StreamClient returns the interceptor of a client's streams, for grpc.WithChainStreamInterceptor;
+// see [UnaryClient].
 //
-// A stream opens with its first message, whose version is that of the stream, or when the client closes it without one. Until then,
-// receiving waits; so a client must send something, or close its side, before it waits for what comes. A later message that
-// needs more than the stream's version, and cannot do without, ends the stream with the kind [rpc.UnsupportedVersion].
+// A stream opens with its first message, which gives the version of the stream, or when the client
+// closes it without one. Until then, receiving waits; so a client must send something, or close its
+// side, before it waits for what comes. A later message that needs more than the stream's version,
+// and cannot do without, ends the stream with the kind [rpc.UnsupportedVersion].
 func StreamClient(options ...ClientOption) grpc.StreamClientInterceptor {
 	return newClient(options).stream
 }

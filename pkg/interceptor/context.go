@@ -16,8 +16,8 @@ type request struct {
 
 type requestKey struct{}
 
-// TargetFrom returns, within a handler, who the request was meant for, as far as it said, and the version asked for; ok is false
-// if the service has no rules, or the server no interceptor.
+// TargetFrom returns, within a handler, who the request was meant for, as far as it said, and the
+// version asked for; ok is false if the service has no rules, or the server no interceptor.
 func TargetFrom(ctx context.Context) (target rpc.Target, ok bool) {
 	r, ok := ctx.Value(requestKey{}).(*request)
 	if !ok {
@@ -44,7 +44,7 @@ func (r *request) target() rpc.Target {
 	return t
 }
 
-// names are those that were carried, which may be malformed.
+// names are as they were carried, and may be malformed.
 func (r *request) names() rpc.Target {
 	return rpc.Target{Exchange: r.header.Exchange, Topic: r.header.Topic, Server: r.header.Server}
 }

@@ -24,7 +24,8 @@ func (volumes) CreateVolume(ctx context.Context, r *v1.CreateVolumeRequest) (*v1
 	return &v1.CreateVolumeResponse{Name: r.GetName()}, nil
 }
 
-// A stock server and a stock client, of which the client is not to send more than release dalmatian knows.
+// A stock server and a stock client, of which the client is not to send more than release dalmatian
+// knows.
 func Example() {
 	server := grpc.NewServer(
 		grpc.ChainUnaryInterceptor(interceptor.UnaryServer()),

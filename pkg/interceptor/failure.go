@@ -18,8 +18,8 @@ func failWith(err error, path string) error {
 	return fail(e)
 }
 
-// explain returns the error of a call as its caller sees it: a refusal by interceptors, or by a server of oslorpc, as an error of
-// ours, and each other, such as a handler's own, as it is.
+// explain returns the error of a call as its caller sees it: a refusal by interceptors, or by a
+// server of oslorpc, as an error of ours, and each other, such as a handler's own, as it is.
 func explain(err error, target rpc.Target, method string) error {
 	if err == nil || detailOf(err) == nil {
 		return err

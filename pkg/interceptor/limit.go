@@ -9,7 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// limit is the latest version that may be sent: a cap, or the version at which a stream was opened. Its zero value is no limit.
+// limit is the latest version that may be sent: a cap, or the version at which a stream was opened.
+// Its zero value is no limit.
 type limit struct {
 	set     bool
 	version rpc.Version
@@ -19,7 +20,8 @@ type limit struct {
 
 func (l *limit) allows(v rpc.Version) bool { return !l.set || l.version.Serves(v) }
 
-// needOf returns what a message needs. One that another codec encodes has no fields that are known here.
+// needOf returns what a message needs. One that another codec encodes has no fields that are known
+// here.
 func needOf(m *typed.Method, message any) typed.Need {
 	if message, ok := message.(proto.Message); ok {
 		return m.Need(message)
@@ -27,8 +29,8 @@ func needOf(m *typed.Method, message any) typed.Need {
 	return typed.Need{Version: m.Since, Floor: m.Since}
 }
 
-// fit returns the message as it may be sent, and the version that this needs; ok is false if it may not. The message itself is never
-// changed.
+// fit returns the message as it may be sent, and the version that this needs; ok is false if it may
+// not. The message itself is never changed.
 func (l *limit) fit(m *typed.Method, message any) (fitted any, version rpc.Version, ok bool) {
 	need := needOf(m, message)
 	switch {

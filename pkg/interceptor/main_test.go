@@ -152,7 +152,8 @@ func start(t testing.TB, serverOptions []grpc.ServerOption, dialOptions []grpc.D
 	return service, conn
 }
 
-// check fails the test if an error is not of this kind, for programs that know oslorpc and for those that do not.
+// check fails the test if an error is not of this kind, for programs that know oslorpc and for
+// those that do not.
 func check(t *testing.T, err error, kind rpc.Kind, code codes.Code) {
 	t.Helper()
 	if !errors.Is(err, kind) || status.Code(err) != code {

@@ -14,14 +14,16 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// entry is what is known of a path: a method with rules, nothing if its service has none, or what is wrong with its options.
+// entry is what is known of a path: a method with rules, nothing if its service has none, or what
+// is wrong with its options.
 type entry struct {
 	method *typed.Method
 	err    error
 }
 
-// known has the paths that were asked for. It is replaced as a whole, so that a call reads it without a lock. Only methods that
-// this program declares are in it: what other paths a server is asked for is up to its clients, and must not fill its memory.
+// known has the paths that were asked for. It is replaced as a whole, so that a call reads it
+// without a lock. Only methods that this program declares are in it: what other paths a server is
+// asked for is up to its clients, and must not fill its memory.
 var known struct {
 	sync.Mutex // held to replace it
 
@@ -57,7 +59,8 @@ func learn(path string) (*typed.Method, error) {
 	return e.method, e.err
 }
 
-// declared returns the service of a path; nil if this program has no declaration of it, or of the method.
+// declared returns the service of a path; nil if this program has no declaration of it, or of the
+// method.
 func declared(path string) protoreflect.ServiceDescriptor {
 	name, method, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))

@@ -29,18 +29,20 @@ type serverOption func(*server)
 
 func (o serverOption) applyServer(s *server) { o(s) }
 
-// WithVersionCap sends nothing that a server of this version could not serve: "1.1", or a name of [WithVersionAliases]. What the
-// options allow to be dropped is dropped; a message that needs more all the same fails with [rpc.VersionCapExceeded], before any
-// network use. The empty string is no cap.
+// WithVersionCap sends nothing that a server of this version could not serve: "1.1", or a name of
+// [WithVersionAliases]. What the options allow to be dropped is dropped; a message that needs more
+// all the same fails with [rpc.VersionCapExceeded], before any network use. The empty string is no
+// cap.
 //
-// A cap has a major version, and forbids the services of every other one: use a connection for each if their caps differ. The
-// cap "auto" of oslorpc's own clients follows the fleet, of which interceptors know nothing; it is a mistake here.
+// A cap has a major version, and forbids the services of every other one: use a connection for each
+// if their caps differ. The cap "auto" of oslorpc's own clients follows the fleet, of which
+// interceptors know nothing; it is a mistake here.
 func WithVersionCap(version string) ClientOption {
 	return clientOption(func(c *client) { c.capText = version })
 }
 
-// WithVersionAliases names versions for [WithVersionCap], as the releases of a program: {"epoxy": "1.4"}. It adds to those
-// that are named already.
+// WithVersionAliases names versions for [WithVersionCap], as the releases of a program: {"epoxy":
+// "1.4"}. It adds to the aliases that are there.
 func WithVersionAliases(versions map[string]string) ClientOption {
 	versions = maps.Clone(versions)
 	return clientOption(func(c *client) {
@@ -51,9 +53,10 @@ func WithVersionAliases(versions map[string]string) ClientOption {
 	})
 }
 
-// WithReport asks servers with interceptors for what they implement, and has tell called with the answer of each call, and of each
-// stream at its end. Refusals say it as well. It is called on the goroutine of the call, by several at once; it must not
-// block. A server without interceptors says nothing, and is not told of.
+// WithReport asks servers with interceptors for what they implement, and has tell called with the
+// answer of each call, and of each stream at its end. Refusals say it as well. It is called on the
+// goroutine of the call, by several at once; it must not block. A server without interceptors says
+// nothing, and is not told of.
 func WithReport(tell func(Report)) ClientOption {
 	return clientOption(func(c *client) { c.report = tell })
 }
@@ -63,25 +66,28 @@ type targetOption rpc.Target
 func (o targetOption) applyClient(c *client) { c.target = rpc.Target(o) }
 func (o targetOption) applyServer(s *server) { s.target = rpc.Target(o) }
 
-// WithTarget says, to a client, which exchange, topic and server its calls are meant for. They are carried where the options of the
-// service do not say the same.
+// WithTarget says, to a client, which exchange, topic and server its calls are meant for. They are
+// carried where the options of the service do not say the same.
 //
-// To a server it says who it is: a request that is meant for another exchange, topic or server is refused. The topic of a
-// request that carries none is that of the service's options. What the target does not give is not compared.
+// To a server it says who it is: a request that is meant for another exchange, topic or server is
+// refused. The topic of a request that carries none is the topic in the service's options. What the
+// target does not give is not compared.
 //
-// Namespace and version are in the options of each service, and a fanout needs a fleet: to give one is a mistake.
+// Namespace and version are in the options of each service, and a fanout needs a fleet: to give one
+// is a mistake.
 func WithTarget(target rpc.Target) TargetOption { return targetOption(target) }
 
 // Implementation is an interface that a server implements.
 type Implementation struct {
-	// Namespace is that of the service's options; empty for the null namespace.
+	// Namespace is the namespace in the service's options; empty for the null namespace.
 	Namespace string
 	// Version serves calls of the same major version and no later minor one, such as "1.4".
 	Version string
 }
 
-// WithImplemented says what a server implements, instead of the version in the options of each service. It is a table of
-// everything: namespaces that are not in it are refused. A namespace may be there with several major versions.
+// WithImplemented says what a server implements, instead of the version in the options of each
+// service. It is a table of everything: namespaces that are not in it are refused. A namespace may
+// be there with several major versions.
 func WithImplemented(table ...Implementation) ServerOption {
 	table = slices.Clone(table)
 	return serverOption(func(s *server) { s.table, s.hasTable = table, true })

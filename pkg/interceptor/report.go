@@ -13,9 +13,10 @@ import (
 type Report struct {
 	// Method is the method called, as gRPC names it: "/package.Service/Method".
 	Method string
-	// Namespace is that of its service.
+	// Namespace is the namespace of its service.
 	Namespace string
-	// Implemented are the versions that the server implements in the namespace; none if it does not implement it.
+	// Implemented are the versions that the server implements in the namespace; none if it does not
+	// implement it.
 	Implemented []rpc.Version
 }
 

@@ -58,13 +58,14 @@ func listed(namespace string, v rpc.Version) *pb.Implementation {
 
 // UnaryServer returns the interceptor of a server's unary calls, for grpc.ChainUnaryInterceptor.
 //
-// Handlers, and the interceptors after it, find who was meant with [TargetFrom]. A mistake in the options is the error of every
-// call, those of health checks included, with the code Internal.
+// Handlers, and the interceptors after it, find who was meant with [TargetFrom]. A mistake in the
+// options is the error of every call, also of health checks, with the code Internal.
 func UnaryServer(options ...ServerOption) grpc.UnaryServerInterceptor {
 	return newServer(options).unary
 }
 
-// StreamServer returns the interceptor of a server's streams, for grpc.ChainStreamInterceptor; see [UnaryServer].
+// StreamServer returns the interceptor of a server's streams, for grpc.ChainStreamInterceptor; see
+// [UnaryServer].
 func StreamServer(options ...ServerOption) grpc.StreamServerInterceptor {
 	return newServer(options).stream
 }
@@ -204,8 +205,9 @@ func (s *server) refuse(r *request, e *rpc.Error) error {
 	return rpcstatus.Encode(e, seen).Err()
 }
 
-// passOn returns the error of a handler as its caller is to see it: its own as it is, and one of ours, from a call that the handler
-// made, as a remote error. What that says, such as that the method did not start, is not true of the handler.
+// passOn returns the error of a handler as its caller is to see it: its own as it is, and one of
+// ours, from a call that the handler made, as a remote error. What that says, such as that the
+// method did not start, is not true of the handler.
 func (s *server) passOn(err error) error {
 	if err == nil {
 		return nil

@@ -41,8 +41,9 @@ func (c *client) stream(
 // told that it had ended.
 var neverReplay = grpc.MaxRetryRPCBufferSize(0)
 
-// clientStream is a stream that opens with its first message, because that decides the version that is asked for. As of every
-// stream of gRPC, one goroutine may send and close while another receives.
+// clientStream is a stream that opens with its first message, because that decides the version that
+// is asked for. As of every stream of gRPC, one goroutine may send and close while another
+// receives.
 type clientStream struct {
 	client        *client
 	method        *typed.Method
@@ -90,7 +91,8 @@ func (s *clientStream) sendFirst(message any) error {
 	return s.send(fitted)
 }
 
-// open opens the stream. Its context is one that can be canceled here, since a message that cannot be sent ends the stream.
+// open opens the stream. Its context is one that can be canceled here, since a message that cannot
+// be sent ends the stream.
 func (s *clientStream) open(version rpc.Version) error {
 	ctx, cancel := context.WithCancel(s.ctx)
 	s.version = limit{set: true, version: version, words: "the stream's version " + version.String()}
@@ -109,7 +111,8 @@ func (s *clientStream) begin(inner grpc.ClientStream, err error) error {
 	return err
 }
 
-// send sends a message that fits. Like gRPC it returns io.EOF if the stream has ended, and receiving says why.
+// send sends a message that fits. Like gRPC it returns io.EOF if the stream has ended, and
+// receiving says why.
 func (s *clientStream) send(message any) error {
 	err := s.inner.SendMsg(message)
 	if err == nil || errors.Is(err, io.EOF) {
@@ -119,7 +122,8 @@ func (s *clientStream) send(message any) error {
 	return s.client.explain(s.method, s.version.version, err)
 }
 
-// abort ends the stream because of a message that it cannot carry. Callers count on that an error of SendMsg ends a stream.
+// abort ends the stream because of a message that it cannot carry. Callers count on that an error
+// of SendMsg ends a stream.
 func (s *clientStream) abort(message any) error {
 	err := fail(&rpc.Error{
 		Kind: rpc.UnsupportedVersion, Method: s.method.Path, Target: s.client.targetOf(s.method, needOf(s.method, message).Floor),
@@ -130,7 +134,8 @@ func (s *clientStream) abort(message any) error {
 	return err
 }
 
-// CloseSend ends what the client sends. A stream without a message opens at the version that the method needs.
+// CloseSend ends what the client sends. A stream without a message opens at the version that the
+// method needs.
 func (s *clientStream) CloseSend() error {
 	if !s.begun {
 		_ = s.open(s.method.Since) // if it fails, unopened says so
@@ -180,7 +185,8 @@ func (s *clientStream) RecvMsg(message any) error {
 	return s.end(err)
 }
 
-// end is for the last that is received: the one message if the server sends no stream, else an error, io.EOF at the regular end.
+// end is for the last that is received: the one message if the server sends no stream, else an
+// error, io.EOF at the regular end.
 func (s *clientStream) end(err error) error {
 	if s.client.report != nil {
 		s.told.Do(func() { s.client.tell(s.method, s.inner.Trailer(), err) })
@@ -189,7 +195,8 @@ func (s *clientStream) end(err error) error {
 	return s.reason(err)
 }
 
-// reason returns why the stream ended: as we ended it ourselves, gRPC says only that it was canceled.
+// reason returns why the stream ended: as we ended it ourselves, gRPC says only that it was
+// canceled.
 func (s *clientStream) reason(err error) error {
 	if ours := s.aborted.Load(); err != nil && ours != nil {
 		return *ours

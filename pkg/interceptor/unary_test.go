@@ -280,7 +280,8 @@ func TestChained(t *testing.T) {
 	}
 }
 
-// A server without interceptors passes on what the client's ones of its handler return, which must then claim nothing.
+// A server without interceptors passes on what the client's ones of its handler return, which must
+// then claim nothing.
 func TestRefusalOfANestedCallClaimsNothingFurtherOn(t *testing.T) {
 	t.Parallel()
 	_, second := start(t, both(interceptor.WithImplemented()), with())

@@ -15,9 +15,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// withGRPC returns a context in which an interceptor of gRPC finds what it would find in that of an
-// RPC: metadata, peer and method. An adapted interceptor that ran before may have changed them, so they
-// are set once a message.
+// withGRPC returns a context in which an interceptor of gRPC finds what it would find in the
+// context of an RPC: metadata, peer and method. An adapted interceptor that ran before may have
+// changed them, so they are set once a message.
 func withGRPC(ctx context.Context, m *rpc.Message) context.Context {
 	transport := grpc.ServerTransportStreamFromContext(ctx)
 	if _, ours := transport.(*stream); ours {
@@ -81,7 +81,8 @@ func peerOf(p rpc.Peer) *peer.Peer {
 	return found
 }
 
-// spiffeID returns the SPIFFE ID of a certificate, nil if it has none. One has a single URI at most.
+// spiffeID returns the SPIFFE ID of a certificate, nil if it has none. One has a single URI at
+// most.
 func spiffeID(state *tls.ConnectionState) *url.URL {
 	if len(state.PeerCertificates) == 0 {
 		return nil
@@ -111,8 +112,8 @@ type outliving struct {
 // Value returns a value of the other context.
 func (o outliving) Value(key any) any { return o.values.Value(key) }
 
-// valuesOf returns a context with the values of accepted, which was derived from ctx, and with the end
-// of ctx: an interceptor that gave its handler a deadline ends it when it returns.
+// valuesOf returns a context with the values of accepted, which was derived from ctx, and with the
+// end of ctx: an interceptor that gave its handler a deadline ends it when it returns.
 func valuesOf(ctx, accepted context.Context) context.Context {
 	if accepted.Done() == ctx.Done() {
 		return accepted

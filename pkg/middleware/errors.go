@@ -25,7 +25,8 @@ func asStatus(err error) error {
 	return err
 }
 
-// refused returns the error for a message that an interceptor refused with err, and that did not run.
+// refused returns the error for a message that an interceptor refused with err, and that did not
+// run.
 func refused(err error) error {
 	if e, ok := errors.AsType[*rpc.Error](err); ok {
 		copied := *e

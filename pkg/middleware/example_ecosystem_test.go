@@ -30,9 +30,9 @@ func authenticate(ctx context.Context) (context.Context, error) {
 	return context.WithValue(ctx, userKey{}, "alice"), nil
 }
 
-// Two interceptors of go-grpc-middleware see each message of a server. The authentication decides before
-// the message is accepted, so the sender of a cast learns of a refusal, too. The log is written around
-// the run of the method.
+// Two interceptors of go-grpc-middleware see each message of a server. The authentication decides
+// before the message is accepted, so the sender of a cast learns of a refusal, too. The log is
+// written around the run of the method.
 func Example_ecosystem() {
 	logger := logging.LoggerFunc(func(_ context.Context, _ logging.Level, text string, fields ...any) {
 		for i := logging.Fields(fields).Iterator(); i.Next(); {

@@ -11,11 +11,12 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// UnaryAccept runs a unary server interceptor of gRPC before a message is accepted. The values that it
-// adds to the context reach [rpc.Interceptor.Run] and the method. A deadline that it adds does not.
+// UnaryAccept runs a unary server interceptor of gRPC before a message is accepted. The values that
+// it adds to the context reach [rpc.Interceptor.Run] and the method. A deadline that it adds does
+// not.
 //
-// Its error refuses the message, which has not run. An [*rpc.Error] is passed on. A gRPC status gets
-// the kind that fits its code: [rpc.AccessDenied] for PERMISSION_DENIED and UNAUTHENTICATED,
+// Its error refuses the message, which has not run. An [*rpc.Error] is passed on. A gRPC status
+// gets the kind that fits its code: [rpc.AccessDenied] for PERMISSION_DENIED and UNAUTHENTICATED,
 // [rpc.Refused] for RESOURCE_EXHAUSTED and UNAVAILABLE, [rpc.BadArguments] for INVALID_ARGUMENT,
 // [rpc.Timeout] for DEADLINE_EXCEEDED. Everything else is AccessDenied. An interceptor that neither
 // calls its handler nor fails refuses the message, too: nothing but the method can answer.
@@ -39,13 +40,13 @@ func UnaryAccept(i grpc.UnaryServerInterceptor) rpc.Interceptor {
 	}}
 }
 
-// UnaryRun runs a unary server interceptor of gRPC around the method, on its goroutine, once a worker
-// is free. A panic of the method passes through it.
+// UnaryRun runs a unary server interceptor of gRPC around the method, on its goroutine, once a
+// worker is free. A panic of the method passes through it.
 //
 // It sees the method's error as a gRPC status, and [errors.As] finds the [*rpc.Error] in it. If it
 // returns this error, the sender gets it as if there were no interceptor. Another error takes its
-// place. An error of an interceptor that did not call its handler refuses the message, which has not
-// run: see [UnaryAccept] for its kind.
+// place. An error of an interceptor that did not call its handler refuses the message, which has
+// not run: see [UnaryAccept] for its kind.
 func UnaryRun(i grpc.UnaryServerInterceptor) rpc.Interceptor {
 	return rpc.Interceptor{Run: func(ctx context.Context, m *rpc.Message, next rpc.Next) error {
 		r := run{next: next}

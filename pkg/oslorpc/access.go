@@ -2,22 +2,26 @@ package oslorpc
 
 import "github.com/oslorpc/oslorpc/internal/dispatch"
 
-// AccessPolicy says which methods of a server's endpoints messages can ask for. The zero value is AllowPublic.
+// AccessPolicy says which methods of a server's endpoints messages can ask for. The zero value is
+// AllowPublic.
 type AccessPolicy uint8
 
 // The access policies.
 const (
-	// AllowPublic allows the methods whose names do not begin with an underscore. (DefaultRPCAccessPolicy upstream.)
+	// AllowPublic allows the methods whose names do not begin with an underscore.
+	// (DefaultRPCAccessPolicy upstream.)
 	AllowPublic = AccessPolicy(dispatch.AllowPublic)
 	// AllowAll allows every method. (LegacyRPCAccessPolicy upstream.)
 	AllowAll = AccessPolicy(dispatch.AllowAll)
-	// AllowExposed allows the methods that are marked with [Method.Expose], whatever their names. (ExplicitRPCAccessPolicy upstream.)
+	// AllowExposed allows the methods that are marked with [Method.Expose], whatever their names.
+	// (ExplicitRPCAccessPolicy upstream.)
 	AllowExposed = AccessPolicy(dispatch.AllowExposed)
 )
 
-// WithAccessPolicy sets which methods messages can ask for; the default is [AllowPublic]. A method that the policy does not
-// allow is as if it were not there: it is not described, its caller gets [NoSuchMethod], and a later endpoint that has the
-// method as well may serve it. A value that is none of the policies is an error of kind [Invalid] at the server's start.
+// WithAccessPolicy sets which methods messages can ask for; the default is [AllowPublic]. A method
+// that the policy does not allow is as if it were not there: it is not described, its caller gets
+// [NoSuchMethod], and a later endpoint that has the method as well may serve it. A value that is
+// none of the policies is an error of kind [Invalid] at the server's start.
 func WithAccessPolicy(p AccessPolicy) ServerOption {
 	return serverOption(func(c *serverConfig) { c.policy = p })
 }

@@ -6,14 +6,18 @@ import (
 	"strings"
 )
 
-// maxCallerName bounds a caller's name, in bytes. Half of it is for the program's name in the default, and half for the machine's.
+// maxCallerName bounds a caller's name, in bytes. Half of it is for the program's name in the
+// default, and half for the machine's.
 const maxCallerName = 128
 
-// WithCallerName sets the name that the program gives itself to the servers it sends messages to: they count by it who asks for
-// what, and their methods find it in their [Message]. The default is the program's file name and the machine's name, as in
-// "neutron-agent@node1"; an empty name is the default. A name has printable ASCII characters without spaces, and at most 128 of them.
+// WithCallerName sets the name that the program gives itself to the servers it sends messages to:
+// they count by it which program asks for what, and their methods find it in their [Message]. The
+// default is the program's file name and the machine's name, as in "neutron-agent@node1"; an empty
+// name is the default. A name has printable ASCII characters without spaces, and at most 128 of
+// them.
 //
-// It travels as the connection's user agent, so grpc.WithUserAgent among the options of [WithDialOptions] has precedence.
+// It travels as the connection's user agent, so grpc.WithUserAgent among the options of
+// [WithDialOptions] has precedence.
 func WithCallerName(name string) TransportOption {
 	return transportOption(func(c *config) { c.caller = name })
 }

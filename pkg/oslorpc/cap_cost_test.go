@@ -17,7 +17,8 @@ func capFleet(t *testing.T, versions ...string) *oslorpctest.Fleet {
 	return f
 }
 
-// TestAutoCostsNoMemory asks an automatic cap, also while a server that left lately may still count.
+// TestAutoCostsNoMemory asks an automatic cap, also while a server that left lately may still
+// count.
 func TestAutoCostsNoMemory(t *testing.T) {
 	f := capFleet(t, "1.0", "1.1", "1.2")
 	c := f.Client(oslorpc.Target{Topic: "agents", Version: "1.1"}, oslorpc.WithVersionCap(oslorpc.AutoCap))

@@ -37,7 +37,8 @@ func TestCastRunsOnce(t *testing.T) {
 	}
 }
 
-// A cast is answered when it is accepted; its deadline ends there, and its failure stays at the server.
+// A cast is answered when it is accepted; its deadline ends there, and its failure stays at the
+// server.
 func TestCastReturnsBeforeItRuns(t *testing.T) {
 	release, ran := make(chan struct{}), make(chan error)
 	serve(t, "node1", oslorpc.Endpoint{Methods: map[string]oslorpc.Method{

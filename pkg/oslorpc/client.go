@@ -53,28 +53,29 @@ func WithServer(server string) ClientOption {
 	return clientOption(func(s *client.Settings) { s.Target.Server = server })
 }
 
-// WithFanout makes casts go to every server on the topic, or not. A call cannot fan out. [Client.Fanout]
-// needs no option, and reports what came of the message.
+// WithFanout makes casts go to every server on the topic, or not. A call cannot fan out.
+// [Client.Fanout] needs no option, and reports what came of the message.
 func WithFanout(fanout bool) ClientOption {
 	return clientOption(func(s *client.Settings) { s.Target.Fanout = fanout })
 }
 
-// WithTimeout bounds each operation: a call from discovery to the reply, a cast or a fanout until it is accepted, a multicall
-// for each wait for an item. The deadline of ctx holds as well, and the earlier one counts. 0 expires at once, as
-// upstream.
+// WithTimeout bounds each operation: a call from discovery to the reply, a cast or a fanout until
+// it is accepted, a multicall for each wait for an item. The deadline of ctx holds as well, and the
+// earlier one counts. 0 expires at once, as upstream.
 func WithTimeout(d time.Duration) ClientOption {
 	return clientOption(func(s *client.Settings) { s.Timeout, s.HasTimeout = d, true })
 }
 
-// WithDefaultTimeout undoes [WithTimeout]: the bound is the deadline of ctx, or if it has none [DefaultCallTimeout] for calls and items
-// of a multicall, and [DefaultCastTimeout] for casts and fanouts.
+// WithDefaultTimeout undoes [WithTimeout]: the bound is the deadline of ctx, or if it has none
+// [DefaultCallTimeout] for calls and items of a multicall, and [DefaultCastTimeout] for casts and
+// fanouts.
 func WithDefaultTimeout() ClientOption {
 	return clientOption(func(s *client.Settings) { s.Timeout, s.HasTimeout = 0, false })
 }
 
 // WithRetry bounds how often a message that no server took is offered again: n times to all servers
-// that it may go to, after the first time. 0 does not wait for servers. A negative n, the default, goes
-// on until the deadline. It never makes a message run twice.
+// that it may go to, after the first time. 0 does not wait for servers. A negative n, the default,
+// goes on until the deadline. It never makes a message run twice.
 func WithRetry(n int) ClientOption {
 	return clientOption(func(s *client.Settings) { s.Retry = n })
 }
@@ -88,8 +89,8 @@ func WithFailFast(failFast bool) ClientOption {
 }
 
 // WithLossyCasts makes Cast succeed when no server took the message, as casts do with a broker:
-// [NoInstance], [Refused] and [Unreachable] are logged, and nil is returned. The message is lost. It is
-// for programs that could do nothing about that.
+// [NoInstance], [Refused] and [Unreachable] are logged, and nil is returned. The message is lost.
+// It is for programs that could do nothing about that.
 func WithLossyCasts(lossy bool) ClientOption {
 	return clientOption(func(s *client.Settings) { s.LossyCasts = lossy })
 }
@@ -113,8 +114,8 @@ func (t *Transport) Client(target Target, options ...ClientOption) *Client {
 	return &Client{t.clients.Client(changed(client.Settings{Target: target, Retry: -1}, options))}
 }
 
-// Prepare returns a client with changes. What no option changes stays as it is, and [None] clears. It
-// costs next to nothing, and c is not affected.
+// Prepare returns a client with changes. What no option changes stays as it is, and [None] clears.
+// It costs next to nothing, and c is not affected.
 func (c *Client) Prepare(options ...ClientOption) *Client {
 	return &Client{c.engine.With(changed(c.engine.Settings(), options))}
 }

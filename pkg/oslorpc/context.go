@@ -11,8 +11,8 @@ import (
 // the request id.
 type RequestContext = map[string]any
 
-// WithContext returns ctx with a request context, in place of any other. Messages that are sent with
-// ctx carry it, and so do the messages that their methods send. The dict must not be changed
+// WithContext returns ctx with a request context, in place of any other. Messages that are sent
+// with ctx carry it, and so do the messages that their methods send. The dict must not be changed
 // afterwards.
 func WithContext(ctx context.Context, dict RequestContext) context.Context {
 	return requestctx.With(ctx, dict)
@@ -21,7 +21,8 @@ func WithContext(ctx context.Context, dict RequestContext) context.Context {
 // ContextFrom returns the request context in ctx, nil if there is none: in a method, the one that
 // came with the message. It must not be changed. To send another, copy it and use [WithContext].
 //
-// Numbers that arrived are int64 if written as integers that fit, *big.Int if they do not fit, and float64 otherwise.
+// Numbers that arrived are int64 if written as integers that fit, *big.Int if they do not fit, and
+// float64 otherwise.
 func ContextFrom(ctx context.Context) RequestContext { return requestctx.Dict(ctx) }
 
 // Stopping returns a channel that is closed when the server that runs a method stops: it has
@@ -47,6 +48,6 @@ func ContextFrom(ctx context.Context) RequestContext { return requestctx.Dict(ct
 func Stopping(ctx context.Context) <-chan struct{} { return dispatch.Stopping(ctx) }
 
 // MessageFrom returns the message that a method runs for: what it asks for, who sent it, and what
-// travelled beside it. Pass the method's ctx, or one that derives from it. For any other ctx it returns
-// nil.
+// travelled beside it. Pass the method's ctx, or one that derives from it. For any other ctx it
+// returns nil.
 func MessageFrom(ctx context.Context) *Message { return dispatch.MessageFrom(ctx) }

@@ -1,7 +1,8 @@
-// Package oslorpc gives Go programs the RPC semantics of OpenStack's oslo.messaging on gRPC, without a message broker.
+// Package oslorpc gives Go programs the RPC semantics of OpenStack's oslo.messaging on gRPC,
+// without a message broker.
 //
-// A [Target] says who is meant. A [Transport] is a program's way to the others: it is opened with a URL that names how
-// processes find each other, and makes clients and servers.
+// A [Target] says who is meant. A [Transport] is a program's way to the others: it is opened with a
+// URL that names how processes find each other, and makes clients and servers.
 //
 //	t, err := oslorpc.Open("local://")
 //
@@ -15,6 +16,6 @@
 //	report, err := client.Fanout(ctx, "refresh", nil)                     // every server
 //	for n, err := range oslorpc.Multicall[int](ctx, client, "count", Up{To: 3}) // a stream of results
 //
-// A message runs at most once. It is sent again only when it provably did not run; [SafeToRetry] tells a caller the same
-// of an error.
+// A message runs at most once. It is sent again only when it provably did not run; [SafeToRetry]
+// tells a caller the same of an error.
 package oslorpc

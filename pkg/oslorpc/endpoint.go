@@ -32,11 +32,11 @@ type Endpoint struct {
 	// begin with an underscore reach it only with [AllowAll]. With [AllowExposed] it must be marked
 	// with [Method.Expose]. The zero value is none.
 	Fallback Method
-	// Since is the version in which the whole endpoint appeared, such as another namespace; empty if
-	// it is not known. It informs, as [Method.Since] does.
+	// Since is the version in which the whole endpoint appeared, such as another namespace; empty
+	// if it is not known. It informs, as [Method.Since] does.
 	Since string
-	// Deprecated is the version in which the whole endpoint was deprecated, such as an old namespace;
-	// empty if it is not. It informs, as [Method.Deprecated] does.
+	// Deprecated is the version in which the whole endpoint was deprecated, such as an old
+	// namespace; empty if it is not. It informs, as [Method.Deprecated] does.
 	Deprecated string
 }
 

@@ -31,7 +31,8 @@ func orEnvironment(text string) string {
 // variable returns an environment variable without the blanks around it.
 func variable(name string) string { return strings.TrimSpace(os.Getenv(name)) }
 
-// setExchange decides the default exchange: the URL is the most specific, since it is written for one fleet.
+// setExchange decides the default exchange: the URL is the most specific, since it is written for
+// one fleet.
 func (c *config) setExchange(ofURL string) error {
 	c.exchange = cmp.Or(ofURL, c.exchange, variable(ExchangeVariable), rpc.DefaultExchange)
 	if err := (Target{Exchange: c.exchange}).Validate(); err != nil {

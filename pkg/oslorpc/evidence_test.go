@@ -35,7 +35,8 @@ func (nameless) RemoteAddr() net.Addr { return nil }
 
 func (nameless) LocalAddr() net.Addr { return nil }
 
-// What a user adds to the connections must not make a message that ran look as if it had not: it would be sent again.
+// What a user adds to the connections must not make a message that ran look as if it had not: it
+// would be sent again.
 func TestDialOptionsDoNotHideThatAMessageWasSent(t *testing.T) {
 	unavailable := status.Error(codes.Unavailable, "made up")
 	for name, option := range map[string]grpc.DialOption{
@@ -117,7 +118,8 @@ func TestFanoutToStaticAddresses(t *testing.T) {
 	}
 }
 
-// An interceptor sends each message twice, the second time at a version that the server refuses: that it refused is not all that it did.
+// An interceptor sends each message twice, the second time at a version that the server refuses:
+// that it refused is not all that it did.
 func TestInterceptorThatSendsTwice(t *testing.T) {
 	f, all := inventories(t, "1.2")
 	refused := func(ctx context.Context) context.Context {
@@ -157,7 +159,8 @@ func TestInterceptorThatSendsTwice(t *testing.T) {
 	wantKind(t, err, oslorpc.OutcomeUnknown, false)
 }
 
-// An interceptor sends again what was refused: as long as nothing else was done with it, it was not started.
+// An interceptor sends again what was refused: as long as nothing else was done with it, it was not
+// started.
 func TestInterceptorThatRetriesRefusals(t *testing.T) {
 	f, _ := inventories(t, "1.2")
 	tries := 0

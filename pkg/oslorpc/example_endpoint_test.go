@@ -14,8 +14,8 @@ type volumeArgs struct {
 	ID string `json:"id"`
 }
 
-// Volumes is a Go type whose methods are called. ResizeV2 is newer than the others, and Audit is not
-// for callers.
+// Volumes is a Go type whose methods are called. ResizeV2 is newer than the others, and Audit is
+// not for callers.
 type Volumes struct{}
 
 func (Volumes) Get(_ context.Context, args volumeArgs) (string, error) {

@@ -11,7 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// startHosts returns a transport with three servers that have a method free. Host2 is old and broken.
+// startHosts returns a transport with three servers that have a method free. Host2 is old and
+// broken.
 func startHosts() *oslorpc.Transport {
 	t, err := oslorpc.Open("memory://example-fanout", oslorpc.WithStopGrace(0), oslorpc.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {

@@ -26,7 +26,8 @@ func TestBlockingServerNeedsRun(t *testing.T) {
 	wantText(t, err, "Run")
 }
 
-// A blocking server runs one message at a time, in the order of arrival, on the goroutine that called Run, to the last that it accepted.
+// A blocking server runs one message at a time, in the order of arrival, on the goroutine that
+// called Run, to the last that it accepted.
 func TestBlockingServer(t *testing.T) {
 	var running atomic.Int64
 	var order []int // of the one goroutine: the race detector sees any other
@@ -76,7 +77,8 @@ func TestBlockingServerStopsWithItsContext(t *testing.T) {
 	for range 2 {
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
-			// On the server's own transport: when this client has seen the server, so has the server, whose start waits for that.
+			// On the server's own transport: when this client has seen the server, so has the
+			// server, whose start waits for that.
 			c := transport.Client(oslorpc.Target{Topic: "agents"})
 			for n := range 3 {
 				if err := c.Cast(context.Background(), "record", number{n}); err != nil {

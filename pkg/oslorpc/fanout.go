@@ -14,9 +14,10 @@ import (
 type Report struct {
 	// Accepted are the servers that took the message.
 	Accepted []FanoutResult
-	// Skipped are those that drain, and those whose version, or lack of the method, does not let them run it.
+	// Skipped are servers that drain, and servers whose version, or lack of the method, does not
+	// let them run it.
 	Skipped []FanoutResult
-	// Failed are those that did not take it for another reason.
+	// Failed are servers that did not take it for another reason.
 	Failed []FanoutResult
 	// Uncertain is why the list of servers may be out of date. It is nil if discovery could be read
 	// when the list was made. Else, servers that came after the last read did not get the message.
@@ -30,7 +31,8 @@ type FanoutResult struct {
 	// Unlisted is true if discovery no longer lists the server. The message was sent to it all the
 	// same, because its connection is up, or discovery lost its data.
 	Unlisted bool
-	// Err is nil if the message was accepted. [SafeToRetry] tells whether it may have been all the same.
+	// Err is nil if the message was accepted. [SafeToRetry] tells whether it may have been all the
+	// same.
 	Err error
 }
 
@@ -51,7 +53,7 @@ func (r *Report) Err() error {
 // discovery cannot be read, the error is of kind [Unreachable]. An error means that the message
 // was sent to no server.
 //
-// The deadline is the earlier of that of ctx and of [WithTimeout], or [DefaultCastTimeout].
+// The deadline is the earlier of the deadline of ctx and [WithTimeout], or [DefaultCastTimeout].
 func (c *Client) Fanout(ctx context.Context, method string, args any) (*Report, error) {
 	report, err := c.engine.Fanout(ctx, method, arguments(args))
 	if err != nil {

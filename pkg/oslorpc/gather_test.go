@@ -32,8 +32,8 @@ func outcomes[R any](t *testing.T, seq iter.Seq2[oslorpc.Reply[R], error]) (map[
 	return values, failures
 }
 
-// scene is a fleet with servers that hang in the method "whoami" until they are canceled, and one that replies when they do, so that
-// nobody is canceled before its method began.
+// scene is a fleet with servers that hang in the method "whoami" until they are canceled, and one
+// that replies when they do, so that nobody is canceled before its method began.
 type scene struct {
 	hanging int
 	begun   chan struct{}
@@ -107,7 +107,8 @@ func TestGatherYieldsOneReplyOfEachServer(t *testing.T) {
 	}
 }
 
-// Who is expected is known before the message is sent, and settled: one that comes later is not asked.
+// Who is expected is known before the message is sent, and settled: one that comes later is not
+// asked.
 func TestGatherKnowsWhoIsExpected(t *testing.T) {
 	a := newAgent("new")
 	serve(t, "new", a.endpoint("1.1"))
@@ -201,7 +202,8 @@ func TestAbandonedGatherCancelsTheMethods(t *testing.T) {
 	}
 }
 
-// However a gather ends early, those that replied are not lost, and of those that did not it says so.
+// However a gather ends early, those that replied are not lost, and of those that did not it says
+// so.
 func TestGatherThatEndsEarly(t *testing.T) {
 	s := newScene(t, "hangs")
 	for name, test := range map[string]struct {

@@ -31,7 +31,8 @@ func (t *Transport) Instances(ctx context.Context) ([]Instance, error) {
 	return list, nil
 }
 
-// Ping returns how long an instance takes to answer, over a connection that is up. It does not pass through the server's queue.
+// Ping returns how long an instance takes to answer, over a connection that is up. It does not pass
+// through the server's queue.
 func (t *Transport) Ping(ctx context.Context, i Instance) (time.Duration, error) {
 	return t.clients.Ping(ctx, i)
 }
@@ -66,5 +67,6 @@ func (t *Transport) Info(ctx context.Context, i Instance, options ...InfoOption)
 // DefaultAskTimeout bounds [Transport.Ping] and [Transport.Info] if ctx has no deadline.
 const DefaultAskTimeout = client.DefaultAskTimeout
 
-// Instance returns the server as discovery lists it, with the address that others connect to; false if it does not run.
+// Instance returns the server as discovery lists it, with the address that others connect to; false
+// if it does not run.
 func (s *Server) Instance() (Instance, bool) { return s.hosted.Instance() }

@@ -157,7 +157,8 @@ func TestStartWhileStopping(t *testing.T) {
 	}
 }
 
-// A start that failed leaves nothing behind and can be tried again; upstream, the second does nothing and says nothing.
+// A start that failed leaves nothing behind and can be tried again; upstream, the second does
+// nothing and says nothing.
 func TestFailedStartCanBeTriedAgain(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

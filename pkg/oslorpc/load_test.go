@@ -17,7 +17,8 @@ type ledger struct {
 
 func newLedger() *ledger { return &ledger{ran: map[int]int{}} }
 
-// endpoint returns a method that counts its message after it was let through; step nil lets all through.
+// endpoint returns a method that counts its message after it was let through; step nil lets all
+// through.
 func (l *ledger) endpoint(step <-chan struct{}) oslorpc.Endpoint {
 	return oslorpc.Endpoint{Version: "1.0", Methods: map[string]oslorpc.Method{
 		"record": oslorpc.Func(func(_ context.Context, args number) (any, error) {
@@ -49,7 +50,8 @@ func (l *ledger) check(t *testing.T, accepted map[int]bool) {
 	}
 }
 
-// castAll casts messages from first on, at once, and returns those that were accepted. All others must have been refused.
+// castAll casts messages from first on, at once, and returns those that were accepted. All others
+// must have been refused.
 func castAll(t *testing.T, c *oslorpc.Client, first, n int) map[int]bool {
 	t.Helper()
 	var mu sync.Mutex
@@ -72,7 +74,8 @@ func castAll(t *testing.T, c *oslorpc.Client, first, n int) map[int]bool {
 	return accepted
 }
 
-// Of 200 casts at a server that takes 54 at a time, each runs exactly once or its sender is told that it does not.
+// Of 200 casts at a server that takes 54 at a time, each runs exactly once or its sender is told
+// that it does not.
 func TestCastsAtASmallQueue(t *testing.T) {
 	for name, retries := range map[string]int{"one attempt": 0, "until the deadline": -1} {
 		t.Run(name, func(t *testing.T) {
@@ -100,7 +103,8 @@ func TestCastsAtASmallQueue(t *testing.T) {
 	}
 }
 
-// Senders that never pause, at servers of one name that stop and start: whatever is accepted runs, once, and somebody always takes over.
+// Senders that never pause, at servers of one name that stop and start: whatever is accepted runs,
+// once, and somebody always takes over.
 func TestStopAndRestartUnderLoad(t *testing.T) {
 	l := newLedger()
 	var servers [2]*oslorpc.Server

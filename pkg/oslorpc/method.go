@@ -30,16 +30,16 @@ type Method struct{ built endpoint.Method }
 // decides itself what it accepts.
 //
 // The function runs on any number of goroutines at once. Its ctx ends when the caller of a call
-// gives up, or when a stop of the server runs out of time, and carries the request context. An error
-// that the function returns arrives as a [RemoteError]. So does a panic, and a runtime.Goexit, which
-// ends only its goroutine.
+// gives up, or when a stop of the server runs out of time, and carries the request context. An
+// error that the function returns arrives as a [RemoteError]. So does a panic, and a
+// runtime.Goexit, which ends only its goroutine.
 func Func[A, R any](f func(ctx context.Context, args A) (R, error)) Method {
 	return Method{endpoint.Func(f)}
 }
 
 // Stream makes a method of a function that returns its results one by one. The arguments are as
-// those of [Func]. The sequence ends after its first error. When the caller wants no more items, ctx
-// ends, and the sequence is not continued.
+// those of [Func]. The sequence ends after its first error. When the caller wants no more items,
+// ctx ends, and the sequence is not continued.
 func Stream[A, T any](f func(ctx context.Context, args A) iter.Seq2[T, error]) Method {
 	return Method{endpoint.Stream(f)}
 }
@@ -67,6 +67,6 @@ func (m Method) Deprecated(version string) Method { return Method{m.built.Deprec
 // the errors. There must be at least one, and none may be nil.
 func (m Method) Expect(errs ...error) Method { return Method{m.built.Expect(errs...)} }
 
-// ErrorType stands for all errors of a type among those of [Method.Expect]: those in which errors.As
-// finds an E.
+// ErrorType stands for all errors of a type among those of [Method.Expect]: those in which
+// errors.As finds an E.
 func ErrorType[E error]() error { return endpoint.ErrorType[E]() }

@@ -202,8 +202,8 @@ func TestMonitoredCallWithoutAnOutcome(t *testing.T) {
 	wantKind(t, err, oslorpc.OutcomeUnknown, false)
 }
 
-// TestMonitoredCallsLeaveNothing: half of the calls are abandoned while they run; then no goroutine is left, thus no ticker and no
-// stream, although the connection is still there.
+// TestMonitoredCallsLeaveNothing: half of the calls are abandoned while they run; then no goroutine
+// is left, thus no ticker and no stream, although the connection is still there.
 func TestMonitoredCallsLeaveNothing(t *testing.T) {
 	const callers, calls = 50, 200            // each
 	started := make([]chan struct{}, callers) // a signal that went to another caller would cancel a call that was not sent yet

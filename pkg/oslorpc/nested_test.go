@@ -9,7 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Two servers whose only workers wait for each other: the innermost call is not started, and says so in time. Nothing stays locked.
+// Two servers whose only workers wait for each other: the innermost call is not started, and says
+// so in time. Nothing stays locked.
 func TestNestedCallsWithFullPools(t *testing.T) {
 	serveOne := func(name string, m oslorpc.Method) *oslorpc.Transport {
 		transport := open(t)

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// TestEveryOptionIsDocumented compares the options with the first column of the tables in docs/options.md.
+// TestEveryOptionIsDocumented compares the options with the first column of the tables in
+// docs/options.md.
 func TestEveryOptionIsDocumented(t *testing.T) {
 	declared, documented := declaredOptions(t), documentedOptions(t)
 	if len(declared) < 30 {

@@ -12,8 +12,8 @@ const PingMethod = discovery.PingMethod
 // Nothing else changes: the server is not listed as one that implements version 1.0, and other
 // messages are refused as they were.
 //
-// A ping passes through the queue and needs a worker, so it tells that the server works. To learn only that its process is
-// there, use [Transport.Ping], which every server answers.
+// A ping passes through the queue and needs a worker, so it tells that the server works. To learn
+// only that its process is there, use [Transport.Ping], which every server answers.
 func WithPing() ServerOption {
 	return serverOption(func(c *serverConfig) { c.ping = true })
 }

@@ -50,7 +50,8 @@ func TestPingMethod(t *testing.T) {
 	}
 }
 
-// Upstream, the ping endpoint made UnsupportedVersion of other messages NoSuchMethod, and here it would attract them.
+// Upstream, the ping endpoint made UnsupportedVersion of other messages NoSuchMethod, and here it
+// would attract them.
 func TestPingChangesNothingElse(t *testing.T) {
 	serveWith(t, pinging, oslorpc.Endpoint{Version: "2.0", Methods: map[string]oslorpc.Method{"foo": says("foo")}})
 	c := client(t)

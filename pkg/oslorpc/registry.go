@@ -13,7 +13,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery/static"
 )
 
-// openRegistry returns the registry that a transport URL names. Addresses of static:// are in the exchange.
+// openRegistry returns the registry that a transport URL names. Addresses of static:// are in the
+// exchange.
 func openRegistry(text, exchange string, log *slog.Logger) (discovery.Registry, error) {
 	scheme, rest, found := strings.Cut(text, "://")
 	if !found {

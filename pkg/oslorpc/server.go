@@ -12,8 +12,9 @@ import (
 	"github.com/oslorpc/oslorpc/internal/service"
 )
 
-// Server offers endpoints under a target's topic and server name. Several servers of a transport share its listener; several
-// processes may have servers of the same name. It is safe for concurrent use.
+// Server offers endpoints under a target's topic and server name. Several servers of a transport
+// share its listener; several processes may have servers of the same name. It is safe for
+// concurrent use.
 type Server struct {
 	transport *Transport
 	config    serverConfig
@@ -52,15 +53,17 @@ func WithWorkers(n int) ServerOption {
 	return serverOption(func(c *serverConfig) { c.limits.Workers = n })
 }
 
-// WithQueue bounds the messages that wait for a worker, by their number and by their size together; the default is 1000 and
-// 64 MiB. A message beyond it is refused, and its sender tries another server.
+// WithQueue bounds the messages that wait for a worker, by their number and by their size together;
+// the default is 1000 and 64 MiB. A message beyond it is refused, and its sender tries another
+// server.
 func WithQueue(messages, bytes int) ServerOption {
 	return serverOption(func(c *serverConfig) { c.limits.Queue, c.limits.QueueBytes = messages, bytes })
 }
 
-// WithHold has each start leave the server held, until [Server.Release]: it accepts messages into its queue, and runs none. Messages
-// for any server avoid it. [Server.Start] returns when the server has seen itself in discovery, but on static:// and on consul://
-// with a dc, which may be another than its own.
+// WithHold has each start leave the server held, until [Server.Release]: it accepts messages into
+// its queue, and runs none. Messages for any server avoid it. [Server.Start] returns when the
+// server has seen itself in discovery, but on static:// and on consul:// with a dc, which may be
+// another than its own.
 func WithHold() ServerOption {
 	return serverOption(func(c *serverConfig) { c.hold = true })
 }
@@ -78,7 +81,8 @@ func WithStarted(notify func(Instance)) ServerOption {
 	return serverOption(func(c *serverConfig) { c.started = notify })
 }
 
-// Server returns a server for target, which must have a topic and a server name. Mistakes show at its start.
+// Server returns a server for target, which must have a topic and a server name. Mistakes show at
+// its start.
 func (t *Transport) Server(target Target, options ...ServerOption) *Server {
 	s := &Server{transport: t, config: serverConfig{
 		target: target, limits: dispatch.DefaultLimits, executor: ExecutorPool, offered: map[string]string{},
@@ -93,7 +97,8 @@ func (t *Transport) Server(target Target, options ...ServerOption) *Server {
 	return s
 }
 
-// Add adds endpoints, which are tried in this order. Those added while the server runs take effect at its next start.
+// Add adds endpoints, which are tried in this order. Those added while the server runs take effect
+// at its next start.
 func (s *Server) Add(endpoints ...Endpoint) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

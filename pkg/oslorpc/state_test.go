@@ -171,7 +171,8 @@ func TestHoldAtEachStart(t *testing.T) {
 	startHeld(t, fixed, "node1", newAgent("node1").endpoint("1.0"))
 }
 
-// A held start whose time is over stops the server again, and can be tried anew; whether it was over is a matter of luck.
+// A held start whose time is over stops the server again, and can be tried anew; whether it was
+// over is a matter of luck.
 func TestHeldStartInNoTime(t *testing.T) {
 	for _, executor := range []oslorpc.Executor{oslorpc.ExecutorPool, oslorpc.ExecutorBlocking} {
 		t.Run(string(executor), func(t *testing.T) {
@@ -270,7 +271,8 @@ func TestDrainWhileHeld(t *testing.T) {
 	wantStates(t, transport, "node1 held")
 }
 
-// Release, Drain and Resume beside each other and beside stops and starts neither race nor lose messages.
+// Release, Drain and Resume beside each other and beside stops and starts neither race nor lose
+// messages.
 func TestStatesConcurrently(t *testing.T) {
 	transport, r := open(t), &runRecorder{}
 	s := startHeld(t, transport, "node1", r.endpoint())
@@ -300,8 +302,9 @@ func TestStatesConcurrently(t *testing.T) {
 	all.Wait()
 }
 
-// When the start of a held server returns, a fanout of whoever knew the topic before reaches it: what it reads after that and what it is
-// told leave no gap, though each process looks for changes at times of its own, or pauses after one.
+// When the start of a held server returns, a fanout of whoever knew the topic before reaches it:
+// what it reads after that and what it is told leave no gap, though each process looks for changes
+// at times of its own, or pauses after one.
 func TestHeldServerIsKnownToAll(t *testing.T) {
 	t.Run("local", func(t *testing.T) {
 		testHeldServerIsKnownToAll(t, "local://"+filepath.Join(t.TempDir(), "registry")) // it must be private

@@ -33,7 +33,8 @@ func callInBackground(c *oslorpc.Client, method string) <-chan error {
 	return done
 }
 
-// A forced stop does not wait for a method that ignores its context, and neither does a shutdown while another stop waits.
+// A forced stop does not wait for a method that ignores its context, and neither does a shutdown
+// while another stop waits.
 func TestForcedStopOfStubbornMethod(t *testing.T) {
 	entered, release := make(chan struct{}, 1), make(chan struct{})
 	transport := open(t)
@@ -54,7 +55,8 @@ func TestForcedStopOfStubbornMethod(t *testing.T) {
 	close(release)
 }
 
-// A forced stop of one server ends what it runs, also when the connection stays because another server is up.
+// A forced stop of one server ends what it runs, also when the connection stays because another
+// server is up.
 func TestForcedStopBesideAnotherServer(t *testing.T) {
 	entered, ended := make(chan struct{}), make(chan error, 1)
 	transport := open(t)
@@ -109,7 +111,8 @@ func TestStartDuringStop(t *testing.T) {
 	}
 }
 
-// Answers that were made before the stop are delivered, also to a consumer that is slow; a watch of the health does not hold it up.
+// Answers that were made before the stop are delivered, also to a consumer that is slow; a watch of
+// the health does not hold it up.
 func TestStopLetsAnswersBeRead(t *testing.T) {
 	transport := open(t)
 	s := serveOn(t, transport, oslorpc.Target{Topic: "agents", Server: "node1"}, newAgent("node1").endpoint("1.0"))

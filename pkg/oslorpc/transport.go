@@ -21,10 +21,12 @@ import (
 	"github.com/oslorpc/oslorpc/internal/peer"
 )
 
-// Transport is a program's way to other programs: how they find each other, and how they are connected. A program has
-// one, or one for each fleet that it belongs to. It is safe for concurrent use.
+// Transport is a program's way to other programs: how they find each other, and how they are
+// connected. A program has one, or one for each fleet that it belongs to. It is safe for concurrent
+// use.
 //
-// All clients of a transport share one connection to each remote process, and all servers one listener.
+// All clients of a transport share one connection to each remote process, and all servers one
+// listener.
 type Transport struct {
 	config   config
 	registry discovery.Registry
@@ -32,8 +34,8 @@ type Transport struct {
 	host     *host.Host
 	closed   atomic.Bool
 
-	// released is closed when everything but the servers is released, too. ReleaseCtx ends when a caller
-	// no longer waits for that.
+	// released is closed when everything but the servers is released, too. ReleaseCtx ends when a
+	// caller no longer waits for that.
 	releasing    sync.Once
 	released     chan struct{}
 	releaseCtx   context.Context //nolint:containedctx // The release is not one caller's.
@@ -60,15 +62,16 @@ type config struct {
 	process       *inprocess.Process // nil but in tests
 }
 
-// DefaultMaxMessageSize bounds the arguments and the result of a message. gRPC's own 4 MiB are too small for what
-// Neutron's agents ask for at their start.
+// DefaultMaxMessageSize bounds the arguments and the result of a message. gRPC's own 4 MiB are too
+// small for what Neutron's agents ask for at their start.
 const DefaultMaxMessageSize = 16 << 20
 
 // DefaultMaxHeaderSize bounds the headers of a message. gRPC servers in other languages accept
 // this much, and many accept no more.
 const DefaultMaxHeaderSize = 8 << 10
 
-// defaultStopGrace gives the other processes time to learn that a server leaves, before it refuses messages.
+// defaultStopGrace gives the other processes time to learn that a server leaves, before it refuses
+// messages.
 const defaultStopGrace = 500 * time.Millisecond
 
 // TransportOption sets up a transport.
@@ -78,42 +81,43 @@ type transportOption func(*config)
 
 func (o transportOption) applyTransport(c *config) { o(c) }
 
-// WithDefaultExchange sets the exchange of targets that name none. The transport URL's parameter exchange overrides it. An empty
-// name, as without this option, leaves the choice to the environment variable [ExchangeVariable], and else it is
-// [rpc.DefaultExchange]. (control_exchange upstream.)
+// WithDefaultExchange sets the exchange of targets that name none. The transport URL's parameter
+// exchange overrides it. An empty name, as without this option, leaves the choice to the
+// environment variable [ExchangeVariable], and else it is [rpc.DefaultExchange]. (control_exchange
+// upstream.)
 func WithDefaultExchange(exchange string) TransportOption {
 	return transportOption(func(c *config) { c.exchange = exchange })
 }
 
-// WithListen sets where the transport's servers listen: "host:port", "host:first-last" for the first free port of a range, or
-// "unix:/path". Port 0, the default on 127.0.0.1, is any free port. An address that is not loopback needs [WithCredentials]
-// or [WithInsecure].
+// WithListen sets where the transport's servers listen: "host:port", "host:first-last" for the
+// first free port of a range, or "unix:/path". Port 0, the default on 127.0.0.1, is any free port.
+// An address that is not loopback needs [WithCredentials] or [WithInsecure].
 func WithListen(address string) TransportOption {
 	return transportOption(func(c *config) { c.listen = address })
 }
 
-// WithAdvertise sets the address that others connect to, if it is not the one listened on, as behind a NAT: "host:port",
-// or a host alone, which gets the port listened on. An IPv6 address is written in brackets, with a
-// port and without. [Open] refuses what others cannot connect to, such as port 0, a range of
-// ports, a URL or 0.0.0.0, with an error of kind [Invalid].
+// WithAdvertise sets the address that others connect to, if it is not the one listened on, as
+// behind a NAT: "host:port", or a host alone, which gets the port listened on. An IPv6 address is
+// written in brackets, with a port and without. [Open] refuses what others cannot connect to, such
+// as port 0, a range of ports, a URL or 0.0.0.0, with an error of kind [Invalid].
 func WithAdvertise(address string) TransportOption {
 	return transportOption(func(c *config) { c.advertise = address })
 }
 
-// WithInsecure allows servers to listen without TLS where other machines can reach them: everybody who can connect can
-// send messages and read what passes.
+// WithInsecure allows servers to listen without TLS where other machines can reach them: everybody
+// who can connect can send messages and read what passes.
 func WithInsecure() TransportOption {
 	return transportOption(func(c *config) { c.insecure = true })
 }
 
-// WithCredentials secures the connections of clients and servers, such as with credentials.NewTLS. All programs of a fleet need
-// matching ones. Without it, connections are in clear.
+// WithCredentials secures the connections of clients and servers, such as with credentials.NewTLS.
+// All programs of a fleet need matching ones. Without it, connections are in clear.
 func WithCredentials(both credentials.TransportCredentials) TransportOption {
 	return transportOption(func(c *config) { c.credentials = both })
 }
 
-// WithMaxMessageSize bounds, in bytes, the arguments with the request context of a message, and each result; the default
-// is [DefaultMaxMessageSize].
+// WithMaxMessageSize bounds, in bytes, the arguments with the request context of a message, and
+// each result; the default is [DefaultMaxMessageSize].
 func WithMaxMessageSize(bytes int) TransportOption {
 	return transportOption(func(c *config) { c.maxSize = bytes })
 }
@@ -121,9 +125,9 @@ func WithMaxMessageSize(bytes int) TransportOption {
 // WithMaxHeaderSize bounds, in bytes, the headers of a message; the default is
 // [DefaultMaxHeaderSize]. The request context and the order key of a typed message travel in
 // headers, and so does the metadata that a program adds to any message. A message whose headers are
-// larger fails with [TooLarge] and is not sent. HTTP/2 counts 32 bytes beside the name and the value
-// of each header, and binary values have four thirds of their size. 1 KiB is reserved for the headers of the
-// library and of gRPC, so [Open] refuses less than 2 KiB.
+// larger fails with [TooLarge] and is not sent. HTTP/2 counts 32 bytes beside the name and the
+// value of each header, and binary values have four thirds of their size. 1 KiB is reserved for the
+// headers of the library and of gRPC, so [Open] refuses less than 2 KiB.
 //
 // Raise it only if every server and every proxy on the way takes as much. Servers of Go take 16
 // MiB unless they say otherwise.
@@ -131,9 +135,9 @@ func WithMaxHeaderSize(bytes int) TransportOption {
 	return transportOption(func(c *config) { c.maxHeader = bytes })
 }
 
-// WithStopGrace sets how long a server that stops goes on accepting, after it withdrew its registration, so that others learn
-// that it leaves before it refuses. Messages that it refuses go elsewhere; the grace saves them the way. The default is half a
-// second.
+// WithStopGrace sets how long a server that stops goes on accepting, after it withdrew its
+// registration, so that others learn that it leaves before it refuses. Messages that it refuses go
+// elsewhere; the grace avoids that detour. The default is half a second.
 func WithStopGrace(d time.Duration) TransportOption {
 	return transportOption(func(c *config) { c.stopGrace = d })
 }
@@ -158,14 +162,15 @@ func WithLogger(log *slog.Logger) TransportOption {
 	return transportOption(func(c *config) { c.log = log })
 }
 
-// WithServerOptions adds options to the transport's gRPC server, such as interceptors of gRPC. They come
-// after our own, and apply to messages that gRPC carries. [WithInterceptors] applies to every message.
+// WithServerOptions adds options to the transport's gRPC server, such as interceptors of gRPC. They
+// come after our own, and apply to messages that gRPC carries. [WithInterceptors] applies to every
+// message.
 func WithServerOptions(options ...grpc.ServerOption) TransportOption {
 	return transportOption(func(c *config) { c.serverOptions = append(c.serverOptions, options...) })
 }
 
-// WithDialOptions adds options to the transport's gRPC connections, such as interceptors; they come after our own. Options
-// that retry would break the promise that a message runs at most once.
+// WithDialOptions adds options to the transport's gRPC connections, such as interceptors; they come
+// after our own. Options that retry would break the promise that a message runs at most once.
 func WithDialOptions(options ...grpc.DialOption) TransportOption {
 	return transportOption(func(c *config) { c.dialOptions = append(c.dialOptions, options...) })
 }
@@ -178,8 +183,8 @@ func WithDialOptions(options ...grpc.DialOption) TransportOption {
 //	static://topic=host:port,…  at fixed addresses
 //	memory://name               within this process, for tests
 //
-// An empty URL is that of the environment variable [TransportURLVariable], or else local://. With ?exchange=NAME, which every
-// scheme takes, the URL sets the default exchange.
+// An empty URL stands for the environment variable [TransportURLVariable], or else for local://.
+// With ?exchange=NAME, which every scheme takes, the URL sets the default exchange.
 //
 // It connects to nothing yet. Close the transport after use.
 func Open(url string, options ...TransportOption) (*Transport, error) {

@@ -52,7 +52,8 @@ type textless struct{ text string }
 
 func (e *textless) Error() string { return e.text }
 
-// TestTypedNilPointerError has a method return a nil pointer as its error, which must not end the process.
+// TestTypedNilPointerError has a method return a nil pointer as its error, which must not end the
+// process.
 func TestTypedNilPointerError(t *testing.T) {
 	var none *textless
 	f := creating(t, func(context.Context) error { return none })
@@ -61,7 +62,8 @@ func TestTypedNilPointerError(t *testing.T) {
 	wantText(t, err, "panic", "nil pointer")
 }
 
-// TestTypedNestedStatus has a method fail with the status of an RPC of its own, which did not start: that is not true of the method.
+// TestTypedNestedStatus has a method fail with the status of an RPC of its own, which did not
+// start: that is not true of the method.
 func TestTypedNestedStatus(t *testing.T) {
 	nested, err := status.New(codes.Unavailable, "go away").WithDetails(&pb.ErrorDetail{Kind: pb.ErrorKind_ERROR_KIND_STOPPING, NotStarted: true})
 	if err != nil {
@@ -168,8 +170,8 @@ func TestTypedSlowDown(t *testing.T) {
 	})
 }
 
-// TestTypedWaitForReady has a program ask gRPC to wait for connections: a server that cannot be reached does not hold up what another one
-// takes as soon as it is free.
+// TestTypedWaitForReady has a program ask gRPC to wait for connections: a server that cannot be
+// reached does not hold up what another one takes as soon as it is free.
 func TestTypedWaitForReady(t *testing.T) {
 	for name, test := range map[string]struct {
 		dial []grpc.DialOption
@@ -237,7 +239,8 @@ func (badCredentials) GetRequestMetadata(context.Context, ...string) (map[string
 
 func (badCredentials) RequireTransportSecurity() bool { return false }
 
-// TestTypedBadOptions gives calls and streams what gRPC cannot send: they fail at once, whoever else is there.
+// TestTypedBadOptions gives calls and streams what gRPC cannot send: they fail at once, whoever
+// else is there.
 func TestTypedBadOptions(t *testing.T) {
 	f, all := inventories(t, "1.1", "1.2")
 	v := volumes(f, oslorpc.WithTimeout(5*time.Second))
@@ -273,8 +276,8 @@ func TestTypedBadOptions(t *testing.T) {
 	}
 }
 
-// TestTypedInterceptorThatServesTwice has an interceptor of the server's run each method twice, with requests of its own. A cast comes twice
-// with the same id, and runs once.
+// TestTypedInterceptorThatServesTwice has an interceptor of the server's run each method twice,
+// with requests of its own. A cast comes twice with the same id, and runs once.
 func TestTypedInterceptorThatServesTwice(t *testing.T) {
 	f := oslorpctest.New(t, oslorpc.WithServerOptions(grpc.UnaryInterceptor(
 		func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {

@@ -32,8 +32,8 @@ func TestTypedStreamAfterTheEnd(t *testing.T) {
 	}
 }
 
-// backwards is a context whose deadline passes when it is told to: those who wait for that hear of it one after the other, the last
-// who asked first.
+// backwards is a context whose deadline passes when it is told to: those who wait for that hear of
+// it one after the other, the last who asked first.
 type backwards struct {
 	context.Context
 
@@ -101,7 +101,8 @@ func TestTypedStreamDeadline(t *testing.T) {
 	}
 }
 
-// TestTypedStreamEndedByAMessage sends a later message that ends the stream: who receives hears why, and nothing is held any more.
+// TestTypedStreamEndedByAMessage sends a later message that ends the stream: who receives hears
+// why, and nothing is held any more.
 func TestTypedStreamEndedByAMessage(t *testing.T) {
 	f := oslorpctest.New(t, oslorpc.WithMaxMessageSize(1<<10))
 	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, nil, offers(&inventory{name: "a"}))
@@ -144,8 +145,8 @@ func TestTypedStreamEndedByAMessage(t *testing.T) {
 	}
 }
 
-// TestTypedStreamRefusedForLong has the only server refuse again and again: the timeout bounds that, and not how long a server that took
-// the stream says nothing.
+// TestTypedStreamRefusedForLong has the only server refuse again and again: the timeout bounds
+// that, and not how long a server that took the stream says nothing.
 func TestTypedStreamRefusedForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := oslorpctest.New(t)
@@ -182,7 +183,8 @@ func TestTypedStreamRefusedForLong(t *testing.T) {
 	})
 }
 
-// TestTypedStreamBegunTooLate sends a first message beside who receives, and has heard that the context ended.
+// TestTypedStreamBegunTooLate sends a first message beside who receives, and has heard that the
+// context ended.
 func TestTypedStreamBegunTooLate(t *testing.T) {
 	f, all := inventories(t, "1.2")
 	ctx, cancel := context.WithCancel(t.Context())

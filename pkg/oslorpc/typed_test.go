@@ -125,8 +125,8 @@ func (i *inventory) SyncVolumes(stream grpc.BidiStreamingServer[v1.SyncVolumesRe
 
 const inventoryService = "typedtest.v1.InventoryService"
 
-// inventories are a fleet of servers that offer the inventory, each at a version; their names are "net" and the version, with a letter if
-// there are several.
+// inventories are a fleet of servers that offer the inventory, each at a version; their names are
+// "net" and the version, with a letter if there are several.
 func inventories(t *testing.T, versions ...string) (*oslorpctest.Fleet, map[string]*inventory) {
 	t.Helper()
 	f := oslorpctest.New(t)
@@ -365,7 +365,8 @@ func TestTypedClientStream(t *testing.T) {
 	}
 }
 
-// TestTypedStreamVersions sends messages that need a later version than the one that opened the stream.
+// TestTypedStreamVersions sends messages that need a later version than the one that opened the
+// stream.
 func TestTypedStreamVersions(t *testing.T) {
 	f, all := inventories(t, "1.2")
 	stream, err := volumes(f).ImportVolumes(t.Context())
@@ -549,7 +550,8 @@ func TestRegisterServiceMistakes(t *testing.T) {
 	}
 }
 
-// TestTypedBesideDynamic has one server offer a typed service and an endpoint in the same namespace.
+// TestTypedBesideDynamic has one server offer a typed service and an endpoint in the same
+// namespace.
 func TestTypedBesideDynamic(t *testing.T) {
 	f := oslorpctest.New(t)
 	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, []oslorpc.Endpoint{{Namespace: "volumes", Version: "1.4", Struct: oslorpc.Methods(newAgent("a"))}},
@@ -565,8 +567,8 @@ func TestTypedBesideDynamic(t *testing.T) {
 	wantKind(t, err, oslorpc.NoSuchMethod, true)
 }
 
-// TestTypedWhereTheServiceIsNot has a server implement the namespace without the service: a typed message goes elsewhere, and the server
-// stays where it is.
+// TestTypedWhereTheServiceIsNot has a server implement the namespace without the service: a typed
+// message goes elsewhere, and the server stays where it is.
 func TestTypedWhereTheServiceIsNot(t *testing.T) {
 	f := oslorpctest.New(t)
 	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, []oslorpc.Endpoint{{Namespace: "volumes", Version: "1.2", Struct: oslorpc.Methods(newAgent("a"))}})

@@ -9,21 +9,21 @@ import (
 	"github.com/oslorpc/oslorpc/internal/client"
 )
 
-// NewStream begins a stream of a typed service. Generated stubs call it. See [Client.Invoke] for the
-// receiver, versions and errors.
+// NewStream begins a stream of a typed service. Generated stubs call it. See [Client.Invoke] for
+// the receiver, versions and errors.
 //
-// The stream opens at its first message, which gives its version, and with it the servers that can serve
-// it. If the version of the client's target is a later one of the same major version, the stream opens
-// at that. Messages after the first are checked against the stream's version: what may be dropped is
-// dropped, and anything else that needs a later version ends the stream with the kind
+// The stream opens at its first message, which gives its version, and with it the servers that can
+// serve it. If the version of the client's target is a later one of the same major version, the
+// stream opens at that. Messages after the first are checked against the stream's version: what may
+// be dropped is dropped, and anything else that needs a later version ends the stream with the kind
 // [UnsupportedVersion]. Until the first message of a stream that the client sends, receiving waits.
 //
-// The only message of a stream that the server sends goes elsewhere when a server refuses it, as a call
-// does. A stream that the client sends is not begun again: a refusal comes as an error for which
-// [SafeToRetry] is true.
+// The only message of a stream that the server sends goes elsewhere when a server refuses it, as a
+// call does. A stream that the client sends is not begun again: a refusal comes as an error for
+// which [SafeToRetry] is true.
 //
-// [WithTimeout], or [DefaultCallTimeout], bounds finding a server and opening the stream. The deadline
-// of ctx bounds the whole.
+// [WithTimeout], or [DefaultCallTimeout], bounds finding a server and opening the stream. The
+// deadline of ctx bounds the whole.
 func (c *Client) NewStream(ctx context.Context, desc *grpc.StreamDesc, path string, options ...grpc.CallOption) (grpc.ClientStream, error) {
 	call := &client.TypedCall{Path: path, ClientStreams: desc.ClientStreams, ServerStreams: desc.ServerStreams}
 	translate(call, options)

@@ -118,7 +118,8 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// A server that a fanout did not reach hears of it with the next message, whatever that is, and once.
+// A server that a fanout did not reach hears of it with the next message, whatever that is, and
+// once.
 func TestUndeliveredFanoutIsToldByTheNextMessage(t *testing.T) {
 	eachDelivery(t, func(t *testing.T, send func(context.Context, *oslorpc.Client) error) {
 		f := oslorpctest.New(t)
@@ -138,7 +139,8 @@ func TestUndeliveredFanoutIsToldByTheNextMessage(t *testing.T) {
 	})
 }
 
-// Messages by the server's name, and those that everybody is to answer, are meant for a server as well; a message for any server is not.
+// Messages by the server's name, and those that everybody is to answer, are meant for a server as
+// well; a message for any server is not.
 func TestWhatCountsAsUndelivered(t *testing.T) {
 	for name, send := range deliveries() {
 		t.Run(name, func(t *testing.T) {
@@ -237,7 +239,8 @@ func TestSkippedServersMissedNothing(t *testing.T) {
 	})
 }
 
-// A server that started after a message failed missed nothing, though it has the name that the message was for.
+// A server that started after a message failed missed nothing, though it has the name that the
+// message was for.
 func TestRestartedServerMissedNothing(t *testing.T) {
 	eachDelivery(t, func(t *testing.T, send func(context.Context, *oslorpc.Client) error) {
 		f := oslorpctest.New(t)
@@ -283,7 +286,8 @@ func TestRestartedServerMissedWhatFailedSince(t *testing.T) {
 	})
 }
 
-// What a server missed stays to be told as long as messages fail, those that would tell it among them.
+// What a server missed stays to be told as long as messages fail, those that would tell it among
+// them.
 func TestUndeliveredSurvivesAnotherFailure(t *testing.T) {
 	eachDelivery(t, func(t *testing.T, send func(context.Context, *oslorpc.Client) error) {
 		f := oslorpctest.New(t)
@@ -349,7 +353,8 @@ func TestUndeliveredByName(t *testing.T) {
 	})
 }
 
-// Several senders that tell a server while it is busy with what it was told are one more reason, and not many.
+// Several senders that tell a server while it is busy with what it was told are one more reason,
+// and not many.
 func TestReasonsThatComeMeanwhileAreOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := oslorpctest.New(t)

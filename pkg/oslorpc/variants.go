@@ -12,8 +12,8 @@ type Variant struct {
 func At(version string, args any) Variant { return Variant{Version: version, Args: args} }
 
 // Variants are the forms in which a message may be sent, the preferred one first. As the args of
-// [Call], [Client.Cast], [Client.Fanout], [Multicall] or [Gather], they take the place of upstream's
-// ladder of can_send_version questions:
+// [Call], [Client.Cast], [Client.Fanout], [Multicall] or [Gather], they take the place of
+// upstream's ladder of can_send_version questions:
 //
 //	oslorpc.Call[string](ctx, c, "resize", oslorpc.Variants{
 //		oslorpc.At("1.2", resize12{Disk: d, Flavor: f}),
@@ -23,10 +23,10 @@ func At(version string, args any) Variant { return Variant{Version: version, Arg
 // The variant and the server are chosen together, from one state of the fleet. So the fleet cannot
 // change between a question and the message. The first variant that some server can serve goes to a
 // server that can. In a fanout and a gather, each server gets the first variant that it can serve.
-// Variants that a fixed cap forbids are left out. With the cap [AutoCap], the variants that every server
-// can serve come first, so that all callers use the same one until the last old server has left. The
-// others are sent only if no server serves those, and the least demanding comes first.
+// Variants that a fixed cap forbids are left out. With the cap [AutoCap], the variants that every
+// server can serve come first, so that all callers use the same one until the last old server has
+// left. The others are sent only if no server serves those, and the least demanding comes first.
 //
-// The version of the client's target does not matter then. All variants are checked and encoded before
-// the first is sent. So a mistake in one shows at once, and not in the middle of an upgrade.
+// The version of the client's target does not matter then. All variants are checked and encoded
+// before the first is sent. So a mistake in one shows at once, and not in the middle of an upgrade.
 type Variants []Variant

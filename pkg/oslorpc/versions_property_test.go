@@ -12,8 +12,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// TestNothingRunsWhereItDoesNotFit sends random messages to random fleets that change meanwhile: whatever becomes of a message, no
-// endpoint runs one that it is not compatible with, none runs twice at an instance, and one that is said not to have run has not.
+// TestNothingRunsWhereItDoesNotFit sends random messages to random fleets that change meanwhile:
+// whatever becomes of a message, no endpoint runs one that it is not compatible with, none runs
+// twice at an instance, and one that is said not to have run has not.
 func TestNothingRunsWhereItDoesNotFit(t *testing.T) {
 	for seed := range uint64(40) {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {

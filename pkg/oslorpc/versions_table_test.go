@@ -82,7 +82,8 @@ func readTable(t *testing.T) (servers map[string][]string, sections []tableSecti
 	return servers, sections
 }
 
-// checkComplete fails unless each message of a section has one row for each cap, and messages of plain versions are of all versions.
+// checkComplete fails unless each message of a section has one row for each cap, and messages of
+// plain versions are of all versions.
 func (s *tableSection) checkComplete(t *testing.T, versions []string) {
 	t.Helper()
 	rows := map[[2]string]int{}
@@ -131,7 +132,8 @@ func (r *tableRuns) of(id string) []tableRun {
 	return slices.Clone(r.runs[id])
 }
 
-// tableArgs are the arguments of a message: its id, and the version of the variant that they are of, if there are variants.
+// tableArgs are the arguments of a message: its id, and the version of the variant that they are
+// of, if there are variants.
 type tableArgs struct {
 	ID   string              `json:"id"`
 	Form oslorpc.Opt[string] `json:"form"`
@@ -164,7 +166,8 @@ func (e tableEndpoint) Stream(ctx context.Context, args tableArgs) iter.Seq2[str
 	return func(yield func(string, error) bool) { yield(e.run(ctx, args)) }
 }
 
-// mustServe says what is wrong if an endpoint of a version runs a message that asks for another which it does not serve.
+// mustServe says what is wrong if an endpoint of a version runs a message that asks for another
+// which it does not serve.
 func mustServe(implemented, asked string) error {
 	i, err := rpc.ParseVersion(implemented)
 	if err != nil {
@@ -180,7 +183,8 @@ func mustServe(implemented, asked string) error {
 	return nil
 }
 
-// tableVolumes is a typed service that notes what it runs, and refuses what must not come to it. The name of a volume is the message's id.
+// tableVolumes is a typed service that notes what it runs, and refuses what must not come to it.
+// The name of a volume is the message's id.
 type tableVolumes struct {
 	v1.UnimplementedInventoryServiceServer
 
@@ -267,10 +271,12 @@ func (f *tableFleet) client(limit string) *oslorpc.Client {
 		oslorpc.WithVersionAliases(map[string]string{"epoxy": "1.2"}), oslorpc.WithVersionCap(limit))
 }
 
-// tableSend sends the message of a row, and returns how many servers took it and how many were skipped.
+// tableSend sends the message of a row, and returns how many servers took it and how many were
+// skipped.
 type tableSend func(ctx context.Context, c *oslorpc.Client, message, id string) (taken, skipped int, err error)
 
-// prepared returns the client and the arguments for the message of a row, which has one version, or variants.
+// prepared returns the client and the arguments for the message of a row, which has one version, or
+// variants.
 func prepared(c *oslorpc.Client, message, id string) (*oslorpc.Client, any) {
 	versions := strings.Split(message, " else ")
 	if len(versions) == 1 {
@@ -417,7 +423,8 @@ func (f *tableFleet) check(t *testing.T, send tableSend, c *oslorpc.Client, mess
 		return
 	}
 	want, seen := wanted(message, cell), map[tableRun]bool{}
-	// Twice as many messages as there are servers: what nobody is to get may take a turn that another has.
+	// Twice as many messages as there are servers: what nobody is to get may take a turn that
+	// another has.
 	for n := 0; n < 2*f.size || len(seen) < len(want); n++ {
 		runs, err := f.send(t, send, c, message, all)
 		if err != nil {
@@ -443,8 +450,8 @@ func (f *tableFleet) check(t *testing.T, send tableSend, c *oslorpc.Client, mess
 	}
 }
 
-// TestVersionsTable does what docs/versions-table.md says: all combinations of the versions of clients and servers, the caps and the
-// deliveries.
+// TestVersionsTable does what docs/versions-table.md says: all combinations of the versions of
+// clients and servers, the caps and the deliveries.
 func TestVersionsTable(t *testing.T) {
 	versions := []string{"1.0", "1.1", "1.2", "2.0"}
 	type deliveries map[string]tableSend
@@ -511,8 +518,8 @@ func (s *tableSection) each(do func(message, limit, column, cell string)) {
 	}
 }
 
-// TestVariantOfAnotherEndpoint has a server offer a method in an older version of a namespace only: it serves the newer variant by its
-// version and not by its methods, and gets the older one.
+// TestVariantOfAnotherEndpoint has a server offer a method in an older version of a namespace only:
+// it serves the newer variant by its version and not by its methods, and gets the older one.
 func TestVariantOfAnotherEndpoint(t *testing.T) {
 	f := oslorpctest.New(t)
 	f.Serve(oslorpc.Target{Topic: "agents", Server: "a"}, []oslorpc.Endpoint{

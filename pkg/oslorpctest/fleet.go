@@ -25,8 +25,9 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// Fleet is a number of processes within a test, that can send to each other and to nobody else. Its methods are safe for concurrent
-// use, but those that can fail end the test, and so must be called on its goroutine.
+// Fleet is a number of processes within a test, which can send only to each other. Its methods are
+// safe for concurrent use, but methods that can fail end the test, and so must be called on its
+// goroutine.
 type Fleet struct {
 	t       TB
 	url     string
@@ -44,9 +45,10 @@ type Fleet struct {
 // fleets counts the fleets of the program, so that each has a registry of its own.
 var fleets atomic.Uint64
 
-// New returns an empty fleet, which is closed at the end of the test: its transports and servers are closed, and the contexts
-// of methods that still run end. The options are for all its transports, such as [oslorpc.WithErrorType]; those about listening and
-// advertising have no effect. Unless an option says otherwise, nothing is logged, and servers stop without grace.
+// New returns an empty fleet, which is closed at the end of the test: its transports and servers
+// are closed, and the contexts of methods that still run end. The options are for all its
+// transports, such as [oslorpc.WithErrorType]; those about listening and advertising have no
+// effect. Unless an option says otherwise, nothing is logged, and servers stop without grace.
 func New(t TB, options ...oslorpc.TransportOption) *Fleet {
 	f := &Fleet{
 		t: t, url: fmt.Sprintf("memory://oslorpctest-%d", fleets.Add(1)), changed: make(chan struct{}), views: map[*view]bool{},
@@ -58,8 +60,9 @@ func New(t TB, options ...oslorpc.TransportOption) *Fleet {
 	return f
 }
 
-// Transport returns a new transport in the fleet, for the code under test: as a process of its own, it can send to the servers of
-// the fleet, and serve. It need not be closed. The options come after those of [New].
+// Transport returns a new transport in the fleet, for the code under test: as a process of its own,
+// it can send to the servers of the fleet, and serve. It need not be closed. The options come after
+// those of [New].
 func (f *Fleet) Transport(options ...oslorpc.TransportOption) *oslorpc.Transport {
 	f.t.Helper()
 	return f.open(options).transport
@@ -103,10 +106,12 @@ func (f *Fleet) tell() {
 	f.changed = make(chan struct{})
 }
 
-// patience is how long the fleet waits for what should happen within moments, and for servers to finish what they accepted.
+// patience is how long the fleet waits for what should happen within moments, and for servers to
+// finish what they accepted.
 const patience = 10 * time.Second
 
-// await returns when done, which is called with the lock held, returns true; false if that takes too long.
+// await returns when done, which is called with the lock held, returns true; false if that takes
+// too long.
 func (f *Fleet) await(done func() bool) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -125,7 +130,8 @@ func (f *Fleet) await(done func() bool) bool {
 	}
 }
 
-// settle waits until everybody in the fleet who watches an instance's topic knows that it is there, or that it is gone.
+// settle waits until all processes that watch an instance's topic know that it is there,
+// or that it is gone.
 func (f *Fleet) settle(i oslorpc.Instance, there bool) {
 	f.t.Helper()
 	topic := discovery.Topic{Exchange: i.Exchange, Name: i.Topic}
@@ -138,6 +144,6 @@ func (f *Fleet) settle(i oslorpc.Instance, there bool) {
 		return true
 	})
 	if !known {
-		f.t.Fatalf("oslorpctest: not everybody learned in time that server %q came or went", i.Server)
+		f.t.Fatalf("oslorpctest: some process did not learn in time that server %q came or went", i.Server)
 	}
 }

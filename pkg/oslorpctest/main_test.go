@@ -80,7 +80,8 @@ func wantNotDelivered(t *testing.T, err error) {
 	}
 }
 
-// outstanding begins a call of a method that waits in a server's queue, and returns where its error comes when it has ended.
+// outstanding begins a call of a method that waits in a server's queue, and returns where its error
+// comes when it has ended.
 func outstanding(t *testing.T, f *oslorpctest.Fleet, c *oslorpc.Client, method string) <-chan error {
 	t.Helper()
 	ended := make(chan error, 1)

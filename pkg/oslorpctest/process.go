@@ -64,7 +64,8 @@ func (p *process) accepted(at oslorpc.Target, r *dispatch.Request) {
 	p.fleet.record(at, r)
 }
 
-// before has a method wait as long as the process is slow, and keeps it from running where the process is dead.
+// before has a method wait as long as the process is slow, and keeps it from running where the
+// process is dead.
 func (p *process) before(ctx context.Context) error {
 	_, _, pause := p.now()
 	if pause > 0 {
@@ -79,13 +80,14 @@ func (p *process) before(ctx context.Context) error {
 	}
 	select {
 	case <-p.dead:
-		return &dispatch.MethodError{Err: net.ErrClosed} // nobody hears of it
+		return &dispatch.MethodError{Err: net.ErrClosed} // no caller hears of it
 	default:
 		return nil
 	}
 }
 
-// kill ends the process as if it were killed, but that its methods, which cannot be, have their contexts ended.
+// kill ends the process as if it were killed, but that its methods, which cannot be, have their
+// contexts ended.
 func (p *process) kill() {
 	p.once.Do(func() {
 		close(p.dead)
@@ -99,7 +101,8 @@ func (p *process) kill() {
 	})
 }
 
-// registry is a process's way to the registry. It notes what the process was told, and is silent once the process was killed.
+// registry is a process's way to the registry. It notes what the process was told, and is silent
+// once the process was killed.
 type registry struct {
 	discovery.Registry
 

@@ -10,10 +10,11 @@ import (
 
 // Server is a server of a [Fleet], in a process of its own.
 //
-// Its methods do nothing when there is nothing to do: to stop a server that does not run, or to heal one that is reachable. When one
-// returns that has a server come or go, all the fleet's transports were told: messages go to who is there then. One by the name of a
-// server that has just gone is not delivered, see [oslorpc.IsNotDelivered]; for a moment, its kind may be [oslorpc.Unreachable] rather
-// than [oslorpc.NoInstance]. It is not safe for concurrent use.
+// Its methods do nothing when there is nothing to do: to stop a server that does not run, or to
+// heal one that is reachable. When one returns that has a server come or go, all the fleet's
+// transports were told: messages go to who is there then. One by the name of a server that has just
+// gone is not delivered, see [oslorpc.IsNotDelivered]; for a moment, its kind may be
+// [oslorpc.Unreachable] rather than [oslorpc.NoInstance]. It is not safe for concurrent use.
 type Server struct {
 	fleet     *Fleet
 	target    oslorpc.Target
@@ -35,7 +36,8 @@ func (f *Fleet) Serve(target oslorpc.Target, endpoints []oslorpc.Endpoint, optio
 	return s
 }
 
-// Server returns the first server that was started with this name, whether it runs or not. If there is none, the test fails.
+// Server returns the first server that was started with this name, whether it runs or not. If there
+// is none, the test fails.
 func (f *Fleet) Server(name string) *Server {
 	f.t.Helper()
 	f.mu.Lock()
@@ -49,8 +51,8 @@ func (f *Fleet) Server(name string) *Server {
 	return servers[i]
 }
 
-// Start starts the server again after [Server.Stop] or [Server.Kill]: as a new process, at another address, which is reachable, as
-// fast as it was, and held only if it has [oslorpc.WithHold].
+// Start starts the server again after [Server.Stop] or [Server.Kill]: as a new process, at another
+// address, which is reachable, as fast as it was, and held only if it has [oslorpc.WithHold].
 func (s *Server) Start() {
 	s.fleet.t.Helper()
 	if s.process != nil {
@@ -71,8 +73,8 @@ func (s *Server) Start() {
 	}
 }
 
-// Stop stops the server as [oslorpc.Server.Stop] does: it finishes what it accepted, for at most ten seconds. One that is held
-// runs what waits.
+// Stop stops the server as [oslorpc.Server.Stop] does: it finishes what it accepted, for at most
+// ten seconds. One that is held runs what waits.
 func (s *Server) Stop() {
 	s.fleet.t.Helper()
 	s.end(func(p *process) {
@@ -83,9 +85,10 @@ func (s *Server) Stop() {
 	})
 }
 
-// Kill kills the server's process. Its connections end at once, so that the calls that were outstanding at it fail, and then it is
-// no longer listed. What it accepted and did not run is lost. A method that runs cannot be killed: its context ends, and nobody hears
-// what becomes of it.
+// Kill kills the server's process. Its connections end at once, so that the calls that were
+// outstanding at it fail, and then it is no longer listed. What it accepted and did not run is
+// lost. A method that runs cannot be killed: its context ends, and no caller hears what becomes of
+// it.
 func (s *Server) Kill() {
 	s.fleet.t.Helper()
 	s.end((*process).kill)
@@ -104,9 +107,10 @@ func (s *Server) end(by func(*process)) {
 	}
 }
 
-// Hold has the server accept messages and run none, as if it were stuck, until [Server.Release]; what runs already goes on. Unlike one
-// that starts with [oslorpc.WithHold], it is listed as active. While it is held, a message that was accepted is outstanding for
-// certain, see [Fleet.Await].
+// Hold has the server accept messages and run none, as if it were stuck, until [Server.Release];
+// what runs already goes on. Unlike one that starts with [oslorpc.WithHold], it is listed as
+// active. While it is held, a message that was accepted is outstanding for certain, see
+// [Fleet.Await].
 func (s *Server) Hold() {
 	if s.process != nil {
 		_, m, _ := s.process.now()
@@ -125,8 +129,9 @@ func (s *Server) Release() {
 	}
 }
 
-// Partition cuts the server off, until [Server.Heal]: nobody can connect to it, and nothing passes through the connections that are
-// there, which notice by their keepalives. It stays listed, and goes on running what it accepted.
+// Partition cuts the server off, until [Server.Heal]: no process can connect to it, and nothing
+// passes through the connections that are there, which notice by their keepalives. It stays listed,
+// and goes on running what it accepted.
 func (s *Server) Partition() {
 	if s.process != nil {
 		h, _, _ := s.process.now()
@@ -142,8 +147,8 @@ func (s *Server) Heal() {
 	}
 }
 
-// SlowDown has each method of the server wait for d before it runs, as on a machine that is overloaded, or until its context ends.
-// 0 ends that for the messages that come.
+// SlowDown has each method of the server wait for d before it runs, as on a machine that is
+// overloaded, or until its context ends. 0 ends that for the messages that come.
 func (s *Server) SlowDown(d time.Duration) {
 	if s.process != nil {
 		s.process.mu.Lock()

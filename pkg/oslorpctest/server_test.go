@@ -169,7 +169,8 @@ func TestPartition(t *testing.T) {
 	})
 }
 
-// A call that is outstanding when its server is cut off fails by the keepalive, which takes no time here.
+// A call that is outstanding when its server is cut off fails by the keepalive, which takes no time
+// here.
 func TestKeepalive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := oslorpctest.New(t)
@@ -188,7 +189,8 @@ func TestKeepalive(t *testing.T) {
 	})
 }
 
-// Whoever sends after a server was killed or stopped sends to its next process, and not to the one that was.
+// Whoever sends after a server was killed or stopped sends to its next process, and not to the one
+// that was.
 func TestRestarts(t *testing.T) {
 	both(t, func(t *testing.T) {
 		f := oslorpctest.New(t)

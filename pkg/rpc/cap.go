@@ -7,11 +7,12 @@ import (
 	"strings"
 )
 
-// AutoCap is the text of a cap that follows the live fleet: the latest version that all its servers implement.
+// AutoCap is the text of a cap that follows the live fleet: the latest version that all its servers
+// implement.
 const AutoCap = "auto"
 
-// Cap is the latest version that a client may send: an upper bound, set while the servers are older than the client. Its
-// zero value allows everything.
+// Cap is the latest version that a client may send: an upper bound, set while the servers are older
+// than the client. Its zero value allows everything.
 type Cap struct {
 	kind    capKind
 	alias   string // the name that stood for the version, if one did
@@ -26,8 +27,8 @@ const (
 	autoCap
 )
 
-// ParseCap reads a cap: a version; a name that aliases has a version for, as that of a release has in Nova's upgrade_levels; or [AutoCap].
-// The empty string is no cap.
+// ParseCap reads a cap: a version; a name that aliases has a version for, such as the name of a
+// release in Nova's upgrade_levels; or [AutoCap]. The empty string is no cap.
 func ParseCap(s string, aliases map[string]string) (Cap, error) {
 	switch text, named := aliases[s]; {
 	case s == "":
@@ -55,8 +56,9 @@ func knownAliases(aliases map[string]string) string {
 	return "one of the aliases " + strings.Join(slices.Sorted(maps.Keys(aliases)), ", ")
 }
 
-// Allows reports whether the cap itself lets a message of this version through: it does, if a server that implements exactly the cap
-// could serve it. So a lower minor version passes and another major version does not. A cap that is [AutoCap] forbids nothing.
+// Allows reports whether the cap itself lets a message of this version through: it does, if a
+// server that implements exactly the cap could serve it. So a lower minor version passes and
+// another major version does not. A cap that is [AutoCap] forbids nothing.
 func (c Cap) Allows(v Version) bool { return c.kind != fixedCap || c.version.Serves(v) }
 
 // IsAuto reports whether the cap is [AutoCap].
@@ -68,7 +70,8 @@ func (c Cap) Version() (v Version, ok bool) { return c.version, c.kind == fixedC
 // Alias returns the name that stood for the version; empty if none did.
 func (c Cap) Alias() string { return c.alias }
 
-// String returns the cap's version, with its alias if it has one; "auto"; or "none" if there is no cap.
+// String returns the cap's version, with its alias if it has one; "auto"; or "none" if there is no
+// cap.
 func (c Cap) String() string {
 	switch {
 	case c.kind == noCap:

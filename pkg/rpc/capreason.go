@@ -52,7 +52,7 @@ type CapReason struct {
 	State CapState
 	// Version is the cap. It is set only if the state is [CapKnown].
 	Version Version
-	// Holders are the servers that hold an automatic cap down: those that implement no later
+	// Holders are the servers that hold an automatic cap down: servers that implement no later
 	// version, or another major version only, or do not report what they implement.
 	Holders []Instance
 	// Since is when an automatic cap took its present value, as far as this process knows: it

@@ -7,7 +7,8 @@ import (
 	"strings"
 )
 
-// Kind says what went wrong. A Kind is itself an error, so that errors.Is(err, rpc.Timeout) asks whether err is of that kind.
+// Kind says what went wrong. A Kind is itself an error, so that errors.Is(err, rpc.Timeout) asks
+// whether err is of that kind.
 type Kind uint8
 
 // The kinds. Which gRPC status code each has on the wire is written in errors.proto.
@@ -18,31 +19,35 @@ const (
 	InvalidTarget
 	// VersionCapExceeded: the client's version cap forbids the message.
 	VersionCapExceeded
-	// UnsupportedVersion: nobody implements the namespace at a compatible version.
+	// UnsupportedVersion: no server implements the namespace at a compatible version.
 	UnsupportedVersion
 	// NoSuchMethod: a compatible endpoint is there but has no such method.
 	NoSuchMethod
 	// BadArguments: the arguments do not fit the method: unknown, missing, or of the wrong type.
 	BadArguments
-	// BadResult: the method ran, and its result cannot be sent, or does not fit the type that the caller asked for.
+	// BadResult: the method ran, and its result cannot be sent, or does not fit the type that the
+	// caller asked for.
 	BadResult
 	// TooLarge: the request or the result exceeds the size limit.
 	TooLarge
-	// AccessDenied: the caller may not do this. NotStarted says whether the method ran before that was
-	// decided.
+	// AccessDenied: the caller may not do this. NotStarted says whether the method ran before that
+	// was decided.
 	AccessDenied
-	// NoInstance: there is nobody to deliver to: no server on the topic, or not the one named.
+	// NoInstance: there is no receiver: no server on the topic, or not the one named.
 	NoInstance
-	// Refused: servers are there, and each of them refused: it is full, it stops, or an interceptor does
-	// not want the message.
+	// Refused: servers are there, and each of them refused: it is full, it stops, or an interceptor
+	// does not want the message.
 	Refused
-	// Unreachable: servers are listed, and none can be connected to; or discovery itself cannot be reached.
+	// Unreachable: servers are listed, and none can be connected to; or discovery itself cannot be
+	// reached.
 	Unreachable
 	// Timeout: the deadline passed after the message was sent. It matches context.DeadlineExceeded.
 	Timeout
-	// MonitorTimeout: heartbeats of a monitored call stopped coming. It matches context.DeadlineExceeded.
+	// MonitorTimeout: heartbeats of a monitored call stopped coming. It matches
+	// context.DeadlineExceeded.
 	MonitorTimeout
-	// OutcomeUnknown: the connection was lost after the message was sent; the method may have run, or not.
+	// OutcomeUnknown: the connection was lost after the message was sent; the method may have run,
+	// or not.
 	OutcomeUnknown
 	// Remote: the method ran and failed. The error wraps a [RemoteError].
 	Remote
@@ -93,8 +98,8 @@ func (k Kind) Name() string {
 // Error makes a Kind usable with errors.Is; it returns the kind in words.
 func (k Kind) Error() string { return k.String() }
 
-// Error is what every operation of oslorpc fails with. Read it through errors.As, or ask with [KindOf], [SafeToRetry] and
-// errors.Is(err, kind).
+// Error is what every operation of oslorpc fails with. Read it through errors.As, or ask with
+// [KindOf], [SafeToRetry] and errors.Is(err, kind).
 type Error struct {
 	// Kind says what went wrong.
 	Kind Kind
@@ -104,13 +109,14 @@ type Error struct {
 	Target Target
 	// Method is the method asked for, if any.
 	Method string
-	// Server and InstanceID name the instance that the error is about: the one that answered, or the
-	// last one that the message was sent to. They are empty if the error is about no instance.
+	// Server and InstanceID name the instance that the error is about: the one that answered, or
+	// the last one that the message was sent to. They are empty if the error is about no instance.
 	Server, InstanceID string
-	// Addr is the address at which the client reached that instance. It is empty at a server, and if
-	// there is no instance.
+	// Addr is the address at which the client reached that instance. It is empty at a server, and
+	// if there is no instance.
 	Addr string
-	// Path is the place within the arguments or the result, as a JSON pointer such as "/volumes/3/size".
+	// Path is the place within the arguments or the result, as a JSON pointer such as
+	// "/volumes/3/size".
 	Path string
 	// NotStarted is true if the method provably did not run. See [SafeToRetry].
 	NotStarted bool
@@ -171,7 +177,8 @@ func (e *Error) Is(target error) bool {
 	return ok && k == e.Kind
 }
 
-// KindOf returns the kind of err: that of the first [Error] in its chain, [Unknown] if there is none.
+// KindOf returns the kind of err, which is the kind of the first [Error] in its chain, [Unknown] if
+// there is none.
 func KindOf(err error) Kind {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
@@ -179,14 +186,16 @@ func KindOf(err error) Kind {
 	return Unknown
 }
 
-// SafeToRetry reports whether the message behind err provably did not run, so that sending it again cannot make it run
-// twice: it was never sent, or a server refused it before running it. False means "not known", not "it ran".
+// SafeToRetry reports whether the message behind err provably did not run, so that sending it again
+// cannot make it run twice: it was never sent, or a server refused it before running it. False
+// means "not known", not "it ran".
 func SafeToRetry(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.NotStarted
 }
 
-// IsNotDelivered reports whether err means that no server took the message: [NoInstance], [Refused] or [Unreachable].
+// IsNotDelivered reports whether err means that no server took the message: [NoInstance], [Refused]
+// or [Unreachable].
 func IsNotDelivered(err error) bool {
 	switch KindOf(err) {
 	case NoInstance, Refused, Unreachable:
@@ -196,8 +205,8 @@ func IsNotDelivered(err error) bool {
 	}
 }
 
-// RemoteError is a failure of the method itself, as it was seen where it happened. It is wrapped in an [Error] of kind
-// [Remote]; find it with errors.As.
+// RemoteError is a failure of the method itself, as it was seen where it happened. It is wrapped in
+// an [Error] of kind [Remote]; find it with errors.As.
 type RemoteError struct {
 	// Type is the name of the error's type at the server.
 	Type string
@@ -207,15 +216,16 @@ type RemoteError struct {
 	Stack []string
 	// Hops are the servers that the error passed through, the one where it arose first.
 	Hops []string
-	// Data are the error's fields as JSON text; empty if it has none, if its type is not registered at the server, or if they
-	// did not fit into what an error may take.
+	// Data are the error's fields as JSON text; empty if it has none, if its type is not registered
+	// at the server, or if they did not fit into what an error may take.
 	Data string
-	// Rebuilt is the Go error that the program registered for the type; nil if there is none, or if it could not be made of the
-	// data. errors.Is and errors.As find it.
+	// Rebuilt is the Go error that the program registered for the type; nil if there is none, or if
+	// it could not be made of the data. errors.Is and errors.As find it.
 	Rebuilt error
 }
 
-// Error returns the type and the message; the message alone if the type says nothing, as of an error made by errors.New.
+// Error returns the type and the message; the message alone if the type says nothing, as of an
+// error made by errors.New.
 func (e *RemoteError) Error() string {
 	if e.Type == "error" {
 		return e.Message

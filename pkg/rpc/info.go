@@ -26,12 +26,14 @@ type ServerInfo struct {
 	State State
 	// Endpoints are its endpoints, in the order in which the server tries them.
 	Endpoints []EndpointInfo
-	// Running is how many messages run now, and Queued how many accepted messages wait for a worker.
+	// Running is how many messages run now, and Queued how many accepted messages wait for a
+	// worker.
 	Running, Queued int64
 	// Refused is how many messages the server has refused because its queue was full.
 	Refused int64
 	// Requests counts the messages since the server started, by namespace, method, version and
-	// caller, in this order. It is empty unless the question asked for it. It has at most 1024 rows.
+	// caller, in this order. It is empty unless the question asked for it. It has at most 1024
+	// rows.
 	Requests []RequestCount
 	// Uncounted is how many messages are missing in Requests because it had no row left for them.
 	Uncounted int64
@@ -46,8 +48,8 @@ type EndpointInfo struct {
 	Version Version
 	// Methods are its methods, ordered by name.
 	Methods []MethodInfo
-	// Fallback takes the methods that are not listed, as in a proxy. Its name is empty. It is nil if
-	// the endpoint refuses such methods.
+	// Fallback takes the methods that are not listed, as in a proxy. Its name is empty. It is nil
+	// if the endpoint refuses such methods.
 	Fallback *MethodInfo
 	// Since is the version in which the endpoint appeared, and DeprecatedSince the version in which
 	// all of it became deprecated. They are zero if the server does not say.
@@ -66,14 +68,14 @@ type MethodInfo struct {
 	Arguments []ArgumentInfo
 	// ExtraArguments is true if the method takes further keyword arguments, of any name.
 	ExtraArguments bool
-	// Result is the type of its result or of its items, in the words of ArgumentInfo.Type; "null" if
-	// it returns none.
+	// Result is the type of its result or of its items, in the words of ArgumentInfo.Type; "null"
+	// if it returns none.
 	Result string
 	// Started is how many messages have started the method, and Failed how many of them returned an
 	// error.
 	Started, Failed int64
-	// Since is the version in which the method appeared, and DeprecatedSince the version in which it
-	// became deprecated. They are zero if the server does not say.
+	// Since is the version in which the method appeared, and DeprecatedSince the version in which
+	// it became deprecated. They are zero if the server does not say.
 	Since, DeprecatedSince Version
 }
 

@@ -38,8 +38,8 @@ type Instance struct {
 	// State says which messages the instance takes. It is empty if that is not known, as for a
 	// static address.
 	State State
-	// Implemented lists the interfaces of the instance, and must not be changed. It is empty if they
-	// are not known, as for a static address: the instance may implement anything.
+	// Implemented lists the interfaces of the instance, and must not be changed. It is empty if
+	// they are not known, as for a static address: the instance may implement anything.
 	Implemented []Implementation
 }
 

@@ -8,8 +8,8 @@ import (
 // Delivery says how a message is delivered.
 type Delivery string
 
-// The deliveries. A server sees each copy of a fanout as a cast, and each copy of a gather as a call:
-// a copy is a message of its own.
+// The deliveries. A server sees each copy of a fanout as a cast, and each copy of a gather as a
+// call: a copy is a message of its own.
 const (
 	// DeliveryCall sends to one server, which answers with one result.
 	DeliveryCall Delivery = "call"
@@ -24,9 +24,9 @@ const (
 	DeliveryMulticall Delivery = "multicall"
 	// DeliveryStream is a typed method that takes a stream of messages, whatever it answers.
 	DeliveryStream Delivery = "stream"
-	// DeliveryInspect is a question to a process about itself: its method is Ping or GetInfo. It runs no
-	// method, so only [Interceptor.Accept] sees it. Other processes ping an instance that a registry
-	// lost, so a process that refuses pings may be forgotten earlier.
+	// DeliveryInspect is a question to a process about itself: its method is Ping or GetInfo. It
+	// runs no method, so only [Interceptor.Accept] sees it. Other processes ping an instance that a
+	// registry lost, so a process that refuses pings may be forgotten earlier.
 	DeliveryInspect Delivery = "inspect"
 )
 
@@ -34,11 +34,11 @@ const (
 // metadata may be changed, and that only by interceptors of a client. It must not be kept after the
 // interceptor returns.
 type Message struct {
-	// Target is the receiver. Exchange and Topic are always set, but for [DeliveryInspect]. Version is the
-	// version that the message asks for. At a client it is empty if the message asks for none, and it may
-	// change with the instance: see [Variants] of package oslorpc, and typed services. At a server it is
-	// always set: a message without a version asks for 1.0, and one of a typed service for the first
-	// version of the service's major version.
+	// Target is the receiver. Exchange and Topic are always set, but for [DeliveryInspect]. Version
+	// is the version that the message asks for. At a client it is empty if the message asks for
+	// none, and it may change with the instance: see [Variants] of package oslorpc, and typed
+	// services. At a server it is always set: a message without a version asks for 1.0, and one of
+	// a typed service for the first version of the service's major version.
 	Target Target
 	// Method is the method's name.
 	Method string
@@ -52,25 +52,25 @@ type Message struct {
 	ID string
 	// OrderKey makes messages with the same key run one after the other; empty for none.
 	OrderKey string
-	// Server, InstanceID and Addr are the instance: at a client the one that this attempt goes to, empty
-	// until one is chosen; at a server the one that got the message, without an address.
+	// Server, InstanceID and Addr are the instance: at a client the one that this attempt goes to,
+	// empty until one is chosen; at a server the one that got the message, without an address.
 	Server, InstanceID, Addr string
-	// Attempt counts the attempts of a client to hand the message to an instance, from 1. It is 0 in
-	// [Interceptor.Send] and at servers.
+	// Attempt counts the attempts of a client to hand the message to an instance, from 1. It is 0
+	// in [Interceptor.Send] and at servers.
 	Attempt int
-	// Caller is the name that the sender's program gives itself. Nothing proves it. At a client it is the
-	// client's own.
+	// Caller is the name that the sender's program gives itself. Nothing proves it. At a client it
+	// is the client's own.
 	Caller string
-	// Peer is the process at the other end of the connection. At a client it is known when the attempt
-	// has ended.
+	// Peer is the process at the other end of the connection. At a client it is known when the
+	// attempt has ended.
 	Peer Peer
-	// Metadata travels beside the message: at a client what the program added to its context, and what
-	// interceptors add; at a server what arrived, without the headers that this library, gRPC and HTTP
-	// read themselves. At a server it is nil if nothing arrived.
+	// Metadata travels beside the message: at a client what the program added to its context, and
+	// what interceptors add; at a server what arrived, without the headers that this library, gRPC
+	// and HTTP read themselves. At a server it is nil if nothing arrived.
 	Metadata Metadata
 	// Arguments are the text of a JSON object for a dynamic message, as a string, and the
-	// proto.Message of a typed one. They are nil in [Interceptor.Send] of a message with variants, for a
-	// stream, whose messages come later, and at servers for all typed methods that stream.
+	// proto.Message of a typed one. They are nil in [Interceptor.Send] of a message with variants,
+	// for a stream, whose messages come later, and at servers for all typed methods that stream.
 	Arguments any
 }
 
@@ -82,9 +82,9 @@ type Peer struct {
 	TLS *tls.ConnectionState
 }
 
-// Metadata are named values that travel beside a message. Names are in lower case; the methods see to
-// that. The values of names that end in "-bin" may be any bytes; others are printable ASCII. Names that
-// begin with "oslorpc-" or "grpc-" are reserved.
+// Metadata are named values that travel beside a message. Names are in lower case; the methods see
+// to that. The values of names that end in "-bin" may be any bytes; others are printable ASCII.
+// Names that begin with "oslorpc-" or "grpc-" are reserved.
 type Metadata map[string][]string
 
 // Get returns the first value of a name, "" if there is none.

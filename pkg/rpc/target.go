@@ -8,17 +8,19 @@ import (
 	"unicode/utf8"
 )
 
-// DefaultExchange is the exchange of a target that names none, as oslo.messaging's control_exchange.
+// DefaultExchange is the exchange of a target that names none, as oslo.messaging's
+// control_exchange.
 const DefaultExchange = "openstack"
 
-// maxName bounds a name so that every registry can hold it; Consul's metadata values end at 512 bytes.
+// maxName bounds a name so that every registry can hold it; Consul's metadata values end at 512
+// bytes.
 const maxName = 255
 
-// Target says who is meant. It serves three roles, as in oslo.messaging: a client sends to one, a server listens as one, and
-// an endpoint is tagged with a namespace and a version.
+// Target says who is meant. It serves three roles, as in oslo.messaging: a client sends to one, a
+// server listens as one, and an endpoint is tagged with a namespace and a version.
 //
-// In every field the zero value means "not given". A Target is a plain value: comparable, usable as a map key, and safe
-// to copy.
+// In every field the zero value means "not given". A Target is a plain value: comparable, usable as
+// a map key, and safe to copy.
 type Target struct {
 	// Exchange is the scope within which topics live. Not given: the transport's default exchange.
 	Exchange string
@@ -29,14 +31,15 @@ type Target struct {
 	// Version is the lowest version of the interface that can serve a message, as "major.minor" or
 	// "major.minor.revision". Not given: 1.0.
 	Version string
-	// Server is the one server meant. Not given: any server on the topic. Several processes may share a name.
+	// Server is the one server meant. Not given: any server on the topic. Several processes may
+	// share a name.
 	Server string
 	// Fanout means every server on the topic.
 	Fanout bool
 }
 
-// String returns the form that oslo.messaging prints: the fields that are given, in a fixed order. A name that Validate
-// refuses is quoted, so that it cannot pass for other text in a log.
+// String returns the form that oslo.messaging prints: the fields that are given, in a fixed order.
+// A name that Validate refuses is quoted, so that it cannot pass for other text in a log.
 func (t Target) String() string {
 	var b strings.Builder
 	b.WriteString("<Target ")
@@ -67,9 +70,10 @@ func (t Target) fields() [5]field {
 	}
 }
 
-// Validate reports the first field that no target may have: a name that is too long, is not UTF-8 or has control
-// characters, or a malformed version. It does not ask for a topic; see [Target.ValidateClient] and [Target.ValidateServer].
-// The error is an [Error] of kind [InvalidTarget].
+// Validate reports the first field that no target may have: a name that is too long, is not UTF-8
+// or has control characters, or a malformed version. It does not ask for a topic; see
+// [Target.ValidateClient] and [Target.ValidateServer]. The error is an [Error] of kind
+// [InvalidTarget].
 func (t Target) Validate() error {
 	for _, f := range t.fields() {
 		if f.name == "version" {
@@ -96,8 +100,9 @@ func (t Target) ValidateClient() error {
 	return t.Validate()
 }
 
-// ValidateServer is Validate for a target that a server listens as: it needs a topic and a server name. Namespace and
-// version belong to the endpoints; here they must be well-formed and are ignored, as upstream.
+// ValidateServer is Validate for a target that a server listens as: it needs a topic and a server
+// name. Namespace and version belong to the endpoints; here they must be well-formed and are
+// ignored, as upstream.
 func (t Target) ValidateServer() error {
 	if t.Topic == "" || t.Server == "" {
 		return t.invalid("a server's target must have topic and server names: set Target.Topic and Target.Server")
@@ -105,8 +110,8 @@ func (t Target) ValidateServer() error {
 	return t.Validate()
 }
 
-// ValidateMethod reports why a method cannot have this name: it is empty, too long, not UTF-8, or has control characters. The
-// error is an [Error] of kind [InvalidTarget].
+// ValidateMethod reports why a method cannot have this name: it is empty, too long, not UTF-8, or
+// has control characters. The error is an [Error] of kind [InvalidTarget].
 func ValidateMethod(name string) error {
 	reason := badName(name)
 	if name == "" {

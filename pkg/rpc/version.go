@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// Version is a version of an interface. Its zero value is 0.0; see [DefaultVersion] for what an absent version means.
+// Version is a version of an interface. Its zero value is 0.0; see [DefaultVersion] for what an
+// absent version means.
 type Version struct {
 	// Major differs between versions that are not compatible.
 	Major uint32
@@ -19,8 +20,9 @@ type Version struct {
 // DefaultVersion is what a message or an endpoint without a version counts as.
 var DefaultVersion = Version{Major: 1}
 
-// ParseVersion reads "major.minor" or "major.minor.revision": decimal numbers without sign, space or superfluous
-// leading zeros, each less than 2^32. oslo.messaging parses more loosely, and only when it compares.
+// ParseVersion reads "major.minor" or "major.minor.revision": decimal numbers without sign, space
+// or superfluous leading zeros, each less than 2^32. oslo.messaging parses more loosely, and only
+// when it compares.
 func ParseVersion(s string) (Version, error) {
 	var v Version
 	parts := [3]*uint32{&v.Major, &v.Minor, &v.Revision}
@@ -72,8 +74,9 @@ func (v Version) String() string {
 	return s
 }
 
-// Serves reports whether an interface that implements v can serve a message that asks for requested: the same major version,
-// and no later minor one; revisions count only when the minor versions are equal. (oslo.messaging, version_is_compatible.)
+// Serves reports whether an interface that implements v can serve a message that asks for
+// requested: the same major version, and no later minor one; revisions count only when the minor
+// versions are equal. (oslo.messaging, version_is_compatible.)
 func (v Version) Serves(requested Version) bool {
 	switch {
 	case v.Major != requested.Major:
@@ -85,7 +88,8 @@ func (v Version) Serves(requested Version) bool {
 	}
 }
 
-// Compare orders versions numerically: negative if v is earlier than w, zero if they are equal, positive if it is later.
+// Compare orders versions numerically: negative if v is earlier than w, zero if they are equal,
+// positive if it is later.
 func (v Version) Compare(w Version) int {
 	for _, pair := range [3][2]uint32{{v.Major, w.Major}, {v.Minor, w.Minor}, {v.Revision, w.Revision}} {
 		switch {

@@ -102,7 +102,8 @@ func (s *server) DhcpReadyOnPorts(context.Context, neutronrpc.PortsArgs) error {
 	return nil
 }
 
-// startAgent runs a DHCP agent until the end of the test, on a fleet with a server. It returns the fleet and what tells the agent.
+// startAgent runs a DHCP agent until the end of the test, on a fleet with a server. It returns the
+// fleet and what tells the agent.
 func startAgent(t *testing.T, s *server) (*oslorpctest.Fleet, *neutronrpc.DhcpAgentNotifyAPI) {
 	t.Helper()
 	f := oslorpctest.New(t, neutronrpc.ErrorTypes()...)
@@ -130,7 +131,8 @@ func startAgent(t *testing.T, s *server) (*oslorpctest.Fleet, *neutronrpc.DhcpAg
 	return f, neutronrpc.NewDhcpAgentNotifyAPI(f.Transport(), nil)
 }
 
-// A change that fails has the agent read everything, but for failures after which that would be of no use.
+// A change that fails has the agent read everything, but for failures after which that would be of
+// no use.
 func TestFailedChanges(t *testing.T) {
 	s := &server{}
 	f, notify := startAgent(t, s)
@@ -155,7 +157,8 @@ func TestFailedChanges(t *testing.T) {
 	f.Await(2, oslorpctest.For("get_active_networks_info"))
 }
 
-// The server is told of a port again until it has taken it in, and not of one that was deleted, or has changed since.
+// The server is told of a port again until it has taken it in, and not of one that was deleted, or
+// has changed since.
 func TestReadyPorts(t *testing.T) { synctest.Test(t, testReadyPorts) }
 
 func testReadyPorts(t *testing.T) {

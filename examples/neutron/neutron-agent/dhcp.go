@@ -18,9 +18,10 @@ import (
 // workers is how many networks the agent changes at a time.
 const workers = 8
 
-// dhcpAgent serves DHCP on the networks that the server gives to its host. It asks for a network whenever it is told of a change to it, so
-// that it does not matter in which order messages come, or whether one comes twice. Those about ports have the ports themselves: there,
-// revision numbers tell which is newer, and the agent remembers what was deleted.
+// dhcpAgent serves DHCP on the networks that the server gives to its host. It asks for a network
+// whenever it is told of a change to it, so that it does not matter in which order messages come,
+// or whether one comes twice. Those about ports have the ports themselves: there, revision numbers
+// tell which is newer, and the agent remembers what was deleted.
 //
 // All work on a network takes its turn in the queue, so that only one goroutine works on it. It
 // waits for the server without a lock: a hung call stops one network, and not the others.
@@ -37,7 +38,8 @@ type dhcpAgent struct {
 	// was: what was read before is old.
 	changes int
 	changed map[string]int
-	// deleted are the ids of ports that are gone for good, should an older message about one come later, and when they went.
+	// deleted are the ids of ports that are gone for good, should an older message about one come
+	// later, and when they went.
 	deleted map[string]time.Time
 	// ready are the ids of ports that are served and of which the server was not told.
 	ready map[string]bool
@@ -58,7 +60,8 @@ func newDhcpService(h *node) *service {
 	return a.service
 }
 
-// syncState reads which networks to serve, and serves those and no others. One that cannot be served does not keep it from the others.
+// syncState reads which networks to serve, and serves those and no others. One that cannot be
+// served does not keep it from the others.
 func (a *dhcpAgent) syncState(ctx context.Context) (string, error) {
 	served, since := a.beforeReading()
 	networks, err := a.plugin.GetActiveNetworksInfo(ctx, false)
@@ -200,7 +203,8 @@ func (a *dhcpAgent) enable(ctx context.Context, n neutronrpc.Network) error {
 	return nil
 }
 
-// ownPort returns the port of this host's DHCP server on a network: the one that is there, or a new one; nil if the network is gone.
+// ownPort returns the port of this host's DHCP server on a network: the one that is there, or a new
+// one; nil if the network is gone.
 func (a *dhcpAgent) ownPort(ctx context.Context, n neutronrpc.Network) (*neutronrpc.Port, error) {
 	id := a.deviceID(n.ID)
 	for _, p := range n.Ports {
@@ -240,8 +244,8 @@ func addresses(ports ...neutronrpc.Port) string {
 	return strings.Join(all, ", ")
 }
 
-// serve serves a port of a network that the agent serves; false if it is known to be gone, or to have changed since. One that is active
-// was served before. The lock is held.
+// serve serves a port of a network that the agent serves; false if it is known to be gone, or to
+// have changed since. One that is active was served before. The lock is held.
 func (a *dhcpAgent) serve(networkID string, p neutronrpc.Port) bool {
 	n := a.networks[networkID]
 	known := slices.IndexFunc(n.Ports, func(k neutronrpc.Port) bool { return k.ID == p.ID })
@@ -264,7 +268,8 @@ func (a *dhcpAgent) serve(networkID string, p neutronrpc.Port) bool {
 	return true
 }
 
-// remembered is how long the agent remembers which ports were deleted. No message about one takes that long.
+// remembered is how long the agent remembers which ports were deleted. No message about one takes
+// that long.
 const remembered = 24 * time.Hour
 
 // forget serves a port no longer.
@@ -281,7 +286,8 @@ func (a *dhcpAgent) forget(networkID, portID string) {
 }
 
 const (
-	// readyBatch is how many ports the server is told of at a time, and readyPause what follows a failure.
+	// readyBatch is how many ports the server is told of at a time, and readyPause what follows a
+	// failure.
 	readyBatch = 64
 	readyPause = 200 * time.Millisecond
 )

@@ -31,7 +31,8 @@ func newDVRService(h *node) *service {
 	return a.service
 }
 
-// syncState gets an address for this host, which has the server tell all others of it, and reads those of the others.
+// syncState gets an address for this host, which has the server tell all others of it, and reads
+// those of the others.
 func (a *dvrAgent) syncState(ctx context.Context) (string, error) {
 	if _, err := a.plugin.GetDVRMACAddressByHost(ctx); err != nil {
 		return "", err

@@ -1,5 +1,6 @@
-// Neutron-agent is the agents of one host of a small Neutron: a DHCP agent, and if it is told so an L3 agent, a metering agent and an L2
-// agent. They configure nothing: they print what they would. The README beside it shows it at work.
+// Neutron-agent is the agents of one host of a small Neutron: a DHCP agent, and if it is told so an
+// L3 agent, a metering agent and an L2 agent. They configure nothing: they print what they would.
+// The README beside it shows it at work.
 //
 //	go run ./examples/neutron/neutron-agent --host net1
 package main
@@ -22,7 +23,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// quittingTimeout bounds the calls of an agent that ends, however patient it had become with the server.
+// quittingTimeout bounds the calls of an agent that ends, however patient it had become with the
+// server.
 const quittingTimeout = 10 * time.Second
 
 func main() {
@@ -99,7 +101,8 @@ type node struct {
 
 	transport *oslorpc.Transport
 	out       *log.Logger
-	// backoff makes all clients more patient with what the server takes long for. It lasts as long as the program.
+	// backoff makes all clients more patient with what the server takes long for. It lasts as long
+	// as the program.
 	backoff *oslorpc.Backoff
 }
 
@@ -131,7 +134,8 @@ func (n *node) services() ([]*service, error) {
 	return services, nil
 }
 
-// awaitServer returns when a server answers, or ctx ends. Agents that started without one would wait as well, but nobody would see it.
+// awaitServer returns when a server answers, or ctx ends. Agents that started without one would
+// wait as well, but nobody would see it.
 func (n *node) awaitServer(ctx context.Context) {
 	atOnce := neutronrpc.NewPluginReportStateAPI(n.transport, n.interval, oslorpc.WithFailFast(true))
 	err := atOnce.HasAliveNeutronServer(ctx)

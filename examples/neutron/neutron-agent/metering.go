@@ -62,7 +62,8 @@ func (a *meteringAgent) syncState(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d routers", len(routers)), nil
 }
 
-// readOften has everything read now and then, as Neutron's does: nobody tells the agent of routers that come to its host, or leave it.
+// readOften has everything read now and then, as Neutron's does: nobody tells the agent of routers
+// that come to its host, or leave it.
 func (a *meteringAgent) readOften(ctx context.Context) {
 	a.often(ctx, func() { a.request("time passed") })
 }
@@ -76,7 +77,8 @@ func (a *meteringAgent) RouterDeleted(_ context.Context, args neutronrpc.RouterA
 	return nil
 }
 
-// RoutersUpdated takes in routers as they are now. All messages about labels have whole routers, so they do the same.
+// RoutersUpdated takes in routers as they are now. All messages about labels have whole routers, so
+// they do the same.
 func (a *meteringAgent) RoutersUpdated(_ context.Context, args neutronrpc.MeteringArgs) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()

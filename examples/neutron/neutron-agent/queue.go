@@ -18,10 +18,10 @@ type update struct {
 	arrived  int
 }
 
-// queue has updates wait for their turn: the lowest priority comes first, and of several the one that arrived first. Casts have no
-// order on the wire, so this is where they get one. Several workers take from it, but of each
-// network only one update at a time: a network that takes long holds up no other, and none is
-// changed by two at once.
+// queue has updates wait for their turn: the lowest priority comes first, and of several the one
+// that arrived first. Casts have no order on the wire, so this is where they get one. Several
+// workers take from it, but of each network only one update at a time: a network that takes long
+// holds up no other, and none is changed by two at once.
 type queue struct {
 	mu      sync.Mutex
 	waiting updates

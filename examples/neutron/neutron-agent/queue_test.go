@@ -8,7 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Updates have the order of their priorities, and of their arrival; what has no priority, as from a server of old, comes last.
+// Updates have the order of their priorities, and of their arrival; what has no priority, as from a
+// server of old, comes last.
 func TestQueueOrder(t *testing.T) {
 	q := newQueue()
 	for _, c := range []struct {

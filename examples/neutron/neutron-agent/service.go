@@ -11,10 +11,13 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// service is something that is told of changes on a topic, and begins with all there is. It is the life of an agent:
+// service is something that is told of changes on a topic, and begins with all there is. It is the
+// life of an agent:
 //
-//   - It listens before it reads, but is held: changes that come while it reads everything for the first time wait in its queue.
-//   - It reports, and reads everything anew when the server says that it took the agent for dead, or does not know it,
+//   - It listens before it reads, but is held: changes that come while it reads everything for the
+//     first time wait in its queue.
+//   - It reports, and reads everything anew when the server says that it took the agent for dead,
+//     or does not know it,
 //   - and when messages for it may have been lost.
 type service struct {
 	*node
@@ -34,7 +37,8 @@ type service struct {
 
 // Times of the life of an agent.
 const (
-	// retryPause is between attempts to reach a server. Calls that time out have a pause of their own, by the back-off.
+	// retryPause is between attempts to reach a server. Calls that time out have a pause of their
+	// own, by the back-off.
 	retryPause = time.Second
 	stopTime   = 10 * time.Second
 )
@@ -146,8 +150,9 @@ func pause(ctx context.Context) {
 type reports struct {
 	api   *neutronrpc.PluginReportStateAPI
 	state neutronrpc.AgentState
-	// alwaysCall: each report is a call, which tells whether the agent was taken for dead. Else only those are that follow the start or a
-	// failure, and the others are casts, which cost the server less.
+	// alwaysCall: each report is a call, which tells whether the agent was taken for dead. Else
+	// only those are that follow the start or a failure, and the others are casts, which cost the
+	// server less.
 	alwaysCall bool
 	called     bool
 	// lost: the server may have said something that did not arrive.
@@ -162,8 +167,8 @@ func (n *node) newReports(agentType, binary, topic string, alwaysCall bool) *rep
 	}
 }
 
-// report reports once, and returns why everything has to be read anew; nothing if it has not. It is not tried again: the next report is as
-// good.
+// report reports once, and returns why everything has to be read anew; nothing if it has not. It is
+// not tried again: the next report is as good.
 func (s *service) report(ctx context.Context) (reason string) {
 	r := s.reports
 	if r == nil {

@@ -42,7 +42,8 @@ func (p *plugin) enabled(host, agentType string) bool {
 // HasAliveNeutronServer says that this server is there.
 func (*plugin) HasAliveNeutronServer(context.Context) (bool, error) { return true, nil }
 
-// ReportState takes in the report of an agent. It tells one that was taken for dead, so that it reads everything anew.
+// ReportState takes in the report of an agent. It tells one that was taken for dead, so that it
+// reads everything anew.
 func (p *plugin) ReportState(_ context.Context, args neutronrpc.ReportArgs) (string, error) {
 	state := args.AgentState.AgentState
 	key := agentKey{state.Host, state.AgentType}
@@ -111,7 +112,8 @@ func (p *plugin) hostsOf(bindings map[string][]string, id string) []string {
 	return slices.Clone(bindings[id])
 }
 
-// ScheduleNetwork gives a network to further DHCP agents that are alive, until there are enough, and returns them.
+// ScheduleNetwork gives a network to further DHCP agents that are alive, until there are enough,
+// and returns them.
 func (p *plugin) ScheduleNetwork(_ context.Context, networkID string, hosts []string) ([]neutronrpc.Agent, error) {
 	free := p.agentsWhere(func(a neutronrpc.Agent) bool {
 		return a.AgentType == dhcpAgents && a.Alive && a.AdminStateUp && (hosts == nil || slices.Contains(hosts, a.Host))

@@ -10,7 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// apiTopic is where operators send to, such as by `oslorpc call neutron create_network name=blue`. It stands for Neutron's REST API.
+// apiTopic is where operators send to, such as by `oslorpc call neutron create_network name=blue`.
+// It stands for Neutron's REST API.
 const apiTopic = "neutron"
 
 func apiEndpoint(p *plugin) oslorpc.Endpoint {
@@ -78,7 +79,8 @@ type (
 // defaultCIDR is the subnet of networks that are created without one.
 const defaultCIDR = "10.0.0.0/24"
 
-// CreateNetwork creates a network with a subnet. DHCP agents serve it as soon as there is the subnet.
+// CreateNetwork creates a network with a subnet. DHCP agents serve it as soon as there is the
+// subnet.
 func (a api) CreateNetwork(ctx context.Context, args networkArgs) (neutronrpc.Network, error) {
 	prefix, err := netip.ParsePrefix(args.CIDR.Or(defaultCIDR))
 	if err != nil {
@@ -174,8 +176,8 @@ func (a api) AddRouterInterface(ctx context.Context, args interfaceArgs) (*neutr
 	return port, nil
 }
 
-// AddRouterToAgent has the L3 agent of a host serve a router, in place of whoever served it. If that agent does not hear of it, nobody
-// serves it, and the operator has to know.
+// AddRouterToAgent has the L3 agent of a host serve a router, in place of whoever served it. If
+// that agent does not hear of it, nobody serves it, and the operator has to know.
 func (a api) AddRouterToAgent(ctx context.Context, args routerAgentArgs) error {
 	before, err := a.plugin.bindRouter(args.RouterID, args.Host)
 	if err != nil {

@@ -8,8 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 )
 
-// GetActiveNetworksInfo returns the networks that a host serves. Those that too few hosts serve are given to it. All subnets have DHCP
-// here, so there are none to leave out.
+// GetActiveNetworksInfo returns the networks that a host serves. Those that too few hosts serve are
+// given to it. All subnets have DHCP here, so there are none to leave out.
 func (p *plugin) GetActiveNetworksInfo(_ context.Context, args neutronrpc.ActiveNetworksArgs) ([]neutronrpc.Network, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -30,7 +30,8 @@ func (p *plugin) GetActiveNetworksInfo(_ context.Context, args neutronrpc.Active
 	return found, nil
 }
 
-// GetNetworkInfo returns a network, nil if it is gone or the host does not serve it. One whose agent is disabled serves none.
+// GetNetworkInfo returns a network, nil if it is gone or the host does not serve it. One whose
+// agent is disabled serves none.
 func (p *plugin) GetNetworkInfo(_ context.Context, args neutronrpc.NetworkArgs) (*neutronrpc.Network, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -42,7 +43,8 @@ func (p *plugin) GetNetworkInfo(_ context.Context, args neutronrpc.NetworkArgs) 
 	return &full, nil
 }
 
-// CreateDhcpPort creates the port of the DHCP server of a host, or returns the one that is there; nil if the network is gone.
+// CreateDhcpPort creates the port of the DHCP server of a host, or returns the one that is there;
+// nil if the network is gone.
 func (p *plugin) CreateDhcpPort(_ context.Context, args neutronrpc.CreatePortArgs) (*neutronrpc.Port, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -43,7 +43,8 @@ func (p *plugin) GetSyncDataMetering(_ context.Context, args neutronrpc.HostArgs
 	return p.routersOn(args.Host, func(string) bool { return true }), nil
 }
 
-// GetRouterIDs returns the ids of the routers that a host serves. Those that nobody serves are given to it.
+// GetRouterIDs returns the ids of the routers that a host serves. Those that nobody serves are
+// given to it.
 func (p *plugin) GetRouterIDs(_ context.Context, args neutronrpc.HostArgs) ([]string, error) {
 	p.mu.Lock()
 	for id := range p.routers {
@@ -59,7 +60,8 @@ func (p *plugin) GetRouterIDs(_ context.Context, args neutronrpc.HostArgs) ([]st
 	return ids, nil
 }
 
-// routersOn returns the routers that the L3 agent of a host serves, and that pass. One that is disabled serves none.
+// routersOn returns the routers that the L3 agent of a host serves, and that pass. One that is
+// disabled serves none.
 func (p *plugin) routersOn(host string, pass func(id string) bool) []neutronrpc.Router {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -119,7 +121,8 @@ func (*plugin) GetServicePluginList(context.Context) ([]string, error) {
 	return []string{"router", "metering"}, nil
 }
 
-// There are neither HA routers nor floating IPs here: what agents tell of them is taken in, and of no consequence.
+// There are neither HA routers nor floating IPs here: what agents tell of them is taken in, and of
+// no consequence.
 
 // UpdateAllHANetworkPortStatuses does nothing.
 func (*plugin) UpdateAllHANetworkPortStatuses(context.Context, neutronrpc.HostArgs) error { return nil }

@@ -1,5 +1,6 @@
-// Neutron-server is the server of a small Neutron: it keeps networks, ports and routers in memory, finds agents that serve them, and tells
-// them of every change. The README beside it shows it at work.
+// Neutron-server is the server of a small Neutron: it keeps networks, ports and routers in memory,
+// finds agents that serve them, and tells them of every change. The README beside it shows it at
+// work.
 //
 //	go run ./examples/neutron/neutron-server
 package main

@@ -18,8 +18,8 @@ type notifiers struct {
 	push     *neutronrpc.ResourcesPushRPCAPI
 }
 
-// newNotifiers returns notifiers that do not wait long. An agent that is away reads everything when it comes back, and one that
-// hangs is told that it missed something.
+// newNotifiers returns notifiers that do not wait long. An agent that is away reads everything when
+// it comes back, and one that hangs is told that it missed something.
 func newNotifiers(t *oslorpc.Transport, p *plugin, timeout time.Duration) notifiers {
 	hints := []oslorpc.ClientOption{oslorpc.WithTimeout(timeout), oslorpc.WithFailFast(true)}
 	return notifiers{
@@ -31,8 +31,8 @@ func newNotifiers(t *oslorpc.Transport, p *plugin, timeout time.Duration) notifi
 	}
 }
 
-// tell tells agents of a change that was made. They have to hear of it also if who asked for it waits no longer, who in turn is not to hear
-// of agents that did not accept it: that is logged.
+// tell tells agents of a change that was made. They have to hear of it also if who asked for it
+// waits no longer, who in turn is not to hear of agents that did not accept it: that is logged.
 func tell(ctx context.Context, what string, notify func(context.Context) error) {
 	if err := notify(context.WithoutCancel(ctx)); err != nil {
 		slog.WarnContext(ctx, "agents were not told of a change", "changed", what, "error", err)

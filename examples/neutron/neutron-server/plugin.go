@@ -14,7 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// plugin is what the server knows, in memory. It is the server's side of all APIs: each endpoint takes the methods of its own interface.
+// plugin is what the server knows, in memory. It is the server's side of all APIs: each endpoint
+// takes the methods of its own interface.
 type plugin struct {
 	agentsPerNetwork int
 	agentDownTime    time.Duration
@@ -64,7 +65,8 @@ func (p *plugin) sortedNetworks() []*neutronrpc.Network {
 	})
 }
 
-// newPort makes a port of what was asked for: with an address in each subnet that it names, or in the first. The lock is held.
+// newPort makes a port of what was asked for: with an address in each subnet that it names, or in
+// the first. The lock is held.
 func (p *plugin) newPort(wanted neutronrpc.Port) (*neutronrpc.Port, error) {
 	n := p.networks[wanted.NetworkID]
 	if n == nil {
@@ -126,7 +128,8 @@ func (p *plugin) GetPorts(_ context.Context, args neutronrpc.FilterArgs) ([]neut
 	}), nil
 }
 
-// GetNetworks lists networks, by the values of some of their fields. All of their fields are in the answer, whatever was asked for.
+// GetNetworks lists networks, by the values of some of their fields. All of their fields are in the
+// answer, whatever was asked for.
 func (p *plugin) GetNetworks(_ context.Context, args neutronrpc.ListArgs) ([]neutronrpc.Network, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -44,7 +44,8 @@ func TestNetworkIsDeletedBeforeItHasASubnet(t *testing.T) {
 	}
 }
 
-// An agent that is disabled gets no network, such as for a message of before that it handles late, until it is enabled.
+// An agent that is disabled gets no network, such as for a message of before that it handles late,
+// until it is enabled.
 func TestDisabledAgentGetsNoNetwork(t *testing.T) {
 	a := newAPI(t, neutronrpc.AgentState{AgentType: dhcpAgents, Host: "net1", Topic: neutronrpc.DhcpAgentTopic})
 	n, err := a.CreateNetwork(t.Context(), networkArgs{Name: "blue"})
@@ -87,7 +88,8 @@ func TestEmptyLists(t *testing.T) {
 	}
 }
 
-// An agent that does not answer in time may have taken the router, and is told that it does not serve it.
+// An agent that does not answer in time may have taken the router, and is told that it does not
+// serve it.
 func TestRouterThatWasNotScheduled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAPI(t, neutronrpc.AgentState{AgentType: l3Agents, Host: "net1"})

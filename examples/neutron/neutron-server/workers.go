@@ -9,8 +9,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// startWorkers starts RPC workers: each has a transport, and so a listener, of its own, and servers on all topics, under the name of the
-// host. Neutron's are processes; here they share what is in memory. The first one also sends to the agents.
+// startWorkers starts RPC workers: each has a transport, and so a listener, of its own, and servers
+// on all topics, under the name of the host. Neutron's are processes; here they share what is in
+// memory. The first one also sends to the agents.
 func startWorkers(ctx context.Context, p *plugin, o options) (transports []*oslorpc.Transport, err error) {
 	for n := range o.workers {
 		t, err := neutronrpc.Open(o.transport, oslorpc.WithErrorType[*badRequest]("BadRequest"))
@@ -28,8 +29,8 @@ func startWorkers(ctx context.Context, p *plugin, o options) (transports []*oslo
 	return transports, nil
 }
 
-// serve starts the servers of a worker. The endpoints of a topic share the null namespace: a message goes to the first that
-// implements its version and has the method.
+// serve starts the servers of a worker. The endpoints of a topic share the null namespace: a
+// message goes to the first that implements its version and has the method.
 func serve(ctx context.Context, t *oslorpc.Transport, p *plugin, host string) error {
 	topics := map[string][]oslorpc.Endpoint{
 		neutronrpc.PluginTopic: {

@@ -16,7 +16,8 @@ import (
 //	1.7 - Added get_networks
 //	1.8 - Added get_dhcp_port
 //
-// 1.2, 1.3, 1.4 and 1.6 removed methods that no agent calls any more, and 1.9 and 1.10 changed results only.
+// 1.2, 1.3, 1.4 and 1.6 removed methods that no agent calls any more, and 1.9 and 1.10 changed
+// results only.
 type DhcpPluginAPI struct {
 	client *oslorpc.Client
 	host   string
@@ -31,8 +32,8 @@ func (a *DhcpPluginAPI) at(version string) *oslorpc.Client {
 	return a.client.Prepare(oslorpc.WithVersion(version))
 }
 
-// GetActiveNetworksInfo returns the networks that the agent is to serve, with subnets and ports. With all, those without DHCP are
-// among them.
+// GetActiveNetworksInfo returns the networks that the agent is to serve, with subnets and ports.
+// With all, those without DHCP are among them.
 func (a *DhcpPluginAPI) GetActiveNetworksInfo(ctx context.Context, all bool) ([]Network, error) {
 	args := ActiveNetworksArgs{Host: a.host}
 	if all {
@@ -41,14 +42,15 @@ func (a *DhcpPluginAPI) GetActiveNetworksInfo(ctx context.Context, all bool) ([]
 	return oslorpc.Call[[]Network](AdminContext(ctx), a.at("1.1"), "get_active_networks_info", args)
 }
 
-// GetNetworkInfo returns a network with its subnets and ports, nil if it is gone or not the agent's.
+// GetNetworkInfo returns a network with its subnets and ports, nil if it is gone or not the
+// agent's.
 func (a *DhcpPluginAPI) GetNetworkInfo(ctx context.Context, networkID string) (*Network, error) {
 	args := NetworkArgs{NetworkID: networkID, Host: a.host}
 	return oslorpc.Call[*Network](AdminContext(ctx), a.client, "get_network_info", args)
 }
 
-// CreateDhcpPort creates the port of the DHCP server on a network, and returns nil if the network went away in the meantime. An
-// [IPAddressGenerationFailure] says that trying again is of no use.
+// CreateDhcpPort creates the port of the DHCP server on a network, and returns nil if the network
+// went away in the meantime. An [IPAddressGenerationFailure] says that trying again is of no use.
 func (a *DhcpPluginAPI) CreateDhcpPort(ctx context.Context, port Port) (*Port, error) {
 	args := CreatePortArgs{Port: PortBody{port}, Host: a.host}
 	return oslorpc.Call[*Port](AdminContext(ctx), a.at("1.1"), "create_dhcp_port", args)
@@ -72,7 +74,8 @@ func (a *DhcpPluginAPI) GetDhcpPort(ctx context.Context, portID string) (*Port, 
 	return oslorpc.Call[*Port](AdminContext(ctx), a.at("1.8"), "get_dhcp_port", PortArgs{PortID: portID})
 }
 
-// DhcpReadyOnPorts tells that DHCP serves the ports from now on, so that what waits for that, such as a virtual machine, can start.
+// DhcpReadyOnPorts tells that DHCP serves the ports from now on, so that what waits for that, such
+// as a virtual machine, can start.
 func (a *DhcpPluginAPI) DhcpReadyOnPorts(ctx context.Context, portIDs []string) error {
 	_, err := oslorpc.Call[any](AdminContext(ctx), a.at("1.5"), "dhcp_ready_on_ports", PortsArgs{PortIDs: portIDs})
 	return err

@@ -14,31 +14,35 @@ import (
 
 // DhcpScheduler is what the notifier has to know of who serves which network.
 type DhcpScheduler interface {
-	// DhcpAgentsHosting returns the agents that serve a network, of those on some hosts; nil is all hosts.
+	// DhcpAgentsHosting returns the agents that serve a network, of those on some hosts; nil is all
+	// hosts.
 	DhcpAgentsHosting(ctx context.Context, networkID string, hosts []string) ([]Agent, error)
-	// ScheduleNetwork has further agents serve a network, if it should have more than it has, and returns them.
+	// ScheduleNetwork has further agents serve a network, if it should have more than it has, and
+	// returns them.
 	ScheduleNetwork(ctx context.Context, networkID string, hosts []string) ([]Agent, error)
 	// HostsOfSegment returns the hosts that are connected to a segment.
 	HostsOfSegment(ctx context.Context, segmentID string) ([]string, error)
 }
 
-// DhcpAgentNotifyAPI is the server's side of the API from the server to DHCP agents. All its messages are casts with a payload, of
-// version 1.0.
+// DhcpAgentNotifyAPI is the server's side of the API from the server to DHCP agents. All its
+// messages are casts with a payload, of version 1.0.
 //
-// An error says which agents did not accept a message. There is nothing to do about it but to log it: an agent that
-// missed a message is told so and reads everything anew.
+// An error says which agents did not accept a message. There is nothing to do about it but to log
+// it: an agent that missed a message is told so and reads everything anew.
 type DhcpAgentNotifyAPI struct {
 	client    *oslorpc.Client
 	scheduler DhcpScheduler
 }
 
-// NewDhcpAgentNotifyAPI returns the server's side. Without a scheduler, all agents serve all networks.
+// NewDhcpAgentNotifyAPI returns the server's side. Without a scheduler, all agents serve all
+// networks.
 func NewDhcpAgentNotifyAPI(t *oslorpc.Transport, scheduler DhcpScheduler, options ...oslorpc.ClientOption) *DhcpAgentNotifyAPI {
 	return &DhcpAgentNotifyAPI{t.Client(oslorpc.Target{Topic: DhcpAgentTopic, Version: "1.0"}, options...), scheduler}
 }
 
-// Notify tells agents of an event, which is "create.end", "update.end" or "delete.end" of a network, subnet or port. The data has that
-// resource and nothing else. Other events and data are none of the agents' business, and dropped.
+// Notify tells agents of an event, which is "create.end", "update.end" or "delete.end" of a
+// network, subnet or port. The data has that resource and nothing else. Other events and data are
+// none of the agents' business, and dropped.
 func (n *DhcpAgentNotifyAPI) Notify(ctx context.Context, data DhcpPayload, event string) error {
 	method, priority, ok := methodOf(event)
 	networkID := data.networkID()
@@ -63,7 +67,8 @@ func (n *DhcpAgentNotifyAPI) Notify(ctx context.Context, data DhcpPayload, event
 	}
 }
 
-// notifyHosting tells the agents that serve a network, after it has found some for a network that begins to need them.
+// notifyHosting tells the agents that serve a network, after it has found some for a network that
+// begins to need them.
 func (n *DhcpAgentNotifyAPI) notifyHosting(ctx context.Context, method, networkID string, data, payload DhcpPayload) error {
 	hosts, err := n.candidates(ctx, data)
 	if err != nil {
@@ -115,8 +120,8 @@ func anyEnabled(agents []Agent) string {
 	return ""
 }
 
-// toEnabled casts to an agent, on the topic that it reported, unless it is disabled. One that seems to be dead is sent to as well: it may
-// only be late with its report.
+// toEnabled casts to an agent, on the topic that it reported, unless it is disabled. One that seems
+// to be dead is sent to as well: it may only be late with its report.
 func (n *DhcpAgentNotifyAPI) toEnabled(ctx context.Context, a Agent, method string, payload DhcpPayload) error {
 	if !a.AdminStateUp {
 		return nil

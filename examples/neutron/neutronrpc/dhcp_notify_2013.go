@@ -9,7 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// RPCProxy is what client sides of 2013 derive from: it sends messages that were made beforehand, to a topic that it is told.
+// RPCProxy is what client sides of 2013 derive from: it sends messages that were made beforehand,
+// to a topic that it is told.
 type RPCProxy struct {
 	client *oslorpc.Client
 	topic  oslorpc.Target
@@ -27,7 +28,8 @@ func NewRPCProxy(t *oslorpc.Transport, topic, version string, options ...oslorpc
 	return &RPCProxy{t.Client(target, options...), target}
 }
 
-// HostTopic stands for the string "topic.host" of 2013. Here the two stay apart, since both may have dots.
+// HostTopic stands for the string "topic.host" of 2013. Here the two stay apart, since both may
+// have dots.
 func HostTopic(topic, host string) oslorpc.Target { return oslorpc.Target{Topic: topic, Server: host} }
 
 // MakeMsg returns a message.
@@ -50,15 +52,17 @@ func (p *RPCProxy) to(topic oslorpc.Target) *oslorpc.Client {
 	return p.client.Prepare(oslorpc.WithTopic(topic.Topic), oslorpc.WithServer(topic.Server))
 }
 
-// DhcpAgentNotifyAPI2013 is [DhcpAgentNotifyAPI] as it was in 2013, on an [RPCProxy]. Its messages have no priorities, those of what
-// was deleted have nothing but its id, and agents that seem to be dead get none.
+// DhcpAgentNotifyAPI2013 is [DhcpAgentNotifyAPI] as it was in 2013, on an [RPCProxy]. Its messages
+// have no priorities, those of what was deleted have nothing but its id, and agents that seem to be
+// dead get none.
 type DhcpAgentNotifyAPI2013 struct {
 	*RPCProxy
 
 	scheduler DhcpScheduler
 }
 
-// NewDhcpAgentNotifyAPI2013 returns the server's side. Without a scheduler, all agents serve all networks.
+// NewDhcpAgentNotifyAPI2013 returns the server's side. Without a scheduler, all agents serve all
+// networks.
 func NewDhcpAgentNotifyAPI2013(
 	t *oslorpc.Transport, scheduler DhcpScheduler, options ...oslorpc.ClientOption,
 ) *DhcpAgentNotifyAPI2013 {

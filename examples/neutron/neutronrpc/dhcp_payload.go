@@ -8,7 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// DhcpPayload is the one argument of all messages to DHCP agents. Which of its fields are set depends on the message.
+// DhcpPayload is the one argument of all messages to DHCP agents. Which of its fields are set
+// depends on the message.
 type DhcpPayload struct {
 	Network *Network `json:"network,omitempty"`
 	Subnet  *Subnet  `json:"subnet,omitempty"`
@@ -21,7 +22,8 @@ type DhcpPayload struct {
 	FixedIPs  oslorpc.Opt[[]FixedIP] `json:"fixed_ips,omitzero"`
 
 	AdminStateUp oslorpc.Opt[bool] `json:"admin_state_up,omitzero"`
-	// Priority says which of several messages about a network an agent should handle first: the lower, the earlier.
+	// Priority says which of several messages about a network an agent should handle first: the
+	// lower, the earlier.
 	Priority oslorpc.Opt[int] `json:"priority,omitzero"`
 	Extra    oslorpc.Extra    `json:",embed"`
 }
@@ -51,13 +53,15 @@ var dhcpPriorities = map[string]int{
 	"port.delete.end":    PriorityPort,
 }
 
-// methodOf returns the method and the priority for an event such as "port.create.end"; false if agents are not told of it.
+// methodOf returns the method and the priority for an event such as "port.create.end"; false if
+// agents are not told of it.
 func methodOf(event string) (method string, priority int, ok bool) {
 	priority, ok = dhcpPriorities[event]
 	return strings.ReplaceAll(event, ".", "_"), priority, ok
 }
 
-// networkID returns the id of the network that a payload is about; none if it has not exactly one resource.
+// networkID returns the id of the network that a payload is about; none if it has not exactly one
+// resource.
 func (p DhcpPayload) networkID() string {
 	resources := 0
 	for _, is := range []bool{p.Network != nil, p.Subnet != nil, p.Port != nil} {
@@ -120,11 +124,12 @@ func (p DhcpPayload) with(priority int) DhcpPayload {
 	return p
 }
 
-// reservesPort reports whether the payload is a port that is kept for an agent, and so is no reason to look for one.
+// reservesPort reports whether the payload is a port that is kept for an agent, and so is no reason
+// to look for one.
 func (p DhcpPayload) reservesPort() bool { return p.Port != nil && p.Port.DeviceID == ReservedDhcpPort }
 
-// DhcpSees reports whether a DHCP agent can see the difference between a port before and after a change. Most changes of a port
-// are of its status, and there are very many of those.
+// DhcpSees reports whether a DHCP agent can see the difference between a port before and after a
+// change. Most changes of a port are of its status, and there are very many of those.
 func DhcpSees(before, after Port) bool {
 	return before.MACAddress != after.MACAddress || before.DNSName != after.DNSName ||
 		before.DNSDomain != after.DNSDomain || !sameEach(before.DNSAssignment, after.DNSAssignment) ||

@@ -1,7 +1,8 @@
-// Package neutronrpc is the RPC layer of a small Neutron: its RPC APIs, as pairs of a client side and a server side, under the names
-// and with the messages of Neutron.
+// Package neutronrpc is the RPC layer of a small Neutron: its RPC APIs, as pairs of a client side
+// and a server side, under the names and with the messages of Neutron.
 //
-// In Neutron, an RPC API is two classes. The client side has a method for each message, which says what it requires and sends it:
+// In Neutron, an RPC API is two classes. The client side has a method for each message, which says
+// what it requires and sends it:
 //
 //	class ClientAPI(object):
 //	    def __init__(self, topic):
@@ -19,22 +20,26 @@
 //
 //	    def my_remote_method_2(self, context, arg1): …
 //
-// Here the client side is a struct, [ClientAPI], made on a transport. The server side is an interface, [ServerRPC], whose methods have
-// the shape of an RPC, and a function of the server class's name, [ServerAPI], that makes an [oslorpc.Endpoint] of whatever implements it.
-// Between the two is a struct for the arguments of each method, whose JSON names are the keyword arguments. All pairs of the package
-// are made like this one, each in a file.
+// Here the client side is a struct, [ClientAPI], made on a transport. The server side is an
+// interface, [ServerRPC], whose methods have the shape of an RPC, and a function of the server
+// class's name, [ServerAPI], that makes an [oslorpc.Endpoint] of whatever implements it. Between
+// the two is a struct for the arguments of each method, whose JSON names are the keyword arguments.
+// All pairs of the package are made like this one, each in a file.
 //
 // What carries over from Neutron:
 //
-//   - A method asks for the version that it needs, not for the latest: Prepare(WithVersion("1.1")). So agents that are not upgraded
-//     yet are told whatever they understand.
-//   - An argument that came later is an [oslorpc.Opt], and the server has a default. Where Neutron takes **kwargs, the struct embeds
-//     [oslorpc.Extra], and the server ignores what it does not know.
-//   - All endpoints are in the null namespace, and several share a topic: the library finds the first that is compatible and has
-//     the method.
-//   - A request context is in ctx. Agents make one of their own for each message, see [AdminContext].
+//   - A method asks for the version that it needs, not for the latest: Prepare(WithVersion("1.1")).
+//     So agents that are not upgraded yet are told whatever they understand.
+//   - An argument that came later is an [oslorpc.Opt], and the server has a default. Where Neutron
+//     takes **kwargs, the struct embeds [oslorpc.Extra], and the server ignores what it does not
+//     know.
+//   - All endpoints are in the null namespace, and several share a topic: the library finds the
+//     first that is compatible and has the method.
+//   - A request context is in ctx. Agents make one of their own for each message, see
+//     [AdminContext].
 //   - Exceptions are error types that both ends know by a name, see [Open].
 //
-// What differs: a host is the server of a target, not a part of the topic; a cast that nobody accepts is an error, and the notifiers
-// return it; and which versions of an object are in use is read from discovery, see [ResourcesPushRPCAPI].
+// What differs: a host is the server of a target, not a part of the topic; a cast that nobody
+// accepts is an error, and the notifiers return it; and which versions of an object are in use is
+// read from discovery, see [ResourcesPushRPCAPI].
 package neutronrpc

@@ -6,14 +6,16 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// DVRServerRPCAPI is the agent's side of the API for distributed virtual routers, from the agent to the server.
+// DVRServerRPCAPI is the agent's side of the API for distributed virtual routers, from the agent to
+// the server.
 //
 // API version history:
 //
 //	1.0 - Initial version
 //	1.1 - get_subnet_for_dvr takes fixed_ips
 //
-// It asks for 1.0 only, as Neutron's does, although it sends fixed_ips: the server is upgraded before the agents.
+// It asks for 1.0 only, as Neutron's does, although it sends fixed_ips: the server is upgraded
+// before the agents.
 type DVRServerRPCAPI struct {
 	client *oslorpc.Client
 	host   string
@@ -24,7 +26,8 @@ func NewDVRServerRPCAPI(t *oslorpc.Transport, host string, options ...oslorpc.Cl
 	return &DVRServerRPCAPI{t.Client(oslorpc.Target{Topic: PluginTopic, Version: "1.0"}, options...), host}
 }
 
-// GetDVRMACAddressByHost returns the MAC address of the agent's host, which is made up if it has none yet.
+// GetDVRMACAddressByHost returns the MAC address of the agent's host, which is made up if it has
+// none yet.
 func (a *DVRServerRPCAPI) GetDVRMACAddressByHost(ctx context.Context) (*DVRMAC, error) {
 	return oslorpc.Call[*DVRMAC](AdminContext(ctx), a.client, "get_dvr_mac_address_by_host", HostArgs{Host: a.host})
 }
@@ -95,8 +98,8 @@ func DVRServerRPCCallback(server DVRServerRPC) oslorpc.Endpoint {
 // DVRUpdateTopic is the topic on which agents hear of the MAC addresses of hosts.
 var DVRUpdateTopic = TopicName(AgentTopic, "dvr", "update")
 
-// DVRAgentRPCAPIMixin is the server's side of the API from the server to agents. (A mixin upstream, which the notifier of the L2
-// agents embeds, as a struct may here.)
+// DVRAgentRPCAPIMixin is the server's side of the API from the server to agents. (A mixin upstream,
+// which the notifier of the L2 agents embeds, as a struct may here.)
 type DVRAgentRPCAPIMixin struct{ client *oslorpc.Client }
 
 // NewDVRAgentRPCAPIMixin returns the server's side.

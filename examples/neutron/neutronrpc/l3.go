@@ -44,12 +44,14 @@ func (a *L3PluginAPI) GetRouters(ctx context.Context, routerIDs []string) ([]Rou
 	return oslorpc.Call[[]Router](AdminContext(ctx), a.client, "sync_routers", args)
 }
 
-// GetRouterIDs returns the ids of the routers that the agent is to serve. It costs the server much less than GetRouters.
+// GetRouterIDs returns the ids of the routers that the agent is to serve. It costs the server much
+// less than GetRouters.
 func (a *L3PluginAPI) GetRouterIDs(ctx context.Context) ([]string, error) {
 	return oslorpc.Call[[]string](AdminContext(ctx), a.at("1.9"), "get_router_ids", HostArgs{Host: a.host})
 }
 
-// UpdateAllHANetworkPortStatuses sets the ports of the agent's HA networks to down, as they are after the start of a host.
+// UpdateAllHANetworkPortStatuses sets the ports of the agent's HA networks to down, as they are
+// after the start of a host.
 func (a *L3PluginAPI) UpdateAllHANetworkPortStatuses(ctx context.Context) error {
 	_, err := oslorpc.Call[any](AdminContext(ctx), a.at("1.10"), "update_all_ha_network_port_statuses", HostArgs{Host: a.host})
 	return err
@@ -73,7 +75,8 @@ func (a *L3PluginAPI) GetPortsBySubnet(ctx context.Context, subnetID string) ([]
 	return oslorpc.Call[[]Port](AdminContext(ctx), a.at("1.2"), "get_ports_by_subnet", args)
 }
 
-// GetAgentGatewayPort returns the agent's own port on an external network, which is created if it is not there.
+// GetAgentGatewayPort returns the agent's own port on an external network, which is created if it
+// is not there.
 func (a *L3PluginAPI) GetAgentGatewayPort(ctx context.Context, networkID string) (*Port, error) {
 	args := GatewayArgs{NetworkID: networkID, Host: a.host}
 	return oslorpc.Call[*Port](AdminContext(ctx), a.at("1.2"), "get_agent_gateway_port", args)
@@ -97,8 +100,8 @@ func (a *L3PluginAPI) GetNetworks(ctx context.Context, filters map[string][]any,
 	return oslorpc.Call[[]Network](AdminContext(ctx), a.at("1.12"), "get_networks", args)
 }
 
-// UpdateHARoutersStates tells which of the agent's HA routers are active. Beside the reports of agents it is the only cast from an
-// agent to the server: the states change again soon enough.
+// UpdateHARoutersStates tells which of the agent's HA routers are active. Beside the reports of
+// agents it is the only cast from an agent to the server: the states change again soon enough.
 func (a *L3PluginAPI) UpdateHARoutersStates(ctx context.Context, states map[string]string) error {
 	args := HAStatesArgs{Host: a.host, States: states}
 	return a.at("1.5").Cast(AdminContext(ctx), "update_ha_routers_states", args)

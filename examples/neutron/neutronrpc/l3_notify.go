@@ -11,7 +11,8 @@ import (
 type L3Scheduler interface {
 	// ScheduleRouters finds agents for routers that have none.
 	ScheduleRouters(ctx context.Context, routerIDs []string) error
-	// L3AgentsHosting returns the enabled agents that serve a router; with active, only those that reported lately.
+	// L3AgentsHosting returns the enabled agents that serve a router; with active, only those that
+	// reported lately.
 	L3AgentsHosting(ctx context.Context, routerID string, active bool) ([]Agent, error)
 }
 
@@ -44,8 +45,9 @@ func (n *L3AgentNotifyAPI) RouterDeleted(ctx context.Context, routerID string) e
 	return fanout(ctx, n.client, "router_deleted", RouterArgs{RouterID: routerID})
 }
 
-// RoutersUpdated tells agents that routers have changed, or are new: for each router those that serve it, after some were found for
-// it. They are told side by side, so they need no shuffling for another one to be the first each time.
+// RoutersUpdated tells agents that routers have changed, or are new: for each router those that
+// serve it, after some were found for it. They are told side by side, so they need no shuffling for
+// another one to be the first each time.
 func (n *L3AgentNotifyAPI) RoutersUpdated(ctx context.Context, routerIDs []string) error {
 	if len(routerIDs) == 0 {
 		return nil
@@ -80,9 +82,9 @@ func (n *L3AgentNotifyAPI) RouterRemovedFromAgent(ctx context.Context, routerID,
 // addAttempts is how often RouterAddedToAgent calls an agent.
 const addAttempts = 2
 
-// RouterAddedToAgent tells an agent to serve routers. It is the only call from the server to an agent: if the agent did not hear it,
-// the router must go to another. Whatever the failure, it is called a second time, which does no harm: an agent that is told of a router
-// again reads it again.
+// RouterAddedToAgent tells an agent to serve routers. It is the only call from the server to an
+// agent: if the agent did not hear it, the router must go to another. Whatever the failure, it is
+// called a second time, which does no harm: an agent that is told of a router again reads it again.
 func (n *L3AgentNotifyAPI) RouterAddedToAgent(ctx context.Context, routerIDs []string, host string) error {
 	c := n.client.Prepare(oslorpc.WithServer(host))
 	var err error
@@ -109,7 +111,8 @@ func (n *L3AgentNotifyAPI) arp(ctx context.Context, method, routerID string, tab
 	return fanout(ctx, c, method, ArpArgs{ArpEntry{RouterID: routerID, ArpTable: table}})
 }
 
-// DeleteFipNamespaceForExtNet tells all agents that an external network has no floating IPs any more.
+// DeleteFipNamespaceForExtNet tells all agents that an external network has no floating IPs any
+// more.
 func (n *L3AgentNotifyAPI) DeleteFipNamespaceForExtNet(ctx context.Context, extNetID string) error {
 	return fanout(ctx, n.client, "fipnamespace_delete_on_ext_net", ExtNetArgs{ExtNetID: extNetID})
 }

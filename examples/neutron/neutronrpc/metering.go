@@ -22,8 +22,9 @@ func NewMeteringPluginRPC(t *oslorpc.Transport, host string, options ...oslorpc.
 	return &MeteringPluginRPC{t.Client(oslorpc.Target{Topic: MeteringPluginTopic, Version: "1.0"}, options...), host}
 }
 
-// GetSyncDataMetering returns the routers that the agent meters, with their labels; false if the server cannot be asked now. That is
-// logged and no error, since the agent goes on with what it has, and asks again.
+// GetSyncDataMetering returns the routers that the agent meters, with their labels; false if the
+// server cannot be asked now. That is logged and no error, since the agent goes on with what it
+// has, and asks again.
 func (a *MeteringPluginRPC) GetSyncDataMetering(ctx context.Context) ([]Router, bool) {
 	routers, err := oslorpc.Call[[]Router](AdminContext(ctx), a.client, "get_sync_data_metering", HostArgs{Host: a.host})
 	if err != nil {
@@ -42,8 +43,8 @@ func MeteringRPCCallbacks(server MeteringRPC) oslorpc.Endpoint {
 	return oslorpc.Endpoint{Version: "1.0", Struct: oslorpc.Methods(struct{ MeteringRPC }{server})}
 }
 
-// MeteringAgentNotifyAPI is the server's side of the API from the server to metering agents. They are on the hosts of the L3
-// agents that serve the routers.
+// MeteringAgentNotifyAPI is the server's side of the API from the server to metering agents. They
+// are on the hosts of the L3 agents that serve the routers.
 //
 // API version history:
 //
@@ -53,7 +54,8 @@ type MeteringAgentNotifyAPI struct {
 	scheduler L3Scheduler
 }
 
-// NewMeteringAgentNotifyAPI returns the server's side. Without a scheduler, all agents are told of all routers.
+// NewMeteringAgentNotifyAPI returns the server's side. Without a scheduler, all agents are told of
+// all routers.
 func NewMeteringAgentNotifyAPI(t *oslorpc.Transport, scheduler L3Scheduler, options ...oslorpc.ClientOption) *MeteringAgentNotifyAPI {
 	return &MeteringAgentNotifyAPI{t.Client(oslorpc.Target{Topic: MeteringAgentTopic, Version: "1.0"}, options...), scheduler}
 }

@@ -48,7 +48,8 @@ func agent(host string) neutronrpc.Agent {
 	return neutronrpc.Agent{Host: host, Topic: "dhcp_agent", AdminStateUp: true, Alive: true}
 }
 
-// sent returns what came to the agents by one notification, in the order of hosts, as "host method arguments".
+// sent returns what came to the agents by one notification, in the order of hosts, as "host method
+// arguments".
 func sent(t *testing.T, f *oslorpctest.Fleet, topic string, send func() error) []string {
 	t.Helper()
 	before := len(f.Messages())
@@ -260,7 +261,8 @@ func TestDhcpNotifyGoesOn(t *testing.T) {
 	}
 }
 
-// An agent that was not told of a network is not told of what is on it: it reads everything when it is back.
+// An agent that was not told of a network is not told of what is on it: it reads everything when it
+// is back.
 func TestDhcpNotifyGivesUpOnOneAgent(t *testing.T) {
 	f := newDhcpAgents(t)
 	s := &scheduler{hosting: []neutronrpc.Agent{agent("net2")}, added: []neutronrpc.Agent{agent("gone")}}
@@ -294,7 +296,8 @@ func testDhcpNotify2013(t *testing.T) {
 	wantLines(t, notify(plain, subnet, "subnet.delete.end"),
 		`net1 subnet_delete_end {"payload":{"subnet_id":"s"}}`, `net2 subnet_delete_end {"payload":{"subnet_id":"s"}}`)
 	wantLines(t, notify(plain, neutronrpc.DhcpPayload{}, "port.delete.end"))
-	// A resource without an id is not told of, and the key is the resource's, whatever the event says.
+	// A resource without an id is not told of, and the key is the resource's, whatever the event
+	// says.
 	for _, nameless := range []neutronrpc.DhcpPayload{
 		{Port: &neutronrpc.Port{NetworkID: "n"}}, {Subnet: &neutronrpc.Subnet{NetworkID: "n"}}, {Network: &neutronrpc.Network{}},
 	} {

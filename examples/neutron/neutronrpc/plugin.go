@@ -31,7 +31,8 @@ func (a *ClientAPI) MyRemoteMethod2(ctx context.Context, arg1 string) (string, e
 	return oslorpc.Call[string](ctx, c, "my_remote_method_2", MyRemoteMethod2Args{Arg1: arg1})
 }
 
-// MyRemoteMethod2With needs a server that knows the argument: one that does not would refuse the message.
+// MyRemoteMethod2With needs a server that knows the argument: one that does not would refuse the
+// message.
 func (a *ClientAPI) MyRemoteMethod2With(ctx context.Context, arg1, arg2 string) (string, error) {
 	c := a.client.Prepare(oslorpc.WithVersion("1.2"))
 	return oslorpc.Call[string](ctx, c, "my_remote_method_2", MyRemoteMethod2Args{Arg1: arg1, Arg2: oslorpc.Some(arg2)})
@@ -58,7 +59,8 @@ type ServerRPC interface {
 	MyRemoteMethod2(ctx context.Context, args MyRemoteMethod2Args) (string, error)
 }
 
-// ServerAPI returns the endpoint of a server. It has the methods of the interface, and no others that the server may have.
+// ServerAPI returns the endpoint of a server. It has the methods of the interface, and no others
+// that the server may have.
 func ServerAPI(server ServerRPC) oslorpc.Endpoint {
 	return oslorpc.Endpoint{Version: "1.2", Struct: oslorpc.Methods(struct{ ServerRPC }{server}).
 		Rename("MyRemoteMethod2", "my_remote_method_2").

@@ -54,14 +54,15 @@ func NewPluginReportStateAPI(t *oslorpc.Transport, interval time.Duration, optio
 	return &PluginReportStateAPI{t.Client(oslorpc.Target{Topic: ReportsTopic, Version: "1.4"}, options...), interval}
 }
 
-// HasAliveNeutronServer returns without an error if a server answers. An agent waits for that at its start.
+// HasAliveNeutronServer returns without an error if a server answers. An agent waits for that at
+// its start.
 func (a *PluginReportStateAPI) HasAliveNeutronServer(ctx context.Context) error {
 	_, err := oslorpc.Call[bool](AdminContext(ctx), a.client, "has_alive_neutron_server", nil)
 	return err
 }
 
-// ReportState reports, and returns what the server makes of it: [AgentNew], [AgentAlive] or [AgentRevived]. It waits for one interval,
-// whatever timed out before: the next report is as good.
+// ReportState reports, and returns what the server makes of it: [AgentNew], [AgentAlive] or
+// [AgentRevived]. It waits for one interval, whatever timed out before: the next report is as good.
 func (a *PluginReportStateAPI) ReportState(ctx context.Context, state AgentState) (string, error) {
 	c := a.client.Prepare(oslorpc.WithTimeout(a.interval)) // which does without a back-off
 	return oslorpc.Call[string](AdminContext(ctx), c, "report_state", newReport(state))

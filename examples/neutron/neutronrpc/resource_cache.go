@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// RemoteResourceCache is an agent's copies of objects. It is filled by a bulk pull and kept up to date by pushes, which may come in any
-// order, and cross with an answer to a pull. So the revision numbers of objects decide which is newer, and it remembers what was deleted.
+// RemoteResourceCache is an agent's copies of objects. It is filled by a bulk pull and kept up to
+// date by pushes, which may come in any order, and cross with an answer to a pull. So the revision
+// numbers of objects decide which is newer, and it remembers what was deleted.
 type RemoteResourceCache struct {
 	mu      sync.Mutex
 	objects map[string]VersionedObject
@@ -65,8 +66,8 @@ func (c *RemoteResourceCache) Get(id string) (VersionedObject, bool) {
 	return o, ok
 }
 
-// Resync takes in the answer to a pull of everything, and forgets what it had before that and is not in the answer. What is pushed while
-// pull runs stays.
+// Resync takes in the answer to a pull of everything, and forgets what it had before that and is
+// not in the answer. What is pushed while pull runs stays.
 func (c *RemoteResourceCache) Resync(pull func() ([]VersionedObject, error)) error {
 	before := c.ids()
 	objects, err := pull()
@@ -93,7 +94,8 @@ func (c *RemoteResourceCache) ids() map[string]bool {
 	return ids
 }
 
-// revision returns the revision number of an object. JSON numbers are int64 here if they are integers.
+// revision returns the revision number of an object. JSON numbers are int64 here if they are
+// integers.
 func revision(o VersionedObject) int64 {
 	n, _ := o.Data["revision_number"].(int64)
 	return n

@@ -20,7 +20,8 @@ const (
 	ObjectDeleted = "deleted"
 )
 
-// VersionedObject is an object as it travels, in some version of its type. (A primitive of oslo.versionedobjects.)
+// VersionedObject is an object as it travels, in some version of its type. (A primitive of
+// oslo.versionedobjects.)
 type VersionedObject struct {
 	Type      string         `json:"versioned_object.name"`
 	Namespace string         `json:"versioned_object.namespace"`
@@ -61,7 +62,8 @@ func (t ObjectType) At(version string) (ObjectType, error) {
 	return t, nil
 }
 
-// Object returns an object of the type with these data, as it is at a version: without the fields that came later.
+// Object returns an object of the type with these data, as it is at a version: without the fields
+// that came later.
 func (t ObjectType) Object(version string, data map[string]any) (VersionedObject, error) {
 	if _, err := t.At(version); err != nil {
 		return VersionedObject{}, err
@@ -85,7 +87,8 @@ func serves(known, asked string) bool {
 // resourceTopics is how the topics of all types begin.
 const resourceTopics = "neutron-vo-"
 
-// ResourceTopic returns the topic on which agents hear of the objects of a type, as they are at a version.
+// ResourceTopic returns the topic on which agents hear of the objects of a type, as they are at a
+// version.
 func ResourceTopic(objectType, version string) string {
 	return resourceTopics + objectType + "-" + version
 }
@@ -103,7 +106,8 @@ func NewResourcesPullRPCAPI(t *oslorpc.Transport, options ...oslorpc.ClientOptio
 	return &ResourcesPullRPCAPI{t.Client(oslorpc.Target{Topic: PluginTopic, Version: "1.1"}, options...)}
 }
 
-// Pull returns an object as it is at the version of the type that the agent knows; nil if it is gone.
+// Pull returns an object as it is at the version of the type that the agent knows; nil if it is
+// gone.
 func (a *ResourcesPullRPCAPI) Pull(ctx context.Context, t ObjectType, id string) (*VersionedObject, error) {
 	args := PullArgs{ResourceType: t.Name, Version: t.Version, ResourceID: id}
 	return oslorpc.Call[*VersionedObject](AdminContext(ctx), a.client, "pull", args)
@@ -151,9 +155,10 @@ func ResourcesPullRPCCallback(server ResourcesPullRPC) oslorpc.Endpoint {
 		Since("1.1", "BulkPull")}
 }
 
-// ResourcesPushRPCAPI is the server's side of the API by which agents are told of changes. An agent serves the topic of each type that
-// it keeps, at the version that it knows, so discovery lists which versions are in use: nobody has to report them, and
-// nothing is missed by a server that was cut off when an agent came with another one.
+// ResourcesPushRPCAPI is the server's side of the API by which agents are told of changes. An agent
+// serves the topic of each type that it keeps, at the version that it knows, so discovery lists
+// which versions are in use: nobody has to report them, and nothing is missed by a server that was
+// cut off when an agent came with another one.
 type ResourcesPushRPCAPI struct {
 	transport *oslorpc.Transport
 	client    *oslorpc.Client
@@ -180,8 +185,9 @@ func (n *ResourcesPushRPCAPI) VersionsInUse(ctx context.Context, t ObjectType) (
 	return slices.Sorted(maps.Keys(used)), nil
 }
 
-// Push tells all agents that something happened to objects of a type: those that know a version, the objects as they are at that
-// version. One that was created is told of as updated, since an update may overtake it, and of one that was deleted there is the id.
+// Push tells all agents that something happened to objects of a type: those that know a version,
+// the objects as they are at that version. One that was created is told of as updated, since an
+// update may overtake it, and of one that was deleted there is the id.
 func (n *ResourcesPushRPCAPI) Push(ctx context.Context, t ObjectType, objects []map[string]any, event string) error {
 	versions, err := n.VersionsInUse(ctx, t)
 	if err != nil {
@@ -217,7 +223,8 @@ type ResourcesPushRPC interface {
 	Push(ctx context.Context, args PushArgs) error
 }
 
-// ResourcesPushRPCCallback returns the endpoint of an agent, for a server on the topic that [ResourceTopic] returns.
+// ResourcesPushRPCCallback returns the endpoint of an agent, for a server on the topic that
+// [ResourceTopic] returns.
 func ResourcesPushRPCCallback(agent ResourcesPushRPC) oslorpc.Endpoint {
 	return oslorpc.Endpoint{Version: "1.1", Struct: oslorpc.Methods(struct{ ResourcesPushRPC }{agent})}
 }

@@ -22,17 +22,20 @@ const (
 	AgentTopic = "q-agent-notifier"
 )
 
-// TopicName returns the topic of what happens to the things in a table, such as "q-agent-notifier-dvr-update".
+// TopicName returns the topic of what happens to the things in a table, such as
+// "q-agent-notifier-dvr-update".
 func TopicName(prefix, table, operation string) string {
 	return prefix + "-" + table + "-" + operation
 }
 
-// Open opens a transport that knows the errors of this package, at both ends. It stands for neutron_lib.rpc.init.
+// Open opens a transport that knows the errors of this package, at both ends. It stands for
+// neutron_lib.rpc.init.
 func Open(url string, options ...oslorpc.TransportOption) (*oslorpc.Transport, error) {
 	return oslorpc.Open(url, append(ErrorTypes(), options...)...)
 }
 
-// ErrorTypes are the errors that arrive as what they were: their names are those of Neutron's exceptions.
+// ErrorTypes are the errors that arrive as what they were: their names are those of Neutron's
+// exceptions.
 func ErrorTypes() []oslorpc.TransportOption {
 	return []oslorpc.TransportOption{
 		oslorpc.WithErrorType[*NetworkNotFound]("NetworkNotFound"),
@@ -67,8 +70,8 @@ func (e *IPAddressGenerationFailure) Error() string {
 	return "no more IP addresses available on network " + e.NetworkID
 }
 
-// AdminContext returns ctx with the request context of a program that acts for itself: with all rights, and a request id of its own, by
-// which logs of both ends can be matched.
+// AdminContext returns ctx with the request context of a program that acts for itself: with all
+// rights, and a request id of its own, by which logs of both ends can be matched.
 func AdminContext(ctx context.Context) context.Context {
 	return oslorpc.WithContext(ctx, oslorpc.RequestContext{"is_admin": true, "request_id": "req-" + NewID()})
 }

@@ -2,9 +2,9 @@ package neutronrpc
 
 import "github.com/oslorpc/oslorpc/pkg/oslorpc"
 
-// The things that messages are about. A field that is not set is not sent, so that a Network with nothing but its ID is a reference.
-// What a later peer adds to one is in its Extra: Neutron's dicts may have more than a program
-// knows.
+// The things that messages are about. A field that is not set is not sent, so that a Network with
+// nothing but its ID is a reference. What a later peer adds to one is in its Extra: Neutron's dicts
+// may have more than a program knows.
 type (
 	// Network is a network, with its subnets and ports where it is an answer to a DHCP agent.
 	Network struct {
@@ -105,8 +105,9 @@ type (
 // ReservedDhcpPort is the device id of ports that wait for a DHCP agent to use them again.
 const ReservedDhcpPort = "reserved_dhcp_port"
 
-// ListArgs are the arguments of methods that list things: only those whose attributes have one of the values, and only some of
-// their attributes. If an argument is absent or empty, it is all of them.
+// ListArgs are the arguments of methods that list things: only those whose attributes have one of
+// the values, and only some of their attributes. If an argument is absent or empty, it is all of
+// them.
 type ListArgs struct {
 	Filters oslorpc.Opt[map[string][]any] `json:"filters"`
 	Fields  oslorpc.Opt[[]string]         `json:"fields"`

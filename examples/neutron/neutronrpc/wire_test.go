@@ -45,7 +45,8 @@ func newFleet(t *testing.T, topic string, endpoints ...oslorpc.Endpoint) *oslorp
 	return f
 }
 
-// checkWire sends each message twice: for any server, it comes to each once, and for a host, to that both times.
+// checkWire sends each message twice: for any server, it comes to each once, and for a host, to
+// that both times.
 func checkWire(t *testing.T, f *oslorpctest.Fleet, messages []message) {
 	t.Helper()
 	for _, m := range messages {
@@ -336,7 +337,8 @@ func testResourcesOnTheWire(t *testing.T) {
 	})
 }
 
-// Where Neutron takes **kwargs, what a later peer adds is ignored, and where it has a default, an argument may be absent.
+// Where Neutron takes **kwargs, what a later peer adds is ignored, and where it has a default, an
+// argument may be absent.
 func TestServersTakeWhatNeutronTakes(t *testing.T) {
 	f := oslorpctest.New(t, neutronrpc.ErrorTypes()...)
 	for topic, endpoints := range map[string][]oslorpc.Endpoint{

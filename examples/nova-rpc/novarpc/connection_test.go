@@ -8,7 +8,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Topics and hosts have dots, so that in Nova all of these queues had one name. Here each has its own messages.
+// Topics and hosts have dots, so that in Nova all of these queues had one name. Here each has its
+// own messages.
 func TestDotsInNames(t *testing.T) {
 	t.Parallel()
 	r := open(t)

@@ -8,9 +8,10 @@ import (
 
 // consumers are those of one connection, by topic, in the order in which the topics came.
 //
-// A server of oslorpc is reached by its topic, by its name and by fanout in one go, so the consumers of a topic become one server.
-// It may be reached in more ways than it has consumers for, as a server of oslo.messaging, which made the same step. What must not
-// be is that it takes the work of the topic without a consumer for it.
+// A server of oslorpc is reached by its topic, by its name and by fanout in one go, so the
+// consumers of a topic become one server. It may be reached in more ways than it has consumers for,
+// as a server of oslo.messaging, which made the same step. What must not be is that it takes the
+// work of the topic without a consumer for it.
 type consumers []*consumer
 
 // consumer is the consumers of one topic.

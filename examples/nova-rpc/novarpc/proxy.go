@@ -6,14 +6,16 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// A proxy is the struct whose methods messages ask for; Nova's proxies are its managers. Its exported methods of the shapes that
-// [oslorpc.Methods] knows are remote methods, under their names in snake case.
+// A proxy is the struct whose methods messages ask for; Nova's proxies are its managers. Its
+// exported methods of the shapes that [oslorpc.Methods] knows are remote methods, under their names
+// in snake case.
 
-// Versioned is what a proxy implements to say the version of its interface, "major.minor", as the attribute RPC_API_VERSION. It
-// is 1.0 otherwise.
+// Versioned is what a proxy implements to say the version of its interface, "major.minor", as the
+// attribute RPC_API_VERSION. It is 1.0 otherwise.
 type Versioned interface{ RPCAPIVersion() string }
 
-// Namespaced is what a proxy implements if its interface has a namespace, as the attribute RPC_API_NAMESPACE.
+// Namespaced is what a proxy implements if its interface has a namespace, as the attribute
+// RPC_API_NAMESPACE.
 type Namespaced interface{ RPCAPINamespace() string }
 
 // checkProxy reports what makes a proxy unusable.

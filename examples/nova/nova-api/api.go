@@ -38,7 +38,8 @@ func (e *badRequest) Error() string { return e.Reason }
 
 func badRequestf(format string, args ...any) error { return &badRequest{fmt.Sprintf(format, args...)} }
 
-// api has the methods for operators. What concerns one host it has that host do, and the rest a conductor.
+// api has the methods for operators. What concerns one host it has that host do, and the rest a
+// conductor.
 type api struct {
 	cells *rpcapi.Cells
 	tasks *rpcapi.ComputeTaskAPI
@@ -226,11 +227,12 @@ func (a *api) setHost(ctx context.Context, args hostArgs, enabled bool) (string,
 	return state, err
 }
 
-// hostTimeout bounds how long a compute that is not there is waited for. Operators wait longer than that, and so hear of it.
+// hostTimeout bounds how long a compute that is not there is waited for. Operators wait longer than
+// that, and so hear of it.
 const hostTimeout = 30 * time.Second
 
-// begin begins a task with an instance, unless something else is done with it. The compute that send tells ends it, and if that
-// certainly does not, it ends here.
+// begin begins a task with an instance, unless something else is done with it. The compute that
+// send tells ends it, and if that certainly does not, it ends here.
 func (a *api) begin(
 	ctx context.Context, server, task string, send func(context.Context, rpcapi.Instance, *rpcapi.Cell) error,
 ) error {
@@ -307,7 +309,8 @@ type located struct {
 type (
 	listing struct {
 		Servers []entry `json:"servers"`
-		// Unknown are the cells that do not answer: what is in them goes on, but nobody here knows it.
+		// Unknown are the cells that do not answer: what is in them goes on, but nobody here knows
+		// it.
 		Unknown []string `json:"unknown_cells,omitempty"`
 	}
 	entry struct {

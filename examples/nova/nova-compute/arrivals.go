@@ -30,8 +30,9 @@ func (m *manager) awaitArrivals(ctx context.Context) {
 	}
 }
 
-// forgetArrivals forgets the instances that do not come: those that are deleted, or whose host went down meanwhile and could not say so.
-// Without a conductor none can come, for that is where it is written down.
+// forgetArrivals forgets the instances that do not come: those that are deleted, or whose host went
+// down meanwhile and could not say so. Without a conductor none can come, for that is where it is
+// written down.
 func (m *manager) forgetArrivals(ctx context.Context) {
 	for _, uuid := range m.incoming.list() {
 		if i, err := m.cell.Conductor.GetByUUID(rpcapi.AdminContext(ctx), uuid); err != nil || i.TaskState != rpcapi.Migrating {

@@ -6,7 +6,8 @@ import (
 	"sync"
 )
 
-// guests are the instances that run on the host. In place of a hypervisor, they are remembered here.
+// guests are the instances that run on the host. In place of a hypervisor, they are remembered
+// here.
 type guests struct {
 	mu sync.Mutex
 	// consoles has what each says on its console.
@@ -52,7 +53,8 @@ func (g *guests) isBusy(uuid string) bool {
 	return g.busy[uuid] != nil
 }
 
-// run has an instance run, if it does not yet. Lines are what it says on its console then, after what it said before.
+// run has an instance run, if it does not yet. Lines are what it says on its console then, after
+// what it said before.
 func (g *guests) run(uuid string, lines ...string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

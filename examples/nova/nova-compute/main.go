@@ -1,5 +1,5 @@
-// Nova-compute is the agent of a small Nova on a compute host: it runs the instances there. It starts no virtual machines: it prints
-// what it would do. The README beside it shows it at work.
+// Nova-compute is the agent of a small Nova on a compute host: it runs the instances there. It
+// starts no virtual machines: it prints what it would do. The README beside it shows it at work.
 //
 //	go run ./examples/nova/nova-compute --host compute1
 package main
@@ -39,7 +39,8 @@ type options struct {
 //   - It is there before it is ready, but held: what comes waits in its queue.
 //   - It waits for a conductor, and reads which instances are its own.
 //   - It runs what waited, and what comes from now on.
-//   - Told to stop, it takes no new work, finishes what it has begun, and goes on taking what that needs from others.
+//   - Told to stop, it takes no new work, finishes what it has begun, and goes on taking what that
+//     needs from others.
 func run(ctx context.Context, s *service.Service, o options) error {
 	release, ok := releases[o.release]
 	switch {
@@ -90,7 +91,8 @@ func (m *manager) begin(ctx context.Context, servers []*oslorpc.Server) error {
 	return nil
 }
 
-// syncOften tells schedulers of all instances, and ends tasks whose messages were lost, until ctx ends.
+// syncOften tells schedulers of all instances, and ends tasks whose messages were lost, until ctx
+// ends.
 func (m *manager) syncOften(ctx context.Context) {
 	tick := time.NewTicker(m.syncInterval)
 	defer tick.Stop()
@@ -105,8 +107,9 @@ func (m *manager) syncOften(ctx context.Context) {
 	}
 }
 
-// stop stops the servers one after the other: the main one takes no new work and finishes what it has begun, and until that is done, and
-// what others have begun to move here has come, the second one is reached.
+// stop stops the servers one after the other: the main one takes no new work and finishes what it
+// has begun, and until that is done, and what others have begun to move here has come, the second
+// one is reached.
 func stop(ctx context.Context, m *manager, servers []*oslorpc.Server) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.shutdownTimeout)
 	defer cancel()

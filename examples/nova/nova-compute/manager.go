@@ -13,7 +13,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// manager does what messages ask for, on its host. What comes of a cast is in the state of the instance, which the conductor keeps.
+// manager does what messages ask for, on its host. What comes of a cast is in the state of the
+// instance, which the conductor keeps.
 type manager struct {
 	*service.Service
 	options
@@ -45,7 +46,8 @@ func (m *manager) initHost(ctx context.Context) error {
 	}
 	for _, i := range all {
 		if i.VMState == rpcapi.Building {
-			// Its message was lost with the queue of the process before, or is still to come: then it is built after all.
+			// Its message was lost with the queue of the process before, or is still to come: then
+			// it is built after all.
 			i.VMState, i.Fault = rpcapi.Failed, "the host went down while it was built"
 		}
 		if task := i.TaskState; task != "" { // it was about to be built, changed, or to leave, when the host went down
@@ -67,8 +69,9 @@ func (m *manager) initHost(ctx context.Context) error {
 	return nil
 }
 
-// endLostTasks ends the tasks with instances here that nothing is done about, and that nothing was done about the last time. Their messages
-// were lost: whoever sent them could not be certain, and left the task to this host.
+// endLostTasks ends the tasks with instances here that nothing is done about, and that nothing was
+// done about the last time. Their messages were lost: whoever sent them could not be certain, and
+// left the task to this host.
 func (m *manager) endLostTasks(ctx context.Context) {
 	all, err := m.cell.Conductor.GetByHost(rpcapi.AdminContext(ctx), m.Host)
 	if err != nil {
@@ -106,7 +109,8 @@ func (m *manager) sync(ctx context.Context) {
 	m.told(ctx, m.scheduler.SyncInstanceInfo(rpcapi.AdminContext(ctx), m.Host, m.guests.uuids()))
 }
 
-// told logs that schedulers were not told of something. That does little harm: the next sync tells them everything.
+// told logs that schedulers were not told of something. That does little harm: the next sync tells
+// them everything.
 func (m *manager) told(ctx context.Context, err error) {
 	if err != nil && ctx.Err() == nil {
 		slog.WarnContext(ctx, "not all schedulers know what is on this host", "error", err)
@@ -132,7 +136,8 @@ func (m *manager) BuildAndRunInstance(ctx context.Context, args rpcapi.BuildArgs
 	return nil
 }
 
-// TerminateInstance deletes an instance. If it has moved since the message was sent, its host now is told.
+// TerminateInstance deletes an instance. If it has moved since the message was sent, its host now
+// is told.
 func (m *manager) TerminateInstance(ctx context.Context, args rpcapi.InstanceArgs) error {
 	defer m.guests.alone(args.Instance.UUID)()
 	i, err := m.cell.Conductor.GetByUUID(ctx, args.Instance.UUID)
@@ -186,8 +191,8 @@ func (m *manager) ResizeInstance(ctx context.Context, args rpcapi.ResizeArgs) er
 	})
 }
 
-// change changes an instance that runs here, and writes it down, by which the task with it ends. If another one has begun since the message
-// was sent, it is too late.
+// change changes an instance that runs here, and writes it down, by which the task with it ends. If
+// another one has begun since the message was sent, it is too late.
 func (m *manager) change(ctx context.Context, i rpcapi.Instance, change func(rpcapi.Instance) rpcapi.Instance) error {
 	defer m.guests.alone(i.UUID)()
 	expected := i.TaskState
@@ -226,7 +231,8 @@ func (m *manager) GetHostUptime(context.Context) (string, error) {
 	return fmt.Sprintf("up %v, %d instances, %s", time.Since(m.started).Round(time.Second), len(m.guests.uuids()), m.release), nil
 }
 
-// SetHostEnabled lets the host get new instances, or not: a server that drains is passed over by the scheduler, and reached by its name.
+// SetHostEnabled lets the host get new instances, or not: a server that drains is passed over by
+// the scheduler, and reached by its name.
 func (m *manager) SetHostEnabled(ctx context.Context, args rpcapi.EnabledArgs) (string, error) {
 	if args.Enabled {
 		m.Sayf("is enabled")

@@ -99,7 +99,8 @@ func newTestManager(t *testing.T, all ...rpcapi.Instance) (*manager, *conductor)
 	return newManager(s, options{release: current}, nil), c
 }
 
-// A host that starts runs what it ran before, wherever that was about to go. What it was about to build it does not.
+// A host that starts runs what it ran before, wherever that was about to go. What it was about to
+// build it does not.
 func TestInitHost(t *testing.T) {
 	m, c := newTestManager(t,
 		rpcapi.Instance{UUID: "active", Host: "c1", VMState: rpcapi.Active},
@@ -132,7 +133,8 @@ func TestInitHost(t *testing.T) {
 	}
 }
 
-// A host that starts runs what it still has when somebody else ends a task at the same time, and nothing that has just left.
+// A host that starts runs what it still has when somebody else ends a task at the same time, and
+// nothing that has just left.
 func TestInitHostBesideOthers(t *testing.T) {
 	leaving := rpcapi.Instance{UUID: "1", Host: "c1", VMState: rpcapi.Active, TaskState: rpcapi.Migrating}
 	stayed, left := leaving, leaving
@@ -164,7 +166,8 @@ func inFakeTime(test func(*testing.T)) func(*testing.T) {
 	return func(t *testing.T) { synctest.Test(t, test) }
 }
 
-// If the destination does not say that it runs an instance, what it wrote down counts; else the instance stays.
+// If the destination does not say that it runs an instance, what it wrote down counts; else the
+// instance stays.
 func TestMigrationWhoseOutcomeIsUnknown(t *testing.T) {
 	why := &oslorpc.Error{Kind: oslorpc.OutcomeUnknown}
 	moving := rpcapi.Instance{UUID: "1", Host: "c1", VMState: rpcapi.Active, TaskState: rpcapi.Migrating}
@@ -236,7 +239,8 @@ func TestSourceIsLostWhenItHasCome(t *testing.T) {
 	}
 }
 
-// A host that stops does not wait for an instance whose host was down meanwhile, nor for one that was deleted since.
+// A host that stops does not wait for an instance whose host was down meanwhile, nor for one that
+// was deleted since.
 func TestArrivalThatDoesNotCome(t *testing.T) {
 	m, _ := newTestManager(t, rpcapi.Instance{UUID: "1", Host: "c2", VMState: rpcapi.Active})
 	m.incoming.set("1", true)
@@ -258,7 +262,8 @@ func TestInstanceThatIsDeletedMeanwhile(t *testing.T) {
 	}
 }
 
-// A message changes an instance in the task that it was sent in, or in none, if that was ended when the host was started; not in another.
+// A message changes an instance in the task that it was sent in, or in none, if that was ended when
+// the host was started; not in another.
 func TestChange(t *testing.T) {
 	for name, c := range map[string]struct {
 		task string

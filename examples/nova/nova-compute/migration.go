@@ -9,11 +9,13 @@ import (
 	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
 )
 
-// A live migration takes two hosts: the instance's, which runs LiveMigration, and the destination, which it calls before and after. When
-// one does not hear of the other any more, what the conductor has decides: the instance is where the one is that first took it out of the
-// task, which is asked of the conductor as one change.
+// A live migration takes two hosts: the instance's, which runs LiveMigration, and the destination,
+// which it calls before and after. When one does not hear of the other any more, what the conductor
+// has decides: the instance is where the one is that first took it out of the task, which is asked
+// of the conductor as one change.
 
-// CheckCanLiveMigrateDestination says whether an instance can move here. One that is about to leave has left before.
+// CheckCanLiveMigrateDestination says whether an instance can move here. One that is about to leave
+// has left before.
 func (m *manager) CheckCanLiveMigrateDestination(_ context.Context, args rpcapi.MigrationArgs) error {
 	if args.BlockMigration {
 		return &rpcapi.MigrationError{Reason: "all hosts share their storage, so there is nothing to copy"}
@@ -67,7 +69,8 @@ func (m *manager) left(ctx context.Context, i rpcapi.Instance) {
 	m.told(ctx, m.scheduler.DeleteInstanceInfo(ctx, m.Host, i.UUID))
 }
 
-// stay goes on running an instance here that did not move, unless it is at the destination after all.
+// stay goes on running an instance here that did not move, unless it is at the destination after
+// all.
 func (m *manager) stay(ctx context.Context, i rpcapi.Instance, dest string, why error) error {
 	ctx = context.WithoutCancel(ctx)
 	i.VMState, i.TaskState, i.Fault = rpcapi.Active, "", "it did not move: "+why.Error()

@@ -10,8 +10,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// This file is the compute as it was in older releases, with which the example plays fleets of several. A real program has none of it but
-// what the current release has: its older ones are in the past of its repository.
+// This file is the compute as it was in older releases, with which the example plays fleets of
+// several. A real program has none of it but what the current release has: its older ones are in
+// the past of its repository.
 
 // current is the release of the code.
 const current = "gazpacho"

@@ -38,8 +38,8 @@ func (t *computeTask) BuildInstances(ctx context.Context, args rpcapi.BuildInsta
 	return errors.Join(failures...)
 }
 
-// build has an instance built on the first of some hosts that takes it. The next one is asked only if it is certain that the one before
-// does not build it.
+// build has an instance built on the first of some hosts that takes it. The next one is asked only
+// if it is certain that the one before does not build it.
 func (t *computeTask) build(ctx context.Context, i rpcapi.Instance, spec rpcapi.RequestSpec, hosts []rpcapi.Selection) error {
 	cell, err := t.cells.Get(hosts[0].Cell)
 	if err != nil {
@@ -69,7 +69,8 @@ func (t *computeTask) build(ctx context.Context, i rpcapi.Instance, spec rpcapi.
 	return nil
 }
 
-// fail says of an instance that no host builds it, unless one turned out to do so. If it is certain that none does, it is on none.
+// fail says of an instance that no host builds it, unless one turned out to do so. If it is certain
+// that none does, it is on none.
 func (t *computeTask) fail(ctx context.Context, cell *rpcapi.Cell, i rpcapi.Instance, why error) error {
 	task := i.TaskState
 	i.VMState, i.TaskState, i.Fault = rpcapi.Failed, "", why.Error()
@@ -83,7 +84,8 @@ func (t *computeTask) fail(ctx context.Context, cell *rpcapi.Cell, i rpcapi.Inst
 	return err
 }
 
-// bury keeps an instance that came to be on no host, for its owner to see why. In Nova, that is what cell0 is for.
+// bury keeps an instance that came to be on no host, for its owner to see why. In Nova, that is
+// what cell0 is for.
 func (t *computeTask) bury(ctx context.Context, i rpcapi.Instance, why error) error {
 	i.VMState, i.TaskState, i.Host, i.Fault = rpcapi.Failed, "", "", why.Error()
 	return t.cells.Own().Conductor.Create(ctx, i)
@@ -118,7 +120,8 @@ func (t *computeTask) MigrateServer(ctx context.Context, args rpcapi.MigrateServ
 	return s, t.migrate(ctx, cell, i, s.ServiceHost)
 }
 
-// migrate has the host of an instance begin. It does so to the end, even if who asked waits no longer.
+// migrate has the host of an instance begin. It does so to the end, even if who asked waits no
+// longer.
 func (t *computeTask) migrate(ctx context.Context, cell *rpcapi.Cell, i rpcapi.Instance, dest string) error {
 	ctx = context.WithoutCancel(ctx)
 	source := i.Host

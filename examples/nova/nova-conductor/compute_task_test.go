@@ -14,7 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// cell is a cell within a test: a conductor with its database, and a scheduler that returns the same hosts for each instance.
+// cell is a cell within a test: a conductor with its database, and a scheduler that returns the
+// same hosts for each instance.
 type cell struct {
 	*oslorpctest.Fleet
 
@@ -23,7 +24,8 @@ type cell struct {
 	tasks *rpcapi.ComputeTaskAPI
 }
 
-// newCell returns a cell in which messages wait a second for their servers. If there are no hosts, none is valid.
+// newCell returns a cell in which messages wait a second for their servers. If there are no hosts,
+// none is valid.
 func newCell(t *testing.T, hosts ...string) cell {
 	t.Helper()
 	f := oslorpctest.New(t, rpcapi.ErrorTypes()...)
@@ -79,7 +81,8 @@ func (c cell) compute(host string, endpoints ...oslorpc.Endpoint) *oslorpctest.S
 	return c.Serve(oslorpc.Target{Topic: rpcapi.ComputeTopic, Server: host}, append(endpoints, rpcapi.ComputeManager(compute{})))
 }
 
-// build has an instance built, and returns what has become of it when the conductor has done its part.
+// build has an instance built, and returns what has become of it when the conductor has done its
+// part.
 func (c cell) build(t *testing.T) rpcapi.Instance {
 	t.Helper()
 	i := rpcapi.Instance{UUID: "1", DisplayName: "vm", VMState: rpcapi.Building}
@@ -136,7 +139,8 @@ func (c cell) serveOld(host string) {
 	})
 }
 
-// If it is not known whether a host builds an instance, no other one does. It may turn out that it did.
+// If it is not known whether a host builds an instance, no other one does. It may turn out that it
+// did.
 func TestNoOtherHostBuildsWhatTheFirstMayBuild(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCell(t, "c1", "c2")
@@ -208,7 +212,8 @@ func TestInstanceThatCannotMove(t *testing.T) {
 	})
 }
 
-// An instance does not move from a host that takes no messages, and is in no task then, even if who asked waits no longer.
+// An instance does not move from a host that takes no messages, and is in no task then, even if who
+// asked waits no longer.
 func TestWhoAskedWaitsNoLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCell(t, "c2")

@@ -13,7 +13,8 @@ import (
 	"github.com/oslorpc/oslorpc/examples/nova/rpcapi"
 )
 
-// database has the instances of a cell, by their UUIDs. It is written to a file with each change, if there is one.
+// database has the instances of a cell, by their UUIDs. It is written to a file with each change,
+// if there is one.
 type database struct {
 	path string
 
@@ -72,8 +73,9 @@ func (db *database) create(i rpcapi.Instance) error {
 	})
 }
 
-// save changes an instance, if it is in the task that is expected, and returns it as it is then. If a task begins, nothing else changes:
-// who begins it may have read the instance before somebody else changed it.
+// save changes an instance, if it is in the task that is expected, and returns it as it is then. If
+// a task begins, nothing else changes: who begins it may have read the instance before somebody
+// else changed it.
 func (db *database) save(i rpcapi.Instance, kwargs map[string]string) (rpcapi.Instance, error) {
 	err := db.change(func(all map[string]rpcapi.Instance) error {
 		before, ok := all[i.UUID]

@@ -58,7 +58,8 @@ var (
 	b = rpcapi.Instance{UUID: "1", DisplayName: "b", VMState: rpcapi.Failed, Fault: "no host"}
 )
 
-// What is in the database is the same with a file and without, and with a file it is there again the next time.
+// What is in the database is the same with a file and without, and with a file it is there again
+// the next time.
 func TestDatabase(t *testing.T) {
 	for name, path := range map[string]string{"memory": "", "file": filepath.Join(t.TempDir(), "db.json")} {
 		t.Run(name, func(t *testing.T) {
@@ -96,7 +97,8 @@ func TestDatabase(t *testing.T) {
 	}
 }
 
-// wantTask tries to save the instance a if it is in a task, and then in the next one, and checks that this succeeds if it was.
+// wantTask tries to save the instance a if it is in a task, and then in the next one, and checks
+// that this succeeds if it was.
 func wantTask(t *testing.T, db *database, task, next string) {
 	t.Helper()
 	before, err := db.get(a.UUID)
@@ -118,7 +120,8 @@ func wantTask(t *testing.T, db *database, task, next string) {
 	}
 }
 
-// Who begins a task changes nothing else, however old what they know is, and learns what is so now. Who ends it may.
+// Who begins a task changes nothing else, however old what they know is, and learns what is so now.
+// Who ends it may.
 func TestTaskOfAnInstanceThatHasMoved(t *testing.T) {
 	db := open(t, "")
 	moved, known := a, a

@@ -1,4 +1,5 @@
-// Nova-scheduler finds hosts for the instances of a small Nova: those with the fewest. The README beside it shows it at work.
+// Nova-scheduler finds hosts for the instances of a small Nova: those with the fewest. The README
+// beside it shows it at work.
 //
 //	go run ./examples/nova/nova-scheduler
 package main
@@ -15,7 +16,8 @@ func main() {
 	service.Main("nova-scheduler", run)
 }
 
-// run serves in every cell, since computes report within theirs. Conductors ask in the program's own.
+// run serves in every cell, since computes report within theirs. Conductors ask in the program's
+// own.
 func run(ctx context.Context, s *service.Service) error {
 	m := &manager{cells: s.Cells, hosts: map[host]instances{}}
 	var servers []*oslorpc.Server

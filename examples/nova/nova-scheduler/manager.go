@@ -18,8 +18,8 @@ type (
 	instances map[string]bool
 )
 
-// manager finds hosts for instances. Which hosts there are it reads from discovery each time. How many instances are on each it is told
-// by the computes, and remembers.
+// manager finds hosts for instances. Which hosts there are it reads from discovery each time. How
+// many instances are on each it is told by the computes, and remembers.
 type manager struct {
 	cells *rpcapi.Cells
 
@@ -34,8 +34,9 @@ type inCell struct {
 	cell string
 }
 
-// SelectDestinations finds hosts for instances. What it chooses counts as taken, so that others that ask at the same time spread out; if
-// it comes to nothing, the next report of the compute sets that right.
+// SelectDestinations finds hosts for instances. What it chooses counts as taken, so that others
+// that ask at the same time spread out; if it comes to nothing, the next report of the compute sets
+// that right.
 func (m *manager) SelectDestinations(ctx context.Context, args rpcapi.SelectDestinationsArgs) ([][]rpcapi.Selection, error) {
 	candidates := m.candidates(ctx, args.SpecObj)
 	if len(candidates) == 0 {
@@ -90,7 +91,8 @@ func reason(spec rpcapi.RequestSpec) string {
 	return "no compute is up and enabled"
 }
 
-// selections returns the first host, and the others of its cell if alternates are wanted: an instance does not change its cell.
+// selections returns the first host, and the others of its cell if alternates are wanted: an
+// instance does not change its cell.
 func selections(candidates []host, alternates bool) []rpcapi.Selection {
 	best := candidates[0]
 	chosen := []rpcapi.Selection{{Cell: best.cell, ServiceHost: best.name}}

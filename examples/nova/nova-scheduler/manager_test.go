@@ -124,7 +124,8 @@ func TestAlternatesAreInTheSameCell(t *testing.T) {
 	want(t, selected(t, m, true, rpcapi.RequestSpec{Cell: rpcapi.OwnCell}, "8"), "own/c1 own/c2")
 }
 
-// A host that is held, drains or has left is passed over, and so is one that is ignored, or not the one that is asked for.
+// A host that is held, drains or has left is passed over, and so is one that is ignored, or not the
+// one that is asked for.
 func TestHostsThatArePassedOver(t *testing.T) {
 	m, c := newManager(t, rpcapi.OwnCell)
 	held := c.compute(t, rpcapi.OwnCell, "held", oslorpc.WithHold())

@@ -11,7 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// What goes on with a migration goes to the topic for that where there is one and the upgrade level lets it.
+// What goes on with a migration goes to the topic for that where there is one and the upgrade level
+// lets it.
 func TestWorkInProgress(t *testing.T) {
 	const alt, v6, v5 = "compute-alt 6.5", "compute 6.0", "compute 5.0"
 	const gone, old = "NoInstance", "UnsupportedVersion"
@@ -46,7 +47,8 @@ func TestWorkInProgress(t *testing.T) {
 	}
 }
 
-// serveReleases serves hosts of several releases. The one that is leaving takes no new work any more.
+// serveReleases serves hosts of several releases. The one that is leaving takes no new work any
+// more.
 func serveReleases(t *testing.T, f *oslorpctest.Fleet, a *rpcapi.ComputeAPI) {
 	t.Helper()
 	for host, version := range map[string]string{"gazpacho": "6.5", "flamingo": "6.4", "zed": "6.1", "queens": "5.0"} {
@@ -66,7 +68,8 @@ func serveReleases(t *testing.T, f *oslorpctest.Fleet, a *rpcapi.ComputeAPI) {
 	}
 }
 
-// goOn goes on with a migration to a host. For each method it returns the topic and the version of the message, or the kind of the error.
+// goOn goes on with a migration to a host. For each method it returns the topic and the version of
+// the message, or the kind of the error.
 func goOn(t *testing.T, f *oslorpctest.Fleet, a *rpcapi.ComputeAPI, host string) map[string]string {
 	t.Helper()
 	went := map[string]string{}

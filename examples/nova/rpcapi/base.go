@@ -30,13 +30,15 @@ func (a *BaseAPI) Ping(ctx context.Context, arg string, timeout time.Duration) (
 	return oslorpc.Call[Pong](ctx, a.client.Prepare(oslorpc.WithTimeout(timeout)), "ping", PingArgs{Arg: arg})
 }
 
-// How long services wait for another one that they cannot do without: first for a short while, to say soon that it is missing.
+// How long services wait for another one that they cannot do without: first for a short while, to
+// say soon that it is missing.
 const (
 	earlyPingTimeout  = 10 * time.Second
 	earlyPingAttempts = 10
 )
 
-// WaitUntilReady waits until a service on the topic answers, for as long as ctx lasts. It calls missing after each attempt in vain.
+// WaitUntilReady waits until a service on the topic answers, for as long as ctx lasts. It calls
+// missing after each attempt in vain.
 func (a *BaseAPI) WaitUntilReady(ctx context.Context, missing func(error)) error {
 	for attempt := 1; ; attempt++ {
 		timeout := earlyPingTimeout

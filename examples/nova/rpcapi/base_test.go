@@ -12,7 +12,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// A program that waits for conductors says soon and often that there are none, and later from time to time.
+// A program that waits for conductors says soon and often that there are none, and later from time
+// to time.
 func TestWaitUntilReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t)
@@ -49,7 +50,8 @@ func TestWaitUntilReady(t *testing.T) {
 	})
 }
 
-// Conductors that are there and do not answer are waited for, too, and so is one that dies with the question.
+// Conductors that are there and do not answer are waited for, too, and so is one that dies with the
+// question.
 func TestWaitUntilAnswered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t)

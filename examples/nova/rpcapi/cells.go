@@ -10,11 +10,13 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// OwnCell is the name of the cell that a program itself is in. Unless there are others, it is the only one.
+// OwnCell is the name of the cell that a program itself is in. Unless there are others, it is the
+// only one.
 const OwnCell = "own"
 
-// Cell is a part of a Nova with computes, conductors and a database of its own, and so with a transport of its own: what is there goes on
-// without the others. In Nova, a router finds the client for a cell in the request context. Here each cell has its clients.
+// Cell is a part of a Nova with computes, conductors and a database of its own, and so with a
+// transport of its own: what is there goes on without the others. In Nova, a router finds the
+// client for a cell in the request context. Here each cell has its clients.
 type Cell struct {
 	Name      string
 	Transport *oslorpc.Transport
@@ -22,7 +24,8 @@ type Cell struct {
 	Conductor *ConductorAPI
 }
 
-// Cells are the cells that a program reaches, each by a transport. They are safe for concurrent use.
+// Cells are the cells that a program reaches, each by a transport. They are safe for concurrent
+// use.
 type Cells struct {
 	cells map[string]*Cell
 }
@@ -54,7 +57,8 @@ func (c *Cells) open(name, url string, config Config, options []oslorpc.Transpor
 	return nil
 }
 
-// NewCells returns the cells that are reached by transports which are open. They know the errors of this package, see [ErrorTypes].
+// NewCells returns the cells that are reached by transports which are open. They know the errors of
+// this package, see [ErrorTypes].
 func NewCells(transports map[string]*oslorpc.Transport, config Config) *Cells {
 	c := &Cells{map[string]*Cell{}}
 	for name, t := range transports {

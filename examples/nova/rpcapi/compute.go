@@ -30,7 +30,8 @@ func NewComputeAPI(t *oslorpc.Transport, config Config) *ComputeAPI {
 	return &ComputeAPI{t.Client(oslorpc.Target{Topic: ComputeTopic, Version: "6.0"}, config.compute()...), config}
 }
 
-// BuildAndRunInstance has a host build an instance. The accelerators are nil if it has none; a compute before 6.0 knows none.
+// BuildAndRunInstance has a host build an instance. The accelerators are nil if it has none; a
+// compute before 6.0 knows none.
 func (a *ComputeAPI) BuildAndRunInstance(ctx context.Context, host string, instance Instance, spec RequestSpec, accelUUIDs []string) error {
 	args := BuildArgs{Instance: instance, Image: instance.ImageRef, RequestSpec: spec}
 	v6 := args
@@ -52,8 +53,9 @@ func (a *ComputeAPI) RebootInstance(ctx context.Context, instance Instance, rebo
 	return a.cast(ctx, instance.Host, "reboot_instance", inEither(RebootArgs{Instance: instance, RebootType: rebootType}))
 }
 
-// RebuildInstance has the host of an instance build it anew from another image. With reimageBootVolume, it writes the image to the volume
-// that the instance boots from; that and accelerators cannot be had of a compute that does not know them.
+// RebuildInstance has the host of an instance build it anew from another image. With
+// reimageBootVolume, it writes the image to the volume that the instance boots from; that and
+// accelerators cannot be had of a compute that does not know them.
 func (a *ComputeAPI) RebuildInstance(ctx context.Context, instance Instance, image string, accelUUIDs []string, reimageBootVolume bool) error {
 	v50 := RebuildArgs{Instance: instance, ImageRef: image}
 	v60 := v50
@@ -95,7 +97,8 @@ func (a *ComputeAPI) SetHostEnabled(ctx context.Context, host string, enabled bo
 	return callCompute[string](ctx, a, host, "set_host_enabled", EnabledArgs{Enabled: enabled}, a.config.long()...)
 }
 
-// CheckCanLiveMigrateDestination asks a host whether an instance can move to it. A [MigrationError] says why not.
+// CheckCanLiveMigrateDestination asks a host whether an instance can move to it. A [MigrationError]
+// says why not.
 func (a *ComputeAPI) CheckCanLiveMigrateDestination(ctx context.Context, instance Instance, dest string, blockMigration bool) error {
 	args := MigrationArgs{Instance: instance, BlockMigration: blockMigration}
 	_, err := callCompute[any](ctx, a, dest, "check_can_live_migrate_destination", args, a.config.long()...)
@@ -146,9 +149,10 @@ func (a *ComputeAPI) proceed(ctx context.Context, host, method string, ladder os
 	return err
 }
 
-// inProgress returns the client for what goes on with work in progress at a host: on the topic for that, which the host serves until it is
-// done, if the host is recent enough. The topic is no part of a variant, so this asks before. The upgrade level holds for either topic, and
-// that the host serves this one is seen there: it may have left the other one already.
+// inProgress returns the client for what goes on with work in progress at a host: on the topic for
+// that, which the host serves until it is done, if the host is recent enough. The topic is no part
+// of a variant, so this asks before. The upgrade level holds for either topic, and that the host
+// serves this one is seen there: it may have left the other one already.
 func (a *ComputeAPI) inProgress(ctx context.Context, host string) (*oslorpc.Client, error) {
 	if host == "" {
 		return nil, ErrNoHost
@@ -170,7 +174,8 @@ func inEither(args any) oslorpc.Variants {
 	return oslorpc.Variants{oslorpc.At("6.0", args), oslorpc.At("5.0", args)}
 }
 
-// sinceV65 is a message that is the same in both, and since 6.5 may come on the topic for work in progress.
+// sinceV65 is a message that is the same in both, and since 6.5 may come on the topic for work in
+// progress.
 func sinceV65(args any) oslorpc.Variants {
 	return append(oslorpc.Variants{oslorpc.At("6.5", args)}, inEither(args)...)
 }

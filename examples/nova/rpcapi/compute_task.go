@@ -9,7 +9,8 @@ import (
 // computeTaskNamespace is the namespace of the tasks of conductors.
 const computeTaskNamespace = "compute_task"
 
-// ComputeTaskAPI is the client side of the tasks that conductors see through: those that more than one host takes part in.
+// ComputeTaskAPI is the client side of the tasks that conductors see through: those that more than
+// one host takes part in.
 //
 // API version history:
 //
@@ -26,14 +27,15 @@ func NewComputeTaskAPI(t *oslorpc.Transport, config Config) *ComputeTaskAPI {
 	return &ComputeTaskAPI{t.Client(target, config.computeTask()...), config}
 }
 
-// BuildInstances has instances built, each where there is room for it. When it returns nil, a conductor will see to it; what becomes
-// of the instances is in their states.
+// BuildInstances has instances built, each where there is room for it. When it returns nil, a
+// conductor will see to it; what becomes of the instances is in their states.
 func (a *ComputeTaskAPI) BuildInstances(ctx context.Context, instances []Instance, spec RequestSpec) error {
 	return a.client.Cast(ctx, "build_instances", BuildInstancesArgs{Instances: instances, RequestSpec: spec})
 }
 
-// MigrateServer has an instance moved while it runs: to a host, or if that is empty to one where there is room. When it returns nil, the
-// instance is about to move; a [NoValidHost] or a [MigrationError] says why it does not.
+// MigrateServer has an instance moved while it runs: to a host, or if that is empty to one where
+// there is room. When it returns nil, the instance is about to move; a [NoValidHost] or a
+// [MigrationError] says why it does not.
 func (a *ComputeTaskAPI) MigrateServer(ctx context.Context, instance Instance, cell, host string) (Selection, error) {
 	args := MigrateServerArgs{Instance: instance, SchedulerHint: SchedulerHint{Cell: cell, Host: host}, Live: true}
 	return oslorpc.Call[Selection](ctx, a.client.Prepare(a.config.long()...), "migrate_server", args)
@@ -52,7 +54,8 @@ type (
 		SchedulerHint SchedulerHint `json:"scheduler_hint"`
 		Live          bool          `json:"live"`
 	}
-	// SchedulerHint says where an instance is, and on which host it should be; on any if that is empty.
+	// SchedulerHint says where an instance is, and on which host it should be; on any if that is
+	// empty.
 	SchedulerHint struct {
 		Cell string `json:"cell"`
 		Host string `json:"host"`

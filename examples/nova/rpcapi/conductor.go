@@ -6,7 +6,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// ConductorAPI is the client side of the conductor API, by which services that must not reach the database change what is in it.
+// ConductorAPI is the client side of the conductor API, by which services that must not reach the
+// database change what is in it.
 //
 // API version history:
 //
@@ -30,15 +31,16 @@ func (a *ConductorAPI) Save(ctx context.Context, instance Instance) error {
 	return err
 }
 
-// Begin begins a task with an instance that is in none, and changes nothing else. It returns the instance as it is then, which may be another
-// than the caller knew. An [UnexpectedTaskState] says that it is in a task already: of those who want to begin one, one succeeds.
+// Begin begins a task with an instance that is in none, and changes nothing else. It returns the
+// instance as it is then, which may be another than the caller knew. An [UnexpectedTaskState] says
+// that it is in a task already: of those who want to begin one, one succeeds.
 func (a *ConductorAPI) Begin(ctx context.Context, task string, instance Instance) (Instance, error) {
 	instance.TaskState = task
 	return a.objectAction(ctx, instance, "save", map[string]string{ExpectedTaskState: ""})
 }
 
-// SaveIf changes an instance that is in a task, and ends that; or one that is in none, if task is empty. Else it returns an
-// [UnexpectedTaskState].
+// SaveIf changes an instance that is in a task, and ends that; or one that is in none, if task is
+// empty. Else it returns an [UnexpectedTaskState].
 func (a *ConductorAPI) SaveIf(ctx context.Context, task string, instance Instance) error {
 	_, err := a.objectAction(ctx, instance, "save", map[string]string{ExpectedTaskState: task})
 	return err
@@ -91,7 +93,8 @@ type (
 		Args      []string          `json:"args"`
 		Kwargs    map[string]string `json:"kwargs"`
 	}
-	// ObjectClassActionArgs are those of object_class_action_versions, which has a class of objects do something.
+	// ObjectClassActionArgs are those of object_class_action_versions, which has a class of objects
+	// do something.
 	ObjectClassActionArgs struct {
 		ObjName   string `json:"objname"`
 		ObjMethod string `json:"objmethod"`

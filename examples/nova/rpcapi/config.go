@@ -9,23 +9,27 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Config is what Nova's configuration says about RPC. The zero value has Nova's defaults, but for the upgrade level of compute.
+// Config is what Nova's configuration says about RPC. The zero value has Nova's defaults, but for
+// the upgrade level of compute.
 type Config struct {
 	UpgradeLevels UpgradeLevels
-	// ResponseTimeout is rpc_response_timeout, how long a call may take, and how long a cast may wait for its server; 0 is a minute.
+	// ResponseTimeout is rpc_response_timeout, how long a call may take, and how long a cast may
+	// wait for its server; 0 is a minute.
 	ResponseTimeout time.Duration
-	// LongTimeout is long_rpc_timeout, how long a call may take that waits for work such as the preparation of a migration; 0 is half
-	// an hour.
+	// LongTimeout is long_rpc_timeout, how long a call may take that waits for work such as the
+	// preparation of a migration; 0 is half an hour.
 	LongTimeout time.Duration
 }
 
-// UpgradeLevels are the latest versions that are sent to each service, the section [upgrade_levels] of the configuration. Each is a
-// version, "auto", or "none" for no bound.
+// UpgradeLevels are the latest versions that are sent to each service, the section [upgrade_levels]
+// of the configuration. Each is a version, "auto", or "none" for no bound.
 type UpgradeLevels struct {
-	// Compute may be the name of a release, too. It is "auto" if it is empty: computes are told what they understand, each by itself, and
-	// there is nothing to configure before an upgrade, and nothing to change after it.
+	// Compute may be the name of a release, too. It is "auto" if it is empty: computes are told
+	// what they understand, each by itself, and there is nothing to configure before an upgrade,
+	// and nothing to change after it.
 	Compute string
-	// Conductor and Scheduler are "none" if they are empty: they are upgraded before the computes, all at once.
+	// Conductor and Scheduler are "none" if they are empty: they are upgraded before the computes,
+	// all at once.
 	Conductor string
 	Scheduler string
 }
@@ -33,7 +37,8 @@ type UpgradeLevels struct {
 const (
 	defaultResponseTimeout = time.Minute
 	defaultLongTimeout     = 30 * time.Minute
-	// monitorTimeout is how long a server may be silent in a call that is monitored, and so in all that may take longer than that.
+	// monitorTimeout is how long a server may be silent in a call that is monitored, and so in all
+	// that may take longer than that.
 	monitorTimeout = time.Minute
 )
 
@@ -80,13 +85,15 @@ func (c Config) client(level string) []oslorpc.ClientOption {
 	return append(bounded(cmp.Or(c.ResponseTimeout, defaultResponseTimeout)), oslorpc.WithVersionCap(versionCap(level)))
 }
 
-// long returns the options of calls that wait for work. The server may take its time, but not be silent.
+// long returns the options of calls that wait for work. The server may take its time, but not be
+// silent.
 func (c Config) long() []oslorpc.ClientOption {
 	return bounded(cmp.Or(c.LongTimeout, defaultLongTimeout))
 }
 
-// bounded returns the options of messages that may take so long. Calls that may take longer than the monitor timeout are monitored, as in
-// Nova, where somebody who raises the response timeout would otherwise wait that long for a server that hangs.
+// bounded returns the options of messages that may take so long. Calls that may take longer than
+// the monitor timeout are monitored, as in Nova, where somebody who raises the response timeout
+// would otherwise wait that long for a server that hangs.
 func bounded(timeout time.Duration) []oslorpc.ClientOption {
 	options := []oslorpc.ClientOption{oslorpc.WithTimeout(timeout)}
 	if timeout > monitorTimeout {

@@ -40,7 +40,8 @@ func TestUpgradeLevelsCheck(t *testing.T) {
 	}
 }
 
-// Each service has its level, but for the tasks of conductors, and no level is no bound. What a level forbids is not sent.
+// Each service has its level, but for the tasks of conductors, and no level is no bound. What a
+// level forbids is not sent.
 func TestUpgradeLevels(t *testing.T) {
 	f := newFleet(t)
 	serveAll(f)

@@ -15,7 +15,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// manager stands for the program behind all endpoints of a service. Each of its methods does do, if there is one, and fails with its error.
+// manager stands for the program behind all endpoints of a service. Each of its methods does do, if
+// there is one, and fails with its error.
 type manager struct {
 	name string
 	do   func(ctx context.Context, args any) error
@@ -102,7 +103,8 @@ func (m manager) SyncInstanceInfo(ctx context.Context, args rpcapi.SyncInfoArgs)
 	return m.run(ctx, args)
 }
 
-// compute returns the endpoints of a compute whose latest version is this: those before 6.0 have nothing else, as in Nova.
+// compute returns the endpoints of a compute whose latest version is this: those before 6.0 have
+// nothing else, as in Nova.
 func compute(m manager, version string) []oslorpc.Endpoint {
 	current, v5 := rpcapi.ComputeManager(m), rpcapi.ComputeV5Proxy(m)
 	if version[0] == '5' {
@@ -131,7 +133,8 @@ func serve(f *oslorpctest.Fleet, topic, host string, endpoints []oslorpc.Endpoin
 	return f.Serve(oslorpc.Target{Topic: topic, Server: host}, endpoints)
 }
 
-// attempts counts what a transport sends, whether it is accepted or not: fleets have no record of what servers refuse.
+// attempts counts what a transport sends, whether it is accepted or not: fleets have no record of
+// what servers refuse.
 type attempts struct{ atomic.Int32 }
 
 func (a *attempts) option() oslorpc.TransportOption {

@@ -61,7 +61,8 @@ func TestComputeLadder(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		send func(ctx context.Context, a api, host string) error
-		// forms has the arguments of each version, and want the versions that are sent at each upgrade level.
+		// forms has the arguments of each version, and want the versions that are sent at each
+		// upgrade level.
 		forms map[string]string
 		want  map[string][]string
 	}{
@@ -166,8 +167,8 @@ func newComputes(t *testing.T, hosts ...string) *computes {
 	return &computes{f, f.Transport(a.option()), a}
 }
 
-// sent returns what one message was, as "host version arguments", or the kind of the error with which it was refused. What is refused is
-// not sent, not even to somebody who refuses it.
+// sent returns what one message was, as "host version arguments", or the kind of the error with
+// which it was refused. What is refused is not sent, not even to somebody who refuses it.
 func (c *computes) sent(t *testing.T, send func(context.Context) error) string {
 	t.Helper()
 	before, attempts := len(c.Messages()), c.attempts.Load()
@@ -192,7 +193,8 @@ func (c *computes) sent(t *testing.T, send func(context.Context) error) string {
 	return fmt.Sprint(m.Server, " ", m.Version, " ", m.Args)
 }
 
-// What the name of a release stands for: the version of a message with many forms, and the topic of one that has two.
+// What the name of a release stands for: the version of a message with many forms, and the topic of
+// one that has two.
 func TestReleases(t *testing.T) {
 	f := newFleet(t)
 	serve(f, "compute", "node2", compute(manager{}, "6.5"))

@@ -24,8 +24,9 @@ func NewSchedulerAPI(t *oslorpc.Transport, config Config) *SchedulerAPI {
 	return &SchedulerAPI{t.Client(oslorpc.Target{Topic: SchedulerTopic, Version: "4.0"}, config.scheduler()...), config}
 }
 
-// SelectDestinations finds hosts for instances. For each there is a list, the best one first; with alternates, the others are for the
-// case that this one cannot take it. A [NoValidHost] says why there is none.
+// SelectDestinations finds hosts for instances. For each there is a list, the best one first; with
+// alternates, the others are for the case that this one cannot take it. A [NoValidHost] says why
+// there is none.
 func (a *SchedulerAPI) SelectDestinations(ctx context.Context, spec RequestSpec, uuids []string, alternates bool) ([][]Selection, error) {
 	c := a.client.Prepare(a.config.long()...).Prepare(oslorpc.WithVersion("4.5"))
 	args := SelectDestinationsArgs{SpecObj: spec, InstanceUUIDs: uuids, ReturnObjects: true, ReturnAlternates: alternates}
@@ -47,7 +48,8 @@ func (a *SchedulerAPI) SyncInstanceInfo(ctx context.Context, host string, uuids 
 	return a.fanout(ctx, "sync_instance_info", SyncInfoArgs{HostName: host, InstanceUUIDs: uuids})
 }
 
-// infoTimeout bounds how long a compute waits for schedulers to be told: they are told everything from time to time anyway.
+// infoTimeout bounds how long a compute waits for schedulers to be told: they are told everything
+// from time to time anyway.
 const infoTimeout = 5 * time.Second
 
 func (a *SchedulerAPI) fanout(ctx context.Context, method string, args any) error {

@@ -13,7 +13,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
 )
 
-// hung has servers accept connections and keep them alive, and answer nothing, not even that they are at work.
+// hung has servers accept connections and keep them alive, and answer nothing, not even that they
+// are at work.
 func hung() oslorpc.TransportOption {
 	return oslorpc.WithServerOptions(
 		grpc.ChainUnaryInterceptor(func(ctx context.Context, _ any, _ *grpc.UnaryServerInfo, _ grpc.UnaryHandler) (any, error) {
@@ -151,7 +152,8 @@ func callFor(t *oslorpc.Transport, config rpcapi.Config, method string) func(con
 // only drops a result.
 func only[R any](_ R, err error) error { return err }
 
-// A compute that reports what is on it does not wait long for a scheduler that is cut off, and hears of it; an old one is passed over.
+// A compute that reports what is on it does not wait long for a scheduler that is cut off, and
+// hears of it; an old one is passed over.
 func TestSchedulersAreToldSoon(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFleet(t)

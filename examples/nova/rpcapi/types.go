@@ -14,8 +14,9 @@ const (
 	ConductorTopic = "conductor"
 	SchedulerTopic = "scheduler"
 	ComputeTopic   = "compute"
-	// ComputeAltTopic takes what continues work in progress, such as the steps of a migration. A compute that is told to stop
-	// serves it for as long as that work lasts, when it takes no new work from ComputeTopic any more.
+	// ComputeAltTopic takes what continues work in progress, such as the steps of a migration. A
+	// compute that is told to stop serves it for as long as that work lasts, when it takes no new
+	// work from ComputeTopic any more.
 	ComputeAltTopic = "compute-alt"
 )
 
@@ -43,7 +44,8 @@ const (
 	Failed   VMState = "error"
 )
 
-// What is done with an instance at the moment. If it is nothing, its task state is empty, and only then something else can begin.
+// What is done with an instance at the moment. If it is nothing, its task state is empty, and only
+// then something else can begin.
 const (
 	Scheduling = "scheduling"
 	Rebooting  = "rebooting"
@@ -75,7 +77,8 @@ type Selection struct {
 	ServiceHost string `json:"service_host"`
 }
 
-// InstanceNotFound says that there is no such instance, such as because it was deleted a moment ago.
+// InstanceNotFound says that there is no such instance, such as because it was deleted a moment
+// ago.
 type InstanceNotFound struct {
 	InstanceID string `json:"instance_id"`
 }
@@ -99,7 +102,8 @@ type MigrationError struct {
 // Error implements error.
 func (e *MigrationError) Error() string { return "migration error: " + e.Reason }
 
-// UnexpectedTaskState says that an instance was not changed, since it is in another task than was expected: somebody else was faster.
+// UnexpectedTaskState says that an instance was not changed, since it is in another task than was
+// expected: somebody else was faster.
 type UnexpectedTaskState struct {
 	InstanceID string `json:"instance_id"`
 	Expected   string `json:"expected"`
@@ -114,7 +118,8 @@ func (e *UnexpectedTaskState) Error() string {
 // ErrNoHost keeps a message about an instance that is on no compute from going to any.
 var ErrNoHost = errors.New("the instance is on no compute host")
 
-// ErrorTypes are the errors that arrive as what they were: their names are those of Nova's exceptions.
+// ErrorTypes are the errors that arrive as what they were: their names are those of Nova's
+// exceptions.
 func ErrorTypes() []oslorpc.TransportOption {
 	return []oslorpc.TransportOption{
 		oslorpc.WithErrorValue("NoHost", ErrNoHost),
@@ -125,13 +130,15 @@ func ErrorTypes() []oslorpc.TransportOption {
 	}
 }
 
-// Open opens a transport that knows the errors of this package, at both ends. It stands for nova.rpc.init.
+// Open opens a transport that knows the errors of this package, at both ends. It stands for
+// nova.rpc.init.
 func Open(url string, options ...oslorpc.TransportOption) (*oslorpc.Transport, error) {
 	return oslorpc.Open(url, append(ErrorTypes(), options...)...)
 }
 
-// AdminContext returns ctx with the request context of a service that acts for itself: with all rights, and a request id of its own, by
-// which the logs of all services that take part can be matched.
+// AdminContext returns ctx with the request context of a service that acts for itself: with all
+// rights, and a request id of its own, by which the logs of all services that take part can be
+// matched.
 func AdminContext(ctx context.Context) context.Context {
 	return oslorpc.WithContext(ctx, oslorpc.RequestContext{"is_admin": true, "request_id": "req-" + NewUUID()})
 }

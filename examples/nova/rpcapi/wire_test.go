@@ -175,7 +175,8 @@ func testOnTheWire(t *testing.T) {
 	}
 }
 
-// check sends a message twice: for any server, it comes to each once, and for a host, to that both times.
+// check sends a message twice: for any server, it comes to each once, and for a host, to that both
+// times.
 func (m message) check(t *testing.T, f *oslorpctest.Fleet, name string, api any, topic, namespace string) {
 	t.Helper()
 	before := len(f.Messages())

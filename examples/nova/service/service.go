@@ -1,4 +1,5 @@
-// Package service is what the programs of the example have in common: their flags, and how they start and end.
+// Package service is what the programs of the example have in common: their flags, and how they
+// start and end.
 package service
 
 import (
@@ -49,8 +50,9 @@ func (n named) Set(text string) error {
 	return nil
 }
 
-// Main is the main function of a program: it runs run until that returns, and has its ctx end when the program is told to stop. Flags of
-// the program's own must have been defined before. The options are those of its transports.
+// Main is the main function of a program: it runs run until that returns, and has its ctx end when
+// the program is told to stop. Flags of the program's own must have been defined before. The
+// options are those of its transports.
 func Main(name string, run func(ctx context.Context, s *Service) error, options ...oslorpc.TransportOption) {
 	s := &Service{
 		name: name, cells: named{}, levels: named{}, options: options,

@@ -10,7 +10,8 @@ import (
 // NextVersion is the first version of the next major one.
 const NextVersion = "2.0"
 
-// ServerAPI2 is what cannot be done in a minor version: in 2.0, arg1 is a number where it was a text.
+// ServerAPI2 is what cannot be done in a minor version: in 2.0, arg1 is a number where it was a
+// text.
 //
 //	2.0 - arg1 of my_remote_method is a number; removed my_remote_method_2
 type ServerAPI2 struct{}
@@ -26,7 +27,8 @@ func (ServerAPI2) MyRemoteMethod(ctx context.Context, args NextArgs) (upgrade.An
 	return upgrade.Work(ctx, NextVersion, args.Arg2)
 }
 
-// BothMajors returns what servers offer until the last client has gone over to 2.0. A message goes to the endpoint of its major version.
+// BothMajors returns what servers offer until the last client has gone over to 2.0. A message goes
+// to the endpoint of its major version.
 func BothMajors() []oslorpc.Endpoint {
 	return []oslorpc.Endpoint{
 		{Version: NextVersion, Struct: oslorpc.Methods(ServerAPI2{})},

@@ -1,4 +1,5 @@
-// Package dynamic is the interface of the example with Go methods for the servers and keyword arguments on the wire, as in oslo.messaging.
+// Package dynamic is the interface of the example with Go methods for the servers and keyword
+// arguments on the wire, as in oslo.messaging.
 package dynamic
 
 import (
@@ -8,7 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Version is what ServerAPI implements. Whoever changes ServerAPI raises it, and says so in the history there.
+// Version is what ServerAPI implements. Whoever changes ServerAPI raises it, and says so in the
+// history there.
 const Version = "1.2"
 
 // ServerAPI is the server side of the interface.
@@ -43,11 +45,13 @@ func (ServerAPI) MyRemoteMethod(ctx context.Context, args Args) (upgrade.Answer,
 // Args2 are the arguments of my_remote_method_2.
 type Args2 struct {
 	Arg1 string `json:"arg1"`
-	// Arg2 may be absent: callers before 1.2 do not send it. A plain field would be required, and refuse them all.
+	// Arg2 may be absent: callers before 1.2 do not send it. A plain field would be required, and
+	// refuse them all.
 	Arg2 oslorpc.Opt[string] `json:"arg2"`
 }
 
-// MyRemoteMethod2 is there since 1.1. Its arg2, since 1.2, has a default, which makes it do what it did before.
+// MyRemoteMethod2 is there since 1.1. Its arg2, since 1.2, has a default, which makes it do what it
+// did before.
 func (ServerAPI) MyRemoteMethod2(ctx context.Context, args Args2) (upgrade.Answer, error) {
 	return upgrade.Work(ctx, Version, args.Arg2.Or(upgrade.DefaultArg2))
 }

@@ -70,8 +70,8 @@ func (f *fleet) release(i int) string {
 	return ""
 }
 
-// ceiling returns what the automatic cap must be: the latest version that all servers implement, and the names of those that implement no
-// later one.
+// ceiling returns what the automatic cap must be: the latest version that all servers implement,
+// and the names of those that implement no later one.
 func (f *fleet) ceiling() (version oslorpc.Version, holders map[string]bool) {
 	for i := range f.servers {
 		v, err := rpc.ParseVersion(f.release(i))

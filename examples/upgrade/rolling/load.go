@@ -15,8 +15,8 @@ import (
 
 const (
 	callers = 32
-	// pace is how often the fastest of them calls. Each has its own pace, so that they are not in step: together they call about 800
-	// times a second.
+	// pace is how often the fastest of them calls. Each has its own pace, so that they are not in
+	// step: together they call about 800 times a second.
 	pace = 32 * time.Millisecond
 	// callTimeout bounds each call.
 	callTimeout = 10 * time.Second
@@ -28,7 +28,8 @@ type api interface {
 	MyRemoteMethod2(ctx context.Context, arg1, arg2 string) (upgrade.Answer, error)
 }
 
-// load is callers that call without end. Half of them use the dynamic interface, half the typed one.
+// load is callers that call without end. Half of them use the dynamic interface, half the typed
+// one.
 type load struct {
 	apis    []api
 	cancel  context.CancelFunc
@@ -101,7 +102,8 @@ func (l *load) says(server string) string {
 	return l.release[server]
 }
 
-// count has the calls that begin from now on counted together. With a want, they must run at that version.
+// count has the calls that begin from now on counted together. With a want, they must run at that
+// version.
 func (l *load) count(want oslorpc.Version) *tally {
 	t := &tally{want: want, began: time.Now(), at: map[string]int{}}
 	l.current.Store(t)

@@ -1,5 +1,6 @@
-// Rolling upgrades a fleet of five servers from 1.1 to 1.2, one by one and under load, and back down. It prints what happens, and fails if
-// a call fails, or runs at a version that its server does not implement.
+// Rolling upgrades a fleet of five servers from 1.1 to 1.2, one by one and under load, and back
+// down. It prints what happens, and fails if a call fails, or runs at a version that its server
+// does not implement.
 //
 //	go run ./examples/upgrade/rolling
 package main

@@ -23,7 +23,8 @@ type process struct {
 	stdout        *bufio.Reader
 }
 
-// startProcess starts a server, and returns when it says that it is ready. When ctx ends before, it is told to stop.
+// startProcess starts a server, and returns when it says that it is ready. When ctx ends before, it
+// is told to stop.
 func startProcess(ctx context.Context, program, url, name, release string) (*process, error) {
 	args := []string{"--transport", url, "--name", name, "--version", release}
 	// The server lives on when ctx ends, until the callers have ended.

@@ -55,7 +55,8 @@ func (t *tally) add(a upgrade.Answer, err error) {
 	t.at[a.Version]++
 }
 
-// sum returns what tallies counted together. The time of the whole is from when the first began until now.
+// sum returns what tallies counted together. The time of the whole is from when the first began
+// until now.
 func sum(all ...*tally) (s summary) {
 	for _, t := range all {
 		t.mu.Lock()

@@ -56,8 +56,8 @@ func (t *timeline) replace(ctx context.Context, i int, release string) error {
 	return t.change(ctx, func() error { return t.fleet.start(ctx, i, release) })
 }
 
-// change changes the fleet, and prints a line about the time until the callers have seen it, and made some calls then: these
-// must all run at the version of the cap.
+// change changes the fleet, and prints a line about the time until the callers have seen it, and
+// made some calls then: these must all run at the version of the cap.
 func (t *timeline) change(ctx context.Context, act func() error) error {
 	changing := t.load.count(oslorpc.Version{})
 	if err := act(); err != nil {
@@ -76,7 +76,8 @@ func (t *timeline) change(ctx context.Context, act func() error) error {
 	return nil
 }
 
-// seen reports whether both forms of the client have the cap that they must have, and every server has answered as what it is.
+// seen reports whether both forms of the client have the cap that they must have, and every server
+// has answered as what it is.
 func (t *timeline) seen(ctx context.Context) (bool, error) {
 	version, holders := t.fleet.ceiling()
 	for _, a := range t.load.apis {

@@ -8,14 +8,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// ClientAPI is the client side of the interface at 1.2. No method says what it needs: that follows from what its request sets.
+// ClientAPI is the client side of the interface at 1.2. No method says what it needs: that follows
+// from what its request sets.
 type ClientAPI struct {
 	client *oslorpc.Client
 	stub   pb.RemoteServiceClient
 }
 
-// NewClientAPI returns the client side on a transport. The options are the program's, such as a version cap from its configuration; the
-// service's own options say the rest of the target.
+// NewClientAPI returns the client side on a transport. The options are the program's, such as a
+// version cap from its configuration; the service's own options say the rest of the target.
 func NewClientAPI(t *oslorpc.Transport, options ...oslorpc.ClientOption) *ClientAPI {
 	c := t.Client(oslorpc.Target{}, options...)
 	return &ClientAPI{c, pb.NewRemoteServiceClient(c)}
@@ -38,14 +39,15 @@ func (c *ClientAPI) MyRemoteMethod2(ctx context.Context, arg1, arg2 string) (upg
 	return answer(r, err)
 }
 
-// MyRemoteMethod2Strict is a dry run of MyRemoteMethod2. The options of EFFECT_DRY_RUN have it fail rather than reach an older server,
-// which would do it for real.
+// MyRemoteMethod2Strict is a dry run of MyRemoteMethod2. The options of EFFECT_DRY_RUN have it fail
+// rather than reach an older server, which would do it for real.
 func (c *ClientAPI) MyRemoteMethod2Strict(ctx context.Context, arg1, arg2 string) (upgrade.Answer, error) {
 	r, err := c.stub.MyRemoteMethod2(ctx, &pb.MyRemoteMethod2Request{Arg1: arg1, Arg2: &arg2, Effect: pb.Effect_EFFECT_DRY_RUN})
 	return answer(r, err)
 }
 
-// MyRemoteMethod2At11 sends what a client at 1.1 sends. Such a client has the stub of an older release, and so no arg2 to set.
+// MyRemoteMethod2At11 sends what a client at 1.1 sends. Such a client has the stub of an older
+// release, and so no arg2 to set.
 func (c *ClientAPI) MyRemoteMethod2At11(ctx context.Context, arg1 string) (upgrade.Answer, error) {
 	r, err := c.stub.MyRemoteMethod2(ctx, &pb.MyRemoteMethod2Request{Arg1: arg1})
 	return answer(r, err)

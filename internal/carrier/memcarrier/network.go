@@ -91,7 +91,7 @@ func (n *Network) Lose(addr string) {
 	h.found = make(chan struct{})
 }
 
-// Find lets messages pass again, also those that were sent meanwhile.
+// Find lets messages pass again, also the messages that were sent meanwhile.
 func (n *Network) Find(addr string) { n.at(addr).find() }
 
 func (h *host) find() {

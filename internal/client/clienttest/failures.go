@@ -14,8 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// failures are tests of what clients make of failures: a message runs at most once, and its sender learns
-// whether it may have run.
+// failures are tests of what clients make of failures: a message runs at most once, and its sender
+// learns whether it may have run.
 var failures = map[string]func(*testing.T, *world){
 	"a refused message goes elsewhere": func(t *testing.T, w *world) {
 		w.serve("1.2", "a", "b")

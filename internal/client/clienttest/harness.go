@@ -1,5 +1,5 @@
-// Package clienttest is the suite of what clients do, whatever carries their messages. Each carrier that
-// clients can use passes it.
+// Package clienttest is the suite of what clients do, whatever carries their messages. Each carrier
+// that clients can use passes it.
 package clienttest
 
 import (

@@ -87,7 +87,8 @@ func outgoing(ctx context.Context) rpc.Metadata {
 	return md
 }
 
-// server is a process with one server: of dynamic methods on the topic agents, and of the typed service.
+// server is a process with one server: of dynamic methods on the topic agents, and of the typed
+// service.
 type server struct {
 	name  string
 	phase *phase.Machine

@@ -1,5 +1,5 @@
-// Command report runs the conformance tests and prints what came of them: the output of those that failed, the deliberate differences
-// with their reasons, and a last line
+// Command report runs the conformance tests and prints what came of them: the output of those that
+// failed, the deliberate differences with their reasons, and a last line
 //
 //	N passed, N failed
 //
@@ -25,7 +25,8 @@ func main() {
 	}
 }
 
-// run runs the tests of the packages given, the conformance tests by default, and reports whether all passed.
+// run runs the tests of the packages given, the conformance tests by default, and reports whether
+// all passed.
 func run(ctx context.Context, out io.Writer, packages []string) (passed bool, err error) {
 	if len(packages) == 0 {
 		packages = []string{"./internal/conformance"}

@@ -29,7 +29,8 @@ type results struct {
 	order  []*result
 }
 
-// read reads the output of go test -json. A line that is no event, as of a tool that fails, is an error.
+// read reads the output of go test -json. A line that is no event, as of a tool that fails, is an
+// error.
 func read(in io.Reader) (*results, error) {
 	r := &results{byName: map[[2]string]*result{}}
 	lines := bufio.NewReader(in)
@@ -83,7 +84,8 @@ func (r *results) get(pkg, name string) *result {
 	return t
 }
 
-// count tells each test, and each package, about the tests in it. A slash in a name need not have a test before it.
+// count tells each test, and each package, about the tests in it. A slash in a name need not have a
+// test before it.
 func (r *results) count() {
 	for _, t := range r.order {
 		if t.name == "" {
@@ -103,8 +105,8 @@ func (r *results) count() {
 	}
 }
 
-// isFailed reports whether a test did not pass: it failed, or was skipped, or began and never ended. A case that is not tried must not
-// count as one that holds.
+// isFailed reports whether a test did not pass: it failed, or was skipped, or began and never
+// ended. A case that is not tried must not count as one that holds.
 func (t *result) isFailed() bool { return t.action != "pass" }
 
 // passed counts the tests without subtests that passed.

@@ -15,7 +15,8 @@ type agents struct {
 
 	mu      sync.Mutex
 	current int // the index of the one to ask
-	// pinned is true while no other agent will do: registrations, and the checks that keep them alive, are of one agent.
+	// pinned is true while no other agent will do: registrations, and the checks that keep them
+	// alive, are of one agent.
 	pinned bool
 	// stay ends, because of errHung, when the current agent is left or hangs.
 	stay context.Context //nolint:containedctx // It is a signal with a cause.
@@ -140,8 +141,8 @@ func (r router) RoundTrip(request *http.Request) (answer *http.Response, err err
 	return nil, err
 }
 
-// addressed returns the request for this agent. A RoundTripper must not change the request it is given, and closes the body
-// even if it did not connect.
+// addressed returns the request for this agent. A RoundTripper must not change the request it is
+// given, and closes the body even if it did not connect.
 func addressed(request *http.Request, addr string) (*http.Request, error) {
 	to := request.Clone(request.Context())
 	to.URL.Host, to.Host = addr, addr
@@ -159,5 +160,6 @@ func notConnected(err error) bool {
 	return ok && of.Op == "dial"
 }
 
-// silent reports whether an agent let the time for an answer pass, as one that hangs does: the connection may be up.
+// silent reports whether an agent let the time for an answer pass, as one that hangs does: the
+// connection may be up.
 func silent(ctx context.Context) bool { return errors.Is(context.Cause(ctx), errNoAnswer) }

@@ -66,7 +66,8 @@ func TestAgentsAreTriedInOrder(t *testing.T) {
 	expect("c a b", false)
 }
 
-// An agent that hangs can be connected to. What was asked fails, and the next request goes elsewhere.
+// An agent that hangs can be connected to. What was asked fails, and the next request goes
+// elsewhere.
 func TestSilentAgentIsLeft(t *testing.T) {
 	l := &lan{down: map[string]error{"a": context.DeadlineExceeded}}
 	a := newAgents([]string{"a", "b"})

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// backoff is the pauses between attempts that fail: the first, then longer ones. Its zero value is ready.
+// backoff is the pauses between attempts that fail: the first, then longer ones. Its zero value is
+// ready.
 type backoff struct {
 	last time.Duration
 }

@@ -1,6 +1,7 @@
 package consul
 
-// cursor is a position in the changes of a topic, by Consul's rules for the index of blocking queries.
+// cursor is a position in the changes of a topic, by Consul's rules for the index of blocking
+// queries.
 type cursor struct {
 	// next is the index to ask with: 0 is answered at once.
 	next uint64
@@ -8,9 +9,9 @@ type cursor struct {
 	last uint64
 }
 
-// advance notes the index of an answer. It reports whether the answer may have news, and whether Consul lost what it knew:
-// its index only grows, unless it was restarted without its data or restored from an older copy. (A server that lags behind
-// the one asked before looks the same.)
+// advance notes the index of an answer. It reports whether the answer may have news, and whether
+// Consul lost what it knew: its index only grows, unless it was restarted without its data or
+// restored from an older copy. (A server that lags behind the one asked before looks the same.)
 func (c *cursor) advance(index uint64) (news, lost bool) {
 	// An index of 0 would be answered at once, again and again.
 	index = max(index, 1)

@@ -13,7 +13,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// failure returns the error of a request: what was being done, what went wrong, and what to do. ctx is the request's.
+// failure returns the error of a request: what was being done, what went wrong, and what to do. ctx
+// is the request's.
 func (c *client) failure(ctx context.Context, doing string, err error) error {
 	kind, what := rpc.Unreachable, err
 	if cause := context.Cause(ctx); cause != nil {

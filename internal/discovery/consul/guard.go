@@ -62,8 +62,8 @@ func (g *guard) probe(ctx context.Context, n int) error {
 	defer cancel()
 	answer := make(chan error, 1)
 	go func() { answer <- g.ask(ctx, g.agents.addrs[n]) }()
-	// In two halves: if it was this process that stood still, the answer is there and needs a moment
-	// to be read.
+	// In two halves: if it was this process that stood still, the answer is there and needs a
+	// moment to be read.
 	for range 2 {
 		half := time.NewTimer(silence / 2)
 		select {

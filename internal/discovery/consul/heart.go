@@ -9,7 +9,8 @@ import (
 	"time"
 )
 
-// heart keeps what a process published alive: it sends signs of life for the process, and puts back what Consul lost.
+// heart keeps what a process published alive: it sends signs of life for the process, and puts back
+// what Consul lost.
 type heart struct {
 	publisher *publisher
 	// process is the id of the process's service.
@@ -104,8 +105,8 @@ func (h *heart) arrived(sent time.Time) {
 	h.lastBeat = sent
 }
 
-// between returns how much time passed by whichever clock says more: the monotonic one may stand still while the machine is suspended,
-// and the other may be set back.
+// between returns how much time passed by whichever clock says more: the monotonic one may stand
+// still while the machine is suspended, and the other may be set back.
 func between(start, end time.Time) time.Duration {
 	return max(end.Sub(start), end.Round(0).Sub(start.Round(0)))
 }
@@ -121,8 +122,8 @@ func (h *heart) report(err error) {
 	h.failing = err != nil
 }
 
-// pause returns when to beat next. After a failure that is soon, since only a beat can tell that Consul is back and whether it
-// has lost everything.
+// pause returns when to beat next. After a failure that is soon, since only a beat can tell that
+// Consul is back and whether it has lost everything.
 func (h *heart) pause(err error) time.Duration {
 	if err == nil {
 		h.failures = backoff{}
@@ -131,5 +132,6 @@ func (h *heart) pause(err error) time.Duration {
 	return h.failures.next(min(beatEvery(h.publisher.ttl), 4*time.Second))
 }
 
-// beatEvery returns the pause between beats, before jitter: one may always be lost before the TTL ends, mostly two.
+// beatEvery returns the pause between beats, before jitter: one may always be lost before the TTL
+// ends, mostly two.
 func beatEvery(ttl time.Duration) time.Duration { return ttl / 3 }

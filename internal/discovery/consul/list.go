@@ -11,7 +11,8 @@ import (
 // maxReads bounds how many topics List reads at the same time.
 const maxReads = 8
 
-// List implements [discovery.Registry]. It reads topic by topic, so the list as a whole is of no single moment.
+// List implements [discovery.Registry]. It reads topic by topic, so the list as a whole is of no
+// single moment.
 func (r *Registry) List(ctx context.Context) ([]discovery.Instance, error) {
 	names, err := r.client.names(ctx)
 	if err != nil {

@@ -10,16 +10,17 @@ import (
 
 const (
 	prefix = "oslorpc-"
-	// processName is the name of the services that stand for processes. No topic has it: names of topics have more parts.
+	// processName is the name of the services that stand for processes. No topic has it: names of
+	// topics have more parts.
 	processName = prefix + "process"
 	// maxLabel is how long a label of DNS may be.
 	maxLabel   = 63
 	hashDigits = 8
 )
 
-// serviceName returns the name of a topic's services: "oslorpc-EXCHANGE-TOPIC", a label of DNS. Where that cannot hold the
-// names, or could stand for others too, a hash of them is appended. Names that collide nevertheless are told apart by their
-// metadata.
+// serviceName returns the name of a topic's services: "oslorpc-EXCHANGE-TOPIC", a label of DNS.
+// Where that cannot hold the names, or could stand for others too, a hash of them is appended.
+// Names that collide nevertheless are told apart by their metadata.
 func serviceName(t discovery.Topic) string {
 	given := t.Exchange + "-" + t.Name
 	name := strings.TrimRight(strings.Map(mapRune, given), "-")

@@ -13,7 +13,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 )
 
-// publishTo is the environment variable that has the test binary publish an instance there, and nothing else.
+// publishTo is the environment variable that has the test binary publish an instance there, and
+// nothing else.
 const publishTo = "OSLORPC_TEST_PUBLISH_TO"
 
 // publishUntilKilled publishes an instance, prints it, and waits for its input to end.

@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// withdrawWithin is how long Close takes at most, and undoWithin how long the clean-up after a Publish that failed.
+	// withdrawWithin is how long Close takes at most, and undoWithin how long the clean-up after a
+	// Publish that failed.
 	withdrawWithin = 3 * time.Second
 	undoWithin     = time.Second
 	// lookEvery is how often to see whether everything is still registered as it should be.
@@ -200,8 +201,8 @@ func (p *publisher) registerAll(ctx context.Context, services []*registration) e
 	return err
 }
 
-// remove deregisters what we placed, but for these services; last of all the process, so that if it fails half way the checks
-// that follow the process let the rest expire.
+// remove deregisters what we placed, but for these services; last of all the process, so that if it
+// fails half way the checks that follow the process let the rest expire.
 func (p *publisher) remove(ctx context.Context, but []*registration) error {
 	stays := make(map[string]bool, len(but))
 	for _, s := range but {

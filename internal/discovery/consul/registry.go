@@ -1,8 +1,9 @@
 // Package consul is the registry in HashiCorp Consul.
 //
-// A process has one service named "oslorpc-process", with a TTL check that it keeps passing, and one service for each
-// instance, named after exchange and topic, with an alias check on the former: so a process beats once, however many topics
-// it serves. What names cannot hold is in the services' metadata, under the keys that begin with "rpc-".
+// A process has one service named "oslorpc-process", with a TTL check that it keeps passing, and
+// one service for each instance, named after exchange and topic, with an alias check on the former:
+// so a process beats once, however many topics it serves. What names cannot hold is in the
+// services' metadata, under the keys that begin with "rpc-".
 //
 // For operators: maintenance mode of an instance's service, or of the node, drains: messages for
 // any server go elsewhere, and it lasts until it is lifted. Maintenance of the process's service
@@ -30,17 +31,21 @@ type Registry struct {
 	log       *slog.Logger
 }
 
-// Open opens consul://HOST:PORT?PARAMETERS, by default the agent at 127.0.0.1:8500. It does not connect yet. Of several agents,
-// consul://HOST:PORT,HOST:PORT, it asks the first that it can connect to, and stays with it until it cannot; registrations stay
-// with the agent that took the first of them until all are withdrawn. The parameters are
+// Open opens consul://HOST:PORT?PARAMETERS, by default the agent at 127.0.0.1:8500. It does not
+// connect yet. Of several agents, consul://HOST:PORT,HOST:PORT, it asks the first that it can
+// connect to, and stays with it until it cannot; registrations stay with the agent that took the
+// first of them until all are withdrawn. The parameters are
 //
-//   - dc: the data center to watch and list, by default the agent's; what is published is in the agent's in any case
+//   - dc: the data center to watch and list, by default the agent's; what is published is in the
+//     agent's in any case
 //   - tls, ca-file: "true" to use TLS, and a file of the authorities to trust
-//   - token-file: a file with the ACL token, read for each request, so that a token can be replaced while the program runs
+//   - token-file: a file with the ACL token, read for each request, so that a token can be replaced
+//     while the program runs
 //   - ttl: how long a process counts as alive without a sign of it, by default 15s
 //
-// From the environment it takes CONSUL_HTTP_TOKEN, and what else Consul's clients take for tokens and TLS. It logs to log
-// what nobody else gets to know, such as that what was published had to be repaired.
+// From the environment it takes CONSUL_HTTP_TOKEN, and what else Consul's clients take for tokens
+// and TLS. It logs to log what nobody else gets to know, such as that what was published had to be
+// repaired.
 func Open(text string, log *slog.Logger) (*Registry, error) {
 	s, err := parseURL(text)
 	if err != nil {
@@ -53,9 +58,9 @@ func Open(text string, log *slog.Logger) (*Registry, error) {
 	return &Registry{client: c, publisher: newPublisher(c, s.ttl, log), topics: newTopics(c, log), log: log}, nil
 }
 
-// Publish implements [discovery.Registry]. It returns when the agent has taken the instances; others see them moments later. If
-// it fails, what was published before remains so and is kept alive; what it did until then is undone, or expires if Consul cannot
-// be reached.
+// Publish implements [discovery.Registry]. It returns when the agent has taken the instances;
+// others see them moments later. If it fails, what was published before remains so and is kept
+// alive; what it did until then is undone, or expires if Consul cannot be reached.
 func (r *Registry) Publish(ctx context.Context, instances []discovery.Instance) error {
 	return r.publisher.publish(ctx, instances)
 }
@@ -90,7 +95,8 @@ func (r *Registry) Check(i discovery.Instance) error {
 	return err
 }
 
-// Close implements [discovery.Registry]. If Consul cannot be reached, what was published expires after the TTL.
+// Close implements [discovery.Registry]. If Consul cannot be reached, what was published expires
+// after the TTL.
 func (r *Registry) Close(ctx context.Context) error {
 	r.topics.close()
 	err := r.publisher.close(ctx)

@@ -25,11 +25,12 @@ const (
 	metaState    = "rpc-state"
 )
 
-// deregisterAfter is for lost hosts and killed processes: their services no longer pass after the TTL, and are gone after
-// this, to leave an operator time to see them.
+// deregisterAfter is for lost hosts and killed processes: their services no longer pass after the
+// TTL, and are gone after this, to leave an operator time to see them.
 const deregisterAfter = 5 * time.Minute
 
-// instanceService returns the service of an instance, whose checks follow those of the process's service.
+// instanceService returns the service of an instance, whose checks follow those of the process's
+// service.
 func instanceService(i discovery.Instance, processID string) (*api.AgentServiceRegistration, error) {
 	host, port, err := splitAddr(i.Addr)
 	if err != nil {
@@ -92,13 +93,14 @@ func splitAddr(addr string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// same reports whether a service is registered as wanted. Only what we set is compared, since Consul adds to it.
+// same reports whether a service is registered as wanted. Only what we set is compared, since
+// Consul adds to it.
 func same(is *api.AgentService, wanted *api.AgentServiceRegistration) bool {
 	return is.Service == wanted.Name && is.Address == wanted.Address && is.Port == wanted.Port && maps.Equal(is.Meta, wanted.Meta)
 }
 
-// instances returns those of the topics that accept allows, and why each of the other services cannot be understood, by its
-// id.
+// instances returns those of the topics that accept allows, and why each of the other services
+// cannot be understood, by its id.
 func instances(entries []*api.ServiceEntry, accept func(discovery.Topic) bool) ([]discovery.Instance, map[string]error) {
 	var list []discovery.Instance
 	broken := map[string]error{}

@@ -17,8 +17,8 @@ const (
 )
 
 const (
-	// sweepPause is the least pause between readings of all topics; sweepShare is how much longer it
-	// is than a reading took, so that a process with very many topics does not keep Consul busy.
+	// sweepPause is the least pause between readings of all topics; sweepShare is how much longer
+	// it is than a reading took, so that a process with very many topics does not keep Consul busy.
 	sweepPause = time.Second
 	sweepShare = 4
 	// sweepAnyway is how often to read them if nothing seems to change.
@@ -47,8 +47,9 @@ func (ts *topics) tellShare() {
 
 // sweep is the state of runShared.
 type sweep struct {
-	// rounds is how many times to read all topics: once more than there was reason to, since another
-	// server of Consul may answer than that which told of the change, and lag a little behind.
+	// rounds is how many times to read all topics: once more than there was reason to, since
+	// another server of Consul may answer than that which told of the change, and lag a little
+	// behind.
 	rounds   int
 	next     time.Time // not before
 	anyway   time.Time

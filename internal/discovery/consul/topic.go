@@ -104,8 +104,8 @@ func (t *topic) failed(err error, agent int) (told bool) {
 	return true
 }
 
-// maxPause is how long to wait at most before asking again. An agent that is being restarted is back soon, and refusing a
-// connection costs nothing.
+// maxPause is how long to wait at most before asking again. An agent that is being restarted is
+// back soon, and refusing a connection costs nothing.
 func maxPause(err error) time.Duration {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return 2 * time.Second
@@ -113,8 +113,8 @@ func maxPause(err error) time.Duration {
 	return 30 * time.Second
 }
 
-// pace is the pause between two lists. A large fleet that is being restarted changes all the time, and each change has the whole
-// list sent to every watching process.
+// pace is the pause between two lists. A large fleet that is being restarted changes all the time,
+// and each change has the whole list sent to every watching process.
 func pace(length int) time.Duration { return jitter(meanPace(length)) }
 
 func meanPace(length int) time.Duration {
@@ -157,8 +157,8 @@ func (t *topic) tell(u discovery.Update) {
 	}
 }
 
-// add adds a watch and tells it what is known. Where there is a list it gets that, even if Consul does not answer now; the error
-// follows with the next attempt. Call it with of.mu held.
+// add adds a watch and tells it what is known. Where there is a list it gets that, even if Consul
+// does not answer now; the error follows with the next attempt. Call it with of.mu held.
 func (t *topic) add(w *watch.Watch) {
 	t.watches[w] = struct{}{}
 	switch {

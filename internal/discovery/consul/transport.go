@@ -71,8 +71,9 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// conn reads nothing until something was written. To a connection too many, Consul sends its answer 429 before it is asked; if
-// net/http reads that before it has sent the request, it takes it for garbage, and the reason is lost.
+// conn reads nothing until something was written. To a connection too many, Consul sends its answer
+// 429 before it is asked; if net/http reads that before it has sent the request, it takes it for
+// garbage, and the reason is lost.
 type conn struct {
 	net.Conn
 

@@ -20,8 +20,8 @@ const (
 	defaultHost = "127.0.0.1"
 	defaultPort = "8500"
 	defaultTTL  = 15 * time.Second
-	// A shorter TTL than minTTL would lapse in a pause of the garbage collector; after a longer one than maxTTL the process
-	// would be deregistered before it counts as gone.
+	// A shorter TTL than minTTL would lapse in a pause of the garbage collector; after a longer one
+	// than maxTTL the process would be deregistered before it counts as gone.
 	minTTL = time.Second
 	maxTTL = deregisterAfter
 )
@@ -41,7 +41,8 @@ var parameters = []string{"ca-file", "dc", "tls", "token-file", "ttl"}
 // grammar is what a URL looks like.
 const grammar = "write consul://HOST:PORT or consul://HOST:PORT,HOST:PORT, and parameters if needed"
 
-// parseURL takes the text, since url.Parse refuses several hosts. Errors do not repeat what may have a password.
+// parseURL takes the text, since url.Parse refuses several hosts. Errors do not repeat what may
+// have a password.
 func parseURL(text string) (settings, error) {
 	s := settings{ttl: defaultTTL, tokenFile: strings.TrimSpace(os.Getenv(api.HTTPTokenFileEnvName))}
 	rest, isConsul := strings.CutPrefix(text, "consul://")

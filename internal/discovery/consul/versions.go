@@ -18,7 +18,8 @@ const (
 	maxParts = maxPairs - 6
 )
 
-// putVersions writes the implementations to metadata: a list separated by commas, cut to pieces without regard to them.
+// putVersions writes the implementations to metadata: a list separated by commas, cut to pieces
+// without regard to them.
 func putVersions(meta map[string]string, implemented []discovery.Implementation) error {
 	list := make([]string, 0, len(implemented))
 	for _, i := range implemented {

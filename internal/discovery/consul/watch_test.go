@@ -99,7 +99,8 @@ func TestSharedQuery(t *testing.T) {
 	again.list()
 }
 
-// TestStreaming checks that our queries do not make Consul fall back to what wakes for each change of any service.
+// TestStreaming checks that our queries do not make Consul fall back to what wakes for each change
+// of any service.
 func TestStreaming(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)

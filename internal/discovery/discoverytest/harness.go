@@ -18,8 +18,8 @@ import (
 // patience is how long a change may take to show. It only bounds a failure, so it is generous.
 const patience = 30 * time.Second
 
-// fixture is what one test works with: a way to open handles, and exchanges that no other test uses, since all tests may run
-// against one registry at the same time.
+// fixture is what one test works with: a way to open handles, and exchanges that no other test
+// uses, since all tests may run against one registry at the same time.
 type fixture struct {
 	*testing.T
 	openHandle func(t *testing.T) discovery.Registry

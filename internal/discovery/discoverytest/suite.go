@@ -36,12 +36,14 @@ var tests = []struct {
 	{"watchers own their slices", testOwnSlices},
 }
 
-// Suite tests a registry. Each call of open must return another handle onto the same registry, as another process would have
-// it; the suite closes them. Tests run in parallel, and each in exchanges of its own, so that they can share a server. For the
-// goroutines that a registry may leave behind, have package leak run the tests.
+// Suite tests a registry. Each call of open must return another handle onto the same registry, as
+// another process would have it; the suite closes them. Tests run in parallel, and each in
+// exchanges of its own, so that they can share a server. For the goroutines that a registry may
+// leave behind, have package leak run the tests.
 func Suite(t *testing.T, open func(t *testing.T) discovery.Registry) {
 	t.Helper()
-	// The group ends when its parallel tests have, so that the caller may stop its server after the suite.
+	// The group ends when its parallel tests have, so that the caller may stop its server after the
+	// suite.
 	t.Run("suite", func(t *testing.T) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
@@ -105,7 +107,8 @@ func testImplemented(f *fixture) {
 	}
 }
 
-// manyImplemented returns more interfaces than fit into one short field, as a Neutron agent or a Nova conductor has them.
+// manyImplemented returns more interfaces than fit into one short field, as a Neutron agent or a
+// Nova conductor has them.
 func manyImplemented() []discovery.Implementation {
 	all := make([]discovery.Implementation, 40)
 	for n := range all {

@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// identity says which file it is, and of its content as much as one can see without reading it. Each scan looks at every file,
-// so this and what is below is system calls, without the cost of an os.File.
+// identity says which file it is, and of its content as much as one can see without reading it.
+// Each scan looks at every file, so this and what is below is system calls, without the cost of an
+// os.File.
 type identity struct {
 	device, inode uint64
 	modified      int64
@@ -54,8 +55,8 @@ func lock(fd int) error {
 	return retry(func() error { return syscall.Flock(fd, syscall.LOCK_EX) })
 }
 
-// owned reports whether somebody holds the lock of a file. If not, the caller shares it until it closes the file: with
-// exclusive locks, two readers would take each other for the owner.
+// owned reports whether somebody holds the lock of a file. If not, the caller shares it until it
+// closes the file: with exclusive locks, two readers would take each other for the owner.
 func owned(fd int) (bool, error) {
 	err := retry(func() error { return syscall.Flock(fd, syscall.LOCK_SH|syscall.LOCK_NB) })
 	if errors.Is(err, unix.EWOULDBLOCK) {

@@ -25,8 +25,8 @@ func ensure(dir string) error {
 	return err
 }
 
-// verify returns the directory's description if it is there, and ours alone. Whoever can put files there gets the requests, and
-// the contexts in them, that are meant for our servers.
+// verify returns the directory's description if it is there, and ours alone. Whoever can put files
+// there gets the requests, and the contexts in them, that are meant for our servers.
 func verify(dir string) (fs.FileInfo, error) {
 	info, err := os.Lstat(dir) //nolint:gosec // the user names it
 	if err != nil {

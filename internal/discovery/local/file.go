@@ -10,10 +10,12 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 )
 
-// format is that of the files. Programs skip files of formats that they do not know; further fields need no other format.
+// format is that of the files. Programs skip files of formats that they do not know; further fields
+// need no other format.
 const format = 1
 
-// Names are prefix, boot id, random text and suffix; temporary files have random text and tempSuffix after it.
+// Names are prefix, boot id, random text and suffix; temporary files have random text and
+// tempSuffix after it.
 const (
 	prefix     = "oslorpc-"
 	suffix     = ".json"
@@ -59,7 +61,8 @@ type record struct {
 	Implemented []string        `json:"implemented,omitempty"`
 }
 
-// fileName returns the name of a process's file. The boot id is for people; unique makes it one that never was.
+// fileName returns the name of a process's file. The boot id is for people; unique makes it one
+// that never was.
 func fileName(bootID, unique string) string {
 	readable := strings.Map(func(c rune) rune {
 		if (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' {

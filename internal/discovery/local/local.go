@@ -24,8 +24,8 @@ type registry struct {
 	kick    chan struct{}
 	pollers sync.WaitGroup
 
-	// scanMu is held while the directory is read, and until what was found is sent, so that no watch gets an older list
-	// after a newer one. It is taken before mu.
+	// scanMu is held while the directory is read, and until what was found is sent, so that no
+	// watch gets an older list after a newer one. It is taken before mu.
 	scanMu  sync.Mutex
 	scanner scanner
 
@@ -37,15 +37,15 @@ type registry struct {
 	closed     bool
 }
 
-// watched is what a watch is for, and the generation of the list that it was sent; 0 if it needs one in any case. The generation
-// belongs to scanMu.
+// watched is what a watch is for, and the generation of the list that it was sent; 0 if it needs
+// one in any case. The generation belongs to scanMu.
 type watched struct {
 	topic      discovery.Topic
 	generation uint64
 }
 
-// Open opens local://, which is the directory /tmp/oslorpc-UID, or local:///absolute/directory. It creates the directory if
-// it does not exist, and refuses one that others could write to or read.
+// Open opens local://, which is the directory /tmp/oslorpc-UID, or local:///absolute/directory. It
+// creates the directory if it does not exist, and refuses one that others could write to or read.
 func Open(u *url.URL) (discovery.Registry, error) {
 	dir, err := directory(u)
 	if err != nil {
@@ -71,14 +71,16 @@ func (r *registry) Publish(_ context.Context, instances []discovery.Instance) er
 	return err
 }
 
-// Lapses implements [discovery.Lapser]. The registration lapses when somebody removes or replaces the file.
+// Lapses implements [discovery.Lapser]. The registration lapses when somebody removes or replaces
+// the file.
 func (r *registry) Lapses(notify func(reason string)) {
 	r.own.mu.Lock()
 	defer r.own.mu.Unlock()
 	r.own.lapsed = notify
 }
 
-// Lag implements [discovery.Polled]: everybody looks within the interval, and needs a moment to read what is there.
+// Lag implements [discovery.Polled]: everybody looks within the interval, and needs a moment to
+// read what is there.
 func (r *registry) Lag(int) time.Duration { return interval + interval/5 }
 
 // Watch implements [discovery.Registry].
@@ -128,7 +130,8 @@ func (r *registry) Close(context.Context) error {
 	return r.own.close()
 }
 
-// startOrStopPoller has one poller run while there is something to look after, and makes it look now. Call it with mu held.
+// startOrStopPoller has one poller run while there is something to look after, and makes it look
+// now. Call it with mu held.
 func (r *registry) startOrStopPoller() {
 	needed := !r.closed && (len(r.watches) > 0 || r.own.published())
 	switch {

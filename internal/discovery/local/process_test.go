@@ -15,14 +15,16 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 )
 
-// The environment of a helper process: its directory and its id, and whether it starts a child that outlives it.
+// The environment of a helper process: its directory and its id, and whether it starts a child that
+// outlives it.
 const (
 	helperDir    = "OSLORPC_TEST_LOCAL_DIR"
 	helperID     = "OSLORPC_TEST_LOCAL_ID"
 	helperParent = "OSLORPC_TEST_LOCAL_PARENT"
 )
 
-// helper is a process that publishes an instance, says so, and closes the registry at the end of its input.
+// helper is a process that publishes an instance, says so, and closes the registry at the end of
+// its input.
 func helper(dir string) {
 	r, err := Open(&url.URL{Scheme: "local", Path: dir})
 	if err == nil {
@@ -124,7 +126,8 @@ func TestKilledBeforeFirstLook(t *testing.T) {
 	wantIDs(t, openAt(t, dir))
 }
 
-// TestChildDoesNotInheritLock kills a process that has a child, which must not keep its parent alive for others.
+// TestChildDoesNotInheritLock kills a process that has a child, which must not keep its parent
+// alive for others.
 func TestChildDoesNotInheritLock(t *testing.T) {
 	dir := newDir(t)
 	p := start(t, dir, "a", helperParent+"=1")

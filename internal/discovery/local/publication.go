@@ -74,7 +74,8 @@ func (p *publication) close() error {
 	return p.withdraw()
 }
 
-// check writes the file again if somebody removed or replaced it: a cleaner of temporary files, or a person.
+// check writes the file again if somebody removed or replaced it: a cleaner of temporary files, or
+// a person.
 func (p *publication) check() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -102,7 +103,8 @@ func (p *publication) inPlace() bool {
 	return err == nil && os.SameFile(ours, there)
 }
 
-// withdraw removes the file, and only then frees its lock, so that no reader finds it without a lock under its name.
+// withdraw removes the file, and only then frees its lock, so that no reader finds it without a
+// lock under its name.
 func (p *publication) withdraw() error {
 	if p.file == nil {
 		return nil
@@ -116,8 +118,8 @@ func (p *publication) withdraw() error {
 	return nil
 }
 
-// write puts the file in place. Somebody may remove the directory, or a temporary file that they take for a dead one's, while
-// it does; it tries again then.
+// write puts the file in place. Somebody may remove the directory, or a temporary file that they
+// take for a dead one's, while it does; it tries again then.
 func (p *publication) write(instances []discovery.Instance) error {
 	text, err := encode(instances)
 	if err != nil {
@@ -159,8 +161,8 @@ func fill(f *os.File, text []byte) error {
 	if _, err := f.Write(text); err != nil {
 		return err
 	}
-	// Readers tell contents apart by inode, time and size. The kernel's clock for files has ticks of milliseconds, within
-	// which an inode can come back.
+	// Readers tell contents apart by inode, time and size. The kernel's clock for files has ticks
+	// of milliseconds, within which an inode can come back.
 	now := time.Now()
 	return os.Chtimes(f.Name(), now, now)
 }
@@ -171,8 +173,8 @@ func discard(f *os.File, err error) error {
 	return err
 }
 
-// release gives up the file before this one, now that its name is taken: a reader that had opened it and finds it without a lock
-// sees at its path that there is another.
+// release gives up the file before this one, now that its name is taken: a reader that had opened
+// it and finds it without a lock sees at its path that there is another.
 func (p *publication) release(path string) {
 	if p.file == nil {
 		return

@@ -73,7 +73,8 @@ func TestFileVanishes(t *testing.T) {
 	}
 }
 
-// TestDirectoryVanishes has a watcher that must not take the loss of the directory for servers that left.
+// TestDirectoryVanishes has a watcher that must not take the loss of the directory for servers that
+// left.
 func TestDirectoryVanishes(t *testing.T) {
 	dir := newDir(t)
 	watcher := openAt(t, dir)
@@ -155,8 +156,9 @@ func TestAnotherBootIDMovesTheFile(t *testing.T) {
 	}
 }
 
-// TestRewritesAreNotMissed has processes rewrite their files among many others while readers look: one that knows the directory,
-// and new ones. All must always see all; on tmpfs, a single listing would miss some.
+// TestRewritesAreNotMissed has processes rewrite their files among many others while readers look:
+// one that knows the directory, and new ones. All must always see all; on tmpfs, a single listing
+// would miss some.
 func TestRewritesAreNotMissed(t *testing.T) {
 	dir := newDir(t)
 	want := make([]string, 200)

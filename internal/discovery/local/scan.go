@@ -108,8 +108,9 @@ func (s *scanner) instances(topic *discovery.Topic) []discovery.Instance {
 	return instances
 }
 
-// names returns the names of files that may be there. A listing is no snapshot: on tmpfs and btrfs it leaves out a file that is
-// replaced meanwhile. So it adds the names known from before, and lists until that brings no others.
+// names returns the names of files that may be there. A listing is no snapshot: on tmpfs and btrfs
+// it leaves out a file that is replaced meanwhile. So it adds the names known from before, and
+// lists until that brings no others.
 func (s *scanner) names() (map[string]bool, error) {
 	names := make(map[string]bool, len(s.entries))
 	for name := range s.entries {
@@ -131,7 +132,8 @@ func (s *scanner) names() (map[string]bool, error) {
 	return names, nil
 }
 
-// wanted reports whether it is a file of a process, and removes it if it is one that never became that.
+// wanted reports whether it is a file of a process, and removes it if it is one that never became
+// that.
 func (s *scanner) wanted(l fs.DirEntry) bool {
 	if !l.Type().IsRegular() {
 		return false
@@ -142,7 +144,8 @@ func (s *scanner) wanted(l fs.DirEntry) bool {
 	return isProcessFile(l.Name())
 }
 
-// sweep removes a temporary file whose owner is dead. A live owner may not have locked it yet, so the file must be old too.
+// sweep removes a temporary file whose owner is dead. A live owner may not have locked it yet, so
+// the file must be old too.
 func (s *scanner) sweep(l fs.DirEntry) {
 	info, err := l.Info()
 	if err != nil || time.Since(info.ModTime()) < staleAfter {
@@ -213,7 +216,8 @@ func (s *scanner) bury(name, path string, fd int) (e *entry, settled bool, err e
 	return e, err == nil && e.identity.sameFile(there), err
 }
 
-// unreadable returns an entry without instances, the same one for as long as the file cannot be opened.
+// unreadable returns an entry without instances, the same one for as long as the file cannot be
+// opened.
 func (s *scanner) unreadable(name, path string, err error) *entry {
 	if e := s.entries[name]; e != nil && e.identity == (identity{}) {
 		return e
@@ -226,8 +230,9 @@ func skipping(path string, err error) {
 	slog.Warn("local registry: skipping a file that cannot be read", "path", path, "error", err)
 }
 
-// removeDead removes a file that has no lock, and reports whether that was it: if the path has another file by now, its owner
-// had just replaced it. Call it while the lock is shared, so that the file at the path stays what it is.
+// removeDead removes a file that has no lock, and reports whether that was it: if the path has
+// another file by now, its owner had just replaced it. Call it while the lock is shared, so that
+// the file at the path stays what it is.
 func removeDead(fd int, path string) (bool, error) {
 	opened, err := identify(fd)
 	if err != nil {

@@ -102,7 +102,8 @@ func TestUnknownFieldsAreIgnored(t *testing.T) {
 	wantIDs(t, r, "a")
 }
 
-// TestWhatScansRemove has all that may lie in the directory. Only what a dead process left is removed.
+// TestWhatScansRemove has all that may lie in the directory. Only what a dead process left is
+// removed.
 func TestWhatScansRemove(t *testing.T) {
 	dir := newDir(t)
 	r := openAt(t, dir)
@@ -207,7 +208,8 @@ func TestUnchangedFilesAreNotParsedAgain(t *testing.T) {
 	if second := scan(); second != first || s.generation != generation {
 		t.Error("a scan without changes made another entry or generation")
 	}
-	// The same size, within a tick of the clock of files, and possibly the inode of the file before.
+	// The same size, within a tick of the clock of files, and possibly the inode of the file
+	// before.
 	for n := range 50 {
 		i.Server = string(rune('a' + n%26))
 		publish(t, owner, i)

@@ -105,7 +105,8 @@ func (h *hub) list() []discovery.Instance {
 	return all
 }
 
-// tell sends their lists to the watches of all topics that these instances are on. Call it with mu held.
+// tell sends their lists to the watches of all topics that these instances are on. Call it with mu
+// held.
 func (h *hub) tell(lists ...[]discovery.Instance) {
 	changed := map[discovery.Topic][]discovery.Instance{}
 	for _, i := range slices.Concat(lists...) {

@@ -1,4 +1,5 @@
-// Package memory is a registry within one process, for tests and for programs that talk to themselves.
+// Package memory is a registry within one process, for tests and for programs that talk to
+// themselves.
 package memory
 
 import (
@@ -17,8 +18,8 @@ type registry struct {
 	hub *hub
 }
 
-// Open opens memory:// or memory://NAME. Handles of the same name see each other; the empty name is one of them. A registry
-// lasts as long as it has a handle.
+// Open opens memory:// or memory://NAME. Handles of the same name see each other; the empty name is
+// one of them. A registry lasts as long as it has a handle.
 func Open(u *url.URL) (discovery.Registry, error) {
 	if u.Scheme != "memory" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" {
 		return nil, &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: fmt.Sprintf(

@@ -27,9 +27,10 @@ type registry struct {
 //
 //	topic=host:port,topic/server=host:port,...
 //
-// It takes the text, since url.Parse refuses such a host. Topic and server are percent-encoded where they
-// have one of the characters "% , / = ?"; instead of host:port there may be unix:/path, encoded likewise. A topic may have
-// several addresses, with and without server names. All are in the exchange.
+// It takes the text, since url.Parse refuses such a host. Topic and server are percent-encoded
+// where they have one of the characters "% , / = ?"; instead of host:port there may be unix:/path,
+// encoded likewise. A topic may have several addresses, with and without server names. All are in
+// the exchange.
 func Open(rest, exchange string) (discovery.Registry, error) {
 	instances, err := parse(rest, exchange)
 	if err != nil {

@@ -8,9 +8,10 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 )
 
-// Watch keeps the promises of [discovery.Registry.Watch] to one notify function: it calls it from a goroutine of its own, so
-// that a registry never waits for its users; never concurrently; only for news; and not after Stop. Lists that come
-// while notify runs are merged, since each is whole; a list that an error follows is delivered before it.
+// Watch keeps the promises of [discovery.Registry.Watch] to one notify function: it calls it from a
+// goroutine of its own, so that a registry never waits for its users; never concurrently; only for
+// news; and not after Stop. Lists that come while notify runs are merged, since each is whole; a
+// list that an error follows is delivered before it.
 type Watch struct {
 	notify func(discovery.Update)
 	wake   chan struct{}
@@ -30,8 +31,8 @@ func Start(notify func(discovery.Update)) *Watch {
 	return w
 }
 
-// Send says what the registry knows now. It does not block, and may be told what is known already. The watch keeps the
-// slice; sending one slice to several watches is fine.
+// Send says what the registry knows now. It does not block, and may be told what is known already.
+// The watch keeps the slice; sending one slice to several watches is fine.
 func (w *Watch) Send(u discovery.Update) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -44,7 +45,8 @@ func (w *Watch) Send(u discovery.Update) {
 	w.signal()
 }
 
-// Stop ends the watch: when it returns, notify is not running and is not called again. It may be called more than once.
+// Stop ends the watch: when it returns, notify is not running and is not called again. It may be
+// called more than once.
 func (w *Watch) Stop() {
 	w.mu.Lock()
 	w.stopped = true
@@ -90,8 +92,8 @@ type delivered struct {
 	instances      []discovery.Instance
 }
 
-// news reports whether the user does not know the update yet, and notes that it does now. It gives the update a slice of its
-// own.
+// news reports whether the user does not know the update yet, and notes that it does now. It gives
+// the update a slice of its own.
 func (d *delivered) news(u *discovery.Update) bool {
 	if u.Err != nil {
 		first := !d.failing

@@ -48,7 +48,8 @@ func createNetwork(o programtest.Operator, name string) neutronrpc.Network {
 	return programtest.Ask[neutronrpc.Network](o, api, "create_network", map[string]any{"name": name})
 }
 
-// Three agents hear of a network and its ports. One is killed, misses a network, and is in sync again when it is back.
+// Three agents hear of a network and its ports. One is killed, misses a network, and is in sync
+// again when it is back.
 func TestAgentsServeNetworks(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url)
@@ -97,7 +98,8 @@ func portStatus(o programtest.Operator, id string) string {
 	return ports[0].Status
 }
 
-// An agent that was silent for long enough to be taken for dead reads everything when it reports again.
+// An agent that was silent for long enough to be taken for dead reads everything when it reports
+// again.
 func TestRevivedAgentReadsEverything(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url, "--agent-down-time", "500ms")
@@ -350,7 +352,8 @@ func TestAgentsWaitForAServer(t *testing.T) {
 	})
 }
 
-// A server that is restarted has forgotten everything, and the agents hear of that when they report.
+// A server that is restarted has forgotten everything, and the agents hear of that when they
+// report.
 func TestServerIsRestarted(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		s := startServer(t, url)
@@ -366,7 +369,8 @@ func TestServerIsRestarted(t *testing.T) {
 	})
 }
 
-// An agent that is disabled serves nothing, is not told of changes, and is in sync again when it is enabled.
+// An agent that is disabled serves nothing, is not told of changes, and is in sync again when it is
+// enabled.
 func TestDisabledAgent(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url)

@@ -80,7 +80,8 @@ func TestInstances(t *testing.T) {
 	})
 }
 
-// A host that is disabled gets no instances, and keeps those that it has. An instance that no host takes says why.
+// A host that is disabled gets no instances, and keeps those that it has. An instance that no host
+// takes says why.
 func TestDisabledHost(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url)

@@ -21,7 +21,8 @@ func another(t *testing.T, url string) string {
 	return programtest.Local(t)
 }
 
-// A cell has a registry, a conductor and computes of its own. When its conductor is gone, the others go on.
+// A cell has a registry, a conductor and computes of its own. When its conductor is gone, the
+// others go on.
 func TestCells(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		cell2 := &fleet{t: t, url: another(t, url)}

@@ -116,7 +116,8 @@ func (f *fleet) until(name, what string, so func(server) bool) (s server) {
 	return s
 }
 
-// runs waits until an instance runs on a host, or on any if that is empty, and nothing is done with it.
+// runs waits until an instance runs on a host, or on any if that is empty, and nothing is done with
+// it.
 func (f *fleet) runs(name, host string) server {
 	f.t.Helper()
 	return f.until(name, "runs on host "+host, func(s server) bool {

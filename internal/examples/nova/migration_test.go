@@ -53,7 +53,8 @@ func (f *fleet) asked(topic, host string) []string {
 	return asked
 }
 
-// An instance moves while it runs, and is managed where it is then. What goes on with a migration that has begun comes on a topic of its own.
+// An instance moves while it runs, and is managed where it is then. What goes on with a migration
+// that has begun comes on a topic of its own.
 func TestLiveMigration(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url)

@@ -9,7 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/programtest"
 )
 
-// varying is what differs each time: where a compute is, and for how long it has been up. Tables are as wide as that.
+// varying is what differs each time: where a compute is, and for how long it has been up. Tables
+// are as wide as that.
 var varying = []programtest.Mask{
 	{Pattern: regexp.MustCompile(`127\.0\.0\.1:\d+`), Instead: "PORT"},
 	{Pattern: regexp.MustCompile(`  \d+s  \S+$`), Instead: "  SINCE  BUILD"},

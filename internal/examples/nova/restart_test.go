@@ -14,7 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// A compute that is killed has its instances when it is started again. In the meantime, new ones are built elsewhere.
+// A compute that is killed has its instances when it is started again. In the meantime, new ones
+// are built elsewhere.
 func TestComputeIsKilled(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url, "--rpc-response-timeout", "3s") // which is how long the conductor tries, if it knows nothing yet
@@ -67,7 +68,8 @@ func TestConductorIsRestarted(t *testing.T) {
 	})
 }
 
-// A compute that starts before the conductor says that it waits. What is sent to it meanwhile waits, too.
+// A compute that starts before the conductor says that it waits. What is sent to it meanwhile
+// waits, too.
 func TestComputeWaitsForConductor(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url)
@@ -132,7 +134,8 @@ func TestMigrationFromHostThatIsDown(t *testing.T) {
 	})
 }
 
-// A conductor that is told to stop finishes what it has begun, though it is the only one: no instance is lost.
+// A conductor that is told to stop finishes what it has begun, though it is the only one: no
+// instance is lost.
 func TestConductorStopsDuringBuild(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url)
@@ -155,7 +158,8 @@ func TestConductorStopsDuringBuild(t *testing.T) {
 	})
 }
 
-// A task whose message was lost ends: by who sent it, if that is certain, or else by the compute when it finds that nothing becomes of it.
+// A task whose message was lost ends: by who sent it, if that is certain, or else by the compute
+// when it finds that nothing becomes of it.
 func TestComputeHangs(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url, "--rpc-response-timeout", "1s")

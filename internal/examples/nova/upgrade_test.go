@@ -11,7 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/programtest"
 )
 
-// A compute of an old release works beside current ones. What it does not know is refused, until it is upgraded.
+// A compute of an old release works beside current ones. What it does not know is refused, until it
+// is upgraded.
 func TestOldCompute(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url)
@@ -95,7 +96,8 @@ func TestUpgradeLevel(t *testing.T) {
 	})
 }
 
-// A compute of an old release that is told to stop does not wait for an instance, which cannot come any more. It comes to the next process.
+// A compute of an old release that is told to stop does not wait for an instance, which cannot come
+// any more. It comes to the next process.
 func TestOldDestinationStopsDuringMigration(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url)

@@ -17,7 +17,8 @@ import (
 // step is a message that the program says it sends, and the lines that come of it.
 type step struct {
 	verb, queue, method string
-	// runs are the hosts that say that they run the method, and reports those that report it; both sorted.
+	// runs are the hosts that say that they run the method, and reports those that report it; both
+	// sorted.
 	runs, reports []string
 	// rest is everything else.
 	rest []string
@@ -64,8 +65,8 @@ func parse(t *testing.T, output string) (before []string, steps []*step) {
 	return before, steps
 }
 
-// expected is what the scheduler must print, with these workers and the one that it chooses for a new instance. Workers of other processes
-// print elsewhere what they run.
+// expected is what the scheduler must print, with these workers and the one that it chooses for a
+// new instance. Workers of other processes print elsewhere what they run.
 type expected struct {
 	workers   []string
 	before    []int // how many instances each worker runs
@@ -163,8 +164,8 @@ func TestOneProcess(t *testing.T) {
 	})
 }
 
-// Each worker is a process, and so is each scheduler. The workers remember what the first scheduler had them do when the second
-// asks.
+// Each worker is a process, and so is each scheduler. The workers remember what the first scheduler
+// had them do when the second asks.
 func TestManyProcesses(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		t.Helper()

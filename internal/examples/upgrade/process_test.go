@@ -99,7 +99,8 @@ func TestPrograms(t *testing.T) {
 	t.Run("majors", p.majors)
 }
 
-// rolling upgrades a fleet, and takes it back down. What it prints is what the README shows, but for the numbers.
+// rolling upgrades a fleet, and takes it back down. What it prints is what the README shows, but
+// for the numbers.
 func (p programs) rolling(t *testing.T, url string) {
 	want := timeline(readme(t)["go run ./examples/upgrade/rolling"])
 	out, problems, err := run(p.command(t, "", "rolling", "--transport", url, "--server", p.path("server"), "--calls", "100"))
@@ -125,7 +126,8 @@ var (
 	totals  = regexp.MustCompile(`\d+ calls, \d+ at 1.1 and \d+ at 1.2`)
 )
 
-// timeline is what rolling prints, without the numbers that are not always the same. At which versions calls ran, it checks by itself.
+// timeline is what rolling prints, without the numbers that are not always the same. At which
+// versions calls ran, it checks by itself.
 func timeline(out string) string {
 	out = counts.ReplaceAllString(seconds.ReplaceAllString(out, "TIME"), " $1")
 	return strings.TrimSpace(totals.ReplaceAllString(out, "TOTALS"))

@@ -27,8 +27,8 @@ type Server struct {
 	// Version is what they implement, "1.2" if empty. NoTyped: they have no typed service.
 	Version string `json:"version,omitempty"`
 	NoTyped bool   `json:"noTyped,omitempty"`
-	// Listen, Advertise, Workers, Queue and Grace are the options of the same names, if they are not
-	// zero.
+	// Listen, Advertise, Workers, Queue and Grace are the options of the same names, if they are
+	// not zero.
 	Listen    string        `json:"listen,omitempty"`
 	Advertise string        `json:"advertise,omitempty"`
 	Workers   int           `json:"workers,omitempty"`

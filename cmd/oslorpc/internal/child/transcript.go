@@ -68,8 +68,8 @@ func (t *Transcript) since(place int) ([]Line, <-chan struct{}) {
 // End returns the place of the next line.
 func (t *Transcript) End() int { return len(t.Lines()) }
 
-// Find returns the first lines from a place on that match. It waits until there are count of them, or
-// until ctx ends.
+// Find returns the first lines from a place on that match. It waits until there are count of them,
+// or until ctx ends.
 func (t *Transcript) Find(ctx context.Context, place, count int, match func(Line) bool) ([]Line, error) {
 	for {
 		lines, changed := t.since(place)

@@ -43,7 +43,7 @@ var answerExits = []struct {
 // AnswerHelp returns the table of these exit codes for people.
 func AnswerHelp() string {
 	var b strings.Builder
-	b.WriteString("Exit codes, which differ from those of other commands:")
+	b.WriteString("Exit codes of this command; other commands have others:")
 	for _, e := range answerExits {
 		fmt.Fprintf(&b, "\n  %3d  %s", e.code, e.meaning)
 	}
@@ -66,8 +66,8 @@ func Answer(kind string, code int, err error) error {
 // Unwrap returns the error without the exit code.
 func (a *answerError) Unwrap() error { return a.error }
 
-// asAnswer gives an error its exit code if the command's exit code is its answer: after an error, the
-// command cannot tell.
+// asAnswer gives an error its exit code if the command's exit code is its answer: after an error,
+// the command cannot tell.
 func asAnswer(cmd *cobra.Command, err error) error {
 	if _, is := errors.AsType[*answerError](err); is || cmd == nil || cmd.Annotations[answerMark] == "" {
 		return err

@@ -20,8 +20,8 @@ type hinted struct {
 // Unwrap returns the error without the advice.
 func (h *hinted) Unwrap() error { return h.error }
 
-// Summary returns an error that sums up several errors, each of which has been reported. Its kind is
-// the kind of the first.
+// Summary returns an error that sums up several errors, each of which has been reported. Its kind
+// is the kind of the first.
 func Summary(message string, first error) error { return &summary{message, first} }
 
 // summary sums up several errors.

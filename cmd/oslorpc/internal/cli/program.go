@@ -1,5 +1,5 @@
-// Package cli is what all commands of the command line share: global flags, forms of output, errors,
-// and exit codes.
+// Package cli is what all commands of the command line share: global flags, forms of output,
+// errors, and exit codes.
 package cli
 
 import (

@@ -53,8 +53,8 @@ func (s *stage) show(ctx context.Context, words ...string) error {
 	return nil
 }
 
-// showRun is show for a message to the method echo. Then it shows what count servers print when they
-// run it.
+// showRun is show for a message to the method echo. Then it shows what count servers print when
+// they run it.
 func (s *stage) showRun(ctx context.Context, count int, words ...string) error {
 	place := s.output.End()
 	if err := s.show(ctx, words...); err != nil {

@@ -138,7 +138,8 @@ func (args arguments) dict() oslorpc.RequestContext {
 	return dict
 }
 
-// explain adds advice to an error about an argument that was given as text and must be another type.
+// explain adds advice to an error about an argument that was given as text and must be another
+// type.
 func (args arguments) explain(err error) error {
 	e, ok := errors.AsType[*oslorpc.Error](err)
 	if !ok || e.Kind != oslorpc.BadArguments {

@@ -1,5 +1,5 @@
-// Package upgrades has the commands for upgrades of a fleet: versions, versions why, upgrade check and
-// deprecations.
+// Package upgrades has the commands for upgrades of a fleet: versions, versions why, upgrade check
+// and deprecations.
 package upgrades
 
 import (

@@ -106,7 +106,8 @@ func newCapDocument(c *upgrade.Cap, seen []upgrade.Observation) CapDocument {
 	return d
 }
 
-// capVersions returns the version of a cap and the version that it rises to; empty if there is none.
+// capVersions returns the version of a cap and the version that it rises to; empty if there is
+// none.
 func capVersions(r *rpc.CapReason) (version, next string) {
 	if r.State == rpc.CapKnown {
 		version = r.Version.String()

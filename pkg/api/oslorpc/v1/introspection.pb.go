@@ -668,7 +668,7 @@ type MethodInfo struct {
 	Result string `protobuf:"bytes,5,opt,name=result,proto3" json:"result,omitempty"`
 	// Messages started, since the server started.
 	Started int64 `protobuf:"varint,6,opt,name=started,proto3" json:"started,omitempty"`
-	// Of them, those that returned an error.
+	// How many of them returned an error.
 	Failed int64 `protobuf:"varint,7,opt,name=failed,proto3" json:"failed,omitempty"`
 	// The version in which it appeared, as `major.minor`. Empty: not said.
 	Since string `protobuf:"bytes,8,opt,name=since,proto3" json:"since,omitempty"`
