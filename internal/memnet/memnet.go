@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -172,6 +174,9 @@ type line struct {
 	host   *Host
 	dialed bool // it is the end of who connected
 
+	// readBy is when a Read gives up, in Unix nanoseconds; 0 for never.
+	readBy atomic.Int64
+
 	severing, closing sync.Once
 	severed           chan struct{} // closed when nothing passes any more
 	closed            chan struct{} // closed when its user closed it
@@ -179,11 +184,40 @@ type line struct {
 
 func (l *line) Read(b []byte) (int, error) {
 	n, err := l.Conn.Read(b)
+	var late <-chan time.Time
+	if by := l.readBy.Load(); by != 0 {
+		timer := time.NewTimer(time.Until(time.Unix(0, by)))
+		defer timer.Stop()
+		late = timer.C
+	}
 	select {
 	case <-l.host.reachable():
 		return n, err
 	case <-l.severed:
 		return 0, net.ErrClosed
+	case <-late:
+		return 0, os.ErrDeadlineExceeded
+	}
+}
+
+// SetDeadline implements [net.Conn]. gRPC bounds handshakes by it, and a server that stops waits for
+// them.
+func (l *line) SetDeadline(t time.Time) error {
+	l.setReadBy(t)
+	return l.Conn.SetDeadline(t)
+}
+
+// SetReadDeadline implements [net.Conn].
+func (l *line) SetReadDeadline(t time.Time) error {
+	l.setReadBy(t)
+	return l.Conn.SetReadDeadline(t)
+}
+
+func (l *line) setReadBy(t time.Time) {
+	if t.IsZero() {
+		l.readBy.Store(0)
+	} else {
+		l.readBy.Store(t.UnixNano())
 	}
 }
 
