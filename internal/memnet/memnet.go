@@ -200,8 +200,8 @@ func (l *line) Read(b []byte) (int, error) {
 	}
 }
 
-// SetDeadline implements [net.Conn]. gRPC bounds handshakes by it, and a server that stops waits for
-// them.
+// SetDeadline implements [net.Conn]. gRPC bounds handshakes by it, and a server that stops waits
+// for them.
 func (l *line) SetDeadline(t time.Time) error {
 	l.setReadBy(t)
 	return l.Conn.SetDeadline(t)

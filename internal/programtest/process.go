@@ -210,12 +210,12 @@ func (p *Process) Signal(s syscall.Signal) {
 	}
 }
 
-// works reports whether a thread of a process that was told to stop still works. Where the system does
-// not say, it reports that none does.
+// works reports whether a thread of a process that was told to stop still works. Where the system
+// does not say, it reports that none does.
 func (p *Process) works() bool {
 	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid)) // the pattern is well-formed
 	for _, thread := range threads {
-		text, err := os.ReadFile(thread)
+		text, err := os.ReadFile(thread)                   //nolint:gosec // It is a file of the kernel.
 		_, state, found := strings.Cut(string(text), ") ") // after the name, which is in parentheses
 		if err == nil && found && !strings.HasPrefix(state, "T") {
 			return true
