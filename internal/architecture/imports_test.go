@@ -14,6 +14,7 @@ var (
 	}
 	server = []string{
 		"internal/host", "internal/service", "internal/intake", "internal/dispatch", "internal/endpoint",
+		"internal/inbound",
 	}
 )
 

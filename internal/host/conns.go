@@ -38,6 +38,9 @@ func (l *connListener) Accept() (net.Conn, error) {
 	return c, nil
 }
 
+// NetConn returns the connection as the system made it.
+func (c *acceptedConn) NetConn() net.Conn { return c.Conn }
+
 // closeConns closes all connections. There must be no more to accept.
 func (l *connListener) closeConns() {
 	l.mu.Lock()

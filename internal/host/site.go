@@ -24,6 +24,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/connection"
 	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/inbound"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/service"
 )
@@ -80,7 +81,7 @@ func newBootID() string {
 func (s *site) open(c *Config) {
 	services := service.New(s.intake)
 	options := append([]grpc.ServerOption{
-		grpc.Creds(c.Credentials),
+		grpc.Creds(inbound.Credentials(c.Credentials)),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: connection.MinPing, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: maxIdle, Time: pingTime, Timeout: pingTime}),
 		grpc.ChainStreamInterceptor(s.endStream),

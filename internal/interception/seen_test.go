@@ -156,6 +156,9 @@ func (f *fleet) checkEnds(t *testing.T, e *event) {
 		if provedBy(m.Peer.TLS) != clientName || e.user != clientName {
 			t.Errorf("%s: the sender is %q, and the context says %q", e.point, provedBy(m.Peer.TLS), e.user)
 		}
+		if id := m.Peer.Identity; id.Proof != rpc.ProofTLS || id.String() != "dns:"+clientName {
+			t.Errorf("%s: the identity is %+v", e.point, id)
+		}
 	}
 }
 

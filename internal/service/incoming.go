@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/identity"
+	"github.com/oslorpc/oslorpc/internal/inbound"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -90,6 +92,9 @@ func valueOf(name, value string) string {
 
 // Peer returns the process at the other end of the connection.
 func (o origin) Peer() (p rpc.Peer) {
+	if c := inbound.From(o.ctx); c != nil {
+		return c.Peer()
+	}
 	from, ok := peer.FromContext(o.ctx)
 	if !ok {
 		return p
@@ -98,7 +103,7 @@ func (o origin) Peer() (p rpc.Peer) {
 		p.Addr = from.Addr.String()
 	}
 	if info, ok := from.AuthInfo.(credentials.TLSInfo); ok {
-		p.TLS = &info.State
+		p.TLS, p.Identity = &info.State, identity.Certified(&info.State)
 	}
 	return p
 }

@@ -80,6 +80,8 @@ type Peer struct {
 	Addr string
 	// TLS is what the handshake proved; nil for a connection without TLS. It must not be changed.
 	TLS *tls.ConnectionState
+	// Identity is what the peer proved. At a client it is the identity of the server's process.
+	Identity Identity
 }
 
 // Metadata are named values that travel beside a message. Names are in lower case; the methods see

@@ -7,6 +7,7 @@ import (
 	grpcpeer "google.golang.org/grpc/peer"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/identity"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -21,7 +22,7 @@ func tellPeer(r *carrier.Request, opened *grpcpeer.Peer) {
 		r.Peer.Addr = opened.Addr.String()
 	}
 	if secured, ok := opened.AuthInfo.(credentials.TLSInfo); ok {
-		r.Peer.TLS = &secured.State
+		r.Peer.TLS, r.Peer.Identity = &secured.State, identity.Certified(&secured.State)
 	}
 }
 

@@ -1,0 +1,38 @@
+// Package identity reads what the ends of a connection prove about themselves.
+package identity
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Certified returns the identity that a handshake proved: the names of a certificate that was
+// verified. A certificate that was merely shown proves nothing.
+func Certified(state *tls.ConnectionState) rpc.Identity {
+	if len(state.VerifiedChains) == 0 || len(state.VerifiedChains[0]) == 0 {
+		return rpc.Identity{}
+	}
+	names := namesOf(state.VerifiedChains[0][0])
+	if len(names) == 0 {
+		return rpc.Identity{}
+	}
+	return rpc.Identity{Proof: rpc.ProofTLS, Names: names}
+}
+
+// namesOf returns the names in a certificate: URIs, then DNS names, then addresses. The common name
+// is no name: RFC 6125 retired it.
+func namesOf(c *x509.Certificate) []string {
+	names := make([]string, 0, len(c.URIs)+len(c.DNSNames)+len(c.IPAddresses))
+	for _, u := range c.URIs {
+		names = append(names, u.String())
+	}
+	for _, name := range c.DNSNames {
+		names = append(names, "dns:"+name)
+	}
+	for _, ip := range c.IPAddresses {
+		names = append(names, "ip:"+ip.String())
+	}
+	return names
+}
