@@ -47,7 +47,7 @@ func (o *operation) requestFor(a delivery.Attempt) *carrier.Request {
 		r.Target.Server = cmp.Or(r.Target.Server, e.Server)
 	}
 	if r.Missed > 0 && r.ID == "" {
-		r.ID = o.client.transport.messageID()
+		r.ID = o.client.transport.ids.next()
 	}
 	o.codec.fill(r, v)
 	return r

@@ -266,6 +266,6 @@ func (o *operation) address() {
 	r.Target, r.Method, r.Mode = c.scope, o.message.Method, o.kind.mode
 	r.OrderKey, r.Silence = c.settings.OrderKey, o.message.Silence
 	if !o.kind.unnamed || r.OrderKey != "" {
-		r.ID = c.transport.messageID()
+		r.ID = c.transport.ids.next()
 	}
 }

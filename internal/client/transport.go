@@ -7,10 +7,7 @@ package client
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"log/slog"
-	"strconv"
 	"sync/atomic"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
@@ -46,14 +43,13 @@ type Transport struct {
 	sends    []intercept
 	attempts []intercept
 
-	idPrefix string
-	ids      atomic.Uint64
-	closed   atomic.Bool
+	ids    ids
+	closed atomic.Bool
 }
 
 // NewTransport returns a transport. It connects to nothing yet.
 func NewTransport(config Config) *Transport {
-	t := &Transport{config: config, fleet: fleet.New(config.Registry, config.Carrier, config.Log), idPrefix: randomID() + "-"}
+	t := &Transport{config: config, fleet: fleet.New(config.Registry, config.Carrier, config.Log), ids: newIDs()}
 	for _, i := range config.Interceptors {
 		if i.Send != nil {
 			t.sends = append(t.sends, i.Send)
@@ -87,15 +83,3 @@ func (*Transport) errClosed() error { return failure.Invalid("the transport is c
 
 // Topic returns what is known of the servers on a topic.
 func (t *Transport) Topic(name discovery.Topic) *fleet.Topic { return t.fleet.Topic(name) }
-
-// messageID returns an id that no other message has.
-func (t *Transport) messageID() string {
-	id := append(make([]byte, 0, 32), t.idPrefix...)
-	return string(strconv.AppendUint(id, t.ids.Add(1), 36))
-}
-
-func randomID() string {
-	var b [6]byte
-	_, _ = rand.Read(b[:]) // it never fails, by its documentation
-	return hex.EncodeToString(b[:])
-}

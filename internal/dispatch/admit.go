@@ -30,16 +30,18 @@ func (d *Dispatcher) accept(r *Request) (selected, *ticket, error) {
 
 // take admits a message whose method is there.
 func (d *Dispatcher) take(r *Request, now time.Time) (*ticket, error) {
+	sender := r.sender()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	// This comes before all other refusals: "not started" must not be said of a message that may
 	// have run.
-	if !d.window.add(r.ID, now) {
+	window := d.windows.of(sender, now)
+	if !window.add(r.ID, now) {
 		return nil, errRepeated
 	}
 	ticket, err := d.admit(r)
 	if err != nil {
-		d.window.forget(r.ID)
+		window.forget(r.ID)
 		return nil, err
 	}
 	d.accepted++
@@ -62,10 +64,13 @@ func (d *Dispatcher) admit(r *Request) (*ticket, error) {
 
 // forget lets a message come again that was accepted, and whose caller is told that it did not
 // start.
-func (d *Dispatcher) forget(id string) {
+func (d *Dispatcher) forget(r *Request) {
+	sender := r.sender()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.window.forget(id)
+	if w := d.windows[sender]; w != nil {
+		w.forget(r.ID)
+	}
 }
 
 // end is called when an accepted message has ended.

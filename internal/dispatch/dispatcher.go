@@ -45,7 +45,7 @@ type Dispatcher struct {
 	force context.CancelCauseFunc
 
 	mu       sync.Mutex // before the lock of the queue
-	window   *window    // guarded by mu
+	windows  windows    // guarded by mu
 	accepted int        // messages that were accepted and have not ended; it grows no more once the phase refuses
 	ended    chan struct{}
 	endOnce  sync.Once // closes ended when the phase refuses and no accepted message is left
@@ -55,7 +55,7 @@ type Dispatcher struct {
 // New returns the dispatcher of a server.
 func New(c Config) *Dispatcher {
 	d := &Dispatcher{
-		config: c, runs: runsOf(c.Interceptors), queue: &queue{limits: c.Limits, phase: c.Phase}, window: newWindow(), ended: make(chan struct{}),
+		config: c, runs: runsOf(c.Interceptors), queue: &queue{limits: c.Limits, phase: c.Phase}, windows: windows{}, ended: make(chan struct{}),
 	}
 	d.base, d.force = context.WithCancelCause(context.Background())
 	return d
@@ -97,7 +97,7 @@ func (d *Dispatcher) Call(ctx context.Context, r *Request, emit Emit) error {
 		err = d.expired(err)
 	}
 	if rpc.SafeToRetry(err) {
-		d.forget(r.ID)
+		d.forget(r)
 	}
 	return err
 }

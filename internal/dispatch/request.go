@@ -63,6 +63,14 @@ type Origin interface {
 // isTyped reports whether the message is for a method of a typed service.
 func (r *Request) isTyped() bool { return r.Typed.Service != "" }
 
+// sender distinguishes senders by what they proved; empty for one that proved nothing.
+func (r *Request) sender() string {
+	if r.Origin == nil {
+		return ""
+	}
+	return r.Origin.Peer().Identity.Key()
+}
+
 // kwargs returns the keyword arguments as the text of a JSON object.
 func (r *Request) kwargs() string {
 	if r.Kwargs == "" {

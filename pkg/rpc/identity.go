@@ -1,7 +1,5 @@
 package rpc
 
-import "strings"
-
 // Proof says how a process proved its identity.
 type Proof string
 
@@ -37,15 +35,11 @@ func (i Identity) String() string {
 	return i.Names[0]
 }
 
-// Key returns what distinguishes the identity from others, such as in a map; empty for a process
-// that proved nothing.
+// Key returns what distinguishes the identity from others: its most specific name, empty for a
+// process that proved nothing.
 func (i Identity) Key() string {
-	switch len(i.Names) {
-	case 0:
+	if len(i.Names) == 0 {
 		return ""
-	case 1:
-		return i.Names[0]
-	default:
-		return strings.Join(i.Names, " ")
 	}
+	return i.Names[0]
 }
