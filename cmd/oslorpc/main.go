@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strconv"
+	"strings"
 
 	"google.golang.org/grpc/grpclog"
 
@@ -13,11 +15,19 @@ import (
 )
 
 func main() {
-	if os.Getenv("GRPC_GO_LOG_SEVERITY_LEVEL") == "" {
-		// gRPC would log to standard error, among our errors, which programs read.
-		grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard))
-	}
+	grpclog.SetLoggerV2(grpcLog(os.Getenv("GRPC_GO_LOG_SEVERITY_LEVEL"), cli.Terminal(os.Stderr)))
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// grpcLog returns gRPC's log from a severity on, which is written to errs. Without a severity it is
+// silent: programs read our errors there.
+func grpcLog(severity string, errs io.Writer) grpclog.LoggerV2 {
+	writers := map[string]io.Writer{"info": io.Discard, "warning": io.Discard, "error": io.Discard}
+	if severity = strings.ToLower(severity); writers[severity] != nil {
+		writers[severity] = errs // a message goes to the writers of lower severities, too
+	}
+	verbosity, _ := strconv.Atoi(os.Getenv("GRPC_GO_LOG_VERBOSITY_LEVEL")) // gRPC ignores what is no number
+	return grpclog.NewLoggerV2WithVerbosity(writers["info"], writers["warning"], writers["error"], verbosity)
 }
 
 // run runs a command line and returns the exit code.
@@ -25,7 +35,7 @@ func run(args []string, in io.Reader, out, errs io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), cli.EndSignals...)
 	defer stop()
 	context.AfterFunc(ctx, stop) // so that a second signal ends the program at once
-	p := &cli.Program{In: in, Out: out, Errs: errs}
+	p := &cli.Program{In: in, Out: cli.Terminal(out), Errs: cli.Terminal(errs)}
 	root := rootCommand(p)
 	root.SetArgs(args)
 	if err := root.ExecuteContext(ctx); err != nil {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"unicode"
 
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -38,7 +37,7 @@ func FuzzTarget(f *testing.F) {
 			t.Errorf("the version of a valid target: %v", err)
 		}
 		for _, text := range texts {
-			if strings.ContainsFunc(text, unicode.IsControl) {
+			if strings.ContainsFunc(text, rpc.IsControl) {
 				t.Errorf("control characters in %q", text)
 			}
 		}

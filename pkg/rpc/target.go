@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 )
 
@@ -143,7 +142,7 @@ func badName(s string) string {
 		return fmt.Sprintf("is longer than %d bytes: shorten it", maxName)
 	case !utf8.ValidString(s):
 		return "is not UTF-8: encode it"
-	case strings.ContainsFunc(s, unicode.IsControl):
+	case strings.ContainsFunc(s, IsControl):
 		return "has control characters: remove them"
 	}
 	return ""

@@ -136,6 +136,11 @@ func TestTargetValidation(t *testing.T) {
 		{"NUL", rpc.Target{Exchange: "a\x00"}, []string{`the exchange "a\x00"`, "control characters"}},
 		{"delete", rpc.Target{Namespace: "a\x7f"}, []string{`the namespace "a\x7f"`, "control characters"}},
 		{"C1 control", rpc.Target{Namespace: "a\u0085"}, []string{`the namespace "a\u0085"`, "control characters"}},
+		{"right-to-left override", rpc.Target{Server: "a\u202eb"}, []string{`the server "a\u202eb"`, "control characters"}},
+		{"isolate", rpc.Target{Exchange: "a\u2066b"}, []string{`the exchange "a\u2066b"`, "control characters"}},
+		{"Arabic letter mark", rpc.Target{Topic: "a\u061cb"}, []string{`the topic "a\u061cb"`, "control characters"}},
+		{"line separator", rpc.Target{Topic: "a\u2028b"}, []string{`the topic "a\u2028b"`, "control characters"}},
+		{"no control: a joiner", rpc.Target{Topic: "a\u200db"}, nil},
 		{"version", rpc.Target{Version: "1"}, []string{`version "1"`, "major.minor"}},
 		{"the first one is reported", rpc.Target{Topic: "\n", Server: "\n"}, []string{`the topic "\n"`}},
 	} {

