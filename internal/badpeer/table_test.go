@@ -22,6 +22,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/leak"
 	typedtest "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
 const (
@@ -78,7 +79,7 @@ func (k *kind) open(t *testing.T, url string, intercepted bool) (*oslorpc.Transp
 	log := &counter{}
 	options := []oslorpc.TransportOption{oslorpc.WithLogger(slog.New(slog.NewTextHandler(log, nil))), oslorpc.WithStopGrace(0)}
 	if k.security != nil {
-		options = append(options, oslorpc.WithCredentials(k.security))
+		options = append(options, oslorpc.WithTrust(trust.Config{Credentials: k.security}))
 	}
 	if intercepted {
 		options = append(options, oslorpc.WithDialOptions(grpc.WithUserAgent("test")))

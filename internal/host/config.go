@@ -6,13 +6,13 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/inprocess"
 	"github.com/oslorpc/oslorpc/internal/intake"
+	"github.com/oslorpc/oslorpc/internal/security"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -23,9 +23,8 @@ type Config struct {
 	// Listen is the address to listen on, and Advertise the one that others connect to, empty for
 	// the same one; see WithListen and WithAdvertise of package oslorpc.
 	Listen, Advertise string
-	// Insecure allows an address that other machines can reach without TLS.
-	Insecure    bool
-	Credentials credentials.TransportCredentials
+	// Trust has the credentials of connections.
+	Trust *security.Trust
 	// MaxSize bounds a request and a result, in bytes.
 	MaxSize int
 	// StopGrace is how long a server that stops goes on accepting after it withdrew.

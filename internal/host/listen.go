@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	"google.golang.org/grpc/credentials/insecure"
-
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -37,8 +35,8 @@ func (c *Config) listen(ctx context.Context) (net.Listener, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	if !isLoopback(host) && !c.Insecure && !c.secure() {
-		return nil, "", failure.Invalid("other machines can reach %q: use WithCredentials, or WithInsecure if you mean it", c.Listen)
+	if err := c.Trust.CheckServing(c.Listen); err != nil {
+		return nil, "", err
 	}
 	l, err := listenTCP(ctx, host, first, last)
 	if err != nil {
@@ -50,10 +48,6 @@ func (c *Config) listen(ctx context.Context) (net.Listener, string, error) {
 		return nil, "", err
 	}
 	return l, addr, nil
-}
-
-func (c *Config) secure() bool {
-	return c.Credentials.Info().SecurityProtocol != insecure.NewCredentials().Info().SecurityProtocol
 }
 
 // parsePorts reads a port or a range of ports.
@@ -84,14 +78,6 @@ func listenTCP(ctx context.Context, host string, first, last int) (net.Listener,
 		return nil, failures[len(failures)-1]
 	}
 	return nil, errors.Join(failures...)
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 // advertised returns the address to announce for a listener.

@@ -7,11 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"google.golang.org/grpc/credentials/insecure"
-
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/internal/security"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -46,7 +45,7 @@ func (r *registry) Publish(_ context.Context, list []discovery.Instance) error {
 func newHost(t *testing.T, r *registry) *Host {
 	t.Helper()
 	h := New(Config{
-		Exchange: "nova", Listen: "127.0.0.1:0", Credentials: insecure.NewCredentials(), MaxSize: 1 << 20,
+		Exchange: "nova", Listen: "127.0.0.1:0", Trust: &security.Trust{}, MaxSize: 1 << 20,
 		Log: slog.New(slog.DiscardHandler), Registry: r,
 	})
 	t.Cleanup(func() {

@@ -14,6 +14,7 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -58,6 +59,10 @@ const (
 var streamWorkers = uint32(2 * runtime.GOMAXPROCS(0))
 
 func newSite(ctx context.Context, c *Config) (*site, error) {
+	secure, err := c.Trust.Server()
+	if err != nil {
+		return nil, err
+	}
 	listener, addr, err := c.listen(ctx)
 	if err != nil {
 		return nil, err
@@ -67,7 +72,7 @@ func newSite(ctx context.Context, c *Config) (*site, error) {
 		BootID: s.bootID, Exchange: c.Exchange, MaxSize: c.MaxSize, Interceptors: c.Interceptors, Log: c.Log,
 	})
 	s.closing, s.end = context.WithCancel(context.Background())
-	s.open(c) //nolint:contextcheck // Each message comes with its own.
+	s.open(c, secure) //nolint:contextcheck // Each message comes with its own.
 	return s, nil
 }
 
@@ -78,10 +83,10 @@ func newBootID() string {
 }
 
 // open makes the gRPC server, with the services of the contract, health and reflection.
-func (s *site) open(c *Config) {
+func (s *site) open(c *Config, secure credentials.TransportCredentials) {
 	services := service.New(s.intake)
 	options := append([]grpc.ServerOption{
-		grpc.Creds(inbound.Credentials(c.Credentials)),
+		grpc.Creds(inbound.Credentials(secure)),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: connection.MinPing, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: maxIdle, Time: pingTime, Timeout: pingTime}),
 		grpc.ChainStreamInterceptor(s.endStream),

@@ -12,13 +12,13 @@ import (
 	"testing"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/oslorpc/oslorpc/internal/tlstest"
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
+	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
 const (
@@ -54,7 +54,7 @@ func (f *fleet) open(t *testing.T, name string, options ...oslorpc.TransportOpti
 	t.Helper()
 	test, _, _ := strings.Cut(t.Name(), "/")
 	transport, err := oslorpc.Open("memory://"+test, append(options, oslorpc.WithStopGrace(0),
-		oslorpc.WithLogger(slog.New(slog.DiscardHandler)), oslorpc.WithCredentials(credentials.NewTLS(f.authority.Mutual(name))))...)
+		oslorpc.WithLogger(slog.New(slog.DiscardHandler)), oslorpc.WithTrust(trust.Config{TLS: f.authority.Mutual(name)}))...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	_ "github.com/oslorpc/oslorpc/pkg/interceptor"
 	_ "github.com/oslorpc/oslorpc/pkg/middleware"
 	_ "github.com/oslorpc/oslorpc/pkg/oslorpctest"
+	_ "github.com/oslorpc/oslorpc/pkg/trust"
 )
 
 const (

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"math/big"
 	"net"
+	"net/url"
 	"testing"
 	"time"
 )
@@ -23,17 +24,35 @@ type Authority struct {
 	cert *x509.Certificate
 }
 
+// Subject is what a certificate says.
+type Subject struct {
+	// URIs, DNS and IPs are the names in the certificate.
+	URIs, DNS []string
+	IPs       []net.IP
+	// NotBefore and NotAfter are when it is valid; the zero times mean an hour ago, and in an hour.
+	NotBefore, NotAfter time.Time
+}
+
+// Certificate is a certificate with its private key.
+type Certificate struct {
+	// Leaf is the certificate.
+	Leaf *x509.Certificate
+
+	authority *Authority
+	key       *ecdsa.PrivateKey
+}
+
 // New returns an authority.
 func New(t testing.TB) *Authority {
 	t.Helper()
 	a := &Authority{t: t, Pool: x509.NewCertPool()}
-	a.key, a.cert = a.issue(&x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign})
+	a.key, a.cert = a.issue(&x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, Subject{})
 	a.Pool.AddCert(a.cert)
 	return a
 }
 
 // issue makes a certificate; the first is the authority's own.
-func (a *Authority) issue(template *x509.Certificate) (*ecdsa.PrivateKey, *x509.Certificate) {
+func (a *Authority) issue(template *x509.Certificate, s Subject) (*ecdsa.PrivateKey, *x509.Certificate) {
 	a.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -43,8 +62,14 @@ func (a *Authority) issue(template *x509.Certificate) (*ecdsa.PrivateKey, *x509.
 	if parent == nil {
 		signer, parent = key, template
 	}
-	template.SerialNumber = big.NewInt(time.Now().UnixNano())
+	template.SerialNumber = serial(a.t)
 	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(time.Hour)
+	if !s.NotBefore.IsZero() {
+		template.NotBefore = s.NotBefore
+	}
+	if !s.NotAfter.IsZero() {
+		template.NotAfter = s.NotAfter
+	}
 	raw, err := x509.CreateCertificate(rand.Reader, template, parent, key.Public(), signer)
 	if err != nil {
 		a.t.Fatal(err)
@@ -56,16 +81,58 @@ func (a *Authority) issue(template *x509.Certificate) (*ecdsa.PrivateKey, *x509.
 	return key, cert
 }
 
-// Mutual returns the configuration of a program with a certificate for 127.0.0.1 and for names. It
+// serial returns a serial number that no other certificate has.
+func serial(t testing.TB) *big.Int {
+	t.Helper()
+	n, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Issue returns a new certificate, for servers and for clients.
+func (a *Authority) Issue(s Subject) *Certificate {
+	a.t.Helper()
+	template := &x509.Certificate{
+		DNSNames: s.DNS, IPAddresses: s.IPs, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+	}
+	for _, text := range s.URIs {
+		u, err := url.Parse(text)
+		if err != nil {
+			a.t.Fatal(err)
+		}
+		template.URIs = append(template.URIs, u)
+	}
+	c := &Certificate{authority: a}
+	c.key, c.Leaf = a.issue(template, s)
+	return c
+}
+
+// Local returns a certificate for 127.0.0.1, ::1 and names.
+func (a *Authority) Local(names ...string) *Certificate {
+	a.t.Helper()
+	return a.Issue(Subject{DNS: names, IPs: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}})
+}
+
+// Mutual returns the configuration of a program with a certificate for 127.0.0.1, ::1 and names. It
 // wants a certificate of the authority from the programs at the other end of its connections.
 func (a *Authority) Mutual(names ...string) *tls.Config {
 	a.t.Helper()
-	key, cert := a.issue(&x509.Certificate{
-		DNSNames: names, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	})
+	return a.Local(names...).Mutual()
+}
+
+// TLS returns the certificate as package tls wants it.
+func (c *Certificate) TLS() tls.Certificate {
+	return tls.Certificate{Certificate: [][]byte{c.Leaf.Raw}, PrivateKey: c.key}
+}
+
+// Mutual returns the configuration of a program with the certificate. It wants a certificate of the
+// same authority from the programs at the other end of its connections.
+func (c *Certificate) Mutual() *tls.Config {
 	return &tls.Config{
-		MinVersion: tls.VersionTLS13, RootCAs: a.Pool, ClientCAs: a.Pool, ClientAuth: tls.RequireAndVerifyClientCert,
-		Certificates: []tls.Certificate{{Certificate: [][]byte{cert.Raw}, PrivateKey: key}},
+		MinVersion: tls.VersionTLS13, RootCAs: c.authority.Pool, ClientCAs: c.authority.Pool, ClientAuth: tls.RequireAndVerifyClientCert,
+		Certificates: []tls.Certificate{c.TLS()},
 	}
 }

@@ -15,9 +15,9 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
 // openEcho opens a transport with a server that echoes.
@@ -81,9 +81,9 @@ func ExampleWithListen() {
 }
 
 // A server listens on each address of its machine, and tells others which one they connect to.
-// Every program that reaches it can send messages, so without TLS this needs WithInsecure.
+// Every program that reaches it can send messages, so without TLS this needs Plaintext.
 func ExampleWithAdvertise() {
-	t, err := openEcho(oslorpc.WithListen("0.0.0.0:0"), oslorpc.WithAdvertise("localhost"), oslorpc.WithInsecure())
+	t, err := openEcho(oslorpc.WithListen("0.0.0.0:0"), oslorpc.WithAdvertise("localhost"), oslorpc.WithTrust(trust.Config{Plaintext: true}))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -97,14 +97,14 @@ func ExampleWithAdvertise() {
 
 // With TLS at both ends, clients and servers prove their identities. A real program loads
 // certificates from files; this one makes a certificate that signs itself.
-func ExampleWithCredentials() {
+func ExampleWithTrust() {
 	certificate, trusted := selfSigned()
-	t, err := openEcho(oslorpc.WithCredentials(credentials.NewTLS(&tls.Config{
+	t, err := openEcho(oslorpc.WithTrust(trust.Config{TLS: &tls.Config{
 		Certificates: []tls.Certificate{certificate}, // of this program, as a server and as a client
 		RootCAs:      trusted,                        // for the servers that it connects to
 		ClientCAs:    trusted,                        // for the clients that connect to it
 		ClientAuth:   tls.RequireAndVerifyClientCert,
-	})))
+	}}))
 	if err != nil {
 		log.Fatal(err)
 	}

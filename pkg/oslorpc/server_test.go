@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
 // Several servers of a process share its address, and each is reached as if it were alone.
@@ -266,8 +267,8 @@ func TestListen(t *testing.T) {
 		"advertised":           {[]oslorpc.TransportOption{oslorpc.WithAdvertise("node1.example:7000")}, "node1.example:7000", ""},
 		"advertised host":      {[]oslorpc.TransportOption{oslorpc.WithAdvertise("node1.example")}, "node1.example:", ""},
 		"taken":                {[]oslorpc.TransportOption{oslorpc.WithListen(busy)}, "", busy},
-		"all addresses":        {[]oslorpc.TransportOption{oslorpc.WithListen("0.0.0.0:0")}, "", "WithInsecure"},
-		"unspecified":          {[]oslorpc.TransportOption{oslorpc.WithListen("0.0.0.0:0"), oslorpc.WithInsecure()}, "", "WithAdvertise"},
+		"all addresses":        {[]oslorpc.TransportOption{oslorpc.WithListen("0.0.0.0:0")}, "", "WithTrust"},
+		"unspecified":          {[]oslorpc.TransportOption{oslorpc.WithListen("0.0.0.0:0"), oslorpc.WithTrust(trust.Config{Plaintext: true})}, "", "WithAdvertise"},
 		"no port":              {[]oslorpc.TransportOption{oslorpc.WithListen("127.0.0.1")}, "", "host:port"},
 		"bad port":             {[]oslorpc.TransportOption{oslorpc.WithListen("127.0.0.1:http")}, "", `"http"`},
 		"bad range":            {[]oslorpc.TransportOption{oslorpc.WithListen("127.0.0.1:9-8")}, "", `"9-8"`},

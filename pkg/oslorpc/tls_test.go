@@ -18,10 +18,11 @@ import (
 	"github.com/oslorpc/oslorpc/internal/tlstest"
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
 func withTLS(config *tls.Config) oslorpc.TransportOption {
-	return oslorpc.WithCredentials(credentials.NewTLS(config))
+	return oslorpc.WithTrust(trust.Config{TLS: config})
 }
 
 // syncing is an inventory with a bidirectional stream that answers each message.
@@ -154,7 +155,7 @@ func serveSecure(t *testing.T, options ...oslorpc.TransportOption) (*oslorpc.Ser
 }
 
 // Every delivery works with TLS in both directions, wherever the server listens; no other
-// machine's address needs WithInsecure then.
+// machine's address needs Plaintext then.
 func TestTLS(t *testing.T) {
 	socket := "unix:" + filepath.Join(t.TempDir(), "socket")
 	for name, options := range map[string][]oslorpc.TransportOption{
@@ -204,7 +205,7 @@ func TestTLSRefuses(t *testing.T) {
 		"no TLS":                       insecure.NewCredentials(),
 	} {
 		t.Run(name, func(t *testing.T) {
-			sender := open(t, oslorpc.WithCredentials(creds))
+			sender := open(t, oslorpc.WithTrust(trust.Config{Credentials: creds}))
 			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 			defer cancel()
 			var all sync.WaitGroup // together, so that each has all the time

@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
 	"github.com/oslorpc/oslorpc/internal/client"
@@ -19,6 +17,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/host"
 	"github.com/oslorpc/oslorpc/internal/inprocess"
 	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/internal/security"
+	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
 // Transport is a program's way to other programs: how they find each other, and how they are
@@ -48,8 +48,8 @@ type config struct {
 	caller        string
 	listen        string
 	advertise     string
-	insecure      bool
-	credentials   credentials.TransportCredentials
+	trust         trust.Config
+	security      *security.Trust // what trust names, loaded
 	maxSize       int
 	maxHeader     int
 	stopGrace     time.Duration
@@ -91,7 +91,7 @@ func WithDefaultExchange(exchange string) TransportOption {
 
 // WithListen sets where the transport's servers listen: "host:port", "host:first-last" for the
 // first free port of a range, or "unix:/path". Port 0, the default on 127.0.0.1, is any free port.
-// An address that is not loopback needs [WithCredentials] or [WithInsecure].
+// An address that other machines can reach needs [WithTrust].
 func WithListen(address string) TransportOption {
 	return transportOption(func(c *config) { c.listen = address })
 }
@@ -104,16 +104,11 @@ func WithAdvertise(address string) TransportOption {
 	return transportOption(func(c *config) { c.advertise = address })
 }
 
-// WithInsecure allows servers to listen without TLS where other machines can reach them: everybody
-// who can connect can send messages and read what passes.
-func WithInsecure() TransportOption {
-	return transportOption(func(c *config) { c.insecure = true })
-}
-
-// WithCredentials secures the connections of clients and servers, such as with credentials.NewTLS.
-// All programs of a fleet need matching ones. Without it, connections are in clear.
-func WithCredentials(both credentials.TransportCredentials) TransportOption {
-	return transportOption(func(c *config) { c.credentials = both })
+// WithTrust sets how the clients and servers of the transport prove who they are and whom they
+// trust; see [trust.Config]. Without it connections are in clear, and other machines cannot be
+// reached.
+func WithTrust(c trust.Config) TransportOption {
+	return transportOption(func(o *config) { o.trust = c })
 }
 
 // WithMaxMessageSize bounds, in bytes, the arguments with the request context of a message, and
@@ -191,7 +186,7 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	c := config{
 		listen: "127.0.0.1:0", maxSize: DefaultMaxMessageSize, maxHeader: DefaultMaxHeaderSize,
 		stopGrace: defaultStopGrace, stopTimeout: DefaultStopTimeout,
-		log: slog.Default(), credentials: insecure.NewCredentials(),
+		log: slog.Default(),
 	}
 	for _, o := range options {
 		o.applyTransport(&c)
@@ -210,6 +205,9 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 		return nil, err
 	}
 	c.errors.Log = c.log
+	if c.security, err = security.Open(c.trust, c.log); err != nil {
+		return nil, err
+	}
 	registry, err := openRegistry(url, c.exchange, c.log)
 	if err != nil {
 		return nil, err
@@ -250,7 +248,7 @@ func (c *config) check() error {
 // hosting returns how the transport's servers are reached.
 func (c *config) hosting(registry discovery.Registry, listed host.Listed) host.Config {
 	return host.Config{
-		Exchange: c.exchange, Listen: c.listen, Advertise: c.advertise, Insecure: c.insecure, Credentials: c.credentials,
+		Exchange: c.exchange, Listen: c.listen, Advertise: c.advertise, Trust: c.security,
 		MaxSize: c.maxSize, StopGrace: c.stopGrace, StopTimeout: c.stopTimeout, Interceptors: c.interceptors, Describe: c.describe(),
 		Options: c.serverOptions, Log: c.log, Registry: registry, Listed: listed, Test: c.process,
 	}
@@ -271,7 +269,7 @@ func (t *Transport) listed(ctx context.Context, topic discovery.Topic) (ids []st
 // carrier has what connects to others.
 func (c *config) carrier() grpccarrier.Config {
 	config := grpccarrier.Config{
-		Peers: peer.Config{Credentials: c.credentials, Options: c.dialOptions}, Caller: c.caller, MaxSize: c.maxSize, MaxHeader: c.maxHeader,
+		Peers: peer.Config{Credentials: c.security.Client(), Options: c.dialOptions}, Caller: c.caller, MaxSize: c.maxSize, MaxHeader: c.maxHeader,
 	}
 	if c.process != nil {
 		config.Peers.Dial = c.process.Dial

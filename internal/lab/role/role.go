@@ -7,10 +7,7 @@ package role
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -18,10 +15,9 @@ import (
 	"syscall"
 	"time"
 
-	"google.golang.org/grpc/credentials"
-
 	"github.com/oslorpc/oslorpc/internal/lab/history"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
 // Variable is the environment variable that makes a process a role: it has a [Config] as JSON.
@@ -95,33 +91,9 @@ func (c *Config) run() error {
 
 // open opens the transport.
 func (c *Config) open(options ...oslorpc.TransportOption) (*oslorpc.Transport, error) {
+	trusted := trust.Config{Plaintext: true} // faults come through addresses of other networks
 	if c.TLS != "" {
-		secure, err := mutualTLS(c.TLS)
-		if err != nil {
-			return nil, err
-		}
-		options = append(options, oslorpc.WithCredentials(secure))
+		trusted = trust.Config{CA: c.TLS + "/ca.pem", Cert: c.TLS + "/cert.pem", Key: c.TLS + "/key.pem", ServerName: "localhost"}
 	}
-	return oslorpc.Open(c.URL, append(options, oslorpc.WithCallerName(c.Process))...)
-}
-
-// mutualTLS returns credentials of which each side proves that it has a certificate of the
-// authority in the directory.
-func mutualTLS(dir string) (credentials.TransportCredentials, error) {
-	pair, err := tls.LoadX509KeyPair(dir+"/cert.pem", dir+"/key.pem")
-	if err != nil {
-		return nil, err
-	}
-	authority, err := os.ReadFile(dir + "/ca.pem") //nolint:gosec // The lab's own.
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(authority) {
-		return nil, errors.New("no certificate in ca.pem")
-	}
-	return credentials.NewTLS(&tls.Config{
-		MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{pair}, RootCAs: pool,
-		ClientCAs: pool, ClientAuth: tls.RequireAndVerifyClientCert, ServerName: "localhost",
-	}), nil
+	return oslorpc.Open(c.URL, append(options, oslorpc.WithTrust(trusted), oslorpc.WithCallerName(c.Process))...)
 }

@@ -104,7 +104,7 @@ func (c *Config) shutdown(t *oslorpc.Transport) error {
 func (s *Server) options() []oslorpc.TransportOption {
 	var options []oslorpc.TransportOption
 	if s.Listen != "" {
-		options = append(options, oslorpc.WithListen(s.Listen), oslorpc.WithInsecure())
+		options = append(options, oslorpc.WithListen(s.Listen))
 	}
 	if s.Advertise != "" {
 		options = append(options, oslorpc.WithAdvertise(s.Advertise))

@@ -16,6 +16,7 @@ import (
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
+	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
 const long = `Run a server for trying things out, until SIGINT or SIGTERM. It prints a line when it is ready, and one for each message
@@ -86,7 +87,7 @@ func (s *serving) addFlags(cmd *cobra.Command) {
 func (s *serving) options() []oslorpc.TransportOption {
 	options := []oslorpc.TransportOption{oslorpc.WithListen(s.listen), oslorpc.WithAdvertise(s.advertise)}
 	if s.insecure {
-		options = append(options, oslorpc.WithInsecure())
+		options = append(options, oslorpc.WithTrust(trust.Config{Plaintext: true}))
 	}
 	return options
 }
@@ -175,7 +176,7 @@ func (s *serving) inputEnd(in io.Reader) <-chan struct{} {
 
 // flagNames replaces the options in the library's advice by flags.
 var flagNames = strings.NewReplacer(
-	"WithCredentials, or WithInsecure if you mean it", "a loopback address, or --insecure if you mean it",
+	"use WithTrust with CA, Cert and Key, or with Plaintext if you mean it", "use a loopback address, or --insecure if you mean it",
 	"WithAdvertise", "--advertise",
 )
 

@@ -1,0 +1,76 @@
+// Package trust says how the programs of a fleet prove to each other who they are: certificates,
+// authorities, tokens, and the names that a server's certificate must have.
+//
+//	t, err := oslorpc.Open(url, oslorpc.WithTrust(trust.Config{
+//		CA: "/etc/fleet/ca.pem", Cert: "/etc/fleet/cert.pem", Key: "/etc/fleet/key.pem",
+//	}))
+//
+// A program that sets nothing may still be configured from outside: by parameters of the transport
+// URL and by environment variables; see docs/security.md.
+package trust
+
+import (
+	"context"
+	"crypto/tls"
+	"time"
+
+	"google.golang.org/grpc/credentials"
+)
+
+// Config is what a transport trusts, and how it proves its own identity. The zero value connects
+// in clear, and only within the machine: over the loopback interface and Unix sockets.
+//
+// With CA, or with Cert and Key, connections use TLS 1.3, in both directions:
+//
+//   - Servers need Cert and Key. With CA they require a certificate of their clients, unless Tokens
+//     is set: then a client may present a token instead.
+//   - Clients verify servers against CA, or against the authorities of the system without CA. They
+//     present Cert if it is set.
+//
+// The files are read by Open, and again when they change: connections that are open stay, as long
+// as the new files still verify the other end.
+type Config struct {
+	// CA is the path of a PEM file with the certificates of the authorities to trust. Empty means
+	// the authorities of the system for clients, and no client certificates for servers.
+	CA string
+	// Cert and Key are the paths of PEM files with the certificate of this program, followed by any
+	// intermediate ones, and with its private key. Both are set, or none.
+	Cert, Key string
+
+	// ServerName is the name that the certificate of every server must have, in place of the host
+	// in the server's address. Empty means that host, or Identity if it is set.
+	ServerName string
+	// Identity is a template of the name that a server's certificate must have, such as
+	// spiffe://example.org/exchange/{exchange}/topic/{topic}/server/{server}, or
+	// dns:{server}.{topic}.example. A client sends a message only over a connection whose server has
+	// the name for the exchange, topic and server that the client meant. Empty means any server that
+	// an authority certified.
+	Identity string
+
+	// TokenFile is the path of a file with the bearer token that clients send with each message.
+	// Empty means no token.
+	TokenFile string
+	// Tokens verifies the tokens of clients at servers. Nil means that tokens prove nothing.
+	Tokens Verifier
+
+	// WorkloadAPI is the address of a SPIFFE Workload API, such as unix:///run/spire/agent.sock. It
+	// provides the certificates and authorities in place of CA, Cert and Key. Empty means none.
+	WorkloadAPI string
+
+	// TLS is used in place of CA, Cert and Key: its RootCAs by clients, its ClientCAs and ClientAuth
+	// by servers. It is not reloaded; its callbacks may. Nil means none.
+	TLS *tls.Config
+	// Credentials are used for every connection, in place of all of the above. Nil means none.
+	Credentials credentials.TransportCredentials
+
+	// Plaintext allows connections without TLS to and from other machines. Every program on the way
+	// can then read and change each message, and any program can send one.
+	Plaintext bool
+}
+
+// Verifier verifies bearer tokens. It is safe for concurrent use.
+type Verifier interface {
+	// Verify returns the subject that a token names, and when the token expires; the zero time means
+	// never. An error means that the token proves nothing.
+	Verify(ctx context.Context, token string) (subject string, expires time.Time, err error)
+}
