@@ -13,18 +13,11 @@ import (
 	"github.com/oslorpc/oslorpc/internal/consultest"
 )
 
-const withACLs = `
-acl {
-  enabled = true
-  default_policy = "deny"
-  tokens { initial_management = "` + consultest.Token + `" }
-}`
-
 // A Consul that hides the fleet from callers without a token is not an empty fleet: each command
 // fails, and says what is missing.
 func TestHiddenFleet(t *testing.T) {
 	t.Parallel()
-	agent := consultest.Start(t, withACLs)
+	agent := consultest.Start(t, consultest.ACLs)
 	tokenFile := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(tokenFile, []byte(consultest.Token), 0o600); err != nil {
 		t.Fatal(err)

@@ -100,12 +100,7 @@ func TestPause(t *testing.T) {
 
 func TestConfig(t *testing.T) {
 	t.Parallel()
-	agent := Start(t, `
-acl {
-  enabled = true
-  default_policy = "deny"
-  tokens { initial_management = "`+Token+`" }
-}`)
+	agent := Start(t, ACLs)
 	c := newClient(t, agent)
 	put(t, c, "a")
 	var status api.StatusError

@@ -20,17 +20,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-const withACLs = `
-acl {
-  enabled = true
-  default_policy = "deny"
-  tokens { initial_management = "` + consultest.Token + `" }
-}`
-
 // TestAccess has Consul behind TLS and with ACLs, and replaces the token.
 func TestAccess(t *testing.T) {
 	t.Parallel()
-	agent := consultest.Start(t, withACLs)
+	agent := consultest.Start(t, consultest.ACLs)
 	front := httptest.NewUnstartedServer(httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: agent.Addr()}))
 	front.Config.ErrorLog = log.New(t.Output(), "", 0)
 	front.StartTLS()
@@ -82,7 +75,7 @@ func TestAccess(t *testing.T) {
 // TestHidden has a token that may do everything but see the nodes, which is what one forgets.
 func TestHidden(t *testing.T) {
 	t.Parallel()
-	agent := consultest.Start(t, withACLs)
+	agent := consultest.Start(t, consultest.ACLs)
 	tokenFile := filepath.Join(t.TempDir(), "token")
 	write(t, tokenFile, consultest.Token)
 	r := open(t, agent.URL()+"?token-file="+tokenFile)
@@ -103,7 +96,7 @@ func TestHidden(t *testing.T) {
 }
 
 func TestTokenFromEnvironment(t *testing.T) {
-	agent := consultest.Start(t, withACLs)
+	agent := consultest.Start(t, consultest.ACLs)
 	t.Setenv("CONSUL_HTTP_TOKEN", " "+consultest.Token+"\n")
 	r := open(t, agent.URL())
 	one := instance("one")

@@ -148,8 +148,8 @@ func (c *client) registered(ctx context.Context, bootID string) (services map[st
 // register registers a service, or changes it. Checks that are there already stay as they are;
 // those of others, such as that of maintenance mode, too.
 func (c *client) register(ctx context.Context, s *api.AgentServiceRegistration) error {
-	c.holder.pin()                                                                  // before it may be there: another agent could neither change nor remove it
-	return c.do(ctx, "registering service "+s.ID, func(q *api.QueryOptions) error { //nolint:contextcheck // It is in q.
+	c.holder.pin()                                                                                // before it may be there: another agent could neither change nor remove it
+	return c.do(ctx, "registering service "+s.Name+" as "+s.ID, func(q *api.QueryOptions) error { //nolint:contextcheck // It is in q.
 		return c.own.Agent().ServiceRegisterOpts(s, api.ServiceRegisterOpts{}.WithContext(q.Context()))
 	})
 }

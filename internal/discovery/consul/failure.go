@@ -47,7 +47,7 @@ func advice(err error) string {
 		}
 		return ""
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return ": give a token that may read and write services and read nodes, in the URL's token-file or in CONSUL_HTTP_TOKEN"
+		return ": give a token with the policy that docs/discovery.md has for such a program, in the URL's token-file or in CONSUL_HTTP_TOKEN"
 	case http.StatusTooManyRequests:
 		return ": the programs of this host have all connections that the agent allows one address: raise the agent's " +
 			"limits.http_max_conns_per_client, or run fewer programs here"

@@ -35,7 +35,7 @@ func pretend(t *testing.T, names, services string) (address string) {
 // TestNulls has null in every place of an answer where JSON allows it.
 func TestNulls(t *testing.T) {
 	t.Parallel()
-	good := `{"Node": null, "Service": {"ID": "x", "Address": "h", "Port": 1, "Tags": null, "Meta":
+	good := `{"Node": null, "Service": {"ID": "x", "Service": "oslorpc-nova-compute", "Address": "h", "Port": 1, "Tags": null, "Meta":
 		{"rpc-topic": "compute", "rpc-exchange": "nova", "rpc-instance": "I", "rpc-boot": "B"}}, "Checks": [null, {"Status": null}]}`
 	for name, services := range map[string]string{
 		"entry": "null", "empty": "{}", "service": `{"Service": null, "Checks": null}`, "metadata": `{"Service": {"Meta": null}}`,

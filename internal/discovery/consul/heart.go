@@ -13,8 +13,8 @@ import (
 // what Consul lost.
 type heart struct {
 	publisher *publisher
-	// process is the id of the process's service.
-	process string
+	// process is the process's service.
+	process *registration
 	note    string
 	cancel  context.CancelFunc
 	ended   chan struct{}
@@ -28,7 +28,7 @@ type heart struct {
 	failing  bool
 }
 
-func startHeart(p *publisher, process string) *heart {
+func startHeart(p *publisher, process *registration) *heart {
 	ctx, cancel := context.WithCancel(p.life)
 	h := &heart{
 		publisher: p, process: process, cancel: cancel, ended: make(chan struct{}), early: make(chan struct{}, 1),
@@ -78,7 +78,7 @@ func (h *heart) run(ctx context.Context) {
 // beat sends a sign of life. If the check is not there, or it is time to, it looks at everything.
 func (h *heart) beat(ctx context.Context) error {
 	sent := time.Now()
-	exists, err := h.publisher.client.beat(ctx, checkID(h.process), h.note)
+	exists, err := h.publisher.client.beat(ctx, checkID(h.process.ID), h.note)
 	if err != nil {
 		return err
 	}

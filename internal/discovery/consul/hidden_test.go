@@ -21,7 +21,7 @@ const anonymousToken = "00000000-0000-0000-0000-000000000002"
 // What may not be read is no empty fleet, and an empty topic that may be read is no error.
 func TestPermissions(t *testing.T) {
 	t.Parallel()
-	agent := consultest.Start(t, withACLs)
+	agent := consultest.Start(t, consultest.ACLs)
 	dir := t.TempDir()
 	tokenFile := filepath.Join(dir, "management")
 	write(t, tokenFile, consultest.Token)
@@ -85,7 +85,7 @@ func asWanted(t *testing.T, name string, err error, readable bool) bool {
 // that any token may read.
 func TestPermissionsTaken(t *testing.T) {
 	t.Parallel()
-	agent := consultest.Start(t, withACLs)
+	agent := consultest.Start(t, consultest.ACLs)
 	dir := t.TempDir()
 	managementFile, file := filepath.Join(dir, "management"), filepath.Join(dir, "token")
 	write(t, managementFile, consultest.Token)

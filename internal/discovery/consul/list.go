@@ -50,9 +50,15 @@ func (r *Registry) read(ctx context.Context, name string) ([]discovery.Instance,
 	if err != nil {
 		return nil, err
 	}
-	list, broken := instances(entries, func(discovery.Topic) bool { return true })
-	for id, err := range broken {
-		warnBroken(r.log, id, err)
+	list, broken := instances(entries, name)
+	r.mu.Lock()
+	before := r.broken[name]
+	if len(broken) > 0 {
+		r.broken[name] = broken
+	} else {
+		delete(r.broken, name)
 	}
+	r.mu.Unlock()
+	warnBroken(r.log, name, broken, before)
 	return list, nil
 }

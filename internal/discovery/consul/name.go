@@ -2,7 +2,8 @@ package consul
 
 import (
 	"crypto/sha256"
-	"encoding/hex"
+	"encoding/base32"
+	"strconv"
 	"strings"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
@@ -10,27 +11,50 @@ import (
 
 const (
 	prefix = "oslorpc-"
-	// processName is the name of the services that stand for processes. No topic has it: names of
-	// topics have more parts.
-	processName = prefix + "process"
-	// maxLabel is how long a label of DNS may be.
-	maxLabel   = 63
-	hashDigits = 8
+	// mark separates what no plain name contains: a hash, or processMark.
+	mark        = "--"
+	processMark = mark + "process"
+	// maxName is the maximum length of the name of a topic's services, in bytes: the name of its
+	// processes, which is longer, must be a label of DNS, which has 63 bytes.
+	maxName = 63 - len(processMark)
+	// hashLength is 100 bits in base 32. ACL policies rely on it: an operator grants one topic, and
+	// no other name may lead to its services.
+	hashLength = 20
+	// maxExchange is the maximum length of a plain exchange, which leaves room for a hash.
+	maxExchange = maxName - len(prefix) - len("-") - len(mark) - hashLength
 )
 
-// serviceName returns the name of a topic's services: "oslorpc-EXCHANGE-TOPIC", a label of DNS.
-// Where that cannot hold the names, or could stand for others too, a hash of them is appended.
-// Names that collide nevertheless are told apart by their metadata.
+// serviceName returns the name of a topic's services: "oslorpc-EXCHANGE-TOPIC". Each topic has a
+// name of its own, since ACL policies go by names. A topic that is not plain, which means of
+// a-z, 0-9 and single hyphens within, or that is too long, has as much of it as fits and a hash:
+// "oslorpc-EXCHANGE-TOPIC--HASH". An exchange that is not plain, which means of 1 to 23 characters
+// a-z and 0-9, comes second and with a hash: "oslorpc--EXCHANGE-TOPIC--HASH". So the prefix
+// "oslorpc-EXCHANGE-" has the services of a plain exchange only.
 func serviceName(t discovery.Topic) string {
-	given := t.Exchange + "-" + t.Name
-	name := strings.TrimRight(strings.Map(mapRune, given), "-")
-	plain := name == given && t.Exchange != "" && !strings.Contains(t.Exchange, "-")
-	if plain && len(prefix+name) <= maxLabel {
-		return prefix + name
+	plainExchange := isPlain(t.Exchange) && !strings.Contains(t.Exchange, "-") && len(t.Exchange) <= maxExchange
+	name := prefix + t.Exchange + "-" + t.Name
+	if plainExchange && isPlain(t.Name) && len(name) <= maxName {
+		return name
 	}
-	sum := sha256.Sum256([]byte(t.Exchange + "\x00" + t.Name))
-	most := maxLabel - len(prefix) - 1 - hashDigits
-	return prefix + name[:min(len(name), most)] + "-" + hex.EncodeToString(sum[:])[:hashDigits]
+	start := prefix
+	if !plainExchange {
+		start += "-"
+	}
+	name = start + strings.Map(mapRune, t.Exchange+"-"+t.Name)
+	sum := sha256.Sum256([]byte(strconv.Itoa(len(t.Exchange)) + ":" + t.Exchange + t.Name))
+	hash := strings.ToLower(base32.StdEncoding.EncodeToString(sum[:])[:hashLength])
+	return name[:min(len(name), maxName-len(mark)-hashLength)] + mark + hash
+}
+
+// processName returns the name of the services of processes that announce themselves with a topic.
+// No topic has it.
+func processName(t discovery.Topic) string { return serviceName(t) + processMark }
+
+func isProcess(name string) bool { return strings.HasSuffix(name, processMark) }
+
+// isPlain reports whether a name consists of a-z, 0-9 and single hyphens between these.
+func isPlain(name string) bool {
+	return name != "" && strings.Map(mapRune, name) == name && !strings.Contains("-"+name+"-", mark)
 }
 
 func mapRune(r rune) rune {

@@ -12,20 +12,24 @@ func TestServiceName(t *testing.T) {
 	for _, test := range []struct{ exchange, topic, want string }{
 		{"openstack", "compute", "oslorpc-openstack-compute"},
 		{"openstack", "q-agent-notifier-port-update", "oslorpc-openstack-q-agent-notifier-port-update"},
-		{"nova", "-compute", "oslorpc-nova--compute"},
-		{"nova", "Compute", "oslorpc-nova-compute-602598c8"},
-		{"nova", "COMPUTE", "oslorpc-nova-compute-c22f83c2"},
-		{"nova", "compute.host1", "oslorpc-nova-compute-host1-4b39417b"},
-		{"nova", "compute_host1", "oslorpc-nova-compute-host1-830b3ccd"},
-		{"nova", "compute-", "oslorpc-nova-compute-8855a115"},
-		{"nova", "größe", "oslorpc-nova-gr--e-02d0a645"},
-		{"a-b", "c", "oslorpc-a-b-c-695274f6"},
+		{"nova", "-compute", "oslorpc-nova--compute--7db5g2tnpkzn6kpat27b"},
+		{"nova", "Compute", "oslorpc-nova-compute--yul3lutyqzmqvde5vstb"},
+		{"nova", "COMPUTE", "oslorpc-nova-compute--6jimzi4xcqh6xa2uhwcv"},
+		{"nova", "compute.host1", "oslorpc-nova-compute-host1--7ivlh6xdla75vf2e33ll"},
+		{"nova", "compute_host1", "oslorpc-nova-compute-host1--q7efkxt6qz7d7ix6txwf"},
+		{"nova", "compute-", "oslorpc-nova-compute---2tjcyqewbj3z2r5lae2s"},
+		{"nova", "größe", "oslorpc-nova-gr--e--tmwwh444ctqx2ukowkj5"},
+		{"a-b", "c", "oslorpc--a-b-c--hdnrkofif6tszgy6juer"},
 		{"a", "b-c", "oslorpc-a-b-c"},
-		{"", "compute", "oslorpc--compute-8401feee"},
-		{"", "", "oslorpc--6e340b9c"},
+		{"", "compute", "oslorpc---compute--druvqb4mykug7d3cvfil"},
+		{"", "", "oslorpc-----xj3iwmy73bwozab34bhf"},
 		{"process", "x", "oslorpc-process-x"},
-		{"nova", strings.Repeat("x", 50), "oslorpc-nova-" + strings.Repeat("x", 50)},
-		{"nova", strings.Repeat("x", 51), "oslorpc-nova-" + strings.Repeat("x", 41) + "-24a98df3"},
+		{"process", "process", "oslorpc-process-process"},
+		{"nova", "compute--process", "oslorpc-nova-compute--process--r3cdej4d5gvq7jqydyhc"},
+		{"nova", strings.Repeat("x", 41), "oslorpc-nova-" + strings.Repeat("x", 41)},
+		{"nova", strings.Repeat("x", 42), "oslorpc-nova-" + strings.Repeat("x", 19) + "--ufox4kt3gczy7wgmuwt5"},
+		{strings.Repeat("x", 23), "compute_", "oslorpc-" + strings.Repeat("x", 23) + "---xed4sm3ioalw5o3uckip"},
+		{strings.Repeat("x", 24), "compute", "oslorpc--" + strings.Repeat("x", 23) + "--7jpnv2vsbbjatjchpio7"},
 	} {
 		if got := serviceName(discovery.Topic{Exchange: test.exchange, Name: test.topic}); got != test.want {
 			t.Errorf("serviceName(%q, %q) = %q, want %q", test.exchange, test.topic, got, test.want)
@@ -45,7 +49,7 @@ func FuzzServiceName(f *testing.F) {
 		a, b := discovery.Topic{Exchange: exchangeA, Name: topicA}, discovery.Topic{Exchange: exchangeB, Name: topicB}
 		nameA, nameB := serviceName(a), serviceName(b)
 		for _, name := range []string{nameA, nameB} {
-			if len(name) > 63 || !dnsName.MatchString(name) || name == processName {
+			if len(name) > 63 || !dnsName.MatchString(name) || isProcess(name) || len(name+processMark) > 63 {
 				t.Errorf("%q is not a name for a topic", name)
 			}
 		}

@@ -182,7 +182,7 @@ func (p *publisher) place(ctx context.Context, services []*registration) error {
 // register registers services: the process's service first, since the checks of the others follow
 // it.
 func (p *publisher) register(ctx context.Context, services []*registration) error {
-	if len(services) > 0 && services[0].Name == processName {
+	if len(services) > 0 && isProcess(services[0].Name) {
 		if err := p.registerAll(ctx, services[:1]); err != nil {
 			return err
 		}
@@ -212,7 +212,7 @@ func (p *publisher) remove(ctx context.Context, but []*registration) error {
 	for id, at := range p.placed {
 		switch {
 		case stays[id]:
-		case at.Name == processName:
+		case isProcess(at.Name):
 			processes = append(processes, id)
 		default:
 			instances = append(instances, id)
@@ -261,9 +261,9 @@ func (p *publisher) undo(ctx context.Context) {
 
 // setHeart has the process beat that is wanted now.
 func (p *publisher) setHeart() {
-	var process string
+	var process *registration
 	if len(p.wanted) > 0 {
-		process = p.wanted[0].ID
+		process = p.wanted[0]
 	}
 	if p.heart != nil && p.heart.process == process {
 		return
@@ -272,7 +272,7 @@ func (p *publisher) setHeart() {
 		p.heart.stop()
 		p.heart = nil
 	}
-	if process != "" {
+	if process != nil {
 		p.heart = startHeart(p, process)
 	}
 }

@@ -27,7 +27,7 @@ func (c *client) listNames(q *api.QueryOptions) (names []string, err error) {
 		return nil, errNull
 	}
 	for name := range services {
-		if strings.HasPrefix(name, prefix) && name != processName {
+		if strings.HasPrefix(name, prefix) && !isProcess(name) {
 			names = append(names, name)
 		}
 	}

@@ -1,9 +1,13 @@
 // Package consul is the registry in HashiCorp Consul.
 //
-// A process has one service named "oslorpc-process", with a TTL check that it keeps passing, and
-// one service for each instance, named after exchange and topic, with an alias check on the former:
-// so a process beats once, however many topics it serves. What names cannot hold is in the
-// services' metadata, under the keys that begin with "rpc-".
+// A process has one service for each instance, named after exchange and topic, and one service with
+// a TTL check that it keeps passing. The checks of the instances follow the latter, so a process
+// beats once, however many topics it serves. The name of the process's service is the name of the
+// services of one of its topics, and "--process". What names cannot hold is in the services'
+// metadata, under the keys that begin with "rpc-".
+//
+// ACL policies cover the names of services. So a topic has the instances whose services have its
+// name. Metadata that contradicts the name makes a service useless, but puts it on no other topic.
 //
 // For operators: maintenance mode of an instance's service, or of the node, drains: messages for
 // any server go elsewhere, and it lasts until it is lifted. Maintenance of the process's service
@@ -18,6 +22,7 @@ package consul
 import (
 	"context"
 	"log/slog"
+	"sync"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/discovery/watch"
@@ -29,6 +34,10 @@ type Registry struct {
 	publisher *publisher
 	topics    *topics
 	log       *slog.Logger
+
+	mu sync.Mutex
+	// broken has, by their names, the services that the last List found and could not use.
+	broken map[string]map[string]error
 }
 
 // Open opens consul://HOST:PORT?PARAMETERS, by default the agent at 127.0.0.1:8500. It does not
@@ -55,7 +64,9 @@ func Open(text string, log *slog.Logger) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Registry{client: c, publisher: newPublisher(c, s.ttl, log), topics: newTopics(c, log), log: log}, nil
+	return &Registry{
+		client: c, publisher: newPublisher(c, s.ttl, log), topics: newTopics(c, log), log: log, broken: map[string]map[string]error{},
+	}, nil
 }
 
 // Publish implements [discovery.Registry]. It returns when the agent has taken the instances;

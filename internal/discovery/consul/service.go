@@ -48,7 +48,7 @@ func instanceService(i discovery.Instance, processID string) (*api.AgentServiceR
 	}
 	id := serviceID(i)
 	return &api.AgentServiceRegistration{
-		ID: id, Name: serviceName(discovery.Topic{Exchange: i.Exchange, Name: i.Topic}), Address: host, Port: port, Meta: meta,
+		ID: id, Name: serviceName(topicOf(i)), Address: host, Port: port, Meta: meta,
 		Check: &api.AgentServiceCheck{
 			CheckID: instanceCheckID(id), Name: "The process is alive", Status: api.HealthPassing, AliasService: processID,
 			DeregisterCriticalServiceAfter: deregisterAfter.String(),
@@ -56,17 +56,23 @@ func instanceService(i discovery.Instance, processID string) (*api.AgentServiceR
 	}, nil
 }
 
+func topicOf(i discovery.Instance) discovery.Topic {
+	return discovery.Topic{Exchange: i.Exchange, Name: i.Topic}
+}
+
 // serviceID returns the id of an instance's service.
 func serviceID(i discovery.Instance) string { return prefix + i.ID }
 
-// processService returns the service that stands for the process of an instance.
+// processService returns the service that stands for the process of an instance. Its name says the
+// topic of that instance, so that a token for the topic may write it, and no token for another
+// topic.
 func processService(i discovery.Instance, id string, ttl time.Duration) (*api.AgentServiceRegistration, error) {
 	host, port, err := splitAddr(i.Addr)
 	if err != nil {
 		return nil, err
 	}
 	return &api.AgentServiceRegistration{
-		ID: id, Name: processName, Address: host, Port: port, Meta: map[string]string{metaBoot: i.BootID},
+		ID: id, Name: processName(topicOf(i)), Address: host, Port: port, Meta: map[string]string{metaBoot: i.BootID},
 		Check: &api.AgentServiceCheck{
 			CheckID: checkID(id), Name: "The process sends a sign of life", Status: api.HealthPassing, TTL: ttl.String(),
 			Notes: fmt.Sprintf("The process reports every %s. It and all that it serves count as gone %s after its last report, "+
@@ -99,9 +105,9 @@ func same(is *api.AgentService, wanted *api.AgentServiceRegistration) bool {
 	return is.Service == wanted.Name && is.Address == wanted.Address && is.Port == wanted.Port && maps.Equal(is.Meta, wanted.Meta)
 }
 
-// instances returns those of the topics that accept allows, and why each of the other services
-// cannot be understood, by its id.
-func instances(entries []*api.ServiceEntry, accept func(discovery.Topic) bool) ([]discovery.Instance, map[string]error) {
+// instances returns the instances that the services of a name stand for, and why each of the other
+// services cannot be used, by its id.
+func instances(entries []*api.ServiceEntry, name string) ([]discovery.Instance, map[string]error) {
 	var list []discovery.Instance
 	broken := map[string]error{}
 	for _, e := range entries {
@@ -117,16 +123,30 @@ func instances(entries []*api.ServiceEntry, accept func(discovery.Topic) bool) (
 		if maintained {
 			i.State = discovery.Draining
 		}
+		if err == nil {
+			err = belongs(e.Service, i, name)
+		}
 		if err != nil {
 			broken[e.Service.ID] = err
-		} else if accept(discovery.Topic{Exchange: i.Exchange, Name: i.Topic}) {
-			list = append(list, i)
+			continue
 		}
+		list = append(list, i)
 	}
 	discovery.Sort(list)
 	// A process whose requests go to several agents in turn is registered at each of them.
 	list = slices.CompactFunc(list, func(a, b discovery.Instance) bool { return a.ID == b.ID })
 	return list, broken
+}
+
+// belongs returns an error if a service does not have the name that was asked for, or if its
+// metadata says another topic than its name. ACL policies cover names, while any token that may
+// write one service can give it any metadata.
+func belongs(s *api.AgentService, i discovery.Instance, name string) error {
+	if of := serviceName(topicOf(i)); s.Service != name || of != name {
+		return fmt.Errorf("its name is %q, and its metadata says topic %q of exchange %q, whose services have the name %q",
+			s.Service, i.Topic, i.Exchange, of)
+	}
+	return nil
 }
 
 // health returns whether no check of a service, or of its node, is critical, and whether an

@@ -32,7 +32,7 @@ func watchMany(t *testing.T, r *Registry, count int) *crowd {
 	t.Helper()
 	c := &crowd{t: t, known: make([]*discovery.Update, count)}
 	for n := range count {
-		t.Cleanup(r.Watch(topicOf(n), func(u discovery.Update) {
+		t.Cleanup(r.Watch(numbered(n), func(u discovery.Update) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			if u.Err != nil {
@@ -48,7 +48,7 @@ func watchMany(t *testing.T, r *Registry, count int) *crowd {
 // shareAll has no topic get a query of its own.
 func shareAll(r *Registry) { r.topics.most, r.topics.crowdedAt = 0, time.Now() }
 
-func topicOf(n int) discovery.Topic {
+func numbered(n int) discovery.Topic {
 	return discovery.Topic{Exchange: "nova", Name: fmt.Sprintf("topic-%d", n)}
 }
 
@@ -87,7 +87,7 @@ func TestManyTopics(t *testing.T) {
 	var list []discovery.Instance
 	for n := 0; n < 400; n += 40 {
 		i := instance("one")
-		i.Topic = topicOf(n).Name
+		i.Topic = numbered(n).Name
 		if len(list) > 0 {
 			i.BootID = list[0].BootID
 		}
@@ -153,7 +153,7 @@ func TestWatchesLeaveHeartbeatsAlone(t *testing.T) {
 			default:
 			}
 			two := instance("two")
-			two.Topic, two.BootID = topicOf(229).Name, one.BootID
+			two.Topic, two.BootID = numbered(229).Name, one.BootID
 			publish(t, r, one, two)
 			c.hears("a start", 4*time.Second, two)
 			must(t, r.Close(context.Background()))

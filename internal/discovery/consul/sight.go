@@ -15,7 +15,7 @@ import (
 // puts that right within minutes, and tells nothing. So we look where others look.
 type sight struct {
 	publisher *publisher
-	process   string
+	process   *registration
 	// repair asks for what was taken away to be registered again.
 	repair func()
 
@@ -92,7 +92,7 @@ func (s *sight) wanted(ctx context.Context) (ids []string, err error) {
 	}
 	defer p.give()
 	for _, w := range p.wanted {
-		if w.ID != s.process {
+		if w.ID != s.process.ID {
 			ids = append(ids, w.ID)
 		}
 	}
@@ -165,12 +165,12 @@ func (s *sight) remove(ctx context.Context, id string) (removed bool) {
 	return err == nil && !maintained && c.deregister(ctx, id) == nil
 }
 
-// nodeOf returns the name of the host on which the catalog has the process with this id. It is
-// empty if the catalog lacks the process or the token may not read it.
-func (c *client) nodeOf(ctx context.Context, processID string) (node string, err error) {
+// nodeOf returns the name of the host on which the catalog has the service of a process. It is
+// empty if the catalog lacks the service or the token may not read it.
+func (c *client) nodeOf(ctx context.Context, process *registration) (node string, err error) {
 	err = c.do(ctx, "looking for the process in the catalog", func(q *api.QueryOptions) error {
-		q.Filter = fmt.Sprintf("Service.ID == %q", processID)
-		entries, _, err := c.api.Health().Service(processName, "", false, q)
+		q.Filter = fmt.Sprintf("Service.ID == %q", process.ID)
+		entries, _, err := c.api.Health().Service(process.Name, "", false, q)
 		for _, e := range entries {
 			if e != nil && e.Node != nil {
 				node = e.Node.Node

@@ -126,23 +126,31 @@ func meanPace(length int) time.Duration {
 // watches so many topics that some share a query needs longer for those.
 func (r *Registry) Lag(instances int) time.Duration { return 2 * meanPace(instances) }
 
-// understand returns the instances on the topic. It warns of a service that it cannot understand
-// when it first sees it.
+// understand returns the instances on the topic. It warns of services that it cannot use when it
+// first sees them.
 func (t *topic) understand(entries []*api.ServiceEntry) []discovery.Instance {
-	list, broken := instances(entries, func(on discovery.Topic) bool { return on == t.name })
-	for id, err := range broken {
-		if t.broken[id] == nil {
-			warnBroken(t.of.log, id, err)
-		}
-	}
+	list, broken := instances(entries, t.service)
+	warnBroken(t.of.log, t.service, broken, t.broken)
 	t.broken = broken
 	return list
 }
 
-// warnBroken logs a service that gets no messages until an operator repairs it. It is an error,
-// although this program goes on.
-func warnBroken(log *slog.Logger, id string, err error) {
-	log.Error("skipping a service in Consul that has a name of oslorpc but cannot be used", "service", id, "error", err)
+// warnBroken logs that services of a name get no messages until an operator repairs them, unless
+// all are known from before. It logs one line for each name, however many services there are. That
+// is an error, although this program goes on.
+func warnBroken(log *slog.Logger, name string, broken, before map[string]error) {
+	var example string
+	count := 0
+	for id := range broken {
+		if before[id] == nil {
+			count++
+			example = max(example, id)
+		}
+	}
+	if count > 0 {
+		log.Error("skipping services in Consul that have a name of oslorpc but cannot be used",
+			"name", name, "services", count, "example", example, "error", broken[example])
+	}
 }
 
 func (t *topic) tell(u discovery.Update) {

@@ -166,11 +166,7 @@ func consulFault(what string, answer world.Answer) func(*world.World) {
 // consulNoPermission: a caller that may not read is told so. A fanout does not succeed as if there
 // were no servers.
 func consulNoPermission(w *world.World) {
-	agent := w.Consul("", `acl {
-  enabled = true
-  default_policy = "deny"
-  tokens { initial_management = "`+consultest.Token+`" }
-}`)
+	agent := w.Consul("", consultest.ACLs)
 	w.Injectf("no permission to read")
 	for _, name := range []string{"s1", "s2"} {
 		w.ServeAt(name, role.Server{}, world.Place{Env: []string{"CONSUL_HTTP_TOKEN=" + consultest.Token}})

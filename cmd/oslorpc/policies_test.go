@@ -1,0 +1,92 @@
+//go:build unix
+
+package main
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/oslorpc/oslorpc/internal/consultest"
+)
+
+// policies are the ACL policies of the documentation, in which a topic takes the place of demo.
+type policies map[string]string
+
+func (p policies) of(t *testing.T, role, topic string) string {
+	t.Helper()
+	rules := p[role]
+	if rules == "" {
+		t.Fatalf("docs/discovery.md has no policy for %s; it has %q", role, p)
+	}
+	return strings.ReplaceAll(rules, "oslorpc-openstack-demo", "oslorpc-openstack-"+topic)
+}
+
+// TestDocumentedPolicies has one token for each role, with the policy that docs/discovery.md gives,
+// and a hostile program with the policies of a server on another topic and of a client of this one.
+func TestDocumentedPolicies(t *testing.T) {
+	t.Parallel()
+	agent := consultest.Start(t, consultest.ACLs)
+	documented := policies(consultest.Policies(t, "../../docs/discovery.md"))
+	as := func(rules string) *fleet {
+		f := newFleet(t)
+		f.url = agent.URL() + "?token-file=" + agent.TokenFile(t, rules)
+		return f
+	}
+	server := as(documented.of(t, "a server on the topic demo", "demo"))
+	client := as(documented.of(t, "a client of the topic demo", "demo"))
+	operator := as(documented.of(t, "an operator of the whole fleet", "demo"))
+
+	server.serve("node1")
+	for _, line := range []string{"ls demo", "call demo whoami", "fanout demo whoami", "ping demo", "info demo", "versions demo"} {
+		client.ok(strings.Fields(line)...)
+	}
+	for _, line := range []string{
+		"ls", "call demo whoami", "ping demo", "info demo", "versions demo", "versions why demo", "deprecations demo", "upgrade check demo --to 1.0",
+	} {
+		operator.ok(strings.Fields(line)...)
+	}
+	for name, f := range map[string]*fleet{
+		"a client": client, "an operator": operator, "a server on another topic": as(documented.of(t, "a server on the topic demo", "evil")),
+	} {
+		r := f.run("serve", "--topic", "demo", "--server", "impostor")
+		if r.code == 0 || !strings.Contains(r.errs, "oslorpc-openstack-demo") {
+			t.Errorf("%s serves the topic, with exit code %d and %s", name, r.code, r.errs)
+		}
+	}
+
+	token := agent.NewToken(t, documented.of(t, "a server on the topic demo", "evil")+documented.of(t, "a client of the topic demo", "demo"))
+	hostile := agent.Client(t, token).Agent()
+	for _, name := range []string{"oslorpc-openstack-evil", "oslorpc-openstack-evil--process"} {
+		err := hostile.ServiceRegister(&api.AgentServiceRegistration{
+			ID: "impostor-" + name, Name: name, Address: "127.0.0.1", Port: 1, Meta: map[string]string{
+				"rpc-exchange": "openstack", "rpc-topic": "demo", "rpc-server": "impostor", "rpc-instance": "impostor", "rpc-boot": "impostor",
+				"rpc-state": "active", "rpc-versions-0": "=0.9",
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	inCatalog(t, agent, "oslorpc-openstack-evil")
+	r := operator.ok("ls", "--output", "json")
+	if strings.Contains(r.out, "impostor") || !strings.Contains(r.errs, "impostor-oslorpc-openstack-evil") {
+		t.Errorf("with an impostor, ls shows %s and logs %s", r.out, r.errs)
+	}
+	if names := client.servers(); !slices.Equal(names, []string{"node1"}) {
+		t.Errorf("with an impostor, the client sees %q", names)
+	}
+	operator.ok("upgrade", "check", "demo", "--to", "1.0")
+}
+
+// inCatalog waits until the catalog has a service.
+func inCatalog(t *testing.T, agent *consultest.Agent, name string) {
+	t.Helper()
+	catalog := agent.Client(t, consultest.Token).Catalog()
+	eventually(t, patient, "the catalog has "+name, func() bool {
+		found, _, err := catalog.Service(name, "", nil)
+		return err == nil && len(found) > 0
+	})
+}
