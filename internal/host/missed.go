@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -34,6 +35,10 @@ func (l *listeners) add(r *run, missed func(context.Context, string)) {
 	go l.serve(r, missed)
 }
 
+// missedInterval is how often a server is told what senders report. A program may answer with a
+// full synchronization, so a sender that reports again and again must not cause one each time.
+const missedInterval = 10 * time.Second
+
 // serve calls missed until the server begins to stop. If missed ends the goroutine, another
 // goroutine goes on.
 func (l *listeners) serve(r *run, missed func(context.Context, string)) {
@@ -44,14 +49,48 @@ func (l *listeners) serve(r *run, missed func(context.Context, string)) {
 			go l.serve(r, missed)
 		}
 	}()
-	for {
+	for r.pause(missed) {
 		select {
 		case reason := <-r.reasons:
-			missed(r.phase.Serving(), reason)
+			r.call(missed, reason)
+		case reason := <-r.reports:
+			r.reported = time.Now()
+			r.call(missed, reason)
 		case <-r.phase.Serving().Done():
 			return
 		}
 	}
+}
+
+// pause waits until the server may be told of reports again. Reasons that are not from senders do
+// not wait. It returns false if the server begins to stop.
+func (r *run) pause(missed func(context.Context, string)) bool {
+	wait := time.Until(r.reported.Add(missedInterval))
+	if wait <= 0 {
+		return true
+	}
+	next := time.NewTimer(wait)
+	defer next.Stop()
+	for {
+		select {
+		case <-next.C:
+			return true
+		case reason := <-r.reasons:
+			r.call(missed, reason)
+		case <-r.phase.Serving().Done():
+			return false
+		}
+	}
+}
+
+// call calls missed. A panic must not end the process: the reason may come from any sender.
+func (r *run) call(missed func(context.Context, string), reason string) {
+	defer func() {
+		if p := recover(); p != nil {
+			r.log.Error("the function of WithMissedMessages panicked", "server", r.intake.Instance.Server, "panic", p, "stack", string(debug.Stack()))
+		}
+	}()
+	missed(r.phase.Serving(), reason)
 }
 
 func (l *listeners) remove(r *run) {
@@ -62,9 +101,11 @@ func (l *listeners) remove(r *run) {
 
 // tell does not wait for the program: if it has not heard of an earlier reason yet, it hears of
 // that one.
-func (r *run) tell(reason string) {
+func (r *run) tell(reason string) { offer(r.reasons, reason) }
+
+func offer(reasons chan<- string, reason string) {
 	select {
-	case r.reasons <- reason:
+	case reasons <- reason:
 	default:
 	}
 }
@@ -75,6 +116,6 @@ func (r *run) tell(reason string) {
 // worst, a server that started meanwhile is told in vain.
 func (r *run) undelivered(ago time.Duration) {
 	if r.reasons != nil && time.Since(r.began) > ago {
-		r.tell(fmt.Sprintf("a sender could not deliver a message %v ago", ago.Round(time.Millisecond)))
+		offer(r.reports, fmt.Sprintf("a sender could not deliver a message %v ago", ago.Round(time.Millisecond)))
 	}
 }

@@ -2,16 +2,15 @@ package host
 
 import (
 	"context"
+	"log/slog"
 	"runtime"
 	"testing"
-
-	"github.com/oslorpc/oslorpc/internal/phase"
 )
 
 // The function for missed messages may end its goroutine: it is called again for the next reason,
 // and goes with the server.
 func TestMissedMessagesFunctionThatEndsItsGoroutine(t *testing.T) {
-	r := &run{phase: phase.Opened(), reasons: make(chan string, 1)}
+	r := listening(slog.New(slog.DiscardHandler))
 	defer r.phase.Leave()
 	told := make(chan string)
 	var l listeners

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -22,7 +23,12 @@ type run struct {
 	dispatch *dispatch.Dispatcher
 	loop     runLoop // of a blocking server, else nil
 	began    time.Time
-	reasons  chan string // why messages may have been missed, with room for one; nil if the program does not want to know
+	log      *slog.Logger
+	// reasons and reports say why messages may have been missed, each with room for one. Reasons
+	// are what this process noticed, reports what senders say. They are nil if the program does not
+	// want to know. The goroutine that tells the program keeps when it last told of a report.
+	reasons, reports chan string
+	reported         time.Time
 
 	// intake is the server for messages that come in. It does not change once the server is at a
 	// site, which completes its instance.
@@ -47,9 +53,9 @@ type run struct {
 }
 
 func newRun(ctx context.Context, s *Server, c *ServerConfig) *run {
-	r := &run{server: s, config: c, phase: phase.NewMachine(), began: time.Now(), started: make(chan struct{})}
+	r := &run{server: s, config: c, phase: phase.NewMachine(), log: s.host.config.Log, began: time.Now(), started: make(chan struct{})}
 	if c.Missed != nil {
-		r.reasons = make(chan string, 1)
+		r.reasons, r.reports = make(chan string, 1), make(chan string, 1)
 	}
 	r.starting, r.giveUp = context.WithCancelCause(ctx)
 	r.stopCtx, r.forceStop = context.WithCancelCause(context.Background())

@@ -10,7 +10,8 @@ import "context"
 // otherwise told of. The reason is for people.
 //
 // Missed is not called concurrently with itself; of several reasons that come while it runs, it is
-// told of one afterwards. Its ctx ends when the server begins to stop, which does not wait for it.
+// told of one afterwards. Of what senders report it is told at once, and then at most once in ten
+// seconds, so that a sender cannot make it work without end. A panic of missed is logged. Its ctx ends when the server begins to stop, which does not wait for it.
 // In memory:// and static:// nothing can lapse.
 func WithMissedMessages(missed func(ctx context.Context, reason string)) ServerOption {
 	return serverOption(func(c *serverConfig) { c.missed = missed })

@@ -165,6 +165,7 @@ func TestWhatCountsAsUndelivered(t *testing.T) {
 					}
 					must(t, c.Prepare(oslorpc.WithTimeout(time.Minute)).Cast(t.Context(), "note", nil))
 					node1.wantTold(t, next.Target().Server, want)
+					time.Sleep(10 * time.Second) // of reports it is told no more often
 				}
 			})
 		})
