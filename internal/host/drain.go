@@ -44,6 +44,7 @@ func (h *Host) note(s *Server, change func(*run)) (number uint64, runs bool) {
 		return 0, false
 	}
 	change(r)
+	h.site.health.follow(h.site.runs)
 	now := r.phase.Phase()
 	if now.IsEnding() || now == r.noted && h.announcer.hasTold(r.change) {
 		return 0, true

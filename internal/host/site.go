@@ -15,7 +15,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
@@ -37,12 +36,11 @@ type site struct {
 	addr     string // advertised
 	listener *connListener
 	grpc     *grpc.Server
-	health   *health.Server
+	health   healths
 	intake   *intake.Intake
 	serving  sync.WaitGroup
 	nextID   int
 	runs     []*run
-	topics   map[string]bool // all topics that its health was asked about, or may be
 	// closing ends streams that would never end by themselves.
 	closing context.Context //nolint:containedctx // It is the site's own.
 	end     context.CancelFunc
@@ -67,7 +65,7 @@ func newSite(ctx context.Context, c *Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{bootID: newBootID(), addr: addr, listener: trackConns(listener), topics: map[string]bool{}}
+	s := &site{bootID: newBootID(), addr: addr, listener: trackConns(listener), health: newHealths(c.Exchange)}
 	s.intake = intake.New(intake.Config{
 		BootID: s.bootID, Exchange: c.Exchange, MaxSize: c.MaxSize, Interceptors: c.Interceptors, Log: c.Log,
 	})
@@ -97,8 +95,7 @@ func (s *site) open(c *Config, secure credentials.TransportCredentials) {
 	}, c.Options...)
 	s.grpc = grpc.NewServer(options...)
 	services.Register(s.grpc, len(c.Options) > 0)
-	s.health = health.NewServer()
-	healthpb.RegisterHealthServer(s.grpc, s.health)
+	healthpb.RegisterHealthServer(s.grpc, s.health.server)
 	offered := reflection.ServerOptions{Services: service.Offered{Services: services, Server: s.grpc}}
 	reflectionv1.RegisterServerReflectionServer(s.grpc, reflection.NewServerV1(offered))
 	reflectionv1alpha.RegisterServerReflectionServer(s.grpc, reflection.NewServer(offered))
@@ -121,8 +118,6 @@ func (s *site) add(r *run) {
 	i.ID, i.BootID, i.Addr = s.bootID+"."+strconv.Itoa(s.nextID), s.bootID, s.addr
 	r.phase.Open(r.config.Hold)
 	s.runs = append(s.runs, r)
-	s.health.SetServingStatus(i.Topic, healthpb.HealthCheckResponse_SERVING)
-	s.topics[i.Topic] = true
 	s.refresh()
 }
 
@@ -145,17 +140,11 @@ func (s *site) remove(r *run) {
 // refresh has the intake and the health follow the servers and their phases.
 func (s *site) refresh() {
 	list := make([]*intake.Server, len(s.runs))
-	serving := map[string]bool{}
 	for i, r := range s.runs {
 		list[i] = &r.intake
-		serving[r.intake.Instance.Topic] = serving[r.intake.Instance.Topic] || r.phase.Phase().IsAnnounced()
 	}
 	s.intake.SetServers(list)
-	for topic := range s.topics {
-		if !serving[topic] {
-			s.health.SetServingStatus(topic, healthpb.HealthCheckResponse_NOT_SERVING)
-		}
-	}
+	s.health.follow(s.runs)
 }
 
 // announced returns the instances that others are to see.
@@ -197,7 +186,7 @@ func (s *site) stopListening() {
 // close ends the site, which does not listen any more. Unless ctx ends first, clients get some
 // time to take the last answers.
 func (s *site) close(ctx context.Context) {
-	s.health.Shutdown()
+	s.health.server.Shutdown()
 	ctx, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
 	drained := make(chan struct{})

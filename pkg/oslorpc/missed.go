@@ -11,8 +11,9 @@ import "context"
 //
 // Missed is not called concurrently with itself; of several reasons that come while it runs, it is
 // told of one afterwards. Of what senders report it is told at once, and then at most once in ten
-// seconds, so that a sender cannot make it work without end. A panic of missed is logged. Its ctx ends when the server begins to stop, which does not wait for it.
-// In memory:// and static:// nothing can lapse.
+// seconds, so that a sender cannot make it work without end. A panic of missed is logged. Its ctx
+// ends when the server begins to stop, which does not wait for it. In memory:// and static://
+// nothing can lapse.
 func WithMissedMessages(missed func(ctx context.Context, reason string)) ServerOption {
 	return serverOption(func(c *serverConfig) { c.missed = missed })
 }

@@ -1,0 +1,62 @@
+package host
+
+import (
+	"google.golang.org/grpc/health"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/oslorpc/oslorpc/internal/phase"
+)
+
+// healths is what gRPC's health service says of a process. It knows the process, as "", each topic
+// that it ever served, as "EXCHANGE/TOPIC", and as "TOPIC" in its own exchange, and each typed
+// service. Each of them serves while an active server offers it: a server that is held, drains or
+// stops does not count.
+type healths struct {
+	server   *health.Server
+	exchange string // the process's own
+	names    map[string]bool
+}
+
+func newHealths(exchange string) healths {
+	h := healths{health.NewServer(), exchange, map[string]bool{}}
+	h.follow(nil)
+	return h
+}
+
+// follow has the health follow the phases of the servers.
+func (h healths) follow(runs []*run) {
+	serving := map[string]bool{}
+	for _, r := range runs {
+		active := r.phase.Phase() == phase.Active
+		for _, name := range h.namesOf(r) {
+			h.names[name] = true
+			serving[name] = serving[name] || active
+		}
+		serving[""] = serving[""] || active
+	}
+	h.set("", serving[""])
+	for name := range h.names {
+		h.set(name, serving[name])
+	}
+}
+
+// namesOf returns the names that a server counts for.
+func (h healths) namesOf(r *run) []string {
+	i := &r.intake.Instance
+	names := []string{i.Exchange + "/" + i.Topic}
+	if i.Exchange == h.exchange {
+		names = append(names, i.Topic)
+	}
+	for service := range r.config.Services {
+		names = append(names, service)
+	}
+	return names
+}
+
+func (h healths) set(name string, serving bool) {
+	status := healthpb.HealthCheckResponse_NOT_SERVING
+	if serving {
+		status = healthpb.HealthCheckResponse_SERVING
+	}
+	h.server.SetServingStatus(name, status)
+}
