@@ -37,17 +37,18 @@ const hostileTopic = "evil"
 type hostileFleet struct {
 	pb.UnimplementedRPCServiceServer
 	pb.UnimplementedIntrospectionServiceServer
+	methods []string // the names of its methods
 }
 
-// newHostileFleet starts the server, and publishes it in the registry of a fleet. More instances
-// have the names of topics.
-func newHostileFleet(t *testing.T, f *fleet, topics ...string) {
+// newHostileFleet starts the server, and publishes it in the registry of a fleet. Topics, servers
+// and methods have the names.
+func newHostileFleet(t *testing.T, f *fleet, names ...string) {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &hostileFleet{}
+	h := &hostileFleet{methods: names}
 	server := grpc.NewServer()
 	pb.RegisterRPCServiceServer(server, h)
 	pb.RegisterIntrospectionServiceServer(server, h)
@@ -69,10 +70,11 @@ func newHostileFleet(t *testing.T, f *fleet, topics ...string) {
 		})
 	}
 	add("openstack", hostileTopic, "node")
-	add("openstack", hostileTopic, poison)
-	for _, topic := range append(topics, "evim"+poison, poison) {
-		add(poison, topic, poison)
+	for _, name := range names {
+		add("openstack", hostileTopic, name)
+		add("openstack", name, "node")
 	}
+	add(names[0], "evim"+names[0], names[0])
 	if err := registry.Publish(t.Context(), instances); err != nil {
 		t.Fatal(err)
 	}
@@ -132,16 +134,18 @@ func (*hostileFleet) Ping(context.Context, *pb.PingRequest) (*pb.PingResponse, e
 	return nil, status.Error(codes.Internal, poison)
 }
 
-func (*hostileFleet) GetInfo(context.Context, *pb.GetInfoRequest) (*pb.GetInfoResponse, error) {
-	method := &pb.MethodInfo{
-		Name: poison, Result: poison, Since: "1.0", DeprecatedSince: "1.0",
-		Arguments: []*pb.ArgumentInfo{{Name: poison, Type: poison}},
+func (h *hostileFleet) GetInfo(context.Context, *pb.GetInfoRequest) (*pb.GetInfoResponse, error) {
+	var methods []*pb.MethodInfo
+	for _, name := range h.methods {
+		methods = append(methods, &pb.MethodInfo{
+			Name: name, Result: name, Since: "1.0", DeprecatedSince: "1.0", Arguments: []*pb.ArgumentInfo{{Name: name, Type: name}},
+		})
 	}
 	now := timestamppb.Now()
 	return &pb.GetInfoResponse{BootId: poison, Build: poison, Servers: []*pb.ServerInfo{{
 		InstanceId: poison, Exchange: poison, Topic: hostileTopic, Server: poison, Uncounted: 1,
 		Endpoints: []*pb.EndpointInfo{{
-			Namespaces: []string{"", poison}, Version: "1.0", Methods: []*pb.MethodInfo{method}, Fallback: method, Service: poison,
+			Namespaces: []string{"", poison}, Version: "1.0", Methods: methods, Fallback: methods[0], Service: poison,
 		}},
 		Requests: []*pb.RequestCount{
 			{Method: poison, Version: "1.0", Caller: poison, Accepted: 1, Refused: 1, FirstSeen: now, LastSeen: now},
@@ -187,7 +191,7 @@ func TestEveryCommandFacesTheHostileFleet(t *testing.T) {
 func TestHostileFleet(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	newHostileFleet(t, f)
+	newHostileFleet(t, f, poison)
 	var poisoned atomic.Int64
 	t.Run("lines", func(t *testing.T) { // which ends when all have run
 		for command, lines := range hostileLines {
@@ -220,7 +224,7 @@ func TestHostileFleetIsWatched(t *testing.T) {
 	t.Parallel()
 	for _, form := range []string{"text", "json"} {
 		f := newFleet(t)
-		newHostileFleet(t, f)
+		newHostileFleet(t, f, poison)
 		watch := f.start("watch", "watch", "--output", form)
 		for _, l := range f.find(4, "watch", "poison") {
 			wantHarmless(t, l.Text)

@@ -3,7 +3,10 @@ package instances
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -69,9 +72,20 @@ func complete(p *cli.Program, cmd *cobra.Command, find func(context.Context, *os
 		names = find(ctx, t)
 		return nil
 	})
+	names = slices.DeleteFunc(names, func(name string) bool { return !isPlainWord(name) })
 	slices.Sort(names)
 	return slices.Compact(names), cobra.ShellCompDirectiveNoFileComp
 }
+
+// isPlainWord reports whether every shell takes a name for a plain word. Others are not completed:
+// servers choose the names, and a shell may run what it completes, such as $(…). A word that begins
+// with a dash would be a flag, and the scripts for shells cut candidates at a colon.
+func isPlainWord(name string) bool {
+	first, _ := utf8.DecodeRuneInString(name)
+	return isPlain(first) && !strings.ContainsFunc(name, func(r rune) bool { return !isPlain(r) && !strings.ContainsRune("-./@+,=%", r) })
+}
+
+func isPlain(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsDigit(r) }
 
 func listNames(ctx context.Context, t *oslorpc.Transport, s *Selection, name func(oslorpc.Instance) string) []string {
 	list, _, _ := s.List(ctx, t) // without a list there are no names
