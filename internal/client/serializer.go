@@ -3,8 +3,8 @@ package client
 import (
 	"context"
 
+	"github.com/oslorpc/oslorpc/internal/msgcontext"
 	"github.com/oslorpc/oslorpc/internal/payload"
-	"github.com/oslorpc/oslorpc/internal/requestctx"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -19,17 +19,13 @@ type Serializer interface {
 func (c *Client) contextText(ctx context.Context) (string, error) {
 	s := c.settings.Serializer
 	if s == nil {
-		return requestctx.Text(ctx)
+		return msgcontext.Text(ctx)
 	}
-	dict := requestctx.Dict(ctx)
-	if dict == nil {
-		dict = map[string]any{} // a serializer may add to a clone of it
-	}
-	dict, err := s.SerializeContext(ctx, dict)
+	dict, err := s.SerializeContext(ctx, msgcontext.DictOrEmpty(ctx))
 	if err != nil {
-		return "", &rpc.Error{Kind: rpc.BadArguments, Message: "the serializer failed on the request context: " + err.Error(), Cause: err}
+		return "", msgcontext.Unserialized(err)
 	}
-	return requestctx.Text(requestctx.With(ctx, dict))
+	return msgcontext.Text(msgcontext.With(ctx, dict))
 }
 
 // write returns keyword arguments as the text that travels.

@@ -12,9 +12,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/msgcontext"
 	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/internal/refusal"
-	"github.com/oslorpc/oslorpc/internal/requestctx"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -47,7 +47,7 @@ func TestMethodKnowsWhatItWasAsked(t *testing.T) {
 	infos, dicts := make(chan *rpc.Message, 1), make(chan map[string]any, 1)
 	method := plain(func(ctx context.Context, emit Emit) error {
 		infos <- MessageFrom(ctx)
-		dicts <- requestctx.Dict(ctx)
+		dicts <- msgcontext.Dict(ctx)
 		return emit("null")
 	})
 	table := NewTable([]Endpoint{{Namespaces: []string{"n", "old"}, Version: version("1.4"), Methods: map[string]*Method{"foo": method}}})
@@ -82,9 +82,9 @@ func TestMethodKnowsWhatItWasAsked(t *testing.T) {
 func TestRequestContextIsThatOfTheMessageOnly(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, DefaultLimits, map[string]*Method{"foo": plain(func(ctx context.Context, emit Emit) error {
-		return emit(fmt.Sprint(len(requestctx.Dict(ctx))))
+		return emit(fmt.Sprint(len(msgcontext.Dict(ctx))))
 	})})
-	ctx := requestctx.With(t.Context(), map[string]any{"user": "of another message"})
+	ctx := msgcontext.With(t.Context(), map[string]any{"user": "of another message"})
 	items, err := call(ctx, s, request("foo", ""))
 	if err != nil {
 		t.Fatal(err)

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"sync"
 
+	"github.com/oslorpc/oslorpc/internal/msgcontext"
 	"github.com/oslorpc/oslorpc/internal/refusal"
-	"github.com/oslorpc/oslorpc/internal/requestctx"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -38,7 +38,7 @@ type chain struct {
 func (e *execution) intercepted() error {
 	ctx := e.ctx
 	if !e.request.HasContext {
-		ctx = requestctx.Arrived(ctx, e.request.Context)
+		ctx = msgcontext.Arrived(ctx, e.request.Context)
 		e.request.HasContext = true
 	}
 	c := &chain{execution: e, message: MessageFrom(ctx)}

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/oslorpc/oslorpc/internal/msgcontext"
 	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/internal/refusal"
-	"github.com/oslorpc/oslorpc/internal/requestctx"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -49,7 +49,7 @@ func TestInterceptorsRunAroundEveryDelivery(t *testing.T) {
 					note := func(name string) rpc.Interceptor {
 						return around(func(ctx context.Context, m *rpc.Message, next rpc.Next) error {
 							trace = append(trace, fmt.Sprintf("%s %s %s", name, m.Method, m.Delivery))
-							if MessageFrom(ctx) != m || requestctx.Dict(ctx)["user"] != "bob" {
+							if MessageFrom(ctx) != m || msgcontext.Dict(ctx)["user"] != "bob" {
 								t.Error("its context lacks the message, or the request context")
 							}
 							err := next(context.WithValue(ctx, noteKey{}, name))

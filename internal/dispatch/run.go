@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"github.com/oslorpc/oslorpc/internal/msgcontext"
 	"github.com/oslorpc/oslorpc/internal/refusal"
-	"github.com/oslorpc/oslorpc/internal/requestctx"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -46,13 +46,13 @@ func (e *execution) perform(ctx context.Context) error {
 
 // withContext returns ctx with the request context of a message.
 func withContext(ctx context.Context, r *Request) (context.Context, error) {
-	if err := requestctx.Check(r.Context); err != nil {
+	if err := msgcontext.Check(r.Context); err != nil {
 		return nil, err
 	}
 	if r.HasContext {
 		return ctx, nil // and an interceptor may have replaced it
 	}
-	return requestctx.Arrived(ctx, r.Context), nil
+	return msgcontext.Arrived(ctx, r.Context), nil
 }
 
 // bind decodes the arguments of a method, and returns the context that it is to have.

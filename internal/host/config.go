@@ -9,9 +9,9 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/endpoint"
 	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/inprocess"
-	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/security"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -49,14 +49,22 @@ type Config struct {
 // closed when that changes. It waits until discovery was read.
 type Listed func(ctx context.Context, topic discovery.Topic) (ids []string, changed <-chan struct{}, err error)
 
-// ServerConfig is what one start of a server serves, and how. It does not change.
+// ServerConfig is what a server is told when it is made. It does not change afterwards.
 type ServerConfig struct {
 	Target rpc.Target
-	Table  *dispatch.Table
-	// Services are the typed services in the table, by their full protobuf names.
-	Services map[string]*intake.Service
-	Limits   dispatch.Limits
-	Executor Executor
+	// Policy says which methods messages can ask for.
+	Policy dispatch.Policy
+	// Ping has the server answer pings that are messages.
+	Ping bool
+	// Serializer stands between the methods' values and what travels; nil for none.
+	Serializer endpoint.Serializer
+	// Register are called with the server, to register typed services.
+	Register []func(grpc.ServiceRegistrar)
+	// ServiceVersions has the versions of typed services, by their full protobuf names, that are
+	// not to be offered at the version in their options.
+	ServiceVersions map[string]string
+	Limits          dispatch.Limits
+	Executor        Executor
 	// Execute says where methods run, in place of the executor; nil for the executor.
 	Execute func(run func())
 	// Hold has the server run nothing until Release.
@@ -65,6 +73,14 @@ type ServerConfig struct {
 	Started func(rpc.Instance)
 	// Missed is told that messages may have been missed; nil if the program does not want to know.
 	Missed func(ctx context.Context, reason string)
+}
+
+// OfferAt sets the version at which a typed service is offered.
+func (c *ServerConfig) OfferAt(service, version string) {
+	if c.ServiceVersions == nil {
+		c.ServiceVersions = map[string]string{}
+	}
+	c.ServiceVersions[service] = version
 }
 
 // check returns what is wrong with a configuration. Lends is true if the caller of the start lends

@@ -26,7 +26,7 @@ func (h *Host) change(ctx context.Context, s *Server, change func(*run)) error {
 	number, runs := h.note(s, change)
 	switch {
 	case !runs:
-		return failure.Invalid("server %q on topic %q does not run: start it first", s.target.Server, s.target.Topic)
+		return failure.Invalid("server %q on topic %q does not run: start it first", s.config.Target.Server, s.config.Target.Topic)
 	case number == 0:
 		return nil
 	default:

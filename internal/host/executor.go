@@ -22,9 +22,9 @@ const (
 
 // dispatcher returns what runs the messages of a server, and the loop of a blocking server, else
 // nil.
-func (h *Host) dispatcher(c *ServerConfig, p *phase.Machine) (*dispatch.Dispatcher, runLoop) {
+func (h *Host) dispatcher(c *ServerConfig, table *dispatch.Table, p *phase.Machine) (*dispatch.Dispatcher, runLoop) {
 	config := dispatch.Config{
-		Name: c.Target.Server, Table: c.Table, Limits: c.Limits, Phase: p, Log: h.config.Log,
+		Name: c.Target.Server, Table: table, Limits: c.Limits, Phase: p, Log: h.config.Log,
 		Interceptors: h.config.Interceptors, Describe: h.config.Describe,
 	}
 	if test := h.config.Test; test != nil {

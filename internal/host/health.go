@@ -47,7 +47,7 @@ func (h healths) namesOf(r *run) []string {
 	if i.Exchange == h.exchange {
 		names = append(names, i.Topic)
 	}
-	for service := range r.config.Services {
+	for service := range r.intake.Services {
 		names = append(names, service)
 	}
 	return names

@@ -60,12 +60,9 @@ func newHost(t *testing.T, r *registry) *Host {
 
 // newServer returns a server without methods, which does not run yet.
 func newServer(h *Host, name string, change func(*ServerConfig)) *Server {
-	target := rpc.Target{Topic: "compute", Server: name}
-	return h.Server(target, func() (*ServerConfig, error) {
-		c := &ServerConfig{Target: target, Table: dispatch.NewTable(nil), Limits: dispatch.DefaultLimits, Executor: Pool}
-		change(c)
-		return c, nil
-	})
+	c := ServerConfig{Target: rpc.Target{Topic: "compute", Server: name}, Limits: dispatch.DefaultLimits, Executor: Pool}
+	change(&c)
+	return h.Server(c)
 }
 
 func unchanged(*ServerConfig) {}

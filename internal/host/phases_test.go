@@ -4,13 +4,18 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/endpoint"
 	"github.com/oslorpc/oslorpc/internal/phase"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -61,12 +66,18 @@ func TestPhasesAreAnnounced(t *testing.T) {
 				t.Errorf("%s: published are %q, want %q", step.name, got, step.want)
 			}
 		}
+		want := healthpb.HealthCheckResponse_SERVING
+		if step.want != nil && !slices.ContainsFunc(step.want, isActive) {
+			want = healthpb.HealthCheckResponse_NOT_SERVING
+		}
 		i, _ := s.Instance()
-		if got := probe(t, i.Addr); got != healthpb.HealthCheckResponse_SERVING {
+		if got := probe(t, i.Addr); got != want {
 			t.Errorf("%s: the health is %v", step.name, got)
 		}
 	}
 }
+
+func isActive(server string) bool { return strings.HasSuffix(server, " active") }
 
 // A server whose stop began is withdrawn and not healthy, and still accepts until its grace is
 // over.
@@ -163,22 +174,48 @@ func TestMistakesInConfigurations(t *testing.T) {
 	}
 }
 
-// Each start reads the configuration, and a running server keeps the one that it was started with.
-func TestConfigurationIsReadAtEachStart(t *testing.T) {
+// Each start serves the endpoints that were added until then, and a running server keeps those that
+// it was started with.
+func TestEndpointsTakeEffectAtTheNextStart(t *testing.T) {
 	t.Parallel()
-	reads := 0
-	s := newServer(newHost(t, newRegistry()), "host1", func(*ServerConfig) { reads++ })
-	for want := 1; want <= 2; want++ {
+	r := newRegistry()
+	s := newServer(newHost(t, r), "host1", unchanged)
+	for started := range 2 {
 		for range 2 {
 			if err := s.Start(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-		}
-		if reads != want {
-			t.Errorf("read %d times, want %d", reads, want)
+			s.Add(endpoint.Endpoint{Namespace: strconv.Itoa(started)})
+			i, running := s.Instance()
+			if !running || len(i.Implemented) != started {
+				t.Errorf("start %d: it implements %v, running %v", started, i.Implemented, running)
+			}
 		}
 		if err := s.Stop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+	}
+}
+
+func TestServerWithAnUnknownPolicyDoesNotStart(t *testing.T) {
+	t.Parallel()
+	s := newServer(newHost(t, newRegistry()), "host1", func(c *ServerConfig) { c.Policy = dispatch.AllowExposed + 1 })
+	if err := s.Start(t.Context()); rpc.KindOf(err) != rpc.Invalid || !strings.Contains(err.Error(), "access policy 3") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A service that is registered by an option and by the program counts as registered twice.
+func TestServiceIsRegisteredOnce(t *testing.T) {
+	t.Parallel()
+	register := func(to grpc.ServiceRegistrar) {
+		pb.RegisterIntrospectionServiceServer(to, pb.UnimplementedIntrospectionServiceServer{})
+	}
+	s := newServer(newHost(t, newRegistry()), "host1", func(c *ServerConfig) {
+		c.Register = append(c.Register, register)
+	})
+	register(s)
+	if err := s.Start(t.Context()); rpc.KindOf(err) != rpc.Invalid || !strings.Contains(err.Error(), `registered twice on server "host1"`) {
+		t.Errorf("got %v", err)
 	}
 }

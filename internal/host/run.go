@@ -52,17 +52,18 @@ type run struct {
 	bounded   sync.Once // bounds a stop that no caller bounds
 }
 
-func newRun(ctx context.Context, s *Server, c *ServerConfig) *run {
+func newRun(ctx context.Context, s *Server, what *served) *run {
+	c := &s.config
 	r := &run{server: s, config: c, phase: phase.NewMachine(), log: s.host.config.Log, began: time.Now(), started: make(chan struct{})}
 	if c.Missed != nil {
 		r.reasons, r.reports = make(chan string, 1), make(chan string, 1)
 	}
 	r.starting, r.giveUp = context.WithCancelCause(ctx)
 	r.stopCtx, r.forceStop = context.WithCancelCause(context.Background())
-	r.dispatch, r.loop = s.host.dispatcher(c, r.phase)
-	r.intake = intake.Server{Dispatch: r.dispatch, Missed: r.undelivered, Services: c.Services, Instance: rpc.Instance{
+	r.dispatch, r.loop = s.host.dispatcher(c, what.table, r.phase)
+	r.intake = intake.Server{Dispatch: r.dispatch, Missed: r.undelivered, Services: what.services, Instance: rpc.Instance{
 		Exchange: cmp.Or(c.Target.Exchange, s.host.config.Exchange), Topic: c.Target.Topic, Server: c.Target.Server,
-		Implemented: c.Table.Implemented(),
+		Implemented: what.table.Implemented(),
 	}}
 	return r
 }

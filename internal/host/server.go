@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 
+	"github.com/oslorpc/oslorpc/internal/endpoint"
+	"github.com/oslorpc/oslorpc/internal/service"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -11,18 +13,22 @@ import (
 // concurrent use.
 type Server struct {
 	host   *Host
-	target rpc.Target
-	// configure returns what the next start serves.
-	configure func() (*ServerConfig, error)
+	config ServerConfig
 
 	// mu comes before all other locks of the host, and is not held while anything is waited for.
-	mu  sync.Mutex
-	run *run // nil while it neither runs nor starts
+	mu        sync.Mutex
+	endpoints []endpoint.Endpoint
+	services  []service.Registration
+	run       *run // nil while it neither runs nor starts
 }
 
-// Server returns a server that does not run yet. Each start calls configure.
-func (h *Host) Server(target rpc.Target, configure func() (*ServerConfig, error)) *Server {
-	return &Server{host: h, target: target, configure: configure}
+// Server returns a server that does not run yet. Its starts check the configuration.
+func (h *Host) Server(c ServerConfig) *Server {
+	s := &Server{host: h, config: c}
+	for _, register := range c.Register {
+		register(s)
+	}
+	return s
 }
 
 // Instance returns the server as discovery lists it; false if it does not run.

@@ -45,9 +45,9 @@ func (s *Server) begin(ctx context.Context, lends bool) (r *run, isNew bool, err
 	if s.run != nil {
 		return s.run, false, nil
 	}
-	config, err := s.configure()
+	what, err := s.served() //nolint:contextcheck // Each message comes with its own.
 	if err == nil {
-		err = config.check(lends)
+		err = s.config.check(lends)
 	}
 	if err == nil {
 		err = s.host.enlist(s)
@@ -55,7 +55,7 @@ func (s *Server) begin(ctx context.Context, lends bool) (r *run, isNew bool, err
 	if err != nil {
 		return nil, false, err
 	}
-	s.run = newRun(ctx, s, config)
+	s.run = newRun(ctx, s, what)
 	return s.run, true, nil
 }
 
@@ -98,7 +98,7 @@ func (s *Server) join(ctx context.Context, r *run) (runs bool, err error) {
 		return true, nil
 	}
 	if r.dispatch.Runs(ctx) {
-		return false, failure.Invalid("server %q stops, and waits for this method to end: it can be started after that", s.target.Server)
+		return false, failure.Invalid("server %q stops, and waits for this method to end: it can be started after that", s.config.Target.Server)
 	}
 	select {
 	case <-r.phase.Stopped():

@@ -70,7 +70,7 @@ func (s *Server) endRun(ctx context.Context, r *run) {
 		sleep(r.stopCtx, h.config.StopGrace)
 		r.err = r.dispatch.Stop(r.stopCtx)
 		if r.err != nil {
-			h.config.Log.Warn("server stopped by force", "server", s.target.Server, "topic", s.target.Topic, "error", r.err)
+			h.config.Log.Warn("server stopped by force", "server", s.config.Target.Server, "topic", s.config.Target.Topic, "error", r.err)
 		}
 		h.remove(r.stopCtx, r)
 		s.forget(r)

@@ -1,5 +1,5 @@
 // Package inprocess is what package oslorpctest replaces in a transport, so that it is one of
-// several processes within a test. It is shared by the two packages, and nobody else's business.
+// several processes within a test. Only these two packages, and what is below them, use it.
 package inprocess
 
 import (
@@ -29,12 +29,9 @@ type Process struct {
 	Before func(context.Context) error
 }
 
-// Option is a func(*Process) oslorpc.TransportOption. It is here, and set by package oslorpc, so
-// that it is not part of that package's interface.
-var Option any
-
-// Provide sets Option.
-func Provide(option any) bool {
-	Option = option
-	return true
+// Option is a TransportOption of package oslorpc that puts the transport into a process. The type
+// is here, so that it is not part of that package's interface.
+type Option interface {
+	// InProcess returns the process.
+	InProcess() *Process
 }

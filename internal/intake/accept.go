@@ -5,8 +5,8 @@ import (
 	"runtime/debug"
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/msgcontext"
 	"github.com/oslorpc/oslorpc/internal/refusal"
-	"github.com/oslorpc/oslorpc/internal/requestctx"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -19,7 +19,7 @@ func (i *Intake) accept(ctx context.Context, m *Message) (context.Context, error
 	if len(i.accepts) == 0 {
 		return ctx, nil
 	}
-	ctx = requestctx.Arrived(ctx, m.Context)
+	ctx = msgcontext.Arrived(ctx, m.Context)
 	m.HasContext = true
 	return i.ask(ctx, m.Describe())
 }

@@ -17,9 +17,9 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/msgcontext"
 	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/internal/refusal"
-	"github.com/oslorpc/oslorpc/internal/requestctx"
 	"github.com/oslorpc/oslorpc/internal/typed"
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -132,7 +132,7 @@ type seen struct {
 func (s *seen) note(at string, ctx context.Context, m *rpc.Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.all = append(s.all, sighting{at, *m, ctx.Value(valueKey{}), requestctx.Dict(ctx)["user"]})
+	s.all = append(s.all, sighting{at, *m, ctx.Value(valueKey{}), msgcontext.Dict(ctx)["user"]})
 }
 
 type valueKey struct{}
@@ -398,7 +398,7 @@ func TestInterceptorsReplaceTheRequestContext(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, rpc.Interceptor{Accept: func(ctx context.Context, _ *rpc.Message) (context.Context, error) {
-				return requestctx.With(ctx, map[string]any{"user": "alice"}), nil
+				return msgcontext.With(ctx, map[string]any{"user": "alice"}), nil
 			}})
 			if err := d.send(t.Context(), w.Intake, d.message()); err != nil {
 				t.Error(err)

@@ -11,8 +11,8 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/msgcontext"
 	"github.com/oslorpc/oslorpc/internal/payload"
-	"github.com/oslorpc/oslorpc/internal/requestctx"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -191,7 +191,7 @@ func TestCastIsAnsweredBeforeItRuns(t *testing.T) {
 func TestMethodGetsTheRequestContext(t *testing.T) {
 	t.Parallel()
 	f := serve(t, newServer(t, "q", "net1", methods{
-		"whoami": function(func(ctx context.Context, _ payload.Raw) (any, error) { return requestctx.Dict(ctx)["user"], nil }),
+		"whoami": function(func(ctx context.Context, _ payload.Raw) (any, error) { return msgcontext.Dict(ctx)["user"], nil }),
 	}))
 	for _, test := range []struct {
 		context *pb.Payload

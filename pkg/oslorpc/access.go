@@ -1,6 +1,9 @@
 package oslorpc
 
-import "github.com/oslorpc/oslorpc/internal/dispatch"
+import (
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/host"
+)
 
 // AccessPolicy says which methods of a server's endpoints messages can ask for. The zero value is
 // AllowPublic.
@@ -23,5 +26,5 @@ const (
 // [NoSuchMethod], and a later endpoint that has the method as well may serve it. A value that is
 // none of the policies is an error of kind [Invalid] at the server's start.
 func WithAccessPolicy(p AccessPolicy) ServerOption {
-	return serverOption(func(c *serverConfig) { c.policy = p })
+	return serverOption(func(c *host.ServerConfig) { c.Policy = dispatch.Policy(p) })
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
-	"github.com/oslorpc/oslorpc/internal/requestctx"
+	"github.com/oslorpc/oslorpc/internal/msgcontext"
 )
 
 // RequestContext is the request context: a dict that travels with a message, such as the user and
@@ -15,7 +15,7 @@ type RequestContext = map[string]any
 // with ctx carry it, and so do the messages that their methods send. The dict must not be changed
 // afterwards.
 func WithContext(ctx context.Context, dict RequestContext) context.Context {
-	return requestctx.With(ctx, dict)
+	return msgcontext.With(ctx, dict)
 }
 
 // ContextFrom returns the request context in ctx, nil if there is none: in a method, the one that
@@ -23,7 +23,7 @@ func WithContext(ctx context.Context, dict RequestContext) context.Context {
 //
 // Numbers that arrived are int64 if written as integers that fit, *big.Int if they do not fit, and
 // float64 otherwise.
-func ContextFrom(ctx context.Context) RequestContext { return requestctx.Dict(ctx) }
+func ContextFrom(ctx context.Context) RequestContext { return msgcontext.Dict(ctx) }
 
 // Stopping returns a channel that is closed when the server that runs a method stops: it has
 // withdrawn itself, refuses messages, and waits for the messages that it accepted. Pass the

@@ -1,9 +1,6 @@
 package oslorpc
 
 import (
-	"context"
-
-	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/endpoint"
 	"github.com/oslorpc/oslorpc/internal/failure"
 )
@@ -40,8 +37,8 @@ type Endpoint struct {
 	Deprecated string
 }
 
-// build checks an endpoint and returns it in the form in which messages are dispatched to it.
-func (e Endpoint) build() (dispatch.Endpoint, error) {
+// described returns the endpoint as the server's start checks and builds it.
+func (e Endpoint) described() endpoint.Endpoint {
 	methods := make(map[string]endpoint.Method, len(e.Methods))
 	for name, m := range e.Methods {
 		methods[name] = m.built
@@ -49,19 +46,7 @@ func (e Endpoint) build() (dispatch.Endpoint, error) {
 	return endpoint.Endpoint{
 		Namespace: e.Namespace, LegacyNamespaces: e.LegacyNamespaces, Version: e.Version, Methods: methods,
 		Struct: e.Struct.built, Fallback: e.Fallback.built, Since: e.Since, Deprecated: e.Deprecated,
-	}.Build()
-}
-
-// around returns a method whose invocations go through f.
-func around(m *dispatch.Method, f func(context.Context, dispatch.Emit, dispatch.Invocation) error) *dispatch.Method {
-	wrapped := *m
-	wrapped.Around = func(invoke dispatch.Invocation) dispatch.Invocation {
-		if m.Around != nil {
-			invoke = m.Around(invoke)
-		}
-		return func(ctx context.Context, emit dispatch.Emit) error { return f(ctx, emit, invoke) }
 	}
-	return &wrapped
 }
 
 // invalidUse is the error for a wrong use of the library.

@@ -19,7 +19,7 @@ const (
 // WithExecutor sets where methods run: [ExecutorPool] or [ExecutorBlocking]. A server with another
 // executor does not start; the error is of kind [Invalid].
 func WithExecutor(executor Executor) ServerOption {
-	return serverOption(func(c *serverConfig) { c.executor, c.execute = executor, nil })
+	return serverOption(func(c *host.ServerConfig) { c.Executor, c.Execute = host.Executor(executor), nil })
 }
 
 // WithExecutorFunc has execute decide where methods run. It must call each function that it is
@@ -27,5 +27,5 @@ func WithExecutor(executor Executor) ServerOption {
 // has at most [WithWorkers] functions at a time, and the others wait in the server's queue. It is
 // called concurrently.
 func WithExecutorFunc(execute func(run func())) ServerOption {
-	return serverOption(func(c *serverConfig) { c.executor, c.execute = "", execute })
+	return serverOption(func(c *host.ServerConfig) { c.Executor, c.Execute = "", execute })
 }

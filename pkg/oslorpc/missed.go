@@ -1,6 +1,10 @@
 package oslorpc
 
-import "context"
+import (
+	"context"
+
+	"github.com/oslorpc/oslorpc/internal/host"
+)
 
 // WithMissedMessages has missed called when messages for the server may have been lost on the way
 // to it, though it ran: after its registration had lapsed and came back, since others may not have
@@ -15,5 +19,5 @@ import "context"
 // ends when the server begins to stop, which does not wait for it. In memory:// and static://
 // nothing can lapse.
 func WithMissedMessages(missed func(ctx context.Context, reason string)) ServerOption {
-	return serverOption(func(c *serverConfig) { c.missed = missed })
+	return serverOption(func(c *host.ServerConfig) { c.Missed = missed })
 }

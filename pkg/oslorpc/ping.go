@@ -1,6 +1,9 @@
 package oslorpc
 
-import "github.com/oslorpc/oslorpc/internal/discovery"
+import (
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/host"
+)
 
 // PingMethod is the method that [WithPing] adds.
 const PingMethod = discovery.PingMethod
@@ -15,5 +18,5 @@ const PingMethod = discovery.PingMethod
 // A ping passes through the queue and needs a worker, so it tells that the server works. To learn
 // only that its process is there, use [Transport.Ping], which every server answers.
 func WithPing() ServerOption {
-	return serverOption(func(c *serverConfig) { c.ping = true })
+	return serverOption(func(c *host.ServerConfig) { c.Ping = true })
 }

@@ -4,8 +4,7 @@ import (
 	"context"
 
 	"github.com/oslorpc/oslorpc/internal/client"
-	"github.com/oslorpc/oslorpc/internal/dispatch"
-	"github.com/oslorpc/oslorpc/internal/payload"
+	"github.com/oslorpc/oslorpc/internal/host"
 )
 
 // Serializer stands between a program's values and what travels: it can wrap objects with their
@@ -64,44 +63,5 @@ func WithSerializer(serializer Serializer) interface {
 
 type serializerOption struct{ serializer Serializer }
 
-func (o serializerOption) applyClient(s *client.Settings) { s.Serializer = o.serializer }
-func (o serializerOption) applyServer(c *serverConfig)    { c.serializer = o.serializer }
-
-// serialized returns a method whose messages pass through a serializer.
-func serialized(s Serializer, m *dispatch.Method) *dispatch.Method {
-	if s == nil {
-		return m
-	}
-	wrapped := around(m, func(ctx context.Context, emit dispatch.Emit, invoke dispatch.Invocation) error {
-		return invoke(ctx, func(item string) error {
-			item, err := payload.MapResult(item, func(v any) (any, error) { return s.SerializeEntity(ctx, v) })
-			if err != nil {
-				return err
-			}
-			return emit(item)
-		})
-	})
-	wrapped.Prepare = func(ctx context.Context, kwargs string) (context.Context, string, error) {
-		dict, err := s.DeserializeContext(ctx, contextOf(ctx))
-		if err != nil {
-			return nil, "", badContext(err)
-		}
-		ctx = WithContext(ctx, dict)
-		kwargs, err = payload.MapArgs(kwargs, func(v any) (any, error) { return s.DeserializeEntity(ctx, v) })
-		return ctx, kwargs, err
-	}
-	return wrapped
-}
-
-// contextOf returns the request context in ctx; never nil, so that a serializer may add to a clone
-// of it.
-func contextOf(ctx context.Context) RequestContext {
-	if dict := ContextFrom(ctx); dict != nil {
-		return dict
-	}
-	return RequestContext{}
-}
-
-func badContext(err error) error {
-	return &Error{Kind: BadArguments, Message: "the serializer failed on the request context: " + err.Error(), Cause: err}
-}
+func (o serializerOption) applyClient(s *client.Settings)   { s.Serializer = o.serializer }
+func (o serializerOption) applyServer(c *host.ServerConfig) { c.Serializer = o.serializer }

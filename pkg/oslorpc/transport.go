@@ -190,6 +190,9 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	}
 	for _, o := range options {
 		o.applyTransport(&c)
+		if test, ok := o.(inprocess.Option); ok {
+			c.process = test.InProcess()
+		}
 	}
 	url, exchange, err := cutExchange(orEnvironment(url))
 	if err != nil {

@@ -3,7 +3,7 @@ package oslorpc
 import (
 	"google.golang.org/grpc"
 
-	"github.com/oslorpc/oslorpc/internal/service"
+	"github.com/oslorpc/oslorpc/internal/host"
 )
 
 // A server takes what generated code registers.
@@ -23,15 +23,13 @@ var _ grpc.ServiceRegistrar = (*Server)(nil)
 //
 // One server offers a service once. Its access policy does not concern typed services.
 func (s *Server) RegisterService(desc *grpc.ServiceDesc, impl any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.services = append(s.services, service.Registration{Desc: desc, Impl: impl})
+	s.hosted.RegisterService(desc, impl)
 }
 
 // WithServices registers typed services: register calls what generated code has for that, with the
 // server. It is [Server.RegisterService] for who has options only, as in package oslorpctest.
 func WithServices(register func(grpc.ServiceRegistrar)) ServerOption {
-	return serverOption(func(c *serverConfig) { c.registrations = append(c.registrations, register) })
+	return serverOption(func(c *host.ServerConfig) { c.Register = append(c.Register, register) })
 }
 
 // WithServiceVersion has the server offer a typed service, by its full protobuf name, at an earlier
@@ -39,5 +37,5 @@ func WithServices(register func(grpc.ServiceRegistrar)) ServerOption {
 // code and is not ready for it, such as while a migration of its data runs. Methods that appeared
 // later are not offered.
 func WithServiceVersion(service, version string) ServerOption {
-	return serverOption(func(c *serverConfig) { c.offered[service] = version })
+	return serverOption(func(c *host.ServerConfig) { c.OfferAt(service, version) })
 }

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/inprocess"
 	"github.com/oslorpc/oslorpc/internal/memnet"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
@@ -78,8 +77,7 @@ func (f *Fleet) Client(target oslorpc.Target, options ...oslorpc.ClientOption) *
 func (f *Fleet) open(options []oslorpc.TransportOption) *process {
 	f.t.Helper()
 	p := &process{fleet: f, dead: make(chan struct{})}
-	option := inprocess.Option.(func(*inprocess.Process) oslorpc.TransportOption)
-	transport, err := oslorpc.Open(f.url, slices.Concat(f.options, options, []oslorpc.TransportOption{option(p.surroundings())})...)
+	transport, err := oslorpc.Open(f.url, slices.Concat(f.options, options, []oslorpc.TransportOption{within(p)})...)
 	if err != nil {
 		f.t.Fatalf("oslorpctest: open a transport: %v", err)
 	}

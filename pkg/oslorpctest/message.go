@@ -5,7 +5,7 @@ import (
 	"slices"
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
-	"github.com/oslorpc/oslorpc/internal/requestctx"
+	"github.com/oslorpc/oslorpc/internal/msgcontext"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -91,7 +91,7 @@ func (f *Fleet) record(at oslorpc.Target, r *dispatch.Request) {
 		Topic: at.Topic, Server: at.Server, Delivery: r.Delivery,
 		Method: r.Method, Namespace: r.Target.Namespace, Version: r.Version, Args: oslorpc.Raw(r.Kwargs),
 	}
-	if ctx, err := requestctx.WithText(context.Background(), r.Context); err == nil { // or the method will not run
+	if ctx, err := msgcontext.WithText(context.Background(), r.Context); err == nil { // or the method will not run
 		m.Context = oslorpc.ContextFrom(ctx)
 	}
 	f.mu.Lock()

@@ -28,6 +28,18 @@ type process struct {
 	pause time.Duration  // before each method
 }
 
+// option puts a transport into a process; see [inprocess.Option].
+type option struct {
+	oslorpc.TransportOption // changes nothing
+
+	process *process
+}
+
+func within(p *process) option { return option{oslorpc.WithInterceptors(), p} }
+
+// InProcess implements [inprocess.Option].
+func (o option) InProcess() *inprocess.Process { return o.process.surroundings() }
+
 func (p *process) surroundings() *inprocess.Process {
 	return &inprocess.Process{
 		Registry: p.register, Listen: p.listen, Dial: p.fleet.network.Dial, Starts: p.starts, Accepted: p.accepted, Before: p.before,

@@ -11,7 +11,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
-	"github.com/oslorpc/oslorpc/internal/requestctx"
+	"github.com/oslorpc/oslorpc/internal/msgcontext"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -162,4 +162,4 @@ func (f *fixture) wantOutstanding(want int64) {
 }
 
 // dictOf returns the request context that a method sees.
-func dictOf(ctx context.Context) any { return requestctx.Dict(ctx) }
+func dictOf(ctx context.Context) any { return msgcontext.Dict(ctx) }

@@ -11,8 +11,8 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/oslorpc/oslorpc/internal/client"
+	"github.com/oslorpc/oslorpc/internal/msgcontext"
 	"github.com/oslorpc/oslorpc/internal/payload"
-	"github.com/oslorpc/oslorpc/internal/requestctx"
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -36,7 +36,7 @@ var deliveries = map[string]func(*testing.T, *world){
 	},
 	"the request context and metadata travel with a message": func(t *testing.T, w *world) {
 		w.serve("1.0", "a")
-		ctx := requestctx.With(t.Context(), map[string]any{"user": "bob"})
+		ctx := msgcontext.With(t.Context(), map[string]any{"user": "bob"})
 		ctx = context.WithValue(ctx, metadataKey{}, rpc.Metadata{"color": {"red", "blue"}})
 		var dict map[string]any
 		must(t, w.agents().Call(ctx, "context", nil, &dict))

@@ -11,8 +11,8 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/oslorpc/oslorpc/internal/endpoint"
+	"github.com/oslorpc/oslorpc/internal/msgcontext"
 	"github.com/oslorpc/oslorpc/internal/payload"
-	"github.com/oslorpc/oslorpc/internal/requestctx"
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 )
 
@@ -35,7 +35,7 @@ func (s *server) methods() map[string]endpoint.Method {
 			s.begin("name")
 			return s.name, nil
 		}),
-		"context": endpoint.Func(func(ctx context.Context, _ none) (map[string]any, error) { return requestctx.Dict(ctx), nil }),
+		"context": endpoint.Func(func(ctx context.Context, _ none) (map[string]any, error) { return msgcontext.Dict(ctx), nil }),
 		"fail": endpoint.Func(func(context.Context, none) (any, error) {
 			s.begin("fail")
 			return nil, errors.New("it failed")

@@ -1,4 +1,4 @@
-package requestctx
+package msgcontext
 
 import (
 	"context"

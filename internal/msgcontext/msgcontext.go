@@ -1,7 +1,7 @@
-// Package requestctx carries the request context of a message, a dict in oslo.messaging's terms,
+// Package msgcontext carries the request context of a message, a dict in oslo.messaging's terms,
 // inside a context.Context: from the caller to the handler, and from there on to the calls that the
 // handler makes.
-package requestctx
+package msgcontext
 
 import (
 	"context"
@@ -98,6 +98,19 @@ func Dict(ctx context.Context) map[string]any {
 		return c.dict()
 	}
 	return nil
+}
+
+// DictOrEmpty is Dict for serializers: it is never nil, so that they may add to a clone of it.
+func DictOrEmpty(ctx context.Context) map[string]any {
+	if dict := Dict(ctx); dict != nil {
+		return dict
+	}
+	return map[string]any{}
+}
+
+// Unserialized returns the error for a request context on which a serializer failed with err.
+func Unserialized(err error) *rpc.Error {
+	return &rpc.Error{Kind: rpc.BadArguments, Message: "the serializer failed on the request context: " + err.Error(), Cause: err}
 }
 
 // Text returns the request context in ctx as JSON text, empty if there is none.

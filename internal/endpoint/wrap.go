@@ -1,0 +1,32 @@
+package endpoint
+
+import (
+	"context"
+	"maps"
+
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+)
+
+// Map returns an endpoint with other methods: change makes each of them, the fallback included.
+func Map(e dispatch.Endpoint, change func(*dispatch.Method) *dispatch.Method) dispatch.Endpoint {
+	e.Methods = maps.Clone(e.Methods)
+	for name, m := range e.Methods {
+		e.Methods[name] = change(m)
+	}
+	if e.Fallback != nil {
+		e.Fallback = change(e.Fallback)
+	}
+	return e
+}
+
+// Around returns a method whose invocations go through f.
+func Around(m *dispatch.Method, f func(context.Context, dispatch.Emit, dispatch.Invocation) error) *dispatch.Method {
+	wrapped := *m
+	wrapped.Around = func(invoke dispatch.Invocation) dispatch.Invocation {
+		if m.Around != nil {
+			invoke = m.Around(invoke)
+		}
+		return func(ctx context.Context, emit dispatch.Emit) error { return f(ctx, emit, invoke) }
+	}
+	return &wrapped
+}
