@@ -25,8 +25,8 @@ type Config struct {
 	Listen, Advertise string
 	// Trust has the credentials of connections.
 	Trust *security.Trust
-	// MaxSize bounds a request and a result, in bytes.
-	MaxSize int
+	// Limits bound what peers make the process hold. No field is zero.
+	Limits rpc.Limits
 	// StopGrace is how long a server that stops goes on accepting after it withdrew.
 	StopGrace time.Duration
 	// StopTimeout bounds the stops that no caller bounds; 0 or less is no bound.

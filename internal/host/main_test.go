@@ -45,7 +45,7 @@ func (r *registry) Publish(_ context.Context, list []discovery.Instance) error {
 func newHost(t *testing.T, r *registry) *Host {
 	t.Helper()
 	h := New(Config{
-		Exchange: "nova", Listen: "127.0.0.1:0", Trust: &security.Trust{}, MaxSize: 1 << 20,
+		Exchange: "nova", Listen: "127.0.0.1:0", Trust: &security.Trust{}, Limits: rpc.Limits{MessageSize: 1 << 20}.WithDefaults(),
 		Log: slog.New(slog.DiscardHandler), Registry: r,
 	})
 	t.Cleanup(func() {

@@ -51,6 +51,8 @@ const (
 	maxIdle = 15 * time.Minute
 	// pingTime is when a server pings a silent client, and how long the client has to answer.
 	pingTime = 20 * time.Second
+	// headerSlack is how much larger headers may be than a client of ours sends, in bytes.
+	headerSlack = 8 << 10
 )
 
 // streamWorkers is how many goroutines gRPC keeps for messages.
@@ -67,7 +69,7 @@ func newSite(ctx context.Context, c *Config) (*site, error) {
 	}
 	s := &site{bootID: newBootID(), addr: addr, listener: trackConns(listener), health: newHealths(c.Exchange)}
 	s.intake = intake.New(intake.Config{
-		BootID: s.bootID, Exchange: c.Exchange, MaxSize: c.MaxSize, Interceptors: c.Interceptors, Log: c.Log,
+		BootID: s.bootID, Exchange: c.Exchange, MaxSize: c.Limits.MessageSize, Interceptors: c.Interceptors, Log: c.Log,
 	})
 	s.closing, s.end = context.WithCancel(context.Background())
 	s.open(c, secure) //nolint:contextcheck // Each message comes with its own.
@@ -88,8 +90,11 @@ func (s *site) open(c *Config, secure credentials.TransportCredentials) {
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: connection.MinPing, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: maxIdle, Time: pingTime, Timeout: pingTime}),
 		grpc.ChainStreamInterceptor(s.endStream),
-		grpc.MaxRecvMsgSize(c.MaxSize + connection.SizeSlack),
-		grpc.MaxSendMsgSize(c.MaxSize + connection.SizeSlack),
+		grpc.MaxRecvMsgSize(c.Limits.MessageSize + connection.SizeSlack),
+		grpc.MaxSendMsgSize(c.Limits.MessageSize + connection.SizeSlack),
+		grpc.MaxHeaderListSize(uint32(c.Limits.HeaderSize + headerSlack)), //nolint:gosec // It is positive, and small.
+		grpc.MaxConcurrentStreams(uint32(c.Limits.Streams)),               //nolint:gosec // It is positive.
+		grpc.ConnectionTimeout(c.Limits.Handshake),
 		grpc.NumStreamWorkers(streamWorkers),
 		grpc.UnknownServiceHandler(services.Unknown),
 	}, c.Options...)

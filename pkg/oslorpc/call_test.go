@@ -14,6 +14,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 func TestCallReturnsTheResult(t *testing.T) {
@@ -187,7 +188,7 @@ func TestCallRefusesBadInput(t *testing.T) {
 }
 
 func TestSizeLimits(t *testing.T) {
-	small := oslorpc.WithMaxMessageSize(100_000)
+	small := oslorpc.WithLimits(rpc.Limits{MessageSize: 100_000})
 	server := open(t, small)
 	serveOn(t, server, oslorpc.Target{Topic: "agents", Server: "node1"}, newAgent("node1").endpoint("1.0"))
 	for name, test := range map[string]struct {

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
@@ -141,8 +142,8 @@ func selfSigned() (tls.Certificate, *x509.CertPool) {
 }
 
 // A message that is too large is not sent.
-func ExampleWithMaxMessageSize() {
-	t, err := openEcho(oslorpc.WithMaxMessageSize(1000), oslorpc.WithMaxHeaderSize(4096))
+func ExampleWithLimits() {
+	t, err := openEcho(oslorpc.WithLimits(rpc.Limits{MessageSize: 1000, HeaderSize: 4096}))
 	if err != nil {
 		log.Fatal(err)
 	}

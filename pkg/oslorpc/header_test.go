@@ -11,6 +11,7 @@ import (
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // What travels in headers is bounded at the client: a server, or a proxy, that does not take as
@@ -58,7 +59,7 @@ func TestHeadersThatAreTooLarge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			err := send(inMetadata(t.Context()), f.Client(oslorpc.Target{}))
 			wantKind(t, err, oslorpc.TooLarge, true)
-			wantText(t, err, "WithMaxHeaderSize", "the limit is 7168")
+			wantText(t, err, "HeaderSize", "WithLimits", "the limit is 7168")
 			err = send(inContext(t.Context()), f.Client(oslorpc.Target{}))
 			if strings.HasPrefix(name, "typed") {
 				wantKind(t, err, oslorpc.TooLarge, true)
@@ -70,11 +71,13 @@ func TestHeadersThatAreTooLarge(t *testing.T) {
 	if all["1.2"].count() != 0 {
 		t.Error("something ran")
 	}
-	wide := f.Transport(oslorpc.WithMaxHeaderSize(64 << 10)).Client(oslorpc.Target{})
+	raised := oslorpctest.New(t, oslorpc.WithLimits(rpc.Limits{HeaderSize: 64 << 10}))
+	inventoriesIn(raised, "1.2")
+	wide := raised.Client(oslorpc.Target{})
 	if _, err := v1.NewInventoryServiceClient(wide).CreateVolume(inContext(inMetadata(t.Context())), &v1.CreateVolumeRequest{}); err != nil {
 		t.Errorf("with a limit that is raised: %v", err)
 	}
-	if _, err := oslorpc.Open("memory://x", oslorpc.WithMaxHeaderSize(1000)); oslorpc.KindOf(err) != oslorpc.Invalid {
+	if _, err := oslorpc.Open("memory://x", oslorpc.WithLimits(rpc.Limits{HeaderSize: 1000})); oslorpc.KindOf(err) != oslorpc.Invalid {
 		t.Errorf("a limit that leaves no room: %v", err)
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/inprocess"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/security"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
@@ -50,8 +51,7 @@ type config struct {
 	advertise     string
 	trust         trust.Config
 	security      *security.Trust // what trust names, loaded
-	maxSize       int
-	maxHeader     int
+	limits        rpc.Limits
 	stopGrace     time.Duration
 	stopTimeout   time.Duration
 	log           *slog.Logger
@@ -61,14 +61,6 @@ type config struct {
 	dialOptions   []grpc.DialOption
 	process       *inprocess.Process // nil but in tests
 }
-
-// DefaultMaxMessageSize bounds the arguments and the result of a message. gRPC's own 4 MiB are too
-// small for what Neutron's agents ask for at their start.
-const DefaultMaxMessageSize = 16 << 20
-
-// DefaultMaxHeaderSize bounds the headers of a message. gRPC servers in other languages accept
-// this much, and many accept no more.
-const DefaultMaxHeaderSize = 8 << 10
 
 // defaultStopGrace gives the other processes time to learn that a server leaves, before it refuses
 // messages.
@@ -111,23 +103,10 @@ func WithTrust(c trust.Config) TransportOption {
 	return transportOption(func(o *config) { o.trust = c })
 }
 
-// WithMaxMessageSize bounds, in bytes, the arguments with the request context of a message, and
-// each result; the default is [DefaultMaxMessageSize].
-func WithMaxMessageSize(bytes int) TransportOption {
-	return transportOption(func(c *config) { c.maxSize = bytes })
-}
-
-// WithMaxHeaderSize bounds, in bytes, the headers of a message; the default is
-// [DefaultMaxHeaderSize]. The request context and the order key of a typed message travel in
-// headers, and so does the metadata that a program adds to any message. A message whose headers are
-// larger fails with [TooLarge] and is not sent. HTTP/2 counts 32 bytes beside the name and the
-// value of each header, and binary values have four thirds of their size. 1 KiB is reserved for the
-// headers of the library and of gRPC, so [Open] refuses less than 2 KiB.
-//
-// Raise it only if every server and every proxy on the way takes as much. Servers of Go take 16
-// MiB unless they say otherwise.
-func WithMaxHeaderSize(bytes int) TransportOption {
-	return transportOption(func(c *config) { c.maxHeader = bytes })
+// WithLimits bounds what the transport takes from its peers, and what it sends them. Fields that
+// are zero have their defaults, as without the option. [Open] refuses a limit that is negative.
+func WithLimits(l rpc.Limits) TransportOption {
+	return transportOption(func(c *config) { c.limits = l })
 }
 
 // WithStopGrace sets how long a server that stops goes on accepting, after it withdrew its
@@ -184,9 +163,7 @@ func WithDialOptions(options ...grpc.DialOption) TransportOption {
 // It connects to nothing yet. Close the transport after use.
 func Open(url string, options ...TransportOption) (*Transport, error) {
 	c := config{
-		listen: "127.0.0.1:0", maxSize: DefaultMaxMessageSize, maxHeader: DefaultMaxHeaderSize,
-		stopGrace: defaultStopGrace, stopTimeout: DefaultStopTimeout,
-		log: slog.Default(),
+		listen: "127.0.0.1:0", stopGrace: defaultStopGrace, stopTimeout: DefaultStopTimeout, log: slog.Default(),
 	}
 	for _, o := range options {
 		o.applyTransport(&c)
@@ -239,11 +216,12 @@ func (c *config) check() error {
 	if err := hosting.CheckAdvertise(); err != nil {
 		return err
 	}
-	if c.maxSize <= 0 {
-		return invalidUse("the maximum message size must be positive")
+	c.limits = c.limits.WithDefaults()
+	if name := c.limits.Negative(); name != "" {
+		return invalidUse("the limit %s is negative: leave it out for its default", name)
 	}
-	if c.maxHeader < grpccarrier.MinHeader {
-		return invalidUse("the maximum header size must be at least %d", grpccarrier.MinHeader)
+	if c.limits.HeaderSize < grpccarrier.MinHeader {
+		return invalidUse("the limit HeaderSize must be at least %d", grpccarrier.MinHeader)
 	}
 	return c.errors.Check()
 }
@@ -252,7 +230,7 @@ func (c *config) check() error {
 func (c *config) hosting(registry discovery.Registry, listed host.Listed) host.Config {
 	return host.Config{
 		Exchange: c.exchange, Listen: c.listen, Advertise: c.advertise, Trust: c.security,
-		MaxSize: c.maxSize, StopGrace: c.stopGrace, StopTimeout: c.stopTimeout, Interceptors: c.interceptors, Describe: c.describe(),
+		Limits: c.limits, StopGrace: c.stopGrace, StopTimeout: c.stopTimeout, Interceptors: c.interceptors, Describe: c.describe(),
 		Options: c.serverOptions, Log: c.log, Registry: registry, Listed: listed, Test: c.process,
 	}
 }
@@ -272,7 +250,7 @@ func (t *Transport) listed(ctx context.Context, topic discovery.Topic) (ids []st
 // carrier has what connects to others.
 func (c *config) carrier() grpccarrier.Config {
 	config := grpccarrier.Config{
-		Peers: peer.Config{Credentials: c.security.Client(), Options: c.dialOptions}, Caller: c.caller, MaxSize: c.maxSize, MaxHeader: c.maxHeader,
+		Peers: peer.Config{Credentials: c.security.Client(), Options: c.dialOptions}, Caller: c.caller, MaxSize: c.limits.MessageSize, MaxHeader: c.limits.HeaderSize,
 	}
 	if c.process != nil {
 		config.Peers.Dial = c.process.Dial

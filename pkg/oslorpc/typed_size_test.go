@@ -13,6 +13,7 @@ import (
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // answering is a service that answers with a text, and ignores what its stream says of it.
@@ -55,11 +56,11 @@ func TestTypedLimits(t *testing.T) {
 		"a result that cannot be encoded":         {large, large, "\xff", oslorpc.BadResult, "cannot be encoded"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := oslorpctest.New(t, oslorpc.WithMaxMessageSize(test.server))
+			f := oslorpctest.New(t, oslorpc.WithLimits(rpc.Limits{MessageSize: test.server}))
 			a := &answering{text: test.text}
 			f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, nil,
 				oslorpc.WithServices(func(r grpc.ServiceRegistrar) { v1.RegisterInventoryServiceServer(r, a) }))
-			v := v1.NewInventoryServiceClient(f.Transport(oslorpc.WithMaxMessageSize(test.client)).Client(oslorpc.Target{}))
+			v := v1.NewInventoryServiceClient(f.Transport(oslorpc.WithLimits(rpc.Limits{MessageSize: test.client})).Client(oslorpc.Target{}))
 			_, err := v.CreateVolume(t.Context(), &v1.CreateVolumeRequest{})
 			wantKind(t, err, test.kind, false)
 			wantText(t, err, test.says, "the method ran")
@@ -75,11 +76,11 @@ func TestTypedLimits(t *testing.T) {
 		})
 	}
 	t.Run("requests larger than the server's limit", func(t *testing.T) {
-		f := oslorpctest.New(t, oslorpc.WithMaxMessageSize(small))
+		f := oslorpctest.New(t, oslorpc.WithLimits(rpc.Limits{MessageSize: small}))
 		a := &answering{}
 		f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, nil,
 			oslorpc.WithServices(func(r grpc.ServiceRegistrar) { v1.RegisterInventoryServiceServer(r, a) }))
-		v := v1.NewInventoryServiceClient(f.Transport(oslorpc.WithMaxMessageSize(large)).Client(oslorpc.Target{}))
+		v := v1.NewInventoryServiceClient(f.Transport(oslorpc.WithLimits(rpc.Limits{MessageSize: large})).Client(oslorpc.Target{}))
 		_, err := v.CreateVolume(t.Context(), &v1.CreateVolumeRequest{Name: tooLong})
 		wantKind(t, err, oslorpc.TooLarge, true)
 		_, err = v.ReportUsage(t.Context(), &v1.ReportUsageRequest{Name: tooLong})

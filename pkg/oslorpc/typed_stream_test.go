@@ -14,6 +14,7 @@ import (
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // TestTypedStreamAfterTheEnd begins streams whose context has ended already.
@@ -104,7 +105,7 @@ func TestTypedStreamDeadline(t *testing.T) {
 // TestTypedStreamEndedByAMessage sends a later message that ends the stream: who receives hears
 // why, and nothing is held any more.
 func TestTypedStreamEndedByAMessage(t *testing.T) {
-	f := oslorpctest.New(t, oslorpc.WithMaxMessageSize(1<<10))
+	f := oslorpctest.New(t, oslorpc.WithLimits(rpc.Limits{MessageSize: 1 << 10}))
 	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, nil, offers(&inventory{name: "a"}))
 	v := volumes(f)
 	for name, test := range map[string]struct {

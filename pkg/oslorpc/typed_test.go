@@ -17,6 +17,7 @@ import (
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // inventory is a typed service that records what arrives.
@@ -130,6 +131,11 @@ const inventoryService = "typedtest.v1.InventoryService"
 func inventories(t *testing.T, versions ...string) (*oslorpctest.Fleet, map[string]*inventory) {
 	t.Helper()
 	f := oslorpctest.New(t)
+	return f, inventoriesIn(f, versions...)
+}
+
+// inventoriesIn serves the inventory in a fleet, once for each version.
+func inventoriesIn(f *oslorpctest.Fleet, versions ...string) map[string]*inventory {
 	all := map[string]*inventory{}
 	for _, v := range versions {
 		i := &inventory{name: "net" + v}
@@ -137,7 +143,7 @@ func inventories(t *testing.T, versions ...string) (*oslorpctest.Fleet, map[stri
 		f.Serve(oslorpc.Target{Topic: "inventory", Server: i.name}, nil,
 			oslorpc.WithServiceVersion(inventoryService, v), oslorpc.WithServices(func(r grpc.ServiceRegistrar) { v1.RegisterInventoryServiceServer(r, i) }))
 	}
-	return f, all
+	return all
 }
 
 func volumes(f *oslorpctest.Fleet, options ...oslorpc.ClientOption) v1.InventoryServiceClient {
@@ -473,7 +479,7 @@ func TestTypedBadUse(t *testing.T) {
 }
 
 func TestTypedSizes(t *testing.T) {
-	f := oslorpctest.New(t, oslorpc.WithMaxMessageSize(1<<10))
+	f := oslorpctest.New(t, oslorpc.WithLimits(rpc.Limits{MessageSize: 1 << 10}))
 	i := &inventory{name: strings.Repeat("x", 2<<20)} // its answer is above gRPC's limit, too
 	f.Serve(oslorpc.Target{Topic: "inventory", Server: "a"}, nil, oslorpc.WithServices(func(r grpc.ServiceRegistrar) { v1.RegisterInventoryServiceServer(r, i) }))
 	_, err := volumes(f).CreateVolume(t.Context(), &v1.CreateVolumeRequest{Name: strings.Repeat("x", 1<<10)})

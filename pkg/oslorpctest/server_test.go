@@ -10,6 +10,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpctest"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 func TestStopAndStart(t *testing.T) {
@@ -290,7 +291,7 @@ func TestFailures(t *testing.T) {
 		`there is no server "node1"`:    func(f *oslorpctest.Fleet) { f.Server("node1") },
 		`start server ""`:               func(f *oslorpctest.Fleet) { f.Serve(agents, nil) },
 		"of 1 messages, 0 arrived":      func(f *oslorpctest.Fleet) { f.Await(1) },
-		"oslorpctest: open a transport": func(f *oslorpctest.Fleet) { f.Transport(oslorpc.WithMaxMessageSize(-1)) },
+		"oslorpctest: open a transport": func(f *oslorpctest.Fleet) { f.Transport(oslorpc.WithLimits(rpc.Limits{MessageSize: -1})) },
 	} {
 		t.Run(want, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

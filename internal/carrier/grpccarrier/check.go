@@ -27,7 +27,7 @@ func (c *Carrier) fits(n int) *rpc.Error {
 		return nil
 	}
 	return &rpc.Error{Kind: rpc.TooLarge, NotStarted: true, Message: fmt.Sprintf(
-		"the request has %d bytes, and the limit is %d: send less at a time, or raise it with WithMaxMessageSize", n, c.config.MaxSize)}
+		"the request has %d bytes, and the limit is %d: send less at a time, or raise MessageSize with WithLimits", n, c.config.MaxSize)}
 }
 
 // fitsHeaders returns an error if n bytes of headers are too many.
@@ -37,7 +37,7 @@ func (c *Carrier) fitsHeaders(n int) *rpc.Error {
 		return nil
 	}
 	return &rpc.Error{Kind: rpc.TooLarge, NotStarted: true, Message: fmt.Sprintf(
-		"the metadata and the request context take %d bytes of headers, and the limit is %d: send less of them, or raise it with WithMaxHeaderSize, "+
+		"the metadata and the request context take %d bytes of headers, and the limit is %d: send less of them, or raise HeaderSize with WithLimits, "+
 			"if all servers and proxies take as much", n, limit)}
 }
 

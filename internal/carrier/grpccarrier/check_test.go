@@ -32,7 +32,7 @@ func TestCheckCountsHeaders(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 		err := c.Check(test.fill(room - test.fixed + 1))
-		if rpc.KindOf(err) != rpc.TooLarge || !rpc.SafeToRetry(err) || !strings.Contains(err.Error(), "WithMaxHeaderSize") {
+		if rpc.KindOf(err) != rpc.TooLarge || !rpc.SafeToRetry(err) || !strings.Contains(err.Error(), "raise HeaderSize with WithLimits") {
 			t.Errorf("%s: got %v", name, err)
 		}
 	}

@@ -33,7 +33,7 @@ func (e *evidence) explainSize(ours *rpc.Error) {
 		return
 	}
 	ours.Message = fmt.Sprintf(
-		"the method ran, and its result has %d bytes where this client takes %d: ask for less at a time, or raise it with WithMaxMessageSize", size, limit)
+		"the method ran, and its result has %d bytes where this client takes %d: ask for less at a time, or raise MessageSize with WithLimits", size, limit)
 }
 
 // isEarly reports whether the deadline of ctx is so far away that no difference of clocks explains

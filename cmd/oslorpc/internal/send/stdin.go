@@ -7,6 +7,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // fromWords reads the arguments of a message. The word "-" stands for the members of a JSON object
@@ -49,16 +50,16 @@ func readInput(ctx context.Context, in io.Reader) ([]byte, error) {
 		text []byte
 		err  error
 	}
-	read := make(chan input, 1)
+	read, largest := make(chan input, 1), rpc.Limits{}.WithDefaults().MessageSize
 	go func() {
-		text, err := io.ReadAll(io.LimitReader(in, oslorpc.DefaultMaxMessageSize+1))
+		text, err := io.ReadAll(io.LimitReader(in, int64(largest)+1))
 		read <- input{text, err}
 	}()
 	select {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case in := <-read:
-		if len(in.text) > oslorpc.DefaultMaxMessageSize {
+		if len(in.text) > largest {
 			return nil, &oslorpc.Error{
 				Kind: oslorpc.TooLarge, NotStarted: true, Message: "standard input is longer than a message may be",
 			}

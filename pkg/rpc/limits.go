@@ -1,0 +1,58 @@
+package rpc
+
+import (
+	"reflect"
+	"time"
+)
+
+// Limits bound what a process takes from its peers. A field that is zero has its default, so the
+// zero value is the defaults. docs/limits.md says how each is counted and what a peer sees.
+type Limits struct {
+	// MessageSize bounds, in bytes, the arguments with the request context of a message, and each
+	// result: 16 MiB by default. gRPC's own 4 MiB are too small for what Neutron's agents ask for
+	// at their start. It applies to what a program sends and to what it takes.
+	MessageSize int
+	// HeaderSize bounds, in bytes, the headers of a message: 8 KiB by default, and 2 KiB at least.
+	// gRPC servers in other languages accept 8 KiB, and many accept no more. The request context
+	// and the order key of a typed message travel in headers, and so does the metadata that a
+	// program adds to any message. HTTP/2 counts 32 bytes beside the name and the value of each
+	// header, and binary values have four thirds of their size. 1 KiB is reserved for the headers
+	// of the library and of gRPC. A message whose headers are larger fails with [TooLarge] and is
+	// not sent. Raise it only if every server and every proxy on the way takes as much. A server
+	// takes 8 KiB more than this, so that one that sends a little too much gets an error that says
+	// so.
+	HeaderSize int
+	// Streams is how many RPCs one connection may have open at a server: 1000 by default. A client
+	// of gRPC waits with more.
+	Streams int
+	// Handshake bounds how long a connection takes to say who it is: TLS and the first frames of
+	// HTTP/2. It is 5 seconds by default.
+	Handshake time.Duration
+}
+
+// WithDefaults returns the limits with each field that is zero at its default.
+func (l Limits) WithDefaults() Limits {
+	setDefault(&l.MessageSize, 16<<20)
+	setDefault(&l.HeaderSize, 8<<10)
+	setDefault(&l.Streams, 1000)
+	setDefault(&l.Handshake, 5*time.Second)
+	return l
+}
+
+// Negative returns the name of a field that is negative; empty if none is.
+func (l Limits) Negative() string {
+	v := reflect.ValueOf(l)
+	for i := range v.NumField() {
+		if f := v.Field(i); f.CanInt() && f.Int() < 0 {
+			return v.Type().Field(i).Name
+		}
+	}
+	return ""
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
