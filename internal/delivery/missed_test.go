@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"testing/synctest"
@@ -24,6 +25,7 @@ func TestMissed(t *testing.T) {
 		"late, sent":           {&rpc.Error{Kind: rpc.Timeout}, false, true},
 		"late, at the server":  {&rpc.Error{Kind: rpc.Timeout, NotStarted: true, Server: "a"}, false, false},
 		"received before":      {&rpc.Error{Kind: rpc.OutcomeUnknown, Server: "a"}, false, false},
+		"denied":               {&rpc.Error{Kind: rpc.AccessDenied, NotStarted: true, Server: "a"}, false, false},
 		"canceled":             {&rpc.Error{Kind: rpc.Canceled, NotStarted: true}, false, false},
 		"the method fails":     {&rpc.Error{Kind: rpc.Remote, Server: "a"}, false, false},
 		"not that version":     {&rpc.Error{Kind: rpc.UnsupportedVersion, NotStarted: true}, false, false},
@@ -37,6 +39,33 @@ func TestMissed(t *testing.T) {
 			t.Errorf("%s: of a cast: %v", name, got)
 		}
 	}
+}
+
+// TestDeniedCopyIsNotMissed: a server that denies a message to its sender got it. It must not be
+// told to read everything anew, for the next message that it allows.
+func TestDeniedCopyIsNotMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a"), instance("b"))
+		denied := &rpc.Error{Kind: rpc.AccessDenied, NotStarted: true, Server: "host-a"}
+		results, err := w.everybody(within(t, time.Minute), message(), func(_ context.Context, to Attempt) error {
+			if to.Entry.Server == "host-a" {
+				return denied
+			}
+			return lost
+		})
+		if err != nil || len(results) != 2 {
+			t.Fatalf("got %v, %v", results, err)
+		}
+		time.Sleep(time.Second) // of the bubble
+		for _, r := range results {
+			if want := map[string]rpc.Kind{"host-a": rpc.AccessDenied, "host-b": rpc.OutcomeUnknown}[r.Entry.Server]; rpc.KindOf(r.Err) != want {
+				t.Errorf("got %v, want %v", r.Err, want)
+			}
+			if missed := w.topic.Missed().Hint(r.Entry).Ago != 0; missed != (r.Entry.Server == "host-b") {
+				t.Errorf("%s: it counts as missed: %v", r.Entry.Server, missed)
+			}
+		}
+	})
 }
 
 // TestMissedByNobody: a message that names no server is not one for a server without a name, as

@@ -31,11 +31,11 @@ const (
 	Known CeilingState = iota
 	// Absent: no instance implements the interface.
 	Absent
-	// Apart: some instance implements the namespace in other major versions only, so there is no
-	// common version.
-	Apart
-	// Untold: some instance does not say what it implements.
-	Untold
+	// MajorMismatch: some instance implements the namespace in other major versions only, so there
+	// is no common version.
+	MajorMismatch
+	// Unreported: some instance does not say what it implements.
+	Unreported
 )
 
 // Allows reports whether every instance can serve a message of this version.
@@ -166,7 +166,7 @@ func lowest(i Interface, entries []*Entry) *Ceiling {
 // none.
 func (e *Entry) highest(i Interface) (CeilingState, rpc.Version) {
 	if len(e.Implemented) == 0 {
-		return Untold, rpc.Version{}
+		return Unreported, rpc.Version{}
 	}
 	state, highest := Absent, rpc.Version{}
 	for _, offered := range e.Implemented {
@@ -174,7 +174,7 @@ func (e *Entry) highest(i Interface) (CeilingState, rpc.Version) {
 		case offered.Namespace != i.Namespace:
 		case offered.Version.Major != i.Major:
 			if state == Absent {
-				state = Apart
+				state = MajorMismatch
 			}
 		case state != Known || offered.Version.Compare(highest) > 0:
 			state, highest = Known, offered.Version

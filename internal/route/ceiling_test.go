@@ -33,10 +33,10 @@ func TestCeiling(t *testing.T) {
 		"but while they are connected":    {entries: []*Entry{entry("a"), entry("b", implements(base(1)), lingering(carrier.Ready))}, want: Ceiling{Version: one(1), Next: one(4), Rises: true}, holders: "b"},
 		"another namespace is no matter":  {entries: []*Entry{entry("a"), entry("b", elsewhere)}, want: Ceiling{Version: one(4)}, holders: "a"},
 		"only another namespace":          {entries: []*Entry{entry("b", elsewhere)}, want: Ceiling{State: Absent}},
-		"another major version":           {entries: []*Entry{entry("a"), entry("b", implements(two))}, want: Ceiling{State: Apart, Next: one(4), Rises: true}, holders: "b"},
+		"another major version":           {entries: []*Entry{entry("a"), entry("b", implements(two))}, want: Ceiling{State: MajorMismatch, Next: one(4), Rises: true}, holders: "b"},
 		"beside this one":                 {entries: []*Entry{entry("a"), entry("b", implements(two, base(2)))}, want: Ceiling{Version: one(2), Next: one(4), Rises: true}, holders: "b"},
-		"one that does not say":           {entries: []*Entry{entry("a"), entry("b", implements())}, want: Ceiling{State: Untold, Next: one(4), Rises: true}, holders: "b"},
-		"that weighs more than a major":   {entries: []*Entry{entry("a", implements(two)), entry("b", implements())}, want: Ceiling{State: Untold}, holders: "b"},
+		"one that does not say":           {entries: []*Entry{entry("a"), entry("b", implements())}, want: Ceiling{State: Unreported, Next: one(4), Rises: true}, holders: "b"},
+		"that weighs more than a major":   {entries: []*Entry{entry("a", implements(two)), entry("b", implements())}, want: Ceiling{State: Unreported}, holders: "b"},
 		"of a server":                     {entries: []*Entry{entry("a"), entry("b", implements(base(1)))}, server: "host-a", want: Ceiling{Version: one(4)}, holders: "a"},
 		"of a server that drains":         {entries: []*Entry{entry("a"), entry("b", implements(base(1)), state(discovery.Draining))}, server: "host-b", want: Ceiling{Version: one(1)}, holders: "b"},
 		"of a server that is not there":   {entries: []*Entry{entry("a")}, server: "host-z", want: Ceiling{State: Absent}},
@@ -61,7 +61,7 @@ func TestCeilingAllows(t *testing.T) {
 	if !known.Allows(one(4)) || !known.Allows(one(0)) || known.Allows(one(5)) || known.Allows(rpc.Version{Major: 2}) {
 		t.Error("a known ceiling does not bound")
 	}
-	for _, state := range []CeilingState{Absent, Apart, Untold} {
+	for _, state := range []CeilingState{Absent, MajorMismatch, Unreported} {
 		if c := (&Ceiling{State: state, Version: one(4)}); c.Allows(one(0)) {
 			t.Errorf("state %d allows something", state)
 		}

@@ -4,7 +4,7 @@ import "github.com/oslorpc/oslorpc/pkg/rpc"
 
 // capStates are the ceiling's states in the vocabulary of programs.
 var capStates = map[CeilingState]rpc.CapState{
-	Known: rpc.CapKnown, Absent: rpc.CapNoInstance, Apart: rpc.CapNoCommonVersion, Untold: rpc.CapUnreported,
+	Known: rpc.CapKnown, Absent: rpc.CapNoInstance, MajorMismatch: rpc.CapNoCommonVersion, Unreported: rpc.CapUnreported,
 }
 
 // Reason explains the automatic cap that the ceiling of an interface sets.

@@ -46,7 +46,7 @@ func TestReasonOfACeiling(t *testing.T) {
 // Every state of a ceiling has a state of a cap.
 func TestCapStates(t *testing.T) {
 	t.Parallel()
-	for state := Known; state <= Untold; state++ {
+	for state := Known; state <= Unreported; state++ {
 		if capStates[state] == "" {
 			t.Errorf("the state %d has none", state)
 		}

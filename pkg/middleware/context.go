@@ -27,11 +27,22 @@ func withGRPC(ctx context.Context, m *rpc.Message) context.Context {
 		transport = nil
 	}
 	ctx = grpc.NewContextWithServerTransportStream(ctx, &stream{method: fullMethod(m), carrier: transport})
-	ctx = metadata.NewIncomingContext(ctx, metadata.MD(m.Metadata))
+	ctx = metadata.NewIncomingContext(ctx, incoming(m))
 	if _, ok := peer.FromContext(ctx); !ok {
 		ctx = peer.NewContext(ctx, peerOf(m.Peer))
 	}
 	return ctx
+}
+
+// incoming returns the metadata of a message as gRPC has it, where the name of the sender's program
+// is the user agent.
+func incoming(m *rpc.Message) metadata.MD {
+	md := metadata.MD(m.Metadata)
+	if m.Caller != "" {
+		md = md.Copy()
+		md.Set("user-agent", m.Caller)
+	}
+	return md
 }
 
 // stream is what package grpc asks for the method, and tells of headers and trailers.

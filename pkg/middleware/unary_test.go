@@ -55,6 +55,32 @@ func fails(err error) grpc.UnaryServerInterceptor {
 	return func(context.Context, any, *grpc.UnaryServerInfo, grpc.UnaryHandler) (any, error) { return nil, err }
 }
 
+// The name of the sender's program is the user agent for interceptors of gRPC, and no metadata of
+// the message.
+func TestUserAgentIsTheCaller(t *testing.T) {
+	t.Parallel()
+	m := call()
+	m.Caller = "neutron-agent@node1"
+	var agents, tokens []string
+	see := func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		agents = append(agents, metadata.ValueFromIncomingContext(ctx, "user-agent")...)
+		tokens = append(tokens, metadata.ValueFromIncomingContext(ctx, "authorization")...)
+		return handler(ctx, request)
+	}
+	if _, err := accept(t.Context(), m, see); err != nil {
+		t.Error(err)
+	}
+	if err := middleware.UnaryRun(see).Run(t.Context(), m, func(context.Context) error { return nil }); err != nil {
+		t.Error(err)
+	}
+	if !slices.Equal(agents, []string{m.Caller, m.Caller}) || !slices.Equal(tokens, []string{"bearer x", "bearer x"}) {
+		t.Errorf("the interceptor sees the user agents %q and the tokens %q", agents, tokens)
+	}
+	if m.Metadata.Get("user-agent") != "" {
+		t.Error("the message has other metadata than before")
+	}
+}
+
 // Both points show an interceptor the same message.
 func TestWhatAnInterceptorSees(t *testing.T) {
 	t.Parallel()
