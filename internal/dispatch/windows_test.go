@@ -57,8 +57,8 @@ func TestSendersCannotEvictIDsOfOthers(t *testing.T) {
 	if all.of("ann", now).add("a", now) {
 		t.Error("a repeat of ann's is taken for new")
 	}
-	if w := all["mallory"]; w.count != windowSize || len(w.seen) != windowSize {
-		t.Errorf("mallory's window holds %d, and knows %d", w.count, len(w.seen))
+	if w := all["mallory"]; w.count != windowSize || w.known() != windowSize {
+		t.Errorf("mallory's window holds %d, and knows %d", w.count, w.known())
 	}
 }
 
