@@ -80,7 +80,7 @@ func TestDemo(t *testing.T) {
 		}
 	}
 	for _, want := range []string{
-		`node3 +127\S+ +active +1\.0\n`, `1\.x +1\.0 +1\.1 +node3 \(up \ds\)\n`,
+		`node3 +unix:\S+ +active +1\.0\n`, `1\.x +1\.0 +1\.1 +node3 \(up \ds\)\n`,
 		`--rpc-version 1\.1 -n 4\n(\{"server":"node[12]","pid":\d+\}\n){4}\$`,
 	} {
 		if !regexp.MustCompile(want).MatchString(text.String()) {

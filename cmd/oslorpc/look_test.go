@@ -24,9 +24,9 @@ func TestLs(t *testing.T) {
 	f.serve("a-longer-name", "--namespace", "control", "--rpc-version", "2.1", "--exchange", "neutron")
 	lines := f.ok("ls").lines()
 	want := []string{
-		`^TOPIC  SERVER         ADDRESS          VERSIONS     STATE   EXCHANGE$`,
-		`^demo   a-longer-name  127\.0\.0\.1:\d+ +control=2\.1  active  neutron$`,
-		`^demo   node1          127\.0\.0\.1:\d+ +1\.0          active  openstack$`,
+		`^TOPIC  SERVER         ADDRESS +VERSIONS     STATE   EXCHANGE$`,
+		`^demo   a-longer-name  unix:\S+ +control=2\.1  active  neutron$`,
+		`^demo   node1          unix:\S+ +1\.0          active  openstack$`,
 	}
 	if len(lines) != len(want) {
 		t.Fatalf("got %q", lines)
@@ -65,7 +65,7 @@ func TestPing(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
 	_, two, _ := f.serveThree()
-	if lines := f.ok("ping", "demo").lines(); len(lines) != 4 || !regexp.MustCompile(`^node3 +127\S+ +\d+\.\d\d ms$`).MatchString(lines[3]) {
+	if lines := f.ok("ping", "demo").lines(); len(lines) != 4 || !regexp.MustCompile(`^node3 +unix:\S+ +\d+\.\d\d ms$`).MatchString(lines[3]) {
 		t.Errorf("got %q", lines)
 	}
 	if lines := f.ok("ping", "demo", "--server", "node2").lines(); len(lines) != 2 {
@@ -102,7 +102,7 @@ func TestInfo(t *testing.T) {
 	f.run("call", "demo", "fail")
 	out := f.ok("info", "demo").out
 	for _, want := range []string{
-		`(?m)^node1 on demo at 127\.0\.0\.1:\d+, process \d+, build .+, up \d+s$`,
+		`(?m)^node1 on demo at unix:\S+, process \d+, build .+, up \d+s$`,
 		`(?m)^  active; 0 running, 0 queued, 0 refused$`,
 		`(?m)^  version 1\.0$`,
 		`(?m)^  version 2\.1, namespace control$`,
@@ -175,10 +175,10 @@ func TestWatch(t *testing.T) {
 	f := newFleet(t)
 	f.serve("node1")
 	watch := f.start("watch", "watch", "demo")
-	f.find(1, "watch", "present  demo  node1  127.0.0.1:")
+	f.find(1, "watch", "present  demo  node1  unix:")
 	two := f.serve("node2", "--rpc-version", "1.4")
-	joined := f.find(1, "watch", "joined   demo  node2  127.0.0.1:")[0].Text
-	if !regexp.MustCompile(`^\d\d:\d\d:\d\d  joined   demo  node2  127\.0\.0\.1:\d+  1\.4  active  openstack$`).MatchString(joined) {
+	joined := f.find(1, "watch", "joined   demo  node2  unix:")[0].Text
+	if !regexp.MustCompile(`^\d\d:\d\d:\d\d  joined   demo  node2  unix:\S+  1\.4  active  openstack$`).MatchString(joined) {
 		t.Errorf("got %q", joined)
 	}
 	two.signal(syscall.SIGKILL)

@@ -32,8 +32,11 @@ func TestServeEndsCleanly(t *testing.T) {
 			t.Errorf("%v: ls shows %v", s, got)
 		}
 	}
-	if files, err := filepath.Glob(f.dir + "/*"); err != nil || len(files) != 1 {
+	if files, err := filepath.Glob(f.dir + "/*.json"); err != nil || len(files) != 1 {
 		t.Errorf("the registry has %v, %v", files, err)
+	}
+	if sockets, err := filepath.Glob(f.dir + "/*.sock"); err != nil || len(sockets) != 1 {
+		t.Errorf("the directory has %v, %v", sockets, err)
 	}
 }
 

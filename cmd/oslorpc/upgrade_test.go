@@ -47,7 +47,7 @@ func TestVersionsOfAMixedFleet(t *testing.T) {
 	old := f.serveMixed()
 	f.serve("control", "--namespace", "control", "--rpc-version", "2.1")
 	f.ok("versions", "demo").wantLines(t,
-		`SERVER +ADDRESS +STATE +1\.x +control=2\.x`, `control +127\S+ +active +- +2\.1`, `new +127\S+ +active +1\.1 +-`, `old +127\S+ +active +1\.0 +-`,
+		`SERVER +ADDRESS +STATE +1\.x +control=2\.x`, `control +unix:\S+ +active +- +2\.1`, `new +unix:\S+ +active +1\.1 +-`, `old +unix:\S+ +active +1\.0 +-`,
 		``, `INTERFACE +AUTO CAP +NEWEST +HELD DOWN BY`, `1\.x +1\.0 +1\.1 +old \(up \d+s\)`, `control=2\.x +2\.1 +2\.1 +none`)
 	d := parse[upgrades.MatrixDocument](t, f.ok("versions", "demo", "--output", "json").out)
 	if len(d.Instances) != 3 || !d.Instances[0].Counted || len(d.Caps) != 2 || d.Exchange != "openstack" || d.Topic != "demo" {
@@ -65,8 +65,8 @@ func TestWhyTheCapIsWhatItIs(t *testing.T) {
 	f := newFleet(t)
 	old := f.serveMixed()
 	f.ok("versions", "why", "demo").wantLines(t,
-		`auto: 1\.0 of the null namespace: old \(127\S+\) implements no later version; it rises to 1\.1 .+`, ``,
-		`HELD BY +ADDRESS +STATE +VERSIONS +UP +BUILD`, `old +127\S+ +active +1\.0 +\d+s +\S.*`)
+		`auto: 1\.0 of the null namespace: old \(unix:\S+\) implements no later version; it rises to 1\.1 .+`, ``,
+		`HELD BY +ADDRESS +STATE +VERSIONS +UP +BUILD`, `old +unix:\S+ +active +1\.0 +\d+s +\S.*`)
 	f.ok("versions", "why", "demo", "--target-version", "1.1").wantLines(t, `1\.1: not every server serves it`)
 	f.ok("versions", "why", "demo", "--namespace", "x").wantLines(t, `auto: no server implements the namespace "x", .+`)
 	d := parse[upgrades.ReasonDocument](t, f.ok("versions", "why", "demo", "--target-version", "1.0", "--output", "json").out)
@@ -80,7 +80,7 @@ func TestWhyTheCapIsWhatItIs(t *testing.T) {
 	if r.code == 0 {
 		t.Error("a server could not be asked, and the exit code is 0")
 	}
-	r.wantLines(t, `old +127\S+ +active +1\.0 .*`)
+	r.wantLines(t, `old +unix:\S+ +active +1\.0 .*`)
 }
 
 func TestVersionsWithoutServers(t *testing.T) {
@@ -109,7 +109,7 @@ func TestUpgradeCheck(t *testing.T) {
 	f.ok("call", "demo", "echo")
 	r := f.run("upgrade", "check", "demo", "--to", "1.1")
 	wantCode(t, r, cli.ExitNotYet)
-	r.wantLines(t, `Servers that do not serve 1\.1:`, ` +old +127\S+ +active +1\.0`, `Warning: callers of deprecated methods:`,
+	r.wantLines(t, `Servers that do not serve 1\.1:`, ` +old +unix:\S+ +active +1\.0`, `Warning: callers of deprecated methods:`,
 		` +- +echo +1\.0 +\S+ +1 +0 +\S+Z +\S+Z +1\.1`, `Callers were counted for \d+s, since (new|old) started\.`)
 	if r.errs != "oslorpc: not yet: 1 server does not serve 1.1\n" {
 		t.Errorf("got %s", r.errs)
@@ -146,7 +146,7 @@ func TestUpgradeCheckThatCannotTell(t *testing.T) {
 	f.deafen(server, "node2")
 	r = f.run("upgrade", "check", "demo", "--to", "1.0", "--timeout", "1s")
 	wantCode(t, r, cli.ExitCannotTell)
-	r.wantLines(t, `Servers that did not answer:`, ` +node2 +127\S+ +active +.+`)
+	r.wantLines(t, `Servers that did not answer:`, ` +node2 +unix:\S+ +active +.+`)
 	r = f.run("upgrade", "check", "demo", "--to", "1.0", "--timeout", "1s", "--output", "json")
 	wantCode(t, r, cli.ExitCannotTell)
 	if d := parse[upgrades.FindingsDocument](t, r.out); d.Verdict != "cannot tell" || d.Unanswered[0].Server != "node2" || d.Unanswered[0].Error == nil {

@@ -109,6 +109,14 @@ type Elsewhere interface {
 	Elsewhere() bool
 }
 
+// Private is implemented by registries whose programs run on one machine, and share a directory
+// that other users cannot enter.
+type Private interface {
+	// Socket returns a path in that directory that no file has, for a Unix socket to listen on. The
+	// registry removes sockets of programs that died.
+	Socket() (path string, err error)
+}
+
 // Polled is implemented by registries whose watches look for changes now and then, or pause between
 // two, each process at times of its own.
 type Polled interface {

@@ -20,8 +20,8 @@ import (
 type Config struct {
 	// Exchange is the exchange of targets that name none.
 	Exchange string
-	// Listen is the address to listen on, and Advertise the one that others connect to, empty for
-	// the same one; see WithListen and WithAdvertise of package oslorpc.
+	// Listen is the address to listen on, empty for the default of the registry. Advertise is the one
+	// that others connect to, empty for the same one. See WithListen of package oslorpc.
 	Listen, Advertise string
 	// Trust has the credentials of connections.
 	Trust *security.Trust

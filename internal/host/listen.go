@@ -20,27 +20,51 @@ func (c *Config) listen(ctx context.Context) (net.Listener, string, error) {
 		l, addr := c.Test.Listen()
 		return l, addr, nil
 	}
-	if path, ok := strings.CutPrefix(c.Listen, "unix:"); ok {
+	address, err := c.address()
+	if err != nil {
+		return nil, "", err
+	}
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
 		if !filepath.IsAbs(path) || c.Advertise != "" {
-			return nil, "", failure.Invalid("%q: the path of a socket must be absolute, and it cannot be advertised as another address", c.Listen)
+			return nil, "", failure.Invalid("%q: the path of a socket must be absolute, and it cannot be advertised as another address", address)
 		}
 		l, err := listenUnix(ctx, path)
-		return l, c.Listen, err
+		return l, address, err
 	}
-	host, ports, err := net.SplitHostPort(c.Listen)
+	return c.listenPort(ctx, address)
+}
+
+// address returns the address to listen on. By default it is a socket in the private directory of
+// the registry, if it has one, so that other users of the machine cannot connect. With TLS, which
+// verifies names, and behind another address it is a port.
+func (c *Config) address() (string, error) {
+	private, ok := c.Registry.(discovery.Private)
+	switch {
+	case c.Listen != "":
+		return c.Listen, nil
+	case !ok, c.Advertise != "", c.Trust.Secure():
+		return "127.0.0.1:0", nil
+	default:
+		path, err := private.Socket()
+		return "unix:" + path, err
+	}
+}
+
+func (c *Config) listenPort(ctx context.Context, address string) (net.Listener, string, error) {
+	host, ports, err := net.SplitHostPort(address)
 	if err != nil {
-		return nil, "", failure.Invalid(`the address to listen on, %q, is malformed: write "host:port", "host:first-last" or "unix:/path"`, c.Listen)
+		return nil, "", failure.Invalid(`the address to listen on, %q, is malformed: write "host:port", "host:first-last" or "unix:/path"`, address)
 	}
 	first, last, err := parsePorts(ports)
 	if err != nil {
 		return nil, "", err
 	}
-	if err := c.Trust.CheckServing(c.Listen); err != nil {
+	if err := c.Trust.CheckServing(address); err != nil {
 		return nil, "", err
 	}
 	l, err := listenTCP(ctx, host, first, last)
 	if err != nil {
-		return nil, "", &rpc.Error{Kind: rpc.Invalid, Message: "cannot listen on " + c.Listen + ": " + err.Error(), Cause: err}
+		return nil, "", &rpc.Error{Kind: rpc.Invalid, Message: "cannot listen on " + address + ": " + err.Error(), Cause: err}
 	}
 	addr, err := c.advertised(host, l.Addr())
 	if err != nil {

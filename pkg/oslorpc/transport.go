@@ -82,8 +82,12 @@ func WithDefaultExchange(exchange string) TransportOption {
 }
 
 // WithListen sets where the transport's servers listen: "host:port", "host:first-last" for the
-// first free port of a range, or "unix:/path". Port 0, the default on 127.0.0.1, is any free port.
-// An address that other machines can reach needs [WithTrust].
+// first free port of a range, or "unix:/path". Port 0 is any free port. An address that other
+// machines can reach needs [WithTrust].
+//
+// Empty, as without this option, is a Unix socket in the private directory of local://, so that
+// other users of the machine cannot connect. With other registries, with TLS and with
+// [WithAdvertise] it is 127.0.0.1:0.
 func WithListen(address string) TransportOption {
 	return transportOption(func(c *config) { c.listen = address })
 }
@@ -163,7 +167,7 @@ func WithDialOptions(options ...grpc.DialOption) TransportOption {
 // It connects to nothing yet. Close the transport after use.
 func Open(url string, options ...TransportOption) (*Transport, error) {
 	c := config{
-		listen: "127.0.0.1:0", stopGrace: defaultStopGrace, stopTimeout: DefaultStopTimeout, log: slog.Default(),
+		stopGrace: defaultStopGrace, stopTimeout: DefaultStopTimeout, log: slog.Default(),
 	}
 	for _, o := range options {
 		o.applyTransport(&c)

@@ -54,6 +54,7 @@ func Open(u *url.URL) (discovery.Registry, error) {
 	if err := ensure(dir); err != nil {
 		return nil, err
 	}
+	sweepSockets(dir)
 	return &registry{
 		own:     newPublication(dir),
 		kick:    make(chan struct{}, 1),

@@ -206,7 +206,9 @@ func (s *scanner) bury(name, path string, fd int) (e *entry, settled bool, err e
 		return nil, false, err
 	}
 	if len(e.instances) > 0 {
-		settled, err = removeDead(fd, path)
+		if settled, err = removeDead(fd, path); settled {
+			removeSockets(s.dir, e.instances)
+		}
 		return nil, settled, err
 	}
 	there, err := identifyPath(path)

@@ -23,7 +23,7 @@ const (
 
 func TestMain(m *testing.M) { programtest.Main(m, source+"server", source+"client") }
 
-var ports = programtest.Mask{Pattern: regexp.MustCompile(`127\.0\.0\.1:\d+`), Instead: "PORT"}
+var ports = programtest.Mask{Pattern: regexp.MustCompile(`(?:127\.0\.0\.1:\d+|unix:\S+?\.sock)`), Instead: "PORT"}
 
 // The README shows the programs as they are here, without their first comment, package clause and
 // imports.
@@ -51,7 +51,7 @@ func TestSignalsEndTheServerCleanly(t *testing.T) {
 	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(s.String(), func(t *testing.T) {
 			server := programtest.StartAsIs(t, programtest.Local(t), "server")
-			server.Await("ready at 127.0.0.1:")
+			server.Await("ready at unix:")
 			server.Signal(s)
 			if code := server.Ended(); code != 0 || server.Log() != "" {
 				t.Errorf("it exits with %d, and logs %q", code, server.Log())

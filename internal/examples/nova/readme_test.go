@@ -12,7 +12,7 @@ import (
 // varying is what differs each time: where a compute is, and for how long it has been up. Tables
 // are as wide as that.
 var varying = []programtest.Mask{
-	{Pattern: regexp.MustCompile(`127\.0\.0\.1:\d+`), Instead: "PORT"},
+	{Pattern: regexp.MustCompile(`(?:127\.0\.0\.1:\d+|unix:\S+?\.sock)`), Instead: "PORT"},
 	{Pattern: regexp.MustCompile(`  \d+s  \S+$`), Instead: "  SINCE  BUILD"},
 	{Pattern: regexp.MustCompile(` {2,}`), Instead: "  "},
 }

@@ -66,7 +66,7 @@ func (p programs) majors(t *testing.T) {
 }
 
 var (
-	ports = regexp.MustCompile(`127\.0\.0\.1:\d+`)
+	ports = regexp.MustCompile(`(?:127\.0\.0\.1:\d+|unix:\S+?\.sock)`)
 	since = regexp.MustCompile(`known for \d+s`)
 	// Anybody may run what is for any server.
 	anybody = regexp.MustCompile(`(my_remote_method\(a, b\): )\w+, a 1\.\d server`)

@@ -76,7 +76,7 @@ func (s *serving) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&s.target.Namespace, "namespace", "", "`namespace` of the methods (default: the null namespace)")
 	flags.StringVar(&s.target.Version, "rpc-version", "", "`version` of the methods, as 1.4 (default 1.0)")
 	flags.StringSliceVar(&s.deprecated, "deprecated", nil, "`methods` to mark as deprecated since the served version")
-	flags.StringVar(&s.listen, "listen", "127.0.0.1:0", "`address` to listen on: host:port, host:first-last or unix:/path; port 0 is any")
+	flags.StringVar(&s.listen, "listen", "", "`address` to listen on: host:port, host:first-last or unix:/path; port 0 is any (default: a socket with local://, else 127.0.0.1:0)")
 	flags.StringVar(&s.advertise, "advertise", "", "`host:port` that others connect to, if it differs from the address to listen on")
 	flags.BoolVar(&s.insecure, "insecure", false, "listen without TLS where other machines can connect, send any message and read all")
 	flags.BoolVarP(&s.quiet, "quiet", "q", false, "print no line for each message")

@@ -1,0 +1,78 @@
+//go:build darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd
+
+package local
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+)
+
+// Sockets have short names, since systems allow their paths no more than about a hundred bytes.
+const (
+	socketSuffix  = ".sock"
+	socketDigits  = 8
+	maxSocketPath = 103 // what macOS allows
+)
+
+// Socket implements [discovery.Private].
+func (r *registry) Socket() (string, error) {
+	var random [socketDigits / 2]byte
+	_, _ = rand.Read(random[:]) // it never fails, by its documentation
+	path := filepath.Join(r.scanner.dir, hex.EncodeToString(random[:])+socketSuffix)
+	if len(path) > maxSocketPath {
+		return "", refuse(r.scanner.dir, fmt.Sprintf("has a path that is too long for sockets, which get %d bytes: "+
+			"name a directory with a shorter path, or listen on an address such as 127.0.0.1:0", maxSocketPath))
+	}
+	return path, nil
+}
+
+// isSocket reports whether a file has the name of a socket of ours.
+func isSocket(name string) bool {
+	digits, found := strings.CutSuffix(name, socketSuffix)
+	return found && len(digits) == socketDigits && strings.Trim(digits, "0123456789abcdef") == ""
+}
+
+// removeSockets removes the sockets of a dead process.
+func removeSockets(dir string, instances []discovery.Instance) {
+	for _, i := range instances {
+		path, found := strings.CutPrefix(i.Addr, "unix:")
+		if found && filepath.Dir(path) == dir && isSocket(filepath.Base(path)) {
+			_ = os.Remove(path) // it may be gone
+		}
+	}
+}
+
+// sweepSockets removes sockets of processes that died before they published anything.
+func sweepSockets(dir string) {
+	files, _ := os.ReadDir(dir) // what cannot be listed is not swept
+	for _, f := range files {
+		info, err := f.Info()
+		if err != nil || f.Type() != os.ModeSocket || !isSocket(f.Name()) || time.Since(info.ModTime()) < staleAfter {
+			continue
+		}
+		path := filepath.Join(dir, f.Name())
+		if isDead(path) {
+			_ = os.Remove(path) // another process may have been faster
+		}
+	}
+}
+
+// isDead reports whether no process listens on a socket. One whose queue of connections is full is
+// alive.
+func isDead(path string) bool {
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		_ = conn.Close()
+	}
+	return errors.Is(err, syscall.ECONNREFUSED)
+}
