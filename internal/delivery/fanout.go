@@ -33,6 +33,7 @@ func All(ctx context.Context, a *Audience, send Send) []Result {
 	var sending sync.WaitGroup
 	for i, e := range a.Reached {
 		deliver := func() {
+			results[i] = Result{Entry: e, Err: exited()}
 			results[i] = a.toOne(ctx, g, e, a.variants(i), send)
 		}
 		if len(a.Reached) == 1 {
@@ -51,6 +52,11 @@ func All(ctx context.Context, a *Audience, send Send) []Result {
 		r.Err = a.about(r.Err, r.Entry)
 	}
 	return append(results, a.Others...)
+}
+
+// exited is the error at an instance if an interceptor ended the goroutine of its copy.
+func exited() error {
+	return &rpc.Error{Kind: rpc.AccessDenied, Message: "an interceptor ended its goroutine (runtime.Goexit); the message may have been sent"}
 }
 
 // left reports whether an instance that is not listed any more says itself that it is not there:

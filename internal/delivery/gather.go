@@ -111,16 +111,18 @@ func Gather[T any](ctx context.Context, a *Audience, ask Ask[T]) <-chan Answer[T
 	var running sync.WaitGroup
 	for i, e := range a.Reached {
 		running.Go(func() {
-			var answer Answer[T]
+			answer := Answer[T]{Result: Result{Entry: e, Err: exited()}}
+			defer func() {
+				if a.message.missed(answer.Err) {
+					a.topic.Missed().Instance(e)
+				}
+				answer.Err = a.about(answer.Err, e)
+				answers <- answer
+			}()
 			answer.Result = a.toOne(ctx, g, e, a.variants(i), func(ctx context.Context, to Attempt) (err error) {
 				answer.Value, err = ask(ctx, to)
 				return err
 			})
-			if a.message.missed(answer.Err) {
-				a.topic.Missed().Instance(e)
-			}
-			answer.Err = a.about(answer.Err, e)
-			answers <- answer
 		})
 	}
 	go func() {

@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"errors"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,6 +64,28 @@ func TestDeniedCopyIsNotMissed(t *testing.T) {
 			}
 			if missed := w.topic.Missed().Hint(r.Entry).Ago != 0; missed != (r.Entry.Server == "host-b") {
 				t.Errorf("%s: it counts as missed: %v", r.Entry.Server, missed)
+			}
+		}
+	})
+}
+
+// TestCopyWhoseGoroutineEnds: its instance is answered for at once, and the error does not say that
+// nothing was sent.
+func TestCopyWhoseGoroutineEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, instance("a"), instance("b"))
+		results, err := w.everybody(within(t, time.Minute), message(), func(_ context.Context, to Attempt) error {
+			if to.Entry.Server == "host-a" {
+				runtime.Goexit()
+			}
+			return nil
+		})
+		if err != nil || len(results) != 2 {
+			t.Fatalf("got %v, %v", results, err)
+		}
+		for _, r := range results {
+			if ended := r.Entry.Server == "host-a"; ended != (rpc.KindOf(r.Err) == rpc.AccessDenied) || rpc.SafeToRetry(r.Err) {
+				t.Errorf("%s: got %v", r.Entry.Server, r.Err)
 			}
 		}
 	})

@@ -21,6 +21,8 @@ type execution struct {
 	// started: the message ran. Otherwise err says why ctx ended before it did.
 	started bool
 	err     error
+	// reached: the message passed the interceptors.
+	reached bool
 	// invoked: the method itself was called.
 	invoked bool
 	// over is sent to when the execution has ended apart; see [execution.apart].

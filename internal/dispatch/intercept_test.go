@@ -241,8 +241,18 @@ func TestInterceptorThatEndsItsGoroutine(t *testing.T) {
 			return nil
 		}))
 	_, err := call(t.Context(), s, request("foo", ""))
+	if rpc.KindOf(err) != rpc.AccessDenied || !rpc.SafeToRetry(err) {
+		t.Errorf("before the method ran: got %v", err)
+	}
+	s = newIntercepted(t, map[string]*Method{"foo": returns("1")}, io.Discard,
+		around(func(ctx context.Context, _ *rpc.Message, next rpc.Next) error {
+			_ = next(ctx)
+			runtime.Goexit()
+			return nil
+		}))
+	_, err = call(t.Context(), s, request("foo", ""))
 	if r := remote(t, err); r.Type != exitedType {
-		t.Errorf("got %+v", r)
+		t.Errorf("after the method ran: got %+v", r)
 	}
 }
 

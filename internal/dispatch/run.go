@@ -27,6 +27,7 @@ func isFailure(err error) bool {
 // perform decodes the arguments and runs the method. Decoding may take long, so it needs a worker,
 // too.
 func (e *execution) perform(ctx context.Context) error {
+	e.reached = true
 	ctx, err := withContext(ctx, e.request)
 	if err != nil {
 		return err
@@ -90,6 +91,9 @@ func notStarted(err error) error {
 func (e *execution) exited() error {
 	if e.invoked {
 		e.selected.counters.Failed.Add(1)
+	}
+	if len(e.dispatcher.runs) > 0 && !e.reached {
+		return refusal.Denied("an interceptor of the server ended its goroutine (runtime.Goexit) before the method ran")
 	}
 	return e.dispatcher.failed(e, &MethodError{Err: errExited, Stack: stack()})
 }

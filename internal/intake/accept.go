@@ -35,7 +35,20 @@ func (i *Intake) Inspect(ctx context.Context, m *rpc.Message, from dispatch.Orig
 	return err
 }
 
+// ask asks the interceptors on a goroutine of its own: the goroutine that brought the message
+// belongs to its carrier, and an interceptor that ends its goroutine would take the answer with it.
 func (i *Intake) ask(ctx context.Context, m *rpc.Message) (accepted context.Context, err error) {
+	err = refusal.Denied("an interceptor of the server ended its goroutine (runtime.Goexit)")
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		accepted, err = i.askAll(ctx, m)
+	}()
+	<-asked
+	return accepted, err
+}
+
+func (i *Intake) askAll(ctx context.Context, m *rpc.Message) (accepted context.Context, err error) {
 	for _, accept := range i.accepts {
 		if accepted, err = i.askOne(ctx, accept, m); err != nil {
 			return nil, err

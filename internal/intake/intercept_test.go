@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -362,7 +363,11 @@ func TestAcceptThatFails(t *testing.T) {
 		kind   rpc.Kind
 		says   string
 	}{
-		"panics":  {t.Context(), func(context.Context, *rpc.Message) (context.Context, error) { panic("secret") }, rpc.AccessDenied, "panicked"},
+		"panics": {t.Context(), func(context.Context, *rpc.Message) (context.Context, error) { panic("secret") }, rpc.AccessDenied, "panicked"},
+		"ends its goroutine": {t.Context(), func(context.Context, *rpc.Message) (context.Context, error) {
+			runtime.Goexit()
+			return nil, nil
+		}, rpc.AccessDenied, "ended its goroutine"},
 		"nothing": {t.Context(), func(context.Context, *rpc.Message) (context.Context, error) { return nil, nil }, rpc.AccessDenied, "neither"},
 		"a nil pointer": {t.Context(), func(context.Context, *rpc.Message) (context.Context, error) {
 			var e *rpc.RemoteError

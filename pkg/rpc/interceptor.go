@@ -37,7 +37,8 @@ type Interceptor struct {
 	// [BadArguments] and [TooLarge] arrives with its kind. The error of a ctx that has ended
 	// arrives as [Timeout] or [Canceled]; another [Timeout] arrives as [Refused]. Any other error
 	// arrives as [AccessDenied] with its text. After [Refused] a sender tries other servers, and a
-	// fanout tries this one again for a second. A panic denies access, and is logged.
+	// fanout tries this one again for a second. A panic denies access, and is logged; so
+	// does a runtime.Goexit, which is not.
 	Accept func(ctx context.Context, m *Message) (context.Context, error)
 	// Run runs at a server around a message that was accepted, on the method's goroutine, once a
 	// worker is free: around a whole sequence of items, and around the handler of a stream. It
@@ -50,5 +51,6 @@ type Interceptor struct {
 	// kind [AccessDenied] arrives with its kind, and says that the method may have run. Errors that
 	// are not the method's stay what they are, such as that a result cannot be sent. Panics of the
 	// method pass through Run, and a panic of Run counts as one of the method.
+	// So does a runtime.Goexit of Run, unless the method did not run: then it denies access.
 	Run func(ctx context.Context, m *Message, next Next) error
 }
