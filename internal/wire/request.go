@@ -12,12 +12,12 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Request is a CallRequest or a CastRequest, to be decoded.
+// Request is a CallRequest or a CastRequest, to be encoded or decoded.
 type Request struct {
 	message
 
-	// Full is the request if it has more than the fields below hold; they are empty then. It is nil
-	// for a usual request.
+	// Full is a decoded request if it has more than the fields below hold; they are empty then. It
+	// is nil for a usual request.
 	Full *pb.CallRequest
 	// Target has no Fanout.
 	Target rpc.Target
@@ -29,7 +29,13 @@ type Request struct {
 
 var (
 	emptyRequest   = (&pb.CallRequest{}).ProtoReflect()
-	requestMethods = protoiface.Methods{Unmarshal: unmarshalRequest}
+	requestMethods = protoiface.Methods{
+		Flags:            protoiface.SupportMarshalDeterministic,
+		Size:             sizeRequest,
+		Marshal:          marshalRequest,
+		Unmarshal:        unmarshalRequest,
+		CheckInitialized: nothingRequired,
+	}
 )
 
 // Reset empties the request.
@@ -41,7 +47,7 @@ func (r *Request) ProtoReflect() protoreflect.Message { return r }
 // Interface returns the request.
 func (r *Request) Interface() protoreflect.ProtoMessage { return r }
 
-// ProtoMethods returns the function that decodes a request.
+// ProtoMethods returns the functions that encode and decode a request.
 func (r *Request) ProtoMethods() *protoiface.Methods { return &requestMethods }
 
 func unmarshalRequest(in protoiface.UnmarshalInput) (protoiface.UnmarshalOutput, error) {

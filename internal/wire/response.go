@@ -27,10 +27,11 @@ func (r *Response) Fill(result string) { *r = Response{message: emptyResponse, R
 var (
 	emptyResponse   = (&pb.CallResponse{}).ProtoReflect()
 	responseMethods = protoiface.Methods{
-		Flags:     protoiface.SupportMarshalDeterministic,
-		Size:      sizeResponse,
-		Marshal:   marshalResponse,
-		Unmarshal: unmarshalResponse,
+		Flags:            protoiface.SupportMarshalDeterministic,
+		Size:             sizeResponse,
+		Marshal:          marshalResponse,
+		Unmarshal:        unmarshalResponse,
+		CheckInitialized: nothingRequired,
 	}
 )
 
@@ -48,24 +49,13 @@ func (r *Response) ProtoMethods() *protoiface.Methods { return &responseMethods 
 
 const responseResult protowire.Number = 1
 
-// The tags of the fields take one byte each.
-const tagSize = 1
-
-// payloadSize is the size of the payload that has the result.
-func (r *Response) payloadSize() int { return tagSize + protowire.SizeBytes(len(r.Result)) }
-
 func sizeResponse(in protoiface.SizeInput) protoiface.SizeOutput {
-	r := in.Message.(*Response)
-	return protoiface.SizeOutput{Size: tagSize + protowire.SizeBytes(r.payloadSize())}
+	return protoiface.SizeOutput{Size: fieldSize(payloadSize(in.Message.(*Response).Result))}
 }
 
 func marshalResponse(in protoiface.MarshalInput) (protoiface.MarshalOutput, error) {
-	r, b := in.Message.(*Response), in.Buf
-	b = protowire.AppendTag(b, responseResult, protowire.BytesType)
-	b = protowire.AppendVarint(b, uint64(r.payloadSize())) //nolint:gosec // No size is negative.
-	b = protowire.AppendTag(b, payloadJSON, protowire.BytesType)
-	b = protowire.AppendString(b, r.Result)
-	return protoiface.MarshalOutput{Buf: b}, nil
+	result := in.Message.(*Response).Result
+	return protoiface.MarshalOutput{Buf: appendPayload(in.Buf, responseResult, payloadSize(result), result)}, nil
 }
 
 func unmarshalResponse(in protoiface.UnmarshalInput) (protoiface.UnmarshalOutput, error) {

@@ -15,10 +15,17 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/runtime/protoiface"
 )
 
 // message is a message without fields, for reflection.
 type message = protoreflect.Message
+
+// nothingRequired is the check for required fields, of which the contract has none. Without it,
+// package proto looks for them by reflection.
+func nothingRequired(protoiface.CheckInitializedInput) (protoiface.CheckInitializedOutput, error) {
+	return protoiface.CheckInitializedOutput{}, nil
+}
 
 // field splits off the first field of an encoded message. It takes only fields that have a length,
 // such as texts and messages.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 func jsonPayload(text string) *pb.Payload {
@@ -120,6 +122,55 @@ func TestRequest(t *testing.T) {
 	}
 }
 
+// filled returns a request with the content of a generated one.
+func filled(want *pb.CallRequest) *Request {
+	m, t := want.GetMessage(), want.GetMessage().GetTarget()
+	r := &Request{}
+	r.Reset()
+	r.Target = rpc.Target{Exchange: t.GetExchange(), Topic: t.GetTopic(), Namespace: t.GetNamespace(), Version: t.GetVersion(), Server: t.GetServer()}
+	r.Method, r.ID, r.InstanceID, r.OrderKey = m.GetMethod(), m.GetId(), m.GetInstanceId(), m.GetOrderKey()
+	r.Kwargs, r.Context = m.GetKwargs().GetJson(), m.GetContext().GetJson()
+	return r
+}
+
+func TestRequestIsEncodedAsGeneratedCodeDoes(t *testing.T) {
+	for name, want := range requests() {
+		if !slices.Contains(common, name) && name != "empty text" || want.GetMessage().GetKwargs() == nil {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			r := filled(want)
+			got, err := proto.Marshal(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var arrived pb.CallRequest
+			if err := proto.Unmarshal(got, &arrived); err != nil || !sameRequest(&arrived, want) {
+				t.Errorf("it arrives as %v, %v, want %v", &arrived, err, want)
+			}
+			if n := proto.Size(r); n != len(got) {
+				t.Errorf("it has %d bytes, and its size is %d", len(got), n)
+			}
+		})
+	}
+}
+
+func TestRequestThatIsNotUTF8(t *testing.T) {
+	for i, spoil := range []func(*Request){
+		func(r *Request) { r.Kwargs = "{\"\xff\":1}" },
+		func(r *Request) { r.Context = "{\"\xff\":1}" },
+		func(r *Request) { r.Method = "\xff" },
+		func(r *Request) { r.Target.Namespace = "\xff" },
+		func(r *Request) { r.OrderKey = "\xff" },
+	} {
+		r := filled(usual())
+		spoil(r)
+		if _, err := proto.Marshal(r); !errors.Is(err, errNotUTF8) {
+			t.Errorf("%d: the error is %v, want %v", i, err, errNotUTF8)
+		}
+	}
+}
+
 func TestRequestIsACopy(t *testing.T) {
 	b, err := proto.Marshal(usual())
 	if err != nil {
@@ -132,6 +183,19 @@ func TestRequestIsACopy(t *testing.T) {
 	clear(b)
 	if decoded := got.asGenerated(); !sameRequest(decoded, usual()) {
 		t.Errorf("after its buffer was used again, the request is %v", decoded)
+	}
+}
+
+func TestEncodingAllocatesNothing(t *testing.T) {
+	buffer := make([]byte, 0, 1<<12)
+	for name, m := range map[string]proto.Message{"request": filled(usual()), "response": withResult("1")} {
+		if n := testing.AllocsPerRun(100, func() {
+			if _, err := (proto.MarshalOptions{}).MarshalAppend(buffer, m); err != nil || proto.Size(m) == 0 {
+				t.Error(err)
+			}
+		}); n > 0 {
+			t.Errorf("a %s makes %v allocations", name, n)
+		}
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/oslorpc/oslorpc/internal/wire"
 )
 
 // expected is the reply of a unary RPC, which may come. gRPC does not say whether it came when the
@@ -16,6 +18,8 @@ import (
 type expected struct {
 	message protoreflect.Message
 	before  protoreflect.RawFields
+	// usual tells by itself whether it came; nil for a generated message.
+	usual *wire.Response
 }
 
 // mark is an unknown field that no message has.
@@ -23,6 +27,9 @@ var mark = protowire.AppendVarint(protowire.AppendTag(nil, protowire.MaxValidNum
 
 // expect marks the message for a reply. A message of another kind than protobuf's has no mark.
 func expect(reply any) expected {
+	if usual, ok := reply.(*wire.Response); ok {
+		return expected{usual: usual}
+	}
 	message, ok := reply.(proto.Message)
 	if !ok {
 		return expected{}
@@ -39,6 +46,9 @@ func expect(reply any) expected {
 // came reports whether the reply came, and removes the mark. It must not be called while gRPC may
 // still write the message.
 func (e expected) came() bool {
+	if e.usual != nil {
+		return e.usual.Came
+	}
 	if e.message == nil {
 		return false
 	}

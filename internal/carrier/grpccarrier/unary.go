@@ -7,23 +7,62 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/wire"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
 // unary is one call or cast on its way. There is one for each message, so its parts are one
 // allocation, and it does without the generated client, which would make three more.
 type unary[Request, Response any] struct {
-	envelope envelope
 	request  Request
 	response Response
 	evidence evidence
 	options  [3]grpc.CallOption
 }
 
+// isUsual reports whether a request can be sent without generated code: package wire can encode it,
+// and nothing of the program stands between us and gRPC.
+func (c *Carrier) isUsual(r *carrier.Request) bool { return !c.intercepted && r.Missed == 0 }
+
 // call runs a method and returns its result.
 func (l Link) call(ctx context.Context, conn *grpc.ClientConn, r *carrier.Request) (carrier.Reply, error) {
+	if !l.carrier.isUsual(r) {
+		return l.generatedCall(ctx, conn, r)
+	}
+	u := &unary[wire.Request, wire.Response]{}
+	fill(&u.request, r)
+	if err := u.invoke(ctx, l.carrier, conn, r, pb.RPCService_Call_FullMethodName, &u.request, &u.response); err != nil {
+		return carrier.Reply{}, err
+	}
+	if u.response.Full == nil {
+		return carrier.Reply{Result: u.response.Result}, nil
+	}
+	result, err := resultText(u.response.Full.GetResult())
+	return carrier.Reply{Result: result}, err
+}
+
+// cast has a message accepted.
+func (l Link) cast(ctx context.Context, conn *grpc.ClientConn, r *carrier.Request) error {
+	if !l.carrier.isUsual(r) {
+		return l.generatedCast(ctx, conn, r)
+	}
+	u := &unary[wire.Request, pb.CastResponse]{}
+	fill(&u.request, r)
+	return u.invoke(ctx, l.carrier, conn, r, pb.RPCService_Cast_FullMethodName, &u.request, &u.response)
+}
+
+// fill makes a request what is sent.
+func fill(to *wire.Request, r *carrier.Request) {
+	to.Reset()
+	to.Target, to.Method, to.ID, to.InstanceID, to.OrderKey = r.Target, r.Method, r.ID, r.InstanceID, r.OrderKey
+	to.Kwargs, to.Context = r.Kwargs, r.Context
+}
+
+// generatedCall is call with generated messages, which interceptors can read.
+func (l Link) generatedCall(ctx context.Context, conn *grpc.ClientConn, r *carrier.Request) (carrier.Reply, error) {
+	var e envelope
 	u := &unary[pb.CallRequest, pb.CallResponse]{}
-	u.request.Message = u.envelope.fill(r)
+	u.request.Message = e.fill(r)
 	if err := u.invoke(ctx, l.carrier, conn, r, pb.RPCService_Call_FullMethodName, &u.request, &u.response); err != nil {
 		return carrier.Reply{}, err // an interceptor that returned early may still have the response written to
 	}
@@ -31,10 +70,11 @@ func (l Link) call(ctx context.Context, conn *grpc.ClientConn, r *carrier.Reques
 	return carrier.Reply{Result: result}, err
 }
 
-// cast has a message accepted.
-func (l Link) cast(ctx context.Context, conn *grpc.ClientConn, r *carrier.Request) error {
+// generatedCast is cast with generated messages.
+func (l Link) generatedCast(ctx context.Context, conn *grpc.ClientConn, r *carrier.Request) error {
+	var e envelope
 	u := &unary[pb.CastRequest, pb.CastResponse]{}
-	u.request.Message = u.envelope.fill(r)
+	u.request.Message = e.fill(r)
 	return u.invoke(ctx, l.carrier, conn, r, pb.RPCService_Cast_FullMethodName, &u.request, &u.response)
 }
 

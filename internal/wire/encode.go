@@ -1,0 +1,131 @@
+package wire
+
+import (
+	"errors"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/runtime/protoiface"
+)
+
+// errNotUTF8 is the error for a request with a text that is not UTF-8, as generated code has it.
+var errNotUTF8 = errors.New("string field contains invalid UTF-8")
+
+// text is a field of a message that is a text; the field is left out if the text is empty.
+type text struct {
+	number protowire.Number
+	value  string
+}
+
+// targetTexts are the fields of the target of a request.
+func (r *Request) targetTexts() [5]text {
+	t := &r.Target
+	return [...]text{
+		{targetExchange, t.Exchange}, {targetTopic, t.Topic}, {targetNamespace, t.Namespace},
+		{targetVersion, t.Version}, {targetServer, t.Server},
+	}
+}
+
+// ids are the fields of the message that come after the payloads.
+func (r *Request) ids() [3]text {
+	return [...]text{{messageID, r.ID}, {messageInstanceID, r.InstanceID}, {messageOrderKey, r.OrderKey}}
+}
+
+// sizes are the sizes of what a request contains, without tags and lengths of its own.
+type sizes struct{ target, context, kwargs, message int }
+
+func (r *Request) sizes() sizes {
+	s := sizes{kwargs: payloadSize(r.Kwargs)}
+	for _, t := range r.targetTexts() {
+		s.target += t.size()
+	}
+	s.message = fieldSize(s.target) + text{messageMethod, r.Method}.size() + fieldSize(s.kwargs)
+	if r.Context != "" {
+		s.context = payloadSize(r.Context)
+		s.message += fieldSize(s.context)
+	}
+	for _, t := range r.ids() {
+		s.message += t.size()
+	}
+	return s
+}
+
+func sizeRequest(in protoiface.SizeInput) protoiface.SizeOutput {
+	return protoiface.SizeOutput{Size: fieldSize(in.Message.(*Request).sizes().message)}
+}
+
+// marshalRequest encodes a request, with keyword arguments even if their text is empty.
+func marshalRequest(in protoiface.MarshalInput) (protoiface.MarshalOutput, error) {
+	r, b := in.Message.(*Request), in.Buf
+	if !r.isUTF8() {
+		return protoiface.MarshalOutput{}, errNotUTF8
+	}
+	s := r.sizes()
+	b = appendHead(b, requestMessage, s.message)
+	b = appendHead(b, messageTarget, s.target)
+	for _, t := range r.targetTexts() {
+		b = t.append(b)
+	}
+	b = text{messageMethod, r.Method}.append(b)
+	if r.Context != "" {
+		b = appendPayload(b, messageContext, s.context, r.Context)
+	}
+	b = appendPayload(b, messageKwargs, s.kwargs, r.Kwargs)
+	for _, t := range r.ids() {
+		b = t.append(b)
+	}
+	return protoiface.MarshalOutput{Buf: b}, nil
+}
+
+// isUTF8 reports whether all texts of a request are UTF-8.
+func (r *Request) isUTF8() bool {
+	if !utf8.ValidString(r.Method) || !utf8.ValidString(r.Context) || !utf8.ValidString(r.Kwargs) {
+		return false
+	}
+	for _, t := range r.targetTexts() {
+		if !utf8.ValidString(t.value) {
+			return false
+		}
+	}
+	for _, t := range r.ids() {
+		if !utf8.ValidString(t.value) {
+			return false
+		}
+	}
+	return true
+}
+
+func (t text) size() int {
+	if t.value == "" {
+		return 0
+	}
+	return fieldSize(len(t.value))
+}
+
+func (t text) append(b []byte) []byte {
+	if t.value == "" {
+		return b
+	}
+	return append(appendHead(b, t.number, len(t.value)), t.value...)
+}
+
+// The tags of the fields take one byte each.
+const tagSize = 1
+
+// fieldSize is the size of a field whose value has n bytes.
+func fieldSize(n int) int { return tagSize + protowire.SizeBytes(n) }
+
+// payloadSize is the size of a payload that is JSON text.
+func payloadSize(json string) int { return fieldSize(len(json)) }
+
+// appendHead appends what comes before a value of n bytes: the tag and the length.
+func appendHead(b []byte, number protowire.Number, n int) []byte {
+	b = protowire.AppendTag(b, number, protowire.BytesType)
+	return protowire.AppendVarint(b, uint64(n)) //nolint:gosec // No size is negative.
+}
+
+// appendPayload appends a field that is a payload of n bytes.
+func appendPayload(b []byte, number protowire.Number, n int, json string) []byte {
+	b = appendHead(appendHead(b, number, n), payloadJSON, len(json))
+	return append(b, json...)
+}
