@@ -76,13 +76,16 @@ func (e *execution) handOver() {
 	ended := make(chan struct{})
 	returned := false
 	defer func() {
-		switch {
-		case returned:
-		case claimed.Swap(true):
-			<-ended
-		default: // the executor ended this goroutine before it ran the message
-			e.started, e.err = true, e.exited()
+		if returned {
+			return
 		}
+		panicked := recover() // nil if the executor ended this goroutine
+		if claimed.Swap(true) {
+			<-ended
+			e.dispatcher.logExecutor(e.ctx, panicked)
+			return
+		}
+		e.started, e.err = true, e.unexecuted(panicked)
 	}()
 	e.dispatcher.config.Execute(e.ctx, func() {
 		if claimed.Swap(true) {
@@ -101,6 +104,22 @@ func (e *execution) handOver() {
 		<-ended
 	} else {
 		e.err = e.ctx.Err()
+	}
+}
+
+// unexecuted is the error of a message that the executor did not run, since it panicked with a
+// value, or ended its goroutine if the value is nil.
+func (e *execution) unexecuted(value any) error {
+	if value == nil {
+		return e.exited()
+	}
+	return e.dispatcher.failed(e, panicked(value))
+}
+
+// logExecutor logs that the executor panicked after it ran a message. The message has its outcome.
+func (d *Dispatcher) logExecutor(ctx context.Context, value any) {
+	if value != nil {
+		d.config.Log.ErrorContext(ctx, "the function of WithExecutorFunc panicked", "server", d.config.Name, "panic", value, "stack", stack())
 	}
 }
 

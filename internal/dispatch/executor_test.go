@@ -136,6 +136,43 @@ func TestExecutorThatEndsItsGoroutine(t *testing.T) {
 	}
 }
 
+// A panic of an executor must not end the process: each message would.
+func TestExecutorThatPanics(t *testing.T) {
+	t.Parallel()
+	for name, execute := range map[string]Executor{
+		"before": func(context.Context, func()) { panic("no pool") },
+		"after it ran": func(_ context.Context, run func()) {
+			run()
+			panic("no pool")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			s := newLoggedServer(t, Limits{Workers: 1, Queue: 10, QueueBytes: 1000}, map[string]*Method{"foo": returns("1")}, newLog(&log))
+			s.config.Execute = execute
+			for range 3 {
+				_, err := call(t.Context(), s, request("foo", ""))
+				switch {
+				case name == "before":
+					check(t, err, rpc.Remote, false, "no pool")
+				case err != nil:
+					t.Error(err)
+				}
+			}
+			if err := s.Cast(context.Background(), request("foo", "cast")); err != nil {
+				t.Error(err)
+			}
+			if err := s.Stop(context.Background()); err != nil {
+				t.Error(err)
+			}
+			if n := strings.Count(log.String(), "no pool"); n < 4 {
+				t.Errorf("logged %d times:\n%s", n, log.String())
+			}
+		})
+	}
+}
+
 // A method that ends its goroutine is to be seen in the log, with the place, in the counters, and
 // as an error that names the place, too.
 func TestMethodThatEndsItsGoroutine(t *testing.T) {

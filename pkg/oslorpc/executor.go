@@ -25,7 +25,7 @@ func WithExecutor(executor Executor) ServerOption {
 // WithExecutorFunc has execute decide where methods run. It must call each function that it is
 // given, once, on any goroutine, and should not wait for that. The server's bounds hold: execute
 // has at most [WithWorkers] functions at a time, and the others wait in the server's queue. It is
-// called concurrently.
+// called concurrently. If it panics, the message fails and the panic is logged.
 func WithExecutorFunc(execute func(run func())) ServerOption {
 	return serverOption(func(c *host.ServerConfig) { c.Executor, c.Execute = "", execute })
 }
