@@ -142,7 +142,7 @@ func (f *fleet) checkEnds(t *testing.T, e *event) {
 		if m.InstanceID != i.ID || m.Addr != i.Addr || m.Attempt != 1 || m.Metadata.Get("offered-to") != m.Server {
 			t.Errorf("attempt: got %+v, want %+v", m, i)
 		}
-		if e.peer.Addr != i.Addr || provedBy(e.peer.TLS) != m.Server {
+		if e.peer.Addr != i.Addr || provedBy(e.peer.TLS) != m.Server || e.peer.Identity.String() != "dns:"+m.Server {
 			t.Errorf("attempt: the peer is %q at %s", provedBy(e.peer.TLS), e.peer.Addr)
 		}
 	default:
