@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -146,27 +145,4 @@ func hostAlone(address string) (host string, alone bool) {
 		return strings.TrimSuffix(inner, "]"), true
 	}
 	return address, !strings.Contains(address, ":")
-}
-
-// listenUnix listens on a socket that only this user can connect to. A socket file on which no
-// process listens is left over from a process that was killed.
-func listenUnix(ctx context.Context, path string) (net.Listener, error) {
-	var dialer net.Dialer
-	if conn, err := dialer.DialContext(ctx, "unix", path); err == nil {
-		_ = conn.Close()
-		return nil, failure.Invalid("another process listens on %q", path)
-	}
-	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == os.ModeSocket {
-		_ = os.Remove(path) // if it fails, so does listening
-	}
-	var listenConfig net.ListenConfig
-	l, err := listenConfig.Listen(ctx, "unix", path)
-	if err != nil {
-		return nil, &rpc.Error{Kind: rpc.Invalid, Message: "cannot listen on unix:" + path + ": " + err.Error(), Cause: err}
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		_ = l.Close() // the other error counts
-		return nil, err
-	}
-	return l, nil
 }

@@ -1,0 +1,9 @@
+//go:build !(darwin || dragonfly || freebsd || illumos || linux || netbsd || openbsd)
+
+package host
+
+import "context"
+
+// lockDirectory does nothing: this system cannot lock directories. Two processes that start at once
+// must not be given the same socket.
+func lockDirectory(context.Context, string) (unlock func(), err error) { return func() {}, nil }

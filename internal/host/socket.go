@@ -1,0 +1,70 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/oslorpc/oslorpc/internal/failure"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// socketMode lets only the user of this process connect.
+const socketMode = 0o600
+
+// listenUnix listens on a socket that only this user can connect to, from the moment that it is
+// there. It replaces a socket that a dead process left, and never one on which a process listens.
+// The directory is locked meanwhile: of two processes that find the same dead socket, one would
+// otherwise remove the socket that the other has just made.
+func listenUnix(ctx context.Context, path string) (net.Listener, error) {
+	unlock, err := lockDirectory(ctx, filepath.Dir(path))
+	if err != nil {
+		return nil, cannotListen(path, err)
+	}
+	defer unlock()
+	if err := removeDead(ctx, path); err != nil {
+		return nil, err
+	}
+	l, err := bindSocket(ctx, path)
+	if err != nil {
+		return nil, cannotListen(path, err)
+	}
+	return l, nil
+}
+
+// removeDead removes a socket on which no process listens. An error says what else is there.
+func removeDead(ctx context.Context, path string) error {
+	info, err := os.Lstat(path) //nolint:gosec // The user names the path.
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return cannotListen(path, err)
+	case info.Mode().Type() != os.ModeSocket:
+		return failure.Invalid("cannot listen on unix:%s: the file there is not a socket; remove it, or listen elsewhere", path)
+	}
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "unix", path)
+	switch {
+	case err == nil:
+		_ = conn.Close()
+		return failure.Invalid("another process listens on %q", path)
+	case errors.Is(err, syscall.EAGAIN): // its queue of connections is full
+		return failure.Invalid("another process listens on %q, and takes no connections", path)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		if err := os.Remove(path); err != nil { //nolint:gosec // It is a dead socket.
+			return cannotListen(path, err)
+		}
+		return nil
+	default:
+		return failure.Invalid("cannot listen on unix:%s: whether another process listens there is not known: %v", path, err)
+	}
+}
+
+func cannotListen(path string, err error) error {
+	return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: "cannot listen on unix:" + path + ": " + err.Error(), Cause: err}
+}

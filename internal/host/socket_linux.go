@@ -1,0 +1,22 @@
+package host
+
+import (
+	"context"
+	"net"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// bindSocket binds a socket whose file has its mode from the start: Linux takes the mode of the
+// descriptor for it.
+func bindSocket(ctx context.Context, path string) (net.Listener, error) {
+	config := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var failed error
+		if err := c.Control(func(fd uintptr) { failed = unix.Fchmod(int(fd), socketMode) }); err != nil {
+			return err
+		}
+		return failed
+	}}
+	return config.Listen(ctx, "unix", path)
+}
