@@ -25,7 +25,7 @@ func (a *Agent) Client(t testing.TB, token string) *api.Client {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	c, err := api.NewClient(&api.Config{
-		Address: a.Addr(), Scheme: "http", Token: token, HttpClient: &http.Client{Transport: transport, Timeout: readyWithin},
+		Address: "http://" + a.Addr(), Token: token, HttpClient: &http.Client{Transport: transport, Timeout: readyWithin},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -170,3 +170,26 @@ func (c *client) beat(ctx context.Context, check, note string) (exists bool, err
 	})
 	return exists, err
 }
+
+// holds reports whether the agent has the check of a registration, and has it for the service of
+// the registration.
+func (c *client) holds(ctx context.Context, r *registration) (is bool, err error) {
+	err = c.do(ctx, "looking at the checks of "+r.ID, func(q *api.QueryOptions) error {
+		checks, err := c.own.Agent().ChecksWithFilterOpts(fmt.Sprintf("CheckID == %q", r.Check.CheckID), q)
+		check := checks[r.Check.CheckID]
+		is = check != nil && check.ServiceID == r.ID
+		return err
+	})
+	return is, err
+}
+
+// dropCheck deregisters the check of a registration, unless it is another service's.
+func (c *client) dropCheck(ctx context.Context, r *registration) error {
+	holds, err := c.holds(ctx, r)
+	if err != nil || !holds {
+		return err
+	}
+	return c.do(ctx, "deregistering a check of "+r.ID, func(q *api.QueryOptions) error {
+		return unless404(c.own.Agent().CheckDeregisterOpts(r.Check.CheckID, q))
+	})
+}

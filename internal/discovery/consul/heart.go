@@ -3,6 +3,7 @@ package consul
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -13,7 +14,8 @@ import (
 // what Consul lost.
 type heart struct {
 	publisher *publisher
-	// process is the process's service.
+	// process is the process's service. Only the heart's own goroutine changes it, with the turn of
+	// the publisher.
 	process *registration
 	note    string
 	cancel  context.CancelFunc
@@ -57,7 +59,7 @@ func (h *heart) run(ctx context.Context) {
 	defer close(h.ended)
 	var looking sync.WaitGroup
 	defer looking.Wait()
-	looking.Go(func() { (&sight{publisher: h.publisher, process: h.process, repair: h.look}).run(ctx) })
+	looking.Go(func() { (&sight{publisher: h.publisher, repair: h.look}).run(ctx) })
 	pause := jitter(beatEvery(h.publisher.ttl))
 	for {
 		if !sleep(ctx, pause, h.early) {
@@ -78,22 +80,39 @@ func (h *heart) run(ctx context.Context) {
 // beat sends a sign of life. If the check is not there, or it is time to, it looks at everything.
 func (h *heart) beat(ctx context.Context) error {
 	sent := time.Now()
-	exists, err := h.publisher.client.beat(ctx, checkID(h.process.ID), h.note)
+	loss, err := h.send(ctx)
 	if err != nil {
 		return err
 	}
-	if exists {
+	if loss == checkKept {
 		h.arrived(sent)
+		if time.Now().Before(h.lookAt) {
+			return nil
+		}
 	}
-	if exists && time.Now().Before(h.lookAt) {
-		return nil
-	}
-	if err := h.publisher.repair(ctx, !exists); err != nil {
+	if err := h.publisher.repair(ctx, loss); err != nil {
 		return err
 	}
 	h.lookAt = time.Now().Add(jitter(h.publisher.lookEvery))
 	h.lastBeat = sent // a lost check was told of already
 	return nil
+}
+
+// send sends a sign of life, and returns what became of the check that takes it. If Consul refuses
+// it, either the token lacks a permission or another token took the check.
+func (h *heart) send(ctx context.Context) (checkLoss, error) {
+	exists, err := h.publisher.client.beat(ctx, h.process.Check.CheckID, h.note)
+	switch {
+	case code(err) == http.StatusForbidden:
+		if holds, failure := h.publisher.client.holds(ctx, h.process); failure != nil || holds {
+			return checkKept, err
+		}
+		return checkTaken, nil
+	case err == nil && !exists:
+		return checkGone, nil
+	default:
+		return checkKept, err
+	}
 }
 
 // arrived notes a beat, and says so if the one before may have expired by then.

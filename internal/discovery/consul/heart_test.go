@@ -58,7 +58,7 @@ func TestLostInstance(t *testing.T) {
 	if len(lapses) != 0 {
 		t.Errorf("lapsed already: %s", <-lapses)
 	}
-	must(t, r.client.deregister(t.Context(), prefix+one.ID))
+	must(t, r.client.deregister(t.Context(), registrationOf(t, r, one).ID))
 	r.publisher.heart.look()
 	if reason := <-lapses; reason != "Consul had lost the registration" {
 		t.Errorf("lapsed because %s", reason)

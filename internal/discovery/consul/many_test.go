@@ -41,7 +41,7 @@ func TestManyInstancesOneByOne(t *testing.T) {
 	all[7].State = discovery.Draining
 	publish(t, r, all...)
 	wantRequests("a change of one", 1)
-	must(t, r.publisher.repair(t.Context(), false))
+	must(t, r.publisher.repair(t.Context(), checkKept))
 	wantRequests("a look at everything", 1)
 	start = time.Now()
 	publish(t, r)

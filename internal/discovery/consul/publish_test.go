@@ -44,10 +44,10 @@ func TestPublishUnchanged(t *testing.T) {
 	publish(t, r, one, two)
 	w.list(one, two)
 	after := modified(t, r, name)
-	if id := prefix + one.ID; before[id] != after[id] {
+	if id := registrationOf(t, r, one).ID; before[id] != after[id] {
 		t.Errorf("an instance that did not change was registered again: index %d, then %d", before[id], after[id])
 	}
-	if id := prefix + two.ID; before[id] == after[id] {
+	if id := registrationOf(t, r, two).ID; before[id] == after[id] {
 		t.Errorf("an instance that changed was not registered again: index %d", after[id])
 	}
 }
@@ -107,19 +107,20 @@ func TestMaintenance(t *testing.T) {
 	w.list(drained, other)
 
 	operator := r.client.api.Agent()
-	must(t, operator.EnableServiceMaintenance(prefix+drained.ID, "testing"))
+	drainedID, otherID := registrationOf(t, r, drained).ID, registrationOf(t, r, other).ID
+	must(t, operator.EnableServiceMaintenance(drainedID, "testing"))
 	seen := drained
 	seen.State = discovery.Draining
 	w.list(seen, other)
-	must(t, operator.ServiceDeregister(prefix+other.ID))
-	eventually(t, "what somebody removed is registered again", func() bool { return slices.Contains(registered(t, r), prefix+other.ID) })
+	must(t, operator.ServiceDeregister(otherID))
+	eventually(t, "what somebody removed is registered again", func() bool { return slices.Contains(registered(t, r), registrationOf(t, r, other).ID) })
 	drained.State = discovery.Held
 	publish(t, r, drained, other)
 	checks, err := operator.ChecksWithFilter(`CheckID matches "maintenance"`)
 	if err != nil || len(checks) != 1 {
 		t.Errorf("checks for maintenance: %v, %v, want one", checks, err)
 	}
-	must(t, operator.DisableServiceMaintenance(prefix+drained.ID))
+	must(t, operator.DisableServiceMaintenance(drainedID))
 	w.list(drained, other)
 }
 
@@ -158,7 +159,7 @@ func TestLostCheck(t *testing.T) {
 	r := open(t, agent.URL()+"?ttl=1s")
 	publish(t, r, instance("one"))
 	operator := r.client.api.Agent()
-	check := checkID(r.publisher.wanted[0].ID)
+	check := r.publisher.wanted[0].Check.CheckID
 	must(t, operator.CheckDeregister(check))
 	eventually(t, "the check is there again", func() bool {
 		checks, err := operator.Checks()

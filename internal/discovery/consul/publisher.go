@@ -3,7 +3,6 @@ package consul
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -20,18 +19,17 @@ const (
 	undoWithin     = time.Second
 	// lookEvery is how often to see whether everything is still registered as it should be.
 	lookEvery = time.Minute
+	// unseenFor is how long the catalog may lack what was just registered. The agent tells it at once.
+	unseenFor = 15 * time.Second
 )
-
-// handles numbers the handles of this program, since two of them may have the same boot id.
-var handles atomic.Uint64
 
 // publisher keeps in Consul what was published.
 type publisher struct {
 	client    *client
 	ttl       time.Duration
 	lookEvery time.Duration
+	unseenFor time.Duration
 	log       *slog.Logger
-	handle    uint64
 	// life ends with Close, and with it whatever is being done.
 	life context.Context //nolint:containedctx // It is the publisher's own; those of its callers end sooner.
 	end  context.CancelFunc
@@ -59,6 +57,8 @@ type registration struct {
 	instance discovery.Instance
 }
 
+func (r *registration) ids() ids { return ids{r.ID, r.Check.CheckID} }
+
 // placement is a registration that was sent to Consul.
 type placement struct {
 	*registration
@@ -69,7 +69,7 @@ type placement struct {
 
 func newPublisher(c *client, ttl time.Duration, log *slog.Logger) *publisher {
 	p := &publisher{
-		client: c, ttl: ttl, lookEvery: lookEvery, log: log, handle: handles.Add(1),
+		client: c, ttl: ttl, lookEvery: lookEvery, unseenFor: unseenFor, log: log,
 		turn: make(chan struct{}, 1), placed: map[string]placement{}, lapsed: func(string) {},
 	}
 	p.life, p.end = context.WithCancel(context.Background())
@@ -123,43 +123,57 @@ func (p *publisher) services(list []discovery.Instance) ([]*registration, error)
 	if len(list) == 0 {
 		return nil, nil
 	}
-	known := make(map[string]*registration, len(p.wanted))
-	for _, r := range p.wanted {
-		known[r.ID] = r
-	}
-	process, err := p.process(list[0], known)
+	process, err := p.process(list[0])
 	if err != nil {
 		return nil, err
 	}
-	services, ids := []*registration{process}, make(map[string]bool, len(list))
+	known := make(map[string]*registration, len(p.wanted))
+	for _, r := range p.wanted[min(1, len(p.wanted)):] {
+		known[r.instance.ID] = r
+	}
+	services, seen := []*registration{process}, make(map[string]bool, len(list))
 	for _, i := range list {
 		if i.BootID != list[0].BootID || i.Addr != list[0].Addr {
 			return nil, invalid("publish %s of %s: the instances of a process must have one boot id and one address", i.Server, i.Topic)
 		}
-		if ids[i.ID] {
+		if seen[i.ID] {
 			return nil, invalid("publish %s of %s: another instance has the id %q too", i.Server, i.Topic, i.ID)
 		}
-		ids[i.ID] = true
-		r := known[serviceID(i)]
-		if r == nil || !r.instance.Equal(i) {
-			s, err := instanceService(i, process.ID)
-			if err != nil {
-				return nil, err
-			}
-			r = &registration{s, i}
+		seen[i.ID] = true
+		r, err := instanceRegistration(i, known[i.ID], process.ID)
+		if err != nil {
+			return nil, err
 		}
 		services = append(services, r)
 	}
 	return services, nil
 }
 
-// process returns the service of the process of an instance.
-func (p *publisher) process(i discovery.Instance, known map[string]*registration) (*registration, error) {
-	id := fmt.Sprintf("%s%s-%d", prefix, i.BootID, p.handle)
-	if r := known[id]; r != nil && r.instance.Addr == i.Addr {
-		return r, nil
+// instanceRegistration returns the registration of an instance, given the one until now, which may
+// be nil.
+func instanceRegistration(i discovery.Instance, known *registration, process string) (*registration, error) {
+	names := newIDs(i.ID)
+	if known != nil {
+		if known.instance.Equal(i) && known.Check.AliasService == process {
+			return known, nil
+		}
+		names = known.ids()
 	}
-	s, err := processService(i, id, p.ttl)
+	s, err := instanceService(i, names, process)
+	return &registration{s, i}, err
+}
+
+// process returns the service of the process of an instance.
+func (p *publisher) process(i discovery.Instance) (*registration, error) {
+	names := newIDs(i.BootID)
+	if len(p.wanted) > 0 && p.wanted[0].instance.BootID == i.BootID {
+		known := p.wanted[0]
+		if known.instance.Addr == i.Addr {
+			return known, nil
+		}
+		names = known.ids()
+	}
+	s, err := processService(i, names, p.ttl)
 	return &registration{s, i}, err
 }
 
@@ -274,40 +288,6 @@ func (p *publisher) setHeart() {
 	}
 	if process != nil {
 		p.heart = startHeart(p, process)
-	}
-}
-
-// repair puts back what is missing. It looks at everything with one request. If the check of the
-// process is gone, so the process has to be registered whatever its service looks like.
-func (p *publisher) repair(ctx context.Context, checkLost bool) error {
-	if err := p.take(ctx); err != nil {
-		return err
-	}
-	defer p.give()
-	there, err := p.client.registered(ctx, p.wanted[0].Meta[metaBoot])
-	if err != nil {
-		return err
-	}
-	for n, s := range p.wanted {
-		is := there[s.ID]
-		gone := is == nil || n == 0 && checkLost
-		p.lost = p.lost || gone
-		if gone || !same(is, s.AgentServiceRegistration) {
-			p.placed[s.ID] = placement{registration: s}
-		}
-	}
-	if err := p.place(ctx, p.wanted); err != nil {
-		return err
-	}
-	p.tellLost()
-	return nil
-}
-
-// tellLost says that what was lost is back.
-func (p *publisher) tellLost() {
-	if p.lost {
-		p.lost = false
-		p.lapsed("Consul had lost the registration")
 	}
 }
 

@@ -102,7 +102,7 @@ func (r *Registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (
 
 // Check implements [discovery.Checker].
 func (r *Registry) Check(i discovery.Instance) error {
-	_, err := instanceService(i, "")
+	_, err := instanceService(i, ids{}, "")
 	return err
 }
 

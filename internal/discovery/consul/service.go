@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -29,9 +30,23 @@ const (
 // TTL, and are gone after this, to leave an operator time to see them.
 const deregisterAfter = 5 * time.Minute
 
+// ids are the names of a service and of its check at an agent. Consul lets a token that may write
+// any one service take the id of every other check, and every free id of a service. So ids cannot
+// be guessed, and what another token took gets new ones. Only tokens that may read a service see
+// its ids: they see the instances of a topic, and not the check that keeps a process alive.
+type ids struct{ service, check string }
+
+// newIDs returns ids for the service of an instance or of a process, given the id of that.
+func newIDs(of string) ids {
+	service := prefix + of + "-" + rand.Text()
+	return ids{service, newCheckID(service)}
+}
+
+func newCheckID(service string) string { return service + "-" + rand.Text() }
+
 // instanceService returns the service of an instance, whose checks follow those of the process's
 // service.
-func instanceService(i discovery.Instance, processID string) (*api.AgentServiceRegistration, error) {
+func instanceService(i discovery.Instance, names ids, processID string) (*api.AgentServiceRegistration, error) {
 	host, port, err := splitAddr(i.Addr)
 	if err != nil {
 		return nil, err
@@ -46,11 +61,10 @@ func instanceService(i discovery.Instance, processID string) (*api.AgentServiceR
 	if err := putVersions(meta, i.Implemented); err != nil {
 		return nil, err
 	}
-	id := serviceID(i)
 	return &api.AgentServiceRegistration{
-		ID: id, Name: serviceName(topicOf(i)), Address: host, Port: port, Meta: meta,
+		ID: names.service, Name: serviceName(topicOf(i)), Address: host, Port: port, Meta: meta,
 		Check: &api.AgentServiceCheck{
-			CheckID: instanceCheckID(id), Name: "The process is alive", Status: api.HealthPassing, AliasService: processID,
+			CheckID: names.check, Name: "The process is alive", Status: api.HealthPassing, AliasService: processID,
 			DeregisterCriticalServiceAfter: deregisterAfter.String(),
 		},
 	}, nil
@@ -60,33 +74,24 @@ func topicOf(i discovery.Instance) discovery.Topic {
 	return discovery.Topic{Exchange: i.Exchange, Name: i.Topic}
 }
 
-// serviceID returns the id of an instance's service.
-func serviceID(i discovery.Instance) string { return prefix + i.ID }
-
 // processService returns the service that stands for the process of an instance. Its name says the
 // topic of that instance, so that a token for the topic may write it, and no token for another
 // topic.
-func processService(i discovery.Instance, id string, ttl time.Duration) (*api.AgentServiceRegistration, error) {
+func processService(i discovery.Instance, names ids, ttl time.Duration) (*api.AgentServiceRegistration, error) {
 	host, port, err := splitAddr(i.Addr)
 	if err != nil {
 		return nil, err
 	}
 	return &api.AgentServiceRegistration{
-		ID: id, Name: processName(topicOf(i)), Address: host, Port: port, Meta: map[string]string{metaBoot: i.BootID},
+		ID: names.service, Name: processName(topicOf(i)), Address: host, Port: port, Meta: map[string]string{metaBoot: i.BootID},
 		Check: &api.AgentServiceCheck{
-			CheckID: checkID(id), Name: "The process sends a sign of life", Status: api.HealthPassing, TTL: ttl.String(),
+			CheckID: names.check, Name: "The process sends a sign of life", Status: api.HealthPassing, TTL: ttl.String(),
 			Notes: fmt.Sprintf("The process reports every %s. It and all that it serves count as gone %s after its last report, "+
 				"and are deregistered after %s more.", beatEvery(ttl), ttl, deregisterAfter),
 			DeregisterCriticalServiceAfter: deregisterAfter.String(),
 		},
 	}, nil
 }
-
-// instanceCheckID returns the id of the check of an instance's service.
-func instanceCheckID(serviceID string) string { return serviceID + "-process" }
-
-// checkID returns the id of the check of a process's service.
-func checkID(processID string) string { return processID + "-alive" }
 
 func splitAddr(addr string) (host string, port int, err error) {
 	if strings.HasPrefix(addr, "unix:") {

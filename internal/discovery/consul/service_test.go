@@ -28,7 +28,7 @@ func entry(s *api.AgentServiceRegistration) *api.ServiceEntry {
 // roundTrip returns the instance that is read back, through what Consul keeps of a service.
 func roundTrip(t *testing.T, i discovery.Instance) discovery.Instance {
 	t.Helper()
-	s, err := instanceService(i, "oslorpc-B-1")
+	s, err := instanceService(i, newIDs(i.ID), "P")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func TestUnpublishable(t *testing.T) {
 
 // A service without an address is where its node is.
 func TestAddressOfNode(t *testing.T) {
-	s, err := instanceService(example(), "P")
+	s, err := instanceService(example(), newIDs("I"), "P")
 	must(t, err)
 	e := entry(s)
 	e.Service.Address, e.Node = "", &api.Node{Address: "10.0.0.7"}
@@ -135,7 +135,7 @@ func TestIncomprehensible(t *testing.T) {
 		func(s *api.AgentServiceRegistration) { s.Address = "" }, // and the node is not known
 		func(s *api.AgentServiceRegistration) { s.Address = "http://host" },
 	} {
-		s, err := instanceService(example(), "P")
+		s, err := instanceService(example(), newIDs("I"), "P")
 		if err != nil {
 			t.Fatal(err)
 		}

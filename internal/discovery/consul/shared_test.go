@@ -106,7 +106,7 @@ func TestManyTopics(t *testing.T) {
 	publish(t, other, list...)
 	c.hears("another change of state", soon, list...)
 	for n := range list {
-		must(t, other.client.own.Agent().EnableServiceMaintenance(prefix+list[n].ID, "testing"))
+		must(t, other.client.own.Agent().EnableServiceMaintenance(registrationOf(t, other, list[n]).ID, "testing"))
 		list[n].State = discovery.Draining
 	}
 	c.hears("maintenance", soon, list...)

@@ -15,7 +15,6 @@ import (
 // puts that right within minutes, and tells nothing. So we look where others look.
 type sight struct {
 	publisher *publisher
-	process   *registration
 	// repair asks for what was taken away to be registered again.
 	repair func()
 
@@ -23,8 +22,10 @@ type sight struct {
 	node string
 	// before and now are what the catalog said at the last two looks.
 	before, now map[string]checkState
-	// seen has the checks of wanted instances that the catalog ever had.
-	seen map[string]bool
+	// seen has the checks of wanted instances that the catalog ever had, and unseen has the other
+	// ones, with the time of the first look.
+	seen   map[string]bool
+	unseen map[string]time.Time
 	// critical names a check that is so now, and flapped is true if one may have been so since the
 	// last look.
 	critical string
@@ -55,26 +56,27 @@ func (s *sight) run(ctx context.Context) {
 // glance finds the host, and then looks once.
 func (s *sight) glance(ctx context.Context) {
 	c := s.publisher.client
-	if s.node == "" {
-		s.node, _ = c.nodeOf(ctx, s.process)
+	wanted, err := s.wanted(ctx)
+	if err != nil || len(wanted) == 0 {
 		return
 	}
-	wanted, err := s.wanted(ctx)
-	if err != nil {
+	process, instances := wanted[0], wanted[1:]
+	if s.node == "" {
+		s.node, _ = c.nodeOf(ctx, process)
 		return
 	}
 	checks, err := c.checks(ctx, s.node)
-	if err != nil || len(checks) == 0 && s.moved(ctx) {
+	if err != nil || len(checks) == 0 && s.moved(ctx, process) {
 		return
 	}
-	s.look(ctx, checks, wanted)
+	s.look(ctx, checks, instances)
 }
 
 // moved reports whether the host may be in Consul by another name, as after its agent was renamed,
 // and learns that: else everything would look as if it were gone, and be removed to be registered
 // again, time and again.
-func (s *sight) moved(ctx context.Context) bool {
-	node, err := s.publisher.client.nodeOf(ctx, s.process)
+func (s *sight) moved(ctx context.Context, process *registration) bool {
+	node, err := s.publisher.client.nodeOf(ctx, process)
 	if err == nil && (node == "" || node == s.node) {
 		return false
 	}
@@ -84,24 +86,19 @@ func (s *sight) moved(ctx context.Context) bool {
 	return true
 }
 
-// wanted returns the ids of the services of our instances.
-func (s *sight) wanted(ctx context.Context) (ids []string, err error) {
+// wanted returns what is to be registered: the process, then its instances.
+func (s *sight) wanted(ctx context.Context) ([]*registration, error) {
 	p := s.publisher
 	if err := p.take(ctx); err != nil {
 		return nil, err
 	}
 	defer p.give()
-	for _, w := range p.wanted {
-		if w.ID != s.process.ID {
-			ids = append(ids, w.ID)
-		}
-	}
-	return ids, nil
+	return p.wanted, nil
 }
 
 // look takes in the checks of our host, and tells of a lapse when it is over.
-func (s *sight) look(ctx context.Context, checks api.HealthChecks, wanted []string) {
-	mine := map[string]*api.HealthCheck{}
+func (s *sight) look(ctx context.Context, checks api.HealthChecks, instances []*registration) {
+	mine := map[ids]*api.HealthCheck{}
 	s.now, s.critical, s.flapped = map[string]checkState{}, "", false
 	for _, c := range checks {
 		switch {
@@ -109,22 +106,30 @@ func (s *sight) look(ctx context.Context, checks api.HealthChecks, wanted []stri
 		case c.ServiceID == "":
 			s.note(c)
 		default:
-			mine[c.CheckID] = c
+			mine[ids{c.ServiceID, c.CheckID}] = c
 		}
 	}
-	missing, seen := false, map[string]bool{}
-	for _, id := range wanted {
-		check := instanceCheckID(id)
-		c := mine[check]
+	seen, unseen := map[string]bool{}, map[string]time.Time{}
+	var lacking []*registration
+	for _, r := range instances {
+		check := r.Check.CheckID
+		c := mine[r.ids()] // a check with this id may be of another service
 		if seen[check] = c != nil || s.seen[check]; c != nil {
 			s.note(c)
-		} else if seen[check] {
-			missing = s.remove(ctx, id) || missing
+			continue
+		}
+		lacking = append(lacking, r)
+		if seen[check] {
 			s.now[check] = s.before[check] // if it stays, it is told of when it is back
+		} else {
+			unseen[check] = s.unseen[check]
+			if unseen[check].IsZero() {
+				unseen[check] = time.Now()
+			}
 		}
 	}
-	s.before, s.seen = s.now, seen
-	if missing {
+	s.before, s.seen, s.unseen = s.now, seen, unseen
+	if len(lacking) > 0 && s.restore(ctx, lacking) {
 		s.repair() // which tells of it
 	}
 	s.judge()
@@ -156,13 +161,46 @@ func (s *sight) judge() {
 	}
 }
 
-// remove takes a service that the catalog lacks from the agent too: it would not tell the catalog
-// of a service that it thinks is there if that is registered again. A service in maintenance
-// stays, since maintenance would be lost; the agent finds out by itself.
-func (s *sight) remove(ctx context.Context, id string) (removed bool) {
-	c := s.publisher.client
-	maintained, err := c.maintained(ctx, id)
-	return err == nil && !maintained && c.deregister(ctx, id) == nil
+// restore sees to it that instances are registered again whose checks the catalog lacks, and
+// reports whether there are any. If the catalog lacks the service too, though it had it or should
+// have it by now, the service gets another id: the agent would not tell the catalog of one that it
+// thinks is there, and another token may have taken the id. A service in maintenance stays, since
+// maintenance would be lost; the agent finds out by itself. If the catalog lacks only the check,
+// which another token may have taken, the check gets another id.
+func (s *sight) restore(ctx context.Context, lacking []*registration) bool {
+	p := s.publisher
+	services, err := p.client.onNode(ctx, s.node, lacking[0].Meta[metaBoot])
+	if err != nil {
+		return false
+	}
+	renewed := map[string]ids{}
+	gone := false
+	for _, r := range lacking {
+		switch {
+		case services[r.ID] == r.Name:
+			if p.client.dropCheck(ctx, r) == nil {
+				renewed[r.ID] = ids{r.ID, newCheckID(r.ID)}
+			}
+		case s.seen[r.Check.CheckID] || time.Since(s.unseen[r.Check.CheckID]) > p.unseenFor:
+			if maintained, err := p.client.maintained(ctx, r.ID); err == nil && !maintained {
+				renewed[r.ID], gone = newIDs(r.instance.ID), true
+			}
+		}
+	}
+	if len(renewed) == 0 || p.take(ctx) != nil {
+		return false
+	}
+	defer p.give()
+	p.lost = p.lost || gone
+	p.renew(func(r *registration) ids {
+		names, is := renewed[r.ID]
+		if !is {
+			return r.ids()
+		}
+		p.placed[r.ID] = placement{registration: r} // it is registered again, or removed
+		return names
+	})
+	return true
 }
 
 // nodeOf returns the name of the host on which the catalog has the service of a process. It is
@@ -179,6 +217,25 @@ func (c *client) nodeOf(ctx context.Context, process *registration) (node string
 		return err
 	})
 	return node, err
+}
+
+// onNode returns the names of the services of a process that the catalog has on a host, by their
+// ids.
+func (c *client) onNode(ctx context.Context, node, bootID string) (names map[string]string, err error) {
+	err = c.do(ctx, "looking at the services of "+node, func(q *api.QueryOptions) error {
+		q.Filter = fmt.Sprintf("Meta[%q] == %q", metaBoot, bootID)
+		list, _, err := c.api.Catalog().NodeServiceList(url.PathEscape(node), q)
+		names = map[string]string{}
+		if list != nil {
+			for _, s := range list.Services {
+				if s != nil {
+					names[s.ID] = s.Service
+				}
+			}
+		}
+		return err
+	})
+	return names, err
 }
 
 // checks returns what the catalog has of a host: the checks of the host itself and of services of

@@ -64,12 +64,13 @@ func TestTakenFromCatalog(t *testing.T) {
 	nodes, _, err := catalog.Nodes(nil)
 	must(t, err)
 	start := time.Now()
-	_, err = catalog.Deregister(&api.CatalogDeregistration{Node: nodes[0].Node, ServiceID: prefix + one.ID}, nil)
+	_, err = catalog.Deregister(&api.CatalogDeregistration{Node: nodes[0].Node, ServiceID: registrationOf(t, r, one).ID}, nil)
 	must(t, err)
 	w.list(two)
 	w.list(one, two)
 	within(t, start, 10*time.Second, "being listed again")
 	told(t, lapses, "lost the registration")
+	<-time.After(4 * sightEvery(time.Second)) // it saw itself, or waits a little longer below
 	_, err = catalog.Deregister(&api.CatalogDeregistration{Node: nodes[0].Node}, nil)
 	must(t, err)
 	w.list()
@@ -91,7 +92,7 @@ func TestDeregisteredByHand(t *testing.T) {
 	w.list(one)
 	<-time.After(4 * sightEvery(time.Second)) // it saw itself
 	start := time.Now()
-	must(t, observer.client.own.Agent().ServiceDeregister(prefix+one.ID))
+	must(t, observer.client.own.Agent().ServiceDeregister(registrationOf(t, r, one).ID))
 	w.list()
 	w.list(one)
 	within(t, start, 10*time.Second, "being listed again")
@@ -108,7 +109,7 @@ func TestTakenFromCatalogInMaintenance(t *testing.T) {
 	one := instance("one")
 	publish(t, r, one)
 	operator := observer.client.api.Agent()
-	must(t, operator.EnableServiceMaintenance(prefix+one.ID, "testing"))
+	must(t, operator.EnableServiceMaintenance(registrationOf(t, r, one).ID, "testing"))
 	w := watchCompute(t, observer)
 	seen := one
 	seen.State = discovery.Draining
@@ -116,7 +117,7 @@ func TestTakenFromCatalogInMaintenance(t *testing.T) {
 	<-time.After(3 * sightEvery(time.Second))
 	nodes, _, err := observer.client.api.Catalog().Nodes(nil)
 	must(t, err)
-	_, err = observer.client.api.Catalog().Deregister(&api.CatalogDeregistration{Node: nodes[0].Node, ServiceID: prefix + one.ID}, nil)
+	_, err = observer.client.api.Catalog().Deregister(&api.CatalogDeregistration{Node: nodes[0].Node, ServiceID: registrationOf(t, r, one).ID}, nil)
 	must(t, err)
 	w.list()
 	<-time.After(3 * sightEvery(time.Second))
@@ -139,15 +140,15 @@ func TestLostSightOf(t *testing.T) {
 	publish(t, r, one)
 	w := watchCompute(t, open(t, server.URL()))
 	w.list(one)
-	s := &sight{publisher: r.publisher, process: r.publisher.heart.process, repair: func() { t.Error("it repaired") }}
+	s := &sight{publisher: r.publisher, repair: func() { t.Error("it repaired") }}
 	look := func() {
 		eventually(t, "the catalog was looked at", func() bool {
 			wanted, err := s.wanted(t.Context())
 			must(t, err)
-			s.node, err = r.client.nodeOf(t.Context(), s.process)
+			s.node, err = r.client.nodeOf(t.Context(), wanted[0])
 			checks, err2 := r.client.checks(t.Context(), s.node)
 			if err == nil && err2 == nil {
-				s.look(t.Context(), checks, wanted)
+				s.look(t.Context(), checks, wanted[1:])
 			}
 			return err == nil && err2 == nil && s.node != ""
 		})
@@ -186,16 +187,16 @@ func TestRenamedHost(t *testing.T) {
 	lapses := lapsesOf(r)
 	one := instance("one")
 	publish(t, r, one)
-	s := &sight{publisher: r.publisher, process: r.publisher.heart.process, repair: func() { t.Error("it repaired") }}
+	s := &sight{publisher: r.publisher, repair: func() { t.Error("it repaired") }}
 	eventually(t, "it sees itself", func() bool {
 		s.glance(t.Context())
-		return s.seen[instanceCheckID(prefix+one.ID)]
+		return s.seen[registrationOf(t, r, one).Check.CheckID]
 	})
 	name := s.node
 	s.node = "former-name"
 	s.glance(t.Context())
 	services, err := r.client.registered(t.Context(), one.BootID)
-	if err != nil || services[prefix+one.ID] == nil {
+	if err != nil || services[registrationOf(t, r, one).ID] == nil {
 		t.Errorf("registered afterwards: %v, %v", services, err)
 	}
 	if s.node != name {

@@ -1,0 +1,112 @@
+package consul
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/hashicorp/consul/api"
+)
+
+// checkLoss says what became of the check that keeps the process alive.
+type checkLoss int
+
+const (
+	checkKept checkLoss = iota
+	checkGone
+	// checkTaken means that a service of another token has the check's id.
+	checkTaken
+)
+
+// repair puts back what is missing. It looks at everything with one request. If the check of the
+// process is lost, the process has to be registered whatever its service looks like.
+func (p *publisher) repair(ctx context.Context, loss checkLoss) error {
+	if err := p.take(ctx); err != nil {
+		return err
+	}
+	defer p.give()
+	there, err := p.client.registered(ctx, p.wanted[0].Meta[metaBoot])
+	if err != nil {
+		return err
+	}
+	if loss == checkTaken {
+		process := p.wanted[0].ID
+		p.renew(func(r *registration) ids {
+			if r.ID == process {
+				return newIDs(r.instance.BootID)
+			}
+			return r.ids()
+		})
+	}
+	for n, s := range p.wanted {
+		is := there[s.ID]
+		gone := is == nil || n == 0 && loss != checkKept
+		p.lost = p.lost || gone && (n > 0 || loss != checkTaken)
+		if gone || !same(is, s.AgentServiceRegistration) {
+			p.placed[s.ID] = placement{registration: s}
+		}
+	}
+	err = p.place(ctx, p.wanted)
+	if code(err) == http.StatusForbidden {
+		p.renewForeign(there)
+		err = p.place(ctx, p.wanted)
+	}
+	if err != nil {
+		return err
+	}
+	p.tellLost()
+	return nil
+}
+
+// renewForeign gives new ids to what Consul did not take and does not have. Another token may have
+// taken the ids, when Consul had lost ours.
+func (p *publisher) renewForeign(there map[string]*api.AgentService) {
+	p.renew(func(r *registration) ids {
+		if is := there[r.ID]; p.placed[r.ID].sure || is != nil && is.Service == r.Name {
+			return r.ids()
+		}
+		delete(p.placed, r.ID) // it is not ours to remove
+		if isProcess(r.Name) {
+			return newIDs(r.instance.BootID)
+		}
+		return newIDs(r.instance.ID)
+	})
+}
+
+// renew gives what is wanted other ids. The taker of the turn may call it.
+func (p *publisher) renew(names func(*registration) ids) {
+	wanted := make([]*registration, len(p.wanted))
+	process := ""
+	for n, r := range p.wanted {
+		of := names(r)
+		if n == 0 {
+			process = of.service
+		}
+		wanted[n] = r.as(of, process)
+	}
+	if len(wanted) > 0 && p.heart != nil && p.heart.process != wanted[0] {
+		p.heart.process = wanted[0]
+	}
+	p.wanted = wanted
+}
+
+// as returns the registration with these ids and the id of the process's service.
+func (r *registration) as(names ids, process string) *registration {
+	follows := r.Check.AliasService != ""
+	if r.ids() == names && (!follows || r.Check.AliasService == process) {
+		return r
+	}
+	s, check := *r.AgentServiceRegistration, *r.Check
+	s.ID, s.Check, check.CheckID = names.service, &check, names.check
+	if follows {
+		check.AliasService = process
+	}
+	return &registration{&s, r.instance}
+}
+
+// tellLost says that what was lost is back.
+func (p *publisher) tellLost() {
+	if p.lost {
+		p.lost = false
+		p.lapsed("Consul had lost the registration")
+	}
+}
