@@ -142,7 +142,7 @@ func UnmarshalArgs(s string, dst any) error {
 		return err
 	}
 	if shape := shapeOf(v.Type()); shape != nil && shape.nests {
-		if err := shape.checkArgs([]byte(s)); err != nil {
+		if err := shape.checkArgs(s); err != nil {
 			return describe(err, rpc.BadArguments, unreadable)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -14,8 +15,10 @@ var checkOptions = jsontext.AllowDuplicateNames(true)
 // checkArgs returns an error if a struct within keyword arguments got a member that it lacks, or
 // lacks one that it needs. The arguments, whose shape is s, are checked themselves where they are
 // read.
-func (s *shape) checkArgs(text []byte) error {
-	dec := jsontext.NewDecoder(bytes.NewBuffer(text), checkOptions)
+func (s *shape) checkArgs(text string) error {
+	r := textReaders.Get().(*textReader)
+	defer r.putBack()
+	dec := r.read(text)
 	if _, err := dec.ReadToken(); err != nil {
 		return err
 	}
@@ -36,6 +39,32 @@ func (s *shape) checkArgs(text []byte) error {
 		}
 	}
 	return nil
+}
+
+// textReader reads JSON text that it has a copy of. It is used again and again, since its memory is
+// larger than most texts.
+type textReader struct {
+	copied bytes.Buffer
+	dec    jsontext.Decoder
+}
+
+var textReaders = sync.Pool{New: func() any { return new(textReader) }}
+
+// maxKept is how large a copy is that is kept for the next text.
+const maxKept = 64 << 10
+
+// read returns a decoder of a text, until putBack.
+func (r *textReader) read(text string) *jsontext.Decoder {
+	r.copied.WriteString(text)
+	r.dec.Reset(&r.copied, checkOptions)
+	return &r.dec
+}
+
+func (r *textReader) putBack() {
+	if r.copied.Cap() <= maxKept {
+		r.copied.Reset()
+		textReaders.Put(r)
+	}
 }
 
 // readName reads the name of a member, and returns where it is among the members of the struct.
