@@ -24,6 +24,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/connection"
 	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/gate"
 	"github.com/oslorpc/oslorpc/internal/inbound"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/service"
@@ -63,15 +64,20 @@ func newSite(ctx context.Context, c *Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
+	guard, err := gate.New(c.Policy, c.Log)
+	if err != nil {
+		return nil, err
+	}
 	listener, addr, err := c.listen(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s := &site{bootID: newBootID(), addr: addr, listener: trackConns(listener), health: newHealths(c.Exchange)}
 	s.intake = intake.New(intake.Config{
-		BootID: s.bootID, Exchange: c.Exchange, MaxSize: c.Limits.MessageSize, Interceptors: c.Interceptors, Log: c.Log,
+		BootID: s.bootID, Exchange: c.Exchange, MaxSize: c.Limits.MessageSize, Interceptors: c.Interceptors, Log: c.Log, Gate: guard,
 	})
 	s.closing, s.end = context.WithCancel(context.Background())
+	s.serving.Go(func() { guard.Watch(s.closing) })
 	s.open(c, secure) //nolint:contextcheck // Each message comes with its own.
 	return s, nil
 }
@@ -100,10 +106,11 @@ func (s *site) open(c *Config, secure credentials.TransportCredentials) {
 	}, c.Options...)
 	s.grpc = grpc.NewServer(options...)
 	services.Register(s.grpc, len(c.Options) > 0)
-	healthpb.RegisterHealthServer(s.grpc, s.health.server)
+	plain := services.Plain(s.grpc)
+	healthpb.RegisterHealthServer(plain, s.health.server)
 	offered := reflection.ServerOptions{Services: service.Offered{Services: services, Server: s.grpc}}
-	reflectionv1.RegisterServerReflectionServer(s.grpc, reflection.NewServerV1(offered))
-	reflectionv1alpha.RegisterServerReflectionServer(s.grpc, reflection.NewServer(offered))
+	reflectionv1.RegisterServerReflectionServer(plain, reflection.NewServerV1(offered))
+	reflectionv1alpha.RegisterServerReflectionServer(plain, reflection.NewServer(offered))
 	services.RegisterTyped(s.grpc)
 }
 

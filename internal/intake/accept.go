@@ -4,7 +4,6 @@ import (
 	"context"
 	"runtime/debug"
 
-	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/msgcontext"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -22,17 +21,6 @@ func (i *Intake) accept(ctx context.Context, m *Message) (context.Context, error
 	ctx = msgcontext.Arrived(ctx, m.Context)
 	m.HasContext = true
 	return i.ask(ctx, m.Describe())
-}
-
-// Inspect asks the interceptors whether the process answers a question about itself. The message
-// says what is asked.
-func (i *Intake) Inspect(ctx context.Context, m *rpc.Message, from dispatch.Origin) error {
-	if len(i.accepts) == 0 {
-		return nil
-	}
-	m.Delivery, m.Metadata, m.Peer = rpc.DeliveryInspect, from.Metadata(), from.Peer()
-	_, err := i.ask(ctx, m)
-	return err
 }
 
 // ask asks the interceptors on a goroutine of its own: the goroutine that brought the message

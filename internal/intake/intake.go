@@ -14,7 +14,6 @@
 package intake
 
 import (
-	"context"
 	"log/slog"
 	"slices"
 	"strings"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/gate"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -35,6 +35,8 @@ type Config struct {
 	Exchange string
 	// MaxSize bounds a request and a result, in bytes.
 	MaxSize int
+	// Gate decides which callers may send what, before interceptors are asked; nil for all.
+	Gate *gate.Gate
 	// Interceptors decide whether messages are accepted. Their Run is for the dispatchers.
 	Interceptors []rpc.Interceptor
 	Log          *slog.Logger
@@ -113,24 +115,4 @@ func (i *Intake) absent(instanceID, message string) *rpc.Error {
 	e := refusal.New(refusal.Misdirected)
 	e.Message = message
 	return e
-}
-
-// Ping returns nil if the process has an instance, and the instance does not stop. An empty id asks
-// for the process alone.
-func (i *Intake) Ping(ctx context.Context, instanceID string, from dispatch.Origin) error {
-	if err := i.Inspect(ctx, &rpc.Message{Method: "Ping", InstanceID: instanceID}, from); err != nil {
-		return err
-	}
-	servers := i.Servers()
-	at := slices.IndexFunc(servers, func(s *Server) bool { return s.Instance.ID == instanceID })
-	switch {
-	case instanceID == "":
-		return nil
-	case at < 0:
-		return i.absent(instanceID, string(refusal.Misdirected))
-	case servers[at].Dispatch.Phase().IsEnding():
-		return refusal.New(refusal.Stopping)
-	default:
-		return nil
-	}
 }

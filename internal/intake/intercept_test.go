@@ -423,7 +423,7 @@ func TestInspectionPassesInterceptors(t *testing.T) {
 	t.Parallel()
 	var w *world
 	w = newWorld(t, noting(&w))
-	if err := w.Ping(t.Context(), "b1.net1", nowhere{}); err != nil {
+	if err := w.Ping(t.Context(), &Inspection{Method: "Ping", InstanceID: "b1.net1", Origin: nowhere{}}); err != nil {
 		t.Error(err)
 	}
 	want := rpc.Message{
@@ -433,6 +433,7 @@ func TestInspectionPassesInterceptors(t *testing.T) {
 		t.Errorf("got %+v", w.all)
 	}
 	w = newWorld(t, rpc.Interceptor{Accept: func(context.Context, *rpc.Message) (context.Context, error) { return nil, errors.New("no") }})
-	check(t, w.Ping(t.Context(), "b1.net1", nowhere{}), rpc.AccessDenied, true, "no")
-	check(t, w.Inspect(t.Context(), &rpc.Message{Method: "GetInfo"}, nowhere{}), rpc.AccessDenied, true, "no")
+	check(t, w.Ping(t.Context(), &Inspection{Method: "Ping", InstanceID: "b1.net1", Origin: nowhere{}}), rpc.AccessDenied, true, "no")
+	_, err := w.Inspect(t.Context(), &Inspection{Method: "GetInfo", Origin: nowhere{}})
+	check(t, err, rpc.AccessDenied, true, "no")
 }

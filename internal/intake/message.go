@@ -34,17 +34,21 @@ type Message struct {
 	typed  *Service // nil for a dynamic message
 }
 
-// Find finds the server that a dynamic message is meant for. The operations do so themselves; a
-// carrier calls it to learn of a mistake earlier.
-func (i *Intake) Find(m *Message) error {
+// Find finds the server that a dynamic message is meant for, if the gate lets the message in. The
+// operations do so themselves; a carrier calls it to learn of a mistake earlier.
+func (i *Intake) Find(ctx context.Context, m *Message, as rpc.Delivery) error {
 	if m.server != nil {
 		return nil
 	}
-	err := m.check()
-	if err == nil {
-		m.server, err = i.find(m)
+	if err := m.check(); err != nil {
+		return m.Sign(err)
 	}
-	return m.Sign(err)
+	s, absent := i.find(m)
+	if err := i.guard(ctx, m, s, as); err != nil {
+		return err
+	}
+	m.server = s
+	return m.Sign(absent)
 }
 
 // Implemented lists the interfaces of the server that was found, none if none was.
@@ -152,7 +156,7 @@ func (m *Message) Sign(err error) error {
 
 // Call runs a dynamic message and returns its last item, null if there is none.
 func (i *Intake) Call(ctx context.Context, m *Message) (result string, err error) {
-	if err := i.Find(m); err != nil {
+	if err := i.Find(ctx, m, rpc.DeliveryCall); err != nil {
 		return "", err
 	}
 	ctx, cancel := m.bound(ctx)
@@ -173,7 +177,7 @@ func (i *Intake) Call(ctx context.Context, m *Message) (result string, err error
 
 // Cast accepts a dynamic message, which then runs after the sender has its answer.
 func (i *Intake) Cast(ctx context.Context, m *Message) (err error) {
-	if err := i.Find(m); err != nil {
+	if err := i.Find(ctx, m, rpc.DeliveryCast); err != nil {
 		return err
 	}
 	ctx, cancel := m.bound(ctx)
@@ -186,7 +190,7 @@ func (i *Intake) Cast(ctx context.Context, m *Message) (err error) {
 
 // Multicall runs a dynamic message and emits its items as they come. An error of emit ends it.
 func (i *Intake) Multicall(ctx context.Context, m *Message, emit func(item string) error) (err error) {
-	if err := i.Find(m); err != nil {
+	if err := i.Find(ctx, m, rpc.DeliveryMulticall); err != nil {
 		return err
 	}
 	ctx, cancel := m.bound(ctx)

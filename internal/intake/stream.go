@@ -30,16 +30,12 @@ type Stream interface {
 
 // Stream runs a streaming method of a typed service, and returns when the stream has ended.
 func (i *Intake) Stream(ctx context.Context, m *Message, stream Stream) error {
-	if err := i.FindTyped(m); err != nil {
+	if err := i.FindTyped(ctx, m); err != nil {
 		return err
 	}
 	method := m.typed.Streams[m.Method]
 	if method == nil {
 		return m.Sign(noSuchMethod(m))
-	}
-	as := rpc.DeliveryMulticall
-	if m.typed.Rules.Methods[m.Method].ClientStreams {
-		as = rpc.DeliveryStream
 	}
 	ctx, cancel := m.bound(ctx)
 	defer cancel()
@@ -47,7 +43,7 @@ func (i *Intake) Stream(ctx context.Context, m *Message, stream Stream) error {
 		bounded := &boundStream{Stream: stream, ctx: ctx, intake: i}
 		return bounded.result(m, method(ctx, bounded))
 	}
-	ctx, err := i.enter(ctx, m, as)
+	ctx, err := i.enter(ctx, m, deliveryOf(m.typed.Rules.Methods[m.Method]))
 	if err == nil {
 		err = untilForced(ctx, m.server.Dispatch, &m.Request, drop)
 	}

@@ -50,7 +50,7 @@ type Unary struct {
 // or a copy of a fanout is answered once it is accepted. Decode decodes the request; its error is
 // returned as it is.
 func (i *Intake) CallTyped(ctx context.Context, m *Message, decode func(any) error) (reply any, err error) {
-	u, err := i.OpenTyped(m, decode)
+	u, err := i.OpenTyped(ctx, m, decode)
 	if err != nil {
 		return nil, err
 	}
@@ -62,8 +62,8 @@ func (i *Intake) CallTyped(ctx context.Context, m *Message, decode func(any) err
 
 // OpenTyped is the first step of [Intake.CallTyped], for a carrier with interceptors of its own: it
 // finds the server and decodes the request.
-func (i *Intake) OpenTyped(m *Message, decode func(any) error) (u Unary, err error) {
-	if err := i.FindTyped(m); err != nil {
+func (i *Intake) OpenTyped(ctx context.Context, m *Message, decode func(any) error) (u Unary, err error) {
+	if err := i.FindTyped(ctx, m); err != nil {
 		return Unary{}, err
 	}
 	method := m.typed.Unary[m.Method]
@@ -127,13 +127,16 @@ func (u Unary) Check(reply any) error { return u.Sign(u.intake.sendableMessage(r
 // Service is the typed service that was found.
 func (u Unary) Service() *Service { return u.typed }
 
-// FindTyped finds the server that a message of a typed service is meant for. The operations do so
-// themselves; a carrier calls it to learn of a mistake earlier.
-func (i *Intake) FindTyped(m *Message) error {
+// FindTyped finds the server that a message of a typed service is meant for, if the gate lets the
+// message in. The operations do so themselves; a carrier calls it to learn of a mistake earlier.
+func (i *Intake) FindTyped(ctx context.Context, m *Message) error {
 	if m.server != nil {
 		return nil
 	}
 	s, err := i.findTyped(m)
+	if err := i.guardTyped(ctx, m, s); err != nil {
+		return err
+	}
 	if err != nil {
 		return m.Sign(err)
 	}

@@ -47,16 +47,68 @@ func markTaken(stream grpc.ServerStream) {
 func (s *Services) Unknown(_ any, stream grpc.ServerStream) error {
 	path, _ := grpc.MethodFromServerStream(stream)
 	service, method, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
-	if !s.intake.Offers(service) && !strings.HasPrefix(service, "oslorpc.v1.") {
-		in, err := readTyped(stream.Context(), service, method)
-		if err != nil {
-			return err
-		}
-		if err := s.intake.FindTyped(&in.Message); err != nil {
-			return in.status(err)
-		}
+	if err := s.refuse(stream.Context(), service, method); err != nil {
+		return err
 	}
 	return statusOf(&rpc.Error{
 		Kind: rpc.NoSuchMethod, Method: method, NotStarted: true, Message: fmt.Sprintf("this program does not know the method %s", path),
 	}, nil)
+}
+
+// refuse returns why a method is refused even before it is known that there is none.
+func (s *Services) refuse(ctx context.Context, service, method string) error {
+	if isPlain(service) || strings.HasPrefix(service, "oslorpc.v1.") {
+		return s.use(ctx, service+"/"+method)
+	}
+	in, err := readTyped(ctx, service, method)
+	if err != nil {
+		return err
+	}
+	if err := s.intake.FindTyped(ctx, &in.Message); err != nil {
+		return in.status(err)
+	}
+	return nil
+}
+
+// isPlain reports whether a service is one of gRPC's own, such as health, which runs no messages.
+func isPlain(service string) bool { return strings.HasPrefix(service, "grpc.") }
+
+// use asks whether the caller may use a method of a plain service. The error is a status.
+func (s *Services) use(ctx context.Context, method string) error {
+	if err := s.intake.Use(ctx, method, origin{ctx: ctx}, callerOf(ctx)); err != nil {
+		return statusOf(err, nil)
+	}
+	return nil
+}
+
+// Plain registers services that run no messages, such as health, so that callers can use them if
+// the policy says so.
+func (s *Services) Plain(r grpc.ServiceRegistrar) grpc.ServiceRegistrar { return plain{s, r} }
+
+type plain struct {
+	services *Services
+	grpc.ServiceRegistrar
+}
+
+// RegisterService implements [grpc.ServiceRegistrar].
+func (p plain) RegisterService(desc *grpc.ServiceDesc, impl any) {
+	guarded := *desc
+	guarded.Methods, guarded.Streams = slices.Clone(desc.Methods), slices.Clone(desc.Streams)
+	for i, m := range guarded.Methods {
+		guarded.Methods[i].Handler = func(impl any, ctx context.Context, decode func(any) error, in grpc.UnaryServerInterceptor) (any, error) {
+			if err := p.services.use(ctx, desc.ServiceName+"/"+m.MethodName); err != nil {
+				return nil, err
+			}
+			return m.Handler(impl, ctx, decode, in)
+		}
+	}
+	for i, m := range guarded.Streams {
+		guarded.Streams[i].Handler = func(impl any, stream grpc.ServerStream) error {
+			if err := p.services.use(stream.Context(), desc.ServiceName+"/"+m.StreamName); err != nil {
+				return err
+			}
+			return m.Handler(impl, stream)
+		}
+	}
+	p.ServiceRegistrar.RegisterService(&guarded, impl)
 }

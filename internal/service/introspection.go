@@ -20,7 +20,10 @@ import (
 
 // Ping answers if this process has the instance, and the instance does not stop.
 func (s *Services) Ping(ctx context.Context, m *pb.PingRequest) (*pb.PingResponse, error) {
-	if err := s.intake.Ping(ctx, m.GetInstanceId(), origin{ctx: ctx}); err != nil {
+	err := s.intake.Ping(ctx, &intake.Inspection{
+		Method: "Ping", InstanceID: m.GetInstanceId(), Origin: origin{ctx: ctx}, Caller: callerOf(ctx),
+	})
+	if err != nil {
 		return nil, statusOf(err, nil)
 	}
 	return &pb.PingResponse{}, nil
@@ -28,22 +31,22 @@ func (s *Services) Ping(ctx context.Context, m *pb.PingRequest) (*pb.PingRespons
 
 // GetInfo describes the process and its servers.
 func (s *Services) GetInfo(ctx context.Context, m *pb.GetInfoRequest) (*pb.GetInfoResponse, error) {
-	asked := &rpc.Message{Method: "GetInfo", Target: rpc.Target{Topic: m.GetTopic()}}
-	if err := s.intake.Inspect(ctx, asked, origin{ctx: ctx}); err != nil {
+	view, err := s.intake.Inspect(ctx, &intake.Inspection{
+		Method: "GetInfo", Topic: m.Topic, Origin: origin{ctx: ctx}, Caller: callerOf(ctx),
+	})
+	if err != nil {
 		return nil, statusOf(err, nil)
 	}
 	info := &pb.GetInfoResponse{
 		BootId: s.intake.BootID(), ProcessId: int64(os.Getpid()), Build: build(),
 		Uptime: durationpb.New(time.Since(s.started)),
 	}
-	for _, server := range s.intake.Servers() {
-		if m.Topic == nil || m.GetTopic() == server.Instance.Topic {
-			described := describe(server)
-			if m.GetRequests() {
-				described.Requests, described.Uncounted = requests(server.Dispatch)
-			}
-			info.Servers = append(info.Servers, described)
+	for _, server := range view.Servers {
+		described := describe(server)
+		if m.GetRequests() {
+			described.Requests, described.Uncounted = requests(server.Dispatch)
 		}
+		info.Servers = append(info.Servers, described)
 	}
 	return info, nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // Call runs a message and returns its last item.
@@ -77,7 +78,7 @@ func (s *Services) Multicall(r *pb.MulticallRequest, stream grpc.ServerStreaming
 	if err := in.read(ctx, m); err != nil {
 		return err
 	}
-	if err := s.intake.Find(&in.Message); err != nil {
+	if err := s.intake.Find(ctx, &in.Message, rpc.DeliveryMulticall); err != nil {
 		return in.status(err)
 	}
 	markTaken(stream)

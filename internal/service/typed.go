@@ -96,7 +96,7 @@ func (s *Services) typedUnary(service, method string) grpc.MethodHandler {
 		if err != nil {
 			return nil, err
 		}
-		call, err := s.intake.OpenTyped(&in.Message, decode)
+		call, err := s.intake.OpenTyped(ctx, &in.Message, decode)
 		if err != nil {
 			return nil, in.typedStatus(err)
 		}

@@ -66,6 +66,10 @@ type Config struct {
 	// Plaintext allows connections without TLS to and from other machines. Every program on the way
 	// can then read and change each message, and any program can send one.
 	Plaintext bool
+
+	// Policy says which callers may send what to the servers of the transport. Nil allows everything
+	// to all callers that can connect.
+	Policy *Policy
 }
 
 // Verifier verifies bearer tokens. It is safe for concurrent use.

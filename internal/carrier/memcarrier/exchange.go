@@ -202,7 +202,7 @@ type question struct{ message }
 // Ping implements [carrier.Link].
 func (l *Link) Ping(ctx context.Context, instanceID string) error {
 	_, err := ask(ctx, l, func(ctx context.Context, in *intake.Intake) (struct{}, error) {
-		return struct{}{}, in.Ping(ctx, instanceID, &question{})
+		return struct{}{}, in.Ping(ctx, &intake.Inspection{Method: "Ping", InstanceID: instanceID, Origin: &question{}})
 	})
 	return err
 }
@@ -210,14 +210,16 @@ func (l *Link) Ping(ctx context.Context, instanceID string) error {
 // Info implements [carrier.Link], as far as tests ask for it.
 func (l *Link) Info(ctx context.Context, topic string, requests bool) (*rpc.Info, error) {
 	return ask(ctx, l, func(ctx context.Context, in *intake.Intake) (*rpc.Info, error) {
-		if err := in.Inspect(ctx, &rpc.Message{Method: "GetInfo"}, &question{}); err != nil {
+		q := &intake.Inspection{Method: "GetInfo", Origin: &question{}}
+		if topic != "" {
+			q.Topic = &topic
+		}
+		view, err := in.Inspect(ctx, q)
+		if err != nil {
 			return nil, err
 		}
 		info := &rpc.Info{BootID: in.BootID()}
-		for _, s := range in.Servers() {
-			if topic != "" && s.Instance.Topic != topic {
-				continue
-			}
+		for _, s := range view.Servers {
 			about := rpc.ServerInfo{
 				InstanceID: strings.Clone(s.Instance.ID), Exchange: s.Instance.Exchange, Topic: s.Instance.Topic, Server: s.Instance.Server,
 			}

@@ -1,0 +1,171 @@
+// Package gate lets in what a policy allows: it asks the policy about each message before anything
+// of the message is looked at, counts the verdicts, and writes the audit log.
+//
+// A nil [Gate] lets everything in. A policy from a file is read again when the file changes. A file
+// that cannot be read leaves the policy as it was.
+package gate
+
+import (
+	"context"
+	"log/slog"
+	"sync/atomic"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/failure"
+	"github.com/oslorpc/oslorpc/internal/policy"
+	"github.com/oslorpc/oslorpc/internal/refusal"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+	"github.com/oslorpc/oslorpc/pkg/trust"
+)
+
+// Gate is the gate of a process. It is safe for concurrent use.
+type Gate struct {
+	file  string  // empty for a policy of the program
+	read  reading // what the file said at first
+	log   *slog.Logger
+	audit *audit
+
+	active atomic.Pointer[active]
+	// denied and wouldDeny count what no rule allows: in force, and in a dry run.
+	denied, wouldDeny atomic.Int64
+	// counters are of the rules, by their names. Only the constructor and Watch use them.
+	counters map[string]*atomic.Int64
+	// problem is why the file is not the policy in force; nil if it is.
+	problem atomic.Pointer[string]
+}
+
+// active is the policy in force.
+type active struct {
+	*policy.Policy
+
+	allowed []*atomic.Int64 // by rule
+	since   time.Time
+}
+
+// New returns the gate for a policy, nil for none. The logger gets the audit log, in the group
+// "audit", and what becomes of the file.
+func New(p *trust.Policy, log *slog.Logger) (*Gate, error) {
+	if p == nil {
+		return nil, nil //nolint:nilnil // A nil gate lets everything in.
+	}
+	g := &Gate{file: p.File, log: log, audit: newAudit(log), counters: map[string]*atomic.Int64{}}
+	compiled, err := g.compile(p)
+	if err != nil {
+		return nil, err
+	}
+	g.enforce(compiled)
+	return g, nil
+}
+
+// compile compiles the first policy.
+func (g *Gate) compile(p *trust.Policy) (*policy.Policy, error) {
+	if p.File == "" {
+		return policy.New(*p)
+	}
+	if p.DryRun || p.Rules != nil {
+		return nil, failure.Invalid("a policy has a file or rules: with File, leave DryRun and Rules out, and write them into the file")
+	}
+	if g.read = read(p.File); g.read.problem != "" {
+		return nil, failure.Invalid("%s", g.read.problem)
+	}
+	return policy.Parse(p.File, []byte(g.read.text))
+}
+
+// enforce puts a policy in force. Rules keep their counts, by their names.
+func (g *Gate) enforce(p *policy.Policy) {
+	a := &active{Policy: p, since: time.Now()}
+	for _, name := range p.Rules() {
+		if g.counters[name] == nil {
+			g.counters[name] = &atomic.Int64{}
+		}
+		a.allowed = append(a.allowed, g.counters[name])
+	}
+	g.active.Store(a)
+}
+
+// Caller is the sender of a message, or of a question.
+type Caller struct {
+	// Peer is the process at the other end of the connection.
+	Peer rpc.Peer
+	// Claimed is the name that it gives itself.
+	Claimed string
+}
+
+// Enter returns an error if the caller may not do this. All denials are alike. The caller's
+// identity is taken from its peer.
+func (g *Gate) Enter(ctx context.Context, from *Caller, q *policy.Query) error {
+	if g == nil {
+		return nil
+	}
+	q.Caller = from.Peer.Identity
+	a := g.active.Load()
+	verdict := a.Decide(q)
+	if verdict != policy.Denied {
+		a.allowed[verdict].Add(1)
+		g.audit.allowed(ctx, from, q, a.Policy, verdict)
+		return nil
+	}
+	return g.deny(ctx, a, from, q)
+}
+
+// Deny is Enter for what is known to be denied.
+func (g *Gate) Deny(ctx context.Context, from *Caller, q *policy.Query) error {
+	q.Caller = from.Peer.Identity
+	return g.deny(ctx, g.active.Load(), from, q)
+}
+
+func (g *Gate) deny(ctx context.Context, a *active, from *Caller, q *policy.Query) error {
+	if a.DryRun {
+		g.wouldDeny.Add(1)
+		g.audit.denied(ctx, wouldDeny, from, q)
+		return nil
+	}
+	g.denied.Add(1)
+	g.audit.denied(ctx, deny, from, q)
+	return refusal.Denied("the policy of the server denies this")
+}
+
+// Shows reports whether a caller may see something. It neither counts nor logs.
+func (g *Gate) Shows(from *Caller, q *policy.Query) bool {
+	if g == nil {
+		return true
+	}
+	q.Caller = from.Peer.Identity
+	a := g.active.Load()
+	return a.DryRun || a.Decide(q) != policy.Denied
+}
+
+// Report is what a gate has done.
+type Report struct {
+	DryRun bool
+	// Since is when the policy came into force.
+	Since time.Time
+	// Rules are in their order.
+	Rules []RuleCount
+	// Denied and WouldDeny count what no rule allowed: in force, and in a dry run.
+	Denied, WouldDeny int64
+	// Problem is why the policy file is not in force as it is; empty if it is.
+	Problem string
+}
+
+// RuleCount is how often a rule allowed something.
+type RuleCount struct {
+	Name    string
+	Allowed int64
+}
+
+// Report returns the counts since the gate was made; nil for a nil gate.
+func (g *Gate) Report() *Report {
+	if g == nil {
+		return nil
+	}
+	a := g.active.Load()
+	r := &Report{DryRun: a.DryRun, Since: a.since, Denied: g.denied.Load(), WouldDeny: g.wouldDeny.Load()}
+	for i, name := range a.Rules() {
+		r.Rules = append(r.Rules, RuleCount{name, a.allowed[i].Load()})
+	}
+	if p := g.problem.Load(); p != nil {
+		r.Problem = *p
+	}
+	return r
+}

@@ -1,0 +1,101 @@
+package intake
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/gate"
+	"github.com/oslorpc/oslorpc/internal/policy"
+	"github.com/oslorpc/oslorpc/internal/typed"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// A gate decides about a message once its server was looked for, and before anything else. Its
+// denials name no server, and are the same whether there is one: a caller that may not send a
+// message does not learn who would get it.
+
+// guard asks the gate about a dynamic message for a server, which is nil if no server is meant.
+func (i *Intake) guard(ctx context.Context, m *Message, s *Server, as rpc.Delivery) error {
+	if i.config.Gate == nil {
+		return nil
+	}
+	return i.enterGate(ctx, m, s, m.Target.Namespace, as)
+}
+
+// guardTyped is guard for a message of a typed service.
+func (i *Intake) guardTyped(ctx context.Context, m *Message, s *Server) error {
+	if i.config.Gate == nil {
+		return nil
+	}
+	rules := rulesOf(m.Typed.Service, s)
+	if rules == nil {
+		return i.enterGate(ctx, m, nil, policy.Unknown, rpc.DeliveryCall)
+	}
+	return i.enterGate(ctx, m, s, rules.Namespace, deliveryOf(rules.Methods[m.Method]))
+}
+
+// enterGate asks the gate. The error has what the sender knows already.
+func (i *Intake) enterGate(ctx context.Context, m *Message, s *Server, namespace string, as rpc.Delivery) error {
+	q := i.queryAt(s, m.Target)
+	q.Namespace, q.Method, q.Delivery = namespace, m.Method, as
+	return m.Sign(i.config.Gate.Enter(ctx, callerOf(m.Origin, m.Caller), &q))
+}
+
+// rulesOf returns the rules of a typed service, as a server offers it or else as the program links
+// it; nil if the program does not know it.
+func rulesOf(service string, s *Server) *typed.Service {
+	if s != nil {
+		return s.Services[service].Rules
+	}
+	rules, err := typed.FindService(service)
+	if err != nil {
+		return nil
+	}
+	return rules
+}
+
+// deliveryOf returns how messages of a typed method come. A method that does not exist is as good
+// as a call.
+func deliveryOf(m *typed.Method) rpc.Delivery {
+	switch {
+	case m == nil:
+		return rpc.DeliveryCall
+	case m.ClientStreams:
+		return rpc.DeliveryStream
+	case m.ServerStreams:
+		return rpc.DeliveryMulticall
+	case m.Delivery != typed.Call:
+		return rpc.DeliveryCast
+	default:
+		return rpc.DeliveryCall
+	}
+}
+
+// queryAt returns a question about a server, or about what a target says if the server is nil.
+func (i *Intake) queryAt(s *Server, target rpc.Target) policy.Query {
+	if s != nil {
+		return policy.Query{Exchange: s.Instance.Exchange, Topic: s.Instance.Topic, Server: s.Instance.Server}
+	}
+	return policy.Query{Exchange: cmp.Or(target.Exchange, i.config.Exchange), Topic: target.Topic, Server: target.Server}
+}
+
+func callerOf(from dispatch.Origin, claimed string) *gate.Caller {
+	c := &gate.Caller{Claimed: claimed}
+	if from != nil {
+		c.Peer = from.Peer()
+	}
+	return c
+}
+
+// Use asks the gate whether a caller may use a method of a plain gRPC service, such as
+// "grpc.health.v1.Health/Check".
+func (i *Intake) Use(ctx context.Context, method string, from dispatch.Origin, claimed string) error {
+	if i.config.Gate == nil {
+		return nil
+	}
+	return i.config.Gate.Enter(ctx, callerOf(from, claimed), &policy.Query{Service: method})
+}
+
+// Policy returns what the gate has done, nil without a gate.
+func (i *Intake) Policy() *gate.Report { return i.config.Gate.Report() }

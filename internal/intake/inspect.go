@@ -1,0 +1,100 @@
+package intake
+
+import (
+	"context"
+	"slices"
+
+	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/gate"
+	"github.com/oslorpc/oslorpc/internal/policy"
+	"github.com/oslorpc/oslorpc/internal/refusal"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Inspection is a question to a process about itself.
+type Inspection struct {
+	// Method is "Ping" or "GetInfo".
+	Method string
+	// Topic is the one asked about; nil for all.
+	Topic *string
+	// InstanceID is the instance asked about; empty for all.
+	InstanceID string
+	Origin     dispatch.Origin
+	// Caller is the name that the sender's program gives itself.
+	Caller string
+}
+
+// View is what a caller may know of a process.
+type View struct {
+	// Servers are in the order in which they were started.
+	Servers []*Server
+	// Whole says that the caller may ask about the process itself, and not only about servers.
+	Whole bool
+}
+
+// Inspect returns what the process tells in answer to a question. The gate and the interceptors may
+// refuse.
+func (i *Intake) Inspect(ctx context.Context, q *Inspection) (View, error) {
+	v := View{Whole: true}
+	for _, s := range i.Servers() {
+		if (q.Topic == nil || *q.Topic == s.Instance.Topic) && (q.InstanceID == "" || q.InstanceID == s.Instance.ID) {
+			v.Servers = append(v.Servers, s)
+		}
+	}
+	target := rpc.Target{}
+	if q.Topic != nil {
+		target.Topic = *q.Topic
+	}
+	if i.config.Gate != nil {
+		if err := i.show(ctx, q, target, &v); err != nil {
+			return View{}, err
+		}
+	}
+	if len(i.accepts) == 0 {
+		return v, nil
+	}
+	m := &rpc.Message{Method: q.Method, Target: target, InstanceID: q.InstanceID, Delivery: rpc.DeliveryInspect, Caller: q.Caller}
+	if q.Origin != nil {
+		m.Metadata, m.Peer = q.Origin.Metadata(), q.Origin.Peer()
+	}
+	if _, err := i.ask(ctx, m); err != nil {
+		return View{}, err
+	}
+	return v, nil
+}
+
+// show leaves in a view what the policy shows to the caller. An error means that this is nothing.
+func (i *Intake) show(ctx context.Context, q *Inspection, target rpc.Target, v *View) error {
+	from := callerOf(q.Origin, q.Caller)
+	about := func(s *Server) *policy.Query {
+		question := i.queryAt(s, target)
+		question.Method, question.Delivery = q.Method, rpc.DeliveryInspect
+		return &question
+	}
+	shown := func(g *gate.Gate, s *Server) bool { return g.Shows(from, about(s)) }
+	v.Whole = shown(i.config.Gate, nil)
+	v.Servers = slices.DeleteFunc(v.Servers, func(s *Server) bool { return !shown(i.config.Gate, s) })
+	var first *Server // stands for what is shown
+	if !v.Whole && len(v.Servers) > 0 {
+		first = v.Servers[0]
+	}
+	return i.config.Gate.Enter(ctx, from, about(first))
+}
+
+// Ping returns nil if the process has an instance, and the instance does not stop. An empty id asks
+// for the process alone.
+func (i *Intake) Ping(ctx context.Context, q *Inspection) error {
+	v, err := i.Inspect(ctx, q)
+	switch {
+	case err != nil:
+		return err
+	case q.InstanceID == "":
+		return nil
+	case len(v.Servers) == 0:
+		return i.absent(q.InstanceID, string(refusal.Misdirected))
+	case v.Servers[0].Dispatch.Phase().IsEnding():
+		return refusal.New(refusal.Stopping)
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,78 @@
+package policy
+
+import (
+	"hash/maphash"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// cached is how many verdicts a policy remembers. A question has one place where it can be, so the
+// oldest are replaced without any order to keep.
+const cached = 1 << 10
+
+// maxCached bounds the text of a question that is remembered, in bytes.
+const maxCached = 1 << 10
+
+// cache remembers verdicts. Callers choose the names that they ask for, so a miss must not cost
+// more than the rules do.
+type cache struct {
+	seed  maphash.Seed
+	slots []slot
+}
+
+type slot struct{ atomic.Pointer[entry] }
+
+type entry struct {
+	query   Query
+	verdict int
+}
+
+func newCache() cache { return cache{seed: maphash.MakeSeed(), slots: make([]slot, cached)} }
+
+// find returns the verdict on a question; if it is not known, the place where to keep it.
+func (c *cache) find(q *Query) (*slot, int) {
+	s := &c.slots[c.hash(q)%cached]
+	if e := s.Load(); e != nil && e.query.equals(q) {
+		return nil, e.verdict
+	}
+	return s, Denied
+}
+
+// hash is of what tells questions apart. Questions with the same hash share a place.
+func (c *cache) hash(q *Query) uint64 {
+	h := maphash.String(c.seed, q.Method) + 3*maphash.String(c.seed, q.Topic) + 5*maphash.String(c.seed, q.Server) + uint64(len(q.Delivery))
+	if len(q.Caller.Names) > 0 {
+		h += 7 * maphash.String(c.seed, q.Caller.Names[0])
+	}
+	return h
+}
+
+func (q *Query) equals(other *Query) bool {
+	return q.Method == other.Method && q.Topic == other.Topic && q.Server == other.Server && q.Exchange == other.Exchange &&
+		q.Namespace == other.Namespace && q.Delivery == other.Delivery && q.Service == other.Service &&
+		slices.Equal(q.Caller.Names, other.Caller.Names)
+}
+
+// keep remembers a verdict. Names may be parts of a large message, so they are copied.
+func (s *slot) keep(q *Query, verdict int) {
+	if q.size() > maxCached {
+		return
+	}
+	copied := Query{
+		Caller:   rpc.Identity{Names: q.Caller.Names},
+		Exchange: strings.Clone(q.Exchange), Topic: strings.Clone(q.Topic), Namespace: strings.Clone(q.Namespace),
+		Server: strings.Clone(q.Server), Method: strings.Clone(q.Method), Service: strings.Clone(q.Service), Delivery: q.Delivery,
+	}
+	s.Store(&entry{copied, verdict})
+}
+
+func (q *Query) size() int {
+	n := len(q.Exchange) + len(q.Topic) + len(q.Namespace) + len(q.Server) + len(q.Method) + len(q.Service)
+	for _, name := range q.Caller.Names {
+		n += len(name)
+	}
+	return n
+}

@@ -1,0 +1,84 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Explanation is why a policy gives a verdict.
+type Explanation struct {
+	Allowed bool
+	// Rule is the rule that allows what is asked, or else the one that comes closest to it. It is
+	// empty if the policy has no rule for such a question.
+	Rule string
+	// Line is where the rule is in its file; 0 if it is in none.
+	Line int
+	// Misses are what does not match in the closest rule. There are none if it is allowed.
+	Misses []Miss
+}
+
+// Miss is a part of a question that does not match a rule.
+type Miss struct {
+	// Field is the field of the rule.
+	Field string
+	// Got is what was asked, and Want are the patterns of the rule.
+	Got  string
+	Want []string
+}
+
+// Explain says why a question has its verdict.
+func (p *Policy) Explain(q *Query) Explanation {
+	names := proved(q.Caller)
+	var closest Explanation
+	for i := range p.rules {
+		r := &p.rules[i]
+		if r.plain != (q.Service != "") {
+			continue
+		}
+		misses := r.misses(q, names)
+		e := Explanation{Allowed: len(misses) == 0, Rule: r.name, Line: r.line, Misses: misses}
+		if e.Allowed {
+			return e
+		}
+		if closest.Rule == "" || closer(misses, closest.Misses) {
+			closest = e
+		}
+	}
+	return closest
+}
+
+// closer reports whether a rule comes closer to a question than another one: it misses fewer parts,
+// or as many, and not the caller.
+func closer(misses, others []Miss) bool {
+	if len(misses) != len(others) {
+		return len(misses) < len(others)
+	}
+	isFrom := func(m Miss) bool { return m.Field == fieldFrom }
+	return !slices.ContainsFunc(misses, isFrom) && slices.ContainsFunc(others, isFrom)
+}
+
+func (r *rule) misses(q *Query, names []string) (list []Miss) {
+	if !r.allowsCaller(names) {
+		list = append(list, Miss{fieldFrom, strings.Join(q.Caller.Names, " "), r.source.From})
+	}
+	if r.plain {
+		if !r.allowsService(q.Service) {
+			list = append(list, Miss{fieldServices, q.Service, r.source.Services})
+		}
+		return list
+	}
+	for _, f := range receiver(&r.source) {
+		if got := f.asked(q); !f.patterns(r).match(got) {
+			list = append(list, Miss{f.name, got, f.texts})
+		}
+	}
+	if !r.allowsDelivery(q.Delivery) {
+		list = append(list, Miss{fieldDelivery, string(q.Delivery), strings.Split(joined(r.deliveries), ", ")})
+	}
+	return list
+}
+
+// Deliveries are the deliveries that a rule may allow.
+func Deliveries() []rpc.Delivery { return slices.Clone(deliveries) }
