@@ -140,7 +140,7 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 	for name, test := range map[string]struct{ url, want string }{
 		"hung":    {hung, "its process may be hung"},
 		"refused": {"static://demo/v2=127.0.0.1:1", "nothing listens at 127.0.0.1:1; the process is probably dead"},
-		"TLS":     {"static://demo/v2=" + tls, "v2 at " + tls + " closed the connection during the handshake; does it require TLS?"},
+		"TLS":     {"static://demo/v2=" + tls, "v2 at " + tls + " requires TLS, and this client connects in plaintext: check ca"},
 	} {
 		for _, line := range []string{
 			"ping demo", "info demo", "deprecations demo", "upgrade check demo --to 1.0",

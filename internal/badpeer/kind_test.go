@@ -84,6 +84,8 @@ var (
 	fine = outcome{fine: true}
 	// unreachable: no message gets there.
 	unreachable = safely(oslorpc.Unreachable)
+	// untrusted: no message gets there, and trying again does not help.
+	untrusted = safely(oslorpc.Untrusted)
 	// refused: the peer does not take it, and goes on so until the deadline, which may pass during
 	// an attempt.
 	refused = safely(oslorpc.Refused, oslorpc.Timeout)

@@ -48,9 +48,11 @@ type Link interface {
 	Capacity() int64
 	// Absent reports whether nothing was at the address when it was last tried.
 	Absent() bool
-	// Explain says in a sentence why a message cannot be sent now. Server is the name of the server
-	// meant, which may be empty; err is what failed, for the case that no more is known.
-	Explain(server string, err error) string
+	// Explain says in a sentence why a message cannot be sent now. The kind is rpc.Untrusted if
+	// trying again does not help until something is mended, else rpc.Unreachable. Server is the name
+	// of the server meant, which may be empty; err is what failed, for the case that no more is
+	// known.
+	Explain(server string, err error) (rpc.Kind, string)
 
 	// Connect returns nil when the process is connected and answers. Connecting goes on in the
 	// background after an error.

@@ -45,13 +45,19 @@ func (t *Transport) ask(ctx context.Context, i rpc.Instance, question func(conte
 	case errors.Is(err, net.ErrClosed):
 		return t.errClosed()
 	case err != nil:
-		return placed(i, &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: err, Message: link.Explain(i.Server, err)})
+		kind, text := link.Explain(i.Server, err)
+		return placed(i, &rpc.Error{Kind: kind, NotStarted: true, Cause: err, Message: text})
 	}
 	defer link.Release()
 	err = question(ctx, link)
 	switch link.Health() {
 	case carrier.Silent, carrier.Down:
-		err = failure.With(err, func(e *rpc.Error) { e.Message = link.Explain(i.Server, errors.New(e.Message)) })
+		err = failure.With(err, func(e *rpc.Error) {
+			kind, text := link.Explain(i.Server, errors.New(e.Message))
+			if e.Message = text; e.NotStarted && e.Kind == rpc.Unreachable {
+				e.Kind = kind
+			}
+		})
 	}
 	return placed(i, err)
 }

@@ -132,8 +132,8 @@ type delivery struct {
 	rounds          int
 	// last is why the message has not been delivered yet.
 	last error
-	// unable is why the last instance that cannot serve the message at all does not. Able is false
-	// while every instance that was tried in this round was such a one.
+	// unable is why the last instance that cannot serve the message at all, or is not trusted, does
+	// not. Able is false while every instance that was tried in this round was such a one.
 	unable error
 	able   bool
 	// refusal is what an instance said that was listed and is not there, for the case that no other

@@ -180,6 +180,7 @@ var (
 	stopping    = error(refusal.New(refusal.Stopping))
 	misdirected = error(refusal.New(refusal.Misdirected))
 	notSent     = notStarted(rpc.Unreachable)
+	untrusted   = notStarted(rpc.Untrusted)
 	tooOld      = notStarted(rpc.UnsupportedVersion)
 	noMethod    = notStarted(rpc.NoSuchMethod)
 	lost        = mayHaveRun(rpc.OutcomeUnknown)

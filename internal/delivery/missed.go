@@ -36,7 +36,7 @@ func (m *Message) missed(err error) bool {
 		return false
 	}
 	switch e.Kind {
-	case rpc.NoInstance, rpc.Refused, rpc.Unreachable:
+	case rpc.NoInstance, rpc.Refused, rpc.Unreachable, rpc.Untrusted:
 		return true
 	case rpc.OutcomeUnknown, rpc.MonitorTimeout:
 		return e.Server == ""

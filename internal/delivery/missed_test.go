@@ -20,6 +20,7 @@ func TestMissed(t *testing.T) {
 		"nobody":               {&rpc.Error{Kind: rpc.NoInstance, NotStarted: true}, true, true},
 		"refused":              {full, true, true},
 		"unreachable":          {notSent, true, true},
+		"untrusted":            {untrusted, true, true},
 		"lost":                 {&rpc.Error{Kind: rpc.OutcomeUnknown}, true, true},
 		"quiet":                {&rpc.Error{Kind: rpc.MonitorTimeout}, true, true},
 		"late, before":         {&rpc.Error{Kind: rpc.Timeout, NotStarted: true}, true, true},

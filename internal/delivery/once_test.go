@@ -21,7 +21,7 @@ func newLuck(number int) luck { return luck{rand.New(rand.NewPCG(uint64(number),
 // answers are what an instance may say, the last of which it says for ever.
 func (l luck) answers() []error {
 	all := []error{
-		nil, full, full, full, stopping, misdirected, notSent, tooOld, noMethod, notStarted(rpc.BadArguments), notStarted(rpc.Timeout),
+		nil, full, full, full, stopping, misdirected, notSent, untrusted, tooOld, noMethod, notStarted(rpc.BadArguments), notStarted(rpc.Timeout),
 		lost, mayHaveRun(rpc.Remote), mayHaveRun(rpc.Timeout), mayHaveRun(rpc.Refused), mayHaveRun(rpc.NoSuchMethod), errors.New("x"),
 	}
 	list := make([]error, 1+l.IntN(4))

@@ -36,7 +36,7 @@ func (d *delivery) try(ctx, waiting context.Context, send Send) error {
 	default:
 		d.exclude(e, err)
 	}
-	if isUnable(err) || refusal.HeadersTooLarge(err) {
+	if isUnable(err) || refusal.HeadersTooLarge(err) || rpc.KindOf(err) == rpc.Untrusted {
 		d.unable = At(err, e)
 		return err
 	}
@@ -131,5 +131,6 @@ func unreachable(e *route.Entry, err error) error {
 	if text := failure.Text(err); text != "" && rpc.KindOf(err) != rpc.Unknown {
 		why = errors.New(text) // it is of the same kind
 	}
-	return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: err, Message: e.Link.Explain(e.Server, why)}
+	kind, text := e.Link.Explain(e.Server, why)
+	return &rpc.Error{Kind: kind, NotStarted: true, Cause: err, Message: text}
 }

@@ -92,7 +92,7 @@ func newBootID() string {
 func (s *site) open(c *Config, secure credentials.TransportCredentials) {
 	services := service.New(s.intake)
 	options := append([]grpc.ServerOption{
-		grpc.Creds(inbound.Credentials(secure)),
+		grpc.Creds(inbound.Credentials(secure, c.Log)),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: connection.MinPing, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: maxIdle, Time: pingTime, Timeout: pingTime}),
 		grpc.ChainStreamInterceptor(s.endStream),

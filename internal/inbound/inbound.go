@@ -7,6 +7,7 @@ package inbound
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"strconv"
 
@@ -54,17 +55,21 @@ func From(ctx context.Context) *Conn {
 }
 
 // Credentials returns the credentials of a server such that [From] knows its connections.
-func Credentials(c credentials.TransportCredentials) credentials.TransportCredentials {
-	return &wrapped{c}
+// Handshakes that fail are logged.
+func Credentials(c credentials.TransportCredentials, log *slog.Logger) credentials.TransportCredentials {
+	return &wrapped{c, newFailures(log)}
 }
 
 type wrapped struct {
 	credentials.TransportCredentials
+
+	failures *failures
 }
 
 func (w *wrapped) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	secure, info, err := w.TransportCredentials.ServerHandshake(raw)
 	if err != nil {
+		w.failures.add(raw, err)
 		return nil, nil, err
 	}
 	c := &Conn{Conn: secure}
@@ -83,5 +88,5 @@ func (w *wrapped) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo,
 }
 
 func (w *wrapped) Clone() credentials.TransportCredentials {
-	return &wrapped{w.TransportCredentials.Clone()}
+	return &wrapped{w.TransportCredentials.Clone(), w.failures}
 }

@@ -2,6 +2,7 @@ package inbound_test
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -39,7 +40,7 @@ func (a *asked) Check(ctx context.Context, _ *grpc_health_v1.HealthCheckRequest)
 func ask(t *testing.T, l net.Listener, server, client credentials.TransportCredentials) (rpc.Peer, bool) {
 	t.Helper()
 	a := &asked{got: make(chan rpc.Peer, 1), tls: make(chan bool, 1)}
-	s := grpc.NewServer(grpc.Creds(inbound.Credentials(server)))
+	s := grpc.NewServer(grpc.Creds(inbound.Credentials(server, slog.New(slog.DiscardHandler))))
 	grpc_health_v1.RegisterHealthServer(s, a)
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(s.Stop)

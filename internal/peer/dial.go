@@ -57,10 +57,15 @@ func (c Config) dialer() dialer {
 	if secure == nil {
 		secure = insecure.NewCredentials()
 	}
+	plaintext := secure.Info().SecurityProtocol == "insecure"
 	return func(addr string, s *sight) (*grpc.ClientConn, error) {
+		watching := &watched{TransportCredentials: secure, sight: s}
+		if plaintext {
+			watching.encrypted = func() bool { return answersTLS(dial, addr) }
+		}
 		ours := []grpc.DialOption{
 			grpc.WithContextDialer(s.dialing(dial)),
-			grpc.WithTransportCredentials(&watched{secure, s}),
+			grpc.WithTransportCredentials(watching),
 			grpc.WithKeepaliveParams(Keepalive),
 			grpc.WithConnectParams(connectParams),
 			grpc.WithIdleTimeout(0), // the server reaps idle connections; one that is in use must not be resolved anew

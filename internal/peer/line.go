@@ -18,12 +18,17 @@ import (
 // silent. One that is well notices most messages at once: gRPC measures its connections.
 const burst = 2
 
+// alertTime is how long a client listens for the reason of a server that hangs up.
+const alertTime = 50 * time.Millisecond
+
 // line is what is seen of one connection to a peer. Its methods are safe for concurrent use.
 type line struct {
 	net.Conn
 
 	sight *sight
 	begun time.Time
+	// encrypted finds out whether the process at the address speaks TLS; nil if this end does.
+	encrypted func() bool
 	// reads counts the reads that brought something.
 	reads atomic.Uint64
 	// heard is how many messages had been sent when something came last.
@@ -35,6 +40,7 @@ type line struct {
 	strange bool        // what came first is not HTTP/2
 	greeted atomic.Bool // the first frame came, and is what HTTP/2 begins with
 	closed  atomic.Bool
+	failed  atomic.Bool // it ended before the peer greeted, and the sight knows why
 	late    *time.Timer // ends an attempt to connect that takes too long
 }
 
@@ -60,7 +66,25 @@ func (l *line) Read(b []byte) (int, error) {
 		l.follow(b[:n])
 	}
 	if err != nil && !l.greeted.Load() {
-		l.sight.failed(l.unfinished(err))
+		f := l.unfinished(err)
+		if f.trouble == hungUp && l.encrypted != nil && l.reads.Load() == 0 && l.encrypted() {
+			f = fault{trouble: mistrusted, distrust: needsTLS, err: err}
+		}
+		l.fail(f)
+	}
+	return n, err
+}
+
+// Write notes why the peer does not take what a client begins with. With TLS 1.3, a client ends its
+// handshake before the server judges the client's certificate. The alert of a server that refuses
+// it may have arrived when a write fails.
+func (l *line) Write(b []byte) (int, error) {
+	n, err := l.Conn.Write(b)
+	if err != nil && !l.greeted.Load() && !l.closed.Load() {
+		_ = l.SetReadDeadline(time.Now().Add(alertTime))
+		if _, why := l.Conn.Read(make([]byte, 1)); why != nil && distrust(why) != "" {
+			l.fail(l.unfinished(why))
+		}
 	}
 	return n, err
 }
@@ -72,18 +96,28 @@ func (l *line) Close() error {
 	return l.Conn.Close()
 }
 
+// fail tells the sight why the connection ended before the peer greeted: what is seen first is the
+// reason, and what follows its consequence.
+func (l *line) fail(f fault) {
+	if !l.failed.Swap(true) {
+		l.sight.failed(f)
+	}
+}
+
 // unfinished says why a connection ended before the peer greeted.
 func (l *line) unfinished(err error) fault {
 	switch {
-	case l.strange:
-		return fault{foreign, nil}
 	case l.closed.Load(), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe): // by us
-		return fault{hung, nil}
+		return fault{trouble: hung}
 	case errors.Is(err, io.EOF):
-		return fault{hungUp, nil}
-	default:
-		return fault{hungUp, err}
+		return fault{trouble: hungUp}
 	}
+	if _, alert := errors.AsType[*net.OpError](err); alert {
+		if why := distrust(err); why != "" {
+			return fault{trouble: mistrusted, distrust: why, err: err}
+		}
+	}
+	return fault{trouble: hungUp, err: err}
 }
 
 // hear notes a sign of life of the peer.
@@ -100,11 +134,25 @@ func (l *line) owes(sent, outstanding int64) bool {
 // follow takes in what comes. HTTP/2 begins with settings, which say how many streams may be
 // opened; a peer may change its mind later.
 func (l *line) follow(b []byte) {
-	if l.strange || l.frames.follow(b, l.set, l.settled) {
+	if l.strange {
 		return
 	}
-	l.strange = true
-	l.sight.failed(fault{foreign, nil})
+	if !l.frames.begun && isTLS(b) {
+		l.strange = true
+		l.fail(fault{trouble: mistrusted, distrust: needsTLS})
+		return
+	}
+	if !l.frames.follow(b, l.set, l.settled) {
+		l.strange = true
+		l.fail(fault{trouble: foreign})
+	}
+}
+
+// isTLS reports whether the first that came is a record of TLS, such as the alert with which a
+// server of TLS answers plaintext. HTTP/2 begins otherwise.
+func isTLS(b []byte) bool {
+	const alert, handshake, major = 21, 22, 3
+	return len(b) > 1 && (b[0] == alert || b[0] == handshake) && b[1] == major
 }
 
 func (l *line) set(id uint16, value uint32) {
@@ -145,6 +193,7 @@ func (s *sight) sent() int64 {
 func (s *sight) failed(f fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	f.at = time.Now()
 	s.last = f
 }
 
@@ -159,7 +208,8 @@ func (s *sight) why() fault {
 type watched struct {
 	credentials.TransportCredentials
 
-	sight *sight
+	sight     *sight
+	encrypted func() bool
 }
 
 // ClientHandshake secures a connection.
@@ -170,11 +220,12 @@ func (w *watched) ClientHandshake(ctx context.Context, authority string, raw net
 		return nil, nil, err
 	}
 	l := newLine(conn, w.sight)
+	l.encrypted = w.encrypted
 	w.sight.line.Store(l)
 	return l, info, nil
 }
 
 // Clone returns a copy.
 func (w *watched) Clone() credentials.TransportCredentials {
-	return &watched{w.TransportCredentials.Clone(), w.sight}
+	return &watched{w.TransportCredentials.Clone(), w.sight, w.encrypted}
 }

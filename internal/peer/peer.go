@@ -148,7 +148,7 @@ func (p *Peer) Connect(ctx context.Context) error {
 			return err
 		case h.Connected():
 			return nil
-		case h == carrier.Down && before != carrier.Down:
+		case h == carrier.Down && (before != carrier.Down || p.sight.why().isNow()):
 			return errDown
 		case h == carrier.Idle && !first:
 			return errLost // and nothing connects it again

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net"
 	"strconv"
@@ -13,47 +12,56 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // trouble is what is wrong with a peer.
 type trouble uint8
 
 const (
-	unknown trouble = iota
-	absent          // nothing listens at its address
-	lost            // nothing answers at its address
-	hung            // it accepts connections and sends nothing
-	hungUp          // it closes connections before it greets
-	foreign         // what it sends is not HTTP/2
-	mistrusted
-	undialed // connecting failed in another way
+	unknown    trouble = iota
+	absent             // nothing listens at its address
+	lost               // nothing answers at its address
+	hung               // it accepts connections and sends nothing
+	hungUp             // it closes connections before it greets
+	foreign            // what it sends is not HTTP/2
+	mistrusted         // one end does not trust the other, and trying again does not help
+	undialed           // connecting failed in another way
 )
 
 // fault is why an attempt to connect failed.
 type fault struct {
 	trouble trouble
 	err     error // what there is to say beyond the trouble; may be nil
+	// distrust says why one end does not trust the other: the end of a sentence.
+	distrust string
+	at       time.Time // when it was noticed
 }
+
+// isNow reports whether one end does not trust the other, as was found out a moment ago. Then
+// waiting for another attempt to connect is no use.
+func (f fault) isNow() bool { return f.trouble == mistrusted && time.Since(f.at) < time.Second }
 
 func dialFault(ctx context.Context, err error) fault {
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, fs.ErrNotExist):
-		return fault{absent, err}
+		return fault{trouble: absent, err: err}
 	case timedOut(ctx, err):
-		return fault{lost, nil}
+		return fault{trouble: lost}
 	default:
-		return fault{undialed, err}
+		return fault{trouble: undialed, err: err}
 	}
 }
 
 func handshakeFault(ctx context.Context, err error) fault {
+	if why := distrust(err); why != "" && ctx.Err() == nil {
+		return fault{trouble: mistrusted, distrust: why, err: err}
+	}
 	switch {
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET):
-		return fault{hungUp, err}
 	case timedOut(ctx, err), errors.Is(err, net.ErrClosed):
-		return fault{hung, nil}
+		return fault{trouble: hung}
 	default:
-		return fault{mistrusted, err}
+		return fault{trouble: hungUp, err: err}
 	}
 }
 
@@ -65,19 +73,31 @@ func timedOut(ctx context.Context, err error) bool {
 // Absent reports whether nothing listened at the peer's address when it was last tried.
 func (p *Peer) Absent() bool { return p.Health() == carrier.Down && p.sight.why().trouble == absent }
 
-// Explain says in a sentence why a message cannot be sent to the peer now. The server is the name
-// of the one meant; empty if it has none. Err is what failed, for the case that no more is known.
-func (p *Peer) Explain(server string, err error) string {
-	who, addr := "the server", p.key.Addr
-	if server != "" {
-		who = "server " + plain(server)
-	}
+// Explain implements [carrier.Link].
+func (p *Peer) Explain(server string, err error) (rpc.Kind, string) {
 	why := p.sight.why()
 	if h := p.Health(); h == carrier.Silent {
-		why = fault{hung, nil}
+		why = fault{trouble: hung}
 	} else if h != carrier.Down {
 		why = p.pending()
 	}
+	if why.trouble == mistrusted {
+		return rpc.Untrusted, fmt.Sprintf("%s at %s %s", who(server), p.key.Addr, why.distrust)
+	}
+	return rpc.Unreachable, p.sentence(server, why, err)
+}
+
+// who names a server, which may have no name.
+func who(server string) string {
+	if server == "" {
+		return "the server"
+	}
+	return "server " + plain(server)
+}
+
+// sentence says why a peer cannot be reached.
+func (p *Peer) sentence(server string, why fault, err error) string {
+	who, addr := who(server), p.key.Addr
 	switch why.trouble {
 	case absent:
 		return fmt.Sprintf("%s cannot be reached: nothing listens at %s; the process is probably dead%s", who, addr, inBrackets(why.err))
@@ -89,8 +109,6 @@ func (p *Peer) Explain(server string, err error) string {
 		return fmt.Sprintf("%s at %s closed the connection during the handshake; does it require TLS?%s", who, addr, inBrackets(why.err))
 	case foreign:
 		return fmt.Sprintf("%s at %s answers with something other than gRPC; does another program have the address, or does it require TLS?", who, addr)
-	case mistrusted:
-		return fmt.Sprintf("%s at %s cannot be connected to: the TLS handshake failed: %v", who, addr, why.err)
 	case undialed:
 		return fmt.Sprintf("%s at %s cannot be connected to: %v", who, addr, why.err)
 	default:
@@ -102,7 +120,7 @@ func (p *Peer) Explain(server string, err error) string {
 // was accepted a while ago, the peer has not greeted.
 func (p *Peer) pending() fault {
 	if l := p.sight.line.Load(); l != nil && !l.greeted.Load() && !l.closed.Load() && time.Since(l.begun) >= quietTime {
-		return fault{hung, nil}
+		return fault{trouble: hung}
 	}
 	return fault{}
 }

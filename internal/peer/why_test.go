@@ -9,9 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // trusting are credentials that a client has for a server that turns out not to speak TLS.
@@ -59,6 +61,13 @@ func speaksTLS(t *testing.T) string {
 	return s.Listener.Addr().String()
 }
 
+// wordless returns an address that speaks TLS, and closes other connections without an alert.
+func wordless(t *testing.T) string {
+	t.Helper()
+	server, _ := certificate(t, "fleet.example")
+	return start(t, "127.0.0.1:0", grpc.Creds(server)).addr
+}
+
 func TestExplain(t *testing.T) {
 	inClear := Config{}
 	for name, tt := range map[string]struct {
@@ -66,21 +75,24 @@ func TestExplain(t *testing.T) {
 		config Config
 		want   string
 		absent bool
+		kind   rpc.Kind
 	}{
-		"nothing listens": {unused, inClear, "server v2 cannot be reached: nothing listens at ADDR; the process is probably dead", true},
-		"no such socket":  {func(t *testing.T) string { return socket(t, "s") }, inClear, "server v2 cannot be reached: nothing listens at ADDR;", true},
-		"a hung process":  {blackHole, inClear, "server v2 at ADDR accepts connections but sends nothing; its process may be hung", false},
+		"nothing listens": {unused, inClear, "server v2 cannot be reached: nothing listens at ADDR; the process is probably dead", true, rpc.Unreachable},
+		"no such socket":  {func(t *testing.T) string { return socket(t, "s") }, inClear, "server v2 cannot be reached: nothing listens at ADDR;", true, rpc.Unreachable},
+		"a hung process":  {blackHole, inClear, "server v2 at ADDR accepts connections but sends nothing; its process may be hung", false, rpc.Unreachable},
 		"a hung process that is to speak TLS": {
-			blackHole, Config{Credentials: trusting()}, "server v2 at ADDR accepts connections but sends nothing; its process may be hung", false,
+			blackHole, Config{Credentials: trusting()}, "server v2 at ADDR accepts connections but sends nothing; its process may be hung", false, rpc.Unreachable,
 		},
-		"it hangs up": {closing, inClear, "server v2 at ADDR closed the connection during the handshake; does it require TLS?", false},
+		"it hangs up": {closing, inClear, "server v2 at ADDR closed the connection during the handshake; does it require TLS?", false, rpc.Unreachable},
 		"an HTTP server": {
-			speaksHTTP, inClear, "server v2 at ADDR answers with something other than gRPC; does another program have the address, or does it require TLS?", false,
+			speaksHTTP, inClear, "server v2 at ADDR answers with something other than gRPC; does another program have the address, or does it require TLS?", false, rpc.Unreachable,
 		},
-		"a TLS port": {speaksTLS, inClear, "server v2 at ADDR ", false},
+		"a TLS port":                     {speaksTLS, inClear, "server v2 at ADDR requires TLS, and this client connects in plaintext", false, rpc.Untrusted},
+		"a TLS port that says nothing":   {wordless, inClear, "server v2 at ADDR requires TLS, and this client connects in plaintext", false, rpc.Untrusted},
+		"it hangs up in a TLS handshake": {closing, Config{Credentials: trusting()}, "server v2 at ADDR closed the connection during the handshake", false, rpc.Unreachable},
 		"no TLS": {
 			func(t *testing.T) string { return start(t, "127.0.0.1:0").addr }, Config{Credentials: trusting()},
-			"server v2 at ADDR ", false,
+			"server v2 at ADDR does not speak TLS, and this client requires it", false, rpc.Untrusted,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -89,7 +101,10 @@ func TestExplain(t *testing.T) {
 			p := getWith(t, addr, tt.config)
 			_ = p.Connect(t.Context())
 			await(t, p, carrier.Down)
-			got := p.Explain("v2", errors.New("something"))
+			kind, got := p.Explain("v2", errors.New("something"))
+			if kind != tt.kind {
+				t.Errorf("it is %v, want %v", kind, tt.kind)
+			}
 			if want := strings.ReplaceAll(tt.want, "ADDR", addr); !strings.HasPrefix(got, want) {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
@@ -107,7 +122,7 @@ func TestExplain(t *testing.T) {
 func TestNamesInSentences(t *testing.T) {
 	p := newPeer(carrier.Key{Addr: "h:1"}, nil)
 	for server, want := range map[string]string{"": "the server at h:1 ", "node1": "server node1 at h:1 ", "a b\n": `server "a b\n" at h:1 `} {
-		if got := p.Explain(server, errors.New("x")); !strings.HasPrefix(got, want) {
+		if _, got := p.Explain(server, errors.New("x")); !strings.HasPrefix(got, want) {
 			t.Errorf("%q: %s", server, got)
 		}
 	}

@@ -46,6 +46,8 @@ func codeOf(e *rpc.Error) codes.Code {
 		return codes.FailedPrecondition
 	case rpc.NoInstance, rpc.Unreachable:
 		return codes.Unavailable
+	case rpc.Untrusted:
+		return codes.Unauthenticated
 	case rpc.MonitorTimeout:
 		return codes.DeadlineExceeded
 	case rpc.Invalid:

@@ -89,8 +89,8 @@ func WithFailFast(failFast bool) ClientOption {
 }
 
 // WithLossyCasts makes Cast succeed when no server took the message, as casts do with a broker:
-// [NoInstance], [Refused] and [Unreachable] are logged, and nil is returned. The message is lost.
-// It is for programs that could do nothing about that.
+// [NoInstance], [Refused], [Unreachable] and [Untrusted] are logged, and nil is returned. The
+// message is lost. It is for programs that could do nothing about that.
 func WithLossyCasts(lossy bool) ClientOption {
 	return clientOption(func(s *client.Settings) { s.LossyCasts = lossy })
 }

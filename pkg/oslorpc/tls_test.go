@@ -7,13 +7,10 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/oslorpc/oslorpc/internal/tlstest"
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
@@ -181,72 +178,5 @@ func TestTLS(t *testing.T) {
 				t.Errorf("info: %v, %v", info, err)
 			}
 		})
-	}
-}
-
-// A program without the right certificate sends nothing and gets nothing, and is told so in time;
-// its messages are safe to send again.
-func TestTLSRefuses(t *testing.T) {
-	ours, others := tlstest.New(t), tlstest.New(t)
-	nameless := ours.Mutual("localhost")
-	nameless.Certificates = nil
-	elsewhere := ours.Mutual("localhost")
-	elsewhere.ServerName = "db.example"
-	stranger := others.Mutual("localhost")
-	stranger.RootCAs = ours.Pool
-	suspicious := ours.Mutual("localhost")
-	suspicious.RootCAs = others.Pool
-	_, i, a := serveSecure(t, withTLS(ours.Mutual("localhost")))
-	for name, creds := range map[string]credentials.TransportCredentials{
-		"no certificate":               credentials.NewTLS(nameless),
-		"another authority's":          credentials.NewTLS(stranger),
-		"the server's is for another":  credentials.NewTLS(elsewhere),
-		"the server's is not believed": credentials.NewTLS(suspicious),
-		"no TLS":                       insecure.NewCredentials(),
-	} {
-		t.Run(name, func(t *testing.T) {
-			sender := open(t, oslorpc.WithTrust(trust.Config{Credentials: creds}))
-			ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-			defer cancel()
-			var all sync.WaitGroup // together, so that each has all the time
-			for delivery, send := range everyDelivery(ctx, sender) {
-				if delivery == "fanout" || delivery == "gather" {
-					continue // see below
-				}
-				all.Go(func() {
-					if err := send(); !oslorpc.SafeToRetry(err) {
-						t.Errorf("%s: %v, safe to retry: false", delivery, err)
-					}
-				})
-			}
-			all.Wait()
-			c := sender.Client(oslorpc.Target{Topic: "inventory"}, oslorpc.WithTimeout(300*time.Millisecond))
-			report, err := c.Fanout(t.Context(), "note", nil)
-			if err != nil || len(report.Failed) != 1 || !oslorpc.SafeToRetry(report.Failed[0].Err) {
-				t.Errorf("fanout: %+v, %v", report, err)
-			}
-			for reply, err := range oslorpc.Gather[string](t.Context(), c, "whoami", nil) {
-				if !oslorpc.SafeToRetry(err) {
-					t.Errorf("gather: %+v, %v", reply, err)
-				}
-			}
-		})
-	}
-	if i.count() != 0 || a.casts.Load() != 0 {
-		t.Errorf("%d typed messages and %d casts arrived", i.count(), a.casts.Load())
-	}
-}
-
-// A server without TLS is not sent anything by a program that wants it.
-func TestTLSAgainstPlaintext(t *testing.T) {
-	_, i, a := serveSecure(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
-	defer cancel()
-	err := open(t, withTLS(tlstest.New(t).Mutual("localhost"))).Client(oslorpc.Target{Topic: "inventory"}).Cast(ctx, "note", nil)
-	if !oslorpc.IsNotDelivered(err) || !oslorpc.SafeToRetry(err) {
-		t.Errorf("got %v", err)
-	}
-	if i.count() != 0 || a.casts.Load() != 0 {
-		t.Error("it arrived")
 	}
 }

@@ -33,6 +33,7 @@ const (
 	NoInstance         = rpc.NoInstance
 	Refused            = rpc.Refused
 	Unreachable        = rpc.Unreachable
+	Untrusted          = rpc.Untrusted
 	Timeout            = rpc.Timeout
 	MonitorTimeout     = rpc.MonitorTimeout
 	OutcomeUnknown     = rpc.OutcomeUnknown

@@ -55,6 +55,10 @@ const (
 	Canceled
 	// Invalid: the library was used wrongly, or its configuration is malformed.
 	Invalid
+	// Untrusted: servers are listed, and this client and each of them do not trust each other, so
+	// nothing was sent: the TLS handshake fails for a reason that trying again does not mend, or the
+	// server's certificate does not prove that it is the server meant.
+	Untrusted
 )
 
 // kinds has the name of each kind and the words for it.
@@ -71,6 +75,7 @@ var kinds = [...]struct{ name, words string }{
 	NoInstance:         {"NoInstance", "not delivered: no instance"},
 	Refused:            {"Refused", "not delivered: refused"},
 	Unreachable:        {"Unreachable", "not delivered: unreachable"},
+	Untrusted:          {"Untrusted", "not delivered: untrusted"},
 	Timeout:            {"Timeout", "timed out"},
 	MonitorTimeout:     {"MonitorTimeout", "heartbeats stopped"},
 	OutcomeUnknown:     {"OutcomeUnknown", "outcome unknown"},
@@ -194,11 +199,11 @@ func SafeToRetry(err error) bool {
 	return ok && e.NotStarted
 }
 
-// IsNotDelivered reports whether err means that no server took the message: [NoInstance], [Refused]
-// or [Unreachable].
+// IsNotDelivered reports whether err means that no server took the message: [NoInstance],
+// [Refused], [Unreachable] or [Untrusted].
 func IsNotDelivered(err error) bool {
 	switch KindOf(err) {
-	case NoInstance, Refused, Unreachable:
+	case NoInstance, Refused, Unreachable, Untrusted:
 		return true
 	default:
 		return false

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // wantHealth waits until a link has a health.
@@ -37,8 +38,8 @@ func testHealth(f *fixture) {
 	if !f.link.Absent() {
 		f.Error("nothing listens at the address, and the link does not know")
 	}
-	if text := f.link.Explain(name, nil); !strings.Contains(text, name) || !strings.Contains(text, address) {
-		f.Errorf("it explains: %s", text)
+	if kind, text := f.link.Explain(name, nil); kind != rpc.Unreachable || !strings.Contains(text, name) || !strings.Contains(text, address) {
+		f.Errorf("it explains: %v: %s", kind, text)
 	}
 	f.serve(options{}, 0)
 	f.connect()
@@ -56,8 +57,8 @@ func testSilentProcess(f *fixture) {
 	f.Lose(address)
 	a = f.begin(f.Context(), m, m.request(answer, 0))
 	f.wantHealth(carrier.Silent)
-	if text := f.link.Explain(name, nil); !strings.Contains(text, name) || !strings.Contains(text, address) {
-		f.Errorf("it explains: %s", text)
+	if kind, text := f.link.Explain(name, nil); kind != rpc.Unreachable || !strings.Contains(text, name) || !strings.Contains(text, address) {
+		f.Errorf("it explains: %v: %s", kind, text)
 	}
 	ctx, cancel := context.WithTimeout(f.Context(), time.Second)
 	defer cancel()

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"google.golang.org/grpc"
+	grpcpeer "google.golang.org/grpc/peer"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/introspection"
@@ -89,12 +90,13 @@ func (l Link) ask(ctx context.Context, question func(context.Context, pb.Introsp
 	if err != nil {
 		return err
 	}
-	var options []grpc.CallOption
+	var opened grpcpeer.Peer
+	options := []grpc.CallOption{grpc.Peer(&opened)}
 	if !l.carrier.intercepted {
-		options = []grpc.CallOption{l.carrier.limit}
+		options = append(options, l.carrier.limit)
 	}
 	if err := question(ctx, pb.NewIntrospectionServiceClient(conn), options...); err != nil {
-		return rpcstatus.Evidence{Sent: true, Contract: true}.Decode(err)
+		return rpcstatus.Evidence{Sent: l.carrier.intercepted || hasPeer(&opened), Contract: true}.Decode(err)
 	}
 	return nil
 }

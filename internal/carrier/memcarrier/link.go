@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // Link is the way to one process.
@@ -75,14 +76,14 @@ func (l *Link) Capacity() int64 {
 func (l *Link) Absent() bool { return l.Health() == carrier.Down }
 
 // Explain implements [carrier.Link].
-func (l *Link) Explain(server string, err error) string {
+func (l *Link) Explain(server string, err error) (rpc.Kind, string) {
 	switch l.Health() {
 	case carrier.Down:
 		err = errors.New("nothing listens there")
 	case carrier.Silent:
 		err = errors.New("it does not answer")
 	}
-	return fmt.Sprintf("server %s at %s cannot be reached: %v", server, l.key.Addr, err)
+	return rpc.Unreachable, fmt.Sprintf("server %s at %s cannot be reached: %v", server, l.key.Addr, err)
 }
 
 // Enter implements [carrier.Link].

@@ -31,7 +31,7 @@ var exits = []struct {
 	{ExitUsage, "the command line or the transport URL is wrong; nothing was sent",
 		[]rpc.Kind{rpc.Invalid, rpc.InvalidTarget, rpc.VersionCapExceeded}},
 	{ExitNotDelivered, "not delivered: no server took the message, and it did not run",
-		[]rpc.Kind{rpc.NoInstance, rpc.Refused, rpc.Unreachable}},
+		[]rpc.Kind{rpc.NoInstance, rpc.Refused, rpc.Unreachable, rpc.Untrusted}},
 	{ExitTimedOut, "timed out: the message may have run, unless the error says otherwise", []rpc.Kind{rpc.Timeout, rpc.MonitorTimeout}},
 	{5, "remote error: the method ran and failed", []rpc.Kind{rpc.Remote}},
 	{6, "outcome unknown: the server was lost, and the message may have run", []rpc.Kind{rpc.OutcomeUnknown}},

@@ -1,0 +1,95 @@
+package inbound
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// failureInterval is how often failures of the same reason are logged at most.
+const failureInterval = 10 * time.Second
+
+// failures logs handshakes that failed: one line for each reason and interval. It is safe for
+// concurrent use.
+type failures struct {
+	log *slog.Logger
+
+	mu   sync.Mutex
+	seen map[string]*failure // by advice, of which there are few
+}
+
+// failure is what is known of handshakes that failed for the same reason.
+type failure struct {
+	logged time.Time
+	more   int // since it was logged
+}
+
+func newFailures(log *slog.Logger) *failures {
+	return &failures{log: log, seen: map[string]*failure{}}
+}
+
+// add takes in a handshake that failed. Connections that end before a handshake are no failures:
+// monitoring makes them to see whether the address is served.
+func (f *failures) add(raw net.Conn, err error) {
+	advice := adviceOn(err)
+	if advice == "" {
+		return
+	}
+	now := time.Now()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	last, known := f.seen[advice]
+	if !known {
+		last = &failure{}
+		f.seen[advice] = last
+	}
+	if known && now.Sub(last.logged) < failureInterval {
+		last.more++
+		return
+	}
+	f.log.Warn("a client failed the TLS handshake", "address", raw.RemoteAddr().String(), "reason", err, "advice", advice, "more_since_last", last.more)
+	last.logged, last.more = now, 0
+}
+
+// adviceOn says what to do about a handshake that failed; empty if there is nothing to do.
+func adviceOn(err error) string {
+	const clientCert = "check the cert of that client (its --cert, OSLORPC_CERT, ?cert=)"
+	var (
+		plaintext tls.RecordHeaderError
+		authority x509.UnknownAuthorityError
+		invalid   x509.CertificateInvalidError
+		alert     *net.OpError
+	)
+	switch {
+	case errors.As(err, &plaintext):
+		return "the client connects in plaintext, and this server requires TLS: give it the ca (--ca, OSLORPC_CA, ?ca=)"
+	case errors.As(err, &authority):
+		return clientCert + ", and the ca of this server (--ca), which signed another"
+	case errors.As(err, &invalid):
+		return clientCert + ", and the clocks of both hosts"
+	case errors.As(err, &alert) && alert.Op == "remote error":
+		return "the client refused this server: check the cert of this server (--cert), and the ca and server-name of that client (its --ca, --server-name)"
+	case strings.Contains(err.Error(), "didn't provide a certificate"): // crypto/tls has no other sign of it
+		return clientCert + ": it has none, and this server requires one"
+	case isLoss(err):
+		return ""
+	default:
+		return clientCert + ", and its version of TLS"
+	}
+}
+
+// isLoss reports whether a handshake ended because the connection did, or took too long.
+func isLoss(err error) bool {
+	var timeout interface{ Timeout() bool }
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, context.Canceled) ||
+		errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}

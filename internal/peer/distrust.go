@@ -1,0 +1,198 @@
+package peer
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Settings that errors tell people to look at. Each has the same name as a flag, as a parameter of
+// the transport URL and, after OSLORPC_, as an environment variable.
+const (
+	lookAtCA     = "check ca (--ca, OSLORPC_CA, ?ca=)"
+	lookAtCert   = "check cert and key (--cert, --key, OSLORPC_CERT, OSLORPC_KEY, ?cert=&key=)"
+	lookAtServer = "check the certificate of that server (its --cert)"
+	lookAtName   = "check server-name (--server-name, OSLORPC_SERVER_NAME, ?server-name=)"
+)
+
+// Text for a process that speaks TLS where the other one does not.
+const (
+	needsTLS   = "requires TLS, and this client connects in plaintext: " + lookAtCA
+	speaksOpen = "does not speak TLS, and this client requires it: give that server a certificate (--cert, --key), " +
+		"or check whether another program has the address"
+)
+
+// distrust returns what is wrong with the trust between this client and a server, as the end of a
+// sentence that begins with the server; empty if err is about something else, which may pass.
+func distrust(err error) string {
+	var (
+		plaintext tls.RecordHeaderError
+		authority x509.UnknownAuthorityError
+		name      x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		remote    *net.OpError
+		temporary interface{ Temporary() bool }
+	)
+	switch {
+	case errors.As(err, &plaintext):
+		return speaksOpen
+	case errors.As(err, &authority):
+		return fmt.Sprintf("has a certificate that no trusted authority signed (%s): %s, and %s", described(authority.Cert), lookAtCA, lookAtServer)
+	case errors.As(err, &name):
+		return fmt.Sprintf("has a certificate for %s, and %q is meant: %s, and %s", names(name.Certificate), name.Host, lookAtName, lookAtServer)
+	case errors.As(err, &invalid):
+		return invalidity(invalid)
+	case errors.As(err, &remote) && remote.Op == "remote error":
+		return alerted(remote.Err)
+	case errors.As(err, &temporary) && temporary.Temporary(), isLoss(err):
+		return ""
+	default:
+		return fmt.Sprintf("failed the TLS handshake: %v; %s, and %s", err, lookAtCA, lookAtServer)
+	}
+}
+
+// isLoss reports whether a handshake ended because the connection did.
+func isLoss(err error) bool {
+	var timeout interface{ Timeout() bool }
+	_, system := errors.AsType[syscall.Errno](err)
+	return system || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, io.ErrClosedPipe) || errors.Is(err, context.DeadlineExceeded) || errors.As(err, &timeout) && timeout.Timeout()
+}
+
+func invalidity(err x509.CertificateInvalidError) string {
+	const clocks = "renew it, or correct the clock of this host"
+	switch now := time.Now(); {
+	case err.Cert == nil || err.Reason != x509.Expired:
+		return fmt.Sprintf("has a certificate that cannot be used for a server: %v; %s", err, lookAtServer)
+	case now.Before(err.Cert.NotBefore):
+		return fmt.Sprintf("has a certificate that is not valid before %s (%s): %s; %s", stamp(err.Cert.NotBefore), described(err.Cert), clocks, lookAtServer)
+	default:
+		return fmt.Sprintf("has a certificate that expired at %s (%s): %s; %s", stamp(err.Cert.NotAfter), described(err.Cert), clocks, lookAtServer)
+	}
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// The alerts of TLS that a server ends a handshake with because of its client.
+const (
+	alertHandshake   tls.AlertError = 40
+	alertBad         tls.AlertError = 42
+	alertUnsupported tls.AlertError = 43
+	alertRevoked     tls.AlertError = 44
+	alertExpired     tls.AlertError = 45
+	alertUnknown     tls.AlertError = 46
+	alertAuthority   tls.AlertError = 48
+	alertDenied      tls.AlertError = 49
+	alertVersion     tls.AlertError = 70
+	alertInternal    tls.AlertError = 80
+	alertCanceled    tls.AlertError = 90
+	alertName        tls.AlertError = 112
+	alertRequired    tls.AlertError = 116
+)
+
+// alerted returns what a server says with an alert. Its type is not exported, only its text.
+func alerted(alert error) string {
+	is := func(some ...tls.AlertError) bool {
+		for _, a := range some {
+			if a.Error() == alert.Error() {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case is(alertRequired):
+		return "requires a certificate of its clients, and this client has none: " + lookAtCert
+	case is(alertAuthority):
+		return "does not trust the authority that signed the certificate of this client: " + lookAtCert + ", and the server's ca (its --ca)"
+	case is(alertExpired):
+		return "says that the certificate of this client expired, or is not valid yet: " + lookAtCert + ", and the clocks of both hosts"
+	case is(alertBad, alertUnsupported, alertRevoked, alertUnknown, alertDenied):
+		return fmt.Sprintf("refused the certificate of this client (%v): %s", alert, lookAtCert)
+	case is(alertVersion):
+		return "does not speak the versions of TLS that this client allows; oslorpc requires TLS 1.3: update that server"
+	case is(alertName):
+		return "has no certificate for the name that this client asks for: " + lookAtName
+	case is(alertHandshake):
+		return "refused the TLS handshake, perhaps since it requires a certificate of its clients: " + lookAtCert
+	case is(alertInternal, alertCanceled): // it may pass
+		return ""
+	default:
+		return fmt.Sprintf("refused the TLS handshake (%v): %s, and %s", alert, lookAtCA, lookAtCert)
+	}
+}
+
+// described says which certificate is meant.
+func described(c *x509.Certificate) string {
+	if c == nil {
+		return "the certificate cannot be read"
+	}
+	if c.Issuer.String() == "" {
+		return "it is for " + names(c)
+	}
+	return fmt.Sprintf("it is for %s, by %q", names(c), c.Issuer.String())
+}
+
+// names lists the names in a certificate for people: a few of them.
+func names(c *x509.Certificate) string {
+	const few = 4
+	var list []string
+	for _, u := range c.URIs {
+		list = append(list, fmt.Sprintf("%q", u.String()))
+	}
+	for _, name := range c.DNSNames {
+		list = append(list, fmt.Sprintf("%q", name))
+	}
+	for _, ip := range c.IPAddresses {
+		list = append(list, ip.String())
+	}
+	switch {
+	case len(list) == 0:
+		return "no name"
+	case len(list) > few:
+		list = append(list[:few], fmt.Sprintf("%d more", len(list)-few))
+	}
+	return strings.Join(list, ", ")
+}
+
+// probeTLSTime is how long a process has to answer the beginning of a TLS handshake.
+const probeTLSTime = 500 * time.Millisecond
+
+// answersTLS reports whether the process at an address, which closes plaintext connections without
+// a word, answers in TLS. Nothing is sent to it but the beginning of a handshake, so it need not be
+// trusted.
+func answersTLS(dial func(context.Context, string) (net.Conn, error), addr string) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), probeTLSTime)
+	defer cancel()
+	conn, err := dial(ctx, addr)
+	if err != nil {
+		return false
+	}
+	defer conn.Close()
+	first := &firstRead{Conn: conn}
+	config := &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}} //nolint:gosec // It ends before it proves anything.
+	_ = tls.Client(first, config).HandshakeContext(ctx)                         // it fails, since it gets no answer
+	return isTLS(first.got)
+}
+
+// firstRead is a connection that ends with what comes first, which it keeps.
+type firstRead struct {
+	net.Conn
+
+	got []byte
+}
+
+// Read implements [net.Conn].
+func (f *firstRead) Read(b []byte) (int, error) {
+	n, _ := f.Conn.Read(b)
+	f.got = bytes.Clone(b[:n])
+	return 0, io.EOF
+}
