@@ -23,7 +23,7 @@ func TestHiddenFleet(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := newFleet(t)
-	f.url = agent.URL() + "?token-file=" + tokenFile
+	f.url = agent.URL() + "?consul-token-file=" + tokenFile
 	f.serve("node1")
 	if names := f.servers(); len(names) != 1 {
 		t.Fatalf("with the token, ls shows %q", names)

@@ -32,7 +32,7 @@ func TestDocumentedPolicies(t *testing.T) {
 	documented := policies(consultest.Policies(t, "../../docs/discovery.md"))
 	as := func(rules string) *fleet {
 		f := newFleet(t)
-		f.url = agent.URL() + "?token-file=" + agent.TokenFile(t, rules)
+		f.url = agent.URL() + "?consul-token-file=" + agent.TokenFile(t, rules)
 		return f
 	}
 	server := as(documented.of(t, "a server on the topic demo", "demo"))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/testbin"
+	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
 const (
@@ -47,6 +48,8 @@ type Agent struct {
 	dir    string
 	config []string
 	addr   string
+	// https is the address of the HTTPS API, empty without it.
+	https string
 	// serf is the address at which the agent gossips.
 	serf string
 	// server is the agent whose cluster this one is in; nil if it is its own.
@@ -61,6 +64,22 @@ type Agent struct {
 func Start(tb TB, config ...string) *Agent {
 	tb.Helper()
 	return start(tb, nil, append([]string{"performance { raft_multiplier = 1 }"}, config...))
+}
+
+// StartHTTPS starts an agent as Start does whose HTTPS API wants client certificates. The files are
+// a certificate for 127.0.0.1, its key, and the authorities of the clients.
+func StartHTTPS(tb TB, files trust.Config, config ...string) *Agent {
+	tb.Helper()
+	ports, err := freePorts(1)
+	if err != nil {
+		tb.Fatalf("consultest: %v", err)
+	}
+	a := start(tb, nil, append(config, fmt.Sprintf(`
+performance { raft_multiplier = 1 }
+ports { https = %d }
+tls { https { ca_file = %q, cert_file = %q, key_file = %q, verify_incoming = true } }`, ports[0], files.CA, files.Cert, files.Key)))
+	a.https = net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[0]))
+	return a
 }
 
 // Join starts an agent as Start does that is no server, in the cluster of the given one.
@@ -90,6 +109,9 @@ func start(tb TB, server *Agent, config []string) *Agent {
 
 // Addr returns the host and port of the HTTP API. It stays the same when the agent is restarted.
 func (a *Agent) Addr() string { return a.addr }
+
+// HTTPSAddr returns the host and port of the HTTPS API of an agent that StartHTTPS started.
+func (a *Agent) HTTPSAddr() string { return a.https }
 
 // URL returns the transport URL.
 func (a *Agent) URL() string { return "consul://" + a.addr }

@@ -23,7 +23,7 @@ func TestOpenDoesNotRepeatPasswords(t *testing.T) {
 func FuzzOpen(f *testing.F) {
 	for _, url := range []string{
 		"", "://", "local", "local://dir", "local:/dir", "LOCAL://x?", " local://x",
-		"consul://", "consul://localhost:8500", "consul://[::1]:1?dc=a&ttl=3s", "consul://u:p@h", "consul://h:x", "consul://h?token-file=/none",
+		"consul://", "consul://localhost:8500", "consul://[::1]:1?dc=a&ttl=3s", "consul://u:p@h", "consul://h:x", "consul://h?consul-token-file=/none",
 		"static://", "static://t=h:1", "static://t/s=h:1,t=[::1]:2?exchange=x", "memory://n?exchange=%zz&exchange=", "consul://h1:1,[::1]:2?exchange=x&dc=y", "static://t=unix:/p", "static://%zz=h:1", "Static://t=h:1",
 		"memory://", "memory://name", "memory://name/path", "rabbit://user:secret@host:5672/vhost", "kombu+memory://", "\x00://", "memory://\xff",
 	} {

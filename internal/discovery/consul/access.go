@@ -19,7 +19,7 @@ import (
 
 // errHidden is that we may not see the services.
 var errHidden = errors.New("the ACL token, or its absence, hides services or the nodes that they are on: give a token that may read both, " +
-	"in the URL's token-file or in CONSUL_HTTP_TOKEN")
+	"in the URL's consul-token-file or in CONSUL_HTTP_TOKEN")
 
 // mayHide reports whether something may have been left out of a list.
 func mayHide(meta *api.QueryMeta) bool {

@@ -38,9 +38,9 @@ func TestAccess(t *testing.T) {
 		kind rpc.Kind
 		text string
 	}{
-		"":          {rpc.Invalid, "tls=true"},
-		"?tls=true": {rpc.Unreachable, "certificate"},
-		"?tls=true&ca-file=" + caFile + "&token-file=" + tokenFile: {rpc.Unreachable, "token-file"},
+		"":                 {rpc.Invalid, "consul-tls=true"},
+		"?consul-tls=true": {rpc.Unreachable, "certificate"},
+		"?consul-tls=true&consul-ca=" + caFile + "&consul-token-file=" + tokenFile: {rpc.Unreachable, "consul-token-file"},
 	} {
 		_, err := open(t, address+parameters).List(t.Context())
 		if !errors.Is(err, want.kind) || !strings.Contains(err.Error(), want.text) {
@@ -50,8 +50,8 @@ func TestAccess(t *testing.T) {
 
 	goodFile := filepath.Join(dir, "good")
 	write(t, goodFile, consultest.Token)
-	observer := watchCompute(t, open(t, agent.URL()+"?token-file="+goodFile))
-	r := open(t, address+"?ttl=1s&tls=true&ca-file="+caFile+"&token-file="+tokenFile)
+	observer := watchCompute(t, open(t, agent.URL()+"?consul-token-file="+goodFile))
+	r := open(t, address+"?ttl=1s&consul-tls=true&consul-ca="+caFile+"&consul-token-file="+tokenFile)
 	w := watchCompute(t, r)
 	w.failure()
 	one := instance("one")
@@ -78,7 +78,7 @@ func TestHidden(t *testing.T) {
 	agent := consultest.Start(t, consultest.ACLs)
 	tokenFile := filepath.Join(t.TempDir(), "token")
 	write(t, tokenFile, consultest.Token)
-	r := open(t, agent.URL()+"?token-file="+tokenFile)
+	r := open(t, agent.URL()+"?consul-token-file="+tokenFile)
 	acl := r.client.api.ACL()
 	policy, _, err := acl.PolicyCreate(&api.ACLPolicy{Name: "services", Rules: `service_prefix "oslorpc-" { policy = "write" }`}, nil)
 	must(t, err)

@@ -48,44 +48,31 @@ func newClient(s settings) (*client, error) {
 	c := &client{addr: strings.Join(s.addrs, ","), dc: s.dc, holder: newAgents(s.addrs), agents: newAgents(s.addrs)}
 	config := api.DefaultConfig()
 	config.Address, config.Scheme = s.addrs[0], "http"
-	if s.tls {
+	if s.tls.on {
 		config.Scheme = "https"
 	}
-	if s.caFile != "" {
-		config.TLSConfig.CAFile = s.caFile
+	if _, err := s.tls.config(""); err != nil && s.tls.on {
+		return nil, invalid("TLS to Consul at %s: %v", c.addr, err)
 	}
 	within := answerWithin / time.Duration(len(s.addrs)) // there must be time for the last one, too
-	ownBase, err := c.base(config, newTransport(within, ownConnections))
-	if err != nil {
-		return nil, err
-	}
+	ownBase := c.base(&s.tls, newTransport(within, ownConnections))
 	c.guard = guard{agents: c.agents, base: ownBase, scheme: config.Scheme}
+	var err error
 	if c.own, _, err = c.newAPI(config, s, c.holder, ownBase); err != nil {
 		return nil, err
 	}
-	readBase, err := c.base(config, newTransport(within, readConnections))
-	if err != nil {
+	if c.api, c.reads, err = c.newAPI(config, s, c.agents, c.base(&s.tls, newTransport(within, readConnections))); err != nil {
 		return nil, err
 	}
-	if c.api, c.reads, err = c.newAPI(config, s, c.agents, readBase); err != nil {
-		return nil, err
-	}
-	waitBase, err := c.base(config, newTransport(within, 0))
-	if err != nil {
-		return nil, err
-	}
-	c.waiting, _, err = c.newAPI(config, s, c.agents, waitBase)
+	c.waiting, _, err = c.newAPI(config, s, c.agents, c.base(&s.tls, newTransport(within, 0)))
 	return c, err
 }
 
 // base sets a transport up for TLS.
-func (c *client) base(config *api.Config, transport *http.Transport) (http.RoundTripper, error) {
+func (c *client) base(s *tlsSettings, transport *http.Transport) http.RoundTripper {
 	c.transports = append(c.transports, transport)
-	with, err := api.NewHttpClient(transport, config.TLSConfig)
-	if err != nil {
-		return nil, invalid("the TLS files for Consul at %s: %v", c.addr, err)
-	}
-	return bounded{with.Transport}, nil
+	s.secure(transport) // requests without TLS do not use it
+	return bounded{transport}
 }
 
 func (c *client) newAPI(config *api.Config, s settings, of *agents, base http.RoundTripper) (*api.Client, *http.Client, error) {

@@ -2,6 +2,8 @@ package consul
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -40,14 +42,14 @@ func advice(err error) string {
 	}
 	switch code(err) {
 	case 0:
-		return ": check that a Consul agent answers there"
+		return connectAdvice(err)
 	case http.StatusBadRequest:
 		if strings.Contains(err.Error(), "HTTPS") {
-			return ": the URL needs tls=true"
+			return ": the URL needs consul-tls=true"
 		}
 		return ""
 	case http.StatusUnauthorized, http.StatusForbidden:
-		return ": give a token with the policy that docs/discovery.md has for such a program, in the URL's token-file or in CONSUL_HTTP_TOKEN"
+		return ": give a token with the policy that docs/discovery.md has for such a program, in the URL's consul-token-file or in CONSUL_HTTP_TOKEN"
 	case http.StatusTooManyRequests:
 		return ": the programs of this host have all connections that the agent allows one address: raise the agent's " +
 			"limits.http_max_conns_per_client, or run fewer programs here"
@@ -77,4 +79,22 @@ func unless404(err error) error {
 
 func invalid(format string, args ...any) error {
 	return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: fmt.Sprintf(format, args...)}
+}
+
+// connectAdvice is the advice for a request without an answer.
+func connectAdvice(err error) string {
+	if strings.Contains(err.Error(), "remote error: tls:") { // the type is not exported
+		return ": the agent refused the connection: give a client certificate of an authority that it trusts, " +
+			"with consul-cert and consul-key in the URL, or in CONSUL_CLIENT_CERT and CONSUL_CLIENT_KEY"
+	}
+	if _, ok := errors.AsType[x509.HostnameError](err); ok {
+		return ": give the name in the agent's certificate with consul-server-name in the URL, or in CONSUL_TLS_SERVER_NAME"
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return ": if the agent is the right one, name its authorities with consul-ca in the URL, or in CONSUL_CACERT"
+	}
+	if strings.Contains(err.Error(), "HTTP response to HTTPS client") {
+		return ": the agent answers there without TLS: leave out consul-tls and the like, or name its HTTPS port"
+	}
+	return ": check that a Consul agent answers there"
 }

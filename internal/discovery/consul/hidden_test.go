@@ -25,7 +25,7 @@ func TestPermissions(t *testing.T) {
 	dir := t.TempDir()
 	tokenFile := filepath.Join(dir, "management")
 	write(t, tokenFile, consultest.Token)
-	manager := open(t, agent.URL()+"?token-file="+tokenFile)
+	manager := open(t, agent.URL()+"?consul-token-file="+tokenFile)
 	one := instance("one")
 	publish(t, manager, one)
 	watchCompute(t, manager).list(one)
@@ -54,7 +54,7 @@ func TestPermissions(t *testing.T) {
 		must(t, err)
 		file := filepath.Join(dir, "token")
 		write(t, file, token.SecretID)
-		for kind, r := range map[string]*Registry{"token": open(t, agent.URL()+"?token-file="+file), "no token": open(t, agent.URL())} {
+		for kind, r := range map[string]*Registry{"token": open(t, agent.URL()+"?consul-token-file="+file), "no token": open(t, agent.URL())} {
 			name := kind + " for " + test.name
 			// Consul keeps what a token may do for a while.
 			eventually(t, name+": List as wanted", func() bool {
@@ -89,7 +89,7 @@ func TestPermissionsTaken(t *testing.T) {
 	dir := t.TempDir()
 	managementFile, file := filepath.Join(dir, "management"), filepath.Join(dir, "token")
 	write(t, managementFile, consultest.Token)
-	manager := open(t, agent.URL()+"?token-file="+managementFile)
+	manager := open(t, agent.URL()+"?consul-token-file="+managementFile)
 	acl := manager.client.api.ACL()
 	policy, _, err := acl.PolicyCreate(&api.ACLPolicy{
 		Name: "all", Rules: `service_prefix "oslorpc-" { policy = "read" } node_prefix "" { policy = "read" }`,
@@ -98,7 +98,7 @@ func TestPermissionsTaken(t *testing.T) {
 	token, _, err := acl.TokenCreate(&api.ACLToken{Policies: []*api.ACLTokenPolicyLink{{ID: policy.ID}}}, nil)
 	must(t, err)
 	write(t, file, token.SecretID)
-	r := open(t, agent.URL()+"?token-file="+file)
+	r := open(t, agent.URL()+"?consul-token-file="+file)
 	shareAll(r)
 	if listed, err := r.List(t.Context()); err != nil || len(listed) != 0 {
 		t.Errorf("List of an empty fleet: %v, %v", listed, err)

@@ -44,11 +44,11 @@ func besiege(t *testing.T) *siege {
 		return strings.ReplaceAll(policies[role], "oslorpc-openstack-demo", serviceName(topic))
 	}
 	const server, client = "a server on the topic demo", "a client of the topic demo"
-	s.server = open(t, s.agent.URL()+"?ttl=2s&token-file="+s.agent.TokenFile(t, policy(server, pay)))
+	s.server = open(t, s.agent.URL()+"?ttl=2s&consul-token-file="+s.agent.TokenFile(t, policy(server, pay)))
 	s.server.publisher.unseenFor = time.Second
 	s.lapses = lapsesOf(s.server)
 	publish(t, s.server, s.one)
-	caller := open(t, s.agent.URL()+"?token-file="+s.agent.TokenFile(t, policy(client, pay)))
+	caller := open(t, s.agent.URL()+"?consul-token-file="+s.agent.TokenFile(t, policy(client, pay)))
 	s.watch = watched{t, make(chan discovery.Update, 1000)}
 	t.Cleanup(caller.Watch(pay, func(u discovery.Update) { s.watch.updates <- u }))
 	s.watch.list(s.one)
@@ -244,7 +244,7 @@ func TestContradiction(t *testing.T) {
 	}
 	log := &lockedBuffer{}
 	management := s.agent.TokenFile(t, `service_prefix "" { policy = "read" } node_prefix "" { policy = "read" }`)
-	r, err := Open(s.agent.URL()+"?token-file="+management, slog.New(slog.NewTextHandler(log, nil)))
+	r, err := Open(s.agent.URL()+"?consul-token-file="+management, slog.New(slog.NewTextHandler(log, nil)))
 	must(t, err)
 	t.Cleanup(func() { must(t, r.Close(context.Background())) })
 	eventually(t, "List sees the lie", func() bool {

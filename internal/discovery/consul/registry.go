@@ -22,6 +22,7 @@ package consul
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
@@ -47,19 +48,24 @@ type Registry struct {
 //
 //   - dc: the data center to watch and list, by default the agent's; what is published is in the
 //     agent's in any case
-//   - tls, ca-file: "true" to use TLS, and a file of the authorities to trust
-//   - token-file: a file with the ACL token, read for each request, so that a token can be replaced
-//     while the program runs
+//   - consul-tls: "true" to use TLS, which the following parameters turn on, too
+//   - consul-ca, consul-cert, consul-key: files with the authorities to trust, with a certificate
+//     to show to the agent, and with its private key, read for each connection, so that they can be
+//     replaced while the program runs
+//   - consul-server-name: the name that the agent's certificate must have, by default the host
+//   - consul-insecure: "true" to accept any certificate
+//   - consul-token-file: a file with the ACL token, read for each request
 //   - ttl: how long a process counts as alive without a sign of it, by default 15s
 //
-// From the environment it takes CONSUL_HTTP_TOKEN, and what else Consul's clients take for tokens
-// and TLS. It logs to log what nobody else gets to know, such as that what was published had to be
-// repaired.
+// What the URL does not say, it takes from the environment variables that Consul's clients take for
+// tokens and TLS, except CONSUL_HTTP_SSL_VERIFY: only the URL can turn verification off. It logs to
+// log what nobody else gets to know, such as that what was published had to be repaired.
 func Open(text string, log *slog.Logger) (*Registry, error) {
 	s, err := parseURL(text)
 	if err != nil {
 		return nil, err
 	}
+	s.tls.warn(log, strings.Join(s.addrs, ","))
 	c, err := newClient(s)
 	if err != nil {
 		return nil, err

@@ -139,14 +139,18 @@ func TestWatchesLeaveHeartbeatsAlone(t *testing.T) {
 			agent := consultest.Start(t, fmt.Sprintf("limits { http_max_conns_per_client = %d }", limit))
 			observer := watchCompute(t, open(t, agent.URL()))
 			observer.list()
-			r := openUnclosed(t, agent.URL()+"?ttl=3s")
-			r.Lapses(func(reason string) { t.Errorf("a lapse: %s", reason) })
+			r := openUnclosed(t, agent.URL())
 			c := watchMany(t, r, 230)
 			one := instance("one")
 			publish(t, r, one)
 			observer.list(one)
 			c.hears("all topics", 20*time.Second)
-			<-time.After(5 * time.Second) // longer than the TTL
+			for range 20 { // beats, of which none may be refused a connection
+				check := r.publisher.wanted[0].Check.CheckID
+				if is, err := r.client.beat(t.Context(), check, "testing"); code(err) == http.StatusTooManyRequests || err == nil && !is {
+					t.Errorf("a sign of life: %t, %v", is, err)
+				}
+			}
 			select {
 			case u := <-observer.updates:
 				t.Errorf("an update %+v, where nothing happened", u)

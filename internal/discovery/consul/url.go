@@ -30,13 +30,16 @@ const (
 type settings struct {
 	addrs     []string
 	dc        string
-	tls       bool
-	caFile    string
+	tls       tlsSettings
 	tokenFile string
 	ttl       time.Duration
 }
 
-var parameters = []string{"ca-file", "dc", "tls", "token-file", "ttl"}
+// parameters are those about the connection to the agent, which begin with "consul-" so that they
+// cannot be taken for those about connections between programs, and the others.
+var parameters = []string{
+	"consul-ca", "consul-cert", "consul-insecure", "consul-key", "consul-server-name", "consul-tls", "consul-token-file", "dc", "ttl",
+}
 
 // grammar is what a URL looks like.
 const grammar = "write consul://HOST:PORT or consul://HOST:PORT,HOST:PORT, and parameters if needed"
@@ -79,8 +82,8 @@ func parseURL(text string) (settings, error) {
 			return fail("parameter %q: %v", name, err)
 		}
 	}
-	if s.caFile != "" && !s.tls {
-		return fail("ca-file has no effect without tls=true")
+	if err := s.completeTLS(query); err != nil {
+		return fail("%v", err)
 	}
 	return s, nil
 }
@@ -132,19 +135,40 @@ func isHost(name string) bool {
 	})
 }
 
+// completeTLS takes what the URL does not say from the environment. Parameters about TLS turn it
+// on.
+func (s *settings) completeTLS(query url.Values) error {
+	given := query.Has("consul-tls")
+	for name := range query {
+		if !strings.HasPrefix(name, "consul-") || name == "consul-tls" || name == "consul-token-file" {
+			continue
+		}
+		if given && !s.tls.on {
+			return fmt.Errorf("%s has no effect with consul-tls=false", name)
+		}
+		s.tls.on = true
+	}
+	return s.tls.environment(given)
+}
+
 func (s *settings) set(name, value string) (err error) {
 	switch name {
 	case "dc":
 		s.dc = value
-	case "ca-file":
-		s.caFile = value
-	case "token-file":
+	case "consul-ca":
+		s.tls.caFile = value
+	case "consul-cert":
+		s.tls.certFile = value
+	case "consul-key":
+		s.tls.keyFile = value
+	case "consul-server-name":
+		s.tls.serverName = value
+	case "consul-token-file":
 		s.tokenFile = value
-	case "tls":
-		s.tls = value == "true"
-		if !s.tls && value != "false" {
-			err = fmt.Errorf("%q is neither true nor false", value)
-		}
+	case "consul-tls":
+		s.tls.on, err = truth(value)
+	case "consul-insecure":
+		s.tls.insecure, err = truth(value)
 	case "ttl":
 		s.ttl, err = time.ParseDuration(value)
 		if err == nil && (s.ttl < minTTL || s.ttl > maxTTL) {
@@ -152,6 +176,13 @@ func (s *settings) set(name, value string) (err error) {
 		}
 	}
 	return err
+}
+
+func truth(value string) (bool, error) {
+	if value != "true" && value != "false" {
+		return false, fmt.Errorf("%q is neither true nor false", value)
+	}
+	return value == "true", nil
 }
 
 func or(s, otherwise string) string {

@@ -25,9 +25,9 @@ func TestParseURL(t *testing.T) {
 		"consul://[::1]":                   {addrs: []string{"[::1]:8500"}, ttl: 15 * time.Second},
 		"consul://[::1]:1":                 {addrs: []string{"[::1]:1"}, ttl: 15 * time.Second},
 		"consul://h1:1,h2,[::1]:3/?ttl=2s": {addrs: []string{"h1:1", "h2:8500", "[::1]:3"}, ttl: 2 * time.Second},
-		"consul://h?tls=false":             {addrs: []string{"h:8500"}, ttl: 15 * time.Second},
-		"consul://h?dc=east&token-file=%2Ft&tls=true&ca-file=/ca&ttl=90s": {
-			addrs: []string{"h:8500"}, dc: "east", tokenFile: "/t", tls: true, caFile: "/ca", ttl: 90 * time.Second,
+		"consul://h?consul-tls=false":      {addrs: []string{"h:8500"}, ttl: 15 * time.Second},
+		"consul://h?dc=east&consul-token-file=%2Ft&consul-tls=true&consul-ca=/ca&ttl=90s": {
+			addrs: []string{"h:8500"}, dc: "east", tokenFile: "/t", tls: tlsSettings{on: true, caFile: "/ca"}, ttl: 90 * time.Second,
 		},
 	} {
 		if got, err := parseURL(address); err != nil || !reflect.DeepEqual(got, want) {
@@ -42,36 +42,37 @@ func TestOpenMalformed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for address, want := range map[string]string{
-		"memory://h":                         "consul://HOST:PORT",
-		"consul:h":                           "consul://HOST:PORT",
-		"consul://user:secret@h":             "consul://HOST:PORT",
-		"consul://user:secret/x@h":           "consul://HOST:PORT",
-		"consul://h/path":                    "consul://HOST:PORT",
-		"consul://h#fragment":                "consul://HOST:PORT",
-		"consul://h1,user:secret@h2":         "consul://HOST:PORT",
-		"consul://h1,":                       "a host is empty",
-		"consul://,":                         "a host is empty",
-		"consul://h1,h1:8500":                "h1:8500 is there twice",
-		"consul://h1:x,h2":                   `host "h1:x"`,
-		"consul://h1:0,h2":                   "from 1 to 65535",
-		"consul://h:65536":                   "from 1 to 65535",
-		"consul://::1":                       `host "::1"`,
-		"consul://[::1,h":                    `host "[::1"`,
-		"consul://a b":                       `host "a b"`,
-		"consul://%zz":                       "%zz",
-		"consul://h?tll=15s":                 `unknown parameter "tll": there are ca-file, dc, tls, token-file, ttl`,
-		"consul://h?ttl=1s&ttl=2s":           "once",
-		"consul://h?dc=":                     "with a value",
-		"consul://h?dc=%zz":                  "%zz",
-		"consul://h?ttl=15":                  "unit",
-		"consul://h?ttl=999ms":               "between 1s and 5m0s",
-		"consul://h?ttl=301s":                "between 1s and 5m0s",
-		"consul://h?tls=yes":                 "neither true nor false",
-		"consul://h?ca-file=/ca":             "tls=true",
-		"consul://h?ca-file=/none&tls=true":  "/none",
-		"consul://h?token-file=/none":        "/none",
-		"consul://h?token-file=" + empty:     "is empty",
-		"consul://h?token-file=/none&ttl=5s": "/none",
+		"memory://h":                                 "consul://HOST:PORT",
+		"consul:h":                                   "consul://HOST:PORT",
+		"consul://user:secret@h":                     "consul://HOST:PORT",
+		"consul://user:secret/x@h":                   "consul://HOST:PORT",
+		"consul://h/path":                            "consul://HOST:PORT",
+		"consul://h#fragment":                        "consul://HOST:PORT",
+		"consul://h1,user:secret@h2":                 "consul://HOST:PORT",
+		"consul://h1,":                               "a host is empty",
+		"consul://,":                                 "a host is empty",
+		"consul://h1,h1:8500":                        "h1:8500 is there twice",
+		"consul://h1:x,h2":                           `host "h1:x"`,
+		"consul://h1:0,h2":                           "from 1 to 65535",
+		"consul://h:65536":                           "from 1 to 65535",
+		"consul://::1":                               `host "::1"`,
+		"consul://[::1,h":                            `host "[::1"`,
+		"consul://a b":                               `host "a b"`,
+		"consul://%zz":                               "%zz",
+		"consul://h?tll=15s":                         `unknown parameter "tll": there are consul-ca, consul-cert, consul-insecure,`,
+		"consul://h?ttl=1s&ttl=2s":                   "once",
+		"consul://h?dc=":                             "with a value",
+		"consul://h?dc=%zz":                          "%zz",
+		"consul://h?ttl=15":                          "unit",
+		"consul://h?ttl=999ms":                       "between 1s and 5m0s",
+		"consul://h?ttl=301s":                        "between 1s and 5m0s",
+		"consul://h?consul-tls=yes":                  "neither true nor false",
+		"consul://h?consul-ca=/ca&consul-tls=false":  "consul-tls=false",
+		"consul://h?consul-cert=/none":               "both consul-cert and consul-key",
+		"consul://h?consul-ca=/none&consul-tls=true": "/none",
+		"consul://h?consul-token-file=/none":         "/none",
+		"consul://h?consul-token-file=" + empty:      "is empty",
+		"consul://h?consul-token-file=/none&ttl=5s":  "/none",
 	} {
 		_, err := Open(address, slog.New(slog.DiscardHandler))
 		if !errors.Is(err, rpc.Invalid) || !strings.Contains(err.Error(), want) {
@@ -91,7 +92,7 @@ func TestToken(t *testing.T) {
 		{"secret\n", "secret"}, {" secret\r\n", "secret"}, {"se\ncret", ""}, {"secret\x00", ""}, {"secret\x7f", ""},
 	} {
 		write(t, file, test.text)
-		addresses := map[string]string{"consul://h": "CONSUL_HTTP_TOKEN", "consul://h?token-file=" + file: file}
+		addresses := map[string]string{"consul://h": "CONSUL_HTTP_TOKEN", "consul://h?consul-token-file=" + file: file}
 		if !strings.Contains(test.text, "\x00") {
 			t.Setenv("CONSUL_HTTP_TOKEN", test.text)
 		} else {
@@ -112,7 +113,7 @@ func TestToken(t *testing.T) {
 }
 
 func FuzzParseURL(f *testing.F) {
-	for _, address := range []string{"consul://", "consul://[::1]:1?dc=a&tls=true&ca-file=b&ttl=3s", "consul://h?x;y", "consul://a,[::1]:1,:2", "consul://a,,b", "consul://]0", "consul://[::1%25a]", "consul://h?%", "consul:h"} {
+	for _, address := range []string{"consul://", "consul://[::1]:1?dc=a&consul-tls=true&consul-ca=b&ttl=3s", "consul://h?x;y", "consul://a,[::1]:1,:2", "consul://a,,b", "consul://]0", "consul://[::1%25a]", "consul://h?%", "consul:h"} {
 		f.Add(address)
 	}
 	f.Fuzz(func(t *testing.T, address string) {
