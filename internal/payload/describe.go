@@ -1,6 +1,7 @@
 package payload
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -14,11 +15,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// maxShown bounds what an error shows of a value, maxLong of a path or the name of a type.
-const (
-	maxShown = 64
-	maxLong  = 256
-)
+// maxLong bounds what an error shows of a path or the name of a type.
+const maxLong = 256
 
 // problem is a complaint of this package on its way through the JSON library, which wraps what it
 // is given.
@@ -85,28 +83,45 @@ func unwritable(err *json.SemanticError) string {
 	}
 }
 
-// unreadable says what was wanted and what was there.
+// unreadable says what was wanted and what kind of value was there. It never says the value: errors
+// reach logs, and the values of messages may be secret.
 func unreadable(err *json.SemanticError) string {
 	got, wanted := kindWord(err.JSONKind), wordAny
 	if err.GoType != nil {
 		wanted = typeWord(err.GoType)
 	}
-	shown := got
-	if len(err.JSONValue) > 0 && len(err.JSONValue) <= maxShown {
-		shown += " " + string(err.JSONValue)
-	}
 	switch {
 	case errors.Is(err.Err, strconv.ErrRange):
-		return fmt.Sprintf("the %s is out of the range of %v", shown, err.GoType)
+		return fmt.Sprintf("the %s is out of the range of %v", got, err.GoType)
 	case got == "":
 		return fmt.Sprintf("nothing can be read into a Go value of type %v", err.GoType) + because(err.Err)
 	case err.Err == nil || errors.Is(err.Err, strconv.ErrSyntax):
-		return fmt.Sprintf("wanted %s, got %s", wanted, shown)
+		return fmt.Sprintf("wanted %s, got %s", wanted, got)
 	case fits(got, wanted):
-		return fmt.Sprintf("the %s is not valid", shown) + because(err.Err)
+		return fmt.Sprintf("the %s is not valid", got) + whyUnread(err)
 	default:
-		return fmt.Sprintf("wanted %s, got %s", wanted, shown) + because(err.Err)
+		return fmt.Sprintf("wanted %s, got %s", wanted, got) + whyUnread(err)
 	}
+}
+
+// reason is why this package does not take a value. It does not tell the value.
+type reason string
+
+func (r reason) Error() string { return string(r) }
+
+// lengths are the reasons of the JSON library that do not tell the value.
+var lengths = map[string]bool{"too few array elements": true, "too many array elements": true}
+
+// whyUnread says why a value cannot be read. The errors of types that read themselves often repeat
+// the value, as those of package time do, so it names such a type only.
+func whyUnread(err *json.SemanticError) string {
+	_, ours := errors.AsType[reason](err.Err)
+	_, malformed := errors.AsType[*jsontext.SyntacticError](err.Err)
+	_, base := errors.AsType[base64.CorruptInputError](err.Err) // it tells the place
+	if ours || malformed || base || lengths[err.Err.Error()] {
+		return because(err.Err)
+	}
+	return " for the Go type " + shorten(fmt.Sprint(err.GoType))
 }
 
 // fits reports whether a value of this kind is one of the wanted type, by their words.

@@ -60,7 +60,7 @@ func number(dec *jsontext.Decoder, literal string) (any, error) {
 	}
 	f, err := strconv.ParseFloat(literal, 64)
 	if err != nil {
-		return nil, numberError[float64](dec, literal, strconv.ErrRange)
+		return nil, numberError[float64](dec, strconv.ErrRange)
 	}
 	return f, nil
 }
@@ -80,14 +80,14 @@ func readBig(dec *jsontext.Decoder, n *big.Int) error {
 	}
 	literal := tok.String()
 	if !isInteger(literal) {
-		return numberError[big.Int](dec, literal, strconv.ErrSyntax)
+		return numberError[big.Int](dec, strconv.ErrSyntax)
 	}
 	return setBig(dec, n, literal)
 }
 
 func setBig(dec *jsontext.Decoder, n *big.Int, literal string) error {
 	if len(literal) > maxDigits {
-		return numberError[big.Int](dec, literal, fmt.Errorf("an integer may have at most %d digits", maxDigits))
+		return numberError[big.Int](dec, reason(fmt.Sprintf("an integer may have at most %d digits", maxDigits)))
 	}
 	n.SetString(literal, 10)
 	return nil
@@ -97,8 +97,6 @@ func setBig(dec *jsontext.Decoder, n *big.Int, literal string) error {
 func isInteger(literal string) bool { return !strings.ContainsAny(literal, ".eE") }
 
 // numberError returns an error about the number that was just read, which was meant for a T.
-func numberError[T any](dec *jsontext.Decoder, literal string, reason error) error {
-	return &json.SemanticError{
-		JSONPointer: dec.StackPointer(), JSONKind: '0', JSONValue: jsontext.Value(literal), GoType: reflect.TypeFor[T](), Err: reason,
-	}
+func numberError[T any](dec *jsontext.Decoder, why error) error {
+	return &json.SemanticError{JSONPointer: dec.StackPointer(), JSONKind: '0', GoType: reflect.TypeFor[T](), Err: why}
 }

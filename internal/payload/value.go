@@ -56,7 +56,7 @@ func writeNumber(enc *jsontext.Encoder, f float64) error {
 	case math.IsNaN(f) || math.IsInf(f, 0):
 		return &problem{path: next(enc), message: fmt.Sprintf("%v is not a JSON number", f)}
 	case f == math.Trunc(f) && math.Abs(f) > maxSafe:
-		return &problem{path: next(enc), message: unsafeInteger(asWritten(f))}
+		return &problem{path: next(enc), message: unsafeInteger}
 	case f == math.Trunc(f):
 		return enc.WriteToken(jsontext.Int(int64(f)))
 	default:
@@ -154,10 +154,10 @@ func readValue(dec *jsontext.Decoder) (*structpb.Value, error) {
 func readNumber(dec *jsontext.Decoder, literal string) (*structpb.Value, error) {
 	f, err := strconv.ParseFloat(literal, 64)
 	if isInteger(literal) && math.Abs(f) > maxSafe {
-		return nil, &problem{path: string(dec.StackPointer()), message: unsafeInteger(literal)}
+		return nil, &problem{path: string(dec.StackPointer()), message: unsafeInteger}
 	}
 	if err != nil {
-		return nil, numberError[float64](dec, literal, strconv.ErrRange)
+		return nil, numberError[float64](dec, strconv.ErrRange)
 	}
 	return structpb.NewNumberValue(f), nil
 }
@@ -197,20 +197,9 @@ func readStruct(dec *jsontext.Decoder) (*structpb.Value, error) {
 	return structpb.NewStructValue(object), err
 }
 
-// asWritten returns a number as people write it: with an exponent only if it is very large.
-func asWritten(f float64) string {
-	if math.Abs(f) < 1e21 {
-		return strconv.FormatFloat(f, 'f', -1, 64)
-	}
-	return strconv.FormatFloat(f, 'g', -1, 64)
-}
-
-func unsafeInteger(literal string) string {
-	if len(literal) > maxShown {
-		literal = literal[:maxShown] + "..."
-	}
-	return literal + " is beyond 2^53 - 1, where the numbers of a protobuf value stop being exact: use `json`, in which a server then answers too, or a string"
-}
+// unsafeInteger does not tell the integer: errors reach logs.
+const unsafeInteger = "the integer is beyond 2^53 - 1, where the numbers of a protobuf value stop being exact: " +
+	"use `json`, in which a server then answers too, or a string"
 
 func tooDeep(path string) error {
 	return &problem{path: path, message: fmt.Sprintf("a protobuf value may nest %d deep: send it as `json`", maxDepth)}
