@@ -52,7 +52,7 @@ func (b buildDocument) String() string {
 }
 
 func versionCommand(p *cli.Program) *cobra.Command {
-	return &cobra.Command{
+	return cli.Offline(&cobra.Command{
 		Use:   "version",
 		Short: "Print the version of this program",
 		Example: `  oslorpc version
@@ -66,5 +66,5 @@ func versionCommand(p *cli.Program) *cobra.Command {
 			_, err := fmt.Fprintln(p.Out, "oslorpc", build())
 			return err
 		},
-	}
+	}, "version connects to no other program")
 }

@@ -61,6 +61,11 @@ func (c *Config) listenPort(ctx context.Context, address string) (net.Listener, 
 	if err := c.Trust.CheckServing(address); err != nil {
 		return nil, "", err
 	}
+	if c.Advertise != "" {
+		if err := c.Trust.CheckServing(c.Advertise); err != nil {
+			return nil, "", err
+		}
+	}
 	l, err := listenTCP(ctx, host, first, last)
 	if err != nil {
 		return nil, "", &rpc.Error{Kind: rpc.Invalid, Message: "cannot listen on " + address + ": " + err.Error(), Cause: err}
@@ -70,6 +75,7 @@ func (c *Config) listenPort(ctx context.Context, address string) (net.Listener, 
 		_ = l.Close() // the other error counts
 		return nil, "", err
 	}
+	c.Trust.Serving(address, addr)
 	return l, addr, nil
 }
 

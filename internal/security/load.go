@@ -3,86 +3,155 @@ package security
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"io/fs"
 	"os"
-
-	"google.golang.org/grpc/credentials"
+	"strings"
+	"time"
 
 	"github.com/oslorpc/oslorpc/internal/failure"
-	"github.com/oslorpc/oslorpc/pkg/trust"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// material is what the files of a configuration say. It does not change.
-type material struct {
-	roots *x509.CertPool   // nil for the authorities of the system
-	pair  *tls.Certificate // nil without a certificate
+// file is a file of a configuration.
+type file struct {
+	path   string
+	origin string // what names it, such as an environment variable
 }
 
-// load reads the files of a configuration.
-func load(c *trust.Config) (*material, error) {
-	m := &material{}
-	if c.CA != "" {
-		text, err := readFile("CA", c.CA)
-		if err != nil {
-			return nil, err
-		}
-		m.roots = x509.NewCertPool()
-		if !m.roots.AppendCertsFromPEM(text) {
-			return nil, failure.Invalid("trust: CA: %q has no certificate in PEM form", c.CA)
-		}
+// read returns the content.
+func (f file) read() ([]byte, error) {
+	info, err := os.Stat(f.path)
+	if err == nil && info.IsDir() {
+		return nil, failure.Invalid("%s: %q is a directory: name the PEM file in it", f.origin, f.path)
 	}
-	if c.Cert == "" {
-		return m, nil
-	}
-	cert, err := readFile("Cert", c.Cert)
-	if err != nil {
-		return nil, err
-	}
-	key, err := readFile("Key", c.Key)
-	if err != nil {
-		return nil, err
-	}
-	pair, err := tls.X509KeyPair(cert, key)
-	if err != nil {
-		return nil, failure.Invalid("trust: the certificate %q with the private key %q: %v", c.Cert, c.Key, err)
-	}
-	m.pair = &pair
-	return m, nil
-}
-
-func readFile(field, path string) ([]byte, error) {
-	text, err := os.ReadFile(path) //nolint:gosec // The program names the file.
-	if err != nil {
-		reason, _ := errors.AsType[*fs.PathError](err)
-		if reason != nil {
-			err = reason.Err
-		}
-		return nil, failure.Invalid("trust: %s: %q cannot be read: %v", field, path, err)
-	}
-	return text, nil
-}
-
-// client returns credentials that verify servers, by a name if it is not empty.
-func (m *material) client(name string) credentials.TransportCredentials {
-	config := &tls.Config{MinVersion: tls.VersionTLS13, RootCAs: m.roots, ServerName: name}
-	if m.pair != nil {
-		config.Certificates = []tls.Certificate{*m.pair}
-	}
-	return credentials.NewTLS(config)
-}
-
-// server returns credentials that verify clients, if there are authorities for that. A client may
-// come without a certificate if it has another proof.
-func (m *material) server(otherProof bool) credentials.TransportCredentials {
-	// A resumed session would not verify the certificate of the client again.
-	config := &tls.Config{MinVersion: tls.VersionTLS13, Certificates: []tls.Certificate{*m.pair}, SessionTicketsDisabled: true}
+	text, err := os.ReadFile(f.path)
 	switch {
-	case m.roots == nil:
-	case otherProof:
-		config.ClientCAs, config.ClientAuth = m.roots, tls.VerifyClientCertIfGiven
+	case err == nil:
+		return text, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, failure.Invalid("%s: there is no file %q: correct the path, or write the file before the program starts", f.origin, f.path)
+	case errors.Is(err, fs.ErrPermission):
+		return nil, failure.Invalid("%s: user %d may not read %q: let the user of this program read it", f.origin, os.Geteuid(), f.path)
 	default:
-		config.ClientCAs, config.ClientAuth = m.roots, tls.RequireAndVerifyClientCert
+		if e, is := errors.AsType[*fs.PathError](err); is {
+			err = e.Err
+		}
+		return nil, failure.Invalid("%s: %q cannot be read: %v", f.origin, f.path, err)
 	}
-	return credentials.NewTLS(config)
 }
+
+// authorities are the certificates of a CA file.
+type authorities struct {
+	text  []byte
+	roots *x509.CertPool
+}
+
+// parseAuthorities reads what a CA file has.
+func (f file) parseAuthorities(text []byte, now time.Time) (*authorities, error) {
+	certs, err := f.certificates(text)
+	if err != nil {
+		return nil, err
+	}
+	a := &authorities{text: text, roots: x509.NewCertPool()}
+	var expired *x509.Certificate
+	valid := false
+	for _, c := range certs {
+		a.roots.AddCert(c)
+		if now.After(c.NotAfter) {
+			expired = c
+		} else {
+			valid = true
+		}
+	}
+	if !valid {
+		return nil, failure.Invalid("%s: every certificate in %q expired, the last one at %s: get the authority's current certificate",
+			f.origin, f.path, utc(expired.NotAfter))
+	}
+	return a, nil
+}
+
+// certificates returns the certificates of a PEM file, of which there is at least one.
+func (f file) certificates(text []byte) ([]*x509.Certificate, error) {
+	var certs []*x509.Certificate
+	other := ""
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if block.Type != "CERTIFICATE" {
+			other = block.Type
+			continue
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, failure.Invalid("%s: a certificate in %q is malformed: %v", f.origin, f.path, err)
+		}
+		certs = append(certs, c)
+	}
+	switch {
+	case len(certs) > 0:
+		return certs, nil
+	case other != "":
+		return nil, failure.Invalid("%s: %q has no certificate, but %s: are the files swapped?", f.origin, f.path, other)
+	default:
+		return nil, failure.Invalid("%s: %q has no certificate in PEM form; openssl x509 -inform der converts DER", f.origin, f.path)
+	}
+}
+
+// pair is a certificate and its private key.
+type pair struct {
+	cert, key   []byte
+	certificate tls.Certificate
+}
+
+// errMismatch is the cause of the error for a key that does not belong to its certificate.
+var errMismatch = errors.New("mismatch")
+
+// parsePair reads a certificate and its key.
+func parsePair(certFile, keyFile file, cert, key []byte, now time.Time) (*pair, error) {
+	if _, err := certFile.certificates(cert); err != nil {
+		return nil, err
+	}
+	if err := keyFile.checkKey(key); err != nil {
+		return nil, err
+	}
+	p := &pair{cert: cert, key: key}
+	var err error
+	if p.certificate, err = tls.X509KeyPair(cert, key); err != nil {
+		if strings.Contains(err.Error(), "does not match") {
+			err = failure.Invalid("the private key %q (%s) does not belong to the certificate %q (%s): take both from the same issue",
+				keyFile.path, keyFile.origin, certFile.path, certFile.origin)
+			return nil, failure.With(err, func(e *rpc.Error) { e.Cause = errMismatch })
+		}
+		return nil, failure.Invalid("%s: the private key %q with the certificate %q: %v", keyFile.origin, keyFile.path, certFile.path, err)
+	}
+	switch leaf := p.certificate.Leaf; {
+	case now.After(leaf.NotAfter):
+		return nil, failure.Invalid("%s: the certificate %q expired at %s: renew it", certFile.origin, certFile.path, utc(leaf.NotAfter))
+	case now.Before(leaf.NotBefore):
+		return nil, failure.Invalid("%s: the certificate %q is valid only from %s on: is the clock of this machine right?",
+			certFile.origin, certFile.path, utc(leaf.NotBefore))
+	}
+	return p, nil
+}
+
+// checkKey returns what is wrong with the PEM form of a private key.
+func (f file) checkKey(text []byte) error {
+	other := ""
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		switch {
+		case block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
+			return failure.Invalid("%s: the private key %q is encrypted: write it without a passphrase, readable by this program's user alone",
+				f.origin, f.path)
+		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
+			return nil
+		default:
+			other = block.Type
+		}
+	}
+	if other != "" {
+		return failure.Invalid("%s: %q has no private key, but %s: are the files swapped?", f.origin, f.path, other)
+	}
+	return failure.Invalid("%s: %q has no private key in PEM form", f.origin, f.path)
+}
+
+func utc(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -1,10 +1,13 @@
-// Package security makes the transport credentials of clients and servers from a trust.Config.
+// Package security makes the transport credentials of clients and servers from a trust.Config. It
+// reads files again when they change, and ends the trust in connections that do not hold any more.
 package security
 
 import (
 	"crypto/tls"
 	"log/slog"
-	"net"
+	"strings"
+	"sync"
+	"time"
 
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
@@ -18,40 +21,85 @@ import (
 type Trust struct {
 	config trust.Config
 	log    *slog.Logger
-	files  *material // nil without files
+	files  *files // nil without files
+	plain  plain
+
+	// Closed ends the goroutine that reads the files.
+	closing sync.Once
+	closed  chan struct{}
+	ended   chan struct{}
 }
 
-// Open loads what a configuration names. An error is of kind Invalid, and names the file.
-func Open(c trust.Config, log *slog.Logger) (*Trust, error) {
-	if err := check(&c); err != nil {
-		return nil, err
-	}
-	t := &Trust{config: c, log: log}
-	if c.Credentials != nil || c.TLS != nil || c.CA == "" && c.Cert == "" {
-		return t, nil
-	}
-	files, err := load(&c)
+// Open loads what a configuration names. Errors are of kind Invalid: they name the file, and what
+// names the file. Close the result after use.
+func Open(text Text, log *slog.Logger) (*Trust, error) {
+	c, origins, err := text.Complete()
 	if err != nil {
 		return nil, err
 	}
-	t.files = files
+	if err := check(&c, origins); err != nil {
+		return nil, err
+	}
+	t := &Trust{config: c, log: log, closed: make(chan struct{}), ended: make(chan struct{})}
+	if c.Credentials != nil || c.TLS != nil || c.CA == "" && c.Cert == "" {
+		close(t.ended)
+		return t, nil
+	}
+	if t.files, err = openFiles(&c, origins, log); err != nil {
+		return nil, err
+	}
+	go t.follow()
 	return t, nil
 }
 
 // check returns what contradicts itself in a configuration.
-func check(c *trust.Config) error {
+func check(c *trust.Config, origins map[string]string) error {
 	files := c.CA != "" || c.Cert != "" || c.Key != ""
 	switch {
 	case c.Credentials != nil && (c.TLS != nil || files):
-		return failure.Invalid("trust: Credentials take the place of TLS and of files: set one of them")
+		return failure.Invalid("trust.Config.Credentials take the place of TLS and of files: set one of them")
 	case c.TLS != nil && files:
-		return failure.Invalid("trust: TLS takes the place of files: set TLS, or CA, Cert and Key")
+		return failure.Invalid("trust.Config.TLS takes the place of files: set TLS, or CA, Cert and Key")
 	case c.Cert != "" && c.Key == "":
-		return failure.Invalid("trust: the certificate %q needs its private key: set Key", c.Cert)
+		return failure.Invalid("%s: the certificate %q needs its private key: set %s, too", origins["cert"], c.Cert, toKey.Replace(origins["cert"]))
 	case c.Key != "" && c.Cert == "":
-		return failure.Invalid("trust: the private key %q needs its certificate: set Cert", c.Key)
+		return failure.Invalid("%s: the private key %q needs its certificate: set %s, too", origins["key"], c.Key, toCert.Replace(origins["key"]))
 	}
 	return nil
+}
+
+// The origin of a key is named like that of its certificate.
+var (
+	toKey  = strings.NewReplacer("Cert", "Key", "cert", "key", "CERT", "KEY")
+	toCert = strings.NewReplacer("Key", "Cert", "key", "cert", "KEY", "CERT")
+)
+
+// lookTime is how often files are read.
+const lookTime = time.Second
+
+// follow reads the files once in a while, until Close.
+func (t *Trust) follow() {
+	defer close(t.ended)
+	tick := time.NewTicker(lookTime)
+	defer tick.Stop()
+	for {
+		select {
+		case <-t.closed:
+			return
+		case <-tick.C:
+			t.files.look()
+		}
+	}
+}
+
+// Close ends what Open began. Connections are not closed.
+func (t *Trust) Close() {
+	t.closing.Do(func() {
+		if t.closed != nil {
+			close(t.closed)
+			<-t.ended
+		}
+	})
 }
 
 // Config returns the configuration.
@@ -70,12 +118,10 @@ func (t *Trust) Client() credentials.TransportCredentials {
 	switch {
 	case t.config.Credentials != nil:
 		return t.config.Credentials.Clone()
-	case t.config.TLS != nil:
-		return credentials.NewTLS(t.named(t.config.TLS))
-	case t.files != nil:
-		return t.files.client(t.config.ServerName)
+	case t.Secure():
+		return &secure{trust: t}
 	default:
-		return insecure.NewCredentials()
+		return &guarded{insecure.NewCredentials(), t}
 	}
 }
 
@@ -84,45 +130,47 @@ func (t *Trust) Server() (credentials.TransportCredentials, error) {
 	switch {
 	case t.config.Credentials != nil:
 		return t.config.Credentials.Clone(), nil
-	case t.config.TLS != nil:
-		return credentials.NewTLS(t.config.TLS), nil
-	case t.files == nil:
-		return insecure.NewCredentials(), nil
-	case t.config.Cert == "":
-		return nil, failure.Invalid("a server with TLS needs a certificate and its private key: set Cert and Key beside CA")
+	case t.files != nil && t.config.Cert == "":
+		return nil, failure.Invalid("a server with TLS needs a certificate and its private key: " +
+			"set trust.Config.Cert and trust.Config.Key beside trust.Config.CA")
+	case t.Secure():
+		return &secure{trust: t}, nil
 	default:
-		return t.files.server(t.config.Tokens != nil), nil
+		return insecure.NewCredentials(), nil
 	}
 }
 
-func (t *Trust) named(c *tls.Config) *tls.Config {
-	c = c.Clone()
+// clientConfig returns what a connection to a server is made with now.
+func (t *Trust) clientConfig() (config *tls.Config, epoch uint64) {
+	if t.config.TLS != nil {
+		config = t.config.TLS.Clone()
+	} else {
+		s := t.files.fresh()
+		config, epoch = &tls.Config{RootCAs: s.roots(), Certificates: s.certificates()}, s.epoch
+	}
+	config.MinVersion = max(config.MinVersion, tls.VersionTLS13)
 	if t.config.ServerName != "" {
-		c.ServerName = t.config.ServerName
+		config.ServerName = t.config.ServerName
 	}
-	return c
+	return config, epoch
 }
 
-// CheckServing returns an error if a server must not be reached at an address in clear: other
-// machines could read what passes. An address without a port is a host.
-func (t *Trust) CheckServing(address string) error {
-	if t.Secure() || t.config.Plaintext || IsLocal(address) {
-		return nil
+// serverConfig returns what a connection from a client is made with now.
+func (t *Trust) serverConfig() *tls.Config {
+	if t.config.TLS != nil {
+		config := t.config.TLS.Clone()
+		config.MinVersion = max(config.MinVersion, tls.VersionTLS13)
+		return config
 	}
-	return failure.Invalid("other machines can reach %q, and without TLS read and send anything: use WithTrust with CA, Cert and Key, "+
-		"or with Plaintext if you mean it", address)
-}
-
-// IsLocal reports whether only this machine can reach an address: a socket, or a host of the
-// loopback interface, with a port or without.
-func IsLocal(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		host = address
+	s := t.files.fresh()
+	// A resumed session would not verify the certificate of the client again.
+	config := &tls.Config{MinVersion: tls.VersionTLS13, Certificates: s.certificates(), ClientCAs: s.roots(), SessionTicketsDisabled: true}
+	switch {
+	case config.ClientCAs == nil:
+	case t.config.Tokens != nil:
+		config.ClientAuth = tls.VerifyClientCertIfGiven
+	default:
+		config.ClientAuth = tls.RequireAndVerifyClientCert
 	}
-	if len(address) > 5 && address[:5] == "unix:" || host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
+	return config
 }

@@ -30,9 +30,9 @@ func TestOpenRefuses(t *testing.T) {
 		config trust.Config
 		says   []string
 	}{
-		"missing authority":    {trust.Config{CA: missing}, []string{missing, "no such file"}},
-		"missing certificate":  {trust.Config{Cert: missing, Key: files.Key}, []string{missing, "no such file"}},
-		"missing key":          {trust.Config{Cert: files.Cert, Key: missing}, []string{missing, "no such file"}},
+		"missing authority":    {trust.Config{CA: missing}, []string{missing, "there is no file"}},
+		"missing certificate":  {trust.Config{Cert: missing, Key: files.Key}, []string{missing, "there is no file"}},
+		"missing key":          {trust.Config{Cert: files.Cert, Key: missing}, []string{missing, "there is no file"}},
 		"a directory":          {trust.Config{CA: dir}, []string{dir, "is a directory"}},
 		"no PEM":               {trust.Config{CA: noPEM}, []string{noPEM, "PEM"}},
 		"certificate alone":    {trust.Config{Cert: files.Cert}, []string{files.Cert, "Key"}},
@@ -42,7 +42,7 @@ func TestOpenRefuses(t *testing.T) {
 		"credentials and more": {trust.Config{Credentials: insecure.NewCredentials(), CA: files.CA}, []string{"Credentials", "files"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := Open(test.config, slog.New(slog.DiscardHandler))
+			_, err := Open(Text{Config: test.config, Variable: none}, slog.New(slog.DiscardHandler))
 			if e, is := err.(*rpc.Error); !is || e.Kind != rpc.Invalid { //nolint:errorlint // It is not wrapped.
 				t.Fatalf("got %v, want an error of kind Invalid", err)
 			}
@@ -54,3 +54,6 @@ func TestOpenRefuses(t *testing.T) {
 		})
 	}
 }
+
+// none is an environment without variables.
+func none(string) string { return "" }

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
+	"github.com/oslorpc/oslorpc/internal/security"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -41,30 +43,44 @@ func (c *config) setExchange(ofURL string) error {
 	return nil
 }
 
-// cutExchange takes the parameter "exchange", which every scheme has, out of a transport URL.
-func cutExchange(text string) (rest, exchange string, err error) {
+// common are the parameters of a transport URL that every scheme has.
+var common = append(security.Parameters(), exchangeParameter)
+
+const exchangeParameter = "exchange"
+
+// setTrust loads what the connections rely on. Processes of tests have no environment.
+func (c *config) setTrust(parameters map[string]string) (err error) {
+	text := security.Text{Config: c.trust, URL: parameters, Variable: variable}
+	if c.process != nil {
+		text.Variable = func(string) string { return "" }
+	}
+	c.security, err = security.Open(text, c.log)
+	return err
+}
+
+// cutCommon takes the parameters that every scheme has out of a transport URL.
+func cutCommon(text string) (rest string, values map[string]string, err error) {
 	rest, query, _ := strings.Cut(text, "?")
 	var others []string
-	given := false
+	values = map[string]string{}
 	for pair := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(pair, "=")
-		if name != "exchange" {
+		if !slices.Contains(common, name) || name == "token-file" && strings.HasPrefix(text, "consul:") {
 			others = append(others, pair)
 			continue
 		}
-		if given || value == "" {
-			return "", "", invalidUse("transport URL: parameter \"exchange\" must be given once, with a value")
+		if _, given := values[name]; given || value == "" {
+			return "", nil, invalidUse("transport URL: parameter %q must be given once, with a value", name)
 		}
-		if exchange, err = url.QueryUnescape(value); err != nil {
-			return "", "", invalidUse("transport URL: parameter \"exchange\": %v", err)
+		if values[name], err = url.QueryUnescape(value); err != nil {
+			return "", nil, invalidUse("transport URL: parameter %q: %v", name, err)
 		}
-		given = true
 	}
-	if !given {
-		return text, "", nil
+	if len(values) == 0 {
+		return text, values, nil
 	}
 	if len(others) > 0 {
 		rest += "?" + strings.Join(others, "&")
 	}
-	return rest, exchange, nil
+	return rest, values, nil
 }

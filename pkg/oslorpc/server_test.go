@@ -264,8 +264,8 @@ func TestListen(t *testing.T) {
 		"IPv6":                 {[]oslorpc.TransportOption{oslorpc.WithListen("[::1]:0")}, "[::1]:", ""},
 		"range":                {[]oslorpc.TransportOption{oslorpc.WithListen("127.0.0.1:20000-29999")}, "127.0.0.1:2", ""},
 		"socket":               {[]oslorpc.TransportOption{oslorpc.WithListen(socket)}, socket, ""},
-		"advertised":           {[]oslorpc.TransportOption{oslorpc.WithAdvertise("node1.example:7000")}, "node1.example:7000", ""},
-		"advertised host":      {[]oslorpc.TransportOption{oslorpc.WithAdvertise("node1.example")}, "node1.example:", ""},
+		"advertised":           {[]oslorpc.TransportOption{oslorpc.WithAdvertise("node1.example:7000"), plaintext}, "node1.example:7000", ""},
+		"advertised host":      {[]oslorpc.TransportOption{oslorpc.WithAdvertise("node1.example"), plaintext}, "node1.example:", ""},
 		"taken":                {[]oslorpc.TransportOption{oslorpc.WithListen(busy)}, "", busy},
 		"all addresses":        {[]oslorpc.TransportOption{oslorpc.WithListen("0.0.0.0:0")}, "", "WithTrust"},
 		"unspecified":          {[]oslorpc.TransportOption{oslorpc.WithListen("0.0.0.0:0"), oslorpc.WithTrust(trust.Config{Plaintext: true})}, "", "WithAdvertise"},
@@ -275,8 +275,8 @@ func TestListen(t *testing.T) {
 		"relative socket":      {[]oslorpc.TransportOption{oslorpc.WithListen("unix:socket")}, "", "absolute"},
 		"advertised socket":    {[]oslorpc.TransportOption{oslorpc.WithListen(socket), oslorpc.WithAdvertise("h")}, "", "advertised"},
 		"range from any":       {[]oslorpc.TransportOption{oslorpc.WithListen("127.0.0.1:0-5")}, "", `"0-5"`},
-		"advertised IPv6":      {[]oslorpc.TransportOption{oslorpc.WithAdvertise("[2001:db8::1]:7000")}, "[2001:db8::1]:7000", ""},
-		"advertised IPv6 host": {[]oslorpc.TransportOption{oslorpc.WithAdvertise("[2001:db8::1]")}, "[2001:db8::1]:", ""},
+		"advertised IPv6":      {[]oslorpc.TransportOption{oslorpc.WithAdvertise("[2001:db8::1]:7000"), plaintext}, "[2001:db8::1]:7000", ""},
+		"advertised IPv6 host": {[]oslorpc.TransportOption{oslorpc.WithAdvertise("[2001:db8::1]"), plaintext}, "[2001:db8::1]:", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			transport := open(t, test.options...)
@@ -345,6 +345,9 @@ func TestUnusableAdvertise(t *testing.T) {
 	}
 }
 
+// plaintext allows what is not secure.
+var plaintext = oslorpc.WithTrust(trust.Config{Plaintext: true})
+
 // A server that the URL says to be elsewhere does not start; one that the URL does not have does.
 func TestStaticServerElsewhere(t *testing.T) {
 	free, err := net.Listen("tcp", "127.0.0.1:0")
@@ -365,7 +368,7 @@ func TestStaticServerElsewhere(t *testing.T) {
 		"by name":           {"agents/node1=localhost:" + port, []oslorpc.TransportOption{oslorpc.WithListen(addr)}, false},
 		"one of several":    {"agents=127.0.0.1:1,agents=" + addr, []oslorpc.TransportOption{oslorpc.WithListen(addr)}, false},
 		"another topic":     {"others=127.0.0.1:1", nil, false},
-		"behind a balancer": {"agents=lb.example:443", []oslorpc.TransportOption{oslorpc.WithAdvertise("lb.example:443")}, false},
+		"behind a balancer": {"agents=lb.example:443", []oslorpc.TransportOption{oslorpc.WithAdvertise("lb.example:443"), plaintext}, false},
 		"another port":      {"agents=127.0.0.1:1", []oslorpc.TransportOption{oslorpc.WithListen(addr)}, true},
 		"any port":          {"agents/node1=localhost:1", nil, true},
 		"another host":      {"agents=127.0.0.2:" + port, []oslorpc.TransportOption{oslorpc.WithListen(addr)}, true},

@@ -43,6 +43,7 @@ func (t *Transport) release(ctx context.Context) {
 			defer close(t.released)
 			t.host.End()
 			t.clients.Close()
+			t.config.security.Close()
 			if err := t.registry.Close(t.releaseCtx); err != nil {
 				t.config.log.Warn("registration was not withdrawn; it expires by itself", "error", err)
 			}

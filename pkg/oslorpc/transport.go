@@ -175,11 +175,11 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 			c.process = test.InProcess()
 		}
 	}
-	url, exchange, err := cutExchange(orEnvironment(url))
+	url, parameters, err := cutCommon(orEnvironment(url))
 	if err != nil {
 		return nil, err
 	}
-	if err := c.setExchange(exchange); err != nil {
+	if err := c.setExchange(parameters[exchangeParameter]); err != nil {
 		return nil, err
 	}
 	if err := c.setCaller(); err != nil {
@@ -189,11 +189,12 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 		return nil, err
 	}
 	c.errors.Log = c.log
-	if c.security, err = security.Open(c.trust, c.log); err != nil {
+	if err := c.setTrust(parameters); err != nil {
 		return nil, err
 	}
 	registry, err := openRegistry(url, c.exchange, c.log)
 	if err != nil {
+		c.security.Close()
 		return nil, err
 	}
 	if c.process != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
 // EndSignals are the signals that ask the program to end.
@@ -33,6 +34,8 @@ type Program struct {
 	Out, Errs io.Writer
 	// Transport and Output are the global flags.
 	Transport, Output string
+	// Trust has the global flags for connections.
+	Trust trust.Config
 
 	// command is the command that was found. started is true once its flags and arguments are
 	// valid: earlier errors come from cobra and are about the command line.
@@ -54,6 +57,7 @@ func (p *Program) AddTo(root *cobra.Command) {
 	flags := root.PersistentFlags()
 	flags.StringVar(&p.Transport, "transport", "", "transport `URL` (default: $"+oslorpc.TransportURLVariable+", else local://)")
 	flags.StringVar(&p.Output, "output", textForm, "`form` of the output: text, or json, each document on one line")
+	p.addTrust(flags)
 	_ = root.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(forms, cobra.ShellCompDirectiveNoFileComp))
 }
 
@@ -62,6 +66,9 @@ func (p *Program) start(cmd *cobra.Command, _ []string) error {
 	p.command = cmd
 	if !slices.Contains(forms, p.Output) {
 		return Usage("--output is %q: write %s", p.Output, strings.Join(forms, " or "))
+	}
+	if err := p.checkTrust(cmd); err != nil {
+		return err
 	}
 	p.started = true
 	p.LogTo(slog.LevelError) // an error that ends the command is reported anyway
@@ -73,11 +80,11 @@ func (p *Program) JSON() bool { return p.Output == jsonForm }
 
 // WithTransport opens the transport, calls a function with it, and closes it.
 func (p *Program) WithTransport(do func(*oslorpc.Transport) error, options ...oslorpc.TransportOption) error {
-	t, err := oslorpc.Open(p.Transport, options...)
+	t, err := oslorpc.Open(p.Transport, append(options, oslorpc.WithTrust(p.Trust))...)
 	if err != nil {
-		return err
+		return asFlags(err)
 	}
-	return errors.Join(do(t), t.Close())
+	return errors.Join(asFlags(do(t)), t.Close())
 }
 
 // LogTo writes the library's logs to standard error, from a level on.

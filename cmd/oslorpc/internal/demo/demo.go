@@ -21,7 +21,7 @@ const timeout = time.Minute
 
 // Command returns the command.
 func Command(p *cli.Program) *cobra.Command {
-	return &cobra.Command{
+	return cli.Offline(&cobra.Command{
 		Use:   "demo",
 		Short: "Watch a fleet of three servers answer",
 		Long: `Start three servers as processes of their own, and show what the other commands do with them. The demo prints each
@@ -31,7 +31,7 @@ needs nothing else, and leaves nothing behind.`,
 		DisableFlagsInUseLine: true,
 		Args:                  p.Takes(0, 0, "no arguments"),
 		RunE:                  func(cmd *cobra.Command, _ []string) error { return demo(cmd.Context(), p) },
-	}
+	}, "demo connects only to its own servers, within this machine")
 }
 
 func demo(ctx context.Context, p *cli.Program) (err error) {

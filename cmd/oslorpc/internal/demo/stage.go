@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/child"
+	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
 // stage has the servers of a demo, and runs its commands.
@@ -28,6 +29,9 @@ func (s *stage) command(ctx context.Context, suffix string, words []string) *exe
 	s.sayf("$ oslorpc %s%s", commandLine(words), suffix)
 	cmd := exec.CommandContext(ctx, s.executable, words...) //nolint:gosec // It is this program, with words from demo.go.
 	cmd.Env = child.Environment(s.url)
+	for _, name := range trust.Variables() { // the servers of the demo are no part of a fleet that the user has
+		cmd.Env = append(cmd.Env, name+"=")
+	}
 	return cmd
 }
 

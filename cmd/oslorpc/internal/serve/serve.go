@@ -4,19 +4,16 @@ package serve
 import (
 	"cmp"
 	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"os"
 	"os/signal"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
-	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
 const long = `Run a server for trying things out, until SIGINT or SIGTERM. It prints a line when it is ready, and one for each message
@@ -37,7 +34,6 @@ type serving struct {
 	target        oslorpc.Target
 	listen        string
 	advertise     string
-	insecure      bool
 	deprecated    []string
 	quiet         bool
 	untilInputEnd bool
@@ -52,7 +48,7 @@ func Command(p *cli.Program) *cobra.Command {
 		Long:  long,
 		Example: `  oslorpc serve --topic demo
   oslorpc serve --topic demo --server node1 --rpc-version 1.4 --listen 127.0.0.1:7000-7099
-  oslorpc serve --topic demo --listen 0.0.0.0:7000 --advertise node1.example:7000 --insecure
+  oslorpc serve --topic demo --listen 0.0.0.0:7000 --advertise node1.example:7000 --ca ca.pem --cert node1.pem --key node1.key
   oslorpc serve --topic demo --listen unix:/run/user/1000/demo.sock`,
 		DisableFlagsInUseLine: true,
 		Args:                  p.Takes(0, 0, "no arguments, but --topic"),
@@ -78,18 +74,13 @@ func (s *serving) addFlags(cmd *cobra.Command) {
 	flags.StringSliceVar(&s.deprecated, "deprecated", nil, "`methods` to mark as deprecated since the served version")
 	flags.StringVar(&s.listen, "listen", "", "`address` to listen on: host:port, host:first-last or unix:/path; port 0 is any (default: a socket with local://, else 127.0.0.1:0)")
 	flags.StringVar(&s.advertise, "advertise", "", "`host:port` that others connect to, if it differs from the address to listen on")
-	flags.BoolVar(&s.insecure, "insecure", false, "listen without TLS where other machines can connect, send any message and read all")
 	flags.BoolVarP(&s.quiet, "quiet", "q", false, "print no line for each message")
 	flags.BoolVar(&s.untilInputEnd, "until-input-ends", false, "stop also when standard input ends; for programs that start servers")
 }
 
 // options returns the options for the transport.
 func (s *serving) options() []oslorpc.TransportOption {
-	options := []oslorpc.TransportOption{oslorpc.WithListen(s.listen), oslorpc.WithAdvertise(s.advertise)}
-	if s.insecure {
-		options = append(options, oslorpc.WithTrust(trust.Config{Plaintext: true}))
-	}
-	return options
+	return []oslorpc.TransportOption{oslorpc.WithListen(s.listen), oslorpc.WithAdvertise(s.advertise)}
 }
 
 // complete checks the flags and adds defaults.
@@ -118,7 +109,7 @@ func (s *serving) serve(ctx context.Context, p *cli.Program, t *oslorpc.Transpor
 	}
 	server.Add(oslorpc.Endpoint{Namespace: s.target.Namespace, Version: s.target.Version, Methods: offered})
 	if err := server.Start(ctx); err != nil {
-		return asFlags(err)
+		return err
 	}
 	instance, _ := server.Instance() // it was started, and nothing else stops it
 	j.ready(instance)
@@ -172,21 +163,4 @@ func (s *serving) inputEnd(in io.Reader) <-chan struct{} {
 		_, _ = io.Copy(io.Discard, in) // an error is an end, too
 	}()
 	return ended
-}
-
-// flagNames replaces the options in the library's advice by flags.
-var flagNames = strings.NewReplacer(
-	"use WithTrust with CA, Cert and Key, or with Plaintext if you mean it", "use a loopback address, or --insecure if you mean it",
-	"WithAdvertise", "--advertise",
-)
-
-// asFlags returns an error whose advice names flags.
-func asFlags(err error) error {
-	e, ok := errors.AsType[*oslorpc.Error](err)
-	if !ok {
-		return err
-	}
-	named := *e
-	named.Message = flagNames.Replace(e.Message)
-	return &named
 }

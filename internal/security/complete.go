@@ -1,0 +1,91 @@
+package security
+
+import (
+	"strconv"
+
+	"github.com/oslorpc/oslorpc/internal/failure"
+	"github.com/oslorpc/oslorpc/pkg/trust"
+)
+
+// setting is a part of a configuration that text can set.
+type setting struct {
+	parameter string // of the transport URL
+	variable  string // of the environment
+	field     string // as errors name it
+	value     func(*trust.Config) *string
+	// files is true for what TLS and Credentials take the place of.
+	files bool
+}
+
+var settings = []setting{
+	{"ca", trust.CAVariable, "trust.Config.CA", func(c *trust.Config) *string { return &c.CA }, true},
+	{"cert", trust.CertVariable, "trust.Config.Cert", func(c *trust.Config) *string { return &c.Cert }, true},
+	{"key", trust.KeyVariable, "trust.Config.Key", func(c *trust.Config) *string { return &c.Key }, true},
+	{"server-name", trust.ServerNameVariable, "", func(c *trust.Config) *string { return &c.ServerName }, false},
+	{"identity", trust.IdentityVariable, "", func(c *trust.Config) *string { return &c.Identity }, false},
+	{"token-file", trust.TokenFileVariable, "trust.Config.TokenFile", func(c *trust.Config) *string { return &c.TokenFile }, false},
+}
+
+// insecure is the parameter for Plaintext. It is no text.
+const insecureParameter = "insecure"
+
+// Parameters returns the names of the parameters of a transport URL that configure trust.
+func Parameters() []string {
+	names := []string{insecureParameter}
+	for _, s := range settings {
+		names = append(names, s.parameter)
+	}
+	return names
+}
+
+// Text is a configuration as a program gives it, and what completes it.
+type Text struct {
+	// Config wins over all else.
+	Config trust.Config
+	// URL has the parameters of the transport URL. They win over the environment.
+	URL map[string]string
+	// Variable returns a variable of the environment, empty if it is not set.
+	Variable func(name string) string
+}
+
+// Complete returns the configuration, and where the value of each of its fields comes from, for
+// errors. A certificate and its key come from the same place. An error is of kind Invalid.
+func (t *Text) Complete() (trust.Config, map[string]string, error) {
+	c, origins := t.Config, map[string]string{}
+	replaced := c.TLS != nil || c.Credentials != nil || c.WorkloadAPI != ""
+	pair := func(parameter string) bool { return parameter == "cert" || parameter == "key" }
+	hasPair := c.Cert != "" || c.Key != ""
+	urlHasPair := t.URL["cert"] != "" || t.URL["key"] != ""
+	for _, s := range settings {
+		field, own := s.value(&c), *s.value(&t.Config) != ""
+		switch {
+		case own:
+			origins[s.parameter] = s.field
+		case s.files && replaced, pair(s.parameter) && hasPair:
+		case t.URL[s.parameter] != "":
+			*field, origins[s.parameter] = t.URL[s.parameter], "the transport URL's "+s.parameter
+		case pair(s.parameter) && urlHasPair:
+		default:
+			*field, origins[s.parameter] = t.Variable(s.variable), s.variable
+		}
+	}
+	var err error
+	c.Plaintext, err = t.plaintext()
+	return c, origins, err
+}
+
+// plaintext decides whether other machines may be reached in clear.
+func (t *Text) plaintext() (bool, error) {
+	text, origin := t.URL[insecureParameter], "the transport URL's "+insecureParameter
+	if text == "" {
+		text, origin = t.Variable(trust.InsecureVariable), trust.InsecureVariable
+	}
+	if t.Config.Plaintext || text == "" {
+		return t.Config.Plaintext, nil
+	}
+	allowed, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, failure.Invalid("%s is %q: write true or false", origin, text)
+	}
+	return allowed, nil
+}

@@ -1,0 +1,195 @@
+package security
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/oslorpc/oslorpc/pkg/trust"
+)
+
+// snapshot is what new connections are made with. It does not change.
+type snapshot struct {
+	// epoch is higher than that of the snapshot before.
+	epoch       uint64
+	authorities *authorities // nil for those of the system
+	pair        *pair        // nil without a certificate
+}
+
+// roots returns the authorities to trust, nil for those of the system.
+func (s *snapshot) roots() *x509.CertPool {
+	if s.authorities == nil {
+		return nil
+	}
+	return s.authorities.roots
+}
+
+func (s *snapshot) certificates() []tls.Certificate {
+	if s.pair == nil {
+		return nil
+	}
+	return []tls.Certificate{s.pair.certificate}
+}
+
+// files are the files of a configuration, and what was last read from them. They are read again
+// once in a while, since watching directories misses what happens on network file systems, and
+// sees what Kubernetes does as a chain of renamed links. It is safe for concurrent use.
+type files struct {
+	ca, cert, key file // path is empty if it is not configured
+	log           *slog.Logger
+	current       atomic.Pointer[snapshot]
+
+	mu     sync.Mutex // held while files are read
+	looked time.Time
+	// faults are what is wrong with the authorities and with the pair.
+	authoritiesFault, pairFault fault
+	expired                     *pair // was said to have expired
+}
+
+// freshTime is how old what was read may be when a connection is made.
+const freshTime = 100 * time.Millisecond
+
+// replaceTime is how long a program may take to replace a certificate and its key, one after the
+// other, while another opens them.
+const replaceTime = 500 * time.Millisecond
+
+// openFiles reads the files of a configuration.
+func openFiles(c *trust.Config, origins map[string]string, log *slog.Logger) (*files, error) {
+	f := &files{
+		ca: file{c.CA, origins["ca"]}, cert: file{c.Cert, origins["cert"]}, key: file{c.Key, origins["key"]},
+		log: log, looked: time.Now(),
+	}
+	s := &snapshot{epoch: 1}
+	var err error
+	if s.authorities, err = f.readAuthorities(nil); err != nil {
+		return nil, err
+	}
+	s.pair, err = f.readPair(nil)
+	for end := time.Now().Add(replaceTime); errors.Is(err, errMismatch) && time.Now().Before(end); s.pair, err = f.readPair(nil) {
+		time.Sleep(replaceTime / 20)
+	}
+	if err != nil {
+		return nil, err
+	}
+	f.current.Store(s)
+	return f, nil
+}
+
+// readAuthorities returns what the CA file has: before, if that has not changed.
+func (f *files) readAuthorities(before *authorities) (*authorities, error) {
+	if f.ca.path == "" {
+		return nil, nil //nolint:nilnil // The system has them.
+	}
+	text, err := f.ca.read()
+	if err != nil {
+		return nil, err
+	}
+	if before != nil && slices.Equal(text, before.text) {
+		return before, nil
+	}
+	return f.ca.parseAuthorities(text, time.Now())
+}
+
+// readPair returns the certificate and its key: before, if the files have not changed.
+func (f *files) readPair(before *pair) (*pair, error) {
+	if f.cert.path == "" {
+		return nil, nil //nolint:nilnil // There is none.
+	}
+	cert, err := f.cert.read()
+	if err != nil {
+		return nil, err
+	}
+	key, err := f.key.read()
+	if err != nil {
+		return nil, err
+	}
+	if before != nil && slices.Equal(cert, before.cert) && slices.Equal(key, before.key) {
+		return before, nil
+	}
+	return parsePair(f.cert, f.key, cert, key, time.Now())
+}
+
+// look reads the files again. What is broken stays as it was. It reports whether something changed.
+func (f *files) look() (changed bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now, before := time.Now(), f.current.Load()
+	f.looked = now
+	next := &snapshot{epoch: before.epoch + 1, authorities: before.authorities, pair: before.pair}
+	read, err := f.readAuthorities(before.authorities)
+	if f.authoritiesFault.note(f.log, err) {
+		next.authorities = read
+	}
+	readPair, err := f.readPair(before.pair)
+	if f.pairFault.note(f.log, err) {
+		next.pair = readPair
+	}
+	f.sayExpired(next.pair, now)
+	if next.authorities == before.authorities && next.pair == before.pair {
+		return false
+	}
+	if next.authorities != before.authorities {
+		f.log.Info("authorities were read again", "file", f.ca.path)
+	}
+	if next.pair != before.pair {
+		f.log.Info("the certificate was read again", "file", f.cert.path, "expires", utc(next.pair.certificate.Leaf.NotAfter))
+	}
+	f.current.Store(next)
+	return true
+}
+
+// fresh returns what to make a connection with now.
+func (f *files) fresh() *snapshot {
+	f.mu.Lock()
+	old := time.Since(f.looked) > freshTime
+	f.mu.Unlock()
+	if old {
+		f.look()
+	}
+	return f.current.Load()
+}
+
+// sayExpired logs once that the certificate expired.
+func (f *files) sayExpired(p *pair, now time.Time) {
+	if p == nil || p == f.expired || !now.After(p.certificate.Leaf.NotAfter) {
+		return
+	}
+	f.expired = p
+	f.log.Error("the certificate of this program expired: other programs refuse its connections until the file has a new one",
+		"file", f.cert.path, "expired", utc(p.certificate.Leaf.NotAfter))
+}
+
+// faultTime is how long files may contradict each other while a program replaces them.
+const faultTime = time.Second
+
+// fault is what is wrong with a file.
+type fault struct {
+	text  string
+	since time.Time
+	said  bool
+}
+
+// note takes in how reading went, and reports whether it went well. A fault that lasts is logged
+// once.
+func (f *fault) note(log *slog.Logger, err error) bool {
+	if err == nil {
+		*f = fault{}
+		return true
+	}
+	if f.since.IsZero() {
+		f.since = time.Now()
+	}
+	if text := err.Error(); text != f.text {
+		f.text, f.said = text, false
+	}
+	if !f.said && time.Since(f.since) >= faultTime {
+		f.said = true
+		log.Error("a file for TLS changed and cannot be used; what it had before stays in use", "error", f.text)
+	}
+	return false
+}

@@ -1,0 +1,86 @@
+package security
+
+import (
+	"context"
+	"net"
+	"strings"
+	"sync"
+
+	"google.golang.org/grpc/credentials"
+
+	"github.com/oslorpc/oslorpc/internal/failure"
+)
+
+// plain has what was said about connections in clear.
+type plain struct {
+	serving, connecting sync.Once
+}
+
+// CheckServing returns an error if a server must not be reached at an address in clear: other
+// machines could read what passes. An address without a port is a host.
+func (t *Trust) CheckServing(address string) error {
+	if t.Secure() || t.config.Plaintext || isLocal(address) {
+		return nil
+	}
+	return failure.Invalid("other machines can reach %q, and without TLS read and send anything: use WithTrust with CA, Cert and Key, "+
+		"or with Plaintext if you mean it", address)
+}
+
+// Serving logs once that servers can be reached in clear, if one of the addresses says so.
+func (t *Trust) Serving(addresses ...string) {
+	for _, address := range addresses {
+		if !t.Secure() && !isLocal(address) {
+			t.plain.serving.Do(func() {
+				t.log.Warn("servers accept connections without TLS from other machines, which can read and send anything", "address", address)
+			})
+		}
+	}
+}
+
+// isLocal reports whether only this machine can reach an address: a socket, or a host of the
+// loopback interface, with a port or without.
+func isLocal(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = strings.Trim(address, "[]")
+	}
+	if strings.HasPrefix(address, "unix:") || host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// guarded are credentials without TLS, for connections within the machine. Other machines need
+// the permission of the configuration.
+type guarded struct {
+	credentials.TransportCredentials
+
+	trust *Trust
+}
+
+// PlaintextError means that a connection would leave the machine without TLS.
+type PlaintextError struct{ Addr string }
+
+// Error says what to do.
+func (e *PlaintextError) Error() string {
+	return e.Addr + " is another machine, and the connection would have no TLS: use WithTrust with CA, or with Plaintext if you mean it"
+}
+
+// ClientHandshake checks that the connection may be in clear.
+func (g *guarded) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+	addr := raw.RemoteAddr()
+	if tcp, is := addr.(*net.TCPAddr); is && !tcp.IP.IsLoopback() {
+		if !g.trust.config.Plaintext {
+			return nil, nil, &PlaintextError{addr.String()}
+		}
+		g.trust.plain.connecting.Do(func() {
+			g.trust.log.Warn("connections to other machines have no TLS: every machine on the way can read and change what passes",
+				"address", addr.String())
+		})
+	}
+	return g.TransportCredentials.ClientHandshake(ctx, authority, raw)
+}
+
+// Clone returns the same credentials: they do not change.
+func (g *guarded) Clone() credentials.TransportCredentials { return g }
