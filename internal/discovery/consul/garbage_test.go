@@ -72,6 +72,42 @@ func TestNull(t *testing.T) {
 	}
 }
 
+// TestEndlessTopic has one topic that is too large to read. List has the others.
+func TestEndlessTopic(t *testing.T) {
+	t.Parallel()
+	piece := fmt.Appendf(nil, "{%q:%q},", "Node", strings.Repeat("x", 1<<20))
+	good := `[{"Service": {"ID": "x", "Service": "oslorpc-nova-compute", "Address": "h", "Port": 1, "Meta":
+		{"rpc-topic": "compute", "rpc-exchange": "nova", "rpc-instance": "I", "rpc-boot": "B"}}}]`
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		w.Header().Set("X-Consul-Index", "7")
+		w.Header().Set("X-Consul-Lastcontact", "0")
+		switch request.URL.Path {
+		case "/v1/catalog/services":
+			_, _ = io.WriteString(w, `{"oslorpc-nova-compute": [], "oslorpc-nova-evil": []}`)
+		case "/v1/health/service/oslorpc-nova-compute":
+			_, _ = io.WriteString(w, good)
+		default:
+			_, err := io.WriteString(w, "[")
+			for err == nil {
+				_, err = w.Write(piece)
+			}
+		}
+	}))
+	t.Cleanup(server.Close)
+	r, log := logged(t, "consul://"+server.Listener.Addr().String())
+	eventually(t, "List has the other topic", func() bool {
+		list, err := r.List(t.Context())
+		slow := err != nil && strings.Contains(err.Error(), errNoAnswer.Error()) // on a loaded machine
+		if !slow && (err != nil || len(list) != 1) {
+			t.Fatalf("List: %v, %v, want the other topic", list, err)
+		}
+		return err == nil
+	})
+	if text := log.String(); !strings.Contains(text, "oslorpc-nova-evil") {
+		t.Errorf("it logged %q, want the name of what it left out", text)
+	}
+}
+
 // TestEndlessAnswer has an answer that does not end.
 func TestEndlessAnswer(t *testing.T) {
 	t.Parallel()

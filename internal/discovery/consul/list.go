@@ -2,6 +2,7 @@ package consul
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 
@@ -12,7 +13,7 @@ import (
 const maxReads = 8
 
 // List implements [discovery.Registry]. It reads topic by topic, so the list as a whole is of no
-// single moment.
+// single moment. It logs and leaves out a topic with more services than can be read.
 func (r *Registry) List(ctx context.Context) ([]discovery.Instance, error) {
 	names, err := r.client.names(ctx)
 	if err != nil {
@@ -47,6 +48,11 @@ func (r *Registry) List(ctx context.Context) ([]discovery.Instance, error) {
 // read returns the instances in the services of a name.
 func (r *Registry) read(ctx context.Context, name string) ([]discovery.Instance, error) {
 	entries, _, err := r.client.services(ctx, name, false)
+	if errors.Is(err, errTooLarge) {
+		// A program that may write one topic must not hide the others.
+		r.log.Error("leaving out a topic whose services in Consul are too many to read", "name", name, "error", err)
+		return nil, nil
+	}
 	if err != nil {
 		return nil, err
 	}
