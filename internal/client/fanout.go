@@ -27,20 +27,19 @@ type Copy struct {
 	Err      error
 }
 
-// Fanout has every server on the topic run a method, without waiting for it.
+// Fanout has every server on the topic run a method, without waiting for it. If the message was
+// denied everywhere, there is a report beside the error.
 func (c *Client) Fanout(ctx context.Context, method string, args any) (*Report, error) {
 	f := &fanning{operation: c.dynamic(&fanouts, method, args, nil)}
-	if err := f.run(ctx, f); err != nil {
-		return nil, err
-	}
-	return &f.report, nil
+	err := f.run(ctx, f)
+	return f.report, err
 }
 
 // fanning is a fanout.
 type fanning struct {
 	*operation
 
-	report Report
+	report *Report // nil until the message was sent
 }
 
 func (f *fanning) deliver(ctx context.Context) error {
@@ -49,8 +48,9 @@ func (f *fanning) deliver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.report = newReport(audience.Uncertain, delivery.All(ctx, audience, f.send))
-	return nil
+	results := delivery.All(ctx, audience, f.send)
+	f.report = newReport(audience.Uncertain, results)
+	return delivery.Denied(results)
 }
 
 func (f *fanning) send(ctx context.Context, a delivery.Attempt) error {
@@ -58,8 +58,8 @@ func (f *fanning) send(ctx context.Context, a delivery.Attempt) error {
 	return err
 }
 
-func newReport(uncertain error, results []delivery.Result) Report {
-	r := Report{Uncertain: uncertain}
+func newReport(uncertain error, results []delivery.Result) *Report {
+	r := &Report{Uncertain: uncertain}
 	for _, result := range results {
 		c := Copy{Instance: result.Entry.Instance, Unlisted: result.Entry.Unlisted, Err: result.Err}
 		switch {

@@ -64,8 +64,8 @@ func (o *typedOperation) fanout(ctx context.Context, call *TypedCall) error {
 	}
 	f := &fanning{operation: &o.operation}
 	err := f.run(ctx, f)
-	if err == nil && call.Report != nil {
-		call.Report(&f.report)
+	if f.report != nil && call.Report != nil {
+		call.Report(f.report)
 	}
 	return err
 }

@@ -59,6 +59,22 @@ func exited() error {
 	return &rpc.Error{Kind: rpc.AccessDenied, Message: "an interceptor ended its goroutine (runtime.Goexit); the message may have been sent"}
 }
 
+// Denied returns the error of a message that servers denied and none accepted; nil if one accepted
+// it, or one failed for another reason. The error is the first server's.
+func Denied(results []Result) error {
+	var first error
+	for _, r := range results {
+		switch {
+		case r.Skipped:
+		case rpc.KindOf(r.Err) != rpc.AccessDenied:
+			return nil
+		case first == nil:
+			first = r.Err
+		}
+	}
+	return first
+}
+
 // left reports whether an instance that is not listed any more says itself that it is not there:
 // then it simply left.
 func left(r Result) bool { return r.Entry.Unlisted && refusal.Gone(r.Err) }

@@ -37,8 +37,8 @@ func (c *Client) Invoke(ctx context.Context, path string, args, reply any, optio
 }
 
 // FanoutReport has a typed method whose delivery is a fanout tell what came of it at each server,
-// once it has returned without an error. Generated stubs take it as a call option. Other methods
-// leave report as it is.
+// once it has returned without an error, or with the error that all servers denied it. Generated
+// stubs take it as a call option. Other methods leave report as it is.
 func FanoutReport(report *Report) grpc.CallOption { return fanoutReport{report: report} }
 
 type fanoutReport struct {

@@ -95,6 +95,31 @@ var deliveries = map[string]func(*testing.T, *world){
 		wantCopies(t, "accepted of a typed one", typed.Accepted, "a", "b", "d")
 		wantCopies(t, "failed of a typed one", typed.Failed, "c")
 	},
+	"a fanout that is denied everywhere is an error": func(t *testing.T, w *world) {
+		w.serve("1.0", "old")
+		w.serve("1.1", "a", "b")
+		for _, name := range []string{"a", "b"} {
+			w.servers[name].refuses(&rpc.Error{Kind: rpc.AccessDenied, Message: "not today"})
+		}
+		c := w.agents(func(s *client.Settings) { s.Target.Version = "1.1" })
+		r, err := c.Fanout(t.Context(), "name", nil)
+		wantError(t, err, rpc.AccessDenied, true, "not today")
+		wantCopies(t, "skipped", r.Skipped, "old")
+		wantCopies(t, "failed", r.Failed, "a", "b")
+		c = w.agents(func(s *client.Settings) { s.Target.Version, s.Target.Fanout = "1.1", true })
+		wantError(t, c.Cast(t.Context(), "name", nil), rpc.AccessDenied, true, "not today")
+		w.servers["old"].refuses(&rpc.Error{Kind: rpc.AccessDenied, Message: "not today"})
+		var typed *client.Report
+		call := &client.TypedCall{
+			Path: v1.InventoryService_InvalidateCache_FullMethodName, Message: &v1.InvalidateCacheRequest{Name: "v"},
+			Result: &emptypb.Empty{}, Report: func(r *client.Report) { typed = r },
+		}
+		wantError(t, w.inventory().Invoke(t.Context(), call), rpc.AccessDenied, true, "not today")
+		wantCopies(t, "failed of a typed one", typed.Failed, "a", "b", "old")
+		w.servers["a"].refuses(&rpc.Error{Kind: rpc.TooLarge, Message: "not today"})
+		_, err = w.agents(func(s *client.Settings) { s.Target.Version = "1.1" }).Fanout(t.Context(), "name", nil)
+		must(t, err)
+	},
 	"a gather yields each answer": func(t *testing.T, w *world) {
 		w.serve("1.0", "old")
 		w.serve("1.1", "a", "b", "c")

@@ -26,7 +26,7 @@ The exit code is the code of the first server that failed, or of the first serve
 
 func fanout(ctx context.Context, m *message, c *oslorpc.Client) error {
 	report, err := c.Fanout(ctx, m.method, m.args.object())
-	if err != nil {
+	if report == nil {
 		return err
 	}
 	if m.program.JSON() {
