@@ -62,17 +62,12 @@ func exited() error {
 // Denied returns the error of a message that servers denied and none accepted; nil if one accepted
 // it, or one failed for another reason. The error is the first server's.
 func Denied(results []Result) error {
-	var first error
-	for _, r := range results {
-		switch {
-		case r.Skipped:
-		case rpc.KindOf(r.Err) != rpc.AccessDenied:
-			return nil
-		case first == nil:
-			first = r.Err
-		}
+	sent := slices.DeleteFunc(slices.Clone(results), func(r Result) bool { return r.Skipped })
+	denied := func(r Result) bool { return rpc.KindOf(r.Err) == rpc.AccessDenied }
+	if len(sent) == 0 || slices.ContainsFunc(sent, func(r Result) bool { return !denied(r) }) {
+		return nil
 	}
-	return first
+	return sent[0].Err
 }
 
 // left reports whether an instance that is not listed any more says itself that it is not there:

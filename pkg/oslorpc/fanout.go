@@ -50,9 +50,9 @@ func (r *Report) Err() error {
 // Fanout has every server on the topic run a method, without waiting for it: it returns when each
 // has accepted the message, or did not. The server in the client's target is ignored. If no server
 // is on the topic, the report is empty and the error is nil. If no server is known because
-// discovery cannot be read, the error is of kind [Unreachable]. If servers denied the message and none
-// accepted it, the error is of kind [AccessDenied], and there is a report as well. Any other error
-// means that the message was sent to no server, and comes without a report.
+// discovery cannot be read, the error is of kind [Unreachable]. If all servers denied the message,
+// the error is of kind [AccessDenied], and there is a report as well. Any other error means that
+// the message was sent to no server, and comes without a report.
 //
 // The deadline is the earlier of the deadline of ctx and [WithTimeout], or [DefaultCastTimeout].
 func (c *Client) Fanout(ctx context.Context, method string, args any) (*Report, error) {
