@@ -40,7 +40,7 @@ func New(c Config) *Host {
 	h := &Host{config: c, servers: map[*Server]bool{}}
 	h.announcer = newAnnouncer(c.Registry, h.announced)
 	if r, ok := c.Registry.(discovery.Lapser); ok {
-		r.Lapses(h.listeners.tell)
+		r.Lapses(h.lapsed)
 	}
 	return h
 }

@@ -28,7 +28,10 @@ func (c *Config) listen(ctx context.Context) (net.Listener, string, error) {
 			return nil, "", failure.Invalid("%q: the path of a socket must be absolute, and it cannot be advertised as another address", address)
 		}
 		l, err := listenUnix(ctx, path)
-		return l, address, err
+		if err != nil {
+			return nil, "", err
+		}
+		return newRenewable(path, l), address, nil
 	}
 	return c.listenPort(ctx, address)
 }

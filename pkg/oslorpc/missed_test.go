@@ -28,7 +28,7 @@ func TestMissedMessages(t *testing.T) {
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	files, err := filepath.Glob(dir + "/*")
+	files, err := filepath.Glob(dir + "/*.json")
 	if err != nil || len(files) != 1 || len(told) != 0 {
 		t.Fatalf("the registry has %q, %v, and %d lapses were told", files, err, len(told))
 	}

@@ -382,6 +382,7 @@ func TestReasonsThatComeMeanwhileAreOne(t *testing.T) {
 			t.Errorf("told %d times at once", len(begun))
 		}
 		close(done)
+		time.Sleep(10 * time.Second)
 		synctest.Wait()
 		if len(begun) != 2 {
 			t.Errorf("told %d times", len(begun))
