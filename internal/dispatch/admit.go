@@ -56,7 +56,7 @@ func (d *Dispatcher) admit(r *Request) (*ticket, error) {
 	if d.Phase().Refuses() {
 		return nil, refusal.New(refusal.Stopping)
 	}
-	if ticket := d.queue.admit(r.size(), r.OrderKey); ticket != nil {
+	if ticket := d.queue.admit(r.size(), r.From, r.OrderKey); ticket != nil {
 		return ticket, nil
 	}
 	return nil, refusal.New(refusal.Full)

@@ -12,17 +12,17 @@ func BenchmarkQueue(b *testing.B) {
 		q := openQueue(DefaultLimits)
 		b.ReportAllocs()
 		for b.Loop() {
-			t := q.admit(100, "")
+			t := q.admit(100, nil, "")
 			_ = t.wait(context.Background())
 			t.done()
 		}
 	})
 	b.Run("waiting", func(b *testing.B) { // each gets the worker of the one before
 		q := openQueue(Limits{Workers: 1, Queue: 1, QueueBytes: 1000})
-		running := q.admit(100, "")
+		running := q.admit(100, nil, "")
 		b.ReportAllocs()
 		for b.Loop() {
-			t := q.admit(100, "")
+			t := q.admit(100, nil, "")
 			running.done()
 			_ = t.wait(context.Background())
 			running = t
@@ -34,7 +34,7 @@ func BenchmarkQueue(b *testing.B) {
 		b.ReportAllocs()
 		b.RunParallel(func(pb *testing.PB) {
 			for pb.Next() {
-				t := q.admit(100, "")
+				t := q.admit(100, nil, "")
 				_ = t.wait(context.Background())
 				t.done()
 			}

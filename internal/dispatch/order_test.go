@@ -132,9 +132,9 @@ func TestMessageWithAKeyThatIsGivenUp(t *testing.T) {
 func TestKeysKeepTheOrderOfArrival(t *testing.T) {
 	t.Parallel()
 	q, busy := newQueue(t, Limits{Workers: 1, Queue: 10, QueueBytes: 1000})
-	one, two := q.admit(1, "a"), q.admit(1, "a")
-	plain, three := q.admit(1, ""), q.admit(1, "a")
-	four := q.admit(1, "b")
+	one, two := q.admit(1, nil, "a"), q.admit(1, nil, "a")
+	plain, three := q.admit(1, nil, ""), q.admit(1, nil, "a")
+	four := q.admit(1, nil, "b")
 	all := []*ticket{one, two, plain, three, four}
 	busy[0].done()
 	for i, ticket := range all {
@@ -155,12 +155,12 @@ func TestKeysKeepTheOrderOfArrival(t *testing.T) {
 func TestKeysAreBounded(t *testing.T) {
 	t.Parallel()
 	q := openQueue(Limits{Workers: 4, Queue: 2, QueueBytes: 100})
-	first := q.admit(1, "a")
-	waiting := []*ticket{q.admit(1, "a"), q.admit(1, "a")}
-	if q.admit(1, "a") != nil {
+	first := q.admit(1, nil, "a")
+	waiting := []*ticket{q.admit(1, nil, "a"), q.admit(1, nil, "a")}
+	if q.admit(1, nil, "a") != nil {
 		t.Error("a full queue took one more")
 	}
-	if beside := q.admit(1, "b"); beside == nil {
+	if beside := q.admit(1, nil, "b"); beside == nil {
 		t.Error("a message that need not wait was refused")
 	} else {
 		beside.done()

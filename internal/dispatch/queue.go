@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 
+	"github.com/oslorpc/oslorpc/internal/limits"
 	"github.com/oslorpc/oslorpc/internal/phase"
 )
 
@@ -38,9 +39,11 @@ type queue struct {
 	arrived uint64
 	// lanes are the order keys of messages that run or wait; made when it is first needed.
 	lanes map[string]*lane
-	// atOnce is the ticket of all messages without a key that got a worker at once; nothing tells
-	// them apart. Made when it is first needed.
+	// atOnce is the ticket of all messages without a key and a holder that got a worker at once;
+	// nothing tells them apart. Made when it is first needed.
 	atOnce *ticket
+	// holders are the callers that have messages here; made when it is first needed.
+	holders map[*limits.Caller]*holder
 }
 
 // lane is the messages with one order key: one that runs or is ready, and the messages that wait
@@ -53,6 +56,7 @@ type lane struct {
 // ticket is a message that was admitted. It must be ended with done, or by an error of wait.
 type ticket struct {
 	queue      *queue
+	holder     *holder
 	size       int
 	arrived    uint64        // its place in the order of arrival
 	lane       *lane         // nil without an order key
@@ -61,39 +65,63 @@ type ticket struct {
 	prev, next *ticket
 }
 
-// admit takes a message of size bytes in, with its order key, empty for none. It returns nil if
-// the queue is full.
-func (q *queue) admit(size int, key string) *ticket {
+// admit takes a message of size bytes in, with its caller, nil for none, and its order key, empty
+// for none. It returns nil if the queue is full, or has no more room for the caller.
+func (q *queue) admit(size int, caller *limits.Caller, key string) *ticket {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	h := q.holder(caller)
 	mine := q.lanes[key] // none has the empty key
-	atOnce := mine == nil && q.ready.first == nil && q.free()
+	free := q.free() && h.mayRun()
+	atOnce := mine == nil && q.ready.first == nil && free
 	switch {
 	case atOnce && key == "":
-		if q.atOnce == nil {
-			q.atOnce = &ticket{queue: q}
-		}
-		q.running++
-		return q.atOnce
-	case !atOnce && (q.waiting >= q.limits.Queue || (q.waiting > 0 && q.bytes+size > q.limits.QueueBytes)):
+		q.run(h)
+		return q.shared(h)
+	case !atOnce && !(q.mayWait(size) && h.mayWait(size)):
 		q.refused++
 		return nil
 	}
 	q.arrived++
-	t := &ticket{queue: q, size: size, arrived: q.arrived, lane: mine}
+	t := &ticket{queue: q, holder: h, size: size, arrived: q.arrived, lane: mine}
 	if key != "" && mine == nil {
 		t.lane = q.open(key)
 	}
 	switch {
 	case atOnce:
-		q.running++
+		q.run(h)
 		return t
 	case mine != nil:
 		q.wait(t, &mine.next)
 	default:
 		q.wait(t, &q.ready)
+		q.handOut() // what waits before it may have all the workers that it may have
 	}
 	return t
+}
+
+// mayWait reports whether a message of size bytes may wait. The lock is held.
+func (q *queue) mayWait(size int) bool {
+	return q.waiting < q.limits.Queue && (q.waiting == 0 || q.bytes+size <= q.limits.QueueBytes)
+}
+
+// shared returns the ticket of all messages of a holder that got a worker at once. The lock is
+// held.
+func (q *queue) shared(h *holder) *ticket {
+	at := &q.atOnce
+	if h != nil {
+		at = &h.atOnce
+	}
+	if *at == nil {
+		*at = &ticket{queue: q, holder: h}
+	}
+	return *at
+}
+
+// run notes that a message of a holder runs. The lock is held.
+func (q *queue) run(h *holder) {
+	q.running++
+	h.runs(1)
 }
 
 // open begins a lane.
@@ -111,6 +139,7 @@ func (q *queue) wait(t *ticket, in *line) {
 	t.turn = make(chan struct{})
 	q.waiting++
 	q.bytes += t.size
+	t.holder.waits(1, t.size)
 	in.insert(t)
 }
 
@@ -140,6 +169,7 @@ func (t *ticket) done() {
 		q.remove(t)
 	} else {
 		q.running--
+		t.holder.runs(-1)
 	}
 	if leads {
 		q.advance(t.lane)
@@ -157,13 +187,17 @@ func (q *queue) advance(l *lane) {
 	}
 }
 
-// handOut gives the free workers to the messages that wait longest. The lock is held.
+// handOut gives the free workers to the messages that wait longest, but for those whose callers
+// have all that they may have. The lock is held.
 func (q *queue) handOut() {
-	for q.ready.first != nil && q.free() {
-		t := q.ready.first
-		q.remove(t)
-		q.running++
-		close(t.turn)
+	for t := q.ready.first; t != nil && q.free(); {
+		next := t.next
+		if t.holder.mayRun() {
+			q.remove(t)
+			q.run(t.holder)
+			close(t.turn)
+		}
+		t = next
 	}
 }
 
@@ -172,6 +206,7 @@ func (q *queue) remove(t *ticket) {
 	t.in.remove(t)
 	q.waiting--
 	q.bytes -= t.size
+	t.holder.waits(-1, -t.size)
 }
 
 // free reports whether a message may have a worker now. The lock is held.

@@ -26,7 +26,7 @@ func newQueue(t *testing.T, l Limits) (*queue, []*ticket) {
 
 func admitted(t *testing.T, q *queue, size int) *ticket {
 	t.Helper()
-	ticket := q.admit(size, "")
+	ticket := q.admit(size, nil, "")
 	if ticket == nil {
 		t.Fatalf("a message of %d bytes was refused: %+v", size, q.load())
 	}
@@ -128,7 +128,7 @@ func TestQueueIsBounded(t *testing.T) {
 			q, busy := newQueue(t, test.limits)
 			queued, refused := int64(0), int64(0)
 			for i, s := range test.steps {
-				ticket := q.admit(s.size, "")
+				ticket := q.admit(s.size, nil, "")
 				if (ticket != nil) != s.want {
 					t.Errorf("step %d, %d bytes: admitted is %v", i, s.size, ticket != nil)
 				}
@@ -169,7 +169,7 @@ func TestThoseWhoGiveUpLeaveTheQueue(t *testing.T) {
 			for i := range waiting {
 				waiting[i] = admitted(t, q, 10)
 			}
-			if q.admit(1, "") != nil {
+			if q.admit(1, nil, "") != nil {
 				t.Fatal("the queue should be full")
 			}
 			ctx, cancel := context.WithCancel(t.Context())
@@ -255,7 +255,7 @@ func TestQueueUnderStress(t *testing.T) {
 		all.Go(func() {
 			random := rand.New(rand.NewPCG(1, uint64(caller)))
 			for range rounds {
-				ticket := q.admit(random.IntN(12), [...]string{"", "", "a", "b"}[random.IntN(4)])
+				ticket := q.admit(random.IntN(12), nil, [...]string{"", "", "a", "b"}[random.IntN(4)])
 				if ticket == nil {
 					refused.Add(1)
 					continue

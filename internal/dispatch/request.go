@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/limits"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -26,6 +27,9 @@ type Request struct {
 	OrderKey string
 	// Caller is the name that the sender's program gives itself; [UnknownCaller] if it gives none.
 	Caller string
+	// From is the account of the sender, whose share of the workers and the queue bounds the
+	// message; nil for none.
+	From *limits.Caller
 	// Monitored is true for a call that heartbeats accompany.
 	Monitored bool
 	// HasContext says that the context of the message has the request context already.

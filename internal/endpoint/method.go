@@ -34,7 +34,7 @@ func Func[A, R any](f func(ctx context.Context, args A) (R, error)) Method {
 			if err != nil {
 				return &dispatch.MethodError{Err: err}
 			}
-			return emitValue(emit, result)
+			return emitValue(ctx, emit, result)
 		}, nil
 	})
 }
@@ -54,7 +54,7 @@ func Stream[A, T any](f func(ctx context.Context, args A) iter.Seq2[T, error]) M
 				if err != nil {
 					return &dispatch.MethodError{Err: err}
 				}
-				if err := emitValue(emit, item); err != nil {
+				if err := emitValue(ctx, emit, item); err != nil {
 					return err
 				}
 			}
@@ -64,9 +64,15 @@ func Stream[A, T any](f func(ctx context.Context, args A) iter.Seq2[T, error]) M
 }
 
 // emitValue emits one item. Its error tells an item that cannot be JSON from a failure of the
-// method.
-func emitValue(emit dispatch.Emit, v any) error {
-	text, err := payload.Marshal(v, rpc.BadResult)
+// method. A large item is not encoded before its caller may have more answers.
+func emitValue(ctx context.Context, emit dispatch.Emit, v any) error {
+	weight := payload.Weigh(v)
+	if weight > 0 {
+		if err := dispatch.Reserve(ctx, weight); err != nil {
+			return err
+		}
+	}
+	text, err := payload.MarshalWeighed(v, weight, rpc.BadResult)
 	if err != nil {
 		return err
 	}

@@ -132,7 +132,7 @@ func (r reflected) bind(kwargs string) (dispatch.Invocation, error) {
 		}
 		out := r.f.Call(in)
 		if r.streaming {
-			return drainReflected(out[0], emit)
+			return drainReflected(ctx, out[0], emit)
 		}
 		if err, _ := reflect.TypeAssert[error](out[len(out)-1]); err != nil {
 			return &dispatch.MethodError{Err: err}
@@ -140,17 +140,17 @@ func (r reflected) bind(kwargs string) (dispatch.Invocation, error) {
 		if len(out) == 1 {
 			return emit("null")
 		}
-		return emitValue(emit, out[0].Interface())
+		return emitValue(ctx, emit, out[0].Interface())
 	}, nil
 }
 
 // drainReflected emits the items of an iter.Seq2[T, error].
-func drainReflected(seq reflect.Value, emit dispatch.Emit) (err error) {
+func drainReflected(ctx context.Context, seq reflect.Value, emit dispatch.Emit) (err error) {
 	yield := reflect.MakeFunc(seq.Type().In(0), func(in []reflect.Value) []reflect.Value {
 		if failure, _ := reflect.TypeAssert[error](in[1]); failure != nil {
 			err = &dispatch.MethodError{Err: failure}
 		} else {
-			err = emitValue(emit, in[0].Interface())
+			err = emitValue(ctx, emit, in[0].Interface())
 		}
 		return []reflect.Value{reflect.ValueOf(err == nil)}
 	})

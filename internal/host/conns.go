@@ -19,6 +19,14 @@ type acceptedConn struct {
 	net.Conn
 
 	listener *connListener
+	onClose  func() // guarded by the listener's lock; nil for nothing to tell
+}
+
+// OnClose has f called when the connection is closed.
+func (c *acceptedConn) OnClose(f func()) {
+	c.listener.mu.Lock()
+	defer c.listener.mu.Unlock()
+	c.onClose = f
 }
 
 func trackConns(l net.Listener) *connListener {
@@ -31,7 +39,7 @@ func (l *connListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &acceptedConn{conn, l}
+	c := &acceptedConn{Conn: conn, listener: l}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.conns[c] = true
@@ -56,6 +64,10 @@ func (l *connListener) closeConns() {
 func (c *acceptedConn) Close() error {
 	c.listener.mu.Lock()
 	delete(c.listener.conns, c)
+	tell := c.onClose
 	c.listener.mu.Unlock()
+	if tell != nil {
+		tell()
+	}
 	return c.Conn.Close()
 }

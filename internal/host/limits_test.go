@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -114,4 +115,66 @@ func TestHandshakeIsBounded(t *testing.T) {
 func isTimeout(err error) bool {
 	e, ok := err.(net.Error) //nolint:errorlint // The connection returns it as it is.
 	return ok && e.Timeout()
+}
+
+// A request that is not finished in time is reset, and so is one that comes too slowly. Other
+// requests on the connection go on.
+func TestUnfinishedRequestsAreReset(t *testing.T) {
+	t.Parallel()
+	c := attacker(t, limited(t, rpc.Limits{Progress: 100 * time.Millisecond}), true)
+	for _, part := range []int{1, 5, 6, 70_000} {
+		id, err := c.Open(callPath)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Send(id, append(limitstest.Prefix(100_000), make([]byte, 100_000)...)[:part], false); err != nil {
+			t.Fatal(err)
+		}
+		if end, err := c.Await(id, patience); err != nil || end.Reset != http2.ErrCodeEnhanceYourCalm {
+			t.Errorf("after %d bytes: %+v, %v", part, end, err)
+		}
+	}
+	id, err := c.Request(callPath, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if end, err := c.Await(id, patience); err != nil || end.IsReset {
+		t.Errorf("a later request: %+v, %v", end, err)
+	}
+}
+
+// A connection that stops within a frame is closed.
+func TestUnfinishedFrameEndsConnection(t *testing.T) {
+	t.Parallel()
+	c := attacker(t, limited(t, rpc.Limits{Progress: 100 * time.Millisecond}), true)
+	if _, err := c.Conn.Write([]byte{0, 0, 8, byte(http2.FramePing), 0, 0, 0, 0, 0, 1, 2, 3}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Await(1, patience); err == nil || strings.Contains(err.Error(), "goes on") {
+		t.Errorf("the connection: %v", err)
+	}
+}
+
+// Large requests of one caller, more of them than its share of the memory, all pass one after the
+// other.
+func TestBurstOfLargeRequestsIsSlowed(t *testing.T) {
+	t.Parallel()
+	addr := limited(t, rpc.Limits{MessageSize: 1 << 20, Memory: 4 << 20})
+	var sending sync.WaitGroup
+	for range 3 {
+		c := attacker(t, addr, true)
+		for range 20 {
+			sending.Go(func() {
+				id, err := c.Request(callPath, make([]byte, 900_000))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if end, err := c.Await(id, patience); err != nil || end.IsReset {
+					t.Errorf("%+v, %v", end, err)
+				}
+			})
+		}
+	}
+	sending.Wait()
 }

@@ -27,6 +27,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/gate"
 	"github.com/oslorpc/oslorpc/internal/inbound"
 	"github.com/oslorpc/oslorpc/internal/intake"
+	"github.com/oslorpc/oslorpc/internal/limits"
 	"github.com/oslorpc/oslorpc/internal/service"
 )
 
@@ -39,6 +40,7 @@ type site struct {
 	grpc     *grpc.Server
 	health   healths
 	intake   *intake.Intake
+	budget   *limits.Budget
 	serving  sync.WaitGroup
 	nextID   int
 	runs     []*run
@@ -73,6 +75,7 @@ func newSite(ctx context.Context, c *Config) (*site, error) {
 		return nil, err
 	}
 	s := &site{bootID: newBootID(), addr: addr, listener: trackConns(listener), health: newHealths(c.Exchange)}
+	s.budget = limits.New(c.Limits, c.Log)
 	s.intake = intake.New(intake.Config{
 		BootID: s.bootID, Exchange: c.Exchange, MaxSize: c.Limits.MessageSize, Interceptors: c.Interceptors, Log: c.Log, Gate: guard,
 	})
@@ -92,7 +95,8 @@ func newBootID() string {
 func (s *site) open(c *Config, secure credentials.TransportCredentials) {
 	services := service.New(s.intake)
 	options := append([]grpc.ServerOption{
-		grpc.Creds(inbound.Credentials(secure, c.Log)),
+		grpc.Creds(inbound.Credentials(secure, c.Log, s.budget)),
+		grpc.InTapHandle(inbound.Tap),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: connection.MinPing, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: maxIdle, Time: pingTime, Timeout: pingTime}),
 		grpc.ChainStreamInterceptor(s.endStream),
@@ -101,6 +105,8 @@ func (s *site) open(c *Config, secure credentials.TransportCredentials) {
 		grpc.MaxHeaderListSize(uint32(c.Limits.HeaderSize + headerSlack)), //nolint:gosec // It is positive, and small.
 		grpc.MaxConcurrentStreams(uint32(c.Limits.Streams)),               //nolint:gosec // It is positive.
 		grpc.ConnectionTimeout(c.Limits.Handshake),
+		grpc.StaticStreamWindowSize(inbound.StreamWindow),
+		grpc.StaticConnWindowSize(inbound.ConnWindow),
 		grpc.NumStreamWorkers(streamWorkers),
 		grpc.UnknownServiceHandler(services.Unknown),
 	}, c.Options...)

@@ -7,6 +7,7 @@ package inbound
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"strconv"
@@ -15,6 +16,7 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"github.com/oslorpc/oslorpc/internal/identity"
+	"github.com/oslorpc/oslorpc/internal/limits"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -22,8 +24,41 @@ import (
 type Conn struct {
 	net.Conn
 
-	peer rpc.Peer
-	addr net.Addr
+	peer  rpc.Peer
+	addr  net.Addr
+	guard *guard // nil without limits
+}
+
+// Read returns what the peer sent.
+func (c *Conn) Read(b []byte) (int, error) {
+	if c.guard == nil {
+		return c.Conn.Read(b)
+	}
+	return c.guard.Read(b)
+}
+
+// Write sends to the peer.
+func (c *Conn) Write(b []byte) (int, error) {
+	if c.guard == nil {
+		return c.Conn.Write(b)
+	}
+	return c.guard.Write(b)
+}
+
+// Close closes the connection.
+func (c *Conn) Close() error {
+	if c.guard != nil {
+		c.guard.close()
+	}
+	return c.Conn.Close()
+}
+
+// Caller returns the account of the peer; nil without limits.
+func (c *Conn) Caller() *limits.Caller {
+	if c == nil || c.guard == nil {
+		return nil
+	}
+	return c.guard.caller
 }
 
 // Peer returns the process at the other end. It does not change during the connection.
@@ -55,16 +90,20 @@ func From(ctx context.Context) *Conn {
 }
 
 // Credentials returns the credentials of a server such that [From] knows its connections.
-// Handshakes that fail are logged.
-func Credentials(c credentials.TransportCredentials, log *slog.Logger) credentials.TransportCredentials {
-	return &wrapped{c, newFailures(log)}
+// Handshakes that fail are logged. The budget bounds what connections hold; nil for no bounds.
+func Credentials(c credentials.TransportCredentials, log *slog.Logger, budget *limits.Budget) credentials.TransportCredentials {
+	return &wrapped{c, newFailures(log), budget}
 }
 
 type wrapped struct {
 	credentials.TransportCredentials
 
 	failures *failures
+	budget   *limits.Budget
 }
+
+// errCrowded is the error for a connection of a caller that has all it may have.
+var errCrowded = errors.New("the caller has too many connections")
 
 func (w *wrapped) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	secure, info, err := w.TransportCredentials.ServerHandshake(raw)
@@ -84,9 +123,48 @@ func (w *wrapped) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo,
 			c.peer.Identity = rpc.Identity{Proof: rpc.ProofUser, Names: []string{"user:" + strconv.FormatUint(uint64(uid), 10)}}
 		}
 	}
+	if err := w.guard(c, raw); err != nil {
+		_ = secure.Close()
+		return nil, nil, err
+	}
 	return c, info, nil
 }
 
+// guard holds a connection to the limits.
+func (w *wrapped) guard(c *Conn, raw net.Conn) error {
+	if w.budget == nil {
+		return nil
+	}
+	identity, shared := c.account()
+	caller := w.budget.Join(identity, shared)
+	if caller == nil {
+		w.budget.Refused(limits.Connections, identity+shared)
+		return errCrowded
+	}
+	c.guard = newGuard(c.Conn, w.budget, caller)
+	if r, ok := raw.(interface{ OnClose(f func()) }); ok { // gRPC closes only that if its own handshake fails
+		r.OnClose(c.guard.close)
+	}
+	return nil
+}
+
+// account returns the identity to which the connection counts, or else what it shares with others:
+// its address, or the user whose processes they all are.
+func (c *Conn) account() (identity, shared string) {
+	switch c.peer.Identity.Proof {
+	case rpc.ProofNone:
+		host, _, err := net.SplitHostPort(c.peer.Addr)
+		if err != nil {
+			return "", "address " + c.peer.Addr
+		}
+		return "", "address " + host
+	case rpc.ProofUser:
+		return "", c.peer.Identity.Key()
+	default:
+		return c.peer.Identity.Key(), ""
+	}
+}
+
 func (w *wrapped) Clone() credentials.TransportCredentials {
-	return &wrapped{w.TransportCredentials.Clone(), w.failures}
+	return &wrapped{w.TransportCredentials.Clone(), w.failures, w.budget}
 }

@@ -26,6 +26,8 @@ type asked struct {
 
 	got chan rpc.Peer
 	tls chan bool
+	// stream gets the number of the RPC's stream; nil for nothing to tell.
+	stream chan uint32
 }
 
 func (a *asked) Check(ctx context.Context, _ *grpc_health_v1.HealthCheckRequest) (*grpc_health_v1.HealthCheckResponse, error) {
@@ -33,6 +35,10 @@ func (a *asked) Check(ctx context.Context, _ *grpc_health_v1.HealthCheckRequest)
 	_, isTLS := p.AuthInfo.(credentials.TLSInfo)
 	a.got <- inbound.From(ctx).Peer()
 	a.tls <- isTLS
+	if a.stream != nil {
+		id, _ := inbound.StreamOf(ctx)
+		a.stream <- id
+	}
 	return &grpc_health_v1.HealthCheckResponse{}, nil
 }
 
@@ -40,7 +46,14 @@ func (a *asked) Check(ctx context.Context, _ *grpc_health_v1.HealthCheckRequest)
 func ask(t *testing.T, l net.Listener, server, client credentials.TransportCredentials) (rpc.Peer, bool) {
 	t.Helper()
 	a := &asked{got: make(chan rpc.Peer, 1), tls: make(chan bool, 1)}
-	s := grpc.NewServer(grpc.Creds(inbound.Credentials(server, slog.New(slog.DiscardHandler))))
+	askOf(t, a, l, server, client)
+	return <-a.got, <-a.tls
+}
+
+// askOf calls a server that has the service.
+func askOf(t *testing.T, a *asked, l net.Listener, server, client credentials.TransportCredentials) {
+	t.Helper()
+	s := grpc.NewServer(grpc.Creds(inbound.Credentials(server, slog.New(slog.DiscardHandler), nil)))
 	grpc_health_v1.RegisterHealthServer(s, a)
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(s.Stop)
@@ -55,7 +68,6 @@ func ask(t *testing.T, l net.Listener, server, client credentials.TransportCrede
 	if _, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{}); err != nil {
 		t.Fatal(err)
 	}
-	return <-a.got, <-a.tls
 }
 
 func listen(t *testing.T, network, address string) net.Listener {
@@ -94,5 +106,17 @@ func TestSocketProvesUser(t *testing.T) {
 	p, _ := ask(t, l, insecure.NewCredentials(), insecure.NewCredentials())
 	if want := "user:" + strconv.Itoa(os.Getuid()); p.Identity.Proof != rpc.ProofUser || p.Identity.String() != want {
 		t.Errorf("the identity is %+v, want %s", p.Identity, want)
+	}
+}
+
+// The guard finds the stream of an RPC in a field of gRPC's. A gRPC without it needs another way.
+func TestStreamOf(t *testing.T) {
+	if _, ok := inbound.StreamOf(t.Context()); ok {
+		t.Error("a context of no RPC has a stream")
+	}
+	a := &asked{got: make(chan rpc.Peer, 1), tls: make(chan bool, 1), stream: make(chan uint32, 1)}
+	askOf(t, a, listen(t, "tcp", "127.0.0.1:0"), insecure.NewCredentials(), insecure.NewCredentials())
+	if id := <-a.stream; id != 1 {
+		t.Errorf("the first RPC of a connection has stream %d", id)
 	}
 }

@@ -167,7 +167,7 @@ func (i *Intake) Call(ctx context.Context, m *Message) (result string, err error
 	result = "null"
 	err = m.server.Dispatch.Call(ctx, &m.Request, func(item string) error {
 		result = item
-		return nil
+		return m.Answer(len(item))
 	})
 	if err == nil {
 		err = i.sendable(result)
@@ -200,6 +200,9 @@ func (i *Intake) Multicall(ctx context.Context, m *Message, emit func(item strin
 	}
 	return m.Sign(untilForced(ctx, m.server.Dispatch, &m.Request, func(item string) error {
 		if err := i.sendable(item); err != nil {
+			return err
+		}
+		if err := m.Answer(len(item)); err != nil {
 			return err
 		}
 		return emit(item)

@@ -41,6 +41,14 @@ func (i *Intake) sendable(result string) error {
 	return nil
 }
 
+// answerMessage accounts for an answer of a typed service.
+func (m *Message) answerMessage(reply any) error {
+	if message, ok := reply.(proto.Message); ok {
+		return m.Answer(proto.Size(message))
+	}
+	return nil
+}
+
 // MaxSize bounds a result, in bytes.
 func (i *Intake) MaxSize() int { return i.config.MaxSize }
 

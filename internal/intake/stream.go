@@ -40,7 +40,7 @@ func (i *Intake) Stream(ctx context.Context, m *Message, stream Stream) error {
 	ctx, cancel := m.bound(ctx)
 	defer cancel()
 	m.Typed.Invoke = func(ctx context.Context, _ dispatch.Emit) error {
-		bounded := &boundStream{Stream: stream, ctx: ctx, intake: i}
+		bounded := &boundStream{Stream: stream, ctx: ctx, intake: i, message: m}
 		return bounded.result(m, method(ctx, bounded))
 	}
 	ctx, err := i.enter(ctx, m, deliveryOf(m.typed.Rules.Methods[m.Method]))
@@ -55,8 +55,9 @@ func (i *Intake) Stream(ctx context.Context, m *Message, stream Stream) error {
 type boundStream struct {
 	Stream
 
-	ctx    context.Context //nolint:containedctx // The stream ends with it.
-	intake *Intake
+	ctx     context.Context //nolint:containedctx // The stream ends with it.
+	intake  *Intake
+	message *Message
 
 	mu     sync.Mutex
 	broken error // why the stream cannot go on
@@ -70,6 +71,9 @@ func (s *boundStream) Send(item any) error {
 	}
 	if err := s.intake.sendableMessage(item); err != nil {
 		return s.fail(err)
+	}
+	if err := s.message.answerMessage(item); err != nil {
+		return err
 	}
 	return s.Stream.Send(item)
 }

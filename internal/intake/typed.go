@@ -89,8 +89,10 @@ func (u Unary) Do(ctx context.Context, request any) (reply any, err error) {
 		return u.cast(ctx, request)
 	}
 	m.Typed.Invoke = func(ctx context.Context, _ dispatch.Emit) (err error) {
-		reply, err = u.run(ctx, request)
-		return failed(err)
+		if reply, err = u.run(ctx, request); err != nil {
+			return failed(err)
+		}
+		return m.answerMessage(reply)
 	}
 	if ctx, err = i.enter(ctx, m, rpc.DeliveryCall); err == nil {
 		err = m.server.Dispatch.Call(ctx, &m.Request, drop)

@@ -52,9 +52,15 @@ var unmarshalOptions = json.JoinOptions(
 )
 
 // Marshal returns v as JSON text. The error is of kind, and names the place.
-func Marshal(v any, kind rpc.Kind) (string, error) {
+func Marshal(v any, kind rpc.Kind) (string, error) { return MarshalWeighed(v, Weigh(v), kind) }
+
+// MarshalWeighed is Marshal for a value of which [Weigh] returned the weight.
+func MarshalWeighed(v any, weight int, kind rpc.Kind) (string, error) {
 	if raw, ok := v.(Raw); ok {
 		return string(raw), nil
+	}
+	if weight > 0 {
+		defer takeTurn()()
 	}
 	b, err := json.Marshal(v, marshalOptions)
 	if err != nil {

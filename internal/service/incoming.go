@@ -108,6 +108,12 @@ func (o origin) Peer() (p rpc.Peer) {
 	return p
 }
 
+// Reserve waits until the peer may have about n bytes more of an answer; see [dispatch.Accountant].
+func (o origin) Reserve(n int, alone bool) error { return inbound.Reserve(o.ctx, n, alone) }
+
+// Answer is Reserve for an answer that has n bytes.
+func (o origin) Answer(n int, alone bool) error { return inbound.Answer(o.ctx, n, alone) }
+
 // partOf says which part of a request an error is about. The request has not run.
 func partOf(part string, err error) error {
 	e, ok := errors.AsType[*rpc.Error](err)

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/oslorpc/oslorpc/internal/inbound"
 	"github.com/oslorpc/oslorpc/internal/payload"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -54,7 +55,7 @@ func (in *incoming) readMessage(ctx context.Context, m *pb.Message) error {
 // from says which RPC carries the message, and which metadata are within the message.
 func (in *incoming) from(ctx context.Context, entries map[string]string) {
 	in.origin = origin{ctx: ctx, entries: entries}
-	in.Origin, in.Caller = in, callerOf(ctx)
+	in.Origin, in.Caller, in.From = in, callerOf(ctx), inbound.From(ctx).Caller()
 }
 
 // presentAndEmpty returns the name of the first field that is given and empty, "" if there is none.

@@ -25,6 +25,23 @@ type Limits struct {
 	// Streams is how many RPCs one connection may have open at a server: 1000 by default. A client
 	// of gRPC waits with more.
 	Streams int
+	// Memory bounds, in bytes, what peers make a process hold, with what the garbage collector
+	// needs for it: 512 MiB by default. A quarter is for requests, a quarter for answers that are
+	// not read yet, and a quarter for messages as values. Messages that do not fit wait.
+	Memory int64
+	// CallerShare is the part of the memory, of the workers and of the queue that one caller may
+	// take, in percent: 50 by default, and 100 for no share. A caller is an identity, or a
+	// connection that proved none.
+	CallerShare int
+	// CallerStreams is how many RPCs one caller may have open: 2000 by default. All connections
+	// from one address that proved no identity count together.
+	CallerStreams int
+	// CallerConnections is how many connections one caller may have: 250 by default. All
+	// connections from one address that proved no identity count together.
+	CallerConnections int
+	// Progress is how long a peer may leave a message unfinished, or an answer unread that holds
+	// back others, without any progress: 10 seconds by default.
+	Progress time.Duration
 	// Handshake bounds how long a connection takes to say who it is: TLS and the first frames of
 	// HTTP/2. It is 5 seconds by default.
 	Handshake time.Duration
@@ -35,6 +52,11 @@ func (l Limits) WithDefaults() Limits {
 	setDefault(&l.MessageSize, 16<<20)
 	setDefault(&l.HeaderSize, 8<<10)
 	setDefault(&l.Streams, 1000)
+	setDefault(&l.Memory, 512<<20)
+	setDefault(&l.CallerShare, 50)
+	setDefault(&l.CallerStreams, 2000)
+	setDefault(&l.CallerConnections, 250)
+	setDefault(&l.Progress, 10*time.Second)
 	setDefault(&l.Handshake, 5*time.Second)
 	return l
 }

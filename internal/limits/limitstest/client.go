@@ -4,6 +4,7 @@ package limitstest
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -54,7 +55,7 @@ func New(conn net.Conn) *Client {
 // Dial connects to a server over TCP, and greets it. A client that reads gives the server all the
 // room that it needs.
 func Dial(addr string, reads bool) (*Client, error) {
-	conn, err := net.Dial("tcp", addr)
+	conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", addr)
 	if err != nil {
 		return nil, err
 	}

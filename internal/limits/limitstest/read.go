@@ -38,18 +38,7 @@ func (c *Client) take(frame http2.Frame) {
 		}
 	case *http2.MetaHeadersFrame:
 		if f.StreamEnded() {
-			var end End
-			for _, field := range f.Fields {
-				switch field.Name {
-				case "grpc-status":
-					end.Status = field.Value
-				case "grpc-message":
-					end.Message = field.Value
-				case "grpc-status-details-bin":
-					end.Details = field.Value
-				}
-			}
-			c.ends[id] = end
+			c.ends[id] = endOf(f)
 		}
 	case *http2.DataFrame:
 		if n := f.Header().Length; c.Reads && n > 0 {
@@ -78,4 +67,19 @@ func (c *Client) settle(f *http2.SettingsFrame) {
 		c.start = int64(v)
 	}
 	_ = c.framer.WriteSettingsAck()
+}
+
+// endOf returns the end that trailers say.
+func endOf(f *http2.MetaHeadersFrame) (end End) {
+	for _, field := range f.Fields {
+		switch field.Name {
+		case "grpc-status":
+			end.Status = field.Value
+		case "grpc-message":
+			end.Message = field.Value
+		case "grpc-status-details-bin":
+			end.Details = field.Value
+		}
+	}
+	return end
 }

@@ -1,0 +1,130 @@
+package attack
+
+import (
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/oslorpc/oslorpc/internal/limits/limitstest"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+)
+
+const (
+	callPath      = "/oslorpc.v1.RPCService/Call"
+	multicallPath = "/oslorpc.v1.RPCService/Multicall"
+
+	maxPeak = 768 // MiB
+	maxP99  = 250 * time.Millisecond
+)
+
+// check ends the callers, and checks how the server fared.
+func (s *server) check(t *testing.T, o *others) {
+	t.Helper()
+	o.stop()
+	o.running.Wait()
+	slices.Sort(o.took)
+	p99 := o.took[len(o.took)*99/100]
+	peak := s.peak(t)
+	t.Logf("peak %d MiB, %d calls, p50 %v, p99 %v, max %v, log:\n%s", peak, len(o.took), o.took[len(o.took)/2], p99, o.took[len(o.took)-1], s.text())
+	if len(o.failures) > 0 {
+		t.Errorf("%d of %d calls of others failed, such as: %v", len(o.failures), len(o.took), o.failures[0])
+	}
+	if len(o.took) < 50 {
+		t.Errorf("others made %d calls only", len(o.took))
+	}
+	if p99 > maxP99 {
+		t.Errorf("p99 of others is %v", p99)
+	}
+	if peak > maxPeak {
+		t.Errorf("the server took %d MiB", peak)
+	}
+}
+
+// attacker connects to a server from an address of its own.
+func attacker(t *testing.T, addr string, reads bool) *limitstest.Client {
+	t.Helper()
+	conn, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}).DialContext(t.Context(), "tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := limitstest.Start(conn, reads)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// request returns a request of a method with arguments that are JSON text.
+func request(method, kwargs string) []byte {
+	b, err := proto.Marshal(&pb.CallRequest{Message: &pb.Message{
+		Target: &pb.Target{Topic: new("topic")}, Method: method, Kwargs: &pb.Payload{Encoding: &pb.Payload_Json{Json: kwargs}},
+	}})
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+// lasts is how long an attack is watched.
+const lasts = 3 * time.Second
+
+func TestUnfinishedRequests(t *testing.T) {
+	s := start(t)
+	o := s.use(t)
+	c := attacker(t, s.addr, true)
+	unfinished := append(limitstest.Prefix(17<<20), make([]byte, 17<<20-1)...)
+	for range 200 {
+		go func() {
+			if id, err := c.Open(callPath); err == nil {
+				_ = c.Send(id, unfinished, false)
+			}
+		}()
+	}
+	time.Sleep(lasts)
+	s.check(t, o)
+}
+
+func TestHeaderLists(t *testing.T) {
+	s := start(t)
+	o := s.use(t)
+	for range 120 {
+		go func() {
+			_, _ = attacker(t, s.addr, true).Open(callPath, slices.Repeat([]string{"x", strings.Repeat("x", 1<<10)}, 15<<10)...)
+		}()
+	}
+	time.Sleep(lasts)
+	s.check(t, o)
+}
+
+func TestUnreadAnswers(t *testing.T) {
+	s := start(t)
+	o := s.use(t)
+	c := attacker(t, s.addr, false)
+	for range 200 {
+		if _, err := c.Request(callPath, request("big", "{}")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(lasts)
+	s.check(t, o)
+}
+
+func TestStreams(t *testing.T) {
+	s := start(t)
+	o := s.use(t)
+	for range 20 {
+		c := attacker(t, s.addr, true)
+		for range 1000 {
+			if _, err := c.Open(callPath); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	time.Sleep(lasts)
+	s.check(t, o)
+}

@@ -1,0 +1,55 @@
+package dispatch
+
+import (
+	"context"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Accountant is an [Origin] that accounts for answers that are not small.
+type Accountant interface {
+	// Reserve waits until the sender may have about n bytes more of an answer, which is alone or
+	// one of several. An error means that the sender is gone.
+	Reserve(n int, alone bool) error
+	// Answer is Reserve for an answer that has n bytes. It takes what was reserved before.
+	Answer(n int, alone bool) error
+}
+
+// smallAnswer is the size below which answers have no account, in bytes. The number of open RPCs
+// bounds them.
+const smallAnswer = 16 << 10
+
+// Reserve waits until the sender of the message that the method of ctx runs for may have about n
+// bytes more of an answer. The method keeps its worker meanwhile, so a sender that does not read
+// gets no further methods run.
+func Reserve(ctx context.Context, n int) error {
+	c := runOf(ctx)
+	if c == nil || n < smallAnswer {
+		return nil
+	}
+	if a, ok := c.request.Origin.(Accountant); ok {
+		return gone(a.Reserve(n, c.request.isAlone()))
+	}
+	return nil
+}
+
+// Answer is Reserve for an answer that has n bytes and is handed to the carrier next.
+func (r *Request) Answer(n int) error {
+	if n < smallAnswer {
+		return nil
+	}
+	if a, ok := r.Origin.(Accountant); ok {
+		return gone(a.Answer(n, r.isAlone()))
+	}
+	return nil
+}
+
+// isAlone reports whether the message has one answer.
+func (r *Request) isAlone() bool { return r.Delivery == rpc.DeliveryCall }
+
+func gone(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &rpc.Error{Kind: rpc.Canceled, Cause: err, Message: "the method ran, and the caller went away before it could have the result"}
+}

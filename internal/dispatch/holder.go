@@ -1,0 +1,88 @@
+package dispatch
+
+import "github.com/oslorpc/oslorpc/internal/limits"
+
+// holder is what a caller has of a queue and of its workers. It is guarded by the queue's lock. The
+// nil holder has no limits.
+type holder struct {
+	caller *limits.Caller
+	parent *holder // of the caller that this one is a part of
+
+	running, waiting, bytes int
+	// maxRunning, maxWaiting and maxBytes are its share.
+	maxRunning, maxWaiting, maxBytes int
+	// atOnce is the ticket of all its messages without a key that got a worker at once.
+	atOnce *ticket
+}
+
+// Smaller numbers of workers, of messages that wait, and of their bytes are not divided.
+const (
+	dividedWorkers = 8
+	dividedQueue   = 100
+	dividedBytes   = 1 << 20
+)
+
+// maxIdleHolders is how many holders a queue keeps that have nothing.
+const maxIdleHolders = 64
+
+// holder returns the holder of a caller, nil if there is no caller. The lock is held.
+func (q *queue) holder(c *limits.Caller) *holder {
+	if c == nil {
+		return nil
+	}
+	if h := q.holders[c]; h != nil {
+		return h
+	}
+	if len(q.holders) >= maxIdleHolders {
+		for at, h := range q.holders {
+			if h.running == 0 && h.waiting == 0 {
+				delete(q.holders, at)
+			}
+		}
+	}
+	if q.holders == nil {
+		q.holders = map[*limits.Caller]*holder{}
+	}
+	h := &holder{
+		caller: c, parent: q.holder(c.Parent()),
+		maxRunning: c.Part(q.limits.Workers, dividedWorkers), maxWaiting: c.Part(q.limits.Queue, dividedQueue),
+		maxBytes: c.Part(q.limits.QueueBytes, dividedBytes),
+	}
+	q.holders[c] = h
+	return h
+}
+
+// mayRun reports whether a message of the holder may have another worker.
+func (h *holder) mayRun() bool {
+	for ; h != nil; h = h.parent {
+		if h.running >= h.maxRunning {
+			return false
+		}
+	}
+	return true
+}
+
+// mayWait reports whether a message of the holder may wait.
+func (h *holder) mayWait(size int) bool {
+	for ; h != nil; h = h.parent {
+		if h.waiting >= h.maxWaiting || h.waiting > 0 && h.bytes+size > h.maxBytes {
+			return false
+		}
+	}
+	return true
+}
+
+// runs notes that n more messages of the holder run.
+func (h *holder) runs(n int) {
+	for ; h != nil; h = h.parent {
+		h.running += n
+	}
+}
+
+// waits notes that n more messages of the holder wait, of a size together.
+func (h *holder) waits(n, size int) {
+	for ; h != nil; h = h.parent {
+		h.waiting += n
+		h.bytes += size
+	}
+}

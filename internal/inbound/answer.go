@@ -1,0 +1,63 @@
+package inbound
+
+import (
+	"context"
+	"reflect"
+
+	"google.golang.org/grpc"
+)
+
+// Reserve claims room for about n bytes of an answer to the RPC of ctx, which is alone or one of
+// several. It waits while the caller, or the process, has too many answers that are not read. It
+// returns an error if ctx ends before.
+func Reserve(ctx context.Context, n int, alone bool) error {
+	g, id := guardOf(ctx)
+	if g == nil {
+		return nil
+	}
+	if alone {
+		g.forget(id)
+	}
+	return g.claimAnswer(ctx, id, n, true)
+}
+
+// Answer is Reserve for an answer that has n bytes and is written next. It takes what was reserved.
+func Answer(ctx context.Context, n int, alone bool) error {
+	g, id := guardOf(ctx)
+	if g == nil || g.takeReserved(id, n) {
+		return nil
+	}
+	if alone {
+		g.forget(id)
+	}
+	return g.claimAnswer(ctx, id, n, false)
+}
+
+// guardOf returns the guard of the connection of an RPC, nil if there is none, and the number of
+// the stream.
+func guardOf(ctx context.Context) (*guard, uint32) {
+	c := From(ctx)
+	if c == nil || c.guard == nil {
+		return nil, 0
+	}
+	id, ok := streamOf(ctx)
+	if !ok {
+		return nil, 0
+	}
+	return c.guard, id
+}
+
+// streamOf returns the number of the stream of an RPC. gRPC keeps it in a field that it does not
+// export, and offers no other way from a handler to the frames of its RPC. Without it, answers have
+// no account; a test fails if the field is not there.
+func streamOf(ctx context.Context) (id uint32, ok bool) {
+	stream := reflect.ValueOf(grpc.ServerTransportStreamFromContext(ctx))
+	if stream.Kind() != reflect.Pointer || stream.Elem().Kind() != reflect.Struct {
+		return 0, false
+	}
+	field := stream.Elem().FieldByName("id")
+	if field.Kind() != reflect.Uint32 {
+		return 0, false
+	}
+	return uint32(field.Uint()), true //nolint:gosec // It is one.
+}

@@ -1,0 +1,4 @@
+package inbound
+
+// StreamOf is for tests of the gRPC that is linked.
+var StreamOf = streamOf

@@ -1,0 +1,128 @@
+// Package limits accounts for what peers make a process hold.
+//
+// A [Budget] belongs to a listening process. It has a [Pool] of bytes for each kind of memory that
+// peers fill, and a [Caller] for each peer, which may take a share of each pool. A [Claim] that
+// does not fit waits until something is given back, so a burst is slowed and not refused.
+package limits
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Budget is the accounts of a process. It is safe for concurrent use.
+type Budget struct {
+	Limits rpc.Limits
+	// Requests has the bytes of requests that do not come in one frame, until their RPCs end.
+	Requests *Pool
+	// Answers has the bytes of answers that are not small, until they are read or their RPCs end.
+	Answers *Pool
+	// Decoded has the estimated size of large messages as values, while they wait and run.
+	Decoded *Pool
+
+	refusals refusals
+
+	mu      sync.Mutex // guards the callers and the pools
+	callers map[string]*Caller
+}
+
+// poolShare is the part of the memory that a pool has: a quarter. The garbage collector needs as
+// much again as is in use, and the program needs some, too.
+const poolShare = 4
+
+// New returns the accounts for limits without a zero field.
+func New(l rpc.Limits, log *slog.Logger) *Budget {
+	b := &Budget{Limits: l, callers: map[string]*Caller{}, refusals: refusals{log: log}}
+	for _, p := range []**Pool{&b.Requests, &b.Answers, &b.Decoded} {
+		*p = &Pool{budget: b, size: l.Memory / poolShare, used: map[*Caller]int64{}}
+	}
+	return b
+}
+
+// sharedPart is the part that connections which prove no identity of their own may take together,
+// in percent, such as all from one address.
+const sharedPart = 75
+
+// Caller is a peer: an identity, or else a connection, whose parent is its address or its user. It
+// is safe for concurrent use. A nil Caller has no limits.
+type Caller struct {
+	budget *Budget
+	key    string
+	parent *Caller
+	share  int // of each pool, and of the workers, in percent
+
+	conns   int // guarded by the budget's lock
+	streams atomic.Int64
+}
+
+// Join returns the caller of a new connection: the identity that it proved, or, if that is empty,
+// the connection itself, as a part of what it shares with others. It returns nil if the caller has
+// all the connections that it may have. Call Leave when the connection ends.
+func (b *Budget) Join(identity, shared string) *Caller {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	key, share := identity, b.Limits.CallerShare
+	if identity == "" {
+		key, share = shared, max(sharedPart, share)
+	}
+	c := b.callers[key]
+	if c == nil {
+		c = &Caller{budget: b, key: key, share: share}
+		b.callers[key] = c
+	}
+	if c.conns >= b.Limits.CallerConnections {
+		return nil
+	}
+	c.conns++
+	if identity == "" {
+		return &Caller{budget: b, key: key, parent: c, share: b.Limits.CallerShare}
+	}
+	return c
+}
+
+// Leave notes the end of a connection.
+func (c *Caller) Leave() {
+	b, top := c.budget, c.top()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if top.conns--; top.conns == 0 {
+		delete(b.callers, top.key)
+	}
+}
+
+// top is the caller that has no parent.
+func (c *Caller) top() *Caller {
+	if c.parent != nil {
+		return c.parent
+	}
+	return c
+}
+
+// Parent returns the caller that this one is a part of, nil if there is none.
+func (c *Caller) Parent() *Caller { return c.parent }
+
+// String returns the identity or the address.
+func (c *Caller) String() string { return c.key }
+
+// Part returns the share of n that the caller may take: at least 1. Of less than least it may take
+// all, since there is nothing to divide.
+func (c *Caller) Part(n, least int) int {
+	if n < least {
+		return n
+	}
+	return max(1, n*c.share/100)
+}
+
+// OpenStream notes that an RPC begins.
+func (c *Caller) OpenStream() { c.top().streams.Add(1) }
+
+// IsCrowded reports whether the caller has more open RPCs than it may have.
+func (c *Caller) IsCrowded() bool {
+	return c.top().streams.Load() > int64(c.budget.Limits.CallerStreams)
+}
+
+// CloseStreams notes that RPCs have ended.
+func (c *Caller) CloseStreams(n int) { c.top().streams.Add(int64(-n)) }

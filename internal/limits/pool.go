@@ -1,0 +1,155 @@
+package limits
+
+import "context"
+
+// Pool is a number of bytes that callers share.
+type Pool struct {
+	budget *Budget
+	size   int64
+
+	// What follows is guarded by the budget's lock.
+	total   int64
+	used    map[*Caller]int64
+	waiting []*Claim
+}
+
+// Claim is a part of a pool that a caller has, or waits for.
+type Claim struct {
+	pool    *Pool
+	caller  *Caller
+	bytes   int64
+	granted func() // called once the claim is granted, if it had to wait; must not wait itself
+
+	has, ended bool // guarded by the budget's lock
+}
+
+// Claim asks for n bytes. It returns true if they are granted at once; else granted is called when
+// they are. A caller that has nothing may have as much as the pool is large, or all of an empty
+// pool, so that each message passes some time.
+func (p *Pool) Claim(c *Caller, n int, granted func()) (*Claim, bool) {
+	p.budget.mu.Lock()
+	defer p.budget.mu.Unlock()
+	claim := &Claim{pool: p, caller: c, bytes: int64(n), granted: granted}
+	if !p.isAhead(c) && p.isRoom(claim) {
+		p.give(claim)
+		return claim, true
+	}
+	p.waiting = append(p.waiting, claim)
+	return claim, false
+}
+
+// Acquire asks for n bytes, and waits until they are granted or ctx ends.
+func (p *Pool) Acquire(ctx context.Context, c *Caller, n int) (*Claim, error) {
+	turn := make(chan struct{})
+	claim, has := p.Claim(c, n, func() { close(turn) })
+	if has {
+		return claim, nil
+	}
+	select {
+	case <-turn:
+		return claim, nil
+	case <-ctx.Done():
+		claim.Release()
+		return nil, ctx.Err()
+	}
+}
+
+// Waits reports whether a claim of the caller waits, or of another on which the pool was used up.
+func (p *Pool) Waits(c *Caller) bool {
+	p.budget.mu.Lock()
+	defer p.budget.mu.Unlock()
+	for _, w := range p.waiting {
+		if w.caller.top() == c.top() || !p.fits(w) {
+			return true
+		}
+	}
+	return false
+}
+
+// Used returns how many bytes are granted.
+func (p *Pool) Used() int64 {
+	p.budget.mu.Lock()
+	defer p.budget.mu.Unlock()
+	return p.total
+}
+
+// Granted reports whether the claim has its bytes.
+func (c *Claim) Granted() bool {
+	c.pool.budget.mu.Lock()
+	defer c.pool.budget.mu.Unlock()
+	return c.has && !c.ended
+}
+
+// Release gives the bytes back, or ends the wait for them. A nil claim has none.
+func (c *Claim) Release() {
+	if c == nil {
+		return
+	}
+	p := c.pool
+	p.budget.mu.Lock()
+	defer p.budget.mu.Unlock()
+	if c.ended {
+		return
+	}
+	c.ended = true
+	if c.has {
+		p.add(c, -c.bytes)
+	}
+	p.serve()
+}
+
+// isAhead reports whether another claim of the caller waits: claims of one are granted in order.
+func (p *Pool) isAhead(c *Caller) bool {
+	for _, w := range p.waiting {
+		if w.caller == c && !w.ended {
+			return true
+		}
+	}
+	return false
+}
+
+// serve grants what fits, the longest waiting first. A claim that is beyond its caller's share lets
+// others pass; one for which the pool has no room does not. The lock is held.
+func (p *Pool) serve() {
+	kept, full := p.waiting[:0], false
+	for _, w := range p.waiting {
+		switch {
+		case w.ended:
+		case !full && p.isRoom(w):
+			p.give(w)
+			w.granted()
+		default:
+			full = full || !p.fits(w)
+			kept = append(kept, w)
+		}
+	}
+	clear(p.waiting[len(kept):])
+	p.waiting = kept
+}
+
+// fits reports whether the pool has room for a claim, whoever has it.
+func (p *Pool) fits(c *Claim) bool { return p.total == 0 || p.total+c.bytes <= p.size }
+
+// isRoom reports whether a claim can be granted.
+func (p *Pool) isRoom(c *Claim) bool {
+	for at := c.caller; at != nil; at = at.parent {
+		if used := p.used[at]; used > 0 && used+c.bytes > p.size*int64(at.share)/100 {
+			return false
+		}
+	}
+	return p.fits(c)
+}
+
+func (p *Pool) give(c *Claim) {
+	c.has = true
+	p.add(c, c.bytes)
+}
+
+func (p *Pool) add(c *Claim, n int64) {
+	p.total += n
+	for at := c.caller; at != nil; at = at.parent {
+		if p.used[at] += n; p.used[at] == 0 {
+			delete(p.used, at)
+		}
+	}
+}

@@ -1,0 +1,127 @@
+package payload
+
+import (
+	"reflect"
+	"runtime"
+	"time"
+)
+
+// Encoding a large value takes several times its size for a moment. So only as many at a time are
+// encoded as there are processors: more would not be faster.
+
+// large has room for the large values that are being encoded.
+var large = make(chan struct{}, runtime.GOMAXPROCS(0))
+
+// largeWait bounds the wait for that room. A value whose own encoding waits for another large value
+// could otherwise wait for ever.
+const largeWait = time.Second
+
+// takeTurn waits until a large value may be encoded, and returns the function that ends its turn.
+func takeTurn() (end func()) {
+	select {
+	case large <- struct{}{}:
+		return func() { <-large }
+	default:
+	}
+	timer := time.NewTimer(largeWait)
+	defer timer.Stop()
+	select {
+	case large <- struct{}{}:
+		return func() { <-large }
+	case <-timer.C:
+		return func() {}
+	}
+}
+
+// largeValue is the size of a large value, in bytes.
+const largeValue = 256 << 10
+
+// maxWeighed is how deep the elements are that count.
+const maxWeighed = 3
+
+// samples is how many elements of a collection stand for all.
+const samples = 4
+
+// Weigh returns about how large a value is as JSON text, in bytes, judged by a few of its elements;
+// 0 if it is not large.
+func Weigh(v any) int {
+	n := 0
+	switch v := v.(type) {
+	case nil, bool, int, int64, float64:
+	case string:
+		n = len(v)
+	default:
+		n = weigh(v, maxWeighed)
+	}
+	if n < largeValue {
+		return 0
+	}
+	return n
+}
+
+// weigh returns about how many bytes a value has, down to some depth.
+func weigh(v any, depth int) int {
+	switch v := v.(type) {
+	case string:
+		return len(v)
+	case map[string]any:
+		sum, seen := 0, 0
+		for _, element := range v {
+			if seen == samples || depth == 0 {
+				break
+			}
+			sum += weigh(element, depth-1)
+			seen++
+		}
+		return scale(sum, seen, len(v))
+	case []any:
+		sum, seen := 0, 0
+		for _, element := range v[:min(samples, len(v))] {
+			if depth == 0 {
+				break
+			}
+			sum += weigh(element, depth-1)
+			seen++
+		}
+		return scale(sum, seen, len(v))
+	default:
+		return weighReflected(reflect.ValueOf(v), depth)
+	}
+}
+
+// scale returns what n elements weigh of which some weigh sum.
+func scale(sum, seen, n int) int { return sum*n/max(1, seen) + 8*n }
+
+func weighReflected(v reflect.Value, depth int) (sum int) {
+	if depth < 0 {
+		return 0
+	}
+	switch v.Kind() {
+	case reflect.String:
+		return v.Len()
+	case reflect.Pointer, reflect.Interface:
+		if v.IsNil() {
+			return 0
+		}
+		return weighReflected(v.Elem(), depth-1)
+	case reflect.Struct:
+		for i := range v.NumField() {
+			sum += weighReflected(v.Field(i), depth-1)
+		}
+		return sum
+	case reflect.Slice, reflect.Array:
+		seen := min(samples, v.Len())
+		for i := range seen {
+			sum += weighReflected(v.Index(i), depth-1)
+		}
+		return scale(sum, seen, v.Len())
+	case reflect.Map:
+		seen := 0
+		for entries := v.MapRange(); seen < samples && entries.Next(); seen++ {
+			sum += weighReflected(entries.Value(), depth-1)
+		}
+		return scale(sum, seen, v.Len())
+	default:
+		return 8
+	}
+}
