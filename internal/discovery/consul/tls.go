@@ -19,7 +19,8 @@ import (
 
 // tlsSettings is how to connect to an agent with TLS. Empty names are not set.
 type tlsSettings struct {
-	on bool
+	// on is true if TLS is used; said, if the URL says whether it is.
+	on, said bool
 	// caFile and caPath are a file, or a directory of files, with the authorities to trust; without
 	// either the system's are trusted.
 	caFile, caPath string
@@ -31,10 +32,9 @@ type tlsSettings struct {
 	insecure bool
 }
 
-// environment takes from the environment what the URL does not say. given is true if the URL says
-// whether to use TLS.
-func (s *tlsSettings) environment(given bool) error {
-	if !given {
+// environment takes from the environment what the URL does not say.
+func (s *tlsSettings) environment() error {
+	if !s.said {
 		on, err := boolean(api.HTTPSSLEnvName, false)
 		if err != nil {
 			return err

@@ -138,17 +138,16 @@ func isHost(name string) bool {
 // completeTLS takes what the URL does not say from the environment. Parameters about TLS turn it
 // on.
 func (s *settings) completeTLS(query url.Values) error {
-	given := query.Has("consul-tls")
 	for name := range query {
-		if !strings.HasPrefix(name, "consul-") || name == "consul-tls" || name == "consul-token-file" {
+		if rest, of := strings.CutPrefix(name, "consul-"); !of || rest == "tls" || rest == "token-file" {
 			continue
 		}
-		if given && !s.tls.on {
+		if s.tls.said && !s.tls.on {
 			return fmt.Errorf("%s has no effect with consul-tls=false", name)
 		}
 		s.tls.on = true
 	}
-	return s.tls.environment(given)
+	return s.tls.environment()
 }
 
 func (s *settings) set(name, value string) (err error) {
@@ -166,6 +165,7 @@ func (s *settings) set(name, value string) (err error) {
 	case "consul-token-file":
 		s.tokenFile = value
 	case "consul-tls":
+		s.tls.said = true
 		s.tls.on, err = truth(value)
 	case "consul-insecure":
 		s.tls.insecure, err = truth(value)

@@ -25,9 +25,9 @@ func TestParseURL(t *testing.T) {
 		"consul://[::1]":                   {addrs: []string{"[::1]:8500"}, ttl: 15 * time.Second},
 		"consul://[::1]:1":                 {addrs: []string{"[::1]:1"}, ttl: 15 * time.Second},
 		"consul://h1:1,h2,[::1]:3/?ttl=2s": {addrs: []string{"h1:1", "h2:8500", "[::1]:3"}, ttl: 2 * time.Second},
-		"consul://h?consul-tls=false":      {addrs: []string{"h:8500"}, ttl: 15 * time.Second},
+		"consul://h?consul-tls=false":      {addrs: []string{"h:8500"}, tls: tlsSettings{said: true}, ttl: 15 * time.Second},
 		"consul://h?dc=east&consul-token-file=%2Ft&consul-tls=true&consul-ca=/ca&ttl=90s": {
-			addrs: []string{"h:8500"}, dc: "east", tokenFile: "/t", tls: tlsSettings{on: true, caFile: "/ca"}, ttl: 90 * time.Second,
+			addrs: []string{"h:8500"}, dc: "east", tokenFile: "/t", tls: tlsSettings{on: true, said: true, caFile: "/ca"}, ttl: 90 * time.Second,
 		},
 	} {
 		if got, err := parseURL(address); err != nil || !reflect.DeepEqual(got, want) {
