@@ -16,8 +16,17 @@ help: ## List these commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: build
-build: ## Build the command line to .bin/oslorpc
-	@$(GO) build -o $(BIN)/oslorpc ./cmd/oslorpc
+build: ## Build the command line to .bin/oslorpc; one commit always gives the same bytes
+	@CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -o $(BIN)/oslorpc ./cmd/oslorpc
+
+.PHONY: reproducible
+reproducible: ## Build two clones of the last commit, and fail if their sha256 differ
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	for clone in one two/deeper; do \
+		git clone -q . "$$dir/$$clone" && $(MAKE) -s -C "$$dir/$$clone" build || exit 1; \
+	done && \
+	sha256sum "$$dir/one/.bin/oslorpc" && cmp "$$dir/one/.bin/oslorpc" "$$dir/two/deeper/.bin/oslorpc" && \
+	"$$dir/one/.bin/oslorpc" version
 
 .PHONY: demo
 demo: build ## Watch a fleet of three servers answer
@@ -67,6 +76,24 @@ check-generate: generate ## Fail if the checked-in generated code differs from t
 	@git add --intent-to-add $(GENERATED) && git diff --exit-code -- $(GENERATED) || \
 		{ echo "the generated code is out of date: run 'make generate' and commit $(GENERATED)" >&2; exit 1; }
 
+.PHONY: sbom
+sbom: $(BIN)/.supply ## Write what the command line is built from to .bin/oslorpc.cdx.json, as CycloneDX; in a clone
+	@$(BIN)/cyclonedx-gomod app -json -noserial -main cmd/oslorpc -output $(BIN)/oslorpc.cdx.json .
+
+.PHONY: licenses
+licenses: $(BIN)/.supply ## List the license of each module in the command line; fail if one is unknown or not allowed
+	@$(GO) list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}} {{.Version}} {{.Dir}}{{end}}{{end}}' ./cmd/oslorpc | \
+		sort -u | sed '/^$$/d' | $(BIN)/licenses
+
+.PHONY: vulncheck
+vulncheck: $(BIN)/.supply ## Look for known vulnerabilities in what is built; skipped where the database cannot be reached
+	@found=$$($(BIN)/govulncheck ./... 2>&1); code=$$?; echo "$$found"; \
+	case "$$code:$$found" in \
+	0:*) ;; \
+	*"fetching vulnerabilities"*) echo "vulncheck: SKIPPED: the database of vulnerabilities cannot be reached" >&2 ;; \
+	*) exit $$code ;; \
+	esac
+
 .PHONY: clean
 clean: ## Remove what was built
 	@rm -rf $(BIN)
@@ -81,6 +108,11 @@ $(BIN)/.tools: tools/go.mod tools/go.sum
 $(BIN)/.lint: tools/lint/go.mod tools/lint/go.sum
 	@echo "building the linter of tools/lint, once; it takes some minutes"
 	@cd tools/lint && $(INSTALL) tool
+	@touch $@
+
+$(BIN)/.supply: tools/supply/go.mod tools/supply/go.sum
+	@echo "building the tools of tools/supply, once"
+	@cd tools/supply && $(INSTALL) tool ./licenses
 	@touch $@
 
 $(BIN)/consul: tools/consul/go.mod tools/consul/go.sum
