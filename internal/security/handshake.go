@@ -17,7 +17,17 @@ type secure struct {
 
 // ClientHandshake secures a connection to a server, and verifies the server.
 func (s *secure) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	config, _ := s.trust.clientConfig()
+	conn, info, shown, err := s.connect(ctx, authority, raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	again := func() (*tls.ConnectionState, error) { return s.try(raw.RemoteAddr(), authority) }
+	return s.trust.keep(conn, info, shown, again), info, nil
+}
+
+// connect is ClientHandshake, without watching the connection.
+func (s *secure) connect(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, *snapshot, error) {
+	config, shown := s.trust.clientConfig()
 	anyName := s.trust.config.Identity != "" && config.ServerName == "" && !config.InsecureSkipVerify
 	var chains [][]*x509.Certificate
 	if anyName { // the identity takes the place of the name
@@ -40,9 +50,9 @@ func (s *secure) ClientHandshake(ctx context.Context, authority string, raw net.
 	conn, info, err := credentials.NewTLS(config).ClientHandshake(ctx, authority, raw)
 	if t, is := info.(credentials.TLSInfo); is && anyName && err == nil {
 		t.State.VerifiedChains = chains
-		return conn, t, nil
+		return conn, t, shown, nil
 	}
-	return conn, info, err
+	return conn, info, shown, err
 }
 
 // verify verifies the certificate that the other end of a connection showed, whatever its names.
@@ -59,7 +69,12 @@ func verify(state *tls.ConnectionState, roots *x509.CertPool, usage x509.ExtKeyU
 
 // ServerHandshake secures a connection from a client, and verifies the client.
 func (s *secure) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	return credentials.NewTLS(s.trust.serverConfig()).ServerHandshake(raw)
+	config, shown := s.trust.serverConfig()
+	conn, info, err := credentials.NewTLS(config).ServerHandshake(raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.trust.keep(conn, info, shown, nil), info, nil
 }
 
 // Info implements [credentials.TransportCredentials].

@@ -1,5 +1,5 @@
 // Package security makes the transport credentials of clients and servers from a trust.Config. It
-// reads files again when they change, and ends the trust in connections that do not hold any more.
+// reads files again when they change, and ends connections to programs that are trusted no more.
 package security
 
 import (
@@ -23,6 +23,9 @@ type Trust struct {
 	log    *slog.Logger
 	files  *files // nil without files
 	plain  plain
+	conns  conns
+	// renewals are the attempts to make new connections in place of others.
+	renewals sync.WaitGroup
 
 	// Closed ends the goroutine that reads the files.
 	closing sync.Once
@@ -41,12 +44,14 @@ func Open(text Text, log *slog.Logger) (*Trust, error) {
 		return nil, err
 	}
 	t := &Trust{config: c, log: log, closed: make(chan struct{}), ended: make(chan struct{})}
-	if c.Credentials != nil || c.TLS != nil || c.CA == "" && c.Cert == "" {
+	if c.Credentials == nil && c.TLS == nil && (c.CA != "" || c.Cert != "") {
+		if t.files, err = openFiles(&c, origins, log); err != nil {
+			return nil, err
+		}
+	}
+	if t.files == nil && c.TLS == nil {
 		close(t.ended)
 		return t, nil
-	}
-	if t.files, err = openFiles(&c, origins, log); err != nil {
-		return nil, err
 	}
 	go t.follow()
 	return t, nil
@@ -80,6 +85,7 @@ const lookTime = time.Second
 // follow reads the files once in a while, until Close.
 func (t *Trust) follow() {
 	defer close(t.ended)
+	defer t.renewals.Wait()
 	tick := time.NewTicker(lookTime)
 	defer tick.Stop()
 	for {
@@ -87,7 +93,10 @@ func (t *Trust) follow() {
 		case <-t.closed:
 			return
 		case <-tick.C:
-			t.files.look()
+			if t.files != nil {
+				t.files.look()
+			}
+			t.review(time.Now())
 		}
 	}
 }
@@ -141,26 +150,26 @@ func (t *Trust) Server() (credentials.TransportCredentials, error) {
 }
 
 // clientConfig returns what a connection to a server is made with now.
-func (t *Trust) clientConfig() (config *tls.Config, epoch uint64) {
+func (t *Trust) clientConfig() (config *tls.Config, shown *snapshot) {
 	if t.config.TLS != nil {
 		config = t.config.TLS.Clone()
 	} else {
-		s := t.files.fresh()
-		config, epoch = &tls.Config{RootCAs: s.roots(), Certificates: s.certificates()}, s.epoch
+		shown = t.files.fresh()
+		config = &tls.Config{RootCAs: shown.roots(), Certificates: shown.certificates()}
 	}
 	config.MinVersion = max(config.MinVersion, tls.VersionTLS13)
 	if t.config.ServerName != "" {
 		config.ServerName = t.config.ServerName
 	}
-	return config, epoch
+	return config, shown
 }
 
 // serverConfig returns what a connection from a client is made with now.
-func (t *Trust) serverConfig() *tls.Config {
+func (t *Trust) serverConfig() (*tls.Config, *snapshot) {
 	if t.config.TLS != nil {
 		config := t.config.TLS.Clone()
 		config.MinVersion = max(config.MinVersion, tls.VersionTLS13)
-		return config
+		return config, nil
 	}
 	s := t.files.fresh()
 	// A resumed session would not verify the certificate of the client again.
@@ -172,5 +181,5 @@ func (t *Trust) serverConfig() *tls.Config {
 	default:
 		config.ClientAuth = tls.RequireAndVerifyClientCert
 	}
-	return config
+	return config, s
 }

@@ -65,7 +65,7 @@ func cutCommon(text string) (rest string, values map[string]string, err error) {
 	values = map[string]string{}
 	for pair := range strings.SplitSeq(query, "&") {
 		name, value, _ := strings.Cut(pair, "=")
-		if !slices.Contains(common, name) || name == "token-file" && strings.HasPrefix(text, "consul:") {
+		if !slices.Contains(common, name) {
 			others = append(others, pair)
 			continue
 		}

@@ -4,11 +4,17 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"net"
 	neturl "net/url"
+	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/stats"
 
 	"github.com/oslorpc/oslorpc/internal/tlstest"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
@@ -117,34 +123,121 @@ func TestPlaintextServers(t *testing.T) {
 	}
 }
 
-// Certificates are replaced all the time under load, and no call fails.
+// counting counts the connections of a server.
+type counting struct {
+	stats.Handler
+
+	conns atomic.Int64
+}
+
+func (c *counting) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+
+func (c *counting) HandleConn(_ context.Context, s stats.ConnStats) {
+	if _, begins := s.(*stats.ConnBegin); begins {
+		c.conns.Add(1)
+	}
+}
+
+func (c *counting) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+
+func (c *counting) HandleRPC(context.Context, stats.RPCStats) {}
+
+// rotation is how long certificates are replaced. The whole minute of docs/security.md takes
+// OSLORPC_ROTATION=1m.
+func rotation(t *testing.T) (total, each time.Duration) {
+	t.Helper()
+	text := os.Getenv("OSLORPC_ROTATION")
+	if text == "" {
+		return 6 * time.Second, 500 * time.Millisecond
+	}
+	total, err := time.ParseDuration(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return total, time.Second
+}
+
+// Certificates that are valid for seconds are replaced all the time, under load. No call fails,
+// also none that is long, and connections are replaced before their certificates expire.
 func TestRotationUnderLoad(t *testing.T) {
-	authority := tlstest.New(t)
-	dir := t.TempDir()
-	files := authority.Local("localhost").Write(dir)
-	serveSecure(t, oslorpc.WithTrust(files))
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	authority, dir, seen := tlstest.New(t), t.TempDir(), &counting{}
+	issue := func() trust.Config {
+		files := authority.Issue(tlstest.Subject{
+			DNS: []string{"localhost"}, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: time.Now().Add(8 * time.Second),
+		}).Write(dir)
+		files.Grace = 2 * time.Second
+		return files
+	}
+	files := issue()
+	serveSecure(t, oslorpc.WithTrust(files), oslorpc.WithServerOptions(grpc.StatsHandler(seen)))
+	c := open(t, oslorpc.WithTrust(files)).Client(oslorpc.Target{Topic: "inventory"}, oslorpc.WithTimeout(20*time.Second))
+	total, each := rotation(t)
+	ctx, cancel := context.WithTimeout(t.Context(), total)
 	defer cancel()
 	var callers sync.WaitGroup
+	var calls, failed atomic.Int64
 	for range 32 {
 		callers.Go(func() {
 			for ctx.Err() == nil {
-				transport := open(t, oslorpc.WithTrust(files)) // a new connection each time
-				c := transport.Client(oslorpc.Target{Topic: "inventory"}, oslorpc.WithTimeout(20*time.Second))
-				for range 20 {
-					if _, err := oslorpc.Call[string](t.Context(), c, "whoami", nil); err != nil {
-						t.Error(err)
-					}
+				calls.Add(1)
+				if _, err := oslorpc.Call[string](t.Context(), c, "whoami", nil); err != nil {
+					failed.Add(1)
+					t.Error(err)
 				}
 			}
 		})
 	}
-	for tick := time.NewTicker(100 * time.Millisecond); ctx.Err() == nil; {
+	tick := time.NewTicker(each)
+	defer tick.Stop()
+	for ctx.Err() == nil {
 		select {
 		case <-tick.C:
-			authority.Local("localhost").Write(dir)
+			issue()
 		case <-ctx.Done():
 		}
 	}
 	callers.Wait()
+	t.Logf("%d calls over %d connections, %d failed", calls.Load(), seen.conns.Load(), failed.Load())
+	if seen.conns.Load() < 3 {
+		t.Errorf("%d connections: none was replaced", seen.conns.Load())
+	}
+}
+
+// A caller whose certificate expires, or whose authority is trusted no more, cannot go on for
+// longer than the bound, over the connection that it has.
+func TestConnectionsEndWithTheirTrust(t *testing.T) {
+	ours, others := tlstest.New(t), tlstest.New(t)
+	for name, test := range map[string]struct {
+		client *tlstest.Certificate
+		change func(ca string)
+	}{
+		"expired":    {ours.Issue(tlstest.Subject{NotAfter: time.Now().Add(3 * time.Second)}), func(string) {}},
+		"distrusted": {others.Local(), func(ca string) { ours.Replace(ca, ours.PEM()) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := ours.Local("localhost").Write(t.TempDir())
+			ours.Replace(files.CA, tlstest.Bundle(ours, others))
+			files.Grace = time.Second
+			serveSecure(t, oslorpc.WithTrust(files))
+			secure := test.client.Mutual()
+			secure.RootCAs = ours.Pool
+			c := open(t, withTLS(secure)).Client(oslorpc.Target{Topic: "inventory"}, oslorpc.WithTimeout(time.Second))
+			if _, err := oslorpc.Call[string](t.Context(), c, "whoami", nil); err != nil {
+				t.Fatal(err)
+			}
+			test.change(files.CA)
+			for end := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+				if _, err := oslorpc.Call[string](t.Context(), c, "whoami", nil); err != nil {
+					if !oslorpc.SafeToRetry(err) {
+						t.Errorf("a call was lost: %v", err)
+					}
+					return
+				}
+				if time.Now().After(end) {
+					t.Fatal("it goes on")
+				}
+			}
+		})
+	}
 }

@@ -63,6 +63,11 @@ type Config struct {
 	// Credentials are used for every connection, in place of all of the above. Nil means none.
 	Credentials credentials.TransportCredentials
 
+	// Grace is how long a connection may go on after the other end lost the trust of this one: its
+	// certificate expired, or CA does not certify it any more. What runs may end; a client makes a
+	// new connection for what it sends. The zero value means 30 seconds.
+	Grace time.Duration
+
 	// Plaintext allows connections without TLS to and from other machines. Every program on the way
 	// can then read and change each message, and any program can send one.
 	Plaintext bool

@@ -1,0 +1,42 @@
+package security
+
+// framing follows where the frames of HTTP/2 begin and end, however they are cut. The zero value
+// is at the beginning of a connection.
+type framing struct {
+	begun  bool // a frame was complete
+	header [frameHeader]byte
+	has    int // bytes of the header
+	left   int // bytes of the frame that are still to come
+}
+
+const frameHeader = 9
+
+// between reports whether another frame may come now.
+func (f *framing) between() bool { return f.begun && f.has == 0 && f.left == 0 }
+
+// advance takes in bytes up to the end of a frame, or all if it does not end in them, and returns
+// how many.
+func (f *framing) advance(b []byte) (n int) {
+	for n < len(b) {
+		if f.left > 0 {
+			step := min(f.left, len(b)-n)
+			f.left, n = f.left-step, n+step
+		} else {
+			step := copy(f.header[f.has:], b[n:])
+			f.has, n = f.has+step, n+step
+			if f.has < frameHeader {
+				return n
+			}
+			f.left, f.has = int(f.header[0])<<16|int(f.header[1])<<8|int(f.header[2]), 0
+		}
+		if f.left == 0 {
+			f.begun = true
+			return n
+		}
+	}
+	return n
+}
+
+// goAway is the frame that ends a connection as soon as its streams have ended: it asks for no new
+// ones, and leaves those that are there alone.
+var goAway = []byte{0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0}
