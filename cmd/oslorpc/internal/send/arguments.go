@@ -28,8 +28,8 @@ type arguments []argument
 // parseArguments reads key=text and key:=json.
 func parseArguments(words []string) (arguments, error) {
 	var args arguments
-	for n, word := range words {
-		a, err := parseArgument(word, n+1)
+	for _, word := range words {
+		a, err := parseArgument(word)
 		if err != nil {
 			return nil, err
 		}
@@ -40,23 +40,21 @@ func parseArguments(words []string) (arguments, error) {
 	return args, nil
 }
 
-// parseArgument reads an argument. Its errors do not repeat the word, whose value may be secret,
-// but say which word it is.
-func parseArgument(word string, place int) (argument, error) {
+func parseArgument(word string) (argument, error) {
 	key, value, found := strings.Cut(word, "=")
 	name, isJSON := strings.CutSuffix(key, ":")
 	switch {
 	case !found:
-		return argument{}, cli.Usage("argument %d has no sign: write key=text, or key:=json for anything but text", place)
+		return argument{}, cli.Usage("%q is not an argument: write key=text, or key:=json for anything but text", word)
 	case name == "":
-		return argument{}, cli.Usage("argument %d has no name before the sign: write key=text or key:=json", place)
+		return argument{}, cli.Usage("%q has no name before the sign: write key=text or key:=json", word)
 	case !utf8.ValidString(word):
-		return argument{}, cli.Usage("argument %d is not UTF-8: encode it", place)
+		return argument{}, cli.Usage("%q is not UTF-8: encode it", word)
 	case !isJSON:
 		quoted, err := jsontext.AppendQuote(nil, value)
 		return argument{name: name, json: quoted, text: true}, err
 	case !jsontext.Value(value).IsValid():
-		return argument{}, cli.Usage("the value of %s:= is not JSON; for text, write %s=…", name, name)
+		return argument{}, cli.Usage("%q is not JSON; for text, write %s=%s", value, name, value)
 	}
 	return argument{name: name, json: jsontext.Value(strings.TrimSpace(value))}, nil
 }
@@ -155,8 +153,14 @@ func (args arguments) explain(err error) error {
 	return cli.WithHint(err, args[i].advice())
 }
 
-// advice says how to write a text argument as another type. It does not repeat the value, which may
-// be secret.
+// maxAdvice bounds a value that advice repeats.
+const maxAdvice = 60
+
+// advice says how to write a text argument as another type.
 func (a argument) advice() string {
+	text, _ := jsontext.AppendUnquote(nil, a.json) // it was quoted here
+	if len(text) <= maxAdvice && jsontext.Value(text).IsValid() {
+		return fmt.Sprintf("%s=%s is text: write %s:=%s", a.name, text, a.name, text)
+	}
 	return fmt.Sprintf("%s=… is text: for anything else write %s:= and JSON", a.name, a.name)
 }

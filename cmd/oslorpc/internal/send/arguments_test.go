@@ -51,7 +51,7 @@ func TestMalformedArguments(t *testing.T) {
 		{"=1", "no name"},
 		{":=1", "no name"},
 		{"a:=", "for text, write a="},
-		{"a:=x", "for text, write a=…"},
+		{"a:=x", "for text, write a=x"},
 		{"a:=1,", "is not JSON"},
 		{"a:=1 2", "is not JSON"},
 		{`a:={"b":1,"b":2}`, "is not JSON"},
@@ -149,9 +149,9 @@ func TestHintForText(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{
-		"/a":      "a=… is text: for anything else write a:= and JSON",
+		"/a":      "a=1 is text: write a:=1",
 		"/b":      "b=… is text: for anything else write b:= and JSON",
-		"/d~0~1":  "d~/=… is text: for anything else write d~/:= and JSON",
+		"/d~0~1":  "d~/=[1] is text: write d~/:=[1]",
 		"/e":      "e=… is text: for anything else write e:= and JSON",
 		"/c":      "",
 		"/none":   "",

@@ -31,8 +31,7 @@ func fromWords(ctx context.Context, in io.Reader, words []string) (arguments, er
 
 func fromWord(ctx context.Context, in io.Reader, word string, before []string) (arguments, error) {
 	if word != "-" {
-		a, err := parseArgument(word, len(before)+1)
-		return arguments{a}, err
+		return parseArguments([]string{word})
 	}
 	if slices.Contains(before, word) {
 		return nil, cli.Usage("standard input can be read once: write a single -")
