@@ -1,0 +1,74 @@
+package architecture
+
+import (
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var (
+	link     = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	code     = regexp.MustCompile("(?ms)^```.*?^```$|`[^`\n]*`")
+	named    = regexp.MustCompile("`((?:Test|Fuzz|Example)[A-Za-z0-9_]+)`")
+	declared = regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Example)[A-Za-z0-9_]+)\(`)
+)
+
+// files calls a function with each file below a directory of the module whose name ends with a
+// suffix.
+func files(t *testing.T, dir, suffix string, read func(path, text string)) {
+	t.Helper()
+	err := filepath.WalkDir(filepath.Join(root, dir), func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (strings.HasPrefix(d.Name(), ".") && path != root || d.Name() == "node_modules"):
+			return filepath.SkipDir
+		case d.IsDir() || !strings.HasSuffix(path, suffix):
+			return nil
+		}
+		text, err := os.ReadFile(path) //nolint:gosec // It is one of ours.
+		if err == nil {
+			read(path, string(text))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Links of documents to files lead somewhere.
+func TestLinksLeadSomewhere(t *testing.T) {
+	files(t, "", ".md", func(path, text string) {
+		for _, found := range link.FindAllStringSubmatch(code.ReplaceAllString(text, ""), -1) {
+			target, err := url.Parse(found[1])
+			if err != nil || target.IsAbs() || target.Path == "" {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(path), filepath.FromSlash(target.Path))); err != nil {
+				t.Errorf("%s: %s leads nowhere", path, found[1])
+			}
+		}
+	})
+}
+
+// Tests that the documents in docs name exist.
+func TestDocumentsNameTestsThatExist(t *testing.T) {
+	tests := map[string]bool{}
+	files(t, "", "_test.go", func(_, text string) {
+		for _, found := range declared.FindAllStringSubmatch(text, -1) {
+			tests[found[1]] = true
+		}
+	})
+	files(t, "docs", ".md", func(path, text string) {
+		for _, found := range named.FindAllStringSubmatch(text, -1) {
+			if !tests[found[1]] {
+				t.Errorf("%s: there is no test %s", path, found[1])
+			}
+		}
+	})
+}
