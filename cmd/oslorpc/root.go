@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/access"
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/demo"
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/look"
@@ -48,6 +49,7 @@ func rootCommand(p *cli.Program) *cobra.Command {
 	addGroup(root, "Send messages:", send.Commands(p)...)
 	addGroup(root, "Look at a fleet:", look.Commands(p)...)
 	addGroup(root, "Upgrade a fleet:", upgrades.Commands(p)...)
+	addGroup(root, "Protect a fleet:", access.Command(p))
 	root.AddCommand(versionCommand(p))
 	return root
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/oslorpc/oslorpc/internal/inprocess"
 	"github.com/oslorpc/oslorpc/internal/security"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
-	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
 // Config is how the servers of a process are reached. It does not change.
@@ -24,12 +23,10 @@ type Config struct {
 	// Listen is the address to listen on, empty for the default of the registry. Advertise is the one
 	// that others connect to, empty for the same one. See WithListen of package oslorpc.
 	Listen, Advertise string
-	// Trust has the credentials of connections.
+	// Trust has the credentials of connections, and the policy of servers.
 	Trust *security.Trust
 	// Limits bound what peers make the process hold. No field is zero.
 	Limits rpc.Limits
-	// Policy says which callers may send what; nil for all.
-	Policy *trust.Policy
 	// StopGrace is how long a server that stops goes on accepting after it withdrew.
 	StopGrace time.Duration
 	// StopTimeout bounds the stops that no caller bounds; 0 or less is no bound.

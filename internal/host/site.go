@@ -66,7 +66,7 @@ func newSite(ctx context.Context, c *Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	guard, err := gate.New(c.Policy, c.Log)
+	guard, err := gate.New(c.Trust.Policy(), c.Log)
 	if err != nil {
 		return nil, err
 	}

@@ -63,11 +63,16 @@ func Parse(name string, text []byte) (*Policy, error) {
 		}
 		r.mistakes = append(r.mistakes, err)
 	}
+	return nil, r.failure(name)
+}
+
+// failure returns the mistakes as an error.
+func (r *reader) failure(name string) error {
 	list := strings.Split(errors.Join(r.mistakes...).Error(), "\n")
 	for i := range list {
 		list[i] = name + ":" + list[i]
 	}
-	return nil, failure.Invalid("%s", strings.Join(list, "\n"))
+	return failure.Invalid("%s", strings.Join(list, "\n"))
 }
 
 // place is where a rule is in its file: its line, and the lines of the elements of its fields.
@@ -98,30 +103,40 @@ func (r *reader) wrongf(line int, format string, args ...any) {
 	r.mistakes = append(r.mistakes, fmt.Errorf("%d: %s", line, fmt.Sprintf(format, args...)))
 }
 
-// document reads a file.
-func (r *reader) document(text []byte) (p trust.Policy) {
+// root returns what a file says, nil if it cannot be read. Empty is what is wrong with an empty
+// one.
+func (r *reader) root(text []byte, empty string) *yaml.Node {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	var document yaml.Node
 	if err := decoder.Decode(&document); errors.Is(err, io.EOF) {
-		r.wrongf(1, "the file is empty: write `rules: []` to deny everything")
-		return p
+		r.wrongf(1, "%s", empty)
+		return nil
 	} else if err != nil {
 		r.syntax(err)
-		return p
+		return nil
 	}
 	if err := decoder.Decode(&yaml.Node{}); err == nil {
-		r.wrongf(document.Line, "the file has a second document: a policy is one")
+		r.wrongf(document.Line, "the file has a second document: it must be one")
 	} else if !errors.Is(err, io.EOF) {
 		r.syntax(err)
 	}
+	return document.Content[0]
+}
+
+// document reads a policy.
+func (r *reader) document(text []byte) (p trust.Policy) {
+	root := r.root(text, "the file is empty: write `rules: []` to deny everything")
+	if root == nil {
+		return p
+	}
 	var rules *yaml.Node
-	r.mapping(document.Content[0], "a policy", map[string]func(key, value *yaml.Node){
+	r.mapping(root, "a policy", map[string]func(key, value *yaml.Node){
 		"mode":  func(_, value *yaml.Node) { p.DryRun = r.mode(value) },
 		"rules": func(_, value *yaml.Node) { rules = value },
 	})
 	switch {
 	case rules == nil:
-		r.wrongf(document.Content[0].Line, "`rules` is missing: write `rules: []` to deny everything")
+		r.wrongf(root.Line, "`rules` is missing: write `rules: []` to deny everything")
 	case rules.Kind != yaml.SequenceNode:
 		r.wrongf(rules.Line, "`rules` must be a list")
 	default:

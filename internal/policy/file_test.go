@@ -159,3 +159,28 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestParseCases(t *testing.T) {
+	t.Parallel()
+	list, err := ParseCases("t.yaml", []byte("- {from: anyone, expect: denied}\n- from: [a, b]\n  delivery: cast\n  expect: allowed\n  rule: r\n"))
+	if err != nil || len(list) != 2 {
+		t.Fatalf("got %v, %v", list, err)
+	}
+	one, two := list[0], list[1]
+	if one.Line != 1 || one.Caller.Names == nil || len(one.Caller.Names) > 0 || one.Allowed || one.Delivery != rpc.DeliveryCall ||
+		one.Exchange != rpc.DefaultExchange {
+		t.Errorf("the first is %+v", one)
+	}
+	if two.Line != 2 || strings.Join(two.Caller.Names, ",") != "a,b" || !two.Allowed || two.Delivery != rpc.DeliveryCast || two.Rule != "r" {
+		t.Errorf("the second is %+v", two)
+	}
+	for text, says := range map[string]string{
+		"": "1: the file is empty", "a: b": "1: a table must be a list", "- a": "1: a case must be a mapping",
+		"- {expect: denied, topic: [a, b]}": "`topic` must be one text", "- {expect: denied, delivery: x}": "there is no delivery",
+		"- {expect: denied, rule: r}": "no rule denies", "- {topic: a}": "`expect` must be",
+	} {
+		if _, err := ParseCases("t.yaml", []byte(text)); !errors.Is(err, rpc.Invalid) || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: got %v, want %q", text, err, says)
+		}
+	}
+}

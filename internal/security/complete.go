@@ -1,6 +1,7 @@
 package security
 
 import (
+	"cmp"
 	"strconv"
 
 	"github.com/oslorpc/oslorpc/internal/failure"
@@ -29,9 +30,12 @@ var settings = []setting{
 // insecure is the parameter for Plaintext. It is no text.
 const insecureParameter = "insecure"
 
+// policyParameter is the parameter for the file of Policy.
+const policyParameter = "policy"
+
 // Parameters returns the names of the parameters of a transport URL that configure trust.
 func Parameters() []string {
-	names := []string{insecureParameter}
+	names := []string{insecureParameter, policyParameter}
 	for _, s := range settings {
 		names = append(names, s.parameter)
 	}
@@ -68,6 +72,9 @@ func (t *Text) Complete() (trust.Config, map[string]string, error) {
 		default:
 			*field, origins[s.parameter] = t.Variable(s.variable), s.variable
 		}
+	}
+	if file := cmp.Or(t.URL[policyParameter], t.Variable(trust.PolicyVariable)); c.Policy == nil && file != "" {
+		c.Policy = &trust.Policy{File: file}
 	}
 	var err error
 	c.Plaintext, err = t.plaintext()

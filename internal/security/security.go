@@ -57,6 +57,9 @@ func Open(text Text, log *slog.Logger) (*Trust, error) {
 	return t, nil
 }
 
+// Policy returns which callers may send what to servers; nil for all.
+func (t *Trust) Policy() *trust.Policy { return t.config.Policy }
+
 // check returns what contradicts itself in a configuration.
 func check(c *trust.Config, origins map[string]string) error {
 	files := c.CA != "" || c.Cert != "" || c.Key != ""

@@ -234,7 +234,7 @@ func (c *config) check() error {
 // hosting returns how the transport's servers are reached.
 func (c *config) hosting(registry discovery.Registry, listed host.Listed) host.Config {
 	return host.Config{
-		Exchange: c.exchange, Listen: c.listen, Advertise: c.advertise, Trust: c.security, Policy: c.trust.Policy,
+		Exchange: c.exchange, Listen: c.listen, Advertise: c.advertise, Trust: c.security,
 		Limits: c.limits, StopGrace: c.stopGrace, StopTimeout: c.stopTimeout, Interceptors: c.interceptors, Describe: c.describe(),
 		Options: c.serverOptions, Log: c.log, Registry: registry, Listed: listed, Test: c.process,
 	}

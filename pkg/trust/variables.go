@@ -18,11 +18,13 @@ const (
 	TokenFileVariable = "OSLORPC_TOKEN_FILE" //nolint:gosec // It is a name.
 	// InsecureVariable is true for Config.Plaintext, or false.
 	InsecureVariable = "OSLORPC_INSECURE"
+	// PolicyVariable has the path of the policy file, Config.Policy.File.
+	PolicyVariable = "OSLORPC_POLICY"
 )
 
 // Variables returns the names of all of these environment variables.
 func Variables() []string {
 	return []string{
-		CAVariable, CertVariable, KeyVariable, ServerNameVariable, IdentityVariable, TokenFileVariable, InsecureVariable,
+		CAVariable, CertVariable, KeyVariable, ServerNameVariable, IdentityVariable, TokenFileVariable, InsecureVariable, PolicyVariable,
 	}
 }

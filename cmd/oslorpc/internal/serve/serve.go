@@ -14,6 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
+	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
 const long = `Run a server for trying things out, until SIGINT or SIGTERM. It prints a line when it is ready, and one for each message
@@ -35,6 +36,7 @@ type serving struct {
 	listen        string
 	advertise     string
 	deprecated    []string
+	policy        string
 	quiet         bool
 	untilInputEnd bool
 }
@@ -57,6 +59,9 @@ func Command(p *cli.Program) *cobra.Command {
 				return err
 			}
 			p.LogTo(slog.LevelInfo)
+			if s.policy != "" {
+				p.Trust.Policy = &trust.Policy{File: s.policy}
+			}
 			return p.WithTransport(func(t *oslorpc.Transport) error { return s.serve(cmd.Context(), p, t) }, s.options()...)
 		},
 	}
@@ -74,6 +79,7 @@ func (s *serving) addFlags(cmd *cobra.Command) {
 	flags.StringSliceVar(&s.deprecated, "deprecated", nil, "`methods` to mark as deprecated since the served version")
 	flags.StringVar(&s.listen, "listen", "", "`address` to listen on: host:port, host:first-last or unix:/path; port 0 is any (default: a socket with local://, else 127.0.0.1:0)")
 	flags.StringVar(&s.advertise, "advertise", "", "`host:port` that others connect to, if it differs from the address to listen on")
+	flags.StringVar(&s.policy, "policy", "", "`file` that says which callers may send what; see oslorpc policy (default: $"+trust.PolicyVariable+")")
 	flags.BoolVarP(&s.quiet, "quiet", "q", false, "print no line for each message")
 	flags.BoolVar(&s.untilInputEnd, "until-input-ends", false, "stop also when standard input ends; for programs that start servers")
 }
