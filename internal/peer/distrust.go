@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/oslorpc/oslorpc/internal/security"
 )
 
 // Settings that errors tell people to look at. Each has the same name as a flag, as a parameter of
@@ -34,6 +36,7 @@ const (
 // sentence that begins with the server; empty if err is about something else, which may pass.
 func distrust(err error) string {
 	var (
+		unsafe    *security.PlaintextError
 		plaintext tls.RecordHeaderError
 		authority x509.UnknownAuthorityError
 		name      x509.HostnameError
@@ -42,6 +45,8 @@ func distrust(err error) string {
 		temporary interface{ Temporary() bool }
 	)
 	switch {
+	case errors.As(err, &unsafe):
+		return unsafe.Error()
 	case errors.As(err, &plaintext):
 		return speaksOpen
 	case errors.As(err, &authority):

@@ -101,6 +101,6 @@ func (s *secure) try(address net.Addr, authority string) (*tls.ConnectionState, 
 	if _, err := conn.Read(make([]byte, 1)); err != nil {
 		return nil, err
 	}
-	state := info.(credentials.TLSInfo).State //nolint:forcetypeassert,errcheck // NewTLS makes no other.
+	state := info.(credentials.TLSInfo).State //nolint:forcetypeassert // NewTLS makes no other.
 	return &state, nil
 }

@@ -21,7 +21,7 @@ func (s *secure) ClientHandshake(ctx context.Context, authority string, raw net.
 	if err != nil {
 		return nil, nil, err
 	}
-	again := func() (*tls.ConnectionState, error) { return s.try(raw.RemoteAddr(), authority) }
+	again := func() (*tls.ConnectionState, error) { return s.try(raw.RemoteAddr(), authority) } //nolint:contextcheck // It is later.
 	return s.trust.keep(conn, info, shown, again), info, nil
 }
 

@@ -67,7 +67,7 @@ func (k *kept) injected(b []byte) int {
 	defer k.mu.Unlock()
 	if k.woken {
 		k.woken = false
-		_ = k.Conn.SetReadDeadline(time.Time{}) // the next read tells
+		_ = k.SetReadDeadline(time.Time{}) // the next read tells
 	}
 	if len(k.pending) == 0 || len(k.pending) == len(goAway) && !k.frames.between() {
 		return 0
@@ -115,7 +115,7 @@ func (k *kept) drain() {
 			k.pending = goAway
 			if k.client {
 				k.woken = true
-				_ = k.Conn.SetReadDeadline(time.Unix(1, 0))
+				_ = k.SetReadDeadline(time.Unix(1, 0))
 			} else {
 				k.flush()
 			}

@@ -99,7 +99,7 @@ func TestDrainComesBetweenFrames(t *testing.T) {
 func TestClosedAfterGrace(t *testing.T) {
 	config, _ := open(t, tlstest.New(t).Local("localhost").Write(t.TempDir()))
 	client, server := secured(t, config)
-	k := server.(*kept) //nolint:forcetypeassert,errcheck // It has a certificate.
+	k := server.(*kept) //nolint:forcetypeassert // It has a certificate.
 	late := k.until.Add(time.Second)
 	s := config.files.current.Load()
 	config.forget(k) // only this test reviews it

@@ -60,11 +60,11 @@ type guarded struct {
 }
 
 // PlaintextError means that a connection would leave the machine without TLS.
-type PlaintextError struct{ Addr string }
+type PlaintextError struct{}
 
-// Error says what to do.
-func (e *PlaintextError) Error() string {
-	return e.Addr + " is another machine, and the connection would have no TLS: use WithTrust with CA, or with Plaintext if you mean it"
+// Error returns the end of a sentence that begins with the server.
+func (*PlaintextError) Error() string {
+	return "is on another machine, and the connection would have no TLS: use WithTrust with CA, or with Plaintext if you mean it"
 }
 
 // ClientHandshake checks that the connection may be in clear.
@@ -72,7 +72,7 @@ func (g *guarded) ClientHandshake(ctx context.Context, authority string, raw net
 	addr := raw.RemoteAddr()
 	if tcp, is := addr.(*net.TCPAddr); is && !tcp.IP.IsLoopback() {
 		if !g.trust.config.Plaintext {
-			return nil, nil, &PlaintextError{addr.String()}
+			return nil, nil, &PlaintextError{}
 		}
 		g.trust.plain.connecting.Do(func() {
 			g.trust.log.Warn("connections to other machines have no TLS: every machine on the way can read and change what passes",

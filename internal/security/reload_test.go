@@ -92,12 +92,12 @@ func TestReload(t *testing.T) {
 		},
 		"key first": func(a *tlstest.Authority, dir string) { a.Local("localhost").Write(dir) },
 		"a link, as Kubernetes": func(a *tlstest.Authority, dir string) {
-			real, err := os.MkdirTemp(filepath.Dir(dir), "data")
+			target, err := os.MkdirTemp(filepath.Dir(dir), "data")
 			if err != nil {
 				t.Fatal(err)
 			}
-			a.Local("localhost").Write(real)
-			if err := os.Symlink(real, dir+".next"); err != nil {
+			a.Local("localhost").Write(target)
+			if err := os.Symlink(target, dir+".next"); err != nil {
 				t.Fatal(err)
 			}
 			if err := os.Rename(dir+".next", dir); err != nil {

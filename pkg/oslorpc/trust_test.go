@@ -14,7 +14,8 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/stats"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/peer"
 
 	"github.com/oslorpc/oslorpc/internal/tlstest"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
@@ -123,24 +124,23 @@ func TestPlaintextServers(t *testing.T) {
 	}
 }
 
-// counting counts the connections of a server.
-type counting struct {
-	stats.Handler
-
-	conns atomic.Int64
+// callers has the certificates that the callers of a server showed.
+type callers struct {
+	mu      sync.Mutex
+	serials map[string]bool
 }
 
-func (c *counting) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
-
-func (c *counting) HandleConn(_ context.Context, s stats.ConnStats) {
-	if _, begins := s.(*stats.ConnBegin); begins {
-		c.conns.Add(1)
+// note is an interceptor.
+func (c *callers) note(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	if p, is := peer.FromContext(ctx); is {
+		if info, is := p.AuthInfo.(credentials.TLSInfo); is {
+			c.mu.Lock()
+			c.serials[info.State.PeerCertificates[0].SerialNumber.String()] = true
+			c.mu.Unlock()
+		}
 	}
+	return handler(ctx, request)
 }
-
-func (c *counting) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
-
-func (c *counting) HandleRPC(context.Context, stats.RPCStats) {}
 
 // rotation is how long certificates are replaced. The whole minute of docs/security.md takes
 // OSLORPC_ROTATION=1m.
@@ -160,7 +160,7 @@ func rotation(t *testing.T) (total, each time.Duration) {
 // Certificates that are valid for seconds are replaced all the time, under load. No call fails,
 // also none that is long, and connections are replaced before their certificates expire.
 func TestRotationUnderLoad(t *testing.T) {
-	authority, dir, seen := tlstest.New(t), t.TempDir(), &counting{}
+	authority, dir, seen := tlstest.New(t), t.TempDir(), &callers{serials: map[string]bool{}}
 	issue := func() trust.Config {
 		files := authority.Issue(tlstest.Subject{
 			DNS: []string{"localhost"}, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}, NotAfter: time.Now().Add(8 * time.Second),
@@ -169,15 +169,15 @@ func TestRotationUnderLoad(t *testing.T) {
 		return files
 	}
 	files := issue()
-	serveSecure(t, oslorpc.WithTrust(files), oslorpc.WithServerOptions(grpc.StatsHandler(seen)))
+	serveSecure(t, oslorpc.WithTrust(files), oslorpc.WithServerOptions(grpc.ChainUnaryInterceptor(seen.note)))
 	c := open(t, oslorpc.WithTrust(files)).Client(oslorpc.Target{Topic: "inventory"}, oslorpc.WithTimeout(20*time.Second))
 	total, each := rotation(t)
 	ctx, cancel := context.WithTimeout(t.Context(), total)
 	defer cancel()
-	var callers sync.WaitGroup
+	var load sync.WaitGroup
 	var calls, failed atomic.Int64
 	for range 32 {
-		callers.Go(func() {
+		load.Go(func() {
 			for ctx.Err() == nil {
 				calls.Add(1)
 				if _, err := oslorpc.Call[string](t.Context(), c, "whoami", nil); err != nil {
@@ -196,10 +196,10 @@ func TestRotationUnderLoad(t *testing.T) {
 		case <-ctx.Done():
 		}
 	}
-	callers.Wait()
-	t.Logf("%d calls over %d connections, %d failed", calls.Load(), seen.conns.Load(), failed.Load())
-	if seen.conns.Load() < 3 {
-		t.Errorf("%d connections: none was replaced", seen.conns.Load())
+	load.Wait()
+	t.Logf("%d calls with %d certificates, %d failed", calls.Load(), len(seen.serials), failed.Load())
+	if len(seen.serials) < 3 {
+		t.Errorf("the calls showed %d certificates: connections were not replaced", len(seen.serials))
 	}
 }
 
@@ -239,5 +239,44 @@ func TestConnectionsEndWithTheirTrust(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// outside returns an address of this machine that is not loopback.
+func outside(t *testing.T) string {
+	t.Helper()
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addrs {
+		if ip, is := a.(*net.IPNet); is && ip.IP.IsGlobalUnicast() && ip.IP.To4() != nil {
+			return ip.IP.String()
+		}
+	}
+	t.Skip("this machine has no other address than loopback")
+	return ""
+}
+
+// A client sends nothing to another machine in clear, unless it is allowed to; then it says so
+// once.
+func TestPlaintextClients(t *testing.T) {
+	address := outside(t)
+	_, _, a := serveSecure(t, oslorpc.WithListen(address+":0"), plaintext)
+	send := func(options ...oslorpc.TransportOption) error {
+		return open(t, options...).Client(oslorpc.Target{Topic: "inventory"}, oslorpc.WithTimeout(2*time.Second)).Cast(t.Context(), "note", nil)
+	}
+	err := send()
+	wantKind(t, err, oslorpc.Untrusted, true)
+	wantText(t, err, address, "is on another machine, and", "Plaintext")
+	if a.casts.Load() != 0 {
+		t.Error("it arrived")
+	}
+	log := &lockedBuffer{}
+	if err := send(plaintext, oslorpc.WithLogger(slog.New(slog.NewTextHandler(log, nil)))); err != nil {
+		t.Error(err)
+	}
+	if n := strings.Count(log.String(), "have no TLS"); n != 1 {
+		t.Errorf("%d warnings: %s", n, log)
 	}
 }
