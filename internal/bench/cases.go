@@ -34,6 +34,7 @@ const (
 var cases = []testCase{
 	{[]string{"call-1k-1"}, versusRaw(callEcho, 1), ratio},
 	{[]string{"call-1k-64"}, versusRaw(callEcho, 64), ratio},
+	{[]string{"policy-1k-64"}, versusTLS(callEcho, 64), ratio},
 	{[]string{"call-struct-1"}, versusRaw(callStruct, 1), ratio},
 	{[]string{"call-struct-64"}, versusRaw(callStruct, 64), ratio},
 	{[]string{"codec-encode-ns", "codec-decode-ns"}, codec, absolute},
