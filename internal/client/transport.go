@@ -15,6 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/errtype"
 	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/lograte"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -49,6 +50,7 @@ type Transport struct {
 
 // NewTransport returns a transport. It connects to nothing yet.
 func NewTransport(config Config) *Transport {
+	config.Log = lograte.New(config.Log)
 	t := &Transport{config: config, fleet: fleet.New(config.Registry, config.Carrier, config.Log), ids: newIDs()}
 	for _, i := range config.Interceptors {
 		if i.Send != nil {

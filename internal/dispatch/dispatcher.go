@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/oslorpc/oslorpc/internal/lograte"
 	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -54,6 +55,7 @@ type Dispatcher struct {
 
 // New returns the dispatcher of a server.
 func New(c Config) *Dispatcher {
+	c.Log = lograte.New(c.Log) // peers cause the lines
 	d := &Dispatcher{
 		config: c, runs: runsOf(c.Interceptors), queue: &queue{limits: c.Limits, phase: c.Phase}, windows: windows{}, ended: make(chan struct{}),
 	}

@@ -9,7 +9,9 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
+	"github.com/oslorpc/oslorpc/internal/lograte"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -67,6 +69,34 @@ func TestFailuresAreLogged(t *testing.T) {
 			checkLine(t, log.String(), test.level, test.parts) // of a cast there is the same line, and no other
 		})
 	}
+}
+
+// Casts that fail, whatever of theirs is wrong, cannot fill the log.
+func TestFailingCastsDoNotFillTheLog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		s := newLoggedServer(t, DefaultLimits, map[string]*Method{"foo": fails(errNoPort), "bar": panicking(errNoPort)}, newLog(&log))
+		const casts = 500
+		for range casts {
+			for _, method := range []string{"foo", "bar"} {
+				if err := s.Cast(t.Context(), request(method, "")); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait() // it has run
+			}
+		}
+		if got := strings.Count(log.String(), "\n"); got != 2*lograte.Burst {
+			t.Errorf("%d lines:\n%s", got, log.String())
+		}
+		log.Reset()
+		time.Sleep(lograte.Interval)
+		synctest.Wait()
+		want := fmt.Sprintf("left_out=%d", casts-lograte.Burst)
+		if strings.Count(log.String(), want) != 2 || strings.Count(log.String(), "\n") != 2 {
+			t.Errorf("want two lines with %s:\n%s", want, log.String())
+		}
+	})
 }
 
 // checkLine fails the test unless a log is one line of a level with all parts, or empty if there is

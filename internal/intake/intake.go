@@ -23,6 +23,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/gate"
+	"github.com/oslorpc/oslorpc/internal/lograte"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -65,6 +66,7 @@ type Intake struct {
 
 // New returns the intake of a process that has no servers yet.
 func New(c Config) *Intake {
+	c.Log = lograte.New(c.Log) // peers cause the lines
 	i := &Intake{config: c}
 	for _, interceptor := range c.Interceptors {
 		if interceptor.Accept != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/host"
 	"github.com/oslorpc/oslorpc/internal/inprocess"
+	"github.com/oslorpc/oslorpc/internal/lograte"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/security"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -188,7 +189,7 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	c.errors.Log = c.log
+	c.errors.Log = lograte.New(c.log)
 	if err := c.setTrust(parameters); err != nil {
 		return nil, err
 	}
