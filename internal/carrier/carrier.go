@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/oslorpc/oslorpc/internal/identity"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -75,10 +76,10 @@ type Link interface {
 
 	// Ping returns nil if the process says that it has the instance, and that the instance does not
 	// stop. The caller has entered. An empty id asks for the process alone.
-	Ping(ctx context.Context, instanceID string) error
-	// Info returns what the process says of itself and of its servers on a topic. With requests,
-	// that includes who asked the servers for what. The caller has entered.
-	Info(ctx context.Context, topic string, requests bool) (*rpc.Info, error)
+	Ping(ctx context.Context, meant identity.Server, instanceID string) error
+	// Info returns what the process says of itself and of its servers on the topic of the server
+	// meant. With requests, that includes who asked the servers for what. The caller has entered.
+	Info(ctx context.Context, meant identity.Server, requests bool) (*rpc.Info, error)
 }
 
 // ErrFull is the error of Enter when all places stayed in use.
@@ -109,6 +110,9 @@ type Request struct {
 	Mode   Mode
 	// ID identifies the message; empty for none.
 	ID string
+	// Meant is the server that the process must prove to be, if servers must prove that. Its name
+	// is the one in discovery, also of a message for any server.
+	Meant identity.Server
 	// InstanceID is the instance meant; empty for one at a static address.
 	InstanceID string
 	// OrderKey makes messages with the same one run one after the other; empty for none.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/failure"
+	"github.com/oslorpc/oslorpc/internal/identity"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -15,7 +16,7 @@ import (
 func (t *Transport) Ping(ctx context.Context, i rpc.Instance) (took time.Duration, err error) {
 	err = t.ask(ctx, i, func(ctx context.Context, link carrier.Link) error {
 		begin := time.Now()
-		err := link.Ping(ctx, i.ID)
+		err := link.Ping(ctx, meant(i), i.ID)
 		took = time.Since(begin)
 		return err
 	})
@@ -26,10 +27,14 @@ func (t *Transport) Ping(ctx context.Context, i rpc.Instance) (took time.Duratio
 // topic. With requests, that includes who asked the servers for what.
 func (t *Transport) Info(ctx context.Context, i rpc.Instance, requests bool) (info *rpc.Info, err error) {
 	err = t.ask(ctx, i, func(ctx context.Context, link carrier.Link) error {
-		info, err = link.Info(ctx, i.Topic, requests)
+		info, err = link.Info(ctx, meant(i), requests)
 		return err
 	})
 	return info, err
+}
+
+func meant(i rpc.Instance) identity.Server {
+	return identity.Server{Exchange: i.Exchange, Topic: i.Topic, Name: i.Server}
 }
 
 // ask connects to the process of an instance and asks it something.

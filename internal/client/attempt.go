@@ -9,6 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/delivery"
 	"github.com/oslorpc/oslorpc/internal/failure"
+	"github.com/oslorpc/oslorpc/internal/identity"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -43,6 +44,7 @@ func (o *operation) requestFor(a delivery.Attempt) *carrier.Request {
 		r.Target.Server = o.client.scope.Server
 	}
 	r.InstanceID, r.Missed = e.ID, a.Missed
+	r.Meant = identity.Server{Exchange: r.Target.Exchange, Topic: r.Target.Topic, Name: e.Server}
 	if e.ID == "" { // the process at a static address could not tell which of its servers is meant
 		r.Target.Server = cmp.Or(r.Target.Server, e.Server)
 	}

@@ -63,7 +63,7 @@ func (m *member) show(now time.Time) {
 // id tells instances apart; static addresses have nothing but their address.
 type id struct{ id, addr, server string }
 
-func identity(i discovery.Instance) id { return id{i.ID, i.Addr, i.Server} }
+func idOf(i discovery.Instance) id { return id{i.ID, i.Addr, i.Server} }
 
 // members are the instances of a topic. It is not safe for concurrent use.
 type members map[id]*member
@@ -73,7 +73,7 @@ type members map[id]*member
 func (ms members) merge(u discovery.Update, now time.Time, c carrier.Carrier) {
 	listed := make(map[id]bool, len(u.Instances))
 	for _, i := range u.Instances {
-		key := identity(i)
+		key := idOf(i)
 		listed[key] = true
 		ms.list(key, i, c)
 	}

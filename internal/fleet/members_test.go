@@ -348,7 +348,7 @@ func TestOthersAreLeftAlone(t *testing.T) {
 	ms, now := members{}, time.Now()
 	for n := range many {
 		i := instance(strconv.Itoa(n))
-		ms[identity(i)] = &member{entry: &route.Entry{Instance: i}}
+		ms[idOf(i)] = &member{entry: &route.Entry{Instance: i}}
 	}
 	if n := testing.AllocsPerRun(10, func() { ms.show(now, false) }); n > 0 {
 		t.Errorf("showing what has not changed takes %v allocations", n)

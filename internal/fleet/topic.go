@@ -189,7 +189,7 @@ func (t *Topic) Astray(e *route.Entry, said error) {
 // member returns the member that has an entry, nil if none has, as of an old view. It notes that
 // the server was there lately: the registry may not have said anything for long. The lock is held.
 func (t *Topic) member(e *route.Entry) *member {
-	m, ok := t.members[identity(e.Instance)]
+	m, ok := t.members[idOf(e.Instance)]
 	if !ok || m.entry != e {
 		return nil
 	}

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/identity"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/route"
 )
@@ -62,7 +63,7 @@ func (t *Topic) verify(vanished []*member) {
 func (t *Topic) there(e *route.Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if m := t.members[identity(e.Instance)]; m != nil && m.missing() {
+	if m := t.members[idOf(e.Instance)]; m != nil && m.missing() {
 		m.there = true
 	}
 }
@@ -75,5 +76,5 @@ func ask(ctx context.Context, e *route.Entry) error {
 		return err
 	}
 	defer e.Link.Release()
-	return e.Link.Ping(ctx, e.ID)
+	return e.Link.Ping(ctx, identity.Server{Exchange: e.Exchange, Topic: e.Topic, Name: e.Server}, e.ID)
 }

@@ -15,6 +15,8 @@ import (
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+
+	"github.com/oslorpc/oslorpc/internal/identity"
 )
 
 // Config says how peers are connected to. The zero value connects over the network, in clear.
@@ -23,6 +25,9 @@ type Config struct {
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// Credentials secure the connections; nil for none.
 	Credentials credentials.TransportCredentials
+	// Identity is the name that the certificate at the other end must have for the server that an
+	// RPC is meant for, by [Meaning]; nil for any.
+	Identity *identity.Template
 	// Options come after our own, and win. Options that set another dialer or other credentials
 	// hide what happens on connections: errors say less, and a peer's limit of streams is not
 	// known.
@@ -57,6 +62,10 @@ func (c Config) dialer() dialer {
 	if secure == nil {
 		secure = insecure.NewCredentials()
 	}
+	var verifying []grpc.DialOption
+	if c.Identity != nil {
+		verifying = []grpc.DialOption{grpc.WithPerRPCCredentials(&verifier{template: c.Identity})}
+	}
 	plaintext := secure.Info().SecurityProtocol == "insecure"
 	return func(addr string, s *sight) (*grpc.ClientConn, error) {
 		watching := &watched{TransportCredentials: secure, sight: s}
@@ -71,6 +80,7 @@ func (c Config) dialer() dialer {
 			grpc.WithIdleTimeout(0), // the server reaps idle connections; one that is in use must not be resolved anew
 			grpc.WithDisableServiceConfig(),
 		}
+		ours = append(ours, verifying...)
 		// gRPC reads a target as a URL: a path, or the zone of an IPv6 address, may have what means
 		// something else there.
 		target := "passthrough:///" + url.PathEscape(addr)

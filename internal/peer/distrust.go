@@ -60,7 +60,7 @@ func distrust(err error) string {
 	case errors.As(err, &temporary) && temporary.Temporary(), isLoss(err):
 		return ""
 	default:
-		return fmt.Sprintf("failed the TLS handshake: %v; %s, and %s", err, lookAtCA, lookAtServer)
+		return fmt.Sprintf("cannot be trusted: %v; %s, and %s", err, lookAtCA, lookAtServer)
 	}
 }
 

@@ -3,6 +3,7 @@
 package security
 
 import (
+	"cmp"
 	"crypto/tls"
 	"log/slog"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/oslorpc/oslorpc/internal/failure"
+	"github.com/oslorpc/oslorpc/internal/identity"
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
@@ -26,6 +28,8 @@ type Trust struct {
 	conns  conns
 	// renewals are the attempts to make new connections in place of others.
 	renewals sync.WaitGroup
+	// template is the name that servers must prove; nil for any.
+	template *identity.Template
 
 	// Closed ends the goroutine that reads the files.
 	closing sync.Once
@@ -44,6 +48,11 @@ func Open(text Text, log *slog.Logger) (*Trust, error) {
 		return nil, err
 	}
 	t := &Trust{config: c, log: log, closed: make(chan struct{}), ended: make(chan struct{})}
+	if c.Identity != "" {
+		if t.template, err = identity.ParseTemplate(c.Identity); err != nil {
+			return nil, failure.Invalid("%s: %v", cmp.Or(origins["identity"], "trust.Config.Identity"), err)
+		}
+	}
 	if c.Credentials == nil && c.TLS == nil && (c.CA != "" || c.Cert != "") {
 		if t.files, err = openFiles(&c, origins, log); err != nil {
 			return nil, err
@@ -68,6 +77,8 @@ func check(c *trust.Config, origins map[string]string) error {
 		return failure.Invalid("trust.Config.Credentials take the place of TLS and of files: set one of them")
 	case c.TLS != nil && files:
 		return failure.Invalid("trust.Config.TLS takes the place of files: set TLS, or CA, Cert and Key")
+	case c.Identity != "" && c.TLS != nil && c.TLS.InsecureSkipVerify && c.TLS.VerifyConnection == nil && c.TLS.VerifyPeerCertificate == nil:
+		return failure.Invalid("trust.Config.TLS has InsecureSkipVerify, so certificates prove no name, and Identity needs one: verify them")
 	case c.Cert != "" && c.Key == "":
 		return failure.Invalid("%s: the certificate %q needs its private key: set %s, too", origins["cert"], c.Cert, toKey.Replace(origins["cert"]))
 	case c.Key != "" && c.Cert == "":
@@ -116,6 +127,9 @@ func (t *Trust) Close() {
 
 // Config returns the configuration.
 func (t *Trust) Config() trust.Config { return t.config }
+
+// Identity returns the template of the names that servers must prove; nil for any name.
+func (t *Trust) Identity() *identity.Template { return t.template }
 
 // Secure reports whether connections have TLS, or credentials of the program's own.
 func (t *Trust) Secure() bool {

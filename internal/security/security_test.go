@@ -30,16 +30,18 @@ func TestOpenRefuses(t *testing.T) {
 		config trust.Config
 		says   []string
 	}{
-		"missing authority":    {trust.Config{CA: missing}, []string{missing, "there is no file"}},
-		"missing certificate":  {trust.Config{Cert: missing, Key: files.Key}, []string{missing, "there is no file"}},
-		"missing key":          {trust.Config{Cert: files.Cert, Key: missing}, []string{missing, "there is no file"}},
-		"a directory":          {trust.Config{CA: dir}, []string{dir, "is a directory"}},
-		"no PEM":               {trust.Config{CA: noPEM}, []string{noPEM, "PEM"}},
-		"certificate alone":    {trust.Config{Cert: files.Cert}, []string{files.Cert, "Key"}},
-		"key alone":            {trust.Config{Key: files.Key}, []string{files.Key, "Cert"}},
-		"mismatch":             {trust.Config{Cert: files.Cert, Key: other.Key}, []string{files.Cert, other.Key}},
-		"TLS and files":        {trust.Config{TLS: &tls.Config{}, CA: files.CA}, []string{"TLS", "CA"}},
-		"credentials and more": {trust.Config{Credentials: insecure.NewCredentials(), CA: files.CA}, []string{"Credentials", "files"}},
+		"missing authority":          {trust.Config{CA: missing}, []string{missing, "there is no file"}},
+		"missing certificate":        {trust.Config{Cert: missing, Key: files.Key}, []string{missing, "there is no file"}},
+		"missing key":                {trust.Config{Cert: files.Cert, Key: missing}, []string{missing, "there is no file"}},
+		"a directory":                {trust.Config{CA: dir}, []string{dir, "is a directory"}},
+		"no PEM":                     {trust.Config{CA: noPEM}, []string{noPEM, "PEM"}},
+		"certificate alone":          {trust.Config{Cert: files.Cert}, []string{files.Cert, "Key"}},
+		"key alone":                  {trust.Config{Key: files.Key}, []string{files.Key, "Cert"}},
+		"mismatch":                   {trust.Config{Cert: files.Cert, Key: other.Key}, []string{files.Cert, other.Key}},
+		"TLS and files":              {trust.Config{TLS: &tls.Config{}, CA: files.CA}, []string{"TLS", "CA"}},
+		"an unknown placeholder":     {trust.Config{Identity: "spiffe://cloud/{host}"}, []string{"{host}", "{exchange}, {topic} and {server}"}},
+		"names without verification": {trust.Config{Identity: "spiffe://cloud/{topic}", TLS: &tls.Config{InsecureSkipVerify: true}}, []string{"InsecureSkipVerify"}},
+		"credentials and more":       {trust.Config{Credentials: insecure.NewCredentials(), CA: files.CA}, []string{"Credentials", "files"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Open(Text{Config: test.config, Variable: none}, slog.New(slog.DiscardHandler))

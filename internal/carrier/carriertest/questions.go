@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/identity"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -71,7 +72,7 @@ func (f *fixture) ping(id string) error {
 		f.Fatal(err)
 	}
 	defer f.link.Release()
-	return f.link.Ping(ctx, id)
+	return f.link.Ping(ctx, identity.Server{}, id)
 }
 
 // testInfo asks the process about itself.
@@ -101,7 +102,7 @@ func (f *fixture) info(topic string, requests bool) *rpc.Info {
 		f.Fatal(err)
 	}
 	defer f.link.Release()
-	info, err := f.link.Info(ctx, topic, requests)
+	info, err := f.link.Info(ctx, identity.Server{Topic: topic}, requests)
 	if err != nil {
 		f.Fatal(err)
 	}

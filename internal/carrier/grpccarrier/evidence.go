@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -93,6 +94,9 @@ func (e *evidence) invoke(
 
 // error converts the error of an RPC.
 func (e *evidence) error(ctx context.Context, err error) *rpc.Error {
+	if refused := peer.Refused(ctx); refused != nil && !e.reached() {
+		return refused
+	}
 	if bad := unsendable(err, e.request); bad != nil && !e.sentTwice() {
 		return bad
 	}

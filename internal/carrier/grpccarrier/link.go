@@ -7,6 +7,7 @@ import (
 	grpcpeer "google.golang.org/grpc/peer"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/identity"
 	"github.com/oslorpc/oslorpc/internal/introspection"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
@@ -24,6 +25,7 @@ type Link struct {
 // Do implements [carrier.Link].
 func (l Link) Do(ctx context.Context, r *carrier.Request) (carrier.Reply, error) {
 	conn, err := l.connection() //nolint:contextcheck // The connection outlives the message.
+	ctx = l.meaning(ctx, r.Meant)
 	switch {
 	case err != nil:
 		return carrier.Reply{}, err
@@ -41,6 +43,7 @@ func (l Link) Do(ctx context.Context, r *carrier.Request) (carrier.Reply, error)
 // Open implements [carrier.Link].
 func (l Link) Open(ctx context.Context, r *carrier.Request) (carrier.Stream, error) {
 	conn, err := l.connection() //nolint:contextcheck // The connection outlives the message.
+	ctx = l.meaning(ctx, r.Meant)
 	switch {
 	case err != nil:
 		return nil, err
@@ -49,6 +52,15 @@ func (l Link) Open(ctx context.Context, r *carrier.Request) (carrier.Stream, err
 	default:
 		return l.multicall(ctx, conn, r)
 	}
+}
+
+// meaning returns the context of an RPC for a server, which the process must prove to be if servers
+// must prove that.
+func (l Link) meaning(ctx context.Context, s identity.Server) context.Context {
+	if l.carrier.config.Peers.Identity == nil {
+		return ctx
+	}
+	return peer.Meaning(ctx, s)
 }
 
 // connection returns the connection, which need not be up.
@@ -65,17 +77,17 @@ func (l Link) connection() (*grpc.ClientConn, error) {
 }
 
 // Ping implements [carrier.Link].
-func (l Link) Ping(ctx context.Context, instanceID string) error {
-	return l.ask(ctx, func(ctx context.Context, c pb.IntrospectionServiceClient, options ...grpc.CallOption) error {
+func (l Link) Ping(ctx context.Context, meant identity.Server, instanceID string) error {
+	return l.ask(ctx, meant, func(ctx context.Context, c pb.IntrospectionServiceClient, options ...grpc.CallOption) error {
 		_, err := c.Ping(ctx, &pb.PingRequest{InstanceId: instanceID}, options...)
 		return err
 	})
 }
 
 // Info implements [carrier.Link].
-func (l Link) Info(ctx context.Context, topic string, requests bool) (info *rpc.Info, err error) {
-	err = l.ask(ctx, func(ctx context.Context, c pb.IntrospectionServiceClient, options ...grpc.CallOption) error {
-		response, err := c.GetInfo(ctx, &pb.GetInfoRequest{Topic: &topic, Requests: requests}, options...)
+func (l Link) Info(ctx context.Context, meant identity.Server, requests bool) (info *rpc.Info, err error) {
+	err = l.ask(ctx, meant, func(ctx context.Context, c pb.IntrospectionServiceClient, options ...grpc.CallOption) error {
+		response, err := c.GetInfo(ctx, &pb.GetInfoRequest{Topic: &meant.Topic, Requests: requests}, options...)
 		if err == nil {
 			info = introspection.Decode(response)
 		}
@@ -85,17 +97,21 @@ func (l Link) Info(ctx context.Context, topic string, requests bool) (info *rpc.
 }
 
 // ask asks the process a question about itself.
-func (l Link) ask(ctx context.Context, question func(context.Context, pb.IntrospectionServiceClient, ...grpc.CallOption) error) error {
+func (l Link) ask(ctx context.Context, meant identity.Server, question func(context.Context, pb.IntrospectionServiceClient, ...grpc.CallOption) error) error {
 	conn, err := l.connection() //nolint:contextcheck // The connection outlives the question.
 	if err != nil {
 		return err
 	}
+	ctx = l.meaning(ctx, meant)
 	var opened grpcpeer.Peer
 	options := []grpc.CallOption{grpc.Peer(&opened)}
 	if !l.carrier.intercepted {
 		options = append(options, l.carrier.limit)
 	}
 	if err := question(ctx, pb.NewIntrospectionServiceClient(conn), options...); err != nil {
+		if refused := peer.Refused(ctx); refused != nil {
+			return refused
+		}
 		return rpcstatus.Evidence{Sent: l.carrier.intercepted || hasPeer(&opened), Contract: true}.Decode(err)
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/identity"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -200,7 +201,7 @@ func (l *Link) doTyped(ctx context.Context, r *carrier.Request, m *message) erro
 type question struct{ message }
 
 // Ping implements [carrier.Link].
-func (l *Link) Ping(ctx context.Context, instanceID string) error {
+func (l *Link) Ping(ctx context.Context, _ identity.Server, instanceID string) error {
 	_, err := ask(ctx, l, func(ctx context.Context, in *intake.Intake) (struct{}, error) {
 		return struct{}{}, in.Ping(ctx, &intake.Inspection{Method: "Ping", InstanceID: instanceID, Origin: &question{}})
 	})
@@ -208,11 +209,11 @@ func (l *Link) Ping(ctx context.Context, instanceID string) error {
 }
 
 // Info implements [carrier.Link], as far as tests ask for it.
-func (l *Link) Info(ctx context.Context, topic string, requests bool) (*rpc.Info, error) {
+func (l *Link) Info(ctx context.Context, meant identity.Server, requests bool) (*rpc.Info, error) {
 	return ask(ctx, l, func(ctx context.Context, in *intake.Intake) (*rpc.Info, error) {
 		q := &intake.Inspection{Method: "GetInfo", Origin: &question{}}
-		if topic != "" {
-			q.Topic = &topic
+		if meant.Topic != "" {
+			q.Topic = &meant.Topic
 		}
 		view, err := in.Inspect(ctx, q)
 		if err != nil {

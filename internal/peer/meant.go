@@ -1,0 +1,107 @@
+package peer
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"sync"
+
+	"google.golang.org/grpc/credentials"
+	healthpb "google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/oslorpc/oslorpc/internal/identity"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// meant is the server that an RPC is for, and why the RPC was not sent.
+type meant struct {
+	server identity.Server
+	mu     sync.Mutex
+	refuse *rpc.Error
+}
+
+type meantKey struct{}
+
+// Meaning returns the context of an RPC for a server. Where connections have an identity template,
+// the RPC is sent only if the other end proved to be that server.
+func Meaning(ctx context.Context, s identity.Server) context.Context {
+	return context.WithValue(ctx, meantKey{}, &meant{server: s})
+}
+
+// Refused returns why an RPC was not sent whose context is of Meaning; nil if it was sent, or not
+// sent for another reason.
+func Refused(ctx context.Context) *rpc.Error {
+	m, ok := ctx.Value(meantKey{}).(*meant)
+	if !ok {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.refuse
+}
+
+// verifier compares the server that an RPC is meant for with the certificate of the connection that
+// is about to carry it. GRPC asks it before it sends anything. It is safe for concurrent use.
+type verifier struct {
+	template *identity.Template
+
+	mu sync.RWMutex
+	// proven are the servers that certificates have proved to be. Few of them share a connection.
+	proven map[proof]struct{}
+}
+
+type proof struct {
+	certificate *x509.Certificate
+	server      identity.Server
+}
+
+// maxProofs bounds what a verifier remembers.
+const maxProofs = 4096
+
+// GetRequestMetadata implements [credentials.PerRPCCredentials]. It adds no metadata.
+func (v *verifier) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
+	info, _ := credentials.RequestInfoFromContext(ctx)
+	m, ok := ctx.Value(meantKey{}).(*meant)
+	if !ok {
+		if info.Method == healthpb.Health_Check_FullMethodName { // a probe says nothing
+			return nil, nil
+		}
+		return nil, fmt.Errorf("with an identity template, an interceptor must pass on the context that it got: %s is meant for no server", info.Method)
+	}
+	err := v.check(&m.server, info.AuthInfo)
+	if err == nil {
+		return nil, nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.refuse = &rpc.Error{Kind: rpc.Untrusted, NotStarted: true, Message: fmt.Sprintf(
+		"%s %v; nothing was sent: check the certificate of that server, and whether discovery tells the truth", who(m.server.Name), err)}
+	return nil, m.refuse
+}
+
+// RequireTransportSecurity implements [credentials.PerRPCCredentials].
+func (v *verifier) RequireTransportSecurity() bool { return false } // without it, each message fails and says why
+
+func (v *verifier) check(s *identity.Server, info credentials.AuthInfo) error {
+	secure, ok := info.(credentials.TLSInfo)
+	if !ok || len(secure.State.PeerCertificates) == 0 {
+		return v.template.Check(s, nil)
+	}
+	key := proof{secure.State.PeerCertificates[0], *s}
+	v.mu.RLock()
+	_, known := v.proven[key]
+	v.mu.RUnlock()
+	if known {
+		return nil
+	}
+	if err := v.template.Check(s, key.certificate); err != nil {
+		return err
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.proven == nil || len(v.proven) >= maxProofs {
+		v.proven = map[proof]struct{}{}
+	}
+	v.proven[key] = struct{}{}
+	return nil
+}
