@@ -21,12 +21,18 @@ func Certified(state *tls.ConnectionState) rpc.Identity {
 	return rpc.Identity{Proof: rpc.ProofTLS, Names: names}
 }
 
+// kinds are how names begin that no URI proves. An authority that checks DNS names may certify any
+// URI, such as dns:db.example.
+var kinds = map[string]bool{"dns": true, "ip": true, "user": true, "token": true}
+
 // namesOf returns the names in a certificate: URIs, then DNS names, then addresses. The common name
-// is no name: RFC 6125 retired it.
+// is no name: RFC 6125 retired it. A URI that would pass for a name of another kind is left out.
 func namesOf(c *x509.Certificate) []string {
 	names := make([]string, 0, len(c.URIs)+len(c.DNSNames)+len(c.IPAddresses))
 	for _, u := range c.URIs {
-		names = append(names, u.String())
+		if !kinds[u.Scheme] {
+			names = append(names, u.String())
+		}
 	}
 	for _, name := range c.DNSNames {
 		names = append(names, "dns:"+name)
