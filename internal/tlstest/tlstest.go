@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"math/big"
 	"net"
 	"net/url"
@@ -29,6 +30,10 @@ type Subject struct {
 	// URIs, DNS and IPs are the names in the certificate.
 	URIs, DNS []string
 	IPs       []net.IP
+	// CommonName is a name that proves nothing.
+	CommonName string
+	// Usages are what the certificate is for; nil means servers and clients.
+	Usages []x509.ExtKeyUsage
 	// NotBefore and NotAfter are when it is valid; the zero times mean an hour ago, and in an hour.
 	NotBefore, NotAfter time.Time
 }
@@ -91,12 +96,15 @@ func serial(t testing.TB) *big.Int {
 	return n
 }
 
-// Issue returns a new certificate, for servers and for clients.
+// Issue returns a new certificate.
 func (a *Authority) Issue(s Subject) *Certificate {
 	a.t.Helper()
 	template := &x509.Certificate{
-		DNSNames: s.DNS, IPAddresses: s.IPs, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		Subject:  pkix.Name{CommonName: s.CommonName},
+		DNSNames: s.DNS, IPAddresses: s.IPs, KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: s.Usages,
+	}
+	if s.Usages == nil {
+		template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	}
 	for _, text := range s.URIs {
 		u, err := url.Parse(text)
