@@ -110,7 +110,7 @@ func TestUpgradeCheck(t *testing.T) {
 	r := f.run("upgrade", "check", "demo", "--to", "1.1")
 	wantCode(t, r, cli.ExitNotYet)
 	r.wantLines(t, `Servers that do not serve 1\.1:`, ` +old +unix:\S+ +active +1\.0`, `Warning: callers of deprecated methods:`,
-		` +- +echo +1\.0 +\S+ +1 +0 +\S+Z +\S+Z +1\.1`, `Callers were counted for \d+s, since (new|old) started\.`)
+		` +- +echo +1\.0 +\S+ +user:\d+ +1 +0 +\S+Z +\S+Z +1\.1`, `Callers were counted for \d+s, since (new|old) started\.`)
 	if r.errs != "oslorpc: not yet: 1 server does not serve 1.1\n" {
 		t.Errorf("got %s", r.errs)
 	}
@@ -230,8 +230,8 @@ func TestDeprecations(t *testing.T) {
 	f.ok("call", "demo", "whoami", "-n", "2", "--server", "second")
 	f.ok("call", "demo", "count", "n:=1", "--rpc-version", "1.1")
 	r := f.ok("deprecations", "demo")
-	r.wantLines(t, `NAMESPACE +METHOD +VERSION +CALLER +ACCEPTED +REFUSED +FIRST SEEN +LAST SEEN +DEPRECATED`,
-		`- +echo +1\.1 +\S+ +6 +0 +\S+Z +\S+Z +1\.1`, `- +whoami +1\.0 +\S+ +2 +0 +\S+Z +\S+Z +-`)
+	r.wantLines(t, `NAMESPACE +METHOD +VERSION +CALLER +PROVED +ACCEPTED +REFUSED +FIRST SEEN +LAST SEEN +DEPRECATED`,
+		`- +echo +1\.1 +\S+ +user:\d+ +6 +0 +\S+Z +\S+Z +1\.1`, `- +whoami +1\.0 +\S+ +user:\d+ +2 +0 +\S+Z +\S+Z +-`)
 	if lines := r.lines(); len(lines) != 3 {
 		t.Errorf("got %q", lines)
 	}

@@ -38,17 +38,29 @@ const coarse = time.Second
 type asked struct {
 	namespace, method string
 	version           rpc.Version
-	caller            string
+	// caller is the name that the sender gives itself, and identity the first one that it proved.
+	caller, identity string
 }
 
 // ask returns the key of a message. The names are from outside, and may be of any size and content,
 // so they are clipped.
 func ask(r *Request) asked {
-	a := asked{clip(r.Target.Namespace, maxNameBytes), clip(r.Method, maxNameBytes), r.Version, clip(r.Caller, maxCallerBytes)}
+	a := asked{clip(r.Target.Namespace, maxNameBytes), clip(r.Method, maxNameBytes), r.Version, clip(r.Caller, maxCallerBytes), clip(firstProved(r), maxNameBytes)}
 	if a.caller == "" {
 		a.caller = UnknownCaller
 	}
 	return a
+}
+
+// firstProved returns the first name that the sender of a message proved, empty if there is none.
+func firstProved(r *Request) string {
+	if r.Origin == nil {
+		return ""
+	}
+	if names := r.Origin.Peer().Identity.Names; len(names) > 0 {
+		return names[0]
+	}
+	return ""
 }
 
 // clip returns the beginning of a name. It allocates nothing unless the name is not UTF-8.
@@ -68,12 +80,16 @@ func clip(name string, size int) string {
 // others returns the key of a caller's messages if there is no room for a row of its own.
 func (a asked) others() asked {
 	a.caller = OtherCallers
+	if a.identity != "" {
+		a.identity = OtherCallers
+	}
 	return a
 }
 
 // owned returns a copy that shares no memory with the message.
 func (a asked) owned() asked {
-	a.namespace, a.method, a.caller = strings.Clone(a.namespace), strings.Clone(a.method), strings.Clone(a.caller)
+	a.namespace, a.method = strings.Clone(a.namespace), strings.Clone(a.method)
+	a.caller, a.identity = strings.Clone(a.caller), strings.Clone(a.identity)
 	return a
 }
 
@@ -170,7 +186,7 @@ func (c *callStats) grow(a asked, refused bool, now time.Time) *row {
 type RequestCount struct {
 	Namespace, Method string
 	Version           rpc.Version
-	Caller            string
+	Caller, Identity  string
 	Accepted, Refused int64
 	// First and Last are the times of the first and the last message; Last may be a second behind.
 	First, Last time.Time
@@ -186,13 +202,13 @@ func (d *Dispatcher) Requests() (list []RequestCount, uncounted int64) {
 	list = make([]RequestCount, 0, len(state.of))
 	for a, r := range state.of {
 		list = append(list, RequestCount{
-			Namespace: a.namespace, Method: a.method, Version: a.version, Caller: a.caller,
+			Namespace: a.namespace, Method: a.method, Version: a.version, Caller: a.caller, Identity: a.identity,
 			Accepted: r.accepted.Load(), Refused: r.refused.Load(), First: r.first, Last: time.Unix(0, r.last.Load()),
 		})
 	}
 	slices.SortFunc(list, func(a, b RequestCount) int {
 		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Method, b.Method),
-			a.Version.Compare(b.Version), cmp.Compare(a.Caller, b.Caller))
+			a.Version.Compare(b.Version), cmp.Compare(a.Caller, b.Caller), cmp.Compare(a.Identity, b.Identity))
 	})
 	return list, d.stats.uncounted.Load()
 }

@@ -178,3 +178,41 @@ func TestCountingAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations when it is full", n)
 	}
 }
+
+// prover is a sender that proved a name.
+type prover string
+
+func (prover) Metadata() rpc.Metadata { return nil }
+
+func (p prover) Peer() rpc.Peer {
+	return rpc.Peer{Identity: rpc.Identity{Proof: rpc.ProofTLS, Names: []string{string(p), "dns:other"}}}
+}
+
+// Callers are counted by what they proved beside what they claim, also if no rows are left.
+func TestCensusHasIdentities(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, DefaultLimits, nil)
+	now := time.Now()
+	for range 2 {
+		s.stats.count(ask(&Request{Method: "foo", Caller: "a", Origin: prover("dns:a")}), false, now)
+		s.stats.count(ask(&Request{Method: "foo", Caller: "a"}), false, now)
+	}
+	list, _ := s.Requests()
+	if len(list) != 2 || list[0].Identity != "" || list[1].Identity != "dns:a" || list[0].Accepted != 2 || list[1].Accepted != 2 {
+		t.Errorf("counted are %+v", list)
+	}
+	for i := range maxRows {
+		s.stats.count(ask(&Request{Method: "foo", Caller: fmt.Sprint(i)}), false, now)
+	}
+	s.stats.count(ask(&Request{Method: "foo", Caller: "b", Origin: prover("dns:b")}), false, now)
+	others := map[string]int64{}
+	list, _ = s.Requests()
+	for _, c := range list {
+		if c.Caller == OtherCallers {
+			others[c.Identity] += c.Accepted
+		}
+	}
+	if len(others) != 2 || others[OtherCallers] != 1 || others[""] == 0 {
+		t.Errorf("the others are %v", others)
+	}
+}

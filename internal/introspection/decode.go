@@ -61,7 +61,7 @@ func argument(m *pb.ArgumentInfo) rpc.ArgumentInfo {
 
 func request(m *pb.RequestCount) rpc.RequestCount {
 	return rpc.RequestCount{
-		Namespace: m.GetNamespace(), Method: m.GetMethod(), Version: version(m.GetVersion()), Caller: m.GetCaller(),
+		Namespace: m.GetNamespace(), Method: m.GetMethod(), Version: version(m.GetVersion()), Caller: m.GetCaller(), Identity: m.GetIdentity(),
 		Accepted: m.GetAccepted(), Refused: m.GetRefused(),
 		FirstSeen: moment(m.GetFirstSeen()), LastSeen: moment(m.GetLastSeen()),
 	}

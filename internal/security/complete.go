@@ -73,12 +73,19 @@ func (t *Text) Complete() (trust.Config, map[string]string, error) {
 			*field, origins[s.parameter] = t.Variable(s.variable), s.variable
 		}
 	}
-	if file := cmp.Or(t.URL[policyParameter], t.Variable(trust.PolicyVariable)); c.Policy == nil && file != "" {
-		c.Policy = &trust.Policy{File: file}
-	}
+	c.Policy = t.policy()
 	var err error
 	c.Plaintext, err = t.plaintext()
 	return c, origins, err
+}
+
+// policy returns the policy of servers.
+func (t *Text) policy() *trust.Policy {
+	file := cmp.Or(t.URL[policyParameter], t.Variable(trust.PolicyVariable))
+	if t.Config.Policy != nil || file == "" {
+		return t.Config.Policy
+	}
+	return &trust.Policy{File: file}
 }
 
 // plaintext decides whether other machines may be reached in clear.

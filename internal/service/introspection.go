@@ -120,7 +120,7 @@ func requests(s *dispatch.Dispatcher) (list []*pb.RequestCount, uncounted int64)
 	list = make([]*pb.RequestCount, len(counts))
 	for i, c := range counts {
 		list[i] = &pb.RequestCount{
-			Namespace: c.Namespace, Method: c.Method, Version: c.Version.String(), Caller: c.Caller,
+			Namespace: c.Namespace, Method: c.Method, Version: c.Version.String(), Caller: c.Caller, Identity: c.Identity,
 			Accepted: c.Accepted, Refused: c.Refused, FirstSeen: timestamppb.New(c.First), LastSeen: timestamppb.New(c.Last),
 		}
 	}

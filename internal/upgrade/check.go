@@ -37,6 +37,9 @@ type Findings struct {
 	Unanswered []Observation
 	// Callers are the requests for versions that the goal does not serve.
 	Callers []Request
+	// Unproven are such requests of callers that proved nothing, in a fleet whose other callers do
+	// prove who they are. Anything can send one, so they do not count for the verdict.
+	Unproven []Request
 	// Deprecated are the requests for deprecated methods that the goal serves.
 	Deprecated []Request
 	// Uncounted is how many messages the servers had no room to count by version.
@@ -57,9 +60,12 @@ func Check(goal rpc.Implementation, seen []Observation) *Findings {
 	}
 	requests := RequestsOf(seen)
 	f.Uncounted = requests.Uncounted
+	proven := requests.proven()
 	for _, r := range requests.List {
 		switch {
 		case r.Namespace != goal.Namespace || r.isPing():
+		case !goal.Version.Serves(r.Version) && r.Identity == "" && proven:
+			f.Unproven = append(f.Unproven, r)
 		case !goal.Version.Serves(r.Version):
 			f.Callers = append(f.Callers, r)
 		case r.isDeprecated():

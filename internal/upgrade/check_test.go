@@ -35,6 +35,15 @@ func TestCheck(t *testing.T) {
 		{"requests of the earlier major version", "2.0", []Observation{
 			answered(active("a", "1.9,2.0"), asked("m", "1.3")), answered(active("b", "1.9,2.0"), from("d", asked("m", "1.3"))),
 		}, NotYet, "2 callers asked for what 2.0 does not serve"},
+		{"one of a caller without proof, where others prove", "2.0", []Observation{
+			answered(active("a", "2.0"), proved("dns:b", asked("m", "2.0")), from("forged", asked("m", "1.3"))),
+		}, Safe, ""},
+		{"one of a caller with proof", "2.0", []Observation{
+			answered(active("a", "2.0"), proved("dns:b", asked("m", "1.3")), from("forged", asked("m", "1.3"))),
+		}, NotYet, "1 caller asked for what 2.0 does not serve"},
+		{"one of callers that proved names, and that had no rows left", "2.0", []Observation{
+			answered(active("a", "2.0"), proved("(others)", from("(others)", asked("m", "1.3")))),
+		}, NotYet, "1 caller asked for what 2.0 does not serve"},
 		{"a request in another namespace", "2.0", []Observation{answered(active("a", "2.0"), in("control", asked("m", "1.3")))}, Safe, ""},
 		{"a ping", "2.0", []Observation{answered(active("a", "2.0"), asked(discovery.PingMethod, "1.0"))}, Safe, ""},
 		{"a request to a draining server", "2.0", []Observation{

@@ -79,6 +79,12 @@ func from(caller string, c rpc.RequestCount) rpc.RequestCount {
 	return c
 }
 
+// proved changes what the caller proved.
+func proved(name string, c rpc.RequestCount) rpc.RequestCount {
+	c.Identity = name
+	return c
+}
+
 // in changes the requested namespace.
 func in(namespace string, c rpc.RequestCount) rpc.RequestCount {
 	c.Namespace = namespace

@@ -22,11 +22,11 @@ type Request struct {
 type requested struct {
 	namespace, method string
 	version           rpc.Version
-	caller            string
+	caller, identity  string
 }
 
 func (r *Request) requested() requested {
-	return requested{r.Namespace, r.Method, r.Version, r.Caller}
+	return requested{r.Namespace, r.Method, r.Version, r.Caller, r.Identity}
 }
 
 // interfaceVersion returns what the request requires of a server.
@@ -42,7 +42,7 @@ func (r *Request) isDeprecated() bool { return r.DeprecatedSince != rpc.Version{
 
 func (r *Request) compare(s *Request) int {
 	return cmp.Or(strings.Compare(r.Namespace, s.Namespace), strings.Compare(r.Method, s.Method),
-		r.Version.Compare(s.Version), strings.Compare(r.Caller, s.Caller))
+		r.Version.Compare(s.Version), strings.Compare(r.Caller, s.Caller), strings.Compare(r.Identity, s.Identity))
 }
 
 // add adds what another server counted.
@@ -63,6 +63,11 @@ type Requests struct {
 	List []Request
 	// Uncounted is how many messages the servers had no room to count by method and caller.
 	Uncounted int64
+}
+
+// proven reports whether callers of the fleet prove who they are.
+func (r Requests) proven() bool {
+	return slices.ContainsFunc(r.List, func(request Request) bool { return request.Identity != "" })
 }
 
 // RequestsOf adds up what servers counted.

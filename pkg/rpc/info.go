@@ -101,6 +101,9 @@ type RequestCount struct {
 	// Caller is the name that the caller gives itself. Nothing proves it. "unknown" is a caller
 	// without a name, and "(others)" are all callers that had no row of their own left.
 	Caller string
+	// Identity is the first name that the caller proved; see [Identity]. It is "(others)" for the
+	// callers that had no row of their own left, and empty for callers that proved nothing.
+	Identity string
 	// Accepted is how many messages the server accepted, whatever became of them.
 	Accepted int64
 	// Refused is how many messages the server refused because no endpoint has the version or the

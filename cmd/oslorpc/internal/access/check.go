@@ -21,8 +21,11 @@ func Command(p *cli.Program) *cobra.Command {
 		Use:   "policy",
 		Short: "Try out which callers a policy lets send what",
 		Long:  "Try out which callers a policy lets send what. The commands read files, and ask no server.",
-		Args:  cli.UnknownCommand,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Example: `  oslorpc policy check policy.yaml
+  oslorpc policy test policy.yaml verdicts.yaml`,
+		DisableFlagsInUseLine: true,
+		Args:                  cli.UnknownCommand,
+		RunE:                  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(checkCommand(p), testCommand(p))
 	return cmd

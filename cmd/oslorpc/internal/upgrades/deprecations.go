@@ -1,6 +1,7 @@
 package upgrades
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 	"time"
@@ -76,10 +77,10 @@ func writeDeprecations(p *cli.Program, list []upgrade.Request, uncounted int64) 
 
 // requestRows returns requests for people.
 func requestRows(list []upgrade.Request) [][]string {
-	rows := [][]string{{"NAMESPACE", "METHOD", "VERSION", "CALLER", "ACCEPTED", "REFUSED", "FIRST SEEN", "LAST SEEN", "DEPRECATED"}}
+	rows := [][]string{{"NAMESPACE", "METHOD", "VERSION", "CALLER", "PROVED", "ACCEPTED", "REFUSED", "FIRST SEEN", "LAST SEEN", "DEPRECATED"}}
 	for _, r := range list {
 		rows = append(rows, []string{
-			r.Namespace, r.Method, r.Version.String(), r.Caller,
+			r.Namespace, r.Method, r.Version.String(), r.Caller, cmp.Or(r.Identity, "unproven"),
 			strconv.FormatInt(r.Accepted, 10), strconv.FormatInt(r.Refused, 10),
 			r.FirstSeen.UTC().Format(time.RFC3339), r.LastSeen.UTC().Format(time.RFC3339),
 			cli.OptionalVersion(r.DeprecatedSince),

@@ -47,6 +47,7 @@ type RequestDocument struct {
 	Method     string    `json:"method"`
 	Version    string    `json:"version"`
 	Caller     string    `json:"caller"`
+	Identity   string    `json:"identity,omitempty"`
 	Accepted   int64     `json:"accepted"`
 	Refused    int64     `json:"refused"`
 	First      time.Time `json:"first_seen"`
@@ -58,7 +59,7 @@ func newRequestDocuments(list []upgrade.Request) []RequestDocument {
 	documents := []RequestDocument{}
 	for _, r := range list {
 		documents = append(documents, RequestDocument{
-			r.Namespace, r.Method, r.Version.String(), r.Caller, r.Accepted, r.Refused,
+			r.Namespace, r.Method, r.Version.String(), r.Caller, r.Identity, r.Accepted, r.Refused,
 			r.FirstSeen.UTC(), r.LastSeen.UTC(), cli.OptionalVersion(r.DeprecatedSince),
 		})
 	}

@@ -15,11 +15,16 @@ import (
 func writeFindings(b *bytes.Buffer, f *upgrade.Findings) {
 	goal := f.Goal.Version
 	if f.Verdict() == upgrade.Safe {
-		fmt.Fprintf(b, "safe: %s %s of the %s, and no caller asked for what it does not serve\n",
-			allServe(f.Servers), goal, rpc.DescribeNamespace(f.Goal.Namespace))
+		callers := "no caller"
+		if len(f.Unproven) > 0 {
+			callers = "no caller that proved its name"
+		}
+		fmt.Fprintf(b, "safe: %s %s of the %s, and %s asked for what it does not serve\n",
+			allServe(f.Servers), goal, rpc.DescribeNamespace(f.Goal.Namespace), callers)
 	}
 	writePart(b, fmt.Sprintf("Servers that do not serve %s:", goal), instancesTable(f.Behind))
 	writePart(b, fmt.Sprintf("Callers that asked for what %s does not serve:", goal), requestRows(f.Callers))
+	writePart(b, "Callers that proved nothing, and do not count:", requestRows(f.Unproven))
 	writePart(b, "Servers that do not report what they implement:", instancesTable(f.Unreported))
 	writePart(b, "Servers that did not answer:", unansweredTable(f.Unanswered))
 	writePart(b, "Warning: callers of deprecated methods:", requestRows(f.Deprecated))
@@ -73,6 +78,7 @@ type FindingsDocument struct {
 	Servers    int                  `json:"servers"`
 	InTheWay   []instances.Document `json:"in_the_way"`
 	Callers    []RequestDocument    `json:"callers"`
+	Unproven   []RequestDocument    `json:"unproven"`
 	Warnings   []RequestDocument    `json:"warnings"`
 	Unreported []instances.Document `json:"unreported"`
 	Unanswered []UnansweredDocument `json:"unanswered"`
@@ -84,7 +90,7 @@ func newFindingsDocument(c *checking, f *upgrade.Findings) *FindingsDocument {
 	return &FindingsDocument{
 		Verdict: f.Verdict(), ExitCode: verdictExits[f.Verdict()], Reasons: f.Reasons(), Exchange: c.Exchange, Topic: c.Topic,
 		Namespace: f.Goal.Namespace, To: f.Goal.Version.String(), Servers: f.Servers, InTheWay: instances.NewDocuments(f.Behind),
-		Callers: newRequestDocuments(f.Callers), Warnings: newRequestDocuments(f.Deprecated),
+		Callers: newRequestDocuments(f.Callers), Unproven: newRequestDocuments(f.Unproven), Warnings: newRequestDocuments(f.Deprecated),
 		Unreported: instances.NewDocuments(f.Unreported), Unanswered: newUnansweredDocuments(f.Unanswered),
 		Uncounted: f.Uncounted, Observed: f.Observed.Seconds(),
 	}

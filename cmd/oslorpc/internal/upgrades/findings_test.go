@@ -129,8 +129,8 @@ func TestFindingsForPeople(t *testing.T) {
 		"not yet": {"1.1", []upgrade.Observation{answered(implementing("a", "1.0"), request)}, cli.ExitNotYet, []string{
 			"Servers that do not serve 1.1:", "SERVER ADDRESS STATE VERSIONS", "a a:1 active 1.0",
 			"Callers that asked for what 1.1 does not serve:",
-			"NAMESPACE METHOD VERSION CALLER ACCEPTED REFUSED FIRST SEEN LAST SEEN DEPRECATED",
-			"- m 1.2 c 2 1 2026-01-02T03:04:05Z 2026-01-02T03:04:06Z -",
+			"NAMESPACE METHOD VERSION CALLER PROVED ACCEPTED REFUSED FIRST SEEN LAST SEEN DEPRECATED",
+			"- m 1.2 c unproven 2 1 2026-01-02T03:04:05Z 2026-01-02T03:04:06Z -",
 			"Callers were counted for 1m0s, since a started.",
 		}},
 		"cannot tell": {"1.1", []upgrade.Observation{upgrade.Observe(implementing("s"), nil, rpc.Unreachable)}, cli.ExitCannotTell, []string{

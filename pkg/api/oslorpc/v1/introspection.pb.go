@@ -462,7 +462,10 @@ type RequestCount struct {
 	// When the first of them came.
 	FirstSeen *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=first_seen,json=firstSeen,proto3" json:"first_seen,omitempty"`
 	// When the last of them came, within a second.
-	LastSeen      *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=last_seen,json=lastSeen,proto3" json:"last_seen,omitempty"`
+	LastSeen *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=last_seen,json=lastSeen,proto3" json:"last_seen,omitempty"`
+	// The first name that the caller proved, as `spiffe://cloud/host/7`, `dns:host7.example` or `user:1000`. `(others)`: several,
+	// that proved names. Empty: it proved nothing.
+	Identity      string `protobuf:"bytes,9,opt,name=identity,proto3" json:"identity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -551,6 +554,13 @@ func (x *RequestCount) GetLastSeen() *timestamppb.Timestamp {
 		return x.LastSeen
 	}
 	return nil
+}
+
+func (x *RequestCount) GetIdentity() string {
+	if x != nil {
+		return x.Identity
+	}
+	return ""
 }
 
 // EndpointInfo describes one interface of a server.
@@ -870,7 +880,7 @@ const file_oslorpc_v1_introspection_proto_rawDesc = "" +
 	"\arefused\x18\t \x01(\x03R\arefused\x124\n" +
 	"\brequests\x18\n" +
 	" \x03(\v2\x18.oslorpc.v1.RequestCountR\brequests\x12\x1c\n" +
-	"\tuncounted\x18\v \x01(\x03R\tuncounted\"\xa0\x02\n" +
+	"\tuncounted\x18\v \x01(\x03R\tuncounted\"\xbc\x02\n" +
 	"\fRequestCount\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12\x18\n" +
@@ -880,7 +890,8 @@ const file_oslorpc_v1_introspection_proto_rawDesc = "" +
 	"\arefused\x18\x06 \x01(\x03R\arefused\x129\n" +
 	"\n" +
 	"first_seen\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\tfirstSeen\x127\n" +
-	"\tlast_seen\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\blastSeen\"\x89\x02\n" +
+	"\tlast_seen\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\blastSeen\x12\x1a\n" +
+	"\bidentity\x18\t \x01(\tR\bidentity\"\x89\x02\n" +
 	"\fEndpointInfo\x12\x1e\n" +
 	"\n" +
 	"namespaces\x18\x01 \x03(\tR\n" +
