@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"strings"
@@ -92,14 +93,11 @@ func TestUntrusted(t *testing.T) {
 			sender := open(t, oslorpc.WithTrust(trust.Config{Credentials: d.client}))
 			expectUntrusted(t, sender, d.wants)
 			instance, _ := s.Instance()
-			begin := time.Now()
 			for what, err := range map[string]error{"ping": second(sender.Ping(t.Context(), instance)), "info": second(sender.Info(t.Context(), instance))} {
-				if oslorpc.KindOf(err) != oslorpc.Untrusted || !oslorpc.SafeToRetry(err) || !strings.Contains(err.Error(), d.wants) {
+				if oslorpc.KindOf(err) != oslorpc.Untrusted || !oslorpc.SafeToRetry(err) || !strings.Contains(err.Error(), d.wants) ||
+					errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("%s: %v", what, err)
 				}
-			}
-			if took := time.Since(begin); took > 8*time.Second {
-				t.Errorf("to ask took %v", took)
 			}
 			if i.count() != 0 || a.casts.Load() != 0 {
 				t.Errorf("%d typed messages and %d casts arrived", i.count(), a.casts.Load())
@@ -116,15 +114,15 @@ func TestUntrusted(t *testing.T) {
 
 func second[T any](_ T, err error) error { return err }
 
-// expectUntrusted sends every delivery within a second.
+// expectUntrusted sends every delivery. None waits for its deadline.
 func expectUntrusted(t *testing.T, sender *oslorpc.Transport, want string) {
 	t.Helper()
-	begin := time.Now()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var all sync.WaitGroup
 	check := func(delivery string, err error) {
-		if oslorpc.KindOf(err) != oslorpc.Untrusted || !oslorpc.SafeToRetry(err) || !oslorpc.IsNotDelivered(err) || !strings.Contains(err.Error(), want) {
+		if oslorpc.KindOf(err) != oslorpc.Untrusted || !oslorpc.SafeToRetry(err) || !oslorpc.IsNotDelivered(err) || !strings.Contains(err.Error(), want) ||
+			errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s: %v", delivery, err)
 		}
 	}
@@ -142,9 +140,6 @@ func expectUntrusted(t *testing.T, sender *oslorpc.Transport, want string) {
 		check("fanout", report.Failed[0].Err)
 	})
 	all.Wait()
-	if took := time.Since(begin); took > 8*time.Second { // else it takes milliseconds; deadlines are later
-		t.Errorf("it took %v", took)
-	}
 }
 
 // lines is a log. It is safe for concurrent use.
