@@ -32,6 +32,10 @@ reproducible: ## Build two clones of the last commit, and fail if their sha256 d
 demo: build ## Watch a fleet of three servers answer
 	@$(BIN)/oslorpc demo
 
+.PHONY: demo-secure
+demo-secure: build ## Watch a fleet with certificates: a denial, a rotation and an impostor
+	@$(BIN)/oslorpc demo --secure
+
 .PHONY: test
 test: $(BIN)/consul $(BIN)/.tools ## Run every test, with the race detector and a real Consul
 	@$(BIN)/gotestsum --format pkgname-and-test-fails -- -race -timeout 10m ./...

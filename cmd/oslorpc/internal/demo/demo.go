@@ -21,20 +21,33 @@ const timeout = time.Minute
 
 // Command returns the command.
 func Command(p *cli.Program) *cobra.Command {
-	return cli.Offline(&cobra.Command{
+	secure := false
+	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Watch a fleet of three servers answer",
 		Long: `Start three servers as processes of their own, and show what the other commands do with them. The demo prints each
 command as a user would type it, with its output. The servers find each other through a temporary directory. The demo
-needs nothing else, and leaves nothing behind.`,
-		Example:               `  oslorpc demo`,
+needs nothing else, and leaves nothing behind.
+
+With --secure the servers have certificates and a policy. The demo shows a dry run, a denied call, how certificates and
+their authority are replaced while calls go on, and an impostor that gets no message.`,
+		Example: `  oslorpc demo
+  oslorpc demo --secure`,
 		DisableFlagsInUseLine: true,
 		Args:                  p.Takes(0, 0, "no arguments"),
-		RunE:                  func(cmd *cobra.Command, _ []string) error { return demo(cmd.Context(), p) },
-	}, "demo connects only to its own servers, within this machine")
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if secure {
+				return demo(cmd.Context(), p, (*stage).runSecure)
+			}
+			return demo(cmd.Context(), p, (*stage).run)
+		},
+	}
+	cmd.Flags().BoolVar(&secure, "secure", false, "show certificates, a policy and an impostor")
+	return cli.Offline(cmd, "demo connects only to its own servers, within this machine")
 }
 
-func demo(ctx context.Context, p *cli.Program) (err error) {
+// demo has a stage show something in a temporary directory.
+func demo(ctx context.Context, p *cli.Program, run func(*stage, context.Context) error) (err error) {
 	if p.Transport != "" {
 		return cli.Usage("demo has a registry of its own: leave --transport out")
 	}
@@ -49,14 +62,14 @@ func demo(ctx context.Context, p *cli.Program) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	s := &stage{
-		out: p.Out, executable: executable, output: child.NewTranscript(),
+		out: p.Out, executable: executable, output: child.NewTranscript(), dir: dir,
 		url: (&url.URL{Scheme: "local", Path: dir}).String(),
 	}
 	defer func() {
 		s.killAll()
 		err = errors.Join(err, os.RemoveAll(dir))
 	}()
-	err = s.run(ctx)
+	err = run(s, ctx)
 	if ctx.Err() != nil {
 		return ctx.Err() // the interrupted step failed for no other reason
 	}
@@ -65,12 +78,10 @@ func demo(ctx context.Context, p *cli.Program) (err error) {
 
 // run shows one step after the other.
 func (s *stage) run(ctx context.Context) error {
-	for _, show := range []func(context.Context) error{
-		s.showStart, s.showAnycast, s.showServer, s.showVersions, s.showArguments, s.showCast, s.showFanout, s.showMulticall, s.showKill,
-	} {
-		if err := show(ctx); err != nil {
-			return err
-		}
+	err := inTurn(ctx, s.showStart, s.showAnycast, s.showServer, s.showVersions, s.showArguments, s.showCast, s.showFanout,
+		s.showMulticall, s.showKill)
+	if err != nil {
+		return err
 	}
 	s.heading("Now by hand, in three terminals")
 	for _, words := range []string{"serve --topic demo", "watch", "call demo whoami"} {
@@ -79,11 +90,21 @@ func (s *stage) run(ctx context.Context) error {
 	return nil
 }
 
+// inTurn shows one thing after the other, until one fails.
+func inTurn(ctx context.Context, steps ...func(context.Context) error) error {
+	for _, show := range steps {
+		if err := show(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *stage) showStart(ctx context.Context) error {
 	s.heading("Three servers, each a process of its own; node3 is older than the others")
 	s.sayf("They find each other in a directory: %s=%s", oslorpc.TransportURLVariable, s.url)
 	for _, server := range []struct{ name, version string }{{"node1", "1.1"}, {"node2", "1.1"}, {"node3", "1.0"}} {
-		if err := s.start(ctx, server.name, server.version); err != nil {
+		if err := s.start(ctx, server.name, "serve", "--topic", "demo", "--server", server.name, "--rpc-version", server.version); err != nil {
 			return err
 		}
 	}

@@ -1,7 +1,9 @@
 package demo
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os/exec"
@@ -16,6 +18,8 @@ import (
 type stage struct {
 	out             io.Writer
 	executable, url string
+	dir             string            // where commands run
+	environment     []string          // what commands have beside the URL
 	output          *child.Transcript // of the servers
 	servers         []*child.Server   // those that run
 }
@@ -32,12 +36,14 @@ func (s *stage) command(ctx context.Context, suffix string, words []string) *exe
 	for _, name := range trust.Variables() { // the servers of the demo are no part of a fleet that the user has
 		cmd.Env = append(cmd.Env, name+"=")
 	}
+	cmd.Env = append(cmd.Env, s.environment...)
+	cmd.Dir = s.dir
 	return cmd
 }
 
-// start starts a server of a version and shows what it prints.
-func (s *stage) start(ctx context.Context, name, version string) error {
-	cmd := s.command(context.WithoutCancel(ctx), " &", []string{"serve", "--topic", "demo", "--server", name, "--rpc-version", version})
+// start starts a server with a command and shows what it prints.
+func (s *stage) start(ctx context.Context, name string, words ...string) error {
+	cmd := s.command(context.WithoutCancel(ctx), " &", words)
 	c, ready, err := child.Start(ctx, cmd, name, s.output)
 	if err != nil {
 		return fmt.Errorf("the demo did not start: %w", err)
@@ -55,6 +61,19 @@ func (s *stage) show(ctx context.Context, words ...string) error {
 		return fmt.Errorf("the demo's command %q failed: %w", "oslorpc "+commandLine(words), err)
 	}
 	return nil
+}
+
+// showFailing is show for a command that must end with an exit code.
+func (s *stage) showFailing(ctx context.Context, code int, words ...string) error {
+	cmd := s.command(ctx, "", words)
+	cmd.Stdout, cmd.Stderr = s.out, s.out
+	err := cmd.Run()
+	if exit, is := errors.AsType[*exec.ExitError](err); is && exit.ExitCode() == code {
+		s.sayf("# exit code %d", code)
+		return nil
+	}
+	return fmt.Errorf("the demo's command %q ended with %w, and not with exit code %d", "oslorpc "+commandLine(words),
+		cmp.Or(err, errors.New("success")), code)
 }
 
 // showRun is show for a message to the method echo. Then it shows what count servers print when
