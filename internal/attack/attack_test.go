@@ -1,12 +1,15 @@
 package attack
 
 import (
+	"bytes"
 	"net"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/oslorpc/oslorpc/internal/limits/limitstest"
@@ -126,5 +129,87 @@ func TestStreams(t *testing.T) {
 		}
 	}
 	time.Sleep(lasts)
+	s.check(t, o)
+}
+
+// values returns a request whose arguments are n empty protobuf values in a list.
+func values(n int) []byte {
+	list := protowire.AppendBytes(protowire.AppendTag(nil, 6, protowire.BytesType), bytes.Repeat([]byte{0x0a, 0}, n)) // Value.list_value
+	entry := protowire.AppendString(protowire.AppendTag(nil, 1, protowire.BytesType), "a")
+	entry = protowire.AppendBytes(protowire.AppendTag(entry, 2, protowire.BytesType), list)
+	object := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), entry)    // Struct.fields
+	value := protowire.AppendBytes(protowire.AppendTag(nil, 5, protowire.BytesType), object)    // Value.struct_value
+	payload := protowire.AppendBytes(protowire.AppendTag(nil, 2, protowire.BytesType), value)   // Payload.value
+	message := protowire.AppendBytes(protowire.AppendTag(nil, 4, protowire.BytesType), payload) // Message.kwargs
+	message = protowire.AppendString(protowire.AppendTag(message, 2, protowire.BytesType), "any")
+	message = protowire.AppendBytes(protowire.AppendTag(message, 1, protowire.BytesType), protowire.AppendString(protowire.AppendTag(nil, 2, protowire.BytesType), "topic"))
+	return protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), message)
+}
+
+// flood sends requests at the same time from an attacker, and returns how they ended.
+func flood(t *testing.T, s *server, path string, n int, message []byte) (ends []limitstest.End) {
+	t.Helper()
+	c := attacker(t, s.addr, true)
+	var mu sync.Mutex
+	var sending sync.WaitGroup
+	for range n {
+		sending.Go(func() {
+			id, err := c.Request(path, message)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			end, err := c.Await(id, time.Minute)
+			if err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			ends = append(ends, end)
+		})
+	}
+	sending.Wait()
+	return ends
+}
+
+// refuses checks that each request was refused as too large.
+func refuses(t *testing.T, ends []limitstest.End) {
+	t.Helper()
+	for _, end := range ends {
+		if !strings.Contains(end.Message, "when it is decoded") {
+			t.Errorf("the request ended with %+v", end)
+		}
+	}
+}
+
+func TestEmptyValues(t *testing.T) {
+	s := start(t)
+	o := s.use(t)
+	message := values(33 << 20 / 4)
+	refuses(t, flood(t, s, callPath, 8, message))
+	refuses(t, flood(t, s, multicallPath, 8, message))
+	time.Sleep(lasts)
+	s.check(t, o)
+}
+
+func TestEmptyObjects(t *testing.T) {
+	s := start(t)
+	o := s.use(t)
+	text := `{"a":[` + strings.Repeat("{},", 16<<20/3-10) + `{}]}`
+	refuses(t, flood(t, s, callPath, 8, request("any", text)))
+	time.Sleep(lasts)
+	s.check(t, o)
+}
+
+// Objects that are just not too many wait for each other.
+func TestManyObjects(t *testing.T) {
+	s := start(t)
+	o := s.use(t)
+	text := `{"a":[` + strings.Repeat("{},", 128<<20/134) + `{}]}`
+	for _, end := range flood(t, s, callPath, 16, request("any", text)) {
+		if end.Status != "0" {
+			t.Errorf("the request ended with %+v", end)
+		}
+	}
 	s.check(t, o)
 }

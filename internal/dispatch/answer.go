@@ -13,6 +13,10 @@ type Accountant interface {
 	Reserve(n int, alone bool) error
 	// Answer is Reserve for an answer that has n bytes. It takes what was reserved before.
 	Answer(n int, alone bool) error
+	// Admit returns an error if a JSON text must not be decoded. It waits until there is room for a
+	// large one. Cast says that the message outlives its carrier; then ended is to be called when
+	// the message has ended, unless it is nil.
+	Admit(ctx context.Context, text string, cast bool) (ended func(), err error)
 }
 
 // smallAnswer is the size below which answers have no account, in bytes. The number of open RPCs

@@ -109,6 +109,9 @@ func (d *Dispatcher) Call(ctx context.Context, r *Request, emit Emit) error {
 // accepted. A repeated message is accepted and does not run again.
 func (d *Dispatcher) Cast(ctx context.Context, r *Request) error {
 	sel, ticket, err := d.accept(r)
+	if err != nil {
+		r.end()
+	}
 	if errors.Is(err, errRepeated) {
 		return nil
 	}
@@ -118,6 +121,7 @@ func (d *Dispatcher) Cast(ctx context.Context, r *Request) error {
 	ctx, release := d.context(context.WithoutCancel(ctx), r)
 	go func() {
 		defer d.end()
+		defer r.end()
 		defer release()
 		e := d.newExecution(ctx, r, sel, drop)
 		defer e.recycle()

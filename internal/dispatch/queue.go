@@ -78,7 +78,7 @@ func (q *queue) admit(size int, caller *limits.Caller, key string) *ticket {
 	case atOnce && key == "":
 		q.run(h)
 		return q.shared(h)
-	case !atOnce && !(q.mayWait(size) && h.mayWait(size)):
+	case !atOnce && (!q.mayWait(size) || !h.mayWait(size)):
 		q.refused++
 		return nil
 	}

@@ -38,6 +38,9 @@ type Request struct {
 	Typed Typed
 	// Instance is the server that runs the message; nil if it is not known.
 	Instance *discovery.Instance
+	// Ended is called when a cast needs its content no more, whatever came of it; nil for nothing to
+	// tell.
+	Ended func()
 	// Origin tells where the message came from; nil if that is not known.
 	Origin Origin
 
@@ -113,4 +116,11 @@ func (r *Request) describe() *rpc.Message {
 // size is what the message counts for in the queue.
 func (r *Request) size() int {
 	return len(r.Kwargs) + len(r.Context) + len(r.Method) + len(r.OrderKey) + r.Typed.Size
+}
+
+// end tells that a cast needs its content no more.
+func (r *Request) end() {
+	if r.Ended != nil {
+		r.Ended()
+	}
 }

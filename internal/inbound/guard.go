@@ -57,6 +57,8 @@ type stream struct {
 	begun   time.Time     // when the message could come
 	moved   time.Time     // when a part of it came
 
+	decoded *limits.Claim // of the message as values
+
 	answers  []*limits.Claim
 	reserved int       // bytes of an answer that comes next
 	unread   int       // bytes of answers that are not written
@@ -197,7 +199,8 @@ func (g *guard) end(id uint32) {
 // release gives back all that a stream has.
 func (s *stream) release() {
 	s.claim.Release()
-	s.claim, s.waits = nil, false
+	s.decoded.Release()
+	s.claim, s.decoded, s.waits = nil, nil, false
 	s.read()
 }
 

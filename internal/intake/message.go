@@ -133,6 +133,9 @@ func (i *Intake) enter(ctx context.Context, m *Message, as rpc.Delivery) (contex
 	if err := i.fits(m); err != nil {
 		return nil, err
 	}
+	if err := m.admit(ctx); err != nil {
+		return nil, err
+	}
 	return ctx, nil
 }
 

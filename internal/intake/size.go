@@ -1,12 +1,14 @@
 package intake
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -27,6 +29,17 @@ func (i *Intake) fits(m *Message) error {
 	}
 	return &rpc.Error{Kind: rpc.TooLarge, NotStarted: true, Message: fmt.Sprintf(
 		"the %s has %d bytes, and this server takes %d: send less at a time, or raise the server's limit", what, n, i.config.MaxSize)}
+}
+
+// admit returns an error if the arguments must not be decoded, for their size as values or their
+// depth. It waits until there is room for large ones.
+func (m *Message) admit(ctx context.Context) (err error) {
+	a, ok := m.Origin.(dispatch.Accountant)
+	if !ok {
+		return nil
+	}
+	m.Ended, err = a.Admit(ctx, m.Kwargs, m.Delivery == rpc.DeliveryCast)
+	return err
 }
 
 // sendable returns an error if a result that is JSON text cannot be sent. The method may have

@@ -5,7 +5,9 @@ import (
 	"slices"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
+	"github.com/oslorpc/oslorpc/internal/inbound"
 	"github.com/oslorpc/oslorpc/internal/wire"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
@@ -44,11 +46,20 @@ func directly(generated grpc.MethodHandler, answer func(context.Context, *direct
 			return generated(service, ctx, decode, interceptor)
 		}
 		d := &direct{}
+		d.in.origin, d.request.Admitter = origin{ctx: ctx}, d
 		if err := decode(&d.request); err != nil {
+			if d.request.Err != nil {
+				err = statusOf(d.request.Err, nil)
+			}
 			return nil, err
 		}
 		return answer(ctx, d)
 	}
+}
+
+// Admit returns an error if the request must not be decoded.
+func (d *direct) Admit(m protoreflect.MessageDescriptor, encoded []byte) error {
+	return inbound.AdmitProtobuf(d.in.ctx, m, encoded)
 }
 
 // directCall is [Services.Call].

@@ -114,6 +114,11 @@ func (o origin) Reserve(n int, alone bool) error { return inbound.Reserve(o.ctx,
 // Answer is Reserve for an answer that has n bytes.
 func (o origin) Answer(n int, alone bool) error { return inbound.Answer(o.ctx, n, alone) }
 
+// Admit returns an error if a JSON text must not be decoded.
+func (o origin) Admit(ctx context.Context, text string, cast bool) (ended func(), err error) {
+	return inbound.From(o.ctx).AdmitJSON(ctx, o.ctx, text, cast) //nolint:contextcheck // Ctx is of the RPC, too, with its deadline.
+}
+
 // partOf says which part of a request an error is about. The request has not run.
 func partOf(part string, err error) error {
 	e, ok := errors.AsType[*rpc.Error](err)

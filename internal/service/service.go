@@ -33,12 +33,12 @@ func New(in *intake.Intake) *Services {
 // of the program, such as a statistics handler, may see the messages of the server. A server with
 // [Services.Unknown] as its handler of unknown services answers all other RPCs.
 func (s *Services) Register(r grpc.ServiceRegistrar, watched bool) {
-	contract := &pb.RPCService_ServiceDesc
+	contract := bounded(&pb.RPCService_ServiceDesc)
 	if !watched {
 		contract = s.direct(contract)
 	}
 	r.RegisterService(sealed(contract), s)
-	r.RegisterService(sealed(&pb.IntrospectionService_ServiceDesc), s)
+	r.RegisterService(sealed(bounded(&pb.IntrospectionService_ServiceDesc)), s)
 }
 
 // statusOf returns the error of a message as the status of its RPC.

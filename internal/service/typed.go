@@ -153,7 +153,9 @@ type grpcStream struct{ grpc.ServerStream }
 func (s grpcStream) Send(item any) error { return s.SendMsg(item) }
 
 // Receive receives a message.
-func (s grpcStream) Receive(message any) error { return s.RecvMsg(message) }
+func (s grpcStream) Receive(message any) error {
+	return receive(s.Context(), message, s.RecvMsg)
+}
 
 // SetHeader adds to the headers.
 func (s grpcStream) SetHeader(md rpc.Metadata) error {

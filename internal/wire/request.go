@@ -16,6 +16,11 @@ import (
 type Request struct {
 	message
 
+	// Admitter is asked before a request that is not usual is decoded; nil to allow it. Err is its
+	// error.
+	Admitter Admitter
+	Err      error
+
 	// Full is a decoded request if it has more than the fields below hold; they are empty then. It
 	// is nil for a usual request.
 	Full *pb.CallRequest
@@ -39,7 +44,7 @@ var (
 )
 
 // Reset empties the request.
-func (r *Request) Reset() { *r = Request{message: emptyRequest} }
+func (r *Request) Reset() { *r = Request{message: emptyRequest, Admitter: r.Admitter} }
 
 // ProtoReflect returns the request as package proto knows it.
 func (r *Request) ProtoReflect() protoreflect.Message { return r }
@@ -54,6 +59,11 @@ func unmarshalRequest(in protoiface.UnmarshalInput) (protoiface.UnmarshalOutput,
 	r := in.Message.(*Request)
 	if !r.decode(in.Buf) {
 		r.Reset()
+		if r.Admitter != nil {
+			if r.Err = r.Admitter.Admit(emptyRequest.Descriptor(), in.Buf); r.Err != nil {
+				return protoiface.UnmarshalOutput{}, r.Err
+			}
+		}
 		r.Full = &pb.CallRequest{}
 		if err := proto.Unmarshal(in.Buf, r.Full); err != nil {
 			return protoiface.UnmarshalOutput{}, err

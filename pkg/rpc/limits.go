@@ -12,6 +12,11 @@ type Limits struct {
 	// result: 16 MiB by default. gRPC's own 4 MiB are too small for what Neutron's agents ask for
 	// at their start. It applies to what a program sends and to what it takes.
 	MessageSize int
+	// DecodedSize bounds, in bytes, a message as values at a server: 128 MiB by default. The server
+	// estimates it from the text before it decodes anything.
+	DecodedSize int
+	// Depth is how deep the arguments of a message may be nested: 1000 levels by default.
+	Depth int
 	// HeaderSize bounds, in bytes, the headers of a message: 8 KiB by default, and 2 KiB at least.
 	// gRPC servers in other languages accept 8 KiB, and many accept no more. The request context
 	// and the order key of a typed message travel in headers, and so does the metadata that a
@@ -50,6 +55,8 @@ type Limits struct {
 // WithDefaults returns the limits with each field that is zero at its default.
 func (l Limits) WithDefaults() Limits {
 	setDefault(&l.MessageSize, 16<<20)
+	setDefault(&l.DecodedSize, 128<<20)
+	setDefault(&l.Depth, 1000)
 	setDefault(&l.HeaderSize, 8<<10)
 	setDefault(&l.Streams, 1000)
 	setDefault(&l.Memory, 512<<20)
