@@ -74,6 +74,9 @@ type server struct {
 // start starts a server, which ends with the test.
 func start(t *testing.T, wrap ...string) *server {
 	t.Helper()
+	if testing.Short() || raceEnabled {
+		t.Skip("the figures are of a server as it is built for use")
+	}
 	program, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

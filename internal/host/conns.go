@@ -3,6 +3,8 @@ package host
 import (
 	"net"
 	"sync"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // connListener knows the connections that it accepted. gRPC waits for a client to begin its
@@ -11,14 +13,19 @@ import (
 type connListener struct {
 	net.Listener
 
+	max     int               // connections at a time
+	refused func(addr string) // told of each connection beyond that
+
 	mu    sync.Mutex
 	conns map[*acceptedConn]bool
+	count uint64
 }
 
 type acceptedConn struct {
 	net.Conn
 
 	listener *connListener
+	number   uint64 // in the order of acceptance
 	onClose  func() // guarded by the listener's lock; nil for nothing to tell
 }
 
@@ -29,21 +36,55 @@ func (c *acceptedConn) OnClose(f func()) {
 	c.onClose = f
 }
 
-func trackConns(l net.Listener) *connListener {
-	return &connListener{Listener: l, conns: map[*acceptedConn]bool{}}
+func trackConns(l net.Listener, most int, refused func(addr string)) *connListener {
+	return &connListener{Listener: l, max: most, refused: refused, conns: map[*acceptedConn]bool{}}
 }
 
-// Accept implements [net.Listener].
+// Accept implements [net.Listener]. If there are as many connections as there may be, the one that
+// has been silent for the longest time, without a handshake, makes room, or else the new one goes.
 func (l *connListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		c, out := l.add(conn)
+		if out != nil {
+			l.refused(out.RemoteAddr().String())
+			_ = out.Close() // its peer notices
+		}
+		if c != nil {
+			return c, nil
+		}
 	}
-	c := &acceptedConn{Conn: conn, listener: l}
+}
+
+// add takes a connection in, unless there are too many. It returns the one that has to go, if any.
+func (l *connListener) add(conn net.Conn) (added *acceptedConn, out net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(l.conns) >= l.max {
+		silent := l.silent()
+		if silent == nil {
+			return nil, conn
+		}
+		delete(l.conns, silent)
+		out = silent.Conn
+	}
+	l.count++
+	c := &acceptedConn{Conn: conn, listener: l, number: l.count}
 	l.conns[c] = true
-	return c, nil
+	return c, out
+}
+
+// silent returns the oldest connection without a handshake, nil if there is none. The lock is held.
+func (l *connListener) silent() (oldest *acceptedConn) {
+	for c := range l.conns {
+		if c.onClose == nil && (oldest == nil || c.number < oldest.number) {
+			oldest = c
+		}
+	}
+	return oldest
 }
 
 // NetConn returns the connection as the system made it.
@@ -70,4 +111,14 @@ func (c *acceptedConn) Close() error {
 		tell()
 	}
 	return c.Conn.Close()
+}
+
+// bounded returns limits for the descriptors that the process may have: a quarter of them are for
+// all else, and no caller has more than half of the rest.
+func bounded(l rpc.Limits) rpc.Limits {
+	if n := descriptors(); n > 0 {
+		l.Connections = max(2, min(l.Connections, n*3/4))
+	}
+	l.CallerConnections = min(l.CallerConnections, max(1, l.Connections/2))
+	return l
 }

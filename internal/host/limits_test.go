@@ -178,3 +178,45 @@ func TestBurstOfLargeRequestsIsSlowed(t *testing.T) {
 	}
 	sending.Wait()
 }
+
+// A server that is full closes the oldest silent connection for a new one, and keeps those that
+// have greeted.
+func TestSilentConnectionsMakeRoom(t *testing.T) {
+	t.Parallel()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	c := trackConns(l, 2, func(string) { refused++ })
+	defer c.Close()
+	accept := func() (theirs net.Conn) {
+		theirs, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { theirs.Close() })
+		return theirs
+	}
+	take := func() *acceptedConn {
+		conn, err := c.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		return conn.(*acceptedConn)
+	}
+	accept()
+	greeted := take()
+	greeted.OnClose(func() {})
+	silent := accept()
+	take()
+	accept()
+	take()
+	if _, err := silent.Read(make([]byte, 1)); err == nil || refused != 1 {
+		t.Errorf("the silent connection: %v, %d refused", err, refused)
+	}
+	if !c.conns[greeted] {
+		t.Error("a connection that greeted had to go")
+	}
+}

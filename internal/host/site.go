@@ -74,8 +74,10 @@ func newSite(ctx context.Context, c *Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{bootID: newBootID(), addr: addr, listener: trackConns(listener), health: newHealths(c.Exchange)}
-	s.budget = limits.New(c.Limits, c.Log)
+	s := &site{bootID: newBootID(), addr: addr, health: newHealths(c.Exchange)}
+	bounds := bounded(c.Limits)
+	s.budget = limits.New(bounds, c.Log)
+	s.listener = trackConns(listener, bounds.Connections, func(addr string) { s.budget.Refused(limits.Connections, "address "+addr) })
 	s.intake = intake.New(intake.Config{
 		BootID: s.bootID, Exchange: c.Exchange, MaxSize: c.Limits.MessageSize, Interceptors: c.Interceptors, Log: c.Log, Gate: guard,
 	})

@@ -12,12 +12,12 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 )
 
-// heap returns how many bytes make has allocated that are still in use.
-func heap(make func() any) int {
+// heap returns how many bytes build has allocated that are still in use.
+func heap(build func() any) int {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	kept := make()
+	kept := build()
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	runtime.KeepAlive(kept)

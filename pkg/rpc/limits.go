@@ -41,7 +41,11 @@ type Limits struct {
 	// CallerStreams is how many RPCs one caller may have open: 2000 by default. All connections
 	// from one address that proved no identity count together.
 	CallerStreams int
-	// CallerConnections is how many connections one caller may have: 250 by default. All
+	// Connections is how many connections a process takes: 4096 by default, and at most three
+	// quarters of the descriptors that it may have.
+	Connections int
+	// CallerConnections is how many connections one caller may have: 250 by default, and at
+	// most half of all. All
 	// connections from one address that proved no identity count together.
 	CallerConnections int
 	// Progress is how long a peer may leave a message unfinished, or an answer unread that holds
@@ -62,6 +66,7 @@ func (l Limits) WithDefaults() Limits {
 	setDefault(&l.Memory, 512<<20)
 	setDefault(&l.CallerShare, 50)
 	setDefault(&l.CallerStreams, 2000)
+	setDefault(&l.Connections, 4096)
 	setDefault(&l.CallerConnections, 250)
 	setDefault(&l.Progress, 10*time.Second)
 	setDefault(&l.Handshake, 5*time.Second)
