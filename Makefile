@@ -40,6 +40,10 @@ demo-secure: build ## Watch a fleet with certificates: a denial, a rotation and 
 test: $(BIN)/consul $(BIN)/.tools ## Run every test, with the race detector and a real Consul
 	@$(BIN)/gotestsum --format pkgname-and-test-fails -- -race -timeout 10m ./...
 
+.PHONY: attack
+attack: ## Attack servers with a memory budget, and check how long others wait; needs an idle machine
+	@OSLORPC_TEST_TIMES=1 $(GO) test -count=1 -v ./internal/attack
+
 .PHONY: conformance
 conformance: ## Run oslo.messaging's own cases, and list where oslorpc differs on purpose
 	@$(GO) run ./internal/conformance/report

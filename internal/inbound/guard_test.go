@@ -3,6 +3,7 @@ package inbound
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"log/slog"
@@ -267,3 +268,38 @@ func TestUnreadAnswersAreReset(t *testing.T) {
 		time.Sleep(time.Minute)
 	})
 }
+
+// What the guard costs a usual call: frames that come, and frames that are written.
+func BenchmarkGuard(b *testing.B) {
+	budget := limits.New(rpc.Limits{}.WithDefaults(), slog.New(slog.DiscardHandler))
+	g := newGuard(discard{}, budget, budget.Join("a", ""))
+	g.in = frames{}
+	var in, out bytes.Buffer
+	from, to := http2.NewFramer(&in, nil), http2.NewFramer(&out, nil)
+	const small, large = 20, 1 << 10
+	_ = from.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: make([]byte, small), EndHeaders: true})
+	_ = from.WriteData(1, true, make([]byte, large))
+	_ = to.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: make([]byte, small), EndHeaders: true})
+	_ = to.WriteData(1, false, make([]byte, large))
+	_ = to.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: make([]byte, small), EndHeaders: true, EndStream: true})
+	id := uint32(1)
+	for b.Loop() {
+		for _, place := range []int{0, headerSize + small} {
+			binary.BigEndian.PutUint32(in.Bytes()[place+5:], id)
+			binary.BigEndian.PutUint32(out.Bytes()[place+5:], id)
+		}
+		binary.BigEndian.PutUint32(out.Bytes()[2*headerSize+small+large+5:], id)
+		g.taken(in.Bytes())
+		_, _ = g.Write(out.Bytes())
+		id += 2
+	}
+	if len(g.streams) != 0 {
+		b.Errorf("%d streams are open", len(g.streams))
+	}
+}
+
+// discard is a connection that takes everything.
+type discard struct{ net.Conn }
+
+// Write takes b.
+func (discard) Write(b []byte) (int, error) { return len(b), nil }
