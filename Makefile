@@ -7,7 +7,11 @@ GO  ?= go
 INSTALL := GOFLAGS= GOBIN=$(BIN) $(GO) install
 
 # Where generated code is.
-GENERATED := pkg/api internal/typed/typedtest examples/upgrade/typed/upgrade
+GENERATED := pkg/api internal/typed/typedtest examples/upgrade/typed/upgrade python/src/oslorpc/v1
+
+# Python, from 3.11 on, for the tests of the Python package and for generating its code.
+PYTHON ?= python3
+VENV   := $(BIN)/venv
 
 .DEFAULT_GOAL := help
 
@@ -37,12 +41,19 @@ demo-secure: build ## Watch a fleet with certificates: a denial, a rotation and 
 	@$(BIN)/oslorpc demo --secure
 
 .PHONY: test
-test: $(BIN)/consul $(BIN)/.tools ## Run every test, with the race detector and a real Consul
+test: test-go test-python ## Run every test, of Go and of Python
+
+.PHONY: test-go
+test-go: $(BIN)/consul $(BIN)/.tools ## Run the tests of Go, with the race detector and a real Consul
 	@$(BIN)/gotestsum --format pkgname-and-test-fails -- -race -timeout 10m ./...
 
 .PHONY: attack
 attack: ## Attack servers with a memory budget, and check how long others wait; needs an idle machine
 	@OSLORPC_TEST_TIMES=1 $(GO) test -count=1 -v ./internal/attack
+
+.PHONY: test-python
+test-python: build $(BIN)/consul $(VENV)/.installed ## Run the tests of Python, against Go programs and a real Consul
+	@cd python && $(VENV)/bin/python -m pytest
 
 .PHONY: conformance
 conformance: ## Run oslo.messaging's own cases, and list where oslorpc differs on purpose
@@ -73,11 +84,16 @@ lint: $(BIN)/.tools $(BIN)/.lint ## Check the style of code and protos
 	@$(BIN)/golangci-lint run ./...
 	@$(BIN)/buf lint
 
+.PHONY: lint-python
+lint-python: $(VENV)/.installed ## Check the style and the types of the Python package
+	@cd python && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+
 .PHONY: generate
-generate: $(BIN)/.tools ## Generate the Go code of the protos
+generate: $(BIN)/.tools $(BIN)/venv-generate/.installed ## Generate the Go and Python code of the protos
 	@PATH="$(BIN):$$PATH" buf generate
 	@PATH="$(BIN):$$PATH" buf generate --template buf.gen.typedtest.yaml
 	@PATH="$(BIN):$$PATH" buf generate --template buf.gen.upgrade.yaml
+	@PATH="$(BIN):$$PATH" buf generate --template buf.gen.python.yaml
 
 .PHONY: check-generate
 check-generate: generate ## Fail if the checked-in generated code differs from the protos
@@ -121,6 +137,18 @@ $(BIN)/.lint: tools/lint/go.mod tools/lint/go.sum
 $(BIN)/.supply: tools/supply/go.mod tools/supply/go.sum
 	@echo "building the tools of tools/supply, once"
 	@cd tools/supply && $(INSTALL) tool ./licenses
+	@touch $@
+
+# Virtual environments for Python, from PyPI.
+
+$(VENV)/.installed: python/requirements-dev.txt
+	@echo "installing what the Python tests need to $(VENV), once"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
+	@$(PYTHON) -m venv $(VENV) && $(VENV)/bin/pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+$(BIN)/venv-generate/.installed: python/requirements-generate.txt
+	@$(PYTHON) -m venv $(BIN)/venv-generate && $(BIN)/venv-generate/bin/pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
 $(BIN)/consul: tools/consul/go.mod tools/consul/go.sum

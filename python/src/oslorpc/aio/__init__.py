@@ -1,0 +1,7 @@
+"""The asyncio API: the same as that of the package, to be awaited."""
+
+from oslorpc.aio.client import Client
+from oslorpc.aio.items import Items
+from oslorpc.aio.transport import Server, Transport, open
+
+__all__ = ["Client", "Items", "Server", "Transport", "open"]

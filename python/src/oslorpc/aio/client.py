@@ -1,0 +1,251 @@
+"""The asyncio client."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import grpc.aio
+
+from oslorpc import delivery, errors
+from oslorpc.aio.items import Items
+from oslorpc.aio.link import AioLink, failure
+from oslorpc.clientcore import (
+    ASK_TIMEOUT,
+    CALL_TIMEOUT,
+    CAST_TIMEOUT,
+    ClientCore,
+    Operation,
+    TransportCore,
+    result_of,
+)
+from oslorpc.connection import closed
+from oslorpc.delivery import Connect, Send, Wait
+from oslorpc.errors import Error, Kind
+from oslorpc.fanout import Audience, Delivered, Reply, Report, audience
+from oslorpc.fleet import Entry, Topic
+from oslorpc.v1 import rpc_pb2 as pb
+
+if TYPE_CHECKING:
+    pass
+
+_AT_ONCE = 64
+_Sender = Callable[[Operation, Entry], Awaitable[Any]]
+
+
+class Client(ClientCore[TransportCore]):
+    """Sends messages, and awaits them.
+
+    It belongs to the event loop on which its transport was opened.
+    """
+
+    async def call(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Any:
+        """Have one server run a method, and return its result."""
+        op = self._operation(method, ctxt, kwargs, CALL_TIMEOUT)
+        self._check_one()
+        return await self._deliver(op, self._send_monitored if op.monitor else self._send_call)
+
+    async def cast(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> None:
+        """Have one server accept a message, which runs later; every server if the target says fanout."""
+        if self.target.fanout:
+            await self.fanout(ctxt, method, **kwargs)
+            return
+        await self._deliver(self._operation(method, ctxt, kwargs, CAST_TIMEOUT), self._send_cast)
+
+    async def multicall(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Items:
+        """Have one server run a method, and return an iterator over its results, which come one by one."""
+        op = self._operation(method, ctxt, kwargs, CALL_TIMEOUT)
+        self._check_one()
+        items: Items = await self._deliver(op, self._send_multicall)
+        return items
+
+    async def fanout(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Report:
+        """Have every server accept a message, and return a report on each."""
+        op = self._operation(method, ctxt, kwargs, CAST_TIMEOUT, fanout=True)
+        to = await self._audience(op)
+        gate = asyncio.Semaphore(_AT_ONCE)
+        ends = await asyncio.gather(*(self._one(op, to, e, self._send_cast, gate) for e in to.reached))
+        return to.report(list(ends))
+
+    async def gather(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> AsyncIterator[Reply]:
+        """Have every server run a method, and iterate over their replies as they come: each server once."""
+        op = self._operation(method, ctxt, kwargs, CALL_TIMEOUT, fanout=True)
+        to = await self._audience(op)
+        gate = asyncio.Semaphore(_AT_ONCE)
+        send = self._send_monitored if op.monitor else self._send_call
+        tasks = [asyncio.ensure_future(self._one(op, to, e, send, gate)) for e in to.reached]
+        try:
+            for reply in to.others(self._transport.exceptions):
+                yield reply
+            for task in asyncio.as_completed(tasks):
+                yield to.reply(await task, self._transport.exceptions)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def can_send_version(self, version: str | None = None) -> bool:
+        """Whether the version cap lets messages of a version through, by default the client's.
+
+        "auto" asks the fleet.
+        """
+        wanted = self._wanted(version)
+        if not self._cap.auto:
+            return self._cap.allows(wanted)
+        topic = self._watched()
+        deadline = time.monotonic() + (self.options.timeout or ASK_TIMEOUT)
+        return self._allows(version, await _known(topic, deadline, self.options.fail_fast))
+
+    async def _audience(self, op: Operation) -> Audience:
+        m = op.message
+        try:
+            return audience(op.topic, m, await _known(op.topic, m.deadline, m.fail_fast))
+        except Error as e:
+            raise delivery.about(e, m) from None
+
+    async def _deliver(self, op: Operation, send: _Sender) -> Any:
+        """Do what the rules of delivery ask for."""
+        steps = delivery.deliver(op.topic, op.message)
+        try:
+            step = _resume(steps.send, None)
+            while True:
+                step = await self._step(op, send, steps, step)
+        except _Done as end:
+            return end.args[0]
+        except Error as e:
+            error = errors.raised(e, self._transport.exceptions)
+        raise error
+
+    async def _step(self, op: Operation, send: _Sender, steps: delivery.Delivery, step: delivery.Step) -> delivery.Step:
+        answer: Any = None
+        try:
+            if isinstance(step, Send):
+                answer = await send(op, step.entry)
+            elif isinstance(step, Connect):
+                answer = await _link(step.entry).connect(step.seconds)
+            elif isinstance(step, Wait):
+                await _wait(op.topic, step.seen, step.seconds)
+        except Error as e:
+            return _resume(steps.throw, e)
+        return _resume(steps.send, answer)
+
+    async def _one(self, op: Operation, to: Audience, e: Entry, send: _Sender, gate: asyncio.Semaphore) -> Delivered:
+        """Send a message for all servers to one of them, again while it is full, for a second."""
+        async with gate:
+            patience = to.patience()
+            while True:
+                try:
+                    if not e.link.ready and not await _link(e).connect(min(1.0, op.remaining)):
+                        raise Error(Kind.UNREACHABLE, e.link.why(e.describe()), safe_to_retry=True)
+                    return Delivered(e, await send(op, e))
+                except Error as error:
+                    pause = patience.after(error)
+                    if pause is None:
+                        return to.failed(e, error)
+                    await asyncio.sleep(pause)
+
+    async def _send_call(self, op: Operation, e: Entry) -> Any:
+        with _Sending(e) as link:
+            response = await link.call(pb.CallRequest(message=op.to(e)), timeout=op.remaining)
+        return result_of(response.result)
+
+    async def _send_cast(self, op: Operation, e: Entry) -> None:
+        with _Sending(e) as link:
+            await link.cast(pb.CastRequest(message=op.to(e)), timeout=op.remaining)
+
+    async def _send_monitored(self, op: Operation, e: Entry) -> Any:
+        silence = op.monitor or 0.0
+        request = pb.MonitoredCallRequest(message=op.to(e))
+        request.heartbeat_interval.FromNanoseconds(int(max(silence / 2, 0.01) * 1e9))
+        with _Sending(e) as link:
+            stream = link.monitored(request, timeout=op.remaining)
+            try:
+                while True:
+                    response: Any = await asyncio.wait_for(stream.read(), silence)
+                    if response is grpc.aio.EOF:
+                        raise Error(Kind.OUTCOME_UNKNOWN, "the server ended the call without a reply")
+                    if response.HasField("response"):
+                        return result_of(response.response.result)
+            except TimeoutError:
+                message = f"neither a heartbeat nor the reply came for {silence:g} s; the method may have run"
+                raise Error(Kind.MONITOR_TIMEOUT, message) from None
+            finally:
+                stream.cancel()
+
+    async def _send_multicall(self, op: Operation, e: Entry) -> Items:
+        link = _link(e)
+        link.began()
+        try:
+            stream = link.multicall(pb.MulticallRequest(message=op.to(e)))
+        except BaseException:
+            link.ended()
+            raise
+        items = Items(op, e, stream, self.options.timeout or CALL_TIMEOUT, self._transport.exceptions)
+        await items.fetch(op.remaining)  # only then it is known that the server took the message
+        return items
+
+
+def _resume(proceed: Callable[[Any], delivery.Step], value: Any) -> delivery.Step:
+    """Go on with a generator. Its end must not leave a coroutine as StopIteration."""
+    try:
+        return proceed(value)
+    except StopIteration as end:
+        raise _Done(end.value) from None
+
+
+class _Done(Exception):  # noqa: N818
+    """A delivery has ended, with its result."""
+
+
+async def _known(topic: Topic, deadline: float, fail_fast: bool) -> tuple[Entry, ...]:
+    """Return the entries of a topic, as soon as they are known."""
+    while True:
+        seen, entries = topic.snapshot()
+        if entries is not None:
+            return entries
+        if time.monotonic() >= deadline or (fail_fast and topic.error):
+            why = f"discovery cannot be read: {topic.error or 'no answer'}"
+            raise Error(Kind.UNREACHABLE, why, safe_to_retry=True)
+        await _wait(topic, seen, deadline - time.monotonic())
+
+
+async def _wait(topic: Topic, seen: int, seconds: float) -> None:
+    """Wait until the state of a topic is not the one seen, for so long."""
+    loop = asyncio.get_running_loop()
+    changed = asyncio.Event()
+    stop = topic.listen(seen, lambda: loop.call_soon_threadsafe(changed.set))
+    try:
+        await asyncio.wait_for(changed.wait(), max(seconds, 0))
+    except TimeoutError:
+        pass
+    finally:
+        stop()
+
+
+def _link(e: Entry) -> AioLink:
+    link = e.link
+    assert isinstance(link, AioLink)
+    return link
+
+
+class _Sending:
+    """Counts a message on its link, and turns the error of its RPC into one of ours."""
+
+    def __init__(self, e: Entry) -> None:
+        self._entry = e
+
+    def __enter__(self) -> AioLink:
+        link = _link(self._entry)
+        link.began()
+        return link
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        _link(self._entry).ended()
+        if isinstance(error, grpc.aio.AioRpcError):
+            ours = failure(error)
+            if ours.kind in (Kind.OUTCOME_UNKNOWN, Kind.UNREACHABLE) and error.code() is grpc.StatusCode.UNAVAILABLE:
+                _link(self._entry).lost()
+            raise ours from None
+        if isinstance(error, grpc.aio.UsageError):
+            raise closed() from None

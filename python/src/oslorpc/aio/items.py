@@ -1,0 +1,78 @@
+"""The results of a multicall, for ``async for``."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import grpc.aio
+
+from oslorpc import delivery, errors
+from oslorpc.aio.link import failure
+from oslorpc.clientcore import Operation, result_of
+from oslorpc.errors import Error, ExceptionTypes, Kind
+from oslorpc.fleet import Entry
+
+
+class Items:
+    """The results of a multicall.
+
+    Each item may take as long as the client's timeout. Close it to break off.
+    """
+
+    def __init__(self, op: Operation, e: Entry, stream: Any, timeout: float, types: ExceptionTypes) -> None:
+        self._op, self._entry, self._stream = op, e, stream
+        self._timeout, self._types = timeout, types
+        self._next: list[Any] = []
+        self._replied = self._ended = False
+
+    def __aiter__(self) -> Items:
+        return self
+
+    async def __aenter__(self) -> Items:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.close()
+
+    async def __anext__(self) -> Any:
+        error: BaseException = StopAsyncIteration()
+        if not self._next and not self._ended:
+            try:
+                await self.fetch(self._timeout)
+            except Error as e:
+                i = self._entry.instance
+                e.server, e.addr, e.instance_id = e.server or i.server, i.addr, e.instance_id or i.id
+                error = errors.raised(delivery.about(e, self._op.message), self._types)
+        if self._next:
+            return self._next.pop()
+        raise error
+
+    async def fetch(self, timeout: float) -> None:
+        """Wait for the next item, or for the end. An Error is the end."""
+        try:
+            response: Any = await asyncio.wait_for(self._stream.read(), timeout)
+            if response is not grpc.aio.EOF:
+                self._replied = True
+                self._next.append(result_of(response.item))
+                return
+            self._finish()
+        except TimeoutError:
+            self.close()
+            raise Error(Kind.TIMEOUT, "the next item did not come in time; the method may have run") from None
+        except grpc.aio.AioRpcError as e:
+            self._finish()
+            raise failure(e, self._replied) from None
+        except asyncio.CancelledError:
+            self.close()
+            raise
+
+    def _finish(self) -> None:
+        if not self._ended:
+            self._ended = True
+            self._entry.link.ended()
+
+    def close(self) -> None:
+        """Break off: the method is canceled."""
+        self._stream.cancel()
+        self._finish()

@@ -1,0 +1,299 @@
+"""The blocking client."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import dataclasses
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from oslorpc import delivery, errors
+from oslorpc.clientcore import (
+    ASK_TIMEOUT,
+    CALL_TIMEOUT,
+    CAST_TIMEOUT,
+    ClientCore,
+    Operation,
+    TransportCore,
+    result_of,
+)
+from oslorpc.connection import BlockingLink, closed, failure
+from oslorpc.delivery import Connect, Send, Wait
+from oslorpc.errors import Error, Kind
+from oslorpc.fanout import Audience, Delivered, Reply, Report, audience
+from oslorpc.fleet import Entry, Topic
+from oslorpc.v1 import rpc_pb2 as pb
+from oslorpc.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    pass
+
+_AT_ONCE = 64
+
+
+class Client(ClientCore[TransportCore]):
+    """Sends messages, and waits for them. It may be used from any thread."""
+
+    def call(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Any:
+        """Have one server run a method, and return its result."""
+        op = self._operation(method, ctxt, kwargs, CALL_TIMEOUT)
+        self._check_one()
+        return self._deliver(op, self._send_monitored if op.monitor else self._send_call)
+
+    def cast(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> None:
+        """Have one server accept a message, which runs later; every server if the target says fanout."""
+        if self.target.fanout:
+            self.fanout(ctxt, method, **kwargs)
+            return
+        self._deliver(self._operation(method, ctxt, kwargs, CAST_TIMEOUT), self._send_cast)
+
+    def multicall(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Items:
+        """Have one server run a method, and iterate over its results as they come.
+
+        Close the iterator to break off.
+        """
+        op = self._operation(method, ctxt, kwargs, CALL_TIMEOUT)
+        self._check_one()
+        items: Items = self._deliver(op, self._send_multicall)
+        return items
+
+    def fanout(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Report:
+        """Have every server accept a message, and return a report on each."""
+        op = self._operation(method, ctxt, kwargs, CAST_TIMEOUT, fanout=True)
+        to = self._audience(op)
+        with concurrent.futures.ThreadPoolExecutor(min(len(to.reached), _AT_ONCE) or 1) as pool:
+            ends = list(pool.map(lambda e: self._one(op, to, e, self._send_cast), to.reached))
+        return to.report(ends)
+
+    def gather(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Iterator[Reply]:
+        """Have every server run a method, and iterate over their replies as they come: each server once."""
+        op = self._operation(method, ctxt, kwargs, CALL_TIMEOUT, fanout=True)
+        to = self._audience(op)
+        pool = concurrent.futures.ThreadPoolExecutor(min(len(to.reached), _AT_ONCE) or 1)
+        send = self._send_monitored if op.monitor else self._send_call
+        futures = [pool.submit(self._one, op, to, e, send) for e in to.reached]
+        pool.shutdown(wait=False)
+        return self._replies(to, futures)
+
+    def _replies(self, to: Audience, futures: list[concurrent.futures.Future[Delivered]]) -> Iterator[Reply]:
+        try:
+            yield from to.others(self._transport.exceptions)
+            for future in concurrent.futures.as_completed(futures):
+                yield to.reply(future.result(), self._transport.exceptions)
+        finally:
+            for future in futures:
+                future.cancel()
+
+    def can_send_version(self, version: str | None = None) -> bool:
+        """Whether the version cap lets messages of a version through, by default the client's.
+
+        "auto" asks the fleet.
+        """
+        wanted = self._wanted(version)
+        if not self._cap.auto:
+            return self._cap.allows(wanted)
+        topic = self._watched()
+        deadline = time.monotonic() + (self.options.timeout or ASK_TIMEOUT)
+        return self._allows(version, _known(topic, deadline, self.options.fail_fast))
+
+    def _audience(self, op: Operation) -> Audience:
+        m = op.message
+        try:
+            return audience(op.topic, m, _known(op.topic, m.deadline, m.fail_fast))
+        except Error as e:
+            raise delivery.about(e, m) from None
+
+    def _deliver(self, op: Operation, send: Any) -> Any:
+        """Do what the rules of delivery ask for."""
+        steps = delivery.deliver(op.topic, op.message)
+        try:
+            step = next(steps)
+            while True:
+                step = self._step(op, send, steps, step)
+        except StopIteration as end:
+            return end.value
+        except Error as e:
+            error = errors.raised(e, self._transport.exceptions)
+        raise error
+
+    def _step(self, op: Operation, send: Any, steps: delivery.Delivery, step: delivery.Step) -> delivery.Step:
+        if isinstance(step, Send):
+            try:
+                result = send(op, step.entry)
+            except Error as e:
+                return steps.throw(e)
+            return steps.send(result)
+        if isinstance(step, Connect):
+            return steps.send(_link(step.entry).connect(step.seconds))
+        assert isinstance(step, Wait)
+        op.topic.wait(step.seen, step.seconds)
+        return next(steps)
+
+    def _one(self, op: Operation, to: Audience, e: Entry, send: Any) -> Delivered:
+        """Send a message for all servers to one of them, again while it is full, for a second."""
+        patience = to.patience()
+        while True:
+            try:
+                if not e.link.ready and not _link(e).connect(min(1.0, op.remaining)):
+                    raise Error(Kind.UNREACHABLE, e.link.why(e.describe()), safe_to_retry=True)
+                return Delivered(e, send(op, e))
+            except Error as error:
+                pause = patience.after(error)
+                if pause is None:
+                    return to.failed(e, error)
+                time.sleep(pause)
+
+    def _send_call(self, op: Operation, e: Entry) -> Any:
+        with _Sending(e) as link:
+            response = link.call(pb.CallRequest(message=op.to(e)), timeout=op.remaining)
+        return result_of(response.result)
+
+    def _send_cast(self, op: Operation, e: Entry) -> None:
+        with _Sending(e) as link:
+            link.cast(pb.CastRequest(message=op.to(e)), timeout=op.remaining)
+
+    def _send_monitored(self, op: Operation, e: Entry) -> Any:
+        silence = op.monitor or 0.0
+        request = pb.MonitoredCallRequest(message=op.to(e))
+        request.heartbeat_interval.FromNanoseconds(int(max(silence / 2, 0.01) * 1e9))
+        with _Sending(e) as link:
+            stream = link.monitored(request, timeout=op.remaining)
+            with Watchdog(stream.cancel) as dog:
+                dog.expect(silence)
+                try:
+                    for response in stream:
+                        if response.HasField("response"):
+                            return result_of(response.response.result)
+                        dog.expect(silence)
+                except grpc.RpcError:
+                    if dog.barked:
+                        message = f"neither a heartbeat nor the reply came for {silence:g} s; the method may have run"
+                        raise Error(Kind.MONITOR_TIMEOUT, message) from None
+                    raise
+        raise Error(Kind.OUTCOME_UNKNOWN, "the server ended the call without a reply")
+
+    def _send_multicall(self, op: Operation, e: Entry) -> Items:
+        link = _link(e)
+        link.began()
+        try:
+            stream = link.multicall(pb.MulticallRequest(message=op.to(e)))
+        except BaseException:
+            link.ended()
+            raise
+        items = Items(self, op, e, stream)
+        items.fetch(op.remaining)  # only then it is known that the server took the message
+        return items
+
+
+def _known(topic: Topic, deadline: float, fail_fast: bool) -> tuple[Entry, ...]:
+    """Return the entries of a topic, as soon as they are known."""
+    while True:
+        seen, entries = topic.snapshot()
+        if entries is not None:
+            return entries
+        if time.monotonic() >= deadline or (fail_fast and topic.error):
+            why = f"discovery cannot be read: {topic.error or 'no answer'}"
+            raise Error(Kind.UNREACHABLE, why, safe_to_retry=True)
+        topic.wait(seen, deadline - time.monotonic())
+
+
+def _link(e: Entry) -> BlockingLink:
+    link = e.link
+    assert isinstance(link, BlockingLink)
+    return link
+
+
+@dataclasses.dataclass(slots=True)
+class _Sending:
+    """Counts a message on its link, and turns the error of its RPC into one of ours."""
+
+    entry: Entry
+
+    def __enter__(self) -> BlockingLink:
+        link = _link(self.entry)
+        link.began()
+        return link
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        _link(self.entry).ended()
+        if isinstance(error, grpc.RpcError):
+            ours = failure(error)
+            if ours.kind in (Kind.OUTCOME_UNKNOWN, Kind.UNREACHABLE) and error.code() is grpc.StatusCode.UNAVAILABLE:
+                _link(self.entry).lost()
+            raise ours from None
+        if isinstance(error, ValueError) and "closed channel" in str(error):
+            raise closed() from None
+
+
+class Items:
+    """The results of a multicall. Each item may take as long as the client's timeout."""
+
+    def __init__(self, client: Client, op: Operation, e: Entry, stream: Any) -> None:
+        self._client, self._op, self._entry, self._stream = client, op, e, stream
+        self._timeout = client.options.timeout or CALL_TIMEOUT
+        self._next: list[Any] = []
+        self._replied = False
+        self._ended = False
+        self._end: Error | None = None
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Items:
+        return self
+
+    def __enter__(self) -> Items:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __next__(self) -> Any:
+        if not self._next and not self._ended:
+            try:
+                self.fetch(self._timeout)
+            except Error as e:
+                self._end = self._about(e)
+        if self._next:
+            return self._next.pop()
+        if self._end is not None:
+            raise errors.raised(self._end, self._client._transport.exceptions)
+        raise StopIteration
+
+    def fetch(self, timeout: float) -> None:
+        """Wait for the next item, or for the end. An Error is the end."""
+        with Watchdog(self._stream.cancel) as dog:
+            dog.expect(timeout)
+            try:
+                response = next(self._stream)
+                self._replied = True
+                self._next.append(result_of(response.item))
+            except StopIteration:
+                self._finish()
+            except grpc.RpcError as e:
+                self._finish()
+                if dog.barked:
+                    raise Error(Kind.TIMEOUT, "the next item did not come in time; the method may have run") from None
+                raise failure(e, self._replied) from None
+
+    def _about(self, e: Error) -> Error:
+        i = self._entry.instance
+        e.server, e.addr, e.instance_id = e.server or i.server, i.addr, e.instance_id or i.id
+        return delivery.about(e, self._op.message)
+
+    def _finish(self) -> None:
+        with self._lock:
+            if not self._ended:
+                self._ended = True
+                self._entry.link.ended()
+
+    def close(self) -> None:
+        """Break off: the method is canceled."""
+        self._stream.cancel()
+        self._finish()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_ended", True):
+            self.close()

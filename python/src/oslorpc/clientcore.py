@@ -1,0 +1,275 @@
+"""What clients of both APIs share: settings, what a message is made of, and what its answer means."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+import socket
+import sys
+import time
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Generic, Self, TypeVar
+
+from oslorpc import payload
+from oslorpc.connection import Pool
+from oslorpc.delivery import Message, ceiling
+from oslorpc.discovery.base import Instance, Registry
+from oslorpc.errors import Error, ExceptionTypes, Kind, invalid
+from oslorpc.fleet import Entry, Fleet, Topic
+from oslorpc.target import Target, check_name
+from oslorpc.url import Settings
+from oslorpc.v1 import rpc_pb2 as pb
+from oslorpc.versions import DEFAULT_VERSION, Cap, Version
+
+CALL_TIMEOUT, CAST_TIMEOUT, ASK_TIMEOUT = 60.0, 30.0, 10.0
+MAX_SIZE = 16 << 20
+_UNSET: Any = object()
+
+
+def default_caller() -> str:
+    """Return the name that a program gives itself: its file and its machine."""
+    program = os.path.basename(sys.argv[0] if sys.argv else "") or "python"
+    words = [_word(program), _word(socket.gethostname())]
+    return "@".join(word[:63] for word in words if word)
+
+
+def _word(text: str) -> str:
+    return "".join(c if "!" <= c <= "~" else "_" for c in text)
+
+
+class TransportCore:
+    """What transports of both APIs share."""
+
+    def __init__(
+        self, settings: Settings, caller: str, exceptions: Mapping[str, type[BaseException]], max_size: int
+    ) -> None:
+        self.settings = settings
+        self.exchange = settings.exchange
+        self.trust = settings.trust
+        self.caller = _word(caller or default_caller())[:128]
+        self.exceptions = ExceptionTypes(exceptions)
+        self.max_size = max_size
+        self.registry: Registry = settings.open_registry()
+        self.closed = False
+        self._pid = os.getpid()
+        self._ids = itertools.count(1)
+        self._prefix = os.urandom(8).hex()
+        self._turns = itertools.count(int.from_bytes(os.urandom(2)))
+        _live.add(self)
+
+    def check(self) -> None:
+        """Raise an Error if the transport cannot be used."""
+        if self.closed:
+            raise invalid("the transport is closed")
+        if self._pid != os.getpid():
+            raise invalid(
+                "the process was forked after the transport was opened, and gRPC does not work in both: "
+                "open a transport in the child, after the fork"
+            )
+
+    def next_id(self) -> str:
+        """Return the id of a message."""
+        return f"{self._prefix}.{next(self._ids)}"
+
+    def next_turn(self) -> int:
+        """Return the place of a message in the round robin."""
+        return next(self._turns)
+
+    def list_instances(self) -> list[Instance]:
+        """Return all instances that discovery lists, read now."""
+        self.check()
+        return self.registry.list()
+
+
+_live: weakref.WeakSet[TransportCore] = weakref.WeakSet()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Options:
+    """The settings of a client beside its target."""
+
+    timeout: float | None = None
+    retry: int = -1
+    version_cap: str | None = None
+    version_aliases: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    fail_fast: bool = False
+    call_monitor_timeout: float | None = None
+    order_key: str | None = None
+    metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(slots=True)
+class Operation:
+    """One message, ready to be sent."""
+
+    message: Message
+    topic: Topic
+    request: pb.Message
+    monitor: float | None
+
+    def to(self, e: Entry) -> pb.Message:
+        """Return the message for an instance."""
+        m = pb.Message()
+        m.CopyFrom(self.request)
+        m.instance_id = e.instance.id
+        return m
+
+    @property
+    def remaining(self) -> float:
+        """How long there is until the deadline."""
+        return max(self.message.deadline - time.monotonic(), 0.001)
+
+
+T = TypeVar("T", bound=TransportCore)
+
+
+class ClientCore(Generic[T]):
+    """Sends messages to a target. It is immutable; prepare() makes others of it."""
+
+    def __init__(self, transport: T, fleet: Fleet, target: Target, options: Options) -> None:
+        self._transport = transport
+        self._fleet = fleet
+        self.target = target
+        self.options = options
+        try:
+            self._cap = Cap(options.version_cap, options.version_aliases)
+        except ValueError as e:
+            raise invalid(str(e)) from None
+
+    def prepare(
+        self,
+        *,
+        topic: str = _UNSET,
+        exchange: str | None = _UNSET,
+        namespace: str | None = _UNSET,
+        version: str | None = _UNSET,
+        server: str | None = _UNSET,
+        fanout: bool = _UNSET,
+        timeout: float | None = _UNSET,
+        retry: int = _UNSET,
+        version_cap: str | None = _UNSET,
+        version_aliases: Mapping[str, str] = _UNSET,
+        fail_fast: bool = _UNSET,
+        call_monitor_timeout: float | None = _UNSET,
+        order_key: str | None = _UNSET,
+        metadata: Mapping[str, str] = _UNSET,
+    ) -> Self:
+        """Return a client with other settings.
+
+        ``timeout`` bounds each operation, in seconds; None is 60 for calls and items, 30 for casts. ``retry`` is
+        how often a message that no server took is offered again; negative until the deadline. With
+        ``fail_fast``, a message does not wait for a server. ``call_monitor_timeout`` is how long a server
+        may be silent.
+        ``version_cap`` is the latest version that may be sent: a version, an alias, or "auto".
+        """
+        given = {name: value for name, value in locals().items() if name != "self" and value is not _UNSET}
+        fields = {f.name for f in dataclasses.fields(Target)}
+        target = self.target.replace(**{k: v for k, v in given.items() if k in fields})
+        options = dataclasses.replace(self.options, **{k: v for k, v in given.items() if k not in fields})
+        return type(self)(self._transport, self._fleet, target, options)
+
+    def _operation(
+        self,
+        method: str,
+        ctxt: Mapping[str, Any] | None,
+        kwargs: Mapping[str, Any],
+        default_timeout: float,
+        fanout: bool = False,
+    ) -> Operation:
+        """Check a message, and encode it."""
+        transport, target, options = self._transport, self.target, self.options
+        transport.check()
+        target.check_client()
+        check_name("method name", method)
+        if not method:
+            raise Error(Kind.INVALID_TARGET, "the method name is empty: name the method", safe_to_retry=True)
+        version = Version.parse(target.version) if target.version else DEFAULT_VERSION
+        exchange = target.exchange or transport.exchange
+        timeout = default_timeout if options.timeout is None else options.timeout
+        m = Message(
+            target,
+            method,
+            target.namespace or "",
+            version,
+            time.monotonic() + timeout,
+            transport.next_turn(),
+            options.retry,
+            options.fail_fast,
+        )
+        if fanout and target.server is not None:
+            raise Error(
+                Kind.INVALID_TARGET, "a message for every server cannot name one", target=target, safe_to_retry=True
+            )
+        if not self._cap.allows(version):
+            message = f"version {version} is not allowed by the version cap {self._cap}"
+            raise Error(Kind.VERSION_CAP_EXCEEDED, message, target=target, method=method, safe_to_retry=True)
+        try:
+            request = self._request(m, exchange, ctxt, kwargs)
+        except Error as e:
+            e.target, e.method = target, method
+            raise
+        return Operation(m, self._fleet.topic(exchange, target.topic or ""), request, options.call_monitor_timeout)
+
+    def _request(
+        self, m: Message, exchange: str, ctxt: Mapping[str, Any] | None, kwargs: Mapping[str, Any]
+    ) -> pb.Message:
+        request = pb.Message(method=m.method, id=self._transport.next_id())
+        target = request.target
+        target.exchange, target.topic = exchange, m.target.topic or ""
+        if m.target.namespace is not None:
+            target.namespace = m.target.namespace
+        if m.target.version is not None:
+            target.version = m.target.version
+        if m.target.server is not None:
+            target.server = m.target.server
+        text = payload.dumps(kwargs, Kind.BAD_ARGUMENTS)
+        request.kwargs.json = text
+        size = len(text.encode()) if not text.isascii() else len(text)
+        if ctxt:
+            context = payload.dumps(dict(ctxt), Kind.BAD_ARGUMENTS)
+            request.context.json = context
+            size += len(context.encode())
+        if size > self._transport.max_size:
+            message = (
+                f"the request has {size} bytes, and at most {self._transport.max_size} are allowed: send less at a time"
+            )
+            raise Error(Kind.TOO_LARGE, message, safe_to_retry=True)
+        if self.options.order_key is not None:
+            check_name("order key", self.options.order_key)
+            request.order_key = self.options.order_key
+        for name, value in self.options.metadata.items():
+            request.metadata[name.lower()] = value
+        return request
+
+    def _allows(self, version: str | None, entries: Sequence[Entry]) -> bool:
+        wanted = self._wanted(version)
+        return ceiling(entries, self.target.namespace or "", wanted, self.target.server)
+
+    def _check_one(self) -> None:
+        """Raise an Error for a message with one result whose target is every server."""
+        if self.target.fanout:
+            message = "a call goes to one server: use fanout(), or gather() for the results of all"
+            raise Error(Kind.INVALID_TARGET, message, target=self.target, safe_to_retry=True)
+
+    def _wanted(self, version: str | None) -> Version:
+        target = self.target if version is None else self.target.replace(version=version)
+        target.check_client()
+        return Version.parse(target.version) if target.version else DEFAULT_VERSION
+
+    def _watched(self) -> Topic:
+        self._transport.check()
+        self.target.check_client()
+        return self._fleet.topic(self.target.exchange or self._transport.exchange, self.target.topic or "")
+
+
+def result_of(p: Any) -> Any:
+    """Return a result."""
+    return payload.read(p, Kind.BAD_RESULT, None)
+
+
+def new_fleet(core: TransportCore, make: Callable[[str], Any]) -> tuple[Fleet, Pool]:
+    """Return the fleet and the connections of a transport."""
+    pool = Pool(make)
+    return Fleet(core.registry, pool.get), pool

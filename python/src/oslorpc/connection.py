@@ -1,0 +1,266 @@
+"""One connection to each process: what both APIs share of it, and the blocking one."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import grpc
+
+from oslorpc import status
+from oslorpc.discovery.base import Instance
+from oslorpc.errors import REASONS, STOPPING, Error, Kind
+from oslorpc.trust import Trust
+from oslorpc.v1 import introspection_pb2 as introspection
+from oslorpc.v1 import rpc_pb2 as pb
+
+SLACK = 1 << 20  # by how much gRPC's limit is above ours, so that the error is ours
+CALL, CAST = "/oslorpc.v1.RPCService/Call", "/oslorpc.v1.RPCService/Cast"
+MULTICALL, MONITORED = "/oslorpc.v1.RPCService/Multicall", "/oslorpc.v1.RPCService/MonitoredCall"
+PING = "/oslorpc.v1.IntrospectionService/Ping"
+GET_INFO = "/oslorpc.v1.IntrospectionService/GetInfo"
+# gRPC's texts for RPCs that it did not begin, since there was no connection.
+_NEVER_BEGUN = ("failed to connect to all addresses", "DNS resolution failed", "empty address list")
+
+
+def channel_options(caller: str, addr: str, limit: int, server_name: str) -> list[tuple[str, Any]]:
+    """Return the options of connections. Pings find frozen processes and lost hosts."""
+    options: list[tuple[str, Any]] = [
+        ("grpc.primary_user_agent", caller),
+        ("grpc.keepalive_time_ms", 10_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+        ("grpc.http2.max_pings_without_data", 0),
+        ("grpc.initial_reconnect_backoff_ms", 200),
+        ("grpc.min_reconnect_backoff_ms", 1000),
+        ("grpc.max_reconnect_backoff_ms", 10_000),
+        ("grpc.max_receive_message_length", limit + SLACK),
+        ("grpc.max_send_message_length", -1),
+        ("grpc.enable_http_proxy", 0),
+        ("grpc.service_config_disable_resolution", 1),
+        ("grpc.use_local_subchannel_pool", 1),
+    ]
+    if addr.startswith("unix:"):
+        options.append(("grpc.default_authority", "localhost"))
+    elif server_name:
+        options.append(("grpc.ssl_target_name_override", server_name))
+    return options
+
+
+class Link:
+    """The connection to a process. Health is better the smaller it is."""
+
+    def __init__(self, addr: str) -> None:
+        self.addr = addr
+        self.ready = False
+        self.down = False  # it could not be connected to
+        self.fresh = True  # it was never tried
+        self.outstanding = 0
+        self._heard = True  # something came since the last message was sent
+        self._uses = 0
+        self._lock = threading.Lock()
+
+    @property
+    def health(self) -> int:
+        """0: nothing speaks against it, 1: busy and silent, 2: being connected again, 3: down."""
+        if self.ready:
+            return 1 if self.outstanding > 1 and not self._heard else 0
+        if self.down:
+            return 3
+        return 0 if self.fresh else 2
+
+    def why(self, who: str) -> str:
+        """Say why it cannot be sent to."""
+        if self.down:
+            return f"{who} cannot be connected to: nothing listens there, or it cannot be reached"
+        return f"{who} could not be connected to in time"
+
+    def began(self) -> None:
+        """Note that a message is sent."""
+        with self._lock:
+            self.outstanding += 1
+            self._heard = False
+
+    def ended(self) -> None:
+        """Note that a message ended."""
+        with self._lock:
+            self.outstanding -= 1
+            self._heard = True
+
+    def lost(self) -> None:
+        """Note that a message failed with its connection: gRPC tells the state of the connection a moment later."""
+        self.ready = False
+
+    def use(self) -> None:
+        """Count another entry that uses it."""
+        with self._lock:
+            self._uses += 1
+
+    def release(self) -> None:
+        """Close it when no entry uses it."""
+        with self._lock:
+            self._uses -= 1
+            unused = self._uses <= 0
+        if unused:
+            self.close()
+
+    def renew(self) -> None:
+        """Make a new connection for the next message."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+def failure(e: Any, replied: bool = False) -> Error:
+    """Return the error that an RPC ended with. Its parts are asked for as gRPC's blocking API does."""
+    code = e.code()
+    encoded = None
+    for key, value in e.trailing_metadata() or ():
+        if key == status.DETAILS:
+            encoded = value
+    return error_of(
+        code.value[0] if code else status.UNKNOWN, e.details() or "", encoded, bool(e.initial_metadata()), replied
+    )
+
+
+def error_of(code: int, text: str, encoded: bytes | None, headers: bool, replied: bool) -> Error:
+    """Return the error that an RPC ended with."""
+    never = code == status.UNAVAILABLE and not headers and not encoded and text.startswith(_NEVER_BEGUN)
+    return status.Evidence(sent=not never, headers=headers, replied=replied).decode(code, text, encoded)
+
+
+def closed() -> Error:
+    """Return the error for a connection that was dropped before the message was sent."""
+    return Error(Kind.REFUSED, REASONS[STOPPING], reason=STOPPING, safe_to_retry=True)
+
+
+class BlockingLink(Link):
+    """A connection of the blocking API."""
+
+    def __init__(self, addr: str, trust: Trust, caller: str, limit: int, changed: Callable[[], None]) -> None:
+        super().__init__(addr)
+        self._open = lambda: trust.channel(addr, channel_options(caller, addr, limit, trust.server_name))
+        self._changed = changed
+        self._state = threading.Condition()
+        self._channel: grpc.Channel | None = None
+
+    def _connection(self) -> grpc.Channel:
+        with self._lock:
+            if self._channel is None:
+                self._channel = channel = self._open()
+                self.call = channel.unary_unary(CALL, pb.CallRequest.SerializeToString, pb.CallResponse.FromString)
+                self.cast = channel.unary_unary(CAST, pb.CastRequest.SerializeToString, pb.CastResponse.FromString)
+                self.multicall = channel.unary_stream(
+                    MULTICALL, pb.MulticallRequest.SerializeToString, pb.MulticallResponse.FromString
+                )
+                self.monitored = channel.unary_stream(
+                    MONITORED, pb.MonitoredCallRequest.SerializeToString, pb.MonitoredCallResponse.FromString
+                )
+                self.ping = channel.unary_unary(
+                    PING, introspection.PingRequest.SerializeToString, introspection.PingResponse.FromString
+                )
+                self.info = channel.unary_unary(
+                    GET_INFO, introspection.GetInfoRequest.SerializeToString, introspection.GetInfoResponse.FromString
+                )
+                channel.subscribe(
+                    lambda state: self._moved(channel, state), try_to_connect=True
+                )  # its stubs have no types
+            return self._channel
+
+    def _moved(self, channel: grpc.Channel, state: grpc.ChannelConnectivity) -> None:
+        with self._state:
+            if channel is not self._channel:
+                return
+            self.ready = state is grpc.ChannelConnectivity.READY
+            if self.ready or state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                self.down, self.fresh = not self.ready, False
+            self._state.notify_all()
+        self._changed()
+
+    def _answered(self, channel: grpc.Channel, answer: Any) -> None:
+        """Note that the process answered, whatever it said: so the channel is connected."""
+        if answer.code() not in _SILENT:
+            self._moved(channel, grpc.ChannelConnectivity.READY)
+
+    def connect(self, seconds: float) -> bool:
+        """Wait until it is connected, for so long; less if it is known to be down."""
+        channel = self._connection()
+        if self.ready:
+            return True
+        known_down = self.down
+        if not self.fresh:  # an RPC has an idle channel connect at once
+            ping = self.ping.future(introspection.PingRequest(), timeout=max(seconds, _KICK))
+            ping.add_done_callback(lambda answer: self._answered(channel, answer))
+        with self._state:
+            self._state.wait_for(
+                lambda: self.ready or channel is not self._channel or (self.down and not known_down), seconds
+            )
+        return self.ready
+
+    def renew(self) -> None:
+        """Make a new connection for the next message. What is on the way on this one goes on."""
+        with self._state:
+            old, self._channel = self._channel, None
+            self.ready, self.down, self.fresh = False, False, True
+        if old is not None:
+            _close_later(old, self)
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._state:
+            old, self._channel = self._channel, None
+            self.ready, self.down = False, True
+        if old is not None:
+            old.close()
+
+
+_KICK = 1.0
+_SILENT = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
+
+
+def _close_later(channel: grpc.Channel, link: Link) -> None:
+    """Close a channel once nothing is on its way any more."""
+
+    def wait() -> None:
+        end = time.monotonic() + 600
+        while link.outstanding and time.monotonic() < end:
+            time.sleep(0.5)
+        channel.close()
+
+    threading.Thread(target=wait, name="oslorpc-close", daemon=True).start()
+
+
+class Pool:
+    """The connections of a transport: one to each run of a process."""
+
+    def __init__(self, make: Callable[[str], Link]) -> None:
+        self._make = make
+        self._lock = threading.Lock()
+        self._links: dict[tuple[str, str], Link] = {}
+
+    def get(self, i: Instance) -> Link:
+        """Return the connection to the process of an instance."""
+        with self._lock:
+            key = i.addr, i.boot_id
+            link = self._links.get(key)
+            if link is None or link._uses < 0:
+                self._links[key] = link = self._make(i.addr)
+            link.use()
+            return link
+
+    def all(self) -> Iterable[Link]:
+        """Return all connections."""
+        with self._lock:
+            return list(self._links.values())
+
+    def drop(self) -> None:
+        """Forget connections that no entry uses."""
+        with self._lock:
+            self._links = {key: link for key, link in self._links.items() if link._uses > 0}
+
+    def close(self) -> None:
+        """Close all connections."""
+        for link in self.all():
+            link.close()

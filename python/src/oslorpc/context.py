@@ -1,0 +1,96 @@
+"""The request context of a message, as a method sees it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+
+class RequestContext(dict[str, Any]):
+    """The request context, a dict as in oslo.messaging, and what is known of the message beside it.
+
+    Pass it on with the calls that the method makes.
+    """
+
+    def __init__(self, content: dict[str, Any], message: Incoming) -> None:
+        super().__init__(content)
+        self._message = message
+
+    @property
+    def method(self) -> str:
+        """The method that was asked for."""
+        return self._message.method
+
+    @property
+    def message_id(self) -> str:
+        """The id of the message; empty if it has none."""
+        return self._message.id
+
+    @property
+    def version(self) -> str:
+        """The version that was asked for."""
+        return self._message.version
+
+    @property
+    def server(self) -> str:
+        """The name of the server that runs the method."""
+        return self._message.server
+
+    @property
+    def caller(self) -> str:
+        """The name that the sender's program gives itself."""
+        return self._message.caller
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What programs around the method read, such as trace context."""
+        return self._message.metadata
+
+    @property
+    def remaining(self) -> float | None:
+        """How many seconds the caller still waits; None if nothing waits, as for a cast."""
+        deadline = self._message.deadline
+        return None if deadline is None else max(deadline - time.monotonic(), 0.0)
+
+    @property
+    def canceled(self) -> bool:
+        """Whether the caller has left, or the server is stopped by force: the method should end."""
+        return self._message.canceled.is_set()
+
+    def wait_canceled(self, seconds: float) -> bool:
+        """Wait for so long, less if the method is canceled. It blocks: only for methods in threads."""
+        return self._message.canceled.wait(seconds)
+
+
+class Incoming:
+    """A message in a server."""
+
+    __slots__ = (
+        "caller",
+        "canceled",
+        "deadline",
+        "id",
+        "metadata",
+        "method",
+        "on_cancel",
+        "order_key",
+        "server",
+        "size",
+        "version",
+    )
+
+    def __init__(self) -> None:
+        self.method = self.id = self.version = self.server = self.caller = self.order_key = ""
+        self.metadata: dict[str, str] = {}
+        self.deadline: float | None = None
+        self.size = 0
+        self.canceled = threading.Event()
+        self.on_cancel: Callable[[], object] | None = None
+
+    def cancel(self) -> None:
+        """Cancel the method."""
+        self.canceled.set()
+        if self.on_cancel is not None:
+            self.on_cancel()

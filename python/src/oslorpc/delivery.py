@@ -1,0 +1,303 @@
+"""How a message gets to an instance, at most once.
+
+The rules are one generator, which does nothing itself: it yields what is to be done, and gets what
+came of it. The blocking and the asyncio API each have a driver for it, so that both keep the same rules.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import random
+import time
+from collections.abc import Generator, Iterable
+from typing import Any
+
+from oslorpc import errors
+from oslorpc.errors import Error, Kind
+from oslorpc.fleet import Entry, Topic
+from oslorpc.target import Target
+from oslorpc.versions import Version, describe_namespace, offer
+
+_CONNECT = 1.0  # how long a message waits for a connection that is being made
+_PATIENCE = 0.05  # and for one that was never tried, or could not be made before
+_SETTLE = 0.5  # how far discovery may lag behind
+_LEARN = 3.0  # how long a topic is watched until it is known who was there
+_MIN_PAUSE, _MAX_PAUSE = 0.01, 1.0
+
+
+@dataclasses.dataclass(slots=True)
+class Message:
+    """What delivery needs to know of a message."""
+
+    target: Target
+    method: str
+    namespace: str
+    version: Version
+    deadline: float
+    turn: int
+    retry: int = -1
+    fail_fast: bool = False
+
+
+@dataclasses.dataclass(slots=True)
+class Connect:
+    """Wait until an instance is connected; the answer is whether it is."""
+
+    entry: Entry
+    seconds: float
+
+
+@dataclasses.dataclass(slots=True)
+class Send:
+    """Send the message to an instance; the answer is its result, or an Error is thrown."""
+
+    entry: Entry
+
+
+@dataclasses.dataclass(slots=True)
+class Wait:
+    """Wait until the state of the topic is not the one seen, for so long."""
+
+    seen: int
+    seconds: float
+
+
+Step = Connect | Send | Wait
+Delivery = Generator[Step, Any, Any]
+
+
+class _Verdict(enum.Enum):
+    ABSENT = enum.auto()
+    NO_SERVER = enum.auto()
+    UNABLE = enum.auto()
+    AWAY = enum.auto()
+    EXHAUSTED = enum.auto()
+
+
+def candidates(topic: Topic, entries: Iterable[Entry], m: Message, now: float) -> list[list[Entry]]:
+    """Return the instances that a message may go to, in groups: the preferred first."""
+    if m.target.server is not None:
+        named = [e for e in entries if e.instance.server == m.target.server and e.usable(now)]
+        able = [e for e in named if e.serves(m.namespace, m.version)]
+        return [[e for e in able if not e.draining], [e for e in able if e.draining]]
+    open_to_all = [e for e in entries if not e.draining and e.usable(now) and e.serves(m.namespace, m.version)]
+    active = [e for e in open_to_all if not e.held]
+    few = topic.preferred(active)
+    rest = [] if few is active else [e for e in active if e not in few]
+    return [few, rest, [e for e in open_to_all if e.held]]
+
+
+def _pick(topic: Topic, entries: tuple[Entry, ...], m: Message, tried: set[Entry]) -> Entry | _Verdict:
+    now = time.monotonic()
+    groups = candidates(topic, entries, m, now)
+    for group in groups:
+        best: Entry | None = None
+        for n in range(len(group)):
+            e = group[(m.turn + n) % len(group)]
+            if e in tried:
+                continue
+            if e.link.health == 0:
+                return e
+            if best is None or e.link.health < best.link.health:
+                best = e
+        if best is not None:
+            return best
+    if any(group for group in groups):
+        return _Verdict.EXHAUSTED
+    meant = [e for e in entries if m.target.server in (None, e.instance.server)]
+    if m.target.server is None:
+        meant = [e for e in meant if not e.draining]
+    there = [e for e in meant if e.usable(now)]
+    if there:
+        away = any(e.away(now) and e.serves(m.namespace, m.version) for e in meant)
+        return _Verdict.AWAY if away else _Verdict.UNABLE
+    return _Verdict.NO_SERVER if m.target.server is not None else _Verdict.ABSENT
+
+
+def deliver(topic: Topic, m: Message) -> Delivery:
+    """Deliver a message to one instance, and return its result."""
+    state = _State(topic, m)
+    while True:
+        seen, entries = topic.snapshot()
+        if time.monotonic() >= m.deadline:
+            raise state.gave_up()
+        if entries is None:
+            yield from state.await_discovery(seen)
+            continue
+        picked = _pick(topic, entries, m, state.tried)
+        if isinstance(picked, Entry):
+            try:
+                result = yield from state.attempt(picked)
+            except Error as e:
+                state.failed(picked, e)
+                continue
+            if result is not state:
+                return result
+        else:
+            pause = state.assess(picked, entries)
+            if pause > 0:
+                yield Wait(seen, min(pause, m.deadline - time.monotonic()))
+
+
+class _State:
+    """One message on its way."""
+
+    def __init__(self, topic: Topic, m: Message) -> None:
+        self.topic, self.m = topic, m
+        self.tried: set[Entry] = set()
+        self.last: Error | None = None  # why it was not delivered yet
+        self.unable: Error | None = None  # why the last instance that cannot serve it does not
+        self.able = False  # an instance was tried in this round that may serve it later
+        self.rounds = 0
+        self.began = time.monotonic()
+        self.absent_since = 0.0
+
+    def await_discovery(self, seen: int) -> Generator[Step, Any, None]:
+        limit = self.m.deadline
+        if self.m.fail_fast:
+            limit = min(limit, self.began + _LEARN)
+        if time.monotonic() >= limit or (self.m.fail_fast and self.topic.error):
+            raise self.gave_up()
+        yield Wait(seen, limit - time.monotonic())
+
+    def attempt(self, e: Entry) -> Generator[Step, Any, Any]:
+        """Send to an instance.
+
+        The result is the state itself if it was not connected soon, and may be picked again.
+        """
+        if not e.link.ready:
+            never = e.link.fresh
+            budget = _PATIENCE if never or e.link.down else _CONNECT
+            connected = yield Connect(e, min(budget, self.m.deadline - time.monotonic()))
+            if not connected:
+                if never and not e.link.down:
+                    e.link.fresh = False
+                    return self
+                raise Error(Kind.UNREACHABLE, e.link.why(e.describe()), safe_to_retry=True)
+        return (yield Send(e))
+
+    def failed(self, e: Entry, error: Error) -> None:
+        """Take in the error of an attempt. It is raised if no other instance may be tried."""
+        i = e.instance
+        error.addr = error.addr or i.addr
+        error.server = error.server or i.server
+        error.instance_id = error.instance_id or i.id
+        unable = error.kind in (Kind.UNSUPPORTED_VERSION, Kind.NO_SUCH_METHOD)
+        if not error.safe_to_retry or not (unable or error.not_delivered):
+            raise self.about(error)
+        self.tried.add(e)
+        note(self.topic, e, error)
+        if unable:
+            self.unable = error
+        else:
+            self.able = True
+            self.last = error
+
+    def assess(self, verdict: _Verdict, entries: tuple[Entry, ...]) -> float:
+        """Return how long to wait after a pick that found no instance, or raise why waiting does not help."""
+        if verdict is _Verdict.UNABLE:
+            raise self.about(self.unable_now(entries))
+        if verdict is _Verdict.EXHAUSTED:
+            if not self.able:
+                raise self.about(self.unable or self.last or self.unable_now(entries))
+            self.tried.clear()
+            self.able = False
+        elif verdict is _Verdict.AWAY:
+            self.last = self.unable_now(entries)
+        else:
+            self.absent(verdict, entries)
+        self.rounds += 1
+        down = verdict is not _Verdict.EXHAUSTED or (self.last is not None and self.last.kind is Kind.UNREACHABLE)
+        if (self.m.fail_fast and down) or 0 <= self.m.retry < self.rounds:
+            raise self.about(self.last or self.unable_now(entries))
+        if verdict is not _Verdict.EXHAUSTED:
+            return self.until_known() if verdict is _Verdict.NO_SERVER else _MAX_PAUSE
+        pause: float = min(_MIN_PAUSE * 2 ** min(self.rounds, 10), _MAX_PAUSE)
+        return pause * random.uniform(0.5, 1.5)
+
+    def absent(self, verdict: _Verdict, entries: tuple[Entry, ...]) -> None:
+        self.absent_since = self.absent_since or time.monotonic()
+        avoided = [e for e in entries if e.avoided > time.monotonic()]
+        if verdict is _Verdict.NO_SERVER:
+            message = f'no server named "{self.m.target.server}" is on the topic'
+        elif any(e.draining and not e.left for e in entries):
+            message = "every server on the topic drains, and takes only messages for it by name"
+        else:
+            message = "no server is on the topic; start one, or check topic and exchange"
+        if avoided and self.last is not None:
+            return
+        self.last = Error(Kind.NO_INSTANCE, message, safe_to_retry=True)
+
+    def until_known(self) -> float:
+        """Return how long a server that is not listed is waited for, or raise if it is known not to be there."""
+        if self.last is None or self.last.kind is not Kind.NO_INSTANCE or self.topic.recent(self.m.target.server or ""):
+            return _MAX_PAUSE
+        now = time.monotonic()
+        left = max(_SETTLE - (now - self.absent_since), _LEARN - (now - self.topic.since))
+        if left <= 0:
+            raise self.about(self.last)
+        return left
+
+    def unable_now(self, entries: tuple[Entry, ...]) -> Error:
+        return unable(self.m, [e for e in entries if self.m.target.server in (None, e.instance.server)])
+
+    def gave_up(self) -> Error:
+        error = self.last or self.unable
+        if error is not None:
+            error.message += " (waited until the deadline)"
+            return self.about(error)
+        if self.topic.error is not None and self.topic.snapshot()[1] is None:
+            return self.about(
+                Error(Kind.UNREACHABLE, f"discovery cannot be read: {self.topic.error}", safe_to_retry=True)
+            )
+        return self.about(Error(Kind.TIMEOUT, "the deadline passed before it was sent", safe_to_retry=True))
+
+    def about(self, error: Error) -> Error:
+        return about(error, self.m)
+
+
+def about(error: Error, m: Message) -> Error:
+    """Complete an error with the message that it is about."""
+    error.target, error.method = m.target, m.method
+    return error
+
+
+def note(topic: Topic, e: Entry, error: Error) -> None:
+    """Take in what a refusal says of an instance."""
+    misled = error.reason == errors.FOREIGN or (error.reason == errors.MISDIRECTED and e.instance.id)
+    if misled and not e.missing:
+        topic.astray(e)
+        error.message = f"{e.describe()} is listed, but its address leads to another process: {error.message}"
+    elif error.reason in (errors.STOPPING, errors.MISDIRECTED):
+        topic.gone(e)
+
+
+def unable(m: Message, entries: Iterable[Entry]) -> Error:
+    """Return the error when none of the instances implements what a message needs."""
+    seen = []
+    for e in entries:
+        seen += [i for i in e.instance.implemented if i not in seen]
+    who = f'server "{m.target.server}" does not serve' if m.target.server else "no server on the topic serves"
+    message = f"{who} version {m.version} of the {describe_namespace(m.namespace)}; {offer(seen)}"
+    return Error(Kind.UNSUPPORTED_VERSION, message, safe_to_retry=True)
+
+
+def ceiling(entries: Iterable[Entry], namespace: str, version: Version, server: str | None) -> bool:
+    """Whether every instance that implements the interface can serve a version, and at least one does."""
+    now = time.monotonic()
+    some = False
+    for e in entries:
+        counts = e.instance.server == server if server is not None else not e.draining
+        if not counts or not e.usable(now):
+            continue
+        if not e.instance.implemented:
+            return False
+        offered = [i.version for i in e.instance.implemented if i.namespace == namespace]
+        if not offered:
+            continue
+        same = [v for v in offered if v.major == version.major]
+        if not same or not max(same).serves(version):
+            return False
+        some = True
+    return some

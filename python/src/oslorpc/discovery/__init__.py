@@ -1,0 +1,1 @@
+"""How processes learn of each other."""

@@ -1,0 +1,90 @@
+"""The registry of addresses that are written in the transport URL."""
+
+from __future__ import annotations
+
+import urllib.parse
+from collections.abc import Callable, Sequence
+
+from oslorpc.discovery.base import Instance, Notify, Update, split_addr
+from oslorpc.errors import Error, invalid
+from oslorpc.target import Target
+
+
+class StaticRegistry:
+    """Knows the instances of static://topic=host:port,topic/server=host:port."""
+
+    def __init__(self, rest: str, exchange: str) -> None:
+        self._instances: list[Instance] = []
+        for entry in rest.split(","):
+            try:
+                instance = _parse(entry, exchange)
+            except (ValueError, Error) as e:
+                raise invalid(f'transport URL "static://{rest}": {e}') from None
+            if instance in self._instances:
+                raise invalid(f'transport URL "static://{rest}": "{entry}" is there twice: remove one')
+            self._instances.append(instance)
+
+    def publish(self, instances: Sequence[Instance], timeout: float = 10) -> None:
+        """Check that messages for the instances come to them; nothing is announced."""
+        for i in instances:
+            known = [k.addr for k in self._instances if (k.exchange, k.topic) == (i.exchange, i.topic)]
+            if known and not any(_may_be(addr, i.addr) for addr in known):
+                raise invalid(
+                    f"server {i.server} is at {i.addr}, where no message goes: the transport URL has the topic at "
+                    f"{', '.join(known)}; listen there, or advertise the one that leads here"
+                )
+
+    def watch(self, exchange: str, topic: str, notify: Notify) -> Callable[[], None]:
+        """Tell the instances once."""
+        notify(Update(tuple(i for i in self._instances if (i.exchange, i.topic) == (exchange, topic))))
+        return lambda: None
+
+    def list(self) -> list[Instance]:
+        """Return all addresses."""
+        return list(self._instances)
+
+    def await_listed(self, instances: Sequence[Instance], timeout: float) -> bool:
+        """Return at once: nothing is announced."""
+        return True
+
+    def socket(self) -> str | None:
+        """Return None: servers listen on a port."""
+        return None
+
+    def lapses(self, notify: Callable[[str], None]) -> None:
+        """Do nothing: nothing can lapse."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+def _parse(entry: str, exchange: str) -> Instance:
+    name, equals, address = entry.partition("=")
+    if not equals:
+        raise ValueError(f'"{entry}" is not of the form topic=host:port or topic/server=host:port')
+    topic, slash, server = name.partition("/")
+    if "/" in server or (slash and not server):
+        raise ValueError(f'"{entry}" needs one server name after the slash: write %2F for a slash within a name')
+    topic, server = urllib.parse.unquote(topic, errors="strict"), urllib.parse.unquote(server, errors="strict")
+    Target(topic=topic, server=server or None).check_client()
+    if address.startswith("unix:"):
+        address = urllib.parse.unquote(address, errors="strict")
+        if not address.startswith("unix:/"):
+            raise ValueError(f'address "{address}" is not unix: and an absolute path')
+    else:
+        try:
+            split_addr(address)
+        except ValueError as e:
+            raise ValueError(f'address "{address}" is not host:port: {e}') from None
+    return Instance("", "", exchange, topic, server, address)
+
+
+def _may_be(a: str, b: str) -> bool:
+    """Whether two addresses may be the same place, as far as one can tell without looking up names."""
+    if a == b:
+        return True
+    if a.startswith("unix:") or b.startswith("unix:"):
+        return False
+    (host_a, port_a), (host_b, port_b) = split_addr(a), split_addr(b)
+    named = not all(h.replace(".", "").isdigit() or ":" in h for h in (host_a, host_b))
+    return port_a == port_b and named

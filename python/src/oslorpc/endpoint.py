@@ -1,0 +1,227 @@
+"""Endpoints: objects whose methods messages can ask for, tagged with a namespace and a version."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from oslorpc import payload
+from oslorpc.errors import Error, Kind, invalid
+from oslorpc.target import Target
+from oslorpc.versions import DEFAULT_VERSION, Implementation, Version, describe_namespace, offer
+
+PING = "oslo_rpc_server_ping"
+_WORDS: dict[Any, str] = {
+    int: "integer",
+    float: "number",
+    str: "string",
+    bool: "boolean",
+    dict: "object",
+    list: "array",
+    type(None): "null",
+}
+
+
+@dataclasses.dataclass(slots=True)
+class Argument:
+    """A keyword argument of a method."""
+
+    name: str
+    type: str
+    optional: bool
+    accepts: Callable[[Any], bool] | None
+
+
+@dataclasses.dataclass(slots=True)
+class Method:
+    """A method that messages can ask for.
+
+    Its first parameter is the request context, the others are keyword arguments.
+    """
+
+    name: str
+    run: Callable[..., Any]
+    arguments: list[Argument]
+    extra: bool
+    result: str
+    streaming: bool
+    is_async: bool
+    expected: tuple[type[BaseException], ...] = ()
+    started: int = 0
+    failed: int = 0
+
+    def check(self, kwargs: Mapping[str, Any]) -> None:
+        """Raise an Error of kind BadArguments unless the arguments fit the method."""
+        known = {a.name: a for a in self.arguments}
+        for name, value in kwargs.items():
+            argument = known.get(name)
+            if argument is None:
+                if not self.extra:
+                    why = f'there is no argument "{name:.64}"; the method takes {self.signature()}'
+                    raise payload.failure(Kind.BAD_ARGUMENTS, "/" + payload.escape(name), why)
+            elif argument.accepts is not None and not argument.accepts(value):
+                why = f"wanted {argument.type}, got {word_of(value)}"
+                raise payload.failure(Kind.BAD_ARGUMENTS, "/" + payload.escape(name), why)
+        missing = [f'"{a.name}"' for a in self.arguments if not a.optional and a.name not in kwargs]
+        if missing:
+            word = "argument" if len(missing) == 1 else "arguments"
+            why = f"missing {word} {', '.join(missing)}; the method takes {self.signature()}"
+            raise payload.failure(Kind.BAD_ARGUMENTS, "", why)
+
+    def signature(self) -> str:
+        """List the arguments for people."""
+        words = [f"{a.name} ({a.type}{', optional' if a.optional else ''})" for a in self.arguments]
+        if self.extra:
+            words.append("any others")
+        return ", ".join(words) or "no arguments"
+
+
+@dataclasses.dataclass(slots=True)
+class Endpoint:
+    """An interface that a server offers."""
+
+    namespaces: tuple[str, ...]
+    version: Version
+    methods: dict[str, Method]
+
+    def serves(self, namespace: str, version: Version) -> bool:
+        """Whether it is in the namespace, at a version that can serve another."""
+        return namespace in self.namespaces and self.version.serves(version)
+
+
+def word_of(value: Any) -> str:
+    """Return the JSON type of a value in words."""
+    return _WORDS.get(type(value), "any")
+
+
+def expose(name: str | None = None, *, expected: Sequence[type[BaseException]] = ()) -> Callable[..., Any]:
+    """Decorate a method: give it another name, or say which exceptions it raises in the ordinary course of things."""
+
+    def mark(function: Any) -> Any:
+        function.__oslorpc__ = (name, tuple(expected))
+        return function
+
+    return mark
+
+
+def read_endpoint(endpoint: object) -> Endpoint:
+    """Return what an object offers: its public methods, under the version and namespace of its attribute ``target``.
+
+    The target may have ``legacy_namespaces`` in an attribute of the object of that name.
+    """
+    target = getattr(endpoint, "target", None) or Target()
+    namespace = getattr(target, "namespace", None)
+    version_text = getattr(target, "version", None)
+    legacy = getattr(endpoint, "legacy_namespaces", None) or getattr(target, "accepted_namespaces", None) or ()
+    try:
+        version = Version.parse(version_text) if version_text else DEFAULT_VERSION
+    except ValueError as e:
+        raise invalid(f"endpoint {type(endpoint).__qualname__}: {e}") from None
+    namespaces = tuple(dict.fromkeys([namespace or "", *(name or "" for name in legacy)]))
+    methods = {}
+    for attribute in dir(endpoint):
+        if attribute.startswith("_") or attribute in ("target", "legacy_namespaces"):
+            continue
+        function = inspect.getattr_static(endpoint, attribute, None)
+        if (
+            isinstance(function, property)
+            or not callable(bound := getattr(endpoint, attribute))
+            or inspect.isclass(bound)
+        ):
+            continue
+        method = _read_method(attribute, bound)
+        methods[method.name] = method
+    return Endpoint(namespaces, version, methods)
+
+
+def _read_method(attribute: str, bound: Callable[..., Any]) -> Method:
+    name, expected = getattr(bound, "__oslorpc__", (None, ()))
+    try:
+        signature = inspect.signature(bound)
+        hints = typing.get_type_hints(bound)
+    except (ValueError, TypeError, NameError):
+        signature, hints = inspect.Signature(), {}
+    parameters = list(signature.parameters.values())
+    if parameters and parameters[0].kind not in (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.KEYWORD_ONLY):
+        parameters = parameters[1:]
+    elif not any(p.kind is p.VAR_POSITIONAL for p in parameters):
+        raise invalid(f"method {attribute}: its first parameter must take the request context, as in (self, ctxt, …)")
+    arguments = []
+    for p in parameters:
+        if p.kind is p.VAR_POSITIONAL or p.kind is p.VAR_KEYWORD:
+            continue
+        if p.kind is p.POSITIONAL_ONLY:
+            raise invalid(f"method {attribute}: {p.name} cannot be given by name")
+        word, accepts = _describe(hints.get(p.name))
+        arguments.append(Argument(p.name, word, p.default is not p.empty, accepts))
+    streaming = inspect.isgeneratorfunction(bound) or inspect.isasyncgenfunction(bound)
+    is_async = inspect.iscoroutinefunction(bound) or inspect.isasyncgenfunction(bound)
+    result, _ = _describe(_item(hints.get("return")) if streaming else hints.get("return"))
+    extra = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    return Method(name or attribute, bound, arguments, extra, result, streaming, is_async, expected)
+
+
+def _item(hint: Any) -> Any:
+    arguments = typing.get_args(hint)
+    return arguments[0] if arguments else None
+
+
+def _describe(hint: Any) -> tuple[str, Callable[[Any], bool] | None]:
+    """Return a type in words, and what tells whether a JSON value is of it; None if everything is."""
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        parts = [_describe(part) for part in typing.get_args(hint)]
+        words = [word for word, _ in parts if word != "null"]
+        tests = [test for _, test in parts if test is not None]
+        word = words[0] if len(words) == 1 else "any"
+        return word, (lambda v: any(test(v) for test in tests)) if len(tests) == len(parts) else None
+    base = origin or hint
+    if base is list and (inner := typing.get_args(hint)):
+        return "array of " + _describe(inner[0])[0], lambda v: isinstance(v, list)
+    if base is int:
+        return "integer", lambda v: isinstance(v, int) and not isinstance(v, bool)
+    if base is float:
+        return "number", lambda v: isinstance(v, (int, float)) and not isinstance(v, bool)
+    if base in (str, bool, list, dict, type(None)):
+        return _WORDS[base], lambda v: isinstance(v, base)
+    return "any", None
+
+
+class Table:
+    """Selects the method for a message. It is immutable."""
+
+    def __init__(self, endpoints: Sequence[Endpoint], ping: bool) -> None:
+        self.endpoints = list(endpoints)
+        self._ping: Method | None = None
+        if ping:
+            self._ping = Method(PING, lambda ctxt, **kwargs: "pong", [], True, "string", False, False)
+        implemented: list[Implementation] = []
+        for e in endpoints:
+            for namespace in e.namespaces:
+                if (one := Implementation(namespace, e.version)) not in implemented:
+                    implemented.append(one)
+        self.implemented = tuple(implemented)
+
+    def select(self, namespace: str, version: Version, name: str) -> Method:
+        """Return the method: of the endpoints that serve the message, the first that has it."""
+        compatible = [e for e in self.endpoints if e.serves(namespace, version)]
+        for e in compatible:
+            if name in e.methods:
+                return e.methods[name]
+        if self._ping is not None and name == PING and not namespace:
+            return self._ping
+        if not compatible:
+            there = offer(list(self.implemented))
+            message = f"version {version} of the {describe_namespace(namespace)} is not served; {there}"
+            raise Error(Kind.UNSUPPORTED_VERSION, message, safe_to_retry=True)
+        known = sorted({m for e in compatible for m in e.methods})
+        plain = name.lower().replace("_", "")
+        hint = next((f'; did you mean "{m}"' for m in known if m.lower().replace("_", "") == plain), "")
+        there = ", ".join(known[:20] + ["…"] * (len(known) > 20)) or "none at all"
+        raise Error(
+            Kind.NO_SUCH_METHOD, f'no endpoint has a method "{name}"{hint}; there is {there}', safe_to_retry=True
+        )

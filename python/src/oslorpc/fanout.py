@@ -1,0 +1,183 @@
+"""Messages for every server: which servers those are, and what is reported of each."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from oslorpc import delivery, errors
+from oslorpc.delivery import Message
+from oslorpc.discovery.base import Instance
+from oslorpc.errors import Error, ExceptionTypes, Kind
+from oslorpc.fleet import Entry, Topic
+
+_FULL = 1.0  # how long a server that is full is asked again
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a fanout at one server.
+
+    ``skipped``: it drains, or cannot serve the message; the error says which.
+    """
+
+    instance: Instance
+    error: Error | None = None
+    skipped: bool = False
+    unlisted: bool = False
+
+    @property
+    def server(self) -> str:
+        """The server's name."""
+        return self.instance.server
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Report:
+    """What came of a fanout.
+
+    ``uncertain`` is why there may be other servers than these, if discovery cannot be read.
+    """
+
+    outcomes: tuple[Outcome, ...]
+    uncertain: Exception | None = None
+
+    @property
+    def accepted(self) -> tuple[Outcome, ...]:
+        """The servers that accepted the message."""
+        return tuple(o for o in self.outcomes if o.error is None)
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """The servers that should have got the message, and did not, or may not have."""
+        return tuple(o for o in self.outcomes if o.error is not None and not o.skipped)
+
+    @property
+    def skipped(self) -> tuple[Outcome, ...]:
+        """The servers that the message was not for."""
+        return tuple(o for o in self.outcomes if o.skipped)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Reply:
+    """The reply of one server to a gather: its result, or an error.
+
+    ``total`` is how many replies there are in all.
+    """
+
+    instance: Instance
+    total: int
+    result: Any = None
+    error: BaseException | None = None
+
+    @property
+    def server(self) -> str:
+        """The server's name."""
+        return self.instance.server
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Delivered:
+    """What came of a message at one server."""
+
+    entry: Entry
+    result: Any = None
+    error: Error | None = None
+
+
+class Audience:
+    """The servers that a message for all is for: those that are listed when it is sent."""
+
+    def __init__(self, topic: Topic, m: Message, reached: list[Entry], skipped: list[Delivered]) -> None:
+        self._topic, self._message = topic, m
+        self.reached = reached
+        self._skipped = skipped
+        self._uncertain = topic.error
+
+    def failed(self, e: Entry, error: Error) -> Delivered:
+        """Complete the error at a server."""
+        delivery.note(self._topic, e, error)
+        i = e.instance
+        error.addr, error.server, error.instance_id = i.addr, error.server or i.server, error.instance_id or i.id
+        return Delivered(e, error=delivery.about(error, self._message))
+
+    def patience(self) -> Patience:
+        """Return how long one server is asked again."""
+        return Patience(self._message.deadline)
+
+    def report(self, ends: list[Delivered]) -> Report:
+        """Return the report. Servers that said themselves that they have left are not in it."""
+        outcomes = [
+            Outcome(
+                d.entry.instance,
+                d.error,
+                skipped=d.error is not None and _unable(d.error),
+                unlisted=bool(d.entry.missing),
+            )
+            for d in ends
+            if not _left(d)
+        ]
+        outcomes += [Outcome(d.entry.instance, d.error, skipped=True) for d in self._skipped]
+        return Report(tuple(outcomes), self._uncertain)
+
+    @property
+    def total(self) -> int:
+        """How many servers reply."""
+        return len(self.reached) + len(self._skipped)
+
+    def others(self, types: ExceptionTypes) -> Iterator[Reply]:
+        """Return the replies of the servers that are not asked."""
+        return (self.reply(d, types) for d in self._skipped)
+
+    def reply(self, d: Delivered, types: ExceptionTypes) -> Reply:
+        """Return the reply of a server."""
+        error = errors.raised(d.error, types) if d.error is not None else None
+        return Reply(d.entry.instance, self.total, d.result, error)
+
+
+class Patience:
+    """How long a server is asked again that is full."""
+
+    def __init__(self, deadline: float) -> None:
+        self._until = min(time.monotonic() + _FULL, deadline)
+        self._pause = 0.01
+
+    def after(self, e: Error) -> float | None:
+        """Return how long to wait after an error before the next attempt; None if there is none."""
+        full = e.kind is Kind.REFUSED and e.safe_to_retry and e.reason in (errors.FULL, errors.DECLINED)
+        pause, self._pause = self._pause, self._pause * 2
+        return pause if full and time.monotonic() + pause < self._until else None
+
+
+def audience(topic: Topic, m: Message, entries: tuple[Entry, ...]) -> Audience:
+    """Return the servers that a message for all is for."""
+    now = time.monotonic()
+    reached, skipped = [], []
+    for e in entries:
+        if not e.usable(now):
+            continue
+        if e.draining:
+            message = "the server drains, and takes only messages for it by name"
+            error = Error(Kind.REFUSED, message, safe_to_retry=True)
+        elif not e.serves(m.namespace, m.version):
+            error = delivery.unable(m, [e])
+        else:
+            reached.append(e)
+            continue
+        i = e.instance
+        error.addr, error.server, error.instance_id = i.addr, i.server, i.id
+        skipped.append(Delivered(e, error=delivery.about(error, m)))
+    if topic.error is not None and not reached and not skipped:
+        message = f"no server is known: {topic.error}"
+        raise delivery.about(Error(Kind.UNREACHABLE, message, safe_to_retry=True), m)
+    return Audience(topic, m, reached, skipped)
+
+
+def _unable(e: Error) -> bool:
+    return e.kind in (Kind.UNSUPPORTED_VERSION, Kind.NO_SUCH_METHOD) and e.safe_to_retry
+
+
+def _left(d: Delivered) -> bool:
+    return bool(d.entry.missing) and d.error is not None and d.error.reason in (errors.STOPPING, errors.MISDIRECTED)

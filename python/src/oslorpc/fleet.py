@@ -1,0 +1,243 @@
+"""Which instances a topic has: by discovery, by their connections, and by their own word."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from oslorpc.discovery.base import DRAINING, HELD, Instance, Registry, Update
+from oslorpc.versions import Version
+
+if TYPE_CHECKING:
+    from oslorpc.connection import Link
+
+_LINGER = 30.0  # how long an instance is kept that vanished from the registry
+_RECENT = 60.0  # how long a named server that left is waited for
+_AVOID = 5.0  # how long an instance is avoided whose address led to another process
+_IDLE = 300.0  # how long a topic is watched after its last use
+_MANY, _FEW = 64, 32  # in a larger fleet, each client uses a few
+
+
+@dataclasses.dataclass(eq=False, slots=True)
+class Entry:
+    """An instance as a client sees it."""
+
+    instance: Instance
+    link: Link
+    missing: float = 0.0  # since when it is not listed
+    lost: bool = False  # the registry lost its data, so that it is believed to be there
+    left: bool = False  # it said that it is not there
+    avoided: float = 0.0  # until when
+
+    def usable(self, now: float) -> bool:
+        """Whether messages may be sent to it."""
+        if self.left or now < self.avoided:
+            return False
+        return not self.missing or (now < self.missing + _LINGER and (self.lost or self.link.ready))
+
+    def away(self, now: float) -> bool:
+        """Whether it vanished lately, and may come back."""
+        return bool(self.missing) and not self.left and now < self.missing + _LINGER and not self.usable(now)
+
+    @property
+    def draining(self) -> bool:
+        """Whether it takes only messages by name."""
+        return self.instance.state == DRAINING
+
+    @property
+    def held(self) -> bool:
+        """Whether it runs nothing yet."""
+        return self.instance.state == HELD
+
+    def serves(self, namespace: str, version: Version) -> bool:
+        """Whether it can serve a message, as far as it is known."""
+        offered = self.instance.implemented
+        return not offered or any(i.namespace == namespace and i.version.serves(version) for i in offered)
+
+    def describe(self) -> str:
+        """Name it for people."""
+        return f'server "{self.instance.server}" at {self.instance.addr}'
+
+
+class Topic:
+    """The instances of a topic. It may be used from any thread."""
+
+    def __init__(self, exchange: str, name: str, connect: Callable[[Instance], Link], me: str) -> None:
+        self.exchange, self.name = exchange, name
+        self._connect = connect
+        self._me = me
+        self._changed = threading.Condition()
+        self._entries: tuple[Entry, ...] | None = None
+        self._version = 0
+        self._listeners: set[Callable[[], object]] = set()
+        self._recent: dict[str, float] = {}
+        self._error: Exception | None = None
+        self.since = time.monotonic()
+        self.used = self.since
+        self.stop: Callable[[], None] = lambda: None
+
+    def snapshot(self) -> tuple[int, tuple[Entry, ...] | None]:
+        """Return a number for the state, and the entries; None if they are not known yet."""
+        with self._changed:
+            self.used = time.monotonic()
+            return self._version, self._entries
+
+    @property
+    def error(self) -> Exception | None:
+        """Why discovery cannot be read now."""
+        return self._error
+
+    def recent(self, server: str) -> bool:
+        """Whether a server was listed within the last minute."""
+        return time.monotonic() - self._recent.get(server, -_RECENT) < _RECENT
+
+    def preferred(self, entries: list[Entry]) -> list[Entry]:
+        """Return the entries that this client uses first: all, or a few of many."""
+        if len(entries) <= _MANY:
+            return entries
+
+        def rank(e: Entry) -> bytes:
+            return hashlib.blake2b((self._me + e.instance.id + e.instance.addr).encode(), digest_size=8).digest()
+
+        return sorted(entries, key=rank)[:_FEW]
+
+    def update(self, u: Update) -> None:
+        """Take in what the registry says."""
+        with self._changed:
+            self._error = u.error
+            if u.error is None:
+                self._merge(u)
+            self._notify()
+
+    def _merge(self, u: Update) -> None:
+        now = time.monotonic()
+        before = {_key(e.instance): e for e in self._entries or ()}
+        entries = []
+        for i in u.instances:
+            e = before.pop(_key(i), None)
+            if e is None:
+                e = Entry(i, self._connect(i))
+            else:
+                e.instance, e.missing, e.lost = i, 0.0, False
+            self._recent[i.server] = now
+            entries.append(e)
+        for e in before.values():
+            if not e.missing:
+                e.missing, e.lost = now, u.reset
+                self._recent[e.instance.server] = now
+            if now < e.missing + _LINGER or e.link.outstanding:
+                entries.append(e)
+            else:
+                e.link.release()
+        entries.sort(key=lambda e: (e.instance.id, e.instance.addr, e.instance.server))
+        self._entries = tuple(entries)
+
+    def gone(self, e: Entry) -> None:
+        """Note that an instance said that it is not there.
+
+        Static addresses have no id to tell them apart by.
+        """
+        if e.instance.id:
+            with self._changed:
+                e.left = True
+                self._notify()
+
+    def astray(self, e: Entry) -> None:
+        """Note that an instance's address leads to another process."""
+        with self._changed:
+            e.avoided = time.monotonic() + _AVOID
+            e.link.renew()
+            self._notify()
+
+    def wake(self) -> None:
+        """Have those who wait look again, since a connection changed."""
+        with self._changed:
+            self._notify()
+
+    def _notify(self) -> None:
+        self._version += 1
+        self._changed.notify_all()
+        for listener in self._listeners:
+            listener()
+
+    def wait(self, seen: int, seconds: float) -> None:
+        """Wait until the state is not the one seen, for so long."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._version != seen, max(seconds, 0))
+
+    def listen(self, seen: int, listener: Callable[[], object]) -> Callable[[], None]:
+        """Call a listener at each change after the state seen, until the result is called.
+
+        It must not wait.
+        """
+        with self._changed:
+            self._listeners.add(listener)
+            if self._version != seen:
+                listener()
+
+        def stop() -> None:
+            with self._changed:
+                self._listeners.discard(listener)
+
+        return stop
+
+    def close(self) -> None:
+        """End the watch."""
+        self.stop()
+        with self._changed:
+            for e in self._entries or ():
+                e.link.release()
+            self._entries = ()
+
+
+def _key(i: Instance) -> tuple[str, str, str]:
+    return i.id, i.addr, i.server
+
+
+class Fleet:
+    """The topics that a transport uses."""
+
+    def __init__(self, registry: Registry, connect: Callable[[Instance], Link]) -> None:
+        self._registry = registry
+        self._connect = connect
+        self._me = secrets.token_hex(8)
+        self._lock = threading.Lock()
+        self._topics: dict[tuple[str, str], Topic] = {}
+
+    def topic(self, exchange: str, name: str) -> Topic:
+        """Return a topic, which is watched from then on."""
+        topic = self._topics.get((exchange, name))
+        if topic is not None:
+            return topic
+        with self._lock:
+            topic = self._topics.get((exchange, name))
+            if topic is None:
+                self._sweep()
+                topic = Topic(exchange, name, self._connect, self._me)
+                topic.stop = self._registry.watch(exchange, name, topic.update)
+                self._topics[exchange, name] = topic
+            return topic
+
+    def _sweep(self) -> None:
+        now = time.monotonic()
+        for key, topic in list(self._topics.items()):
+            if now - topic.used > _IDLE:
+                del self._topics[key]
+                topic.close()
+
+    def wake(self) -> None:
+        """Have messages that wait look again."""
+        for topic in list(self._topics.values()):
+            topic.wake()
+
+    def close(self) -> None:
+        """End all watches."""
+        with self._lock:
+            topics, self._topics = list(self._topics.values()), {}
+        for topic in topics:
+            topic.close()

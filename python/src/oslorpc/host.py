@@ -1,0 +1,319 @@
+"""A serving process: the gRPC server, its servers, what they announce, and how they start and stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import os
+import secrets
+import socket
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from oslorpc.clientcore import TransportCore
+from oslorpc.connection import SLACK
+from oslorpc.discovery.base import Instance, check_host, join_addr, split_addr
+from oslorpc.dispatcher import ACTIVE, DRAINING, HELD, STOPPED, STOPPING, Dispatcher
+from oslorpc.endpoint import Table, read_endpoint
+from oslorpc.errors import Error, invalid
+from oslorpc.intake import Served
+from oslorpc.service import Services
+from oslorpc.target import Target
+
+_log = logging.getLogger("oslorpc.server")
+_WITHDRAW = 3.0
+_OPTIONS = [
+    # Clients ping every ten seconds; without these, a server drops them after a minute.
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5000),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.max_connection_idle_ms", 15 * 60_000),
+    ("grpc.max_concurrent_streams", 1000),
+    ("grpc.max_metadata_size", 16 << 10),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.so_reuseport", 0),
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class ServerOptions:
+    """The settings of a server.
+
+    ``workers`` messages run at once, and ``queue`` more wait, or ``queue_bytes`` of them. With
+    ``hold``, a server that starts runs nothing until it is released.
+    ``missed`` is called with a reason when messages may have been missed.
+    ``ping`` answers upstream's ping method.
+    """
+
+    workers: int = 64
+    queue: int = 1000
+    queue_bytes: int = 64 << 20
+    hold: bool = False
+    ping: bool = False
+    missed: Callable[[str], None] | None = None
+
+    def check(self) -> None:
+        """Raise an Error for settings that make no server."""
+        if self.workers < 1 or self.queue < 0 or self.queue_bytes < 0:
+            raise invalid("a server needs at least one worker, and a queue that is not negative")
+
+
+class Run:
+    """A server, from its start to its stop. All but the constructor is for the event loop."""
+
+    def __init__(self, host: Host, target: Target, endpoints: Sequence[object], options: ServerOptions) -> None:
+        target.check_server()
+        options.check()
+        self._host, self._options = host, options
+        self.target = target
+        self._table = Table([read_endpoint(e) for e in endpoints], options.ping)
+        self._served: Served | None = None
+        self._changing = asyncio.Lock()
+        self._stopped = asyncio.Event()
+        self._stopped.set()
+        self._withdrawn = asyncio.Event()
+
+    @property
+    def instance(self) -> Instance | None:
+        """The instance; None if it does not run."""
+        return self._served.instance if self._served is not None else None
+
+    async def start(self) -> Instance:
+        """Announce the server, and return when others can find it."""
+        async with self._changing:
+            if self._served is not None:
+                return self._served.instance
+            o = self._options
+            dispatcher = Dispatcher(
+                self.target.server or "",
+                self._table,
+                self._host.core.exceptions.describe,
+                o.workers,
+                o.queue,
+                o.queue_bytes,
+            )
+            dispatcher.set_phase(HELD if o.hold else ACTIVE)
+            self._served = await self._host.add(self.target, dispatcher, o.missed)
+            self._stopped.clear()
+            try:
+                await self._host.announce(listed=self._served.instance)
+            except BaseException:
+                self._host.remove(self._served)
+                self._served = None
+                self._stopped.set()
+                with contextlib.suppress(Error):
+                    await self._host.announce()
+                raise
+            return self._served.instance
+
+    async def change(self, phase: str) -> None:
+        """Hold, release or drain the server, and tell others."""
+        async with self._changing:
+            if self._served is None or self._served.dispatcher.phase == STOPPING:
+                raise invalid(
+                    f'server "{self.target.server}" on topic "{self.target.topic}" does not run: start it first'
+                )
+            if phase == self._served.dispatcher.phase:
+                return
+            self._served.dispatcher.set_phase(phase)
+            state = {HELD: HELD, DRAINING: DRAINING}.get(phase, ACTIVE)
+            self._served.instance = dataclasses.replace(self._served.instance, state=state)
+            await self._host.announce()
+
+    async def stop(self, timeout: float | None) -> bool:
+        """Withdraw, go on accepting for the grace, refuse, and finish.
+
+        False means that it was stopped by force.
+        """
+        async with self._changing:
+            served = self._served
+            if served is None:
+                return True
+            began = time.monotonic()
+            grace = self._host.grace
+            await self._host.withdraw(served, min(_WITHDRAW, timeout / 2) if timeout is not None else _WITHDRAW)
+            left = None if timeout is None else timeout - (time.monotonic() - began)
+            await asyncio.sleep(grace if left is None else max(min(grace, left), 0))
+            left = None if timeout is None else max(timeout - (time.monotonic() - began), 0)
+            clean = await served.dispatcher.finish(left)
+            served.dispatcher.set_phase(STOPPED)
+            self._host.remove(served)
+            self._served = None
+            self._stopped.set()
+            return clean
+
+    async def wait(self) -> None:
+        """Wait until the server has stopped."""
+        await self._stopped.wait()
+
+
+class Host:
+    """The servers of a process. It belongs to one event loop."""
+
+    def __init__(self, core: TransportCore, listen: str, advertise: str, grace: float) -> None:
+        self.core, self.grace = core, grace
+        self._listen, self._advertise = listen, advertise
+        self.boot_id = secrets.token_hex(8)
+        self.services = Services(core.exchange, self.boot_id, core.max_size)
+        self._server: grpc.aio.Server | None = None
+        self._addr = ""
+        self._count = 0
+        self._announced: list[Served] = []
+        self._announcing = asyncio.Lock()
+        self._opening = asyncio.Lock()
+        self.runs: set[Run] = set()
+
+    async def add(self, target: Target, dispatcher: Dispatcher, missed: Callable[[str], None] | None) -> Served:
+        """Take a server in, ready for messages."""
+        async with self._opening:
+            if self._server is None:
+                await self._open()
+        self._count += 1
+        instance = Instance(
+            f"{self.boot_id}.{self._count}",
+            self.boot_id,
+            target.exchange or self.core.exchange,
+            target.topic or "",
+            target.server or "",
+            self._addr,
+            HELD if dispatcher.phase == HELD else ACTIVE,
+            dispatcher.table.implemented,
+        )
+        served = Served(instance, dispatcher, missed)
+        self.services.servers = [*self.services.servers, served]
+        self._announced.append(served)
+        await self.services.changed()
+        return served
+
+    def remove(self, served: Served) -> None:
+        """Forget a server."""
+        self.services.servers = [s for s in self.services.servers if s is not served]
+        self._announced = [s for s in self._announced if s is not served]
+
+    async def announce(self, listed: Instance | None = None) -> None:
+        """Tell the registry of the servers, and wait until one is listed."""
+        await self.services.changed()
+        async with self._announcing:
+            instances = [s.instance for s in self._announced]
+            await asyncio.to_thread(self.core.registry.publish, instances)
+        if listed is not None and not await asyncio.to_thread(self.core.registry.await_listed, [listed], 5.0):
+            _log.warning("server %s is registered, and discovery does not list it yet", listed.server)
+
+    async def withdraw(self, served: Served, within: float) -> None:
+        """End the announcement of a server.
+
+        What cannot be withdrawn in time is withdrawn in the background.
+        """
+        self._announced = [s for s in self._announced if s is not served]
+        task = asyncio.ensure_future(self.announce())
+        done, _ = await asyncio.wait([task], timeout=within)
+        if not done or task.exception() is not None:
+            _log.warning(
+                "registration of %s was not withdrawn in time; senders learn from the server", served.instance.server
+            )
+
+    async def _open(self) -> None:
+        address = self._address()
+        options = [*_OPTIONS, ("grpc.max_receive_message_length", self.core.max_size + SLACK)]
+        server = grpc.aio.server(options=options)
+        server.add_generic_rpc_handlers((self.services,))
+        _add_reflection(server)
+        credentials = self.core.trust.server(address)
+        try:
+            if credentials is None:
+                port = server.add_insecure_port(_bindable(address))
+            else:
+                port = server.add_secure_port(_bindable(address), credentials)
+        except RuntimeError as e:
+            raise invalid(f"cannot listen on {address}: {e}") from None
+        await server.start()
+        if address.startswith("unix:"):
+            os.chmod(address.removeprefix("unix:"), 0o600)
+            self._addr = address
+        else:
+            self._addr = self._advertised(split_host(address)[0], port)
+        self._server = server
+
+    def _address(self) -> str:
+        if self._listen:
+            if self._listen.startswith("unix:"):
+                _remove_dead_socket(self._listen.removeprefix("unix:"))
+            return self._listen
+        path = None if self._advertise or self.core.trust.secure else self.core.registry.socket()
+        return "127.0.0.1:0" if path is None else "unix:" + path
+
+    def _advertised(self, host: str, port: int) -> str:
+        """Return the address to announce."""
+        if not self._advertise:
+            try:
+                check_host(host)
+            except ValueError:
+                raise invalid(
+                    f'"{self._listen}" is every address of this machine: say with advertise which one others connect to'
+                ) from None
+            return join_addr(host, port)
+        if ":" not in self._advertise:
+            return join_addr(self._advertise, port)
+        try:
+            split_addr(self._advertise)
+        except ValueError as e:
+            raise invalid(f'the address to advertise, "{self._advertise}": {e}') from None
+        return self._advertise
+
+    async def close(self, timeout: float | None = 25.0) -> None:
+        """Stop all servers, and then the gRPC server, once nothing comes any more."""
+        await asyncio.gather(*(run.stop(timeout) for run in self.runs))
+        if self._server is None:
+            return
+        # Messages that are on their way are refused rather than cut off.
+        end = time.monotonic() + 1
+        while time.monotonic() < end and time.monotonic() - self.services.last < 0.1:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        await self._server.stop(0.5)
+        self._server = None
+        if self._addr.startswith("unix:"):
+            with contextlib.suppress(OSError):
+                os.unlink(self._addr.removeprefix("unix:"))
+
+
+def split_host(address: str) -> tuple[str, str]:
+    """Return host and port of an address to listen on."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit():
+        raise invalid(f'the address to listen on, "{address}", is malformed: write "host:port" or "unix:/path"')
+    return host.removeprefix("[").removesuffix("]"), port
+
+
+def _bindable(address: str) -> str:
+    if not address.startswith("unix:"):
+        split_host(address)
+    return address
+
+
+def _remove_dead_socket(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError), socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(1)
+        try:
+            s.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+        else:
+            raise invalid(f'another process listens on "{path}"')
+
+
+def _add_reflection(server: Any) -> None:
+    """Offer reflection, if the package for it is installed."""
+    try:
+        from grpc_reflection.v1alpha import reflection
+    except ImportError:
+        return
+    names = ("oslorpc.v1.RPCService", "oslorpc.v1.IntrospectionService", reflection.SERVICE_NAME)
+    reflection.enable_server_reflection(names, server)

@@ -1,0 +1,151 @@
+"""What a request must be before a server runs it. The order of the checks is in docs/protocol.md."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from oslorpc import errors, payload
+from oslorpc.context import Incoming
+from oslorpc.discovery.base import Instance
+from oslorpc.dispatcher import STOPPING, Dispatcher
+from oslorpc.errors import Error, Kind, refused
+from oslorpc.target import check_name
+from oslorpc.v1 import rpc_pb2 as pb
+from oslorpc.versions import DEFAULT_VERSION, Version
+
+_FIELDS = ("exchange", "topic", "namespace", "version", "server")
+# What headers may say of a message. The request decides; a header that contradicts it is a mistake.
+_HEADERS = {
+    "oslorpc-exchange": lambda m: m.target.exchange,
+    "oslorpc-topic": lambda m: m.target.topic,
+    "oslorpc-server": lambda m: m.target.server,
+    "oslorpc-version": lambda m: m.target.version,
+    "oslorpc-instance": lambda m: m.instance_id,
+    "oslorpc-id": lambda m: m.id,
+}
+
+
+class Served:
+    """A server of the process, as messages find it."""
+
+    def __init__(self, instance: Instance, dispatcher: Dispatcher, missed: Any = None) -> None:
+        self.instance, self.dispatcher, self.missed = instance, dispatcher, missed
+
+
+def check(m: pb.Message, has_message: bool) -> Version:
+    """Check who a message is for, and return the version that it asks for."""
+    if not has_message:
+        raise _invalid("`message` is required: it says who is meant, and what to run")
+    for name in _FIELDS:
+        if m.target.HasField(name) and not getattr(m.target, name):
+            raise _invalid(f"`target.{name}` is present and empty: leave it out")
+    if m.target.fanout:
+        raise _invalid("a request reaches one server: to fan out, send one to each and leave `target.fanout` out")
+    if not m.method:
+        raise _invalid("`method` is required: name the method to run")
+    for name in ("missed", "remaining"):
+        if m.HasField(name) and seconds(getattr(m, name)) < 0:
+            raise _invalid(f"`{name}` is negative: leave it out, or give a duration")
+    check_name("order key", m.order_key)
+    check_name("method name", m.method)
+    if not m.target.topic:
+        raise _invalid("a topic is required to send: give the target one")
+    for name in ("exchange", "topic", "namespace", "server"):
+        check_name(name, getattr(m.target, name))
+    if not m.target.HasField("version"):
+        return DEFAULT_VERSION
+    try:
+        return Version.parse(m.target.version)
+    except ValueError as e:
+        raise _invalid(str(e)) from None
+
+
+def check_headers(m: pb.Message, headers: Iterable[tuple[str, Any]]) -> None:
+    """Refuse a message whose headers contradict it."""
+    for key, value in headers:
+        said = _HEADERS.get(key)
+        if said is not None and said(m) != value:
+            raise _invalid(f"the header {key} says {value!r:.64}, and the request says {said(m)!r:.64}: leave it out")
+
+
+def seconds(duration: Any) -> float:
+    """Return a duration in seconds."""
+    return float(duration.seconds + duration.nanos / 1e9)
+
+
+def _invalid(message: str) -> Error:
+    return Error(Kind.INVALID_TARGET, message, safe_to_retry=True)
+
+
+def find(servers: Sequence[Served], m: pb.Message, exchange: str, boot_id: str) -> Served:
+    """Return the server that a message is for; one that stops, is held or drains only if there is no other."""
+    want = (m.target.exchange or exchange, m.target.topic)
+    meant = [
+        s
+        for s in servers
+        if (s.instance.exchange, s.instance.topic) == want
+        and m.target.server in ("", s.instance.server)
+        and m.instance_id in ("", s.instance.id)
+    ]
+    if meant:
+        active = [s for s in meant if s.dispatcher.phase == "active"]
+        choice = active or meant
+        return choice[int.from_bytes(os.urandom(2)) % len(choice)] if len(choice) > 1 else choice[0]
+    raise absent(servers, m.instance_id, boot_id)
+
+
+def absent(servers: Sequence[Served], instance_id: str, boot_id: str) -> Error:
+    """Return the error for a message that is meant for no server of the process."""
+    if instance_id.startswith(boot_id + ".") and all(s.instance.id != instance_id for s in servers):
+        return refused(errors.STOPPING, "the instance has stopped")
+    message = "no server of this process is meant; if the address is right, the topic, exchange or server name is not"
+    return refused(errors.MISDIRECTED, message)
+
+
+def ping(servers: Sequence[Served], instance_id: str, boot_id: str) -> None:
+    """Raise an Error unless the process has an instance, which does not stop."""
+    if not instance_id:
+        return
+    for s in servers:
+        if s.instance.id == instance_id:
+            if s.dispatcher.phase == STOPPING:
+                raise refused(errors.STOPPING)
+            return
+    raise absent(servers, instance_id, boot_id)
+
+
+def receive(m: pb.Message, caller: str, remaining: float | None, server: str, cast: bool, most: int) -> Incoming:
+    """Return a message as it comes in."""
+    incoming = Incoming()
+    incoming.method, incoming.id, incoming.order_key = m.method, m.id, m.order_key
+    incoming.version, incoming.server, incoming.caller = m.target.version, server, caller
+    incoming.metadata = {k.lower(): v for k, v in m.metadata.items() if not k.lower().startswith(("oslorpc-", "grpc-"))}
+    incoming.size = m.kwargs.ByteSize() + m.context.ByteSize()
+    if incoming.size > most + 16:
+        message = f"the request has {incoming.size} bytes, and this server takes {most}: send less at a time"
+        raise Error(Kind.TOO_LARGE, message, safe_to_retry=True)
+    if not cast:
+        given = [remaining, seconds(m.remaining) if m.HasField("remaining") else None]
+        known = [left for left in given if left is not None]
+        incoming.deadline = time.monotonic() + min(known) if known else None
+    return incoming
+
+
+def content(m: pb.Message) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Decode the request context and the keyword arguments."""
+    return _object("context", m.context), _object("kwargs", m.kwargs)
+
+
+def _object(part: str, p: Any) -> dict[str, Any]:
+    try:
+        value = payload.read(p, Kind.BAD_ARGUMENTS, {})
+    except Error as e:
+        e.message = f"{part}: {e.message}"
+        raise
+    if not isinstance(value, dict):
+        what = "the request context" if part == "context" else "the arguments"
+        raise Error(Kind.BAD_ARGUMENTS, f"{what} must be a JSON object, not {type(value).__name__}", safe_to_retry=True)
+    return value

@@ -1,0 +1,209 @@
+"""JSON as the contract asks for it: exact integers, floats that stay floats, and refusals that name the place."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+
+from google.protobuf.struct_pb2 import Value
+
+from oslorpc.errors import Error, Kind
+from oslorpc.jsontext import locate
+from oslorpc.v1 import payload_pb2 as pb
+
+MAX_SAFE = 2**53 - 1
+_MAX_DEPTH = 30  # a level takes three messages, and the protobuf library gives up beyond 100
+_SUSPICIOUS = re.compile(r"\\u[dD][89a-fA-F]|[eE]\+?[0-9]{3}|[0-9]{300}")
+
+
+def dumps(value: Any, kind: Kind) -> str:
+    """Return a value as JSON text. An Error of the kind names the place of what cannot be sent."""
+    try:
+        if _plain_keys(value):
+            text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+            text.encode()
+            return text
+    except (TypeError, ValueError, RecursionError):
+        pass
+    path, why = _unsendable(value, "", 0)
+    raise failure(kind, path, why or "it cannot be written as JSON")
+
+
+def _plain_keys(value: Any) -> bool:
+    """Whether all names are text, which json.dumps would turn them into in silence."""
+    pending = [value]
+    while pending:
+        v = pending.pop()
+        if isinstance(v, dict):
+            for key, inner in v.items():
+                if type(key) is not str and not isinstance(key, str):
+                    return False
+                if isinstance(inner, (dict, list, tuple)):
+                    pending.append(inner)
+        elif isinstance(v, (list, tuple)):
+            pending.extend(inner for inner in v if isinstance(inner, (dict, list, tuple)))
+        if len(pending) > 1_000_000:
+            return False
+    return True
+
+
+def _unsendable(value: Any, path: str, depth: int) -> tuple[str, str]:
+    """Return where a value cannot be sent, and why; an empty reason if it can be."""
+    if depth > 900:
+        return path[:200], "it nests too deep, or contains itself"
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str):
+                return path, f"the key {key!r:.64} is of type {type(key).__name__}: names are text"
+            if why := _unsendable_leaf(key):
+                return path, "a key " + why
+            found = _unsendable(inner, f"{path}/{escape(key)}", depth + 1)
+            if found[1]:
+                return found
+        return path, ""
+    if isinstance(value, (list, tuple)):
+        for n, inner in enumerate(value):
+            found = _unsendable(inner, f"{path}/{n}", depth + 1)
+            if found[1]:
+                return found
+        return path, ""
+    return path, _unsendable_leaf(value)
+
+
+def _unsendable_leaf(value: Any) -> str:
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return "has a lone surrogate, which UTF-8 cannot hold"
+        return ""
+    if isinstance(value, float):
+        return "" if math.isfinite(value) else f"{value} is not a JSON number"
+    if value is None or isinstance(value, bool):
+        return ""
+    if isinstance(value, int):
+        try:
+            str(value)
+        except ValueError:
+            return "an integer may have at most 4300 digits"
+        return ""
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return f"{type(value).__name__} cannot be sent: decode them, or write them in base64"
+    return f"a value of type {type(value).__module__}.{type(value).__qualname__} cannot be sent: convert it"
+
+
+def escape(token: str) -> str:
+    """Escape a name for a JSON pointer."""
+    return token.replace("~", "~0").replace("/", "~1")
+
+
+def loads(text: str, kind: Kind) -> Any:
+    """Read JSON text. An Error of the kind names the place of what cannot be read."""
+    try:
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        path, why = locate(text)
+        raise failure(kind, path, why or "it cannot be read as JSON") from None
+    if _SUSPICIOUS.search(text):
+        path, why = _unsendable(value, "", 0)
+        if why:
+            raise failure(kind, path, why)
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise ValueError("a name is there twice")
+    return members
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(constant)
+
+
+def failure(kind: Kind, path: str, why: str) -> Error:
+    """Return the error about a place in a payload."""
+    where = f"at {path}: " if path else ""
+    return Error(kind, where + why, path=path, safe_to_retry=kind is Kind.BAD_ARGUMENTS)
+
+
+def to_value(value: Any, kind: Kind) -> Value:
+    """Return a value that was read from JSON as a protobuf value."""
+    result = Value()
+    _fill(result, value, "", kind, 0)
+    return result
+
+
+def _fill(to: Value, value: Any, path: str, kind: Kind, depth: int) -> None:
+    if depth > _MAX_DEPTH:
+        raise failure(kind, path, f"a protobuf value may nest {_MAX_DEPTH} deep: send it as `json`")
+    if value is None:
+        to.null_value = 0  # type: ignore[assignment]
+    elif isinstance(value, bool):
+        to.bool_value = value
+    elif isinstance(value, str):
+        to.string_value = value
+    elif isinstance(value, (int, float)):
+        if isinstance(value, int) and abs(value) > MAX_SAFE:
+            raise failure(kind, path, _unsafe(value))
+        to.number_value = value
+    elif isinstance(value, dict):
+        to.struct_value.SetInParent()
+        for key, inner in value.items():
+            _fill(to.struct_value.fields[key], inner, f"{path}/{escape(key)}", kind, depth + 1)
+    else:
+        to.list_value.SetInParent()
+        for n, inner in enumerate(value):
+            _fill(to.list_value.values.add(), inner, f"{path}/{n}", kind, depth + 1)
+
+
+def from_value(value: Value, kind: Kind, path: str = "") -> Any:
+    """Return a protobuf value as a Python one. An integral number is an int."""
+    which = value.WhichOneof("kind")
+    if which == "number_value":
+        return _number(value.number_value, kind, path)
+    if which == "struct_value":
+        fields = value.struct_value.fields
+        return {key: from_value(fields[key], kind, f"{path}/{escape(key)}") for key in fields}
+    if which == "list_value":
+        return [from_value(v, kind, f"{path}/{n}") for n, v in enumerate(value.list_value.values)]
+    return None if which in (None, "null_value") else getattr(value, which)
+
+
+def _number(number: float, kind: Kind, path: str) -> float | int:
+    if not math.isfinite(number):
+        raise failure(kind, path, f"{number} is not a JSON number")
+    if number != int(number):
+        return number
+    if abs(number) > MAX_SAFE:
+        raise failure(kind, path, _unsafe(int(number)))
+    return int(number)
+
+
+def _unsafe(number: int) -> str:
+    text = str(number) if abs(number) < 10**64 else f"a number of {number.bit_length()} bits"
+    return (
+        f"{text} is beyond 2^53 - 1, where the numbers of a protobuf value stop being exact: "
+        "use `json`, in which a server then answers too, or a string"
+    )
+
+
+def read(payload: pb.Payload | None, kind: Kind, absent: Any) -> Any:
+    """Return what a payload holds."""
+    which = payload.WhichOneof("encoding") if payload is not None else None
+    if which == "json":
+        return loads(payload.json, kind)  # type: ignore[union-attr]
+    if which == "value":
+        return from_value(payload.value, kind)  # type: ignore[union-attr]
+    return absent
+
+
+def write(value: Any, as_value: bool) -> pb.Payload:
+    """Return a result as a payload, in one of the encodings."""
+    text = dumps(value, Kind.BAD_RESULT)
+    if not as_value:
+        return pb.Payload(json=text)
+    return pb.Payload(value=to_value(loads(text, Kind.BAD_RESULT), Kind.BAD_RESULT))

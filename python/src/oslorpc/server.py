@@ -1,0 +1,86 @@
+"""The blocking server."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from oslorpc.discovery.base import Instance
+from oslorpc.dispatcher import ACTIVE, DRAINING
+from oslorpc.engine import Engine
+from oslorpc.errors import Error, Kind
+from oslorpc.host import Run, ServerOptions
+from oslorpc.target import Target
+
+
+class Server:
+    """Runs the methods of its endpoints for messages. It may be used from any thread.
+
+    An endpoint is an object: its public methods take the request context first, and then keyword
+    arguments. Its attribute ``target`` has the namespace and the version. Methods run in threads;
+    ``async`` ones run on the event loop of the servers.
+    """
+
+    def __init__(self, engine: Engine, target: Target, endpoints: Sequence[object], **options: Any) -> None:
+        self._engine = engine
+        self._run = engine.run(self._make(target, endpoints, ServerOptions(**options)))
+
+    async def _make(self, target: Target, endpoints: Sequence[object], options: ServerOptions) -> Run:
+        run = Run(self._engine.host, target, endpoints, options)
+        self._engine.host.runs.add(run)
+        return run
+
+    def start(self) -> Instance:
+        """Announce the server, and return when others can find it. A server that runs stays as it is."""
+        self._engine.core.check()
+        return self._engine.run(self._run.start())
+
+    def release(self) -> None:
+        """End a hold: what waits begins to run."""
+        self._engine.run(self._run.change(ACTIVE))
+
+    def drain(self) -> None:
+        """Take only messages that name the server."""
+        self._engine.run(self._run.change(DRAINING))
+
+    def resume(self) -> None:
+        """End drain()."""
+        self._engine.run(self._run.change(ACTIVE))
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Withdraw the server, finish what it accepted, and return.
+
+        After the timeout, what still runs is canceled, and an Error of kind Timeout says so.
+        """
+        if not self._engine.run(self._run.stop(timeout)):
+            raise Error(Kind.TIMEOUT, f'server "{self._run.target.server}" was stopped by force')
+
+    def wait(self) -> None:
+        """Wait until the server has stopped."""
+        self._engine.run(self._run.wait())
+
+    def run(self, started: Callable[[Instance], None] | None = None, timeout: float = 25.0) -> None:
+        """Start, and stop at SIGINT or SIGTERM; a second signal ends the program.
+
+        Call it in the main thread.
+        """
+        ending = threading.Event()
+
+        def end(number: int, frame: object) -> None:
+            signal.signal(number, before[signal.Signals(number)])
+            ending.set()
+
+        before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            instance = self.start()
+            if started is not None:
+                started(instance)
+            while not ending.wait(0.5):
+                if self._run.instance is None:
+                    return
+            self.stop(timeout)
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

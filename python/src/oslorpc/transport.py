@@ -1,0 +1,96 @@
+"""The blocking transport: what clients and servers of a program are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from oslorpc import url as urls
+from oslorpc.client import Client
+from oslorpc.clientcore import MAX_SIZE, Options, TransportCore, new_fleet
+from oslorpc.connection import BlockingLink
+from oslorpc.discovery.base import Instance
+from oslorpc.target import Target
+
+if TYPE_CHECKING:
+    from oslorpc.server import Server
+
+
+class Transport(TransportCore):
+    """Finds other programs, and holds the connections to them.
+
+    Close it at the end; it is a context manager.
+    """
+
+    def __init__(
+        self,
+        settings: urls.Settings,
+        *,
+        caller: str = "",
+        exceptions: Mapping[str, type[BaseException]] | None = None,
+        max_size: int = MAX_SIZE,
+        listen: str = "",
+        advertise: str = "",
+        stop_grace: float = 0.5,
+    ) -> None:
+        super().__init__(settings, caller, exceptions or {}, max_size)
+        self._fleet, self._pool = new_fleet(self, self._connect)
+        self._listen, self._advertise, self._grace = listen, advertise, stop_grace
+        self._engine: Any = None
+
+    def _connect(self, addr: str) -> BlockingLink:
+        return BlockingLink(addr, self.trust, self.caller, self.max_size, self._wake)
+
+    def _wake(self) -> None:
+        self._fleet.wake()
+
+    def client(self, target: Target, **options: Any) -> Client:
+        """Return a client for a target. The options are those of Client.prepare()."""
+        return Client(self, self._fleet, target, Options()).prepare(**options)
+
+    def server(self, target: Target, endpoints: Sequence[object], **options: Any) -> Server:
+        """Return a server, which does nothing until it is started. The options are those of Server."""
+        from oslorpc.engine import Engine
+        from oslorpc.server import Server
+
+        self.check()
+        if self._engine is None:
+            self._engine = Engine(self, self._listen, self._advertise, self._grace)
+        return Server(self._engine, target, endpoints, **options)
+
+    def instances(self) -> list[Instance]:
+        """Return all instances that discovery lists, read now."""
+        return self.list_instances()
+
+    def close(self) -> None:
+        """Stop the servers, withdraw them, and close the connections."""
+        if self.closed:
+            return
+        self.check()
+        if self._engine is not None:
+            self._engine.close()
+        self.closed = True
+        self._fleet.close()
+        self._pool.close()
+        self.registry.close()
+
+    def __enter__(self) -> Transport:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def open(url: str | None = None, *, exchange: str | None = None, **options: Any) -> Transport:
+    """Open a transport.
+
+    The URL says how programs find each other: ``local://``, ``consul://host:8500`` or
+    ``static://topic=host:port``. Without one, it is that of the environment variable
+    OSLORPC_TRANSPORT_URL, else ``local://``. ``exchange`` is the exchange of targets that name none.
+
+    The options are: ``caller``, the name that the program gives itself; ``exceptions``, the exception
+    classes that arrive as themselves, by their names; ``max_size``, the largest message in bytes;
+    ``listen`` and ``advertise``, where servers listen and where others connect to; ``stop_grace``, how
+    many seconds a server that stops goes on accepting.
+    """
+    return Transport(urls.parse(url, exchange), **options)

@@ -1,0 +1,67 @@
+"""Python servers restart one after the other under callers in Go and Python: no call fails, and none runs twice."""
+
+import collections
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+import oslorpc
+
+CALLERS = 16
+
+
+@pytest.mark.parametrize("kind", ["sync", "aio"])
+def test_rolling_restart(start, go, url, topic, kind):
+    servers = {name: start(kind, url, topic, name) for name in "abc"}
+    everything = list(servers.values())
+    stop = threading.Event()
+    failures, done = [], collections.Counter()
+
+    def call(client, n):
+        count = 0
+        while not stop.is_set():
+            count += 1
+            try:
+                client.call({}, "note", id=f"py-{n}-{count}")
+                done[n] += 1
+            except Exception as e:
+                failures.append(e)
+
+    with oslorpc.open(url) as t:
+        client = t.client(oslorpc.Target(topic=topic), timeout=20)
+        threads = [threading.Thread(target=call, args=(client, n)) for n in range(CALLERS // 2)]
+        callers = [
+            subprocess.Popen(
+                [go, "--transport", url, "call", topic, "add", f"a:={n}", "b:=1", "-n", "1000000", "--keep-going"],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for n in range(CALLERS // 2)
+        ]
+        try:
+            for thread in threads:
+                thread.start()
+            time.sleep(0.5)
+            for name in "abc":
+                assert servers[name].end() == 0, servers[name].output
+                servers[name] = start(kind, url, topic, name)
+                everything.append(servers[name])
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(30)
+            for caller in callers:
+                caller.send_signal(signal.SIGINT)
+    errors = [caller.communicate(timeout=30)[1] for caller in callers]
+    assert not failures, failures[:3]
+    assert not [e for e in errors if "oslorpc:" in e and "interrupt" not in e.lower() and "canceled" not in e], errors
+    assert sum(done.values()) > 50
+    for p in servers.values():
+        p.end()
+    ran = collections.Counter(line for p in everything for line in p.output if line.startswith("ran"))
+    assert ran and max(ran.values()) == 1
+    assert len(ran) >= sum(done.values())
