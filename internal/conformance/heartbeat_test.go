@@ -79,7 +79,9 @@ func lasting(t *testing.T, long time.Duration, fails error) *service.Services {
 			t.Error(err)
 		}
 	})
-	in := intake.New(intake.Config{BootID: "boot", Exchange: exchanges[0], MaxSize: rpc.Limits{}.WithDefaults().MessageSize})
+	in := intake.New(intake.Config{
+		BootID: "boot", Exchange: exchanges[0], MaxSize: rpc.Limits{}.WithDefaults().MessageSize, Log: slog.New(slog.DiscardHandler),
+	})
 	in.SetServers([]*intake.Server{{Dispatch: d, Instance: discovery.Instance{
 		ID: exchanges[0] + "/testserver", BootID: "boot", Exchange: exchanges[0], Topic: topic, Server: "testserver", State: discovery.Active,
 	}}})

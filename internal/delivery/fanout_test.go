@@ -274,7 +274,7 @@ func TestFanoutEndsWithItsContext(t *testing.T) {
 // TestFanoutSendsNothingTwice: one that may have run is not sent again, whatever the status says.
 func TestFanoutSendsNothingTwice(t *testing.T) {
 	answers := map[string]error{"x": errors.New("x")}
-	for k := rpc.Unknown; k <= rpc.Invalid; k++ {
+	for k := rpc.Unknown; k <= rpc.Untrusted; k++ {
 		answers[k.Name()] = mayHaveRun(k)
 	}
 	bubble(t, answers, func(t *testing.T, answer error) {

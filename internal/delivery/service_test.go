@@ -54,7 +54,7 @@ func (w *world) host(t *testing.T, i discovery.Instance, limits dispatch.Limits)
 	h.dispatch = dispatch.New(dispatch.Config{
 		Name: i.Server, Table: table, Limits: limits, Phase: phase.Opened(), Log: slog.New(slog.DiscardHandler),
 	})
-	in := intake.New(intake.Config{BootID: i.BootID, Exchange: compute.Exchange, MaxSize: 1 << 20})
+	in := intake.New(intake.Config{BootID: i.BootID, Exchange: compute.Exchange, MaxSize: 1 << 20, Log: slog.New(slog.DiscardHandler)})
 	in.SetServers([]*intake.Server{{Instance: i, Dispatch: h.dispatch}})
 	service.New(in).Register(h.grpc, false)
 	l := w.network.Listen(i.Addr)

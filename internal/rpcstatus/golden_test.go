@@ -146,7 +146,7 @@ func (g goldenError) ours(t *testing.T, message string) *rpc.Error {
 	e := &rpc.Error{
 		Message: message, NotStarted: g.SafeToRetry, Method: g.Method, Path: g.Path, Server: g.Server, InstanceID: g.InstanceID,
 	}
-	for k := rpc.Unknown; k <= rpc.Invalid; k++ {
+	for k := rpc.Unknown; k <= rpc.Untrusted; k++ {
 		if k.Name() == g.Kind {
 			e.Kind = k
 		}

@@ -13,7 +13,7 @@ import (
 
 func kinds() []rpc.Kind {
 	var all []rpc.Kind
-	for k := rpc.Unknown; k <= rpc.Invalid; k++ {
+	for k := rpc.Unknown; k <= rpc.Untrusted; k++ {
 		all = append(all, k)
 	}
 	return all
@@ -33,7 +33,7 @@ func TestKindsHaveNamesAndWords(t *testing.T) {
 			t.Errorf("as an error %q, as a string %q", k.Error(), k.String())
 		}
 	}
-	unheard := rpc.Invalid + 1
+	unheard := rpc.Untrusted + 1
 	for _, text := range []string{unheard.String(), unheard.Name()} {
 		if !strings.Contains(text, fmt.Sprint(uint8(unheard))) {
 			t.Errorf("a kind of a newer version has the text %q, without its number", text)
@@ -153,7 +153,7 @@ func TestSafeToRetry(t *testing.T) {
 
 func TestIsNotDelivered(t *testing.T) {
 	t.Parallel()
-	want := map[rpc.Kind]bool{rpc.NoInstance: true, rpc.Refused: true, rpc.Unreachable: true}
+	want := map[rpc.Kind]bool{rpc.NoInstance: true, rpc.Refused: true, rpc.Unreachable: true, rpc.Untrusted: true}
 	for _, k := range kinds() {
 		if got := rpc.IsNotDelivered(fmt.Errorf("wrapped: %w", &rpc.Error{Kind: k})); got != want[k] {
 			t.Errorf("%s: got %v, want %v", k.Name(), got, want[k])
