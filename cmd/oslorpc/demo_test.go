@@ -109,7 +109,7 @@ func TestSecureDemo(t *testing.T) {
 		`add a:=19 b:=23\n42\nnode\d logs: audit\.verdict="would deny" audit\.identity=spiffe://demo\.example/teller/alice .*method=add`,
 		`add a:=19 b:=23\noslorpc: access denied: .*\n# exit code 10\nnode\d logs: audit\.verdict=denied audit\.identity=spiffe://\S+ .*method=add`,
 		`echo text=hello\n\{"text":"hello"\}`,
-		`denied +the closest rule is tellers, policy\.yaml:3\n +method +is "add"`,
+		`denied +the closest rule is "tellers", policy\.yaml:3\n +method +is "add"`,
 		`# [1-9]\d* calls, 0 failed; all servers show their new certificates`,
 		`serve --topic payments --server node2 --cert printer-17\.pem .*&\nready: server node2`,
 		`(?m)(^payments  node2 .*\n){2}`,

@@ -60,12 +60,12 @@ func TestPolicyCommands(t *testing.T) {
 		{"check dry.yaml --output json", 0, `{"dry_run":true,"rules":["agents report","probes"]}` + "\n", ""},
 		{"check broken.yaml", 2, "", `broken.yaml:5: a rule has no key "topics"`},
 		{"check absent.yaml", 2, "", "absent.yaml"},
-		{"check p.yaml --from spiffe://cloud/host/7 --topic conductor --method get_volume", 0, "allowed  by the rule agents report, DIR/p.yaml:3\n", ""},
-		{"check p.yaml --from user:1000 --topic conductor --method get_volume --delivery cast", 0, "allowed  by the rule agents report, DIR/p.yaml:3\n", ""},
-		{"check p.yaml --service grpc.health.v1.Health/Check", 0, "allowed  by the rule probes, DIR/p.yaml:8\n", ""},
+		{"check p.yaml --from spiffe://cloud/host/7 --topic conductor --method get_volume", 0, `allowed  by the rule "agents report", DIR/p.yaml:3` + "\n", ""},
+		{"check p.yaml --from user:1000 --topic conductor --method get_volume --delivery cast", 0, `allowed  by the rule "agents report", DIR/p.yaml:3` + "\n", ""},
+		{"check p.yaml --service grpc.health.v1.Health/Check", 0, `allowed  by the rule "probes", DIR/p.yaml:8` + "\n", ""},
 		{
 			"check p.yaml --from spiffe://cloud/host/7 --topic conductor --method set_volume --delivery multicall", 1,
-			"denied      the closest rule is agents report, DIR/p.yaml:3\n" +
+			`denied      the closest rule is "agents report", DIR/p.yaml:3` + "\n" +
 				`  method    is "set_volume", and the rule has "get_*"` + "\n" +
 				`  delivery  is "multicall", and the rule has "call", "cast"` + "\n", "the policy denies this",
 		},

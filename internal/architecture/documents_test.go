@@ -30,7 +30,7 @@ func files(t *testing.T, dir, suffix string, read func(path, text string)) {
 		case d.IsDir() || !strings.HasSuffix(path, suffix):
 			return nil
 		}
-		text, err := os.ReadFile(path) //nolint:gosec // It is one of ours.
+		text, err := os.ReadFile(path)
 		if err == nil {
 			read(path, string(text))
 		}

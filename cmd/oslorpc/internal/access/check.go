@@ -15,6 +15,9 @@ import (
 
 const offline = "policy commands read files, and connect to no program"
 
+// denied is the verdict on what no rule allows.
+const denied = "denied"
+
 // Command returns the command with the commands beneath it.
 func Command(p *cli.Program) *cobra.Command {
 	cmd := &cobra.Command{
@@ -89,7 +92,7 @@ func (q *question) check(p *cli.Program, file string, asked bool) error {
 	if p.JSON() {
 		err = cli.WriteJSON(p.Out, newVerdictDocument(rules, e))
 	} else {
-		err = cli.WriteTable(p.Out, "", explanation(rules, file, e))
+		err = cli.WriteTable(p.Out, "", explanation(file, e))
 	}
 	if err != nil || e.Allowed {
 		return err
@@ -120,15 +123,15 @@ func mode(rules *policy.Policy) string {
 }
 
 // explanation returns a verdict for people.
-func explanation(rules *policy.Policy, file string, e policy.Explanation) [][]string {
-	place := fmt.Sprintf("%s, %s:%d", e.Rule, file, e.Line)
+func explanation(file string, e policy.Explanation) [][]string {
+	place := fmt.Sprintf("%q, %s:%d", e.Rule, file, e.Line)
 	switch {
 	case e.Allowed:
 		return [][]string{{"allowed", "by the rule " + place}}
 	case e.Rule == "":
-		return [][]string{{"denied" + inDryRun(rules), "no rule is about such a message"}}
+		return [][]string{{denied, "no rule is about such a message"}}
 	}
-	rows := [][]string{{"denied" + inDryRun(rules), "the closest rule is " + place}}
+	rows := [][]string{{denied, "the closest rule is " + place}}
 	for _, m := range e.Misses {
 		rows = append(rows, []string{"  " + m.Field, fmt.Sprintf("is %q, and the rule has %s", m.Got, quoted(m.Want))})
 	}

@@ -66,7 +66,7 @@ func test(p *cli.Program, file, table string) error {
 func expectation(c *policy.Case) string {
 	switch {
 	case !c.Allowed:
-		return "denied"
+		return denied
 	case c.Rule == "":
 		return "allowed"
 	default:
@@ -107,7 +107,7 @@ func (v *VerdictDocument) words() string {
 	case v.Allowed:
 		return fmt.Sprintf("allowed by the rule %q", v.Rule)
 	case v.Rule == "":
-		return "denied"
+		return denied
 	default:
 		return fmt.Sprintf("denied; the closest rule is %q", v.Rule)
 	}
