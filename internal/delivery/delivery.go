@@ -105,13 +105,14 @@ func One(ctx context.Context, topic *fleet.Topic, m *Message, send Send) error {
 }
 
 // At adds to an error the instance that it is about, if there is one. Nil stays nil. Until then, an
-// error names a server only if that server made it.
+// error names a server only if that server made it. The instance that a message was sent to counts,
+// whatever its error says: a server could blame another one.
 func At(err error, e *route.Entry) error {
 	if e == nil {
 		return err
 	}
 	return failure.With(err, func(ours *rpc.Error) {
-		ours.Server, ours.InstanceID, ours.Addr = cmp.Or(ours.Server, e.Server), cmp.Or(ours.InstanceID, e.ID), e.Addr
+		ours.Server, ours.InstanceID, ours.Addr = cmp.Or(e.Server, ours.Server), cmp.Or(e.ID, ours.InstanceID), e.Addr
 	})
 }
 
