@@ -2,6 +2,7 @@ package peer
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"net/url"
 	"slices"
@@ -28,6 +29,8 @@ type Config struct {
 	// Identity is the name that the certificate at the other end must have for the server that an
 	// RPC is meant for, by [Meaning]; nil for any.
 	Identity *identity.Template
+	// Log gets warnings about servers that do not prove their names; nil for none.
+	Log *slog.Logger
 	// Options come after our own, and win. Options that set another dialer or other credentials
 	// hide what happens on connections: errors say less, and a peer's limit of streams is not
 	// known.
@@ -62,10 +65,7 @@ func (c Config) dialer() dialer {
 	if secure == nil {
 		secure = insecure.NewCredentials()
 	}
-	var verifying []grpc.DialOption
-	if c.Identity != nil {
-		verifying = []grpc.DialOption{grpc.WithPerRPCCredentials(&verifier{template: c.Identity})}
-	}
+	v := c.verifier()
 	plaintext := secure.Info().SecurityProtocol == "insecure"
 	return func(addr string, s *sight) (*grpc.ClientConn, error) {
 		watching := &watched{TransportCredentials: secure, sight: s}
@@ -80,7 +80,9 @@ func (c Config) dialer() dialer {
 			grpc.WithIdleTimeout(0), // the server reaps idle connections; one that is in use must not be resolved anew
 			grpc.WithDisableServiceConfig(),
 		}
-		ours = append(ours, verifying...)
+		if v != nil {
+			ours = append(ours, grpc.WithPerRPCCredentials(&verified{v, addr}))
+		}
 		// gRPC reads a target as a URL: a path, or the zone of an IPv6 address, may have what means
 		// something else there.
 		target := "passthrough:///" + url.PathEscape(addr)

@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"sync"
 
 	"google.golang.org/grpc/credentials"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 
 	"github.com/oslorpc/oslorpc/internal/identity"
+	"github.com/oslorpc/oslorpc/internal/lograte"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -41,9 +43,10 @@ func Refused(ctx context.Context) *rpc.Error {
 }
 
 // verifier compares the server that an RPC is meant for with the certificate of the connection that
-// is about to carry it. GRPC asks it before it sends anything. It is safe for concurrent use.
+// is about to carry it. It is safe for concurrent use.
 type verifier struct {
 	template *identity.Template
+	log      *slog.Logger
 
 	mu sync.RWMutex
 	// proven are the servers that certificates have proved to be. Few of them share a connection.
@@ -58,8 +61,27 @@ type proof struct {
 // maxProofs bounds what a verifier remembers.
 const maxProofs = 4096
 
+// verifier returns the verifier of all connections; nil if servers need not prove their names.
+func (c Config) verifier() *verifier {
+	if c.Identity == nil {
+		return nil
+	}
+	log := c.Log
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &verifier{template: c.Identity, log: lograte.New(log)}
+}
+
+// verified are the connections to an address. GRPC asks it before it sends anything.
+type verified struct {
+	*verifier
+
+	addr string
+}
+
 // GetRequestMetadata implements [credentials.PerRPCCredentials]. It adds no metadata.
-func (v *verifier) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
+func (v *verified) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
 	info, _ := credentials.RequestInfoFromContext(ctx)
 	m, ok := ctx.Value(meantKey{}).(*meant)
 	if !ok {
@@ -72,6 +94,9 @@ func (v *verifier) GetRequestMetadata(ctx context.Context, _ ...string) (map[str
 	if err == nil {
 		return nil, nil
 	}
+	// Other servers may take the message, and then its sender hears nothing of this one.
+	v.log.WarnContext(ctx, "a server did not prove its name", "server", m.server.Name, "topic", m.server.Topic, "exchange", m.server.Exchange,
+		"address", v.addr, "reason", err.Error(), "advice", "check the certificate of that server, and what registered in discovery")
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.refuse = &rpc.Error{Kind: rpc.Untrusted, NotStarted: true, Message: fmt.Sprintf(
@@ -80,7 +105,7 @@ func (v *verifier) GetRequestMetadata(ctx context.Context, _ ...string) (map[str
 }
 
 // RequireTransportSecurity implements [credentials.PerRPCCredentials].
-func (v *verifier) RequireTransportSecurity() bool { return false } // without it, each message fails and says why
+func (v *verified) RequireTransportSecurity() bool { return false } // without it, each message fails and says why
 
 func (v *verifier) check(s *identity.Server, info credentials.AuthInfo) error {
 	secure, ok := info.(credentials.TLSInfo)
