@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/limits"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 )
 
@@ -22,6 +23,9 @@ func (d *Dispatcher) accept(r *Request) (selected, *ticket, error) {
 	}
 	ticket, err := d.take(r, now)
 	if err != nil {
+		if r.From != nil && d.queue.isCrowdedBy(r.From, r.size()) {
+			r.From.Refused(limits.WorkerShare)
+		}
 		return selected{}, nil, err
 	}
 	d.stats.count(ask(r), false, now)

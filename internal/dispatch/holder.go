@@ -52,6 +52,13 @@ func (q *queue) holder(c *limits.Caller) *holder {
 	return h
 }
 
+// isCrowdedBy reports whether a message of a caller may not wait because of its share.
+func (q *queue) isCrowdedBy(c *limits.Caller, size int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return !q.holder(c).mayWait(size)
+}
+
 // mayRun reports whether a message of the holder may have another worker.
 func (h *holder) mayRun() bool {
 	for ; h != nil; h = h.parent {

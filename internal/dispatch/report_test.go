@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -71,11 +72,35 @@ func TestFailuresAreLogged(t *testing.T) {
 	}
 }
 
+// lockedLog is a log that timers write to as well.
+type lockedLog struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *lockedLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func (l *lockedLog) Reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text.Reset()
+}
+
 // Casts that fail, whatever of theirs is wrong, cannot fill the log.
 func TestFailingCastsDoNotFillTheLog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		var log bytes.Buffer
+		var log lockedLog
 		s := newLoggedServer(t, DefaultLimits, map[string]*Method{"foo": fails(errNoPort), "bar": panicking(errNoPort)}, newLog(&log))
 		const casts = 500
 		for range casts {

@@ -107,6 +107,9 @@ func (c *Caller) Parent() *Caller { return c.parent }
 // String returns the identity or the address.
 func (c *Caller) String() string { return c.key }
 
+// Refused counts a refusal to the caller.
+func (c *Caller) Refused(why Reason) { c.budget.Refused(why, c.key) }
+
 // Part returns the share of n that the caller may take: at least 1. Of less than least it may take
 // all, since there is nothing to divide.
 func (c *Caller) Part(n, least int) int {
