@@ -1,4 +1,4 @@
-package attacks
+package intruder
 
 import (
 	"context"
@@ -6,6 +6,9 @@ import (
 	"sync"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -96,23 +99,7 @@ func floodOfIDs(t *testing.T, f *fleet) int {
 	if err := forms["Cast"](soon(t), honest, once); err != nil {
 		t.Fatal(err)
 	}
-	n := flood
-	if testing.Short() {
-		n /= 10
-	}
-	conn := f.dial(t, "payments-1")
-	var senders sync.WaitGroup
-	const parallel = 16
-	for sender := range parallel {
-		senders.Go(func() {
-			for i := range n / parallel {
-				m := message("report")
-				m.Id = fmt.Sprintf("%d-%d", sender, i)
-				_ = forms["Cast"](t.Context(), conn, m) // some are refused, as the attacker has only a share of the queue
-			}
-		})
-	}
-	senders.Wait()
+	f.flood(t)
 	for range 3 {
 		if err := forms["Cast"](soon(t), honest, once); err != nil {
 			t.Errorf("a repeated cast: %v", err)
@@ -127,6 +114,36 @@ func floodOfIDs(t *testing.T, f *fleet) int {
 		t.Errorf("the clerk's message ran %d times", ran)
 	}
 	return 0
+}
+
+// flood casts more messages than a server remembers of one sender. Some are refused, as the
+// attacker has only a share of the queue.
+func (f *fleet) flood(t *testing.T) {
+	t.Helper()
+	c := f.frames(t)
+	n := flood
+	if testing.Short() {
+		n /= 10
+	}
+	for i := range n {
+		m := message("report")
+		m.Id = fmt.Sprint(i)
+		body, err := proto.Marshal(&pb.CastRequest{Message: m})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Request("/oslorpc.v1.RPCService/Cast", body); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "answers to earlier casts", func() bool {
+			ended, _ := c.Ended()
+			return ended > i-200
+		})
+	}
+	await(t, "answers to all casts", func() bool {
+		ended, _ := c.Ended()
+		return ended == n
+	})
 }
 
 func idsOfDenied(t *testing.T, f *fleet) int {

@@ -1,4 +1,4 @@
-package attacks
+package intruder
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/tlstest"
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
@@ -58,11 +59,14 @@ func (f *fleet) certificate(t *testing.T, name string) trust.Config {
 	return config
 }
 
+// callerConnections is how many connections one caller may have.
+const callerConnections = 40
+
 // open opens a transport of the fleet.
 func (f *fleet) open(t *testing.T, config trust.Config, to *log, options ...oslorpc.TransportOption) *oslorpc.Transport {
 	t.Helper()
-	transport, err := oslorpc.Open(f.url, append(options, oslorpc.WithTrust(config), oslorpc.WithListen("127.0.0.1:0"),
-		oslorpc.WithStopGrace(0), oslorpc.WithLogger(slog.New(slog.NewJSONHandler(to, nil))))...)
+	transport, err := oslorpc.Open(f.url, append(options, oslorpc.WithTrust(config), oslorpc.WithListen("127.0.0.1:0"), oslorpc.WithStopGrace(0),
+		oslorpc.WithLimits(rpc.Limits{CallerConnections: callerConnections}), oslorpc.WithLogger(slog.New(slog.NewJSONHandler(to, nil))))...)
 	if err != nil {
 		t.Fatal(err)
 	}
