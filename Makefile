@@ -51,6 +51,10 @@ test-go: $(BIN)/consul $(BIN)/.tools ## Run the tests of Go, with the race detec
 attack: ## Attack servers with a memory budget, and check how long others wait; needs an idle machine
 	@OSLORPC_TEST_TIMES=1 $(GO) test -count=1 -v ./internal/attack
 
+.PHONY: rotation
+rotation: ## Replace all certificates of a fleet each second for a minute, under load; no call may fail
+	@$(GO) test -count=1 -v -run TestRotation ./internal/intruder -rotate 60s
+
 .PHONY: test-python
 test-python: build $(BIN)/consul $(VENV)/.installed ## Run the tests of Python, against Go programs and a real Consul
 	@cd python && $(VENV)/bin/python -m pytest

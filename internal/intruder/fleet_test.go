@@ -33,12 +33,14 @@ type fleet struct {
 	clerkLog  log
 	clerks    *oslorpc.Transport
 	stolen    trust.Config
+	files     map[string]trust.Config // of programs, by the names in their certificates
 }
 
 func newFleet(t *testing.T) *fleet {
 	t.Helper()
 	f := &fleet{
-		url: "local://" + filepath.Join(t.TempDir(), "r"), authority: tlstest.New(t), policy: writePolicy(t), servers: map[string]*oslorpc.Server{},
+		url: "local://" + filepath.Join(t.TempDir(), "r"), authority: tlstest.New(t), policy: writePolicy(t),
+		servers: map[string]*oslorpc.Server{}, files: map[string]trust.Config{},
 	}
 	for _, name := range []string{"payments-1", "payments-2"} {
 		config := f.certificate(t, serverName("payments", name))
@@ -56,6 +58,7 @@ func (f *fleet) certificate(t *testing.T, name string) trust.Config {
 	t.Helper()
 	config := f.authority.Issue(tlstest.Subject{URIs: []string{name}, IPs: []net.IP{net.IPv4(127, 0, 0, 1)}}).Write(t.TempDir())
 	config.Identity = template
+	f.files[name] = config
 	return config
 }
 
