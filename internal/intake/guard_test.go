@@ -55,13 +55,17 @@ func TestGateDeniesEveryDelivery(t *testing.T) {
 			g, log := gated(t, false)
 			w.config.Gate = g
 			m := d.message()
-			m.Missed, m.Flaw = new(time.Second), errors.New("the content cannot be read")
+			unread := &content{err: errors.New("the content cannot be read")}
+			m.Missed = new(time.Second)
+			if d.service == "" {
+				m.Content = unread
+			}
 			e := check(t, d.send(t.Context(), w.Intake, m), rpc.AccessDenied, true, "the policy of the server denies this")
 			if e.Server != "" || e.InstanceID != "" || e.Method != d.method {
 				t.Errorf("it is signed %+v", e)
 			}
-			if list, _ := w.server.Requests(); w.told > 0 || len(w.all) > 0 || len(list) > 0 || m.Implemented() != nil {
-				t.Errorf("told %d times, seen as %v, counted as %v", w.told, w.all, list)
+			if list, _ := w.server.Requests(); w.told > 0 || len(w.all) > 0 || len(list) > 0 || m.Implemented() != nil || unread.read > 0 {
+				t.Errorf("told %d times, seen as %v, counted as %v, read %d times", w.told, w.all, list, unread.read)
 			}
 			if !strings.Contains(log.String(), "audit.verdict=denied") || !strings.Contains(log.String(), "audit.delivery="+string(d.as)) {
 				t.Errorf("the log has %s", log)

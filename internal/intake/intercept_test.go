@@ -96,11 +96,24 @@ func (nowhere) Peer() rpc.Peer         { return rpc.Peer{Addr: "10.0.0.7:1"} }
 func (d delivery) message() *Message {
 	m := to(rpc.Target{Topic: "q", Server: "net1"}, "")
 	m.Method, m.Typed.Service, m.ID, m.OrderKey, m.Caller = d.method, d.service, "id", "key", "test"
-	m.Context, m.Origin = `{"user":"bob"}`, nowhere{}
+	m.Origin = nowhere{}
 	if d.service == "" {
-		m.Kwargs = `{"a":1}`
+		m.Content = &content{}
+	} else {
+		m.Context = `{"user":"bob"}`
 	}
 	return m
+}
+
+// content is the content of a dynamic message.
+type content struct {
+	read int
+	err  error
+}
+
+func (c *content) ReadContent() (kwargs, context string, err error) {
+	c.read++
+	return `{"a":1}`, `{"user":"bob"}`, c.err
 }
 
 // described returns the message as interceptors and methods are to see it.

@@ -26,12 +26,20 @@ type Message struct {
 	// Remaining is how long the sender still waits, if that is less than ctx says; nil if it does
 	// not say.
 	Remaining *time.Duration
-	// Flaw is the reason that the carrier cannot read the content; nil if it can. The server that
-	// is meant refuses the message with it.
-	Flaw error
+	// Content is what Kwargs and Context are read from once the gate has let the message in; nil if
+	// the carrier set them.
+	Content Content
 
 	server *Server
 	typed  *Service // nil for a dynamic message
+}
+
+// Content is the keyword arguments and the request context of a dynamic message, in the encoding in
+// which they came.
+type Content interface {
+	// ReadContent returns both as the texts of JSON objects, each empty if it is not given. The
+	// server that is meant refuses the message with the error.
+	ReadContent() (kwargs, context string, err error)
 }
 
 // Find finds the server that a dynamic message is meant for, if the gate lets the message in. The
@@ -116,10 +124,21 @@ func (m *Message) bound(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeout(ctx, *m.Remaining)
 }
 
+// readContent reads the content if that is still to be done.
+func (m *Message) readContent() (err error) {
+	if m.Content == nil {
+		return nil
+	}
+	m.Kwargs, m.Context, err = m.Content.ReadContent()
+	m.Content = nil
+	return err
+}
+
 // enter has a message whose server was found come in: interceptors accept it, the server hears of
 // what it missed, and the content is checked. The context is for the dispatcher.
 func (i *Intake) enter(ctx context.Context, m *Message, as rpc.Delivery) (context.Context, error) {
 	m.Delivery, m.Instance = as, &m.server.Instance
+	unreadable := m.readContent()
 	ctx, err := i.accept(ctx, m)
 	if err != nil {
 		return nil, err
@@ -127,8 +146,8 @@ func (i *Intake) enter(ctx context.Context, m *Message, as rpc.Delivery) (contex
 	if m.Missed != nil && m.server.Missed != nil {
 		m.server.Missed(*m.Missed)
 	}
-	if m.Flaw != nil {
-		return nil, m.Flaw
+	if unreadable != nil {
+		return nil, unreadable
 	}
 	if err := i.fits(m); err != nil {
 		return nil, err

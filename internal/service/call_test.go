@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/msgcontext"
 	"github.com/oslorpc/oslorpc/internal/payload"
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -103,6 +105,24 @@ func TestPayloadInAnUnknownEncoding(t *testing.T) {
 	}
 	for form, err := range f.attempt(t, &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "echo", Context: future}}) {
 		t.Run(form, func(t *testing.T) { check(t, err, rpc.BadArguments, true, "context: ", "encoding") })
+	}
+}
+
+// The arguments are converted once the message is let in, and not while it is asked who is meant.
+func TestContentIsReadLate(t *testing.T) {
+	t.Parallel()
+	in := &incoming{}
+	broken := &pb.Payload{Encoding: &pb.Payload_Value{Value: structpb.NewNumberValue(math.NaN())}}
+	if err := in.read(t.Context(), &pb.Message{Target: to("q"), Method: "echo", Kwargs: broken, Context: asJSON(`{}`)}); err != nil {
+		t.Fatal(err)
+	}
+	if in.Kwargs != "" || in.Message.Context != "" {
+		t.Errorf("read early: %q, %q", in.Kwargs, in.Message.Context)
+	}
+	_, _, err := in.ReadContent()
+	check(t, rpcstatus.Encode(err, nil).Err(), rpc.BadArguments, true, "kwargs")
+	if in.encoded != nil {
+		t.Error("the message keeps what it was read from")
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/identity"
 	"github.com/oslorpc/oslorpc/internal/inbound"
 	"github.com/oslorpc/oslorpc/internal/intake"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -22,6 +23,7 @@ type incoming struct {
 	intake.Message
 
 	origin
+	encoded *pb.Message // has the content until that is read
 }
 
 // origin is the RPC that carries a message.

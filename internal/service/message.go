@@ -44,12 +44,21 @@ func (in *incoming) readMessage(ctx context.Context, m *pb.Message) error {
 	if in.Remaining, err = length("remaining", m.GetRemaining()); err != nil {
 		return err
 	}
-	if in.Kwargs, err = payload.Text(m.GetKwargs(), rpc.BadArguments); err != nil {
-		in.Flaw = partOf("kwargs", err)
-	} else if in.Context, err = payload.Text(m.GetContext(), rpc.BadArguments); err != nil {
-		in.Flaw = partOf("context", err)
-	}
+	in.encoded, in.Content = m, in
 	return nil
+}
+
+// ReadContent implements [intake.Content].
+func (in *incoming) ReadContent() (kwargs, context string, err error) {
+	m := in.encoded
+	in.encoded = nil // a cast outlives its RPC
+	if kwargs, err = payload.Text(m.GetKwargs(), rpc.BadArguments); err != nil {
+		return "", "", partOf("kwargs", err)
+	}
+	if context, err = payload.Text(m.GetContext(), rpc.BadArguments); err != nil {
+		return kwargs, "", partOf("context", err)
+	}
+	return kwargs, context, nil
 }
 
 // from says which RPC carries the message, and which metadata are within the message.
