@@ -24,6 +24,8 @@ type Config struct {
 	Interceptors []rpc.Interceptor
 	// Describe names the errors of methods; it may be nil.
 	Describe DescribeFunc
+	// Discreet servers tell of failures only what the program meant for its callers.
+	Discreet bool
 	// Execute says where methods run; nil for a goroutine for each message.
 	Execute Executor
 	// OnAccept is called with each message that the server accepts, in the order of acceptance; it

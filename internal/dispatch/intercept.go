@@ -59,7 +59,7 @@ func (c *chain) run(ctx context.Context, rest []runFunc) error {
 	}
 	c.ours = refusal.Denied("an interceptor of the server neither ran the method nor returned an error")
 	if err != nil {
-		c.ours = refusal.By(ctx, err)
+		c.ours = c.refusedBy(ctx, err)
 	}
 	return c.ours
 }
@@ -85,13 +85,17 @@ func (c *chain) outcome(err error) error {
 	case err == nil:
 		return nil
 	case !c.execution.invoked:
-		return refusal.By(c.execution.ctx, err)
+		return c.refusedBy(c.execution.ctx, err)
 	case !returned.matches(isDenial) || c.own != nil && returned.is(c.own):
 		return returned
 	}
-	denied := refusal.By(c.execution.ctx, err)
+	denied := c.refusedBy(c.execution.ctx, err)
 	denied.NotStarted = false
 	return denied
+}
+
+func (c *chain) refusedBy(ctx context.Context, err error) *rpc.Error {
+	return c.execution.dispatcher.refusedBy(ctx, c.execution.request, err)
 }
 
 // isDenial reports whether an interceptor says that the sender may not do this.

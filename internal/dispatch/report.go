@@ -12,22 +12,27 @@ import (
 )
 
 // report logs the failure of a method; quietly, if it is no news. A panic here, or the end of the
-// goroutine, is a defect of the method, so it is always news.
-func (d *Dispatcher) report(ctx context.Context, r *Request, cause *rpc.RemoteError, quietly bool) {
+// goroutine, is a defect of the method, so it is always news. The id of a failure that is hidden
+// from its sender is not empty.
+func (d *Dispatcher) report(ctx context.Context, r *Request, cause *rpc.RemoteError, id string, quietly bool) {
+	log := d.config.Log
+	if id != "" {
+		log = log.With("failure", id)
+	}
 	here := len(cause.Hops) == 1 && len(cause.Stack) > 0
 	switch {
 	case here && cause.Type == exitedType:
-		d.config.Log.ErrorContext(ctx, "method ended its goroutine", "server", d.config.Name, "method", r.Method, "stack", cause.Stack)
+		log.ErrorContext(ctx, "method ended its goroutine", "server", d.config.Name, "method", r.Method, "stack", cause.Stack)
 		return
 	case here:
-		d.config.Log.ErrorContext(ctx, "method panicked", "server", d.config.Name, "method", r.Method, "panic", brief(cause.Message), "stack", cause.Stack)
+		log.ErrorContext(ctx, "method panicked", "server", d.config.Name, "method", r.Method, "panic", brief(cause.Message), "stack", cause.Stack)
 		return
 	}
 	level := slog.LevelError
 	if quietly || isProbe(r, cause) {
 		level = slog.LevelDebug
 	}
-	d.config.Log.Log(ctx, level, "method failed", "server", d.config.Name, "method", r.Method, "error", brief(cause.Error()))
+	log.Log(ctx, level, "method failed", "server", d.config.Name, "method", r.Method, "error", brief(cause.Error()))
 }
 
 // maxLogged bounds what a log has of the text of a failure, in bytes. It may repeat what the

@@ -126,12 +126,15 @@ func (d *Dispatcher) failed(e *execution, err error) error {
 	failure, ok := errors.AsType[*MethodError](err)
 	switch {
 	case !ok:
-		return err
+		return d.discreet(e, err)
 	case errors.Is(e.ctx.Err(), context.DeadlineExceeded) && failure.is(context.DeadlineExceeded):
 		return &rpc.Error{Kind: rpc.Timeout, Cause: failure.Err, Message: "the deadline passed while the method ran"}
 	}
 	cause := failure.remote(d.config.Name, d.config.Describe)
-	d.report(e.ctx, e.request, cause, isExpected(e.selected.method, failure) || d.leftAlone(e.ctx, failure))
+	if d.config.Discreet {
+		return d.conceal(e, failure, cause)
+	}
+	d.report(e.ctx, e.request, cause, "", isExpected(e.selected.method, failure) || d.leftAlone(e.ctx, failure))
 	remote := &rpc.Error{Kind: rpc.Remote, Message: cause.Error(), Cause: cause}
 	if e.request.isTyped() {
 		remote.Cause = &Failure{Remote: cause, Own: failure.Err}

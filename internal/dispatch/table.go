@@ -118,6 +118,7 @@ func (e *endpoint) serves(namespace string, version rpc.Version) bool {
 // Table selects the method for a message. It is immutable.
 type Table struct {
 	policy      Policy
+	discreet    bool
 	endpoints   []endpoint
 	ping        *endpoint // nil if there is none beside the endpoints
 	implemented []discovery.Implementation
@@ -128,6 +129,9 @@ type TableOption func(*Table)
 
 // WithPolicy sets which methods can be asked for; the default is AllowPublic.
 func WithPolicy(p Policy) TableOption { return func(t *Table) { t.policy = p } }
+
+// WithoutNames has errors about a method or an interface that is not there leave out what is.
+func WithoutNames() TableOption { return func(t *Table) { t.discreet = true } }
 
 // NewTable returns the table for endpoints, which are tried in this order.
 func NewTable(endpoints []Endpoint, options ...TableOption) *Table {
@@ -156,6 +160,16 @@ func (t *Table) addImplementation(i discovery.Implementation) {
 
 // Implemented lists the interfaces that the table serves, each once.
 func (t *Table) Implemented() []discovery.Implementation { return t.implemented }
+
+// Offers lists what errors about a namespace may tell of the interfaces that the table serves:
+// those in the namespace, of which a client needs the versions, and all others unless names are
+// left out.
+func (t *Table) Offers(namespace string) []discovery.Implementation {
+	if !t.discreet {
+		return t.implemented
+	}
+	return slices.DeleteFunc(slices.Clone(t.implemented), func(i discovery.Implementation) bool { return i.Namespace != namespace })
+}
 
 // lookup returns the method for a message.
 func (t *Table) lookup(r *Request) (selected, error) {
@@ -214,6 +228,9 @@ func (t *Table) findTyped(r *Request) (selected, error) {
 }
 
 func (t *Table) noSuchMethod(namespace string, version rpc.Version, method string) error {
+	if t.discreet {
+		return &rpc.Error{Kind: rpc.NoSuchMethod, NotStarted: true, Message: fmt.Sprintf("no endpoint has a method %q", method)}
+	}
 	var known []string
 	for i := range t.endpoints {
 		if e := &t.endpoints[i]; e.serves(namespace, version) && e.Service == "" {
@@ -249,7 +266,7 @@ func similar(known []string, method string) string {
 
 func (t *Table) unsupported(namespace string, version rpc.Version) error {
 	return &rpc.Error{Kind: rpc.UnsupportedVersion, NotStarted: true, Message: fmt.Sprintf(
-		"version %s of the %s is not served; %s", version, rpc.DescribeNamespace(namespace), discovery.Offer(t.implemented))}
+		"version %s of the %s is not served; %s", version, rpc.DescribeNamespace(namespace), discovery.Offer(t.Offers(namespace)))}
 }
 
 // Endpoints calls visit for each endpoint, in order, with the counters of its methods. What the

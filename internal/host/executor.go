@@ -25,7 +25,7 @@ const (
 func (h *Host) dispatcher(c *ServerConfig, table *dispatch.Table, p *phase.Machine) (*dispatch.Dispatcher, runLoop) {
 	config := dispatch.Config{
 		Name: c.Target.Server, Table: table, Limits: c.Limits, Phase: p, Log: h.config.Log,
-		Interceptors: h.config.Interceptors, Describe: h.config.Describe,
+		Interceptors: h.config.Interceptors, Describe: h.config.Describe, Discreet: h.config.Trust.Hidden().Failures,
 	}
 	if test := h.config.Test; test != nil {
 		test.Starts(p)

@@ -65,6 +65,9 @@ func (s *Server) served() (*served, error) {
 	if c.Ping {
 		options = append(options, dispatch.WithPing())
 	}
+	if s.host.config.Trust.Hidden().Failures {
+		options = append(options, dispatch.WithoutNames())
+	}
 	return &served{table: dispatch.NewTable(list, options...), services: services}, nil
 }
 

@@ -80,6 +80,7 @@ func newSite(ctx context.Context, c *Config) (*site, error) {
 	s.listener = trackConns(listener, bounds.Connections, func(addr string) { s.budget.Refused(limits.Connections, "address "+addr) })
 	s.intake = intake.New(intake.Config{
 		BootID: s.bootID, Exchange: c.Exchange, MaxSize: c.Limits.MessageSize, Interceptors: c.Interceptors, Log: c.Log, Gate: guard,
+		Discreet: c.Trust.Hidden().Failures,
 	})
 	s.closing, s.end = context.WithCancel(context.Background())
 	s.serving.Go(func() { guard.Watch(s.closing) })
@@ -93,9 +94,15 @@ func newBootID() string {
 	return hex.EncodeToString(b[:])
 }
 
-// open makes the gRPC server, with the services of the contract, health and reflection.
+// open makes the gRPC server, with the services of the contract, health and, unless it is hidden,
+// reflection.
 func (s *site) open(c *Config, secure credentials.TransportCredentials) {
-	services := service.New(s.intake)
+	hidden := c.Trust.Hidden()
+	var silent []service.Option
+	if hidden.Introspection {
+		silent = append(silent, service.WithoutInfo())
+	}
+	services := service.New(s.intake, silent...)
 	options := append([]grpc.ServerOption{
 		grpc.Creds(inbound.Credentials(secure, c.Log, s.budget)),
 		grpc.InTapHandle(inbound.Tap),
@@ -116,9 +123,11 @@ func (s *site) open(c *Config, secure credentials.TransportCredentials) {
 	services.Register(s.grpc, len(c.Options) > 0)
 	plain := services.Plain(s.grpc)
 	healthpb.RegisterHealthServer(plain, s.health.server)
-	offered := reflection.ServerOptions{Services: service.Offered{Services: services, Server: s.grpc}}
-	reflectionv1.RegisterServerReflectionServer(plain, reflection.NewServerV1(offered))
-	reflectionv1alpha.RegisterServerReflectionServer(plain, reflection.NewServer(offered))
+	if !hidden.Reflection {
+		offered := reflection.ServerOptions{Services: service.Offered{Services: services, Server: s.grpc}}
+		reflectionv1.RegisterServerReflectionServer(plain, reflection.NewServerV1(offered))
+		reflectionv1alpha.RegisterServerReflectionServer(plain, reflection.NewServer(offered))
+	}
 	services.RegisterTyped(s.grpc)
 }
 

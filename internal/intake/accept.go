@@ -58,10 +58,20 @@ func (i *Intake) askOne(ctx context.Context, accept acceptFunc, m *rpc.Message) 
 	accepted, err = accept(ctx, m)
 	switch {
 	case err != nil:
-		return nil, refusal.By(ctx, err)
+		return nil, i.refusedBy(ctx, m, err)
 	case accepted == nil:
 		return nil, refusal.Denied("an interceptor of the server returned neither a context nor an error")
 	default:
 		return accepted, nil
 	}
+}
+
+// refusedBy returns the error for a message that an interceptor refused with err.
+func (i *Intake) refusedBy(ctx context.Context, m *rpc.Message, err error) *rpc.Error {
+	if !i.config.Discreet {
+		return refusal.By(ctx, err)
+	}
+	return refusal.Discreetly(ctx, err, func(id, text string) {
+		i.config.Log.WarnContext(ctx, "interceptor refused a message", "method", m.Method, "error", text, "failure", id)
+	})
 }

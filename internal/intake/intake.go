@@ -40,7 +40,9 @@ type Config struct {
 	Gate *gate.Gate
 	// Interceptors decide whether messages are accepted. Their Run is for the dispatchers.
 	Interceptors []rpc.Interceptor
-	Log          *slog.Logger
+	// Discreet processes do not tell what else interceptors say than that they refuse.
+	Discreet bool
+	Log      *slog.Logger
 }
 
 // Server is one server of the process. It is immutable.

@@ -59,12 +59,13 @@ func (i *Intake) Find(ctx context.Context, m *Message, as rpc.Delivery) error {
 	return m.Sign(absent)
 }
 
-// Implemented lists the interfaces of the server that was found, none if none was.
+// Implemented lists the interfaces of the server that was found, as far as errors tell of them;
+// none if none was found.
 func (m *Message) Implemented() []discovery.Implementation {
 	if m.server == nil {
 		return nil
 	}
-	return m.server.Instance.Implemented
+	return m.server.Dispatch.Table().Offers(m.Target.Namespace)
 }
 
 // check returns what is wrong with the parts of a dynamic message that every carrier has, but for

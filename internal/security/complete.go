@@ -2,7 +2,9 @@ package security
 
 import (
 	"cmp"
+	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/pkg/trust"
@@ -33,9 +35,12 @@ const insecureParameter = "insecure"
 // policyParameter is the parameter for the file of Policy.
 const policyParameter = "policy"
 
+// hideParameter is the parameter for Hide.
+const hideParameter = "hide"
+
 // Parameters returns the names of the parameters of a transport URL that configure trust.
 func Parameters() []string {
-	names := []string{insecureParameter, policyParameter}
+	names := []string{insecureParameter, policyParameter, hideParameter}
 	for _, s := range settings {
 		names = append(names, s.parameter)
 	}
@@ -75,7 +80,10 @@ func (t *Text) Complete() (trust.Config, map[string]string, error) {
 	}
 	c.Policy = t.policy()
 	var err error
-	c.Plaintext, err = t.plaintext()
+	if c.Plaintext, err = t.plaintext(); err != nil {
+		return c, origins, err
+	}
+	c.Hide, err = t.hidden()
 	return c, origins, err
 }
 
@@ -86,6 +94,39 @@ func (t *Text) policy() *trust.Policy {
 		return t.Config.Policy
 	}
 	return &trust.Policy{File: file}
+}
+
+// hidden decides what servers do not tell.
+func (t *Text) hidden() (trust.Hidden, error) {
+	text, origin := t.URL[hideParameter], "the transport URL's "+hideParameter
+	if text == "" {
+		text, origin = t.Variable(trust.HideVariable), trust.HideVariable
+	}
+	if t.Config.Hide != (trust.Hidden{}) || text == "" {
+		return t.Config.Hide, nil
+	}
+	hidden, err := ParseHidden(text)
+	if err != nil {
+		return hidden, failure.Invalid("%s: %v", origin, err)
+	}
+	return hidden, nil
+}
+
+// ParseHidden reads the names of what servers do not tell, with commas between them.
+func ParseHidden(text string) (h trust.Hidden, err error) {
+	for name := range strings.SplitSeq(text, ",") {
+		switch strings.TrimSpace(name) {
+		case "failures":
+			h.Failures = true
+		case "introspection":
+			h.Introspection = true
+		case "reflection":
+			h.Reflection = true
+		default:
+			return trust.Hidden{}, fmt.Errorf("%q cannot be hidden: write failures, introspection or reflection, with commas between them", name)
+		}
+	}
+	return h, nil
 }
 
 // plaintext decides whether other machines may be reached in clear.

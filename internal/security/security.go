@@ -69,6 +69,9 @@ func Open(text Text, log *slog.Logger) (*Trust, error) {
 // Policy returns which callers may send what to servers; nil for all.
 func (t *Trust) Policy() *trust.Policy { return t.config.Policy }
 
+// Hidden returns what servers do not tell their peers.
+func (t *Trust) Hidden() trust.Hidden { return t.config.Hide }
+
 // check returns what contradicts itself in a configuration.
 func check(c *trust.Config, origins map[string]string) error {
 	files := c.CA != "" || c.Cert != "" || c.Key != ""

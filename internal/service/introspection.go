@@ -14,6 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/phase"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -29,13 +30,20 @@ func (s *Services) Ping(ctx context.Context, m *pb.PingRequest) (*pb.PingRespons
 	return &pb.PingResponse{}, nil
 }
 
-// GetInfo describes the process and its servers.
+// errSilent is the error of a process that does not describe itself. Its text tells operators where
+// to look.
+var errSilent = refusal.Denied("the server describes itself to no program: introspection is hidden (trust.Config.Hide)")
+
+// GetInfo describes the process and its servers, unless the process hides that.
 func (s *Services) GetInfo(ctx context.Context, m *pb.GetInfoRequest) (*pb.GetInfoResponse, error) {
 	view, err := s.intake.Inspect(ctx, &intake.Inspection{
 		Method: "GetInfo", Topic: m.Topic, Origin: origin{ctx: ctx}, Caller: callerOf(ctx),
 	})
 	if err != nil {
 		return nil, statusOf(err, nil)
+	}
+	if s.silent {
+		return nil, statusOf(errSilent, nil)
 	}
 	info := &pb.GetInfoResponse{
 		BootId: s.intake.BootID(), ProcessId: int64(os.Getpid()), Build: build(),

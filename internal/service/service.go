@@ -22,11 +22,23 @@ type Services struct {
 
 	intake  *intake.Intake
 	started time.Time
+	// silent processes do not describe themselves.
+	silent bool
 }
 
+// Option changes services.
+type Option func(*Services)
+
+// WithoutInfo has the process refuse to describe itself.
+func WithoutInfo() Option { return func(s *Services) { s.silent = true } }
+
 // New returns the services through which messages come to an intake.
-func New(in *intake.Intake) *Services {
-	return &Services{intake: in, started: time.Now()}
+func New(in *intake.Intake, options ...Option) *Services {
+	s := &Services{intake: in, started: time.Now()}
+	for _, o := range options {
+		o(s)
+	}
+	return s
 }
 
 // Register makes the services of the contract known to a gRPC server. Watched says that something

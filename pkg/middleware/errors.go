@@ -44,14 +44,28 @@ func refused(err error) error {
 	case codes.DeadlineExceeded:
 		e.Kind = rpc.Timeout
 	case codes.Unknown: // mostly an error that is no status
-		if errors.Is(err, context.DeadlineExceeded) {
-			e.Kind = rpc.Timeout
+		if !errors.Is(err, context.DeadlineExceeded) {
+			return unexplained{e}
 		}
+		e.Kind = rpc.Timeout
+	case codes.Internal, codes.DataLoss:
+		e.Message = code.String() + ": " + e.Message
+		return unexplained{e}
 	default:
 		e.Message = code.String() + ": " + e.Message
 	}
 	return e
 }
+
+// unexplained is an error that the interceptor did not write for the sender of the message. Its
+// text is like any error's: servers that hide failures do not tell it.
+type unexplained struct{ ours *rpc.Error }
+
+// Error returns the text for the sender.
+func (u unexplained) Error() string { return u.ours.Message }
+
+// Unwrap returns the error with its kind.
+func (u unexplained) Unwrap() error { return u.ours }
 
 // unanswerable returns the error for a message that an interceptor answered itself.
 func unanswerable() error {

@@ -63,6 +63,10 @@ func TestTrustPrecedence(t *testing.T) {
 		"pairs are not mixed":      {query: "cert=/u", variables: map[string]string{trust.KeyVariable: "/e"}, says: "set the transport URL's key, too"},
 		"TLS in place of files":    {config: trust.Config{TLS: tlstest.New(t).Mutual()}, variables: map[string]string{trust.CAVariable: "/e"}},
 		"insecure is no boolean":   {query: "insecure=perhaps", says: "write true or false"},
+		"hides in the URL":         {query: "hide=failures,introspection", variables: map[string]string{trust.HideVariable: "all"}},
+		"hides in the option":      {config: trust.Config{Hide: trust.Hidden{Reflection: true}}, query: "hide=all"},
+		"hides what is not there":  {query: "hide=failures,all", says: `the transport URL's hide: "all" cannot be hidden`},
+		"hides by the environment": {variables: map[string]string{trust.HideVariable: "all"}, says: "OSLORPC_HIDE: \"all\" cannot be hidden"},
 		"given twice":              {query: "ca=a&ca=b", says: "once"},
 		"an option that is no one": {query: "caa=a", says: "nothing but a name"},
 	} {

@@ -75,6 +75,27 @@ type Config struct {
 	// Policy says which callers may send what to the servers of the transport. Nil allows everything
 	// to all callers that can connect.
 	Policy *Policy
+	// Hide is what the servers of the transport do not tell about themselves. The zero value hides
+	// nothing.
+	Hide Hidden
+}
+
+// Hidden says what servers do not tell their peers. Messages, health, pings and versions work as
+// before.
+type Hidden struct {
+	// Failures hides why methods and interceptors failed, unless the program wrote the error for its
+	// callers: it registered the type of the error, the method is expected to return it, or it is an
+	// *oslorpc.Error with which an interceptor refuses. An error of any other failure has its kind,
+	// and a fixed text with an id; a line in the server's log has the same id and what happened.
+	// Panics, stacks, and the names of Go types are never told. Errors about a method or namespace
+	// that is not there do not tell which ones are.
+	Failures bool
+	// Introspection hides which methods the servers have, how busy they are, and who sent what:
+	// Transport.Info and oslorpc info get [rpc.AccessDenied].
+	Introspection bool
+	// Reflection leaves out gRPC's reflection services, so programs such as grpcurl need the proto
+	// files.
+	Reflection bool
 }
 
 // Verifier verifies bearer tokens. It is safe for concurrent use.

@@ -20,11 +20,15 @@ const (
 	InsecureVariable = "OSLORPC_INSECURE"
 	// PolicyVariable has the path of the policy file, Config.Policy.File.
 	PolicyVariable = "OSLORPC_POLICY"
+	// HideVariable has the names of what Config.Hide hides: failures, introspection and reflection,
+	// with commas between them.
+	HideVariable = "OSLORPC_HIDE"
 )
 
 // Variables returns the names of all of these environment variables.
 func Variables() []string {
 	return []string{
 		CAVariable, CertVariable, KeyVariable, ServerNameVariable, IdentityVariable, TokenFileVariable, InsecureVariable, PolicyVariable,
+		HideVariable,
 	}
 }

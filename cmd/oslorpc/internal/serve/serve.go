@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
+	"github.com/oslorpc/oslorpc/internal/security"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 	"github.com/oslorpc/oslorpc/pkg/trust"
@@ -37,6 +38,7 @@ type serving struct {
 	advertise     string
 	deprecated    []string
 	policy        string
+	hide          string
 	quiet         bool
 	untilInputEnd bool
 }
@@ -57,6 +59,13 @@ func Command(p *cli.Program) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := s.complete(); err != nil {
 				return err
+			}
+			if s.hide != "" {
+				hidden, err := security.ParseHidden(s.hide)
+				if err != nil {
+					return cli.Usage("--hide: %v", err)
+				}
+				p.Trust.Hide = hidden
 			}
 			p.LogTo(slog.LevelInfo)
 			if s.policy != "" {
@@ -80,6 +89,7 @@ func (s *serving) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&s.listen, "listen", "", "`address` to listen on: host:port, host:first-last or unix:/path; port 0 is any (default: a socket with local://, else 127.0.0.1:0)")
 	flags.StringVar(&s.advertise, "advertise", "", "`host:port` that others connect to, if it differs from the address to listen on")
 	flags.StringVar(&s.policy, "policy", "", "`file` that says which callers may send what; see oslorpc policy (default: $"+trust.PolicyVariable+")")
+	flags.StringVar(&s.hide, "hide", "", "`names` of what callers are not told, with commas: failures, introspection, reflection (default: $"+trust.HideVariable+")")
 	flags.BoolVarP(&s.quiet, "quiet", "q", false, "print no line for each message")
 	flags.BoolVar(&s.untilInputEnd, "until-input-ends", false, "stop also when standard input ends; for programs that start servers")
 }

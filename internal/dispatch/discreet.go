@@ -1,0 +1,123 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+
+	"github.com/oslorpc/oslorpc/internal/payload"
+	"github.com/oslorpc/oslorpc/internal/refusal"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// A server that hides failures tells what a program wrote for its callers, and nothing else: errors
+// of registered types, and those that a method is expected to return. Of any other failure a sender
+// hears a fixed text with an id, under which the log has what happened.
+
+// hiddenType is the type of a failure that is hidden. It is that of an error without a type.
+const hiddenType = "error"
+
+// conceal is the end of [Dispatcher.failed] for a server that hides failures. Whole is what a
+// server that hides nothing would tell.
+func (d *Dispatcher) conceal(e *execution, failure *MethodError, whole *rpc.RemoteError) error {
+	id := ""
+	cause, own := d.told(e.selected.method, failure)
+	expected := cause != nil && isExpected(e.selected.method, failure)
+	if cause == nil {
+		id = refusal.NewID()
+		cause = &rpc.RemoteError{Type: hiddenType, Message: refusal.Hidden("the method failed", id)}
+	}
+	cause.Hops = []string{d.config.Name}
+	d.report(e.ctx, e.request, whole, id, expected || d.leftAlone(e.ctx, failure))
+	remote := &rpc.Error{Kind: rpc.Remote, Message: cause.Error(), Cause: cause}
+	if e.request.isTyped() && own != nil {
+		remote.Cause = &Failure{Remote: cause, Own: own}
+	}
+	return remote
+}
+
+// told returns what a failure tells that the program meant for its callers, and the error that it
+// is in, nil if it came from another server; nil for nothing. What wraps that error has a text of
+// its own, which is not told. An error of the library is about another message, so it is not told
+// either.
+func (d *Dispatcher) told(m *Method, failure *MethodError) (cause *rpc.RemoteError, own error) {
+	defer func() {
+		if recover() != nil {
+			cause, own = nil, nil
+		}
+	}()
+	if failure.Stack != nil {
+		return nil, nil // a panic, or the end of the goroutine
+	}
+	if describe := d.config.Describe; describe != nil {
+		if name, data := describe(failure.Err); name != "" {
+			own = innermost(failure.Err, func(err error) bool {
+				same, _ := describe(err)
+				return same == name
+			})
+			return &rpc.RemoteError{Type: name, Message: own.Error(), Data: data}, own
+		}
+	}
+	if further, ok := errors.AsType[*rpc.RemoteError](failure.Err); ok && further.Rebuilt != nil {
+		return &rpc.RemoteError{Type: further.Type, Message: further.Rebuilt.Error(), Data: further.Data}, nil
+	}
+	if _, ours := errors.AsType[*rpc.Error](failure.Err); ours {
+		return nil, nil
+	}
+	for _, accepts := range m.Expected {
+		if accepts(failure.Err) {
+			own = innermost(failure.Err, accepts)
+			return &rpc.RemoteError{Type: hiddenType, Message: own.Error()}, own
+		}
+	}
+	return nil, nil
+}
+
+// innermost returns the error furthest down a chain that is accepted, as err is.
+func innermost(err error, accepts func(error) bool) error {
+	var within []error
+	switch wrapper := err.(type) { //nolint:errorlint // This unwraps.
+	case interface{ Unwrap() error }:
+		within = []error{wrapper.Unwrap()}
+	case interface{ Unwrap() []error }:
+		within = wrapper.Unwrap()
+	}
+	for _, next := range within {
+		if next != nil && accepts(next) {
+			return innermost(next, accepts)
+		}
+	}
+	return err
+}
+
+// discreet returns an error of the library about a message that had a worker. It may repeat what
+// the code of the program said: a serializer, or a type that reads or writes itself.
+func (d *Dispatcher) discreet(e *execution, err error) error {
+	ours, ok := errors.AsType[*rpc.Error](err)
+	if !d.config.Discreet || !ok {
+		return err
+	}
+	what := "the arguments cannot be read"
+	switch ours.Kind {
+	case rpc.BadArguments:
+		if told, ok := payload.WithoutTypes(ours); ok {
+			return told
+		}
+	case rpc.BadResult:
+		what = "the method ran, and its result cannot be encoded"
+	default:
+		return err
+	}
+	id := refusal.NewID()
+	d.config.Log.ErrorContext(e.ctx, what, "server", d.config.Name, "method", e.request.Method, "error", brief(ours.Message), "failure", id)
+	return &rpc.Error{Kind: ours.Kind, NotStarted: ours.NotStarted, Message: refusal.Hidden(what, id)}
+}
+
+// refusedBy returns the error for a message that an interceptor refused with err.
+func (d *Dispatcher) refusedBy(ctx context.Context, r *Request, err error) *rpc.Error {
+	if !d.config.Discreet {
+		return refusal.By(ctx, err)
+	}
+	return refusal.Discreetly(ctx, err, func(id, text string) {
+		d.config.Log.WarnContext(ctx, "interceptor refused a message", "server", d.config.Name, "method", r.Method, "error", brief(text), "failure", id)
+	})
+}
