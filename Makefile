@@ -24,10 +24,10 @@ build: ## Build the command line to .bin/oslorpc; one commit always gives the sa
 	@CGO_ENABLED=0 $(GO) build -trimpath -buildvcs=auto -o $(BIN)/oslorpc ./cmd/oslorpc
 
 .PHONY: reproducible
-reproducible: ## Build two clones of the last commit, and fail if their sha256 differ
+reproducible: ## Build two clones of the last commit, each with an empty cache, and fail if their sha256 differ
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
 	for clone in one two/deeper; do \
-		git clone -q . "$$dir/$$clone" && $(MAKE) -s -C "$$dir/$$clone" build || exit 1; \
+		git clone -q . "$$dir/$$clone" && GOCACHE="$$dir/$$clone/cache" $(MAKE) -s -C "$$dir/$$clone" build BIN="$$dir/$$clone/.bin" || exit 1; \
 	done && \
 	sha256sum "$$dir/one/.bin/oslorpc" && cmp "$$dir/one/.bin/oslorpc" "$$dir/two/deeper/.bin/oslorpc" && \
 	"$$dir/one/.bin/oslorpc" version
@@ -105,8 +105,10 @@ check-generate: generate ## Fail if the checked-in generated code differs from t
 		{ echo "the generated code is out of date: run 'make generate' and commit $(GENERATED)" >&2; exit 1; }
 
 .PHONY: sbom
-sbom: $(BIN)/.supply ## Write what the command line is built from to .bin/oslorpc.cdx.json, as CycloneDX; in a clone
-	@$(BIN)/cyclonedx-gomod app -json -noserial -main cmd/oslorpc -output $(BIN)/oslorpc.cdx.json .
+sbom: $(BIN)/.supply ## Write what the command line of the last commit is built from to .bin/oslorpc.cdx.json, as CycloneDX
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && \
+	{ git clone -q . "$$dir" || { echo "sbom: Git has the version, so this needs a clone or a worktree with a commit" >&2; exit 1; }; } && \
+	CGO_ENABLED=0 $(BIN)/cyclonedx-gomod app -json -noserial -main cmd/oslorpc -output $(BIN)/oslorpc.cdx.json "$$dir"
 
 .PHONY: licenses
 licenses: $(BIN)/.supply ## List the license of each module in the command line; fail if one is unknown or not allowed
