@@ -30,7 +30,7 @@ func (i *Intake) ask(ctx context.Context, m *rpc.Message) (accepted context.Cont
 	asked := make(chan struct{})
 	go func() {
 		defer close(asked)
-		accepted, err = i.askAll(ctx, m)
+		accepted, err = i.askAll(ctx, m) //nolint:fatcontext // It is set once.
 	}()
 	<-asked
 	return accepted, err

@@ -70,7 +70,7 @@ func (c Config) dialer() dialer {
 	return func(addr string, s *sight) (*grpc.ClientConn, error) {
 		watching := &watched{TransportCredentials: secure, sight: s}
 		if plaintext {
-			watching.encrypted = func() bool { return answersTLS(dial, addr) }
+			watching.encrypted = func(ctx context.Context) bool { return answersTLS(ctx, dial, addr) }
 		}
 		ours := []grpc.DialOption{
 			grpc.WithContextDialer(s.dialing(dial)),

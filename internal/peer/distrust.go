@@ -174,8 +174,8 @@ const probeTLSTime = 500 * time.Millisecond
 // answersTLS reports whether the process at an address, which closes plaintext connections without
 // a word, answers in TLS. Nothing is sent to it but the beginning of a handshake, so it need not be
 // trusted.
-func answersTLS(dial func(context.Context, string) (net.Conn, error), addr string) bool {
-	ctx, cancel := context.WithTimeout(context.Background(), probeTLSTime)
+func answersTLS(ctx context.Context, dial func(context.Context, string) (net.Conn, error), addr string) bool {
+	ctx, cancel := context.WithTimeout(ctx, probeTLSTime)
 	defer cancel()
 	conn, err := dial(ctx, addr)
 	if err != nil {

@@ -28,7 +28,7 @@ type line struct {
 	sight *sight
 	begun time.Time
 	// encrypted finds out whether the process at the address speaks TLS; nil if this end does.
-	encrypted func() bool
+	encrypted func(context.Context) bool
 	// reads counts the reads that brought something.
 	reads atomic.Uint64
 	// heard is how many messages had been sent when something came last.
@@ -67,7 +67,7 @@ func (l *line) Read(b []byte) (int, error) {
 	}
 	if err != nil && !l.greeted.Load() {
 		f := l.unfinished(err)
-		if f.trouble == hungUp && l.encrypted != nil && l.reads.Load() == 0 && l.encrypted() {
+		if f.trouble == hungUp && l.encrypted != nil && l.reads.Load() == 0 && l.encrypted(context.Background()) {
 			f = fault{trouble: mistrusted, distrust: needsTLS, err: err}
 		}
 		l.fail(f)
@@ -209,7 +209,7 @@ type watched struct {
 	credentials.TransportCredentials
 
 	sight     *sight
-	encrypted func() bool
+	encrypted func(context.Context) bool
 }
 
 // ClientHandshake secures a connection.

@@ -80,7 +80,7 @@ func check(c *trust.Config, origins map[string]string) error {
 		return failure.Invalid("trust.Config.Credentials take the place of TLS and of files: set one of them")
 	case c.TLS != nil && files:
 		return failure.Invalid("trust.Config.TLS takes the place of files: set TLS, or CA, Cert and Key")
-	case c.Identity != "" && c.TLS != nil && c.TLS.InsecureSkipVerify && c.TLS.VerifyConnection == nil && c.TLS.VerifyPeerCertificate == nil:
+	case c.Identity != "" && verifiesNothing(c.TLS):
 		return failure.Invalid("trust.Config.TLS has InsecureSkipVerify, so certificates prove no name, and Identity needs one: verify them")
 	case c.Cert != "" && c.Key == "":
 		return failure.Invalid("%s: the certificate %q needs its private key: set %s, too", origins["cert"], c.Cert, toKey.Replace(origins["cert"]))
@@ -88,6 +88,11 @@ func check(c *trust.Config, origins map[string]string) error {
 		return failure.Invalid("%s: the private key %q needs its certificate: set %s, too", origins["key"], c.Key, toCert.Replace(origins["key"]))
 	}
 	return nil
+}
+
+// verifiesNothing reports whether a configuration takes any certificate.
+func verifiesNothing(c *tls.Config) bool {
+	return c != nil && c.InsecureSkipVerify && c.VerifyConnection == nil && c.VerifyPeerCertificate == nil
 }
 
 // The origin of a key is named like that of its certificate.

@@ -3,6 +3,7 @@
 package local
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -61,8 +62,8 @@ func sweepSockets(dir string) {
 			continue
 		}
 		path := filepath.Join(dir, f.Name())
-		if isDead(path) {
-			_ = os.Remove(path) // another process may have been faster
+		if isDead(path) { //nolint:contextcheck // It has a second of its own.
+			_ = os.Remove(path) //nolint:gosec // Another process may have been faster.
 		}
 	}
 }
@@ -70,7 +71,10 @@ func sweepSockets(dir string) {
 // isDead reports whether no process listens on a socket. One whose queue of connections is full is
 // alive.
 func isDead(path string) bool {
-	conn, err := net.DialTimeout("unix", path, time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "unix", path)
 	if err == nil {
 		_ = conn.Close()
 	}
