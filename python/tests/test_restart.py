@@ -13,8 +13,9 @@ import oslorpc
 CALLERS = 16
 
 
-@pytest.mark.parametrize("kind", ["sync", "aio"])
-def test_rolling_restart(start, go, url, topic, kind):
+@pytest.mark.parametrize(("registry", "kind"), [("local", "aio"), ("consul", "sync")])
+def test_rolling_restart(start, go, request, topic, registry, kind):
+    url = request.getfixturevalue(registry)
     servers = {name: start(kind, url, topic, name) for name in "abc"}
     everything = list(servers.values())
     stop = threading.Event()

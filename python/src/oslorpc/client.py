@@ -149,16 +149,16 @@ class Client(ClientCore[TransportCore]):
 
     def _send_call(self, op: Operation, e: Entry) -> Any:
         with _Sending(e) as link:
-            response = link.call(pb.CallRequest(message=op.to(e)), timeout=op.remaining)
+            response = link.call(op.to(e, pb.CallRequest()), timeout=op.remaining)
         return result_of(response.result)
 
     def _send_cast(self, op: Operation, e: Entry) -> None:
         with _Sending(e) as link:
-            link.cast(pb.CastRequest(message=op.to(e)), timeout=op.remaining)
+            link.cast(op.to(e, pb.CastRequest()), timeout=op.remaining)
 
     def _send_monitored(self, op: Operation, e: Entry) -> Any:
         silence = op.monitor or 0.0
-        request = pb.MonitoredCallRequest(message=op.to(e))
+        request = op.to(e, pb.MonitoredCallRequest())
         request.heartbeat_interval.FromNanoseconds(int(max(silence / 2, 0.01) * 1e9))
         with _Sending(e) as link:
             stream = link.monitored(request, timeout=op.remaining)
@@ -180,7 +180,7 @@ class Client(ClientCore[TransportCore]):
         link = _link(e)
         link.began()
         try:
-            stream = link.multicall(pb.MulticallRequest(message=op.to(e)))
+            stream = link.multicall(op.to(e, pb.MulticallRequest()))
         except BaseException:
             link.ended()
             raise

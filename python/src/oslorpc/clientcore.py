@@ -25,6 +25,7 @@ from oslorpc.versions import DEFAULT_VERSION, Cap, Version
 
 CALL_TIMEOUT, CAST_TIMEOUT, ASK_TIMEOUT = 60.0, 30.0, 10.0
 MAX_SIZE = 16 << 20
+_TEMPLATES = 256
 _UNSET: Any = object()
 
 
@@ -37,6 +38,9 @@ def default_caller() -> str:
 
 def _word(text: str) -> str:
     return "".join(c if "!" <= c <= "~" else "_" for c in text)
+
+
+R = TypeVar("R", pb.CallRequest, pb.CastRequest, pb.MulticallRequest, pb.MonitoredCallRequest)
 
 
 class TransportCore:
@@ -106,15 +110,21 @@ class Operation:
 
     message: Message
     topic: Topic
-    request: pb.Message
+    template: pb.Message  # what all messages of the client for this method have in common
+    id: str
+    kwargs: str
+    context: str
     monitor: float | None
 
-    def to(self, e: Entry) -> pb.Message:
-        """Return the message for an instance."""
-        m = pb.Message()
-        m.CopyFrom(self.request)
-        m.instance_id = e.instance.id
-        return m
+    def to(self, e: Entry, request: R) -> R:
+        """Return a request with the message for an instance."""
+        message: pb.Message = request.message
+        message.CopyFrom(self.template)
+        message.id, message.instance_id = self.id, e.instance.id
+        message.kwargs.json = self.kwargs
+        if self.context:
+            message.context.json = self.context
+        return request
 
     @property
     def remaining(self) -> float:
@@ -133,6 +143,8 @@ class ClientCore(Generic[T]):
         self._fleet = fleet
         self.target = target
         self.options = options
+        self._version = DEFAULT_VERSION
+        self._templates: dict[str, pb.Message] = {}
         try:
             self._cap = Cap(options.version_cap, options.version_aliases)
         except ValueError as e:
@@ -181,67 +193,63 @@ class ClientCore(Generic[T]):
         """Check a message, and encode it."""
         transport, target, options = self._transport, self.target, self.options
         transport.check()
-        target.check_client()
-        check_name("method name", method)
-        if not method:
-            raise Error(Kind.INVALID_TARGET, "the method name is empty: name the method", safe_to_retry=True)
-        version = Version.parse(target.version) if target.version else DEFAULT_VERSION
-        exchange = target.exchange or transport.exchange
+        template = self._templates.get(method) or self._template(method)
         timeout = default_timeout if options.timeout is None else options.timeout
         m = Message(
             target,
             method,
             target.namespace or "",
-            version,
+            self._version,
             time.monotonic() + timeout,
             transport.next_turn(),
             options.retry,
             options.fail_fast,
         )
         if fanout and target.server is not None:
-            raise Error(
-                Kind.INVALID_TARGET, "a message for every server cannot name one", target=target, safe_to_retry=True
-            )
-        if not self._cap.allows(version):
-            message = f"version {version} is not allowed by the version cap {self._cap}"
-            raise Error(Kind.VERSION_CAP_EXCEEDED, message, target=target, method=method, safe_to_retry=True)
+            raise self._about(Error(Kind.INVALID_TARGET, "a message for every server cannot name one"), method)
         try:
-            request = self._request(m, exchange, ctxt, kwargs)
+            text = payload.dumps(kwargs, Kind.BAD_ARGUMENTS)
+            context = payload.dumps(dict(ctxt), Kind.BAD_ARGUMENTS) if ctxt else ""
         except Error as e:
-            e.target, e.method = target, method
-            raise
-        return Operation(m, self._fleet.topic(exchange, target.topic or ""), request, options.call_monitor_timeout)
+            raise self._about(e, method) from None
+        size = _size(text) + _size(context)
+        if size > transport.max_size:
+            message = f"the request has {size} bytes, and at most {transport.max_size} are allowed: send less at a time"
+            raise self._about(Error(Kind.TOO_LARGE, message), method)
+        topic = self._fleet.topic(template.target.exchange, template.target.topic)
+        return Operation(m, topic, template, transport.next_id(), text, context, options.call_monitor_timeout)
 
-    def _request(
-        self, m: Message, exchange: str, ctxt: Mapping[str, Any] | None, kwargs: Mapping[str, Any]
-    ) -> pb.Message:
-        request = pb.Message(method=m.method, id=self._transport.next_id())
-        target = request.target
-        target.exchange, target.topic = exchange, m.target.topic or ""
-        if m.target.namespace is not None:
-            target.namespace = m.target.namespace
-        if m.target.version is not None:
-            target.version = m.target.version
-        if m.target.server is not None:
-            target.server = m.target.server
-        text = payload.dumps(kwargs, Kind.BAD_ARGUMENTS)
-        request.kwargs.json = text
-        size = len(text.encode()) if not text.isascii() else len(text)
-        if ctxt:
-            context = payload.dumps(dict(ctxt), Kind.BAD_ARGUMENTS)
-            request.context.json = context
-            size += len(context.encode())
-        if size > self._transport.max_size:
-            message = (
-                f"the request has {size} bytes, and at most {self._transport.max_size} are allowed: send less at a time"
-            )
-            raise Error(Kind.TOO_LARGE, message, safe_to_retry=True)
+    def _about(self, e: Error, method: str) -> Error:
+        """Complete an error about a message that was not sent."""
+        e.target, e.method, e.safe_to_retry = self.target, method, True
+        return e
+
+    def _template(self, method: str) -> pb.Message:
+        """Check what the messages for a method have in common, and encode it."""
+        target = self.target
+        target.check_client()
+        check_name("method name", method)
+        if not method:
+            raise self._about(Error(Kind.INVALID_TARGET, "the method name is empty: name the method"), method)
+        self._version = Version.parse(target.version) if target.version else DEFAULT_VERSION
+        if not self._cap.allows(self._version):
+            message = f"version {self._version} is not allowed by the version cap {self._cap}"
+            raise self._about(Error(Kind.VERSION_CAP_EXCEEDED, message), method)
+        template = pb.Message(method=method)
+        to = template.target
+        to.exchange, to.topic = target.exchange or self._transport.exchange, target.topic or ""
+        for name in ("namespace", "version", "server"):
+            value = getattr(target, name)
+            if value is not None:
+                setattr(to, name, value)
         if self.options.order_key is not None:
             check_name("order key", self.options.order_key)
-            request.order_key = self.options.order_key
+            template.order_key = self.options.order_key
         for name, value in self.options.metadata.items():
-            request.metadata[name.lower()] = value
-        return request
+            template.metadata[name.lower()] = value
+        if len(self._templates) < _TEMPLATES:
+            self._templates[method] = template
+        return template
 
     def _allows(self, version: str | None, entries: Sequence[Entry]) -> bool:
         wanted = self._wanted(version)
@@ -262,6 +270,10 @@ class ClientCore(Generic[T]):
         self._transport.check()
         self.target.check_client()
         return self._fleet.topic(self.target.exchange or self._transport.exchange, self.target.topic or "")
+
+
+def _size(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode())
 
 
 def result_of(p: Any) -> Any:

@@ -98,6 +98,11 @@ class Link:
         with self._lock:
             self._uses += 1
 
+    @property
+    def used(self) -> bool:
+        """Whether an entry uses it."""
+        return self._uses > 0
+
     def release(self) -> None:
         """Close it when no entry uses it."""
         with self._lock:
@@ -245,7 +250,8 @@ class Pool:
         with self._lock:
             key = i.addr, i.boot_id
             link = self._links.get(key)
-            if link is None or link._uses < 0:
+            if link is None or not link.used:
+                self._links = {k: known for k, known in self._links.items() if known.used}
                 self._links[key] = link = self._make(i.addr)
             link.use()
             return link
@@ -254,11 +260,6 @@ class Pool:
         """Return all connections."""
         with self._lock:
             return list(self._links.values())
-
-    def drop(self) -> None:
-        """Forget connections that no entry uses."""
-        with self._lock:
-            self._links = {key: link for key, link in self._links.items() if link._uses > 0}
 
     def close(self) -> None:
         """Close all connections."""

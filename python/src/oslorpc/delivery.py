@@ -75,8 +75,17 @@ class _Verdict(enum.Enum):
     EXHAUSTED = enum.auto()
 
 
-def candidates(topic: Topic, entries: Iterable[Entry], m: Message, now: float) -> list[list[Entry]]:
+def candidates(topic: Topic, seen: int, entries: tuple[Entry, ...], m: Message, now: float) -> list[list[Entry]]:
     """Return the instances that a message may go to, in groups: the preferred first."""
+    key = m.target.server, m.namespace, m.version
+    groups: list[list[Entry]] | None = topic.recall(seen, key)
+    if groups is None:
+        groups = _groups(topic, entries, m, now)
+        topic.remember(seen, key, groups)
+    return groups
+
+
+def _groups(topic: Topic, entries: tuple[Entry, ...], m: Message, now: float) -> list[list[Entry]]:
     if m.target.server is not None:
         named = [e for e in entries if e.instance.server == m.target.server and e.usable(now)]
         able = [e for e in named if e.serves(m.namespace, m.version)]
@@ -88,9 +97,9 @@ def candidates(topic: Topic, entries: Iterable[Entry], m: Message, now: float) -
     return [few, rest, [e for e in open_to_all if e.held]]
 
 
-def _pick(topic: Topic, entries: tuple[Entry, ...], m: Message, tried: set[Entry]) -> Entry | _Verdict:
+def _pick(topic: Topic, seen: int, entries: tuple[Entry, ...], m: Message, tried: set[Entry]) -> Entry | _Verdict:
     now = time.monotonic()
-    groups = candidates(topic, entries, m, now)
+    groups = candidates(topic, seen, entries, m, now)
     for group in groups:
         best: Entry | None = None
         for n in range(len(group)):
@@ -125,7 +134,7 @@ def deliver(topic: Topic, m: Message) -> Delivery:
         if entries is None:
             yield from state.await_discovery(seen)
             continue
-        picked = _pick(topic, entries, m, state.tried)
+        picked = _pick(topic, seen, entries, m, state.tried)
         if isinstance(picked, Entry):
             try:
                 result = yield from state.attempt(picked)

@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oslorpc.discovery.base import DRAINING, HELD, Instance, Registry, Update
 from oslorpc.versions import Version
@@ -20,6 +20,7 @@ _LINGER = 30.0  # how long an instance is kept that vanished from the registry
 _RECENT = 60.0  # how long a named server that left is waited for
 _AVOID = 5.0  # how long an instance is avoided whose address led to another process
 _IDLE = 300.0  # how long a topic is watched after its last use
+_REMEMBERED = 64
 _MANY, _FEW = 64, 32  # in a larger fleet, each client uses a few
 
 
@@ -74,6 +75,7 @@ class Topic:
         self._changed = threading.Condition()
         self._entries: tuple[Entry, ...] | None = None
         self._version = 0
+        self._memory: tuple[int, dict[object, Any]] = (-1, {})
         self._listeners: set[Callable[[], object]] = set()
         self._recent: dict[str, float] = {}
         self._error: Exception | None = None
@@ -86,6 +88,20 @@ class Topic:
         with self._changed:
             self.used = time.monotonic()
             return self._version, self._entries
+
+    def recall(self, seen: int, key: object) -> Any:
+        """Return what was remembered of a state; None if nothing was."""
+        state, known = self._memory
+        return known.get(key) if state == seen else None
+
+    def remember(self, seen: int, key: object, value: object) -> None:
+        """Remember what was found out of a state, unless that changes with time alone."""
+        if any(e.missing or e.avoided for e in self._entries or ()):
+            return
+        state, known = self._memory
+        if state != seen or len(known) > _REMEMBERED:
+            known = {}
+        self._memory = seen, {**known, key: value}
 
     @property
     def error(self) -> Exception | None:
@@ -123,7 +139,7 @@ class Topic:
             if e is None:
                 e = Entry(i, self._connect(i))
             else:
-                e.instance, e.missing, e.lost = i, 0.0, False
+                e.instance, e.missing, e.lost, e.avoided = i, 0.0, False, e.avoided if now < e.avoided else 0.0
             self._recent[i.server] = now
             entries.append(e)
         for e in before.values():

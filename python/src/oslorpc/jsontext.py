@@ -6,6 +6,7 @@ The standard library names an offset; the contract asks for a JSON pointer.
 from __future__ import annotations
 
 import json
+import math
 import re
 
 _BLANK = re.compile(r"[ \t\r\n]*")
@@ -60,6 +61,8 @@ class _Scanner:
             raise _WrongError(path, what)
         if not match[1] and not match[2] and len(match[0]) > 4300:
             raise _WrongError(path, "an integer may have at most 4300 digits")
+        if (match[1] or match[2]) and math.isinf(float(match[0])):
+            raise _WrongError(path, f"{match[0]:.64} is larger than any float")
         return match.end()
 
     def string(self, at: int, path: str) -> tuple[int, str]:

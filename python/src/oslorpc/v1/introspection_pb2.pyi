@@ -83,7 +83,7 @@ class ServerInfo(_message.Message):
     def __init__(self, instance_id: _Optional[str] = ..., exchange: _Optional[str] = ..., topic: _Optional[str] = ..., server: _Optional[str] = ..., state: _Optional[_Union[State, str]] = ..., endpoints: _Optional[_Iterable[_Union[EndpointInfo, _Mapping]]] = ..., running: _Optional[int] = ..., queued: _Optional[int] = ..., refused: _Optional[int] = ..., requests: _Optional[_Iterable[_Union[RequestCount, _Mapping]]] = ..., uncounted: _Optional[int] = ...) -> None: ...
 
 class RequestCount(_message.Message):
-    __slots__ = ("namespace", "method", "version", "caller", "accepted", "refused", "first_seen", "last_seen")
+    __slots__ = ("namespace", "method", "version", "caller", "accepted", "refused", "first_seen", "last_seen", "identity")
     NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     METHOD_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -92,6 +92,7 @@ class RequestCount(_message.Message):
     REFUSED_FIELD_NUMBER: _ClassVar[int]
     FIRST_SEEN_FIELD_NUMBER: _ClassVar[int]
     LAST_SEEN_FIELD_NUMBER: _ClassVar[int]
+    IDENTITY_FIELD_NUMBER: _ClassVar[int]
     namespace: str
     method: str
     version: str
@@ -100,7 +101,8 @@ class RequestCount(_message.Message):
     refused: int
     first_seen: _timestamp_pb2.Timestamp
     last_seen: _timestamp_pb2.Timestamp
-    def __init__(self, namespace: _Optional[str] = ..., method: _Optional[str] = ..., version: _Optional[str] = ..., caller: _Optional[str] = ..., accepted: _Optional[int] = ..., refused: _Optional[int] = ..., first_seen: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    identity: str
+    def __init__(self, namespace: _Optional[str] = ..., method: _Optional[str] = ..., version: _Optional[str] = ..., caller: _Optional[str] = ..., accepted: _Optional[int] = ..., refused: _Optional[int] = ..., first_seen: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_seen: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., identity: _Optional[str] = ...) -> None: ...
 
 class EndpointInfo(_message.Message):
     __slots__ = ("namespaces", "version", "methods", "fallback", "since", "deprecated_since", "service")
