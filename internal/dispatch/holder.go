@@ -45,7 +45,7 @@ func (q *queue) holder(c *limits.Caller) *holder {
 	}
 	h := &holder{
 		caller: c, parent: q.holder(c.Parent()),
-		maxRunning: c.Part(q.limits.Workers, dividedWorkers), maxWaiting: c.Part(q.limits.Queue, dividedQueue),
+		maxRunning: c.PartOfWorkers(q.limits.Workers, dividedWorkers), maxWaiting: c.Part(q.limits.Queue, dividedQueue),
 		maxBytes: c.Part(q.limits.QueueBytes, dividedBytes),
 	}
 	q.holders[c] = h

@@ -9,7 +9,7 @@ import (
 )
 
 func accounts() *limits.Budget {
-	return limits.New(rpc.Limits{}.WithDefaults(), slog.New(slog.DiscardHandler))
+	return limits.New(rpc.Limits{CallerWorkers: 50}.WithDefaults(), slog.New(slog.DiscardHandler))
 }
 
 func runsNow(t *ticket) bool {

@@ -11,18 +11,31 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Tap refuses RPCs of callers that have as many as they may have. gRPC calls it with the headers of
-// each, before anything else.
+// Tap refuses RPCs of callers that have as many as they may have, or that send too many a second.
+// gRPC calls it with the headers of each, before anything else.
 func Tap(ctx context.Context, _ *tap.Info) (context.Context, error) {
 	c := From(ctx)
-	if c == nil || c.guard == nil || !c.guard.caller.IsCrowded() {
+	if c == nil || c.guard == nil {
 		return ctx, nil
 	}
-	c.guard.budget.Refused(limits.Streams, c.guard.caller.String())
-	return nil, errStreams
+	switch caller := c.guard.caller; {
+	case caller.IsCrowded():
+		c.guard.budget.Refused(limits.Streams, caller.String())
+		return nil, errStreams
+	case caller.IsFast():
+		c.guard.budget.Refused(limits.Rate, caller.String())
+		return nil, errRate
+	default:
+		return ctx, nil
+	}
 }
 
-// errStreams is the status for an RPC beyond the limit.
-var errStreams = rpcstatus.Encode(&rpc.Error{
-	Kind: rpc.Refused, Cause: refusal.Full, NotStarted: true, Message: "the caller has as many open RPCs as the server takes from one",
-}, nil).Err()
+// The statuses for RPCs beyond the limits.
+var (
+	errStreams = refused("the caller has as many open RPCs as the server takes from one")
+	errRate    = refused("the caller sends more messages a second than the server takes from one")
+)
+
+func refused(message string) error {
+	return rpcstatus.Encode(&rpc.Error{Kind: rpc.Refused, Cause: refusal.Full, NotStarted: true, Message: message}, nil).Err()
+}

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"golang.org/x/time/rate"
+
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -52,7 +54,11 @@ type Caller struct {
 	budget *Budget
 	key    string
 	parent *Caller
-	share  int // of each pool, and of the workers, in percent
+	// share is its part of each pool and of queues, and workers its part of the workers, in
+	// percent.
+	share, workers int
+	// rate is nil if its messages are not counted. Only callers without a parent have one.
+	rate *rate.Limiter
 
 	conns   int // guarded by the budget's lock
 	streams atomic.Int64
@@ -64,13 +70,13 @@ type Caller struct {
 func (b *Budget) Join(identity, shared string) *Caller {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	key, share := identity, b.Limits.CallerShare
+	key, share, workers := identity, b.Limits.CallerShare, b.Limits.CallerWorkers
 	if identity == "" {
-		key, share = shared, max(sharedPart, share)
+		key, share, workers = shared, max(sharedPart, share), max(sharedPart, workers)
 	}
 	c := b.callers[key]
 	if c == nil {
-		c = &Caller{budget: b, key: key, share: share}
+		c = &Caller{budget: b, key: key, share: share, workers: workers, rate: b.newRate()}
 		b.callers[key] = c
 	}
 	if c.conns >= b.Limits.CallerConnections {
@@ -78,9 +84,17 @@ func (b *Budget) Join(identity, shared string) *Caller {
 	}
 	c.conns++
 	if identity == "" {
-		return &Caller{budget: b, key: key, parent: c, share: b.Limits.CallerShare}
+		return &Caller{budget: b, key: key, parent: c, share: b.Limits.CallerShare, workers: b.Limits.CallerWorkers}
 	}
 	return c
+}
+
+// newRate returns the count of a caller's messages, nil if they are not counted.
+func (b *Budget) newRate() *rate.Limiter {
+	if b.Limits.CallerRate == 0 {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(b.Limits.CallerRate), b.Limits.CallerRate)
 }
 
 // Leave notes the end of a connection.
@@ -112,11 +126,22 @@ func (c *Caller) Refused(why Reason) { c.budget.Refused(why, c.key) }
 
 // Part returns the share of n that the caller may take: at least 1. Of less than least it may take
 // all, since there is nothing to divide.
-func (c *Caller) Part(n, least int) int {
+func (c *Caller) Part(n, least int) int { return part(n, least, c.share) }
+
+// PartOfWorkers is Part for the workers of a server.
+func (c *Caller) PartOfWorkers(n, least int) int { return part(n, least, c.workers) }
+
+func part(n, least, percent int) int {
 	if n < least {
 		return n
 	}
-	return max(1, n*c.share/100)
+	return max(1, n*percent/100)
+}
+
+// IsFast reports whether the caller sends more messages a second than it may. It counts one more.
+func (c *Caller) IsFast() bool {
+	r := c.top().rate
+	return r != nil && !r.Allow()
 }
 
 // OpenStream notes that an RPC begins.

@@ -108,6 +108,43 @@ func TestConnectionsOfACaller(t *testing.T) {
 	}
 }
 
+// A caller may send as many messages a second as its rate says, over all its connections.
+func TestRateOfACaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := New(rpc.Limits{CallerRate: 5}.WithDefaults(), slog.New(slog.DiscardHandler))
+		send := func(who string, c *Caller, want int) {
+			t.Helper()
+			sent := 0
+			for range 100 {
+				if !c.IsFast() {
+					sent++
+				}
+			}
+			if sent != want {
+				t.Errorf("%s sends %d messages at once, want %d", who, sent, want)
+			}
+		}
+		a := b.Join("a", "")
+		send("an identity", a, 5)
+		send("its other connection", b.Join("a", ""), 0)
+		send("another identity", b.Join("b", ""), 5)
+		send("an address", b.Join("", "192.0.2.1"), 5)
+		send("another connection from there", b.Join("", "192.0.2.1"), 0)
+		time.Sleep(time.Second)
+		send("the identity a second later", a, 5)
+		free := New(rpc.Limits{}.WithDefaults(), slog.New(slog.DiscardHandler))
+		send("a caller without a rate", free.Join("a", ""), 100)
+	})
+}
+
+// Workers are divided by a part of their own.
+func TestPartOfWorkers(t *testing.T) {
+	c := New(rpc.Limits{}.WithDefaults(), slog.New(slog.DiscardHandler)).Join("a", "")
+	if c.PartOfWorkers(64, 8) != 48 || c.Part(64, 8) != 32 || c.PartOfWorkers(7, 8) != 7 {
+		t.Errorf("of 64 it has %d workers and %d of the rest", c.PartOfWorkers(64, 8), c.Part(64, 8))
+	}
+}
+
 // Refusals are counted, and logged at once and then once a second.
 func TestRefusalsAreLogged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -34,19 +34,25 @@ type Limits struct {
 	// needs for it: 512 MiB by default. A quarter is for requests, a quarter for answers that are
 	// not read yet, and a quarter for messages as values. Messages that do not fit wait.
 	Memory int64
-	// CallerShare is the part of the memory, of the workers and of the queue that one caller may
-	// take, in percent: 50 by default, and 100 for no share. A caller is an identity, or a
-	// connection that proved none.
+	// CallerShare is the part of the memory and of a server's queue that one caller may take, in
+	// percent: 50 by default, and 100 for no share. A caller is an identity, or a connection that
+	// proved none.
 	CallerShare int
+	// CallerWorkers is the part of a server's workers that one caller may take, in percent: 75 by
+	// default, and 100 for no share.
+	CallerWorkers int
+	// CallerRate is how many messages one caller may send in a second, on average over two seconds:
+	// as many as it likes by default. All connections from one address that proved no identity
+	// count together.
+	CallerRate int
 	// CallerStreams is how many RPCs one caller may have open: 2000 by default. All connections
 	// from one address that proved no identity count together.
 	CallerStreams int
-	// Connections is how many connections a process takes: 4096 by default, and at most three
+	// Connections is how many connections a process takes: 65,536 by default, and at most three
 	// quarters of the descriptors that it may have.
 	Connections int
-	// CallerConnections is how many connections one caller may have: 250 by default, and at
-	// most half of all. All
-	// connections from one address that proved no identity count together.
+	// CallerConnections is how many connections one caller may have: 1000 by default, and at most
+	// half of all. All connections from one address that proved no identity count together.
 	CallerConnections int
 	// Progress is how long a peer may leave a message unfinished, or an answer unread that holds
 	// back others, without any progress: 10 seconds by default.
@@ -65,9 +71,10 @@ func (l Limits) WithDefaults() Limits {
 	setDefault(&l.Streams, 1000)
 	setDefault(&l.Memory, 512<<20)
 	setDefault(&l.CallerShare, 50)
+	setDefault(&l.CallerWorkers, 75)
 	setDefault(&l.CallerStreams, 2000)
-	setDefault(&l.Connections, 4096)
-	setDefault(&l.CallerConnections, 250)
+	setDefault(&l.Connections, 1<<16)
+	setDefault(&l.CallerConnections, 1000)
 	setDefault(&l.Progress, 10*time.Second)
 	setDefault(&l.Handshake, 5*time.Second)
 	return l
