@@ -3,12 +3,14 @@
 package main
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/consulacl"
 	"github.com/oslorpc/oslorpc/internal/consultest"
 )
 
@@ -79,6 +81,49 @@ func TestDocumentedPolicies(t *testing.T) {
 		t.Errorf("with an impostor, the client sees %q", names)
 	}
 	operator.ok("upgrade", "check", "demo", "--to", "1.0")
+}
+
+// TestConsulPolicy: with the policies that oslorpc prints, a server and a client of a topic whose
+// services have a hash in their name work, and neither can do what the other may.
+func TestConsulPolicy(t *testing.T) {
+	t.Parallel()
+	const topic = "Compute.host_1"
+	agent := consultest.Start(t, consultest.ACLs)
+	as := func(words ...string) *fleet {
+		f := newFleet(t)
+		printed := f.ok(append([]string{"consul", "policy"}, words...)...).out
+		f.url = agent.URL() + "?consul-token-file=" + agent.TokenFile(t, printed)
+		return f
+	}
+	server, client := as("--serve", topic), as("--call", topic, "--call", "other")
+	server.serve("node1", "--topic", topic)
+	client.ok("call", topic, "whoami")
+	if r := client.run("serve", "--topic", topic, "--server", "impostor"); r.code == 0 {
+		t.Error("a client serves the topic")
+	}
+	if r := server.run("call", "other", "whoami", "--timeout", "100ms"); r.code == 0 || !strings.Contains(r.errs, "oslorpc-openstack-other") {
+		t.Errorf("a server may call another topic: exit code %d, %s", r.code, r.errs)
+	}
+}
+
+// TestConsulPolicyOutput: as JSON, in another exchange, and without a topic.
+func TestConsulPolicyOutput(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	d := parse[consulacl.Document](t, f.ok("consul", "policy", "--serve", "conductor", "--call", "compute", "--exchange", "nova", "--output", "json").out)
+	if len(d.Services) != 3 || d.Services[0].Service != "oslorpc-nova-conductor" || !d.Services[0].Write || d.Services[2].Write || !strings.Contains(d.Policy, "node_prefix") {
+		t.Errorf("got %+v", d)
+	}
+	page, err := os.ReadFile("../../docs/discovery.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := f.ok("consul", "policy", "--serve", "conductor", "--call", "compute.host_1").out; !strings.Contains(string(page), out) {
+		t.Errorf("docs/discovery.md lacks\n%s", out)
+	}
+	for _, words := range [][]string{{"consul", "policy"}, {"consul", "policy", "--serve", "a\x01"}} {
+		wantCode(t, f.run(words...), 2)
+	}
 }
 
 // inCatalog waits until the catalog has a service.

@@ -1,0 +1,59 @@
+package consul
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/oslorpc/oslorpc/internal/discovery"
+)
+
+// Rule is a rule of an ACL policy: what a program may do with the services of a name.
+type Rule struct {
+	// Service is the name of the services.
+	Service string `json:"service"`
+	// Write is true for "write", false for "read".
+	Write bool `json:"write"`
+}
+
+// Rules returns the least rules for services that a program needs: it serves and calls topics. It
+// also needs to read all nodes.
+func Rules(serve, call []discovery.Topic) []Rule {
+	rules := make([]Rule, 0, 2*len(serve)+len(call))
+	add := func(name string, write bool) {
+		if !slices.ContainsFunc(rules, func(r Rule) bool { return r.Service == name }) {
+			rules = append(rules, Rule{name, write})
+		}
+	}
+	for _, t := range serve {
+		add(serviceName(t), true)
+		add(processName(t), true)
+	}
+	for _, t := range call {
+		add(serviceName(t), false)
+	}
+	return rules
+}
+
+// Policy returns rules for services, and that for nodes, as a policy of Consul in HCL.
+func Policy(rules []Rule) string {
+	type line struct{ resource, policy string }
+	lines := make([]line, 0, len(rules)+1)
+	for _, r := range rules {
+		policy := "read"
+		if r.Write {
+			policy = "write"
+		}
+		lines = append(lines, line{fmt.Sprintf("service %q", r.Service), policy})
+	}
+	lines = append(lines, line{`node_prefix ""`, "read"})
+	width := 0
+	for _, l := range lines {
+		width = max(width, len(l.resource))
+	}
+	var b strings.Builder
+	for _, l := range lines {
+		fmt.Fprintf(&b, "%-*s { policy = %q }\n", width, l.resource, l.policy)
+	}
+	return b.String()
+}
