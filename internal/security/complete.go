@@ -79,12 +79,10 @@ func (t *Text) Complete() (trust.Config, map[string]string, error) {
 		}
 	}
 	c.Policy = t.policy()
-	var err error
-	if c.Plaintext, err = t.plaintext(); err != nil {
-		return c, origins, err
-	}
-	c.Hide, err = t.hidden()
-	return c, origins, err
+	var noPlaintext, noHide error
+	c.Plaintext, noPlaintext = t.plaintext()
+	c.Hide, noHide = t.hidden()
+	return c, origins, cmp.Or(noPlaintext, noHide)
 }
 
 // policy returns the policy of servers.

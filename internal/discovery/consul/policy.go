@@ -37,16 +37,17 @@ func Rules(serve, call []discovery.Topic) []Rule {
 
 // Policy returns rules for services, and that for nodes, as a policy of Consul in HCL.
 func Policy(rules []Rule) string {
+	const read, write = "read", "write"
 	type line struct{ resource, policy string }
 	lines := make([]line, 0, len(rules)+1)
 	for _, r := range rules {
-		policy := "read"
+		policy := read
 		if r.Write {
-			policy = "write"
+			policy = write
 		}
 		lines = append(lines, line{fmt.Sprintf("service %q", r.Service), policy})
 	}
-	lines = append(lines, line{`node_prefix ""`, "read"})
+	lines = append(lines, line{`node_prefix ""`, read})
 	width := 0
 	for _, l := range lines {
 		width = max(width, len(l.resource))
