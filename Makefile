@@ -41,7 +41,7 @@ demo-secure: build ## Watch a fleet with certificates: a denial, a rotation and 
 	@$(BIN)/oslorpc demo --secure
 
 .PHONY: test
-test: test-go test-python ## Run every test, of Go and of Python
+test: test-python test-go ## Run every test, of Python and of Go
 
 .PHONY: test-go
 test-go: $(BIN)/consul $(BIN)/.tools ## Run the tests of Go, with the race detector and a real Consul
