@@ -142,13 +142,15 @@ func (h *hostileFleet) GetInfo(context.Context, *pb.GetInfoRequest) (*pb.GetInfo
 		})
 	}
 	now := timestamppb.Now()
-	return &pb.GetInfoResponse{BootId: poison, Build: poison, Servers: []*pb.ServerInfo{{
+	policy := &pb.PolicyInfo{Rules: []*pb.RuleInfo{{Name: poison}}, Problem: poison}
+	limits := []*pb.LimitInfo{{Reason: poison}}
+	return &pb.GetInfoResponse{BootId: poison, Build: poison, Policy: policy, Limits: limits, Servers: []*pb.ServerInfo{{
 		InstanceId: poison, Exchange: poison, Topic: hostileTopic, Server: poison, Uncounted: 1,
 		Endpoints: []*pb.EndpointInfo{{
 			Namespaces: []string{"", poison}, Version: "1.0", Methods: methods, Fallback: methods[0], Service: poison,
 		}},
 		Requests: []*pb.RequestCount{
-			{Method: poison, Version: "1.0", Caller: poison, Accepted: 1, Refused: 1, FirstSeen: now, LastSeen: now},
+			{Method: poison, Version: "1.0", Caller: poison, Identity: poison, Accepted: 1, Refused: 1, FirstSeen: now, LastSeen: now},
 			{Namespace: poison, Method: poison, Version: "9.0", Caller: poison, Accepted: 1, FirstSeen: now, LastSeen: now},
 		},
 	}}}, nil

@@ -7,6 +7,7 @@ import (
 	"log"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -110,6 +111,8 @@ func TestInfo(t *testing.T) {
 		`(?m)^    add\(a integer, b integer\) +integer +1 +0$`,
 		`(?m)^    count\(n integer, \[interval number\]\) +stream of integer +0 +0$`,
 		`(?m)^    echo\(\.\.\.\) +object +0 +0$`,
+		`(?m)^    CALLER +PROVED +ACCEPTED +REFUSED +LAST SEEN$`,
+		`(?m)^    \S+ +(user:\d+|unproven) +2 +0 +\S+Z$`,
 		`(?m)^    fail\(\[message string\], \[panic boolean\]\) +any +1 +1$`,
 	} {
 		if !regexp.MustCompile(want).MatchString(out) {
@@ -121,6 +124,36 @@ func TestInfo(t *testing.T) {
 		t.Errorf("got %+v", list)
 	}
 	wantCode(t, f.run("info", "nobody"), 3)
+}
+
+// TestInfoOfAPolicy shows what a policy did to callers that may inspect all, and says what is wrong
+// with its file.
+func TestInfoOfAPolicy(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	file := filepath.Join(policyFiles(t, map[string]string{
+		"p.yaml": "rules: [{name: look, from: anyone, delivery: inspect}, {name: adders, from: anyone, method: add}]",
+	}), "p.yaml")
+	f.serve("node1", "--policy", file)
+	f.ok("call", "demo", "add", "a:=1", "b:=2")
+	wantCode(t, f.run("call", "demo", "whoami"), 10)
+	p := parse[[]look.Profile](t, f.ok("info", "demo", "--output", "json").out)[0].Policy
+	if p == nil || p.DryRun || p.Denied != 1 || len(p.Rules) != 2 || p.Rules[1] != (look.RuleDocument{Name: "adders", Allowed: 1}) || p.Problem != "" {
+		t.Errorf("got %+v", p)
+	}
+	if err := os.WriteFile(file, []byte("rules: 1"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	problem := regexp.MustCompile(`(?m)^    the policy file cannot be used, and the policy stays as it was: .*p\.yaml:1: `)
+	for !problem.MatchString(f.ok("info", "demo").out) {
+		t.Log("not read yet")
+	}
+	out := f.ok("info", "demo").out
+	for _, want := range []string{`(?m)^  policy enforced since \S+Z; 1 denied$`, `(?m)^    RULE +ALLOWED$`, `(?m)^    adders +1$`} {
+		if !regexp.MustCompile(want).MatchString(out) {
+			t.Errorf("it lacks %s:\n%s", want, out)
+		}
+	}
 }
 
 // Commands that ask servers say at once what is wrong with one that does not answer, in text and

@@ -81,6 +81,7 @@ func newSite(ctx context.Context, c *Config) (*site, error) {
 	s.intake = intake.New(intake.Config{
 		BootID: s.bootID, Exchange: c.Exchange, MaxSize: c.Limits.MessageSize, Interceptors: c.Interceptors, Log: c.Log, Gate: guard,
 		Discreet: c.Trust.Hidden().Failures,
+		Refusals: s.budget.Refusals,
 	})
 	s.closing, s.end = context.WithCancel(context.Background())
 	s.serving.Go(func() { guard.Watch(s.closing) })

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/gate"
+	"github.com/oslorpc/oslorpc/internal/limits"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
@@ -203,6 +204,7 @@ func inspector(t *testing.T, rules ...trust.Rule) (ping func(id string) error, i
 	t.Helper()
 	in := newIntake(nil, newServer(t, "q", "one", methods{}), newServer(t, "q", "two", methods{}), newServer(t, "p", "three", methods{}))
 	in.config.Gate, _ = gated(t, false, rules...)
+	in.config.Refusals = func() map[limits.Reason]int64 { return map[limits.Reason]int64{limits.Depth: 1} }
 	return func(id string) error {
 			return in.Ping(t.Context(), &Inspection{Method: "Ping", InstanceID: id, Origin: nowhere{}})
 		}, func(topic *string) (View, error) {
@@ -231,6 +233,9 @@ func TestInspectionShowsWhatThePolicyShows(t *testing.T) {
 		"a server": {
 			[]trust.Rule{everyone(func(r *trust.Rule) { r.Server = []string{"one"} })}, 1, 1, -1, false, [4]bool{true, false, false, true},
 		},
+		"all but a server": {
+			[]trust.Rule{everyone(func(r *trust.Rule) { r.Server = []string{"", "t*"} })}, 2, 1, 0, true, [4]bool{true, true, true, true},
+		},
 		"only calls": {[]trust.Rule{everyone(func(r *trust.Rule) { r.Delivery = []rpc.Delivery{rpc.DeliveryCall} })}, -1, -1, -1, false, [4]bool{}},
 		"only pings": {
 			[]trust.Rule{everyone(func(r *trust.Rule) { r.Delivery, r.Method = inspect, []string{"Ping"} })}, -1, -1, -1, false,
@@ -246,6 +251,9 @@ func TestInspectionShowsWhatThePolicyShows(t *testing.T) {
 			v, err := info(asked.topic)
 			if denied := asked.want < 0; denied != errors.Is(err, rpc.AccessDenied) || !denied && len(v.Servers) != asked.want {
 				t.Errorf("%s: got %d servers, %v, want %d", name, len(v.Servers), err, asked.want)
+			}
+			if told := test.all == 3; told != (v.Policy != nil) || told != (v.Refusals[limits.Depth] == 1) {
+				t.Errorf("%s: the policy is shown as %+v, and refusals as %v", name, v.Policy, v.Refusals)
 			}
 			if asked.topic == nil && v.Whole != test.whole {
 				t.Errorf("%s: the process itself is shown: %v", name, v.Whole)

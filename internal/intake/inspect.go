@@ -6,6 +6,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/gate"
+	"github.com/oslorpc/oslorpc/internal/limits"
 	"github.com/oslorpc/oslorpc/internal/policy"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -30,6 +31,10 @@ type View struct {
 	Servers []*Server
 	// Whole says that the caller may ask about the process itself, and not only about servers.
 	Whole bool
+	// Policy is what the gate has done, and Refusals what the limits refused. They are of the whole
+	// process, so they are nil unless the caller may ask about all of its servers and topics.
+	Policy   *gate.Report
+	Refusals map[limits.Reason]int64
 }
 
 // Inspect returns what the process tells in answer to a question. The gate and the interceptors may
@@ -50,6 +55,7 @@ func (i *Intake) Inspect(ctx context.Context, q *Inspection) (View, error) {
 			return View{}, err
 		}
 	}
+	i.tell(q, &v)
 	if len(i.accepts) == 0 {
 		return v, nil
 	}
@@ -61,6 +67,26 @@ func (i *Intake) Inspect(ctx context.Context, q *Inspection) (View, error) {
 		return View{}, err
 	}
 	return v, nil
+}
+
+// tell adds to a view what is of the whole process.
+func (i *Intake) tell(q *Inspection, v *View) {
+	if q.Method != "GetInfo" {
+		return
+	}
+	from := callerOf(q.Origin, q.Caller)
+	shown := func(s *Server) bool {
+		question := i.queryAt(s, rpc.Target{})
+		question.Method, question.Delivery = q.Method, rpc.DeliveryInspect
+		return i.config.Gate.Shows(from, &question)
+	}
+	if !shown(nil) || slices.ContainsFunc(i.Servers(), func(s *Server) bool { return !shown(s) }) {
+		return
+	}
+	v.Policy = i.Policy()
+	if i.config.Refusals != nil {
+		v.Refusals = i.config.Refusals()
+	}
 }
 
 // show leaves in a view what the policy shows to the caller. An error means that this is nothing.

@@ -23,6 +23,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/gate"
+	"github.com/oslorpc/oslorpc/internal/limits"
 	"github.com/oslorpc/oslorpc/internal/lograte"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -38,6 +39,8 @@ type Config struct {
 	MaxSize int
 	// Gate decides which callers may send what, before interceptors are asked; nil for all.
 	Gate *gate.Gate
+	// Refusals returns what the process refused because of its limits; nil for nothing.
+	Refusals func() map[limits.Reason]int64
 	// Interceptors decide whether messages are accepted. Their Run is for the dispatchers.
 	Interceptors []rpc.Interceptor
 	// Discreet processes do not tell what else interceptors say than that they refuse.

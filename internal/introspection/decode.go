@@ -17,7 +17,26 @@ func Decode(m *pb.GetInfoResponse) *rpc.Info {
 	return &rpc.Info{
 		BootID: m.GetBootId(), ProcessID: int(m.GetProcessId()), Build: m.GetBuild(),
 		Uptime: m.GetUptime().AsDuration(), Servers: each(m.GetServers(), server),
+		Policy: policy(m.GetPolicy()), Limits: each(m.GetLimits(), limit),
 	}
+}
+
+func policy(m *pb.PolicyInfo) *rpc.PolicyInfo {
+	if m == nil {
+		return nil
+	}
+	return &rpc.PolicyInfo{
+		DryRun: m.GetDryRun(), Since: moment(m.GetSince()), Rules: each(m.GetRules(), rule),
+		Denied: m.GetDenied(), WouldDeny: m.GetWouldDeny(), Problem: m.GetProblem(),
+	}
+}
+
+func rule(m *pb.RuleInfo) rpc.RuleInfo {
+	return rpc.RuleInfo{Name: m.GetName(), Allowed: m.GetAllowed()}
+}
+
+func limit(m *pb.LimitInfo) rpc.LimitInfo {
+	return rpc.LimitInfo{Reason: m.GetReason(), Refused: m.GetRefused()}
 }
 
 var states = map[pb.State]rpc.State{

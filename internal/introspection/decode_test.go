@@ -17,6 +17,10 @@ func TestDecode(t *testing.T) {
 	t.Parallel()
 	first, last := time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), time.Date(2026, 1, 2, 4, 0, 0, 0, time.UTC)
 	got := Decode(&pb.GetInfoResponse{
+		Policy: &pb.PolicyInfo{
+			DryRun: true, Since: timestamppb.New(first), Rules: []*pb.RuleInfo{{Name: "r", Allowed: 1}}, Denied: 2, WouldDeny: 3, Problem: "p",
+		},
+		Limits: []*pb.LimitInfo{{Reason: "many", Refused: 4}},
 		BootId: "boot", ProcessId: 7, Build: "v1.2.3", Uptime: durationpb.New(time.Hour),
 		Servers: []*pb.ServerInfo{{
 			InstanceId: "id", Exchange: "exchange", Topic: "topic", Server: "server", State: pb.State_STATE_STOPPING,
@@ -40,6 +44,8 @@ func TestDecode(t *testing.T) {
 		return rpc.Version{Major: 2, Minor: minor, Revision: revision}
 	}
 	want := &rpc.Info{
+		Policy: &rpc.PolicyInfo{DryRun: true, Since: first, Rules: []rpc.RuleInfo{{Name: "r", Allowed: 1}}, Denied: 2, WouldDeny: 3, Problem: "p"},
+		Limits: []rpc.LimitInfo{{Reason: "many", Refused: 4}},
 		BootID: "boot", ProcessID: 7, Build: "v1.2.3", Uptime: time.Hour,
 		Servers: []rpc.ServerInfo{{
 			InstanceID: "id", Exchange: "exchange", Topic: "topic", Server: "server", State: rpc.StateStopping,
@@ -74,6 +80,9 @@ func TestEveryFieldIsDecoded(t *testing.T) {
 		reflect.TypeFor[pb.MethodInfo]():      rpc.MethodInfo{},
 		reflect.TypeFor[pb.ArgumentInfo]():    rpc.ArgumentInfo{},
 		reflect.TypeFor[pb.RequestCount]():    rpc.RequestCount{},
+		reflect.TypeFor[pb.PolicyInfo]():      rpc.PolicyInfo{},
+		reflect.TypeFor[pb.RuleInfo]():        rpc.RuleInfo{},
+		reflect.TypeFor[pb.LimitInfo]():       rpc.LimitInfo{},
 	} {
 		fields := 0
 		for field := range message.Fields() {

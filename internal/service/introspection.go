@@ -12,7 +12,9 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/gate"
 	"github.com/oslorpc/oslorpc/internal/intake"
+	"github.com/oslorpc/oslorpc/internal/limits"
 	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
@@ -49,6 +51,7 @@ func (s *Services) GetInfo(ctx context.Context, m *pb.GetInfoRequest) (*pb.GetIn
 		BootId: s.intake.BootID(), ProcessId: int64(os.Getpid()), Build: build(),
 		Uptime: durationpb.New(time.Since(s.started)),
 	}
+	info.Policy, info.Limits = policyInfo(view.Policy), limitInfos(view.Refusals)
 	for _, server := range view.Servers {
 		described := describe(server)
 		if m.GetRequests() {
@@ -57,6 +60,26 @@ func (s *Services) GetInfo(ctx context.Context, m *pb.GetInfoRequest) (*pb.GetIn
 		info.Servers = append(info.Servers, described)
 	}
 	return info, nil
+}
+
+func policyInfo(r *gate.Report) *pb.PolicyInfo {
+	if r == nil {
+		return nil
+	}
+	info := &pb.PolicyInfo{
+		DryRun: r.DryRun, Since: timestamppb.New(r.Since), Denied: r.Denied, WouldDeny: r.WouldDeny, Problem: r.Problem,
+	}
+	for _, rule := range r.Rules {
+		info.Rules = append(info.Rules, &pb.RuleInfo{Name: rule.Name, Allowed: rule.Allowed})
+	}
+	return info
+}
+
+func limitInfos(refusals map[limits.Reason]int64) (list []*pb.LimitInfo) {
+	for _, why := range slices.Sorted(maps.Keys(refusals)) {
+		list = append(list, &pb.LimitInfo{Reason: string(why), Refused: refusals[why]})
+	}
+	return list
 }
 
 func build() string {

@@ -3,18 +3,24 @@ package service
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/gate"
+	"github.com/oslorpc/oslorpc/internal/intake"
+	"github.com/oslorpc/oslorpc/internal/limits"
 	"github.com/oslorpc/oslorpc/internal/payload"
 	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
+	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
 func TestPing(t *testing.T) {
@@ -124,6 +130,42 @@ func TestInfoIsOfTheTopicAskedFor(t *testing.T) {
 		if got != test.want {
 			t.Errorf("got %q, want %q", got, test.want)
 		}
+	}
+}
+
+// What a policy did, and what limits refused, is told with the servers.
+func TestInfoTellsThePolicyAndTheLimits(t *testing.T) {
+	t.Parallel()
+	g, err := gate.New(&trust.Policy{DryRun: true, Rules: []trust.Rule{{Name: "all", From: []string{"anyone"}}}}, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(intake.New(intake.Config{
+		BootID: "b1", Exchange: rpc.DefaultExchange, MaxSize: 1 << 20, Log: slog.New(slog.DiscardHandler), Gate: g,
+		Refusals: func() map[limits.Reason]int64 { return map[limits.Reason]int64{limits.Streams: 2, limits.Depth: 1} },
+	}))
+	for range 2 {
+		if _, err := s.Ping(t.Context(), &pb.PingRequest{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.intake.Use(t.Context(), "grpc.health.v1.Health/Check", nil, ""); err != nil {
+		t.Fatal(err)
+	}
+	info, err := s.GetInfo(t.Context(), &pb.GetInfoRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := info.GetPolicy()
+	if p.GetSince().AsTime().IsZero() || time.Since(p.GetSince().AsTime()) > time.Hour {
+		t.Errorf("in force since %v", p.GetSince())
+	}
+	p.Since = nil
+	if want := (&pb.PolicyInfo{DryRun: true, WouldDeny: 1, Rules: []*pb.RuleInfo{{Name: "all", Allowed: 3}}}); !proto.Equal(p, want) {
+		t.Errorf("got %v, want %v", p, want)
+	}
+	if l := info.GetLimits(); len(l) != 2 || l[0].GetReason() != string(limits.Depth) || l[0].GetRefused() != 1 || l[1].GetRefused() != 2 {
+		t.Errorf("got %v", l)
 	}
 }
 

@@ -149,12 +149,12 @@ func items(list ...string) *dispatch.Method {
 	}}
 }
 
-// gate is a method that says when it runs, and waits.
-type gate struct{ entered, open chan struct{} }
+// turnstile is a method that says when it runs, and waits.
+type turnstile struct{ entered, open chan struct{} }
 
-func newGate() *gate { return &gate{make(chan struct{}, 1000), make(chan struct{})} }
+func newGate() *turnstile { return &turnstile{make(chan struct{}, 1000), make(chan struct{})} }
 
-func (g *gate) method() *dispatch.Method {
+func (g *turnstile) method() *dispatch.Method {
 	return function(func(ctx context.Context, _ payload.Raw) (string, error) {
 		g.entered <- struct{}{}
 		select {

@@ -14,6 +14,45 @@ type Info struct {
 	Uptime time.Duration
 	// Servers are the servers of the process, in the order in which they started.
 	Servers []ServerInfo
+	// Policy is the policy in force. It is nil if there is none, or if the process does not let the
+	// caller inspect all of it.
+	Policy *PolicyInfo
+	// Limits count what the process refused because of its limits, ordered by reason. It is empty
+	// if it refused nothing, or if it does not let the caller inspect all of it.
+	Limits []LimitInfo
+}
+
+// PolicyInfo describes the policy of a process: which callers may send what.
+type PolicyInfo struct {
+	// DryRun is true if the process counts what no rule allows, and does not deny it.
+	DryRun bool
+	// Since is when the policy came into force, by the clock of the server.
+	Since time.Time
+	// Rules are its rules, in their order.
+	Rules []RuleInfo
+	// Denied is how much the process has denied, and WouldDeny how much it would have denied
+	// without the dry run, since it began to listen.
+	Denied, WouldDeny int64
+	// Problem is why the policy file, as it is now, is not the policy in force. It is empty if it
+	// is, and if there is no file.
+	Problem string
+}
+
+// RuleInfo describes a rule of a policy.
+type RuleInfo struct {
+	// Name is its name; "rule 1" and so on for a rule without one.
+	Name string
+	// Allowed is how often it allowed something since the process began to listen, also as a rule
+	// of an earlier policy.
+	Allowed int64
+}
+
+// LimitInfo counts what was refused because of a limit.
+type LimitInfo struct {
+	// Reason is the limit in words, such as "too many connections".
+	Reason string
+	// Refused is how many messages or connections were refused.
+	Refused int64
 }
 
 // ServerInfo describes one server of a process.

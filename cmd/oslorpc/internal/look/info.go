@@ -17,8 +17,10 @@ func infoCommand(p *cli.Program) *cobra.Command {
 		Use:   "info TOPIC",
 		Short: "Show what the servers on a topic offer, and what they did",
 		Long: `Show what each server on a topic offers: its methods with their arguments and results, how often each was
-started and failed, the messages that run and wait, and the program's age and build. Optional arguments are in
-brackets.`,
+started and failed, the messages that run and wait, its callers, and the program's age and build. Optional arguments
+are in brackets. Callers name themselves; PROVED is what each of them proved.
+
+To those who may inspect all of a program, it shows the policy in force and what limits refused, too.`,
 		Example: `  oslorpc info demo
   oslorpc info demo --server node1 --output json`,
 		DisableFlagsInUseLine: true,
@@ -38,7 +40,7 @@ func info(ctx context.Context, p *cli.Program, t *oslorpc.Transport, s *instance
 		return err
 	}
 	profiles := instances.Ask(list, func(i oslorpc.Instance) Profile {
-		info, err := t.Info(ctx, i)
+		info, err := t.Info(ctx, i, oslorpc.WithRequests())
 		return newProfile(i, info, err)
 	})
 	if p.JSON() {

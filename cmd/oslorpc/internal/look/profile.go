@@ -15,6 +15,8 @@ type Profile struct {
 	Build     string           `json:"build,omitempty"`
 	Uptime    float64          `json:"uptime_seconds,omitempty"`
 	Servers   []ServerDocument `json:"servers,omitempty"`
+	Policy    *PolicyDocument  `json:"policy,omitempty"`
+	Limits    []LimitDocument  `json:"limits,omitempty"`
 	Error     *cli.Failure     `json:"error,omitempty"`
 	err       error
 }
@@ -28,6 +30,8 @@ type ServerDocument struct {
 	Queued    int64              `json:"queued"`
 	Refused   int64              `json:"refused"`
 	Endpoints []EndpointDocument `json:"endpoints"`
+	Callers   []CallerDocument   `json:"callers"`
+	Uncounted int64              `json:"uncounted"`
 }
 
 // EndpointDocument is an endpoint of a server.
@@ -68,6 +72,7 @@ func newProfile(i oslorpc.Instance, info *rpc.Info, err error) Profile {
 		return p
 	}
 	p.ProcessID, p.Build, p.Uptime = info.ProcessID, info.Build, info.Uptime.Seconds()
+	p.Policy, p.Limits = newPolicyDocument(info.Policy), newLimitDocuments(info.Limits)
 	o := upgrade.Observation{Instance: i, Info: info}
 	for _, s := range o.Servers() {
 		p.Servers = append(p.Servers, newServerDocument(s))
@@ -76,7 +81,10 @@ func newProfile(i oslorpc.Instance, info *rpc.Info, err error) Profile {
 }
 
 func newServerDocument(s rpc.ServerInfo) ServerDocument {
-	d := ServerDocument{Server: s.Server, State: s.State, Running: s.Running, Queued: s.Queued, Refused: s.Refused}
+	d := ServerDocument{
+		Server: s.Server, State: s.State, Running: s.Running, Queued: s.Queued, Refused: s.Refused,
+		Callers: newCallerDocuments(s.Requests), Uncounted: s.Uncounted,
+	}
 	for _, e := range s.Endpoints {
 		endpoint := EndpointDocument{
 			Namespaces: e.Namespaces, Version: e.Version.String(), Methods: []MethodDocument{},

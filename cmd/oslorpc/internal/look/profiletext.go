@@ -18,11 +18,19 @@ func (p *Profile) write(b *bytes.Buffer) {
 	}
 	uptime := time.Duration(p.Uptime * float64(time.Second)).Round(time.Second)
 	fmt.Fprintf(b, ", process %d, build %s, up %s\n", p.ProcessID, cli.Cell(p.Build), uptime)
+	if p.Policy != nil {
+		p.Policy.write(b)
+	}
+	writeLimits(b, p.Limits)
 	for _, s := range p.Servers {
 		state := cli.Cell(string(s.State))
 		fmt.Fprintf(b, "  %s; %d running, %d queued, %d refused\n", state, s.Running, s.Queued, s.Refused)
 		for _, e := range s.Endpoints {
 			e.write(b)
+		}
+		writeCallers(b, s.Callers)
+		if s.Uncounted > 0 {
+			fmt.Fprintf(b, "    %d messages are counted for no caller, as the server had no room\n", s.Uncounted)
 		}
 	}
 }

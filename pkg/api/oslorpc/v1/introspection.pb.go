@@ -234,7 +234,12 @@ type GetInfoResponse struct {
 	// The time since the process opened its transport.
 	Uptime *durationpb.Duration `protobuf:"bytes,4,opt,name=uptime,proto3" json:"uptime,omitempty"`
 	// The servers, in the order in which they were started.
-	Servers       []*ServerInfo `protobuf:"bytes,5,rep,name=servers,proto3" json:"servers,omitempty"`
+	Servers []*ServerInfo `protobuf:"bytes,5,rep,name=servers,proto3" json:"servers,omitempty"`
+	// The policy in force. Absent: there is none, or the caller may not inspect all of the process.
+	Policy *PolicyInfo `protobuf:"bytes,6,opt,name=policy,proto3" json:"policy,omitempty"`
+	// What was refused because of limits since the process began to listen, ordered by reason. Empty: nothing was, or the
+	// caller may not inspect all of the process.
+	Limits        []*LimitInfo `protobuf:"bytes,7,rep,name=limits,proto3" json:"limits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -304,6 +309,221 @@ func (x *GetInfoResponse) GetServers() []*ServerInfo {
 	return nil
 }
 
+func (x *GetInfoResponse) GetPolicy() *PolicyInfo {
+	if x != nil {
+		return x.Policy
+	}
+	return nil
+}
+
+func (x *GetInfoResponse) GetLimits() []*LimitInfo {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+// PolicyInfo describes the policy of a process: which callers may send what.
+type PolicyInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// True: what no rule allows is counted and logged, and not denied.
+	DryRun bool `protobuf:"varint,1,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// When the policy came into force.
+	Since *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=since,proto3" json:"since,omitempty"`
+	// Its rules, in their order.
+	Rules []*RuleInfo `protobuf:"bytes,3,rep,name=rules,proto3" json:"rules,omitempty"`
+	// What was denied since the process began to listen, as no rule allowed it.
+	Denied int64 `protobuf:"varint,4,opt,name=denied,proto3" json:"denied,omitempty"`
+	// What would have been denied, had there been no dry run.
+	WouldDeny int64 `protobuf:"varint,5,opt,name=would_deny,json=wouldDeny,proto3" json:"would_deny,omitempty"`
+	// Why the policy file, as it is now, is not the policy in force. Empty: it is, or there is no file.
+	Problem       string `protobuf:"bytes,6,opt,name=problem,proto3" json:"problem,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyInfo) Reset() {
+	*x = PolicyInfo{}
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyInfo) ProtoMessage() {}
+
+func (x *PolicyInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyInfo.ProtoReflect.Descriptor instead.
+func (*PolicyInfo) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *PolicyInfo) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *PolicyInfo) GetSince() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Since
+	}
+	return nil
+}
+
+func (x *PolicyInfo) GetRules() []*RuleInfo {
+	if x != nil {
+		return x.Rules
+	}
+	return nil
+}
+
+func (x *PolicyInfo) GetDenied() int64 {
+	if x != nil {
+		return x.Denied
+	}
+	return 0
+}
+
+func (x *PolicyInfo) GetWouldDeny() int64 {
+	if x != nil {
+		return x.WouldDeny
+	}
+	return 0
+}
+
+func (x *PolicyInfo) GetProblem() string {
+	if x != nil {
+		return x.Problem
+	}
+	return ""
+}
+
+// RuleInfo describes a rule of a policy.
+type RuleInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its name; `rule 1` and so on for a rule without one.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// How often it allowed something since the process began to listen, also as a rule of an earlier policy.
+	Allowed       int64 `protobuf:"varint,2,opt,name=allowed,proto3" json:"allowed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RuleInfo) Reset() {
+	*x = RuleInfo{}
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RuleInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RuleInfo) ProtoMessage() {}
+
+func (x *RuleInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RuleInfo.ProtoReflect.Descriptor instead.
+func (*RuleInfo) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *RuleInfo) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RuleInfo) GetAllowed() int64 {
+	if x != nil {
+		return x.Allowed
+	}
+	return 0
+}
+
+// LimitInfo counts what was refused because of a limit.
+type LimitInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The limit in words, such as `too many connections`.
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// How many messages or connections were refused.
+	Refused       int64 `protobuf:"varint,2,opt,name=refused,proto3" json:"refused,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LimitInfo) Reset() {
+	*x = LimitInfo{}
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LimitInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LimitInfo) ProtoMessage() {}
+
+func (x *LimitInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LimitInfo.ProtoReflect.Descriptor instead.
+func (*LimitInfo) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *LimitInfo) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *LimitInfo) GetRefused() int64 {
+	if x != nil {
+		return x.Refused
+	}
+	return 0
+}
+
 // ServerInfo describes one server.
 type ServerInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -338,7 +558,7 @@ type ServerInfo struct {
 
 func (x *ServerInfo) Reset() {
 	*x = ServerInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[4]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -350,7 +570,7 @@ func (x *ServerInfo) String() string {
 func (*ServerInfo) ProtoMessage() {}
 
 func (x *ServerInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[4]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -363,7 +583,7 @@ func (x *ServerInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerInfo.ProtoReflect.Descriptor instead.
 func (*ServerInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{4}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ServerInfo) GetInstanceId() string {
@@ -472,7 +692,7 @@ type RequestCount struct {
 
 func (x *RequestCount) Reset() {
 	*x = RequestCount{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[5]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -484,7 +704,7 @@ func (x *RequestCount) String() string {
 func (*RequestCount) ProtoMessage() {}
 
 func (x *RequestCount) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[5]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -497,7 +717,7 @@ func (x *RequestCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestCount.ProtoReflect.Descriptor instead.
 func (*RequestCount) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{5}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RequestCount) GetNamespace() string {
@@ -586,7 +806,7 @@ type EndpointInfo struct {
 
 func (x *EndpointInfo) Reset() {
 	*x = EndpointInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[6]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -598,7 +818,7 @@ func (x *EndpointInfo) String() string {
 func (*EndpointInfo) ProtoMessage() {}
 
 func (x *EndpointInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[6]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -611,7 +831,7 @@ func (x *EndpointInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndpointInfo.ProtoReflect.Descriptor instead.
 func (*EndpointInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{6}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *EndpointInfo) GetNamespaces() []string {
@@ -690,7 +910,7 @@ type MethodInfo struct {
 
 func (x *MethodInfo) Reset() {
 	*x = MethodInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[7]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -702,7 +922,7 @@ func (x *MethodInfo) String() string {
 func (*MethodInfo) ProtoMessage() {}
 
 func (x *MethodInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[7]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -715,7 +935,7 @@ func (x *MethodInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MethodInfo.ProtoReflect.Descriptor instead.
 func (*MethodInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{7}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *MethodInfo) GetName() string {
@@ -796,7 +1016,7 @@ type ArgumentInfo struct {
 
 func (x *ArgumentInfo) Reset() {
 	*x = ArgumentInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[8]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -808,7 +1028,7 @@ func (x *ArgumentInfo) String() string {
 func (*ArgumentInfo) ProtoMessage() {}
 
 func (x *ArgumentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[8]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -821,7 +1041,7 @@ func (x *ArgumentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArgumentInfo.ProtoReflect.Descriptor instead.
 func (*ArgumentInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{8}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ArgumentInfo) GetName() string {
@@ -858,14 +1078,31 @@ const file_oslorpc_v1_introspection_proto_rawDesc = "" +
 	"\x0eGetInfoRequest\x12\x19\n" +
 	"\x05topic\x18\x01 \x01(\tH\x00R\x05topic\x88\x01\x01\x12\x1a\n" +
 	"\brequests\x18\x02 \x01(\bR\brequestsB\b\n" +
-	"\x06_topic\"\xc4\x01\n" +
+	"\x06_topic\"\xa3\x02\n" +
 	"\x0fGetInfoResponse\x12\x17\n" +
 	"\aboot_id\x18\x01 \x01(\tR\x06bootId\x12\x1d\n" +
 	"\n" +
 	"process_id\x18\x02 \x01(\x03R\tprocessId\x12\x14\n" +
 	"\x05build\x18\x03 \x01(\tR\x05build\x121\n" +
 	"\x06uptime\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06uptime\x120\n" +
-	"\aservers\x18\x05 \x03(\v2\x16.oslorpc.v1.ServerInfoR\aservers\"\xf8\x02\n" +
+	"\aservers\x18\x05 \x03(\v2\x16.oslorpc.v1.ServerInfoR\aservers\x12.\n" +
+	"\x06policy\x18\x06 \x01(\v2\x16.oslorpc.v1.PolicyInfoR\x06policy\x12-\n" +
+	"\x06limits\x18\a \x03(\v2\x15.oslorpc.v1.LimitInfoR\x06limits\"\xd4\x01\n" +
+	"\n" +
+	"PolicyInfo\x12\x17\n" +
+	"\adry_run\x18\x01 \x01(\bR\x06dryRun\x120\n" +
+	"\x05since\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05since\x12*\n" +
+	"\x05rules\x18\x03 \x03(\v2\x14.oslorpc.v1.RuleInfoR\x05rules\x12\x16\n" +
+	"\x06denied\x18\x04 \x01(\x03R\x06denied\x12\x1d\n" +
+	"\n" +
+	"would_deny\x18\x05 \x01(\x03R\twouldDeny\x12\x18\n" +
+	"\aproblem\x18\x06 \x01(\tR\aproblem\"8\n" +
+	"\bRuleInfo\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\aallowed\x18\x02 \x01(\x03R\aallowed\"=\n" +
+	"\tLimitInfo\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n" +
+	"\arefused\x18\x02 \x01(\x03R\arefused\"\xf8\x02\n" +
 	"\n" +
 	"ServerInfo\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
@@ -944,41 +1181,48 @@ func file_oslorpc_v1_introspection_proto_rawDescGZIP() []byte {
 }
 
 var file_oslorpc_v1_introspection_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_oslorpc_v1_introspection_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_oslorpc_v1_introspection_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_oslorpc_v1_introspection_proto_goTypes = []any{
 	(State)(0),                    // 0: oslorpc.v1.State
 	(*PingRequest)(nil),           // 1: oslorpc.v1.PingRequest
 	(*PingResponse)(nil),          // 2: oslorpc.v1.PingResponse
 	(*GetInfoRequest)(nil),        // 3: oslorpc.v1.GetInfoRequest
 	(*GetInfoResponse)(nil),       // 4: oslorpc.v1.GetInfoResponse
-	(*ServerInfo)(nil),            // 5: oslorpc.v1.ServerInfo
-	(*RequestCount)(nil),          // 6: oslorpc.v1.RequestCount
-	(*EndpointInfo)(nil),          // 7: oslorpc.v1.EndpointInfo
-	(*MethodInfo)(nil),            // 8: oslorpc.v1.MethodInfo
-	(*ArgumentInfo)(nil),          // 9: oslorpc.v1.ArgumentInfo
-	(*durationpb.Duration)(nil),   // 10: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 11: google.protobuf.Timestamp
+	(*PolicyInfo)(nil),            // 5: oslorpc.v1.PolicyInfo
+	(*RuleInfo)(nil),              // 6: oslorpc.v1.RuleInfo
+	(*LimitInfo)(nil),             // 7: oslorpc.v1.LimitInfo
+	(*ServerInfo)(nil),            // 8: oslorpc.v1.ServerInfo
+	(*RequestCount)(nil),          // 9: oslorpc.v1.RequestCount
+	(*EndpointInfo)(nil),          // 10: oslorpc.v1.EndpointInfo
+	(*MethodInfo)(nil),            // 11: oslorpc.v1.MethodInfo
+	(*ArgumentInfo)(nil),          // 12: oslorpc.v1.ArgumentInfo
+	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
 }
 var file_oslorpc_v1_introspection_proto_depIdxs = []int32{
-	10, // 0: oslorpc.v1.GetInfoResponse.uptime:type_name -> google.protobuf.Duration
-	5,  // 1: oslorpc.v1.GetInfoResponse.servers:type_name -> oslorpc.v1.ServerInfo
-	0,  // 2: oslorpc.v1.ServerInfo.state:type_name -> oslorpc.v1.State
-	7,  // 3: oslorpc.v1.ServerInfo.endpoints:type_name -> oslorpc.v1.EndpointInfo
-	6,  // 4: oslorpc.v1.ServerInfo.requests:type_name -> oslorpc.v1.RequestCount
-	11, // 5: oslorpc.v1.RequestCount.first_seen:type_name -> google.protobuf.Timestamp
-	11, // 6: oslorpc.v1.RequestCount.last_seen:type_name -> google.protobuf.Timestamp
-	8,  // 7: oslorpc.v1.EndpointInfo.methods:type_name -> oslorpc.v1.MethodInfo
-	8,  // 8: oslorpc.v1.EndpointInfo.fallback:type_name -> oslorpc.v1.MethodInfo
-	9,  // 9: oslorpc.v1.MethodInfo.arguments:type_name -> oslorpc.v1.ArgumentInfo
-	1,  // 10: oslorpc.v1.IntrospectionService.Ping:input_type -> oslorpc.v1.PingRequest
-	3,  // 11: oslorpc.v1.IntrospectionService.GetInfo:input_type -> oslorpc.v1.GetInfoRequest
-	2,  // 12: oslorpc.v1.IntrospectionService.Ping:output_type -> oslorpc.v1.PingResponse
-	4,  // 13: oslorpc.v1.IntrospectionService.GetInfo:output_type -> oslorpc.v1.GetInfoResponse
-	12, // [12:14] is the sub-list for method output_type
-	10, // [10:12] is the sub-list for method input_type
-	10, // [10:10] is the sub-list for extension type_name
-	10, // [10:10] is the sub-list for extension extendee
-	0,  // [0:10] is the sub-list for field type_name
+	13, // 0: oslorpc.v1.GetInfoResponse.uptime:type_name -> google.protobuf.Duration
+	8,  // 1: oslorpc.v1.GetInfoResponse.servers:type_name -> oslorpc.v1.ServerInfo
+	5,  // 2: oslorpc.v1.GetInfoResponse.policy:type_name -> oslorpc.v1.PolicyInfo
+	7,  // 3: oslorpc.v1.GetInfoResponse.limits:type_name -> oslorpc.v1.LimitInfo
+	14, // 4: oslorpc.v1.PolicyInfo.since:type_name -> google.protobuf.Timestamp
+	6,  // 5: oslorpc.v1.PolicyInfo.rules:type_name -> oslorpc.v1.RuleInfo
+	0,  // 6: oslorpc.v1.ServerInfo.state:type_name -> oslorpc.v1.State
+	10, // 7: oslorpc.v1.ServerInfo.endpoints:type_name -> oslorpc.v1.EndpointInfo
+	9,  // 8: oslorpc.v1.ServerInfo.requests:type_name -> oslorpc.v1.RequestCount
+	14, // 9: oslorpc.v1.RequestCount.first_seen:type_name -> google.protobuf.Timestamp
+	14, // 10: oslorpc.v1.RequestCount.last_seen:type_name -> google.protobuf.Timestamp
+	11, // 11: oslorpc.v1.EndpointInfo.methods:type_name -> oslorpc.v1.MethodInfo
+	11, // 12: oslorpc.v1.EndpointInfo.fallback:type_name -> oslorpc.v1.MethodInfo
+	12, // 13: oslorpc.v1.MethodInfo.arguments:type_name -> oslorpc.v1.ArgumentInfo
+	1,  // 14: oslorpc.v1.IntrospectionService.Ping:input_type -> oslorpc.v1.PingRequest
+	3,  // 15: oslorpc.v1.IntrospectionService.GetInfo:input_type -> oslorpc.v1.GetInfoRequest
+	2,  // 16: oslorpc.v1.IntrospectionService.Ping:output_type -> oslorpc.v1.PingResponse
+	4,  // 17: oslorpc.v1.IntrospectionService.GetInfo:output_type -> oslorpc.v1.GetInfoResponse
+	16, // [16:18] is the sub-list for method output_type
+	14, // [14:16] is the sub-list for method input_type
+	14, // [14:14] is the sub-list for extension type_name
+	14, // [14:14] is the sub-list for extension extendee
+	0,  // [0:14] is the sub-list for field type_name
 }
 
 func init() { file_oslorpc_v1_introspection_proto_init() }
@@ -993,7 +1237,7 @@ func file_oslorpc_v1_introspection_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oslorpc_v1_introspection_proto_rawDesc), len(file_oslorpc_v1_introspection_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   9,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

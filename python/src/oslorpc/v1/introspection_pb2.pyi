@@ -43,18 +43,54 @@ class GetInfoRequest(_message.Message):
     def __init__(self, topic: _Optional[str] = ..., requests: bool = ...) -> None: ...
 
 class GetInfoResponse(_message.Message):
-    __slots__ = ("boot_id", "process_id", "build", "uptime", "servers")
+    __slots__ = ("boot_id", "process_id", "build", "uptime", "servers", "policy", "limits")
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     PROCESS_ID_FIELD_NUMBER: _ClassVar[int]
     BUILD_FIELD_NUMBER: _ClassVar[int]
     UPTIME_FIELD_NUMBER: _ClassVar[int]
     SERVERS_FIELD_NUMBER: _ClassVar[int]
+    POLICY_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
     boot_id: str
     process_id: int
     build: str
     uptime: _duration_pb2.Duration
     servers: _containers.RepeatedCompositeFieldContainer[ServerInfo]
-    def __init__(self, boot_id: _Optional[str] = ..., process_id: _Optional[int] = ..., build: _Optional[str] = ..., uptime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., servers: _Optional[_Iterable[_Union[ServerInfo, _Mapping]]] = ...) -> None: ...
+    policy: PolicyInfo
+    limits: _containers.RepeatedCompositeFieldContainer[LimitInfo]
+    def __init__(self, boot_id: _Optional[str] = ..., process_id: _Optional[int] = ..., build: _Optional[str] = ..., uptime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., servers: _Optional[_Iterable[_Union[ServerInfo, _Mapping]]] = ..., policy: _Optional[_Union[PolicyInfo, _Mapping]] = ..., limits: _Optional[_Iterable[_Union[LimitInfo, _Mapping]]] = ...) -> None: ...
+
+class PolicyInfo(_message.Message):
+    __slots__ = ("dry_run", "since", "rules", "denied", "would_deny", "problem")
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    RULES_FIELD_NUMBER: _ClassVar[int]
+    DENIED_FIELD_NUMBER: _ClassVar[int]
+    WOULD_DENY_FIELD_NUMBER: _ClassVar[int]
+    PROBLEM_FIELD_NUMBER: _ClassVar[int]
+    dry_run: bool
+    since: _timestamp_pb2.Timestamp
+    rules: _containers.RepeatedCompositeFieldContainer[RuleInfo]
+    denied: int
+    would_deny: int
+    problem: str
+    def __init__(self, dry_run: bool = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rules: _Optional[_Iterable[_Union[RuleInfo, _Mapping]]] = ..., denied: _Optional[int] = ..., would_deny: _Optional[int] = ..., problem: _Optional[str] = ...) -> None: ...
+
+class RuleInfo(_message.Message):
+    __slots__ = ("name", "allowed")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    allowed: int
+    def __init__(self, name: _Optional[str] = ..., allowed: _Optional[int] = ...) -> None: ...
+
+class LimitInfo(_message.Message):
+    __slots__ = ("reason", "refused")
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
+    reason: str
+    refused: int
+    def __init__(self, reason: _Optional[str] = ..., refused: _Optional[int] = ...) -> None: ...
 
 class ServerInfo(_message.Message):
     __slots__ = ("instance_id", "exchange", "topic", "server", "state", "endpoints", "running", "queued", "refused", "requests", "uncounted")
