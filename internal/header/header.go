@@ -165,6 +165,13 @@ func single(ctx context.Context, key string) (string, error) {
 // prefix is what the names of all headers begin with.
 const prefix = "oslorpc-"
 
+// Authorization is the header with a bearer token. It is of the transport, which sends it only
+// where none but the server can read it.
+const Authorization = "authorization"
+
+// isOurs reports whether a header is not for programs to write.
+func isOurs(name string) bool { return name == Authorization || strings.HasPrefix(name, prefix) }
+
 // Write returns a context whose calls carry the headers, and no others of ours: headers that a
 // handler passes on with the metadata of the request that it serves describe that request.
 func Write(ctx context.Context, r *Request) context.Context {
@@ -177,7 +184,7 @@ func Write(ctx context.Context, r *Request) context.Context {
 		return metadata.AppendToOutgoingContext(ctx, pairs...)
 	}
 	for key := range md {
-		if strings.HasPrefix(key, prefix) {
+		if isOurs(key) {
 			delete(md, key)
 		}
 	}
@@ -228,7 +235,7 @@ func Outgoing(ctx context.Context) rpc.Metadata {
 		return nil
 	}
 	for key := range md {
-		if strings.HasPrefix(key, prefix) {
+		if isOurs(key) {
 			delete(md, key)
 		}
 	}
@@ -240,7 +247,7 @@ func Outgoing(ctx context.Context) rpc.Metadata {
 func Size(md map[string][]string) int {
 	n := 0
 	for key, values := range md {
-		if strings.HasPrefix(key, prefix) {
+		if isOurs(key) {
 			continue
 		}
 		for _, value := range values {

@@ -106,7 +106,7 @@ func (s *site) open(c *Config, secure credentials.TransportCredentials) {
 	services := service.New(s.intake, silent...)
 	options := append([]grpc.ServerOption{
 		grpc.Creds(inbound.Credentials(secure, c.Log, s.budget)),
-		grpc.InTapHandle(inbound.Tap),
+		grpc.InTapHandle(inbound.NewTokens(c.Trust.Config().Tokens, c.Log).Tap),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: connection.MinPing, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: maxIdle, Time: pingTime, Timeout: pingTime}),
 		grpc.ChainStreamInterceptor(s.endStream),

@@ -26,7 +26,7 @@ type failures struct {
 	seen map[string]*failure // by advice, of which there are few
 }
 
-// failure is what is known of handshakes that failed for the same reason.
+// failure is what is known of failures that are alike.
 type failure struct {
 	logged time.Time
 	more   int // since it was logged
@@ -43,20 +43,28 @@ func (f *failures) add(raw net.Conn, err error) {
 	if advice == "" {
 		return
 	}
-	now := time.Now()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	last, known := f.seen[advice]
-	if !known {
+	last := f.seen[advice]
+	if last == nil {
 		last = &failure{}
 		f.seen[advice] = last
 	}
-	if known && now.Sub(last.logged) < failureInterval {
-		last.more++
-		return
+	if more, ok := last.isDue(time.Now()); ok {
+		f.log.Warn("a client failed the TLS handshake", "address", raw.RemoteAddr().String(), "reason", err, "advice", advice, "more_since_last", more)
 	}
-	f.log.Warn("a client failed the TLS handshake", "address", raw.RemoteAddr().String(), "reason", err, "advice", advice, "more_since_last", last.more)
-	last.logged, last.more = now, 0
+}
+
+// isDue counts a failure, and reports whether it is to be logged, and how many were not since the
+// last that was.
+func (f *failure) isDue(now time.Time) (more int, due bool) {
+	if now.Sub(f.logged) < failureInterval {
+		f.more++
+		return 0, false
+	}
+	more = f.more
+	f.logged, f.more = now, 0
+	return more, true
 }
 
 // adviceOn says what to do about a handshake that failed; empty if there is nothing to do.

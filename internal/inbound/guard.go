@@ -46,6 +46,8 @@ type guard struct {
 	ticker  *time.Timer        // nil until something must be watched
 	ticking bool
 	closed  bool
+	// accounts are of the identities that tokens proved on the connection.
+	accounts map[string]*limits.Caller
 }
 
 // stream is an RPC with something to account for.
@@ -230,12 +232,16 @@ func (g *guard) close() {
 		}
 	}
 	g.streams = nil
+	for _, account := range g.accounts {
+		account.Leave()
+	}
+	g.accounts = nil
 	g.caller.Leave()
 }
 
 // claimAnswer claims room for n bytes of an answer on a stream, and waits for it.
 func (g *guard) claimAnswer(ctx context.Context, id uint32, n int, reserve bool) error {
-	claim, err := g.budget.Answers.Acquire(ctx, g.caller, n)
+	claim, err := g.budget.Answers.Acquire(ctx, g.callerOf(ctx), n)
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,12 @@
-// Package inbound is the server's end of connections: what each one proves of its caller.
+// Package inbound is the server's end of connections: what each one, and each RPC on it, proves of
+// its caller.
 //
 // [Credentials] wraps the transport credentials of a gRPC server. Each connection that they let in
 // has one [Conn]. [From] returns it to the handlers of the RPCs on the connection. The credentials'
 // own AuthInfo stays as it is, so programs that read it keep working.
+//
+// [Tokens] verifies the tokens that RPCs carry. [Peer] returns what an RPC proves in all: it is the
+// one place that the policy, the limits, the counts, the deduplication and the message itself ask.
 package inbound
 
 import (
@@ -53,15 +57,8 @@ func (c *Conn) Close() error {
 	return c.Conn.Close()
 }
 
-// Caller returns the account of the peer; nil without limits.
-func (c *Conn) Caller() *limits.Caller {
-	if c == nil || c.guard == nil {
-		return nil
-	}
-	return c.guard.caller
-}
-
-// Peer returns the process at the other end. It does not change during the connection.
+// Peer returns the process at the other end, as the connection proves it. It does not change. What
+// an RPC proves beyond that is in [Peer].
 func (c *Conn) Peer() rpc.Peer { return c.peer }
 
 // RemoteAddr returns the address of the other end. It leads [From] to the connection.

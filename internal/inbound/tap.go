@@ -11,29 +11,41 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Tap refuses RPCs of callers that have as many as they may have, or that send too many a second.
-// gRPC calls it with the headers of each, before anything else.
-func Tap(ctx context.Context, _ *tap.Info) (context.Context, error) {
+// Tap is the handler for [grpc.InTapHandle]. gRPC calls it with the headers of each RPC, before
+// anything else. It refuses RPCs of callers that do not prove who they are although the server
+// verifies tokens, of callers that have as many RPCs as they may have, and of those that send too
+// many a second. The header with a token goes no further.
+func (t *Tokens) Tap(ctx context.Context, info *tap.Info) (context.Context, error) {
+	credentials := info.Header.Get(authorization)
+	delete(info.Header, authorization) // it is the map in ctx, too
 	c := From(ctx)
-	if c == nil || c.guard == nil {
+	if c == nil {
 		return ctx, nil
 	}
-	switch caller := c.guard.caller; {
-	case caller.IsCrowded():
-		c.guard.budget.Refused(limits.Streams, caller.String())
+	if c.guard != nil && c.guard.caller.IsCrowded() {
+		c.guard.budget.Refused(limits.Streams, c.guard.caller.String())
 		return nil, errStreams
-	case caller.IsFast():
-		c.guard.budget.Refused(limits.Rate, caller.String())
-		return nil, errRate
-	default:
-		return ctx, nil
 	}
+	var unproven error
+	if t != nil {
+		ctx, unproven = t.identify(ctx, c, credentials)
+	}
+	if c.guard != nil {
+		if caller := c.guard.callerOf(ctx); caller.IsFast() {
+			c.guard.budget.Refused(limits.Rate, caller.String())
+			return nil, errRate
+		}
+	}
+	return ctx, unproven
 }
 
-// The statuses for RPCs beyond the limits.
+// The statuses for RPCs that are refused.
 var (
-	errStreams = refused("the caller has as many open RPCs as the server takes from one")
-	errRate    = refused("the caller sends more messages a second than the server takes from one")
+	errStreams  = refused("the caller has as many open RPCs as the server takes from one")
+	errCallers  = refused("the caller has as many connections as the server takes from one")
+	errRate     = refused("the caller sends more messages a second than the server takes from one")
+	errUnproven = rpcstatus.Encode(refusal.Denied("the server requires a token or a certificate, and the caller has none"), nil).Err()
+	errToken    = rpcstatus.Encode(refusal.Denied("the server does not accept the token of the caller"), nil).Err()
 )
 
 func refused(message string) error {

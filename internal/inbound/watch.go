@@ -38,7 +38,7 @@ func (g *guard) tick() {
 		go g.conn.Close() // gRPC gets the error of what it does with it
 		return
 	}
-	again, hinders := g.in.within() || g.written.Load() != 0, g.budget.Answers.Waits(g.caller)
+	again, hinders := g.in.within() || g.written.Load() != 0, g.isWaitedFor()
 	for id, s := range g.streams {
 		if s == nil {
 			continue
@@ -75,7 +75,18 @@ func (g *guard) isStuck(now time.Time) bool {
 		return false
 	}
 	lasts, limit := now.Sub(time.Unix(0, since)), g.budget.Limits.Progress
-	return lasts > 3*limit || lasts > limit && g.budget.Answers.Waits(g.caller)
+	return lasts > 3*limit || lasts > limit && g.isWaitedFor()
+}
+
+// isWaitedFor reports whether answers wait because of one of the connection's callers. The lock is
+// held.
+func (g *guard) isWaitedFor() bool {
+	for _, account := range g.accounts {
+		if g.budget.Answers.Waits(account) {
+			return true
+		}
+	}
+	return g.budget.Answers.Waits(g.caller)
 }
 
 // isUnfinished reports whether a part of a message is there, and the peer may send the rest.

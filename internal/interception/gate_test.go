@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -25,31 +24,6 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
-
-// proof is how a client proves who it is.
-type proof struct {
-	name string
-	// client and server are what the ends of a connection trust.
-	client, server func(a *tlstest.Authority) trust.Config
-	// listen is where a server listens, given a directory of its own.
-	listen func(dir string) string
-	// from is a pattern of the client for a rule, and identity is its name in the audit log.
-	from, identity string
-}
-
-func proofs() []proof {
-	tcp := func(string) string { return "127.0.0.1:0" }
-	inClear := func(*tlstest.Authority) trust.Config { return trust.Config{} }
-	certified := func(name string) func(a *tlstest.Authority) trust.Config {
-		return func(a *tlstest.Authority) trust.Config { return trust.Config{TLS: a.Mutual(name)} }
-	}
-	user := fmt.Sprintf("user:%d", os.Getuid())
-	return []proof{
-		{"mTLS", certified(clientName), certified("node.example"), tcp, "dns:client.*", "dns:" + clientName},
-		{"none", inClear, inClear, tcp, "anyone", "unproven"},
-		{"user", inClear, inClear, func(dir string) string { return "unix:" + filepath.Join(dir, "s") }, user, user},
-	}
-}
 
 // auditLog is the log of a server.
 type auditLog struct {
@@ -77,6 +51,13 @@ func (a *auditLog) take() (lines []string) {
 	return lines
 }
 
+// all returns the log.
+func (a *auditLog) all() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.text.String()
+}
+
 // guarded is a fleet whose servers have a policy.
 type guarded struct {
 	fleet
@@ -97,7 +78,7 @@ func newGuarded(t *testing.T, p proof, policy *trust.Policy) *guarded {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = os.RemoveAll(dir) })
-		config := p.server(g.authority)
+		config := p.server(t, g.authority)
 		config.Policy = policy
 		transport := g.join(t, oslorpc.WithListen(p.listen(dir)), oslorpc.WithTrust(config),
 			oslorpc.WithLogger(slog.New(slog.NewTextHandler(&g.log, nil))), oslorpc.WithInterceptors(g.journal.interceptor(name)))
@@ -111,7 +92,7 @@ func newGuarded(t *testing.T, p proof, policy *trust.Policy) *guarded {
 		}
 		g.servers[name] = s
 	}
-	g.transport = g.join(t, oslorpc.WithTrust(p.client(g.authority)), oslorpc.WithCallerName("tester"),
+	g.transport = g.join(t, oslorpc.WithTrust(p.client(t, g.authority)), oslorpc.WithCallerName("tester"),
 		oslorpc.WithInterceptors(g.journal.interceptor("client")), oslorpc.WithLogger(slog.New(slog.DiscardHandler)))
 	g.client = g.transport.Client(oslorpc.Target{Topic: topic, Version: "1.1"}, oslorpc.WithTimeout(patience))
 	return g
@@ -160,7 +141,7 @@ func TestGateDenies(t *testing.T) {
 	for _, p := range proofs() {
 		t.Run(p.name, func(t *testing.T) {
 			g := newGuarded(t, p, &trust.Policy{Rules: []trust.Rule{inspect, {
-				Name: "others", From: []string{"dns:other.example", "user:4294967294"}, Topic: []string{topic},
+				Name: "others", From: []string{"dns:other.example", "user:4294967294", "token:https://issuer.example/other"}, Topic: []string{topic},
 			}}})
 			for range 2 { // the second time, the senders have something that the servers missed
 				for _, r := range rows() {

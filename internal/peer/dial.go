@@ -29,6 +29,8 @@ type Config struct {
 	// Identity is the name that the certificate at the other end must have for the server that an
 	// RPC is meant for, by [Meaning]; nil for any.
 	Identity *identity.Template
+	// Token returns the bearer token to send with each RPC; nil for none.
+	Token func() string
 	// Log gets warnings about servers that do not prove their names; nil for none.
 	Log *slog.Logger
 	// Options come after our own, and win. Options that set another dialer or other credentials
@@ -82,6 +84,9 @@ func (c Config) dialer() dialer {
 		}
 		if v != nil {
 			ours = append(ours, grpc.WithPerRPCCredentials(&verified{v, addr}))
+		}
+		if c.Token != nil { // after what verifies that the server may have it
+			ours = append(ours, grpc.WithPerRPCCredentials(&bearer{c.Token, strings.HasPrefix(addr, "unix:")}))
 		}
 		// gRPC reads a target as a URL: a path, or the zone of an IPv6 address, may have what means
 		// something else there.

@@ -24,7 +24,7 @@ type file struct {
 func (f file) read() ([]byte, error) {
 	info, err := os.Stat(f.path)
 	if err == nil && info.IsDir() {
-		return nil, failure.Invalid("%s: %q is a directory: name the PEM file in it", f.origin, f.path)
+		return nil, failure.Invalid("%s: %q is a directory: name the file in it", f.origin, f.path)
 	}
 	text, err := os.ReadFile(f.path)
 	switch {

@@ -17,8 +17,12 @@ type plain struct {
 }
 
 // CheckServing returns an error if a server must not be reached at an address in clear: other
-// machines could read what passes. An address without a port is a host.
+// machines could read what passes, or clients would send no token. An address without a port is a
+// host.
 func (t *Trust) CheckServing(address string) error {
+	if err := t.checkTokens(address); err != nil {
+		return err
+	}
 	if t.Secure() || t.config.Plaintext || isLocal(address) {
 		return nil
 	}

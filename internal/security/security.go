@@ -23,7 +23,8 @@ import (
 type Trust struct {
 	config trust.Config
 	log    *slog.Logger
-	files  *files // nil without files
+	files  *files     // nil without files
+	token  *tokenFile // nil without a token
 	plain  plain
 	conns  conns
 	// renewals are the attempts to make new connections in place of others.
@@ -58,7 +59,12 @@ func Open(text Text, log *slog.Logger) (*Trust, error) {
 			return nil, err
 		}
 	}
-	if t.files == nil && c.TLS == nil {
+	if c.TokenFile != "" {
+		if t.token, err = openToken(c.TokenFile, origins["token-file"], log); err != nil {
+			return nil, err
+		}
+	}
+	if t.files == nil && t.token == nil && c.TLS == nil {
 		close(t.ended)
 		return t, nil
 	}
@@ -117,6 +123,9 @@ func (t *Trust) follow() {
 		case <-tick.C:
 			if t.files != nil {
 				t.files.look()
+			}
+			if t.token != nil {
+				t.token.look()
 			}
 			t.review(time.Now())
 		}

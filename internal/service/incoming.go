@@ -73,7 +73,7 @@ func (o origin) Metadata() rpc.Metadata {
 // isOurs reports whether a header is for this library, for gRPC or for HTTP.
 func isOurs(name string) bool {
 	switch name {
-	case "content-type", "user-agent", "te":
+	case "content-type", "user-agent", "te", "authorization":
 		return true
 	default:
 		return strings.HasPrefix(name, "oslorpc-") || strings.HasPrefix(name, "grpc-") || strings.HasPrefix(name, ":")
@@ -92,10 +92,11 @@ func valueOf(name, value string) string {
 	return string(decoded)
 }
 
-// Peer returns the process at the other end of the connection.
+// Peer returns the process at the other end of the connection, with what the connection and the RPC
+// prove of it.
 func (o origin) Peer() (p rpc.Peer) {
-	if c := inbound.From(o.ctx); c != nil {
-		return c.Peer()
+	if p, ok := inbound.Peer(o.ctx); ok {
+		return p
 	}
 	from, ok := peer.FromContext(o.ctx)
 	if !ok {

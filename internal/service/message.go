@@ -64,7 +64,7 @@ func (in *incoming) ReadContent() (kwargs, context string, err error) {
 // from says which RPC carries the message, and which metadata are within the message.
 func (in *incoming) from(ctx context.Context, entries map[string]string) {
 	in.origin = origin{ctx: ctx, entries: entries}
-	in.Origin, in.Caller, in.From = in, callerOf(ctx), inbound.From(ctx).Caller()
+	in.Origin, in.Caller, in.From = in, callerOf(ctx), inbound.Account(ctx)
 }
 
 // presentAndEmpty returns the name of the first field that is given and empty, "" if there is none.

@@ -256,7 +256,10 @@ func (t *Transport) listed(ctx context.Context, topic discovery.Topic) (ids []st
 // carrier has what connects to others.
 func (c *config) carrier() grpccarrier.Config {
 	config := grpccarrier.Config{
-		Peers: peer.Config{Credentials: c.security.Client(), Identity: c.security.Identity(), Log: c.log, Options: c.dialOptions}, Caller: c.caller,
+		Peers: peer.Config{
+			Credentials: c.security.Client(), Identity: c.security.Identity(), Token: c.security.Token(), Log: c.log, Options: c.dialOptions,
+		},
+		Caller:  c.caller,
 		MaxSize: c.limits.MessageSize, MaxHeader: c.limits.HeaderSize,
 	}
 	if c.process != nil {

@@ -47,10 +47,12 @@ type Config struct {
 	// an authority certified.
 	Identity string
 
-	// TokenFile is the path of a file with the bearer token that clients send with each message.
-	// Empty means no token.
+	// TokenFile is the path of a file with the bearer token that clients send with each message, over
+	// TLS and Unix sockets only. Empty means no token.
 	TokenFile string
-	// Tokens verifies the tokens of clients at servers. Nil means that tokens prove nothing.
+	// Tokens verifies the tokens of clients at servers, which need TLS or a Unix socket then. A client
+	// that proves nothing by a token, a certificate or a Unix socket is refused. Nil means that tokens
+	// prove nothing.
 	Tokens Verifier
 
 	// WorkloadAPI is the address of a SPIFFE Workload API, such as unix:///run/spire/agent.sock. It
@@ -100,7 +102,11 @@ type Hidden struct {
 
 // Verifier verifies bearer tokens. It is safe for concurrent use.
 type Verifier interface {
-	// Verify returns the subject that a token names, and when the token expires; the zero time means
-	// never. An error means that the token proves nothing.
+	// Verify returns whom a token names, as ISSUER/SUBJECT, and when the token expires; the zero time
+	// means never. The caller's identity is "token:" and that name, so two subjects must not have the
+	// same. An error means that the token proves nothing; it is logged, and not told to the caller.
+	//
+	// The connection waits meanwhile, so Verify has a second, as ctx says. It is not asked about the
+	// same token again for ten seconds.
 	Verify(ctx context.Context, token string) (subject string, expires time.Time, err error)
 }

@@ -54,10 +54,10 @@ func (l Link) Open(ctx context.Context, r *carrier.Request) (carrier.Stream, err
 	}
 }
 
-// meaning returns the context of an RPC for a server, which the process must prove to be if servers
-// must prove that.
+// meaning returns the context of an RPC for a server, if what is meant is asked for before it is
+// sent.
 func (l Link) meaning(ctx context.Context, s identity.Server) context.Context {
-	if l.carrier.config.Peers.Identity == nil {
+	if l.carrier.config.Peers.Identity == nil && l.carrier.config.Peers.Token == nil {
 		return ctx
 	}
 	return peer.Meaning(ctx, s)

@@ -1,0 +1,261 @@
+package inbound
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/oslorpc/oslorpc/internal/limits"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+	"github.com/oslorpc/oslorpc/pkg/trust"
+)
+
+const (
+	authorization = "authorization"
+	scheme        = "bearer"
+
+	// verifyTime bounds how long a verifier may take: the connection waits for it.
+	verifyTime = time.Second
+	// knownTime is how long a token is not verified again, unless it expires before. So a key that
+	// is not trusted any more ends its tokens soon.
+	knownTime = 10 * time.Second
+	// maxKnown bounds the tokens that are remembered.
+	maxKnown = 4096
+	// maxSubject bounds the name that a token proves, in bytes.
+	maxSubject = 1 << 10
+)
+
+// Tokens verifies the bearer tokens of RPCs. A nil Tokens ignores them. It is safe for concurrent
+// use.
+type Tokens struct {
+	verifier trust.Verifier
+	log      *refusedTokens
+
+	mu    sync.Mutex
+	known map[[sha256.Size]byte]known
+}
+
+// known is a token that was verified.
+type known struct {
+	name  string // that it proves
+	until time.Time
+}
+
+// NewTokens returns what verifies tokens with a verifier; nil for a nil verifier.
+func NewTokens(v trust.Verifier, log *slog.Logger) *Tokens {
+	if v == nil {
+		return nil
+	}
+	return &Tokens{verifier: v, log: &refusedTokens{log: log}, known: map[[sha256.Size]byte]known{}}
+}
+
+// identify returns the context of an RPC with what its token proves of the caller. An error is a
+// status, and the context as it was.
+func (t *Tokens) identify(ctx context.Context, c *Conn, credentials []string) (context.Context, error) {
+	if len(credentials) == 0 {
+		if c.peer.Identity.Proof == rpc.ProofNone {
+			return ctx, errUnproven
+		}
+		return ctx, nil
+	}
+	name, err := t.prove(ctx, credentials)
+	if err != nil {
+		t.log.add(c.peer.Addr, err)
+		return ctx, errToken
+	}
+	s := &sender{peer: c.peer}
+	s.peer.Identity = rpc.Identity{Proof: rpc.ProofToken, Names: slices.Concat([]string{name}, c.peer.Identity.Names)}
+	if c.guard != nil {
+		if s.account = c.guard.accountOf(name); s.account == nil {
+			return ctx, errCallers
+		}
+	}
+	return context.WithValue(ctx, senderKey{}, s), nil
+}
+
+// prove returns the name that a token proves.
+func (t *Tokens) prove(ctx context.Context, credentials []string) (string, error) {
+	if len(credentials) > 1 {
+		return "", errors.New("there are several authorization headers")
+	}
+	kind, token, _ := strings.Cut(credentials[0], " ")
+	token = strings.TrimSpace(token)
+	if !strings.EqualFold(kind, scheme) || token == "" {
+		return "", errors.New("the authorization header has no bearer token")
+	}
+	now, key := time.Now(), sha256.Sum256([]byte(token))
+	t.mu.Lock()
+	k, has := t.known[key]
+	t.mu.Unlock()
+	if has && now.Before(k.until) {
+		return k.name, nil
+	}
+	k, err := t.verify(ctx, token, now)
+	if err != nil {
+		return "", errors.New(strings.ReplaceAll(err.Error(), token, "(the token)"))
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.makeRoom(now)
+	t.known[key] = k
+	return k.name, nil
+}
+
+// verify asks the verifier about a token.
+func (t *Tokens) verify(ctx context.Context, token string, now time.Time) (k known, err error) {
+	defer func() {
+		if p := recover(); p != nil { // it would end the process
+			err = fmt.Errorf("the verifier panicked: %v", p)
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, verifyTime)
+	defer cancel()
+	subject, expires, err := t.verifier.Verify(ctx, token)
+	switch {
+	case err != nil:
+		return known{}, err
+	case !isName(subject):
+		return known{}, errors.New("the verifier returned a subject that is empty, long or not printable")
+	case !expires.IsZero() && !now.Before(expires):
+		return known{}, fmt.Errorf("it expired at %s", expires.UTC().Format(time.RFC3339))
+	}
+	k = known{"token:" + subject, now.Add(knownTime)}
+	if !expires.IsZero() && expires.Before(k.until) {
+		k.until = expires
+	}
+	return k, nil
+}
+
+func isName(subject string) bool {
+	return subject != "" && len(subject) <= maxSubject && utf8.ValidString(subject) &&
+		!strings.ContainsFunc(subject, func(r rune) bool { return !unicode.IsPrint(r) })
+}
+
+// makeRoom makes room for a token. The lock is held.
+func (t *Tokens) makeRoom(now time.Time) {
+	if len(t.known) < maxKnown {
+		return
+	}
+	for key, k := range t.known {
+		if !now.Before(k.until) {
+			delete(t.known, key)
+		}
+	}
+	for key := range t.known { // any
+		if len(t.known) < maxKnown {
+			return
+		}
+		delete(t.known, key)
+	}
+}
+
+// sender is what a token proves of the caller of an RPC.
+type sender struct {
+	peer    rpc.Peer
+	account *limits.Caller // nil without limits
+}
+
+type senderKey struct{}
+
+// Peer returns the process that made the RPC of ctx, with what its connection and its token prove;
+// false if ctx is of no RPC, or of a server without [Credentials].
+func Peer(ctx context.Context) (rpc.Peer, bool) {
+	if s, ok := ctx.Value(senderKey{}).(*sender); ok {
+		return s.peer, true
+	}
+	if c := From(ctx); c != nil {
+		return c.peer, true
+	}
+	return rpc.Peer{}, false
+}
+
+// Account returns the account of the caller of the RPC of ctx; nil without limits.
+func Account(ctx context.Context) *limits.Caller {
+	if c := From(ctx); c != nil && c.guard != nil {
+		return c.guard.callerOf(ctx)
+	}
+	return nil
+}
+
+// callerOf returns the account of the caller of an RPC on the connection.
+func (g *guard) callerOf(ctx context.Context) *limits.Caller {
+	if s, ok := ctx.Value(senderKey{}).(*sender); ok {
+		return s.account
+	}
+	return g.caller
+}
+
+// maxAccounts bounds the identities of tokens that a connection counts apart.
+const maxAccounts = 64
+
+// accountOf returns the account of an identity that a token proved on the connection; nil if the
+// identity has as many connections as it may have.
+func (g *guard) accountOf(name string) *limits.Caller {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if a := g.accounts[name]; a != nil {
+		return a
+	}
+	if g.closed {
+		return g.caller
+	}
+	a := g.budget.Join(name, "")
+	if a == nil {
+		g.budget.Refused(limits.Connections, name)
+		return nil
+	}
+	for other, account := range g.accounts { // any
+		if len(g.accounts) < maxAccounts {
+			break
+		}
+		account.Leave()
+		delete(g.accounts, other)
+	}
+	if g.accounts == nil {
+		g.accounts = map[string]*limits.Caller{}
+	}
+	g.accounts[name] = a
+	return a
+}
+
+// refusedTokens logs tokens that prove nothing: one line for each address and interval. It is safe
+// for concurrent use.
+type refusedTokens struct {
+	log *slog.Logger
+
+	mu   sync.Mutex
+	seen map[string]*failure // by the address without the port
+}
+
+// maxAddresses bounds the addresses that are told apart.
+const maxAddresses = 1000
+
+// add takes in a token that was refused.
+func (r *refusedTokens) add(address string, reason error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = address
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.seen == nil || r.seen[host] == nil && len(r.seen) >= maxAddresses {
+		r.seen = map[string]*failure{}
+	}
+	last := r.seen[host]
+	if last == nil {
+		last = &failure{}
+		r.seen[host] = last
+	}
+	if more, ok := last.isDue(time.Now()); ok {
+		r.log.Warn("the token of a client proves nothing", "address", address, "reason", reason, "more_since_last", more)
+	}
+}
