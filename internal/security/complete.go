@@ -61,7 +61,7 @@ type Text struct {
 // errors. A certificate and its key come from the same place. An error is of kind Invalid.
 func (t *Text) Complete() (trust.Config, map[string]string, error) {
 	c, origins := t.Config, map[string]string{}
-	replaced := c.TLS != nil || c.Credentials != nil || c.WorkloadAPI != ""
+	replaced := c.TLS != nil || c.Credentials != nil
 	pair := func(parameter string) bool { return parameter == "cert" || parameter == "key" }
 	hasPair := c.Cert != "" || c.Key != ""
 	urlHasPair := t.URL["cert"] != "" || t.URL["key"] != ""

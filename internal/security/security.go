@@ -88,6 +88,13 @@ func check(c *trust.Config, origins map[string]string) error {
 		return failure.Invalid("trust.Config.TLS takes the place of files: set TLS, or CA, Cert and Key")
 	case c.Identity != "" && verifiesNothing(c.TLS):
 		return failure.Invalid("trust.Config.TLS has InsecureSkipVerify, so certificates prove no name, and Identity needs one: verify them")
+	}
+	return checkPair(c, origins)
+}
+
+// checkPair returns what is missing of a certificate and its key.
+func checkPair(c *trust.Config, origins map[string]string) error {
+	switch {
 	case c.Cert != "" && c.Key == "":
 		return failure.Invalid("%s: the certificate %q needs its private key: set %s, too", origins["cert"], c.Cert, toKey.Replace(origins["cert"]))
 	case c.Key != "" && c.Cert == "":

@@ -55,10 +55,6 @@ type Config struct {
 	// prove nothing.
 	Tokens Verifier
 
-	// WorkloadAPI is the address of a SPIFFE Workload API, such as unix:///run/spire/agent.sock. It
-	// provides the certificates and authorities in place of CA, Cert and Key. Empty means none.
-	WorkloadAPI string
-
 	// TLS is used in place of CA, Cert and Key: its RootCAs by clients, its ClientCAs and ClientAuth
 	// by servers. It is not reloaded; its callbacks may. Nil means none.
 	TLS *tls.Config
