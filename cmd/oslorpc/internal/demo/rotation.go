@@ -81,7 +81,7 @@ type load struct {
 // call starts callers.
 func (f *secured) call(ctx context.Context) (*load, error) {
 	l := &load{shown: map[string]string{}, changed: make(chan struct{}, 1)}
-	if err := f.open(l); err != nil { //nolint:contextcheck // A transport has no context.
+	if err := f.open(l); err != nil {
 		return nil, err
 	}
 	ctx, l.end = context.WithCancel(ctx)
