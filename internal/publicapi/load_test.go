@@ -19,6 +19,7 @@ import (
 	_ "github.com/oslorpc/oslorpc/pkg/middleware"
 	_ "github.com/oslorpc/oslorpc/pkg/oslorpctest"
 	_ "github.com/oslorpc/oslorpc/pkg/trust"
+	_ "github.com/oslorpc/oslorpc/pkg/trust/jwt"
 )
 
 const (

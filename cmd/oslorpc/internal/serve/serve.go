@@ -16,6 +16,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 	"github.com/oslorpc/oslorpc/pkg/trust"
+	"github.com/oslorpc/oslorpc/pkg/trust/jwt"
 )
 
 const long = `Run a server for trying things out, until SIGINT or SIGTERM. It prints a line when it is ready, and one for each message
@@ -39,6 +40,7 @@ type serving struct {
 	deprecated    []string
 	policy        string
 	hide          string
+	tokens        jwt.Config
 	quiet         bool
 	untilInputEnd bool
 }
@@ -68,6 +70,9 @@ func Command(p *cli.Program) *cobra.Command {
 				p.Trust.Hide = hidden
 			}
 			p.LogTo(slog.LevelInfo)
+			if err := s.verifyTokens(p); err != nil {
+				return err
+			}
 			if s.policy != "" {
 				p.Trust.Policy = &trust.Policy{File: s.policy}
 			}
@@ -90,6 +95,7 @@ func (s *serving) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&s.advertise, "advertise", "", "`host:port` that others connect to, if it differs from the address to listen on")
 	flags.StringVar(&s.policy, "policy", "", "`file` that says which callers may send what; see oslorpc policy (default: $"+trust.PolicyVariable+")")
 	flags.StringVar(&s.hide, "hide", "", "`names` of what callers are not told, with commas: failures, introspection, reflection (default: $"+trust.HideVariable+")")
+	s.addTokenFlags(flags)
 	flags.BoolVarP(&s.quiet, "quiet", "q", false, "print no line for each message")
 	flags.BoolVar(&s.untilInputEnd, "until-input-ends", false, "stop also when standard input ends; for programs that start servers")
 }
