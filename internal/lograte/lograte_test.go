@@ -5,14 +5,41 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
+// written is what a logger writes. The end of an interval writes on a goroutine of its own.
+type written struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (w *written) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.Write(b)
+}
+
+func (w *written) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.text.String()
+}
+
+func (w *written) Reset() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.text.Reset()
+}
+
+func (w *written) Len() int { return len(w.String()) }
+
 // newLog returns a limited logger, and what it writes.
-func newLog(level slog.Level) (*slog.Logger, *bytes.Buffer) {
-	var text bytes.Buffer
+func newLog(level slog.Level) (*slog.Logger, *written) {
+	var text written
 	return New(slog.New(slog.NewTextHandler(&text, &slog.HandlerOptions{Level: level}))), &text
 }
 
