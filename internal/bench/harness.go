@@ -2,6 +2,7 @@ package main
 
 import (
 	"runtime"
+	"runtime/metrics"
 	"slices"
 	"sync"
 	"time"
@@ -16,48 +17,76 @@ type workload struct {
 	ops     int
 }
 
-// alternate runs two workloads in turn, after a round for each to warm up, and returns the
-// nanoseconds per operation of each round.
-func alternate(a, b workload, rounds int, roundTime time.Duration) (as, bs []float64, err error) {
-	for range rounds + 1 {
-		timeA, err := a.measure(roundTime)
-		if err != nil {
-			return nil, nil, err
-		}
-		timeB, err := b.measure(roundTime)
-		if err != nil {
-			return nil, nil, err
-		}
-		as, bs = append(as, timeA), append(bs, timeB)
-	}
-	return as[1:], bs[1:], nil
+// costs is what operations cost in one round each.
+type costs struct {
+	// time is the nanoseconds per operation: for several callers, those of the time that passed, not
+	// those that a caller waited.
+	time []float64
+	// cpu is the nanoseconds per operation that all processors together spent, those for the
+	// operating system included. Other processes on the machine hardly change them.
+	cpu []float64
+	// allocs and bytes are what an operation allocates on the heap.
+	allocs, bytes []float64
 }
 
-// measure runs a workload for some time and returns the nanoseconds per operation: for several
-// callers, those of the time that passed, not those that a caller waited.
-func (w workload) measure(length time.Duration) (float64, error) {
+// alternate runs two workloads in turn, after a round for each to warm up.
+func alternate(a, b workload, rounds int, roundTime time.Duration) (as, bs costs, err error) {
+	for i := range rounds + 1 {
+		if i == 1 {
+			as, bs = costs{}, costs{}
+		}
+		if err := a.measure(roundTime, &as); err != nil {
+			return costs{}, costs{}, err
+		}
+		if err := b.measure(roundTime, &bs); err != nil {
+			return costs{}, costs{}, err
+		}
+	}
+	return as, bs, nil
+}
+
+// measure runs a workload for some time and appends what an operation cost.
+func (w workload) measure(length time.Duration, to *costs) error {
 	runtime.GC() // so that nobody cleans up after the other side
 	counts, errs := make([]int, w.callers), make([]error, w.callers)
 	var running sync.WaitGroup
-	start := time.Now()
+	before := spentNow()
 	for i := range w.callers {
 		running.Go(func() {
-			for errs[i] == nil && (counts[i] == 0 || time.Since(start) < length) {
+			for errs[i] == nil && (counts[i] == 0 || time.Since(before.time) < length) {
 				errs[i] = w.do()
 				counts[i]++
 			}
 		})
 	}
 	running.Wait()
-	elapsed := time.Since(start)
+	after := spentNow()
 	total := 0
 	for i := range counts {
 		if errs[i] != nil {
-			return 0, errs[i]
+			return errs[i]
 		}
 		total += counts[i]
 	}
-	return float64(elapsed) / float64(total*w.ops), nil
+	ops := float64(total * w.ops)
+	to.time = append(to.time, float64(after.time.Sub(before.time))/ops)
+	to.cpu = append(to.cpu, float64(after.cpu-before.cpu)/ops)
+	to.allocs = append(to.allocs, float64(after.allocs-before.allocs)/ops)
+	to.bytes = append(to.bytes, float64(after.bytes-before.bytes)/ops)
+	return nil
+}
+
+// spent is what this process has spent by some time.
+type spent struct {
+	time          time.Time
+	cpu           time.Duration
+	allocs, bytes uint64
+}
+
+func spentNow() spent {
+	heap := []metrics.Sample{{Name: "/gc/heap/allocs:objects"}, {Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(heap)
+	return spent{time: time.Now(), cpu: cpuTime(), allocs: heap[0].Value.Uint64(), bytes: heap[1].Value.Uint64()}
 }
 
 // quartiles summarize figures.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -36,15 +37,18 @@ func TestSummarize(t *testing.T) {
 func TestRatioIsOfTheRounds(t *testing.T) {
 	// The third round ran on a machine ten times as slow, for both.
 	ours, raw := []float64{2000, 3000, 40000}, []float64{1000, 1000, 20000}
-	got := ratio(ours, raw)
-	want := line{quartiles: quartiles{q1: 2, median: 2, q3: 2.5}, ours: 3000, raw: 1000}
-	if len(got) != 1 || got[0] != want {
+	times := line{quartiles: quartiles{q1: 2, median: 2, q3: 2.5}, ours: 3, raw: 1}
+	counts := line{quartiles: quartiles{q1: 2, median: 2, q3: 2.5}, ours: 3000, raw: 1000}
+	got := ratio(costs{time: ours, cpu: ours, allocs: ours, bytes: ours}, costs{time: raw, cpu: raw, allocs: raw, bytes: raw})
+	want := times
+	want.more = []part{{"cpu", times}, {"allocs", counts}, {"bytes", counts}}
+	if len(got) != 1 || !reflect.DeepEqual(got[0], want) {
 		t.Errorf("ratio = %+v, want %+v", got, want)
 	}
 }
 
 func TestAbsoluteAndRatio(t *testing.T) {
-	lines := absoluteAndRatio([]float64{10, 10}, []float64{15, 15})
+	lines := absoluteAndRatio(costs{time: []float64{10, 10}}, costs{time: []float64{15, 15}})
 	for i, want := range []float64{10, 15, 1.5} {
 		if lines[i].median != want || lines[i].ours != 0 || lines[i].raw != 0 {
 			t.Errorf("line %d is %+v, want a median of %v and nothing compared", i, lines[i], want)
@@ -73,8 +77,8 @@ func TestAlternate(t *testing.T) {
 			t.Errorf("%d iterations, want 2 in each of 8 turns", len(order))
 		}
 		wantA, wantB := []float64{1e7, 1e7, 1e7}, []float64{2e6, 2e6, 2e6}
-		if !slices.Equal(as, wantA) || !slices.Equal(bs, wantB) {
-			t.Errorf("times are %v and %v, want %v and %v", as, bs, wantA, wantB)
+		if !slices.Equal(as.time, wantA) || !slices.Equal(bs.time, wantB) {
+			t.Errorf("times are %v and %v, want %v and %v", as.time, bs.time, wantA, wantB)
 		}
 	})
 }
@@ -85,11 +89,43 @@ func TestMeasureSharesTheTimeAmongCallers(t *testing.T) {
 			time.Sleep(8 * time.Millisecond)
 			return nil
 		}}
-		got, err := w.measure(40 * time.Millisecond)
-		if err != nil || math.Abs(got-2e6) > 1 {
-			t.Errorf("measure = %v, %v, want 2 ms", got, err)
+		var got costs
+		if err := w.measure(40*time.Millisecond, &got); err != nil || len(got.time) != 1 || math.Abs(got.time[0]-2e6) > 1 {
+			t.Errorf("measure = %v, %v, want 2 ms", got.time, err)
 		}
 	})
+}
+
+func TestMeasureCountsAllocations(t *testing.T) {
+	const size = 1 << 20
+	var kept []byte
+	w := workload{callers: 1, ops: 2, do: func() error {
+		kept = make([]byte, size)
+		return nil
+	}}
+	var got costs
+	if err := w.measure(0, &got); err != nil || len(kept) != size {
+		t.Fatal(err)
+	}
+	if got.bytes[0] < size/2 || got.bytes[0] > size || got.allocs[0] < 0.5 {
+		t.Errorf("an operation made %v allocations of %v bytes, want one of %d for two operations", got.allocs[0], got.bytes[0], size)
+	}
+}
+
+func TestMeasureCountsProcessorTime(t *testing.T) {
+	before := cpuTime()
+	if before == 0 {
+		t.Skip("this system is not asked")
+	}
+	w := workload{callers: 1, ops: 1, do: func() error {
+		for cpuTime() < before+20*time.Millisecond { //nolint:revive // It spends what is measured.
+		}
+		return nil
+	}}
+	var got costs
+	if err := w.measure(0, &got); err != nil || got.cpu[0] < float64(10*time.Millisecond) {
+		t.Errorf("an operation that spent processor time cost %v, %v", got.cpu, err)
+	}
 }
 
 func TestMeasureStopsAtAnError(t *testing.T) {
@@ -99,7 +135,7 @@ func TestMeasureStopsAtAnError(t *testing.T) {
 		calls.Add(1)
 		return failure
 	}}
-	if _, err := w.measure(time.Hour); !errors.Is(err, failure) {
+	if err := w.measure(time.Hour, &costs{}); !errors.Is(err, failure) {
 		t.Errorf("the error is %v, want %v", err, failure)
 	}
 	if n := calls.Load(); n != 3 {

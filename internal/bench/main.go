@@ -8,6 +8,10 @@
 // microseconds. A name that ends in -ns has no counterpart: its figure is nanoseconds. The
 // counterpart of policy-1k-64, which has TLS and a policy of 100 rules, is ours with TLS alone.
 //
+// With -cost, lines follow for the other costs of an operation, after each line that has a
+// counterpart: cpu is processor time, which other processes on the machine hardly change, allocs is
+// allocations, and bytes is what they take, in bytes in place of microseconds.
+//
 // Both sides run in turn, for a round each. The figures are the median and the quartiles over the
 // rounds, since a single round on a shared machine says next to nothing; many short rounds say more
 // than a few long ones.
@@ -41,6 +45,7 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 	rounds := flags.Int("rounds", 31, "how often each side runs")
 	roundTime := flags.Duration("round-time", 150*time.Millisecond, "how long a side runs in a round")
 	only := flags.String("run", "", "run only the lines whose name matches this regular expression")
+	all := flags.Bool("cost", false, "print processor time and allocations, too")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -65,7 +70,7 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 		}
 		for i, l := range lines {
 			if pattern.MatchString(c.names[i]) {
-				l.print(out, c.names[i])
+				l.print(out, c.names[i], *all)
 			}
 		}
 	}
@@ -78,8 +83,8 @@ type testCase struct {
 	names []string
 	// open makes the workloads ready; cleanup undoes it.
 	open func(ctx context.Context) (a, b workload, cleanup func() error, err error)
-	// lines makes the lines of the nanoseconds per operation of each round.
-	lines func(a, b []float64) []line
+	// lines makes the lines of the costs of each round.
+	lines func(a, b costs) []line
 }
 
 func (c testCase) run(ctx context.Context, rounds int, roundTime time.Duration) (lines []line, err error) {
@@ -102,35 +107,59 @@ func (c testCase) run(ctx context.Context, rounds int, roundTime time.Duration) 
 // line is one line of the table. Ours and raw are 0 where there is nothing to compare.
 type line struct {
 	quartiles
-	ours, raw time.Duration
+	ours, raw float64
+	// more are lines of other costs, by their names.
+	more []part
+}
+
+type part struct {
+	name string
+	line
 }
 
 const rowFormat = "%-16s %10s %10s %10s %10s %10s\n"
 
-func (l line) print(out io.Writer, name string) {
-	cell := func(d time.Duration) string {
-		if d == 0 {
+func (l line) print(out io.Writer, name string, all bool) {
+	cell := func(f float64) string {
+		if f == 0 {
 			return "-"
 		}
-		return fmt.Sprintf("%.1f", float64(d)/float64(time.Microsecond))
+		return fmt.Sprintf("%.1f", f)
 	}
 	figure := func(f float64) string { return fmt.Sprintf("%.2f", f) }
 	fmt.Fprintf(out, rowFormat, name, figure(l.median), figure(l.q1), figure(l.q3), cell(l.ours), cell(l.raw))
+	if !all {
+		return
+	}
+	for _, p := range l.more {
+		p.print(out, "  "+p.name, false)
+	}
 }
 
-// ratio makes the one line of a comparison of ours with the raw counterpart.
-func ratio(ours, raw []float64) []line {
-	l := line{quartiles: summarize(quotients(ours, raw))}
-	l.ours, l.raw = time.Duration(summarize(ours).median), time.Duration(summarize(raw).median)
+// ratio makes the line of a comparison of ours with the raw counterpart, and those of its parts.
+func ratio(ours, raw costs) []line {
+	l := compare(ours.time, raw.time, time.Microsecond)
+	l.more = []part{
+		{"cpu", compare(ours.cpu, raw.cpu, time.Microsecond)},
+		{"allocs", compare(ours.allocs, raw.allocs, 1)},
+		{"bytes", compare(ours.bytes, raw.bytes, 1)},
+	}
 	return []line{l}
 }
 
+// compare makes a line of the figures of each side, which it prints in a unit.
+func compare(ours, raw []float64, unit time.Duration) line {
+	l := line{quartiles: summarize(quotients(ours, raw))}
+	l.ours, l.raw = summarize(ours).median/float64(unit), summarize(raw).median/float64(unit)
+	return l
+}
+
 // absolute makes a line of each side.
-func absolute(a, b []float64) []line {
-	return []line{{quartiles: summarize(a)}, {quartiles: summarize(b)}}
+func absolute(a, b costs) []line {
+	return []line{{quartiles: summarize(a.time)}, {quartiles: summarize(b.time)}}
 }
 
 // absoluteAndRatio makes a line of each side and one of the ratio, the second to the first.
-func absoluteAndRatio(a, b []float64) []line {
-	return append(absolute(a, b), line{quartiles: summarize(quotients(b, a))})
+func absoluteAndRatio(a, b costs) []line {
+	return append(absolute(a, b), line{quartiles: summarize(quotients(b.time, a.time))})
 }

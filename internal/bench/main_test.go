@@ -58,6 +58,20 @@ func TestRunSelectsLines(t *testing.T) {
 	}
 }
 
+func TestRunPrintsOtherCosts(t *testing.T) {
+	var out bytes.Buffer
+	if err := run(t.Context(), &out, []string{"-rounds", "1", "-round-time", "1ms", "-run", "call-1k-1|pick-ratio", "-cost"}); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for row := range strings.Lines(out.String()) {
+		names = append(names, strings.Fields(row)[0])
+	}
+	if got, want := strings.Join(names, " "), "name call-1k-1 cpu allocs bytes pick-ratio"; got != want {
+		t.Errorf("lines %q, want %q", got, want)
+	}
+}
+
 func TestRunRefuses(t *testing.T) {
 	for _, args := range [][]string{{"-run", "("}, {"-run", "nothing"}, {"-rounds", "0"}} {
 		var out bytes.Buffer
