@@ -124,6 +124,21 @@ vulncheck: $(BIN)/.supply ## Look for known vulnerabilities in what is built; sk
 	*) exit $$code ;; \
 	esac
 
+.PHONY: check-breaking
+check-breaking: $(BIN)/.tools ## Fail if peers of the last release would misread the protos
+	@last=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null) || { echo "check-breaking: there is no release yet"; exit 0; }; \
+	$(BIN)/buf breaking --against ".git#tag=$$last"
+
+.PHONY: release
+release: ## Check what a release needs, and print its tag; changes nothing. VERSION=v0.1.0
+	@case '$(VERSION)' in v[0-9]*.[0-9]*.[0-9]*) ;; *) echo "release: name the version: make release VERSION=v0.1.0" >&2; exit 2;; esac
+	@test -z "$$(git status --porcelain)" || { echo "release: commit or remove these first:" >&2; git status --short >&2; exit 1; }
+	@! git rev-parse -q --verify 'refs/tags/$(VERSION)' >/dev/null || { echo "release: the tag $(VERSION) exists" >&2; exit 1; }
+	@$(MAKE) -s check-breaking reproducible sbom licenses vulncheck
+	@.ci/run
+	@grep -q '^## $(VERSION)' CHANGELOG.md || echo "release: CHANGELOG.md has no section $(VERSION) yet"
+	@echo "release: $$(git rev-parse --short HEAD) may become $(VERSION): git tag -s $(VERSION) && git push origin $(VERSION)"
+
 .PHONY: clean
 clean: ## Remove what was built
 	@rm -rf $(BIN)
