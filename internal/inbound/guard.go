@@ -79,10 +79,14 @@ func newGuard(conn net.Conn, budget *limits.Budget, caller *limits.Caller) *guar
 	return &guard{conn: conn, budget: budget, caller: caller, in: frames{skip: prefaceSize}, streams: map[uint32]*stream{}}
 }
 
-// taken takes in what the peer sent.
+// taken takes in what the peer sent. A read may end with it just when the connection is closed, and
+// then its account has ended.
 func (g *guard) taken(b []byte) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.closed {
+		return
+	}
 	for len(b) > 0 {
 		n, begins := g.in.next(b)
 		if begins {

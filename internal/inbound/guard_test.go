@@ -108,6 +108,23 @@ func answers(random *rand.Rand) []byte {
 	return b.Bytes()
 }
 
+// A connection may be closed while a read of it ends with the begin of an RPC.
+func TestGuardReadsAfterClose(t *testing.T) {
+	g, s := guarded(t, 1, rpc.Limits{})
+	s.in.WriteString(http2.ClientPreface)
+	f := http2.NewFramer(&s.in, nil)
+	_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: make([]byte, 10)})
+	_ = f.WriteData(1, true, make([]byte, 10))
+	_ = f.WriteRSTStream(1, http2.ErrCodeCancel)
+	g.close()
+	if n, err := io.Copy(io.Discard, g); n == 0 || err != nil {
+		t.Fatal(n, err)
+	}
+	if len(g.streams) > 0 {
+		t.Errorf("%d streams have an account after the connection was closed", len(g.streams))
+	}
+}
+
 // However what gRPC writes is cut, it arrives unchanged, with the frames of the guard between its
 // frames.
 func TestGuardPutsFramesBetween(t *testing.T) {

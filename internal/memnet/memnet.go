@@ -3,6 +3,7 @@
 package memnet
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -19,6 +20,10 @@ import (
 
 // Network connects hosts. Its zero value is ready for use. It is safe for concurrent use.
 type Network struct {
+	// Buffer is how many bytes a connection takes, each way, before its reader reads; 0 is 256 KiB.
+	// Each connection has that much memory.
+	Buffer int
+
 	mu    sync.Mutex
 	hosts map[string]*Host
 	ports int
@@ -37,7 +42,7 @@ type Host struct {
 // patience is how long Kill waits for others to notice.
 const patience = 10 * time.Second
 
-// bufferSize is how much a connection takes before its reader reads.
+// bufferSize is what Buffer stands for if it is 0.
 const bufferSize = 256 << 10
 
 // Listen returns a host at a new address.
@@ -56,7 +61,7 @@ func (n *Network) ListenAt(addr string) *Host {
 	if n.hosts == nil {
 		n.hosts = map[string]*Host{}
 	}
-	h := &Host{Listener: bufconn.Listen(bufferSize), healed: make(chan struct{}), lines: map[*line]bool{}}
+	h := &Host{Listener: bufconn.Listen(cmp.Or(n.Buffer, bufferSize)), healed: make(chan struct{}), lines: map[*line]bool{}}
 	close(h.healed)
 	n.hosts[addr] = h
 	return h
