@@ -124,6 +124,10 @@ vulncheck: $(BIN)/.supply ## Look for known vulnerabilities in what is built; sk
 	*) exit $$code ;; \
 	esac
 
+.PHONY: picture
+picture: build $(BIN)/venv-picture/.installed ## Draw the demo as docs/demo.svg
+	@$(BIN)/oslorpc demo | $(BIN)/venv-picture/bin/python tools/picture/picture.py docs/demo.svg
+
 .PHONY: check-breaking
 check-breaking: $(BIN)/.tools ## Fail if peers of the last release would misread the protos
 	@last=$$(git describe --tags --abbrev=0 --match 'v*' 2>/dev/null) || { echo "check-breaking: there is no release yet"; exit 0; }; \
@@ -170,6 +174,10 @@ $(VENV)/.installed: python/requirements-dev.txt
 
 $(BIN)/venv-generate/.installed: python/requirements-generate.txt
 	@$(PYTHON) -m venv $(BIN)/venv-generate && $(BIN)/venv-generate/bin/pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+$(BIN)/venv-picture/.installed: tools/picture/requirements.txt
+	@$(PYTHON) -m venv $(BIN)/venv-picture && $(BIN)/venv-picture/bin/pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
 $(BIN)/consul: tools/consul/go.mod tools/consul/go.sum

@@ -110,17 +110,17 @@ func TestDocumentsNameFields(t *testing.T) {
 	}
 }
 
-// The README's variants are the code of an example that the compiler and go vet see.
-func TestReadmeShowsVariants(t *testing.T) {
-	_, after, _ := strings.Cut(read(t, readme), "resize := oslorpc.Variants{\n")
+// The variants in docs/versions.md are the code of an example that the compiler and go vet see.
+func TestVariantsCompile(t *testing.T) {
+	_, after, _ := strings.Cut(read(t, "../../../docs/versions.md"), "resize := oslorpc.Variants{\n")
 	shown, _, found := strings.Cut(after, "out, err :=")
 	if !found {
-		t.Fatal("the README shows no variants")
+		t.Fatal("the page shows no variants")
 	}
 	example := read(t, "../../../pkg/oslorpc/example_versions_test.go")
 	for line := range strings.Lines(shown) {
 		if !strings.Contains(example, strings.TrimSpace(line)) {
-			t.Errorf("no example has the README's line %q", line)
+			t.Errorf("no example has the page's line %q", line)
 		}
 	}
 }
