@@ -165,12 +165,12 @@ func single(ctx context.Context, key string) (string, error) {
 // prefix is what the names of all headers begin with.
 const prefix = "oslorpc-"
 
-// Authorization is the header with a bearer token. It is of the transport, which sends it only
-// where none but the server can read it.
+// Authorization is the header with a bearer token. It is the program's own, unless the transport
+// sends a token with each RPC, or verifies the tokens of its clients.
 const Authorization = "authorization"
 
 // isOurs reports whether a header is not for programs to write.
-func isOurs(name string) bool { return name == Authorization || strings.HasPrefix(name, prefix) }
+func isOurs(name string) bool { return strings.HasPrefix(name, prefix) }
 
 // Write returns a context whose calls carry the headers, and no others of ours: headers that a
 // handler passes on with the metadata of the request that it serves describe that request.

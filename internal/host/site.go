@@ -104,9 +104,10 @@ func (s *site) open(c *Config, secure credentials.TransportCredentials) {
 		silent = append(silent, service.WithoutInfo())
 	}
 	services := service.New(s.intake, silent...)
+	tokens := inbound.NewTokens(c.Trust.Config().Tokens, c.Log)
 	options := append([]grpc.ServerOption{
-		grpc.Creds(inbound.Credentials(secure, c.Log, s.budget)),
-		grpc.InTapHandle(inbound.NewTokens(c.Trust.Config().Tokens, c.Log).Tap),
+		grpc.Creds(inbound.Credentials(secure, c.Log, tokens, s.budget)),
+		grpc.InTapHandle(tokens.Tap),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: connection.MinPing, PermitWithoutStream: true}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: maxIdle, Time: pingTime, Timeout: pingTime}),
 		grpc.ChainStreamInterceptor(s.endStream),

@@ -31,6 +31,8 @@ type Conn struct {
 	peer  rpc.Peer
 	addr  net.Addr
 	guard *guard // nil without limits
+	// tokens is true if the server verifies the tokens of RPCs.
+	tokens bool
 }
 
 // Read returns what the peer sent.
@@ -61,6 +63,10 @@ func (c *Conn) Close() error {
 // an RPC proves beyond that is in [Peer].
 func (c *Conn) Peer() rpc.Peer { return c.peer }
 
+// TakesTokens reports whether the server verifies the tokens of RPCs, so that they are not for
+// programs to read. A nil Conn takes none.
+func (c *Conn) TakesTokens() bool { return c != nil && c.tokens }
+
 // RemoteAddr returns the address of the other end. It leads [From] to the connection.
 func (c *Conn) RemoteAddr() net.Addr { return c.addr }
 
@@ -87,15 +93,17 @@ func From(ctx context.Context) *Conn {
 }
 
 // Credentials returns the credentials of a server such that [From] knows its connections.
-// Handshakes that fail are logged. The budget bounds what connections hold; nil for no bounds.
-func Credentials(c credentials.TransportCredentials, log *slog.Logger, budget *limits.Budget) credentials.TransportCredentials {
-	return &wrapped{c, newFailures(log), budget}
+// Handshakes that fail are logged. The tokens are what verifies the RPCs on these connections. The
+// budget bounds what connections hold; nil for no bounds.
+func Credentials(c credentials.TransportCredentials, log *slog.Logger, tokens *Tokens, budget *limits.Budget) credentials.TransportCredentials {
+	return &wrapped{c, newFailures(log), tokens != nil, budget}
 }
 
 type wrapped struct {
 	credentials.TransportCredentials
 
 	failures *failures
+	tokens   bool
 	budget   *limits.Budget
 }
 
@@ -108,7 +116,7 @@ func (w *wrapped) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo,
 		w.failures.add(raw, err)
 		return nil, nil, err
 	}
-	c := &Conn{Conn: secure}
+	c := &Conn{Conn: secure, tokens: w.tokens}
 	c.addr = &addr{secure.RemoteAddr(), c}
 	c.peer = rpc.Peer{Addr: secure.RemoteAddr().String()}
 	if t, ok := info.(credentials.TLSInfo); ok {
@@ -163,5 +171,5 @@ func (c *Conn) account() (identity, shared string) {
 }
 
 func (w *wrapped) Clone() credentials.TransportCredentials {
-	return &wrapped{w.TransportCredentials.Clone(), w.failures, w.budget}
+	return &wrapped{w.TransportCredentials.Clone(), w.failures, w.tokens, w.budget}
 }

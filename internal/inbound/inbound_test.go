@@ -53,7 +53,7 @@ func ask(t *testing.T, l net.Listener, server, client credentials.TransportCrede
 // askOf calls a server that has the service.
 func askOf(t *testing.T, a *asked, l net.Listener, server, client credentials.TransportCredentials) {
 	t.Helper()
-	s := grpc.NewServer(grpc.Creds(inbound.Credentials(server, slog.New(slog.DiscardHandler), nil)))
+	s := grpc.NewServer(grpc.Creds(inbound.Credentials(server, slog.New(slog.DiscardHandler), nil, nil)))
 	grpc_health_v1.RegisterHealthServer(s, a)
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(s.Stop)

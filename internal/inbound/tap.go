@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/grpc/tap"
 
+	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/limits"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
@@ -14,10 +15,13 @@ import (
 // Tap is the handler for [grpc.InTapHandle]. gRPC calls it with the headers of each RPC, before
 // anything else. It refuses RPCs of callers that do not prove who they are although the server
 // verifies tokens, of callers that have as many RPCs as they may have, and of those that send too
-// many a second. The header with a token goes no further.
+// many a second. The header with a token that it verifies goes no further.
 func (t *Tokens) Tap(ctx context.Context, info *tap.Info) (context.Context, error) {
-	credentials := info.Header.Get(authorization)
-	delete(info.Header, authorization) // it is the map in ctx, too
+	var credentials []string
+	if t != nil {
+		credentials = info.Header.Get(header.Authorization)
+		delete(info.Header, header.Authorization) // it is the map in ctx, too
+	}
 	c := From(ctx)
 	if c == nil {
 		return ctx, nil

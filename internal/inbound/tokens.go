@@ -20,8 +20,7 @@ import (
 )
 
 const (
-	authorization = "authorization"
-	scheme        = "bearer"
+	scheme = "bearer"
 
 	// verifyTime bounds how long a verifier may take: the connection waits for it.
 	verifyTime = time.Second

@@ -175,14 +175,14 @@ func TestTokenConnectionsAreLimited(t *testing.T) {
 	}
 }
 
-// Without a verifier, tokens prove nothing and go no further.
+// Without a verifier, tokens prove nothing, and are the program's own.
 func TestNoVerifier(t *testing.T) {
 	s := newTapped(&verifier{}, rpc.Limits{})
 	s.Tokens = NewTokens(nil, nil)
 	ctx, err := s.rpc(t.Context(), "a")
 	md, _ := metadata.FromIncomingContext(ctx)
 	p, ok := Peer(ctx)
-	if err != nil || len(md.Get("authorization")) > 0 || !ok || p.Identity.Proof != rpc.ProofNone || Account(ctx) != s.conn.guard.caller {
+	if err != nil || len(md.Get("authorization")) != 1 || !ok || p.Identity.Proof != rpc.ProofNone || Account(ctx) != s.conn.guard.caller {
 		t.Errorf("got %v, %v, %v", p, md, err)
 	}
 }

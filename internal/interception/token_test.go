@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/oslorpc/oslorpc/internal/tlstest"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 	"github.com/oslorpc/oslorpc/pkg/trust"
@@ -190,8 +191,8 @@ func TestOtherProofsNeedNoToken(t *testing.T) {
 	})
 }
 
-// A message of a method that serves another one does not carry the token on, and neither the method
-// nor metadata of gRPC have it.
+// The token of a caller is in neither the message nor the metadata of gRPC, and a client that has
+// a token of its own sends no other: not in the metadata of a context, and not from an interceptor.
 func TestTokenGoesNoFurther(t *testing.T) {
 	g := newGuarded(t, proofNamed("token"), nil)
 	var seen []string
@@ -200,7 +201,13 @@ func TestTokenGoesNoFurther(t *testing.T) {
 		md, _ := metadata.FromIncomingContext(ctx)
 		seen = append(seen, md.Get("authorization")...)
 		seen = append(seen, oslorpc.MessageFrom(ctx).Metadata["authorization"]...)
-		return oslorpc.Call[string](metadata.NewOutgoingContext(ctx, metadata.Pairs("authorization", "Bearer the-token-of-stranger")), g.client, "whoami", nil)
+		for _, r := range rows() {
+			out := metadata.NewOutgoingContext(ctx, metadata.Pairs("authorization", "Bearer the-token-of-stranger"))
+			if err := r.send(out, g.client).err; rpc.KindOf(err) != rpc.Invalid || !rpc.SafeToRetry(err) || !strings.Contains(err.Error(), "TokenFile") {
+				t.Errorf("%s: got %v", r.name, err)
+			}
+		}
+		return oslorpc.Call[string](ctx, g.client, "whoami", nil)
 	})}})
 	if err := relay.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -212,9 +219,53 @@ func TestTokenGoesNoFurther(t *testing.T) {
 	if len(seen) > 0 {
 		t.Errorf("the method saw %q", seen)
 	}
-	for _, e := range g.journal.take(accept) {
-		if e.message.Method == "whoami" && e.message.Peer.Identity.Key() != "token:https://issuer.example/client" {
-			t.Errorf("it was sent as %v", e.message.Peer.Identity)
-		}
+	if list := g.journal.take(accept); len(list) != 1 || list[0].message.Peer.Identity.Key() != "token:https://issuer.example/client" {
+		t.Errorf("the servers saw %v", list)
+	}
+}
+
+// An entry within a message is no token, and no method takes it for one that was verified.
+func TestTokenWithinAMessage(t *testing.T) {
+	for proof, want := range map[string]string{"token": "", "mTLS": "Bearer the-token-of-client"} {
+		t.Run(proof, func(t *testing.T) {
+			g := newGuarded(t, proofNamed(proof), nil)
+			s := g.stranger(t, "node1")
+			name := topic
+			m := &pb.Message{
+				Target:     &pb.Target{Topic: &name},
+				InstanceId: s.instance.ID, Method: "whoami", Kwargs: &pb.Payload{Encoding: &pb.Payload_Json{Json: "{}"}},
+				Metadata: map[string]string{"Authorization": "Bearer the-token-of-client"},
+			}
+			if _, err := pb.NewRPCServiceClient(s.conn).Call(t.Context(), &pb.CallRequest{Message: m}); err != nil {
+				t.Fatal(err)
+			}
+			seen := g.journal.take(accept)[0].message
+			if got := seen.Metadata.Get("authorization"); got != want || seen.Peer.Identity.Key() != "dns:"+strangerName {
+				t.Errorf("the server saw the token %q of %v", got, seen.Peer.Identity)
+			}
+		})
+	}
+}
+
+// Where the transport has no tokens, programs send tokens of their own with each message, and these
+// prove nothing to the library.
+func TestTokensOfPrograms(t *testing.T) {
+	for _, name := range []string{"mTLS", "none"} {
+		t.Run(name, func(t *testing.T) {
+			p := proofNamed(name)
+			g := newGuarded(t, p, &trust.Policy{Rules: []trust.Rule{{From: []string{p.from}, Topic: []string{topic}}}})
+			for _, r := range rows() {
+				g.journal.reset()
+				ctx := metadata.NewOutgoingContext(t.Context(), metadata.Pairs("authorization", "Bearer my-own"))
+				if err := r.send(ctx, g.client).err; err != nil {
+					t.Errorf("%s: %v", r.name, err)
+				}
+				for _, e := range append(g.journal.await(t, run, 1), g.journal.take(accept)...) {
+					if i := e.message.Peer.Identity; e.message.Metadata.Get("authorization") != "Bearer my-own" || i.Proof == rpc.ProofToken {
+						t.Errorf("%s: at %s the metadata are %v, of %v", r.name, e.point, e.message.Metadata, i)
+					}
+				}
+			}
+		})
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/peer"
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/identity"
 	"github.com/oslorpc/oslorpc/internal/inbound"
 	"github.com/oslorpc/oslorpc/internal/intake"
@@ -55,7 +56,7 @@ func callerIn(agent string) string {
 func (o origin) Metadata() rpc.Metadata {
 	md, _ := metadata.FromIncomingContext(o.ctx) // a copy
 	for name := range md {
-		if isOurs(name) {
+		if o.isOurs(name) {
 			delete(md, name)
 		}
 	}
@@ -63,7 +64,7 @@ func (o origin) Metadata() rpc.Metadata {
 		md = metadata.MD{}
 	}
 	for name, value := range o.entries {
-		if name = strings.ToLower(name); !isOurs(name) {
+		if name = strings.ToLower(name); !o.isOurs(name) {
 			md[name] = []string{valueOf(name, value)}
 		}
 	}
@@ -71,10 +72,12 @@ func (o origin) Metadata() rpc.Metadata {
 }
 
 // isOurs reports whether a header is for this library, for gRPC or for HTTP.
-func isOurs(name string) bool {
+func (o origin) isOurs(name string) bool {
 	switch name {
-	case "content-type", "user-agent", "te", "authorization":
+	case "content-type", "user-agent", "te":
 		return true
+	case header.Authorization: // an entry of that name proves nothing where tokens do
+		return inbound.From(o.ctx).TakesTokens()
 	default:
 		return strings.HasPrefix(name, "oslorpc-") || strings.HasPrefix(name, "grpc-") || strings.HasPrefix(name, ":")
 	}

@@ -8,7 +8,6 @@ import (
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/auth"
 	"github.com/grpc-ecosystem/go-grpc-middleware/v2/interceptors/logging"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/oslorpc/oslorpc/pkg/middleware"
@@ -19,10 +18,14 @@ import (
 // userKey is the key of the caller's name in the context of a method.
 type userKey struct{}
 
-// authenticate takes a token from the metadata of a message. The name "authorization" is reserved
-// for the tokens that oslorpc verifies itself.
+// authenticate takes a bearer token from the metadata of a message. The program verifies it; the
+// tokens that oslorpc verifies itself, with trust.Config.Tokens, do not come here.
 func authenticate(ctx context.Context) (context.Context, error) {
-	if tokens := metadata.ValueFromIncomingContext(ctx, "session-token"); len(tokens) != 1 || tokens[0] != "secret" {
+	token, err := auth.AuthFromMD(ctx, "bearer")
+	if err != nil {
+		return nil, err
+	}
+	if token != "secret" {
 		return nil, status.Error(codes.PermissionDenied, "the token is not valid")
 	}
 	return context.WithValue(ctx, userKey{}, "alice"), nil
@@ -62,7 +65,7 @@ func Example_ecosystem() {
 	for _, token := range []string{"secret", "guessed"} {
 		client, err := oslorpc.Open("memory://ecosystem", oslorpc.WithInterceptors(oslorpc.Interceptor{
 			Send: func(ctx context.Context, m *oslorpc.Message, next rpc.Next) error {
-				m.Metadata.Set("session-token", token)
+				m.Metadata.Set("authorization", "Bearer "+token)
 				return next(ctx)
 			},
 		}))

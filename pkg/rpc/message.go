@@ -86,7 +86,9 @@ type Peer struct {
 
 // Metadata are named values that travel beside a message. Names are in lower case; the methods see
 // to that. The values of names that end in "-bin" may be any bytes; others are printable ASCII.
-// Names that begin with "oslorpc-" or "grpc-", and "authorization", are reserved, and are left out.
+// Names that begin with "oslorpc-" or "grpc-" are reserved, and are left out. So is "authorization"
+// at a server with trust.Config.Tokens. A client with trust.Config.TokenFile refuses a message that
+// has it, with the kind [Invalid].
 type Metadata map[string][]string
 
 // Get returns the first value of a name, "" if there is none.

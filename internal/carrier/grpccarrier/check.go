@@ -2,6 +2,7 @@ package grpccarrier
 
 import (
 	"fmt"
+	"strings"
 
 	"google.golang.org/protobuf/proto"
 
@@ -15,8 +16,26 @@ func (c *Carrier) Check(r *carrier.Request) error {
 	if err := c.fits(requestSize(r)); err != nil {
 		return err
 	}
+	if err := c.sendsOneToken(r.Metadata); err != nil {
+		return err
+	}
 	if err := c.fitsHeaders(headerSize(r)); err != nil {
 		return err
+	}
+	return nil
+}
+
+// sendsOneToken returns an error if the program sends a token beside the transport's own. Servers
+// refuse both then.
+func (c *Carrier) sendsOneToken(md rpc.Metadata) error {
+	if c.config.Peers.Token == nil {
+		return nil
+	}
+	for name := range md {
+		if strings.EqualFold(name, header.Authorization) {
+			return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: "the metadata has authorization, which this transport sends itself: " +
+				"leave it out, give it another name, or do without trust.Config.TokenFile"}
+		}
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -46,5 +47,23 @@ func TestCheckCountsHeaders(t *testing.T) {
 	}
 	if err := c.Check(&carrier.Request{Metadata: rpc.Metadata{"oslorpc-id": {large}}}); err != nil {
 		t.Errorf("a header that is not sent: %v", err)
+	}
+}
+
+// TestCheckAllowsOneToken refuses a token of the program beside the transport's own, however its
+// name is written.
+func TestCheckAllowsOneToken(t *testing.T) {
+	t.Parallel()
+	own, without := New(Config{Peers: peer.Config{Token: func() string { return "t" }}}), New(Config{})
+	defer own.Close()
+	defer without.Close()
+	for name, refused := range map[string]bool{"authorization": true, "Authorization": true, "authorizations": false} {
+		r := &carrier.Request{Metadata: rpc.Metadata{name: {"Bearer x"}}}
+		if err := own.Check(r); (rpc.KindOf(err) == rpc.Invalid) != refused || err != nil && !rpc.SafeToRetry(err) {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if err := without.Check(r); err != nil {
+			t.Errorf("%s without a token of the transport: %v", name, err)
+		}
 	}
 }

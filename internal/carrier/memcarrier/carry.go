@@ -48,7 +48,7 @@ func unencodable(err error) *rpc.Error {
 func ofProgram(md rpc.Metadata) rpc.Metadata {
 	own := rpc.Metadata{}
 	for name, values := range md {
-		if name = strings.ToLower(name); !strings.HasPrefix(name, "oslorpc-") && !strings.HasPrefix(name, "grpc-") && name != "authorization" {
+		if name = strings.ToLower(name); !strings.HasPrefix(name, "oslorpc-") && !strings.HasPrefix(name, "grpc-") {
 			own[name] = slices.Clone(values)
 		}
 	}

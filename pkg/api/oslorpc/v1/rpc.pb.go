@@ -51,7 +51,8 @@ type Message struct {
 	// What programs around the method read, such as trace context (`traceparent`, `tracestate`) and
 	// tokens. Names are in lower case. The value of a name that ends in `-bin` is in base64. The headers of
 	// the RPC count as well; an entry here wins over a header of its name. Names that begin with
-	// `oslorpc-` or `grpc-` are reserved, and are ignored.
+	// `oslorpc-` or `grpc-` are reserved, and are ignored. So is `authorization` at a server that verifies
+	// the tokens of its callers; it reads them from the header alone.
 	Metadata map[string]string `protobuf:"bytes,9,rep,name=metadata,proto3" json:"metadata,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// How long the sender still waits. The earlier of it and the deadline of the RPC counts. It does not
 	// bound a cast that was accepted. A negative one is refused with INVALID_TARGET. Absent: the deadline
