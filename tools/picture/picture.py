@@ -26,7 +26,7 @@ def styled(line: str) -> Text:
 
 
 def main(file: str) -> None:
-    text = re.sub(r"/tmp/oslorpc-demo-\d+/", "/run/oslorpc/", sys.stdin.read())
+    text = sys.stdin.read()
     console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
     for line in shown(text):
         console.print(styled(line), soft_wrap=True)
