@@ -35,11 +35,15 @@ func (r *Request) ids() [3]text {
 type sizes struct{ target, context, kwargs, message int }
 
 func (r *Request) sizes() sizes {
-	s := sizes{kwargs: payloadSize(r.Kwargs)}
+	var s sizes
 	for _, t := range r.targetTexts() {
 		s.target += t.size()
 	}
-	s.message = fieldSize(s.target) + text{messageMethod, r.Method}.size() + fieldSize(s.kwargs)
+	s.message = fieldSize(s.target) + text{messageMethod, r.Method}.size()
+	if !r.Bare {
+		s.kwargs = payloadSize(r.Kwargs)
+		s.message += fieldSize(s.kwargs)
+	}
 	if r.Context != "" {
 		s.context = payloadSize(r.Context)
 		s.message += fieldSize(s.context)
@@ -61,7 +65,12 @@ func marshalRequest(in protoiface.MarshalInput) (protoiface.MarshalOutput, error
 		return protoiface.MarshalOutput{}, errNotUTF8
 	}
 	s := r.sizes()
-	b = appendHead(b, requestMessage, s.message)
+	b = r.appendMessage(appendHead(b, requestMessage, s.message), s)
+	return protoiface.MarshalOutput{Buf: b}, nil
+}
+
+// appendMessage appends the content of the message.
+func (r *Request) appendMessage(b []byte, s sizes) []byte {
 	b = appendHead(b, messageTarget, s.target)
 	for _, t := range r.targetTexts() {
 		b = t.append(b)
@@ -70,11 +79,13 @@ func marshalRequest(in protoiface.MarshalInput) (protoiface.MarshalOutput, error
 	if r.Context != "" {
 		b = appendPayload(b, messageContext, s.context, r.Context)
 	}
-	b = appendPayload(b, messageKwargs, s.kwargs, r.Kwargs)
+	if !r.Bare {
+		b = appendPayload(b, messageKwargs, s.kwargs, r.Kwargs)
+	}
 	for _, t := range r.ids() {
 		b = t.append(b)
 	}
-	return protoiface.MarshalOutput{Buf: b}, nil
+	return b
 }
 
 // isUTF8 reports whether all texts of a request are UTF-8.

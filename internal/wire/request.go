@@ -30,6 +30,8 @@ type Request struct {
 	Method, ID, InstanceID, OrderKey string
 	// Kwargs and Context are JSON text; empty if they are not given.
 	Kwargs, Context string
+	// Bare has an encoded request have no keyword arguments, not even empty ones.
+	Bare bool
 }
 
 var (
@@ -94,10 +96,15 @@ const (
 )
 
 // decode decodes a usual request. It returns false for any other.
-func (r *Request) decode(b []byte) (ok bool) {
+func (r *Request) decode(b []byte) bool {
+	b, ok := only(b, requestMessage)
+	return ok && r.decodeMessage(b)
+}
+
+// decodeMessage decodes the message of a usual request.
+func (r *Request) decodeMessage(b []byte) (ok bool) {
 	var names names
-	b, ok = only(b, requestMessage)
-	for ok && len(b) > 0 {
+	for ok = true; ok && len(b) > 0; {
 		var number protowire.Number
 		var value []byte
 		if number, value, b, ok = field(b); !ok {

@@ -22,6 +22,59 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// SessionMode says what the client expects of a message.
+type SessionMode int32
+
+const (
+	// One result, as of Call.
+	SessionMode_SESSION_MODE_UNSPECIFIED SessionMode = 0
+	// Acceptance, as of Cast.
+	SessionMode_SESSION_MODE_CAST SessionMode = 1
+	// One result, with heartbeats until then, as of MonitoredCall.
+	SessionMode_SESSION_MODE_MONITORED_CALL SessionMode = 2
+)
+
+// Enum value maps for SessionMode.
+var (
+	SessionMode_name = map[int32]string{
+		0: "SESSION_MODE_UNSPECIFIED",
+		1: "SESSION_MODE_CAST",
+		2: "SESSION_MODE_MONITORED_CALL",
+	}
+	SessionMode_value = map[string]int32{
+		"SESSION_MODE_UNSPECIFIED":    0,
+		"SESSION_MODE_CAST":           1,
+		"SESSION_MODE_MONITORED_CALL": 2,
+	}
+)
+
+func (x SessionMode) Enum() *SessionMode {
+	p := new(SessionMode)
+	*p = x
+	return p
+}
+
+func (x SessionMode) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SessionMode) Descriptor() protoreflect.EnumDescriptor {
+	return file_oslorpc_v1_rpc_proto_enumTypes[0].Descriptor()
+}
+
+func (SessionMode) Type() protoreflect.EnumType {
+	return &file_oslorpc_v1_rpc_proto_enumTypes[0]
+}
+
+func (x SessionMode) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SessionMode.Descriptor instead.
+func (SessionMode) EnumDescriptor() ([]byte, []int) {
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{0}
+}
+
 // Message is one message for one server, whatever carries it.
 type Message struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -606,6 +659,1069 @@ func (*Heartbeat) Descriptor() ([]byte, []int) {
 	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{9}
 }
 
+// SessionRequest is one frame of a client.
+type SessionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Frame:
+	//
+	//	*SessionRequest_Open
+	//	*SessionRequest_Message
+	//	*SessionRequest_Cancel
+	//	*SessionRequest_Taken
+	//	*SessionRequest_Heartbeat
+	Frame         isSessionRequest_Frame `protobuf_oneof:"frame"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionRequest) Reset() {
+	*x = SessionRequest{}
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionRequest) ProtoMessage() {}
+
+func (x *SessionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionRequest.ProtoReflect.Descriptor instead.
+func (*SessionRequest) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *SessionRequest) GetFrame() isSessionRequest_Frame {
+	if x != nil {
+		return x.Frame
+	}
+	return nil
+}
+
+func (x *SessionRequest) GetOpen() *SessionOpen {
+	if x != nil {
+		if x, ok := x.Frame.(*SessionRequest_Open); ok {
+			return x.Open
+		}
+	}
+	return nil
+}
+
+func (x *SessionRequest) GetMessage() *SessionMessage {
+	if x != nil {
+		if x, ok := x.Frame.(*SessionRequest_Message); ok {
+			return x.Message
+		}
+	}
+	return nil
+}
+
+func (x *SessionRequest) GetCancel() *SessionCancel {
+	if x != nil {
+		if x, ok := x.Frame.(*SessionRequest_Cancel); ok {
+			return x.Cancel
+		}
+	}
+	return nil
+}
+
+func (x *SessionRequest) GetTaken() *SessionTaken {
+	if x != nil {
+		if x, ok := x.Frame.(*SessionRequest_Taken); ok {
+			return x.Taken
+		}
+	}
+	return nil
+}
+
+func (x *SessionRequest) GetHeartbeat() *Heartbeat {
+	if x != nil {
+		if x, ok := x.Frame.(*SessionRequest_Heartbeat); ok {
+			return x.Heartbeat
+		}
+	}
+	return nil
+}
+
+type isSessionRequest_Frame interface {
+	isSessionRequest_Frame()
+}
+
+type SessionRequest_Open struct {
+	// Begins the stream; the first frame, and only that.
+	Open *SessionOpen `protobuf:"bytes,1,opt,name=open,proto3,oneof"`
+}
+
+type SessionRequest_Message struct {
+	// One message to run.
+	Message *SessionMessage `protobuf:"bytes,2,opt,name=message,proto3,oneof"`
+}
+
+type SessionRequest_Cancel struct {
+	// The caller of a message is gone.
+	Cancel *SessionCancel `protobuf:"bytes,3,opt,name=cancel,proto3,oneof"`
+}
+
+type SessionRequest_Taken struct {
+	// Results that the client has.
+	Taken *SessionTaken `protobuf:"bytes,4,opt,name=taken,proto3,oneof"`
+}
+
+type SessionRequest_Heartbeat struct {
+	// The client lives. The server answers with a heartbeat.
+	Heartbeat *Heartbeat `protobuf:"bytes,5,opt,name=heartbeat,proto3,oneof"`
+}
+
+func (*SessionRequest_Open) isSessionRequest_Frame() {}
+
+func (*SessionRequest_Message) isSessionRequest_Frame() {}
+
+func (*SessionRequest_Cancel) isSessionRequest_Frame() {}
+
+func (*SessionRequest_Taken) isSessionRequest_Frame() {}
+
+func (*SessionRequest_Heartbeat) isSessionRequest_Frame() {}
+
+// SessionResponse is one frame of a server.
+type SessionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Frame:
+	//
+	//	*SessionResponse_Opened
+	//	*SessionResponse_Result
+	//	*SessionResponse_Part
+	//	*SessionResponse_Received
+	//	*SessionResponse_Credit
+	//	*SessionResponse_Heartbeat
+	//	*SessionResponse_Closing
+	Frame         isSessionResponse_Frame `protobuf_oneof:"frame"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionResponse) Reset() {
+	*x = SessionResponse{}
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionResponse) ProtoMessage() {}
+
+func (x *SessionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionResponse.ProtoReflect.Descriptor instead.
+func (*SessionResponse) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *SessionResponse) GetFrame() isSessionResponse_Frame {
+	if x != nil {
+		return x.Frame
+	}
+	return nil
+}
+
+func (x *SessionResponse) GetOpened() *SessionOpened {
+	if x != nil {
+		if x, ok := x.Frame.(*SessionResponse_Opened); ok {
+			return x.Opened
+		}
+	}
+	return nil
+}
+
+func (x *SessionResponse) GetResult() *SessionResult {
+	if x != nil {
+		if x, ok := x.Frame.(*SessionResponse_Result); ok {
+			return x.Result
+		}
+	}
+	return nil
+}
+
+func (x *SessionResponse) GetPart() *SessionPart {
+	if x != nil {
+		if x, ok := x.Frame.(*SessionResponse_Part); ok {
+			return x.Part
+		}
+	}
+	return nil
+}
+
+func (x *SessionResponse) GetReceived() *SessionReceived {
+	if x != nil {
+		if x, ok := x.Frame.(*SessionResponse_Received); ok {
+			return x.Received
+		}
+	}
+	return nil
+}
+
+func (x *SessionResponse) GetCredit() *SessionCredit {
+	if x != nil {
+		if x, ok := x.Frame.(*SessionResponse_Credit); ok {
+			return x.Credit
+		}
+	}
+	return nil
+}
+
+func (x *SessionResponse) GetHeartbeat() *Heartbeat {
+	if x != nil {
+		if x, ok := x.Frame.(*SessionResponse_Heartbeat); ok {
+			return x.Heartbeat
+		}
+	}
+	return nil
+}
+
+func (x *SessionResponse) GetClosing() *SessionClosing {
+	if x != nil {
+		if x, ok := x.Frame.(*SessionResponse_Closing); ok {
+			return x.Closing
+		}
+	}
+	return nil
+}
+
+type isSessionResponse_Frame interface {
+	isSessionResponse_Frame()
+}
+
+type SessionResponse_Opened struct {
+	// Answers `open`.
+	Opened *SessionOpened `protobuf:"bytes,1,opt,name=opened,proto3,oneof"`
+}
+
+type SessionResponse_Result struct {
+	// What became of one message.
+	Result *SessionResult `protobuf:"bytes,2,opt,name=result,proto3,oneof"`
+}
+
+type SessionResponse_Part struct {
+	// A part of a result that is too large for one frame.
+	Part *SessionPart `protobuf:"bytes,3,opt,name=part,proto3,oneof"`
+}
+
+type SessionResponse_Received struct {
+	// Which messages have arrived.
+	Received *SessionReceived `protobuf:"bytes,4,opt,name=received,proto3,oneof"`
+}
+
+type SessionResponse_Credit struct {
+	// How much the client may send from now on.
+	Credit *SessionCredit `protobuf:"bytes,5,opt,name=credit,proto3,oneof"`
+}
+
+type SessionResponse_Heartbeat struct {
+	// The server lives, and has the messages that it has received.
+	Heartbeat *Heartbeat `protobuf:"bytes,6,opt,name=heartbeat,proto3,oneof"`
+}
+
+type SessionResponse_Closing struct {
+	// The server takes no further messages.
+	Closing *SessionClosing `protobuf:"bytes,7,opt,name=closing,proto3,oneof"`
+}
+
+func (*SessionResponse_Opened) isSessionResponse_Frame() {}
+
+func (*SessionResponse_Result) isSessionResponse_Frame() {}
+
+func (*SessionResponse_Part) isSessionResponse_Frame() {}
+
+func (*SessionResponse_Received) isSessionResponse_Frame() {}
+
+func (*SessionResponse_Credit) isSessionResponse_Frame() {}
+
+func (*SessionResponse_Heartbeat) isSessionResponse_Frame() {}
+
+func (*SessionResponse_Closing) isSessionResponse_Frame() {}
+
+// SessionOpen begins a stream.
+type SessionOpen struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Identifies the session: 16 random bytes, which the client chose when it began the session.
+	Id []byte `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// The process that the session is with, as `opened` named it or as discovery does. Another process does not have the
+	// session. Empty: any process, for a new session.
+	BootId string `protobuf:"bytes,2,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	// The session had a stream before.
+	Resume bool `protobuf:"varint,3,opt,name=resume,proto3" json:"resume,omitempty"`
+	// The messages whose results the client still wants, in ascending order. The server forgets all others and cancels
+	// those that run.
+	Outstanding   []uint64 `protobuf:"fixed64,4,rep,packed,name=outstanding,proto3" json:"outstanding,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionOpen) Reset() {
+	*x = SessionOpen{}
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionOpen) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionOpen) ProtoMessage() {}
+
+func (x *SessionOpen) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionOpen.ProtoReflect.Descriptor instead.
+func (*SessionOpen) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *SessionOpen) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *SessionOpen) GetBootId() string {
+	if x != nil {
+		return x.BootId
+	}
+	return ""
+}
+
+func (x *SessionOpen) GetResume() bool {
+	if x != nil {
+		return x.Resume
+	}
+	return false
+}
+
+func (x *SessionOpen) GetOutstanding() []uint64 {
+	if x != nil {
+		return x.Outstanding
+	}
+	return nil
+}
+
+// SessionOpened says whether the server has the session, and what became of the outstanding messages.
+type SessionOpened struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// This run of the process.
+	BootId string `protobuf:"bytes,1,opt,name=boot_id,json=bootId,proto3" json:"boot_id,omitempty"`
+	// The server has the session that was to be resumed. If it has not, the stream ends, with OK: messages that were
+	// sent may have run.
+	Resumed bool `protobuf:"varint,2,opt,name=resumed,proto3" json:"resumed,omitempty"`
+	// How much the client may send.
+	Credit *SessionCredit `protobuf:"bytes,3,opt,name=credit,proto3" json:"credit,omitempty"`
+	// The greatest `seq` that arrived. Outstanding messages above it did not run, and never will.
+	Received uint64 `protobuf:"fixed64,4,opt,name=received,proto3" json:"received,omitempty"`
+	// Outstanding messages that arrived and whose results the server has no more. They may have run. Results of all other
+	// outstanding messages up to `received` follow, once they are there.
+	Forgotten     []uint64 `protobuf:"fixed64,5,rep,packed,name=forgotten,proto3" json:"forgotten,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionOpened) Reset() {
+	*x = SessionOpened{}
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionOpened) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionOpened) ProtoMessage() {}
+
+func (x *SessionOpened) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionOpened.ProtoReflect.Descriptor instead.
+func (*SessionOpened) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *SessionOpened) GetBootId() string {
+	if x != nil {
+		return x.BootId
+	}
+	return ""
+}
+
+func (x *SessionOpened) GetResumed() bool {
+	if x != nil {
+		return x.Resumed
+	}
+	return false
+}
+
+func (x *SessionOpened) GetCredit() *SessionCredit {
+	if x != nil {
+		return x.Credit
+	}
+	return nil
+}
+
+func (x *SessionOpened) GetReceived() uint64 {
+	if x != nil {
+		return x.Received
+	}
+	return 0
+}
+
+func (x *SessionOpened) GetForgotten() []uint64 {
+	if x != nil {
+		return x.Forgotten
+	}
+	return nil
+}
+
+// SessionCredit bounds what a client may send. A client that has no credit uses the other RPCs.
+type SessionCredit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Messages that were sent and whose results were not received.
+	Messages uint32 `protobuf:"varint,1,opt,name=messages,proto3" json:"messages,omitempty"`
+	// Bytes of frames that were sent and are not known to have arrived. A result says that its message and all before it
+	// have arrived, and `received` says it without one.
+	Bytes         uint32 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionCredit) Reset() {
+	*x = SessionCredit{}
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionCredit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionCredit) ProtoMessage() {}
+
+func (x *SessionCredit) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionCredit.ProtoReflect.Descriptor instead.
+func (*SessionCredit) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *SessionCredit) GetMessages() uint32 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *SessionCredit) GetBytes() uint32 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+// SessionMessage is one message to run.
+type SessionMessage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Numbers the messages of a session, on all its streams: each is greater than the one before it. Not 0.
+	Seq uint64 `protobuf:"fixed64,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	// As in SessionTaken.
+	Taken uint64 `protobuf:"fixed64,2,opt,name=taken,proto3" json:"taken,omitempty"`
+	// How long the sender still waits, in nanoseconds. As `remaining` of the message. 0: as that says.
+	TimeoutNanos uint64 `protobuf:"varint,3,opt,name=timeout_nanos,json=timeoutNanos,proto3" json:"timeout_nanos,omitempty"`
+	// What the client expects.
+	Mode SessionMode `protobuf:"varint,4,opt,name=mode,proto3,enum=oslorpc.v1.SessionMode" json:"mode,omitempty"`
+	// The message. If it is typed, it has no `kwargs`, and the version of its target is the one that it is fitted to.
+	Message *Message `protobuf:"bytes,5,opt,name=message,proto3" json:"message,omitempty"`
+	// The method of a typed message: "/" and the full name of the service, "/" and the name of the method. Only unary
+	// methods can be called. Empty: the message is not typed.
+	Path string `protobuf:"bytes,6,opt,name=path,proto3" json:"path,omitempty"`
+	// The encoded request of a typed message.
+	Request []byte `protobuf:"bytes,7,opt,name=request,proto3" json:"request,omitempty"`
+	// The time between heartbeats of a monitored call, in nanoseconds, as `heartbeat_interval` of MonitoredCallRequest.
+	HeartbeatNanos uint64 `protobuf:"varint,8,opt,name=heartbeat_nanos,json=heartbeatNanos,proto3" json:"heartbeat_nanos,omitempty"`
+	// What the other RPCs carry as headers: metadata for programs around the method. A name may come several times.
+	Headers       []*SessionHeader `protobuf:"bytes,9,rep,name=headers,proto3" json:"headers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionMessage) Reset() {
+	*x = SessionMessage{}
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionMessage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionMessage) ProtoMessage() {}
+
+func (x *SessionMessage) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionMessage.ProtoReflect.Descriptor instead.
+func (*SessionMessage) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *SessionMessage) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *SessionMessage) GetTaken() uint64 {
+	if x != nil {
+		return x.Taken
+	}
+	return 0
+}
+
+func (x *SessionMessage) GetTimeoutNanos() uint64 {
+	if x != nil {
+		return x.TimeoutNanos
+	}
+	return 0
+}
+
+func (x *SessionMessage) GetMode() SessionMode {
+	if x != nil {
+		return x.Mode
+	}
+	return SessionMode_SESSION_MODE_UNSPECIFIED
+}
+
+func (x *SessionMessage) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *SessionMessage) GetPath() string {
+	if x != nil {
+		return x.Path
+	}
+	return ""
+}
+
+func (x *SessionMessage) GetRequest() []byte {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *SessionMessage) GetHeartbeatNanos() uint64 {
+	if x != nil {
+		return x.HeartbeatNanos
+	}
+	return 0
+}
+
+func (x *SessionMessage) GetHeaders() []*SessionHeader {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+// SessionHeader is an entry of metadata.
+type SessionHeader struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In lower case. As of the `metadata` of a message, some names are reserved.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Not in base64, whatever the name.
+	Value         []byte `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionHeader) Reset() {
+	*x = SessionHeader{}
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionHeader) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionHeader) ProtoMessage() {}
+
+func (x *SessionHeader) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionHeader.ProtoReflect.Descriptor instead.
+func (*SessionHeader) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SessionHeader) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SessionHeader) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+// SessionCancel says that the caller of a message is gone. The context of its method ends. Its result is still sent.
+type SessionCancel struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message.
+	Seq           uint64 `protobuf:"fixed64,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionCancel) Reset() {
+	*x = SessionCancel{}
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionCancel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionCancel) ProtoMessage() {}
+
+func (x *SessionCancel) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionCancel.ProtoReflect.Descriptor instead.
+func (*SessionCancel) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *SessionCancel) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+// SessionTaken says which results the client has, so that the server need not keep them.
+type SessionTaken struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How many results came on this stream. One that came in parts counts once.
+	Count         uint64 `protobuf:"fixed64,1,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionTaken) Reset() {
+	*x = SessionTaken{}
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionTaken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionTaken) ProtoMessage() {}
+
+func (x *SessionTaken) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionTaken.ProtoReflect.Descriptor instead.
+func (*SessionTaken) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *SessionTaken) GetCount() uint64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+// SessionResult says what became of one message.
+type SessionResult struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message.
+	Seq uint64 `protobuf:"fixed64,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	// Types that are valid to be assigned to Outcome:
+	//
+	//	*SessionResult_Response
+	//	*SessionResult_Accepted
+	//	*SessionResult_Reply
+	//	*SessionResult_Status
+	Outcome       isSessionResult_Outcome `protobuf_oneof:"outcome"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionResult) Reset() {
+	*x = SessionResult{}
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionResult) ProtoMessage() {}
+
+func (x *SessionResult) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionResult.ProtoReflect.Descriptor instead.
+func (*SessionResult) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *SessionResult) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *SessionResult) GetOutcome() isSessionResult_Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return nil
+}
+
+func (x *SessionResult) GetResponse() *CallResponse {
+	if x != nil {
+		if x, ok := x.Outcome.(*SessionResult_Response); ok {
+			return x.Response
+		}
+	}
+	return nil
+}
+
+func (x *SessionResult) GetAccepted() *CastResponse {
+	if x != nil {
+		if x, ok := x.Outcome.(*SessionResult_Accepted); ok {
+			return x.Accepted
+		}
+	}
+	return nil
+}
+
+func (x *SessionResult) GetReply() []byte {
+	if x != nil {
+		if x, ok := x.Outcome.(*SessionResult_Reply); ok {
+			return x.Reply
+		}
+	}
+	return nil
+}
+
+func (x *SessionResult) GetStatus() []byte {
+	if x != nil {
+		if x, ok := x.Outcome.(*SessionResult_Status); ok {
+			return x.Status
+		}
+	}
+	return nil
+}
+
+type isSessionResult_Outcome interface {
+	isSessionResult_Outcome()
+}
+
+type SessionResult_Response struct {
+	// What a call returned.
+	Response *CallResponse `protobuf:"bytes,2,opt,name=response,proto3,oneof"`
+}
+
+type SessionResult_Accepted struct {
+	// A cast was accepted.
+	Accepted *CastResponse `protobuf:"bytes,3,opt,name=accepted,proto3,oneof"`
+}
+
+type SessionResult_Reply struct {
+	// The encoded reply of a typed message.
+	Reply []byte `protobuf:"bytes,4,opt,name=reply,proto3,oneof"`
+}
+
+type SessionResult_Status struct {
+	// An encoded google.rpc.Status, with the same details as of the other RPCs.
+	Status []byte `protobuf:"bytes,5,opt,name=status,proto3,oneof"`
+}
+
+func (*SessionResult_Response) isSessionResult_Outcome() {}
+
+func (*SessionResult_Accepted) isSessionResult_Outcome() {}
+
+func (*SessionResult_Reply) isSessionResult_Outcome() {}
+
+func (*SessionResult_Status) isSessionResult_Outcome() {}
+
+// SessionPart is a part of an encoded SessionResult. Parts of several results may alternate.
+type SessionPart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The message.
+	Seq uint64 `protobuf:"fixed64,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	// The size of the encoded SessionResult, in bytes, in each part.
+	Size uint64 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	// The bytes that follow those of the part before. The result is complete with the last of them.
+	Content       []byte `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionPart) Reset() {
+	*x = SessionPart{}
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionPart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionPart) ProtoMessage() {}
+
+func (x *SessionPart) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionPart.ProtoReflect.Descriptor instead.
+func (*SessionPart) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *SessionPart) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *SessionPart) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *SessionPart) GetContent() []byte {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
+// SessionReceived says that messages have arrived.
+type SessionReceived struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The greatest `seq` that arrived.
+	Seq           uint64 `protobuf:"fixed64,1,opt,name=seq,proto3" json:"seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionReceived) Reset() {
+	*x = SessionReceived{}
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionReceived) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionReceived) ProtoMessage() {}
+
+func (x *SessionReceived) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionReceived.ProtoReflect.Descriptor instead.
+func (*SessionReceived) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *SessionReceived) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+// SessionClosing says that the server takes no further messages in this session. It sends the results of those that it
+// has, and ends the stream with OK. Messages that cross this frame are refused with STOPPING.
+type SessionClosing struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionClosing) Reset() {
+	*x = SessionClosing{}
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionClosing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionClosing) ProtoMessage() {}
+
+func (x *SessionClosing) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionClosing.ProtoReflect.Descriptor instead.
+func (*SessionClosing) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{22}
+}
+
 var File_oslorpc_v1_rpc_proto protoreflect.FileDescriptor
 
 const file_oslorpc_v1_rpc_proto_rawDesc = "" +
@@ -646,13 +1762,79 @@ const file_oslorpc_v1_rpc_proto_rawDesc = "" +
 	"\theartbeat\x18\x01 \x01(\v2\x15.oslorpc.v1.HeartbeatH\x00R\theartbeat\x126\n" +
 	"\bresponse\x18\x02 \x01(\v2\x18.oslorpc.v1.CallResponseH\x00R\bresponseB\x06\n" +
 	"\x04kind\"\v\n" +
-	"\tHeartbeat2\xa6\x02\n" +
+	"\tHeartbeat\"\x9e\x02\n" +
+	"\x0eSessionRequest\x12-\n" +
+	"\x04open\x18\x01 \x01(\v2\x17.oslorpc.v1.SessionOpenH\x00R\x04open\x126\n" +
+	"\amessage\x18\x02 \x01(\v2\x1a.oslorpc.v1.SessionMessageH\x00R\amessage\x123\n" +
+	"\x06cancel\x18\x03 \x01(\v2\x19.oslorpc.v1.SessionCancelH\x00R\x06cancel\x120\n" +
+	"\x05taken\x18\x04 \x01(\v2\x18.oslorpc.v1.SessionTakenH\x00R\x05taken\x125\n" +
+	"\theartbeat\x18\x05 \x01(\v2\x15.oslorpc.v1.HeartbeatH\x00R\theartbeatB\a\n" +
+	"\x05frame\"\x92\x03\n" +
+	"\x0fSessionResponse\x123\n" +
+	"\x06opened\x18\x01 \x01(\v2\x19.oslorpc.v1.SessionOpenedH\x00R\x06opened\x123\n" +
+	"\x06result\x18\x02 \x01(\v2\x19.oslorpc.v1.SessionResultH\x00R\x06result\x12-\n" +
+	"\x04part\x18\x03 \x01(\v2\x17.oslorpc.v1.SessionPartH\x00R\x04part\x129\n" +
+	"\breceived\x18\x04 \x01(\v2\x1b.oslorpc.v1.SessionReceivedH\x00R\breceived\x123\n" +
+	"\x06credit\x18\x05 \x01(\v2\x19.oslorpc.v1.SessionCreditH\x00R\x06credit\x125\n" +
+	"\theartbeat\x18\x06 \x01(\v2\x15.oslorpc.v1.HeartbeatH\x00R\theartbeat\x126\n" +
+	"\aclosing\x18\a \x01(\v2\x1a.oslorpc.v1.SessionClosingH\x00R\aclosingB\a\n" +
+	"\x05frame\"p\n" +
+	"\vSessionOpen\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12\x17\n" +
+	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12\x16\n" +
+	"\x06resume\x18\x03 \x01(\bR\x06resume\x12 \n" +
+	"\voutstanding\x18\x04 \x03(\x06R\voutstanding\"\xaf\x01\n" +
+	"\rSessionOpened\x12\x17\n" +
+	"\aboot_id\x18\x01 \x01(\tR\x06bootId\x12\x18\n" +
+	"\aresumed\x18\x02 \x01(\bR\aresumed\x121\n" +
+	"\x06credit\x18\x03 \x01(\v2\x19.oslorpc.v1.SessionCreditR\x06credit\x12\x1a\n" +
+	"\breceived\x18\x04 \x01(\x06R\breceived\x12\x1c\n" +
+	"\tforgotten\x18\x05 \x03(\x06R\tforgotten\"A\n" +
+	"\rSessionCredit\x12\x1a\n" +
+	"\bmessages\x18\x01 \x01(\rR\bmessages\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\rR\x05bytes\"\xc5\x02\n" +
+	"\x0eSessionMessage\x12\x10\n" +
+	"\x03seq\x18\x01 \x01(\x06R\x03seq\x12\x14\n" +
+	"\x05taken\x18\x02 \x01(\x06R\x05taken\x12#\n" +
+	"\rtimeout_nanos\x18\x03 \x01(\x04R\ftimeoutNanos\x12+\n" +
+	"\x04mode\x18\x04 \x01(\x0e2\x17.oslorpc.v1.SessionModeR\x04mode\x12-\n" +
+	"\amessage\x18\x05 \x01(\v2\x13.oslorpc.v1.MessageR\amessage\x12\x12\n" +
+	"\x04path\x18\x06 \x01(\tR\x04path\x12\x18\n" +
+	"\arequest\x18\a \x01(\fR\arequest\x12'\n" +
+	"\x0fheartbeat_nanos\x18\b \x01(\x04R\x0eheartbeatNanos\x123\n" +
+	"\aheaders\x18\t \x03(\v2\x19.oslorpc.v1.SessionHeaderR\aheaders\"9\n" +
+	"\rSessionHeader\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"!\n" +
+	"\rSessionCancel\x12\x10\n" +
+	"\x03seq\x18\x01 \x01(\x06R\x03seq\"$\n" +
+	"\fSessionTaken\x12\x14\n" +
+	"\x05count\x18\x01 \x01(\x06R\x05count\"\xce\x01\n" +
+	"\rSessionResult\x12\x10\n" +
+	"\x03seq\x18\x01 \x01(\x06R\x03seq\x126\n" +
+	"\bresponse\x18\x02 \x01(\v2\x18.oslorpc.v1.CallResponseH\x00R\bresponse\x126\n" +
+	"\baccepted\x18\x03 \x01(\v2\x18.oslorpc.v1.CastResponseH\x00R\baccepted\x12\x16\n" +
+	"\x05reply\x18\x04 \x01(\fH\x00R\x05reply\x12\x18\n" +
+	"\x06status\x18\x05 \x01(\fH\x00R\x06statusB\t\n" +
+	"\aoutcome\"M\n" +
+	"\vSessionPart\x12\x10\n" +
+	"\x03seq\x18\x01 \x01(\x06R\x03seq\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x18\n" +
+	"\acontent\x18\x03 \x01(\fR\acontent\"#\n" +
+	"\x0fSessionReceived\x12\x10\n" +
+	"\x03seq\x18\x01 \x01(\x06R\x03seq\"\x10\n" +
+	"\x0eSessionClosing*c\n" +
+	"\vSessionMode\x12\x1c\n" +
+	"\x18SESSION_MODE_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11SESSION_MODE_CAST\x10\x01\x12\x1f\n" +
+	"\x1bSESSION_MODE_MONITORED_CALL\x10\x022\xee\x02\n" +
 	"\n" +
 	"RPCService\x129\n" +
 	"\x04Call\x12\x17.oslorpc.v1.CallRequest\x1a\x18.oslorpc.v1.CallResponse\x129\n" +
 	"\x04Cast\x12\x17.oslorpc.v1.CastRequest\x1a\x18.oslorpc.v1.CastResponse\x12J\n" +
 	"\tMulticall\x12\x1c.oslorpc.v1.MulticallRequest\x1a\x1d.oslorpc.v1.MulticallResponse0\x01\x12V\n" +
-	"\rMonitoredCall\x12 .oslorpc.v1.MonitoredCallRequest\x1a!.oslorpc.v1.MonitoredCallResponse0\x01B\x9c\x01\n" +
+	"\rMonitoredCall\x12 .oslorpc.v1.MonitoredCallRequest\x1a!.oslorpc.v1.MonitoredCallResponse0\x01\x12F\n" +
+	"\aSession\x12\x1a.oslorpc.v1.SessionRequest\x1a\x1b.oslorpc.v1.SessionResponse(\x010\x01B\x9c\x01\n" +
 	"\x0ecom.oslorpc.v1B\bRpcProtoP\x01Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1\xa2\x02\x03OXX\xaa\x02\n" +
 	"Oslorpc.V1\xca\x02\n" +
 	"Oslorpc\\V1\xe2\x02\x16Oslorpc\\V1\\GPBMetadata\xea\x02\vOslorpc::V1b\x06proto3"
@@ -669,52 +1851,87 @@ func file_oslorpc_v1_rpc_proto_rawDescGZIP() []byte {
 	return file_oslorpc_v1_rpc_proto_rawDescData
 }
 
-var file_oslorpc_v1_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_oslorpc_v1_rpc_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_oslorpc_v1_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_oslorpc_v1_rpc_proto_goTypes = []any{
-	(*Message)(nil),               // 0: oslorpc.v1.Message
-	(*CallRequest)(nil),           // 1: oslorpc.v1.CallRequest
-	(*CallResponse)(nil),          // 2: oslorpc.v1.CallResponse
-	(*CastRequest)(nil),           // 3: oslorpc.v1.CastRequest
-	(*CastResponse)(nil),          // 4: oslorpc.v1.CastResponse
-	(*MulticallRequest)(nil),      // 5: oslorpc.v1.MulticallRequest
-	(*MulticallResponse)(nil),     // 6: oslorpc.v1.MulticallResponse
-	(*MonitoredCallRequest)(nil),  // 7: oslorpc.v1.MonitoredCallRequest
-	(*MonitoredCallResponse)(nil), // 8: oslorpc.v1.MonitoredCallResponse
-	(*Heartbeat)(nil),             // 9: oslorpc.v1.Heartbeat
-	nil,                           // 10: oslorpc.v1.Message.MetadataEntry
-	(*Target)(nil),                // 11: oslorpc.v1.Target
-	(*Payload)(nil),               // 12: oslorpc.v1.Payload
-	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
+	(SessionMode)(0),              // 0: oslorpc.v1.SessionMode
+	(*Message)(nil),               // 1: oslorpc.v1.Message
+	(*CallRequest)(nil),           // 2: oslorpc.v1.CallRequest
+	(*CallResponse)(nil),          // 3: oslorpc.v1.CallResponse
+	(*CastRequest)(nil),           // 4: oslorpc.v1.CastRequest
+	(*CastResponse)(nil),          // 5: oslorpc.v1.CastResponse
+	(*MulticallRequest)(nil),      // 6: oslorpc.v1.MulticallRequest
+	(*MulticallResponse)(nil),     // 7: oslorpc.v1.MulticallResponse
+	(*MonitoredCallRequest)(nil),  // 8: oslorpc.v1.MonitoredCallRequest
+	(*MonitoredCallResponse)(nil), // 9: oslorpc.v1.MonitoredCallResponse
+	(*Heartbeat)(nil),             // 10: oslorpc.v1.Heartbeat
+	(*SessionRequest)(nil),        // 11: oslorpc.v1.SessionRequest
+	(*SessionResponse)(nil),       // 12: oslorpc.v1.SessionResponse
+	(*SessionOpen)(nil),           // 13: oslorpc.v1.SessionOpen
+	(*SessionOpened)(nil),         // 14: oslorpc.v1.SessionOpened
+	(*SessionCredit)(nil),         // 15: oslorpc.v1.SessionCredit
+	(*SessionMessage)(nil),        // 16: oslorpc.v1.SessionMessage
+	(*SessionHeader)(nil),         // 17: oslorpc.v1.SessionHeader
+	(*SessionCancel)(nil),         // 18: oslorpc.v1.SessionCancel
+	(*SessionTaken)(nil),          // 19: oslorpc.v1.SessionTaken
+	(*SessionResult)(nil),         // 20: oslorpc.v1.SessionResult
+	(*SessionPart)(nil),           // 21: oslorpc.v1.SessionPart
+	(*SessionReceived)(nil),       // 22: oslorpc.v1.SessionReceived
+	(*SessionClosing)(nil),        // 23: oslorpc.v1.SessionClosing
+	nil,                           // 24: oslorpc.v1.Message.MetadataEntry
+	(*Target)(nil),                // 25: oslorpc.v1.Target
+	(*Payload)(nil),               // 26: oslorpc.v1.Payload
+	(*durationpb.Duration)(nil),   // 27: google.protobuf.Duration
 }
 var file_oslorpc_v1_rpc_proto_depIdxs = []int32{
-	11, // 0: oslorpc.v1.Message.target:type_name -> oslorpc.v1.Target
-	12, // 1: oslorpc.v1.Message.context:type_name -> oslorpc.v1.Payload
-	12, // 2: oslorpc.v1.Message.kwargs:type_name -> oslorpc.v1.Payload
-	13, // 3: oslorpc.v1.Message.missed:type_name -> google.protobuf.Duration
-	10, // 4: oslorpc.v1.Message.metadata:type_name -> oslorpc.v1.Message.MetadataEntry
-	13, // 5: oslorpc.v1.Message.remaining:type_name -> google.protobuf.Duration
-	0,  // 6: oslorpc.v1.CallRequest.message:type_name -> oslorpc.v1.Message
-	12, // 7: oslorpc.v1.CallResponse.result:type_name -> oslorpc.v1.Payload
-	0,  // 8: oslorpc.v1.CastRequest.message:type_name -> oslorpc.v1.Message
-	0,  // 9: oslorpc.v1.MulticallRequest.message:type_name -> oslorpc.v1.Message
-	12, // 10: oslorpc.v1.MulticallResponse.item:type_name -> oslorpc.v1.Payload
-	0,  // 11: oslorpc.v1.MonitoredCallRequest.message:type_name -> oslorpc.v1.Message
-	13, // 12: oslorpc.v1.MonitoredCallRequest.heartbeat_interval:type_name -> google.protobuf.Duration
-	9,  // 13: oslorpc.v1.MonitoredCallResponse.heartbeat:type_name -> oslorpc.v1.Heartbeat
-	2,  // 14: oslorpc.v1.MonitoredCallResponse.response:type_name -> oslorpc.v1.CallResponse
-	1,  // 15: oslorpc.v1.RPCService.Call:input_type -> oslorpc.v1.CallRequest
-	3,  // 16: oslorpc.v1.RPCService.Cast:input_type -> oslorpc.v1.CastRequest
-	5,  // 17: oslorpc.v1.RPCService.Multicall:input_type -> oslorpc.v1.MulticallRequest
-	7,  // 18: oslorpc.v1.RPCService.MonitoredCall:input_type -> oslorpc.v1.MonitoredCallRequest
-	2,  // 19: oslorpc.v1.RPCService.Call:output_type -> oslorpc.v1.CallResponse
-	4,  // 20: oslorpc.v1.RPCService.Cast:output_type -> oslorpc.v1.CastResponse
-	6,  // 21: oslorpc.v1.RPCService.Multicall:output_type -> oslorpc.v1.MulticallResponse
-	8,  // 22: oslorpc.v1.RPCService.MonitoredCall:output_type -> oslorpc.v1.MonitoredCallResponse
-	19, // [19:23] is the sub-list for method output_type
-	15, // [15:19] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	25, // 0: oslorpc.v1.Message.target:type_name -> oslorpc.v1.Target
+	26, // 1: oslorpc.v1.Message.context:type_name -> oslorpc.v1.Payload
+	26, // 2: oslorpc.v1.Message.kwargs:type_name -> oslorpc.v1.Payload
+	27, // 3: oslorpc.v1.Message.missed:type_name -> google.protobuf.Duration
+	24, // 4: oslorpc.v1.Message.metadata:type_name -> oslorpc.v1.Message.MetadataEntry
+	27, // 5: oslorpc.v1.Message.remaining:type_name -> google.protobuf.Duration
+	1,  // 6: oslorpc.v1.CallRequest.message:type_name -> oslorpc.v1.Message
+	26, // 7: oslorpc.v1.CallResponse.result:type_name -> oslorpc.v1.Payload
+	1,  // 8: oslorpc.v1.CastRequest.message:type_name -> oslorpc.v1.Message
+	1,  // 9: oslorpc.v1.MulticallRequest.message:type_name -> oslorpc.v1.Message
+	26, // 10: oslorpc.v1.MulticallResponse.item:type_name -> oslorpc.v1.Payload
+	1,  // 11: oslorpc.v1.MonitoredCallRequest.message:type_name -> oslorpc.v1.Message
+	27, // 12: oslorpc.v1.MonitoredCallRequest.heartbeat_interval:type_name -> google.protobuf.Duration
+	10, // 13: oslorpc.v1.MonitoredCallResponse.heartbeat:type_name -> oslorpc.v1.Heartbeat
+	3,  // 14: oslorpc.v1.MonitoredCallResponse.response:type_name -> oslorpc.v1.CallResponse
+	13, // 15: oslorpc.v1.SessionRequest.open:type_name -> oslorpc.v1.SessionOpen
+	16, // 16: oslorpc.v1.SessionRequest.message:type_name -> oslorpc.v1.SessionMessage
+	18, // 17: oslorpc.v1.SessionRequest.cancel:type_name -> oslorpc.v1.SessionCancel
+	19, // 18: oslorpc.v1.SessionRequest.taken:type_name -> oslorpc.v1.SessionTaken
+	10, // 19: oslorpc.v1.SessionRequest.heartbeat:type_name -> oslorpc.v1.Heartbeat
+	14, // 20: oslorpc.v1.SessionResponse.opened:type_name -> oslorpc.v1.SessionOpened
+	20, // 21: oslorpc.v1.SessionResponse.result:type_name -> oslorpc.v1.SessionResult
+	21, // 22: oslorpc.v1.SessionResponse.part:type_name -> oslorpc.v1.SessionPart
+	22, // 23: oslorpc.v1.SessionResponse.received:type_name -> oslorpc.v1.SessionReceived
+	15, // 24: oslorpc.v1.SessionResponse.credit:type_name -> oslorpc.v1.SessionCredit
+	10, // 25: oslorpc.v1.SessionResponse.heartbeat:type_name -> oslorpc.v1.Heartbeat
+	23, // 26: oslorpc.v1.SessionResponse.closing:type_name -> oslorpc.v1.SessionClosing
+	15, // 27: oslorpc.v1.SessionOpened.credit:type_name -> oslorpc.v1.SessionCredit
+	0,  // 28: oslorpc.v1.SessionMessage.mode:type_name -> oslorpc.v1.SessionMode
+	1,  // 29: oslorpc.v1.SessionMessage.message:type_name -> oslorpc.v1.Message
+	17, // 30: oslorpc.v1.SessionMessage.headers:type_name -> oslorpc.v1.SessionHeader
+	3,  // 31: oslorpc.v1.SessionResult.response:type_name -> oslorpc.v1.CallResponse
+	5,  // 32: oslorpc.v1.SessionResult.accepted:type_name -> oslorpc.v1.CastResponse
+	2,  // 33: oslorpc.v1.RPCService.Call:input_type -> oslorpc.v1.CallRequest
+	4,  // 34: oslorpc.v1.RPCService.Cast:input_type -> oslorpc.v1.CastRequest
+	6,  // 35: oslorpc.v1.RPCService.Multicall:input_type -> oslorpc.v1.MulticallRequest
+	8,  // 36: oslorpc.v1.RPCService.MonitoredCall:input_type -> oslorpc.v1.MonitoredCallRequest
+	11, // 37: oslorpc.v1.RPCService.Session:input_type -> oslorpc.v1.SessionRequest
+	3,  // 38: oslorpc.v1.RPCService.Call:output_type -> oslorpc.v1.CallResponse
+	5,  // 39: oslorpc.v1.RPCService.Cast:output_type -> oslorpc.v1.CastResponse
+	7,  // 40: oslorpc.v1.RPCService.Multicall:output_type -> oslorpc.v1.MulticallResponse
+	9,  // 41: oslorpc.v1.RPCService.MonitoredCall:output_type -> oslorpc.v1.MonitoredCallResponse
+	12, // 42: oslorpc.v1.RPCService.Session:output_type -> oslorpc.v1.SessionResponse
+	38, // [38:43] is the sub-list for method output_type
+	33, // [33:38] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_oslorpc_v1_rpc_proto_init() }
@@ -728,18 +1945,41 @@ func file_oslorpc_v1_rpc_proto_init() {
 		(*MonitoredCallResponse_Heartbeat)(nil),
 		(*MonitoredCallResponse_Response)(nil),
 	}
+	file_oslorpc_v1_rpc_proto_msgTypes[10].OneofWrappers = []any{
+		(*SessionRequest_Open)(nil),
+		(*SessionRequest_Message)(nil),
+		(*SessionRequest_Cancel)(nil),
+		(*SessionRequest_Taken)(nil),
+		(*SessionRequest_Heartbeat)(nil),
+	}
+	file_oslorpc_v1_rpc_proto_msgTypes[11].OneofWrappers = []any{
+		(*SessionResponse_Opened)(nil),
+		(*SessionResponse_Result)(nil),
+		(*SessionResponse_Part)(nil),
+		(*SessionResponse_Received)(nil),
+		(*SessionResponse_Credit)(nil),
+		(*SessionResponse_Heartbeat)(nil),
+		(*SessionResponse_Closing)(nil),
+	}
+	file_oslorpc_v1_rpc_proto_msgTypes[19].OneofWrappers = []any{
+		(*SessionResult_Response)(nil),
+		(*SessionResult_Accepted)(nil),
+		(*SessionResult_Reply)(nil),
+		(*SessionResult_Status)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oslorpc_v1_rpc_proto_rawDesc), len(file_oslorpc_v1_rpc_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   11,
+			NumEnums:      1,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_oslorpc_v1_rpc_proto_goTypes,
 		DependencyIndexes: file_oslorpc_v1_rpc_proto_depIdxs,
+		EnumInfos:         file_oslorpc_v1_rpc_proto_enumTypes,
 		MessageInfos:      file_oslorpc_v1_rpc_proto_msgTypes,
 	}.Build()
 	File_oslorpc_v1_rpc_proto = out.File

@@ -23,6 +23,7 @@ const (
 	RPCService_Cast_FullMethodName          = "/oslorpc.v1.RPCService/Cast"
 	RPCService_Multicall_FullMethodName     = "/oslorpc.v1.RPCService/Multicall"
 	RPCService_MonitoredCall_FullMethodName = "/oslorpc.v1.RPCService/MonitoredCall"
+	RPCService_Session_FullMethodName       = "/oslorpc.v1.RPCService/Session"
 )
 
 // RPCServiceClient is the client API for RPCService service.
@@ -48,6 +49,20 @@ type RPCServiceClient interface {
 	// MonitoredCall is Call for methods that take long: while the method waits or runs, the server sends heartbeats, so
 	// that a caller can tell a busy server from a lost one. The last message carries the result.
 	MonitoredCall(ctx context.Context, in *MonitoredCallRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[MonitoredCallResponse], error)
+	// Session carries any number of calls and casts on one stream, which costs less than an RPC for each. It outlives
+	// its stream: a client that lost the connection opens another stream of the same session, and learns what became
+	// of its messages. A server that takes no sessions answers NO_SUCH_METHOD or UNIMPLEMENTED; the client then uses the
+	// other RPCs. A session is of the caller that opened it, as its connection proves it, and carries no tokens: a
+	// caller with a token is refused.
+	//
+	// A frame has at most 64 KiB. The first frame of the client is `open`, and the first of the server `opened`. After that, both ends send frames in
+	// any order, as the comments of the frames allow. A frame that is not allowed ends the stream with INVALID_ARGUMENT,
+	// and the session with it. A stream that ends with OK ended the session as well. After any other end the client may
+	// open another stream of the session; a new stream ends the one before it.
+	//
+	// Each end sends a heartbeat when it has sent nothing for 10 seconds while the other owes it an answer, and at
+	// least answers each heartbeat with one. An end that has received nothing for 30 seconds may end the stream.
+	Session(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SessionRequest, SessionResponse], error)
 }
 
 type rPCServiceClient struct {
@@ -116,6 +131,19 @@ func (c *rPCServiceClient) MonitoredCall(ctx context.Context, in *MonitoredCallR
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type RPCService_MonitoredCallClient = grpc.ServerStreamingClient[MonitoredCallResponse]
 
+func (c *rPCServiceClient) Session(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[SessionRequest, SessionResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &RPCService_ServiceDesc.Streams[2], RPCService_Session_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SessionRequest, SessionResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type RPCService_SessionClient = grpc.BidiStreamingClient[SessionRequest, SessionResponse]
+
 // RPCServiceServer is the server API for RPCService service.
 // All implementations must embed UnimplementedRPCServiceServer
 // for forward compatibility.
@@ -139,6 +167,20 @@ type RPCServiceServer interface {
 	// MonitoredCall is Call for methods that take long: while the method waits or runs, the server sends heartbeats, so
 	// that a caller can tell a busy server from a lost one. The last message carries the result.
 	MonitoredCall(*MonitoredCallRequest, grpc.ServerStreamingServer[MonitoredCallResponse]) error
+	// Session carries any number of calls and casts on one stream, which costs less than an RPC for each. It outlives
+	// its stream: a client that lost the connection opens another stream of the same session, and learns what became
+	// of its messages. A server that takes no sessions answers NO_SUCH_METHOD or UNIMPLEMENTED; the client then uses the
+	// other RPCs. A session is of the caller that opened it, as its connection proves it, and carries no tokens: a
+	// caller with a token is refused.
+	//
+	// A frame has at most 64 KiB. The first frame of the client is `open`, and the first of the server `opened`. After that, both ends send frames in
+	// any order, as the comments of the frames allow. A frame that is not allowed ends the stream with INVALID_ARGUMENT,
+	// and the session with it. A stream that ends with OK ended the session as well. After any other end the client may
+	// open another stream of the session; a new stream ends the one before it.
+	//
+	// Each end sends a heartbeat when it has sent nothing for 10 seconds while the other owes it an answer, and at
+	// least answers each heartbeat with one. An end that has received nothing for 30 seconds may end the stream.
+	Session(grpc.BidiStreamingServer[SessionRequest, SessionResponse]) error
 	mustEmbedUnimplementedRPCServiceServer()
 }
 
@@ -160,6 +202,9 @@ func (UnimplementedRPCServiceServer) Multicall(*MulticallRequest, grpc.ServerStr
 }
 func (UnimplementedRPCServiceServer) MonitoredCall(*MonitoredCallRequest, grpc.ServerStreamingServer[MonitoredCallResponse]) error {
 	return status.Error(codes.Unimplemented, "method MonitoredCall not implemented")
+}
+func (UnimplementedRPCServiceServer) Session(grpc.BidiStreamingServer[SessionRequest, SessionResponse]) error {
+	return status.Error(codes.Unimplemented, "method Session not implemented")
 }
 func (UnimplementedRPCServiceServer) mustEmbedUnimplementedRPCServiceServer() {}
 func (UnimplementedRPCServiceServer) testEmbeddedByValue()                    {}
@@ -240,6 +285,13 @@ func _RPCService_MonitoredCall_Handler(srv interface{}, stream grpc.ServerStream
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type RPCService_MonitoredCallServer = grpc.ServerStreamingServer[MonitoredCallResponse]
 
+func _RPCService_Session_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(RPCServiceServer).Session(&grpc.GenericServerStream[SessionRequest, SessionResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type RPCService_SessionServer = grpc.BidiStreamingServer[SessionRequest, SessionResponse]
+
 // RPCService_ServiceDesc is the grpc.ServiceDesc for RPCService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -266,6 +318,12 @@ var RPCService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "MonitoredCall",
 			Handler:       _RPCService_MonitoredCall_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "Session",
+			Handler:       _RPCService_Session_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "oslorpc/v1/rpc.proto",

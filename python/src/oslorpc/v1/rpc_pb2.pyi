@@ -4,12 +4,22 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from oslorpc.v1 import payload_pb2 as _payload_pb2
 from oslorpc.v1 import target_pb2 as _target_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
-from collections.abc import Mapping as _Mapping
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class SessionMode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SESSION_MODE_UNSPECIFIED: _ClassVar[SessionMode]
+    SESSION_MODE_CAST: _ClassVar[SessionMode]
+    SESSION_MODE_MONITORED_CALL: _ClassVar[SessionMode]
+SESSION_MODE_UNSPECIFIED: SessionMode
+SESSION_MODE_CAST: SessionMode
+SESSION_MODE_MONITORED_CALL: SessionMode
 
 class Message(_message.Message):
     __slots__ = ("target", "method", "context", "kwargs", "id", "instance_id", "missed", "order_key", "metadata", "remaining")
@@ -93,5 +103,147 @@ class MonitoredCallResponse(_message.Message):
     def __init__(self, heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., response: _Optional[_Union[CallResponse, _Mapping]] = ...) -> None: ...
 
 class Heartbeat(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class SessionRequest(_message.Message):
+    __slots__ = ("open", "message", "cancel", "taken", "heartbeat")
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_FIELD_NUMBER: _ClassVar[int]
+    TAKEN_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    open: SessionOpen
+    message: SessionMessage
+    cancel: SessionCancel
+    taken: SessionTaken
+    heartbeat: Heartbeat
+    def __init__(self, open: _Optional[_Union[SessionOpen, _Mapping]] = ..., message: _Optional[_Union[SessionMessage, _Mapping]] = ..., cancel: _Optional[_Union[SessionCancel, _Mapping]] = ..., taken: _Optional[_Union[SessionTaken, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+
+class SessionResponse(_message.Message):
+    __slots__ = ("opened", "result", "part", "received", "credit", "heartbeat", "closing")
+    OPENED_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    PART_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    CLOSING_FIELD_NUMBER: _ClassVar[int]
+    opened: SessionOpened
+    result: SessionResult
+    part: SessionPart
+    received: SessionReceived
+    credit: SessionCredit
+    heartbeat: Heartbeat
+    closing: SessionClosing
+    def __init__(self, opened: _Optional[_Union[SessionOpened, _Mapping]] = ..., result: _Optional[_Union[SessionResult, _Mapping]] = ..., part: _Optional[_Union[SessionPart, _Mapping]] = ..., received: _Optional[_Union[SessionReceived, _Mapping]] = ..., credit: _Optional[_Union[SessionCredit, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., closing: _Optional[_Union[SessionClosing, _Mapping]] = ...) -> None: ...
+
+class SessionOpen(_message.Message):
+    __slots__ = ("id", "boot_id", "resume", "outstanding")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    RESUME_FIELD_NUMBER: _ClassVar[int]
+    OUTSTANDING_FIELD_NUMBER: _ClassVar[int]
+    id: bytes
+    boot_id: str
+    resume: bool
+    outstanding: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, id: _Optional[bytes] = ..., boot_id: _Optional[str] = ..., resume: bool = ..., outstanding: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class SessionOpened(_message.Message):
+    __slots__ = ("boot_id", "resumed", "credit", "received", "forgotten")
+    BOOT_ID_FIELD_NUMBER: _ClassVar[int]
+    RESUMED_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_FIELD_NUMBER: _ClassVar[int]
+    RECEIVED_FIELD_NUMBER: _ClassVar[int]
+    FORGOTTEN_FIELD_NUMBER: _ClassVar[int]
+    boot_id: str
+    resumed: bool
+    credit: SessionCredit
+    received: int
+    forgotten: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, boot_id: _Optional[str] = ..., resumed: bool = ..., credit: _Optional[_Union[SessionCredit, _Mapping]] = ..., received: _Optional[int] = ..., forgotten: _Optional[_Iterable[int]] = ...) -> None: ...
+
+class SessionCredit(_message.Message):
+    __slots__ = ("messages", "bytes")
+    MESSAGES_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    messages: int
+    bytes: int
+    def __init__(self, messages: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
+
+class SessionMessage(_message.Message):
+    __slots__ = ("seq", "taken", "timeout_nanos", "mode", "message", "path", "request", "heartbeat_nanos", "headers")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    TAKEN_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_NANOS_FIELD_NUMBER: _ClassVar[int]
+    MODE_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    HEARTBEAT_NANOS_FIELD_NUMBER: _ClassVar[int]
+    HEADERS_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    taken: int
+    timeout_nanos: int
+    mode: SessionMode
+    message: Message
+    path: str
+    request: bytes
+    heartbeat_nanos: int
+    headers: _containers.RepeatedCompositeFieldContainer[SessionHeader]
+    def __init__(self, seq: _Optional[int] = ..., taken: _Optional[int] = ..., timeout_nanos: _Optional[int] = ..., mode: _Optional[_Union[SessionMode, str]] = ..., message: _Optional[_Union[Message, _Mapping]] = ..., path: _Optional[str] = ..., request: _Optional[bytes] = ..., heartbeat_nanos: _Optional[int] = ..., headers: _Optional[_Iterable[_Union[SessionHeader, _Mapping]]] = ...) -> None: ...
+
+class SessionHeader(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: bytes
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
+
+class SessionCancel(_message.Message):
+    __slots__ = ("seq",)
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    def __init__(self, seq: _Optional[int] = ...) -> None: ...
+
+class SessionTaken(_message.Message):
+    __slots__ = ("count",)
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    def __init__(self, count: _Optional[int] = ...) -> None: ...
+
+class SessionResult(_message.Message):
+    __slots__ = ("seq", "response", "accepted", "reply", "status")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    REPLY_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    response: CallResponse
+    accepted: CastResponse
+    reply: bytes
+    status: bytes
+    def __init__(self, seq: _Optional[int] = ..., response: _Optional[_Union[CallResponse, _Mapping]] = ..., accepted: _Optional[_Union[CastResponse, _Mapping]] = ..., reply: _Optional[bytes] = ..., status: _Optional[bytes] = ...) -> None: ...
+
+class SessionPart(_message.Message):
+    __slots__ = ("seq", "size", "content")
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    size: int
+    content: bytes
+    def __init__(self, seq: _Optional[int] = ..., size: _Optional[int] = ..., content: _Optional[bytes] = ...) -> None: ...
+
+class SessionReceived(_message.Message):
+    __slots__ = ("seq",)
+    SEQ_FIELD_NUMBER: _ClassVar[int]
+    seq: int
+    def __init__(self, seq: _Optional[int] = ...) -> None: ...
+
+class SessionClosing(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

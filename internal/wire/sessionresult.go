@@ -1,0 +1,177 @@
+package wire
+
+import (
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/runtime/protoiface"
+
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+)
+
+// Outcome says what a result of a session is.
+type Outcome uint8
+
+// The outcomes.
+const (
+	// Unknown: the contract has another outcome, which this program does not know.
+	Unknown Outcome = iota
+	// Returned: Text is the result of a call as JSON, unless Full is set.
+	Returned
+	// Accepted: a cast was accepted.
+	Accepted
+	// Replied: Bytes are the reply of a typed message.
+	Replied
+	// Failed: Bytes are a status.
+	Failed
+)
+
+// SessionResult is what became of a message of a session.
+type SessionResult struct {
+	Seq     uint64
+	Outcome Outcome
+	Text    string
+	Bytes   []byte
+	// Full is a response that is not JSON text, of a peer in another language.
+	Full *pb.CallResponse
+}
+
+const (
+	frameResult protowire.Number = 2
+
+	resultSeq      protowire.Number = 1
+	resultResponse protowire.Number = 2
+	resultAccepted protowire.Number = 3
+	resultReply    protowire.Number = 4
+	resultStatus   protowire.Number = 5
+)
+
+// size is the size of the result without its frame; reply is a typed reply, in place of Bytes.
+func (r *SessionResult) size(reply int) int {
+	switch r.Outcome {
+	case Returned:
+		return fixedSize + fieldSize(fieldSize(payloadSize(r.Text)))
+	case Accepted:
+		return fixedSize + fieldSize(0)
+	case Replied:
+		return fixedSize + fieldSize(reply)
+	default:
+		return fixedSize + fieldSize(len(r.Bytes))
+	}
+}
+
+// Append appends the frame to a buffer, whatever its size. Reply is a typed reply, in place of
+// Bytes; nil for none. It must be encodable. Content is where the result itself begins in the
+// frame, as parts have it.
+func (r *SessionResult) Append(b []byte, reply proto.Message) (frame []byte, content int) {
+	typed := 0
+	if r.Outcome == Replied {
+		typed = proto.Size(reply)
+	}
+	before := len(b)
+	b = appendHead(b, frameResult, r.size(typed))
+	content = len(b) - before
+	b = protowire.AppendFixed64(protowire.AppendTag(b, resultSeq, protowire.Fixed64Type), r.Seq)
+	switch r.Outcome {
+	case Returned:
+		n := payloadSize(r.Text)
+		return appendPayload(appendHead(b, resultResponse, fieldSize(n)), responseResult, n, r.Text), content
+	case Accepted:
+		return appendHead(b, resultAccepted, 0), content
+	case Replied:
+		b = appendHead(b, resultReply, typed)
+		b, _ = proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, reply)
+		return b, content
+	default:
+		return append(appendHead(b, resultStatus, len(r.Bytes)), r.Bytes...), content
+	}
+}
+
+// SessionResponse is a frame of a server, to be decoded.
+type SessionResponse struct {
+	message
+
+	// Result is the frame, unless Other is.
+	Result SessionResult
+	// Other is a frame without a result.
+	Other *pb.SessionResponse
+}
+
+var (
+	emptySessionResponse   = (&pb.SessionResponse{}).ProtoReflect()
+	sessionResponseMethods = protoiface.Methods{Unmarshal: unmarshalSessionResponse, CheckInitialized: nothingRequired}
+)
+
+// Reset empties the frame.
+func (r *SessionResponse) Reset() { *r = SessionResponse{message: emptySessionResponse} }
+
+// ProtoReflect returns the frame as package proto knows it.
+func (r *SessionResponse) ProtoReflect() protoreflect.Message { return r }
+
+// Interface returns the frame.
+func (r *SessionResponse) Interface() protoreflect.ProtoMessage { return r }
+
+// ProtoMethods returns the function that decodes the frame.
+func (r *SessionResponse) ProtoMethods() *protoiface.Methods { return &sessionResponseMethods }
+
+func unmarshalSessionResponse(in protoiface.UnmarshalInput) (protoiface.UnmarshalOutput, error) {
+	r := in.Message.(*SessionResponse)
+	if err := tooLong(in.Buf); err != nil {
+		return protoiface.UnmarshalOutput{}, err
+	}
+	if b, ok := only(in.Buf, frameResult); ok {
+		if !r.Result.Decode(b) {
+			return protoiface.UnmarshalOutput{}, errMalformed
+		}
+		return protoiface.UnmarshalOutput{Flags: protoiface.UnmarshalInitialized}, nil
+	}
+	r.Other = &pb.SessionResponse{}
+	return protoiface.UnmarshalOutput{Flags: protoiface.UnmarshalInitialized}, unmarshal(in.Buf, r.Other)
+}
+
+// Decode decodes a result, which is copied. It returns false if the result is malformed.
+func (r *SessionResult) Decode(b []byte) (ok bool) {
+	for len(b) > 0 {
+		var p part
+		if p, b, ok = split(b); !ok {
+			return false
+		}
+		if p.is(resultSeq, protowire.Fixed64Type) {
+			r.Seq = p.value
+		} else if p.kind == protowire.BytesType && !r.take(&p) {
+			return false
+		}
+	}
+	return r.Seq != 0
+}
+
+// take takes an outcome in. The last one counts.
+func (r *SessionResult) take(p *part) bool {
+	switch p.number {
+	case resultResponse:
+		r.Outcome = Returned
+		return r.takeResponse(p.bytes)
+	case resultAccepted:
+		r.Outcome = Accepted
+	case resultReply:
+		r.Outcome, r.Bytes = Replied, append([]byte{}, p.bytes...)
+	case resultStatus:
+		r.Outcome, r.Bytes = Failed, append([]byte{}, p.bytes...)
+	}
+	return true
+}
+
+func (r *SessionResult) takeResponse(b []byte) bool {
+	r.Text, r.Full = "", nil
+	payload, ok := only(b, responseResult)
+	if ok {
+		if text, usual := only(payload, payloadJSON); usual && len(text) > 0 && utf8.Valid(text) {
+			r.Text = string(text)
+			return true
+		}
+	}
+	r.Full = &pb.CallResponse{}
+	return proto.Unmarshal(b, r.Full) == nil
+}
