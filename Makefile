@@ -41,7 +41,7 @@ demo-secure: build ## Watch a fleet with certificates: a denial, a rotation and 
 	@$(BIN)/oslorpc demo --secure
 
 .PHONY: test
-test: test-python test-go ## Run every test, of Python and of Go
+test: test-python interop test-go ## Run every test: of Python, between languages, and of Go
 
 .PHONY: test-go
 test-go: $(BIN)/consul $(BIN)/.tools ## Run the tests of Go, with the race detector and a real Consul
@@ -82,6 +82,10 @@ LAB_FLAGS = $(if $(RUN),-run '$(RUN)') $(if $(SEED),-seed $(SEED)) $(if $(SHORT)
 .PHONY: lab
 lab: $(if $(LIST),,$(BIN)/consul) ## Break real processes, networks and Consul, and check every promise; some 40 minutes, RUN=regexp selects
 	@$(GO) build -o $(BIN)/lab ./internal/lab/main && $(BIN)/lab $(LAB_FLAGS)
+
+.PHONY: interop
+interop: $(BIN)/consul $(VENV)/.installed ## Try each language's clients with each language's servers; RUN='py to go' selects cells
+	@$(GO) build -o $(BIN)/interop ./internal/interop/main && $(BIN)/interop $(if $(RUN),-run '$(RUN)')
 
 .PHONY: lint
 lint: $(BIN)/.tools $(BIN)/.lint ## Check the style of code and protos

@@ -1,0 +1,266 @@
+package interop
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/oslorpc/oslorpc/internal/interop/program"
+	"github.com/oslorpc/oslorpc/internal/interop/wire"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Case is what every client does with every server.
+type Case struct {
+	Name string
+
+	check func(ctx context.Context, c *cell) error
+	// long cases wait most of the time, and run beside the others.
+	long bool
+}
+
+const (
+	mebibyte = 1 << 20
+	tooMuch  = 17 * mebibyte
+)
+
+// Cases returns all cases.
+func Cases() []Case {
+	return []Case{
+		{Name: "call", check: call},
+		{Name: "cast", check: cast},
+		{Name: "fanout", check: fanout},
+		{Name: "gather", check: gather},
+		{Name: "multicall", check: multicall},
+		{Name: "pinned to a server", check: pinned},
+		{Name: "remote error with class", check: remoteError},
+		{Name: "unsupported version", check: unsupportedVersion},
+		{Name: "no such method", check: noSuchMethod},
+		{Name: "deadline", check: deadline},
+		{Name: "cancellation", check: cancellation},
+		{Name: "long calls across keepalives", check: longCalls, long: true},
+		{Name: "big integer", check: bigInteger},
+		{Name: "unicode", check: unicode},
+		{Name: "1 MiB", check: large},
+		{Name: "17 MiB refused", check: tooLarge},
+		{Name: "server killed", check: killed},
+		{Name: "server stopped under load", check: stopped},
+	}
+}
+
+// call: a result comes back, the request context arrives, and the servers take turns.
+func call(_ context.Context, c *cell) error {
+	if err := c.want(c.to(wire.Call, "add", args{"a": 2, "b": 3}), `5`); err != nil {
+		return err
+	}
+	r := c.to(wire.Call, "context", nil)
+	r.Context = json.RawMessage(`{"user":"u","roles":["admin",null,1]}`)
+	if err := c.want(r, string(r.Context)); err != nil {
+		return err
+	}
+	seen := map[string]bool{}
+	for range 6 {
+		reply, err := c.client.do(c.to(wire.Call, "whoami", nil))
+		if err != nil {
+			return err
+		}
+		seen[string(reply.Result)] = true
+	}
+	if len(seen) != 2 || !seen[`"a"`] || !seen[`"b"`] {
+		return fmt.Errorf("six calls reached %v, want both servers", seen)
+	}
+	return nil
+}
+
+// cast: one server runs it.
+func cast(_ context.Context, c *cell) error {
+	n := c.newNote(1, c.servers)
+	if err := c.want(c.to(wire.Cast, "note", args{"note": n, "seconds": 0}), `null`); err != nil {
+		return err
+	}
+	return c.servers.awaitRuns(n, 1)
+}
+
+// fanout: every server runs it, and the report names them.
+func fanout(_ context.Context, c *cell) error {
+	n := c.newNote(len(c.servers), c.servers)
+	want := `["a","b"]`
+	if err := c.want(c.to(wire.Fanout, "note", args{"note": n, "seconds": 0}), want); err != nil {
+		return err
+	}
+	return c.servers.awaitRuns(n, len(c.servers))
+}
+
+// gather: every server's result.
+func gather(_ context.Context, c *cell) error {
+	return c.want(c.to(wire.Gather, "whoami", nil), `{"a":"a","b":"b"}`)
+}
+
+// multicall: the items in their order.
+func multicall(_ context.Context, c *cell) error {
+	return c.want(c.to(wire.Multicall, "count", args{"n": 5}), `[1,2,3,4,5]`)
+}
+
+// pinned: only the server that is named runs it, and one that is not there is an error.
+func pinned(_ context.Context, c *cell) error {
+	r := c.to(wire.Call, "whoami", nil)
+	for range 3 {
+		r.Server = serverB
+		if err := c.want(r, `"b"`); err != nil {
+			return err
+		}
+	}
+	r.Server, r.Timeout = "z", 2
+	return c.fails(r, wire.Error{Kind: rpc.NoInstance.Name(), Safe: true})
+}
+
+// remoteError: a registered class arrives as itself with its attribute, any other with its text;
+// both name the server.
+func remoteError(_ context.Context, c *cell) error {
+	r := c.to(wire.Call, "missing", args{"port": 7})
+	r.Server = serverA
+	err := c.fails(r, wire.Error{
+		Kind: rpc.Remote.Name(), Server: serverA, Hops: []string{serverA},
+		Type: program.PortNotFoundType, Text: "no port 7", Class: "PortNotFound", Port: 7,
+	})
+	if err != nil {
+		return err
+	}
+	r = c.to(wire.Call, "fail", args{"message": "größe"})
+	r.Server = serverB
+	return c.fails(r, wire.Error{Kind: rpc.Remote.Name(), Server: serverB, Hops: []string{serverB}, Text: "größe"})
+}
+
+func unsupportedVersion(_ context.Context, c *cell) error {
+	r := c.to(wire.Call, "whoami", nil)
+	for _, version := range []string{"1.3", "2.0"} {
+		r.Version = version
+		if err := c.fails(r, wire.Error{Kind: rpc.UnsupportedVersion.Name(), Safe: true}); err != nil {
+			return fmt.Errorf("version %s: %w", version, err)
+		}
+	}
+	r.Version, r.Server = "1.2", serverA
+	return c.want(r, `"a"`)
+}
+
+func noSuchMethod(_ context.Context, c *cell) error {
+	return c.fails(c.to(wire.Call, "nothing", nil), wire.Error{Kind: rpc.NoSuchMethod.Name(), Safe: true})
+}
+
+// deadline: the caller has an error, and the method learns of it.
+func deadline(_ context.Context, c *cell) error {
+	n := c.run.nextNote()
+	r := c.to(wire.Call, "sleep", args{"note": n, "seconds": 60})
+	r.Server, r.Timeout = serverA, 1
+	if err := c.fails(r, wire.Error{Kind: rpc.Timeout.Name(), Server: serverA}); err != nil {
+		return err
+	}
+	return c.servers[0].await(wire.Event{Event: wire.Canceled, Note: n}, patience)
+}
+
+// cancellation: the methods of a call that is canceled, and of a multicall that is broken off,
+// learn of it.
+func cancellation(_ context.Context, c *cell) error {
+	if c.of.Client.Short != blocking {
+		if err := cancelCall(c); err != nil {
+			return err
+		}
+	}
+	n := c.run.nextNote()
+	r := c.to(wire.Multicall, "ticks", args{"note": n})
+	r.Server, r.Take = serverB, 3
+	if err := c.want(r, `[0,1,2]`); err != nil {
+		return err
+	}
+	return c.servers[1].await(wire.Event{Event: wire.Canceled, Note: n}, patience)
+}
+
+func cancelCall(c *cell) error {
+	n := c.run.nextNote()
+	r := c.to(wire.Call, "sleep", args{"note": n, "seconds": 60})
+	r.Server, r.Timeout = serverA, 50
+	o, err := c.client.begin(r)
+	if err != nil {
+		return err
+	}
+	if err := c.servers[0].await(wire.Event{Event: wire.Began, Note: n}, patience); err != nil {
+		return err
+	}
+	if err := o.cancel(); err != nil {
+		return err
+	}
+	reply, err := o.wait()
+	if err != nil {
+		return err
+	}
+	if err := c.failed("the canceled call", reply, wire.Error{Kind: rpc.Canceled.Name()}); err != nil {
+		return err
+	}
+	return c.servers[0].await(wire.Event{Event: wire.Canceled, Note: n}, patience)
+}
+
+// longSeconds is so long that a gRPC server with default options drops a client that sends
+// keepalives every ten seconds.
+const longSeconds = 60
+
+// longCalls: a monitored call, and a silent one at a server that nothing else is sent to.
+func longCalls(_ context.Context, c *cell) error {
+	var both []*outstanding
+	for i, monitor := range []float64{0, 25} {
+		r := wire.Request{
+			Do: wire.Call, Topic: c.long[i].topic, Server: c.long[i].short, Method: "sleep", Timeout: 2 * longSeconds, Monitor: monitor,
+			Args: args{"note": c.run.nextNote(), "seconds": longSeconds}.encode(),
+		}
+		o, err := c.client.begin(r)
+		if err != nil {
+			return err
+		}
+		both = append(both, o)
+	}
+	for i, what := range []string{"the silent call", "the monitored call"} {
+		reply, err := both[i].wait()
+		if err == nil {
+			err = compare(what, reply, `"slept"`)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bigInteger: integers that no float has arrive exactly, in both directions.
+func bigInteger(_ context.Context, c *cell) error {
+	const text = `{"a":9007199254740993,"b":-9223372036854775809,"c":1180591620717411303425,"d":[18446744073709551615],"e":0}`
+	r := c.to(wire.Call, "echo", nil)
+	r.Args = json.RawMessage(text)
+	return c.want(r, text)
+}
+
+// unicode: text arrives as it is, and so do names.
+func unicode(_ context.Context, c *cell) error {
+	a := args{
+		"text": "größe 🙂 e\u0301 \u6f22 \u2028\u2029 \x00\x7f\u0085 \"\\/ <&> \ufeff\uffff \U0010ffff",
+		"dict": map[string]any{"ключ 🗝": "значение", "": "the empty name"},
+	}
+	return c.want(c.to(wire.Call, "echo", a), string(a.encode()))
+}
+
+func large(_ context.Context, c *cell) error {
+	r := c.to(wire.Call, "echo", nil)
+	r.Fill = mebibyte
+	return c.want(r, `{"text":"`+strings.Repeat("x", mebibyte)+`"}`)
+}
+
+// tooLarge: arguments are refused before they are sent, a result is an error, and neither harms
+// what comes after.
+func tooLarge(_ context.Context, c *cell) error {
+	r := c.to(wire.Call, "echo", nil)
+	r.Fill = tooMuch
+	arguments := c.fails(r, wire.Error{Kind: rpc.TooLarge.Name(), Safe: true})
+	result := c.fails(c.to(wire.Call, "blob", args{"size": tooMuch}), wire.Error{Kind: rpc.TooLarge.Name()})
+	after := c.want(c.to(wire.Call, "add", args{"a": 1, "b": 1}), `2`)
+	return errors.Join(arguments, result, after)
+}

@@ -1,0 +1,67 @@
+package interop
+
+import (
+	"path/filepath"
+	"slices"
+)
+
+// command is how a program is started.
+type command struct {
+	argv []string
+	env  []string
+}
+
+// Language is a library for clients, for servers, or for both.
+type Language struct {
+	// Name and Short are its names in the table: the latter has at most four letters.
+	Name, Short string
+
+	client func(url string) command
+	server func(url, topic, name string) command
+}
+
+// Programs says where the programs are.
+type Programs struct {
+	// Root is the directory of this repository.
+	Root string
+	// Go is the program of this package's command, which is the client and the server of Go as well.
+	Go string
+	// Python is the Python that has the packages of the tests.
+	Python string
+}
+
+// Languages returns all languages.
+func Languages(p Programs) []*Language {
+	python := func(program string, args ...string) command {
+		return command{
+			argv: slices.Concat([]string{p.Python, filepath.Join(p.Root, "python", "interop", program)}, args),
+			env:  []string{"PYTHONPATH=" + filepath.Join(p.Root, "python", "src")},
+		}
+	}
+	return []*Language{{
+		Name: "Go", Short: "go",
+		client: func(url string) command { return command{argv: []string{p.Go, "client", url}} },
+		server: func(url, topic, name string) command {
+			return command{argv: []string{p.Go, "server", url, topic, name}}
+		},
+	}, {
+		Name: "Python", Short: blocking,
+		client: func(url string) command { return python("client.py", url) },
+		server: func(url, topic, name string) command { return python("server.py", url, topic, name) },
+	}, {
+		Name: "Python asyncio", Short: asyncio,
+		client: func(url string) command { return python("aioclient.py", url) },
+	}}
+}
+
+// The Shorts that cases and gaps refer to.
+const (
+	blocking = "py"
+	asyncio  = "aio"
+)
+
+// IsClient and IsServer report whether there is a client, or a server, in a language.
+func (l *Language) IsClient() bool { return l.client != nil }
+
+// IsServer is explained at IsClient.
+func (l *Language) IsServer() bool { return l.server != nil }

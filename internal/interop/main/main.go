@@ -1,0 +1,89 @@
+// Command main is `make interop`: it runs every case with every client and every server on a Consul
+// of its own, and prints a table. Its exit code is 1 if a cell failed. Run as "client URL" or as
+// "server URL TOPIC NAME", it is the program of Go.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"regexp"
+	"syscall"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/consultest"
+	"github.com/oslorpc/oslorpc/internal/interop"
+	"github.com/oslorpc/oslorpc/internal/interop/program"
+)
+
+func main() {
+	err := do(os.Args[1:])
+	if err != nil && !errors.Is(err, errDiffer) {
+		fmt.Fprintln(os.Stderr, "interop:", err)
+	}
+	if err != nil {
+		os.Exit(1)
+	}
+}
+
+// errDiffer says that a cell failed, which the table shows.
+var errDiffer = errors.New("the languages differ")
+
+func do(arguments []string) error {
+	switch {
+	case len(arguments) == 2 && arguments[0] == "client":
+		return program.Ask(context.Background(), arguments[1])
+	case len(arguments) == 4 && arguments[0] == "server":
+		return program.Serve(context.Background(), arguments[1], arguments[2], arguments[3])
+	default:
+		return run()
+	}
+}
+
+func run() error {
+	root := flag.String("root", ".", "the directory of the repository")
+	pattern := flag.String("run", "", "run only the cells whose name, such as \"call, py to go\", matches this regular expression")
+	flag.Parse()
+	only, err := regexp.Compile(*pattern)
+	if err != nil {
+		return err
+	}
+	programs, err := find(*root)
+	if err != nil {
+		return err
+	}
+	var cells []interop.Cell
+	for _, c := range interop.Cells(interop.Languages(programs)) {
+		if only.MatchString(c.String()) {
+			cells = append(cells, c)
+		}
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	h := &host{}
+	defer h.clean()
+	began := time.Now()
+	results, err := interop.Run(ctx, consultest.Start(h).URL(), cells)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "interop:", err)
+	}
+	if !interop.Print(os.Stdout, results, time.Since(began)) || err != nil {
+		return errDiffer
+	}
+	return nil
+}
+
+func find(root string) (interop.Programs, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return interop.Programs{}, err
+	}
+	if root, err = filepath.Abs(root); err != nil {
+		return interop.Programs{}, err
+	}
+	return interop.Programs{Root: root, Go: self, Python: filepath.Join(root, ".bin", "venv", "bin", "python")}, nil
+}

@@ -1,0 +1,122 @@
+package interop
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	passed = "ok"
+	failed = "FAIL"
+	// missing stands for cells that cannot exist.
+	missing = "-"
+	// caseWidth and cellWidth are the widths of the columns.
+	caseWidth = 30
+	cellWidth = 5
+)
+
+// Print prints the results as a table: a row for each case, a column for each pair of a server and
+// a client. Below are the reasons of cells that cannot exist, the failures, and the counts. It
+// reports whether none failed.
+func Print(w io.Writer, results []Result, took time.Duration) (ok bool) {
+	t := newTable(results)
+	t.heads(w)
+	for _, name := range t.cases {
+		fmt.Fprintf(w, "%-*s", caseWidth, name)
+		for _, s := range t.servers {
+			fmt.Fprint(w, " ")
+			for _, c := range t.clients {
+				fmt.Fprintf(w, " %-*s", cellWidth-1, t.marks[key{name, c.Short, s.Short}])
+			}
+		}
+		fmt.Fprintln(w)
+	}
+	for i, why := range t.legend {
+		fmt.Fprintf(w, "\n%s  %s", letter(i), why)
+	}
+	if len(t.legend) > 0 {
+		fmt.Fprintln(w)
+	}
+	count := map[string]int{}
+	for _, r := range results {
+		switch {
+		case r.Gap != "":
+			count[missing]++
+		case r.Err != nil:
+			count[failed]++
+			fmt.Fprintf(w, "\nFAIL %v: %v\n", r.Cell, r.Err)
+		default:
+			count[passed]++
+		}
+	}
+	fmt.Fprintf(w, "\n%d cells cannot exist, in %v\n%d passed, %d failed\n", count[missing], took.Round(time.Second), count[passed], count[failed])
+	return count[failed] == 0
+}
+
+// key is a place in the table.
+type key struct{ name, client, server string }
+
+type table struct {
+	cases            []string
+	clients, servers []*Language
+	marks            map[key]string
+	legend           []string
+}
+
+func newTable(results []Result) *table {
+	t := &table{marks: map[key]string{}}
+	for _, r := range results {
+		c := r.Cell
+		t.cases, t.clients, t.servers = with(t.cases, c.Case.Name), with(t.clients, c.Client), with(t.servers, c.Server)
+		t.marks[key{c.Case.Name, c.Client.Short, c.Server.Short}] = t.mark(r)
+	}
+	return t
+}
+
+func with[T comparable](list []T, one T) []T {
+	if slices.Contains(list, one) {
+		return list
+	}
+	return append(list, one)
+}
+
+// mark returns what the table shows of a result.
+func (t *table) mark(r Result) string {
+	switch {
+	case r.Gap != "":
+		return t.explain(r.Gap)
+	case r.Err != nil:
+		return failed
+	case r.Cell.remark() != "":
+		return passed + t.explain(r.Cell.remark())
+	default:
+		return passed
+	}
+}
+
+// explain returns the letter of an explanation.
+func (t *table) explain(why string) string {
+	t.legend = with(t.legend, why)
+	return letter(slices.Index(t.legend, why))
+}
+
+func letter(n int) string { return "(" + "abcdefghijklmnopqrstuvwxyz"[n:n+1] + ")" }
+
+func (t *table) heads(w io.Writer) {
+	group := cellWidth * len(t.clients)
+	fmt.Fprintf(w, "%-*s", caseWidth, "server")
+	for _, s := range t.servers {
+		fmt.Fprintf(w, "  %-*s", group-1, s.Name)
+	}
+	fmt.Fprintf(w, "\n%-*s", caseWidth, "client")
+	for range t.servers {
+		fmt.Fprint(w, " ")
+		for _, c := range t.clients {
+			fmt.Fprintf(w, " %-*s", cellWidth-1, c.Short)
+		}
+	}
+	fmt.Fprintf(w, "\n%s\n", strings.Repeat("-", caseWidth+len(t.servers)*(group+1)))
+}
