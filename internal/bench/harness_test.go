@@ -118,7 +118,7 @@ func TestMeasureCountsProcessorTime(t *testing.T) {
 		t.Skip("this system is not asked")
 	}
 	w := workload{callers: 1, ops: 1, do: func() error {
-		for cpuTime() < before+20*time.Millisecond { //nolint:revive // It spends what is measured.
+		for cpuTime() < before+20*time.Millisecond {
 		}
 		return nil
 	}}

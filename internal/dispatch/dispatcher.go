@@ -82,7 +82,8 @@ func (d *Dispatcher) Table() *Table { return d.config.Table }
 func (d *Dispatcher) Load() Load { return d.queue.load() }
 
 // Call runs a message, emits the items of its result, and returns when it has ended. An error is
-// an *rpc.Error. The method, and emit, run on another goroutine than the caller's.
+// an *rpc.Error. The method, and emit, run on another goroutine than the caller's, unless the
+// message may run in place. Then Call does not return if the method ends its goroutine.
 func (d *Dispatcher) Call(ctx context.Context, r *Request, emit Emit) error {
 	sel, ticket, err := d.accept(r)
 	if errors.Is(err, errRepeated) {
@@ -96,12 +97,35 @@ func (d *Dispatcher) Call(ctx context.Context, r *Request, emit Emit) error {
 	defer release()
 	e := d.newExecution(ctx, r, sel, emit)
 	defer e.recycle()
+	if r.InPlace != nil {
+		return e.inPlace(ticket)
+	}
 	started, err := e.work(ticket, (*execution).apart)
+	return e.outcome(started, err)
+}
+
+// inPlace executes a message on this goroutine. If the method ends it, the carrier has the outcome
+// before this goroutine is gone.
+func (e *execution) inPlace(t *ticket) error {
+	returned := false
+	defer func() {
+		if !returned && e.err != nil {
+			e.request.InPlace.Exited(e.outcome(true, e.err))
+		}
+	}()
+	started, err := e.work(t, (*execution).execute)
+	returned = true
+	return e.outcome(started, err)
+}
+
+// outcome returns the error of a call whose execution is over. A message that did not start may
+// come again.
+func (e *execution) outcome(started bool, err error) error {
 	if !started {
-		err = d.expired(err)
+		err = e.dispatcher.expired(err)
 	}
 	if rpc.SafeToRetry(err) {
-		d.forget(r)
+		e.dispatcher.forget(e.request)
 	}
 	return err
 }

@@ -43,6 +43,9 @@ type Request struct {
 	Ended func()
 	// Origin tells where the message came from; nil if that is not known.
 	Origin Origin
+	// InPlace lets Call run the method on the goroutine of its caller; nil for a goroutine of the
+	// method's own.
+	InPlace Exiter
 
 	described *rpc.Message // nil until something asks for it
 }
@@ -65,6 +68,13 @@ type Origin interface {
 	Metadata() rpc.Metadata
 	// Peer is the process at the other end of the connection.
 	Peer() rpc.Peer
+}
+
+// Exiter answers messages whose methods run on the goroutines of their carriers.
+type Exiter interface {
+	// Exited answers with err, since the method ended its goroutine (runtime.Goexit). The goroutine
+	// calls it while it ends.
+	Exited(err error)
 }
 
 // isTyped reports whether the message is for a method of a typed service.

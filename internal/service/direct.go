@@ -68,6 +68,7 @@ func (s *Services) directCall(ctx context.Context, d *direct) (any, error) {
 		return s.Call(ctx, d.request.Full)
 	}
 	d.read(ctx)
+	d.in.inPlace()
 	result, err := s.run(ctx, &d.in)
 	switch {
 	case err != nil:

@@ -24,6 +24,8 @@ type Services struct {
 	started time.Time
 	// silent processes do not describe themselves.
 	silent bool
+	// watched processes have something of the program that may see their messages in gRPC.
+	watched bool
 }
 
 // Option changes services.
@@ -45,6 +47,7 @@ func New(in *intake.Intake, options ...Option) *Services {
 // of the program, such as a statistics handler, may see the messages of the server. A server with
 // [Services.Unknown] as its handler of unknown services answers all other RPCs.
 func (s *Services) Register(r grpc.ServiceRegistrar, watched bool) {
+	s.watched = watched
 	contract := bounded(&pb.RPCService_ServiceDesc)
 	if !watched {
 		contract = s.direct(contract)

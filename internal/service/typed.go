@@ -101,6 +101,9 @@ func (s *Services) typedUnary(service, method string) grpc.MethodHandler {
 			return nil, in.typedStatus(err)
 		}
 		if interceptor == nil {
+			if !s.watched {
+				in.inPlace()
+			}
 			reply, err := call.Do(ctx, call.Content)
 			if err != nil {
 				return nil, in.typedStatus(err)

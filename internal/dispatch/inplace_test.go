@@ -1,0 +1,74 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// lastWord keeps the errors of methods that ended their goroutines.
+type lastWord chan error
+
+func (l lastWord) Exited(err error) { l <- err }
+
+// A method that runs in place ends the goroutine of its caller, which has the outcome before. The
+// worker is free again.
+func TestMethodThatEndsTheGoroutineOfItsCaller(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, Limits{Workers: 1, Queue: 1, QueueBytes: 100}, map[string]*Method{
+		"foo": plain(func(context.Context, Emit) error { runtime.Goexit(); return nil }), "well": returns("1"),
+	})
+	for range 3 {
+		answer, over := make(lastWord, 1), make(chan bool)
+		go func() {
+			returned := false
+			defer func() { over <- returned }()
+			r := request("foo", "")
+			r.InPlace = answer
+			_, _ = call(t.Context(), s, r)
+			returned = true
+		}()
+		if <-over {
+			t.Fatal("the call returned")
+		}
+		check(t, <-answer, rpc.Remote, false, "runtime.Goexit")
+	}
+	r := request("well", "")
+	answer := make(lastWord, 1)
+	r.InPlace = answer
+	if _, err := call(t.Context(), s, r); err != nil || len(answer) != 0 {
+		t.Errorf("got %v, and %d answers", err, len(answer))
+	}
+	if load := s.Load(); load.Running != 0 {
+		t.Errorf("%d messages run", load.Running)
+	}
+}
+
+// A message whose goroutine an interceptor ends before the method ran did not start, and may come
+// again.
+func TestInterceptorThatEndsTheGoroutineOfItsCaller(t *testing.T) {
+	t.Parallel()
+	s := newIntercepted(t, map[string]*Method{"foo": returns("1")}, io.Discard,
+		around(func(context.Context, *rpc.Message, rpc.Next) error {
+			runtime.Goexit()
+			return nil
+		}))
+	for range 2 {
+		answer := make(lastWord, 1)
+		over := make(chan struct{})
+		go func() {
+			defer close(over)
+			r := request("foo", "the same id")
+			r.InPlace = answer
+			if _, err := call(t.Context(), s, r); err != nil {
+				answer <- errors.Join(errors.New("the call returned"), err)
+			}
+		}()
+		<-over
+		check(t, <-answer, rpc.AccessDenied, true, "ended its goroutine")
+	}
+}

@@ -1,0 +1,40 @@
+package service
+
+import (
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+)
+
+// inPlace has the method run on the goroutine that gRPC has for the RPC, if an answer is possible
+// should the method end it. That saves two switches between goroutines. What gRPC does after the
+// handler then does not happen, so nothing of the program may wait for it.
+func (in *incoming) inPlace() {
+	if in.answerer() != nil {
+		in.InPlace = in
+	}
+}
+
+// answerer is a stream of gRPC that takes the status of its RPC, as gRPC's own does. A stream must
+// get one status.
+type answerer interface {
+	WriteStatus(st *status.Status) error
+}
+
+// answerer returns the stream of the RPC that carries the message, nil if it takes no status.
+// Without it, methods run on goroutines of their own; a test fails then.
+func (in *incoming) answerer() answerer {
+	stream, _ := grpc.ServerTransportStreamFromContext(in.ctx).(answerer)
+	return stream
+}
+
+// Exited implements [dispatch.Exiter]. The handler does not return, so gRPC sends no status.
+func (in *incoming) Exited(err error) {
+	err = in.Sign(err)
+	if in.Typed.Service != "" {
+		err = in.typedStatus(err)
+	} else {
+		err = in.status(err)
+	}
+	st, _ := status.FromError(err)
+	_ = in.answerer().WriteStatus(st) // if it fails, the caller is gone
+}
