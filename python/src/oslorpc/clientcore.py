@@ -185,8 +185,8 @@ class ClientCore(Generic[T]):
     def _operation(
         self,
         method: str,
-        ctxt: Mapping[str, Any] | None,
-        kwargs: Mapping[str, Any],
+        ctxt: Mapping[str, Any] | payload.Raw | None,
+        kwargs: Mapping[str, Any] | payload.Raw,
         default_timeout: float,
         fanout: bool = False,
     ) -> Operation:
@@ -209,7 +209,7 @@ class ClientCore(Generic[T]):
             raise self._about(Error(Kind.INVALID_TARGET, "a message for every server cannot name one"), method)
         try:
             text = payload.dumps(kwargs, Kind.BAD_ARGUMENTS)
-            context = payload.dumps(dict(ctxt), Kind.BAD_ARGUMENTS) if ctxt else ""
+            context = payload.dumps(ctxt if isinstance(ctxt, str) else dict(ctxt), Kind.BAD_ARGUMENTS) if ctxt else ""
         except Error as e:
             raise self._about(e, method) from None
         size = _size(text) + _size(context)
@@ -250,6 +250,10 @@ class ClientCore(Generic[T]):
         if len(self._templates) < _TEMPLATES:
             self._templates[method] = template
         return template
+
+    def _result(self, p: Any) -> Any:
+        """Return what a payload holds that a server sent."""
+        return result_of(p)
 
     def _allows(self, version: str | None, entries: Sequence[Entry]) -> bool:
         wanted = self._wanted(version)

@@ -51,6 +51,7 @@ class Method:
     streaming: bool
     is_async: bool
     expected: tuple[type[BaseException], ...] = ()
+    read: Callable[[Any], tuple[dict[str, Any], dict[str, Any]]] | None = None  # its messages, if not as usual
     started: int = 0
     failed: int = 0
 

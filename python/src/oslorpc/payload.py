@@ -18,8 +18,14 @@ _MAX_DEPTH = 30  # a level takes three messages, and the protobuf library gives 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
+class Raw(str):
+    """JSON text that is passed on as it is."""
+
+
 def dumps(value: Any, kind: Kind) -> str:
     """Return a value as JSON text. An Error of the kind names the place of what cannot be sent."""
+    if type(value) is Raw:
+        return value
     try:
         text = _encode(value)
         if not text.isascii():

@@ -122,12 +122,12 @@ class Services(grpc.GenericRpcHandler):
         async def emit(item: Any) -> None:
             last[0] = writable(item, _as_value(m), self.max_size)
 
-        await served.dispatcher.run(incoming, method, ticket, lambda: intake.content(m), emit)
+        await served.dispatcher.run(incoming, method, ticket, lambda: _content(method, m), emit)
         return last[0]
 
     async def _cast(self, request: pb.CastRequest, context: Context) -> Any:
         async def work(incoming: Incoming, method: Method, ticket: Any, served: intake.Served) -> Any:
-            served.dispatcher.cast(incoming, method, ticket, lambda: intake.content(request.message))
+            served.dispatcher.cast(incoming, method, ticket, lambda: _content(method, request.message))
             return pb.CastResponse()
 
         return await self._answer(request, context, True, work)
@@ -141,7 +141,7 @@ class Services(grpc.GenericRpcHandler):
             async def emit(item: Any) -> None:
                 await context.write(pb.MulticallResponse(item=writable(item, _as_value(m), self.max_size)))
 
-            await served.dispatcher.run(incoming, method, ticket, lambda: intake.content(m), emit)
+            await served.dispatcher.run(incoming, method, ticket, lambda: _content(method, m), emit)
 
         await self._answer(request, context, False, work)
 
@@ -211,6 +211,10 @@ class Services(grpc.GenericRpcHandler):
         """Tell those who watch the health that a phase changed."""
         async with self._changed:
             self._changed.notify_all()
+
+
+def _content(method: Method, m: pb.Message) -> tuple[dict[str, Any], dict[str, Any]]:
+    return (method.read or intake.content)(m)
 
 
 def _as_value(m: pb.Message) -> bool:

@@ -19,7 +19,6 @@ from oslorpc.clientcore import (
     ClientCore,
     Operation,
     TransportCore,
-    result_of,
 )
 from oslorpc.connection import closed
 from oslorpc.delivery import Connect, Send, Wait
@@ -148,7 +147,7 @@ class Client(ClientCore[TransportCore]):
     async def _send_call(self, op: Operation, e: Entry) -> Any:
         with _Sending(e) as link:
             response = await link.call(op.to(e, pb.CallRequest()), timeout=op.remaining)
-        return result_of(response.result)
+        return self._result(response.result)
 
     async def _send_cast(self, op: Operation, e: Entry) -> None:
         with _Sending(e) as link:
@@ -166,7 +165,7 @@ class Client(ClientCore[TransportCore]):
                     if response is grpc.aio.EOF:
                         raise Error(Kind.OUTCOME_UNKNOWN, "the server ended the call without a reply")
                     if response.HasField("response"):
-                        return result_of(response.response.result)
+                        return self._result(response.response.result)
             except TimeoutError:
                 message = f"neither a heartbeat nor the reply came for {silence:g} s; the method may have run"
                 raise Error(Kind.MONITOR_TIMEOUT, message) from None

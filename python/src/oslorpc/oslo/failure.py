@@ -1,0 +1,196 @@
+"""Exceptions of oslo.messaging as errors of oslorpc, and back.
+
+The type of a remote error is ``module.Class``, with no module for builtins. Its data is a JSON
+object of the exception's args and kwargs. Both are what upstream's drivers send.
+"""
+
+from __future__ import annotations
+
+import builtins
+import dataclasses
+import json
+import logging
+from typing import Any, NoReturn
+
+import oslo_messaging
+from oslo_messaging import exceptions
+from oslo_messaging._drivers import common
+from oslo_serialization import jsonutils
+
+from oslorpc.oslo.frames import Header
+
+_log = logging.getLogger("oslorpc.oslo")
+_ORIGIN = "_oslorpc_origin"
+_DISPATCHER = "oslo_messaging.rpc.dispatcher"
+_ROOM = 2400  # bytes for the stack and the data of an error: a status has 4 KiB
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Origin:
+    """A remote error as it came, kept with the exception that was made of it.
+
+    ``hops`` names the servers that it passed through, the one where it arose first.
+    """
+
+    type: str
+    message: str
+    stack: tuple[str, ...]
+    hops: tuple[str, ...]
+    data: str
+
+    def to_wire(self) -> list[Any]:
+        """Return what the helper process sends."""
+        return [self.type, self.message, list(self.stack), list(self.hops), self.data]
+
+
+def origin_of(error: BaseException) -> Origin | None:
+    """Return the remote error that an exception was made of; None if it did not come from a server."""
+    found = getattr(error, _ORIGIN, None)
+    return found if isinstance(found, Origin) else None
+
+
+def describe(failure: Any) -> list[Any]:
+    """Return the failure of a method, an exc_info tuple, as the helper process sends it."""
+    error = failure[1]
+    origin = origin_of(error)
+    if origin is not None:
+        return origin.to_wire()
+    try:
+        told = json.loads(common.serialize_remote_exception(failure))
+        data = jsonutils.dumps({"args": told["args"], "kwargs": told["kwargs"]}, allow_nan=False)
+    except Exception as e:
+        _log.warning("the arguments of the exception %s cannot be sent: %s", type(error).__name__, e)
+        told = json.loads(common.serialize_remote_exception((type(error), _bare(error), failure[2])))
+        data = ""
+    name = told["class"] if told["module"] == "builtins" else f"{told['module']}.{told['class']}"
+    message = str(told["message"])
+    room = _ROOM - len(message.encode("utf-8", "replace"))
+    if len(data) > room:
+        data = ""
+    lines = [line for entry in told["tb"] for line in entry.rstrip("\n").split("\n")]
+    return [name, message, shorten(lines, room - len(data)), [], data]
+
+
+def _bare(error: BaseException) -> BaseException:
+    """Return an exception that looks like another, without its arguments."""
+    cls = type(error)
+
+    def text(self: BaseException) -> str:
+        return str(error)
+
+    bare: BaseException = type(cls.__name__, (Exception,), {"__module__": cls.__module__, "__str__": text})()
+    return bare
+
+
+def shorten(lines: list[str], room: int) -> list[str]:
+    """Leave lines out in the middle, so that the rest has no more bytes: the ends of a traceback say most."""
+    sizes = [len(line.encode("utf-8", "replace")) + 4 for line in lines]
+    if sum(sizes) <= room:
+        return lines
+    head: list[str] = []
+    tail: list[str] = []
+    left = room - 40
+    first, last = 0, len(lines) - 1
+    while first <= last:
+        from_end = len(tail) <= 2 * len(head)
+        at = last if from_end else first
+        left -= sizes[at]
+        if left < 0:
+            break
+        if from_end:
+            tail.append(lines[at])
+            last -= 1
+        else:
+            head.append(lines[at])
+            first += 1
+    return [*head, f"  … {last - first + 1} lines left out …", *reversed(tail)]
+
+
+def raise_remote(remote: list[Any], allowed: list[str]) -> NoReturn:
+    """Raise the exception that a remote error stands for, by upstream's rules of which classes are rebuilt."""
+    type_name, message, stack, hops, data = remote
+    origin = Origin(type_name, message, tuple(stack), tuple(hops), data)
+    module, name = _class_of(type_name)
+    args, kwargs = _arguments(data, message, module)
+    error = _rebuild(name, module, message, list(stack), args, kwargs, allowed)
+    _mark(error, origin)
+    raise error
+
+
+def _class_of(type_name: str) -> tuple[str, str]:
+    """Return module and class of a type; the module is empty for types of other languages."""
+    module, _, name = type_name.rpartition(".")
+    if not module:
+        cls = getattr(builtins, name, None)
+        return ("builtins" if isinstance(cls, type) and issubclass(cls, Exception) else ""), name
+    return module, name
+
+
+def _arguments(data: str, message: str, module: str) -> tuple[list[Any], dict[str, Any]]:
+    """Return the arguments that make the exception again.
+
+    The data is that of this driver, or the fields of an error of another language.
+    """
+    fields = json.loads(data) if data else None
+    if isinstance(fields, dict) and fields.keys() <= {"args", "kwargs"}:
+        args, kwargs = fields.get("args"), fields.get("kwargs")
+        return (args if isinstance(args, list) else []), (kwargs if isinstance(kwargs, dict) else {})
+    if isinstance(fields, dict):
+        return [], fields
+    return [message], {}
+
+
+def _rebuild(
+    name: str,
+    module: str,
+    message: str,
+    stack: list[str],
+    args: list[Any],
+    kwargs: dict[str, Any],
+    allowed: list[str],
+) -> BaseException:
+    failure = {"class": name, "module": module, "message": message, "tb": stack, "args": args, "kwargs": kwargs}
+    error: BaseException = common.deserialize_remote_exception(json.dumps(failure), allowed)
+    return error
+
+
+def _mark(error: BaseException, origin: Origin) -> None:
+    try:
+        setattr(error, _ORIGIN, origin)
+        error.oslorpc_hops = list(origin.hops)  # type: ignore[attr-defined]
+    except AttributeError:  # a class with slots
+        _log.debug("the hops of %s are lost", type(error).__name__)
+
+
+def raise_for(told: Header, target: Any, method: str, call: bool, allowed: list[str], at_least_once: bool) -> NoReturn:
+    """Raise what upstream's drivers raise in place of an error of oslorpc."""
+    kind, text = told["kind"], told["message"]
+    if kind == "Remote":
+        raise_remote(told["remote"], allowed)
+    if kind == "BadArguments":
+        raise_remote(["TypeError", told["plain"], [], [told["server"]], ""], allowed)
+    if kind == "NoSuchMethod":
+        raise _upstream(f"Endpoint does not support RPC method {method}", "NoSuchMethod", [method], text, allowed)
+    if kind == "UnsupportedVersion":
+        version = getattr(target, "version", None)
+        message = f"Endpoint does not support RPC version {version or '1.0'}. Attempted method: {method}"
+        raise _upstream(message, "UnsupportedVersion", [version or "1.0", method], text, allowed)
+    if kind == "BadResult":
+        raise oslo_messaging.RemoteError("BadResult", text, [])
+    if kind == "InvalidTarget":
+        raise exceptions.InvalidTarget(text, target)
+    if kind == "NoInstance" and at_least_once:
+        raise exceptions.MessageUndeliverable(text, target.exchange, _key(target), method)
+    undelivered = kind in ("NoInstance", "Refused", "Unreachable")
+    if kind in ("Timeout", "MonitorTimeout", "OutcomeUnknown", "Canceled") or (undelivered and call):
+        raise oslo_messaging.MessagingTimeout(text)
+    raise oslo_messaging.MessageDeliveryFailure(text)
+
+
+def _upstream(message: str, name: str, args: list[Any], text: str, allowed: list[str]) -> BaseException:
+    """Return the error of upstream's dispatcher, as it comes from a server."""
+    return _rebuild(name, _DISPATCHER, message, [text], args, {}, allowed)
+
+
+def _key(target: Any) -> str:
+    return f"{target.topic}.{target.server}" if target.server else str(target.topic)

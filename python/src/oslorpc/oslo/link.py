@@ -1,0 +1,276 @@
+"""The service's end of the helper process: it starts it, talks to it, and starts another if it ends.
+
+Whatever is used here, eventlet may have replaced. A process that was forked gets a helper of its own.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from oslorpc.oslo import frames
+
+_log = logging.getLogger("oslorpc.oslo")
+_READ = 1 << 18
+_SLACK = 5.0  # how much later than the deadline the helper may answer
+_END = 15.0  # how long the helper may take to end
+_PAUSE, _MOST = 0.1, 10.0  # between helpers that end soon
+
+
+class HelperGoneError(Exception):
+    """The helper process has ended before it answered."""
+
+
+class HelperLateError(Exception):
+    """The helper process did not answer in time."""
+
+
+class FailedError(Exception):
+    """The helper process answered with an error, which is in ``told``."""
+
+    def __init__(self, told: frames.Header) -> None:
+        super().__init__(told["message"])
+        self.told = told
+
+
+class User(Protocol):
+    """A driver that uses the helper process."""
+
+    def restored(self, link: Link) -> None:
+        """Set up in a new helper what was in the one that ended."""
+
+
+class _Answer:
+    __slots__ = ("done", "header", "texts")
+
+    def __init__(self) -> None:
+        self.done = threading.Event()
+        self.header: frames.Header | None = None
+        self.texts: list[str] = []
+
+
+class Link:
+    """A helper process and the socket to it. It may be used from any thread."""
+
+    def __init__(self, ended: Callable[[Link], None]) -> None:
+        self.pid = os.getpid()
+        self.began = time.monotonic()
+        self.dead = False
+        self.receivers: dict[int, Callable[[frames.Header, list[str]], None]] = {}
+        self._ended = ended
+        self._closing = False
+        self._ids = itertools.count(1)
+        self._answers: dict[int, _Answer] = {}
+        self._writing = threading.Lock()
+        self._socket, self._process = _launch()
+        _links.add(self)
+        self._thread = threading.Thread(target=self._read, name="oslorpc-helper", daemon=True)
+        self._thread.start()
+
+    def ask(self, header: frames.Header, *texts: str, timeout: float | None = None) -> list[str]:
+        """Have the helper do something, and return the texts of its answer."""
+        number = next(self._ids)
+        answer = self._answers[number] = _Answer()
+        header["id"] = number
+        try:
+            self.post(header, *texts)
+            if not answer.done.wait(None if timeout is None else timeout + _SLACK):
+                raise HelperLateError
+        finally:
+            self._answers.pop(number, None)
+        if answer.header is None:
+            raise HelperGoneError
+        if "error" in answer.header:
+            raise FailedError(answer.header["error"])
+        return answer.texts
+
+    def post(self, header: frames.Header, *texts: str) -> None:
+        """Send a frame."""
+        frame = frames.write(header, *texts)
+        if self.dead:
+            raise HelperGoneError
+        try:
+            with self._writing:
+                self._socket.sendall(frame)
+        except OSError as e:
+            raise HelperGoneError from e
+
+    def _read(self) -> None:
+        """Take in frames until the helper ends."""
+        reader = frames.Reader()
+        try:
+            while data := self._socket.recv(_READ):
+                for header, texts in reader.feed(data):
+                    self._take(header, texts)
+        except OSError:
+            pass
+        if self.pid != os.getpid():  # a copy of the thread, in a process that was forked
+            return
+        self.dead = True
+        for answer in list(self._answers.values()):
+            answer.done.set()
+        if not self._closing:
+            self._process.wait()
+            self._ended(self)
+
+    def _take(self, header: frames.Header, texts: list[str]) -> None:
+        what = header["op"]
+        if what == "answer":
+            answer = self._answers.get(header["id"])
+            if answer is not None:
+                answer.header, answer.texts = header, texts
+                answer.done.set()
+        elif what == "message":
+            receiver = self.receivers.get(header["listener"])
+            if receiver is not None:
+                receiver(header, texts)
+        elif what == "log":
+            logging.getLogger(header["logger"]).log(header["level"], "%s", header["text"])
+
+    @property
+    def status(self) -> int | None:
+        """The exit status of the helper; negative for a signal."""
+        return self._process.poll()
+
+    def close(self) -> None:
+        """End the helper, and wait for it."""
+        self._closing = True
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+            self._process.wait(_END)
+        except OSError:
+            pass
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._socket.close()
+
+    def forget(self) -> None:
+        """Close the copy of the socket that a process got by forking, so that the helper sees its own process end."""
+        self.dead = True
+        nothing = os.open(os.devnull, os.O_RDWR)
+        os.dup2(nothing, self._socket.fileno())  # the socket object still owns the number
+        os.close(nothing)
+
+
+def _launch() -> tuple[socket.socket, subprocess.Popen[bytes]]:
+    """Start a helper process that inherits one end of a socket, and return the other."""
+    ours, theirs = socket.socketpair()
+    try:
+        program = [_python(), "-m", "oslorpc.oslo.helper", str(theirs.fileno())]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        # In a session of its own, signals of a terminal and waits for any child do not concern it.
+        process = subprocess.Popen(
+            program,
+            stdin=subprocess.DEVNULL,
+            env=environment,
+            pass_fds=[theirs.fileno()],
+            start_new_session=True,
+        )
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return ours, process
+
+
+def _python() -> str:
+    """Return the interpreter: a service may be run by a program of another kind, such as uWSGI."""
+    if pathlib.Path(sys.executable or "").name.startswith("python"):
+        return sys.executable
+    return str(pathlib.Path(sys.exec_prefix, "bin", "python3"))
+
+
+class Hub:
+    """The helper of this process, and the drivers that use it: it is started for the first message."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._link: Link | None = None
+        self._users: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._pause = _PAUSE
+        self._numbers = itertools.count(1)
+
+    def number(self) -> int:
+        """Return a number that nothing else in this process has."""
+        return next(self._numbers)
+
+    def link(self, user: User) -> Link:
+        """Return the helper of this process."""
+        link = self._link
+        if link is not None and not link.dead and user in self._users:
+            return link
+        with self._lock:
+            self._users.add(user)
+            if self._link is None or self._link.dead:
+                self._link = Link(self._ended)
+            return self._link
+
+    def leave(self, user: User) -> None:
+        """Go on without a driver; end the helper if there is no other."""
+        with self._lock:
+            self._users.discard(user)
+            link = None
+            if not self._users:
+                link, self._link = self._link, None
+        if link is not None and not link.dead:
+            link.close()
+
+    def _ended(self, link: Link) -> None:
+        """Start another helper for one that ended, and set up the drivers in it."""
+        if time.monotonic() - link.began > _MOST:
+            self._pause = _PAUSE
+        _log.error(
+            "the oslorpc helper process ended with status %s: calls on their way failed, and servers are "
+            "registered again by another one in %g s",
+            link.status,
+            self._pause,
+        )
+        time.sleep(self._pause)
+        self._pause = min(self._pause * 2, _MOST)
+        with self._lock:
+            users = list(self._users)
+            if self._link is not None and self._link.dead:
+                self._link = Link(self._ended) if users else None
+            following = self._link
+        if following is None:
+            return
+        for user in users:
+            try:
+                user.restored(following)
+            except HelperGoneError:
+                return  # whose end begins this anew
+            except Exception:
+                _log.exception("a server was not registered again")
+
+    def forked(self) -> None:
+        """Begin anew in a process that was forked."""
+        self._lock = threading.RLock()
+        self._link = None
+        self._users = weakref.WeakSet()
+
+
+_links: weakref.WeakSet[Link] = weakref.WeakSet()
+hub = Hub()
+
+
+def _forked() -> None:
+    for link in list(_links):
+        if not link.dead:
+            link.forget()
+    _links.clear()
+    hub.forked()
+
+
+os.register_at_fork(after_in_child=_forked)

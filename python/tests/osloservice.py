@@ -1,0 +1,99 @@
+"""A service of oslo.messaging for the tests, which oslorpc is no part of but for its transport_url.
+
+python osloservice.py serve|client threading|eventlet URL TOPIC [SERVER]
+"""
+
+import sys
+
+if sys.argv[2] == "eventlet":
+    import eventlet
+
+    eventlet.monkey_patch()
+
+import json
+import logging
+import signal
+import threading
+import time
+
+import oslo_messaging as om
+from oslo_config import cfg
+
+
+class ReservedError(Exception):
+    pass
+
+
+ReservedError.__module__ = "osloservice"
+
+
+class Endpoint:
+    target = om.Target(version="1.3")
+
+    def echo(self, ctxt, value=None):
+        return value
+
+    def sleep(self, ctxt, seconds):
+        time.sleep(seconds)
+
+    def reserved(self, ctxt, port):
+        raise ReservedError("port is reserved")
+
+
+def serve(transport, topic, name):
+    server = om.get_rpc_server(transport, om.Target(topic=topic, server=name), [Endpoint()], executor=sys.argv[2])
+    server.start()
+    ending = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ending.set())
+    print("ready", flush=True)
+    while not ending.wait(0.1):
+        pass
+    server.stop()
+    server.wait()
+
+
+def failure(call):
+    try:
+        call()
+    except Exception as e:
+        return [type(e).__name__, str(e), e.oslorpc_hops]
+
+
+def calls(transport, topic):
+    print("ready", flush=True)
+    c = om.get_rpc_client(transport, om.Target(topic=topic), timeout=10)
+    ticks = []
+    ending = threading.Event()
+
+    def tick():
+        while not ending.wait(0.01):
+            ticks.append(1)
+
+    ticker = threading.Thread(target=tick)
+    ticker.start()
+    c.call({}, "sleep", seconds=0.3)
+    ending.set()
+    ticker.join()
+    results = {
+        "add": c.call({}, "add", a=1, b=2),
+        "fail": failure(lambda: c.call({}, "fail", message="boom")),
+        "arguments": failure(lambda: c.call({}, "add", a="x")),
+        "ticks": len(ticks),
+    }
+    print("results", json.dumps(results), flush=True)
+
+
+def main():
+    logging.basicConfig(level=logging.INFO)
+    what, _, url, topic = sys.argv[1:5]
+    conf = cfg.CONF
+    conf([], project="test", prog="test")
+    transport = om.get_rpc_transport(conf, url)
+    if what == "serve":
+        serve(transport, topic, sys.argv[5])
+    else:
+        calls(transport, topic)
+    transport.cleanup()
+
+
+main()
