@@ -180,12 +180,12 @@ func (p *Process) Take(text string) (string, bool) {
 	return "", false
 }
 
-// rest returns the lines that it printed and nobody awaited.
+// rest returns the lines that it printed and that were not awaited, but for empty ones.
 func (p *Process) rest() (texts []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, l := range p.lines {
-		if !l.logged {
+		if !l.logged && l.text != "" {
 			texts = append(texts, l.text)
 		}
 	}

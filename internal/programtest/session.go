@@ -4,6 +4,7 @@ package programtest
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -25,20 +26,21 @@ type typed struct {
 }
 
 // ReadSession returns the session in the console blocks of a file; of one section only, if its
-// heading is given.
-func ReadSession(tb testing.TB, file string, section ...string) Session {
+// heading is given. A block with a title is a file of that name, which the session writes where it
+// comes.
+func ReadSession(tb testing.TB, page string, section ...string) Session {
 	tb.Helper()
-	readme, err := os.ReadFile(file) //nolint:gosec // It is one of ours.
+	readme, err := os.ReadFile(page) //nolint:gosec // It is one of ours.
 	if err != nil {
 		tb.Fatal(err)
 	}
 	var s Session
-	inside := false
+	inside, file := false, false
 	text := string(readme)
 	for _, heading := range section {
 		_, after, found := strings.Cut(text, "\n"+heading+"\n")
 		if !found {
-			tb.Fatalf("%s has no %q", file, heading)
+			tb.Fatalf("%s has no %q", page, heading)
 		}
 		text, _, _ = strings.Cut(after, "\n## ")
 	}
@@ -46,17 +48,33 @@ func ReadSession(tb testing.TB, file string, section ...string) Session {
 		line = strings.TrimSuffix(line, "\n")
 		switch command, is := strings.CutPrefix(line, "$ "); {
 		case strings.HasPrefix(line, "```"):
-			inside = line == "```console"
+			if file {
+				s[len(s)-1].line += "END-OF-FILE"
+			}
+			inside, file = line == "```console", false
+			if name, titled := title(line); titled {
+				file = true
+				s = append(s, typed{line: fmt.Sprintf("mkdir -p \"$(dirname '%[1]s')\" && cat > '%[1]s' <<'END-OF-FILE'\n", name)})
+			}
+		case file:
+			s[len(s)-1].line += line + "\n"
 		case inside && is:
 			s = append(s, typed{line: command})
 		case inside && len(s) == 0:
-			tb.Fatalf("%s shows %q before any command", file, line)
-		case inside:
+			tb.Fatalf("%s shows %q before any command", page, line)
+		case inside && line != "": // an empty line is in every other one
 			last := &s[len(s)-1]
 			last.prints = append(last.prints, line)
 		}
 	}
 	return s
+}
+
+// title returns the title of a block that begins with line.
+func title(line string) (name string, titled bool) {
+	_, after, titled := strings.Cut(line, ` title="`)
+	name, _, _ = strings.Cut(after, `"`)
+	return name, titled
 }
 
 // Mask has what matches the pattern read as Instead, since it differs each time.
