@@ -7,11 +7,14 @@ GO  ?= go
 INSTALL := GOFLAGS= GOBIN=$(BIN) $(GO) install
 
 # Where generated code is.
-GENERATED := pkg/api internal/typed/typedtest examples/upgrade/typed/upgrade python/src/oslorpc/v1
+GENERATED := pkg/api internal/typed/typedtest examples/upgrade/typed/upgrade python/src/oslorpc/v1 typescript/src/gen
 
 # Python, from 3.11 on, for the tests of the Python package and for generating its code.
 PYTHON ?= python3
 VENV   := $(BIN)/venv
+
+# What npm installs for the TypeScript package, which needs Node from 20 on.
+NODE := typescript/node_modules/.installed
 
 .DEFAULT_GOAL := help
 
@@ -41,7 +44,7 @@ demo-secure: build ## Watch a fleet with certificates: a denial, a rotation and 
 	@$(BIN)/oslorpc demo --secure
 
 .PHONY: test
-test: test-python interop test-go ## Run every test: of Python, between languages, and of Go
+test: test-python test-typescript interop test-go ## Run every test: of Python and TypeScript, between languages, and of Go
 
 .PHONY: test-go
 test-go: $(BIN)/consul $(BIN)/.tools ## Run the tests of Go, with the race detector and a real Consul
@@ -58,6 +61,10 @@ rotation: ## Replace all certificates of a fleet each second for a minute, under
 .PHONY: test-python
 test-python: build $(BIN)/consul $(VENV)/.installed ## Run the tests of Python, against Go programs and a real Consul
 	@cd python && $(VENV)/bin/python -m pytest
+
+.PHONY: test-typescript
+test-typescript: build $(BIN)/consul $(NODE) ## Run the tests of TypeScript, against Go programs and a real Consul
+	@cd typescript && npm test --silent
 
 .PHONY: conformance
 conformance: ## Run oslo.messaging's own cases, and list where oslorpc differs on purpose
@@ -96,12 +103,17 @@ lint: $(BIN)/.tools $(BIN)/.lint ## Check the style of code and protos
 lint-python: $(VENV)/.installed ## Check the style and the types of the Python package
 	@cd python && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
 
+.PHONY: lint-typescript
+lint-typescript: $(NODE) ## Check the style and the types of the TypeScript package
+	@cd typescript && npm run --silent check
+
 .PHONY: generate
-generate: $(BIN)/.tools $(BIN)/venv-generate/.installed ## Generate the Go and Python code of the protos
+generate: $(BIN)/.tools $(BIN)/venv-generate/.installed $(NODE) ## Generate the Go, Python and TypeScript code of the protos
 	@PATH="$(BIN):$$PATH" buf generate
 	@PATH="$(BIN):$$PATH" buf generate --template buf.gen.typedtest.yaml
 	@PATH="$(BIN):$$PATH" buf generate --template buf.gen.upgrade.yaml
 	@PATH="$(BIN):$$PATH" buf generate --template buf.gen.python.yaml
+	@PATH="$(BIN):$$PATH" buf generate --template buf.gen.typescript.yaml
 
 .PHONY: check-generate
 check-generate: generate ## Fail if the checked-in generated code differs from the protos
@@ -182,6 +194,12 @@ $(BIN)/venv-generate/.installed: python/requirements-generate.txt
 
 $(BIN)/venv-picture/.installed: tools/picture/requirements.txt
 	@$(PYTHON) -m venv $(BIN)/venv-picture && $(BIN)/venv-picture/bin/pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+$(NODE): typescript/package.json typescript/package-lock.json
+	@echo "installing what the TypeScript package needs to typescript/node_modules, once"
+	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' || { echo "Node 20 or later is needed" >&2; exit 1; }
+	@cd typescript && npm ci --silent --no-fund --no-audit
 	@touch $@
 
 $(BIN)/consul: tools/consul/go.mod tools/consul/go.sum

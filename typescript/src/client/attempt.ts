@@ -1,0 +1,201 @@
+/** One RPC of one message, and what it proves of whether the message was sent. */
+
+import * as http2 from "node:http2";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { UniversalClientFn, UniversalClientRequest } from "@connectrpc/connect/protocol";
+import { RPCError } from "../errors.js";
+import { decodeStatus, type Evidence, type WireStatus } from "../status.js";
+import { refusedStream } from "./session.js";
+
+const STATUS = "grpc-status";
+const { NGHTTP2_CANCEL } = http2.constants;
+
+/** What is seen of an RPC. Its error is made of this, and of nothing that a library concludes. */
+export class Attempt implements Evidence {
+  sent = false;
+  headers = false;
+  replied = false;
+  /** The status that came from the server; undefined if none did. */
+  status: WireStatus | undefined;
+  /** The reason that the stream ended without a status, for people. */
+  lost = "";
+
+  /** Returns what makes the RPC on a session. */
+  client(session: http2.ClientHttp2Session): UniversalClientFn {
+    return async (request) => {
+      const body = await collect(request.body);
+      const stream = session.request(headersOf(request)); // it throws if the session takes no more streams
+      this.sent = true;
+      const exchange = new Exchange(this, session, stream, request.signal);
+      stream.end(body);
+      return exchange.response();
+    };
+  }
+
+  /** Returns the error of the RPC, given what the library threw. */
+  error(thrown: unknown): RPCError {
+    if (this.status !== undefined && this.status.code !== 0) {
+      return decodeStatus(this.status, this);
+    }
+    const e = ConnectError.from(thrown);
+    if (e.code === Code.DeadlineExceeded || e.code === Code.Canceled) {
+      return decodeStatus({ code: e.code, text: e.rawMessage }, this);
+    }
+    const text = this.lost || e.rawMessage;
+    if (!this.sent) {
+      return new RPCError("Unreachable", text, { safeToRetry: true });
+    }
+    if (e.code === Code.ResourceExhausted) {
+      return new RPCError("TooLarge", `the result is too large; the method may have run: ${text}`);
+    }
+    return new RPCError("OutcomeUnknown", `${text} after the message was sent; it may have run`);
+  }
+}
+
+async function collect(body: AsyncIterable<Uint8Array> | undefined): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of body ?? []) {
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+function headersOf(request: UniversalClientRequest): http2.OutgoingHttpHeaders {
+  return {
+    ":method": request.method,
+    ":path": new URL(request.url).pathname,
+    ...Object.fromEntries(request.header),
+  };
+}
+
+/** One stream, as the library for gRPC wants it. */
+class Exchange {
+  readonly #seen: Attempt;
+  readonly #session: http2.ClientHttp2Session;
+  readonly #stream: http2.ClientHttp2Stream;
+  readonly #trailer = new Headers();
+  readonly #failed: Promise<never>;
+  #fail: (e: Error) => void = () => {};
+  #began = false;
+
+  constructor(
+    seen: Attempt,
+    session: http2.ClientHttp2Session,
+    stream: http2.ClientHttp2Stream,
+    signal: AbortSignal | undefined,
+  ) {
+    this.#seen = seen;
+    this.#session = session;
+    this.#stream = stream;
+    this.#failed = new Promise((_, reject) => {
+      this.#fail = reject;
+    });
+    this.#failed.catch(() => {}); // it may come after the last one who listens
+    const abort = () => {
+      this.#fail(ConnectError.from(signal?.reason, Code.Canceled));
+      stream.close(NGHTTP2_CANCEL);
+    };
+    signal?.addEventListener("abort", abort, { once: true });
+    let cause: Error | undefined;
+    stream.on("error", (e: Error) => {
+      cause = e;
+    });
+    stream.on("trailers", (headers) => {
+      copy(headers, this.#trailer);
+      this.#note(this.#trailer);
+    });
+    stream.on("close", () => {
+      signal?.removeEventListener("abort", abort);
+      this.#closed(cause);
+    });
+    if (signal?.aborted) {
+      abort();
+    }
+  }
+
+  /** Waits for the headers, and returns them with the items to come. */
+  async response(): ReturnType<UniversalClientFn> {
+    const header = new Headers();
+    const began = new Promise<number>((resolve) => {
+      this.#stream.once("response", (headers) => {
+        this.#began = true;
+        copy(headers, header);
+        this.#note(header);
+        this.#seen.headers = !header.has(STATUS);
+        resolve(Number(headers[":status"]));
+      });
+    });
+    const status = await Promise.race([began, this.#failed]);
+    return { status, header, body: this.#body(), trailer: this.#trailer };
+  }
+
+  async *#body(): AsyncGenerator<Uint8Array> {
+    const chunks = this.#stream[Symbol.asyncIterator]();
+    let whole = false;
+    try {
+      while (true) {
+        const next = await Promise.race([chunks.next(), this.#failed]);
+        if (next.done) {
+          whole = true;
+          break;
+        }
+        yield next.value;
+      }
+    } finally {
+      if (!whole) {
+        this.#stream.close(NGHTTP2_CANCEL);
+      }
+    }
+    if (this.#seen.status === undefined) {
+      await this.#failed; // the stream ended without trailers: its close says why
+    }
+  }
+
+  /** Notes the status in headers or trailers, as it came. */
+  #note(headers: Headers): void {
+    const code = headers.get(STATUS);
+    if (code !== null) {
+      const details = headers.get("grpc-status-details-bin");
+      this.#seen.status = {
+        code: /^\d+$/.test(code) ? Number(code) : Code.Unknown,
+        text: decodeText(headers.get("grpc-message") ?? ""),
+        details: details === null ? undefined : Buffer.from(details, "base64"),
+      };
+    }
+  }
+
+  #closed(cause: Error | undefined): void {
+    if (this.#seen.status !== undefined) {
+      this.#fail(new ConnectError("the stream has ended", Code.Unavailable));
+      return;
+    }
+    // A server refuses a stream that it did not process, or goes away and names an earlier one as its last: HTTP/2 has the
+    // one code for both. An answer that began contradicts it.
+    if (refusedStream(this.#stream, this.#session) && !this.#began) {
+      this.#seen.sent = false;
+      this.#seen.lost = "the server refused the stream";
+    } else {
+      const why = cause?.message ?? `code ${this.#stream.rstCode}`;
+      this.#seen.lost = `the stream ended without a status (${why})`;
+    }
+    this.#fail(new ConnectError(this.#seen.lost, Code.Unavailable));
+  }
+}
+
+function copy(from: http2.IncomingHttpHeaders, to: Headers): void {
+  for (const [name, value] of Object.entries(from)) {
+    if (!name.startsWith(":")) {
+      for (const one of Array.isArray(value) ? value : [value]) {
+        to.append(name, one ?? "");
+      }
+    }
+  }
+}
+
+function decodeText(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}

@@ -1,0 +1,263 @@
+/** How a message gets to one instance, at most once: when to wait, when to send it elsewhere, and when to give up. */
+
+import { setTimeout as sleep } from "node:timers/promises";
+import type { RPCError } from "../errors.js";
+import { RPCError as Family } from "../errors.js";
+import { about, from, type Message, unable } from "./message.js";
+import { pick, type Verdict } from "./pick.js";
+import { Entry, type Topic } from "./topic.js";
+
+/** How long a message waits for a connection that is being made again, in milliseconds. */
+const CONNECT = 1000;
+/** And for one that was never tried, or could not be made before. */
+const PATIENCE = 50;
+/** How far discovery may lag behind. */
+const SETTLE = 500;
+/** How long a topic is watched until it is known who was there. */
+const LEARN = 3000;
+const MIN_PAUSE = 10;
+const MAX_PAUSE = 1000;
+
+/** Sends a message to an instance. An error is one of ours. */
+export type Send<R> = (e: Entry) => Promise<R>;
+
+/** Delivers a message to one instance, and returns what send returns. */
+export async function deliver<R>(topic: Topic, m: Message, send: Send<R>): Promise<R> {
+  const state = new State(topic, m);
+  while (true) {
+    const seen = topic.state;
+    const entries = topic.entries;
+    state.checkTime();
+    if (entries === undefined) {
+      await state.awaitDiscovery(seen);
+      continue;
+    }
+    const picked = pick(topic, entries, m, state.tried);
+    if (!(picked instanceof Entry)) {
+      const pause = state.assess(picked, entries);
+      if (pause > 0) {
+        await topic.wait(seen, Math.min(pause, state.left), m.signal);
+      }
+      continue;
+    }
+    if (!(await state.connected(picked))) {
+      continue;
+    }
+    try {
+      return await send(picked);
+    } catch (e) {
+      state.failed(picked, e as RPCError);
+    }
+  }
+}
+
+/** One message on its way. */
+class State {
+  readonly #topic: Topic;
+  readonly #m: Message;
+  readonly #began = performance.now();
+  /** The instances that were tried in this round. */
+  readonly tried = new Set<Entry>();
+  /** Why it was not delivered yet. */
+  #last: RPCError | undefined;
+  /** Why the last instance that cannot serve it does not. */
+  #unable: RPCError | undefined;
+  /** An instance was tried in this round that may serve it later. */
+  #able = false;
+  #rounds = 0;
+  #absentSince = 0;
+
+  constructor(topic: Topic, m: Message) {
+    this.#topic = topic;
+    this.#m = m;
+  }
+
+  /** How long there is until the deadline. */
+  get left(): number {
+    return this.#m.deadline - performance.now();
+  }
+
+  /** Throws if the deadline has passed, or the message is given up. */
+  checkTime(): void {
+    if (this.#m.signal?.aborted) {
+      const cause = this.#m.signal.reason;
+      throw this.#about(new Family("Canceled", "canceled before it was sent", { safeToRetry: true, cause }));
+    }
+    if (this.left <= 0) {
+      throw this.#gaveUp();
+    }
+  }
+
+  async awaitDiscovery(seen: number): Promise<void> {
+    const limit = this.#m.failFast ? Math.min(this.#m.deadline, this.#began + LEARN) : this.#m.deadline;
+    if (performance.now() >= limit || (this.#m.failFast && this.#topic.error !== undefined)) {
+      throw this.#gaveUp();
+    }
+    await this.#topic.wait(seen, limit - performance.now(), this.#m.signal);
+  }
+
+  /** Connects to an instance. False means that another one may be picked, or this one again. */
+  async connected(e: Entry): Promise<boolean> {
+    if (e.link.ready) {
+      return true;
+    }
+    const never = e.link.fresh;
+    const budget = never || e.link.down ? PATIENCE : CONNECT;
+    if (await e.link.connect(Math.max(Math.min(budget, this.left), 1))) {
+      return true;
+    }
+    if (never && !e.link.down) {
+      e.link.fresh = false; // it is being connected; others go first
+    } else {
+      this.failed(e, e.link.unreachable(e.describe()));
+    }
+    return false;
+  }
+
+  /** Takes in the error of an attempt. It is thrown if no other instance may be tried. */
+  failed(e: Entry, error: RPCError): void {
+    from(error, e);
+    const cannot = error.kind === "UnsupportedVersion" || error.kind === "NoSuchMethod";
+    if (!error.safeToRetry || !(cannot || error.notDelivered)) {
+      throw this.#about(error);
+    }
+    this.tried.add(e);
+    note(this.#topic, e, error);
+    if (cannot) {
+      this.#unable = error;
+    } else {
+      this.#able = true;
+      this.#last = error;
+    }
+  }
+
+  /** Returns how long to wait after a pick that found no instance, or throws why waiting does not help. */
+  assess(verdict: Verdict, entries: readonly Entry[]): number {
+    switch (verdict) {
+      case "unable":
+        throw this.#about(this.#unableNow(entries));
+      case "exhausted":
+        if (!this.#able) {
+          throw this.#about(this.#unable ?? this.#last ?? this.#unableNow(entries));
+        }
+        this.tried.clear();
+        this.#able = false;
+        break;
+      case "away":
+        this.#last = this.#unableNow(entries);
+        break;
+      default:
+        this.#absent(verdict, entries);
+    }
+    this.#rounds++;
+    const down =
+      verdict !== "exhausted" || this.#last?.kind === "Unreachable" || this.#last?.kind === "Untrusted";
+    const { failFast, retry } = this.#m;
+    if ((failFast && down) || (retry >= 0 && this.#rounds > retry)) {
+      throw this.#about(this.#last ?? this.#unableNow(entries));
+    }
+    if (verdict !== "exhausted") {
+      return verdict === "no server" ? this.#untilKnown() : MAX_PAUSE;
+    }
+    return Math.min(MIN_PAUSE * 2 ** Math.min(this.#rounds, 10), MAX_PAUSE) * (0.5 + Math.random());
+  }
+
+  #absent(verdict: Verdict, entries: readonly Entry[]): void {
+    const now = performance.now();
+    this.#absentSince ||= now;
+    if (this.#last !== undefined && entries.some((e) => e.avoided > now)) {
+      return;
+    }
+    let why = "no server is on the topic; start one, or check topic and exchange";
+    if (verdict === "no server") {
+      why = `no server named "${this.#m.target.server}" is on the topic`;
+    } else if (entries.some((e) => e.draining && !e.left)) {
+      why = "every server on the topic drains, and takes only messages for it by name";
+    }
+    this.#last = new Family("NoInstance", why, { safeToRetry: true });
+  }
+
+  /** Returns how long a server that is not listed is waited for, or throws if it is known not to be there. */
+  #untilKnown(): number {
+    if (this.#last?.kind !== "NoInstance" || this.#topic.recent(this.#m.target.server ?? "")) {
+      return MAX_PAUSE;
+    }
+    const now = performance.now();
+    const left = Math.max(SETTLE - (now - this.#absentSince), LEARN - (now - this.#topic.since));
+    if (left <= 0) {
+      throw this.#about(this.#last);
+    }
+    return left;
+  }
+
+  #unableNow(entries: readonly Entry[]): RPCError {
+    const { server } = this.#m.target;
+    return unable(
+      this.#m,
+      entries.filter((e) => server === undefined || e.instance.server === server),
+    );
+  }
+
+  #gaveUp(): RPCError {
+    const error = this.#last ?? this.#unable;
+    if (error !== undefined) {
+      error.detail += " (waited until the deadline)";
+      return this.#about(error);
+    }
+    if (this.#topic.error !== undefined && this.#topic.entries === undefined) {
+      return this.#about(undiscovered(this.#topic));
+    }
+    return this.#about(
+      new Family("Timeout", "the deadline passed before it was sent", { safeToRetry: true }),
+    );
+  }
+
+  #about(error: RPCError): RPCError {
+    return about(error, this.#m);
+  }
+}
+
+function undiscovered(topic: Topic): RPCError {
+  const why = `discovery cannot be read: ${topic.error?.message ?? "no answer"}`;
+  return new Family("Unreachable", why, { safeToRetry: true, cause: topic.error });
+}
+
+/** Takes in what a refusal says of an instance. */
+export function note(topic: Topic, e: Entry, error: RPCError): void {
+  const misled = error.reason === "foreign" || (error.reason === "misdirected" && e.instance.id !== "");
+  if (misled && !e.missing) {
+    topic.astray(e);
+    error.detail = `${e.describe()} is listed, but its address leads to another process: ${error.detail}`;
+  } else if (error.reason === "stopping" || error.reason === "misdirected") {
+    topic.gone(e);
+  }
+}
+
+/** Returns the entries of a topic as soon as they are known. */
+export async function known(
+  topic: Topic,
+  m: Pick<Message, "deadline" | "failFast" | "signal">,
+): Promise<readonly Entry[]> {
+  while (true) {
+    const seen = topic.state;
+    const entries = topic.entries;
+    if (entries !== undefined) {
+      return entries;
+    }
+    if (m.signal?.aborted) {
+      throw new Family("Canceled", "canceled before it was sent", {
+        safeToRetry: true,
+        cause: m.signal.reason,
+      });
+    }
+    if (performance.now() >= m.deadline || (m.failFast && topic.error !== undefined)) {
+      throw undiscovered(topic);
+    }
+    await topic.wait(seen, m.deadline - performance.now(), m.signal);
+  }
+}
+
+/** Waits, less if a signal says so. */
+export async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  await sleep(milliseconds, undefined, signal ? { signal } : {}).catch(() => {});
+}

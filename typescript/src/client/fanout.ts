@@ -1,0 +1,181 @@
+/** Messages for every server: which servers those are, and what is reported of each. */
+
+import type { Instance } from "../discovery/instance.js";
+import { RPCError } from "../errors.js";
+import type { ErrorTypes } from "../errortypes.js";
+import { note, pause, type Send } from "./delivery.js";
+import { about, from, type Message, unable } from "./message.js";
+import type { Entry, Topic } from "./topic.js";
+
+/** How long a server that is full is asked again, in milliseconds. */
+const FULL = 1000;
+/** How many servers are asked at once. */
+const AT_ONCE = 64;
+
+/** What came of a fanout at one server. */
+export interface Outcome {
+  readonly instance: Instance;
+  /** Why it did not accept the message; undefined if it did. */
+  readonly error: RPCError | undefined;
+  /** It drains, or cannot serve the message; the error says which. */
+  readonly skipped: boolean;
+  /** It was not listed any more when the message was sent. */
+  readonly unlisted: boolean;
+}
+
+/** What came of a fanout. */
+export class Report {
+  /** What came of it at each server. */
+  readonly outcomes: readonly Outcome[];
+  /** Why there may be other servers than these, if discovery cannot be read. */
+  readonly uncertain: Error | undefined;
+
+  constructor(outcomes: readonly Outcome[], uncertain: Error | undefined) {
+    this.outcomes = outcomes;
+    this.uncertain = uncertain;
+  }
+
+  /** The servers that accepted the message. */
+  get accepted(): readonly Outcome[] {
+    return this.outcomes.filter((o) => o.error === undefined);
+  }
+
+  /** The servers that should have got the message, and did not, or may not have. */
+  get failed(): readonly Outcome[] {
+    return this.outcomes.filter((o) => o.error !== undefined && !o.skipped);
+  }
+
+  /** The servers that the message was not for. */
+  get skipped(): readonly Outcome[] {
+    return this.outcomes.filter((o) => o.skipped);
+  }
+}
+
+/** The reply of one server to a gather: its result, or an error. */
+export interface Reply<R> {
+  readonly instance: Instance;
+  /** How many replies there are in all. */
+  readonly total: number;
+  readonly result: R | undefined;
+  readonly error: Error | undefined;
+}
+
+interface Delivered<R> {
+  entry: Entry;
+  result?: R;
+  error?: RPCError;
+}
+
+/** The servers that a message for all is for: those that are listed when it is sent. */
+export class Audience {
+  readonly #topic: Topic;
+  readonly #m: Message;
+  readonly #reached: Entry[] = [];
+  readonly #skipped: Delivered<never>[] = [];
+  readonly #uncertain: Error | undefined;
+
+  constructor(topic: Topic, m: Message, entries: readonly Entry[]) {
+    this.#topic = topic;
+    this.#m = m;
+    this.#uncertain = topic.error;
+    const now = performance.now();
+    for (const entry of entries.filter((e) => e.usable(now))) {
+      if (entry.draining) {
+        const why = "the server drains, and takes only messages for it by name";
+        this.#skip(entry, new RPCError("Refused", why, { safeToRetry: true }));
+      } else if (!entry.serves(m.namespace, m.version)) {
+        this.#skip(entry, unable(m, [entry]));
+      } else {
+        this.#reached.push(entry);
+      }
+    }
+    if (this.#uncertain !== undefined && this.#total === 0) {
+      const why = `no server is known: ${this.#uncertain.message}`;
+      throw about(new RPCError("Unreachable", why, { safeToRetry: true, cause: this.#uncertain }), m);
+    }
+  }
+
+  #skip(entry: Entry, error: RPCError): void {
+    this.#skipped.push({ entry, error: about(from(error, entry), this.#m) });
+  }
+
+  get #total(): number {
+    return this.#reached.length + this.#skipped.length;
+  }
+
+  /** Sends the message to all, and returns the report. Servers that said themselves that they have left are not in it. */
+  async report(send: Send<void>): Promise<Report> {
+    const ends: Delivered<void>[] = [];
+    for await (const end of this.#all(send)) {
+      ends.push(end);
+    }
+    const there = ends.filter((d) => !hasLeft(d));
+    const outcomes = [...there, ...this.#skipped].map((d) => ({
+      instance: d.entry.instance,
+      error: d.error,
+      skipped: d.error !== undefined && (isUnable(d.error) || this.#skipped.includes(d as Delivered<never>)),
+      unlisted: d.entry.missing > 0,
+    }));
+    return new Report(outcomes, this.#uncertain);
+  }
+
+  /** Sends the message to all, and yields their replies as they come: each server once. */
+  async *replies<R>(send: Send<R>, types: ErrorTypes): AsyncGenerator<Reply<R>, void> {
+    const total = this.#total;
+    const reply = ({ entry, result, error }: Delivered<R>) => ({
+      instance: entry.instance,
+      total,
+      result,
+      error: error && types.thrown(error),
+    });
+    for (const skipped of this.#skipped) {
+      yield reply(skipped);
+    }
+    for await (const end of this.#all(send)) {
+      yield reply(end);
+    }
+  }
+
+  async *#all<R>(send: Send<R>): AsyncGenerator<Delivered<R>> {
+    const waiting = [...this.#reached];
+    const running = new Map<Entry, Promise<Delivered<R>>>();
+    while (waiting.length > 0 || running.size > 0) {
+      while (waiting.length > 0 && running.size < AT_ONCE) {
+        const entry = waiting.shift() as Entry;
+        running.set(entry, this.#one(entry, send));
+      }
+      const end = await Promise.race(running.values());
+      running.delete(end.entry);
+      yield end;
+    }
+  }
+
+  async #one<R>(entry: Entry, send: Send<R>): Promise<Delivered<R>> {
+    const until = Math.min(performance.now() + FULL, this.#m.deadline);
+    for (let wait = 10; ; wait *= 2) {
+      try {
+        const left = this.#m.deadline - performance.now();
+        if (!entry.link.ready && !(await entry.link.connect(Math.max(Math.min(FULL, left), 1)))) {
+          throw entry.link.unreachable(entry.describe());
+        }
+        return { entry, result: await send(entry) };
+      } catch (e) {
+        const error = e as RPCError;
+        const full = error.safeToRetry && (error.reason === "full" || error.reason === "declined");
+        if (!full || performance.now() + wait >= until || this.#m.signal?.aborted) {
+          note(this.#topic, entry, error);
+          return { entry, error: about(from(error, entry), this.#m) };
+        }
+      }
+      await pause(wait, this.#m.signal);
+    }
+  }
+}
+
+function isUnable(e: RPCError): boolean {
+  return (e.kind === "UnsupportedVersion" || e.kind === "NoSuchMethod") && e.safeToRetry;
+}
+
+function hasLeft(d: Delivered<unknown>): boolean {
+  return d.entry.missing > 0 && (d.error?.reason === "stopping" || d.error?.reason === "misdirected");
+}

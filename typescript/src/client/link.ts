@@ -1,0 +1,296 @@
+/** The connection to a process, which all messages for it share, and how well it does. */
+
+import type { ClientHttp2Session } from "node:http2";
+import type {
+  DescMessage,
+  DescMethodStreaming,
+  DescMethodUnary,
+  MessageInitShape,
+  MessageShape,
+} from "@bufbuild/protobuf";
+import type { Transport } from "@connectrpc/connect";
+import { createTransport } from "@connectrpc/connect/protocol-grpc";
+import { compressionGzip } from "@connectrpc/connect-node";
+import { RPCError, textOf } from "../errors.js";
+import type { Trust } from "../trust.js";
+import { Attempt } from "./attempt.js";
+import { openSession } from "./session.js";
+
+/** By how much gRPC's limit is above ours, so that the error is ours. */
+export const SLACK = 1 << 20;
+
+const MIN_BACKOFF = 200;
+const MAX_BACKOFF = 3000;
+
+/** What connections of a transport have in common. */
+export interface LinkConfig {
+  trust: Trust;
+  caller: string;
+  maxSize: number;
+  /** Called when a connection came or went. */
+  changed(): void;
+}
+
+/** Settings of an RPC. */
+export interface CallSettings {
+  timeoutMs: number;
+  signal?: AbortSignal | undefined;
+  header?: Headers | undefined;
+}
+
+/** The connection to a process. It is made when it is first needed. */
+export class Link {
+  readonly addr: string;
+  readonly #config: LinkConfig;
+  #session: ClientHttp2Session | undefined;
+  #why = "nothing listens there, or it cannot be reached";
+  #untrusted = false;
+  #failures = 0;
+  #again = 0;
+  #waiting = new Set<() => void>();
+  #uses = 0;
+  /** Whether messages can be sent now. */
+  ready = false;
+  /** Whether it could not be connected to when that was last tried. */
+  down = false;
+  /** Whether that was never tried. */
+  fresh = true;
+  /** How many messages are on their way. */
+  outstanding = 0;
+
+  constructor(addr: string, config: LinkConfig) {
+    this.addr = addr;
+    this.#config = config;
+  }
+
+  /** How well it does: 0 is well, 1 is being connected again, 2 is down. */
+  get health(): number {
+    if (this.ready) {
+      return 0;
+    }
+    return this.down ? 2 : this.fresh ? 0 : 1;
+  }
+
+  /** Returns the error for an instance that could not be connected to. */
+  unreachable(who: string): RPCError {
+    const kind = this.#untrusted ? "Untrusted" : "Unreachable";
+    const why = this.down
+      ? `${who} cannot be connected to: ${this.#why}`
+      : `${who} could not be connected to in time`;
+    return new RPCError(kind, why, { safeToRetry: true });
+  }
+
+  /** Waits until it is connected, for so long, and returns whether it is. */
+  async connect(milliseconds: number): Promise<boolean> {
+    if (this.ready) {
+      return true;
+    }
+    if (this.#session === undefined) {
+      if (performance.now() < this.#again) {
+        return false;
+      }
+      this.#open();
+    }
+    if (!this.ready && this.#session !== undefined) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(done, milliseconds);
+        const waiting = this.#waiting;
+        function done() {
+          clearTimeout(timer);
+          waiting.delete(done);
+          resolve();
+        }
+        waiting.add(done);
+      });
+    }
+    return this.ready;
+  }
+
+  #open(): void {
+    let session: ClientHttp2Session | undefined;
+    const events = {
+      ready: () => {
+        if (session === this.#session) {
+          this.ready = true;
+          this.#failures = 0;
+          this.#untrusted = false;
+          this.#moved(false);
+          this.#hold();
+        }
+      },
+      ended: (why: Error | undefined) => {
+        if (session === this.#session) {
+          this.#ended(why);
+        }
+      },
+    };
+    try {
+      session = openSession(this.addr, this.#config.trust, events);
+    } catch (e) {
+      this.#ended(e as Error);
+      return;
+    }
+    this.#session = session;
+  }
+
+  #ended(why: Error | undefined): void {
+    const failed = !this.ready;
+    this.ready = false;
+    this.#session = undefined;
+    if (failed) {
+      this.#why = why === undefined ? "the peer closed the connection" : textOf(why);
+      this.#untrusted = /CERT|SELF_SIGNED|UNABLE_TO|_TLS_|_SSL_/.test(
+        String((why as NodeJS.ErrnoException)?.code),
+      );
+      const pause = Math.min(MIN_BACKOFF * 2 ** this.#failures++, MAX_BACKOFF);
+      this.#again = performance.now() + pause;
+    }
+    this.#moved(failed);
+  }
+
+  #moved(down: boolean): void {
+    this.down = down;
+    this.fresh = false;
+    for (const done of [...this.#waiting]) {
+      done();
+    }
+    this.#config.changed();
+  }
+
+  /** Keeps the process running while messages are on their way, and lets it end when there are none. */
+  #hold(): void {
+    if (this.#session && !this.#session.destroyed && this.ready) {
+      this.outstanding > 0 ? this.#session.ref() : this.#session.unref();
+    }
+  }
+
+  /** Makes a unary RPC. An error is one of ours. */
+  async unary<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    settings: CallSettings,
+  ): Promise<MessageShape<O>> {
+    const attempt = new Attempt();
+    this.began();
+    try {
+      const { signal, timeoutMs } = settings;
+      const transport = this.#transport(attempt);
+      const response = await transport.unary(
+        method,
+        signal,
+        ceil(timeoutMs),
+        this.#header(settings),
+        request,
+      );
+      return response.message;
+    } catch (e) {
+      throw attempt.error(e);
+    } finally {
+      this.ended();
+    }
+  }
+
+  /** Makes an RPC that streams its answer, whose errors are ours. It counts as on its way until it is read or left. */
+  async *stream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodStreaming<I, O>,
+    request: MessageInitShape<I>,
+    settings: Omit<CallSettings, "timeoutMs"> & { timeoutMs?: number },
+  ): AsyncGenerator<MessageShape<O>, void> {
+    const attempt = new Attempt();
+    this.began();
+    try {
+      const transport = this.#transport(attempt);
+      const timeoutMs = settings.timeoutMs === undefined ? undefined : ceil(settings.timeoutMs);
+      const header = this.#header(settings);
+      const response = await transport.stream(method, settings.signal, timeoutMs, header, once(request));
+      for await (const message of response.message) {
+        attempt.replied = true;
+        yield message;
+      }
+    } catch (e) {
+      throw attempt.error(e);
+    } finally {
+      this.ended();
+    }
+  }
+
+  #transport(attempt: Attempt): Transport {
+    const session = this.#session;
+    return createTransport({
+      baseUrl: "http://localhost",
+      useBinaryFormat: true,
+      interceptors: [],
+      acceptCompression: [compressionGzip],
+      sendCompression: null,
+      compressMinBytes: 1024,
+      readMaxBytes: this.#config.maxSize + SLACK,
+      writeMaxBytes: 0xffffffff,
+      httpClient: async (request) => {
+        if (session === undefined || !this.ready) {
+          throw new Error("the connection is gone");
+        }
+        return attempt.client(session)(request);
+      },
+    });
+  }
+
+  #header(settings: { header?: Headers | undefined }): Headers {
+    const header = new Headers(settings.header);
+    header.set("user-agent", this.#config.caller);
+    return header;
+  }
+
+  /** Notes that a message is sent. */
+  began(): void {
+    this.outstanding++;
+    this.#hold();
+  }
+
+  /** Notes that a message ended. */
+  ended(): void {
+    this.outstanding--;
+    this.#hold();
+  }
+
+  /** Counts another entry that uses it. */
+  use(): void {
+    this.#uses++;
+  }
+
+  /** Whether an entry uses it. */
+  get used(): boolean {
+    return this.#uses > 0;
+  }
+
+  /** Closes it when no entry uses it. */
+  release(): void {
+    if (--this.#uses <= 0) {
+      this.close();
+    }
+  }
+
+  /** Makes a new connection for the next message. What is on its way on this one goes on. */
+  renew(): void {
+    const session = this.#session;
+    this.#session = undefined;
+    this.ready = false;
+    this.down = false;
+    this.fresh = true;
+    session?.close();
+  }
+
+  /** Closes the connection. What is on its way may end. */
+  close(): void {
+    this.renew();
+    this.down = true;
+  }
+}
+
+/** Libraries count a deadline in whole milliseconds, and write at most eight digits. */
+function ceil(milliseconds: number): number | undefined {
+  return milliseconds < 99_999_999 ? Math.max(Math.ceil(milliseconds), 1) : undefined;
+}
+
+async function* once<T>(item: T): AsyncGenerator<T> {
+  yield item;
+}

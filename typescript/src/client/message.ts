@@ -1,0 +1,59 @@
+/** What is known of a message on its way. */
+
+import { RPCError } from "../errors.js";
+import type { Target } from "../target.js";
+import {
+  describeNamespace,
+  describeOffer,
+  formatVersion,
+  type Implementation,
+  type Version,
+} from "../versions.js";
+import type { Entry } from "./topic.js";
+
+/** What delivery needs to know of a message. */
+export interface Message {
+  readonly target: Target;
+  readonly method: string;
+  readonly namespace: string;
+  readonly version: Version;
+  /** Until when it may be delivered, by performance.now(). */
+  readonly deadline: number;
+  /** Its place in the round robin. */
+  readonly turn: number;
+  /** How often it is offered again; negative until the deadline. */
+  readonly retry: number;
+  /** Whether it does not wait for servers. */
+  readonly failFast: boolean;
+  /** Gives it up. */
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Completes an error with the message that it is about. */
+export function about(error: RPCError, m: Pick<Message, "target" | "method">): RPCError {
+  error.target = m.target;
+  error.method = m.method;
+  return error;
+}
+
+/** Completes an error with the instance that it is about. What the server said of itself stays. */
+export function from(error: RPCError, e: Entry): RPCError {
+  error.addr ||= e.instance.addr;
+  error.server ||= e.instance.server;
+  error.instanceId ||= e.instance.id;
+  return error;
+}
+
+/** Returns the error when none of the instances implements what a message needs. */
+export function unable(m: Message, entries: readonly Entry[]): RPCError {
+  const seen = new Map<string, Implementation>();
+  for (const i of entries.flatMap((e) => e.instance.implemented)) {
+    seen.set(`${i.namespace}=${formatVersion(i.version)}`, i);
+  }
+  const who = m.target.server
+    ? `server "${m.target.server}" does not serve`
+    : "no server on the topic serves";
+  const what = `version ${formatVersion(m.version)} of the ${describeNamespace(m.namespace)}`;
+  const detail = `${who} ${what}; ${describeOffer([...seen.values()])}`;
+  return new RPCError("UnsupportedVersion", detail, { safeToRetry: true });
+}

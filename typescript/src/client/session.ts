@@ -1,0 +1,119 @@
+/** One HTTP/2 connection to a process: made, kept alive, and given up when nothing answers. */
+
+import * as http2 from "node:http2";
+import * as net from "node:net";
+import * as tls from "node:tls";
+import { socketPath, splitAddr } from "../discovery/instance.js";
+import type { Trust } from "../trust.js";
+
+/** How long a connection may take to be made, in milliseconds. */
+const CONNECT_WITHIN = 10_000;
+/** Pings find frozen processes and lost hosts. Servers allow one every five seconds. */
+const PING_EVERY = 10_000;
+const PONG_WITHIN = 10_000;
+/** What a stream, and all streams together, may have on the way to us. */
+const WINDOW = 1 << 20;
+/** Node counts what streams have queued, in MiB, and resets new streams beyond this. The limit of messages is ours. */
+const SESSION_MEMORY = 1024;
+
+/**
+ * Connections whose peer went away with the code of a refused stream. Node closes all streams with that code then, whatever
+ * the peer did with them.
+ */
+const misleading = new WeakSet<http2.Http2Session>();
+
+/** Whether a stream that ended with the code of a refused stream was not processed by the peer. */
+export function refusedStream(stream: http2.ClientHttp2Stream, session: http2.Http2Session): boolean {
+  return stream.rstCode === http2.constants.NGHTTP2_REFUSED_STREAM && !misleading.has(session);
+}
+
+/** What becomes of a connection. */
+export interface SessionEvents {
+  /** The process has said that it speaks HTTP/2. Only now may messages be sent. */
+  ready(): void;
+  /** The connection is gone, or takes no more streams. */
+  ended(why: Error | undefined): void;
+}
+
+/** Opens a connection to an address. */
+export function openSession(addr: string, trust: Trust, events: SessionEvents): http2.ClientHttp2Session {
+  const { authority, connect } = dial(addr, trust);
+  const session = http2.connect(authority, {
+    createConnection: connect,
+    maxSessionMemory: SESSION_MEMORY,
+    settings: { enablePush: false, initialWindowSize: WINDOW },
+  });
+  let ended = false;
+  let why: Error | undefined;
+  const end = () => {
+    if (!ended) {
+      ended = true;
+      clearTimeout(timer);
+      events.ended(why);
+    }
+  };
+  const timer = setTimeout(
+    () => session.destroy(new Error("the connection was not made in time")),
+    CONNECT_WITHIN,
+  );
+  session.once("remoteSettings", () => {
+    clearTimeout(timer);
+    session.setLocalWindowSize(4 * WINDOW);
+    keepAlive(session);
+    events.ready();
+  });
+  session.on("error", (e: Error) => {
+    why ??= e;
+  });
+  session.on("goaway", (code) => {
+    if (code === http2.constants.NGHTTP2_REFUSED_STREAM) {
+      misleading.add(session);
+    }
+    end(); // what is on its way may end; nothing else may begin
+  });
+  session.on("close", end);
+  return session;
+}
+
+function dial(addr: string, trust: Trust): { authority: string; connect: () => net.Socket | tls.TLSSocket } {
+  const context = trust.client(addr);
+  const path = socketPath(addr);
+  const place = path === undefined ? splitAddr(addr) : { path };
+  const name = trust.serverName || ("host" in place ? place.host : "localhost");
+  const port = "port" in place && !trust.serverName ? `:${place.port}` : "";
+  const host = net.isIP(name) === 6 ? `[${name}]` : name;
+  if (context === undefined) {
+    return { authority: `http://${host}${port}`, connect: () => net.connect(place).setNoDelay() };
+  }
+  const servername = net.isIP(name) === 0 ? { servername: name } : {};
+  return {
+    authority: `https://${host}${port}`,
+    connect: () => tls.connect({ ...context, ...place, ...servername, ALPNProtocols: ["h2"] }).setNoDelay(),
+  };
+}
+
+/** Pings, and gives the connection up when nothing comes back. */
+export function keepAlive(session: http2.Http2Session, every = PING_EVERY, within = PONG_WITHIN): void {
+  const timer = setInterval(() => {
+    if (session.destroyed) {
+      clearInterval(timer);
+      return;
+    }
+    let answered = false;
+    const sent = session.ping(() => {
+      answered = true;
+    });
+    if (!sent) {
+      return;
+    }
+    setTimeout(() => {
+      // If this process itself was busy, the answer is waiting: it is read before what setImmediate runs.
+      setImmediate(() => {
+        if (!answered && !session.destroyed) {
+          session.destroy(new Error(`nothing came for ${(every + within) / 1000} s`));
+        }
+      });
+    }, within).unref();
+  }, every).unref();
+  session.once("close", () => clearInterval(timer));
+}

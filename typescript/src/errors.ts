@@ -1,0 +1,184 @@
+/** The errors of oslorpc: one family, whose members say what went wrong and whether the message may have run. */
+
+import { formatTarget, type Target } from "./target.js";
+
+/** What went wrong. docs/delivery.md says when each arises. */
+export type Kind = keyof typeof words;
+
+const words = {
+  InvalidTarget: "invalid target",
+  VersionCapExceeded: "version cap exceeded",
+  UnsupportedVersion: "unsupported version",
+  NoSuchMethod: "no such method",
+  BadArguments: "bad arguments",
+  BadResult: "bad result",
+  TooLarge: "too large",
+  AccessDenied: "access denied",
+  NoInstance: "not delivered: no instance",
+  Refused: "not delivered: refused",
+  Unreachable: "not delivered: unreachable",
+  Untrusted: "not delivered: untrusted",
+  Timeout: "timed out",
+  MonitorTimeout: "heartbeats stopped",
+  OutcomeUnknown: "outcome unknown",
+  Remote: "remote error",
+  Canceled: "canceled",
+  Invalid: "invalid use",
+} as const;
+
+/** Returns a kind in words. */
+export function wordsOf(kind: Kind): string {
+  return words[kind];
+}
+
+/** Why a server did not take a message, beside the kind Refused. */
+export type Reason = keyof typeof reasons;
+
+/** The reasons in words. */
+export const reasons = {
+  full: "its queue is full",
+  stopping: "it is stopping",
+  misdirected: "it is not the instance meant",
+  declined: "one of its interceptors refused it",
+  foreign: "another program has its address",
+} as const;
+
+/** What an error is about, as far as it is known. */
+export interface About {
+  /** True if the method provably did not run. */
+  safeToRetry?: boolean;
+  target?: Target | undefined;
+  method?: string;
+  server?: string;
+  instanceId?: string;
+  addr?: string;
+  path?: string;
+  reason?: Reason | "";
+  cause?: unknown;
+}
+
+/** What every operation of oslorpc fails with. */
+export class RPCError extends Error {
+  /** What went wrong. */
+  readonly kind: Kind;
+  /** What was wrong, and what to do, without what the other properties say. */
+  detail: string;
+  /**
+   * True if the method provably did not run, so that sending the message again cannot make it run twice; false if it may
+   * have run.
+   */
+  safeToRetry: boolean;
+  /** The target of the message. */
+  target: Target | undefined;
+  /** The method asked for. */
+  method: string;
+  /** The name of the server that the error is about; empty if it is about none. */
+  server: string;
+  /** The id of its instance. */
+  instanceId: string;
+  /** Its address. */
+  addr: string;
+  /** A place within the arguments or the result, as a JSON pointer (RFC 6901). */
+  path: string;
+  /** Why the server did not take the message; empty unless the kind is Refused. */
+  reason: Reason | "";
+
+  constructor(kind: Kind, detail = "", about: About = {}) {
+    super(detail, about.cause === undefined ? undefined : { cause: about.cause });
+    this.kind = kind;
+    this.detail = detail;
+    this.safeToRetry = about.safeToRetry ?? false;
+    this.target = about.target;
+    this.method = about.method ?? "";
+    this.server = about.server ?? "";
+    this.instanceId = about.instanceId ?? "";
+    this.addr = about.addr ?? "";
+    this.path = about.path ?? "";
+    this.reason = about.reason ?? "";
+    Object.defineProperty(this, "message", { get: () => describe(this), configurable: true });
+    // The stack begins with the message as it is now, and the message is completed on its way.
+    Object.defineProperty(this, "name", { value: new.target.name, configurable: true, writable: true });
+  }
+
+  /** Whether no server took the message. */
+  get notDelivered(): boolean {
+    return ["NoInstance", "Refused", "Unreachable", "Untrusted"].includes(this.kind);
+  }
+}
+
+function describe(e: RPCError): string {
+  let text: string = words[e.kind];
+  if (e.method) {
+    text += `: ${e.method}`;
+  }
+  if (e.target !== undefined) {
+    text += `${e.method ? " on" : ":"} ${formatTarget(e.target)}`;
+  }
+  let detail = e.detail;
+  if (e.addr && !detail.includes(e.addr)) {
+    const where = e.server ? `server "${e.server}" at ${e.addr}` : `the server at ${e.addr}`;
+    const begin = `server "${e.server}" `;
+    if (detail.startsWith(begin)) {
+      detail = `${where} ${detail.slice(begin.length)}`;
+    } else {
+      detail = detail ? `${where}: ${detail}` : where;
+    }
+  }
+  return detail ? `${text}: ${detail}` : text;
+}
+
+/** How a method failed, as it travels. */
+export interface Failure {
+  /** The name of the error's class at the server, or the name that both ends registered. */
+  type: string;
+  /** The error's text. */
+  message: string;
+  /** The lines of its stack; none if the error was expected. */
+  stack?: readonly string[];
+  /** The servers that it passed through, the one where it arose first. */
+  hops?: readonly string[];
+  /** The fields of a registered error, as JSON text. */
+  data?: string;
+}
+
+/** The method ran and failed. */
+export class RemoteError extends RPCError {
+  /** The name of the error's class at the server, or the name that both ends registered. */
+  readonly type: string;
+  /** The error's text. */
+  readonly remoteMessage: string;
+  /** The lines of its stack at the server; none if the error was expected. */
+  readonly remoteStack: readonly string[];
+  /** The servers that it passed through, the one where it arose first. */
+  readonly hops: readonly string[];
+  /** The fields of a registered error, as JSON text. */
+  readonly data: string;
+
+  constructor(failure: Failure, about: About = {}) {
+    super(
+      "Remote",
+      failure.type === "error" ? failure.message : `${failure.type}: ${failure.message}`,
+      about,
+    );
+    this.type = failure.type;
+    this.remoteMessage = failure.message;
+    this.remoteStack = failure.stack ?? [];
+    this.hops = failure.hops ?? [];
+    this.data = failure.data ?? "";
+  }
+}
+
+/** Returns the error for a wrong use of the library. */
+export function invalid(detail: string, cause?: unknown): RPCError {
+  return new RPCError("Invalid", detail, { safeToRetry: true, cause });
+}
+
+/** Returns the error for a message that a server does not take. */
+export function refused(reason: Reason, detail = ""): RPCError {
+  return new RPCError("Refused", detail || reasons[reason], { reason, safeToRetry: true });
+}
+
+/** Returns the text of anything that was thrown. */
+export function textOf(e: unknown): string {
+  return e instanceof Error ? e.message : String(e);
+}

@@ -1,0 +1,170 @@
+/**
+ * JSON as the contract asks for it: exact integers, and refusals that name the place.
+ *
+ * An integer beyond 2^53 - 1 in either direction is a bigint, both ways. A number beyond that is a float, and is written as
+ * one.
+ */
+
+import { parse } from "lossless-json";
+import { type Kind, RPCError } from "./errors.js";
+import { locate } from "./jsontext.js";
+
+const MAX_DEPTH = 900;
+const MAX_DIGITS = 4300;
+
+/** A number that is written with a fraction, as in 1.0, so that it arrives as a float. */
+export class Float {
+  constructor(readonly value: number) {}
+}
+
+/** Has a number arrive as a float, where the receiver tells 1.0 from 1. Numbers with a fraction need no help. */
+export function float(value: number): Float {
+  return new Float(value);
+}
+
+/** Returns the error about a place in a payload. */
+export function misfit(kind: Kind, path: string, why: string): RPCError {
+  return new RPCError(kind, path ? `at ${path}: ${why}` : why, {
+    path,
+    safeToRetry: kind === "BadArguments",
+  });
+}
+
+/** Escapes a name for a JSON pointer. */
+export function escapePointer(name: string): string {
+  return name.replaceAll("~", "~0").replaceAll("/", "~1");
+}
+
+/** Returns a value as JSON text. An error of the kind names the place of what cannot be sent. */
+export function writeText(value: unknown, kind: Kind): string {
+  return write(value, "", 0, kind);
+}
+
+function write(value: unknown, path: string, depth: number, kind: Kind): string {
+  switch (typeof value) {
+    case "string":
+      if (!value.isWellFormed()) {
+        throw misfit(kind, path, "has a lone surrogate, which UTF-8 cannot hold");
+      }
+      return JSON.stringify(value);
+    case "boolean":
+      return String(value);
+    case "number":
+      return writeNumber(value, path, kind);
+    case "bigint":
+      return writeInteger(value, path, kind);
+    case "object":
+      break;
+    case "undefined":
+      throw misfit(kind, path, "undefined cannot be sent: leave the member out, or send null");
+    default:
+      throw misfit(kind, path, `a ${typeof value} cannot be sent`);
+  }
+  if (value === null) {
+    return "null";
+  }
+  if (value instanceof Float) {
+    return writeFloat(value.value, path, kind);
+  }
+  if (depth > MAX_DEPTH) {
+    throw misfit(kind, path.slice(0, 200), "it nests too deep, or contains itself");
+  }
+  return Array.isArray(value)
+    ? `[${Array.from(value, (item, n) => write(item, `${path}/${n}`, depth + 1, kind)).join(",")}]`
+    : writeObject(value, path, depth, kind);
+}
+
+function writeObject(value: object, path: string, depth: number, kind: Kind): string {
+  const proto = Object.getPrototypeOf(value);
+  if (proto !== Object.prototype && proto !== null) {
+    const name = value.constructor?.name || "an unknown class";
+    const advice = ArrayBuffer.isView(value) ? "decode the bytes, or write them in base64" : "convert it";
+    throw misfit(kind, path, `a value of class ${name} cannot be sent: ${advice}`);
+  }
+  const members: string[] = [];
+  for (const [name, inner] of Object.entries(value)) {
+    if (!name.isWellFormed()) {
+      throw misfit(kind, path, "a name has a lone surrogate, which UTF-8 cannot hold");
+    }
+    members.push(
+      `${JSON.stringify(name)}:${write(inner, `${path}/${escapePointer(name)}`, depth + 1, kind)}`,
+    );
+  }
+  return `{${members.join(",")}}`;
+}
+
+function writeNumber(value: number, path: string, kind: Kind): string {
+  if (Number.isSafeInteger(value) && !Object.is(value, -0)) {
+    return String(value);
+  }
+  return writeFloat(value, path, kind);
+}
+
+function writeFloat(value: number, path: string, kind: Kind): string {
+  if (!Number.isFinite(value)) {
+    throw misfit(kind, path, `${value} is not a JSON number`);
+  }
+  const text = Object.is(value, -0) ? "-0" : String(value);
+  return /^-?\d+$/.test(text) ? `${text}.0` : text;
+}
+
+function writeInteger(value: bigint, path: string, kind: Kind): string {
+  const text = String(value);
+  if (text.length > MAX_DIGITS + (value < 0n ? 1 : 0)) {
+    throw misfit(kind, path, `an integer may have at most ${MAX_DIGITS} digits`);
+  }
+  return text;
+}
+
+/** Reads JSON text. An error of the kind names the place of what cannot be read. */
+export function readText(text: string, kind: Kind): unknown {
+  let value: unknown;
+  try {
+    value = parse(text, undefined, { parseNumber: readNumber });
+  } catch (e) {
+    const found = locate(text);
+    throw misfit(kind, found?.path ?? "", found?.why ?? `it cannot be read as JSON: ${(e as Error).message}`);
+  }
+  // The parser lets a name come twice with the same value, and lone surrogates.
+  const found = suspicious(text, value) ? locate(text) : undefined;
+  if (found) {
+    throw misfit(kind, found.path, found.why);
+  }
+  return value;
+}
+
+function readNumber(text: string): number | bigint {
+  if (/^-?\d+$/.test(text)) {
+    if (text.replace("-", "").length > MAX_DIGITS) {
+      throw new RangeError("the integer has too many digits");
+    }
+    const number = Number(text);
+    return Number.isSafeInteger(number) ? number || 0 : BigInt(text);
+  }
+  const number = Number(text);
+  if (!Number.isFinite(number)) {
+    throw new RangeError(`${text} is larger than any float`);
+  }
+  return number;
+}
+
+/** Whether a text may have mistakes that the parser does not see. */
+function suspicious(text: string, value: unknown): boolean {
+  return /\\u[dD][89a-fA-F]/.test(text) || countNames(text) !== countMembers(value);
+}
+
+function countNames(text: string): number {
+  let count = 0;
+  for (const match of text.matchAll(/"(?:[^"\\]|\\.)*"([ \t\r\n]*:)?/g)) {
+    count += match[1] === undefined ? 0 : 1;
+  }
+  return count;
+}
+
+function countMembers(value: unknown): number {
+  if (typeof value !== "object" || value === null) {
+    return 0;
+  }
+  const inner = Object.values(value);
+  return inner.reduce((sum: number, v) => sum + countMembers(v), Array.isArray(value) ? 0 : inner.length);
+}

@@ -1,0 +1,119 @@
+/** Transports find other programs, and hold the connections to them. */
+
+import { randomBytes, randomInt } from "node:crypto";
+import { hostname } from "node:os";
+import { basename } from "node:path";
+import { Client, type ClientHost, type ClientOptions } from "./client/client.js";
+import { Fleet } from "./client/fleet.js";
+import { Pool } from "./client/pool.js";
+import type { Instance } from "./discovery/instance.js";
+import type { Registry } from "./discovery/registry.js";
+import { invalid } from "./errors.js";
+import { type ErrorClass, ErrorTypes } from "./errortypes.js";
+import { type Logger, standardLogger } from "./log.js";
+import type { Target } from "./target.js";
+import { parseURL, type Settings } from "./url.js";
+
+/** The largest message in bytes, unless a transport has another limit. */
+const MAX_SIZE = 16 << 20;
+
+/** The settings of a transport. */
+export interface TransportOptions {
+  /** The exchange of targets that name none; the URL may have another. The default is "openstack". */
+  exchange?: string;
+  /** The name that the program gives itself. The default is its file and its machine. */
+  caller?: string;
+  /** Error classes that arrive as themselves, by the names under which both ends register them. */
+  errors?: Readonly<Record<string, ErrorClass>>;
+  /** The largest arguments with the context, and the largest result, in bytes of JSON text. */
+  maxSize?: number;
+  /** Takes the lines of the library's log. The default writes warnings and errors to the standard error. */
+  log?: Logger;
+}
+
+/** Finds other programs, and holds the connections to them. Close it at the end. */
+export class Transport {
+  readonly #settings: Settings;
+  readonly #registry: Registry;
+  readonly #pool: Pool;
+  readonly #clients: ClientHost;
+  #closed = false;
+
+  /** Use open(). */
+  constructor(settings: Settings, options: TransportOptions = {}) {
+    this.#settings = settings;
+    const maxSize = options.maxSize ?? MAX_SIZE;
+    const caller = word(options.caller || defaultCaller()).slice(0, 128);
+    const errors = new ErrorTypes(options.errors);
+    this.#registry = settings.openRegistry(options.log ?? standardLogger);
+    const changed = () => this.#clients.fleet.wake();
+    this.#pool = new Pool({ trust: settings.trust, caller, maxSize, changed });
+    const prefix = randomBytes(8).toString("hex");
+    let messages = 0;
+    let turn = randomInt(1 << 16);
+    this.#clients = {
+      exchange: settings.exchange,
+      maxSize,
+      errors,
+      fleet: new Fleet(this.#registry, (i) => this.#pool.get(i)),
+      check: () => this.#check(),
+      nextID: () => `${prefix}.${++messages}`,
+      nextTurn: () => turn++,
+    };
+  }
+
+  #check(): void {
+    if (this.#closed) {
+      throw invalid("the transport is closed");
+    }
+  }
+
+  /** The exchange of targets that name none. */
+  get exchange(): string {
+    return this.#settings.exchange;
+  }
+
+  /** Returns a client for a target. */
+  client(target: Target, options: ClientOptions = {}): Client {
+    return new Client(this.#clients, target, options);
+  }
+
+  /** Returns all instances that discovery lists, read now. */
+  async instances(): Promise<Instance[]> {
+    this.#check();
+    return this.#registry.list();
+  }
+
+  /** Stops the servers, withdraws them, and closes the connections. */
+  async close(): Promise<void> {
+    if (this.#closed) {
+      return;
+    }
+    this.#closed = true;
+    this.#clients.fleet.close();
+    this.#pool.close();
+    await this.#registry.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/**
+ * Opens a transport. The URL says how programs find each other: `local://`, `consul://host:8500` or
+ * `static://topic=host:port`. Without one, it is that of the environment variable OSLORPC_TRANSPORT_URL, else `local://`.
+ */
+export function open(url?: string, options: TransportOptions = {}): Transport {
+  return new Transport(parseURL(url, options.exchange), options);
+}
+
+function defaultCaller(): string {
+  const program = basename(process.argv[1] ?? "") || "node";
+  return [program, hostname()].map((part) => part.slice(0, 63)).join("@");
+}
+
+/** Returns a name as a header may hold it. */
+function word(text: string): string {
+  return text.replace(/[^!-~]/g, "_");
+}

@@ -1,0 +1,110 @@
+/** Transport URLs: how programs find each other. docs/discovery.md has the grammar. */
+
+import { normalize } from "node:path";
+import { CONSUL_PARAMETERS, openConsul } from "./discovery/consul.js";
+import { LocalRegistry } from "./discovery/local.js";
+import type { Registry } from "./discovery/registry.js";
+import { StaticRegistry } from "./discovery/static.js";
+import { invalid, type RPCError } from "./errors.js";
+import type { Logger } from "./log.js";
+import { checkTarget, DEFAULT_EXCHANGE } from "./target.js";
+import { environment, TRUST_PARAMETERS, Trust } from "./trust.js";
+
+/** What a transport URL and the environment say. */
+export interface Settings {
+  exchange: string;
+  trust: Trust;
+  openRegistry(log: Logger): Registry;
+}
+
+/** Reads a transport URL; the one of the environment, or local://, for an empty one. */
+export function parseURL(url?: string, exchange?: string): Settings {
+  const text = url?.trim() || environment("OSLORPC_TRANSPORT_URL") || "local://";
+  const colon = text.indexOf("://");
+  if (colon < 0) {
+    throw invalid(
+      `transport URL "${text}" has no scheme: write local://, consul://host:8500 or static://topic=host:port`,
+    );
+  }
+  const scheme = text.slice(0, colon).toLowerCase();
+  const after = text.slice(colon + 3);
+  if (!["local", "consul", "static"].includes(scheme)) {
+    throw invalid(`transport URL has the unknown scheme "${scheme}": known are local, consul and static`);
+  }
+  const question = after.indexOf("?");
+  const rest = question < 0 ? after : after.slice(0, question);
+  if (rest.includes("@") && scheme !== "static") {
+    throw invalid("transport URL has an @: there are no user names and passwords in it");
+  }
+  if (after.includes("#")) {
+    throw invalid("transport URL has a #: write %23 for one within a name");
+  }
+  const known = ["exchange", ...TRUST_PARAMETERS, ...(scheme === "consul" ? CONSUL_PARAMETERS : [])];
+  const parameters = readParameters(question < 0 ? "" : after.slice(question + 1), known);
+  const chosen = chooseExchange(parameters.get("exchange") || exchange);
+  return {
+    exchange: chosen,
+    trust: new Trust(parameters),
+    openRegistry: opener(scheme, rest, chosen),
+  };
+}
+
+function opener(scheme: string, rest: string, exchange: string) {
+  return (log: Logger): Registry => {
+    switch (scheme) {
+      case "static":
+        return new StaticRegistry(rest, exchange);
+      case "local":
+        return new LocalRegistry(directory(rest), log);
+      default:
+        return openConsul();
+    }
+  };
+}
+
+function chooseExchange(given: string | undefined): string {
+  const exchange = given || environment("OSLORPC_EXCHANGE") || DEFAULT_EXCHANGE;
+  try {
+    checkTarget({ exchange });
+  } catch (e) {
+    throw invalid(`default exchange: ${(e as RPCError).detail}`);
+  }
+  return exchange;
+}
+
+function readParameters(query: string, known: readonly string[]): Map<string, string> {
+  const parameters = new Map<string, string>();
+  for (const pair of query ? query.split("&") : []) {
+    const equals = pair.indexOf("=");
+    const name = equals < 0 ? pair : pair.slice(0, equals);
+    const value = equals < 0 ? "" : pair.slice(equals + 1);
+    if (!known.includes(name)) {
+      throw invalid(
+        `transport URL has the unknown parameter "${name}": there are ${[...known].sort().join(", ")}`,
+      );
+    }
+    if (parameters.has(name) || !value) {
+      throw invalid(`transport URL: parameter "${name}" must be given once, with a value`);
+    }
+    parameters.set(name, decode(value.replaceAll("+", " "), `parameter "${name}"`));
+  }
+  return parameters;
+}
+
+function decode(text: string, what: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw invalid(`transport URL: ${what} is not UTF-8 with percent signs before two hexadecimal digits`);
+  }
+}
+
+function directory(rest: string): string | undefined {
+  const path = decode(rest, "the directory");
+  if (path && !path.startsWith("/")) {
+    throw invalid(
+      `transport URL "local://${rest}": a directory is absolute: write local:///${path} with three slashes`,
+    );
+  }
+  return path ? normalize(path) : undefined;
+}
