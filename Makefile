@@ -109,11 +109,8 @@ lint-typescript: $(NODE) ## Check the style and the types of the TypeScript pack
 
 .PHONY: generate
 generate: $(BIN)/.tools $(BIN)/venv-generate/.installed $(NODE) ## Generate the Go, Python and TypeScript code of the protos
+	@find $(GENERATED) \( -name '*.pb.go' -o -name '*_pb2.py*' -o -name '*_pb.ts' \) -delete
 	@PATH="$(BIN):$$PATH" buf generate
-	@PATH="$(BIN):$$PATH" buf generate --template buf.gen.typedtest.yaml
-	@PATH="$(BIN):$$PATH" buf generate --template buf.gen.upgrade.yaml
-	@PATH="$(BIN):$$PATH" buf generate --template buf.gen.python.yaml
-	@PATH="$(BIN):$$PATH" buf generate --template buf.gen.typescript.yaml
 
 .PHONY: check-generate
 check-generate: generate ## Fail if the checked-in generated code differs from the protos
@@ -198,7 +195,7 @@ $(BIN)/venv-picture/.installed: tools/picture/requirements.txt
 
 $(NODE): typescript/package.json typescript/package-lock.json
 	@echo "installing what the TypeScript package needs to typescript/node_modules, once"
-	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20)' || { echo "Node 20 or later is needed" >&2; exit 1; }
+	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' || { echo "Node 20 or later is needed" >&2; exit 1; }
 	@cd typescript && npm ci --silent --no-fund --no-audit
 	@touch $@
 

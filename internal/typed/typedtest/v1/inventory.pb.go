@@ -1880,8 +1880,7 @@ const file_typedtest_v1_inventory_proto_rawDesc = "" +
 	"\vSyncVolumes\x12 .typedtest.v1.SyncVolumesRequest\x1a!.typedtest.v1.SyncVolumesResponse(\x010\x01\x1a\x1d\x92\xef'\x19\n" +
 	"\tinventory\x12\avolumes\x1a\x031.22M\n" +
 	"\fPlainService\x12=\n" +
-	"\x04Echo\x12\x19.typedtest.v1.EchoRequest\x1a\x1a.typedtest.v1.EchoResponseB\xb7\x01\n" +
-	"\x10com.typedtest.v1B\x0eInventoryProtoP\x01ZBgithub.com/oslorpc/oslorpc/internal/typed/typedtest/v1;typedtestv1\xa2\x02\x03TXX\xaa\x02\fTypedtest.V1\xca\x02\fTypedtest\\V1\xe2\x02\x18Typedtest\\V1\\GPBMetadata\xea\x02\rTypedtest::V1b\x06proto3"
+	"\x04Echo\x12\x19.typedtest.v1.EchoRequest\x1a\x1a.typedtest.v1.EchoResponseBDZBgithub.com/oslorpc/oslorpc/internal/typed/typedtest/v1;typedtestv1b\x06proto3"
 
 var (
 	file_typedtest_v1_inventory_proto_rawDescOnce sync.Once

@@ -376,10 +376,7 @@ const file_oslorpc_v1_errors_proto_rawDesc = "" +
 	"\x12ERROR_KIND_TIMEOUT\x10\f\x12\x1e\n" +
 	"\x1aERROR_KIND_OUTCOME_UNKNOWN\x10\r\x12\x17\n" +
 	"\x13ERROR_KIND_CANCELED\x10\x0e\x12\x16\n" +
-	"\x12ERROR_KIND_REFUSED\x10\x0fB\x9f\x01\n" +
-	"\x0ecom.oslorpc.v1B\vErrorsProtoP\x01Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1\xa2\x02\x03OXX\xaa\x02\n" +
-	"Oslorpc.V1\xca\x02\n" +
-	"Oslorpc\\V1\xe2\x02\x16Oslorpc\\V1\\GPBMetadata\xea\x02\vOslorpc::V1b\x06proto3"
+	"\x12ERROR_KIND_REFUSED\x10\x0fB9Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1b\x06proto3"
 
 var (
 	file_oslorpc_v1_errors_proto_rawDescOnce sync.Once

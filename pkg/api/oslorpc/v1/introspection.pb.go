@@ -1163,10 +1163,7 @@ const file_oslorpc_v1_introspection_proto_rawDesc = "" +
 	"\x0eSTATE_STOPPING\x10\x042\x95\x01\n" +
 	"\x14IntrospectionService\x129\n" +
 	"\x04Ping\x12\x17.oslorpc.v1.PingRequest\x1a\x18.oslorpc.v1.PingResponse\x12B\n" +
-	"\aGetInfo\x12\x1a.oslorpc.v1.GetInfoRequest\x1a\x1b.oslorpc.v1.GetInfoResponseB\xa6\x01\n" +
-	"\x0ecom.oslorpc.v1B\x12IntrospectionProtoP\x01Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1\xa2\x02\x03OXX\xaa\x02\n" +
-	"Oslorpc.V1\xca\x02\n" +
-	"Oslorpc\\V1\xe2\x02\x16Oslorpc\\V1\\GPBMetadata\xea\x02\vOslorpc::V1b\x06proto3"
+	"\aGetInfo\x12\x1a.oslorpc.v1.GetInfoRequest\x1a\x1b.oslorpc.v1.GetInfoResponseB9Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1b\x06proto3"
 
 var (
 	file_oslorpc_v1_introspection_proto_rawDescOnce sync.Once

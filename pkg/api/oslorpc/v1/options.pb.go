@@ -416,10 +416,7 @@ const file_oslorpc_v1_options_proto_rawDesc = "" +
 	"\x06method\x12\x1e.google.protobuf.MethodOptions\x18\xf2\xfd\x04 \x01(\v2\x17.oslorpc.v1.MethodRulesR\x06method:O\n" +
 	"\x05field\x12\x1d.google.protobuf.FieldOptions\x18\xf2\xfd\x04 \x01(\v2\x18.oslorpc.v1.ElementRulesR\x05field:\\\n" +
 	"\n" +
-	"enum_value\x12!.google.protobuf.EnumValueOptions\x18\xf2\xfd\x04 \x01(\v2\x18.oslorpc.v1.ElementRulesR\tenumValueB\xa0\x01\n" +
-	"\x0ecom.oslorpc.v1B\fOptionsProtoP\x01Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1\xa2\x02\x03OXX\xaa\x02\n" +
-	"Oslorpc.V1\xca\x02\n" +
-	"Oslorpc\\V1\xe2\x02\x16Oslorpc\\V1\\GPBMetadata\xea\x02\vOslorpc::V1b\x06proto3"
+	"enum_value\x12!.google.protobuf.EnumValueOptions\x18\xf2\xfd\x04 \x01(\v2\x18.oslorpc.v1.ElementRulesR\tenumValueB9Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1b\x06proto3"
 
 var (
 	file_oslorpc_v1_options_proto_rawDescOnce sync.Once

@@ -122,10 +122,7 @@ const file_oslorpc_v1_payload_proto_rawDesc = "" +
 	"\x04json\x18\x01 \x01(\tH\x00R\x04json\x12.\n" +
 	"\x05value\x18\x02 \x01(\v2\x16.google.protobuf.ValueH\x00R\x05valueB\n" +
 	"\n" +
-	"\bencodingB\xa0\x01\n" +
-	"\x0ecom.oslorpc.v1B\fPayloadProtoP\x01Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1\xa2\x02\x03OXX\xaa\x02\n" +
-	"Oslorpc.V1\xca\x02\n" +
-	"Oslorpc\\V1\xe2\x02\x16Oslorpc\\V1\\GPBMetadata\xea\x02\vOslorpc::V1b\x06proto3"
+	"\bencodingB9Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1b\x06proto3"
 
 var (
 	file_oslorpc_v1_payload_proto_rawDescOnce sync.Once

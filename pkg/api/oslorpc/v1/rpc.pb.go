@@ -1834,10 +1834,7 @@ const file_oslorpc_v1_rpc_proto_rawDesc = "" +
 	"\x04Cast\x12\x17.oslorpc.v1.CastRequest\x1a\x18.oslorpc.v1.CastResponse\x12J\n" +
 	"\tMulticall\x12\x1c.oslorpc.v1.MulticallRequest\x1a\x1d.oslorpc.v1.MulticallResponse0\x01\x12V\n" +
 	"\rMonitoredCall\x12 .oslorpc.v1.MonitoredCallRequest\x1a!.oslorpc.v1.MonitoredCallResponse0\x01\x12F\n" +
-	"\aSession\x12\x1a.oslorpc.v1.SessionRequest\x1a\x1b.oslorpc.v1.SessionResponse(\x010\x01B\x9c\x01\n" +
-	"\x0ecom.oslorpc.v1B\bRpcProtoP\x01Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1\xa2\x02\x03OXX\xaa\x02\n" +
-	"Oslorpc.V1\xca\x02\n" +
-	"Oslorpc\\V1\xe2\x02\x16Oslorpc\\V1\\GPBMetadata\xea\x02\vOslorpc::V1b\x06proto3"
+	"\aSession\x12\x1a.oslorpc.v1.SessionRequest\x1a\x1b.oslorpc.v1.SessionResponse(\x010\x01B9Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1b\x06proto3"
 
 var (
 	file_oslorpc_v1_rpc_proto_rawDescOnce sync.Once

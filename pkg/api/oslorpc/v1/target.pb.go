@@ -203,10 +203,7 @@ const file_oslorpc_v1_target_proto_rawDesc = "" +
 	"\tnamespace\x18\x01 \x01(\tH\x00R\tnamespace\x88\x01\x01\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversionB\f\n" +
 	"\n" +
-	"_namespaceB\x9f\x01\n" +
-	"\x0ecom.oslorpc.v1B\vTargetProtoP\x01Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1\xa2\x02\x03OXX\xaa\x02\n" +
-	"Oslorpc.V1\xca\x02\n" +
-	"Oslorpc\\V1\xe2\x02\x16Oslorpc\\V1\\GPBMetadata\xea\x02\vOslorpc::V1b\x06proto3"
+	"_namespaceB9Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1b\x06proto3"
 
 var (
 	file_oslorpc_v1_target_proto_rawDescOnce sync.Once

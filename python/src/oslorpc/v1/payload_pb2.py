@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18oslorpc/v1/payload.proto\x12\noslorpc.v1\x1a\x1cgoogle/protobuf/struct.proto\"[\n\x07Payload\x12\x14\n\x04json\x18\x01 \x01(\tH\x00R\x04json\x12.\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.ValueH\x00R\x05valueB\n\n\x08\x65ncodingb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18oslorpc/v1/payload.proto\x12\noslorpc.v1\x1a\x1cgoogle/protobuf/struct.proto\"[\n\x07Payload\x12\x14\n\x04json\x18\x01 \x01(\tH\x00R\x04json\x12.\n\x05value\x18\x02 \x01(\x0b\x32\x16.google.protobuf.ValueH\x00R\x05valueB\n\n\x08\x65ncodingB9Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'oslorpc.v1.payload_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1'
   _globals['_PAYLOAD']._serialized_start=70
   _globals['_PAYLOAD']._serialized_end=161
 # @@protoc_insertion_point(module_scope)

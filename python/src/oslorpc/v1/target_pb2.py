@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17oslorpc/v1/target.proto\x12\noslorpc.v1\"\x87\x02\n\x06Target\x12\x1f\n\x08\x65xchange\x18\x01 \x01(\tH\x00R\x08\x65xchange\x88\x01\x01\x12\x19\n\x05topic\x18\x02 \x01(\tH\x01R\x05topic\x88\x01\x01\x12!\n\tnamespace\x18\x03 \x01(\tH\x02R\tnamespace\x88\x01\x01\x12\x1d\n\x07version\x18\x04 \x01(\tH\x03R\x07version\x88\x01\x01\x12\x1b\n\x06server\x18\x05 \x01(\tH\x04R\x06server\x88\x01\x01\x12\x1b\n\x06\x66\x61nout\x18\x06 \x01(\x08H\x05R\x06\x66\x61nout\x88\x01\x01\x42\x0b\n\t_exchangeB\x08\n\x06_topicB\x0c\n\n_namespaceB\n\n\x08_versionB\t\n\x07_serverB\t\n\x07_fanout\"[\n\x0eImplementation\x12!\n\tnamespace\x18\x01 \x01(\tH\x00R\tnamespace\x88\x01\x01\x12\x18\n\x07version\x18\x02 \x01(\tR\x07versionB\x0c\n\n_namespaceb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17oslorpc/v1/target.proto\x12\noslorpc.v1\"\x87\x02\n\x06Target\x12\x1f\n\x08\x65xchange\x18\x01 \x01(\tH\x00R\x08\x65xchange\x88\x01\x01\x12\x19\n\x05topic\x18\x02 \x01(\tH\x01R\x05topic\x88\x01\x01\x12!\n\tnamespace\x18\x03 \x01(\tH\x02R\tnamespace\x88\x01\x01\x12\x1d\n\x07version\x18\x04 \x01(\tH\x03R\x07version\x88\x01\x01\x12\x1b\n\x06server\x18\x05 \x01(\tH\x04R\x06server\x88\x01\x01\x12\x1b\n\x06\x66\x61nout\x18\x06 \x01(\x08H\x05R\x06\x66\x61nout\x88\x01\x01\x42\x0b\n\t_exchangeB\x08\n\x06_topicB\x0c\n\n_namespaceB\n\n\x08_versionB\t\n\x07_serverB\t\n\x07_fanout\"[\n\x0eImplementation\x12!\n\tnamespace\x18\x01 \x01(\tH\x00R\tnamespace\x88\x01\x01\x12\x18\n\x07version\x18\x02 \x01(\tR\x07versionB\x0c\n\n_namespaceB9Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'oslorpc.v1.target_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1'
   _globals['_TARGET']._serialized_start=40
   _globals['_TARGET']._serialized_end=303
   _globals['_IMPLEMENTATION']._serialized_start=305

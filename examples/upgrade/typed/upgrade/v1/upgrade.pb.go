@@ -405,10 +405,7 @@ const file_upgrade_v1_upgrade_proto_rawDesc = "" +
 	"\x0eMyRemoteMethod\x12!.upgrade.v1.MyRemoteMethodRequest\x1a\".upgrade.v1.MyRemoteMethodResponse\x12e\n" +
 	"\x0fMyRemoteMethod2\x12\".upgrade.v1.MyRemoteMethod2Request\x1a#.upgrade.v1.MyRemoteMethod2Response\"\t\x92\xef'\x05\n" +
 	"\x031.1\x1a\x19\x92\xef'\x15\n" +
-	"\aupgrade\x12\x05typed\x1a\x031.2B\xaf\x01\n" +
-	"\x0ecom.upgrade.v1B\fUpgradeProtoP\x01ZFgithub.com/oslorpc/oslorpc/examples/upgrade/typed/upgrade/v1;upgradev1\xa2\x02\x03UXX\xaa\x02\n" +
-	"Upgrade.V1\xca\x02\n" +
-	"Upgrade\\V1\xe2\x02\x16Upgrade\\V1\\GPBMetadata\xea\x02\vUpgrade::V1b\x06proto3"
+	"\aupgrade\x12\x05typed\x1a\x031.2BHZFgithub.com/oslorpc/oslorpc/examples/upgrade/typed/upgrade/v1;upgradev1b\x06proto3"
 
 var (
 	file_upgrade_v1_upgrade_proto_rawDescOnce sync.Once

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oslorpc/v1/payload.proto.
  */
 export const file_oslorpc_v1_payload: GenFile = /*@__PURE__*/
-  fileDesc("Chhvc2xvcnBjL3YxL3BheWxvYWQucHJvdG8SCm9zbG9ycGMudjEiTgoHUGF5bG9hZBIOCgRqc29uGAEgASgJSAASJwoFdmFsdWUYAiABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVIAEIKCghlbmNvZGluZ2IGcHJvdG8z", [file_google_protobuf_struct]);
+  fileDesc("Chhvc2xvcnBjL3YxL3BheWxvYWQucHJvdG8SCm9zbG9ycGMudjEiTgoHUGF5bG9hZBIOCgRqc29uGAEgASgJSAASJwoFdmFsdWUYAiABKAsyFi5nb29nbGUucHJvdG9idWYuVmFsdWVIAEIKCghlbmNvZGluZ0I5WjdnaXRodWIuY29tL29zbG9ycGMvb3Nsb3JwYy9wa2cvYXBpL29zbG9ycGMvdjE7b3Nsb3JwY3YxYgZwcm90bzM", [file_google_protobuf_struct]);
 
 /**
  * Payload carries keyword arguments, a request context or a result.
