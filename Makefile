@@ -137,6 +137,10 @@ vulncheck: $(BIN)/.supply ## Look for known vulnerabilities in what is built; sk
 	*) exit $$code ;; \
 	esac
 
+.PHONY: docs
+docs: $(BIN)/venv-site/.installed ## Build the documentation as a site, to .bin/site; a dead link is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/venv-site/bin/mkdocs build --quiet --strict && echo "open .bin/site/index.html"
+
 .PHONY: picture
 picture: build $(BIN)/venv-picture/.installed ## Draw the demo as docs/demo.svg
 	@$(BIN)/oslorpc demo | $(BIN)/venv-picture/bin/python tools/picture/picture.py docs/demo.svg
@@ -187,6 +191,10 @@ $(VENV)/.installed: python/requirements-dev.txt
 
 $(BIN)/venv-generate/.installed: python/requirements-generate.txt
 	@$(PYTHON) -m venv $(BIN)/venv-generate && $(BIN)/venv-generate/bin/pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+$(BIN)/venv-site/.installed: tools/site/requirements.txt
+	@$(PYTHON) -m venv $(BIN)/venv-site && $(BIN)/venv-site/bin/pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
 $(BIN)/venv-picture/.installed: tools/picture/requirements.txt
