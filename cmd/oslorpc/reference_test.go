@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -62,7 +63,7 @@ func commands(c *cobra.Command, words []string) [][]string {
 		if sub.Hidden || sub.Name() == "help" || sub.Name() == "completion" {
 			continue
 		}
-		all = append(all, commands(sub, append(words[:len(words):len(words)], sub.Name()))...)
+		all = append(all, commands(sub, slices.Concat(words, []string{sub.Name()}))...)
 	}
 	return all
 }

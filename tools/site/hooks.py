@@ -56,7 +56,7 @@ def linked(markdown: str, source: str, page: Page, config: MkDocsConfig, root: P
             to = posixpath.relpath(page_uri, posixpath.dirname(page.file.src_uri) or ".")
         else:
             kind = "tree" if (root / path).is_dir() else "blob"
-            to = f"{config.repo_url.rstrip('/')}/{kind}/main/{path}"
+            to = config.repo_url if path == "." else f"{config.repo_url.rstrip('/')}/{kind}/main/{path}"
         return f"{before}{to}{anchor or ''}{after}"
 
     parts = re.split(r"(?ms)(^```.*?^```)", markdown)
