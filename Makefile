@@ -74,6 +74,10 @@ conformance: ## Run oslo.messaging's own cases, and list where oslorpc differs o
 bench: ## Compare with plain gRPC: lines of `name median q1 q3`
 	@$(GO) run ./internal/bench
 
+.PHONY: bench-python
+bench-python: $(VENV)/.installed ## Compare calls of the Python package with raw grpcio's
+	@cd python && PYTHONPATH=src $(VENV)/bin/python bench/compare.py $(BENCH_FLAGS)
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for half a minute
 	@grep -rln --include='*_test.go' '^func Fuzz' . | while read -r file; do \

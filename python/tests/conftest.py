@@ -83,6 +83,9 @@ class Process:
     def pid(self):
         return self.process.pid
 
+    def tasks(self):
+        return pathlib.Path(f"/proc/{self.pid}/task").iterdir()
+
 
 @pytest.fixture(scope="session")
 def go():

@@ -7,7 +7,7 @@ import pytest
 from google.protobuf.struct_pb2 import Value
 
 from oslorpc import errors, payload, status
-from oslorpc.discovery import consulnames, local
+from oslorpc.discovery import consulnames, localfile
 from oslorpc.discovery.base import Instance, format_implementation, parse_implementation
 from oslorpc.errors import Kind
 
@@ -55,9 +55,9 @@ def test_local_files(case):
 
     if not case["reads"]:
         with pytest.raises(ValueError):
-            local.decode(json.dumps(case["file"]))
+            localfile.decode(json.dumps(case["file"]))
         return
-    assert json.loads(local.encode(local.decode(json.dumps(case["file"])))) == {
+    assert json.loads(localfile.encode(localfile.decode(json.dumps(case["file"])))) == {
         "format": 1,
         "instances": case["writes"]["instances"] or [],
     }
@@ -65,7 +65,11 @@ def test_local_files(case):
 
 @pytest.mark.parametrize("case", golden.load("registrations.json", "local_names"))
 def test_local_names(case):
-    found = (local.is_process_file(case["name"]), local.is_temporary(case["name"]), local.is_socket(case["name"]))
+    found = (
+        localfile.is_process_file(case["name"]),
+        localfile.is_temporary(case["name"]),
+        localfile.is_socket(case["name"]),
+    )
     assert found == (case["process"], case["temporary"], case["socket"])
 
 

@@ -160,12 +160,17 @@ def test_results_that_cannot_be_sent(opened, start, local, topic, kind):
     assert len(client.call({}, "large", size=15 << 20)) == 15 << 20
 
 
+def state(task):
+    return (task / "stat").read_text().rpartition(") ")[2][0]
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_monitored_call_outlives_its_silence(opened, start, local, topic, kind):
     p = start(kind, local, topic, "a")
     client = client_of(opened, local, topic, call_monitor_timeout=0.5)
     client.call({}, "sleep", seconds=1.5)
     p.send(signal.SIGSTOP)
+    until("it is stopped", lambda: all(state(task) == "T" for task in p.tasks()))
     began = time.monotonic()
     with pytest.raises(oslorpc.Error) as e:
         client.prepare(timeout=20).call({}, "sleep", seconds=0)

@@ -61,8 +61,11 @@ def test_asyncio_fleet(local):
     assert sum(line.startswith("each:") for line in program.output) == 3
 
 
-@pytest.mark.parametrize("name", ["python/src/oslorpc", "python/tests", "python/examples"])
-def test_modules_are_small(name):
+@pytest.mark.parametrize(
+    ("name", "most"),
+    [("python/src/oslorpc", 400), ("python/tests", 450), ("python/examples", 100), ("python/bench", 200)],
+)
+def test_modules_are_small(name, most):
     for path in (ROOT / name).rglob("*.py"):
         if "v1" not in path.parts:
-            assert len(path.read_text().splitlines()) <= 500, path
+            assert len(path.read_text().splitlines()) <= most, path

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import concurrent.futures
-import dataclasses
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc
 
-from oslorpc import delivery, errors
+from oslorpc import delivery, errors, frame
 from oslorpc.clientcore import (
     ASK_TIMEOUT,
     CALL_TIMEOUT,
@@ -26,11 +25,7 @@ from oslorpc.delivery import Connect, Send, Wait
 from oslorpc.errors import Error, Kind
 from oslorpc.fanout import Audience, Delivered, Reply, Report, audience
 from oslorpc.fleet import Entry, Topic
-from oslorpc.v1 import rpc_pb2 as pb
 from oslorpc.watchdog import Watchdog
-
-if TYPE_CHECKING:
-    pass
 
 _AT_ONCE = 64
 
@@ -42,7 +37,7 @@ class Client(ClientCore[TransportCore]):
         """Have one server run a method, and return its result."""
         op = self._operation(method, ctxt, kwargs, CALL_TIMEOUT)
         self._check_one()
-        return self._deliver(op, self._send_monitored if op.monitor else self._send_call)
+        return self._deliver(op, self._send_monitored if op.plan.monitor else self._send_call)
 
     def cast(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> None:
         """Have one server accept a message, which runs later; every server if the target says fanout."""
@@ -74,7 +69,7 @@ class Client(ClientCore[TransportCore]):
         op = self._operation(method, ctxt, kwargs, CALL_TIMEOUT, fanout=True)
         to = self._audience(op)
         pool = concurrent.futures.ThreadPoolExecutor(min(len(to.reached), _AT_ONCE) or 1)
-        send = self._send_monitored if op.monitor else self._send_call
+        send = self._send_monitored if op.plan.monitor else self._send_call
         futures = [pool.submit(self._one, op, to, e, send) for e in to.reached]
         pool.shutdown(wait=False)
         return self._replies(to, futures)
@@ -101,15 +96,21 @@ class Client(ClientCore[TransportCore]):
         return self._allows(version, _known(topic, deadline, self.options.fail_fast))
 
     def _audience(self, op: Operation) -> Audience:
-        m = op.message
         try:
-            return audience(op.topic, m, _known(op.topic, m.deadline, m.fail_fast))
+            return audience(op, _known(op.plan.topic, op.deadline, op.plan.fail_fast))
         except Error as e:
-            raise delivery.about(e, m) from None
+            raise delivery.about(e, op) from None
 
     def _deliver(self, op: Operation, send: Any) -> Any:
-        """Do what the rules of delivery ask for."""
-        steps = delivery.deliver(op.topic, op.message)
+        """Send to the instance that is usual, and else do what the rules of delivery ask for."""
+        first: tuple[Entry, Error] | None = None
+        entry = delivery.usual(op)
+        if entry is not None:
+            try:
+                return send(op, entry)
+            except Error as failed:
+                first = entry, failed
+        steps = delivery.deliver(op, first)
         try:
             step = next(steps)
             while True:
@@ -130,7 +131,7 @@ class Client(ClientCore[TransportCore]):
         if isinstance(step, Connect):
             return steps.send(_link(step.entry).connect(step.seconds))
         assert isinstance(step, Wait)
-        op.topic.wait(step.seen, step.seconds)
+        op.plan.topic.wait(step.seen, step.seconds)
         return next(steps)
 
     def _one(self, op: Operation, to: Audience, e: Entry, send: Any) -> Delivered:
@@ -148,18 +149,29 @@ class Client(ClientCore[TransportCore]):
                 time.sleep(pause)
 
     def _send_call(self, op: Operation, e: Entry) -> Any:
-        with _Sending(e) as link:
-            response = link.call(op.to(e, pb.CallRequest()), timeout=op.remaining)
-        return result_of(response.result)
+        link = _link(e)
+        link.began()
+        try:
+            response = link.call(op.to(e), op.remaining)
+        except Exception as error:
+            raise _failed(link, error) from None
+        finally:
+            link.ended()
+        return self._result(frame.parse(response))
 
     def _send_cast(self, op: Operation, e: Entry) -> None:
-        with _Sending(e) as link:
-            link.cast(op.to(e, pb.CastRequest()), timeout=op.remaining)
+        link = _link(e)
+        link.began()
+        try:
+            link.cast(op.to(e), op.remaining)
+        except Exception as error:
+            raise _failed(link, error) from None
+        finally:
+            link.ended()
 
     def _send_monitored(self, op: Operation, e: Entry) -> Any:
-        silence = op.monitor or 0.0
-        request = op.to(e, pb.MonitoredCallRequest())
-        request.heartbeat_interval.FromNanoseconds(int(max(silence / 2, 0.01) * 1e9))
+        silence = op.plan.monitor or 0.0
+        request = op.monitored(e, silence)
         with _Sending(e) as link:
             stream = link.monitored(request, timeout=op.remaining)
             with Watchdog(stream.cancel) as dog:
@@ -167,7 +179,7 @@ class Client(ClientCore[TransportCore]):
                 try:
                     for response in stream:
                         if response.HasField("response"):
-                            return result_of(response.response.result)
+                            return self._result(response.response.result)
                         dog.expect(silence)
                 except grpc.RpcError:
                     if dog.barked:
@@ -180,7 +192,7 @@ class Client(ClientCore[TransportCore]):
         link = _link(e)
         link.began()
         try:
-            stream = link.multicall(op.to(e, pb.MulticallRequest()))
+            stream = link.multicall(op.to(e))
         except BaseException:
             link.ended()
             raise
@@ -202,31 +214,33 @@ def _known(topic: Topic, deadline: float, fail_fast: bool) -> tuple[Entry, ...]:
 
 
 def _link(e: Entry) -> BlockingLink:
-    link = e.link
-    assert isinstance(link, BlockingLink)
-    return link
+    return e.link  # type: ignore[return-value]  # the pool of a blocking transport has no others
 
 
-@dataclasses.dataclass(slots=True)
+def _failed(link: BlockingLink, error: Exception) -> Exception:
+    """Turn the error of an RPC into one of ours."""
+    if isinstance(error, grpc.RpcError):
+        ours = failure(error)
+        if ours.kind in (Kind.OUTCOME_UNKNOWN, Kind.UNREACHABLE) and error.code() is grpc.StatusCode.UNAVAILABLE:
+            link.lost()
+        return ours
+    return closed() if isinstance(error, ValueError) and "closed channel" in str(error) else error
+
+
 class _Sending:
     """Counts a message on its link, and turns the error of its RPC into one of ours."""
 
-    entry: Entry
+    def __init__(self, e: Entry) -> None:
+        self._link = _link(e)
 
     def __enter__(self) -> BlockingLink:
-        link = _link(self.entry)
-        link.began()
-        return link
+        self._link.began()
+        return self._link
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        _link(self.entry).ended()
-        if isinstance(error, grpc.RpcError):
-            ours = failure(error)
-            if ours.kind in (Kind.OUTCOME_UNKNOWN, Kind.UNREACHABLE) and error.code() is grpc.StatusCode.UNAVAILABLE:
-                _link(self.entry).lost()
+        self._link.ended()
+        if isinstance(error, Exception) and (ours := _failed(self._link, error)) is not error:
             raise ours from None
-        if isinstance(error, ValueError) and "closed channel" in str(error):
-            raise closed() from None
 
 
 class Items:
@@ -269,7 +283,7 @@ class Items:
             try:
                 response = next(self._stream)
                 self._replied = True
-                self._next.append(result_of(response.item))
+                self._next.append(result_of(frame.parse(response)))
             except StopIteration:
                 self._finish()
             except grpc.RpcError as e:
@@ -281,7 +295,7 @@ class Items:
     def _about(self, e: Error) -> Error:
         i = self._entry.instance
         e.server, e.addr, e.instance_id = e.server or i.server, i.addr, e.instance_id or i.id
-        return delivery.about(e, self._op.message)
+        return delivery.about(e, self._op)
 
     def _finish(self) -> None:
         with self._lock:

@@ -12,9 +12,9 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar
 
-from oslorpc import payload
+from oslorpc import frame, payload
 from oslorpc.connection import Pool
-from oslorpc.delivery import Message, ceiling
+from oslorpc.delivery import Message, Plan, ceiling
 from oslorpc.discovery.base import Instance, Registry
 from oslorpc.errors import Error, ExceptionTypes, Kind, invalid
 from oslorpc.fleet import Entry, Fleet, Topic
@@ -25,7 +25,7 @@ from oslorpc.versions import DEFAULT_VERSION, Cap, Version
 
 CALL_TIMEOUT, CAST_TIMEOUT, ASK_TIMEOUT = 60.0, 30.0, 10.0
 MAX_SIZE = 16 << 20
-_TEMPLATES = 256
+_PLANS = 256
 _UNSET: Any = object()
 
 
@@ -38,9 +38,6 @@ def default_caller() -> str:
 
 def _word(text: str) -> str:
     return "".join(c if "!" <= c <= "~" else "_" for c in text)
-
-
-R = TypeVar("R", pb.CallRequest, pb.CastRequest, pb.MulticallRequest, pb.MonitoredCallRequest)
 
 
 class TransportCore:
@@ -56,8 +53,7 @@ class TransportCore:
         self.exceptions = ExceptionTypes(exceptions)
         self.max_size = max_size
         self.registry: Registry = settings.open_registry()
-        self.closed = False
-        self._pid = os.getpid()
+        self.closed = self.forked = False
         self._ids = itertools.count(1)
         self._prefix = os.urandom(8).hex()
         self._turns = itertools.count(int.from_bytes(os.urandom(2)))
@@ -67,7 +63,7 @@ class TransportCore:
         """Raise an Error if the transport cannot be used."""
         if self.closed:
             raise invalid("the transport is closed")
-        if self._pid != os.getpid():
+        if self.forked:
             raise invalid(
                 "the process was forked after the transport was opened, and gRPC does not work in both: "
                 "open a transport in the child, after the fork"
@@ -90,6 +86,14 @@ class TransportCore:
 _live: weakref.WeakSet[TransportCore] = weakref.WeakSet()
 
 
+def _in_child() -> None:
+    for transport in _live:
+        transport.forked = True
+
+
+os.register_at_fork(after_in_child=_in_child)
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Options:
     """The settings of a client beside its target."""
@@ -104,32 +108,29 @@ class Options:
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-@dataclasses.dataclass(slots=True)
-class Operation:
+class Operation(Message):
     """One message, ready to be sent."""
 
-    message: Message
-    topic: Topic
-    template: pb.Message  # what all messages of the client for this method have in common
-    id: str
-    kwargs: str
-    context: str
-    monitor: float | None
+    __slots__ = ("context", "id", "kwargs")
 
-    def to(self, e: Entry, request: R) -> R:
-        """Return a request with the message for an instance."""
-        message: pb.Message = request.message
-        message.CopyFrom(self.template)
-        message.id, message.instance_id = self.id, e.instance.id
-        message.kwargs.json = self.kwargs
-        if self.context:
-            message.context.json = self.context
-        return request
+    def __init__(self, plan: Plan, deadline: float, turn: int, id: str, kwargs: bytes, context: bytes) -> None:
+        self.plan, self.deadline, self.turn = plan, deadline, turn
+        self.id, self.kwargs, self.context = id, kwargs, context
+
+    def to(self, e: Entry) -> bytes:
+        """Return the request with the message for an instance."""
+        return frame.request(self.plan.head, e.field, self.id, self.kwargs, self.context)
+
+    def monitored(self, e: Entry, silence: float) -> bytes:
+        """Return the request for a call that heartbeats accompany, so often that none is missed."""
+        request = pb.MonitoredCallRequest()
+        request.heartbeat_interval.FromNanoseconds(int(max(silence / 2, 0.01) * 1e9))
+        return self.to(e) + request.SerializeToString()
 
     @property
     def remaining(self) -> float:
         """How long there is until the deadline."""
-        return max(self.message.deadline - time.monotonic(), 0.001)
+        return max(self.deadline - time.monotonic(), 0.001)
 
 
 T = TypeVar("T", bound=TransportCore)
@@ -143,8 +144,7 @@ class ClientCore(Generic[T]):
         self._fleet = fleet
         self.target = target
         self.options = options
-        self._version = DEFAULT_VERSION
-        self._templates: dict[str, pb.Message] = {}
+        self._plans: dict[str, Plan] = {}
         try:
             self._cap = Cap(options.version_cap, options.version_aliases)
         except ValueError as e:
@@ -191,65 +191,63 @@ class ClientCore(Generic[T]):
         fanout: bool = False,
     ) -> Operation:
         """Check a message, and encode it."""
-        transport, target, options = self._transport, self.target, self.options
-        transport.check()
-        template = self._templates.get(method) or self._template(method)
+        transport, options = self._transport, self.options
+        if transport.closed or transport.forked:
+            transport.check()
+        plan = self._plans.get(method)
+        if plan is None or plan.topic.closed:
+            plan = self._plan(method)
         timeout = default_timeout if options.timeout is None else options.timeout
-        m = Message(
-            target,
-            method,
-            target.namespace or "",
-            self._version,
-            time.monotonic() + timeout,
-            transport.next_turn(),
-            options.retry,
-            options.fail_fast,
-        )
-        if fanout and target.server is not None:
+        if fanout and self.target.server is not None:
             raise self._about(Error(Kind.INVALID_TARGET, "a message for every server cannot name one"), method)
         try:
-            text = payload.dumps(kwargs, Kind.BAD_ARGUMENTS)
-            context = payload.dumps(ctxt if isinstance(ctxt, str) else dict(ctxt), Kind.BAD_ARGUMENTS) if ctxt else ""
+            text = payload.encode(kwargs, Kind.BAD_ARGUMENTS)
+            if not ctxt:
+                context = b""
+            else:
+                context = payload.encode(ctxt if isinstance(ctxt, str) else dict(ctxt), Kind.BAD_ARGUMENTS)
         except Error as e:
             raise self._about(e, method) from None
-        size = _size(text) + _size(context)
+        size = len(text) + len(context)
         if size > transport.max_size:
             message = f"the request has {size} bytes, and at most {transport.max_size} are allowed: send less at a time"
             raise self._about(Error(Kind.TOO_LARGE, message), method)
-        topic = self._fleet.topic(template.target.exchange, template.target.topic)
-        return Operation(m, topic, template, transport.next_id(), text, context, options.call_monitor_timeout)
+        now = plan.topic.used = time.monotonic()
+        return Operation(plan, now + timeout, transport.next_turn(), transport.next_id(), text, context)
 
     def _about(self, e: Error, method: str) -> Error:
         """Complete an error about a message that was not sent."""
         e.target, e.method, e.safe_to_retry = self.target, method, True
         return e
 
-    def _template(self, method: str) -> pb.Message:
+    def _plan(self, method: str) -> Plan:
         """Check what the messages for a method have in common, and encode it."""
-        target = self.target
+        target, options = self.target, self.options
         target.check_client()
         check_name("method name", method)
         if not method:
             raise self._about(Error(Kind.INVALID_TARGET, "the method name is empty: name the method"), method)
-        self._version = Version.parse(target.version) if target.version else DEFAULT_VERSION
-        if not self._cap.allows(self._version):
-            message = f"version {self._version} is not allowed by the version cap {self._cap}"
+        version = Version.parse(target.version) if target.version else DEFAULT_VERSION
+        if not self._cap.allows(version):
+            message = f"version {version} is not allowed by the version cap {self._cap}"
             raise self._about(Error(Kind.VERSION_CAP_EXCEEDED, message), method)
-        template = pb.Message(method=method)
-        to = template.target
-        to.exchange, to.topic = target.exchange or self._transport.exchange, target.topic or ""
+        m = pb.Message(method=method)
+        m.target.exchange, m.target.topic = target.exchange or self._transport.exchange, target.topic or ""
         for name in ("namespace", "version", "server"):
             value = getattr(target, name)
             if value is not None:
-                setattr(to, name, value)
-        if self.options.order_key is not None:
-            check_name("order key", self.options.order_key)
-            template.order_key = self.options.order_key
-        for name, value in self.options.metadata.items():
-            template.metadata[name.lower()] = value
-        if len(self._templates) < _TEMPLATES:
-            self._templates[method] = template
-        return template
+                setattr(m.target, name, value)
+        if options.order_key is not None:
+            check_name("order key", options.order_key)
+            m.order_key = options.order_key
+        for name, value in options.metadata.items():
+            m.metadata[name.lower()] = value
+        plan = Plan(target, method, version, self._fleet.topic(m.target.exchange, m.target.topic))
+        plan.retry, plan.fail_fast, plan.monitor = options.retry, options.fail_fast, options.call_monitor_timeout
+        plan.head = m.SerializeToString()
+        if len(self._plans) < _PLANS:
+            self._plans[method] = plan
+        return plan
 
     def _result(self, p: Any) -> Any:
         """Return what a payload holds that a server sent."""
@@ -276,13 +274,10 @@ class ClientCore(Generic[T]):
         return self._fleet.topic(self.target.exchange or self._transport.exchange, self.target.topic or "")
 
 
-def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode())
-
-
 def result_of(p: Any) -> Any:
-    """Return a result."""
-    return payload.read(p, Kind.BAD_RESULT, None)
+    """Return what a payload holds that a server sent."""
+    text = p.json
+    return payload.loads(text, Kind.BAD_RESULT) if text else payload.read(p, Kind.BAD_RESULT, None)
 
 
 def new_fleet(core: TransportCore, make: Callable[[str], Any]) -> tuple[Fleet, Pool]:

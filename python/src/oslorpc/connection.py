@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -57,16 +58,21 @@ class Link:
         self.ready = False
         self.down = False  # it could not be connected to
         self.fresh = True  # it was never tried
-        self.outstanding = 0
+        self._sent: collections.deque[None] = collections.deque()  # one for each message that has not ended
         self._heard = True  # something came since the last message was sent
         self._uses = 0
         self._lock = threading.Lock()
 
     @property
+    def outstanding(self) -> int:
+        """How many messages have not ended."""
+        return len(self._sent)
+
+    @property
     def health(self) -> int:
         """0: nothing speaks against it, 1: busy and silent, 2: being connected again, 3: down."""
         if self.ready:
-            return 1 if self.outstanding > 1 and not self._heard else 0
+            return 1 if not self._heard and len(self._sent) > 1 else 0
         if self.down:
             return 3
         return 0 if self.fresh else 2
@@ -79,15 +85,13 @@ class Link:
 
     def began(self) -> None:
         """Note that a message is sent."""
-        with self._lock:
-            self.outstanding += 1
-            self._heard = False
+        self._sent.append(None)  # which needs no lock
+        self._heard = False
 
     def ended(self) -> None:
         """Note that a message ended."""
-        with self._lock:
-            self.outstanding -= 1
-            self._heard = True
+        self._sent.pop()
+        self._heard = True
 
     def lost(self) -> None:
         """Note that a message failed with its connection: gRPC tells the state of the connection a moment later."""
@@ -155,14 +159,11 @@ class BlockingLink(Link):
         with self._lock:
             if self._channel is None:
                 self._channel = channel = self._open()
-                self.call = channel.unary_unary(CALL, pb.CallRequest.SerializeToString, pb.CallResponse.FromString)
-                self.cast = channel.unary_unary(CAST, pb.CastRequest.SerializeToString, pb.CastResponse.FromString)
-                self.multicall = channel.unary_stream(
-                    MULTICALL, pb.MulticallRequest.SerializeToString, pb.MulticallResponse.FromString
-                )
-                self.monitored = channel.unary_stream(
-                    MONITORED, pb.MonitoredCallRequest.SerializeToString, pb.MonitoredCallResponse.FromString
-                )
+                # Requests and results are bytes.
+                self.call: Any = channel.unary_unary(CALL)
+                self.cast: Any = channel.unary_unary(CAST)
+                self.multicall: Any = channel.unary_stream(MULTICALL)
+                self.monitored: Any = channel.unary_stream(MONITORED, None, pb.MonitoredCallResponse.FromString)
                 self.ping = channel.unary_unary(
                     PING, introspection.PingRequest.SerializeToString, introspection.PingResponse.FromString
                 )

@@ -57,17 +57,19 @@ class RequestContext(dict[str, Any]):
     @property
     def canceled(self) -> bool:
         """Whether the caller has left, or the server is stopped by force: the method should end."""
-        return self._message.canceled.is_set()
+        return self._message.canceled
 
     def wait_canceled(self, seconds: float) -> bool:
         """Wait for so long, less if the method is canceled. It blocks: only for methods in threads."""
-        return self._message.canceled.wait(seconds)
+        return self._message.wait_canceled(seconds)
 
 
 class Incoming:
     """A message in a server."""
 
     __slots__ = (
+        "_event",
+        "bounded",
         "caller",
         "canceled",
         "deadline",
@@ -78,19 +80,49 @@ class Incoming:
         "order_key",
         "server",
         "size",
+        "ticket",
         "version",
     )
 
-    def __init__(self) -> None:
-        self.method = self.id = self.version = self.server = self.caller = self.order_key = ""
+    def __init__(self, method: str, id: str, version: str, server: str, caller: str, size: int) -> None:
+        self.method, self.id, self.version, self.server = method, id, version, server
+        self.caller, self.size = caller, size
+        self.order_key = ""
         self.metadata: dict[str, str] = {}
         self.deadline: float | None = None
-        self.size = 0
-        self.canceled = threading.Event()
+        self.bounded = False  # the deadline is earlier than that of the RPC
+        self.canceled = False
         self.on_cancel: Callable[[], object] | None = None
+        self._event: threading.Event | None = None
+        self.ticket: Any = None  # its place in the queue, or its worker
+
+    def content(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Decode the request context and the keyword arguments."""
+        raise NotImplementedError
+
+    def expect(self, now: float, remaining: float | None, own: float | None) -> None:
+        """Set the deadline: that of the RPC, or the sender's own if it is earlier."""
+        if remaining is not None:
+            self.deadline = now + remaining
+        if own is not None and (self.deadline is None or now + own < self.deadline):
+            self.deadline, self.bounded = now + own, True
 
     def cancel(self) -> None:
-        """Cancel the method."""
-        self.canceled.set()
+        """Cancel the method. It is for the event loop."""
+        self.canceled = True
+        if self._event is not None:
+            self._event.set()
         if self.on_cancel is not None:
             self.on_cancel()
+
+    def wait_canceled(self, seconds: float) -> bool:
+        """Wait in a thread, for so long, less if the method is canceled."""
+        with _waiting:
+            if self._event is None:
+                self._event = threading.Event()
+        if self.canceled:
+            return True
+        return self._event.wait(seconds)
+
+
+_waiting = threading.Lock()

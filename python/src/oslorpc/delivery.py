@@ -26,18 +26,28 @@ _LEARN = 3.0  # how long a topic is watched until it is known who was there
 _MIN_PAUSE, _MAX_PAUSE = 0.01, 1.0
 
 
-@dataclasses.dataclass(slots=True)
+class Plan:
+    """What all messages of a client for one method have in common. It is made once."""
+
+    __slots__ = ("fail_fast", "head", "memory", "method", "monitor", "namespace", "retry", "target", "topic", "version")
+
+    def __init__(self, target: Target, method: str, version: Version, topic: Topic) -> None:
+        self.target, self.method, self.version, self.topic = target, method, version, topic
+        self.namespace = target.namespace or ""
+        self.retry = -1
+        self.fail_fast = False
+        self.monitor: float | None = None
+        self.head = b""  # the fields of the message that are always the same
+        self.memory: tuple[int, list[list[Entry]]] = (-1, [])  # a state of the topic, and who may get it
+
+
 class Message:
     """What delivery needs to know of a message."""
 
-    target: Target
-    method: str
-    namespace: str
-    version: Version
-    deadline: float
-    turn: int
-    retry: int = -1
-    fail_fast: bool = False
+    __slots__ = ("deadline", "plan", "turn")
+
+    def __init__(self, plan: Plan, deadline: float, turn: int) -> None:
+        self.plan, self.deadline, self.turn = plan, deadline, turn
 
 
 @dataclasses.dataclass(slots=True)
@@ -77,20 +87,35 @@ class _Verdict(enum.Enum):
 
 def candidates(topic: Topic, seen: int, entries: tuple[Entry, ...], m: Message, now: float) -> list[list[Entry]]:
     """Return the instances that a message may go to, in groups: the preferred first."""
-    key = m.target.server, m.namespace, m.version
+    key = m.plan.target.server, m.plan.namespace, m.plan.version
     groups: list[list[Entry]] | None = topic.recall(seen, key)
     if groups is None:
         groups = _groups(topic, entries, m, now)
-        topic.remember(seen, key, groups)
+        if not topic.remember(seen, key, groups):
+            return groups
+    m.plan.memory = seen, groups
     return groups
 
 
+def usual(m: Message) -> Entry | None:
+    """Return the instance that a message goes to, if it is known from before and connected: the usual case."""
+    plan = m.plan
+    seen, groups = plan.memory
+    if seen != plan.topic.state[0] or not groups[0]:
+        return None
+    few = groups[0]
+    e = few[m.turn % len(few)]
+    return e if e.link.ready and e.link.health == 0 else None
+
+
 def _groups(topic: Topic, entries: tuple[Entry, ...], m: Message, now: float) -> list[list[Entry]]:
-    if m.target.server is not None:
-        named = [e for e in entries if e.instance.server == m.target.server and e.usable(now)]
-        able = [e for e in named if e.serves(m.namespace, m.version)]
+    if m.plan.target.server is not None:
+        named = [e for e in entries if e.instance.server == m.plan.target.server and e.usable(now)]
+        able = [e for e in named if e.serves(m.plan.namespace, m.plan.version)]
         return [[e for e in able if not e.draining], [e for e in able if e.draining]]
-    open_to_all = [e for e in entries if not e.draining and e.usable(now) and e.serves(m.namespace, m.version)]
+    open_to_all = [
+        e for e in entries if not e.draining and e.usable(now) and e.serves(m.plan.namespace, m.plan.version)
+    ]
     active = [e for e in open_to_all if not e.held]
     few = topic.preferred(active)
     rest = [] if few is active else [e for e in active if e not in few]
@@ -114,19 +139,25 @@ def _pick(topic: Topic, seen: int, entries: tuple[Entry, ...], m: Message, tried
             return best
     if any(group for group in groups):
         return _Verdict.EXHAUSTED
-    meant = [e for e in entries if m.target.server in (None, e.instance.server)]
-    if m.target.server is None:
+    meant = [e for e in entries if m.plan.target.server in (None, e.instance.server)]
+    if m.plan.target.server is None:
         meant = [e for e in meant if not e.draining]
     there = [e for e in meant if e.usable(now)]
     if there:
-        away = any(e.away(now) and e.serves(m.namespace, m.version) for e in meant)
+        away = any(e.away(now) and e.serves(m.plan.namespace, m.plan.version) for e in meant)
         return _Verdict.AWAY if away else _Verdict.UNABLE
-    return _Verdict.NO_SERVER if m.target.server is not None else _Verdict.ABSENT
+    return _Verdict.NO_SERVER if m.plan.target.server is not None else _Verdict.ABSENT
 
 
-def deliver(topic: Topic, m: Message) -> Delivery:
-    """Deliver a message to one instance, and return its result."""
+def deliver(m: Message, first: tuple[Entry, Error] | None = None) -> Delivery:
+    """Deliver a message to one instance, and return its result.
+
+    The first instance may have been tried already, without success.
+    """
+    topic = m.plan.topic
     state = _State(topic, m)
+    if first is not None:
+        state.failed(*first)
     while True:
         seen, entries = topic.snapshot()
         if time.monotonic() >= m.deadline:
@@ -164,9 +195,9 @@ class _State:
 
     def await_discovery(self, seen: int) -> Generator[Step, Any, None]:
         limit = self.m.deadline
-        if self.m.fail_fast:
+        if self.m.plan.fail_fast:
             limit = min(limit, self.began + _LEARN)
-        if time.monotonic() >= limit or (self.m.fail_fast and self.topic.error):
+        if time.monotonic() >= limit or (self.m.plan.fail_fast and self.topic.error):
             raise self.gave_up()
         yield Wait(seen, limit - time.monotonic())
 
@@ -218,7 +249,7 @@ class _State:
             self.absent(verdict, entries)
         self.rounds += 1
         down = verdict is not _Verdict.EXHAUSTED or (self.last is not None and self.last.kind is Kind.UNREACHABLE)
-        if (self.m.fail_fast and down) or 0 <= self.m.retry < self.rounds:
+        if (self.m.plan.fail_fast and down) or 0 <= self.m.plan.retry < self.rounds:
             raise self.about(self.last or self.unable_now(entries))
         if verdict is not _Verdict.EXHAUSTED:
             return self.until_known() if verdict is _Verdict.NO_SERVER else _MAX_PAUSE
@@ -229,7 +260,7 @@ class _State:
         self.absent_since = self.absent_since or time.monotonic()
         avoided = [e for e in entries if e.avoided > time.monotonic()]
         if verdict is _Verdict.NO_SERVER:
-            message = f'no server named "{self.m.target.server}" is on the topic'
+            message = f'no server named "{self.m.plan.target.server}" is on the topic'
         elif any(e.draining and not e.left for e in entries):
             message = "every server on the topic drains, and takes only messages for it by name"
         else:
@@ -240,7 +271,11 @@ class _State:
 
     def until_known(self) -> float:
         """Return how long a server that is not listed is waited for, or raise if it is known not to be there."""
-        if self.last is None or self.last.kind is not Kind.NO_INSTANCE or self.topic.recent(self.m.target.server or ""):
+        if (
+            self.last is None
+            or self.last.kind is not Kind.NO_INSTANCE
+            or self.topic.recent(self.m.plan.target.server or "")
+        ):
             return _MAX_PAUSE
         now = time.monotonic()
         left = max(_SETTLE - (now - self.absent_since), _LEARN - (now - self.topic.since))
@@ -249,7 +284,7 @@ class _State:
         return left
 
     def unable_now(self, entries: tuple[Entry, ...]) -> Error:
-        return unable(self.m, [e for e in entries if self.m.target.server in (None, e.instance.server)])
+        return unable(self.m, [e for e in entries if self.m.plan.target.server in (None, e.instance.server)])
 
     def gave_up(self) -> Error:
         error = self.last or self.unable
@@ -268,7 +303,7 @@ class _State:
 
 def about(error: Error, m: Message) -> Error:
     """Complete an error with the message that it is about."""
-    error.target, error.method = m.target, m.method
+    error.target, error.method = m.plan.target, m.plan.method
     return error
 
 
@@ -287,8 +322,8 @@ def unable(m: Message, entries: Iterable[Entry]) -> Error:
     seen = []
     for e in entries:
         seen += [i for i in e.instance.implemented if i not in seen]
-    who = f'server "{m.target.server}" does not serve' if m.target.server else "no server on the topic serves"
-    message = f"{who} version {m.version} of the {describe_namespace(m.namespace)}; {offer(seen)}"
+    who = f'server "{m.plan.target.server}" does not serve' if m.plan.target.server else "no server on the topic serves"
+    message = f"{who} version {m.plan.version} of the {describe_namespace(m.plan.namespace)}; {offer(seen)}"
     return Error(Kind.UNSUPPORTED_VERSION, message, safe_to_retry=True)
 
 

@@ -54,10 +54,16 @@ class Method:
     read: Callable[[Any], tuple[dict[str, Any], dict[str, Any]]] | None = None  # its messages, if not as usual
     started: int = 0
     failed: int = 0
+    known: dict[str, Argument] = dataclasses.field(init=False)
+    required: tuple[str, ...] = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        self.known = {a.name: a for a in self.arguments}
+        self.required = tuple(a.name for a in self.arguments if not a.optional)
 
     def check(self, kwargs: Mapping[str, Any]) -> None:
         """Raise an Error of kind BadArguments unless the arguments fit the method."""
-        known = {a.name: a for a in self.arguments}
+        known = self.known
         for name, value in kwargs.items():
             argument = known.get(name)
             if argument is None:
@@ -67,11 +73,15 @@ class Method:
             elif argument.accepts is not None and not argument.accepts(value):
                 why = f"wanted {argument.type}, got {word_of(value)}"
                 raise payload.failure(Kind.BAD_ARGUMENTS, "/" + payload.escape(name), why)
-        missing = [f'"{a.name}"' for a in self.arguments if not a.optional and a.name not in kwargs]
-        if missing:
-            word = "argument" if len(missing) == 1 else "arguments"
-            why = f"missing {word} {', '.join(missing)}; the method takes {self.signature()}"
-            raise payload.failure(Kind.BAD_ARGUMENTS, "", why)
+        for name in self.required:
+            if name not in kwargs:
+                raise self._incomplete(kwargs)
+
+    def _incomplete(self, kwargs: Mapping[str, Any]) -> Error:
+        missing = [f'"{name}"' for name in self.required if name not in kwargs]
+        word = "argument" if len(missing) == 1 else "arguments"
+        why = f"missing {word} {', '.join(missing)}; the method takes {self.signature()}"
+        return payload.failure(Kind.BAD_ARGUMENTS, "", why)
 
     def signature(self) -> str:
         """List the arguments for people."""

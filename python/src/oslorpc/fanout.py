@@ -151,8 +151,9 @@ class Patience:
         return pause if full and time.monotonic() + pause < self._until else None
 
 
-def audience(topic: Topic, m: Message, entries: tuple[Entry, ...]) -> Audience:
+def audience(m: Message, entries: tuple[Entry, ...]) -> Audience:
     """Return the servers that a message for all is for."""
+    topic = m.plan.topic
     now = time.monotonic()
     reached, skipped = [], []
     for e in entries:
@@ -161,7 +162,7 @@ def audience(topic: Topic, m: Message, entries: tuple[Entry, ...]) -> Audience:
         if e.draining:
             message = "the server drains, and takes only messages for it by name"
             error = Error(Kind.REFUSED, message, safe_to_retry=True)
-        elif not e.serves(m.namespace, m.version):
+        elif not e.serves(m.plan.namespace, m.plan.version):
             error = delivery.unable(m, [e])
         else:
             reached.append(e)

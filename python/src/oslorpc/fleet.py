@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from oslorpc import frame
 from oslorpc.discovery.base import DRAINING, HELD, Instance, Registry, Update
 from oslorpc.versions import Version
 
@@ -34,6 +35,10 @@ class Entry:
     lost: bool = False  # the registry lost its data, so that it is believed to be there
     left: bool = False  # it said that it is not there
     avoided: float = 0.0  # until when
+    field: bytes = b""  # the part of a request that names it
+
+    def __post_init__(self) -> None:
+        self.field = frame.instance(self.instance.id)
 
     def usable(self, now: float) -> bool:
         """Whether messages may be sent to it."""
@@ -73,8 +78,8 @@ class Topic:
         self._connect = connect
         self._me = me
         self._changed = threading.Condition()
-        self._entries: tuple[Entry, ...] | None = None
-        self._version = 0
+        self.state: tuple[int, tuple[Entry, ...] | None] = (0, None)  # a number for the state, and the entries
+        self.closed = False
         self._memory: tuple[int, dict[object, Any]] = (-1, {})
         self._listeners: set[Callable[[], object]] = set()
         self._recent: dict[str, float] = {}
@@ -85,23 +90,23 @@ class Topic:
 
     def snapshot(self) -> tuple[int, tuple[Entry, ...] | None]:
         """Return a number for the state, and the entries; None if they are not known yet."""
-        with self._changed:
-            self.used = time.monotonic()
-            return self._version, self._entries
+        self.used = time.monotonic()
+        return self.state
 
     def recall(self, seen: int, key: object) -> Any:
         """Return what was remembered of a state; None if nothing was."""
         state, known = self._memory
         return known.get(key) if state == seen else None
 
-    def remember(self, seen: int, key: object, value: object) -> None:
+    def remember(self, seen: int, key: object, value: object) -> bool:
         """Remember what was found out of a state, unless that changes with time alone."""
-        if any(e.missing or e.avoided for e in self._entries or ()):
-            return
+        if any(e.missing or e.avoided for e in self.state[1] or ()):
+            return False
         state, known = self._memory
         if state != seen or len(known) > _REMEMBERED:
             known = {}
         self._memory = seen, {**known, key: value}
+        return True
 
     @property
     def error(self) -> Exception | None:
@@ -132,7 +137,7 @@ class Topic:
 
     def _merge(self, u: Update) -> None:
         now = time.monotonic()
-        before = {_key(e.instance): e for e in self._entries or ()}
+        before = {_key(e.instance): e for e in self.state[1] or ()}
         entries = []
         for i in u.instances:
             e = before.pop(_key(i), None)
@@ -151,7 +156,7 @@ class Topic:
             else:
                 e.link.release()
         entries.sort(key=lambda e: (e.instance.id, e.instance.addr, e.instance.server))
-        self._entries = tuple(entries)
+        self.state = self.state[0], tuple(entries)
 
     def gone(self, e: Entry) -> None:
         """Note that an instance said that it is not there.
@@ -176,7 +181,7 @@ class Topic:
             self._notify()
 
     def _notify(self) -> None:
-        self._version += 1
+        self.state = self.state[0] + 1, self.state[1]
         self._changed.notify_all()
         for listener in self._listeners:
             listener()
@@ -184,7 +189,7 @@ class Topic:
     def wait(self, seen: int, seconds: float) -> None:
         """Wait until the state is not the one seen, for so long."""
         with self._changed:
-            self._changed.wait_for(lambda: self._version != seen, max(seconds, 0))
+            self._changed.wait_for(lambda: self.state[0] != seen, max(seconds, 0))
 
     def listen(self, seen: int, listener: Callable[[], object]) -> Callable[[], None]:
         """Call a listener at each change after the state seen, until the result is called.
@@ -193,7 +198,7 @@ class Topic:
         """
         with self._changed:
             self._listeners.add(listener)
-            if self._version != seen:
+            if self.state[0] != seen:
                 listener()
 
         def stop() -> None:
@@ -206,9 +211,10 @@ class Topic:
         """End the watch."""
         self.stop()
         with self._changed:
-            for e in self._entries or ():
+            self.closed = True
+            for e in self.state[1] or ():
                 e.link.release()
-            self._entries = ()
+            self.state = self.state[0] + 1, ()
 
 
 def _key(i: Instance) -> tuple[str, str, str]:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from oslorpc import errors, payload
-from oslorpc.context import Incoming
+from oslorpc import errors, frame, payload
 from oslorpc.discovery.base import Instance
 from oslorpc.dispatcher import STOPPING, Dispatcher
 from oslorpc.errors import Error, Kind, refused
@@ -33,6 +31,7 @@ class Served:
 
     def __init__(self, instance: Instance, dispatcher: Dispatcher, missed: Any = None) -> None:
         self.instance, self.dispatcher, self.missed = instance, dispatcher, missed
+        self.shared = False  # the process has other servers that take the same messages
 
 
 def check(m: pb.Message, has_message: bool) -> Version:
@@ -46,10 +45,7 @@ def check(m: pb.Message, has_message: bool) -> Version:
         raise _invalid("a request reaches one server: to fan out, send one to each and leave `target.fanout` out")
     if not m.method:
         raise _invalid("`method` is required: name the method to run")
-    for name in ("missed", "remaining"):
-        if m.HasField(name) and seconds(getattr(m, name)) < 0:
-            raise _invalid(f"`{name}` is negative: leave it out, or give a duration")
-    check_name("order key", m.order_key)
+    check_times(m)
     check_name("method name", m.method)
     if not m.target.topic:
         raise _invalid("a topic is required to send: give the target one")
@@ -61,6 +57,15 @@ def check(m: pb.Message, has_message: bool) -> Version:
         return Version.parse(m.target.version)
     except ValueError as e:
         raise _invalid(str(e)) from None
+
+
+def check_times(m: pb.Message) -> None:
+    """Check what is new in each message, also if messages of its kind are known."""
+    for name in ("missed", "remaining"):
+        if m.HasField(name) and seconds(getattr(m, name)) < 0:
+            raise _invalid(f"`{name}` is negative: leave it out, or give a duration")
+    if m.order_key:
+        check_name("order key", m.order_key)
 
 
 def check_headers(m: pb.Message, headers: Iterable[tuple[str, Any]]) -> None:
@@ -93,7 +98,9 @@ def find(servers: Sequence[Served], m: pb.Message, exchange: str, boot_id: str) 
     if meant:
         active = [s for s in meant if s.dispatcher.phase == "active"]
         choice = active or meant
-        return choice[int.from_bytes(os.urandom(2)) % len(choice)] if len(choice) > 1 else choice[0]
+        chosen = choice[int.from_bytes(os.urandom(2)) % len(choice)] if len(choice) > 1 else choice[0]
+        chosen.shared = len(meant) > 1
+        return chosen
     raise absent(servers, m.instance_id, boot_id)
 
 
@@ -117,35 +124,29 @@ def ping(servers: Sequence[Served], instance_id: str, boot_id: str) -> None:
     raise absent(servers, instance_id, boot_id)
 
 
-def receive(m: pb.Message, caller: str, remaining: float | None, server: str, cast: bool, most: int) -> Incoming:
-    """Return a message as it comes in."""
-    incoming = Incoming()
-    incoming.method, incoming.id, incoming.order_key = m.method, m.id, m.order_key
-    incoming.version, incoming.server, incoming.caller = m.target.version, server, caller
-    incoming.metadata = {k.lower(): v for k, v in m.metadata.items() if not k.lower().startswith(("oslorpc-", "grpc-"))}
-    incoming.size = m.kwargs.ByteSize() + m.context.ByteSize()
-    if incoming.size > most + 16:
-        message = f"the request has {incoming.size} bytes, and this server takes {most}: send less at a time"
+def check_size(m: pb.Message, most: int) -> None:
+    """Refuse a message that is too large."""
+    size = m.kwargs.ByteSize() + m.context.ByteSize()
+    if size > most + frame.ENVELOPE:
+        message = f"the request has {size} bytes, and this server takes {most}: send less at a time"
         raise Error(Kind.TOO_LARGE, message, safe_to_retry=True)
-    if not cast:
-        given = [remaining, seconds(m.remaining) if m.HasField("remaining") else None]
-        known = [left for left in given if left is not None]
-        incoming.deadline = time.monotonic() + min(known) if known else None
-    return incoming
 
 
-def content(m: pb.Message) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Decode the request context and the keyword arguments."""
-    return _object("context", m.context), _object("kwargs", m.kwargs)
+def metadata(m: pb.Message) -> dict[str, str]:
+    """Return the metadata of a message without the names that are reserved."""
+    own = ((k.lower(), v) for k, v in m.metadata.items())
+    return {k: v for k, v in own if not k.startswith(("oslorpc-", "grpc-"))}
 
 
-def _object(part: str, p: Any) -> dict[str, Any]:
+def content(part: str, p: Any) -> dict[str, Any]:
+    """Decode the request context or the keyword arguments."""
     try:
-        value = payload.read(p, Kind.BAD_ARGUMENTS, {})
+        text = p.json
+        value = payload.loads(text, Kind.BAD_ARGUMENTS) if text else payload.read(p, Kind.BAD_ARGUMENTS, {})
     except Error as e:
         e.message = f"{part}: {e.message}"
         raise
-    if not isinstance(value, dict):
+    if type(value) is not dict:
         what = "the request context" if part == "context" else "the arguments"
         raise Error(Kind.BAD_ARGUMENTS, f"{what} must be a JSON object, not {type(value).__name__}", safe_to_retry=True)
     return value

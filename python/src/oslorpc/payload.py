@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any
 
 from google.protobuf.struct_pb2 import Value
@@ -15,6 +16,7 @@ from oslorpc.v1 import payload_pb2 as pb
 
 MAX_SAFE = 2**53 - 1
 _MAX_DEPTH = 30  # a level takes three messages, and the protobuf library gives up beyond 100
+_LEAVES = frozenset((str, int, float, bool, type(None)))
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -24,12 +26,15 @@ class Raw(str):
 
 def dumps(value: Any, kind: Kind) -> str:
     """Return a value as JSON text. An Error of the kind names the place of what cannot be sent."""
+    return encode(value, kind).decode()
+
+
+def encode(value: Any, kind: Kind) -> bytes:
+    """Return a value as JSON text in UTF-8. An Error of the kind names the place of what cannot be sent."""
     if type(value) is Raw:
-        return value
+        return value.encode()
     try:
-        text = _encode(value)
-        if not text.isascii():
-            text.encode()
+        text = _encode(value).encode()
         if _plain_keys(value):
             return text
     except (TypeError, ValueError, RecursionError):
@@ -43,6 +48,8 @@ def dumps(value: Any, kind: Kind) -> str:
 
 def _plain_keys(value: Any) -> bool:
     """Whether all names are text, which json.dumps would turn them into in silence."""
+    if type(value) in _LEAVES:
+        return True
     pending = [value]
     while pending:
         v = pending.pop()
@@ -50,7 +57,7 @@ def _plain_keys(value: Any) -> bool:
             for key, inner in v.items():
                 if type(key) is not str and not isinstance(key, str):
                     return False
-                if isinstance(inner, (dict, list, tuple)):
+                if type(inner) not in _LEAVES and isinstance(inner, (dict, list, tuple)):
                     pending.append(inner)
         elif isinstance(v, (list, tuple)):
             pending.extend(inner for inner in v if isinstance(inner, (dict, list, tuple)))
@@ -128,7 +135,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _refuse(constant: str) -> Any:
+def _refuse(constant: object) -> Any:
     raise ValueError(constant)
 
 
@@ -139,8 +146,29 @@ def _finite(literal: str) -> float:
     return number
 
 
-_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
-_decode = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite).decode
+def _encoder() -> Callable[[Any], str]:
+    """Return what writes JSON. The standard library makes a new encoder for each value unless it is held here."""
+    make: Any = getattr(json.encoder, "c_make_encoder", None)
+    if make is None:
+        return json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+    text: Any = json.encoder.encode_basestring
+    chunks = make(None, _refuse, text, None, ":", ",", False, False, False)
+    return lambda value: "".join(chunks(value, 0))
+
+
+_encode = _encoder()
+_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_refuse, parse_float=_finite)
+_scan: Callable[[str, int], tuple[Any, int]] = _decoder.scan_once  # type: ignore[attr-defined]
+
+
+def _decode(text: str) -> Any:
+    try:
+        value, end = _scan(text, 0)  # most texts have no blanks around the value
+        if end == len(text):
+            return value
+    except StopIteration:
+        pass
+    return _decoder.decode(text)
 
 
 def failure(kind: Kind, path: str, why: str) -> Error:
@@ -220,9 +248,6 @@ def read(payload: pb.Payload | None, kind: Kind, absent: Any) -> Any:
     return absent
 
 
-def write(value: Any, as_value: bool) -> pb.Payload:
-    """Return a result as a payload, in one of the encodings."""
-    text = dumps(value, Kind.BAD_RESULT)
-    if not as_value:
-        return pb.Payload(json=text)
+def as_value(text: str) -> pb.Payload:
+    """Return a result, as JSON text, as a payload with a protobuf value."""
     return pb.Payload(value=to_value(loads(text, Kind.BAD_RESULT), Kind.BAD_RESULT))

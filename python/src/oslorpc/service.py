@@ -10,18 +10,23 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from oslorpc import intake, status, wire
 from oslorpc.connection import CALL, CAST, GET_INFO, MONITORED, MULTICALL, PING
-from oslorpc.context import Incoming
-from oslorpc.dispatcher import ACTIVE, writable
-from oslorpc.endpoint import Method
+from oslorpc.dispatcher import ACTIVE
 from oslorpc.errors import Error, Kind
 from oslorpc.introspect import describe
+from oslorpc.messages import Caller, Route, Taken
 from oslorpc.v1 import introspection_pb2 as introspection
 from oslorpc.v1 import rpc_pb2 as pb
 from oslorpc.v1 import target_pb2
 
+_MESSAGES = "/oslorpc.v1.RPCService/"
+_USUAL = ("user-agent", "te", "grpc-accept-encoding", "accept-encoding")  # headers that are the same in all RPCs
+_REMEMBERED = 1024
+_HEARTBEAT = pb.MonitoredCallResponse(heartbeat=pb.Heartbeat()).SerializeToString()
+_parse = pb.CallRequest.FromString
 _HEALTH = "/grpc.health.v1.Health/"
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -36,14 +41,10 @@ class Services(grpc.GenericRpcHandler):
         self.last = 0.0  # when the last message came
         self._changed = asyncio.Condition()
         self._known: set[str] = {""}
+        self._routes: dict[tuple[bytes, str, str], Route] = {}
+        self._callers: dict[Any, dict[str, Any]] = {}
         unary, stream = grpc.unary_unary_rpc_method_handler, grpc.unary_stream_rpc_method_handler
         self._handlers: dict[str, Any] = {
-            CALL: unary(self._call, pb.CallRequest.FromString, pb.CallResponse.SerializeToString),
-            CAST: unary(self._cast, pb.CastRequest.FromString, pb.CastResponse.SerializeToString),
-            MULTICALL: stream(self._multicall, pb.MulticallRequest.FromString, pb.MulticallResponse.SerializeToString),
-            MONITORED: stream(
-                self._monitored, pb.MonitoredCallRequest.FromString, pb.MonitoredCallResponse.SerializeToString
-            ),
             PING: unary(self._ping, introspection.PingRequest.FromString, introspection.PingResponse.SerializeToString),
             GET_INFO: unary(
                 self._info, introspection.GetInfoRequest.FromString, introspection.GetInfoResponse.SerializeToString
@@ -62,7 +63,16 @@ class Services(grpc.GenericRpcHandler):
         Unknown ones are refused with a detail, so that clients know that nothing ran.
         """
         path = handler_call_details.method
-        handler = self._handlers.get(path)
+        if path.startswith(_MESSAGES):
+            headers: Any = handler_call_details.invocation_metadata
+            handlers = self._callers.get(headers)
+            if handlers is None:
+                handlers = self._handlers_for(Caller(headers or ()))
+                if len(self._callers) < _REMEMBERED and all(key in _USUAL for key, _ in headers or ()):
+                    self._callers[headers] = handlers
+        else:
+            handlers = self._handlers
+        handler = handlers.get(path)
         if handler is not None or path.startswith("/grpc.reflection."):
             return handler
 
@@ -74,95 +84,124 @@ class Services(grpc.GenericRpcHandler):
 
         return grpc.unary_unary_rpc_method_handler(unknown)
 
-    async def _answer(
-        self,
-        request: Any,
-        context: Context,
-        cast: bool,
-        work: Callable[[Incoming, Method, Any, intake.Served], Awaitable[Any]],
-    ) -> Any:
-        """Take a message in, and do its work; its error becomes the status of the RPC."""
-        m: pb.Message = request.message
-        self.last = time.monotonic()
-        served: intake.Served | None = None
-        try:
-            headers = context.invocation_metadata() or ()
-            version = intake.check(m, request.HasField("message"))
-            intake.check_headers(m, headers)
-            served = intake.find(self.servers, m, self.exchange, self.boot_id)
-            incoming = intake.receive(
-                m, _caller(headers), context.time_remaining(), served.instance.server, cast, self.max_size
-            )
-            if m.HasField("missed") and served.missed is not None:
-                served.missed(f"a message failed {intake.seconds(m.missed):g} s ago")
-            method, ticket = served.dispatcher.accept(incoming, m.target.namespace, version)
-            return await work(incoming, method, ticket, served)
-        except Error as e:
-            if cast and e.kind is Kind.OUTCOME_UNKNOWN:  # a repeated one is answered as accepted
-                return pb.CastResponse()
-            e.method = m.method
-            if served is not None:
-                e.server, e.instance_id = served.instance.server, served.instance.id
-            await _abort(context, e, served)
-        finally:
-            self.last = time.monotonic()
+    def _handlers_for(self, caller: Caller) -> dict[str, Any]:
+        """Return handlers for messages with the same headers. Requests and results are bytes."""
 
-    async def _call(self, request: pb.CallRequest, context: Context) -> Any:
-        async def work(incoming: Incoming, method: Method, ticket: Any, served: intake.Served) -> Any:
-            return pb.CallResponse(result=await self._result(request.message, incoming, method, ticket, served))
-
-        return await self._answer(request, context, False, work)
-
-    async def _result(
-        self, m: pb.Message, incoming: Incoming, method: Method, ticket: Any, served: intake.Served
-    ) -> Any:
-        """Run a message, and return its last item."""
-        last: list[Any] = [writable(None, _as_value(m), self.max_size)]
-
-        async def emit(item: Any) -> None:
-            last[0] = writable(item, _as_value(m), self.max_size)
-
-        await served.dispatcher.run(incoming, method, ticket, lambda: _content(method, m), emit)
-        return last[0]
-
-    async def _cast(self, request: pb.CastRequest, context: Context) -> Any:
-        async def work(incoming: Incoming, method: Method, ticket: Any, served: intake.Served) -> Any:
-            served.dispatcher.cast(incoming, method, ticket, lambda: _content(method, request.message))
-            return pb.CastResponse()
-
-        return await self._answer(request, context, True, work)
-
-    async def _multicall(self, request: pb.MulticallRequest, context: Context) -> None:
-        m = request.message
-
-        async def work(incoming: Incoming, method: Method, ticket: Any, served: intake.Served) -> None:
-            await context.send_initial_metadata((("oslorpc-taken", "1"),))
-
-            async def emit(item: Any) -> None:
-                await context.write(pb.MulticallResponse(item=writable(item, _as_value(m), self.max_size)))
-
-            await served.dispatcher.run(incoming, method, ticket, lambda: _content(method, m), emit)
-
-        await self._answer(request, context, False, work)
-
-    async def _monitored(self, request: pb.MonitoredCallRequest, context: Context) -> None:
-        interval = 1.0
-        if request.HasField("heartbeat_interval"):
-            interval = max(intake.seconds(request.heartbeat_interval), 0.01)
-
-        async def work(incoming: Incoming, method: Method, ticket: Any, served: intake.Served) -> None:
-            await context.send_initial_metadata((("oslorpc-taken", "1"),))
-            task = asyncio.ensure_future(self._result(request.message, incoming, method, ticket, served))
+        async def call(body: bytes, context: Context) -> Any:
+            taken: Taken | None = None
             try:
-                while not (await asyncio.wait([task], timeout=interval))[0]:
-                    await context.write(pb.MonitoredCallResponse(heartbeat=pb.Heartbeat()))
-            except BaseException:
-                incoming.cancel()
-                task.cancel()
-                raise
-            await context.write(pb.MonitoredCallResponse(response=pb.CallResponse(result=task.result())))
+                taken = self._take(body, context, caller, False)
+                return await taken.result()
+            except Error as e:
+                await self._refuse(context, e, body, taken)
+            finally:
+                self.last = time.monotonic()
 
-        await self._answer(request, context, False, work)
+        async def cast(body: bytes, context: Context) -> Any:
+            try:
+                taken = self._take(body, context, caller, True)
+                taken.route.served.dispatcher.cast(taken, taken.route.method)
+                return b""
+            except Error as e:
+                if e.kind is Kind.OUTCOME_UNKNOWN:  # a repeated one is answered as accepted
+                    return b""
+                await self._refuse(context, e, body, None)
+            finally:
+                self.last = time.monotonic()
+
+        async def stream(body: bytes, context: Context, work: Callable[[Taken, Context], Awaitable[None]]) -> None:
+            taken: Taken | None = None
+            try:
+                taken = self._take(body, context, caller, False)
+                await context.send_initial_metadata((("oslorpc-taken", "1"),))
+                await work(taken, context)
+            except Error as e:
+                await self._refuse(context, e, body, taken)
+            finally:
+                self.last = time.monotonic()
+
+        async def multicall(body: bytes, context: Context) -> None:
+            await stream(body, context, _items)
+
+        async def monitored(body: bytes, context: Context) -> None:
+            request = pb.MonitoredCallRequest.FromString(body)
+            interval = 1.0
+            if request.HasField("heartbeat_interval"):
+                interval = max(intake.seconds(request.heartbeat_interval), 0.01)
+            await stream(body, context, lambda taken, context: _heartbeats(taken, context, interval))
+
+        return {
+            CALL: grpc.unary_unary_rpc_method_handler(call),
+            CAST: grpc.unary_unary_rpc_method_handler(cast),
+            MULTICALL: grpc.unary_stream_rpc_method_handler(multicall),
+            MONITORED: grpc.unary_stream_rpc_method_handler(monitored),
+        }
+
+    def _take(self, body: bytes, context: Context, caller: Caller, cast: bool) -> Taken:
+        """Take a message in, or raise why it is not taken."""
+        now = self.last = time.monotonic()
+        m = _read(body).message
+        key = m.target.SerializeToString(), m.method, m.instance_id
+        missed, bounded, order_key = m.HasField("missed"), m.HasField("remaining"), m.order_key
+        route = self._routes.get(key)
+        if route is None:
+            route = self._route(body, m, caller)
+            if len(self._routes) < _REMEMBERED and not route.served.shared:
+                self._routes[key] = route
+        elif missed or bounded or order_key or caller.routed or len(body) > self.max_size:
+            self._check_known(body, m, caller)
+        served = route.served
+        taken = Taken(m, route, caller.name, len(body), self.max_size)
+        taken.order_key = order_key
+        if m.metadata:
+            taken.metadata = intake.metadata(m)
+        if not cast:
+            taken.expect(now, context.time_remaining(), intake.seconds(m.remaining) if bounded else None)
+        if missed and served.missed is not None:
+            served.missed(f"a message failed {intake.seconds(m.missed):g} s ago")
+        row = route.rows.get(caller.name)
+        if row is None:
+            row = served.dispatcher.row(m.target.namespace, m.method, route.version, caller.name)
+            if len(route.rows) < _REMEMBERED:
+                route.rows[caller.name] = row
+        try:
+            served.dispatcher.accept(taken, row, now)
+        except Error as e:
+            raise _about(e, served) from None
+        return taken
+
+    def _check_known(self, body: bytes, m: pb.Message, caller: Caller) -> None:
+        """Check what may be wrong with a message though its route is known."""
+        intake.check_times(m)
+        if caller.routed:
+            intake.check_headers(m, caller.headers)
+        if len(body) > self.max_size:
+            intake.check_size(m, self.max_size)
+
+    def _route(self, body: bytes, m: pb.Message, caller: Caller) -> Route:
+        """Check a message as a whole, and find its server and its method."""
+        version = intake.check(m, _read(body).HasField("message"))
+        intake.check_headers(m, caller.headers)
+        served = intake.find(self.servers, m, self.exchange, self.boot_id)
+        try:
+            intake.check_size(m, self.max_size)
+            method = served.dispatcher.select(m.target.namespace, version, m.method, caller.name)
+        except Error as e:
+            raise _about(e, served) from None
+        return Route(served, method, m.target.version, str(version))
+
+    async def _refuse(self, context: Context, e: Error, body: bytes, taken: Taken | None) -> None:
+        """End an RPC with an error."""
+        served = taken.route.served if taken is not None else None
+        if served is not None:
+            _about(e, served)
+        elif e.instance_id:
+            served = next((s for s in self.servers if s.instance.id == e.instance_id), None)
+        try:
+            e.method = _read(body).message.method
+        except Error:
+            e.method = ""
+        await _abort(context, e, served)
 
     async def _ping(self, request: introspection.PingRequest, context: Context) -> Any:
         try:
@@ -208,24 +247,50 @@ class Services(grpc.GenericRpcHandler):
             before = now
 
     async def changed(self) -> None:
-        """Tell those who watch the health that a phase changed."""
+        """Forget routes, and tell those who watch the health that a phase changed."""
+        self._routes.clear()
         async with self._changed:
             self._changed.notify_all()
 
 
-def _content(method: Method, m: pb.Message) -> tuple[dict[str, Any], dict[str, Any]]:
-    return (method.read or intake.content)(m)
+def _read(body: bytes) -> pb.CallRequest:
+    """Read a request. Those of all RPCs have the message in the same field."""
+    try:
+        return _parse(body)
+    except DecodeError:
+        message = "the request is not of the contract: it cannot be decoded"
+        raise Error(Kind.INVALID_TARGET, message, safe_to_retry=True) from None
 
 
-def _as_value(m: pb.Message) -> bool:
-    return bool(m.kwargs.WhichOneof("encoding") != "json")
+def _about(e: Error, served: intake.Served) -> Error:
+    e.server, e.instance_id = served.instance.server, served.instance.id
+    return e
 
 
-def _caller(headers: Any) -> str:
-    for key, value in headers:
-        if key == "user-agent":
-            return str(value).partition(" grpc-")[0]
-    return ""
+async def _items(taken: Taken, context: Context) -> None:
+    """Stream what a method yields; of a plain method, its one result."""
+
+    async def emit(item: Any) -> None:
+        await context.write(taken.written(item))
+
+    route = taken.route
+    value = await route.served.dispatcher.run(taken, route.method, emit)
+    if not route.method.streaming:
+        await emit(value)
+
+
+async def _heartbeats(taken: Taken, context: Context, interval: float) -> None:
+    """Answer with heartbeats until the result is there."""
+    task = asyncio.ensure_future(taken.result())
+    try:
+        while not (await asyncio.wait([task], timeout=interval))[0]:
+            await context.write(_HEARTBEAT)
+    except BaseException:
+        taken.cancel()
+        task.cancel()
+        raise
+    response = pb.MonitoredCallResponse(response=pb.CallResponse.FromString(task.result()))
+    await context.write(response.SerializeToString())
 
 
 async def _abort(context: Context, e: Error, served: intake.Served | None = None) -> None:

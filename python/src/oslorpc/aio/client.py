@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import grpc.aio
 
-from oslorpc import delivery, errors
+from oslorpc import delivery, errors, frame
 from oslorpc.aio.items import Items
 from oslorpc.aio.link import AioLink, failure
 from oslorpc.clientcore import (
@@ -25,10 +25,6 @@ from oslorpc.delivery import Connect, Send, Wait
 from oslorpc.errors import Error, Kind
 from oslorpc.fanout import Audience, Delivered, Reply, Report, audience
 from oslorpc.fleet import Entry, Topic
-from oslorpc.v1 import rpc_pb2 as pb
-
-if TYPE_CHECKING:
-    pass
 
 _AT_ONCE = 64
 _Sender = Callable[[Operation, Entry], Awaitable[Any]]
@@ -44,7 +40,7 @@ class Client(ClientCore[TransportCore]):
         """Have one server run a method, and return its result."""
         op = self._operation(method, ctxt, kwargs, CALL_TIMEOUT)
         self._check_one()
-        return await self._deliver(op, self._send_monitored if op.monitor else self._send_call)
+        return await self._deliver(op, self._send_monitored if op.plan.monitor else self._send_call)
 
     async def cast(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> None:
         """Have one server accept a message, which runs later; every server if the target says fanout."""
@@ -73,7 +69,7 @@ class Client(ClientCore[TransportCore]):
         op = self._operation(method, ctxt, kwargs, CALL_TIMEOUT, fanout=True)
         to = await self._audience(op)
         gate = asyncio.Semaphore(_AT_ONCE)
-        send = self._send_monitored if op.monitor else self._send_call
+        send = self._send_monitored if op.plan.monitor else self._send_call
         tasks = [asyncio.ensure_future(self._one(op, to, e, send, gate)) for e in to.reached]
         try:
             for reply in to.others(self._transport.exceptions):
@@ -97,15 +93,21 @@ class Client(ClientCore[TransportCore]):
         return self._allows(version, await _known(topic, deadline, self.options.fail_fast))
 
     async def _audience(self, op: Operation) -> Audience:
-        m = op.message
         try:
-            return audience(op.topic, m, await _known(op.topic, m.deadline, m.fail_fast))
+            return audience(op, await _known(op.plan.topic, op.deadline, op.plan.fail_fast))
         except Error as e:
-            raise delivery.about(e, m) from None
+            raise delivery.about(e, op) from None
 
     async def _deliver(self, op: Operation, send: _Sender) -> Any:
-        """Do what the rules of delivery ask for."""
-        steps = delivery.deliver(op.topic, op.message)
+        """Send to the instance that is usual, and else do what the rules of delivery ask for."""
+        first: tuple[Entry, Error] | None = None
+        entry = delivery.usual(op)
+        if entry is not None:
+            try:
+                return await send(op, entry)
+            except Error as failed:
+                first = entry, failed
+        steps = delivery.deliver(op, first)
         try:
             step = _resume(steps.send, None)
             while True:
@@ -124,7 +126,7 @@ class Client(ClientCore[TransportCore]):
             elif isinstance(step, Connect):
                 answer = await _link(step.entry).connect(step.seconds)
             elif isinstance(step, Wait):
-                await _wait(op.topic, step.seen, step.seconds)
+                await _wait(op.plan.topic, step.seen, step.seconds)
         except Error as e:
             return _resume(steps.throw, e)
         return _resume(steps.send, answer)
@@ -145,18 +147,29 @@ class Client(ClientCore[TransportCore]):
                     await asyncio.sleep(pause)
 
     async def _send_call(self, op: Operation, e: Entry) -> Any:
-        with _Sending(e) as link:
-            response = await link.call(op.to(e, pb.CallRequest()), timeout=op.remaining)
-        return self._result(response.result)
+        link = _link(e)
+        link.began()
+        try:
+            response = await link.call(op.to(e), timeout=op.remaining)
+        except Exception as error:
+            raise _failed(link, error) from None
+        finally:
+            link.ended()
+        return self._result(frame.parse(response))
 
     async def _send_cast(self, op: Operation, e: Entry) -> None:
-        with _Sending(e) as link:
-            await link.cast(op.to(e, pb.CastRequest()), timeout=op.remaining)
+        link = _link(e)
+        link.began()
+        try:
+            await link.cast(op.to(e), timeout=op.remaining)
+        except Exception as error:
+            raise _failed(link, error) from None
+        finally:
+            link.ended()
 
     async def _send_monitored(self, op: Operation, e: Entry) -> Any:
-        silence = op.monitor or 0.0
-        request = op.to(e, pb.MonitoredCallRequest())
-        request.heartbeat_interval.FromNanoseconds(int(max(silence / 2, 0.01) * 1e9))
+        silence = op.plan.monitor or 0.0
+        request = op.monitored(e, silence)
         with _Sending(e) as link:
             stream = link.monitored(request, timeout=op.remaining)
             try:
@@ -176,7 +189,7 @@ class Client(ClientCore[TransportCore]):
         link = _link(e)
         link.began()
         try:
-            stream = link.multicall(op.to(e, pb.MulticallRequest()))
+            stream = link.multicall(op.to(e))
         except BaseException:
             link.ended()
             raise
@@ -223,28 +236,30 @@ async def _wait(topic: Topic, seen: int, seconds: float) -> None:
 
 
 def _link(e: Entry) -> AioLink:
-    link = e.link
-    assert isinstance(link, AioLink)
-    return link
+    return e.link  # type: ignore[return-value]  # the pool of an asyncio transport has no others
+
+
+def _failed(link: AioLink, error: Exception) -> Exception:
+    """Turn the error of an RPC into one of ours."""
+    if isinstance(error, grpc.aio.AioRpcError):
+        ours = failure(error)
+        if ours.kind in (Kind.OUTCOME_UNKNOWN, Kind.UNREACHABLE) and error.code() is grpc.StatusCode.UNAVAILABLE:
+            link.lost()
+        return ours
+    return closed() if isinstance(error, grpc.aio.UsageError) else error
 
 
 class _Sending:
     """Counts a message on its link, and turns the error of its RPC into one of ours."""
 
     def __init__(self, e: Entry) -> None:
-        self._entry = e
+        self._link = _link(e)
 
     def __enter__(self) -> AioLink:
-        link = _link(self._entry)
-        link.began()
-        return link
+        self._link.began()
+        return self._link
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        _link(self._entry).ended()
-        if isinstance(error, grpc.aio.AioRpcError):
-            ours = failure(error)
-            if ours.kind in (Kind.OUTCOME_UNKNOWN, Kind.UNREACHABLE) and error.code() is grpc.StatusCode.UNAVAILABLE:
-                _link(self._entry).lost()
+        self._link.ended()
+        if isinstance(error, Exception) and (ours := _failed(self._link, error)) is not error:
             raise ours from None
-        if isinstance(error, grpc.aio.UsageError):
-            raise closed() from None

@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc.aio
 
-from oslorpc import delivery, errors
+from oslorpc import delivery, errors, frame
 from oslorpc.aio.link import failure
 from oslorpc.clientcore import Operation, result_of
 from oslorpc.errors import Error, ExceptionTypes, Kind
@@ -43,7 +43,7 @@ class Items:
             except Error as e:
                 i = self._entry.instance
                 e.server, e.addr, e.instance_id = e.server or i.server, i.addr, e.instance_id or i.id
-                error = errors.raised(delivery.about(e, self._op.message), self._types)
+                error = errors.raised(delivery.about(e, self._op), self._types)
         if self._next:
             return self._next.pop()
         raise error
@@ -54,7 +54,7 @@ class Items:
             response: Any = await asyncio.wait_for(self._stream.read(), timeout)
             if response is not grpc.aio.EOF:
                 self._replied = True
-                self._next.append(result_of(response.item))
+                self._next.append(result_of(frame.parse(response)))
                 return
             self._finish()
         except TimeoutError:

@@ -51,14 +51,11 @@ class AioLink(Link):
     def _connection(self) -> grpc.aio.Channel:
         if self._channel is None:
             self._channel = channel = self._open()
-            self.call = channel.unary_unary(CALL, pb.CallRequest.SerializeToString, pb.CallResponse.FromString)
-            self.cast = channel.unary_unary(CAST, pb.CastRequest.SerializeToString, pb.CastResponse.FromString)
-            self.multicall = channel.unary_stream(
-                MULTICALL, pb.MulticallRequest.SerializeToString, pb.MulticallResponse.FromString
-            )
-            self.monitored = channel.unary_stream(
-                MONITORED, pb.MonitoredCallRequest.SerializeToString, pb.MonitoredCallResponse.FromString
-            )
+            # Requests and results are bytes.
+            self.call: Any = channel.unary_unary(CALL)
+            self.cast: Any = channel.unary_unary(CAST)
+            self.multicall: Any = channel.unary_stream(MULTICALL)
+            self.monitored: Any = channel.unary_stream(MONITORED, None, pb.MonitoredCallResponse.FromString)
             self.ping = channel.unary_unary(
                 PING, introspection.PingRequest.SerializeToString, introspection.PingResponse.FromString
             )

@@ -1,0 +1,67 @@
+"""The bytes of the usual requests and results, without objects of the generated classes.
+
+A request is the same for all RPCs of the contract: its field 1 is the message.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oslorpc.v1 import payload_pb2, rpc_pb2
+
+_HEAD = b"\x0a"  # field 1: the message of a request, the result of a response, the JSON text of a payload
+_CONTEXT, _KWARGS, _ID, _INSTANCE = b"\x1a", b"\x22", b"\x2a", b"\x32"
+_SHORT = [bytes([n]) for n in range(128)]
+# What a payload or a request has around its text at most: what one may be longer than what it holds.
+ENVELOPE = 16
+
+parse_response = rpc_pb2.CallResponse.FromString
+
+
+def _length(n: int) -> bytes:
+    if n < 128:
+        return _SHORT[n]
+    if n < 16384:
+        return bytes((n & 127 | 128, n >> 7))
+    encoded = bytearray()
+    while n > 127:
+        encoded.append(n & 127 | 128)
+        n >>= 7
+    encoded.append(n)
+    return bytes(encoded)
+
+
+def instance(id: str) -> bytes:
+    """Return the field with the instance that is meant; nothing for an address without an id."""
+    encoded = id.encode()
+    return _INSTANCE + _length(len(encoded)) + encoded if encoded else b""
+
+
+def request(head: bytes, to: bytes, id: str, kwargs: bytes, context: bytes) -> bytes:
+    """Return a request: the fields that all messages for a method have, and those of this one."""
+    size = len(kwargs)
+    inner = _HEAD + _length(size)
+    parts = [head, to, _ID, _length(len(id)), id.encode(), _KWARGS, _length(size + len(inner)), inner, kwargs]
+    if context:
+        size = len(context)
+        inner = _HEAD + _length(size)
+        parts += (_CONTEXT, _length(size + len(inner)), inner, context)
+    message = b"".join(parts)
+    return _HEAD + _length(len(message)) + message
+
+
+def result(text: bytes) -> bytes:
+    """Return a response with a result, or an item, that is JSON text."""
+    head = _HEAD + _length(len(text))
+    return b"".join((_HEAD, _length(len(head) + len(text)), head, text))
+
+
+def payload(p: payload_pb2.Payload) -> bytes:
+    """Return a response with a result, or an item, in any encoding."""
+    encoded = p.SerializeToString()
+    return _HEAD + _length(len(encoded)) + encoded
+
+
+def parse(text: bytes) -> Any:
+    """Return the payload of a response."""
+    return parse_response(text).result

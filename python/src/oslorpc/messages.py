@@ -1,0 +1,72 @@
+"""Messages that come in: who sent them, where they go, and what they contain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from oslorpc import intake
+from oslorpc.context import Incoming
+from oslorpc.dispatcher import drop, written
+from oslorpc.endpoint import Method
+from oslorpc.v1 import rpc_pb2 as pb
+
+
+class Caller:
+    """What the headers of an RPC say of its sender, and the handlers for its RPCs."""
+
+    __slots__ = ("headers", "name", "routed")
+
+    def __init__(self, headers: Any) -> None:
+        self.headers = headers
+        self.name = ""
+        self.routed = any(key.startswith("oslorpc-") for key, _ in headers)
+        for key, value in headers:
+            if key == "user-agent":
+                self.name = str(value).partition(" grpc-")[0]
+
+
+class Route:
+    """Where messages go that ask for the same: their server and its method."""
+
+    __slots__ = ("asked", "method", "rows", "served", "version")
+
+    def __init__(self, served: intake.Served, method: Method, asked: str, version: str) -> None:
+        self.served, self.method = served, method
+        self.asked, self.version = asked, version  # the version as messages have it, and as it is counted
+        self.rows: dict[str, list[float] | None] = {}  # where they are counted, by caller
+
+
+class Taken(Incoming):
+    """A message that a server accepted."""
+
+    __slots__ = ("_m", "_most", "as_value", "route")
+
+    def __init__(self, m: pb.Message, route: Route, caller: str, size: int, most: int) -> None:
+        super().__init__(m.method, m.id, route.asked, route.served.instance.server, caller, size)
+        self._m, self.route, self._most = m, route, most
+        self.as_value = True  # unless the arguments are JSON text
+
+    def content(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Decode the request context and the keyword arguments."""
+        m, p = self._m, self._m.kwargs
+        self.as_value = not p.json and p.WhichOneof("encoding") != "json"
+        if self.route.method.read is not None:
+            return self.route.method.read(m)
+        return intake.content("context", m.context) if m.HasField("context") else {}, intake.content("kwargs", p)
+
+    def written(self, value: Any) -> bytes:
+        """Return a result in the encoding of the arguments."""
+        return written(value, self.as_value, self._most)
+
+    async def result(self) -> bytes:
+        """Run it, and return its result, or its last item."""
+        route = self.route
+        if not route.method.streaming:
+            return self.written(await route.served.dispatcher.run(self, route.method, drop))
+        last: list[bytes] = []
+
+        async def emit(item: Any) -> None:
+            last[:] = [self.written(item)]
+
+        await route.served.dispatcher.run(self, route.method, emit)
+        return last[0] if last else self.written(None)

@@ -1,0 +1,104 @@
+"""Threads for methods that block. They hand their results to the event loop, many at once if many are there."""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextvars
+import queue
+import threading
+from collections.abc import Callable
+from typing import Any
+
+
+class Job:
+    """A piece of work in a thread."""
+
+    __slots__ = ("_context", "_error", "_result", "_work", "ended", "future")
+
+    def __init__(self, work: Callable[[], Any], future: asyncio.Future[Any]) -> None:
+        self._work = work
+        self._context = contextvars.copy_context()
+        self._result: Any = None
+        self._error: BaseException | None = None
+        self.future = future  # what waits for it; it may be canceled, which does not end the work
+        self.ended = False
+
+    def run(self) -> None:
+        """Do the work, in the thread."""
+        try:
+            self._result = self._context.run(self._work)
+        except BaseException as e:
+            self._error = e
+        del self._work, self._context
+
+    def tell(self) -> None:
+        """Say what came of it, on the event loop."""
+        self.ended = True
+        if self.future.done():
+            return
+        if self._error is None:
+            self.future.set_result(self._result)
+        elif isinstance(self._error, StopIteration):  # which no future takes
+            self.future.set_exception(RuntimeError(f"the method raised {self._error!r}"))
+        else:
+            self.future.set_exception(self._error)
+
+
+class Workers:
+    """Threads that are started when they are needed. All but their work is for the event loop."""
+
+    def __init__(self, name: str, most: int) -> None:
+        self._name, self._most = name, most
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._done: collections.deque[Job] = collections.deque()
+        self._telling = False
+        self._threads = self._busy = 0
+
+    def start(self, work: Callable[[], Any]) -> Job:
+        """Have a thread do some work."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        job = Job(work, self._loop.create_future())
+        self._busy += 1
+        if self._busy > self._threads and self._threads < self._most:
+            self._threads += 1
+            name = f"{self._name}_{self._threads - 1}"
+            threading.Thread(target=self._run, args=(self._loop,), name=name, daemon=True).start()
+        self._jobs.put(job)
+        return job
+
+    async def outlive(self, job: Job) -> None:
+        """Wait for work whose result is not wanted any more."""
+        while not job.ended:
+            job.future = asyncio.get_running_loop().create_future()
+            try:
+                await job.future
+            except asyncio.CancelledError:
+                continue
+            except BaseException:
+                return
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        while (job := self._jobs.get()) is not None:
+            job.run()
+            self._done.append(job)
+            if not self._telling:  # else a call is on its way, and looks after this one, too
+                self._telling = True
+                try:
+                    loop.call_soon_threadsafe(self._tell)
+                except RuntimeError:
+                    return  # the loop is closed
+
+    def _tell(self) -> None:
+        self._telling = False
+        while self._done:
+            self._busy -= 1
+            self._done.popleft().tell()
+
+    def shutdown(self) -> None:
+        """End the threads, once they have done their work."""
+        for _ in range(self._threads):
+            self._jobs.put(None)
+        self._threads = 0
