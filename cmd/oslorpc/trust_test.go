@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/tlstest"
+	"github.com/oslorpc/oslorpc/internal/workloadtest"
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
@@ -68,6 +69,30 @@ func TestEveryCommandWithTLS(t *testing.T) {
 	})
 }
 
+// Each command takes its certificate from a Workload API, too, and a server that has another name
+// gets nothing.
+func TestEveryCommandWithWorkloadAPI(t *testing.T) {
+	for _, name := range trust.Variables() {
+		t.Setenv(name, "")
+	}
+	authority := tlstest.New(t)
+	api := func(id string) string {
+		a := workloadtest.New(t)
+		a.Give(authority.Issue(tlstest.Subject{URIs: []string{id}}), []*tlstest.Authority{authority}, nil)
+		return a.Address
+	}
+	f := newFleet(t)
+	f.serve("node1", "--workload-api", api("spiffe://example.org/topic/demo"))
+	t.Setenv("SPIFFE_ENDPOINT_SOCKET", api("spiffe://example.org/user/ann"))
+	for _, line := range connecting {
+		wantCode(t, f.run(append(strings.Fields(line), "--workload-api", "auto", "--identity", "spiffe://example.org/topic/{topic}")...), 0)
+	}
+	r := f.run("call", "demo", "whoami", "--workload-api", "auto", "--identity", "spiffe://example.org/{topic}")
+	if r.code == 0 || !strings.Contains(r.errs, "must prove spiffe://example.org/demo; it proved spiffe://example.org/topic/demo") {
+		t.Errorf("the call ends with %d: %s", r.code, r.errs)
+	}
+}
+
 // A server and a watch take their configuration from the environment, too.
 func TestServeWithTLSFromTheEnvironment(t *testing.T) {
 	files := tlstest.New(t).Local("localhost").Write(t.TempDir())
@@ -101,6 +126,8 @@ func TestTrustFlagErrors(t *testing.T) {
 		"ls --key " + files.Key:                           "set --cert, too",
 		"ls --cert " + files.Key + " --key " + files.Cert: "--cert: \"" + files.Key + "\" has no certificate, but PRIVATE KEY",
 		"ls --ca=":                                        "--ca is empty",
+		"ls --workload-api /run/agent.sock":               "give one such as unix:///run/spire/agent.sock",
+		"ls --workload-api auto --ca " + files.CA:         "leave out --workload-api, or all of these",
 		"ls --insecure --ca " + files.CA:                  "leave one of them out",
 		"demo --ca " + files.CA:                           "--ca has no effect: demo connects only",
 		"version --insecure":                              "--insecure has no effect: version connects to no",

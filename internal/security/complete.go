@@ -16,7 +16,7 @@ type setting struct {
 	variable  string // of the environment
 	field     string // as errors name it
 	value     func(*trust.Config) *string
-	// files is true for what TLS and Credentials take the place of.
+	// files is true for what TLS, Credentials and Source take the place of.
 	files bool
 }
 
@@ -24,10 +24,14 @@ var settings = []setting{
 	{"ca", trust.CAVariable, "trust.Config.CA", func(c *trust.Config) *string { return &c.CA }, true},
 	{"cert", trust.CertVariable, "trust.Config.Cert", func(c *trust.Config) *string { return &c.Cert }, true},
 	{"key", trust.KeyVariable, "trust.Config.Key", func(c *trust.Config) *string { return &c.Key }, true},
+	{workloadParameter, trust.WorkloadAPIVariable, "trust.Config.WorkloadAPI", func(c *trust.Config) *string { return &c.WorkloadAPI }, true},
 	{"server-name", trust.ServerNameVariable, "", func(c *trust.Config) *string { return &c.ServerName }, false},
 	{"identity", trust.IdentityVariable, "", func(c *trust.Config) *string { return &c.Identity }, false},
 	{"token-file", trust.TokenFileVariable, "trust.Config.TokenFile", func(c *trust.Config) *string { return &c.TokenFile }, false},
 }
+
+// workloadParameter is the parameter for WorkloadAPI, which takes the place of all files.
+const workloadParameter = "workload-api"
 
 // insecure is the parameter for Plaintext. It is no text.
 const insecureParameter = "insecure"
@@ -58,22 +62,20 @@ type Text struct {
 }
 
 // Complete returns the configuration, and where the value of each of its fields comes from, for
-// errors. A certificate and its key come from the same place. An error is of kind Invalid.
+// errors. A certificate and its key come from the same place, and so do files and what takes their
+// place. An error is of kind Invalid.
 func (t *Text) Complete() (trust.Config, map[string]string, error) {
 	c, origins := t.Config, map[string]string{}
-	replaced := c.TLS != nil || c.Credentials != nil
-	pair := func(parameter string) bool { return parameter == "cert" || parameter == "key" }
-	hasPair := c.Cert != "" || c.Key != ""
-	urlHasPair := t.URL["cert"] != "" || t.URL["key"] != ""
 	for _, s := range settings {
 		field, own := s.value(&c), *s.value(&t.Config) != ""
+		ofProgram, ofURL := t.excludes(&s)
 		switch {
 		case own:
 			origins[s.parameter] = s.field
-		case s.files && replaced, pair(s.parameter) && hasPair:
+		case ofProgram:
 		case t.URL[s.parameter] != "":
 			*field, origins[s.parameter] = t.URL[s.parameter], "the transport URL's "+s.parameter
-		case pair(s.parameter) && urlHasPair:
+		case ofURL:
 		default:
 			*field, origins[s.parameter] = t.Variable(s.variable), s.variable
 		}
@@ -83,6 +85,24 @@ func (t *Text) Complete() (trust.Config, map[string]string, error) {
 	c.Plaintext, noPlaintext = t.plaintext()
 	c.Hide, noHide = t.hidden()
 	return c, origins, cmp.Or(noPlaintext, noHide)
+}
+
+// excludes reports whether what the program gives, or what the URL gives, rules out that a setting
+// comes from the URL or the environment, or from the environment.
+func (t *Text) excludes(s *setting) (ofProgram, ofURL bool) {
+	if !s.files {
+		return false, false
+	}
+	c := &t.Config
+	replaced := c.TLS != nil || c.Credentials != nil || c.Source != nil
+	switch pair, pairInURL := c.Cert+c.Key != "", t.URL["cert"]+t.URL["key"] != ""; s.parameter {
+	case workloadParameter:
+		return replaced || pair || c.CA != "", pairInURL || t.URL["ca"] != ""
+	case "ca":
+		return replaced || c.WorkloadAPI != "", t.URL[workloadParameter] != ""
+	default:
+		return replaced || pair || c.WorkloadAPI != "", pairInURL || t.URL[workloadParameter] != ""
+	}
 }
 
 // policy returns the policy of servers.

@@ -55,8 +55,8 @@ func (t *Trust) forget(k *kept) {
 // review reviews all connections.
 func (t *Trust) review(now time.Time) {
 	var s *snapshot
-	if t.files != nil {
-		s = t.files.current.Load()
+	if t.held != nil {
+		s = t.held.last()
 	}
 	t.conns.Lock()
 	list := make([]*kept, 0, len(t.conns.list))

@@ -19,6 +19,9 @@ type snapshot struct {
 	epoch       uint64
 	authorities *authorities // nil for those of the system
 	pair        *pair        // nil without a certificate
+	// sourced is true if it is from a source, which had the material; nil for none.
+	sourced  bool
+	material *trust.Material
 }
 
 // roots returns the authorities to trust, nil for those of the system.
@@ -113,6 +116,9 @@ func (f *files) readPair(before *pair) (*pair, error) {
 	}
 	return parsePair(f.cert, f.key, cert, key, time.Now())
 }
+
+// last implements [holder].
+func (f *files) last() *snapshot { return f.current.Load() }
 
 // look reads the files again. What is broken stays as it was. It reports whether something changed.
 func (f *files) look() (changed bool) {

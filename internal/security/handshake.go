@@ -28,31 +28,74 @@ func (s *secure) ClientHandshake(ctx context.Context, authority string, raw net.
 // connect is ClientHandshake, without watching the connection.
 func (s *secure) connect(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, *snapshot, error) {
 	config, shown := s.trust.clientConfig()
-	anyName := s.trust.config.Identity != "" && config.ServerName == "" && !config.InsecureSkipVerify
-	var chains [][]*x509.Certificate
-	if anyName { // the identity takes the place of the name
-		config.InsecureSkipVerify = true
-		more := config.VerifyConnection
-		config.VerifyConnection = func(state tls.ConnectionState) (err error) {
-			if chains, err = verify(&state, config.RootCAs, x509.ExtKeyUsageServerAuth); err != nil {
-				return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
-			}
-			if more != nil {
-				state.VerifiedChains = chains
-				return more(state)
-			}
-			return nil
-		}
-	}
+	anyName := s.trust.config.Identity != "" && config.ServerName == "" // the identity takes the place of the name
 	if config.ServerName != "" {
 		authority = config.ServerName
 	}
-	conn, info, err := credentials.NewTLS(config).ClientHandshake(ctx, authority, raw)
-	if t, is := info.(credentials.TLSInfo); is && anyName && err == nil {
-		t.State.VerifiedChains = chains
-		return conn, t, shown, nil
+	var chains *[][]*x509.Certificate
+	if shown != nil && shown.sourced || anyName && !config.InsecureSkipVerify {
+		host := ""
+		if !anyName {
+			host = hostOf(authority)
+		}
+		chains = verifyServer(config, shown, host)
 	}
-	return conn, info, shown, err
+	conn, info, err := credentials.NewTLS(config).ClientHandshake(ctx, authority, raw)
+	return conn, withChains(info, chains), shown, err
+}
+
+// verifyServer has the certificate of a server verified here, as package tls does not: for a host,
+// or whatever its names if that is empty. The chains are set by the handshake.
+func verifyServer(config *tls.Config, shown *snapshot, host string) *[][]*x509.Certificate {
+	chains, more := new([][]*x509.Certificate), config.VerifyConnection
+	if shown == nil {
+		shown = &snapshot{authorities: &authorities{roots: config.RootCAs}}
+	}
+	config.InsecureSkipVerify = true
+	config.VerifyConnection = func(state tls.ConnectionState) (err error) {
+		if *chains, err = shown.verify(&state, x509.ExtKeyUsageServerAuth); err != nil {
+			return unverified(&state, err)
+		}
+		if host != "" {
+			if err := state.PeerCertificates[0].VerifyHostname(host); err != nil {
+				return unverified(&state, err)
+			}
+		}
+		if more != nil {
+			state.VerifiedChains = *chains
+			return more(state)
+		}
+		return nil
+	}
+	return chains
+}
+
+// hostOf returns the host of an authority, which may have a port.
+func hostOf(authority string) string {
+	if host, _, err := net.SplitHostPort(authority); err == nil {
+		return host
+	}
+	return authority
+}
+
+// unverified returns the error of package tls for a certificate that could not be verified; nil for
+// nil.
+func unverified(state *tls.ConnectionState, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
+}
+
+// withChains returns what is known of a connection with the chains that were verified here; as it
+// is if they are nil.
+func withChains(info credentials.AuthInfo, chains *[][]*x509.Certificate) credentials.AuthInfo {
+	t, is := info.(credentials.TLSInfo)
+	if !is || chains == nil {
+		return info
+	}
+	t.State.VerifiedChains = *chains
+	return t
 }
 
 // verify verifies the certificate that the other end of a connection showed, whatever its names.
@@ -69,11 +112,12 @@ func verify(state *tls.ConnectionState, roots *x509.CertPool, usage x509.ExtKeyU
 
 // ServerHandshake secures a connection from a client, and verifies the client.
 func (s *secure) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
-	config, shown := s.trust.serverConfig()
+	config, shown, chains := s.trust.serverConfig()
 	conn, info, err := credentials.NewTLS(config).ServerHandshake(raw)
 	if err != nil {
 		return nil, nil, err
 	}
+	info = withChains(info, chains)
 	return s.trust.keep(conn, info, shown, nil), info, nil
 }
 

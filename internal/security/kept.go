@@ -137,7 +137,7 @@ func (k *kept) NetConn() net.Conn { return k.Conn }
 func (k *kept) review(now time.Time, s *snapshot) {
 	if s != nil && s.epoch != k.epoch {
 		k.epoch = s.epoch
-		if chains, err := verify(k.state, s.roots(), k.usage()); err == nil {
+		if chains, err := s.verify(k.state, k.usage()); err == nil {
 			k.until = expiry(chains)
 		} else if k.lostAt.IsZero() {
 			k.lost(now, err)
@@ -172,8 +172,8 @@ func (k *kept) wantsNew(now time.Time, s *snapshot) bool {
 // shows a newer certificate.
 func (k *kept) renew(until time.Time) {
 	var pair *pair
-	if k.trust.files != nil {
-		pair = k.trust.files.current.Load().pair
+	if k.trust.held != nil {
+		pair = k.trust.held.last().pair
 	}
 	state, err := k.again()
 	if err == nil && (pair != k.pair || expiry(state.VerifiedChains).After(until)) {

@@ -101,7 +101,7 @@ func TestClosedAfterGrace(t *testing.T) {
 	client, server := secured(t, config)
 	k := server.(*kept) //nolint:forcetypeassert // It has a certificate.
 	late := k.until.Add(time.Second)
-	s := config.files.current.Load()
+	s := config.held.last()
 	config.forget(k) // only this test reviews it
 	k.review(late.Add(-2*time.Second), s)
 	if !k.lostAt.IsZero() {

@@ -116,12 +116,12 @@ func TestReload(t *testing.T) {
 			}
 			config := trust.Config{CA: dir + "/ca.pem", Cert: dir + "/cert.pem", Key: dir + "/key.pem"}
 			server, log := open(t, config)
-			before := server.files.current.Load()
+			before := server.held.last()
 			replace(a, dir)
-			if !server.files.look() {
+			if !server.held.look() {
 				t.Fatal("it sees no change")
 			}
-			after := server.files.current.Load()
+			after := server.held.last()
 			if before.pair == after.pair || before.epoch == after.epoch || !strings.Contains(log.String(), "read again") {
 				t.Errorf("it has the old pair: %s", log)
 			}
@@ -146,7 +146,7 @@ func TestBrokenFiles(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			server, log := open(t, config)
-			f, before := server.files, server.files.current.Load()
+			f, before := server.held.(*files), server.held.last()
 			whole, err := os.ReadFile(broken.path)
 			if err != nil {
 				t.Fatal(err)
@@ -177,9 +177,9 @@ func TestFollow(t *testing.T) {
 	a := tlstest.New(t)
 	config := a.Local("localhost").Write(t.TempDir())
 	opened, _ := open(t, config)
-	before := opened.files.current.Load()
+	before := opened.held.last()
 	a.Local("localhost").Write(filepath.Dir(config.Cert))
-	for end := time.Now().Add(20 * time.Second); opened.files.current.Load() == before; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(20 * time.Second); opened.held.last() == before; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("it does not see the change")
 		}

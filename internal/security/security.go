@@ -5,6 +5,7 @@ package security
 import (
 	"cmp"
 	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
 	"strings"
 	"sync"
@@ -23,10 +24,12 @@ import (
 type Trust struct {
 	config trust.Config
 	log    *slog.Logger
-	files  *files     // nil without files
+	held   holder     // of certificates and authorities; nil without files and sources
 	token  *tokenFile // nil without a token
-	plain  plain
-	conns  conns
+	// closeSource closes a source that Open opened; nil for none.
+	closeSource func()
+	plain       plain
+	conns       conns
 	// renewals are the attempts to make new connections in place of others.
 	renewals sync.WaitGroup
 	// template is the name that servers must prove; nil for any.
@@ -54,22 +57,42 @@ func Open(text Text, log *slog.Logger) (*Trust, error) {
 			return nil, failure.Invalid("%s: %v", cmp.Or(origins["identity"], "trust.Config.Identity"), err)
 		}
 	}
-	if c.Credentials == nil && c.TLS == nil && (c.CA != "" || c.Cert != "") {
-		if t.files, err = openFiles(&c, origins, log); err != nil {
-			return nil, err
-		}
-	}
 	if c.TokenFile != "" {
 		if t.token, err = openToken(c.TokenFile, origins["token-file"], log); err != nil {
 			return nil, err
 		}
 	}
-	if t.files == nil && t.token == nil && c.TLS == nil {
+	if err := t.hold(origins); err != nil {
+		return nil, err
+	}
+	if t.held == nil && t.token == nil && c.TLS == nil {
 		close(t.ended)
 		return t, nil
 	}
 	go t.follow()
 	return t, nil
+}
+
+// hold opens what gives the certificate and the authorities.
+func (t *Trust) hold(origins map[string]string) error {
+	source := t.config.Source
+	if address := t.config.WorkloadAPI; address != "" {
+		var err error
+		if source, t.closeSource, err = openWorkloadAPI(address, origins[workloadParameter], t.log); err != nil {
+			return err
+		}
+	}
+	switch {
+	case source != nil:
+		t.held = openSource(source, t.log)
+	case t.config.CA != "" || t.config.Cert != "":
+		files, err := openFiles(&t.config, origins, t.log)
+		if err != nil {
+			return err
+		}
+		t.held = files
+	}
+	return nil
 }
 
 // Policy returns which callers may send what to servers; nil for all.
@@ -80,16 +103,30 @@ func (t *Trust) Hidden() trust.Hidden { return t.config.Hide }
 
 // check returns what contradicts itself in a configuration.
 func check(c *trust.Config, origins map[string]string) error {
-	files := c.CA != "" || c.Cert != "" || c.Key != ""
-	switch {
-	case c.Credentials != nil && (c.TLS != nil || files):
-		return failure.Invalid("trust.Config.Credentials take the place of TLS and of files: set one of them")
-	case c.TLS != nil && files:
-		return failure.Invalid("trust.Config.TLS takes the place of files: set TLS, or CA, Cert and Key")
-	case c.Identity != "" && verifiesNothing(c.TLS):
+	if err := checkPlaces(c, origins); err != nil {
+		return err
+	}
+	if c.Identity != "" && verifiesNothing(c.TLS) {
 		return failure.Invalid("trust.Config.TLS has InsecureSkipVerify, so certificates prove no name, and Identity needs one: verify them")
 	}
 	return checkPair(c, origins)
+}
+
+// checkPlaces returns an error if certificates come from several places.
+func checkPlaces(c *trust.Config, origins map[string]string) error {
+	files, sources := c.CA+c.Cert+c.Key != "", c.WorkloadAPI != "" || c.Source != nil
+	switch {
+	case c.Credentials != nil && (c.TLS != nil || files || sources):
+		return failure.Invalid("trust.Config.Credentials take the place of TLS, of files and of sources: set one of them")
+	case c.TLS != nil && (files || sources):
+		return failure.Invalid("trust.Config.TLS takes the place of files and of sources: set TLS, or CA, Cert and Key, or WorkloadAPI, or Source")
+	case c.WorkloadAPI != "" && files:
+		return failure.Invalid("%s: the Workload API gives the certificate and the authorities, and so do CA, Cert and Key: "+
+			"leave out trust.Config.WorkloadAPI, or all of these", origins[workloadParameter])
+	case c.Source != nil && (files || c.WorkloadAPI != ""):
+		return failure.Invalid("trust.Config.Source takes the place of files and of WorkloadAPI: set one of them")
+	}
+	return nil
 }
 
 // checkPair returns what is missing of a certificate and its key.
@@ -128,8 +165,8 @@ func (t *Trust) follow() {
 		case <-t.closed:
 			return
 		case <-tick.C:
-			if t.files != nil {
-				t.files.look()
+			if t.held != nil {
+				t.held.look()
 			}
 			if t.token != nil {
 				t.token.look()
@@ -146,6 +183,9 @@ func (t *Trust) Close() {
 			close(t.closed)
 			<-t.ended
 		}
+		if t.closeSource != nil {
+			t.closeSource()
+		}
 	})
 }
 
@@ -160,7 +200,7 @@ func (t *Trust) Secure() bool {
 	if t.config.Credentials != nil {
 		return t.config.Credentials.Info().SecurityProtocol != insecure.NewCredentials().Info().SecurityProtocol
 	}
-	return t.config.TLS != nil || t.files != nil
+	return t.config.TLS != nil || t.held != nil
 }
 
 // Client returns the credentials of connections to servers.
@@ -180,7 +220,7 @@ func (t *Trust) Server() (credentials.TransportCredentials, error) {
 	switch {
 	case t.config.Credentials != nil:
 		return t.config.Credentials.Clone(), nil
-	case t.files != nil && t.config.Cert == "":
+	case t.config.CA != "" && t.config.Cert == "":
 		return nil, failure.Invalid("a server with TLS needs a certificate and its private key: " +
 			"set trust.Config.Cert and trust.Config.Key beside trust.Config.CA")
 	case t.Secure():
@@ -195,7 +235,7 @@ func (t *Trust) clientConfig() (config *tls.Config, shown *snapshot) {
 	if t.config.TLS != nil {
 		config = t.config.TLS.Clone()
 	} else {
-		shown = t.files.fresh()
+		shown = t.held.fresh()
 		config = &tls.Config{RootCAs: shown.roots(), Certificates: shown.certificates()}
 	}
 	config.MinVersion = max(config.MinVersion, tls.VersionTLS13)
@@ -205,22 +245,42 @@ func (t *Trust) clientConfig() (config *tls.Config, shown *snapshot) {
 	return config, shown
 }
 
-// serverConfig returns what a connection from a client is made with now.
-func (t *Trust) serverConfig() (*tls.Config, *snapshot) {
+// serverConfig returns what a connection from a client is made with now. If the chains are not nil,
+// they are set by the handshake, in place of those of package tls.
+func (t *Trust) serverConfig() (config *tls.Config, shown *snapshot, chains *[][]*x509.Certificate) {
 	if t.config.TLS != nil {
-		config := t.config.TLS.Clone()
+		config = t.config.TLS.Clone()
 		config.MinVersion = max(config.MinVersion, tls.VersionTLS13)
-		return config, nil
+		return config, nil, nil
 	}
-	s := t.files.fresh()
+	s := t.held.fresh()
 	// A resumed session would not verify the certificate of the client again.
-	config := &tls.Config{MinVersion: tls.VersionTLS13, Certificates: s.certificates(), ClientCAs: s.roots(), SessionTicketsDisabled: true}
+	config = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: s.certificates(), ClientCAs: s.roots(), SessionTicketsDisabled: true}
 	switch {
+	case s.sourced:
+		chains = t.verifyClient(config, s)
 	case config.ClientCAs == nil:
 	case t.config.Tokens != nil:
 		config.ClientAuth = tls.VerifyClientCertIfGiven
 	default:
 		config.ClientAuth = tls.RequireAndVerifyClientCert
 	}
-	return config, s
+	return config, s, chains
+}
+
+// verifyClient has the certificate of a client verified by a source.
+func (t *Trust) verifyClient(config *tls.Config, s *snapshot) *[][]*x509.Certificate {
+	chains := new([][]*x509.Certificate)
+	config.ClientAuth = tls.RequireAnyClientCert
+	if t.config.Tokens != nil {
+		config.ClientAuth = tls.RequestClientCert
+	}
+	config.VerifyConnection = func(state tls.ConnectionState) (err error) {
+		if len(state.PeerCertificates) == 0 {
+			return nil // a token proves who it is
+		}
+		*chains, err = s.verify(&state, x509.ExtKeyUsageClientAuth)
+		return unverified(&state, err)
+	}
+	return chains
 }

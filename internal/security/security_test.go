@@ -41,6 +41,10 @@ func TestOpenRefuses(t *testing.T) {
 		"TLS and files":              {trust.Config{TLS: &tls.Config{}, CA: files.CA}, []string{"TLS", "CA"}},
 		"an unknown placeholder":     {trust.Config{Identity: "spiffe://cloud/{host}"}, []string{"{host}", "{exchange}, {topic} and {server}"}},
 		"names without verification": {trust.Config{Identity: "spiffe://cloud/{topic}", TLS: &tls.Config{InsecureSkipVerify: true}}, []string{"InsecureSkipVerify"}},
+		"a source and files":         {trust.Config{Source: &source{}, CA: files.CA}, []string{"Source", "files"}},
+		"a source and TLS":           {trust.Config{Source: &source{}, TLS: &tls.Config{}}, []string{"TLS", "Source"}},
+		"two sources":                {trust.Config{Source: &source{}, WorkloadAPI: "auto"}, []string{"Source", "WorkloadAPI"}},
+		"the Workload API and files": {trust.Config{WorkloadAPI: "auto", CA: files.CA}, []string{"WorkloadAPI", "CA"}},
 		"credentials and more":       {trust.Config{Credentials: insecure.NewCredentials(), CA: files.CA}, []string{"Credentials", "files"}},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,6 +12,7 @@ package trust
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"time"
 
 	"google.golang.org/grpc/credentials"
@@ -20,7 +21,8 @@ import (
 // Config is what a transport trusts, and how it proves its own identity. The zero value connects
 // in clear, and only within the machine: over the loopback interface and Unix sockets.
 //
-// With CA, or with Cert and Key, connections use TLS 1.3, in both directions:
+// With CA, or with Cert and Key, or with what takes their place, connections use TLS 1.3, in both
+// directions:
 //
 //   - Servers need Cert and Key. With CA they require a certificate of their clients, unless Tokens
 //     is set: then a client may present a token instead.
@@ -36,6 +38,16 @@ type Config struct {
 	// Cert and Key are the paths of PEM files with the certificate of this program, followed by any
 	// intermediate ones, and with its private key. Both are set, or none.
 	Cert, Key string
+
+	// WorkloadAPI is the address of a SPIFFE Workload API, such as unix:///run/spire/agent.sock, that
+	// gives the certificate of this program and the authorities to trust, in place of CA, Cert and
+	// Key. "auto" stands for the address in the environment variable SPIFFE_ENDPOINT_SOCKET. The
+	// program must import package workload, so that only programs that use it link it. Empty means
+	// none.
+	WorkloadAPI string
+	// Source gives the certificate and the authorities in place of CA, Cert and Key. The program
+	// closes it after the transport. Nil means none.
+	Source Source
 
 	// ServerName is the name that the certificate of every server must have, in place of the host
 	// in the server's address. Empty means that host, or Identity if it is set.
@@ -55,7 +67,7 @@ type Config struct {
 	// prove nothing.
 	Tokens Verifier
 
-	// TLS is used in place of CA, Cert and Key: its RootCAs by clients, its ClientCAs and ClientAuth
+	// TLS is used in place of files and sources: its RootCAs by clients, its ClientCAs and ClientAuth
 	// by servers. It is not reloaded; its callbacks may. Nil means none.
 	TLS *tls.Config
 	// Credentials are used for every connection, in place of all of the above. Nil means none.
@@ -105,4 +117,25 @@ type Verifier interface {
 	// The connection waits meanwhile, so Verify has a second, as ctx says. It is not asked about the
 	// same token again for ten seconds.
 	Verify(ctx context.Context, token string) (subject string, expires time.Time, err error)
+}
+
+// Source gives the certificate of a program and the authorities that it trusts, and others as time
+// goes on. It is safe for concurrent use.
+type Source interface {
+	// Material returns what new connections are made with. The same pointer means that nothing has
+	// changed. It is called for each connection and once a second, so it must not wait. Nil means that
+	// there is nothing to use, and each connection fails.
+	Material() *Material
+}
+
+// Material is what connections are made with. It must not be changed.
+type Material struct {
+	// Certificate is the certificate of this program, followed by any intermediate ones, with its
+	// private key. Nil means none; servers need one.
+	Certificate *tls.Certificate
+	// Verify verifies the certificate of the other end of a connection, which it sent first, followed
+	// by any intermediate ones, for a usage. It returns the chains to authorities that are trusted.
+	// The names in the certificate are compared elsewhere, and all of them count, so an authority must
+	// not be able to certify the names of another. It is safe for concurrent use. It is required.
+	Verify func(sent []*x509.Certificate, usage x509.ExtKeyUsage) (chains [][]*x509.Certificate, err error)
 }

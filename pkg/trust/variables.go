@@ -10,6 +10,8 @@ const (
 	CertVariable = "OSLORPC_CERT"
 	// KeyVariable has the path of Config.Key.
 	KeyVariable = "OSLORPC_KEY"
+	// WorkloadAPIVariable has Config.WorkloadAPI.
+	WorkloadAPIVariable = "OSLORPC_WORKLOAD_API"
 	// ServerNameVariable has Config.ServerName.
 	ServerNameVariable = "OSLORPC_SERVER_NAME"
 	// IdentityVariable has the template of Config.Identity.
@@ -28,7 +30,7 @@ const (
 // Variables returns the names of all of these environment variables.
 func Variables() []string {
 	return []string{
-		CAVariable, CertVariable, KeyVariable, ServerNameVariable, IdentityVariable, TokenFileVariable, InsecureVariable, PolicyVariable,
-		HideVariable,
+		CAVariable, CertVariable, KeyVariable, WorkloadAPIVariable, ServerNameVariable, IdentityVariable, TokenFileVariable, InsecureVariable,
+		PolicyVariable, HideVariable,
 	}
 }

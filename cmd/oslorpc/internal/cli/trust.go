@@ -8,6 +8,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/trust"
+	_ "github.com/oslorpc/oslorpc/pkg/trust/workload" // for --workload-api, and what else names its address
 )
 
 // offline marks commands that connect to no other program, in their annotations.
@@ -39,6 +40,11 @@ var trustFlags = []struct {
 	{
 		"key", "trust.Config.Key", "PEM `file` with the private key of --cert (default: $" + trust.KeyVariable + ")",
 		func(c *trust.Config) *string { return &c.Key },
+	},
+	{
+		"workload-api", "trust.Config.WorkloadAPI",
+		"`address` of a SPIFFE Workload API, in place of --ca, --cert and --key; auto means $SPIFFE_ENDPOINT_SOCKET (default: $" + trust.WorkloadAPIVariable + ")",
+		func(c *trust.Config) *string { return &c.WorkloadAPI },
 	},
 	{
 		"server-name", "trust.Config.ServerName",
@@ -79,8 +85,8 @@ func (p *Program) checkTrust(cmd *cobra.Command) error {
 			return Usage("--%s is empty: leave it out, or give it a value", f.name)
 		}
 	}
-	if p.Trust.Plaintext && (p.Trust.CA != "" || p.Trust.Cert != "") {
-		return Usage("--insecure is for connections without TLS, and --ca and --cert are for TLS: leave one of them out")
+	if p.Trust.Plaintext && (p.Trust.CA != "" || p.Trust.Cert != "" || p.Trust.WorkloadAPI != "") {
+		return Usage("--insecure is for connections without TLS, and --ca, --cert and --workload-api are for TLS: leave one of them out")
 	}
 	return nil
 }
