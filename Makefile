@@ -66,6 +66,10 @@ test-python: build $(BIN)/consul $(VENV)/.installed ## Run the tests of Python, 
 test-typescript: build $(BIN)/consul $(NODE) ## Run the tests of TypeScript, against Go programs and a real Consul
 	@cd typescript && npm test --silent
 
+.PHONY: test-oslo
+test-oslo: $(VENV)/.installed $(BIN)/venv-oslo14/.installed ## Run oslo.messaging's own tests of RPCs over the driver, with 18.3 and with 14.0
+	@$(VENV)/bin/python python/upstream/run.py $(VENV)/bin/python $(BIN)/venv-oslo14/bin/python
+
 .PHONY: conformance
 conformance: ## Run oslo.messaging's own cases, and list where oslorpc differs on purpose
 	@$(GO) run ./internal/conformance/report
@@ -209,6 +213,11 @@ $(NODE): typescript/package.json typescript/package-lock.json
 	@echo "installing what the TypeScript package needs to typescript/node_modules, once"
 	@node -e 'process.exit(Number(process.versions.node.split(".")[0]) < 20 ? 1 : 0)' || { echo "Node 20 or later is needed" >&2; exit 1; }
 	@cd typescript && npm ci --silent --no-fund --no-audit
+	@touch $@
+
+$(BIN)/venv-oslo14/.installed: python/upstream/requirements-14.txt
+	@echo "installing oslo.messaging 14.0 to $(BIN)/venv-oslo14, once"
+	@$(PYTHON) -m venv $(BIN)/venv-oslo14 && $(BIN)/venv-oslo14/bin/pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
 $(BIN)/consul: tools/consul/go.mod tools/consul/go.sum
