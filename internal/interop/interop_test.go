@@ -70,10 +70,10 @@ func TestPrint(t *testing.T) {
 		{Cell: Cell{Case{Name: "cancellation"}, other, one}},
 	}, 61400*time.Millisecond)
 	const want = `server                          Go
-client                          go   py
------------------------------------------
-call                            ok   FAIL
-cancellation                    (a)  ok(b)
+client                          go    py
+-------------------------------------------
+call                            ok    FAIL
+cancellation                    (a)   ok(b)
 
 (a)  the library cannot
 (b)  a call that blocks a thread cannot be canceled: the cell breaks off a multicall, as the others do too
@@ -133,7 +133,7 @@ func TestFailed(t *testing.T) {
 			Kind: "Remote", Server: "a", Message: "m", Type: "t", Text: "x", Hops: []string{"a"}, Class: "C", Port: 7,
 		}
 	}
-	c := &cell{}
+	c := &cell{of: Cell{Client: &Language{}}}
 	want := *right()
 	if err := c.failed("it", &wire.Reply{Error: right()}, want); err != nil {
 		t.Error(err)

@@ -3,6 +3,8 @@ package interop
 import (
 	"path/filepath"
 	"slices"
+
+	"github.com/oslorpc/oslorpc/internal/interop/wire"
 )
 
 // command is how a program is started.
@@ -18,6 +20,9 @@ type Language struct {
 
 	client func(url string) command
 	server func(url, topic, name string) command
+	// says returns how a library with errors of its own tells an error of a server; nil for those
+	// of oslorpc.
+	says func(e wire.Error, server *Language) wire.Error
 }
 
 // Programs says where the programs are.
@@ -51,6 +56,11 @@ func Languages(p Programs) []*Language {
 	}, {
 		Name: "Python asyncio", Short: asyncio,
 		client: func(url string) command { return python("aioclient.py", url) },
+	}, {
+		Name: "oslo.messaging", Short: oslo,
+		client: func(url string) command { return python("oslo/client.py", url) },
+		server: func(url, topic, name string) command { return python("oslo/server.py", url, topic, name) },
+		says:   osloSays,
 	}}
 }
 
@@ -58,6 +68,7 @@ func Languages(p Programs) []*Language {
 const (
 	blocking = "py"
 	asyncio  = "aio"
+	oslo     = "oslo"
 )
 
 // IsClient and IsServer report whether there is a client, or a server, in a language.

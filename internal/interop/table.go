@@ -15,7 +15,7 @@ const (
 	missing = "-"
 	// caseWidth and cellWidth are the widths of the columns.
 	caseWidth = 30
-	cellWidth = 5
+	cellWidth = 6
 )
 
 // Print prints the results as a table: a row for each case, a column for each pair of a server and

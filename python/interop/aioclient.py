@@ -5,6 +5,7 @@ import json
 import sys
 from typing import Any
 
+import operations
 import wire
 from ports import EXCEPTIONS
 
@@ -16,7 +17,7 @@ running: dict[int, asyncio.Task[None]] = {}
 
 async def do(transport: aio.Transport, r: dict[str, Any]) -> Any:
     """Do what a request says, and return the result."""
-    client = transport.client(wire.target(r), **wire.settings(r))
+    client = transport.client(operations.target(r), **operations.settings(r))
     args = (r.get("context"), r["method"])
     kwargs = wire.arguments(r)
     match r["do"]:
@@ -52,7 +53,7 @@ async def answer(transport: aio.Transport, r: dict[str, Any]) -> None:
     except asyncio.CancelledError:
         wire.write({"id": r["id"], "error": {"kind": str(oslorpc.Kind.CANCELED), "safe": False, "message": "canceled"}})
     except BaseException as e:
-        wire.write({"id": r["id"], "error": wire.describe(e)})
+        wire.write({"id": r["id"], "error": operations.describe(e)})
     finally:
         running.pop(r["id"], None)
 

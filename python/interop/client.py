@@ -7,6 +7,7 @@ import sys
 import threading
 from typing import Any
 
+import operations
 import wire
 from ports import EXCEPTIONS
 
@@ -15,7 +16,7 @@ import oslorpc
 
 def do(transport: oslorpc.Transport, r: dict[str, Any]) -> Any:
     """Do what a request says, and return the result."""
-    client = transport.client(wire.target(r), **wire.settings(r))
+    client = transport.client(operations.target(r), **operations.settings(r))
     args = (r.get("context"), r["method"])
     kwargs = wire.arguments(r)
     match r["do"]:
@@ -44,7 +45,7 @@ def answer(transport: oslorpc.Transport, r: dict[str, Any]) -> None:
     try:
         wire.write({"id": r["id"], "result": do(transport, r)})
     except BaseException as e:
-        wire.write({"id": r["id"], "error": wire.describe(e)})
+        wire.write({"id": r["id"], "error": operations.describe(e)})
 
 
 def main(url: str) -> None:

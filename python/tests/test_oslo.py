@@ -205,6 +205,34 @@ def test_exceptions_keep_class_arguments_traceback_and_hops(serve, client):
     assert any("raise ReservedError" in line for line in caught.value.traceback)
 
 
+class ToldError(Exception):
+    """An exception as those of Nova are."""
+
+    def __init__(self, message=None, **kwargs):
+        super().__init__(message or "no port {port}".format(**kwargs))
+        self.kwargs = kwargs
+
+
+@pytest.mark.parametrize(
+    "error, data",
+    [
+        (ToldError(port=7), {"port": 7}),  # fields, which other languages know
+        (ToldError("none", port=7), {"args": ["none"], "kwargs": {"port": 7}}),
+        (ToldError("none"), {"args": ["none"], "kwargs": {}}),
+        (ValueError("none"), {"args": ["none"], "kwargs": {}}),
+    ],
+)
+def test_data_of_exceptions(error, data):
+    from oslorpc.oslo import failure
+
+    described = failure.describe((type(error), error, None))
+    assert described[1] == str(error) and json.loads(described[4]) == data
+    with pytest.raises(type(error)) as e:
+        failure.raise_remote(described, [__name__])
+    assert str(e.value).split("\n")[0] == str(error)
+    assert getattr(e.value, "kwargs", None) == getattr(error, "kwargs", None)
+
+
 def test_arguments_that_do_not_fit_are_a_type_error(serve, client):
     serve()
     with pytest.raises(TypeError, match="no_such_argument"):

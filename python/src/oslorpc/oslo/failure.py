@@ -1,7 +1,8 @@
 """Exceptions of oslo.messaging as errors of oslorpc, and back.
 
 The type of a remote error is ``module.Class``, with no module for builtins. Its data is a JSON
-object of the exception's args and kwargs. Both are what upstream's drivers send.
+object of the exception's args and kwargs, which upstream's drivers send, too; or of the kwargs alone
+if they make the same exception, since these are fields that other languages know.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ def describe(failure: Any) -> list[Any]:
         return origin.to_wire()
     try:
         told = json.loads(common.serialize_remote_exception(failure))
-        data = jsonutils.dumps({"args": told["args"], "kwargs": told["kwargs"]}, allow_nan=False)
+        args, kwargs = told["args"], told["kwargs"]
+        fields = kwargs if _made_of(kwargs, error) else {"args": args, "kwargs": kwargs}
+        data = jsonutils.dumps(fields, allow_nan=False)
     except Exception as e:
         _log.warning("the arguments of the exception %s cannot be sent: %s", type(error).__name__, e)
         told = json.loads(common.serialize_remote_exception((type(error), _bare(error), failure[2])))
@@ -69,6 +72,17 @@ def describe(failure: Any) -> list[Any]:
         data = ""
     lines = [line for entry in told["tb"] for line in entry.rstrip("\n").split("\n")]
     return [name, message, shorten(lines, room - len(data)), [], data]
+
+
+def _made_of(kwargs: dict[str, Any], error: BaseException) -> bool:
+    """Whether an exception is what its class makes of keyword arguments alone."""
+    if kwargs.keys() <= {"args", "kwargs"}:  # none, or such as cannot be told from both
+        return False
+    try:
+        same = type(error)(**kwargs)
+        return (same.args, str(same)) == (error.args, str(error))
+    except Exception:
+        return False
 
 
 def _bare(error: BaseException) -> BaseException:

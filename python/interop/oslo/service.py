@@ -1,0 +1,26 @@
+"""What the programs of oslo.messaging share. They know oslorpc by their transport_url alone."""
+
+import atexit
+import os
+import pathlib
+import shutil
+import sys
+
+PYTHON = pathlib.Path(__file__).parents[2]
+sys.path += [str(PYTHON / "interop"), str(PYTHON / "tests")]
+
+import oslosupport  # noqa: E402
+
+declared = oslosupport.declare()
+sys.path.append(declared)
+atexit.register(shutil.rmtree, declared, ignore_errors=True)
+os.environ["PYTHONPATH"] = str(PYTHON / "src")  # for the driver's helper process
+
+import oslo_messaging as om  # noqa: E402
+from oslo_config import cfg  # noqa: E402
+
+
+def open_transport(url: str) -> om.Transport:
+    """Return a transport, as a service makes one of its configuration."""
+    cfg.CONF([], project="interop", prog="interop")
+    return om.get_rpc_transport(cfg.CONF, f"oslorpc+{url}/", allowed_remote_exmods=["ports"])
