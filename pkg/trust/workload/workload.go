@@ -90,7 +90,7 @@ var _ trust.Source = (*Source)(nil)
 // Open connects to the Workload API, and waits until it gives a certificate, or until ctx ends. An
 // error is of the kind rpc.Invalid for a configuration that cannot work, and rpc.Unreachable if
 // there was no certificate in time.
-func Open(ctx context.Context, c Config) (*Source, error) {
+func Open(ctx context.Context, c Config) (*Source, error) { //nolint:contextcheck // The source outlives ctx.
 	if c.Address == "" {
 		if c.Address = os.Getenv(workloadapi.SocketEnv); c.Address == "" {
 			return nil, failure.Invalid("the Workload API has no address: set workload.Config.Address, or the environment variable %s", workloadapi.SocketEnv)
