@@ -89,6 +89,13 @@ bench: ## Compare with plain gRPC: lines of `name median q1 q3`
 bench-python: $(VENV)/.installed ## Compare calls of the Python package with raw grpcio's
 	@cd python && PYTHONPATH=src $(VENV)/bin/python bench/compare.py $(BENCH_FLAGS)
 
+# A simulation of another size: make simulate AGENTS=2000 HUBS=5 CHURN=0.05
+SIMULATE_FLAGS = $(if $(AGENTS),-agents $(AGENTS)) $(if $(HUBS),-hubs $(HUBS)) $(if $(CHURN),-churn $(CHURN))
+
+.PHONY: simulate
+simulate: ## Run 10,000 servers and 3 hubs in one process, and say what they take; it needs 7 GB of memory
+	@$(GO) run ./internal/simulate $(SIMULATE_FLAGS)
+
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for half a minute
 	@grep -rln --include='*_test.go' '^func Fuzz' . | while read -r file; do \

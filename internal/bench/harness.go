@@ -6,6 +6,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/oslorpc/oslorpc/internal/cputime"
 )
 
 // workload is one side of a comparison.
@@ -86,7 +88,7 @@ type spent struct {
 func spentNow() spent {
 	heap := []metrics.Sample{{Name: "/gc/heap/allocs:objects"}, {Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(heap)
-	return spent{time: time.Now(), cpu: cpuTime(), allocs: heap[0].Value.Uint64(), bytes: heap[1].Value.Uint64()}
+	return spent{time: time.Now(), cpu: cputime.Used(), allocs: heap[0].Value.Uint64(), bytes: heap[1].Value.Uint64()}
 }
 
 // quartiles summarize figures.

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/oslorpc/oslorpc/internal/cputime"
 )
 
 func TestSummarize(t *testing.T) {
@@ -113,12 +115,12 @@ func TestMeasureCountsAllocations(t *testing.T) {
 }
 
 func TestMeasureCountsProcessorTime(t *testing.T) {
-	before := cpuTime()
+	before := cputime.Used()
 	if before == 0 {
 		t.Skip("this system is not asked")
 	}
 	w := workload{callers: 1, ops: 1, do: func() error {
-		for cpuTime() < before+20*time.Millisecond {
+		for cputime.Used() < before+20*time.Millisecond {
 		}
 		return nil
 	}}

@@ -102,8 +102,11 @@ func (a *Audience) toOne(ctx context.Context, g *gate, e *route.Entry, variants 
 	to := Attempt{Entry: e}
 	var err error
 	for _, to.Variant = range variants {
-		g.connect(ctx, e)
-		if err = a.persist(ctx, &to, bounded); err == nil {
+		first := g.connect(ctx, e)
+		if err = a.persist(ctx, &to, bounded); first && g.reconnect(ctx, e, err) {
+			err = a.persist(ctx, &to, bounded)
+		}
+		if err == nil {
 			return Result{Entry: e}
 		}
 		if !isUnable(err) {

@@ -27,7 +27,11 @@ type Network struct {
 	mu    sync.Mutex
 	hosts map[string]*Host
 	ports int
+	dials atomic.Int64
 }
+
+// Dialed returns how many connections were made.
+func (n *Network) Dialed() int64 { return n.dials.Load() }
 
 // Host is where one process listens.
 type Host struct {
@@ -82,10 +86,17 @@ func (n *Network) Dial(ctx context.Context, addr string) (net.Conn, error) {
 		return nil, ctx.Err()
 	}
 	conn, err := h.DialContext(ctx)
-	if err != nil {
+	switch {
+	case ctx.Err() != nil && err != nil:
+		return nil, ctx.Err()
+	case err != nil:
 		return nil, refused(addr)
 	}
-	return h.line(conn, true)
+	l, err := h.line(conn, true)
+	if err == nil {
+		n.dials.Add(1)
+	}
+	return l, err
 }
 
 func refused(addr string) error { return fmt.Errorf("dial %s: %w", addr, syscall.ECONNREFUSED) }

@@ -15,12 +15,19 @@ type hub struct {
 
 	mu      sync.Mutex
 	members map[*registry]*member
+	topics  map[discovery.Topic]*topic
 }
 
 // member is what one handle contributes.
 type member struct {
 	instances []discovery.Instance
 	watches   map[*watch.Watch]discovery.Topic
+}
+
+// topic is what is known of one topic.
+type topic struct {
+	instances map[*registry][]discovery.Instance
+	watches   map[*watch.Watch]bool
 }
 
 var (
@@ -34,7 +41,7 @@ func join(name string, r *registry) *hub {
 	defer hubsMu.Unlock()
 	h := hubs[name]
 	if h == nil {
-		h = &hub{name: name, members: map[*registry]*member{}}
+		h = &hub{name: name, members: map[*registry]*member{}, topics: map[discovery.Topic]*topic{}}
 		hubs[name] = h
 	}
 	h.mu.Lock()
@@ -54,7 +61,10 @@ func (h *hub) leave(r *registry) []*watch.Watch {
 		return nil
 	}
 	delete(h.members, r)
-	h.tell(m.instances)
+	for w, name := range m.watches {
+		h.drop(w, name)
+	}
+	h.put(r, m.instances, nil)
 	if len(h.members) == 0 {
 		delete(hubs, h.name)
 	}
@@ -71,27 +81,34 @@ func (h *hub) publish(r *registry, instances []discovery.Instance) bool {
 	}
 	before := m.instances
 	m.instances = instances
-	h.tell(before, instances)
+	h.put(r, before, instances)
 	return true
 }
 
-func (h *hub) watch(r *registry, topic discovery.Topic, w *watch.Watch) {
+// watch reports whether the handle is open.
+func (h *hub) watch(r *registry, name discovery.Topic, w *watch.Watch) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	m := h.members[r]
 	if m == nil {
-		w.Stop()
-		return
+		return false
 	}
-	m.watches[w] = topic
-	w.Send(discovery.Update{Instances: h.on(topic)})
+	m.watches[w] = name
+	h.topic(name).watches[w] = true
+	h.tell(name, w)
+	return true
 }
 
 func (h *hub) unwatch(r *registry, w *watch.Watch) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if m := h.members[r]; m != nil {
+	m := h.members[r]
+	if m == nil {
+		return
+	}
+	if name, ok := m.watches[w]; ok {
 		delete(m.watches, w)
+		h.drop(w, name)
 	}
 }
 
@@ -105,34 +122,72 @@ func (h *hub) list() []discovery.Instance {
 	return all
 }
 
-// tell sends their lists to the watches of all topics that these instances are on. Call it with mu
-// held.
-func (h *hub) tell(lists ...[]discovery.Instance) {
-	changed := map[discovery.Topic][]discovery.Instance{}
-	for _, i := range slices.Concat(lists...) {
-		changed[discovery.Topic{Exchange: i.Exchange, Name: i.Topic}] = nil
+// topic returns a topic, made if it is not there. The lock is held.
+func (h *hub) topic(name discovery.Topic) *topic {
+	t := h.topics[name]
+	if t == nil {
+		t = &topic{instances: map[*registry][]discovery.Instance{}, watches: map[*watch.Watch]bool{}}
+		h.topics[name] = t
 	}
-	for topic := range changed {
-		changed[topic] = h.on(topic)
-	}
-	for _, m := range h.members {
-		for w, topic := range m.watches {
-			if instances, ok := changed[topic]; ok {
-				w.Send(discovery.Update{Instances: instances})
-			}
-		}
+	return t
+}
+
+// drop removes a watch from a topic. The lock is held.
+func (h *hub) drop(w *watch.Watch, name discovery.Topic) {
+	delete(h.topic(name).watches, w)
+	h.tidy(name)
+}
+
+// tidy forgets a topic that has nothing. The lock is held.
+func (h *hub) tidy(name discovery.Topic) {
+	if t := h.topics[name]; t != nil && len(t.instances) == 0 && len(t.watches) == 0 {
+		delete(h.topics, name)
 	}
 }
 
-// on returns the instances on a topic. Call it with mu held.
-func (h *hub) on(topic discovery.Topic) []discovery.Instance {
-	var instances []discovery.Instance
-	for _, m := range h.members {
-		for _, i := range m.instances {
-			if i.Exchange == topic.Exchange && i.Topic == topic.Name {
-				instances = append(instances, i)
-			}
-		}
+// put replaces the instances of a handle, and tells the watches of their topics. The lock is held.
+func (h *hub) put(r *registry, before, after []discovery.Instance) {
+	changed := map[discovery.Topic][]discovery.Instance{}
+	for _, i := range before {
+		changed[topicOf(i)] = nil
 	}
-	return instances
+	for _, i := range after {
+		changed[topicOf(i)] = append(changed[topicOf(i)], i)
+	}
+	for name, instances := range changed {
+		t := h.topic(name)
+		if len(instances) > 0 {
+			t.instances[r] = instances
+		} else {
+			delete(t.instances, r)
+		}
+		for w := range t.watches {
+			h.tell(name, w)
+		}
+		h.tidy(name)
+	}
+}
+
+func topicOf(i discovery.Instance) discovery.Topic {
+	return discovery.Topic{Exchange: i.Exchange, Name: i.Topic}
+}
+
+// tell has a watch deliver what is on a topic.
+func (h *hub) tell(name discovery.Topic, w *watch.Watch) {
+	w.Changed(func() []discovery.Instance { return h.on(name) })
+}
+
+// on returns the instances on a topic.
+func (h *hub) on(name discovery.Topic) []discovery.Instance {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.topics[name]
+	if t == nil {
+		return nil
+	}
+	all := make([]discovery.Instance, 0, len(t.instances))
+	for _, instances := range t.instances {
+		all = append(all, instances...)
+	}
+	return all
 }

@@ -41,7 +41,9 @@ func (r *registry) Publish(_ context.Context, instances []discovery.Instance) er
 // Watch implements [discovery.Registry]. Others' changes arrive at once.
 func (r *registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (stop func()) {
 	w := watch.Start(notify)
-	r.hub.watch(r, topic, w)
+	if !r.hub.watch(r, topic, w) {
+		w.Stop()
+	}
 	return func() {
 		r.hub.unwatch(r, w)
 		w.Stop()

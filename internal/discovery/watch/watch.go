@@ -4,6 +4,7 @@ package watch
 import (
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 )
@@ -11,7 +12,8 @@ import (
 // Watch keeps the promises of [discovery.Registry.Watch] to one notify function: it calls it from a
 // goroutine of its own, so that a registry never waits for its users; never concurrently; only for
 // news; and not after Stop. Lists that come while notify runs are merged, since each is whole; a
-// list that an error follows is delivered before it.
+// list that an error follows is delivered before it. After a long list it pauses, so that a large
+// fleet that changes all the time takes no more than a part of a processor.
 type Watch struct {
 	notify func(discovery.Update)
 	wake   chan struct{}
@@ -20,13 +22,23 @@ type Watch struct {
 	// What is to be delivered: a list, then an error. Either may be nil.
 	mu      sync.Mutex
 	list    *discovery.Update
+	changed func() []discovery.Instance // returns the list to deliver; nil if list has it
 	failure *discovery.Update
 	stopped bool
+	stop    chan struct{} // closed when it is stopped
 }
+
+const (
+	// longList is from how many instances on a list is long.
+	longList = 1000
+	// pauseEach is how long the watch pauses after a long list, for each instance in it. To take
+	// one in costs a tenth of that.
+	pauseEach = 20 * time.Microsecond
+)
 
 // Start starts delivering what is sent.
 func Start(notify func(discovery.Update)) *Watch {
-	w := &Watch{notify: notify, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+	w := &Watch{notify: notify, wake: make(chan struct{}, 1), ended: make(chan struct{}), stop: make(chan struct{})}
 	go w.run()
 	return w
 }
@@ -40,8 +52,17 @@ func (w *Watch) Send(u discovery.Update) {
 		w.failure = &u
 	} else {
 		u.Reset = u.Reset || (w.list != nil && w.list.Reset)
-		w.list, w.failure = &u, nil // a list is the end of any failure
+		w.list, w.changed, w.failure = &u, nil, nil // a list is the end of any failure
 	}
+	w.signal()
+}
+
+// Changed is Send for a list that is made when it is delivered: of changes that come fast, most are
+// not. The function is called on the goroutine of the watch.
+func (w *Watch) Changed(list func() []discovery.Instance) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.list, w.changed, w.failure = &discovery.Update{Reset: w.list != nil && w.list.Reset}, list, nil
 	w.signal()
 }
 
@@ -49,7 +70,10 @@ func (w *Watch) Send(u discovery.Update) {
 // called more than once.
 func (w *Watch) Stop() {
 	w.mu.Lock()
-	w.stopped = true
+	if !w.stopped {
+		w.stopped = true
+		close(w.stop)
+	}
 	w.signal()
 	w.mu.Unlock()
 	<-w.ended
@@ -75,15 +99,33 @@ func (w *Watch) run() {
 				w.notify(*u)
 			}
 		}
+		if list != nil && len(d.instances) >= longList {
+			w.pause(time.Duration(len(d.instances)) * pauseEach)
+		}
+	}
+}
+
+// pause ends early when the watch is stopped.
+func (w *Watch) pause(length time.Duration) {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-w.stop:
 	}
 }
 
 func (w *Watch) take() (list, failure *discovery.Update, stopped bool) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	list, failure = w.list, w.failure
-	w.list, w.failure = nil, nil
-	return list, failure, w.stopped
+	changed := w.changed
+	w.list, w.changed, w.failure = nil, nil, nil
+	stopped = w.stopped
+	w.mu.Unlock()
+	if changed != nil && !stopped {
+		list.Instances = changed()
+	}
+	return list, failure, stopped
 }
 
 // delivered is what the user of a watch was told so far.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/leak"
@@ -95,6 +96,60 @@ func TestMerge(t *testing.T) {
 		synctest.Wait()
 		if want := "a, c!"; strings.Join(got, ", ") != want {
 			t.Errorf("got %q, want %s: the last list, and that something was lost before it", got, want)
+		}
+	})
+}
+
+// Of lists that are made when they are delivered, those in between are not made.
+func TestChangedMakesTheLast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		made := 0
+		release := make(chan struct{})
+		w := Start(func(u discovery.Update) {
+			got = append(got, show(u))
+			<-release
+		})
+		defer w.Stop()
+		list := func(ids string) func() []discovery.Instance {
+			return func() []discovery.Instance {
+				made++
+				return update(ids).Instances
+			}
+		}
+		w.Changed(list("a"))
+		synctest.Wait()
+		w.Send(reset("ab"))
+		w.Changed(list("abc"))
+		w.Changed(list("abcd"))
+		close(release)
+		synctest.Wait()
+		if want := "a, abcd!"; strings.Join(got, ", ") != want || made != 2 {
+			t.Errorf("got %q of %d lists that were made, want %s of 2", got, made, want)
+		}
+	})
+}
+
+// A large fleet that changes all the time is not taken in all the time; a stop does not wait.
+func TestPauseAfterALongList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var at []time.Time
+		w := Start(func(discovery.Update) { at = append(at, time.Now()) })
+		for _, n := range []int{longList - 1, longList, longList + 1, longList + 2} {
+			w.Send(update(strings.Repeat("a", n)))
+			synctest.Wait()
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if len(at) != 3 || at[1] != at[0] || at[2].Sub(at[1]) != longList*pauseEach {
+			t.Errorf("updates came at %v, want two at once and then one after %v", at, longList*pauseEach)
+		}
+		w.Send(update(strings.Repeat("a", longList)))
+		synctest.Wait()
+		begin := time.Now()
+		w.Stop()
+		if took := time.Since(begin); took > 0 {
+			t.Errorf("Stop took %v", took)
 		}
 	})
 }
