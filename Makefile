@@ -77,6 +77,10 @@ test-typescript: build $(BIN)/consul $(NODE) ## Run the tests of TypeScript, aga
 test-oslo: $(VENV)/.installed $(BIN)/venv-oslo14/.installed ## Run oslo.messaging's own tests of RPCs over the driver, with 18.3 and with 14.0
 	@$(VENV)/bin/python python/upstream/run.py $(VENV)/bin/python $(BIN)/venv-oslo14/bin/python
 
+.PHONY: bench-oslo
+bench-oslo: $(VENV)/.installed $(BIN)/rabbitmq/.installed ## Compare oslo.messaging over the driver with oslo.messaging over RabbitMQ
+	@$(VENV)/bin/python python/upstream/bench.py
+
 .PHONY: conformance
 conformance: ## Run oslo.messaging's own cases, and list where oslorpc differs on purpose
 	@$(GO) run ./internal/conformance/report
@@ -232,6 +236,17 @@ $(NODE): typescript/package.json typescript/package-lock.json
 $(BIN)/venv-oslo14/.installed: python/upstream/requirements-14.txt
 	@echo "installing oslo.messaging 14.0 to $(BIN)/venv-oslo14, once"
 	@$(PYTHON) -m venv $(BIN)/venv-oslo14 && $(BIN)/venv-oslo14/bin/pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+# RabbitMQ and what it needs beyond a usual system, from Debian, for the tests of two transports at once.
+RABBITMQ := rabbitmq-server $(addprefix erlang-,base asn1 crypto eldap ftp inets mnesia os-mon parsetools public-key \
+	runtime-tools snmp ssl syntax-tools tftp tools xmerl)
+
+$(BIN)/rabbitmq/.installed:
+	@echo "unpacking RabbitMQ of Debian to $(BIN)/rabbitmq, once"
+	@rm -rf $(BIN)/rabbitmq && mkdir -p $(BIN)/rabbitmq/debs && cd $(BIN)/rabbitmq/debs && \
+	{ apt-get download -q $(RABBITMQ) >log 2>&1 || { cat log; echo "Debian 12 or later is needed, and apt-get update" >&2; exit 1; }; } && \
+	for deb in *.deb; do dpkg-deb -x "$$deb" .. || exit 1; done && rm -r ../debs
 	@touch $@
 
 $(BIN)/consul: tools/consul/go.mod tools/consul/go.sum
