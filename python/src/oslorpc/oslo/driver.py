@@ -17,7 +17,7 @@ from oslo_serialization import jsonutils
 from oslorpc.oslo import failure as failures
 from oslorpc.oslo.frames import Header
 from oslorpc.oslo.link import FailedError, HelperGoneError, HelperLateError, Link, hub
-from oslorpc.oslo.listener import Listener
+from oslorpc.oslo.listener import Both, Listener
 
 _log = logging.getLogger("oslorpc.oslo")
 _GROUP = "oslo_messaging_oslorpc"
@@ -55,6 +55,24 @@ OPTIONS = [
         help="How many seconds a server that stops goes on accepting, until others know.",
     ),
 ]
+MIGRATION = [
+    cfg.StrOpt(
+        "second_transport_url",
+        default="",
+        secret=True,
+        help="Another transport, on which servers listen as well, such as rabbit://user:password@host:5672/. It is "
+        "for the time in which some services use it and others oslorpc.",
+    ),
+    cfg.StrOpt(
+        "send_by",
+        default="oslorpc",
+        choices=[
+            ("oslorpc", "transport_url"),
+            ("second", "second_transport_url"),
+        ],
+        help="The transport by which messages are sent.",
+    ),
+]
 _NOTIFICATIONS = (
     "oslorpc carries no notifications, which need a broker: set transport_url in the section "
     "[oslo_messaging_notifications], such as rabbit://user:password@host:5672/, or its driver to noop"
@@ -67,7 +85,7 @@ class Driver(base.BaseDriver):  # type: ignore[misc]
     def __init__(
         self, conf: Any, url: Any, default_exchange: str | None = None, allowed_remote_exmods: list[str] | None = None
     ) -> None:
-        conf.register_opts(OPTIONS, group=_GROUP)
+        conf.register_opts([*OPTIONS, *MIGRATION], group=_GROUP)
         super().__init__(conf, url, default_exchange, allowed_remote_exmods)
         self._options = conf[_GROUP]
         self._address = address(url)
@@ -75,6 +93,8 @@ class Driver(base.BaseDriver):  # type: ignore[misc]
         self._opening = threading.Lock()
         self._opened: Link | None = None
         self._number = hub.number()
+        self._second = _second(conf, self._options, self._allowed_remote_exmods)
+        self._sends_by_second = self._options.send_by == "second"
 
     def send(
         self,
@@ -88,6 +108,10 @@ class Driver(base.BaseDriver):  # type: ignore[misc]
         transport_options: Any = None,
     ) -> Any:
         """Send a message; for a call, wait for the result."""
+        if self._sends_by_second:
+            return self._second._send(
+                target, ctxt, message, wait_for_reply, timeout, call_monitor_timeout, retry, transport_options
+            )
         call = bool(wait_for_reply)
         if call and timeout is not None and timeout <= 0:
             raise oslo_messaging.MessagingTimeout("the timeout is 0")
@@ -172,9 +196,10 @@ class Driver(base.BaseDriver):  # type: ignore[misc]
         for listener in list(self.listeners):
             listener.register(link)
 
-    def listen(self, target: Any, batch_size: int, batch_timeout: float | None) -> Listener:
+    def listen(self, target: Any, batch_size: int, batch_timeout: float | None) -> Listener | Both:
         """Return what takes the messages of a server."""
-        return Listener(self, target)
+        first = Listener(self, target)
+        return first if self._second is None else Both(first, self._second._listen(target, batch_size, batch_timeout))
 
     def send_notification(self, target: Any, ctxt: Any, message: Any, version: Any, retry: Any = None) -> NoReturn:
         """Refuse."""
@@ -195,6 +220,25 @@ class Driver(base.BaseDriver):  # type: ignore[misc]
             except (HelperGoneError, FailedError) as e:
                 _log.warning("the transport was not closed in an orderly way: %s", e)
         hub.leave(self)
+        if self._second is not None:
+            self._second.cleanup()
+
+
+def list_opts() -> list[tuple[str, list[Any]]]:
+    """Return the options, for oslo-config-generator."""
+    return [(_GROUP, [*OPTIONS, *MIGRATION])]
+
+
+def _second(conf: Any, options: Any, allowed: list[str]) -> Any:
+    """Return the second transport; None if there is none."""
+    url = options.second_transport_url
+    if not url:
+        if options.send_by == "second":
+            raise cfg.ConfigFileValueError(f"[{_GROUP}] send_by = second needs second_transport_url")
+        return None
+    if url.startswith("oslorpc"):
+        raise cfg.ConfigFileValueError(f"[{_GROUP}] second_transport_url must be that of another driver")
+    return oslo_messaging.get_rpc_transport(conf, url, allowed_remote_exmods=allowed)
 
 
 def _written(value: Any) -> str:

@@ -148,6 +148,31 @@ class Listener(base.Listener):  # type: ignore[misc]
             _log.warning("the server %s could not %s: %s", self._target.server, what, e)
 
 
+class Both(base.Listener):  # type: ignore[misc]
+    """Takes the messages of one server on two transports."""
+
+    def __init__(self, first: Any, second: Any) -> None:
+        super().__init__(1, None)
+        self._listeners = first, second
+
+    def start(self, on_incoming_callback: Any) -> None:
+        """Start both."""
+        super().start(on_incoming_callback)
+        for listener in self._listeners:
+            listener.start(on_incoming_callback)
+
+    def stop(self) -> None:
+        """Stop both."""
+        for listener in self._listeners:
+            listener.stop()
+        super().stop()
+
+    def cleanup(self) -> None:
+        """Clean both up."""
+        for listener in self._listeners:
+            listener.cleanup()
+
+
 def _workers(server: Any) -> int:
     """Return how many messages a server runs at once."""
     most = getattr(getattr(server, "_work_executor", None), "_max_workers", None)

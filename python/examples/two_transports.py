@@ -1,0 +1,75 @@
+"""A service of oslo.messaging that moves from RabbitMQ to oslorpc, and back, by its configuration alone.
+
+python two_transports.py server NAME --config-file FILE
+python two_transports.py client NAME --config-file FILE
+
+docs/migrate-openstack.md has the plan, and the configuration at each step. Nothing below knows of oslorpc.
+"""
+
+import itertools
+import signal
+import sys
+import threading
+
+import oslo_messaging
+from oslo_config import cfg
+
+TARGET = oslo_messaging.Target(topic="accounts", version="1.0")
+
+
+class Accounts:
+    """Counts what each client has sent."""
+
+    target = TARGET
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._ran = {}
+
+    def add(self, ctxt, client, number):
+        """Take a number, and tell how many came before."""
+        with self._lock:
+            self._ran.setdefault(client, []).append(number)
+            return len(self._ran[client])
+
+    def list(self, ctxt):
+        """Return all numbers."""
+        with self._lock:
+            return self._ran
+
+
+def serve(transport, name, ending):
+    """Serve until the program ends."""
+    server = oslo_messaging.get_rpc_server(transport, TARGET(server=name), [Accounts()])
+    server.start()
+    print("ready", flush=True)
+    ending.wait()
+    server.stop()
+    server.wait()
+
+
+def call(transport, name, ending):
+    """Call until the program ends."""
+    client = oslo_messaging.get_rpc_client(transport, TARGET, timeout=30)
+    made = 0
+    for number in itertools.count():
+        if ending.is_set():
+            break
+        client.call({}, "add", client=name, number=number)
+        made += 1
+        if made == 50:
+            print("calls", flush=True)
+    print("made", made, flush=True)
+
+
+def main():
+    what, name = sys.argv[1:3]
+    cfg.CONF(sys.argv[3:], project="accounts", prog="accounts")
+    transport = oslo_messaging.get_rpc_transport(cfg.CONF)
+    ending = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: ending.set())
+    {"server": serve, "client": call}[what](transport, name, ending)
+    transport.cleanup()
+
+
+main()
