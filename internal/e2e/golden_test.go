@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -60,6 +61,9 @@ func goldenServer(t *testing.T) (addr, instance string) {
 		}),
 		"echo": oslorpc.Func(func(_ context.Context, a map[string]any) (any, error) { return a, nil }),
 		"fail": oslorpc.Func(func(context.Context, oslorpc.NoArgs) (any, error) { return nil, errors.New("broken") }),
+		"unsendable": oslorpc.Func(func(context.Context, oslorpc.NoArgs) (any, error) {
+			return map[string]any{"x": []any{math.NaN()}}, nil
+		}),
 		"count": oslorpc.Stream(func(_ context.Context, a struct {
 			N int64 `json:"n"`
 		},

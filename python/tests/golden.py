@@ -1,8 +1,11 @@
 """Reads proto/testdata, by which the implementations agree."""
 
 import json
+import math
 import pathlib
 from typing import Any
+
+import oslorpc
 
 DIRECTORY = pathlib.Path(__file__).parents[2] / "proto" / "testdata"
 
@@ -15,3 +18,33 @@ def load(file: str, section: str) -> list[dict[str, Any]]:
 
 def name(case: dict[str, Any]) -> str:
     return str(case.get("case", ""))
+
+
+class GoldenServer:
+    """What the cases of requests.json and badinput.json ask for."""
+
+    target = oslorpc.Target(version="1.2")
+
+    def add(self, ctxt, a: int, b: int):
+        return a + b
+
+    def echo(self, ctxt, **kwargs):
+        return kwargs
+
+    def fail(self, ctxt):
+        raise ValueError("broken")
+
+    def unsendable(self, ctxt):
+        return {"x": [math.nan]}
+
+    def count(self, ctxt, n: int):
+        yield from range(1, n + 1)
+
+
+class OtherServer:
+    """Another interface of the same server."""
+
+    target = oslorpc.Target(namespace="other", version="2.0")
+
+    def whoami(self, ctxt):
+        return "node1"

@@ -274,3 +274,26 @@ def test_caps_follow_the_fleet(opened, start, local, topic):
     new.end()
     fixed = auto.prepare(version_cap="1.4")
     assert fixed.can_send_version("1.4") and not fixed.can_send_version("1.5") and not fixed.can_send_version("2.0")
+
+
+def test_servers_at_one_static_address_are_told_apart(opened):
+    """Also by a fanout, which goes to each server, whichever one the target names."""
+    ran = []
+
+    class Methods:
+        def __init__(self, name):
+            self.name = name
+
+        def note(self, ctxt):
+            ran.append(self.name)
+            return self.name
+
+    serving = opened("static://other=127.0.0.1:1", listen="127.0.0.1:0")
+    for name in "ab":
+        addr = serving.server(oslorpc.Target(topic="t", server=name), [Methods(name)]).start().addr
+    client = opened(f"static://t/a={addr},t/b={addr}").client(oslorpc.Target(topic="t", server="a"))
+    assert [r.result for r in sorted(client.gather({}, "note"), key=lambda r: r.server)] == ["a", "b"]
+    assert len(client.fanout({}, "note").accepted) == 2
+    until("both ran", lambda: sorted(ran) == ["a", "a", "b", "b"])
+    assert {client.prepare(server=None).call({}, "note") for _ in range(4)} == {"a", "b"}
+    assert client.call({}, "note") == "a"

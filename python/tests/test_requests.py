@@ -19,35 +19,14 @@ RPCS = {
 }
 
 
-class Golden:
-    target = oslorpc.Target(version="1.2")
-
-    def add(self, ctxt, a: int, b: int):
-        return a + b
-
-    def echo(self, ctxt, **kwargs):
-        return kwargs
-
-    def fail(self, ctxt):
-        raise ValueError("broken")
-
-    def count(self, ctxt, n: int):
-        yield from range(1, n + 1)
-
-
-class Other:
-    target = oslorpc.Target(namespace="other", version="2.0")
-
-    def whoami(self, ctxt):
-        return "node1"
-
-
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
     directory = tmp_path_factory.mktemp("r")
     directory.chmod(0o700)
     with oslorpc.open(f"local://{directory}") as t:
-        instance = t.server(oslorpc.Target(topic="golden", server="node1"), [Golden(), Other()]).start()
+        instance = t.server(
+            oslorpc.Target(topic="golden", server="node1"), [golden.GoldenServer(), golden.OtherServer()]
+        ).start()
         with grpc.insecure_channel(instance.addr, [("grpc.default_authority", "localhost")]) as channel:
             yield instance, channel
 

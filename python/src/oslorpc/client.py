@@ -58,7 +58,7 @@ class Client(ClientCore[TransportCore]):
 
     def fanout(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Report:
         """Have every server accept a message, and return a report on each."""
-        op = self._operation(method, ctxt, kwargs, CAST_TIMEOUT, fanout=True)
+        op = self._everyone()._operation(method, ctxt, kwargs, CAST_TIMEOUT)
         to = self._audience(op)
         with concurrent.futures.ThreadPoolExecutor(min(len(to.reached), _AT_ONCE) or 1) as pool:
             ends = list(pool.map(lambda e: self._one(op, to, e, self._send_cast), to.reached))
@@ -66,7 +66,7 @@ class Client(ClientCore[TransportCore]):
 
     def gather(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Iterator[Reply]:
         """Have every server run a method, and iterate over their replies as they come: each server once."""
-        op = self._operation(method, ctxt, kwargs, CALL_TIMEOUT, fanout=True)
+        op = self._everyone()._operation(method, ctxt, kwargs, CALL_TIMEOUT)
         to = self._audience(op)
         pool = concurrent.futures.ThreadPoolExecutor(min(len(to.reached), _AT_ONCE) or 1)
         send = self._send_monitored if op.plan.monitor else self._send_call

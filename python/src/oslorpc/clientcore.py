@@ -188,7 +188,6 @@ class ClientCore(Generic[T]):
         ctxt: Mapping[str, Any] | payload.Raw | None,
         kwargs: Mapping[str, Any] | payload.Raw,
         default_timeout: float,
-        fanout: bool = False,
     ) -> Operation:
         """Check a message, and encode it."""
         transport, options = self._transport, self.options
@@ -198,8 +197,6 @@ class ClientCore(Generic[T]):
         if plan is None or plan.topic.closed:
             plan = self._plan(method)
         timeout = default_timeout if options.timeout is None else options.timeout
-        if fanout and self.target.server is not None:
-            raise self._about(Error(Kind.INVALID_TARGET, "a message for every server cannot name one"), method)
         try:
             text = payload.encode(kwargs, Kind.BAD_ARGUMENTS)
             if not ctxt:
@@ -214,6 +211,10 @@ class ClientCore(Generic[T]):
             raise self._about(Error(Kind.TOO_LARGE, message), method)
         now = plan.topic.used = time.monotonic()
         return Operation(plan, now + timeout, transport.next_turn(), transport.next_id(), text, context)
+
+    def _everyone(self) -> Self:
+        """Return a client for messages that all servers get, whatever server the target names."""
+        return self if self.target.server is None else self.prepare(server=None)
 
     def _about(self, e: Error, method: str) -> Error:
         """Complete an error about a message that was not sent."""

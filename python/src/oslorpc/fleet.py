@@ -38,7 +38,7 @@ class Entry:
     field: bytes = b""  # the part of a request that names it
 
     def __post_init__(self) -> None:
-        self.field = frame.instance(self.instance.id)
+        self.field = frame.instance(self.instance.id, self.instance.server)
 
     def usable(self, now: float) -> bool:
         """Whether messages may be sent to it."""

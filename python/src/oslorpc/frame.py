@@ -10,6 +10,7 @@ from typing import Any
 from oslorpc.v1 import payload_pb2, rpc_pb2
 
 _HEAD = b"\x0a"  # field 1: the message of a request, the result of a response, the JSON text of a payload
+_SERVER = b"\x2a"  # of a target
 _CONTEXT, _KWARGS, _ID, _INSTANCE = b"\x1a", b"\x22", b"\x2a", b"\x32"
 _SHORT = [bytes([n]) for n in range(128)]
 # What a payload or a request has around its text at most: what one may be longer than what it holds.
@@ -31,10 +32,18 @@ def _length(n: int) -> bytes:
     return bytes(encoded)
 
 
-def instance(id: str) -> bytes:
-    """Return the field with the instance that is meant; nothing for an address without an id."""
-    encoded = id.encode()
-    return _INSTANCE + _length(len(encoded)) + encoded if encoded else b""
+def instance(id: str, server: str) -> bytes:
+    """Return the field with the instance that is meant.
+
+    The process at an address without an id is told the server's name, which completes the target.
+    """
+    if id:
+        return _field(_INSTANCE, id.encode())
+    return _field(_HEAD, _field(_SERVER, server.encode())) if server else b""
+
+
+def _field(tag: bytes, content: bytes) -> bytes:
+    return tag + _length(len(content)) + content
 
 
 def request(head: bytes, to: bytes, id: str, kwargs: bytes, context: bytes) -> bytes:

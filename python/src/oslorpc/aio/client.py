@@ -58,7 +58,7 @@ class Client(ClientCore[TransportCore]):
 
     async def fanout(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Report:
         """Have every server accept a message, and return a report on each."""
-        op = self._operation(method, ctxt, kwargs, CAST_TIMEOUT, fanout=True)
+        op = self._everyone()._operation(method, ctxt, kwargs, CAST_TIMEOUT)
         to = await self._audience(op)
         gate = asyncio.Semaphore(_AT_ONCE)
         ends = await asyncio.gather(*(self._one(op, to, e, self._send_cast, gate) for e in to.reached))
@@ -66,7 +66,7 @@ class Client(ClientCore[TransportCore]):
 
     async def gather(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> AsyncIterator[Reply]:
         """Have every server run a method, and iterate over their replies as they come: each server once."""
-        op = self._operation(method, ctxt, kwargs, CALL_TIMEOUT, fanout=True)
+        op = self._everyone()._operation(method, ctxt, kwargs, CALL_TIMEOUT)
         to = await self._audience(op)
         gate = asyncio.Semaphore(_AT_ONCE)
         send = self._send_monitored if op.plan.monitor else self._send_call

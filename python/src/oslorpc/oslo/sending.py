@@ -23,8 +23,8 @@ _LOGGED = (Kind.NO_SUCH_METHOD, Kind.UNSUPPORTED_VERSION)
 class _Client(Client):
     """Sends and returns JSON text, unread: the context, and the argument `json`, which has them all."""
 
-    def _operation(self, method: str, ctxt: Any, kwargs: Any, default_timeout: float, fanout: bool = False) -> Any:
-        return super()._operation(method, ctxt, kwargs["json"], default_timeout, fanout)
+    def _operation(self, method: str, ctxt: Any, kwargs: Any, default_timeout: float) -> Any:
+        return super()._operation(method, ctxt, kwargs["json"], default_timeout)
 
     def _result(self, p: Any) -> Any:
         if p.WhichOneof("encoding") == "json":
