@@ -11,11 +11,16 @@ import type { Registry } from "./discovery/registry.js";
 import { invalid } from "./errors.js";
 import { type ErrorClass, ErrorTypes } from "./errortypes.js";
 import { type Logger, standardLogger } from "./log.js";
+import type { Endpoint } from "./server/endpoint.js";
+import { Host } from "./server/host.js";
+import { Server, type ServerOptions } from "./server/server.js";
 import type { Target } from "./target.js";
 import { parseURL, type Settings } from "./url.js";
 
 /** The largest message in bytes, unless a transport has another limit. */
 const MAX_SIZE = 16 << 20;
+/** How long servers of a transport that is closed have to finish, in milliseconds. */
+const STOP_TIMEOUT = 25_000;
 
 /** The settings of a transport. */
 export interface TransportOptions {
@@ -27,6 +32,12 @@ export interface TransportOptions {
   errors?: Readonly<Record<string, ErrorClass>>;
   /** The largest arguments with the context, and the largest result, in bytes of JSON text. */
   maxSize?: number;
+  /** Where servers listen: host:port, or unix: and a path. The default is a socket with local://, else 127.0.0.1:0. */
+  listen?: string;
+  /** What others connect to, if it differs: host:port, or a host. */
+  advertise?: string;
+  /** How long a server that stops goes on accepting, in milliseconds: 500. */
+  stopGraceMs?: number;
   /** Takes the lines of the library's log. The default writes warnings and errors to the standard error. */
   log?: Logger;
 }
@@ -37,6 +48,8 @@ export class Transport {
   readonly #registry: Registry;
   readonly #pool: Pool;
   readonly #clients: ClientHost;
+  readonly #host: Host;
+  readonly #servers: Server[] = [];
   #closed = false;
 
   /** Use open(). */
@@ -45,7 +58,8 @@ export class Transport {
     const maxSize = options.maxSize ?? MAX_SIZE;
     const caller = word(options.caller || defaultCaller()).slice(0, 128);
     const errors = new ErrorTypes(options.errors);
-    this.#registry = settings.openRegistry(options.log ?? standardLogger);
+    const log = options.log ?? standardLogger;
+    this.#registry = settings.openRegistry(log);
     const changed = () => this.#clients.fleet.wake();
     this.#pool = new Pool({ trust: settings.trust, caller, maxSize, changed });
     const prefix = randomBytes(8).toString("hex");
@@ -60,6 +74,17 @@ export class Transport {
       nextID: () => `${prefix}.${++messages}`,
       nextTurn: () => turn++,
     };
+    this.#host = new Host({
+      exchange: settings.exchange,
+      maxSize,
+      registry: this.#registry,
+      trust: settings.trust,
+      errors,
+      log,
+      listen: options.listen ?? "",
+      advertise: options.advertise ?? "",
+      stopGraceMs: options.stopGraceMs ?? 500,
+    });
   }
 
   #check(): void {
@@ -78,6 +103,14 @@ export class Transport {
     return new Client(this.#clients, target, options);
   }
 
+  /** Returns a server, which does nothing until it is started. */
+  server(target: Target, endpoints: readonly Endpoint[], options: ServerOptions = {}): Server {
+    this.#check();
+    const server = new Server(this.#host, target, endpoints, options);
+    this.#servers.push(server);
+    return server;
+  }
+
   /** Returns all instances that discovery lists, read now. */
   async instances(): Promise<Instance[]> {
     this.#check();
@@ -90,9 +123,16 @@ export class Transport {
       return;
     }
     this.#closed = true;
+    const stopped = await Promise.allSettled(this.#servers.map((server) => server.stop(STOP_TIMEOUT)));
+    await this.#host.close();
     this.#clients.fleet.close();
     this.#pool.close();
     await this.#registry.close();
+    for (const end of stopped) {
+      if (end.status === "rejected") {
+        throw end.reason;
+      }
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -8,12 +8,13 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
 import { afterAll, onTestFinished } from "vitest";
 import { open, type Transport, type TransportOptions } from "../src/index.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const go = binary("OSLORPC_BIN", "oslorpc", "make build");
-const viteNode = fileURLToPath(new URL("../node_modules/.bin/vite-node", import.meta.url));
+const packageRoot = fileURLToPath(new URL("..", import.meta.url));
 
 function binary(variable: string, name: string, command: string): () => string {
   return () => {
@@ -127,15 +128,31 @@ export async function serveGo(
   return program;
 }
 
-/** Starts a program of this directory. */
-export function startTypeScript(file: string, ...args: string[]): Program {
-  return start(process.execPath, [
-    viteNode,
-    "--root",
-    fileURLToPath(new URL("..", import.meta.url)),
-    file,
-    ...args,
-  ]);
+/** Starts a program that is written in TypeScript: a file of this package. */
+export async function startTypeScript(file: string, ...args: string[]): Promise<Program> {
+  return start(process.execPath, [await compiled(file), ...args]);
+}
+
+/** Compiles a program with all of this package to one file, and returns its path. Other packages are imported from it. */
+async function compiled(file: string): Promise<string> {
+  const outfile = join(
+    packageRoot,
+    "node_modules",
+    ".cache",
+    `${file.replace(/\W/g, "-")}-${process.pid}.mjs`,
+  );
+  await build({
+    entryPoints: [join(packageRoot, file)],
+    outfile,
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    alias: { "@oslorpc/oslorpc": join(packageRoot, "src/index.ts") },
+    external: ["@bufbuild/*", "@connectrpc/*", "lossless-json", "koffi"],
+    logLevel: "error",
+  });
+  onTestFinished(() => rmSync(outfile, { force: true }));
+  return outfile;
 }
 
 /** What a command of Go's command line said. */

@@ -1,0 +1,118 @@
+/** Endpoints: methods that messages can ask for, tagged with a namespace and a version. */
+
+import { invalid, RPCError } from "../errors.js";
+import { checkName } from "../target.js";
+import {
+  DEFAULT_VERSION,
+  describeNamespace,
+  describeOffer,
+  formatVersion,
+  type Implementation,
+  parseVersion,
+  serves,
+  type Version,
+} from "../versions.js";
+import { Method, type MethodFunction, method } from "./method.js";
+
+const PING = "oslo_rpc_server_ping";
+const LISTED = 20;
+
+/** An interface that a server offers. */
+export interface Endpoint {
+  /** The namespace. Left out: the null namespace. */
+  namespace?: string | undefined;
+  /** Further namespaces that it answers to; undefined is the null namespace. */
+  legacyNamespaces?: readonly (string | undefined)[] | undefined;
+  /** The version that it implements. The default is 1.0. */
+  version?: string | undefined;
+  /** The methods, by name. An instance of a class offers the methods of its class. Names that begin with _ are left out. */
+  methods: object;
+}
+
+/** An endpoint as a server uses it. */
+export interface Interface {
+  readonly namespaces: readonly string[];
+  readonly version: Version;
+  readonly methods: ReadonlyMap<string, Method>;
+}
+
+function readEndpoint(e: Endpoint): Interface {
+  const namespaces = [
+    ...new Set([e.namespace ?? "", ...(e.legacyNamespaces ?? []).map((name) => name ?? "")]),
+  ];
+  for (const name of namespaces) {
+    checkName("namespace", name);
+  }
+  let version = DEFAULT_VERSION;
+  try {
+    version = e.version === undefined ? DEFAULT_VERSION : parseVersion(e.version);
+  } catch (why) {
+    throw invalid(`endpoint: ${(why as Error).message}`);
+  }
+  const methods = new Map<string, Method>();
+  for (let from = e.methods; from && from !== Object.prototype; from = Object.getPrototypeOf(from)) {
+    for (const name of Object.getOwnPropertyNames(from)) {
+      const value = Object.getOwnPropertyDescriptor(from, name)?.value;
+      if (!name.startsWith("_") && name !== "constructor" && !methods.has(name) && isMethod(value)) {
+        methods.set(name, (value instanceof Method ? value : method({}, value)).fresh(e.methods));
+      }
+    }
+  }
+  return { namespaces, version, methods };
+}
+
+function isMethod(value: unknown): value is Method | MethodFunction {
+  return value instanceof Method || typeof value === "function";
+}
+
+/** Selects the method for a message. It is immutable. */
+export class Table {
+  readonly #ping: Method | undefined;
+  readonly interfaces: readonly Interface[];
+  /** What the server implements. */
+  readonly implemented: readonly Implementation[];
+
+  constructor(endpoints: readonly Endpoint[], ping: boolean) {
+    this.interfaces = endpoints.map(readEndpoint);
+    this.#ping = ping ? method({ result: "string" }, () => "pong") : undefined;
+    const implemented = new Map<string, Implementation>();
+    for (const { namespaces, version } of this.interfaces) {
+      for (const namespace of namespaces) {
+        implemented.set(`${namespace}=${formatVersion(version)}`, { namespace, version });
+      }
+    }
+    this.implemented = [...implemented.values()];
+  }
+
+  /** Returns the method: of the endpoints that serve the message, the first that has it. */
+  select(namespace: string, version: Version, name: string): Method {
+    const able = this.interfaces.filter(
+      (i) => i.namespaces.includes(namespace) && serves(i.version, version),
+    );
+    for (const i of able) {
+      const found = i.methods.get(name);
+      if (found !== undefined) {
+        return found;
+      }
+    }
+    if (this.#ping !== undefined && name === PING && namespace === "") {
+      return this.#ping;
+    }
+    if (able.length === 0) {
+      const what = `version ${formatVersion(version)} of the ${describeNamespace(namespace)} is not served`;
+      throw new RPCError("UnsupportedVersion", `${what}; ${describeOffer(this.implemented)}`, {
+        safeToRetry: true,
+      });
+    }
+    throw new RPCError("NoSuchMethod", noSuchMethod(able, name), { safeToRetry: true });
+  }
+}
+
+function noSuchMethod(able: readonly Interface[], name: string): string {
+  const there = [...new Set(able.flatMap((i) => [...i.methods.keys()]))].sort();
+  const plain = (text: string) => text.toLowerCase().replaceAll("_", "");
+  const meant = there.find((known) => plain(known) === plain(name));
+  const hint = meant === undefined ? "" : `; did you mean "${meant}"`;
+  const few = there.length > LISTED ? [...there.slice(0, LISTED), "…"] : there;
+  return `no endpoint has a method "${name}"${hint}; there is ${few.join(", ") || "none at all"}`;
+}

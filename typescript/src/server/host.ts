@@ -1,0 +1,224 @@
+/** A serving process: its listener, its servers, and what they announce. */
+
+import { randomBytes } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createConnectRouter } from "@connectrpc/connect";
+import { compressionGzip } from "@connectrpc/connect-node";
+import { SLACK } from "../client/link.js";
+import {
+  ACTIVE,
+  checkHost,
+  DRAINING,
+  HELD,
+  type Instance,
+  joinAddr,
+  socketPath,
+  splitAddr,
+} from "../discovery/instance.js";
+import type { Registry } from "../discovery/registry.js";
+import { invalid, textOf } from "../errors.js";
+import type { ErrorTypes } from "../errortypes.js";
+import type { Logger } from "../log.js";
+import type { Trust } from "../trust.js";
+import { Adapter } from "./adapter.js";
+import type { Dispatcher, Phase } from "./dispatcher.js";
+import { HealthReport } from "./health.js";
+import type { Served } from "./intake.js";
+import { Listener, splitListen } from "./listener.js";
+import { routeReflection } from "./reflection.js";
+import { type Process, routeContract, unknownMethod } from "./service.js";
+
+/** How long a server waits until others can find it, and until it is withdrawn, in milliseconds. */
+const LISTED_WITHIN = 5000;
+const WITHDRAWN_WITHIN = 3000;
+/** For how long a process that ends refuses what is still on its way, and how long nothing may have come then. */
+const LINGER = 1000;
+const QUIET = 100;
+const CLOSED_WITHIN = 500;
+
+/** What a host needs of its transport. */
+export interface HostConfig {
+  readonly exchange: string;
+  readonly maxSize: number;
+  readonly registry: Registry;
+  readonly trust: Trust;
+  readonly errors: ErrorTypes;
+  readonly log: Logger;
+  /** Where to listen: host:port, or unix: and a path. Empty: a socket where the registry has them, else a port. */
+  readonly listen: string;
+  /** What others connect to: host:port, or a host. Empty: where it listens. */
+  readonly advertise: string;
+  /** How long a server that stops goes on accepting, in milliseconds. */
+  readonly stopGraceMs: number;
+}
+
+/** The servers of a process. */
+export class Host implements Process {
+  readonly config: HostConfig;
+  readonly bootId = randomBytes(8).toString("hex");
+  readonly began = performance.now();
+  readonly #health = new HealthReport(this);
+  servers: readonly Served[] = [];
+  last = 0;
+  #announced: readonly Served[] = [];
+  #announcing: Promise<unknown> = Promise.resolve();
+  #opening: Promise<Listener> | undefined;
+  #addr = "";
+  #count = 0;
+
+  constructor(config: HostConfig) {
+    this.config = config;
+    config.registry.lapsed = (reason) => {
+      for (const s of this.servers) {
+        s.missed?.(reason);
+      }
+    };
+  }
+
+  get exchange(): string {
+    return this.config.exchange;
+  }
+
+  get maxSize(): number {
+    return this.config.maxSize;
+  }
+
+  /** Takes a server in, ready for messages. It is not announced yet. */
+  async add(
+    target: { exchange?: string | undefined; topic: string; server: string },
+    dispatcher: Dispatcher,
+    missed: Served["missed"],
+  ): Promise<Served> {
+    this.#opening ??= this.#open();
+    await this.#opening.catch((e: unknown) => {
+      this.#opening = undefined;
+      throw e;
+    });
+    const instance: Instance = {
+      id: `${this.bootId}.${++this.#count}`,
+      bootId: this.bootId,
+      exchange: target.exchange ?? this.exchange,
+      topic: target.topic,
+      server: target.server,
+      addr: this.#addr,
+      state: stateOf(dispatcher.phase),
+      implemented: dispatcher.table.implemented,
+    };
+    const served: Served = { instance, dispatcher, missed };
+    this.servers = [...this.servers, served];
+    this.#announced = [...this.#announced, served];
+    return served;
+  }
+
+  /** Forgets a server. */
+  remove(served: Served): void {
+    this.servers = this.servers.filter((s) => s !== served);
+    this.#announced = this.#announced.filter((s) => s !== served);
+    this.#health.changed();
+  }
+
+  /** Tells the registry of the servers. */
+  async announce(): Promise<void> {
+    this.#health.changed();
+    const publish = () => this.config.registry.publish(this.#announced.map((s) => s.instance));
+    this.#announcing = this.#announcing.then(publish, publish);
+    await this.#announcing;
+  }
+
+  /** Announces a server, and waits until others can find it. */
+  async introduce(served: Served): Promise<void> {
+    await this.announce();
+    if (!(await this.config.registry.awaitListed([served.instance], LISTED_WITHIN))) {
+      this.config.log.warn(
+        `server ${served.instance.server} is registered, and discovery does not list it yet`,
+      );
+    }
+  }
+
+  /** Changes what a server takes, and tells others. */
+  async change(served: Served, phase: Phase): Promise<void> {
+    served.dispatcher.phase = phase;
+    served.instance = { ...served.instance, state: stateOf(phase) };
+    await this.announce();
+  }
+
+  /** Withdraws a server. What cannot be withdrawn in time is withdrawn in the background. */
+  async withdraw(served: Served, milliseconds = WITHDRAWN_WITHIN): Promise<void> {
+    this.#announced = this.#announced.filter((s) => s !== served);
+    const withdrawn = this.announce().then(
+      () => true,
+      () => false,
+    );
+    const late = sleep(Math.min(milliseconds, WITHDRAWN_WITHIN), false, { ref: false });
+    if (!(await Promise.race([withdrawn, late]))) {
+      const { server } = served.instance;
+      this.config.log.warn(
+        `registration of ${server} was not withdrawn in time; senders learn from the server`,
+      );
+    }
+  }
+
+  /** Closes the listener, once nothing comes any more: what is on its way is refused rather than cut off. */
+  async close(): Promise<void> {
+    const listener = await this.#opening?.catch(() => undefined);
+    if (listener === undefined) {
+      return;
+    }
+    const end = performance.now() + LINGER;
+    while (performance.now() < Math.min(end, this.last + QUIET)) {
+      await sleep(QUIET / 5);
+    }
+    await listener.close(CLOSED_WITHIN);
+    this.#opening = undefined;
+  }
+
+  async #open(): Promise<Listener> {
+    const { registry, trust, log, listen, advertise } = this.config;
+    const socket = advertise || trust.secure ? undefined : registry.socket();
+    const address = listen || (socket === undefined ? "127.0.0.1:0" : `unix:${socket}`);
+    const router = createConnectRouter({
+      connect: false,
+      grpcWeb: false,
+      acceptCompression: [compressionGzip],
+      readMaxBytes: this.maxSize + SLACK,
+    });
+    routeContract(router, this);
+    this.#health.route(router);
+    routeReflection(router);
+    const listener = await Listener.open(
+      address,
+      trust,
+      new Adapter(router.handlers, unknownMethod, log),
+      log,
+    );
+    this.#addr = socketPath(address) === undefined ? this.#advertised(address, listener.port) : address;
+    return listener;
+  }
+
+  /** Returns the address to announce. */
+  #advertised(listen: string, port: number): string {
+    const { advertise } = this.config;
+    const { host } = splitListen(listen);
+    try {
+      if (!advertise) {
+        checkHost(host);
+        return joinAddr(host, port);
+      }
+      if (!advertise.includes(":")) {
+        return joinAddr(advertise, port);
+      }
+      splitAddr(advertise);
+      return advertise;
+    } catch (e) {
+      throw invalid(
+        advertise
+          ? `the address to advertise, "${advertise}": ${textOf(e)}`
+          : `"${listen}" is every address of this machine: say with advertise which one others connect to`,
+      );
+    }
+  }
+}
+
+function stateOf(phase: Phase): string {
+  return phase === "held" ? HELD : phase === "draining" ? DRAINING : ACTIVE;
+}

@@ -1,0 +1,120 @@
+/** Where a process listens for RPCs. */
+
+import { chmodSync, rmSync } from "node:fs";
+import * as http2 from "node:http2";
+import * as net from "node:net";
+import { keepAlive } from "../client/session.js";
+import { socketPath } from "../discovery/instance.js";
+import { invalid, textOf } from "../errors.js";
+import type { Logger } from "../log.js";
+import type { Trust } from "../trust.js";
+import type { Adapter } from "./adapter.js";
+
+/** Servers ping when they hear nothing: clients may be gone. In milliseconds. */
+const PING_EVERY = 20_000;
+const PONG_WITHIN = 20_000;
+const MAX_STREAMS = 1000;
+const MAX_HEADERS = 16 << 10;
+const WINDOW = 1 << 20;
+/** Node counts what streams have queued, in MiB, and resets new streams beyond this. The limit of messages is ours. */
+const SESSION_MEMORY = 1024;
+
+/** A listening socket, and the connections that came through it. */
+export class Listener {
+  readonly #server: http2.Http2Server | http2.Http2SecureServer;
+  readonly #sessions = new Set<http2.ServerHttp2Session>();
+  readonly #path: string | undefined;
+
+  private constructor(
+    server: http2.Http2Server | http2.Http2SecureServer,
+    adapter: Adapter,
+    path: string | undefined,
+  ) {
+    this.#server = server;
+    this.#path = path;
+    server.on("session", (session) => {
+      this.#sessions.add(session);
+      session.setLocalWindowSize(4 * WINDOW);
+      keepAlive(session, PING_EVERY, PONG_WITHIN);
+      session.on("error", () => {});
+      session.on("close", () => this.#sessions.delete(session));
+    });
+    server.on("stream", (stream, headers) => void adapter.answer(stream, headers));
+  }
+
+  /** Listens on an address: host:port, or unix: and a path. */
+  static async open(address: string, trust: Trust, adapter: Adapter, log: Logger): Promise<Listener> {
+    const settings = {
+      maxConcurrentStreams: MAX_STREAMS,
+      maxHeaderListSize: MAX_HEADERS,
+      initialWindowSize: WINDOW,
+    };
+    const options = { settings, maxSessionMemory: SESSION_MEMORY };
+    const tls = trust.server(address);
+    const server = tls ? http2.createSecureServer({ ...options, ...tls }) : http2.createServer(options);
+    server.on("sessionError", (e) => log.debug(`a connection broke: ${textOf(e)}`));
+    server.on("tlsClientError", (e) => log.debug(`a caller was not trusted: ${textOf(e)}`));
+    const path = socketPath(address);
+    const place = path === undefined ? splitListen(address) : { path };
+    if (path !== undefined) {
+      await removeDeadSocket(path);
+    }
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", (e) => reject(invalid(`cannot listen on ${address}: ${textOf(e)}`, e)));
+      server.listen(place, resolve);
+    });
+    if (path !== undefined) {
+      chmodSync(path, 0o600);
+    }
+    return new Listener(server, adapter, path);
+  }
+
+  /** The port that it listens on; 0 for a socket. */
+  get port(): number {
+    const address = this.#server.address();
+    return typeof address === "object" ? (address?.port ?? 0) : 0;
+  }
+
+  /** Accepts no connections any more, and closes those that there are: at the latest after so long. */
+  async close(milliseconds: number): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    for (const session of this.#sessions) {
+      session.close();
+    }
+    const timer = setTimeout(() => {
+      for (const session of this.#sessions) {
+        session.destroy();
+      }
+    }, milliseconds);
+    await closed;
+    clearTimeout(timer);
+    if (this.#path !== undefined) {
+      rmSync(this.#path, { force: true });
+    }
+  }
+}
+
+/** Returns host and port of an address to listen on. */
+export function splitListen(address: string): { host: string; port: number } {
+  const match = /^(.*):(\d{1,5})$/.exec(address);
+  if (match === null || Number(match[2]) > 65535) {
+    throw invalid(`the address to listen on, "${address}", is malformed: write "host:port" or "unix:/path"`);
+  }
+  return { host: (match[1] ?? "").replace(/^\[|\]$/g, ""), port: Number(match[2]) };
+}
+
+async function removeDeadSocket(path: string): Promise<void> {
+  const code = await new Promise<string | undefined>((resolve) => {
+    const socket = net.connect(path, () => {
+      socket.destroy();
+      resolve(undefined);
+    });
+    socket.on("error", (e: NodeJS.ErrnoException) => resolve(e.code ?? ""));
+  });
+  if (code === undefined) {
+    throw invalid(`another process listens on "${path}"`);
+  }
+  if (code === "ECONNREFUSED") {
+    rmSync(path, { force: true });
+  }
+}

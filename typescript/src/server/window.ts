@@ -1,0 +1,33 @@
+/** The ids of recent messages, so that one that comes twice is known. */
+
+const AGE = 120_000;
+const SIZE = 1 << 14;
+
+/** Remembers ids for two minutes, and the last 16,384 of them. */
+export class Window {
+  readonly #seen = new Map<string, number>();
+
+  /** Remembers an id, and returns whether it is new. A message without one is always new. */
+  add(id: string): boolean {
+    if (!id) {
+      return true;
+    }
+    const now = performance.now();
+    for (const [oldest, at] of this.#seen) {
+      if (now - at <= AGE && this.#seen.size < SIZE) {
+        break;
+      }
+      this.#seen.delete(oldest);
+    }
+    if (this.#seen.has(id)) {
+      return false;
+    }
+    this.#seen.set(id, now);
+    return true;
+  }
+
+  /** Lets a message come again that did not start. */
+  forget(id: string): void {
+    this.#seen.delete(id);
+  }
+}
