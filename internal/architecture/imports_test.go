@@ -26,7 +26,7 @@ var free = []string{
 
 // users are the packages, with those below them, that may import the public API.
 var users = []string{
-	"cmd", "examples", "pkg/oslorpctest", "internal/bench", "internal/simulate", "internal/lab", "internal/programtest", "internal/conformance",
+	"cmd", "examples", "pkg/oslorpctest", "internal/bench", "internal/simulate", "internal/cuts", "internal/lab", "internal/programtest", "internal/conformance",
 	"internal/interop",
 }
 
