@@ -17,7 +17,11 @@ import (
 
 // Key identifies a remote process. The boot id tells a process from another that had its address
 // before: a connection that waits out a back-off for the old one would cost the new one seconds.
-type Key struct{ Addr, BootID string }
+type Key struct {
+	Addr, BootID string
+	// Unary says that the process is known to take no sessions.
+	Unary bool
+}
 
 // Carrier has the links of a process to other processes. It is safe for concurrent use.
 type Carrier interface {

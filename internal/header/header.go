@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -171,6 +172,23 @@ const Authorization = "authorization"
 
 // isOurs reports whether a header is not for programs to write.
 func isOurs(name string) bool { return strings.HasPrefix(name, prefix) }
+
+// IsPlain reports whether gRPC sends metadata of a program as it is: it knows no header of that
+// name, and refuses neither the name nor a value.
+func IsPlain(name string, values []string) bool {
+	switch name {
+	case "", "content-type", "user-agent", "te":
+		return false
+	}
+	if strings.HasPrefix(name, "grpc-") || isOurs(name) || strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < '0' || r > '9') && r != '-' && r != '_' && r != '.'
+	}) {
+		return false
+	}
+	return strings.HasSuffix(name, "-bin") || !slices.ContainsFunc(values, func(v string) bool {
+		return strings.ContainsFunc(v, func(r rune) bool { return r < ' ' || r > '~' })
+	})
+}
 
 // Write returns a context whose calls carry the headers, and no others of ours: headers that a
 // handler passes on with the metadata of the request that it serves describe that request.

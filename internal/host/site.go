@@ -38,6 +38,7 @@ type site struct {
 	addr     string // advertised
 	listener *connListener
 	grpc     *grpc.Server
+	services *service.Services
 	health   healths
 	intake   *intake.Intake
 	budget   *limits.Budget
@@ -104,6 +105,7 @@ func (s *site) open(c *Config, secure credentials.TransportCredentials) {
 		silent = append(silent, service.WithoutInfo())
 	}
 	services := service.New(s.intake, silent...)
+	s.services = services
 	tokens := inbound.NewTokens(c.Trust.Config().Tokens, c.Log)
 	options := append([]grpc.ServerOption{
 		grpc.Creds(inbound.Credentials(secure, c.Log, tokens, s.budget)),
@@ -221,6 +223,7 @@ func (s *site) close(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, drainTime)
 	defer cancel()
 	drained := make(chan struct{})
+	s.services.EndSessions()
 	go func() {
 		s.grpc.GracefulStop()
 		close(drained)

@@ -104,7 +104,13 @@ func (g *guard) fits(n int) error {
 // a message that has a part must not wait for more.
 func (g *guard) claimDecoded(ctx context.Context, id uint32, n int) (*limits.Claim, error) {
 	g.setDecoded(id, nil)
-	claim, err := g.budget.Decoded.Acquire(ctx, g.callerOf(ctx), n)
+	return g.acquireDecoded(ctx, ctx, n)
+}
+
+// acquireDecoded claims n bytes for a message that came by an RPC, and waits for them until ctx
+// ends.
+func (g *guard) acquireDecoded(ctx, by context.Context, n int) (*limits.Claim, error) {
+	claim, err := g.budget.Decoded.Acquire(ctx, g.callerOf(by), n)
 	if err != nil {
 		return nil, &rpc.Error{Kind: rpc.Timeout, Cause: err, NotStarted: true, Message: "the server had no room to decode the message in time"}
 	}

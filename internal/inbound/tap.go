@@ -9,6 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/limits"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -34,7 +35,7 @@ func (t *Tokens) Tap(ctx context.Context, info *tap.Info) (context.Context, erro
 	if t != nil {
 		ctx, unproven = t.identify(ctx, c, credentials)
 	}
-	if c.guard != nil {
+	if c.guard != nil && info.FullMethodName != pb.RPCService_Session_FullMethodName { // whose messages count
 		if caller := c.guard.callerOf(ctx); caller.IsFast() {
 			c.guard.budget.Refused(limits.Rate, caller.String())
 			return nil, errRate

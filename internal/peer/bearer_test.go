@@ -70,7 +70,7 @@ func TestBearer(t *testing.T) {
 			if test.network == "unix" {
 				addr = "unix:" + addr
 			}
-			conn, err := Config{Credentials: test.credentials, Token: func() string { return "t" }}.dialer()(addr, &sight{})
+			conn, err := Config{Credentials: test.credentials, Token: func() string { return "t" }}.dialer(nil)(addr, &sight{})
 			if err != nil {
 				t.Fatal(err)
 			}

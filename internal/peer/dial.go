@@ -59,7 +59,7 @@ const attemptTime = 3 * time.Second
 // dialer makes the connections to an address, which it shows to a sight.
 type dialer func(addr string, s *sight) (*grpc.ClientConn, error)
 
-func (c Config) dialer() dialer {
+func (c Config) dialer(v *verifier) dialer {
 	dial, secure := c.Dial, c.Credentials
 	if dial == nil {
 		dial = dialNetwork
@@ -67,7 +67,6 @@ func (c Config) dialer() dialer {
 	if secure == nil {
 		secure = insecure.NewCredentials()
 	}
-	v := c.verifier()
 	plaintext := secure.Info().SecurityProtocol == "insecure"
 	return func(addr string, s *sight) (*grpc.ClientConn, error) {
 		watching := &watched{TransportCredentials: secure, sight: s}

@@ -107,6 +107,13 @@ func (v *verified) GetRequestMetadata(ctx context.Context, _ ...string) (map[str
 // RequireTransportSecurity implements [credentials.PerRPCCredentials].
 func (v *verified) RequireTransportSecurity() bool { return false } // without it, each message fails and says why
 
+// Proves reports whether a connection with the given credentials may carry a message for a server
+// beside the RPC that it was checked for.
+func (p *Peer) Proves(info credentials.AuthInfo, s identity.Server) bool {
+	v := p.pool.verifier
+	return v == nil || v.check(&s, info) == nil
+}
+
 func (v *verifier) check(s *identity.Server, info credentials.AuthInfo) error {
 	secure, ok := info.(credentials.TLSInfo)
 	if !ok || len(secure.State.PeerCertificates) == 0 {

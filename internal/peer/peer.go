@@ -28,6 +28,7 @@ type Peer struct {
 	// refs counts the pool's hold and the RPCs that run; the connection is closed when it falls to
 	// zero.
 	refs     atomic.Int64
+	kept     atomic.Int64 // streams that are no places for RPCs
 	uses     atomic.Int64 // RPCs ever
 	hastened atomic.Int64 // when the back-off was last ended, in Unix nanoseconds
 	wanted   atomic.Int64 // when a message last wanted it connected while it was down, in Unix nanoseconds
@@ -59,7 +60,7 @@ func (p *Peer) Health() carrier.Health {
 	h := carrier.Health(p.health.Load())
 	if l := p.sight.line.Load(); h == carrier.Ready && l != nil {
 		switch outstanding := p.Outstanding(); {
-		case outstanding >= l.limit.Load():
+		case outstanding >= p.Capacity():
 			return carrier.Full
 		case l.owes(p.uses.Load(), outstanding):
 			return carrier.Busy

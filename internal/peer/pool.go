@@ -10,7 +10,8 @@ import (
 
 // Pool has the peers of a process. It is safe for concurrent use.
 type Pool struct {
-	dial dialer
+	dial     dialer
+	verifier *verifier // nil if servers need not prove their names
 
 	mu    sync.Mutex
 	peers map[carrier.Key]*Peer
@@ -28,7 +29,8 @@ type Pool struct {
 
 // NewPool returns a pool.
 func NewPool(config Config) *Pool {
-	return &Pool{dial: config.dialer(), peers: map[carrier.Key]*Peer{}, attended: map[*Peer]struct{}{}, ready: make(chan struct{})}
+	v := config.verifier()
+	return &Pool{dial: config.dialer(v), verifier: v, peers: map[carrier.Key]*Peer{}, attended: map[*Peer]struct{}{}, ready: make(chan struct{})}
 }
 
 // Get returns the peer for a remote process, not yet connected if it is new. Each Get must be

@@ -61,10 +61,13 @@ func (p *Peer) pass() bool {
 // until the peer has said.
 func (p *Peer) Capacity() int64 {
 	if l := p.sight.line.Load(); l != nil {
-		return l.limit.Load()
+		return l.limit.Load() - p.kept.Load()
 	}
 	return math.MaxInt64
 }
+
+// Keep adds to the streams that are open without an RPC of a caller, and are no places for RPCs.
+func (p *Peer) Keep(n int64) { p.kept.Add(n) }
 
 // queue are messages that wait for a stream, in the order in which they came. Its zero value is
 // empty.

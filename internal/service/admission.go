@@ -58,6 +58,9 @@ func bounded(desc *grpc.ServiceDesc) *grpc.ServiceDesc {
 		}
 	}
 	for i, m := range desc.Streams {
+		if m.StreamName == sessionName { // it bounds its frames itself
+			continue
+		}
 		copied.Streams[i].Handler = func(service any, stream grpc.ServerStream) error {
 			return m.Handler(service, admittedStream{stream})
 		}

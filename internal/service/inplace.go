@@ -29,12 +29,14 @@ func (in *incoming) answerer() answerer {
 
 // Exited implements [dispatch.Exiter]. The handler does not return, so gRPC sends no status.
 func (in *incoming) Exited(err error) {
-	err = in.Sign(err)
-	if in.Typed.Service != "" {
-		err = in.typedStatus(err)
-	} else {
-		err = in.status(err)
-	}
-	st, _ := status.FromError(err)
+	st, _ := status.FromError(in.exited(err))
 	_ = in.answerer().WriteStatus(st) // if it fails, the caller is gone
+}
+
+// exited returns the status for a message whose method ended its goroutine.
+func (in *incoming) exited(err error) error {
+	if err = in.Sign(err); in.Typed.Service != "" {
+		return in.typedStatus(err)
+	}
+	return in.status(err)
 }

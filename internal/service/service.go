@@ -26,6 +26,8 @@ type Services struct {
 	silent bool
 	// watched processes have something of the program that may see their messages in gRPC.
 	watched bool
+
+	sessions sessions
 }
 
 // Option changes services.

@@ -1,15 +1,349 @@
 package service
 
 import (
-	"google.golang.org/grpc"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"sync"
+	"time"
 
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/oslorpc/oslorpc/internal/inbound"
+	"github.com/oslorpc/oslorpc/internal/refusal"
+	"github.com/oslorpc/oslorpc/internal/wire"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Session refuses sessions: the caller sends its messages by the other RPCs.
-func (s *Services) Session(grpc.BidiStreamingServer[pb.SessionRequest, pb.SessionResponse]) error {
-	return statusOf(&rpc.Error{
-		Kind: rpc.NoSuchMethod, Method: "Session", NotStarted: true, Message: "this server takes no sessions: use the other RPCs",
-	}, nil)
+const (
+	// creditMessages and creditBytes are what a client may have on its way in one session.
+	// creditSlack is how many results it may have besides, without saying that it has them.
+	creditMessages, creditSlack = 1000, 256
+	creditBytes                 = 256 << 10
+	// tellBytes is how much arrives until the client is told, if no result tells it.
+	tellBytes = 16 << 10
+	// freeBytes is the size of the results that a client may leave without saying that it has them,
+	// before further ones count as answers that are not read.
+	freeBytes = 64 << 10
+	// partSize is the size of the largest result in one frame, and of a part of a larger one.
+	partSize = 16 << 10
+
+	// SessionGrace is how long the methods of a session run on whose connection was lost.
+	SessionGrace = 10 * time.Second
+	// keepTime is how long their results are kept then.
+	keepTime = time.Minute
+	// tickTime is how often a session is looked at, and silentTime is how long a client may say
+	// nothing, or read nothing.
+	tickTime, silentTime = 10 * time.Second, 30 * time.Second
+	// maxLost bounds the sessions of one caller that lost their connections.
+	maxLost = 256
+)
+
+// sessions are the sessions of a process.
+type sessions struct {
+	mu      sync.Mutex
+	all     map[sessionKey]*session
+	closing bool
+}
+
+// sessionKey names a session of a caller: others have no part in it, even if they know its id.
+type sessionKey struct{ owner, id string }
+
+// session is the server's end of a session. It outlives its streams.
+type session struct {
+	wire.Sender // its lock guards what follows
+
+	services *Services
+	key      sessionKey
+	on       *attachment       // nil while it has no stream
+	entries  map[uint64]*entry // messages that arrived, and whose results the client is not known to have
+	received uint64            // the greatest seq that arrived
+	running  int
+
+	// Bytes that arrived, of these the ones that the client knows of, and bytes of kept results.
+	arrived, told, held int
+	// sent are the results that were sent on the stream and are not known to be there, after taken
+	// others.
+	sent  []*entry
+	taken uint64
+
+	heard     time.Time // when the client last said something
+	lost      time.Time // when the stream broke
+	closing   bool      // the process stops
+	dropped   bool
+	timer     *time.Timer
+	beat, ack *wire.Outgoing
+}
+
+// attachment is one stream of a session.
+type attachment struct {
+	stream grpc.ServerStream
+	// ctx has what is known of the stream, and of messages what of it they are to see. They do not
+	// end.
+	ctx, of context.Context //nolint:containedctx // They are the stream's.
+	caller  string
+	peer    rpc.Peer
+
+	once  sync.Once
+	ended chan struct{}
+	err   error // why it ended, once it has
+}
+
+// end ends the stream with a status; nil is OK. The first end counts.
+func (a *attachment) end(err error) {
+	a.once.Do(func() {
+		a.err = err
+		close(a.ended)
+	})
+}
+
+// errReplaced is the error for a stream that does not carry its session any more.
+var errReplaced = status.Error(codes.Aborted, "the session has another stream, or has ended")
+
+// errMisused is the error for a client that does what the contract does not allow.
+func errMisused(what string) error { return status.Error(codes.InvalidArgument, "session: "+what) }
+
+// Session serves a stream of a session.
+func (s *Services) Session(stream grpc.BidiStreamingServer[pb.SessionRequest, pb.SessionResponse]) error {
+	ctx := stream.Context()
+	if err := s.takesSessions(ctx); err != nil {
+		return err
+	}
+	a := &attachment{stream: stream, ctx: context.WithoutCancel(ctx), caller: callerOf(ctx), ended: make(chan struct{})}
+	a.of, a.peer = grpc.NewContextWithServerTransportStream(a.ctx, unsent(pb.RPCService_Call_FullMethodName)), origin{ctx: ctx}.Peer()
+	go s.converse(a)
+	<-a.ended
+	if errors.Is(a.err, io.EOF) { // the client has ended the session
+		return nil
+	}
+	return a.err
+}
+
+// takesSessions returns why there cannot be a session.
+func (s *Services) takesSessions(ctx context.Context) error {
+	switch p, _ := inbound.Peer(ctx); {
+	case s.watched:
+		return statusOf(&rpc.Error{
+			Kind: rpc.NoSuchMethod, Method: sessionName, NotStarted: true, Message: "this server takes no sessions: use the other RPCs",
+		}, nil)
+	case p.Identity.Proof == rpc.ProofToken:
+		return statusOf(refusal.Denied("a session carries no tokens, which may expire before it: use the other RPCs"), nil)
+	default:
+		return nil
+	}
+}
+
+// converse reads a stream until it ends. It never waits for anything else.
+func (s *Services) converse(a *attachment) {
+	silent := time.AfterFunc(silentTime, func() { a.end(errMisused("no frame came")) })
+	defer silent.Stop()
+	var first wire.SessionRequest
+	if err := a.stream.RecvMsg(&first); err != nil {
+		a.end(err)
+		return
+	}
+	open := first.Other.GetOpen()
+	if len(open.GetId()) != idSize {
+		a.end(errMisused("the first frame is not open, or has no id"))
+		return
+	}
+	ss, err := s.attach(a, open)
+	if ss == nil {
+		a.end(err)
+		return
+	}
+	silent.Stop()
+	a.end(ss.read(a))
+	ss.detach(a)
+}
+
+const (
+	// sessionName is the name of the method.
+	sessionName = "Session"
+	// idSize is the size of a session's id, in bytes.
+	idSize = 16
+)
+
+// attach has a stream carry a session, and answers open. It returns nil if the stream is to end.
+func (s *Services) attach(a *attachment, open *pb.SessionOpen) (*session, error) {
+	key := sessionKey{a.peer.Identity.Key(), string(open.GetId())}
+	if account := inbound.Account(a.ctx); account != nil {
+		key.owner = account.String()
+	}
+	all := &s.sessions
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	ss, ours := all.find(key), open.GetBootId() == "" || open.GetBootId() == s.intake.BootID()
+	switch {
+	case all.closing:
+		return nil, statusOf(refusal.New(refusal.Stopping), nil)
+	case !ours || open.GetResume() && ss == nil:
+		return nil, a.stream.SendMsg(opened(&pb.SessionOpened{BootId: s.intake.BootID()}))
+	case !open.GetResume() && ss != nil:
+		return nil, errMisused("the id is in use")
+	case ss == nil:
+		ss = &session{services: s, key: key, entries: map[uint64]*entry{}}
+		ss.timer = time.AfterFunc(jittered(), ss.tick)
+		if all.all == nil {
+			all.all = map[sessionKey]*session{}
+		}
+		all.all[key] = ss
+	}
+	ss.attach(a, open.GetOutstanding())
+	return ss, nil
+}
+
+// find returns a session, nil if there is none. The lock is held.
+func (s *sessions) find(key sessionKey) *session {
+	ss := s.all[key]
+	if ss == nil {
+		return nil
+	}
+	ss.Lock()
+	defer ss.Unlock()
+	if ss.dropped {
+		return nil
+	}
+	return ss
+}
+
+func opened(o *pb.SessionOpened) *pb.SessionResponse {
+	return &pb.SessionResponse{Frame: &pb.SessionResponse_Opened{Opened: o}}
+}
+
+// jittered is the time until a session is looked at.
+func jittered() time.Duration { return tickTime - rand.N(tickTime/4) }
+
+// attach has a stream carry the session in place of the one before it.
+func (s *session) attach(a *attachment, outstanding []uint64) {
+	s.Lock()
+	if s.on != nil {
+		s.on.end(errReplaced)
+	}
+	s.Close()
+	s.Open(s, a.stream.SendMsg)
+	s.on, s.heard = a, time.Now()
+	s.sent, s.taken, s.told = nil, 0, s.arrived
+	answer := &pb.SessionOpened{
+		BootId: s.services.intake.BootID(), Resumed: true, Received: s.received,
+		Credit: &pb.SessionCredit{Messages: creditMessages, Bytes: creditBytes},
+	}
+	wanted := make(map[uint64]bool, len(outstanding))
+	for _, seq := range outstanding {
+		wanted[seq] = true
+		if s.entries[seq] == nil && seq <= s.received {
+			answer.Forgotten = append(answer.Forgotten, seq)
+		}
+	}
+	s.control(opened(answer))
+	for seq, e := range s.entries {
+		if !wanted[seq] {
+			s.forget(e)
+		} else if e.done {
+			s.queue(e)
+		}
+	}
+	s.Unlock()
+	go s.Drain()
+}
+
+// detach notes the end of a stream. Unless the client ended the session, or misused it, the session
+// waits for another stream while there is something to tell.
+func (s *session) detach(a *attachment) {
+	s.Lock()
+	defer s.Unlock()
+	if s.on != a {
+		return
+	}
+	s.on = nil
+	s.Close()
+	if a.err == nil || errors.Is(a.err, io.EOF) || status.Code(a.err) == codes.InvalidArgument || len(s.entries) == 0 || s.closing {
+		s.drop()
+		return
+	}
+	s.lost = time.Now()
+	s.timer.Reset(SessionGrace)
+	go s.services.sessions.bound(s.key.owner) // its lock comes before this one
+}
+
+// drop ends the session. The lock is held.
+func (s *session) drop() {
+	s.dropped = true
+	s.timer.Stop()
+	for _, e := range s.entries {
+		s.forget(e)
+	}
+	go s.services.sessions.remove(s) // its lock comes before this one
+}
+
+// remove removes a session that was dropped.
+func (s *sessions) remove(ss *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.all[ss.key] == ss {
+		delete(s.all, ss.key)
+	}
+}
+
+// bound drops the session of a caller that lost its stream first, if too many have.
+func (s *sessions) bound(owner string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n, first := 0, (*session)(nil)
+	var since time.Time
+	for key, ss := range s.all {
+		if key.owner != owner {
+			continue
+		}
+		ss.Lock()
+		if ss.on == nil && !ss.dropped {
+			n++
+			if first == nil || ss.lost.Before(since) {
+				first, since = ss, ss.lost
+			}
+		}
+		ss.Unlock()
+	}
+	if n > maxLost {
+		first.Lock()
+		defer first.Unlock()
+		if first.on == nil && !first.dropped {
+			first.drop()
+		}
+	}
+}
+
+// EndSessions ends all sessions once their messages are answered, and lets no further ones begin.
+// The servers have stopped.
+func (s *Services) EndSessions() {
+	all := &s.sessions
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	all.closing = true
+	for _, ss := range all.all {
+		ss.Lock()
+		if ss.closing = true; ss.on == nil {
+			ss.drop()
+		} else {
+			ss.control(&pb.SessionResponse{Frame: &pb.SessionResponse_Closing{Closing: &pb.SessionClosing{}}})
+		}
+		ss.Unlock()
+		go ss.Drain()
+	}
+}
+
+// ends ends the stream of a process that stops, if all results were sent. The lock is held. No
+// message is taken afterwards, so one that crosses the end did not run.
+func (s *session) ends() {
+	if s.closing && s.on != nil && len(s.sent) == len(s.entries) && s.Idle() {
+		a := s.on
+		s.on = nil
+		s.Close()
+		s.drop()
+		a.end(nil)
+	}
 }

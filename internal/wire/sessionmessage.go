@@ -150,6 +150,8 @@ type SessionRequest struct {
 	Message SessionMessage
 	// Other is a frame without a message.
 	Other *pb.SessionRequest
+	// Size is the size of the frame, in bytes.
+	Size int
 }
 
 var sessionRequestMethods = protoiface.Methods{Unmarshal: unmarshalSessionRequest, CheckInitialized: nothingRequired}
@@ -168,6 +170,7 @@ func (r *SessionRequest) ProtoMethods() *protoiface.Methods { return &sessionReq
 
 func unmarshalSessionRequest(in protoiface.UnmarshalInput) (protoiface.UnmarshalOutput, error) {
 	r := in.Message.(*SessionRequest)
+	r.Size = len(in.Buf)
 	if err := tooLong(in.Buf); err != nil {
 		return protoiface.UnmarshalOutput{}, err
 	}

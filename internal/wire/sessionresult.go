@@ -34,7 +34,7 @@ type SessionResult struct {
 	Outcome Outcome
 	Text    string
 	Bytes   []byte
-	// Full is a response that is not JSON text, of a peer in another language.
+	// Full is a response that is not JSON text, of or for a peer in another language.
 	Full *pb.CallResponse
 }
 
@@ -52,6 +52,9 @@ const (
 func (r *SessionResult) size(reply int) int {
 	switch r.Outcome {
 	case Returned:
+		if r.Full != nil {
+			return fixedSize + fieldSize(proto.Size(r.Full))
+		}
 		return fixedSize + fieldSize(fieldSize(payloadSize(r.Text)))
 	case Accepted:
 		return fixedSize + fieldSize(0)
@@ -76,13 +79,18 @@ func (r *SessionResult) Append(b []byte, reply proto.Message) (frame []byte, con
 	b = protowire.AppendFixed64(protowire.AppendTag(b, resultSeq, protowire.Fixed64Type), r.Seq)
 	switch r.Outcome {
 	case Returned:
+		if r.Full != nil {
+			b = appendHead(b, resultResponse, proto.Size(r.Full))
+			b, _ = proto.MarshalOptions{}.MarshalAppend(b, r.Full)
+			return b, content
+		}
 		n := payloadSize(r.Text)
 		return appendPayload(appendHead(b, resultResponse, fieldSize(n)), responseResult, n, r.Text), content
 	case Accepted:
 		return appendHead(b, resultAccepted, 0), content
 	case Replied:
 		b = appendHead(b, resultReply, typed)
-		b, _ = proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, reply)
+		b, _ = proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, reply) // the caller says that it can be encoded
 		return b, content
 	default:
 		return append(appendHead(b, resultStatus, len(r.Bytes)), r.Bytes...), content

@@ -18,6 +18,8 @@ const (
 	TransportURLVariable = "OSLORPC_TRANSPORT_URL"
 	// ExchangeVariable has the default exchange where neither the URL nor the program gives one.
 	ExchangeVariable = "OSLORPC_EXCHANGE"
+	// carrierVariable has what carries messages where the URL does not say.
+	carrierVariable = "OSLORPC_CARRIER"
 )
 
 // defaultURL finds the programs of one user on one machine.
@@ -44,9 +46,30 @@ func (c *config) setExchange(ofURL string) error {
 }
 
 // common are the parameters of a transport URL that every scheme has.
-var common = append(security.Parameters(), exchangeParameter)
+var common = append(security.Parameters(), exchangeParameter, carrierParameter)
 
-const exchangeParameter = "exchange"
+const (
+	exchangeParameter = "exchange"
+	carrierParameter  = "carrier"
+)
+
+// What may carry small messages.
+const (
+	carriesUnary   = "unary"   // an RPC for each
+	carriesSession = "session" // one stream for each process that knows sessions
+	carriesAuto    = "auto"    // the same, for each process that announces them
+)
+
+// setCarrier decides what carries small messages. The variable counts in tests, too, which pass
+// with every carrier.
+func (c *config) setCarrier(ofURL string) error {
+	switch c.carries = cmp.Or(ofURL, variable(carrierVariable), carriesUnary); c.carries {
+	case carriesUnary, carriesSession, carriesAuto:
+		return nil
+	default:
+		return invalidUse("there is no carrier %q: write carrier=%s, carrier=%s or carrier=%s", c.carries, carriesAuto, carriesSession, carriesUnary)
+	}
+}
 
 // setTrust loads what the connections rely on. Processes of tests have no environment.
 func (c *config) setTrust(parameters map[string]string) (err error) {

@@ -9,7 +9,9 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
+	"github.com/oslorpc/oslorpc/internal/carrier/session"
 	"github.com/oslorpc/oslorpc/internal/client"
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/errtype"
@@ -47,6 +49,7 @@ type Transport struct {
 // config is what the options of a transport set.
 type config struct {
 	exchange      string
+	carries       string // small messages
 	caller        string
 	listen        string
 	advertise     string
@@ -183,6 +186,9 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	if err := c.setExchange(parameters[exchangeParameter]); err != nil {
 		return nil, err
 	}
+	if err := c.setCarrier(parameters[carrierParameter]); err != nil {
+		return nil, err
+	}
 	if err := c.setCaller(); err != nil {
 		return nil, err
 	}
@@ -206,7 +212,7 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	}
 	t.releaseCtx, t.forceRelease = context.WithCancelCause(context.Background())
 	t.clients = client.NewTransport(client.Config{
-		Registry: registry, Carrier: grpccarrier.New(c.carrier()), Exchange: c.exchange, Caller: c.caller,
+		Registry: registry, Carrier: c.carrier(), Exchange: c.exchange, Caller: c.caller,
 		Metadata: header.Outgoing, Interceptors: c.interceptors, Errors: &t.config.errors, Log: c.log,
 	})
 	t.host = host.New(c.hosting(registry, t.listed))
@@ -253,8 +259,17 @@ func (t *Transport) listed(ctx context.Context, topic discovery.Topic) (ids []st
 	return ids, changed, nil
 }
 
-// carrier has what connects to others.
-func (c *config) carrier() grpccarrier.Config {
+// carrier returns what carries messages to others.
+func (c *config) carrier() carrier.Carrier {
+	unary := grpccarrier.New(c.connecting())
+	if c.carries == carriesUnary {
+		return unary
+	}
+	return session.New(unary, session.Config{Always: c.carries == carriesSession})
+}
+
+// connecting has what connects to others.
+func (c *config) connecting() grpccarrier.Config {
 	config := grpccarrier.Config{
 		Peers: peer.Config{
 			Credentials: c.security.Client(), Identity: c.security.Identity(), Token: c.security.Token(), Log: c.log, Options: c.dialOptions,

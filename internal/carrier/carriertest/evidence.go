@@ -16,6 +16,7 @@ import (
 func testBrokenBeforeAcceptance(f *fixture, m *form) {
 	for name, breaks := range f.breaks() {
 		f.serve(options{}, 0)
+		f.use(Config{})
 		f.connect()
 		goOn := make(chan struct{})
 		f.server.accept = func(ctx context.Context, _ *rpc.Message) (context.Context, error) {
@@ -24,6 +25,12 @@ func testBrokenBeforeAcceptance(f *fixture, m *form) {
 		}
 		a := f.begin(f.Context(), m, m.request(answer, 0))
 		breaks()
+		if f.grace(m) > 0 && name == reset {
+			close(goOn)
+			items, err := a.end()
+			f.wantAnswer(m, items, err)
+			continue
+		}
 		_, err := a.end()
 		f.want(err, rpc.OutcomeUnknown, false)
 		close(goOn)
@@ -38,9 +45,12 @@ func testBrokenBeforeAcceptance(f *fixture, m *form) {
 func (f *fixture) breaks() map[string]func() {
 	return map[string]func(){
 		"killed": func() { f.Kill(address) },
-		"reset":  func() { f.Reset(address) },
+		reset:    func() { f.Reset(address) },
 	}
 }
+
+// reset is the break after which the process can be found again.
+const reset = "reset"
 
 // testBrokenOnTheWay breaks the connection while a message is on its way to the server, and then
 // sends another one.
@@ -61,12 +71,20 @@ func testBrokenOnTheWay(f *fixture, m *form) {
 func testBrokenWhileItRuns(f *fixture, m *form) {
 	for name, breaks := range f.breaks() {
 		f.serve(options{}, 0)
+		f.use(Config{})
 		f.connect()
 		a := f.begin(f.Context(), m, m.request(wait, 0))
 		f.wantStarted(1)
 		breaks()
+		if f.grace(m) > 0 && name == reset {
+			close(f.server.goOn)
+			items, err := a.end()
+			f.wantAnswer(m, items, err)
+			continue
+		}
 		_, err := a.end()
 		f.want(err, rpc.OutcomeUnknown, false)
+		time.Sleep(f.grace(m))
 		f.wantEnd(context.Canceled)
 		if f.Failed() {
 			f.Fatal(name)

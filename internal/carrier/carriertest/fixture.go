@@ -61,6 +61,16 @@ func (f *fixture) connect() {
 	if err := f.link.Connect(ctx); err != nil {
 		f.Fatal("Connect: ", err)
 	}
+	synctest.Wait() // a carrier may begin something then
+}
+
+// grace is how long the method of a message runs on when the connection broke, if the carrier then
+// finds out what became of it; else 0.
+func (f *fixture) grace(m *form) time.Duration {
+	if r, ok := f.Harness.(Resumer); ok && !m.hasItems() && !m.clientStreams() {
+		return r.Grace()
+	}
+	return 0
 }
 
 // attempt is a message on its way.

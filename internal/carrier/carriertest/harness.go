@@ -3,6 +3,8 @@
 package carriertest
 
 import (
+	"time"
+
 	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/intake"
 )
@@ -24,6 +26,15 @@ type Harness interface {
 	// what was sent meanwhile arrives.
 	Lose(addr string)
 	Find(addr string)
+}
+
+// Resumer is a [Harness] whose carriers may find out what became of messages with one answer when a
+// connection broke.
+type Resumer interface {
+	Harness
+	// Grace is how long methods run on then, if the process is not found again; 0 if the carriers do
+	// not find out.
+	Grace() time.Duration
 }
 
 // Config says what a carrier is to do.

@@ -292,24 +292,3 @@ func TestKeysChange(t *testing.T) {
 		wantAnn(t, v, young)
 	})
 }
-
-// Only tokens for access count: the issuer signs others with the same keys.
-func TestTypes(t *testing.T) {
-	key := edKey()
-	v := verifier(t, public(key))
-	of := func(typ any) string {
-		options := &jose.SignerOptions{}
-		if typ != nil {
-			options = options.WithHeader(jose.HeaderType, typ)
-		}
-		signer := must(jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: key}, options))
-		return must(must(signer.Sign(must(json.Marshal(good(nil))))).CompactSerialize())
-	}
-	for _, typ := range []any{nil, "JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", "application/jwt"} {
-		wantAnn(t, v, of(typ))
-	}
-	for _, typ := range []any{"", "JOSE", "logout+jwt", "dpop+jwt", "secevent+jwt", "application/application/jwt", "at+jwt ", "text/jwt", strings.Repeat("x", 1000)} {
-		wantRefused(t, v, of(typ), "its type (typ) is")
-	}
-	wantRefused(t, v, of(7), "its type (typ) is no text")
-}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"sync"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/keepalive"
@@ -23,6 +24,10 @@ type Network struct {
 	// Options are the program's own, of every carrier and of every server.
 	Options       []grpc.DialOption
 	ServerOptions []grpc.ServerOption
+	// Wrap makes another carrier of each; nil to take it as it is.
+	Wrap func(*grpccarrier.Carrier) carrier.Carrier
+	// Resumes says that messages survive the loss of a connection.
+	Resumes bool
 
 	network memnet.Network
 	serving sync.WaitGroup
@@ -50,10 +55,22 @@ func New(t *testing.T) *Network {
 
 // Carrier implements [carriertest.Harness].
 func (n *Network) Carrier(c carriertest.Config) carrier.Carrier {
-	return grpccarrier.New(grpccarrier.Config{
+	made := grpccarrier.New(grpccarrier.Config{
 		Peers:  peer.Config{Dial: n.network.Dial, Options: n.Options},
 		Caller: c.Caller, MaxSize: c.MaxSize, MaxHeader: c.MaxHeader,
 	})
+	if n.Wrap != nil {
+		return n.Wrap(made)
+	}
+	return made
+}
+
+// Grace implements [carriertest.Resumer].
+func (n *Network) Grace() time.Duration {
+	if n.Resumes {
+		return service.SessionGrace
+	}
+	return 0
 }
 
 // Serve implements [carriertest.Harness].

@@ -1,0 +1,252 @@
+// Package session is a carrier that moves small messages on one stream for each process, a session,
+// which costs less than an RPC for each. A session outlives its stream: when the connection breaks,
+// the client opens another stream, and asks the server what became of each message.
+//
+// Everything else travels as package grpccarrier moves it: messages that are large or have several
+// parts, messages of programs with options of gRPC or with tokens, and all messages while there is
+// no session, or none with credit. So no message waits for a session, or fails because there is
+// none.
+//
+// docs/protocol.md says what the two ends owe each other.
+package session
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
+	"github.com/oslorpc/oslorpc/internal/identity"
+	"github.com/oslorpc/oslorpc/internal/peer"
+)
+
+// Carrier moves messages in sessions. It is safe for concurrent use.
+type Carrier struct {
+	*grpccarrier.Carrier
+
+	config Config
+	// life ends when the carrier is closed.
+	life context.Context //nolint:containedctx // It is the carrier's own.
+	end  context.CancelFunc
+	// pendings keeps the ended ones for the next messages.
+	pendings sync.Pool
+
+	mu       sync.Mutex // guards what follows
+	closed   bool
+	links    map[*peer.Peer]*link
+	sessions map[*session]bool
+	running  sync.WaitGroup // what the sessions do
+}
+
+// Config says how a carrier makes sessions.
+type Config struct {
+	// Always has sessions tried with processes that do not announce them.
+	Always bool
+	// Eager has a link open its session when it connects, instead of with its first message.
+	Eager bool
+}
+
+var (
+	_ carrier.Carrier = (*Carrier)(nil)
+	_ carrier.Link    = (*link)(nil)
+)
+
+// New returns a carrier whose connections, and whose messages beside sessions, are those of another
+// one, which it closes.
+func New(inner *grpccarrier.Carrier, config Config) *Carrier {
+	c := &Carrier{Carrier: inner, config: config, links: map[*peer.Peer]*link{}, sessions: map[*session]bool{}}
+	c.pendings.New = func() any { return &pending{done: make(chan struct{}, 1)} }
+	c.life, c.end = context.WithCancel(context.Background())
+	return c
+}
+
+// Get implements [carrier.Carrier].
+func (c *Carrier) Get(key carrier.Key) carrier.Link {
+	return c.hold(c.Carrier.Get(key).(grpccarrier.Link), key)
+}
+
+// hold returns the link on a connection.
+func (c *Carrier) hold(inner grpccarrier.Link, key carrier.Key) *link {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.links[inner.Peer]
+	if l == nil {
+		l = &link{Link: inner, carrier: c, key: key}
+		c.links[inner.Peer] = l
+	}
+	l.holders++
+	return l
+}
+
+// drop gives a link back.
+func (c *Carrier) drop(l *link) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if l.holders--; l.holders == 0 {
+		delete(c.links, l.Peer)
+	}
+}
+
+// Put implements [carrier.Carrier].
+func (c *Carrier) Put(of carrier.Link) {
+	l := of.(*link)
+	c.drop(l)
+	c.Carrier.Put(l.Link)
+}
+
+// Renew implements [carrier.Carrier].
+func (c *Carrier) Renew(of carrier.Link) carrier.Link {
+	l := of.(*link)
+	c.drop(l)
+	return c.hold(c.Carrier.Renew(l.Link).(grpccarrier.Link), l.key)
+}
+
+// Close implements [carrier.Carrier]. It tells servers that their sessions are over, so that they
+// need not wait for another stream.
+func (c *Carrier) Close() {
+	c.mu.Lock()
+	c.closed = true
+	told := false
+	for s := range c.sessions {
+		told = s.quit() || told
+	}
+	c.mu.Unlock()
+	if told {
+		late := time.AfterFunc(partingTime, c.end)
+		c.running.Wait()
+		late.Stop()
+	}
+	c.end()
+	c.Carrier.Close()
+	c.running.Wait()
+}
+
+// partingTime bounds how long servers have to hear that sessions are over.
+const partingTime = 250 * time.Millisecond
+
+// start has a session run, which ends soon after the carrier is closed, and calls done at its end.
+func (c *Carrier) start(s *session, done func(healthy bool)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return
+	}
+	c.sessions[s] = true
+	c.running.Go(func() {
+		done(s.run(c.life))
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.sessions, s)
+	})
+}
+
+// link is the way to a process.
+type link struct {
+	grpccarrier.Link
+
+	carrier *Carrier
+	key     carrier.Key
+	holders int // guarded by the lock of the carrier
+
+	// current takes messages; nil if none does.
+	current atomic.Pointer[session]
+	// next is when a session may be begun, in Unix nanoseconds.
+	next atomic.Int64
+	// failed is how often in a row a session failed soon; only the one that begins touches it.
+	failed int
+}
+
+const (
+	// never is while a session is there or being opened.
+	never = int64(1<<63 - 1)
+	// firstBackoff and maxBackoff bound the time until a session is tried again that failed. One that
+	// lasted for maxBackoff did not fail.
+	firstBackoff, maxBackoff = 500 * time.Millisecond, time.Minute
+	// minStreams is how many streams a process must take at a time so that one can be a session.
+	minStreams = 16
+	// maxBody is the size of the largest content of a message in a session, in bytes.
+	maxBody = 32 << 10
+)
+
+// Connect implements [carrier.Link].
+func (l *link) Connect(ctx context.Context) error {
+	err := l.Link.Connect(ctx)
+	if err == nil && l.carrier.config.Eager && l.current.Load() == nil {
+		l.begin(identity.Server{})
+	}
+	return err
+}
+
+// Do implements [carrier.Link].
+func (l *link) Do(ctx context.Context, r *carrier.Request) (carrier.Reply, error) {
+	if s := l.sessionFor(r); s != nil {
+		if reply, err, sent := s.do(ctx, r); sent {
+			return reply, err
+		}
+	}
+	return l.Link.Do(ctx, r)
+}
+
+// sessionFor returns the session for a message; nil for none. The first message has one begin.
+func (l *link) sessionFor(r *carrier.Request) *session {
+	if l.key.Unary && !l.carrier.config.Always || !l.carrier.TakesSessions() || !suits(r) {
+		return nil
+	}
+	s := l.current.Load()
+	if s == nil {
+		l.begin(r.Meant)
+		return nil
+	}
+	if !l.Proves(s.security, r.Meant) {
+		return nil // the RPC says why
+	}
+	return s
+}
+
+// suits reports whether a message may travel in a session.
+func suits(r *carrier.Request) bool {
+	t := r.Typed
+	switch {
+	case r.Mode == carrier.Multicall, r.Missed > 0:
+		return false
+	case t == nil:
+		return len(r.Kwargs)+len(r.Context) <= maxBody
+	case t.Message == nil:
+		return false
+	}
+	for _, o := range t.Options {
+		switch o.(type) {
+		case grpc.StaticMethodCallOption, grpc.FailFastCallOption: // they say nothing of the message
+		default:
+			return false
+		}
+	}
+	_, ok := t.Result.(proto.Message)
+	return ok && proto.Size(t.Message)+len(r.Context) <= maxBody
+}
+
+// begin begins a session in the background, unless there is one, or it is too early. The server is
+// the one that the first message is meant for.
+func (l *link) begin(meant identity.Server) {
+	next := l.next.Load()
+	if time.Now().UnixNano() < next || l.Capacity() < minStreams || !l.next.CompareAndSwap(next, never) {
+		return
+	}
+	begun := time.Now()
+	l.carrier.start(newSession(l, meant), func(healthy bool) {
+		switch lasted := time.Since(begun); {
+		case healthy && lasted > firstBackoff, lasted > maxBackoff:
+			l.failed = 0
+			l.next.Store(0)
+		default:
+			wait := min(firstBackoff<<min(l.failed, 10), maxBackoff)
+			l.failed++
+			l.next.Store(time.Now().Add(jittered(wait)).UnixNano())
+		}
+	})
+}

@@ -1,0 +1,189 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
+	"github.com/oslorpc/oslorpc/internal/wire"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// minHeartbeat is the shortest interval of heartbeats that servers keep.
+const minHeartbeat = 10 * time.Millisecond
+
+// pending is a message in a session, from when it is queued until its caller has the result.
+type pending struct {
+	wire.Outgoing
+
+	buffer *[]byte
+	mark   wire.SessionMark
+	done   chan struct{} // has one element once the message has ended
+
+	// What follows is guarded by the lock of the session, and read by the caller when done.
+	seq       uint64
+	end       int // bytes that were sent with it
+	result    wire.SessionResult
+	err       error // in place of a result
+	unsent    bool  // it was not sent, and may travel otherwise
+	abandoned bool  // the caller has left
+	typed     bool
+	ended     bool
+	reusable  bool // nothing else uses it any more
+}
+
+// do sends a message and waits for its result. It returns false if the message was not sent.
+func (s *session) do(ctx context.Context, r *carrier.Request) (reply carrier.Reply, err error, sent bool) {
+	p := s.encode(ctx, r)
+	if p == nil || !s.push(p) {
+		return reply, nil, false
+	}
+	s.Drain()
+	if r.Silence > 0 && r.Typed == nil && r.Mode == carrier.Call {
+		err = s.watch(ctx, p, r.Silence)
+	} else {
+		err = s.wait(ctx, p)
+	}
+	if r.Peer != nil {
+		*r.Peer = s.peer
+	}
+	switch {
+	case err != nil: // the message has not ended yet
+		return reply, err, true
+	case p.unsent:
+		return reply, nil, false
+	case p.err != nil:
+		return reply, p.err, true
+	}
+	reply, err = s.reply(ctx, &p.result, r)
+	if p.reusable {
+		*p = pending{done: p.done}
+		s.link.carrier.pendings.Put(p)
+	}
+	return reply, err, true
+}
+
+// wait waits until a message has ended. It returns an error if ctx ended before.
+func (s *session) wait(ctx context.Context, p *pending) error {
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+		return s.leave(ctx, p, nil)
+	}
+}
+
+// watch is wait for a message that must not go without a sign of life for too long.
+func (s *session) watch(ctx context.Context, p *pending, most time.Duration) error {
+	begun, timer := time.Now(), time.NewTimer(most)
+	defer timer.Stop()
+	for {
+		select {
+		case <-p.done:
+			return nil
+		case <-ctx.Done():
+			return s.leave(ctx, p, nil)
+		case <-timer.C:
+		}
+		left := s.silence(begun, most)
+		if left <= 0 {
+			return s.leave(ctx, p, errSilent(most))
+		}
+		timer.Reset(left)
+	}
+}
+
+// encode encodes a message; nil if it cannot travel in a session.
+func (s *session) encode(ctx context.Context, r *carrier.Request) *pending {
+	if ctx.Err() != nil {
+		return nil
+	}
+	var m wire.SessionMessage
+	c, t := &m.Content, r.Typed
+	c.Target, c.Method, c.ID, c.InstanceID, c.OrderKey = r.Target, r.Method, r.ID, r.InstanceID, r.OrderKey
+	c.Kwargs, c.Context = r.Kwargs, r.Context
+	var request proto.Message
+	if t != nil {
+		c.Bare, m.Path, request = true, t.Path, t.Message
+		if c.Target.Namespace = ""; r.InstanceID != "" { // it says who is meant
+			c.Target = rpc.Target{Version: r.Target.Version}
+		}
+	} else if r.Silence > 0 && r.Mode == carrier.Call {
+		m.Mode, m.Heartbeat = pb.SessionMode_SESSION_MODE_MONITORED_CALL, max(r.Silence/2, minHeartbeat)
+	}
+	if r.Mode == carrier.Cast {
+		m.Mode = pb.SessionMode_SESSION_MODE_CAST
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		if m.Timeout = time.Until(deadline); m.Timeout <= 0 {
+			return nil
+		}
+	}
+	var ok bool
+	if m.Headers, ok = grpccarrier.SessionMetadata(ctx, r); !ok {
+		return nil
+	}
+	p := s.link.carrier.pendings.Get().(*pending)
+	p.buffer, p.typed = wire.Buffer(), t != nil
+	if p.mark, ok = m.Append(*p.buffer, request); !ok || len(p.mark.Bytes) > maxFrame {
+		return nil
+	}
+	*p.buffer = p.mark.Bytes
+	p.Fill(p.mark.Bytes)
+	p.Of = p
+	return p
+}
+
+// errSilent is the error for a call without a sign of life.
+func errSilent(after time.Duration) error {
+	return &rpc.Error{Kind: rpc.MonitorTimeout, Message: fmt.Sprintf(
+		"neither a heartbeat nor the reply came for %v; the method may have run", after)}
+}
+
+// reply returns the result of a message.
+func (s *session) reply(ctx context.Context, result *wire.SessionResult, r *carrier.Request) (reply carrier.Reply, err error) {
+	if result.Outcome == wire.Failed {
+		st := &spb.Status{}
+		if err := proto.Unmarshal(result.Bytes, st); err != nil || st.GetCode() == 0 {
+			return reply, errUnsuitable()
+		}
+		return reply, s.link.SessionError(ctx, r, st)
+	}
+	if err := s.link.carrier.TakesResult(max(len(result.Text), len(result.Bytes)), r.Typed != nil); err != nil {
+		return reply, err
+	}
+	if r.Typed != nil {
+		return reply, typedReply(result, r.Typed.Result.(proto.Message))
+	}
+	switch {
+	case result.Outcome == wire.Accepted && r.Mode == carrier.Cast:
+		return reply, nil
+	case result.Outcome != wire.Returned || r.Mode == carrier.Cast:
+		return reply, errUnsuitable()
+	case result.Full != nil:
+		return grpccarrier.SessionResult(result.Full)
+	default:
+		return carrier.Reply{Result: result.Text}, nil
+	}
+}
+
+// typedReply decodes the reply of a typed message.
+func typedReply(result *wire.SessionResult, into proto.Message) error {
+	if result.Outcome != wire.Replied {
+		return errUnsuitable()
+	}
+	if err := proto.Unmarshal(result.Bytes, into); err != nil {
+		return &rpc.Error{Kind: rpc.BadResult, Cause: err, Message: "the method ran, and its reply cannot be decoded: " + err.Error()}
+	}
+	return nil
+}
+
+func errUnsuitable() error {
+	return &rpc.Error{Kind: rpc.OutcomeUnknown, Message: "the server sent a result that does not suit the message; the method may have run"}
+}

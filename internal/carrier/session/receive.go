@@ -1,0 +1,182 @@
+package session
+
+import (
+	"math"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/oslorpc/oslorpc/internal/wire"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+)
+
+// control queues a small frame. The lock is held.
+func (s *session) control(frame *pb.SessionRequest) {
+	o := &wire.Outgoing{}
+	b, _ := proto.Marshal(frame) // it cannot fail
+	o.Fill(b)
+	s.PushLocked(o, wire.Control)
+}
+
+// read reads the frames of the stream until it ends. It waits for nothing else.
+func (s *session) read() error {
+	var f wire.SessionResponse
+	for {
+		if err := s.stream.RecvMsg(&f); err != nil {
+			return err
+		}
+		s.Lock()
+		err := s.take(&f)
+		tell := s.taken-s.told >= takenCount || s.untold > quota
+		if tell {
+			s.tell()
+		}
+		s.Unlock()
+		if err != nil {
+			return err
+		}
+		if tell {
+			s.Drain()
+		}
+	}
+}
+
+// tell tells the server which results are there. The lock is held.
+func (s *session) tell() {
+	s.told, s.untold = s.taken, 0
+	s.control(&pb.SessionRequest{Frame: &pb.SessionRequest_Taken{Taken: &pb.SessionTaken{Count: s.taken}}})
+}
+
+// errMisused is the error of a stream whose server does what the contract does not allow.
+func errMisused(what string) error { return status.Error(codes.Internal, "session: "+what) }
+
+// take takes in a frame. The lock is held.
+func (s *session) take(f *wire.SessionResponse) error {
+	s.heard = time.Now()
+	if f.Other == nil {
+		return s.takeResult(&f.Result)
+	}
+	switch f := f.Other.GetFrame().(type) {
+	case *pb.SessionResponse_Part:
+		return s.takePart(f.Part)
+	case *pb.SessionResponse_Received:
+		if p := s.pending[f.Received.GetSeq()]; p != nil {
+			s.arrived = max(s.arrived, p.end)
+		}
+	case *pb.SessionResponse_Credit:
+		s.credit = f.Credit
+	case *pb.SessionResponse_Closing: // what waits is refused, or not taken
+		s.up = false
+		s.link.current.CompareAndSwap(s, nil)
+	case *pb.SessionResponse_Opened:
+		return errMisused("there is a second opened")
+	}
+	return nil // a frame that is not known yet, or a heartbeat
+}
+
+// takeResult takes in a result.
+func (s *session) takeResult(r *wire.SessionResult) error {
+	p := s.pending[r.Seq]
+	if p == nil {
+		return errMisused("there is a result of no message")
+	}
+	s.taken++
+	s.untold += len(r.Text) + len(r.Bytes)
+	p.result = *r
+	s.end(p, nil)
+	return nil
+}
+
+// assembly is a result that comes in parts.
+type assembly struct {
+	content []byte
+	got     uint64
+	useless bool // nothing wants it
+}
+
+// takePart takes in a part of a result.
+func (s *session) takePart(part *pb.SessionPart) error {
+	a, err := s.assembly(part)
+	if err != nil {
+		return err
+	}
+	if a.got += uint64(len(part.GetContent())); len(part.GetContent()) == 0 || a.got > part.GetSize() {
+		return errMisused("a part of a result is empty, or longer than the result")
+	}
+	if !a.useless {
+		a.content = append(a.content, part.GetContent()...)
+	}
+	if a.got < part.GetSize() {
+		return nil
+	}
+	seq := part.GetSeq()
+	delete(s.parts, seq)
+	r := wire.SessionResult{Seq: seq}
+	switch {
+	case a.useless && s.pending[seq] == nil: // it has ended before
+		s.taken++
+		return nil
+	case !a.useless && (!r.Decode(a.content) || r.Seq != seq):
+		return errMisused("the parts of a result are malformed")
+	default:
+		return s.takeResult(&r)
+	}
+}
+
+// assembly returns the result that a part belongs to, and begins one with the first part.
+func (s *session) assembly(part *pb.SessionPart) (*assembly, error) {
+	seq, size := part.GetSeq(), part.GetSize()
+	if a := s.parts[seq]; a != nil {
+		return a, nil
+	}
+	p := s.pending[seq]
+	if p == nil || size > math.MaxInt32 {
+		return nil, errMisused("there is a part of a result of no message, or of one that is too large")
+	}
+	a := &assembly{useless: p.abandoned}
+	if err := s.link.carrier.TakesResult(int(size), p.typed); err != nil {
+		a.useless = true
+		s.end(p, err)
+	}
+	s.parts[seq] = a
+	return a, nil
+}
+
+// silence returns how long a message may still go without a sign of life.
+func (s *session) silence(since time.Time, most time.Duration) time.Duration {
+	s.Lock()
+	defer s.Unlock()
+	if s.heard.After(since) {
+		since = s.heard
+	}
+	return most - time.Since(since)
+}
+
+// tick looks at the session from time to time. It has heartbeats sent while the session waits for
+// something and nothing comes, and ends a session that is idle.
+func (s *session) tick() {
+	s.Lock()
+	defer s.Unlock()
+	if !s.up {
+		return
+	}
+	now := time.Now()
+	quiet := now.Sub(s.heard)
+	switch {
+	case quiet > silentTime:
+		s.cut() // and another stream asks what became of the messages
+		return
+	case s.count == 0 && now.Sub(s.used) > jittered(idleTime) && s.IsQuiet():
+		s.hangUp()
+		return
+	case quiet > quietTime:
+		s.control(&pb.SessionRequest{Frame: &pb.SessionRequest_Heartbeat{Heartbeat: &pb.Heartbeat{}}})
+	}
+	if s.taken > s.told {
+		s.tell()
+	}
+	s.timer.Reset(jittered(tickTime))
+	go s.Drain()
+}

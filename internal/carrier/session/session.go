@@ -1,0 +1,387 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"io"
+	mathrand "math/rand/v2"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	grpcpeer "google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
+	"github.com/oslorpc/oslorpc/internal/identity"
+	"github.com/oslorpc/oslorpc/internal/refusal"
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	"github.com/oslorpc/oslorpc/internal/wire"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+const (
+	// maxFrame is the size of the largest frame with a message, in bytes.
+	maxFrame = 48 << 10
+	// quota is how many bytes may be on their way until sending might wait: less than gRPC takes for
+	// one stream without waiting.
+	quota = 48 << 10
+	// takenCount is after how many results the server is told that they are there.
+	takenCount = 32
+	// tickTime is how often a session is looked at, quietTime is how long nothing came when a
+	// heartbeat is sent, and silentTime when the stream is given up.
+	tickTime, quietTime, silentTime = 10 * time.Second, 8 * time.Second, 30 * time.Second
+	// idleTime is how long a session lasts that is not used.
+	idleTime = time.Minute
+	// handshakeTime bounds the wait for the answer to open.
+	handshakeTime = 10 * time.Second
+	// absentTime is how long a process may be away, with nothing at its address, until it counts as
+	// dead.
+	absentTime = 2 * time.Second
+	// minRetry and maxRetry are the times between attempts to open another stream.
+	minRetry, maxRetry = 20 * time.Millisecond, time.Second
+)
+
+// session is the client's end of a session. It outlives its streams.
+type session struct {
+	wire.Sender // its lock guards what follows
+
+	link  *link
+	meant identity.Server
+	id    []byte
+	// What follows is of the last stream, and is set before messages are taken.
+	peer     rpc.Peer
+	security credentials.AuthInfo
+	stream   grpc.ClientStream
+	cut      context.CancelFunc // ends the stream
+
+	boot    string
+	seq     uint64
+	pending map[uint64]*pending // that were sent and have no result
+	count   int                 // messages that are queued, or pending
+	queued  int                 // bytes in the queue
+	bytes   int                 // that were sent
+	arrived int                 // of these, the ones that are known to have arrived
+	credit  *pb.SessionCredit
+	up      bool // messages are taken
+	over    bool // the server was told that nothing follows
+
+	// Results that came on the stream, and how many of them the server was told of.
+	taken, told uint64
+	untold      int // their bytes
+	parts       map[uint64]*assembly
+
+	heard, used time.Time
+	timer       *time.Timer
+}
+
+func newSession(l *link, meant identity.Server) *session {
+	id := make([]byte, 16)
+	_, _ = rand.Read(id) // it never fails, by its documentation
+	return &session{link: l, meant: meant, id: id, boot: l.key.BootID, pending: map[uint64]*pending{}}
+}
+
+// jittered returns a time that is up to a quarter shorter.
+func jittered(d time.Duration) time.Duration { return d - mathrand.N(d/4+1) }
+
+// errOver is the error of a stream after which there is no other.
+var errOver = errors.New("the session is over")
+
+// run has the session from its first stream to the end of its last. It reports whether the session
+// ended as it should.
+func (s *session) run(life context.Context) (healthy bool) {
+	if err := s.open(life, false); err != nil {
+		return false
+	}
+	for {
+		err := s.read()
+		s.detach()
+		switch {
+		case s.over, life.Err() != nil:
+			s.fail(func() *rpc.Error {
+				return &rpc.Error{Kind: rpc.OutcomeUnknown, Cause: err, Message: "the transport was closed before the answer came; the method may have run"}
+			})
+			return true
+		case errors.Is(err, io.EOF):
+			s.fail(errNotTaken)
+			return true
+		case status.Code(err) == codes.InvalidArgument: // the server drops a session that it finds misused
+		case s.resume(life):
+			continue
+		}
+		s.fail(func() *rpc.Error {
+			return &rpc.Error{Kind: rpc.OutcomeUnknown, Cause: err, Message: "the connection was lost after the message was sent, and the server does not have its result; it may have run: " +
+				status.Convert(err).Message()}
+		})
+		return false
+	}
+}
+
+// errNotTaken is the error for messages without a result when the server has sent all results.
+func errNotTaken() *rpc.Error { return refusal.New(refusal.Stopping) }
+
+// errNotReceived is the error for messages that did not arrive.
+func errNotReceived() *rpc.Error {
+	return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Message: "the connection was lost before the server received the message"}
+}
+
+// open opens a stream of the session.
+func (s *session) open(life context.Context, resume bool) error {
+	ctx, cut := context.WithCancel(life)
+	late := time.AfterFunc(handshakeTime, cut)
+	defer late.Stop()
+	stream, err := s.link.OpenSession(ctx, s.meant)
+	if err != nil {
+		cut()
+		return err
+	}
+	open := &pb.SessionOpen{Id: s.id, BootId: s.boot, Resume: resume, Outstanding: s.outstanding()}
+	if err := stream.SendMsg(&pb.SessionRequest{Frame: &pb.SessionRequest_Open{Open: open}}); err != nil && !errors.Is(err, io.EOF) { // then receiving says why
+		cut()
+		return err
+	}
+	var first wire.SessionResponse
+	if err := stream.RecvMsg(&first); err != nil {
+		cut()
+		return err
+	}
+	opened := first.Other.GetOpened()
+	switch {
+	case opened == nil, opened.GetCredit() == nil, !opened.GetResumed(), s.boot != "" && opened.GetBootId() != s.boot, !late.Stop():
+		cut()
+		return errOver
+	}
+	s.attach(stream, cut, opened) //nolint:contextcheck // The stream has its own.
+	return nil
+}
+
+// outstanding returns the messages whose results are wanted, and forgets the others.
+func (s *session) outstanding() (list []uint64) {
+	s.Lock()
+	defer s.Unlock()
+	for seq, p := range s.pending {
+		if p.abandoned {
+			delete(s.pending, seq)
+			s.count--
+		} else {
+			list = append(list, seq)
+		}
+	}
+	slices.Sort(list)
+	return list
+}
+
+// attach has the session use a stream.
+func (s *session) attach(stream grpc.ClientStream, cut context.CancelFunc, opened *pb.SessionOpened) {
+	s.Lock()
+	defer s.Unlock()
+	s.stream, s.cut, s.boot, s.credit = stream, cut, opened.GetBootId(), opened.GetCredit()
+	s.peer = grpccarrier.PeerOf(stream)
+	if p, ok := grpcpeer.FromContext(stream.Context()); ok {
+		s.security = p.AuthInfo
+	}
+	s.Open(s, stream.SendMsg)
+	s.taken, s.told, s.untold, s.parts = 0, 0, 0, map[uint64]*assembly{}
+	s.arrived, s.queued = s.bytes, 0
+	s.heard, s.used, s.up = time.Now(), time.Now(), true
+	for _, seq := range opened.GetForgotten() {
+		if p := s.pending[seq]; p != nil {
+			s.end(p, &rpc.Error{Kind: rpc.OutcomeUnknown, Message: "the connection was lost, and the server has not kept the result; the method may have run"})
+		}
+	}
+	for seq, p := range s.pending {
+		if seq > opened.GetReceived() {
+			s.end(p, errNotReceived())
+		} else if p.abandoned {
+			s.control(&pb.SessionRequest{Frame: &pb.SessionRequest_Cancel{Cancel: &pb.SessionCancel{Seq: seq}}})
+		}
+	}
+	s.timer = time.AfterFunc(jittered(tickTime), s.tick)
+	s.link.Keep(1)
+	s.link.current.Store(s)
+	go s.Drain()
+}
+
+// detach notes the end of the stream. Messages that were not sent travel otherwise.
+func (s *session) detach() {
+	s.link.current.CompareAndSwap(s, nil)
+	s.Lock()
+	defer s.Unlock()
+	s.up = false
+	s.link.Keep(-1)
+	s.timer.Stop()
+	s.cut()
+	s.unsend(s.Close())
+}
+
+// unsend ends messages that were queued.
+func (s *session) unsend(waiting []*wire.Outgoing) {
+	for _, o := range waiting {
+		if p, ok := o.Of.(*pending); ok {
+			p.unsent = true
+			s.end(p, nil)
+		}
+	}
+}
+
+// fail ends all messages that were sent.
+func (s *session) fail(why func() *rpc.Error) {
+	s.Lock()
+	defer s.Unlock()
+	for _, p := range s.pending {
+		s.end(p, why())
+	}
+}
+
+// resume opens another stream for the messages that are outstanding. It returns false if there are
+// none, or the server does not have the session, or the process is gone.
+func (s *session) resume(life context.Context) bool {
+	lost := time.Now()
+	for wait := minRetry; life.Err() == nil && s.isWanted(); wait = min(2*wait, maxRetry) {
+		ctx, cancel := context.WithTimeout(life, maxRetry)
+		err := s.link.Connect(ctx)
+		cancel()
+		if err == nil {
+			err = s.open(life, true)
+		}
+		switch {
+		case err == nil:
+			return true
+		case errors.Is(err, errOver), status.Code(err) == codes.InvalidArgument, status.Code(err) == codes.Unimplemented:
+			return false
+		case s.link.Absent() && time.Since(lost) > absentTime:
+			return false
+		}
+		select {
+		case <-life.Done():
+		case <-time.After(jittered(wait)):
+		}
+	}
+	return false
+}
+
+// isWanted reports whether a caller waits for a result.
+func (s *session) isWanted() bool {
+	s.Lock()
+	defer s.Unlock()
+	for _, p := range s.pending {
+		if !p.abandoned {
+			return true
+		}
+	}
+	return false
+}
+
+// push queues a message. It returns false if the session does not take it.
+func (s *session) push(p *pending) bool {
+	s.Lock()
+	defer s.Unlock()
+	n := len(p.Bytes)
+	way := s.bytes - s.arrived + s.queued
+	if !s.up || s.count >= int(s.credit.GetMessages()) || way > 0 && way+n > int(s.credit.GetBytes()) || !s.PushLocked(&p.Outgoing, wire.Single) {
+		return false
+	}
+	s.count++
+	s.queued += n
+	return true
+}
+
+// Leaves implements [wire.Owner].
+func (s *session) Leaves(o *wire.Outgoing) {
+	p, ok := o.Of.(*pending)
+	if !ok {
+		return
+	}
+	s.seq++
+	s.queued -= len(p.Bytes)
+	s.bytes += len(p.Bytes)
+	p.seq, p.end = s.seq, s.bytes
+	s.pending[p.seq] = p
+	p.mark.Set(p.seq, s.taken)
+	s.told, s.untold = s.taken, 0
+}
+
+// Sent implements [wire.Owner]. What SendMsg returned, the stream's end says, too.
+func (s *session) Sent(o *wire.Outgoing, _ error) {
+	if p, ok := o.Of.(*pending); ok && p.buffer != nil {
+		wire.Recycle(p.buffer)
+		p.buffer = nil
+	}
+}
+
+// MayBlock implements [wire.Owner].
+func (s *session) MayBlock() bool { return s.bytes-s.arrived > quota }
+
+// end ends a message, with an error or, if that is nil, with its result. The lock is held.
+func (s *session) end(p *pending, err error) {
+	if p.ended {
+		return
+	}
+	if p.seq != 0 {
+		delete(s.pending, p.seq)
+		s.arrived = max(s.arrived, p.end)
+	}
+	s.count--
+	s.used = time.Now()
+	p.ended, p.err = true, err
+	p.reusable = p.IsSent()
+	if !p.abandoned {
+		p.done <- struct{}{}
+	}
+}
+
+// leave ends a message whose caller does not wait any more, and returns its error; nil if the
+// message had ended. Why is nil if its context ended.
+func (s *session) leave(ctx context.Context, p *pending, why error) error {
+	s.Lock()
+	defer s.Unlock()
+	switch {
+	case p.ended:
+		<-p.done
+		return nil
+	case s.TakeBack(&p.Outgoing):
+		s.queued -= len(p.Bytes)
+		if why == nil {
+			why = rpcstatus.Decode(ctx.Err(), false)
+		}
+		s.end(p, why)
+		<-p.done
+		return why
+	}
+	p.abandoned = true
+	if s.up {
+		s.control(&pb.SessionRequest{Frame: &pb.SessionRequest_Cancel{Cancel: &pb.SessionCancel{Seq: p.seq}}})
+		go s.Drain()
+	}
+	if why != nil {
+		return why
+	}
+	return rpcstatus.Decode(ctx.Err(), true)
+}
+
+// quit ends the session, whatever it has. It returns false if the server cannot be told.
+func (s *session) quit() bool {
+	s.Lock()
+	defer s.Unlock()
+	if !s.up {
+		return false
+	}
+	s.unsend(s.Close())
+	if !s.IsQuiet() {
+		return false
+	}
+	s.hangUp()
+	return true
+}
+
+// hangUp tells the server that nothing follows. No goroutine sends. The lock is held.
+func (s *session) hangUp() {
+	s.up, s.over = false, true
+	s.link.current.CompareAndSwap(s, nil)
+	s.Close()
+	_ = s.stream.CloseSend() // it never fails
+}

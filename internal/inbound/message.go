@@ -1,0 +1,68 @@
+package inbound
+
+import (
+	"context"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/oslorpc/oslorpc/internal/limits"
+)
+
+// What follows is for messages that share a stream, whose context is by. They count as if each came
+// by an RPC of its own. Claims end when the function that is returned is called; nil is for nothing
+// to end.
+
+// OpenMessage notes that a message begins, as Tap and the guard do for an RPC. It returns a status
+// if the caller may send no more. Otherwise call CloseStreams(1) of the account, unless it is nil.
+func OpenMessage(by context.Context) (*limits.Caller, error) {
+	c := From(by)
+	if c == nil || c.guard == nil {
+		return nil, nil
+	}
+	account := c.guard.callerOf(by)
+	switch {
+	case account.IsCrowded():
+		c.guard.budget.Refused(limits.Streams, account.String())
+		return nil, errStreams
+	case account.IsFast():
+		c.guard.budget.Refused(limits.Rate, account.String())
+		return nil, errRate
+	}
+	account.OpenStream()
+	return account, nil
+}
+
+// ClaimProtobuf is [AdmitProtobuf] for a message that shares a stream. It waits no longer than ctx.
+func ClaimProtobuf(ctx, by context.Context, d protoreflect.MessageDescriptor, encoded []byte) (ended func(), err error) {
+	c := From(by)
+	if c == nil || c.guard == nil {
+		return nil, nil
+	}
+	g := c.guard
+	l := &g.budget.Limits
+	if limits.IsDeepProtobuf(d, encoded, nestings*l.Depth) {
+		return nil, g.tooDeep()
+	}
+	n := limits.Protobuf(d, encoded, l.DecodedSize+1)
+	if err := g.fits(n); err != nil || n <= smallValues {
+		return nil, err
+	}
+	claim, err := g.acquireDecoded(ctx, by, n)
+	if err != nil {
+		return nil, err
+	}
+	return claim.Release, nil
+}
+
+// ClaimAnswer is [Answer] for a message that shares a stream. It waits no longer than ctx.
+func ClaimAnswer(ctx, by context.Context, n int) (ended func(), err error) {
+	c := From(by)
+	if c == nil || c.guard == nil {
+		return nil, nil
+	}
+	claim, err := c.guard.budget.Answers.Acquire(ctx, c.guard.callerOf(by), n)
+	if err != nil {
+		return nil, err
+	}
+	return claim.Release, nil
+}

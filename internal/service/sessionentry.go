@@ -1,0 +1,384 @@
+package service
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/oslorpc/oslorpc/internal/inbound"
+	"github.com/oslorpc/oslorpc/internal/wire"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// entry is a message of a session, from its arrival until the client has its result. It is the
+// origin of the message, and accounts for it.
+type entry struct {
+	frame   wire.SessionRequest
+	in      incoming
+	session *session
+	on      *attachment     // that it came by
+	ctx     context.Context //nolint:containedctx // It ends with the message.
+	cancel  context.CancelFunc
+
+	decoded  []func() // gives back what the message takes as values
+	answer   func()   // gives back what the result takes; nil for nothing
+	reserved bool     // answer is for a result that is still to come
+
+	// What follows is guarded by the lock of the session.
+	seq       uint64
+	arrived   int // bytes that had arrived with it
+	first     wire.Outgoing
+	out       *wire.Outgoing // nil until the result is sent
+	buffer    *[]byte        // has the frame of the result
+	content   int            // where the result begins in it
+	at        int            // where the next part begins, of a result that is sent in parts
+	done      bool           // the result is there
+	forgotten bool
+}
+
+// begin runs the message on a goroutine of its own. The lock is held.
+func (e *entry) begin() {
+	m, ctx := &e.frame.Message, e.on.of
+	if m.Path != "" {
+		ctx = grpc.NewContextWithServerTransportStream(ctx, unsent(m.Path))
+	}
+	if m.Headers != nil {
+		md, _ := metadata.FromIncomingContext(ctx)
+		ctx = metadata.NewIncomingContext(ctx, metadata.Join(md, m.Headers))
+	}
+	if m.Timeout > 0 {
+		e.ctx, e.cancel = context.WithTimeout(ctx, m.Timeout)
+	} else {
+		e.ctx, e.cancel = context.WithCancel(ctx)
+	}
+	go e.run()
+}
+
+// run runs the message and finishes it. It does not return if the method ends this goroutine.
+func (e *entry) run() {
+	defer e.cancel()
+	defer func() {
+		for _, ended := range e.decoded {
+			ended()
+		}
+	}()
+	account, err := inbound.OpenMessage(e.on.ctx)
+	if err == nil {
+		if account != nil {
+			defer account.CloseStreams(1)
+		}
+		if e.frame.Message.Mode == pb.SessionMode_SESSION_MODE_MONITORED_CALL {
+			defer e.beat()()
+		}
+		err = e.serve()
+	}
+	if err != nil {
+		e.fail(err)
+	}
+}
+
+// serve runs the message, and finishes it unless it returns an error, which is a status.
+func (e *entry) serve() error {
+	if err := e.read(); err != nil {
+		return err
+	}
+	s, in, m := e.session.services, &e.in, &e.frame.Message
+	switch {
+	case m.Mode > pb.SessionMode_SESSION_MODE_MONITORED_CALL:
+		return statusOf(about(in.Method, invalid("the mode of the message is not known to this server")), nil)
+	case m.Path != "":
+		return e.serveTyped()
+	case m.Mode == pb.SessionMode_SESSION_MODE_CAST:
+		if _, err := s.accept(e.ctx, in); err != nil {
+			return err
+		}
+		e.finish(&wire.SessionResult{Outcome: wire.Accepted}, nil)
+		return nil
+	}
+	in.InPlace, in.Monitored = e, m.Mode == pb.SessionMode_SESSION_MODE_MONITORED_CALL
+	kwargs := in.encoded.GetKwargs()
+	text, err := s.run(e.ctx, in)
+	if err != nil {
+		return err
+	}
+	result := &wire.SessionResult{Outcome: wire.Returned, Text: text}
+	if kwargs != nil {
+		if result.Full, err = s.respond(in, text, kwargs); err != nil {
+			return err
+		}
+	}
+	e.finish(result, nil)
+	return nil
+}
+
+// read takes the message in. The error is a status.
+func (e *entry) read() error {
+	in, m := &e.in, &e.frame.Message
+	if m.Encoded == nil {
+		c := &m.Content
+		in.Target, in.Method, in.ID, in.InstanceID, in.OrderKey = c.Target, c.Method, c.ID, c.InstanceID, c.OrderKey
+		in.Kwargs, in.Context = c.Kwargs, c.Context
+	} else {
+		full := &pb.Message{}
+		ended, err := inbound.ClaimProtobuf(e.ctx, e.on.ctx, full.ProtoReflect().Descriptor(), m.Encoded)
+		if err != nil {
+			return statusOf(err, nil)
+		}
+		e.holds(ended)
+		if err := proto.Unmarshal(m.Encoded, full); err != nil {
+			return status.Error(codes.Internal, "session: the message is malformed: "+err.Error())
+		}
+		if err := in.read(e.ctx, full); err != nil {
+			return err
+		}
+		m.Encoded = nil
+	}
+	in.origin.ctx = e.ctx //nolint:fatcontext // It is the message's own.
+	in.Origin, in.Caller, in.From = e, e.on.caller, inbound.Account(e.on.ctx)
+	return nil
+}
+
+// serveTyped is serve for a message of a typed service.
+func (e *entry) serveTyped() error {
+	s, in, m := e.session.services, &e.in, &e.frame.Message
+	in.Typed.Service, in.Method, _ = strings.Cut(strings.TrimPrefix(m.Path, "/"), "/")
+	if version := in.Target.Version; version != "" {
+		var err error
+		if in.Version, err = rpc.ParseVersion(version); err != nil {
+			return statusOf(about(in.Method, invalid(err.Error())), nil)
+		}
+		in.Target.Version, in.HasVersion = "", true
+	}
+	call, err := s.intake.OpenTyped(e.ctx, &in.Message, e.decode)
+	if err != nil {
+		return in.typedStatus(err)
+	}
+	in.InPlace = e
+	reply, err := call.Do(e.ctx, call.Content)
+	if err != nil {
+		return in.typedStatus(err)
+	}
+	if _, err := in.sendable(call, reply); err != nil {
+		return err
+	}
+	message, ok := reply.(proto.Message)
+	if !ok {
+		return status.Error(codes.Internal, "session: the reply is no protobuf message")
+	}
+	e.finish(&wire.SessionResult{Outcome: wire.Replied}, message)
+	return nil
+}
+
+// decode decodes the request of a typed message.
+func (e *entry) decode(into any) error {
+	message, ok := into.(proto.Message)
+	if !ok {
+		return status.Error(codes.Internal, "session: the request is no protobuf message")
+	}
+	request := e.frame.Message.Request
+	ended, err := inbound.ClaimProtobuf(e.ctx, e.on.ctx, message.ProtoReflect().Descriptor(), request)
+	if err != nil {
+		return statusOf(err, nil)
+	}
+	e.holds(ended)
+	if err := proto.Unmarshal(request, message); err != nil {
+		return status.Error(codes.Internal, "grpc: failed to unmarshal the received message: "+err.Error())
+	}
+	return nil
+}
+
+// beat sends heartbeats until stop is called.
+func (e *entry) beat() (stop func()) {
+	interval := defaultHeartbeat
+	if d := e.frame.Message.Heartbeat; d > 0 {
+		interval = max(d, minHeartbeat)
+	}
+	ticker := time.NewTicker(interval)
+	go func() {
+		for {
+			select {
+			case <-e.ctx.Done(): // at the latest when run returns
+				return
+			case <-ticker.C:
+				e.session.Lock()
+				e.session.live()
+				e.session.Unlock()
+				e.session.Drain()
+			}
+		}
+	}()
+	return ticker.Stop
+}
+
+// Exited implements [dispatch.Exiter].
+func (e *entry) Exited(err error) { e.fail(e.in.exited(err)) }
+
+// fail finishes the message with an error.
+func (e *entry) fail(err error) {
+	b, _ := proto.Marshal(status.Convert(err).Proto()) // a status can be encoded
+	e.finish(&wire.SessionResult{Outcome: wire.Failed, Bytes: b}, nil)
+}
+
+// finish has the client get the result. Reply is the one of a typed message.
+func (e *entry) finish(r *wire.SessionResult, reply proto.Message) {
+	s := e.session
+	r.Seq = e.seq
+	buffer := wire.Buffer()
+	*buffer, e.content = r.Append(*buffer, reply)
+	e.reserve(len(*buffer))
+	s.Lock()
+	e.buffer, e.done = buffer, true
+	s.running--
+	s.held += len(*buffer)
+	if e.forgotten {
+		s.release(e)
+	} else {
+		s.queue(e)
+	}
+	s.Unlock()
+	s.Drain()
+}
+
+// reserve claims room for a result, if the client has left as much as it may.
+func (e *entry) reserve(n int) {
+	s := e.session
+	s.Lock()
+	free := e.forgotten || e.answer != nil || s.held+n <= freeBytes
+	s.Unlock()
+	if !free {
+		_ = e.claim(n) // it fails if the caller is gone, which needs no result
+	}
+}
+
+// claim claims room for a result of n bytes, in place of what it had.
+func (e *entry) claim(n int) (err error) {
+	e.giveBack()
+	e.answer, err = inbound.ClaimAnswer(e.ctx, e.on.ctx, n)
+	return err
+}
+
+func (e *entry) giveBack() {
+	if e.answer != nil {
+		e.answer()
+	}
+	e.answer = nil
+}
+
+// holds notes what is to be given back when the message has run.
+func (e *entry) holds(ended func()) {
+	if ended != nil {
+		e.decoded = append(e.decoded, ended)
+	}
+}
+
+// release gives back what the result took. The lock is held.
+func (s *session) release(e *entry) {
+	s.held -= len(*e.buffer)
+	if e.out == nil || e.out.IsSent() {
+		wire.Recycle(e.buffer)
+	}
+	e.giveBack()
+}
+
+// queue queues a result, or its first part. The lock is held.
+func (s *session) queue(e *entry) {
+	if s.on == nil {
+		return
+	}
+	if e.out = &e.first; e.first.Of != nil { // another stream may still be about to send that
+		e.out = &wire.Outgoing{}
+	}
+	e.out.Of = e
+	if e.at = e.content; len(*e.buffer)-e.content > partSize {
+		s.queuePart(e)
+		return
+	}
+	e.at = len(*e.buffer)
+	e.out.Fill(*e.buffer)
+	s.PushLocked(e.out, wire.Single)
+}
+
+// queuePart queues the next part of a result. The lock is held.
+func (s *session) queuePart(e *entry) {
+	whole := *e.buffer
+	part := whole[e.at:min(e.at+partSize, len(whole))]
+	e.at += len(part)
+	b, _ := proto.Marshal(&pb.SessionResponse{Frame: &pb.SessionResponse_Part{Part: &pb.SessionPart{ // it cannot fail
+		Seq: e.seq, Size: uint64(len(whole) - e.content), Content: part, //nolint:gosec // It is not negative.
+	}}})
+	e.out.Fill(b)
+	s.PushLocked(e.out, wire.Bulk)
+}
+
+// Leaves implements [wire.Owner].
+func (s *session) Leaves(o *wire.Outgoing) {
+	if e, ok := o.Of.(*entry); ok && e.out == o && e.at == len(*e.buffer) { // the client may say that it has it before Sent is called
+		s.sent = append(s.sent, e)
+		s.told = max(s.told, e.arrived)
+	}
+}
+
+// Sent implements [wire.Owner].
+func (s *session) Sent(o *wire.Outgoing, err error) {
+	if e, ok := o.Of.(*entry); ok && err == nil && e.out == o && !e.forgotten && e.at < len(*e.buffer) {
+		s.queuePart(e)
+	}
+	s.ends()
+}
+
+// MayBlock implements [wire.Owner]: the goroutines of methods may wait for a client.
+func (s *session) MayBlock() bool { return false }
+
+// unsent is a stream of gRPC, named by its method, for what has no headers and trailers: the client
+// of a session asks for none.
+type unsent string
+
+// Method returns the path of the method.
+func (u unsent) Method() string { return string(u) }
+
+// SetHeader does nothing.
+func (unsent) SetHeader(metadata.MD) error { return nil }
+
+// SendHeader does nothing.
+func (unsent) SendHeader(metadata.MD) error { return nil }
+
+// SetTrailer does nothing.
+func (unsent) SetTrailer(metadata.MD) error { return nil }
+
+// Metadata implements [dispatch.Origin].
+func (e *entry) Metadata() rpc.Metadata { return e.in.Metadata() }
+
+// Peer implements [dispatch.Origin].
+func (e *entry) Peer() rpc.Peer { return e.on.peer }
+
+// Reserve implements [dispatch.Accountant].
+func (e *entry) Reserve(n int, _ bool) error {
+	e.reserved = true
+	return e.claim(n)
+}
+
+// Answer implements [dispatch.Accountant].
+func (e *entry) Answer(n int, _ bool) error {
+	if e.reserved { // the estimate was near enough
+		e.reserved = false
+		return nil
+	}
+	return e.claim(n)
+}
+
+// Admit implements [dispatch.Accountant].
+func (e *entry) Admit(ctx context.Context, text string, cast bool) (ended func(), err error) {
+	ended, err = inbound.From(e.on.ctx).AdmitJSON(ctx, e.on.ctx, text, true) //nolint:contextcheck // The stream has its own.
+	if cast {
+		return ended, err
+	}
+	e.holds(ended)
+	return nil, err
+}

@@ -1,0 +1,205 @@
+package wire
+
+import (
+	"sync"
+	"time"
+)
+
+// Lane is the order in which frames leave that wait at the same time.
+type Lane uint8
+
+// The lanes, the first one first.
+const (
+	// Control is for small frames about messages.
+	Control Lane = iota
+	// Single is for a message, or a result, in one frame.
+	Single
+	// Bulk is for parts of results.
+	Bulk
+
+	lanes
+)
+
+// Outgoing is a frame that waits, or is being sent. Its Bytes must not change once it was pushed.
+type Outgoing struct {
+	Frame
+
+	// Of is what the frame is about; nil for nothing.
+	Of any
+
+	next *Outgoing
+	lane Lane
+	in   bool // it is in the queue
+	left bool // it has left the queue: it is being sent, or was
+	sent bool // SendMsg has returned
+	gone bool // it was taken back
+}
+
+// Waits reports whether the frame is in the queue. The lock of the sender is held.
+func (o *Outgoing) Waits() bool { return o != nil && o.in && !o.gone }
+
+// IsSent reports whether nothing uses the frame any more. The lock of the sender is held.
+func (o *Outgoing) IsSent() bool { return o.sent }
+
+// Left reports whether the frame has left the queue. The lock of the sender is held.
+func (o *Outgoing) Left() bool { return o.left }
+
+// Owner is the end of a session that a [Sender] belongs to. The lock is held when it is called.
+type Owner interface {
+	// Leaves is called right before a frame is sent.
+	Leaves(o *Outgoing)
+	// Sent is called when SendMsg has returned, and may push further frames with PushLocked.
+	Sent(o *Outgoing, err error)
+	// MayBlock reports whether SendMsg might have to wait now.
+	MayBlock() bool
+}
+
+// Sender sends frames on one stream, which allows one sender at a time. The first to push a frame
+// sends for all that push while it does. So no goroutine waits for frames, and none for its turn.
+// Its lock is also the lock of its owner.
+type Sender struct {
+	sync.Mutex
+
+	owner  Owner
+	send   func(m any) error
+	queues [lanes]struct{ first, last *Outgoing }
+	since  time.Time // when the frame that is being sent was begun
+	active bool      // a goroutine sends
+	closed bool
+}
+
+// turn is how many frames a pusher sends before another goroutine goes on.
+const turn = 32
+
+// Open has the sender send on a stream. The lock is held.
+func (s *Sender) Open(owner Owner, send func(m any) error) {
+	s.owner, s.send, s.closed = owner, send, false
+}
+
+// Close empties the queue, and lets nothing more in. It returns the frames that were in it. The
+// lock is held.
+func (s *Sender) Close() (waiting []*Outgoing) {
+	s.closed = true
+	for o := s.next(); o != nil; o = s.next() {
+		o.gone = true
+		waiting = append(waiting, o)
+	}
+	return waiting
+}
+
+// PushLocked puts a frame into the queue. The lock is held. It returns false if the sender is
+// closed. If it returns true, call [Sender.Drain] without the lock.
+func (s *Sender) PushLocked(o *Outgoing, lane Lane) bool {
+	if s.closed {
+		return false
+	}
+	o.next, o.in, o.left, o.sent, o.gone, o.lane = nil, true, false, false, false, lane
+	q := &s.queues[lane]
+	if q.last == nil {
+		q.first = o
+	} else {
+		q.last.next = o
+	}
+	q.last = o
+	return true
+}
+
+// Push puts a frame into the queue and sends what is there. It returns false if the sender is
+// closed.
+func (s *Sender) Push(o *Outgoing, lane Lane) bool {
+	s.Lock()
+	ok := s.PushLocked(o, lane)
+	s.Unlock()
+	s.Drain()
+	return ok
+}
+
+// TakeBack takes a frame out of the queue. It returns false if the frame has left. The lock is
+// held.
+func (s *Sender) TakeBack(o *Outgoing) bool {
+	if !o.left {
+		o.gone = true
+	}
+	return !o.left
+}
+
+// IsQuiet reports whether no goroutine sends, and none has a reason to. The lock is held.
+func (s *Sender) IsQuiet() bool { return !s.active && s.Idle() }
+
+// Idle reports whether no frame waits, other than the one that is being sent. The lock is held.
+func (s *Sender) Idle() bool {
+	for i := range s.queues {
+		if s.queues[i].first != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// Since returns when the frame that is being sent was begun; zero if none is. The lock is held.
+func (s *Sender) Since() time.Time { return s.since }
+
+// Drain sends what is in the queue, unless another goroutine does. It does not wait for a peer that
+// does not read: then another goroutine sends.
+func (s *Sender) Drain() { s.drain(false, turn) }
+
+// drain sends at most n frames, and leaves the rest to another goroutine. A patient one waits for
+// the peer.
+func (s *Sender) drain(patient bool, n int) {
+	s.Lock()
+	if s.active {
+		s.Unlock()
+		return
+	}
+	s.active = true
+	for ; ; n-- {
+		o := s.next()
+		if o == nil || s.closed {
+			break
+		}
+		if !patient && (n == 0 || s.owner.MayBlock()) {
+			s.back(o)
+			s.active = false
+			s.Unlock()
+			go s.drain(true, 0)
+			return
+		}
+		o.left, o.in, s.since = true, false, time.Now()
+		owner, send := s.owner, s.send
+		owner.Leaves(o)
+		s.Unlock()
+		err := send(&o.Frame)
+		s.Lock()
+		s.since, o.sent = time.Time{}, true
+		owner.Sent(o, err)
+	}
+	s.active = false
+	s.Unlock()
+}
+
+// next takes the next frame out of the queue; nil if there is none.
+func (s *Sender) next() *Outgoing {
+	for i := range s.queues {
+		q := &s.queues[i]
+		for q.first != nil {
+			o := q.first
+			if q.first = o.next; q.first == nil {
+				q.last = nil
+			}
+			o.next = nil
+			if !o.gone {
+				return o
+			}
+		}
+	}
+	return nil
+}
+
+// back puts a frame back to where it was.
+func (s *Sender) back(o *Outgoing) {
+	q := &s.queues[o.lane]
+	if o.next = q.first; q.first == nil {
+		q.last = o
+	}
+	q.first = o
+}
