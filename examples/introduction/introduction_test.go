@@ -61,7 +61,7 @@ func TestNobodyIsThere(t *testing.T) {
 	f, transport := fleet(t)
 	f.Server("server1").Stop()
 	if err := introduction.NewTestClient(transport).Tell(t.Context(), "a"); err != nil {
-		t.Errorf("to tell nobody is an error: %v", err)
+		t.Errorf("a fanout to no server is an error: %v", err)
 	}
 	if n := len(f.Messages()); n != 0 {
 		t.Errorf("%d messages came", n)

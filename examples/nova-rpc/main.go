@@ -41,7 +41,7 @@ func main() {
 	flag.Parse()
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := o.run(ctx, log.New(os.Stdout, "", 0)) // a Logger writes whole lines, whoever prints
+	err := o.run(ctx, log.New(os.Stdout, "", 0)) // a Logger writes whole lines from any goroutine
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "nova:", err)
@@ -81,7 +81,7 @@ func serve(ctx context.Context, o options, out *log.Logger) error {
 	return closeAll(context.WithoutCancel(ctx), worker)
 }
 
-// show runs workers, and a scheduler that sends to them and to those of other processes.
+// show runs workers, and a scheduler that sends to all workers, also of other processes.
 func show(ctx context.Context, o options, out *log.Logger) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, showTimeout)
 	defer cancel()

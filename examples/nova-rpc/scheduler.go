@@ -112,7 +112,7 @@ func (s *scheduler) uptime(ctx context.Context, who string, queue novarpc.Queue)
 	return nil
 }
 
-// runInstance casts a message, which nobody answers; here the worker reports by a message of its
+// runInstance casts a message, which is not answered; here the worker reports by a message of its
 // own.
 func (s *scheduler) runInstance(ctx context.Context, queue novarpc.Queue, instance string) error {
 	msg := novarpc.Msg{Method: "run_instance", Args: runArgs{Instance: instance, ReportTo: s.host}}

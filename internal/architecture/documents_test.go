@@ -72,3 +72,26 @@ func TestDocumentsNameTestsThatExist(t *testing.T) {
 		}
 	})
 }
+
+// vague are words for people that texts must not use for programs: "no server", "the caller" or
+// "its own" say what is meant.
+var vague = regexp.MustCompile(`(?i)\b(nobody|somebody|anybody|whoever|that of|those of)\b`)
+
+// Documents and comments name what they are about.
+func TestProse(t *testing.T) {
+	files(t, "", ".md", func(path, text string) {
+		if filepath.Base(path) == "CONTRIBUTING.md" {
+			return // it shows what not to write
+		}
+		for _, found := range vague.FindAllString(code.ReplaceAllString(text, ""), -1) {
+			t.Errorf("%s: say what %q means", path, found)
+		}
+	})
+	for _, s := range sources(t) {
+		for _, group := range s.file.Comments {
+			if found := vague.FindString(group.Text()); found != "" {
+				t.Errorf("%s:%d: say what %q means", s.path, s.files.Position(group.Pos()).Line, found)
+			}
+		}
+	}
+}

@@ -110,7 +110,7 @@ func details() []kind {
 		{name: "is full after headers", outcome: refused, proves: true, headed: true, behavior: after(func(c *conn, s *stream) { c.end(s, "8", detailed("8", full)...) })},
 		{name: "stops for ever", outcome: refused.or(oslorpc.NoInstance), proves: true, behavior: says("14", pb.ErrorKind_ERROR_KIND_STOPPING, true)},
 		{name: "stops after the reply", outcome: unknown, unlike: hadIt, behavior: replies("14", pb.ErrorKind_ERROR_KIND_STOPPING, true)},
-		{name: "is somebody else for ever", outcome: refused.or(oslorpc.NoInstance), proves: true, behavior: says("14", pb.ErrorKind_ERROR_KIND_MISDIRECTED, true)},
+		{name: "is another process for ever", outcome: refused.or(oslorpc.NoInstance), proves: true, behavior: says("14", pb.ErrorKind_ERROR_KIND_MISDIRECTED, true)},
 		{name: "lacks the version", outcome: safely(oslorpc.UnsupportedVersion), proves: true, behavior: says("9", pb.ErrorKind_ERROR_KIND_UNSUPPORTED_VERSION, true)},
 		{name: "lacks the method, and may have started it", outcome: unsafely(oslorpc.NoSuchMethod), behavior: says("12", pb.ErrorKind_ERROR_KIND_NO_SUCH_METHOD, false)},
 		{name: "lacks the method after the reply", outcome: unknown, unlike: hadIt, behavior: replies("12", pb.ErrorKind_ERROR_KIND_NO_SUCH_METHOD, true)},

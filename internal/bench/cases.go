@@ -20,7 +20,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// deadline is that of each operation, on both sides.
+// deadline bounds each operation, on both sides.
 const deadline = 60 * time.Second
 
 // What is sent, how long a stream is, and how many servers a fanout reaches.
@@ -151,7 +151,7 @@ const (
 )
 
 // versusRaw makes an operation and its counterpart ready. The counterpart's messages get the size
-// that those of the operation are found to have.
+// that the operation's messages are found to have.
 func versusRaw(o operation, callers int) func(context.Context) (a, b workload, cleanup func() error, err error) {
 	return func(ctx context.Context) (a, b workload, cleanup func() error, err error) {
 		var opened closers

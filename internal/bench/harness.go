@@ -21,8 +21,8 @@ type workload struct {
 
 // costs is what operations cost in one round each.
 type costs struct {
-	// time is the nanoseconds per operation: for several callers, those of the time that passed, not
-	// those that a caller waited.
+	// time is the nanoseconds per operation: for several callers, of the time that passed, not
+	// of the time that a caller waited.
 	time []float64
 	// cpu is the nanoseconds per operation that all processors together spent, those for the
 	// operating system included. Other processes on the machine hardly change them.
@@ -49,7 +49,7 @@ func alternate(a, b workload, rounds int, roundTime time.Duration) (as, bs costs
 
 // measure runs a workload for some time and appends what an operation cost.
 func (w workload) measure(length time.Duration, to *costs) error {
-	runtime.GC() // so that nobody cleans up after the other side
+	runtime.GC() // so that neither side cleans up after the other
 	counts, errs := make([]int, w.callers), make([]error, w.callers)
 	var running sync.WaitGroup
 	before := spentNow()
@@ -113,7 +113,7 @@ func quantile(sorted []float64, part float64) float64 {
 	return sorted[i] + (at-float64(i))*(sorted[i+1]-sorted[i])
 }
 
-// quotients divides each figure by that of the same round.
+// quotients divides each figure by the other one of the same round.
 func quotients(a, b []float64) []float64 {
 	list := make([]float64, len(a))
 	for i := range a {

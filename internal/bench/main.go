@@ -79,7 +79,7 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 
 // testCase compares two workloads, which are alternated so that both see the same machine.
 type testCase struct {
-	// names are those of the lines.
+	// names are the names of the lines.
 	names []string
 	// open makes the workloads ready; cleanup undoes it.
 	open func(ctx context.Context) (a, b workload, cleanup func() error, err error)
@@ -136,7 +136,8 @@ func (l line) print(out io.Writer, name string, all bool) {
 	}
 }
 
-// ratio makes the line of a comparison of ours with the raw counterpart, and those of its parts.
+// ratio makes the line of a comparison of ours with the raw counterpart, and the lines of its
+// parts.
 func ratio(ours, raw costs) []line {
 	l := compare(ours.time, raw.time, time.Microsecond)
 	l.more = []part{

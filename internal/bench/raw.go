@@ -121,7 +121,7 @@ func opaque(n int) *wrapperspb.BytesValue {
 	return m
 }
 
-// sizes are those of the messages of an RPC, as encoded.
+// sizes has the sizes of the messages of an RPC, as encoded.
 type sizes struct{ request, reply int }
 
 // observer learns the sizes of what a client sends and receives last.

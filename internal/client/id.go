@@ -10,8 +10,8 @@ import (
 )
 
 // ids makes the ids of messages. They cannot be guessed: a process that knows one cannot use up
-// those that follow. Each is a number that a cipher with a random key hides, so no two of a
-// transport are the same, and those of two transports have 128 bits to differ.
+// the next ones. Each is a number that a cipher with a random key hides, so no two of a
+// transport are the same, and the ids of two transports have 128 bits to differ.
 type ids struct {
 	cipher cipher.Block
 	last   atomic.Uint64

@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { leak.Main(m) }
 
 // row is what the rows of all tables have.
 type row struct {
-	// id is that of the case. Letters after the number tell apart the parts of one case.
+	// id is the case's. Letters after the number tell apart the parts of one case.
 	id string
 	// because says how upstream differs from what the row expects, and why it does on purpose;
 	// empty if it does not.

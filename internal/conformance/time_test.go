@@ -14,7 +14,7 @@ import (
 const (
 	always  = "upstream can be told to wait for ever; here each call has a deadline, of 60 s unless another is given"
 	noConf  = "upstream reads the default from its configuration at each call; here a program gives it to the client that it prepares others from"
-	atOnce  = "upstream sends and then does not wait; here the timeout covers sending as well, so that nothing is sent that nobody waits for"
+	atOnce  = "upstream sends and then does not wait; here the timeout covers sending as well, so that nothing is sent whose caller has gone"
 	beats   = "upstream sends the timeout, and its server beats at half of it; here the client halves it, and asks for heartbeats so often"
 	refused = "upstream's retries are for the broker; here they are for servers that do not take the message, and never make it run twice"
 )

@@ -20,7 +20,7 @@ import (
 const (
 	// readyWithin is how long an agent may take to start; it takes about 0.2 s on an idle machine.
 	readyWithin = 60 * time.Second
-	// attempts to start, since somebody else may take a port between our finding it free and the
+	// attempts to start, since another process may take a port between our finding it free and the
 	// agent's listening on it.
 	attempts = 5
 	// logTail is how much of the agent's log a failed test shows.

@@ -5,7 +5,7 @@ import (
 	"net"
 )
 
-// freePorts returns different ports of 127.0.0.1 that nobody uses, neither with TCP nor with UDP.
+// freePorts returns different ports of 127.0.0.1 that are free, neither with TCP nor with UDP.
 func freePorts(count int) ([]int, error) {
 	var ports []int
 	// Ports are kept until all are found, so that none is found twice. Some are taken with UDP.

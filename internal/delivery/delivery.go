@@ -82,7 +82,7 @@ type Blamer interface {
 // Attempt is one try to hand a message to one instance.
 type Attempt struct {
 	Entry *route.Entry
-	// Variant 0 is the one of the message's Query, the others are those of its Fallbacks.
+	// Variant 0 is the message's Query, the others are its Fallbacks.
 	Variant int
 	// Missed is how long ago the instance missed a message. It is 0 if the instance missed none.
 	Missed time.Duration
@@ -190,12 +190,12 @@ func (d *delivery) run(ctx context.Context, send Send) error {
 // pick picks the instance, and the variant of the message for it, from one view.
 func (d *delivery) pick(view *route.View) route.Verdict {
 	if view == nil {
-		return route.Nobody
+		return route.NoInstance
 	}
 	if len(d.Fallbacks) == 0 {
 		return d.pickFor(view, 0)
 	}
-	verdict := route.Nobody
+	verdict := route.NoInstance
 	for _, variant := range d.order(view, d.Target.Server) {
 		v := d.pickFor(view, variant)
 		if v == route.Found {

@@ -14,7 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// gather asks everybody within a deadline, and returns the answers when no more come.
+// gather asks all servers within a deadline, and returns the answers when no more come.
 func (w *world) gather(t *testing.T, ctx context.Context, ask Ask[string]) (*Audience, map[string]Answer[string]) {
 	t.Helper()
 	audience, err := AudienceOf(ctx, w.topic, message())
@@ -126,7 +126,7 @@ func TestGatherEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// TestGatherNeedsNoReader: what nobody receives holds nothing up.
+// TestGatherNeedsNoReader: a reply that is not received holds nothing up.
 func TestGatherNeedsNoReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"), instance("b"))

@@ -133,7 +133,7 @@ func TestServersThatRefuse(t *testing.T) {
 		err := One(within(t, time.Second), w.topic, message(), call("2", tt.version, tt.method))
 		expectError(t, err, tt.kind)
 
-		// Somebody who takes everything, and says so with an error that is final.
+		// A program that takes everything, and says so with an error that is final.
 		w.registry.list(tt.a, instance("b", at("b"), unsaid))
 		b := w.network.Serve("b", func(r grpc.ServiceRegistrar) { pb.RegisterRPCServiceServer(r, taker{}) })
 		if err := One(within(t, time.Second), w.topic, message(), call("3", tt.version, tt.method)); err != nil {

@@ -79,7 +79,7 @@ func TestPickVariant(t *testing.T) {
 		"the new first, then the old":      {false, versions("1.1", "1.2", "1.0"), "", "012", route.Exhausted, nil},
 		"auto sends what all can serve":    {true, versions("1.1", "1.2", "1.0"), "", "222", route.Exhausted, nil},
 		"nobody can":                       {false, versions("2.0"), "", "", route.Unable, nil},
-		"nobody is there":                  {true, versions(), "", "", route.Nobody, nil},
+		"nobody is there":                  {true, versions(), "", "", route.NoInstance, nil},
 		"by name":                          {false, versions("1.1", "1.2"), "at 1.1", "1", route.Exhausted, nil},
 		"by name, which is not there":      {false, versions("1.1", "1.2"), "x", "", route.NoServer, nil},
 		"a refused variant, then the next": {false, versions("1.1", "1.2"), "", "01122", route.Exhausted, noMethod},

@@ -44,7 +44,7 @@ func TestNobodyCame(t *testing.T) {
 	})
 }
 
-// A message that is monitored does not wait for anybody longer than for a sign of life of one that
+// A message that is monitored does not wait for a server longer than for a sign of life of one that
 // has it.
 func TestNobodyTakesAMonitoredMessage(t *testing.T) {
 	const silence = 10 * time.Second
@@ -56,7 +56,7 @@ func TestNobodyTakesAMonitoredMessage(t *testing.T) {
 		limit  time.Duration
 		why    string
 	}{
-		"nobody is there":       {nil, nil, rpc.NoInstance, time.Hour, "monitor"},
+		"no server is there":    {nil, nil, rpc.NoInstance, time.Hour, "monitor"},
 		"all are full":          {[]discovery.Instance{instance("a")}, full, rpc.Refused, time.Hour, "monitor"},
 		"the deadline is first": {nil, nil, rpc.NoInstance, time.Second, "deadline"},
 	} {

@@ -13,7 +13,7 @@ import (
 // of registered types, and those that a method is expected to return. Of any other failure a sender
 // hears a fixed text with an id, under which the log has what happened.
 
-// hiddenType is the type of a failure that is hidden. It is that of an error without a type.
+// hiddenType is the type of a failure that is hidden. It is the type of an error without one.
 const hiddenType = "error"
 
 // conceal is the end of [Dispatcher.failed] for a server that hides failures. Whole is what a

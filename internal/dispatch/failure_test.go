@@ -239,7 +239,7 @@ func TestErrorOfTheCarrierIsPassedOn(t *testing.T) {
 		if e := check(t, err, want.Kind, false); e != want {
 			t.Errorf("got %v", err)
 		}
-		// That nobody wanted the result is no failure of the method; that it cannot be sent is.
+		// A result that is not wanted is no failure of the method; one that cannot be sent is.
 		if started, failed := counts(s, "foo"); started != int64(i+1) || failed != int64(i) {
 			t.Errorf("after %v, %d are counted as started and %d as failed", want, started, failed)
 		}

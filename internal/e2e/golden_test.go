@@ -33,7 +33,7 @@ type goldenRequest struct {
 	Request json.RawMessage `json:"request"`
 	// Bytes are the request as it travels, with the id and the boot id "5f0e7c1a9b3d2e48".
 	Bytes []byte `json:"bytes"`
-	// Code and Kind are those of the error; 0 and empty if there is none.
+	// Code and Kind are the error's; 0 and empty if there is none.
 	Code       uint32 `json:"code"`
 	Kind       string `json:"kind"`
 	NotStarted bool   `json:"not_started"`

@@ -78,7 +78,7 @@ func TestRollingUpgrade(t *testing.T) {
 		client, _ := open(t, url)
 		client = client.Prepare(oslorpc.WithVersionCap(oslorpc.AutoCap))
 		seen := watchCap(t, client)
-		until(t, 2*time.Second, "the cap is that of the old servers", func() bool { return seen.last().version == "known "+old })
+		until(t, 2*time.Second, "the old servers decide the cap", func() bool { return seen.last().version == "known "+old })
 		l := startLoad(t, client, 32, 0, 2*time.Millisecond, recent, old)
 		replace := func(name, version string) (left time.Time) {
 			l.reach(t, 200)

@@ -303,10 +303,10 @@ func TestNamesAreForgotten(t *testing.T) {
 			w.pass(10 * time.Second)
 		}
 		if n := len(w.topic.seen); n > 10 {
-			t.Errorf("%d names are remembered of those of the last minute", n)
+			t.Errorf("%d names of the last minute are remembered", n)
 		}
 		if n := len(w.topic.members); n > 4 {
-			t.Errorf("%d members are kept of those of the last half minute", n)
+			t.Errorf("%d members of the last half minute are kept", n)
 		}
 	})
 }

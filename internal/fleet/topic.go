@@ -26,7 +26,7 @@ type Topic struct {
 	view  atomic.Pointer[route.View] // nil until the registry was read once, and once closed
 
 	// mu is not held during calls that might call back, of the registry or of a link. Lock it after
-	// the lock of the fleet, and before those of the carrier.
+	// the lock of the fleet, and before the locks of the carrier.
 	mu      sync.Mutex
 	members members
 	seen    map[string]time.Time // server names -> when they were last listed

@@ -124,7 +124,7 @@ func TestChangesAreTold(t *testing.T) {
 			select {
 			case <-changed:
 			default:
-				t.Errorf("%s: nobody is told", step.what)
+				t.Errorf("%s: no watcher is told", step.what)
 			}
 		}
 	})
@@ -160,7 +160,7 @@ func TestServersOfAProcessShareAPeer(t *testing.T) {
 		w.registry.list(instance("a", same), instance("b", same), instance("c", reborn))
 		entries := w.topic.Now().Entries()
 		if entries[0].Link != entries[1].Link || entries[0].Link == entries[2].Link {
-			t.Error("peers are not those of the processes")
+			t.Error("the peers do not belong to the processes")
 		}
 		w.registry.list(instance("b", same))
 		time.Sleep(lingerTime + time.Second)

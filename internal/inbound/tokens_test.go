@@ -146,7 +146,7 @@ func TestTokensHaveAccounts(t *testing.T) {
 	second.guard = newGuard(nil, s.conn.guard.budget, s.conn.guard.budget.Join("", "address 10.0.0.2"))
 	a := account(s.conn, "a")
 	if a.String() != "token:a" || account(second, "a") != a || account(s.conn, "b") == a || a == s.conn.guard.caller {
-		t.Error("the accounts are not those of the identities")
+		t.Error("the accounts do not belong to the identities")
 	}
 	s.conn.guard.close()
 	if account(second, "a") != a {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Read returns what the peer sent, and between its frames those of the guard.
+// Read returns what the peer sent, and between its frames the guard's.
 func (g *guard) Read(b []byte) (int, error) {
 	for {
 		room, injected := g.prepare(b)

@@ -97,7 +97,8 @@ func (l *serverLog) String() string {
 	return l.text.String()
 }
 
-// keep starts a server whose methods fail, and connects to it as a program does that knows gRPC only.
+// keep starts a server whose methods fail, and connects to it as a program does that knows gRPC
+// only.
 func keep(t *testing.T, fail func() error, hide trust.Hidden, interceptors ...oslorpc.Interceptor) (*grpc.ClientConn, *serverLog) {
 	t.Helper()
 	log := &serverLog{}

@@ -51,7 +51,7 @@ func TestValuesOfHeldMessages(t *testing.T) {
 	}
 }
 
-// The context of a call has the deadline of its sender, and that of a cast has none.
+// The context of a call has the deadline of its sender; a cast's has none.
 func TestDeadlinesInInterceptors(t *testing.T) {
 	f := newFleet(t, []string{"node1"})
 	bounded := make(chan bool, 10)

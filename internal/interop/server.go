@@ -85,7 +85,7 @@ func (s *server) await(e wire.Event, limit time.Duration) error {
 	}
 }
 
-// servers are those of a topic.
+// servers are the servers of a topic.
 type servers []*server
 
 // ran returns the servers that reported that a message ran, each as often as it did.

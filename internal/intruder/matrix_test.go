@@ -145,7 +145,7 @@ func TestTrustMatrix(t *testing.T) {
 					want = 1
 				}
 				if ran := m.journal.of(""); len(ran) > 0 {
-					t.Errorf("it ran for nobody: %v", ran)
+					t.Errorf("it ran for a caller without a proof: %v", ran)
 				}
 				m.journal.mu.Lock()
 				defer m.journal.mu.Unlock()

@@ -113,7 +113,7 @@ func fanoutTarget(t *testing.T, f *fleet) (denials int) {
 }
 
 // TestCertificatesThatNameOthers: the authority certifies what it is asked for, and the attacker
-// has a certificate that nearly names somebody else. None is taken for another's.
+// has a certificate that nearly names another server. None is taken for another's.
 func TestCertificatesThatNameOthers(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

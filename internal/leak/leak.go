@@ -57,7 +57,7 @@ func running() []string {
 	return stacks
 }
 
-// expected reports whether a stack is of the main goroutine, which nobody created, or of one that
+// expected reports whether a stack is of the main goroutine, which no other created, or of one that
 // the testing package, the runtime or os/signal started; the latter never ends its one.
 func expected(stack string) bool {
 	_, creator, found := strings.Cut(stack, "\ncreated by ")

@@ -127,7 +127,7 @@ func (p *Pool) serve() {
 	p.waiting = kept
 }
 
-// fits reports whether the pool has room for a claim, whoever has it.
+// fits reports whether the pool has room for a claim of any caller.
 func (p *Pool) fits(c *Claim) bool { return p.total == 0 || p.total+c.bytes <= p.size }
 
 // isRoom reports whether a claim can be granted.

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// A read that waits behind a partition gives up at its deadline, as on a socket. gRPC bounds handshakes
-// so, and a server that stops waits for those.
+// A read that waits behind a partition gives up at its deadline, as on a socket. gRPC bounds
+// handshakes so, and a server that stops waits for those.
 func TestReadBehindAPartitionHasADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n Network

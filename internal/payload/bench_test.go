@@ -7,7 +7,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// The arguments of these benchmarks are those of a typical nested call: eight arguments, one of
+// These benchmarks take the arguments of a typical nested call: eight arguments, one of
 // them a list of ten objects.
 
 type benchVolume struct {

@@ -113,7 +113,7 @@ func (r reason) Error() string { return string(r) }
 var lengths = map[string]bool{"too few array elements": true, "too many array elements": true}
 
 // whyUnread says why a value cannot be read. The errors of types that read themselves often repeat
-// the value, as those of package time do, so it names such a type only.
+// the value, as the errors of package time do, so it names such a type only.
 func whyUnread(err *json.SemanticError) string {
 	_, ours := errors.AsType[reason](err.Err)
 	_, malformed := errors.AsType[*jsontext.SyntacticError](err.Err)

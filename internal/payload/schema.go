@@ -84,7 +84,7 @@ func typeWords(t reflect.Type, depth int) string {
 	}
 }
 
-// wordOfType returns the word for a type whose JSON is not that of its kind.
+// wordOfType returns the word for a type whose JSON differs from its kind's.
 func wordOfType(t reflect.Type) (word string, special bool) {
 	switch {
 	case t == bigType || t == durationType:

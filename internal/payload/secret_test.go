@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// chatty is a type whose errors repeat what it was given, as those of many types do.
+// chatty is a type whose errors repeat what it was given, as errors of many types do.
 type chatty struct{}
 
 func (*chatty) UnmarshalJSON(b []byte) error { return fmt.Errorf("%s is not for me", b) }

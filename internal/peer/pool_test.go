@@ -27,7 +27,7 @@ func TestGetSharesByKey(t *testing.T) {
 	}
 	all.Put(a)
 	if !again.Acquire() {
-		t.Error("a peer was closed that somebody still has")
+		t.Error("a peer was closed that is still in use")
 	}
 	again.Release()
 	for _, p := range []*Peer{again, reborn, elsewhere} {

@@ -81,7 +81,7 @@ type place struct {
 	fields map[string][]int
 }
 
-// of returns the line of an element of a field, or else that of the field or of the rule.
+// of returns the line of an element of a field, or else the line of the field or of the rule.
 func (p place) of(field string, element int) int {
 	switch lines := p.fields[field]; {
 	case element < len(lines):

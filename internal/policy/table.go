@@ -19,7 +19,7 @@ type Case struct {
 	Rule    string
 }
 
-// The names of the fields of a case, beside those of a rule.
+// The names of the fields of a case, beside the fields of a rule.
 const (
 	fieldService = "service"
 	fieldExpect  = "expect"

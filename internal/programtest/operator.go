@@ -6,7 +6,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Operator is somebody who sends to the programs of a fleet, from within the test.
+// Operator sends to the programs of a fleet, from within the test.
 type Operator struct {
 	*oslorpc.Transport
 

@@ -32,7 +32,7 @@ type Process struct {
 	terminated bool // it was told to stop
 
 	mu      sync.Mutex
-	lines   []line // what it printed and nobody awaited yet
+	lines   []line // what it printed and was not awaited yet
 	changed chan struct{}
 }
 

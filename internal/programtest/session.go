@@ -120,7 +120,7 @@ func (s Session) Run(tb testing.TB, dir, url string, masks ...Mask) {
 	p.start(masked)
 	go p.read(stderr, masked, true)
 	tb.Cleanup(func() {
-		_ = syscall.Kill(-shell.Process.Pid, syscall.SIGKILL) // whoever is left of the shell's
+		_ = syscall.Kill(-shell.Process.Pid, syscall.SIGKILL) // what is left of the shell's
 		_ = shell.Wait()
 	})
 	own := tb.TempDir() + "/"

@@ -48,8 +48,8 @@ func TestHeadersTooLarge(t *testing.T) {
 	}
 }
 
-// What an interceptor returns reaches the sender as an error of few kinds, which says that the method
-// did not run.
+// What an interceptor returns reaches the sender as an error of few kinds, which says that the
+// method did not run.
 func TestBy(t *testing.T) {
 	t.Parallel()
 	var unreadable *rpc.RemoteError

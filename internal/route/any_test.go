@@ -105,7 +105,7 @@ func TestAnyAvoidsTheHeldAndTheDraining(t *testing.T) {
 			entries: []*Entry{entry("down", held, health(carrier.Down)), entry("h", held)}, want: "h",
 		},
 		"held ones tried as well":    {entries: []*Entry{entry("h", held), entry("a")}, tried: []int{0, 1}, verdict: Exhausted},
-		"draining never":             {entries: []*Entry{entry("d", draining)}, verdict: Nobody},
+		"draining never":             {entries: []*Entry{entry("d", draining)}, verdict: NoInstance},
 		"draining beside a held one": {entries: []*Entry{entry("d", draining), entry("h", held)}, want: "h"},
 		"an unknown state is active": {entries: []*Entry{entry("x", state("dreaming")), entry("h", held)}, want: "x"},
 	}
@@ -133,21 +133,21 @@ func TestAnyVerdicts(t *testing.T) {
 		tried   *Tried
 		want    Verdict
 	}{
-		"an empty topic":                         {want: Nobody},
+		"an empty topic":                         {want: NoInstance},
 		"one that can":                           {entries: []*Entry{entry("a")}, want: Found},
 		"only too old ones":                      {entries: []*Entry{entry("a", old), entry("b", old)}, want: Unable},
 		"only another major version":             {entries: []*Entry{entry("a", implements(discovery.Implementation{Version: rpc.Version{Major: 2, Minor: 9}}))}, want: Unable},
 		"only another namespace":                 {entries: []*Entry{entry("a", implements(discovery.Implementation{Namespace: "x", Version: rpc.Version{Major: 1, Minor: 4}}))}, want: Unable},
 		"one that does not say what it has":      {entries: []*Entry{entry("a", old), entry("b", implements())}, want: Found},
 		"an old one that is held":                {entries: []*Entry{entry("a", old, state(discovery.Held))}, want: Unable},
-		"an old one that takes nothing":          {entries: []*Entry{entry("a", old, state(discovery.Draining))}, want: Nobody},
-		"an old one that vanished":               {entries: []*Entry{entry("a", old, lingering(carrier.Idle))}, want: Nobody},
+		"an old one that takes nothing":          {entries: []*Entry{entry("a", old, state(discovery.Draining))}, want: NoInstance},
+		"an old one that vanished":               {entries: []*Entry{entry("a", old, lingering(carrier.Idle))}, want: NoInstance},
 		"one that vanished and is connected":     {entries: []*Entry{entry("a", lingering(carrier.Ready))}, want: Found},
 		"one that vanished and is busy":          {entries: []*Entry{entry("a", lingering(carrier.Busy))}, want: Found},
-		"one that vanished and is silent":        {entries: []*Entry{entry("a", lingering(carrier.Silent))}, want: Nobody},
-		"one that vanished and was never met":    {entries: []*Entry{entry("a", lingering(carrier.Idle))}, want: Nobody},
-		"one that vanished, as its process did":  {entries: []*Entry{entry("a", lingering(carrier.Connecting))}, want: Nobody},
-		"tried, then lost":                       {entries: []*Entry{lost}, tried: tries(lost), want: Nobody},
+		"one that vanished and is silent":        {entries: []*Entry{entry("a", lingering(carrier.Silent))}, want: NoInstance},
+		"one that vanished and was never met":    {entries: []*Entry{entry("a", lingering(carrier.Idle))}, want: NoInstance},
+		"one that vanished, as its process did":  {entries: []*Entry{entry("a", lingering(carrier.Connecting))}, want: NoInstance},
+		"tried, then lost":                       {entries: []*Entry{lost}, tried: tries(lost), want: NoInstance},
 		"tried, then lost, and an old one is up": {entries: []*Entry{lost, entry("b", old)}, tried: tries(lost), want: Away},
 		"restarting, and an old one is up":       {entries: []*Entry{entry("a", lingering(carrier.Down)), entry("b", old)}, want: Away},
 	}
@@ -169,7 +169,7 @@ func TestLingeringFollowsItsConnection(t *testing.T) {
 	for _, step := range []struct {
 		health carrier.Health
 		want   Verdict
-	}{{carrier.Ready, Found}, {carrier.Connecting, Nobody}, {carrier.Down, Nobody}, {carrier.Ready, Found}, {carrier.Idle, Nobody}} {
+	}{{carrier.Ready, Found}, {carrier.Connecting, NoInstance}, {carrier.Down, NoInstance}, {carrier.Ready, Found}, {carrier.Idle, NoInstance}} {
 		health(step.health)(e)
 		if _, got := v.Any(wants(0), 0, &Tried{}); got != step.want {
 			t.Errorf("while %s: verdict %d, want %d", step.health, got, step.want)

@@ -45,8 +45,8 @@ func (c *Ceiling) Allows(v rpc.Version) bool { return c.State == Known && c.Vers
 type Interface = rpc.Interface
 
 // Ceiling returns the ceiling of an interface over the instances that messages for any server go
-// to, or over those of a server. Instances that implement nothing of the namespace do not count:
-// they are not old, but something else.
+// to, or over the instances of a server. Instances that implement nothing of the namespace do not
+// count: they are not old, but something else.
 func (v *View) Ceiling(i Interface, server string) *Ceiling {
 	if server != "" {
 		return ceiling(i, slices.DeleteFunc(slices.Clone(v.named()[server].all), func(e *Entry) bool { return !e.usable() }))

@@ -83,7 +83,7 @@ func many(n int, changes ...func(*Entry)) []*Entry {
 // id names an entry in the output of a test.
 func id(e *Entry) string {
 	if e == nil {
-		return "nobody"
+		return "none"
 	}
 	return e.ID
 }
@@ -108,7 +108,7 @@ func tries(entries ...*Entry) *Tried {
 
 func TestVerdictsDiffer(t *testing.T) {
 	seen := map[Verdict]bool{}
-	for _, v := range []Verdict{Found, Nobody, NoServer, Unable, Exhausted} {
+	for _, v := range []Verdict{Found, NoInstance, NoServer, Unable, Exhausted} {
 		if seen[v] {
 			t.Errorf("verdict %d is there twice", v)
 		}

@@ -14,8 +14,8 @@ type Verdict uint8
 const (
 	// Found: there is an entry.
 	Found Verdict = iota
-	// Nobody: no instance on the topic takes messages.
-	Nobody
+	// NoInstance: no instance on the topic takes messages.
+	NoInstance
 	// NoServer: no instance has the server name.
 	NoServer
 	// Unable: instances are there, and none implements what the message needs.
@@ -87,7 +87,7 @@ func (v *View) Any(q Query, turn uint64, tried *Tried) (*Entry, Verdict) {
 	case tried.some(a.any, nil) || tried.some(a.reserve, nil) || tried.some(a.held, nil):
 		return nil, Exhausted
 	case !slices.ContainsFunc(a.unable, (*Entry).public):
-		return nil, Nobody
+		return nil, NoInstance
 	case slices.ContainsFunc(a.any, (*Entry).away) || slices.ContainsFunc(a.reserve, (*Entry).away) || slices.ContainsFunc(a.held, (*Entry).away):
 		return nil, Away
 	default:
@@ -136,8 +136,8 @@ func (v *View) All(q Query) (reached, draining, unable []*Entry) {
 	return reached, draining, v.Unable(q, "")
 }
 
-// Unable returns the instances that a message would be for, if they could serve it: those of the
-// server that it names, or all if it names none.
+// Unable returns the instances that a message would be for, if they could serve it: the
+// instances of the server that it names, or all if it names none.
 func (v *View) Unable(q Query, server string) []*Entry {
 	var list []*Entry
 	for _, e := range v.ableTo(q).unable {

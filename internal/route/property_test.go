@@ -56,7 +56,7 @@ func (w world) tried(entries []*Entry) *Tried {
 	return &t
 }
 
-// The rules, in other words than those of the code.
+// The rules, in other words than the code's.
 
 func serves(e *Entry, q Query) bool {
 	for _, i := range e.Implemented {
@@ -98,10 +98,10 @@ func matching(entries []*Entry, keep func(*Entry) bool) []*Entry {
 
 func allowedForAny(entries []*Entry, q Query, tried *Tried) ([]*Entry, Verdict) {
 	takers := matching(entries, func(e *Entry) bool { return e.State != discovery.Draining })
-	return chooseActive(takers, q, tried, Nobody)
+	return chooseActive(takers, q, tried, NoInstance)
 }
 
-// chooseActive chooses of those that take everything, and of the others only if that gives nobody.
+// chooseActive chooses of those that take everything, and of the others only if that gives none.
 func chooseActive(meant []*Entry, q Query, tried *Tried, nobody Verdict) ([]*Entry, Verdict) {
 	active := matching(meant, func(e *Entry) bool { return e.State != discovery.Held && e.State != discovery.Draining })
 	if allowed, verdict := choose(active, q, tried, nobody); verdict == Found {
@@ -146,7 +146,7 @@ func judge(t *testing.T, what string, got *Entry, verdict Verdict, allowed []*En
 	}
 }
 
-// TestEveryCandidateHasItsTurn: whoever is allowed in a small, healthy fleet is picked in some
+// TestEveryCandidateHasItsTurn: what is allowed in a small, healthy fleet is picked in some
 // turn.
 func TestEveryCandidateHasItsTurn(t *testing.T) {
 	for number := range 300 {

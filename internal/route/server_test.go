@@ -18,7 +18,7 @@ func TestServerVerdicts(t *testing.T) {
 		want    string
 		verdict Verdict
 	}{
-		"the one of the name":                     {entries: []*Entry{entry("b", server("h2")), a}, want: "a"},
+		"the server of the name":                  {entries: []*Entry{entry("b", server("h2")), a}, want: "a"},
 		"nobody of the name":                      {entries: []*Entry{entry("b", server("h2"))}, verdict: NoServer},
 		"an empty topic":                          {verdict: NoServer},
 		"draining, but meant":                     {entries: []*Entry{entry("d", h1, state(discovery.Draining))}, want: "d"},

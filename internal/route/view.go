@@ -68,13 +68,13 @@ type Query struct {
 type View struct {
 	entries []*Entry
 	seed    uint64
-	// ordered are the entries in the order in which this client uses them, and named those of each
-	// server. Both are made at the first need: of the views of a large fleet that changes all the
-	// time, most are not picked from.
+	// ordered are the entries in the order in which this client uses them, and named has the
+	// entries of each server. Both are made at the first need: of the views of a large fleet that
+	// changes all the time, most are not picked from.
 	ordered func() []*Entry
 	named   func() map[string]namesakes
 	able    cache[Query, able]
-	// ceilings are those of the whole fleet.
+	// ceilings are the ceilings of the whole fleet.
 	ceilings cache[Interface, settledCeiling]
 }
 
@@ -85,7 +85,7 @@ type able struct {
 	any, reserve []*Entry
 	// held are candidates for anycast when there is no other.
 	held []*Entry
-	// unable are those of a version that cannot serve the query.
+	// unable are the entries of a version that cannot serve the query.
 	unable []*Entry
 }
 

@@ -167,7 +167,7 @@ func TestReserveStandsIn(t *testing.T) {
 	}
 }
 
-// TestReserveIsTriedInTheEnd lets a message try everybody in a large fleet.
+// TestReserveIsTriedInTheEnd lets a message try all servers of a large fleet.
 func TestReserveIsTriedInTheEnd(t *testing.T) {
 	const n = 5 * warmAll
 	v, tried, seen := view(many(n)...), &Tried{}, map[*Entry]bool{}

@@ -45,7 +45,7 @@ func TestErrorsOfGRPCItself(t *testing.T) {
 		{"internal", of(codes.Internal), true, rpc.OutcomeUnknown, "Internal"},
 		{"internal before it was sent", of(codes.Internal), false, rpc.Invalid, ""},
 		{"headers before they were sent", status.Error(codes.Internal, "header list size to send violates the text"), false, rpc.TooLarge, "less metadata"},
-		{"aborted, by somebody else", of(codes.Aborted), true, rpc.OutcomeUnknown, "Aborted"},
+		{"aborted, by another program", of(codes.Aborted), true, rpc.OutcomeUnknown, "Aborted"},
 		{"unknown", of(codes.Unknown), true, rpc.OutcomeUnknown, "Unknown"},
 		{"a code of the future", of(codes.Code(99)), true, rpc.OutcomeUnknown, "99"},
 		{"a wrapped status", fmt.Errorf("wrapped: %w", of(codes.DeadlineExceeded)), true, rpc.Timeout, after},

@@ -15,16 +15,16 @@ import (
 
 // snapshot is what new connections are made with. It does not change.
 type snapshot struct {
-	// epoch is higher than that of the snapshot before.
+	// epoch is higher than the epoch of the snapshot before.
 	epoch       uint64
-	authorities *authorities // nil for those of the system
+	authorities *authorities // nil for the system's
 	pair        *pair        // nil without a certificate
 	// sourced is true if it is from a source, which had the material; nil for none.
 	sourced  bool
 	material *trust.Material
 }
 
-// roots returns the authorities to trust, nil for those of the system.
+// roots returns the authorities to trust, nil for the system's.
 func (s *snapshot) roots() *x509.CertPool {
 	if s.authorities == nil {
 		return nil

@@ -145,7 +145,7 @@ func verifiesNothing(c *tls.Config) bool {
 	return c != nil && c.InsecureSkipVerify && c.VerifyConnection == nil && c.VerifyPeerCertificate == nil
 }
 
-// The origin of a key is named like that of its certificate.
+// The origin of a key has the name of its certificate's.
 var (
 	toKey  = strings.NewReplacer("Cert", "Key", "cert", "key", "CERT", "KEY")
 	toCert = strings.NewReplacer("Key", "Cert", "key", "cert", "KEY", "CERT")

@@ -8,7 +8,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/failure"
 )
 
-// maxToken bounds a token, in bytes: servers take headers of 8 KiB beside those of a program.
+// maxToken bounds a token, in bytes: servers take headers of 8 KiB beside a program's own.
 const maxToken = 6 << 10
 
 // tokenFile is a file with a token, and what was last read from it.

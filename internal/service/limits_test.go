@@ -165,7 +165,7 @@ func TestCallerWhoLeavesEndsTheMethod(t *testing.T) {
 	}
 }
 
-// A multicall that nobody reads on is not a failure of its method.
+// A multicall that is not read on is not a failure of its method.
 func TestCallerWhoStopsReadingEndsTheStream(t *testing.T) {
 	t.Parallel()
 	endless := &dispatch.Method{Bind: func(string) (dispatch.Invocation, error) {

@@ -16,7 +16,7 @@ import (
 type plan struct {
 	descriptor protoreflect.MessageDescriptor
 	fields     []field
-	// goType is that of a pointer to the generated struct; nil if there is none.
+	// goType is the type of a pointer to the generated struct; nil if there is none.
 	goType reflect.Type
 	// any is that the type is google.protobuf.Any, which has rules that only its value tells.
 	any bool
@@ -47,8 +47,8 @@ type compiler struct {
 	enums map[protoreflect.EnumDescriptor]map[protoreflect.EnumNumber]rule
 	// worthy are those that reach rules.
 	worthy map[*plan]bool
-	// order is that of the plans' making, which makes what is reported of several mistakes the same
-	// each time.
+	// order is the order of the plans' making, which makes what is reported of several mistakes the
+	// same each time.
 	order []*plan
 }
 

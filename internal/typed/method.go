@@ -12,8 +12,8 @@ import (
 // empty is what a method returns that is answered before it has a result.
 const empty = "google.protobuf.Empty"
 
-// compileMethod reads the options of a method and of its messages. Those of its result are checked
-// only: a server does not answer with what was not asked for.
+// compileMethod reads the options of a method and of its messages. The options of its result are
+// checked only: a server does not answer with what was not asked for.
 func compileMethod(s *Service, declared protoreflect.MethodDescriptor, plans *compiler) (*Method, error) {
 	m := &Method{
 		Service:       s,

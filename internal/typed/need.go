@@ -9,7 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// unlimited is later than every version that anybody has.
+// unlimited is later than every version that exists.
 var unlimited = rpc.Version{Major: math.MaxUint32, Minor: math.MaxUint32, Revision: math.MaxUint32}
 
 // Need returns what a message of the method needs. Messages that are not of the method's input type

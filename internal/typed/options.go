@@ -36,7 +36,7 @@ func option[T proto.Message](declared protoreflect.Descriptor, extension protore
 	return proto.GetExtension(fresh.Interface(), extension).(T), nil
 }
 
-// rule says since when a field or an enum value exists. Its zero value is that of an element that
+// rule says since when a field or an enum value exists. Its zero value is for an element that
 // always did.
 type rule struct {
 	since rpc.Version

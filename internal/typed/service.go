@@ -25,8 +25,8 @@ var (
 	// others are not remembered, as their names may come from the network.
 	services sync.Map
 
-	// methods has those of these services by path. It is replaced, never changed: a sync.Map would
-	// allocate to look up a string.
+	// methods has the methods of these services by path. It is replaced, never changed: a sync.Map
+	// would allocate to look up a string.
 	methods   atomic.Pointer[map[string]*Method]
 	methodsMu sync.Mutex
 )

@@ -2,7 +2,7 @@
 // declarations say, and which version a message needs. It is pure: the client, the server and the
 // interceptors ask it.
 //
-// The rules of a method count only if they are later than the method itself: nobody who has the
+// The rules of a method count only if they are later than the method itself: no server that has the
 // method is older than the others, so that those neither raise what a message needs nor permit
 // dropping. Extension fields are not looked at.
 package typed

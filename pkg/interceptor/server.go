@@ -164,7 +164,7 @@ func (s *server) check(r *request) *rpc.Error {
 	return nil
 }
 
-// misdirected returns the refusal of a request that is meant for somebody else.
+// misdirected returns the refusal of a request that is meant for another server.
 func (s *server) misdirected(r *request) *rpc.Error {
 	asked := r.header.Topic
 	if asked == "" {

@@ -56,7 +56,7 @@ func TestStreamOpensAtItsFirstMessage(t *testing.T) {
 func TestLaterMessageThatNeedsMoreEndsTheStream(t *testing.T) {
 	t.Parallel()
 	_, conn := start(t, both(), with())
-	stream, err := v1.NewInventoryServiceClient(conn).SyncVolumes(context.Background()) // nobody else ends it
+	stream, err := v1.NewInventoryServiceClient(conn).SyncVolumes(context.Background()) // nothing else ends it
 	if err != nil {
 		t.Fatal(err)
 	}

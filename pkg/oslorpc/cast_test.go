@@ -63,7 +63,7 @@ func TestCastReturnsBeforeItRuns(t *testing.T) {
 	}
 }
 
-// A cast that nobody can run is refused, not accepted to die.
+// A cast that no server can run is refused, not accepted to die.
 func TestCastThatNobodyCanRun(t *testing.T) {
 	serve(t, "node1", newAgent("node1").endpoint("1.0"))
 	wantKind(t, client(t).Cast(t.Context(), "nope", nil), oslorpc.NoSuchMethod, true)

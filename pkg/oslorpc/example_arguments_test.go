@@ -47,7 +47,7 @@ func ExampleOpt() {
 	// true
 }
 
-// Other arguments than those of the struct are an error, unless an Extra takes them.
+// Arguments that the struct lacks are an error, unless an Extra takes them.
 func ExampleExtra() {
 	type args struct {
 		Name string `json:"name"`

@@ -55,7 +55,7 @@ func WithAudience(tell func(audience []Instance)) GatherOption {
 // as a target that is mistaken or discovery that cannot be reached, has a Total of 0, and is all
 // there is.
 //
-// The sequence is lazy and can be used once, as the one of [Multicall]. Breaking out of the range,
+// The sequence is lazy and can be used once, as with [Multicall]. Breaking out of the range,
 // with the first good reply or as soon as there are enough, cancels what is outstanding, at the
 // servers too. The server in the client's target is ignored. A held server replies when it is
 // released, and draining ones are not asked.

@@ -33,7 +33,7 @@ func outcomes[R any](t *testing.T, seq iter.Seq2[oslorpc.Reply[R], error]) (map[
 }
 
 // scene is a fleet with servers that hang in the method "whoami" until they are canceled, and one
-// that replies when they do, so that nobody is canceled before its method began.
+// that replies when they do, so that no reply is canceled before its method began.
 type scene struct {
 	hanging int
 	begun   chan struct{}

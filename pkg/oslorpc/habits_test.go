@@ -43,7 +43,7 @@ func TestLossyCasts(t *testing.T) {
 	transport := open(t, oslorpc.WithLogger(slog.New(slog.NewTextHandler(&text, nil))))
 	c := transport.Client(oslorpc.Target{Topic: "agents"}, oslorpc.WithRetry(0), oslorpc.WithLossyCasts(true))
 	if err := c.Cast(t.Context(), "note", nil); err != nil {
-		t.Errorf("with nobody there: %v", err)
+		t.Errorf("with no server there: %v", err)
 	}
 	if !strings.Contains(text.String(), "cast lost") || !strings.Contains(text.String(), "method=note") {
 		t.Errorf("it is not logged: %s", text.String())

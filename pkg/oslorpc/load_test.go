@@ -104,7 +104,7 @@ func TestCastsAtASmallQueue(t *testing.T) {
 }
 
 // Senders that never pause, at servers of one name that stop and start: whatever is accepted runs,
-// once, and somebody always takes over.
+// once, and another server always takes over.
 func TestStopAndRestartUnderLoad(t *testing.T) {
 	l := newLedger()
 	var servers [2]*oslorpc.Server

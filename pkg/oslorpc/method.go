@@ -38,7 +38,7 @@ func Func[A, R any](f func(ctx context.Context, args A) (R, error)) Method {
 }
 
 // Stream makes a method of a function that returns its results one by one. The arguments are as
-// those of [Func]. The sequence ends after its first error. When the caller wants no more items,
+// with [Func]. The sequence ends after its first error. When the caller wants no more items,
 // ctx ends, and the sequence is not continued.
 func Stream[A, T any](f func(ctx context.Context, args A) iter.Seq2[T, error]) Method {
 	return Method{endpoint.Stream(f)}
@@ -56,7 +56,7 @@ func (m Method) Since(version string) Method { return Method{m.built.Since(versi
 // Deprecated marks the method with the version of its interface in which it was deprecated, as
 // "major.minor". Messages that ask for the method are served as before, at any version. What the
 // server offers has the mark, and [WithRequests] tells which programs still ask for the method. The
-// version must not be earlier than the one of [Method.Since], nor later than the version of the
+// version must not be earlier than the version of [Method.Since], nor later than the version of the
 // endpoint.
 func (m Method) Deprecated(version string) Method { return Method{m.built.Deprecated(version)} }
 
@@ -67,6 +67,6 @@ func (m Method) Deprecated(version string) Method { return Method{m.built.Deprec
 // the errors. There must be at least one, and none may be nil.
 func (m Method) Expect(errs ...error) Method { return Method{m.built.Expect(errs...)} }
 
-// ErrorType stands for all errors of a type among those of [Method.Expect]: those in which
+// ErrorType stands for all errors of a type among the errors of [Method.Expect]: all in which
 // errors.As finds an E.
 func ErrorType[E error]() error { return endpoint.ErrorType[E]() }

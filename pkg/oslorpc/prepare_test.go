@@ -105,7 +105,7 @@ func TestVersionCap(t *testing.T) {
 	}
 }
 
-// The cap's verdict is of the client as it is prepared, and needs nobody to be there.
+// The cap's verdict is of the client as it is prepared, and needs no server to be there.
 func TestCanSendVersion(t *testing.T) {
 	c := client(t, oslorpc.WithVersion("1.4"), oslorpc.WithVersionCap("1.2"))
 	for name, test := range map[string]struct {

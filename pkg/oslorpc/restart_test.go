@@ -34,7 +34,7 @@ func TestStoppedServerDoesNotHoldTheCapDown(t *testing.T) {
 	if err := old.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the cap is that of the server that is left", func() bool {
+	until(t, "the server that is left decides the cap", func() bool {
 		why, err := c.Why(t.Context())
 		return err == nil && why.Version.String() == "1.2" && len(why.Holders) == 1 && why.Holders[0].Server == "new"
 	})

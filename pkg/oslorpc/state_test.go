@@ -302,9 +302,9 @@ func TestStatesConcurrently(t *testing.T) {
 	all.Wait()
 }
 
-// When the start of a held server returns, a fanout of whoever knew the topic before reaches it:
-// what it reads after that and what it is told leave no gap, though each process looks for changes
-// at times of its own, or pauses after one.
+// When the start of a held server returns, a fanout of a client that knew the topic before reaches
+// it: what it reads after that and what it is told leave no gap, though each process looks for
+// changes at times of its own, or pauses after one.
 func TestHeldServerIsKnownToAll(t *testing.T) {
 	t.Run("local", func(t *testing.T) {
 		testHeldServerIsKnownToAll(t, "local://"+filepath.Join(t.TempDir(), "registry")) // it must be private
@@ -318,7 +318,7 @@ func testHeldServerIsKnownToAll(t *testing.T, url string) {
 		transport := openAt(t, url)
 		senders[i] = transport.Client(oslorpc.Target{Topic: "agents"})
 		if report, err := senders[i].Fanout(t.Context(), "record", number{0}); err != nil || len(report.Accepted) != 0 {
-			t.Fatalf("with nobody there: %+v, %v", report, err)
+			t.Fatalf("with no server there: %+v, %v", report, err)
 		}
 	}
 	for node := range 3 {

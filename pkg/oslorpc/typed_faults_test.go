@@ -93,7 +93,7 @@ func TestTypedFanoutOptions(t *testing.T) {
 	if all["1.1"].count()+all["1.2"].count() > 0 {
 		t.Error("it was sent")
 	}
-	// Whoever calls no stub need not say where to put nothing.
+	// A program that calls no stub need not say where to put nothing.
 	if err := f.Client(oslorpc.Target{}).Invoke(t.Context(), v1.InventoryService_InvalidateCache_FullMethodName, &v1.InvalidateCacheRequest{}, nil); err != nil {
 		t.Error(err)
 	}
@@ -230,7 +230,7 @@ func TestTypedFailFast(t *testing.T) {
 	})
 }
 
-// badCredentials are those of one call, and cannot be had.
+// badCredentials are credentials of one call that cannot be had.
 type badCredentials struct{ credentials.PerRPCCredentials }
 
 func (badCredentials) GetRequestMetadata(context.Context, ...string) (map[string]string, error) {
@@ -239,7 +239,7 @@ func (badCredentials) GetRequestMetadata(context.Context, ...string) (map[string
 
 func (badCredentials) RequireTransportSecurity() bool { return false }
 
-// TestTypedBadOptions gives calls and streams what gRPC cannot send: they fail at once, whoever
+// TestTypedBadOptions gives calls and streams what gRPC cannot send: they fail at once, whichever
 // else is there.
 func TestTypedBadOptions(t *testing.T) {
 	f, all := inventories(t, "1.1", "1.2")
@@ -300,7 +300,7 @@ func TestTypedInterceptorThatServesTwice(t *testing.T) {
 	}
 }
 
-// TestTypedFanoutThatCannotBeEncoded has no server hear that it missed what nobody could send.
+// TestTypedFanoutThatCannotBeEncoded has no server hear that it missed what could not be sent.
 func TestTypedFanoutThatCannotBeEncoded(t *testing.T) {
 	f := oslorpctest.New(t)
 	i := &inventory{name: "a"}

@@ -28,7 +28,7 @@ var tableCaps = []string{"none", "1.1", "2.0", "epoxy", "auto"}
 
 // tableWords are what a cell can say when the message runs nowhere.
 var tableWords = map[string]oslorpc.Kind{
-	"unsupported": oslorpc.UnsupportedVersion, "capped": oslorpc.VersionCapExceeded, "nobody there": oslorpc.NoInstance,
+	"unsupported": oslorpc.UnsupportedVersion, "capped": oslorpc.VersionCapExceeded, "no server": oslorpc.NoInstance,
 }
 
 // tableRow is a row of the page: what comes of a message in each fleet.
@@ -239,7 +239,7 @@ func newTableFleet(t *testing.T, column string, implemented map[string][]string)
 	t.Helper()
 	f, runs := oslorpctest.New(t), &tableRuns{runs: map[string][]tableRun{}}
 	fleet := &tableFleet{transport: f.Transport(), runs: runs}
-	if column == "nobody" {
+	if column == "empty" {
 		return fleet
 	}
 	for name := range strings.FieldsSeq(column) {
@@ -423,7 +423,7 @@ func (f *tableFleet) check(t *testing.T, send tableSend, c *oslorpc.Client, mess
 		return
 	}
 	want, seen := wanted(message, cell), map[tableRun]bool{}
-	// Twice as many messages as there are servers: what nobody is to get may take a turn that
+	// Twice as many messages as there are servers: what no server is to get may take a turn that
 	// another has.
 	for n := 0; n < 2*f.size || len(seen) < len(want); n++ {
 		runs, err := f.send(t, send, c, message, all)
@@ -479,7 +479,7 @@ func TestVersionsTable(t *testing.T) {
 	for _, s := range sections {
 		m, known := meant[s.title]
 		if !known {
-			t.Errorf("nobody knows what to do with %q", s.title)
+			t.Errorf("the test does not know what to do with %q", s.title)
 			continue
 		}
 		s.checkComplete(t, m.versions)

@@ -36,7 +36,7 @@ func Example() {
 	c := f.Client(oslorpc.Target{Topic: "q-plugin"})
 	fmt.Println(oslorpc.Call[string](ctx, c, "port_update", map[string]any{"id": "p1"}))
 
-	// A server is killed while it has a message: nobody knows whether it ran.
+	// A server is killed while it has a message: it is not known whether it ran.
 	node1.Hold()
 	failed := make(chan error)
 	go func() {

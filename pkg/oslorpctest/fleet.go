@@ -61,7 +61,7 @@ func New(t TB, options ...oslorpc.TransportOption) *Fleet {
 
 // Transport returns a new transport in the fleet, for the code under test: as a process of its own,
 // it can send to the servers of the fleet, and serve. It need not be closed. The options come after
-// those of [New].
+// the options of [New].
 func (f *Fleet) Transport(options ...oslorpc.TransportOption) *oslorpc.Transport {
 	f.t.Helper()
 	return f.open(options).transport

@@ -30,7 +30,7 @@ func TestMessages(t *testing.T) {
 		if report, err := c.Fanout(t.Context(), "note", number{2}); err != nil || len(report.Accepted) != 2 {
 			t.Errorf("fanout: %+v, %v", report, err)
 		}
-		_, err := whoami(t, one.Prepare(oslorpc.WithVersion("1.3"), oslorpc.WithRetry(0))) // nobody accepts it
+		_, err := whoami(t, one.Prepare(oslorpc.WithVersion("1.3"), oslorpc.WithRetry(0))) // no server accepts it
 		wantKind(t, err, oslorpc.UnsupportedVersion)
 
 		var got []string

@@ -154,7 +154,7 @@ func TestPartition(t *testing.T) {
 		wantWhoami(t, c, "node1")
 		node1.Partition()
 
-		// The connection that is there goes quiet, and nobody can make another.
+		// The connection that is there goes quiet, and no client can make another.
 		_, err := whoami(t, c.Prepare(oslorpc.WithTimeout(50*time.Millisecond)))
 		wantKind(t, err, oslorpc.Timeout)
 		_, err = whoami(t, f.Client(agents, oslorpc.WithRetry(0)))
@@ -190,7 +190,7 @@ func TestKeepalive(t *testing.T) {
 	})
 }
 
-// Whoever sends after a server was killed or stopped sends to its next process, and not to the one
+// A message after a server was killed or stopped goes to its next process, and not to the one
 // that was.
 func TestRestarts(t *testing.T) {
 	both(t, func(t *testing.T) {

@@ -156,7 +156,7 @@ func plain(name string) string {
 	return name
 }
 
-// quote quotes what may come from anybody, and shows only the beginning of what is long.
+// quote quotes text of any peer, and shows only the beginning of a long one.
 func quote(s string) string {
 	if len(s) > maxName {
 		return fmt.Sprintf("%.64q...", s)

@@ -12,7 +12,7 @@ import (
 )
 
 func main() {
-	url := flag.String("transport", "", "transport URL; that of the environment, or local://, if it is not given")
+	url := flag.String("transport", "", "transport URL (default: $OSLORPC_TRANSPORT_URL, or local://)")
 	server := flag.String("server", "server1", "the name of the server to stop")
 	flag.Parse()
 	if err := run(*url, *server); err != nil {

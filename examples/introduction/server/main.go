@@ -15,7 +15,7 @@ import (
 )
 
 func main() {
-	url := flag.String("transport", "", "transport URL; that of the environment, or local://, if it is not given")
+	url := flag.String("transport", "", "transport URL (default: $OSLORPC_TRANSPORT_URL, or local://)")
 	name := flag.String("name", "server1", "the server's name")
 	executor := flag.String("executor", string(oslorpc.ExecutorBlocking), "how messages run: blocking, one at a time; or pool")
 	flag.Parse()

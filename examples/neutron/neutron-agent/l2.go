@@ -32,7 +32,7 @@ func newDVRService(h *node) *service {
 }
 
 // syncState gets an address for this host, which has the server tell all others of it, and reads
-// those of the others.
+// their addresses.
 func (a *dvrAgent) syncState(ctx context.Context) (string, error) {
 	if _, err := a.plugin.GetDVRMACAddressByHost(ctx); err != nil {
 		return "", err

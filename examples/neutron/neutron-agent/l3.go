@@ -149,8 +149,8 @@ func (a *l3Agent) RouterRemovedFromAgent(_ context.Context, args neutronrpc.Rout
 	return nil
 }
 
-// RoutersUpdated tells that routers have changed. It is a cast, so that a failure is nobody's but
-// the agent's.
+// RoutersUpdated tells that routers have changed. It is a cast, so a failure concerns only
+// the agent.
 func (a *l3Agent) RoutersUpdated(ctx context.Context, args neutronrpc.RoutersArgs) error {
 	if err := a.refresh(ctx, args.Routers); err != nil && !errors.Is(err, oslorpc.Canceled) {
 		slog.ErrorContext(ctx, "asking for routers failed", "routers", args.Routers, "error", err)

@@ -38,7 +38,7 @@ func main() {
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)                  // a second signal ends the program at once
-	err := run(ctx, o, log.New(os.Stdout, "", 0)) // a Logger writes whole lines, whoever prints
+	err := run(ctx, o, log.New(os.Stdout, "", 0)) // a Logger writes whole lines from any goroutine
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "neutron-agent:", err)
@@ -135,7 +135,7 @@ func (n *node) services() ([]*service, error) {
 }
 
 // awaitServer returns when a server answers, or ctx ends. Agents that started without one would
-// wait as well, but nobody would see it.
+// wait as well, but the operator would not see it.
 func (n *node) awaitServer(ctx context.Context) {
 	atOnce := neutronrpc.NewPluginReportStateAPI(n.transport, n.interval, oslorpc.WithFailFast(true))
 	err := atOnce.HasAliveNeutronServer(ctx)

@@ -62,8 +62,8 @@ func (a *meteringAgent) syncState(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%d routers", len(routers)), nil
 }
 
-// readOften has everything read now and then, as Neutron's does: nobody tells the agent of routers
-// that come to its host, or leave it.
+// readOften has everything read now and then, as Neutron's does: no message tells the agent of
+// routers that come to its host, or leave it.
 func (a *meteringAgent) readOften(ctx context.Context) {
 	a.often(ctx, func() { a.request("time passed") })
 }

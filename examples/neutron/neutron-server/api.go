@@ -176,8 +176,8 @@ func (a api) AddRouterInterface(ctx context.Context, args interfaceArgs) (*neutr
 	return port, nil
 }
 
-// AddRouterToAgent has the L3 agent of a host serve a router, in place of whoever served it. If
-// that agent does not hear of it, nobody serves it, and the operator has to know.
+// AddRouterToAgent has the L3 agent of a host serve a router, in place of the agent that served it.
+// If that agent does not hear of it, no agent serves it, and the operator has to know.
 func (a api) AddRouterToAgent(ctx context.Context, args routerAgentArgs) error {
 	before, err := a.plugin.bindRouter(args.RouterID, args.Host)
 	if err != nil {

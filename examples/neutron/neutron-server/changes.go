@@ -6,7 +6,7 @@ import (
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 )
 
-// What operators can change. Nobody is told here: that is up to the methods of the API, when the
+// What operators can change. No agent is told here: that is up to the methods of the API, when the
 // lock is free again. Networks, ports and routers are replaced and never changed, so that they can
 // be sent without the lock.
 

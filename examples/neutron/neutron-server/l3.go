@@ -9,7 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/examples/neutron/neutronrpc"
 )
 
-// ScheduleRouters gives routers that nobody serves to the first L3 agent that is alive.
+// ScheduleRouters gives routers that no agent serves to the first L3 agent that is alive.
 func (p *plugin) ScheduleRouters(_ context.Context, routerIDs []string) error {
 	alive := p.agentsWhere(func(a neutronrpc.Agent) bool { return a.AgentType == l3Agents && a.Alive && a.AdminStateUp })
 	if len(alive) == 0 {
@@ -43,7 +43,7 @@ func (p *plugin) GetSyncDataMetering(_ context.Context, args neutronrpc.HostArgs
 	return p.routersOn(args.Host, func(string) bool { return true }), nil
 }
 
-// GetRouterIDs returns the ids of the routers that a host serves. Those that nobody serves are
+// GetRouterIDs returns the ids of the routers that a host serves. Those that no agent serves are
 // given to it.
 func (p *plugin) GetRouterIDs(_ context.Context, args neutronrpc.HostArgs) ([]string, error) {
 	p.mu.Lock()

@@ -63,7 +63,7 @@ func TestDisabledAgentGetsNoNetwork(t *testing.T) {
 	}
 }
 
-// A network that was deleted is given to nobody, and neither is a router.
+// A network that was deleted is given to no agent, and neither is a router.
 func TestNobodyServesWhatWasDeleted(t *testing.T) {
 	a := newAPI(t, neutronrpc.AgentState{AgentType: dhcpAgents, Host: "net1"}, neutronrpc.AgentState{AgentType: l3Agents, Host: "net1"})
 	if agents, err := a.plugin.ScheduleNetwork(t.Context(), "gone", nil); len(agents) > 0 || err != nil {

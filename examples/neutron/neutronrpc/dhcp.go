@@ -94,14 +94,14 @@ func (a *DhcpPluginAPI) GetPorts(ctx context.Context, filters map[string][]any) 
 
 // The arguments of the methods of [DhcpRPC].
 type (
-	// ActiveNetworksArgs are those of get_active_networks_info.
+	// ActiveNetworksArgs are the arguments of get_active_networks_info.
 	ActiveNetworksArgs struct {
 		Host string `json:"host"`
 		// EnableDhcpFilter leaves out networks without DHCP, unless it is there and false.
 		EnableDhcpFilter oslorpc.Opt[bool] `json:"enable_dhcp_filter"`
 		oslorpc.Extra
 	}
-	// NetworkArgs are those of get_network_info.
+	// NetworkArgs are the arguments of get_network_info.
 	NetworkArgs struct {
 		NetworkID string `json:"network_id"`
 		Host      string `json:"host"`
@@ -111,32 +111,32 @@ type (
 	PortBody struct {
 		Port Port `json:"port"`
 	}
-	// CreatePortArgs are those of create_dhcp_port.
+	// CreatePortArgs are the arguments of create_dhcp_port.
 	CreatePortArgs struct {
 		Port PortBody `json:"port"`
 		Host string   `json:"host"`
 		oslorpc.Extra
 	}
-	// UpdatePortArgs are those of update_dhcp_port.
+	// UpdatePortArgs are the arguments of update_dhcp_port.
 	UpdatePortArgs struct {
 		PortID string   `json:"port_id"`
 		Port   PortBody `json:"port"`
 		Host   string   `json:"host"`
 		oslorpc.Extra
 	}
-	// ReleasePortArgs are those of release_dhcp_port.
+	// ReleasePortArgs are the arguments of release_dhcp_port.
 	ReleasePortArgs struct {
 		NetworkID string `json:"network_id"`
 		DeviceID  string `json:"device_id"`
 		Host      string `json:"host"`
 		oslorpc.Extra
 	}
-	// PortArgs are those of get_dhcp_port.
+	// PortArgs are the arguments of get_dhcp_port.
 	PortArgs struct {
 		PortID string `json:"port_id"`
 		oslorpc.Extra
 	}
-	// PortsArgs are those of dhcp_ready_on_ports.
+	// PortsArgs are the arguments of dhcp_ready_on_ports.
 	PortsArgs struct {
 		PortIDs []string `json:"port_ids"`
 	}

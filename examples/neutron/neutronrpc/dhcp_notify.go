@@ -61,7 +61,7 @@ func (n *DhcpAgentNotifyAPI) Notify(ctx context.Context, data DhcpPayload, event
 	case n.scheduler == nil || method == "network_delete_end":
 		return n.fanout(ctx, method, payload)
 	case method == "network_create_end":
-		return nil // nobody serves it yet, and an operator may say who is to
+		return nil // no agent serves it yet, and an operator may choose one
 	default:
 		return n.notifyHosting(ctx, method, networkID, data, payload)
 	}

@@ -53,8 +53,8 @@ func (p *RPCProxy) to(topic oslorpc.Target) *oslorpc.Client {
 }
 
 // DhcpAgentNotifyAPI2013 is [DhcpAgentNotifyAPI] as it was in 2013, on an [RPCProxy]. Its messages
-// have no priorities, those of what was deleted have nothing but its id, and agents that seem to be
-// dead get none.
+// have no priorities, messages about what was deleted have nothing but its id, and agents that seem
+// to be dead get none.
 type DhcpAgentNotifyAPI2013 struct {
 	*RPCProxy
 

@@ -39,7 +39,7 @@
 //     [AdminContext].
 //   - Exceptions are error types that both ends know by a name, see [Open].
 //
-// What differs: a host is the server of a target, not a part of the topic; a cast that nobody
+// What differs: a host is the server of a target, not a part of the topic; a cast that no server
 // accepts is an error, and the notifiers return it; and which versions of an object are in use is
 // read from discovery, see [ResourcesPushRPCAPI].
 package neutronrpc

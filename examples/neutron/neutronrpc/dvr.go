@@ -61,19 +61,19 @@ type (
 		Host       string `json:"host"`
 		MACAddress string `json:"mac_address"`
 	}
-	// PortsOnHostArgs are those of get_ports_on_host_by_subnet.
+	// PortsOnHostArgs are the arguments of get_ports_on_host_by_subnet.
 	PortsOnHostArgs struct {
 		Host   string `json:"host"`
 		Subnet string `json:"subnet"`
 		oslorpc.Extra
 	}
-	// SubnetForDVRArgs are those of get_subnet_for_dvr.
+	// SubnetForDVRArgs are the arguments of get_subnet_for_dvr.
 	SubnetForDVRArgs struct {
 		Subnet   string                 `json:"subnet"`
 		FixedIPs oslorpc.Opt[[]FixedIP] `json:"fixed_ips"`
 		oslorpc.Extra
 	}
-	// DVRMACsArgs are those of dvr_mac_address_update.
+	// DVRMACsArgs are the arguments of dvr_mac_address_update.
 	DVRMACsArgs struct {
 		DVRMACs []DVRMAC `json:"dvr_macs"`
 		oslorpc.Extra

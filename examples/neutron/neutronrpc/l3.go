@@ -109,36 +109,37 @@ func (a *L3PluginAPI) UpdateHARoutersStates(ctx context.Context, states map[stri
 
 // The arguments of the methods of [L3RPC].
 type (
-	// HostArgs are those of get_router_ids and others: all that the server has to know is who asks.
+	// HostArgs are the arguments of get_router_ids and others: all that the server has to know is
+	// who asks.
 	HostArgs struct {
 		Host string `json:"host"`
 		oslorpc.Extra
 	}
-	// SyncRoutersArgs are those of sync_routers.
+	// SyncRoutersArgs are the arguments of sync_routers.
 	SyncRoutersArgs struct {
 		Host string `json:"host"`
 		// RouterIDs is null for all routers, which is not the same as an empty list.
 		RouterIDs *[]string `json:"router_ids"`
 		oslorpc.Extra
 	}
-	// FloatingIPStatusesArgs are those of update_floatingip_statuses.
+	// FloatingIPStatusesArgs are the arguments of update_floatingip_statuses.
 	FloatingIPStatusesArgs struct {
 		RouterID    string            `json:"router_id"`
 		FipStatuses map[string]string `json:"fip_statuses"`
 	}
-	// SubnetArgs are those of get_ports_by_subnet.
+	// SubnetArgs are the arguments of get_ports_by_subnet.
 	SubnetArgs struct {
 		Host     string `json:"host"`
 		SubnetID string `json:"subnet_id"`
 		oslorpc.Extra
 	}
-	// GatewayArgs are those of get_agent_gateway_port and delete_agent_gateway_port.
+	// GatewayArgs are the arguments of get_agent_gateway_port and delete_agent_gateway_port.
 	GatewayArgs struct {
 		NetworkID string `json:"network_id"`
 		Host      string `json:"host"`
 		oslorpc.Extra
 	}
-	// HAStatesArgs are those of update_ha_routers_states.
+	// HAStatesArgs are the arguments of update_ha_routers_states.
 	HAStatesArgs struct {
 		Host   string            `json:"host"`
 		States map[string]string `json:"states"`

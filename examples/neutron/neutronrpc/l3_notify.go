@@ -123,7 +123,7 @@ func (n *L3AgentNotifyAPI) cast(ctx context.Context, host, method string, args a
 
 // The arguments of the methods of [L3AgentRPC].
 type (
-	// AgentUpdatedArgs are those of agent_updated.
+	// AgentUpdatedArgs are the arguments of agent_updated.
 	AgentUpdatedArgs struct {
 		Payload AgentUpdate `json:"payload"`
 	}
@@ -131,23 +131,23 @@ type (
 	AgentUpdate struct {
 		AdminStateUp bool `json:"admin_state_up"`
 	}
-	// RouterArgs are those of router_deleted.
+	// RouterArgs are the arguments of router_deleted.
 	RouterArgs struct {
 		RouterID string `json:"router_id"`
 	}
-	// RoutersArgs are those of routers_updated.
+	// RoutersArgs are the arguments of routers_updated.
 	RoutersArgs struct {
 		Routers []string `json:"routers"`
 	}
-	// RouterRemovedArgs are those of router_removed_from_agent.
+	// RouterRemovedArgs are the arguments of router_removed_from_agent.
 	RouterRemovedArgs struct {
 		Payload RouterArgs `json:"payload"`
 	}
-	// RoutersAddedArgs are those of router_added_to_agent.
+	// RoutersAddedArgs are the arguments of router_added_to_agent.
 	RoutersAddedArgs struct {
 		Payload []string `json:"payload"`
 	}
-	// ArpArgs are those of add_arp_entry and del_arp_entry.
+	// ArpArgs are the arguments of add_arp_entry and del_arp_entry.
 	ArpArgs struct {
 		Payload ArpEntry `json:"payload"`
 	}
@@ -167,7 +167,7 @@ type (
 		Network Network `json:"network"`
 		oslorpc.Extra
 	}
-	// ExtNetArgs are those of fipnamespace_delete_on_ext_net.
+	// ExtNetArgs are the arguments of fipnamespace_delete_on_ext_net.
 	ExtNetArgs struct {
 		ExtNetID string `json:"ext_net_id"`
 	}

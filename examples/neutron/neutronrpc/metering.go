@@ -100,7 +100,7 @@ func (n *MeteringAgentNotifyAPI) RoutersUpdatedOnHost(ctx context.Context, route
 	return n.cast(ctx, host, "routers_updated", routers)
 }
 
-// notify sends each agent one message, with those of the routers that are on its host.
+// notify sends each agent one message, with the routers that are on its host.
 func (n *MeteringAgentNotifyAPI) notify(ctx context.Context, method string, routers []Router) error {
 	if n.scheduler == nil {
 		return fanout(ctx, n.client, method, MeteringArgs{Routers: routers})

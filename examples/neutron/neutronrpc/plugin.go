@@ -40,12 +40,12 @@ func (a *ClientAPI) MyRemoteMethod2With(ctx context.Context, arg1, arg2 string) 
 
 // The arguments of the methods of [ServerRPC].
 type (
-	// MyRemoteMethodArgs are those of my_remote_method.
+	// MyRemoteMethodArgs are the arguments of my_remote_method.
 	MyRemoteMethodArgs struct {
 		Arg1 string `json:"arg1"`
 		Arg2 string `json:"arg2"`
 	}
-	// MyRemoteMethod2Args are those of my_remote_method_2.
+	// MyRemoteMethod2Args are the arguments of my_remote_method_2.
 	MyRemoteMethod2Args struct {
 		Arg1 string `json:"arg1"`
 		// Arg2 is absent in messages of clients before 1.2, so the server has a default.

@@ -90,7 +90,7 @@ func (a *PluginReportStateAPI) admin() *oslorpc.Client {
 
 // The arguments of the methods of [ReportsRPC].
 type (
-	// ReportArgs are those of report_state.
+	// ReportArgs are the arguments of report_state.
 	ReportArgs struct {
 		AgentState ReportedState `json:"agent_state"`
 		// Time is when the agent sent it, in UTC.
@@ -101,7 +101,7 @@ type (
 	ReportedState struct {
 		AgentState AgentState `json:"agent_state"`
 	}
-	// AgentArgs are those of delete_agent.
+	// AgentArgs are the arguments of delete_agent.
 	AgentArgs struct {
 		Host      string `json:"host"`
 		AgentType string `json:"agent_type"`

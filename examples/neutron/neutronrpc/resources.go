@@ -121,21 +121,21 @@ func (a *ResourcesPullRPCAPI) BulkPull(ctx context.Context, t ObjectType, filter
 
 // The arguments of the methods of [ResourcesPullRPC] and [ResourcesPushRPC].
 type (
-	// PullArgs are those of pull.
+	// PullArgs are the arguments of pull.
 	PullArgs struct {
 		ResourceType string `json:"resource_type"`
-		// Version is that of the object. That of the message is in its target.
+		// Version is the object's. The message's is in its target.
 		Version    string `json:"version"`
 		ResourceID string `json:"resource_id"`
 	}
-	// BulkPullArgs are those of bulk_pull.
+	// BulkPullArgs are the arguments of bulk_pull.
 	BulkPullArgs struct {
 		ResourceType string `json:"resource_type"`
 		Version      string `json:"version"`
 		// FilterKwargs may be absent or empty, for all objects.
 		FilterKwargs oslorpc.Opt[map[string]any] `json:"filter_kwargs"`
 	}
-	// PushArgs are those of push.
+	// PushArgs are the arguments of push.
 	PushArgs struct {
 		ResourceList []VersionedObject `json:"resource_list"`
 		EventType    string            `json:"event_type"`
@@ -157,8 +157,8 @@ func ResourcesPullRPCCallback(server ResourcesPullRPC) oslorpc.Endpoint {
 
 // ResourcesPushRPCAPI is the server's side of the API by which agents are told of changes. An agent
 // serves the topic of each type that it keeps, at the version that it knows, so discovery lists
-// which versions are in use: nobody has to report them, and nothing is missed by a server that was
-// cut off when an agent came with another one.
+// which versions are in use: no agent has to report them, and nothing is missed by a server that
+// was cut off when an agent came with another one.
 type ResourcesPushRPCAPI struct {
 	transport *oslorpc.Transport
 	client    *oslorpc.Client

@@ -16,8 +16,8 @@ func subscribe(f *oslorpctest.Fleet, host, version string, agent neutronrpc.Reso
 	return f.Serve(oslorpc.Target{Topic: topic, Server: host}, []oslorpc.Endpoint{neutronrpc.ResourcesPushRPCCallback(agent)})
 }
 
-// Each agent gets objects in the version that it knows, and a version that nobody knows any more is
-// not sent.
+// Each agent gets objects in the version that it knows, and a version that no agent knows any more
+// is not sent.
 func TestResourcesPushOnTheWire(t *testing.T) {
 	f := oslorpctest.New(t)
 	subscribe(f, "net1", "1.0", fakeResourcesPush{})

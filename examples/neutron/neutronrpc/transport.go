@@ -8,7 +8,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// The topics of the servers, and those of the agents.
+// The topics of the servers and of the agents.
 const (
 	PluginTopic         = "q-plugin"
 	ReportsTopic        = "q-reports-plugin"
@@ -34,7 +34,7 @@ func Open(url string, options ...oslorpc.TransportOption) (*oslorpc.Transport, e
 	return oslorpc.Open(url, append(ErrorTypes(), options...)...)
 }
 
-// ErrorTypes are the errors that arrive as what they were: their names are those of Neutron's
+// ErrorTypes are the errors that arrive as what they were, by the names of Neutron's
 // exceptions.
 func ErrorTypes() []oslorpc.TransportOption {
 	return []oslorpc.TransportOption{

@@ -27,7 +27,7 @@ func (r *RPC) CreateConnection(host string) *Connection {
 }
 
 // CreateConsumer has proxy serve the messages of a queue, once [Connection.ConsumeInThread] is
-// called. The queue is that of a topic, that of this connection's host on it, or with fanout the
+// called. The queue is a topic's, this connection's host's on it, or with fanout the
 // topic again for what is sent to all; all three have the same proxy. A connection may consume
 // several topics.
 func (c *Connection) CreateConsumer(queue Queue, proxy any, fanout bool) error {
@@ -57,7 +57,7 @@ func (c *Connection) checkQueue(queue Queue, fanout bool) error {
 	case fanout && queue.host != "":
 		return invalid(oslorpc.Invalid, "a fanout is for all hosts, and %q is the queue of one: use Topic(%q)", queue, queue.topic)
 	case queue.host != "" && queue.host != c.host:
-		return invalid(oslorpc.Invalid, "%q is the queue of host %q, and the connection is that of %q: create another connection",
+		return invalid(oslorpc.Invalid, "%q is the queue of host %q, and the connection belongs to host %q: create another connection",
 			queue, queue.host, c.host)
 	}
 	return oslorpc.Target{Topic: queue.topic, Server: c.host}.Validate()

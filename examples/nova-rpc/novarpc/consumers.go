@@ -6,7 +6,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// consumers are those of one connection, by topic, in the order in which the topics came.
+// consumers are what one connection consumes, by topic, in the order in which the topics came.
 //
 // A server of oslorpc is reached by its topic, by its name and by fanout in one go, so the
 // consumers of a topic become one server. It may be reached in more ways than it has consumers for,
@@ -41,7 +41,7 @@ func (q Queue) way(fanout bool) way {
 	}
 }
 
-// add adds the consumer of a queue to those of its topic.
+// add adds the consumer of a queue to its topic.
 func (cs *consumers) add(q Queue, proxy any, w way) error {
 	i := slices.IndexFunc(*cs, func(c *consumer) bool { return c.topic == q.topic })
 	if i < 0 {

@@ -76,7 +76,7 @@ func TestSecondConsumer(t *testing.T) {
 	closeConn(t, conn)
 }
 
-// What would bring messages that nobody asked for is refused.
+// What would bring messages that were not asked for is refused.
 func TestIncompleteConsumers(t *testing.T) {
 	t.Parallel()
 	r := open(t)

@@ -18,7 +18,7 @@
 //	for line, err := range novarpc.Multicall[string](ctx, rpc, queue, novarpc.Msg{Method: "get_console_output", Args: args})
 //
 // What nova.rpc calls the context is the dict that ctx carries; see [oslorpc.WithContext]. Errors
-// are those of oslorpc; wrong use of this package is of kind [oslorpc.Invalid] or
+// are oslorpc's; wrong use of this package is of kind [oslorpc.Invalid] or
 // [oslorpc.InvalidTarget].
 package novarpc
 
@@ -53,7 +53,7 @@ type Msg struct {
 	// Args are the keyword arguments: nil for none, a struct whose JSON names are their names, or a
 	// map with string keys.
 	Args any
-	// Namespace is the interface meant; empty for that of proxies without one.
+	// Namespace is the interface meant; empty for the interface of proxies without a name.
 	Namespace string
 	// Version is the lowest version of the interface that can run the method; empty for 1.0.
 	Version string

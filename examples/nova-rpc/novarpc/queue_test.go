@@ -35,6 +35,6 @@ func TestQueuesThatLookAlikeDiffer(t *testing.T) {
 		}
 	}
 	if novarpc.QueueGetFor("a", "") != novarpc.Topic("a") {
-		t.Error("without a host, the queue is not that of the topic")
+		t.Error("without a host, the queue is not the topic's")
 	}
 }

@@ -309,7 +309,7 @@ type located struct {
 type (
 	listing struct {
 		Servers []entry `json:"servers"`
-		// Unknown are the cells that do not answer: what is in them goes on, but nobody here knows
+		// Unknown are the cells that do not answer: what is in them goes on, unknown here
 		// it.
 		Unknown []string `json:"unknown_cells,omitempty"`
 	}

@@ -16,7 +16,7 @@ type guests struct {
 	busy map[string]*turn
 }
 
-// turn is somebody's turn with an instance.
+// turn is one task's turn with an instance.
 type turn struct {
 	sync.Mutex
 

@@ -31,7 +31,7 @@ func waiting(t *testing.T, g *guests, uuid string, users int) {
 	t.Fatalf("there are never %d who want a turn with %s", users, uuid)
 }
 
-// While somebody is at an instance, others wait, but those that are at other instances do not.
+// While one task is at an instance, others wait, but those that are at other instances do not.
 func TestAlone(t *testing.T) {
 	g := newGuests()
 	done := g.alone("1")
@@ -105,7 +105,7 @@ func TestGuests(t *testing.T) {
 	}
 }
 
-// Whoever waits for all that is about to come waits for the last, or for as long as it may.
+// A wait for all tasks lasts until the last one ends, or as long as it may.
 func TestArrivals(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := &arrivals{uuids: map[string]bool{}, changed: make(chan struct{})}

@@ -70,7 +70,7 @@ func (m *manager) initHost(ctx context.Context) error {
 }
 
 // endLostTasks ends the tasks with instances here that nothing is done about, and that nothing was
-// done about the last time. Their messages were lost: whoever sent them could not be certain, and
+// done about the last time. Their messages were lost: the senders could not be certain, and
 // left the task to this host.
 func (m *manager) endLostTasks(ctx context.Context) {
 	all, err := m.cell.Conductor.GetByHost(rpcapi.AdminContext(ctx), m.Host)

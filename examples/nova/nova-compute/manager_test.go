@@ -133,7 +133,7 @@ func TestInitHost(t *testing.T) {
 	}
 }
 
-// A host that starts runs what it still has when somebody else ends a task at the same time, and
+// A host that starts runs what it still has when another process ends a task at the same time, and
 // nothing that has just left.
 func TestInitHostBesideOthers(t *testing.T) {
 	leaving := rpcapi.Instance{UUID: "1", Host: "c1", VMState: rpcapi.Active, TaskState: rpcapi.Migrating}
@@ -161,7 +161,7 @@ func TestInitHostBesideOthers(t *testing.T) {
 	}
 }
 
-// inFakeTime returns a test that waits for nobody.
+// inFakeTime returns a test that waits for no clock.
 func inFakeTime(test func(*testing.T)) func(*testing.T) {
 	return func(t *testing.T) { synctest.Test(t, test) }
 }
@@ -205,7 +205,7 @@ func TestArrival(t *testing.T) {
 		deaf, runs bool
 	}{
 		"in time":                    {written: moving, runs: true},
-		"in time, and nobody hears":  {written: moving, deaf: true, runs: true},
+		"in time, and unheard":       {written: moving, deaf: true, runs: true},
 		"the source was told to end": {written: stayed},
 		"deleted meanwhile":          {},
 	} {

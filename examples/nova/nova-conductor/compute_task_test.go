@@ -132,7 +132,7 @@ func TestFirstHostThatTakesItBuildsIt(t *testing.T) {
 	}
 }
 
-// serveOld starts a compute of a major version that nobody sends any more.
+// serveOld starts a compute of a major version that no conductor sends any more.
 func (c cell) serveOld(host string) {
 	c.Serve(oslorpc.Target{Topic: rpcapi.ComputeTopic, Server: host}, []oslorpc.Endpoint{
 		{Version: "4.9", Struct: oslorpc.Methods(struct{ rpcapi.Compute }{compute{}})},
@@ -159,7 +159,7 @@ func TestNoOtherHostBuildsWhatTheFirstMayBuild(t *testing.T) {
 	})
 }
 
-// What nobody builds says why.
+// An instance that no host builds says why.
 func TestInstanceThatNobodyBuilds(t *testing.T) {
 	for name, c := range map[string]struct {
 		hosts      []string
@@ -233,7 +233,7 @@ func TestWhoAskedWaitsNoLonger(t *testing.T) {
 	})
 }
 
-// An instance that moved while somebody else was about to move it stays where it is then.
+// An instance that moved while another task was about to move it stays where it is then.
 func TestInstanceThatMovesMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCell(t, "c3")

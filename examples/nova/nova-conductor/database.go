@@ -74,8 +74,8 @@ func (db *database) create(i rpcapi.Instance) error {
 }
 
 // save changes an instance, if it is in the task that is expected, and returns it as it is then. If
-// a task begins, nothing else changes: who begins it may have read the instance before somebody
-// else changed it.
+// a task begins, nothing else changes: its process may have read the instance before another one
+// changed it.
 func (db *database) save(i rpcapi.Instance, kwargs map[string]string) (rpcapi.Instance, error) {
 	err := db.change(func(all map[string]rpcapi.Instance) error {
 		before, ok := all[i.UUID]

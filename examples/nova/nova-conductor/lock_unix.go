@@ -13,7 +13,7 @@ import (
 // lockPause is between two attempts to get a lock.
 const lockPause = 100 * time.Millisecond
 
-// lock waits until nobody else has locked a file, which it creates, and locks it until that is
+// lock waits until no other process has locked a file, which it creates, and locks it until that is
 // closed, or the program ends. If it has to wait, it calls waits.
 func lock(ctx context.Context, path string, waits func()) (*os.File, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // that is what the operator said

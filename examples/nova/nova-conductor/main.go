@@ -33,7 +33,7 @@ func run(ctx context.Context, s *service.Service, path string) error {
 	}
 	own := s.Cells.Own().Transport
 	target := oslorpc.Target{Topic: rpcapi.ConductorTopic, Server: s.Host}
-	tasks, objects := own.Server(target), own.Server(target) // tasks are finished first: they change objects, as those of other conductors do
+	tasks, objects := own.Server(target), own.Server(target) // tasks are finished first: they change objects, as tasks of other conductors do
 	tasks.Add(rpcapi.ComputeTaskManager(&computeTask{cells: s.Cells, scheduler: rpcapi.NewSchedulerAPI(own, s.Config), sayf: s.Sayf}))
 	objects.Add(rpcapi.ConductorManager(conductor{db}), rpcapi.BaseRPCAPI("conductor"))
 	return s.Serve(ctx, tasks, objects)

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// cells are those of a scheduler within a test. Each has a registry of its own.
+// cells are the cells of a scheduler within a test. Each has a registry of its own.
 type cells map[string]*oslorpctest.Fleet
 
 func newManager(t *testing.T, names ...string) (*manager, cells) {

@@ -85,7 +85,7 @@ func TestWaitUntilAnswered(t *testing.T) {
 	})
 }
 
-// Nobody waits for what no time would mend.
+// A call does not wait for what no time would mend.
 func TestWaitUntilReadyGivesUp(t *testing.T) {
 	for name, c := range map[string]struct {
 		begin func(ctx context.Context, t *testing.T) (*oslorpc.Transport, context.Context)

@@ -33,7 +33,7 @@ type Cells struct {
 // OpenCells opens the transports to a program's own cell, and to others by their names.
 func OpenCells(own string, others map[string]string, config Config, options ...oslorpc.TransportOption) (*Cells, error) {
 	if _, taken := others[OwnCell]; taken {
-		return nil, fmt.Errorf("the name %q is that of the program's own cell", OwnCell)
+		return nil, fmt.Errorf("the name %q means the program's own cell", OwnCell)
 	}
 	c := NewCells(nil, config)
 	err := c.open(OwnCell, own, config, options)

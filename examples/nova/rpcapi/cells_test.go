@@ -114,7 +114,7 @@ func TestOpenCellsFails(t *testing.T) {
 	}{
 		"its own cell":          {bad, map[string]string{"east": good}, `cell own: `},
 		"another cell":          {good, map[string]string{"east": bad, "west": good, "north": good}, `cell east: `},
-		"another one named own": {good, map[string]string{"own": good}, `the name "own" is that of the program's own cell`},
+		"another one named own": {good, map[string]string{"own": good}, `the name "own" means the program's own cell`},
 	} {
 		cells, err := rpcapi.OpenCells(c.own, c.others, rpcapi.Config{})
 		if cells != nil || err == nil || !strings.HasPrefix(err.Error(), c.want) {

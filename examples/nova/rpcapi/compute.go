@@ -198,7 +198,7 @@ func callCompute[R any](
 
 // The arguments of the methods of [Compute].
 type (
-	// BuildArgs are those of build_and_run_instance.
+	// BuildArgs are the arguments of build_and_run_instance.
 	BuildArgs struct {
 		Instance    Instance    `json:"instance"`
 		Image       string      `json:"image"`
@@ -206,16 +206,16 @@ type (
 		// AccelUUIDs is there since 6.0.
 		AccelUUIDs oslorpc.Opt[[]string] `json:"accel_uuids"`
 	}
-	// InstanceArgs are those of methods about an instance that need nothing else.
+	// InstanceArgs are the arguments of methods about an instance that need nothing else.
 	InstanceArgs struct {
 		Instance Instance `json:"instance"`
 	}
-	// RebootArgs are those of reboot_instance.
+	// RebootArgs are the arguments of reboot_instance.
 	RebootArgs struct {
 		Instance   Instance `json:"instance"`
 		RebootType string   `json:"reboot_type"`
 	}
-	// RebuildArgs are those of rebuild_instance.
+	// RebuildArgs are the arguments of rebuild_instance.
 	RebuildArgs struct {
 		Instance Instance `json:"instance"`
 		ImageRef string   `json:"image_ref"`
@@ -223,27 +223,27 @@ type (
 		AccelUUIDs        oslorpc.Opt[[]string] `json:"accel_uuids"`
 		ReimageBootVolume oslorpc.Opt[bool]     `json:"reimage_boot_volume"`
 	}
-	// ResizeArgs are those of resize_instance.
+	// ResizeArgs are the arguments of resize_instance.
 	ResizeArgs struct {
 		Instance    Instance    `json:"instance"`
 		Flavor      Flavor      `json:"flavor"`
 		RequestSpec RequestSpec `json:"request_spec"`
 	}
-	// ResizeArgs5 are those of resize_instance before 6.0.
+	// ResizeArgs5 are the arguments of resize_instance before 6.0.
 	ResizeArgs5 struct {
 		Instance     Instance `json:"instance"`
 		InstanceType Flavor   `json:"instance_type"`
 	}
-	// ConsoleArgs are those of get_console_output.
+	// ConsoleArgs are the arguments of get_console_output.
 	ConsoleArgs struct {
 		Instance   Instance `json:"instance"`
 		TailLength int      `json:"tail_length"`
 	}
-	// EnabledArgs are those of set_host_enabled.
+	// EnabledArgs are the arguments of set_host_enabled.
 	EnabledArgs struct {
 		Enabled bool `json:"enabled"`
 	}
-	// MigrationArgs are those of the methods of a host that an instance is to move to.
+	// MigrationArgs are the arguments of the methods of a host that an instance is to move to.
 	MigrationArgs struct {
 		Instance       Instance `json:"instance"`
 		BlockMigration bool     `json:"block_migration"`
@@ -258,7 +258,7 @@ type (
 		BlockMigration bool `json:"block_migration"`
 		oslorpc.Extra
 	}
-	// LiveMigrationArgs are those of live_migration.
+	// LiveMigrationArgs are the arguments of live_migration.
 	LiveMigrationArgs struct {
 		Instance       Instance `json:"instance"`
 		Dest           string   `json:"dest"`

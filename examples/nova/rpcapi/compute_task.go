@@ -43,12 +43,12 @@ func (a *ComputeTaskAPI) MigrateServer(ctx context.Context, instance Instance, c
 
 // The arguments of the methods of [ComputeTask].
 type (
-	// BuildInstancesArgs are those of build_instances.
+	// BuildInstancesArgs are the arguments of build_instances.
 	BuildInstancesArgs struct {
 		Instances   []Instance  `json:"instances"`
 		RequestSpec RequestSpec `json:"request_spec"`
 	}
-	// MigrateServerArgs are those of migrate_server.
+	// MigrateServerArgs are the arguments of migrate_server.
 	MigrateServerArgs struct {
 		Instance      Instance      `json:"instance"`
 		SchedulerHint SchedulerHint `json:"scheduler_hint"`

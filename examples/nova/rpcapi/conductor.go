@@ -86,15 +86,15 @@ const ExpectedTaskState = "expected_task_state"
 
 // The arguments of the methods of [Conductor].
 type (
-	// ObjectActionArgs are those of object_action, which has an object do something.
+	// ObjectActionArgs are the arguments of object_action, which has an object do something.
 	ObjectActionArgs struct {
 		ObjInst   Instance          `json:"objinst"`
 		ObjMethod string            `json:"objmethod"`
 		Args      []string          `json:"args"`
 		Kwargs    map[string]string `json:"kwargs"`
 	}
-	// ObjectClassActionArgs are those of object_class_action_versions, which has a class of objects
-	// do something.
+	// ObjectClassActionArgs are the arguments of object_class_action_versions, which has a class of
+	// objects do something.
 	ObjectClassActionArgs struct {
 		ObjName   string `json:"objname"`
 		ObjMethod string `json:"objmethod"`

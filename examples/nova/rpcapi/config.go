@@ -92,8 +92,8 @@ func (c Config) long() []oslorpc.ClientOption {
 }
 
 // bounded returns the options of messages that may take so long. Calls that may take longer than
-// the monitor timeout are monitored, as in Nova, where somebody who raises the response timeout
-// would otherwise wait that long for a server that hangs.
+// the monitor timeout are monitored, as in Nova, where a longer response timeout would
+// otherwise make calls wait that long for a server that hangs.
 func bounded(timeout time.Duration) []oslorpc.ClientOption {
 	options := []oslorpc.ClientOption{oslorpc.WithTimeout(timeout)}
 	if timeout > monitorTimeout {

@@ -71,7 +71,7 @@ func TestUpgradeLevels(t *testing.T) {
 	}
 }
 
-// A message to a compute without the compute would go to any: it goes to nobody.
+// A message to a compute without the compute would go to any: it goes to none.
 func TestNoHost(t *testing.T) {
 	f := newFleet(t)
 	serveAll(f)

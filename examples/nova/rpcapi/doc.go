@@ -26,6 +26,6 @@
 //		oslorpc.At("5.0", ResizeArgs5{Instance: instance, InstanceType: flavor}),
 //	}
 //
-// An argument that an older compute does not know is left out only if nobody asked for what it
+// An argument that an older compute does not know is left out only if no caller asked for what it
 // does; else the message has no such variant, and is refused before it is sent.
 package rpcapi

@@ -20,7 +20,7 @@ import (
 type manager struct {
 	name string
 	do   func(ctx context.Context, args any) error
-	ran  *atomic.Int32 // nil: nobody counts
+	ran  *atomic.Int32 // nil: not counted
 }
 
 func (m manager) run(ctx context.Context, args any) error {

@@ -168,7 +168,7 @@ func newComputes(t *testing.T, hosts ...string) *computes {
 }
 
 // sent returns what one message was, as "host version arguments", or the kind of the error with
-// which it was refused. What is refused is not sent, not even to somebody who refuses it.
+// which it was refused. What is refused is not sent, not even to a server that refuses it.
 func (c *computes) sent(t *testing.T, send func(context.Context) error) string {
 	t.Helper()
 	before, attempts := len(c.Messages()), c.attempts.Load()
@@ -264,7 +264,7 @@ func TestComputeV5Proxy(t *testing.T) {
 	}
 }
 
-// The proxy is to go one day: whoever asks servers what is deprecated finds all of it.
+// The proxy is to go one day: the list of deprecated methods has all of it.
 func TestComputeV5ProxyIsDeprecated(t *testing.T) {
 	f := newFleet(t)
 	serve(f, "compute", "node2", compute(manager{}, "6.5"))

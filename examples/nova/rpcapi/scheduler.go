@@ -62,24 +62,24 @@ func (a *SchedulerAPI) fanout(ctx context.Context, method string, args any) erro
 
 // The arguments of the methods of [Scheduler].
 type (
-	// SelectDestinationsArgs are those of select_destinations.
+	// SelectDestinationsArgs are the arguments of select_destinations.
 	SelectDestinationsArgs struct {
 		SpecObj          RequestSpec `json:"spec_obj"`
 		InstanceUUIDs    []string    `json:"instance_uuids"`
 		ReturnObjects    bool        `json:"return_objects"`
 		ReturnAlternates bool        `json:"return_alternates"`
 	}
-	// UpdateInfoArgs are those of update_instance_info.
+	// UpdateInfoArgs are the arguments of update_instance_info.
 	UpdateInfoArgs struct {
 		HostName     string   `json:"host_name"`
 		InstanceInfo Instance `json:"instance_info"`
 	}
-	// DeleteInfoArgs are those of delete_instance_info.
+	// DeleteInfoArgs are the arguments of delete_instance_info.
 	DeleteInfoArgs struct {
 		HostName     string `json:"host_name"`
 		InstanceUUID string `json:"instance_uuid"`
 	}
-	// SyncInfoArgs are those of sync_instance_info.
+	// SyncInfoArgs are the arguments of sync_instance_info.
 	SyncInfoArgs struct {
 		HostName      string   `json:"host_name"`
 		InstanceUUIDs []string `json:"instance_uuids"`

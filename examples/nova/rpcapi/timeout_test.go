@@ -54,20 +54,20 @@ func TestTimeouts(t *testing.T) {
 	}{
 		"long work":                    {long, rpcapi.Config{}, works, 0, tenMinutes},
 		"work that takes too long":     {long, config(0, 5*time.Minute), works, oslorpc.Timeout, 5 * time.Minute},
-		"long work at nobody":          {long, rpcapi.Config{}, hangs, oslorpc.MonitorTimeout, time.Minute},
+		"long work at no server":       {long, rpcapi.Config{}, hangs, oslorpc.MonitorTimeout, time.Minute},
 		"long work that waits":         {long, rpcapi.Config{}, held, oslorpc.Timeout, 30 * time.Minute},
 		"a long timeout that is short": {long, config(0, time.Minute), hangs, oslorpc.Timeout, time.Minute},
 		"short work":                   {short, rpcapi.Config{}, works, oslorpc.Timeout, time.Minute},
 		"short work with less time":    {short, config(20*time.Second, 0), works, oslorpc.Timeout, 20 * time.Second},
-		"short work at nobody":         {short, rpcapi.Config{}, hangs, oslorpc.Timeout, time.Minute},
+		"short work at no server":      {short, rpcapi.Config{}, hangs, oslorpc.Timeout, time.Minute},
 		// With a minute to answer, it need not say that it is at work; with more, it must.
-		"patience for work":               {short, config(11*time.Minute, 0), works, 0, tenMinutes},
-		"patience with nobody":            {short, config(11*time.Minute, 0), hangs, oslorpc.MonitorTimeout, time.Minute},
-		"impatience with nobody":          {short, config(time.Minute, 0), hangs, oslorpc.Timeout, time.Minute},
-		"a cast to nobody":                {casts, rpcapi.Config{}, hangs, oslorpc.Timeout, time.Minute},
-		"a cast to nobody with less time": {casts, config(20*time.Second, 0), hangs, oslorpc.Timeout, 20 * time.Second},
-		"long work that is lost":          {long, rpcapi.Config{}, cutOff, oslorpc.OutcomeUnknown, 0},
-		"short work that is lost":         {short, rpcapi.Config{}, cutOff, oslorpc.OutcomeUnknown, 0},
+		"patience for work":                  {short, config(11*time.Minute, 0), works, 0, tenMinutes},
+		"patience with no server":            {short, config(11*time.Minute, 0), hangs, oslorpc.MonitorTimeout, time.Minute},
+		"impatience with no server":          {short, config(time.Minute, 0), hangs, oslorpc.Timeout, time.Minute},
+		"a cast to no server":                {casts, rpcapi.Config{}, hangs, oslorpc.Timeout, time.Minute},
+		"a cast to no server with less time": {casts, config(20*time.Second, 0), hangs, oslorpc.Timeout, 20 * time.Second},
+		"long work that is lost":             {long, rpcapi.Config{}, cutOff, oslorpc.OutcomeUnknown, 0},
+		"short work that is lost":            {short, rpcapi.Config{}, cutOff, oslorpc.OutcomeUnknown, 0},
 	} {
 		for _, method := range c.methods {
 			t.Run(name+"/"+method, func(t *testing.T) {

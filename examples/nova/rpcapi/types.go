@@ -103,7 +103,7 @@ type MigrationError struct {
 func (e *MigrationError) Error() string { return "migration error: " + e.Reason }
 
 // UnexpectedTaskState says that an instance was not changed, since it is in another task than was
-// expected: somebody else was faster.
+// expected: another process was faster.
 type UnexpectedTaskState struct {
 	InstanceID string `json:"instance_id"`
 	Expected   string `json:"expected"`
@@ -118,7 +118,7 @@ func (e *UnexpectedTaskState) Error() string {
 // ErrNoHost keeps a message about an instance that is on no compute from going to any.
 var ErrNoHost = errors.New("the instance is on no compute host")
 
-// ErrorTypes are the errors that arrive as what they were: their names are those of Nova's
+// ErrorTypes are the errors that arrive as what they were, by the names of Nova's
 // exceptions.
 func ErrorTypes() []oslorpc.TransportOption {
 	return []oslorpc.TransportOption{

@@ -52,11 +52,11 @@ func (n named) Set(text string) error {
 
 // Main is the main function of a program: it runs run until that returns, and has its ctx end when
 // the program is told to stop. Flags of the program's own must have been defined before. The
-// options are those of its transports.
+// options are for its transports.
 func Main(name string, run func(ctx context.Context, s *Service) error, options ...oslorpc.TransportOption) {
 	s := &Service{
 		name: name, cells: named{}, levels: named{}, options: options,
-		Out: log.New(os.Stdout, "", 0), // a Logger writes whole lines, whoever prints
+		Out: log.New(os.Stdout, "", 0), // a Logger writes whole lines from any goroutine
 	}
 	s.flags(flag.CommandLine)
 	flag.Parse()

@@ -9,7 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Version is what ServerAPI implements. Whoever changes ServerAPI raises it, and says so in the
+// Version is what ServerAPI implements. A change of ServerAPI raises it, and says so in the
 // history there.
 const Version = "1.2"
 

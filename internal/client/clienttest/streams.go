@@ -109,7 +109,7 @@ var streams = map[string]func(*testing.T, *world){
 		time.AfterFunc(time.Second, w.servers["a"].kill)
 		wantError(t, s.Receive(&v1.SyncVolumesResponse{}), rpc.OutcomeUnknown, false, `"a"`)
 	},
-	"a stream that nobody reads waits": func(t *testing.T, w *world) {
+	"a stream that is not read waits": func(t *testing.T, w *world) {
 		w.serve("1.2", "a")
 		s := w.syncing(t, t.Context(), w.inventory())
 		received := make(chan error, 1)

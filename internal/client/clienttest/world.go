@@ -22,7 +22,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// exchange is the one of all messages, and maxSize bounds them.
+// exchange is the exchange of all messages, and maxSize bounds them.
 const (
 	exchange = "openstack"
 	maxSize  = 1 << 20
@@ -35,7 +35,7 @@ type world struct {
 	registry *registry
 	servers  map[string]*server
 	quiet    *slog.Logger
-	// interceptors are those of the transport that all clients share, which the first one makes.
+	// interceptors belong to the transport that all clients share, which the first one makes.
 	interceptors []rpc.Interceptor
 	shared       *client.Transport
 }

@@ -23,7 +23,7 @@ type result struct {
 	subtests, failedSubtests           int
 }
 
-// results are those of all tests, in the order in which they began.
+// results has the result of each test, in the order in which they began.
 type results struct {
 	byName map[[2]string]*result
 	order  []*result

@@ -89,7 +89,7 @@ func dialError(t *testing.T) error {
 	answer, err := newTransport(answerWithin, 0).RoundTrip(request)
 	if err == nil {
 		must(t, answer.Body.Close())
-		t.Fatal("somebody listens at port 1")
+		t.Fatal("a process listens at port 1")
 	}
 	return err
 }

@@ -23,7 +23,7 @@ func jitter(d time.Duration) time.Duration {
 	return d*4/5 + rand.N(d*2/5+1)
 }
 
-// sleep reports whether it was undisturbed: false at once if ctx ends or somebody wakes it.
+// sleep reports whether it was undisturbed: false at once if ctx ends or a call wakes it.
 func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

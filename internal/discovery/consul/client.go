@@ -133,7 +133,7 @@ func (c *client) registered(ctx context.Context, bootID string) (services map[st
 }
 
 // register registers a service, or changes it. Checks that are there already stay as they are;
-// those of others, such as that of maintenance mode, too.
+// checks of others, such as maintenance mode's, too.
 func (c *client) register(ctx context.Context, s *api.AgentServiceRegistration) error {
 	c.holder.pin()                                                                                // before it may be there: another agent could neither change nor remove it
 	return c.do(ctx, "registering service "+s.Name+" as "+s.ID, func(q *api.QueryOptions) error { //nolint:contextcheck // It is in q.

@@ -45,7 +45,7 @@ func TestSilence(t *testing.T) {
 	})
 }
 
-// TestLostInstance has somebody deregister an instance behind its process's back.
+// TestLostInstance deregisters an instance behind its process's back.
 func TestLostInstance(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)

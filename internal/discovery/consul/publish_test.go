@@ -113,7 +113,7 @@ func TestMaintenance(t *testing.T) {
 	seen.State = discovery.Draining
 	w.list(seen, other)
 	must(t, operator.ServiceDeregister(otherID))
-	eventually(t, "what somebody removed is registered again", func() bool { return slices.Contains(registered(t, r), registrationOf(t, r, other).ID) })
+	eventually(t, "what was removed is registered again", func() bool { return slices.Contains(registered(t, r), registrationOf(t, r, other).ID) })
 	drained.State = discovery.Held
 	publish(t, r, drained, other)
 	checks, err := operator.ChecksWithFilter(`CheckID matches "maintenance"`)
@@ -152,7 +152,7 @@ func TestWarning(t *testing.T) {
 	must(t, operator.CheckDeregister("disk"))
 }
 
-// TestLostCheck has somebody remove the check that keeps the process alive, but not its service.
+// TestLostCheck removes the check that keeps the process alive, but not its service.
 func TestLostCheck(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)

@@ -19,7 +19,8 @@ const (
 	undoWithin     = time.Second
 	// lookEvery is how often to see whether everything is still registered as it should be.
 	lookEvery = time.Minute
-	// unseenFor is how long the catalog may lack what was just registered. The agent tells it at once.
+	// unseenFor is how long the catalog may lack what was just registered. The agent tells it at
+	// once.
 	unseenFor = 15 * time.Second
 )
 
@@ -31,13 +32,14 @@ type publisher struct {
 	unseenFor time.Duration
 	log       *slog.Logger
 	// life ends with Close, and with it whatever is being done.
-	life context.Context //nolint:containedctx // It is the publisher's own; those of its callers end sooner.
+	life context.Context //nolint:containedctx // It is the publisher's own; its callers' end sooner.
 	end  context.CancelFunc
 
 	// turn holds one token. Its taker may change registrations, and use what follows. It is a
 	// channel so that waiting for it ends with a context.
 	turn chan struct{}
-	// wanted is what was published last: the service of the process, then those of the instances.
+	// wanted is what was published last: the service of the process, then the services of the
+	// instances.
 	wanted []*registration
 	// placed is what may be in Consul because of us, by the ids of the services.
 	placed map[string]placement

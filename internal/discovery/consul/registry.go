@@ -59,7 +59,7 @@ type Registry struct {
 //
 // What the URL does not say, it takes from the environment variables that Consul's clients take for
 // tokens and TLS, except CONSUL_HTTP_SSL_VERIFY: only the URL can turn verification off. It logs to
-// log what nobody else gets to know, such as that what was published had to be repaired.
+// log what no caller gets to know, such as that what was published had to be repaired.
 func Open(text string, log *slog.Logger) (*Registry, error) {
 	s, err := parseURL(text)
 	if err != nil {

@@ -44,8 +44,8 @@ func newIDs(of string) ids {
 
 func newCheckID(service string) string { return service + "-" + rand.Text() }
 
-// instanceService returns the service of an instance, whose checks follow those of the process's
-// service.
+// instanceService returns the service of an instance, whose checks follow the checks of the
+// process's service.
 func instanceService(i discovery.Instance, names ids, processID string) (*api.AgentServiceRegistration, error) {
 	host, port, err := splitAddr(i.Addr)
 	if err != nil {

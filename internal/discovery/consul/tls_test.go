@@ -18,7 +18,7 @@ import (
 type secured struct {
 	agent     *consultest.Agent
 	authority *tlstest.Authority
-	// files are those of a program, in a directory of their own.
+	// files are a program's, in a directory of their own.
 	files trust.Config
 	// url has no parameters.
 	url string

@@ -180,7 +180,7 @@ func (w *watcher) record(u discovery.Update) {
 		}
 	}
 	w.known, w.failed, w.last = true, false, now
-	// It is ours, so spoiling it must not be seen by anybody else.
+	// It is ours, so spoiling it must not be seen elsewhere.
 	clear(u.Instances)
 }
 

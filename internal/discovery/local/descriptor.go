@@ -28,7 +28,7 @@ func identityOf(st *unix.Stat_t) identity {
 
 func (i identity) sameFile(j identity) bool { return i.device == j.device && i.inode == j.inode }
 
-// openFile does not wait for the other end if somebody put a pipe there.
+// openFile does not wait for the other end if another program put a pipe there.
 func openFile(path string) (fd int, err error) {
 	err = retry(func() error {
 		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -55,7 +55,7 @@ func lock(fd int) error {
 	return retry(func() error { return syscall.Flock(fd, syscall.LOCK_EX) })
 }
 
-// owned reports whether somebody holds the lock of a file. If not, the caller shares it until it
+// owned reports whether a process holds the lock of a file. If not, the caller shares it until it
 // closes the file: with exclusive locks, two readers would take each other for the owner.
 func owned(fd int) (bool, error) {
 	err := retry(func() error { return syscall.Flock(fd, syscall.LOCK_SH|syscall.LOCK_NB) })

@@ -25,8 +25,8 @@ func ensure(dir string) error {
 	return err
 }
 
-// verify returns the directory's description if it is there, and ours alone. Whoever can put files
-// there gets the requests, and the contexts in them, that are meant for our servers.
+// verify returns the directory's description if it is there, and ours alone. Programs that can put
+// files there gets the requests, and the contexts in them, that are meant for our servers.
 func verify(dir string) (fs.FileInfo, error) {
 	info, err := os.Lstat(dir) //nolint:gosec // the user names it
 	if err != nil {
@@ -43,7 +43,7 @@ func verify(dir string) (fs.FileInfo, error) {
 			"or name a directory of your own with local:///absolute/directory", owner, os.Geteuid()))
 	case info.Mode().Perm()&0o077 != 0:
 		return nil, refuse(dir, fmt.Sprintf("is open to other users (mode %04o), who could take the place of its servers: "+
-			"see that nobody did, then chmod 0700", info.Mode().Perm()))
+			"look for such files, then chmod 0700", info.Mode().Perm()))
 	}
 	return info, nil
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 )
 
-// format is that of the files. Programs skip files of formats that they do not know; further fields
-// need no other format.
+// format is the format of the files. Programs skip files of formats that they do not know; further
+// fields need no other format.
 const format = 1
 
 // Names are prefix, boot id, random text and suffix; temporary files have random text and

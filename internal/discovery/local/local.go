@@ -72,7 +72,7 @@ func (r *registry) Publish(_ context.Context, instances []discovery.Instance) er
 	return err
 }
 
-// Lapses implements [discovery.Lapser]. The registration lapses when somebody removes or replaces
+// Lapses implements [discovery.Lapser]. The registration lapses when a program removes or replaces
 // the file.
 func (r *registry) Lapses(notify func(reason string)) {
 	r.own.mu.Lock()
@@ -80,7 +80,7 @@ func (r *registry) Lapses(notify func(reason string)) {
 	r.own.lapsed = notify
 }
 
-// Lag implements [discovery.Polled]: everybody looks within the interval, and needs a moment to
+// Lag implements [discovery.Polled]: each process looks within the interval, and needs a moment to
 // read what is there.
 func (r *registry) Lag(int) time.Duration { return interval + interval/5 }
 

@@ -74,7 +74,7 @@ func (p *publication) close() error {
 	return p.withdraw()
 }
 
-// check writes the file again if somebody removed or replaced it: a cleaner of temporary files, or
+// check writes the file again if it was removed or replaced: a cleaner of temporary files, or
 // a person.
 func (p *publication) check() {
 	p.mu.Lock()
@@ -118,7 +118,7 @@ func (p *publication) withdraw() error {
 	return nil
 }
 
-// write puts the file in place. Somebody may remove the directory, or a temporary file that they
+// write puts the file in place. A program may remove the directory, or a temporary file that it
 // take for a dead one's, while it does; it tries again then.
 func (p *publication) write(instances []discovery.Instance) error {
 	text, err := encode(instances)

@@ -171,7 +171,7 @@ func (s *scanner) read(name string) (*entry, error) {
 			return e, err
 		}
 	}
-	// Somebody rewrites it faster than we read, so they are alive.
+	// Its owner rewrites it faster than we read, so it is alive.
 	return s.entries[name], nil
 }
 

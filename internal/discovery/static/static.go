@@ -83,7 +83,7 @@ func mayBe(a, b string) bool {
 	return errA != nil || errB != nil || ipA == ipB // a name may be anything
 }
 
-// Elsewhere implements [discovery.Elsewhere]: nobody sees what is published.
+// Elsewhere implements [discovery.Elsewhere]: other processes do not see what is published.
 func (r *registry) Elsewhere() bool { return true }
 
 // Watch implements [discovery.Registry].

@@ -114,7 +114,7 @@ func TestWatch(t *testing.T) {
 		} {
 			var updates []discovery.Update
 			stop := r.Watch(test.topic, func(u discovery.Update) { updates = append(updates, u) })
-			// What is published is nobody's business.
+			// What is published is not seen elsewhere.
 			if err := r.Publish(t.Context(), []discovery.Instance{at("openstack", "compute", "mine", "d:1")}); err != nil {
 				t.Errorf("Publish: %v", err)
 			}

@@ -257,7 +257,7 @@ func TestWorkersShareAName(t *testing.T) {
 	})
 }
 
-// Routers move between hosts. One that an agent does not hear of is nobody's.
+// Routers move between hosts. One that an agent does not hear of is served by no agent.
 func TestAgentsServeRouters(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		startServer(t, url)
@@ -299,7 +299,7 @@ func TestAgentsServeRouters(t *testing.T) {
 		if len(left) > 0 {
 			t.Errorf("net1 is dead and has routers %v", left)
 		}
-		programtest.Start(t, url, "neutron-agent", "--host", "net3", "--agents", "l3").Await("because it starts: 1 routers") // it was nobody's
+		programtest.Start(t, url, "neutron-agent", "--host", "net3", "--agents", "l3").Await("because it starts: 1 routers") // no agent served it
 		o.Do(api, "delete_router", map[string]any{"id": r.ID})
 		o.Do(api, "delete_network", map[string]any{"id": blue.ID})
 	})

@@ -33,7 +33,7 @@ func TestMistakes(t *testing.T) {
 		{`the upgrade level of compute is "quince"`, []string{"nova-conductor", "--upgrade-level", "compute=quince"}},
 		{`the upgrade level of conductor is "queens"`, []string{"nova-api", "--upgrade-level", "conductor=queens"}},
 		{`the upgrade level of scheduler is "4"`, []string{"nova-compute", "--upgrade-level", "scheduler=4"}},
-		{`the name "own" is that of the program's own cell`, []string{"nova-scheduler", "--cell", "own=local://"}},
+		{`the name "own" means the program's own cell`, []string{"nova-scheduler", "--cell", "own=local://"}},
 		{"cell cell2: ", []string{"nova-scheduler", "--cell", "cell2=rabbit://localhost"}},
 		{`there is no release "quince", but gazpacho, queens, wallaby, zed`, []string{"nova-compute", "--release", "quince"}},
 		{"--migration-time not negative", []string{"nova-compute", "--migration-time", "-1s"}},
@@ -62,7 +62,7 @@ func typeOf(err error) string {
 	return ""
 }
 
-// Who asks for what cannot be is told so, and nobody logs it.
+// A caller that asks for the impossible is told so, and no log mentions it.
 func TestMistakesOfOperators(t *testing.T) {
 	programtest.OnEach(t, func(t *testing.T, url string) {
 		f := startFleet(t, url)

@@ -30,7 +30,7 @@ func TestComputeIsKilled(t *testing.T) {
 		f.do("boot", map[string]any{"name": "f"})
 		c2.Await("c2: builds f")
 		f.runs("f", "c2")
-		f.runs("a", "c1") // as far as anybody knows
+		f.runs("a", "c1") // as far as is known
 		c1 = f.start("nova-compute", "c1")
 		c1.Await("c1: nova-compute of gazpacho is ready, with 2 instances")
 		f.do("reboot", map[string]any{"server": "a"})
@@ -147,7 +147,7 @@ func TestConductorStopsDuringBuild(t *testing.T) {
 		f.scheduler.Signal(syscall.SIGSTOP)
 		f.do("boot", map[string]any{"name": "vm", "count": 10})
 		conductor.Signal(syscall.SIGTERM)
-		time.Sleep(2 * time.Second) // nobody reaches it any more
+		time.Sleep(2 * time.Second) // no client reaches it any more
 		f.scheduler.Signal(syscall.SIGCONT)
 		ended(t, conductor)
 		f.start("nova-conductor", "ctl", db...).Await(" is ready")

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) { leak.Main(m) }
 // patience is how long a program may take before it is killed.
 const patience = 2 * time.Minute
 
-// programs are those of the example, built.
+// programs are the example's, built.
 type programs string
 
 // build builds them, until the end of the test.

@@ -68,7 +68,7 @@ func (p programs) majors(t *testing.T) {
 var (
 	ports = regexp.MustCompile(`(?:127\.0\.0\.1:\d+|unix:\S+?\.sock)`)
 	since = regexp.MustCompile(`known for \d+s`)
-	// Anybody may run what is for any server.
+	// Any server may run what is for any server.
 	anybody = regexp.MustCompile(`(my_remote_method\(a, b\): )\w+, a 1\.\d server`)
 	capped  = regexp.MustCompile(`\w+, a 1\.\d server, ran it at 1\.1 with arg2=\S+( \S+ \S+)?`)
 )

@@ -1,3 +1,3 @@
 // Package program has the Go programs of `make interop`. python/interop and typescript/interop have
-// those of the other languages: what one serves, all do.
+// the programs of the other languages: what one serves, all do.
 package program

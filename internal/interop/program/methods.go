@@ -23,7 +23,7 @@ const PortNotFoundType = "ports.PortNotFound"
 // Error returns the same text as in the other languages.
 func (e *PortNotFound) Error() string { return fmt.Sprintf("no port %d", e.Port) }
 
-// methods are those of a server.
+// methods are what a server offers.
 type methods struct {
 	name   string
 	events *wire.Writer

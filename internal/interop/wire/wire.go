@@ -22,13 +22,13 @@ const (
 
 // Request asks a client program to do something.
 type Request struct {
-	// ID is that of the reply.
+	// ID is the reply's.
 	ID int `json:"id"`
 	// Do is one of the verbs.
 	Do string `json:"do"`
 	// Of is the ID of the request to break off, for Cancel.
 	Of int `json:"of,omitempty"`
-	// Topic, Server and Version are those of the target; the latter two may be empty.
+	// Topic, Server and Version are the target's; the latter two may be empty.
 	Topic   string `json:"topic,omitempty"`
 	Server  string `json:"server,omitempty"`
 	Version string `json:"version,omitempty"`
@@ -48,7 +48,7 @@ type Request struct {
 // Reply answers a request: with a result or an error.
 type Reply struct {
 	ID int `json:"id"`
-	// Result is that of the call; the names of the servers that accepted a fanout, null if the
+	// Result is the result of the call; the names of the servers that accepted a fanout, null if the
 	// library does not tell; an object of results by server for a gather; the list of the items for
 	// a multicall.
 	Result json.RawMessage `json:"result"`
@@ -65,7 +65,7 @@ type Error struct {
 	// Server is the instance that the error names, if any.
 	Server  string `json:"server,omitempty"`
 	Message string `json:"message"`
-	// Type, Text and Hops are those of a remote error.
+	// Type, Text and Hops describe a remote error.
 	Type string   `json:"type,omitempty"`
 	Text string   `json:"text,omitempty"`
 	Hops []string `json:"hops,omitempty"`

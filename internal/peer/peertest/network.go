@@ -68,7 +68,7 @@ func (n *Network) Delay(addr string, d time.Duration) {
 	n.delays[addr] = d
 }
 
-// Dials returns how often somebody tried to connect to an address.
+// Dials returns how often a connection to an address was tried.
 func (n *Network) Dials(addr string) int {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -104,7 +104,8 @@ func verifier(t *testing.T, text []byte) *Verifier {
 	return v
 }
 
-// wantRefused checks that a token is refused, and that the error has a text and nothing of the token.
+// wantRefused checks that a token is refused, and that the error has a text and nothing of the
+// token.
 func wantRefused(t *testing.T, v *Verifier, token, text string) {
 	t.Helper()
 	subject, expires, err := v.Verify(t.Context(), token)
@@ -252,8 +253,8 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// A file that is replaced counts within a second. One that is broken or removed leaves the keys, and
-// is logged once.
+// A file that is replaced counts within a second. One that is broken or removed leaves the keys,
+// and is logged once.
 func TestKeysChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := write(t, public(ecKey()))

@@ -120,7 +120,7 @@ func parseKey(raw []byte) (key, error) {
 
 var errNotPublic = errors.New("it is not public: a program that verifies tokens must not be able to issue them")
 
-// parsePEM reads public keys, and those of certificates, in PEM form.
+// parsePEM reads public keys, also of certificates, in PEM form.
 func parsePEM(text []byte) (keys []key, err error) {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		k, err := parseBlock(block)

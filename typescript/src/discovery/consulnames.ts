@@ -88,7 +88,7 @@ export interface Service {
   Check: Record<string, string>;
 }
 
-/** Returns the service of an instance, whose check follows that of its process. */
+/** Returns the service of an instance, whose check follows its process's. */
 export function instanceService(i: Instance, ids: IDs, processID: string): Service {
   const { host, port } = hostPort(i);
   const meta: Record<string, string> = {

@@ -73,7 +73,7 @@ def _random() -> str:
 
 
 def instance_service(i: Instance, ids: IDs, process_id: str) -> dict[str, Any]:
-    """Return the service of an instance, whose check follows that of its process."""
+    """Return the service of an instance, whose check follows its process's."""
     host, port = _host_port(i)
     meta = {
         "rpc-exchange": i.exchange,
