@@ -246,7 +246,7 @@ func (t *Trust) clientConfig() (config *tls.Config, shown *snapshot) {
 }
 
 // serverConfig returns what a connection from a client is made with now. If the chains are not nil,
-// they are set by the handshake, in place of those of package tls.
+// they are set by the handshake, in place of package tls's own.
 func (t *Trust) serverConfig() (config *tls.Config, shown *snapshot, chains *[][]*x509.Certificate) {
 	if t.config.TLS != nil {
 		config = t.config.TLS.Clone()

@@ -29,7 +29,7 @@ const (
 // patience bounds each phase and each message.
 const patience = 2 * time.Minute
 
-// bufferSize is that of a connection, each way: small, since there are many.
+// bufferSize is the size of a buffer of a connection, each way: small, since there are many.
 const bufferSize = 4 << 10
 
 // atOnce is how many agents start, report or stop at a time.

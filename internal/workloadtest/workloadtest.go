@@ -78,7 +78,7 @@ func (a *API) Stop() {
 	<-a.ended
 }
 
-// Give gives a certificate, the authorities of its trust domain, and those of others by their
+// Give gives a certificate, the authorities of its trust domain, and other domains' by their
 // names.
 func (a *API) Give(c *tlstest.Certificate, own []*tlstest.Authority, others map[string]*tlstest.Authority) {
 	a.t.Helper()
