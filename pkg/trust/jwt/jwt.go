@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -86,10 +87,10 @@ func Open(c Config) (*Verifier, error) {
 }
 
 // Verify returns "ISSUER/SUBJECT", and the expiry with the leeway, for a token that is valid now:
-// one of the keys signed it by an asymmetric algorithm, its issuer and audience are those of the
-// configuration, it has a subject and an expiry, and it has at most 8 KiB. An error says which
-// check failed, and does not contain the token. Verify does not use the context: it reads a local
-// file at most.
+// one of the keys signed it by an asymmetric algorithm, it is of no type for another purpose, its
+// issuer and audience are as configured, it has a subject and an expiry, and it has at
+// most 8 KiB. An error says which check failed, and does not contain the token. Verify does not use
+// the context: it reads a local file at most.
 func (v *Verifier) Verify(_ context.Context, token string) (subject string, expires time.Time, err error) {
 	if len(token) > maxToken {
 		return "", time.Time{}, fmt.Errorf("it has %d bytes, and may have %d", len(token), maxToken)
@@ -100,6 +101,9 @@ func (v *Verifier) Verify(_ context.Context, token string) (subject string, expi
 	}
 	claims, err := v.claims(parsed)
 	if err != nil {
+		return "", time.Time{}, err
+	}
+	if err := checkType(parsed.Headers[0].ExtraHeaders[jose.HeaderType]); err != nil {
 		return "", time.Time{}, err
 	}
 	if err := v.config.check(claims, time.Now()); err != nil {
@@ -134,6 +138,24 @@ func (v *Verifier) claims(token *jwt.JSONWebToken) (*jwt.Claims, error) {
 		return nil, fmt.Errorf("no key has its key id and is for its algorithm, %s", h.Algorithm)
 	}
 	return nil, errors.New("its signature is wrong, or its claims are malformed")
+}
+
+// checkType returns an error if a token says that it is for another purpose: issuers sign tokens
+// that tell of a logout, or prove a key, with the same keys. The types for access are types of
+// RFC 7519 and RFC 9068; many issuers write none.
+func checkType(typ any) error {
+	switch text, isText := typ.(string); {
+	case typ == nil:
+		return nil
+	case !isText:
+		return errors.New("its type (typ) is no text")
+	default:
+		switch strings.TrimPrefix(strings.ToLower(text), "application/") { // RFC 7515, 4.1.9
+		case "jwt", "at+jwt":
+			return nil
+		}
+		return fmt.Errorf("its type (typ) is %.100q, which is for another purpose: it must be JWT or at+jwt, or left out", text)
+	}
 }
 
 // check returns an error that says which claim is wrong. The claims are the issuer's, since one of

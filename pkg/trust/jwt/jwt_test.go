@@ -104,8 +104,7 @@ func verifier(t *testing.T, text []byte) *Verifier {
 	return v
 }
 
-// wantRefused checks that a token is refused, and that the error has a text and nothing of the
-// token.
+// wantRefused checks that a token is refused, and that the error has a text and nothing of the token.
 func wantRefused(t *testing.T, v *Verifier, token, text string) {
 	t.Helper()
 	subject, expires, err := v.Verify(t.Context(), token)
@@ -253,8 +252,8 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-// A file that is replaced counts within a second. One that is broken or removed leaves the keys,
-// and is logged once.
+// A file that is replaced counts within a second. One that is broken or removed leaves the keys, and
+// is logged once.
 func TestKeysChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := write(t, public(ecKey()))
@@ -292,4 +291,25 @@ func TestKeysChange(t *testing.T) {
 		wantAnn(t, v, old)
 		wantAnn(t, v, young)
 	})
+}
+
+// Only tokens for access count: the issuer signs others with the same keys.
+func TestTypes(t *testing.T) {
+	key := edKey()
+	v := verifier(t, public(key))
+	of := func(typ any) string {
+		options := &jose.SignerOptions{}
+		if typ != nil {
+			options = options.WithHeader(jose.HeaderType, typ)
+		}
+		signer := must(jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: key}, options))
+		return must(must(signer.Sign(must(json.Marshal(good(nil))))).CompactSerialize())
+	}
+	for _, typ := range []any{nil, "JWT", "jwt", "at+jwt", "AT+JWT", "application/at+jwt", "application/jwt"} {
+		wantAnn(t, v, of(typ))
+	}
+	for _, typ := range []any{"", "JOSE", "logout+jwt", "dpop+jwt", "secevent+jwt", "application/application/jwt", "at+jwt ", "text/jwt", strings.Repeat("x", 1000)} {
+		wantRefused(t, v, of(typ), "its type (typ) is")
+	}
+	wantRefused(t, v, of(7), "its type (typ) is no text")
 }
