@@ -56,7 +56,7 @@ var (
 	_ carrier.Link    = (*link)(nil)
 )
 
-// New returns a carrier whose connections, and whose messages beside sessions, are those of another
+// New returns a carrier that has the connections of another one, and sends messages beside sessions
 // one, which it closes.
 func New(inner *grpccarrier.Carrier, config Config) *Carrier {
 	c := &Carrier{Carrier: inner, config: config, links: map[*peer.Peer]*link{}, sessions: map[*session]bool{}}
