@@ -57,7 +57,7 @@ var (
 )
 
 // New returns a carrier that has the connections of another one, and sends messages beside sessions
-// one, which it closes.
+// over it. It closes the other one.
 func New(inner *grpccarrier.Carrier, config Config) *Carrier {
 	c := &Carrier{Carrier: inner, config: config, links: map[*peer.Peer]*link{}, sessions: map[*session]bool{}}
 	c.pendings.New = func() any { return &pending{done: make(chan struct{}, 1)} }
