@@ -1,7 +1,8 @@
 /** Transport URLs: how programs find each other. docs/discovery.md has the grammar. */
 
 import { normalize } from "node:path";
-import { CONSUL_PARAMETERS, openConsul } from "./discovery/consul.js";
+import { CONSUL_PARAMETERS } from "./discovery/agents.js";
+import { ConsulRegistry } from "./discovery/consul.js";
 import { LocalRegistry } from "./discovery/local.js";
 import type { Registry } from "./discovery/registry.js";
 import { StaticRegistry } from "./discovery/static.js";
@@ -45,11 +46,11 @@ export function parseURL(url?: string, exchange?: string): Settings {
   return {
     exchange: chosen,
     trust: new Trust(parameters),
-    openRegistry: opener(scheme, rest, chosen),
+    openRegistry: opener(scheme, rest, chosen, parameters),
   };
 }
 
-function opener(scheme: string, rest: string, exchange: string) {
+function opener(scheme: string, rest: string, exchange: string, parameters: ReadonlyMap<string, string>) {
   return (log: Logger): Registry => {
     switch (scheme) {
       case "static":
@@ -57,7 +58,7 @@ function opener(scheme: string, rest: string, exchange: string) {
       case "local":
         return new LocalRegistry(directory(rest), log);
       default:
-        return openConsul();
+        return new ConsulRegistry(rest, parameters, log);
     }
   };
 }
