@@ -17,8 +17,8 @@ import {
   MulticallRequestSchema,
   RPCService,
 } from "../src/gen/oslorpc/v1/rpc_pb.js";
-import { type Instance, method, open, type Transport } from "../src/index.js";
-import { type Case, load } from "./golden.js";
+import { type Instance, open, type Transport } from "../src/index.js";
+import { type Case, goldenEndpoints, load } from "./golden.js";
 
 const GOLDEN_BOOT = "5f0e7c1a9b3d2e48";
 const requests = { Call: CallRequestSchema, Cast: CastRequestSchema, Multicall: MulticallRequestSchema };
@@ -32,26 +32,7 @@ beforeAll(async () => {
     listen: "127.0.0.1:0",
     log: { debug() {}, info() {}, warn() {}, error() {} },
   });
-  const golden = {
-    add: method(
-      { arguments: { a: "integer", b: "integer" }, result: "integer" },
-      (_, { a, b }) => BigInt(a) + BigInt(b),
-    ),
-    echo: (_: unknown, args: object) => args,
-    fail: method({ arguments: {} }, () => {
-      throw new TypeError("broken");
-    }),
-    count: method({ arguments: { n: "integer" } }, function* (_, { n }) {
-      for (let i = 1; i <= n; i++) {
-        yield i;
-      }
-    }),
-  };
-  const other = { whoami: method({ arguments: {} }, () => "node1") };
-  const server = transport.server({ topic: "golden", server: "node1" }, [
-    { version: "1.2", methods: golden },
-    { namespace: "other", version: "2.0", methods: other },
-  ]);
+  const server = transport.server({ topic: "golden", server: "node1" }, goldenEndpoints);
   instance = await server.start();
   baseUrl = `http://${instance.addr}`;
 });

@@ -110,10 +110,10 @@ export class Client {
     });
   }
 
-  /** Has every server accept a message, and returns a report on each. */
+  /** Has every server accept a message, whatever server the target names, and returns a report on each. */
   async fanout(method: string, args: Arguments = {}, options: OperationOptions = {}): Promise<Report> {
     return this.#thrown(async () => {
-      const op = this.#operation(method, args, options, CAST_TIMEOUT);
+      const op = this.#everyone.#operation(method, args, options, CAST_TIMEOUT);
       const audience = await this.#audience(op);
       return audience.report((e) => sendCast(op, e));
     });
@@ -126,7 +126,7 @@ export class Client {
     options: OperationOptions = {},
   ): AsyncGenerator<Reply<R>, void> {
     const { op, audience } = await this.#thrown(async () => {
-      const op = this.#operation(method, args, options, CALL_TIMEOUT);
+      const op = this.#everyone.#operation(method, args, options, CALL_TIMEOUT);
       return { op, audience: await this.#audience(op) };
     });
     yield* audience.replies(this.#call(op), this.#host.errors) as AsyncGenerator<Reply<R>, void>;
@@ -190,6 +190,11 @@ export class Client {
     const failFast = this.options.failFast ?? false;
     const entries = await known(this.#topic(target), { deadline, failFast, signal: options.signal });
     return ceiling(entries, target.namespace ?? "", wanted, target.server);
+  }
+
+  /** The client for messages that all servers get, whatever server the target names. */
+  get #everyone(): Client {
+    return this.target.server === undefined ? this : this.prepare({ server: undefined });
   }
 
   #call(op: Operation): (e: Entry) => Promise<unknown> {

@@ -22,8 +22,12 @@ function settings(op: Operation): { timeoutMs: number; signal: AbortSignal | und
   return { timeoutMs: op.message.deadline - performance.now(), signal: op.message.signal };
 }
 
-function request(op: Operation, e: Entry): { message: MessageInitShape<typeof MessageSchema> } {
-  return { message: create(MessageSchema, { ...op.content, instanceId: e.instance.id }) };
+function request(op: Operation, { instance }: Entry): { message: MessageInitShape<typeof MessageSchema> } {
+  const message = create(MessageSchema, { ...op.content, instanceId: instance.id });
+  if (message.target && !instance.id && instance.server) {
+    message.target.server = instance.server; // servers at one static address are told apart by their names
+  }
+  return { message };
 }
 
 /** Makes a call. */

@@ -1,0 +1,104 @@
+/** TLS between Go and this package, by the parameters of the URL. */
+
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { open, type RPCError } from "../src/index.js";
+import { freePorts, newTopic, opened, runGo, serveGo } from "./programs.js";
+
+let pki: string;
+
+function openssl(...args: string[]): void {
+  execFileSync("openssl", args, { cwd: pki, stdio: "pipe" });
+}
+
+beforeAll(() => {
+  pki = mkdtempSync(join(tmpdir(), "pki"));
+  const key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+  for (const name of ["ca", "other"]) {
+    openssl(
+      "req",
+      "-x509",
+      ...key,
+      "-days",
+      "2",
+      "-keyout",
+      `${name}.key`,
+      "-out",
+      `${name}.pem`,
+      "-subj",
+      `/CN=${name}`,
+    );
+  }
+  writeFileSync(
+    join(pki, "ext"),
+    "subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth\n",
+  );
+  openssl("req", ...key, "-keyout", "node.key", "-out", "node.csr", "-subj", "/CN=node");
+  const signed = ["-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "2", "-extfile", "ext"];
+  openssl("x509", "-req", "-in", "node.csr", ...signed, "-out", "node.pem");
+});
+
+afterAll(() => rmSync(pki, { recursive: true, force: true }));
+
+function secured(url: string, ca = "ca.pem"): string {
+  return `${url}?ca=${join(pki, ca)}&cert=${join(pki, "node.pem")}&key=${join(pki, "node.key")}`;
+}
+
+test("a client calls a Go server, and trusts no other", async () => {
+  const [port] = await freePorts(1);
+  const topic = newTopic();
+  const url = `static://${topic}=127.0.0.1:${port}`;
+  await serveGo(secured(url), topic, "node1", "--listen", `127.0.0.1:${port}`);
+  const call = (from: string) =>
+    opened(from)
+      .client({ topic }, { failFast: true, timeoutMs: 10_000 })
+      .call("add", { a: 1, b: 2 })
+      .catch((e: unknown) => e);
+  expect(await call(secured(url))).toBe(3);
+  const untrusted = await call(secured(url, "other.pem"));
+  expect(untrusted).toMatchObject({ kind: "Untrusted", safeToRetry: true });
+  const named = await call(`${secured(url)}&server-name=elsewhere.example`);
+  expect(named).toMatchObject({ kind: "Untrusted", safeToRetry: true });
+  expect((named as RPCError).message).toContain("elsewhere.example");
+  expect(await call(url)).toMatchObject({ safeToRetry: true });
+});
+
+test("a server answers a Go client that proves its identity, and no other", async () => {
+  const topic = newTopic();
+  const transport = opened(secured("static://other=127.0.0.1:1"), {
+    log: { debug() {}, info() {}, warn() {}, error() {} },
+  });
+  const server = transport.server({ topic, server: "node1" }, [{ methods: { ok: () => "ok" } }]);
+  const { addr } = await server.start();
+  const url = `static://${topic}=${addr}`;
+  expect((await runGo(secured(url), "call", topic, "ok")).out).toBe('"ok"');
+  const stranger = await runGo(`${url}?ca=${join(pki, "ca.pem")}`, "call", topic, "ok", "--fail-fast");
+  expect(stranger.code).not.toBe(0);
+});
+
+test("plaintext leaves the machine only if that is allowed", async () => {
+  const far = opened("static://t=192.0.2.1:7000").client({ topic: "t" }, { failFast: true });
+  const e = await far.call("m").catch((e: unknown) => e);
+  expect((e as RPCError).message).toContain("insecure=true");
+  const everywhere = open("static://other=127.0.0.1:1", { listen: "0.0.0.0:0", advertise: "127.0.0.1" });
+  await expect(everywhere.server({ topic: "t", server: "s" }, []).start()).rejects.toThrow("insecure=true");
+  await everywhere.close();
+});
+
+test.each([
+  ["a certificate without its key", "local://?cert=x.pem", "needs its key"],
+  ["an unknown parameter", "local://?nope=1", 'unknown parameter "nope"'],
+  ["an unknown scheme", "amqp://host", 'unknown scheme "amqp"'],
+  ["no scheme", "localhost:8500", "has no scheme"],
+  ["a password", "consul://user:password@host", "no user names and passwords"],
+  ["a relative directory", "local://dir", "three slashes"],
+  ["a static entry without an address", "static://t", "is not of the form"],
+  ["a static entry twice", "static://t=a:1,t=a:1", "is there twice"],
+  ["a TTL that is none", "consul://host?ttl=soon", "is not a duration"],
+  ["two values for insecure", "local://?insecure=yes", "write true or false"],
+])("a URL with %s is refused", (_, url, says) => {
+  expect(() => open(url)).toThrow(says);
+});
