@@ -31,6 +31,8 @@ type goldenRequest struct {
 	// RPC is Call, Cast or Multicall. The request is one of its requests.
 	RPC     string          `json:"rpc"`
 	Request json.RawMessage `json:"request"`
+	// Headers are sent with it, each as its name and its value.
+	Headers [][2]string `json:"headers,omitempty"`
 	// Bytes are the request as it travels, with the id and the boot id "5f0e7c1a9b3d2e48".
 	Bytes []byte `json:"bytes"`
 	// Code and Kind are the error's; 0 and empty if there is none.
@@ -140,7 +142,11 @@ func (c goldenRequest) encode(t *testing.T, instance string) []byte {
 // ask sends the request, and returns it with the answer.
 func (c goldenRequest) ask(t *testing.T, conn *grpc.ClientConn, instance string) goldenRequest {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(metadata.NewOutgoingContext(t.Context(), nil), 10*time.Second)
+	headers := metadata.MD{}
+	for _, h := range c.Headers {
+		headers.Append(h[0], h[1])
+	}
+	ctx, cancel := context.WithTimeout(metadata.NewOutgoingContext(t.Context(), headers), 10*time.Second)
 	defer cancel()
 	client := pb.NewRPCServiceClient(conn)
 	c.Results, c.Code, c.Kind, c.NotStarted, c.Path = []json.RawMessage{}, 0, "", false, ""

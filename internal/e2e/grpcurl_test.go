@@ -52,6 +52,10 @@ func TestGrpcurl(t *testing.T) {
 			[]string{"-d", `{"message":{"target":{"topic":"e2e"},"method":"nope"}}`, address, "oslorpc.v1.RPCService/Call"},
 			[]string{"Unimplemented", "ERROR_KIND_NO_SUCH_METHOD", "work"}, 64 + 12,
 		},
+		"header that contradicts": {
+			[]string{"-H", "oslorpc-topic: other", "-d", `{"message":{"target":{"topic":"e2e"},"method":"work"}}`, address, "oslorpc.v1.RPCService/Call"},
+			[]string{"InvalidArgument", "ERROR_KIND_INVALID_TARGET", `"notStarted": true`, "oslorpc-topic", `"other"`, `"e2e"`}, 64 + 3,
+		},
 		"no target": {[]string{address, "oslorpc.v1.RPCService/Call"}, []string{"InvalidArgument", "message"}, 64 + 3},
 		"health":    {[]string{"-d", `{"service":"e2e"}`, address, "grpc.health.v1.Health/Check"}, []string{"SERVING"}, 0},
 		"introspection": {

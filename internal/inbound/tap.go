@@ -2,6 +2,7 @@ package inbound
 
 import (
 	"context"
+	"strings"
 
 	"google.golang.org/grpc/tap"
 
@@ -16,7 +17,8 @@ import (
 // Tap is the handler for [grpc.InTapHandle]. gRPC calls it with the headers of each RPC, before
 // anything else. It refuses RPCs of callers that do not prove who they are although the server
 // verifies tokens, of callers that have as many RPCs as they may have, and of those that send too
-// many a second. The header with a token that it verifies goes no further.
+// many a second. The header with a token that it verifies goes no further. Headers that speak of a
+// message of the contract are kept for [header.Contradiction].
 func (t *Tokens) Tap(ctx context.Context, info *tap.Info) (context.Context, error) {
 	var credentials []string
 	if t != nil {
@@ -41,8 +43,14 @@ func (t *Tokens) Tap(ctx context.Context, info *tap.Info) (context.Context, erro
 			return nil, errRate
 		}
 	}
+	if unproven == nil && strings.HasPrefix(info.FullMethodName, contractPrefix) {
+		ctx = header.Note(ctx, info.Header) // it is the map in ctx
+	}
 	return ctx, unproven
 }
+
+// contractPrefix begins the names of methods whose requests say everything.
+const contractPrefix = "/oslorpc.v1."
 
 // The statuses for RPCs that are refused.
 var (

@@ -67,7 +67,9 @@ func (s *Services) directCall(ctx context.Context, d *direct) (any, error) {
 	if d.request.Full != nil {
 		return s.Call(ctx, d.request.Full)
 	}
-	d.read(ctx)
+	if err := d.read(ctx); err != nil {
+		return nil, err
+	}
 	d.in.inPlace()
 	result, err := s.run(ctx, &d.in)
 	switch {
@@ -86,14 +88,20 @@ func (s *Services) directCast(ctx context.Context, d *direct) (any, error) {
 	if d.request.Full != nil {
 		return s.Cast(ctx, &pb.CastRequest{Message: d.request.Full.GetMessage()})
 	}
-	d.read(ctx)
+	if err := d.read(ctx); err != nil {
+		return nil, err
+	}
 	return s.accept(ctx, &d.in)
 }
 
-// read takes a usual request in.
-func (d *direct) read(ctx context.Context) {
+// read takes a usual request in. The error is a status.
+func (d *direct) read(ctx context.Context) error {
 	in, r := &d.in, &d.request
 	in.from(ctx, nil)
 	in.Target, in.Method, in.ID, in.InstanceID, in.OrderKey = r.Target, r.Method, r.ID, r.InstanceID, r.OrderKey
 	in.Kwargs, in.Context = r.Kwargs, r.Context
+	if err := in.agree(ctx); err != nil {
+		return statusOf(about(in.Method, err), nil)
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/inbound"
 	"github.com/oslorpc/oslorpc/internal/payload"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
@@ -37,7 +38,10 @@ func (in *incoming) readMessage(ctx context.Context, m *pb.Message) error {
 		Exchange: t.GetExchange(), Topic: t.GetTopic(), Namespace: t.GetNamespace(),
 		Version: t.GetVersion(), Server: t.GetServer(), Fanout: t.GetFanout(),
 	}
-	var err error
+	err := in.agree(ctx)
+	if err != nil {
+		return err
+	}
 	if in.Missed, err = length("missed", m.GetMissed()); err != nil {
 		return err
 	}
@@ -45,6 +49,18 @@ func (in *incoming) readMessage(ctx context.Context, m *pb.Message) error {
 		return err
 	}
 	in.encoded, in.Content = m, in
+	return nil
+}
+
+// agree returns an error if the headers of the RPC contradict the message.
+func (in *incoming) agree(ctx context.Context) error {
+	err := header.Contradiction(ctx, &header.Request{
+		Exchange: in.Target.Exchange, Topic: in.Target.Topic, Server: in.Target.Server,
+		Instance: in.InstanceID, ID: in.ID, OrderKey: in.OrderKey,
+	}, in.Target.Version)
+	if err != nil {
+		return invalid(err.Error())
+	}
 	return nil
 }
 

@@ -45,15 +45,19 @@ function rpc() {
 
 async function answer(c: Case, message: Message | undefined): Promise<(Payload | undefined)[]> {
   const given = message === undefined ? {} : { message };
+  const headers = new Headers();
+  for (const [name, value] of (c["headers"] ?? []) as [string, string][]) {
+    headers.append(name, value);
+  }
   if (c["rpc"] === "Call") {
-    return [(await rpc().call(given)).result];
+    return [(await rpc().call(given, { headers })).result];
   }
   if (c["rpc"] === "Cast") {
-    await rpc().cast(given);
+    await rpc().cast(given, { headers });
     return [];
   }
   const items: (Payload | undefined)[] = [];
-  for await (const { item } of rpc().multicall(given)) {
+  for await (const { item } of rpc().multicall(given, { headers })) {
     items.push(item);
   }
   return items;
@@ -123,6 +127,7 @@ test("headers that contradict the request are refused", async () => {
     code: Code.InvalidArgument,
     kind: ErrorKind.INVALID_TARGET,
   });
+  await expect(send("other")).rejects.toThrow(/oslorpc-topic says "other", and the request says "golden"/);
 });
 
 test("RPCs that it does not know are refused with a detail", async () => {

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import re
+import urllib.parse
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -23,7 +26,9 @@ _HEADERS = {
     "oslorpc-version": lambda m: m.target.version,
     "oslorpc-instance": lambda m: m.instance_id,
     "oslorpc-id": lambda m: m.id,
+    "oslorpc-order-key": lambda m: m.order_key,
 }
+_MALFORMED = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
 class Served:
@@ -69,11 +74,31 @@ def check_times(m: pb.Message) -> None:
 
 
 def check_headers(m: pb.Message, headers: Iterable[tuple[str, Any]]) -> None:
-    """Refuse a message whose headers contradict it."""
+    """Refuse a message whose headers contradict it, or are malformed."""
+    seen: set[str] = set()
     for key, value in headers:
         said = _HEADERS.get(key)
-        if said is not None and said(m) != value:
-            raise _invalid(f"the header {key} says {value!r:.64}, and the request says {said(m)!r:.64}: leave it out")
+        if said is None:
+            continue
+        if key in seen:
+            raise _invalid(f"the header {key} was sent more than once: send it once")
+        seen.add(key)
+        claimed, meant = _unescape(key, value), said(m)
+        if claimed != meant:
+            says = f"says {meant!r:.64}" if meant else "says nothing of it"
+            raise _invalid(f"the header {key} says {claimed!r:.64}, and the request {says}: leave the header out")
+
+
+def _unescape(key: str, value: str) -> str:
+    """Return what a header says, whose value is percent-encoded."""
+    if not value:
+        raise _invalid(f"the header {key} is empty: leave it out to say nothing")
+    if "%" not in value:
+        return value
+    if not _MALFORMED.search(value):
+        with contextlib.suppress(UnicodeDecodeError):
+            return urllib.parse.unquote(value, errors="strict")
+    raise _invalid(f"the header {key}: {value!r:.64} is malformed: percent-encode the name's UTF-8 bytes")
 
 
 def seconds(duration: Any) -> float:

@@ -26,6 +26,7 @@ const headerFields: Readonly<Record<string, (m: Message) => string>> = {
   "oslorpc-version": (m) => m.target?.version ?? "",
   "oslorpc-instance": (m) => m.instanceId,
   "oslorpc-id": (m) => m.id,
+  "oslorpc-order-key": (m) => m.orderKey,
 };
 
 /** A server of the process, as messages find it. */
@@ -79,16 +80,36 @@ function versionOf(m: Message): Version {
   }
 }
 
-/** Refuses a message whose headers contradict it. */
+/** Refuses a message whose headers contradict it, or are malformed. */
 export function checkHeaders(m: Message, headers: Headers): void {
   for (const [name, said] of Object.entries(headerFields)) {
     const value = headers.get(name);
-    if (value !== null && value !== said(m)) {
-      const shown = [value, said(m)].map((text) => JSON.stringify(text.slice(0, 64)));
-      throw invalidTarget(
-        `the header ${name} says ${shown[0]}, and the request says ${shown[1]}: leave it out`,
-      );
+    if (value === null) {
+      continue;
     }
+    const claimed = decoded(name, value);
+    const meant = said(m);
+    if (claimed !== meant) {
+      const says = meant ? `says ${JSON.stringify(meant.slice(0, 64))}` : "says nothing of it";
+      const claim = JSON.stringify(claimed.slice(0, 64));
+      throw invalidTarget(`the header ${name} says ${claim}, and the request ${says}: leave the header out`);
+    }
+  }
+}
+
+/** Returns what a header says, whose value is percent-encoded. */
+function decoded(name: string, value: string): string {
+  if (value === "") {
+    throw invalidTarget(`the header ${name} is empty: leave it out to say nothing`);
+  }
+  if (value.includes(",")) {
+    throw invalidTarget(`the header ${name} was sent more than once: send it once`);
+  }
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    const shown = JSON.stringify(value.slice(0, 64));
+    throw invalidTarget(`the header ${name}: ${shown} is malformed: percent-encode the name's UTF-8 bytes`);
   }
 }
 

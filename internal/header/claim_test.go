@@ -1,0 +1,65 @@
+package header
+
+import (
+	"strings"
+	"testing"
+
+	"google.golang.org/grpc/metadata"
+)
+
+func TestContradiction(t *testing.T) {
+	t.Parallel()
+	said := Request{Exchange: "e", Topic: "größe", Instance: "b.1", ID: "7"}
+	for _, test := range []struct {
+		headers metadata.MD
+		want    []string // in the error; none for no error
+	}{
+		{metadata.MD{}, nil},
+		{metadata.Pairs("user-agent", "x", "topic", "other"), nil},
+		{metadata.Pairs(Exchange, "e", Topic, "gr%C3%B6%C3%9Fe", Instance, "b.1", ID, "7", Version, "1.2"), nil},
+		{metadata.Pairs(Report, "1", "oslorpc-unknown", "x", Context, "{}"), nil},
+		{metadata.Pairs(Topic, "other"), []string{Topic, `"other"`, `"größe"`}},
+		{metadata.Pairs(Exchange, "E"), []string{Exchange, `"E"`, `"e"`}},
+		{metadata.Pairs(Version, "1.02"), []string{Version, `"1.02"`, `"1.2"`}},
+		{metadata.Pairs(Instance, "b.2"), []string{Instance, `"b.2"`, `"b.1"`}},
+		{metadata.Pairs(ID, "8"), []string{ID, `"8"`, `"7"`}},
+		{metadata.Pairs(Server, "s"), []string{Server, `"s"`, "says nothing"}},
+		{metadata.Pairs(OrderKey, "k"), []string{OrderKey, `"k"`, "says nothing"}},
+		{metadata.Pairs(Server, ""), []string{Server, "empty"}},
+		{metadata.Pairs(Topic, "größe", Topic, "größe"), []string{Topic, "2 times"}},
+		{metadata.Pairs(Topic, "%"), []string{Topic, "percent-encode"}},
+	} {
+		err := Contradiction(Note(t.Context(), test.headers), &said, "1.2")
+		if (err == nil) != (test.want == nil) {
+			t.Errorf("%v: %v, want %q", test.headers, err, test.want)
+			continue
+		}
+		for _, part := range test.want {
+			if !strings.Contains(err.Error(), part) {
+				t.Errorf("%v: no %s in %v", test.headers, part, err)
+			}
+		}
+	}
+}
+
+// A request without headers of ours, as clients of this library send, costs nothing.
+func TestRequestsWithoutHeadersAllocateNothing(t *testing.T) {
+	md := metadata.Pairs(":authority", "localhost", "content-type", "application/grpc", "user-agent", "a grpc-go/1.85")
+	ctx, said := t.Context(), Request{Topic: "t"}
+	n := testing.AllocsPerRun(100, func() {
+		if err := Contradiction(Note(ctx, md), &said, ""); err != nil {
+			t.Error(err)
+		}
+	})
+	if n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func BenchmarkContradictionNone(b *testing.B) {
+	md := metadata.Pairs(":authority", "localhost", "content-type", "application/grpc", "user-agent", "a grpc-go/1.85")
+	said := Request{Topic: "t"}
+	for b.Loop() {
+		_ = Contradiction(Note(b.Context(), md), &said, "")
+	}
+}
