@@ -122,7 +122,7 @@ func (e *execution) inPlace(t *ticket) error {
 // come again.
 func (e *execution) outcome(started bool, err error) error {
 	if !started {
-		err = e.dispatcher.expired(err)
+		err = e.dispatcher.expired(e.ctx, err)
 	}
 	if rpc.SafeToRetry(err) {
 		e.dispatcher.forget(e.request)

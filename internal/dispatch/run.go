@@ -3,6 +3,8 @@ package dispatch
 import (
 	"context"
 	"errors"
+	"fmt"
+	"time"
 
 	"github.com/oslorpc/oslorpc/internal/msgcontext"
 	"github.com/oslorpc/oslorpc/internal/refusal"
@@ -106,6 +108,23 @@ func (e *execution) streams() bool {
 	return e.request.Delivery == rpc.DeliveryMulticall || e.request.Delivery == rpc.DeliveryStream
 }
 
+// TimeLimitError is the cause of the end of a context whose message took as long as the process
+// lets any take.
+type TimeLimitError time.Duration
+
+// Error returns why the context ended.
+func (e TimeLimitError) Error() string {
+	return fmt.Sprintf("the time that the server gives a message (CallTime, %v)", time.Duration(e))
+}
+
+// late names the time that passed for a message whose context ended.
+func late(ctx context.Context) string {
+	if e, is := errors.AsType[TimeLimitError](context.Cause(ctx)); is {
+		return e.Error()
+	}
+	return "the deadline"
+}
+
 // cutShort returns an error if a stream ended when the deadline had passed, or when its server was
 // stopped by force. The method may have had more to say, so the caller must not take the stream for
 // complete.
@@ -114,7 +133,7 @@ func (e *execution) cutShort(ctx context.Context) error {
 	case e.dispatcher.base.Err() != nil:
 		return ErrCut()
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return &rpc.Error{Kind: rpc.Timeout, Cause: ctx.Err(), Message: "the deadline passed before the stream ended"}
+		return &rpc.Error{Kind: rpc.Timeout, Cause: ctx.Err(), Message: late(ctx) + " passed before the stream ended"}
 	default:
 		return nil
 	}
@@ -128,7 +147,7 @@ func (d *Dispatcher) failed(e *execution, err error) error {
 	case !ok:
 		return d.discreet(e, err)
 	case errors.Is(e.ctx.Err(), context.DeadlineExceeded) && failure.is(context.DeadlineExceeded):
-		return &rpc.Error{Kind: rpc.Timeout, Cause: failure.Err, Message: "the deadline passed while the method ran"}
+		return &rpc.Error{Kind: rpc.Timeout, Cause: failure.Err, Message: late(e.ctx) + " passed while the method ran"}
 	}
 	cause := failure.remote(d.config.Name, d.config.Describe)
 	if d.config.Discreet {
@@ -144,11 +163,11 @@ func (d *Dispatcher) failed(e *execution, err error) error {
 
 // expired is the error for a message whose caller left before it ran, or whose server was stopped
 // by force.
-func (d *Dispatcher) expired(err error) error {
+func (d *Dispatcher) expired(ctx context.Context, err error) error {
 	if d.base.Err() != nil {
 		return refusal.New(refusal.Stopping)
 	}
-	e := &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Cause: err, Message: "the deadline passed before a worker was free; it was not started"}
+	e := &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Cause: err, Message: late(ctx) + " passed before a worker was free; it was not started"}
 	if errors.Is(err, context.Canceled) {
 		e.Kind, e.Message = rpc.Canceled, "the caller went away before a worker was free; it was not started"
 	}

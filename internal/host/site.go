@@ -80,7 +80,7 @@ func newSite(ctx context.Context, c *Config) (*site, error) {
 	s.budget = limits.New(bounds, c.Log)
 	s.listener = trackConns(listener, bounds.Connections, func(addr string) { s.budget.Refused(limits.Connections, "address "+addr) })
 	s.intake = intake.New(intake.Config{
-		BootID: s.bootID, Exchange: c.Exchange, MaxSize: c.Limits.MessageSize, Interceptors: c.Interceptors, Log: c.Log, Gate: guard,
+		BootID: s.bootID, Exchange: c.Exchange, MaxSize: c.Limits.MessageSize, CallTime: c.Limits.CallTime, Interceptors: c.Interceptors, Log: c.Log, Gate: guard,
 		Discreet: c.Trust.Hidden().Failures,
 		Refusals: s.budget.Refusals,
 	})

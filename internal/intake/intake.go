@@ -37,6 +37,8 @@ type Config struct {
 	Exchange string
 	// MaxSize bounds a request and a result, in bytes.
 	MaxSize int
+	// CallTime bounds how long a message may take for which its sender waits; 0 for no bound.
+	CallTime time.Duration
 	// Gate decides which callers may send what, before interceptors are asked; nil for all.
 	Gate *gate.Gate
 	// Refusals returns what the process refused because of its limits; nil for nothing.

@@ -117,12 +117,17 @@ func (m *Message) invalid(message string) error {
 	return &rpc.Error{Kind: rpc.InvalidTarget, Target: m.Target, Message: message, NotStarted: true}
 }
 
-// bound returns ctx with the end of the time that the sender still waits.
-func (m *Message) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	if m.Remaining == nil {
+// bound returns ctx with the end of the time that the sender still waits, and of the time that the
+// process gives a message; 0 for no bound.
+func (m *Message) bound(ctx context.Context, most time.Duration) (context.Context, context.CancelFunc) {
+	switch {
+	case m.Remaining != nil && (most == 0 || *m.Remaining <= most):
+		return context.WithTimeout(ctx, *m.Remaining)
+	case most == 0:
 		return ctx, func() {}
+	default:
+		return context.WithTimeoutCause(ctx, most, dispatch.TimeLimitError(most))
 	}
-	return context.WithTimeout(ctx, *m.Remaining)
 }
 
 // readContent reads the content if that is still to be done.
@@ -182,7 +187,7 @@ func (i *Intake) Call(ctx context.Context, m *Message) (result string, err error
 	if err := i.Find(ctx, m, rpc.DeliveryCall); err != nil {
 		return "", err
 	}
-	ctx, cancel := m.bound(ctx)
+	ctx, cancel := m.bound(ctx, i.config.CallTime)
 	defer cancel()
 	if ctx, err = i.enter(ctx, m, rpc.DeliveryCall); err != nil {
 		return "", m.Sign(err)
@@ -203,7 +208,7 @@ func (i *Intake) Cast(ctx context.Context, m *Message) (err error) {
 	if err := i.Find(ctx, m, rpc.DeliveryCast); err != nil {
 		return err
 	}
-	ctx, cancel := m.bound(ctx)
+	ctx, cancel := m.bound(ctx, 0)
 	defer cancel()
 	if ctx, err = i.enter(ctx, m, rpc.DeliveryCast); err != nil {
 		return m.Sign(err)
@@ -216,7 +221,7 @@ func (i *Intake) Multicall(ctx context.Context, m *Message, emit func(item strin
 	if err := i.Find(ctx, m, rpc.DeliveryMulticall); err != nil {
 		return err
 	}
-	ctx, cancel := m.bound(ctx)
+	ctx, cancel := m.bound(ctx, i.config.CallTime)
 	defer cancel()
 	if ctx, err = i.enter(ctx, m, rpc.DeliveryMulticall); err != nil {
 		return m.Sign(err)

@@ -37,7 +37,7 @@ func (i *Intake) Stream(ctx context.Context, m *Message, stream Stream) error {
 	if method == nil {
 		return m.Sign(noSuchMethod(m))
 	}
-	ctx, cancel := m.bound(ctx)
+	ctx, cancel := m.bound(ctx, i.config.CallTime)
 	defer cancel()
 	m.Typed.Invoke = func(ctx context.Context, _ dispatch.Emit) error {
 		bounded := &boundStream{Stream: stream, ctx: ctx, intake: i, message: m}

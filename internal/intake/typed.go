@@ -79,13 +79,17 @@ func (i *Intake) OpenTyped(ctx context.Context, m *Message, decode func(any) err
 // came with, and runs the method. Each call of Do is for a message of its own.
 func (u Unary) Do(ctx context.Context, request any) (reply any, err error) {
 	i, m := u.intake, u.Message
-	ctx, cancel := m.bound(ctx)
+	most, isCast := i.config.CallTime, m.typed.Rules.Methods[m.Method].Delivery != typed.Call
+	if isCast {
+		most = 0
+	}
+	ctx, cancel := m.bound(ctx, most)
 	defer cancel()
 	m.Typed.Arguments = request
 	if message, ok := request.(proto.Message); ok {
 		m.Typed.Size = proto.Size(message)
 	}
-	if m.typed.Rules.Methods[m.Method].Delivery != typed.Call {
+	if isCast {
 		return u.cast(ctx, request)
 	}
 	m.Typed.Invoke = func(ctx context.Context, _ dispatch.Emit) (err error) {

@@ -54,6 +54,11 @@ type Limits struct {
 	// CallerConnections is how many connections one caller may have: 1000 by default, and at most
 	// half of all. All connections from one address that proved no identity count together.
 	CallerConnections int
+	// CallTime bounds how long a message may take for which its sender waits, from its arrival to
+	// its end: a call, a multicall or a typed stream, but no cast. Then the context of the method
+	// ends, as at a deadline of the sender, which counts if it is earlier. There is no bound by
+	// default: a sender that gives no deadline may wait for ever.
+	CallTime time.Duration
 	// Progress is how long a peer may leave a message unfinished, or an answer unread that holds
 	// back others, without any progress: 10 seconds by default.
 	Progress time.Duration
