@@ -10,6 +10,7 @@ import (
 	"math"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -167,6 +168,18 @@ func (g *guarded) rpcs(m func() *pb.Message) map[string]func(context.Context) er
 			stream, err := stub.WatchVolumes(ctx, &v1.WatchVolumesRequest{})
 			return errors.Join(err, ended(stream))
 		},
+		"session call": func(ctx context.Context) error {
+			return g.inSession(ctx, &pb.SessionMessage{Message: m()})
+		},
+		"session cast": func(ctx context.Context) error {
+			return g.inSession(ctx, &pb.SessionMessage{Message: m(), Mode: pb.SessionMode_SESSION_MODE_CAST})
+		},
+		"session monitored call": func(ctx context.Context) error {
+			return g.inSession(ctx, &pb.SessionMessage{Message: m(), Mode: pb.SessionMode_SESSION_MODE_MONITORED_CALL})
+		},
+		"session typed call": func(ctx context.Context) error {
+			return g.inSession(ctx, &pb.SessionMessage{Message: &pb.Message{}, Path: v1.InventoryService_CreateVolume_FullMethodName})
+		},
 		"typed stream": func(ctx context.Context) error {
 			stream, err := stub.ImportVolumes(ctx)
 			if err != nil {
@@ -176,6 +189,21 @@ func (g *guarded) rpcs(m func() *pb.Message) map[string]func(context.Context) er
 			return err
 		},
 	}
+}
+
+// inSession sends a message in a session of its own, and returns its error.
+func (g *guarded) inSession(ctx context.Context, m *pb.SessionMessage) error {
+	c, err := openSession(ctx, pb.NewRPCServiceClient(g), &pb.SessionOpen{Id: make([]byte, idSize)})
+	if err != nil {
+		return err
+	}
+	m.Seq = 1
+	c.send(&pb.SessionRequest_Message{Message: m})
+	result, err := c.result()
+	if err != nil {
+		return err
+	}
+	return errors.Join(statusIn(result), c.end())
 }
 
 // ended returns the error of a stream; nil at its end.
@@ -197,8 +225,8 @@ func TestNoRPCBypassesInterceptors(t *testing.T) {
 	t.Parallel()
 	g := guard(t)
 	described := len(pb.RPCService_ServiceDesc.Methods) + len(pb.RPCService_ServiceDesc.Streams) + len(pb.IntrospectionService_ServiceDesc.Methods)
-	if all := g.rpcs(foo); len(all) != described-1+4 { // Session takes no messages
-		t.Errorf("%d RPCs are tested, of %d of the contract and four forms of typed ones", len(all), described)
+	if all := g.rpcs(foo); len(all) != described+4+3 {
+		t.Errorf("%d RPCs are tested, of %d of the contract, four forms of typed ones and four of sessions", len(all), described)
 	}
 	for name, send := range g.rpcs(foo) {
 		if err := send(t.Context()); err != nil {
@@ -246,7 +274,7 @@ func TestInterceptorsKnowTheRPC(t *testing.T) {
 	maps.Copy(both, rpc.Metadata{"b": {"entry"}, "d-bin": {"\x00\xff"}, "e-bin": {"\x00\xff"}})
 	for name, send := range g.rpcs(withEntries) {
 		want := headers
-		if slices.Contains([]string{"call", "cast", "multicall", "monitored call"}, name) {
+		if slices.Contains([]string{"call", "cast", "multicall", "monitored call", "session call", "session cast", "session monitored call"}, name) {
 			want = both
 		}
 		if err := send(ctx); err != nil {
@@ -264,7 +292,7 @@ func TestInterceptorsKnowTheRPC(t *testing.T) {
 			if host, _, err := net.SplitHostPort(m.Peer.Addr); err != nil || host != "127.0.0.1" || m.Peer.TLS != nil {
 				t.Errorf("%s: the peer is %+v", name, m.Peer)
 			}
-			if m.Monitored != (name == "monitored call") {
+			if m.Monitored != strings.HasSuffix(name, "monitored call") {
 				t.Errorf("%s: monitored is %v", name, m.Monitored)
 			}
 		}

@@ -103,13 +103,13 @@ func (e *entry) serve() error {
 		return nil
 	}
 	in.InPlace, in.Monitored = e, m.Mode == pb.SessionMode_SESSION_MODE_MONITORED_CALL
-	kwargs := in.encoded.GetKwargs()
+	kwargs, usual := in.encoded.GetKwargs(), in.Kwargs != ""
 	text, err := s.run(e.ctx, in)
 	if err != nil {
 		return err
 	}
 	result := &wire.SessionResult{Outcome: wire.Returned, Text: text}
-	if kwargs != nil {
+	if !usual {
 		if result.Full, err = s.respond(in, text, kwargs); err != nil {
 			return err
 		}
@@ -140,7 +140,7 @@ func (e *entry) read() error {
 		}
 		m.Encoded = nil
 	}
-	in.origin.ctx = e.ctx //nolint:fatcontext // It is the message's own.
+	in.ctx = e.ctx
 	in.Origin, in.Caller, in.From = e, e.on.caller, inbound.Account(e.on.ctx)
 	return nil
 }

@@ -25,7 +25,7 @@ func (s *session) read(a *attachment) error {
 	for {
 		e := &entry{session: s, on: a}
 		if err := a.stream.RecvMsg(&e.frame); err != nil {
-			if status.Code(err) == codes.Internal { // of the codec
+			if code := status.Code(err); code == codes.Internal || code == codes.ResourceExhausted { // of gRPC's codec
 				return errMisused(err.Error())
 			}
 			return err

@@ -947,7 +947,7 @@ export const RPCService: GenService<{
    *
    * A frame has at most 64 KiB. The first frame of the client is `open`, and the first of the server `opened`. After that, both ends send frames in
    * any order, as the comments of the frames allow. A frame that is not allowed ends the stream with INVALID_ARGUMENT,
-   * and the session with it. A stream that ends with OK ended the session as well. After any other end the client may
+   * or as gRPC does if it is malformed, and the session with it. A stream that ends with OK ended the session as well. After any other end the client may
    * open another stream of the session; a new stream ends the one before it.
    *
    * Each end sends a heartbeat when it has sent nothing for 10 seconds while the other owes it an answer, and at

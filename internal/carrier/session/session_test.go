@@ -1,0 +1,548 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
+	"github.com/oslorpc/oslorpc/internal/carrier/session"
+	"github.com/oslorpc/oslorpc/internal/memnet"
+	"github.com/oslorpc/oslorpc/internal/peer"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+type serverStream = grpc.BidiStreamingServer[pb.SessionRequest, pb.SessionResponse]
+
+// scripted is a server whose sessions a test writes. All calls beside them are answered.
+type scripted struct {
+	pb.UnimplementedRPCServiceServer
+
+	session func(serverStream) error
+
+	mu    sync.Mutex
+	calls int // beside sessions
+	opens int
+}
+
+// Call answers a call beside sessions.
+func (s *scripted) Call(context.Context, *pb.CallRequest) (*pb.CallResponse, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls++
+	return &pb.CallResponse{Result: jsonOf(`"unary"`)}, nil
+}
+
+// Session runs the script.
+func (s *scripted) Session(stream serverStream) error {
+	s.mu.Lock()
+	s.opens++
+	s.mu.Unlock()
+	return s.session(stream)
+}
+
+// counts returns how many calls came beside sessions, and how many streams of sessions.
+func (s *scripted) counts() (calls, opens int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls, s.opens
+}
+
+func jsonOf(text string) *pb.Payload { return &pb.Payload{Encoding: &pb.Payload_Json{Json: text}} }
+
+// world is a client, and a scripted server.
+type world struct {
+	*testing.T
+	*scripted
+
+	network memnet.Network
+	host    *memnet.Host
+	carrier *session.Carrier
+	link    carrier.Link
+}
+
+// play runs a test in a bubble, with a server of the script and a connected link.
+func play(t *testing.T, script func(serverStream) error, test func(*world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{T: t, scripted: &scripted{session: script}}
+		server := grpc.NewServer()
+		pb.RegisterRPCServiceServer(server, w.scripted)
+		w.host = w.network.ListenAt("node1")
+		var serving sync.WaitGroup
+		serving.Go(func() { _ = server.Serve(w.host) }) // it ends when it is stopped
+		inner := grpccarrier.New(grpccarrier.Config{Peers: peer.Config{Dial: w.network.Dial}, MaxSize: 1 << 20})
+		w.carrier = session.New(inner, session.Config{Eager: true})
+		w.link = w.carrier.Get(carrier.Key{Addr: "node1"})
+		t.Cleanup(func() {
+			w.carrier.Close()
+			server.Stop()
+			serving.Wait()
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := w.link.Connect(ctx); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		test(w)
+	})
+}
+
+// call sends a call and returns its result.
+func (w *world) call(ctx context.Context, kwargs string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	if err := w.link.Enter(ctx, time.Second); err != nil {
+		return "", err
+	}
+	defer w.link.Release()
+	reply, err := w.link.Do(ctx, &carrier.Request{Target: rpc.Target{Topic: "q"}, Method: "m", Kwargs: kwargs})
+	return reply.Result, err
+}
+
+// welcome answers open.
+func welcome(stream serverStream, change func(*pb.SessionOpened)) error {
+	if _, err := stream.Recv(); err != nil {
+		return err
+	}
+	opened := &pb.SessionOpened{BootId: "b1", Resumed: true, Credit: &pb.SessionCredit{Messages: 100, Bytes: 1 << 16}}
+	if change != nil {
+		change(opened)
+	}
+	return stream.Send(&pb.SessionResponse{Frame: &pb.SessionResponse_Opened{Opened: opened}})
+}
+
+// next returns the next message.
+func next(stream serverStream) (*pb.SessionMessage, error) {
+	for {
+		r, err := stream.Recv()
+		if err != nil || r.GetMessage() != nil {
+			return r.GetMessage(), err
+		}
+	}
+}
+
+func result(seq uint64, text string) *pb.SessionResponse {
+	return &pb.SessionResponse{Frame: &pb.SessionResponse_Result{Result: &pb.SessionResult{
+		Seq: seq, Outcome: &pb.SessionResult_Response{Response: &pb.CallResponse{Result: jsonOf(text)}},
+	}}}
+}
+
+// drain receives until the stream ends.
+func drain(stream serverStream) error {
+	for {
+		if _, err := stream.Recv(); err != nil {
+			return nil //nolint:nilerr // The client has ended it.
+		}
+	}
+}
+
+// echo answers each message with its arguments.
+func echo(stream serverStream) error {
+	if err := welcome(stream, nil); err != nil {
+		return err
+	}
+	for {
+		m, err := next(stream)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := stream.Send(result(m.GetSeq(), m.GetMessage().GetKwargs().GetJson())); err != nil {
+			return err
+		}
+	}
+}
+
+func TestMessagesShareAStream(t *testing.T) {
+	t.Parallel()
+	play(t, echo, func(w *world) {
+		var calls sync.WaitGroup
+		for n := range 100 {
+			calls.Go(func() {
+				want := fmt.Sprintf(`{"n":%d}`, n)
+				if got, err := w.call(w.Context(), want); got != want || err != nil {
+					w.Errorf("got %s, %v", got, err)
+				}
+			})
+		}
+		calls.Wait()
+		if calls, opens := w.counts(); opens != 1 {
+			w.Errorf("%d streams were opened, and %d calls came beside them", opens, calls)
+		}
+	})
+}
+
+// A server that takes no session, or is none, costs no message, and is not asked again and again.
+func TestServersWithoutSessions(t *testing.T) {
+	t.Parallel()
+	refused := status.Error(codes.Unimplemented, "no")
+	for name, script := range map[string]func(serverStream) error{
+		"unimplemented":    func(serverStream) error { return refused },
+		"ends at once":     func(serverStream) error { return nil },
+		"resets":           func(serverStream) error { return status.Error(codes.Unavailable, "no") },
+		"hangs":            func(stream serverStream) error { <-stream.Context().Done(); return nil },
+		"ends when opened": func(stream serverStream) error { return welcome(stream, nil) },
+		"fails when opened": func(stream serverStream) error {
+			return errors.Join(welcome(stream, nil), status.Error(codes.Internal, "no"))
+		},
+		"answers something else": func(stream serverStream) error {
+			_ = stream.Send(result(1, "1"))
+			return drain(stream)
+		},
+		"gives no credit": func(stream serverStream) error {
+			_ = welcome(stream, func(o *pb.SessionOpened) { o.Credit = &pb.SessionCredit{} })
+			return drain(stream)
+		},
+		"says nothing of credit": func(stream serverStream) error {
+			_ = welcome(stream, func(o *pb.SessionOpened) { o.Credit = nil })
+			return drain(stream)
+		},
+		"has no such session": func(stream serverStream) error {
+			return welcome(stream, func(o *pb.SessionOpened) { o.Resumed = false })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			play(t, script, func(w *world) {
+				for range 600 {
+					if got, err := w.call(w.Context(), "{}"); got != `"unary"` || err != nil {
+						w.Fatalf("got %s, %v", got, err)
+					}
+					time.Sleep(100 * time.Millisecond)
+				}
+				if _, opens := w.counts(); opens > 10 {
+					w.Errorf("in a minute %d streams were opened", opens)
+				}
+			})
+		})
+	}
+}
+
+// A server that does what the contract does not allow gets no more messages in the session. Those
+// that it has may have run.
+func TestHostileServers(t *testing.T) {
+	t.Parallel()
+	part := func(seq, size uint64, content string) *pb.SessionResponse {
+		return &pb.SessionResponse{Frame: &pb.SessionResponse_Part{Part: &pb.SessionPart{Seq: seq, Size: size, Content: []byte(content)}}}
+	}
+	for name, frames := range map[string][]*pb.SessionResponse{
+		"a result of no message": {result(77, "1")},
+		"a result of seq 0":      {result(0, "1")},
+		"a second opened":        {{Frame: &pb.SessionResponse_Opened{Opened: &pb.SessionOpened{}}}},
+		"a part of no message":   {part(77, 10, "a")},
+		"an endless part":        {part(1, 1<<63, "a")},
+		"an empty part":          {part(1, 10, "")},
+		"too many parts":         {part(1, 2, "a"), part(1, 2, "bc")},
+		"parts of nothing":       {part(1, 2, "ab")},
+		"a frame too large":      {part(1, 1<<20, strings.Repeat("a", 1<<17))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			first := true
+			play(t, func(stream serverStream) error {
+				if !first {
+					return status.Error(codes.Unimplemented, "no")
+				}
+				first = false
+				if err := welcome(stream, nil); err != nil {
+					return err
+				}
+				if _, err := next(stream); err != nil {
+					return err
+				}
+				for _, f := range frames {
+					if err := stream.Send(f); err != nil {
+						return err
+					}
+				}
+				return drain(stream)
+			}, func(w *world) {
+				_, err := w.call(w.Context(), "{}")
+				if rpc.KindOf(err) != rpc.OutcomeUnknown || rpc.SafeToRetry(err) {
+					w.Errorf("got %v", err)
+				}
+				if got, err := w.call(w.Context(), "{}"); got != `"unary"` || err != nil {
+					w.Errorf("got %s, %v", got, err)
+				}
+			})
+		})
+	}
+}
+
+// What means nothing does no harm, nor does a result that does not suit its message.
+func TestStrangeServers(t *testing.T) {
+	t.Parallel()
+	failed, err := proto.Marshal(&spb.Status{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	play(t, func(stream serverStream) error {
+		if err := welcome(stream, nil); err != nil {
+			return err
+		}
+		for _, outcome := range []*pb.SessionResult{
+			{Outcome: &pb.SessionResult_Accepted{Accepted: &pb.CastResponse{}}}, {Outcome: &pb.SessionResult_Reply{}}, {},
+			{Outcome: &pb.SessionResult_Status{Status: []byte("\xff")}}, {Outcome: &pb.SessionResult_Status{Status: failed}},
+		} {
+			m, err := next(stream)
+			if err != nil {
+				return err
+			}
+			for _, f := range []*pb.SessionResponse{
+				{}, {Frame: &pb.SessionResponse_Received{Received: &pb.SessionReceived{Seq: 1 << 63}}}, {Frame: &pb.SessionResponse_Heartbeat{}},
+				{Frame: &pb.SessionResponse_Credit{Credit: &pb.SessionCredit{Messages: 1<<32 - 1, Bytes: 1<<32 - 1}}},
+			} {
+				if err := stream.Send(f); err != nil {
+					return err
+				}
+			}
+			outcome.Seq = m.GetSeq()
+			if err := stream.Send(&pb.SessionResponse{Frame: &pb.SessionResponse_Result{Result: outcome}}); err != nil {
+				return err
+			}
+		}
+		return drain(stream)
+	}, func(w *world) {
+		for range 5 {
+			if got, err := w.call(w.Context(), "{}"); rpc.KindOf(err) != rpc.OutcomeUnknown || rpc.SafeToRetry(err) {
+				w.Errorf("got %s, %v", got, err)
+			}
+		}
+		if calls, opens := w.counts(); calls != 0 || opens != 1 {
+			w.Errorf("%d calls came beside %d streams", calls, opens)
+		}
+	})
+}
+
+// When a stream breaks, the client asks what became of its messages, and tells the truth.
+func TestWhatBecameOfMessages(t *testing.T) {
+	t.Parallel()
+	var open *pb.SessionOpen
+	streams := 0
+	play(t, func(stream serverStream) error {
+		if streams++; streams == 1 {
+			if err := welcome(stream, nil); err != nil {
+				return err
+			}
+			for range 4 {
+				if _, err := next(stream); err != nil {
+					return err
+				}
+			}
+			return status.Error(codes.Unavailable, "it breaks")
+		}
+		r, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		open = r.GetOpen()
+		if err := stream.Send(&pb.SessionResponse{Frame: &pb.SessionResponse_Opened{Opened: &pb.SessionOpened{
+			BootId: "b1", Resumed: true, Credit: &pb.SessionCredit{}, Received: 3, Forgotten: []uint64{2},
+		}}}); err != nil {
+			return err
+		}
+		for _, seq := range []uint64{1, 3} {
+			if err := stream.Send(result(seq, fmt.Sprint(seq))); err != nil {
+				return err
+			}
+		}
+		return drain(stream)
+	}, func(w *world) {
+		var outcomes [4]string
+		var calls sync.WaitGroup
+		for n := range outcomes {
+			calls.Go(func() {
+				got, err := w.call(w.Context(), "{}")
+				if outcomes[n] = got; err != nil {
+					outcomes[n] = fmt.Sprint(rpc.KindOf(err), rpc.SafeToRetry(err))
+				}
+			})
+			synctest.Wait()
+		}
+		calls.Wait()
+		want := [4]string{"1", fmt.Sprint(rpc.OutcomeUnknown, false), "3", fmt.Sprint(rpc.Unreachable, true)}
+		if outcomes != want {
+			w.Errorf("got %q, want %q", outcomes, want)
+		}
+		if !open.GetResume() || open.GetBootId() != "b1" || len(open.GetOutstanding()) != 4 || len(open.GetId()) != 16 {
+			w.Errorf("it asks with %v", open)
+		}
+	})
+}
+
+// A server that stops ends its sessions: messages without a result were not taken, and go elsewhere.
+func TestServerThatStops(t *testing.T) {
+	t.Parallel()
+	play(t, func(stream serverStream) error {
+		if err := welcome(stream, nil); err != nil {
+			return err
+		}
+		m, err := next(stream)
+		if err != nil {
+			return err
+		}
+		if _, err = next(stream); err != nil {
+			return err
+		}
+		if err := stream.Send(&pb.SessionResponse{Frame: &pb.SessionResponse_Closing{}}); err != nil {
+			return err
+		}
+		time.Sleep(time.Second)
+		return stream.Send(result(m.GetSeq(), "1"))
+	}, func(w *world) {
+		first, second := make(chan error, 1), make(chan error, 1)
+		go func() {
+			_, err := w.call(w.Context(), "{}")
+			first <- err
+		}()
+		synctest.Wait()
+		go func() {
+			_, err := w.call(w.Context(), "{}")
+			second <- err
+		}()
+		synctest.Wait()
+		if got, err := w.call(w.Context(), "{}"); got != `"unary"` || err != nil {
+			w.Errorf("after closing: got %s, %v", got, err)
+		}
+		if err := <-first; err != nil {
+			w.Errorf("the message that ran: %v", err)
+		}
+		if err := <-second; rpc.KindOf(err) != rpc.Refused || !rpc.SafeToRetry(err) {
+			w.Errorf("the message that was not taken: %v", err)
+		}
+	})
+}
+
+// A caller that leaves has its message canceled; the result that comes all the same harms nothing.
+func TestCallersThatLeave(t *testing.T) {
+	t.Parallel()
+	canceled := make(chan uint64, 1)
+	play(t, func(stream serverStream) error {
+		if err := welcome(stream, nil); err != nil {
+			return err
+		}
+		m, err := next(stream)
+		if err != nil {
+			return err
+		}
+		r, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		canceled <- r.GetCancel().GetSeq()
+		if err := stream.Send(result(m.GetSeq(), "1")); err != nil {
+			return err
+		}
+		if m, err = next(stream); err != nil {
+			return err
+		}
+		if err := stream.Send(result(m.GetSeq(), "2")); err != nil {
+			return err
+		}
+		return drain(stream)
+	}, func(w *world) {
+		ctx, cancel := context.WithTimeout(w.Context(), time.Second)
+		defer cancel()
+		if _, err := w.call(ctx, "{}"); rpc.KindOf(err) != rpc.Timeout || rpc.SafeToRetry(err) {
+			w.Errorf("got %v", err)
+		}
+		if seq := <-canceled; seq != 1 {
+			w.Errorf("the message %d was canceled", seq)
+		}
+		if got, err := w.call(w.Context(), "{}"); got != "2" || err != nil {
+			w.Errorf("got %s, %v", got, err)
+		}
+	})
+}
+
+// A server that does not read, and never grants credit again, holds a bounded part of memory, and no
+// caller beyond its deadline: other messages travel beside the session.
+func TestServerThatDoesNotRead(t *testing.T) {
+	t.Parallel()
+	play(t, func(stream serverStream) error {
+		if err := welcome(stream, func(o *pb.SessionOpened) { o.Credit = &pb.SessionCredit{Messages: 1000, Bytes: 256 << 10} }); err != nil {
+			return err
+		}
+		<-stream.Context().Done()
+		return nil
+	}, func(w *world) {
+		const size = 30 << 10
+		var calls sync.WaitGroup
+		var late atomic.Int32
+		for range 100 {
+			calls.Go(func() {
+				begun := time.Now()
+				ctx, cancel := context.WithTimeout(w.Context(), time.Second)
+				defer cancel()
+				_, err := w.call(ctx, `{"a":"`+strings.Repeat("x", size)+`"}`)
+				if time.Since(begun) > time.Second || err != nil && rpc.KindOf(err) != rpc.Timeout {
+					w.Errorf("after %v: %v", time.Since(begun), err)
+				}
+				if err != nil {
+					late.Add(1)
+				}
+			})
+			synctest.Wait()
+		}
+		calls.Wait()
+		if most := int32(256/30 + 1); late.Load() > most {
+			w.Errorf("%d messages of 30 KiB were in the session, and %d are the credit", late.Load(), most)
+		}
+	})
+}
+
+// A session that is not used ends, and one whose server says nothing asks on another stream.
+func TestSilentSessions(t *testing.T) {
+	t.Parallel()
+	play(t, echo, func(w *world) {
+		if got, err := w.call(w.Context(), "1"); got != "1" || err != nil {
+			w.Errorf("got %s, %v", got, err)
+		}
+		time.Sleep(10 * time.Minute)
+		if got, err := w.call(w.Context(), "1"); got != `"unary"` || err != nil {
+			w.Errorf("got %s, %v", got, err)
+		}
+		synctest.Wait()
+		if got, err := w.call(w.Context(), "1"); got != "1" || err != nil {
+			w.Errorf("got %s, %v", got, err)
+		}
+		if _, opens := w.counts(); opens != 2 {
+			w.Errorf("%d streams were opened", opens)
+		}
+	})
+	streams := 0
+	play(t, func(stream serverStream) error {
+		if streams++; streams == 1 {
+			_ = welcome(stream, nil)
+			<-stream.Context().Done()
+			return nil
+		}
+		if err := welcome(stream, func(o *pb.SessionOpened) { o.Received = 1 }); err != nil {
+			return err
+		}
+		return errors.Join(stream.Send(result(1, "1")), drain(stream))
+	}, func(w *world) {
+		if got, err := w.call(w.Context(), "{}"); got != "1" || err != nil {
+			w.Errorf("got %s, %v", got, err)
+		}
+	})
+}
