@@ -147,6 +147,7 @@ async function compiled(file: string): Promise<string> {
     bundle: true,
     platform: "node",
     format: "esm",
+    target: "node20",
     alias: { "@oslorpc/oslorpc": join(packageRoot, "src/index.ts") },
     external: ["@bufbuild/*", "@connectrpc/*", "lossless-json", "koffi"],
     logLevel: "error",
