@@ -66,7 +66,7 @@ rotation: ## Replace all certificates of a fleet each second for a minute, under
 	@$(GO) test -count=1 -v -run TestRotation ./internal/intruder -rotate 60s
 
 .PHONY: test-python
-test-python: build $(BIN)/consul $(VENV)/.installed ## Run the tests of Python, against Go programs and a real Consul
+test-python: build $(BIN)/consul $(VENV)/.installed $(BIN)/rabbitmq/.installed ## Run the tests of Python, against Go programs and a real Consul
 	@cd python && $(VENV)/bin/python -m pytest
 
 .PHONY: test-typescript
@@ -76,6 +76,11 @@ test-typescript: build $(BIN)/consul $(NODE) ## Run the tests of TypeScript, aga
 .PHONY: test-oslo
 test-oslo: $(VENV)/.installed $(BIN)/venv-oslo14/.installed ## Run oslo.messaging's own tests of RPCs over the driver, with 18.3 and with 14.0
 	@$(VENV)/bin/python python/upstream/run.py $(VENV)/bin/python $(BIN)/venv-oslo14/bin/python
+
+.PHONY: test-openstack
+test-openstack: build $(BIN)/consul $(VENV)/.installed $(BIN)/venv-openstack/.installed ## Run classes of Neutron and Nova themselves with the Go programs of examples
+	@mkdir -p $(BIN)/examples && $(GO) build -o $(BIN)/examples/ ./examples/neutron/... ./examples/nova/...
+	@cd python && $(VENV)/bin/python -m pytest openstack
 
 .PHONY: bench-oslo
 bench-oslo: $(VENV)/.installed $(BIN)/rabbitmq/.installed ## Compare oslo.messaging over the driver with oslo.messaging over RabbitMQ
@@ -236,6 +241,11 @@ $(NODE): typescript/package.json typescript/package-lock.json
 $(BIN)/venv-oslo14/.installed: python/upstream/requirements-14.txt
 	@echo "installing oslo.messaging 14.0 to $(BIN)/venv-oslo14, once"
 	@$(PYTHON) -m venv $(BIN)/venv-oslo14 && $(BIN)/venv-oslo14/bin/pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+$(BIN)/venv-openstack/.installed: python/openstack/requirements.txt
+	@echo "installing Neutron and Nova to $(BIN)/venv-openstack, once"
+	@$(PYTHON) -m venv $(BIN)/venv-openstack && $(BIN)/venv-openstack/bin/pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
 # RabbitMQ and what it needs beyond a usual system, from Debian, for the tests of two transports at once.

@@ -274,7 +274,7 @@ func (a *api) locate(ctx context.Context, server string) (rpcapi.Instance, *rpca
 		return rpcapi.Instance{}, nil, err
 	}
 	cell, err := a.cells.Get(found.Cell)
-	return found.Instance, cell, err
+	return rpcapi.Instance(found.Fields), cell, err
 }
 
 // find looks for an instance in all cells.
@@ -300,10 +300,13 @@ func (a *api) find(ctx context.Context, server string) (located, error) {
 
 // located is an instance, and the cell that it is in.
 type located struct {
-	rpcapi.Instance
+	Fields
 
 	Cell string `json:"cell"`
 }
+
+// Fields has the fields of an instance. A type with an UnmarshalJSON method cannot be embedded.
+type Fields rpcapi.Instance
 
 // listing is what operators see of all instances.
 type (
@@ -349,7 +352,7 @@ func (a *api) list(ctx context.Context) (all known) {
 			all.failure = errors.Join(all.failure, fmt.Errorf("cell %s: %w", cell.Name, failures[n]))
 		}
 		for _, i := range instances[n] {
-			all.servers = append(all.servers, located{i, cell.Name})
+			all.servers = append(all.servers, located{Fields(i), cell.Name})
 		}
 	}
 	return all

@@ -209,11 +209,15 @@ type (
 	// InstanceArgs are the arguments of methods about an instance that need nothing else.
 	InstanceArgs struct {
 		Instance Instance `json:"instance"`
+		// BDMs are the volumes of the instance, which Nova sends along, and this example has none of.
+		BDMs oslorpc.Opt[any] `json:"bdms"`
 	}
 	// RebootArgs are the arguments of reboot_instance.
 	RebootArgs struct {
 		Instance   Instance `json:"instance"`
 		RebootType string   `json:"reboot_type"`
+		// BlockDeviceInfo is of Nova, too.
+		BlockDeviceInfo oslorpc.Opt[any] `json:"block_device_info"`
 	}
 	// RebuildArgs are the arguments of rebuild_instance.
 	RebuildArgs struct {

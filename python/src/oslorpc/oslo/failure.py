@@ -7,8 +7,8 @@ if they make the same exception, since these are fields that other languages kno
 
 from __future__ import annotations
 
-import builtins
 import dataclasses
+import importlib
 import json
 import logging
 from typing import Any, NoReturn
@@ -124,20 +124,29 @@ def raise_remote(remote: list[Any], allowed: list[str]) -> NoReturn:
     """Raise the exception that a remote error stands for, by upstream's rules of which classes are rebuilt."""
     type_name, message, stack, hops, data = remote
     origin = Origin(type_name, message, tuple(stack), tuple(hops), data)
-    module, name = _class_of(type_name)
+    module, name = _class_of(type_name, allowed)
     args, kwargs = _arguments(data, message, module)
     error = _rebuild(name, module, message, list(stack), args, kwargs, allowed)
     _mark(error, origin)
     raise error
 
 
-def _class_of(type_name: str) -> tuple[str, str]:
-    """Return module and class of a type; the module is empty for types of other languages."""
+def _class_of(type_name: str, allowed: list[str]) -> tuple[str, str]:
+    """Return module and class of a type.
+
+    A name alone, as servers in Go may register, is that of a builtin, or of a class in an allowed module.
+    """
     module, _, name = type_name.rpartition(".")
-    if not module:
-        cls = getattr(builtins, name, None)
-        return ("builtins" if isinstance(cls, type) and issubclass(cls, Exception) else ""), name
-    return module, name
+    if module:
+        return module, name
+    for place in ("builtins", *allowed):
+        try:
+            cls = getattr(importlib.import_module(place), name, None)
+        except ImportError:
+            continue
+        if isinstance(cls, type) and issubclass(cls, Exception):
+            return place, name
+    return "", name
 
 
 def _arguments(data: str, message: str, module: str) -> tuple[list[Any], dict[str, Any]]:
@@ -164,7 +173,11 @@ def _rebuild(
     allowed: list[str],
 ) -> BaseException:
     failure = {"class": name, "module": module, "message": message, "tb": stack, "args": args, "kwargs": kwargs}
-    error: BaseException = common.deserialize_remote_exception(json.dumps(failure), allowed)
+    try:
+        error: BaseException = common.deserialize_remote_exception(json.dumps(failure), allowed)
+    except Exception as e:  # of a constructor that wants other arguments
+        _log.warning("the remote exception %s was not rebuilt: %r", name, e)
+        error = oslo_messaging.RemoteError(name, message, stack)
     return error
 
 
