@@ -18,6 +18,7 @@ from oslorpc.delivery import Message, Plan, ceiling
 from oslorpc.discovery.base import Instance, Registry
 from oslorpc.errors import Error, ExceptionTypes, Kind, invalid
 from oslorpc.fleet import Entry, Fleet, Topic
+from oslorpc.security import Security
 from oslorpc.target import Target, check_name
 from oslorpc.url import Settings
 from oslorpc.v1 import rpc_pb2 as pb
@@ -48,7 +49,7 @@ class TransportCore:
     ) -> None:
         self.settings = settings
         self.exchange = settings.exchange
-        self.trust = settings.trust
+        self.security = Security(settings.trust)
         self.caller = _word(caller or default_caller())[:128]
         self.exceptions = ExceptionTypes(exceptions)
         self.max_size = max_size
@@ -281,7 +282,8 @@ def result_of(p: Any) -> Any:
     return payload.loads(text, Kind.BAD_RESULT) if text else payload.read(p, Kind.BAD_RESULT, None)
 
 
-def new_fleet(core: TransportCore, make: Callable[[str], Any]) -> tuple[Fleet, Pool]:
+def new_fleet(core: TransportCore, make: Callable[[str, str], Any]) -> tuple[Fleet, Pool]:
     """Return the fleet and the connections of a transport."""
-    pool = Pool(make)
+    pool = Pool(make, core.security)
+    core.security.listen(pool.renew)
     return Fleet(core.registry, pool.get), pool

@@ -11,9 +11,10 @@ from typing import Any
 import grpc
 
 from oslorpc import status
+from oslorpc.diagnosis import Verdict
 from oslorpc.discovery.base import Instance
 from oslorpc.errors import REASONS, STOPPING, Error, Kind
-from oslorpc.trust import Trust
+from oslorpc.security import Security
 from oslorpc.v1 import introspection_pb2 as introspection
 from oslorpc.v1 import rpc_pb2 as pb
 
@@ -53,8 +54,12 @@ def channel_options(caller: str, addr: str, limit: int, server_name: str) -> lis
 class Link:
     """The connection to a process. Health is better the smaller it is."""
 
-    def __init__(self, addr: str) -> None:
+    def __init__(self, addr: str, name: str) -> None:
         self.addr = addr
+        self.name = name  # what the server must prove beside its address
+        self.pin: Verdict | None = None  # the certificate that proves the name
+        self.distrust = ""  # why the ends do not trust each other
+        self._vetted = -1.0
         self.ready = False
         self.down = False  # it could not be connected to
         self.fresh = True  # it was never tried
@@ -77,11 +82,25 @@ class Link:
             return 3
         return 0 if self.fresh else 2
 
-    def why(self, who: str) -> str:
-        """Say why it cannot be sent to."""
+    def unreachable(self, who: str) -> Error:
+        """Return why it cannot be sent to."""
+        if self.distrust:
+            return Error(Kind.UNTRUSTED, f"{who} {self.distrust}", safe_to_retry=True)
         if self.down:
-            return f"{who} cannot be connected to: nothing listens there, or it cannot be reached"
-        return f"{who} could not be connected to in time"
+            message = f"{who} cannot be connected to: nothing listens there, or it cannot be reached"
+        else:
+            message = f"{who} could not be connected to in time"
+        return Error(Kind.UNREACHABLE, message, safe_to_retry=True)
+
+    def vet(self, security: Security, told: Callable[[Verdict], None]) -> None:
+        """Find out, in a thread, whether the ends trust each other, at most twice a second."""
+        with self._lock:
+            now = time.monotonic()
+            if now < self._vetted + 0.5:
+                return
+            self._vetted = now
+        work = lambda: told(security.diagnose(self.addr, self.name))  # noqa: E731
+        threading.Thread(target=work, name="oslorpc-trust", daemon=True).start()
 
     def began(self) -> None:
         """Note that a message is sent."""
@@ -148,14 +167,24 @@ def closed() -> Error:
 class BlockingLink(Link):
     """A connection of the blocking API."""
 
-    def __init__(self, addr: str, trust: Trust, caller: str, limit: int, changed: Callable[[], None]) -> None:
-        super().__init__(addr)
-        self._open = lambda: trust.channel(addr, channel_options(caller, addr, limit, trust.server_name))
+    def __init__(
+        self, addr: str, name: str, security: Security, caller: str, limit: int, changed: Callable[[], None]
+    ) -> None:
+        super().__init__(addr, name)
+        options = channel_options(caller, addr, limit, security.trust.server_name)
+        self._open = lambda: security.channel(addr, options, self.pin)
+        self._security = security
         self._changed = changed
         self._state = threading.Condition()
         self._channel: grpc.Channel | None = None
+        self._renewed = 0
+        self._closed = False
 
-    def _connection(self) -> grpc.Channel:
+    def _connection(self) -> grpc.Channel | None:
+        """Return the channel; None before the server has proved its name."""
+        if self.name and self.pin is None:
+            self.vet(self._security, self._told)
+            return None
         with self._lock:
             if self._channel is None:
                 self._channel = channel = self._open()
@@ -180,9 +209,31 @@ class BlockingLink(Link):
             if channel is not self._channel:
                 return
             self.ready = state is grpc.ChannelConnectivity.READY
-            if self.ready or state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            failed = state is grpc.ChannelConnectivity.TRANSIENT_FAILURE
+            if self.ready:
+                self.distrust = ""
+            if self.ready or failed:
                 self.down, self.fresh = not self.ready, False
             self._state.notify_all()
+        if failed:
+            self.vet(self._security, self._told)
+        self._changed()
+
+    def _told(self, found: Verdict) -> None:
+        """Take in whether the ends trust each other."""
+        with self._state:
+            if self.ready or self._closed:
+                return
+            self.distrust = found.distrust
+            proved = bool(self.name and found.certificate) and (self.pin is None or self.pin != found)
+            if proved:
+                self.pin = found
+            elif not self.ready:
+                self.down, self.fresh = True, False
+            self._state.notify_all()
+        if proved:  # with a certificate that is not the one before
+            self._replace()
+            self._connection()
         self._changed()
 
     def _answered(self, channel: grpc.Channel, answer: Any) -> None:
@@ -196,20 +247,28 @@ class BlockingLink(Link):
         if self.ready:
             return True
         known_down = self.down
-        if not self.fresh:  # an RPC has an idle channel connect at once
+        if channel is not None and not self.fresh:  # an RPC has an idle channel connect at once
             ping = self.ping.future(introspection.PingRequest(), timeout=max(seconds, _KICK))
             ping.add_done_callback(lambda answer: self._answered(channel, answer))
+        renewed = self._renewed
         with self._state:
             self._state.wait_for(
-                lambda: self.ready or channel is not self._channel or (self.down and not known_down), seconds
+                lambda: self.ready or renewed != self._renewed or (self.down and not known_down), seconds
             )
         return self.ready
 
     def renew(self) -> None:
         """Make a new connection for the next message. What is on the way on this one goes on."""
         with self._state:
+            self.down, self.fresh = False, True
+            self.distrust, self.pin, self._vetted = "", None, -1.0
+            self._renewed += 1
+        self._replace()
+
+    def _replace(self) -> None:
+        with self._state:
             old, self._channel = self._channel, None
-            self.ready, self.down, self.fresh = False, False, True
+            self.ready = False
         if old is not None:
             _close_later(old, self)
 
@@ -217,7 +276,8 @@ class BlockingLink(Link):
         """Close the connection."""
         with self._state:
             old, self._channel = self._channel, None
-            self.ready, self.down = False, True
+            self.ready, self.down, self._closed = False, True, True
+            self._renewed += 1
         if old is not None:
             old.close()
 
@@ -238,24 +298,42 @@ def _close_later(channel: grpc.Channel, link: Link) -> None:
     threading.Thread(target=wait, name="oslorpc-close", daemon=True).start()
 
 
+class Unprovable(Link):
+    """Stands for a connection to a server whose name no certificate can prove. It is never ready."""
+
+    def __init__(self, addr: str, why: str) -> None:
+        super().__init__(addr, "")
+        self.distrust = "cannot be trusted: " + why
+        self.down, self.fresh = True, False
+
+
 class Pool:
     """The connections of a transport: one to each run of a process."""
 
-    def __init__(self, make: Callable[[str], Link]) -> None:
-        self._make = make
+    def __init__(self, make: Callable[[str, str], Link], security: Security) -> None:
+        self._make, self._security = make, security
         self._lock = threading.Lock()
-        self._links: dict[tuple[str, str], Link] = {}
+        self._links: dict[tuple[str, str, str], Link] = {}
 
     def get(self, i: Instance) -> Link:
         """Return the connection to the process of an instance."""
+        try:
+            name = self._security.name_of(i)
+        except ValueError as e:
+            return Unprovable(i.addr, str(e))
         with self._lock:
-            key = i.addr, i.boot_id
+            key = i.addr, i.boot_id, name
             link = self._links.get(key)
             if link is None or not link.used:
                 self._links = {k: known for k, known in self._links.items() if known.used}
-                self._links[key] = link = self._make(i.addr)
+                self._links[key] = link = self._make(i.addr, name)
             link.use()
             return link
+
+    def renew(self) -> None:
+        """Have new connections made, with the certificates of now. What is on its way goes on."""
+        for link in self.all():
+            link.renew()
 
     def all(self) -> Iterable[Link]:
         """Return all connections."""

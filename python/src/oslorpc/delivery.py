@@ -214,7 +214,7 @@ class _State:
                 if never and not e.link.down:
                     e.link.fresh = False
                     return self
-                raise Error(Kind.UNREACHABLE, e.link.why(e.describe()), safe_to_retry=True)
+                raise e.link.unreachable(e.describe())
         return (yield Send(e))
 
     def failed(self, e: Entry, error: Error) -> None:
@@ -239,8 +239,9 @@ class _State:
         if verdict is _Verdict.UNABLE:
             raise self.about(self.unable_now(entries))
         if verdict is _Verdict.EXHAUSTED:
-            if not self.able:
-                raise self.about(self.unable or self.last or self.unable_now(entries))
+            untrusted = self.last is not None and self.last.kind is Kind.UNTRUSTED
+            if not self.able or untrusted:
+                raise self.about((not untrusted and self.unable) or self.last or self.unable_now(entries))
             self.tried.clear()
             self.able = False
         elif verdict is _Verdict.AWAY:

@@ -226,7 +226,7 @@ class Host:
         server = grpc.aio.server(options=options)
         server.add_generic_rpc_handlers((self.services,))
         _add_reflection(server)
-        credentials = self.core.trust.server(address)
+        credentials = self.core.security.server(address)
         try:
             if credentials is None:
                 port = server.add_insecure_port(_bindable(address))
@@ -247,7 +247,7 @@ class Host:
             if self._listen.startswith("unix:"):
                 _remove_dead_socket(self._listen.removeprefix("unix:"))
             return self._listen
-        path = None if self._advertise or self.core.trust.secure else self.core.registry.socket()
+        path = None if self._advertise or self.core.security.trust.secure else self.core.registry.socket()
         return "127.0.0.1:0" if path is None else "unix:" + path
 
     def _advertised(self, host: str, port: int) -> str:

@@ -38,8 +38,8 @@ class Transport(TransportCore):
         self._listen, self._advertise, self._grace = listen, advertise, stop_grace
         self._engine: Any = None
 
-    def _connect(self, addr: str) -> BlockingLink:
-        return BlockingLink(addr, self.trust, self.caller, self.max_size, self._wake)
+    def _connect(self, addr: str, name: str) -> BlockingLink:
+        return BlockingLink(addr, name, self.security, self.caller, self.max_size, self._wake)
 
     def _wake(self) -> None:
         self._fleet.wake()
@@ -73,6 +73,7 @@ class Transport(TransportCore):
         self._fleet.close()
         self._pool.close()
         self.registry.close()
+        self.security.close()
 
     def __enter__(self) -> Transport:
         return self

@@ -5,29 +5,24 @@ from __future__ import annotations
 import dataclasses
 import ipaddress
 import os
-from typing import Any
 
-import grpc
-import grpc.aio
-
-from oslorpc.discovery.base import split_addr
 from oslorpc.errors import invalid
 
-PARAMETERS = ("ca", "cert", "key", "server-name", "insecure")
+PARAMETERS = ("ca", "cert", "key", "server-name", "identity", "insecure")
 
 
 @dataclasses.dataclass(frozen=True)
 class Trust:
-    """Paths of PEM files, and the name that the certificates of servers must have.
+    """Paths of PEM files, and the name, or the template of names, that the certificates of servers must have.
 
     Without files, connections are in clear, and only within the machine unless ``insecure`` is set.
-    The files are read for each new connection, and by servers when they start.
     """
 
     ca: str = ""
     cert: str = ""
     key: str = ""
     server_name: str = ""
+    identity: str = ""
     insecure: bool = False
 
     @classmethod
@@ -44,7 +39,7 @@ class Trust:
             if not value and not (name in pair and url_has_pair):
                 value = os.environ.get("OSLORPC_" + name.upper().replace("-", "_"), "").strip()
             values[name.replace("-", "_")] = value
-        for name in ("OSLORPC_IDENTITY", "OSLORPC_TOKEN_FILE"):
+        for name in ("OSLORPC_TOKEN_FILE", "OSLORPC_POLICY", "OSLORPC_HIDE"):
             if os.environ.get(name, "").strip():
                 raise invalid(f"{name} is set, and the Python package cannot do what it asks for: unset it")
         insecure = values.pop("insecure")
@@ -59,48 +54,8 @@ class Trust:
         """Whether connections use TLS."""
         return bool(self.ca or self.cert)
 
-    def channel(self, addr: str, options: list[tuple[str, Any]]) -> grpc.Channel:
-        """Return a channel of the blocking API."""
-        if not self.secure:
-            self._check_plaintext(addr)
-            return grpc.insecure_channel(_target(addr), options)
-        return grpc.secure_channel(_target(addr), self._client(), options)
-
-    def aio_channel(self, addr: str, options: list[tuple[str, Any]]) -> grpc.aio.Channel:
-        """Return a channel of the asyncio API."""
-        if not self.secure:
-            self._check_plaintext(addr)
-            return grpc.aio.insecure_channel(_target(addr), options)
-        return grpc.aio.secure_channel(_target(addr), self._client(), options)
-
-    def _client(self) -> grpc.ChannelCredentials:
-        return grpc.ssl_channel_credentials(self._file("ca"), self._file("key"), self._file("cert"))
-
-    def server(self, addr: str) -> grpc.ServerCredentials | None:
-        """Return the credentials of a server; None for none.
-
-        With a CA, clients must have a certificate.
-        """
-        if not self.secure:
-            self._check_plaintext(addr)
-            return None
-        if not self.cert:
-            raise invalid("a server with TLS needs a certificate: give cert and key beside ca")
-        pair = (self._file("key") or b"", self._file("cert") or b"")
-        ca = self._file("ca")
-        return grpc.ssl_server_credentials([pair], ca, require_client_auth=ca is not None)
-
-    def _file(self, name: str) -> bytes | None:
-        path = getattr(self, name)
-        if not path:
-            return None
-        try:
-            with open(path, "rb") as f:
-                return f.read()
-        except OSError as e:
-            raise invalid(f"{name}: {e}") from None
-
-    def _check_plaintext(self, addr: str) -> None:
+    def check_plaintext(self, addr: str) -> None:
+        """Raise an Error for a connection in clear that leaves the machine."""
         if self.insecure or addr.startswith("unix:"):
             return
         host = addr.rpartition(":")[0].removeprefix("[").removesuffix("]")
@@ -113,15 +68,3 @@ class Trust:
                 f"{addr} is another machine, or can be reached from one, and there is no TLS: give ca, cert and key "
                 "in the transport URL, or allow plaintext with insecure=true"
             )
-
-
-def _target(addr: str) -> str:
-    """Return an address as gRPC takes it."""
-    if addr.startswith("unix:"):
-        return addr
-    host, port = split_addr(addr)
-    try:
-        v6 = ipaddress.ip_address(host).version == 6
-    except ValueError:
-        return f"dns:///{host}:{port}"
-    return f"ipv6:[{host}]:{port}" if v6 else f"ipv4:{host}:{port}"

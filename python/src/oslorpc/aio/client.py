@@ -138,7 +138,7 @@ class Client(ClientCore[TransportCore]):
             while True:
                 try:
                     if not e.link.ready and not await _link(e).connect(min(1.0, op.remaining)):
-                        raise Error(Kind.UNREACHABLE, e.link.why(e.describe()), safe_to_retry=True)
+                        raise e.link.unreachable(e.describe())
                     return Delivered(e, await send(op, e))
                 except Error as error:
                     pause = patience.after(error)

@@ -20,8 +20,9 @@ from oslorpc.connection import (
     channel_options,
     error_of,
 )
+from oslorpc.diagnosis import Verdict
 from oslorpc.errors import Error
-from oslorpc.trust import Trust
+from oslorpc.security import Security
 from oslorpc.v1 import introspection_pb2 as introspection
 from oslorpc.v1 import rpc_pb2 as pb
 
@@ -34,21 +35,30 @@ class AioLink(Link):
     def __init__(
         self,
         addr: str,
-        trust: Trust,
+        name: str,
+        security: Security,
         caller: str,
         limit: int,
         loop: asyncio.AbstractEventLoop,
         changed: Callable[[], None],
     ) -> None:
-        super().__init__(addr)
-        self._open = lambda: trust.aio_channel(addr, channel_options(caller, addr, limit, trust.server_name))
+        super().__init__(addr, name)
+        options = channel_options(caller, addr, limit, security.trust.server_name)
+        self._open = lambda: security.aio_channel(addr, options, self.pin)
+        self._security = security
         self._loop = loop
         self._changed = changed
         self._channel: grpc.aio.Channel | None = None
         self._watching: asyncio.Task[None] | None = None
         self._moved = asyncio.Event()
+        self._renewed = 0
+        self._closed = False
 
-    def _connection(self) -> grpc.aio.Channel:
+    def _connection(self) -> grpc.aio.Channel | None:
+        """Return the channel; None before the server has proved its name."""
+        if self.name and self.pin is None:
+            self._vet()
+            return None
         if self._channel is None:
             self._channel = channel = self._open()
             # Requests and results are bytes.
@@ -67,23 +77,52 @@ class AioLink(Link):
         state = channel.get_state(try_to_connect=True)
         while state is not grpc.ChannelConnectivity.SHUTDOWN and channel is self._channel:
             self.ready = state is grpc.ChannelConnectivity.READY
-            if self.ready or state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            failed = state is grpc.ChannelConnectivity.TRANSIENT_FAILURE
+            if self.ready:
+                self.distrust = ""
+            if self.ready or failed:
                 self.down, self.fresh = not self.ready, False
-            self._moved.set()
-            self._moved = asyncio.Event()
-            self._changed()
+            if failed:
+                self._vet()
+            self._notify()
             await channel.wait_for_state_change(state)
             state = channel.get_state()
+
+    def _notify(self) -> None:
+        self._moved.set()
+        self._moved = asyncio.Event()
+        self._changed()
+
+    def _vet(self) -> None:
+        def told(found: Verdict) -> None:
+            if not self._loop.is_closed():
+                self._loop.call_soon_threadsafe(self._told, found)
+
+        self.vet(self._security, told)
+
+    def _told(self, found: Verdict) -> None:
+        """Take in whether the ends trust each other."""
+        if self.ready or self._closed:
+            return
+        self.distrust = found.distrust
+        if self.name and found.certificate and self.pin != found:
+            self.pin = found  # a certificate that is not the one before
+            self._drop(after=60.0)
+            self._connection()
+        else:
+            self.down, self.fresh = True, False
+        self._notify()
 
     async def connect(self, seconds: float) -> bool:
         """Wait until it is connected, for so long; less if it is known to be down."""
         channel = self._connection()
-        channel.get_state(try_to_connect=True)
         end = self._loop.time() + seconds
-        if not self.fresh:
-            _keep(asyncio.ensure_future(self._ask(channel, max(seconds, 1.0))))
-        known_down = self.down
-        while not self.ready and (known_down or not self.down) and channel is self._channel:
+        if channel is not None:
+            channel.get_state(try_to_connect=True)
+            if not self.fresh:
+                _keep(asyncio.ensure_future(self._ask(channel, max(seconds, 1.0))))
+        known_down, renewed = self.down, self._renewed
+        while not self.ready and (known_down or not self.down) and renewed == self._renewed:
             try:
                 await asyncio.wait_for(self._moved.wait(), end - self._loop.time())
             except TimeoutError:
@@ -99,17 +138,19 @@ class AioLink(Link):
                 return
         if channel is self._channel:
             self.ready, self.down, self.fresh = True, False, False
-            self._moved.set()
-            self._moved = asyncio.Event()
-            self._changed()
+            self._notify()
 
     def renew(self) -> None:
         """Make a new connection for the next message. It may be called from any thread."""
         self._drop(after=60.0)
         self.down, self.fresh = False, True
+        self.distrust, self.pin, self._vetted = "", None, -1.0
+        self._renewed += 1
 
     def close(self) -> None:
         """Close the connection. It may be called from any thread."""
+        self._closed = True
+        self._renewed += 1
         self._drop(after=0.0)
         self.down = True
 
@@ -129,6 +170,7 @@ class AioLink(Link):
 
     async def shut(self) -> None:
         """Close the connection, and wait for that."""
+        self._closed = True
         channel, self._channel = self._channel, None
         if self._watching is not None:
             self._watching.cancel()

@@ -39,8 +39,8 @@ class Transport(TransportCore):
         self._fleet, self._pool = new_fleet(self, self._connect)
         self._host = Host(self, listen, advertise, stop_grace)
 
-    def _connect(self, addr: str) -> AioLink:
-        return AioLink(addr, self.trust, self.caller, self.max_size, self._loop, self._wake)
+    def _connect(self, addr: str, name: str) -> AioLink:
+        return AioLink(addr, name, self.security, self.caller, self.max_size, self._loop, self._wake)
 
     def _wake(self) -> None:
         self._fleet.wake()
@@ -72,6 +72,7 @@ class Transport(TransportCore):
         await asyncio.gather(*(link.shut() for link in links))
         await asyncio.to_thread(self._fleet.close)
         await asyncio.to_thread(self.registry.close)
+        self.security.close()
 
     async def __aenter__(self) -> Transport:
         return self

@@ -1,0 +1,142 @@
+"""Why the ends of a connection do not trust each other.
+
+gRPC does not tell, so a TLS handshake is tried with the standard library. It also compares the names in
+the certificate, of which gRPC knows only hosts.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import socket
+import ssl
+from typing import Any
+
+from oslorpc.discovery.base import split_addr
+from oslorpc.identity import mismatch, names_of
+
+_TIMEOUT = 3.0
+_EXPIRED, _TOO_EARLY = 10, 9
+_NO_TLS = (
+    "WRONG_VERSION_NUMBER",
+    "RECORD_LAYER_FAILURE",
+    "PACKET_LENGTH_TOO_LONG",
+    "HTTP_REQUEST",
+    "UNEXPECTED_MESSAGE",
+)
+_REFUSALS = (
+    "CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE", "UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_UNKNOWN",
+    "CERTIFICATE_EXPIRED", "ALERT_ACCESS_DENIED",
+)  # fmt: skip
+_NEEDS_TLS = "requires TLS, and this client connects in plaintext: give ca in the transport URL"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a handshake showed.
+
+    ``distrust`` is why the ends do not trust each other; it is empty if that is not known, or if they do. Else
+    ``certificate`` is the server's, in PEM form, and ``host`` a host that it is for.
+    """
+
+    distrust: str = ""
+    certificate: bytes = b""
+    host: str = ""
+
+
+def diagnose(addr: str, context: ssl.SSLContext | None, want: str, exact: bool, has_certificate: bool) -> Verdict:
+    """Try to connect to an address.
+
+    ``want`` is the name that the certificate must have, as ``dns:host``, ``ip:address`` or a URI; wildcards count
+    unless it is ``exact``. Without a context, the client connects in plaintext.
+    """
+    plain = context is None
+    used = context if context is not None else _trusting()
+    try:
+        with _connected(addr) as raw, used.wrap_socket(raw, server_hostname="localhost") as s:
+            if plain:
+                return Verdict(_NEEDS_TLS)
+            certificate = s.getpeercert() or {}
+            names = _names(certificate)
+            if exact and (why := mismatch(want, names)):
+                return Verdict(why)
+            if not exact and not any(_covers(name, want) for name in names):
+                return Verdict(f"has a certificate for {', '.join(names) or 'no name'}, and {want} is meant")
+            s.settimeout(1.0)
+            # With TLS 1.3, a server refuses a client only now. One of gRPC in Python or C++ says nothing, and closes.
+            if not s.recv(1):
+                return Verdict(_refused(has_certificate))
+            pem = ssl.DER_cert_to_PEM_cert(s.getpeercert(True) or b"").encode()
+            return Verdict("", pem, _host(certificate))
+    except ssl.SSLCertVerificationError as e:
+        return Verdict(_of_certificate(e))
+    except ssl.SSLError as e:
+        return Verdict(_of_alert(str(e.reason or e), plain, has_certificate))
+    except (OSError, ValueError):
+        return Verdict()
+
+
+def _of_certificate(e: ssl.SSLCertVerificationError) -> str:
+    if e.verify_code == _EXPIRED:
+        return "has a certificate that expired: renew it, or set this machine's clock"
+    if e.verify_code == _TOO_EARLY:
+        return "has a certificate that is not valid yet: set this machine's clock, or the server's"
+    return f"has a certificate that no trusted authority signed: look at the client's ca ({e.verify_message})"
+
+
+def _of_alert(reason: str, plain: bool, has_certificate: bool) -> str:
+    reason = reason.upper().replace(" ", "_")
+    if any(word in reason for word in _NO_TLS):
+        return "" if plain else "does not speak TLS, and this client requires it: give the server cert and key"
+    if plain:
+        return _NEEDS_TLS
+    return _refused(has_certificate) if any(word in reason for word in _REFUSALS) else ""
+
+
+def _refused(has_certificate: bool) -> str:
+    if not has_certificate:
+        return "requires a certificate of its clients, and this client has none: give cert and key"
+    return (
+        "does not trust the authority that signed the certificate of this client: look at the client's cert, "
+        "and the server's ca"
+    )
+
+
+def _trusting() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.set_alpn_protocols(["h2"])
+    return context
+
+
+def _covers(name: str, want: str) -> bool:
+    name = name.lower()
+    wildcard = name.startswith("dns:*.") and want.startswith("dns:")
+    return name == want or (wildcard and name[5:] == want[want.find(".") :])
+
+
+def _connected(addr: str) -> socket.socket:
+    if not addr.startswith("unix:"):
+        return socket.create_connection(split_addr(addr), _TIMEOUT)
+    s = socket.socket(socket.AF_UNIX)
+    s.settimeout(_TIMEOUT)
+    try:
+        s.connect(addr.removeprefix("unix:"))
+    except BaseException:
+        s.close()
+        raise
+    return s
+
+
+def _host(certificate: dict[str, Any]) -> str:
+    """Return a host that gRPC finds in a certificate; empty if there is none."""
+    names = [value for kind, value in certificate.get("subjectAltName", ()) if kind in ("DNS", "IP Address")]
+    subject = [value for part in certificate.get("subject", ()) for kind, value in part if kind == "commonName"]
+    return next((name.replace("*", "any", 1) for name in (*names, *subject)), "")
+
+
+def _names(certificate: dict[str, Any]) -> tuple[str, ...]:
+    found: dict[str, list[str]] = {"URI": [], "DNS": [], "IP Address": []}
+    for kind, value in certificate.get("subjectAltName", ()):
+        if kind in found:
+            found[kind].append(value)
+    return names_of(found["URI"], found["DNS"], found["IP Address"])
