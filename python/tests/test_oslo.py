@@ -1,5 +1,6 @@
 """The driver of oslo.messaging: oslo.messaging's own clients and servers, and Go's, over oslorpc."""
 
+import functools
 import json
 import logging
 import os
@@ -56,6 +57,14 @@ class Endpoint:
 
     def nested(self, ctxt, topic):
         raise AssertionError("replaced by the test")
+
+    @functools.cached_property
+    def costly(self):
+        raise AssertionError("computed to describe the endpoint")
+
+    @property
+    def broken(self):
+        raise AssertionError("computed to describe the endpoint")
 
     def _hidden(self, ctxt):
         return "hidden"
@@ -286,6 +295,8 @@ def test_no_server_is_a_timeout_and_at_least_once_fails_fast(client, transport):
         client(timeout=1).call({}, "echo")
     with pytest.raises(om.MessagingTimeout):
         client(timeout=0).call({}, "echo")
+    with pytest.raises(om.MessageDeliveryFailure):
+        client(timeout=60, retry=0).call({}, "echo")
     options = om.TransportOptions(at_least_once=True)
     for send in ("call", "cast"):
         with pytest.raises(om.MessageUndeliverable) as caught:
@@ -345,6 +356,19 @@ def test_an_endpoint_with_a_bad_version_cannot_be_served(transport, topic):
     server = om.get_rpc_server(transport(), om.Target(topic=topic, server="s"), [Bad()])
     with pytest.raises(ValueError, match="malformed"):
         server.start()
+
+
+def test_a_message_that_a_server_cannot_take_harms_no_other(serve, client, transport, topic):
+    server = om.get_rpc_server(transport(), om.Target(topic=topic, server="s9"), [Endpoint()])
+    server.start()
+    take, server.listener.on_incoming_callback = server.listener.on_incoming_callback, None
+    c = client().prepare(server="s9")
+    with pytest.raises(om.MessagingTimeout, match="did not take the message"):
+        c.call({}, "echo", value=1)
+    server.listener.on_incoming_callback = take
+    assert c.call({}, "echo", value=2) == 2
+    server.stop()
+    server.wait()
 
 
 def test_a_helper_that_dies_is_replaced(serve, client, caplog):

@@ -136,7 +136,8 @@ class Driver(base.BaseDriver):  # type: ignore[misc]
         try:
             texts = self.ask(self.link(), header, _written(message.get("args")), _written(ctxt), timeout=seconds)
         except FailedError as e:
-            return self._failed(e.told, target, method, call, at_least_once)
+            waits = call and (retry is None or retry < 0)
+            return self._failed(e.told, target, method, call, waits, at_least_once)
         except HelperGoneError:
             raise oslo_messaging.MessageDeliveryFailure(
                 f"the oslorpc helper process ended before {method} was answered; it may have run"
@@ -145,12 +146,12 @@ class Driver(base.BaseDriver):  # type: ignore[misc]
             raise oslo_messaging.MessagingTimeout(f"{method} was not answered in {seconds:g} s") from None
         return jsonutils.loads(texts[0]) if call else None
 
-    def _failed(self, told: Header, target: Any, method: str, call: bool, at_least_once: bool) -> None:
+    def _failed(self, told: Header, target: Any, method: str, call: bool, waits: bool, at_least_once: bool) -> None:
         lost = told["kind"] in ("NoInstance", "Refused", "Unreachable", "Timeout")
         if lost and not call and not at_least_once and self._options.undelivered_cast == "log":
             _log.warning("cast lost: %s", told["message"])
             return
-        failures.raise_for(told, target, method, call, self._allowed_remote_exmods, at_least_once)
+        failures.raise_for(told, target, method, waits, self._allowed_remote_exmods, at_least_once)
 
     def exchange(self, target: Any) -> str:
         """Return the exchange of a target."""

@@ -189,8 +189,11 @@ def _mark(error: BaseException, origin: Origin) -> None:
         _log.debug("the hops of %s are lost", type(error).__name__)
 
 
-def raise_for(told: Header, target: Any, method: str, call: bool, allowed: list[str], at_least_once: bool) -> NoReturn:
-    """Raise what upstream's drivers raise in place of an error of oslorpc."""
+def raise_for(told: Header, target: Any, method: str, waits: bool, allowed: list[str], at_least_once: bool) -> NoReturn:
+    """Raise what upstream's drivers raise in place of an error of oslorpc.
+
+    A call that waits for a server until its timeout was not told how often to try.
+    """
     kind, text = told["kind"], told["message"]
     if kind == "Remote":
         raise_remote(told["remote"], allowed)
@@ -209,7 +212,7 @@ def raise_for(told: Header, target: Any, method: str, call: bool, allowed: list[
     if kind == "NoInstance" and at_least_once:
         raise exceptions.MessageUndeliverable(text, target.exchange, _key(target), method)
     undelivered = kind in ("NoInstance", "Refused", "Unreachable")
-    if kind in ("Timeout", "MonitorTimeout", "OutcomeUnknown", "Canceled") or (undelivered and call):
+    if kind in ("Timeout", "MonitorTimeout", "OutcomeUnknown", "Canceled") or (undelivered and waits):
         raise oslo_messaging.MessagingTimeout(text)
     raise oslo_messaging.MessageDeliveryFailure(text)
 

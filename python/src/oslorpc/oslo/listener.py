@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
 import logging
 import threading
@@ -117,10 +119,17 @@ class Listener(base.Listener):  # type: ignore[misc]
             self._link = link
 
     def _receive(self, link: Link, header: Header, texts: list[str]) -> None:
-        callback = self.on_incoming_callback
-        incoming = Incoming(link, header, *texts)
-        if callback is not None:
-            callback([incoming])
+        """Hand a message over. It raises nothing: other messages come by the same thread."""
+        try:
+            callback = self.on_incoming_callback
+            if callback is None:
+                raise RuntimeError("the server was stopped")
+            callback([Incoming(link, header, *texts)])
+        except Exception as e:
+            _log.exception("a message of the method %s was not taken", header["method"])
+            told = {"error": "OutcomeUnknown", "message": f"the service did not take the message: {e!r}"}
+            with contextlib.suppress(HelperGoneError):
+                link.post({"op": "reply", "listener": header["listener"], "number": header["number"], **told})
 
     def stop(self) -> None:
         """Withdraw the server, and return when all that it accepted was handed over."""
@@ -205,16 +214,23 @@ def describe(server: Any) -> list[dict[str, Any]]:
 def _methods(endpoint: object, policy: Any) -> list[Any]:
     methods = []
     for name in dir(endpoint):
-        # What the policy or a property says of it is not asked of names that are Python's own.
-        if (
-            name == "target"
-            or name.startswith("__")
-            or isinstance(inspect.getattr_static(endpoint, name, None), property)
-        ):
+        if name == "target" or name.startswith("__"):
             continue
-        if callable(function := getattr(endpoint, name, None)) and policy.is_allowed(endpoint, name):
+        function = _attribute(endpoint, name)
+        if callable(function) and policy.is_allowed(endpoint, name):
             methods.append([name, *_signature(function)])
     return methods
+
+
+def _attribute(endpoint: object, name: str) -> Any:
+    """Return an attribute, and None for one that would be computed for this."""
+    if isinstance(inspect.getattr_static(endpoint, name, None), (property, functools.cached_property)):
+        return None
+    try:
+        return getattr(endpoint, name, None)
+    except Exception as e:
+        _log.debug("the attribute %s of an endpoint cannot be read: %r", name, e)
+        return None
 
 
 def _signature(function: Any) -> tuple[list[tuple[str, bool]], bool]:
