@@ -19,8 +19,13 @@ import (
 // before: a connection that waits out a back-off for the old one would cost the new one seconds.
 type Key struct {
 	Addr, BootID string
-	// Unary says that the process is known to take no sessions.
+	// Unary says that the process is not known to take sessions. It does not tell processes apart.
 	Unary bool
+}
+
+// KeyOf returns the key of the process of an instance. A static address may take sessions.
+func KeyOf(i rpc.Instance) Key {
+	return Key{Addr: i.Addr, BootID: i.BootID, Unary: i.BootID != "" && !i.Sessions}
 }
 
 // Carrier has the links of a process to other processes. It is safe for concurrent use.

@@ -76,7 +76,7 @@ func placed(i rpc.Instance, err error) error {
 // released if there is no error. It is to be put back in any case. While messages use all places of
 // the link, it is one with a connection of its own.
 func (t *Transport) enter(ctx context.Context, i rpc.Instance) (carrier.Link, error) {
-	key := carrier.Key{Addr: i.Addr, BootID: i.BootID}
+	key := carrier.KeyOf(i)
 	link := t.config.Carrier.Get(key)
 	err := enter(ctx, link, 0)
 	if !errors.Is(err, carrier.ErrFull) {

@@ -88,7 +88,7 @@ func (ms members) merge(u discovery.Update, now time.Time, c carrier.Carrier) {
 func (ms members) list(key id, i discovery.Instance, c carrier.Carrier) {
 	m, known := ms[key]
 	if !known {
-		link := c.Get(carrier.Key{Addr: i.Addr, BootID: i.BootID})
+		link := c.Get(carrier.KeyOf(i))
 		ms[key] = &member{entry: &route.Entry{Instance: i, Link: link}}
 		return
 	}

@@ -149,6 +149,7 @@ func (s *site) add(r *run) {
 	s.nextID++
 	i := &r.intake.Instance
 	i.ID, i.BootID, i.Addr = s.bootID+"."+strconv.Itoa(s.nextID), s.bootID, s.addr
+	i.Sessions = s.services.TakesSessions()
 	r.phase.Open(r.config.Hold)
 	s.runs = append(s.runs, r)
 	s.refresh()

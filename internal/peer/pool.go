@@ -38,6 +38,7 @@ func NewPool(config Config) *Pool {
 func (p *Pool) Get(key carrier.Key) *Peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	key.Unary = false
 	return p.get(key)
 }
 

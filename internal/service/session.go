@@ -123,6 +123,10 @@ func (s *Services) Session(stream grpc.BidiStreamingServer[pb.SessionRequest, pb
 	return a.err
 }
 
+// TakesSessions reports whether callers without tokens can have sessions: nothing of the program is
+// to see each RPC. It counts after [Services.Register].
+func (s *Services) TakesSessions() bool { return !s.watched }
+
 // takesSessions returns why there cannot be a session.
 func (s *Services) takesSessions(ctx context.Context) error {
 	switch p, _ := inbound.Peer(ctx); {

@@ -41,11 +41,13 @@ type Instance struct {
 	// Implemented lists the interfaces of the instance, and must not be changed. It is empty if
 	// they are not known, as for a static address: the instance may implement anything.
 	Implemented []Implementation
+	// Sessions says that the process takes sessions. It is false if that is not known.
+	Sessions bool
 }
 
 // Equal reports whether two instances have the same fields.
 func (i Instance) Equal(j Instance) bool {
 	return i.ID == j.ID && i.BootID == j.BootID && i.Exchange == j.Exchange && i.Topic == j.Topic &&
 		i.Server == j.Server && i.Addr == j.Addr && i.State == j.State &&
-		slices.Equal(i.Implemented, j.Implemented)
+		i.Sessions == j.Sessions && slices.Equal(i.Implemented, j.Implemented)
 }

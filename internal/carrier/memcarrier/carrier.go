@@ -43,6 +43,7 @@ func (n *Network) Carrier(caller string, maxSize int) *Carrier {
 func (c *Carrier) Get(key carrier.Key) carrier.Link {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	key.Unary = false
 	return c.get(key)
 }
 

@@ -45,7 +45,7 @@ type Carrier struct {
 
 // Config says how a carrier makes sessions.
 type Config struct {
-	// Always has sessions tried with processes that do not announce them.
+	// Always has sessions tried with processes that do not announce them, too.
 	Always bool
 	// Eager has a link open its session when it connects, instead of with its first message.
 	Eager bool
@@ -80,6 +80,9 @@ func (c *Carrier) hold(inner grpccarrier.Link, key carrier.Key) *link {
 		c.links[inner.Peer] = l
 	}
 	l.holders++
+	if !key.Unary {
+		l.announced.Store(true)
+	}
 	return l
 }
 
@@ -153,6 +156,8 @@ type link struct {
 	key     carrier.Key
 	holders int // guarded by the lock of the carrier
 
+	// announced says that the process may take sessions.
+	announced atomic.Bool
 	// current takes messages; nil if none does.
 	current atomic.Pointer[session]
 	// next is when a session may be begun, in Unix nanoseconds.
@@ -194,7 +199,7 @@ func (l *link) Do(ctx context.Context, r *carrier.Request) (carrier.Reply, error
 
 // sessionFor returns the session for a message; nil for none. The first message has one begin.
 func (l *link) sessionFor(r *carrier.Request) *session {
-	if l.key.Unary && !l.carrier.config.Always || !l.carrier.TakesSessions() || !suits(r) {
+	if !l.announced.Load() && !l.carrier.config.Always || !l.carrier.TakesSessions() || !suits(r) {
 		return nil
 	}
 	s := l.current.Load()

@@ -24,7 +24,11 @@ const (
 	metaInstance = "rpc-instance"
 	metaBoot     = "rpc-boot"
 	metaState    = "rpc-state"
+	metaSessions = "rpc-sessions" // only of a process that takes sessions
 )
+
+// yes is the value of a key that is there or not.
+const yes = "1"
 
 // deregisterAfter is for lost hosts and killed processes: their services no longer pass after the
 // TTL, and are gone after this, to leave an operator time to see them.
@@ -57,6 +61,9 @@ func instanceService(i discovery.Instance, names ids, processID string) (*api.Ag
 	meta := map[string]string{
 		metaExchange: i.Exchange, metaTopic: i.Topic, metaServer: i.Server,
 		metaInstance: i.ID, metaBoot: i.BootID, metaState: string(i.State),
+	}
+	if i.Sessions {
+		meta[metaSessions] = yes
 	}
 	if err := putVersions(meta, i.Implemented); err != nil {
 		return nil, err
@@ -190,7 +197,7 @@ func instanceOf(e *api.ServiceEntry) (discovery.Instance, error) {
 	return discovery.Instance{
 		ID: s.Meta[metaInstance], BootID: s.Meta[metaBoot],
 		Exchange: s.Meta[metaExchange], Topic: s.Meta[metaTopic], Server: s.Meta[metaServer],
-		Addr: addr, State: discovery.State(s.Meta[metaState]), Implemented: implemented,
+		Addr: addr, State: discovery.State(s.Meta[metaState]), Implemented: implemented, Sessions: s.Meta[metaSessions] == yes,
 	}, nil
 }
 

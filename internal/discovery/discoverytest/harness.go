@@ -71,7 +71,7 @@ func (p *process) instance(topic, server string) discovery.Instance {
 	return discovery.Instance{
 		ID: rand.Text(), BootID: p.bootID, Exchange: p.f.exchange, Topic: topic, Server: server, Addr: p.addr,
 		State:       discovery.Active,
-		Implemented: []discovery.Implementation{{Version: rpc.Version{Major: 1, Minor: 4}}},
+		Implemented: []discovery.Implementation{{Version: rpc.Version{Major: 1, Minor: 4}}}, Sessions: server == "a",
 	}
 }
 

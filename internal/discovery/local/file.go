@@ -59,6 +59,7 @@ type record struct {
 	Addr        string          `json:"addr"`
 	State       discovery.State `json:"state"`
 	Implemented []string        `json:"implemented,omitempty"`
+	Sessions    bool            `json:"sessions,omitempty"`
 }
 
 // fileName returns the name of a process's file. The boot id is for people; unique makes it one
@@ -76,7 +77,7 @@ func fileName(bootID, unique string) string {
 func encode(instances []discovery.Instance) ([]byte, error) {
 	d := document{Format: format}
 	for _, i := range instances {
-		r := record{ID: i.ID, BootID: i.BootID, Exchange: i.Exchange, Topic: i.Topic, Server: i.Server, Addr: i.Addr, State: i.State}
+		r := record{ID: i.ID, BootID: i.BootID, Exchange: i.Exchange, Topic: i.Topic, Server: i.Server, Addr: i.Addr, State: i.State, Sessions: i.Sessions}
 		for _, implementation := range i.Implemented {
 			r.Implemented = append(r.Implemented, discovery.FormatImplementation(implementation))
 		}
@@ -95,7 +96,7 @@ func decode(text []byte) ([]discovery.Instance, error) {
 	}
 	var instances []discovery.Instance
 	for _, r := range d.Instances {
-		i := discovery.Instance{ID: r.ID, BootID: r.BootID, Exchange: r.Exchange, Topic: r.Topic, Server: r.Server, Addr: r.Addr, State: r.State}
+		i := discovery.Instance{ID: r.ID, BootID: r.BootID, Exchange: r.Exchange, Topic: r.Topic, Server: r.Server, Addr: r.Addr, State: r.State, Sessions: r.Sessions}
 		for _, text := range r.Implemented {
 			implementation, err := discovery.ParseImplementation(text)
 			if err != nil {
