@@ -122,7 +122,8 @@ lab: $(if $(LIST),,$(BIN)/consul) ## Break real processes, networks and Consul, 
 	@$(GO) build -o $(BIN)/lab ./internal/lab/main && $(BIN)/lab $(LAB_FLAGS)
 
 .PHONY: interop
-interop: $(BIN)/consul $(VENV)/.installed ## Try each language's clients with each language's servers; RUN='py to go' selects cells
+interop: $(BIN)/consul $(VENV)/.installed $(NODE) ## Try each language's clients with each language's servers; RUN='py to go' selects cells
+	@cd typescript && npm run --silent build-interop
 	@$(GO) build -o $(BIN)/interop ./internal/interop/main && $(BIN)/interop $(if $(RUN),-run '$(RUN)')
 
 .PHONY: lint

@@ -68,7 +68,7 @@ func (c *client) begin(r wire.Request) (*outstanding, error) {
 	c.waiting[r.ID] = o.reply
 	c.mu.Unlock()
 	if err := c.out.Write(r); err != nil {
-		return nil, fmt.Errorf("%s takes no request: %w%s", c.name, err, c.logged())
+		return nil, fmt.Errorf("%s takes no request: %w", c.name, err)
 	}
 	return o, nil
 }
@@ -79,7 +79,7 @@ func (o *outstanding) wait() (*wire.Reply, error) {
 	case r := <-o.reply:
 		return r, nil
 	case <-o.client.exited:
-		return nil, fmt.Errorf("%s has ended: %v%s", o.client.name, o.client.cmd.ProcessState, o.client.logged())
+		return nil, fmt.Errorf("%s has ended: %v", o.client.name, o.client.cmd.ProcessState)
 	case <-time.After(o.limit):
 		return nil, fmt.Errorf("%s did not answer in %v%s", o.client.name, o.limit, o.client.logged())
 	}

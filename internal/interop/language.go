@@ -43,6 +43,9 @@ func Languages(p Programs) []*Language {
 			env:  []string{"PYTHONPATH=" + filepath.Join(p.Root, "python", "src")},
 		}
 	}
+	typescript := func(program string, args ...string) command {
+		return command{argv: slices.Concat([]string{"node", filepath.Join(p.Root, "typescript", "dist", "interop", program)}, args)}
+	}
 	return []*Language{{
 		Name: "Go", Short: "go",
 		client: func(url string) command { return command{argv: []string{p.Go, "client", url}} },
@@ -56,6 +59,10 @@ func Languages(p Programs) []*Language {
 	}, {
 		Name: "Python asyncio", Short: asyncio,
 		client: func(url string) command { return python("aioclient.py", url) },
+	}, {
+		Name: "TypeScript", Short: "ts",
+		client: func(url string) command { return typescript("client.js", url) },
+		server: func(url, topic, name string) command { return typescript("server.js", url, topic, name) },
 	}, {
 		Name: "oslo.messaging", Short: oslo,
 		client: func(url string) command { return python("oslo/client.py", url) },

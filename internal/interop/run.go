@@ -157,7 +157,7 @@ func (r *run) stop() (err error) {
 		keep(s.await(wire.Event{Event: wire.Stopped}, patience))
 	}
 	for _, c := range r.clients {
-		keep(c.in.Close())
+		_ = c.in.Close() // it is closed already if the program has ended
 		keep(c.ended())
 	}
 	return err

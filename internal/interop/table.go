@@ -26,13 +26,7 @@ func Print(w io.Writer, results []Result, took time.Duration) (ok bool) {
 	t.heads(w)
 	for _, name := range t.cases {
 		fmt.Fprintf(w, "%-*s", caseWidth, name)
-		for _, s := range t.servers {
-			fmt.Fprint(w, " ")
-			for _, c := range t.clients {
-				fmt.Fprintf(w, " %-*s", cellWidth-1, t.marks[key{name, c.Short, s.Short}])
-			}
-		}
-		fmt.Fprintln(w)
+		t.row(w, func(c, s *Language) string { return t.marks[key{name, c.Short, s.Short}] })
 	}
 	for i, why := range t.legend {
 		fmt.Fprintf(w, "\n%s  %s", letter(i), why)
@@ -106,17 +100,28 @@ func (t *table) explain(why string) string {
 func letter(n int) string { return "(" + "abcdefghijklmnopqrstuvwxyz"[n:n+1] + ")" }
 
 func (t *table) heads(w io.Writer) {
-	group := cellWidth * len(t.clients)
 	fmt.Fprintf(w, "%-*s", caseWidth, "server")
+	width := caseWidth
 	for _, s := range t.servers {
-		fmt.Fprintf(w, "  %-*s", group-1, s.Name)
+		fmt.Fprintf(w, "  %-*s", t.group(s)-2, s.Name)
+		width += t.group(s)
 	}
 	fmt.Fprintf(w, "\n%-*s", caseWidth, "client")
-	for range t.servers {
-		fmt.Fprint(w, " ")
+	t.row(w, func(c, _ *Language) string { return c.Short })
+	fmt.Fprintln(w, strings.Repeat("-", width))
+}
+
+// group returns the width of the columns of a server.
+func (t *table) group(s *Language) int { return max(cellWidth*len(t.clients), len(s.Name)+1) + 1 }
+
+// row prints a cell for each pair, and ends the line.
+func (t *table) row(w io.Writer, cell func(client, server *Language) string) {
+	for _, s := range t.servers {
+		var group strings.Builder
 		for _, c := range t.clients {
-			fmt.Fprintf(w, " %-*s", cellWidth-1, c.Short)
+			fmt.Fprintf(&group, " %-*s", cellWidth-1, cell(c, s))
 		}
+		fmt.Fprintf(w, " %-*s", t.group(s)-1, group.String())
 	}
-	fmt.Fprintf(w, "\n%s\n", strings.Repeat("-", caseWidth+len(t.servers)*(group+1)))
+	fmt.Fprintln(w)
 }

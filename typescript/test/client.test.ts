@@ -120,7 +120,8 @@ describe("a Go server", () => {
   });
 
   test("loses a call when the client gives it up", async () => {
-    const { client } = await pair();
+    const client = (await pair()).client.prepare({ server: "node1" });
+    await client.call("add", { a: 1, b: 1 }); // it is connected
     const controller = new AbortController();
     const call = failure(client.call("sleep", { seconds: 60 }, { signal: controller.signal }));
     setTimeout(() => controller.abort(), 200);

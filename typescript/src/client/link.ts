@@ -197,19 +197,24 @@ export class Link {
     settings: Omit<CallSettings, "timeoutMs"> & { timeoutMs?: number },
   ): AsyncGenerator<MessageShape<O>, void> {
     const attempt = new Attempt();
+    let items: AsyncIterator<MessageShape<O>> | undefined;
     this.began();
     try {
       const transport = this.#transport(attempt);
       const timeoutMs = settings.timeoutMs === undefined ? undefined : ceil(settings.timeoutMs);
       const header = this.#header(settings);
       const response = await transport.stream(method, settings.signal, timeoutMs, header, once(request));
-      for await (const message of response.message) {
+      items = response.message[Symbol.asyncIterator]();
+      for (let item = await items.next(); !item.done; item = await items.next()) {
         attempt.replied = true;
-        yield message;
+        yield item.value;
       }
+      items = undefined;
     } catch (e) {
       throw attempt.error(e);
     } finally {
+      // Its end stops the timer of the deadline, which would keep the process running. A reader that left does not see it.
+      items?.next().catch(() => {});
       this.ended();
     }
   }
