@@ -3,6 +3,7 @@
 import * as http2 from "node:http2";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { Attempt } from "../src/client/attempt.js";
 import { keepAlive } from "../src/client/session.js";
 import { RPCError } from "../src/index.js";
 import { goldenEndpoints } from "./golden.js";
@@ -168,4 +169,16 @@ test("a connection that answers pings is kept", async () => {
   keepAlive(session, 5, 10_000);
   await until("pings are answered", () => pings > 10);
   expect(session.destroyed).toBe(false);
+
+  // Servers cancel streams at the deadline, too, which this end may see before its own timer runs.
+  test("cancels the stream after the deadline", () => {
+    const attempt = new Attempt();
+    Object.assign(attempt, { sent: true, canceled: true, deadline: performance.now() });
+    expect(attempt.error(new Error("canceled"))).toMatchObject({ kind: "Timeout", safeToRetry: false });
+    attempt.deadline += 60_000;
+    expect(attempt.error(new Error("canceled"))).toMatchObject({
+      kind: "OutcomeUnknown",
+      safeToRetry: false,
+    });
+  });
 });

@@ -19,6 +19,10 @@ export class Attempt implements Evidence {
   status: WireStatus | undefined;
   /** The reason that the stream ended without a status, for people. */
   lost = "";
+  /** When the caller no longer waits, by performance.now(). */
+  deadline = Number.POSITIVE_INFINITY;
+  /** Whether the peer canceled the stream. */
+  canceled = false;
 
   /** Returns what makes the RPC on a session. */
   client(session: http2.ClientHttp2Session): UniversalClientFn {
@@ -40,6 +44,10 @@ export class Attempt implements Evidence {
     const e = ConnectError.from(thrown);
     if (e.code === Code.DeadlineExceeded || e.code === Code.Canceled) {
       return decodeStatus({ code: e.code, text: e.rawMessage }, this);
+    }
+    if (this.canceled && performance.now() >= this.deadline) {
+      // A server may cancel the stream a moment before this end notices that the deadline has passed.
+      return decodeStatus({ code: Code.DeadlineExceeded, text: "the deadline passed" }, this);
     }
     const text = this.lost || e.rawMessage;
     if (!this.sent) {
@@ -177,6 +185,7 @@ class Exchange {
     } else {
       const why = cause?.message ?? `code ${this.#stream.rstCode}`;
       this.#seen.lost = `the stream ended without a status (${why})`;
+      this.#seen.canceled = this.#stream.rstCode === NGHTTP2_CANCEL;
     }
     this.#fail(new ConnectError(this.#seen.lost, Code.Unavailable));
   }

@@ -174,6 +174,7 @@ export class Link {
     this.began();
     try {
       const { signal, timeoutMs } = settings;
+      attempt.deadline = performance.now() + timeoutMs;
       const transport = this.#transport(attempt);
       const response = await transport.unary(
         method,
@@ -202,6 +203,7 @@ export class Link {
     try {
       const transport = this.#transport(attempt);
       const timeoutMs = settings.timeoutMs === undefined ? undefined : ceil(settings.timeoutMs);
+      attempt.deadline = performance.now() + (settings.timeoutMs ?? Number.POSITIVE_INFINITY);
       const header = this.#header(settings);
       const response = await transport.stream(method, settings.signal, timeoutMs, header, once(request));
       items = response.message[Symbol.asyncIterator]();
