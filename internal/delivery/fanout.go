@@ -107,6 +107,7 @@ func (a *Audience) toOne(ctx context.Context, g *gate, e *route.Entry, variants 
 			err = a.persist(ctx, &to, bounded)
 		}
 		if err == nil {
+			a.topic.Proved(e)
 			return Result{Entry: e}
 		}
 		if !isUnable(err) {
@@ -120,6 +121,8 @@ func (a *Audience) toOne(ctx context.Context, g *gate, e *route.Entry, variants 
 		err = strayed(e, err)
 	case refusal.Gone(err):
 		a.topic.Gone(e)
+	case refusal.Unproven(err):
+		a.topic.Unproven(e)
 	}
 	return Result{Entry: e, Skipped: isUnable(err), Err: err}
 }

@@ -22,8 +22,14 @@ func (d *delivery) try(ctx, waiting context.Context, send Send) error {
 	e := d.attempt.Entry
 	err := d.hand(ctx, waiting, d.topic.Missed(), &d.attempt, send)
 	switch {
-	case err == nil || isEnd(err):
+	case err == nil:
+		d.topic.Proved(e)
+		return nil
+	case isEnd(err):
 		return err
+	case refusal.Unproven(err):
+		d.topic.Unproven(e)
+		d.exclude(e, err)
 	case errors.Is(err, errPatience):
 	case misled(e, err):
 		d.topic.Astray(e, err)

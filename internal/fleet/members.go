@@ -20,6 +20,8 @@ const (
 	recentTime = 60 * time.Second
 	// avoidTime is how long an instance is avoided whose address led to another process.
 	avoidTime = 5 * time.Second
+	// doubtTime is how often an instance is asked that did not prove its name, whether it does now.
+	doubtTime = 30 * time.Second
 )
 
 // member is an instance of a topic, listed or lately so.
@@ -41,6 +43,8 @@ type member struct {
 	// what that said.
 	astray   time.Time
 	stranger error
+	// doubted is when to ask again whether it proves its name; zero if it is not known not to.
+	doubted time.Time
 }
 
 func (m *member) missing() bool { return !m.since.IsZero() }
@@ -50,13 +54,13 @@ func (m *member) show(now time.Time) {
 	if !now.Before(m.astray) {
 		m.stranger = nil
 	}
-	missing, lingers := m.missing(), m.missing() && !m.lost
+	missing, lingers, unproven := m.missing(), m.missing() && !m.lost, !m.doubted.IsZero()
 	o := m.entry
-	if o.Unlisted == missing && o.Lingering == lingers && o.Left == m.left && (o.Astray == nil) == (m.stranger == nil) {
+	if o.Unlisted == missing && o.Lingering == lingers && o.Left == m.left && (o.Astray == nil) == (m.stranger == nil) && o.Unproven == unproven {
 		return // as of nearly all, each time that anything changes
 	}
 	e := *o
-	e.Unlisted, e.Lingering, e.Left, e.Astray = missing, lingers, m.left, m.stranger
+	e.Unlisted, e.Lingering, e.Left, e.Astray, e.Unproven = missing, lingers, m.left, m.stranger, unproven
 	m.entry = &e
 }
 
@@ -127,6 +131,17 @@ func (ms members) expire(now time.Time, keep bool, c carrier.Carrier) (renewed [
 	return renewed
 }
 
+// doubtful returns the members that are to be asked now whether they prove their names.
+func (ms members) doubtful(now time.Time) (list []*member) {
+	for _, m := range ms {
+		if !m.doubted.IsZero() && !now.Before(m.doubted) {
+			m.doubted = now.Add(doubtTime)
+			list = append(list, m)
+		}
+	}
+	return list
+}
+
 // show has all entries say what is known now, and returns when that changes by itself; zero if it
 // does not. Keep is as for expire.
 func (ms members) show(now time.Time, keep bool) (next time.Time) {
@@ -142,6 +157,9 @@ func (ms members) show(now time.Time, keep bool) (next time.Time) {
 		}
 		if m.missing() && !keep {
 			sooner(m.since.Add(lingerTime))
+		}
+		if !m.doubted.IsZero() {
+			sooner(m.doubted)
 		}
 	}
 	return next

@@ -186,6 +186,33 @@ func (t *Topic) Astray(e *route.Entry, said error) {
 	}
 }
 
+// Unproven has an instance count for no ceiling that proved another name than its own, until it
+// proves its name. It is asked from time to time.
+func (t *Topic) Unproven(e *route.Entry) {
+	if e.Unproven {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if m := t.member(e); m != nil && m.doubted.IsZero() {
+		m.doubted = time.Now().Add(doubtTime)
+		t.rebuild()
+	}
+}
+
+// Proved undoes Unproven.
+func (t *Topic) Proved(e *route.Entry) {
+	if !e.Unproven {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if m := t.members[idOf(e.Instance)]; m != nil {
+		m.doubted = time.Time{}
+		t.rebuild()
+	}
+}
+
 // member returns the member that has an entry, nil if none has, as of an old view. It notes that
 // the server was there lately: the registry may not have said anything for long. The lock is held.
 func (t *Topic) member(e *route.Entry) *member {
@@ -274,8 +301,10 @@ func (t *Topic) update(u discovery.Update) {
 func (t *Topic) rebuild() {
 	now, keep := time.Now(), t.err != nil
 	renewed := t.members.expire(now, keep, t.fleet.carrier)
+	doubtful := t.members.doubtful(now)
 	next := t.members.show(now, keep)
 	t.verify(renewed)
+	t.prove(doubtful)
 	for server, last := range t.seen {
 		if now.Sub(last) > recentTime {
 			delete(t.seen, server)

@@ -33,11 +33,33 @@ func (ms members) vanished(at time.Time) []*member {
 // ends, which may be long after: its process may have other servers, or something to finish. One
 // that is there is kept, whatever the registry says. The lock is held.
 func (t *Topic) verify(vanished []*member) {
-	if len(vanished) == 0 || t.life.Err() != nil {
+	t.askAll(vanished, func(e *route.Entry, err error) {
+		switch {
+		case err == nil:
+			t.there(e)
+		case refusal.Gone(err):
+			t.Gone(e)
+		}
+	})
+}
+
+// prove asks instances that did not prove their names whether they do now. The lock is held.
+func (t *Topic) prove(doubtful []*member) {
+	t.askAll(doubtful, func(e *route.Entry, err error) {
+		if err == nil {
+			t.Proved(e)
+		}
+	})
+}
+
+// askAll asks instances whether they are there, and tells a function what each said. The lock is
+// held.
+func (t *Topic) askAll(members []*member, told func(*route.Entry, error)) {
+	if len(members) == 0 || t.life.Err() != nil {
 		return
 	}
-	list := make([]*route.Entry, len(vanished))
-	for i, m := range vanished {
+	list := make([]*route.Entry, len(members))
+	for i, m := range members {
 		list[i] = m.entry
 	}
 	t.asking.Go(func() {
@@ -47,12 +69,7 @@ func (t *Topic) verify(vanished []*member) {
 			slots <- struct{}{}
 			asked.Go(func() {
 				defer func() { <-slots }()
-				switch err := ask(t.life, e); {
-				case err == nil:
-					t.there(e)
-				case refusal.Gone(err):
-					t.Gone(e)
-				}
+				told(e, ask(t.life, e))
 			})
 		}
 		asked.Wait()

@@ -20,6 +20,7 @@ func TestImpostors(t *testing.T) {
 		{name: "the same server", wants: "get the messages for a server that there is already", do: theSameServer},
 		{name: "the address of another", wants: "have messages for printers run at a payment server", do: theAddressOfAnother},
 		{name: "a server at the address of another", wants: "have clients give up the connection to a payment server", do: aServerAtTheAddressOfAnother},
+		{name: "an old server", wants: "keep clients at an old version", do: anOldServer},
 		{name: "casts to all", wants: "get its copy of a message for all servers", do: castsToAll},
 	} {
 		t.Run(a.name, a.play)
@@ -152,6 +153,37 @@ func aServerAtTheAddressOfAnother(t *testing.T, f *fleet) int {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
+	}
+	f.wantWarning(t, serverName("payments", "payments-3"))
+	return 0
+}
+
+// anOldServer: until a message was to be sent to it, the attacker may be what it says. Then it
+// counts for no version cap.
+func anOldServer(t *testing.T, f *fleet) int {
+	c := f.clerks.Client(oslorpc.Target{Topic: "payments", Version: "1.1"}, oslorpc.WithTimeout(patience), oslorpc.WithVersionCap("auto"))
+	sends := func() bool {
+		can, err := c.CanSendVersion(t.Context())
+		return err == nil && can
+	}
+	if !sends() {
+		t.Fatal("the fleet does not serve the version")
+	}
+	s := f.open(t, f.stolen, &log{}).Server(oslorpc.Target{Topic: "payments", Server: "payments-3"})
+	s.Add(oslorpc.Endpoint{Version: "1.0", Struct: oslorpc.Methods((&volumes{server: "attacker", journal: &journal{}}).payments())})
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the attacker holds the cap down", func() bool { return !sends() })
+	old := f.clerks.Client(oslorpc.Target{Topic: "payments", Version: "1.0"}, oslorpc.WithTimeout(patience))
+	await(t, "the cap rises", func() bool {
+		if _, err := oslorpc.Call[string](t.Context(), old, "transfer", nil); err != nil {
+			t.Error(err)
+		}
+		return sends()
+	})
+	if _, err := oslorpc.Call[string](t.Context(), c, "transfer", nil); err != nil || !sends() {
+		t.Errorf("the cap fell again: %v", err)
 	}
 	f.wantWarning(t, serverName("payments", "payments-3"))
 	return 0

@@ -12,6 +12,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/identity"
 	"github.com/oslorpc/oslorpc/internal/lograte"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -99,7 +100,7 @@ func (v *verified) GetRequestMetadata(ctx context.Context, _ ...string) (map[str
 		"address", v.addr, "reason", err.Error(), "advice", "check the certificate of that server, and what registered in discovery")
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.refuse = &rpc.Error{Kind: rpc.Untrusted, NotStarted: true, Message: fmt.Sprintf(
+	m.refuse = &rpc.Error{Kind: rpc.Untrusted, NotStarted: true, Cause: refusal.NotProven(), Message: fmt.Sprintf(
 		"%s %v; nothing was sent: check the certificate of that server, and whether discovery tells the truth", who(m.server.Name), err)}
 	return nil, m.refuse
 }

@@ -38,6 +38,16 @@ func Gone(err error) bool { return errors.Is(err, Stopping) || errors.Is(err, Mi
 // well.
 func Misled(err error) bool { return errors.Is(err, Misdirected) || errors.Is(err, Foreign) }
 
+// errUnproven is the cause of an error about a server that proved another name than its own.
+var errUnproven = errors.New("it does not prove its name")
+
+// NotProven is the cause of an error of kind rpc.Untrusted for a server whose certificate has
+// another name than an identity template wants.
+func NotProven() error { return errUnproven }
+
+// Unproven reports whether err says that an instance proved another name than its own.
+func Unproven(err error) bool { return errors.Is(err, errUnproven) }
+
 // headersTooLarge is the cause of an error for a message whose headers are larger than one instance
 // takes. Another may take them.
 type headersTooLarge struct{ error }

@@ -46,7 +46,8 @@ type Interface = rpc.Interface
 
 // Ceiling returns the ceiling of an interface over the instances that messages for any server go
 // to, or over the instances of a server. Instances that implement nothing of the namespace do not
-// count: they are not old, but something else.
+// count: they are not old, but something else. Neither do instances that did not prove their names,
+// unless a server is named.
 func (v *View) Ceiling(i Interface, server string) *Ceiling {
 	if server != "" {
 		return ceiling(i, slices.DeleteFunc(slices.Clone(v.named()[server].all), func(e *Entry) bool { return !e.usable() }))
@@ -58,7 +59,7 @@ func (v *View) Ceiling(i Interface, server string) *Ceiling {
 	if len(known.vanished) == 0 {
 		return &known.Ceiling
 	}
-	return ceiling(i, slices.DeleteFunc(slices.Clone(v.entries), func(e *Entry) bool { return !e.public() }))
+	return ceiling(i, slices.DeleteFunc(slices.Clone(v.entries), func(e *Entry) bool { return !e.public() || e.Unproven }))
 }
 
 // CeilingOf returns the ceiling of an interface over a list of instances, of which those that drain
@@ -117,11 +118,21 @@ type settledCeiling struct {
 	vanished []*Entry
 }
 
+// settled returns the ceiling of an interface. Where no instance that counts implements it, the
+// instances do that did not prove their names: there is nothing else to go by.
 func (v *View) settled(i Interface) *settledCeiling {
+	s := v.settledOver(i, func(e *Entry) bool { return !e.Unproven })
+	if s.State == Absent && len(s.vanished) == 0 {
+		return v.settledOver(i, func(*Entry) bool { return true })
+	}
+	return s
+}
+
+func (v *View) settledOver(i Interface, counts func(*Entry) bool) *settledCeiling {
 	s := &settledCeiling{}
 	var counted []*Entry
 	for _, e := range v.entries {
-		if e.Left || e.Astray != nil {
+		if e.Left || e.Astray != nil || !counts(e) {
 			continue
 		}
 		if e.Lingering {

@@ -132,6 +132,32 @@ func TestThoseThatLeftHoldNothingDown(t *testing.T) {
 	}
 }
 
+// An instance that did not prove its name holds nothing down, unless it is named, or there is no
+// other that says what it implements.
+func TestUnprovenHoldNothingDown(t *testing.T) {
+	i := Interface{Major: 1}
+	unproven := func(e *Entry) { e.Unproven = true }
+	for name, more := range map[string]*Entry{"alone": nil, "while another lingers": entry("gone", lingering(carrier.Ready))} {
+		t.Run(name, func(t *testing.T) {
+			entries := []*Entry{entry("new"), entry("old", server("host"), implements(base(1)), unproven), entry("silent", implements(), unproven)}
+			if more != nil {
+				entries = append(entries, more)
+			}
+			v := view(entries...)
+			if c := v.Ceiling(i, ""); c.State != Known || c.Version.Minor != 4 || !v.Common(wants(4), "") {
+				t.Errorf("the ceiling is %+v", c)
+			}
+			if c := v.Ceiling(i, "host"); c.Version.Minor != 1 || v.Common(wants(4), "host") {
+				t.Errorf("the ceiling of the server is %+v", c)
+			}
+		})
+	}
+	v := view(entry("old", implements(base(1)), unproven))
+	if c := v.Ceiling(i, ""); c.State != Known || c.Version.Minor != 1 || v.Common(wants(4), "") || !v.Common(wants(1), "") {
+		t.Errorf("the ceiling without others is %+v", c)
+	}
+}
+
 // TestCeilingOfALargeFleet: what it costs to compute must not grow with the square of the fleet,
 // and what each message asks must not grow with the fleet while an instance of it is missing.
 func TestCeilingOfALargeFleet(t *testing.T) {

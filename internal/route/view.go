@@ -29,6 +29,9 @@ type Entry struct {
 	// Astray is what another process said, to which the address of the instance led lately; nil if
 	// it did not. Such instances are listed, and count for nothing for a while.
 	Astray error
+	// Unproven instances proved another name than their own when a message was last to be sent to
+	// them. They do not count for ceilings.
+	Unproven bool
 }
 
 func (e *Entry) usable() bool {
