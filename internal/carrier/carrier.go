@@ -74,7 +74,8 @@ type Link interface {
 	Release()
 
 	// Do sends a message and returns when it was answered. The caller has entered. An error is an
-	// *rpc.Error whose NotStarted is true only if the method provably did not run.
+	// *rpc.Error whose NotStarted is true only if the method provably did not run. Once Do has
+	// returned nil, nothing must use r: it serves another message.
 	Do(ctx context.Context, r *Request) (Reply, error)
 	// Open sends the beginning of a stream and returns when the instance answered: with the first
 	// item or the end of a multicall, with any sign of a typed stream that only the server sends,

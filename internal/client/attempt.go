@@ -49,7 +49,7 @@ func (o *operation) requestFor(a delivery.Attempt) *carrier.Request {
 		r.Target.Server = cmp.Or(r.Target.Server, e.Server)
 	}
 	if r.Missed > 0 && r.ID == "" {
-		r.ID = o.client.transport.ids.next()
+		r.ID = o.client.transport.ids.next(&o.block)
 	}
 	o.codec.fill(r, v)
 	return r

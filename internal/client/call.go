@@ -9,8 +9,7 @@ import (
 
 // Call has one server run a method, and reads its result into what result points to.
 func (c *Client) Call(ctx context.Context, method string, args, result any) error {
-	o := c.dynamic(&calls, method, args, result)
-	return o.run(ctx, o)
+	return c.one(ctx, &calls, method, args, result)
 }
 
 // Cast has one server run a method, or every server if the target is a fanout. It does not wait for
@@ -20,8 +19,7 @@ func (c *Client) Cast(ctx context.Context, method string, args any) error {
 		_, err := c.Fanout(ctx, method, args)
 		return c.lossy(method, err)
 	}
-	o := c.dynamic(&casts, method, args, nil)
-	return c.lossy(method, o.run(ctx, o))
+	return c.lossy(method, c.one(ctx, &casts, method, args, nil))
 }
 
 // lossy returns the error of a cast, unless lossy casts forget it.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"sync"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/failure"
@@ -47,12 +48,33 @@ type dynamicOperation struct {
 	content dynamic
 }
 
+// spare are operations that were successful, for the next messages.
+var spare = sync.Pool{New: func() any { return &dynamicOperation{} }}
+
+// one takes a message to one server. Operations are large, and most of a message's garbage.
+func (c *Client) one(ctx context.Context, k *kind, method string, args, result any) error {
+	o := spare.Get().(*dynamicOperation)
+	o.set(c, k, method, args, result)
+	err := o.run(ctx, o)
+	if o.isReusable(err) {
+		*o = dynamicOperation{}
+		spare.Put(o)
+	}
+	return err
+}
+
 // dynamic returns an operation that reads its result, if there is one, into what result points to.
 func (c *Client) dynamic(k *kind, method string, args, result any) *operation {
-	o := &dynamicOperation{content: dynamic{client: c, method: method, args: args}}
+	o := &dynamicOperation{}
+	o.set(c, k, method, args, result)
+	return &o.operation
+}
+
+// set makes an empty operation ready.
+func (o *dynamicOperation) set(c *Client, k *kind, method string, args, result any) {
+	o.content = dynamic{client: c, method: method, args: args}
 	o.client, o.kind, o.codec, o.result = c, k, &o.content, result
 	o.message.Target, o.message.Method = c.settings.Target, method
-	return &o.operation
 }
 
 // variants implements codec.

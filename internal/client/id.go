@@ -24,9 +24,12 @@ func newIDs() ids {
 	return ids{cipher: block}
 }
 
+// idBlock is room to make an id in. What a cipher of an interface gets is on the heap, so messages
+// bring it along.
+type idBlock [aes.BlockSize]byte
+
 // next returns an id that no other message has.
-func (i *ids) next() string {
-	var block [aes.BlockSize]byte
+func (i *ids) next(block *idBlock) string {
 	binary.BigEndian.PutUint64(block[:], i.last.Add(1))
 	i.cipher.Encrypt(block[:], block[:])
 	var text [22]byte

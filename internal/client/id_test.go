@@ -11,7 +11,7 @@ func TestIDsAreUniqueAndUnlike(t *testing.T) {
 	a, b := newIDs(), newIDs()
 	seen, firsts := map[string]bool{}, map[string]bool{}
 	for range 2000 {
-		for _, id := range []string{a.next(), b.next()} {
+		for _, id := range []string{a.next(&idBlock{}), b.next(&idBlock{})} {
 			if len(id) != 22 || seen[id] {
 				t.Fatalf("the id %q is malformed or repeated", id)
 			}

@@ -82,6 +82,8 @@ type operation struct {
 	// reply came from an instance.
 	reply carrier.Reply
 	from  *route.Entry
+
+	block idBlock
 }
 
 // deliverer takes a message to its servers.
@@ -109,6 +111,13 @@ func (o *operation) timed(ctx context.Context, d deliverer) error {
 	ctx, cancel := o.client.deadline(ctx, o.kind.timeout)
 	defer cancel()
 	return o.intercepted(ctx, d)
+}
+
+// isReusable reports whether nothing can refer to the operation any more, after it returned err.
+// Interceptors may keep what they were given, and carriers what failed.
+func (o *operation) isReusable(err error) bool {
+	t := o.client.transport
+	return err == nil && len(t.sends) == 0 && len(t.attempts) == 0
 }
 
 // deliver takes the message to one instance, and reads the reply.
@@ -266,6 +275,6 @@ func (o *operation) address() {
 	r.Target, r.Method, r.Mode = c.scope, o.message.Method, o.kind.mode
 	r.OrderKey, r.Silence = c.settings.OrderKey, o.message.Silence
 	if !o.kind.unnamed || r.OrderKey != "" {
-		r.ID = c.transport.ids.next()
+		r.ID = c.transport.ids.next(&o.block)
 	}
 }

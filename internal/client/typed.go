@@ -52,7 +52,9 @@ func (c *Client) Invoke(ctx context.Context, call *TypedCall) error {
 		return o.client.lossy(m.Name, o.run(ctx, o))
 	default:
 		o.kind = &typedCalls
-		return o.run(ctx, o)
+		err := o.run(ctx, o)
+		o.recycle(err)
+		return err
 	}
 }
 
@@ -75,11 +77,25 @@ type typedOperation struct {
 	operation
 
 	content typedContent
+	typed   carrier.Typed
+}
+
+// spareTyped are operations that were successful, for the next messages.
+var spareTyped = sync.Pool{New: func() any { return &typedOperation{} }}
+
+// recycle keeps the operation for another message, if it can serve one. Err is what it returned.
+func (o *typedOperation) recycle(err error) {
+	if !o.isReusable(err) {
+		return
+	}
+	o.operation, o.typed = operation{}, carrier.Typed{}
+	o.content.recycle()
+	spareTyped.Put(o)
 }
 
 // typed returns the operation for a message, or for a stream.
 func (c *Client) typed(call *TypedCall) (*typedOperation, error) {
-	o := &typedOperation{}
+	o := spareTyped.Get().(*typedOperation)
 	o.client, o.codec, o.failFast = c, &o.content, call.FailFast
 	o.message.Target, o.message.Method = c.settings.Target, call.Path
 	method, err := typed.FindMethod(call.Path)
@@ -93,9 +109,10 @@ func (c *Client) typed(call *TypedCall) (*typedOperation, error) {
 			"neither the client's target nor the options of the service %s name a topic", method.Service.Name)})
 	}
 	o.content.kind, o.content.method = &o.kind, method
-	o.request.Typed = &carrier.Typed{
+	o.typed = carrier.Typed{
 		Path: call.Path, Result: call.Result, ClientStreams: call.ClientStreams, ServerStreams: call.ServerStreams, Options: call.Options,
 	}
+	o.request.Typed = &o.typed
 	return o, nil
 }
 
@@ -111,6 +128,12 @@ type typedContent struct {
 	needed, least rpc.Version
 
 	fitting sync.Mutex // guards what is fitted in variants
+}
+
+// recycle removes what is of a message.
+func (t *typedContent) recycle() {
+	t.method, t.kind, t.message = nil, nil, nil
+	t.wanted, t.needed, t.least = rpc.Version{}, rpc.Version{}, rpc.Version{}
 }
 
 // set takes the message.

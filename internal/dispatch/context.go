@@ -90,10 +90,11 @@ func (c *runContext) release() {
 	}
 }
 
-// context returns the context for a message that came with ctx.
-func (d *Dispatcher) context(ctx context.Context, r *Request) (joined context.Context, release func()) {
-	c := &runContext{Context: ctx, dispatcher: d, request: r}
-	return c, c.release
+// context returns the context for a message that came with ctx. Release it when the method has
+// returned.
+func (d *Dispatcher) context(ctx context.Context, r *Request) (context.Context, *runContext) {
+	joined := &runContext{Context: ctx, dispatcher: d, request: r}
+	return joined, joined
 }
 
 type runKey struct{}

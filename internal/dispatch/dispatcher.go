@@ -93,8 +93,8 @@ func (d *Dispatcher) Call(ctx context.Context, r *Request, emit Emit) error {
 		return err
 	}
 	defer d.end()
-	ctx, release := d.context(ctx, r)
-	defer release()
+	ctx, joined := d.context(ctx, r)
+	defer joined.release()
 	e := d.newExecution(ctx, r, sel, emit)
 	defer e.recycle()
 	if r.InPlace != nil {
@@ -144,11 +144,11 @@ func (d *Dispatcher) Cast(ctx context.Context, r *Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, release := d.context(context.WithoutCancel(ctx), r)
+	ctx, joined := d.context(context.WithoutCancel(ctx), r)
 	go func() {
 		defer d.end()
 		defer r.end()
-		defer release()
+		defer joined.release()
 		e := d.newExecution(ctx, r, sel, drop)
 		defer e.recycle()
 		started, err := e.work(ticket, (*execution).execute)

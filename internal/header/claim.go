@@ -37,7 +37,7 @@ func Contradiction(ctx context.Context, r *Request, version string) error {
 		{ID, r.ID},
 		{OrderKey, r.OrderKey},
 	} {
-		value, err := escaped(metadata.NewIncomingContext(ctx, md), claim.key)
+		value, err := headers{arrived: md}.escaped(claim.key)
 		switch {
 		case err != nil:
 			return err

@@ -61,54 +61,83 @@ type Request struct {
 	Missed                  time.Duration
 }
 
-// name is a header whose value is a text.
-type name struct {
-	key   string
-	value *string
-}
-
-// scope are the headers that say who is meant where no instance is chosen.
-func (r *Request) scope() [3]name {
-	return [3]name{{Exchange, &r.Exchange}, {Topic, &r.Topic}, {Server, &r.Server}}
-}
-
 // Read returns what the headers of a request say, but for Report. The error names the header that
 // is malformed. Callers wrap it with a kind of theirs.
 //
 // To ask for a header that is not there costs as much as to look at all that are. So some are
 // looked for only where they matter: an instance says all of who is meant, and only a message with
 // an id can tell of another.
-func Read(ctx context.Context) (r Request, err error) {
-	if r.Instance, err = escaped(ctx, Instance); err != nil {
+func Read(ctx context.Context) (Request, error) { return headers{ctx: ctx}.read() }
+
+// ReadArrived is Read for the context of an RPC whose headers nothing has changed since [Arrive],
+// if that was called. It takes a tenth of the time.
+func ReadArrived(ctx context.Context) (Request, error) {
+	arrived, _ := ctx.Value(arrivedKey{}).(metadata.MD)
+	return headers{ctx, arrived}.read()
+}
+
+type arrivedKey struct{}
+
+// Arrive returns the context of an RPC of a typed service that arrives with these headers.
+func Arrive(ctx context.Context, md metadata.MD) context.Context {
+	return context.WithValue(ctx, arrivedKey{}, md)
+}
+
+// headers are the headers of a request that is served.
+type headers struct {
+	ctx     context.Context //nolint:containedctx // It has the headers.
+	arrived metadata.MD     // the same, if it is not nil
+}
+
+// values returns the values of a header. They must not be changed.
+func (h headers) values(key string) []string {
+	if h.arrived != nil {
+		return h.arrived[key]
+	}
+	return metadata.ValueFromIncomingContext(h.ctx, key)
+}
+
+func (h headers) read() (r Request, err error) {
+	if r.Instance, err = h.escaped(Instance); err != nil {
 		return Request{}, err
 	}
 	if r.Instance == "" {
-		for _, n := range r.scope() {
-			if *n.value, err = escaped(ctx, n.key); err != nil {
-				return Request{}, err
-			}
+		if r.Exchange, r.Topic, r.Server, err = h.scope(); err != nil {
+			return Request{}, err
 		}
 	}
-	if r.ID, err = escaped(ctx, ID); err != nil {
+	if r.ID, err = h.escaped(ID); err != nil {
 		return Request{}, err
 	}
 	if r.ID != "" {
-		if r.Missed, err = missed(ctx); err != nil {
+		if r.Missed, err = h.missed(); err != nil {
 			return Request{}, err
 		}
-		if r.OrderKey, err = escaped(ctx, OrderKey); err != nil {
+		if r.OrderKey, err = h.escaped(OrderKey); err != nil {
 			return Request{}, err
 		}
 	}
-	if err = r.readVersion(ctx); err != nil {
+	if err = r.readVersion(h); err != nil {
 		return Request{}, err
 	}
-	r.Context, err = single(ctx, Context)
+	r.Context, err = h.single(Context)
 	return r, err
 }
 
-func (r *Request) readVersion(ctx context.Context) error {
-	text, err := single(ctx, Version)
+// scope returns who is meant where no instance is chosen.
+func (h headers) scope() (exchange, topic, server string, err error) {
+	if exchange, err = h.escaped(Exchange); err != nil {
+		return "", "", "", err
+	}
+	if topic, err = h.escaped(Topic); err != nil {
+		return "", "", "", err
+	}
+	server, err = h.escaped(Server)
+	return exchange, topic, server, err
+}
+
+func (r *Request) readVersion(h headers) error {
+	text, err := h.single(Version)
 	if err != nil || text == "" {
 		return err
 	}
@@ -125,8 +154,8 @@ func WantsReport(ctx context.Context) bool {
 }
 
 // escaped returns the value of a header that is percent-encoded, empty if it is absent.
-func escaped(ctx context.Context, key string) (string, error) {
-	text, err := single(ctx, key)
+func (h headers) escaped(key string) (string, error) {
+	text, err := h.single(key)
 	if err != nil || text == "" {
 		return "", err
 	}
@@ -136,8 +165,8 @@ func escaped(ctx context.Context, key string) (string, error) {
 	return text, nil
 }
 
-func missed(ctx context.Context) (time.Duration, error) {
-	text, err := single(ctx, Missed)
+func (h headers) missed() (time.Duration, error) {
+	text, err := h.single(Missed)
 	if err != nil || text == "" {
 		return 0, err
 	}
@@ -150,8 +179,8 @@ func missed(ctx context.Context) (time.Duration, error) {
 
 // single returns the value of a header, empty if it is absent. An empty value can only be a mistake
 // of the caller, and of two it is not known which counts.
-func single(ctx context.Context, key string) (string, error) {
-	values := metadata.ValueFromIncomingContext(ctx, key)
+func (h headers) single(key string) (string, error) {
+	values := h.values(key)
 	switch {
 	case len(values) == 0:
 		return "", nil
@@ -193,7 +222,8 @@ func IsPlain(name string, values []string) bool {
 // Write returns a context whose calls carry the headers, and no others of ours: headers that a
 // handler passes on with the metadata of the request that it serves describe that request.
 func Write(ctx context.Context, r *Request) context.Context {
-	pairs := r.pairs()
+	var room pairs
+	pairs := r.appendTo(room[:0])
 	md, has := metadata.FromOutgoingContext(ctx) // a copy
 	if !has {
 		if len(pairs) == 0 {
@@ -213,7 +243,8 @@ func Write(ctx context.Context, r *Request) context.Context {
 // makes: what r does not say is left as it is, but for Version and Report. Of a call that is not
 // marked as complete, the headers that speak of one message are removed.
 func Amend(ctx context.Context, r *Request) context.Context {
-	pairs := r.pairs()
+	var room pairs
+	pairs := r.appendTo(room[:0])
 	md, has := metadata.FromOutgoingContext(ctx) // a copy
 	if !has {
 		if len(pairs) == 0 {
@@ -285,9 +316,11 @@ func FieldSize(key, value string) int {
 	return len(key) + n + 32
 }
 
-// pairs returns the headers, each with its value after it.
-func (r *Request) pairs() []string {
-	pairs := make([]string, 0, 8) // as many as a call mostly has
+// pairs is room for the headers of most calls, each with its value after it.
+type pairs [8]string
+
+// appendTo appends the headers, each with its value after it.
+func (r *Request) appendTo(pairs []string) []string {
 	if r.HasVersion {
 		pairs = append(pairs, Version, r.Version.String())
 	}
@@ -297,9 +330,9 @@ func (r *Request) pairs() []string {
 	if r.Missed > 0 {
 		pairs = append(pairs, Missed, strings.Replace(r.Missed.String(), "µ", "u", 1)) // metadata is ASCII
 	}
-	for _, n := range r.scope() {
-		if *n.value != "" {
-			pairs = append(pairs, n.key, Escape(*n.value))
+	for _, n := range [...]struct{ key, value string }{{Exchange, r.Exchange}, {Topic, r.Topic}, {Server, r.Server}} {
+		if n.value != "" {
+			pairs = append(pairs, n.key, Escape(n.value))
 		}
 	}
 	if r.Instance != "" {

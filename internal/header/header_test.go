@@ -186,3 +186,37 @@ func FuzzRead(f *testing.F) {
 		}
 	})
 }
+
+// Headers say the same whether they are read from the context or from the map in it.
+func TestArrivedHeaders(t *testing.T) {
+	t.Parallel()
+	for _, md := range []metadata.MD{
+		{},
+		metadata.Pairs(Instance, "i", ID, "%20", Missed, "1s", OrderKey, "k", Version, "1.2", Context, "{}"),
+		metadata.Pairs(Exchange, "e", Topic, "gr%C3%B6%C3%9Fe", Server, "s"),
+		metadata.Pairs(Server, "a", Server, "b"),
+		metadata.Pairs(Version, "one"),
+	} {
+		ctx := metadata.NewIncomingContext(t.Context(), md)
+		want, wantErr := Read(ctx)
+		for name, ctx := range map[string]context.Context{
+			"arrived": Arrive(t.Context(), md), // without any other
+			"unknown": ctx,
+		} {
+			got, err := ReadArrived(ctx)
+			if got != want || (err == nil) != (wantErr == nil) || err != nil && err.Error() != wantErr.Error() {
+				t.Errorf("%s: got %+v, %v of %v, want %+v, %v", name, got, err, md, want, wantErr)
+			}
+		}
+	}
+}
+
+// What a call says about itself makes one allocation beside those of gRPC.
+func TestWritingAllocates(t *testing.T) {
+	r := Request{HasVersion: true, Version: rpc.Version{Major: 1, Minor: 2}, Instance: "i", Context: "{}"}
+	ours := testing.AllocsPerRun(100, func() { Write(t.Context(), &r) })
+	grpcs := testing.AllocsPerRun(100, func() { metadata.AppendToOutgoingContext(t.Context(), Version, "1.2", Instance, "i", Context, "{}") })
+	if ours > grpcs+1 {
+		t.Errorf("%v allocations, want those of gRPC, %v, and one for the version", ours, grpcs)
+	}
+}

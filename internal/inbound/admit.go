@@ -121,16 +121,13 @@ func (g *guard) acquireDecoded(ctx, by context.Context, n int) (*limits.Claim, e
 func (g *guard) setDecoded(id uint32, claim *limits.Claim) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s, open := g.streams[id]
-	switch {
-	case !open:
+	if claim == nil && g.streams[id] == nil {
+		return
+	}
+	s := g.account(id)
+	if s == nil {
 		claim.Release()
 		return
-	case s == nil && claim == nil:
-		return
-	case s == nil:
-		s = &stream{}
-		g.streams[id] = s
 	}
 	s.decoded.Release()
 	s.decoded = claim

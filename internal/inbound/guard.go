@@ -39,11 +39,12 @@ type guard struct {
 	in      frames
 	pad     int // padding at the end of the frame on its way in; -1 before it is known
 	last    uint32
-	streams map[uint32]*stream // those that are open; nil for one that needs no account
-	moved   time.Time          // when a part of a frame came last
-	inject  []byte             // frames for gRPC to read
-	woken   bool               // the read deadline has passed to wake the reader
-	ticker  *time.Timer        // nil until something must be watched
+	open    map[uint32]struct{} // the streams that are open
+	streams map[uint32]*stream  // the open streams with an account; mostly none
+	moved   time.Time           // when a part of a frame came last
+	inject  []byte              // frames for gRPC to read
+	woken   bool                // the read deadline has passed to wake the reader
+	ticker  *time.Timer         // nil until something must be watched
 	ticking bool
 	closed  bool
 	// accounts are of the identities that tokens proved on the connection.
@@ -76,7 +77,7 @@ const (
 )
 
 func newGuard(conn net.Conn, budget *limits.Budget, caller *limits.Caller) *guard {
-	return &guard{conn: conn, budget: budget, caller: caller, in: frames{skip: prefaceSize}, streams: map[uint32]*stream{}}
+	return &guard{conn: conn, budget: budget, caller: caller, in: frames{skip: prefaceSize}, open: map[uint32]struct{}{}, streams: map[uint32]*stream{}}
 }
 
 // taken takes in what the peer sent. A read may end with it just when the connection is closed, and
@@ -109,7 +110,7 @@ func (g *guard) begin(f frame) {
 	case typeHeaders:
 		if f.stream > g.last {
 			g.last = f.stream
-			g.streams[f.stream] = nil
+			g.open[f.stream] = struct{}{}
 			g.caller.OpenStream()
 		}
 	case typeReset:
@@ -127,13 +128,12 @@ func (g *guard) begin(f frame) {
 // content takes in a part of a DATA frame. The lock is held.
 func (g *guard) content(b []byte) {
 	f := g.in.frame
-	s, open := g.streams[f.stream]
-	if !open || s == nil && f.has(flagEndStream) { // most requests are whole
+	s := g.streams[f.stream]
+	if s == nil && f.has(flagEndStream) { // most requests are whole
 		return
 	}
-	if s == nil {
-		s = &stream{}
-		g.streams[f.stream] = s
+	if s = g.account(f.stream); s == nil {
+		return
 	}
 	if g.pad < 0 && len(b) > 0 {
 		g.pad, b = int(b[0]), b[1:]
@@ -191,15 +191,29 @@ func (g *guard) granted(id uint32, s *stream) {
 
 // end notes that a stream is over. The lock is held.
 func (g *guard) end(id uint32) {
-	s, open := g.streams[id]
-	if !open {
+	if _, open := g.open[id]; !open {
 		return
 	}
-	delete(g.streams, id)
+	delete(g.open, id)
 	g.caller.CloseStreams(1)
-	if s != nil {
+	if s := g.streams[id]; s != nil {
+		delete(g.streams, id)
 		s.release()
 	}
+}
+
+// account returns the account of a stream, and opens it if need be; nil if the stream is not open.
+// The lock is held.
+func (g *guard) account(id uint32) *stream {
+	if s := g.streams[id]; s != nil {
+		return s
+	}
+	if _, open := g.open[id]; !open {
+		return nil
+	}
+	s := &stream{}
+	g.streams[id] = s
+	return s
 }
 
 // release gives back all that a stream has.
@@ -229,13 +243,11 @@ func (g *guard) close() {
 	if g.ticker != nil {
 		g.ticker.Stop()
 	}
-	g.caller.CloseStreams(len(g.streams))
+	g.caller.CloseStreams(len(g.open))
 	for _, s := range g.streams {
-		if s != nil {
-			s.release()
-		}
+		s.release()
 	}
-	g.streams = nil
+	g.open, g.streams = nil, nil
 	for _, account := range g.accounts {
 		account.Leave()
 	}
@@ -251,14 +263,10 @@ func (g *guard) claimAnswer(ctx context.Context, id uint32, n int, reserve bool)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	s, open := g.streams[id]
-	if !open {
+	s := g.account(id)
+	if s == nil {
 		claim.Release()
 		return context.Canceled
-	}
-	if s == nil {
-		s = &stream{}
-		g.streams[id] = s
 	}
 	s.answers = append(s.answers, claim)
 	if reserve {

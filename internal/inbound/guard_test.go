@@ -120,8 +120,8 @@ func TestGuardReadsAfterClose(t *testing.T) {
 	if n, err := io.Copy(io.Discard, g); n == 0 || err != nil {
 		t.Fatal(n, err)
 	}
-	if len(g.streams) > 0 {
-		t.Errorf("%d streams have an account after the connection was closed", len(g.streams))
+	if len(g.open) > 0 {
+		t.Errorf("%d streams are open after the connection was closed", len(g.open))
 	}
 }
 
@@ -153,7 +153,7 @@ func TestGuardKeepsWindowsBack(t *testing.T) {
 	for seed := range uint64(300) {
 		g, s := guarded(t, seed, rpc.Limits{})
 		waiting := &stream{waits: true}
-		g.streams[3] = waiting
+		g.open[3], g.streams[3] = struct{}{}, waiting
 		b := answers(s.random)
 		writeCut(t, g, s.random, b, func() {})
 		isKept := func(h http2.FrameHeader) bool { return h.StreamID == 3 && h.Type == http2.FrameWindowUpdate }
@@ -211,7 +211,7 @@ func TestGuardResetsBetweenFrames(t *testing.T) {
 // An answer has its claim until it is written, and what is reserved for the next one stays.
 func TestAnswersAreReleasedWhenWritten(t *testing.T) {
 	g, s := guarded(t, 1, rpc.Limits{})
-	g.streams[1] = nil
+	g.open[1] = struct{}{}
 	claim := func(n int, reserve bool) {
 		if err := g.claimAnswer(t.Context(), 1, n, reserve); err != nil {
 			t.Fatal(err)
@@ -252,7 +252,7 @@ func TestAnswersAreReleasedWhenWritten(t *testing.T) {
 // An answer that waits ends with the RPC.
 func TestAnswerWaitsForRoom(t *testing.T) {
 	g, _ := guarded(t, 1, rpc.Limits{Memory: 400})
-	g.streams[1], g.streams[3] = nil, nil
+	g.open[1], g.open[3] = struct{}{}, struct{}{}
 	if err := g.claimAnswer(t.Context(), 1, 100, false); err != nil {
 		t.Fatal(err)
 	}
@@ -267,18 +267,18 @@ func TestAnswerWaitsForRoom(t *testing.T) {
 func TestUnreadAnswersAreReset(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g, _ := guarded(t, 1, rpc.Limits{Memory: 400})
-		g.in, g.streams = frames{}, map[uint32]*stream{1: nil, 3: nil}
+		g.in, g.open = frames{}, map[uint32]struct{}{1: {}, 3: {}}
 		if err := g.claimAnswer(t.Context(), 1, 100, false); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute)
-		if len(g.streams) != 2 {
+		if len(g.open) != 2 {
 			t.Error("an answer was reset that holds back none")
 		}
 		if err := g.claimAnswer(t.Context(), 3, 10, false); err != nil {
 			t.Error(err)
 		}
-		if _, open := g.streams[1]; open || g.budget.Refusals()[limits.Unread] != 1 {
+		if _, open := g.open[1]; open || g.budget.Refusals()[limits.Unread] != 1 {
 			t.Errorf("the stream is open: %v, %v", open, g.budget.Refusals())
 		}
 		g.close()
@@ -310,8 +310,8 @@ func BenchmarkGuard(b *testing.B) {
 		_, _ = g.Write(out.Bytes())
 		id += 2
 	}
-	if len(g.streams) != 0 {
-		b.Errorf("%d streams are open", len(g.streams))
+	if len(g.open)+len(g.streams) != 0 {
+		b.Errorf("%d streams are open", len(g.open))
 	}
 }
 

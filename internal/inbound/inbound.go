@@ -5,8 +5,9 @@
 // has one [Conn]. [From] returns it to the handlers of the RPCs on the connection. The credentials'
 // own AuthInfo stays as it is, so programs that read it keep working.
 //
-// [Tokens] verifies the tokens that RPCs carry. [Peer] returns what an RPC proves in all: it is the
-// one place that the policy, the limits, the counts, the deduplication and the message itself ask.
+// [Tokens] verifies the tokens that RPCs carry. [SenderOf] returns what an RPC proves in all: it is
+// the one place that the policy, the limits, the counts, the deduplication and the message itself
+// ask.
 package inbound
 
 import (
@@ -60,7 +61,7 @@ func (c *Conn) Close() error {
 }
 
 // Peer returns the process at the other end, as the connection proves it. It does not change. What
-// an RPC proves beyond that is in [Peer].
+// an RPC proves beyond that is in [Sender].
 func (c *Conn) Peer() rpc.Peer { return c.peer }
 
 // TakesTokens reports whether the server verifies the tokens of RPCs, so that they are not for

@@ -43,8 +43,12 @@ func (t *Tokens) Tap(ctx context.Context, info *tap.Info) (context.Context, erro
 			return nil, errRate
 		}
 	}
-	if unproven == nil && strings.HasPrefix(info.FullMethodName, contractPrefix) {
-		ctx = header.Note(ctx, info.Header) // it is the map in ctx
+	switch { // the header is the map in ctx
+	case unproven != nil:
+	case strings.HasPrefix(info.FullMethodName, contractPrefix):
+		ctx = header.Note(ctx, info.Header)
+	default:
+		ctx = header.Arrive(ctx, info.Header)
 	}
 	return ctx, unproven
 }

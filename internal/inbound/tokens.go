@@ -165,24 +165,45 @@ type sender struct {
 
 type senderKey struct{}
 
-// Peer returns the process that made the RPC of ctx, with what its connection and its token prove;
-// false if ctx is of no RPC, or of a server without [Credentials].
-func Peer(ctx context.Context) (rpc.Peer, bool) {
-	if s, ok := ctx.Value(senderKey{}).(*sender); ok {
-		return s.peer, true
-	}
-	if c := From(ctx); c != nil {
-		return c.peer, true
-	}
-	return rpc.Peer{}, false
+// Sender is the caller of an RPC. The zero value is of no RPC, or of a server without
+// [Credentials].
+type Sender struct {
+	conn   *Conn   // nil in the zero value
+	proved *sender // nil without a token
 }
 
-// Account returns the account of the caller of the RPC of ctx; nil without limits.
-func Account(ctx context.Context) *limits.Caller {
-	if c := From(ctx); c != nil && c.guard != nil {
-		return c.guard.callerOf(ctx)
+// Conn returns the connection of the RPC; nil for the zero value.
+func (s Sender) Conn() *Conn { return s.conn }
+
+// SenderOf returns the caller of the RPC of ctx. Finding it takes longer than asking it.
+func SenderOf(ctx context.Context) Sender {
+	s, _ := ctx.Value(senderKey{}).(*sender)
+	return Sender{From(ctx), s}
+}
+
+// Peer returns the process that made the RPC, with what its connection and its token prove; false
+// for the zero value.
+func (s Sender) Peer() (p rpc.Peer, ok bool) {
+	switch {
+	case s.proved != nil:
+		return s.proved.peer, true
+	case s.conn != nil:
+		return s.conn.peer, true
+	default:
+		return rpc.Peer{}, false
 	}
-	return nil
+}
+
+// Account returns the account of the caller; nil without limits.
+func (s Sender) Account() *limits.Caller {
+	switch {
+	case s.conn == nil || s.conn.guard == nil:
+		return nil
+	case s.proved != nil:
+		return s.proved.account
+	default:
+		return s.conn.guard.caller
+	}
 }
 
 // callerOf returns the account of the caller of an RPC on the connection.

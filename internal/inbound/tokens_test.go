@@ -139,7 +139,7 @@ func TestTokensHaveAccounts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return Account(ctx)
+		return SenderOf(ctx).Account()
 	}
 	second := &Conn{}
 	second.addr = &addr{&net.TCPAddr{}, second}
@@ -181,8 +181,8 @@ func TestNoVerifier(t *testing.T) {
 	s.Tokens = NewTokens(nil, nil)
 	ctx, err := s.rpc(t.Context(), "a")
 	md, _ := metadata.FromIncomingContext(ctx)
-	p, ok := Peer(ctx)
-	if err != nil || len(md.Get("authorization")) != 1 || !ok || p.Identity.Proof != rpc.ProofNone || Account(ctx) != s.conn.guard.caller {
+	p, ok := SenderOf(ctx).Peer()
+	if err != nil || len(md.Get("authorization")) != 1 || !ok || p.Identity.Proof != rpc.ProofNone || SenderOf(ctx).Account() != s.conn.guard.caller {
 		t.Errorf("got %v, %v, %v", p, md, err)
 	}
 }

@@ -40,9 +40,6 @@ func (g *guard) tick() {
 	}
 	again, hinders := g.in.within() || g.written.Load() != 0, g.isWaitedFor()
 	for id, s := range g.streams {
-		if s == nil {
-			continue
-		}
 		if why := s.isLate(now, limit, hinders); why != "" {
 			g.reset(id, why)
 			continue

@@ -32,6 +32,7 @@ type Message struct {
 
 	server *Server
 	typed  *Service // nil for a dynamic message
+	result string   // the last item of a call
 }
 
 // Content is the keyword arguments and the request context of a dynamic message, in the encoding in
@@ -192,15 +193,17 @@ func (i *Intake) Call(ctx context.Context, m *Message) (result string, err error
 	if ctx, err = i.enter(ctx, m, rpc.DeliveryCall); err != nil {
 		return "", m.Sign(err)
 	}
-	result = "null"
-	err = m.server.Dispatch.Call(ctx, &m.Request, func(item string) error {
-		result = item
-		return m.Answer(len(item))
-	})
-	if err == nil {
-		err = i.sendable(result)
+	m.result = "null"
+	if err = m.server.Dispatch.Call(ctx, &m.Request, m.keep); err == nil {
+		err = i.sendable(m.result)
 	}
-	return result, m.Sign(err)
+	return m.result, m.Sign(err)
+}
+
+// keep takes an item of the result of a call.
+func (m *Message) keep(item string) error {
+	m.result = item
+	return m.Answer(len(item))
 }
 
 // Cast accepts a dynamic message, which then runs after the sender has its answer.

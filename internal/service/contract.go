@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -60,7 +61,7 @@ func (s *Services) refuse(ctx context.Context, service, method string) error {
 	if isPlain(service) || strings.HasPrefix(service, "oslorpc.v1.") {
 		return s.use(ctx, service+"/"+method)
 	}
-	in, err := readTyped(ctx, service, method)
+	in, err := readTyped(ctx, service, method, header.Read)
 	if err != nil {
 		return err
 	}
@@ -75,7 +76,7 @@ func isPlain(service string) bool { return strings.HasPrefix(service, "grpc.") }
 
 // use asks whether the caller may use a method of a plain service. The error is a status.
 func (s *Services) use(ctx context.Context, method string) error {
-	if err := s.intake.Use(ctx, method, origin{ctx: ctx}, callerOf(ctx)); err != nil {
+	if err := s.intake.Use(ctx, method, originOf(ctx, nil), callerOf(ctx)); err != nil {
 		return statusOf(err, nil)
 	}
 	return nil

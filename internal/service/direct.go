@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -15,12 +16,21 @@ import (
 // Most messages are calls and casts, and most programs have nothing that sees them between gRPC and
 // this library. Package wire decodes and encodes those faster than generated code.
 
-// direct is a message with its request and its response, in one allocation.
+// direct is a message with its response, in one allocation.
 type direct struct {
-	request  wire.Request
 	in       incoming
 	response wire.Response
 }
+
+// directRequest is a request on its way into a message. It holds none of what it was decoded from.
+type directRequest struct {
+	wire.Request
+
+	ctx context.Context //nolint:containedctx // It is of the RPC that the request is from.
+}
+
+// spare are requests that were read, for the next ones.
+var spare = sync.Pool{New: func() any { return &directRequest{} }}
 
 // direct returns the description of the contract's service whose calls and casts are decoded
 // directly.
@@ -40,34 +50,35 @@ func (s *Services) direct(desc *grpc.ServiceDesc) *grpc.ServiceDesc {
 
 // directly returns a handler that leaves messages which an interceptor sees to the generated
 // handler.
-func directly(generated grpc.MethodHandler, answer func(context.Context, *direct) (any, error)) grpc.MethodHandler {
+func directly(generated grpc.MethodHandler, answer func(context.Context, *directRequest) (any, error)) grpc.MethodHandler {
 	return func(service any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
 		if interceptor != nil {
 			return generated(service, ctx, decode, interceptor)
 		}
-		d := &direct{}
-		d.in.origin, d.request.Admitter = origin{ctx: ctx}, d
-		if err := decode(&d.request); err != nil {
-			if d.request.Err != nil {
-				err = statusOf(d.request.Err, nil)
+		r := spare.Get().(*directRequest)
+		r.ctx, r.Admitter = ctx, r
+		if err := decode(&r.Request); err != nil {
+			if r.Err != nil {
+				err = statusOf(r.Err, nil)
 			}
 			return nil, err
 		}
-		return answer(ctx, d)
+		return answer(ctx, r)
 	}
 }
 
 // Admit returns an error if the request must not be decoded.
-func (d *direct) Admit(m protoreflect.MessageDescriptor, encoded []byte) error {
-	return inbound.AdmitProtobuf(d.in.ctx, m, encoded)
+func (r *directRequest) Admit(m protoreflect.MessageDescriptor, encoded []byte) error {
+	return inbound.AdmitProtobuf(r.ctx, m, encoded)
 }
 
 // directCall is [Services.Call].
-func (s *Services) directCall(ctx context.Context, d *direct) (any, error) {
-	if d.request.Full != nil {
-		return s.Call(ctx, d.request.Full)
+func (s *Services) directCall(ctx context.Context, r *directRequest) (any, error) {
+	if r.Full != nil {
+		return s.Call(ctx, r.Full)
 	}
-	if err := d.read(ctx); err != nil {
+	d := &direct{}
+	if err := d.in.take(r); err != nil {
 		return nil, err
 	}
 	d.in.inPlace()
@@ -84,23 +95,25 @@ func (s *Services) directCall(ctx context.Context, d *direct) (any, error) {
 }
 
 // directCast is [Services.Cast].
-func (s *Services) directCast(ctx context.Context, d *direct) (any, error) {
-	if d.request.Full != nil {
-		return s.Cast(ctx, &pb.CastRequest{Message: d.request.Full.GetMessage()})
+func (s *Services) directCast(ctx context.Context, r *directRequest) (any, error) {
+	if r.Full != nil {
+		return s.Cast(ctx, &pb.CastRequest{Message: r.Full.GetMessage()})
 	}
-	if err := d.read(ctx); err != nil {
+	in := &incoming{}
+	if err := in.take(r); err != nil {
 		return nil, err
 	}
-	return s.accept(ctx, &d.in)
+	return s.accept(ctx, in)
 }
 
-// read takes a usual request in. The error is a status.
-func (d *direct) read(ctx context.Context) error {
-	in, r := &d.in, &d.request
-	in.from(ctx, nil)
+// take takes a usual request in, and lets it serve again. The error is a status.
+func (in *incoming) take(r *directRequest) error {
+	in.from(r.ctx, nil)
 	in.Target, in.Method, in.ID, in.InstanceID, in.OrderKey = r.Target, r.Method, r.ID, r.InstanceID, r.OrderKey
 	in.Kwargs, in.Context = r.Kwargs, r.Context
-	if err := in.agree(ctx); err != nil {
+	*r = directRequest{}
+	spare.Put(r)
+	if err := in.agree(in.ctx); err != nil {
 		return statusOf(about(in.Method, err), nil)
 	}
 	return nil

@@ -32,6 +32,12 @@ type origin struct {
 	ctx context.Context //nolint:containedctx // It has what is known of the RPC.
 	// entries are metadata within the message, which win over headers.
 	entries map[string]string
+	// sender is the process at the other end.
+	sender inbound.Sender
+}
+
+func originOf(ctx context.Context, entries map[string]string) origin {
+	return origin{ctx: ctx, entries: entries, sender: inbound.SenderOf(ctx)}
 }
 
 // callerOf returns the name that the program at the other end gives itself.
@@ -77,7 +83,7 @@ func (o origin) isOurs(name string) bool {
 	case "content-type", "user-agent", "te":
 		return true
 	case header.Authorization: // an entry of that name proves nothing where tokens do
-		return inbound.From(o.ctx).TakesTokens()
+		return o.sender.Conn().TakesTokens()
 	default:
 		return strings.HasPrefix(name, "oslorpc-") || strings.HasPrefix(name, "grpc-") || strings.HasPrefix(name, ":")
 	}
@@ -98,7 +104,7 @@ func valueOf(name, value string) string {
 // Peer returns the process at the other end of the connection, with what the connection and the RPC
 // prove of it.
 func (o origin) Peer() (p rpc.Peer) {
-	if p, ok := inbound.Peer(o.ctx); ok {
+	if p, ok := o.sender.Peer(); ok {
 		return p
 	}
 	from, ok := peer.FromContext(o.ctx)
@@ -122,7 +128,7 @@ func (o origin) Answer(n int, alone bool) error { return inbound.Answer(o.ctx, n
 
 // Admit returns an error if a JSON text must not be decoded.
 func (o origin) Admit(ctx context.Context, text string, cast bool) (ended func(), err error) {
-	return inbound.From(o.ctx).AdmitJSON(ctx, o.ctx, text, cast) //nolint:contextcheck // Ctx is of the RPC, too, with its deadline.
+	return o.sender.Conn().AdmitJSON(ctx, o.ctx, text, cast)
 }
 
 // partOf says which part of a request an error is about. The request has not run.

@@ -24,7 +24,7 @@ import (
 // Ping answers if this process has the instance, and the instance does not stop.
 func (s *Services) Ping(ctx context.Context, m *pb.PingRequest) (*pb.PingResponse, error) {
 	err := s.intake.Ping(ctx, &intake.Inspection{
-		Method: "Ping", InstanceID: m.GetInstanceId(), Origin: origin{ctx: ctx}, Caller: callerOf(ctx),
+		Method: "Ping", InstanceID: m.GetInstanceId(), Origin: originOf(ctx, nil), Caller: callerOf(ctx),
 	})
 	if err != nil {
 		return nil, statusOf(err, nil)
@@ -39,7 +39,7 @@ var errSilent = refusal.Denied("the server describes itself to no program: intro
 // GetInfo describes the process and its servers, unless the process hides that.
 func (s *Services) GetInfo(ctx context.Context, m *pb.GetInfoRequest) (*pb.GetInfoResponse, error) {
 	view, err := s.intake.Inspect(ctx, &intake.Inspection{
-		Method: "GetInfo", Topic: m.Topic, Origin: origin{ctx: ctx}, Caller: callerOf(ctx),
+		Method: "GetInfo", Topic: m.Topic, Origin: originOf(ctx, nil), Caller: callerOf(ctx),
 	})
 	if err != nil {
 		return nil, statusOf(err, nil)

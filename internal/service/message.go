@@ -9,7 +9,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/oslorpc/oslorpc/internal/header"
-	"github.com/oslorpc/oslorpc/internal/inbound"
 	"github.com/oslorpc/oslorpc/internal/payload"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -79,8 +78,8 @@ func (in *incoming) ReadContent() (kwargs, context string, err error) {
 
 // from says which RPC carries the message, and which metadata are within the message.
 func (in *incoming) from(ctx context.Context, entries map[string]string) {
-	in.origin = origin{ctx: ctx, entries: entries}
-	in.Origin, in.Caller, in.From = in, callerOf(ctx), inbound.Account(ctx)
+	in.origin = originOf(ctx, entries)
+	in.Origin, in.Caller, in.From = in, callerOf(ctx), in.sender.Account()
 }
 
 // presentAndEmpty returns the name of the first field that is given and empty, "" if there is none.

@@ -87,6 +87,7 @@ type attachment struct {
 	ctx, of context.Context //nolint:containedctx // They are the stream's.
 	caller  string
 	peer    rpc.Peer
+	sender  inbound.Sender
 
 	once  sync.Once
 	ended chan struct{}
@@ -114,7 +115,8 @@ func (s *Services) Session(stream grpc.BidiStreamingServer[pb.SessionRequest, pb
 		return err
 	}
 	a := &attachment{stream: stream, ctx: context.WithoutCancel(ctx), caller: callerOf(ctx), ended: make(chan struct{})}
-	a.of, a.peer = grpc.NewContextWithServerTransportStream(a.ctx, unsent(pb.RPCService_Call_FullMethodName)), origin{ctx: ctx}.Peer()
+	a.of, a.peer = grpc.NewContextWithServerTransportStream(a.ctx, unsent(pb.RPCService_Call_FullMethodName)), originOf(ctx, nil).Peer()
+	a.sender = inbound.SenderOf(ctx)
 	go s.converse(a)
 	<-a.ended
 	if errors.Is(a.err, io.EOF) { // the client has ended the session
@@ -129,7 +131,7 @@ func (s *Services) TakesSessions() bool { return !s.watched }
 
 // takesSessions returns why there cannot be a session.
 func (s *Services) takesSessions(ctx context.Context) error {
-	switch p, _ := inbound.Peer(ctx); {
+	switch p, _ := inbound.SenderOf(ctx).Peer(); {
 	case s.watched:
 		return statusOf(&rpc.Error{
 			Kind: rpc.NoSuchMethod, Method: sessionName, NotStarted: true, Message: "this server takes no sessions: use the other RPCs",
@@ -175,7 +177,7 @@ const (
 // attach has a stream carry a session, and answers open. It returns nil if the stream is to end.
 func (s *Services) attach(a *attachment, open *pb.SessionOpen) (*session, error) {
 	key := sessionKey{a.peer.Identity.Key(), string(open.GetId())}
-	if account := inbound.Account(a.ctx); account != nil {
+	if account := a.sender.Account(); account != nil {
 		key.owner = account.String()
 	}
 	all := &s.sessions

@@ -140,8 +140,8 @@ func (e *entry) read() error {
 		}
 		m.Encoded = nil
 	}
-	in.ctx = e.ctx
-	in.Origin, in.Caller, in.From = e, e.on.caller, inbound.Account(e.on.ctx)
+	in.ctx, in.sender = e.ctx, e.on.sender
+	in.Origin, in.Caller, in.From = e, e.on.caller, e.on.sender.Account()
 	return nil
 }
 

@@ -71,8 +71,8 @@ func (o Offered) GetServiceInfo() map[string]grpc.ServiceInfo {
 
 // readTyped returns a message of a typed service as it comes in, but for its content. The error is
 // a status.
-func readTyped(ctx context.Context, service, method string) (*incoming, error) {
-	h, err := header.Read(ctx)
+func readTyped(ctx context.Context, service, method string, read func(context.Context) (header.Request, error)) (*incoming, error) {
+	h, err := read(ctx)
 	if err != nil {
 		return nil, statusOf(about(method, invalid(err.Error())), nil)
 	}
@@ -92,7 +92,11 @@ func readTyped(ctx context.Context, service, method string) (*incoming, error) {
 func (s *Services) typedUnary(service, method string) grpc.MethodHandler {
 	path := "/" + service + "/" + method
 	return func(_ any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
-		in, err := readTyped(ctx, service, method)
+		read := header.ReadArrived
+		if s.watched {
+			read = header.Read // the program may have changed them
+		}
+		in, err := readTyped(ctx, service, method, read)
 		if err != nil {
 			return nil, err
 		}
@@ -138,7 +142,7 @@ func (in *incoming) sendable(call intake.Unary, reply any) (any, error) {
 // typedStream is the handler of a streaming method.
 func (s *Services) typedStream(service, method string) grpc.StreamHandler {
 	return func(_ any, stream grpc.ServerStream) error {
-		in, err := readTyped(stream.Context(), service, method)
+		in, err := readTyped(stream.Context(), service, method, header.Read)
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package grpccarrier
 
 import (
 	"context"
+	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
@@ -21,13 +22,16 @@ type typedUnary struct {
 	options         [6]grpc.CallOption
 }
 
+// spareTyped are messages that were answered, and that nothing else has seen, for the next ones.
+var spareTyped = sync.Pool{New: func() any { return &typedUnary{} }}
+
 // typed runs a unary method of a typed service, which stores its result where the request says.
 func (l Link) typed(ctx context.Context, conn *grpc.ClientConn, r *carrier.Request) error {
 	headed, err := withHeaders(ctx, r)
 	if err != nil {
 		return err
 	}
-	u := &typedUnary{}
+	u := spareTyped.Get().(*typedUnary)
 	e := &u.evidence
 	e.carrier = l.carrier
 	options := append(u.options[:0], grpc.Peer(&e.opened), grpc.Header(&u.header), grpc.Trailer(&u.trailer), l.carrier.typedLimit)
@@ -39,6 +43,10 @@ func (l Link) typed(ctx context.Context, conn *grpc.ClientConn, r *carrier.Reque
 	tellPeer(r, &e.opened)
 	if err != nil {
 		return rpcstatus.KeepStatus(e.error(ctx, err), err)
+	}
+	if !l.carrier.intercepted {
+		*u = typedUnary{}
+		spareTyped.Put(u)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package grpccarrier
 
 import (
 	"context"
+	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
@@ -20,6 +21,12 @@ type unary[Request, Response any] struct {
 	options  [3]grpc.CallOption
 }
 
+// usual is a call whose messages package wire encodes.
+type usual = unary[wire.Request, wire.Response]
+
+// spare are calls that were successful, for the next ones.
+var spare = sync.Pool{New: func() any { return &usual{} }}
+
 // isUsual reports whether a request can be sent without generated code: package wire can encode it,
 // and nothing of the program stands between us and gRPC.
 func (c *Carrier) isUsual(r *carrier.Request) bool { return !c.intercepted && r.Missed == 0 }
@@ -29,15 +36,18 @@ func (l Link) call(ctx context.Context, conn *grpc.ClientConn, r *carrier.Reques
 	if !l.carrier.isUsual(r) {
 		return l.generatedCall(ctx, conn, r)
 	}
-	u := &unary[wire.Request, wire.Response]{}
+	u := spare.Get().(*usual)
 	fill(&u.request, r)
 	if err := u.invoke(ctx, l.carrier, conn, r, pb.RPCService_Call_FullMethodName, &u.request, &u.response); err != nil {
 		return carrier.Reply{}, err
 	}
-	if u.response.Full == nil {
-		return carrier.Reply{Result: u.response.Result}, nil
+	result, full := u.response.Result, u.response.Full
+	*u = usual{} // gRPC is done with it: a failed call might still be written
+	spare.Put(u)
+	if full == nil {
+		return carrier.Reply{Result: result}, nil
 	}
-	result, err := resultText(u.response.Full.GetResult())
+	result, err := resultText(full.GetResult())
 	return carrier.Reply{Result: result}, err
 }
 

@@ -160,9 +160,10 @@ func (l *Link) monitor(ctx context.Context, r *carrier.Request) (context.Context
 	if r.Silence == 0 || r.Typed != nil || c == nil {
 		return ctx, cancel
 	}
-	quiet := time.AfterFunc(r.Silence, func() { cancel(errQuiet) })
-	go func() { // the heartbeats of the process
-		beat := time.NewTicker(r.Silence / 2)
+	silence := r.Silence
+	quiet := time.AfterFunc(silence, func() { cancel(errQuiet) })
+	go func() { // the heartbeats of the process, for longer than r may be used
+		beat := time.NewTicker(silence / 2)
 		defer beat.Stop()
 		defer quiet.Stop()
 		for {
@@ -172,7 +173,7 @@ func (l *Link) monitor(ctx context.Context, r *carrier.Request) (context.Context
 				return
 			}
 			if c.pass(ctx.Done()) {
-				quiet.Reset(r.Silence)
+				quiet.Reset(silence)
 			}
 		}
 	}()
