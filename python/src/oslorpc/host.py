@@ -22,6 +22,7 @@ from oslorpc.discovery.base import Instance, check_host, join_addr, split_addr
 from oslorpc.dispatcher import ACTIVE, DRAINING, HELD, STOPPED, STOPPING, Dispatcher
 from oslorpc.endpoint import Table, read_endpoint
 from oslorpc.errors import Error, invalid
+from oslorpc.gate import Gate
 from oslorpc.intake import Served
 from oslorpc.service import Services
 from oslorpc.target import Target
@@ -225,7 +226,10 @@ class Host:
         options = [*_OPTIONS, ("grpc.max_receive_message_length", self.core.max_size + SLACK)]
         server = grpc.aio.server(options=options)
         server.add_generic_rpc_handlers((self.services,))
-        _add_reflection(server)
+        if self.core.security.trust.policy:  # which could not be asked about reflection
+            self.services.gate = Gate(self.core.security.trust.policy)
+        else:
+            _add_reflection(server)
         credentials = self.core.security.server(address)
         try:
             if credentials is None:
@@ -279,6 +283,8 @@ class Host:
             await asyncio.sleep(0.02)
         await self._server.stop(0.5)
         self._server = None
+        if self.services.gate is not None:
+            self.services.gate.close()
         if self._addr.startswith("unix:"):
             with contextlib.suppress(OSError):
                 os.unlink(self._addr.removeprefix("unix:"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from oslorpc.dispatcher import ACTIVE, DRAINING, HELD
 from oslorpc.endpoint import Method
+from oslorpc.gate import Gate
 from oslorpc.intake import Served
 from oslorpc.v1 import introspection_pb2 as pb
 
@@ -42,3 +43,16 @@ def _describe_method(to: pb.MethodInfo, m: Method) -> None:
     to.started, to.failed = m.started, m.failed
     for a in m.arguments:
         to.arguments.add(name=a.name, type=a.type, optional=a.optional)
+
+
+def describe_policy(to: pb.PolicyInfo, gate: Gate) -> None:
+    """Describe the policy in force."""
+    to.dry_run, to.denied, to.would_deny, to.problem = (
+        gate.policy.dry_run,
+        gate.denied,
+        gate.would_deny,
+        gate.problem,
+    )
+    to.since.FromNanoseconds(int(gate.since * 1e9))
+    for rule in gate.policy.rules:
+        to.rules.add(name=rule.name, allowed=gate.allowed.get(rule.name, 0))

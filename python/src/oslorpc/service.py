@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Awaitable, Callable
@@ -16,8 +17,10 @@ from oslorpc import intake, status, wire
 from oslorpc.connection import CALL, CAST, GET_INFO, MONITORED, MULTICALL, PING
 from oslorpc.dispatcher import ACTIVE
 from oslorpc.errors import Error, Kind
-from oslorpc.introspect import describe
+from oslorpc.gate import Gate, identify
+from oslorpc.introspect import describe, describe_policy
 from oslorpc.messages import Caller, Route, Taken
+from oslorpc.policy import Query
 from oslorpc.v1 import introspection_pb2 as introspection
 from oslorpc.v1 import rpc_pb2 as pb
 from oslorpc.v1 import target_pb2
@@ -39,6 +42,7 @@ class Services(grpc.GenericRpcHandler):
         self.servers: list[intake.Served] = []
         self.began = time.monotonic()
         self.last = 0.0  # when the last message came
+        self.gate: Gate | None = None
         self._changed = asyncio.Condition()
         self._known: set[str] = {""}
         self._routes: dict[tuple[bytes, str, str], Route] = {}
@@ -90,7 +94,7 @@ class Services(grpc.GenericRpcHandler):
         async def call(body: bytes, context: Context) -> Any:
             taken: Taken | None = None
             try:
-                taken = self._take(body, context, caller, False)
+                taken = self._take(body, context, caller, "call")
                 return await taken.result()
             except Error as e:
                 await self._refuse(context, e, body, taken)
@@ -99,7 +103,7 @@ class Services(grpc.GenericRpcHandler):
 
         async def cast(body: bytes, context: Context) -> Any:
             try:
-                taken = self._take(body, context, caller, True)
+                taken = self._take(body, context, caller, "cast")
                 taken.route.served.dispatcher.cast(taken, taken.route.method)
                 return b""
             except Error as e:
@@ -109,10 +113,12 @@ class Services(grpc.GenericRpcHandler):
             finally:
                 self.last = time.monotonic()
 
-        async def stream(body: bytes, context: Context, work: Callable[[Taken, Context], Awaitable[None]]) -> None:
+        async def stream(
+            body: bytes, context: Context, delivery: str, work: Callable[[Taken, Context], Awaitable[None]]
+        ) -> None:
             taken: Taken | None = None
             try:
-                taken = self._take(body, context, caller, False)
+                taken = self._take(body, context, caller, delivery)
                 await context.send_initial_metadata((("oslorpc-taken", "1"),))
                 await work(taken, context)
             except Error as e:
@@ -121,14 +127,14 @@ class Services(grpc.GenericRpcHandler):
                 self.last = time.monotonic()
 
         async def multicall(body: bytes, context: Context) -> None:
-            await stream(body, context, _items)
+            await stream(body, context, "multicall", _items)
 
         async def monitored(body: bytes, context: Context) -> None:
             request = pb.MonitoredCallRequest.FromString(body)
             interval = 1.0
             if request.HasField("heartbeat_interval"):
                 interval = max(intake.seconds(request.heartbeat_interval), 0.01)
-            await stream(body, context, lambda taken, context: _heartbeats(taken, context, interval))
+            await stream(body, context, "call", lambda taken, context: _heartbeats(taken, context, interval))
 
         return {
             CALL: grpc.unary_unary_rpc_method_handler(call),
@@ -137,13 +143,15 @@ class Services(grpc.GenericRpcHandler):
             MONITORED: grpc.unary_stream_rpc_method_handler(monitored),
         }
 
-    def _take(self, body: bytes, context: Context, caller: Caller, cast: bool) -> Taken:
+    def _take(self, body: bytes, context: Context, caller: Caller, delivery: str) -> Taken:
         """Take a message in, or raise why it is not taken."""
         now = self.last = time.monotonic()
         m = _read(body).message
         key = m.target.SerializeToString(), m.method, m.instance_id
         missed, bounded, order_key = m.HasField("missed"), m.HasField("remaining"), m.order_key
         route = self._routes.get(key)
+        if self.gate is not None:
+            self._ask(self.gate, m, context, caller, delivery)
         if route is None:
             route = self._route(body, m, caller)
             if len(self._routes) < _REMEMBERED and not route.served.shared:
@@ -155,7 +163,7 @@ class Services(grpc.GenericRpcHandler):
         taken.order_key = order_key
         if m.metadata:
             taken.metadata = intake.metadata(m)
-        if not cast:
+        if delivery != "cast":
             taken.expect(now, context.time_remaining(), intake.seconds(m.remaining) if bounded else None)
         if missed and served.missed is not None:
             served.missed(f"a message failed {intake.seconds(m.missed):g} s ago")
@@ -169,6 +177,38 @@ class Services(grpc.GenericRpcHandler):
         except Error as e:
             raise _about(e, served) from None
         return taken
+
+    def _ask(self, gate: Gate, m: pb.Message, context: Context, caller: Caller, delivery: str) -> None:
+        """Refuse a message that the policy denies, whether its server and its method are there or not."""
+        identity = identify(context)
+        served = None
+        with contextlib.suppress(Error):
+            served = intake.find(self.servers, m, self.exchange, self.boot_id)
+        server = served.instance.server if served is not None else m.target.server
+        to = m.target
+        q = Query(identity.names, to.exchange or self.exchange, to.topic, to.namespace, server, m.method, delivery)
+        gate.check(q, identity, context.peer(), caller.name)
+
+    def _inspectable(self, context: Context, method: str) -> list[intake.Served]:
+        """Return the servers that a caller may ask about."""
+        if self.gate is None:
+            return self.servers
+        names = identify(context).names
+        return [
+            s
+            for s in self.servers
+            if self.gate.permits(
+                Query(names, s.instance.exchange, s.instance.topic, "", s.instance.server, method, "inspect")
+            )
+        ]
+
+    async def _check_service(self, context: Context, method: str) -> None:
+        if self.gate is not None:
+            identity = identify(context)
+            try:
+                self.gate.check(Query(identity.names, service=method), identity, context.peer(), "")
+            except Error as e:
+                await _abort(context, e)
 
     def _check_known(self, body: bytes, m: pb.Message, caller: Caller) -> None:
         """Check what may be wrong with a message though its route is known."""
@@ -205,6 +245,9 @@ class Services(grpc.GenericRpcHandler):
 
     async def _ping(self, request: introspection.PingRequest, context: Context) -> Any:
         try:
+            seen = self._inspectable(context, "Ping")
+            if self.gate is not None and not any(request.instance_id in ("", s.instance.id) for s in seen):
+                raise _denied()
             intake.ping(self.servers, request.instance_id, self.boot_id)
         except Error as e:
             await _abort(context, e)
@@ -213,9 +256,14 @@ class Services(grpc.GenericRpcHandler):
     async def _info(self, request: introspection.GetInfoRequest, context: Context) -> Any:
         info = introspection.GetInfoResponse(boot_id=self.boot_id, process_id=os.getpid(), build="python")
         info.uptime.FromNanoseconds(int((time.monotonic() - self.began) * 1e9))
-        for s in self.servers:
+        seen = self._inspectable(context, "GetInfo")
+        if self.gate is not None and not seen:
+            await _abort(context, _denied())
+        for s in seen:
             if not request.HasField("topic") or request.topic == s.instance.topic:
                 describe(info.servers.add(), s, request.requests)
+        if self.gate is not None and len(seen) == len(self.servers):
+            describe_policy(info.policy, self.gate)
         return info
 
     def _status(self, service: str) -> int:
@@ -232,12 +280,14 @@ class Services(grpc.GenericRpcHandler):
         return wire.SERVING if service in serving else wire.NOT_SERVING
 
     async def _health(self, request: Any, context: Context) -> Any:
+        await self._check_service(context, "grpc.health.v1.Health/Check")
         found = self._status(request.service)
         if found == wire.SERVICE_UNKNOWN:
             await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
         return wire.HealthCheckResponse(status=found)
 
     async def _watch_health(self, request: Any, context: Context) -> None:
+        await self._check_service(context, "grpc.health.v1.Health/Watch")
         before = -1
         while True:
             async with self._changed:
@@ -260,6 +310,10 @@ def _read(body: bytes) -> pb.CallRequest:
     except DecodeError:
         message = "the request is not of the contract: it cannot be decoded"
         raise Error(Kind.INVALID_TARGET, message, safe_to_retry=True) from None
+
+
+def _denied() -> Error:
+    return Error(Kind.ACCESS_DENIED, "the policy of the server does not allow it", safe_to_retry=True)
 
 
 def _about(e: Error, served: intake.Served) -> Error:

@@ -8,13 +8,14 @@ import os
 
 from oslorpc.errors import invalid
 
-PARAMETERS = ("ca", "cert", "key", "server-name", "identity", "insecure")
+PARAMETERS = ("ca", "cert", "key", "server-name", "identity", "policy", "insecure")
 
 
 @dataclasses.dataclass(frozen=True)
 class Trust:
     """Paths of PEM files, and the name, or the template of names, that the certificates of servers must have.
 
+    ``policy`` is the path of a policy file for servers; clients ignore it.
     Without files, connections are in clear, and only within the machine unless ``insecure`` is set.
     """
 
@@ -23,6 +24,7 @@ class Trust:
     key: str = ""
     server_name: str = ""
     identity: str = ""
+    policy: str = ""
     insecure: bool = False
 
     @classmethod
@@ -39,7 +41,7 @@ class Trust:
             if not value and not (name in pair and url_has_pair):
                 value = os.environ.get("OSLORPC_" + name.upper().replace("-", "_"), "").strip()
             values[name.replace("-", "_")] = value
-        for name in ("OSLORPC_TOKEN_FILE", "OSLORPC_POLICY", "OSLORPC_HIDE"):
+        for name in ("OSLORPC_TOKEN_FILE", "OSLORPC_HIDE"):
             if os.environ.get(name, "").strip():
                 raise invalid(f"{name} is set, and the Python package cannot do what it asks for: unset it")
         insecure = values.pop("insecure")
