@@ -7,7 +7,7 @@ GO  ?= go
 INSTALL := GOFLAGS= GOBIN=$(BIN) $(GO) install
 
 # Where generated code is.
-GENERATED := pkg/api internal/typed/typedtest examples/upgrade/typed/upgrade python/src/oslorpc/v1 typescript/src/gen
+GENERATED := pkg/api internal/typed/typedtest examples/upgrade/typed/upgrade python/src/oslorpc/v1 typescript/src/gen typescript/test/gen
 
 # Python, from 3.11 on, for the tests of the Python package and for generating its code.
 PYTHON ?= python3
@@ -71,6 +71,7 @@ test-python: build $(BIN)/consul $(VENV)/.installed $(BIN)/rabbitmq/.installed #
 
 .PHONY: test-typescript
 test-typescript: build $(BIN)/consul $(NODE) ## Run the tests of TypeScript, against Go programs and a real Consul
+	@$(GO) build -o $(BIN)/upgrade-server ./examples/upgrade/server
 	@cd typescript && npm test --silent
 
 .PHONY: test-oslo

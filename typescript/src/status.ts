@@ -92,6 +92,8 @@ export interface Evidence {
   headers: boolean;
   /** A reply, or an item, came before the status. */
   replied: boolean;
+  /** The RPC is one of a program's own service. The default is one of the contract. */
+  typed?: boolean;
 }
 
 /** A status as it came. */
@@ -146,7 +148,7 @@ function bare(code: number, text: string, seen: Evidence): RPCError {
   if (safeToRetry) {
     return new RPCError(code === Code.Internal ? "Invalid" : "Unreachable", text, { safeToRetry });
   }
-  if (code === Code.Unimplemented && !seen.headers) {
+  if (code === Code.Unimplemented && !seen.headers && !seen.typed) {
     return text.includes("grpc-encoding")
       ? new RPCError("Invalid", `the server does not know the compressor: ${text}`, { safeToRetry: true })
       : refused("foreign", `${reasons.foreign}, which does not speak oslorpc: ${text}`);

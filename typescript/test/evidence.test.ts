@@ -125,6 +125,18 @@ describe("a message may have run when the peer", () => {
     expect(await outcome(answer)).toMatchObject({ safeToRetry: false });
   });
 
+  // Servers cancel streams at the deadline, too, which this end may see before its own timer runs.
+  test("cancels the stream after the deadline", () => {
+    const attempt = new Attempt();
+    Object.assign(attempt, { sent: true, canceled: true, deadline: performance.now() });
+    expect(attempt.error(new Error("canceled"))).toMatchObject({ kind: "Timeout", safeToRetry: false });
+    attempt.deadline += 60_000;
+    expect(attempt.error(new Error("canceled"))).toMatchObject({
+      kind: "OutcomeUnknown",
+      safeToRetry: false,
+    });
+  });
+
   test("says nothing until the deadline", async () => {
     const { addr } = await peer(() => {});
     const client = opened(`static://t=${addr}`).client({ topic: "t" }, { timeoutMs: 300 });
@@ -169,16 +181,4 @@ test("a connection that answers pings is kept", async () => {
   keepAlive(session, 5, 10_000);
   await until("pings are answered", () => pings > 10);
   expect(session.destroyed).toBe(false);
-
-  // Servers cancel streams at the deadline, too, which this end may see before its own timer runs.
-  test("cancels the stream after the deadline", () => {
-    const attempt = new Attempt();
-    Object.assign(attempt, { sent: true, canceled: true, deadline: performance.now() });
-    expect(attempt.error(new Error("canceled"))).toMatchObject({ kind: "Timeout", safeToRetry: false });
-    attempt.deadline += 60_000;
-    expect(attempt.error(new Error("canceled"))).toMatchObject({
-      kind: "OutcomeUnknown",
-      safeToRetry: false,
-    });
-  });
 });

@@ -15,6 +15,8 @@ export class Attempt implements Evidence {
   sent = false;
   headers = false;
   replied = false;
+  /** Whether the RPC is one of a program's own service. */
+  readonly typed: boolean;
   /** The status that came from the server; undefined if none did. */
   status: WireStatus | undefined;
   /** The reason that the stream ended without a status, for people. */
@@ -23,6 +25,10 @@ export class Attempt implements Evidence {
   deadline = Number.POSITIVE_INFINITY;
   /** Whether the peer canceled the stream. */
   canceled = false;
+
+  constructor(service = "oslorpc.v1.RPCService") {
+    this.typed = !service.startsWith("oslorpc.v1.");
+  }
 
   /** Returns what makes the RPC on a session. */
   client(session: http2.ClientHttp2Session): UniversalClientFn {

@@ -1,10 +1,13 @@
 /** Clients send messages to a target. */
 
+import type { DescService } from "@bufbuild/protobuf";
+import { createClient, type Client as StubOf } from "@connectrpc/connect";
 import { RPCError } from "../errors.js";
 import type { ErrorTypes } from "../errortypes.js";
 import { find } from "../errortypes.js";
 import { writeText } from "../json.js";
 import { checkClientTarget, checkName, formatTarget, type Target } from "../target.js";
+import { TypedTransport } from "../typed/stub.js";
 import { Cap, DEFAULT_VERSION, formatVersion, parseVersion, type Version } from "../versions.js";
 import { ceiling } from "./ceiling.js";
 import { deliver, known } from "./delivery.js";
@@ -13,6 +16,7 @@ import type { Fleet } from "./fleet.js";
 import { about, from, type Message } from "./message.js";
 import { type Items, type Operation, openItems, sendCall, sendCast, sendMonitored } from "./operation.js";
 import type { Entry, Topic } from "./topic.js";
+import { Sender } from "./typedsender.js";
 
 const CALL_TIMEOUT = 60_000;
 const CAST_TIMEOUT = 30_000;
@@ -87,6 +91,16 @@ export class Client {
     const target = { topic, exchange, namespace, version, server, fanout };
     const given = Object.fromEntries(Object.entries(target).filter(([name]) => name in changes));
     return new Client(this.#host, { ...this.target, ...given }, { ...this.options, ...options });
+  }
+
+  /**
+   * Returns the stub of a typed service. Each message asks for the version that its method, and what is set in it, need; older
+   * servers get what they know, as the options of the service say. The topic and the namespace are those of the options,
+   * unless the target has others. Errors are those of call().
+   */
+  stub<S extends DescService>(service: S, options: Pick<OperationOptions, "context"> = {}): StubOf<S> {
+    const sender = new Sender(this.#host, this.target, this.options, this.#cap, options.context);
+    return createClient(service, new TypedTransport(sender, service));
   }
 
   /** Has one server run a method, and returns its result. */
@@ -249,7 +263,7 @@ export class Client {
       target,
       method,
       namespace: target.namespace ?? "",
-      version,
+      versions: [version],
       deadline: performance.now() + (this.options.timeoutMs ?? defaultTimeout),
       turn: this.#host.nextTurn(),
       retry: this.options.retry ?? -1,

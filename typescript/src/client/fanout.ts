@@ -4,7 +4,7 @@ import type { Instance } from "../discovery/instance.js";
 import { RPCError } from "../errors.js";
 import type { ErrorTypes } from "../errortypes.js";
 import { note, pause, type Send } from "./delivery.js";
-import { about, from, type Message, unable } from "./message.js";
+import { about, canServe, from, type Message, unable } from "./message.js";
 import type { Entry, Topic } from "./topic.js";
 
 /** How long a server that is full is asked again, in milliseconds. */
@@ -83,7 +83,7 @@ export class Audience {
       if (entry.draining) {
         const why = "the server drains, and takes only messages for it by name";
         this.#skip(entry, new RPCError("Refused", why, { safeToRetry: true }));
-      } else if (!entry.serves(m.namespace, m.version)) {
+      } else if (!canServe(entry, m)) {
         this.#skip(entry, unable(m, [entry]));
       } else {
         this.#reached.push(entry);

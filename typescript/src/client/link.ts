@@ -170,7 +170,7 @@ export class Link {
     request: MessageInitShape<I>,
     settings: CallSettings,
   ): Promise<MessageShape<O>> {
-    const attempt = new Attempt();
+    const attempt = new Attempt(method.parent.typeName);
     this.began();
     try {
       const { signal, timeoutMs } = settings;
@@ -197,7 +197,7 @@ export class Link {
     request: MessageInitShape<I>,
     settings: Omit<CallSettings, "timeoutMs"> & { timeoutMs?: number },
   ): AsyncGenerator<MessageShape<O>, void> {
-    const attempt = new Attempt();
+    const attempt = new Attempt(method.parent.typeName);
     let items: AsyncIterator<MessageShape<O>> | undefined;
     this.began();
     try {

@@ -16,7 +16,8 @@ export interface Message {
   readonly target: Target;
   readonly method: string;
   readonly namespace: string;
-  readonly version: Version;
+  /** The versions at which it can be sent, the preferred first. */
+  readonly versions: readonly Version[];
   /** Until when it may be delivered, by performance.now(). */
   readonly deadline: number;
   /** Its place in the round robin. */
@@ -44,6 +45,11 @@ export function from(error: RPCError, e: Entry): RPCError {
   return error;
 }
 
+/** Whether an instance can serve a message, in any of its forms. */
+export function canServe(e: Entry, m: Message): boolean {
+  return m.versions.some((v) => e.serves(m.namespace, v));
+}
+
 /** Returns the error when none of the instances implements what a message needs. */
 export function unable(m: Message, entries: readonly Entry[]): RPCError {
   const seen = new Map<string, Implementation>();
@@ -53,7 +59,7 @@ export function unable(m: Message, entries: readonly Entry[]): RPCError {
   const who = m.target.server
     ? `server "${m.target.server}" does not serve`
     : "no server on the topic serves";
-  const what = `version ${formatVersion(m.version)} of the ${describeNamespace(m.namespace)}`;
+  const what = `version ${m.versions.map(formatVersion).join(" or ")} of the ${describeNamespace(m.namespace)}`;
   const detail = `${who} ${what}; ${describeOffer([...seen.values()])}`;
   return new RPCError("UnsupportedVersion", detail, { safeToRetry: true });
 }

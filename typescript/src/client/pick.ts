@@ -1,6 +1,7 @@
 /** Which instance a message goes to. */
 
-import type { Message } from "./message.js";
+import type { Version } from "../versions.js";
+import { canServe, type Message } from "./message.js";
 import type { Entry, Topic } from "./topic.js";
 
 /** Why there is no instance to send to. */
@@ -14,7 +15,7 @@ export function pick(
   tried: ReadonlySet<Entry>,
 ): Entry | Verdict {
   const now = performance.now();
-  const groups = candidates(topic, entries, m, now);
+  const groups = m.versions.flatMap((version) => candidates(topic, entries, m, version, now));
   for (const group of groups) {
     let best: Entry | undefined;
     for (let n = 0; n < group.length; n++) {
@@ -34,8 +35,14 @@ export function pick(
 }
 
 /** Returns the instances that a message may go to, in groups: the preferred first. */
-function candidates(topic: Topic, entries: readonly Entry[], m: Message, now: number): (readonly Entry[])[] {
-  const able = entries.filter((e) => e.usable(now) && e.serves(m.namespace, m.version));
+function candidates(
+  topic: Topic,
+  entries: readonly Entry[],
+  m: Message,
+  version: Version,
+  now: number,
+): (readonly Entry[])[] {
+  const able = entries.filter((e) => e.usable(now) && e.serves(m.namespace, version));
   if (m.target.server !== undefined) {
     const named = able.filter((e) => e.instance.server === m.target.server);
     return [named.filter((e) => !e.draining), named.filter((e) => e.draining)];
@@ -51,7 +58,7 @@ function verdict(entries: readonly Entry[], m: Message, now: number): Verdict {
   const { server } = m.target;
   const meant = entries.filter((e) => (server === undefined ? !e.draining : e.instance.server === server));
   if (meant.some((e) => e.usable(now))) {
-    return meant.some((e) => e.away(now) && e.serves(m.namespace, m.version)) ? "away" : "unable";
+    return meant.some((e) => e.away(now) && canServe(e, m)) ? "away" : "unable";
   }
   return server === undefined ? "absent" : "no server";
 }

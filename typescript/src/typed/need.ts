@@ -1,0 +1,148 @@
+/** What a typed message needs: the version at which a server knows all that is set in it. */
+
+import type { DescMessage, Message, Registry } from "@bufbuild/protobuf";
+import { type ReflectMessage, reflect } from "@bufbuild/protobuf/reflect";
+import { type Any, AnySchema, anyUnpack } from "@bufbuild/protobuf/wkt";
+import { compareVersions, type Version } from "../versions.js";
+import { ALWAYS, pinned, type Rule, ruleOf, ruleOfValue } from "./rules.js";
+import { latest } from "./service.js";
+
+/** Later than every version that exists. */
+export const UNLIMITED: Version = { major: 2 ** 32, minor: 0, revision: 0 };
+/** How many google.protobuf.Any within each other are looked into. */
+const MAX_ANYS = 32;
+
+/** What a message needs as it is, and what it needs without all that may be dropped. */
+export interface Need {
+  readonly version: Version;
+  readonly floor: Version;
+}
+
+/** Whether a version is later than another. */
+export function later(a: Version, b: Version): boolean {
+  return compareVersions(a, b) > 0;
+}
+
+/** Finds out what messages of a method need. Rules that are not later than the method's version do not count. */
+export class Needs {
+  readonly #base: Version;
+  readonly #registry: Registry;
+
+  constructor(base: Version, registry: Registry) {
+    this.#base = base;
+    this.#registry = registry;
+  }
+
+  /** Returns what a message needs. */
+  of(schema: DescMessage, message: Message): Need {
+    const { version, floor } = this.#message(reflect(schema, message), UNLIMITED, 0);
+    return { version: latest(version, this.#base), floor: latest(floor, this.#base) };
+  }
+
+  /** Returns the versions at which a message can be sent, the latest first: each that dropping leads to. */
+  steps(schema: DescMessage, message: Message): Version[] {
+    const need = this.of(schema, message);
+    const steps = [need.version];
+    for (let step = need.version; later(step, need.floor); steps.push(step)) {
+      step = latest(this.#message(reflect(schema, message), step, 0).version, this.#base);
+    }
+    return steps;
+  }
+
+  /** Whether something may be dropped. */
+  drops(rule: Rule): boolean {
+    return rule.drop && later(rule.since, this.#base);
+  }
+
+  /** Returns the message in a google.protobuf.Any; undefined if its type is not known, or if it cannot be decoded. */
+  unpack(any: Message): ReflectMessage | undefined {
+    try {
+      const inner = anyUnpack(any as Any, this.#registry);
+      const schema = inner && this.#registry.getMessage(inner.$typeName);
+      return schema && reflect(schema, inner);
+    } catch {
+      return undefined;
+    }
+  }
+
+  /** Returns what a message needs without what may be dropped and is not below a limit, and without all that may be. */
+  #message(m: ReflectMessage, limit: Version, anys: number): Need {
+    if (m.desc.typeName === AnySchema.typeName) {
+      const inner = anys < MAX_ANYS ? this.unpack(m.message) : undefined;
+      return inner ? this.#message(inner, limit, anys + 1) : { version: ALWAYS, floor: ALWAYS };
+    }
+    let need: Need = { version: ALWAYS, floor: ALWAYS };
+    for (const field of m.fields) {
+      if (m.isSet(field)) {
+        const inner = this.#field(m, field, limit, anys);
+        need = { version: latest(need.version, inner.version), floor: latest(need.floor, inner.floor) };
+      }
+    }
+    return need;
+  }
+
+  #field(m: ReflectMessage, field: ReflectMessage["fields"][number], limit: Version, anys: number): Need {
+    const rule = ruleOf(field);
+    const sum = new Sum();
+    for (const value of valuesOf(m, field)) {
+      if (field.enum !== undefined) {
+        this.#number(sum, ruleOfValue(field.enum, value as number), rule, pinned(field), limit);
+      } else if (field.message !== undefined) {
+        const { version, floor } = this.#message(value as ReflectMessage, limit, anys);
+        sum.stays(version, floor);
+      } else {
+        sum.stays(ALWAYS, ALWAYS);
+      }
+    }
+    const version = sum.some ? latest(sum.version, rule.since) : sum.version;
+    const floor = sum.solid ? latest(sum.floor, rule.since) : sum.floor;
+    if (!this.drops(rule)) {
+      return { version, floor };
+    }
+    // It goes, for itself or for something in it that may not go alone.
+    return { version: later(limit, floor) ? version : ALWAYS, floor: ALWAYS };
+  }
+
+  #number(sum: Sum, value: Rule, field: Rule, stays: boolean, limit: Version): void {
+    if (!this.drops(value) || stays) {
+      sum.stays(value.since, value.since);
+      return;
+    }
+    // Without its last value the field is not set, so the value goes if either is too new.
+    const since = latest(value.since, field.since);
+    if (later(limit, since)) {
+      sum.some = true;
+      sum.version = latest(since, sum.version);
+    }
+  }
+}
+
+/** What the values of a field need. */
+class Sum {
+  version = ALWAYS;
+  floor = ALWAYS;
+  /** Whether there are any below the limit. */
+  some = false;
+  /** Whether there are any that may not be dropped. */
+  solid = false;
+
+  stays(version: Version, floor: Version): void {
+    this.version = latest(version, this.version);
+    this.floor = latest(floor, this.floor);
+    this.some = true;
+    this.solid = true;
+  }
+}
+
+/** Returns the values of a field that is set: of a list or a map, each. */
+function valuesOf(m: ReflectMessage, field: ReflectMessage["fields"][number]): Iterable<unknown> {
+  const value: unknown = m.get(field);
+  switch (field.fieldKind) {
+    case "list":
+      return value as Iterable<unknown>;
+    case "map":
+      return (value as ReadonlyMap<unknown, unknown>).values();
+    default:
+      return [value];
+  }
+}

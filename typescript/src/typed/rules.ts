@@ -1,0 +1,75 @@
+/** Since when fields and enum values exist, and what older peers get. */
+
+import { type DescEnum, type DescField, getOption, hasOption } from "@bufbuild/protobuf";
+import { FeatureSet_FieldPresence } from "@bufbuild/protobuf/wkt";
+import {
+  type ElementRules,
+  enum_value,
+  field as fieldOption,
+  OlderPeers,
+} from "../gen/oslorpc/v1/options_pb.js";
+import { compareVersions, parseVersion, type Version } from "../versions.js";
+
+/** Earlier than every version. */
+export const ALWAYS: Version = { major: 0, minor: 0, revision: 0 };
+
+/** Since when something exists, and whether older peers get the message without it. */
+export interface Rule {
+  readonly since: Version;
+  readonly drop: boolean;
+}
+
+const always: Rule = { since: ALWAYS, drop: false };
+const fieldRules = new WeakMap<DescField, Rule>();
+const valueRules = new WeakMap<DescEnum, ReadonlyMap<number, Rule>>();
+
+/** Returns the rule of a field. */
+export function ruleOf(field: DescField): Rule {
+  let rule = fieldRules.get(field);
+  if (rule === undefined) {
+    rule = hasOption(field, fieldOption) ? read(String(field), getOption(field, fieldOption)) : always;
+    if (rule.drop && pinned(field)) {
+      throw new TypeError(`${field}: may not be dropped: it is in a oneof, or required`);
+    }
+    fieldRules.set(field, rule);
+  }
+  return rule;
+}
+
+/** Whether a field may not be cleared for the sake of its value: it is in a oneof, or required. */
+export function pinned(field: DescField): boolean {
+  return field.oneof !== undefined || field.presence === FeatureSet_FieldPresence.LEGACY_REQUIRED;
+}
+
+/** Returns the rule of a value of an enum. A number with several names is as old as the oldest of them. */
+export function ruleOfValue(of: DescEnum, number: number): Rule {
+  let rules = valueRules.get(of);
+  if (rules === undefined) {
+    const all = new Map<number, Rule>();
+    for (const value of of.values) {
+      const rule = hasOption(value, enum_value) ? read(String(value), getOption(value, enum_value)) : always;
+      const other = all.get(value.number);
+      if (other === undefined || compareVersions(other.since, rule.since) > 0) {
+        all.set(value.number, rule);
+      }
+    }
+    rules = all;
+    valueRules.set(of, rules);
+  }
+  return rules.get(number) ?? always;
+}
+
+function read(what: string, rules: ElementRules): Rule {
+  const drop = rules.olderPeers === OlderPeers.DROP;
+  if (!rules.since) {
+    if (drop) {
+      throw new TypeError(`${what}: may not be dropped: it has no since, so no peer is older`);
+    }
+    return always;
+  }
+  try {
+    return { since: parseVersion(rules.since), drop };
+  } catch (e) {
+    throw new TypeError(`${what}: since: ${(e as Error).message}`);
+  }
+}
