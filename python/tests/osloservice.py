@@ -1,6 +1,6 @@
 """A service of oslo.messaging for the tests, which oslorpc is no part of but for its transport_url.
 
-python osloservice.py serve|client threading|eventlet URL TOPIC [SERVER]
+python osloservice.py serve|workers|client threading|eventlet URL TOPIC [SERVER]
 """
 
 import sys
@@ -12,6 +12,7 @@ if sys.argv[2] == "eventlet":
 
 import json
 import logging
+import os
 import signal
 import threading
 import time
@@ -33,6 +34,9 @@ class Endpoint:
     def echo(self, ctxt, value=None):
         return value
 
+    def pid(self, ctxt):
+        return os.getpid()
+
     def sleep(self, ctxt, seconds):
         time.sleep(seconds)
 
@@ -50,6 +54,35 @@ def serve(transport, topic, name):
         pass
     server.stop()
     server.wait()
+
+
+def fork(transport, topic, name):
+    """Serve in two workers, as oslo.service starts them, after this process has used the transport."""
+    from oslo_service import service
+
+    class Worker(service.ServiceBase):
+        server = None
+
+        def start(self):
+            target = om.Target(topic=topic, server=name)
+            self.server = om.get_rpc_server(transport, target, [Endpoint()], executor=sys.argv[2])
+            self.server.start()
+
+        def stop(self):
+            if self.server is not None:
+                self.server.stop()
+                self.server.wait()
+
+        def wait(self):
+            pass
+
+        def reset(self):
+            pass
+
+    om.get_rpc_client(transport, om.Target(topic="none", fanout=True)).cast({}, "nothing")
+    launcher = service.launch(cfg.CONF, Worker(), workers=2)
+    print("ready", flush=True)
+    launcher.wait()
 
 
 def failure(call):
@@ -91,6 +124,8 @@ def main():
     transport = om.get_rpc_transport(conf, url)
     if what == "serve":
         serve(transport, topic, sys.argv[5])
+    elif what == "workers":
+        fork(transport, topic, sys.argv[5])
     else:
         calls(transport, topic)
     transport.cleanup()

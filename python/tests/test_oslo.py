@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -15,10 +14,9 @@ import time
 import oslo_messaging as om
 import oslosupport
 import pytest
-from conftest import Process, until
+from conftest import until
 from oslo_config import cfg
-
-SERVICE = pathlib.Path(__file__).with_name("osloservice.py")
+from oslofixtures import client, declared, transport  # noqa: F401
 
 
 class ReservedError(Exception):
@@ -88,34 +86,6 @@ class Proxy:
         return lambda ctxt, **kwargs: [name, kwargs]
 
 
-@pytest.fixture(scope="session")
-def declared():
-    place = oslosupport.declare()
-    oslosupport.installed(place)
-    yield place
-    shutil.rmtree(place)
-
-
-@pytest.fixture
-def transport(declared, local):
-    made = []
-    conf = cfg.CONF  # upstream registers some options with this one only
-    conf([], project="test", prog="test")
-
-    def make(allowed=(), url=local, **options):
-        t = om.get_rpc_transport(conf, "oslorpc+" + url, allowed_remote_exmods=list(allowed))
-        for name, value in options.items():
-            conf.set_override(name, value, group="oslo_messaging_oslorpc")
-        made.append(t)
-        return t
-
-    yield make
-    for t in made:
-        t.cleanup()
-    conf.reset()
-    conf.clear()
-
-
 @pytest.fixture
 def serve(transport, topic):
     """Starts a server, and returns its endpoint."""
@@ -135,16 +105,6 @@ def serve(transport, topic):
         endpoint.gate.set()
         server.stop()
         server.wait()
-
-
-@pytest.fixture
-def client(transport, topic):
-    def make(allowed=(), **how):
-        how.setdefault("timeout", 10)
-        target = om.Target(topic=topic, version=how.pop("version", "1.0"))
-        return om.get_rpc_client(transport(allowed), target, **how)
-
-    return make
 
 
 def helpers():
@@ -411,71 +371,3 @@ def test_grpc_is_not_even_loaded_in_the_process_of_the_service(declared):
     program = "import sys, oslorpc.oslo.driver; sys.exit('grpc' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], env=oslosupport.environment(declared), check=False)
     assert done.returncode == 0
-
-
-@pytest.fixture
-def service(declared):
-    """Starts a service that oslo.messaging runs, in a process of its own."""
-    running = []
-
-    def begin(*arguments):
-        p = Process(sys.executable, "-W", "ignore", str(SERVICE), *arguments, env=oslosupport.environment(declared))
-        running.append(p)
-        p.await_line("ready")
-        return p
-
-    yield begin
-    for p in running:
-        p.end(signal.SIGKILL)
-
-
-@pytest.mark.parametrize("kind", ["threading", "eventlet"])
-def test_go_calls_a_service(service, run, url, topic, kind):
-    p = service("serve", kind, "oslorpc+" + url, topic, "s1")
-    code, out, err = run(url, "call", topic, "echo", 'value:={"a":9007199254740993}')
-    assert (code, json.loads(out or "null")) == (0, {"a": 9007199254740993}), err
-    code, out, err = run(url, "call", topic, "reserved", "port:=7")
-    assert code != 0 and "osloservice.ReservedError: port is reserved" in err
-    assert run(url, "fanout", topic, "echo", "value:=1")[0] == 0
-    code, out, _ = run(url, "info", topic)
-    assert code == 0 and "reserved" in out
-    assert p.end() == 0
-    assert run(url, "ls")[1].count(topic) == 0
-
-
-@pytest.mark.parametrize("kind", ["threading", "eventlet"])
-def test_a_service_calls_go(service, start, url, topic, kind):
-    start("go", url, topic, "go1")
-    p = service("client", kind, "oslorpc+" + url, topic)
-    lines = json.loads(p.await_line("results").partition(" ")[2])
-    assert lines["add"] == 3
-    assert lines["fail"][0] == "RemoteError" and "boom" in lines["fail"][1] and lines["fail"][2] == ["go1"]
-    assert lines["arguments"][0] == "TypeError"
-    assert lines["ticks"] > 5, "a call blocks the other greenthreads"
-    assert p.process.wait(30) == 0
-
-
-def test_a_service_that_ends_loses_no_message(service, client, transport, topic, local):
-    first = service("serve", "threading", "oslorpc+" + local, topic, "s1")
-    service("serve", "eventlet", "oslorpc+" + local, topic, "s2")
-    c = client(timeout=30)
-    done = []
-    ending = threading.Event()
-
-    def calls():
-        while not ending.is_set():
-            done.append(c.call({}, "echo", value=1))
-
-    callers = [threading.Thread(target=calls) for _ in range(4)]
-    for t in callers:
-        t.start()
-    until("calls run", lambda: len(done) > 50)
-    first.send(signal.SIGTERM)
-    assert first.end() == 0
-    before = len(done)
-    until("calls go on", lambda: len(done) > before + 50)
-    ending.set()
-    for t in callers:
-        t.join(30)
-        assert not t.is_alive()
-    assert set(done) == {1}

@@ -74,6 +74,12 @@ def test_clients_move_one_by_one_and_back_and_no_call_is_lost(start, run, consul
     ran = json.loads(out)
     assert ran == {client: list(range(n)) for client, n in made.items()}
     assert min(made.values()) >= 50
+    code, out, err = run(consul, "info", "accounts", "--output", "json")
+    assert code == 0, err
+    (endpoint,) = json.loads(out)[0]["servers"][0]["endpoints"]
+    (add,) = [m for m in endpoint["methods"] if m["name"] == "add"]
+    ours = [n for n, step in enumerate(["rabbit", *moves]) if step in ("both", "oslorpc")]
+    assert add["started"] == sum(made[f"{name}.{n}"] for name in names for n in ours)
 
 
 def test_a_service_may_not_send_by_what_it_does_not_name(declared, tmp_path):
