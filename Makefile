@@ -46,8 +46,14 @@ demo-secure: build ## Watch a fleet with certificates: a denial, a rotation and 
 # Its tests ask how much memory a server takes as it is built for use.
 WITHOUT_RACE := internal/attack
 
+.PHONY: polyglot
+polyglot: build $(BIN)/venv-polyglot/.installed $(NODE) ## Build and install what examples/polyglot needs: a fleet in three languages
+	@$(GO) build -o $(BIN)/ ./examples/polyglot/kitchen
+	@cd typescript && npm run --silent build
+	@cd examples/polyglot && npm install --silent --no-package-lock --no-fund --no-audit && ../../typescript/node_modules/.bin/tsc
+
 .PHONY: test
-test: test-python test-typescript interop test-go ## Run every test: of Python and TypeScript, between languages, and of Go
+test: polyglot test-python test-typescript interop test-go ## Run every test: of Python and TypeScript, between languages, and of Go
 
 .PHONY: test-go
 test-go: $(BIN)/consul $(BIN)/.tools ## Run the tests of Go, with a real Consul and, but for tests of memory, the race detector
@@ -134,7 +140,8 @@ lint: $(BIN)/.tools $(BIN)/.lint ## Check the style of code and protos
 
 .PHONY: lint-python
 lint-python: $(VENV)/.installed ## Check the style and the types of the Python package
-	@cd python && $(VENV)/bin/ruff check . && $(VENV)/bin/ruff format --check . && $(VENV)/bin/mypy
+	@cd python && $(VENV)/bin/ruff check --config pyproject.toml . ../examples/polyglot && \
+	$(VENV)/bin/ruff format --config pyproject.toml --check . ../examples/polyglot && $(VENV)/bin/mypy
 
 .PHONY: lint-typescript
 lint-typescript: $(NODE) ## Check the style and the types of the TypeScript package
@@ -228,6 +235,10 @@ $(BIN)/venv-generate/.installed: python/requirements-generate.txt
 
 $(BIN)/venv-site/.installed: tools/site/requirements.txt
 	@$(PYTHON) -m venv $(BIN)/venv-site && $(BIN)/venv-site/bin/pip install -q --disable-pip-version-check -r $<
+	@touch $@
+
+$(BIN)/venv-polyglot/.installed: python/pyproject.toml
+	@$(PYTHON) -m venv $(BIN)/venv-polyglot && $(BIN)/venv-polyglot/bin/pip install -q --disable-pip-version-check -e python
 	@touch $@
 
 $(BIN)/venv-picture/.installed: tools/picture/requirements.txt

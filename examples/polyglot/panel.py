@@ -1,0 +1,59 @@
+"""The panel at the door, in Python, for all rooms: panel.py show | set CELSIUS | frost | boost."""
+
+import sys
+
+from house import EXCEPTIONS, TooHot
+
+import oslorpc
+
+
+def show(house: oslorpc.Client) -> None:
+    """Ask all rooms."""
+    replies = sorted(house.gather({}, "temperature"), key=lambda reply: reply.server)
+    print(", ".join(f"{reply.server} {reply.result}" for reply in replies))
+
+
+def set_all(house: oslorpc.Client, celsius: int) -> None:
+    """Tell all rooms, and ask each one that refuses."""
+    for room in ("attic", "cellar", "kitchen"):
+        try:
+            house.prepare(server=room).call({}, "set", celsius=celsius)
+            print(f"{room}: {celsius}")
+        except TooHot as e:  # an attribute and the text arrive, whatever language the room is in
+            house.prepare(server=room).call({}, "set", celsius=e.limit)
+            print(f"{room}: {e.limit}, since {e}")
+
+
+def frost(house: oslorpc.Client) -> None:
+    """Tell all rooms at once, and do not wait for them to do it."""
+    report = house.fanout({}, "set", celsius=5)
+    print("accepted by", ", ".join(sorted(outcome.server for outcome in report.accepted)))
+
+
+def boost(house: oslorpc.Client) -> None:
+    """Use what is new in 1.1 as soon as all rooms know it: the version cap follows the fleet."""
+    newest = house.prepare(version="1.1", version_cap="auto")
+    if not newest.can_send_version():
+        print("not all rooms can boost yet")
+        return
+    for reply in sorted(newest.gather({}, "boost", minutes=10), key=lambda reply: reply.server):
+        print(reply.result)
+
+
+def main(what: str, *args: str) -> None:
+    """Do what the arguments say."""
+    with oslorpc.open(exceptions=EXCEPTIONS) as transport:
+        house = transport.client(oslorpc.Target(topic="house", version="1.0"))
+        match what:
+            case "show":
+                show(house)
+            case "set":
+                set_all(house, int(args[0]))
+            case "frost":
+                frost(house)
+            case "boost":
+                boost(house)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
