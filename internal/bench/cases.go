@@ -11,6 +11,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/oslorpc/oslorpc/internal/bench/compare"
 	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
 	"github.com/oslorpc/oslorpc/internal/discovery"
@@ -21,7 +22,7 @@ import (
 )
 
 // deadline bounds each operation, on both sides.
-const deadline = 60 * time.Second
+const deadline = compare.Deadline
 
 // What is sent, how long a stream is, and how many servers a fanout reaches.
 const (
@@ -106,7 +107,7 @@ var multicall = operation{
 		}
 	}),
 	do: func(ctx context.Context, c *oslorpc.Client) error {
-		ctx, cancel := context.WithTimeout(ctx, deadline)
+		ctx, cancel := context.WithTimeout(ctx, compare.Deadline)
 		defer cancel()
 		n := 0
 		for _, err := range oslorpc.Multicall[oslorpc.Raw](ctx, c, method, nil) {
@@ -152,8 +153,8 @@ const (
 
 // versusRaw makes an operation and its counterpart ready. The counterpart's messages get the size
 // that the operation's messages are found to have.
-func versusRaw(o operation, callers int) func(context.Context) (a, b workload, cleanup func() error, err error) {
-	return func(ctx context.Context) (a, b workload, cleanup func() error, err error) {
+func versusRaw(o operation, callers int) func(context.Context) (a, b compare.Workload, cleanup func() error, err error) {
+	return func(ctx context.Context) (a, b compare.Workload, cleanup func() error, err error) {
 		var opened closers
 		defer func() {
 			if err != nil {
@@ -180,18 +181,18 @@ func versusRaw(o operation, callers int) func(context.Context) (a, b workload, c
 		}
 		opened = append(opened, t.Close)
 		client := newClient(t)
-		r, err := newRaw(ctx, size, o.items)
+		r, err := compare.NewRaw(ctx, size, o.items)
 		if err != nil {
 			return a, b, nil, err
 		}
-		opened = append(opened, r.close)
+		opened = append(opened, r.Close)
 
-		counterpart := r.call
+		counterpart := r.Call
 		if o.items > 0 {
-			counterpart = r.stream
+			counterpart = r.Stream
 		}
-		a = workload{do: func() error { return o.do(ctx, client) }, callers: callers, ops: max(o.items, 1)}
-		b = workload{do: func() error { return counterpart(ctx) }, callers: callers, ops: max(o.items, 1)}
+		a = compare.Workload{Do: func() error { return o.do(ctx, client) }, Callers: callers, Ops: max(o.items, 1)}
+		b = compare.Workload{Do: func() error { return counterpart(ctx) }, Callers: callers, Ops: max(o.items, 1)}
 		return a, b, opened.close, nil
 	}
 }
@@ -208,18 +209,18 @@ func serve(ctx context.Context, t *oslorpc.Transport, name string, o operation) 
 }
 
 func newClient(t *oslorpc.Transport) *oslorpc.Client {
-	return t.Client(oslorpc.Target{Topic: topic, Version: version}, oslorpc.WithTimeout(deadline))
+	return t.Client(oslorpc.Target{Topic: topic, Version: version}, oslorpc.WithTimeout(compare.Deadline))
 }
 
 // observe runs an operation once and returns the sizes of its messages.
-func observe(ctx context.Context, o operation) (sizes, error) {
-	var seen observer
+func observe(ctx context.Context, o operation) (compare.Sizes, error) {
+	var seen compare.Observer
 	t, err := oslorpc.Open(url, oslorpc.WithDialOptions(grpc.WithStatsHandler(&seen)))
 	if err != nil {
-		return sizes{}, err
+		return compare.Sizes{}, err
 	}
 	err = o.do(ctx, newClient(t))
-	return seen.sizes(), errors.Join(err, closers{t.Close}.close())
+	return seen.Sizes(), errors.Join(err, closers{t.Close}.close())
 }
 
 // closers undo what was opened, the last first.
@@ -241,13 +242,13 @@ const batch = 100
 
 // codec compares nothing: it reports what encoding and decoding the arguments of callStruct cost
 // apart.
-func codec(context.Context) (encode, decode workload, cleanup func() error, err error) {
+func codec(context.Context) (encode, decode compare.Workload, cleanup func() error, err error) {
 	args := newNested()
 	text, err := payload.MarshalArgs(args)
 	if err != nil {
 		return encode, decode, nil, err
 	}
-	encode = workload{callers: 1, ops: batch, do: func() error {
+	encode = compare.Workload{Callers: 1, Ops: batch, Do: func() error {
 		for range batch {
 			if _, err := payload.MarshalArgs(args); err != nil {
 				return err
@@ -255,7 +256,7 @@ func codec(context.Context) (encode, decode workload, cleanup func() error, err 
 		}
 		return nil
 	}}
-	decode = workload{callers: 1, ops: batch, do: func() error {
+	decode = compare.Workload{Callers: 1, Ops: batch, Do: func() error {
 		for range batch {
 			if err := payload.UnmarshalArgs(text, &nested{}); err != nil {
 				return err
@@ -267,12 +268,12 @@ func codec(context.Context) (encode, decode workload, cleanup func() error, err 
 }
 
 // picks compares a pick from a large fleet with one from a small one.
-func picks(context.Context) (small, large workload, cleanup func() error, err error) {
+func picks(context.Context) (small, large compare.Workload, cleanup func() error, err error) {
 	return pick(10), pick(10000), nothingToClose, nil
 }
 
 // pick picks an instance for a message to any server, from a fleet of n.
-func pick(n int) workload {
+func pick(n int) compare.Workload {
 	c := grpccarrier.New(grpccarrier.Config{})
 	entries := make([]*route.Entry, n)
 	for i := range entries {
@@ -288,7 +289,7 @@ func pick(n int) workload {
 	view := route.NewView(entries, 1)
 	query := route.Query{Version: rpc.Version{Major: 1, Minor: 1}}
 	turn := uint64(0)
-	return workload{callers: 1, ops: batch, do: func() error {
+	return compare.Workload{Callers: 1, Ops: batch, Do: func() error {
 		for range batch {
 			turn++
 			var tried route.Tried

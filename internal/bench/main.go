@@ -4,7 +4,7 @@
 //	name median q1 q3 ours raw
 //
 // where the figure is the ratio of the times per operation, ours / raw, with the same bytes on the
-// wire and the same deadline, and ours and raw are the medians of the times themselves, in
+// wire and the same compare.Deadline, and ours and raw are the medians of the times themselves, in
 // microseconds. A name that ends in -ns has no counterpart: its figure is nanoseconds. The
 // counterpart of policy-1k-64, which has TLS and a policy of 100 rules, is ours with TLS alone.
 //
@@ -31,6 +31,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/oslorpc/oslorpc/internal/bench/compare"
 )
 
 func main() {
@@ -82,9 +84,9 @@ type testCase struct {
 	// names are the names of the lines.
 	names []string
 	// open makes the workloads ready; cleanup undoes it.
-	open func(ctx context.Context) (a, b workload, cleanup func() error, err error)
+	open func(ctx context.Context) (a, b compare.Workload, cleanup func() error, err error)
 	// lines makes the lines of the costs of each round.
-	lines func(a, b costs) []line
+	lines func(a, b compare.Costs) []line
 }
 
 func (c testCase) run(ctx context.Context, rounds int, roundTime time.Duration) (lines []line, err error) {
@@ -97,16 +99,16 @@ func (c testCase) run(ctx context.Context, rounds int, roundTime time.Duration) 
 			err = e
 		}
 	}()
-	as, bs, err := alternate(a, b, rounds, roundTime)
+	both, err := compare.Alternate(rounds, roundTime, a, b)
 	if err != nil {
 		return nil, err
 	}
-	return c.lines(as, bs), nil
+	return c.lines(both[0], both[1]), nil
 }
 
 // line is one line of the table. Ours and raw are 0 where there is nothing to compare.
 type line struct {
-	quartiles
+	compare.Quartiles
 	ours, raw float64
 	// more are lines of other costs, by their names.
 	more []part
@@ -127,7 +129,7 @@ func (l line) print(out io.Writer, name string, all bool) {
 		return fmt.Sprintf("%.1f", f)
 	}
 	figure := func(f float64) string { return fmt.Sprintf("%.2f", f) }
-	fmt.Fprintf(out, rowFormat, name, figure(l.median), figure(l.q1), figure(l.q3), cell(l.ours), cell(l.raw))
+	fmt.Fprintf(out, rowFormat, name, figure(l.Median), figure(l.Q1), figure(l.Q3), cell(l.ours), cell(l.raw))
 	if !all {
 		return
 	}
@@ -138,29 +140,29 @@ func (l line) print(out io.Writer, name string, all bool) {
 
 // ratio makes the line of a comparison of ours with the raw counterpart, and the lines of its
 // parts.
-func ratio(ours, raw costs) []line {
-	l := compare(ours.time, raw.time, time.Microsecond)
+func ratio(ours, raw compare.Costs) []line {
+	l := between(ours.Time, raw.Time, time.Microsecond)
 	l.more = []part{
-		{"cpu", compare(ours.cpu, raw.cpu, time.Microsecond)},
-		{"allocs", compare(ours.allocs, raw.allocs, 1)},
-		{"bytes", compare(ours.bytes, raw.bytes, 1)},
+		{"cpu", between(ours.CPU, raw.CPU, time.Microsecond)},
+		{"allocs", between(ours.Allocs, raw.Allocs, 1)},
+		{"bytes", between(ours.Bytes, raw.Bytes, 1)},
 	}
 	return []line{l}
 }
 
-// compare makes a line of the figures of each side, which it prints in a unit.
-func compare(ours, raw []float64, unit time.Duration) line {
-	l := line{quartiles: summarize(quotients(ours, raw))}
-	l.ours, l.raw = summarize(ours).median/float64(unit), summarize(raw).median/float64(unit)
+// between makes a line of the figures of each side, which it prints in a unit.
+func between(ours, raw []float64, unit time.Duration) line {
+	l := line{Quartiles: compare.Summarize(compare.Quotients(ours, raw))}
+	l.ours, l.raw = compare.Summarize(ours).Median/float64(unit), compare.Summarize(raw).Median/float64(unit)
 	return l
 }
 
 // absolute makes a line of each side.
-func absolute(a, b costs) []line {
-	return []line{{quartiles: summarize(a.time)}, {quartiles: summarize(b.time)}}
+func absolute(a, b compare.Costs) []line {
+	return []line{{Quartiles: compare.Summarize(a.Time)}, {Quartiles: compare.Summarize(b.Time)}}
 }
 
 // absoluteAndRatio makes a line of each side and one of the ratio, the second to the first.
-func absoluteAndRatio(a, b costs) []line {
-	return append(absolute(a, b), line{quartiles: summarize(quotients(b.time, a.time))})
+func absoluteAndRatio(a, b compare.Costs) []line {
+	return append(absolute(a, b), line{Quartiles: compare.Summarize(compare.Quotients(b.Time, a.Time))})
 }

@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
 	"github.com/oslorpc/oslorpc/internal/leak"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
@@ -81,16 +79,6 @@ func TestRunRefuses(t *testing.T) {
 	}
 }
 
-// Neither side may have an advantage in bytes.
-func TestOpaqueHasTheSize(t *testing.T) {
-	for n := range 20000 {
-		// A message of 1 or 2 bytes is not possible, nor one at which the length prefix grows.
-		if got := proto.Size(opaque(n)); got != n && (got != n-1 || proto.Size(opaque(n+1)) != n+1) && n > 2 {
-			t.Fatalf("opaque(%d) has %d bytes", n, got)
-		}
-	}
-}
-
 func TestObserveLearnsTheSizes(t *testing.T) {
 	server, err := oslorpc.Open(url, oslorpc.WithStopGrace(0))
 	if err != nil {
@@ -108,7 +96,7 @@ func TestObserveLearnsTheSizes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, n := range map[string]int{"request": size.request, "reply": size.reply} {
+	for name, n := range map[string]int{"request": size.Request, "reply": size.Reply} {
 		if n <= payloadSize || n > payloadSize+150 {
 			t.Errorf("the %s has %d bytes, want %d and an envelope", name, n, payloadSize)
 		}
@@ -119,7 +107,7 @@ func TestPickDoesNotAllocate(t *testing.T) {
 	for _, n := range []int{10, 10000} {
 		w := pick(n)
 		if allocated := testing.AllocsPerRun(10, func() {
-			if err := w.do(); err != nil {
+			if err := w.Do(); err != nil {
 				t.Error(err)
 			}
 		}); allocated > 0 {

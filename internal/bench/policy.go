@@ -12,6 +12,7 @@ import (
 	neturl "net/url"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/bench/compare"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 	"github.com/oslorpc/oslorpc/pkg/trust"
@@ -22,8 +23,8 @@ const rules = 100
 
 // versusTLS makes an operation ready with certificates of both sides and a policy, and the same
 // operation with the certificates alone.
-func versusTLS(o operation, callers int) func(context.Context) (a, b workload, cleanup func() error, err error) {
-	return func(ctx context.Context) (a, b workload, cleanup func() error, err error) {
+func versusTLS(o operation, callers int) func(context.Context) (a, b compare.Workload, cleanup func() error, err error) {
+	return func(ctx context.Context) (a, b compare.Workload, cleanup func() error, err error) {
 		var opened closers
 		defer func() {
 			if err != nil {
@@ -34,22 +35,22 @@ func versusTLS(o operation, callers int) func(context.Context) (a, b workload, c
 		if err != nil {
 			return a, b, nil, err
 		}
-		side := func(url string, p *trust.Policy) (workload, error) {
+		side := func(url string, p *trust.Policy) (compare.Workload, error) {
 			server, err := oslorpc.Open(url, oslorpc.WithStopGrace(0), oslorpc.WithTrust(trust.Config{TLS: config, Policy: p}))
 			if err != nil {
-				return workload{}, err
+				return compare.Workload{}, err
 			}
 			opened = append(opened, server.Close)
 			if err := serve(ctx, server, "server", o); err != nil {
-				return workload{}, err
+				return compare.Workload{}, err
 			}
 			t, err := oslorpc.Open(url, oslorpc.WithTrust(trust.Config{TLS: config}))
 			if err != nil {
-				return workload{}, err
+				return compare.Workload{}, err
 			}
 			opened = append(opened, t.Close)
 			client := newClient(t)
-			return workload{do: func() error { return o.do(ctx, client) }, callers: callers, ops: 1}, nil
+			return compare.Workload{Do: func() error { return o.do(ctx, client) }, Callers: callers, Ops: 1}, nil
 		}
 		if a, err = side("memory://bench-policy", policy()); err != nil {
 			return a, b, nil, err

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/oslorpc/oslorpc/internal/bench/compare"
 	typedtestv1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
@@ -34,7 +35,7 @@ var typedCall = operation{
 }
 
 // caps compares nothing: it reports what asking a fixed and an automatic cap costs.
-func caps(ctx context.Context) (fixed, auto workload, cleanup func() error, err error) {
+func caps(ctx context.Context) (fixed, auto compare.Workload, cleanup func() error, err error) {
 	var opened closers
 	t, err := oslorpc.Open(url)
 	if err != nil {
@@ -48,9 +49,9 @@ func caps(ctx context.Context) (fixed, auto workload, cleanup func() error, err 
 }
 
 // asking asks a cap whether a version may be sent.
-func asking(ctx context.Context, t *oslorpc.Transport, limit string) workload {
+func asking(ctx context.Context, t *oslorpc.Transport, limit string) compare.Workload {
 	client := newClient(t).Prepare(oslorpc.WithVersionCap(limit))
-	return workload{callers: 1, ops: batch, do: func() error {
+	return compare.Workload{Callers: 1, Ops: batch, Do: func() error {
 		for range batch {
 			if can, err := client.CanSendVersion(ctx); !can {
 				return errors.Join(errors.New("the version cannot be sent"), err)

@@ -51,6 +51,7 @@ var carriers = []struct {
 	asks bool
 }{
 	{"unary", false},
+	{"session", true},
 }
 
 func TestCuts(t *testing.T) {
@@ -146,7 +147,7 @@ func (r *run) kill(t *testing.T, c *child, over <-chan struct{}) {
 // load sends all messages, and writes down what became of each.
 func (r *run) load(t *testing.T, carrier string) {
 	t.Helper()
-	transport, err := oslorpc.Open("static://"+topic+"="+r.proxy.addr(), oslorpc.WithLogger(slog.New(slog.DiscardHandler)))
+	transport, err := oslorpc.Open("static://"+topic+"="+r.proxy.addr()+"?carrier="+carrier, oslorpc.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package main
+package compare
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -16,8 +17,11 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 )
 
+// Deadline bounds each operation, on both sides.
+const Deadline = 60 * time.Second
+
 // rawService is the counterpart of ours: a service as one writes it by hand with grpc-go, whose
-// messages are opaque bytes.
+// messages are Opaque bytes.
 type rawService struct {
 	reply *wrapperspb.BytesValue
 	items int // of a stream
@@ -49,8 +53,8 @@ var rawDesc = grpc.ServiceDesc{
 	}}},
 }
 
-// raw is a client of a rawService, with the server.
-type raw struct {
+// Raw is a client of a service as one writes it by hand, with the server.
+type Raw struct {
 	conn    *grpc.ClientConn
 	request *wrapperspb.BytesValue
 	items   int
@@ -58,8 +62,8 @@ type raw struct {
 	serving sync.WaitGroup
 }
 
-// newRaw starts a server and connects to it. Its messages are of the given sizes.
-func newRaw(ctx context.Context, size sizes, items int) (*raw, error) {
+// NewRaw starts a server and connects to it. Its messages are of the given Sizes.
+func NewRaw(ctx context.Context, size Sizes, items int) (*Raw, error) {
 	var listening net.ListenConfig
 	listener, err := listening.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -69,27 +73,30 @@ func newRaw(ctx context.Context, size sizes, items int) (*raw, error) {
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	r := &raw{conn: conn, request: opaque(size.request), items: items, server: grpc.NewServer()}
-	r.server.RegisterService(&rawDesc, &rawService{reply: opaque(size.reply), items: items})
+	r := &Raw{conn: conn, request: Opaque(size.Request), items: items, server: grpc.NewServer()}
+	r.server.RegisterService(&rawDesc, &rawService{reply: Opaque(size.Reply), items: items})
 	r.serving.Go(func() { _ = r.server.Serve(listener) }) // what fails shows at the client
 	return r, nil
 }
 
-func (r *raw) close() error {
+// Close ends both.
+func (r *Raw) Close() error {
 	err := r.conn.Close()
 	r.server.GracefulStop()
 	r.serving.Wait()
 	return err
 }
 
-func (r *raw) call(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
+// Call makes a unary RPC.
+func (r *Raw) Call(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, Deadline)
 	defer cancel()
 	return r.conn.Invoke(ctx, rawUnary, r.request, &wrapperspb.BytesValue{})
 }
 
-func (r *raw) stream(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
+// Stream makes an RPC whose answer is a stream, and reads it.
+func (r *Raw) Stream(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, Deadline)
 	defer cancel()
 	stream, err := r.conn.NewStream(ctx, &rawDesc.Streams[0], rawStream)
 	if err != nil {
@@ -112,8 +119,8 @@ func (r *raw) stream(ctx context.Context) error {
 	}
 }
 
-// opaque returns a message that is n bytes when encoded, or the next fewer that a message can have.
-func opaque(n int) *wrapperspb.BytesValue {
+// Opaque returns a message that is n bytes when encoded, or the next fewer that a message can have.
+func Opaque(n int) *wrapperspb.BytesValue {
 	m := wrapperspb.Bytes(make([]byte, n))
 	for proto.Size(m) > n {
 		m.Value = m.GetValue()[1:]
@@ -121,18 +128,26 @@ func opaque(n int) *wrapperspb.BytesValue {
 	return m
 }
 
-// sizes has the sizes of the messages of an RPC, as encoded.
-type sizes struct{ request, reply int }
+// Sizes has the sizes of the messages of an RPC, as encoded.
+type Sizes struct{ Request, Reply int }
 
-// observer learns the sizes of what a client sends and receives last.
-type observer struct{ request, reply atomic.Int64 }
+// Observer learns the Sizes of what a client sends and receives last.
+type Observer struct{ request, reply atomic.Int64 }
 
-func (o *observer) sizes() sizes { return sizes{int(o.request.Load()), int(o.reply.Load())} }
+// Sizes returns what was seen.
+func (o *Observer) Sizes() Sizes { return Sizes{int(o.request.Load()), int(o.reply.Load())} }
 
-func (o *observer) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
-func (o *observer) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
-func (o *observer) HandleConn(context.Context, stats.ConnStats)                       {}
-func (o *observer) HandleRPC(_ context.Context, s stats.RPCStats) {
+// TagRPC implements [stats.Handler], as the others do.
+func (o *Observer) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context { return ctx }
+
+// TagConn does nothing.
+func (o *Observer) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+
+// HandleConn does nothing.
+func (o *Observer) HandleConn(context.Context, stats.ConnStats) {}
+
+// HandleRPC notes the sizes of messages.
+func (o *Observer) HandleRPC(_ context.Context, s stats.RPCStats) {
 	switch s := s.(type) {
 	case *stats.OutPayload:
 		o.request.Store(int64(s.Length))

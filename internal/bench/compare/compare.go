@@ -1,0 +1,128 @@
+// Package compare measures workloads in turn, a round each, so that all see the same machine. It
+// has the counterpart that ours is compared with, too: a service as one writes it by hand with
+// grpc-go.
+package compare
+
+import (
+	"runtime"
+	"runtime/metrics"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/cputime"
+)
+
+// Workload is one side of a comparison.
+type Workload struct {
+	// Do runs operations, as many as Ops says. It is called by the callers at once, again and
+	// again.
+	Do func() error
+	// Callers is how many call Do at a time, and Ops how many operations Do runs.
+	Callers int
+	Ops     int
+}
+
+// Costs is what operations cost in one round each.
+type Costs struct {
+	// Time is the nanoseconds per operation: for several callers, of the time that passed, not
+	// of the time that a caller waited.
+	Time []float64
+	// CPU is the nanoseconds per operation that all processors together spent, those for the
+	// operating system included. Other processes on the machine hardly change them.
+	CPU []float64
+	// Allocs and Bytes are what an operation allocates on the heap.
+	Allocs, Bytes []float64
+}
+
+// Alternate runs workloads in turn, after a round for each to warm up, and returns what each cost.
+func Alternate(rounds int, roundTime time.Duration, sides ...Workload) ([]Costs, error) {
+	all := make([]Costs, len(sides))
+	for i := range rounds + 1 {
+		if i == 1 {
+			clear(all)
+		}
+		for n, w := range sides {
+			if err := w.measure(roundTime, &all[n]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return all, nil
+}
+
+// measure runs a Workload for some time and appends what an operation cost.
+func (w Workload) measure(length time.Duration, to *Costs) error {
+	runtime.GC() // so that neither side cleans up after the other
+	counts, errs := make([]int, w.Callers), make([]error, w.Callers)
+	var running sync.WaitGroup
+	before := spentNow()
+	for i := range w.Callers {
+		running.Go(func() {
+			for errs[i] == nil && (counts[i] == 0 || time.Since(before.time) < length) {
+				errs[i] = w.Do()
+				counts[i]++
+			}
+		})
+	}
+	running.Wait()
+	after := spentNow()
+	total := 0
+	for i := range counts {
+		if errs[i] != nil {
+			return errs[i]
+		}
+		total += counts[i]
+	}
+	ops := float64(total * w.Ops)
+	to.Time = append(to.Time, float64(after.time.Sub(before.time))/ops)
+	to.CPU = append(to.CPU, float64(after.cpu-before.cpu)/ops)
+	to.Allocs = append(to.Allocs, float64(after.allocs-before.allocs)/ops)
+	to.Bytes = append(to.Bytes, float64(after.bytes-before.bytes)/ops)
+	return nil
+}
+
+// spent is what this process has spent by some time.
+type spent struct {
+	time          time.Time
+	cpu           time.Duration
+	allocs, bytes uint64
+}
+
+func spentNow() spent {
+	heap := []metrics.Sample{{Name: "/gc/heap/allocs:objects"}, {Name: "/gc/heap/allocs:bytes"}}
+	metrics.Read(heap)
+	return spent{time: time.Now(), cpu: cputime.Used(), allocs: heap[0].Value.Uint64(), bytes: heap[1].Value.Uint64()}
+}
+
+// Quartiles are what figures come to.
+type Quartiles struct{ Q1, Median, Q3 float64 }
+
+// Summarize returns the quartiles of figures, which it does not change.
+func Summarize(figures []float64) Quartiles {
+	sorted := slices.Sorted(slices.Values(figures))
+	return Quartiles{Q1: quantile(sorted, 0.25), Median: quantile(sorted, 0.5), Q3: quantile(sorted, 0.75)}
+}
+
+// quantile returns the figure below which this part of sorted figures is, interpolated between
+// neighbours.
+func quantile(sorted []float64, part float64) float64 {
+	if len(sorted) == 0 {
+		return 0
+	}
+	at := part * float64(len(sorted)-1)
+	i := int(at)
+	if i+1 == len(sorted) {
+		return sorted[i]
+	}
+	return sorted[i] + (at-float64(i))*(sorted[i+1]-sorted[i])
+}
+
+// Quotients divides each figure by the other one of the same round.
+func Quotients(a, b []float64) []float64 {
+	list := make([]float64, len(a))
+	for i := range a {
+		list[i] = a[i] / b[i]
+	}
+	return list
+}
