@@ -33,7 +33,7 @@ const (
 	maxLoss = 300 * time.Millisecond
 )
 
-// proxy is between a client and a server, and cuts connections at random until it is told to be
+// proxy is between a client and a server, and cuts connections at random unless it is
 // gentle. It is safe for concurrent use.
 type proxy struct {
 	listener net.Listener
@@ -55,7 +55,7 @@ func newProxy(t *testing.T, seed uint64) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &proxy{listener: l, random: rand.New(rand.NewPCG(seed, 0)), conns: map[net.Conn]bool{}}
+	p := &proxy{listener: l, random: rand.New(rand.NewPCG(seed, 0)), gentle: true, conns: map[net.Conn]bool{}}
 	p.running.Go(p.accept)
 	t.Cleanup(func() {
 		_ = l.Close()
@@ -74,11 +74,11 @@ func (p *proxy) lead(to string) {
 	p.to = to
 }
 
-// beGentle ends the cuts.
-func (p *proxy) beGentle() {
+// setGentle ends the cuts, or has them begin.
+func (p *proxy) setGentle(gentle bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.gentle = true
+	p.gentle = gentle
 }
 
 func (p *proxy) accept() {

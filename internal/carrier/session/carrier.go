@@ -133,10 +133,11 @@ func (c *Carrier) Close() {
 const partingTime = 250 * time.Millisecond
 
 // start has a session run, which ends soon after the carrier is closed, and calls done at its end.
-func (c *Carrier) start(s *session, done func(healthy bool)) {
+func (c *Carrier) start(s *session, done func(ending)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
+		s.link.came(false)
 		return
 	}
 	c.sessions[s] = true
@@ -164,18 +165,30 @@ type link struct {
 	next atomic.Int64
 	// failed is how often in a row a session failed soon; only the one that begins touches it.
 	failed int
+
+	waiting sync.Mutex // guards what follows
+	// known: the process had a session.
+	known bool
+	// coming is closed when the session that is being opened takes messages, or is given up; nil
+	// while none is worth waiting for.
+	coming chan struct{}
 }
 
 const (
 	// never is while a session is there or being opened.
 	never = int64(1<<63 - 1)
 	// firstBackoff and maxBackoff bound the time until a session is tried again that failed. One that
-	// lasted for maxBackoff did not fail.
+	// was taken, and lasted for firstBackoff, did not fail.
 	firstBackoff, maxBackoff = 500 * time.Millisecond, time.Minute
+	// maxShort is how many sessions in a row may end sooner before the next has to wait.
+	maxShort = 3
 	// minStreams is how many streams a process must take at a time so that one can be a session.
 	minStreams = 16
 	// maxBody is the size of the largest content of a message in a session, in bytes.
 	maxBody = 32 << 10
+	// returnTime is how long a message waits for the session of a process that had one, while
+	// another stream is opened: in a session, its outcome can be asked for.
+	returnTime = time.Second
 )
 
 // Connect implements [carrier.Link].
@@ -189,7 +202,7 @@ func (l *link) Connect(ctx context.Context) error {
 
 // Do implements [carrier.Link].
 func (l *link) Do(ctx context.Context, r *carrier.Request) (carrier.Reply, error) {
-	if s := l.sessionFor(r); s != nil {
+	if s := l.sessionFor(ctx, r); s != nil {
 		if reply, err, sent := s.do(ctx, r); sent {
 			return reply, err
 		}
@@ -197,20 +210,62 @@ func (l *link) Do(ctx context.Context, r *carrier.Request) (carrier.Reply, error
 	return l.Link.Do(ctx, r)
 }
 
-// sessionFor returns the session for a message; nil for none. The first message has one begin.
-func (l *link) sessionFor(r *carrier.Request) *session {
+// sessionFor returns the session for a message; nil for none. The first message has one begin, and
+// does not wait for it.
+func (l *link) sessionFor(ctx context.Context, r *carrier.Request) *session {
 	if !l.announced.Load() && !l.carrier.config.Always || !l.carrier.TakesSessions() || !suits(r) {
 		return nil
 	}
 	s := l.current.Load()
 	if s == nil {
 		l.begin(r.Meant)
-		return nil
+		if s = l.await(ctx); s == nil {
+			return nil
+		}
 	}
 	if !l.Proves(s.security, r.Meant) {
 		return nil // the RPC says why
 	}
 	return s
+}
+
+// await waits for the session of a process that had one, as long as it is likely to come; nil if
+// it does not.
+func (l *link) await(ctx context.Context) *session {
+	l.waiting.Lock()
+	coming := l.coming
+	l.waiting.Unlock()
+	if coming == nil {
+		return l.current.Load()
+	}
+	late := time.NewTimer(returnTime)
+	defer late.Stop()
+	select {
+	case <-coming:
+	case <-late.C:
+	case <-ctx.Done():
+	}
+	return l.current.Load()
+}
+
+// comes notes that a session of the process is being opened, which messages wait for if it had one.
+func (l *link) comes() {
+	l.waiting.Lock()
+	defer l.waiting.Unlock()
+	if l.known && l.coming == nil {
+		l.coming = make(chan struct{})
+	}
+}
+
+// came notes that messages need not wait any more: the session is there, or given up.
+func (l *link) came(there bool) {
+	l.waiting.Lock()
+	defer l.waiting.Unlock()
+	l.known = l.known || there
+	if l.coming != nil {
+		close(l.coming)
+		l.coming = nil
+	}
 }
 
 // suits reports whether a message may travel in a session.
@@ -243,15 +298,20 @@ func (l *link) begin(meant identity.Server) {
 		return
 	}
 	begun := time.Now()
-	l.carrier.start(newSession(l, meant), func(healthy bool) {
-		switch lasted := time.Since(begun); {
-		case healthy && lasted > firstBackoff, lasted > maxBackoff:
+	l.comes()
+	l.carrier.start(newSession(l, meant), func(how ending) {
+		defer l.came(false)
+		if l.failed++; how != refused && time.Since(begun) > firstBackoff {
 			l.failed = 0
-			l.next.Store(0)
-		default:
-			wait := min(firstBackoff<<min(l.failed, 10), maxBackoff)
-			l.failed++
-			l.next.Store(time.Now().Add(jittered(wait)).UnixNano())
 		}
+		failed := l.failed
+		if how != refused {
+			failed -= maxShort
+		}
+		if failed <= 0 {
+			l.next.Store(0)
+			return
+		}
+		l.next.Store(time.Now().Add(jittered(min(firstBackoff<<min(failed-1, 10), maxBackoff))).UnixNano())
 	})
 }

@@ -91,11 +91,21 @@ func jittered(d time.Duration) time.Duration { return d - mathrand.N(d/4+1) }
 // errOver is the error of a stream after which there is no other.
 var errOver = errors.New("the session is over")
 
-// run has the session from its first stream to the end of its last. It reports whether the session
-// ended as it should.
-func (s *session) run(life context.Context) (healthy bool) {
-	if err := s.open(life, false); err != nil {
-		return false
+// ending is how a session came to its end.
+type ending int
+
+const (
+	ended   ending = iota // one end told the other
+	lost                  // its connection broke
+	refused               // the process takes no sessions, or not this one
+)
+
+// run has the session from its first stream to the end of its last.
+func (s *session) run(life context.Context) ending {
+	if err := s.open(life, false); status.Code(err) == codes.Unavailable {
+		return lost
+	} else if err != nil {
+		return refused
 	}
 	for {
 		err := s.read()
@@ -105,19 +115,23 @@ func (s *session) run(life context.Context) (healthy bool) {
 			s.fail(func() *rpc.Error {
 				return &rpc.Error{Kind: rpc.OutcomeUnknown, Cause: err, Message: "the transport was closed before the answer came; the method may have run"}
 			})
-			return true
+			return ended
 		case errors.Is(err, io.EOF):
 			s.fail(errNotTaken)
-			return true
-		case status.Code(err) == codes.InvalidArgument: // the server drops a session that it finds misused
-		case s.resume(life):
+			return ended
+		}
+		misused := status.Code(err) == codes.InvalidArgument // then the server drops the session
+		if !misused && s.resume(life) {
 			continue
 		}
 		s.fail(func() *rpc.Error {
 			return &rpc.Error{Kind: rpc.OutcomeUnknown, Cause: err, Message: "the connection was lost after the message was sent, and the server does not have its result; it may have run: " +
 				status.Convert(err).Message()}
 		})
-		return false
+		if misused {
+			return refused
+		}
+		return lost
 	}
 }
 
@@ -203,11 +217,13 @@ func (s *session) attach(stream grpc.ClientStream, cut context.CancelFunc, opene
 	s.timer = time.AfterFunc(jittered(tickTime), s.tick)
 	s.link.Keep(1)
 	s.link.current.Store(s)
+	s.link.came(true)
 	go s.Drain()
 }
 
 // detach notes the end of the stream. Messages that were not sent travel otherwise.
 func (s *session) detach() {
+	s.link.comes()
 	s.link.current.CompareAndSwap(s, nil)
 	s.Lock()
 	defer s.Unlock()
