@@ -7,7 +7,6 @@ import (
 	"iter"
 	"slices"
 	"strings"
-	"time"
 
 	"google.golang.org/grpc"
 
@@ -20,9 +19,6 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
-
-// deadline bounds each operation, on both sides.
-const deadline = compare.Deadline
 
 // What is sent, how long a stream is, and how many servers a fanout reaches.
 const (

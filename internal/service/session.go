@@ -258,7 +258,8 @@ func (s *session) attach(a *attachment, outstanding []uint64) {
 }
 
 // detach notes the end of a stream. Unless the client ended the session, or misused it, the session
-// waits for another stream while there is something to tell.
+// waits for another stream: even if it has no message, its client may have sent some that did not
+// arrive, and asks what became of them.
 func (s *session) detach(a *attachment) {
 	s.Lock()
 	defer s.Unlock()
@@ -267,7 +268,7 @@ func (s *session) detach(a *attachment) {
 	}
 	s.on = nil
 	s.Close()
-	if a.err == nil || errors.Is(a.err, io.EOF) || status.Code(a.err) == codes.InvalidArgument || len(s.entries) == 0 || s.closing {
+	if a.err == nil || errors.Is(a.err, io.EOF) || status.Code(a.err) == codes.InvalidArgument || s.closing {
 		s.drop()
 		return
 	}

@@ -138,7 +138,7 @@ func (s *session) tick() {
 			s.on.end(status.Error(codes.Unavailable, "the client of the session says nothing, or reads nothing"))
 		}
 		s.timer.Reset(jittered())
-	case now.Sub(s.lost) >= keepTime:
+	case now.Sub(s.lost) >= keepTime, len(s.entries) == 0:
 		s.drop()
 	default:
 		for _, e := range s.entries {

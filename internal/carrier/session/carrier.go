@@ -4,8 +4,8 @@
 //
 // Everything else travels as package grpccarrier moves it: messages that are large or have several
 // parts, messages of programs with options of gRPC or with tokens, and all messages while there is
-// no session, or none with credit. So no message waits for a session, or fails because there is
-// none.
+// no session, or none with credit. So no message fails because there is no session. The first one
+// does not wait for it; messages wait a moment for a session that was lost and is being resumed.
 //
 // docs/protocol.md says what the two ends owe each other.
 package session
@@ -167,7 +167,7 @@ type link struct {
 	failed int
 
 	waiting sync.Mutex // guards what follows
-	// known: the process had a session.
+	// known: the process has a session, or had one that was lost.
 	known bool
 	// coming is closed when the session that is being opened takes messages, or is given up; nil
 	// while none is worth waiting for.
@@ -181,7 +181,7 @@ const (
 	// was taken, and lasted for firstBackoff, did not fail.
 	firstBackoff, maxBackoff = 500 * time.Millisecond, time.Minute
 	// maxShort is how many sessions in a row may end sooner before the next has to wait.
-	maxShort = 3
+	maxShort = 2
 	// minStreams is how many streams a process must take at a time so that one can be a session.
 	minStreams = 16
 	// maxBody is the size of the largest content of a message in a session, in bytes.
@@ -223,7 +223,7 @@ func (l *link) sessionFor(ctx context.Context, r *carrier.Request) *session {
 			return nil
 		}
 	}
-	if !l.Proves(s.security, r.Meant) {
+	if !l.Proves(s.server.Load().security, r.Meant) {
 		return nil // the RPC says why
 	}
 	return s
@@ -248,6 +248,12 @@ func (l *link) await(ctx context.Context) *session {
 	return l.current.Load()
 }
 
+func (l *link) isKnown() bool {
+	l.waiting.Lock()
+	defer l.waiting.Unlock()
+	return l.known
+}
+
 // comes notes that a session of the process is being opened, which messages wait for if it had one.
 func (l *link) comes() {
 	l.waiting.Lock()
@@ -257,11 +263,12 @@ func (l *link) comes() {
 	}
 }
 
-// came notes that messages need not wait any more: the session is there, or given up.
-func (l *link) came(there bool) {
+// came notes that messages need not wait any more, and whether they are to wait for the session
+// after this one.
+func (l *link) came(known bool) {
 	l.waiting.Lock()
 	defer l.waiting.Unlock()
-	l.known = l.known || there
+	l.known = known
 	if l.coming != nil {
 		close(l.coming)
 		l.coming = nil
@@ -300,7 +307,7 @@ func (l *link) begin(meant identity.Server) {
 	begun := time.Now()
 	l.comes()
 	l.carrier.start(newSession(l, meant), func(how ending) {
-		defer l.came(false)
+		defer func() { l.came(how == lost && l.isKnown()) }()
 		if l.failed++; how != refused && time.Since(begun) > firstBackoff {
 			l.failed = 0
 		}

@@ -51,7 +51,7 @@ func (s *session) do(ctx context.Context, r *carrier.Request) (reply carrier.Rep
 		err = s.wait(ctx, p)
 	}
 	if r.Peer != nil {
-		*r.Peer = s.peer
+		*r.Peer = s.server.Load().peer
 	}
 	switch {
 	case err != nil: // the message has not ended yet
@@ -187,3 +187,43 @@ func typedReply(result *wire.SessionResult, into proto.Message) error {
 func errUnsuitable() error {
 	return &rpc.Error{Kind: rpc.OutcomeUnknown, Message: "the server sent a result that does not suit the message; the method may have run"}
 }
+
+// push queues a message. It returns false if the session does not take it.
+func (s *session) push(p *pending) bool {
+	s.Lock()
+	defer s.Unlock()
+	n := len(p.Bytes)
+	way := s.bytes - s.arrived + s.queued
+	if !s.up || s.count >= int(s.credit.GetMessages()) || way > 0 && way+n > int(s.credit.GetBytes()) || !s.PushLocked(&p.Outgoing, wire.Single) {
+		return false
+	}
+	s.count++
+	s.queued += n
+	return true
+}
+
+// Leaves implements [wire.Owner].
+func (s *session) Leaves(o *wire.Outgoing) {
+	p, ok := o.Of.(*pending)
+	if !ok {
+		return
+	}
+	s.seq++
+	s.queued -= len(p.Bytes)
+	s.bytes += len(p.Bytes)
+	p.seq, p.end = s.seq, s.bytes
+	s.pending[p.seq] = p
+	p.mark.Set(p.seq, s.taken)
+	s.told, s.untold = s.taken, 0
+}
+
+// Sent implements [wire.Owner]. What SendMsg returned, the stream's end says, too.
+func (s *session) Sent(o *wire.Outgoing, _ error) {
+	if p, ok := o.Of.(*pending); ok && p.buffer != nil {
+		wire.Recycle(p.buffer)
+		p.buffer = nil
+	}
+}
+
+// MayBlock implements [wire.Owner].
+func (s *session) MayBlock() bool { return s.bytes-s.arrived > quota }

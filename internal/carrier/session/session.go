@@ -7,6 +7,7 @@ import (
 	"io"
 	mathrand "math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -50,14 +51,12 @@ const (
 type session struct {
 	wire.Sender // its lock guards what follows
 
-	link  *link
-	meant identity.Server
-	id    []byte
-	// What follows is of the last stream, and is set before messages are taken.
-	peer     rpc.Peer
-	security credentials.AuthInfo
-	stream   grpc.ClientStream
-	cut      context.CancelFunc // ends the stream
+	link   *link
+	meant  identity.Server
+	id     []byte
+	server atomic.Pointer[server] // of the last stream, set before messages are taken
+	stream grpc.ClientStream      // the last one
+	cut    context.CancelFunc     // ends the stream
 
 	boot    string
 	seq     uint64
@@ -77,6 +76,12 @@ type session struct {
 
 	heard, used time.Time
 	timer       *time.Timer
+}
+
+// server is what the connection of a stream proves of the server.
+type server struct {
+	peer     rpc.Peer
+	security credentials.AuthInfo
 }
 
 func newSession(l *link, meant identity.Server) *session {
@@ -194,10 +199,11 @@ func (s *session) attach(stream grpc.ClientStream, cut context.CancelFunc, opene
 	s.Lock()
 	defer s.Unlock()
 	s.stream, s.cut, s.boot, s.credit = stream, cut, opened.GetBootId(), opened.GetCredit()
-	s.peer = grpccarrier.PeerOf(stream)
+	proven := &server{peer: grpccarrier.PeerOf(stream)}
 	if p, ok := grpcpeer.FromContext(stream.Context()); ok {
-		s.security = p.AuthInfo
+		proven.security = p.AuthInfo
 	}
+	s.server.Store(proven)
 	s.Open(s, stream.SendMsg)
 	s.taken, s.told, s.untold, s.parts = 0, 0, 0, map[uint64]*assembly{}
 	s.arrived, s.queued = s.bytes, 0
@@ -291,46 +297,6 @@ func (s *session) isWanted() bool {
 	}
 	return false
 }
-
-// push queues a message. It returns false if the session does not take it.
-func (s *session) push(p *pending) bool {
-	s.Lock()
-	defer s.Unlock()
-	n := len(p.Bytes)
-	way := s.bytes - s.arrived + s.queued
-	if !s.up || s.count >= int(s.credit.GetMessages()) || way > 0 && way+n > int(s.credit.GetBytes()) || !s.PushLocked(&p.Outgoing, wire.Single) {
-		return false
-	}
-	s.count++
-	s.queued += n
-	return true
-}
-
-// Leaves implements [wire.Owner].
-func (s *session) Leaves(o *wire.Outgoing) {
-	p, ok := o.Of.(*pending)
-	if !ok {
-		return
-	}
-	s.seq++
-	s.queued -= len(p.Bytes)
-	s.bytes += len(p.Bytes)
-	p.seq, p.end = s.seq, s.bytes
-	s.pending[p.seq] = p
-	p.mark.Set(p.seq, s.taken)
-	s.told, s.untold = s.taken, 0
-}
-
-// Sent implements [wire.Owner]. What SendMsg returned, the stream's end says, too.
-func (s *session) Sent(o *wire.Outgoing, _ error) {
-	if p, ok := o.Of.(*pending); ok && p.buffer != nil {
-		wire.Recycle(p.buffer)
-		p.buffer = nil
-	}
-}
-
-// MayBlock implements [wire.Owner].
-func (s *session) MayBlock() bool { return s.bytes-s.arrived > quota }
 
 // end ends a message, with an error or, if that is nil, with its result. The lock is held.
 func (s *session) end(p *pending, err error) {

@@ -224,7 +224,8 @@ func TestServersWithoutSessions(t *testing.T) {
 			t.Parallel()
 			play(t, script, func(w *world) {
 				for range 600 {
-					if got, err := w.call(w.Context(), "{}"); got != `"unary"` || err != nil {
+					// One that met a session just when it failed provably did not arrive.
+					if got, err := w.call(w.Context(), "{}"); (got != `"unary"` || err != nil) && !rpc.SafeToRetry(err) {
 						w.Fatalf("got %s, %v", got, err)
 					}
 					time.Sleep(100 * time.Millisecond)
@@ -517,9 +518,9 @@ func TestSilentSessions(t *testing.T) {
 		if got, err := w.call(w.Context(), "1"); got != "1" || err != nil {
 			w.Errorf("got %s, %v", got, err)
 		}
-		time.Sleep(10 * time.Minute)
-		if got, err := w.call(w.Context(), "1"); got != `"unary"` || err != nil {
-			w.Errorf("got %s, %v", got, err)
+		time.Sleep(10 * time.Minute) // meanwhile the connection of this fixture is lost
+		if got, err := w.call(w.Context(), "1"); got != "1" || err != nil {
+			w.Errorf("got %s, %v: the message waits for a session that was lost", got, err)
 		}
 		synctest.Wait()
 		if got, err := w.call(w.Context(), "1"); got != "1" || err != nil {
