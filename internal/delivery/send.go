@@ -42,7 +42,7 @@ func (d *delivery) try(ctx, waiting context.Context, send Send) error {
 	default:
 		d.exclude(e, err)
 	}
-	if isUnable(err) || refusal.HeadersTooLarge(err) || rpc.KindOf(err) == rpc.Untrusted {
+	if isUnfit(err) {
 		d.unable = At(err, e)
 		return err
 	}
@@ -55,6 +55,12 @@ func (d *delivery) try(ctx, waiting context.Context, send Send) error {
 		d.last = At(err, e)
 	}
 	return err
+}
+
+// isUnfit reports whether err says that an instance cannot take the message, however often it is
+// sent.
+func isUnfit(err error) bool {
+	return isUnable(err) || refusal.HeadersTooLarge(err) || rpc.KindOf(err) == rpc.Untrusted
 }
 
 // misled reports whether err says that the address of an instance that is listed led to another

@@ -73,7 +73,7 @@ func (r *renewable) renew(ctx context.Context) (gone bool, err error) {
 }
 
 // renew makes the site reachable again if its socket is gone.
-func (s *site) renew(c *Config) {
+func (s *site) renew() {
 	r, ok := s.listener.Listener.(*renewable)
 	if !ok {
 		return
@@ -82,9 +82,9 @@ func (s *site) renew(c *Config) {
 		gone, err := r.renew(s.closing)
 		switch {
 		case err != nil:
-			c.Log.Error("the socket of this process was removed, and cannot be made again: others cannot connect", "address", s.addr, "error", err)
+			s.log.Error("the socket of this process was removed, and cannot be made again: others cannot connect", "address", s.addr, "error", err)
 		case gone:
-			c.Log.Warn("the socket of this process was removed: it listens there again", "address", s.addr)
+			s.log.Warn("the socket of this process was removed: it listens there again", "address", s.addr)
 		}
 	})
 }
@@ -100,6 +100,6 @@ func (h *Host) renew() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.site != nil && strings.HasPrefix(h.site.addr, "unix:") {
-		h.site.renew(&h.config)
+		h.site.renew()
 	}
 }

@@ -28,6 +28,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/inbound"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/limits"
+	"github.com/oslorpc/oslorpc/internal/lograte"
 	"github.com/oslorpc/oslorpc/internal/service"
 )
 
@@ -42,6 +43,7 @@ type site struct {
 	health   healths
 	intake   *intake.Intake
 	budget   *limits.Budget
+	log      *slog.Logger // of what may happen again and again
 	serving  sync.WaitGroup
 	nextID   int
 	runs     []*run
@@ -75,7 +77,7 @@ func newSite(ctx context.Context, c *Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{bootID: newBootID(), addr: addr, health: newHealths(c.Exchange)}
+	s := &site{bootID: newBootID(), addr: addr, health: newHealths(c.Exchange), log: lograte.New(c.Log)}
 	bounds := bounded(c.Limits)
 	s.budget = limits.New(bounds, c.Log)
 	s.listener = trackConns(listener, bounds.Connections, func(addr string) { s.budget.Refused(limits.Connections, "address "+addr) })

@@ -10,9 +10,11 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/lograte"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -105,6 +107,32 @@ func TestEndlessTopic(t *testing.T) {
 	})
 	if text := log.String(); !strings.Contains(text, "oslorpc-nova-evil") {
 		t.Errorf("it logged %q, want the name of what it left out", text)
+	}
+}
+
+// A program that announces other broken services again and again does not fill the logs of others.
+func TestBrokenServicesDoNotFillTheLog(t *testing.T) {
+	t.Parallel()
+	var asked atomic.Int64
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, request *http.Request) {
+		w.Header().Set("X-Consul-Index", "7")
+		w.Header().Set("X-Consul-Lastcontact", "0")
+		if request.URL.Path == "/v1/catalog/services" {
+			_, _ = io.WriteString(w, `{"oslorpc-nova-evil": []}`)
+			return
+		}
+		_, _ = fmt.Fprintf(w, `[{"Service": {"ID": "x%d", "Service": "oslorpc-nova-evil"}}]`, asked.Add(1))
+	}))
+	t.Cleanup(server.Close)
+	r, log := logged(t, "consul://"+server.Listener.Addr().String())
+	for range 50 {
+		if _, err := r.List(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const line = "skipping services in Consul that have a name of oslorpc but cannot be used"
+	if n := strings.Count(log.String(), line); asked.Load() < 50 || n == 0 || n > 2*lograte.Burst {
+		t.Errorf("of %d answers, %d are logged:\n%s", asked.Load(), n, log)
 	}
 }
 

@@ -27,6 +27,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/discovery/watch"
+	"github.com/oslorpc/oslorpc/internal/lograte"
 )
 
 // Registry is a handle onto the registry in Consul.
@@ -65,6 +66,7 @@ func Open(text string, log *slog.Logger) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
+	log = lograte.New(log) // an agent that comes and goes, or a program with a token for a topic, causes the lines
 	s.tls.warn(log, strings.Join(s.addrs, ","))
 	c, err := newClient(s)
 	if err != nil {
