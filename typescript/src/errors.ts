@@ -1,4 +1,7 @@
-/** The errors of oslorpc: one family, whose members say what went wrong and whether the message may have run. */
+/**
+ * The errors of oslorpc: one family, whose members say what went wrong and whether the message may
+ * have run.
+ */
 
 import { formatTarget, type Target } from "./target.js";
 
@@ -64,8 +67,8 @@ export class RPCError extends Error {
   /** What was wrong, and what to do, without what the other properties say. */
   detail: string;
   /**
-   * True if the method provably did not run, so that sending the message again cannot make it run twice; false if it may
-   * have run.
+   * True if the method provably did not run, so that sending the message again cannot make it run
+   * twice; false if it may have run.
    */
   safeToRetry: boolean;
   /** The target of the message. */

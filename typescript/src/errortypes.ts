@@ -17,7 +17,10 @@ export class ErrorTypes {
     this.#byName = new Map(Object.entries(classes));
   }
 
-  /** Returns the registered name of an error and its fields as JSON text; undefined if its class is not registered. */
+  /**
+   * Returns the registered name of an error and its fields as JSON text; undefined if its class is
+   * not registered.
+   */
   describe(error: Error): { name: string; data: string } | undefined {
     for (let proto = Object.getPrototypeOf(error); proto !== null; proto = Object.getPrototypeOf(proto)) {
       for (const [name, cls] of this.#byName) {
@@ -29,7 +32,10 @@ export class ErrorTypes {
     return undefined;
   }
 
-  /** Returns what a client throws for an error: an instance of the registered class, if there is one. */
+  /**
+   * Returns what a client throws for an error: an instance of the registered class, if there is
+   * one.
+   */
   thrown(error: RPCError): Error {
     if (!(error instanceof RemoteError)) {
       return error;
@@ -65,7 +71,9 @@ function rebuild(cls: ErrorClass, error: RemoteError): Error | undefined {
   }
 }
 
-/** Returns the error of the family that something thrown is, or that a registered error came from. */
+/**
+ * Returns the error of the family that something thrown is, or that a registered error came from.
+ */
 export function find(error: unknown): RPCError | undefined {
   if (error instanceof Family) {
     return error;
@@ -73,7 +81,10 @@ export function find(error: unknown): RPCError | undefined {
   return typeof error === "object" && error !== null ? origins.get(error) : undefined;
 }
 
-/** Returns the kind of an error, or of the error that a registered one came from; undefined if there is none. */
+/**
+ * Returns the kind of an error, or of the error that a registered one came from; undefined if there
+ * is none.
+ */
 export function kindOf(error: unknown): RPCError["kind"] | undefined {
   return find(error)?.kind;
 }

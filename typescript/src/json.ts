@@ -1,8 +1,8 @@
 /**
  * JSON as the contract asks for it: exact integers, and refusals that name the place.
  *
- * An integer beyond 2^53 - 1 in either direction is a bigint, both ways. A number beyond that is a float, and is written as
- * one.
+ * An integer beyond 2^53 - 1 in either direction is a bigint, both ways. A number beyond that is a
+ * float, and is written as one.
  */
 
 import { parse } from "lossless-json";
@@ -17,7 +17,10 @@ export class Float {
   constructor(readonly value: number) {}
 }
 
-/** Has a number arrive as a float, where the receiver tells 1.0 from 1. Numbers with a fraction need no help. */
+/**
+ * Has a number arrive as a float, where the receiver tells 1.0 from 1. Numbers with a fraction need
+ * no help.
+ */
 export function float(value: number): Float {
   return new Float(value);
 }

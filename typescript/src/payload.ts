@@ -6,7 +6,10 @@ import { type Kind, RPCError } from "./errors.js";
 import { type Payload, PayloadSchema } from "./gen/oslorpc/v1/payload_pb.js";
 import { escapePointer, misfit, readText, writeText } from "./json.js";
 
-/** What a protobuf value may nest, since other implementations stop at 100 messages, three for each level. */
+/**
+ * What a protobuf value may nest, since other implementations stop at 100 messages, three for each
+ * level.
+ */
 const MAX_DEPTH = 30;
 
 /** Returns what a payload holds. */
@@ -22,8 +25,8 @@ export function readPayload(payload: Payload | undefined, kind: Kind, absent: un
 }
 
 /**
- * Returns a result as a payload, in the encoding asked for. An error says why it cannot be sent; `most` is the largest size
- * in bytes.
+ * Returns a result as a payload, in the encoding asked for. An error says why it cannot be sent;
+ * `most` is the largest size in bytes.
  */
 export function writeResult(result: unknown, asValue: boolean, most: number): Payload {
   const text = writeText(result === undefined ? null : result, "BadResult");
@@ -78,7 +81,10 @@ function kindOf(value: unknown, kind: Kind, path: string, depth: number): Value[
       };
 }
 
-/** Returns what a protobuf value holds. An integral number beyond 2^53 - 1 may have been rounded, and is an error. */
+/**
+ * Returns what a protobuf value holds. An integral number beyond 2^53 - 1 may have been rounded,
+ * and is an error.
+ */
 export function fromValue(value: Value, kind: Kind, path = ""): unknown {
   switch (value.kind.case) {
     case "numberValue":

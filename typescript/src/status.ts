@@ -104,7 +104,10 @@ export interface WireStatus {
   details?: Uint8Array | undefined;
 }
 
-/** Returns the error that a status stands for. Only a detail of ours proves that a message did not run. */
+/**
+ * Returns the error that a status stands for. Only a detail of ours proves that a message did not
+ * run.
+ */
 export function decodeStatus(status: WireStatus, seen: Evidence): RPCError {
   const text = status.text.slice(0, MAX_TEXT);
   const detail = detailOf(status.details);

@@ -10,8 +10,8 @@ export const MAX_TEXT = 1 << 10;
 const ENVELOPE = 64;
 
 /**
- * Cuts a detail to what a status with the text leaves for it: stack lines first, then what is there twice, then the data,
- * then the longest texts.
+ * Cuts a detail to what a status with the text leaves for it: stack lines first, then what is there
+ * twice, then the data, then the longest texts.
  */
 export function trimDetail(d: ErrorDetail, text: string): void {
   const budget = MAX_STATUS - ENVELOPE - Buffer.byteLength(text);

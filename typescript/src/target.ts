@@ -10,8 +10,8 @@ const MAX_NAME = 255;
 const names = ["exchange", "topic", "namespace", "server"] as const;
 
 /**
- * Who is meant: a client sends to a target, a server listens as one. What is left out is not given. A version is text such
- * as "1.4".
+ * Who is meant: a client sends to a target, a server listens as one. What is left out is not given.
+ * A version is text such as "1.4".
  */
 export interface Target {
   topic?: string | undefined;

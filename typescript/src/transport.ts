@@ -24,7 +24,9 @@ const STOP_TIMEOUT = 25_000;
 
 /** The settings of a transport. */
 export interface TransportOptions {
-  /** The exchange of targets that name none; the URL may have another. The default is "openstack". */
+  /**
+   * The exchange of targets that name none; the URL may have another. The default is "openstack".
+   */
   exchange?: string;
   /** The name that the program gives itself. The default is its file and its machine. */
   caller?: string;
@@ -32,13 +34,19 @@ export interface TransportOptions {
   errors?: Readonly<Record<string, ErrorClass>>;
   /** The largest arguments with the context, and the largest result, in bytes of JSON text. */
   maxSize?: number;
-  /** Where servers listen: host:port, or unix: and a path. The default is a socket with local://, else 127.0.0.1:0. */
+  /**
+   * Where servers listen: host:port, or unix: and a path. The default is a socket with local://,
+   * else 127.0.0.1:0.
+   */
   listen?: string;
   /** What others connect to, if it differs: host:port, or a host. */
   advertise?: string;
   /** How long a server that stops goes on accepting, in milliseconds: 500. */
   stopGraceMs?: number;
-  /** Takes the lines of the library's log. The default writes warnings and errors to the standard error. */
+  /**
+   * Takes the lines of the library's log. The default writes warnings and errors to the standard
+   * error.
+   */
   log?: Logger;
 }
 
@@ -142,7 +150,8 @@ export class Transport {
 
 /**
  * Opens a transport. The URL says how programs find each other: `local://`, `consul://host:8500` or
- * `static://topic=host:port`. Without one, it is that of the environment variable OSLORPC_TRANSPORT_URL, else `local://`.
+ * `static://topic=host:port`. Without one, it is that of the environment variable
+ * OSLORPC_TRANSPORT_URL, else `local://`.
  */
 export function open(url?: string, options: TransportOptions = {}): Transport {
   return new Transport(parseURL(url, options.exchange), options);

@@ -1,4 +1,7 @@
-/** What a transport trusts, and how it proves its identity: PEM files, named by the URL or the environment. */
+/**
+ * What a transport trusts, and how it proves its identity: PEM files, named by the URL or the
+ * environment.
+ */
 
 import { readFileSync } from "node:fs";
 import { BlockList, isIP } from "node:net";
@@ -14,15 +17,19 @@ loopback.addSubnet("127.0.0.0", 8);
 loopback.addAddress("::1", "ipv6");
 
 /**
- * Paths of PEM files, and the name that the certificates of servers must have. Without files, connections are in clear, and
- * only within the machine unless that is allowed. Files are read for each new connection, and by servers when they start.
+ * Paths of PEM files, and the name that the certificates of servers must have. Without files,
+ * connections are in clear, and only within the machine unless that is allowed. Files are read for
+ * each new connection, and by servers when they start.
  */
 export class Trust {
   readonly serverName: string;
   readonly #files: { ca: string; cert: string; key: string };
   readonly #insecure: boolean;
 
-  /** Reads what a URL says, completed by the environment. A certificate and its key come from one place. */
+  /**
+   * Reads what a URL says, completed by the environment. A certificate and its key come from one
+   * place.
+   */
   constructor(parameters: ReadonlyMap<string, string>) {
     const hasPair = parameters.has("cert") || parameters.has("key");
     const value = (name: (typeof TRUST_PARAMETERS)[number]) => {
@@ -63,7 +70,10 @@ export class Trust {
     return this.#context();
   }
 
-  /** Returns what a server's connections need; undefined for those in clear. With a CA, clients must have a certificate. */
+  /**
+   * Returns what a server's connections need; undefined for those in clear. With a CA, clients must
+   * have a certificate.
+   */
   server(
     addr: string,
   ): (SecureContextOptions & { requestCert: boolean; rejectUnauthorized: boolean }) | undefined {

@@ -1,4 +1,7 @@
-/** Messages of proto/testdata that cannot be delivered: the errors have the kinds that Go's have, and say as much. */
+/**
+ * Messages of proto/testdata that cannot be delivered: the errors have the kinds that Go's have,
+ * and say as much.
+ */
 
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import {

@@ -21,7 +21,10 @@ function refusal(action: () => unknown): { value?: unknown; refused: unknown } {
   }
 }
 
-/** JSON text without what this language cannot tell: floats that are integral, and the order of names. */
+/**
+ * JSON text without what this language cannot tell: floats that are integral, and the order of
+ * names.
+ */
 function canonical(text: string): string {
   return [...text.replace(/\b(\d+)\.0\b/g, "$1").replace("-0", "0")].sort().join("");
 }

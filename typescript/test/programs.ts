@@ -133,7 +133,10 @@ export async function startTypeScript(file: string, ...args: string[]): Promise<
   return start(process.execPath, [await compiled(file), ...args]);
 }
 
-/** Compiles a program with all of this package to one file, and returns its path. Other packages are imported from it. */
+/**
+ * Compiles a program with all of this package to one file, and returns its path. Other packages are
+ * imported from it.
+ */
 async function compiled(file: string): Promise<string> {
   const outfile = join(
     packageRoot,

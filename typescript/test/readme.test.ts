@@ -1,4 +1,6 @@
-/** The programs of README.md and of examples/ run, and README.md shows the programs that are there. */
+/**
+ * The programs of README.md and of examples/ run, and README.md shows the programs that are there.
+ */
 
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";

@@ -1,4 +1,7 @@
-/** This package reads and writes registrations as the Go library does: proto/testdata/registrations.json. */
+/**
+ * This package reads and writes registrations as the Go library does:
+ * proto/testdata/registrations.json.
+ */
 
 import { describe, expect, test } from "vitest";
 import {

@@ -63,7 +63,10 @@ async function answer(c: Case, message: Message | undefined): Promise<(Payload |
   return items;
 }
 
-/** A payload in which the order of names does not matter, nor the fraction of integral floats, which this language lacks. */
+/**
+ * A payload in which the order of names does not matter, nor the fraction of integral floats, which
+ * this language lacks.
+ */
 function plain(payload: JsonValue): unknown {
   const { json } = payload as { json?: string };
   return json === undefined ? payload : { json: JSON.parse(json.replace(/\d{17,}/g, '"$&"')) };

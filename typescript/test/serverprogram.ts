@@ -1,4 +1,7 @@
-/** A server for the tests: serverprogram.ts URL TOPIC NAME [VERSION]. It ends at SIGTERM, gracefully. */
+/**
+ * A server for the tests: serverprogram.ts URL TOPIC NAME [VERSION]. It ends at SIGTERM,
+ * gracefully.
+ */
 
 import { writeSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";

@@ -52,7 +52,8 @@ export class Attempt implements Evidence {
       return decodeStatus({ code: e.code, text: e.rawMessage }, this);
     }
     if (this.canceled && performance.now() >= this.deadline) {
-      // A server may cancel the stream a moment before this end notices that the deadline has passed.
+      // A server may cancel the stream a moment before this end notices that the deadline has
+      // passed.
       return decodeStatus({ code: Code.DeadlineExceeded, text: "the deadline passed" }, this);
     }
     const text = this.lost || e.rawMessage;
@@ -183,8 +184,8 @@ class Exchange {
       this.#fail(new ConnectError("the stream has ended", Code.Unavailable));
       return;
     }
-    // A server refuses a stream that it did not process, or goes away and names an earlier one as its last: HTTP/2 has the
-    // one code for both. An answer that began contradicts it.
+    // A server refuses a stream that it did not process, or goes away and names an earlier one as
+    // its last: HTTP/2 has the one code for both. An answer that began contradicts it.
     if (refusedStream(this.#stream, this.#session) && !this.#began) {
       this.#seen.sent = false;
       this.#seen.lost = "the server refused the stream";

@@ -3,7 +3,9 @@
 import { compareVersions, serves, type Version } from "../versions.js";
 import type { Entry } from "./topic.js";
 
-/** Whether every instance that implements the interface can serve a version, and at least one does. */
+/**
+ * Whether every instance that implements the interface can serve a version, and at least one does.
+ */
 export function ceiling(
   entries: readonly Entry[],
   namespace: string,

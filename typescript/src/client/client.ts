@@ -24,17 +24,29 @@ const ASK_TIMEOUT = 10_000;
 
 /** The settings of a client beside its target. */
 export interface ClientOptions {
-  /** Bounds each operation, and each wait for an item. The default is 60 seconds, and 30 for casts and fanouts. */
+  /**
+   * Bounds each operation, and each wait for an item. The default is 60 seconds, and 30 for casts
+   * and fanouts.
+   */
   timeoutMs?: number | undefined;
-  /** How often a message that no server took is offered again. Negative, which is the default: until the deadline. */
+  /**
+   * How often a message that no server took is offered again. Negative, which is the default: until
+   * the deadline.
+   */
   retry?: number | undefined;
-  /** The latest version that may be sent: a version, an alias, or "auto", by which the fleet decides. */
+  /**
+   * The latest version that may be sent: a version, an alias, or "auto", by which the fleet
+   * decides.
+   */
   versionCap?: string | undefined;
   /** Names for versions, such as those of releases. */
   versionAliases?: Readonly<Record<string, string>> | undefined;
   /** A message does not wait for a server: it fails at once if none is there. */
   failFast?: boolean | undefined;
-  /** How long a server may be silent while a call runs: it sends heartbeats. The default is no heartbeats. */
+  /**
+   * How long a server may be silent while a call runs: it sends heartbeats. The default is no
+   * heartbeats.
+   */
   callMonitorTimeoutMs?: number | undefined;
   /** Messages with the same key run one after the other at a server. */
   orderKey?: string | undefined;
@@ -94,9 +106,10 @@ export class Client {
   }
 
   /**
-   * Returns the stub of a typed service. Each message asks for the version that its method, and what is set in it, need; older
-   * servers get what they know, as the options of the service say. The topic and the namespace are those of the options,
-   * unless the target has others. Errors are those of call().
+   * Returns the stub of a typed service. Each message asks for the version that its method, and
+   * what is set in it, need; older servers get what they know, as the options of the service say.
+   * The topic and the namespace are those of the options, unless the target has others. Errors are
+   * those of call().
    */
   stub<S extends DescService>(service: S, options: Pick<OperationOptions, "context"> = {}): StubOf<S> {
     const sender = new Sender(this.#host, this.target, this.options, this.#cap, options.context);
@@ -124,7 +137,10 @@ export class Client {
     });
   }
 
-  /** Has every server accept a message, whatever server the target names, and returns a report on each. */
+  /**
+   * Has every server accept a message, whatever server the target names, and returns a report on
+   * each.
+   */
   async fanout(method: string, args: Arguments = {}, options: OperationOptions = {}): Promise<Report> {
     return this.#thrown(async () => {
       const op = this.#everyone.#operation(method, args, options, CAST_TIMEOUT);
@@ -133,7 +149,10 @@ export class Client {
     });
   }
 
-  /** Has every server run a method, and yields their replies as they come. The messages are sent at the first step. */
+  /**
+   * Has every server run a method, and yields their replies as they come. The messages are sent at
+   * the first step.
+   */
   async *gather<R = unknown>(
     method: string,
     args: Arguments = {},
@@ -147,8 +166,8 @@ export class Client {
   }
 
   /**
-   * Has one server run a method, and yields its results as they come. The message is sent at the first step, and leaving the
-   * loop cancels the method.
+   * Has one server run a method, and yields its results as they come. The message is sent at the
+   * first step, and leaving the loop cancels the method.
    */
   async *multicall<R = unknown>(
     method: string,
@@ -191,7 +210,10 @@ export class Client {
     });
   }
 
-  /** Whether the version cap lets messages of a version through, by default the client's. "auto" asks the fleet. */
+  /**
+   * Whether the version cap lets messages of a version through, by default the client's. "auto"
+   * asks the fleet.
+   */
   async canSendVersion(version?: string, options: Pick<OperationOptions, "signal"> = {}): Promise<boolean> {
     this.#host.check();
     const target = version === undefined ? this.target : { ...this.target, version };

@@ -1,4 +1,7 @@
-/** How a message gets to one instance, at most once: when to wait, when to send it elsewhere, and when to give up. */
+/**
+ * How a message gets to one instance, at most once: when to wait, when to send it elsewhere, and
+ * when to give up.
+ */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RPCError } from "../errors.js";
@@ -131,7 +134,10 @@ class State {
     }
   }
 
-  /** Returns how long to wait after a pick that found no instance, or throws why waiting does not help. */
+  /**
+   * Returns how long to wait after a pick that found no instance, or throws why waiting does not
+   * help.
+   */
   assess(verdict: Verdict, entries: readonly Entry[]): number {
     switch (verdict) {
       case "unable":
@@ -177,7 +183,10 @@ class State {
     this.#last = new Family("NoInstance", why, { safeToRetry: true });
   }
 
-  /** Returns how long a server that is not listed is waited for, or throws if it is known not to be there. */
+  /**
+   * Returns how long a server that is not listed is waited for, or throws if it is known not to be
+   * there.
+   */
   #untilKnown(): number {
     if (this.#last?.kind !== "NoInstance" || this.#topic.recent(this.#m.target.server ?? "")) {
       return MAX_PAUSE;

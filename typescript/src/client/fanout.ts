@@ -103,7 +103,10 @@ export class Audience {
     return this.#reached.length + this.#skipped.length;
   }
 
-  /** Sends the message to all, and returns the report. Servers that said themselves that they have left are not in it. */
+  /**
+   * Sends the message to all, and returns the report. Servers that said themselves that they have
+   * left are not in it.
+   */
   async report(send: Send<void>): Promise<Report> {
     const ends: Delivered<void>[] = [];
     for await (const end of this.#all(send)) {

@@ -157,7 +157,9 @@ export class Link {
     this.#config.changed();
   }
 
-  /** Keeps the process running while messages are on their way, and lets it end when there are none. */
+  /**
+   * Keeps the process running while messages are on their way, and lets it end when there are none.
+   */
   #hold(): void {
     if (this.#session && !this.#session.destroyed && this.ready) {
       this.outstanding > 0 ? this.#session.ref() : this.#session.unref();
@@ -191,7 +193,10 @@ export class Link {
     }
   }
 
-  /** Makes an RPC that streams its answer, whose errors are ours. It counts as on its way until it is read or left. */
+  /**
+   * Makes an RPC that streams its answer, whose errors are ours. It counts as on its way until it
+   * is read or left.
+   */
   async *stream<I extends DescMessage, O extends DescMessage>(
     method: DescMethodStreaming<I, O>,
     request: MessageInitShape<I>,
@@ -215,7 +220,8 @@ export class Link {
     } catch (e) {
       throw attempt.error(e);
     } finally {
-      // Its end stops the timer of the deadline, which would keep the process running. A reader that left does not see it.
+      // Its end stops the timer of the deadline, which would keep the process running. A reader
+      // that left does not see it.
       items?.next().catch(() => {});
       this.ended();
     }

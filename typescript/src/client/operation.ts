@@ -79,7 +79,10 @@ export interface Items {
   end(): Promise<void>;
 }
 
-/** Begins a multicall. It returns when the server has sent an item, or has ended it: only then has it taken the message. */
+/**
+ * Begins a multicall. It returns when the server has sent an item, or has ended it: only then has
+ * it taken the message.
+ */
 export async function openItems(op: Operation, e: Entry, patience: number): Promise<Items> {
   const dog = new Watchdog(op.message.signal);
   const stream = e.link.stream(RPCService.method.multicall, request(op, e), { signal: dog.signal });

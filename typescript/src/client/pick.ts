@@ -7,7 +7,10 @@ import type { Entry, Topic } from "./topic.js";
 /** Why there is no instance to send to. */
 export type Verdict = "absent" | "no server" | "unable" | "away" | "exhausted";
 
-/** Returns the instance for a message, in turn among those that do equally well; or why there is none. */
+/**
+ * Returns the instance for a message, in turn among those that do equally well; or why there is
+ * none.
+ */
 export function pick(
   topic: Topic,
   entries: readonly Entry[],

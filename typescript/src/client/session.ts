@@ -13,12 +13,15 @@ const PING_EVERY = 10_000;
 const PONG_WITHIN = 10_000;
 /** What a stream, and all streams together, may have on the way to us. */
 const WINDOW = 1 << 20;
-/** Node counts what streams have queued, in MiB, and resets new streams beyond this. The limit of messages is ours. */
+/**
+ * Node counts what streams have queued, in MiB, and resets new streams beyond this. The limit of
+ * messages is ours.
+ */
 const SESSION_MEMORY = 1024;
 
 /**
- * Connections whose peer went away with the code of a refused stream. Node closes all streams with that code then, whatever
- * the peer did with them.
+ * Connections whose peer went away with the code of a refused stream. Node closes all streams with
+ * that code then, whatever the peer did with them.
  */
 const misleading = new WeakSet<http2.Http2Session>();
 
@@ -107,7 +110,8 @@ export function keepAlive(session: http2.Http2Session, every = PING_EVERY, withi
       return;
     }
     setTimeout(() => {
-      // If this process itself was busy, the answer is waiting: it is read before what setImmediate runs.
+      // If this process itself was busy, the answer is waiting: it is read before what setImmediate
+      // runs.
       setImmediate(() => {
         if (!answered && !session.destroyed) {
           session.destroy(new Error(`nothing came for ${(every + within) / 1000} s`));

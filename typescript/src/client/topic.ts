@@ -169,7 +169,10 @@ export class Topic {
     this.#entries = entries.sort((a, b) => (keyOf(a.instance) < keyOf(b.instance) ? -1 : 1));
   }
 
-  /** Notes that an instance said that it is not there. Static addresses have no id to tell them apart by. */
+  /**
+   * Notes that an instance said that it is not there. Static addresses have no id to tell them
+   * apart by.
+   */
   gone(e: Entry): void {
     if (e.instance.id) {
       e.left = true;

@@ -1,4 +1,7 @@
-/** Delivers typed messages: RPCs of a program's own services, with headers in place of the contract's message. */
+/**
+ * Delivers typed messages: RPCs of a program's own services, with headers in place of the
+ * contract's message.
+ */
 
 import type { DescMessage, DescMethodStreaming, DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import { RPCError } from "../errors.js";
@@ -59,7 +62,10 @@ export class Sender implements TypedSender {
     });
   }
 
-  /** Sends to every server. The error of one that failed is that of the fanout; there is no room for a report. */
+  /**
+   * Sends to every server. The error of one that failed is that of the fanout; there is no room for
+   * a report.
+   */
   async #fanout<R>(topic: Topic, m: Message, send: (e: Entry) => Promise<R>): Promise<R> {
     let answer: R | undefined;
     const audience = new Audience(topic, m, await known(topic, m));
@@ -116,8 +122,8 @@ export class Sender implements TypedSender {
   }
 
   /**
-   * Sends at the first version that an instance serves, as far as it is known; at a lower one if the instance then says that
-   * it does not.
+   * Sends at the first version that an instance serves, as far as it is known; at a lower one if
+   * the instance then says that it does not.
    */
   async #descend<R>(
     m: Message,
@@ -190,7 +196,10 @@ export class Sender implements TypedSender {
     return { topic, message: { ...message, versions: await this.#allowed(topic, message) } };
   }
 
-  /** Returns the versions that the cap allows. With "auto", those that not all servers can serve come last. */
+  /**
+   * Returns the versions that the cap allows. With "auto", those that not all servers can serve
+   * come last.
+   */
   async #allowed(topic: Topic, m: Message): Promise<readonly Version[]> {
     const allowed = m.versions.filter((v) => this.#cap.allows(v));
     const [wanted] = m.versions;
@@ -215,7 +224,10 @@ export class Sender implements TypedSender {
   }
 }
 
-/** Encodes a name for a header: visible ASCII stands for itself, but for the percent sign and the comma. */
+/**
+ * Encodes a name for a header: visible ASCII stands for itself, but for the percent sign and the
+ * comma.
+ */
 export function escapeHeader(text: string): string {
   return Array.from(Buffer.from(text), (byte) => {
     const plain = byte >= 0x21 && byte <= 0x7e && byte !== 0x25 && byte !== 0x2c;

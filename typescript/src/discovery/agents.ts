@@ -126,7 +126,9 @@ function readTTL(text: string): number {
   return ttl;
 }
 
-/** Makes requests to the first agent that can be connected to, and stays with it until it cannot. */
+/**
+ * Makes requests to the first agent that can be connected to, and stays with it until it cannot.
+ */
 export class Agents {
   readonly #access: Access;
   readonly #connections: ReturnType<Access["connections"]>;
@@ -140,8 +142,8 @@ export class Agents {
   }
 
   /**
-   * Makes a request, and returns the answer. A StatusError is the agent's own; an error of the family says that no agent
-   * answered.
+   * Makes a request, and returns the answer. A StatusError is the agent's own; an error of the
+   * family says that no agent answered.
    */
   async request(method: string, path: string, options: RequestOptions = {}): Promise<Answer> {
     const { agents } = this.#access;

@@ -1,4 +1,7 @@
-/** The registry in HashiCorp Consul. docs/protocol.md says what is registered, docs/discovery.md how it fails. */
+/**
+ * The registry in HashiCorp Consul. docs/protocol.md says what is registered, docs/discovery.md how
+ * it fails.
+ */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { RPCError } from "../errors.js";

@@ -66,7 +66,10 @@ export function processName(exchange: string, topic: string): string {
   return serviceName(exchange, topic) + PROCESS;
 }
 
-/** The ids of a service and of its check at an agent. They cannot be guessed, so that no other token takes them. */
+/**
+ * The ids of a service and of its check at an agent. They cannot be guessed, so that no other token
+ * takes them.
+ */
 export interface IDs {
   service: string;
   check: string;
@@ -118,7 +121,10 @@ export function instanceService(i: Instance, ids: IDs, processID: string): Servi
   return { ID: ids.service, Name: name, Address: host, Port: port, Meta: meta, Check: check };
 }
 
-/** Returns the service that stands for the process of an instance. The TTL is a duration as Go writes it. */
+/**
+ * Returns the service that stands for the process of an instance. The TTL is a duration as Go
+ * writes it.
+ */
 export function processService(i: Instance, ids: IDs, ttl: string): Service {
   const { host, port } = hostPort(i);
   const check = {
@@ -165,7 +171,10 @@ interface Entry {
   Checks?: { CheckID?: string; Status?: string }[] | null;
 }
 
-/** Returns the instances that the services of a name stand for, and why each other one cannot be used, by id. */
+/**
+ * Returns the instances that the services of a name stand for, and why each other one cannot be
+ * used, by id.
+ */
 export function readEntries(
   entries: readonly unknown[],
   name: string,
@@ -197,7 +206,10 @@ function byName(a: Instance, b: Instance): number {
   return differing < 0 ? 0 : (keys(a)[differing] as string) < (others[differing] as string) ? -1 : 1;
 }
 
-/** Whether no check is critical, and whether an operator put the service or its node into maintenance. */
+/**
+ * Whether no check is critical, and whether an operator put the service or its node into
+ * maintenance.
+ */
 function health(e: Entry): { alive: boolean; maintained: boolean } {
   const checks = e.Checks ?? [];
   const maintains = (id: string) => id === "_node_maintenance" || id.startsWith("_service_maintenance:");

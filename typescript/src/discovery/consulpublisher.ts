@@ -147,7 +147,10 @@ export class Publisher {
     }
   }
 
-  /** Sends a sign of life, and sees now and then whether everything is registered. It returns the pause before the next. */
+  /**
+   * Sends a sign of life, and sees now and then whether everything is registered. It returns the
+   * pause before the next.
+   */
   async #beat(): Promise<number> {
     if (this.#process === undefined || this.#wanted.length === 0) {
       return this.#ttl / 3;

@@ -72,7 +72,10 @@ export class Reader {
     }
   }
 
-  /** Throws an error if an empty list may be due to a missing permission: it would look like an empty topic. */
+  /**
+   * Throws an error if an empty list may be due to a missing permission: it would look like an
+   * empty topic.
+   */
   async #mustRead(name: string, headers: NodeJS.Dict<string | string[]>): Promise<void> {
     let hidden = headers["x-consul-results-filtered-by-acls"] === "true";
     if (!hidden && headers["x-consul-default-acl-policy"] === "deny") {

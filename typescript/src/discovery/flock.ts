@@ -1,5 +1,6 @@
 /**
- * Locks of files, as flock(2) makes them. Node has none, so they are called through koffi, an optional dependency.
+ * Locks of files, as flock(2) makes them. Node has none, so they are called through koffi, an
+ * optional dependency.
  */
 
 import { createRequire } from "node:module";
@@ -24,7 +25,10 @@ function flock(): Flock {
   return loaded;
 }
 
-/** Takes the exclusive lock of a file that only this process knows. It is held until the file is closed. */
+/**
+ * Takes the exclusive lock of a file that only this process knows. It is held until the file is
+ * closed.
+ */
 export function lockFile(fd: number): void {
   if (flock()(fd, EXCLUSIVE | AT_ONCE) !== 0) {
     throw new Error("the file cannot be locked");

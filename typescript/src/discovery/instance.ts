@@ -10,7 +10,9 @@ export const HELD = "held";
 /** It takes only messages that name it. */
 export const DRAINING = "draining";
 
-/** One server in one process, as discovery knows it. Static addresses have neither id nor boot id. */
+/**
+ * One server in one process, as discovery knows it. Static addresses have neither id nor boot id.
+ */
 export interface Instance {
   readonly id: string;
   readonly bootId: string;

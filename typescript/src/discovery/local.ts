@@ -1,5 +1,6 @@
 /**
- * The registry for the processes of one user on one machine: files with locks, in a private directory.
+ * The registry for the processes of one user on one machine: files with locks, in a private
+ * directory.
  *
  * A process is alive while it holds the lock of its file. docs/protocol.md has the rules.
  */

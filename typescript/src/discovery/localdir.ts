@@ -1,4 +1,7 @@
-/** Reads the directory of local://: the instances of the processes that hold the locks of their files. */
+/**
+ * Reads the directory of local://: the instances of the processes that hold the locks of their
+ * files.
+ */
 
 import * as fs from "node:fs";
 import { basename, dirname, join } from "node:path";
@@ -22,7 +25,10 @@ export class Directory {
   readonly #log: Logger;
   #known = new Map<string, Known>();
   #identity: string | undefined;
-  /** Whether the directory was lost since this was last set to false, so that an absence says nothing. */
+  /**
+   * Whether the directory was lost since this was last set to false, so that an absence says
+   * nothing.
+   */
   lost = false;
 
   constructor(

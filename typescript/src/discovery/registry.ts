@@ -25,7 +25,9 @@ export interface Registry {
   /** Returns all instances of all topics, read now. */
   list(): Promise<Instance[]>;
 
-  /** Waits until other processes can find the instances, for so long, and returns whether they can. */
+  /**
+   * Waits until other processes can find the instances, for so long, and returns whether they can.
+   */
   awaitListed(instances: readonly Instance[], milliseconds: number): Promise<boolean>;
 
   /** Returns the path for a socket to listen on by default; undefined to listen on a port. */

@@ -1,4 +1,7 @@
-/** Streams of HTTP/2 as Connect's handlers want them, and what they do not tell: when headers go out, and who has left. */
+/**
+ * Streams of HTTP/2 as Connect's handlers want them, and what they do not tell: when headers go
+ * out, and who has left.
+ */
 
 import { once } from "node:events";
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";

@@ -1,6 +1,9 @@
 /** The request context of a message, as a method sees it. */
 
-/** What came with a message, beside its arguments. Pass `values` on as the context of the calls that the method makes. */
+/**
+ * What came with a message, beside its arguments. Pass `values` on as the context of the calls that
+ * the method makes.
+ */
 export interface RequestContext {
   /** The request context that the caller sent. */
   readonly values: Readonly<Record<string, unknown>>;
@@ -16,9 +19,14 @@ export interface RequestContext {
   readonly caller: string;
   /** What programs around the method read, such as trace context. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** How long the caller still waits, in milliseconds; undefined if nothing waits, as for a cast. */
+  /**
+   * How long the caller still waits, in milliseconds; undefined if nothing waits, as for a cast.
+   */
   readonly remainingMs: number | undefined;
-  /** Aborted when the caller has left, its deadline has passed, or the server is stopped by force: the method should end. */
+  /**
+   * Aborted when the caller has left, its deadline has passed, or the server is stopped by force:
+   * the method should end.
+   */
   readonly signal: AbortSignal;
 }
 

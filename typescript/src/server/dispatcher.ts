@@ -11,7 +11,10 @@ import type { Method } from "./method.js";
 import { type Bounds, Queue, type Ticket } from "./queue.js";
 import { Window } from "./window.js";
 
-/** How long after a deadline a method is canceled, in milliseconds: its caller tells the time itself. */
+/**
+ * How long after a deadline a method is canceled, in milliseconds: its caller tells the time
+ * itself.
+ */
 const LATE = 50;
 /** How long methods that are canceled by force may take to end. */
 const LAST = 2000;
@@ -93,7 +96,10 @@ export class Dispatcher {
     }
   }
 
-  /** Runs a message that was accepted, when a worker is free, and yields its items; a plain method has one. */
+  /**
+   * Runs a message that was accepted, when a worker is free, and yields its items; a plain method
+   * has one.
+   */
   async *run({ message, method, ticket }: Accepted, content: () => Content): AsyncGenerator<unknown, void> {
     let started = false;
     try {
@@ -234,7 +240,10 @@ export class Dispatcher {
     }
   }
 
-  /** Refuses messages from now on, and waits until the accepted ones have ended. False means: by force. */
+  /**
+   * Refuses messages from now on, and waits until the accepted ones have ended. False means: by
+   * force.
+   */
   async finish(milliseconds: number | undefined): Promise<boolean> {
     this.phase = "stopping";
     if (!(await this.#ends(milliseconds))) {

@@ -25,7 +25,10 @@ export interface Endpoint {
   legacyNamespaces?: readonly (string | undefined)[] | undefined;
   /** The version that it implements. The default is 1.0. */
   version?: string | undefined;
-  /** The methods, by name. An instance of a class offers the methods of its class. Names that begin with _ are left out. */
+  /**
+   * The methods, by name. An instance of a class offers the methods of its class. Names that begin
+   * with _ are left out.
+   */
   methods: object;
 }
 

@@ -31,7 +31,10 @@ import { type Process, routeContract, unknownMethod } from "./service.js";
 /** How long a server waits until others can find it, and until it is withdrawn, in milliseconds. */
 const LISTED_WITHIN = 5000;
 const WITHDRAWN_WITHIN = 3000;
-/** For how long a process that ends refuses what is still on its way, and how long nothing may have come then. */
+/**
+ * For how long a process that ends refuses what is still on its way, and how long nothing may have
+ * come then.
+ */
 const LINGER = 1000;
 const QUIET = 100;
 const CLOSED_WITHIN = 500;
@@ -44,7 +47,10 @@ export interface HostConfig {
   readonly trust: Trust;
   readonly errors: ErrorTypes;
   readonly log: Logger;
-  /** Where to listen: host:port, or unix: and a path. Empty: a socket where the registry has them, else a port. */
+  /**
+   * Where to listen: host:port, or unix: and a path. Empty: a socket where the registry has them,
+   * else a port.
+   */
   readonly listen: string;
   /** What others connect to: host:port, or a host. Empty: where it listens. */
   readonly advertise: string;
@@ -158,7 +164,10 @@ export class Host implements Process {
     }
   }
 
-  /** Closes the listener, once nothing comes any more: what is on its way is refused rather than cut off. */
+  /**
+   * Closes the listener, once nothing comes any more: what is on its way is refused rather than cut
+   * off.
+   */
   async close(): Promise<void> {
     const listener = await this.#opening?.catch(() => undefined);
     if (listener === undefined) {

@@ -1,4 +1,6 @@
-/** What a request must be before a server runs it. The order of the checks is in docs/protocol.md. */
+/**
+ * What a request must be before a server runs it. The order of the checks is in docs/protocol.md.
+ */
 
 import { randomInt } from "node:crypto";
 import { toBinary } from "@bufbuild/protobuf";
@@ -18,7 +20,10 @@ const SLACK = 16;
 
 const fields = ["exchange", "topic", "namespace", "version", "server"] as const;
 
-/** What headers may say of a message. The request decides; a header that contradicts it is a mistake. */
+/**
+ * What headers may say of a message. The request decides; a header that contradicts it is a
+ * mistake.
+ */
 const headerFields: Readonly<Record<string, (m: Message) => string>> = {
   "oslorpc-exchange": (m) => m.target?.exchange ?? "",
   "oslorpc-topic": (m) => m.target?.topic ?? "",
@@ -117,7 +122,10 @@ function invalidTarget(detail: string): RPCError {
   return new RPCError("InvalidTarget", detail, { safeToRetry: true });
 }
 
-/** Returns the server that a message is for; one that stops, is held or drains only if there is no other. */
+/**
+ * Returns the server that a message is for; one that stops, is held or drains only if there is no
+ * other.
+ */
 export function findServer(servers: readonly Served[], m: Message, exchange: string, bootId: string): Served {
   const { topic, server, exchange: given } = m.target ?? {};
   const meant = servers.filter(

@@ -16,7 +16,10 @@ const PONG_WITHIN = 20_000;
 const MAX_STREAMS = 1000;
 const MAX_HEADERS = 16 << 10;
 const WINDOW = 1 << 20;
-/** Node counts what streams have queued, in MiB, and resets new streams beyond this. The limit of messages is ours. */
+/**
+ * Node counts what streams have queued, in MiB, and resets new streams beyond this. The limit of
+ * messages is ours.
+ */
 const SESSION_MEMORY = 1024;
 
 /** A listening socket, and the connections that came through it. */
@@ -75,7 +78,9 @@ export class Listener {
     return typeof address === "object" ? (address?.port ?? 0) : 0;
   }
 
-  /** Accepts no connections any more, and closes those that there are: at the latest after so long. */
+  /**
+   * Accepts no connections any more, and closes those that there are: at the latest after so long.
+   */
   async close(milliseconds: number): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     for (const session of this.#sessions) {

@@ -14,7 +14,10 @@ export type ArgumentType =
   | "any"
   | `array of ${string}`;
 
-/** The types of arguments by their names. A name that ends with a question mark is of an argument that may be left out. */
+/**
+ * The types of arguments by their names. A name that ends with a question mark is of an argument
+ * that may be left out.
+ */
 export type Shape = Readonly<Record<string, ArgumentType>>;
 
 type ValueOf<T extends ArgumentType> = T extends "string"
@@ -31,7 +34,10 @@ type ValueOf<T extends ArgumentType> = T extends "string"
             ? ValueOf<I>[]
             : unknown;
 
-/** The arguments of a method with a shape. Null for an argument that may be left out counts as absent. */
+/**
+ * The arguments of a method with a shape. Null for an argument that may be left out counts as
+ * absent.
+ */
 export type ArgumentsOf<S extends Shape> = {
   [K in keyof S as K extends `${string}?` ? never : K]: ValueOf<S[K]>;
 } & {
@@ -50,7 +56,10 @@ export interface MethodDescription<S extends Shape> {
   extraArguments?: boolean;
   /** The type of its result, or of its items. */
   result?: ArgumentType | "null";
-  /** Errors that it throws in the ordinary course of things: they are not logged, and travel without a stack. */
+  /**
+   * Errors that it throws in the ordinary course of things: they are not logged, and travel without
+   * a stack.
+   */
   expected?: readonly ErrorClass[];
   /** The version in which it appeared, as "1.2". */
   since?: string;
@@ -127,7 +136,10 @@ export class Method {
   }
 }
 
-/** Describes a method, so that its arguments are checked before it runs, and others can ask for what it takes. */
+/**
+ * Describes a method, so that its arguments are checked before it runs, and others can ask for what
+ * it takes.
+ */
 export function method<const S extends Shape>(
   description: MethodDescription<S>,
   run: MethodFunction<ArgumentsOf<S>>,

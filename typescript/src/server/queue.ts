@@ -1,4 +1,7 @@
-/** Hands out workers in the order of arrival. Of messages with the same order key, one at a time runs. */
+/**
+ * Hands out workers in the order of arrival. Of messages with the same order key, one at a time
+ * runs.
+ */
 
 import { refused } from "../errors.js";
 

@@ -24,7 +24,10 @@ export interface ServerOptions {
   hold?: boolean | undefined;
   /** Whether to answer oslo.messaging's ping method. */
   ping?: boolean | undefined;
-  /** Called with a reason when messages may have been missed, so that the program can get back in sync. */
+  /**
+   * Called with a reason when messages may have been missed, so that the program can get back in
+   * sync.
+   */
   missed?: ((reason: string) => void) | undefined;
 }
 
@@ -57,7 +60,9 @@ export class Server {
     return this.#served?.instance;
   }
 
-  /** Announces the server, and returns when others can find it. A server that runs stays as it is. */
+  /**
+   * Announces the server, and returns when others can find it. A server that runs stays as it is.
+   */
   start(): Promise<Instance> {
     return this.#change(async () => {
       if (this.#served !== undefined) {
@@ -100,8 +105,8 @@ export class Server {
   }
 
   /**
-   * Withdraws the server, finishes what it accepted, and returns. After the timeout, in milliseconds, what still runs is
-   * canceled, and an error of kind Timeout says so.
+   * Withdraws the server, finishes what it accepted, and returns. After the timeout, in
+   * milliseconds, what still runs is canceled, and an error of kind Timeout says so.
    */
   async stop(timeoutMs?: number): Promise<void> {
     if (!(await this.#change(() => this.#stop(timeoutMs)))) {
@@ -131,8 +136,8 @@ export class Server {
   }
 
   /**
-   * Starts, and stops at SIGINT or SIGTERM; a second signal ends the program. What is accepted has so long to end, in
-   * milliseconds: 25 seconds.
+   * Starts, and stops at SIGINT or SIGTERM; a second signal ends the program. What is accepted has
+   * so long to end, in milliseconds: 25 seconds.
    */
   async run(
     started: (instance: Instance) => void = () => {},

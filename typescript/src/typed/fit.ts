@@ -9,8 +9,8 @@ import { ALWAYS, pinned, ruleOf, ruleOfValue } from "./rules.js";
 import { latest } from "./service.js";
 
 /**
- * Returns the message for a server at a version: itself if nothing need be dropped, or if dropping does not help; else a
- * copy without what is newer.
+ * Returns the message for a server at a version: itself if nothing need be dropped, or if dropping
+ * does not help; else a copy without what is newer.
  */
 export function fit<D extends DescMessage>(
   needs: Needs,

@@ -23,7 +23,10 @@ export function later(a: Version, b: Version): boolean {
   return compareVersions(a, b) > 0;
 }
 
-/** Finds out what messages of a method need. Rules that are not later than the method's version do not count. */
+/**
+ * Finds out what messages of a method need. Rules that are not later than the method's version do
+ * not count.
+ */
 export class Needs {
   readonly #base: Version;
   readonly #registry: Registry;
@@ -39,7 +42,10 @@ export class Needs {
     return { version: latest(version, this.#base), floor: latest(floor, this.#base) };
   }
 
-  /** Returns the versions at which a message can be sent, the latest first: each that dropping leads to. */
+  /**
+   * Returns the versions at which a message can be sent, the latest first: each that dropping leads
+   * to.
+   */
   steps(schema: DescMessage, message: Message): Version[] {
     const need = this.of(schema, message);
     const steps = [need.version];
@@ -54,7 +60,10 @@ export class Needs {
     return rule.drop && later(rule.since, this.#base);
   }
 
-  /** Returns the message in a google.protobuf.Any; undefined if its type is not known, or if it cannot be decoded. */
+  /**
+   * Returns the message in a google.protobuf.Any; undefined if its type is not known, or if it
+   * cannot be decoded.
+   */
   unpack(any: Message): ReflectMessage | undefined {
     try {
       const inner = anyUnpack(any as Any, this.#registry);
@@ -65,7 +74,10 @@ export class Needs {
     }
   }
 
-  /** Returns what a message needs without what may be dropped and is not below a limit, and without all that may be. */
+  /**
+   * Returns what a message needs without what may be dropped and is not below a limit, and without
+   * all that may be.
+   */
   #message(m: ReflectMessage, limit: Version, anys: number): Need {
     if (m.desc.typeName === AnySchema.typeName) {
       const inner = anys < MAX_ANYS ? this.unpack(m.message) : undefined;

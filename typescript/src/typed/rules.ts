@@ -41,7 +41,10 @@ export function pinned(field: DescField): boolean {
   return field.oneof !== undefined || field.presence === FeatureSet_FieldPresence.LEGACY_REQUIRED;
 }
 
-/** Returns the rule of a value of an enum. A number with several names is as old as the oldest of them. */
+/**
+ * Returns the rule of a value of an enum. A number with several names is as old as the oldest of
+ * them.
+ */
 export function ruleOfValue(of: DescEnum, number: number): Rule {
   let rules = valueRules.get(of);
   if (rules === undefined) {

@@ -1,4 +1,7 @@
-/** What the options of typed services say: who serves them, since when methods exist, and how their messages travel. */
+/**
+ * What the options of typed services say: who serves them, since when methods exist, and how their
+ * messages travel.
+ */
 
 import { type DescMethod, type DescService, getOption, hasOption } from "@bufbuild/protobuf";
 import { invalid } from "../errors.js";
@@ -27,7 +30,10 @@ export function latest(a: Version, b: Version): Version {
   return compareVersions(a, b) >= 0 ? a : b;
 }
 
-/** Reads the options of a service. Without options, its namespace is its full name, and its version 1.0. */
+/**
+ * Reads the options of a service. Without options, its namespace is its full name, and its version
+ * 1.0.
+ */
 export function readService(of: DescService): TypedService {
   if (!hasOption(of, serviceOption)) {
     return { topic: "", namespace: of.typeName, version: DEFAULT_VERSION };
