@@ -50,6 +50,9 @@ func marshalStruct(v reflect.Value) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if text, ok := writeDirect(v); ok {
+		return text, nil
+	}
 	if p.plain {
 		return Marshal(v.Interface(), rpc.BadArguments)
 	}
@@ -137,6 +140,9 @@ func UnmarshalArgs(s string, dst any) error {
 	}
 	if err := wantObject(s); err != nil {
 		return err
+	}
+	if v.Kind() == reflect.Struct && readDirect(s, v) {
+		return nil
 	}
 	if err := unmarshalArgs(s, v); err != nil {
 		return err

@@ -8,6 +8,7 @@
 package payload
 
 import (
+	"reflect"
 	"unsafe"
 
 	"github.com/go-json-experiment/json"
@@ -61,6 +62,10 @@ func MarshalWeighed(v any, weight int, kind rpc.Kind) (string, error) {
 	}
 	if weight > 0 {
 		defer takeTurn()()
+	} else if of := reflect.ValueOf(v); of.IsValid() {
+		if text, ok := writeDirect(of); ok {
+			return text, nil
+		}
 	}
 	b, err := json.Marshal(v, marshalOptions)
 	if err != nil {
@@ -73,6 +78,9 @@ func MarshalWeighed(v any, weight int, kind rpc.Kind) (string, error) {
 func Unmarshal(s string, dst any, kind rpc.Kind) error {
 	if raw, ok := dst.(*Raw); ok {
 		*raw = Raw(s)
+		return nil
+	}
+	if v := reflect.ValueOf(dst); v.Kind() == reflect.Pointer && !v.IsNil() && readDirect(s, v.Elem()) {
 		return nil
 	}
 	if err := json.Unmarshal([]byte(s), dst, unmarshalOptions); err != nil {

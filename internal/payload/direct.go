@@ -1,0 +1,118 @@
+package payload
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+// Most values are structs, lists and pointers of texts, numbers and booleans, and most texts that
+// arrive are as they should be. Those are written and read here, in one pass and without tokens,
+// several times as fast as by the JSON library. All else is left to the library and to the checks
+// around it, which know every rule and every error: what is unusual about a type excludes it from
+// here, and what is unusual about a value or a text ends the attempt. So this code must only ever
+// succeed with what the library would have made.
+
+// direct is how values of a type are written and read.
+type direct struct {
+	kind    reflect.Kind
+	members []directMember // of a struct
+	byName  map[string]int
+	elem    *direct // of a pointer or a slice
+	// usual is how many elements a slice had when one was read last.
+	usual atomic.Int32
+}
+
+// directMember is a field of a struct.
+type directMember struct {
+	name  string
+	quote string // the name as it is written, with its colon
+	index int
+	of    *direct
+}
+
+// maxDirect bounds the members of a struct, which have a bit each.
+const maxDirect = 64
+
+var directs sync.Map // reflect.Type -> *direct, nil for a type that is left to the library
+
+// directOf returns how values of a type are written and read; nil if the library does that.
+func directOf(t reflect.Type) *direct {
+	if made, ok := directs.Load(t); ok {
+		return made.(*direct)
+	}
+	d := directing{}.direct(t)
+	directs.Store(t, d)
+	return d
+}
+
+// directing are the types that are looked at.
+type directing map[reflect.Type]bool
+
+func (above directing) direct(t reflect.Type) *direct {
+	if above[t] || hasRules(t) {
+		return nil
+	}
+	above[t] = true
+	defer delete(above, t)
+	switch d := (&direct{kind: t.Kind()}); {
+	case slices.Contains(single, t.Kind()):
+		return d
+	case t.Kind() == reflect.Slice && t.Elem().Kind() != reflect.Uint8, // those are in base64
+		t.Kind() == reflect.Pointer && t.Elem().Kind() != reflect.Pointer:
+		if d.elem = above.direct(t.Elem()); d.elem == nil {
+			return nil
+		}
+		return d
+	case t.Kind() == reflect.Struct:
+		return above.object(d, t)
+	default:
+		return nil
+	}
+}
+
+// single are the kinds of values that hold no others.
+var single = []reflect.Kind{
+	reflect.String, reflect.Bool, reflect.Float64,
+	reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+	reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64,
+}
+
+// hasRules reports whether a type has rules of its own, here or in the library.
+func hasRules(t reflect.Type) bool {
+	return ownJSON(t) || isOptional(t) || t == rawType || t == durationType || t == timeType || t == bigType || t.Name() == "Number"
+}
+
+func (above directing) object(d *direct, t reflect.Type) *direct {
+	d.byName = map[string]int{}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		tag := f.Tag.Get("json")
+		if tag == "-" || !f.IsExported() && !f.Anonymous && tag == "" {
+			continue
+		}
+		name := tag
+		if name == "" {
+			name = f.Name
+		}
+		of := above.direct(f.Type)
+		if _, twice := d.byName[name]; twice || of == nil || f.Anonymous || !f.IsExported() || !isDirectName(name) {
+			return nil
+		}
+		d.byName[name] = len(d.members)
+		d.members = append(d.members, directMember{name: name, quote: `"` + name + `":`, index: i, of: of})
+	}
+	if len(d.members) == 0 || len(d.members) > maxDirect {
+		return nil
+	}
+	return d
+}
+
+// isDirectName reports whether a name is a member's as it stands, without options of its tag.
+func isDirectName(name string) bool {
+	return !strings.ContainsFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '_' && r != '-' && r != '.'
+	})
+}
