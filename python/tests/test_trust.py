@@ -236,3 +236,80 @@ def sees(url, topic):
         except oslorpc.Error as e:
             return "untrusted" if e.kind is Kind.UNTRUSTED else str(e)
     return "served"
+
+
+def verify(token):
+    issuer, _, subject = token.partition(".")
+    if issuer != "cloud":
+        raise ValueError("it is not of the cloud")
+    return f"{issuer}/{subject}"
+
+
+class Methods:
+    def hello(self, ctxt):
+        return "hello"
+
+
+def test_tokens(opened, go, local, topic, pki, tmp_path):
+    """Clients of Go, Python and asyncio send tokens, and a server lets only callers in that it trusts."""
+    policy, token = tmp_path / "policy.json", tmp_path / "token"
+    policy.write_text('{"rules": [{"from": "token:cloud/*"}]}')
+    serving = opened(secured(local, pki, policy=str(policy)), tokens=verify)
+    serving.server(oslorpc.Target(topic=topic, server="a"), [Methods()]).start()
+    url = secured(local, pki, node="", token_file=str(token))
+    token.write_text("cloud.agent\n")
+    client = opened(url).client(oslorpc.Target(topic=topic))
+    assert client.call({}, "hello") == "hello"
+    assert client.fanout({}, "hello").accepted
+    own = opened(secured(local, pki, node=""), token=lambda: "cloud.other").client(oslorpc.Target(topic=topic))
+    assert own.call({}, "hello") == "hello"
+
+    async def awaited():
+        async with aio.open(url) as t:
+            return await t.client(oslorpc.Target(topic=topic)).call({}, "hello")
+
+    assert asyncio.run(awaited()) == "hello"
+    command = [go, "--transport", url, "call", topic, "hello"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip() == '"hello"'
+    for wrong in (secured(local, pki, node=""), secured(local, pki)):
+        with pytest.raises(oslorpc.Error) as e:
+            opened(wrong).client(oslorpc.Target(topic=topic)).call({}, "hello")
+        assert (e.value.kind, e.value.safe_to_retry) == (Kind.ACCESS_DENIED, True)
+    token.write_text("elsewhere.agent")
+    until("the token is read anew", lambda: denied(client))
+
+
+def denied(client):
+    try:
+        client.call({}, "hello")
+    except oslorpc.Error as e:
+        return e.kind is Kind.ACCESS_DENIED and "not of the cloud" not in str(e)
+    return False
+
+
+def test_tokens_do_not_travel_in_clear(opened, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("cloud.agent")
+    serving = opened("static://other=127.0.0.1:1", listen="127.0.0.1:0")
+    addr = serving.server(oslorpc.Target(topic="t", server="a"), [Methods()]).start().addr
+    client = opened(f"static://t={addr}?token-file={token}").client(oslorpc.Target(topic="t"))
+    with pytest.raises(oslorpc.Error) as e:
+        client.call({}, "hello")
+    assert e.value.kind is Kind.UNTRUSTED and "in clear" in str(e.value)
+    assert client.fanout({}, "hello").failed[0].error.kind is Kind.UNTRUSTED
+    verifying = opened("static://other=127.0.0.1:1", listen="127.0.0.1:0", tokens=verify)
+    with pytest.raises(oslorpc.Error) as e:
+        verifying.server(oslorpc.Target(topic="t", server="a"), [Methods()]).start()
+    assert e.value.kind is Kind.INVALID
+    for content in ("", "a b", "x" * 7000, "ü"):
+        token.write_text(content)
+        with pytest.raises(oslorpc.Error) as e:
+            oslorpc.open(f"static://t={addr}?token-file={token}")
+        assert e.value.kind is Kind.INVALID
+
+
+def test_an_address_without_a_server_name_cannot_be_verified(opened, pki):
+    url = secured("static://t=127.0.0.1:1", pki, identity=SPIFFE)
+    with pytest.raises(oslorpc.Error) as e:
+        opened(url).client(oslorpc.Target(topic="t")).call({}, "hello")
+    assert e.value.kind is Kind.UNTRUSTED and "needs the server" in str(e.value)

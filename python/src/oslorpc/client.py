@@ -139,7 +139,7 @@ class Client(ClientCore[TransportCore]):
         patience = to.patience()
         while True:
             try:
-                if not e.link.ready and not _link(e).connect(min(1.0, op.remaining)):
+                if e.link.hopeless or not (e.link.ready or _link(e).connect(min(1.0, op.remaining))):
                     raise e.link.unreachable(e.describe())
                 return Delivered(e, send(op, e))
             except Error as error:
@@ -152,7 +152,7 @@ class Client(ClientCore[TransportCore]):
         link = _link(e)
         link.began()
         try:
-            response = link.call(op.to(e), op.remaining)
+            response = link.call(op.to(e), op.remaining, link.headers())
         except Exception as error:
             raise _failed(link, error) from None
         finally:
@@ -163,7 +163,7 @@ class Client(ClientCore[TransportCore]):
         link = _link(e)
         link.began()
         try:
-            link.cast(op.to(e), op.remaining)
+            link.cast(op.to(e), op.remaining, link.headers())
         except Exception as error:
             raise _failed(link, error) from None
         finally:
@@ -173,7 +173,7 @@ class Client(ClientCore[TransportCore]):
         silence = op.plan.monitor or 0.0
         request = op.monitored(e, silence)
         with _Sending(e) as link:
-            stream = link.monitored(request, timeout=op.remaining)
+            stream = link.monitored(request, op.remaining, link.headers())
             with Watchdog(stream.cancel) as dog:
                 dog.expect(silence)
                 try:
@@ -192,7 +192,7 @@ class Client(ClientCore[TransportCore]):
         link = _link(e)
         link.began()
         try:
-            stream = link.multicall(op.to(e))
+            stream = link.multicall(op.to(e), None, link.headers())
         except BaseException:
             link.ended()
             raise

@@ -45,11 +45,17 @@ class TransportCore:
     """What transports of both APIs share."""
 
     def __init__(
-        self, settings: Settings, caller: str, exceptions: Mapping[str, type[BaseException]], max_size: int
+        self,
+        settings: Settings,
+        caller: str,
+        exceptions: Mapping[str, type[BaseException]],
+        max_size: int,
+        token: Callable[[], str] | None,
+        tokens: Callable[[str], str] | None,
     ) -> None:
         self.settings = settings
         self.exchange = settings.exchange
-        self.security = Security(settings.trust)
+        self.security = Security(settings.trust, token, tokens)
         self.caller = _word(caller or default_caller())[:128]
         self.exceptions = ExceptionTypes(exceptions)
         self.max_size = max_size

@@ -60,6 +60,7 @@ class Link:
         self.pin: Verdict | None = None  # the certificate that proves the name
         self.distrust = ""  # why the ends do not trust each other
         self._vetted = -1.0
+        self.hopeless = False  # no attempt to connect can succeed
         self.ready = False
         self.down = False  # it could not be connected to
         self.fresh = True  # it was never tried
@@ -174,6 +175,7 @@ class BlockingLink(Link):
         options = channel_options(caller, addr, limit, security.trust.server_name)
         self._open = lambda: security.channel(addr, options, self.pin)
         self._security = security
+        self.headers = security.headers
         self._changed = changed
         self._state = threading.Condition()
         self._channel: grpc.Channel | None = None
@@ -248,7 +250,7 @@ class BlockingLink(Link):
             return True
         known_down = self.down
         if channel is not None and not self.fresh:  # an RPC has an idle channel connect at once
-            ping = self.ping.future(introspection.PingRequest(), timeout=max(seconds, _KICK))
+            ping = self.ping.future(introspection.PingRequest(), max(seconds, _KICK), self.headers())
             ping.add_done_callback(lambda answer: self._answered(channel, answer))
         renewed = self._renewed
         with self._state:
@@ -303,7 +305,7 @@ class Unprovable(Link):
 
     def __init__(self, addr: str, why: str) -> None:
         super().__init__(addr, "")
-        self.distrust = "cannot be trusted: " + why
+        self.distrust, self.hopeless = why, True
         self.down, self.fresh = True, False
 
 
@@ -320,7 +322,9 @@ class Pool:
         try:
             name = self._security.name_of(i)
         except ValueError as e:
-            return Unprovable(i.addr, str(e))
+            return Unprovable(i.addr, "cannot be trusted: " + str(e))
+        if self._security.exposes(i.addr):
+            return Unprovable(i.addr, "would get the token of this client in clear: give ca, or no token")
         with self._lock:
             key = i.addr, i.boot_id, name
             link = self._links.get(key)

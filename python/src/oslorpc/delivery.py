@@ -206,6 +206,8 @@ class _State:
 
         The result is the state itself if it was not connected soon, and may be picked again.
         """
+        if e.link.hopeless:
+            raise e.link.unreachable(e.describe())
         if not e.link.ready:
             never = e.link.fresh
             budget = _PATIENCE if never or e.link.down else _CONNECT

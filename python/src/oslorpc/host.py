@@ -26,6 +26,7 @@ from oslorpc.gate import Gate
 from oslorpc.intake import Served
 from oslorpc.service import Services
 from oslorpc.target import Target
+from oslorpc.token import Verifier
 
 _log = logging.getLogger("oslorpc.server")
 _WITHDRAW = 3.0
@@ -226,9 +227,12 @@ class Host:
         options = [*_OPTIONS, ("grpc.max_receive_message_length", self.core.max_size + SLACK)]
         server = grpc.aio.server(options=options)
         server.add_generic_rpc_handlers((self.services,))
-        if self.core.security.trust.policy:  # which could not be asked about reflection
-            self.services.gate = Gate(self.core.security.trust.policy)
-        else:
+        security = self.core.security
+        if security.trust.policy:
+            self.services.gate = Gate(security.trust.policy)
+        if security.tokens is not None:
+            self.services.verifier = Verifier(security.tokens)
+        if not security.trust.policy and security.tokens is None:  # neither could be asked about reflection
             _add_reflection(server)
         credentials = self.core.security.server(address)
         try:

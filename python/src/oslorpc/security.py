@@ -12,10 +12,12 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from oslorpc import token as tokenfile
 from oslorpc.diagnosis import Verdict, diagnose
 from oslorpc.discovery.base import Instance, Loop, split_addr
 from oslorpc.errors import Error, invalid
 from oslorpc.identity import Template
+from oslorpc.token import Verify
 from oslorpc.trust import Trust
 
 _log = logging.getLogger("oslorpc.trust")
@@ -34,8 +36,11 @@ class Material:
 class Security:
     """What a transport makes connections with. It may be used from any thread."""
 
-    def __init__(self, trust: Trust) -> None:
+    def __init__(self, trust: Trust, token: Callable[[], str] | None, tokens: Verify | None) -> None:
         self.trust = trust
+        self.tokens = tokens  # verifies those of callers
+        self._ask = token
+        self._token = tokenfile.read(trust.token_file) if trust.token_file else ""
         self.template = Template(trust.identity) if trust.identity else None
         if self.template is not None and not trust.secure:
             raise invalid("identity: servers prove names by TLS: give ca")
@@ -44,7 +49,7 @@ class Security:
         self.material = self._read()
         self._problem = ""
         self._listeners: list[Callable[[], object]] = []
-        self._watch = Loop("oslorpc-files", self._look) if trust.secure else None
+        self._watch = Loop("oslorpc-files", self._look) if trust.secure or trust.token_file else None
 
     def _read(self) -> Material:
         """Read the files, and check that they can be used."""
@@ -77,10 +82,12 @@ class Security:
 
     def _look(self) -> float:
         try:
+            if self.trust.token_file:
+                self._token = tokenfile.read(self.trust.token_file)
             found = self._read()
         except Error as e:
             if e.message != self._problem:
-                _log.error("files of TLS cannot be used, so what was read before stays: %s", e.message)
+                _log.error("files of TLS or of the token cannot be used, so what was read before stays: %s", e.message)
             self._problem = e.message
             return _EVERY
         self._problem = ""
@@ -94,6 +101,16 @@ class Security:
     def listen(self, listener: Callable[[], object]) -> None:
         """Call a listener, in a thread, when files have changed."""
         self._listeners.append(listener)
+
+    def headers(self) -> tuple[tuple[str, str], ...] | None:
+        """Return the headers of RPCs, which have the token if there is one."""
+        if self._ask is not None:
+            return (("authorization", "Bearer " + tokenfile.checked(self._ask(), "token")),)
+        return (("authorization", "Bearer " + self._token),) if self._token else None
+
+    def exposes(self, addr: str) -> bool:
+        """Whether the token would travel to an address in clear."""
+        return (self._ask is not None or bool(self._token)) and not self.trust.secure and not addr.startswith("unix:")
 
     def close(self) -> None:
         """Watch the files no more."""
@@ -149,9 +166,12 @@ class Security:
     def server(self, addr: str) -> grpc.ServerCredentials | None:
         """Return the credentials of a server, which follow the files; None for none.
 
-        With a CA, clients must have a certificate.
+        With a CA, clients must have a certificate; or a token if tokens are verified, since gRPC for Python
+        cannot ask for a certificate without requiring it.
         """
         if not self.trust.secure:
+            if self.tokens is not None and not addr.startswith("unix:"):
+                raise invalid("a server that verifies tokens needs TLS, or a Unix socket: give cert and key")
             self.trust.check_plaintext(addr)
             return None
         if not self.trust.cert:
@@ -165,7 +185,7 @@ class Security:
             return _configuration(used[0])
 
         return grpc.dynamic_ssl_server_credentials(
-            _configuration(used[0]), changed, require_client_authentication=bool(self.trust.ca)
+            _configuration(used[0]), changed, require_client_authentication=bool(self.trust.ca) and self.tokens is None
         )
 
 

@@ -18,9 +18,11 @@ from oslorpc.connection import CALL, CAST, GET_INFO, MONITORED, MULTICALL, PING
 from oslorpc.dispatcher import ACTIVE
 from oslorpc.errors import Error, Kind
 from oslorpc.gate import Gate, identify
+from oslorpc.identity import Identity
 from oslorpc.introspect import describe, describe_policy
 from oslorpc.messages import Caller, Route, Taken
 from oslorpc.policy import Query
+from oslorpc.token import Verifier
 from oslorpc.v1 import introspection_pb2 as introspection
 from oslorpc.v1 import rpc_pb2 as pb
 from oslorpc.v1 import target_pb2
@@ -43,6 +45,7 @@ class Services(grpc.GenericRpcHandler):
         self.began = time.monotonic()
         self.last = 0.0  # when the last message came
         self.gate: Gate | None = None
+        self.verifier: Verifier | None = None
         self._changed = asyncio.Condition()
         self._known: set[str] = {""}
         self._routes: dict[tuple[bytes, str, str], Route] = {}
@@ -150,8 +153,8 @@ class Services(grpc.GenericRpcHandler):
         key = m.target.SerializeToString(), m.method, m.instance_id
         missed, bounded, order_key = m.HasField("missed"), m.HasField("remaining"), m.order_key
         route = self._routes.get(key)
-        if self.gate is not None:
-            self._ask(self.gate, m, context, caller, delivery)
+        if self.gate is not None or self.verifier is not None:
+            self._ask(m, context, caller, delivery)
         if route is None:
             route = self._route(body, m, caller)
             if len(self._routes) < _REMEMBERED and not route.served.shared:
@@ -178,22 +181,33 @@ class Services(grpc.GenericRpcHandler):
             raise _about(e, served) from None
         return taken
 
-    def _ask(self, gate: Gate, m: pb.Message, context: Context, caller: Caller, delivery: str) -> None:
+    def _identify(self, context: Context) -> Identity:
+        """Return what a caller proved. Where tokens are verified, it must have proved something."""
+        proved = identify(context)
+        if self.verifier is None:
+            return proved
+        return self.verifier.identify(proved, context.invocation_metadata(), context.peer())
+
+    def _ask(self, m: pb.Message, context: Context, caller: Caller, delivery: str) -> None:
         """Refuse a message that the policy denies, whether its server and its method are there or not."""
-        identity = identify(context)
+        identity = self._identify(context)
+        if self.gate is None:
+            return
         served = None
         with contextlib.suppress(Error):
             served = intake.find(self.servers, m, self.exchange, self.boot_id)
         server = served.instance.server if served is not None else m.target.server
         to = m.target
         q = Query(identity.names, to.exchange or self.exchange, to.topic, to.namespace, server, m.method, delivery)
-        gate.check(q, identity, context.peer(), caller.name)
+        self.gate.check(q, identity, context.peer(), caller.name)
 
     def _inspectable(self, context: Context, method: str) -> list[intake.Served]:
         """Return the servers that a caller may ask about."""
+        if self.gate is None and self.verifier is None:
+            return self.servers
+        names = self._identify(context).names
         if self.gate is None:
             return self.servers
-        names = identify(context).names
         return [
             s
             for s in self.servers
@@ -203,12 +217,14 @@ class Services(grpc.GenericRpcHandler):
         ]
 
     async def _check_service(self, context: Context, method: str) -> None:
-        if self.gate is not None:
-            identity = identify(context)
-            try:
+        if self.verifier is None and self.gate is None:
+            return
+        try:
+            identity = self._identify(context)
+            if self.gate is not None:
                 self.gate.check(Query(identity.names, service=method), identity, context.peer(), "")
-            except Error as e:
-                await _abort(context, e)
+        except Error as e:
+            await _abort(context, e)
 
     def _check_known(self, body: bytes, m: pb.Message, caller: Caller) -> None:
         """Check what may be wrong with a message though its route is known."""
@@ -256,9 +272,12 @@ class Services(grpc.GenericRpcHandler):
     async def _info(self, request: introspection.GetInfoRequest, context: Context) -> Any:
         info = introspection.GetInfoResponse(boot_id=self.boot_id, process_id=os.getpid(), build="python")
         info.uptime.FromNanoseconds(int((time.monotonic() - self.began) * 1e9))
-        seen = self._inspectable(context, "GetInfo")
-        if self.gate is not None and not seen:
-            await _abort(context, _denied())
+        try:
+            seen = self._inspectable(context, "GetInfo")
+            if self.gate is not None and not seen:
+                raise _denied()
+        except Error as e:
+            await _abort(context, e)
         for s in seen:
             if not request.HasField("topic") or request.topic == s.instance.topic:
                 describe(info.servers.add(), s, request.requests)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from oslorpc import url as urls
@@ -32,8 +32,10 @@ class Transport(TransportCore):
         listen: str = "",
         advertise: str = "",
         stop_grace: float = 0.5,
+        token: Callable[[], str] | None = None,
+        tokens: Callable[[str], str] | None = None,
     ) -> None:
-        super().__init__(settings, caller, exceptions or {}, max_size)
+        super().__init__(settings, caller, exceptions or {}, max_size, token, tokens)
         self._fleet, self._pool = new_fleet(self, self._connect)
         self._listen, self._advertise, self._grace = listen, advertise, stop_grace
         self._engine: Any = None
@@ -92,6 +94,8 @@ def open(url: str | None = None, *, exchange: str | None = None, **options: Any)
     The options are: ``caller``, the name that the program gives itself; ``exceptions``, the exception
     classes that arrive as themselves, by their names; ``max_size``, the largest message in bytes;
     ``listen`` and ``advertise``, where servers listen and where others connect to; ``stop_grace``, how
-    many seconds a server that stops goes on accepting.
+    many seconds a server that stops goes on accepting; ``token``, which returns the bearer token that clients
+    send, in place of a file; ``tokens``, by which servers verify the tokens of callers: it returns the caller's name,
+    as ``issuer/subject``, or raises an exception that is logged. It must not block for long.
     """
     return Transport(urls.parse(url, exchange), **options)

@@ -8,7 +8,7 @@ import os
 
 from oslorpc.errors import invalid
 
-PARAMETERS = ("ca", "cert", "key", "server-name", "identity", "policy", "insecure")
+PARAMETERS = ("ca", "cert", "key", "server-name", "identity", "token-file", "policy", "insecure")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Trust:
     key: str = ""
     server_name: str = ""
     identity: str = ""
+    token_file: str = ""
     policy: str = ""
     insecure: bool = False
 
@@ -41,9 +42,8 @@ class Trust:
             if not value and not (name in pair and url_has_pair):
                 value = os.environ.get("OSLORPC_" + name.upper().replace("-", "_"), "").strip()
             values[name.replace("-", "_")] = value
-        for name in ("OSLORPC_TOKEN_FILE", "OSLORPC_HIDE"):
-            if os.environ.get(name, "").strip():
-                raise invalid(f"{name} is set, and the Python package cannot do what it asks for: unset it")
+        if os.environ.get("OSLORPC_HIDE", "").strip():
+            raise invalid("OSLORPC_HIDE is set, and the Python package cannot do what it asks for: unset it")
         insecure = values.pop("insecure")
         if insecure not in ("", "true", "false"):
             raise invalid(f'"insecure" is {insecure!r}: write true or false')

@@ -137,7 +137,7 @@ class Client(ClientCore[TransportCore]):
             patience = to.patience()
             while True:
                 try:
-                    if not e.link.ready and not await _link(e).connect(min(1.0, op.remaining)):
+                    if e.link.hopeless or not (e.link.ready or await _link(e).connect(min(1.0, op.remaining))):
                         raise e.link.unreachable(e.describe())
                     return Delivered(e, await send(op, e))
                 except Error as error:
@@ -150,7 +150,7 @@ class Client(ClientCore[TransportCore]):
         link = _link(e)
         link.began()
         try:
-            response = await link.call(op.to(e), timeout=op.remaining)
+            response = await link.call(op.to(e), timeout=op.remaining, metadata=link.headers())
         except Exception as error:
             raise _failed(link, error) from None
         finally:
@@ -161,7 +161,7 @@ class Client(ClientCore[TransportCore]):
         link = _link(e)
         link.began()
         try:
-            await link.cast(op.to(e), timeout=op.remaining)
+            await link.cast(op.to(e), timeout=op.remaining, metadata=link.headers())
         except Exception as error:
             raise _failed(link, error) from None
         finally:
@@ -171,7 +171,7 @@ class Client(ClientCore[TransportCore]):
         silence = op.plan.monitor or 0.0
         request = op.monitored(e, silence)
         with _Sending(e) as link:
-            stream = link.monitored(request, timeout=op.remaining)
+            stream = link.monitored(request, timeout=op.remaining, metadata=link.headers())
             try:
                 while True:
                     response: Any = await asyncio.wait_for(stream.read(), silence)
@@ -189,7 +189,7 @@ class Client(ClientCore[TransportCore]):
         link = _link(e)
         link.began()
         try:
-            stream = link.multicall(op.to(e))
+            stream = link.multicall(op.to(e), metadata=link.headers())
         except BaseException:
             link.ended()
             raise

@@ -46,6 +46,7 @@ class AioLink(Link):
         options = channel_options(caller, addr, limit, security.trust.server_name)
         self._open = lambda: security.aio_channel(addr, options, self.pin)
         self._security = security
+        self.headers = security.headers
         self._loop = loop
         self._changed = changed
         self._channel: grpc.aio.Channel | None = None
@@ -132,7 +133,7 @@ class AioLink(Link):
     async def _ask(self, channel: grpc.aio.Channel, seconds: float) -> None:
         """Ask the process whether it is there. Whatever it says, the channel is connected."""
         try:
-            await self.ping(introspection.PingRequest(), timeout=seconds)
+            await self.ping(introspection.PingRequest(), timeout=seconds, metadata=self.headers())
         except grpc.aio.AioRpcError as e:
             if e.code() in _SILENT:
                 return

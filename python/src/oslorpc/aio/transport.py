@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from oslorpc import url as urls
@@ -33,9 +33,11 @@ class Transport(TransportCore):
         listen: str = "",
         advertise: str = "",
         stop_grace: float = 0.5,
+        token: Callable[[], str] | None = None,
+        tokens: Callable[[str], str] | None = None,
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        super().__init__(settings, caller, exceptions or {}, max_size)
+        super().__init__(settings, caller, exceptions or {}, max_size, token, tokens)
         self._fleet, self._pool = new_fleet(self, self._connect)
         self._host = Host(self, listen, advertise, stop_grace)
 
