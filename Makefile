@@ -81,8 +81,9 @@ test-typescript: build $(BIN)/consul $(NODE) ## Run the tests of TypeScript, aga
 	@cd typescript && npm test --silent
 
 .PHONY: test-oslo
-test-oslo: $(VENV)/.installed $(BIN)/venv-oslo14/.installed ## Run oslo.messaging's own tests of RPCs over the driver, with 18.3 and with 14.0
+test-oslo: build $(BIN)/consul $(VENV)/.installed $(BIN)/venv-oslo14/.installed ## Run oslo.messaging's own tests of RPCs over the driver, with 18.3 and with 14.0
 	@$(VENV)/bin/python python/upstream/run.py $(VENV)/bin/python $(BIN)/venv-oslo14/bin/python
+	@cd python && $(BIN)/venv-oslo14/bin/python -m pytest tests/test_oslo.py tests/test_oslo_services.py
 
 .PHONY: test-openstack
 test-openstack: build $(BIN)/consul $(VENV)/.installed $(BIN)/venv-openstack/.installed ## Run classes of Neutron and Nova themselves with the Go programs of examples

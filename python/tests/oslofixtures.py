@@ -6,6 +6,7 @@ import oslo_messaging as om
 import oslosupport
 import pytest
 from oslo_config import cfg
+from oslosupport import rpc_client
 
 
 @pytest.fixture(scope="session")
@@ -41,6 +42,6 @@ def client(transport, topic):
     def make(allowed=(), **how):
         how.setdefault("timeout", 10)
         target = om.Target(topic=topic, version=how.pop("version", "1.0"))
-        return om.get_rpc_client(transport(allowed), target, **how)
+        return rpc_client(transport(allowed), target, **how)
 
     return make

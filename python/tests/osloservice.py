@@ -19,6 +19,7 @@ import time
 
 import oslo_messaging as om
 from oslo_config import cfg
+from oslosupport import rpc_client
 
 
 class ReservedError(Exception):
@@ -79,7 +80,7 @@ def fork(transport, topic, name):
         def reset(self):
             pass
 
-    om.get_rpc_client(transport, om.Target(topic="none", fanout=True)).cast({}, "nothing")
+    rpc_client(transport, om.Target(topic="none", fanout=True)).cast({}, "nothing")
     launcher = service.launch(cfg.CONF, Worker(), workers=2)
     print("ready", flush=True)
     launcher.wait()
@@ -94,7 +95,7 @@ def failure(call):
 
 def calls(transport, topic):
     print("ready", flush=True)
-    c = om.get_rpc_client(transport, om.Target(topic=topic), timeout=10)
+    c = rpc_client(transport, om.Target(topic=topic), timeout=10)
     ticks = []
     ending = threading.Event()
 

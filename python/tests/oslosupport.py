@@ -9,6 +9,13 @@ import tomllib
 PYTHON = pathlib.Path(__file__).parents[1]
 
 
+def rpc_client(transport, target, **options):
+    """Return a client, with any oslo.messaging: 14.0 has no function for it."""
+    import oslo_messaging
+
+    return getattr(oslo_messaging, "get_rpc_client", oslo_messaging.RPCClient)(transport, target, **options)
+
+
 def declare():
     """Declare the driver as an installed package does, and return the path where that is."""
     project = tomllib.loads((PYTHON / "pyproject.toml").read_text())["project"]

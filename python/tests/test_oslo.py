@@ -17,6 +17,7 @@ import pytest
 from conftest import until
 from oslo_config import cfg
 from oslofixtures import client, declared, transport  # noqa: F401
+from oslosupport import rpc_client
 
 
 class ReservedError(Exception):
@@ -267,11 +268,11 @@ def test_no_server_is_a_timeout_and_at_least_once_fails_fast(client, transport):
 def test_a_cast_that_no_server_takes_fails_or_is_logged(transport, topic, caplog):
     target = om.Target(topic=topic)
     with pytest.raises(om.MessageDeliveryFailure, match="no server is on the topic"):
-        om.get_rpc_client(transport(cast_timeout=0.5), target).cast({}, "echo")
+        rpc_client(transport(cast_timeout=0.5), target).cast({}, "echo")
     quiet = transport(cast_timeout=0.5, undelivered_cast="log")
-    om.get_rpc_client(quiet, target).cast({}, "echo")
+    rpc_client(quiet, target).cast({}, "echo")
     assert "cast lost: " in caplog.text
-    om.get_rpc_client(quiet, target).prepare(fanout=True).cast({}, "echo")
+    rpc_client(quiet, target).prepare(fanout=True).cast({}, "echo")
 
 
 def test_a_monitored_call_outlives_its_silence(serve, client):
@@ -306,7 +307,7 @@ def test_bad_urls_are_refused(declared, url, why):
     cfg.CONF([], project="test", prog="test")
     with pytest.raises(om.InvalidTransportURL, match=why):
         t = om.get_rpc_transport(cfg.CONF, url)
-        om.get_rpc_client(t, om.Target(topic="t")).call({}, "echo")
+        rpc_client(t, om.Target(topic="t")).call({}, "echo")
 
 
 def test_an_endpoint_with_a_bad_version_cannot_be_served(transport, topic):
