@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,10 +57,15 @@ class Methods:
         return self.name
 
     def sleep(self, ctxt: oslorpc.RequestContext, note: str, seconds: float) -> str:
-        """Sleep, and report if it is canceled."""
+        """Sleep, and report if it is canceled.
+
+        It lingers then, so that its answer does not come before its caller gives up.
+        """
         wire.event("began", note)
         if ctxt.wait_canceled(seconds):
             wire.event("canceled", note)
+            time.sleep(0.5)
+            raise TimeoutError("canceled")
         return "slept"
 
     def count(self, ctxt: oslorpc.RequestContext, n: int) -> Iterator[int]:

@@ -39,11 +39,13 @@ const methods = {
     return name;
   }),
 
-  /** Sleeps, and reports if it is canceled. */
+  /** Sleeps, and reports if it is canceled. It lingers then, so that its answer does not come before its caller gives up. */
   sleep: method({ arguments: { note: "string", seconds: "number" } }, async (context, { note, seconds }) => {
     event("began", note);
     if (await canceled(context, Number(seconds))) {
       event("canceled", note);
+      await sleep(500);
+      throw context.signal.reason;
     }
     return "slept";
   }),

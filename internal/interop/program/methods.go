@@ -88,15 +88,20 @@ func (m *methods) note(ctx context.Context, args pause) (string, error) {
 	return m.name, wait(ctx, args.Seconds)
 }
 
-// sleep sleeps, and reports if it is canceled.
+// sleep sleeps, and reports if it is canceled. It lingers then, so that its answer does not come
+// before its caller gives up.
 func (m *methods) sleep(ctx context.Context, args pause) (string, error) {
 	m.tell(wire.Began, args.Note)
 	if err := wait(ctx, args.Seconds); err != nil {
 		m.tell(wire.Canceled, args.Note)
+		time.Sleep(lingers)
 		return "", err
 	}
 	return "slept", nil
 }
+
+// lingers is how long a canceled method lingers.
+const lingers = 500 * time.Millisecond
 
 func wait(ctx context.Context, seconds float64) error {
 	select {
