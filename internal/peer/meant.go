@@ -112,7 +112,11 @@ func (v *verified) RequireTransportSecurity() bool { return false } // without i
 // beside the RPC that it was checked for.
 func (p *Peer) Proves(info credentials.AuthInfo, s identity.Server) bool {
 	v := p.pool.verifier
-	return v == nil || v.check(&s, info) == nil
+	return v == nil || v.proves(s, info)
+}
+
+func (v *verifier) proves(s identity.Server, info credentials.AuthInfo) bool {
+	return v.check(&s, info) == nil
 }
 
 func (v *verifier) check(s *identity.Server, info credentials.AuthInfo) error {

@@ -66,6 +66,9 @@ func (p *Peer) Capacity() int64 {
 	return math.MaxInt64
 }
 
+// Line stands for the connection to the peer: it compares unequal once another one was made.
+func (p *Peer) Line() any { return p.sight.line.Load() }
+
 // Keep adds to the streams that are open without an RPC of a caller, and are no places for RPCs.
 func (p *Peer) Keep(n int64) { p.kept.Add(n) }
 

@@ -223,7 +223,16 @@ func (l *link) sessionFor(ctx context.Context, r *carrier.Request) *session {
 			return nil
 		}
 	}
-	if !l.Proves(s.server.Load().security, r.Meant) {
+	server := s.server.Load()
+	if l.Line() != server.line { // gRPC has another connection, as when certificates are new
+		s.retire()
+		l.begin(r.Meant)
+		if s = l.await(ctx); s == nil {
+			return nil
+		}
+		server = s.server.Load()
+	}
+	if !l.Proves(server.security, r.Meant) {
 		return nil // the RPC says why
 	}
 	return s
@@ -304,9 +313,12 @@ func (l *link) begin(meant identity.Server) {
 	if time.Now().UnixNano() < next || l.Capacity() < minStreams || !l.next.CompareAndSwap(next, never) {
 		return
 	}
-	begun := time.Now()
+	begun, s := time.Now(), newSession(l, meant)
 	l.comes()
-	l.carrier.start(newSession(l, meant), func(how ending) {
+	l.carrier.start(s, func(how ending) {
+		if s.isRetired() { // another may have begun
+			return
+		}
 		defer func() { l.came(how == lost && l.isKnown()) }()
 		if l.failed++; how != refused && time.Since(begun) > firstBackoff {
 			l.failed = 0

@@ -159,7 +159,7 @@ func (s *session) silence(since time.Time, most time.Duration) time.Duration {
 func (s *session) tick() {
 	s.Lock()
 	defer s.Unlock()
-	if !s.up {
+	if !s.attached || !s.up && !s.retired || s.over {
 		return
 	}
 	now := time.Now()
@@ -168,7 +168,7 @@ func (s *session) tick() {
 	case quiet > silentTime:
 		s.cut() // and another stream asks what became of the messages
 		return
-	case s.count == 0 && now.Sub(s.used) > jittered(idleTime) && s.IsQuiet():
+	case s.count == 0 && (s.retired || now.Sub(s.used) > jittered(idleTime)) && s.IsQuiet():
 		s.hangUp()
 		return
 	case quiet > quietTime:
@@ -177,6 +177,10 @@ func (s *session) tick() {
 	if s.taken > s.told {
 		s.tell()
 	}
-	s.timer.Reset(jittered(tickTime))
+	if s.retired {
+		s.timer.Reset(jittered(retiredTime))
+	} else {
+		s.timer.Reset(jittered(tickTime))
+	}
 	go s.Drain()
 }

@@ -40,9 +40,12 @@ const (
 	idleTime = time.Minute
 	// handshakeTime bounds the wait for the answer to open.
 	handshakeTime = 10 * time.Second
-	// absentTime is how long a process may be away, with nothing at its address, until it counts as
-	// dead.
-	absentTime = 2 * time.Second
+	// retiredTime is how often a session is looked at that takes no more messages.
+	retiredTime = 100 * time.Millisecond
+	// absentTime is how long nothing may be at the address of a process until it counts as dead.
+	// askTime is how long a process is asked that does not answer, if it has been silent for
+	// silentTime.
+	absentTime, askTime = time.Second, 10 * time.Second
 	// minRetry and maxRetry are the times between attempts to open another stream.
 	minRetry, maxRetry = 20 * time.Millisecond, time.Second
 )
@@ -66,8 +69,11 @@ type session struct {
 	bytes   int                 // that were sent
 	arrived int                 // of these, the ones that are known to have arrived
 	credit  *pb.SessionCredit
-	up      bool // messages are taken
-	over    bool // the server was told that nothing follows
+
+	attached bool // there is a stream
+	up       bool // messages are taken
+	retired  bool // messages are not taken any more, and another session takes them
+	over     bool // the server was told that nothing follows
 
 	// Results that came on the stream, and how many of them the server was told of.
 	taken, told uint64
@@ -80,6 +86,7 @@ type session struct {
 
 // server is what the connection of a stream proves of the server.
 type server struct {
+	line     any // the connection
 	peer     rpc.Peer
 	security credentials.AuthInfo
 }
@@ -114,9 +121,9 @@ func (s *session) run(life context.Context) ending {
 	}
 	for {
 		err := s.read()
-		s.detach()
+		over := s.detach()
 		switch {
-		case s.over, life.Err() != nil:
+		case over, life.Err() != nil:
 			s.fail(func() *rpc.Error {
 				return &rpc.Error{Kind: rpc.OutcomeUnknown, Cause: err, Message: "the transport was closed before the answer came; the method may have run"}
 			})
@@ -153,6 +160,7 @@ func (s *session) open(life context.Context, resume bool) error {
 	ctx, cut := context.WithCancel(life)
 	late := time.AfterFunc(handshakeTime, cut)
 	defer late.Stop()
+	line := s.link.Line() // if another is made now, the session retires soon
 	stream, err := s.link.OpenSession(ctx, s.meant)
 	if err != nil {
 		cut()
@@ -174,7 +182,7 @@ func (s *session) open(life context.Context, resume bool) error {
 		cut()
 		return errOver
 	}
-	s.attach(stream, cut, opened) //nolint:contextcheck // The stream has its own.
+	s.attach(stream, line, cut, opened) //nolint:contextcheck // The stream has its own.
 	return nil
 }
 
@@ -195,11 +203,11 @@ func (s *session) outstanding() (list []uint64) {
 }
 
 // attach has the session use a stream.
-func (s *session) attach(stream grpc.ClientStream, cut context.CancelFunc, opened *pb.SessionOpened) {
+func (s *session) attach(stream grpc.ClientStream, line any, cut context.CancelFunc, opened *pb.SessionOpened) {
 	s.Lock()
 	defer s.Unlock()
 	s.stream, s.cut, s.boot, s.credit = stream, cut, opened.GetBootId(), opened.GetCredit()
-	proven := &server{peer: grpccarrier.PeerOf(stream)}
+	proven := &server{line: line, peer: grpccarrier.PeerOf(stream)}
 	if p, ok := grpcpeer.FromContext(stream.Context()); ok {
 		proven.security = p.AuthInfo
 	}
@@ -207,7 +215,7 @@ func (s *session) attach(stream grpc.ClientStream, cut context.CancelFunc, opene
 	s.Open(s, stream.SendMsg)
 	s.taken, s.told, s.untold, s.parts = 0, 0, 0, map[uint64]*assembly{}
 	s.arrived, s.queued = s.bytes, 0
-	s.heard, s.used, s.up = time.Now(), time.Now(), true
+	s.heard, s.used, s.attached, s.up = time.Now(), time.Now(), true, !s.retired
 	for _, seq := range opened.GetForgotten() {
 		if p := s.pending[seq]; p != nil {
 			s.end(p, &rpc.Error{Kind: rpc.OutcomeUnknown, Message: "the connection was lost, and the server has not kept the result; the method may have run"})
@@ -222,22 +230,28 @@ func (s *session) attach(stream grpc.ClientStream, cut context.CancelFunc, opene
 	}
 	s.timer = time.AfterFunc(jittered(tickTime), s.tick)
 	s.link.Keep(1)
-	s.link.current.Store(s)
-	s.link.came(true)
+	if s.up {
+		s.link.current.Store(s)
+		s.link.came(true)
+	}
 	go s.Drain()
 }
 
-// detach notes the end of the stream. Messages that were not sent travel otherwise.
-func (s *session) detach() {
-	s.link.comes()
-	s.link.current.CompareAndSwap(s, nil)
+// detach notes the end of the stream, and reports whether it was told that nothing follows.
+// Messages that were not sent travel otherwise.
+func (s *session) detach() (over bool) {
 	s.Lock()
 	defer s.Unlock()
-	s.up = false
+	if !s.retired {
+		s.link.comes()
+	}
+	s.link.current.CompareAndSwap(s, nil)
+	s.up, s.attached = false, false
 	s.link.Keep(-1)
 	s.timer.Stop()
 	s.cut()
 	s.unsend(s.Close())
+	return s.over
 }
 
 // unsend ends messages that were queued.
@@ -257,45 +271,6 @@ func (s *session) fail(why func() *rpc.Error) {
 	for _, p := range s.pending {
 		s.end(p, why())
 	}
-}
-
-// resume opens another stream for the messages that are outstanding. It returns false if there are
-// none, or the server does not have the session, or the process is gone.
-func (s *session) resume(life context.Context) bool {
-	lost := time.Now()
-	for wait := minRetry; life.Err() == nil && s.isWanted(); wait = min(2*wait, maxRetry) {
-		ctx, cancel := context.WithTimeout(life, maxRetry)
-		err := s.link.Connect(ctx)
-		cancel()
-		if err == nil {
-			err = s.open(life, true)
-		}
-		switch {
-		case err == nil:
-			return true
-		case errors.Is(err, errOver), status.Code(err) == codes.InvalidArgument, status.Code(err) == codes.Unimplemented:
-			return false
-		case s.link.Absent() && time.Since(lost) > absentTime:
-			return false
-		}
-		select {
-		case <-life.Done():
-		case <-time.After(jittered(wait)):
-		}
-	}
-	return false
-}
-
-// isWanted reports whether a caller waits for a result.
-func (s *session) isWanted() bool {
-	s.Lock()
-	defer s.Unlock()
-	for _, p := range s.pending {
-		if !p.abandoned {
-			return true
-		}
-	}
-	return false
 }
 
 // end ends a message, with an error or, if that is nil, with its result. The lock is held.
@@ -343,27 +318,4 @@ func (s *session) leave(ctx context.Context, p *pending, why error) error {
 		return why
 	}
 	return rpcstatus.Decode(ctx.Err(), true)
-}
-
-// quit ends the session, whatever it has. It returns false if the server cannot be told.
-func (s *session) quit() bool {
-	s.Lock()
-	defer s.Unlock()
-	if !s.up {
-		return false
-	}
-	s.unsend(s.Close())
-	if !s.IsQuiet() {
-		return false
-	}
-	s.hangUp()
-	return true
-}
-
-// hangUp tells the server that nothing follows. No goroutine sends. The lock is held.
-func (s *session) hangUp() {
-	s.up, s.over = false, true
-	s.link.current.CompareAndSwap(s, nil)
-	s.Close()
-	_ = s.stream.CloseSend() // it never fails
 }

@@ -15,12 +15,14 @@ import (
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
 	"github.com/oslorpc/oslorpc/internal/carrier/session"
+	"github.com/oslorpc/oslorpc/internal/connection"
 	"github.com/oslorpc/oslorpc/internal/memnet"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
@@ -77,11 +79,12 @@ type world struct {
 }
 
 // play runs a test in a bubble, with a server of the script and a connected link.
-func play(t *testing.T, script func(serverStream) error, test func(*world)) {
+func play(t *testing.T, script func(serverStream) error, test func(*world), options ...grpc.ServerOption) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{T: t, scripted: &scripted{session: script}}
-		server := grpc.NewServer()
+		pings := grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: connection.MinPing, PermitWithoutStream: true})
+		server := grpc.NewServer(append(options, pings)...)
 		pb.RegisterRPCServiceServer(server, w.scripted)
 		w.host = w.network.ListenAt("node1")
 		var serving sync.WaitGroup
@@ -546,4 +549,58 @@ func TestSilentSessions(t *testing.T) {
 			w.Errorf("got %s, %v", got, err)
 		}
 	})
+}
+
+// A session leaves a connection that gRPC has replaced, as when certificates are new. What it has
+// ends there.
+func TestReplacedConnection(t *testing.T) {
+	t.Parallel()
+	var ended atomic.Int32
+	play(t, func(stream serverStream) error {
+		if err := welcome(stream, nil); err != nil {
+			return err
+		}
+		for {
+			m, err := next(stream)
+			if err != nil {
+				if errors.Is(err, io.EOF) {
+					ended.Add(1)
+				}
+				return err
+			}
+			text := m.GetMessage().GetKwargs().GetJson()
+			go func() {
+				if text == "2" {
+					time.Sleep(20 * time.Second)
+				}
+				_ = stream.Send(result(m.GetSeq(), text)) // one at a time
+			}()
+		}
+	}, func(w *world) {
+		late := make(chan error, 1)
+		go func() {
+			got, err := w.call(w.Context(), "2")
+			if got != "2" {
+				err = errors.Join(err, fmt.Errorf("got %s", got))
+			}
+			late <- err
+		}()
+		time.Sleep(10 * time.Second)
+		for _, want := range []string{"1", "1", "1"} {
+			if got, err := w.call(w.Context(), "1"); got != want || err != nil {
+				w.Errorf("got %s, %v, want %s", got, err, want)
+			}
+			synctest.Wait()
+		}
+		if _, opens := w.counts(); opens != 2 || ended.Load() != 0 {
+			w.Errorf("%d streams were opened, and %d have ended", opens, ended.Load())
+		}
+		if err := <-late; err != nil {
+			w.Error(err)
+		}
+		time.Sleep(time.Second)
+		if n := ended.Load(); n != 1 {
+			w.Errorf("the client ended %d streams, not the first", n)
+		}
+	}, grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: 8 * time.Second, MaxConnectionAgeGrace: 30 * time.Second}))
 }
