@@ -14,7 +14,8 @@ PROGRAM = ROOT / "python" / "examples" / "two_transports.py"
 
 @pytest.fixture(scope="module")
 def broker():
-    assert rabbitmq.PLACE.exists(), f"{rabbitmq.PLACE} is not there: run `make test-python`"
+    if not (rabbitmq.PLACE / ".installed").exists():
+        pytest.skip("RabbitMQ is unpacked from Debian's packages by `make test-python`, and is not there")
     with rabbitmq.broker() as url:
         yield url
 
