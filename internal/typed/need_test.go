@@ -30,15 +30,20 @@ func packed(t testing.TB, m proto.Message) *anypb.Any {
 	return a
 }
 
-func TestNeed(t *testing.T) {
+// needCase is a message of CreateVolume.
+type needCase struct {
+	name  string
+	in    *v1.CreateVolumeRequest
+	steps string // what Steps gives
+	blame string // of what Floor needs
+}
+
+// needCases are also what proto/testdata/typed.json is made of.
+func needCases(t *testing.T) []needCase {
+	t.Helper()
 	type create = v1.CreateVolumeRequest
 	modes := func(modes ...v1.Mode) *create { return &create{FallbackModes: modes} }
-	for _, c := range []struct {
-		name  string
-		in    *create
-		steps string // what Steps gives
-		blame string // of what Floor needs
-	}{
+	return []needCase{
 		{"nothing", &create{}, "[1.0]", ""},
 		{"no rules", &create{Name: "a", Size: 1, Owner: &v1.Label{Name: "b"}}, "[1.0]", ""},
 		{"scalar", &create{Description: "a"}, "[1.1 1.0]", ""},
@@ -100,7 +105,11 @@ func TestNeed(t *testing.T) {
 			"failing within droppable, with a floor", &create{Encryption: &v1.Encryption{KeyId: "a"}, Priority: proto.Int32(1)},
 			"[1.2 1.1]", "priority",
 		},
-	} {
+	}
+}
+
+func TestNeed(t *testing.T) {
+	for _, c := range needCases(t) {
 		t.Run(c.name, func(t *testing.T) {
 			m := method(t, "CreateVolume")
 			if got := fmt.Sprint(m.Steps(c.in)); got != c.steps {

@@ -2,86 +2,52 @@
 
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { createRegistry, fromJson, type JsonObject, toJson } from "@bufbuild/protobuf";
+import { createRegistry, type DescMethod, fromBinary, fromJson, toJson } from "@bufbuild/protobuf";
+import { file_google_protobuf_any } from "@bufbuild/protobuf/wkt";
 import { describe, expect, test } from "vitest";
 import { RPCError } from "../src/index.js";
 import { fit as fitTo } from "../src/typed/fit.js";
 import { Needs } from "../src/typed/need.js";
-import { readMethod, readService } from "../src/typed/service.js";
+import { readMethod, readService, type TypedMethod } from "../src/typed/service.js";
 import { formatVersion, parseVersion } from "../src/versions.js";
-import {
-  CreateVolumeRequestSchema,
-  file_typedtest_v1_inventory,
-  InventoryService,
-  PlainService,
-} from "./gen/typedtest/v1/inventory_pb.js";
+import { CreateVolumeRequestSchema, file_typedtest_v1_inventory } from "./gen/typedtest/v1/inventory_pb.js";
 import { Effect, RemoteService } from "./gen/upgrade/v1/upgrade_pb.js";
+import { load } from "./golden.js";
 import { consulURL, localURL, newTopic, opened, start } from "./programs.js";
 
-const registry = createRegistry(file_typedtest_v1_inventory);
-const schema = CreateVolumeRequestSchema;
-const needs = new Needs(parseVersion("1.0"), registry);
-const any = (type: string, value: JsonObject) => ({
-  "@type": `type.googleapis.com/typedtest.v1.${type}`,
-  ...value,
-});
+// As a stub makes it: of the contract and what it imports.
+const registry = createRegistry(file_typedtest_v1_inventory, file_google_protobuf_any);
 
-// internal/typed/need_test.go has the same.
-const cases: [string, JsonObject, string][] = [
-  ["nothing", {}, "1.0"],
-  ["no rules", { name: "a", size: "1", owner: { name: "b" } }, "1.0"],
-  ["scalar", { description: "a" }, "1.1 1.0"],
-  ["optional at zero", { priority: 0 }, "1.1"],
-  ["droppable optional at zero", { weight: 0 }, "1.2 1.0"],
-  ["nested, failing", { placement: { rack: "a" } }, "1.2"],
-  ["nested, droppable", { placement: { hint: "a" } }, "1.1 1.0"],
-  ["nested, both", { placement: { hint: "a", rack: "b" } }, "1.2"],
-  ["two steps", { description: "a", weight: 1 }, "1.2 1.1 1.0"],
-  ["a step and a floor", { description: "a", weight: 1, priority: 1 }, "1.2 1.1"],
-  ["element", { disks: [{}, { serial: "a" }] }, "1.2 1.0"],
-  ["value in element", { disks: [{}, { mode: "MODE_FAST" }] }, "1.1"],
-  ["map of scalars", { labels: { a: "b" } }, "1.1 1.0"],
-  ["map of messages", { roles: { a: { serial: "b" } } }, "1.2 1.0"],
-  ["failing list", { tags: ["a"] }, "1.2"],
-  ["empty list and map", { tags: [], labels: {} }, "1.0"],
-  ["old value", { mode: "MODE_SLOW" }, "1.0"],
-  ["unknown value", { mode: 77 }, "1.0"],
-  ["failing value", { mode: "MODE_FAST" }, "1.1"],
-  ["droppable value", { mode: "MODE_BURST" }, "1.2 1.0"],
-  ["droppable elements", { fallbackModes: ["MODE_SLOW", "MODE_BURST"] }, "1.2 1.0"],
-  ["only droppable elements", { fallbackModes: ["MODE_BURST", "MODE_BURST"] }, "1.2 1.0"],
-  ["mixed elements", { fallbackModes: ["MODE_BURST", "MODE_FAST"] }, "1.2 1.1"],
-  ["map of values", { hourlyModes: { "1": "MODE_BURST" } }, "1.2 1.0"],
-  ["failing entry", { hourlyModes: { "1": "MODE_BURST", "2": "MODE_FAST" } }, "1.2 1.1"],
-  ["failing field, old value", { idleMode: "MODE_SLOW" }, "1.1"],
-  ["failing field, droppable value", { idleMode: "MODE_BURST" }, "1.2 1.0"],
-  ["oneof without rule", { snapshot: "" }, "1.0"],
-  ["oneof at zero", { image: "" }, "1.1"],
-  ["droppable value in a oneof", { like: "MODE_BURST" }, "1.2"],
-  ["message in a oneof", { near: { hint: "a" } }, "1.1 1.0"],
-  ["Any without rules", { driver: any("Label", { name: "a" }) }, "1.0"],
-  ["Any, droppable", { driver: any("Disk", { serial: "a" }) }, "1.2 1.0"],
-  ["Any, failing", { driver: any("Placement", { rack: "a" }) }, "1.2"],
-  ["recursive", { group: { children: [{ note: "a", children: [{ owner: "b" }] }] } }, "1.2"],
-  ["droppable field", { encryption: {} }, "1.1 1.0"],
-  ["failing within droppable", { encryption: { keyId: "a" } }, "1.2 1.0"],
-  ["failing within droppable, with a floor", { encryption: { keyId: "a" }, priority: 1 }, "1.2 1.1"],
-];
+/** Returns a method of the test contract by its path, and what finds out what its messages need. */
+function methodAt(path: string): { method: DescMethod; needs: Needs; typed: TypedMethod } {
+  const [, service = "", name] = path.split("/");
+  const method = registry.getService(service)?.methods.find((m) => m.name === name);
+  if (method === undefined) {
+    throw new Error(`${path} is not in the test contract`);
+  }
+  const typed = readMethod(method, readService(method.parent));
+  return { method, needs: new Needs(typed.since, registry), typed };
+}
 
 describe("what a message needs", () => {
-  test.each(cases)("%s", (_, json, steps) => {
-    const message = fromJson(schema, json, { registry });
-    const before = toJson(schema, message, { registry });
-    const found = needs.steps(schema, message);
-    expect(found.map(formatVersion).join(" ")).toBe(steps);
-    for (const step of found) {
-      const fitted = fitTo(needs, schema, message, step);
-      expect(formatVersion(needs.of(schema, fitted).version)).toBe(formatVersion(step)); // what is sent is known there
+  test.each(load("typed.json", "messages"))("%s", (_, c) => {
+    const { method, needs } = methodAt(c["method"]);
+    const schema = method.input;
+    const read = (text: string) => fromBinary(schema, Buffer.from(text, "base64"));
+    const message = read(c["message"]);
+    const steps: { version: string; message: string }[] = c["steps"];
+    expect(needs.steps(schema, message).map(formatVersion)).toEqual(steps.map((s) => s.version));
+    for (const step of steps) {
+      const fitted = fitTo(needs, schema, message, parseVersion(step.version));
+      expect(fitted).toEqual(read(step.message));
+      expect(formatVersion(needs.of(schema, fitted).version)).toBe(step.version); // what is sent is known there
     }
-    expect(toJson(schema, message, { registry })).toEqual(before); // the message itself is never changed
+    expect(message).toEqual(read(c["message"])); // the message itself is never changed
   });
 
   test("older servers get what they know", () => {
+    const schema = CreateVolumeRequestSchema;
+    const needs = new Needs(parseVersion("1.0"), registry);
     const message = fromJson(schema, {
       name: "a",
       weight: 1,
@@ -94,18 +60,17 @@ describe("what a message needs", () => {
   });
 });
 
-test("options say who serves a service, and how its methods travel", () => {
-  const service = readService(InventoryService);
-  expect(service).toMatchObject({ topic: "inventory", namespace: "volumes" });
-  const of = (name: keyof typeof InventoryService.method) => {
-    const { since, delivery } = readMethod(InventoryService.method[name], service);
-    return [formatVersion(since), delivery];
-  };
-  expect(of("getVolume")).toEqual(["1.0", "call"]);
-  expect(of("resizeVolume")).toEqual(["1.1", "call"]);
-  expect(of("reportUsage")).toEqual(["1.0", "cast"]);
-  expect(of("invalidateCache")).toEqual(["1.0", "fanout"]);
-  expect(readService(PlainService)).toMatchObject({ topic: "", namespace: "typedtest.v1.PlainService" });
+test.each(load("typed.json", "methods"))("options say who serves a service, and how: %s", (_, c) => {
+  const { typed } = methodAt(c["path"]);
+  const { topic, namespace, version } = typed.service;
+  expect({
+    path: c["path"],
+    topic,
+    namespace,
+    version: formatVersion(version),
+    since: formatVersion(typed.since),
+    delivery: typed.delivery,
+  }).toEqual(c);
 });
 
 /** A server of examples/upgrade, of an old release or a new one. */
