@@ -228,23 +228,23 @@ $(BIN)/.supply: tools/supply/go.mod tools/supply/go.sum
 $(VENV)/.installed: python/requirements-dev.txt
 	@echo "installing what the Python tests need to $(VENV), once"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or later is needed: make PYTHON=python3.11")'
-	@$(PYTHON) -m venv $(VENV) && $(VENV)/bin/pip install -q --disable-pip-version-check -r $<
+	@$(PYTHON) -m venv $(VENV) && $(VENV)/bin/python -m pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
 $(BIN)/venv-generate/.installed: python/requirements-generate.txt
-	@$(PYTHON) -m venv $(BIN)/venv-generate && $(BIN)/venv-generate/bin/pip install -q --disable-pip-version-check -r $<
+	@$(PYTHON) -m venv $(BIN)/venv-generate && $(BIN)/venv-generate/bin/python -m pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
 $(BIN)/venv-site/.installed: tools/site/requirements.txt
-	@$(PYTHON) -m venv $(BIN)/venv-site && $(BIN)/venv-site/bin/pip install -q --disable-pip-version-check -r $<
+	@$(PYTHON) -m venv $(BIN)/venv-site && $(BIN)/venv-site/bin/python -m pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
 $(BIN)/venv-polyglot/.installed: python/pyproject.toml
-	@$(PYTHON) -m venv $(BIN)/venv-polyglot && $(BIN)/venv-polyglot/bin/pip install -q --disable-pip-version-check -e python
+	@$(PYTHON) -m venv $(BIN)/venv-polyglot && $(BIN)/venv-polyglot/bin/python -m pip install -q --disable-pip-version-check -e python
 	@touch $@
 
 $(BIN)/venv-picture/.installed: tools/picture/requirements.txt
-	@$(PYTHON) -m venv $(BIN)/venv-picture && $(BIN)/venv-picture/bin/pip install -q --disable-pip-version-check -r $<
+	@$(PYTHON) -m venv $(BIN)/venv-picture && $(BIN)/venv-picture/bin/python -m pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
 $(NODE): typescript/package.json typescript/package-lock.json
@@ -255,12 +255,12 @@ $(NODE): typescript/package.json typescript/package-lock.json
 
 $(BIN)/venv-oslo14/.installed: python/upstream/requirements-14.txt
 	@echo "installing oslo.messaging 14.0 to $(BIN)/venv-oslo14, once"
-	@$(PYTHON) -m venv $(BIN)/venv-oslo14 && $(BIN)/venv-oslo14/bin/pip install -q --disable-pip-version-check -r $<
+	@$(PYTHON) -m venv $(BIN)/venv-oslo14 && $(BIN)/venv-oslo14/bin/python -m pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
 $(BIN)/venv-openstack/.installed: python/openstack/requirements.txt
 	@echo "installing Neutron and Nova to $(BIN)/venv-openstack, once"
-	@$(PYTHON) -m venv $(BIN)/venv-openstack && $(BIN)/venv-openstack/bin/pip install -q --disable-pip-version-check -r $<
+	@$(PYTHON) -m venv $(BIN)/venv-openstack && $(BIN)/venv-openstack/bin/python -m pip install -q --disable-pip-version-check -r $<
 	@touch $@
 
 # RabbitMQ and what it needs beyond a usual system, from Debian, for the tests of two transports at once.
