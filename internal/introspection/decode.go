@@ -17,7 +17,16 @@ func Decode(m *pb.GetInfoResponse) *rpc.Info {
 	return &rpc.Info{
 		BootID: m.GetBootId(), ProcessID: int(m.GetProcessId()), Build: m.GetBuild(),
 		Uptime: m.GetUptime().AsDuration(), Servers: each(m.GetServers(), server),
-		Policy: policy(m.GetPolicy()), Limits: each(m.GetLimits(), limit),
+		Policy: policy(m.GetPolicy()), Limits: each(m.GetLimits(), limit), Sessions: sessions(m.GetSessions()),
+	}
+}
+
+func sessions(m *pb.SessionsInfo) *rpc.SessionsInfo {
+	if m == nil {
+		return nil
+	}
+	return &rpc.SessionsInfo{
+		Open: m.GetOpen(), Lost: m.GetLost(), Running: m.GetRunning(), Kept: m.GetKept(), Credit: m.GetCredit(),
 	}
 }
 

@@ -52,6 +52,9 @@ func (s *Services) GetInfo(ctx context.Context, m *pb.GetInfoRequest) (*pb.GetIn
 		Uptime: durationpb.New(time.Since(s.started)),
 	}
 	info.Policy, info.Limits = policyInfo(view.Policy), limitInfos(view.Refusals)
+	if view.Whole {
+		info.Sessions = s.sessions.info()
+	}
 	for _, server := range view.Servers {
 		described := describe(server)
 		if m.GetRequests() {

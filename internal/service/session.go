@@ -94,6 +94,19 @@ type attachment struct {
 	err   error // why it ended, once it has
 }
 
+// lasting is the context of a stream without its end. [context.WithoutCancel] would allocate
+// something for each value that is asked for.
+type lasting struct{ context.Context } //nolint:containedctx // It is one.
+
+// Deadline returns none.
+func (lasting) Deadline() (deadline time.Time, ok bool) { return deadline, false }
+
+// Done returns nil.
+func (lasting) Done() <-chan struct{} { return nil }
+
+// Err returns nil.
+func (lasting) Err() error { return nil }
+
 // end ends the stream with a status; nil is OK. The first end counts.
 func (a *attachment) end(err error) {
 	a.once.Do(func() {
@@ -114,7 +127,7 @@ func (s *Services) Session(stream grpc.BidiStreamingServer[pb.SessionRequest, pb
 	if err := s.takesSessions(ctx); err != nil {
 		return err
 	}
-	a := &attachment{stream: stream, ctx: context.WithoutCancel(ctx), caller: callerOf(ctx), ended: make(chan struct{})}
+	a := &attachment{stream: stream, ctx: lasting{ctx}, caller: callerOf(ctx), ended: make(chan struct{})}
 	a.of, a.peer = grpc.NewContextWithServerTransportStream(a.ctx, unsent(pb.RPCService_Call_FullMethodName)), originOf(ctx, nil).Peer()
 	a.sender = inbound.SenderOf(ctx)
 	go s.converse(a)

@@ -398,3 +398,37 @@ func TestEndOfASession(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// A process tells of its sessions, of the messages in them, and of the results that it keeps.
+func TestInfoOfSessions(t *testing.T) {
+	t.Parallel()
+	h := hold(t)
+	sessions := func() *pb.SessionsInfo {
+		t.Helper()
+		info, err := h.GetInfo(t.Context(), &pb.GetInfoRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.GetSessions()
+	}
+	if s := sessions(); s != nil {
+		t.Errorf("without any: %v", s)
+	}
+	s, err := openSession(t.Context(), h, &pb.SessionOpen{Id: idOf("a")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.message(1, ask("wait"))
+	s.message(2, ask("echo"))
+	<-h.began
+	if _, err := s.result(); err != nil {
+		t.Fatal(err)
+	}
+	want := &pb.SessionsInfo{Open: 1, Running: 1, Kept: 1, Credit: creditMessages}
+	if got := sessions(); !proto.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	if err := s.end(); err != nil {
+		t.Error(err)
+	}
+}

@@ -147,3 +147,30 @@ func (s *session) tick() {
 		s.timer.Reset(keepTime - now.Sub(s.lost))
 	}
 }
+
+// info describes the sessions; nil if there are none.
+func (s *sessions) info() *pb.SessionsInfo {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.all) == 0 {
+		return nil
+	}
+	info := &pb.SessionsInfo{Credit: creditMessages}
+	for _, ss := range s.all {
+		ss.Lock()
+		switch {
+		case ss.on != nil:
+			info.Open++
+		case !ss.dropped:
+			info.Lost++
+		}
+		info.Running += int64(ss.running)
+		for _, e := range ss.entries {
+			if e.done {
+				info.Kept++
+			}
+		}
+		ss.Unlock()
+	}
+	return info
+}

@@ -20,6 +20,21 @@ type Info struct {
 	// Limits count what the process refused because of its limits, ordered by reason. It is empty
 	// if it refused nothing, or if it does not let the caller inspect all of it.
 	Limits []LimitInfo
+	// Sessions are the sessions that callers have. It is nil if there are none, or if the process
+	// does not let the caller inspect all of it.
+	Sessions *SessionsInfo
+}
+
+// SessionsInfo describes the sessions of a process: streams that carry many messages.
+type SessionsInfo struct {
+	// Open is how many sessions have a stream. Lost is how many lost it, and are kept for their
+	// clients.
+	Open, Lost int64
+	// Running is how many messages they received and have not answered. Kept is how many results
+	// they keep until the clients have them.
+	Running, Kept int64
+	// Credit is how many messages each session may have on their way.
+	Credit int64
 }
 
 // PolicyInfo describes the policy of a process: which callers may send what.

@@ -34,6 +34,15 @@ type LimitDocument struct {
 	Refused int64  `json:"refused"`
 }
 
+// SessionDocument is the sessions of a process: streams that carry many messages.
+type SessionDocument struct {
+	Open    int64 `json:"open"`
+	Lost    int64 `json:"lost"`
+	Running int64 `json:"running"`
+	Kept    int64 `json:"kept"`
+	Credit  int64 `json:"credit"`
+}
+
 // CallerDocument is a caller of a server. Its name is what it calls itself; Identity is what it
 // proved.
 type CallerDocument struct {
@@ -105,6 +114,12 @@ func (d *PolicyDocument) write(b *bytes.Buffer) {
 		rows = append(rows, []string{r.Name, fmt.Sprint(r.Allowed)})
 	}
 	_ = cli.WriteTable(b, "    ", rows) // a buffer takes everything
+}
+
+// write writes the sessions for people.
+func (d *SessionDocument) write(b *bytes.Buffer) {
+	fmt.Fprintf(b, "  sessions: %d open, %d lost; %d messages in flight, %d results kept, credit for %d messages in each\n",
+		d.Open, d.Lost, d.Running, d.Kept, d.Credit)
 }
 
 // writeLimits writes what was refused because of limits for people.

@@ -17,6 +17,7 @@ type Profile struct {
 	Servers   []ServerDocument `json:"servers,omitempty"`
 	Policy    *PolicyDocument  `json:"policy,omitempty"`
 	Limits    []LimitDocument  `json:"limits,omitempty"`
+	Sessions  *SessionDocument `json:"sessions,omitempty"`
 	Error     *cli.Failure     `json:"error,omitempty"`
 	err       error
 }
@@ -73,6 +74,9 @@ func newProfile(i oslorpc.Instance, info *rpc.Info, err error) Profile {
 	}
 	p.ProcessID, p.Build, p.Uptime = info.ProcessID, info.Build, info.Uptime.Seconds()
 	p.Policy, p.Limits = newPolicyDocument(info.Policy), newLimitDocuments(info.Limits)
+	if info.Sessions != nil {
+		p.Sessions = new(SessionDocument(*info.Sessions))
+	}
 	o := upgrade.Observation{Instance: i, Info: info}
 	for _, s := range o.Servers() {
 		p.Servers = append(p.Servers, newServerDocument(s))

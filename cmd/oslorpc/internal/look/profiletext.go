@@ -22,6 +22,9 @@ func (p *Profile) write(b *bytes.Buffer) {
 		p.Policy.write(b)
 	}
 	writeLimits(b, p.Limits)
+	if p.Sessions != nil {
+		p.Sessions.write(b)
+	}
 	for _, s := range p.Servers {
 		state := cli.Cell(string(s.State))
 		fmt.Fprintf(b, "  %s; %d running, %d queued, %d refused\n", state, s.Running, s.Queued, s.Refused)

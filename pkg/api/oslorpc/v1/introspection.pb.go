@@ -239,7 +239,9 @@ type GetInfoResponse struct {
 	Policy *PolicyInfo `protobuf:"bytes,6,opt,name=policy,proto3" json:"policy,omitempty"`
 	// What was refused because of limits since the process began to listen, ordered by reason. Empty: nothing was, or the
 	// caller may not inspect all of the process.
-	Limits        []*LimitInfo `protobuf:"bytes,7,rep,name=limits,proto3" json:"limits,omitempty"`
+	Limits []*LimitInfo `protobuf:"bytes,7,rep,name=limits,proto3" json:"limits,omitempty"`
+	// The sessions that callers have. Absent: there are none, or the caller may not inspect all of the process.
+	Sessions      *SessionsInfo `protobuf:"bytes,8,opt,name=sessions,proto3" json:"sessions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -323,6 +325,95 @@ func (x *GetInfoResponse) GetLimits() []*LimitInfo {
 	return nil
 }
 
+func (x *GetInfoResponse) GetSessions() *SessionsInfo {
+	if x != nil {
+		return x.Sessions
+	}
+	return nil
+}
+
+// SessionsInfo describes the sessions of a process: streams with many messages.
+type SessionsInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Sessions with a stream.
+	Open int64 `protobuf:"varint,1,opt,name=open,proto3" json:"open,omitempty"`
+	// Sessions whose streams broke, and that are kept for their clients.
+	Lost int64 `protobuf:"varint,2,opt,name=lost,proto3" json:"lost,omitempty"`
+	// Messages that were received and are not answered.
+	Running int64 `protobuf:"varint,3,opt,name=running,proto3" json:"running,omitempty"`
+	// Results that are kept until clients have them.
+	Kept int64 `protobuf:"varint,4,opt,name=kept,proto3" json:"kept,omitempty"`
+	// How many messages each session may have on their way.
+	Credit        int64 `protobuf:"varint,5,opt,name=credit,proto3" json:"credit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionsInfo) Reset() {
+	*x = SessionsInfo{}
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionsInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionsInfo) ProtoMessage() {}
+
+func (x *SessionsInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionsInfo.ProtoReflect.Descriptor instead.
+func (*SessionsInfo) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *SessionsInfo) GetOpen() int64 {
+	if x != nil {
+		return x.Open
+	}
+	return 0
+}
+
+func (x *SessionsInfo) GetLost() int64 {
+	if x != nil {
+		return x.Lost
+	}
+	return 0
+}
+
+func (x *SessionsInfo) GetRunning() int64 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+func (x *SessionsInfo) GetKept() int64 {
+	if x != nil {
+		return x.Kept
+	}
+	return 0
+}
+
+func (x *SessionsInfo) GetCredit() int64 {
+	if x != nil {
+		return x.Credit
+	}
+	return 0
+}
+
 // PolicyInfo describes the policy of a process: which callers may send what.
 type PolicyInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -344,7 +435,7 @@ type PolicyInfo struct {
 
 func (x *PolicyInfo) Reset() {
 	*x = PolicyInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[4]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -356,7 +447,7 @@ func (x *PolicyInfo) String() string {
 func (*PolicyInfo) ProtoMessage() {}
 
 func (x *PolicyInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[4]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -369,7 +460,7 @@ func (x *PolicyInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyInfo.ProtoReflect.Descriptor instead.
 func (*PolicyInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{4}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PolicyInfo) GetDryRun() bool {
@@ -427,7 +518,7 @@ type RuleInfo struct {
 
 func (x *RuleInfo) Reset() {
 	*x = RuleInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[5]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -439,7 +530,7 @@ func (x *RuleInfo) String() string {
 func (*RuleInfo) ProtoMessage() {}
 
 func (x *RuleInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[5]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -452,7 +543,7 @@ func (x *RuleInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleInfo.ProtoReflect.Descriptor instead.
 func (*RuleInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{5}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *RuleInfo) GetName() string {
@@ -482,7 +573,7 @@ type LimitInfo struct {
 
 func (x *LimitInfo) Reset() {
 	*x = LimitInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[6]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -494,7 +585,7 @@ func (x *LimitInfo) String() string {
 func (*LimitInfo) ProtoMessage() {}
 
 func (x *LimitInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[6]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -507,7 +598,7 @@ func (x *LimitInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LimitInfo.ProtoReflect.Descriptor instead.
 func (*LimitInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{6}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LimitInfo) GetReason() string {
@@ -558,7 +649,7 @@ type ServerInfo struct {
 
 func (x *ServerInfo) Reset() {
 	*x = ServerInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[7]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -570,7 +661,7 @@ func (x *ServerInfo) String() string {
 func (*ServerInfo) ProtoMessage() {}
 
 func (x *ServerInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[7]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -583,7 +674,7 @@ func (x *ServerInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerInfo.ProtoReflect.Descriptor instead.
 func (*ServerInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{7}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ServerInfo) GetInstanceId() string {
@@ -692,7 +783,7 @@ type RequestCount struct {
 
 func (x *RequestCount) Reset() {
 	*x = RequestCount{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[8]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -704,7 +795,7 @@ func (x *RequestCount) String() string {
 func (*RequestCount) ProtoMessage() {}
 
 func (x *RequestCount) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[8]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -717,7 +808,7 @@ func (x *RequestCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestCount.ProtoReflect.Descriptor instead.
 func (*RequestCount) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{8}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RequestCount) GetNamespace() string {
@@ -806,7 +897,7 @@ type EndpointInfo struct {
 
 func (x *EndpointInfo) Reset() {
 	*x = EndpointInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[9]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -818,7 +909,7 @@ func (x *EndpointInfo) String() string {
 func (*EndpointInfo) ProtoMessage() {}
 
 func (x *EndpointInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[9]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -831,7 +922,7 @@ func (x *EndpointInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndpointInfo.ProtoReflect.Descriptor instead.
 func (*EndpointInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{9}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *EndpointInfo) GetNamespaces() []string {
@@ -910,7 +1001,7 @@ type MethodInfo struct {
 
 func (x *MethodInfo) Reset() {
 	*x = MethodInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[10]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -922,7 +1013,7 @@ func (x *MethodInfo) String() string {
 func (*MethodInfo) ProtoMessage() {}
 
 func (x *MethodInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[10]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -935,7 +1026,7 @@ func (x *MethodInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MethodInfo.ProtoReflect.Descriptor instead.
 func (*MethodInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{10}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *MethodInfo) GetName() string {
@@ -1016,7 +1107,7 @@ type ArgumentInfo struct {
 
 func (x *ArgumentInfo) Reset() {
 	*x = ArgumentInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[11]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1028,7 +1119,7 @@ func (x *ArgumentInfo) String() string {
 func (*ArgumentInfo) ProtoMessage() {}
 
 func (x *ArgumentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[11]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1041,7 +1132,7 @@ func (x *ArgumentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArgumentInfo.ProtoReflect.Descriptor instead.
 func (*ArgumentInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{11}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ArgumentInfo) GetName() string {
@@ -1078,7 +1169,7 @@ const file_oslorpc_v1_introspection_proto_rawDesc = "" +
 	"\x0eGetInfoRequest\x12\x19\n" +
 	"\x05topic\x18\x01 \x01(\tH\x00R\x05topic\x88\x01\x01\x12\x1a\n" +
 	"\brequests\x18\x02 \x01(\bR\brequestsB\b\n" +
-	"\x06_topic\"\xa3\x02\n" +
+	"\x06_topic\"\xd9\x02\n" +
 	"\x0fGetInfoResponse\x12\x17\n" +
 	"\aboot_id\x18\x01 \x01(\tR\x06bootId\x12\x1d\n" +
 	"\n" +
@@ -1087,7 +1178,14 @@ const file_oslorpc_v1_introspection_proto_rawDesc = "" +
 	"\x06uptime\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x06uptime\x120\n" +
 	"\aservers\x18\x05 \x03(\v2\x16.oslorpc.v1.ServerInfoR\aservers\x12.\n" +
 	"\x06policy\x18\x06 \x01(\v2\x16.oslorpc.v1.PolicyInfoR\x06policy\x12-\n" +
-	"\x06limits\x18\a \x03(\v2\x15.oslorpc.v1.LimitInfoR\x06limits\"\xd4\x01\n" +
+	"\x06limits\x18\a \x03(\v2\x15.oslorpc.v1.LimitInfoR\x06limits\x124\n" +
+	"\bsessions\x18\b \x01(\v2\x18.oslorpc.v1.SessionsInfoR\bsessions\"|\n" +
+	"\fSessionsInfo\x12\x12\n" +
+	"\x04open\x18\x01 \x01(\x03R\x04open\x12\x12\n" +
+	"\x04lost\x18\x02 \x01(\x03R\x04lost\x12\x18\n" +
+	"\arunning\x18\x03 \x01(\x03R\arunning\x12\x12\n" +
+	"\x04kept\x18\x04 \x01(\x03R\x04kept\x12\x16\n" +
+	"\x06credit\x18\x05 \x01(\x03R\x06credit\"\xd4\x01\n" +
 	"\n" +
 	"PolicyInfo\x12\x17\n" +
 	"\adry_run\x18\x01 \x01(\bR\x06dryRun\x120\n" +
@@ -1178,48 +1276,50 @@ func file_oslorpc_v1_introspection_proto_rawDescGZIP() []byte {
 }
 
 var file_oslorpc_v1_introspection_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_oslorpc_v1_introspection_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_oslorpc_v1_introspection_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_oslorpc_v1_introspection_proto_goTypes = []any{
 	(State)(0),                    // 0: oslorpc.v1.State
 	(*PingRequest)(nil),           // 1: oslorpc.v1.PingRequest
 	(*PingResponse)(nil),          // 2: oslorpc.v1.PingResponse
 	(*GetInfoRequest)(nil),        // 3: oslorpc.v1.GetInfoRequest
 	(*GetInfoResponse)(nil),       // 4: oslorpc.v1.GetInfoResponse
-	(*PolicyInfo)(nil),            // 5: oslorpc.v1.PolicyInfo
-	(*RuleInfo)(nil),              // 6: oslorpc.v1.RuleInfo
-	(*LimitInfo)(nil),             // 7: oslorpc.v1.LimitInfo
-	(*ServerInfo)(nil),            // 8: oslorpc.v1.ServerInfo
-	(*RequestCount)(nil),          // 9: oslorpc.v1.RequestCount
-	(*EndpointInfo)(nil),          // 10: oslorpc.v1.EndpointInfo
-	(*MethodInfo)(nil),            // 11: oslorpc.v1.MethodInfo
-	(*ArgumentInfo)(nil),          // 12: oslorpc.v1.ArgumentInfo
-	(*durationpb.Duration)(nil),   // 13: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*SessionsInfo)(nil),          // 5: oslorpc.v1.SessionsInfo
+	(*PolicyInfo)(nil),            // 6: oslorpc.v1.PolicyInfo
+	(*RuleInfo)(nil),              // 7: oslorpc.v1.RuleInfo
+	(*LimitInfo)(nil),             // 8: oslorpc.v1.LimitInfo
+	(*ServerInfo)(nil),            // 9: oslorpc.v1.ServerInfo
+	(*RequestCount)(nil),          // 10: oslorpc.v1.RequestCount
+	(*EndpointInfo)(nil),          // 11: oslorpc.v1.EndpointInfo
+	(*MethodInfo)(nil),            // 12: oslorpc.v1.MethodInfo
+	(*ArgumentInfo)(nil),          // 13: oslorpc.v1.ArgumentInfo
+	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 }
 var file_oslorpc_v1_introspection_proto_depIdxs = []int32{
-	13, // 0: oslorpc.v1.GetInfoResponse.uptime:type_name -> google.protobuf.Duration
-	8,  // 1: oslorpc.v1.GetInfoResponse.servers:type_name -> oslorpc.v1.ServerInfo
-	5,  // 2: oslorpc.v1.GetInfoResponse.policy:type_name -> oslorpc.v1.PolicyInfo
-	7,  // 3: oslorpc.v1.GetInfoResponse.limits:type_name -> oslorpc.v1.LimitInfo
-	14, // 4: oslorpc.v1.PolicyInfo.since:type_name -> google.protobuf.Timestamp
-	6,  // 5: oslorpc.v1.PolicyInfo.rules:type_name -> oslorpc.v1.RuleInfo
-	0,  // 6: oslorpc.v1.ServerInfo.state:type_name -> oslorpc.v1.State
-	10, // 7: oslorpc.v1.ServerInfo.endpoints:type_name -> oslorpc.v1.EndpointInfo
-	9,  // 8: oslorpc.v1.ServerInfo.requests:type_name -> oslorpc.v1.RequestCount
-	14, // 9: oslorpc.v1.RequestCount.first_seen:type_name -> google.protobuf.Timestamp
-	14, // 10: oslorpc.v1.RequestCount.last_seen:type_name -> google.protobuf.Timestamp
-	11, // 11: oslorpc.v1.EndpointInfo.methods:type_name -> oslorpc.v1.MethodInfo
-	11, // 12: oslorpc.v1.EndpointInfo.fallback:type_name -> oslorpc.v1.MethodInfo
-	12, // 13: oslorpc.v1.MethodInfo.arguments:type_name -> oslorpc.v1.ArgumentInfo
-	1,  // 14: oslorpc.v1.IntrospectionService.Ping:input_type -> oslorpc.v1.PingRequest
-	3,  // 15: oslorpc.v1.IntrospectionService.GetInfo:input_type -> oslorpc.v1.GetInfoRequest
-	2,  // 16: oslorpc.v1.IntrospectionService.Ping:output_type -> oslorpc.v1.PingResponse
-	4,  // 17: oslorpc.v1.IntrospectionService.GetInfo:output_type -> oslorpc.v1.GetInfoResponse
-	16, // [16:18] is the sub-list for method output_type
-	14, // [14:16] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	14, // 0: oslorpc.v1.GetInfoResponse.uptime:type_name -> google.protobuf.Duration
+	9,  // 1: oslorpc.v1.GetInfoResponse.servers:type_name -> oslorpc.v1.ServerInfo
+	6,  // 2: oslorpc.v1.GetInfoResponse.policy:type_name -> oslorpc.v1.PolicyInfo
+	8,  // 3: oslorpc.v1.GetInfoResponse.limits:type_name -> oslorpc.v1.LimitInfo
+	5,  // 4: oslorpc.v1.GetInfoResponse.sessions:type_name -> oslorpc.v1.SessionsInfo
+	15, // 5: oslorpc.v1.PolicyInfo.since:type_name -> google.protobuf.Timestamp
+	7,  // 6: oslorpc.v1.PolicyInfo.rules:type_name -> oslorpc.v1.RuleInfo
+	0,  // 7: oslorpc.v1.ServerInfo.state:type_name -> oslorpc.v1.State
+	11, // 8: oslorpc.v1.ServerInfo.endpoints:type_name -> oslorpc.v1.EndpointInfo
+	10, // 9: oslorpc.v1.ServerInfo.requests:type_name -> oslorpc.v1.RequestCount
+	15, // 10: oslorpc.v1.RequestCount.first_seen:type_name -> google.protobuf.Timestamp
+	15, // 11: oslorpc.v1.RequestCount.last_seen:type_name -> google.protobuf.Timestamp
+	12, // 12: oslorpc.v1.EndpointInfo.methods:type_name -> oslorpc.v1.MethodInfo
+	12, // 13: oslorpc.v1.EndpointInfo.fallback:type_name -> oslorpc.v1.MethodInfo
+	13, // 14: oslorpc.v1.MethodInfo.arguments:type_name -> oslorpc.v1.ArgumentInfo
+	1,  // 15: oslorpc.v1.IntrospectionService.Ping:input_type -> oslorpc.v1.PingRequest
+	3,  // 16: oslorpc.v1.IntrospectionService.GetInfo:input_type -> oslorpc.v1.GetInfoRequest
+	2,  // 17: oslorpc.v1.IntrospectionService.Ping:output_type -> oslorpc.v1.PingResponse
+	4,  // 18: oslorpc.v1.IntrospectionService.GetInfo:output_type -> oslorpc.v1.GetInfoResponse
+	17, // [17:19] is the sub-list for method output_type
+	15, // [15:17] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_oslorpc_v1_introspection_proto_init() }
@@ -1234,7 +1334,7 @@ func file_oslorpc_v1_introspection_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oslorpc_v1_introspection_proto_rawDesc), len(file_oslorpc_v1_introspection_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -43,7 +43,7 @@ class GetInfoRequest(_message.Message):
     def __init__(self, topic: _Optional[str] = ..., requests: bool = ...) -> None: ...
 
 class GetInfoResponse(_message.Message):
-    __slots__ = ("boot_id", "process_id", "build", "uptime", "servers", "policy", "limits")
+    __slots__ = ("boot_id", "process_id", "build", "uptime", "servers", "policy", "limits", "sessions")
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     PROCESS_ID_FIELD_NUMBER: _ClassVar[int]
     BUILD_FIELD_NUMBER: _ClassVar[int]
@@ -51,6 +51,7 @@ class GetInfoResponse(_message.Message):
     SERVERS_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
+    SESSIONS_FIELD_NUMBER: _ClassVar[int]
     boot_id: str
     process_id: int
     build: str
@@ -58,7 +59,22 @@ class GetInfoResponse(_message.Message):
     servers: _containers.RepeatedCompositeFieldContainer[ServerInfo]
     policy: PolicyInfo
     limits: _containers.RepeatedCompositeFieldContainer[LimitInfo]
-    def __init__(self, boot_id: _Optional[str] = ..., process_id: _Optional[int] = ..., build: _Optional[str] = ..., uptime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., servers: _Optional[_Iterable[_Union[ServerInfo, _Mapping]]] = ..., policy: _Optional[_Union[PolicyInfo, _Mapping]] = ..., limits: _Optional[_Iterable[_Union[LimitInfo, _Mapping]]] = ...) -> None: ...
+    sessions: SessionsInfo
+    def __init__(self, boot_id: _Optional[str] = ..., process_id: _Optional[int] = ..., build: _Optional[str] = ..., uptime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., servers: _Optional[_Iterable[_Union[ServerInfo, _Mapping]]] = ..., policy: _Optional[_Union[PolicyInfo, _Mapping]] = ..., limits: _Optional[_Iterable[_Union[LimitInfo, _Mapping]]] = ..., sessions: _Optional[_Union[SessionsInfo, _Mapping]] = ...) -> None: ...
+
+class SessionsInfo(_message.Message):
+    __slots__ = ("open", "lost", "running", "kept", "credit")
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    RUNNING_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_FIELD_NUMBER: _ClassVar[int]
+    open: int
+    lost: int
+    running: int
+    kept: int
+    credit: int
+    def __init__(self, open: _Optional[int] = ..., lost: _Optional[int] = ..., running: _Optional[int] = ..., kept: _Optional[int] = ..., credit: _Optional[int] = ...) -> None: ...
 
 class PolicyInfo(_message.Message):
     __slots__ = ("dry_run", "since", "rules", "denied", "would_deny", "problem")
