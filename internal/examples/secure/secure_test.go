@@ -48,7 +48,7 @@ func TestDocument(t *testing.T) {
 		}
 		session.
 			Replace("$PWD/.bin", filepath.Dir(programtest.Path("oslorpc"))).
-			Replace("local:///tmp/oslorpc-fleet", "'"+url+"'").
+			Replace(`"local://$PWD/registry"`, "'"+url+"'").
 			Run(t, dir, url, varying)
 	})
 }
