@@ -6,9 +6,11 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/reflection/grpc_reflection_v1"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -120,6 +122,7 @@ func headers(t *testing.T, f *fleet) int {
 	ctx := metadata.NewOutgoingContext(soon(t), forged())
 	for name, send := range forms {
 		m := message("transfer")
+		m.Target.Exchange, m.Target.Server = new("openstack"), new("payments-1") // as the headers say
 		m.Metadata = map[string]string{"oslorpc-identity": clerk, "authorization": "Bearer " + clerk, "user-agent": clerk, ":authority": clerk}
 		wantDenied(t, name, send(ctx, conn, m))
 		n++
@@ -138,14 +141,23 @@ func headers(t *testing.T, f *fleet) int {
 	return n
 }
 
-// envelopeAgainstHeaders: the envelope alone counts.
+// envelopeAgainstHeaders: the gate and the server read the envelope alone. A message whose headers
+// contradict it is refused before both.
 func envelopeAgainstHeaders(t *testing.T, f *fleet) int {
 	conn := f.dial(t, "payments-1")
 	allowed := metadata.NewOutgoingContext(soon(t), metadata.Pairs("oslorpc-topic", "payments", "oslorpc-method", "quote"))
 	wantDenied(t, "a denied envelope with headers that are allowed", forms["Call"](allowed, conn, message("transfer")))
-	denied := metadata.NewOutgoingContext(soon(t), metadata.Pairs("oslorpc-topic", "team-7", "oslorpc-method", "transfer"))
+	denied := metadata.NewOutgoingContext(soon(t), metadata.Pairs("oslorpc-topic", "payments", "oslorpc-method", "transfer"))
 	if err := forms["Call"](denied, conn, message("quote")); err != nil {
-		t.Errorf("an allowed envelope with other headers: %v", err)
+		t.Errorf("an allowed envelope with another method in the headers: %v", err)
+	}
+	for name, send := range forms {
+		for _, method := range []string{"quote", "transfer"} {
+			other := metadata.NewOutgoingContext(soon(t), metadata.Pairs("oslorpc-topic", "team-7"))
+			if err := send(other, conn, message(method)); status.Code(err) != codes.InvalidArgument {
+				t.Errorf("%s, %s, with another topic in the headers: got %v", name, method, err)
+			}
+		}
 	}
 	return 1
 }
