@@ -61,6 +61,7 @@ test-go: $(BIN)/consul $(BIN)/.tools ## Run the tests of Go, with a real Consul 
 		code=0; \
 		$(GO) test -json -timeout 10m ./$(WITHOUT_RACE) || code=$$?; \
 		$(GO) test -json -race -timeout 10m $$($(GO) list ./... | grep -v "/$(WITHOUT_RACE)$$") || code=$$?; \
+		(cd internal/bench/nats && $(GO) test -json .) || code=$$?; \
 		exit $$code'
 
 .PHONY: attack
@@ -100,8 +101,12 @@ conformance: ## Run oslo.messaging's own cases, and list where oslorpc differs o
 	@$(GO) run ./internal/conformance/report
 
 .PHONY: bench
-bench: ## Compare with plain gRPC: lines of `name median q1 q3`
+bench: bench-nats ## Compare with plain gRPC: lines of `name median q1 q3`; then both carriers with it and with NATS micro
 	@$(GO) run ./internal/bench
+
+.PHONY: bench-nats
+bench-nats: ## Compare both carriers with plain gRPC and with NATS micro, which is in a module of its own
+	@cd internal/bench/nats && $(GO) run .
 
 .PHONY: bench-python
 bench-python: $(VENV)/.installed ## Compare calls of the Python package with raw grpcio's

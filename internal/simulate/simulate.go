@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -131,7 +132,11 @@ func each(nodes []*node, do func(*node) error) error {
 		})
 	}
 	running.Wait()
-	return errors.Join(errs...)
+	failed := slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if len(failed) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of %d nodes failed, the first with: %w", len(failed), len(nodes), failed[0])
 }
 
 // connect has each hub reach each agent, and each agent a hub.
@@ -155,7 +160,7 @@ func (s *simulation) reach(ctx context.Context, hub *node) error {
 		case len(report.Accepted) == len(s.agents):
 			return nil
 		case ctx.Err() != nil:
-			return fmt.Errorf("%d of %d agents accepted, %d failed: %w", len(report.Accepted), len(s.agents), len(report.Failed), report.Err())
+			return fmt.Errorf("%d of %d agents accepted, %d failed: %w", len(report.Accepted), len(s.agents), len(report.Failed), ctx.Err())
 		}
 		s.again.Add(int64(len(s.agents) - len(report.Accepted)))
 	}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// bulkCallers call with 16 MiB beside the small calls.
+	bulkCallers = 4
+	// tailRounds is how many rounds the small calls of a tail come from.
+	tailRounds = 15
+	// idleServers are connected to and left alone.
+	idleServers = 200
+)
+
+// tails prints how long a small call takes at most, 99 times out of 100, alone and beside large
+// ones.
+func tails(ctx context.Context, out io.Writer, length time.Duration) (err error) {
+	sides, err := openSides(ctx, 1)
+	defer func() {
+		for _, s := range sides {
+			err = errors.Join(err, s.close())
+		}
+	}()
+	if err != nil {
+		return err
+	}
+	alone, beside := make([][]time.Duration, len(sides)), make([][]time.Duration, len(sides))
+	for range tailRounds {
+		for i, s := range sides {
+			if s.bulk == nil {
+				continue
+			}
+			if err := timed(ctx, s.call, length, &alone[i]); err != nil {
+				return err
+			}
+			if err := s.amid(ctx, func() error { return timed(ctx, s.call, length, &beside[i]) }); err != nil {
+				return err
+			}
+		}
+	}
+	for i, s := range sides {
+		if s.bulk != nil {
+			a, b := p99(alone[i]), p99(beside[i])
+			fmt.Fprintf(out, "p99          %-8s %9.1f us alone, %9.1f us beside %d callers of 16 MiB: %.1f times\n", s.name, us(a), us(b), bulkCallers, us(b)/us(a))
+		}
+	}
+	return nil
+}
+
+// amid runs do while callers of 16 MiB call.
+func (s *side) amid(ctx context.Context, do func() error) error {
+	over := make(chan struct{})
+	errs := make([]error, bulkCallers)
+	var calling sync.WaitGroup
+	for i := range bulkCallers {
+		calling.Go(func() {
+			for errs[i] == nil {
+				select {
+				case <-over:
+					return
+				default:
+					errs[i] = s.bulk(ctx)
+				}
+			}
+		})
+	}
+	err := do()
+	close(over)
+	calling.Wait()
+	return errors.Join(err, errors.Join(errs...))
+}
+
+// timed calls for a while and appends how long each call took.
+func timed(ctx context.Context, call func(context.Context) error, length time.Duration, to *[]time.Duration) error {
+	for begun := time.Now(); time.Since(begun) < length; {
+		before := time.Now()
+		if err := call(ctx); err != nil {
+			return err
+		}
+		*to = append(*to, time.Since(before))
+	}
+	return nil
+}
+
+func p99(times []time.Duration) time.Duration {
+	slices.Sort(times)
+	return times[len(times)*99/100]
+}
+
+func us(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// idle prints what a connection that is not used takes, both ends together.
+func idle(ctx context.Context, out io.Writer, _ time.Duration) error {
+	for _, carrier := range []string{"unary", "session"} {
+		few, err := held(ctx, carrier, 1)
+		if err != nil {
+			return err
+		}
+		many, err := held(ctx, carrier, 1+idleServers)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(out, "idle         %-8s %9d bytes for each peer, both ends and the server that it has\n", carrier, (many-few)/idleServers)
+	}
+	return nil
+}
+
+// held returns how much is in use when there are so many servers, all of them connected to.
+func held(ctx context.Context, carrier string, servers int) (bytes int64, err error) {
+	s, err := openOurs(ctx, carrier, servers)
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err != nil {
+		return 0, err
+	}
+	runtime.GC()
+	runtime.GC() // the first one empties pools
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc + m.StackInuse), nil //nolint:gosec // It fits.
+}
