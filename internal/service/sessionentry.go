@@ -24,8 +24,8 @@ type entry struct {
 	in      incoming
 	session *session
 	on      *attachment     // that it came by
-	ctx     context.Context //nolint:containedctx // It ends with the message.
-	cancel  context.CancelFunc
+	ctx     *messageContext // it ends with the message
+	life    messageContext
 
 	decoded  []func() // gives back what the message takes as values
 	answer   func()   // gives back what the result takes; nil for nothing
@@ -53,13 +53,15 @@ func (e *entry) begin() {
 		md, _ := metadata.FromIncomingContext(ctx)
 		ctx = metadata.NewIncomingContext(ctx, metadata.Join(md, m.Headers))
 	}
+	e.ctx, e.life.Context = &e.life, ctx
 	if m.Timeout > 0 {
-		e.ctx, e.cancel = context.WithTimeout(ctx, m.Timeout)
-	} else {
-		e.ctx, e.cancel = context.WithCancel(ctx)
+		e.life.deadline = time.Now().Add(m.Timeout)
 	}
 	go e.run()
 }
+
+// cancel ends the context of the message.
+func (e *entry) cancel() { e.life.end(context.Canceled) }
 
 // run runs the message and finishes it. It does not return if the method ends this goroutine.
 func (e *entry) run() {

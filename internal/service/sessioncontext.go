@@ -1,0 +1,81 @@
+package service
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// messageContext is the context of a message of a session. Most methods never wait for its end, so
+// the channel, and the timer of the deadline, are made for the first that does.
+type messageContext struct {
+	context.Context //nolint:containedctx // It has the values.
+
+	deadline time.Time // zero for none
+
+	mu    sync.Mutex // guards what follows
+	done  chan struct{}
+	timer *time.Timer
+	err   error
+}
+
+// Deadline returns when the context ends by itself.
+func (c *messageContext) Deadline() (deadline time.Time, ok bool) {
+	return c.deadline, !c.deadline.IsZero()
+}
+
+// Done returns a channel that is closed at the end.
+func (c *messageContext) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.done != nil {
+		return c.done
+	}
+	c.done = make(chan struct{})
+	switch {
+	case c.err != nil:
+		close(c.done)
+	case !c.deadline.IsZero():
+		c.timer = time.AfterFunc(time.Until(c.deadline), func() { c.end(context.DeadlineExceeded) })
+	}
+	return c.done
+}
+
+// Err returns why the context ended, nil if it has not.
+func (c *messageContext) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err == nil && !c.deadline.IsZero() && !time.Now().Before(c.deadline) {
+		c.endLocked(context.DeadlineExceeded)
+	}
+	return c.err
+}
+
+// Value returns a value of the stream. Package context asks with a pointer to a number for the end
+// of the context that it made: the end of the stream is none of a message.
+func (c *messageContext) Value(key any) any {
+	if _, ok := key.(*int); ok {
+		return nil
+	}
+	return c.Context.Value(key)
+}
+
+// end ends the context, unless it has ended.
+func (c *messageContext) end(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.endLocked(err)
+}
+
+func (c *messageContext) endLocked(err error) {
+	if c.err != nil {
+		return
+	}
+	c.err = err
+	if c.done != nil {
+		close(c.done)
+	}
+	if c.timer != nil {
+		c.timer.Stop()
+	}
+}
