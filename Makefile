@@ -64,6 +64,10 @@ test-go: $(BIN)/consul $(BIN)/.tools ## Run the tests of Go, with a real Consul 
 		(cd internal/bench/nats && $(GO) test -json .) || code=$$?; \
 		exit $$code'
 
+.PHONY: test-session
+test-session: ## Run the tests of clients and servers with sessions, in place of an RPC for each message
+	@OSLORPC_CARRIER=session $(GO) test -count=1 ./pkg/... ./internal/interception ./internal/cuts
+
 .PHONY: attack
 attack: ## Attack servers with a memory budget, and check how long others wait; needs an idle machine
 	@OSLORPC_TEST_TIMES=1 $(GO) test -count=1 -v ./internal/attack

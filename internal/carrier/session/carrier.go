@@ -188,7 +188,7 @@ const (
 	maxBody = 32 << 10
 	// returnTime is how long a message waits for the session of a process that had one, while
 	// another stream is opened: in a session, its outcome can be asked for.
-	returnTime = time.Second
+	returnTime = 3 * time.Second
 )
 
 // Connect implements [carrier.Link].
