@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from oslorpc.endpoint import expose
     from oslorpc.errors import Error, Kind, RemoteError, kind_of, safe_to_retry
     from oslorpc.fanout import Outcome, Reply, Report
+    from oslorpc.interceptor import Interceptor, Message, Peer
     from oslorpc.server import Server
     from oslorpc.target import Target
     from oslorpc.transport import Transport, open
@@ -24,9 +25,12 @@ __all__ = [
     "Error",
     "Implementation",
     "Instance",
+    "Interceptor",
     "Items",
     "Kind",
+    "Message",
     "Outcome",
+    "Peer",
     "RemoteError",
     "Reply",
     "Report",
@@ -48,6 +52,7 @@ _MODULES = {
     "oslorpc.endpoint": ("expose",),
     "oslorpc.errors": ("Error", "Kind", "RemoteError", "kind_of", "safe_to_retry"),
     "oslorpc.fanout": ("Outcome", "Reply", "Report"),
+    "oslorpc.interceptor": ("Interceptor", "Message", "Peer"),
     "oslorpc.server": ("Server",),
     "oslorpc.target": ("Target",),
     "oslorpc.transport": ("Transport", "open"),

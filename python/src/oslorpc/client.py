@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 import grpc
 
 from oslorpc import delivery, errors, frame
+from oslorpc.around import Sending, unsent
 from oslorpc.clientcore import (
     ASK_TIMEOUT,
     CALL_TIMEOUT,
@@ -44,7 +46,9 @@ class Client(ClientCore[TransportCore]):
         if self.target.fanout:
             self.fanout(ctxt, method, **kwargs)
             return
-        self._deliver(self._operation(method, ctxt, kwargs, CAST_TIMEOUT), self._send_cast)
+        op = self._operation(method, ctxt, kwargs, CAST_TIMEOUT)
+        op.delivery = "cast"
+        self._deliver(op, self._send_cast)
 
     def multicall(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Items:
         """Have one server run a method, and iterate over its results as they come.
@@ -53,28 +57,66 @@ class Client(ClientCore[TransportCore]):
         """
         op = self._operation(method, ctxt, kwargs, CALL_TIMEOUT)
         self._check_one()
-        items: Items = self._deliver(op, self._send_multicall)
-        return items
+        op.delivery = "multicall"
+        failure: Exception = unsent()
+        with contextlib.ExitStack() as stack:
+            send = self._within(op, self._send_multicall, stack)
+            try:
+                items: Items = self._offer(op, send)
+            except Exception as e:
+                failure = e
+                raise
+            items.around = stack.pop_all()
+            return items
+        raise failure
 
     def fanout(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Report:
         """Have every server accept a message, and return a report on each."""
         op = self._everyone()._operation(method, ctxt, kwargs, CAST_TIMEOUT)
-        to = self._audience(op)
-        with concurrent.futures.ThreadPoolExecutor(min(len(to.reached), _AT_ONCE) or 1) as pool:
-            ends = list(pool.map(lambda e: self._one(op, to, e, self._send_cast), to.reached))
-        return to.report(ends)
+        op.delivery = "fanout"
+        send: Any = None
+        with contextlib.ExitStack() as stack:
+            send = self._within(op, self._send_cast, stack, copies=True)
+            to = self._audience(op)
+            with concurrent.futures.ThreadPoolExecutor(min(len(to.reached), _AT_ONCE) or 1) as pool:
+                ends = list(pool.map(lambda e: self._one(op, to, e, send), to.reached))
+            return to.report(ends)
+        if send is None:
+            raise unsent()
+        return Report(())
 
     def gather(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Iterator[Reply]:
         """Have every server run a method, and iterate over their replies as they come: each server once."""
         op = self._everyone()._operation(method, ctxt, kwargs, CALL_TIMEOUT)
-        to = self._audience(op)
-        pool = concurrent.futures.ThreadPoolExecutor(min(len(to.reached), _AT_ONCE) or 1)
-        send = self._send_monitored if op.plan.monitor else self._send_call
-        futures = [pool.submit(self._one, op, to, e, send) for e in to.reached]
-        pool.shutdown(wait=False)
-        return self._replies(to, futures)
+        op.delivery = "gather"
+        send: Any = None
+        with contextlib.ExitStack() as stack:
+            send = self._within(op, self._send_monitored if op.plan.monitor else self._send_call, stack, copies=True)
+            to = self._audience(op)
+            pool = concurrent.futures.ThreadPoolExecutor(min(len(to.reached), _AT_ONCE) or 1)
+            futures = [pool.submit(self._one, op, to, e, send) for e in to.reached]
+            pool.shutdown(wait=False)
+            return self._replies(to, futures, stack.pop_all())
+        if send is None:
+            raise unsent()
+        return iter(())
 
-    def _replies(self, to: Audience, futures: list[concurrent.futures.Future[Delivered]]) -> Iterator[Reply]:
+    def _within(self, op: Operation, send: Any, stack: contextlib.ExitStack, copies: bool = False) -> Any:
+        """Enter the interceptors around a message, and return what sends with those around each attempt."""
+        t = self._transport
+        if not t.points.client:
+            return send
+        sending = Sending(t.points, op, t.caller, t.exchange)
+        sending.enter(stack)
+        return sending.blocking(send, copies)
+
+    def _replies(
+        self, to: Audience, futures: list[concurrent.futures.Future[Delivered]], around: contextlib.ExitStack
+    ) -> Iterator[Reply]:
+        with around:
+            yield from self._come(to, futures)
+
+    def _come(self, to: Audience, futures: list[concurrent.futures.Future[Delivered]]) -> Iterator[Reply]:
         try:
             yield from to.others(self._transport.exceptions)
             for future in concurrent.futures.as_completed(futures):
@@ -102,6 +144,18 @@ class Client(ClientCore[TransportCore]):
             raise delivery.about(e, op) from None
 
     def _deliver(self, op: Operation, send: Any) -> Any:
+        """Deliver a message to one server, through the interceptors."""
+        if not self._transport.points.client:
+            return self._offer(op, send)
+        sending: Any = None
+        with contextlib.ExitStack() as stack:
+            sending = self._within(op, send, stack)
+            return self._offer(op, sending)
+        if sending is None:
+            raise unsent()
+        return None
+
+    def _offer(self, op: Operation, send: Any) -> Any:
         """Send to the instance that is usual, and else do what the rules of delivery ask for."""
         first: tuple[Entry, Error] | None = None
         entry = delivery.usual(op)
@@ -250,6 +304,7 @@ class Items:
         self._client, self._op, self._entry, self._stream = client, op, e, stream
         self._timeout = client.options.timeout or CALL_TIMEOUT
         self._next: list[Any] = []
+        self.around = contextlib.ExitStack()  # the interceptors of the client
         self._replied = False
         self._ended = False
         self._end: Error | None = None
@@ -272,8 +327,11 @@ class Items:
                 self._end = self._about(e)
         if self._next:
             return self._next.pop()
-        if self._end is not None:
-            raise errors.raised(self._end, self._client._transport.exceptions)
+        around, self.around = self.around, contextlib.ExitStack()
+        with around:
+            if self._end is not None:
+                raise errors.raised(self._end, self._client._transport.exceptions)
+        self._end = None
         raise StopIteration
 
     def fetch(self, timeout: float) -> None:
@@ -307,6 +365,7 @@ class Items:
         """Break off: the method is canceled."""
         self._stream.cancel()
         self._finish()
+        self.around.close()
 
     def __del__(self) -> None:
         if not getattr(self, "_ended", True):

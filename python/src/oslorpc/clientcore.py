@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 import os
@@ -13,11 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Generic, Self, TypeVar
 
 from oslorpc import frame, payload
+from oslorpc.around import Points
 from oslorpc.connection import Pool
 from oslorpc.delivery import Message, Plan, ceiling
 from oslorpc.discovery.base import Instance, Registry
 from oslorpc.errors import Error, ExceptionTypes, Kind, invalid
 from oslorpc.fleet import Entry, Fleet, Topic
+from oslorpc.interceptor import Interceptor
 from oslorpc.security import Security
 from oslorpc.target import Target, check_name
 from oslorpc.url import Settings
@@ -52,7 +55,10 @@ class TransportCore:
         max_size: int,
         token: Callable[[], str] | None,
         tokens: Callable[[str], str] | None,
+        interceptors: Sequence[Interceptor],
+        threaded: bool,
     ) -> None:
+        self.points = Points(interceptors, threaded)
         self.settings = settings
         self.exchange = settings.exchange
         self.security = Security(settings.trust, token, tokens)
@@ -118,15 +124,27 @@ class Options:
 class Operation(Message):
     """One message, ready to be sent."""
 
-    __slots__ = ("context", "id", "kwargs")
+    __slots__ = ("context", "delivery", "head", "id", "kwargs")
 
     def __init__(self, plan: Plan, deadline: float, turn: int, id: str, kwargs: bytes, context: bytes) -> None:
         self.plan, self.deadline, self.turn = plan, deadline, turn
         self.id, self.kwargs, self.context = id, kwargs, context
+        self.head = plan.head
+        self.delivery = "call"
+
+    def carrying(self, metadata: Mapping[str, str]) -> Operation:
+        """Return the message with other metadata."""
+        if metadata == self.plan.metadata:
+            return self
+        op = copy.copy(self)
+        reserved = ("oslorpc-", "grpc-")
+        m = pb.Message(metadata={k.lower(): v for k, v in metadata.items() if not k.lower().startswith(reserved)})
+        op.head = self.plan.bare + m.SerializeToString()
+        return op
 
     def to(self, e: Entry) -> bytes:
         """Return the request with the message for an instance."""
-        return frame.request(self.plan.head, e.field, self.id, self.kwargs, self.context)
+        return frame.request(self.head, e.field, self.id, self.kwargs, self.context)
 
     def monitored(self, e: Entry, silence: float) -> bytes:
         """Return the request for a call that heartbeats accompany, so often that none is missed."""
@@ -248,11 +266,13 @@ class ClientCore(Generic[T]):
         if options.order_key is not None:
             check_name("order key", options.order_key)
             m.order_key = options.order_key
+        bare = m.SerializeToString()
         for name, value in options.metadata.items():
             m.metadata[name.lower()] = value
         plan = Plan(target, method, version, self._fleet.topic(m.target.exchange, m.target.topic))
         plan.retry, plan.fail_fast, plan.monitor = options.retry, options.fail_fast, options.call_monitor_timeout
-        plan.head = m.SerializeToString()
+        plan.bare, plan.head, plan.metadata = bare, m.SerializeToString(), dict(m.metadata)
+        plan.order_key = m.order_key
         if len(self._plans) < _PLANS:
             self._plans[method] = plan
         return plan

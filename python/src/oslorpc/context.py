@@ -5,7 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from oslorpc.around import Running
 
 
 class RequestContext(dict[str, Any]):
@@ -69,6 +72,7 @@ class Incoming:
 
     __slots__ = (
         "_event",
+        "around",
         "bounded",
         "caller",
         "canceled",
@@ -93,6 +97,7 @@ class Incoming:
         self.bounded = False  # the deadline is earlier than that of the RPC
         self.canceled = False
         self.on_cancel: Callable[[], object] | None = None
+        self.around: Running | None = None  # the interceptors around the method
         self._event: threading.Event | None = None
         self.ticket: Any = None  # its place in the queue, or its worker
 

@@ -29,7 +29,10 @@ _MIN_PAUSE, _MAX_PAUSE = 0.01, 1.0
 class Plan:
     """What all messages of a client for one method have in common. It is made once."""
 
-    __slots__ = ("fail_fast", "head", "memory", "method", "monitor", "namespace", "retry", "target", "topic", "version")
+    __slots__ = (
+        "bare", "fail_fast", "head", "memory", "metadata", "method", "monitor", "namespace", "order_key", "retry",
+        "target", "topic", "version",
+    )  # fmt: skip
 
     def __init__(self, target: Target, method: str, version: Version, topic: Topic) -> None:
         self.target, self.method, self.version, self.topic = target, method, version, topic
@@ -38,6 +41,9 @@ class Plan:
         self.fail_fast = False
         self.monitor: float | None = None
         self.head = b""  # the fields of the message that are always the same
+        self.bare = b""  # the same without metadata
+        self.metadata: dict[str, str] = {}
+        self.order_key = ""
         self.memory: tuple[int, list[list[Entry]]] = (-1, [])  # a state of the topic, and who may get it
 
 

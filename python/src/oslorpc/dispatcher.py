@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import time
 import traceback
@@ -106,11 +107,9 @@ class Dispatcher:
             if m.bounded and m.deadline is not None:  # gRPC itself cancels at the deadlines of RPCs
                 left = max(m.deadline - time.monotonic(), 0) + _LATE
                 late = asyncio.get_running_loop().call_later(left, m.cancel)
-            if not method.is_async:
-                result = await self._in_thread(m, method, ctxt, kwargs, emit)
-            else:
+            if method.is_async:
                 m.on_cancel = asyncio.current_task().cancel  # type: ignore[union-attr]
-                result = await (_stream(method, ctxt, kwargs, emit) if method.streaming else method.run(ctxt, **kwargs))
+            result = await self._run(m, method, ctxt, kwargs, emit)
             if self.forced and method.streaming:
                 raise _cut()
             return result
@@ -126,6 +125,8 @@ class Dispatcher:
                 raise Error(Kind.TIMEOUT, "the deadline passed while the method ran") from None
             raise
         except Exception as e:
+            if started and (verdict := self._intercepted(m, method, e)) is not None:
+                raise verdict from e
             if started and not getattr(e, "_of_payload", False):
                 raise self._failure(m, method, e) from e
             if not started and isinstance(e, Error) and e.safe_to_retry:
@@ -155,14 +156,47 @@ class Dispatcher:
         finally:
             m.on_cancel = None
 
+    def _intercepted(self, m: Incoming, method: Method, e: Exception) -> Error | None:
+        """Return the error if an exception is one of an interceptor, and not of the method."""
+        if m.around is None:
+            return None
+        if not m.around.ran:
+            method.started -= 1
+            self._window.forget(m.id)
+        return m.around.verdict(e)
+
+    def _run(
+        self, m: Incoming, method: Method, ctxt: RequestContext, kwargs: dict[str, Any], emit: Emit
+    ) -> Awaitable[Any]:
+        """Run the method with the interceptors around it."""
+        work = functools.partial(self._work, m, method, ctxt, kwargs, emit)
+        if m.around is None or (m.around.threaded and not method.is_async):
+            return work()
+        return m.around.on_loop(work)
+
+    def _work(
+        self, m: Incoming, method: Method, ctxt: RequestContext, kwargs: dict[str, Any], emit: Emit
+    ) -> Awaitable[Any]:
+        """Run the method itself, on the event loop or in a thread."""
+        if not method.is_async:
+            return self._in_thread(m, method, ctxt, kwargs, emit)
+        if method.streaming:
+            return _stream(method, ctxt, kwargs, emit)
+        result: Awaitable[Any] = method.run(ctxt, **kwargs)
+        return result
+
     async def _in_thread(
         self, m: Incoming, method: Method, ctxt: RequestContext, kwargs: dict[str, Any], emit: Emit
     ) -> Any:
+        work: Callable[[], Any]
         if method.streaming:
             loop = asyncio.get_running_loop()
-            job = self._workers.start(lambda: _iterate(method, ctxt, kwargs, emit, loop))
+            work = functools.partial(_iterate, method, ctxt, kwargs, emit, loop)
         else:
-            job = self._workers.start(lambda: method.run(ctxt, **kwargs))
+            work = functools.partial(method.run, ctxt, **kwargs)
+        if m.around is not None and m.around.threaded:
+            work = functools.partial(m.around.in_thread, work)
+        job = self._workers.start(work)
         try:
             return await job.future
         except asyncio.CancelledError:

@@ -164,7 +164,7 @@ class Host:
         self.core, self.grace = core, grace
         self._listen, self._advertise = listen, advertise
         self.boot_id = secrets.token_hex(8)
-        self.services = Services(core.exchange, self.boot_id, core.max_size)
+        self.services = Services(core.exchange, self.boot_id, core.max_size, core.points)
         self._server: grpc.aio.Server | None = None
         self._addr = ""
         self._count = 0

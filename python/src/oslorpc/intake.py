@@ -28,6 +28,7 @@ _HEADERS = {
     "oslorpc-id": lambda m: m.id,
     "oslorpc-order-key": lambda m: m.order_key,
 }
+_TRANSPORT = ("user-agent", "te", "content-type", "accept-encoding")  # headers of gRPC itself
 _MALFORMED = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
@@ -161,6 +162,15 @@ def metadata(m: pb.Message) -> dict[str, str]:
     """Return the metadata of a message without the names that are reserved."""
     own = ((k.lower(), v) for k, v in m.metadata.items())
     return {k: v for k, v in own if not k.startswith(("oslorpc-", "grpc-"))}
+
+
+def of_headers(headers: Iterable[tuple[str, Any]] | None) -> dict[str, str]:
+    """Return the metadata in the headers of an RPC: the text that programs gave, as those in Go do."""
+    return {
+        k: v
+        for k, v in headers or ()
+        if isinstance(v, str) and k not in _TRANSPORT and not k.startswith(("oslorpc-", "grpc-"))
+    }
 
 
 def content(part: str, p: Any) -> dict[str, Any]:

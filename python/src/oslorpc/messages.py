@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
+
+import grpc.aio
 
 from oslorpc import intake
 from oslorpc.context import Incoming
 from oslorpc.dispatcher import drop, written
 from oslorpc.endpoint import Method
+from oslorpc.interceptor import Message, Peer
+from oslorpc.target import Target
 from oslorpc.v1 import rpc_pb2 as pb
+
+_HEARTBEAT = pb.MonitoredCallResponse(heartbeat=pb.Heartbeat()).SerializeToString()
+Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class Caller:
@@ -58,6 +66,19 @@ class Taken(Incoming):
         """Return a result in the encoding of the arguments."""
         return written(value, self.as_value, self._most)
 
+    def seen(self, m: pb.Message, peer: Peer, delivery: str, exchange: str) -> Message:
+        """Return the message as interceptors see it."""
+        i, to = self.route.served.instance, m.target
+        target = Target(
+            topic=to.topic, exchange=to.exchange or exchange, namespace=to.namespace or None,
+            version=self.route.version, server=to.server or None,
+        )  # fmt: skip
+        monitored = delivery == "monitored"
+        return Message(
+            target, m.method, "call" if monitored else delivery, monitored, m.id, m.order_key, i.server, i.id,
+            caller=self.caller, peer=peer, metadata=dict(self.metadata),
+        )  # fmt: skip
+
     async def result(self) -> bytes:
         """Run it, and return its result, or its last item."""
         route = self.route
@@ -70,3 +91,29 @@ class Taken(Incoming):
 
         await route.served.dispatcher.run(self, route.method, emit)
         return last[0] if last else self.written(None)
+
+
+async def items(taken: Taken, context: Context) -> None:
+    """Stream what a method yields; of a plain method, its one result."""
+
+    async def emit(item: Any) -> None:
+        await context.write(taken.written(item))
+
+    route = taken.route
+    value = await route.served.dispatcher.run(taken, route.method, emit)
+    if not route.method.streaming:
+        await emit(value)
+
+
+async def heartbeats(taken: Taken, context: Context, interval: float) -> None:
+    """Answer with heartbeats until the result is there."""
+    task = asyncio.ensure_future(taken.result())
+    try:
+        while not (await asyncio.wait([task], timeout=interval))[0]:
+            await context.write(_HEARTBEAT)
+    except BaseException:
+        taken.cancel()
+        task.cancel()
+        raise
+    response = pb.MonitoredCallResponse(response=pb.CallResponse.FromString(task.result()))
+    await context.write(response.SerializeToString())

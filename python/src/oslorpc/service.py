@@ -14,14 +14,17 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from oslorpc import intake, status, wire
+from oslorpc.around import Points, Running, admit
 from oslorpc.connection import CALL, CAST, GET_INFO, MONITORED, MULTICALL, PING
 from oslorpc.dispatcher import ACTIVE
 from oslorpc.errors import Error, Kind
 from oslorpc.gate import Gate, identify
-from oslorpc.identity import Identity
+from oslorpc.identity import NOBODY, Identity
+from oslorpc.interceptor import Message, Peer
 from oslorpc.introspect import describe, describe_policy
-from oslorpc.messages import Caller, Route, Taken
+from oslorpc.messages import Caller, Route, Taken, heartbeats, items
 from oslorpc.policy import Query
+from oslorpc.target import Target
 from oslorpc.token import Verifier
 from oslorpc.v1 import introspection_pb2 as introspection
 from oslorpc.v1 import rpc_pb2 as pb
@@ -30,7 +33,6 @@ from oslorpc.v1 import target_pb2
 _MESSAGES = "/oslorpc.v1.RPCService/"
 _USUAL = ("user-agent", "te", "grpc-accept-encoding", "accept-encoding")  # headers that are the same in all RPCs
 _REMEMBERED = 1024
-_HEARTBEAT = pb.MonitoredCallResponse(heartbeat=pb.Heartbeat()).SerializeToString()
 _parse = pb.CallRequest.FromString
 _HEALTH = "/grpc.health.v1.Health/"
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -39,7 +41,8 @@ Context = grpc.aio.ServicerContext[Any, Any]
 class Services(grpc.GenericRpcHandler):
     """Answers the services of the contract and health, and refuses everything else in its words."""
 
-    def __init__(self, exchange: str, boot_id: str, max_size: int) -> None:
+    def __init__(self, exchange: str, boot_id: str, max_size: int, points: Points) -> None:
+        self.points = points
         self.exchange, self.boot_id, self.max_size = exchange, boot_id, max_size
         self.servers: list[intake.Served] = []
         self.began = time.monotonic()
@@ -97,7 +100,7 @@ class Services(grpc.GenericRpcHandler):
         async def call(body: bytes, context: Context) -> Any:
             taken: Taken | None = None
             try:
-                taken = self._take(body, context, caller, "call")
+                taken = await self._take(body, context, caller, "call")
                 return await taken.result()
             except Error as e:
                 await self._refuse(context, e, body, taken)
@@ -106,7 +109,7 @@ class Services(grpc.GenericRpcHandler):
 
         async def cast(body: bytes, context: Context) -> Any:
             try:
-                taken = self._take(body, context, caller, "cast")
+                taken = await self._take(body, context, caller, "cast")
                 taken.route.served.dispatcher.cast(taken, taken.route.method)
                 return b""
             except Error as e:
@@ -121,7 +124,7 @@ class Services(grpc.GenericRpcHandler):
         ) -> None:
             taken: Taken | None = None
             try:
-                taken = self._take(body, context, caller, delivery)
+                taken = await self._take(body, context, caller, delivery)
                 await context.send_initial_metadata((("oslorpc-taken", "1"),))
                 await work(taken, context)
             except Error as e:
@@ -130,14 +133,14 @@ class Services(grpc.GenericRpcHandler):
                 self.last = time.monotonic()
 
         async def multicall(body: bytes, context: Context) -> None:
-            await stream(body, context, "multicall", _items)
+            await stream(body, context, "multicall", items)
 
         async def monitored(body: bytes, context: Context) -> None:
             request = pb.MonitoredCallRequest.FromString(body)
             interval = 1.0
             if request.HasField("heartbeat_interval"):
                 interval = max(intake.seconds(request.heartbeat_interval), 0.01)
-            await stream(body, context, "call", lambda taken, context: _heartbeats(taken, context, interval))
+            await stream(body, context, "monitored", lambda taken, context: heartbeats(taken, context, interval))
 
         return {
             CALL: grpc.unary_unary_rpc_method_handler(call),
@@ -146,15 +149,16 @@ class Services(grpc.GenericRpcHandler):
             MONITORED: grpc.unary_stream_rpc_method_handler(monitored),
         }
 
-    def _take(self, body: bytes, context: Context, caller: Caller, delivery: str) -> Taken:
+    async def _take(self, body: bytes, context: Context, caller: Caller, delivery: str) -> Taken:
         """Take a message in, or raise why it is not taken."""
         now = self.last = time.monotonic()
         m = _read(body).message
         key = m.target.SerializeToString(), m.method, m.instance_id
         missed, bounded, order_key = m.HasField("missed"), m.HasField("remaining"), m.order_key
         route = self._routes.get(key)
+        identity = NOBODY
         if self.gate is not None or self.verifier is not None:
-            self._ask(m, context, caller, delivery)
+            identity = self._ask(m, context, caller, "call" if delivery == "monitored" else delivery)
         if route is None:
             route = self._route(body, m, caller)
             if len(self._routes) < _REMEMBERED and not route.served.shared:
@@ -166,8 +170,12 @@ class Services(grpc.GenericRpcHandler):
         taken.order_key = order_key
         if m.metadata:
             taken.metadata = intake.metadata(m)
+            if self.verifier is not None:
+                taken.metadata.pop("authorization", None)
         if delivery != "cast":
             taken.expect(now, context.time_remaining(), intake.seconds(m.remaining) if bounded else None)
+        if self.points.accept or self.points.run:
+            await self._intercept(m, taken, context, identity, delivery)
         if missed and served.missed is not None:
             served.missed(f"a message failed {intake.seconds(m.missed):g} s ago")
         row = route.rows.get(caller.name)
@@ -188,11 +196,11 @@ class Services(grpc.GenericRpcHandler):
             return proved
         return self.verifier.identify(proved, context.invocation_metadata(), context.peer())
 
-    def _ask(self, m: pb.Message, context: Context, caller: Caller, delivery: str) -> None:
+    def _ask(self, m: pb.Message, context: Context, caller: Caller, delivery: str) -> Identity:
         """Refuse a message that the policy denies, whether its server and its method are there or not."""
         identity = self._identify(context)
         if self.gate is None:
-            return
+            return identity
         served = None
         with contextlib.suppress(Error):
             served = intake.find(self.servers, m, self.exchange, self.boot_id)
@@ -200,6 +208,28 @@ class Services(grpc.GenericRpcHandler):
         to = m.target
         q = Query(identity.names, to.exchange or self.exchange, to.topic, to.namespace, server, m.method, delivery)
         self.gate.check(q, identity, context.peer(), caller.name)
+        return identity
+
+    async def _intercept(
+        self, m: pb.Message, taken: Taken, context: Context, identity: Identity, delivery: str
+    ) -> None:
+        """Have the interceptors accept a message, or raise their refusal."""
+        identity = identity if identity.names else identify(context)
+        seen = taken.seen(m, Peer(context.peer(), identity), delivery, self.exchange)
+        seen.metadata = intake.of_headers(context.invocation_metadata()) | seen.metadata
+        if self.verifier is not None:
+            seen.metadata.pop("authorization", None)
+        if self.points.run:
+            taken.around = Running(self.points, seen)
+        try:
+            await admit(self.points, seen)
+        except Error as e:
+            raise _about(e, taken.route.served) from e.__cause__
+
+    async def _admit_question(self, context: Context, method: str) -> None:
+        if self.points.accept:
+            peer = Peer(context.peer(), self._identify(context))
+            await admit(self.points, Message(Target(), method, "inspect", peer=peer))
 
     def _inspectable(self, context: Context, method: str) -> list[intake.Served]:
         """Return the servers that a caller may ask about."""
@@ -264,6 +294,7 @@ class Services(grpc.GenericRpcHandler):
             seen = self._inspectable(context, "Ping")
             if self.gate is not None and not any(request.instance_id in ("", s.instance.id) for s in seen):
                 raise _denied()
+            await self._admit_question(context, "Ping")
             intake.ping(self.servers, request.instance_id, self.boot_id)
         except Error as e:
             await _abort(context, e)
@@ -276,6 +307,7 @@ class Services(grpc.GenericRpcHandler):
             seen = self._inspectable(context, "GetInfo")
             if self.gate is not None and not seen:
                 raise _denied()
+            await self._admit_question(context, "GetInfo")
         except Error as e:
             await _abort(context, e)
         for s in seen:
@@ -338,32 +370,6 @@ def _denied() -> Error:
 def _about(e: Error, served: intake.Served) -> Error:
     e.server, e.instance_id = served.instance.server, served.instance.id
     return e
-
-
-async def _items(taken: Taken, context: Context) -> None:
-    """Stream what a method yields; of a plain method, its one result."""
-
-    async def emit(item: Any) -> None:
-        await context.write(taken.written(item))
-
-    route = taken.route
-    value = await route.served.dispatcher.run(taken, route.method, emit)
-    if not route.method.streaming:
-        await emit(value)
-
-
-async def _heartbeats(taken: Taken, context: Context, interval: float) -> None:
-    """Answer with heartbeats until the result is there."""
-    task = asyncio.ensure_future(taken.result())
-    try:
-        while not (await asyncio.wait([task], timeout=interval))[0]:
-            await context.write(_HEARTBEAT)
-    except BaseException:
-        taken.cancel()
-        task.cancel()
-        raise
-    response = pb.MonitoredCallResponse(response=pb.CallResponse.FromString(task.result()))
-    await context.write(response.SerializeToString())
 
 
 async def _abort(context: Context, e: Error, served: intake.Served | None = None) -> None:

@@ -10,6 +10,7 @@ from oslorpc.client import Client
 from oslorpc.clientcore import MAX_SIZE, Options, TransportCore, new_fleet
 from oslorpc.connection import BlockingLink
 from oslorpc.discovery.base import Instance
+from oslorpc.interceptor import Interceptor
 from oslorpc.target import Target
 
 if TYPE_CHECKING:
@@ -34,8 +35,9 @@ class Transport(TransportCore):
         stop_grace: float = 0.5,
         token: Callable[[], str] | None = None,
         tokens: Callable[[str], str] | None = None,
+        interceptors: Sequence[Interceptor] = (),
     ) -> None:
-        super().__init__(settings, caller, exceptions or {}, max_size, token, tokens)
+        super().__init__(settings, caller, exceptions or {}, max_size, token, tokens, interceptors, True)
         self._fleet, self._pool = new_fleet(self, self._connect)
         self._listen, self._advertise, self._grace = listen, advertise, stop_grace
         self._engine: Any = None
@@ -96,6 +98,7 @@ def open(url: str | None = None, *, exchange: str | None = None, **options: Any)
     ``listen`` and ``advertise``, where servers listen and where others connect to; ``stop_grace``, how
     many seconds a server that stops goes on accepting; ``token``, which returns the bearer token that clients
     send, in place of a file; ``tokens``, by which servers verify the tokens of callers: it returns the caller's name,
-    as ``issuer/subject``, or raises an exception that is logged. It must not block for long.
+    as ``issuer/subject``, or raises an exception that is logged. It must not block for
+    long; ``interceptors``, code around messages.
     """
     return Transport(urls.parse(url, exchange), **options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
@@ -12,6 +13,7 @@ import grpc.aio
 from oslorpc import delivery, errors, frame
 from oslorpc.aio.items import Items
 from oslorpc.aio.link import AioLink, failure
+from oslorpc.around import Sending, unsent
 from oslorpc.clientcore import (
     ASK_TIMEOUT,
     CALL_TIMEOUT,
@@ -47,38 +49,74 @@ class Client(ClientCore[TransportCore]):
         if self.target.fanout:
             await self.fanout(ctxt, method, **kwargs)
             return
-        await self._deliver(self._operation(method, ctxt, kwargs, CAST_TIMEOUT), self._send_cast)
+        op = self._operation(method, ctxt, kwargs, CAST_TIMEOUT)
+        op.delivery = "cast"
+        await self._deliver(op, self._send_cast)
 
     async def multicall(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Items:
         """Have one server run a method, and return an iterator over its results, which come one by one."""
         op = self._operation(method, ctxt, kwargs, CALL_TIMEOUT)
         self._check_one()
-        items: Items = await self._deliver(op, self._send_multicall)
-        return items
+        op.delivery = "multicall"
+        failure: Exception = unsent()
+        async with contextlib.AsyncExitStack() as stack:
+            send = await self._within(op, self._send_multicall, stack)
+            try:
+                items: Items = await self._offer(op, send)
+            except Exception as e:
+                failure = e
+                raise
+            items.around = stack.pop_all()
+            return items
+        raise failure
 
     async def fanout(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> Report:
         """Have every server accept a message, and return a report on each."""
         op = self._everyone()._operation(method, ctxt, kwargs, CAST_TIMEOUT)
-        to = await self._audience(op)
-        gate = asyncio.Semaphore(_AT_ONCE)
-        ends = await asyncio.gather(*(self._one(op, to, e, self._send_cast, gate) for e in to.reached))
-        return to.report(list(ends))
+        op.delivery = "fanout"
+        send: Any = None
+        async with contextlib.AsyncExitStack() as stack:
+            send = await self._within(op, self._send_cast, stack, copies=True)
+            to = await self._audience(op)
+            gate = asyncio.Semaphore(_AT_ONCE)
+            ends = await asyncio.gather(*(self._one(op, to, e, send, gate) for e in to.reached))
+            return to.report(list(ends))
+        if send is None:
+            raise unsent()
+        return Report(())
 
     async def gather(self, ctxt: Mapping[str, Any] | None, method: str, /, **kwargs: Any) -> AsyncIterator[Reply]:
         """Have every server run a method, and iterate over their replies as they come: each server once."""
         op = self._everyone()._operation(method, ctxt, kwargs, CALL_TIMEOUT)
-        to = await self._audience(op)
-        gate = asyncio.Semaphore(_AT_ONCE)
-        send = self._send_monitored if op.plan.monitor else self._send_call
-        tasks = [asyncio.ensure_future(self._one(op, to, e, send, gate)) for e in to.reached]
-        try:
-            for reply in to.others(self._transport.exceptions):
-                yield reply
-            for task in asyncio.as_completed(tasks):
-                yield to.reply(await task, self._transport.exceptions)
-        finally:
-            for task in tasks:
-                task.cancel()
+        op.delivery = "gather"
+        send: Any = None
+        async with contextlib.AsyncExitStack() as stack:
+            plain = self._send_monitored if op.plan.monitor else self._send_call
+            send = await self._within(op, plain, stack, copies=True)
+            to = await self._audience(op)
+            gate = asyncio.Semaphore(_AT_ONCE)
+            tasks = [asyncio.ensure_future(self._one(op, to, e, send, gate)) for e in to.reached]
+            try:
+                for reply in to.others(self._transport.exceptions):
+                    yield reply
+                for task in asyncio.as_completed(tasks):
+                    yield to.reply(await task, self._transport.exceptions)
+            finally:
+                for task in tasks:
+                    task.cancel()
+        if send is None:
+            raise unsent()
+
+    async def _within(
+        self, op: Operation, send: _Sender, stack: contextlib.AsyncExitStack, copies: bool = False
+    ) -> _Sender:
+        """Enter the interceptors around a message, and return what sends with those around each attempt."""
+        t = self._transport
+        if not t.points.client:
+            return send
+        sending = Sending(t.points, op, t.caller, t.exchange)
+        await sending.enter_async(stack)
+        return sending.asynchronous(send, copies)
 
     async def can_send_version(self, version: str | None = None) -> bool:
         """Whether the version cap lets messages of a version through, by default the client's.
@@ -99,6 +137,18 @@ class Client(ClientCore[TransportCore]):
             raise delivery.about(e, op) from None
 
     async def _deliver(self, op: Operation, send: _Sender) -> Any:
+        """Deliver a message to one server, through the interceptors."""
+        if not self._transport.points.client:
+            return await self._offer(op, send)
+        sending: Any = None
+        async with contextlib.AsyncExitStack() as stack:
+            sending = await self._within(op, send, stack)
+            return await self._offer(op, sending)
+        if sending is None:
+            raise unsent()
+        return None
+
+    async def _offer(self, op: Operation, send: _Sender) -> Any:
         """Send to the instance that is usual, and else do what the rules of delivery ask for."""
         first: tuple[Entry, Error] | None = None
         entry = delivery.usual(op)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 import grpc.aio
@@ -25,6 +26,8 @@ class Items:
         self._timeout, self._types = timeout, types
         self._next: list[Any] = []
         self._replied = self._ended = False
+        self.around = contextlib.AsyncExitStack()  # the interceptors of the client
+        self._leaving: asyncio.Task[None] | None = None
 
     def __aiter__(self) -> Items:
         return self
@@ -34,6 +37,8 @@ class Items:
 
     async def __aexit__(self, *_: object) -> None:
         self.close()
+        if self._leaving is not None:
+            await self._leaving
 
     async def __anext__(self) -> Any:
         error: BaseException = StopAsyncIteration()
@@ -46,7 +51,11 @@ class Items:
                 error = errors.raised(delivery.about(e, self._op), self._types)
         if self._next:
             return self._next.pop()
-        raise error
+        around, self.around = self.around, contextlib.AsyncExitStack()
+        async with around:
+            if not isinstance(error, StopAsyncIteration):
+                raise error
+        raise StopAsyncIteration
 
     async def fetch(self, timeout: float) -> None:
         """Wait for the next item, or for the end. An Error is the end."""
@@ -76,3 +85,5 @@ class Items:
         """Break off: the method is canceled."""
         self._stream.cancel()
         self._finish()
+        if self._leaving is None:
+            self._leaving = asyncio.ensure_future(self.around.aclose())

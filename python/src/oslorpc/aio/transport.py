@@ -14,6 +14,7 @@ from oslorpc.discovery.base import Instance
 from oslorpc.dispatcher import ACTIVE, DRAINING
 from oslorpc.errors import Error, Kind
 from oslorpc.host import Host, Run, ServerOptions
+from oslorpc.interceptor import Interceptor
 from oslorpc.target import Target
 
 
@@ -35,9 +36,10 @@ class Transport(TransportCore):
         stop_grace: float = 0.5,
         token: Callable[[], str] | None = None,
         tokens: Callable[[str], str] | None = None,
+        interceptors: Sequence[Interceptor] = (),
     ) -> None:
         self._loop = asyncio.get_running_loop()
-        super().__init__(settings, caller, exceptions or {}, max_size, token, tokens)
+        super().__init__(settings, caller, exceptions or {}, max_size, token, tokens, interceptors, False)
         self._fleet, self._pool = new_fleet(self, self._connect)
         self._host = Host(self, listen, advertise, stop_grace)
 

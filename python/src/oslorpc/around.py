@@ -1,0 +1,234 @@
+"""Calls interceptors: those of clients around messages and attempts, those of servers around methods."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import inspect
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack
+from typing import TYPE_CHECKING, Any
+
+from oslorpc.errors import Error, Kind
+from oslorpc.identity import Identity
+from oslorpc.interceptor import Around, Interceptor, Message, Peer, refusal, replaced
+
+if TYPE_CHECKING:
+    from oslorpc.clientcore import Operation
+    from oslorpc.fleet import Entry
+
+_log = logging.getLogger("oslorpc.server")
+
+
+class Points:
+    """The interceptors of a transport, by the point at which they are called."""
+
+    def __init__(self, interceptors: Iterable[Interceptor], threaded: bool) -> None:
+        given = list(interceptors)
+        self.send = [i.send for i in given if i.send is not None]
+        self.attempt = [i.attempt for i in given if i.attempt is not None]
+        self.accept = [i.accept for i in given if i.accept is not None]
+        self.run = [i.run for i in given if i.run is not None]
+        self.client = bool(self.send or self.attempt)
+        self.threaded = threaded  # around methods in threads, interceptors are called in the thread
+
+
+def enter(stack: ExitStack, around: Sequence[Around], m: Message) -> None:
+    """Enter context managers. An exception of one is a refusal, which the outer ones see."""
+    for function in around:
+        try:
+            manager = function(m)
+            if not isinstance(manager, contextlib.AbstractContextManager):
+                raise TypeError("an interceptor of a blocking transport must return a plain context manager")
+            stack.enter_context(manager)
+        except Exception as e:
+            raise refusal(e) from e
+
+
+async def enter_async(stack: AsyncExitStack, around: Sequence[Around], m: Message) -> None:
+    """Enter context managers, plain or asynchronous ones."""
+    for function in around:
+        try:
+            manager = function(m)
+            if isinstance(manager, contextlib.AbstractAsyncContextManager):
+                await stack.enter_async_context(manager)
+            else:
+                stack.enter_context(manager)
+        except Exception as e:
+            raise refusal(e) from e
+
+
+class Sending:
+    """A message of a client on its way through the interceptors."""
+
+    def __init__(self, points: Points, op: Operation, caller: str, exchange: str) -> None:
+        self.points, self._op = points, op
+        plan = op.plan
+        target = plan.target.replace(exchange=plan.target.exchange or exchange, fanout=False)
+        self.message = Message(
+            target, plan.method, op.delivery, plan.monitor is not None, op.id, plan.order_key, caller=caller,
+            metadata=dict(plan.metadata),
+        )  # fmt: skip
+
+    def enter(self, stack: ExitStack) -> None:
+        """Enter the interceptors around the message."""
+        try:
+            enter(stack, self.points.send, self.message)
+        except Error as e:
+            raise self._about(e) from e.__cause__
+
+    async def enter_async(self, stack: AsyncExitStack) -> None:
+        """Enter the interceptors around the message."""
+        try:
+            await enter_async(stack, self.points.send, self.message)
+        except Error as e:
+            raise self._about(e) from e.__cause__
+
+    def _about(self, e: Error) -> Error:
+        e.target, e.method = self._op.plan.target, self._op.plan.method
+        return e
+
+    def _tries(self, copies: bool) -> Callable[[Entry], Message]:
+        """Return what describes the next attempt. Those of each copy are counted from 1."""
+        counts: dict[Entry | None, Iterator[int]] = {}
+
+        def message(e: Entry) -> Message:
+            count = counts.setdefault(e if copies else None, itertools.count(1))
+            i = e.instance
+            proved = Identity("tls", (e.link.name,)) if e.link.name else Identity()
+            return dataclasses.replace(
+                self.message, server=i.server, instance_id=i.id, addr=i.addr, attempt=next(count),
+                peer=Peer(i.addr, proved), metadata=dict(self.message.metadata),
+            )  # fmt: skip
+
+        return message
+
+    def blocking(self, send: Callable[[Operation, Entry], Any], copies: bool) -> Callable[[Operation, Entry], Any]:
+        """Return what sends with the interceptors around each attempt."""
+        message = self._tries(copies)
+
+        def attempt(op: Operation, e: Entry) -> Any:
+            sent, failure = False, None
+            m = message(e)
+            try:
+                with ExitStack() as stack:
+                    enter(stack, self.points.attempt, m)
+                    sent = True
+                    try:
+                        return send(op.carrying(m.metadata), e)
+                    except BaseException as error:
+                        failure = error
+                        raise
+            except Exception as error:
+                if sent and error is not failure:
+                    raise replaced(error, failure) from error
+                raise
+            return _swallowed(op, sent, failure)
+
+        return attempt
+
+    def asynchronous(
+        self, send: Callable[[Operation, Entry], Awaitable[Any]], copies: bool
+    ) -> Callable[[Operation, Entry], Awaitable[Any]]:
+        """Return what sends with the interceptors around each attempt."""
+        message = self._tries(copies)
+
+        async def attempt(op: Operation, e: Entry) -> Any:
+            sent, failure = False, None
+            m = message(e)
+            try:
+                async with AsyncExitStack() as stack:
+                    await enter_async(stack, self.points.attempt, m)
+                    sent = True
+                    try:
+                        return await send(op.carrying(m.metadata), e)
+                    except BaseException as error:
+                        failure = error
+                        raise
+            except Exception as error:
+                if sent and error is not failure:
+                    raise replaced(error, failure) from error
+                raise
+            return _swallowed(op, sent, failure)
+
+        return attempt
+
+
+def _swallowed(op: Operation, sent: bool, failure: BaseException | None) -> None:
+    """Make a success of an error, unless nothing was sent, or there would be no items."""
+    if not sent:
+        raise unsent()
+    if op.delivery == "multicall" and failure is not None:
+        raise failure
+
+
+def unsent() -> Error:
+    """Return the error of a message whose interceptors hid that it was not sent."""
+    return Error(Kind.INVALID, "an interceptor ended the message before it was sent", safe_to_retry=True)
+
+
+async def admit(points: Points, m: Message) -> None:
+    """Ask the interceptors of a server whether it may accept a message."""
+    for function in points.accept:
+        try:
+            answer = function(m)
+            if inspect.isawaitable(answer):
+                await answer
+        except Exception as e:
+            if not isinstance(e, (Error, PermissionError)):
+                _log.warning("an interceptor refused a message: method=%s error=%r", m.method[:255], e)
+            raise refusal(e) from e
+
+
+class Running:
+    """A method with the interceptors of its server around it."""
+
+    __slots__ = ("_message", "_points", "_raised", "ran")
+
+    def __init__(self, points: Points, m: Message) -> None:
+        self._points, self._message = points, m
+        self.ran = False
+        self._raised: BaseException | None = None  # by the method
+
+    @property
+    def threaded(self) -> bool:
+        """Whether interceptors are called in the thread of the method, if it has one."""
+        return self._points.threaded
+
+    def in_thread(self, work: Callable[[], Any]) -> Any:
+        """Run a method in its thread."""
+        with ExitStack() as stack:
+            enter(stack, self._points.run, self._message)
+            self.ran = True
+            try:
+                return work()
+            except BaseException as e:
+                self._raised = e
+                raise
+        return self._hidden()
+
+    async def on_loop(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        """Run a method on the event loop, or wait there for its thread."""
+        async with AsyncExitStack() as stack:
+            await enter_async(stack, self._points.run, self._message)
+            self.ran = True
+            try:
+                return await work()
+            except BaseException as e:
+                self._raised = e
+                raise
+        return self._hidden()
+
+    def _hidden(self) -> None:
+        if not self.ran:
+            raise Error(Kind.ACCESS_DENIED, "an interceptor ended the message before the method ran")
+
+    def verdict(self, e: Exception) -> Error | None:
+        """Return what the sender gets for an exception of an interceptor; None for one of the method."""
+        if not self.ran:
+            return refusal(e)
+        if e is not self._raised and isinstance(e, Error) and e.kind is Kind.ACCESS_DENIED:
+            return Error(Kind.ACCESS_DENIED, e.message)
+        return None
