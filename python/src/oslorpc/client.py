@@ -103,7 +103,7 @@ class Client(ClientCore[TransportCore]):
 
     def _within(self, op: Operation, send: Any, stack: contextlib.ExitStack, copies: bool = False) -> Any:
         """Enter the interceptors around a message, and return what sends with those around each attempt."""
-        t = self._transport
+        t, send = self._transport, op.plan.topic.missed.telling(send)
         if not t.points.client:
             return send
         sending = Sending(t.points, op, t.caller, t.exchange)
@@ -146,7 +146,7 @@ class Client(ClientCore[TransportCore]):
     def _deliver(self, op: Operation, send: Any) -> Any:
         """Deliver a message to one server, through the interceptors."""
         if not self._transport.points.client:
-            return self._offer(op, send)
+            return self._offer(op, op.plan.topic.missed.telling(send))
         sending: Any = None
         with contextlib.ExitStack() as stack:
             sending = self._within(op, send, stack)

@@ -124,7 +124,7 @@ class Options:
 class Operation(Message):
     """One message, ready to be sent."""
 
-    __slots__ = ("context", "delivery", "head", "id", "kwargs")
+    __slots__ = ("context", "head", "id", "kwargs")
 
     def __init__(self, plan: Plan, deadline: float, turn: int, id: str, kwargs: bytes, context: bytes) -> None:
         self.plan, self.deadline, self.turn = plan, deadline, turn
@@ -140,6 +140,13 @@ class Operation(Message):
         reserved = ("oslorpc-", "grpc-")
         m = pb.Message(metadata={k.lower(): v for k, v in metadata.items() if not k.lower().startswith(reserved)})
         op.head = self.plan.bare + m.SerializeToString()
+        return op
+
+    def reporting(self, ago: float) -> Operation:
+        """Return the message with a report that its server missed one, so many seconds ago."""
+        op, m = copy.copy(self), pb.Message()
+        m.missed.FromNanoseconds(max(int(ago * 1e9), 1))
+        op.head = self.head + m.SerializeToString()
         return op
 
     def to(self, e: Entry) -> bytes:

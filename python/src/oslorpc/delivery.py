@@ -16,6 +16,7 @@ from typing import Any
 from oslorpc import errors
 from oslorpc.errors import Error, Kind
 from oslorpc.fleet import Entry, Topic
+from oslorpc.missed import is_missed
 from oslorpc.target import Target
 from oslorpc.versions import Version, describe_namespace, offer
 
@@ -50,10 +51,11 @@ class Plan:
 class Message:
     """What delivery needs to know of a message."""
 
-    __slots__ = ("deadline", "plan", "turn")
+    __slots__ = ("deadline", "delivery", "plan", "turn")
 
     def __init__(self, plan: Plan, deadline: float, turn: int) -> None:
         self.plan, self.deadline, self.turn = plan, deadline, turn
+        self.delivery = "call"
 
 
 @dataclasses.dataclass(slots=True)
@@ -160,6 +162,16 @@ def deliver(m: Message, first: tuple[Entry, Error] | None = None) -> Delivery:
 
     The first instance may have been tried already, without success.
     """
+    topic, server = m.plan.topic, m.plan.target.server
+    try:
+        return (yield from _deliver(m, first))
+    except Error as e:
+        if server is not None and is_missed(e, m.delivery == "cast"):
+            topic.missed.server(topic.exchange, topic.name, server)
+        raise
+
+
+def _deliver(m: Message, first: tuple[Entry, Error] | None) -> Delivery:
     topic = m.plan.topic
     state = _State(topic, m)
     if first is not None:
@@ -228,6 +240,7 @@ class _State:
     def failed(self, e: Entry, error: Error) -> None:
         """Take in the error of an attempt. It is raised if no other instance may be tried."""
         i = e.instance
+        error.answered = bool(error.server)
         error.addr = error.addr or i.addr
         error.server = error.server or i.server
         error.instance_id = error.instance_id or i.id

@@ -106,6 +106,7 @@ class Error(Exception):
         self.addr = addr
         self.path = path
         self.reason = reason
+        self.answered = False  # a server answered with it
 
     @property
     def not_delivered(self) -> bool:

@@ -12,6 +12,7 @@ from oslorpc.delivery import Message
 from oslorpc.discovery.base import Instance
 from oslorpc.errors import Error, ExceptionTypes, Kind
 from oslorpc.fleet import Entry, Topic
+from oslorpc.missed import is_missed, is_unsendable
 
 _FULL = 1.0  # how long a server that is full is asked again
 
@@ -99,6 +100,14 @@ class Audience:
     def failed(self, e: Entry, error: Error) -> Delivered:
         """Complete the error at a server."""
         delivery.note(self._topic, e, error)
+        error.answered = bool(error.server)
+        failed = Delivered(e, error=error)
+        if self._message.delivery == "gather":
+            lost = is_missed(error, cast=False)
+        else:
+            lost = not (is_unsendable(error) or _unable(error) or _left(failed))
+        if lost:
+            self._topic.missed.instance(e)
         i = e.instance
         error.addr, error.server, error.instance_id = i.addr, error.server or i.server, error.instance_id or i.id
         return Delivered(e, error=delivery.about(error, self._message))

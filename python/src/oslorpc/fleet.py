@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from oslorpc import frame
 from oslorpc.discovery.base import DRAINING, HELD, Instance, Registry, Update
+from oslorpc.missed import Missed
 from oslorpc.versions import Version
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ class Entry:
 class Topic:
     """The instances of a topic. It may be used from any thread."""
 
-    def __init__(self, exchange: str, name: str, connect: Callable[[Instance], Link], me: str) -> None:
+    def __init__(self, exchange: str, name: str, connect: Callable[[Instance], Link], me: str, missed: Missed) -> None:
+        self.missed = missed
         self.exchange, self.name = exchange, name
         self._connect = connect
         self._me = me
@@ -228,6 +230,7 @@ class Fleet:
         self._registry = registry
         self._connect = connect
         self._me = secrets.token_hex(8)
+        self._missed = Missed()
         self._lock = threading.Lock()
         self._topics: dict[tuple[str, str], Topic] = {}
 
@@ -240,7 +243,7 @@ class Fleet:
             topic = self._topics.get((exchange, name))
             if topic is None:
                 self._sweep()
-                topic = Topic(exchange, name, self._connect, self._me)
+                topic = Topic(exchange, name, self._connect, self._me, self._missed)
                 topic.stop = self._registry.watch(exchange, name, topic.update)
                 self._topics[exchange, name] = topic
             return topic

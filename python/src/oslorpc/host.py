@@ -24,6 +24,7 @@ from oslorpc.endpoint import Table, read_endpoint
 from oslorpc.errors import Error, invalid
 from oslorpc.gate import Gate
 from oslorpc.intake import Served
+from oslorpc.missed import Reports
 from oslorpc.service import Services
 from oslorpc.target import Target
 from oslorpc.token import Verifier
@@ -51,7 +52,8 @@ class ServerOptions:
 
     ``workers`` messages run at once, and ``queue`` more wait, or ``queue_bytes`` of them. With
     ``hold``, a server that starts runs nothing until it is released.
-    ``missed`` is called with a reason when messages may have been missed.
+    ``missed`` is called with a reason when a sender could not deliver a message: at once, then at most once in
+    10 seconds, in a thread, or on the event loop if it is ``async``.
     ``ping`` answers upstream's ping method.
     """
 
@@ -60,7 +62,7 @@ class ServerOptions:
     queue_bytes: int = 64 << 20
     hold: bool = False
     ping: bool = False
-    missed: Callable[[str], None] | None = None
+    missed: Callable[[str], Any] | None = None
 
     def check(self) -> None:
         """Raise an Error for settings that make no server."""
@@ -173,7 +175,7 @@ class Host:
         self._opening = asyncio.Lock()
         self.runs: set[Run] = set()
 
-    async def add(self, target: Target, dispatcher: Dispatcher, missed: Callable[[str], None] | None) -> Served:
+    async def add(self, target: Target, dispatcher: Dispatcher, missed: Callable[[str], Any] | None) -> Served:
         """Take a server in, ready for messages."""
         async with self._opening:
             if self._server is None:
@@ -189,7 +191,7 @@ class Host:
             HELD if dispatcher.phase == HELD else ACTIVE,
             dispatcher.table.implemented,
         )
-        served = Served(instance, dispatcher, missed)
+        served = Served(instance, dispatcher, Reports(missed) if missed is not None else None)
         self.services.servers = [*self.services.servers, served]
         self._announced.append(served)
         await self.services.changed()
@@ -197,6 +199,8 @@ class Host:
 
     def remove(self, served: Served) -> None:
         """Forget a server."""
+        if served.missed is not None:
+            served.missed.end()
         self.services.servers = [s for s in self.services.servers if s is not served]
         self._announced = [s for s in self._announced if s is not served]
 

@@ -13,6 +13,7 @@ from oslorpc import errors, frame, payload
 from oslorpc.discovery.base import Instance
 from oslorpc.dispatcher import STOPPING, Dispatcher
 from oslorpc.errors import Error, Kind, refused
+from oslorpc.missed import Reports
 from oslorpc.target import check_name
 from oslorpc.v1 import rpc_pb2 as pb
 from oslorpc.versions import DEFAULT_VERSION, Version
@@ -35,7 +36,7 @@ _MALFORMED = re.compile("%(?![0-9A-Fa-f]{2})")
 class Served:
     """A server of the process, as messages find it."""
 
-    def __init__(self, instance: Instance, dispatcher: Dispatcher, missed: Any = None) -> None:
+    def __init__(self, instance: Instance, dispatcher: Dispatcher, missed: Reports | None = None) -> None:
         self.instance, self.dispatcher, self.missed = instance, dispatcher, missed
         self.shared = False  # the process has other servers that take the same messages
 

@@ -176,8 +176,8 @@ class Services(grpc.GenericRpcHandler):
             taken.expect(now, context.time_remaining(), intake.seconds(m.remaining) if bounded else None)
         if self.points.accept or self.points.run:
             await self._intercept(m, taken, context, identity, delivery)
-        if missed and served.missed is not None:
-            served.missed(f"a message failed {intake.seconds(m.missed):g} s ago")
+        if missed and served.missed is not None:  # a refusal for want of a place is an answer, too
+            served.missed.tell(intake.seconds(m.missed))
         row = route.rows.get(caller.name)
         if row is None:
             row = served.dispatcher.row(m.target.namespace, m.method, route.version, caller.name)

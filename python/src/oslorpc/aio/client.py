@@ -111,7 +111,7 @@ class Client(ClientCore[TransportCore]):
         self, op: Operation, send: _Sender, stack: contextlib.AsyncExitStack, copies: bool = False
     ) -> _Sender:
         """Enter the interceptors around a message, and return what sends with those around each attempt."""
-        t = self._transport
+        t, send = self._transport, op.plan.topic.missed.telling_async(send)
         if not t.points.client:
             return send
         sending = Sending(t.points, op, t.caller, t.exchange)
@@ -139,7 +139,7 @@ class Client(ClientCore[TransportCore]):
     async def _deliver(self, op: Operation, send: _Sender) -> Any:
         """Deliver a message to one server, through the interceptors."""
         if not self._transport.points.client:
-            return await self._offer(op, send)
+            return await self._offer(op, op.plan.topic.missed.telling_async(send))
         sending: Any = None
         async with contextlib.AsyncExitStack() as stack:
             sending = await self._within(op, send, stack)

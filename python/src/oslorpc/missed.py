@@ -1,0 +1,183 @@
+"""Messages that did not get to their server: what clients remember, and what servers are told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from oslorpc import errors
+from oslorpc.errors import Error, Kind
+
+if TYPE_CHECKING:
+    from oslorpc.clientcore import Operation
+    from oslorpc.discovery.base import Instance
+    from oslorpc.fleet import Entry
+
+_log = logging.getLogger("oslorpc.server")
+_MOST, _TIME = 4096, 3600.0
+_EVERY = 10.0  # how often a server is told what senders report: it may read everything anew
+_Key = tuple[str, ...]
+_UNSENDABLE = (Kind.BAD_ARGUMENTS, Kind.TOO_LARGE, Kind.INVALID)
+
+
+def _instance(i: Instance) -> _Key:
+    return (i.exchange, i.topic, i.id) if i.id else (i.exchange, i.topic, i.server, i.addr)
+
+
+def _server(exchange: str, topic: str, name: str) -> _Key:
+    return "name", exchange, topic, name, ""
+
+
+class Missed:
+    """Remembers, for a transport, which servers missed a message, until they are told.
+
+    It may be used from any thread.
+    """
+
+    def __init__(self) -> None:
+        self._records: dict[_Key, float] = {}  # when the last message failed, the oldest first
+        self._lock = threading.Lock()
+
+    def instance(self, e: Entry) -> None:
+        """Note that an instance missed a message."""
+        self._add(_instance(e.instance))
+
+    def server(self, exchange: str, topic: str, name: str) -> None:
+        """Note that the instance with a name missed a message."""
+        self._add(_server(exchange, topic, name))
+
+    def _add(self, key: _Key) -> None:
+        with self._lock:
+            self._records.pop(key, None)
+            now = time.monotonic()
+            while self._records:
+                oldest = next(iter(self._records))
+                if len(self._records) < _MOST and now - self._records[oldest] <= _TIME:
+                    break
+                del self._records[oldest]
+            self._records[key] = now
+
+    def _told(self, e: Entry) -> dict[_Key, float]:
+        """Return what an instance is to be told."""
+        i = e.instance
+        since = time.monotonic() - _TIME
+        with self._lock:
+            found = ((k, self._records.get(k, -1.0)) for k in (_instance(i), _server(i.exchange, i.topic, i.server)))
+            return {key: at for key, at in found if at >= max(since, 0.0)}
+
+    def _settle(self, told: dict[_Key, float], error: Error | None) -> None:
+        """Forget what was told, if the server answered. What failed meanwhile stays."""
+        if error is not None and not _heard(error):
+            return
+        with self._lock:
+            for key, at in told.items():
+                if self._records.get(key) == at:
+                    del self._records[key]
+
+    def telling(self, send: Callable[[Operation, Entry], Any]) -> Callable[[Operation, Entry], Any]:
+        """Return what sends a message, and tells its server what it missed."""
+        if not self._records:
+            return send
+
+        def tell(op: Operation, e: Entry) -> Any:
+            told = self._told(e)
+            if not told:
+                return send(op, e)
+            try:
+                result = send(op.reporting(_ago(told)), e)
+            except Error as error:
+                self._settle(told, error)
+                raise
+            self._settle(told, None)
+            return result
+
+        return tell
+
+    def telling_async(
+        self, send: Callable[[Operation, Entry], Awaitable[Any]]
+    ) -> Callable[[Operation, Entry], Awaitable[Any]]:
+        """Return what sends a message, and tells its server what it missed."""
+        if not self._records:
+            return send
+
+        async def tell(op: Operation, e: Entry) -> Any:
+            told = self._told(e)
+            if not told:
+                return await send(op, e)
+            try:
+                result = await send(op.reporting(_ago(told)), e)
+            except Error as error:
+                self._settle(told, error)
+                raise
+            self._settle(told, None)
+            return result
+
+        return tell
+
+
+def _ago(told: dict[_Key, float]) -> float:
+    return max(time.monotonic() - max(told.values()), 1e-9)
+
+
+def _heard(e: Error) -> bool:
+    """Whether a server that ended an attempt with an error heard what it missed."""
+    denied = e.kind is Kind.ACCESS_DENIED and e.safe_to_retry
+    return bool(e.server) and not denied and e.reason != errors.DECLINED
+
+
+def is_missed(e: Error, cast: bool) -> bool:
+    """Whether the server that a message was meant for may not have got it."""
+    if e.not_delivered:
+        return True
+    if e.kind in (Kind.OUTCOME_UNKNOWN, Kind.MONITOR_TIMEOUT):
+        return not e.answered
+    return e.kind is Kind.TIMEOUT and not e.answered and (e.safe_to_retry or cast)
+
+
+def is_unsendable(e: Error) -> bool:
+    """Whether no server could have got a copy, or the server denied it to its sender."""
+    denied = e.kind is Kind.ACCESS_DENIED
+    return e.safe_to_retry and (denied or (e.kind in _UNSENDABLE and not e.answered))
+
+
+class Reports:
+    """Tells a server's program what senders report. It is for the event loop."""
+
+    def __init__(self, missed: Callable[[str], Any]) -> None:
+        self._missed = missed
+        self._began = time.monotonic()
+        self._reason = ""
+        self._task: asyncio.Task[None] | None = None
+
+    def tell(self, ago: float) -> None:
+        """Take in a report, unless the server started after the message failed."""
+        if time.monotonic() - self._began <= ago:
+            return
+        self._reason = self._reason or f"a sender could not deliver a message {ago:.3f} s ago"
+        if self._task is None or self._task.done():
+            loop = asyncio.get_running_loop()
+            self._task = loop.create_task(self._serve(), context=contextvars.Context())
+
+    async def _serve(self) -> None:
+        while self._reason:
+            reason, self._reason = self._reason, ""
+            again = time.monotonic() + _EVERY
+            try:
+                if inspect.iscoroutinefunction(self._missed):
+                    await self._missed(reason)
+                else:
+                    await asyncio.to_thread(self._missed, reason)
+            except Exception:
+                _log.exception("the function that is told of missed messages failed")
+            await asyncio.sleep(max(again - time.monotonic(), 0))
+
+    def end(self) -> None:
+        """Tell no more."""
+        if self._task is not None:
+            self._task.cancel()
