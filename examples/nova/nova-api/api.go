@@ -312,8 +312,7 @@ type Fields rpcapi.Instance
 type (
 	listing struct {
 		Servers []entry `json:"servers"`
-		// Unknown are the cells that do not answer: what is in them goes on, unknown here
-		// it.
+		// Unknown are the cells that do not answer: what is in them goes on, unseen from here.
 		Unknown []string `json:"unknown_cells,omitempty"`
 	}
 	entry struct {

@@ -85,10 +85,11 @@ type (
 		Unknown []string `json:"unknown_cells"`
 	}
 	details struct {
-		rpcapi.Instance
+		fields
 
 		Cell string `json:"cell"`
 	}
+	fields rpcapi.Instance // without its method UnmarshalJSON, which would read the cell, too
 )
 
 func (f *fleet) list() listing {
