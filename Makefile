@@ -79,6 +79,7 @@ rotation: ## Replace all certificates of a fleet each second for a minute, under
 .PHONY: test-python
 test-python: build $(BIN)/consul $(VENV)/.installed ## Run the tests of Python, against Go programs and a real Consul
 	@$(MAKE) -s $(BIN)/rabbitmq/.installed || echo "test-python: the move from RabbitMQ will be SKIPPED" >&2
+	@$(GO) build -o $(BIN)/upgrade-server ./examples/upgrade/server
 	@cd python && $(VENV)/bin/python -m pytest
 
 .PHONY: test-typescript

@@ -9,17 +9,18 @@ import itertools
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from oslorpc.errors import Error, Kind
 from oslorpc.identity import Identity
 from oslorpc.interceptor import Around, Interceptor, Message, Peer, refusal, replaced
 
 if TYPE_CHECKING:
-    from oslorpc.clientcore import Operation
+    from oslorpc.clientcore import Sendable
     from oslorpc.fleet import Entry
 
 _log = logging.getLogger("oslorpc.server")
+S = TypeVar("S", bound="Sendable")
 
 
 class Points:
@@ -63,13 +64,13 @@ async def enter_async(stack: AsyncExitStack, around: Sequence[Around], m: Messag
 class Sending:
     """A message of a client on its way through the interceptors."""
 
-    def __init__(self, points: Points, op: Operation, caller: str, exchange: str) -> None:
+    def __init__(self, points: Points, op: Sendable, caller: str, exchange: str) -> None:
         self.points, self._op = points, op
         plan = op.plan
-        target = plan.target.replace(exchange=plan.target.exchange or exchange, fanout=False)
+        target = plan.target.replace(exchange=plan.target.exchange or exchange, version=op.asked, fanout=False)
         self.message = Message(
             target, plan.method, op.delivery, plan.monitor is not None, op.id, plan.order_key, caller=caller,
-            metadata=dict(plan.metadata),
+            metadata=dict(plan.metadata), service=op.service,
         )  # fmt: skip
 
     def enter(self, stack: ExitStack) -> None:
@@ -90,28 +91,31 @@ class Sending:
         e.target, e.method = self._op.plan.target, self._op.plan.method
         return e
 
-    def _tries(self, copies: bool) -> Callable[[Entry], Message]:
+    def _tries(self, copies: bool) -> Callable[[Sendable, Entry], Message]:
         """Return what describes the next attempt. Those of each copy are counted from 1."""
         counts: dict[Entry | None, Iterator[int]] = {}
 
-        def message(e: Entry) -> Message:
+        def message(op: Sendable, e: Entry) -> Message:
             count = counts.setdefault(e if copies else None, itertools.count(1))
             i = e.instance
+            target = self.message.target
+            if op.asked != target.version:
+                target = target.replace(version=op.asked)
             proved = Identity("tls", (e.link.name,)) if e.link.name else Identity()
             return dataclasses.replace(
-                self.message, server=i.server, instance_id=i.id, addr=i.addr, attempt=next(count),
+                self.message, target=target, server=i.server, instance_id=i.id, addr=i.addr, attempt=next(count),
                 peer=Peer(i.addr, proved), metadata=dict(self.message.metadata),
             )  # fmt: skip
 
         return message
 
-    def blocking(self, send: Callable[[Operation, Entry], Any], copies: bool) -> Callable[[Operation, Entry], Any]:
+    def blocking(self, send: Callable[[S, Entry], Any], copies: bool) -> Callable[[S, Entry], Any]:
         """Return what sends with the interceptors around each attempt."""
         message = self._tries(copies)
 
-        def attempt(op: Operation, e: Entry) -> Any:
+        def attempt(op: S, e: Entry) -> Any:
             sent, failure = False, None
-            m = message(e)
+            m = message(op, e)
             try:
                 with ExitStack() as stack:
                     enter(stack, self.points.attempt, m)
@@ -130,14 +134,14 @@ class Sending:
         return attempt
 
     def asynchronous(
-        self, send: Callable[[Operation, Entry], Awaitable[Any]], copies: bool
-    ) -> Callable[[Operation, Entry], Awaitable[Any]]:
+        self, send: Callable[[S, Entry], Awaitable[Any]], copies: bool
+    ) -> Callable[[S, Entry], Awaitable[Any]]:
         """Return what sends with the interceptors around each attempt."""
         message = self._tries(copies)
 
-        async def attempt(op: Operation, e: Entry) -> Any:
+        async def attempt(op: S, e: Entry) -> Any:
             sent, failure = False, None
-            m = message(e)
+            m = message(op, e)
             try:
                 async with AsyncExitStack() as stack:
                     await enter_async(stack, self.points.attempt, m)
@@ -156,7 +160,7 @@ class Sending:
         return attempt
 
 
-def _swallowed(op: Operation, sent: bool, failure: BaseException | None) -> None:
+def _swallowed(op: Sendable, sent: bool, failure: BaseException | None) -> None:
     """Make a success of an error, unless nothing was sent, or there would be no items."""
     if not sent:
         raise unsent()

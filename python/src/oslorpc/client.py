@@ -6,7 +6,7 @@ import concurrent.futures
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import grpc
@@ -19,6 +19,7 @@ from oslorpc.clientcore import (
     CAST_TIMEOUT,
     ClientCore,
     Operation,
+    Sendable,
     TransportCore,
     result_of,
 )
@@ -29,7 +30,7 @@ from oslorpc.fanout import Audience, Delivered, Reply, Report, audience
 from oslorpc.fleet import Entry, Topic
 from oslorpc.watchdog import Watchdog
 
-_AT_ONCE = 64
+AT_ONCE = 64
 
 
 class Client(ClientCore[TransportCore]):
@@ -78,7 +79,7 @@ class Client(ClientCore[TransportCore]):
         with contextlib.ExitStack() as stack:
             send = self._within(op, self._send_cast, stack, copies=True)
             to = self._audience(op)
-            with concurrent.futures.ThreadPoolExecutor(min(len(to.reached), _AT_ONCE) or 1) as pool:
+            with concurrent.futures.ThreadPoolExecutor(min(len(to.reached), AT_ONCE) or 1) as pool:
                 ends = list(pool.map(lambda e: self._one(op, to, e, send), to.reached))
             return to.report(ends)
         if send is None:
@@ -93,7 +94,7 @@ class Client(ClientCore[TransportCore]):
         with contextlib.ExitStack() as stack:
             send = self._within(op, self._send_monitored if op.plan.monitor else self._send_call, stack, copies=True)
             to = self._audience(op)
-            pool = concurrent.futures.ThreadPoolExecutor(min(len(to.reached), _AT_ONCE) or 1)
+            pool = concurrent.futures.ThreadPoolExecutor(min(len(to.reached), AT_ONCE) or 1)
             futures = [pool.submit(self._one, op, to, e, send) for e in to.reached]
             pool.shutdown(wait=False)
             return self._replies(to, futures, stack.pop_all())
@@ -101,7 +102,7 @@ class Client(ClientCore[TransportCore]):
             raise unsent()
         return iter(())
 
-    def _within(self, op: Operation, send: Any, stack: contextlib.ExitStack, copies: bool = False) -> Any:
+    def _within(self, op: Sendable, send: Any, stack: contextlib.ExitStack, copies: bool = False) -> Any:
         """Enter the interceptors around a message, and return what sends with those around each attempt."""
         t, send = self._transport, op.plan.topic.missed.telling(send)
         if not t.points.client:
@@ -125,6 +126,17 @@ class Client(ClientCore[TransportCore]):
             for future in futures:
                 future.cancel()
 
+    def channel(self, ctxt: Mapping[str, Any] | None = None) -> grpc.Channel:
+        """Return a channel for generated stubs of typed services.
+
+        Each message asks for the version that its method, and all that is set in it, need; older servers get it
+        without what they can do without. The topic and the namespace are the service's, unless the target has its
+        own. The context is what the methods see as the request context.
+        """
+        from oslorpc.typed.channel import TypedChannel
+
+        return TypedChannel(self, ctxt)
+
     def can_send_version(self, version: str | None = None) -> bool:
         """Whether the version cap lets messages of a version through, by default the client's.
 
@@ -135,15 +147,15 @@ class Client(ClientCore[TransportCore]):
             return self._cap.allows(wanted)
         topic = self._watched()
         deadline = time.monotonic() + (self.options.timeout or ASK_TIMEOUT)
-        return self._allows(version, _known(topic, deadline, self.options.fail_fast))
+        return self._allows(version, known(topic, deadline, self.options.fail_fast))
 
-    def _audience(self, op: Operation) -> Audience:
+    def _audience(self, op: Sendable) -> Audience:
         try:
-            return audience(op, _known(op.plan.topic, op.deadline, op.plan.fail_fast))
+            return audience(op, known(op.plan.topic, op.deadline, op.plan.fail_fast))
         except Error as e:
             raise delivery.about(e, op) from None
 
-    def _deliver(self, op: Operation, send: Any) -> Any:
+    def _deliver(self, op: Sendable, send: Any) -> Any:
         """Deliver a message to one server, through the interceptors."""
         if not self._transport.points.client:
             return self._offer(op, op.plan.topic.missed.telling(send))
@@ -155,7 +167,7 @@ class Client(ClientCore[TransportCore]):
             raise unsent()
         return None
 
-    def _offer(self, op: Operation, send: Any) -> Any:
+    def _offer(self, op: Sendable, send: Any) -> Any:
         """Send to the instance that is usual, and else do what the rules of delivery ask for."""
         first: tuple[Entry, Error] | None = None
         entry = delivery.usual(op)
@@ -175,7 +187,7 @@ class Client(ClientCore[TransportCore]):
             error = errors.raised(e, self._transport.exceptions)
         raise error
 
-    def _step(self, op: Operation, send: Any, steps: delivery.Delivery, step: delivery.Step) -> delivery.Step:
+    def _step(self, op: Sendable, send: Any, steps: delivery.Delivery, step: delivery.Step) -> delivery.Step:
         if isinstance(step, Send):
             try:
                 result = send(op, step.entry)
@@ -183,17 +195,17 @@ class Client(ClientCore[TransportCore]):
                 return steps.throw(e)
             return steps.send(result)
         if isinstance(step, Connect):
-            return steps.send(_link(step.entry).connect(step.seconds))
+            return steps.send(link_of(step.entry).connect(step.seconds))
         assert isinstance(step, Wait)
         op.plan.topic.wait(step.seen, step.seconds)
         return next(steps)
 
-    def _one(self, op: Operation, to: Audience, e: Entry, send: Any) -> Delivered:
+    def _one(self, op: Sendable, to: Audience, e: Entry, send: Any) -> Delivered:
         """Send a message for all servers to one of them, again while it is full, for a second."""
         patience = to.patience()
         while True:
             try:
-                if e.link.hopeless or not (e.link.ready or _link(e).connect(min(1.0, op.remaining))):
+                if e.link.hopeless or not (e.link.ready or link_of(e).connect(min(1.0, op.remaining))):
                     raise e.link.unreachable(e.describe())
                 return Delivered(e, send(op, e))
             except Error as error:
@@ -203,23 +215,23 @@ class Client(ClientCore[TransportCore]):
                 time.sleep(pause)
 
     def _send_call(self, op: Operation, e: Entry) -> Any:
-        link = _link(e)
+        link = link_of(e)
         link.began()
         try:
             response = link.call(op.to(e), op.remaining, link.headers())
         except Exception as error:
-            raise _failed(link, error) from None
+            raise failed(link, error) from None
         finally:
             link.ended()
         return self._result(frame.parse(response))
 
     def _send_cast(self, op: Operation, e: Entry) -> None:
-        link = _link(e)
+        link = link_of(e)
         link.began()
         try:
             link.cast(op.to(e), op.remaining, link.headers())
         except Exception as error:
-            raise _failed(link, error) from None
+            raise failed(link, error) from None
         finally:
             link.ended()
 
@@ -243,19 +255,19 @@ class Client(ClientCore[TransportCore]):
         raise Error(Kind.OUTCOME_UNKNOWN, "the server ended the call without a reply")
 
     def _send_multicall(self, op: Operation, e: Entry) -> Items:
-        link = _link(e)
+        link = link_of(e)
         link.began()
         try:
             stream = link.multicall(op.to(e), None, link.headers())
         except BaseException:
             link.ended()
             raise
-        items = Items(self, op, e, stream)
+        items = Items(self, op, e, stream, lambda response: result_of(frame.parse(response)))
         items.fetch(op.remaining)  # only then it is known that the server took the message
         return items
 
 
-def _known(topic: Topic, deadline: float, fail_fast: bool) -> tuple[Entry, ...]:
+def known(topic: Topic, deadline: float, fail_fast: bool) -> tuple[Entry, ...]:
     """Return the entries of a topic, as soon as they are known."""
     while True:
         seen, entries = topic.snapshot()
@@ -267,11 +279,11 @@ def _known(topic: Topic, deadline: float, fail_fast: bool) -> tuple[Entry, ...]:
         topic.wait(seen, deadline - time.monotonic())
 
 
-def _link(e: Entry) -> BlockingLink:
+def link_of(e: Entry) -> BlockingLink:
     return e.link  # type: ignore[return-value]  # the pool of a blocking transport has no others
 
 
-def _failed(link: BlockingLink, error: Exception) -> Exception:
+def failed(link: BlockingLink, error: Exception) -> Exception:
     """Turn the error of an RPC into one of ours."""
     if isinstance(error, grpc.RpcError):
         ours = failure(error)
@@ -285,7 +297,7 @@ class _Sending:
     """Counts a message on its link, and turns the error of its RPC into one of ours."""
 
     def __init__(self, e: Entry) -> None:
-        self._link = _link(e)
+        self._link = link_of(e)
 
     def __enter__(self) -> BlockingLink:
         self._link.began()
@@ -293,15 +305,16 @@ class _Sending:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         self._link.ended()
-        if isinstance(error, Exception) and (ours := _failed(self._link, error)) is not error:
+        if isinstance(error, Exception) and (ours := failed(self._link, error)) is not error:
             raise ours from None
 
 
 class Items:
     """The results of a multicall. Each item may take as long as the client's timeout."""
 
-    def __init__(self, client: Client, op: Operation, e: Entry, stream: Any) -> None:
+    def __init__(self, client: Client, op: Sendable, e: Entry, stream: Any, read: Callable[[bytes], Any]) -> None:
         self._client, self._op, self._entry, self._stream = client, op, e, stream
+        self._read = read
         self._timeout = client.options.timeout or CALL_TIMEOUT
         self._next: list[Any] = []
         self.around = contextlib.ExitStack()  # the interceptors of the client
@@ -341,7 +354,7 @@ class Items:
             try:
                 response = next(self._stream)
                 self._replied = True
-                self._next.append(result_of(frame.parse(response)))
+                self._next.append(self._read(response))
             except StopIteration:
                 self._finish()
             except grpc.RpcError as e:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import copy
 import dataclasses
 import itertools
@@ -121,10 +122,40 @@ class Options:
     metadata: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-class Operation(Message):
+class Sendable(Message, abc.ABC):
+    """A message of a client, with what goes with it to a server."""
+
+    __slots__ = ("id",)
+    id: str
+
+    @property
+    def asked(self) -> str | None:
+        """The version that it asks for, if it asks for one."""
+        return self.plan.target.version
+
+    @property
+    def service(self) -> str:
+        """The full name of its typed service, if it is a message of one."""
+        return ""
+
+    @property
+    def remaining(self) -> float:
+        """How long there is until the deadline."""
+        return max(self.deadline - time.monotonic(), 0.001)
+
+    @abc.abstractmethod
+    def carrying(self, metadata: Mapping[str, str]) -> Self:
+        """Return the message with other metadata."""
+
+    @abc.abstractmethod
+    def reporting(self, ago: float) -> Self:
+        """Return the message with a report that its server missed one, so many seconds ago."""
+
+
+class Operation(Sendable):
     """One message, ready to be sent."""
 
-    __slots__ = ("context", "head", "id", "kwargs")
+    __slots__ = ("context", "head", "kwargs")
 
     def __init__(self, plan: Plan, deadline: float, turn: int, id: str, kwargs: bytes, context: bytes) -> None:
         self.plan, self.deadline, self.turn = plan, deadline, turn
@@ -132,17 +163,16 @@ class Operation(Message):
         self.head = plan.head
         self.delivery = "call"
 
-    def carrying(self, metadata: Mapping[str, str]) -> Operation:
+    def carrying(self, metadata: Mapping[str, str]) -> Self:
         """Return the message with other metadata."""
         if metadata == self.plan.metadata:
             return self
         op = copy.copy(self)
-        reserved = ("oslorpc-", "grpc-")
-        m = pb.Message(metadata={k.lower(): v for k, v in metadata.items() if not k.lower().startswith(reserved)})
+        m = pb.Message(metadata=unreserved(metadata))
         op.head = self.plan.bare + m.SerializeToString()
         return op
 
-    def reporting(self, ago: float) -> Operation:
+    def reporting(self, ago: float) -> Self:
         """Return the message with a report that its server missed one, so many seconds ago."""
         op, m = copy.copy(self), pb.Message()
         m.missed.FromNanoseconds(max(int(ago * 1e9), 1))
@@ -158,11 +188,6 @@ class Operation(Message):
         request = pb.MonitoredCallRequest()
         request.heartbeat_interval.FromNanoseconds(int(max(silence / 2, 0.01) * 1e9))
         return self.to(e) + request.SerializeToString()
-
-    @property
-    def remaining(self) -> float:
-        """How long there is until the deadline."""
-        return max(self.deadline - time.monotonic(), 0.001)
 
 
 T = TypeVar("T", bound=TransportCore)
@@ -307,6 +332,12 @@ class ClientCore(Generic[T]):
         self._transport.check()
         self.target.check_client()
         return self._fleet.topic(self.target.exchange or self._transport.exchange, self.target.topic or "")
+
+
+def unreserved(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return metadata without names that are reserved, in lower case."""
+    named = ((name.lower(), value) for name, value in metadata.items())
+    return {name: value for name, value in named if not name.startswith(("oslorpc-", "grpc-"))}
 
 
 def result_of(p: Any) -> Any:

@@ -206,6 +206,20 @@ class BlockingLink(Link):
                 )  # its stubs have no types
             return self._channel
 
+    def typed(self, path: str) -> Any:
+        """Return what calls a method of a program's own service, with encoded messages."""
+        return self._connected().unary_unary(path)
+
+    def typed_stream(self, path: str) -> Any:
+        """Return what calls a method of a program's own service that streams its answers."""
+        return self._connected().unary_stream(path)
+
+    def _connected(self) -> grpc.Channel:
+        channel = self._channel
+        if channel is None:
+            raise closed()
+        return channel
+
     def _moved(self, channel: grpc.Channel, state: grpc.ChannelConnectivity) -> None:
         with self._state:
             if channel is not self._channel:

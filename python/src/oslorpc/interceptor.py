@@ -31,7 +31,8 @@ class Message:
     a gather a call; ``inspect`` is a question to the process, Ping or GetInfo, and has no topic. ``server``,
     ``instance_id`` and ``addr`` are the instance: at a client from ``attempt`` on, at a server without an
     address. ``attempt`` counts from 1; it is 0 in ``send`` and at servers. ``caller`` and ``metadata`` are
-    the sender's word, which nothing proves; ``peer`` is what the connection proves.
+    the sender's word, which nothing proves; ``peer`` is what the connection proves. ``service`` is the full
+    name of a typed service, and empty for other messages.
     """
 
     target: Target
@@ -47,6 +48,7 @@ class Message:
     caller: str = ""
     peer: Peer = Peer()
     metadata: dict[str, str] = dataclasses.field(default_factory=dict)
+    service: str = ""
 
     @property
     def version(self) -> str:

@@ -9,17 +9,18 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from oslorpc import errors
 from oslorpc.errors import Error, Kind
 
 if TYPE_CHECKING:
-    from oslorpc.clientcore import Operation
+    from oslorpc.clientcore import Sendable
     from oslorpc.discovery.base import Instance
     from oslorpc.fleet import Entry
 
 _log = logging.getLogger("oslorpc.server")
+S = TypeVar("S", bound="Sendable")
 _MOST, _TIME = 4096, 3600.0
 _EVERY = 10.0  # how often a server is told what senders report: it may read everything anew
 _Key = tuple[str, ...]
@@ -80,12 +81,12 @@ class Missed:
                 if self._records.get(key) == at:
                     del self._records[key]
 
-    def telling(self, send: Callable[[Operation, Entry], Any]) -> Callable[[Operation, Entry], Any]:
+    def telling(self, send: Callable[[S, Entry], Any]) -> Callable[[S, Entry], Any]:
         """Return what sends a message, and tells its server what it missed."""
         if not self._records:
             return send
 
-        def tell(op: Operation, e: Entry) -> Any:
+        def tell(op: S, e: Entry) -> Any:
             told = self._told(e)
             if not told:
                 return send(op, e)
@@ -99,14 +100,12 @@ class Missed:
 
         return tell
 
-    def telling_async(
-        self, send: Callable[[Operation, Entry], Awaitable[Any]]
-    ) -> Callable[[Operation, Entry], Awaitable[Any]]:
+    def telling_async(self, send: Callable[[S, Entry], Awaitable[Any]]) -> Callable[[S, Entry], Awaitable[Any]]:
         """Return what sends a message, and tells its server what it missed."""
         if not self._records:
             return send
 
-        async def tell(op: Operation, e: Entry) -> Any:
+        async def tell(op: S, e: Entry) -> Any:
             told = self._told(e)
             if not told:
                 return await send(op, e)

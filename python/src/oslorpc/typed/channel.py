@@ -1,0 +1,95 @@
+"""The channel that generated stubs get: their RPCs are typed messages of a client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from oslorpc.errors import invalid
+from oslorpc.typed.sender import Sender
+from oslorpc.typed.service import find
+
+if TYPE_CHECKING:
+    from oslorpc.client import Client
+
+
+class TypedChannel(grpc.Channel):
+    """A channel for stubs of typed services. Closing it closes nothing: the transport has the connections."""
+
+    def __init__(self, client: Client, ctxt: Mapping[str, Any] | None) -> None:
+        self._sender = Sender(client, ctxt)
+
+    def unary_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Return what calls a unary method."""
+        return _Unary(self._sender.unary, method, *args, **kwargs)
+
+    def unary_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Return what calls a method that streams its answers."""
+        return _Unary(self._sender.stream, method, *args, **kwargs)
+
+    def stream_unary(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Return what says that streams cannot be sent."""
+        return _Streams(method)
+
+    def stream_stream(self, method: str, *args: Any, **kwargs: Any) -> Any:
+        """Return what says that streams cannot be sent."""
+        return _Streams(method)
+
+    def subscribe(self, callback: Any, try_to_connect: bool | None = False) -> None:
+        """Say that there is no single connection to watch."""
+        raise invalid("a typed channel has no single connection to watch: each message goes to a server of the topic")
+
+    def unsubscribe(self, callback: Any) -> None:
+        """Do nothing: there are no subscriptions."""
+
+    def close(self) -> None:
+        """Do nothing: the transport closes the connections."""
+
+    def __enter__(self) -> TypedChannel:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
+class _Unary:
+    """Calls a method with one message. What stubs have beside, futures and with_call, is not there."""
+
+    def __init__(
+        self,
+        send: Callable[..., Any],
+        path: str,
+        request_serializer: Any = None,
+        response_deserializer: Any = None,
+        _registered_method: bool | None = None,
+    ) -> None:
+        self._send, self._method = send, find(path)
+        self._read = response_deserializer or bytes
+
+    def __call__(
+        self,
+        request: Any,
+        timeout: float | None = None,
+        metadata: Any = None,
+        credentials: Any = None,
+        wait_for_ready: bool | None = None,
+        compression: Any = None,
+    ) -> Any:
+        given = {"metadata": metadata, "credentials": credentials, "compression": compression}
+        unknown = [name for name, value in given.items() if value]
+        if unknown:
+            raise invalid(f"{self._method.path}: {unknown[0]} cannot be given with a message: give it to the client")
+        fail_fast = None if wait_for_ready is None else not wait_for_ready
+        return self._send(self._method, request, self._read, timeout, fail_fast)
+
+
+class _Streams:
+    """Stands for a method to which a stream is sent."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        raise invalid(f"{self._path}: the Python package does not send streams")

@@ -1,0 +1,126 @@
+"""Since when fields and enum values exist, and what older peers get."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+from google.protobuf import descriptor_pb2
+
+from oslorpc.errors import invalid
+from oslorpc.v1 import options_pb2 as options
+from oslorpc.versions import Version
+
+ALWAYS = Version(0, 0)  # earlier than every version
+ANY = "google.protobuf.Any"
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Rule:
+    """Since when something exists, and whether older peers get the message without it."""
+
+    since: Version = ALWAYS
+    drop: bool = False
+
+
+_NONE = Rule()
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Field:
+    """A field that is worth looking at.
+
+    ``pinned``: it may not be cleared for the sake of its value, since it is in a oneof, or required.
+    ``message`` and ``enum`` are the type of its value, or of each if it is a list or a map.
+    """
+
+    rule: Rule
+    pinned: bool
+    repeated: bool
+    map: bool
+    message: Any
+    enum: Any
+
+
+class Rules:
+    """Reads rules, each once. It may be used from any thread."""
+
+    def __init__(self) -> None:
+        self._fields: dict[str, dict[str, Field]] = {}
+        self._values: dict[str, dict[int, Rule]] = {}
+
+    def fields(self, message: Any) -> dict[str, Field]:
+        """Return the fields of a message type that have rules, or whose values may have."""
+        known = self._fields.get(message.full_name)
+        if known is None:
+            read = {d.name: self._field(d, proto) for d, proto in _declared(message)}
+            known = self._fields[message.full_name] = {n: f for n, f in read.items() if self._worthy(f)}
+        return known
+
+    def values(self, enum: Any) -> dict[int, Rule]:
+        """Return the rules of an enum's values. A number with several names is as old as the oldest of them."""
+        known = self._values.get(enum.full_name)
+        if known is None:
+            read: dict[int, Rule] = {}
+            for value in enum.values:
+                rule = _read(f"value {enum.full_name}.{value.name}", value.GetOptions(), options.enum_value)
+                other = read.get(value.number)
+                if other is None or rule.since < other.since:
+                    read[value.number] = rule
+            known = self._values[enum.full_name] = {n: rule for n, rule in read.items() if rule != _NONE}
+        return known
+
+    def of(self, field: Field, number: int) -> Rule:
+        """Return the rule of an enum value of a field."""
+        return self.values(field.enum).get(number, _NONE)
+
+    def _field(self, d: Any, proto: Any) -> Field:
+        required = proto.label == descriptor_pb2.FieldDescriptorProto.LABEL_REQUIRED
+        repeated = proto.label == descriptor_pb2.FieldDescriptorProto.LABEL_REPEATED
+        pinned = required or (d.containing_oneof is not None and not proto.proto3_optional)
+        rule = _read(f"field {d.full_name}", d.GetOptions(), options.field)
+        if rule.drop and pinned:
+            raise invalid(f"field {d.full_name}: may not be dropped: it is in a oneof, or required")
+        message, enum, entry = d.message_type, d.enum_type, False
+        if repeated and message is not None and message.GetOptions().map_entry:
+            value = message.fields_by_name["value"]
+            message, enum, entry = value.message_type, value.enum_type, True
+        return Field(rule, pinned, repeated, entry, message, enum)
+
+    def _worthy(self, field: Field) -> bool:
+        """Whether a field has a rule, or can have something with a rule in it."""
+        seen: set[str] = set()
+        left = [field]
+        while left:
+            f = left.pop()
+            if f.rule != _NONE or (f.enum is not None and self.values(f.enum)):
+                return True
+            if f.message is not None and f.message.full_name not in seen:
+                if f.message.full_name == ANY:
+                    return True
+                seen.add(f.message.full_name)
+                left += [self._field(d, proto) for d, proto in _declared(f.message)]
+        return False
+
+
+def _declared(message: Any) -> Iterable[tuple[Any, Any]]:
+    """Return the fields of a message type as descriptors, and as they were declared."""
+    proto = descriptor_pb2.DescriptorProto()
+    message.CopyToProto(proto)
+    return zip(message.fields, proto.field, strict=True)
+
+
+def _read(what: str, from_options: Any, extension: Any) -> Rule:
+    if not from_options.HasExtension(extension):
+        return _NONE
+    rules = from_options.Extensions[extension]
+    drop = rules.older_peers == options.OLDER_PEERS_DROP
+    if not rules.since:
+        if drop:
+            raise invalid(f"{what}: may not be dropped: it has no since, so no peer is older")
+        return _NONE
+    try:
+        return Rule(Version.parse(rules.since), drop)
+    except ValueError as e:
+        raise invalid(f"{what}: since: {e}") from None
