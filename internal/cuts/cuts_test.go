@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 const (
 	messages = 10_000
 	callers  = 32
-	// deadline is that of a message. A server that lives is reachable again long before.
+	// deadline bounds a message. A server that lives is reachable again long before.
 	deadline = 40 * time.Second
 	// maxLength is how long a method takes at most.
 	maxLength = 4 * time.Millisecond

@@ -22,7 +22,7 @@ type badInput struct {
 	RPC string `json:"rpc"`
 	// Target changes the target of the client, whose topic is golden; null leaves a field out.
 	Target map[string]any `json:"target"`
-	// Options are those of the client.
+	// Options are the client's.
 	Options map[string]any `json:"options"`
 	Method  string         `json:"method"`
 	// Args may have values that JSON lacks, as {"$special": NAME}.
