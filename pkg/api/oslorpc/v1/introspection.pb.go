@@ -173,7 +173,10 @@ type GetInfoRequest struct {
 	// Only servers on this topic. Absent: all.
 	Topic *string `protobuf:"bytes,1,opt,name=topic,proto3,oneof" json:"topic,omitempty"`
 	// True: also say who asked for what, in ServerInfo.requests.
-	Requests      bool `protobuf:"varint,2,opt,name=requests,proto3" json:"requests,omitempty"`
+	Requests bool `protobuf:"varint,2,opt,name=requests,proto3" json:"requests,omitempty"`
+	// The process with this instance, from discovery. A process that lacks the instance refuses with MISDIRECTED, and a gateway
+	// asks the process that has it. Absent: the process that was asked.
+	InstanceId    string `protobuf:"bytes,3,opt,name=instance_id,json=instanceId,proto3" json:"instance_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -222,6 +225,13 @@ func (x *GetInfoRequest) GetRequests() bool {
 	return false
 }
 
+func (x *GetInfoRequest) GetInstanceId() string {
+	if x != nil {
+		return x.InstanceId
+	}
+	return ""
+}
+
 // GetInfoResponse describes a process.
 type GetInfoResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -241,7 +251,9 @@ type GetInfoResponse struct {
 	// caller may not inspect all of the process.
 	Limits []*LimitInfo `protobuf:"bytes,7,rep,name=limits,proto3" json:"limits,omitempty"`
 	// The sessions that callers have. Absent: there are none, or the caller may not inspect all of the process.
-	Sessions      *SessionsInfo `protobuf:"bytes,8,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	Sessions *SessionsInfo `protobuf:"bytes,8,opt,name=sessions,proto3" json:"sessions,omitempty"`
+	// What the process does as a gateway. Absent: it is none, or the caller may not inspect all of the process.
+	Gateway       *GatewayInfo `protobuf:"bytes,9,opt,name=gateway,proto3" json:"gateway,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -332,6 +344,95 @@ func (x *GetInfoResponse) GetSessions() *SessionsInfo {
 	return nil
 }
 
+func (x *GetInfoResponse) GetGateway() *GatewayInfo {
+	if x != nil {
+		return x.Gateway
+	}
+	return nil
+}
+
+// GatewayInfo describes a gateway.
+type GatewayInfo struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Messages that it forwarded and that are not answered.
+	Forwarding int64 `protobuf:"varint,1,opt,name=forwarding,proto3" json:"forwarding,omitempty"`
+	// Messages that it forwarded since its start, however often it tried.
+	Forwarded int64 `protobuf:"varint,2,opt,name=forwarded,proto3" json:"forwarded,omitempty"`
+	// How many of them failed, whatever the reason, without those whose method returned an error.
+	Failed int64 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"`
+	// Clients that watch topics, each topic counted.
+	Watches int64 `protobuf:"varint,4,opt,name=watches,proto3" json:"watches,omitempty"`
+	// Processes attached to it.
+	Attached      int64 `protobuf:"varint,5,opt,name=attached,proto3" json:"attached,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GatewayInfo) Reset() {
+	*x = GatewayInfo{}
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GatewayInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GatewayInfo) ProtoMessage() {}
+
+func (x *GatewayInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GatewayInfo.ProtoReflect.Descriptor instead.
+func (*GatewayInfo) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *GatewayInfo) GetForwarding() int64 {
+	if x != nil {
+		return x.Forwarding
+	}
+	return 0
+}
+
+func (x *GatewayInfo) GetForwarded() int64 {
+	if x != nil {
+		return x.Forwarded
+	}
+	return 0
+}
+
+func (x *GatewayInfo) GetFailed() int64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
+func (x *GatewayInfo) GetWatches() int64 {
+	if x != nil {
+		return x.Watches
+	}
+	return 0
+}
+
+func (x *GatewayInfo) GetAttached() int64 {
+	if x != nil {
+		return x.Attached
+	}
+	return 0
+}
+
 // SessionsInfo describes the sessions of a process: streams with many messages.
 type SessionsInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -351,7 +452,7 @@ type SessionsInfo struct {
 
 func (x *SessionsInfo) Reset() {
 	*x = SessionsInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[4]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -363,7 +464,7 @@ func (x *SessionsInfo) String() string {
 func (*SessionsInfo) ProtoMessage() {}
 
 func (x *SessionsInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[4]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -376,7 +477,7 @@ func (x *SessionsInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionsInfo.ProtoReflect.Descriptor instead.
 func (*SessionsInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{4}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *SessionsInfo) GetOpen() int64 {
@@ -435,7 +536,7 @@ type PolicyInfo struct {
 
 func (x *PolicyInfo) Reset() {
 	*x = PolicyInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[5]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -447,7 +548,7 @@ func (x *PolicyInfo) String() string {
 func (*PolicyInfo) ProtoMessage() {}
 
 func (x *PolicyInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[5]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -460,7 +561,7 @@ func (x *PolicyInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyInfo.ProtoReflect.Descriptor instead.
 func (*PolicyInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{5}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PolicyInfo) GetDryRun() bool {
@@ -518,7 +619,7 @@ type RuleInfo struct {
 
 func (x *RuleInfo) Reset() {
 	*x = RuleInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[6]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -530,7 +631,7 @@ func (x *RuleInfo) String() string {
 func (*RuleInfo) ProtoMessage() {}
 
 func (x *RuleInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[6]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -543,7 +644,7 @@ func (x *RuleInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RuleInfo.ProtoReflect.Descriptor instead.
 func (*RuleInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{6}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *RuleInfo) GetName() string {
@@ -573,7 +674,7 @@ type LimitInfo struct {
 
 func (x *LimitInfo) Reset() {
 	*x = LimitInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[7]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -585,7 +686,7 @@ func (x *LimitInfo) String() string {
 func (*LimitInfo) ProtoMessage() {}
 
 func (x *LimitInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[7]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -598,7 +699,7 @@ func (x *LimitInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LimitInfo.ProtoReflect.Descriptor instead.
 func (*LimitInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{7}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LimitInfo) GetReason() string {
@@ -649,7 +750,7 @@ type ServerInfo struct {
 
 func (x *ServerInfo) Reset() {
 	*x = ServerInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[8]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -661,7 +762,7 @@ func (x *ServerInfo) String() string {
 func (*ServerInfo) ProtoMessage() {}
 
 func (x *ServerInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[8]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -674,7 +775,7 @@ func (x *ServerInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerInfo.ProtoReflect.Descriptor instead.
 func (*ServerInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{8}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ServerInfo) GetInstanceId() string {
@@ -783,7 +884,7 @@ type RequestCount struct {
 
 func (x *RequestCount) Reset() {
 	*x = RequestCount{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[9]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -795,7 +896,7 @@ func (x *RequestCount) String() string {
 func (*RequestCount) ProtoMessage() {}
 
 func (x *RequestCount) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[9]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -808,7 +909,7 @@ func (x *RequestCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestCount.ProtoReflect.Descriptor instead.
 func (*RequestCount) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{9}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RequestCount) GetNamespace() string {
@@ -897,7 +998,7 @@ type EndpointInfo struct {
 
 func (x *EndpointInfo) Reset() {
 	*x = EndpointInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[10]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +1010,7 @@ func (x *EndpointInfo) String() string {
 func (*EndpointInfo) ProtoMessage() {}
 
 func (x *EndpointInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[10]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +1023,7 @@ func (x *EndpointInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndpointInfo.ProtoReflect.Descriptor instead.
 func (*EndpointInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{10}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *EndpointInfo) GetNamespaces() []string {
@@ -1001,7 +1102,7 @@ type MethodInfo struct {
 
 func (x *MethodInfo) Reset() {
 	*x = MethodInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[11]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1013,7 +1114,7 @@ func (x *MethodInfo) String() string {
 func (*MethodInfo) ProtoMessage() {}
 
 func (x *MethodInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[11]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1026,7 +1127,7 @@ func (x *MethodInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MethodInfo.ProtoReflect.Descriptor instead.
 func (*MethodInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{11}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *MethodInfo) GetName() string {
@@ -1107,7 +1208,7 @@ type ArgumentInfo struct {
 
 func (x *ArgumentInfo) Reset() {
 	*x = ArgumentInfo{}
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[12]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1119,7 +1220,7 @@ func (x *ArgumentInfo) String() string {
 func (*ArgumentInfo) ProtoMessage() {}
 
 func (x *ArgumentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_introspection_proto_msgTypes[12]
+	mi := &file_oslorpc_v1_introspection_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1132,7 +1233,7 @@ func (x *ArgumentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ArgumentInfo.ProtoReflect.Descriptor instead.
 func (*ArgumentInfo) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{12}
+	return file_oslorpc_v1_introspection_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ArgumentInfo) GetName() string {
@@ -1165,11 +1266,13 @@ const file_oslorpc_v1_introspection_proto_rawDesc = "" +
 	"\vPingRequest\x12\x1f\n" +
 	"\vinstance_id\x18\x01 \x01(\tR\n" +
 	"instanceId\"\x0e\n" +
-	"\fPingResponse\"Q\n" +
+	"\fPingResponse\"r\n" +
 	"\x0eGetInfoRequest\x12\x19\n" +
 	"\x05topic\x18\x01 \x01(\tH\x00R\x05topic\x88\x01\x01\x12\x1a\n" +
-	"\brequests\x18\x02 \x01(\bR\brequestsB\b\n" +
-	"\x06_topic\"\xd9\x02\n" +
+	"\brequests\x18\x02 \x01(\bR\brequests\x12\x1f\n" +
+	"\vinstance_id\x18\x03 \x01(\tR\n" +
+	"instanceIdB\b\n" +
+	"\x06_topic\"\x8c\x03\n" +
 	"\x0fGetInfoResponse\x12\x17\n" +
 	"\aboot_id\x18\x01 \x01(\tR\x06bootId\x12\x1d\n" +
 	"\n" +
@@ -1179,7 +1282,16 @@ const file_oslorpc_v1_introspection_proto_rawDesc = "" +
 	"\aservers\x18\x05 \x03(\v2\x16.oslorpc.v1.ServerInfoR\aservers\x12.\n" +
 	"\x06policy\x18\x06 \x01(\v2\x16.oslorpc.v1.PolicyInfoR\x06policy\x12-\n" +
 	"\x06limits\x18\a \x03(\v2\x15.oslorpc.v1.LimitInfoR\x06limits\x124\n" +
-	"\bsessions\x18\b \x01(\v2\x18.oslorpc.v1.SessionsInfoR\bsessions\"|\n" +
+	"\bsessions\x18\b \x01(\v2\x18.oslorpc.v1.SessionsInfoR\bsessions\x121\n" +
+	"\agateway\x18\t \x01(\v2\x17.oslorpc.v1.GatewayInfoR\agateway\"\x99\x01\n" +
+	"\vGatewayInfo\x12\x1e\n" +
+	"\n" +
+	"forwarding\x18\x01 \x01(\x03R\n" +
+	"forwarding\x12\x1c\n" +
+	"\tforwarded\x18\x02 \x01(\x03R\tforwarded\x12\x16\n" +
+	"\x06failed\x18\x03 \x01(\x03R\x06failed\x12\x18\n" +
+	"\awatches\x18\x04 \x01(\x03R\awatches\x12\x1a\n" +
+	"\battached\x18\x05 \x01(\x03R\battached\"|\n" +
 	"\fSessionsInfo\x12\x12\n" +
 	"\x04open\x18\x01 \x01(\x03R\x04open\x12\x12\n" +
 	"\x04lost\x18\x02 \x01(\x03R\x04lost\x12\x18\n" +
@@ -1276,50 +1388,52 @@ func file_oslorpc_v1_introspection_proto_rawDescGZIP() []byte {
 }
 
 var file_oslorpc_v1_introspection_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_oslorpc_v1_introspection_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_oslorpc_v1_introspection_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
 var file_oslorpc_v1_introspection_proto_goTypes = []any{
 	(State)(0),                    // 0: oslorpc.v1.State
 	(*PingRequest)(nil),           // 1: oslorpc.v1.PingRequest
 	(*PingResponse)(nil),          // 2: oslorpc.v1.PingResponse
 	(*GetInfoRequest)(nil),        // 3: oslorpc.v1.GetInfoRequest
 	(*GetInfoResponse)(nil),       // 4: oslorpc.v1.GetInfoResponse
-	(*SessionsInfo)(nil),          // 5: oslorpc.v1.SessionsInfo
-	(*PolicyInfo)(nil),            // 6: oslorpc.v1.PolicyInfo
-	(*RuleInfo)(nil),              // 7: oslorpc.v1.RuleInfo
-	(*LimitInfo)(nil),             // 8: oslorpc.v1.LimitInfo
-	(*ServerInfo)(nil),            // 9: oslorpc.v1.ServerInfo
-	(*RequestCount)(nil),          // 10: oslorpc.v1.RequestCount
-	(*EndpointInfo)(nil),          // 11: oslorpc.v1.EndpointInfo
-	(*MethodInfo)(nil),            // 12: oslorpc.v1.MethodInfo
-	(*ArgumentInfo)(nil),          // 13: oslorpc.v1.ArgumentInfo
-	(*durationpb.Duration)(nil),   // 14: google.protobuf.Duration
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*GatewayInfo)(nil),           // 5: oslorpc.v1.GatewayInfo
+	(*SessionsInfo)(nil),          // 6: oslorpc.v1.SessionsInfo
+	(*PolicyInfo)(nil),            // 7: oslorpc.v1.PolicyInfo
+	(*RuleInfo)(nil),              // 8: oslorpc.v1.RuleInfo
+	(*LimitInfo)(nil),             // 9: oslorpc.v1.LimitInfo
+	(*ServerInfo)(nil),            // 10: oslorpc.v1.ServerInfo
+	(*RequestCount)(nil),          // 11: oslorpc.v1.RequestCount
+	(*EndpointInfo)(nil),          // 12: oslorpc.v1.EndpointInfo
+	(*MethodInfo)(nil),            // 13: oslorpc.v1.MethodInfo
+	(*ArgumentInfo)(nil),          // 14: oslorpc.v1.ArgumentInfo
+	(*durationpb.Duration)(nil),   // 15: google.protobuf.Duration
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
 }
 var file_oslorpc_v1_introspection_proto_depIdxs = []int32{
-	14, // 0: oslorpc.v1.GetInfoResponse.uptime:type_name -> google.protobuf.Duration
-	9,  // 1: oslorpc.v1.GetInfoResponse.servers:type_name -> oslorpc.v1.ServerInfo
-	6,  // 2: oslorpc.v1.GetInfoResponse.policy:type_name -> oslorpc.v1.PolicyInfo
-	8,  // 3: oslorpc.v1.GetInfoResponse.limits:type_name -> oslorpc.v1.LimitInfo
-	5,  // 4: oslorpc.v1.GetInfoResponse.sessions:type_name -> oslorpc.v1.SessionsInfo
-	15, // 5: oslorpc.v1.PolicyInfo.since:type_name -> google.protobuf.Timestamp
-	7,  // 6: oslorpc.v1.PolicyInfo.rules:type_name -> oslorpc.v1.RuleInfo
-	0,  // 7: oslorpc.v1.ServerInfo.state:type_name -> oslorpc.v1.State
-	11, // 8: oslorpc.v1.ServerInfo.endpoints:type_name -> oslorpc.v1.EndpointInfo
-	10, // 9: oslorpc.v1.ServerInfo.requests:type_name -> oslorpc.v1.RequestCount
-	15, // 10: oslorpc.v1.RequestCount.first_seen:type_name -> google.protobuf.Timestamp
-	15, // 11: oslorpc.v1.RequestCount.last_seen:type_name -> google.protobuf.Timestamp
-	12, // 12: oslorpc.v1.EndpointInfo.methods:type_name -> oslorpc.v1.MethodInfo
-	12, // 13: oslorpc.v1.EndpointInfo.fallback:type_name -> oslorpc.v1.MethodInfo
-	13, // 14: oslorpc.v1.MethodInfo.arguments:type_name -> oslorpc.v1.ArgumentInfo
-	1,  // 15: oslorpc.v1.IntrospectionService.Ping:input_type -> oslorpc.v1.PingRequest
-	3,  // 16: oslorpc.v1.IntrospectionService.GetInfo:input_type -> oslorpc.v1.GetInfoRequest
-	2,  // 17: oslorpc.v1.IntrospectionService.Ping:output_type -> oslorpc.v1.PingResponse
-	4,  // 18: oslorpc.v1.IntrospectionService.GetInfo:output_type -> oslorpc.v1.GetInfoResponse
-	17, // [17:19] is the sub-list for method output_type
-	15, // [15:17] is the sub-list for method input_type
-	15, // [15:15] is the sub-list for extension type_name
-	15, // [15:15] is the sub-list for extension extendee
-	0,  // [0:15] is the sub-list for field type_name
+	15, // 0: oslorpc.v1.GetInfoResponse.uptime:type_name -> google.protobuf.Duration
+	10, // 1: oslorpc.v1.GetInfoResponse.servers:type_name -> oslorpc.v1.ServerInfo
+	7,  // 2: oslorpc.v1.GetInfoResponse.policy:type_name -> oslorpc.v1.PolicyInfo
+	9,  // 3: oslorpc.v1.GetInfoResponse.limits:type_name -> oslorpc.v1.LimitInfo
+	6,  // 4: oslorpc.v1.GetInfoResponse.sessions:type_name -> oslorpc.v1.SessionsInfo
+	5,  // 5: oslorpc.v1.GetInfoResponse.gateway:type_name -> oslorpc.v1.GatewayInfo
+	16, // 6: oslorpc.v1.PolicyInfo.since:type_name -> google.protobuf.Timestamp
+	8,  // 7: oslorpc.v1.PolicyInfo.rules:type_name -> oslorpc.v1.RuleInfo
+	0,  // 8: oslorpc.v1.ServerInfo.state:type_name -> oslorpc.v1.State
+	12, // 9: oslorpc.v1.ServerInfo.endpoints:type_name -> oslorpc.v1.EndpointInfo
+	11, // 10: oslorpc.v1.ServerInfo.requests:type_name -> oslorpc.v1.RequestCount
+	16, // 11: oslorpc.v1.RequestCount.first_seen:type_name -> google.protobuf.Timestamp
+	16, // 12: oslorpc.v1.RequestCount.last_seen:type_name -> google.protobuf.Timestamp
+	13, // 13: oslorpc.v1.EndpointInfo.methods:type_name -> oslorpc.v1.MethodInfo
+	13, // 14: oslorpc.v1.EndpointInfo.fallback:type_name -> oslorpc.v1.MethodInfo
+	14, // 15: oslorpc.v1.MethodInfo.arguments:type_name -> oslorpc.v1.ArgumentInfo
+	1,  // 16: oslorpc.v1.IntrospectionService.Ping:input_type -> oslorpc.v1.PingRequest
+	3,  // 17: oslorpc.v1.IntrospectionService.GetInfo:input_type -> oslorpc.v1.GetInfoRequest
+	2,  // 18: oslorpc.v1.IntrospectionService.Ping:output_type -> oslorpc.v1.PingResponse
+	4,  // 19: oslorpc.v1.IntrospectionService.GetInfo:output_type -> oslorpc.v1.GetInfoResponse
+	18, // [18:20] is the sub-list for method output_type
+	16, // [16:18] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_oslorpc_v1_introspection_proto_init() }
@@ -1334,7 +1448,7 @@ func file_oslorpc_v1_introspection_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oslorpc_v1_introspection_proto_rawDesc), len(file_oslorpc_v1_introspection_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   13,
+			NumMessages:   14,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

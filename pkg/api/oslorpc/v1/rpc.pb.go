@@ -110,7 +110,9 @@ type Message struct {
 	// How long the sender still waits. The earlier of it and the deadline of the RPC counts. It does not
 	// bound a cast that was accepted. A negative one is refused with INVALID_TARGET. Absent: the deadline
 	// of the RPC alone.
-	Remaining     *durationpb.Duration `protobuf:"bytes,10,opt,name=remaining,proto3" json:"remaining,omitempty"`
+	Remaining *durationpb.Duration `protobuf:"bytes,10,opt,name=remaining,proto3" json:"remaining,omitempty"`
+	// Who sent the message, if gateways forward it. Absent: the caller of the RPC.
+	Caller        *Caller `protobuf:"bytes,11,opt,name=caller,proto3" json:"caller,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -215,6 +217,88 @@ func (x *Message) GetRemaining() *durationpb.Duration {
 	return nil
 }
 
+func (x *Message) GetCaller() *Caller {
+	if x != nil {
+		return x.Caller
+	}
+	return nil
+}
+
+// Caller is who sent a message that gateways forward, as its connection to the first gateway proved it. A server takes
+// it only from gateways that it trusts; from other callers, it is ignored, and they count as the caller.
+type Caller struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The names that the caller proved, such as `spiffe://cloud/host/7`, `dns:host7.example` or `user:1000`. None: it proved nothing.
+	Names []string `protobuf:"bytes,1,rep,name=names,proto3" json:"names,omitempty"`
+	// Its network address.
+	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	// Its `user-agent`, without what gRPC adds.
+	Agent string `protobuf:"bytes,3,opt,name=agent,proto3" json:"agent,omitempty"`
+	// The boot ids of the gateways that forwarded the message, the first one first. A gateway refuses a message that it forwarded itself
+	// before, with MISDIRECTED. This field counts from any sender.
+	Gateways      []string `protobuf:"bytes,4,rep,name=gateways,proto3" json:"gateways,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Caller) Reset() {
+	*x = Caller{}
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Caller) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Caller) ProtoMessage() {}
+
+func (x *Caller) ProtoReflect() protoreflect.Message {
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Caller.ProtoReflect.Descriptor instead.
+func (*Caller) Descriptor() ([]byte, []int) {
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Caller) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *Caller) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Caller) GetAgent() string {
+	if x != nil {
+		return x.Agent
+	}
+	return ""
+}
+
+func (x *Caller) GetGateways() []string {
+	if x != nil {
+		return x.Gateways
+	}
+	return nil
+}
+
 // CallRequest is one message that expects one result.
 type CallRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -226,7 +310,7 @@ type CallRequest struct {
 
 func (x *CallRequest) Reset() {
 	*x = CallRequest{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[1]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -238,7 +322,7 @@ func (x *CallRequest) String() string {
 func (*CallRequest) ProtoMessage() {}
 
 func (x *CallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[1]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -251,7 +335,7 @@ func (x *CallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallRequest.ProtoReflect.Descriptor instead.
 func (*CallRequest) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{1}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *CallRequest) GetMessage() *Message {
@@ -272,7 +356,7 @@ type CallResponse struct {
 
 func (x *CallResponse) Reset() {
 	*x = CallResponse{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[2]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -284,7 +368,7 @@ func (x *CallResponse) String() string {
 func (*CallResponse) ProtoMessage() {}
 
 func (x *CallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[2]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -297,7 +381,7 @@ func (x *CallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallResponse.ProtoReflect.Descriptor instead.
 func (*CallResponse) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{2}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *CallResponse) GetResult() *Payload {
@@ -318,7 +402,7 @@ type CastRequest struct {
 
 func (x *CastRequest) Reset() {
 	*x = CastRequest{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[3]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -330,7 +414,7 @@ func (x *CastRequest) String() string {
 func (*CastRequest) ProtoMessage() {}
 
 func (x *CastRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[3]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -343,7 +427,7 @@ func (x *CastRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CastRequest.ProtoReflect.Descriptor instead.
 func (*CastRequest) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{3}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CastRequest) GetMessage() *Message {
@@ -362,7 +446,7 @@ type CastResponse struct {
 
 func (x *CastResponse) Reset() {
 	*x = CastResponse{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[4]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -374,7 +458,7 @@ func (x *CastResponse) String() string {
 func (*CastResponse) ProtoMessage() {}
 
 func (x *CastResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[4]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -387,7 +471,7 @@ func (x *CastResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CastResponse.ProtoReflect.Descriptor instead.
 func (*CastResponse) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{4}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{5}
 }
 
 // MulticallRequest is one message that expects a stream of items.
@@ -401,7 +485,7 @@ type MulticallRequest struct {
 
 func (x *MulticallRequest) Reset() {
 	*x = MulticallRequest{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[5]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -413,7 +497,7 @@ func (x *MulticallRequest) String() string {
 func (*MulticallRequest) ProtoMessage() {}
 
 func (x *MulticallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[5]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -426,7 +510,7 @@ func (x *MulticallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MulticallRequest.ProtoReflect.Descriptor instead.
 func (*MulticallRequest) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{5}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *MulticallRequest) GetMessage() *Message {
@@ -447,7 +531,7 @@ type MulticallResponse struct {
 
 func (x *MulticallResponse) Reset() {
 	*x = MulticallResponse{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[6]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -459,7 +543,7 @@ func (x *MulticallResponse) String() string {
 func (*MulticallResponse) ProtoMessage() {}
 
 func (x *MulticallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[6]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -472,7 +556,7 @@ func (x *MulticallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MulticallResponse.ProtoReflect.Descriptor instead.
 func (*MulticallResponse) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{6}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *MulticallResponse) GetItem() *Payload {
@@ -495,7 +579,7 @@ type MonitoredCallRequest struct {
 
 func (x *MonitoredCallRequest) Reset() {
 	*x = MonitoredCallRequest{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[7]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -507,7 +591,7 @@ func (x *MonitoredCallRequest) String() string {
 func (*MonitoredCallRequest) ProtoMessage() {}
 
 func (x *MonitoredCallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[7]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -520,7 +604,7 @@ func (x *MonitoredCallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MonitoredCallRequest.ProtoReflect.Descriptor instead.
 func (*MonitoredCallRequest) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{7}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *MonitoredCallRequest) GetMessage() *Message {
@@ -551,7 +635,7 @@ type MonitoredCallResponse struct {
 
 func (x *MonitoredCallResponse) Reset() {
 	*x = MonitoredCallResponse{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[8]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -563,7 +647,7 @@ func (x *MonitoredCallResponse) String() string {
 func (*MonitoredCallResponse) ProtoMessage() {}
 
 func (x *MonitoredCallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[8]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -576,7 +660,7 @@ func (x *MonitoredCallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MonitoredCallResponse.ProtoReflect.Descriptor instead.
 func (*MonitoredCallResponse) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{8}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *MonitoredCallResponse) GetKind() isMonitoredCallResponse_Kind {
@@ -631,7 +715,7 @@ type Heartbeat struct {
 
 func (x *Heartbeat) Reset() {
 	*x = Heartbeat{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[9]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -643,7 +727,7 @@ func (x *Heartbeat) String() string {
 func (*Heartbeat) ProtoMessage() {}
 
 func (x *Heartbeat) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[9]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -656,7 +740,7 @@ func (x *Heartbeat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Heartbeat.ProtoReflect.Descriptor instead.
 func (*Heartbeat) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{9}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{10}
 }
 
 // SessionRequest is one frame of a client.
@@ -676,7 +760,7 @@ type SessionRequest struct {
 
 func (x *SessionRequest) Reset() {
 	*x = SessionRequest{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[10]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -688,7 +772,7 @@ func (x *SessionRequest) String() string {
 func (*SessionRequest) ProtoMessage() {}
 
 func (x *SessionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[10]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -701,7 +785,7 @@ func (x *SessionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionRequest.ProtoReflect.Descriptor instead.
 func (*SessionRequest) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{10}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *SessionRequest) GetFrame() isSessionRequest_Frame {
@@ -814,7 +898,7 @@ type SessionResponse struct {
 
 func (x *SessionResponse) Reset() {
 	*x = SessionResponse{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[11]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -826,7 +910,7 @@ func (x *SessionResponse) String() string {
 func (*SessionResponse) ProtoMessage() {}
 
 func (x *SessionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[11]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -839,7 +923,7 @@ func (x *SessionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionResponse.ProtoReflect.Descriptor instead.
 func (*SessionResponse) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{11}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *SessionResponse) GetFrame() isSessionResponse_Frame {
@@ -984,7 +1068,7 @@ type SessionOpen struct {
 
 func (x *SessionOpen) Reset() {
 	*x = SessionOpen{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[12]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -996,7 +1080,7 @@ func (x *SessionOpen) String() string {
 func (*SessionOpen) ProtoMessage() {}
 
 func (x *SessionOpen) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[12]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1009,7 +1093,7 @@ func (x *SessionOpen) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionOpen.ProtoReflect.Descriptor instead.
 func (*SessionOpen) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{12}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *SessionOpen) GetId() []byte {
@@ -1061,7 +1145,7 @@ type SessionOpened struct {
 
 func (x *SessionOpened) Reset() {
 	*x = SessionOpened{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[13]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1073,7 +1157,7 @@ func (x *SessionOpened) String() string {
 func (*SessionOpened) ProtoMessage() {}
 
 func (x *SessionOpened) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[13]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1086,7 +1170,7 @@ func (x *SessionOpened) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionOpened.ProtoReflect.Descriptor instead.
 func (*SessionOpened) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{13}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SessionOpened) GetBootId() string {
@@ -1138,7 +1222,7 @@ type SessionCredit struct {
 
 func (x *SessionCredit) Reset() {
 	*x = SessionCredit{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[14]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1150,7 +1234,7 @@ func (x *SessionCredit) String() string {
 func (*SessionCredit) ProtoMessage() {}
 
 func (x *SessionCredit) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[14]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1163,7 +1247,7 @@ func (x *SessionCredit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionCredit.ProtoReflect.Descriptor instead.
 func (*SessionCredit) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{14}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SessionCredit) GetMessages() uint32 {
@@ -1208,7 +1292,7 @@ type SessionMessage struct {
 
 func (x *SessionMessage) Reset() {
 	*x = SessionMessage{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[15]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1220,7 +1304,7 @@ func (x *SessionMessage) String() string {
 func (*SessionMessage) ProtoMessage() {}
 
 func (x *SessionMessage) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[15]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1233,7 +1317,7 @@ func (x *SessionMessage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionMessage.ProtoReflect.Descriptor instead.
 func (*SessionMessage) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{15}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SessionMessage) GetSeq() uint64 {
@@ -1312,7 +1396,7 @@ type SessionHeader struct {
 
 func (x *SessionHeader) Reset() {
 	*x = SessionHeader{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[16]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1324,7 +1408,7 @@ func (x *SessionHeader) String() string {
 func (*SessionHeader) ProtoMessage() {}
 
 func (x *SessionHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[16]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1337,7 +1421,7 @@ func (x *SessionHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionHeader.ProtoReflect.Descriptor instead.
 func (*SessionHeader) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{16}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SessionHeader) GetName() string {
@@ -1365,7 +1449,7 @@ type SessionCancel struct {
 
 func (x *SessionCancel) Reset() {
 	*x = SessionCancel{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[17]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1377,7 +1461,7 @@ func (x *SessionCancel) String() string {
 func (*SessionCancel) ProtoMessage() {}
 
 func (x *SessionCancel) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[17]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1390,7 +1474,7 @@ func (x *SessionCancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionCancel.ProtoReflect.Descriptor instead.
 func (*SessionCancel) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{17}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SessionCancel) GetSeq() uint64 {
@@ -1411,7 +1495,7 @@ type SessionTaken struct {
 
 func (x *SessionTaken) Reset() {
 	*x = SessionTaken{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[18]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1423,7 +1507,7 @@ func (x *SessionTaken) String() string {
 func (*SessionTaken) ProtoMessage() {}
 
 func (x *SessionTaken) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[18]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1436,7 +1520,7 @@ func (x *SessionTaken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionTaken.ProtoReflect.Descriptor instead.
 func (*SessionTaken) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{18}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SessionTaken) GetCount() uint64 {
@@ -1464,7 +1548,7 @@ type SessionResult struct {
 
 func (x *SessionResult) Reset() {
 	*x = SessionResult{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[19]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1476,7 +1560,7 @@ func (x *SessionResult) String() string {
 func (*SessionResult) ProtoMessage() {}
 
 func (x *SessionResult) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[19]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1489,7 +1573,7 @@ func (x *SessionResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionResult.ProtoReflect.Descriptor instead.
 func (*SessionResult) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{19}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SessionResult) GetSeq() uint64 {
@@ -1589,7 +1673,7 @@ type SessionPart struct {
 
 func (x *SessionPart) Reset() {
 	*x = SessionPart{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[20]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1601,7 +1685,7 @@ func (x *SessionPart) String() string {
 func (*SessionPart) ProtoMessage() {}
 
 func (x *SessionPart) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[20]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1614,7 +1698,7 @@ func (x *SessionPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionPart.ProtoReflect.Descriptor instead.
 func (*SessionPart) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{20}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SessionPart) GetSeq() uint64 {
@@ -1649,7 +1733,7 @@ type SessionReceived struct {
 
 func (x *SessionReceived) Reset() {
 	*x = SessionReceived{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[21]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1661,7 +1745,7 @@ func (x *SessionReceived) String() string {
 func (*SessionReceived) ProtoMessage() {}
 
 func (x *SessionReceived) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[21]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1674,7 +1758,7 @@ func (x *SessionReceived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionReceived.ProtoReflect.Descriptor instead.
 func (*SessionReceived) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{21}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SessionReceived) GetSeq() uint64 {
@@ -1694,7 +1778,7 @@ type SessionClosing struct {
 
 func (x *SessionClosing) Reset() {
 	*x = SessionClosing{}
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[22]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1706,7 +1790,7 @@ func (x *SessionClosing) String() string {
 func (*SessionClosing) ProtoMessage() {}
 
 func (x *SessionClosing) ProtoReflect() protoreflect.Message {
-	mi := &file_oslorpc_v1_rpc_proto_msgTypes[22]
+	mi := &file_oslorpc_v1_rpc_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1719,7 +1803,7 @@ func (x *SessionClosing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionClosing.ProtoReflect.Descriptor instead.
 func (*SessionClosing) Descriptor() ([]byte, []int) {
-	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{22}
+	return file_oslorpc_v1_rpc_proto_rawDescGZIP(), []int{23}
 }
 
 var File_oslorpc_v1_rpc_proto protoreflect.FileDescriptor
@@ -1727,7 +1811,7 @@ var File_oslorpc_v1_rpc_proto protoreflect.FileDescriptor
 const file_oslorpc_v1_rpc_proto_rawDesc = "" +
 	"\n" +
 	"\x14oslorpc/v1/rpc.proto\x12\n" +
-	"oslorpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18oslorpc/v1/payload.proto\x1a\x17oslorpc/v1/target.proto\"\xe5\x03\n" +
+	"oslorpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x18oslorpc/v1/payload.proto\x1a\x17oslorpc/v1/target.proto\"\x8b\x04\n" +
 	"\aMessage\x12*\n" +
 	"\x06target\x18\x01 \x01(\v2\x12.oslorpc.v1.TargetR\x06target\x12\x16\n" +
 	"\x06method\x18\x02 \x01(\tR\x06method\x12-\n" +
@@ -1740,10 +1824,16 @@ const file_oslorpc_v1_rpc_proto_rawDesc = "" +
 	"\torder_key\x18\b \x01(\tR\borderKey\x12=\n" +
 	"\bmetadata\x18\t \x03(\v2!.oslorpc.v1.Message.MetadataEntryR\bmetadata\x127\n" +
 	"\tremaining\x18\n" +
-	" \x01(\v2\x19.google.protobuf.DurationR\tremaining\x1a;\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\tremaining\x12*\n" +
+	"\x06caller\x18\v \x01(\v2\x12.oslorpc.v1.CallerR\x06caller\x1a;\n" +
 	"\rMetadataEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x04\b\v\x10\f\"<\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"j\n" +
+	"\x06Caller\x12\x14\n" +
+	"\x05names\x18\x01 \x03(\tR\x05names\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x14\n" +
+	"\x05agent\x18\x03 \x01(\tR\x05agent\x12\x1a\n" +
+	"\bgateways\x18\x04 \x03(\tR\bgateways\"<\n" +
 	"\vCallRequest\x12-\n" +
 	"\amessage\x18\x01 \x01(\v2\x13.oslorpc.v1.MessageR\amessage\";\n" +
 	"\fCallResponse\x12+\n" +
@@ -1849,86 +1939,88 @@ func file_oslorpc_v1_rpc_proto_rawDescGZIP() []byte {
 }
 
 var file_oslorpc_v1_rpc_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_oslorpc_v1_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_oslorpc_v1_rpc_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_oslorpc_v1_rpc_proto_goTypes = []any{
 	(SessionMode)(0),              // 0: oslorpc.v1.SessionMode
 	(*Message)(nil),               // 1: oslorpc.v1.Message
-	(*CallRequest)(nil),           // 2: oslorpc.v1.CallRequest
-	(*CallResponse)(nil),          // 3: oslorpc.v1.CallResponse
-	(*CastRequest)(nil),           // 4: oslorpc.v1.CastRequest
-	(*CastResponse)(nil),          // 5: oslorpc.v1.CastResponse
-	(*MulticallRequest)(nil),      // 6: oslorpc.v1.MulticallRequest
-	(*MulticallResponse)(nil),     // 7: oslorpc.v1.MulticallResponse
-	(*MonitoredCallRequest)(nil),  // 8: oslorpc.v1.MonitoredCallRequest
-	(*MonitoredCallResponse)(nil), // 9: oslorpc.v1.MonitoredCallResponse
-	(*Heartbeat)(nil),             // 10: oslorpc.v1.Heartbeat
-	(*SessionRequest)(nil),        // 11: oslorpc.v1.SessionRequest
-	(*SessionResponse)(nil),       // 12: oslorpc.v1.SessionResponse
-	(*SessionOpen)(nil),           // 13: oslorpc.v1.SessionOpen
-	(*SessionOpened)(nil),         // 14: oslorpc.v1.SessionOpened
-	(*SessionCredit)(nil),         // 15: oslorpc.v1.SessionCredit
-	(*SessionMessage)(nil),        // 16: oslorpc.v1.SessionMessage
-	(*SessionHeader)(nil),         // 17: oslorpc.v1.SessionHeader
-	(*SessionCancel)(nil),         // 18: oslorpc.v1.SessionCancel
-	(*SessionTaken)(nil),          // 19: oslorpc.v1.SessionTaken
-	(*SessionResult)(nil),         // 20: oslorpc.v1.SessionResult
-	(*SessionPart)(nil),           // 21: oslorpc.v1.SessionPart
-	(*SessionReceived)(nil),       // 22: oslorpc.v1.SessionReceived
-	(*SessionClosing)(nil),        // 23: oslorpc.v1.SessionClosing
-	nil,                           // 24: oslorpc.v1.Message.MetadataEntry
-	(*Target)(nil),                // 25: oslorpc.v1.Target
-	(*Payload)(nil),               // 26: oslorpc.v1.Payload
-	(*durationpb.Duration)(nil),   // 27: google.protobuf.Duration
+	(*Caller)(nil),                // 2: oslorpc.v1.Caller
+	(*CallRequest)(nil),           // 3: oslorpc.v1.CallRequest
+	(*CallResponse)(nil),          // 4: oslorpc.v1.CallResponse
+	(*CastRequest)(nil),           // 5: oslorpc.v1.CastRequest
+	(*CastResponse)(nil),          // 6: oslorpc.v1.CastResponse
+	(*MulticallRequest)(nil),      // 7: oslorpc.v1.MulticallRequest
+	(*MulticallResponse)(nil),     // 8: oslorpc.v1.MulticallResponse
+	(*MonitoredCallRequest)(nil),  // 9: oslorpc.v1.MonitoredCallRequest
+	(*MonitoredCallResponse)(nil), // 10: oslorpc.v1.MonitoredCallResponse
+	(*Heartbeat)(nil),             // 11: oslorpc.v1.Heartbeat
+	(*SessionRequest)(nil),        // 12: oslorpc.v1.SessionRequest
+	(*SessionResponse)(nil),       // 13: oslorpc.v1.SessionResponse
+	(*SessionOpen)(nil),           // 14: oslorpc.v1.SessionOpen
+	(*SessionOpened)(nil),         // 15: oslorpc.v1.SessionOpened
+	(*SessionCredit)(nil),         // 16: oslorpc.v1.SessionCredit
+	(*SessionMessage)(nil),        // 17: oslorpc.v1.SessionMessage
+	(*SessionHeader)(nil),         // 18: oslorpc.v1.SessionHeader
+	(*SessionCancel)(nil),         // 19: oslorpc.v1.SessionCancel
+	(*SessionTaken)(nil),          // 20: oslorpc.v1.SessionTaken
+	(*SessionResult)(nil),         // 21: oslorpc.v1.SessionResult
+	(*SessionPart)(nil),           // 22: oslorpc.v1.SessionPart
+	(*SessionReceived)(nil),       // 23: oslorpc.v1.SessionReceived
+	(*SessionClosing)(nil),        // 24: oslorpc.v1.SessionClosing
+	nil,                           // 25: oslorpc.v1.Message.MetadataEntry
+	(*Target)(nil),                // 26: oslorpc.v1.Target
+	(*Payload)(nil),               // 27: oslorpc.v1.Payload
+	(*durationpb.Duration)(nil),   // 28: google.protobuf.Duration
 }
 var file_oslorpc_v1_rpc_proto_depIdxs = []int32{
-	25, // 0: oslorpc.v1.Message.target:type_name -> oslorpc.v1.Target
-	26, // 1: oslorpc.v1.Message.context:type_name -> oslorpc.v1.Payload
-	26, // 2: oslorpc.v1.Message.kwargs:type_name -> oslorpc.v1.Payload
-	27, // 3: oslorpc.v1.Message.missed:type_name -> google.protobuf.Duration
-	24, // 4: oslorpc.v1.Message.metadata:type_name -> oslorpc.v1.Message.MetadataEntry
-	27, // 5: oslorpc.v1.Message.remaining:type_name -> google.protobuf.Duration
-	1,  // 6: oslorpc.v1.CallRequest.message:type_name -> oslorpc.v1.Message
-	26, // 7: oslorpc.v1.CallResponse.result:type_name -> oslorpc.v1.Payload
-	1,  // 8: oslorpc.v1.CastRequest.message:type_name -> oslorpc.v1.Message
-	1,  // 9: oslorpc.v1.MulticallRequest.message:type_name -> oslorpc.v1.Message
-	26, // 10: oslorpc.v1.MulticallResponse.item:type_name -> oslorpc.v1.Payload
-	1,  // 11: oslorpc.v1.MonitoredCallRequest.message:type_name -> oslorpc.v1.Message
-	27, // 12: oslorpc.v1.MonitoredCallRequest.heartbeat_interval:type_name -> google.protobuf.Duration
-	10, // 13: oslorpc.v1.MonitoredCallResponse.heartbeat:type_name -> oslorpc.v1.Heartbeat
-	3,  // 14: oslorpc.v1.MonitoredCallResponse.response:type_name -> oslorpc.v1.CallResponse
-	13, // 15: oslorpc.v1.SessionRequest.open:type_name -> oslorpc.v1.SessionOpen
-	16, // 16: oslorpc.v1.SessionRequest.message:type_name -> oslorpc.v1.SessionMessage
-	18, // 17: oslorpc.v1.SessionRequest.cancel:type_name -> oslorpc.v1.SessionCancel
-	19, // 18: oslorpc.v1.SessionRequest.taken:type_name -> oslorpc.v1.SessionTaken
-	10, // 19: oslorpc.v1.SessionRequest.heartbeat:type_name -> oslorpc.v1.Heartbeat
-	14, // 20: oslorpc.v1.SessionResponse.opened:type_name -> oslorpc.v1.SessionOpened
-	20, // 21: oslorpc.v1.SessionResponse.result:type_name -> oslorpc.v1.SessionResult
-	21, // 22: oslorpc.v1.SessionResponse.part:type_name -> oslorpc.v1.SessionPart
-	22, // 23: oslorpc.v1.SessionResponse.received:type_name -> oslorpc.v1.SessionReceived
-	15, // 24: oslorpc.v1.SessionResponse.credit:type_name -> oslorpc.v1.SessionCredit
-	10, // 25: oslorpc.v1.SessionResponse.heartbeat:type_name -> oslorpc.v1.Heartbeat
-	23, // 26: oslorpc.v1.SessionResponse.closing:type_name -> oslorpc.v1.SessionClosing
-	15, // 27: oslorpc.v1.SessionOpened.credit:type_name -> oslorpc.v1.SessionCredit
-	0,  // 28: oslorpc.v1.SessionMessage.mode:type_name -> oslorpc.v1.SessionMode
-	1,  // 29: oslorpc.v1.SessionMessage.message:type_name -> oslorpc.v1.Message
-	17, // 30: oslorpc.v1.SessionMessage.headers:type_name -> oslorpc.v1.SessionHeader
-	3,  // 31: oslorpc.v1.SessionResult.response:type_name -> oslorpc.v1.CallResponse
-	5,  // 32: oslorpc.v1.SessionResult.accepted:type_name -> oslorpc.v1.CastResponse
-	2,  // 33: oslorpc.v1.RPCService.Call:input_type -> oslorpc.v1.CallRequest
-	4,  // 34: oslorpc.v1.RPCService.Cast:input_type -> oslorpc.v1.CastRequest
-	6,  // 35: oslorpc.v1.RPCService.Multicall:input_type -> oslorpc.v1.MulticallRequest
-	8,  // 36: oslorpc.v1.RPCService.MonitoredCall:input_type -> oslorpc.v1.MonitoredCallRequest
-	11, // 37: oslorpc.v1.RPCService.Session:input_type -> oslorpc.v1.SessionRequest
-	3,  // 38: oslorpc.v1.RPCService.Call:output_type -> oslorpc.v1.CallResponse
-	5,  // 39: oslorpc.v1.RPCService.Cast:output_type -> oslorpc.v1.CastResponse
-	7,  // 40: oslorpc.v1.RPCService.Multicall:output_type -> oslorpc.v1.MulticallResponse
-	9,  // 41: oslorpc.v1.RPCService.MonitoredCall:output_type -> oslorpc.v1.MonitoredCallResponse
-	12, // 42: oslorpc.v1.RPCService.Session:output_type -> oslorpc.v1.SessionResponse
-	38, // [38:43] is the sub-list for method output_type
-	33, // [33:38] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	26, // 0: oslorpc.v1.Message.target:type_name -> oslorpc.v1.Target
+	27, // 1: oslorpc.v1.Message.context:type_name -> oslorpc.v1.Payload
+	27, // 2: oslorpc.v1.Message.kwargs:type_name -> oslorpc.v1.Payload
+	28, // 3: oslorpc.v1.Message.missed:type_name -> google.protobuf.Duration
+	25, // 4: oslorpc.v1.Message.metadata:type_name -> oslorpc.v1.Message.MetadataEntry
+	28, // 5: oslorpc.v1.Message.remaining:type_name -> google.protobuf.Duration
+	2,  // 6: oslorpc.v1.Message.caller:type_name -> oslorpc.v1.Caller
+	1,  // 7: oslorpc.v1.CallRequest.message:type_name -> oslorpc.v1.Message
+	27, // 8: oslorpc.v1.CallResponse.result:type_name -> oslorpc.v1.Payload
+	1,  // 9: oslorpc.v1.CastRequest.message:type_name -> oslorpc.v1.Message
+	1,  // 10: oslorpc.v1.MulticallRequest.message:type_name -> oslorpc.v1.Message
+	27, // 11: oslorpc.v1.MulticallResponse.item:type_name -> oslorpc.v1.Payload
+	1,  // 12: oslorpc.v1.MonitoredCallRequest.message:type_name -> oslorpc.v1.Message
+	28, // 13: oslorpc.v1.MonitoredCallRequest.heartbeat_interval:type_name -> google.protobuf.Duration
+	11, // 14: oslorpc.v1.MonitoredCallResponse.heartbeat:type_name -> oslorpc.v1.Heartbeat
+	4,  // 15: oslorpc.v1.MonitoredCallResponse.response:type_name -> oslorpc.v1.CallResponse
+	14, // 16: oslorpc.v1.SessionRequest.open:type_name -> oslorpc.v1.SessionOpen
+	17, // 17: oslorpc.v1.SessionRequest.message:type_name -> oslorpc.v1.SessionMessage
+	19, // 18: oslorpc.v1.SessionRequest.cancel:type_name -> oslorpc.v1.SessionCancel
+	20, // 19: oslorpc.v1.SessionRequest.taken:type_name -> oslorpc.v1.SessionTaken
+	11, // 20: oslorpc.v1.SessionRequest.heartbeat:type_name -> oslorpc.v1.Heartbeat
+	15, // 21: oslorpc.v1.SessionResponse.opened:type_name -> oslorpc.v1.SessionOpened
+	21, // 22: oslorpc.v1.SessionResponse.result:type_name -> oslorpc.v1.SessionResult
+	22, // 23: oslorpc.v1.SessionResponse.part:type_name -> oslorpc.v1.SessionPart
+	23, // 24: oslorpc.v1.SessionResponse.received:type_name -> oslorpc.v1.SessionReceived
+	16, // 25: oslorpc.v1.SessionResponse.credit:type_name -> oslorpc.v1.SessionCredit
+	11, // 26: oslorpc.v1.SessionResponse.heartbeat:type_name -> oslorpc.v1.Heartbeat
+	24, // 27: oslorpc.v1.SessionResponse.closing:type_name -> oslorpc.v1.SessionClosing
+	16, // 28: oslorpc.v1.SessionOpened.credit:type_name -> oslorpc.v1.SessionCredit
+	0,  // 29: oslorpc.v1.SessionMessage.mode:type_name -> oslorpc.v1.SessionMode
+	1,  // 30: oslorpc.v1.SessionMessage.message:type_name -> oslorpc.v1.Message
+	18, // 31: oslorpc.v1.SessionMessage.headers:type_name -> oslorpc.v1.SessionHeader
+	4,  // 32: oslorpc.v1.SessionResult.response:type_name -> oslorpc.v1.CallResponse
+	6,  // 33: oslorpc.v1.SessionResult.accepted:type_name -> oslorpc.v1.CastResponse
+	3,  // 34: oslorpc.v1.RPCService.Call:input_type -> oslorpc.v1.CallRequest
+	5,  // 35: oslorpc.v1.RPCService.Cast:input_type -> oslorpc.v1.CastRequest
+	7,  // 36: oslorpc.v1.RPCService.Multicall:input_type -> oslorpc.v1.MulticallRequest
+	9,  // 37: oslorpc.v1.RPCService.MonitoredCall:input_type -> oslorpc.v1.MonitoredCallRequest
+	12, // 38: oslorpc.v1.RPCService.Session:input_type -> oslorpc.v1.SessionRequest
+	4,  // 39: oslorpc.v1.RPCService.Call:output_type -> oslorpc.v1.CallResponse
+	6,  // 40: oslorpc.v1.RPCService.Cast:output_type -> oslorpc.v1.CastResponse
+	8,  // 41: oslorpc.v1.RPCService.Multicall:output_type -> oslorpc.v1.MulticallResponse
+	10, // 42: oslorpc.v1.RPCService.MonitoredCall:output_type -> oslorpc.v1.MonitoredCallResponse
+	13, // 43: oslorpc.v1.RPCService.Session:output_type -> oslorpc.v1.SessionResponse
+	39, // [39:44] is the sub-list for method output_type
+	34, // [34:39] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_oslorpc_v1_rpc_proto_init() }
@@ -1938,18 +2030,18 @@ func file_oslorpc_v1_rpc_proto_init() {
 	}
 	file_oslorpc_v1_payload_proto_init()
 	file_oslorpc_v1_target_proto_init()
-	file_oslorpc_v1_rpc_proto_msgTypes[8].OneofWrappers = []any{
+	file_oslorpc_v1_rpc_proto_msgTypes[9].OneofWrappers = []any{
 		(*MonitoredCallResponse_Heartbeat)(nil),
 		(*MonitoredCallResponse_Response)(nil),
 	}
-	file_oslorpc_v1_rpc_proto_msgTypes[10].OneofWrappers = []any{
+	file_oslorpc_v1_rpc_proto_msgTypes[11].OneofWrappers = []any{
 		(*SessionRequest_Open)(nil),
 		(*SessionRequest_Message)(nil),
 		(*SessionRequest_Cancel)(nil),
 		(*SessionRequest_Taken)(nil),
 		(*SessionRequest_Heartbeat)(nil),
 	}
-	file_oslorpc_v1_rpc_proto_msgTypes[11].OneofWrappers = []any{
+	file_oslorpc_v1_rpc_proto_msgTypes[12].OneofWrappers = []any{
 		(*SessionResponse_Opened)(nil),
 		(*SessionResponse_Result)(nil),
 		(*SessionResponse_Part)(nil),
@@ -1958,7 +2050,7 @@ func file_oslorpc_v1_rpc_proto_init() {
 		(*SessionResponse_Heartbeat)(nil),
 		(*SessionResponse_Closing)(nil),
 	}
-	file_oslorpc_v1_rpc_proto_msgTypes[19].OneofWrappers = []any{
+	file_oslorpc_v1_rpc_proto_msgTypes[20].OneofWrappers = []any{
 		(*SessionResult_Response)(nil),
 		(*SessionResult_Accepted)(nil),
 		(*SessionResult_Reply)(nil),
@@ -1970,7 +2062,7 @@ func file_oslorpc_v1_rpc_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_oslorpc_v1_rpc_proto_rawDesc), len(file_oslorpc_v1_rpc_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   24,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -35,15 +35,17 @@ class PingResponse(_message.Message):
     def __init__(self) -> None: ...
 
 class GetInfoRequest(_message.Message):
-    __slots__ = ("topic", "requests")
+    __slots__ = ("topic", "requests", "instance_id")
     TOPIC_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_ID_FIELD_NUMBER: _ClassVar[int]
     topic: str
     requests: bool
-    def __init__(self, topic: _Optional[str] = ..., requests: bool = ...) -> None: ...
+    instance_id: str
+    def __init__(self, topic: _Optional[str] = ..., requests: bool = ..., instance_id: _Optional[str] = ...) -> None: ...
 
 class GetInfoResponse(_message.Message):
-    __slots__ = ("boot_id", "process_id", "build", "uptime", "servers", "policy", "limits", "sessions")
+    __slots__ = ("boot_id", "process_id", "build", "uptime", "servers", "policy", "limits", "sessions", "gateway")
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     PROCESS_ID_FIELD_NUMBER: _ClassVar[int]
     BUILD_FIELD_NUMBER: _ClassVar[int]
@@ -52,6 +54,7 @@ class GetInfoResponse(_message.Message):
     POLICY_FIELD_NUMBER: _ClassVar[int]
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     SESSIONS_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY_FIELD_NUMBER: _ClassVar[int]
     boot_id: str
     process_id: int
     build: str
@@ -60,7 +63,22 @@ class GetInfoResponse(_message.Message):
     policy: PolicyInfo
     limits: _containers.RepeatedCompositeFieldContainer[LimitInfo]
     sessions: SessionsInfo
-    def __init__(self, boot_id: _Optional[str] = ..., process_id: _Optional[int] = ..., build: _Optional[str] = ..., uptime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., servers: _Optional[_Iterable[_Union[ServerInfo, _Mapping]]] = ..., policy: _Optional[_Union[PolicyInfo, _Mapping]] = ..., limits: _Optional[_Iterable[_Union[LimitInfo, _Mapping]]] = ..., sessions: _Optional[_Union[SessionsInfo, _Mapping]] = ...) -> None: ...
+    gateway: GatewayInfo
+    def __init__(self, boot_id: _Optional[str] = ..., process_id: _Optional[int] = ..., build: _Optional[str] = ..., uptime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., servers: _Optional[_Iterable[_Union[ServerInfo, _Mapping]]] = ..., policy: _Optional[_Union[PolicyInfo, _Mapping]] = ..., limits: _Optional[_Iterable[_Union[LimitInfo, _Mapping]]] = ..., sessions: _Optional[_Union[SessionsInfo, _Mapping]] = ..., gateway: _Optional[_Union[GatewayInfo, _Mapping]] = ...) -> None: ...
+
+class GatewayInfo(_message.Message):
+    __slots__ = ("forwarding", "forwarded", "failed", "watches", "attached")
+    FORWARDING_FIELD_NUMBER: _ClassVar[int]
+    FORWARDED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    WATCHES_FIELD_NUMBER: _ClassVar[int]
+    ATTACHED_FIELD_NUMBER: _ClassVar[int]
+    forwarding: int
+    forwarded: int
+    failed: int
+    watches: int
+    attached: int
+    def __init__(self, forwarding: _Optional[int] = ..., forwarded: _Optional[int] = ..., failed: _Optional[int] = ..., watches: _Optional[int] = ..., attached: _Optional[int] = ...) -> None: ...
 
 class SessionsInfo(_message.Message):
     __slots__ = ("open", "lost", "running", "kept", "credit")

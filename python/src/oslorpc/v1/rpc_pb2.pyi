@@ -22,7 +22,7 @@ SESSION_MODE_CAST: SessionMode
 SESSION_MODE_MONITORED_CALL: SessionMode
 
 class Message(_message.Message):
-    __slots__ = ("target", "method", "context", "kwargs", "id", "instance_id", "missed", "order_key", "metadata", "remaining")
+    __slots__ = ("target", "method", "context", "kwargs", "id", "instance_id", "missed", "order_key", "metadata", "remaining", "caller")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +40,7 @@ class Message(_message.Message):
     ORDER_KEY_FIELD_NUMBER: _ClassVar[int]
     METADATA_FIELD_NUMBER: _ClassVar[int]
     REMAINING_FIELD_NUMBER: _ClassVar[int]
+    CALLER_FIELD_NUMBER: _ClassVar[int]
     target: _target_pb2.Target
     method: str
     context: _payload_pb2.Payload
@@ -50,7 +51,20 @@ class Message(_message.Message):
     order_key: str
     metadata: _containers.ScalarMap[str, str]
     remaining: _duration_pb2.Duration
-    def __init__(self, target: _Optional[_Union[_target_pb2.Target, _Mapping]] = ..., method: _Optional[str] = ..., context: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., kwargs: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., id: _Optional[str] = ..., instance_id: _Optional[str] = ..., missed: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., order_key: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
+    caller: Caller
+    def __init__(self, target: _Optional[_Union[_target_pb2.Target, _Mapping]] = ..., method: _Optional[str] = ..., context: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., kwargs: _Optional[_Union[_payload_pb2.Payload, _Mapping]] = ..., id: _Optional[str] = ..., instance_id: _Optional[str] = ..., missed: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., order_key: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., remaining: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., caller: _Optional[_Union[Caller, _Mapping]] = ...) -> None: ...
+
+class Caller(_message.Message):
+    __slots__ = ("names", "address", "agent", "gateways")
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    AGENT_FIELD_NUMBER: _ClassVar[int]
+    GATEWAYS_FIELD_NUMBER: _ClassVar[int]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    address: str
+    agent: str
+    gateways: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, names: _Optional[_Iterable[str]] = ..., address: _Optional[str] = ..., agent: _Optional[str] = ..., gateways: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class CallRequest(_message.Message):
     __slots__ = ("message",)

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file oslorpc/v1/introspection.proto.
  */
 export const file_oslorpc_v1_introspection: GenFile = /*@__PURE__*/
-  fileDesc("Ch5vc2xvcnBjL3YxL2ludHJvc3BlY3Rpb24ucHJvdG8SCm9zbG9ycGMudjEiIgoLUGluZ1JlcXVlc3QSEwoLaW5zdGFuY2VfaWQYASABKAkiDgoMUGluZ1Jlc3BvbnNlIkAKDkdldEluZm9SZXF1ZXN0EhIKBXRvcGljGAEgASgJSACIAQESEAoIcmVxdWVzdHMYAiABKAhCCAoGX3RvcGljIpQCCg9HZXRJbmZvUmVzcG9uc2USDwoHYm9vdF9pZBgBIAEoCRISCgpwcm9jZXNzX2lkGAIgASgDEg0KBWJ1aWxkGAMgASgJEikKBnVwdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhInCgdzZXJ2ZXJzGAUgAygLMhYub3Nsb3JwYy52MS5TZXJ2ZXJJbmZvEiYKBnBvbGljeRgGIAEoCzIWLm9zbG9ycGMudjEuUG9saWN5SW5mbxIlCgZsaW1pdHMYByADKAsyFS5vc2xvcnBjLnYxLkxpbWl0SW5mbxIqCghzZXNzaW9ucxgIIAEoCzIYLm9zbG9ycGMudjEuU2Vzc2lvbnNJbmZvIlkKDFNlc3Npb25zSW5mbxIMCgRvcGVuGAEgASgDEgwKBGxvc3QYAiABKAMSDwoHcnVubmluZxgDIAEoAxIMCgRrZXB0GAQgASgDEg4KBmNyZWRpdBgFIAEoAyKiAQoKUG9saWN5SW5mbxIPCgdkcnlfcnVuGAEgASgIEikKBXNpbmNlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIjCgVydWxlcxgDIAMoCzIULm9zbG9ycGMudjEuUnVsZUluZm8SDgoGZGVuaWVkGAQgASgDEhIKCndvdWxkX2RlbnkYBSABKAMSDwoHcHJvYmxlbRgGIAEoCSIpCghSdWxlSW5mbxIMCgRuYW1lGAEgASgJEg8KB2FsbG93ZWQYAiABKAMiLAoJTGltaXRJbmZvEg4KBnJlYXNvbhgBIAEoCRIPCgdyZWZ1c2VkGAIgASgDIpICCgpTZXJ2ZXJJbmZvEhMKC2luc3RhbmNlX2lkGAEgASgJEhAKCGV4Y2hhbmdlGAIgASgJEg0KBXRvcGljGAMgASgJEg4KBnNlcnZlchgEIAEoCRIgCgVzdGF0ZRgFIAEoDjIRLm9zbG9ycGMudjEuU3RhdGUSKwoJZW5kcG9pbnRzGAYgAygLMhgub3Nsb3JwYy52MS5FbmRwb2ludEluZm8SDwoHcnVubmluZxgHIAEoAxIOCgZxdWV1ZWQYCCABKAMSDwoHcmVmdXNlZBgJIAEoAxIqCghyZXF1ZXN0cxgKIAMoCzIYLm9zbG9ycGMudjEuUmVxdWVzdENvdW50EhEKCXVuY291bnRlZBgLIAEoAyLmAQoMUmVxdWVzdENvdW50EhEKCW5hbWVzcGFjZRgBIAEoCRIOCgZtZXRob2QYAiABKAkSDwoHdmVyc2lvbhgDIAEoCRIOCgZjYWxsZXIYBCABKAkSEAoIYWNjZXB0ZWQYBSABKAMSDwoHcmVmdXNlZBgGIAEoAxIuCgpmaXJzdF9zZWVuGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglsYXN0X3NlZW4YCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGlkZW50aXR5GAkgASgJIsABCgxFbmRwb2ludEluZm8SEgoKbmFtZXNwYWNlcxgBIAMoCRIPCgd2ZXJzaW9uGAIgASgJEicKB21ldGhvZHMYAyADKAsyFi5vc2xvcnBjLnYxLk1ldGhvZEluZm8SKAoIZmFsbGJhY2sYBCABKAsyFi5vc2xvcnBjLnYxLk1ldGhvZEluZm8SDQoFc2luY2UYBSABKAkSGAoQZGVwcmVjYXRlZF9zaW5jZRgGIAEoCRIPCgdzZXJ2aWNlGAcgASgJIs0BCgpNZXRob2RJbmZvEgwKBG5hbWUYASABKAkSEQoJc3RyZWFtaW5nGAIgASgIEisKCWFyZ3VtZW50cxgDIAMoCzIYLm9zbG9ycGMudjEuQXJndW1lbnRJbmZvEhcKD2V4dHJhX2FyZ3VtZW50cxgEIAEoCBIOCgZyZXN1bHQYBSABKAkSDwoHc3RhcnRlZBgGIAEoAxIOCgZmYWlsZWQYByABKAMSDQoFc2luY2UYCCABKAkSGAoQZGVwcmVjYXRlZF9zaW5jZRgJIAEoCSI8CgxBcmd1bWVudEluZm8SDAoEbmFtZRgBIAEoCRIMCgR0eXBlGAIgASgJEhAKCG9wdGlvbmFsGAMgASgIKmgKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASEAoMU1RBVEVfQUNUSVZFEAESDgoKU1RBVEVfSEVMRBACEhIKDlNUQVRFX0RSQUlOSU5HEAMSEgoOU1RBVEVfU1RPUFBJTkcQBDKVAQoUSW50cm9zcGVjdGlvblNlcnZpY2USOQoEUGluZxIXLm9zbG9ycGMudjEuUGluZ1JlcXVlc3QaGC5vc2xvcnBjLnYxLlBpbmdSZXNwb25zZRJCCgdHZXRJbmZvEhoub3Nsb3JwYy52MS5HZXRJbmZvUmVxdWVzdBobLm9zbG9ycGMudjEuR2V0SW5mb1Jlc3BvbnNlQjlaN2dpdGh1Yi5jb20vb3Nsb3JwYy9vc2xvcnBjL3BrZy9hcGkvb3Nsb3JwYy92MTtvc2xvcnBjdjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
+  fileDesc("Ch5vc2xvcnBjL3YxL2ludHJvc3BlY3Rpb24ucHJvdG8SCm9zbG9ycGMudjEiIgoLUGluZ1JlcXVlc3QSEwoLaW5zdGFuY2VfaWQYASABKAkiDgoMUGluZ1Jlc3BvbnNlIlUKDkdldEluZm9SZXF1ZXN0EhIKBXRvcGljGAEgASgJSACIAQESEAoIcmVxdWVzdHMYAiABKAgSEwoLaW5zdGFuY2VfaWQYAyABKAlCCAoGX3RvcGljIr4CCg9HZXRJbmZvUmVzcG9uc2USDwoHYm9vdF9pZBgBIAEoCRISCgpwcm9jZXNzX2lkGAIgASgDEg0KBWJ1aWxkGAMgASgJEikKBnVwdGltZRgEIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhInCgdzZXJ2ZXJzGAUgAygLMhYub3Nsb3JwYy52MS5TZXJ2ZXJJbmZvEiYKBnBvbGljeRgGIAEoCzIWLm9zbG9ycGMudjEuUG9saWN5SW5mbxIlCgZsaW1pdHMYByADKAsyFS5vc2xvcnBjLnYxLkxpbWl0SW5mbxIqCghzZXNzaW9ucxgIIAEoCzIYLm9zbG9ycGMudjEuU2Vzc2lvbnNJbmZvEigKB2dhdGV3YXkYCSABKAsyFy5vc2xvcnBjLnYxLkdhdGV3YXlJbmZvImcKC0dhdGV3YXlJbmZvEhIKCmZvcndhcmRpbmcYASABKAMSEQoJZm9yd2FyZGVkGAIgASgDEg4KBmZhaWxlZBgDIAEoAxIPCgd3YXRjaGVzGAQgASgDEhAKCGF0dGFjaGVkGAUgASgDIlkKDFNlc3Npb25zSW5mbxIMCgRvcGVuGAEgASgDEgwKBGxvc3QYAiABKAMSDwoHcnVubmluZxgDIAEoAxIMCgRrZXB0GAQgASgDEg4KBmNyZWRpdBgFIAEoAyKiAQoKUG9saWN5SW5mbxIPCgdkcnlfcnVuGAEgASgIEikKBXNpbmNlGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIjCgVydWxlcxgDIAMoCzIULm9zbG9ycGMudjEuUnVsZUluZm8SDgoGZGVuaWVkGAQgASgDEhIKCndvdWxkX2RlbnkYBSABKAMSDwoHcHJvYmxlbRgGIAEoCSIpCghSdWxlSW5mbxIMCgRuYW1lGAEgASgJEg8KB2FsbG93ZWQYAiABKAMiLAoJTGltaXRJbmZvEg4KBnJlYXNvbhgBIAEoCRIPCgdyZWZ1c2VkGAIgASgDIpICCgpTZXJ2ZXJJbmZvEhMKC2luc3RhbmNlX2lkGAEgASgJEhAKCGV4Y2hhbmdlGAIgASgJEg0KBXRvcGljGAMgASgJEg4KBnNlcnZlchgEIAEoCRIgCgVzdGF0ZRgFIAEoDjIRLm9zbG9ycGMudjEuU3RhdGUSKwoJZW5kcG9pbnRzGAYgAygLMhgub3Nsb3JwYy52MS5FbmRwb2ludEluZm8SDwoHcnVubmluZxgHIAEoAxIOCgZxdWV1ZWQYCCABKAMSDwoHcmVmdXNlZBgJIAEoAxIqCghyZXF1ZXN0cxgKIAMoCzIYLm9zbG9ycGMudjEuUmVxdWVzdENvdW50EhEKCXVuY291bnRlZBgLIAEoAyLmAQoMUmVxdWVzdENvdW50EhEKCW5hbWVzcGFjZRgBIAEoCRIOCgZtZXRob2QYAiABKAkSDwoHdmVyc2lvbhgDIAEoCRIOCgZjYWxsZXIYBCABKAkSEAoIYWNjZXB0ZWQYBSABKAMSDwoHcmVmdXNlZBgGIAEoAxIuCgpmaXJzdF9zZWVuGAcgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCglsYXN0X3NlZW4YCCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEhAKCGlkZW50aXR5GAkgASgJIsABCgxFbmRwb2ludEluZm8SEgoKbmFtZXNwYWNlcxgBIAMoCRIPCgd2ZXJzaW9uGAIgASgJEicKB21ldGhvZHMYAyADKAsyFi5vc2xvcnBjLnYxLk1ldGhvZEluZm8SKAoIZmFsbGJhY2sYBCABKAsyFi5vc2xvcnBjLnYxLk1ldGhvZEluZm8SDQoFc2luY2UYBSABKAkSGAoQZGVwcmVjYXRlZF9zaW5jZRgGIAEoCRIPCgdzZXJ2aWNlGAcgASgJIs0BCgpNZXRob2RJbmZvEgwKBG5hbWUYASABKAkSEQoJc3RyZWFtaW5nGAIgASgIEisKCWFyZ3VtZW50cxgDIAMoCzIYLm9zbG9ycGMudjEuQXJndW1lbnRJbmZvEhcKD2V4dHJhX2FyZ3VtZW50cxgEIAEoCBIOCgZyZXN1bHQYBSABKAkSDwoHc3RhcnRlZBgGIAEoAxIOCgZmYWlsZWQYByABKAMSDQoFc2luY2UYCCABKAkSGAoQZGVwcmVjYXRlZF9zaW5jZRgJIAEoCSI8CgxBcmd1bWVudEluZm8SDAoEbmFtZRgBIAEoCRIMCgR0eXBlGAIgASgJEhAKCG9wdGlvbmFsGAMgASgIKmgKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASEAoMU1RBVEVfQUNUSVZFEAESDgoKU1RBVEVfSEVMRBACEhIKDlNUQVRFX0RSQUlOSU5HEAMSEgoOU1RBVEVfU1RPUFBJTkcQBDKVAQoUSW50cm9zcGVjdGlvblNlcnZpY2USOQoEUGluZxIXLm9zbG9ycGMudjEuUGluZ1JlcXVlc3QaGC5vc2xvcnBjLnYxLlBpbmdSZXNwb25zZRJCCgdHZXRJbmZvEhoub3Nsb3JwYy52MS5HZXRJbmZvUmVxdWVzdBobLm9zbG9ycGMudjEuR2V0SW5mb1Jlc3BvbnNlQjlaN2dpdGh1Yi5jb20vb3Nsb3JwYy9vc2xvcnBjL3BrZy9hcGkvb3Nsb3JwYy92MTtvc2xvcnBjdjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * PingRequest names the instance meant.
@@ -69,6 +69,14 @@ export type GetInfoRequest = Message<"oslorpc.v1.GetInfoRequest"> & {
    * @generated from field: bool requests = 2;
    */
   requests: boolean;
+
+  /**
+   * The process with this instance, from discovery. A process that lacks the instance refuses with MISDIRECTED, and a gateway
+   * asks the process that has it. Absent: the process that was asked.
+   *
+   * @generated from field: string instance_id = 3;
+   */
+  instanceId: string;
 };
 
 /**
@@ -140,6 +148,13 @@ export type GetInfoResponse = Message<"oslorpc.v1.GetInfoResponse"> & {
    * @generated from field: oslorpc.v1.SessionsInfo sessions = 8;
    */
   sessions?: SessionsInfo;
+
+  /**
+   * What the process does as a gateway. Absent: it is none, or the caller may not inspect all of the process.
+   *
+   * @generated from field: oslorpc.v1.GatewayInfo gateway = 9;
+   */
+  gateway?: GatewayInfo;
 };
 
 /**
@@ -148,6 +163,55 @@ export type GetInfoResponse = Message<"oslorpc.v1.GetInfoResponse"> & {
  */
 export const GetInfoResponseSchema: GenMessage<GetInfoResponse> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_introspection, 3);
+
+/**
+ * GatewayInfo describes a gateway.
+ *
+ * @generated from message oslorpc.v1.GatewayInfo
+ */
+export type GatewayInfo = Message<"oslorpc.v1.GatewayInfo"> & {
+  /**
+   * Messages that it forwarded and that are not answered.
+   *
+   * @generated from field: int64 forwarding = 1;
+   */
+  forwarding: bigint;
+
+  /**
+   * Messages that it forwarded since its start, however often it tried.
+   *
+   * @generated from field: int64 forwarded = 2;
+   */
+  forwarded: bigint;
+
+  /**
+   * How many of them failed, whatever the reason, without those whose method returned an error.
+   *
+   * @generated from field: int64 failed = 3;
+   */
+  failed: bigint;
+
+  /**
+   * Clients that watch topics, each topic counted.
+   *
+   * @generated from field: int64 watches = 4;
+   */
+  watches: bigint;
+
+  /**
+   * Processes attached to it.
+   *
+   * @generated from field: int64 attached = 5;
+   */
+  attached: bigint;
+};
+
+/**
+ * Describes the message oslorpc.v1.GatewayInfo.
+ * Use `create(GatewayInfoSchema)` to create a new message.
+ */
+export const GatewayInfoSchema: GenMessage<GatewayInfo> = /*@__PURE__*/
+  messageDesc(file_oslorpc_v1_introspection, 4);
 
 /**
  * SessionsInfo describes the sessions of a process: streams with many messages.
@@ -196,7 +260,7 @@ export type SessionsInfo = Message<"oslorpc.v1.SessionsInfo"> & {
  * Use `create(SessionsInfoSchema)` to create a new message.
  */
 export const SessionsInfoSchema: GenMessage<SessionsInfo> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_introspection, 4);
+  messageDesc(file_oslorpc_v1_introspection, 5);
 
 /**
  * PolicyInfo describes the policy of a process: which callers may send what.
@@ -252,7 +316,7 @@ export type PolicyInfo = Message<"oslorpc.v1.PolicyInfo"> & {
  * Use `create(PolicyInfoSchema)` to create a new message.
  */
 export const PolicyInfoSchema: GenMessage<PolicyInfo> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_introspection, 5);
+  messageDesc(file_oslorpc_v1_introspection, 6);
 
 /**
  * RuleInfo describes a rule of a policy.
@@ -280,7 +344,7 @@ export type RuleInfo = Message<"oslorpc.v1.RuleInfo"> & {
  * Use `create(RuleInfoSchema)` to create a new message.
  */
 export const RuleInfoSchema: GenMessage<RuleInfo> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_introspection, 6);
+  messageDesc(file_oslorpc_v1_introspection, 7);
 
 /**
  * LimitInfo counts what was refused because of a limit.
@@ -308,7 +372,7 @@ export type LimitInfo = Message<"oslorpc.v1.LimitInfo"> & {
  * Use `create(LimitInfoSchema)` to create a new message.
  */
 export const LimitInfoSchema: GenMessage<LimitInfo> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_introspection, 7);
+  messageDesc(file_oslorpc_v1_introspection, 8);
 
 /**
  * ServerInfo describes one server.
@@ -402,7 +466,7 @@ export type ServerInfo = Message<"oslorpc.v1.ServerInfo"> & {
  * Use `create(ServerInfoSchema)` to create a new message.
  */
 export const ServerInfoSchema: GenMessage<ServerInfo> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_introspection, 8);
+  messageDesc(file_oslorpc_v1_introspection, 9);
 
 /**
  * RequestCount counts the messages that asked for a method, at a version, from a caller.
@@ -481,7 +545,7 @@ export type RequestCount = Message<"oslorpc.v1.RequestCount"> & {
  * Use `create(RequestCountSchema)` to create a new message.
  */
 export const RequestCountSchema: GenMessage<RequestCount> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_introspection, 9);
+  messageDesc(file_oslorpc_v1_introspection, 10);
 
 /**
  * EndpointInfo describes one interface of a server.
@@ -544,7 +608,7 @@ export type EndpointInfo = Message<"oslorpc.v1.EndpointInfo"> & {
  * Use `create(EndpointInfoSchema)` to create a new message.
  */
 export const EndpointInfoSchema: GenMessage<EndpointInfo> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_introspection, 10);
+  messageDesc(file_oslorpc_v1_introspection, 11);
 
 /**
  * MethodInfo describes a method.
@@ -621,7 +685,7 @@ export type MethodInfo = Message<"oslorpc.v1.MethodInfo"> & {
  * Use `create(MethodInfoSchema)` to create a new message.
  */
 export const MethodInfoSchema: GenMessage<MethodInfo> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_introspection, 11);
+  messageDesc(file_oslorpc_v1_introspection, 12);
 
 /**
  * ArgumentInfo describes a keyword argument.
@@ -656,7 +720,7 @@ export type ArgumentInfo = Message<"oslorpc.v1.ArgumentInfo"> & {
  * Use `create(ArgumentInfoSchema)` to create a new message.
  */
 export const ArgumentInfoSchema: GenMessage<ArgumentInfo> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_introspection, 12);
+  messageDesc(file_oslorpc_v1_introspection, 13);
 
 /**
  * State says what a server takes.

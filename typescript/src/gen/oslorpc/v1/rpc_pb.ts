@@ -16,7 +16,7 @@ import type { Message as Message$1 } from "@bufbuild/protobuf";
  * Describes the file oslorpc/v1/rpc.proto.
  */
 export const file_oslorpc_v1_rpc: GenFile = /*@__PURE__*/
-  fileDesc("ChRvc2xvcnBjL3YxL3JwYy5wcm90bxIKb3Nsb3JwYy52MSKBAwoHTWVzc2FnZRIiCgZ0YXJnZXQYASABKAsyEi5vc2xvcnBjLnYxLlRhcmdldBIOCgZtZXRob2QYAiABKAkSJAoHY29udGV4dBgDIAEoCzITLm9zbG9ycGMudjEuUGF5bG9hZBIjCgZrd2FyZ3MYBCABKAsyEy5vc2xvcnBjLnYxLlBheWxvYWQSCgoCaWQYBSABKAkSEwoLaW5zdGFuY2VfaWQYBiABKAkSKQoGbWlzc2VkGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhEKCW9yZGVyX2tleRgIIAEoCRIzCghtZXRhZGF0YRgJIAMoCzIhLm9zbG9ycGMudjEuTWVzc2FnZS5NZXRhZGF0YUVudHJ5EiwKCXJlbWFpbmluZxgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFKBAgLEAwiMwoLQ2FsbFJlcXVlc3QSJAoHbWVzc2FnZRgBIAEoCzITLm9zbG9ycGMudjEuTWVzc2FnZSIzCgxDYWxsUmVzcG9uc2USIwoGcmVzdWx0GAEgASgLMhMub3Nsb3JwYy52MS5QYXlsb2FkIjMKC0Nhc3RSZXF1ZXN0EiQKB21lc3NhZ2UYASABKAsyEy5vc2xvcnBjLnYxLk1lc3NhZ2UiDgoMQ2FzdFJlc3BvbnNlIjgKEE11bHRpY2FsbFJlcXVlc3QSJAoHbWVzc2FnZRgBIAEoCzITLm9zbG9ycGMudjEuTWVzc2FnZSI2ChFNdWx0aWNhbGxSZXNwb25zZRIhCgRpdGVtGAEgASgLMhMub3Nsb3JwYy52MS5QYXlsb2FkInMKFE1vbml0b3JlZENhbGxSZXF1ZXN0EiQKB21lc3NhZ2UYASABKAsyEy5vc2xvcnBjLnYxLk1lc3NhZ2USNQoSaGVhcnRiZWF0X2ludGVydmFsGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uInkKFU1vbml0b3JlZENhbGxSZXNwb25zZRIqCgloZWFydGJlYXQYASABKAsyFS5vc2xvcnBjLnYxLkhlYXJ0YmVhdEgAEiwKCHJlc3BvbnNlGAIgASgLMhgub3Nsb3JwYy52MS5DYWxsUmVzcG9uc2VIAEIGCgRraW5kIgsKCUhlYXJ0YmVhdCL1AQoOU2Vzc2lvblJlcXVlc3QSJwoEb3BlbhgBIAEoCzIXLm9zbG9ycGMudjEuU2Vzc2lvbk9wZW5IABItCgdtZXNzYWdlGAIgASgLMhoub3Nsb3JwYy52MS5TZXNzaW9uTWVzc2FnZUgAEisKBmNhbmNlbBgDIAEoCzIZLm9zbG9ycGMudjEuU2Vzc2lvbkNhbmNlbEgAEikKBXRha2VuGAQgASgLMhgub3Nsb3JwYy52MS5TZXNzaW9uVGFrZW5IABIqCgloZWFydGJlYXQYBSABKAsyFS5vc2xvcnBjLnYxLkhlYXJ0YmVhdEgAQgcKBWZyYW1lItYCCg9TZXNzaW9uUmVzcG9uc2USKwoGb3BlbmVkGAEgASgLMhkub3Nsb3JwYy52MS5TZXNzaW9uT3BlbmVkSAASKwoGcmVzdWx0GAIgASgLMhkub3Nsb3JwYy52MS5TZXNzaW9uUmVzdWx0SAASJwoEcGFydBgDIAEoCzIXLm9zbG9ycGMudjEuU2Vzc2lvblBhcnRIABIvCghyZWNlaXZlZBgEIAEoCzIbLm9zbG9ycGMudjEuU2Vzc2lvblJlY2VpdmVkSAASKwoGY3JlZGl0GAUgASgLMhkub3Nsb3JwYy52MS5TZXNzaW9uQ3JlZGl0SAASKgoJaGVhcnRiZWF0GAYgASgLMhUub3Nsb3JwYy52MS5IZWFydGJlYXRIABItCgdjbG9zaW5nGAcgASgLMhoub3Nsb3JwYy52MS5TZXNzaW9uQ2xvc2luZ0gAQgcKBWZyYW1lIk8KC1Nlc3Npb25PcGVuEgoKAmlkGAEgASgMEg8KB2Jvb3RfaWQYAiABKAkSDgoGcmVzdW1lGAMgASgIEhMKC291dHN0YW5kaW5nGAQgAygGIoEBCg1TZXNzaW9uT3BlbmVkEg8KB2Jvb3RfaWQYASABKAkSDwoHcmVzdW1lZBgCIAEoCBIpCgZjcmVkaXQYAyABKAsyGS5vc2xvcnBjLnYxLlNlc3Npb25DcmVkaXQSEAoIcmVjZWl2ZWQYBCABKAYSEQoJZm9yZ290dGVuGAUgAygGIjAKDVNlc3Npb25DcmVkaXQSEAoIbWVzc2FnZXMYASABKA0SDQoFYnl0ZXMYAiABKA0i9AEKDlNlc3Npb25NZXNzYWdlEgsKA3NlcRgBIAEoBhINCgV0YWtlbhgCIAEoBhIVCg10aW1lb3V0X25hbm9zGAMgASgEEiUKBG1vZGUYBCABKA4yFy5vc2xvcnBjLnYxLlNlc3Npb25Nb2RlEiQKB21lc3NhZ2UYBSABKAsyEy5vc2xvcnBjLnYxLk1lc3NhZ2USDAoEcGF0aBgGIAEoCRIPCgdyZXF1ZXN0GAcgASgMEhcKD2hlYXJ0YmVhdF9uYW5vcxgIIAEoBBIqCgdoZWFkZXJzGAkgAygLMhkub3Nsb3JwYy52MS5TZXNzaW9uSGVhZGVyIiwKDVNlc3Npb25IZWFkZXISDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoDCIcCg1TZXNzaW9uQ2FuY2VsEgsKA3NlcRgBIAEoBiIdCgxTZXNzaW9uVGFrZW4SDQoFY291bnQYASABKAYipgEKDVNlc3Npb25SZXN1bHQSCwoDc2VxGAEgASgGEiwKCHJlc3BvbnNlGAIgASgLMhgub3Nsb3JwYy52MS5DYWxsUmVzcG9uc2VIABIsCghhY2NlcHRlZBgDIAEoCzIYLm9zbG9ycGMudjEuQ2FzdFJlc3BvbnNlSAASDwoFcmVwbHkYBCABKAxIABIQCgZzdGF0dXMYBSABKAxIAEIJCgdvdXRjb21lIjkKC1Nlc3Npb25QYXJ0EgsKA3NlcRgBIAEoBhIMCgRzaXplGAIgASgEEg8KB2NvbnRlbnQYAyABKAwiHgoPU2Vzc2lvblJlY2VpdmVkEgsKA3NlcRgBIAEoBiIQCg5TZXNzaW9uQ2xvc2luZypjCgtTZXNzaW9uTW9kZRIcChhTRVNTSU9OX01PREVfVU5TUEVDSUZJRUQQABIVChFTRVNTSU9OX01PREVfQ0FTVBABEh8KG1NFU1NJT05fTU9ERV9NT05JVE9SRURfQ0FMTBACMu4CCgpSUENTZXJ2aWNlEjkKBENhbGwSFy5vc2xvcnBjLnYxLkNhbGxSZXF1ZXN0Ghgub3Nsb3JwYy52MS5DYWxsUmVzcG9uc2USOQoEQ2FzdBIXLm9zbG9ycGMudjEuQ2FzdFJlcXVlc3QaGC5vc2xvcnBjLnYxLkNhc3RSZXNwb25zZRJKCglNdWx0aWNhbGwSHC5vc2xvcnBjLnYxLk11bHRpY2FsbFJlcXVlc3QaHS5vc2xvcnBjLnYxLk11bHRpY2FsbFJlc3BvbnNlMAESVgoNTW9uaXRvcmVkQ2FsbBIgLm9zbG9ycGMudjEuTW9uaXRvcmVkQ2FsbFJlcXVlc3QaIS5vc2xvcnBjLnYxLk1vbml0b3JlZENhbGxSZXNwb25zZTABEkYKB1Nlc3Npb24SGi5vc2xvcnBjLnYxLlNlc3Npb25SZXF1ZXN0Ghsub3Nsb3JwYy52MS5TZXNzaW9uUmVzcG9uc2UoATABQjlaN2dpdGh1Yi5jb20vb3Nsb3JwYy9vc2xvcnBjL3BrZy9hcGkvb3Nsb3JwYy92MTtvc2xvcnBjdjFiBnByb3RvMw", [file_google_protobuf_duration, file_oslorpc_v1_payload, file_oslorpc_v1_target]);
+  fileDesc("ChRvc2xvcnBjL3YxL3JwYy5wcm90bxIKb3Nsb3JwYy52MSKfAwoHTWVzc2FnZRIiCgZ0YXJnZXQYASABKAsyEi5vc2xvcnBjLnYxLlRhcmdldBIOCgZtZXRob2QYAiABKAkSJAoHY29udGV4dBgDIAEoCzITLm9zbG9ycGMudjEuUGF5bG9hZBIjCgZrd2FyZ3MYBCABKAsyEy5vc2xvcnBjLnYxLlBheWxvYWQSCgoCaWQYBSABKAkSEwoLaW5zdGFuY2VfaWQYBiABKAkSKQoGbWlzc2VkGAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhEKCW9yZGVyX2tleRgIIAEoCRIzCghtZXRhZGF0YRgJIAMoCzIhLm9zbG9ycGMudjEuTWVzc2FnZS5NZXRhZGF0YUVudHJ5EiwKCXJlbWFpbmluZxgKIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIiCgZjYWxsZXIYCyABKAsyEi5vc2xvcnBjLnYxLkNhbGxlchovCg1NZXRhZGF0YUVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiSQoGQ2FsbGVyEg0KBW5hbWVzGAEgAygJEg8KB2FkZHJlc3MYAiABKAkSDQoFYWdlbnQYAyABKAkSEAoIZ2F0ZXdheXMYBCADKAkiMwoLQ2FsbFJlcXVlc3QSJAoHbWVzc2FnZRgBIAEoCzITLm9zbG9ycGMudjEuTWVzc2FnZSIzCgxDYWxsUmVzcG9uc2USIwoGcmVzdWx0GAEgASgLMhMub3Nsb3JwYy52MS5QYXlsb2FkIjMKC0Nhc3RSZXF1ZXN0EiQKB21lc3NhZ2UYASABKAsyEy5vc2xvcnBjLnYxLk1lc3NhZ2UiDgoMQ2FzdFJlc3BvbnNlIjgKEE11bHRpY2FsbFJlcXVlc3QSJAoHbWVzc2FnZRgBIAEoCzITLm9zbG9ycGMudjEuTWVzc2FnZSI2ChFNdWx0aWNhbGxSZXNwb25zZRIhCgRpdGVtGAEgASgLMhMub3Nsb3JwYy52MS5QYXlsb2FkInMKFE1vbml0b3JlZENhbGxSZXF1ZXN0EiQKB21lc3NhZ2UYASABKAsyEy5vc2xvcnBjLnYxLk1lc3NhZ2USNQoSaGVhcnRiZWF0X2ludGVydmFsGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uInkKFU1vbml0b3JlZENhbGxSZXNwb25zZRIqCgloZWFydGJlYXQYASABKAsyFS5vc2xvcnBjLnYxLkhlYXJ0YmVhdEgAEiwKCHJlc3BvbnNlGAIgASgLMhgub3Nsb3JwYy52MS5DYWxsUmVzcG9uc2VIAEIGCgRraW5kIgsKCUhlYXJ0YmVhdCL1AQoOU2Vzc2lvblJlcXVlc3QSJwoEb3BlbhgBIAEoCzIXLm9zbG9ycGMudjEuU2Vzc2lvbk9wZW5IABItCgdtZXNzYWdlGAIgASgLMhoub3Nsb3JwYy52MS5TZXNzaW9uTWVzc2FnZUgAEisKBmNhbmNlbBgDIAEoCzIZLm9zbG9ycGMudjEuU2Vzc2lvbkNhbmNlbEgAEikKBXRha2VuGAQgASgLMhgub3Nsb3JwYy52MS5TZXNzaW9uVGFrZW5IABIqCgloZWFydGJlYXQYBSABKAsyFS5vc2xvcnBjLnYxLkhlYXJ0YmVhdEgAQgcKBWZyYW1lItYCCg9TZXNzaW9uUmVzcG9uc2USKwoGb3BlbmVkGAEgASgLMhkub3Nsb3JwYy52MS5TZXNzaW9uT3BlbmVkSAASKwoGcmVzdWx0GAIgASgLMhkub3Nsb3JwYy52MS5TZXNzaW9uUmVzdWx0SAASJwoEcGFydBgDIAEoCzIXLm9zbG9ycGMudjEuU2Vzc2lvblBhcnRIABIvCghyZWNlaXZlZBgEIAEoCzIbLm9zbG9ycGMudjEuU2Vzc2lvblJlY2VpdmVkSAASKwoGY3JlZGl0GAUgASgLMhkub3Nsb3JwYy52MS5TZXNzaW9uQ3JlZGl0SAASKgoJaGVhcnRiZWF0GAYgASgLMhUub3Nsb3JwYy52MS5IZWFydGJlYXRIABItCgdjbG9zaW5nGAcgASgLMhoub3Nsb3JwYy52MS5TZXNzaW9uQ2xvc2luZ0gAQgcKBWZyYW1lIk8KC1Nlc3Npb25PcGVuEgoKAmlkGAEgASgMEg8KB2Jvb3RfaWQYAiABKAkSDgoGcmVzdW1lGAMgASgIEhMKC291dHN0YW5kaW5nGAQgAygGIoEBCg1TZXNzaW9uT3BlbmVkEg8KB2Jvb3RfaWQYASABKAkSDwoHcmVzdW1lZBgCIAEoCBIpCgZjcmVkaXQYAyABKAsyGS5vc2xvcnBjLnYxLlNlc3Npb25DcmVkaXQSEAoIcmVjZWl2ZWQYBCABKAYSEQoJZm9yZ290dGVuGAUgAygGIjAKDVNlc3Npb25DcmVkaXQSEAoIbWVzc2FnZXMYASABKA0SDQoFYnl0ZXMYAiABKA0i9AEKDlNlc3Npb25NZXNzYWdlEgsKA3NlcRgBIAEoBhINCgV0YWtlbhgCIAEoBhIVCg10aW1lb3V0X25hbm9zGAMgASgEEiUKBG1vZGUYBCABKA4yFy5vc2xvcnBjLnYxLlNlc3Npb25Nb2RlEiQKB21lc3NhZ2UYBSABKAsyEy5vc2xvcnBjLnYxLk1lc3NhZ2USDAoEcGF0aBgGIAEoCRIPCgdyZXF1ZXN0GAcgASgMEhcKD2hlYXJ0YmVhdF9uYW5vcxgIIAEoBBIqCgdoZWFkZXJzGAkgAygLMhkub3Nsb3JwYy52MS5TZXNzaW9uSGVhZGVyIiwKDVNlc3Npb25IZWFkZXISDAoEbmFtZRgBIAEoCRINCgV2YWx1ZRgCIAEoDCIcCg1TZXNzaW9uQ2FuY2VsEgsKA3NlcRgBIAEoBiIdCgxTZXNzaW9uVGFrZW4SDQoFY291bnQYASABKAYipgEKDVNlc3Npb25SZXN1bHQSCwoDc2VxGAEgASgGEiwKCHJlc3BvbnNlGAIgASgLMhgub3Nsb3JwYy52MS5DYWxsUmVzcG9uc2VIABIsCghhY2NlcHRlZBgDIAEoCzIYLm9zbG9ycGMudjEuQ2FzdFJlc3BvbnNlSAASDwoFcmVwbHkYBCABKAxIABIQCgZzdGF0dXMYBSABKAxIAEIJCgdvdXRjb21lIjkKC1Nlc3Npb25QYXJ0EgsKA3NlcRgBIAEoBhIMCgRzaXplGAIgASgEEg8KB2NvbnRlbnQYAyABKAwiHgoPU2Vzc2lvblJlY2VpdmVkEgsKA3NlcRgBIAEoBiIQCg5TZXNzaW9uQ2xvc2luZypjCgtTZXNzaW9uTW9kZRIcChhTRVNTSU9OX01PREVfVU5TUEVDSUZJRUQQABIVChFTRVNTSU9OX01PREVfQ0FTVBABEh8KG1NFU1NJT05fTU9ERV9NT05JVE9SRURfQ0FMTBACMu4CCgpSUENTZXJ2aWNlEjkKBENhbGwSFy5vc2xvcnBjLnYxLkNhbGxSZXF1ZXN0Ghgub3Nsb3JwYy52MS5DYWxsUmVzcG9uc2USOQoEQ2FzdBIXLm9zbG9ycGMudjEuQ2FzdFJlcXVlc3QaGC5vc2xvcnBjLnYxLkNhc3RSZXNwb25zZRJKCglNdWx0aWNhbGwSHC5vc2xvcnBjLnYxLk11bHRpY2FsbFJlcXVlc3QaHS5vc2xvcnBjLnYxLk11bHRpY2FsbFJlc3BvbnNlMAESVgoNTW9uaXRvcmVkQ2FsbBIgLm9zbG9ycGMudjEuTW9uaXRvcmVkQ2FsbFJlcXVlc3QaIS5vc2xvcnBjLnYxLk1vbml0b3JlZENhbGxSZXNwb25zZTABEkYKB1Nlc3Npb24SGi5vc2xvcnBjLnYxLlNlc3Npb25SZXF1ZXN0Ghsub3Nsb3JwYy52MS5TZXNzaW9uUmVzcG9uc2UoATABQjlaN2dpdGh1Yi5jb20vb3Nsb3JwYy9vc2xvcnBjL3BrZy9hcGkvb3Nsb3JwYy92MTtvc2xvcnBjdjFiBnByb3RvMw", [file_google_protobuf_duration, file_oslorpc_v1_payload, file_oslorpc_v1_target]);
 
 /**
  * Message is one message for one server, whatever carries it.
@@ -106,6 +106,13 @@ export type Message = Message$1<"oslorpc.v1.Message"> & {
    * @generated from field: google.protobuf.Duration remaining = 10;
    */
   remaining?: Duration;
+
+  /**
+   * Who sent the message, if gateways forward it. Absent: the caller of the RPC.
+   *
+   * @generated from field: oslorpc.v1.Caller caller = 11;
+   */
+  caller?: Caller;
 };
 
 /**
@@ -114,6 +121,50 @@ export type Message = Message$1<"oslorpc.v1.Message"> & {
  */
 export const MessageSchema: GenMessage<Message> = /*@__PURE__*/
   messageDesc(file_oslorpc_v1_rpc, 0);
+
+/**
+ * Caller is who sent a message that gateways forward, as its connection to the first gateway proved it. A server takes
+ * it only from gateways that it trusts; from other callers, it is ignored, and they count as the caller.
+ *
+ * @generated from message oslorpc.v1.Caller
+ */
+export type Caller = Message$1<"oslorpc.v1.Caller"> & {
+  /**
+   * The names that the caller proved, such as `spiffe://cloud/host/7`, `dns:host7.example` or `user:1000`. None: it proved nothing.
+   *
+   * @generated from field: repeated string names = 1;
+   */
+  names: string[];
+
+  /**
+   * Its network address.
+   *
+   * @generated from field: string address = 2;
+   */
+  address: string;
+
+  /**
+   * Its `user-agent`, without what gRPC adds.
+   *
+   * @generated from field: string agent = 3;
+   */
+  agent: string;
+
+  /**
+   * The boot ids of the gateways that forwarded the message, the first one first. A gateway refuses a message that it forwarded itself
+   * before, with MISDIRECTED. This field counts from any sender.
+   *
+   * @generated from field: repeated string gateways = 4;
+   */
+  gateways: string[];
+};
+
+/**
+ * Describes the message oslorpc.v1.Caller.
+ * Use `create(CallerSchema)` to create a new message.
+ */
+export const CallerSchema: GenMessage<Caller> = /*@__PURE__*/
+  messageDesc(file_oslorpc_v1_rpc, 1);
 
 /**
  * CallRequest is one message that expects one result.
@@ -134,7 +185,7 @@ export type CallRequest = Message$1<"oslorpc.v1.CallRequest"> & {
  * Use `create(CallRequestSchema)` to create a new message.
  */
 export const CallRequestSchema: GenMessage<CallRequest> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 1);
+  messageDesc(file_oslorpc_v1_rpc, 2);
 
 /**
  * CallResponse is the result of a call.
@@ -155,7 +206,7 @@ export type CallResponse = Message$1<"oslorpc.v1.CallResponse"> & {
  * Use `create(CallResponseSchema)` to create a new message.
  */
 export const CallResponseSchema: GenMessage<CallResponse> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 2);
+  messageDesc(file_oslorpc_v1_rpc, 3);
 
 /**
  * CastRequest is one message that expects no result.
@@ -176,7 +227,7 @@ export type CastRequest = Message$1<"oslorpc.v1.CastRequest"> & {
  * Use `create(CastRequestSchema)` to create a new message.
  */
 export const CastRequestSchema: GenMessage<CastRequest> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 3);
+  messageDesc(file_oslorpc_v1_rpc, 4);
 
 /**
  * CastResponse says that the message is in the server's queue.
@@ -191,7 +242,7 @@ export type CastResponse = Message$1<"oslorpc.v1.CastResponse"> & {
  * Use `create(CastResponseSchema)` to create a new message.
  */
 export const CastResponseSchema: GenMessage<CastResponse> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 4);
+  messageDesc(file_oslorpc_v1_rpc, 5);
 
 /**
  * MulticallRequest is one message that expects a stream of items.
@@ -212,7 +263,7 @@ export type MulticallRequest = Message$1<"oslorpc.v1.MulticallRequest"> & {
  * Use `create(MulticallRequestSchema)` to create a new message.
  */
 export const MulticallRequestSchema: GenMessage<MulticallRequest> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 5);
+  messageDesc(file_oslorpc_v1_rpc, 6);
 
 /**
  * MulticallResponse is one item.
@@ -233,7 +284,7 @@ export type MulticallResponse = Message$1<"oslorpc.v1.MulticallResponse"> & {
  * Use `create(MulticallResponseSchema)` to create a new message.
  */
 export const MulticallResponseSchema: GenMessage<MulticallResponse> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 6);
+  messageDesc(file_oslorpc_v1_rpc, 7);
 
 /**
  * MonitoredCallRequest is a call that heartbeats accompany.
@@ -261,7 +312,7 @@ export type MonitoredCallRequest = Message$1<"oslorpc.v1.MonitoredCallRequest"> 
  * Use `create(MonitoredCallRequestSchema)` to create a new message.
  */
 export const MonitoredCallRequestSchema: GenMessage<MonitoredCallRequest> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 7);
+  messageDesc(file_oslorpc_v1_rpc, 8);
 
 /**
  * MonitoredCallResponse is a heartbeat or the result.
@@ -296,7 +347,7 @@ export type MonitoredCallResponse = Message$1<"oslorpc.v1.MonitoredCallResponse"
  * Use `create(MonitoredCallResponseSchema)` to create a new message.
  */
 export const MonitoredCallResponseSchema: GenMessage<MonitoredCallResponse> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 8);
+  messageDesc(file_oslorpc_v1_rpc, 9);
 
 /**
  * Heartbeat has nothing to say but that the server lives.
@@ -311,7 +362,7 @@ export type Heartbeat = Message$1<"oslorpc.v1.Heartbeat"> & {
  * Use `create(HeartbeatSchema)` to create a new message.
  */
 export const HeartbeatSchema: GenMessage<Heartbeat> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 9);
+  messageDesc(file_oslorpc_v1_rpc, 10);
 
 /**
  * SessionRequest is one frame of a client.
@@ -370,7 +421,7 @@ export type SessionRequest = Message$1<"oslorpc.v1.SessionRequest"> & {
  * Use `create(SessionRequestSchema)` to create a new message.
  */
 export const SessionRequestSchema: GenMessage<SessionRequest> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 10);
+  messageDesc(file_oslorpc_v1_rpc, 11);
 
 /**
  * SessionResponse is one frame of a server.
@@ -445,7 +496,7 @@ export type SessionResponse = Message$1<"oslorpc.v1.SessionResponse"> & {
  * Use `create(SessionResponseSchema)` to create a new message.
  */
 export const SessionResponseSchema: GenMessage<SessionResponse> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 11);
+  messageDesc(file_oslorpc_v1_rpc, 12);
 
 /**
  * SessionOpen begins a stream.
@@ -489,7 +540,7 @@ export type SessionOpen = Message$1<"oslorpc.v1.SessionOpen"> & {
  * Use `create(SessionOpenSchema)` to create a new message.
  */
 export const SessionOpenSchema: GenMessage<SessionOpen> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 12);
+  messageDesc(file_oslorpc_v1_rpc, 13);
 
 /**
  * SessionOpened says whether the server has the session, and what became of the outstanding messages.
@@ -540,7 +591,7 @@ export type SessionOpened = Message$1<"oslorpc.v1.SessionOpened"> & {
  * Use `create(SessionOpenedSchema)` to create a new message.
  */
 export const SessionOpenedSchema: GenMessage<SessionOpened> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 13);
+  messageDesc(file_oslorpc_v1_rpc, 14);
 
 /**
  * SessionCredit bounds what a client may send. A client that has no credit uses the other RPCs.
@@ -569,7 +620,7 @@ export type SessionCredit = Message$1<"oslorpc.v1.SessionCredit"> & {
  * Use `create(SessionCreditSchema)` to create a new message.
  */
 export const SessionCreditSchema: GenMessage<SessionCredit> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 14);
+  messageDesc(file_oslorpc_v1_rpc, 15);
 
 /**
  * SessionMessage is one message to run.
@@ -647,7 +698,7 @@ export type SessionMessage = Message$1<"oslorpc.v1.SessionMessage"> & {
  * Use `create(SessionMessageSchema)` to create a new message.
  */
 export const SessionMessageSchema: GenMessage<SessionMessage> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 15);
+  messageDesc(file_oslorpc_v1_rpc, 16);
 
 /**
  * SessionHeader is an entry of metadata.
@@ -675,7 +726,7 @@ export type SessionHeader = Message$1<"oslorpc.v1.SessionHeader"> & {
  * Use `create(SessionHeaderSchema)` to create a new message.
  */
 export const SessionHeaderSchema: GenMessage<SessionHeader> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 16);
+  messageDesc(file_oslorpc_v1_rpc, 17);
 
 /**
  * SessionCancel says that the caller of a message is gone. The context of its method ends. Its result is still sent.
@@ -696,7 +747,7 @@ export type SessionCancel = Message$1<"oslorpc.v1.SessionCancel"> & {
  * Use `create(SessionCancelSchema)` to create a new message.
  */
 export const SessionCancelSchema: GenMessage<SessionCancel> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 17);
+  messageDesc(file_oslorpc_v1_rpc, 18);
 
 /**
  * SessionTaken says which results the client has, so that the server need not keep them.
@@ -717,7 +768,7 @@ export type SessionTaken = Message$1<"oslorpc.v1.SessionTaken"> & {
  * Use `create(SessionTakenSchema)` to create a new message.
  */
 export const SessionTakenSchema: GenMessage<SessionTaken> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 18);
+  messageDesc(file_oslorpc_v1_rpc, 19);
 
 /**
  * SessionResult says what became of one message.
@@ -775,7 +826,7 @@ export type SessionResult = Message$1<"oslorpc.v1.SessionResult"> & {
  * Use `create(SessionResultSchema)` to create a new message.
  */
 export const SessionResultSchema: GenMessage<SessionResult> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 19);
+  messageDesc(file_oslorpc_v1_rpc, 20);
 
 /**
  * SessionPart is a part of an encoded SessionResult. Parts of several results may alternate.
@@ -810,7 +861,7 @@ export type SessionPart = Message$1<"oslorpc.v1.SessionPart"> & {
  * Use `create(SessionPartSchema)` to create a new message.
  */
 export const SessionPartSchema: GenMessage<SessionPart> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 20);
+  messageDesc(file_oslorpc_v1_rpc, 21);
 
 /**
  * SessionReceived says that messages have arrived.
@@ -831,7 +882,7 @@ export type SessionReceived = Message$1<"oslorpc.v1.SessionReceived"> & {
  * Use `create(SessionReceivedSchema)` to create a new message.
  */
 export const SessionReceivedSchema: GenMessage<SessionReceived> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 21);
+  messageDesc(file_oslorpc_v1_rpc, 22);
 
 /**
  * SessionClosing says that the server takes no further messages in this session. It sends the results of those that it
@@ -847,7 +898,7 @@ export type SessionClosing = Message$1<"oslorpc.v1.SessionClosing"> & {
  * Use `create(SessionClosingSchema)` to create a new message.
  */
 export const SessionClosingSchema: GenMessage<SessionClosing> = /*@__PURE__*/
-  messageDesc(file_oslorpc_v1_rpc, 22);
+  messageDesc(file_oslorpc_v1_rpc, 23);
 
 /**
  * SessionMode says what the client expects of a message.
