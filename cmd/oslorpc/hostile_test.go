@@ -20,7 +20,6 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/discovery/local"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -61,12 +60,12 @@ func newHostileFleet(t *testing.T, f *fleet, names ...string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = registry.Close(context.Background()) })
-	var instances []discovery.Instance
+	var instances []rpc.Instance
 	add := func(exchange, topic, server string) {
-		instances = append(instances, discovery.Instance{
+		instances = append(instances, rpc.Instance{
 			ID: "boot" + poison + string(rune('a'+len(instances))), BootID: "boot" + poison, Exchange: exchange, Topic: topic, Server: server,
-			Addr: listener.Addr().String(), State: discovery.Active,
-			Implemented: []discovery.Implementation{{Version: rpc.DefaultVersion}, {Namespace: poison, Version: rpc.DefaultVersion}},
+			Addr: listener.Addr().String(), State: rpc.StateActive,
+			Implemented: []rpc.Implementation{{Version: rpc.DefaultVersion}, {Namespace: poison, Version: rpc.DefaultVersion}},
 		})
 	}
 	add("openstack", hostileTopic, "node")

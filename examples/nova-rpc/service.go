@@ -7,6 +7,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/examples/nova-rpc/novarpc"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
 // service is a program's part in a topic, as Nova's class of that name.

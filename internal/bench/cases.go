@@ -13,7 +13,6 @@ import (
 	"github.com/oslorpc/oslorpc/internal/bench/compare"
 	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/payload"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
@@ -275,9 +274,9 @@ func pick(n int) compare.Workload {
 	for i := range entries {
 		version := rpc.Version{Major: 1, Minor: uint32(i % 3)}
 		entries[i] = &route.Entry{
-			Instance: discovery.Instance{
-				ID: fmt.Sprint("instance-", i), Server: fmt.Sprint("server-", i), State: discovery.Active,
-				Implemented: []discovery.Implementation{{Version: version}},
+			Instance: rpc.Instance{
+				ID: fmt.Sprint("instance-", i), Server: fmt.Sprint("server-", i), State: rpc.StateActive,
+				Implemented: []rpc.Implementation{{Version: version}},
 			},
 			Link: c.Get(carrier.Key{Addr: fmt.Sprint("192.0.2.1:", i)}), // nothing connects to it
 		}

@@ -8,11 +8,11 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/internal/typed"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -128,7 +128,7 @@ func (c *Client) watched() *fleet.Topic {
 	if t := c.topic.Load(); t != nil && !t.Closed() {
 		return t
 	}
-	t := c.transport.fleet.Topic(discovery.Topic{Exchange: c.scope.Exchange, Name: c.scope.Topic})
+	t := c.transport.fleet.Topic(registry.Topic{Exchange: c.scope.Exchange, Name: c.scope.Topic})
 	c.topic.Store(t)
 	if c.cap.IsAuto() {
 		t.Follow(c.contract())

@@ -11,18 +11,18 @@ import (
 	"sync/atomic"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/errtype"
 	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/lograte"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // Config says what the clients of a transport have in common. All fields are required but
 // Interceptors.
 type Config struct {
-	Registry discovery.Registry
+	Registry registry.Registry
 	Carrier  carrier.Carrier
 	// Exchange is the exchange of targets that name none.
 	Exchange string
@@ -84,4 +84,4 @@ func (t *Transport) check() error {
 func (*Transport) errClosed() error { return failure.Invalid("the transport is closed") }
 
 // Topic returns what is known of the servers on a topic.
-func (t *Transport) Topic(name discovery.Topic) *fleet.Topic { return t.fleet.Topic(name) }
+func (t *Transport) Topic(name registry.Topic) *fleet.Topic { return t.fleet.Topic(name) }

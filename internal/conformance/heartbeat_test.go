@@ -12,7 +12,6 @@ import (
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/phase"
@@ -82,8 +81,8 @@ func lasting(t *testing.T, long time.Duration, fails error) *service.Services {
 	in := intake.New(intake.Config{
 		BootID: "boot", Exchange: exchanges[0], MaxSize: rpc.Limits{}.WithDefaults().MessageSize, Log: slog.New(slog.DiscardHandler),
 	})
-	in.SetServers([]*intake.Server{{Dispatch: d, Instance: discovery.Instance{
-		ID: exchanges[0] + "/testserver", BootID: "boot", Exchange: exchanges[0], Topic: topic, Server: "testserver", State: discovery.Active,
+	in.SetServers([]*intake.Server{{Dispatch: d, Instance: rpc.Instance{
+		ID: exchanges[0] + "/testserver", BootID: "boot", Exchange: exchanges[0], Topic: topic, Server: "testserver", State: rpc.StateActive,
 	}}})
 	return service.New(in)
 }

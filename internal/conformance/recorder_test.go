@@ -13,12 +13,12 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/discovery/memory"
 	"github.com/oslorpc/oslorpc/internal/payload"
 	"github.com/oslorpc/oslorpc/internal/peer/peertest"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // recorder is a server that runs nothing: it writes down each message as it came over the wire, and
@@ -83,11 +83,11 @@ func publish(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = registry.Close(context.Background()) }) // it never fails
-	var list []discovery.Instance
+	var list []rpc.Instance
 	for _, exchange := range exchanges {
 		for _, server := range servers {
-			list = append(list, discovery.Instance{
-				ID: exchange + "/" + server, BootID: "boot", Addr: "recorder", State: discovery.Active,
+			list = append(list, rpc.Instance{
+				ID: exchange + "/" + server, BootID: "boot", Addr: "recorder", State: rpc.StateActive,
 				Exchange: exchange, Topic: topic, Server: server,
 			})
 		}

@@ -8,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -80,7 +79,7 @@ func TestMissedIsTold(t *testing.T) {
 			told = append(told, a.Missed)
 			return nil
 		}
-		w.topic.Missed().Instance(&route.Entry{Instance: discovery.Instance{ID: "a", Exchange: compute.Exchange, Topic: compute.Name}})
+		w.topic.Missed().Instance(&route.Entry{Instance: rpc.Instance{ID: "a", Exchange: compute.Exchange, Topic: compute.Name}})
 		time.Sleep(time.Second)
 		for _, m := range []*Message{message(func(m *Message) { m.Unanswered = true }), message(), message()} {
 			if err := One(within(t, time.Minute), w.topic, m, hear); err != nil {

@@ -11,7 +11,6 @@ import (
 	grpcpeer "google.golang.org/grpc/peer"
 	"google.golang.org/protobuf/types/known/emptypb"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -118,7 +117,7 @@ func TestSlowInstancesAreConnectedTogether(t *testing.T) {
 // TestUnreachableSaysWhy: who has to repair it must learn what is wrong.
 func TestUnreachableSaysWhy(t *testing.T) {
 	tests := map[string]struct {
-		instance discovery.Instance
+		instance rpc.Instance
 		m        *Message
 		most     time.Duration
 		words    []string
@@ -134,7 +133,7 @@ func TestUnreachableSaysWhy(t *testing.T) {
 		},
 	}
 	bubble(t, tests, func(t *testing.T, tt struct {
-		instance discovery.Instance
+		instance rpc.Instance
 		m        *Message
 		most     time.Duration
 		words    []string
@@ -196,7 +195,7 @@ func TestNewProcessOnAnOldAddress(t *testing.T) {
 		w := newWorld(t, instance("a", at("own")))
 		_ = One(within(t, 30*time.Second), w.topic, message(to("host-a")), invoke)
 		defer w.process("own")()
-		w.registry.list(instance("a2", server("host-a"), at("own"), func(i *discovery.Instance) { i.BootID = "2" }))
+		w.registry.list(instance("a2", server("host-a"), at("own"), func(i *rpc.Instance) { i.BootID = "2" }))
 		begin := time.Now()
 		if err := One(within(t, time.Minute), w.topic, message(to("host-a")), invoke); err != nil {
 			t.Error(err)

@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -46,12 +46,12 @@ func outcome(r Result) string {
 
 func TestFanoutReportsEachInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		state := func(s discovery.State) func(*discovery.Instance) {
-			return func(i *discovery.Instance) { i.State = s }
+		state := func(s rpc.State) func(*rpc.Instance) {
+			return func(i *rpc.Instance) { i.State = s }
 		}
 		w := newWorld(t,
-			instance("a"), instance("held", state(discovery.Held)), instance("draining", state(discovery.Draining)),
-			instance("draining-old", old, state(discovery.Draining)), instance("old", old), instance("too-old"),
+			instance("a"), instance("held", state(rpc.StateHeld)), instance("draining", state(rpc.StateDraining)),
+			instance("draining-old", old, state(rpc.StateDraining)), instance("old", old), instance("too-old"),
 			instance("no-method"), instance("lost"), instance("denies"), instance("not-sent"))
 		s := (&script{}).says("too-old", tooOld).says("no-method", noMethod).says("lost", lost).
 			says("denies", notStarted(rpc.AccessDenied)).says("not-sent", notSent)
@@ -102,7 +102,7 @@ func TestFanoutToNobody(t *testing.T) {
 func TestFanoutWithoutDiscovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.registry.tell(discovery.Update{Err: errors.New("the agent is away")})
+		w.registry.tell(registry.Update{Err: errors.New("the agent is away")})
 		_, err := w.everybody(within(t, 10*time.Second), message(), (&script{}).send)
 		expectError(t, err, rpc.Unreachable, "the agent is away")
 		canceled, cancel := context.WithCancel(t.Context())
@@ -155,7 +155,7 @@ func TestFanoutToThoseThatLeave(t *testing.T) {
 
 func TestFanoutToTheUnreachable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		list := make([]discovery.Instance, 102)
+		list := make([]rpc.Instance, 102)
 		for n := range list {
 			list[n] = instance(fmt.Sprint("lost-", n), at("lost"))
 		}
@@ -178,7 +178,7 @@ func TestFanoutToTheUnreachable(t *testing.T) {
 func TestFanoutInParallel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const n = 200
-		list := make([]discovery.Instance, n)
+		list := make([]rpc.Instance, n)
 		for i := range list {
 			list[i] = instance(fmt.Sprint(i))
 		}

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -56,7 +56,7 @@ func TestGatherAnswersOfEachInstance(t *testing.T) {
 // TestGatherIsNotHeldUp: those that take long do not hold up others, however many they are.
 func TestGatherIsNotHeldUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		list := make([]discovery.Instance, 4*parallel)
+		list := make([]rpc.Instance, 4*parallel)
 		for i := range list {
 			list[i] = instance(fmt.Sprint(i))
 		}
@@ -73,7 +73,7 @@ func TestGatherIsNotHeldUp(t *testing.T) {
 // TestGatherConnectsToSomeAtATime: a thousand connections are not begun at once.
 func TestGatherConnectsToSomeAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		list := make([]discovery.Instance, 2*parallel)
+		list := make([]rpc.Instance, 2*parallel)
 		for i := range list {
 			addr := fmt.Sprint("lost-", i)
 			list[i] = instance(addr, at(addr))
@@ -155,7 +155,7 @@ func TestGatherNeedsNoReader(t *testing.T) {
 func TestEverybodyWithoutDiscovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.registry.tell(discovery.Update{Err: errors.New("the agent is away")})
+		w.registry.tell(registry.Update{Err: errors.New("the agent is away")})
 		_, err := AudienceOf(within(t, time.Second), w.topic, message())
 		expectError(t, err, rpc.Unreachable, "the agent is away")
 	})

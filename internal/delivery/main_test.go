@@ -15,13 +15,13 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/leak"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/peer/peertest"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -29,19 +29,19 @@ func TestMain(m *testing.M) { leak.Main(m) }
 
 // The tests of this package run in faked time (testing/synctest): what they sleep takes none.
 
-var compute = discovery.Topic{Exchange: "openstack", Name: "compute"}
+var compute = registry.Topic{Exchange: "openstack", Name: "compute"}
 
-// registry is one that says what a test has it say.
-type registry struct {
-	discovery.Registry
+// fake is a registry that says what a test has it say.
+type fake struct {
+	registry.Registry
 
 	mu     sync.Mutex
-	notify func(discovery.Update)
-	last   discovery.Update // said to a watch that begins, if said is true
+	notify func(registry.Update)
+	last   registry.Update // said to a watch that begins, if said is true
 	said   bool
 }
 
-func (r *registry) Watch(_ discovery.Topic, notify func(discovery.Update)) (stop func()) {
+func (r *fake) Watch(_ registry.Topic, notify func(registry.Update)) (stop func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.notify = notify
@@ -55,7 +55,7 @@ func (r *registry) Watch(_ discovery.Topic, notify func(discovery.Update)) (stop
 	}
 }
 
-func (r *registry) tell(u discovery.Update) {
+func (r *fake) tell(u registry.Update) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last, r.said = u, true
@@ -65,13 +65,13 @@ func (r *registry) tell(u discovery.Update) {
 }
 
 // list says that these instances are there.
-func (r *registry) list(instances ...discovery.Instance) {
-	r.tell(discovery.Update{Instances: instances})
+func (r *fake) list(instances ...rpc.Instance) {
+	r.tell(registry.Update{Instances: instances})
 }
 
 // world is a fleet with its surroundings.
 type world struct {
-	registry *registry
+	registry *fake
 	network  *peertest.Network
 	fleet    *fleet.Fleet
 	topic    *fleet.Topic
@@ -79,9 +79,9 @@ type world struct {
 
 // newWorld returns a fleet that watches the topic compute, and serves the address "up". It is
 // closed when the test ends.
-func newWorld(t *testing.T, instances ...discovery.Instance) *world {
+func newWorld(t *testing.T, instances ...rpc.Instance) *world {
 	t.Helper()
-	w := &world{registry: &registry{}, network: &peertest.Network{}}
+	w := &world{registry: &fake{}, network: &peertest.Network{}}
 	w.fleet = fleet.New(w.registry, grpccarrier.New(grpccarrier.Config{Peers: peer.Config{Dial: w.network.Dial}}), slog.New(slog.DiscardHandler))
 	t.Cleanup(w.fleet.Close)
 	t.Cleanup(w.network.Serve("up", nil))
@@ -93,10 +93,10 @@ func newWorld(t *testing.T, instances ...discovery.Instance) *world {
 }
 
 // instance is an active one that implements 1.4, in the process at the address "up".
-func instance(id string, changes ...func(*discovery.Instance)) discovery.Instance {
-	i := discovery.Instance{
+func instance(id string, changes ...func(*rpc.Instance)) rpc.Instance {
+	i := rpc.Instance{
 		ID: id, BootID: "up", Exchange: compute.Exchange, Topic: compute.Name, Server: "host-" + id, Addr: "up",
-		State: discovery.Active, Implemented: []discovery.Implementation{{Version: rpc.Version{Major: 1, Minor: 4}}},
+		State: rpc.StateActive, Implemented: []rpc.Implementation{{Version: rpc.Version{Major: 1, Minor: 4}}},
 	}
 	for _, change := range changes {
 		change(&i)
@@ -105,14 +105,14 @@ func instance(id string, changes ...func(*discovery.Instance)) discovery.Instanc
 }
 
 // at puts an instance into a process of its own.
-func at(addr string) func(*discovery.Instance) {
-	return func(i *discovery.Instance) { i.Addr, i.BootID = addr, "boot-"+addr }
+func at(addr string) func(*rpc.Instance) {
+	return func(i *rpc.Instance) { i.Addr, i.BootID = addr, "boot-"+addr }
 }
 
-func old(i *discovery.Instance) { i.Implemented[0].Version.Minor = 1 }
+func old(i *rpc.Instance) { i.Implemented[0].Version.Minor = 1 }
 
-func server(name string) func(*discovery.Instance) {
-	return func(i *discovery.Instance) { i.Server = name }
+func server(name string) func(*rpc.Instance) {
+	return func(i *rpc.Instance) { i.Server = name }
 }
 
 // message is one for any server that implements 1.2, with changes.
@@ -279,7 +279,7 @@ func instanceName(i, hung int) string {
 
 // listAll lists an instance for each of these servers.
 func (w *world) listAll(servers []string) {
-	list := make([]discovery.Instance, len(servers))
+	list := make([]rpc.Instance, len(servers))
 	for i, name := range servers {
 		list[i] = instance(name, server(name))
 	}

@@ -8,7 +8,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -96,7 +95,7 @@ func TestCopyWhoseGoroutineEnds(t *testing.T) {
 // static addresses may be.
 func TestMissedByNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		nameless := func(i *discovery.Instance) { i.ID, i.BootID, i.Server = "", "", "" }
+		nameless := func(i *rpc.Instance) { i.ID, i.BootID, i.Server = "", "", "" }
 		w := newWorld(t, instance("a", nameless))
 		m, s := message(), &script{}
 		s.says("", lost)

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -34,11 +34,11 @@ func (l luck) answers() []error {
 	return list
 }
 
-func (l luck) instances() []discovery.Instance {
-	list := make([]discovery.Instance, l.IntN(6))
+func (l luck) instances() []rpc.Instance {
+	list := make([]rpc.Instance, l.IntN(6))
 	for i := range list {
-		list[i] = instance(fmt.Sprint(i), server(fmt.Sprint("h", l.IntN(2))), func(i *discovery.Instance) {
-			i.State = []discovery.State{discovery.Active, discovery.Active, discovery.Held, discovery.Draining}[l.IntN(4)]
+		list[i] = instance(fmt.Sprint(i), server(fmt.Sprint("h", l.IntN(2))), func(i *rpc.Instance) {
+			i.State = []rpc.State{rpc.StateActive, rpc.StateActive, rpc.StateHeld, rpc.StateDraining}[l.IntN(4)]
 			if l.IntN(4) == 0 {
 				old(i)
 			}
@@ -86,7 +86,7 @@ func deliverByLuck(t *testing.T, number int) {
 		s.says(i.ID, l.answers()...)
 	}
 	for range l.IntN(3) {
-		u := discovery.Update{Instances: instances[:l.IntN(len(instances)+1)], Reset: l.IntN(2) == 0}
+		u := registry.Update{Instances: instances[:l.IntN(len(instances)+1)], Reset: l.IntN(2) == 0}
 		time.AfterFunc(time.Duration(l.IntN(2000))*time.Millisecond, func() { w.registry.tell(u) })
 	}
 	m := l.message()
@@ -99,7 +99,7 @@ func deliverByLuck(t *testing.T, number int) {
 		if m.Target.Server != "" && a.Entry.Server != m.Target.Server {
 			t.Errorf("it was sent to %s instead of %s", a.Entry.Server, m.Target.Server)
 		}
-		if m.Target.Server == "" && a.Entry.State == discovery.Draining {
+		if m.Target.Server == "" && a.Entry.State == rpc.StateDraining {
 			t.Errorf("it was sent to %s, which is draining", a.Entry.ID)
 		}
 		last = s.send(ctx, a)

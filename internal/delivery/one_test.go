@@ -7,7 +7,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -126,20 +125,20 @@ func TestFullUntilAnotherComes(t *testing.T) {
 
 func TestRoundsAreCounted(t *testing.T) {
 	tests := map[string]struct {
-		instances []discovery.Instance
+		instances []rpc.Instance
 		m         *Message
 		kind      rpc.Kind
 		sent      int
 		most      time.Duration
 	}{
-		"full, once":       {[]discovery.Instance{instance("a"), instance("b")}, message(rounds(1)), rpc.Refused, 2, 0},
-		"full, thrice":     {[]discovery.Instance{instance("a"), instance("b")}, message(rounds(3)), rpc.Refused, 6, 100 * time.Millisecond},
-		"nobody, once":     {[]discovery.Instance{}, message(rounds(1)), rpc.NoInstance, 0, 0},
-		"nobody, thrice":   {[]discovery.Instance{}, message(rounds(3)), rpc.NoInstance, 0, 100 * time.Millisecond},
-		"a stranger, once": {[]discovery.Instance{instance("a")}, message(rounds(1), to("x")), rpc.NoInstance, 0, 0},
+		"full, once":       {[]rpc.Instance{instance("a"), instance("b")}, message(rounds(1)), rpc.Refused, 2, 0},
+		"full, thrice":     {[]rpc.Instance{instance("a"), instance("b")}, message(rounds(3)), rpc.Refused, 6, 100 * time.Millisecond},
+		"nobody, once":     {[]rpc.Instance{}, message(rounds(1)), rpc.NoInstance, 0, 0},
+		"nobody, thrice":   {[]rpc.Instance{}, message(rounds(3)), rpc.NoInstance, 0, 100 * time.Millisecond},
+		"a stranger, once": {[]rpc.Instance{instance("a")}, message(rounds(1), to("x")), rpc.NoInstance, 0, 0},
 	}
 	bubble(t, tests, func(t *testing.T, tt struct {
-		instances []discovery.Instance
+		instances []rpc.Instance
 		m         *Message
 		kind      rpc.Kind
 		sent      int
@@ -158,7 +157,7 @@ func TestRoundsAreCounted(t *testing.T) {
 
 func TestFailFast(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, []discovery.Instance{}...)
+		w := newWorld(t, []rpc.Instance{}...)
 		w.registry.list()
 		s := (&script{}).says("a", full, full, full, nil)
 		took, err := w.deliver(t, time.Minute, message(failFast), s)
@@ -201,7 +200,7 @@ func TestUnableAtOnce(t *testing.T) {
 		m     *Message
 		words []string
 	}) {
-		draining := func(i *discovery.Instance) { i.State = discovery.Draining }
+		draining := func(i *rpc.Instance) { i.State = rpc.StateDraining }
 		w := newWorld(t, instance("old", old), instance("new", draining))
 		var s script
 		took, err := w.deliver(t, time.Minute, tt.m, &s)

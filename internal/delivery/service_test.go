@@ -13,7 +13,6 @@ import (
 	"google.golang.org/grpc"
 	grpcpeer "google.golang.org/grpc/peer"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/phase"
@@ -25,7 +24,7 @@ import (
 
 // host is a process with one server, which speaks the contract for real.
 type host struct {
-	instance discovery.Instance
+	instance rpc.Instance
 	dispatch *dispatch.Dispatcher
 	grpc     *grpc.Server
 	serving  sync.WaitGroup
@@ -35,7 +34,7 @@ type host struct {
 
 // host starts a process with the server of an instance, which has the method build at version 1.4.
 // It is killed when the test ends.
-func (w *world) host(t *testing.T, i discovery.Instance, limits dispatch.Limits) *host {
+func (w *world) host(t *testing.T, i rpc.Instance, limits dispatch.Limits) *host {
 	t.Helper()
 	h := &host{instance: i, grpc: grpc.NewServer(), release: make(chan struct{})}
 	build := &dispatch.Method{Bind: func(string) (dispatch.Invocation, error) {
@@ -94,12 +93,12 @@ func call(id, version, method string) Send {
 }
 
 // unsaid has an instance not say what it implements, as one at a static address.
-func unsaid(i *discovery.Instance) { i.Implemented = nil }
+func unsaid(i *rpc.Instance) { i.Implemented = nil }
 
 func TestServersThatRefuse(t *testing.T) {
 	one := dispatch.Limits{Workers: 1}
 	tests := map[string]struct {
-		a               discovery.Instance // as it is listed
+		a               rpc.Instance // as it is listed
 		version, method string
 		before          func(*host)
 		kind            rpc.Kind // if a is alone
@@ -114,7 +113,7 @@ func TestServersThatRefuse(t *testing.T) {
 		"without a method": {instance("a", at("a")), "1.2", "reboot", func(*host) {}, rpc.NoSuchMethod},
 	}
 	bubble(t, tests, func(t *testing.T, tt struct {
-		a               discovery.Instance
+		a               rpc.Instance
 		version, method string
 		before          func(*host)
 		kind            rpc.Kind
@@ -182,7 +181,7 @@ func TestServersComeAndGoUnderLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		var hosts []*host
-		start := func(n int) discovery.Instance {
+		start := func(n int) rpc.Instance {
 			i := instance(fmt.Sprint(n), at(fmt.Sprint("addr-", n)))
 			h := w.host(t, i, dispatch.Limits{Workers: 4, Queue: 4, QueueBytes: 1 << 20})
 			close(h.release)

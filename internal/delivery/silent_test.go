@@ -14,7 +14,6 @@ import (
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -172,7 +171,7 @@ func (w *world) occupy(e *route.Entry, n int) (end func()) {
 // none: as one that is full.
 func TestInstanceWithoutAFreeStream(t *testing.T) {
 	const streams = 4
-	setup := func(t *testing.T, others ...discovery.Instance) (*world, func()) {
+	setup := func(t *testing.T, others ...rpc.Instance) (*world, func()) {
 		w := newWorld(t, append(others, instance("a", at("crowded")))...)
 		t.Cleanup(w.crowded("crowded", streams))
 		for _, e := range w.topic.Now().Entries() {

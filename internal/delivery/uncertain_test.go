@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -16,7 +16,7 @@ import (
 func TestFanoutDuringAnOutageSaysThatItIsUncertain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"))
-		away := func() { w.registry.tell(discovery.Update{Err: errors.New("the agent is away")}) }
+		away := func() { w.registry.tell(registry.Update{Err: errors.New("the agent is away")}) }
 		for _, outage := range []bool{false, true, false} {
 			if outage {
 				away()
@@ -50,7 +50,7 @@ func TestOutageKeepsThoseThatAreConnected(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.registry.list() // their heartbeats did not arrive
-		w.registry.tell(discovery.Update{Err: errors.New("the agent is away")})
+		w.registry.tell(registry.Update{Err: errors.New("the agent is away")})
 		for range 60 {
 			time.Sleep(time.Minute)
 			for _, m := range []*Message{message(), message(to("host-a"))} {

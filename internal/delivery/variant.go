@@ -49,7 +49,7 @@ func (m *Message) unableNow(view *route.View, server string) error {
 // unable is the error when none of these instances implements what the message needs. Server is the
 // one that the message names, if it names one.
 func (m *Message) unable(entries []*route.Entry, server string) error {
-	var seen []discovery.Implementation
+	var seen []rpc.Implementation
 	for _, e := range entries {
 		for _, i := range e.Implemented {
 			if !slices.Contains(seen, i) {

@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -23,8 +22,8 @@ func versions(list ...string) *route.View {
 	var entries []*route.Entry
 	for i, text := range list {
 		v, _ := rpc.ParseVersion(text)
-		entries = append(entries, &route.Entry{Link: ready{}, Instance: discovery.Instance{
-			ID: string(rune('a' + i)), Server: "at " + text, State: discovery.Active, Implemented: []discovery.Implementation{{Version: v}},
+		entries = append(entries, &route.Entry{Link: ready{}, Instance: rpc.Instance{
+			ID: string(rune('a' + i)), Server: "at " + text, State: rpc.StateActive, Implemented: []rpc.Implementation{{Version: v}},
 		}})
 	}
 	return route.NewView(entries, 1)

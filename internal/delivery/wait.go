@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -129,7 +128,7 @@ func pause(ctx context.Context, length time.Duration) {
 
 // absence says why no server on a topic takes messages.
 func absence(view *route.View) string {
-	if slices.ContainsFunc(view.Entries(), func(e *route.Entry) bool { return e.State == discovery.Draining && !e.Left }) {
+	if slices.ContainsFunc(view.Entries(), func(e *route.Entry) bool { return e.State == rpc.StateDraining && !e.Left }) {
 		return "every server on the topic drains, and takes only messages for it by name"
 	}
 	return "no server is on the topic; start one, or check topic and exchange"

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -34,7 +34,7 @@ func TestNobodyIsWaitedFor(t *testing.T) {
 func TestNobodyCame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		w.registry.list(instance("a", func(i *discovery.Instance) { i.State = discovery.Draining }))
+		w.registry.list(instance("a", func(i *rpc.Instance) { i.State = rpc.StateDraining }))
 		took, err := w.deliver(t, 10*time.Second, message(), &script{})
 		about(t, took, 10*time.Second, 10*time.Second)
 		expectError(t, err, rpc.NoInstance, "every server on the topic drains", "deadline")
@@ -50,14 +50,14 @@ func TestNobodyTakesAMonitoredMessage(t *testing.T) {
 	const silence = 10 * time.Second
 	monitored := func(m *Message) { m.Silence = silence }
 	for name, c := range map[string]struct {
-		listed []discovery.Instance
+		listed []rpc.Instance
 		says   error
 		kind   rpc.Kind
 		limit  time.Duration
 		why    string
 	}{
 		"no server is there":    {nil, nil, rpc.NoInstance, time.Hour, "monitor"},
-		"all are full":          {[]discovery.Instance{instance("a")}, full, rpc.Refused, time.Hour, "monitor"},
+		"all are full":          {[]rpc.Instance{instance("a")}, full, rpc.Refused, time.Hour, "monitor"},
 		"the deadline is first": {nil, nil, rpc.NoInstance, time.Second, "deadline"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -225,7 +225,7 @@ func TestDiscoveryDoesNotAnswer(t *testing.T) {
 	tests := map[string]*Message{"patient": message(), "once": message(rounds(1)), "server": message(to("h"))}
 	bubble(t, tests, func(t *testing.T, m *Message) {
 		w := newWorld(t)
-		w.registry.tell(discovery.Update{Err: errors.New("the agent is away")})
+		w.registry.tell(registry.Update{Err: errors.New("the agent is away")})
 		took, err := w.deliver(t, 10*time.Second, m, &script{})
 		about(t, took, 10*time.Second, 10*time.Second)
 		expectError(t, err, rpc.Unreachable, "discovery", "the agent is away")
@@ -258,7 +258,7 @@ func TestFailFastWithoutDiscovery(t *testing.T) {
 		expectError(t, err, rpc.Unreachable, "discovery did not answer within 3s")
 
 		begin = time.Now()
-		time.AfterFunc(100*time.Millisecond, func() { w.registry.tell(discovery.Update{Err: errors.New("the agent is away")}) })
+		time.AfterFunc(100*time.Millisecond, func() { w.registry.tell(registry.Update{Err: errors.New("the agent is away")}) })
 		err = send(within(t, time.Minute), w)
 		about(t, time.Since(begin), 100*time.Millisecond, 100*time.Millisecond)
 		expectError(t, err, rpc.Unreachable, "discovery cannot be read", "the agent is away")

@@ -1,7 +1,6 @@
 package discovery
 
 import (
-	"slices"
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/leak"
@@ -11,7 +10,7 @@ import (
 func TestMain(m *testing.M) { leak.Main(m) }
 
 func TestImplementationRoundTrip(t *testing.T) {
-	for text, want := range map[string]Implementation{
+	for text, want := range map[string]rpc.Implementation{
 		"=1.2":             {Version: rpc.Version{Major: 1, Minor: 2}},
 		"base=2.0.3":       {Namespace: "base", Version: rpc.Version{Major: 2, Revision: 3}},
 		"a%3Db%2Cc=1.0":    {Namespace: "a=b,c", Version: rpc.DefaultVersion},
@@ -43,24 +42,4 @@ func FuzzParseImplementation(f *testing.F) {
 			t.Errorf("%q is %+v, and read again %+v, %v", text, i, again, err)
 		}
 	})
-}
-
-func TestSortAndSame(t *testing.T) {
-	sorted := []Instance{
-		{Exchange: "a", Topic: "z"}, {Exchange: "b", Topic: "a", Server: "s", ID: "1"}, {Exchange: "b", Topic: "a", Server: "s", ID: "2"},
-		{Exchange: "b", Topic: "a", Server: "s", ID: "2", Addr: "x"}, {Exchange: "b", Topic: "a", Server: "t"}, {Exchange: "b", Topic: "b"},
-	}
-	mixed := slices.Clone(sorted)
-	slices.Reverse(mixed)
-	if Same(sorted, mixed) {
-		t.Error("another order is the same")
-	}
-	Sort(mixed)
-	if !Same(sorted, mixed) {
-		t.Errorf("sorted to %+v", mixed)
-	}
-	mixed[3].Implemented = []Implementation{{Version: rpc.DefaultVersion}}
-	if Same(sorted, mixed) || Same(sorted, sorted[1:]) {
-		t.Error("lists that differ are the same")
-	}
 }

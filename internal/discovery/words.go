@@ -7,7 +7,7 @@ import (
 )
 
 // Offer says for people what is implemented.
-func Offer(list []Implementation) string {
+func Offer(list []rpc.Implementation) string {
 	if len(list) == 0 {
 		return "no endpoint is offered"
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 
 	"github.com/oslorpc/oslorpc/internal/phase"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 const added = 100 // the "endpoint" of the ping method that was added
@@ -77,7 +78,7 @@ func TestPingIsNothingThatIsImplemented(t *testing.T) {
 	t.Parallel()
 	endpoints := []Endpoint{offers("2.0", nil, "foo")}
 	table := NewTable(endpoints, WithPing())
-	same(t, "implemented", table.Implemented(), []discovery.Implementation{{Version: version("2.0")}})
+	same(t, "implemented", table.Implemented(), []rpc.Implementation{{Version: version("2.0")}})
 	var described []string
 	table.Endpoints(func(e Endpoint, _ map[string]*Counters) {
 		for name := range e.Methods {

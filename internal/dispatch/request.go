@@ -1,7 +1,6 @@
 package dispatch
 
 import (
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/limits"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -37,7 +36,7 @@ type Request struct {
 	// Typed is what a message of a typed service has in place of keyword arguments.
 	Typed Typed
 	// Instance is the server that runs the message; nil if it is not known.
-	Instance *discovery.Instance
+	Instance *rpc.Instance
 	// Ended is called when a cast needs its content no more, whatever came of it; nil for nothing to
 	// tell.
 	Ended func()

@@ -121,7 +121,7 @@ type Table struct {
 	discreet    bool
 	endpoints   []endpoint
 	ping        *endpoint // nil if there is none beside the endpoints
-	implemented []discovery.Implementation
+	implemented []rpc.Implementation
 }
 
 // TableOption changes what a table serves.
@@ -142,7 +142,7 @@ func NewTable(endpoints []Endpoint, options ...TableOption) *Table {
 	for _, e := range endpoints {
 		t.endpoints = append(t.endpoints, newEndpoint(e, t.policy))
 		for _, ns := range e.Namespaces {
-			t.addImplementation(discovery.Implementation{Namespace: ns, Version: e.Version})
+			t.addImplementation(rpc.Implementation{Namespace: ns, Version: e.Version})
 		}
 	}
 	if t.hasOwnPing() {
@@ -151,7 +151,7 @@ func NewTable(endpoints []Endpoint, options ...TableOption) *Table {
 	return t
 }
 
-func (t *Table) addImplementation(i discovery.Implementation) {
+func (t *Table) addImplementation(i rpc.Implementation) {
 	if slices.Contains(t.implemented, i) {
 		return
 	}
@@ -159,16 +159,16 @@ func (t *Table) addImplementation(i discovery.Implementation) {
 }
 
 // Implemented lists the interfaces that the table serves, each once.
-func (t *Table) Implemented() []discovery.Implementation { return t.implemented }
+func (t *Table) Implemented() []rpc.Implementation { return t.implemented }
 
 // Offers lists what errors about a namespace may tell of the interfaces that the table serves:
 // those in the namespace, of which a client needs the versions, and all others unless names are
 // left out.
-func (t *Table) Offers(namespace string) []discovery.Implementation {
+func (t *Table) Offers(namespace string) []rpc.Implementation {
 	if !t.discreet {
 		return t.implemented
 	}
-	return slices.DeleteFunc(slices.Clone(t.implemented), func(i discovery.Implementation) bool { return i.Namespace != namespace })
+	return slices.DeleteFunc(slices.Clone(t.implemented), func(i rpc.Implementation) bool { return i.Namespace != namespace })
 }
 
 // lookup returns the method for a message.

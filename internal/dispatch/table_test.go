@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -174,7 +173,7 @@ func TestTableListsWhatItServes(t *testing.T) {
 		offers("2.0", []string{"a"}, "foo"),
 		offers("1.2", []string{"a"}, "bar"), // the same interface again
 	})
-	same(t, "implemented", table.Implemented(), []discovery.Implementation{
+	same(t, "implemented", table.Implemented(), []rpc.Implementation{
 		{Namespace: "a", Version: version("1.2")}, {Version: version("1.2")}, {Namespace: "a", Version: version("2.0")},
 	})
 

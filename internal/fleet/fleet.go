@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
 // idleTime is how long a topic is watched after its last use, at least; at most it is twice as
@@ -18,22 +18,22 @@ const idleTime = 5 * time.Minute
 
 // Fleet has the topics that a process uses. It is safe for concurrent use.
 type Fleet struct {
-	registry discovery.Registry
+	registry registry.Registry
 	carrier  carrier.Carrier
 	outages  *outages
 	seed     uint64
 	missed   Missed
 
 	mu     sync.Mutex
-	topics map[discovery.Topic]*Topic
+	topics map[registry.Topic]*Topic
 	sweep  *time.Timer // ends idle watches; nil while there is no topic
 	closed bool
 }
 
-// New returns a fleet that learns from registry and sends through c.
-func New(registry discovery.Registry, c carrier.Carrier, log *slog.Logger) *Fleet {
+// New returns a fleet that learns from known and sends through c.
+func New(known registry.Registry, c carrier.Carrier, log *slog.Logger) *Fleet {
 	return &Fleet{
-		registry: registry, carrier: c, outages: newOutages(log), seed: rand.Uint64(), topics: map[discovery.Topic]*Topic{},
+		registry: known, carrier: c, outages: newOutages(log), seed: rand.Uint64(), topics: map[registry.Topic]*Topic{},
 	}
 }
 
@@ -42,7 +42,7 @@ func (f *Fleet) Missed() *Missed { return &f.missed }
 
 // Topic returns a topic, watched from now on until it has not been used for a while. Callers may
 // keep it; once Closed is true, another saves a detour.
-func (f *Fleet) Topic(name discovery.Topic) *Topic {
+func (f *Fleet) Topic(name registry.Topic) *Topic {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if t, ok := f.topics[name]; ok {
@@ -88,7 +88,7 @@ func (f *Fleet) Close() {
 	f.closed = true
 	f.outages.close()
 	topics := f.topics
-	f.topics = map[discovery.Topic]*Topic{}
+	f.topics = map[registry.Topic]*Topic{}
 	if f.sweep != nil {
 		f.sweep.Stop()
 	}

@@ -8,14 +8,14 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 func TestIdleTopicsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		network := discovery.Topic{Exchange: "openstack", Name: "network"}
+		network := registry.Topic{Exchange: "openstack", Name: "network"}
 		used := w.fleet.Topic(network)
 		w.registry.list(instance("a"))
 		p := peerOf(w.entry(t, "a"))
@@ -24,7 +24,7 @@ func TestIdleTopicsEnd(t *testing.T) {
 			time.Sleep(time.Minute)
 		}
 		synctest.Wait()
-		if got := w.registry.watched(); !slices.Equal(got, []discovery.Topic{network}) {
+		if got := w.registry.watched(); !slices.Equal(got, []registry.Topic{network}) {
 			t.Errorf("%v are watched, want what is used", got)
 		}
 		if !w.topic.Closed() || used.Closed() {
@@ -116,7 +116,7 @@ func TestClosedFleet(t *testing.T) {
 		w := newWorld(t)
 		w.registry.list(instance("a"))
 		e := w.entry(t, "a")
-		unread := w.fleet.Topic(discovery.Topic{Exchange: "openstack", Name: "network"})
+		unread := w.fleet.Topic(registry.Topic{Exchange: "openstack", Name: "network"})
 		waiting := make(chan error)
 		go func() {
 			_, _, err := unread.View(context.Background())
@@ -140,7 +140,7 @@ func TestClosedFleet(t *testing.T) {
 				t.Errorf("a topic from %s has a view", name)
 			}
 			topic.Gone(e)
-			topic.update(discovery.Update{})
+			topic.update(registry.Update{})
 			if topic.Now() != nil {
 				t.Errorf("a topic from %s has a view again", name)
 			}

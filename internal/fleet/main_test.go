@@ -11,34 +11,35 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/leak"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/peer/peertest"
 	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-var compute = discovery.Topic{Exchange: "openstack", Name: "compute"}
+var compute = registry.Topic{Exchange: "openstack", Name: "compute"}
 
-// registry is one that says what a test has it say.
-type registry struct {
-	discovery.Registry
+// handle is a registry that says what a test has it say.
+type handle struct {
+	registry.Registry
 
 	mu      sync.Mutex
-	watches map[discovery.Topic]func(discovery.Update)
+	watches map[registry.Topic]func(registry.Update)
 	started int // watches, ever
 }
 
-func (r *registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (stop func()) {
+func (r *handle) Watch(topic registry.Topic, notify func(registry.Update)) (stop func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.watches[topic] != nil {
 		panic("a topic is watched twice")
 	}
 	if r.watches == nil {
-		r.watches = map[discovery.Topic]func(discovery.Update){}
+		r.watches = map[registry.Topic]func(registry.Update){}
 	}
 	r.watches[topic] = notify
 	r.started++
@@ -50,7 +51,7 @@ func (r *registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (
 }
 
 // tell says something of the topic compute, if it is watched.
-func (r *registry) tell(u discovery.Update) {
+func (r *handle) tell(u registry.Update) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if notify := r.watches[compute]; notify != nil {
@@ -59,18 +60,18 @@ func (r *registry) tell(u discovery.Update) {
 }
 
 // list says that these instances are there.
-func (r *registry) list(instances ...discovery.Instance) {
-	r.tell(discovery.Update{Instances: instances})
+func (r *handle) list(instances ...rpc.Instance) {
+	r.tell(registry.Update{Instances: instances})
 }
 
 // lose says that the registry lost its data, but for these instances.
-func (r *registry) lose(instances ...discovery.Instance) {
-	r.tell(discovery.Update{Instances: instances, Reset: true})
+func (r *handle) lose(instances ...rpc.Instance) {
+	r.tell(registry.Update{Instances: instances, Reset: true})
 }
 
-func (r *registry) fail(err error) { r.tell(discovery.Update{Err: err}) }
+func (r *handle) fail(err error) { r.tell(registry.Update{Err: err}) }
 
-func (r *registry) watched() []discovery.Topic {
+func (r *handle) watched() []registry.Topic {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Collect(maps.Keys(r.watches))
@@ -78,7 +79,7 @@ func (r *registry) watched() []discovery.Topic {
 
 // world is a fleet with its surroundings.
 type world struct {
-	registry *registry
+	registry *handle
 	network  *peertest.Network
 	fleet    *Fleet
 	topic    *Topic
@@ -87,7 +88,7 @@ type world struct {
 // newWorld returns a fleet that watches the topic compute. It is closed when the test ends.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{registry: &registry{}, network: &peertest.Network{}}
+	w := &world{registry: &handle{}, network: &peertest.Network{}}
 	w.fleet = New(w.registry, grpccarrier.New(grpccarrier.Config{Peers: peer.Config{Dial: w.network.Dial}}), slog.New(slog.DiscardHandler))
 	t.Cleanup(w.fleet.Close)
 	w.topic = w.fleet.Topic(compute)
@@ -98,10 +99,10 @@ func newWorld(t *testing.T) *world {
 func peerOf(e *route.Entry) *peer.Peer { return e.Link.(grpccarrier.Link).Peer }
 
 // instance is an active one, of a process of its own.
-func instance(id string, changes ...func(*discovery.Instance)) discovery.Instance {
-	i := discovery.Instance{
+func instance(id string, changes ...func(*rpc.Instance)) rpc.Instance {
+	i := rpc.Instance{
 		ID: id, BootID: "boot-" + id, Exchange: compute.Exchange, Topic: compute.Name, Server: "host-" + id,
-		Addr: "addr-" + id, State: discovery.Active,
+		Addr: "addr-" + id, State: rpc.StateActive,
 	}
 	for _, change := range changes {
 		change(&i)

@@ -7,8 +7,9 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 const (
@@ -67,14 +68,14 @@ func (m *member) show(now time.Time) {
 // id tells instances apart; static addresses have nothing but their address.
 type id struct{ id, addr, server string }
 
-func idOf(i discovery.Instance) id { return id{i.ID, i.Addr, i.Server} }
+func idOf(i rpc.Instance) id { return id{i.ID, i.Addr, i.Server} }
 
 // members are the instances of a topic. It is not safe for concurrent use.
 type members map[id]*member
 
 // merge takes in what the registry says now. An instance that vanished lingers: whether it left or
 // the registry lost it cannot be told from the list, but from its connection.
-func (ms members) merge(u discovery.Update, now time.Time, c carrier.Carrier) {
+func (ms members) merge(u registry.Update, now time.Time, c carrier.Carrier) {
 	listed := make(map[id]bool, len(u.Instances))
 	for _, i := range u.Instances {
 		key := idOf(i)
@@ -89,7 +90,7 @@ func (ms members) merge(u discovery.Update, now time.Time, c carrier.Carrier) {
 }
 
 // list takes in an instance that is listed.
-func (ms members) list(key id, i discovery.Instance, c carrier.Carrier) {
+func (ms members) list(key id, i rpc.Instance, c carrier.Carrier) {
 	m, known := ms[key]
 	if !known {
 		link := c.Get(carrier.KeyOf(i))

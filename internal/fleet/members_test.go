@@ -10,12 +10,12 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // pass lets time pass, and keeps the topic from ending for idleness meanwhile.
@@ -62,11 +62,11 @@ func (p *pinged) Ping(context.Context, *pb.PingRequest) (*pb.PingResponse, error
 // A registry that answers that there is nothing is worse evidence than the instance, which says
 // that it is there.
 func TestVanishedIsKeptWhileItSaysThatItIsThere(t *testing.T) {
-	for name, vanish := range map[string]func(*registry){
-		"it is not listed":       func(r *registry) { r.list() },
-		"the registry lost it":   func(r *registry) { r.lose() },
-		"there was an outage":    func(r *registry) { r.fail(errAway); r.list() },
-		"nothing is ever listed": func(r *registry) { r.list(); r.lose(); r.list() },
+	for name, vanish := range map[string]func(*handle){
+		"it is not listed":       func(r *handle) { r.list() },
+		"the registry lost it":   func(r *handle) { r.lose() },
+		"there was an outage":    func(r *handle) { r.fail(errAway); r.list() },
+		"nothing is ever listed": func(r *handle) { r.list(); r.lose(); r.list() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -189,7 +189,7 @@ func TestGone(t *testing.T) {
 		want []string
 	}{
 		"and still listed":         {func(w *world) { w.registry.list(a) }, none()},
-		"and listed with changes":  {func(w *world) { a := a; a.State = discovery.Held; w.registry.list(a) }, none()},
+		"and listed with changes":  {func(w *world) { a := a; a.State = rpc.StateHeld; w.registry.list(a) }, none()},
 		"and listed anew":          {func(w *world) { w.registry.list(); w.registry.list(a) }, []string{"a"}},
 		"and not listed any more":  {func(w *world) { w.registry.list() }, none()},
 		"and lost by the registry": {func(w *world) { w.registry.lose() }, none()},
@@ -322,7 +322,7 @@ func TestPeersAreKeptByNobodyElse(t *testing.T) {
 				peers = append(peers, peerOf(e))
 			}
 		}
-		all := []discovery.Instance{instance("a"), instance("b"), instance("c"), instance("d")}
+		all := []rpc.Instance{instance("a"), instance("b"), instance("c"), instance("d")}
 		w.registry.list(all...)
 		remember()
 		w.gone("a")

@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -32,7 +32,7 @@ type Missed struct {
 // recipient is what a message was meant for: an instance, or any instance with a server name. A
 // static address has no id.
 type recipient struct {
-	topic          discovery.Topic
+	topic          registry.Topic
 	server         string
 	instance, addr string // empty for a server name
 }
@@ -46,7 +46,7 @@ type missed struct {
 }
 
 func instanceOf(e *route.Entry) recipient {
-	r := recipient{topic: discovery.Topic{Exchange: e.Exchange, Name: e.Topic}, instance: e.ID}
+	r := recipient{topic: registry.Topic{Exchange: e.Exchange, Name: e.Topic}, instance: e.ID}
 	if e.ID == "" {
 		r.server, r.addr = e.Server, e.Addr
 	}
@@ -54,7 +54,7 @@ func instanceOf(e *route.Entry) recipient {
 }
 
 func serverOf(e *route.Entry) recipient {
-	return recipient{topic: discovery.Topic{Exchange: e.Exchange, Name: e.Topic}, server: e.Server}
+	return recipient{topic: registry.Topic{Exchange: e.Exchange, Name: e.Topic}, server: e.Server}
 }
 
 // Instance notes that an instance missed a message.
@@ -62,7 +62,7 @@ func (m *Missed) Instance(e *route.Entry) { m.add(instanceOf(e)) }
 
 // Server notes that a message was missed by the instance with a server name. Several may have it,
 // and the message was meant for one of them.
-func (m *Missed) Server(topic discovery.Topic, name string) {
+func (m *Missed) Server(topic registry.Topic, name string) {
 	m.add(recipient{topic: topic, server: name})
 }
 

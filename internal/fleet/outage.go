@@ -5,7 +5,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
 // gatherTime is how long the log waits for further topics after the first: an outage of a registry
@@ -20,8 +20,8 @@ type outages struct {
 
 	mu sync.Mutex
 	// failed and recovered are the topics that were not logged yet.
-	failed    map[discovery.Topic]outage
-	recovered map[discovery.Topic]bool
+	failed    map[registry.Topic]outage
+	recovered map[registry.Topic]bool
 	timer     *time.Timer // nil while there is nothing to log
 	closed    bool
 }
@@ -33,11 +33,11 @@ type outage struct {
 }
 
 func newOutages(log *slog.Logger) *outages {
-	return &outages{log: log, failed: map[discovery.Topic]outage{}, recovered: map[discovery.Topic]bool{}}
+	return &outages{log: log, failed: map[registry.Topic]outage{}, recovered: map[registry.Topic]bool{}}
 }
 
 // fail notes that a topic cannot be read.
-func (o *outages) fail(t discovery.Topic, f outage) {
+func (o *outages) fail(t registry.Topic, f outage) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.recovered[t] {
@@ -49,7 +49,7 @@ func (o *outages) fail(t discovery.Topic, f outage) {
 }
 
 // recover notes that a topic that could not be read can be read again.
-func (o *outages) recover(t discovery.Topic) {
+func (o *outages) recover(t registry.Topic) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if _, unlogged := o.failed[t]; unlogged {
@@ -70,7 +70,7 @@ func (o *outages) gather() {
 func (o *outages) tell() {
 	failed, recovered := o.take()
 	var unknown int
-	var one discovery.Topic
+	var one registry.Topic
 	var why error
 	for t, f := range failed {
 		one, why = t, f.err
@@ -93,11 +93,11 @@ func (o *outages) tell() {
 
 // take returns what was gathered, to be logged without the lock: a log that hangs must not keep
 // topics from their updates.
-func (o *outages) take() (failed map[discovery.Topic]outage, recovered map[discovery.Topic]bool) {
+func (o *outages) take() (failed map[registry.Topic]outage, recovered map[registry.Topic]bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	failed, recovered = o.failed, o.recovered
-	o.failed, o.recovered = map[discovery.Topic]outage{}, map[discovery.Topic]bool{}
+	o.failed, o.recovered = map[registry.Topic]outage{}, map[registry.Topic]bool{}
 	o.timer = nil
 	return failed, recovered
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
 // An outage of the registry is one line in the log, and so is its end, however many topics there
@@ -20,14 +20,14 @@ import (
 func TestOutageIsOneLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log bytes.Buffer
-		r, pool := &registry{}, grpccarrier.New(grpccarrier.Config{})
+		r, pool := &handle{}, grpccarrier.New(grpccarrier.Config{})
 		defer pool.Close()
 		f := New(r, pool, slog.New(slog.NewTextHandler(&log, nil)))
 		defer f.Close()
 		for n := range 300 {
-			f.Topic(discovery.Topic{Exchange: "openstack", Name: fmt.Sprint(n)})
+			f.Topic(registry.Topic{Exchange: "openstack", Name: fmt.Sprint(n)})
 		}
-		all := func(pause time.Duration, u discovery.Update) {
+		all := func(pause time.Duration, u registry.Update) {
 			for _, topic := range r.watched() {
 				r.watches[topic](u)
 				<-time.After(pause)
@@ -48,7 +48,7 @@ func TestOutageIsOneLine(t *testing.T) {
 				}
 			}
 		}
-		down, up := discovery.Update{Err: errors.New("away")}, discovery.Update{}
+		down, up := registry.Update{Err: errors.New("away")}, registry.Update{}
 		all(time.Millisecond, up)
 		expect("a start")
 		all(time.Millisecond, down)
@@ -57,7 +57,7 @@ func TestOutageIsOneLine(t *testing.T) {
 		expect("its going on")
 		all(time.Millisecond, up)
 		expect("its end", "level=INFO", "again", "topics=300")
-		f.Topic(discovery.Topic{Exchange: "openstack", Name: "new"})
+		f.Topic(registry.Topic{Exchange: "openstack", Name: "new"})
 		all(time.Millisecond, down)
 		expect("an outage with a new topic", "level=WARN", "topics=301", "unknown=1")
 	})
@@ -81,12 +81,12 @@ func TestLogThatHangs(t *testing.T) {
 		log := stuck{slog.NewTextHandler(&bytes.Buffer{}, nil), make(chan struct{})}
 		defer close(log.free)
 		o := newOutages(slog.New(log))
-		o.fail(discovery.Topic{Name: "a"}, outage{err: errors.New("away")})
+		o.fail(registry.Topic{Name: "a"}, outage{err: errors.New("away")})
 		<-time.After(2 * gatherTime)
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			o.recover(discovery.Topic{Name: "a"})
+			o.recover(registry.Topic{Name: "a"})
 			o.close()
 		}()
 		select {

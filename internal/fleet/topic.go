@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -19,7 +19,7 @@ const glanceTime = 3 * time.Second
 
 // Topic is what is known of the servers on a topic. It is safe for concurrent use.
 type Topic struct {
-	Name discovery.Topic
+	Name registry.Topic
 
 	fleet *Fleet
 	used  atomic.Bool
@@ -44,7 +44,7 @@ type Topic struct {
 	asking sync.WaitGroup
 }
 
-func newTopic(f *Fleet, name discovery.Topic) *Topic {
+func newTopic(f *Fleet, name registry.Topic) *Topic {
 	t := &Topic{Name: name, fleet: f, members: members{}, seen: map[string]time.Time{}, ceilings: map[route.Interface]ceilingAge{}, changed: make(chan struct{})}
 	t.used.Store(true)
 	t.life, t.end = context.WithCancel(context.Background())
@@ -255,7 +255,7 @@ func (t *Topic) readable() bool {
 }
 
 // update takes in what the registry says.
-func (t *Topic) update(u discovery.Update) {
+func (t *Topic) update(u registry.Update) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {

@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/discovery/memory"
 	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -51,13 +51,13 @@ func TestEmptyViewIsAView(t *testing.T) {
 
 func TestUnreadableRegistry(t *testing.T) {
 	tests := map[string]struct {
-		before func(*registry)
+		before func(*handle)
 		reason string
 	}{
-		"it says nothing":           {func(*registry) {}, ""},
-		"it fails":                  {func(r *registry) { r.fail(errAway) }, errAway.Error()},
-		"it fails in several ways":  {func(r *registry) { r.fail(errors.New("x")); r.fail(errAway) }, errAway.Error()},
-		"it fails while waited for": {func(r *registry) { time.AfterFunc(time.Second, func() { r.fail(errAway) }) }, errAway.Error()},
+		"it says nothing":           {func(*handle) {}, ""},
+		"it fails":                  {func(r *handle) { r.fail(errAway) }, errAway.Error()},
+		"it fails in several ways":  {func(r *handle) { r.fail(errors.New("x")); r.fail(errAway) }, errAway.Error()},
+		"it fails while waited for": {func(r *handle) { time.AfterFunc(time.Second, func() { r.fail(errAway) }) }, errAway.Error()},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -137,7 +137,7 @@ func TestEntriesKeepTheirOrderAndTheirPeers(t *testing.T) {
 		w.registry.list(c, a, b)
 		first := slices.Clone(w.topic.Now().Entries())
 		held := b
-		held.State = discovery.Held
+		held.State = rpc.StateHeld
 		w.registry.list(b, held, a, c) // the last word counts
 		second := w.topic.Now().Entries()
 		if !slices.Equal(w.listed(), []string{"a", "b", "c"}) {
@@ -146,7 +146,7 @@ func TestEntriesKeepTheirOrderAndTheirPeers(t *testing.T) {
 		if first[0] != second[0] || first[2] != second[2] {
 			t.Error("an entry was replaced that did not change")
 		}
-		if first[1] == second[1] || first[1].Link != second[1].Link || second[1].State != discovery.Held || first[1].State != discovery.Active {
+		if first[1] == second[1] || first[1].Link != second[1].Link || second[1].State != rpc.StateHeld || first[1].State != rpc.StateActive {
 			t.Errorf("an entry that changed is %v", second[1])
 		}
 	})
@@ -155,8 +155,8 @@ func TestEntriesKeepTheirOrderAndTheirPeers(t *testing.T) {
 func TestServersOfAProcessShareAPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		same := func(i *discovery.Instance) { i.BootID, i.Addr = "boot", "addr" }
-		reborn := func(i *discovery.Instance) { i.BootID, i.Addr = "boot-2", "addr" }
+		same := func(i *rpc.Instance) { i.BootID, i.Addr = "boot", "addr" }
+		reborn := func(i *rpc.Instance) { i.BootID, i.Addr = "boot-2", "addr" }
 		w.registry.list(instance("a", same), instance("b", same), instance("c", reborn))
 		entries := w.topic.Now().Entries()
 		if entries[0].Link != entries[1].Link || entries[0].Link == entries[2].Link {
@@ -175,8 +175,8 @@ func TestServersOfAProcessShareAPeer(t *testing.T) {
 func TestStaticAddresses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
-		at := func(addr string) discovery.Instance {
-			return discovery.Instance{Exchange: compute.Exchange, Topic: compute.Name, Addr: addr}
+		at := func(addr string) rpc.Instance {
+			return rpc.Instance{Exchange: compute.Exchange, Topic: compute.Name, Addr: addr}
 		}
 		w.registry.list(at("x:1"), at("x:2"), at("x:1"))
 		if n := len(w.topic.Now().Entries()); n != 2 {
@@ -192,20 +192,20 @@ func TestStaticAddresses(t *testing.T) {
 // TestConcurrentUse is for the race detector and the leak check, with a real registry.
 func TestConcurrentUse(t *testing.T) {
 	u, _ := url.Parse("memory://" + t.Name())
-	registry, err := memory.Open(u)
+	known, err := memory.Open(u)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := New(registry, grpccarrier.New(grpccarrier.Config{}), newWorld(t).fleet.outages.log)
-	topics := []discovery.Topic{compute, {Exchange: "openstack", Name: "network"}}
+	f := New(known, grpccarrier.New(grpccarrier.Config{}), newWorld(t).fleet.outages.log)
+	topics := []registry.Topic{compute, {Exchange: "openstack", Name: "network"}}
 	var users sync.WaitGroup
 	users.Go(func() {
 		for n := range 200 {
-			var all []discovery.Instance
+			var all []rpc.Instance
 			for i := range n % 7 {
 				all = append(all, instance(fmt.Sprint(n, i)), instance(fmt.Sprint("stays", i)))
 			}
-			if err := registry.Publish(t.Context(), all); err != nil {
+			if err := known.Publish(t.Context(), all); err != nil {
 				t.Error(err)
 			}
 		}
@@ -230,7 +230,7 @@ func TestConcurrentUse(t *testing.T) {
 	}
 	users.Wait()
 	f.Close()
-	if err := registry.Close(t.Context()); err != nil {
+	if err := known.Close(t.Context()); err != nil {
 		t.Error(err)
 	}
 }

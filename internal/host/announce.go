@@ -5,16 +5,17 @@ import (
 	"sync"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // announcer tells the registry about the servers of a host. Changes are numbered. One Publish runs
 // at a time and tells all changes made until then, so that servers that start together are
 // announced together.
 type announcer struct {
-	registry discovery.Registry
+	registry registry.Registry
 	// current returns the instances to announce. It takes the lock of the host.
-	current func() []discovery.Instance
+	current func() []rpc.Instance
 	// turn holds one token, for the caller that publishes. It is a channel so that waiting for it
 	// ends with a context.
 	turn chan struct{}
@@ -33,7 +34,7 @@ type announcer struct {
 	settling bool
 }
 
-func newAnnouncer(registry discovery.Registry, current func() []discovery.Instance) *announcer {
+func newAnnouncer(registry registry.Registry, current func() []rpc.Instance) *announcer {
 	a := &announcer{registry: registry, current: current, turn: make(chan struct{}, 1)}
 	a.turn <- struct{}{}
 	a.life, a.end = context.WithCancel(context.Background())

@@ -9,23 +9,23 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // nothing is what a host without servers announces.
-func nothing() []discovery.Instance { return nil }
+func nothing() []rpc.Instance { return nil }
 
 // blocked is a registry whose Publish returns when the test lets it.
 type blocked struct {
-	discovery.Registry
+	registry.Registry
 
 	entered chan struct{}
 	leave   chan error
 }
 
-// Publish implements [discovery.Registry].
-func (b *blocked) Publish(context.Context, []discovery.Instance) error {
+// Publish implements [registry.Registry].
+func (b *blocked) Publish(context.Context, []rpc.Instance) error {
 	b.entered <- struct{}{}
 	return <-b.leave
 }
@@ -94,7 +94,7 @@ func TestTellingEndsWithItsContext(t *testing.T) {
 func TestSettling(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRegistry()
+		r := newHandle()
 		a := newAnnouncer(r, nothing)
 		for range 4 {
 			r.failures <- errAway
@@ -126,7 +126,7 @@ func TestSettling(t *testing.T) {
 func TestEndOfSettling(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRegistry()
+		r := newHandle()
 		a := newAnnouncer(r, nothing)
 		r.failures <- errAway
 		a.settle()

@@ -7,12 +7,12 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/endpoint"
 	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/inprocess"
 	"github.com/oslorpc/oslorpc/internal/security"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -39,7 +39,7 @@ type Config struct {
 	Options []grpc.ServerOption
 	Log     *slog.Logger
 	// Registry is told of the servers.
-	Registry discovery.Registry
+	Registry registry.Registry
 	Listed   Listed
 	// Test has what a test replaces; nil but in tests.
 	Test *inprocess.Process
@@ -47,7 +47,7 @@ type Config struct {
 
 // Listed returns the ids of the instances that this process sees on a topic, and a channel that is
 // closed when that changes. It waits until discovery was read.
-type Listed func(ctx context.Context, topic discovery.Topic) (ids []string, changed <-chan struct{}, err error)
+type Listed func(ctx context.Context, topic registry.Topic) (ids []string, changed <-chan struct{}, err error)
 
 // ServerConfig is what a server is told when it is made. It does not change afterwards.
 type ServerConfig struct {

@@ -16,8 +16,8 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/failure"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -39,7 +39,7 @@ type Host struct {
 func New(c Config) *Host {
 	h := &Host{config: c, servers: map[*Server]bool{}}
 	h.announcer = newAnnouncer(c.Registry, h.announced)
-	if r, ok := c.Registry.(discovery.Lapser); ok {
+	if r, ok := c.Registry.(registry.Lapser); ok {
 		r.Lapses(h.lapsed)
 	}
 	return h
@@ -113,7 +113,7 @@ func (h *Host) delist(s *Server) {
 }
 
 // announced returns the instances that others are to see.
-func (h *Host) announced() []discovery.Instance {
+func (h *Host) announced() []rpc.Instance {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.site == nil {

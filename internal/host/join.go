@@ -4,8 +4,8 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/failure"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -16,7 +16,7 @@ func (h *Host) bringUp(ctx context.Context, r *run) error {
 		return err
 	}
 	instance := r.instance()
-	if registry, ok := h.config.Registry.(discovery.Checker); ok {
+	if registry, ok := h.config.Registry.(registry.Checker); ok {
 		err = registry.Check(instance)
 	}
 	if err == nil {

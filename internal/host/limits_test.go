@@ -19,7 +19,7 @@ import (
 // limited returns the address of a server whose host has limits.
 func limited(t *testing.T, l rpc.Limits) string {
 	t.Helper()
-	h := newHost(t, newRegistry())
+	h := newHost(t, newHandle())
 	h.config.Limits = l.WithDefaults()
 	s := newServer(h, "host1", unchanged)
 	if err := s.Start(t.Context()); err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/failure"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -40,7 +41,7 @@ func (c *Config) listen(ctx context.Context) (net.Listener, string, error) {
 // the registry, if it has one, so that other users of the machine cannot connect. With TLS, which
 // verifies names, and behind another address it is a port.
 func (c *Config) address() (string, error) {
-	private, ok := c.Registry.(discovery.Private)
+	private, ok := c.Registry.(registry.Private)
 	switch {
 	case c.Listen != "":
 		return c.Listen, nil

@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/leak"
 	"github.com/oslorpc/oslorpc/internal/security"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -18,20 +18,20 @@ func TestMain(m *testing.M) { leak.Main(m) }
 
 var errAway = errors.New("the registry is away")
 
-// registry notes what it is told. It fails as often as it is asked to.
-type registry struct {
-	discovery.Registry
+// handle is a registry that notes what it is told. It fails as often as it is asked to.
+type handle struct {
+	registry.Registry
 
-	published chan []discovery.Instance // has room for all that a test publishes
-	failures  chan error                // the next Publish returns one, if there is one
+	published chan []rpc.Instance // has room for all that a test publishes
+	failures  chan error          // the next Publish returns one, if there is one
 }
 
-func newRegistry() *registry {
-	return &registry{published: make(chan []discovery.Instance, 1000), failures: make(chan error, 10)}
+func newHandle() *handle {
+	return &handle{published: make(chan []rpc.Instance, 1000), failures: make(chan error, 10)}
 }
 
-// Publish implements [discovery.Registry].
-func (r *registry) Publish(_ context.Context, list []discovery.Instance) error {
+// Publish implements [registry.Registry].
+func (r *handle) Publish(_ context.Context, list []rpc.Instance) error {
 	select {
 	case err := <-r.failures:
 		return err
@@ -42,7 +42,7 @@ func (r *registry) Publish(_ context.Context, list []discovery.Instance) error {
 }
 
 // newHost returns a host on the loopback interface, which ends with the test.
-func newHost(t *testing.T, r *registry) *Host {
+func newHost(t *testing.T, r *handle) *Host {
 	t.Helper()
 	h := New(Config{
 		Exchange: "nova", Listen: "127.0.0.1:0", Trust: &security.Trust{}, Limits: rpc.Limits{MessageSize: 1 << 20}.WithDefaults(),
@@ -68,7 +68,7 @@ func newServer(h *Host, name string, change func(*ServerConfig)) *Server {
 func unchanged(*ServerConfig) {}
 
 // states returns the next published list as "server state".
-func states(t *testing.T, r *registry) []string {
+func states(t *testing.T, r *handle) []string {
 	t.Helper()
 	select {
 	case list := <-r.published:

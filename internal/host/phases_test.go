@@ -37,7 +37,7 @@ func probe(t *testing.T, addr string) healthpb.HealthCheckResponse_ServingStatus
 // Discovery and health follow the phase of a server.
 func TestPhasesAreAnnounced(t *testing.T) {
 	t.Parallel()
-	r := newRegistry()
+	r := newHandle()
 	h := newHost(t, r)
 	s := newServer(h, "host1", unchanged)
 	other := newServer(h, "host2", unchanged)
@@ -83,7 +83,7 @@ func isActive(server string) bool { return strings.HasSuffix(server, " active") 
 // over.
 func TestLeavingServerIsWithdrawn(t *testing.T) {
 	t.Parallel()
-	r := newRegistry()
+	r := newHandle()
 	h := newHost(t, r)
 	s, other := newServer(h, "host1", unchanged), newServer(h, "host2", func(c *ServerConfig) { c.Target.Topic = "other" })
 	if err := errors.Join(s.Start(t.Context()), other.Start(t.Context())); err != nil {
@@ -111,7 +111,7 @@ func TestLeavingServerIsWithdrawn(t *testing.T) {
 // A change that the registry did not take is told again by the next call.
 func TestDrainIsToldAgain(t *testing.T) {
 	t.Parallel()
-	r := newRegistry()
+	r := newHandle()
 	s := newServer(newHost(t, r), "host1", unchanged)
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
@@ -132,7 +132,7 @@ func TestDrainIsToldAgain(t *testing.T) {
 // A start whose announcement fails leaves nothing behind, and says which server it is about.
 func TestUnannouncedServerIsGone(t *testing.T) {
 	t.Parallel()
-	r := newRegistry()
+	r := newHandle()
 	h := newHost(t, r)
 	s := newServer(h, "host1", unchanged)
 	r.failures <- &rpc.Error{Kind: rpc.Invalid, Message: "too large"}
@@ -161,7 +161,7 @@ func TestMistakesInConfigurations(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := newRegistry()
+			r := newHandle()
 			h := newHost(t, r)
 			err := newServer(h, "host1", change).Start(t.Context())
 			if kind := rpc.KindOf(err); kind != rpc.Invalid && kind != rpc.InvalidTarget || !rpc.SafeToRetry(err) {
@@ -178,7 +178,7 @@ func TestMistakesInConfigurations(t *testing.T) {
 // it was started with.
 func TestEndpointsTakeEffectAtTheNextStart(t *testing.T) {
 	t.Parallel()
-	r := newRegistry()
+	r := newHandle()
 	s := newServer(newHost(t, r), "host1", unchanged)
 	for started := range 2 {
 		for range 2 {
@@ -199,7 +199,7 @@ func TestEndpointsTakeEffectAtTheNextStart(t *testing.T) {
 
 func TestServerWithAnUnknownPolicyDoesNotStart(t *testing.T) {
 	t.Parallel()
-	s := newServer(newHost(t, newRegistry()), "host1", func(c *ServerConfig) { c.Policy = dispatch.AllowExposed + 1 })
+	s := newServer(newHost(t, newHandle()), "host1", func(c *ServerConfig) { c.Policy = dispatch.AllowExposed + 1 })
 	if err := s.Start(t.Context()); rpc.KindOf(err) != rpc.Invalid || !strings.Contains(err.Error(), "access policy 3") {
 		t.Errorf("got %v", err)
 	}
@@ -211,7 +211,7 @@ func TestServiceIsRegisteredOnce(t *testing.T) {
 	register := func(to grpc.ServiceRegistrar) {
 		pb.RegisterIntrospectionServiceServer(to, pb.UnimplementedIntrospectionServiceServer{})
 	}
-	s := newServer(newHost(t, newRegistry()), "host1", func(c *ServerConfig) {
+	s := newServer(newHost(t, newHandle()), "host1", func(c *ServerConfig) {
 		c.Register = append(c.Register, register)
 	})
 	register(s)

@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/phase"
@@ -74,11 +73,11 @@ func (r *run) instance() rpc.Instance {
 	i := r.intake.Instance
 	switch r.phase.Phase() {
 	case phase.Held:
-		i.State = discovery.Held
+		i.State = rpc.StateHeld
 	case phase.Active:
-		i.State = discovery.Active
+		i.State = rpc.StateActive
 	default:
-		i.State = discovery.Draining
+		i.State = rpc.StateDraining
 	}
 	return i
 }

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
 // awaitSeen returns when the server is in its own process's view of discovery, so that clients can
@@ -13,10 +13,10 @@ import (
 // looked. Where the own view shows other servers than those announced beside it, there is nothing
 // to wait for.
 func (h *Host) awaitSeen(ctx context.Context, r *run) error {
-	if registry, ok := h.config.Registry.(discovery.Elsewhere); ok && registry.Elsewhere() {
+	if registry, ok := h.config.Registry.(registry.Elsewhere); ok && registry.Elsewhere() {
 		return nil
 	}
-	topic := discovery.Topic{Exchange: r.intake.Instance.Exchange, Name: r.intake.Instance.Topic}
+	topic := registry.Topic{Exchange: r.intake.Instance.Exchange, Name: r.intake.Instance.Topic}
 	announced := time.Now()
 	for {
 		ids, changed, err := h.config.Listed(ctx, topic)
@@ -45,7 +45,7 @@ func (h *Host) awaitSeen(ctx context.Context, r *run) error {
 // lag returns how long it takes at most until all others know what was announced on a topic with so
 // many instances; 0 if they are told at once.
 func (h *Host) lag(instances int) time.Duration {
-	if registry, ok := h.config.Registry.(discovery.Polled); ok {
+	if registry, ok := h.config.Registry.(registry.Polled); ok {
 		return registry.Lag(instances)
 	}
 	return 0

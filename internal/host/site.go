@@ -23,13 +23,13 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/oslorpc/oslorpc/internal/connection"
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/gate"
 	"github.com/oslorpc/oslorpc/internal/inbound"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/limits"
 	"github.com/oslorpc/oslorpc/internal/lograte"
 	"github.com/oslorpc/oslorpc/internal/service"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // site is a listener, and a gRPC server on it. It lives from the start of the first server of a
@@ -184,8 +184,8 @@ func (s *site) refresh() {
 }
 
 // announced returns the instances that others are to see.
-func (s *site) announced() []discovery.Instance {
-	var list []discovery.Instance
+func (s *site) announced() []rpc.Instance {
+	var list []rpc.Instance
 	for _, r := range s.runs {
 		if r.phase.Phase().IsAnnounced() {
 			list = append(list, r.instance())

@@ -6,16 +6,16 @@ import (
 	"context"
 	"net"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/phase"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // Process stands for the process that a transport believes to be in. All fields are required.
 type Process struct {
 	// Registry returns what the transport uses in place of the registry of its URL.
-	Registry func(discovery.Registry) discovery.Registry
+	Registry func(registry.Registry) registry.Registry
 	// Listen and Dial are the network: Listen returns a listener with the address to announce.
 	Listen func() (net.Listener, string)
 	Dial   func(ctx context.Context, addr string) (net.Conn, error)

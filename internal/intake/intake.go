@@ -20,12 +20,12 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/gate"
 	"github.com/oslorpc/oslorpc/internal/limits"
 	"github.com/oslorpc/oslorpc/internal/lograte"
 	"github.com/oslorpc/oslorpc/internal/refusal"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -54,7 +54,7 @@ type Config struct {
 type Server struct {
 	// Instance is the server as discovery knows it. Its State says nothing; the phase of Dispatch
 	// does.
-	Instance discovery.Instance
+	Instance rpc.Instance
 	// Dispatch runs its messages.
 	Dispatch *dispatch.Dispatcher
 	// Services are the typed services that it offers, by their full protobuf names.
@@ -100,7 +100,7 @@ func (i *Intake) BootID() string { return i.config.BootID }
 // server must be that instance and serve the target. Otherwise any server that serves the target
 // will do, in turn.
 func (i *Intake) find(m *Message) (*Server, error) {
-	topic := discovery.Topic{Exchange: m.Target.Exchange, Name: m.Target.Topic}
+	topic := registry.Topic{Exchange: m.Target.Exchange, Name: m.Target.Topic}
 	if topic.Exchange == "" {
 		topic.Exchange = i.config.Exchange
 	}

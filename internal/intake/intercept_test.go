@@ -16,7 +16,6 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/msgcontext"
 	"github.com/oslorpc/oslorpc/internal/phase"
@@ -188,7 +187,7 @@ func newWorld(t *testing.T, interceptors ...rpc.Interceptor) *world {
 	})
 	w.Intake = newIntake(interceptors, &Server{
 		Dispatch: w.server, Services: map[string]*Service{inventory: service(t, run)}, Missed: func(time.Duration) { w.told++ },
-		Instance: discovery.Instance{
+		Instance: rpc.Instance{
 			ID: "b1.net1", BootID: "b1", Exchange: rpc.DefaultExchange, Topic: "q", Server: "net1", Implemented: table.Implemented(),
 		},
 	})

@@ -6,7 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/leak"
 	"github.com/oslorpc/oslorpc/internal/phase"
@@ -32,9 +31,9 @@ func newServer(tb testing.TB, topic, name string, m methods) *Server {
 			tb.Error(err)
 		}
 	})
-	return &Server{Dispatch: d, Instance: discovery.Instance{
+	return &Server{Dispatch: d, Instance: rpc.Instance{
 		ID: "b1." + name, BootID: "b1", Exchange: rpc.DefaultExchange, Topic: topic, Server: name,
-		State: discovery.Active, Implemented: table.Implemented(),
+		State: rpc.StateActive, Implemented: table.Implemented(),
 	}}
 }
 

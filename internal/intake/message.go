@@ -5,7 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -62,7 +61,7 @@ func (i *Intake) Find(ctx context.Context, m *Message, as rpc.Delivery) error {
 
 // Implemented lists the interfaces of the server that was found, as far as errors tell of them;
 // none if none was found.
-func (m *Message) Implemented() []discovery.Implementation {
+func (m *Message) Implemented() []rpc.Implementation {
 	if m.server == nil {
 		return nil
 	}

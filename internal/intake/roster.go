@@ -3,13 +3,13 @@ package intake
 import (
 	"sync/atomic"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
 // roster is the servers of a process. Only the turns of its servers change.
 type roster struct {
 	servers []*Server
-	topics  map[discovery.Topic]*group
+	topics  map[registry.Topic]*group
 	// services are the servers that offer each typed service.
 	services map[string]*group
 }
@@ -21,9 +21,9 @@ type group struct {
 }
 
 func newRoster(servers []*Server) *roster {
-	r := &roster{servers: servers, topics: map[discovery.Topic]*group{}, services: map[string]*group{}}
+	r := &roster{servers: servers, topics: map[registry.Topic]*group{}, services: map[string]*group{}}
 	for _, s := range servers {
-		topic := discovery.Topic{Exchange: s.Instance.Exchange, Name: s.Instance.Topic}
+		topic := registry.Topic{Exchange: s.Instance.Exchange, Name: s.Instance.Topic}
 		g := r.topics[topic]
 		if g == nil {
 			g = &group{}
@@ -42,10 +42,10 @@ func newRoster(servers []*Server) *roster {
 
 // find returns the server with this name and this id, where each may be empty for any; nil if there
 // is none. It returns a server that stops, is held or drains only if there is no other.
-func (g *group) find(name, id string) *Server { return g.findAt(discovery.Topic{}, name, id) }
+func (g *group) find(name, id string) *Server { return g.findAt(registry.Topic{}, name, id) }
 
 // findAt is find on a topic. The exchange and the name of the topic may be empty for any as well.
-func (g *group) findAt(at discovery.Topic, name, id string) *Server {
+func (g *group) findAt(at registry.Topic, name, id string) *Server {
 	meant := func(s *Server) bool {
 		i := &s.Instance
 		return (name == "" || name == i.Server) && (id == "" || id == i.ID) &&

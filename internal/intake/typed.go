@@ -8,9 +8,9 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/emptypb"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/typed"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -160,7 +160,7 @@ func (i *Intake) FindTyped(ctx context.Context, m *Message) error {
 // findTyped returns the server that offers a typed service and is meant. What the message does not
 // say is not asked for: without any names, it is meant for any server that offers the service.
 func (i *Intake) findTyped(m *Message) (*Server, error) {
-	r, at := i.roster.Load(), discovery.Topic{Exchange: m.Target.Exchange, Name: m.Target.Topic}
+	r, at := i.roster.Load(), registry.Topic{Exchange: m.Target.Exchange, Name: m.Target.Topic}
 	if g := r.services[m.Typed.Service]; g != nil {
 		if s := g.findAt(at, m.Target.Server, m.InstanceID); s != nil {
 			return s, nil

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
 // Operator sends to the programs of a fleet, from within the test.

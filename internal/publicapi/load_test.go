@@ -18,6 +18,8 @@ import (
 	_ "github.com/oslorpc/oslorpc/pkg/interceptor"
 	_ "github.com/oslorpc/oslorpc/pkg/middleware"
 	_ "github.com/oslorpc/oslorpc/pkg/oslorpctest"
+	_ "github.com/oslorpc/oslorpc/pkg/registry/consul"
+	_ "github.com/oslorpc/oslorpc/pkg/registry/registrytest"
 	_ "github.com/oslorpc/oslorpc/pkg/trust"
 	_ "github.com/oslorpc/oslorpc/pkg/trust/jwt"
 )

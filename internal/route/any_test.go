@@ -6,7 +6,6 @@ import (
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -90,7 +89,7 @@ func TestAnyGoesOnFromTheTriedToTheNext(t *testing.T) {
 }
 
 func TestAnyAvoidsTheHeldAndTheDraining(t *testing.T) {
-	held, draining := state(discovery.Held), state(discovery.Draining)
+	held, draining := state(rpc.StateHeld), state(rpc.StateDraining)
 	tests := map[string]struct {
 		entries []*Entry
 		tried   []int
@@ -136,11 +135,11 @@ func TestAnyVerdicts(t *testing.T) {
 		"an empty topic":                         {want: NoInstance},
 		"one that can":                           {entries: []*Entry{entry("a")}, want: Found},
 		"only too old ones":                      {entries: []*Entry{entry("a", old), entry("b", old)}, want: Unable},
-		"only another major version":             {entries: []*Entry{entry("a", implements(discovery.Implementation{Version: rpc.Version{Major: 2, Minor: 9}}))}, want: Unable},
-		"only another namespace":                 {entries: []*Entry{entry("a", implements(discovery.Implementation{Namespace: "x", Version: rpc.Version{Major: 1, Minor: 4}}))}, want: Unable},
+		"only another major version":             {entries: []*Entry{entry("a", implements(rpc.Implementation{Version: rpc.Version{Major: 2, Minor: 9}}))}, want: Unable},
+		"only another namespace":                 {entries: []*Entry{entry("a", implements(rpc.Implementation{Namespace: "x", Version: rpc.Version{Major: 1, Minor: 4}}))}, want: Unable},
 		"one that does not say what it has":      {entries: []*Entry{entry("a", old), entry("b", implements())}, want: Found},
-		"an old one that is held":                {entries: []*Entry{entry("a", old, state(discovery.Held))}, want: Unable},
-		"an old one that takes nothing":          {entries: []*Entry{entry("a", old, state(discovery.Draining))}, want: NoInstance},
+		"an old one that is held":                {entries: []*Entry{entry("a", old, state(rpc.StateHeld))}, want: Unable},
+		"an old one that takes nothing":          {entries: []*Entry{entry("a", old, state(rpc.StateDraining))}, want: NoInstance},
 		"an old one that vanished":               {entries: []*Entry{entry("a", old, lingering(carrier.Idle))}, want: NoInstance},
 		"one that vanished and is connected":     {entries: []*Entry{entry("a", lingering(carrier.Ready))}, want: Found},
 		"one that vanished and is busy":          {entries: []*Entry{entry("a", lingering(carrier.Busy))}, want: Found},
@@ -181,7 +180,7 @@ func TestLingeringFollowsItsConnection(t *testing.T) {
 func TestAnyoneIsPickedWhateverItImplements(t *testing.T) {
 	q := wants(9)
 	q.Anyone = true
-	v := view(entry("a", server("s")), entry("b", implements(discovery.Implementation{Namespace: "x", Version: rpc.Version{Major: 2}})))
+	v := view(entry("a", server("s")), entry("b", implements(rpc.Implementation{Namespace: "x", Version: rpc.Version{Major: 2}})))
 	if e, verdict := v.Any(q, 1, &Tried{}); verdict != Found || id(e) != "b" {
 		t.Errorf("picked %s, verdict %d", id(e), verdict)
 	}

@@ -3,7 +3,6 @@ package route
 import (
 	"slices"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -64,10 +63,10 @@ func (v *View) Ceiling(i Interface, server string) *Ceiling {
 
 // CeilingOf returns the ceiling of an interface over a list of instances, of which those that drain
 // do not count.
-func CeilingOf(i Interface, list []discovery.Instance) *Ceiling {
+func CeilingOf(i Interface, list []rpc.Instance) *Ceiling {
 	var counted []*Entry
 	for _, instance := range list {
-		if instance.State != discovery.Draining {
+		if instance.State != rpc.StateDraining {
 			counted = append(counted, &Entry{Instance: instance})
 		}
 	}
@@ -137,7 +136,7 @@ func (v *View) settledOver(i Interface, counts func(*Entry) bool) *settledCeilin
 		}
 		if e.Lingering {
 			s.vanished = append(s.vanished, e)
-		} else if e.State != discovery.Draining {
+		} else if e.State != rpc.StateDraining {
 			counted = append(counted, e)
 		}
 	}

@@ -7,15 +7,14 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 func one(minor uint32) rpc.Version { return rpc.Version{Major: 1, Minor: minor} }
 
 func TestCeiling(t *testing.T) {
-	elsewhere := implements(discovery.Implementation{Namespace: "x", Version: one(9)})
-	two := discovery.Implementation{Version: rpc.Version{Major: 2, Minor: 3}}
+	elsewhere := implements(rpc.Implementation{Namespace: "x", Version: one(9)})
+	two := rpc.Implementation{Version: rpc.Version{Major: 2, Minor: 3}}
 	for name, test := range map[string]struct {
 		entries []*Entry
 		server  string
@@ -27,8 +26,8 @@ func TestCeiling(t *testing.T) {
 		"the oldest":                      {entries: []*Entry{entry("a"), entry("b", implements(base(1)))}, want: Ceiling{Version: one(1), Next: one(4), Rises: true}, holders: "b"},
 		"several of the oldest":           {entries: []*Entry{entry("a", implements(base(1))), entry("b", implements(base(1))), entry("c")}, want: Ceiling{Version: one(1), Next: one(4), Rises: true}, holders: "ab"},
 		"of an instance, its highest":     {entries: []*Entry{entry("a", implements(base(1), base(3), base(2)))}, want: Ceiling{Version: one(3)}, holders: "a"},
-		"held ones count":                 {entries: []*Entry{entry("a"), entry("b", implements(base(1)), state(discovery.Held))}, want: Ceiling{Version: one(1), Next: one(4), Rises: true}, holders: "b"},
-		"draining ones do not":            {entries: []*Entry{entry("a"), entry("b", implements(base(1)), state(discovery.Draining))}, want: Ceiling{Version: one(4)}, holders: "a"},
+		"held ones count":                 {entries: []*Entry{entry("a"), entry("b", implements(base(1)), state(rpc.StateHeld))}, want: Ceiling{Version: one(1), Next: one(4), Rises: true}, holders: "b"},
+		"draining ones do not":            {entries: []*Entry{entry("a"), entry("b", implements(base(1)), state(rpc.StateDraining))}, want: Ceiling{Version: one(4)}, holders: "a"},
 		"vanished ones do not":            {entries: []*Entry{entry("a"), entry("b", implements(base(1)), lingering(carrier.Down))}, want: Ceiling{Version: one(4)}, holders: "a"},
 		"but while they are connected":    {entries: []*Entry{entry("a"), entry("b", implements(base(1)), lingering(carrier.Ready))}, want: Ceiling{Version: one(1), Next: one(4), Rises: true}, holders: "b"},
 		"another namespace is no matter":  {entries: []*Entry{entry("a"), entry("b", elsewhere)}, want: Ceiling{Version: one(4)}, holders: "a"},
@@ -38,7 +37,7 @@ func TestCeiling(t *testing.T) {
 		"one that does not say":           {entries: []*Entry{entry("a"), entry("b", implements())}, want: Ceiling{State: Unreported, Next: one(4), Rises: true}, holders: "b"},
 		"that weighs more than a major":   {entries: []*Entry{entry("a", implements(two)), entry("b", implements())}, want: Ceiling{State: Unreported}, holders: "b"},
 		"of a server":                     {entries: []*Entry{entry("a"), entry("b", implements(base(1)))}, server: "host-a", want: Ceiling{Version: one(4)}, holders: "a"},
-		"of a server that drains":         {entries: []*Entry{entry("a"), entry("b", implements(base(1)), state(discovery.Draining))}, server: "host-b", want: Ceiling{Version: one(1)}, holders: "b"},
+		"of a server that drains":         {entries: []*Entry{entry("a"), entry("b", implements(base(1)), state(rpc.StateDraining))}, server: "host-b", want: Ceiling{Version: one(1)}, holders: "b"},
 		"of a server that is not there":   {entries: []*Entry{entry("a")}, server: "host-z", want: Ceiling{State: Absent}},
 		"no state but draining is unlike": {entries: []*Entry{entry("a"), entry("b", implements(base(1)), state("new"))}, want: Ceiling{Version: one(1), Next: one(4), Rises: true}, holders: "b"},
 	} {

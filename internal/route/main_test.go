@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/leak"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -29,8 +28,8 @@ func (l *link) Health() carrier.Health { return carrier.Health(l.health.Load()) 
 func (l *link) set(h carrier.Health) { l.health.Store(int32(h)) }
 
 // base is version 1.minor of the null namespace.
-func base(minor uint32) discovery.Implementation {
-	return discovery.Implementation{Version: rpc.Version{Major: 1, Minor: minor}}
+func base(minor uint32) rpc.Implementation {
+	return rpc.Implementation{Version: rpc.Version{Major: 1, Minor: minor}}
 }
 
 // wants is a query for version 1.minor of the null namespace.
@@ -39,9 +38,9 @@ func wants(minor uint32) Query { return Query{Version: rpc.Version{Major: 1, Min
 // entry returns an instance that is active, ready, and implements 1.4, with changes.
 func entry(id string, changes ...func(*Entry)) *Entry {
 	e := &Entry{
-		Instance: discovery.Instance{
-			ID: id, Addr: "192.0.2.1:" + id, Server: "host-" + id, State: discovery.Active,
-			Implemented: []discovery.Implementation{base(4)},
+		Instance: rpc.Instance{
+			ID: id, Addr: "192.0.2.1:" + id, Server: "host-" + id, State: rpc.StateActive,
+			Implemented: []rpc.Implementation{base(4)},
 		},
 		Link: &link{},
 	}
@@ -53,11 +52,11 @@ func entry(id string, changes ...func(*Entry)) *Entry {
 
 func health(h carrier.Health) func(*Entry) { return func(e *Entry) { e.Link.(*link).set(h) } }
 
-func state(s discovery.State) func(*Entry) { return func(e *Entry) { e.State = s } }
+func state(s rpc.State) func(*Entry) { return func(e *Entry) { e.State = s } }
 
 func server(name string) func(*Entry) { return func(e *Entry) { e.Server = name } }
 
-func implements(list ...discovery.Implementation) func(*Entry) {
+func implements(list ...rpc.Implementation) func(*Entry) {
 	return func(e *Entry) { e.Implemented = list }
 }
 

@@ -4,7 +4,7 @@ import (
 	"slices"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // Verdict says why a pick found no instance.
@@ -129,7 +129,7 @@ func (v *View) All(q Query) (reached, draining, unable []*Entry) {
 		}
 	}
 	for _, e := range v.entries {
-		if e.State == discovery.Draining && e.usable() {
+		if e.State == rpc.StateDraining && e.usable() {
 			draining = append(draining, e)
 		}
 	}

@@ -8,7 +8,6 @@ import (
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -19,10 +18,10 @@ func newWorld(number int) world { return world{rand.New(rand.NewPCG(uint64(numbe
 
 func pickOne[T any](w world, list ...T) T { return list[w.IntN(len(list))] }
 
-func (w world) implementations() []discovery.Implementation {
-	list := make([]discovery.Implementation, w.IntN(4)) // none means unknown
+func (w world) implementations() []rpc.Implementation {
+	list := make([]rpc.Implementation, w.IntN(4)) // none means unknown
 	for i := range list {
-		list[i] = discovery.Implementation{
+		list[i] = rpc.Implementation{
 			Namespace: pickOne(w, "", "x"), Version: rpc.Version{Major: 1 + w.Uint32N(2), Minor: w.Uint32N(3), Revision: w.Uint32N(2)},
 		}
 	}
@@ -34,7 +33,7 @@ func (w world) entries() []*Entry {
 	for i := range entries {
 		entries[i] = entry(fmt.Sprint(i),
 			server(pickOne(w, "", "h1", "h2", "h3")),
-			state(pickOne(w, discovery.Active, discovery.Active, discovery.Held, discovery.Draining, "new")),
+			state(pickOne(w, rpc.StateActive, rpc.StateActive, rpc.StateHeld, rpc.StateDraining, "new")),
 			health(carrier.Health(w.IntN(4))), implements(w.implementations()...),
 			func(e *Entry) { e.Lingering = w.IntN(4) == 0 })
 	}
@@ -97,13 +96,13 @@ func matching(entries []*Entry, keep func(*Entry) bool) []*Entry {
 }
 
 func allowedForAny(entries []*Entry, q Query, tried *Tried) ([]*Entry, Verdict) {
-	takers := matching(entries, func(e *Entry) bool { return e.State != discovery.Draining })
+	takers := matching(entries, func(e *Entry) bool { return e.State != rpc.StateDraining })
 	return chooseActive(takers, q, tried, NoInstance)
 }
 
 // chooseActive chooses of those that take everything, and of the others only if that gives none.
 func chooseActive(meant []*Entry, q Query, tried *Tried, nobody Verdict) ([]*Entry, Verdict) {
-	active := matching(meant, func(e *Entry) bool { return e.State != discovery.Held && e.State != discovery.Draining })
+	active := matching(meant, func(e *Entry) bool { return e.State != rpc.StateHeld && e.State != rpc.StateDraining })
 	if allowed, verdict := choose(active, q, tried, nobody); verdict == Found {
 		return allowed, verdict
 	}

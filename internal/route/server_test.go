@@ -5,7 +5,7 @@ import (
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 func TestServerVerdicts(t *testing.T) {
@@ -21,10 +21,10 @@ func TestServerVerdicts(t *testing.T) {
 		"the server of the name":                  {entries: []*Entry{entry("b", server("h2")), a}, want: "a"},
 		"nobody of the name":                      {entries: []*Entry{entry("b", server("h2"))}, verdict: NoServer},
 		"an empty topic":                          {verdict: NoServer},
-		"draining, but meant":                     {entries: []*Entry{entry("d", h1, state(discovery.Draining))}, want: "d"},
-		"held, but meant":                         {entries: []*Entry{entry("h", h1, state(discovery.Held))}, want: "h"},
+		"draining, but meant":                     {entries: []*Entry{entry("d", h1, state(rpc.StateDraining))}, want: "d"},
+		"held, but meant":                         {entries: []*Entry{entry("h", h1, state(rpc.StateHeld))}, want: "h"},
 		"too old":                                 {entries: []*Entry{entry("a", h1, old)}, verdict: Unable},
-		"too old and draining":                    {entries: []*Entry{entry("a", h1, old, state(discovery.Draining))}, verdict: Unable},
+		"too old and draining":                    {entries: []*Entry{entry("a", h1, old, state(rpc.StateDraining))}, verdict: Unable},
 		"too old, while another could":            {entries: []*Entry{entry("a", h1, old), entry("b", server("h2"))}, verdict: Unable},
 		"of two of the name, the one that can":    {entries: []*Entry{entry("old", h1, old), entry("new", h1)}, want: "new"},
 		"of two of the name, the healthy one":     {entries: []*Entry{entry("down", h1, health(carrier.Down)), a}, want: "a"},
@@ -35,10 +35,10 @@ func TestServerVerdicts(t *testing.T) {
 		"vanished":                                {entries: []*Entry{entry("a", h1, lingering(carrier.Idle))}, verdict: NoServer},
 		"vanished and too old":                    {entries: []*Entry{entry("a", h1, old, lingering(carrier.Idle))}, verdict: NoServer},
 		"active before held, draining": {
-			entries: []*Entry{entry("d", h1, state(discovery.Draining)), entry("h", h1, state(discovery.Held)), a}, want: "a",
+			entries: []*Entry{entry("d", h1, state(rpc.StateDraining)), entry("h", h1, state(rpc.StateHeld)), a}, want: "a",
 		},
 		"held, draining when the active was tried": {
-			entries: []*Entry{a, entry("d", h1, state(discovery.Draining))}, tried: tries(a), want: "d",
+			entries: []*Entry{a, entry("d", h1, state(rpc.StateDraining))}, tried: tries(a), want: "d",
 		},
 		"vanished and connected": {entries: []*Entry{entry("a", h1, lingering(carrier.Ready))}, want: "a"},
 		"tried, then lost":       {entries: []*Entry{lost}, tried: tries(lost), verdict: NoServer},
@@ -87,11 +87,11 @@ func TestServerOfALargeFleet(t *testing.T) {
 func TestAllReachesAndSkips(t *testing.T) {
 	old := implements(base(1))
 	v := view(
-		entry("active"), entry("held", state(discovery.Held)), entry("draining", state(discovery.Draining)),
+		entry("active"), entry("held", state(rpc.StateHeld)), entry("draining", state(rpc.StateDraining)),
 		entry("down", health(carrier.Down)), entry("unknown", implements()),
 		entry("met", lingering(carrier.Ready)), entry("lost", lingering(carrier.Down)),
-		entry("old", old), entry("old-held", old, state(discovery.Held)),
-		entry("old-draining", old, state(discovery.Draining)), entry("old-lost", old, lingering(carrier.Idle)),
+		entry("old", old), entry("old-held", old, state(rpc.StateHeld)),
+		entry("old-draining", old, state(rpc.StateDraining)), entry("old-lost", old, lingering(carrier.Idle)),
 	)
 	reached, draining, skipped := v.All(wants(4))
 	if got, want := ids(reached), []string{"active", "down", "held", "met", "unknown"}; !slices.Equal(got, want) {
@@ -117,7 +117,7 @@ func TestUnableNamesThoseMeant(t *testing.T) {
 	old := implements(base(1))
 	v := view(
 		entry("a", server("h1"), old), entry("b", server("h2"), old), entry("can", server("h2")),
-		entry("draining", server("h1"), old, state(discovery.Draining)), entry("lost", server("h1"), old, lingering(carrier.Down)),
+		entry("draining", server("h1"), old, state(rpc.StateDraining)), entry("lost", server("h1"), old, lingering(carrier.Down)),
 	)
 	for server, want := range map[string][]string{"": {"a", "b"}, "h1": {"a", "draining"}, "h2": {"b"}, "h3": {}} {
 		if got := ids(v.Unable(wants(4), server)); !slices.Equal(got, want) {

@@ -10,13 +10,12 @@ import (
 	"sync"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // Entry is an instance that a message can be sent to.
 type Entry struct {
-	discovery.Instance
+	rpc.Instance
 	// Link leads to the instance's process.
 	Link carrier.Link
 	// Unlisted instances are not in discovery any more, and may be there all the same.
@@ -42,10 +41,10 @@ func (e *Entry) usable() bool {
 func (e *Entry) away() bool { return !e.usable() }
 
 // open reports whether the entry takes everything.
-func (e *Entry) open() bool { return e.State != discovery.Draining && e.State != discovery.Held }
+func (e *Entry) open() bool { return e.State != rpc.StateDraining && e.State != rpc.StateHeld }
 
 // public reports whether the entry is meant by messages that name no server.
-func (e *Entry) public() bool { return e.State != discovery.Draining && e.usable() }
+func (e *Entry) public() bool { return e.State != rpc.StateDraining && e.usable() }
 
 // canServe reports whether some endpoint of the instance is compatible with the query. An instance
 // that does not say what it implements may be.
@@ -53,7 +52,7 @@ func (e *Entry) canServe(q Query) bool {
 	if len(e.Implemented) == 0 || q.Anyone {
 		return true
 	}
-	return slices.ContainsFunc(e.Implemented, func(i discovery.Implementation) bool {
+	return slices.ContainsFunc(e.Implemented, func(i rpc.Implementation) bool {
 		return i.Namespace == q.Namespace && i.Version.Serves(q.Version)
 	})
 }
@@ -144,8 +143,8 @@ func (v *View) sort(q Query) *able {
 		switch {
 		case !e.canServe(q):
 			a.unable = append(a.unable, e)
-		case e.State == discovery.Draining:
-		case e.State == discovery.Held:
+		case e.State == rpc.StateDraining:
+		case e.State == rpc.StateHeld:
 			a.held = append(a.held, e)
 		default:
 			a.any = append(a.any, e)

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // warm returns the ids of those that a client uses for anycast, in order: whom a round of turns
@@ -36,7 +36,7 @@ func TestWarmSetSizes(t *testing.T) {
 func TestWarmSetCountsThoseItCanUse(t *testing.T) {
 	entries := many(warmAll)
 	for i := range 500 {
-		change := state(discovery.Draining)
+		change := state(rpc.StateDraining)
 		if i%2 == 0 {
 			change = implements(base(1))
 		}

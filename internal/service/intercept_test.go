@@ -23,7 +23,6 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/emptypb"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/payload"
@@ -102,7 +101,7 @@ func guard(t *testing.T, options ...grpc.ServerOption) *guarded {
 	})
 	in := newIntake([]rpc.Interceptor{{Accept: g.accept}}, &intake.Server{
 		Dispatch: d, Services: map[string]*intake.Service{rules.Name: NewTyped(rules, &v1.InventoryService_ServiceDesc, volumes{ran: g.ran})},
-		Instance: discovery.Instance{ID: "b1.net1", BootID: "b1", Exchange: rpc.DefaultExchange, Topic: "q", Server: "net1"},
+		Instance: rpc.Instance{ID: "b1.net1", BootID: "b1", Exchange: rpc.DefaultExchange, Topic: "q", Server: "net1"},
 	})
 	services := New(in)
 	server := grpc.NewServer(append(options, grpc.UnknownServiceHandler(services.Unknown))...)

@@ -13,7 +13,6 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/leak"
@@ -99,9 +98,9 @@ func newServerOf(tb testing.TB, topic, name string, limits dispatch.Limits, endp
 			tb.Error(err)
 		}
 	})
-	return &intake.Server{Dispatch: d, Instance: discovery.Instance{
+	return &intake.Server{Dispatch: d, Instance: rpc.Instance{
 		ID: "b1." + name, BootID: "b1", Exchange: rpc.DefaultExchange, Topic: topic, Server: name,
-		State: discovery.Active, Implemented: table.Implemented(),
+		State: rpc.StateActive, Implemented: table.Implemented(),
 	}}
 }
 

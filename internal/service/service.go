@@ -8,7 +8,6 @@ import (
 
 	"google.golang.org/grpc"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
@@ -59,7 +58,7 @@ func (s *Services) Register(r grpc.ServiceRegistrar, watched bool) {
 }
 
 // statusOf returns the error of a message as the status of its RPC.
-func statusOf(err error, implemented []discovery.Implementation) error {
+func statusOf(err error, implemented []rpc.Implementation) error {
 	var listed []*pb.Implementation
 	if rpc.KindOf(err) == rpc.UnsupportedVersion {
 		listed = implementations(implemented)
@@ -67,7 +66,7 @@ func statusOf(err error, implemented []discovery.Implementation) error {
 	return rpcstatus.Encode(err, listed).Err()
 }
 
-func implementations(all []discovery.Implementation) []*pb.Implementation {
+func implementations(all []rpc.Implementation) []*pb.Implementation {
 	list := make([]*pb.Implementation, 0, len(all))
 	for _, i := range all {
 		implementation := &pb.Implementation{Version: i.Version.String()}

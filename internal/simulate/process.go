@@ -5,12 +5,12 @@ import (
 	"log/slog"
 	"net"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/inprocess"
 	"github.com/oslorpc/oslorpc/internal/memnet"
 	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -24,7 +24,7 @@ type process struct {
 // InProcess implements [inprocess.Option].
 func (p process) InProcess() *inprocess.Process {
 	return &inprocess.Process{
-		Registry: func(r discovery.Registry) discovery.Registry { return r },
+		Registry: func(r registry.Registry) registry.Registry { return r },
 		Listen:   func() (net.Listener, string) { return p.network.Listen() },
 		Dial:     p.network.Dial,
 		Starts:   func(*phase.Machine) {},

@@ -5,7 +5,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/client"
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -27,7 +27,7 @@ func (t *Transport) Instances(ctx context.Context) ([]Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	discovery.Sort(list)
+	registry.Sort(list)
 	return list, nil
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/leak"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }

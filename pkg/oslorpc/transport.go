@@ -13,7 +13,6 @@ import (
 	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
 	"github.com/oslorpc/oslorpc/internal/carrier/session"
 	"github.com/oslorpc/oslorpc/internal/client"
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/errtype"
 	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/host"
@@ -21,6 +20,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/lograte"
 	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/internal/security"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
@@ -33,7 +33,7 @@ import (
 // listener.
 type Transport struct {
 	config   config
-	registry discovery.Registry
+	registry registry.Registry
 	clients  *client.Transport
 	host     *host.Host
 	closed   atomic.Bool
@@ -165,6 +165,9 @@ func WithDialOptions(options ...grpc.DialOption) TransportOption {
 //	static://topic=host:port,…  at fixed addresses
 //	memory://name               within this process, for tests
 //
+// A program that uses consul:// imports package registry/consul for it. Package registry says how
+// to add a registry of another kind.
+//
 // An empty URL stands for the environment variable [TransportURLVariable], or else for local://.
 // With ?exchange=NAME, which every scheme takes, the URL sets the default exchange.
 //
@@ -199,23 +202,23 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	if err := c.setTrust(parameters); err != nil {
 		return nil, err
 	}
-	registry, err := openRegistry(url, c.exchange, c.log)
+	known, err := registry.Open(url, registry.Config{Exchange: c.exchange, Log: c.log})
 	if err != nil {
 		c.security.Close()
 		return nil, err
 	}
 	if c.process != nil {
-		registry = c.process.Registry(registry)
+		known = c.process.Registry(known)
 	}
 	t := &Transport{
-		config: c, registry: registry, released: make(chan struct{}),
+		config: c, registry: known, released: make(chan struct{}),
 	}
 	t.releaseCtx, t.forceRelease = context.WithCancelCause(context.Background())
 	t.clients = client.NewTransport(client.Config{
-		Registry: registry, Carrier: c.carrier(), Exchange: c.exchange, Caller: c.caller,
+		Registry: known, Carrier: c.carrier(), Exchange: c.exchange, Caller: c.caller,
 		Metadata: header.Outgoing, Interceptors: c.interceptors, Errors: &t.config.errors, Log: c.log,
 	})
-	t.host = host.New(c.hosting(registry, t.listed))
+	t.host = host.New(c.hosting(known, t.listed))
 	return t, nil
 }
 
@@ -239,16 +242,16 @@ func (c *config) check() error {
 }
 
 // hosting returns how the transport's servers are reached.
-func (c *config) hosting(registry discovery.Registry, listed host.Listed) host.Config {
+func (c *config) hosting(known registry.Registry, listed host.Listed) host.Config {
 	return host.Config{
 		Exchange: c.exchange, Listen: c.listen, Advertise: c.advertise, Trust: c.security,
 		Limits: c.limits, StopGrace: c.stopGrace, StopTimeout: c.stopTimeout, Interceptors: c.interceptors, Describe: c.describe(),
-		Options: c.serverOptions, Log: c.log, Registry: registry, Listed: listed, Test: c.process,
+		Options: c.serverOptions, Log: c.log, Registry: known, Listed: listed, Test: c.process,
 	}
 }
 
 // listed returns the ids of the instances in the view of a topic; see [host.Listed].
-func (t *Transport) listed(ctx context.Context, topic discovery.Topic) (ids []string, changed <-chan struct{}, err error) {
+func (t *Transport) listed(ctx context.Context, topic registry.Topic) (ids []string, changed <-chan struct{}, err error) {
 	view, changed, err := t.clients.Topic(topic).View(ctx)
 	if err != nil {
 		return nil, nil, err

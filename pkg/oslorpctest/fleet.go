@@ -9,9 +9,9 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/memnet"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
 // TB is what a fleet needs of a [testing.TB].
@@ -132,7 +132,7 @@ func (f *Fleet) await(done func() bool) bool {
 // or that it is gone.
 func (f *Fleet) settle(i oslorpc.Instance, there bool) {
 	f.t.Helper()
-	topic := discovery.Topic{Exchange: i.Exchange, Name: i.Topic}
+	topic := registry.Topic{Exchange: i.Exchange, Name: i.Topic}
 	known := f.await(func() bool {
 		for v := range f.views {
 			if v.topic == topic && v.ids[i.ID] != there {

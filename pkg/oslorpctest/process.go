@@ -6,19 +6,20 @@ import (
 	"sync"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/inprocess"
 	"github.com/oslorpc/oslorpc/internal/memnet"
 	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // process is a transport and what is around it.
 type process struct {
 	fleet     *Fleet
 	transport *oslorpc.Transport
-	registry  *registry
+	registry  *handle
 	dead      chan struct{} // closed when it is killed
 	once      sync.Once
 
@@ -46,8 +47,8 @@ func (p *process) surroundings() *inprocess.Process {
 	}
 }
 
-func (p *process) register(r discovery.Registry) discovery.Registry {
-	p.registry = &registry{Registry: r, fleet: p.fleet}
+func (p *process) register(r registry.Registry) registry.Registry {
+	p.registry = &handle{Registry: r, fleet: p.fleet}
 	return p.registry
 }
 
@@ -113,10 +114,10 @@ func (p *process) kill() {
 	})
 }
 
-// registry is a process's way to the registry. It notes what the process was told, and is silent
+// handle is a process's way to the registry. It notes what the process was told, and is silent
 // once the process was killed.
-type registry struct {
-	discovery.Registry
+type handle struct {
+	registry.Registry
 
 	fleet *Fleet
 	mu    sync.Mutex
@@ -125,12 +126,12 @@ type registry struct {
 
 // view is what one watch was told last.
 type view struct {
-	topic discovery.Topic
+	topic registry.Topic
 	ids   map[string]bool
 }
 
 // Publish does nothing for the dead.
-func (r *registry) Publish(ctx context.Context, instances []discovery.Instance) error {
+func (r *handle) Publish(ctx context.Context, instances []rpc.Instance) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.dead {
@@ -139,7 +140,7 @@ func (r *registry) Publish(ctx context.Context, instances []discovery.Instance) 
 	return r.Registry.Publish(ctx, instances)
 }
 
-func (r *registry) kill() {
+func (r *handle) kill() {
 	_ = r.Publish(context.Background(), nil) // it fails if the transport was closed, and then there is nothing to withdraw
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -147,13 +148,13 @@ func (r *registry) kill() {
 }
 
 // Watch notes what is told.
-func (r *registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (stop func()) {
+func (r *handle) Watch(topic registry.Topic, notify func(registry.Update)) (stop func()) {
 	f := r.fleet
 	v := &view{topic: topic}
 	f.mu.Lock()
 	f.views[v] = true
 	f.mu.Unlock()
-	end := r.Registry.Watch(topic, func(u discovery.Update) {
+	end := r.Registry.Watch(topic, func(u registry.Update) {
 		notify(u)
 		ids := map[string]bool{}
 		for _, i := range u.Instances {

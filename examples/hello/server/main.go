@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
 type Hello struct{}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/examples/introduction"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
 func main() {

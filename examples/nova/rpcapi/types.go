@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
 // The topics of the services.

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
 // TooHot is registered as house.TooHot by all programs, in all languages.

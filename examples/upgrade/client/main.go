@@ -14,6 +14,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/examples/upgrade"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
 // timeout bounds all that the client does.

@@ -17,6 +17,7 @@ import (
 	"syscall"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
 const serverPackage = "github.com/oslorpc/oslorpc/examples/upgrade/server"

@@ -17,6 +17,7 @@ import (
 	"github.com/oslorpc/oslorpc/examples/upgrade/dynamic"
 	"github.com/oslorpc/oslorpc/examples/upgrade/typed"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
 // stopTimeout bounds how long a server that was told to stop finishes what it accepted.

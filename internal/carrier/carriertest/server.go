@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/phase"
@@ -90,9 +89,9 @@ func newServer(t *testing.T, o options) *server {
 	}
 	s.SetServers([]*intake.Server{{
 		Dispatch: s.dispatcher,
-		Instance: discovery.Instance{
+		Instance: rpc.Instance{
 			ID: instance, BootID: bootID, Exchange: exchange, Topic: topic, Server: name, Addr: address,
-			State: discovery.Active, Implemented: table.Implemented(),
+			State: rpc.StateActive, Implemented: table.Implemented(),
 		},
 		Services: map[string]*intake.Service{rules.Name: service.NewTyped(rules, &v1.InventoryService_ServiceDesc, inventory{server: s})},
 		Missed:   func(ago time.Duration) { s.missed.Store(int64(ago)) },

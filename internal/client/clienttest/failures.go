@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/client"
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -120,7 +119,7 @@ var failures = map[string]func(*testing.T, *world){
 		w.serve("1.2", "a")
 		w.registry.list = nil
 		for _, topic := range []string{"agents", "inventory"} {
-			w.registry.add(discovery.Instance{Exchange: exchange, Topic: topic, Server: "a", Addr: "addr-a"})
+			w.registry.add(rpc.Instance{Exchange: exchange, Topic: topic, Server: "a", Addr: "addr-a"})
 		}
 		must(t, w.agents().Call(t.Context(), "name", nil, nil))
 		must(t, w.inventory().Invoke(t.Context(), create("v", &v1.CreateVolumeResponse{})))

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/client"
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/endpoint"
 	"github.com/oslorpc/oslorpc/internal/errtype"
@@ -19,6 +18,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/service"
 	"github.com/oslorpc/oslorpc/internal/typed"
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -32,7 +32,7 @@ const (
 type world struct {
 	t        *testing.T
 	network  Network
-	registry *registry
+	registry *fake
 	servers  map[string]*server
 	quiet    *slog.Logger
 	// interceptors belong to the transport that all clients share, which the first one makes.
@@ -42,7 +42,7 @@ type world struct {
 
 func newWorld(t *testing.T, n Network) *world {
 	t.Helper()
-	return &world{t: t, network: n, registry: &registry{}, servers: map[string]*server{}, quiet: slog.New(slog.DiscardHandler)}
+	return &world{t: t, network: n, registry: &fake{}, servers: map[string]*server{}, quiet: slog.New(slog.DiscardHandler)}
 }
 
 // transport returns a transport. It is closed when the test ends.
@@ -201,17 +201,17 @@ func (s *server) told(method string) rpc.Metadata {
 }
 
 // instance is a server as discovery lists it.
-func instance(topic, name, version string) discovery.Instance {
-	i := discovery.Instance{
+func instance(topic, name, version string) rpc.Instance {
+	i := rpc.Instance{
 		ID: "boot-" + name + "." + topic, BootID: "boot-" + name, Exchange: exchange, Topic: topic, Server: name, Addr: "addr-" + name,
-		State: discovery.Active,
+		State: rpc.StateActive,
 	}
 	namespace := ""
 	if topic == "inventory" {
 		namespace = "volumes"
 	}
 	v, _ := rpc.ParseVersion(version)
-	i.Implemented = []discovery.Implementation{{Namespace: namespace, Version: v}}
+	i.Implemented = []rpc.Implementation{{Namespace: namespace, Version: v}}
 	return i
 }
 
@@ -224,16 +224,16 @@ func (w *world) announce(version string, names ...string) {
 	}
 }
 
-// registry lists what it is told to. Watches hear of it at once.
-type registry struct {
-	discovery.Registry
+// fake is a registry that lists what it is told to. Watches hear of it at once.
+type fake struct {
+	registry.Registry
 
 	mu      sync.Mutex
-	list    []discovery.Instance
-	watches map[*func(discovery.Update)]discovery.Topic
+	list    []rpc.Instance
+	watches map[*func(registry.Update)]registry.Topic
 }
 
-func (r *registry) add(i discovery.Instance) {
+func (r *fake) add(i rpc.Instance) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.list = append(r.list, i)
@@ -242,22 +242,22 @@ func (r *registry) add(i discovery.Instance) {
 	}
 }
 
-func (r *registry) update(topic discovery.Topic) discovery.Update {
-	var u discovery.Update
+func (r *fake) update(topic registry.Topic) registry.Update {
+	var u registry.Update
 	for _, i := range r.list {
-		if (discovery.Topic{Exchange: i.Exchange, Name: i.Topic}) == topic {
+		if (registry.Topic{Exchange: i.Exchange, Name: i.Topic}) == topic {
 			u.Instances = append(u.Instances, i)
 		}
 	}
 	return u
 }
 
-// Watch implements [discovery.Registry].
-func (r *registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (stop func()) {
+// Watch implements [registry.Registry].
+func (r *fake) Watch(topic registry.Topic, notify func(registry.Update)) (stop func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.watches == nil {
-		r.watches = map[*func(discovery.Update)]discovery.Topic{}
+		r.watches = map[*func(registry.Update)]registry.Topic{}
 	}
 	r.watches[&notify] = topic
 	notify(r.update(topic))

@@ -16,7 +16,6 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/oslorpc/oslorpc/internal/consultest"
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -55,7 +54,7 @@ func TestAccess(t *testing.T) {
 	w := watchCompute(t, r)
 	w.failure()
 	one := instance("one")
-	if err := r.Publish(t.Context(), []discovery.Instance{one}); !errors.Is(err, rpc.Unreachable) {
+	if err := r.Publish(t.Context(), []rpc.Instance{one}); !errors.Is(err, rpc.Unreachable) {
 		t.Errorf("Publish with a wrong token: %v, want an error of kind %q", err, rpc.Unreachable)
 	}
 	write(t, tokenFile, consultest.Token+"\n")

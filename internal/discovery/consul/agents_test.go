@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/consultest"
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // lan stands for agents: which of them cannot be connected to, and whom requests went to.
@@ -111,8 +111,8 @@ func TestSeveralAgents(t *testing.T) {
 	first.Restart()
 	second.Kill()
 	draining := one
-	draining.State = discovery.Draining
-	if err := r.Publish(t.Context(), []discovery.Instance{draining}); err == nil {
+	draining.State = rpc.StateDraining
+	if err := r.Publish(t.Context(), []rpc.Instance{draining}); err == nil {
 		t.Error("the agent that has the registration is away, and another took it")
 	}
 	if n := len(registered(t, open(t, first.URL()))); n != 0 {

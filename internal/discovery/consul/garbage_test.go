@@ -13,8 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/lograte"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -52,7 +52,7 @@ func TestNulls(t *testing.T) {
 			if err != nil || len(listed) != 1 {
 				t.Errorf("List: %v, %v, want the good one", listed, err)
 			}
-			watchCompute(t, r).until("has one", func(u discovery.Update) bool { return u.Err == nil && len(u.Instances) == 1 })
+			watchCompute(t, r).until("has one", func(u registry.Update) bool { return u.Err == nil && len(u.Instances) == 1 })
 			if text := log.String(); !strings.Contains(text, "level=ERROR") || !strings.Contains(text, "skipping") {
 				t.Errorf("it logged, where it skipped a service:\n%s", text)
 			}

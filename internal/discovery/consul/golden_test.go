@@ -10,6 +10,8 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/golden"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 const goldenFile = "registrations.json"
@@ -26,10 +28,10 @@ type goldenInstance struct {
 	Implemented []string `json:"implemented"`
 }
 
-func (g goldenInstance) instance(t *testing.T) discovery.Instance {
+func (g goldenInstance) instance(t *testing.T) rpc.Instance {
 	t.Helper()
-	i := discovery.Instance{
-		ID: g.ID, BootID: g.BootID, Exchange: g.Exchange, Topic: g.Topic, Server: g.Server, Addr: g.Addr, State: discovery.State(g.State),
+	i := rpc.Instance{
+		ID: g.ID, BootID: g.BootID, Exchange: g.Exchange, Topic: g.Topic, Server: g.Server, Addr: g.Addr, State: rpc.State(g.State),
 	}
 	for _, text := range g.Implemented {
 		implementation, err := discovery.ParseImplementation(text)
@@ -41,7 +43,7 @@ func (g goldenInstance) instance(t *testing.T) discovery.Instance {
 	return i
 }
 
-func toGolden(i discovery.Instance) goldenInstance {
+func toGolden(i rpc.Instance) goldenInstance {
 	g := goldenInstance{
 		ID: i.ID, BootID: i.BootID, Exchange: i.Exchange, Topic: i.Topic, Server: i.Server, Addr: i.Addr, State: string(i.State),
 		Implemented: []string{},
@@ -62,7 +64,7 @@ func TestGoldenNames(t *testing.T) {
 	}
 	cases := golden.Load[named](t, goldenFile, "consul_names")
 	for i, c := range cases {
-		topic := discovery.Topic{Exchange: c.Exchange, Name: c.Topic}
+		topic := registry.Topic{Exchange: c.Exchange, Name: c.Topic}
 		name, process := serviceName(topic), processName(topic)
 		if cases[i].Name, cases[i].Process = name, process; !golden.Updating() && (name != c.Name || process != c.Process) {
 			t.Errorf("%+v: got %q and %q", c, name, process)
@@ -118,7 +120,7 @@ func TestGoldenEntries(t *testing.T) {
 			}
 			entries = append(entries, e)
 		}
-		list, broken := instances(entries, serviceName(discovery.Topic{Exchange: c.Exchange, Name: c.Topic}))
+		list, broken := instances(entries, serviceName(registry.Topic{Exchange: c.Exchange, Name: c.Topic}))
 		found, skipped := []goldenInstance{}, []string{}
 		for _, i := range list {
 			found = append(found, toGolden(i))

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/consultest"
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -67,11 +67,11 @@ func TestHungAgentOfTwo(t *testing.T) {
 	first.Pause()
 	start := time.Now()
 	publish(t, publisher, one)
-	w.until("has the instance", func(u discovery.Update) bool {
+	w.until("has the instance", func(u registry.Update) bool {
 		if u.Err != nil {
 			t.Errorf("an error was told, and another agent works: %v", u.Err)
 		}
-		return discovery.Same(u.Instances, []discovery.Instance{one})
+		return registry.Same(u.Instances, []rpc.Instance{one})
 	})
 	within(t, start, 8*time.Second, "going on with the second agent")
 	second.Pause()

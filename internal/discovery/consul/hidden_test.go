@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/oslorpc/oslorpc/internal/consultest"
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -29,7 +29,7 @@ func TestPermissions(t *testing.T) {
 	one := instance("one")
 	publish(t, manager, one)
 	watchCompute(t, manager).list(one)
-	empty := discovery.Topic{Exchange: "nova", Name: "empty"}
+	empty := registry.Topic{Exchange: "nova", Name: "empty"}
 	const (
 		services = `service_prefix "oslorpc-" { policy = "read" }`
 		nodes    = `node_prefix "" { policy = "read" }`
@@ -45,7 +45,7 @@ func TestPermissions(t *testing.T) {
 		{"all", services + nodes, true, true, true},
 	} {
 		acl := manager.client.api.ACL()
-		policy, _, err := acl.PolicyCreate(&api.ACLPolicy{Name: "p-" + filepath.Base(t.TempDir()) + "-" + serviceName(discovery.Topic{Name: test.name}), Rules: test.rules}, nil)
+		policy, _, err := acl.PolicyCreate(&api.ACLPolicy{Name: "p-" + filepath.Base(t.TempDir()) + "-" + serviceName(registry.Topic{Name: test.name}), Rules: test.rules}, nil)
 		must(t, err)
 		links := []*api.ACLTokenPolicyLink{{ID: policy.ID}}
 		token, _, err := acl.TokenCreate(&api.ACLToken{Policies: links}, nil)
@@ -59,12 +59,12 @@ func TestPermissions(t *testing.T) {
 			// Consul keeps what a token may do for a while.
 			eventually(t, name+": List as wanted", func() bool {
 				listed, err := r.List(t.Context())
-				return asWanted(t, name, err, test.list) && (err != nil || discovery.Same(listed, []discovery.Instance{one}))
+				return asWanted(t, name, err, test.list) && (err != nil || registry.Same(listed, []rpc.Instance{one}))
 			})
-			for topic, readable := range map[discovery.Topic]bool{compute: test.compute, empty: test.empty} {
-				w := watched{t, make(chan discovery.Update, 10)}
-				stop := r.Watch(topic, func(u discovery.Update) { w.updates <- u })
-				w.until(name+" is as wanted for "+topic.Name, func(u discovery.Update) bool {
+			for topic, readable := range map[registry.Topic]bool{compute: test.compute, empty: test.empty} {
+				w := watched{t, make(chan registry.Update, 10)}
+				stop := r.Watch(topic, func(u registry.Update) { w.updates <- u })
+				w.until(name+" is as wanted for "+topic.Name, func(u registry.Update) bool {
 					return asWanted(t, name, u.Err, readable) && (u.Err != nil || len(u.Instances) == 1 == (topic == compute))
 				})
 				stop()
@@ -112,7 +112,7 @@ func TestPermissionsTaken(t *testing.T) {
 	_, _, err = acl.TokenUpdate(token, nil)
 	must(t, err)
 	publish(t, manager)
-	u := w.until("tells something", func(discovery.Update) bool { return true })
+	u := w.until("tells something", func(registry.Update) bool { return true })
 	if !errors.Is(u.Err, rpc.Unreachable) {
 		t.Errorf("told of %+v, want an error of kind %q", u, rpc.Unreachable)
 	}

@@ -10,12 +10,13 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/oslorpc/oslorpc/internal/consultest"
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 var (
-	pay  = discovery.Topic{Exchange: "openstack", Name: "pay"}
-	evil = discovery.Topic{Exchange: "openstack", Name: "evil"}
+	pay  = registry.Topic{Exchange: "openstack", Name: "pay"}
+	evil = registry.Topic{Exchange: "openstack", Name: "evil"}
 )
 
 // siege is a fleet with one server on the topic pay, and a hostile program at the same agent. The
@@ -25,7 +26,7 @@ type siege struct {
 
 	agent   *consultest.Agent
 	server  *Registry
-	one     discovery.Instance
+	one     rpc.Instance
 	lapses  <-chan string
 	watch   watched
 	hostile *api.Client
@@ -37,7 +38,7 @@ func besiege(t *testing.T) *siege {
 	s := &siege{T: t, agent: consultest.Start(t, consultest.ACLs), one: instance("one")}
 	s.one.Exchange, s.one.Topic = pay.Exchange, pay.Name
 	policies := consultest.Policies(t, "../../../docs/discovery.md")
-	policy := func(role string, topic discovery.Topic) string {
+	policy := func(role string, topic registry.Topic) string {
 		if policies[role] == "" {
 			t.Fatalf("docs/discovery.md has no policy for %s", role)
 		}
@@ -49,8 +50,8 @@ func besiege(t *testing.T) *siege {
 	s.lapses = lapsesOf(s.server)
 	publish(t, s.server, s.one)
 	caller := open(t, s.agent.URL()+"?consul-token-file="+s.agent.TokenFile(t, policy(client, pay)))
-	s.watch = watched{t, make(chan discovery.Update, 1000)}
-	t.Cleanup(caller.Watch(pay, func(u discovery.Update) { s.watch.updates <- u }))
+	s.watch = watched{t, make(chan registry.Update, 1000)}
+	t.Cleanup(caller.Watch(pay, func(u registry.Update) { s.watch.updates <- u }))
 	s.watch.list(s.one)
 	s.hostile = s.agent.Client(t, s.agent.NewToken(t, policy(server, evil)+policy(client, pay)))
 	s.node = s.entries(s.hostile)[0].Node.Node
@@ -71,7 +72,7 @@ func (s *siege) untouched() {
 	for {
 		select {
 		case u := <-s.watch.updates:
-			if u.Err != nil || !discovery.Same(u.Instances, []discovery.Instance{s.one}) {
+			if u.Err != nil || !registry.Same(u.Instances, []rpc.Instance{s.one}) {
 				s.Errorf("callers were told of %+v", u)
 			}
 		default:
@@ -249,15 +250,15 @@ func TestContradiction(t *testing.T) {
 	t.Cleanup(func() { must(t, r.Close(context.Background())) })
 	eventually(t, "List sees the lie", func() bool {
 		list, err := r.List(t.Context())
-		if err != nil || !discovery.Same(list, []discovery.Instance{s.one}) {
+		if err != nil || !registry.Same(list, []rpc.Instance{s.one}) {
 			t.Fatalf("List: %v, %v, want the server on pay", list, err)
 		}
 		return strings.Contains(log.String(), "lie-"+serviceName(evil))
 	})
 	_, err = r.List(t.Context())
 	must(t, err)
-	w := watched{t, make(chan discovery.Update, 10)}
-	stop := r.Watch(evil, func(u discovery.Update) { w.updates <- u })
+	w := watched{t, make(chan registry.Update, 10)}
+	stop := r.Watch(evil, func(u registry.Update) { w.updates <- u })
 	w.list()
 	stop()
 	if text := log.String(); strings.Count(text, "lie-") != 2 || !strings.Contains(text, "metadata says topic") {

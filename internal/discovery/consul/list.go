@@ -6,22 +6,22 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // maxReads bounds how many topics List reads at the same time.
 const maxReads = 8
 
-// List implements [discovery.Registry]. It reads topic by topic, so the list as a whole is of no
+// List implements [registry.Registry]. It reads topic by topic, so the list as a whole is of no
 // single moment. It logs and leaves out a topic with more services than can be read.
-func (r *Registry) List(ctx context.Context) ([]discovery.Instance, error) {
+func (r *Registry) List(ctx context.Context) ([]rpc.Instance, error) {
 	names, err := r.client.names(ctx)
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	lists := make([][]discovery.Instance, len(names))
+	lists := make([][]rpc.Instance, len(names))
 	failures := make(chan error, len(names))
 	slots := make(chan struct{}, maxReads)
 	var readers sync.WaitGroup
@@ -46,7 +46,7 @@ func (r *Registry) List(ctx context.Context) ([]discovery.Instance, error) {
 }
 
 // read returns the instances in the services of a name.
-func (r *Registry) read(ctx context.Context, name string) ([]discovery.Instance, error) {
+func (r *Registry) read(ctx context.Context, name string) ([]rpc.Instance, error) {
 	entries, _, err := r.client.services(ctx, name, false)
 	if errors.Is(err, errTooLarge) {
 		// A program that may write one topic must not hide the others.

@@ -5,12 +5,12 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/consultest"
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // many returns instances of one process.
-func many(count int) []discovery.Instance {
-	list := make([]discovery.Instance, count)
+func many(count int) []rpc.Instance {
+	list := make([]rpc.Instance, count)
 	for n := range list {
 		list[n] = instance("host")
 		list[n].BootID = list[0].BootID
@@ -38,7 +38,7 @@ func TestManyInstancesOneByOne(t *testing.T) {
 	wantRequests("publishing one by one", 302) // and the process, and a look for an agent that answers
 	publish(t, r, all...)
 	wantRequests("publishing what is published", 0)
-	all[7].State = discovery.Draining
+	all[7].State = rpc.StateDraining
 	publish(t, r, all...)
 	wantRequests("a change of one", 1)
 	must(t, r.publisher.repair(t.Context(), checkKept))

@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
 const (
@@ -30,7 +30,7 @@ const (
 // "oslorpc-EXCHANGE-TOPIC--HASH". An exchange that is not plain, which means of 1 to 23 characters
 // a-z and 0-9, comes second and with a hash: "oslorpc--EXCHANGE-TOPIC--HASH". So the prefix
 // "oslorpc-EXCHANGE-" has the services of a plain exchange only.
-func serviceName(t discovery.Topic) string {
+func serviceName(t registry.Topic) string {
 	plainExchange := isPlain(t.Exchange) && !strings.Contains(t.Exchange, "-") && len(t.Exchange) <= maxExchange
 	name := prefix + t.Exchange + "-" + t.Name
 	if plainExchange && isPlain(t.Name) && len(name) <= maxName {
@@ -48,7 +48,7 @@ func serviceName(t discovery.Topic) string {
 
 // processName returns the name of the services of processes that announce themselves with a topic.
 // No topic has it.
-func processName(t discovery.Topic) string { return serviceName(t) + processMark }
+func processName(t registry.Topic) string { return serviceName(t) + processMark }
 
 func isProcess(name string) bool { return strings.HasSuffix(name, processMark) }
 

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
 func TestServiceName(t *testing.T) {
@@ -31,7 +31,7 @@ func TestServiceName(t *testing.T) {
 		{strings.Repeat("x", 23), "compute_", "oslorpc-" + strings.Repeat("x", 23) + "---xed4sm3ioalw5o3uckip"},
 		{strings.Repeat("x", 24), "compute", "oslorpc--" + strings.Repeat("x", 23) + "--7jpnv2vsbbjatjchpio7"},
 	} {
-		if got := serviceName(discovery.Topic{Exchange: test.exchange, Name: test.topic}); got != test.want {
+		if got := serviceName(registry.Topic{Exchange: test.exchange, Name: test.topic}); got != test.want {
 			t.Errorf("serviceName(%q, %q) = %q, want %q", test.exchange, test.topic, got, test.want)
 		}
 	}
@@ -46,7 +46,7 @@ func FuzzServiceName(f *testing.F) {
 	f.Add("", "process", "", "")
 	f.Add("\xff", "ß", "ſ", "K")
 	f.Fuzz(func(t *testing.T, exchangeA, topicA, exchangeB, topicB string) {
-		a, b := discovery.Topic{Exchange: exchangeA, Name: topicA}, discovery.Topic{Exchange: exchangeB, Name: topicB}
+		a, b := registry.Topic{Exchange: exchangeA, Name: topicA}, registry.Topic{Exchange: exchangeB, Name: topicB}
 		nameA, nameB := serviceName(a), serviceName(b)
 		for _, name := range []string{nameA, nameB} {
 			if len(name) > 63 || !dnsName.MatchString(name) || isProcess(name) || len(name+processMark) > 63 {

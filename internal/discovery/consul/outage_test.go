@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/oslorpc/oslorpc/internal/consultest"
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -54,7 +54,7 @@ func TestOutage(t *testing.T) {
 
 	agent.Restart()
 	start := time.Now()
-	u := w.until("is a list", func(u discovery.Update) bool {
+	u := w.until("is a list", func(u registry.Update) bool {
 		if u.Err != nil {
 			t.Errorf("the error was reported again: %v", u.Err)
 		}
@@ -64,7 +64,7 @@ func TestOutage(t *testing.T) {
 	if !u.Reset {
 		t.Error("the first list of a Consul that lost its data has no Reset")
 	}
-	if !discovery.Same(u.Instances, []discovery.Instance{one}) {
+	if !registry.Same(u.Instances, []rpc.Instance{one}) {
 		w.list(one)
 	}
 	t.Logf("the instance was back after %s", time.Since(start))
@@ -89,7 +89,7 @@ func TestStartDuringOutage(t *testing.T) {
 	late := watchCompute(t, r)
 	late.failure()
 	agent.Restart()
-	u := w.until("is a list", func(u discovery.Update) bool { return u.Err == nil })
+	u := w.until("is a list", func(u registry.Update) bool { return u.Err == nil })
 	if u.Reset || len(u.Instances) != 0 {
 		t.Errorf("the first list is %+v, want an empty one without Reset", u)
 	}

@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
 // Rule is a rule of an ACL policy: what a program may do with the services of a name.
@@ -18,7 +18,7 @@ type Rule struct {
 
 // Rules returns the least rules for services that a program needs: it serves and calls topics. It
 // also needs to read all nodes.
-func Rules(serve, call []discovery.Topic) []Rule {
+func Rules(serve, call []registry.Topic) []Rule {
 	rules := make([]Rule, 0, 2*len(serve)+len(call))
 	add := func(name string, write bool) {
 		if !slices.ContainsFunc(rules, func(r Rule) bool { return r.Service == name }) {

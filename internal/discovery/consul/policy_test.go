@@ -4,14 +4,14 @@ import (
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/consultest"
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
 // The documented policies are what the functions give.
 func TestPolicy(t *testing.T) {
 	t.Parallel()
 	documented := consultest.Policies(t, "../../../docs/discovery.md")
-	demo := []discovery.Topic{{Exchange: "openstack", Name: "demo"}}
+	demo := []registry.Topic{{Exchange: "openstack", Name: "demo"}}
 	for role, rules := range map[string][]Rule{
 		"a server on the topic demo": Rules(demo, nil), "a client of the topic demo": Rules(nil, demo),
 	} {
@@ -27,8 +27,8 @@ func TestPolicy(t *testing.T) {
 // A topic gets the names under which it registers, also one with a hash.
 func TestRulesHaveTheNamesOfTopics(t *testing.T) {
 	t.Parallel()
-	hashed := discovery.Topic{Exchange: "nova", Name: "compute.host_1"}
-	rules := Rules([]discovery.Topic{hashed}, []discovery.Topic{{Exchange: "nova", Name: "scheduler"}})
+	hashed := registry.Topic{Exchange: "nova", Name: "compute.host_1"}
+	rules := Rules([]registry.Topic{hashed}, []registry.Topic{{Exchange: "nova", Name: "scheduler"}})
 	want := []Rule{{serviceName(hashed), true}, {processName(hashed), true}, {"oslorpc-nova-scheduler", false}}
 	for i, r := range rules {
 		if i >= len(want) || r != want[i] {

@@ -10,7 +10,7 @@ import (
 	"os/exec"
 	"testing"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // publishTo is the environment variable that has the test binary publish an instance there, and
@@ -24,7 +24,7 @@ func publishUntilKilled(address string) {
 		panic(err)
 	}
 	i := instance("child")
-	if err := r.Publish(context.Background(), []discovery.Instance{i}); err != nil {
+	if err := r.Publish(context.Background(), []rpc.Instance{i}); err != nil {
 		panic(err)
 	}
 	if err := json.NewEncoder(os.Stdout).Encode(i); err != nil {
@@ -35,7 +35,7 @@ func publishUntilKilled(address string) {
 }
 
 // startPublisher starts a process that publishes an instance.
-func startPublisher(t *testing.T, address string) (*os.Process, discovery.Instance) {
+func startPublisher(t *testing.T, address string) (*os.Process, rpc.Instance) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), publishTo+"="+address)
@@ -52,7 +52,7 @@ func startPublisher(t *testing.T, address string) (*os.Process, discovery.Instan
 	})
 	line, err := bufio.NewReader(stdout).ReadBytes('\n')
 	must(t, err)
-	var i discovery.Instance
+	var i rpc.Instance
 	must(t, json.Unmarshal(line, &i))
 	return cmd.Process, i
 }

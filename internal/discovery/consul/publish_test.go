@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/oslorpc/oslorpc/internal/consultest"
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -40,7 +40,7 @@ func TestPublishUnchanged(t *testing.T) {
 	w.list(one, two)
 	name := serviceName(compute)
 	before := modified(t, r, name)
-	two.State = discovery.Draining
+	two.State = rpc.StateDraining
 	publish(t, r, one, two)
 	w.list(one, two)
 	after := modified(t, r, name)
@@ -79,7 +79,7 @@ func TestPublishRefused(t *testing.T) {
 	good, later := instance("good"), instance("later")
 	good.BootID, later.BootID = bad.BootID, bad.BootID
 
-	if err := r.Publish(t.Context(), []discovery.Instance{good, bad}); !errors.Is(err, rpc.Invalid) {
+	if err := r.Publish(t.Context(), []rpc.Instance{good, bad}); !errors.Is(err, rpc.Invalid) {
 		t.Errorf("first Publish: %v, want an error of kind %q", err, rpc.Invalid)
 	}
 	if got := registered(t, r); len(got) != 0 {
@@ -87,7 +87,7 @@ func TestPublishRefused(t *testing.T) {
 	}
 	publish(t, r, good)
 	before := registered(t, r)
-	if err := r.Publish(t.Context(), []discovery.Instance{later, bad}); !errors.Is(err, rpc.Invalid) {
+	if err := r.Publish(t.Context(), []rpc.Instance{later, bad}); !errors.Is(err, rpc.Invalid) {
 		t.Errorf("second Publish: %v, want an error of kind %q", err, rpc.Invalid)
 	}
 	eventually(t, "only what was published before is there", func() bool { return slices.Equal(registered(t, r), before) })
@@ -110,11 +110,11 @@ func TestMaintenance(t *testing.T) {
 	drainedID, otherID := registrationOf(t, r, drained).ID, registrationOf(t, r, other).ID
 	must(t, operator.EnableServiceMaintenance(drainedID, "testing"))
 	seen := drained
-	seen.State = discovery.Draining
+	seen.State = rpc.StateDraining
 	w.list(seen, other)
 	must(t, operator.ServiceDeregister(otherID))
 	eventually(t, "what was removed is registered again", func() bool { return slices.Contains(registered(t, r), registrationOf(t, r, other).ID) })
-	drained.State = discovery.Held
+	drained.State = rpc.StateHeld
 	publish(t, r, drained, other)
 	checks, err := operator.ChecksWithFilter(`CheckID matches "maintenance"`)
 	if err != nil || len(checks) != 1 {
@@ -142,7 +142,7 @@ func TestWarning(t *testing.T) {
 		entries, _, err := r.client.api.Health().Service(serviceName(compute), "", false, nil)
 		return err == nil && len(entries) == 1 && entries[0].Checks.AggregatedStatus() == api.HealthWarning
 	})
-	if listed, err := r.List(t.Context()); err != nil || !discovery.Same(listed, []discovery.Instance{one}) {
+	if listed, err := r.List(t.Context()); err != nil || !registry.Same(listed, []rpc.Instance{one}) {
 		t.Errorf("List while the node warns: %v, %v, want the instance", listed, err)
 	}
 	must(t, operator.UpdateTTL("disk", "full", api.HealthCritical))
@@ -172,7 +172,7 @@ func TestPublishUnreachable(t *testing.T) {
 	agent := consultest.Start(t)
 	r := openUnclosed(t, agent.URL())
 	agent.Kill()
-	if err := r.Publish(t.Context(), []discovery.Instance{instance("one")}); !errors.Is(err, rpc.Unreachable) {
+	if err := r.Publish(t.Context(), []rpc.Instance{instance("one")}); !errors.Is(err, rpc.Unreachable) {
 		t.Errorf("Publish without Consul: %v, want an error of kind %q", err, rpc.Unreachable)
 	}
 	if r.publisher.heart != nil {

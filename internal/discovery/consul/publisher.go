@@ -9,7 +9,7 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 const (
@@ -56,7 +56,7 @@ type publisher struct {
 type registration struct {
 	*api.AgentServiceRegistration
 
-	instance discovery.Instance
+	instance rpc.Instance
 }
 
 func (r *registration) ids() ids { return ids{r.ID, r.Check.CheckID} }
@@ -80,7 +80,7 @@ func newPublisher(c *client, ttl time.Duration, log *slog.Logger) *publisher {
 }
 
 // publish makes Consul hold these instances only. If it fails, those before remain wanted.
-func (p *publisher) publish(ctx context.Context, instances []discovery.Instance) error {
+func (p *publisher) publish(ctx context.Context, instances []rpc.Instance) error {
 	if p.life.Err() != nil {
 		return invalid("Publish on a registry that is closed")
 	}
@@ -121,7 +121,7 @@ func (p *publisher) choose(ctx context.Context, services []*registration) error 
 }
 
 // services returns what is to be registered for the instances: first the service of the process.
-func (p *publisher) services(list []discovery.Instance) ([]*registration, error) {
+func (p *publisher) services(list []rpc.Instance) ([]*registration, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
@@ -153,7 +153,7 @@ func (p *publisher) services(list []discovery.Instance) ([]*registration, error)
 
 // instanceRegistration returns the registration of an instance, given the one until now, which may
 // be nil.
-func instanceRegistration(i discovery.Instance, known *registration, process string) (*registration, error) {
+func instanceRegistration(i rpc.Instance, known *registration, process string) (*registration, error) {
 	names := newIDs(i.ID)
 	if known != nil {
 		if known.instance.Equal(i) && known.Check.AliasService == process {
@@ -166,7 +166,7 @@ func instanceRegistration(i discovery.Instance, known *registration, process str
 }
 
 // process returns the service of the process of an instance.
-func (p *publisher) process(i discovery.Instance) (*registration, error) {
+func (p *publisher) process(i rpc.Instance) (*registration, error) {
 	names := newIDs(i.BootID)
 	if len(p.wanted) > 0 && p.wanted[0].instance.BootID == i.BootID {
 		known := p.wanted[0]

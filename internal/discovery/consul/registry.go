@@ -25,9 +25,9 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/discovery/watch"
 	"github.com/oslorpc/oslorpc/internal/lograte"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // Registry is a handle onto the registry in Consul.
@@ -77,14 +77,14 @@ func Open(text string, log *slog.Logger) (*Registry, error) {
 	}, nil
 }
 
-// Publish implements [discovery.Registry]. It returns when the agent has taken the instances;
+// Publish implements [registry.Registry]. It returns when the agent has taken the instances;
 // others see them moments later. If it fails, what was published before remains so and is kept
 // alive; what it did until then is undone, or expires if Consul cannot be reached.
-func (r *Registry) Publish(ctx context.Context, instances []discovery.Instance) error {
+func (r *Registry) Publish(ctx context.Context, instances []rpc.Instance) error {
 	return r.publisher.publish(ctx, instances)
 }
 
-// Lapses implements [discovery.Lapser]. The registration lapses when Consul loses it; when it gets
+// Lapses implements [registry.Lapser]. The registration lapses when Consul loses it; when it gets
 // no sign of life for longer than the TTL, such as because the machine was suspended, which is
 // judged by the clock, since Consul does not tell; and when others do not see it for whatever
 // reason, such as that the cluster lost sight of the host.
@@ -95,12 +95,12 @@ func (r *Registry) Lapses(notify func(reason string)) {
 	}
 }
 
-// Elsewhere implements [discovery.Elsewhere]. Which data center the agent is in, it need not tell.
+// Elsewhere implements [registry.Elsewhere]. Which data center the agent is in, it need not tell.
 func (r *Registry) Elsewhere() bool { return r.client.dc != "" }
 
-// Watch implements [discovery.Registry]. All watches of a topic share one query.
-func (r *Registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (stop func()) {
-	w := watch.Start(notify)
+// Watch implements [registry.Registry]. All watches of a topic share one query.
+func (r *Registry) Watch(topic registry.Topic, notify func(registry.Update)) (stop func()) {
+	w := registry.StartWatch(notify)
 	leave := r.topics.join(topic, w)
 	return func() {
 		leave()
@@ -108,13 +108,13 @@ func (r *Registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (
 	}
 }
 
-// Check implements [discovery.Checker].
-func (r *Registry) Check(i discovery.Instance) error {
+// Check implements [registry.Checker].
+func (r *Registry) Check(i rpc.Instance) error {
 	_, err := instanceService(i, ids{}, "")
 	return err
 }
 
-// Close implements [discovery.Registry]. If Consul cannot be reached, what was published expires
+// Close implements [registry.Registry]. If Consul cannot be reached, what was published expires
 // after the TTL.
 func (r *Registry) Close(ctx context.Context) error {
 	r.topics.close()

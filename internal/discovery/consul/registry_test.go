@@ -11,9 +11,9 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/consultest"
-	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/discovery/discoverytest"
 	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/registry/registrytest"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -53,16 +53,16 @@ func openUnclosed(t *testing.T, address string) *Registry {
 }
 
 // instance returns an instance of the topic compute, of a process of its own.
-func instance(server string) discovery.Instance {
-	return discovery.Instance{
+func instance(server string) rpc.Instance {
+	return rpc.Instance{
 		ID: rand.Text(), BootID: rand.Text(), Exchange: "nova", Topic: "compute", Server: server, Addr: "127.0.0.1:5000",
-		State: discovery.Active, Implemented: []discovery.Implementation{{Version: rpc.Version{Major: 6, Minor: 4}}},
+		State: rpc.StateActive, Implemented: []rpc.Implementation{{Version: rpc.Version{Major: 6, Minor: 4}}},
 	}
 }
 
-var compute = discovery.Topic{Exchange: "nova", Name: "compute"}
+var compute = registry.Topic{Exchange: "nova", Name: "compute"}
 
-func publish(t *testing.T, r *Registry, list ...discovery.Instance) {
+func publish(t *testing.T, r *Registry, list ...rpc.Instance) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
@@ -74,18 +74,18 @@ func publish(t *testing.T, r *Registry, list ...discovery.Instance) {
 // watched is the updates of a watch.
 type watched struct {
 	t       *testing.T
-	updates chan discovery.Update
+	updates chan registry.Update
 }
 
 func watchCompute(t *testing.T, r *Registry) watched {
 	t.Helper()
-	w := watched{t, make(chan discovery.Update, 1000)}
-	t.Cleanup(r.Watch(compute, func(u discovery.Update) { w.updates <- u }))
+	w := watched{t, make(chan registry.Update, 1000)}
+	t.Cleanup(r.Watch(compute, func(u registry.Update) { w.updates <- u }))
 	return w
 }
 
 // until returns the next update that is as wanted, and drops those before.
-func (w watched) until(what string, wanted func(discovery.Update) bool) discovery.Update {
+func (w watched) until(what string, wanted func(registry.Update) bool) registry.Update {
 	w.t.Helper()
 	timeout := time.After(patience)
 	for {
@@ -101,16 +101,16 @@ func (w watched) until(what string, wanted func(discovery.Update) bool) discover
 }
 
 // list waits for an update with exactly these instances.
-func (w watched) list(want ...discovery.Instance) {
+func (w watched) list(want ...rpc.Instance) {
 	w.t.Helper()
-	discovery.Sort(want)
-	w.until(fmt.Sprintf("has %v", want), func(u discovery.Update) bool { return u.Err == nil && discovery.Same(u.Instances, want) })
+	registry.Sort(want)
+	w.until(fmt.Sprintf("has %v", want), func(u registry.Update) bool { return u.Err == nil && registry.Same(u.Instances, want) })
 }
 
 // failure waits for an error.
 func (w watched) failure() error {
 	w.t.Helper()
-	return w.until("has an error", func(u discovery.Update) bool { return u.Err != nil }).Err
+	return w.until("has an error", func(u registry.Update) bool { return u.Err != nil }).Err
 }
 
 // eventually waits until the condition holds.
@@ -126,7 +126,7 @@ func eventually(t *testing.T, what string, holds func() bool) {
 }
 
 // registrationOf returns what r has registered for an instance.
-func registrationOf(t *testing.T, r *Registry, i discovery.Instance) *registration {
+func registrationOf(t *testing.T, r *Registry, i rpc.Instance) *registration {
 	t.Helper()
 	p := r.publisher
 	must(t, p.take(t.Context()))
@@ -158,7 +158,7 @@ func registered(t *testing.T, r *Registry) []string {
 func TestSuite(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
-	discoverytest.Suite(t, func(t *testing.T) discovery.Registry {
+	registrytest.Suite(t, func(t *testing.T) registry.Registry {
 		t.Helper()
 		return openUnclosed(t, agent.URL())
 	})

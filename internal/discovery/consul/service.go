@@ -14,6 +14,8 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // The keys of the metadata.
@@ -50,7 +52,7 @@ func newCheckID(service string) string { return service + "-" + rand.Text() }
 
 // instanceService returns the service of an instance, whose checks follow the checks of the
 // process's service.
-func instanceService(i discovery.Instance, names ids, processID string) (*api.AgentServiceRegistration, error) {
+func instanceService(i rpc.Instance, names ids, processID string) (*api.AgentServiceRegistration, error) {
 	host, port, err := splitAddr(i.Addr)
 	if err != nil {
 		return nil, err
@@ -77,14 +79,14 @@ func instanceService(i discovery.Instance, names ids, processID string) (*api.Ag
 	}, nil
 }
 
-func topicOf(i discovery.Instance) discovery.Topic {
-	return discovery.Topic{Exchange: i.Exchange, Name: i.Topic}
+func topicOf(i rpc.Instance) registry.Topic {
+	return registry.Topic{Exchange: i.Exchange, Name: i.Topic}
 }
 
 // processService returns the service that stands for the process of an instance. Its name says the
 // topic of that instance, so that a token for the topic may write it, and no token for another
 // topic.
-func processService(i discovery.Instance, names ids, ttl time.Duration) (*api.AgentServiceRegistration, error) {
+func processService(i rpc.Instance, names ids, ttl time.Duration) (*api.AgentServiceRegistration, error) {
 	host, port, err := splitAddr(i.Addr)
 	if err != nil {
 		return nil, err
@@ -119,8 +121,8 @@ func same(is *api.AgentService, wanted *api.AgentServiceRegistration) bool {
 
 // instances returns the instances that the services of a name stand for, and why each of the other
 // services cannot be used, by its id.
-func instances(entries []*api.ServiceEntry, name string) ([]discovery.Instance, map[string]error) {
-	var list []discovery.Instance
+func instances(entries []*api.ServiceEntry, name string) ([]rpc.Instance, map[string]error) {
+	var list []rpc.Instance
 	broken := map[string]error{}
 	for _, e := range entries {
 		if e == nil || e.Service == nil {
@@ -133,7 +135,7 @@ func instances(entries []*api.ServiceEntry, name string) ([]discovery.Instance, 
 		}
 		i, err := instanceOf(e)
 		if maintained {
-			i.State = discovery.Draining
+			i.State = rpc.StateDraining
 		}
 		if err == nil {
 			err = belongs(e.Service, i, name)
@@ -144,16 +146,16 @@ func instances(entries []*api.ServiceEntry, name string) ([]discovery.Instance, 
 		}
 		list = append(list, i)
 	}
-	discovery.Sort(list)
+	registry.Sort(list)
 	// A process whose requests go to several agents in turn is registered at each of them.
-	list = slices.CompactFunc(list, func(a, b discovery.Instance) bool { return a.ID == b.ID })
+	list = slices.CompactFunc(list, func(a, b rpc.Instance) bool { return a.ID == b.ID })
 	return list, broken
 }
 
 // belongs returns an error if a service does not have the name that was asked for, or if its
 // metadata says another topic than its name. ACL policies cover names, while any token that may
 // write one service can give it any metadata.
-func belongs(s *api.AgentService, i discovery.Instance, name string) error {
+func belongs(s *api.AgentService, i rpc.Instance, name string) error {
 	if of := serviceName(topicOf(i)); s.Service != name || of != name {
 		return fmt.Errorf("its name is %q, and its metadata says topic %q of exchange %q, whose services have the name %q",
 			s.Service, i.Topic, i.Exchange, of)
@@ -179,25 +181,25 @@ func health(checks api.HealthChecks) (alive, maintained bool) {
 }
 
 // instanceOf returns the instance that a service stands for.
-func instanceOf(e *api.ServiceEntry) (discovery.Instance, error) {
+func instanceOf(e *api.ServiceEntry) (rpc.Instance, error) {
 	s := e.Service
 	for _, key := range []string{metaTopic, metaInstance, metaBoot} {
 		if s.Meta[key] == "" {
-			return discovery.Instance{}, fmt.Errorf("its metadata has no %s", key)
+			return rpc.Instance{}, fmt.Errorf("its metadata has no %s", key)
 		}
 	}
 	implemented, err := versions(s.Meta)
 	if err != nil {
-		return discovery.Instance{}, err
+		return rpc.Instance{}, err
 	}
 	addr, err := addrOf(e)
 	if err != nil {
-		return discovery.Instance{}, err
+		return rpc.Instance{}, err
 	}
-	return discovery.Instance{
+	return rpc.Instance{
 		ID: s.Meta[metaInstance], BootID: s.Meta[metaBoot],
 		Exchange: s.Meta[metaExchange], Topic: s.Meta[metaTopic], Server: s.Meta[metaServer],
-		Addr: addr, State: discovery.State(s.Meta[metaState]), Implemented: implemented, Sessions: s.Meta[metaSessions] == yes,
+		Addr: addr, State: rpc.State(s.Meta[metaState]), Implemented: implemented, Sessions: s.Meta[metaSessions] == yes,
 	}, nil
 }
 

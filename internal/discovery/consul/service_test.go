@@ -9,14 +9,13 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-func example() discovery.Instance {
-	return discovery.Instance{
-		ID: "I", BootID: "B", Exchange: "nova", Topic: "compute", Server: "host1", Addr: "127.0.0.1:5000", State: discovery.Active,
-		Implemented: []discovery.Implementation{{Version: rpc.Version{Major: 6, Minor: 4}}, {Namespace: "base", Version: rpc.Version{Major: 1}}},
+func example() rpc.Instance {
+	return rpc.Instance{
+		ID: "I", BootID: "B", Exchange: "nova", Topic: "compute", Server: "host1", Addr: "127.0.0.1:5000", State: rpc.StateActive,
+		Implemented: []rpc.Implementation{{Version: rpc.Version{Major: 6, Minor: 4}}, {Namespace: "base", Version: rpc.Version{Major: 1}}},
 	}
 }
 
@@ -26,7 +25,7 @@ func entry(s *api.AgentServiceRegistration) *api.ServiceEntry {
 }
 
 // roundTrip returns the instance that is read back, through what Consul keeps of a service.
-func roundTrip(t *testing.T, i discovery.Instance) discovery.Instance {
+func roundTrip(t *testing.T, i rpc.Instance) rpc.Instance {
 	t.Helper()
 	s, err := instanceService(i, newIDs(i.ID), "P")
 	if err != nil {
@@ -51,10 +50,10 @@ func TestRoundTrip(t *testing.T) {
 	long, ipv6 := example(), example()
 	for n := range 280 {
 		name := fmt.Sprintf("%d, %s", n, strings.Repeat("ß", n%30))
-		long.Implemented = append(long.Implemented, discovery.Implementation{Namespace: name, Version: rpc.Version{Major: 1, Minor: uint32(n)}})
+		long.Implemented = append(long.Implemented, rpc.Implementation{Namespace: name, Version: rpc.Version{Major: 1, Minor: uint32(n)}})
 	}
 	ipv6.Addr, ipv6.Server, ipv6.Exchange, ipv6.Topic, ipv6.Implemented = "[::1]:65535", "", "", "größe/ящик 🙂", nil
-	for _, i := range []discovery.Instance{example(), long, ipv6} {
+	for _, i := range []rpc.Instance{example(), long, ipv6} {
 		if got := roundTrip(t, i); !got.Equal(i) {
 			t.Errorf("got %+v, want %+v", got, i)
 		}
@@ -63,24 +62,24 @@ func TestRoundTrip(t *testing.T) {
 
 func TestUnpublishable(t *testing.T) {
 	p := newPublisher(&client{}, time.Second, nil)
-	for want, spoil := range map[string]func(list []discovery.Instance){
-		"local://":           func(list []discovery.Instance) { list[0].Addr = "unix:/run/x" },
-		"missing port":       func(list []discovery.Instance) { list[0].Addr = "host" },
-		"65535":              func(list []discovery.Instance) { list[0].Addr = "host:0" },
-		`write "h:80"`:       func(list []discovery.Instance) { list[0].Addr = "[h]:080" },
-		"from 1":             func(list []discovery.Instance) { list[0].Addr = "host:http" },
-		"unspecified host":   func(list []discovery.Instance) { list[0].Addr = ":80" },
-		"an unspecified":     func(list []discovery.Instance) { list[0].Addr = "[::]:80" },
-		"one boot id":        func(list []discovery.Instance) { list[1].BootID = "other" },
-		"one address":        func(list []discovery.Instance) { list[1].Addr = "127.0.0.1:1" },
-		"must have an id":    func(list []discovery.Instance) { list[1].ID = "" },
-		"and a boot id":      func(list []discovery.Instance) { list[0].BootID, list[1].BootID = "", "" },
-		`has the id "I" too`: func(list []discovery.Instance) { list[1].ID = "I" },
-		"has room for 29696": func(list []discovery.Instance) {
-			list[0].Implemented = []discovery.Implementation{{Namespace: strings.Repeat("x", 30_000)}}
+	for want, spoil := range map[string]func(list []rpc.Instance){
+		"local://":           func(list []rpc.Instance) { list[0].Addr = "unix:/run/x" },
+		"missing port":       func(list []rpc.Instance) { list[0].Addr = "host" },
+		"65535":              func(list []rpc.Instance) { list[0].Addr = "host:0" },
+		`write "h:80"`:       func(list []rpc.Instance) { list[0].Addr = "[h]:080" },
+		"from 1":             func(list []rpc.Instance) { list[0].Addr = "host:http" },
+		"unspecified host":   func(list []rpc.Instance) { list[0].Addr = ":80" },
+		"an unspecified":     func(list []rpc.Instance) { list[0].Addr = "[::]:80" },
+		"one boot id":        func(list []rpc.Instance) { list[1].BootID = "other" },
+		"one address":        func(list []rpc.Instance) { list[1].Addr = "127.0.0.1:1" },
+		"must have an id":    func(list []rpc.Instance) { list[1].ID = "" },
+		"and a boot id":      func(list []rpc.Instance) { list[0].BootID, list[1].BootID = "", "" },
+		`has the id "I" too`: func(list []rpc.Instance) { list[1].ID = "I" },
+		"has room for 29696": func(list []rpc.Instance) {
+			list[0].Implemented = []rpc.Implementation{{Namespace: strings.Repeat("x", 30_000)}}
 		},
 	} {
-		list := []discovery.Instance{example(), example()}
+		list := []rpc.Instance{example(), example()}
 		list[1].ID = "J"
 		spoil(list)
 		if err := p.publish(t.Context(), list); !errors.Is(err, rpc.Invalid) || !strings.Contains(err.Error(), want) {

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/consultest"
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -24,15 +24,15 @@ type crowd struct {
 	t *testing.T
 
 	mu       sync.Mutex
-	known    []*discovery.Update
+	known    []*registry.Update
 	failures []error
 }
 
 func watchMany(t *testing.T, r *Registry, count int) *crowd {
 	t.Helper()
-	c := &crowd{t: t, known: make([]*discovery.Update, count)}
+	c := &crowd{t: t, known: make([]*registry.Update, count)}
 	for n := range count {
-		t.Cleanup(r.Watch(numbered(n), func(u discovery.Update) {
+		t.Cleanup(r.Watch(numbered(n), func(u registry.Update) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			if u.Err != nil {
@@ -48,20 +48,20 @@ func watchMany(t *testing.T, r *Registry, count int) *crowd {
 // shareAll has no topic get a query of its own.
 func shareAll(r *Registry) { r.topics.most, r.topics.crowdedAt = 0, time.Now() }
 
-func numbered(n int) discovery.Topic {
-	return discovery.Topic{Exchange: "nova", Name: fmt.Sprintf("topic-%d", n)}
+func numbered(n int) registry.Topic {
+	return registry.Topic{Exchange: "nova", Name: fmt.Sprintf("topic-%d", n)}
 }
 
 // hears waits until all topics are known, and the topics of the instances have exactly these, soon
 // after start.
-func (c *crowd) hears(what string, most time.Duration, want ...discovery.Instance) {
+func (c *crowd) hears(what string, most time.Duration, want ...rpc.Instance) {
 	c.t.Helper()
 	start := time.Now()
 	eventually(c.t, what, func() bool {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		return !slices.ContainsFunc(c.known, func(u *discovery.Update) bool {
-			return u == nil || slices.ContainsFunc(u.Instances, func(i discovery.Instance) bool { return !slices.ContainsFunc(want, i.Equal) })
+		return !slices.ContainsFunc(c.known, func(u *registry.Update) bool {
+			return u == nil || slices.ContainsFunc(u.Instances, func(i rpc.Instance) bool { return !slices.ContainsFunc(want, i.Equal) })
 		}) && c.count() == len(want)
 	})
 	within(c.t, start, most, what)
@@ -84,7 +84,7 @@ func TestManyTopics(t *testing.T) {
 	c := watchMany(t, r, 400)
 	c.hears("all topics", 10*time.Second)
 
-	var list []discovery.Instance
+	var list []rpc.Instance
 	for n := 0; n < 400; n += 40 {
 		i := instance("one")
 		i.Topic = numbered(n).Name
@@ -96,25 +96,25 @@ func TestManyTopics(t *testing.T) {
 	publish(t, other, list...)
 	c.hears("a start", soon, list...)
 	for n := range list {
-		list[n].State = discovery.Draining
+		list[n].State = rpc.StateDraining
 	}
 	publish(t, other, list...)
 	c.hears("a change of state", soon, list...)
 	for n := range list {
-		list[n].State = discovery.Active
+		list[n].State = rpc.StateActive
 	}
 	publish(t, other, list...)
 	c.hears("another change of state", soon, list...)
 	for n := range list {
 		must(t, other.client.own.Agent().EnableServiceMaintenance(registrationOf(t, other, list[n]).ID, "testing"))
-		list[n].State = discovery.Draining
+		list[n].State = rpc.StateDraining
 	}
 	c.hears("maintenance", soon, list...)
 	publish(t, other)
 	c.hears("a stop", soon)
 
 	for n := range list {
-		list[n].State, list[n].ID = discovery.Active, list[n].ID+"-2"
+		list[n].State, list[n].ID = rpc.StateActive, list[n].ID+"-2"
 	}
 	publish(t, mortal, list...)
 	c.hears("a start", soon, list...)
@@ -183,7 +183,7 @@ func TestCrowdedHost(t *testing.T) {
 		_, err = r.List(ctx)
 		return code(err) == http.StatusTooManyRequests
 	})
-	err := r.Publish(t.Context(), []discovery.Instance{instance("one")})
+	err := r.Publish(t.Context(), []rpc.Instance{instance("one")})
 	if !errors.Is(err, rpc.Unreachable) || !strings.Contains(err.Error(), "http_max_conns_per_client") {
 		t.Errorf("Publish: %v, want an error of kind %q that names the limit", err, rpc.Unreachable)
 	}
@@ -195,7 +195,7 @@ func TestCrowdedHost(t *testing.T) {
 		return dial(ctx, network, addr)
 	}
 	published := make(chan error, 1)
-	go func() { published <- r.Publish(t.Context(), []discovery.Instance{instance("one")}) }()
+	go func() { published <- r.Publish(t.Context(), []rpc.Instance{instance("one")}) }()
 	for range 2 * ownConnections { // more than one attempt takes
 		select {
 		case <-connects:

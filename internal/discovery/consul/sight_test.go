@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/oslorpc/oslorpc/internal/consultest"
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // lapsesOf collects the lapses that a registry tells of.
@@ -52,7 +52,7 @@ func TestTakenFromCatalog(t *testing.T) {
 	two.BootID = one.BootID
 	w := watchCompute(t, observer)
 	// What we do ourselves is no lapse.
-	for _, state := range []discovery.State{discovery.Held, discovery.Active, discovery.Draining, discovery.Active} {
+	for _, state := range []rpc.State{rpc.StateHeld, rpc.StateActive, rpc.StateDraining, rpc.StateActive} {
 		one.State = state
 		publish(t, r, one, two)
 		w.list(one, two)
@@ -112,7 +112,7 @@ func TestTakenFromCatalogInMaintenance(t *testing.T) {
 	must(t, operator.EnableServiceMaintenance(registrationOf(t, r, one).ID, "testing"))
 	w := watchCompute(t, observer)
 	seen := one
-	seen.State = discovery.Draining
+	seen.State = rpc.StateDraining
 	w.list(seen)
 	<-time.After(3 * sightEvery(time.Second))
 	nodes, _, err := observer.client.api.Catalog().Nodes(nil)

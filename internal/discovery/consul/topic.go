@@ -10,23 +10,23 @@ import (
 
 	"github.com/hashicorp/consul/api"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/discovery/watch"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // topic is the one query that all watches of a topic share.
 type topic struct {
 	of      *topics
-	name    discovery.Topic
+	name    registry.Topic
 	service string
 	// life ends with the last watch.
 	life   context.Context //nolint:containedctx // It is the topic's own.
 	cancel context.CancelFunc
 
 	// Guarded by of.mu.
-	watches map[*watch.Watch]struct{}
+	watches map[*registry.Watch]struct{}
 	// known is the last list, nil before the first.
-	known *discovery.Update
+	known *registry.Update
 	// err is the error that there was since.
 	err error
 	// stop ends poll; nil if the topic has no query of its own.
@@ -86,7 +86,7 @@ func (t *topic) read(ctx context.Context) error {
 func (t *topic) took(entries []*api.ServiceEntry, index uint64) {
 	t.failures, t.moves, t.asked = backoff{}, 0, true
 	if news, lost := t.at.advance(index); news {
-		t.tell(discovery.Update{Instances: t.understand(entries), Reset: lost})
+		t.tell(registry.Update{Instances: t.understand(entries), Reset: lost})
 	}
 }
 
@@ -100,7 +100,7 @@ func (t *topic) failed(err error, agent int) (told bool) {
 		return false
 	}
 	t.moves, t.asked = 0, true
-	t.tell(discovery.Update{Err: err})
+	t.tell(registry.Update{Err: err})
 	return true
 }
 
@@ -121,14 +121,14 @@ func meanPace(length int) time.Duration {
 	return min(125*time.Millisecond+time.Duration(length)*time.Millisecond, 5*time.Second)
 }
 
-// Lag implements [discovery.Polled]: a watch that has just begun to pause asks after the longest
+// Lag implements [registry.Polled]: a watch that has just begun to pause asks after the longest
 // pause, and needs as long again at most for the answer, which comes at once. A process that
 // watches so many topics that some share a query needs longer for those.
 func (r *Registry) Lag(instances int) time.Duration { return 2 * meanPace(instances) }
 
 // understand returns the instances on the topic. It warns of services that it cannot use when it
 // first sees them.
-func (t *topic) understand(entries []*api.ServiceEntry) []discovery.Instance {
+func (t *topic) understand(entries []*api.ServiceEntry) []rpc.Instance {
 	list, broken := instances(entries, t.service)
 	warnBroken(t.of.log, t.service, broken, t.broken)
 	t.broken = broken
@@ -153,12 +153,12 @@ func warnBroken(log *slog.Logger, name string, broken, before map[string]error) 
 	}
 }
 
-func (t *topic) tell(u discovery.Update) {
+func (t *topic) tell(u registry.Update) {
 	t.of.mu.Lock()
 	defer t.of.mu.Unlock()
 	t.err = u.Err
 	if u.Err == nil {
-		t.known = &discovery.Update{Instances: u.Instances}
+		t.known = &registry.Update{Instances: u.Instances}
 	}
 	for w := range t.watches {
 		w.Send(u)
@@ -167,12 +167,12 @@ func (t *topic) tell(u discovery.Update) {
 
 // add adds a watch and tells it what is known. Where there is a list it gets that, even if Consul
 // does not answer now; the error follows with the next attempt. Call it with of.mu held.
-func (t *topic) add(w *watch.Watch) {
+func (t *topic) add(w *registry.Watch) {
 	t.watches[w] = struct{}{}
 	switch {
 	case t.known != nil:
 		w.Send(*t.known)
 	case t.err != nil:
-		w.Send(discovery.Update{Err: t.err})
+		w.Send(registry.Update{Err: t.err})
 	}
 }

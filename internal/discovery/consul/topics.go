@@ -6,8 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/discovery/watch"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
 // maxPolls is how many topics have a query of their own. Each takes one of the connections that
@@ -24,7 +23,7 @@ type topics struct {
 	work   sync.WaitGroup
 
 	mu   sync.Mutex
-	open map[discovery.Topic]*topic
+	open map[registry.Topic]*topic
 	// polls counts the topics with a query of their own, of which there may be most.
 	polls, most int
 	// crowdedAt is when connections were last short.
@@ -39,11 +38,11 @@ type topics struct {
 }
 
 func newTopics(c *client, log *slog.Logger) *topics {
-	return &topics{client: c, log: log, open: map[discovery.Topic]*topic{}, most: maxPolls, news: make(chan struct{}, 1)}
+	return &topics{client: c, log: log, open: map[registry.Topic]*topic{}, most: maxPolls, news: make(chan struct{}, 1)}
 }
 
 // join adds a watch to its topic.
-func (ts *topics) join(name discovery.Topic, w *watch.Watch) (leave func()) {
+func (ts *topics) join(name registry.Topic, w *registry.Watch) (leave func()) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	if ts.closed {
@@ -58,13 +57,13 @@ func (ts *topics) join(name discovery.Topic, w *watch.Watch) (leave func()) {
 	return func() { ts.leave(t, w) }
 }
 
-func (ts *topics) start(name discovery.Topic) *topic {
+func (ts *topics) start(name registry.Topic) *topic {
 	if len(ts.open) == 0 {
 		var ctx context.Context
 		ctx, ts.endGuard = context.WithCancel(context.Background())
 		ts.work.Go(func() { ts.client.guard.run(ctx) })
 	}
-	t := &topic{of: ts, name: name, service: serviceName(name), watches: map[*watch.Watch]struct{}{}}
+	t := &topic{of: ts, name: name, service: serviceName(name), watches: map[*registry.Watch]struct{}{}}
 	t.life, t.cancel = context.WithCancel(context.Background())
 	ts.open[name] = t
 	if ts.polls < ts.most {
@@ -123,7 +122,7 @@ func (ts *topics) shareMore() (own, all int, done bool) {
 }
 
 // leave removes a watch; without watches a topic is asked for no longer.
-func (ts *topics) leave(t *topic, w *watch.Watch) {
+func (ts *topics) leave(t *topic, w *registry.Watch) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	delete(t.watches, w)
@@ -145,7 +144,7 @@ func (ts *topics) close() {
 		ts.endGuard()
 	}
 	ts.tellShare()
-	var ending []*watch.Watch
+	var ending []*registry.Watch
 	for _, t := range ts.open {
 		t.cancel()
 		for w := range t.watches {

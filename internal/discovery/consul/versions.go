@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // metaVersions and a number are the keys of the parts of the list of implementations.
@@ -20,7 +21,7 @@ const (
 
 // putVersions writes the implementations to metadata: a list separated by commas, cut to pieces
 // without regard to them.
-func putVersions(meta map[string]string, implemented []discovery.Implementation) error {
+func putVersions(meta map[string]string, implemented []rpc.Implementation) error {
 	list := make([]string, 0, len(implemented))
 	for _, i := range implemented {
 		list = append(list, discovery.FormatImplementation(i))
@@ -39,7 +40,7 @@ func putVersions(meta map[string]string, implemented []discovery.Implementation)
 }
 
 // versions reads what putVersions wrote.
-func versions(meta map[string]string) ([]discovery.Implementation, error) {
+func versions(meta map[string]string) ([]rpc.Implementation, error) {
 	var text strings.Builder
 	for n := 0; ; n++ {
 		part, ok := meta[metaVersions+strconv.Itoa(n)]
@@ -51,7 +52,7 @@ func versions(meta map[string]string) ([]discovery.Implementation, error) {
 	if text.Len() == 0 {
 		return nil, nil
 	}
-	var list []discovery.Implementation
+	var list []rpc.Implementation
 	for item := range strings.SplitSeq(text.String(), ",") {
 		i, err := discovery.ParseImplementation(item)
 		if err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/hashicorp/consul/api"
 
 	"github.com/oslorpc/oslorpc/internal/consultest"
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -73,14 +73,14 @@ func TestSharedQuery(t *testing.T) {
 	t.Parallel()
 	agent := consultest.Start(t)
 	r := open(t, agent.URL())
-	ignore := func(discovery.Update) {}
+	ignore := func(registry.Update) {}
 	open := func() int {
 		r.topics.mu.Lock()
 		defer r.topics.mu.Unlock()
 		return len(r.topics.open)
 	}
 	first, second := r.Watch(compute, ignore), r.Watch(compute, ignore)
-	other := r.Watch(discovery.Topic{Exchange: "nova", Name: "other"}, ignore)
+	other := r.Watch(registry.Topic{Exchange: "nova", Name: "other"}, ignore)
 	if got := open(); got != 2 {
 		t.Errorf("%d queries for two topics", got)
 	}

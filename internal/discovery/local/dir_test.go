@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -73,7 +72,7 @@ func TestBecomesUnsafe(t *testing.T) {
 	if _, err := r.List(t.Context()); !errors.Is(err, rpc.Invalid) {
 		t.Errorf("List: %v, want kind %q", err, rpc.Invalid)
 	}
-	if err := r.Publish(t.Context(), []discovery.Instance{instance("b")}); !errors.Is(err, rpc.Invalid) {
+	if err := r.Publish(t.Context(), []rpc.Instance{instance("b")}); !errors.Is(err, rpc.Invalid) {
 		t.Errorf("Publish: %v, want kind %q", err, rpc.Invalid)
 	}
 	must(t, os.Chmod(dir, 0o700))

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // format is the format of the files. Programs skip files of formats that they do not know; further
@@ -51,15 +52,15 @@ type document struct {
 }
 
 type record struct {
-	ID          string          `json:"id"`
-	BootID      string          `json:"boot_id"`
-	Exchange    string          `json:"exchange"`
-	Topic       string          `json:"topic"`
-	Server      string          `json:"server"`
-	Addr        string          `json:"addr"`
-	State       discovery.State `json:"state"`
-	Implemented []string        `json:"implemented,omitempty"`
-	Sessions    bool            `json:"sessions,omitempty"`
+	ID          string    `json:"id"`
+	BootID      string    `json:"boot_id"`
+	Exchange    string    `json:"exchange"`
+	Topic       string    `json:"topic"`
+	Server      string    `json:"server"`
+	Addr        string    `json:"addr"`
+	State       rpc.State `json:"state"`
+	Implemented []string  `json:"implemented,omitempty"`
+	Sessions    bool      `json:"sessions,omitempty"`
 }
 
 // fileName returns the name of a process's file. The boot id is for people; unique makes it one
@@ -74,7 +75,7 @@ func fileName(bootID, unique string) string {
 	return prefix + readable[:min(len(readable), 64)] + "-" + unique + suffix
 }
 
-func encode(instances []discovery.Instance) ([]byte, error) {
+func encode(instances []rpc.Instance) ([]byte, error) {
 	d := document{Format: format}
 	for _, i := range instances {
 		r := record{ID: i.ID, BootID: i.BootID, Exchange: i.Exchange, Topic: i.Topic, Server: i.Server, Addr: i.Addr, State: i.State, Sessions: i.Sessions}
@@ -86,7 +87,7 @@ func encode(instances []discovery.Instance) ([]byte, error) {
 	return json.Marshal(d)
 }
 
-func decode(text []byte) ([]discovery.Instance, error) {
+func decode(text []byte) ([]rpc.Instance, error) {
 	var d document
 	if err := json.Unmarshal(text, &d); err != nil {
 		return nil, err
@@ -94,9 +95,9 @@ func decode(text []byte) ([]discovery.Instance, error) {
 	if d.Format != format {
 		return nil, fmt.Errorf("it is of format %d, and this program knows only %d", d.Format, format)
 	}
-	var instances []discovery.Instance
+	var instances []rpc.Instance
 	for _, r := range d.Instances {
-		i := discovery.Instance{ID: r.ID, BootID: r.BootID, Exchange: r.Exchange, Topic: r.Topic, Server: r.Server, Addr: r.Addr, State: r.State, Sessions: r.Sessions}
+		i := rpc.Instance{ID: r.ID, BootID: r.BootID, Exchange: r.Exchange, Topic: r.Topic, Server: r.Server, Addr: r.Addr, State: r.State, Sessions: r.Sessions}
 		for _, text := range r.Implemented {
 			implementation, err := discovery.ParseImplementation(text)
 			if err != nil {

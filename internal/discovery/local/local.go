@@ -9,15 +9,15 @@ import (
 	"sync"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/discovery/watch"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // interval is between two looks at the directory.
 const interval = 250 * time.Millisecond
 
-// registry is a handle: what one process has.
-type registry struct {
+// handle is a handle: what one process has.
+type handle struct {
 	own publication
 
 	// kick makes the poller look now.
@@ -31,7 +31,7 @@ type registry struct {
 
 	// mu is taken before the mutex of own.
 	mu      sync.Mutex
-	watches map[*watch.Watch]*watched
+	watches map[*registry.Watch]*watched
 	// stopPoller ends the poller when it is closed; nil while there is none.
 	stopPoller chan struct{}
 	closed     bool
@@ -40,13 +40,13 @@ type registry struct {
 // watched is what a watch is for, and the generation of the list that it was sent; 0 if it needs
 // one in any case. The generation belongs to scanMu.
 type watched struct {
-	topic      discovery.Topic
+	topic      registry.Topic
 	generation uint64
 }
 
 // Open opens local://, which is the directory /tmp/oslorpc-UID, or local:///absolute/directory. It
 // creates the directory if it does not exist, and refuses one that others could write to or read.
-func Open(u *url.URL) (discovery.Registry, error) {
+func Open(u *url.URL) (registry.Registry, error) {
 	dir, err := directory(u)
 	if err != nil {
 		return nil, err
@@ -55,16 +55,16 @@ func Open(u *url.URL) (discovery.Registry, error) {
 		return nil, err
 	}
 	sweepSockets(dir)
-	return &registry{
+	return &handle{
 		own:     newPublication(dir),
 		kick:    make(chan struct{}, 1),
 		scanner: newScanner(dir),
-		watches: map[*watch.Watch]*watched{},
+		watches: map[*registry.Watch]*watched{},
 	}, nil
 }
 
-// Publish implements [discovery.Registry]. Others see it when they next look at the directory.
-func (r *registry) Publish(_ context.Context, instances []discovery.Instance) error {
+// Publish implements [registry.Registry]. Others see it when they next look at the directory.
+func (r *handle) Publish(_ context.Context, instances []rpc.Instance) error {
 	err := r.own.set(instances)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -72,21 +72,21 @@ func (r *registry) Publish(_ context.Context, instances []discovery.Instance) er
 	return err
 }
 
-// Lapses implements [discovery.Lapser]. The registration lapses when a program removes or replaces
+// Lapses implements [registry.Lapser]. The registration lapses when a program removes or replaces
 // the file.
-func (r *registry) Lapses(notify func(reason string)) {
+func (r *handle) Lapses(notify func(reason string)) {
 	r.own.mu.Lock()
 	defer r.own.mu.Unlock()
 	r.own.lapsed = notify
 }
 
-// Lag implements [discovery.Polled]: each process looks within the interval, and needs a moment to
+// Lag implements [registry.Polled]: each process looks within the interval, and needs a moment to
 // read what is there.
-func (r *registry) Lag(int) time.Duration { return interval + interval/5 }
+func (r *handle) Lag(int) time.Duration { return interval + interval/5 }
 
-// Watch implements [discovery.Registry].
-func (r *registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (stop func()) {
-	w := watch.Start(notify)
+// Watch implements [registry.Registry].
+func (r *handle) Watch(topic registry.Topic, notify func(registry.Update)) (stop func()) {
+	w := registry.StartWatch(notify)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.closed {
@@ -98,7 +98,7 @@ func (r *registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (
 	return func() { r.stop(w) }
 }
 
-func (r *registry) stop(w *watch.Watch) {
+func (r *handle) stop(w *registry.Watch) {
 	r.mu.Lock()
 	delete(r.watches, w)
 	r.startOrStopPoller()
@@ -106,8 +106,8 @@ func (r *registry) stop(w *watch.Watch) {
 	w.Stop()
 }
 
-// List implements [discovery.Registry].
-func (r *registry) List(context.Context) ([]discovery.Instance, error) {
+// List implements [registry.Registry].
+func (r *handle) List(context.Context) ([]rpc.Instance, error) {
 	r.scanMu.Lock()
 	defer r.scanMu.Unlock()
 	if err := r.scanner.scan(); err != nil {
@@ -116,8 +116,8 @@ func (r *registry) List(context.Context) ([]discovery.Instance, error) {
 	return r.scanner.instances(nil), nil
 }
 
-// Close implements [discovery.Registry].
-func (r *registry) Close(context.Context) error {
+// Close implements [registry.Registry].
+func (r *handle) Close(context.Context) error {
 	r.mu.Lock()
 	r.closed = true
 	watches := r.watches
@@ -133,7 +133,7 @@ func (r *registry) Close(context.Context) error {
 
 // startOrStopPoller has one poller run while there is something to look after, and makes it look
 // now. Call it with mu held.
-func (r *registry) startOrStopPoller() {
+func (r *handle) startOrStopPoller() {
 	needed := !r.closed && (len(r.watches) > 0 || r.own.published())
 	switch {
 	case needed && r.stopPoller == nil:
@@ -151,7 +151,7 @@ func (r *registry) startOrStopPoller() {
 	}
 }
 
-func (r *registry) poll(stop <-chan struct{}) {
+func (r *handle) poll(stop <-chan struct{}) {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
 	for {
@@ -167,7 +167,7 @@ func (r *registry) poll(stop <-chan struct{}) {
 }
 
 // tell looks at the directory and sends the watches what they do not have.
-func (r *registry) tell() {
+func (r *handle) tell() {
 	r.scanMu.Lock()
 	defer r.scanMu.Unlock()
 	// Only watches from before the scan: what it finds may be too old for later ones.
@@ -181,15 +181,15 @@ func (r *registry) tell() {
 		switch {
 		case err != nil:
 			of.generation = 0
-			w.Send(discovery.Update{Err: err})
+			w.Send(registry.Update{Err: err})
 		case of.generation != r.scanner.generation:
 			of.generation = r.scanner.generation
-			w.Send(discovery.Update{Instances: r.scanner.instances(&of.topic), Reset: reset})
+			w.Send(registry.Update{Instances: r.scanner.instances(&of.topic), Reset: reset})
 		}
 	}
 }
 
-func (r *registry) watchesNow() map[*watch.Watch]*watched {
+func (r *handle) watchesNow() map[*registry.Watch]*watched {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return maps.Clone(r.watches)

@@ -11,9 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/discovery/discoverytest"
 	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/registry/registrytest"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // patience bounds waiting for what must happen; only a failure takes so long.
@@ -32,7 +33,7 @@ func newDir(tb testing.TB) string {
 	return filepath.Join(tb.TempDir(), "registry")
 }
 
-func openAt(t *testing.T, dir string) *registry {
+func openAt(t *testing.T, dir string) *handle {
 	t.Helper()
 	r, err := Open(parse(t, "local://"+dir))
 	if err != nil {
@@ -43,14 +44,14 @@ func openAt(t *testing.T, dir string) *registry {
 			t.Errorf("Close: %v", err)
 		}
 	})
-	return r.(*registry)
+	return r.(*handle)
 }
 
-func instance(id string) discovery.Instance {
-	return discovery.Instance{ID: id, BootID: "boot-" + id, Exchange: "openstack", Topic: "compute", Server: id, State: discovery.Active}
+func instance(id string) rpc.Instance {
+	return rpc.Instance{ID: id, BootID: "boot-" + id, Exchange: "openstack", Topic: "compute", Server: id, State: rpc.StateActive}
 }
 
-func publish(t *testing.T, r *registry, instances ...discovery.Instance) {
+func publish(t *testing.T, r *handle, instances ...rpc.Instance) {
 	t.Helper()
 	if err := r.Publish(t.Context(), instances); err != nil {
 		t.Fatalf("Publish: %v", err)
@@ -58,7 +59,7 @@ func publish(t *testing.T, r *registry, instances ...discovery.Instance) {
 }
 
 // ids returns the ids of all instances, sorted.
-func ids(t *testing.T, r *registry) []string {
+func ids(t *testing.T, r *handle) []string {
 	t.Helper()
 	all, err := r.List(t.Context())
 	if err != nil {
@@ -67,7 +68,7 @@ func ids(t *testing.T, r *registry) []string {
 	return idsOf(all)
 }
 
-func idsOf(instances []discovery.Instance) []string {
+func idsOf(instances []rpc.Instance) []string {
 	ids := make([]string, len(instances))
 	for n, i := range instances {
 		ids[n] = i.ID
@@ -76,7 +77,7 @@ func idsOf(instances []discovery.Instance) []string {
 	return ids
 }
 
-func wantIDs(t *testing.T, r *registry, want ...string) {
+func wantIDs(t *testing.T, r *handle, want ...string) {
 	t.Helper()
 	if got := ids(t, r); !slices.Equal(got, want) {
 		t.Errorf("List has %q, want %q", got, want)
@@ -110,15 +111,15 @@ func files(t *testing.T, dir string) []string {
 }
 
 // updates watches the topic of instance, and returns the updates as they come.
-func updates(t *testing.T, r *registry) <-chan discovery.Update {
+func updates(t *testing.T, r *handle) <-chan registry.Update {
 	t.Helper()
-	ch := make(chan discovery.Update, 1000)
-	t.Cleanup(r.Watch(discovery.Topic{Exchange: "openstack", Name: "compute"}, func(u discovery.Update) { ch <- u }))
+	ch := make(chan registry.Update, 1000)
+	t.Cleanup(r.Watch(registry.Topic{Exchange: "openstack", Name: "compute"}, func(u registry.Update) { ch <- u }))
 	return ch
 }
 
 // until takes updates until one has exactly these instances, and returns it.
-func until(t *testing.T, ch <-chan discovery.Update, want ...string) discovery.Update {
+func until(t *testing.T, ch <-chan registry.Update, want ...string) registry.Update {
 	t.Helper()
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
@@ -136,7 +137,7 @@ func until(t *testing.T, ch <-chan discovery.Update, want ...string) discovery.U
 
 func TestSuite(t *testing.T) {
 	dir := newDir(t)
-	discoverytest.Suite(t, func(t *testing.T) discovery.Registry {
+	registrytest.Suite(t, func(t *testing.T) registry.Registry {
 		t.Helper()
 		r, err := Open(parse(t, "local://"+dir))
 		if err != nil {
@@ -178,8 +179,8 @@ func TestPollerRunsWhileNeeded(t *testing.T) {
 	want("at first", false)
 	wantIDs(t, r)
 	want("after List", false)
-	stop := r.Watch(discovery.Topic{}, func(discovery.Update) {})
-	stopOther := r.Watch(discovery.Topic{Name: "other"}, func(discovery.Update) {})
+	stop := r.Watch(registry.Topic{}, func(registry.Update) {})
+	stopOther := r.Watch(registry.Topic{Name: "other"}, func(registry.Update) {})
 	want("with two watches", true)
 	stop()
 	want("with one watch", true)
@@ -197,10 +198,10 @@ func TestClosed(t *testing.T) {
 	if err := r.Close(context.Background()); err != nil {
 		t.Errorf("Close: %v", err)
 	}
-	if err := r.Publish(t.Context(), []discovery.Instance{instance("a")}); err == nil {
+	if err := r.Publish(t.Context(), []rpc.Instance{instance("a")}); err == nil {
 		t.Error("Publish after Close succeeded")
 	}
-	r.Watch(discovery.Topic{}, func(discovery.Update) { t.Error("an update after Close") })()
+	r.Watch(registry.Topic{}, func(registry.Update) { t.Error("an update after Close") })()
 	if left := files(t, dir); len(left) > 0 {
 		t.Errorf("after Close the directory has %q", left)
 	}

@@ -12,7 +12,7 @@ import (
 	"os/exec"
 	"testing"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // The environment of a helper process: its directory and its id, and whether it starts a child that
@@ -28,7 +28,7 @@ const (
 func helper(dir string) {
 	r, err := Open(&url.URL{Scheme: "local", Path: dir})
 	if err == nil {
-		err = r.Publish(context.Background(), []discovery.Instance{instance(os.Getenv(helperID))})
+		err = r.Publish(context.Background(), []rpc.Instance{instance(os.Getenv(helperID))})
 	}
 	if err == nil && os.Getenv(helperParent) != "" {
 		// It has our standard input, so it ends with the test.

@@ -13,7 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -23,7 +22,7 @@ type publication struct {
 	unique string
 
 	mu        sync.Mutex
-	instances []discovery.Instance
+	instances []rpc.Instance
 	// file is locked and has the name path; nil if nothing is published.
 	file   *os.File
 	path   string
@@ -45,7 +44,7 @@ func (p *publication) published() bool {
 }
 
 // set replaces what is published.
-func (p *publication) set(instances []discovery.Instance) error {
+func (p *publication) set(instances []rpc.Instance) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -120,7 +119,7 @@ func (p *publication) withdraw() error {
 
 // write puts the file in place. A program may remove the directory, or a temporary file that it
 // take for a dead one's, while it does; it tries again then.
-func (p *publication) write(instances []discovery.Instance) error {
+func (p *publication) write(instances []rpc.Instance) error {
 	text, err := encode(instances)
 	if err != nil {
 		return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Cause: err, Message: "local registry: " + err.Error()}

@@ -14,7 +14,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -29,7 +28,7 @@ func removeDir(dir string) (err error) {
 }
 
 // currentPath returns the path of the file, which the poller may be writing anew.
-func currentPath(r *registry) string {
+func currentPath(r *handle) string {
 	r.own.mu.Lock()
 	defer r.own.mu.Unlock()
 	return r.own.path
@@ -162,7 +161,7 @@ func TestAnotherBootIDMovesTheFile(t *testing.T) {
 func TestRewritesAreNotMissed(t *testing.T) {
 	dir := newDir(t)
 	want := make([]string, 200)
-	owners := make([]*registry, len(want))
+	owners := make([]*handle, len(want))
 	for n := range want {
 		want[n], owners[n] = fmt.Sprintf("%03d", n), openAt(t, dir)
 		publish(t, owners[n], instance(want[n]))
@@ -174,7 +173,7 @@ func TestRewritesAreNotMissed(t *testing.T) {
 		for n := range 20 {
 			n = (round + n*10) % len(want)
 			wg.Go(func() {
-				if err := owners[n].Publish(t.Context(), []discovery.Instance{instance(want[n])}); err != nil {
+				if err := owners[n].Publish(t.Context(), []rpc.Instance{instance(want[n])}); err != nil {
 					t.Errorf("Publish: %v", err)
 				}
 			})
@@ -196,7 +195,7 @@ func TestPublishFails(t *testing.T) {
 	r := openAt(t, dir)
 	publish(t, r, instance("a"))
 	must(t, os.Mkdir(filepath.Join(dir, fileName("boot-b", r.own.unique)), 0o700))
-	if err := r.Publish(t.Context(), []discovery.Instance{instance("b")}); !errors.Is(err, rpc.Unreachable) {
+	if err := r.Publish(t.Context(), []rpc.Instance{instance("b")}); !errors.Is(err, rpc.Unreachable) {
 		t.Errorf("Publish: %v, want kind %q", err, rpc.Unreachable)
 	}
 	wantIDs(t, r, "a")
@@ -209,7 +208,7 @@ func TestPublishFails(t *testing.T) {
 func TestCannotComeBack(t *testing.T) {
 	dir := newDir(t)
 	p := newPublication(dir)
-	must(t, p.set([]discovery.Instance{instance("a")}))
+	must(t, p.set([]rpc.Instance{instance("a")}))
 	defer p.close()
 	log := logged(t)
 	must(t, os.Remove(p.path))

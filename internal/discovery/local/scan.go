@@ -14,7 +14,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // staleAfter is how long a temporary file may be there before it is locked.
@@ -40,7 +41,7 @@ type entry struct {
 	// identity is zero if the file cannot be opened.
 	identity identity
 	// instances is empty if the file cannot be read.
-	instances []discovery.Instance
+	instances []rpc.Instance
 }
 
 func newScanner(dir string) scanner { return scanner{dir: dir, generation: 1} }
@@ -96,8 +97,8 @@ func (s *scanner) takeLost() bool {
 }
 
 // instances returns those on a topic, or all if it is nil.
-func (s *scanner) instances(topic *discovery.Topic) []discovery.Instance {
-	var instances []discovery.Instance
+func (s *scanner) instances(topic *registry.Topic) []rpc.Instance {
+	var instances []rpc.Instance
 	for _, e := range s.entries {
 		for _, i := range e.instances {
 			if topic == nil || (i.Exchange == topic.Exchange && i.Topic == topic.Name) {

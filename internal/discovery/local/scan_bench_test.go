@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 func benchScanner(b *testing.B) *scanner {
@@ -15,7 +15,7 @@ func benchScanner(b *testing.B) *scanner {
 	dir := filepath.Join(b.TempDir(), "registry")
 	for n := range 1000 {
 		p := newPublication(dir)
-		err := p.set([]discovery.Instance{{ID: fmt.Sprint(n), BootID: fmt.Sprint(n), Exchange: "openstack", Topic: "compute", State: discovery.Active}})
+		err := p.set([]rpc.Instance{{ID: fmt.Sprint(n), BootID: fmt.Sprint(n), Exchange: "openstack", Topic: "compute", State: rpc.StateActive}})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -16,7 +16,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -245,7 +244,7 @@ func FuzzDecode(f *testing.F) {
 		written, err := encode(instances)
 		must(t, err)
 		again, err := decode(written)
-		if err != nil || !slices.EqualFunc(again, instances, discovery.Instance.Equal) {
+		if err != nil || !slices.EqualFunc(again, instances, rpc.Instance.Equal) {
 			t.Fatalf("%s gave %+v, and again %+v, %v", text, instances, again, err)
 		}
 	})

@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // Sockets have short names, since systems allow their paths no more than about a hundred bytes.
@@ -24,8 +24,8 @@ const (
 	maxSocketPath = 103 // what macOS allows
 )
 
-// Socket implements [discovery.Private].
-func (r *registry) Socket() (string, error) {
+// Socket implements [registry.Private].
+func (r *handle) Socket() (string, error) {
 	var random [socketDigits / 2]byte
 	_, _ = rand.Read(random[:]) // it never fails, by its documentation
 	path := filepath.Join(r.scanner.dir, hex.EncodeToString(random[:])+socketSuffix)
@@ -43,7 +43,7 @@ func isSocket(name string) bool {
 }
 
 // removeSockets removes the sockets of a dead process.
-func removeSockets(dir string, instances []discovery.Instance) {
+func removeSockets(dir string, instances []rpc.Instance) {
 	for _, i := range instances {
 		path, found := strings.CutPrefix(i.Addr, "unix:")
 		if found && filepath.Dir(path) == dir && isSocket(filepath.Base(path)) {

@@ -11,7 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // privateDir returns a directory with a path that is short enough for sockets.
@@ -54,7 +55,7 @@ func TestSocketPaths(t *testing.T) {
 	defer r.Close(t.Context())
 	seen := map[string]bool{}
 	for range 100 {
-		path, err := r.(discovery.Private).Socket()
+		path, err := r.(registry.Private).Socket()
 		if err != nil || filepath.Dir(path) != dir || !isSocket(filepath.Base(path)) || seen[path] {
 			t.Fatalf("got %q, %v", path, err)
 		}
@@ -63,7 +64,7 @@ func TestSocketPaths(t *testing.T) {
 }
 
 func TestSocketPathThatIsTooLong(t *testing.T) {
-	r := &registry{scanner: newScanner("/" + strings.Repeat("x", maxSocketPath))}
+	r := &handle{scanner: newScanner("/" + strings.Repeat("x", maxSocketPath))}
 	if _, err := r.Socket(); err == nil || !strings.Contains(err.Error(), "shorter path, or listen on an address such as 127.0.0.1:0") {
 		t.Errorf("got %v", err)
 	}
@@ -109,7 +110,7 @@ func TestSocketsOfTheDeadAreRemoved(t *testing.T) {
 	for _, path := range []string{ours, foreign, named} {
 		abandon(t, path, 0)
 	}
-	removeSockets(dir, []discovery.Instance{{Addr: "unix:" + ours}, {Addr: "unix:" + foreign}, {Addr: "unix:" + named}, {Addr: "127.0.0.1:1"}})
+	removeSockets(dir, []rpc.Instance{{Addr: "unix:" + ours}, {Addr: "unix:" + foreign}, {Addr: "unix:" + named}, {Addr: "127.0.0.1:1"}})
 	if isThere(ours) || !isThere(foreign) || !isThere(named) {
 		t.Errorf("there are: ours %v, foreign %v, named %v", isThere(ours), isThere(foreign), isThere(named))
 	}

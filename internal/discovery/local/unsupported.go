@@ -6,12 +6,12 @@ import (
 	"net/url"
 	"runtime"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // Open fails: this system lacks the file locks that the registry relies on.
-func Open(u *url.URL) (discovery.Registry, error) {
+func Open(u *url.URL) (registry.Registry, error) {
 	if _, err := directory(u); err != nil {
 		return nil, err
 	}

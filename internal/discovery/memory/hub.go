@@ -5,8 +5,8 @@ import (
 	"slices"
 	"sync"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/discovery/watch"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // hub is what the handles of one name share.
@@ -14,20 +14,20 @@ type hub struct {
 	name string
 
 	mu      sync.Mutex
-	members map[*registry]*member
-	topics  map[discovery.Topic]*topic
+	members map[*handle]*member
+	topics  map[registry.Topic]*topic
 }
 
 // member is what one handle contributes.
 type member struct {
-	instances []discovery.Instance
-	watches   map[*watch.Watch]discovery.Topic
+	instances []rpc.Instance
+	watches   map[*registry.Watch]registry.Topic
 }
 
 // topic is what is known of one topic.
 type topic struct {
-	instances map[*registry][]discovery.Instance
-	watches   map[*watch.Watch]bool
+	instances map[*handle][]rpc.Instance
+	watches   map[*registry.Watch]bool
 }
 
 var (
@@ -36,22 +36,22 @@ var (
 	hubs   = map[string]*hub{}
 )
 
-func join(name string, r *registry) *hub {
+func join(name string, r *handle) *hub {
 	hubsMu.Lock()
 	defer hubsMu.Unlock()
 	h := hubs[name]
 	if h == nil {
-		h = &hub{name: name, members: map[*registry]*member{}, topics: map[discovery.Topic]*topic{}}
+		h = &hub{name: name, members: map[*handle]*member{}, topics: map[registry.Topic]*topic{}}
 		hubs[name] = h
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.members[r] = &member{watches: map[*watch.Watch]discovery.Topic{}}
+	h.members[r] = &member{watches: map[*registry.Watch]registry.Topic{}}
 	return h
 }
 
 // leave removes a handle and returns the watches that it had.
-func (h *hub) leave(r *registry) []*watch.Watch {
+func (h *hub) leave(r *handle) []*registry.Watch {
 	hubsMu.Lock()
 	defer hubsMu.Unlock()
 	h.mu.Lock()
@@ -72,7 +72,7 @@ func (h *hub) leave(r *registry) []*watch.Watch {
 }
 
 // publish reports whether the handle is open.
-func (h *hub) publish(r *registry, instances []discovery.Instance) bool {
+func (h *hub) publish(r *handle, instances []rpc.Instance) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	m := h.members[r]
@@ -86,7 +86,7 @@ func (h *hub) publish(r *registry, instances []discovery.Instance) bool {
 }
 
 // watch reports whether the handle is open.
-func (h *hub) watch(r *registry, name discovery.Topic, w *watch.Watch) bool {
+func (h *hub) watch(r *handle, name registry.Topic, w *registry.Watch) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	m := h.members[r]
@@ -99,7 +99,7 @@ func (h *hub) watch(r *registry, name discovery.Topic, w *watch.Watch) bool {
 	return true
 }
 
-func (h *hub) unwatch(r *registry, w *watch.Watch) {
+func (h *hub) unwatch(r *handle, w *registry.Watch) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	m := h.members[r]
@@ -112,10 +112,10 @@ func (h *hub) unwatch(r *registry, w *watch.Watch) {
 	}
 }
 
-func (h *hub) list() []discovery.Instance {
+func (h *hub) list() []rpc.Instance {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	var all []discovery.Instance
+	var all []rpc.Instance
 	for _, m := range h.members {
 		all = append(all, m.instances...)
 	}
@@ -123,31 +123,31 @@ func (h *hub) list() []discovery.Instance {
 }
 
 // topic returns a topic, made if it is not there. The lock is held.
-func (h *hub) topic(name discovery.Topic) *topic {
+func (h *hub) topic(name registry.Topic) *topic {
 	t := h.topics[name]
 	if t == nil {
-		t = &topic{instances: map[*registry][]discovery.Instance{}, watches: map[*watch.Watch]bool{}}
+		t = &topic{instances: map[*handle][]rpc.Instance{}, watches: map[*registry.Watch]bool{}}
 		h.topics[name] = t
 	}
 	return t
 }
 
 // drop removes a watch from a topic. The lock is held.
-func (h *hub) drop(w *watch.Watch, name discovery.Topic) {
+func (h *hub) drop(w *registry.Watch, name registry.Topic) {
 	delete(h.topic(name).watches, w)
 	h.tidy(name)
 }
 
 // tidy forgets a topic that has nothing. The lock is held.
-func (h *hub) tidy(name discovery.Topic) {
+func (h *hub) tidy(name registry.Topic) {
 	if t := h.topics[name]; t != nil && len(t.instances) == 0 && len(t.watches) == 0 {
 		delete(h.topics, name)
 	}
 }
 
 // put replaces the instances of a handle, and tells the watches of their topics. The lock is held.
-func (h *hub) put(r *registry, before, after []discovery.Instance) {
-	changed := map[discovery.Topic][]discovery.Instance{}
+func (h *hub) put(r *handle, before, after []rpc.Instance) {
+	changed := map[registry.Topic][]rpc.Instance{}
 	for _, i := range before {
 		changed[topicOf(i)] = nil
 	}
@@ -168,24 +168,24 @@ func (h *hub) put(r *registry, before, after []discovery.Instance) {
 	}
 }
 
-func topicOf(i discovery.Instance) discovery.Topic {
-	return discovery.Topic{Exchange: i.Exchange, Name: i.Topic}
+func topicOf(i rpc.Instance) registry.Topic {
+	return registry.Topic{Exchange: i.Exchange, Name: i.Topic}
 }
 
 // tell has a watch deliver what is on a topic.
-func (h *hub) tell(name discovery.Topic, w *watch.Watch) {
-	w.Changed(func() []discovery.Instance { return h.on(name) })
+func (h *hub) tell(name registry.Topic, w *registry.Watch) {
+	w.Changed(func() []rpc.Instance { return h.on(name) })
 }
 
 // on returns the instances on a topic.
-func (h *hub) on(name discovery.Topic) []discovery.Instance {
+func (h *hub) on(name registry.Topic) []rpc.Instance {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := h.topics[name]
 	if t == nil {
 		return nil
 	}
-	all := make([]discovery.Instance, 0, len(t.instances))
+	all := make([]rpc.Instance, 0, len(t.instances))
 	for _, instances := range t.instances {
 		all = append(all, instances...)
 	}

@@ -8,39 +8,38 @@ import (
 	"net/url"
 	"slices"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/discovery/watch"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// registry is a handle onto the registry of a name.
-type registry struct {
+// handle is a handle onto the registry of a name.
+type handle struct {
 	hub *hub
 }
 
 // Open opens memory:// or memory://NAME. Handles of the same name see each other; the empty name is
 // one of them. A registry lasts as long as it has a handle.
-func Open(u *url.URL) (discovery.Registry, error) {
+func Open(u *url.URL) (registry.Registry, error) {
 	if u.Scheme != "memory" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" {
 		return nil, &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: fmt.Sprintf(
 			"transport URL %q: an in-memory registry has nothing but a name, and the parameter exchange: write memory:// or memory://NAME", u.Redacted())}
 	}
-	r := &registry{}
+	r := &handle{}
 	r.hub = join(u.Host, r)
 	return r, nil
 }
 
-// Publish implements [discovery.Registry].
-func (r *registry) Publish(_ context.Context, instances []discovery.Instance) error {
+// Publish implements [registry.Registry].
+func (r *handle) Publish(_ context.Context, instances []rpc.Instance) error {
 	if !r.hub.publish(r, slices.Clone(instances)) {
 		return closed("Publish")
 	}
 	return nil
 }
 
-// Watch implements [discovery.Registry]. Others' changes arrive at once.
-func (r *registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (stop func()) {
-	w := watch.Start(notify)
+// Watch implements [registry.Registry]. Others' changes arrive at once.
+func (r *handle) Watch(topic registry.Topic, notify func(registry.Update)) (stop func()) {
+	w := registry.StartWatch(notify)
 	if !r.hub.watch(r, topic, w) {
 		w.Stop()
 	}
@@ -50,13 +49,13 @@ func (r *registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (
 	}
 }
 
-// List implements [discovery.Registry].
-func (r *registry) List(context.Context) ([]discovery.Instance, error) {
+// List implements [registry.Registry].
+func (r *handle) List(context.Context) ([]rpc.Instance, error) {
 	return r.hub.list(), nil
 }
 
-// Close implements [discovery.Registry].
-func (r *registry) Close(context.Context) error {
+// Close implements [registry.Registry].
+func (r *handle) Close(context.Context) error {
 	for _, w := range r.hub.leave(r) {
 		w.Stop()
 	}

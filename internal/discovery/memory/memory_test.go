@@ -7,15 +7,15 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/discovery/discoverytest"
 	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/registry/registrytest"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-func open(t *testing.T, address string) discovery.Registry {
+func open(t *testing.T, address string) registry.Registry {
 	t.Helper()
 	u, err := url.Parse(address)
 	if err != nil {
@@ -36,7 +36,7 @@ func open(t *testing.T, address string) discovery.Registry {
 func TestSuite(t *testing.T) {
 	for _, address := range []string{"memory://", "memory://suite"} {
 		t.Run(address, func(t *testing.T) {
-			discoverytest.Suite(t, func(t *testing.T) discovery.Registry {
+			registrytest.Suite(t, func(t *testing.T) registry.Registry {
 				t.Helper()
 				return open(t, address)
 			})
@@ -58,7 +58,7 @@ func TestOpenMalformed(t *testing.T) {
 	}
 }
 
-func listed(t *testing.T, r discovery.Registry) int {
+func listed(t *testing.T, r registry.Registry) int {
 	t.Helper()
 	all, err := r.List(t.Context())
 	if err != nil {
@@ -69,7 +69,7 @@ func listed(t *testing.T, r discovery.Registry) int {
 
 func TestNames(t *testing.T) {
 	a, same, other, unnamed := open(t, "memory://a"), open(t, "memory://a"), open(t, "memory://b"), open(t, "memory://")
-	if err := a.Publish(t.Context(), []discovery.Instance{{ID: "1", Topic: "compute"}}); err != nil {
+	if err := a.Publish(t.Context(), []rpc.Instance{{ID: "1", Topic: "compute"}}); err != nil {
 		t.Fatal(err)
 	}
 	if got := []int{listed(t, same), listed(t, other), listed(t, unnamed)}; got[0] != 1 || got[1] != 0 || got[2] != 0 {
@@ -82,10 +82,10 @@ func TestWithoutPolling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := open(t, "memory://"+t.Name()), open(t, "memory://"+t.Name())
 		var updates int
-		stop := b.Watch(discovery.Topic{Name: "compute"}, func(discovery.Update) { updates++ })
+		stop := b.Watch(registry.Topic{Name: "compute"}, func(registry.Update) { updates++ })
 		defer stop()
 		synctest.Wait()
-		if err := a.Publish(t.Context(), []discovery.Instance{{ID: "1", Topic: "compute"}}); err != nil {
+		if err := a.Publish(t.Context(), []rpc.Instance{{ID: "1", Topic: "compute"}}); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -102,10 +102,10 @@ func TestClosed(t *testing.T) {
 			t.Errorf("Close: %v", err)
 		}
 	}
-	if err := r.Publish(t.Context(), []discovery.Instance{{ID: "1"}}); !errors.Is(err, rpc.Invalid) {
+	if err := r.Publish(t.Context(), []rpc.Instance{{ID: "1"}}); !errors.Is(err, rpc.Invalid) {
 		t.Errorf("Publish after Close: %v, want an error of kind %q", err, rpc.Invalid)
 	}
-	r.Watch(discovery.Topic{}, func(discovery.Update) { t.Error("an update after Close") })()
+	r.Watch(registry.Topic{}, func(registry.Update) { t.Error("an update after Close") })()
 	if hubs[t.Name()] != nil {
 		t.Error("the registry is still there after its last handle was closed")
 	}

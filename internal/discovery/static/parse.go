@@ -11,12 +11,12 @@ import (
 )
 
 // parse reads what follows static:// in a transport URL.
-func parse(rest, exchange string) ([]discovery.Instance, error) {
+func parse(rest, exchange string) ([]rpc.Instance, error) {
 	list, query, _ := strings.Cut(rest, "?")
 	if query != "" {
 		return nil, invalid(rest, fmt.Errorf("unknown parameters in %q: the only one is exchange", query))
 	}
-	var instances []discovery.Instance
+	var instances []rpc.Instance
 	for entry := range strings.SplitSeq(list, ",") {
 		i, err := parseEntry(entry)
 		if err != nil {
@@ -37,13 +37,13 @@ func invalid(rest string, cause error) error {
 }
 
 // parseEntry reads topic=address or topic/server=address.
-func parseEntry(entry string) (discovery.Instance, error) {
+func parseEntry(entry string) (rpc.Instance, error) {
 	name, address, found := strings.Cut(entry, "=")
 	if !found {
-		return discovery.Instance{}, fmt.Errorf("%q is not of the form topic=host:port or topic/server=host:port", entry)
+		return rpc.Instance{}, fmt.Errorf("%q is not of the form topic=host:port or topic/server=host:port", entry)
 	}
 	topic, server, named := strings.Cut(name, "/")
-	i := discovery.Instance{State: discovery.Active}
+	i := rpc.Instance{State: rpc.StateActive}
 	var err error
 	if i.Topic, err = url.PathUnescape(topic); err != nil {
 		return i, fmt.Errorf("the topic in %q: %w", entry, err)

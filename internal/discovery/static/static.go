@@ -10,17 +10,16 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
-	"github.com/oslorpc/oslorpc/internal/discovery/watch"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// registry knows the instances that it was opened with.
-type registry struct {
-	instances []discovery.Instance
+// handle knows the instances that it was opened with.
+type handle struct {
+	instances []rpc.Instance
 
 	mu      sync.Mutex
-	watches map[*watch.Watch]bool
+	watches map[*registry.Watch]bool
 }
 
 // Open opens what follows static:// in a transport URL:
@@ -31,17 +30,17 @@ type registry struct {
 // where they have one of the characters "% , / = ?"; instead of host:port there may be unix:/path,
 // encoded likewise. A topic may have several addresses, with and without server names. All are in
 // the exchange.
-func Open(rest, exchange string) (discovery.Registry, error) {
+func Open(rest, exchange string) (registry.Registry, error) {
 	instances, err := parse(rest, exchange)
 	if err != nil {
 		return nil, err
 	}
-	return &registry{instances: instances, watches: map[*watch.Watch]bool{}}, nil
+	return &handle{instances: instances, watches: map[*registry.Watch]bool{}}, nil
 }
 
-// Publish implements [discovery.Registry]. It announces nothing, since the addresses are
+// Publish implements [registry.Registry]. It announces nothing, since the addresses are
 // configured.
-func (r *registry) Publish(_ context.Context, instances []discovery.Instance) error {
+func (r *handle) Publish(_ context.Context, instances []rpc.Instance) error {
 	for _, i := range instances {
 		if err := r.Check(i); err != nil {
 			return err
@@ -50,9 +49,9 @@ func (r *registry) Publish(_ context.Context, instances []discovery.Instance) er
 	return nil
 }
 
-// Check implements [discovery.Checker]: an instance on a topic that has addresses must be at one
+// Check implements [registry.Checker]: an instance on a topic that has addresses must be at one
 // of them.
-func (r *registry) Check(i discovery.Instance) error {
+func (r *handle) Check(i rpc.Instance) error {
 	var configured []string
 	for _, known := range r.instances {
 		if known.Exchange == i.Exchange && known.Topic == i.Topic {
@@ -83,42 +82,42 @@ func mayBe(a, b string) bool {
 	return errA != nil || errB != nil || ipA == ipB // a name may be anything
 }
 
-// Elsewhere implements [discovery.Elsewhere]: other processes do not see what is published.
-func (r *registry) Elsewhere() bool { return true }
+// Elsewhere implements [registry.Elsewhere]: other processes do not see what is published.
+func (r *handle) Elsewhere() bool { return true }
 
-// Watch implements [discovery.Registry].
-func (r *registry) Watch(topic discovery.Topic, notify func(discovery.Update)) (stop func()) {
-	w := watch.Start(notify)
-	var instances []discovery.Instance
+// Watch implements [registry.Registry].
+func (r *handle) Watch(topic registry.Topic, notify func(registry.Update)) (stop func()) {
+	w := registry.StartWatch(notify)
+	var instances []rpc.Instance
 	for _, i := range r.instances {
 		if i.Exchange == topic.Exchange && i.Topic == topic.Name {
 			instances = append(instances, i)
 		}
 	}
-	w.Send(discovery.Update{Instances: instances})
+	w.Send(registry.Update{Instances: instances})
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.watches[w] = true
 	return func() { r.stop(w) }
 }
 
-func (r *registry) stop(w *watch.Watch) {
+func (r *handle) stop(w *registry.Watch) {
 	r.mu.Lock()
 	delete(r.watches, w)
 	r.mu.Unlock()
 	w.Stop()
 }
 
-// List implements [discovery.Registry].
-func (r *registry) List(context.Context) ([]discovery.Instance, error) {
+// List implements [registry.Registry].
+func (r *handle) List(context.Context) ([]rpc.Instance, error) {
 	return slices.Clone(r.instances), nil
 }
 
-// Close implements [discovery.Registry].
-func (r *registry) Close(context.Context) error {
+// Close implements [registry.Registry].
+func (r *handle) Close(context.Context) error {
 	r.mu.Lock()
 	watches := r.watches
-	r.watches = map[*watch.Watch]bool{}
+	r.watches = map[*registry.Watch]bool{}
 	r.mu.Unlock()
 	for w := range watches {
 		w.Stop()

@@ -8,18 +8,18 @@ import (
 	"testing"
 	"testing/synctest"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
 
-func at(exchange, topic, server, addr string) discovery.Instance {
-	return discovery.Instance{Exchange: exchange, Topic: topic, Server: server, Addr: addr, State: discovery.Active}
+func at(exchange, topic, server, addr string) rpc.Instance {
+	return rpc.Instance{Exchange: exchange, Topic: topic, Server: server, Addr: addr, State: rpc.StateActive}
 }
 
-func open(t *testing.T, rest string) discovery.Registry {
+func open(t *testing.T, rest string) registry.Registry {
 	t.Helper()
 	r, err := Open(rest, rpc.DefaultExchange)
 	if err != nil {
@@ -36,23 +36,23 @@ func open(t *testing.T, rest string) discovery.Registry {
 func TestOpen(t *testing.T) {
 	for _, test := range []struct {
 		rest string
-		want []discovery.Instance
+		want []rpc.Instance
 	}{
-		{"compute=127.0.0.1:5000", []discovery.Instance{at("openstack", "compute", "", "127.0.0.1:5000")}},
-		{"compute=a:1,compute=b:65535,compute/host1=a:1,q-plugin=[::1]:2", []discovery.Instance{
+		{"compute=127.0.0.1:5000", []rpc.Instance{at("openstack", "compute", "", "127.0.0.1:5000")}},
+		{"compute=a:1,compute=b:65535,compute/host1=a:1,q-plugin=[::1]:2", []rpc.Instance{
 			at("openstack", "compute", "", "a:1"), at("openstack", "compute", "", "b:65535"),
 			at("openstack", "compute", "host1", "a:1"), at("openstack", "q-plugin", "", "[::1]:2"),
 		}},
-		{"compute=a:1?", []discovery.Instance{at("openstack", "compute", "", "a:1")}},
-		{"compute=a:1?", []discovery.Instance{at("openstack", "compute", "", "a:1")}},
-		{"a%2Fb%2C%3D%3F%25+%C3%A9/host%2F1=a:1", []discovery.Instance{at("openstack", "a/b,=?%+é", "host/1", "a:1")}},
-		{"größe/\u4e3b\u673a=host.example.org:1", []discovery.Instance{at("openstack", "größe", "\u4e3b\u673a", "host.example.org:1")}},
-		{"compute=[fe80::1%eth0]:1", []discovery.Instance{at("openstack", "compute", "", "[fe80::1%eth0]:1")}},
-		{"compute=unix:/run/a%2Cb", []discovery.Instance{at("openstack", "compute", "", "unix:/run/a,b")}},
+		{"compute=a:1?", []rpc.Instance{at("openstack", "compute", "", "a:1")}},
+		{"compute=a:1?", []rpc.Instance{at("openstack", "compute", "", "a:1")}},
+		{"a%2Fb%2C%3D%3F%25+%C3%A9/host%2F1=a:1", []rpc.Instance{at("openstack", "a/b,=?%+é", "host/1", "a:1")}},
+		{"größe/\u4e3b\u673a=host.example.org:1", []rpc.Instance{at("openstack", "größe", "\u4e3b\u673a", "host.example.org:1")}},
+		{"compute=[fe80::1%eth0]:1", []rpc.Instance{at("openstack", "compute", "", "[fe80::1%eth0]:1")}},
+		{"compute=unix:/run/a%2Cb", []rpc.Instance{at("openstack", "compute", "", "unix:/run/a,b")}},
 	} {
 		t.Run(test.rest, func(t *testing.T) {
 			got, err := open(t, test.rest).List(t.Context())
-			if err != nil || !discovery.Same(got, test.want) {
+			if err != nil || !registry.Same(got, test.want) {
 				t.Errorf("got %+v, %v\nwant %+v", got, err, test.want)
 			}
 		})
@@ -103,23 +103,23 @@ func TestWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := open(t, "compute=a:1,compute/host1=b:1,other=c:1")
 		for _, test := range []struct {
-			topic discovery.Topic
-			want  []discovery.Instance
+			topic registry.Topic
+			want  []rpc.Instance
 		}{
-			{discovery.Topic{Exchange: "openstack", Name: "compute"}, []discovery.Instance{
+			{registry.Topic{Exchange: "openstack", Name: "compute"}, []rpc.Instance{
 				at("openstack", "compute", "", "a:1"), at("openstack", "compute", "host1", "b:1"),
 			}},
-			{discovery.Topic{Exchange: "nova", Name: "compute"}, nil},
-			{discovery.Topic{Exchange: "openstack", Name: "Compute"}, nil},
+			{registry.Topic{Exchange: "nova", Name: "compute"}, nil},
+			{registry.Topic{Exchange: "openstack", Name: "Compute"}, nil},
 		} {
-			var updates []discovery.Update
-			stop := r.Watch(test.topic, func(u discovery.Update) { updates = append(updates, u) })
+			var updates []registry.Update
+			stop := r.Watch(test.topic, func(u registry.Update) { updates = append(updates, u) })
 			// What is published is not seen elsewhere.
-			if err := r.Publish(t.Context(), []discovery.Instance{at("openstack", "compute", "mine", "d:1")}); err != nil {
+			if err := r.Publish(t.Context(), []rpc.Instance{at("openstack", "compute", "mine", "d:1")}); err != nil {
 				t.Errorf("Publish: %v", err)
 			}
 			synctest.Wait()
-			if len(updates) != 1 || updates[0].Err != nil || !discovery.Same(updates[0].Instances, test.want) {
+			if len(updates) != 1 || updates[0].Err != nil || !registry.Same(updates[0].Instances, test.want) {
 				t.Errorf("watch of %v: %+v\nwant one update with %+v", test.topic, updates, test.want)
 			}
 			stop()
@@ -130,7 +130,7 @@ func TestWatch(t *testing.T) {
 // TestClose leaves the watch to Close; package leak sees that its goroutine ends.
 func TestClose(t *testing.T) {
 	r := open(t, "compute=a:1")
-	stop := r.Watch(discovery.Topic{Exchange: "openstack", Name: "compute"}, func(u discovery.Update) { clear(u.Instances) })
+	stop := r.Watch(registry.Topic{Exchange: "openstack", Name: "compute"}, func(u registry.Update) { clear(u.Instances) })
 	if err := r.Close(context.Background()); err != nil {
 		t.Errorf("Close: %v", err)
 	}
@@ -159,7 +159,7 @@ func FuzzOpen(f *testing.F) {
 			entries = append(entries, strings.NewReplacer("=", "%3D", ",", "%2C").Replace(name)+"="+written(i.Addr))
 		}
 		again, err := parse(strings.Join(entries, ","), "z")
-		if err != nil || !discovery.Same(again, instances) {
+		if err != nil || !registry.Same(again, instances) {
 			t.Fatalf("%q gave %+v, and again %+v, %v", rest, instances, again, err)
 		}
 	})
@@ -179,11 +179,11 @@ func TestPublishElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := func(topic, addr string) discovery.Instance {
-		return discovery.Instance{ID: "i", Exchange: "openstack", Topic: topic, Server: "s", Addr: addr}
+	at := func(topic, addr string) rpc.Instance {
+		return rpc.Instance{ID: "i", Exchange: "openstack", Topic: topic, Server: "s", Addr: addr}
 	}
 	for _, test := range []struct {
-		instance discovery.Instance
+		instance rpc.Instance
 		says     string // empty: it may start
 	}{
 		{at("demo", "127.0.0.1:7000"), ""},
@@ -196,7 +196,7 @@ func TestPublishElsewhere(t *testing.T) {
 		{at("file", "127.0.0.1:80"), "WithAdvertise"},
 		{at("other", "127.0.0.1:1"), ""}, // others may know it
 	} {
-		err := r.Publish(t.Context(), []discovery.Instance{at("other", "127.0.0.1:1"), test.instance})
+		err := r.Publish(t.Context(), []rpc.Instance{at("other", "127.0.0.1:1"), test.instance})
 		if test.says == "" && err != nil || test.says != "" && (!errors.Is(err, rpc.Invalid) || !strings.Contains(err.Error(), test.says)) {
 			t.Errorf("%s at %s: %v, want %q", test.instance.Topic, test.instance.Addr, err, test.says)
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/interop/wire"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
 // Serve runs a server until SIGTERM or the end of the standard input, and stops it gracefully.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/lab/history"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 

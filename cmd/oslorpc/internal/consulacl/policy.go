@@ -9,9 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/discovery/consul"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -71,12 +71,12 @@ func (f *program) print(p *cli.Program) error {
 		return cli.Usage("consul policy needs --serve, --call or both")
 	}
 	exchange := cmp.Or(f.exchange, os.Getenv(oslorpc.ExchangeVariable), rpc.DefaultExchange)
-	topics := func(names []string) (list []discovery.Topic, err error) {
+	topics := func(names []string) (list []registry.Topic, err error) {
 		for _, name := range names {
 			if err := (rpc.Target{Exchange: exchange, Topic: name}).ValidateClient(); err != nil {
 				return nil, err
 			}
-			list = append(list, discovery.Topic{Exchange: exchange, Name: name})
+			list = append(list, registry.Topic{Exchange: exchange, Name: name})
 		}
 		return list, nil
 	}

@@ -1,29 +1,28 @@
-// Package watch delivers updates to the function that a registry's user gave it.
-package watch
+package registry
 
 import (
 	"slices"
 	"sync"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Watch keeps the promises of [discovery.Registry.Watch] to one notify function: it calls it from a
+// Watch keeps the promises of [Registry.Watch] to one notify function: it calls it from a
 // goroutine of its own, so that a registry never waits for its users; never concurrently; only for
 // news; and not after Stop. Lists that come while notify runs are merged, since each is whole; a
 // list that an error follows is delivered before it. After a long list it pauses, so that a large
 // fleet that changes all the time takes no more than a part of a processor.
 type Watch struct {
-	notify func(discovery.Update)
+	notify func(Update)
 	wake   chan struct{}
 	ended  chan struct{}
 
 	// What is to be delivered: a list, then an error. Either may be nil.
 	mu      sync.Mutex
-	list    *discovery.Update
-	changed func() []discovery.Instance // returns the list to deliver; nil if list has it
-	failure *discovery.Update
+	list    *Update
+	changed func() []rpc.Instance // returns the list to deliver; nil if list has it
+	failure *Update
 	stopped bool
 	stop    chan struct{} // closed when it is stopped
 }
@@ -36,8 +35,8 @@ const (
 	pauseEach = 20 * time.Microsecond
 )
 
-// Start starts delivering what is sent.
-func Start(notify func(discovery.Update)) *Watch {
+// StartWatch starts delivering what is sent.
+func StartWatch(notify func(Update)) *Watch {
 	w := &Watch{notify: notify, wake: make(chan struct{}, 1), ended: make(chan struct{}), stop: make(chan struct{})}
 	go w.run()
 	return w
@@ -45,7 +44,7 @@ func Start(notify func(discovery.Update)) *Watch {
 
 // Send says what the registry knows now. It does not block, and may be told what is known already.
 // The watch keeps the slice; sending one slice to several watches is fine.
-func (w *Watch) Send(u discovery.Update) {
+func (w *Watch) Send(u Update) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if u.Err != nil {
@@ -59,10 +58,10 @@ func (w *Watch) Send(u discovery.Update) {
 
 // Changed is Send for a list that is made when it is delivered: of changes that come fast, most are
 // not. The function is called on the goroutine of the watch.
-func (w *Watch) Changed(list func() []discovery.Instance) {
+func (w *Watch) Changed(list func() []rpc.Instance) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.list, w.changed, w.failure = &discovery.Update{Reset: w.list != nil && w.list.Reset}, list, nil
+	w.list, w.changed, w.failure = &Update{Reset: w.list != nil && w.list.Reset}, list, nil
 	w.signal()
 }
 
@@ -94,7 +93,7 @@ func (w *Watch) run() {
 		if stopped {
 			return
 		}
-		for _, u := range []*discovery.Update{list, failure} {
+		for _, u := range []*Update{list, failure} {
 			if u != nil && d.news(u) {
 				w.notify(*u)
 			}
@@ -115,7 +114,7 @@ func (w *Watch) pause(length time.Duration) {
 	}
 }
 
-func (w *Watch) take() (list, failure *discovery.Update, stopped bool) {
+func (w *Watch) take() (list, failure *Update, stopped bool) {
 	w.mu.Lock()
 	list, failure = w.list, w.failure
 	changed := w.changed
@@ -131,20 +130,20 @@ func (w *Watch) take() (list, failure *discovery.Update, stopped bool) {
 // delivered is what the user of a watch was told so far.
 type delivered struct {
 	known, failing bool
-	instances      []discovery.Instance
+	instances      []rpc.Instance
 }
 
 // news reports whether the user does not know the update yet, and notes that it does now. It gives
 // the update a slice of its own.
-func (d *delivered) news(u *discovery.Update) bool {
+func (d *delivered) news(u *Update) bool {
 	if u.Err != nil {
 		first := !d.failing
 		d.failing = true
 		return first
 	}
 	now := slices.Clone(u.Instances)
-	discovery.Sort(now)
-	same := d.known && !d.failing && discovery.Same(now, d.instances)
+	Sort(now)
+	same := d.known && !d.failing && Same(now, d.instances)
 	// Nothing can be lost before the first list.
 	u.Reset = u.Reset && d.known
 	d.known, d.failing, d.instances = true, false, now

@@ -1,4 +1,4 @@
-package discoverytest
+package registrytest
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -22,12 +22,12 @@ const patience = 30 * time.Second
 // uses, since all tests may run against one registry at the same time.
 type fixture struct {
 	*testing.T
-	openHandle func(t *testing.T) discovery.Registry
+	openHandle func(t *testing.T) registry.Registry
 	exchange   string
 	other      string
 }
 
-func newFixture(t *testing.T, open func(t *testing.T) discovery.Registry) *fixture {
+func newFixture(t *testing.T, open func(t *testing.T) registry.Registry) *fixture {
 	t.Helper()
 	id := rand.Text()
 	return &fixture{T: t, openHandle: open, exchange: "suite-" + id, other: "other-" + id}
@@ -35,13 +35,13 @@ func newFixture(t *testing.T, open func(t *testing.T) discovery.Registry) *fixtu
 
 func (f *fixture) ours(exchange string) bool { return exchange == f.exchange || exchange == f.other }
 
-func (f *fixture) topic(name string) discovery.Topic {
-	return discovery.Topic{Exchange: f.exchange, Name: name}
+func (f *fixture) topic(name string) registry.Topic {
+	return registry.Topic{Exchange: f.exchange, Name: name}
 }
 
 // process is what a process has: its handle, its boot id and its address.
 type process struct {
-	discovery.Registry
+	registry.Registry
 	f            *fixture
 	bootID, addr string
 	closeOnce    sync.Once
@@ -67,15 +67,15 @@ func (p *process) close() {
 }
 
 // instance returns a new instance of the process.
-func (p *process) instance(topic, server string) discovery.Instance {
-	return discovery.Instance{
+func (p *process) instance(topic, server string) rpc.Instance {
+	return rpc.Instance{
 		ID: rand.Text(), BootID: p.bootID, Exchange: p.f.exchange, Topic: topic, Server: server, Addr: p.addr,
-		State:       discovery.Active,
-		Implemented: []discovery.Implementation{{Version: rpc.Version{Major: 1, Minor: 4}}}, Sessions: server == "a",
+		State:       rpc.StateActive,
+		Implemented: []rpc.Implementation{{Version: rpc.Version{Major: 1, Minor: 4}}}, Sessions: server == "a",
 	}
 }
 
-func (p *process) publish(instances ...discovery.Instance) {
+func (p *process) publish(instances ...rpc.Instance) {
 	p.f.Helper()
 	ctx, cancel := context.WithTimeout(p.f.Context(), patience)
 	defer cancel()
@@ -85,7 +85,7 @@ func (p *process) publish(instances ...discovery.Instance) {
 }
 
 // list returns the registry's instances in the exchanges of this test.
-func (p *process) list() []discovery.Instance {
+func (p *process) list() []rpc.Instance {
 	p.f.Helper()
 	ctx, cancel := context.WithTimeout(p.f.Context(), patience)
 	defer cancel()
@@ -93,22 +93,22 @@ func (p *process) list() []discovery.Instance {
 	if err != nil {
 		p.f.Fatalf("List: %v", err)
 	}
-	all = slices.DeleteFunc(all, func(i discovery.Instance) bool { return !p.f.ours(i.Exchange) })
-	discovery.Sort(all)
+	all = slices.DeleteFunc(all, func(i rpc.Instance) bool { return !p.f.ours(i.Exchange) })
+	registry.Sort(all)
 	return all
 }
 
 // wantList waits until the registry lists exactly these.
-func (p *process) wantList(want ...discovery.Instance) {
+func (p *process) wantList(want ...rpc.Instance) {
 	p.f.Helper()
 	want = sorted(want)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	got := p.list()
-	for end := time.Now().Add(patience); !discovery.Same(got, want) && time.Now().Before(end); got = p.list() {
+	for end := time.Now().Add(patience); !registry.Same(got, want) && time.Now().Before(end); got = p.list() {
 		<-tick.C
 	}
-	if !discovery.Same(got, want) {
+	if !registry.Same(got, want) {
 		p.f.Fatalf("List after %s:\n%swant:\n%s", patience, show(got), show(want))
 	}
 }
@@ -116,7 +116,7 @@ func (p *process) wantList(want ...discovery.Instance) {
 // watcher records the updates of a watch, and complains of what no watch may do.
 type watcher struct {
 	f       *fixture
-	topic   discovery.Topic
+	topic   registry.Topic
 	cancel  func()
 	running atomic.Int32
 	stopped atomic.Bool
@@ -124,14 +124,14 @@ type watcher struct {
 
 	mu    sync.Mutex
 	known bool
-	last  []discovery.Instance
+	last  []rpc.Instance
 	count int
 	// failed is true between an error and the next list.
 	failed bool
 }
 
 // watch watches a topic until the test ends or stop.
-func (p *process) watch(topic discovery.Topic) *watcher {
+func (p *process) watch(topic registry.Topic) *watcher {
 	w := &watcher{f: p.f, topic: topic, wake: make(chan struct{}, 1)}
 	w.cancel = sync.OnceFunc(p.Watch(topic, w.notify))
 	p.f.Cleanup(w.stop)
@@ -146,7 +146,7 @@ func (w *watcher) stop() {
 	}
 }
 
-func (w *watcher) notify(u discovery.Update) {
+func (w *watcher) notify(u registry.Update) {
 	if w.running.Add(1) != 1 {
 		w.f.Errorf("watch of %v: notify was called while it ran", w.topic)
 	}
@@ -161,7 +161,7 @@ func (w *watcher) notify(u discovery.Update) {
 	}
 }
 
-func (w *watcher) record(u discovery.Update) {
+func (w *watcher) record(u registry.Update) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.count++
@@ -171,7 +171,7 @@ func (w *watcher) record(u discovery.Update) {
 		return
 	}
 	now := sorted(u.Instances)
-	if w.known && !w.failed && !u.Reset && discovery.Same(w.last, now) {
+	if w.known && !w.failed && !u.Reset && registry.Same(w.last, now) {
 		w.f.Errorf("watch of %v: an update that changes nothing:\n%s", w.topic, show(now))
 	}
 	for _, i := range now {
@@ -192,7 +192,7 @@ func (w *watcher) updates() int {
 }
 
 // want waits until the watch knows exactly these.
-func (w *watcher) want(want ...discovery.Instance) {
+func (w *watcher) want(want ...rpc.Instance) {
 	w.f.Helper()
 	want = sorted(want)
 	timeout := time.NewTimer(patience)
@@ -206,10 +206,10 @@ func (w *watcher) want(want ...discovery.Instance) {
 	}
 }
 
-func (w *watcher) has(want []discovery.Instance) bool {
+func (w *watcher) has(want []rpc.Instance) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.known && discovery.Same(w.last, want)
+	return w.known && registry.Same(w.last, want)
 }
 
 // String shows what the watch knows.
@@ -222,13 +222,13 @@ func (w *watcher) String() string {
 	return show(w.last)
 }
 
-func sorted(instances []discovery.Instance) []discovery.Instance {
+func sorted(instances []rpc.Instance) []rpc.Instance {
 	instances = slices.Clone(instances)
-	discovery.Sort(instances)
+	registry.Sort(instances)
 	return instances
 }
 
-func show(instances []discovery.Instance) string {
+func show(instances []rpc.Instance) string {
 	if len(instances) == 0 {
 		return "  none\n"
 	}

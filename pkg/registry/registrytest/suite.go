@@ -1,5 +1,5 @@
-// Package discoverytest has the tests that every registry must pass that processes can publish in.
-package discoverytest
+// Package registrytest has the tests that every registry must pass that processes can publish in.
+package registrytest
 
 import (
 	"fmt"
@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -39,8 +39,8 @@ var tests = []struct {
 // Suite tests a registry. Each call of open must return another handle onto the same registry, as
 // another process would have it; the suite closes them. Tests run in parallel, and each in
 // exchanges of its own, so that they can share a server. For the goroutines that a registry may
-// leave behind, have package leak run the tests.
-func Suite(t *testing.T, open func(t *testing.T) discovery.Registry) {
+// leave behind, use a package such as go.uber.org/goleak in TestMain.
+func Suite(t *testing.T, open func(t *testing.T) registry.Registry) {
 	t.Helper()
 	// The group ends when its parallel tests have, so that the caller may stop its server after the
 	// suite.
@@ -80,7 +80,7 @@ func testState(f *fixture) {
 	a, b := f.process(), f.process()
 	w := b.watch(f.topic("compute"))
 	i := a.instance("compute", "host1")
-	for _, state := range []discovery.State{discovery.Held, discovery.Active, discovery.Draining, "from a later version"} {
+	for _, state := range []rpc.State{rpc.StateHeld, rpc.StateActive, rpc.StateDraining, "from a later version"} {
 		i.State = state
 		a.publish(i)
 		w.want(i)
@@ -92,7 +92,7 @@ func testImplemented(f *fixture) {
 	a, b := f.process(), f.process()
 	w := b.watch(f.topic("compute"))
 	i := a.instance("compute", "host1")
-	for _, implemented := range [][]discovery.Implementation{
+	for _, implemented := range [][]rpc.Implementation{
 		{{Version: rpc.Version{Major: 1}}},
 		{{Version: rpc.Version{Major: 1, Minor: 1}}},
 		{{Version: rpc.Version{Major: 2, Minor: 10, Revision: 3}}, {Version: rpc.Version{Major: 1, Minor: 4294967295}}},
@@ -109,10 +109,10 @@ func testImplemented(f *fixture) {
 
 // manyImplemented returns more interfaces than fit into one short field, as a Neutron agent or a
 // Nova conductor has them.
-func manyImplemented() []discovery.Implementation {
-	all := make([]discovery.Implementation, 40)
+func manyImplemented() []rpc.Implementation {
+	all := make([]rpc.Implementation, 40)
 	for n := range all {
-		all[n] = discovery.Implementation{Namespace: fmt.Sprintf("a-long-name-of-an-interface-%d", n), Version: rpc.Version{Major: 1}}
+		all[n] = rpc.Implementation{Namespace: fmt.Sprintf("a-long-name-of-an-interface-%d", n), Version: rpc.Version{Major: 1}}
 	}
 	return all
 }
@@ -168,7 +168,7 @@ func testTwoProcesses(f *fixture) {
 func testManyTopics(f *fixture) {
 	a, b := f.process(), f.process()
 	const topics = 15
-	instances, watchers := make([]discovery.Instance, topics), make([]*watcher, topics)
+	instances, watchers := make([]rpc.Instance, topics), make([]*watcher, topics)
 	for n := range topics {
 		name := fmt.Sprintf("topic-%d", n)
 		instances[n], watchers[n] = a.instance(name, "host1"), b.watch(f.topic(name))
@@ -190,7 +190,7 @@ func testManyInstances(f *fixture) {
 	a, b := f.process(), f.process()
 	w := b.watch(f.topic("compute"))
 	const many = 60
-	instances := make([]discovery.Instance, many)
+	instances := make([]rpc.Instance, many)
 	for n := range many {
 		instances[n] = a.instance("compute", fmt.Sprint("host", n))
 		a.publish(instances[:n+1]...)
@@ -199,7 +199,7 @@ func testManyInstances(f *fixture) {
 	b.wantList(instances...)
 	for n := range many {
 		if n%2 == 0 {
-			instances[n].State = discovery.Draining
+			instances[n].State = rpc.StateDraining
 		}
 	}
 	a.publish(instances...)
@@ -215,7 +215,7 @@ func testExchanges(f *fixture) {
 	a, b := f.process(), f.process()
 	here, there := a.instance("compute", "host1"), a.instance("compute", "host1")
 	there.Exchange = f.other
-	w, other := b.watch(f.topic("compute")), b.watch(discovery.Topic{Exchange: f.other, Name: "compute"})
+	w, other := b.watch(f.topic("compute")), b.watch(registry.Topic{Exchange: f.other, Name: "compute"})
 	a.publish(here, there)
 	w.want(here)
 	other.want(there)
@@ -233,7 +233,7 @@ func testOddNames(f *fixture) {
 		"a/b", "a//b", "/", "..", ".", "a b", " ", "a\\b", "a:b", "a=b", "a,b", "a;b", "a%2Fb", "a+b", "a&b", "a?b", "a#b", `a"b'`,
 		"größe", "gro\u0308ße", "\u4e3b\u673a", "🙂", "-", "_", "*", "${x}", "<x>", "x", long + "a", long + "b", strings.Repeat("é", 127),
 	}
-	instances := make([]discovery.Instance, len(names))
+	instances := make([]rpc.Instance, len(names))
 	for n, name := range names {
 		instances[n] = a.instance(name, name)
 	}
@@ -267,7 +267,7 @@ func testStopWaits(f *fixture) {
 	entered, stopping := make(chan struct{}), make(chan struct{})
 	var enter sync.Once
 	var ran atomic.Bool
-	stop := a.Watch(f.topic("compute"), func(discovery.Update) {
+	stop := a.Watch(f.topic("compute"), func(registry.Update) {
 		enter.Do(func() { close(entered) })
 		<-stopping
 		for range 1000 {
@@ -311,12 +311,12 @@ func testConcurrent(f *fixture) {
 }
 
 // flip changes an instance a few times, and leaves it as it was.
-func flip(p *process, i discovery.Instance) {
+func flip(p *process, i rpc.Instance) {
 	held := i
-	held.State = discovery.Held
+	held.State = rpc.StateHeld
 	for range 10 {
-		for _, i := range []discovery.Instance{held, i} {
-			if err := p.Publish(p.f.Context(), []discovery.Instance{i}); err != nil {
+		for _, i := range []rpc.Instance{held, i} {
+			if err := p.Publish(p.f.Context(), []rpc.Instance{i}); err != nil {
 				p.f.Errorf("Publish: %v", err)
 			}
 		}
@@ -367,7 +367,7 @@ func testOwnSlices(f *fixture) {
 	clear(listed)
 	b.wantList(i, j)
 	b.watch(f.topic("compute")).want(i, j)
-	j.State = discovery.Draining
+	j.State = rpc.StateDraining
 	a.publish(i, j)
 	first.want(i, j)
 	second.want(i, j)

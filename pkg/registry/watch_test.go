@@ -1,4 +1,4 @@
-package watch
+package registry
 
 import (
 	"errors"
@@ -7,8 +7,8 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
@@ -16,22 +16,22 @@ func TestMain(m *testing.M) { leak.Main(m) }
 var errDown = errors.New("the registry is down")
 
 // update returns one with an instance for each letter.
-func update(ids string) discovery.Update {
-	var u discovery.Update
+func update(ids string) Update {
+	var u Update
 	for id := range strings.SplitSeq(ids, "") {
-		u.Instances = append(u.Instances, discovery.Instance{ID: id})
+		u.Instances = append(u.Instances, rpc.Instance{ID: id})
 	}
 	return u
 }
 
-func reset(ids string) discovery.Update {
+func reset(ids string) Update {
 	u := update(ids)
 	u.Reset = true
 	return u
 }
 
 // show writes an update as the letters of its instances, with ! for a reset; or as the error.
-func show(u discovery.Update) string {
+func show(u Update) string {
 	if u.Err != nil {
 		return u.Err.Error()
 	}
@@ -46,25 +46,25 @@ func show(u discovery.Update) string {
 }
 
 func TestUpdates(t *testing.T) {
-	down := discovery.Update{Err: errDown}
+	down := Update{Err: errDown}
 	for _, test := range []struct {
 		name string
-		sent []discovery.Update
+		sent []Update
 		want []string
 	}{
-		{"the first, though empty", []discovery.Update{{}}, []string{""}},
-		{"each change", []discovery.Update{update("a"), update("ab"), update("b"), {}}, []string{"a", "ab", "b", ""}},
-		{"only changes, in whatever order", []discovery.Update{update("ab"), update("ab"), update("ba")}, []string{"ab"}},
-		{"errors, once", []discovery.Update{down, down, update("a"), down, down}, []string{errDown.Error(), "a", errDown.Error()}},
-		{"the list after an error, though the same", []discovery.Update{update("a"), down, update("a")}, []string{"a", errDown.Error(), "a"}},
-		{"resets", []discovery.Update{update("ab"), reset("a"), update("ab")}, []string{"ab", "a!", "ab"}},
-		{"no reset before the first list", []discovery.Update{reset("a")}, []string{"a"}},
-		{"no reset that changes nothing", []discovery.Update{update("a"), reset("a")}, []string{"a"}},
+		{"the first, though empty", []Update{{}}, []string{""}},
+		{"each change", []Update{update("a"), update("ab"), update("b"), {}}, []string{"a", "ab", "b", ""}},
+		{"only changes, in whatever order", []Update{update("ab"), update("ab"), update("ba")}, []string{"ab"}},
+		{"errors, once", []Update{down, down, update("a"), down, down}, []string{errDown.Error(), "a", errDown.Error()}},
+		{"the list after an error, though the same", []Update{update("a"), down, update("a")}, []string{"a", errDown.Error(), "a"}},
+		{"resets", []Update{update("ab"), reset("a"), update("ab")}, []string{"ab", "a!", "ab"}},
+		{"no reset before the first list", []Update{reset("a")}, []string{"a"}},
+		{"no reset that changes nothing", []Update{update("a"), reset("a")}, []string{"a"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var got []string
-				w := Start(func(u discovery.Update) { got = append(got, show(u)) })
+				w := StartWatch(func(u Update) { got = append(got, show(u)) })
 				for _, u := range test.sent {
 					w.Send(u)
 					synctest.Wait()
@@ -82,14 +82,14 @@ func TestMerge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []string
 		release := make(chan struct{})
-		w := Start(func(u discovery.Update) {
+		w := StartWatch(func(u Update) {
 			got = append(got, show(u))
 			<-release
 		})
 		defer w.Stop()
 		w.Send(update("a"))
 		synctest.Wait()
-		for _, u := range []discovery.Update{update("ab"), reset(""), update("c")} {
+		for _, u := range []Update{update("ab"), reset(""), update("c")} {
 			w.Send(u)
 		}
 		close(release)
@@ -106,13 +106,13 @@ func TestChangedMakesTheLast(t *testing.T) {
 		var got []string
 		made := 0
 		release := make(chan struct{})
-		w := Start(func(u discovery.Update) {
+		w := StartWatch(func(u Update) {
 			got = append(got, show(u))
 			<-release
 		})
 		defer w.Stop()
-		list := func(ids string) func() []discovery.Instance {
-			return func() []discovery.Instance {
+		list := func(ids string) func() []rpc.Instance {
+			return func() []rpc.Instance {
 				made++
 				return update(ids).Instances
 			}
@@ -134,7 +134,7 @@ func TestChangedMakesTheLast(t *testing.T) {
 func TestPauseAfterALongList(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var at []time.Time
-		w := Start(func(discovery.Update) { at = append(at, time.Now()) })
+		w := StartWatch(func(Update) { at = append(at, time.Now()) })
 		for _, n := range []int{longList - 1, longList, longList + 1, longList + 2} {
 			w.Send(update(strings.Repeat("a", n)))
 			synctest.Wait()
@@ -158,7 +158,7 @@ func TestStop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		var calls int
-		w := Start(func(discovery.Update) {
+		w := StartWatch(func(Update) {
 			calls++
 			<-release
 		})
