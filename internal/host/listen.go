@@ -20,6 +20,9 @@ func (c *Config) listen(ctx context.Context) (net.Listener, string, error) {
 		l, addr := c.Test.Listen()
 		return l, addr, nil
 	}
+	if r, ok := c.attacher(); ok {
+		return c.attach(r)
+	}
 	address, err := c.address()
 	if err != nil {
 		return nil, "", err
@@ -35,6 +38,22 @@ func (c *Config) listen(ctx context.Context) (net.Listener, string, error) {
 		return newRenewable(path, l), address, nil
 	}
 	return c.listenPort(ctx, address)
+}
+
+// attacher returns the registry if it brings the connections.
+func (c *Config) attacher() (discovery.Attacher, bool) {
+	r, ok := c.Registry.(discovery.Attacher)
+	return r, ok
+}
+
+// attach returns a listener for the connections that the registry brings.
+func (c *Config) attach(r discovery.Attacher) (net.Listener, string, error) {
+	if c.Listen != "" || c.Advertise != "" {
+		return nil, "", failure.Invalid("a server that is attached to a gateway does not listen: leave the address to listen on, %q, and the one to advertise, %q, "+
+			"out, or take the URL of a registry in which it can be found", c.Listen, c.Advertise)
+	}
+	l, addr := r.Attach()
+	return l, addr, nil
 }
 
 // address returns the address to listen on. By default it is a socket in the private directory of

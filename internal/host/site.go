@@ -109,11 +109,15 @@ func (s *site) open(c *Config, secure credentials.TransportCredentials) {
 	services := service.New(s.intake, silent...)
 	s.services = services
 	tokens := inbound.NewTokens(c.Trust.Config().Tokens, c.Log)
+	idle := maxIdle
+	if _, attached := c.attacher(); attached {
+		idle = 0 // for ever: the servers cannot be connected to again
+	}
 	options := append([]grpc.ServerOption{
 		grpc.Creds(inbound.Credentials(secure, c.Log, tokens, s.budget)),
 		grpc.InTapHandle(tokens.Tap),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: connection.MinPing, PermitWithoutStream: true}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: maxIdle, Time: pingTime, Timeout: pingTime}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionIdle: idle, Time: pingTime, Timeout: pingTime}),
 		grpc.ChainStreamInterceptor(s.endStream),
 		grpc.MaxRecvMsgSize(c.Limits.MessageSize + connection.SizeSlack),
 		grpc.MaxSendMsgSize(c.Limits.MessageSize + connection.SizeSlack),
