@@ -1,0 +1,210 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	"github.com/oslorpc/oslorpc/internal/tunnel"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// attachment is a stream to one gateway, and the connection in it.
+type attachment struct {
+	addr   string
+	conn   *grpc.ClientConn
+	stream grpc.BidiStreamingClient[pb.AttachRequest, pb.AttachResponse]
+	cancel context.CancelFunc
+	tunnel *tunnel.Conn
+	// closing is closed when the gateway says that it is about to stop.
+	closing chan struct{}
+	// gone is closed when the attachment is over.
+	gone chan struct{}
+
+	sending sync.Mutex // guards sends, and asked
+	asked   int        // publications
+
+	answers chan answer // has room for one
+
+	// What follows only the goroutine that receives uses.
+	answered int
+	told     bool // that the gateway closes
+}
+
+// answer is what a gateway said of a publication.
+type answer struct {
+	number int
+	status []byte
+}
+
+// attach opens an attachment. Life bounds it, as ctx does until it is attached.
+func attach(ctx, life context.Context, addr string, dial Dial, l *tunnel.Listener) (*attachment, error) {
+	conn, err := dial(addr)
+	if err != nil {
+		return nil, err
+	}
+	a := &attachment{addr: addr, conn: conn, closing: make(chan struct{}), gone: make(chan struct{}), answers: make(chan answer, 1)}
+	life, a.cancel = context.WithCancel(life)
+	stop := context.AfterFunc(ctx, a.cancel)
+	defer stop()
+	a.stream, err = pb.NewGatewayServiceClient(conn).Attach(life)
+	if err != nil {
+		a.cancel()
+		_ = conn.Close() // it can only say that it is closed
+		return nil, refused(ctx, addr, err)
+	}
+	a.tunnel = tunnel.New(a, "attached", addr)
+	go a.serve(l)
+	return a, nil
+}
+
+// serve hands the connection to the servers, and returns at its end.
+func (a *attachment) serve(l *tunnel.Listener) {
+	l.Offer(a.tunnel)
+	<-a.tunnel.Done()
+	a.cancel()
+	_ = a.conn.Close() // it can only say that it is closed
+	close(a.gone)
+}
+
+// end ends the attachment at once.
+func (a *attachment) end() {
+	a.cancel()
+	<-a.gone
+}
+
+// errGone is the error of a publication when the attachment ended, and nothing says why.
+var errGone = errors.New("the attachment ended")
+
+// publish tells the gateway what the process serves, and returns when it has taken that. It is for
+// one goroutine at a time.
+func (a *attachment) publish(ctx context.Context, list []rpc.Instance) error {
+	m := &pb.AttachPublish{}
+	for i := range list {
+		m.Instances = append(m.Instances, Encode(&list[i]))
+	}
+	a.sending.Lock()
+	a.asked++
+	number := a.asked
+	err := a.stream.Send(&pb.AttachRequest{Frame: &pb.AttachRequest_Publish{Publish: m}})
+	a.sending.Unlock()
+	for err == nil {
+		select {
+		case answered := <-a.answers:
+			if answered.number == number {
+				return a.verdict(answered.status)
+			}
+		case <-a.gone:
+			err = errGone
+		case <-ctx.Done():
+			return a.late(ctx)
+		}
+	}
+	<-a.gone
+	if why := a.tunnel.Err(); why != nil {
+		return refused(ctx, a.addr, why)
+	}
+	return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: errGone, Message: fmt.Sprintf("the gateway at %s ended the attachment", a.addr)}
+}
+
+func (a *attachment) late(ctx context.Context) error {
+	kind := rpc.Timeout
+	if errors.Is(ctx.Err(), context.Canceled) {
+		kind = rpc.Canceled
+	}
+	return &rpc.Error{Kind: kind, NotStarted: true, Cause: ctx.Err(), Message: fmt.Sprintf("the gateway at %s did not answer in time", a.addr)}
+}
+
+// verdict reads what a gateway says of a publication.
+func (a *attachment) verdict(encoded []byte) error {
+	if len(encoded) == 0 {
+		return nil
+	}
+	st := &spb.Status{}
+	if err := proto.Unmarshal(encoded, st); err != nil || st.GetCode() == int32(codes.OK) {
+		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Message: fmt.Sprintf("the gateway at %s answers what no gateway does", a.addr)}
+	}
+	return refused(context.Background(), a.addr, status.FromProto(st).Err())
+}
+
+// refused returns the error for a gateway that does not take the servers.
+func refused(ctx context.Context, addr string, err error) error {
+	if broken, ok := errors.AsType[*net.OpError](err); ok {
+		err = broken.Err
+	}
+	if status.Code(err) == codes.Unimplemented {
+		return &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: err, Message: fmt.Sprintf(
+			"the gateway at %s takes no attached servers, or is none: start it with --attach", addr)}
+	}
+	e := *rpcstatus.Decode(err, false)
+	if e.Kind == rpc.Canceled && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		e.Kind, e.Message = rpc.Timeout, "it does not answer"
+	}
+	e.NotStarted = true
+	e.Message = fmt.Sprintf("the gateway at %s: %s", addr, e.Message)
+	return &e
+}
+
+// Send implements [tunnel.Stream].
+func (a *attachment) Send(frame []byte) error {
+	a.sending.Lock()
+	defer a.sending.Unlock()
+	return a.stream.Send(&pb.AttachRequest{Frame: &pb.AttachRequest_Data{Data: frame}})
+}
+
+// Receive implements [tunnel.Stream].
+func (a *attachment) Receive() ([]byte, error) {
+	for {
+		m, err := a.stream.Recv()
+		if err != nil {
+			return nil, err
+		}
+		switch frame := m.GetFrame().(type) {
+		case *pb.AttachResponse_Data:
+			if len(frame.Data) > 0 {
+				return frame.Data, nil
+			}
+		case *pb.AttachResponse_Published:
+			a.answer(frame.Published)
+		case *pb.AttachResponse_Closing:
+			if !a.told {
+				a.told = true
+				close(a.closing)
+			}
+		}
+	}
+}
+
+// answer hands an answer to the publication that waits. One that nothing waits for any more makes
+// room.
+func (a *attachment) answer(m *pb.AttachPublished) {
+	a.answered++
+	select {
+	case <-a.answers:
+	default:
+	}
+	select {
+	case a.answers <- answer{a.answered, m.GetStatus()}:
+	default: // it cannot be: this is the only goroutine that puts something in
+	}
+}
+
+// End implements [tunnel.Stream].
+func (a *attachment) End() {
+	a.sending.Lock()
+	defer a.sending.Unlock()
+	_ = a.stream.CloseSend() // it never fails
+}
+
+// Abort implements [tunnel.Stream].
+func (a *attachment) Abort() { a.cancel() }

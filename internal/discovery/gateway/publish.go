@@ -1,0 +1,213 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"github.com/oslorpc/oslorpc/internal/failure"
+	"github.com/oslorpc/oslorpc/internal/tunnel"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Dial returns a connection to a gateway, which need not be made yet.
+type Dial func(addr string) (*grpc.ClientConn, error)
+
+const (
+	// attachTime bounds one attempt to attach to one gateway.
+	attachTime = 5 * time.Second
+	// minPause and maxPause bound the pauses after all gateways were tried.
+	minPause, maxPause = 200 * time.Millisecond, 3 * time.Second
+)
+
+// publisher publishes servers that cannot be connected to: it keeps the process attached to one of
+// the gateways. It is safe for concurrent use.
+type publisher struct {
+	addrs []string
+	dial  Dial
+	log   *slog.Logger
+
+	// life ends with Close.
+	life    context.Context //nolint:containedctx // It is the publisher's own.
+	end     context.CancelFunc
+	running sync.WaitGroup
+
+	mu      sync.Mutex // guards what follows
+	lapsed  func(reason string)
+	current *site // of the last Attach; nil before the first
+}
+
+func newPublisher(addrs []string, dial Dial, log *slog.Logger) *publisher {
+	p := &publisher{addrs: addrs, dial: dial, log: log, lapsed: func(string) {}}
+	p.life, p.end = context.WithCancel(context.Background())
+	return p
+}
+
+// Lapses implements [registry.Lapser].
+func (p *publisher) Lapses(notify func(reason string)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.lapsed = notify
+}
+
+// Attach implements [discovery.Attacher].
+func (p *publisher) Attach() (l net.Listener, addr string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := &site{publisher: p, listener: tunnel.Listen(attachedAddr), wake: make(chan struct{}, 1), changed: make(chan struct{})}
+	p.current = s
+	return s.listener, attachedAddr
+}
+
+// attachedAddr stands for the address of servers that have none.
+const attachedAddr = "attached"
+
+// Publish implements [registry.Registry].
+func (p *publisher) Publish(ctx context.Context, list []rpc.Instance) error {
+	p.mu.Lock()
+	s := p.current
+	p.mu.Unlock()
+	switch {
+	case p.life.Err() != nil:
+		return failure.Invalid("Publish on a registry that is closed")
+	case s == nil && len(list) == 0:
+		return nil
+	case s == nil:
+		return failure.Invalid("servers are published at a gateway that cannot be reached through it")
+	default:
+		return s.publish(ctx, list)
+	}
+}
+
+// close withdraws what was published, unless ctx ends first, and ends all attachments.
+func (p *publisher) close(ctx context.Context) error {
+	err := p.Publish(ctx, nil)
+	p.end()
+	p.running.Wait()
+	return err
+}
+
+// site is what one listener serves.
+type site struct {
+	*publisher
+
+	listener *tunnel.Listener
+	wake     chan struct{} // has one element when there is something new
+
+	mu      sync.Mutex // guards what follows
+	started bool
+	wanted  []rpc.Instance
+	// number counts what was wanted. A gateway has taken taken; all that was wanted until failed
+	// was refused, or no gateway could be asked.
+	number, taken, failed uint64
+	failure               error
+	changed               chan struct{} // closed when taken or failed grows
+
+	// What follows only keep uses.
+	at    *attachment
+	has   uint64 // what the gateway has
+	was   bool   // it was attached before
+	first int    // the gateway to try first
+}
+
+// publish returns when a gateway has taken the list.
+func (s *site) publish(ctx context.Context, list []rpc.Instance) error {
+	number, before := s.want(list)
+	for {
+		err, over, changed := s.outcome(number)
+		if over {
+			if err != nil {
+				s.restore(number, before)
+			}
+			return err
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			s.restore(number, before)
+			return unpublished(ctx)
+		}
+	}
+}
+
+func unpublished(ctx context.Context) error {
+	kind := rpc.Timeout
+	if errors.Is(ctx.Err(), context.Canceled) {
+		kind = rpc.Canceled
+	}
+	return &rpc.Error{Kind: kind, NotStarted: true, Cause: ctx.Err(), Message: "no gateway took the servers in time"}
+}
+
+// want notes what is wanted, and returns its number and what was wanted before.
+func (s *site) want(list []rpc.Instance) (number uint64, before []rpc.Instance) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before = s.wanted
+	s.wanted = list
+	s.number++
+	if !s.started {
+		s.started = true
+		s.running.Go(s.keep)
+	}
+	s.wakeUp()
+	return s.number, before
+}
+
+// restore returns to what was wanted before, unless something else is wanted meanwhile. The
+// withdrawal of everything is never taken back: what is not told now, the end of the attachment
+// tells.
+func (s *site) restore(number uint64, before []rpc.Instance) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.number == number && len(s.wanted) > 0 {
+		s.wanted = before
+		s.number++
+		s.wakeUp()
+	}
+}
+
+func (s *site) wakeUp() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// outcome returns what became of a publication; not over if that is not known yet.
+func (s *site) outcome(number uint64) (err error, over bool, changed <-chan struct{}) { //nolint:revive // The error is the outcome.
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case number <= s.taken:
+		return nil, true, nil
+	case number <= s.failed:
+		return s.failure, true, nil
+	default:
+		return nil, false, s.changed
+	}
+}
+
+// now returns what is wanted.
+func (s *site) now() (list []rpc.Instance, number uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wanted, s.number
+}
+
+// tell notes what became of all that was wanted until number.
+func (s *site) tell(number uint64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil {
+		s.taken = max(s.taken, number)
+	} else {
+		s.failed, s.failure = max(s.failed, number), err
+	}
+	close(s.changed)
+	s.changed = make(chan struct{})
+}

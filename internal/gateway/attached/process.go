@@ -1,0 +1,196 @@
+package attached
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/inbound"
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
+	"github.com/oslorpc/oslorpc/internal/tunnel"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Stream is the stream of a process.
+type Stream = grpc.BidiStreamingServer[pb.AttachRequest, pb.AttachResponse]
+
+// process is a process that is attached, or is about to be.
+type process struct {
+	servers *Servers
+	stream  Stream
+	peer    rpc.Peer
+	tunnel  *tunnel.Conn
+	// publications has room for one that waits while another is taken in.
+	publications chan *pb.AttachPublish
+	// ended is closed when nothing is sent into the tunnel any more; aborted ends it.
+	ended, aborted chan struct{}
+	aborting       sync.Once
+	taken          chan struct{} // closed when the connection was handed out
+
+	sending sync.Mutex // guards sends
+
+	// The lock of the servers guards what follows.
+	bootID    string // empty until it has published something
+	instances []rpc.Instance
+	isTaken   bool
+	link      carrier.Link
+}
+
+// Attach answers the RPC of a process. It returns when the process has left.
+func (s *Servers) Attach(stream Stream) error {
+	peer, _ := inbound.SenderOf(stream.Context()).Peer()
+	p := &process{
+		servers: s, stream: stream, peer: peer, publications: make(chan *pb.AttachPublish, 1),
+		ended: make(chan struct{}), aborted: make(chan struct{}), taken: make(chan struct{}),
+	}
+	if err := s.enter(p); err != nil {
+		return rpcstatus.Encode(err, nil).Err()
+	}
+	defer s.leave(p)
+	closing := s.closing
+	for {
+		select {
+		case m := <-p.publications:
+			p.answer(s.publish(stream.Context(), p, m))
+		case <-closing:
+			closing = nil
+			p.send(&pb.AttachResponse{Frame: &pb.AttachResponse_Closing{Closing: &pb.AttachClosing{}}})
+		case <-p.ended:
+			return p.end()
+		case <-p.aborted:
+			return rpcstatus.Encode(&rpc.Error{Kind: rpc.Timeout, Message: "the process did not take what the gateway sent last"}, nil).Err()
+		}
+	}
+}
+
+// end returns the status of a stream whose connection has ended.
+func (p *process) end() error {
+	if err := p.tunnel.Err(); err != nil {
+		if e, ok := errors.AsType[*rpc.Error](err); ok {
+			return rpcstatus.Encode(e, nil).Err()
+		}
+	}
+	return nil
+}
+
+// answer says what became of a publication.
+func (p *process) answer(err error) {
+	m := &pb.AttachPublished{BootId: p.servers.gatewayID()}
+	if err != nil {
+		m.Status, _ = proto.Marshal(rpcstatus.Encode(err, nil).Proto()) // it is a message of ours
+	}
+	p.send(&pb.AttachResponse{Frame: &pb.AttachResponse_Published{Published: m}})
+}
+
+func (p *process) send(m *pb.AttachResponse) {
+	p.sending.Lock()
+	defer p.sending.Unlock()
+	_ = p.stream.Send(m) // Receive learns of the end of the stream, too
+}
+
+// Send implements [tunnel.Stream].
+func (p *process) Send(frame []byte) error {
+	p.sending.Lock()
+	defer p.sending.Unlock()
+	return p.stream.Send(&pb.AttachResponse{Frame: &pb.AttachResponse_Data{Data: frame}})
+}
+
+// maxFrame is how many bytes a frame has at most.
+const maxFrame = 64 << 10
+
+// Receive implements [tunnel.Stream].
+func (p *process) Receive() ([]byte, error) {
+	for {
+		m, err := p.stream.Recv()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil, io.EOF
+		case err != nil:
+			return nil, err
+		}
+		switch frame := m.GetFrame().(type) {
+		case *pb.AttachRequest_Data:
+			if len(frame.Data) > maxFrame {
+				return nil, invalid("a frame has %d bytes: it may have %d", len(frame.Data), maxFrame)
+			}
+			if len(frame.Data) > 0 {
+				return frame.Data, nil
+			}
+		case *pb.AttachRequest_Publish:
+			select {
+			case p.publications <- frame.Publish:
+			case <-p.ended:
+				return nil, io.EOF
+			case <-p.aborted:
+				return nil, io.ErrClosedPipe
+			}
+		}
+	}
+}
+
+// End implements [tunnel.Stream].
+func (p *process) End() { close(p.ended) }
+
+// Abort implements [tunnel.Stream].
+func (p *process) Abort() { p.aborting.Do(func() { close(p.aborted) }) }
+
+// take takes the connection, and returns false if it was taken before.
+func (p *process) take() bool {
+	p.servers.mu.Lock()
+	defer p.servers.mu.Unlock()
+	if p.isTaken {
+		return false
+	}
+	p.isTaken = true
+	close(p.taken)
+	return true
+}
+
+// connectTime is how long a process may take to answer as a server.
+const connectTime = 5 * time.Second
+
+// connect connects the gateway to the process, as a client to a server that it dials.
+func (p *process) connect(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, connectTime)
+	defer cancel()
+	p.servers.mu.Lock()
+	c, key := p.servers.carrier, carrier.KeyOf(p.instances[0])
+	link := c.Get(key)
+	p.link = link
+	p.servers.mu.Unlock()
+	for {
+		err := link.Connect(ctx)
+		if err == nil && isClosed(p.taken) {
+			return nil
+		}
+		if ctx.Err() != nil || isClosed(p.ended) {
+			kind, text := link.Explain(p.instances[0].Server, err)
+			return &rpc.Error{Kind: kind, NotStarted: true, Message: text}
+		}
+		// It is connected to the stream before this one, which was replaced, or the back-off lasts.
+		select {
+		case <-ctx.Done():
+		case <-p.ended:
+		case <-time.After(pauseTime):
+		}
+	}
+}
+
+// pauseTime is how long to wait for a connection that was replaced to be noticed.
+const pauseTime = 10 * time.Millisecond
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
