@@ -31,6 +31,8 @@ from oslorpc.token import Verifier
 
 _log = logging.getLogger("oslorpc.server")
 _WITHDRAW = 3.0
+_CLOSE = 5.0  # how long the end of a process waits at most until no message comes any more
+_QUIET, _LOOK = 0.2, 0.02  # for how long none must have come, and how often it looks
 _OPTIONS = [
     # Clients ping every ten seconds; without these, a server drops them after a minute.
     ("grpc.keepalive_permit_without_calls", 1),
@@ -254,6 +256,20 @@ class Host:
             self._addr = self._advertised(split_host(address)[0], port)
         self._server = server
 
+    async def _quiet(self) -> None:
+        """Wait until no message comes any more, so that those on their way are refused and not cut off.
+
+        gRPC cancels what comes after its stop began, and senders would not know whether it ran. On a busy machine,
+        which wakes this loop late, they are late as well.
+        """
+        end, late = time.monotonic() + _CLOSE, 0.0
+        while (before := time.monotonic()) < end:
+            await asyncio.sleep(_LOOK)
+            now = time.monotonic()
+            late = max(late, now - before - _LOOK)
+            if now - self.services.last > max(_QUIET, 10 * late):
+                return
+
     def _address(self) -> str:
         if self._listen:
             if self._listen.startswith("unix:"):
@@ -285,10 +301,7 @@ class Host:
         await asyncio.gather(*(run.stop(timeout) for run in self.runs))
         if self._server is None:
             return
-        # Messages that are on their way are refused rather than cut off.
-        end = time.monotonic() + 1
-        while time.monotonic() < end and time.monotonic() - self.services.last < 0.1:  # noqa: ASYNC110
-            await asyncio.sleep(0.02)
+        await self._quiet()
         await self._server.stop(0.5)
         self._server = None
         if self.services.gate is not None:
