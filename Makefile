@@ -76,11 +76,14 @@ attack: ## Attack servers with a memory budget, and check how long others wait; 
 rotation: ## Replace all certificates of a fleet each second for a minute, under load; no call may fail
 	@$(GO) test -count=1 -v -run TestRotation ./internal/intruder -rotate 60s
 
+# Most tests of Python wait for other programs, so many run at once. Each process has a Consul of its own.
+PYTEST_FLAGS = -n 8 --maxschedchunk 1
+
 .PHONY: test-python
 test-python: build $(BIN)/consul $(VENV)/.installed ## Run the tests of Python, against Go programs and a real Consul
 	@$(MAKE) -s $(BIN)/rabbitmq/.installed || echo "test-python: the move from RabbitMQ will be SKIPPED" >&2
 	@$(GO) build -o $(BIN)/upgrade-server ./examples/upgrade/server
-	@cd python && $(VENV)/bin/python -m pytest
+	@cd python && $(VENV)/bin/python -m pytest $(PYTEST_FLAGS)
 
 .PHONY: test-typescript
 test-typescript: build $(BIN)/consul $(NODE) ## Run the tests of TypeScript, against Go programs and a real Consul

@@ -61,7 +61,7 @@ class Process:
             self.lines.put(line)
         self.lines.put(None)
 
-    def await_line(self, word, seconds=30.0):
+    def await_line(self, word, seconds=90.0):
         end = time.monotonic() + seconds
         while True:
             line = self.lines.get(timeout=max(end - time.monotonic(), 0.01))
@@ -85,6 +85,11 @@ class Process:
 
     def tasks(self):
         return pathlib.Path(f"/proc/{self.pid}/task").iterdir()
+
+
+def pytest_collection_modifyitems(items):
+    """Run first what takes long, so that in the end nothing is waited for alone."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture(scope="session")

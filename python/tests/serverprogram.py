@@ -33,6 +33,7 @@ class Methods:
         return kwargs
 
     def sleep(self, ctxt, seconds: float):
+        os.write(1, b"sleeping\n")
         ctxt.wait_canceled(seconds)
         print("canceled" if ctxt.canceled else "slept", flush=True)
 
@@ -72,6 +73,7 @@ class AsyncMethods(Methods):
         return kwargs
 
     async def sleep(self, ctxt, seconds: float):
+        print("sleeping", flush=True)
         try:
             await asyncio.sleep(seconds)
         except asyncio.CancelledError:

@@ -11,6 +11,7 @@ from conftest import ROOT, Process
 EXAMPLES = ROOT / "python" / "examples"
 
 
+@pytest.mark.long
 def test_install(tmp_path):
     subprocess.run(
         [

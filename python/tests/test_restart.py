@@ -1,4 +1,4 @@
-"""Python servers restart one after the other under callers in Go and Python: no call fails, and none runs twice."""
+"""Python servers restart, and are killed, under callers in Go and Python."""
 
 import collections
 import re
@@ -14,8 +14,10 @@ import oslorpc
 CALLERS = 16
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("registry", "kind"), [("local", "aio"), ("consul", "sync")])
 def test_rolling_restart(start, go, request, topic, registry, kind):
+    """No call fails, and none runs twice."""
     url = request.getfixturevalue(registry)
     servers = {name: start(kind, url, topic, name) for name in "abc"}
     everything = list(servers.values())
@@ -69,3 +71,33 @@ def test_rolling_restart(start, go, request, topic, registry, kind):
     )
     assert ran and max(ran.values()) == 1
     assert len(ran) >= sum(done.values())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("registry", "kind"), [("local", "aio"), ("consul", "sync")])
+def test_callers_of_a_killed_server_know_at_once(start, go, request, topic, registry, kind):
+    url = request.getfixturevalue(registry)
+    server = start(kind, url, topic, "a")
+    ends = []
+
+    def call(client):
+        try:
+            ends.append(client.call({}, "sleep", seconds=150))
+        except oslorpc.Error as e:
+            ends.append(e.kind)
+
+    with oslorpc.open(url) as t:
+        client = t.client(oslorpc.Target(topic=topic), timeout=150)
+        threads = [threading.Thread(target=call, args=(client,)) for _ in range(CALLERS // 2)]
+        command = [go, "--transport", url, "call", topic, "sleep", "seconds:=150", "--timeout", "150s"]
+        callers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(CALLERS // 2)]
+        for thread in threads:
+            thread.start()
+        for _ in range(CALLERS):
+            server.await_line("sleeping")
+        server.end(signal.SIGKILL)
+        for thread in threads:
+            thread.join(30)
+        errors = [caller.communicate(timeout=30)[1] for caller in callers]
+    assert ends == [oslorpc.Kind.OUTCOME_UNKNOWN] * (CALLERS // 2)
+    assert all("outcome unknown" in e for e in errors), errors

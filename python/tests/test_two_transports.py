@@ -54,6 +54,7 @@ def start(declared, broker, consul, tmp_path):
         p.end(9)
 
 
+@pytest.mark.long
 def test_clients_move_one_by_one_and_back_and_no_call_is_lost(start, run, consul):
     start("server", "s1", "both, sends by rabbit")
     names = ["c1", "c2", "c3"]
