@@ -24,7 +24,8 @@ def transport(declared, local):
     conf([], project="test", prog="test")
 
     def make(allowed=(), url=local, **options):
-        t = om.get_rpc_transport(conf, "oslorpc+" + url, allowed_remote_exmods=list(allowed))
+        whole = url if url.startswith("oslorpc") else "oslorpc+" + url
+        t = om.get_rpc_transport(conf, whole, allowed_remote_exmods=list(allowed))
         for name, value in options.items():
             conf.set_override(name, value, group="oslo_messaging_oslorpc")
         made.append(t)

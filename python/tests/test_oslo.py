@@ -18,6 +18,7 @@ from conftest import until
 from oslo_config import cfg
 from oslofixtures import client, declared, transport  # noqa: F401
 from oslosupport import rpc_client
+from relay import Relay
 
 
 class ReservedError(Exception):
@@ -288,6 +289,21 @@ def test_a_monitored_call_outlives_its_silence(serve, client):
     assert answers == [True]
 
 
+def test_a_client_knows_gateways_alone(serve, opened, transport, local, topic):
+    endpoint = serve()
+    relay = Relay()
+    try:
+        until("the server is listed", opened(local).instances)
+        relay.show(*opened(local).instances())
+        c = rpc_client(transport(url=f"oslorpc://{relay.addr}/"), om.Target(topic=topic), timeout=30)
+        assert c.call({"user": "u"}, "echo", value=2**70) == 2**70
+        c.prepare(fanout=True).cast({}, "note", value="all")
+        until("the cast ran", lambda: endpoint.seen == ["all"])
+        assert relay.passed
+    finally:
+        relay.stop()
+
+
 def test_notifications_name_the_other_url(transport):
     driver = transport()._driver
     for refused in (driver.send_notification, driver.listen_for_notifications):
@@ -298,7 +314,8 @@ def test_notifications_name_the_other_url(transport):
 @pytest.mark.parametrize(
     ("url", "why"),
     [
-        ("oslorpc://gateway:1/", "there is no gateway yet"),
+        ("oslorpc://127.0.0.1:1/host", "no virtual hosts"),
+        ("oslorpc://127.0.0.1/", "it has no port"),
         ("oslorpc+consul://user:secret@host:8500/", "no user names and passwords"),
         ("oslorpc+local:///x?surprise=1", "surprise"),
     ],

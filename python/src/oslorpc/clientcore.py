@@ -66,7 +66,7 @@ class TransportCore:
         self.caller = _word(caller or default_caller())[:128]
         self.exceptions = ExceptionTypes(exceptions)
         self.max_size = max_size
-        self.registry: Registry = settings.open_registry()
+        self.registry: Registry = settings.open_registry(self.security, self.caller, max_size)
         self.closed = self.forked = False
         self._ids = itertools.count(1)
         self._prefix = os.urandom(8).hex()

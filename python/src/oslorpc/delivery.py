@@ -241,6 +241,7 @@ class _State:
         """Take in the error of an attempt. It is raised if no other instance may be tried."""
         i = e.instance
         error.answered = bool(error.server)
+        of_gateway = by_gateway(e, error)
         error.addr = error.addr or i.addr
         error.server = error.server or i.server
         error.instance_id = error.instance_id or i.id
@@ -248,7 +249,7 @@ class _State:
         if not error.safe_to_retry or not (unable or error.not_delivered):
             raise self.about(error)
         self.tried.add(e)
-        note(self.topic, e, error)
+        note(self.topic, e, error, of_gateway)
         if unable:
             self.unable = error
         else:
@@ -329,8 +330,20 @@ def about(error: Error, m: Message) -> Error:
     return error
 
 
-def note(topic: Topic, e: Entry, error: Error) -> None:
+def by_gateway(e: Entry, error: Error) -> bool:
+    """Whether a gateway refused a message, and not the instance that it was for.
+
+    It is asked before the error is completed.
+    """
+    return e.instance.relayed and not error.instance_id
+
+
+def note(topic: Topic, e: Entry, error: Error, of_gateway: bool) -> None:
     """Take in what a refusal says of an instance."""
+    if of_gateway:
+        if error.reason in (errors.STOPPING, errors.MISDIRECTED):
+            topic.avoid(e)
+        return
     misled = error.reason == errors.FOREIGN or (error.reason == errors.MISDIRECTED and e.instance.id)
     if misled and not e.missing:
         topic.astray(e)

@@ -43,7 +43,7 @@ class Entry:
 
     def usable(self, now: float) -> bool:
         """Whether messages may be sent to it."""
-        if self.left or now < self.avoided:
+        if self.left or now < self.avoided or (self.instance.relayed and self.missing and not self.lost):
             return False
         return not self.missing or (now < self.missing + _LINGER and (self.lost or self.link.ready))
 
@@ -170,6 +170,12 @@ class Topic:
                 e.left = True
                 self._notify()
 
+    def avoid(self, e: Entry) -> None:
+        """Note that a gateway does not take messages for an instance now."""
+        with self._changed:
+            e.avoided = time.monotonic() + _AVOID
+            self._notify()
+
     def astray(self, e: Entry) -> None:
         """Note that an instance's address leads to another process."""
         with self._changed:
@@ -219,8 +225,8 @@ class Topic:
             self.state = self.state[0] + 1, ()
 
 
-def _key(i: Instance) -> tuple[str, str, str]:
-    return i.id, i.addr, i.server
+def _key(i: Instance) -> tuple[str, str, str, str]:
+    return i.id, i.addr, i.server, i.boot_id  # a gateway that starts again has another boot id
 
 
 class Fleet:

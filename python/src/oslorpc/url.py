@@ -5,12 +5,16 @@ from __future__ import annotations
 import dataclasses
 import os
 import urllib.parse
+from typing import TYPE_CHECKING
 
 from oslorpc.discovery.base import Registry
 from oslorpc.errors import Error, invalid
 from oslorpc.target import DEFAULT_EXCHANGE, Target
 from oslorpc.trust import PARAMETERS as TRUST
 from oslorpc.trust import Trust
+
+if TYPE_CHECKING:
+    from oslorpc.security import Security
 
 _CONSUL = (
     "dc",
@@ -35,8 +39,12 @@ class Settings:
     parameters: dict[str, str]
     trust: Trust
 
-    def open_registry(self) -> Registry:
+    def open_registry(self, security: Security, caller: str, limit: int) -> Registry:
         """Open the registry that the URL names."""
+        if self.scheme == "gateway":
+            from oslorpc.discovery.gateway import GatewayRegistry
+
+            return GatewayRegistry(self.rest, self.exchange, security, caller, limit)
         if self.scheme == "static":
             from oslorpc.discovery.static import StaticRegistry
 
@@ -56,11 +64,11 @@ def parse(text: str | None, exchange: str | None = None) -> Settings:
     scheme, found, after = text.partition("://")
     if not found:
         raise invalid(
-            f'transport URL "{text}" has no scheme: write local://, consul://host:8500 or static://topic=host:port'
+            f'transport URL "{text}" has no scheme: write local://, consul://host:8500, gateway://host:port or static://topic=host:port'
         )
     scheme = scheme.lower()
-    if scheme not in ("static", "local", "consul"):
-        raise invalid(f'transport URL has the unknown scheme "{scheme}": known are local, consul and static')
+    if scheme not in ("static", "local", "consul", "gateway"):
+        raise invalid(f'transport URL has the unknown scheme "{scheme}": known are local, consul, gateway and static')
     rest, _, query = after.partition("?")
     if "@" in rest and scheme != "static":
         raise invalid("transport URL has an @: there are no user names and passwords in it")

@@ -251,12 +251,13 @@ def _written(value: Any) -> str:
 
 def address(url: Any) -> str:
     """Return the URL of oslorpc for a transport_url."""
-    scheme = url.transport.partition("+")[2]
+    scheme = url.transport.partition("+")[2] or "gateway"
     text = str(url)
-    if scheme not in ("consul", "local"):
-        known = "write oslorpc+consul://host:8500 or oslorpc+local:///directory"
-        what = f"the scheme {url.transport} is not known" if scheme else "there is no gateway yet to connect to"
-        raise oslo_messaging.InvalidTransportURL(text, f"{what}: {known}")
+    if scheme not in ("consul", "local", "gateway"):
+        known = "write oslorpc+consul://host:8500, oslorpc+local:///directory, or oslorpc://host:port for a gateway"
+        raise oslo_messaging.InvalidTransportURL(text, f"the scheme {url.transport} is not known: {known}")
+    if scheme == "gateway" and url.virtual_host:
+        raise oslo_messaging.InvalidTransportURL(text, "a gateway has no virtual hosts: leave the path out")
     if any(host.username or host.password for host in url.hosts):
         raise oslo_messaging.InvalidTransportURL(
             text, "oslorpc has no user names and passwords: give certificates by ca, cert and key"

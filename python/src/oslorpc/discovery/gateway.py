@@ -1,0 +1,270 @@
+"""The registry of programs that know the fleet by gateways alone: gateway://host:port,host:port.
+
+All messages go to one of the gateways, with the id of the instance that is meant. docs/protocol.md has the contract.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import grpc
+
+from oslorpc.connection import channel_options, failure
+from oslorpc.discovery.base import ACTIVE, DRAINING, HELD, Instance, Notify, Update, split_addr
+from oslorpc.errors import STOPPING, Error, Kind, invalid
+from oslorpc.security import Security
+from oslorpc.v1 import gateway_pb2 as pb
+from oslorpc.v1 import introspection_pb2 as introspection
+from oslorpc.versions import Implementation, Version
+
+_log = logging.getLogger("oslorpc.gateway")
+_SERVICE = "/oslorpc.v1.GatewayService/"
+_LIST_WITHIN = 10.0
+_MIN_PAUSE, _MAX_PAUSE = 0.05, 5.0
+_STATES = {introspection.STATE_HELD: HELD, introspection.STATE_DRAINING: DRAINING}
+
+
+class Gateway:
+    """One of the gateways, and the connection to it that tells what is there."""
+
+    def __init__(self, addr: str, make: Callable[[str], grpc.Channel]) -> None:
+        self.addr = addr
+        self._make = make
+        self._lock = threading.Lock()
+        self._channel: grpc.Channel | None = None
+
+    def channel(self) -> grpc.Channel:
+        """Return the connection. It is made anew after it was dropped, with the certificates of now."""
+        with self._lock:
+            if self._channel is None:
+                self._channel = self._make(self.addr)
+            return self._channel
+
+    def drop(self, channel: grpc.Channel | None = None) -> None:
+        """Close the connection, if it is still this one."""
+        with self._lock:
+            if channel is not None and channel is not self._channel:
+                return
+            old, self._channel = self._channel, None
+        if old is not None:
+            old.close()
+
+
+class Gateways:
+    """The gateways of a URL. A transport uses one at a time, so that each has a share of all programs."""
+
+    def __init__(self, rest: str, security: Security, caller: str, limit: int) -> None:
+        self.headers = security.headers
+        server_name = security.trust.server_name
+
+        def make(addr: str) -> grpc.Channel:
+            return security.channel(addr, channel_options(caller, addr, limit, server_name), None)
+
+        self.all = [Gateway(addr, make) for addr in _addresses(rest, security)]
+        random.shuffle(self.all)
+        self._lock = threading.Lock()
+        self._current = 0
+
+    def current(self) -> Gateway:
+        """Return the gateway in use."""
+        return self.all[self._current]
+
+    def leave(self, gateway: Gateway) -> None:
+        """Use the next one, unless that was done already."""
+        with self._lock:
+            if self.all[self._current] is gateway:
+                self._current = (self._current + 1) % len(self.all)
+
+    def close(self) -> None:
+        """Close the connections."""
+        for gateway in self.all:
+            gateway.drop()
+
+
+def _addresses(rest: str, security: Security) -> list[str]:
+    """Read the addresses of a URL."""
+    addrs = rest.rstrip("/").split(",")
+    for addr in addrs:
+        try:
+            split_addr(addr)
+        except ValueError as e:
+            raise invalid(f'transport URL "gateway://{rest}": "{addr}": {e}') from None
+        if addrs.count(addr) > 1:
+            raise invalid(f'transport URL "gateway://{rest}": "{addr}" is there twice: remove one')
+        if not security.trust.secure:
+            security.trust.check_plaintext(addr)
+        if security.exposes(addr):
+            raise invalid(f"{addr} would get the token of this program in clear: give ca, or no token")
+    if security.template is not None:
+        raise invalid(
+            "identity: through a gateway a client sees the certificate of the gateway and not that of the server: "
+            "leave identity out, and give server-name if the gateway has another name than its address"
+        )
+    return addrs
+
+
+class GatewayRegistry:
+    """Knows the instances that a gateway tells of."""
+
+    def __init__(self, rest: str, exchange: str, security: Security, caller: str, limit: int) -> None:
+        self._gateways = Gateways(rest, security, caller, limit)
+        self._exchange = exchange
+        self._lock = threading.Lock()
+        self._watches: set[_Watch] = set()
+
+    def publish(self, instances: Sequence[Instance], timeout: float = 10) -> None:
+        """Refuse: there is nothing to announce them with."""
+        if instances:
+            raise invalid("servers cannot be announced through a gateway: open consul:// or local:// for them")
+
+    def watch(self, exchange: str, topic: str, notify: Notify) -> Callable[[], None]:
+        """Follow a topic at the gateway in use."""
+        watch = _Watch(self._gateways, exchange, topic, notify)
+        with self._lock:
+            self._watches.add(watch)
+
+        def stop() -> None:
+            with self._lock:
+                self._watches.discard(watch)
+            watch.end()
+
+        return stop
+
+    def list(self) -> list[Instance]:
+        """Ask the gateway in use, or the next one."""
+        error: Error | None = None
+        for _ in self._gateways.all:
+            gateway = self._gateways.current()
+            channel = gateway.channel()
+            ask = channel.unary_unary(_SERVICE + "List", pb.ListRequest.SerializeToString, pb.ListResponse.FromString)
+            try:
+                response: Any = ask(pb.ListRequest(), _LIST_WITHIN, self._gateways.headers())
+                return list(_instances(response, gateway.addr))
+            except grpc.RpcError as e:
+                error = failure(e)
+                error.addr = gateway.addr
+                if not _elsewhere(error):
+                    break
+                gateway.drop(channel)
+                self._gateways.leave(gateway)
+        assert error is not None
+        raise error
+
+    def await_listed(self, instances: Sequence[Instance], timeout: float) -> bool:
+        """Return at once: a gateway that took instances shows them to others."""
+        return True
+
+    def socket(self) -> str | None:
+        """Return None: servers listen on a port."""
+        return None
+
+    def lapses(self, notify: Callable[[str], None]) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """End all watches."""
+        with self._lock:
+            watches, self._watches = self._watches, set()
+        for watch in watches:
+            watch.end()
+        self._gateways.close()
+
+
+class _Watch:
+    """Follows a topic, in a thread: at the gateway in use, and at the next one when the watch there ends."""
+
+    def __init__(self, gateways: Gateways, exchange: str, topic: str, notify: Notify) -> None:
+        self._gateways, self._notify = gateways, notify
+        self._request = pb.WatchRequest(exchange=exchange, topic=topic)
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._stream: Any = None
+        threading.Thread(target=self._run, name="oslorpc-gateway", daemon=True).start()
+
+    def end(self) -> None:
+        """Follow it no more."""
+        with self._lock:
+            self._ended.set()
+            if self._stream is not None:
+                self._stream.cancel()
+
+    def _run(self) -> None:
+        failures = 0
+        while not self._ended.is_set():
+            gateway = self._gateways.current()
+            error = self._follow(gateway)
+            if self._ended.is_set():
+                return
+            self._gateways.leave(gateway)
+            if error is None:
+                failures = 0
+                continue
+            failures += 1
+            if failures >= len(self._gateways.all):  # none can be used now
+                _log.warning("no gateway can be asked about the topic %s: %s", self._request.topic, error)
+                self._notify(Update(error=error))
+                self._ended.wait(random.uniform(0.5, 1) * min(_MIN_PAUSE * 2 ** min(failures, 10), _MAX_PAUSE))
+
+    def _follow(self, gateway: Gateway) -> Error | None:
+        """Follow it at a gateway until the watch ends. The error is why it told nothing."""
+        channel, told = gateway.channel(), False
+        try:
+            with self._lock:
+                if self._ended.is_set():
+                    return None
+                watch = channel.unary_stream(
+                    _SERVICE + "Watch", pb.WatchRequest.SerializeToString, pb.WatchResponse.FromString
+                )
+                self._stream = watch(self._request, metadata=self._gateways.headers())
+            for response in self._stream:
+                told = True
+                self._notify(_update(response, gateway.addr))
+            error = Error(Kind.UNREACHABLE, "the gateway ended the watch", safe_to_retry=True)
+        except grpc.RpcError as e:
+            error = failure(e)
+            if error.kind is Kind.OUTCOME_UNKNOWN:
+                error = Error(Kind.UNREACHABLE, error.message, safe_to_retry=True)
+        except ValueError as e:  # the channel was closed, or cannot be made
+            error = Error(Kind.UNREACHABLE, str(e), safe_to_retry=True)
+        except Error as e:
+            error = e
+        if error.reason != STOPPING and _elsewhere(error):
+            gateway.drop(channel)
+        error.addr = error.addr or gateway.addr
+        return None if told else error
+
+
+def _elsewhere(error: Error) -> bool:
+    """Whether another gateway may answer."""
+    return error.kind not in (Kind.ACCESS_DENIED, Kind.INVALID_TARGET)
+
+
+def _update(response: Any, addr: str) -> Update:
+    """Return what a gateway knows of a topic."""
+    if response.error:
+        why = f"the gateway at {addr} cannot read its registry: {response.error}"
+        return Update(error=Error(Kind.UNREACHABLE, why, safe_to_retry=True))
+    return Update(tuple(_instances(response, addr)), response.reset)
+
+
+def _instances(response: Any, addr: str) -> Iterable[Instance]:
+    """Return instances as clients use them: the process at the other end of the connection is the gateway."""
+    for i in response.instances:
+        implemented = _implemented(i)
+        if implemented is None:
+            _log.error("an instance of the gateway at %s cannot be used: its versions are malformed: id=%s", addr, i.id)
+            continue
+        yield Instance(
+            i.id, response.boot_id, i.exchange, i.topic, i.server, addr, _STATES.get(i.state, ACTIVE), implemented, True
+        )
+
+
+def _implemented(i: pb.Instance) -> tuple[Implementation, ...] | None:
+    try:
+        return tuple(Implementation(one.namespace, Version.parse(one.version)) for one in i.implemented)
+    except ValueError:
+        return None
