@@ -2,16 +2,84 @@
 
 import contextlib
 import queue
+import shutil
+import socket
+import tempfile
 import threading
 from concurrent import futures
 
 import grpc
 
 from oslorpc import errors, status
+from oslorpc.discovery.base import ACTIVE, DRAINING, HELD, Instance
 from oslorpc.v1 import gateway_pb2 as pb
 from oslorpc.v1 import rpc_pb2 as rpc
 
+ANY = ()
+STATES = {2: HELD, 3: DRAINING}
 _MESSAGES, _SERVICE = "/oslorpc.v1.RPCService/", "/oslorpc.v1.GatewayService/"
+
+
+class Tunnel:
+    """An attached process. A socket stands for it, at which the relay is its client."""
+
+    def __init__(self, relay):
+        self.relay, self.out = relay, queue.Queue()
+        self.dir = tempfile.mkdtemp(prefix="relay-")
+        self.addr = f"unix:{self.dir}/s"
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(f"{self.dir}/s")
+        self.listener.listen(1)
+        self.conn = None
+        self.instances, self.arrived = [], queue.Queue()
+
+    def write(self):
+        with contextlib.suppress(OSError):
+            for data in iter(self.arrived.get, None):
+                self.conn.sendall(data)
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            self.conn, _ = self.listener.accept()
+            threading.Thread(target=self.write, daemon=True).start()
+            while data := self.conn.recv(16000):
+                self.out.put(pb.AttachResponse(data=data))
+        self.out.put(None)
+
+    def receive(self, requests):
+        threading.Thread(target=self.accept, daemon=True).start()
+        with contextlib.suppress(grpc.RpcError, OSError):
+            for request in requests:
+                if request.WhichOneof("frame") == "publish":
+                    self.publish(request.publish.instances)
+                else:
+                    self.arrived.put(request.data)
+        self.end()
+
+    def publish(self, instances):
+        answer = pb.AttachResponse(published=pb.AttachPublished(boot_id=self.relay.boot_id))
+        if self.relay.denies is not None:
+            answer.published.status = status.encode(self.relay.denies)[2]
+        else:
+            others = [i for i in self.relay.instances if i not in self.instances]
+            self.instances = [
+                Instance(i.id, i.boot_id, i.exchange, i.topic, i.server, self.addr, STATES.get(i.state, ACTIVE), ANY)
+                for i in instances
+            ]
+            self.relay.show(*others, *self.instances)
+        self.out.put(answer)
+
+    def end(self):
+        self.relay.show(*(i for i in self.relay.instances if i not in self.instances))
+        self.instances = []
+        for s in (self.listener, self.conn):
+            if s is not None:
+                with contextlib.suppress(OSError):
+                    s.shutdown(socket.SHUT_RDWR)
+                s.close()
+        self.arrived.put(None)
+        self.out.put(None)
+        shutil.rmtree(self.dir, ignore_errors=True)
 
 
 class Relay(grpc.GenericRpcHandler):
@@ -24,6 +92,8 @@ class Relay(grpc.GenericRpcHandler):
         self.holds = threading.Event()  # messages wait for it after they were passed on
         self.holds.set()
         self.passed, self.watched = [], []
+        self.attaches, self.denies = True, None  # the error for publications
+        self.tunnels = []
         self._watches, self._channels = [], {}
         self.server = grpc.server(futures.ThreadPoolExecutor(64), options=[("grpc.so_reuseport", 0)])
         self.server.add_generic_rpc_handlers((self,))
@@ -51,6 +121,10 @@ class Relay(grpc.GenericRpcHandler):
         if path == _SERVICE + "Watch":
             return grpc.unary_stream_rpc_method_handler(
                 self._watch, pb.WatchRequest.FromString, pb.WatchResponse.SerializeToString
+            )
+        if path == _SERVICE + "Attach" and self.attaches:
+            return grpc.stream_stream_rpc_method_handler(
+                self._attach, pb.AttachRequest.FromString, pb.AttachResponse.SerializeToString
             )
         if path == _SERVICE + "List":
             return grpc.unary_unary_rpc_method_handler(
@@ -86,6 +160,18 @@ class Relay(grpc.GenericRpcHandler):
         _, text, encoded = status.encode(errors.refused(reason, text))
         context.set_trailing_metadata(((status.DETAILS, encoded),))
         context.abort(grpc.StatusCode.UNAVAILABLE, text)
+
+    def close_tunnels(self):
+        """Say that the relay is about to stop."""
+        for tunnel in self.tunnels:
+            tunnel.out.put(pb.AttachResponse(closing=pb.AttachClosing()))
+
+    def _attach(self, requests, context):
+        tunnel = Tunnel(self)
+        self.tunnels.append(tunnel)
+        context.add_callback(tunnel.end)
+        threading.Thread(target=tunnel.receive, args=(requests,), daemon=True).start()
+        yield from iter(tunnel.out.get, None)
 
     def _pass(self, path, requests, context):
         request = next(requests)

@@ -67,6 +67,7 @@ class TransportCore:
         self.exceptions = ExceptionTypes(exceptions)
         self.max_size = max_size
         self.registry: Registry = settings.open_registry(self.security, self.caller, max_size)
+        self.attaches = settings.scheme == "gateway"  # servers cannot be connected to
         self.closed = self.forked = False
         self._ids = itertools.count(1)
         self._prefix = os.urandom(8).hex()

@@ -33,6 +33,7 @@ _log = logging.getLogger("oslorpc.server")
 _WITHDRAW = 3.0
 _CLOSE = 5.0  # how long the end of a process waits at most until no message comes any more
 _QUIET, _LOOK = 0.2, 0.02  # for how long none must have come, and how often it looks
+_IDLE = "grpc.max_connection_idle_ms"
 _OPTIONS = [
     # Clients ping every ten seconds; without these, a server drops them after a minute.
     ("grpc.keepalive_permit_without_calls", 1),
@@ -40,7 +41,7 @@ _OPTIONS = [
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 20_000),
-    ("grpc.max_connection_idle_ms", 15 * 60_000),
+    (_IDLE, 15 * 60_000),
     ("grpc.max_concurrent_streams", 1000),
     ("grpc.max_metadata_size", 16 << 10),
     ("grpc.max_send_message_length", -1),
@@ -230,7 +231,10 @@ class Host:
 
     async def _open(self) -> None:
         address = self._address()
-        options = [*_OPTIONS, ("grpc.max_receive_message_length", self.core.max_size + SLACK)]
+        # An attached process could not be connected to again.
+        options = [o for o in _OPTIONS if not self.core.attaches or o[0] != _IDLE]
+        options += [("grpc.max_receive_message_length", self.core.max_size + SLACK)]
+        self.services.attached = self.core.attaches
         server = grpc.aio.server(options=options)
         server.add_generic_rpc_handlers((self.services,))
         security = self.core.security
@@ -271,6 +275,13 @@ class Host:
                 return
 
     def _address(self) -> str:
+        if self.core.attaches:
+            if self._listen or self._advertise:
+                raise invalid(
+                    "a server that is attached to a gateway does not listen: leave listen and advertise out, or open "
+                    "a registry in which it can be found"
+                )
+            return f"unix:{self.core.registry.socket()}"
         if self._listen:
             if self._listen.startswith("unix:"):
                 _remove_dead_socket(self._listen.removeprefix("unix:"))

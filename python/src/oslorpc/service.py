@@ -49,6 +49,7 @@ class Services(grpc.GenericRpcHandler):
         self.last = 0.0  # when the last message came
         self.gate: Gate | None = None
         self.verifier: Verifier | None = None
+        self.attached = False  # the socket is for what a gateway sends, which proves nothing by it
         self._changed = asyncio.Condition()
         self._known: set[str] = {""}
         self._routes: dict[tuple[bytes, str, str], Route] = {}
@@ -189,9 +190,13 @@ class Services(grpc.GenericRpcHandler):
             raise _about(e, served) from None
         return taken
 
+    def _proved(self, context: Context) -> Identity:
+        proved = identify(context)
+        return NOBODY if self.attached and proved.proof == "user" else proved
+
     def _identify(self, context: Context) -> Identity:
         """Return what a caller proved. Where tokens are verified, it must have proved something."""
-        proved = identify(context)
+        proved = self._proved(context)
         if self.verifier is None:
             return proved
         return self.verifier.identify(proved, context.invocation_metadata(), context.peer())
@@ -214,7 +219,7 @@ class Services(grpc.GenericRpcHandler):
         self, m: pb.Message, taken: Taken, context: Context, identity: Identity, delivery: str
     ) -> None:
         """Have the interceptors accept a message, or raise their refusal."""
-        identity = identity if identity.names else identify(context)
+        identity = identity if identity.names else self._proved(context)
         seen = taken.seen(m, Peer(context.peer(), identity), delivery, self.exchange)
         seen.metadata = intake.of_headers(context.invocation_metadata()) | seen.metadata
         if self.verifier is not None:

@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 
 from oslorpc.connection import channel_options, failure
+from oslorpc.discovery.attach import Attacher
 from oslorpc.discovery.base import ACTIVE, DRAINING, HELD, Instance, Notify, Update, split_addr
 from oslorpc.errors import STOPPING, Error, Kind, invalid
 from oslorpc.security import Security
@@ -64,6 +65,7 @@ class Gateways:
         def make(addr: str) -> grpc.Channel:
             return security.channel(addr, channel_options(caller, addr, limit, server_name), None)
 
+        self.open = make
         self.all = [Gateway(addr, make) for addr in _addresses(rest, security)]
         random.shuffle(self.all)
         self._lock = threading.Lock()
@@ -115,11 +117,11 @@ class GatewayRegistry:
         self._exchange = exchange
         self._lock = threading.Lock()
         self._watches: set[_Watch] = set()
+        self._attacher = Attacher([g.addr for g in self._gateways.all], self._gateways.open, self._gateways.headers)
 
     def publish(self, instances: Sequence[Instance], timeout: float = 10) -> None:
-        """Refuse: there is nothing to announce them with."""
-        if instances:
-            raise invalid("servers cannot be announced through a gateway: open consul:// or local:// for them")
+        """Attach the servers of this process to one of the gateways."""
+        self._attacher.publish(instances, timeout)
 
     def watch(self, exchange: str, topic: str, notify: Notify) -> Callable[[], None]:
         """Follow a topic at the gateway in use."""
@@ -159,14 +161,16 @@ class GatewayRegistry:
         return True
 
     def socket(self) -> str | None:
-        """Return None: servers listen on a port."""
-        return None
+        """Return where servers listen, for the connections that a gateway makes through its stream."""
+        return self._attacher.socket()
 
     def lapses(self, notify: Callable[[str], None]) -> None:
-        """Do nothing."""
+        """Have notify called each time the servers are attached again after a while."""
+        self._attacher.lapses(notify)
 
     def close(self) -> None:
-        """End all watches."""
+        """Leave the gateways, and end all watches."""
+        self._attacher.close()
         with self._lock:
             watches, self._watches = self._watches, set()
         for watch in watches:
