@@ -108,6 +108,36 @@ def test_asyncio_server(relays, topic, opened):
     asyncio.run(work())
 
 
+@pytest.mark.parametrize("kind", ["sync", "aio"])
+def test_the_process_ends(relays, opened, topic, start, kind):
+    """No call fails while a process of two ends: what it answered last arrives."""
+    relay = relays()
+    servers = {name: start(kind, gateways(relay), topic, name) for name in "ab"}
+    client = opened(gateways(relay)).client(oslorpc.Target(topic=topic), timeout=60)
+    ended = threading.Event()
+    failures, done = [], []
+
+    def calls():
+        while not ended.is_set():
+            try:
+                done.append(client.call({}, "add", a=1, b=1))
+            except oslorpc.Error as e:
+                failures.append(e)
+
+    callers = [threading.Thread(target=calls) for _ in range(4)]
+    for caller in callers:
+        caller.start()
+    until("calls run", lambda: len(done) > 20, 60)
+    assert servers["a"].end() == 0, servers["a"].output
+    before = len(done)
+    until("calls go on", lambda: len(done) > before + 20, 60)
+    ended.set()
+    for caller in callers:
+        caller.join(60)
+    assert not failures, failures[:3]
+    assert shown(relay) == ["b"]
+
+
 def test_a_gateway_dies(relays, attach):
     """The servers attach to the other one."""
     both = [relays(), relays()]

@@ -81,11 +81,9 @@ def test_a_full_server_refuses(served):
     gate, _, client = served(workers=1, queue=2)
     for n in range(3):
         client.cast({}, "wait", id=n)
-    began = time.monotonic()
     with pytest.raises(oslorpc.Error) as e:
-        client.prepare(timeout=0.5).call({}, "wait", id=9)
+        client.prepare(timeout=2).call({}, "wait", id=9)
     assert (e.value.kind, e.value.safe_to_retry, e.value.reason) == (Kind.REFUSED, True, "full")
-    assert time.monotonic() - began < 3
     with pytest.raises(oslorpc.Error) as e:
         client.prepare(retry=1).cast({}, "wait", id=9)
     assert e.value.kind is Kind.REFUSED
