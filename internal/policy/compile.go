@@ -27,8 +27,11 @@ const (
 	fieldServices  = "services"
 )
 
-// deliveries are what rules may allow.
-var deliveries = []rpc.Delivery{rpc.DeliveryCall, rpc.DeliveryCast, rpc.DeliveryMulticall, rpc.DeliveryStream, rpc.DeliveryInspect}
+// deliveries are what rules may allow, and usual those that a rule allows which names none.
+var (
+	usual      = []rpc.Delivery{rpc.DeliveryCall, rpc.DeliveryCast, rpc.DeliveryMulticall, rpc.DeliveryStream, rpc.DeliveryInspect}
+	deliveries = append(slices.Clone(usual), rpc.DeliveryAttach)
+)
 
 // New compiles a policy that has its rules. The error is of kind [rpc.Invalid] and lists all
 // mistakes.

@@ -75,7 +75,11 @@ func (r *rule) misses(q *Query, names []string) (list []Miss) {
 		}
 	}
 	if !r.allowsDelivery(q.Delivery) {
-		list = append(list, Miss{fieldDelivery, string(q.Delivery), strings.Split(joined(r.deliveries), ", ")})
+		allowed := r.deliveries
+		if allowed == nil {
+			allowed = usual
+		}
+		list = append(list, Miss{fieldDelivery, string(q.Delivery), strings.Split(joined(allowed), ", ")})
 	}
 	return list
 }

@@ -55,7 +55,7 @@ type rule struct {
 	// services match names of services, methods match names of services with a method.
 	services, methods                          patterns
 	exchange, topic, namespace, server, method patterns
-	deliveries                                 []rpc.Delivery // nil for any
+	deliveries                                 []rpc.Delivery // nil for the usual ones
 
 	source trust.Rule
 }
@@ -139,7 +139,7 @@ func (r *rule) allowsService(method string) bool {
 }
 
 func (r *rule) allowsDelivery(d rpc.Delivery) bool {
-	return r.deliveries == nil || slices.Contains(r.deliveries, d)
+	return r.deliveries == nil && d != rpc.DeliveryAttach || slices.Contains(r.deliveries, d)
 }
 
 func (r *rule) allowsCaller(names []string) bool {

@@ -113,7 +113,7 @@ func naively(rules []trust.Rule, q *Query) int {
 			})
 		}
 		return one(r.Exchange, q.Exchange, 0) && one(r.Topic, q.Topic, 0) && one(r.Namespace, q.Namespace, 0) && one(r.Server, q.Server, 0) &&
-			one(r.Method, q.Method, 0) && (r.Delivery == nil || slices.Contains(r.Delivery, q.Delivery))
+			one(r.Method, q.Method, 0) && (r.Delivery == nil && q.Delivery != rpc.DeliveryAttach || slices.Contains(r.Delivery, q.Delivery))
 	})
 }
 

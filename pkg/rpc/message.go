@@ -28,6 +28,10 @@ const (
 	// runs no method, so only [Interceptor.Accept] sees it. Other processes ping an instance that a
 	// registry lost, so a process that refuses pings may be forgotten earlier.
 	DeliveryInspect Delivery = "inspect"
+	// DeliveryAttach is a question to a gateway: may a process attach this server? Only policies see
+	// it. A rule that names no deliveries does not allow it: to be sent messages is more than to
+	// send them.
+	DeliveryAttach Delivery = "attach"
 )
 
 // Message describes a message to an [Interceptor], and to the method that it runs. Nothing but its

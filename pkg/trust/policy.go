@@ -33,7 +33,8 @@ type Rule struct {
 	Exchange, Topic, Namespace, Server, Method []string
 	// Delivery is how messages come: [rpc.DeliveryCall], [rpc.DeliveryCast], [rpc.DeliveryMulticall],
 	// [rpc.DeliveryStream] or [rpc.DeliveryInspect]. Servers see each copy of a fanout as a cast, and
-	// each copy of a gather as a call. Nil means any.
+	// each copy of a gather as a call. At a gateway, [rpc.DeliveryAttach] allows a process to attach
+	// servers. Nil means any but that.
 	Delivery []rpc.Delivery
 	// Services are patterns of plain gRPC services, such as "grpc.health.v1.Health", or of their
 	// methods, such as "grpc.health.v1.Health/Check". A rule with Services allows nothing else, and

@@ -11,7 +11,8 @@ from oslorpc.errors import invalid
 
 ANYONE = "anyone"
 _MAX_FILE = 1 << 20
-_DELIVERIES = ("call", "cast", "multicall", "stream", "inspect")
+_ATTACH = "attach"  # which a rule allows only if it says so
+_DELIVERIES = ("call", "cast", "multicall", "stream", "inspect", _ATTACH)
 _RECEIVER = ("exchange", "topic", "namespace", "server", "method")
 _FIELDS = ("name", "from", *_RECEIVER, "delivery", "services")
 
@@ -77,7 +78,7 @@ class Rule:
         """Whether it allows what is asked."""
         if self.services is not None or q.service:
             return self.services is not None and self._serves(q.service) and self._knows(names)
-        if self.deliveries is not None and q.delivery not in self.deliveries:
+        if q.delivery == _ATTACH if self.deliveries is None else q.delivery not in self.deliveries:
             return False
         for field, patterns in self.fields.items():
             text = getattr(q, field)
