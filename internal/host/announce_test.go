@@ -138,3 +138,38 @@ func TestEndOfSettling(t *testing.T) {
 		}
 	})
 }
+
+// What is announced beside the servers is told with them, and anew when it changes.
+func TestBeside(t *testing.T) {
+	t.Parallel()
+	r := newHandle()
+	h := newHost(t, r)
+	var beside atomic.Pointer[string]
+	h.config.Beside = func(bootID, addr string) []rpc.Instance {
+		name := beside.Load()
+		if name == nil {
+			return nil
+		}
+		return []rpc.Instance{{Server: *name, BootID: bootID, Addr: addr, State: rpc.StateActive}}
+	}
+	s := newServer(h, "host1", unchanged)
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	<-r.published
+	edge := "edge1"
+	beside.Store(&edge)
+	if err := h.Announce(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	i, _ := s.Instance()
+	list := <-r.published
+	if len(list) != 2 || list[1].Server != edge || list[1].BootID != i.BootID || list[1].Addr != i.Addr {
+		t.Errorf("published are %+v", list)
+	}
+	beside.Store(nil)
+	h.Settle()
+	if list := <-r.published; len(list) != 1 {
+		t.Errorf("published are %+v", list)
+	}
+}

@@ -20,8 +20,8 @@ import (
 type Config struct {
 	// Exchange is the exchange of targets that name none.
 	Exchange string
-	// Listen is the address to listen on, empty for the default of the registry. Advertise is the one
-	// that others connect to, empty for the same one. See WithListen of package oslorpc.
+	// Listen is the address to listen on, empty for the default of the registry. Advertise is the
+	// one that others connect to, empty for the same one. See WithListen of package oslorpc.
 	Listen, Advertise string
 	// Trust has the credentials of connections, and the policy of servers.
 	Trust *security.Trust
@@ -41,6 +41,9 @@ type Config struct {
 	// Registry is told of the servers.
 	Registry registry.Registry
 	Listed   Listed
+	// Beside returns instances to announce beside the servers, which are reached through the
+	// process at its boot id and its address; nil for none. It must not call the host.
+	Beside func(bootID, addr string) []rpc.Instance
 	// Test has what a test replaces; nil but in tests.
 	Test *inprocess.Process
 }

@@ -119,8 +119,20 @@ func (h *Host) announced() []rpc.Instance {
 	if h.site == nil {
 		return nil
 	}
-	return h.site.announced()
+	list := h.site.announced()
+	if h.config.Beside != nil {
+		list = append(list, h.config.Beside(h.site.bootID, h.site.addr)...)
+	}
+	return list
 }
+
+// Announce tells discovery what Beside returns now.
+func (h *Host) Announce(ctx context.Context) error {
+	return h.announcer.tell(ctx, h.announcer.changed())
+}
+
+// Settle is Announce in the background, until discovery was told.
+func (h *Host) Settle() { h.announcer.settle() }
 
 // instance returns a server as discovery lists it; false if it does not run.
 func (h *Host) instance(s *Server) (rpc.Instance, bool) {

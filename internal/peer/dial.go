@@ -62,7 +62,7 @@ type dialer func(addr string, s *sight) (*grpc.ClientConn, error)
 func (c Config) dialer(v *verifier) dialer {
 	dial, secure := c.Dial, c.Credentials
 	if dial == nil {
-		dial = dialNetwork
+		dial = DialNetwork
 	}
 	if secure == nil {
 		secure = insecure.NewCredentials()
@@ -110,9 +110,9 @@ func (s *sight) dialing(dial func(context.Context, string) (net.Conn, error)) fu
 	}
 }
 
-// dialNetwork connects to "host:port", or to "unix:" and a path. To look a name up may take as
+// DialNetwork connects to "host:port", or to "unix:" and a path. To look a name up may take as
 // long as ctx lets it; connecting may not.
-func dialNetwork(ctx context.Context, addr string) (net.Conn, error) {
+func DialNetwork(ctx context.Context, addr string) (net.Conn, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	limit := sync.OnceFunc(func() {
