@@ -8,6 +8,8 @@ import (
 	"net"
 
 	"google.golang.org/grpc/credentials"
+
+	"github.com/oslorpc/oslorpc/internal/tunnel"
 )
 
 // secure are credentials that use what the files have at each handshake.
@@ -28,7 +30,9 @@ func (s *secure) ClientHandshake(ctx context.Context, authority string, raw net.
 // connect is ClientHandshake, without watching the connection.
 func (s *secure) connect(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, *snapshot, error) {
 	config, shown := s.trust.clientConfig()
-	anyName := s.trust.config.Identity != "" && config.ServerName == "" // the identity takes the place of the name
+	// An identity takes the place of the name, and a process that is attached has no address to be
+	// named after.
+	anyName := config.ServerName == "" && (s.trust.config.Identity != "" || tunnel.Is(raw.RemoteAddr()))
 	if config.ServerName != "" {
 		authority = config.ServerName
 	}

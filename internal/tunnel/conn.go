@@ -48,6 +48,12 @@ type Addr string
 // Network implements [net.Addr].
 func (Addr) Network() string { return "tunnel" }
 
+// Is reports whether an address is an end of a tunnel.
+func Is(a net.Addr) bool {
+	_, ok := a.(Addr)
+	return ok
+}
+
 // String returns the name.
 func (a Addr) String() string { return string(a) }
 
