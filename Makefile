@@ -56,7 +56,7 @@ polyglot: build $(BIN)/venv-polyglot/.installed $(NODE) ## Build and install wha
 test: polyglot test-python test-typescript interop test-go ## Run every test: of Python and TypeScript, between languages, and of Go
 
 .PHONY: test-go
-test-go: $(BIN)/consul $(BIN)/.tools ## Run the tests of Go, with a real Consul and, but for tests of memory, the race detector
+test-go: $(BIN)/consul $(BIN)/openapi-validate $(BIN)/.tools ## Run the tests of Go, with a real Consul and, but for tests of memory, the race detector
 	@$(BIN)/gotestsum --format pkgname-and-test-fails --raw-command -- sh -c ' \
 		code=0; \
 		$(GO) test -json -timeout 10m ./$(WITHOUT_RACE) || code=$$?; \
@@ -287,6 +287,9 @@ $(BIN)/rabbitmq/.installed:
 	{ apt-get update -q && apt-get download -q $(RABBITMQ); } >log 2>&1 || { cat log; echo "RabbitMQ is unpacked from packages of Debian 12 or later, which apt-get cannot download here" >&2; exit 1; }; } && \
 	for deb in *.deb; do dpkg-deb -x "$$deb" .. || exit 1; done && rm -r ../debs
 	@touch $@
+
+$(BIN)/openapi-validate: tools/openapi/go.mod tools/openapi/go.sum
+	@cd tools/openapi && GOFLAGS= $(GO) build -o $@ github.com/getkin/kin-openapi/cmd/validate
 
 $(BIN)/consul: tools/consul/go.mod tools/consul/go.sum
 	@echo "building Consul for the tests, once; it takes some minutes"

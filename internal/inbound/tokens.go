@@ -81,6 +81,20 @@ func (t *Tokens) identify(ctx context.Context, c *Conn, credentials []string) (c
 	return context.WithValue(ctx, senderKey{}, s), nil
 }
 
+// Prove returns the name that the token in an authorization header proves, for requests that do not
+// come by gRPC. The error is what to tell the sender.
+func (t *Tokens) Prove(ctx context.Context, from string, credentials []string) (string, error) {
+	if len(credentials) == 0 {
+		return "", errors.New("the server requires a token or a certificate, and the caller has none")
+	}
+	name, err := t.prove(ctx, credentials)
+	if err != nil {
+		t.log.add(from, err)
+		return "", errors.New("the server does not accept the token of the caller")
+	}
+	return name, nil
+}
+
 // prove returns the name that a token proves.
 func (t *Tokens) prove(ctx context.Context, credentials []string) (string, error) {
 	if len(credentials) > 1 {

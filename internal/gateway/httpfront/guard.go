@@ -1,0 +1,152 @@
+package httpfront
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// guarded returns a handler that refuses what no path takes: requests under foreign host names,
+// from pages of other origins, and more than the front takes at a time. It bounds how long a client
+// may take to send a request and to read the response.
+func (f *front) guarded(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		if err := f.checkHost(r); err != nil {
+			f.fail(w, err)
+			return
+		}
+		if f.share(w, r) {
+			return
+		}
+		if err := f.trusted.Check(r); err != nil {
+			f.fail(w, &mistake{status: http.StatusForbidden, title: "cross-origin request",
+				detail: fmt.Sprintf("pages of the origin %q may not use this gateway; start it with --cors-origin to let them", r.Header.Get("Origin"))})
+			return
+		}
+		defer f.requests.Add(-1)
+		if f.requests.Add(1) > int64(f.MaxRequests) {
+			f.fail(w, &rpc.Error{Kind: rpc.Refused, NotStarted: true,
+				Message: fmt.Sprintf("this gateway is at work on %d requests, and takes no more at a time", f.MaxRequests)})
+			return
+		}
+		next.ServeHTTP(&timed{ResponseWriter: w, control: http.NewResponseController(w), timeout: f.WriteTimeout}, r)
+	})
+}
+
+// share answers preflight requests of origins that may use the front, and tells browsers to hand
+// its responses to them. It reports whether the request is answered.
+func (f *front) share(w http.ResponseWriter, r *http.Request) (answered bool) {
+	origin := r.Header.Get("Origin")
+	if len(f.origins) > 0 {
+		w.Header().Add("Vary", "Origin")
+	}
+	if !f.origins[origin] {
+		return false
+	}
+	h := w.Header()
+	h.Set("Access-Control-Allow-Origin", origin)
+	if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+		return false
+	}
+	h.Set("Access-Control-Allow-Methods", "GET, POST")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, Oslorpc-Context, Traceparent, Tracestate")
+	h.Set("Access-Control-Max-Age", "600")
+	w.WriteHeader(http.StatusNoContent)
+	return true
+}
+
+// checkHost refuses requests that reach a loopback address under a name that anyone could have
+// pointed there: a page under that name would count as one of the front's own.
+func (f *front) checkHost(r *http.Request) error {
+	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if local == nil || r.TLS != nil {
+		return nil
+	}
+	if at, is := local.(*net.TCPAddr); !is || !at.IP.IsLoopback() {
+		return nil
+	}
+	host := r.Host
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.Trim(host, "[]")
+	if net.ParseIP(host) != nil || host == "localhost" || f.hosts[host] {
+		return nil
+	}
+	return &mistake{status: http.StatusMisdirectedRequest, title: "misdirected request",
+		detail: fmt.Sprintf("the gateway listens on this machine only and is not called %q: use localhost, or start it with --http-host %s", host, host)}
+}
+
+// only has a path take one HTTP method.
+func (f *front) only(method string, next http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == method || method == http.MethodGet && r.Method == http.MethodHead {
+			next(w, r)
+			return
+		}
+		f.fail(w, &mistake{status: http.StatusMethodNotAllowed, title: "method not allowed", header: http.Header{"Allow": {method}},
+			detail: fmt.Sprintf("%s takes %s requests, not %s", r.URL.Path, method, r.Method)})
+	})
+}
+
+// notFound is the title of a problem.
+const notFound = "not found"
+
+// unknown answers requests for paths that do not exist.
+func (f *front) unknown(w http.ResponseWriter, r *http.Request) {
+	detail := fmt.Sprintf("there is nothing at %s: use /v1/call/TOPIC/METHOD, and fanout, gather, cast or multicall in place of call; "+
+		"or GET /v1/topics, /v1/topics/TOPIC, /v1/openapi/TOPIC or /healthz", r.URL.Path)
+	if parts := strings.Split(strings.Trim(r.URL.Path, "/"), "/"); len(parts) >= 2 && parts[0] == "v1" && deliveries[rpc.Delivery(parts[1])] != nil {
+		detail = fmt.Sprintf("%s needs a topic and a method, and no more: /v1/%s/TOPIC/METHOD; write a slash within a name as %%2F", r.URL.Path, parts[1])
+	}
+	f.fail(w, &mistake{status: http.StatusNotFound, title: notFound, detail: detail})
+}
+
+// identify returns the sender of a request.
+func (f *front) identify(r *http.Request) (rpc.Peer, error) {
+	from := rpc.Peer{Addr: r.RemoteAddr, TLS: r.TLS}
+	if f.Identify == nil {
+		return from, nil
+	}
+	identity, err := f.Identify(r)
+	if err != nil {
+		return from, &mistake{status: http.StatusUnauthorized, title: "unauthenticated",
+			detail: err.Error(), header: http.Header{"Www-Authenticate": {"Bearer"}}}
+	}
+	from.Identity = identity
+	return from, nil
+}
+
+// timed bounds each write of a response.
+type timed struct {
+	http.ResponseWriter
+
+	control *http.ResponseController
+	timeout time.Duration
+}
+
+// Write implements [http.ResponseWriter].
+func (t *timed) Write(b []byte) (int, error) {
+	// A writer without deadlines, as in tests, has a client that always reads.
+	_ = t.control.SetWriteDeadline(time.Now().Add(t.timeout))
+	return t.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the writer.
+func (t *timed) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+
+// names returns the sorted keys of a map, for people.
+func names[V any](m map[string]V) string {
+	list := make([]string, 0, len(m))
+	for name := range m {
+		list = append(list, name)
+	}
+	slices.Sort(list)
+	return strings.Join(list, ", ")
+}

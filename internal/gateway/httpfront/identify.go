@@ -1,0 +1,39 @@
+package httpfront
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/oslorpc/oslorpc/internal/header"
+	"github.com/oslorpc/oslorpc/internal/identity"
+	"github.com/oslorpc/oslorpc/internal/inbound"
+	"github.com/oslorpc/oslorpc/internal/security"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Proofs returns what the senders of requests prove: by a certificate, and by a bearer token if
+// tokens are verified. The same proofs count as for gRPC.
+func Proofs(trust *security.Trust, tokens *inbound.Tokens) func(*http.Request) (rpc.Identity, error) {
+	return func(r *http.Request) (rpc.Identity, error) {
+		var proved rpc.Identity
+		if r.TLS != nil {
+			state, err := trust.Verified(r.TLS)
+			if err != nil {
+				return rpc.Identity{}, err
+			}
+			proved = identity.Certified(state)
+		}
+		if tokens == nil {
+			return proved, nil
+		}
+		credentials := r.Header.Values(header.Authorization)
+		if len(credentials) == 0 && proved.Proof != rpc.ProofNone {
+			return proved, nil
+		}
+		name, err := tokens.Prove(r.Context(), r.RemoteAddr, credentials)
+		if err != nil {
+			return rpc.Identity{}, err
+		}
+		return rpc.Identity{Proof: rpc.ProofToken, Names: slices.Concat([]string{name}, proved.Names)}, nil
+	}
+}

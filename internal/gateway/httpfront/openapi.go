@@ -1,0 +1,133 @@
+package httpfront
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+const (
+	// listTimeout bounds a question to discovery, and askTimeout one to the servers of a topic.
+	listTimeout = 10 * time.Second
+	askTimeout  = 5 * time.Second
+	// maxAsked bounds how many servers are asked what they offer. Servers with the same interfaces
+	// offer the same.
+	maxAsked = 16
+)
+
+// openapi answers with the OpenAPI document of an interface of a topic, made of what its servers
+// say of themselves.
+func (f *front) openapi(w http.ResponseWriter, r *http.Request) {
+	list, target, err := f.onTopic(r)
+	if err != nil {
+		f.fail(w, err)
+		return
+	}
+	wanted := rpc.Version{}
+	if target.Version != "" {
+		if wanted, err = rpc.ParseVersion(target.Version); err != nil {
+			f.fail(w, badRequest("version=%s: %v", target.Version, err))
+			return
+		}
+	}
+	offered, err := f.offered(r.Context(), list)
+	if err != nil {
+		f.fail(w, err)
+		return
+	}
+	e := newest(offered, target.Namespace, wanted)
+	if e == nil {
+		f.fail(w, &mistake{status: http.StatusNotFound, title: notFound, detail: fmt.Sprintf(
+			"no server on topic %s has an interface in %s%s that takes JSON; they have %s", target.Topic, inNamespace(target.Namespace), atVersion(wanted), interfacesOf(offered))})
+		return
+	}
+	f.answer(w, newDocument(target, e, offered))
+}
+
+// offered returns the endpoints of the servers, one of each kind of server.
+func (f *front) offered(ctx context.Context, list []rpc.Instance) ([]rpc.EndpointInfo, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	asked := distinct(list)
+	infos, failures := make([]*rpc.Info, len(asked)), make([]error, len(asked))
+	var asking sync.WaitGroup
+	for n, i := range asked {
+		asking.Go(func() { infos[n], failures[n] = f.Transport.Info(ctx, i, false) })
+	}
+	asking.Wait()
+	var endpoints []rpc.EndpointInfo
+	for n, info := range infos {
+		if info == nil {
+			continue
+		}
+		for _, s := range info.Servers {
+			if s.InstanceID == asked[n].ID {
+				endpoints = append(endpoints, s.Endpoints...)
+			}
+		}
+	}
+	if len(endpoints) == 0 {
+		return nil, errors.Join(failures...)
+	}
+	return endpoints, nil
+}
+
+// distinct returns instances that differ in what they implement.
+func distinct(list []rpc.Instance) (some []rpc.Instance) {
+	for _, i := range list {
+		same := func(j rpc.Instance) bool { return slices.Equal(i.Implemented, j.Implemented) }
+		if !slices.ContainsFunc(some, same) && len(some) < maxAsked {
+			some = append(some, i)
+		}
+	}
+	return some
+}
+
+// newest returns the endpoint with the greatest version that can serve the wanted one; any if the
+// wanted one is zero. Typed services do not take JSON.
+func newest(endpoints []rpc.EndpointInfo, namespace string, wanted rpc.Version) (best *rpc.EndpointInfo) {
+	for n := range endpoints {
+		e := &endpoints[n]
+		fits := wanted == rpc.Version{} || e.Version.Serves(wanted)
+		if e.Service == "" && slices.Contains(e.Namespaces, namespace) && fits && (best == nil || best.Version.Compare(e.Version) < 0) {
+			best = e
+		}
+	}
+	return best
+}
+
+func inNamespace(name string) string {
+	if name == "" {
+		return "the default namespace"
+	}
+	return "namespace " + name
+}
+
+func atVersion(v rpc.Version) string {
+	if v == (rpc.Version{}) {
+		return ""
+	}
+	return " at version " + v.String()
+}
+
+// interfacesOf names the interfaces that endpoints offer.
+func interfacesOf(endpoints []rpc.EndpointInfo) string {
+	seen := map[string]bool{}
+	for _, e := range endpoints {
+		for _, namespace := range e.Namespaces {
+			text := inNamespace(namespace) + " at " + e.Version.String()
+			if e.Service != "" {
+				text = "the typed service " + e.Service
+			}
+			seen[text] = true
+		}
+	}
+	return strings.ReplaceAll(names(seen), ", ", "; ")
+}

@@ -1,0 +1,191 @@
+package httpfront
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/grpc/metadata"
+
+	"github.com/oslorpc/oslorpc/internal/client"
+	"github.com/oslorpc/oslorpc/internal/msgcontext"
+	"github.com/oslorpc/oslorpc/internal/payload"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// message is what a request asks for.
+type message struct {
+	method   string
+	kwargs   payload.Raw
+	settings client.Settings
+	// context is the request context as JSON text; empty for none.
+	context  string
+	metadata metadata.MD
+}
+
+// parameters read the parameters of a query, each of which may be given once.
+var parameters = map[string]func(m *message, value string) error{
+	"exchange":  func(m *message, v string) error { m.settings.Target.Exchange = v; return nil },
+	"namespace": func(m *message, v string) error { m.settings.Target.Namespace = v; return nil },
+	"server":    func(m *message, v string) error { m.settings.Target.Server = v; return nil },
+	"version":   func(m *message, v string) error { m.settings.Target.Version = v; return nil },
+	"order_key": func(m *message, v string) error { m.settings.OrderKey = v; return nil },
+	"timeout": func(m *message, v string) (err error) {
+		m.settings.HasTimeout = true
+		m.settings.Timeout, err = duration(v)
+		return err
+	},
+	"monitor": func(m *message, v string) (err error) {
+		m.settings.Monitor, err = duration(v)
+		return err
+	},
+	"fail_fast": func(m *message, v string) (err error) {
+		m.settings.FailFast, err = strconv.ParseBool(v)
+		if err != nil {
+			return errors.New("write true or false")
+		}
+		return nil
+	},
+}
+
+// duration reads a positive duration.
+func duration(v string) (time.Duration, error) {
+	d, err := time.ParseDuration(v)
+	if err != nil {
+		if _, plain := strconv.ParseFloat(v, 64); plain == nil {
+			return 0, fmt.Errorf("%s needs a unit: write %ss or %sms", v, v, v)
+		}
+		return 0, errors.New("write a number and a unit, such as 500ms, 5s or 2m")
+	}
+	if d <= 0 {
+		return 0, errors.New("it must be greater than 0")
+	}
+	return d, nil
+}
+
+// headers are the metadata that travel with a message as they are.
+var headers = []string{"traceparent", "tracestate", "baggage"}
+
+// contextHeader has the request context of a message.
+const contextHeader = "Oslorpc-Context"
+
+// read returns the message that a request asks for.
+func (f *front) read(w http.ResponseWriter, r *http.Request) (*message, error) {
+	m := &message{method: r.PathValue("method"), metadata: metadata.MD{}}
+	m.settings.Retry = -1
+	m.settings.Target.Topic = r.PathValue("topic")
+	if err := m.readQuery(r.URL.RawQuery); err != nil {
+		return nil, err
+	}
+	if m.settings.Target.Exchange == "" {
+		m.settings.Target.Exchange = f.Exchange
+	}
+	if err := rpc.ValidateMethod(m.method); err != nil {
+		return nil, err
+	}
+	if m.context = r.Header.Get(contextHeader); m.context != "" {
+		if err := msgcontext.Check(m.context); err != nil {
+			return nil, badRequest("the header %s must be the text of a JSON object, such as {\"user\": \"alice\"}", contextHeader)
+		}
+	}
+	for _, name := range headers {
+		if values := r.Header.Values(name); len(values) > 0 {
+			m.metadata.Set(name, values...)
+		}
+	}
+	body, err := f.readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	m.kwargs, err = kwargs(body)
+	return m, err
+}
+
+// readQuery reads the parameters of a query.
+func (m *message) readQuery(text string) error {
+	query, err := url.ParseQuery(text)
+	if err != nil {
+		return badRequest("the query is malformed: %v", err)
+	}
+	for name, values := range query {
+		read, known := parameters[name]
+		switch {
+		case !known:
+			return badRequest("there is no parameter %q; the parameters are %s, and arguments of the method belong into the body", name, names(parameters))
+		case len(values) > 1:
+			return badRequest("the parameter %q is given %d times", name, len(values))
+		case values[0] == "":
+			return badRequest("the parameter %q is empty: leave it out, or give it a value", name)
+		}
+		if err := read(m, values[0]); err != nil {
+			return badRequest("%s=%s: %v", name, values[0], err)
+		}
+	}
+	return nil
+}
+
+// contentTypes are the types that a body may have: JSON, and what clients say that were not told.
+// A page of another origin is refused whatever the type is.
+var contentTypes = map[string]bool{
+	"": true, "application/json": true, "text/plain": true, "application/x-www-form-urlencoded": true, "application/octet-stream": true,
+}
+
+// readBody reads the body of a request.
+func (f *front) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil && r.Header.Get("Content-Type") != "" || !contentTypes[kind] {
+		return nil, &mistake{status: http.StatusUnsupportedMediaType, title: "unsupported media type",
+			detail: fmt.Sprintf("the body is JSON; its type is application/json, not %q", r.Header.Get("Content-Type"))}
+	}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return nil, &mistake{status: http.StatusUnsupportedMediaType, title: "unsupported content encoding",
+			detail: fmt.Sprintf("the body must not be compressed, and its encoding is %q", encoding), header: http.Header{"Accept-Encoding": {"identity"}}}
+	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(f.WriteTimeout)) // a connection without deadlines is a test's
+	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, f.MaxBody))
+	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, &rpc.Error{Kind: rpc.TooLarge, NotStarted: true, Message: fmt.Sprintf("the body has more than %d bytes", tooLarge.Limit)}
+	}
+	if err != nil {
+		return nil, badRequest("the body did not arrive: %v", err)
+	}
+	return body, nil
+}
+
+// kwargs checks that a body is one JSON object, and returns its text.
+func kwargs(body []byte) (payload.Raw, error) {
+	if len(body) == 0 {
+		return "{}", nil
+	}
+	if !utf8.Valid(body) {
+		return "", badArguments("the body is not UTF-8")
+	}
+	var arguments map[string]payload.Raw
+	if err := payload.Unmarshal(string(body), &arguments, rpc.BadArguments); err != nil {
+		if e, ok := errors.AsType[*rpc.Error](err); ok {
+			e.NotStarted = true
+			e.Message = "the body must be a JSON object of keyword arguments: " + e.Message
+		}
+		return "", err
+	}
+	if arguments == nil { // null
+		return "", badArguments("the body must be a JSON object of keyword arguments, such as {\"name\": \"a\"}, and is null")
+	}
+	return payload.Raw(body), nil
+}
+
+func badArguments(text string) error {
+	return &rpc.Error{Kind: rpc.BadArguments, NotStarted: true, Message: text}
+}
+
+func badRequest(format string, args ...any) error {
+	return &mistake{status: http.StatusBadRequest, title: "bad request", detail: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,145 @@
+package httpfront
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/payload"
+)
+
+// beat is the time between the comments that keep an event stream alive.
+const beat = 15 * time.Second
+
+// The types of streams.
+const (
+	linesType  = "application/x-ndjson"
+	eventsType = "text/event-stream"
+)
+
+// stream is a response in parts: lines of JSON, or server-sent events. Each part is an object with
+// one member that says what it is, so that a stream that was cut short cannot pass for a complete
+// one: a complete one ends with "end" or "error".
+type stream struct {
+	front  *front
+	w      http.ResponseWriter
+	events bool
+
+	mu    sync.Mutex
+	begun bool
+	err   error // why nothing can be written any more
+	beat  *time.Timer
+	ended bool
+}
+
+// ending is the last part of a complete stream.
+type ending struct {
+	Items     *int   `json:"items,omitempty"`
+	Replies   *int   `json:"expected,omitempty"`
+	Uncertain string `json:"uncertain,omitempty"`
+}
+
+// stream returns the stream that the client asks for; nil if it asks for none and none is needed.
+func (e *exchange) stream(needed bool) *stream {
+	accept := strings.Join(e.request.Header.Values("Accept"), ",")
+	events, lines := strings.Contains(accept, eventsType), strings.Contains(accept, linesType) || strings.Contains(accept, "application/jsonl")
+	if !needed && !events && !lines {
+		return nil
+	}
+	s := &stream{front: e.front, w: e.w, events: events}
+	if events {
+		s.beat = time.AfterFunc(beat, s.keepAlive)
+	}
+	return s
+}
+
+// keepAlive writes a comment, which clients ignore.
+func (s *stream) keepAlive() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended || s.err != nil {
+		return
+	}
+	s.write(": still there\n\n")
+	s.beat.Reset(beat)
+}
+
+// item writes an item of a multicall.
+func (s *stream) item(text payload.Raw) error { return s.part("item", string(text)) }
+
+// value writes a part.
+func (s *stream) value(name string, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return s.part(name, string(b))
+}
+
+// part writes JSON text as a part. The text has no line breaks of its own.
+func (s *stream) part(name, text string) error {
+	if strings.ContainsAny(text, "\r\n") { // outside of strings, where JSON escapes them
+		text = strings.NewReplacer("\r", " ", "\n", " ").Replace(text)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.events {
+		s.write("event: " + name + "\ndata: " + text + "\n\n")
+	} else {
+		s.write(`{"` + name + `":` + text + "}\n")
+	}
+	return s.err
+}
+
+// write writes text, and has it leave. The lock is held.
+func (s *stream) write(text string) {
+	if s.err != nil {
+		return
+	}
+	if !s.begun {
+		s.begun = true
+		kind := linesType
+		if s.events {
+			kind = eventsType
+		}
+		s.w.Header().Set("Content-Type", kind)
+		s.w.Header().Set("Cache-Control", "no-store")
+		s.w.Header().Set("X-Accel-Buffering", "no") // nginx would keep the parts
+		s.w.WriteHeader(http.StatusOK)
+	}
+	if _, s.err = s.w.Write([]byte(text)); s.err == nil {
+		s.err = http.NewResponseController(s.w).Flush()
+	}
+}
+
+// end ends the stream. The error is returned if it can still be the status of the response;
+// otherwise it is the last part.
+func (s *stream) end(err error, e ending) error {
+	if s.close(); err != nil && !s.hasBegun() {
+		return err
+	}
+	if err != nil {
+		_ = s.part("error", string(problemOf(err).text())) // a client that is gone reads nothing
+		return nil
+	}
+	_ = s.value("end", e)
+	return nil
+}
+
+// close ends the comments.
+func (s *stream) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ended = true
+	if s.beat != nil {
+		s.beat.Stop()
+	}
+}
+
+func (s *stream) hasBegun() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.begun
+}

@@ -1,0 +1,142 @@
+package httpfront
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+
+	"github.com/oslorpc/oslorpc/internal/gate"
+	"github.com/oslorpc/oslorpc/internal/policy"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// topicDocument is a topic and its servers.
+type topicDocument struct {
+	Exchange string           `json:"exchange"`
+	Topic    string           `json:"topic"`
+	Servers  []serverDocument `json:"servers"`
+}
+
+// serverDocument is a server as discovery knows it.
+type serverDocument struct {
+	Server     string            `json:"server"`
+	InstanceID string            `json:"instance_id"`
+	State      rpc.State         `json:"state"`
+	Versions   []versionDocument `json:"versions"`
+}
+
+// versionDocument is an interface that a server implements.
+type versionDocument struct {
+	Namespace string `json:"namespace"`
+	Version   string `json:"version"`
+}
+
+// topics answers with all topics and servers that the caller may see.
+func (f *front) topics(w http.ResponseWriter, r *http.Request) {
+	list, err := f.visible(r, func(rpc.Instance) bool { return true })
+	if err != nil {
+		f.fail(w, err)
+		return
+	}
+	docs := []topicDocument{}
+	for _, i := range list {
+		if n := len(docs) - 1; n < 0 || docs[n].Exchange != i.Exchange || docs[n].Topic != i.Topic {
+			docs = append(docs, topicDocument{Exchange: i.Exchange, Topic: i.Topic})
+		}
+		last := &docs[len(docs)-1]
+		last.Servers = append(last.Servers, documentOf(i))
+	}
+	f.answer(w, struct {
+		Topics []topicDocument `json:"topics"`
+	}{docs})
+}
+
+// topic answers with the servers of a topic.
+func (f *front) topic(w http.ResponseWriter, r *http.Request) {
+	list, t, err := f.onTopic(r)
+	if err != nil {
+		f.fail(w, err)
+		return
+	}
+	doc := topicDocument{Exchange: t.Exchange, Topic: t.Topic, Servers: []serverDocument{}}
+	for _, i := range list {
+		doc.Servers = append(doc.Servers, documentOf(i))
+	}
+	f.answer(w, doc)
+}
+
+func documentOf(i rpc.Instance) serverDocument {
+	d := serverDocument{Server: i.Server, InstanceID: i.ID, State: i.State, Versions: []versionDocument{}}
+	for _, implemented := range i.Implemented {
+		d.Versions = append(d.Versions, versionDocument{implemented.Namespace, implemented.Version.String()})
+	}
+	return d
+}
+
+// onTopic returns the instances on the topic of a request that the caller may see. There is at
+// least one.
+func (f *front) onTopic(r *http.Request) ([]rpc.Instance, rpc.Target, error) {
+	query, err := f.queryOf(r, "exchange", "namespace", "version")
+	if err != nil {
+		return nil, rpc.Target{}, err
+	}
+	t := rpc.Target{Exchange: cmp.Or(query["exchange"], f.Exchange), Topic: r.PathValue("topic"), Namespace: query["namespace"], Version: query["version"]}
+	list, err := f.visible(r, func(i rpc.Instance) bool { return i.Exchange == t.Exchange && i.Topic == t.Topic })
+	if err == nil && len(list) == 0 {
+		err = &mistake{status: http.StatusNotFound, title: notFound,
+			detail: fmt.Sprintf("no server is on topic %s in exchange %s, or the policy shows you none; GET /v1/topics lists all", t.Topic, t.Exchange)}
+	}
+	return list, t, err
+}
+
+// queryOf returns the parameters of a request that has no body.
+func (f *front) queryOf(r *http.Request, known ...string) (map[string]string, error) {
+	query := map[string]string{}
+	for name, values := range r.URL.Query() {
+		switch {
+		case !slices.Contains(known, name):
+			return nil, badRequest("there is no parameter %q here", name)
+		case len(values) > 1:
+			return nil, badRequest("the parameter %q is given %d times", name, len(values))
+		}
+		query[name] = values[0]
+	}
+	return query, nil
+}
+
+// visible returns the instances that the sender of a request may see, in order.
+func (f *front) visible(r *http.Request, wanted func(rpc.Instance) bool) ([]rpc.Instance, error) {
+	from, err := f.identify(r)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), listTimeout)
+	defer cancel()
+	list, err := f.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	caller := &gate.Caller{Peer: from, Claimed: r.UserAgent()}
+	list = slices.DeleteFunc(slices.Clone(list), func(i rpc.Instance) bool {
+		return !wanted(i) || !f.Gate.Shows(caller, &policy.Query{
+			Exchange: i.Exchange, Topic: i.Topic, Server: i.Server, Method: "GetInfo", Delivery: rpc.DeliveryInspect,
+		})
+	})
+	slices.SortFunc(list, func(a, b rpc.Instance) int {
+		return cmp.Or(cmp.Compare(a.Exchange, b.Exchange), cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Server, b.Server), cmp.Compare(a.ID, b.ID))
+	})
+	return list, nil
+}
+
+// answer answers with a value as JSON.
+func (f *front) answer(w http.ResponseWriter, v any) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		f.fail(w, err)
+		return
+	}
+	writeJSON(w, b)
+}
