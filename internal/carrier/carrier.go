@@ -58,6 +58,9 @@ type Link interface {
 	Capacity() int64
 	// Absent reports whether nothing was at the address when it was last tried.
 	Absent() bool
+	// Unlist notes that discovery lists an instance no more that has the link, or, with false, that
+	// it lists it again. That alone does not prove that the process is gone.
+	Unlist(is bool)
 	// Explain says in a sentence why a message cannot be sent now. The kind is rpc.Untrusted if
 	// trying again does not help until something is mended, else rpc.Unreachable. Server is the name
 	// of the server meant, which may be empty; err is what failed, for the case that no more is

@@ -33,6 +33,8 @@ type member struct {
 	// lost: it vanished because the registry lost its data, so it is believed to be there even if
 	// it is not connected.
 	lost bool
+	// unlisted: the link was told that the instance is gone.
+	unlisted bool
 	// left is true if the instance itself said that it is not there. It stays a member so that a
 	// registry that lists it still does not bring it back, and because another may come in its
 	// place.
@@ -56,6 +58,10 @@ func (m *member) show(now time.Time) {
 		m.stranger = nil
 	}
 	missing, lingers, unproven := m.missing(), m.missing() && !m.lost, !m.doubted.IsZero()
+	if gone := lingers || m.left; gone != m.unlisted {
+		m.unlisted = gone
+		m.entry.Link.Unlist(gone)
+	}
 	o := m.entry
 	if o.Unlisted == missing && o.Lingering == lingers && o.Left == m.left && (o.Astray == nil) == (m.stranger == nil) && o.Unproven == unproven {
 		return // as of nearly all, each time that anything changes
@@ -167,7 +173,11 @@ func (ms members) show(now time.Time, keep bool) (next time.Time) {
 }
 
 func (ms members) drop(key id, c carrier.Carrier) {
-	c.Put(ms[key].entry.Link)
+	m := ms[key]
+	c.Put(m.entry.Link)
+	if m.unlisted {
+		m.entry.Link.Unlist(false) // it counts no more
+	}
 	delete(ms, key)
 }
 

@@ -181,6 +181,10 @@ func (t *Topic) Astray(e *route.Entry, said error) {
 	if m := t.member(e); m != nil {
 		renewed := *e
 		renewed.Link = t.fleet.carrier.Renew(e.Link)
+		if m.unlisted {
+			e.Link.Unlist(false)
+			renewed.Link.Unlist(true)
+		}
 		m.entry, m.astray, m.stranger = &renewed, time.Now().Add(avoidTime), said
 		t.rebuild()
 	}

@@ -44,7 +44,10 @@ func testBrokenBeforeAcceptance(f *fixture, m *form) {
 // breaks are the ways in which connections break.
 func (f *fixture) breaks() map[string]func() {
 	return map[string]func(){
-		"killed": func() { f.Kill(address) },
+		"killed": func() {
+			f.Kill(address)
+			f.link.Unlist(true) // as discovery finds out
+		},
 		reset:    func() { f.Reset(address) },
 	}
 }

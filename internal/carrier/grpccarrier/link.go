@@ -22,6 +22,9 @@ type Link struct {
 	carrier *Carrier
 }
 
+// Unlist implements [carrier.Link]. An RPC ends with its connection, so nothing depends on it.
+func (l Link) Unlist(bool) {}
+
 // Do implements [carrier.Link].
 func (l Link) Do(ctx context.Context, r *carrier.Request) (carrier.Reply, error) {
 	conn, err := l.connection() //nolint:contextcheck // The connection outlives the message.

@@ -75,6 +75,9 @@ func (l *Link) Capacity() int64 {
 // Absent implements [carrier.Link].
 func (l *Link) Absent() bool { return l.Health() == carrier.Down }
 
+// Unlist implements [carrier.Link]. A message ends when its process does.
+func (l *Link) Unlist(bool) {}
+
 // Explain implements [carrier.Link].
 func (l *Link) Explain(server string, err error) (rpc.Kind, string) {
 	switch l.Health() {

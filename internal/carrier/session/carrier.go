@@ -91,6 +91,7 @@ func (c *Carrier) drop(l *link) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if l.holders--; l.holders == 0 {
+		l.vanished = l.unlisted > 0
 		delete(c.links, l.Peer)
 	}
 }
@@ -100,6 +101,25 @@ func (c *Carrier) Put(of carrier.Link) {
 	l := of.(*link)
 	c.drop(l)
 	c.Carrier.Put(l.Link)
+}
+
+// Unlist implements [carrier.Link].
+func (l *link) Unlist(is bool) {
+	l.carrier.mu.Lock()
+	defer l.carrier.mu.Unlock()
+	if is {
+		l.unlisted++
+	} else {
+		l.unlisted--
+	}
+}
+
+// isUnlisted reports whether discovery lists no instance of the process any more. One that has not
+// been watched any more since is believed to be listed.
+func (l *link) isUnlisted() bool {
+	l.carrier.mu.Lock()
+	defer l.carrier.mu.Unlock()
+	return l.vanished || l.holders > 0 && l.unlisted == l.holders
 }
 
 // Renew implements [carrier.Carrier].
@@ -155,7 +175,11 @@ type link struct {
 
 	carrier *Carrier
 	key     carrier.Key
-	holders int // guarded by the lock of the carrier
+	// How many instances have the link, and how many of these discovery does not list any more; both
+	// are guarded by the lock of the carrier.
+	holders, unlisted int
+	// vanished: the last instance that had the link was not listed any more.
+	vanished bool
 
 	// announced says that the process may take sessions.
 	announced atomic.Bool
@@ -170,8 +194,9 @@ type link struct {
 	// known: the process has a session, or had one that was lost.
 	known bool
 	// coming is closed when the session that is being opened takes messages, or is given up; nil
-	// while none is worth waiting for.
+	// while none is worth waiting for. Messages wait until late.
 	coming chan struct{}
+	late   time.Time
 }
 
 const (
@@ -242,12 +267,12 @@ func (l *link) sessionFor(ctx context.Context, r *carrier.Request) *session {
 // it does not.
 func (l *link) await(ctx context.Context) *session {
 	l.waiting.Lock()
-	coming := l.coming
+	coming, patience := l.coming, time.Until(l.late)
 	l.waiting.Unlock()
-	if coming == nil {
+	if coming == nil || patience <= 0 {
 		return l.current.Load()
 	}
-	late := time.NewTimer(returnTime)
+	late := time.NewTimer(patience)
 	defer late.Stop()
 	select {
 	case <-coming:
@@ -268,7 +293,7 @@ func (l *link) comes() {
 	l.waiting.Lock()
 	defer l.waiting.Unlock()
 	if l.known && l.coming == nil {
-		l.coming = make(chan struct{})
+		l.coming, l.late = make(chan struct{}), time.Now().Add(returnTime)
 	}
 }
 

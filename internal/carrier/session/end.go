@@ -9,13 +9,19 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// resume opens another stream for the messages that are outstanding. It returns false if there are
-// none, or the server does not have the session, or the process is gone.
-func (s *session) resume(life context.Context) bool {
-	s.Lock()
-	lost, heard := time.Now(), s.heard
-	s.Unlock()
-	for wait := minRetry; life.Err() == nil && s.isWanted(); wait = min(2*wait, maxRetry) {
+// Why the outcome of messages is not asked for any more. The first two prove that no process has it.
+var (
+	errOther    = errors.New("another process is at its address, or it does not have the session any more")
+	errDead     = errors.New("nothing listens at its address, and discovery does not list it any more")
+	errClosed   = errors.New("this transport was closed")
+	errUnwanted = errors.New("no caller waits for it")
+)
+
+// resume opens another stream for the messages that are outstanding. It goes on while a caller
+// waits, and returns an error if none does, or it is proved that no process has the session. That
+// the server cannot be reached proves nothing.
+func (s *session) resume(life context.Context) error {
+	for pause(life, s.delay()); life.Err() == nil && s.isWanted(); pause(life, s.delay()) {
 		ctx, cancel := context.WithTimeout(life, maxRetry)
 		err := s.link.Connect(ctx)
 		cancel()
@@ -24,18 +30,40 @@ func (s *session) resume(life context.Context) bool {
 		}
 		switch {
 		case err == nil:
-			return true
+			return nil
 		case errors.Is(err, errOver), status.Code(err) == codes.InvalidArgument, status.Code(err) == codes.Unimplemented:
-			return false
-		case s.link.Absent() && time.Since(lost) > absentTime, time.Since(lost) > askTime && time.Since(heard) > silentTime:
-			return false
-		}
-		select {
-		case <-life.Done():
-		case <-time.After(jittered(wait)):
+			return errOther
+		case s.link.Absent() && s.link.isUnlisted():
+			return errDead
 		}
 	}
-	return false
+	if life.Err() != nil {
+		return errClosed
+	}
+	return errUnwanted
+}
+
+// delay returns how long to wait until another stream is opened: not at all after one that brought a
+// result.
+func (s *session) delay() time.Duration {
+	s.Lock()
+	defer s.Unlock()
+	if s.taken > 0 {
+		s.taken, s.retry = 0, 0
+		return 0
+	}
+	s.retry = min(max(2*s.retry, minRetry), maxRetry)
+	return jittered(s.retry)
+}
+
+// pause waits for a time, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
 }
 
 // isWanted reports whether a caller waits for a result.

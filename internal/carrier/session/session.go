@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
 	mathrand "math/rand/v2"
 	"slices"
@@ -42,10 +43,6 @@ const (
 	handshakeTime = 10 * time.Second
 	// retiredTime is how often a session is looked at that takes no more messages.
 	retiredTime = 100 * time.Millisecond
-	// absentTime is how long nothing may be at the address of a process until it counts as dead.
-	// askTime is how long a process is asked that does not answer, if it has been silent for
-	// silentTime.
-	absentTime, askTime = time.Second, 10 * time.Second
 	// minRetry and maxRetry are the times between attempts to open another stream.
 	minRetry, maxRetry = 20 * time.Millisecond, time.Second
 )
@@ -81,6 +78,7 @@ type session struct {
 	parts       map[uint64]*assembly
 
 	heard, used time.Time
+	retry       time.Duration // the last time between attempts to open another stream
 	timer       *time.Timer
 }
 
@@ -133,12 +131,15 @@ func (s *session) run(life context.Context) ending {
 			return ended
 		}
 		misused := status.Code(err) == codes.InvalidArgument // then the server drops the session
-		if !misused && s.resume(life) {
-			continue
+		why := errOther
+		if !misused {
+			if why = s.resume(life); why == nil {
+				continue
+			}
 		}
 		s.fail(func() *rpc.Error {
-			return &rpc.Error{Kind: rpc.OutcomeUnknown, Cause: err, Message: "the connection was lost after the message was sent, and the server does not have its result; it may have run: " +
-				status.Convert(err).Message()}
+			return &rpc.Error{Kind: rpc.OutcomeUnknown, Cause: err, Message: fmt.Sprintf(
+				"the connection to the server was lost after the message was sent, and its result with it: %v; it may have run: %s", why, status.Convert(err).Message())}
 		})
 		if misused {
 			return refused
@@ -317,5 +318,9 @@ func (s *session) leave(ctx context.Context, p *pending, why error) error {
 	if why != nil {
 		return why
 	}
-	return rpcstatus.Decode(ctx.Err(), true)
+	e := rpcstatus.Decode(ctx.Err(), true)
+	if !s.attached {
+		e.Message += "; the connection to the server was lost, and could not be made again to ask what became of it"
+	}
+	return e
 }

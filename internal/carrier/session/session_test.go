@@ -74,6 +74,8 @@ type world struct {
 
 	network memnet.Network
 	host    *memnet.Host
+	server  *grpc.Server
+	serving sync.WaitGroup
 	carrier *session.Carrier
 	link    carrier.Link
 }
@@ -84,18 +86,16 @@ func play(t *testing.T, script func(serverStream) error, test func(*world), opti
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{T: t, scripted: &scripted{session: script}}
 		pings := grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: connection.MinPing, PermitWithoutStream: true})
-		server := grpc.NewServer(append(options, pings)...)
-		pb.RegisterRPCServiceServer(server, w.scripted)
-		w.host = w.network.ListenAt("node1")
-		var serving sync.WaitGroup
-		serving.Go(func() { _ = server.Serve(w.host) }) // it ends when it is stopped
+		w.server = grpc.NewServer(append(options, pings)...)
+		pb.RegisterRPCServiceServer(w.server, w.scripted)
+		w.listen()
 		inner := grpccarrier.New(grpccarrier.Config{Peers: peer.Config{Dial: w.network.Dial}, MaxSize: 1 << 20})
 		w.carrier = session.New(inner, session.Config{Eager: true})
 		w.link = w.carrier.Get(carrier.Key{Addr: "node1"})
 		t.Cleanup(func() {
 			w.carrier.Close()
-			server.Stop()
-			serving.Wait()
+			w.server.Stop()
+			w.serving.Wait()
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
@@ -105,6 +105,13 @@ func play(t *testing.T, script func(serverStream) error, test func(*world), opti
 		synctest.Wait()
 		test(w)
 	})
+}
+
+// listen has the server listen. It may have listened before.
+func (w *world) listen() {
+	w.host = w.network.ListenAt("node1")
+	host := w.host
+	w.serving.Go(func() { _ = w.server.Serve(host) }) // it ends when it is stopped
 }
 
 // call sends a call and returns its result.

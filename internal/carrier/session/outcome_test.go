@@ -1,0 +1,169 @@
+package session_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// answersOnTheNext is a server that has a message on its first stream, which hangs, and answers it on
+// the next one.
+func answersOnTheNext() func(serverStream) error {
+	streams := 0
+	return func(stream serverStream) error {
+		if streams++; streams == 1 {
+			_ = welcome(stream, nil)
+			<-stream.Context().Done()
+			return nil
+		}
+		if err := welcome(stream, func(o *pb.SessionOpened) { o.Received = 1 }); err != nil {
+			return err
+		}
+		if err := stream.Send(result(1, "1")); err != nil {
+			return err
+		}
+		return drain(stream)
+	}
+}
+
+// A server that is back before the deadline still has the outcome, however long it was away, and
+// whatever discovery said meanwhile.
+func TestServersThatWereAway(t *testing.T) {
+	t.Parallel()
+	const away = 55 * time.Second // of a minute
+	for name, loses := range map[string]func(w *world) (mend func()){
+		"refused": func(w *world) func() {
+			w.host.Kill()
+			return w.listen
+		},
+		"silent": func(w *world) func() {
+			w.host.Partition()
+			return w.host.Heal
+		},
+		"silent and not listed": func(w *world) func() {
+			w.host.Partition()
+			w.link.Unlist(true)
+			return w.host.Heal
+		},
+		"refused, and listed again": func(w *world) func() {
+			w.link.Unlist(true)
+			w.link.Unlist(false)
+			w.host.Kill()
+			return w.listen
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			play(t, answersOnTheNext(), func(w *world) {
+				var mend func()
+				lost := time.AfterFunc(time.Second, func() {
+					mend = loses(w)
+					time.Sleep(away)
+					mend()
+				})
+				defer lost.Stop()
+				if got, err := w.call(w.Context(), "{}"); got != "1" || err != nil {
+					w.Errorf("got %q, %v", got, err)
+				}
+			})
+		})
+	}
+}
+
+// Callers of a process that is proved to be dead know at once. Without a proof they wait until their
+// deadline, and are told why.
+func TestProofsOfDeath(t *testing.T) {
+	t.Parallel()
+	second := func(then func(serverStream) error) func(serverStream) error {
+		streams := 0
+		return func(stream serverStream) error {
+			if streams++; streams > 1 {
+				return then(stream)
+			}
+			if err := welcome(stream, nil); err != nil {
+				return err
+			}
+			if _, err := next(stream); err != nil {
+				return err
+			}
+			<-stream.Context().Done()
+			return nil
+		}
+	}
+	hangs := func(stream serverStream) error { <-stream.Context().Done(); return nil }
+	restart := func(w *world) { w.host.Kill(); w.listen() }
+	for name, test := range map[string]struct {
+		then   func(serverStream) error
+		loses  func(w *world)
+		proved bool
+	}{
+		"another process": {then: func(stream serverStream) error {
+			return welcome(stream, func(o *pb.SessionOpened) { o.BootId, o.Resumed = "b2", false })
+		}, loses: restart, proved: true},
+		"the process, without the session": {then: func(stream serverStream) error {
+			return welcome(stream, func(o *pb.SessionOpened) { o.Resumed = false })
+		}, loses: restart, proved: true},
+		"another program": {then: func(serverStream) error { return status.Error(codes.Unimplemented, "no") }, loses: restart, proved: true},
+		"nothing, and it is not listed": {then: hangs, loses: func(w *world) {
+			w.host.Kill()
+			w.link.Unlist(true)
+		}, proved: true},
+		"nothing":       {then: hangs, loses: func(w *world) { w.host.Kill() }},
+		"silence":       {then: hangs, loses: func(w *world) { w.host.Partition() }},
+		"it hangs":      {then: hangs, loses: restart},
+		"it is refused": {then: func(serverStream) error { return status.Error(codes.PermissionDenied, "no") }, loses: restart},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			play(t, second(test.then), func(w *world) {
+				begun := time.Now()
+				lost := time.AfterFunc(time.Second, func() { test.loses(w) })
+				defer lost.Stop()
+				_, err := w.call(w.Context(), "{}")
+				took := time.Since(begun)
+				if rpc.SafeToRetry(err) {
+					w.Errorf("it is safe to retry: %v", err)
+				}
+				switch {
+				case test.proved && (rpc.KindOf(err) != rpc.OutcomeUnknown || took > 5*time.Second):
+					w.Errorf("after %v: %v", took, err)
+				case !test.proved && (rpc.KindOf(err) != rpc.Timeout || took != time.Minute || !strings.Contains(err.Error(), "the connection to the server was lost")):
+					w.Errorf("after %v: %v", took, err)
+				}
+				w.host.Heal()
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+// A server whose streams break again and again is not asked without a pause.
+func TestStreamsThatBreakAgainAndAgain(t *testing.T) {
+	t.Parallel()
+	streams := 0
+	play(t, func(stream serverStream) error {
+		if err := welcome(stream, func(o *pb.SessionOpened) { o.Received = 1 }); err != nil {
+			return err
+		}
+		if streams++; streams == 1 {
+			if _, err := next(stream); err != nil {
+				return err
+			}
+		}
+		return status.Error(codes.Unavailable, "it breaks")
+	}, func(w *world) {
+		if _, err := w.call(w.Context(), "{}"); rpc.KindOf(err) != rpc.Timeout || rpc.SafeToRetry(err) {
+			w.Errorf("got %v", err)
+		}
+		if _, opens := w.counts(); opens > 100 {
+			w.Errorf("%d streams were opened in a minute", opens)
+		}
+	})
+}
