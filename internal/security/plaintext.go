@@ -3,11 +3,11 @@ package security
 import (
 	"context"
 	"net"
-	"strings"
 	"sync"
 
 	"google.golang.org/grpc/credentials"
 
+	"github.com/oslorpc/oslorpc/internal/connection"
 	"github.com/oslorpc/oslorpc/internal/failure"
 )
 
@@ -23,7 +23,7 @@ func (t *Trust) CheckServing(address string) error {
 	if err := t.checkTokens(address); err != nil {
 		return err
 	}
-	if t.Secure() || t.config.Plaintext || isLocal(address) {
+	if t.Secure() || t.config.Plaintext || connection.IsLocal(address) {
 		return nil
 	}
 	return failure.Invalid("other machines can reach %q, and without TLS read and send anything: use WithTrust with CA, Cert and Key, "+
@@ -33,26 +33,12 @@ func (t *Trust) CheckServing(address string) error {
 // Serving logs once that servers can be reached in clear, if one of the addresses says so.
 func (t *Trust) Serving(addresses ...string) {
 	for _, address := range addresses {
-		if !t.Secure() && !isLocal(address) {
+		if !t.Secure() && !connection.IsLocal(address) {
 			t.plain.serving.Do(func() {
 				t.log.Warn("servers accept connections without TLS from other machines, which can read and send anything", "address", address)
 			})
 		}
 	}
-}
-
-// isLocal reports whether only this machine can reach an address: a socket, or a host of the
-// loopback interface, with a port or without.
-func isLocal(address string) bool {
-	host, _, err := net.SplitHostPort(address)
-	if err != nil {
-		host = strings.Trim(address, "[]")
-	}
-	if strings.HasPrefix(address, "unix:") || host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 // guarded are credentials without TLS, for connections within the machine. Other machines need

@@ -48,7 +48,7 @@ func (f *fixture) breaks() map[string]func() {
 			f.Kill(address)
 			f.link.Unlist(true) // as discovery finds out
 		},
-		reset:    func() { f.Reset(address) },
+		reset: func() { f.Reset(address) },
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
+	"github.com/oslorpc/oslorpc/internal/connection"
 	"github.com/oslorpc/oslorpc/internal/identity"
 	"github.com/oslorpc/oslorpc/internal/peer"
 )
@@ -45,7 +46,8 @@ type Carrier struct {
 
 // Config says how a carrier makes sessions.
 type Config struct {
-	// Always has sessions tried with processes that do not announce them, too.
+	// Always has sessions tried with processes that do not announce them, too, and the first messages
+	// wait a moment for theirs.
 	Always bool
 	// Eager has a link open its session when it connects, instead of with its first message.
 	Eager bool
@@ -76,7 +78,7 @@ func (c *Carrier) hold(inner grpccarrier.Link, key carrier.Key) *link {
 	defer c.mu.Unlock()
 	l := c.links[inner.Peer]
 	if l == nil {
-		l = &link{Link: inner, carrier: c, key: key}
+		l = &link{Link: inner, carrier: c, key: key, known: c.config.Always}
 		c.links[inner.Peer] = l
 	}
 	l.holders++
@@ -121,6 +123,10 @@ func (l *link) isUnlisted() bool {
 	defer l.carrier.mu.Unlock()
 	return l.vanished || l.holders > 0 && l.unlisted == l.holders
 }
+
+// isDirect reports whether nothing but the process itself can refuse connections at its address: it
+// announced one of this machine.
+func (l *link) isDirect() bool { return l.key.BootID != "" && connection.IsLocal(l.key.Addr) }
 
 // Renew implements [carrier.Carrier].
 func (c *Carrier) Renew(of carrier.Link) carrier.Link {
@@ -191,7 +197,7 @@ type link struct {
 	failed int
 
 	waiting sync.Mutex // guards what follows
-	// known: the process has a session, or had one that was lost.
+	// known: the process has a session, or had one that was lost, or one is to be had.
 	known bool
 	// coming is closed when the session that is being opened takes messages, or is given up; nil
 	// while none is worth waiting for. Messages wait until late.

@@ -12,7 +12,7 @@ import (
 // Why the outcome of messages is not asked for any more. The first two prove that no process has it.
 var (
 	errOther    = errors.New("another process is at its address, or it does not have the session any more")
-	errDead     = errors.New("nothing listens at its address, and discovery does not list it any more")
+	errDead     = errors.New("nothing listens at its address any more, so its process is dead")
 	errClosed   = errors.New("this transport was closed")
 	errUnwanted = errors.New("no caller waits for it")
 )
@@ -21,6 +21,7 @@ var (
 // waits, and returns an error if none does, or it is proved that no process has the session. That
 // the server cannot be reached proves nothing.
 func (s *session) resume(life context.Context) error {
+	lost := time.Now()
 	for pause(life, s.delay()); life.Err() == nil && s.isWanted(); pause(life, s.delay()) {
 		ctx, cancel := context.WithTimeout(life, maxRetry)
 		err := s.link.Connect(ctx)
@@ -33,7 +34,7 @@ func (s *session) resume(life context.Context) error {
 			return nil
 		case errors.Is(err, errOver), status.Code(err) == codes.InvalidArgument, status.Code(err) == codes.Unimplemented:
 			return errOther
-		case s.link.Absent() && s.link.isUnlisted():
+		case s.link.Absent() && (s.link.isUnlisted() || s.link.isDirect() && time.Since(lost) > absentTime):
 			return errDead
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -100,6 +101,7 @@ func TestProofsOfDeath(t *testing.T) {
 	hangs := func(stream serverStream) error { <-stream.Context().Done(); return nil }
 	restart := func(w *world) { w.host.Kill(); w.listen() }
 	for name, test := range map[string]struct {
+		key    carrier.Key
 		then   func(serverStream) error
 		loses  func(w *world)
 		proved bool
@@ -115,6 +117,18 @@ func TestProofsOfDeath(t *testing.T) {
 			w.host.Kill()
 			w.link.Unlist(true)
 		}, proved: true},
+		"nothing on this machine": {
+			key:  carrier.Key{Addr: "127.0.0.1:1", BootID: "b1"},
+			then: hangs, loses: func(w *world) { w.host.Kill() }, proved: true,
+		},
+		"nothing behind a socket": {
+			key:  carrier.Key{Addr: "unix:/a", BootID: "b1"},
+			then: hangs, loses: func(w *world) { w.host.Kill() }, proved: true,
+		},
+		"nothing at an address that another process may refuse": {
+			key:  carrier.Key{Addr: "127.0.0.1:1"},
+			then: hangs, loses: func(w *world) { w.host.Kill() },
+		},
 		"nothing":       {then: hangs, loses: func(w *world) { w.host.Kill() }},
 		"silence":       {then: hangs, loses: func(w *world) { w.host.Partition() }},
 		"it hangs":      {then: hangs, loses: restart},
@@ -122,7 +136,10 @@ func TestProofsOfDeath(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			play(t, second(test.then), func(w *world) {
+			if test.key.Addr == "" {
+				test.key = carrier.Key{Addr: "node1", BootID: "b1"}
+			}
+			playAt(t, test.key, second(test.then), func(w *world) {
 				begun := time.Now()
 				lost := time.AfterFunc(time.Second, func() { test.loses(w) })
 				defer lost.Stop()

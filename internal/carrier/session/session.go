@@ -43,6 +43,9 @@ const (
 	handshakeTime = 10 * time.Second
 	// retiredTime is how often a session is looked at that takes no more messages.
 	retiredTime = 100 * time.Millisecond
+	// absentTime is how long nothing may be at the address of a process of this machine until it
+	// counts as dead.
+	absentTime = time.Second
 	// minRetry and maxRetry are the times between attempts to open another stream.
 	minRetry, maxRetry = 20 * time.Millisecond, time.Second
 )

@@ -72,6 +72,7 @@ type world struct {
 	*testing.T
 	*scripted
 
+	key     carrier.Key
 	network memnet.Network
 	host    *memnet.Host
 	server  *grpc.Server
@@ -83,15 +84,21 @@ type world struct {
 // play runs a test in a bubble, with a server of the script and a connected link.
 func play(t *testing.T, script func(serverStream) error, test func(*world), options ...grpc.ServerOption) {
 	t.Helper()
+	playAt(t, carrier.Key{Addr: "node1"}, script, test, options...)
+}
+
+// playAt is play with a server that is known by a key.
+func playAt(t *testing.T, key carrier.Key, script func(serverStream) error, test func(*world), options ...grpc.ServerOption) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{T: t, scripted: &scripted{session: script}}
+		w := &world{T: t, scripted: &scripted{session: script}, key: key}
 		pings := grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: connection.MinPing, PermitWithoutStream: true})
 		w.server = grpc.NewServer(append(options, pings)...)
 		pb.RegisterRPCServiceServer(w.server, w.scripted)
 		w.listen()
 		inner := grpccarrier.New(grpccarrier.Config{Peers: peer.Config{Dial: w.network.Dial}, MaxSize: 1 << 20})
 		w.carrier = session.New(inner, session.Config{Eager: true})
-		w.link = w.carrier.Get(carrier.Key{Addr: "node1"})
+		w.link = w.carrier.Get(key)
 		t.Cleanup(func() {
 			w.carrier.Close()
 			w.server.Stop()
@@ -109,7 +116,7 @@ func play(t *testing.T, script func(serverStream) error, test func(*world), opti
 
 // listen has the server listen. It may have listened before.
 func (w *world) listen() {
-	w.host = w.network.ListenAt("node1")
+	w.host = w.network.ListenAt(w.key.Addr)
 	host := w.host
 	w.serving.Go(func() { _ = w.server.Serve(host) }) // it ends when it is stopped
 }
