@@ -102,11 +102,11 @@ func newBootID() string {
 // reflection.
 func (s *site) open(c *Config, secure credentials.TransportCredentials) {
 	hidden := c.Trust.Hidden()
-	var silent []service.Option
+	described := []service.Option{service.WithGrace(c.Limits.SessionGrace)}
 	if hidden.Introspection {
-		silent = append(silent, service.WithoutInfo())
+		described = append(described, service.WithoutInfo())
 	}
-	services := service.New(s.intake, silent...)
+	services := service.New(s.intake, described...)
 	s.services = services
 	tokens := inbound.NewTokens(c.Trust.Config().Tokens, c.Log)
 	idle := maxIdle

@@ -27,6 +27,7 @@ type Services struct {
 	watched bool
 
 	sessions sessions
+	grace    time.Duration
 }
 
 // Option changes services.
@@ -35,9 +36,12 @@ type Option func(*Services)
 // WithoutInfo has the process refuse to describe itself.
 func WithoutInfo() Option { return func(s *Services) { s.silent = true } }
 
+// WithGrace sets how long the methods of a session run on whose connection was lost.
+func WithGrace(d time.Duration) Option { return func(s *Services) { s.grace = d } }
+
 // New returns the services through which messages come to an intake.
 func New(in *intake.Intake, options ...Option) *Services {
-	s := &Services{intake: in, started: time.Now()}
+	s := &Services{intake: in, started: time.Now(), grace: SessionGrace}
 	for _, o := range options {
 		o(s)
 	}

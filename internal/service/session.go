@@ -32,9 +32,10 @@ const (
 	// partSize is the size of the largest result in one frame, and of a part of a larger one.
 	partSize = 16 << 10
 
-	// SessionGrace is how long the methods of a session run on whose connection was lost.
+	// SessionGrace is how long the methods of a session run on whose connection was lost, unless
+	// [WithGrace] says otherwise.
 	SessionGrace = 10 * time.Second
-	// keepTime is how long their results are kept then.
+	// keepTime is how long their results are kept then, at least.
 	keepTime = time.Minute
 	// tickTime is how often a session is looked at, and silentTime is how long a client may say
 	// nothing, or read nothing.
@@ -286,7 +287,7 @@ func (s *session) detach(a *attachment) {
 		return
 	}
 	s.lost = time.Now()
-	s.timer.Reset(SessionGrace)
+	s.timer.Reset(s.services.grace)
 	go s.services.sessions.bound(s.key.owner) // its lock comes before this one
 }
 

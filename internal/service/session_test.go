@@ -16,6 +16,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/payload"
 	"github.com/oslorpc/oslorpc/internal/wire"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
@@ -126,7 +127,23 @@ type holding struct {
 
 func hold(t *testing.T) *holding {
 	t.Helper()
-	h := &holding{goOn: make(chan struct{}), ended: make(chan error, 2000), began: make(chan struct{}, 2000)}
+	h := &holding{}
+	h.fleet = serve(t, h.server(t))
+	return h
+}
+
+// holdInMemory is hold in a bubble, with options of the services.
+func holdInMemory(t *testing.T, options ...Option) *holding {
+	t.Helper()
+	h := &holding{}
+	h.fleet = serveInMemory(t, options, h.server(t))
+	return h
+}
+
+// server returns the server of the process.
+func (h *holding) server(t *testing.T) *intake.Server {
+	t.Helper()
+	*h = holding{goOn: make(chan struct{}), ended: make(chan error, 2000), began: make(chan struct{}, 2000)}
 	wait := func(ctx context.Context, _ payload.Raw) (any, error) {
 		h.began <- struct{}{}
 		select {
@@ -137,8 +154,7 @@ func hold(t *testing.T) *holding {
 			return nil, ctx.Err()
 		}
 	}
-	h.fleet = serve(t, newServer(t, "q", "net1", methods{"wait": function(wait), "echo": function(func(context.Context, payload.Raw) (any, error) { return 1, nil })}))
-	return h
+	return newServer(t, "q", "net1", methods{"wait": function(wait), "echo": function(func(context.Context, payload.Raw) (any, error) { return 1, nil })})
 }
 
 // Frames that the contract does not allow end the stream, and the session.

@@ -138,13 +138,13 @@ func (s *session) tick() {
 			s.on.end(status.Error(codes.Unavailable, "the client of the session says nothing, or reads nothing"))
 		}
 		s.timer.Reset(jittered())
-	case now.Sub(s.lost) >= keepTime, len(s.entries) == 0:
+	case now.Sub(s.lost) >= max(keepTime, s.services.grace): // also without messages: some may not have arrived
 		s.drop()
 	default:
 		for _, e := range s.entries {
 			e.cancel()
 		}
-		s.timer.Reset(keepTime - now.Sub(s.lost))
+		s.timer.Reset(max(keepTime, s.services.grace) - now.Sub(s.lost))
 	}
 }
 

@@ -62,6 +62,11 @@ type Limits struct {
 	// Progress is how long a peer may leave a message unfinished, or an answer unread that holds
 	// back others, without any progress: 10 seconds by default.
 	Progress time.Duration
+	// SessionGrace is how long the methods of a session run on whose connection was lost: 10 seconds
+	// by default. The client mostly connects again meanwhile, and gets their results; then nothing is
+	// lost. After it the contexts of the methods end. A caller that gives up ends them at once.
+	// Results are kept for a minute from the loss, or for this time if it is longer.
+	SessionGrace time.Duration
 	// Handshake bounds how long a connection takes to say who it is: TLS and the first frames of
 	// HTTP/2. It is 5 seconds by default.
 	Handshake time.Duration
@@ -81,6 +86,7 @@ func (l Limits) WithDefaults() Limits {
 	setDefault(&l.Connections, 1<<16)
 	setDefault(&l.CallerConnections, 1000)
 	setDefault(&l.Progress, 10*time.Second)
+	setDefault(&l.SessionGrace, 10*time.Second)
 	setDefault(&l.Handshake, 5*time.Second)
 	return l
 }
