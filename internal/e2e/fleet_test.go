@@ -198,12 +198,13 @@ func TestFrozenServer(t *testing.T) {
 	}
 }
 
-// A server that stays frozen is found by the keepalive, which ends what hangs at it.
+// A server that stays frozen is found by the keepalive, which ends what hangs at it in an RPC of its
+// own.
 func TestFrozenServerIsGivenUp(t *testing.T) {
 	t.Parallel()
 	url := "local://" + filepath.Join(t.TempDir(), "registry")
 	a, b, c := startThree(t, url)
-	client, _ := open(t, url)
+	client, _ := open(t, url+"?carrier=unary")
 	l := startLoad(t, client, 16, 0, time.Millisecond)
 	l.reach(t, 300)
 	b.signal(t, syscall.SIGSTOP)
@@ -232,6 +233,31 @@ func TestFrozenServerIsGivenUp(t *testing.T) {
 	}
 	b.signal(t, syscall.SIGCONT)
 	checkOnce(t, results, a, b, c)
+}
+
+// What hangs at a frozen server in a session has its result once the server is thawed, even if the
+// keepalive has ended the connection. No call fails.
+func TestFrozenServerAnswersLate(t *testing.T) {
+	t.Parallel()
+	url := "local://" + filepath.Join(t.TempDir(), "registry")
+	a, b, c := startThree(t, url)
+	client, _ := open(t, url+"?carrier=session")
+	l := startLoad(t, client, 16, 0, time.Millisecond)
+	l.reach(t, 300)
+	b.signal(t, syscall.SIGSTOP)
+	frozen := time.Now()
+	t.Cleanup(func() { b.signal(t, syscall.SIGCONT) })
+	pass(25 * time.Second)
+	b.signal(t, syscall.SIGCONT)
+	thawed := time.Now()
+	late, results := 0, l.stop()
+	wantOnce(t, results, []*process{a, b, c})
+	for _, r := range results {
+		if r.started.Before(frozen.Add(3*time.Second)) && r.ended.After(thawed) {
+			late++
+		}
+	}
+	t.Logf("%d calls outlasted the freeze", late)
 }
 
 // A server whose methods take long, and that says nothing meanwhile, has its turn as all others.

@@ -18,7 +18,7 @@ const (
 	TransportURLVariable = "OSLORPC_TRANSPORT_URL"
 	// ExchangeVariable has the default exchange where neither the URL nor the program gives one.
 	ExchangeVariable = "OSLORPC_EXCHANGE"
-	// carrierVariable has what carries messages where the URL does not say.
+	// carrierVariable has what carries messages where neither the URL nor the program says.
 	carrierVariable = "OSLORPC_CARRIER"
 )
 
@@ -53,21 +53,15 @@ const (
 	carrierParameter  = "carrier"
 )
 
-// What may carry small messages.
-const (
-	carriesUnary   = "unary"   // an RPC for each
-	carriesSession = "session" // one stream for each process that knows sessions
-	carriesAuto    = "auto"    // the same, for each process that announces them
-)
-
-// setCarrier decides what carries small messages. The variable counts in tests, too, which pass
-// with every carrier.
+// setCarrier decides what carries small messages: the URL is the most specific. The variable counts
+// in tests, too, which pass with every carrier.
 func (c *config) setCarrier(ofURL string) error {
-	switch c.carries = cmp.Or(ofURL, variable(carrierVariable), carriesUnary); c.carries {
-	case carriesUnary, carriesSession, carriesAuto:
+	c.carries = cmp.Or(rpc.Carrier(ofURL), c.carries, rpc.Carrier(variable(carrierVariable)), rpc.CarrierAuto)
+	switch c.carries {
+	case rpc.CarrierAuto, rpc.CarrierSession, rpc.CarrierUnary:
 		return nil
 	default:
-		return invalidUse("there is no carrier %q: write carrier=%s, carrier=%s or carrier=%s", c.carries, carriesAuto, carriesSession, carriesUnary)
+		return invalidUse("there is no carrier %q: write carrier=%s, carrier=%s or carrier=%s", c.carries, rpc.CarrierAuto, rpc.CarrierSession, rpc.CarrierUnary)
 	}
 }
 

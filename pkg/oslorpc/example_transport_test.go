@@ -63,6 +63,21 @@ func ExampleWithDefaultExchange() {
 	// lab
 }
 
+// A program that wants an RPC for each message, as where something between the processes looks at
+// each, says so.
+func ExampleWithCarrier() {
+	t, err := openEcho(oslorpc.WithCarrier(rpc.CarrierUnary))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t.Close()
+
+	client := t.Client(oslorpc.Target{Topic: "echo"})
+	fmt.Println(oslorpc.Call[oslorpc.Raw](context.Background(), client, "echo", oslorpc.Raw(`{"n": 1}`)))
+	// Output:
+	// {"n": 1} <nil>
+}
+
 // By default, servers listen on a free port of 127.0.0.1.
 func ExampleWithListen() {
 	t, err := openEcho(oslorpc.WithListen("127.0.0.1:7000-7999"))

@@ -49,7 +49,7 @@ type Transport struct {
 // config is what the options of a transport set.
 type config struct {
 	exchange      string
-	carries       string // small messages
+	carries       rpc.Carrier // small messages
 	caller        string
 	listen        string
 	advertise     string
@@ -83,6 +83,15 @@ func (o transportOption) applyTransport(c *config) { o(c) }
 // upstream.)
 func WithDefaultExchange(exchange string) TransportOption {
 	return transportOption(func(c *config) { c.exchange = exchange })
+}
+
+// WithCarrier sets what carries the small calls and casts of the transport's clients; see
+// [rpc.Carrier]. The transport URL's parameter carrier overrides it. An empty one, as without this
+// option, leaves the choice to the environment variable OSLORPC_CARRIER, and else it is
+// [rpc.CarrierAuto]. Every carrier keeps the same promises. A session costs about half of an RPC for
+// each message, and the client learns the outcome of messages whose connection was lost.
+func WithCarrier(carrier rpc.Carrier) TransportOption {
+	return transportOption(func(c *config) { c.carries = carrier })
 }
 
 // WithListen sets where the transport's servers listen: "host:port", "host:first-last" for the
@@ -265,10 +274,11 @@ func (t *Transport) listed(ctx context.Context, topic registry.Topic) (ids []str
 // carrier returns what carries messages to others.
 func (c *config) carrier() carrier.Carrier {
 	unary := grpccarrier.New(c.connecting())
-	if c.carries == carriesUnary {
+	if c.carries == rpc.CarrierUnary {
 		return unary
 	}
-	return session.New(unary, session.Config{Always: c.carries == carriesSession})
+	always := c.carries == rpc.CarrierSession
+	return session.New(unary, session.Config{Always: always, Eager: always})
 }
 
 // connecting has what connects to others.

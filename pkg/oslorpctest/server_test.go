@@ -170,13 +170,13 @@ func TestPartition(t *testing.T) {
 	})
 }
 
-// A call that is outstanding when its server is cut off fails by the keepalive, which takes no time
-// here.
+// A call in an RPC of its own that is outstanding when its server is cut off fails by the keepalive,
+// which takes no time here.
 func TestKeepalive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := oslorpctest.New(t)
 		node1 := serve(f, "node1")
-		c := f.Client(agents, oslorpc.WithTimeout(time.Hour))
+		c := f.Transport(oslorpc.WithCarrier(rpc.CarrierUnary)).Client(agents, oslorpc.WithTimeout(time.Hour))
 		ended := outstanding(t, f, c, "hang")
 		begin := time.Now()
 		node1.Partition()
@@ -188,6 +188,33 @@ func TestKeepalive(t *testing.T) {
 		node1.Heal()
 		wantWhoami(t, c, "node1")
 	})
+}
+
+// A call in a session whose server is cut off waits for it: what became of the call is known once the
+// server is back, or the deadline passes.
+func TestSessionOutlastsASilence(t *testing.T) {
+	for name, test := range map[string]struct {
+		silence time.Duration
+		want    oslorpc.Kind
+	}{
+		// The grace had passed, so the method failed, and the server kept that.
+		"back before the deadline": {50 * time.Second, oslorpc.Remote},
+		"back too late":            {2 * time.Hour, oslorpc.Timeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := oslorpctest.New(t)
+				node1 := serve(f, "node1")
+				c := f.Transport(oslorpc.WithCarrier(rpc.CarrierSession)).Client(agents, oslorpc.WithTimeout(time.Hour))
+				ended := outstanding(t, f, c, "hang")
+				node1.Partition()
+				time.Sleep(test.silence)
+				node1.Heal()
+				wantKind(t, <-ended, test.want)
+				wantWhoami(t, c, "node1")
+			})
+		})
+	}
 }
 
 // A message after a server was killed or stopped goes to its next process, and not to the one
