@@ -64,9 +64,13 @@ test-go: $(BIN)/consul $(BIN)/openapi-validate $(BIN)/.tools ## Run the tests of
 		(cd internal/bench/nats && $(GO) test -json .) || code=$$?; \
 		exit $$code'
 
-.PHONY: test-session
-test-session: ## Run the tests of clients and servers with sessions, in place of an RPC for each message
-	@OSLORPC_CARRIER=session $(GO) test -count=1 ./pkg/... ./internal/interception ./internal/cuts
+# Each run of these tests takes one of the carriers at random, and a failure names it.
+ON_CARRIERS := ./pkg/... ./internal/interception ./internal/e2e ./internal/host ./internal/conformance ./cmd/oslorpc
+
+.PHONY: test-carriers
+test-carriers: $(BIN)/consul ## Run the tests of clients and servers on each carrier
+	@OSLORPC_CARRIER=unary $(GO) test -count=1 $(ON_CARRIERS)
+	@OSLORPC_CARRIER=session $(GO) test -count=1 $(ON_CARRIERS)
 
 .PHONY: attack
 attack: ## Attack servers with a memory budget, and check how long others wait; needs an idle machine

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/internal/anycarrier"
 )
 
 // asProgram is an environment variable that makes the test binary the program. So processes that
@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	if err := os.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=10"); err != nil {
 		panic(err)
 	}
-	leak.Main(m)
+	anycarrier.Main(m)
 }
 
 // result is the outcome of a command line.

@@ -7,11 +7,11 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/internal/anycarrier"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) { anycarrier.Main(m) }
 
 // row is what the rows of all tables have.
 type row struct {

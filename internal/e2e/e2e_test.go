@@ -18,7 +18,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/internal/anycarrier"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
@@ -41,7 +41,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	leak.Main(m)
+	anycarrier.Main(m)
 }
 
 // job is what the method work takes: an id to be logged when it runs, and how long to take; since

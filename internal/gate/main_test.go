@@ -3,7 +3,7 @@ package gate
 import (
 	"testing"
 
-	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/internal/anycarrier"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) { anycarrier.Main(m) }

@@ -7,14 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/anycarrier"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
-	"github.com/oslorpc/oslorpc/internal/leak"
 	"github.com/oslorpc/oslorpc/internal/security"
 	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) { anycarrier.Main(m) }
 
 var errAway = errors.New("the registry is away")
 

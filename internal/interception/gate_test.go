@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/oslorpc/oslorpc/internal/anycarrier"
 	"log/slog"
 	"os"
 	"strings"
@@ -137,7 +138,10 @@ var inspect = trust.Rule{Name: "inspect", From: []string{"anyone"}, Topic: []str
 
 // Denied messages run nowhere, are neither counted nor seen by interceptors, tell no server that it
 // missed something, and all leave a line in the audit log.
-func TestGateDenies(t *testing.T) {
+func TestGateDenies(t *testing.T) { anycarrier.Each(t, testGateDenies) }
+
+func testGateDenies(t *testing.T) {
+	t.Helper()
 	for _, p := range proofs() {
 		t.Run(p.name, func(t *testing.T) {
 			g := newGuarded(t, p, &trust.Policy{Rules: []trust.Rule{inspect, {
@@ -213,7 +217,10 @@ func (g *guarded) checkAudit(t *testing.T, r *row, verdict, rule string) {
 }
 
 // Allowed messages run, as without a policy.
-func TestGateAllows(t *testing.T) {
+func TestGateAllows(t *testing.T) { anycarrier.Each(t, testGateAllows) }
+
+func testGateAllows(t *testing.T) {
+	t.Helper()
 	for _, p := range proofs() {
 		t.Run(p.name, func(t *testing.T) {
 			for _, r := range rows() {
@@ -256,7 +263,10 @@ func (g *guarded) checkRuns(t *testing.T, r *row, o outcome) {
 }
 
 // In a dry run everything runs, and the log says what would be denied.
-func TestGateDryRun(t *testing.T) {
+func TestGateDryRun(t *testing.T) { anycarrier.Each(t, testGateDryRun) }
+
+func testGateDryRun(t *testing.T) {
+	t.Helper()
 	for _, p := range proofs() {
 		t.Run(p.name, func(t *testing.T) {
 			g := newGuarded(t, p, &trust.Policy{DryRun: true, Rules: []trust.Rule{inspect}})
@@ -274,7 +284,10 @@ func TestGateDryRun(t *testing.T) {
 }
 
 // A fanout that one of two servers denies runs at the other.
-func TestGateDeniesAtOneServer(t *testing.T) {
+func TestGateDeniesAtOneServer(t *testing.T) { anycarrier.Each(t, testGateDeniesAtOneServer) }
+
+func testGateDeniesAtOneServer(t *testing.T) {
+	t.Helper()
 	g := newGuarded(t, proofs()[0], &trust.Policy{Rules: []trust.Rule{{From: []string{"anyone"}, Server: []string{"node2"}}}})
 	for _, r := range rows() {
 		if !r.toAll {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"github.com/oslorpc/oslorpc/internal/anycarrier"
 	"strings"
 	"testing"
 
@@ -76,7 +77,10 @@ func failures() map[string]func() error {
 
 // Nothing that a hidden failure says arrives at a program that reads everything there is to read,
 // whatever the delivery. The log has it, under the id that the error has.
-func TestHiddenFailures(t *testing.T) {
+func TestHiddenFailures(t *testing.T) { anycarrier.Each(t, testHiddenFailures) }
+
+func testHiddenFailures(t *testing.T) {
+	t.Helper()
 	for name, fail := range failures() {
 		t.Run(name, func(t *testing.T) {
 			conn, log := keep(t, fail, trust.Hidden{Failures: true})
@@ -108,7 +112,10 @@ type heard struct {
 }
 
 // What a program wrote for its callers still arrives, but not what wraps it.
-func TestToldFailures(t *testing.T) {
+func TestToldFailures(t *testing.T) { anycarrier.Each(t, testToldFailures) }
+
+func testToldFailures(t *testing.T) {
+	t.Helper()
 	for name, test := range map[string]struct {
 		err        error
 		typed      bool
@@ -180,7 +187,10 @@ func TestHiddenNames(t *testing.T) {
 }
 
 // What an interceptor says that is not meant for callers does not arrive.
-func TestHiddenRefusals(t *testing.T) {
+func TestHiddenRefusals(t *testing.T) { anycarrier.Each(t, testHiddenRefusals) }
+
+func testHiddenRefusals(t *testing.T) {
+	t.Helper()
 	refusing := map[string]oslorpc.Interceptor{}
 	fails := map[string]error{"plain": errors.New("ldap Hush"), "wrapped": fmt.Errorf("Hush: %w", &rpc.Error{Kind: rpc.AccessDenied, Message: "only admins"})}
 	for name, err := range fails {

@@ -3,6 +3,7 @@ package interception
 import (
 	"errors"
 	"fmt"
+	"github.com/oslorpc/oslorpc/internal/anycarrier"
 	"strings"
 	"testing"
 
@@ -33,7 +34,10 @@ func refusals() map[string]struct {
 
 // What a server refuses before it accepts it, or once a worker is free, does not run, and the
 // sender knows the kind, the reason, and that the message is safe to send again.
-func TestServersRefuse(t *testing.T) {
+func TestServersRefuse(t *testing.T) { anycarrier.Each(t, testServersRefuse) }
+
+func testServersRefuse(t *testing.T) {
+	t.Helper()
 	f := newFleet(t, []string{"node1", "node2"})
 	once := f.client.Prepare(oslorpc.WithRetry(0))
 	for name, refusal := range refusals() {
@@ -114,7 +118,10 @@ func checkError(t *testing.T, err error, kind rpc.Kind) {
 
 // A cast that an interceptor refuses once a worker is free does not run; its sender was told
 // already that it was accepted.
-func TestCastsRefusedAtTheirRun(t *testing.T) {
+func TestCastsRefusedAtTheirRun(t *testing.T) { anycarrier.Each(t, testCastsRefusedAtTheirRun) }
+
+func testCastsRefusedAtTheirRun(t *testing.T) {
+	t.Helper()
 	f := newFleet(t, []string{"node1", "node2"})
 	f.setRefuse(func(at point, _ string, _ *rpc.Message) error {
 		if at == run {
@@ -137,7 +144,10 @@ func TestCastsRefusedAtTheirRun(t *testing.T) {
 }
 
 // What a client refuses is sent to no server.
-func TestClientsRefuse(t *testing.T) {
+func TestClientsRefuse(t *testing.T) { anycarrier.Each(t, testClientsRefuse) }
+
+func testClientsRefuse(t *testing.T) {
+	t.Helper()
 	f := newFleet(t, []string{"node1", "node2"})
 	once := f.client.Prepare(oslorpc.WithRetry(0))
 	for _, kind := range []rpc.Kind{rpc.AccessDenied, rpc.Refused, rpc.BadArguments, rpc.Invalid} {
@@ -170,7 +180,10 @@ func TestClientsRefuse(t *testing.T) {
 
 // An interceptor that returns neither an error nor a context, or that does not call next, keeps the
 // message from running, and its sender learns of it.
-func TestInterceptorsThatForgetNext(t *testing.T) {
+func TestInterceptorsThatForgetNext(t *testing.T) { anycarrier.Each(t, testInterceptorsThatForgetNext) }
+
+func testInterceptorsThatForgetNext(t *testing.T) {
+	t.Helper()
 	for _, at := range []point{send, attempt, accept, run} {
 		t.Run(string(at), func(t *testing.T) {
 			f := newFleet(t, []string{"node1"})

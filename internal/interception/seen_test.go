@@ -7,12 +7,16 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/oslorpc/oslorpc/internal/anycarrier"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // Each interceptor sees each message once at each point, with the same content, and nothing of it
 // is lost on the way.
-func TestEachMessageIsSeenOnce(t *testing.T) {
+func TestEachMessageIsSeenOnce(t *testing.T) { anycarrier.Each(t, testEachMessageIsSeenOnce) }
+
+func testEachMessageIsSeenOnce(t *testing.T) {
+	t.Helper()
 	f := newFleet(t, []string{"node1", "node2"})
 	for _, r := range rows() {
 		t.Run(r.name, func(t *testing.T) {

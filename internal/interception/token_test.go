@@ -3,6 +3,7 @@ package interception
 import (
 	"context"
 	"crypto/tls"
+	"github.com/oslorpc/oslorpc/internal/anycarrier"
 	"slices"
 	"strings"
 	"testing"
@@ -119,7 +120,10 @@ func proofNamed(name string) proof {
 
 // Every RPC with a token is of the token's identity, before the names of the certificate. The token
 // itself is seen nowhere.
-func TestTokenIdentity(t *testing.T) {
+func TestTokenIdentity(t *testing.T) { anycarrier.Each(t, testTokenIdentity) }
+
+func testTokenIdentity(t *testing.T) {
+	t.Helper()
 	g := newGuarded(t, proofNamed("token"), nil)
 	const name = "token:https://issuer.example/stranger"
 	for title, test := range map[string]struct {

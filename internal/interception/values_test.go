@@ -3,6 +3,7 @@ package interception
 import (
 	"context"
 	"errors"
+	"github.com/oslorpc/oslorpc/internal/anycarrier"
 	"testing"
 	"time"
 
@@ -13,7 +14,10 @@ import (
 // A message that waits in a held server was accepted with the context that it keeps: its values
 // reach the method when the server is released, whatever became of the sender. (The other tests see
 // the same of messages that do not wait.)
-func TestValuesOfHeldMessages(t *testing.T) {
+func TestValuesOfHeldMessages(t *testing.T) { anycarrier.Each(t, testValuesOfHeldMessages) }
+
+func testValuesOfHeldMessages(t *testing.T) {
+	t.Helper()
 	f := newFleet(t, []string{"node1"}, oslorpc.WithHold())
 	for _, r := range rows() {
 		if r.accepted {
@@ -52,7 +56,10 @@ func TestValuesOfHeldMessages(t *testing.T) {
 }
 
 // The context of a call has the deadline of its sender; a cast's has none.
-func TestDeadlinesInInterceptors(t *testing.T) {
+func TestDeadlinesInInterceptors(t *testing.T) { anycarrier.Each(t, testDeadlinesInInterceptors) }
+
+func testDeadlinesInInterceptors(t *testing.T) {
+	t.Helper()
 	f := newFleet(t, []string{"node1"})
 	bounded := make(chan bool, 10)
 	f.servers["node2"] = f.serve(t, "node2", []oslorpc.TransportOption{oslorpc.WithInterceptors(oslorpc.Interceptor{
@@ -78,7 +85,10 @@ func TestDeadlinesInInterceptors(t *testing.T) {
 
 // A server that is full refuses a message after its interceptors accepted it. Each attempt is seen,
 // by the client and by the server that it went to, and the message has one Send.
-func TestAttemptsAfterAFullServer(t *testing.T) {
+func TestAttemptsAfterAFullServer(t *testing.T) { anycarrier.Each(t, testAttemptsAfterAFullServer) }
+
+func testAttemptsAfterAFullServer(t *testing.T) {
+	t.Helper()
 	f := newFleet(t, []string{"node1", "node2"}, oslorpc.WithWorkers(1), oslorpc.WithQueue(1, 1<<20))
 	filling, empty := context.WithCancel(t.Context())
 	filled := make(chan error, 2)
@@ -129,7 +139,10 @@ func (f *fleet) stop(t *testing.T) {
 
 // An interceptor of a client may call next on another goroutine, or twice. The message is sent once
 // at most, and the error says truthfully whether it was.
-func TestNextOnAnotherGoroutine(t *testing.T) {
+func TestNextOnAnotherGoroutine(t *testing.T) { anycarrier.Each(t, testNextOnAnotherGoroutine) }
+
+func testNextOnAnotherGoroutine(t *testing.T) {
+	t.Helper()
 	f := newFleet(t, []string{"node1"})
 	refused := errors.New("no")
 	for name, misuse := range map[string]func(next func() error) error{

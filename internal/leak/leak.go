@@ -20,7 +20,10 @@ const patience = 5 * time.Second
 //	func TestMain(m *testing.M) { leak.Main(m) }
 //
 // What is to be done after the tests comes first, such as removing what they shared.
-func Main(m *testing.M, after ...func()) {
+func Main(m *testing.M, after ...func()) { os.Exit(Run(m, after...)) }
+
+// Run is Main, and returns the code in place of exiting.
+func Run(m *testing.M, after ...func()) int {
 	code := m.Run()
 	for _, do := range after {
 		do()
@@ -31,7 +34,7 @@ func Main(m *testing.M, after ...func()) {
 			code = 1
 		}
 	}
-	os.Exit(code)
+	return code
 }
 
 // wait returns the stacks of the goroutines that are still there after so long; none as soon as

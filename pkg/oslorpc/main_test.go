@@ -10,12 +10,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/internal/anycarrier"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	_ "github.com/oslorpc/oslorpc/pkg/registry/consul" // for consul:// URLs
 )
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) { anycarrier.Main(m) }
 
 // url returns the registry of a test, which its subtests share.
 func url(t *testing.T) string {

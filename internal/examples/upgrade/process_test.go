@@ -16,14 +16,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/leak"
+	"github.com/oslorpc/oslorpc/internal/anycarrier"
 	"github.com/oslorpc/oslorpc/internal/programtest"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
 const source = "../../../examples/upgrade/"
 
-func TestMain(m *testing.M) { leak.Main(m) }
+func TestMain(m *testing.M) { anycarrier.Main(m) }
 
 // patience is how long a program may take before it is killed.
 const patience = 2 * time.Minute
