@@ -46,6 +46,8 @@ type Server struct {
 	Quit bool `json:"quit,omitempty"`
 	// Watch are topics that the process watches as a client, too.
 	Watch []string `json:"watch,omitempty"`
+	// NoSessions: they take no sessions.
+	NoSessions bool `json:"noSessions,omitempty"`
 	// Sabotage is a promise that it breaks, to prove that this is noticed.
 	Sabotage Sabotage `json:"sabotage,omitempty"`
 }
@@ -111,6 +113,12 @@ func (s *Server) options() []oslorpc.TransportOption {
 	}
 	if s.Streams != 0 {
 		options = append(options, oslorpc.WithServerOptions(grpc.MaxConcurrentStreams(s.Streams)))
+	}
+	if s.NoSessions {
+		options = append(options, oslorpc.WithServerOptions(grpc.ChainUnaryInterceptor(
+			func(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+				return handler(ctx, request) // it is to see each message
+			})))
 	}
 	if s.Grace != 0 {
 		options = append(options, oslorpc.WithStopGrace(s.Grace))

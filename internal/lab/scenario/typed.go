@@ -33,6 +33,19 @@ var typed = []Scenario{
 		w.URL = "static://" + strings.Join(places, ",")
 		rollingVersion(w, listen)
 	}},
+	{Name: "rolling-carrier-local", What: "servers of a build without sessions are replaced by this one, and back, on local://", Short: true, Run: rollingCarrier},
+	{Name: "rolling-carrier-consul", What: "the same on Consul", Run: func(w *world.World) {
+		w.Consul("")
+		rollingCarrier(w)
+	}},
+	{Name: "rolling-carrier-static", What: "the same at static addresses", Run: func(w *world.World) {
+		var places []string
+		for _, name := range rolled {
+			places = append(places, fmt.Sprintf("lab/%s=%s", name, w.FreeAddr()))
+		}
+		w.URL = "static://" + strings.Join(places, ",")
+		rollingCarrier(w)
+	}},
 }
 
 // streams is a load of streams of all kinds.
@@ -123,4 +136,45 @@ func rollingVersion(w *world.World, listen map[string]string) {
 		w.Restart(names[n%2], role.Server{Listen: listen[names[n%2]]})
 	}
 	w.Reach(200)
+}
+
+// rolled are the servers that are replaced.
+var rolled = []string{"s1", "s2", "s3"}
+
+// rollingCarrier replaces the servers of a build that does not know sessions by such of this one, and
+// back, under the load of clients of both builds. No message fails.
+func rollingCarrier(w *world.World) {
+	old, is := w.Before("internal/service/session.go")
+	if !is {
+		w.Eventf(history.Noted, "", "Git does not have the older build; servers of this one take no sessions")
+		old.Env = []string{"OSLORPC_CARRIER=unary"}
+	}
+	w.Injectf("rolling between builds")
+	listen := map[string]string{}
+	if places, static := strings.CutPrefix(w.URL, "static://"); static {
+		for place := range strings.SplitSeq(places, ",") {
+			name, addr, _ := strings.Cut(strings.TrimPrefix(place, "lab/"), "=")
+			listen[name] = addr
+		}
+	}
+	for _, name := range rolled {
+		w.ServeAt(name, role.Server{Listen: listen[name], NoSessions: true}, old)
+	}
+	l := w.Usual()
+	l.Servers = rolled
+	w.Load(l)
+	l.Where = old
+	w.Load(l)
+	for range world.Scale(w, 3, 1) {
+		for _, name := range rolled {
+			w.Reach(200)
+			w.RestartAt(name, role.Server{Listen: listen[name]}, world.Place{})
+		}
+		w.Reach(1000)
+		for _, name := range rolled {
+			w.Reach(200)
+			w.RestartAt(name, role.Server{Listen: listen[name], NoSessions: true}, old)
+		}
+	}
+	w.Reach(1000)
 }

@@ -70,10 +70,13 @@ func (w *World) ServeOther(name string, c role.Config) {
 }
 
 // Restart stops a server gracefully and starts another of its name.
-func (w *World) Restart(name string, s role.Server) {
+func (w *World) Restart(name string, s role.Server) { w.RestartAt(name, s, Place{}) }
+
+// RestartAt is Restart, and the other one is in a place.
+func (w *World) RestartAt(name string, s role.Server, where Place) {
 	w.Injectf("restart")
 	w.Stop(name)
-	w.Serve(name, s)
+	w.ServeAt(name, s, where)
 }
 
 // Load is what clients do.

@@ -4,6 +4,7 @@ package world
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -51,6 +52,8 @@ type Place struct {
 	Procs int
 	// Env are further environment variables.
 	Env []string
+	// Program is the file of another build of the laboratory; this one if empty.
+	Program string
 }
 
 // launch starts a process, and does not wait until it is ready.
@@ -71,7 +74,7 @@ func (w *World) launch(name string, c role.Config, where Place) *Process {
 	w.Must(err)
 	self, err := os.Executable()
 	w.Must(err)
-	argv := where.Net.command(self)
+	argv := where.Net.command(cmp.Or(where.Program, self))
 	p.cmd = exec.CommandContext(context.Background(), argv[0], argv[1:]...) //nolint:gosec // Ours.
 	p.cmd.Env = append(os.Environ(), role.Variable+"="+string(encoded))
 	p.cmd.Env = append(p.cmd.Env, where.Env...)
