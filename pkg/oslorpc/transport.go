@@ -88,8 +88,8 @@ func WithDefaultExchange(exchange string) TransportOption {
 // WithCarrier sets what carries the small calls and casts of the transport's clients; see
 // [rpc.Carrier]. The transport URL's parameter carrier overrides it. An empty one, as without this
 // option, leaves the choice to the environment variable OSLORPC_CARRIER, and else it is
-// [rpc.CarrierAuto]. Every carrier keeps the same promises. A session costs about half of an RPC for
-// each message, and the client learns the outcome of messages whose connection was lost.
+// [rpc.CarrierAuto]. Every carrier keeps the same promises. A session costs about half of an RPC
+// for each message, and the client learns the outcome of messages whose connection was lost.
 func WithCarrier(carrier rpc.Carrier) TransportOption {
 	return transportOption(func(c *config) { c.carries = carrier })
 }
@@ -146,9 +146,9 @@ func WithStopTimeout(d time.Duration) TransportOption {
 	return transportOption(func(c *config) { c.stopTimeout = d })
 }
 
-// WithLogger sets where the transport logs; the default is slog.Default. gRPC itself has one
-// logger for the whole program, which writes errors to standard error: a program that wants them
-// elsewhere calls grpclog.SetLoggerV2 before it opens a transport.
+// WithLogger sets where the transport logs; the default is slog.Default. gRPC itself has one logger
+// for the whole program, which writes errors to standard error: a program that wants them elsewhere
+// calls grpclog.SetLoggerV2 before it opens a transport.
 func WithLogger(log *slog.Logger) TransportOption {
 	return transportOption(func(c *config) { c.log = log })
 }

@@ -46,8 +46,8 @@ type Carrier struct {
 
 // Config says how a carrier makes sessions.
 type Config struct {
-	// Always has sessions tried with processes that do not announce them, too, and the first messages
-	// wait a moment for theirs.
+	// Always has sessions tried with processes that do not announce them, too, and the first
+	// messages wait a moment for theirs.
 	Always bool
 	// Eager has a link open its session when it connects, instead of with its first message.
 	Eager bool
@@ -181,14 +181,16 @@ type link struct {
 
 	carrier *Carrier
 	key     carrier.Key
-	// How many instances have the link, and how many of these discovery does not list any more; both
-	// are guarded by the lock of the carrier.
+	// How many instances have the link, and how many of these discovery does not list any more;
+	// both are guarded by the lock of the carrier.
 	holders, unlisted int
 	// vanished: the last instance that had the link was not listed any more.
 	vanished bool
 
 	// announced says that the process may take sessions.
 	announced atomic.Bool
+	// asked says that a message asked for a session.
+	asked atomic.Bool
 	// current takes messages; nil if none does.
 	current atomic.Pointer[session]
 	// next is when a session may be begun, in Unix nanoseconds.
@@ -208,8 +210,8 @@ type link struct {
 const (
 	// never is while a session is there or being opened.
 	never = int64(1<<63 - 1)
-	// firstBackoff and maxBackoff bound the time until a session is tried again that failed. One that
-	// was taken, and lasted for firstBackoff, did not fail.
+	// firstBackoff and maxBackoff bound the time until a session is tried again that failed. One
+	// that was taken, and lasted for firstBackoff, did not fail.
 	firstBackoff, maxBackoff = 500 * time.Millisecond, time.Minute
 	// maxShort is how many sessions in a row may end sooner before the next has to wait.
 	maxShort = 2
@@ -233,32 +235,36 @@ func (l *link) Connect(ctx context.Context) error {
 
 // Do implements [carrier.Link].
 func (l *link) Do(ctx context.Context, r *carrier.Request) (carrier.Reply, error) {
-	if s := l.sessionFor(ctx, r); s != nil {
-		if reply, err, sent := s.do(ctx, r); sent {
+	var end time.Time
+	for s := l.sessionFor(ctx, r, &end); s != nil; s = l.sessionFor(ctx, r, &end) {
+		reply, err, how := s.do(ctx, r)
+		if how == isSent {
 			return reply, err
+		}
+		if how == unsuitable || !end.IsZero() && time.Now().After(end) {
+			break
 		}
 	}
 	return l.Link.Do(ctx, r)
 }
 
-// sessionFor returns the session for a message; nil for none. The first message has one begin, and
-// does not wait for it.
-func (l *link) sessionFor(ctx context.Context, r *carrier.Request) *session {
+// sessionFor returns the session for a message; nil for none. The first messages have one begin,
+// and do not wait for it, unless one is known to be had: then they wait until end, which is zero
+// until the message has waited.
+func (l *link) sessionFor(ctx context.Context, r *carrier.Request, end *time.Time) *session {
 	if !l.announced.Load() && !l.carrier.config.Always || !l.carrier.TakesSessions() || !suits(r) {
 		return nil
 	}
 	s := l.current.Load()
 	if s == nil {
-		l.begin(r.Meant)
-		if s = l.await(ctx); s == nil {
+		if s = l.expect(ctx, r, end); s == nil {
 			return nil
 		}
 	}
 	server := s.server.Load()
 	if l.Line() != server.line { // gRPC has another connection, as when certificates are new
 		s.retire()
-		l.begin(r.Meant)
-		if s = l.await(ctx); s == nil {
+		if s = l.expect(ctx, r, end); s == nil {
 			return nil
 		}
 		server = s.server.Load()
@@ -269,8 +275,31 @@ func (l *link) sessionFor(ctx context.Context, r *carrier.Request) *session {
 	return s
 }
 
-// await waits for the session of a process that had one, as long as it is likely to come; nil if
-// it does not.
+// expect has a session begin, unless it is the first message that asks for one: a single message
+// needs none. It waits for the session of a process that is known to have one, also through some
+// that are lost again.
+func (l *link) expect(ctx context.Context, r *carrier.Request, end *time.Time) *session {
+	if !l.asked.Swap(true) && !l.isKnown() {
+		return nil
+	}
+	if end.IsZero() {
+		*end = time.Now().Add(returnTime)
+	}
+	for {
+		l.begin(r.Meant)
+		if s := l.await(ctx); s != nil {
+			return s
+		}
+		next := time.Unix(0, max(l.next.Load(), time.Now().Add(minRetry).UnixNano()))
+		if ctx.Err() != nil || !l.isKnown() || l.Absent() || next.After(*end) {
+			return nil
+		}
+		pause(ctx, time.Until(next))
+	}
+}
+
+// await waits for the session of a process that had one, as long as it is likely to come; nil if it
+// does not.
 func (l *link) await(ctx context.Context) *session {
 	l.waiting.Lock()
 	coming, patience := l.coming, time.Until(l.late)

@@ -9,7 +9,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Why the outcome of messages is not asked for any more. The first two prove that no process has it.
+// Why the outcome of messages is not asked for any more. The first two prove that no process has
+// it.
 var (
 	errOther    = errors.New("another process is at its address, or it does not have the session any more")
 	errDead     = errors.New("nothing listens at its address any more, so its process is dead")
@@ -44,8 +45,8 @@ func (s *session) resume(life context.Context) error {
 	return errUnwanted
 }
 
-// delay returns how long to wait until another stream is opened: not at all after one that brought a
-// result.
+// delay returns how long to wait until another stream is opened: not at all after one that brought
+// a result.
 func (s *session) delay() time.Duration {
 	s.Lock()
 	defer s.Unlock()

@@ -38,11 +38,23 @@ type pending struct {
 	reusable  bool // nothing else uses it any more
 }
 
-// do sends a message and waits for its result. It returns false if the message was not sent.
-func (s *session) do(ctx context.Context, r *carrier.Request) (reply carrier.Reply, err error, sent bool) {
+// sending is what became of sending a message in a session.
+type sending int
+
+const (
+	isSent     sending = iota
+	notSent            // the session was lost before; another takes it
+	unsuitable         // it has to travel otherwise
+)
+
+// do sends a message and waits for its result.
+func (s *session) do(ctx context.Context, r *carrier.Request) (reply carrier.Reply, err error, how sending) {
 	p := s.encode(ctx, r)
-	if p == nil || !s.push(p) {
-		return reply, nil, false
+	if p == nil {
+		return reply, nil, unsuitable
+	}
+	if how := s.push(p); how != isSent {
+		return reply, nil, how
 	}
 	s.Drain()
 	if r.Silence > 0 && r.Typed == nil && r.Mode == carrier.Call {
@@ -55,18 +67,18 @@ func (s *session) do(ctx context.Context, r *carrier.Request) (reply carrier.Rep
 	}
 	switch {
 	case err != nil: // the message has not ended yet
-		return reply, err, true
+		return reply, err, isSent
 	case p.unsent:
-		return reply, nil, false
+		return reply, nil, notSent
 	case p.err != nil:
-		return reply, p.err, true
+		return reply, p.err, isSent
 	}
 	reply, err = s.reply(ctx, &p.result, r)
 	if p.reusable {
 		*p = pending{done: p.done}
 		s.link.carrier.pendings.Put(p)
 	}
-	return reply, err, true
+	return reply, err, isSent
 }
 
 // wait waits until a message has ended. It returns an error if ctx ended before.
@@ -188,18 +200,23 @@ func errUnsuitable() error {
 	return &rpc.Error{Kind: rpc.OutcomeUnknown, Message: "the server sent a result that does not suit the message; the method may have run"}
 }
 
-// push queues a message. It returns false if the session does not take it.
-func (s *session) push(p *pending) bool {
+// push queues a message, if the session takes it.
+func (s *session) push(p *pending) sending {
 	s.Lock()
 	defer s.Unlock()
 	n := len(p.Bytes)
 	way := s.bytes - s.arrived + s.queued
-	if !s.up || s.count >= int(s.credit.GetMessages()) || way > 0 && way+n > int(s.credit.GetBytes()) || !s.PushLocked(&p.Outgoing, wire.Single) {
-		return false
+	switch {
+	case !s.up:
+		return notSent
+	case s.count >= int(s.credit.GetMessages()) || way > 0 && way+n > int(s.credit.GetBytes()):
+		return unsuitable
+	case !s.PushLocked(&p.Outgoing, wire.Single):
+		return notSent
 	}
 	s.count++
 	s.queued += n
-	return true
+	return isSent
 }
 
 // Leaves implements [wire.Owner].

@@ -141,8 +141,8 @@ func rollingVersion(w *world.World, listen map[string]string) {
 // rolled are the servers that are replaced.
 var rolled = []string{"s1", "s2", "s3"}
 
-// rollingCarrier replaces the servers of a build that does not know sessions by such of this one, and
-// back, under the load of clients of both builds. No message fails.
+// rollingCarrier replaces the servers of a build that does not know sessions by such of this one,
+// and back, under the load of clients of both builds. No message fails.
 func rollingCarrier(w *world.World) {
 	old, is := w.Before("internal/service/session.go")
 	if !is {
