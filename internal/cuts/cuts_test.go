@@ -265,11 +265,11 @@ func unknownThatRan(h *history.History) (n int) {
 }
 
 // diedMeanwhile reports whether a server was killed that may have had the message: the client had
-// begun it, and did not know its result. Nothing tells the client which of the messages on their way
-// had arrived when the process died.
+// begun it before it noticed the end of the connection, and did not know its result. Nothing tells
+// the client which of the messages on their way had arrived when the process died.
 func diedMeanwhile(h *history.History, op *history.Operation) bool {
 	return slices.ContainsFunc(h.Events, func(e *history.Event) bool {
-		return e.What == history.Killed && !e.At.Before(op.Begin) && !e.At.After(op.End)
+		return e.What == history.Killed && !e.At.Add(check.Default.Noticed).Before(op.Begin) && !e.At.After(op.End)
 	})
 }
 
