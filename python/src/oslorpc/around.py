@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from oslorpc import discreet
 from oslorpc.errors import Error, Kind
 from oslorpc.identity import Identity
 from oslorpc.interceptor import Around, Interceptor, Message, Peer, refusal, replaced
@@ -33,6 +34,7 @@ class Points:
         self.accept = [i.accept for i in given if i.accept is not None]
         self.run = [i.run for i in given if i.run is not None]
         self.client = bool(self.send or self.attempt)
+        self.discreet = False  # senders hear only what is written for them
         self.threaded = threaded  # around methods in threads, interceptors are called in the thread
 
 
@@ -181,6 +183,8 @@ async def admit(points: Points, m: Message) -> None:
             if inspect.isawaitable(answer):
                 await answer
         except Exception as e:
+            if points.discreet:
+                raise discreet.refusal(refusal(e), e, m.method) from e
             if not isinstance(e, (Error, PermissionError)):
                 _log.warning("an interceptor refused a message: method=%s error=%r", m.method[:255], e)
             raise refusal(e) from e
@@ -231,6 +235,8 @@ class Running:
 
     def verdict(self, e: Exception) -> Error | None:
         """Return what the sender gets for an exception of an interceptor; None for one of the method."""
+        if not self.ran and self._points.discreet:
+            return discreet.refusal(refusal(e), e.__cause__ or e, self._message.method)
         if not self.ran:
             return refusal(e)
         if e is not self._raised and isinstance(e, Error) and e.kind is Kind.ACCESS_DENIED:

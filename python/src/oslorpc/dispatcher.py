@@ -14,7 +14,7 @@ import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
-from oslorpc import errors, frame, payload
+from oslorpc import discreet, errors, frame, payload
 from oslorpc.admission import Queue, Window
 from oslorpc.context import Incoming, RequestContext
 from oslorpc.endpoint import Method, Table
@@ -39,7 +39,7 @@ class Dispatcher:
         self.name, self.table = name, table
         self.phase = NEW
         self.queue = Queue(workers, queue, queue_bytes)
-        self.requests: dict[tuple[str, str, str, str], list[float]] = {}
+        self.requests: dict[tuple[str, str, str, str, str], list[float]] = {}
         self.uncounted = 0
         self._describe = describe
         self._window = Window()
@@ -49,12 +49,12 @@ class Dispatcher:
         self._casts: set[asyncio.Task[None]] = set()
         self.forced = False
 
-    def select(self, namespace: str, version: Version, name: str, caller: str) -> Method:
+    def select(self, namespace: str, version: Version, name: str, caller: str, proved: str) -> Method:
         """Return the method that messages ask for. One that is refused is counted."""
         try:
             return self.table.select(namespace, version, name)
         except Error:
-            self._count(self.row(namespace, name, str(version), caller), 1)
+            self._count(self.row(namespace, name, str(version), caller, proved), 1)
             raise
 
     def accept(self, m: Incoming, row: list[float] | None, now: float) -> None:
@@ -78,9 +78,12 @@ class Dispatcher:
             row[column] += 1
             row[3] = time.time()
 
-    def row(self, namespace: str, method: str, version: str, caller: str) -> list[float] | None:
-        """Return the row in which messages are counted: how many were accepted and refused, the first and the last."""
-        key = (namespace[:255], method[:255], version, caller[:128] or "unknown")
+    def row(self, namespace: str, method: str, version: str, caller: str, proved: str) -> list[float] | None:
+        """Return the row in which messages are counted: how many were accepted and refused, the first and the last.
+
+        Proved is the first name that the caller proved.
+        """
+        key = (namespace[:255], method[:255], version, caller[:128] or "unknown", proved[:255])
         row = self.requests.get(key)
         if row is None and len(self.requests) < _ROWS:
             now = time.time()
@@ -209,17 +212,11 @@ class Dispatcher:
         """Return the failure of a method as its caller sees it."""
         method.failed += 1
         expected = isinstance(e, method.expected) if method.expected else False
-        level = logging.DEBUG if expected or m.canceled else logging.ERROR
-        _log.log(
-            level,
-            "method failed: server=%s method=%s error=%s: %s",
-            self.name,
-            m.method,
-            type(e).__name__,
-            str(e)[:4096],
-        )
         name, data = self._describe(e)
         further = errors.find(e)
+        if self.table.discreet and not name and (further is not None or not expected):
+            return self._conceal(m, e)
+        self._report(m, e, logging.DEBUG if expected or m.canceled else logging.ERROR)
         if name:
             return RemoteError(name, str(e), (), (self.name,), data)
         if isinstance(further, RemoteError):
@@ -228,8 +225,20 @@ class Dispatcher:
             )
         if isinstance(further, Error):
             return RemoteError(f"oslorpc.{further.kind.value}", str(further), (), (self.name,))
+        if self.table.discreet:
+            return RemoteError("error", str(e), (), (self.name,))
         stack = () if expected else tuple(traceback.format_exception(e))
         return RemoteError(type_name(e), str(e), tuple(line.rstrip("\n") for line in stack), (self.name,))
+
+    def _report(self, m: Incoming, e: BaseException, level: int, id: str = "") -> None:
+        words = f"{type(e).__name__}: {str(e)[:4096]}" + (f" failure={id}" if id else "")
+        _log.log(level, "method failed: server=%s method=%s error=%s", self.name, m.method, words)
+
+    def _conceal(self, m: Incoming, e: BaseException) -> Error:
+        """Return what a sender hears of a failure that the program did not write for it. The log has the rest."""
+        id = discreet.new_id()
+        self._report(m, e, logging.ERROR, id)
+        return RemoteError("error", discreet.hidden("the method failed", id), (), (self.name,))
 
     def cast(self, m: Incoming, method: Method) -> None:
         """Run a message that was accepted, later."""

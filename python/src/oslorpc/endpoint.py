@@ -203,10 +203,14 @@ def _describe(hint: Any) -> tuple[str, Callable[[Any], bool] | None]:
 
 
 class Table:
-    """Selects the method for a message. It is immutable."""
+    """Selects the method for a message. It is immutable.
 
-    def __init__(self, endpoints: Sequence[Endpoint], ping: bool) -> None:
+    If it is discreet, its errors do not tell which methods and namespaces there are.
+    """
+
+    def __init__(self, endpoints: Sequence[Endpoint], ping: bool, discreet: bool = False) -> None:
         self.endpoints = list(endpoints)
+        self.discreet = discreet
         self._ping: Method | None = None
         if ping:
             self._ping = Method(PING, lambda ctxt, **kwargs: "pong", [], True, "string", False, False)
@@ -217,6 +221,10 @@ class Table:
                     implemented.append(one)
         self.implemented = tuple(implemented)
 
+    def offers(self, namespace: str) -> list[Implementation]:
+        """Return the interfaces that a sender is told, who asked for one in a namespace."""
+        return [i for i in self.implemented if not self.discreet or i.namespace == namespace]
+
     def select(self, namespace: str, version: Version, name: str) -> Method:
         """Return the method: of the endpoints that serve the message, the first that has it."""
         compatible = [e for e in self.endpoints if e.serves(namespace, version)]
@@ -226,9 +234,11 @@ class Table:
         if self._ping is not None and name == PING and not namespace:
             return self._ping
         if not compatible:
-            there = offer(list(self.implemented))
+            there = offer(self.offers(namespace))
             message = f"version {version} of the {describe_namespace(namespace)} is not served; {there}"
             raise Error(Kind.UNSUPPORTED_VERSION, message, safe_to_retry=True)
+        if self.discreet:
+            raise Error(Kind.NO_SUCH_METHOD, f'no endpoint has a method "{name}"', safe_to_retry=True)
         known = sorted({m for e in compatible for m in e.methods})
         plain = name.lower().replace("_", "")
         hint = next((f'; did you mean "{m}"' for m in known if m.lower().replace("_", "") == plain), "")

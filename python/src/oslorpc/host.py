@@ -81,7 +81,7 @@ class Run:
         options.check()
         self._host, self._options = host, options
         self.target = target
-        self._table = Table([read_endpoint(e) for e in endpoints], options.ping)
+        self._table = Table([read_endpoint(e) for e in endpoints], options.ping, "failures" in host.hides)
         self._served: Served | None = None
         self._changing = asyncio.Lock()
         self._stopped = asyncio.Event()
@@ -169,7 +169,10 @@ class Host:
         self.core, self.grace = core, grace
         self._listen, self._advertise = listen, advertise
         self.boot_id = secrets.token_hex(8)
+        self.hides = core.security.trust.hide
+        core.points.discreet = "failures" in self.hides
         self.services = Services(core.exchange, self.boot_id, core.max_size, core.points)
+        self.services.silent = "introspection" in self.hides
         self._server: grpc.aio.Server | None = None
         self._addr = ""
         self._count = 0
@@ -234,7 +237,9 @@ class Host:
         # An attached process could not be connected to again.
         options = [o for o in _OPTIONS if not self.core.attaches or o[0] != _IDLE]
         options += [("grpc.max_receive_message_length", self.core.max_size + SLACK)]
-        self.services.attached = self.core.attaches
+        self.services.attached, self.services.secure = self.core.attaches, self.core.security.trust.secure
+        if address.startswith("unix:") and not self.services.attached and not self.services.secure:
+            self.services.owner = f"user:{os.geteuid()}"
         server = grpc.aio.server(options=options)
         server.add_generic_rpc_handlers((self.services,))
         security = self.core.security
@@ -242,7 +247,8 @@ class Host:
             self.services.gate = Gate(security.trust.policy)
         if security.tokens is not None:
             self.services.verifier = Verifier(security.tokens)
-        if not security.trust.policy and security.tokens is None:  # neither could be asked about reflection
+        asked = bool(security.trust.policy) or security.tokens is not None
+        if not asked and "reflection" not in self.hides:  # neither could be asked about reflection
             _add_reflection(server)
         credentials = self.core.security.server(address)
         try:

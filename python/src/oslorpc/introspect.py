@@ -25,12 +25,13 @@ def describe(to: pb.ServerInfo, s: Served, requests: bool) -> None:
     if not requests:
         return
     to.uncounted = d.uncounted
-    for (namespace, method, version, caller), (accepted, refused, first, last) in sorted(d.requests.items()):
+    for (namespace, method, version, caller, proved), (accepted, refused, first, last) in sorted(d.requests.items()):
         row = to.requests.add(
             namespace=namespace,
             method=method,
             version=version,
             caller=caller,
+            identity=proved,
             accepted=int(accepted),
             refused=int(refused),
         )

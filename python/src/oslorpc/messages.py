@@ -7,10 +7,11 @@ from typing import Any
 
 import grpc.aio
 
-from oslorpc import intake
+from oslorpc import discreet, intake
 from oslorpc.context import Incoming
 from oslorpc.dispatcher import drop, written
 from oslorpc.endpoint import Method
+from oslorpc.errors import Error
 from oslorpc.interceptor import Message, Peer
 from oslorpc.target import Target
 from oslorpc.v1 import rpc_pb2 as pb
@@ -41,7 +42,7 @@ class Route:
     def __init__(self, served: intake.Served, method: Method, asked: str, version: str) -> None:
         self.served, self.method = served, method
         self.asked, self.version = asked, version  # the version as messages have it, and as it is counted
-        self.rows: dict[str, list[float] | None] = {}  # where they are counted, by caller
+        self.rows: dict[tuple[str, str], list[float] | None] = {}  # where they are counted, by caller and proved name
 
 
 class Taken(Incoming):
@@ -64,7 +65,14 @@ class Taken(Incoming):
 
     def written(self, value: Any) -> bytes:
         """Return a result in the encoding of the arguments."""
-        return written(value, self.as_value, self._most)
+        try:
+            return written(value, self.as_value, self._most)
+        except Error as e:
+            if not self.route.served.dispatcher.table.discreet:
+                raise
+            told = discreet.result(e, self.server, self.method)
+            told._of_payload = True  # type: ignore[attr-defined]
+            raise told from None
 
     def seen(self, m: pb.Message, peer: Peer, delivery: str, exchange: str) -> Message:
         """Return the message as interceptors see it."""

@@ -49,6 +49,9 @@ class Services(grpc.GenericRpcHandler):
         self.last = 0.0  # when the last message came
         self.gate: Gate | None = None
         self.verifier: Verifier | None = None
+        self.secure = False  # connections prove names by TLS
+        self.owner = ""  # what all connections to the socket prove
+        self.silent = False  # the process does not describe itself
         self.attached = False  # the socket is for what a gateway sends, which proves nothing by it
         self._changed = asyncio.Condition()
         self._known: set[str] = {""}
@@ -160,8 +163,11 @@ class Services(grpc.GenericRpcHandler):
         identity = NOBODY
         if self.gate is not None or self.verifier is not None:
             identity = self._ask(m, context, caller, "call" if delivery == "monitored" else delivery)
+        elif self.secure:
+            identity = identify(context)
+        proved = identity.names[0] if identity.names else self.owner
         if route is None:
-            route = self._route(body, m, caller)
+            route = self._route(body, m, caller, proved)
             if len(self._routes) < _REMEMBERED and not route.served.shared:
                 self._routes[key] = route
         elif missed or bounded or order_key or caller.routed or len(body) > self.max_size:
@@ -179,11 +185,11 @@ class Services(grpc.GenericRpcHandler):
             await self._intercept(m, taken, context, identity, delivery)
         if missed and served.missed is not None:  # a refusal for want of a place is an answer, too
             served.missed.tell(intake.seconds(m.missed))
-        row = route.rows.get(caller.name)
+        row = route.rows.get((caller.name, proved))
         if row is None:
-            row = served.dispatcher.row(m.target.namespace, m.method, route.version, caller.name)
+            row = served.dispatcher.row(m.target.namespace, m.method, route.version, caller.name, proved)
             if len(route.rows) < _REMEMBERED:
-                route.rows[caller.name] = row
+                route.rows[caller.name, proved] = row
         try:
             served.dispatcher.accept(taken, row, now)
         except Error as e:
@@ -269,14 +275,14 @@ class Services(grpc.GenericRpcHandler):
         if len(body) > self.max_size:
             intake.check_size(m, self.max_size)
 
-    def _route(self, body: bytes, m: pb.Message, caller: Caller) -> Route:
+    def _route(self, body: bytes, m: pb.Message, caller: Caller, proved: str) -> Route:
         """Check a message as a whole, and find its server and its method."""
         version = intake.check(m, _read(body).HasField("message"))
         intake.check_headers(m, caller.headers)
         served = intake.find(self.servers, m, self.exchange, self.boot_id)
         try:
             intake.check_size(m, self.max_size)
-            method = served.dispatcher.select(m.target.namespace, version, m.method, caller.name)
+            method = served.dispatcher.select(m.target.namespace, version, m.method, caller.name, proved)
         except Error as e:
             raise _about(e, served) from None
         return Route(served, method, m.target.version, str(version))
@@ -289,10 +295,11 @@ class Services(grpc.GenericRpcHandler):
         elif e.instance_id:
             served = next((s for s in self.servers if s.instance.id == e.instance_id), None)
         try:
-            e.method = _read(body).message.method
+            m = _read(body).message
+            e.method, namespace = m.method, m.target.namespace
         except Error:
-            e.method = ""
-        await _abort(context, e, served)
+            e.method = namespace = ""
+        await _abort(context, e, served, namespace)
 
     async def _ping(self, request: introspection.PingRequest, context: Context) -> Any:
         try:
@@ -313,6 +320,9 @@ class Services(grpc.GenericRpcHandler):
             if self.gate is not None and not seen:
                 raise _denied()
             await self._admit_question(context, "GetInfo")
+            if self.silent:
+                message = "the server describes itself to no program: introspection is hidden (hide=introspection)"
+                raise Error(Kind.ACCESS_DENIED, message, safe_to_retry=True)
         except Error as e:
             await _abort(context, e)
         for s in seen:
@@ -377,12 +387,12 @@ def _about(e: Error, served: intake.Served) -> Error:
     return e
 
 
-async def _abort(context: Context, e: Error, served: intake.Served | None = None) -> None:
+async def _abort(context: Context, e: Error, served: intake.Served | None = None, namespace: str = "") -> None:
     implemented = None
     if e.kind is Kind.UNSUPPORTED_VERSION and served is not None:
         implemented = [
             target_pb2.Implementation(namespace=i.namespace or None, version=str(i.version))
-            for i in served.dispatcher.table.implemented
+            for i in served.dispatcher.table.offers(namespace)
         ]
     code, text, encoded = status.encode(e, implemented)
     context.set_trailing_metadata(((status.DETAILS, encoded),))

@@ -8,14 +8,15 @@ import os
 
 from oslorpc.errors import invalid
 
-PARAMETERS = ("ca", "cert", "key", "server-name", "identity", "token-file", "policy", "insecure")
+PARAMETERS = ("ca", "cert", "key", "server-name", "identity", "token-file", "policy", "insecure", "hide")
+HIDEABLE = ("failures", "introspection", "reflection")
 
 
 @dataclasses.dataclass(frozen=True)
 class Trust:
     """Paths of PEM files, and the name, or the template of names, that the certificates of servers must have.
 
-    ``policy`` is the path of a policy file for servers; clients ignore it.
+    ``policy`` is the path of a policy file for servers, and ``hide`` what they do not tell; clients ignore both.
     Without files, connections are in clear, and only within the machine unless ``insecure`` is set.
     """
 
@@ -27,6 +28,7 @@ class Trust:
     token_file: str = ""
     policy: str = ""
     insecure: bool = False
+    hide: frozenset[str] = frozenset()
 
     @classmethod
     def read(cls, parameters: dict[str, str]) -> Trust:
@@ -42,14 +44,17 @@ class Trust:
             if not value and not (name in pair and url_has_pair):
                 value = os.environ.get("OSLORPC_" + name.upper().replace("-", "_"), "").strip()
             values[name.replace("-", "_")] = value
-        if os.environ.get("OSLORPC_HIDE", "").strip():
-            raise invalid("OSLORPC_HIDE is set, and the Python package cannot do what it asks for: unset it")
+        hide = frozenset(name.strip() for name in values.pop("hide").split(",") if name.strip())
+        for name in hide.difference(HIDEABLE):
+            raise invalid(
+                f'hide: "{name}" cannot be hidden: write failures, introspection or reflection, with commas between'
+            )
         insecure = values.pop("insecure")
         if insecure not in ("", "true", "false"):
             raise invalid(f'"insecure" is {insecure!r}: write true or false')
         if bool(values["cert"]) != bool(values["key"]):
             raise invalid("a certificate needs its key: give both cert and key, or none")
-        return cls(**values, insecure=insecure == "true")
+        return cls(**values, insecure=insecure == "true", hide=hide)
 
     @property
     def secure(self) -> bool:

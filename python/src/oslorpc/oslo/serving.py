@@ -98,7 +98,7 @@ class Listener:
         endpoints = [self._endpoint(e) for e in server["endpoints"]]
         target = Target(server["topic"], server["exchange"], server=server["server"])
         self._run = _Run(self._host, target, [], ServerOptions(workers=server["workers"]))
-        self._run._table = _Table(endpoints, False)
+        self._run._table = _Table(endpoints, False, self._run._table.discreet)
         self._host.runs.add(self._run)
 
     def _endpoint(self, described: dict[str, Any]) -> Endpoint:
