@@ -9,6 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/consulacl"
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/demo"
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/gateway"
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/look"
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/send"
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/serve"
@@ -50,6 +51,7 @@ func rootCommand(p *cli.Program) *cobra.Command {
 	addGroup(root, "Send messages:", send.Commands(p)...)
 	addGroup(root, "Look at a fleet:", look.Commands(p)...)
 	addGroup(root, "Upgrade a fleet:", upgrades.Commands(p)...)
+	addGroup(root, "Connect to a fleet:", gateway.Command(p))
 	addGroup(root, "Protect a fleet:", access.Command(p), consulacl.Command(p))
 	root.AddCommand(versionCommand(p))
 	return root

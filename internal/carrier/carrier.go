@@ -95,6 +95,13 @@ type Link interface {
 	Info(ctx context.Context, meant identity.Server, requests bool) (*rpc.Info, error)
 }
 
+// Describer is implemented by links that can pass on what a process says of itself.
+type Describer interface {
+	// Describe returns what the process that has an instance says of itself and of its servers on
+	// the topic of the server meant, as a message of the contract. As Info otherwise.
+	Describe(ctx context.Context, meant identity.Server, instanceID string, requests bool) (proto.Message, error)
+}
+
 // ErrFull is the error of Enter when all places stayed in use.
 var ErrFull = errors.New("all messages that the peer allows at a time are on their way")
 
@@ -147,6 +154,9 @@ type Request struct {
 	// Sent, if it is not nil, is called by Open once the beginning of the stream is on its way.
 	// What comes after is the time that the instance takes.
 	Sent func()
+	// Caller is on whose behalf a gateway sends the message, as an encoded Caller of the contract;
+	// empty for the sender itself.
+	Caller string
 	// Peer, if it is not nil, is told of the process at the other end when the attempt has ended.
 	Peer *rpc.Peer
 }

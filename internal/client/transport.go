@@ -7,6 +7,7 @@ package client
 
 import (
 	"context"
+	"hash/maphash"
 	"log/slog"
 	"sync/atomic"
 
@@ -45,6 +46,7 @@ type Transport struct {
 	attempts []intercept
 
 	ids    ids
+	turns  turns // of messages that are forwarded
 	closed atomic.Bool
 }
 
@@ -52,6 +54,7 @@ type Transport struct {
 func NewTransport(config Config) *Transport {
 	config.Log = lograte.New(config.Log)
 	t := &Transport{config: config, fleet: fleet.New(config.Registry, config.Carrier, config.Log), ids: newIDs()}
+	t.turns.seed = maphash.MakeSeed()
 	for _, i := range config.Interceptors {
 		if i.Send != nil {
 			t.sends = append(t.sends, i.Send)

@@ -43,7 +43,7 @@ func All(ctx context.Context, a *Audience, send Send) []Result {
 		}
 	}
 	sending.Wait()
-	results = slices.DeleteFunc(results, func(r Result) bool { return left(r) || a.replaced(r) })
+	results = slices.DeleteFunc(results, func(r Result) bool { return a.IsGone(r) })
 	for i := range results {
 		r := &results[i]
 		if r.Err != nil && !r.Skipped && !isUnsendable(r.Err) {
@@ -82,6 +82,10 @@ func (a *Audience) replaced(r Result) bool {
 			return e.Server == r.Entry.Server && e != r.Entry && !e.Unlisted && !e.Left && !e.Link.Absent()
 		})
 }
+
+// IsGone reports whether an instance that did not get a message for all servers is not there any
+// more, so that nothing is to be said of it.
+func (a *Audience) IsGone(r Result) bool { return left(r) || a.replaced(r) }
 
 // about completes an error with the message and the instance that it is about.
 func (a *Audience) about(err error, e *route.Entry) error {

@@ -70,6 +70,12 @@ func AudienceOf(ctx context.Context, topic *fleet.Topic, m *Message) (*Audience,
 	return a, nil
 }
 
+// Keep leaves the instances that keep returns true for.
+func (a *Audience) Keep(keep func(*route.Entry) bool) {
+	a.Reached = slices.DeleteFunc(slices.Clone(a.Reached), func(e *route.Entry) bool { return !keep(e) })
+	a.Others = slices.DeleteFunc(a.Others, func(r Result) bool { return !keep(r.Entry) })
+}
+
 // settle decides which instances are reached, and with which variants of the message, and returns
 // the others.
 func (a *Audience) settle(view *route.View) (draining, skipped []*route.Entry) {

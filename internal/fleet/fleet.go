@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
@@ -59,6 +60,27 @@ func (f *Fleet) Topic(name registry.Topic) *Topic {
 		f.sweep = time.AfterFunc(idleTime, f.endIdle)
 	}
 	return t
+}
+
+// Known returns the topic if it is watched, else nil, and how many topics are watched.
+func (f *Fleet) Known(name registry.Topic) (t *Topic, watched int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.topics[name], len(f.topics)
+}
+
+// Find returns an instance of a watched topic; nil if none has it.
+func (f *Fleet) Find(id string) *route.Entry {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, t := range f.topics {
+		if view := t.view.Load(); view != nil {
+			if e := view.Instance(id); e != nil {
+				return e
+			}
+		}
+	}
+	return nil
 }
 
 // endIdle ends the watches of topics that were not used since it last ran. While the registry

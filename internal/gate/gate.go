@@ -135,6 +135,17 @@ func (g *Gate) Shows(from *Caller, q *policy.Query) bool {
 	return a.DryRun || a.Decide(q) != policy.Denied
 }
 
+// Reaches reports whether a caller may send something, whatever it is, to a server. It neither
+// counts nor logs.
+func (g *Gate) Reaches(from *Caller, q *policy.Query) bool {
+	if g == nil {
+		return true
+	}
+	q.Caller = from.Peer.Identity
+	a := g.active.Load()
+	return a.DryRun || a.Reaches(q)
+}
+
 // Report is what a gate has done.
 type Report struct {
 	DryRun bool

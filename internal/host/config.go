@@ -11,6 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/endpoint"
 	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/inprocess"
+	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/security"
 	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -44,8 +45,22 @@ type Config struct {
 	// Beside returns instances to announce beside the servers, which are reached through the
 	// process at its boot id and its address; nil for none. It must not call the host.
 	Beside func(bootID, addr string) []rpc.Instance
+	// Gateway makes the process a gateway; nil for none.
+	Gateway Gateway
 	// Test has what a test replaces; nil but in tests.
 	Test *inprocess.Process
+}
+
+// Gateway forwards what is for no server of the process.
+type Gateway interface {
+	intake.Forwarder
+	// Open tells it through what messages come in, before the first one.
+	Open(in *intake.Intake)
+	// Leave tells it that the process begins to stop.
+	Leave()
+	// Stop has it refuse messages, and returns when those that it forwarded are answered, or when
+	// ctx ends.
+	Stop(ctx context.Context) error
 }
 
 // Listed returns the ids of the instances that this process sees on a topic, and a channel that is

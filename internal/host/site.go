@@ -81,11 +81,18 @@ func newSite(ctx context.Context, c *Config) (*site, error) {
 	bounds := bounded(c.Limits)
 	s.budget = limits.New(bounds, c.Log)
 	s.listener = trackConns(listener, bounds.Connections, func(addr string) { s.budget.Refused(limits.Connections, "address "+addr) })
+	var forward intake.Forwarder
+	if c.Gateway != nil {
+		forward = c.Gateway
+	}
 	s.intake = intake.New(intake.Config{
-		BootID: s.bootID, Exchange: c.Exchange, MaxSize: c.Limits.MessageSize, CallTime: c.Limits.CallTime, Interceptors: c.Interceptors, Log: c.Log, Gate: guard,
+		BootID: s.bootID, Forward: forward, Exchange: c.Exchange, MaxSize: c.Limits.MessageSize, CallTime: c.Limits.CallTime, Interceptors: c.Interceptors, Log: c.Log, Gate: guard,
 		Discreet: c.Trust.Hidden().Failures,
 		Refusals: s.budget.Refusals,
 	})
+	if c.Gateway != nil {
+		c.Gateway.Open(s.intake)
+	}
 	s.closing, s.end = context.WithCancel(context.Background())
 	s.serving.Go(func() { guard.Watch(s.closing) })
 	s.open(c, secure) //nolint:contextcheck // Each message comes with its own.
@@ -105,6 +112,9 @@ func (s *site) open(c *Config, secure credentials.TransportCredentials) {
 	described := []service.Option{service.WithGrace(c.Limits.SessionGrace)}
 	if hidden.Introspection {
 		described = append(described, service.WithoutInfo())
+	}
+	if c.Gateway != nil {
+		described = append(described, service.WithGateway())
 	}
 	services := service.New(s.intake, described...)
 	s.services = services
@@ -138,7 +148,9 @@ func (s *site) open(c *Config, secure credentials.TransportCredentials) {
 		reflectionv1.RegisterServerReflectionServer(plain, reflection.NewServerV1(offered))
 		reflectionv1alpha.RegisterServerReflectionServer(plain, reflection.NewServer(offered))
 	}
-	services.RegisterTyped(s.grpc)
+	if c.Gateway == nil { // else the program may know services that it forwards the messages of
+		services.RegisterTyped(s.grpc)
+	}
 }
 
 // serve begins to take connections, until stopListening.

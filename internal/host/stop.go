@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 )
@@ -62,6 +63,9 @@ func (s *Server) endRun(ctx context.Context, r *run) {
 	}
 	r.ending = true
 	r.phase.Leave()
+	if g := s.host.config.Gateway; g != nil {
+		g.Leave()
+	}
 	within := withdrawWithin(ctx)
 	go func() {
 		defer r.forceStop(nil)
@@ -71,6 +75,9 @@ func (s *Server) endRun(ctx context.Context, r *run) {
 		r.err = r.dispatch.Stop(r.stopCtx)
 		if r.err != nil {
 			h.config.Log.Warn("server stopped by force", "server", s.config.Target.Server, "topic", s.config.Target.Topic, "error", r.err)
+		}
+		if g := h.config.Gateway; g != nil {
+			r.err = errors.Join(r.err, g.Stop(r.stopCtx))
 		}
 		h.remove(r.stopCtx, r)
 		s.forget(r)

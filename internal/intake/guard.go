@@ -38,6 +38,9 @@ func (i *Intake) guardTyped(ctx context.Context, m *Message, s *Server) error {
 // enterGate asks the gate. The error has what the sender knows already.
 func (i *Intake) enterGate(ctx context.Context, m *Message, s *Server, namespace string, as rpc.Delivery) error {
 	q := i.queryAt(s, m.Target)
+	if m.meant != nil {
+		q = policy.Query{Exchange: m.meant.Exchange, Topic: m.meant.Topic, Server: m.meant.Server}
+	}
 	q.Namespace, q.Method, q.Delivery = namespace, m.Method, as
 	return m.Sign(i.config.Gate.Enter(ctx, callerOf(m.Origin, m.Caller), &q))
 }

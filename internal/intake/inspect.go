@@ -14,13 +14,15 @@ import (
 
 // Inspection is a question to a process about itself.
 type Inspection struct {
-	// Method is "Ping" or "GetInfo".
+	// Method is "Ping" or "GetInfo"; at a gateway, "List" or "Watch" as well.
 	Method string
 	// Topic is the one asked about; nil for all.
 	Topic *string
 	// InstanceID is the instance asked about; empty for all.
 	InstanceID string
-	Origin     dispatch.Origin
+	// Requests asks who asked the servers for what.
+	Requests bool
+	Origin   dispatch.Origin
 	// Caller is the name that the sender's program gives itself.
 	Caller string
 }
@@ -56,17 +58,23 @@ func (i *Intake) Inspect(ctx context.Context, q *Inspection) (View, error) {
 		}
 	}
 	i.tell(q, &v)
+	if err := i.askAbout(ctx, q, target); err != nil {
+		return View{}, err
+	}
+	return v, nil
+}
+
+// askAbout asks the interceptors about a question.
+func (i *Intake) askAbout(ctx context.Context, q *Inspection, target rpc.Target) error {
 	if len(i.accepts) == 0 {
-		return v, nil
+		return nil
 	}
 	m := &rpc.Message{Method: q.Method, Target: target, InstanceID: q.InstanceID, Delivery: rpc.DeliveryInspect, Caller: q.Caller}
 	if q.Origin != nil {
 		m.Metadata, m.Peer = q.Origin.Metadata(), q.Origin.Peer()
 	}
-	if _, err := i.ask(ctx, m); err != nil {
-		return View{}, err
-	}
-	return v, nil
+	_, err := i.ask(ctx, m)
+	return err
 }
 
 // tell adds to a view what is of the whole process.
@@ -110,6 +118,13 @@ func (i *Intake) show(ctx context.Context, q *Inspection, target rpc.Target, v *
 // Ping returns nil if the process has an instance, and the instance does not stop. An empty id asks
 // for the process alone.
 func (i *Intake) Ping(ctx context.Context, q *Inspection) error {
+	is := func(s *Server) bool { return s.Instance.ID == q.InstanceID }
+	if i.config.Forward != nil && q.InstanceID != "" && !slices.ContainsFunc(i.Servers(), is) {
+		if err := i.askElsewhere(ctx, q); err != nil {
+			return err
+		}
+		return i.config.Forward.Ping(ctx, q)
+	}
 	v, err := i.Inspect(ctx, q)
 	switch {
 	case err != nil:

@@ -47,7 +47,10 @@ type Config struct {
 	Interceptors []rpc.Interceptor
 	// Discreet processes do not tell what else interceptors say than that they refuse.
 	Discreet bool
-	Log      *slog.Logger
+	// Forward makes the process a gateway: it takes what is for no server of the process; nil for
+	// none.
+	Forward Forwarder
+	Log     *slog.Logger
 }
 
 // Server is one server of the process. It is immutable.

@@ -29,9 +29,16 @@ type Message struct {
 	// the carrier set them.
 	Content Content
 
+	// Heartbeat is how often the sender of a monitored call wants a sign of life; 0 for the default.
+	Heartbeat time.Duration
+	// Behalf is the caller on whose behalf a gateway sends the message, as an encoded Caller of the
+	// contract; empty for none.
+	Behalf string
+
 	server *Server
-	typed  *Service // nil for a dynamic message
-	result string   // the last item of a call
+	meant  *rpc.Instance // in place of server, as far as it is known, for a message that is forwarded
+	typed  *Service      // nil for a dynamic message
+	result string        // the last item of a call
 }
 
 // Content is the keyword arguments and the request context of a dynamic message, in the encoding in
@@ -45,13 +52,16 @@ type Content interface {
 // Find finds the server that a dynamic message is meant for, if the gate lets the message in. The
 // operations do so themselves; a carrier calls it to learn of a mistake earlier.
 func (i *Intake) Find(ctx context.Context, m *Message, as rpc.Delivery) error {
-	if m.server != nil {
+	if m.server != nil || m.meant != nil {
 		return nil
 	}
 	if err := m.check(); err != nil {
 		return m.Sign(err)
 	}
 	s, absent := i.find(m)
+	if s == nil {
+		absent = i.forward(m, absent)
+	}
 	if err := i.guard(ctx, m, s, as); err != nil {
 		return err
 	}
@@ -143,13 +153,16 @@ func (m *Message) readContent() (err error) {
 // enter has a message whose server was found come in: interceptors accept it, the server hears of
 // what it missed, and the content is checked. The context is for the dispatcher.
 func (i *Intake) enter(ctx context.Context, m *Message, as rpc.Delivery) (context.Context, error) {
-	m.Delivery, m.Instance = as, &m.server.Instance
+	m.Delivery, m.Instance = as, m.meant
+	if m.server != nil {
+		m.Instance = &m.server.Instance
+	}
 	unreadable := m.readContent()
 	ctx, err := i.accept(ctx, m)
 	if err != nil {
 		return nil, err
 	}
-	if m.Missed != nil && m.server.Missed != nil {
+	if m.Missed != nil && m.server != nil && m.server.Missed != nil {
 		m.server.Missed(*m.Missed)
 	}
 	if unreadable != nil {
@@ -157,6 +170,9 @@ func (i *Intake) enter(ctx context.Context, m *Message, as rpc.Delivery) (contex
 	}
 	if err := i.fits(m); err != nil {
 		return nil, err
+	}
+	if m.IsForwarded() { // nothing of it is decoded here
+		return ctx, nil
 	}
 	if err := m.admit(ctx); err != nil {
 		return nil, err
@@ -192,6 +208,9 @@ func (i *Intake) Call(ctx context.Context, m *Message) (result string, err error
 	if ctx, err = i.enter(ctx, m, rpc.DeliveryCall); err != nil {
 		return "", m.Sign(err)
 	}
+	if m.IsForwarded() {
+		return i.forwardCall(ctx, m)
+	}
 	m.result = "null"
 	if err = m.server.Dispatch.Call(ctx, &m.Request, m.keep); err == nil {
 		err = i.sendable(m.result)
@@ -215,6 +234,9 @@ func (i *Intake) Cast(ctx context.Context, m *Message) (err error) {
 	if ctx, err = i.enter(ctx, m, rpc.DeliveryCast); err != nil {
 		return m.Sign(err)
 	}
+	if m.IsForwarded() {
+		return m.Sign(i.config.Forward.Cast(ctx, m))
+	}
 	return m.Sign(m.server.Dispatch.Cast(ctx, &m.Request))
 }
 
@@ -227,6 +249,9 @@ func (i *Intake) Multicall(ctx context.Context, m *Message, emit func(item strin
 	defer cancel()
 	if ctx, err = i.enter(ctx, m, rpc.DeliveryMulticall); err != nil {
 		return m.Sign(err)
+	}
+	if m.IsForwarded() {
+		return i.forwardItems(ctx, m, emit)
 	}
 	return m.Sign(untilForced(ctx, m.server.Dispatch, &m.Request, func(item string) error {
 		if err := i.sendable(item); err != nil {

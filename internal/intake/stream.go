@@ -33,6 +33,9 @@ func (i *Intake) Stream(ctx context.Context, m *Message, stream Stream) error {
 	if err := i.FindTyped(ctx, m); err != nil {
 		return err
 	}
+	if m.IsForwarded() {
+		return i.forwardStream(ctx, m, stream)
+	}
 	method := m.typed.Streams[m.Method]
 	if method == nil {
 		return m.Sign(noSuchMethod(m))

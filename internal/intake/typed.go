@@ -66,6 +66,9 @@ func (i *Intake) OpenTyped(ctx context.Context, m *Message, decode func(any) err
 	if err := i.FindTyped(ctx, m); err != nil {
 		return Unary{}, err
 	}
+	if m.IsForwarded() {
+		return i.openForwarded(m, decode)
+	}
 	method := m.typed.Unary[m.Method]
 	if method == nil {
 		return Unary{}, m.Sign(noSuchMethod(m))
@@ -79,6 +82,9 @@ func (i *Intake) OpenTyped(ctx context.Context, m *Message, decode func(any) err
 // came with, and runs the method. Each call of Do is for a message of its own.
 func (u Unary) Do(ctx context.Context, request any) (reply any, err error) {
 	i, m := u.intake, u.Message
+	if m.IsForwarded() {
+		return u.forward(ctx, request)
+	}
 	most, isCast := i.config.CallTime, m.typed.Rules.Methods[m.Method].Delivery != typed.Call
 	if isCast {
 		most = 0
@@ -130,18 +136,32 @@ func (u Unary) cast(ctx context.Context, request any) (any, error) {
 // Check is the last step: it returns an error if the reply cannot be sent.
 func (u Unary) Check(reply any) error { return u.Sign(u.intake.sendableMessage(reply)) }
 
-// Service is the typed service that was found.
-func (u Unary) Service() *Service { return u.typed }
+// Service is the typed service that was found; an empty one if the message is forwarded.
+func (u Unary) Service() *Service {
+	if u.typed == nil {
+		return &Service{}
+	}
+	return u.typed
+}
 
 // FindTyped finds the server that a message of a typed service is meant for, if the gate lets the
 // message in. The operations do so themselves; a carrier calls it to learn of a mistake earlier.
 func (i *Intake) FindTyped(ctx context.Context, m *Message) error {
-	if m.server != nil {
+	if m.server != nil || m.meant != nil {
 		return nil
 	}
 	s, err := i.findTyped(m)
+	if s == nil {
+		err = i.forward(m, err)
+	}
 	if err := i.guardTyped(ctx, m, s); err != nil {
 		return err
+	}
+	if err == nil && m.IsForwarded() {
+		if err = m.checkTimes(); err == nil {
+			err = rpc.ValidateOrderKey(m.OrderKey)
+		}
+		return m.Sign(err)
 	}
 	if err != nil {
 		return m.Sign(err)

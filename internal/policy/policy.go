@@ -133,6 +133,15 @@ func (r *rule) allows(q *Query, names []string) bool {
 		r.server.match(q.Server) && r.exchange.match(q.Exchange) && r.allowsCaller(names)
 }
 
+// Reaches reports whether some rule lets a caller send something, whatever it is, to the server
+// that a question is about. Method, namespace and delivery of the question do not count.
+func (p *Policy) Reaches(q *Query) bool {
+	names := proved(q.Caller)
+	return slices.ContainsFunc(p.rules, func(r rule) bool {
+		return !r.plain && r.topic.match(q.Topic) && r.server.match(q.Server) && r.exchange.match(q.Exchange) && r.allowsCaller(names)
+	})
+}
+
 func (r *rule) allowsService(method string) bool {
 	service, _, _ := strings.Cut(method, "/")
 	return method != "" && (r.services.match(service) || r.methods.match(method))

@@ -75,7 +75,9 @@ type View struct {
 	// changes all the time, most are not picked from.
 	ordered func() []*Entry
 	named   func() map[string]namesakes
-	able    cache[Query, able]
+	// byID has the entries by their ids, made at the first need as well.
+	byID func() map[string]*Entry
+	able cache[Query, able]
 	// ceilings are the ceilings of the whole fleet.
 	ceilings cache[Interface, settledCeiling]
 }
@@ -110,8 +112,19 @@ const (
 // client: it decides which instances of a large fleet the client uses.
 func NewView(entries []*Entry, seed uint64) *View {
 	v := &View{entries: entries, seed: seed}
-	v.ordered, v.named = sync.OnceValue(v.order), sync.OnceValue(v.index)
+	v.ordered, v.named, v.byID = sync.OnceValue(v.order), sync.OnceValue(v.index), sync.OnceValue(v.identify)
 	return v
+}
+
+// Instance returns the entry of an instance, nil if there is none.
+func (v *View) Instance(id string) *Entry { return v.byID()[id] }
+
+func (v *View) identify() map[string]*Entry {
+	byID := make(map[string]*Entry, len(v.entries))
+	for _, e := range v.entries {
+		byID[e.ID] = e
+	}
+	return byID
 }
 
 // Astray returns the instances that are listed, and whose address leads to another process: the

@@ -48,6 +48,9 @@ func markTaken(stream grpc.ServerStream) {
 func (s *Services) Unknown(_ any, stream grpc.ServerStream) error {
 	path, _ := grpc.MethodFromServerStream(stream)
 	service, method, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if s.gateway && !isPlain(service) && !strings.HasPrefix(service, "oslorpc.v1.") {
+		return s.typedStream(service, method)(nil, stream)
+	}
 	if err := s.refuse(stream.Context(), service, method); err != nil {
 		return err
 	}

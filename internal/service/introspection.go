@@ -17,6 +17,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/limits"
 	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/internal/refusal"
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -27,7 +28,7 @@ func (s *Services) Ping(ctx context.Context, m *pb.PingRequest) (*pb.PingRespons
 		Method: "Ping", InstanceID: m.GetInstanceId(), Origin: originOf(ctx, nil), Caller: callerOf(ctx),
 	})
 	if err != nil {
-		return nil, statusOf(err, nil)
+		return nil, statusOf(rpcstatus.Relayed(err), nil)
 	}
 	return &pb.PingResponse{}, nil
 }
@@ -38,9 +39,19 @@ var errSilent = refusal.Denied("the server describes itself to no program: intro
 
 // GetInfo describes the process and its servers, unless the process hides that.
 func (s *Services) GetInfo(ctx context.Context, m *pb.GetInfoRequest) (*pb.GetInfoResponse, error) {
-	view, err := s.intake.Inspect(ctx, &intake.Inspection{
-		Method: "GetInfo", Topic: m.Topic, Origin: originOf(ctx, nil), Caller: callerOf(ctx),
-	})
+	question := &intake.Inspection{
+		Method: "GetInfo", Topic: m.Topic, InstanceID: m.GetInstanceId(), Requests: m.GetRequests(), Origin: originOf(ctx, nil), Caller: callerOf(ctx),
+	}
+	switch other, err := s.intake.Info(ctx, question); other := other.(type) {
+	case *pb.GetInfoResponse:
+		return other, nil
+	default:
+		if err != nil {
+			return nil, statusOf(rpcstatus.Relayed(err), nil)
+		}
+	}
+	question.InstanceID = "" // its process is described, with other servers on the topic
+	view, err := s.intake.Inspect(ctx, question)
 	if err != nil {
 		return nil, statusOf(err, nil)
 	}

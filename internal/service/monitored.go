@@ -36,7 +36,7 @@ func (s *Services) monitor(
 	stop := beat(stream, interval)
 	defer stop()
 	markTaken(stream)
-	return s.call(stream.Context(), m, true)
+	return s.call(stream.Context(), m, interval)
 }
 
 // beat sends heartbeats until stop is called. After stop has returned, it sends nothing. A

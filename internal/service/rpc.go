@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -12,20 +13,20 @@ import (
 
 // Call runs a message and returns its last item.
 func (s *Services) Call(ctx context.Context, r *pb.CallRequest) (*pb.CallResponse, error) {
-	response, err := s.call(ctx, r.GetMessage(), false)
+	response, err := s.call(ctx, r.GetMessage(), 0)
 	if err != nil {
 		return nil, err
 	}
 	return response, nil
 }
 
-// call runs a message. The error is a status.
-func (s *Services) call(ctx context.Context, m *pb.Message, monitored bool) (*pb.CallResponse, error) {
+// call runs a message, with heartbeats unless they are every 0. The error is a status.
+func (s *Services) call(ctx context.Context, m *pb.Message, heartbeat time.Duration) (*pb.CallResponse, error) {
 	in := &incoming{}
 	if err := in.read(ctx, m); err != nil {
 		return nil, err
 	}
-	in.Monitored = monitored
+	in.Monitored, in.Heartbeat = heartbeat > 0, heartbeat
 	last, err := s.run(ctx, in)
 	if err != nil {
 		return nil, err
@@ -51,7 +52,12 @@ func (s *Services) respond(in *incoming, result string, kwargs *pb.Payload) (*pb
 }
 
 // status returns the error of the message as a status.
-func (in *incoming) status(err error) error { return statusOf(err, in.Implemented()) }
+func (in *incoming) status(err error) error {
+	if in.IsForwarded() {
+		err = rpcstatus.Relayed(err)
+	}
+	return statusOf(err, in.Implemented())
+}
 
 // Cast accepts a message.
 func (s *Services) Cast(ctx context.Context, r *pb.CastRequest) (*pb.CastResponse, error) {

@@ -21,6 +21,8 @@ type Services struct {
 
 	intake  *intake.Intake
 	started time.Time
+	// gateway processes forward messages.
+	gateway bool
 	// silent processes do not describe themselves.
 	silent bool
 	// watched processes have something of the program that may see their messages in gRPC.
@@ -38,6 +40,10 @@ func WithoutInfo() Option { return func(s *Services) { s.silent = true } }
 
 // WithGrace sets how long the methods of a session run on whose connection was lost.
 func WithGrace(d time.Duration) Option { return func(s *Services) { s.grace = d } }
+
+// WithGateway has the process serve GatewayService, and forward messages of all typed services. The
+// intake must have a forwarder.
+func WithGateway() Option { return func(s *Services) { s.gateway = true } }
 
 // New returns the services through which messages come to an intake.
 func New(in *intake.Intake, options ...Option) *Services {
@@ -59,6 +65,9 @@ func (s *Services) Register(r grpc.ServiceRegistrar, watched bool) {
 	}
 	r.RegisterService(sealed(contract), s)
 	r.RegisterService(sealed(bounded(&pb.IntrospectionService_ServiceDesc)), s)
+	if s.gateway {
+		r.RegisterService(sealed(bounded(&pb.GatewayService_ServiceDesc)), &gatewayService{services: s})
+	}
 }
 
 // statusOf returns the error of a message as the status of its RPC.

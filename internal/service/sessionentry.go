@@ -104,7 +104,9 @@ func (e *entry) serve() error {
 		e.finish(&wire.SessionResult{Outcome: wire.Accepted}, nil)
 		return nil
 	}
-	in.InPlace, in.Monitored = e, m.Mode == pb.SessionMode_SESSION_MODE_MONITORED_CALL
+	if in.InPlace = e; m.Mode == pb.SessionMode_SESSION_MODE_MONITORED_CALL {
+		in.Monitored, in.Heartbeat = true, e.interval()
+	}
 	kwargs, usual := in.encoded.GetKwargs(), in.Kwargs != ""
 	text, err := s.run(e.ctx, in)
 	if err != nil {
@@ -196,13 +198,17 @@ func (e *entry) decode(into any) error {
 	return nil
 }
 
+// interval is the time between heartbeats.
+func (e *entry) interval() time.Duration {
+	if d := e.frame.Message.Heartbeat; d > 0 {
+		return max(d, minHeartbeat)
+	}
+	return defaultHeartbeat
+}
+
 // beat sends heartbeats until stop is called.
 func (e *entry) beat() (stop func()) {
-	interval := defaultHeartbeat
-	if d := e.frame.Message.Heartbeat; d > 0 {
-		interval = max(d, minHeartbeat)
-	}
-	ticker := time.NewTicker(interval)
+	ticker := time.NewTicker(e.interval())
 	go func() {
 		for {
 			select {

@@ -185,18 +185,29 @@ func (in *incoming) typedStatus(err error) error {
 		return err // of the codec
 	}
 	ours := in.status(err)
-	own, ok := intake.MethodError(err)
-	if !ok {
-		return ours
-	}
-	st, isStatus := ownStatus(own)
-	if !isStatus || st.Code() == codes.OK {
+	st := in.statusOfMethod(err)
+	if st == nil || st.Code() == codes.OK {
 		return ours
 	}
 	marked := rpcstatus.WithoutDetail(st).Proto()
 	detail, _ := status.FromError(ours)
 	marked.Details = append(marked.Details, detail.Proto().GetDetails()...)
 	return rpcstatus.Bound(status.FromProto(marked)).Err()
+}
+
+// statusOfMethod returns the status that the method returned itself, nil if it returned none.
+func (in *incoming) statusOfMethod(err error) *status.Status {
+	if in.IsForwarded() {
+		return rpcstatus.StatusOf(err)
+	}
+	own, ok := intake.MethodError(err)
+	if !ok {
+		return nil
+	}
+	if st, is := ownStatus(own); is {
+		return st
+	}
+	return nil
 }
 
 // Expected reports whether an error of a typed method is an answer rather than a failure to log: a

@@ -14,6 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/carrier/session"
 	"github.com/oslorpc/oslorpc/internal/client"
 	"github.com/oslorpc/oslorpc/internal/errtype"
+	"github.com/oslorpc/oslorpc/internal/gateway"
 	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/host"
 	"github.com/oslorpc/oslorpc/internal/inprocess"
@@ -64,6 +65,7 @@ type config struct {
 	serverOptions []grpc.ServerOption
 	dialOptions   []grpc.DialOption
 	process       *inprocess.Process // nil but in tests
+	gateway       *gateway.Gateway   // nil but in gateways
 }
 
 // defaultStopGrace gives the other processes time to learn that a server leaves, before it refuses
@@ -186,10 +188,7 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 		stopGrace: defaultStopGrace, stopTimeout: DefaultStopTimeout, log: slog.Default(),
 	}
 	for _, o := range options {
-		o.applyTransport(&c)
-		if test, ok := o.(inprocess.Option); ok {
-			c.process = test.InProcess()
-		}
+		c.apply(o)
 	}
 	url, parameters, err := cutCommon(orEnvironment(url))
 	if err != nil {
@@ -227,8 +226,22 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 		Registry: known, Carrier: c.carrier(), Exchange: c.exchange, Caller: c.caller,
 		Metadata: header.Outgoing, Interceptors: c.interceptors, Errors: &t.config.errors, Log: c.log,
 	})
+	if c.gateway != nil {
+		c.gateway.Bind(t.clients, known, c.exchange)
+	}
 	t.host = host.New(c.hosting(known, t.listed))
 	return t, nil
+}
+
+// apply sets what an option says.
+func (c *config) apply(o TransportOption) {
+	o.applyTransport(c)
+	if test, ok := o.(inprocess.Option); ok {
+		c.process = test.InProcess()
+	}
+	if g, ok := o.(gateway.Option); ok {
+		c.gateway = g.Gateway()
+	}
 }
 
 // DefaultExchange returns the exchange of targets that name none.
@@ -252,11 +265,15 @@ func (c *config) check() error {
 
 // hosting returns how the transport's servers are reached.
 func (c *config) hosting(known registry.Registry, listed host.Listed) host.Config {
-	return host.Config{
+	hosting := host.Config{
 		Exchange: c.exchange, Listen: c.listen, Advertise: c.advertise, Trust: c.security,
 		Limits: c.limits, StopGrace: c.stopGrace, StopTimeout: c.stopTimeout, Interceptors: c.interceptors, Describe: c.describe(),
 		Options: c.serverOptions, Log: c.log, Registry: known, Listed: listed, Test: c.process,
 	}
+	if c.gateway != nil {
+		hosting.Gateway = c.gateway
+	}
+	return hosting
 }
 
 // listed returns the ids of the instances in the view of a topic; see [host.Listed].

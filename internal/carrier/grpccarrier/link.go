@@ -5,6 +5,7 @@ import (
 
 	"google.golang.org/grpc"
 	grpcpeer "google.golang.org/grpc/peer"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/identity"
@@ -94,6 +95,15 @@ func (l Link) Info(ctx context.Context, meant identity.Server, requests bool) (i
 		if err == nil {
 			info = introspection.Decode(response)
 		}
+		return err
+	})
+	return info, err
+}
+
+// Describe implements [carrier.Describer].
+func (l Link) Describe(ctx context.Context, meant identity.Server, instanceID string, requests bool) (info proto.Message, err error) {
+	err = l.ask(ctx, meant, func(ctx context.Context, c pb.IntrospectionServiceClient, options ...grpc.CallOption) error {
+		info, err = c.GetInfo(ctx, &pb.GetInfoRequest{Topic: &meant.Topic, Requests: requests, InstanceId: instanceID}, options...)
 		return err
 	})
 	return info, err

@@ -140,7 +140,7 @@ func (s *serving) serve(ctx context.Context, p *cli.Program, t *oslorpc.Transpor
 	case <-s.inputEnd(p.In):
 	}
 	j.stopping()
-	return stop(ctx, server, signals)
+	return cli.Stop(ctx, server, signals)
 }
 
 // deprecate marks the methods that the flags name.
@@ -153,24 +153,6 @@ func (s *serving) deprecate(methods map[string]oslorpc.Method) error {
 		methods[name] = m.Deprecated(cmp.Or(s.target.Version, rpc.DefaultVersion.String()))
 	}
 	return nil
-}
-
-// stop stops a server gracefully, or by force at the next signal.
-func stop(ctx context.Context, server *oslorpc.Server, signals <-chan os.Signal) error {
-	ctx, force := context.WithCancel(context.WithoutCancel(ctx)) // which the first signal ended
-	defer force()
-	go func() {
-		select {
-		case <-signals:
-			force()
-		case <-ctx.Done():
-		}
-	}()
-	err := server.Stop(ctx)
-	if ctx.Err() != nil && err != nil {
-		return &oslorpc.Error{Kind: oslorpc.Canceled, Cause: err, Message: err.Error()}
-	}
-	return err
 }
 
 // inputEnd returns a channel that is closed at the end of standard input. Without the flag it

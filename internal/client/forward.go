@@ -1,0 +1,183 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"hash/maphash"
+	"sync/atomic"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/delivery"
+	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/refusal"
+	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// maxTopics bounds the topics that are watched because a message that is forwarded names them.
+const maxTopics = 4096
+
+// turns are the round robins of messages that are forwarded. Receivers share them by a hash: there
+// may be any number of receivers.
+type turns struct {
+	seed  maphash.Seed
+	turns [256]atomic.Uint64
+}
+
+func (t *turns) next(target *rpc.Target) uint64 {
+	h := maphash.Comparable(t.seed, [3]string{target.Exchange, target.Topic, target.Server})
+	return t.turns[h%uint64(len(t.turns))].Add(1)
+}
+
+// forwarding is a message of another process that is passed on as it is: neither encoded nor
+// decoded, and with neither the interceptors nor the version caps of this process.
+type forwarding struct {
+	transport *Transport
+	request   *carrier.Request
+	message   delivery.Message
+	topic     *fleet.Topic
+
+	reply  carrier.Reply
+	stream carrier.Stream
+	from   *route.Entry
+}
+
+// Forward passes a message on. If it has an instance, that gets it, once; else a server that is
+// meant gets it, as if it was sent by this process. The exchange of the target is not empty.
+func (t *Transport) Forward(ctx context.Context, r *carrier.Request) (carrier.Reply, error) {
+	f, err := t.forwarding(r)
+	if err != nil {
+		return carrier.Reply{}, err
+	}
+	err = f.deliver(ctx, func(ctx context.Context, a delivery.Attempt) (err error) {
+		f.reply, err = a.Entry.Link.Do(ctx, f.requestFor(a))
+		return err
+	})
+	return f.reply, err
+}
+
+// ForwardStream is Forward for a message with several parts. The entry is the instance that the
+// stream is with.
+func (t *Transport) ForwardStream(ctx context.Context, r *carrier.Request) (carrier.Stream, *route.Entry, error) {
+	f, err := t.forwarding(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = f.deliver(ctx, func(ctx context.Context, a delivery.Attempt) (err error) {
+		f.from = a.Entry
+		f.stream, err = a.Entry.Link.Open(ctx, f.requestFor(a))
+		return err
+	})
+	return f.stream, f.from, err
+}
+
+// ForwardAll passes a copy of a dynamic message on to each server that is meant, and calls each
+// with what came of it, never concurrently.
+func (t *Transport) ForwardAll(ctx context.Context, r *carrier.Request, each func(rpc.Instance, carrier.Reply, error)) error {
+	f, err := t.forwarding(r)
+	if err != nil {
+		return err
+	}
+	audience, err := delivery.AudienceOf(ctx, f.topic, &f.message)
+	if err != nil {
+		return err
+	}
+	named := func(e *route.Entry) bool { return r.Target.Server == "" || r.Target.Server == e.Server }
+	audience.Keep(named)
+	for _, other := range audience.Others {
+		each(other.Entry.Instance, carrier.Reply{}, other.Err)
+	}
+	answers := delivery.Gather(ctx, audience, func(ctx context.Context, a delivery.Attempt) (carrier.Reply, error) {
+		return a.Entry.Link.Do(ctx, f.addressed(a))
+	})
+	for a := range answers {
+		if r.Mode != carrier.Cast || !audience.IsGone(a.Result) {
+			each(a.Entry.Instance, a.Value, a.Err)
+		}
+	}
+	if audience.Uncertain != nil {
+		return &rpc.Error{Kind: rpc.OutcomeUnknown, Cause: audience.Uncertain, Message: "there may be other servers: " + audience.Uncertain.Error()}
+	}
+	return nil
+}
+
+// Describe asks the process of an instance what it says of itself, as a message of the contract.
+func (t *Transport) Describe(ctx context.Context, i rpc.Instance, requests bool) (info proto.Message, err error) {
+	err = t.ask(ctx, i, func(ctx context.Context, link carrier.Link) error {
+		info, err = link.(carrier.Describer).Describe(ctx, meant(i), i.ID, requests)
+		return err
+	})
+	return info, err
+}
+
+// Instance returns an instance of a topic that is watched; false if none is known.
+func (t *Transport) Instance(id string) (rpc.Instance, bool) {
+	if e := t.fleet.Find(id); e != nil {
+		return e.Instance, true
+	}
+	return rpc.Instance{}, false
+}
+
+func (t *Transport) forwarding(r *carrier.Request) (*forwarding, error) {
+	if err := t.check(); err != nil {
+		return nil, err
+	}
+	version, err := rpc.VersionOrDefault(r.Target.Version)
+	if err != nil {
+		return nil, &rpc.Error{Kind: rpc.InvalidTarget, NotStarted: true, Message: err.Error()}
+	}
+	name := registry.Topic{Exchange: r.Target.Exchange, Name: r.Target.Topic}
+	topic, watched := t.fleet.Known(name)
+	if topic == nil {
+		if watched >= maxTopics {
+			full := refusal.New(refusal.Full)
+			full.Message = "this process watches as many topics as it may: topics that are not used are forgotten in some minutes"
+			return nil, full
+		}
+		topic = t.fleet.Topic(name)
+	}
+	if err := t.config.Carrier.Check(r); err != nil {
+		return nil, err
+	}
+	f := &forwarding{transport: t, request: r, topic: topic}
+	f.message = delivery.Message{
+		Target: r.Target, Method: r.Method, Turn: t.turns.next(&r.Target), Cast: r.Mode == carrier.Cast, Silence: r.Silence,
+		Size: len(r.Kwargs) + len(r.Context),
+		// Which version a message of a typed service needs in which namespace, only the service knows.
+		Query: route.Query{
+			Namespace: r.Target.Namespace, Version: version, Anyone: r.Typed != nil || discovery.IsPing(r.Target.Namespace, r.Method),
+		},
+		Unanswered: r.Typed != nil && r.Typed.ClientStreams || r.InstanceID != "",
+	}
+	return f, nil
+}
+
+func (f *forwarding) deliver(ctx context.Context, send delivery.Send) error {
+	if id := f.request.InstanceID; id != "" {
+		return delivery.Exactly(ctx, f.topic, &f.message, id, send)
+	}
+	return delivery.One(ctx, f.topic, &f.message, send)
+}
+
+// requestFor returns the request of an attempt.
+func (f *forwarding) requestFor(a delivery.Attempt) *carrier.Request {
+	if f.request.InstanceID == "" {
+		return f.addressed(a)
+	}
+	f.request.Meant = meant(a.Entry.Instance)
+	return f.request // there is one attempt
+}
+
+// addressed returns a copy of the request for one instance.
+func (f *forwarding) addressed(a delivery.Attempt) *carrier.Request {
+	r, e := *f.request, a.Entry
+	r.InstanceID, r.Missed, r.Meant = e.ID, a.Missed, meant(e.Instance)
+	if e.ID == "" { // the process at a static address could not tell which of its servers is meant
+		r.Target.Server = cmp.Or(r.Target.Server, e.Server)
+	}
+	return &r
+}

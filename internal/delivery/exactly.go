@@ -1,0 +1,73 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/failure"
+	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/refusal"
+	"github.com/oslorpc/oslorpc/internal/route"
+)
+
+// Exactly delivers a message to the one instance that its sender chose, once: the sender decides
+// whether to send it again. So the error is what the instance said, with what proves that the
+// message did not run.
+func Exactly(ctx context.Context, topic *fleet.Topic, m *Message, id string, send Send) error {
+	e, err := listed(ctx, topic, id)
+	if err != nil {
+		return failure.Name(err, m.Target, m.Method)
+	}
+	err = m.exactly(ctx, topic, e, send)
+	switch {
+	case err == nil:
+		topic.Proved(e)
+		return nil
+	case isEnd(err):
+	case misled(e, err):
+		topic.Astray(e, err)
+	case refusal.Gone(err):
+		topic.Gone(e)
+	case refusal.Unproven(err):
+		topic.Unproven(e)
+	}
+	return failure.Name(At(err, e), m.Target, m.Method)
+}
+
+// exactly makes the attempt, once the instance is connected.
+func (m *Message) exactly(ctx context.Context, topic *fleet.Topic, e *route.Entry, send Send) error {
+	late := time.Now().Add(connectBudget)
+	for {
+		attempt := Attempt{Entry: e}
+		err := m.hand(ctx, ctx, topic.Missed(), &attempt, send)
+		if !errors.Is(err, errPatience) || time.Now().After(late) {
+			return err
+		}
+	}
+}
+
+// listed returns an instance once it is listed. The sender may have heard of it a moment earlier.
+func listed(ctx context.Context, topic *fleet.Topic, id string) (*route.Entry, error) {
+	settled := time.NewTimer(settleTime)
+	defer settled.Stop()
+	for {
+		view, changed, err := topic.View(ctx)
+		if err != nil {
+			return nil, unseen(ctx, err)
+		}
+		if e := view.Instance(id); e != nil && !e.Left {
+			return e, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, gaveUp(ctx, nil)
+		case <-settled.C:
+			gone := refusal.New(refusal.Stopping)
+			gone.Message = fmt.Sprintf("the instance %.80q is not on the topic, or not any more", id)
+			return nil, gone
+		}
+	}
+}

@@ -1,0 +1,62 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/oslorpc/oslorpc/internal/intake"
+	"github.com/oslorpc/oslorpc/internal/refusal"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// maxWatches bounds the topics that clients watch at the same time, each client counted.
+const maxWatches = 16384
+
+// List implements [intake.Forwarder].
+func (g *Gateway) List(ctx context.Context) ([]rpc.Instance, error) {
+	return g.registry.List(ctx)
+}
+
+// Watch implements [intake.Forwarder]. The topic is watched for messages as well: they may follow.
+func (g *Gateway) Watch(topic registry.Topic, notify func(registry.Update)) (stop func(), err error) {
+	if g.watches.Add(1) > maxWatches {
+		g.watches.Add(-1)
+		full := refusal.New(refusal.Full)
+		full.Message = fmt.Sprintf("the gateway has %d watches of topics, and takes no more", maxWatches)
+		return nil, full
+	}
+	end := g.registry.Watch(topic, notify)
+	return func() {
+		end()
+		g.watches.Add(-1)
+	}, nil
+}
+
+// Ping implements [intake.Forwarder].
+func (g *Gateway) Ping(ctx context.Context, q *intake.Inspection) error {
+	i, ok := g.clients.Instance(q.InstanceID)
+	if !ok {
+		return gone(q.InstanceID)
+	}
+	_, err := g.clients.Ping(ctx, i)
+	return err
+}
+
+// Info implements [intake.Forwarder].
+func (g *Gateway) Info(ctx context.Context, q *intake.Inspection) (proto.Message, error) {
+	i, ok := g.clients.Instance(q.InstanceID)
+	if !ok {
+		return nil, gone(q.InstanceID)
+	}
+	return g.clients.Describe(ctx, i, q.Requests)
+}
+
+// gone is the error about an instance that is not known.
+func gone(id string) *rpc.Error {
+	e := refusal.New(refusal.Stopping)
+	e.Message = fmt.Sprintf("the gateway knows no instance %.80q, or none any more", id)
+	return e
+}

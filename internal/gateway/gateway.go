@@ -1,0 +1,122 @@
+// Package gateway forwards messages: it makes a process one address for a fleet.
+//
+// A [Gateway] is what the intake of such a process hands the messages to that are for no server of
+// the process itself, after the gate, the interceptors and the limits of the process. It passes
+// them on with the client half of the same transport, without decoding what they contain. It keeps
+// nothing whose loss matters.
+package gateway
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/oslorpc/oslorpc/internal/client"
+	"github.com/oslorpc/oslorpc/internal/intake"
+	"github.com/oslorpc/oslorpc/internal/refusal"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Topic is the topic of gateways themselves.
+const Topic = "gateway"
+
+// Gateway forwards the messages that come to a process. It is safe for concurrent use.
+type Gateway struct {
+	// What follows is set once, by Bind and Open.
+	clients  *client.Transport
+	registry registry.Registry
+	exchange string
+	intake   *intake.Intake
+
+	leaving   chan struct{} // closed when the process begins to stop
+	leave     sync.Once
+	forwarded atomic.Int64
+	failed    atomic.Int64
+	watches   atomic.Int64
+
+	mu      sync.Mutex // guards what follows
+	running int        // messages that are forwarded and not answered
+	refuses bool
+	idle    chan struct{} // closed when none is, once it refuses
+}
+
+// Option is a TransportOption of package oslorpc that makes the process of the transport a gateway.
+// The type is here, so that it is not part of that package's interface.
+type Option interface {
+	// Gateway returns the gateway.
+	Gateway() *Gateway
+}
+
+var _ intake.Forwarder = (*Gateway)(nil)
+
+// New returns a gateway, to be given to a transport.
+func New() *Gateway {
+	return &Gateway{leaving: make(chan struct{}), idle: make(chan struct{})}
+}
+
+// Bind tells the gateway how it reaches the fleet. It is called once, before Open. Exchange is the
+// exchange of targets that name none.
+func (g *Gateway) Bind(clients *client.Transport, registry registry.Registry, exchange string) {
+	g.clients, g.registry, g.exchange = clients, registry, exchange
+}
+
+// Open tells the gateway through what messages come in. It is called before the first message.
+func (g *Gateway) Open(in *intake.Intake) { g.intake = in }
+
+// Intake is what messages come in through, for what brings them by other ways than gRPC. It counts
+// once the gateway was opened.
+func (g *Gateway) Intake() *intake.Intake { return g.intake }
+
+// Leave says that the process begins to stop: clients that watch go elsewhere.
+func (g *Gateway) Leave() { g.leave.Do(func() { close(g.leaving) }) }
+
+// Leaving implements [intake.Forwarder].
+func (g *Gateway) Leaving() <-chan struct{} { return g.leaving }
+
+// Stop refuses messages from now on, and returns when those that were forwarded are answered, or
+// when ctx ends.
+func (g *Gateway) Stop(ctx context.Context) error {
+	g.Leave()
+	g.mu.Lock()
+	if !g.refuses {
+		g.refuses = true
+		if g.running == 0 {
+			close(g.idle)
+		}
+	}
+	g.mu.Unlock()
+	select {
+	case <-g.idle:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// enter counts a message that is about to be forwarded. The error refuses it.
+func (g *Gateway) enter() error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.refuses {
+		stopping := refusal.New(refusal.Stopping)
+		stopping.Message = "the gateway is stopping"
+		return stopping
+	}
+	g.running++
+	return nil
+}
+
+// exit counts a message that was answered; err is what came of it.
+func (g *Gateway) exit(err error) {
+	g.forwarded.Add(1)
+	if err != nil && rpc.KindOf(err) != rpc.Remote {
+		g.failed.Add(1)
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.running--
+	if g.refuses && g.running == 0 {
+		close(g.idle)
+	}
+}

@@ -1,0 +1,268 @@
+package intake
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/emptypb"
+
+	"github.com/oslorpc/oslorpc/internal/failure"
+	"github.com/oslorpc/oslorpc/internal/gate"
+	"github.com/oslorpc/oslorpc/internal/policy"
+	"github.com/oslorpc/oslorpc/internal/refusal"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Forwarder takes messages on to servers of other processes. The process is a gateway. The gate and
+// the interceptors have let a message in, and its size was checked, when it gets here.
+//
+// Its errors are *rpc.Errors. They say which server they are from, if one made them.
+type Forwarder interface {
+	// Meant returns the server that a message is meant for, as far as it is known without waiting:
+	// for a message with an instance, the instance. An error refuses the message.
+	Meant(m *Message) (rpc.Instance, error)
+	// Call, Cast and Multicall are as at the intake. A cast returns once a server accepted it.
+	Call(ctx context.Context, m *Message) (result string, err error)
+	Cast(ctx context.Context, m *Message) error
+	Multicall(ctx context.Context, m *Message, emit func(item string) error) error
+	// Invoke takes a message of a typed service on whose reply is one message.
+	Invoke(ctx context.Context, m *Message, request proto.Message) (reply proto.Message, err error)
+	// Stream takes a message of a typed service on of which it is not known what it streams.
+	Stream(ctx context.Context, m *Message, stream Stream) error
+	// Fanout and Gather send a dynamic message to all servers that are meant. Each is called with
+	// what came of it at each of them, never concurrently. An error of each ends them. Their own
+	// errors are about no server.
+	Fanout(ctx context.Context, m *Message, each func(Copy) error) error
+	Gather(ctx context.Context, m *Message, each func(Copy) error) error
+	// Ping and Info ask the process that has an instance.
+	Ping(ctx context.Context, q *Inspection) error
+	Info(ctx context.Context, q *Inspection) (proto.Message, error)
+	// List returns all instances, and Watch tells the instances of a topic, as a registry does.
+	List(ctx context.Context) ([]rpc.Instance, error)
+	Watch(topic registry.Topic, notify func(registry.Update)) (stop func(), err error)
+	// Leaving returns a channel that is closed when the process begins to stop.
+	Leaving() <-chan struct{}
+}
+
+// Copy is what came of a message for many servers at one of them.
+type Copy struct {
+	Instance rpc.Instance
+	// Result is what the method returned, if it was waited for.
+	Result string
+	Err    error
+}
+
+// forward has a message be forwarded for which no server of the process was found, if the process
+// is a gateway. Absent is why there is no server here.
+func (i *Intake) forward(m *Message, absent error) error {
+	if i.config.Forward == nil {
+		return absent
+	}
+	meant, err := i.config.Forward.Meant(m)
+	m.meant = &meant // the gate is asked about it even if it is refused
+	return err
+}
+
+// IsForwarded reports whether a message that was found is for a server of another process.
+func (m *Message) IsForwarded() bool { return m.meant != nil }
+
+// Path returns the path of the method of a typed message.
+func (m *Message) Path() string { return "/" + m.Typed.Service + "/" + m.Method }
+
+// forwardCall is Call for a message that is forwarded.
+func (i *Intake) forwardCall(ctx context.Context, m *Message) (result string, err error) {
+	if m.result, err = i.config.Forward.Call(ctx, m); err != nil {
+		return "", m.Sign(err)
+	}
+	if err = i.sendable(m.result); err == nil {
+		err = m.Answer(len(m.result))
+	}
+	return m.result, m.Sign(err)
+}
+
+// forwardItems is Multicall for a message that is forwarded.
+func (i *Intake) forwardItems(ctx context.Context, m *Message, emit func(item string) error) error {
+	return m.Sign(i.config.Forward.Multicall(ctx, m, func(item string) error {
+		if err := i.sendable(item); err != nil {
+			return err
+		}
+		if err := m.Answer(len(item)); err != nil {
+			return err
+		}
+		return emit(item)
+	}))
+}
+
+// openForwarded is OpenTyped for a message that is forwarded. Its request is not known here, and
+// keeps its bytes.
+func (i *Intake) openForwarded(m *Message, decode func(any) error) (Unary, error) {
+	raw := &emptypb.Empty{}
+	u := Unary{Message: m, Content: raw, intake: i}
+	return u, decode(raw)
+}
+
+// forward is Do for a message that is forwarded.
+func (u Unary) forward(ctx context.Context, request any) (any, error) {
+	i, m := u.intake, u.Message
+	ctx, cancel := m.bound(ctx, i.config.CallTime)
+	defer cancel()
+	raw, ok := request.(proto.Message)
+	if !ok {
+		return nil, m.Sign(failure.Invalid("an interceptor made a request that is no protobuf message"))
+	}
+	m.Typed.Arguments, m.Typed.Size = raw, proto.Size(raw)
+	ctx, err := i.enter(ctx, m, rpc.DeliveryCall)
+	if err != nil {
+		return nil, m.Sign(err)
+	}
+	reply, err := i.config.Forward.Invoke(ctx, m, raw)
+	if err == nil {
+		err = m.answerMessage(reply)
+	}
+	if err != nil {
+		return nil, m.Sign(err)
+	}
+	return reply, nil
+}
+
+// forwardStream is Stream for a message that is forwarded.
+func (i *Intake) forwardStream(ctx context.Context, m *Message, stream Stream) error {
+	ctx, cancel := m.bound(ctx, i.config.CallTime)
+	defer cancel()
+	ctx, err := i.enter(ctx, m, rpc.DeliveryStream)
+	if err == nil {
+		err = i.config.Forward.Stream(ctx, m, &boundStream{Stream: stream, ctx: ctx, intake: i, message: m})
+	}
+	return m.Sign(err)
+}
+
+// Fanout has a copy of a dynamic message accepted by every server that is meant. Only a gateway
+// can.
+func (i *Intake) Fanout(ctx context.Context, m *Message, each func(Copy) error) error {
+	return i.toAll(ctx, m, rpc.DeliveryFanout, 0, func(ctx context.Context) error {
+		return i.config.Forward.Fanout(ctx, m, each)
+	})
+}
+
+// Gather runs a dynamic message at every server that is meant. Only a gateway can.
+func (i *Intake) Gather(ctx context.Context, m *Message, each func(Copy) error) error {
+	return i.toAll(ctx, m, rpc.DeliveryGather, i.config.CallTime, func(ctx context.Context) error {
+		return i.config.Forward.Gather(ctx, m, func(c Copy) error {
+			if c.Err == nil {
+				if c.Err = i.sendable(c.Result); c.Err == nil {
+					c.Err = m.Answer(len(c.Result))
+				}
+			}
+			return each(c)
+		})
+	})
+}
+
+func (i *Intake) toAll(ctx context.Context, m *Message, as rpc.Delivery, most time.Duration, send func(context.Context) error) error {
+	m.Target.Fanout = false // it is said by the delivery
+	if m.InstanceID != "" {
+		return m.Sign(m.invalid("`instance_id` has no meaning for a message to all servers: leave it out"))
+	}
+	if err := m.check(); err != nil {
+		return m.Sign(err)
+	}
+	meant, err := i.config.Forward.Meant(m)
+	m.meant = &meant
+	each := rpc.DeliveryCast // as each server sees it
+	if as == rpc.DeliveryGather {
+		each = rpc.DeliveryCall
+	}
+	if err := i.guard(ctx, m, nil, each); err != nil {
+		return err
+	}
+	if err != nil {
+		return m.Sign(err)
+	}
+	ctx, cancel := m.bound(ctx, most)
+	defer cancel()
+	if ctx, err = i.enter(ctx, m, as); err != nil {
+		return m.Sign(err)
+	}
+	return m.Sign(send(ctx))
+}
+
+// List returns the instances of all topics that the policy lets a caller send something to. Only a
+// gateway can.
+func (i *Intake) List(ctx context.Context, q *Inspection) ([]rpc.Instance, error) {
+	if err := i.askAbout(ctx, q, rpc.Target{}); err != nil {
+		return nil, err
+	}
+	all, err := i.config.Forward.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return i.visible(callerOf(q.Origin, q.Caller), all), nil
+}
+
+// Watch calls notify with the instances of a topic that the policy lets a caller send something to,
+// as a registry does. Only a gateway can.
+func (i *Intake) Watch(ctx context.Context, q *Inspection, topic registry.Topic, notify func(registry.Update)) (stop func(), err error) {
+	topic.Exchange = cmp.Or(topic.Exchange, i.config.Exchange)
+	target := rpc.Target{Exchange: topic.Exchange, Topic: topic.Name}
+	if err := target.ValidateClient(); err != nil {
+		return nil, err
+	}
+	if err := i.askAbout(ctx, q, target); err != nil {
+		return nil, err
+	}
+	from := callerOf(q.Origin, q.Caller)
+	return i.config.Forward.Watch(topic, func(u registry.Update) {
+		u.Instances = i.visible(from, u.Instances)
+		notify(u)
+	})
+}
+
+// Leaving returns a channel that is closed when the gateway begins to stop.
+func (i *Intake) Leaving() <-chan struct{} { return i.config.Forward.Leaving() }
+
+// visible returns the instances that a caller may send something to.
+func (i *Intake) visible(from *gate.Caller, all []rpc.Instance) []rpc.Instance {
+	if i.config.Gate == nil {
+		return all
+	}
+	return slices.DeleteFunc(all, func(in rpc.Instance) bool {
+		return !i.config.Gate.Reaches(from, &policy.Query{Exchange: in.Exchange, Topic: in.Topic, Server: in.Server})
+	})
+}
+
+// Info returns what the process of an instance says of itself, as a message of the contract, if the
+// instance is of another process; nil if the question is about this one.
+func (i *Intake) Info(ctx context.Context, q *Inspection) (proto.Message, error) {
+	is := func(s *Server) bool { return s.Instance.ID == q.InstanceID }
+	if q.InstanceID == "" || slices.ContainsFunc(i.Servers(), is) {
+		return nil, nil
+	}
+	if err := i.askElsewhere(ctx, q); err != nil {
+		return nil, err
+	}
+	return i.config.Forward.Info(ctx, q)
+}
+
+// askElsewhere returns an error if a question about an instance of another process is not to be
+// passed on.
+func (i *Intake) askElsewhere(ctx context.Context, q *Inspection) error {
+	if i.config.Forward == nil {
+		return i.absent(q.InstanceID, string(refusal.Misdirected))
+	}
+	target := rpc.Target{}
+	if at, err := i.config.Forward.Meant(&Message{InstanceID: q.InstanceID}); err == nil {
+		target = rpc.Target{Exchange: at.Exchange, Topic: at.Topic, Server: at.Server}
+	}
+	question := i.queryAt(nil, target)
+	question.Method, question.Delivery = q.Method, rpc.DeliveryInspect
+	if i.config.Gate != nil {
+		if err := i.config.Gate.Enter(ctx, callerOf(q.Origin, q.Caller), &question); err != nil {
+			return err
+		}
+	}
+	return i.askAbout(ctx, q, target)
+}
