@@ -91,8 +91,8 @@ type Link interface {
 	// stop. The caller has entered. An empty id asks for the process alone.
 	Ping(ctx context.Context, meant identity.Server, instanceID string) error
 	// Info returns what the process says of itself and of its servers on the topic of the server
-	// meant. With requests, that includes who asked the servers for what. The caller has entered.
-	Info(ctx context.Context, meant identity.Server, requests bool) (*rpc.Info, error)
+	// meant, if it has the instance. An empty id asks for the process alone. With requests, that includes who asked the servers for what. The caller has entered.
+	Info(ctx context.Context, meant identity.Server, instanceID string, requests bool) (*rpc.Info, error)
 }
 
 // Describer is implemented by links that can pass on what a process says of itself.

@@ -27,7 +27,7 @@ func (t *Transport) Ping(ctx context.Context, i rpc.Instance) (took time.Duratio
 // topic. With requests, that includes who asked the servers for what.
 func (t *Transport) Info(ctx context.Context, i rpc.Instance, requests bool) (info *rpc.Info, err error) {
 	err = t.ask(ctx, i, func(ctx context.Context, link carrier.Link) error {
-		info, err = link.Info(ctx, meant(i), requests)
+		info, err = link.Info(ctx, meant(i), i.ID, requests)
 		return err
 	})
 	return info, err

@@ -89,6 +89,17 @@ func (f *fleet) gateway(t *testing.T, name string, options ...oslorpc.TransportO
 	return g
 }
 
+// restart starts a gateway again at its address.
+func (f *fleet) restart(t *testing.T, g *gate) *gate {
+	t.Helper()
+	instance := &gate{transport: f.open(t, asGateway{oslorpc.WithListen(g.addr), gateway.New()}), addr: g.addr}
+	instance.server = instance.transport.Server(oslorpc.Target{Topic: gateway.Topic, Server: "again"})
+	if err := instance.server.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return instance
+}
+
 // connect returns a plain connection of gRPC to a gateway.
 func (g *gate) connect(t *testing.T) *grpc.ClientConn {
 	t.Helper()

@@ -99,6 +99,12 @@ func (c Config) dialer(v *verifier) dialer {
 	}
 }
 
+// Connection returns a connection to an address for RPCs beside messages, such as questions to a
+// gateway. It is not looked after, and the server there need not be one that is meant.
+func (c Config) Connection(addr string) (*grpc.ClientConn, error) {
+	return c.dialer(nil)(addr, &sight{})
+}
+
 // dialing returns dial such that the sight learns why it fails.
 func (s *sight) dialing(dial func(context.Context, string) (net.Conn, error)) func(context.Context, string) (net.Conn, error) {
 	return func(ctx context.Context, addr string) (net.Conn, error) {

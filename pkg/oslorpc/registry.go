@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"strings"
 
+	"github.com/oslorpc/oslorpc/internal/discovery/gateway"
 	"github.com/oslorpc/oslorpc/internal/discovery/local"
 	"github.com/oslorpc/oslorpc/internal/discovery/memory"
 	"github.com/oslorpc/oslorpc/internal/discovery/static"
@@ -16,6 +17,7 @@ import (
 func init() { //nolint:gochecknoinits // registries are known before the program begins
 	registry.Register("local", parsed(local.Open))
 	registry.Register("memory", parsed(memory.Open))
+	registry.Register("gateway", func(text string, c registry.Config) (registry.Registry, error) { return gateway.Open(text, c) })
 	registry.Register("static", func(text string, c registry.Config) (registry.Registry, error) {
 		return static.Open(strings.TrimPrefix(text, "static://"), c.Exchange) // a list of addresses is no host of a URL
 	})

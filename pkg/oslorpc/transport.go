@@ -13,6 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
 	"github.com/oslorpc/oslorpc/internal/carrier/session"
 	"github.com/oslorpc/oslorpc/internal/client"
+	gateways "github.com/oslorpc/oslorpc/internal/discovery/gateway"
 	"github.com/oslorpc/oslorpc/internal/errtype"
 	"github.com/oslorpc/oslorpc/internal/gateway"
 	"github.com/oslorpc/oslorpc/internal/header"
@@ -66,6 +67,7 @@ type config struct {
 	dialOptions   []grpc.DialOption
 	process       *inprocess.Process // nil but in tests
 	gateway       *gateway.Gateway   // nil but in gateways
+	behind        bool               // everything is reached through gateways
 }
 
 // defaultStopGrace gives the other processes time to learn that a server leaves, before it refuses
@@ -173,6 +175,7 @@ func WithDialOptions(options ...grpc.DialOption) TransportOption {
 //	local://                    the programs of one user on one machine; needs no daemon
 //	local:///dir                the same, by way of this directory
 //	consul://host:8500?dc=…     by way of the Consul agent there, or one of several: h1:8500,h2:8500
+//	gateway://host:8600         by way of the gateway there, or one of several: g1:8600,g2:8600
 //	static://topic=host:port,…  at fixed addresses
 //	memory://name               within this process, for tests
 //
@@ -214,6 +217,10 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	if err != nil {
 		c.security.Close()
 		return nil, err
+	}
+	if behind, ok := known.(*gateways.Registry); ok {
+		c.behind = true
+		behind.Use(c.connection)
 	}
 	if c.process != nil {
 		known = c.process.Registry(known)
@@ -307,8 +314,18 @@ func (c *config) connecting() grpccarrier.Config {
 		Caller:  c.caller,
 		MaxSize: c.limits.MessageSize, MaxHeader: c.limits.HeaderSize,
 	}
+	if c.behind { // the gateways check the servers
+		config.Peers.Identity = nil
+	}
 	if c.process != nil {
 		config.Peers.Dial = c.process.Dial
 	}
 	return config
+}
+
+// connection returns a connection to a gateway.
+func (c *config) connection(addr string) (*grpc.ClientConn, error) {
+	config := c.connecting()
+	config.Peers.Options = append([]grpc.DialOption{grpc.WithUserAgent(c.caller)}, config.Peers.Options...)
+	return config.Peers.Connection(addr)
 }

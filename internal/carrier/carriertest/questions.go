@@ -102,7 +102,7 @@ func (f *fixture) info(topic string, requests bool) *rpc.Info {
 		f.Fatal(err)
 	}
 	defer f.link.Release()
-	info, err := f.link.Info(ctx, identity.Server{Topic: topic}, requests)
+	info, err := f.link.Info(ctx, identity.Server{Topic: topic}, "", requests)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -89,15 +89,12 @@ func (l Link) Ping(ctx context.Context, meant identity.Server, instanceID string
 }
 
 // Info implements [carrier.Link].
-func (l Link) Info(ctx context.Context, meant identity.Server, requests bool) (info *rpc.Info, err error) {
-	err = l.ask(ctx, meant, func(ctx context.Context, c pb.IntrospectionServiceClient, options ...grpc.CallOption) error {
-		response, err := c.GetInfo(ctx, &pb.GetInfoRequest{Topic: &meant.Topic, Requests: requests}, options...)
-		if err == nil {
-			info = introspection.Decode(response)
-		}
-		return err
-	})
-	return info, err
+func (l Link) Info(ctx context.Context, meant identity.Server, instanceID string, requests bool) (info *rpc.Info, err error) {
+	m, err := l.Describe(ctx, meant, instanceID, requests)
+	if err != nil {
+		return nil, err
+	}
+	return introspection.Decode(m.(*pb.GetInfoResponse)), nil
 }
 
 // Describe implements [carrier.Describer].
