@@ -62,9 +62,9 @@ type Link interface {
 	// it lists it again. That alone does not prove that the process is gone.
 	Unlist(is bool)
 	// Explain says in a sentence why a message cannot be sent now. The kind is rpc.Untrusted if
-	// trying again does not help until something is mended, else rpc.Unreachable. Server is the name
-	// of the server meant, which may be empty; err is what failed, for the case that no more is
-	// known.
+	// trying again does not help until something is mended, else rpc.Unreachable. Server is the
+	// name of the server meant, which may be empty; err is what failed, for the case that no more
+	// is known.
 	Explain(server string, err error) (rpc.Kind, string)
 
 	// Connect returns nil when the process is connected and answers. Connecting goes on in the
@@ -83,15 +83,15 @@ type Link interface {
 	// Open sends the beginning of a stream and returns when the instance answered: with the first
 	// item or the end of a multicall, with any sign of a typed stream that only the server sends,
 	// or at once for one that the client sends. The caller has entered. The stream has a place of
-	// its own from the return of Open until it ends, or until ctx ends. Errors are as for
-	// Do.
+	// its own from the return of Open until it ends, or until ctx ends. Errors are as for Do.
 	Open(ctx context.Context, r *Request) (Stream, error)
 
 	// Ping returns nil if the process says that it has the instance, and that the instance does not
 	// stop. The caller has entered. An empty id asks for the process alone.
 	Ping(ctx context.Context, meant identity.Server, instanceID string) error
 	// Info returns what the process says of itself and of its servers on the topic of the server
-	// meant, if it has the instance. An empty id asks for the process alone. With requests, that includes who asked the servers for what. The caller has entered.
+	// meant, if it has the instance. An empty id asks for the process alone. With requests, that
+	// includes who asked the servers for what. The caller has entered.
 	Info(ctx context.Context, meant identity.Server, instanceID string, requests bool) (*rpc.Info, error)
 }
 

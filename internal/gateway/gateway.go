@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/oslorpc/oslorpc/internal/client"
+	"github.com/oslorpc/oslorpc/internal/gateway/attached"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/pkg/registry"
@@ -28,6 +29,10 @@ type Gateway struct {
 	registry registry.Registry
 	exchange string
 	intake   *intake.Intake
+	// takes says that servers may attach, and attached are those; nil if they may not.
+	takes     bool
+	attached  *attached.Servers
+	announcer Announcer
 
 	leaving   chan struct{} // closed when the process begins to stop
 	leave     sync.Once
@@ -69,7 +74,14 @@ func (g *Gateway) Open(in *intake.Intake) { g.intake = in }
 func (g *Gateway) Intake() *intake.Intake { return g.intake }
 
 // Leave says that the process begins to stop: clients that watch go elsewhere.
-func (g *Gateway) Leave() { g.leave.Do(func() { close(g.leaving) }) }
+func (g *Gateway) Leave() {
+	g.leave.Do(func() {
+		close(g.leaving)
+		if g.attached != nil {
+			g.attached.TellClosing()
+		}
+	})
+}
 
 // Leaving implements [intake.Forwarder].
 func (g *Gateway) Leaving() <-chan struct{} { return g.leaving }
@@ -78,6 +90,10 @@ func (g *Gateway) Leaving() <-chan struct{} { return g.leaving }
 // when ctx ends.
 func (g *Gateway) Stop(ctx context.Context) error {
 	g.Leave()
+	g.detach(ctx)
+	if g.attached != nil {
+		defer g.attached.Close()
+	}
 	g.mu.Lock()
 	if !g.refuses {
 		g.refuses = true

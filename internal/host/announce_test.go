@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -139,26 +140,39 @@ func TestEndOfSettling(t *testing.T) {
 	})
 }
 
+// besides is a gateway that has an instance beside the servers of the process, or none.
+type besides struct {
+	Gateway
+
+	name atomic.Pointer[string]
+}
+
+func (b *besides) Beside(bootID, addr string) []rpc.Instance {
+	name := b.name.Load()
+	if name == nil {
+		return nil
+	}
+	return []rpc.Instance{{Server: *name, BootID: bootID, Addr: addr, State: rpc.StateActive}}
+}
+
+func (b *besides) Open(*intake.Intake)        {}
+func (b *besides) Leave()                     {}
+func (b *besides) Stop(context.Context) error { return nil }
+
 // What is announced beside the servers is told with them, and anew when it changes.
 func TestBeside(t *testing.T) {
 	t.Parallel()
 	r := newHandle()
 	h := newHost(t, r)
-	var beside atomic.Pointer[string]
-	h.config.Beside = func(bootID, addr string) []rpc.Instance {
-		name := beside.Load()
-		if name == nil {
-			return nil
-		}
-		return []rpc.Instance{{Server: *name, BootID: bootID, Addr: addr, State: rpc.StateActive}}
-	}
+	b := &besides{}
+	h.config.Gateway = b
 	s := newServer(h, "host1", unchanged)
 	if err := s.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	<-r.published
 	edge := "edge1"
-	beside.Store(&edge)
+	b.name.Store(&edge)
 	if err := h.Announce(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +181,7 @@ func TestBeside(t *testing.T) {
 	if len(list) != 2 || list[1].Server != edge || list[1].BootID != i.BootID || list[1].Addr != i.Addr {
 		t.Errorf("published are %+v", list)
 	}
-	beside.Store(nil)
+	b.name.Store(nil)
 	h.Settle()
 	if list := <-r.published; len(list) != 1 {
 		t.Errorf("published are %+v", list)

@@ -13,6 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/inprocess"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/security"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -42,9 +43,6 @@ type Config struct {
 	// Registry is told of the servers.
 	Registry registry.Registry
 	Listed   Listed
-	// Beside returns instances to announce beside the servers, which are reached through the
-	// process at its boot id and its address; nil for none. It must not call the host.
-	Beside func(bootID, addr string) []rpc.Instance
 	// Gateway makes the process a gateway; nil for none.
 	Gateway Gateway
 	// Test has what a test replaces; nil but in tests.
@@ -61,6 +59,11 @@ type Gateway interface {
 	// Stop has it refuse messages, and returns when those that it forwarded are answered, or when
 	// ctx ends.
 	Stop(ctx context.Context) error
+	// Beside returns instances to announce beside the servers, which are reached through the
+	// process at its boot id and its address. It must not call the host.
+	Beside(bootID, addr string) []rpc.Instance
+	// Attach answers the RPC of a process that attaches servers.
+	Attach(stream grpc.BidiStreamingServer[pb.AttachRequest, pb.AttachResponse], allow func(*rpc.Instance) error) error
 }
 
 // Listed returns the ids of the instances that this process sees on a topic, and a channel that is

@@ -120,13 +120,13 @@ func (h *Host) announced() []rpc.Instance {
 		return nil
 	}
 	list := h.site.announced()
-	if h.config.Beside != nil {
-		list = append(list, h.config.Beside(h.site.bootID, h.site.addr)...)
+	if h.config.Gateway != nil {
+		list = append(list, h.config.Gateway.Beside(h.site.bootID, h.site.addr)...)
 	}
 	return list
 }
 
-// Announce tells discovery what Beside returns now.
+// Announce tells discovery what the gateway has beside the servers now.
 func (h *Host) Announce(ctx context.Context) error {
 	return h.announcer.tell(ctx, h.announcer.changed())
 }

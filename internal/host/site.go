@@ -114,7 +114,7 @@ func (s *site) open(c *Config, secure credentials.TransportCredentials) {
 		described = append(described, service.WithoutInfo())
 	}
 	if c.Gateway != nil {
-		described = append(described, service.WithGateway())
+		described = append(described, service.WithGateway(c.Gateway.Attach))
 	}
 	services := service.New(s.intake, described...)
 	s.services = services

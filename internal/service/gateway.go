@@ -187,3 +187,10 @@ func encodedInstances(list []rpc.Instance) []*pb.Instance {
 	}
 	return encoded
 }
+
+// Attach has a process attach its servers.
+func (g *gatewayService) Attach(stream grpc.BidiStreamingServer[pb.AttachRequest, pb.AttachResponse]) error {
+	ctx := stream.Context()
+	from, claimed := originOf(ctx, nil), callerOf(ctx)
+	return g.services.attachServers(stream, func(i *rpc.Instance) error { return g.services.intake.Attach(ctx, i, from, claimed) })
+}

@@ -21,8 +21,10 @@ type Services struct {
 
 	intake  *intake.Intake
 	started time.Time
-	// gateway processes forward messages.
-	gateway bool
+	// gateway processes forward messages. AttachServers answers processes that attach servers to
+	// them.
+	gateway       bool
+	attachServers AttachFunc
 	// silent processes do not describe themselves.
 	silent bool
 	// watched processes have something of the program that may see their messages in gRPC.
@@ -41,9 +43,15 @@ func WithoutInfo() Option { return func(s *Services) { s.silent = true } }
 // WithGrace sets how long the methods of a session run on whose connection was lost.
 func WithGrace(d time.Duration) Option { return func(s *Services) { s.grace = d } }
 
+// AttachFunc answers the RPC of a process that attaches servers to a gateway. Allow returns why it
+// must not attach one.
+type AttachFunc = func(stream grpc.BidiStreamingServer[pb.AttachRequest, pb.AttachResponse], allow func(*rpc.Instance) error) error
+
 // WithGateway has the process serve GatewayService, and forward messages of all typed services. The
 // intake must have a forwarder.
-func WithGateway() Option { return func(s *Services) { s.gateway = true } }
+func WithGateway(attach AttachFunc) Option {
+	return func(s *Services) { s.gateway, s.attachServers = true, attach }
+}
 
 // New returns the services through which messages come to an intake.
 func New(in *intake.Intake, options ...Option) *Services {

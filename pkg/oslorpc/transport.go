@@ -225,19 +225,27 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	if c.process != nil {
 		known = c.process.Registry(known)
 	}
-	t := &Transport{
-		config: c, registry: known, released: make(chan struct{}),
-	}
+	return c.transport(known), nil
+}
+
+// transport returns the transport that uses a registry.
+func (c *config) transport(known registry.Registry) *Transport {
+	t := &Transport{config: *c, registry: known, released: make(chan struct{})}
 	t.releaseCtx, t.forceRelease = context.WithCancelCause(context.Background())
+	seen, carrier := known, c.carrier()
+	if c.gateway != nil {
+		seen = c.gateway.Know(known, c.security.Identity(), c.log)
+	}
 	t.clients = client.NewTransport(client.Config{
-		Registry: known, Carrier: c.carrier(), Exchange: c.exchange, Caller: c.caller,
+		Registry: seen, Carrier: carrier, Exchange: c.exchange, Caller: c.caller,
 		Metadata: header.Outgoing, Interceptors: c.interceptors, Errors: &t.config.errors, Log: c.log,
 	})
-	if c.gateway != nil {
-		c.gateway.Bind(t.clients, known, c.exchange)
-	}
 	t.host = host.New(c.hosting(known, t.listed))
-	return t, nil
+	if c.gateway != nil {
+		c.gateway.Bind(t.clients, seen, c.exchange)
+		c.gateway.Connect(carrier, t.host)
+	}
+	return t
 }
 
 // apply sets what an option says.
@@ -317,8 +325,11 @@ func (c *config) connecting() grpccarrier.Config {
 	if c.behind { // the gateways check the servers
 		config.Peers.Identity = nil
 	}
-	if c.process != nil {
+	switch {
+	case c.process != nil:
 		config.Peers.Dial = c.process.Dial
+	case c.gateway != nil:
+		config.Peers.Dial = c.gateway.Dial
 	}
 	return config
 }

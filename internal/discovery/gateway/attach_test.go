@@ -40,6 +40,7 @@ type gatewayEnd struct {
 	name    string
 	servers *attached.Servers
 	carrier *grpccarrier.Carrier
+	denied  error
 	stop    func()
 
 	mu        sync.Mutex
@@ -47,7 +48,9 @@ type gatewayEnd struct {
 	failure   error // of announcements
 }
 
-func (g *gatewayEnd) Attach(s attached.Stream) error { return g.servers.Attach(s) }
+func (g *gatewayEnd) Attach(s attached.Stream) error {
+	return g.servers.Attach(s, func(*rpc.Instance) error { return g.denied })
+}
 
 func (g *gatewayEnd) announce() error {
 	g.mu.Lock()
@@ -81,7 +84,7 @@ type world struct {
 func (w *world) gateway(addr string, changes ...func(*attached.Config)) *gatewayEnd {
 	g := &gatewayEnd{name: addr}
 	c := attached.Config{
-		Allow: func(context.Context, *rpc.Instance) error { return nil }, Log: slog.New(slog.DiscardHandler),
+		Log:      slog.New(slog.DiscardHandler),
 		Announce: func(context.Context) error { return g.announce() }, Settle: func() { _ = g.announce() },
 	}
 	for _, change := range changes {
@@ -329,11 +332,7 @@ func TestLostNetwork(t *testing.T) {
 
 // A start says why no gateway takes the server.
 func TestRefusals(t *testing.T) {
-	deny := func(c *attached.Config) {
-		c.Allow = func(context.Context, *rpc.Instance) error {
-			return refusal.Denied("the policy of the server denies this")
-		}
-	}
+	unchanged := func(*attached.Config) {}
 	identify := func(c *attached.Config) {
 		var err error
 		if c.Identity, err = identity.ParseTemplate("dns:{server}.example"); err != nil {
@@ -345,12 +344,12 @@ func TestRefusals(t *testing.T) {
 		kind   rpc.Kind
 		says   string
 	}{
-		"policy":   {deny, rpc.AccessDenied, "denies this"},
+		"policy":   {unchanged, rpc.AccessDenied, "denies this"},
 		"identity": {identify, rpc.AccessDenied, "must prove dns:host1.example"},
 		"many":     {func(c *attached.Config) { c.Instances = -1 }, rpc.InvalidTarget, "publishes 1 servers"},
 		"full":     {func(c *attached.Config) { c.Processes = -1 }, rpc.Refused, "takes no more"},
 		"away":     {nil, rpc.Unreachable, "connection refused"},
-		"plain":    {func(*attached.Config) {}, rpc.Refused, "--attach"},
+		"plain":    {unchanged, rpc.Refused, "--attach"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, w *world) {
@@ -360,6 +359,9 @@ func TestRefusals(t *testing.T) {
 					defer w.network.Serve("gw", nil)()
 				default:
 					g := w.gateway("gw", test.change)
+					if name == "policy" {
+						g.denied = refusal.Denied("the policy of the server denies this")
+					}
 					defer func() {
 						if got := g.names(); got != "" || len(g.servers.List()) > 0 {
 							t.Errorf("announced are %q", got)

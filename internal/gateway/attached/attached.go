@@ -29,8 +29,6 @@ import (
 // Config says which servers a gateway takes. Its fields are required, but for those that say
 // otherwise.
 type Config struct {
-	// Allow returns why the process of an RPC must not attach a server; nil if it may.
-	Allow func(ctx context.Context, i *rpc.Instance) error
 	// Announce has discovery told what Beside returns now. Settle does so in the background.
 	Announce func(ctx context.Context) error
 	Settle   func()
@@ -57,6 +55,7 @@ type Servers struct {
 	bootID  string // of the gateway, once it announced something
 	closing chan struct{}
 	left    bool // closing is closed
+	hidden  bool // nothing is announced any more
 	// streams are the processes that are here, and processes those among them that serve something,
 	// by their boot ids.
 	streams   map[*process]bool
@@ -111,6 +110,9 @@ func (s *Servers) Beside(bootID, addr string) []rpc.Instance {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.bootID = bootID
+	if s.hidden {
+		return nil
+	}
 	list := s.instances()
 	for i := range list {
 		list[i].BootID, list[i].Addr = bootID, addr
@@ -155,15 +157,27 @@ func (s *Servers) List() []Process {
 	return list
 }
 
-// Leave tells all processes that the gateway is about to stop, and returns when all have left for
-// another gateway, or when ctx ends. Further processes are refused. Those that stay are served on.
-func (s *Servers) Leave(ctx context.Context) {
+// TellClosing tells all processes that the gateway is about to stop. Further ones are refused.
+func (s *Servers) TellClosing() {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !s.left {
 		s.left = true
 		close(s.closing)
 	}
-	s.mu.Unlock()
+}
+
+// Hide has nothing announced any more. The processes that are here are served on.
+func (s *Servers) Hide() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hidden = true
+}
+
+// Leave is TellClosing, and returns when all processes have left for another gateway, or when ctx
+// ends. Those that stay are served on.
+func (s *Servers) Leave(ctx context.Context) {
+	s.TellClosing()
 	for {
 		s.mu.Lock()
 		stay, changed := len(s.instances()), s.changed

@@ -27,6 +27,7 @@ type process struct {
 	stream  Stream
 	peer    rpc.Peer
 	tunnel  *tunnel.Conn
+	allow   func(*rpc.Instance) error
 	// publications has room for one that waits while another is taken in.
 	publications chan *pb.AttachPublish
 	// ended is closed when nothing is sent into the tunnel any more; aborted ends it.
@@ -43,11 +44,12 @@ type process struct {
 	link      carrier.Link
 }
 
-// Attach answers the RPC of a process. It returns when the process has left.
-func (s *Servers) Attach(stream Stream) error {
+// Attach answers the RPC of a process. It returns when the process has left. Allow returns why the
+// process must not attach a server; nil if it may.
+func (s *Servers) Attach(stream Stream, allow func(*rpc.Instance) error) error {
 	peer, _ := inbound.SenderOf(stream.Context()).Peer()
 	p := &process{
-		servers: s, stream: stream, peer: peer, publications: make(chan *pb.AttachPublish, 1),
+		servers: s, stream: stream, peer: peer, allow: allow, publications: make(chan *pb.AttachPublish, 1),
 		ended: make(chan struct{}), aborted: make(chan struct{}), taken: make(chan struct{}),
 	}
 	if err := s.enter(p); err != nil {

@@ -68,7 +68,7 @@ func (s *Servers) gatewayID() string {
 
 // publish takes in what a process serves.
 func (s *Servers) publish(ctx context.Context, p *process, m *pb.AttachPublish) error {
-	list, err := s.read(ctx, p, m)
+	list, err := s.read(p, m)
 	if err != nil {
 		return err
 	}
@@ -95,7 +95,7 @@ func (s *Servers) publish(ctx context.Context, p *process, m *pb.AttachPublish) 
 }
 
 // read returns the instances that a process publishes, if it may publish them.
-func (s *Servers) read(ctx context.Context, p *process, m *pb.AttachPublish) ([]rpc.Instance, error) {
+func (s *Servers) read(p *process, m *pb.AttachPublish) ([]rpc.Instance, error) {
 	if n := len(m.GetInstances()); n > s.config.Instances {
 		return nil, invalid("the process publishes %d servers: the gateway takes %d", n, s.config.Instances)
 	}
@@ -115,7 +115,7 @@ func (s *Servers) read(ctx context.Context, p *process, m *pb.AttachPublish) ([]
 			return nil, invalid("two servers have the id %q", i.ID)
 		}
 		seen[i.ID] = true
-		if err := s.allow(ctx, p, &i); err != nil {
+		if err := s.allow(p, &i); err != nil {
 			return nil, err
 		}
 		list = append(list, i)
@@ -139,8 +139,8 @@ func check(i *rpc.Instance) error {
 }
 
 // allow returns why a process must not attach a server.
-func (s *Servers) allow(ctx context.Context, p *process, i *rpc.Instance) error {
-	if err := s.config.Allow(ctx, i); err != nil {
+func (s *Servers) allow(p *process, i *rpc.Instance) error {
+	if err := p.allow(i); err != nil {
 		return err
 	}
 	if s.config.Identity == nil {

@@ -36,6 +36,7 @@ type serving struct {
 	advertise string
 	policy    string
 	hide      string
+	attach    bool
 }
 
 // Command returns the command.
@@ -55,8 +56,12 @@ func Command(p *cli.Program) *cobra.Command {
 				return err
 			}
 			p.LogTo(slog.LevelInfo)
+			g := gateway.New()
+			if s.attach {
+				g.TakeServers()
+			}
 			options := []oslorpc.TransportOption{
-				asGateway{oslorpc.WithListen(s.listen), gateway.New()}, oslorpc.WithAdvertise(s.advertise),
+				asGateway{oslorpc.WithListen(s.listen), g}, oslorpc.WithAdvertise(s.advertise),
 			}
 			return p.WithTransport(func(t *oslorpc.Transport) error { return s.serve(cmd.Context(), p, t) }, options...)
 		},
@@ -65,6 +70,7 @@ func Command(p *cli.Program) *cobra.Command {
 	flags.StringVar(&s.listen, "listen", "", "`address` to listen on: host:port, host:first-last or unix:/path (required)")
 	flags.StringVar(&s.advertise, "advertise", "", "`host:port` that others connect to, if it differs from the address to listen on")
 	flags.StringVar(&s.server, "server", "", "`name` of the gateway (default: the host's)")
+	flags.BoolVar(&s.attach, "attach", false, "take servers that cannot be dialled, and attach themselves with gateway://")
 	flags.StringVar(&s.policy, "policy", "", "`file` that says which callers may send what; see oslorpc policy (default: $"+trust.PolicyVariable+")")
 	flags.StringVar(&s.hide, "hide", "", "`names` of what callers are not told, with commas: failures, introspection, reflection (default: $"+trust.HideVariable+")")
 	return cmd
