@@ -48,6 +48,11 @@ type process struct {
 // process must not attach a server; nil if it may.
 func (s *Servers) Attach(stream Stream, allow func(*rpc.Instance) error) error {
 	peer, _ := inbound.SenderOf(stream.Context()).Peer()
+	return s.attach(stream, peer, allow)
+}
+
+// attach is Attach for a process that proved who it is.
+func (s *Servers) attach(stream Stream, peer rpc.Peer, allow func(*rpc.Instance) error) error {
 	p := &process{
 		servers: s, stream: stream, peer: peer, allow: allow, publications: make(chan *pb.AttachPublish, 1),
 		ended: make(chan struct{}), aborted: make(chan struct{}), taken: make(chan struct{}),
