@@ -125,7 +125,7 @@ def consul():
             return len(answer.read()) > 4
         return False
 
-    until("Consul has a leader", leads, 30)
+    until("Consul has a leader", leads, 90)
     yield f"consul://127.0.0.1:{http}"
     agent.end(signal.SIGKILL)
 

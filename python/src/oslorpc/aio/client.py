@@ -20,6 +20,7 @@ from oslorpc.clientcore import (
     CAST_TIMEOUT,
     ClientCore,
     Operation,
+    Sendable,
     TransportCore,
 )
 from oslorpc.connection import closed
@@ -28,8 +29,8 @@ from oslorpc.errors import Error, Kind
 from oslorpc.fanout import Audience, Delivered, Reply, Report, audience
 from oslorpc.fleet import Entry, Topic
 
-_AT_ONCE = 64
-_Sender = Callable[[Operation, Entry], Awaitable[Any]]
+AT_ONCE = 64
+_Sender = Callable[[Any, Entry], Awaitable[Any]]  # of an Operation, or another Sendable
 
 
 class Client(ClientCore[TransportCore]):
@@ -78,7 +79,7 @@ class Client(ClientCore[TransportCore]):
         async with contextlib.AsyncExitStack() as stack:
             send = await self._within(op, self._send_cast, stack, copies=True)
             to = await self._audience(op)
-            gate = asyncio.Semaphore(_AT_ONCE)
+            gate = asyncio.Semaphore(AT_ONCE)
             ends = await asyncio.gather(*(self._one(op, to, e, send, gate) for e in to.reached))
             return to.report(list(ends))
         if send is None:
@@ -94,7 +95,7 @@ class Client(ClientCore[TransportCore]):
             plain = self._send_monitored if op.plan.monitor else self._send_call
             send = await self._within(op, plain, stack, copies=True)
             to = await self._audience(op)
-            gate = asyncio.Semaphore(_AT_ONCE)
+            gate = asyncio.Semaphore(AT_ONCE)
             tasks = [asyncio.ensure_future(self._one(op, to, e, send, gate)) for e in to.reached]
             try:
                 for reply in to.others(self._transport.exceptions):
@@ -108,7 +109,7 @@ class Client(ClientCore[TransportCore]):
             raise unsent()
 
     async def _within(
-        self, op: Operation, send: _Sender, stack: contextlib.AsyncExitStack, copies: bool = False
+        self, op: Sendable, send: _Sender, stack: contextlib.AsyncExitStack, copies: bool = False
     ) -> _Sender:
         """Enter the interceptors around a message, and return what sends with those around each attempt."""
         t, send = self._transport, op.plan.topic.missed.telling_async(send)
@@ -117,6 +118,17 @@ class Client(ClientCore[TransportCore]):
         sending = Sending(t.points, op, t.caller, t.exchange)
         await sending.enter_async(stack)
         return sending.asynchronous(send, copies)
+
+    def channel(self, ctxt: Mapping[str, Any] | None = None) -> grpc.aio.Channel:
+        """Return a channel for generated stubs of typed services, whose calls are awaited.
+
+        Each message asks for the version that its method, and all that is set in it, need; older servers get it
+        without what they can do without. The topic and the namespace are the service's, unless the target has its
+        own. The context is what the methods see as the request context.
+        """
+        from oslorpc.aio.typed import TypedChannel
+
+        return TypedChannel(self, ctxt)
 
     async def can_send_version(self, version: str | None = None) -> bool:
         """Whether the version cap lets messages of a version through, by default the client's.
@@ -128,15 +140,15 @@ class Client(ClientCore[TransportCore]):
             return self._cap.allows(wanted)
         topic = self._watched()
         deadline = time.monotonic() + (self.options.timeout or ASK_TIMEOUT)
-        return self._allows(version, await _known(topic, deadline, self.options.fail_fast))
+        return self._allows(version, await known(topic, deadline, self.options.fail_fast))
 
-    async def _audience(self, op: Operation) -> Audience:
+    async def _audience(self, op: Sendable) -> Audience:
         try:
-            return audience(op, await _known(op.plan.topic, op.deadline, op.plan.fail_fast))
+            return audience(op, await known(op.plan.topic, op.deadline, op.plan.fail_fast))
         except Error as e:
             raise delivery.about(e, op) from None
 
-    async def _deliver(self, op: Operation, send: _Sender) -> Any:
+    async def _deliver(self, op: Sendable, send: _Sender) -> Any:
         """Deliver a message to one server, through the interceptors."""
         if not self._transport.points.client:
             return await self._offer(op, op.plan.topic.missed.telling_async(send))
@@ -148,7 +160,7 @@ class Client(ClientCore[TransportCore]):
             raise unsent()
         return None
 
-    async def _offer(self, op: Operation, send: _Sender) -> Any:
+    async def _offer(self, op: Sendable, send: _Sender) -> Any:
         """Send to the instance that is usual, and else do what the rules of delivery ask for."""
         first: tuple[Entry, Error] | None = None
         entry = delivery.usual(op)
@@ -168,26 +180,26 @@ class Client(ClientCore[TransportCore]):
             error = errors.raised(e, self._transport.exceptions)
         raise error
 
-    async def _step(self, op: Operation, send: _Sender, steps: delivery.Delivery, step: delivery.Step) -> delivery.Step:
+    async def _step(self, op: Sendable, send: _Sender, steps: delivery.Delivery, step: delivery.Step) -> delivery.Step:
         answer: Any = None
         try:
             if isinstance(step, Send):
                 answer = await send(op, step.entry)
             elif isinstance(step, Connect):
-                answer = await _link(step.entry).connect(step.seconds)
+                answer = await link_of(step.entry).connect(step.seconds)
             elif isinstance(step, Wait):
                 await _wait(op.plan.topic, step.seen, step.seconds)
         except Error as e:
             return _resume(steps.throw, e)
         return _resume(steps.send, answer)
 
-    async def _one(self, op: Operation, to: Audience, e: Entry, send: _Sender, gate: asyncio.Semaphore) -> Delivered:
+    async def _one(self, op: Sendable, to: Audience, e: Entry, send: _Sender, gate: asyncio.Semaphore) -> Delivered:
         """Send a message for all servers to one of them, again while it is full, for a second."""
         async with gate:
             patience = to.patience()
             while True:
                 try:
-                    if e.link.hopeless or not (e.link.ready or await _link(e).connect(min(1.0, op.remaining))):
+                    if e.link.hopeless or not (e.link.ready or await link_of(e).connect(min(1.0, op.remaining))):
                         raise e.link.unreachable(e.describe())
                     return Delivered(e, await send(op, e))
                 except Error as error:
@@ -197,23 +209,23 @@ class Client(ClientCore[TransportCore]):
                     await asyncio.sleep(pause)
 
     async def _send_call(self, op: Operation, e: Entry) -> Any:
-        link = _link(e)
+        link = link_of(e)
         link.began()
         try:
             response = await link.call(op.to(e), timeout=op.remaining, metadata=link.headers())
         except Exception as error:
-            raise _failed(link, error) from None
+            raise failed(link, error) from None
         finally:
             link.ended()
         return self._result(frame.parse(response))
 
     async def _send_cast(self, op: Operation, e: Entry) -> None:
-        link = _link(e)
+        link = link_of(e)
         link.began()
         try:
             await link.cast(op.to(e), timeout=op.remaining, metadata=link.headers())
         except Exception as error:
-            raise _failed(link, error) from None
+            raise failed(link, error) from None
         finally:
             link.ended()
 
@@ -236,7 +248,7 @@ class Client(ClientCore[TransportCore]):
                 stream.cancel()
 
     async def _send_multicall(self, op: Operation, e: Entry) -> Items:
-        link = _link(e)
+        link = link_of(e)
         link.began()
         try:
             stream = link.multicall(op.to(e), metadata=link.headers())
@@ -260,7 +272,7 @@ class _Done(Exception):  # noqa: N818
     """A delivery has ended, with its result."""
 
 
-async def _known(topic: Topic, deadline: float, fail_fast: bool) -> tuple[Entry, ...]:
+async def known(topic: Topic, deadline: float, fail_fast: bool) -> tuple[Entry, ...]:
     """Return the entries of a topic, as soon as they are known."""
     while True:
         seen, entries = topic.snapshot()
@@ -285,11 +297,11 @@ async def _wait(topic: Topic, seen: int, seconds: float) -> None:
         stop()
 
 
-def _link(e: Entry) -> AioLink:
+def link_of(e: Entry) -> AioLink:
     return e.link  # type: ignore[return-value]  # the pool of an asyncio transport has no others
 
 
-def _failed(link: AioLink, error: Exception) -> Exception:
+def failed(link: AioLink, error: Exception) -> Exception:
     """Turn the error of an RPC into one of ours."""
     if isinstance(error, grpc.aio.AioRpcError):
         ours = failure(error)
@@ -303,7 +315,7 @@ class _Sending:
     """Counts a message on its link, and turns the error of its RPC into one of ours."""
 
     def __init__(self, e: Entry) -> None:
-        self._link = _link(e)
+        self._link = link_of(e)
 
     def __enter__(self) -> AioLink:
         self._link.began()
@@ -311,5 +323,5 @@ class _Sending:
 
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         self._link.ended()
-        if isinstance(error, Exception) and (ours := _failed(self._link, error)) is not error:
+        if isinstance(error, Exception) and (ours := failed(self._link, error)) is not error:
             raise ours from None

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import grpc.aio
 
 from oslorpc import delivery, errors, frame
 from oslorpc.aio.link import failure
-from oslorpc.clientcore import Operation, result_of
+from oslorpc.clientcore import Sendable, result_of
 from oslorpc.errors import Error, ExceptionTypes, Kind
 from oslorpc.fleet import Entry
 
@@ -21,7 +22,16 @@ class Items:
     Each item may take as long as the client's timeout. Close it to break off.
     """
 
-    def __init__(self, op: Operation, e: Entry, stream: Any, timeout: float, types: ExceptionTypes) -> None:
+    def __init__(
+        self,
+        op: Sendable,
+        e: Entry,
+        stream: Any,
+        timeout: float,
+        types: ExceptionTypes,
+        read: Callable[[Any], Any] = lambda response: result_of(frame.parse(response)),
+    ) -> None:
+        self._read = read
         self._op, self._entry, self._stream = op, e, stream
         self._timeout, self._types = timeout, types
         self._next: list[Any] = []
@@ -63,7 +73,7 @@ class Items:
             response: Any = await asyncio.wait_for(self._stream.read(), timeout)
             if response is not grpc.aio.EOF:
                 self._replied = True
-                self._next.append(result_of(frame.parse(response)))
+                self._next.append(self._read(response))
                 return
             self._finish()
         except TimeoutError:

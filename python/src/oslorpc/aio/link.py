@@ -18,6 +18,7 @@ from oslorpc.connection import (
     PING,
     Link,
     channel_options,
+    closed,
     error_of,
 )
 from oslorpc.diagnosis import Verdict
@@ -72,6 +73,20 @@ class AioLink(Link):
             )
             self._watching = asyncio.ensure_future(self._watch(channel))
         return self._channel
+
+    def typed(self, path: str) -> Any:
+        """Return what calls a method of a program's own service, with encoded messages."""
+        return self._connected().unary_unary(path)
+
+    def typed_stream(self, path: str) -> Any:
+        """Return what calls a method of a program's own service that streams its answers."""
+        return self._connected().unary_stream(path)
+
+    def _connected(self) -> grpc.aio.Channel:
+        channel = self._channel
+        if channel is None:
+            raise closed()
+        return channel
 
     async def _watch(self, channel: grpc.aio.Channel) -> None:
         """Follow the state of the channel."""

@@ -9,7 +9,7 @@ import grpc
 
 from oslorpc.errors import invalid
 from oslorpc.typed.sender import Sender
-from oslorpc.typed.service import find
+from oslorpc.typed.service import Method, find
 
 if TYPE_CHECKING:
     from oslorpc.client import Client
@@ -77,12 +77,18 @@ class _Unary:
         wait_for_ready: bool | None = None,
         compression: Any = None,
     ) -> Any:
-        given = {"metadata": metadata, "credentials": credentials, "compression": compression}
-        unknown = [name for name, value in given.items() if value]
-        if unknown:
-            raise invalid(f"{self._method.path}: {unknown[0]} cannot be given with a message: give it to the client")
-        fail_fast = None if wait_for_ready is None else not wait_for_ready
-        return self._send(self._method, request, self._read, timeout, fail_fast)
+        options = {"metadata": metadata, "credentials": credentials, "compression": compression}
+        options["wait_for_ready"] = wait_for_ready
+        return self._send(self._method, request, self._read, timeout, given(self._method, options))
+
+
+def given(method: Method, options: Mapping[str, Any]) -> bool | None:
+    """Return whether a message is to fail fast, if its options say so. An Error names what cannot be an option."""
+    unknown = [name for name, value in options.items() if value and name != "wait_for_ready"]
+    if unknown:
+        raise invalid(f"{method.path}: {unknown[0]} cannot be given with a message: give it to the client")
+    waits = options.get("wait_for_ready")
+    return None if waits is None else not waits
 
 
 class _Streams:
