@@ -150,6 +150,12 @@ func (p *Process) read(from io.Reader, as func(string) string, logged bool) {
 // Await waits for a line with each of the texts, and returns the last one.
 func (p *Process) Await(texts ...string) (found string) {
 	p.tb.Helper()
+	return p.awaitFor(patience, texts...)
+}
+
+// awaitFor is Await with a patience of its own.
+func (p *Process) awaitFor(patience time.Duration, texts ...string) (found string) {
+	p.tb.Helper()
 	deadline := time.After(patience)
 	for _, text := range texts {
 		for {

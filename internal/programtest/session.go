@@ -93,6 +93,28 @@ func (s Session) Replace(text, by string) Session {
 	return replaced
 }
 
+// buildTime is how long a command that builds may take: where nothing was built before, it compiles
+// everything. Built is what is printed after it.
+const (
+	buildTime = 5 * time.Minute
+	built     = "the build has ended"
+)
+
+// enter types a command into a shell, and waits for it if it builds.
+func (p *Process) enter(shell io.Writer, line string) {
+	p.tb.Helper()
+	builds := strings.HasPrefix(line, "go build ")
+	if builds {
+		line += "\necho " + built
+	}
+	if _, err := io.WriteString(shell, line+"\n"); err != nil {
+		p.tb.Fatal(err)
+	}
+	if builds {
+		p.awaitFor(buildTime, built)
+	}
+}
+
 // Run types the commands into a shell in a directory, where .bin is one of the test's own. What is
 // shown must be printed or logged, in any order, and nothing else be printed, but for what the
 // masks hide. In the end, all that the shell started must have ended.
@@ -125,9 +147,7 @@ func (s Session) Run(tb testing.TB, dir, url string, masks ...Mask) {
 	})
 	own := tb.TempDir() + "/"
 	for _, c := range s {
-		if _, err := io.WriteString(input, strings.ReplaceAll(c.line, ".bin/", own)+"\n"); err != nil {
-			tb.Fatal(err)
-		}
+		p.enter(input, strings.ReplaceAll(c.line, ".bin/", own))
 		for _, want := range c.prints {
 			p.Await(masked(want))
 		}
