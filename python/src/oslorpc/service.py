@@ -13,7 +13,8 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from oslorpc import intake, status, wire
+from oslorpc import intake, wire
+from oslorpc.abort import abort
 from oslorpc.around import Points, Running, admit
 from oslorpc.connection import CALL, CAST, GET_INFO, MONITORED, MULTICALL, PING
 from oslorpc.dispatcher import ACTIVE
@@ -28,7 +29,6 @@ from oslorpc.target import Target
 from oslorpc.token import Verifier
 from oslorpc.v1 import introspection_pb2 as introspection
 from oslorpc.v1 import rpc_pb2 as pb
-from oslorpc.v1 import target_pb2
 
 _MESSAGES = "/oslorpc.v1.RPCService/"
 _USUAL = ("user-agent", "te", "grpc-accept-encoding", "accept-encoding")  # headers that are the same in all RPCs
@@ -92,7 +92,7 @@ class Services(grpc.GenericRpcHandler):
 
         async def unknown(request: bytes, context: Context) -> None:
             message = f"this program does not know the method {path}"
-            await _abort(
+            await abort(
                 context, Error(Kind.NO_SUCH_METHOD, message, method=path.rpartition("/")[2], safe_to_retry=True)
             )
 
@@ -265,7 +265,7 @@ class Services(grpc.GenericRpcHandler):
             if self.gate is not None:
                 self.gate.check(Query(identity.names, service=method), identity, context.peer(), "")
         except Error as e:
-            await _abort(context, e)
+            await abort(context, e)
 
     def _check_known(self, body: bytes, m: pb.Message, caller: Caller) -> None:
         """Check what may be wrong with a message though its route is known."""
@@ -299,7 +299,7 @@ class Services(grpc.GenericRpcHandler):
             e.method, namespace = m.method, m.target.namespace
         except Error:
             e.method = namespace = ""
-        await _abort(context, e, served, namespace)
+        await abort(context, e, served, namespace)
 
     async def _ping(self, request: introspection.PingRequest, context: Context) -> Any:
         try:
@@ -309,7 +309,7 @@ class Services(grpc.GenericRpcHandler):
             await self._admit_question(context, "Ping")
             intake.ping(self.servers, request.instance_id, self.boot_id)
         except Error as e:
-            await _abort(context, e)
+            await abort(context, e)
         return introspection.PingResponse()
 
     async def _info(self, request: introspection.GetInfoRequest, context: Context) -> Any:
@@ -324,7 +324,7 @@ class Services(grpc.GenericRpcHandler):
                 message = "the server describes itself to no program: introspection is hidden (hide=introspection)"
                 raise Error(Kind.ACCESS_DENIED, message, safe_to_retry=True)
         except Error as e:
-            await _abort(context, e)
+            await abort(context, e)
         for s in seen:
             if not request.HasField("topic") or request.topic == s.instance.topic:
                 describe(info.servers.add(), s, request.requests)
@@ -385,18 +385,3 @@ def _denied() -> Error:
 def _about(e: Error, served: intake.Served) -> Error:
     e.server, e.instance_id = served.instance.server, served.instance.id
     return e
-
-
-async def _abort(context: Context, e: Error, served: intake.Served | None = None, namespace: str = "") -> None:
-    implemented = None
-    if e.kind is Kind.UNSUPPORTED_VERSION and served is not None:
-        implemented = [
-            target_pb2.Implementation(namespace=i.namespace or None, version=str(i.version))
-            for i in served.dispatcher.table.offers(namespace)
-        ]
-    code, text, encoded = status.encode(e, implemented)
-    context.set_trailing_metadata(((status.DETAILS, encoded),))
-    await context.abort(_CODES[code], text)
-
-
-_CODES = {code.value[0]: code for code in grpc.StatusCode}

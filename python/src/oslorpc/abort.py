@@ -1,0 +1,30 @@
+"""The ends of RPCs that fail: an error as a status, with its details."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from oslorpc import intake, status
+from oslorpc.errors import Error, Kind
+from oslorpc.v1 import target_pb2
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+async def abort(context: Context, e: Error, served: intake.Served | None = None, namespace: str = "") -> None:
+    """End an RPC with an error. One about versions tells those that the server has in a namespace."""
+    implemented = None
+    if e.kind is Kind.UNSUPPORTED_VERSION and served is not None:
+        implemented = [
+            target_pb2.Implementation(namespace=i.namespace or None, version=str(i.version))
+            for i in served.dispatcher.table.offers(namespace)
+        ]
+    code, text, encoded = status.encode(e, implemented)
+    context.set_trailing_metadata(((status.DETAILS, encoded),))
+    await context.abort(_CODES[code], text)
+
+
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
