@@ -4,13 +4,18 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
+	"github.com/oslorpc/oslorpc/internal/caller"
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/gateway/attached"
 	"github.com/oslorpc/oslorpc/internal/intake"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -25,7 +30,25 @@ func (g *Gateway) Meant(m *intake.Message) (rpc.Instance, error) {
 	if meant.Topic == "" {
 		return meant, errNoTopic(m)
 	}
-	return meant, nil
+	return meant, g.loops(m, &meant)
+}
+
+// loops returns an error for a message that goes around: one that this gateway forwarded before, or
+// another one, unless its receiver is attached to this one.
+func (g *Gateway) loops(m *intake.Message, meant *rpc.Instance) error {
+	if len(m.Gateways) == 0 {
+		return nil
+	}
+	here, last := g.intake.BootID(), m.Gateways[len(m.Gateways)-1]
+	why := "gateway %.40q forwarded the message to gateway %q, which has no such server attached to it"
+	if slices.Contains(m.Gateways, here) {
+		why = "gateway %.40q forwarded the message back to gateway %q, which forwarded it before"
+	} else if m.InstanceID != "" && meant.ID == m.InstanceID && attached.IsAddr(meant.Addr) {
+		return nil
+	}
+	e := refusal.New(refusal.Misdirected)
+	e.Message = fmt.Sprintf(why+": let gateways find servers by the registry, and not by each other", last, here)
+	return e
 }
 
 // agrees reports whether a message means an instance by name as well, as far as it has names.
@@ -51,6 +74,9 @@ func (g *Gateway) request(m *intake.Message, mode carrier.Mode) *carrier.Request
 		Context: m.Context, Kwargs: cmp.Or(m.Kwargs, "{}"), Metadata: m.Origin.Metadata(),
 	}
 	r.Target.Exchange, r.Target.Topic = m.Instance.Exchange, m.Instance.Topic
+	from := m.Origin.Peer()
+	of := caller.Caller{Names: from.Identity.Names, Addr: from.Addr, Agent: m.Caller, Gateways: append(slices.Clip(m.Gateways), g.intake.BootID())}
+	r.Caller = of.Encode()
 	if m.Missed != nil && m.InstanceID != "" {
 		r.Missed = *m.Missed
 	}

@@ -39,6 +39,8 @@ const (
 	// OrderKey makes messages with the same key run one after the other. It counts only beside an
 	// id. Absent: none.
 	OrderKey = "oslorpc-order-key"
+	// Caller is on whose behalf a gateway sends the message, as an encoded Caller of the contract.
+	Caller = "oslorpc-caller-bin"
 	// Report asks for what the server implements.
 	Report = "oslorpc-report"
 )
@@ -56,7 +58,7 @@ type Request struct {
 	HasVersion              bool
 	Exchange, Topic, Server string
 	Instance, ID, Context   string
-	OrderKey                string
+	OrderKey, Caller        string
 	Report                  bool
 	Missed                  time.Duration
 }
@@ -120,7 +122,10 @@ func (h headers) read() (r Request, err error) {
 	if err = r.readVersion(h); err != nil {
 		return Request{}, err
 	}
-	r.Context, err = h.single(Context)
+	if r.Context, err = h.single(Context); err != nil {
+		return r, err
+	}
+	r.Caller, err = h.single(Caller)
 	return r, err
 }
 
@@ -346,6 +351,9 @@ func (r *Request) appendTo(pairs []string) []string {
 	}
 	if r.Context != "" {
 		pairs = append(pairs, Context, r.Context)
+	}
+	if r.Caller != "" {
+		pairs = append(pairs, Caller, r.Caller)
 	}
 	return pairs
 }

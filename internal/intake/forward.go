@@ -170,6 +170,9 @@ func (i *Intake) toAll(ctx context.Context, m *Message, as rpc.Delivery, most ti
 	if err := m.check(); err != nil {
 		return m.Sign(err)
 	}
+	if err := i.behalf(m); err != nil {
+		return m.Sign(err)
+	}
 	meant, err := i.config.Forward.Meant(m)
 	m.meant = &meant
 	each := rpc.DeliveryCast // as each server sees it

@@ -47,6 +47,9 @@ type Config struct {
 	Interceptors []rpc.Interceptor
 	// Discreet processes do not tell what else interceptors say than that they refuse.
 	Discreet bool
+	// Gateways reports whether a caller is a gateway that is believed on whose behalf it sends; nil
+	// for none.
+	Gateways func(rpc.Identity) bool
 	// Forward makes the process a gateway: it takes what is for no server of the process; nil for
 	// none.
 	Forward Forwarder

@@ -34,6 +34,8 @@ type Message struct {
 	// Behalf is the caller on whose behalf a gateway sends the message, as an encoded Caller of the
 	// contract; empty for none.
 	Behalf string
+	// Gateways are the boot ids of the gateways that forwarded the message, once it was found.
+	Gateways []string
 
 	server *Server
 	meant  *rpc.Instance // in place of server, as far as it is known, for a message that is forwarded
@@ -56,6 +58,9 @@ func (i *Intake) Find(ctx context.Context, m *Message, as rpc.Delivery) error {
 		return nil
 	}
 	if err := m.check(); err != nil {
+		return m.Sign(err)
+	}
+	if err := i.behalf(m); err != nil {
 		return m.Sign(err)
 	}
 	s, absent := i.find(m)

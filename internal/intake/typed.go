@@ -150,6 +150,9 @@ func (i *Intake) FindTyped(ctx context.Context, m *Message) error {
 	if m.server != nil || m.meant != nil {
 		return nil
 	}
+	if err := i.behalf(m); err != nil {
+		return m.Sign(err)
+	}
 	s, err := i.findTyped(m)
 	if s == nil {
 		err = i.forward(m, err)

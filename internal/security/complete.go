@@ -42,9 +42,12 @@ const policyParameter = "policy"
 // hideParameter is the parameter for Hide.
 const hideParameter = "hide"
 
+// gatewaysParameter is the parameter for Gateways.
+const gatewaysParameter = "gateways"
+
 // Parameters returns the names of the parameters of a transport URL that configure trust.
 func Parameters() []string {
-	names := []string{insecureParameter, policyParameter, hideParameter}
+	names := []string{insecureParameter, policyParameter, hideParameter, gatewaysParameter}
 	for _, s := range settings {
 		names = append(names, s.parameter)
 	}
@@ -81,6 +84,9 @@ func (t *Text) Complete() (trust.Config, map[string]string, error) {
 		}
 	}
 	c.Policy = t.policy()
+	if text := t.URL[gatewaysParameter]; c.Gateways == nil && text != "" {
+		c.Gateways = strings.Split(text, ",")
+	}
 	var noPlaintext, noHide error
 	c.Plaintext, noPlaintext = t.plaintext()
 	c.Hide, noHide = t.hidden()

@@ -110,7 +110,7 @@ func (s *Services) directCast(ctx context.Context, r *directRequest) (any, error
 func (in *incoming) take(r *directRequest) error {
 	in.from(r.ctx, nil)
 	in.Target, in.Method, in.ID, in.InstanceID, in.OrderKey = r.Target, r.Method, r.ID, r.InstanceID, r.OrderKey
-	in.Kwargs, in.Context = r.Kwargs, r.Context
+	in.Kwargs, in.Context, in.Behalf = r.Kwargs, r.Context, r.Caller
 	*r = directRequest{}
 	spare.Put(r)
 	if err := in.agree(in.ctx); err != nil {

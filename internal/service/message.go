@@ -47,6 +47,10 @@ func (in *incoming) readMessage(ctx context.Context, m *pb.Message) error {
 	if in.Remaining, err = length("remaining", m.GetRemaining()); err != nil {
 		return err
 	}
+	if c := m.GetCaller(); c != nil {
+		encoded, _ := proto.Marshal(c) // it was decoded
+		in.Behalf = string(encoded)
+	}
 	in.encoded, in.Content = m, in
 	return nil
 }

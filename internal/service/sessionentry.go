@@ -128,7 +128,7 @@ func (e *entry) read() error {
 	if m.Encoded == nil {
 		c := &m.Content
 		in.Target, in.Method, in.ID, in.InstanceID, in.OrderKey = c.Target, c.Method, c.ID, c.InstanceID, c.OrderKey
-		in.Kwargs, in.Context = c.Kwargs, c.Context
+		in.Kwargs, in.Context, in.Behalf = c.Kwargs, c.Context, c.Caller
 	} else {
 		full := &pb.Message{}
 		ended, err := inbound.ClaimProtobuf(e.ctx, e.on.ctx, full.ProtoReflect().Descriptor(), m.Encoded)

@@ -82,6 +82,7 @@ func readTyped(ctx context.Context, service, method string, read func(context.Co
 	in.Target = rpc.Target{Exchange: h.Exchange, Topic: h.Topic, Server: h.Server}
 	in.Version, in.HasVersion = h.Version, h.HasVersion
 	in.ID, in.InstanceID, in.OrderKey, in.Context = h.ID, h.Instance, h.OrderKey, h.Context
+	in.Behalf = h.Caller
 	if ago := h.Missed; ago > 0 {
 		in.Missed = &ago
 	}

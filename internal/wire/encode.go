@@ -51,6 +51,7 @@ func (r *Request) sizes() sizes {
 	for _, t := range r.ids() {
 		s.message += t.size()
 	}
+	s.message += text{messageCaller, r.Caller}.size()
 	return s
 }
 
@@ -85,7 +86,7 @@ func (r *Request) appendMessage(b []byte, s sizes) []byte {
 	for _, t := range r.ids() {
 		b = t.append(b)
 	}
-	return b
+	return text{messageCaller, r.Caller}.append(b)
 }
 
 // isUTF8 reports whether all texts of a request are UTF-8.

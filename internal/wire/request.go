@@ -30,6 +30,8 @@ type Request struct {
 	Method, ID, InstanceID, OrderKey string
 	// Kwargs and Context are JSON text; empty if they are not given.
 	Kwargs, Context string
+	// Caller is on whose behalf a gateway sends the message, as an encoded Caller; empty for none.
+	Caller string
 	// Bare has an encoded request have no keyword arguments, not even empty ones.
 	Bare bool
 }
@@ -85,6 +87,7 @@ const (
 	messageID         protowire.Number = 5
 	messageInstanceID protowire.Number = 6
 	messageOrderKey   protowire.Number = 8
+	messageCaller     protowire.Number = 11
 
 	targetExchange  protowire.Number = 1
 	targetTopic     protowire.Number = 2
@@ -125,6 +128,9 @@ func (r *Request) decodeMessage(b []byte) (ok bool) {
 			ok = names.add(&r.InstanceID, value)
 		case messageOrderKey:
 			ok = names.add(&r.OrderKey, value)
+		case messageCaller:
+			ok = r.Caller == ""
+			r.Caller = string(value)
 		default:
 			return false
 		}

@@ -11,6 +11,8 @@ const (
 	ProofTLS Proof = "tls"
 	// ProofToken is a bearer token that was verified.
 	ProofToken Proof = "token"
+	// ProofGateway is the word of a gateway that the server trusts.
+	ProofGateway Proof = "gateway"
 	// ProofUser is the user of the process at the other end of a Unix socket, as the kernel
 	// reports it.
 	ProofUser Proof = "user"

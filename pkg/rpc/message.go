@@ -86,6 +86,9 @@ type Peer struct {
 	TLS *tls.ConnectionState
 	// Identity is what the peer proved. At a client it is the identity of the server's process.
 	Identity Identity
+	// Via is the gateway that forwarded the message of this peer, and said what Addr and Identity
+	// are; the server trusts it to. It is nil for a message that came directly.
+	Via *Peer
 }
 
 // Metadata are named values that travel beside a message. Names are in lower case; the methods see

@@ -85,6 +85,10 @@ type Config struct {
 	// Policy says which callers may send what to the servers of the transport. Nil allows everything
 	// to all callers that can connect.
 	Policy *Policy
+	// Gateways are patterns, as of Rule.From, of the names of gateways that servers believe on whose
+	// behalf they forward messages: the caller of such a message is the one that the gateway names,
+	// for the policy as well. Nil means none: then the gateway is the caller.
+	Gateways []string
 	// Hide is what the servers of the transport do not tell about themselves. The zero value hides
 	// nothing.
 	Hide Hidden

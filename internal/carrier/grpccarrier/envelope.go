@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"time"
 
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
@@ -36,6 +37,10 @@ func (e *envelope) fill(r *carrier.Request) *pb.Message {
 	if r.Context != "" {
 		e.contextText.Json = r.Context
 		e.context.Encoding, m.Context = &e.contextText, &e.context
+	}
+	if r.Caller != "" {
+		m.Caller = &pb.Caller{}
+		_ = proto.Unmarshal([]byte(r.Caller), m.Caller) // we encoded it
 	}
 	if r.Missed > 0 {
 		e.missed.Seconds, e.missed.Nanos = int64(r.Missed/time.Second), int32(r.Missed%time.Second)

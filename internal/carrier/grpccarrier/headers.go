@@ -22,7 +22,7 @@ func withMetadata(ctx context.Context, md rpc.Metadata) context.Context {
 // withHeaders returns ctx with the metadata of a typed request, and with the headers for what its
 // path does not say.
 func withHeaders(ctx context.Context, r *carrier.Request) (context.Context, error) {
-	h := header.Request{Instance: r.InstanceID, ID: r.ID, Context: r.Context, Missed: r.Missed, OrderKey: r.OrderKey}
+	h := header.Request{Instance: r.InstanceID, ID: r.ID, Context: r.Context, Missed: r.Missed, OrderKey: r.OrderKey, Caller: r.Caller}
 	if r.InstanceID == "" { // a process at a static address learns by name which of its servers is meant
 		h.Exchange, h.Topic, h.Server = r.Target.Exchange, r.Target.Topic, r.Target.Server
 	}

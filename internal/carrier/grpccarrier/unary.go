@@ -65,7 +65,7 @@ func (l Link) cast(ctx context.Context, conn *grpc.ClientConn, r *carrier.Reques
 func fill(to *wire.Request, r *carrier.Request) {
 	to.Reset()
 	to.Target, to.Method, to.ID, to.InstanceID, to.OrderKey = r.Target, r.Method, r.ID, r.InstanceID, r.OrderKey
-	to.Kwargs, to.Context = r.Kwargs, r.Context
+	to.Kwargs, to.Context, to.Caller = r.Kwargs, r.Context, r.Caller
 }
 
 // generatedCall is call with generated messages, which interceptors can read.

@@ -67,6 +67,7 @@ func (m *message) unpack() *intake.Message {
 	in := &intake.Message{InstanceID: r.InstanceID}
 	in.Target, in.Method, in.ID, in.OrderKey = r.Target, r.Method, r.ID, r.OrderKey
 	in.Kwargs, in.Context, in.Caller, in.Monitored, in.Origin = r.Kwargs, r.Context, m.caller, r.Silence > 0, m
+	in.Behalf = r.Caller
 	if r.Missed > 0 {
 		in.Missed = &r.Missed
 	}

@@ -119,7 +119,7 @@ func (s *session) encode(ctx context.Context, r *carrier.Request) *pending {
 	var m wire.SessionMessage
 	c, t := &m.Content, r.Typed
 	c.Target, c.Method, c.ID, c.InstanceID, c.OrderKey = r.Target, r.Method, r.ID, r.InstanceID, r.OrderKey
-	c.Kwargs, c.Context = r.Kwargs, r.Context
+	c.Kwargs, c.Context, c.Caller = r.Kwargs, r.Context, r.Caller
 	var request proto.Message
 	if t != nil {
 		c.Bare, m.Path, request = true, t.Path, t.Message

@@ -1,0 +1,55 @@
+// Package caller reads and writes who sent a message that gateways forward.
+package caller
+
+import (
+	"errors"
+	"slices"
+
+	"google.golang.org/protobuf/proto"
+
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+)
+
+// Caller is who sent a message, as the first gateway knows it.
+type Caller struct {
+	// Names are what the caller proved, Addr is its network address, and Agent the name that it
+	// gives itself.
+	Names       []string
+	Addr, Agent string
+	// Gateways are the boot ids of the gateways that forwarded the message, the first one first.
+	Gateways []string
+}
+
+// The bounds of what a message may say.
+const (
+	maxSize     = 8 << 10
+	maxNames    = 64
+	maxGateways = 8
+)
+
+// ErrTooMuch is the error for a caller that no gateway states.
+var ErrTooMuch = errors.New("`caller` has more than a gateway says: leave it out")
+
+// Encode returns the caller as the contract has it.
+func (c *Caller) Encode() string {
+	encoded, err := proto.Marshal(&pb.Caller{Names: c.Names, Address: c.Addr, Agent: c.Agent, Gateways: c.Gateways})
+	if err != nil { // a name is not UTF-8, so nothing is said but who forwarded it
+		encoded, _ = proto.Marshal(&pb.Caller{Gateways: c.Gateways})
+	}
+	return string(encoded)
+}
+
+// Decode reads what Encode returned.
+func Decode(encoded string) (*Caller, error) {
+	if len(encoded) > maxSize {
+		return nil, ErrTooMuch
+	}
+	m := &pb.Caller{}
+	if err := proto.Unmarshal([]byte(encoded), m); err != nil {
+		return nil, errors.New("`caller` is malformed: leave it out")
+	}
+	if len(m.GetNames()) > maxNames || len(m.GetGateways()) > maxGateways {
+		return nil, ErrTooMuch
+	}
+	return &Caller{Names: slices.Clone(m.GetNames()), Addr: m.GetAddress(), Agent: m.GetAgent(), Gateways: m.GetGateways()}, nil
+}
