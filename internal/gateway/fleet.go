@@ -37,21 +37,39 @@ func (g *Gateway) Watch(topic registry.Topic, notify func(registry.Update)) (sto
 
 // Ping implements [intake.Forwarder].
 func (g *Gateway) Ping(ctx context.Context, q *intake.Inspection) error {
-	i, ok := g.clients.Instance(q.InstanceID)
-	if !ok {
-		return gone(q.InstanceID)
+	i, err := g.instance(ctx, q.InstanceID)
+	if err != nil {
+		return err
 	}
-	_, err := g.clients.Ping(ctx, i)
+	_, err = g.clients.Ping(ctx, i)
 	return err
 }
 
 // Info implements [intake.Forwarder].
 func (g *Gateway) Info(ctx context.Context, q *intake.Inspection) (proto.Message, error) {
-	i, ok := g.clients.Instance(q.InstanceID)
-	if !ok {
-		return nil, gone(q.InstanceID)
+	i, err := g.instance(ctx, q.InstanceID)
+	if err != nil {
+		return nil, err
 	}
 	return g.clients.Describe(ctx, i, q.Requests)
+}
+
+// instance returns an instance that a question is about. Discovery is asked about one on a topic that
+// no message was for yet.
+func (g *Gateway) instance(ctx context.Context, id string) (rpc.Instance, error) {
+	if i, ok := g.clients.Instance(id); ok {
+		return i, nil
+	}
+	list, err := g.registry.List(ctx)
+	if err != nil {
+		return rpc.Instance{}, err
+	}
+	for _, i := range list {
+		if i.ID == id {
+			return i, nil
+		}
+	}
+	return rpc.Instance{}, gone(id)
 }
 
 // gone is the error about an instance that is not known.

@@ -15,6 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/gateway/attached"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/refusal"
+	"github.com/oslorpc/oslorpc/internal/security"
 	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -28,6 +29,7 @@ type Gateway struct {
 	clients  *client.Transport
 	registry registry.Registry
 	exchange string
+	trust    *security.Trust
 	intake   *intake.Intake
 	// takes says that servers may attach, and attached are those; nil if they may not.
 	takes     bool
@@ -61,9 +63,9 @@ func New() *Gateway {
 }
 
 // Bind tells the gateway how it reaches the fleet. It is called once, before Open. Exchange is the
-// exchange of targets that name none.
-func (g *Gateway) Bind(clients *client.Transport, registry registry.Registry, exchange string) {
-	g.clients, g.registry, g.exchange = clients, registry, exchange
+// exchange of targets that name none, and trust is what its listeners trust.
+func (g *Gateway) Bind(clients *client.Transport, registry registry.Registry, exchange string, trust *security.Trust) {
+	g.clients, g.registry, g.exchange, g.trust = clients, registry, exchange, trust
 }
 
 // Open tells the gateway through what messages come in. It is called before the first message.

@@ -102,6 +102,9 @@ func (i *Intake) Offers(service string) bool { return i.roster.Load().services[s
 // BootID identifies this run of the process.
 func (i *Intake) BootID() string { return i.config.BootID }
 
+// Exchange is the exchange of targets that name none.
+func (i *Intake) Exchange() string { return i.config.Exchange }
+
 // find returns the server that a dynamic message is meant for. If the client chose an instance, the
 // server must be that instance and serve the target. Otherwise any server that serves the target
 // will do, in turn.

@@ -242,7 +242,7 @@ func (c *config) transport(known registry.Registry) *Transport {
 	})
 	t.host = host.New(c.hosting(known, t.listed))
 	if c.gateway != nil {
-		c.gateway.Bind(t.clients, seen, c.exchange)
+		c.gateway.Bind(t.clients, seen, c.exchange, c.security)
 		c.gateway.Connect(carrier, t.host)
 	}
 	return t

@@ -6,7 +6,9 @@ package hello
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
+	"os/exec"
 	"regexp"
 	"strings"
 	"syscall"
@@ -44,6 +46,33 @@ func TestReadmeSession(t *testing.T) {
 		t.Errorf("the README shows %d commands", len(session))
 	}
 	session.Run(t, "../../..", programtest.Local(t), ports)
+}
+
+// What the README shows of curl is what happens.
+func TestReadmeSessionOfCurl(t *testing.T) {
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("there is no curl")
+	}
+	session := programtest.ReadSession(t, readme, "## From curl, or any gRPC stub")
+	if len(session) != 8 {
+		t.Errorf("the README shows %d commands", len(session))
+	}
+	for _, port := range []string{"8600", "8080"} {
+		session = session.Replace(port, freePort(t))
+	}
+	session.Run(t, "../../..", programtest.Local(t), ports)
+}
+
+// freePort returns a port that nothing listens at.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
 }
 
 // A signal ends the server cleanly: it exits with 0 and has nothing to complain about.

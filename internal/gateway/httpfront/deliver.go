@@ -1,37 +1,41 @@
 package httpfront
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
+	"strings"
+	"time"
 
-	"google.golang.org/grpc/metadata"
-
-	"github.com/oslorpc/oslorpc/internal/client"
-	"github.com/oslorpc/oslorpc/internal/gate"
-	"github.com/oslorpc/oslorpc/internal/msgcontext"
-	"github.com/oslorpc/oslorpc/internal/payload"
-	"github.com/oslorpc/oslorpc/internal/policy"
+	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // delivery is a way to deliver messages.
 type delivery struct {
-	as rpc.Delivery
 	// toAll: every server gets a copy.
-	toAll  bool
-	answer func(*exchange) error
+	toAll bool
+	// timeout is how long a request waits that does not say.
+	timeout time.Duration
+	answer  func(*exchange) error
 }
 
 // deliveries have the names that they have in paths.
 var deliveries = map[rpc.Delivery]*delivery{
-	rpc.DeliveryCall:      {as: rpc.DeliveryCall, answer: (*exchange).call},
-	rpc.DeliveryCast:      {as: rpc.DeliveryCast, answer: (*exchange).cast},
-	rpc.DeliveryFanout:    {as: rpc.DeliveryCast, toAll: true, answer: (*exchange).fanout},
-	rpc.DeliveryGather:    {as: rpc.DeliveryCall, toAll: true, answer: (*exchange).gather},
-	rpc.DeliveryMulticall: {as: rpc.DeliveryMulticall, answer: (*exchange).multicall},
+	rpc.DeliveryCall:      {timeout: callTimeout, answer: (*exchange).call},
+	rpc.DeliveryCast:      {timeout: castTimeout, answer: (*exchange).cast},
+	rpc.DeliveryFanout:    {timeout: castTimeout, toAll: true, answer: (*exchange).fanout},
+	rpc.DeliveryGather:    {timeout: callTimeout, toAll: true, answer: (*exchange).gather},
+	rpc.DeliveryMulticall: {answer: (*exchange).multicall},
 }
+
+const (
+	// callTimeout is oslo.messaging's rpc_response_timeout.
+	callTimeout = 60 * time.Second
+	// castTimeout is how long a message looks for servers that accept it.
+	castTimeout = 30 * time.Second
+)
 
 // exchange is a request that is answered.
 type exchange struct {
@@ -39,7 +43,6 @@ type exchange struct {
 
 	front   *front
 	ctx     context.Context //nolint:containedctx // It is the context of the request.
-	client  *client.Client
 	w       http.ResponseWriter
 	request *http.Request
 }
@@ -59,7 +62,7 @@ func (f *front) deliver(w http.ResponseWriter, r *http.Request, d *delivery) {
 	}
 }
 
-// prepare reads a request and asks the gate about it.
+// prepare reads a request.
 func (f *front) prepare(w http.ResponseWriter, r *http.Request, d *delivery) (*exchange, error) {
 	from, err := f.identify(r)
 	if err != nil {
@@ -69,37 +72,44 @@ func (f *front) prepare(w http.ResponseWriter, r *http.Request, d *delivery) (*e
 	if err != nil {
 		return nil, err
 	}
-	target := &m.settings.Target
-	if target.Server != "" && d.toAll {
+	if m.Target.Server != "" && d.toAll {
 		return nil, badRequest("a message for all servers cannot name one: leave the parameter server out, or use call or cast")
 	}
-	target.Fanout = d.toAll
-	err = f.Gate.Enter(r.Context(), &gate.Caller{Peer: from, Claimed: r.UserAgent()}, &policy.Query{
-		Exchange: target.Exchange, Topic: target.Topic, Namespace: target.Namespace, Server: target.Server, Method: m.method, Delivery: d.as,
-	})
-	if err != nil {
-		return nil, err
+	m.Origin = &origin{from, m.metadata}
+	if m.timeout == 0 {
+		m.timeout = d.timeout
 	}
-	ctx := metadata.NewOutgoingContext(msgcontext.Arrived(r.Context(), m.context), m.metadata)
-	if f.Outgoing != nil {
-		ctx = f.Outgoing(ctx, from)
+	if m.timeout > 0 {
+		m.Remaining = &m.timeout
 	}
-	return &exchange{message: m, front: f, ctx: ctx, client: f.Transport.Client(m.settings), w: w, request: r}, nil
+	return &exchange{message: m, front: f, ctx: r.Context(), w: w, request: r}, nil
 }
+
+// origin tells where a message came from.
+type origin struct {
+	from     rpc.Peer
+	metadata rpc.Metadata
+}
+
+// Metadata implements [dispatch.Origin].
+func (o *origin) Metadata() rpc.Metadata { return o.metadata }
+
+// Peer implements [dispatch.Origin].
+func (o *origin) Peer() rpc.Peer { return o.from }
 
 // call answers with the bare result.
 func (e *exchange) call() error {
-	var result payload.Raw
-	if err := e.client.Call(e.ctx, e.method, e.kwargs, &result); err != nil {
+	result, err := e.front.Intake.Call(e.ctx, &e.Message)
+	if err != nil {
 		return err
 	}
-	writeJSON(e.w, []byte(cmp.Or(result, "null")))
+	writeJSON(e.w, []byte(result))
 	return nil
 }
 
 // cast answers with 202 once a server accepted the message.
 func (e *exchange) cast() error {
-	if err := e.client.Cast(e.ctx, e.method, e.kwargs); err != nil {
+	if err := e.front.Intake.Cast(e.ctx, &e.Message); err != nil {
 		return err
 	}
 	e.w.WriteHeader(http.StatusAccepted)
@@ -108,35 +118,31 @@ func (e *exchange) cast() error {
 
 // report is what came of a fanout.
 type report struct {
-	// Accepted are the names of the servers that accepted the message.
+	// Accepted are the names of the servers that accepted the message, and Failed are the others.
 	Accepted []string `json:"accepted"`
-	// Skipped are servers that cannot take it or drain, and Failed are servers that did not take it.
-	Skipped []reply `json:"skipped"`
-	Failed  []reply `json:"failed"`
-	// Uncertain is why there may be other servers.
-	Uncertain string `json:"uncertain,omitempty"`
+	Failed   []reply  `json:"failed"`
 }
 
 // fanout answers with what each server said.
 func (e *exchange) fanout() error {
-	r, err := e.client.Fanout(e.ctx, e.method, e.kwargs)
+	r := report{Accepted: []string{}, Failed: []reply{}}
+	err := e.front.Intake.Fanout(e.ctx, &e.Message, func(c intake.Copy) error {
+		if c.Err == nil {
+			r.Accepted = append(r.Accepted, c.Instance.Server)
+		} else {
+			r.Failed = append(r.Failed, replyOf(c))
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	doc := report{Accepted: make([]string, 0, len(r.Accepted)), Skipped: failures(r.Skipped), Failed: failures(r.Failed), Uncertain: textOf(r.Uncertain)}
-	for _, c := range r.Accepted {
-		doc.Accepted = append(doc.Accepted, c.Instance.Server)
-	}
-	return e.document(doc)
+	slices.Sort(r.Accepted)
+	slices.SortFunc(r.Failed, byServer)
+	return e.document(r)
 }
 
-func failures(copies []client.Copy) []reply {
-	list := make([]reply, 0, len(copies))
-	for _, c := range copies {
-		list = append(list, reply{Server: c.Instance.Server, Unlisted: c.Unlisted, Error: problemOf(c.Err)})
-	}
-	return list
-}
+func byServer(a, b reply) int { return strings.Compare(a.Server, b.Server) }
 
 // document answers with a value as JSON.
 func (e *exchange) document(v any) error {
@@ -148,78 +154,53 @@ func (e *exchange) document(v any) error {
 	return nil
 }
 
-func textOf(err error) string {
-	if err == nil {
-		return ""
-	}
-	return err.Error()
-}
-
 // reply is what one server answered to a message for all.
 type reply struct {
-	Server string `json:"server"`
-	// Unlisted is true if discovery no longer lists the server.
-	Unlisted bool `json:"unlisted,omitempty"`
-	// Skipped is true if the server was not asked: it drains, or its version is too old.
-	Skipped bool            `json:"skipped,omitempty"`
-	Result  json.RawMessage `json:"result,omitempty"`
-	Error   *problem        `json:"error,omitempty"`
+	Server string          `json:"server"`
+	Result json.RawMessage `json:"result,omitempty"`
+	Error  *problem        `json:"error,omitempty"`
+}
+
+func replyOf(c intake.Copy) reply {
+	if c.Err != nil {
+		return reply{Server: c.Instance.Server, Error: problemOf(c.Err)}
+	}
+	return reply{Server: c.Instance.Server, Result: json.RawMessage(c.Result)}
 }
 
 // gather answers with a document of all replies, or with a stream of them if the client asks for
 // one.
 func (e *exchange) gather() error {
 	s := e.stream(false)
-	all := replies{List: []reply{}}
-	how := client.Gathering{Each: func(a *client.Answer) bool {
-		r := replyOf(a)
-		all.Expected, all.Uncertain = a.Expected, textOf(a.Uncertain)
-		if s == nil {
-			all.List = append(all.List, r)
-			return true
+	replies := []reply{}
+	count := 0
+	err := e.front.Intake.Gather(e.ctx, &e.Message, func(c intake.Copy) error {
+		count++
+		if s != nil {
+			return s.value("reply", replyOf(c))
 		}
-		return s.value("reply", r) == nil
-	}}
-	err := e.client.Gather(e.ctx, e.method, e.kwargs, how)
+		replies = append(replies, replyOf(c))
+		return nil
+	})
 	if s != nil {
-		return s.end(err, ending{Replies: &all.Expected, Uncertain: all.Uncertain})
+		return s.end(err, ending{Replies: &count})
 	}
 	if err != nil {
 		return err
 	}
-	return e.document(all)
-}
-
-// replies is what came of a gather.
-type replies struct {
-	List []reply `json:"replies"`
-	// Expected is how many servers there are.
-	Expected  int    `json:"expected"`
-	Uncertain string `json:"uncertain,omitempty"`
-}
-
-func replyOf(a *client.Answer) reply {
-	r := reply{Server: a.Instance.Server, Unlisted: a.Unlisted, Skipped: a.Skipped}
-	var result payload.Raw
-	if err := a.Read(&result); err != nil {
-		r.Error = problemOf(err)
-	} else {
-		r.Result = json.RawMessage(cmp.Or(result, "null"))
-	}
-	return r
+	slices.SortFunc(replies, byServer)
+	return e.document(struct {
+		Replies []reply `json:"replies"`
+	}{replies})
 }
 
 // multicall answers with a stream of items.
 func (e *exchange) multicall() error {
 	s := e.stream(true)
 	items := 0
-	err := e.client.Multicall(e.ctx, e.method, e.kwargs, func(read client.Read) (bool, error) {
-		var item payload.Raw
-		if err := read(&item); err != nil {
-			return false, err
-		}
+	err := e.front.Intake.Multicall(e.ctx, &e.Message, func(item string) error {
 		items++
-		return s.item(cmp.Or(item, "null")) == nil, nil
+		return s.item(item)
 	})
 	return s.end(err, ending{Items: &items})
 }

@@ -166,16 +166,14 @@ func replySchema(properties object) object {
 }
 
 func fanoutSchema() object {
-	return object{"type": "object", "required": []string{"accepted", "skipped", "failed"}, "properties": object{
-		"accepted": array(object{"type": "string"}), "skipped": array(replySchema(object{})), "failed": array(replySchema(object{})),
-		"uncertain": object{"type": "string"},
+	return object{"type": "object", "required": []string{"accepted", "failed"}, "properties": object{
+		"accepted": array(object{"type": "string"}), "failed": array(replySchema(object{})),
 	}}
 }
 
 func gatherSchema(m *rpc.MethodInfo) object {
-	return object{"type": "object", "required": []string{"replies", "expected"}, "properties": object{
-		"replies":  array(replySchema(object{"result": schemaOf(m.Result), "skipped": object{"type": "boolean"}})),
-		"expected": object{"type": "integer"}, "uncertain": object{"type": "string"},
+	return object{"type": "object", "required": []string{"replies"}, "properties": object{
+		"replies": array(replySchema(object{"result": schemaOf(m.Result)})),
 	}}
 }
 

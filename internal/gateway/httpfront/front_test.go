@@ -3,38 +3,32 @@ package httpfront_test
 import (
 	"encoding/json"
 	"errors"
-	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/oslorpc/oslorpc/internal/gate"
 	"github.com/oslorpc/oslorpc/internal/gateway/httpfront"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// withIdentity lets callers prove a name by a header.
-func withIdentity(policy trust.Policy) func(*httpfront.Config) {
-	return func(c *httpfront.Config) {
-		c.Identify = func(r *http.Request) (rpc.Identity, error) {
-			name, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-			if !bearer {
-				return rpc.Identity{}, errors.New("the gateway requires a token")
-			}
-			return rpc.Identity{Proof: rpc.ProofToken, Names: []string{"token:test/" + name}}, nil
+// byToken lets callers prove a name by a header.
+func byToken(c *httpfront.Config) {
+	c.Identify = func(r *http.Request) (rpc.Identity, error) {
+		name, bearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+		if !bearer {
+			return rpc.Identity{}, errors.New("the gateway requires a token")
 		}
-		var err error
-		if c.Gate, err = gate.New(&policy, slog.New(slog.DiscardHandler)); err != nil {
-			panic(err)
-		}
+		return rpc.Identity{Proof: rpc.ProofToken, Names: []string{"token:test/" + name}}, nil
 	}
 }
 
 // TestGate shows that the policy holds for every delivery, and for what callers see.
 func TestGate(t *testing.T) {
 	t.Parallel()
-	f := newFleet(t, []string{"a"}, withIdentity(trust.Policy{Rules: []trust.Rule{{From: []string{"token:test/alice"}}, {From: []string{"token:test/bob"}, Method: []string{"whoami"}}}}))
+	f := newGuardedFleet(t, []string{"a"}, &trust.Policy{Rules: []trust.Rule{
+		{From: []string{"token:test/alice"}}, {From: []string{"token:test/bob"}, Topic: []string{"volumes"}, Method: []string{"whoami"}},
+	}}, byToken)
 	for _, delivery := range []string{"call", "cast", "fanout", "gather", "multicall"} {
 		path := "/v1/" + delivery + "/volumes/"
 		if got := f.post(t, path+"whoami", "", "Authorization", "Bearer bob"); got.status >= 300 {
@@ -49,14 +43,14 @@ func TestGate(t *testing.T) {
 			t.Errorf("%s: a stranger got %d %s", delivery, got.status, got.body)
 		}
 	}
-	if got := f.do(t, "GET", "/v1/topics", "", "Authorization", "Bearer alice"); !strings.Contains(got.body, `"volumes"`) {
+	if got := f.do(t, "GET", "/v1/topics", "", "Authorization", "Bearer alice"); !strings.Contains(got.body, `"gateway"`) {
 		t.Errorf("alice sees %s", got.body)
 	}
-	if got := f.do(t, "GET", "/v1/topics", "", "Authorization", "Bearer bob"); got.body != `{"topics":[]}` {
+	if got := f.do(t, "GET", "/v1/topics", "", "Authorization", "Bearer bob"); !strings.Contains(got.body, `"volumes"`) || strings.Contains(got.body, `"gateway"`) {
 		t.Errorf("bob sees %s", got.body)
 	}
-	if got := f.do(t, "GET", "/v1/openapi/volumes", "", "Authorization", "Bearer bob"); got.status != 404 {
-		t.Errorf("bob reads %d %s", got.status, got.body)
+	if got := f.do(t, "GET", "/v1/topics", "", "Authorization", "Bearer eve"); got.body != `{"topics":[]}` {
+		t.Errorf("eve reads %d %s", got.status, got.body)
 	}
 }
 
@@ -73,10 +67,10 @@ func TestTopics(t *testing.T) {
 		}
 	}
 	got := f.do(t, "GET", "/v1/topics", "")
-	if err := json.Unmarshal([]byte(got.body), &doc); err != nil || len(doc.Topics) != 1 || len(doc.Topics[0].Servers) != 2 {
+	if err := json.Unmarshal([]byte(got.body), &doc); err != nil || len(doc.Topics) != 2 || len(doc.Topics[1].Servers) != 2 {
 		t.Fatalf("got %d %s", got.status, got.body)
 	}
-	if s := doc.Topics[0].Servers[0]; s.Server != "a" || s.State != "active" || len(s.Versions) != 2 {
+	if s := doc.Topics[1].Servers[0]; s.Server != "a" || s.State != "active" || len(s.Versions) != 2 {
 		t.Errorf("got %+v", s)
 	}
 	if got := f.do(t, "GET", "/v1/topics/volumes", ""); got.status != 200 || !strings.Contains(got.body, `"server":"b"`) {

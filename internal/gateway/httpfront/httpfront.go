@@ -3,39 +3,28 @@
 // response, both untouched. Errors are problem details (RFC 9457) with the kind of the error and
 // whether the message may be sent again.
 //
-// The package turns requests into messages of [client.Client] and errors into problems. It decides
-// nothing else: the client chooses servers and the [gate.Gate] lets callers in, as for messages
-// that come by gRPC.
+// The package turns requests into messages of an [intake.Intake], as the gRPC services do, and errors
+// into problems. It decides nothing else: the gate, the interceptors, the limits and the forwarder of
+// the process see no difference.
 package httpfront
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/client"
-	"github.com/oslorpc/oslorpc/internal/gate"
+	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Config says what a front is in front of. The zero values of the optional fields are said with
-// them; the others are required.
+// Config says what a front is in front of. Intake and Log are required.
 type Config struct {
-	// Transport sends the messages.
-	Transport *client.Transport
-	// List returns all instances that discovery knows.
-	List func(context.Context) ([]rpc.Instance, error)
-	// Exchange is the exchange of requests that name none.
-	Exchange string
+	// Intake takes the messages in.
+	Intake *intake.Intake
 	// Identify returns what the connection and the headers of a request prove of its sender. An
 	// error refuses the request. Nil: senders prove nothing.
 	Identify func(*http.Request) (rpc.Identity, error)
-	// Outgoing returns the context of a message that is sent for a peer. Nil: the context as it is.
-	Outgoing func(ctx context.Context, from rpc.Peer) context.Context
-	// Gate decides which callers may send what. Nil: every caller may send everything.
-	Gate *gate.Gate
 	// Origins are the origins whose pages may use the front from browsers, such as
 	// "https://console.example". Empty: none but the front's own.
 	Origins []string

@@ -1,8 +1,8 @@
 package httpfront
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -10,6 +10,9 @@ import (
 	"sync"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/intake"
+	"github.com/oslorpc/oslorpc/internal/introspection"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -37,7 +40,7 @@ func (f *front) openapi(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	offered, err := f.offered(r.Context(), list)
+	offered, err := f.offered(r, list)
 	if err != nil {
 		f.fail(w, err)
 		return
@@ -52,29 +55,41 @@ func (f *front) openapi(w http.ResponseWriter, r *http.Request) {
 }
 
 // offered returns the endpoints of the servers, one of each kind of server.
-func (f *front) offered(ctx context.Context, list []rpc.Instance) ([]rpc.EndpointInfo, error) {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+func (f *front) offered(r *http.Request, list []rpc.Instance) ([]rpc.EndpointInfo, error) {
+	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
 	asked := distinct(list)
-	infos, failures := make([]*rpc.Info, len(asked)), make([]error, len(asked))
+	endpoints, failures := make([][]rpc.EndpointInfo, len(asked)), make([]error, len(asked))
 	var asking sync.WaitGroup
 	for n, i := range asked {
-		asking.Go(func() { infos[n], failures[n] = f.Transport.Info(ctx, i, false) })
+		q, err := f.question(r, "GetInfo")
+		if err != nil {
+			return nil, err
+		}
+		q.InstanceID = i.ID
+		asking.Go(func() { endpoints[n], failures[n] = f.ask(ctx, q) })
 	}
 	asking.Wait()
-	var endpoints []rpc.EndpointInfo
-	for n, info := range infos {
-		if info == nil {
-			continue
-		}
-		for _, s := range info.Servers {
-			if s.InstanceID == asked[n].ID {
-				endpoints = append(endpoints, s.Endpoints...)
-			}
-		}
+	if all := slices.Concat(endpoints...); len(all) > 0 {
+		return all, nil
 	}
-	if len(endpoints) == 0 {
-		return nil, errors.Join(failures...)
+	return nil, cmp.Or(failures...)
+}
+
+// ask returns the endpoints of an instance.
+func (f *front) ask(ctx context.Context, q *intake.Inspection) (endpoints []rpc.EndpointInfo, err error) {
+	m, err := f.Intake.Info(ctx, q)
+	if err != nil {
+		return nil, err
+	}
+	said, ok := m.(*pb.GetInfoResponse)
+	if !ok {
+		return nil, nil // the gateway itself, which has no methods
+	}
+	for _, s := range introspection.Decode(said).Servers {
+		if s.InstanceID == q.InstanceID {
+			endpoints = append(endpoints, s.Endpoints...)
+		}
 	}
 	return endpoints, nil
 }

@@ -1,6 +1,7 @@
 package httpfront
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -11,9 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"google.golang.org/grpc/metadata"
-
-	"github.com/oslorpc/oslorpc/internal/client"
+	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/msgcontext"
 	"github.com/oslorpc/oslorpc/internal/payload"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -21,36 +20,22 @@ import (
 
 // message is what a request asks for.
 type message struct {
-	method   string
-	kwargs   payload.Raw
-	settings client.Settings
-	// context is the request context as JSON text; empty for none.
-	context  string
-	metadata metadata.MD
+	intake.Message
+
+	metadata rpc.Metadata
+	timeout  time.Duration // 0: the default of the delivery
 }
 
 // parameters read the parameters of a query, each of which may be given once.
 var parameters = map[string]func(m *message, value string) error{
-	"exchange":  func(m *message, v string) error { m.settings.Target.Exchange = v; return nil },
-	"namespace": func(m *message, v string) error { m.settings.Target.Namespace = v; return nil },
-	"server":    func(m *message, v string) error { m.settings.Target.Server = v; return nil },
-	"version":   func(m *message, v string) error { m.settings.Target.Version = v; return nil },
-	"order_key": func(m *message, v string) error { m.settings.OrderKey = v; return nil },
+	"exchange":  func(m *message, v string) error { m.Target.Exchange = v; return nil },
+	"namespace": func(m *message, v string) error { m.Target.Namespace = v; return nil },
+	"server":    func(m *message, v string) error { m.Target.Server = v; return nil },
+	"version":   func(m *message, v string) error { m.Target.Version = v; return nil },
+	"order_key": func(m *message, v string) error { m.OrderKey = v; return nil },
 	"timeout": func(m *message, v string) (err error) {
-		m.settings.HasTimeout = true
-		m.settings.Timeout, err = duration(v)
+		m.timeout, err = duration(v)
 		return err
-	},
-	"monitor": func(m *message, v string) (err error) {
-		m.settings.Monitor, err = duration(v)
-		return err
-	},
-	"fail_fast": func(m *message, v string) (err error) {
-		m.settings.FailFast, err = strconv.ParseBool(v)
-		if err != nil {
-			return errors.New("write true or false")
-		}
-		return nil
 	},
 }
 
@@ -77,33 +62,27 @@ const contextHeader = "Oslorpc-Context"
 
 // read returns the message that a request asks for.
 func (f *front) read(w http.ResponseWriter, r *http.Request) (*message, error) {
-	m := &message{method: r.PathValue("method"), metadata: metadata.MD{}}
-	m.settings.Retry = -1
-	m.settings.Target.Topic = r.PathValue("topic")
+	m := &message{metadata: rpc.Metadata{}}
+	m.ID, m.Method, m.Caller = rand.Text(), r.PathValue("method"), r.UserAgent()
+	m.Target.Topic = r.PathValue("topic")
 	if err := m.readQuery(r.URL.RawQuery); err != nil {
 		return nil, err
 	}
-	if m.settings.Target.Exchange == "" {
-		m.settings.Target.Exchange = f.Exchange
-	}
-	if err := rpc.ValidateMethod(m.method); err != nil {
-		return nil, err
-	}
-	if m.context = r.Header.Get(contextHeader); m.context != "" {
-		if err := msgcontext.Check(m.context); err != nil {
+	if m.Context = r.Header.Get(contextHeader); m.Context != "" {
+		if err := msgcontext.Check(m.Context); err != nil {
 			return nil, badRequest("the header %s must be the text of a JSON object, such as {\"user\": \"alice\"}", contextHeader)
 		}
 	}
 	for _, name := range headers {
 		if values := r.Header.Values(name); len(values) > 0 {
-			m.metadata.Set(name, values...)
+			m.metadata[name] = values
 		}
 	}
 	body, err := f.readBody(w, r)
 	if err != nil {
 		return nil, err
 	}
-	m.kwargs, err = kwargs(body)
+	m.Kwargs, err = kwargs(body)
 	return m, err
 }
 
@@ -161,7 +140,7 @@ func (f *front) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error)
 }
 
 // kwargs checks that a body is one JSON object, and returns its text.
-func kwargs(body []byte) (payload.Raw, error) {
+func kwargs(body []byte) (string, error) {
 	if len(body) == 0 {
 		return "{}", nil
 	}
@@ -179,7 +158,7 @@ func kwargs(body []byte) (payload.Raw, error) {
 	if arguments == nil { // null
 		return "", badArguments("the body must be a JSON object of keyword arguments, such as {\"name\": \"a\"}, and is null")
 	}
-	return payload.Raw(body), nil
+	return string(body), nil
 }
 
 func badArguments(text string) error {

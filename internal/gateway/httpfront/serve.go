@@ -40,6 +40,9 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
+// Leave has the handler refuse further messages. See [Handler.Stop].
+func (s *Server) Leave() { s.handler.Stop() }
+
 // Shutdown refuses further messages and returns when those on their way have ended. When ctx ends
 // before, it closes their connections, which cancels them, and returns the error of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {

@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/gate"
 	"github.com/oslorpc/oslorpc/internal/gateway/httpfront"
 	"github.com/oslorpc/oslorpc/internal/inbound"
 	"github.com/oslorpc/oslorpc/internal/security"
@@ -69,10 +68,9 @@ func TestProofs(t *testing.T) {
 	config := authority.Local().Write(dir)
 	config.Tokens = verifier{}
 	var f *fleet
-	f = newFleet(t, []string{"a"}, func(c *httpfront.Config) {
-		c.Identify = func(r *http.Request) (id rpc.Identity, err error) { return f.identify(r) }
-		rules := []trust.Rule{{From: []string{"spiffe://cloud/agent"}}, {From: []string{"token:issuer/alice"}}}
-		c.Gate, _ = gate.New(&trust.Policy{Rules: rules}, slog.New(slog.DiscardHandler))
+	policy := &trust.Policy{Rules: []trust.Rule{{From: []string{"spiffe://cloud/agent"}}, {From: []string{"token:issuer/alice"}}}}
+	f = newGuardedFleet(t, []string{"a"}, policy, func(c *httpfront.Config) {
+		c.Identify = func(r *http.Request) (rpc.Identity, error) { return f.identify(r) }
 	})
 	url, _ := f.secured(t, config)
 	roots := x509.NewCertPool()

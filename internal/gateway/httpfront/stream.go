@@ -6,8 +6,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/oslorpc/oslorpc/internal/payload"
 )
 
 // beat is the time between the comments that keep an event stream alive.
@@ -36,9 +34,8 @@ type stream struct {
 
 // ending is the last part of a complete stream.
 type ending struct {
-	Items     *int   `json:"items,omitempty"`
-	Replies   *int   `json:"expected,omitempty"`
-	Uncertain string `json:"uncertain,omitempty"`
+	Items   *int `json:"items,omitempty"`
+	Replies *int `json:"replies,omitempty"`
 }
 
 // stream returns the stream that the client asks for; nil if it asks for none and none is needed.
@@ -67,7 +64,7 @@ func (s *stream) keepAlive() {
 }
 
 // item writes an item of a multicall.
-func (s *stream) item(text payload.Raw) error { return s.part("item", string(text)) }
+func (s *stream) item(text string) error { return s.part("item", text) }
 
 // value writes a part.
 func (s *stream) value(name string, v any) error {

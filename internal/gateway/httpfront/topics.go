@@ -8,8 +8,8 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/oslorpc/oslorpc/internal/gate"
-	"github.com/oslorpc/oslorpc/internal/policy"
+	"github.com/oslorpc/oslorpc/internal/intake"
+	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -83,7 +83,7 @@ func (f *front) onTopic(r *http.Request) ([]rpc.Instance, rpc.Target, error) {
 	if err != nil {
 		return nil, rpc.Target{}, err
 	}
-	t := rpc.Target{Exchange: cmp.Or(query["exchange"], f.Exchange), Topic: r.PathValue("topic"), Namespace: query["namespace"], Version: query["version"]}
+	t := rpc.Target{Exchange: cmp.Or(query["exchange"], f.Intake.Exchange()), Topic: r.PathValue("topic"), Namespace: query["namespace"], Version: query["version"]}
 	list, err := f.visible(r, func(i rpc.Instance) bool { return i.Exchange == t.Exchange && i.Topic == t.Topic })
 	if err == nil && len(list) == 0 {
 		err = &mistake{status: http.StatusNotFound, title: notFound,
@@ -109,26 +109,28 @@ func (f *front) queryOf(r *http.Request, known ...string) (map[string]string, er
 
 // visible returns the instances that the sender of a request may see, in order.
 func (f *front) visible(r *http.Request, wanted func(rpc.Instance) bool) ([]rpc.Instance, error) {
-	from, err := f.identify(r)
+	q, err := f.question(r, "List")
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), listTimeout)
 	defer cancel()
-	list, err := f.List(ctx)
+	list, err := f.Intake.List(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	caller := &gate.Caller{Peer: from, Claimed: r.UserAgent()}
-	list = slices.DeleteFunc(slices.Clone(list), func(i rpc.Instance) bool {
-		return !wanted(i) || !f.Gate.Shows(caller, &policy.Query{
-			Exchange: i.Exchange, Topic: i.Topic, Server: i.Server, Method: "GetInfo", Delivery: rpc.DeliveryInspect,
-		})
-	})
-	slices.SortFunc(list, func(a, b rpc.Instance) int {
-		return cmp.Or(cmp.Compare(a.Exchange, b.Exchange), cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Server, b.Server), cmp.Compare(a.ID, b.ID))
-	})
+	list = slices.DeleteFunc(slices.Clone(list), func(i rpc.Instance) bool { return !wanted(i) })
+	registry.Sort(list)
 	return list, nil
+}
+
+// question returns a question of the sender of a request.
+func (f *front) question(r *http.Request, method string) (*intake.Inspection, error) {
+	from, err := f.identify(r)
+	if err != nil {
+		return nil, err
+	}
+	return &intake.Inspection{Method: method, Origin: &origin{from: from}, Caller: r.UserAgent()}, nil
 }
 
 // answer answers with a value as JSON.

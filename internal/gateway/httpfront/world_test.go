@@ -9,22 +9,16 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
-	"github.com/oslorpc/oslorpc/internal/client"
-	"github.com/oslorpc/oslorpc/internal/discovery/memory"
-	"github.com/oslorpc/oslorpc/internal/errtype"
+	"github.com/oslorpc/oslorpc/internal/gateway"
 	"github.com/oslorpc/oslorpc/internal/gateway/httpfront"
-	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/leak"
-	"github.com/oslorpc/oslorpc/internal/peer"
-	"github.com/oslorpc/oslorpc/internal/security"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
+	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
 func TestMain(m *testing.M) { leak.Main(m) }
@@ -49,6 +43,12 @@ type volume struct {
 // newFleet starts servers, and a front that the change may set up.
 func newFleet(t *testing.T, servers []string, change func(*httpfront.Config)) *fleet {
 	t.Helper()
+	return newGuardedFleet(t, servers, nil, change)
+}
+
+// newGuardedFleet is newFleet with a policy of the gateway.
+func newGuardedFleet(t *testing.T, servers []string, policy *trust.Policy, change func(*httpfront.Config)) *fleet {
+	t.Helper()
 	f := &fleet{
 		url: "memory://" + strings.ReplaceAll(t.Name(), "/", "-"), casts: make(chan string, 16), running: make(chan string, 16), canceled: make(chan struct{}, 16),
 	}
@@ -60,7 +60,7 @@ func newFleet(t *testing.T, servers []string, change func(*httpfront.Config)) *f
 	for _, name := range servers {
 		f.serve(t, transport, name)
 	}
-	f.front(t, change)
+	f.front(t, policy, change)
 	return f
 }
 
@@ -129,27 +129,30 @@ type listing struct {
 	Fail, Hang oslorpc.Opt[bool]
 }
 
-// front serves a front.
-func (f *fleet) front(t *testing.T, change func(*httpfront.Config)) {
+// asGateway makes a transport a gateway.
+type asGateway struct {
+	oslorpc.TransportOption
+
+	gateway *gateway.Gateway
+}
+
+func (a asGateway) Gateway() *gateway.Gateway { return a.gateway }
+
+// front serves a front of a gateway. The policy is the gateway's; nil for none.
+func (f *fleet) front(t *testing.T, policy *trust.Policy, change func(*httpfront.Config)) {
 	t.Helper()
-	u, err := url.Parse(f.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	registry, err := memory.Open(u)
-	if err != nil {
-		t.Fatal(err)
-	}
 	log := slog.New(slog.DiscardHandler)
-	trust, err := security.Open(security.Text{Variable: func(string) string { return "" }}, log)
+	g := gateway.New()
+	transport, err := oslorpc.Open(f.url, asGateway{oslorpc.WithListen("127.0.0.1:0"), g}, oslorpc.WithLogger(log), oslorpc.WithStopGrace(0),
+		oslorpc.WithTrust(trust.Config{Policy: policy}))
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := client.NewTransport(client.Config{
-		Registry: registry, Exchange: rpc.DefaultExchange, Caller: "front", Metadata: header.Outgoing, Errors: &errtype.Registry{Log: log}, Log: log,
-		Carrier: grpccarrier.New(grpccarrier.Config{Peers: peer.Config{Credentials: trust.Client(), Log: log}, Caller: "front"}),
-	})
-	config := httpfront.Config{Transport: transport, List: registry.List, Exchange: rpc.DefaultExchange, Log: log}
+	t.Cleanup(func() { _ = transport.Close() })
+	if err := transport.Server(rpc.Target{Topic: gateway.Topic, Server: "gw"}).Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	config := httpfront.Config{Intake: g.Intake(), Log: log}
 	if change != nil {
 		change(&config)
 	}
@@ -159,12 +162,7 @@ func (f *fleet) front(t *testing.T, change func(*httpfront.Config)) {
 	}
 	server := httptest.NewServer(handler)
 	f.http, f.handler = server.URL, handler
-	t.Cleanup(func() {
-		server.Close()
-		transport.Close()
-		_ = registry.Close(context.Background())
-		trust.Close()
-	})
+	t.Cleanup(server.Close)
 }
 
 // answer is a response.

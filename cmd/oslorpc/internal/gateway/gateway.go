@@ -4,15 +4,18 @@ package gateway
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
 	"github.com/oslorpc/oslorpc/internal/gateway"
+	"github.com/oslorpc/oslorpc/internal/gateway/httpfront"
 	"github.com/oslorpc/oslorpc/internal/security"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -37,17 +40,22 @@ type serving struct {
 	policy    string
 	hide      string
 	attach    bool
+	http      string
+	origins   []string
+	hosts     []string
+	gateway   *gateway.Gateway
 }
 
 // Command returns the command.
 func Command(p *cli.Program) *cobra.Command {
-	s := &serving{}
+	s := &serving{gateway: gateway.New()}
 	cmd := &cobra.Command{
 		Use:   "gateway --listen ADDRESS",
 		Short: "Run a gateway: one address for a fleet",
 		Long:  long,
 		Example: `  oslorpc gateway --listen 127.0.0.1:8600
   oslorpc gateway --transport consul://127.0.0.1:8500 --listen 0.0.0.0:8600 --advertise gw1.example:8600 --ca ca.pem --cert gw1.pem --key gw1.key
+  oslorpc gateway --listen 127.0.0.1:8600 --http 127.0.0.1:8080
   grpcurl -plaintext -d '{"message": {"target": {"topic": "demo"}, "method": "whoami"}}' 127.0.0.1:8600 oslorpc.v1.RPCService/Call`,
 		DisableFlagsInUseLine: true,
 		Args:                  p.Takes(0, 0, "no arguments, but --listen"),
@@ -56,12 +64,11 @@ func Command(p *cli.Program) *cobra.Command {
 				return err
 			}
 			p.LogTo(slog.LevelInfo)
-			g := gateway.New()
 			if s.attach {
-				g.TakeServers()
+				s.gateway.TakeServers()
 			}
 			options := []oslorpc.TransportOption{
-				asGateway{oslorpc.WithListen(s.listen), g}, oslorpc.WithAdvertise(s.advertise),
+				asGateway{oslorpc.WithListen(s.listen), s.gateway}, oslorpc.WithAdvertise(s.advertise),
 			}
 			return p.WithTransport(func(t *oslorpc.Transport) error { return s.serve(cmd.Context(), p, t) }, options...)
 		},
@@ -73,6 +80,9 @@ func Command(p *cli.Program) *cobra.Command {
 	flags.BoolVar(&s.attach, "attach", false, "take servers that cannot be dialled, and attach themselves with gateway://")
 	flags.StringVar(&s.policy, "policy", "", "`file` that says which callers may send what; see oslorpc policy (default: $"+trust.PolicyVariable+")")
 	flags.StringVar(&s.hide, "hide", "", "`names` of what callers are not told, with commas: failures, introspection, reflection (default: $"+trust.HideVariable+")")
+	flags.StringVar(&s.http, "http", "", "`host:port` to offer the same over HTTP, as JSON, for curl and browsers")
+	flags.StringSliceVar(&s.origins, "cors-origin", nil, "`origin` whose pages may use --http from browsers, such as https://console.example; may be repeated")
+	flags.StringSliceVar(&s.hosts, "http-host", nil, "`name` besides localhost under which --http on this machine is reached; may be repeated")
 	return cmd
 }
 
@@ -103,6 +113,9 @@ func (s *serving) complete(p *cli.Program) error {
 		}
 		p.Trust.Hide = hidden
 	}
+	if s.http == "" && len(s.origins)+len(s.hosts) > 0 {
+		return cli.Usage("--cors-origin and --http-host say how --http is used, which is missing")
+	}
 	if s.policy != "" {
 		p.Trust.Policy = &trust.Policy{File: s.policy}
 	}
@@ -118,16 +131,42 @@ func (s *serving) serve(ctx context.Context, p *cli.Program, t *oslorpc.Transpor
 	if err := server.Start(ctx); err != nil {
 		return err
 	}
+	front, err := s.serveHTTP(ctx)
+	if err != nil {
+		return errors.Join(err, server.Stop(ctx))
+	}
 	instance, _ := server.Instance() // it was started, and nothing else stops it
-	ready(p, instance)
+	ready(p, instance, front)
 	<-signals
 	if !p.JSON() {
 		fmt.Fprintln(p.Errs, "stopping; another signal ends the gateway at once")
 	}
-	return cli.Stop(ctx, server, signals)
+	if front == nil {
+		return cli.Stop(ctx, server, signals)
+	}
+	front.Leave()
+	stopped := cli.Stop(ctx, server, signals)
+	ctx, cancel := context.WithTimeout(ctx, httpTime)
+	defer cancel()
+	return errors.Join(stopped, front.Shutdown(ctx))
+}
+
+// httpTime is how long responses may take to leave once the gateway has answered all messages.
+const httpTime = 2 * time.Second
+
+// serveHTTP offers the fleet over HTTP; nil if that is not wanted.
+func (s *serving) serveHTTP(ctx context.Context) (*gateway.HTTP, error) {
+	if s.http == "" {
+		return nil, nil //nolint:nilnil // There is none, and that is no error.
+	}
+	return s.gateway.ServeHTTP(ctx, s.http, httpfront.Config{Origins: s.origins, Hosts: s.hosts, Log: slog.Default()})
 }
 
 // ready says that messages can come.
-func ready(p *cli.Program, i rpc.Instance) {
+func ready(p *cli.Program, i rpc.Instance, front *gateway.HTTP) {
+	if front != nil {
+		fmt.Fprintf(p.Out, "gateway %q is ready at %s, and at %s for HTTP\n", i.Server, i.Addr, front.Addr)
+		return
+	}
 	fmt.Fprintf(p.Out, "gateway %q is ready at %s\n", i.Server, i.Addr)
 }
