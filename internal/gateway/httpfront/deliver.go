@@ -146,7 +146,7 @@ func byServer(a, b reply) int { return strings.Compare(a.Server, b.Server) }
 
 // document answers with a value as JSON.
 func (e *exchange) document(v any) error {
-	b, err := json.Marshal(v)
+	b, err := marshal(v)
 	if err != nil {
 		return err
 	}

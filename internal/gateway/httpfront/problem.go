@@ -1,6 +1,7 @@
 package httpfront
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -101,11 +102,22 @@ func statusOf(k rpc.Kind) int {
 
 // text returns the problem as JSON.
 func (p *problem) text() []byte {
-	b, err := json.Marshal(p)
+	b, err := marshal(p)
 	if err != nil { // the data of a remote error is no JSON, which problemOf rules out
 		panic(err)
 	}
 	return b
+}
+
+// marshal returns a value as JSON, for readers that are no HTML.
+func marshal(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 // fail answers a request with a problem.

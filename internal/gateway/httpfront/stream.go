@@ -1,7 +1,6 @@
 package httpfront
 
 import (
-	"encoding/json"
 	"net/http"
 	"strings"
 	"sync"
@@ -68,7 +67,7 @@ func (s *stream) item(text string) error { return s.part("item", text) }
 
 // value writes a part.
 func (s *stream) value(name string, v any) error {
-	b, err := json.Marshal(v)
+	b, err := marshal(v)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package httpfront
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -135,7 +134,7 @@ func (f *front) question(r *http.Request, method string) (*intake.Inspection, er
 
 // answer answers with a value as JSON.
 func (f *front) answer(w http.ResponseWriter, v any) {
-	b, err := json.Marshal(v)
+	b, err := marshal(v)
 	if err != nil {
 		f.fail(w, err)
 		return
