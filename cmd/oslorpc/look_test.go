@@ -48,6 +48,33 @@ func TestLs(t *testing.T) {
 	}
 }
 
+// Zones are in the wide table, in JSON, and in what a process says of itself.
+func TestZones(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	f.serve("node1", "--transport", f.url+"?zone=az%201")
+	f.serve("node2")
+	lines := f.ok("ls", "--wide").lines()
+	want := []string{
+		`^TOPIC  SERVER  ADDRESS +VERSIONS  STATE   EXCHANGE   ZONE  INSTANCE$`,
+		`^demo   node1   unix:\S+ +1\.0 +active  openstack  az 1  [0-9a-f]{16}\.1$`,
+		`^demo   node2   unix:\S+ +1\.0 +active  openstack  -     [0-9a-f]{16}\.1$`,
+	}
+	for i, line := range lines {
+		if len(lines) != len(want) || !regexp.MustCompile(want[i]).MatchString(line) {
+			t.Errorf("got %q, want %q", lines, want)
+			break
+		}
+	}
+	list := parse[[]instances.Document](t, f.ok("ls", "--output", "json").out)
+	if len(list) != 2 || list[0].Zone != "az 1" || list[1].Zone != "" {
+		t.Errorf("got %+v", list)
+	}
+	if r := f.ok("info", "demo"); strings.Count(r.out, ", zone az 1\n") != 1 || strings.Count(r.out, "zone") != 1 {
+		t.Errorf("got %s", r.out)
+	}
+}
+
 func TestLsWithoutServers(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)

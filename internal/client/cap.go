@@ -47,22 +47,29 @@ func (c *Client) canSend(ctx context.Context, version rpc.Version) (bool, error)
 	return view.Common(route.Query{Namespace: c.query.Namespace, Version: version}, c.settings.Target.Server), nil
 }
 
-// Why explains the version cap for the interface that the client uses.
+// Why explains the version cap for the interface that the client uses, and where its zone leads.
 func (c *Client) Why(ctx context.Context) (*rpc.CapReason, error) {
 	if c.err != nil {
 		return nil, c.err
 	}
-	i := c.contract()
-	if !c.cap.IsAuto() {
+	i, target := c.contract(), c.settings.Target
+	zoned := c.transport.config.Zone != "" && target.Server == "" && !target.Fanout
+	if !c.cap.IsAuto() && !zoned {
 		return c.cap.Reason(i), nil
 	}
 	view, err := c.view(ctx)
 	if err != nil {
 		return nil, err
 	}
-	since := c.watched().Follow(i)
-	r := view.Ceiling(i, c.settings.Target.Server).Reason(i)
-	r.Since = since
+	r := c.cap.Reason(i)
+	if c.cap.IsAuto() {
+		since := c.watched().Follow(i)
+		r = view.Ceiling(i, target.Server).Reason(i)
+		r.Since = since
+	}
+	if zoned {
+		r.Zone = view.Zone(c.query)
+	}
 	return r, nil
 }
 

@@ -21,7 +21,7 @@ import (
 )
 
 // Config says what the clients of a transport have in common. All fields are required but
-// Interceptors.
+// Zone and Interceptors.
 type Config struct {
 	Registry registry.Registry
 	Carrier  carrier.Carrier
@@ -29,6 +29,8 @@ type Config struct {
 	Exchange string
 	// Caller is the name that the program gives itself.
 	Caller string
+	// Zone is where the program runs: messages for any server prefer those there. It may be empty.
+	Zone string
 	// Metadata returns what the program added to a context, to travel beside its messages. The
 	// caller may change it.
 	Metadata     func(context.Context) rpc.Metadata
@@ -53,7 +55,7 @@ type Transport struct {
 // NewTransport returns a transport. It connects to nothing yet.
 func NewTransport(config Config) *Transport {
 	config.Log = lograte.New(config.Log)
-	t := &Transport{config: config, fleet: fleet.New(config.Registry, config.Carrier, config.Log), ids: newIDs()}
+	t := &Transport{config: config, fleet: fleet.New(config.Registry, config.Carrier, config.Zone, config.Log), ids: newIDs()}
 	t.turns.seed = maphash.MakeSeed()
 	for _, i := range config.Interceptors {
 		if i.Send != nil {

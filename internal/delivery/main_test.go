@@ -82,7 +82,7 @@ type world struct {
 func newWorld(t *testing.T, instances ...rpc.Instance) *world {
 	t.Helper()
 	w := &world{registry: &fake{}, network: &peertest.Network{}}
-	w.fleet = fleet.New(w.registry, grpccarrier.New(grpccarrier.Config{Peers: peer.Config{Dial: w.network.Dial}}), slog.New(slog.DiscardHandler))
+	w.fleet = fleet.New(w.registry, grpccarrier.New(grpccarrier.Config{Peers: peer.Config{Dial: w.network.Dial}}), "", slog.New(slog.DiscardHandler))
 	t.Cleanup(w.fleet.Close)
 	t.Cleanup(w.network.Serve("up", nil))
 	w.topic = w.fleet.Topic(compute)

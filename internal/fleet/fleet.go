@@ -22,6 +22,7 @@ type Fleet struct {
 	registry registry.Registry
 	carrier  carrier.Carrier
 	outages  *outages
+	zone     string
 	seed     uint64
 	missed   Missed
 
@@ -31,10 +32,10 @@ type Fleet struct {
 	closed bool
 }
 
-// New returns a fleet that learns from known and sends through c.
-func New(known registry.Registry, c carrier.Carrier, log *slog.Logger) *Fleet {
+// New returns a fleet that learns from known and sends through c, from a zone, which may be empty.
+func New(known registry.Registry, c carrier.Carrier, zone string, log *slog.Logger) *Fleet {
 	return &Fleet{
-		registry: known, carrier: c, outages: newOutages(log), seed: rand.Uint64(), topics: map[registry.Topic]*Topic{},
+		registry: known, carrier: c, zone: zone, outages: newOutages(log), seed: rand.Uint64(), topics: map[registry.Topic]*Topic{},
 	}
 }
 

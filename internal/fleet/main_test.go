@@ -89,7 +89,7 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	w := &world{registry: &handle{}, network: &peertest.Network{}}
-	w.fleet = New(w.registry, grpccarrier.New(grpccarrier.Config{Peers: peer.Config{Dial: w.network.Dial}}), slog.New(slog.DiscardHandler))
+	w.fleet = New(w.registry, grpccarrier.New(grpccarrier.Config{Peers: peer.Config{Dial: w.network.Dial}}), "", slog.New(slog.DiscardHandler))
 	t.Cleanup(w.fleet.Close)
 	w.topic = w.fleet.Topic(compute)
 	return w

@@ -22,7 +22,7 @@ func TestOutageIsOneLine(t *testing.T) {
 		var log bytes.Buffer
 		r, pool := &handle{}, grpccarrier.New(grpccarrier.Config{})
 		defer pool.Close()
-		f := New(r, pool, slog.New(slog.NewTextHandler(&log, nil)))
+		f := New(r, pool, "", slog.New(slog.NewTextHandler(&log, nil)))
 		defer f.Close()
 		for n := range 300 {
 			f.Topic(registry.Topic{Exchange: "openstack", Name: fmt.Sprint(n)})

@@ -314,7 +314,7 @@ func (t *Topic) rebuild() {
 			delete(t.seen, server)
 		}
 	}
-	view := route.NewView(t.members.entries(), t.fleet.seed)
+	view := route.NewViewIn(t.fleet.zone, t.members.entries(), t.fleet.seed)
 	t.follow(view, now)
 	t.view.Store(view)
 	t.signal()

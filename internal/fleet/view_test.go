@@ -196,7 +196,7 @@ func TestConcurrentUse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := New(known, grpccarrier.New(grpccarrier.Config{}), newWorld(t).fleet.outages.log)
+	f := New(known, grpccarrier.New(grpccarrier.Config{}), "", newWorld(t).fleet.outages.log)
 	topics := []registry.Topic{compute, {Exchange: "openstack", Name: "network"}}
 	var users sync.WaitGroup
 	users.Go(func() {

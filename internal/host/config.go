@@ -25,6 +25,8 @@ type Config struct {
 	// Listen is the address to listen on, empty for the default of the registry. Advertise is the
 	// one that others connect to, empty for the same one. See WithListen of package oslorpc.
 	Listen, Advertise string
+	// Zone is where the process runs; empty if that is not known.
+	Zone string
 	// Trust has the credentials of connections, and the policy of servers.
 	Trust *security.Trust
 	// Limits bound what peers make the process hold. No field is zero.

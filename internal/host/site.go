@@ -38,6 +38,7 @@ import (
 type site struct {
 	bootID   string
 	addr     string // advertised
+	zone     string
 	listener *connListener
 	grpc     *grpc.Server
 	services *service.Services
@@ -82,7 +83,7 @@ func newSite(ctx context.Context, c *Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &site{bootID: newBootID(), addr: addr, health: newHealths(c.Exchange), log: lograte.New(c.Log)}
+	s := &site{bootID: newBootID(), addr: addr, zone: c.Zone, health: newHealths(c.Exchange), log: lograte.New(c.Log)}
 	bounds := bounded(c.Limits)
 	s.budget = limits.New(bounds, c.Log)
 	s.listener = trackConns(listener, bounds.Connections, func(addr string) { s.budget.Refused(limits.Connections, "address "+addr) })
@@ -114,7 +115,7 @@ func newBootID() string {
 // reflection.
 func (s *site) open(c *Config, secure credentials.TransportCredentials) {
 	hidden := c.Trust.Hidden()
-	described := []service.Option{service.WithGrace(c.Limits.SessionGrace)}
+	described := []service.Option{service.WithGrace(c.Limits.SessionGrace), service.InZone(s.zone)}
 	if hidden.Introspection {
 		described = append(described, service.WithoutInfo())
 	}
@@ -172,7 +173,7 @@ func (s *site) add(r *run) {
 	s.nextID++
 	i := &r.intake.Instance
 	i.ID, i.BootID, i.Addr = s.bootID+"."+strconv.Itoa(s.nextID), s.bootID, s.addr
-	i.Sessions = s.services.TakesSessions()
+	i.Sessions, i.Zone = s.services.TakesSessions(), s.zone
 	r.phase.Open(r.config.Hold)
 	s.runs = append(s.runs, r)
 	s.refresh()

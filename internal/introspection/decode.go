@@ -17,7 +17,7 @@ func Decode(m *pb.GetInfoResponse) *rpc.Info {
 	return &rpc.Info{
 		BootID: m.GetBootId(), ProcessID: int(m.GetProcessId()), Build: m.GetBuild(),
 		Uptime: m.GetUptime().AsDuration(), Servers: each(m.GetServers(), server),
-		Policy: policy(m.GetPolicy()), Limits: each(m.GetLimits(), limit), Sessions: sessions(m.GetSessions()),
+		Policy: policy(m.GetPolicy()), Limits: each(m.GetLimits(), limit), Sessions: sessions(m.GetSessions()), Zone: m.GetZone(),
 	}
 }
 

@@ -69,29 +69,53 @@ func (t *Tried) some(entries []*Entry, q *Query) bool {
 }
 
 // Any picks an instance for a message that any server can take. Turn is the round robin: each
-// message of a client has the next. It prefers instances that are connected or were never tried
-// over others, which come in the order of their health; draining instances are left out, and held
-// ones are the last resort.
+// message of a client has the next. It prefers instances in the client's zone, and among them those
+// that are connected or were never tried over others, which come in the order of their health. It
+// goes to another zone if none in the client's takes the message well. Draining instances are left
+// out, and held ones are the last resort.
 func (v *View) Any(q Query, turn uint64, tried *Tried) (*Entry, Verdict) {
 	a := v.ableTo(q)
-	best := better(nil, a.any, nil, turn, tried)
-	if best == nil || best.Link.Health() > carrier.Busy { // load alone is no reason to connect to more
-		best = better(best, a.reserve, nil, turn, tried)
+	best := a.near.best(nil, turn, tried)
+	if !takes(best) {
+		best = a.far.best(best, turn, tried)
 	}
 	if best == nil {
-		best = better(nil, a.held, nil, turn, tried)
+		best = better(nil, a.near.held, nil, turn, tried)
+		if !takes(best) {
+			best = better(best, a.far.held, nil, turn, tried)
+		}
 	}
-	switch {
-	case best != nil:
+	if best != nil {
 		return best, Found
-	case tried.some(a.any, nil) || tried.some(a.reserve, nil) || tried.some(a.held, nil):
-		return nil, Exhausted
+	}
+	return nil, a.missing(tried)
+}
+
+// best returns the best of an entry and the candidates that are not held.
+func (c *candidates) best(best *Entry, turn uint64, tried *Tried) *Entry {
+	best = better(best, c.any, nil, turn, tried)
+	if !takes(best) {
+		best = better(best, c.reserve, nil, turn, tried)
+	}
+	return best
+}
+
+// takes reports whether an entry can be expected to take a message. Load alone is no reason to
+// connect to more instances, or to leave the zone.
+func takes(e *Entry) bool { return e != nil && e.Link.Health() <= carrier.Busy }
+
+// missing says why there is no candidate.
+func (a *able) missing(tried *Tried) Verdict {
+	lists := a.lists()
+	switch {
+	case slices.ContainsFunc(lists[:], func(list []*Entry) bool { return tried.some(list, nil) }):
+		return Exhausted
 	case !slices.ContainsFunc(a.unable, (*Entry).public):
-		return nil, NoInstance
-	case slices.ContainsFunc(a.any, (*Entry).away) || slices.ContainsFunc(a.reserve, (*Entry).away) || slices.ContainsFunc(a.held, (*Entry).away):
-		return nil, Away
+		return NoInstance
+	case slices.ContainsFunc(lists[:], func(list []*Entry) bool { return slices.ContainsFunc(list, (*Entry).away) }):
+		return Away
 	default:
-		return nil, Unable
+		return Unable
 	}
 }
 
@@ -121,7 +145,7 @@ func (v *View) Server(q Query, server string, turn uint64, tried *Tried) (*Entry
 // and those that cannot serve the message.
 func (v *View) All(q Query) (reached, draining, unable []*Entry) {
 	a := v.ableTo(q)
-	for _, list := range [3][]*Entry{a.any, a.reserve, a.held} {
+	for _, list := range a.lists() {
 		for _, e := range list {
 			if e.usable() {
 				reached = append(reached, e)

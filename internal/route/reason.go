@@ -19,3 +19,25 @@ func (c *Ceiling) Reason(i Interface) *rpc.CapReason {
 	}
 	return r
 }
+
+// Zone explains where messages for any server go from the client's zone.
+func (v *View) Zone(q Query) *rpc.ZoneReason {
+	a, r := v.ableTo(q), &rpc.ZoneReason{Zone: v.zone}
+	count := func(add func(*Entry), lists ...[]*Entry) {
+		for _, list := range lists {
+			for _, e := range list {
+				if e.usable() {
+					add(e)
+				}
+			}
+		}
+	}
+	count(func(e *Entry) {
+		r.Near++
+		if takes(e) && e.State != rpc.StateHeld {
+			r.Ready++
+		}
+	}, a.near.any, a.near.reserve, a.near.held)
+	count(func(*Entry) { r.Far++ }, a.far.any, a.far.reserve, a.far.held)
+	return r
+}

@@ -70,6 +70,7 @@ type Query struct {
 type View struct {
 	entries []*Entry
 	seed    uint64
+	zone    string // of the client; empty if it has none
 	// ordered are the entries in the order in which this client uses them, and named has the
 	// entries of each server. Both are made at the first need: of the views of a large fleet that
 	// changes all the time, most are not picked from.
@@ -84,13 +85,24 @@ type View struct {
 
 // able are the instances that can serve a query, and those that cannot.
 type able struct {
-	// any are candidates for anycast; reserve, of which there are none in a small fleet, are those
-	// beyond the warm set.
-	any, reserve []*Entry
-	// held are candidates for anycast when there is no other.
-	held []*Entry
+	// near are in the client's zone, and far are elsewhere. All are near if the client has no zone.
+	near, far candidates
 	// unable are the entries of a version that cannot serve the query.
 	unable []*Entry
+}
+
+// candidates are those for anycast.
+type candidates struct {
+	// any are used; reserve, of which there are none in a small fleet, are those beyond the warm
+	// set.
+	any, reserve []*Entry
+	// held are candidates when there is no other.
+	held []*Entry
+}
+
+// lists returns all candidates.
+func (a *able) lists() [6][]*Entry {
+	return [...][]*Entry{a.near.any, a.near.reserve, a.far.any, a.far.reserve, a.near.held, a.far.held}
 }
 
 // namesakes are the instances of a server: those that take everything first, then the held and the
@@ -110,8 +122,11 @@ const (
 
 // NewView returns the view of entries, which must not be changed afterwards. Seed identifies the
 // client: it decides which instances of a large fleet the client uses.
-func NewView(entries []*Entry, seed uint64) *View {
-	v := &View{entries: entries, seed: seed}
+func NewView(entries []*Entry, seed uint64) *View { return NewViewIn("", entries, seed) }
+
+// NewViewIn is NewView for a client in a zone: messages for any server prefer the instances there.
+func NewViewIn(zone string, entries []*Entry, seed uint64) *View {
+	v := &View{entries: entries, seed: seed, zone: zone}
 	v.ordered, v.named, v.byID = sync.OnceValue(v.order), sync.OnceValue(v.index), sync.OnceValue(v.identify)
 	return v
 }
@@ -151,22 +166,32 @@ func (v *View) ableTo(q Query) *able {
 
 // sort puts each entry where it belongs for a query.
 func (v *View) sort(q Query) *able {
-	a := &able{any: make([]*Entry, 0, len(v.entries))}
+	a := &able{}
 	for _, e := range v.ordered() {
+		c := &a.near
+		if v.zone != "" && e.Zone != v.zone {
+			c = &a.far
+		}
 		switch {
 		case !e.canServe(q):
 			a.unable = append(a.unable, e)
 		case e.State == rpc.StateDraining:
 		case e.State == rpc.StateHeld:
-			a.held = append(a.held, e)
+			c.held = append(c.held, e)
 		default:
-			a.any = append(a.any, e)
+			c.any = append(c.any, e)
 		}
 	}
-	if len(a.any) > warmAll {
-		a.any, a.reserve = a.any[:warmSet], a.any[warmSet:]
-	}
+	a.near.warm()
+	a.far.warm()
 	return a
+}
+
+// warm puts those beyond the warm set into the reserve.
+func (c *candidates) warm() {
+	if len(c.any) > warmAll {
+		c.any, c.reserve = c.any[:warmSet], c.any[warmSet:]
+	}
 }
 
 // index returns the entries of each server.

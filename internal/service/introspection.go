@@ -60,7 +60,7 @@ func (s *Services) GetInfo(ctx context.Context, m *pb.GetInfoRequest) (*pb.GetIn
 	}
 	info := &pb.GetInfoResponse{
 		BootId: s.intake.BootID(), ProcessId: int64(os.Getpid()), Build: build(),
-		Uptime: durationpb.New(time.Since(s.started)),
+		Uptime: durationpb.New(time.Since(s.started)), Zone: s.zone,
 	}
 	info.Policy, info.Limits = policyInfo(view.Policy), limitInfos(view.Refusals)
 	if view.Whole {

@@ -25,6 +25,7 @@ type Services struct {
 	// them.
 	gateway       bool
 	attachServers AttachFunc
+	zone          string
 	// silent processes do not describe themselves.
 	silent bool
 	// watched processes have something of the program that may see their messages in gRPC.
@@ -52,6 +53,9 @@ type AttachFunc = func(stream grpc.BidiStreamingServer[pb.AttachRequest, pb.Atta
 func WithGateway(attach AttachFunc) Option {
 	return func(s *Services) { s.gateway, s.attachServers = true, attach }
 }
+
+// InZone has the process say where it runs.
+func InZone(zone string) Option { return func(s *Services) { s.zone = zone } }
 
 // New returns the services through which messages come to an intake.
 func New(in *intake.Intake, options ...Option) *Services {

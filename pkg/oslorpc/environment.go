@@ -18,6 +18,9 @@ const (
 	TransportURLVariable = "OSLORPC_TRANSPORT_URL"
 	// ExchangeVariable has the default exchange where neither the URL nor the program gives one.
 	ExchangeVariable = "OSLORPC_EXCHANGE"
+	// ZoneVariable has the zone of the program where neither the URL nor the program gives one; see
+	// [WithZone].
+	ZoneVariable = "OSLORPC_ZONE"
 	// carrierVariable has what carries messages where neither the URL nor the program says.
 	carrierVariable = "OSLORPC_CARRIER"
 )
@@ -35,21 +38,23 @@ func orEnvironment(text string) string {
 // variable returns an environment variable without the blanks around it.
 func variable(name string) string { return strings.TrimSpace(os.Getenv(name)) }
 
-// setExchange decides the default exchange: the URL is the most specific, since it is written for
-// one fleet.
-func (c *config) setExchange(ofURL string) error {
-	c.exchange = cmp.Or(ofURL, c.exchange, variable(ExchangeVariable), rpc.DefaultExchange)
+// setPlace decides the default exchange and the zone: the URL is the most specific, since it is
+// written for one fleet.
+func (c *config) setPlace(ofURL map[string]string) error {
+	c.exchange = cmp.Or(ofURL[exchangeParameter], c.exchange, variable(ExchangeVariable), rpc.DefaultExchange)
 	if err := (Target{Exchange: c.exchange}).Validate(); err != nil {
 		return invalidUse("default exchange: %v", err)
 	}
-	return nil
+	c.zone = cmp.Or(ofURL[zoneParameter], c.zone, variable(ZoneVariable))
+	return rpc.ValidateZone(c.zone)
 }
 
 // common are the parameters of a transport URL that every scheme has.
-var common = append(security.Parameters(), exchangeParameter, carrierParameter)
+var common = append(security.Parameters(), exchangeParameter, zoneParameter, carrierParameter)
 
 const (
 	exchangeParameter = "exchange"
+	zoneParameter     = "zone"
 	carrierParameter  = "carrier"
 )
 

@@ -79,6 +79,27 @@ func ExampleWithCarrier() {
 }
 
 // By default, servers listen on a free port of 127.0.0.1.
+func ExampleWithZone() {
+	t, err := oslorpc.Open("memory://zones", oslorpc.WithZone("az1"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t.Close()
+	s := t.Server(oslorpc.Target{Topic: "compute", Server: "node1"})
+	s.Add(oslorpc.Endpoint{Version: "1.0", Methods: map[string]oslorpc.Method{"ping": oslorpc.Func(
+		func(context.Context, struct{}) (string, error) { return "pong", nil },
+	)}})
+	if err := s.Start(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	why, err := t.Client(oslorpc.Target{Topic: "compute"}).Why(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(why.Zone)
+	// Output: messages for any server stay in zone "az1", where 1 of 1 servers are
+}
+
 func ExampleWithListen() {
 	t, err := openEcho(oslorpc.WithListen("127.0.0.1:7000-7999"))
 	if err != nil {

@@ -51,6 +51,7 @@ type Transport struct {
 // config is what the options of a transport set.
 type config struct {
 	exchange      string
+	zone          string
 	carries       rpc.Carrier // small messages
 	caller        string
 	listen        string
@@ -96,6 +97,19 @@ func WithDefaultExchange(exchange string) TransportOption {
 // for each message, and the client learns the outcome of messages whose connection was lost.
 func WithCarrier(carrier rpc.Carrier) TransportOption {
 	return transportOption(func(c *config) { c.carries = carrier })
+}
+
+// WithZone says where the program runs, such as in an availability zone. Its servers announce the
+// zone, and its clients prefer the servers of their own zone: a message for any server goes to
+// another zone only if no server in this one can take it, because none is there, is reachable, has
+// room, or implements the version. Messages for a named server and for all servers do not depend on
+// zones.
+//
+// The transport URL's parameter zone overrides it. An empty zone, as without this option, leaves
+// the choice to the environment variable [ZoneVariable]. Without any, a client uses all servers
+// alike.
+func WithZone(zone string) TransportOption {
+	return transportOption(func(c *config) { c.zone = zone })
 }
 
 // WithListen sets where the transport's servers listen: "host:port", "host:first-last" for the
@@ -183,7 +197,8 @@ func WithDialOptions(options ...grpc.DialOption) TransportOption {
 // to add a registry of another kind.
 //
 // An empty URL stands for the environment variable [TransportURLVariable], or else for local://.
-// With ?exchange=NAME, which every scheme takes, the URL sets the default exchange.
+// With ?exchange=NAME, which every scheme takes, the URL sets the default exchange, and with
+// ?zone=NAME the zone; see [WithZone].
 //
 // It connects to nothing yet. Close the transport after use.
 func Open(url string, options ...TransportOption) (*Transport, error) {
@@ -197,7 +212,7 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := c.setExchange(parameters[exchangeParameter]); err != nil {
+	if err := c.setPlace(parameters); err != nil {
 		return nil, err
 	}
 	if err := c.setCarrier(parameters[carrierParameter]); err != nil {
@@ -237,7 +252,7 @@ func (c *config) transport(known registry.Registry) *Transport {
 		seen = c.gateway.Know(known, c.security.Identity(), c.log)
 	}
 	t.clients = client.NewTransport(client.Config{
-		Registry: seen, Carrier: carrier, Exchange: c.exchange, Caller: c.caller,
+		Registry: seen, Carrier: carrier, Exchange: c.exchange, Caller: c.caller, Zone: c.zone,
 		Metadata: header.Outgoing, Interceptors: c.interceptors, Errors: &t.config.errors, Log: c.log,
 	})
 	t.host = host.New(c.hosting(known, t.listed))
@@ -281,7 +296,7 @@ func (c *config) check() error {
 // hosting returns how the transport's servers are reached.
 func (c *config) hosting(known registry.Registry, listed host.Listed) host.Config {
 	hosting := host.Config{
-		Exchange: c.exchange, Listen: c.listen, Advertise: c.advertise, Trust: c.security,
+		Exchange: c.exchange, Listen: c.listen, Advertise: c.advertise, Zone: c.zone, Trust: c.security,
 		Limits: c.limits, StopGrace: c.stopGrace, StopTimeout: c.stopTimeout, Interceptors: c.interceptors, Describe: c.describe(),
 		Options: c.serverOptions, Log: c.log, Registry: known, Listed: listed, Test: c.process,
 	}

@@ -61,6 +61,9 @@ type CapReason struct {
 	// Next is the value to which an automatic cap rises when the holders leave or are upgraded. It
 	// is nil if the cap would not have a version then.
 	Next *Version
+	// Zone says where messages for any server go. It is nil if the client has no zone, or sends to a
+	// named server or to all.
+	Zone *ZoneReason
 }
 
 // Reason explains a cap that does not follow the fleet, for an interface.
@@ -75,8 +78,15 @@ func (c Cap) Reason(i Interface) *CapReason {
 	return r
 }
 
-// String explains the cap in a line.
+// String explains the cap in a line, and where messages go if the client has a zone.
 func (r *CapReason) String() string {
+	if r.Zone != nil {
+		return r.cap() + "; " + r.Zone.String()
+	}
+	return r.cap()
+}
+
+func (r *CapReason) cap() string {
 	about := DescribeNamespace(r.Namespace)
 	switch r.State {
 	case CapNone:

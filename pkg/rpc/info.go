@@ -12,6 +12,8 @@ type Info struct {
 	Build string
 	// Uptime is the time since the process opened its transport.
 	Uptime time.Duration
+	// Zone is where the process runs, such as an availability zone. It is empty if that is not known.
+	Zone string
 	// Servers are the servers of the process, in the order in which they started.
 	Servers []ServerInfo
 	// Policy is the policy in force. It is nil if there is none, or if the process does not let the

@@ -43,11 +43,14 @@ type Instance struct {
 	Implemented []Implementation
 	// Sessions says that the process takes sessions. It is false if that is not known.
 	Sessions bool
+	// Zone is where the process runs, such as an availability zone. It is empty if that is not
+	// known.
+	Zone string
 }
 
 // Equal reports whether two instances have the same fields.
 func (i Instance) Equal(j Instance) bool {
 	return i.ID == j.ID && i.BootID == j.BootID && i.Exchange == j.Exchange && i.Topic == j.Topic &&
 		i.Server == j.Server && i.Addr == j.Addr && i.State == j.State &&
-		i.Sessions == j.Sessions && slices.Equal(i.Implemented, j.Implemented)
+		i.Sessions == j.Sessions && i.Zone == j.Zone && slices.Equal(i.Implemented, j.Implemented)
 }

@@ -26,12 +26,13 @@ type goldenInstance struct {
 	Addr        string   `json:"addr"`
 	State       string   `json:"state"`
 	Implemented []string `json:"implemented"`
+	Zone        string   `json:"zone,omitempty"`
 }
 
 func (g goldenInstance) instance(t *testing.T) rpc.Instance {
 	t.Helper()
 	i := rpc.Instance{
-		ID: g.ID, BootID: g.BootID, Exchange: g.Exchange, Topic: g.Topic, Server: g.Server, Addr: g.Addr, State: rpc.State(g.State),
+		ID: g.ID, BootID: g.BootID, Exchange: g.Exchange, Topic: g.Topic, Server: g.Server, Addr: g.Addr, State: rpc.State(g.State), Zone: g.Zone,
 	}
 	for _, text := range g.Implemented {
 		implementation, err := discovery.ParseImplementation(text)
@@ -46,7 +47,7 @@ func (g goldenInstance) instance(t *testing.T) rpc.Instance {
 func toGolden(i rpc.Instance) goldenInstance {
 	g := goldenInstance{
 		ID: i.ID, BootID: i.BootID, Exchange: i.Exchange, Topic: i.Topic, Server: i.Server, Addr: i.Addr, State: string(i.State),
-		Implemented: []string{},
+		Implemented: []string{}, Zone: i.Zone,
 	}
 	for _, implementation := range i.Implemented {
 		g.Implemented = append(g.Implemented, discovery.FormatImplementation(implementation))

@@ -27,6 +27,7 @@ const (
 	metaBoot     = "rpc-boot"
 	metaState    = "rpc-state"
 	metaSessions = "rpc-sessions" // only of a process that takes sessions
+	metaZone     = "rpc-zone"     // only of a process that says where it runs
 )
 
 // yes is the value of a key that is there or not.
@@ -66,6 +67,9 @@ func instanceService(i rpc.Instance, names ids, processID string) (*api.AgentSer
 	}
 	if i.Sessions {
 		meta[metaSessions] = yes
+	}
+	if i.Zone != "" {
+		meta[metaZone] = i.Zone
 	}
 	if err := putVersions(meta, i.Implemented); err != nil {
 		return nil, err
@@ -200,6 +204,7 @@ func instanceOf(e *api.ServiceEntry) (rpc.Instance, error) {
 		ID: s.Meta[metaInstance], BootID: s.Meta[metaBoot],
 		Exchange: s.Meta[metaExchange], Topic: s.Meta[metaTopic], Server: s.Meta[metaServer],
 		Addr: addr, State: rpc.State(s.Meta[metaState]), Implemented: implemented, Sessions: s.Meta[metaSessions] == yes,
+		Zone: s.Meta[metaZone],
 	}, nil
 }
 

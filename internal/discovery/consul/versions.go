@@ -16,7 +16,7 @@ const (
 	// Consul's limits on metadata, and how many parts of the list they leave room for.
 	maxValue = 512
 	maxPairs = 64
-	maxParts = maxPairs - 6
+	maxParts = maxPairs - 8
 )
 
 // putVersions writes the implementations to metadata: a list separated by commas, cut to pieces

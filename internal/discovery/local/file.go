@@ -61,6 +61,7 @@ type record struct {
 	State       rpc.State `json:"state"`
 	Implemented []string  `json:"implemented,omitempty"`
 	Sessions    bool      `json:"sessions,omitempty"`
+	Zone        string    `json:"zone,omitempty"`
 }
 
 // fileName returns the name of a process's file. The boot id is for people; unique makes it one
@@ -78,7 +79,10 @@ func fileName(bootID, unique string) string {
 func encode(instances []rpc.Instance) ([]byte, error) {
 	d := document{Format: format}
 	for _, i := range instances {
-		r := record{ID: i.ID, BootID: i.BootID, Exchange: i.Exchange, Topic: i.Topic, Server: i.Server, Addr: i.Addr, State: i.State, Sessions: i.Sessions}
+		r := record{
+			ID: i.ID, BootID: i.BootID, Exchange: i.Exchange, Topic: i.Topic, Server: i.Server, Addr: i.Addr, State: i.State,
+			Sessions: i.Sessions, Zone: i.Zone,
+		}
 		for _, implementation := range i.Implemented {
 			r.Implemented = append(r.Implemented, discovery.FormatImplementation(implementation))
 		}
@@ -97,7 +101,10 @@ func decode(text []byte) ([]rpc.Instance, error) {
 	}
 	var instances []rpc.Instance
 	for _, r := range d.Instances {
-		i := rpc.Instance{ID: r.ID, BootID: r.BootID, Exchange: r.Exchange, Topic: r.Topic, Server: r.Server, Addr: r.Addr, State: r.State, Sessions: r.Sessions}
+		i := rpc.Instance{
+			ID: r.ID, BootID: r.BootID, Exchange: r.Exchange, Topic: r.Topic, Server: r.Server, Addr: r.Addr, State: r.State,
+			Sessions: r.Sessions, Zone: r.Zone,
+		}
 		for _, text := range r.Implemented {
 			implementation, err := discovery.ParseImplementation(text)
 			if err != nil {

@@ -97,7 +97,7 @@ func TestForbiddenFileIsSkipped(t *testing.T) {
 func TestUnknownFieldsAreIgnored(t *testing.T) {
 	dir := newDir(t)
 	r := openAt(t, dir)
-	put(t, dir, named("x"), strings.Replace(someone, `"id"`, `"zone":{"x":1},"id"`, 1), true)
+	put(t, dir, named("x"), strings.Replace(someone, `"id"`, `"rack":{"x":1},"id"`, 1), true)
 	wantIDs(t, r, "a")
 }
 

@@ -36,7 +36,10 @@ func invalid(rest string, cause error) error {
 		Message: fmt.Sprintf("transport URL %q: %v", "static://"+rest, cause)}
 }
 
-// parseEntry reads topic=address or topic/server=address.
+// zoneMark is between an address and its zone.
+const zoneMark = ";zone="
+
+// parseEntry reads topic=address or topic/server=address, and a zone after it.
 func parseEntry(entry string) (rpc.Instance, error) {
 	name, address, found := strings.Cut(entry, "=")
 	if !found {
@@ -56,6 +59,10 @@ func parseEntry(entry string) (rpc.Instance, error) {
 	}
 	if err := (rpc.Target{Topic: i.Topic, Server: i.Server}).ValidateClient(); err != nil {
 		return i, fmt.Errorf("%q: %w", entry, err)
+	}
+	address, zone, zoned := strings.Cut(address, zoneMark)
+	if i.Zone, err = url.PathUnescape(zone); err != nil || zoned && zone == "" || rpc.ValidateZone(i.Zone) != nil {
+		return i, fmt.Errorf("the zone in %q: write topic=host:port;zone=NAME, with a percent-encoded name", entry)
 	}
 	i.Addr, err = parseAddress(address)
 	return i, err

@@ -24,12 +24,12 @@ type handle struct {
 
 // Open opens what follows static:// in a transport URL:
 //
-//	topic=host:port,topic/server=host:port,...
+//	topic=host:port,topic/server=host:port,topic=host:port;zone=az1,...
 //
-// It takes the text, since url.Parse refuses such a host. Topic and server are percent-encoded
-// where they have one of the characters "% , / = ?"; instead of host:port there may be unix:/path,
-// encoded likewise. A topic may have several addresses, with and without server names. All are in
-// the exchange.
+// It takes the text, since url.Parse refuses such a host. Topic, server and zone are
+// percent-encoded where they have one of the characters "% , / = ? ;"; instead of host:port there
+// may be unix:/path, encoded likewise. A topic may have several addresses, with and without server
+// names. All are in the exchange.
 func Open(rest, exchange string) (registry.Registry, error) {
 	instances, err := parse(rest, exchange)
 	if err != nil {
@@ -38,8 +38,7 @@ func Open(rest, exchange string) (registry.Registry, error) {
 	return &handle{instances: instances, watches: map[*registry.Watch]bool{}}, nil
 }
 
-// Publish implements [registry.Registry]. It announces nothing, since the addresses are
-// configured.
+// Publish implements [registry.Registry]. It announces nothing, since the addresses are configured.
 func (r *handle) Publish(_ context.Context, instances []rpc.Instance) error {
 	for _, i := range instances {
 		if err := r.Check(i); err != nil {
@@ -49,8 +48,8 @@ func (r *handle) Publish(_ context.Context, instances []rpc.Instance) error {
 	return nil
 }
 
-// Check implements [registry.Checker]: an instance on a topic that has addresses must be at one
-// of them.
+// Check implements [registry.Checker]: an instance on a topic that has addresses must be at one of
+// them.
 func (r *handle) Check(i rpc.Instance) error {
 	var configured []string
 	for _, known := range r.instances {
@@ -66,8 +65,8 @@ func (r *handle) Check(i rpc.Instance) error {
 			"which of them leads here", i.Addr, strings.Join(configured, ", "))}
 }
 
-// mayBe reports whether two addresses may be the same place, as far as one can tell without
-// looking up names.
+// mayBe reports whether two addresses may be the same place, as far as one can tell without looking
+// up names.
 func mayBe(a, b string) bool {
 	if a == b {
 		return true

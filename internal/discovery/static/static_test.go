@@ -19,6 +19,11 @@ func at(exchange, topic, server, addr string) rpc.Instance {
 	return rpc.Instance{Exchange: exchange, Topic: topic, Server: server, Addr: addr, State: rpc.StateActive}
 }
 
+func in(zone string, i rpc.Instance) rpc.Instance {
+	i.Zone = zone
+	return i
+}
+
 func open(t *testing.T, rest string) registry.Registry {
 	t.Helper()
 	r, err := Open(rest, rpc.DefaultExchange)
@@ -48,6 +53,10 @@ func TestOpen(t *testing.T) {
 		{"a%2Fb%2C%3D%3F%25+%C3%A9/host%2F1=a:1", []rpc.Instance{at("openstack", "a/b,=?%+é", "host/1", "a:1")}},
 		{"größe/\u4e3b\u673a=host.example.org:1", []rpc.Instance{at("openstack", "größe", "\u4e3b\u673a", "host.example.org:1")}},
 		{"compute=[fe80::1%eth0]:1", []rpc.Instance{at("openstack", "compute", "", "[fe80::1%eth0]:1")}},
+		{"compute=a:1;zone=az1,compute/h=b:1;zone=%C3%A9%3B%2C%20x,compute=c:1", []rpc.Instance{
+			in("az1", at("openstack", "compute", "", "a:1")), in("é;, x", at("openstack", "compute", "h", "b:1")), at("openstack", "compute", "", "c:1"),
+		}},
+		{"compute=unix:/run/a%3Bb;zone=az1", []rpc.Instance{in("az1", at("openstack", "compute", "", "unix:/run/a;b"))}},
 		{"compute=unix:/run/a%2Cb", []rpc.Instance{at("openstack", "compute", "", "unix:/run/a,b")}},
 	} {
 		t.Run(test.rest, func(t *testing.T) {
@@ -88,6 +97,10 @@ func TestOpenMalformed(t *testing.T) {
 		{"no IPv6", "a=[b:c]:80", "is not a host"},
 		{"relative unix socket", "a=unix:run/x", "absolute path"},
 		{"twice", "a=b:1,c=d:1,a=b:1", "there twice"},
+		{"no zone", "a=b:1;zone=", "write topic=host:port;zone=NAME"},
+		{"malformed zone", "a=b:1;zone=%zz", "the zone in"},
+		{"control character in a zone", "a=b:1;zone=%00", "the zone in"},
+		{"unknown property", "a=b:1;rack=1", "number from 1 to 65535"},
 		{"unknown parameter", "a=b:1?exhange=x", `"exhange=x"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -156,7 +169,11 @@ func FuzzOpen(f *testing.F) {
 			if i.Server != "" {
 				name += "/" + url.PathEscape(i.Server)
 			}
-			entries = append(entries, strings.NewReplacer("=", "%3D", ",", "%2C").Replace(name)+"="+written(i.Addr))
+			entry := strings.NewReplacer("=", "%3D", ",", "%2C").Replace(name) + "=" + written(i.Addr)
+			if i.Zone != "" {
+				entry += zoneMark + strings.ReplaceAll(url.PathEscape(i.Zone), ",", "%2C")
+			}
+			entries = append(entries, entry)
 		}
 		again, err := parse(strings.Join(entries, ","), "z")
 		if err != nil || !registry.Same(again, instances) {
@@ -167,7 +184,7 @@ func FuzzOpen(f *testing.F) {
 
 func written(addr string) string {
 	if path, found := strings.CutPrefix(addr, "unix:"); found {
-		return "unix:" + strings.ReplaceAll(url.PathEscape(path), ",", "%2C")
+		return "unix:" + strings.NewReplacer(",", "%2C", ";", "%3B").Replace(url.PathEscape(path))
 	}
 	return addr
 }

@@ -66,12 +66,13 @@ func (p *process) close() {
 	})
 }
 
-// instance returns a new instance of the process.
+// instance returns a new instance of the process. Some have zones, and some do not.
 func (p *process) instance(topic, server string) rpc.Instance {
+	zone := map[string]string{"one": "zone 1, größe=;%2F", "host1": strings.Repeat("z", 255)}[server]
 	return rpc.Instance{
 		ID: rand.Text(), BootID: p.bootID, Exchange: p.f.exchange, Topic: topic, Server: server, Addr: p.addr,
 		State:       rpc.StateActive,
-		Implemented: []rpc.Implementation{{Version: rpc.Version{Major: 1, Minor: 4}}}, Sessions: server == "a",
+		Implemented: []rpc.Implementation{{Version: rpc.Version{Major: 1, Minor: 4}}}, Sessions: server == "a", Zone: zone,
 	}
 }
 

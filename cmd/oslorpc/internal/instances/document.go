@@ -16,6 +16,7 @@ type Document struct {
 	Versions   []VersionDocument `json:"versions"`
 	State      rpc.State         `json:"state"`
 	Exchange   string            `json:"exchange"`
+	Zone       string            `json:"zone,omitempty"`
 	InstanceID string            `json:"instance_id"`
 	BootID     string            `json:"boot_id"`
 }
@@ -33,7 +34,7 @@ func NewDocument(i oslorpc.Instance) Document {
 		versions = append(versions, VersionDocument{v.Namespace, v.Version.String()})
 	}
 	return Document{
-		Topic: i.Topic, Server: i.Server, Address: i.Addr, Versions: versions, State: i.State, Exchange: i.Exchange,
+		Topic: i.Topic, Server: i.Server, Address: i.Addr, Versions: versions, State: i.State, Exchange: i.Exchange, Zone: i.Zone,
 		InstanceID: i.ID, BootID: i.BootID,
 	}
 }
@@ -49,6 +50,12 @@ func NewDocuments(list []oslorpc.Instance) []Document {
 
 // Columns are the titles of the cells that Row returns.
 var Columns = []string{"TOPIC", cli.ServerColumn, cli.AddressColumn, cli.VersionsColumn, cli.StateColumn, "EXCHANGE"}
+
+// WideColumns are the titles of the cells that WideRow adds.
+var WideColumns = []string{"ZONE", "INSTANCE"}
+
+// WideRow returns the cells of an instance that a narrow table lacks.
+func WideRow(i oslorpc.Instance) []string { return []string{i.Zone, i.ID} }
 
 // Row returns the cells of an instance.
 func Row(i oslorpc.Instance) []string {

@@ -3,6 +3,7 @@ package look
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +19,7 @@ func Commands(p *cli.Program) []*cobra.Command {
 
 func lsCommand(p *cli.Program) *cobra.Command {
 	var s instances.Selection
+	var wide bool
 	cmd := &cobra.Command{
 		Use:     "ls [TOPIC]",
 		Aliases: []string{"list"},
@@ -25,18 +27,20 @@ func lsCommand(p *cli.Program) *cobra.Command {
 		Long: `List the servers on a topic, or on all topics, with their addresses, versions and states. A version in another
 namespace than the null namespace is shown as namespace=version. An empty list is no error.`,
 		Example: `  oslorpc ls
+  oslorpc ls --wide
   oslorpc ls demo --output json | jq -r '.[].address'`,
 		DisableFlagsInUseLine: true,
 		Args:                  p.Takes(0, 1, "at most a TOPIC"),
 		ValidArgsFunction:     instances.CompleteTopic(p),
-		RunE:                  s.Run(p, func(ctx context.Context, t *oslorpc.Transport) error { return ls(ctx, p, t, &s) }),
+		RunE:                  s.Run(p, func(ctx context.Context, t *oslorpc.Transport) error { return ls(ctx, p, t, &s, wide) }),
 	}
+	cmd.Flags().BoolVar(&wide, "wide", false, "also show zones and the ids of instances")
 	s.AddExchange(cmd)
 	s.AddTimeout(cmd)
 	return cmd
 }
 
-func ls(ctx context.Context, p *cli.Program, t *oslorpc.Transport, s *instances.Selection) error {
+func ls(ctx context.Context, p *cli.Program, t *oslorpc.Transport, s *instances.Selection, wide bool) error {
 	list, meant, err := s.List(ctx, t)
 	if err != nil {
 		return err
@@ -49,8 +53,15 @@ func ls(ctx context.Context, p *cli.Program, t *oslorpc.Transport, s *instances.
 		return nil
 	}
 	rows := [][]string{instances.Columns}
+	if wide {
+		rows[0] = slices.Concat(rows[0], instances.WideColumns)
+	}
 	for _, i := range list {
-		rows = append(rows, instances.Row(i))
+		row := instances.Row(i)
+		if wide {
+			row = append(row, instances.WideRow(i)...)
+		}
+		rows = append(rows, row)
 	}
 	return cli.WriteTable(p.Out, "", rows)
 }

@@ -1,6 +1,8 @@
 package look
 
 import (
+	"cmp"
+
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/instances"
 	"github.com/oslorpc/oslorpc/internal/upgrade"
@@ -73,6 +75,7 @@ func newProfile(i oslorpc.Instance, info *rpc.Info, err error) Profile {
 		return p
 	}
 	p.ProcessID, p.Build, p.Uptime = info.ProcessID, info.Build, info.Uptime.Seconds()
+	p.Zone = cmp.Or(info.Zone, p.Zone)
 	p.Policy, p.Limits = newPolicyDocument(info.Policy), newLimitDocuments(info.Limits)
 	if info.Sessions != nil {
 		p.Sessions = new(SessionDocument(*info.Sessions))

@@ -17,7 +17,11 @@ func (p *Profile) write(b *bytes.Buffer) {
 		return
 	}
 	uptime := time.Duration(p.Uptime * float64(time.Second)).Round(time.Second)
-	fmt.Fprintf(b, ", process %d, build %s, up %s\n", p.ProcessID, cli.Cell(p.Build), uptime)
+	fmt.Fprintf(b, ", process %d, build %s, up %s", p.ProcessID, cli.Cell(p.Build), uptime)
+	if p.Zone != "" {
+		fmt.Fprintf(b, ", zone %s", cli.Cell(p.Zone))
+	}
+	b.WriteString("\n")
 	if p.Policy != nil {
 		p.Policy.write(b)
 	}

@@ -253,7 +253,9 @@ type GetInfoResponse struct {
 	// The sessions that callers have. Absent: there are none, or the caller may not inspect all of the process.
 	Sessions *SessionsInfo `protobuf:"bytes,8,opt,name=sessions,proto3" json:"sessions,omitempty"`
 	// What the process does as a gateway. Absent: it is none, or the caller may not inspect all of the process.
-	Gateway       *GatewayInfo `protobuf:"bytes,9,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	Gateway *GatewayInfo `protobuf:"bytes,9,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	// Where the process runs, such as an availability zone. Empty: not said.
+	Zone          string `protobuf:"bytes,10,opt,name=zone,proto3" json:"zone,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -349,6 +351,13 @@ func (x *GetInfoResponse) GetGateway() *GatewayInfo {
 		return x.Gateway
 	}
 	return nil
+}
+
+func (x *GetInfoResponse) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
 }
 
 // GatewayInfo describes a gateway.
@@ -1272,7 +1281,7 @@ const file_oslorpc_v1_introspection_proto_rawDesc = "" +
 	"\brequests\x18\x02 \x01(\bR\brequests\x12\x1f\n" +
 	"\vinstance_id\x18\x03 \x01(\tR\n" +
 	"instanceIdB\b\n" +
-	"\x06_topic\"\x8c\x03\n" +
+	"\x06_topic\"\xa0\x03\n" +
 	"\x0fGetInfoResponse\x12\x17\n" +
 	"\aboot_id\x18\x01 \x01(\tR\x06bootId\x12\x1d\n" +
 	"\n" +
@@ -1283,7 +1292,9 @@ const file_oslorpc_v1_introspection_proto_rawDesc = "" +
 	"\x06policy\x18\x06 \x01(\v2\x16.oslorpc.v1.PolicyInfoR\x06policy\x12-\n" +
 	"\x06limits\x18\a \x03(\v2\x15.oslorpc.v1.LimitInfoR\x06limits\x124\n" +
 	"\bsessions\x18\b \x01(\v2\x18.oslorpc.v1.SessionsInfoR\bsessions\x121\n" +
-	"\agateway\x18\t \x01(\v2\x17.oslorpc.v1.GatewayInfoR\agateway\"\x99\x01\n" +
+	"\agateway\x18\t \x01(\v2\x17.oslorpc.v1.GatewayInfoR\agateway\x12\x12\n" +
+	"\x04zone\x18\n" +
+	" \x01(\tR\x04zone\"\x99\x01\n" +
 	"\vGatewayInfo\x12\x1e\n" +
 	"\n" +
 	"forwarding\x18\x01 \x01(\x03R\n" +

@@ -26,7 +26,7 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eoslorpc/v1/introspection.proto\x12\noslorpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\".\n\x0bPingRequest\x12\x1f\n\x0binstance_id\x18\x01 \x01(\tR\ninstanceId\"\x0e\n\x0cPingResponse\"r\n\x0eGetInfoRequest\x12\x19\n\x05topic\x18\x01 \x01(\tH\x00R\x05topic\x88\x01\x01\x12\x1a\n\x08requests\x18\x02 \x01(\x08R\x08requests\x12\x1f\n\x0binstance_id\x18\x03 \x01(\tR\ninstanceIdB\x08\n\x06_topic\"\x8c\x03\n\x0fGetInfoResponse\x12\x17\n\x07\x62oot_id\x18\x01 \x01(\tR\x06\x62ootId\x12\x1d\n\nprocess_id\x18\x02 \x01(\x03R\tprocessId\x12\x14\n\x05\x62uild\x18\x03 \x01(\tR\x05\x62uild\x12\x31\n\x06uptime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06uptime\x12\x30\n\x07servers\x18\x05 \x03(\x0b\x32\x16.oslorpc.v1.ServerInfoR\x07servers\x12.\n\x06policy\x18\x06 \x01(\x0b\x32\x16.oslorpc.v1.PolicyInfoR\x06policy\x12-\n\x06limits\x18\x07 \x03(\x0b\x32\x15.oslorpc.v1.LimitInfoR\x06limits\x12\x34\n\x08sessions\x18\x08 \x01(\x0b\x32\x18.oslorpc.v1.SessionsInfoR\x08sessions\x12\x31\n\x07gateway\x18\t \x01(\x0b\x32\x17.oslorpc.v1.GatewayInfoR\x07gateway\"\x99\x01\n\x0bGatewayInfo\x12\x1e\n\nforwarding\x18\x01 \x01(\x03R\nforwarding\x12\x1c\n\tforwarded\x18\x02 \x01(\x03R\tforwarded\x12\x16\n\x06\x66\x61iled\x18\x03 \x01(\x03R\x06\x66\x61iled\x12\x18\n\x07watches\x18\x04 \x01(\x03R\x07watches\x12\x1a\n\x08\x61ttached\x18\x05 \x01(\x03R\x08\x61ttached\"|\n\x0cSessionsInfo\x12\x12\n\x04open\x18\x01 \x01(\x03R\x04open\x12\x12\n\x04lost\x18\x02 \x01(\x03R\x04lost\x12\x18\n\x07running\x18\x03 \x01(\x03R\x07running\x12\x12\n\x04kept\x18\x04 \x01(\x03R\x04kept\x12\x16\n\x06\x63redit\x18\x05 \x01(\x03R\x06\x63redit\"\xd4\x01\n\nPolicyInfo\x12\x17\n\x07\x64ry_run\x18\x01 \x01(\x08R\x06\x64ryRun\x12\x30\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05since\x12*\n\x05rules\x18\x03 \x03(\x0b\x32\x14.oslorpc.v1.RuleInfoR\x05rules\x12\x16\n\x06\x64\x65nied\x18\x04 \x01(\x03R\x06\x64\x65nied\x12\x1d\n\nwould_deny\x18\x05 \x01(\x03R\twouldDeny\x12\x18\n\x07problem\x18\x06 \x01(\tR\x07problem\"8\n\x08RuleInfo\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07\x61llowed\x18\x02 \x01(\x03R\x07\x61llowed\"=\n\tLimitInfo\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n\x07refused\x18\x02 \x01(\x03R\x07refused\"\xf8\x02\n\nServerInfo\x12\x1f\n\x0binstance_id\x18\x01 \x01(\tR\ninstanceId\x12\x1a\n\x08\x65xchange\x18\x02 \x01(\tR\x08\x65xchange\x12\x14\n\x05topic\x18\x03 \x01(\tR\x05topic\x12\x16\n\x06server\x18\x04 \x01(\tR\x06server\x12\'\n\x05state\x18\x05 \x01(\x0e\x32\x11.oslorpc.v1.StateR\x05state\x12\x36\n\tendpoints\x18\x06 \x03(\x0b\x32\x18.oslorpc.v1.EndpointInfoR\tendpoints\x12\x18\n\x07running\x18\x07 \x01(\x03R\x07running\x12\x16\n\x06queued\x18\x08 \x01(\x03R\x06queued\x12\x18\n\x07refused\x18\t \x01(\x03R\x07refused\x12\x34\n\x08requests\x18\n \x03(\x0b\x32\x18.oslorpc.v1.RequestCountR\x08requests\x12\x1c\n\tuncounted\x18\x0b \x01(\x03R\tuncounted\"\xbc\x02\n\x0cRequestCount\x12\x1c\n\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x16\n\x06method\x18\x02 \x01(\tR\x06method\x12\x18\n\x07version\x18\x03 \x01(\tR\x07version\x12\x16\n\x06\x63\x61ller\x18\x04 \x01(\tR\x06\x63\x61ller\x12\x1a\n\x08\x61\x63\x63\x65pted\x18\x05 \x01(\x03R\x08\x61\x63\x63\x65pted\x12\x18\n\x07refused\x18\x06 \x01(\x03R\x07refused\x12\x39\n\nfirst_seen\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tfirstSeen\x12\x37\n\tlast_seen\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08lastSeen\x12\x1a\n\x08identity\x18\t \x01(\tR\x08identity\"\x89\x02\n\x0c\x45ndpointInfo\x12\x1e\n\nnamespaces\x18\x01 \x03(\tR\nnamespaces\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x30\n\x07methods\x18\x03 \x03(\x0b\x32\x16.oslorpc.v1.MethodInfoR\x07methods\x12\x32\n\x08\x66\x61llback\x18\x04 \x01(\x0b\x32\x16.oslorpc.v1.MethodInfoR\x08\x66\x61llback\x12\x14\n\x05since\x18\x05 \x01(\tR\x05since\x12)\n\x10\x64\x65precated_since\x18\x06 \x01(\tR\x0f\x64\x65precatedSince\x12\x18\n\x07service\x18\x07 \x01(\tR\x07service\"\xaa\x02\n\nMethodInfo\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n\tstreaming\x18\x02 \x01(\x08R\tstreaming\x12\x36\n\targuments\x18\x03 \x03(\x0b\x32\x18.oslorpc.v1.ArgumentInfoR\targuments\x12\'\n\x0f\x65xtra_arguments\x18\x04 \x01(\x08R\x0e\x65xtraArguments\x12\x16\n\x06result\x18\x05 \x01(\tR\x06result\x12\x18\n\x07started\x18\x06 \x01(\x03R\x07started\x12\x16\n\x06\x66\x61iled\x18\x07 \x01(\x03R\x06\x66\x61iled\x12\x14\n\x05since\x18\x08 \x01(\tR\x05since\x12)\n\x10\x64\x65precated_since\x18\t \x01(\tR\x0f\x64\x65precatedSince\"R\n\x0c\x41rgumentInfo\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04type\x18\x02 \x01(\tR\x04type\x12\x1a\n\x08optional\x18\x03 \x01(\x08R\x08optional*h\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x0e\n\nSTATE_HELD\x10\x02\x12\x12\n\x0eSTATE_DRAINING\x10\x03\x12\x12\n\x0eSTATE_STOPPING\x10\x04\x32\x95\x01\n\x14IntrospectionService\x12\x39\n\x04Ping\x12\x17.oslorpc.v1.PingRequest\x1a\x18.oslorpc.v1.PingResponse\x12\x42\n\x07GetInfo\x12\x1a.oslorpc.v1.GetInfoRequest\x1a\x1b.oslorpc.v1.GetInfoResponseB9Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eoslorpc/v1/introspection.proto\x12\noslorpc.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\".\n\x0bPingRequest\x12\x1f\n\x0binstance_id\x18\x01 \x01(\tR\ninstanceId\"\x0e\n\x0cPingResponse\"r\n\x0eGetInfoRequest\x12\x19\n\x05topic\x18\x01 \x01(\tH\x00R\x05topic\x88\x01\x01\x12\x1a\n\x08requests\x18\x02 \x01(\x08R\x08requests\x12\x1f\n\x0binstance_id\x18\x03 \x01(\tR\ninstanceIdB\x08\n\x06_topic\"\xa0\x03\n\x0fGetInfoResponse\x12\x17\n\x07\x62oot_id\x18\x01 \x01(\tR\x06\x62ootId\x12\x1d\n\nprocess_id\x18\x02 \x01(\x03R\tprocessId\x12\x14\n\x05\x62uild\x18\x03 \x01(\tR\x05\x62uild\x12\x31\n\x06uptime\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationR\x06uptime\x12\x30\n\x07servers\x18\x05 \x03(\x0b\x32\x16.oslorpc.v1.ServerInfoR\x07servers\x12.\n\x06policy\x18\x06 \x01(\x0b\x32\x16.oslorpc.v1.PolicyInfoR\x06policy\x12-\n\x06limits\x18\x07 \x03(\x0b\x32\x15.oslorpc.v1.LimitInfoR\x06limits\x12\x34\n\x08sessions\x18\x08 \x01(\x0b\x32\x18.oslorpc.v1.SessionsInfoR\x08sessions\x12\x31\n\x07gateway\x18\t \x01(\x0b\x32\x17.oslorpc.v1.GatewayInfoR\x07gateway\x12\x12\n\x04zone\x18\n \x01(\tR\x04zone\"\x99\x01\n\x0bGatewayInfo\x12\x1e\n\nforwarding\x18\x01 \x01(\x03R\nforwarding\x12\x1c\n\tforwarded\x18\x02 \x01(\x03R\tforwarded\x12\x16\n\x06\x66\x61iled\x18\x03 \x01(\x03R\x06\x66\x61iled\x12\x18\n\x07watches\x18\x04 \x01(\x03R\x07watches\x12\x1a\n\x08\x61ttached\x18\x05 \x01(\x03R\x08\x61ttached\"|\n\x0cSessionsInfo\x12\x12\n\x04open\x18\x01 \x01(\x03R\x04open\x12\x12\n\x04lost\x18\x02 \x01(\x03R\x04lost\x12\x18\n\x07running\x18\x03 \x01(\x03R\x07running\x12\x12\n\x04kept\x18\x04 \x01(\x03R\x04kept\x12\x16\n\x06\x63redit\x18\x05 \x01(\x03R\x06\x63redit\"\xd4\x01\n\nPolicyInfo\x12\x17\n\x07\x64ry_run\x18\x01 \x01(\x08R\x06\x64ryRun\x12\x30\n\x05since\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x05since\x12*\n\x05rules\x18\x03 \x03(\x0b\x32\x14.oslorpc.v1.RuleInfoR\x05rules\x12\x16\n\x06\x64\x65nied\x18\x04 \x01(\x03R\x06\x64\x65nied\x12\x1d\n\nwould_deny\x18\x05 \x01(\x03R\twouldDeny\x12\x18\n\x07problem\x18\x06 \x01(\tR\x07problem\"8\n\x08RuleInfo\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n\x07\x61llowed\x18\x02 \x01(\x03R\x07\x61llowed\"=\n\tLimitInfo\x12\x16\n\x06reason\x18\x01 \x01(\tR\x06reason\x12\x18\n\x07refused\x18\x02 \x01(\x03R\x07refused\"\xf8\x02\n\nServerInfo\x12\x1f\n\x0binstance_id\x18\x01 \x01(\tR\ninstanceId\x12\x1a\n\x08\x65xchange\x18\x02 \x01(\tR\x08\x65xchange\x12\x14\n\x05topic\x18\x03 \x01(\tR\x05topic\x12\x16\n\x06server\x18\x04 \x01(\tR\x06server\x12\'\n\x05state\x18\x05 \x01(\x0e\x32\x11.oslorpc.v1.StateR\x05state\x12\x36\n\tendpoints\x18\x06 \x03(\x0b\x32\x18.oslorpc.v1.EndpointInfoR\tendpoints\x12\x18\n\x07running\x18\x07 \x01(\x03R\x07running\x12\x16\n\x06queued\x18\x08 \x01(\x03R\x06queued\x12\x18\n\x07refused\x18\t \x01(\x03R\x07refused\x12\x34\n\x08requests\x18\n \x03(\x0b\x32\x18.oslorpc.v1.RequestCountR\x08requests\x12\x1c\n\tuncounted\x18\x0b \x01(\x03R\tuncounted\"\xbc\x02\n\x0cRequestCount\x12\x1c\n\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x16\n\x06method\x18\x02 \x01(\tR\x06method\x12\x18\n\x07version\x18\x03 \x01(\tR\x07version\x12\x16\n\x06\x63\x61ller\x18\x04 \x01(\tR\x06\x63\x61ller\x12\x1a\n\x08\x61\x63\x63\x65pted\x18\x05 \x01(\x03R\x08\x61\x63\x63\x65pted\x12\x18\n\x07refused\x18\x06 \x01(\x03R\x07refused\x12\x39\n\nfirst_seen\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tfirstSeen\x12\x37\n\tlast_seen\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08lastSeen\x12\x1a\n\x08identity\x18\t \x01(\tR\x08identity\"\x89\x02\n\x0c\x45ndpointInfo\x12\x1e\n\nnamespaces\x18\x01 \x03(\tR\nnamespaces\x12\x18\n\x07version\x18\x02 \x01(\tR\x07version\x12\x30\n\x07methods\x18\x03 \x03(\x0b\x32\x16.oslorpc.v1.MethodInfoR\x07methods\x12\x32\n\x08\x66\x61llback\x18\x04 \x01(\x0b\x32\x16.oslorpc.v1.MethodInfoR\x08\x66\x61llback\x12\x14\n\x05since\x18\x05 \x01(\tR\x05since\x12)\n\x10\x64\x65precated_since\x18\x06 \x01(\tR\x0f\x64\x65precatedSince\x12\x18\n\x07service\x18\x07 \x01(\tR\x07service\"\xaa\x02\n\nMethodInfo\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n\tstreaming\x18\x02 \x01(\x08R\tstreaming\x12\x36\n\targuments\x18\x03 \x03(\x0b\x32\x18.oslorpc.v1.ArgumentInfoR\targuments\x12\'\n\x0f\x65xtra_arguments\x18\x04 \x01(\x08R\x0e\x65xtraArguments\x12\x16\n\x06result\x18\x05 \x01(\tR\x06result\x12\x18\n\x07started\x18\x06 \x01(\x03R\x07started\x12\x16\n\x06\x66\x61iled\x18\x07 \x01(\x03R\x06\x66\x61iled\x12\x14\n\x05since\x18\x08 \x01(\tR\x05since\x12)\n\x10\x64\x65precated_since\x18\t \x01(\tR\x0f\x64\x65precatedSince\"R\n\x0c\x41rgumentInfo\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04type\x18\x02 \x01(\tR\x04type\x12\x1a\n\x08optional\x18\x03 \x01(\x08R\x08optional*h\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSTATE_ACTIVE\x10\x01\x12\x0e\n\nSTATE_HELD\x10\x02\x12\x12\n\x0eSTATE_DRAINING\x10\x03\x12\x12\n\x0eSTATE_STOPPING\x10\x04\x32\x95\x01\n\x14IntrospectionService\x12\x39\n\x04Ping\x12\x17.oslorpc.v1.PingRequest\x1a\x18.oslorpc.v1.PingResponse\x12\x42\n\x07GetInfo\x12\x1a.oslorpc.v1.GetInfoRequest\x1a\x1b.oslorpc.v1.GetInfoResponseB9Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'oslorpc.v1.introspection_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'Z7github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1;oslorpcv1'
-  _globals['_STATE']._serialized_start=2659
-  _globals['_STATE']._serialized_end=2763
+  _globals['_STATE']._serialized_start=2679
+  _globals['_STATE']._serialized_end=2783
   _globals['_PINGREQUEST']._serialized_start=111
   _globals['_PINGREQUEST']._serialized_end=157
   _globals['_PINGRESPONSE']._serialized_start=159
@@ -43,27 +43,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETINFOREQUEST']._serialized_start=175
   _globals['_GETINFOREQUEST']._serialized_end=289
   _globals['_GETINFORESPONSE']._serialized_start=292
-  _globals['_GETINFORESPONSE']._serialized_end=688
-  _globals['_GATEWAYINFO']._serialized_start=691
-  _globals['_GATEWAYINFO']._serialized_end=844
-  _globals['_SESSIONSINFO']._serialized_start=846
-  _globals['_SESSIONSINFO']._serialized_end=970
-  _globals['_POLICYINFO']._serialized_start=973
-  _globals['_POLICYINFO']._serialized_end=1185
-  _globals['_RULEINFO']._serialized_start=1187
-  _globals['_RULEINFO']._serialized_end=1243
-  _globals['_LIMITINFO']._serialized_start=1245
-  _globals['_LIMITINFO']._serialized_end=1306
-  _globals['_SERVERINFO']._serialized_start=1309
-  _globals['_SERVERINFO']._serialized_end=1685
-  _globals['_REQUESTCOUNT']._serialized_start=1688
-  _globals['_REQUESTCOUNT']._serialized_end=2004
-  _globals['_ENDPOINTINFO']._serialized_start=2007
-  _globals['_ENDPOINTINFO']._serialized_end=2272
-  _globals['_METHODINFO']._serialized_start=2275
-  _globals['_METHODINFO']._serialized_end=2573
-  _globals['_ARGUMENTINFO']._serialized_start=2575
-  _globals['_ARGUMENTINFO']._serialized_end=2657
-  _globals['_INTROSPECTIONSERVICE']._serialized_start=2766
-  _globals['_INTROSPECTIONSERVICE']._serialized_end=2915
+  _globals['_GETINFORESPONSE']._serialized_end=708
+  _globals['_GATEWAYINFO']._serialized_start=711
+  _globals['_GATEWAYINFO']._serialized_end=864
+  _globals['_SESSIONSINFO']._serialized_start=866
+  _globals['_SESSIONSINFO']._serialized_end=990
+  _globals['_POLICYINFO']._serialized_start=993
+  _globals['_POLICYINFO']._serialized_end=1205
+  _globals['_RULEINFO']._serialized_start=1207
+  _globals['_RULEINFO']._serialized_end=1263
+  _globals['_LIMITINFO']._serialized_start=1265
+  _globals['_LIMITINFO']._serialized_end=1326
+  _globals['_SERVERINFO']._serialized_start=1329
+  _globals['_SERVERINFO']._serialized_end=1705
+  _globals['_REQUESTCOUNT']._serialized_start=1708
+  _globals['_REQUESTCOUNT']._serialized_end=2024
+  _globals['_ENDPOINTINFO']._serialized_start=2027
+  _globals['_ENDPOINTINFO']._serialized_end=2292
+  _globals['_METHODINFO']._serialized_start=2295
+  _globals['_METHODINFO']._serialized_end=2593
+  _globals['_ARGUMENTINFO']._serialized_start=2595
+  _globals['_ARGUMENTINFO']._serialized_end=2677
+  _globals['_INTROSPECTIONSERVICE']._serialized_start=2786
+  _globals['_INTROSPECTIONSERVICE']._serialized_end=2935
 # @@protoc_insertion_point(module_scope)

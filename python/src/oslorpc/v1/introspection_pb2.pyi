@@ -45,7 +45,7 @@ class GetInfoRequest(_message.Message):
     def __init__(self, topic: _Optional[str] = ..., requests: bool = ..., instance_id: _Optional[str] = ...) -> None: ...
 
 class GetInfoResponse(_message.Message):
-    __slots__ = ("boot_id", "process_id", "build", "uptime", "servers", "policy", "limits", "sessions", "gateway")
+    __slots__ = ("boot_id", "process_id", "build", "uptime", "servers", "policy", "limits", "sessions", "gateway", "zone")
     BOOT_ID_FIELD_NUMBER: _ClassVar[int]
     PROCESS_ID_FIELD_NUMBER: _ClassVar[int]
     BUILD_FIELD_NUMBER: _ClassVar[int]
@@ -55,6 +55,7 @@ class GetInfoResponse(_message.Message):
     LIMITS_FIELD_NUMBER: _ClassVar[int]
     SESSIONS_FIELD_NUMBER: _ClassVar[int]
     GATEWAY_FIELD_NUMBER: _ClassVar[int]
+    ZONE_FIELD_NUMBER: _ClassVar[int]
     boot_id: str
     process_id: int
     build: str
@@ -64,7 +65,8 @@ class GetInfoResponse(_message.Message):
     limits: _containers.RepeatedCompositeFieldContainer[LimitInfo]
     sessions: SessionsInfo
     gateway: GatewayInfo
-    def __init__(self, boot_id: _Optional[str] = ..., process_id: _Optional[int] = ..., build: _Optional[str] = ..., uptime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., servers: _Optional[_Iterable[_Union[ServerInfo, _Mapping]]] = ..., policy: _Optional[_Union[PolicyInfo, _Mapping]] = ..., limits: _Optional[_Iterable[_Union[LimitInfo, _Mapping]]] = ..., sessions: _Optional[_Union[SessionsInfo, _Mapping]] = ..., gateway: _Optional[_Union[GatewayInfo, _Mapping]] = ...) -> None: ...
+    zone: str
+    def __init__(self, boot_id: _Optional[str] = ..., process_id: _Optional[int] = ..., build: _Optional[str] = ..., uptime: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., servers: _Optional[_Iterable[_Union[ServerInfo, _Mapping]]] = ..., policy: _Optional[_Union[PolicyInfo, _Mapping]] = ..., limits: _Optional[_Iterable[_Union[LimitInfo, _Mapping]]] = ..., sessions: _Optional[_Union[SessionsInfo, _Mapping]] = ..., gateway: _Optional[_Union[GatewayInfo, _Mapping]] = ..., zone: _Optional[str] = ...) -> None: ...
 
 class GatewayInfo(_message.Message):
     __slots__ = ("forwarding", "forwarded", "failed", "watches", "attached")

@@ -1,0 +1,36 @@
+package rpc
+
+import "fmt"
+
+// ValidateZone returns an error if instances cannot have this zone: it is longer than 255 bytes,
+// not UTF-8, or has control characters. An empty zone is valid, and none. The error is an [Error]
+// of kind [Invalid].
+func ValidateZone(zone string) error {
+	if reason := badName(zone); reason != "" {
+		return &Error{Kind: Invalid, NotStarted: true, Message: fmt.Sprintf("the zone %s %s", quote(zone), reason)}
+	}
+	return nil
+}
+
+// ZoneReason explains where messages for any server go.
+type ZoneReason struct {
+	// Zone is the zone of the client.
+	Zone string
+	// Near is how many servers in the zone can serve the messages, and Ready how many of these are
+	// believed to take one now.
+	Near, Ready int
+	// Far is how many servers elsewhere can serve the messages.
+	Far int
+}
+
+// String explains it in a sentence.
+func (r *ZoneReason) String() string {
+	switch {
+	case r.Ready > 0:
+		return fmt.Sprintf("messages for any server stay in zone %q, where %d of %d servers are", r.Zone, r.Near, r.Near+r.Far)
+	case r.Near > 0:
+		return fmt.Sprintf("messages for any server leave zone %q, whose servers take none now (%d), for others (%d)", r.Zone, r.Near, r.Far)
+	default:
+		return fmt.Sprintf("messages for any server leave zone %q, where no server can serve them, for others (%d)", r.Zone, r.Far)
+	}
+}
