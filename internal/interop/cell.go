@@ -152,7 +152,7 @@ func (c *cell) onceMore() error {
 // own starts servers for this cell alone, of a topic of its own. The caller kills them.
 func (c *cell) own(ctx context.Context, topic string, names ...string) (servers, error) {
 	topic = strings.Join([]string{topic, c.of.Client.Short, c.of.Server.Short}, "-")
-	all, err := startServers(ctx, c.of.Server, c.run.url, topic, names...)
+	all, err := startServers(ctx, c.of.Server, c.run.urlOf(c.of.Server), topic, names...)
 	if err != nil {
 		servers(all).kill()
 	}

@@ -20,6 +20,8 @@ type Language struct {
 
 	client func(url string) command
 	server func(url, topic, name string) command
+	// gateway is what the servers are attached to; nil for servers that listen.
+	gateway func(url string) command
 	// says returns how a library with errors of its own tells an error of a server; nil for those
 	// of oslorpc.
 	says func(e wire.Error, server *Language) wire.Error
@@ -29,7 +31,8 @@ type Language struct {
 type Programs struct {
 	// Root is the directory of this repository.
 	Root string
-	// Go is the program of this package's command, which is the client and the server of Go as well.
+	// Go is the program of this package's command, which is the client and the server of Go as
+	// well.
 	Go string
 	// Python is the Python that has the packages of the tests.
 	Python string
@@ -46,6 +49,7 @@ func Languages(p Programs) []*Language {
 	typescript := func(program string, args ...string) command {
 		return command{argv: slices.Concat([]string{"node", filepath.Join(p.Root, "typescript", "dist", "interop", program)}, args)}
 	}
+	gateway := func(url string) command { return command{argv: []string{p.Go, "gateway", url}} }
 	return []*Language{{
 		Name: "Go", Short: "go",
 		client: func(url string) command { return command{argv: []string{p.Go, "client", url}} },
@@ -63,6 +67,14 @@ func Languages(p Programs) []*Language {
 		Name: "TypeScript", Short: "ts",
 		client: func(url string) command { return typescript("client.js", url) },
 		server: func(url, topic, name string) command { return typescript("server.js", url, topic, name) },
+	}, {
+		Name: "Go, attached", Short: "ago", gateway: gateway,
+		server: func(url, topic, name string) command {
+			return command{argv: []string{p.Go, "server", url, topic, name}}
+		},
+	}, {
+		Name: "Python, attached", Short: "apy", gateway: gateway,
+		server: func(url, topic, name string) command { return python("server.py", url, topic, name) },
 	}, {
 		Name: "oslo.messaging", Short: oslo,
 		client: func(url string) command { return python("oslo/client.py", url) },

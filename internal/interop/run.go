@@ -3,6 +3,8 @@ package interop
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -53,8 +55,10 @@ type run struct {
 	notes atomic.Int64
 
 	clients map[*Language]*client
-	servers map[*Language]servers
-	long    map[*Language]servers
+	// gateways are what servers are attached to.
+	gateways map[*Language]*server
+	servers  map[*Language]servers
+	long     map[*Language]servers
 }
 
 func (r *run) nextNote() string { return strconv.FormatInt(r.notes.Add(1), 10) }
@@ -62,7 +66,7 @@ func (r *run) nextNote() string { return strconv.FormatInt(r.notes.Add(1), 10) }
 // Run runs cells with programs that find each other by a URL, and returns their results in the same
 // order. The error is that a program did not start or did not end well.
 func Run(ctx context.Context, url string, cells []Cell) ([]Result, error) {
-	r := &run{url: url, clients: map[*Language]*client{}, servers: map[*Language]servers{}, long: map[*Language]servers{}}
+	r := &run{url: url, clients: map[*Language]*client{}, gateways: map[*Language]*server{}, servers: map[*Language]servers{}, long: map[*Language]servers{}}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // it kills what still runs
 	if err := r.start(ctx, cells); err != nil {
@@ -117,15 +121,22 @@ func (r *run) start(ctx context.Context, cells []Cell) error {
 			}
 			r.clients[c.Client] = p
 		}
+		if c.Server.gateway != nil && r.gateways[c.Server] == nil {
+			g, err := startGateway(ctx, c.Server, r.url)
+			if err != nil {
+				return err
+			}
+			r.gateways[c.Server] = g
+		}
 		if r.servers[c.Server] == nil {
-			all, err := startServers(ctx, c.Server, r.url, "all-"+c.Server.Short, serverA, serverB)
+			all, err := startServers(ctx, c.Server, r.urlOf(c.Server), "all-"+c.Server.Short, serverA, serverB)
 			if err != nil {
 				return err
 			}
 			r.servers[c.Server] = all
 		}
 		if c.Case.long && r.long[c.Server] == nil {
-			all, err := startServers(ctx, c.Server, r.url, "long-"+c.Server.Short, serverA, serverB)
+			all, err := startServers(ctx, c.Server, r.urlOf(c.Server), "long-"+c.Server.Short, serverA, serverB)
 			if err != nil {
 				return err
 			}
@@ -133,6 +144,14 @@ func (r *run) start(ctx context.Context, cells []Cell) error {
 		}
 	}
 	return nil
+}
+
+// urlOf returns the URL with which servers of a language are started.
+func (r *run) urlOf(l *Language) string {
+	if g := r.gateways[l]; g != nil {
+		return "gateway://" + g.addr
+	}
+	return r.url
 }
 
 // stop stops all programs: servers must stop gracefully, and clients end with their input.
@@ -149,13 +168,17 @@ func (r *run) stop() (err error) {
 			err = e
 		}
 	}
-	for _, s := range all {
-		s.terminate()
+	end := func(all []*server) {
+		for _, s := range all {
+			s.terminate()
+		}
+		for _, s := range all {
+			keep(s.ended())
+			keep(s.await(wire.Event{Event: wire.Stopped}, patience))
+		}
 	}
-	for _, s := range all {
-		keep(s.ended())
-		keep(s.await(wire.Event{Event: wire.Stopped}, patience))
-	}
+	end(all)
+	end(slices.Collect(maps.Values(r.gateways)))
 	for _, c := range r.clients {
 		_ = c.in.Close() // it is closed already if the program has ended
 		keep(c.ended())

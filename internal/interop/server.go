@@ -17,6 +17,7 @@ type server struct {
 
 	// topic and short are the names of its target.
 	topic, short string
+	addr         string // of a gateway
 
 	mu      sync.Mutex
 	events  map[wire.Event]int
@@ -41,6 +42,31 @@ func startServers(ctx context.Context, l *Language, url, topic string, names ...
 		}
 	}
 	return all, nil
+}
+
+// startGateway starts what servers of a language are attached to.
+func startGateway(ctx context.Context, l *Language, url string) (*server, error) {
+	s := &server{short: "gateway", events: map[wire.Event]int{}, changed: make(chan struct{})}
+	addr := make(chan string, 1)
+	p, err := start(ctx, l.Name+" gateway", l.gateway(url), func(line []byte) error {
+		e, err := decode[wire.Event](line)
+		if err == nil && e.Event == wire.Ready {
+			addr <- e.Note
+		}
+		return s.take(line)
+	})
+	if err != nil {
+		return nil, err
+	}
+	s.process = p
+	select {
+	case s.addr = <-addr:
+		return s, nil
+	case <-s.exited:
+		return nil, fmt.Errorf("%s ended before it was ready%s", s.name, s.logged())
+	case <-time.After(starting):
+		return nil, fmt.Errorf("%s was not ready in %v%s", s.name, starting, s.logged())
+	}
 }
 
 // take takes in an event.

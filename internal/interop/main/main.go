@@ -1,6 +1,6 @@
 // Command main is `make interop`: it runs every case with every client and every server on a Consul
-// of its own, and prints a table. Its exit code is 1 if a cell failed. Run as "client URL" or as
-// "server URL TOPIC NAME", it is the program of Go.
+// of its own, and prints a table. Its exit code is 1 if a cell failed. Run as "client URL", as
+// "server URL TOPIC NAME" or as "gateway URL", it is the program of Go.
 package main
 
 import (
@@ -37,6 +37,8 @@ func do(arguments []string) error {
 	switch {
 	case len(arguments) == 2 && arguments[0] == "client":
 		return program.Ask(context.Background(), arguments[1])
+	case len(arguments) == 2 && arguments[0] == "gateway":
+		return program.Relay(context.Background(), arguments[1])
 	case len(arguments) == 4 && arguments[0] == "server":
 		return program.Serve(context.Background(), arguments[1], arguments[2], arguments[3])
 	default:
