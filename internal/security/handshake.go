@@ -32,9 +32,13 @@ func (s *secure) connect(ctx context.Context, authority string, raw net.Conn) (n
 	config, shown := s.trust.clientConfig()
 	// An identity takes the place of the name, and a process that is attached has no address to be
 	// named after.
-	anyName := config.ServerName == "" && (s.trust.config.Identity != "" || tunnel.Is(raw.RemoteAddr()))
-	if config.ServerName != "" {
+	attached := tunnel.Is(raw.RemoteAddr())
+	anyName := config.ServerName == "" && (s.trust.config.Identity != "" || attached)
+	switch {
+	case config.ServerName != "":
 		authority = config.ServerName
+	case attached:
+		authority = unnamed
 	}
 	var chains *[][]*x509.Certificate
 	if shown != nil && shown.sourced || anyName && !config.InsecureSkipVerify {
@@ -47,6 +51,10 @@ func (s *secure) connect(ctx context.Context, authority string, raw net.Conn) (n
 	conn, info, err := credentials.NewTLS(config).ClientHandshake(ctx, authority, raw)
 	return conn, withChains(info, chains), shown, err
 }
+
+// unnamed is the authority of an attached process. TLS tells no server an IP address as its name,
+// so the server does not look for a certificate with that name.
+const unnamed = "0.0.0.0"
 
 // verifyServer has the certificate of a server verified here, as package tls does not: for a host,
 // or whatever its names if that is empty. The chains are set by the handshake.
