@@ -82,14 +82,18 @@ type members map[id]*member
 // merge takes in what the registry says now. An instance that vanished lingers: whether it left or
 // the registry lost it cannot be told from the list, but from its connection.
 func (ms members) merge(u registry.Update, now time.Time, c carrier.Carrier) {
-	listed := make(map[id]bool, len(u.Instances))
+	listed, ids := make(map[id]bool, len(u.Instances)), make(map[string]bool, len(u.Instances))
 	for _, i := range u.Instances {
 		key := idOf(i)
-		listed[key] = true
+		listed[key], ids[i.ID] = true, true
 		ms.list(key, i, c)
 	}
 	for key, m := range ms {
-		if !listed[key] && !m.missing() {
+		switch {
+		case listed[key]:
+		case key.id != "" && ids[key.id]: // it is at another address, as when it is attached to another gateway
+			ms.drop(key, c)
+		case !m.missing():
 			m.since, m.lost = now, u.Reset
 		}
 	}

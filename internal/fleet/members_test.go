@@ -354,3 +354,24 @@ func TestOthersAreLeftAlone(t *testing.T) {
 		t.Errorf("showing what has not changed takes %v allocations", n)
 	}
 }
+
+// TestMovedInstance: an instance that is at another address now, since it is attached to another
+// gateway, is there once. Nothing of it lingers at the old address, whatever answers there.
+func TestMovedInstance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.registry.list(instance("a"), instance("b"))
+		defer w.connect(t, "a")()
+		w.expect(t, "at first", []string{"a", "b"}, []string{"a", "b"})
+		moved := instance("a", func(i *rpc.Instance) { i.Addr, i.BootID = "addr-b", "boot-b" })
+		w.registry.list(moved, instance("b"))
+		w.expect(t, "after the move", []string{"a", "b"}, []string{"a", "b"})
+		if e := w.entry(t, "a"); e.Addr != "addr-b" || e.Lingering {
+			t.Errorf("it is at %s", e.Addr)
+		}
+		w.registry.list(instance("b"))
+		if e := w.entry(t, "a"); e.Addr != "addr-b" || !e.Lingering {
+			t.Errorf("what vanished is %+v", e)
+		}
+	})
+}
