@@ -15,7 +15,9 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/payload"
 	"github.com/oslorpc/oslorpc/internal/wire"
@@ -446,5 +448,50 @@ func TestInfoOfSessions(t *testing.T) {
 	}
 	if err := s.end(); err != nil {
 		t.Error(err)
+	}
+}
+
+// Headers that contradict their message are refused as the headers of other RPCs are, however the
+// message is encoded.
+func TestHeadersThatContradict(t *testing.T) {
+	t.Parallel()
+	h := hold(t)
+	usual, other := ask("echo"), ask("echo")
+	other.Kwargs = &pb.Payload{Encoding: &pb.Payload_Value{Value: structpb.NewStructValue(&structpb.Struct{})}}
+	for _, test := range []struct {
+		name, key, value string
+		message          *pb.Message
+		path             string
+		refused          bool
+	}{
+		{"another topic", header.Topic, "r", usual, "", true},
+		{"the same topic", header.Topic, "q", usual, "", false},
+		{"another topic, in full", header.Topic, "r", other, "", true},
+		{"the same topic, in full", header.Topic, "q", other, "", false},
+		{"a server", header.Server, "net9", usual, "", true},
+		{"an instance", header.Instance, "b1.x", usual, "", true},
+		{"an id", header.ID, "1", usual, "", true},
+		{"an order key", header.OrderKey, "k", usual, "", true},
+		{"a version", header.Version, "9.9", usual, "", true},
+		{"what cannot be read", header.Topic, "%zz", usual, "", true},
+		{"a typed message", header.Topic, "r", usual, "/test.Service/Method", true},
+	} {
+		s, err := openSession(t.Context(), h, &pb.SessionOpen{Id: idOf(test.name)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.send(&pb.SessionRequest_Message{Message: &pb.SessionMessage{
+			Seq: 1, Message: test.message, Path: test.path, Headers: []*pb.SessionHeader{{Name: test.key, Value: []byte(test.value)}},
+		}})
+		r, err := s.result()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := statusIn(r); (status.Code(got) == codes.InvalidArgument) != test.refused {
+			t.Errorf("%s: got %v", test.name, got)
+		}
+		if err := s.end(); err != nil {
+			t.Error(err)
+		}
 	}
 }

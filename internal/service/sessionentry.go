@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/inbound"
 	"github.com/oslorpc/oslorpc/internal/wire"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
@@ -146,6 +147,13 @@ func (e *entry) read() error {
 	}
 	in.ctx, in.sender = e.ctx, e.on.sender
 	in.Origin, in.Caller, in.From = e, e.on.caller, e.on.sender.Account()
+	err := in.agree(e.ctx)
+	if err == nil {
+		err = in.agree(header.Note(e.ctx, m.Headers))
+	}
+	if err != nil {
+		return statusOf(about(in.Method, err), nil)
+	}
 	return nil
 }
 
