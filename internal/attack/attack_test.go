@@ -2,6 +2,7 @@ package attack
 
 import (
 	"bytes"
+	"crypto/rand"
 	"net"
 	"os"
 	"slices"
@@ -118,6 +119,53 @@ func TestUnreadAnswers(t *testing.T) {
 		}
 	}
 	time.Sleep(lasts)
+	s.check(t, o)
+}
+
+// session opens a session with so many messages whose results are large, and reads nothing.
+func session(t *testing.T, addr string, messages uint64) *limitstest.Client {
+	t.Helper()
+	c := attacker(t, addr, false)
+	id, err := c.Open(pb.RPCService_Session_FullMethodName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := func(r *pb.SessionRequest) {
+		b, err := proto.Marshal(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Send(id, append(limitstest.Prefix(len(b)), b...), false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(&pb.SessionRequest{Frame: &pb.SessionRequest_Open{Open: &pb.SessionOpen{Id: []byte(rand.Text()[:16])}}})
+	for seq := range messages {
+		send(&pb.SessionRequest{Frame: &pb.SessionRequest_Message{Message: &pb.SessionMessage{Seq: seq + 1, Message: &pb.Message{
+			Target: &pb.Target{Topic: new("topic")}, Method: "big", Kwargs: &pb.Payload{Encoding: &pb.Payload_Json{Json: "{}"}},
+		}}}})
+	}
+	return c
+}
+
+// The results of a session that are not read take a share of the memory for answers.
+func TestUnreadSession(t *testing.T) {
+	s := start(t)
+	o := s.use(t)
+	session(t, s.addr, 1000)
+	time.Sleep(lasts)
+	s.check(t, o)
+}
+
+// Results that are kept for sessions whose connections were lost are bounded, too, and hold back none.
+func TestKeptResults(t *testing.T) {
+	s := start(t)
+	o := s.use(t)
+	for range 20 {
+		c := session(t, s.addr, 8)
+		time.Sleep(lasts / 20)
+		c.Close()
+	}
 	s.check(t, o)
 }
 

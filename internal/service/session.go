@@ -40,8 +40,9 @@ const (
 	// tickTime is how often a session is looked at, and silentTime is how long a client may say
 	// nothing, or read nothing.
 	tickTime, silentTime = 10 * time.Second, 30 * time.Second
-	// maxLost bounds the sessions of one caller that lost their connections.
-	maxLost = 256
+	// maxLost bounds the sessions of one caller that lost their connections, and keptBytes the results
+	// of all such sessions of the process.
+	maxLost, keptBytes = 256, 16 << 20
 )
 
 // sessions are the sessions of a process.
@@ -288,6 +289,11 @@ func (s *session) detach(a *attachment) {
 	}
 	s.lost = time.Now()
 	s.timer.Reset(s.services.grace)
+	for _, e := range s.entries {
+		if e.settle != nil {
+			e.settle()
+		}
+	}
 	go s.services.sessions.bound(s.key.owner) // its lock comes before this one
 }
 
@@ -307,34 +313,6 @@ func (s *sessions) remove(ss *session) {
 	defer s.mu.Unlock()
 	if s.all[ss.key] == ss {
 		delete(s.all, ss.key)
-	}
-}
-
-// bound drops the session of a caller that lost its stream first, if too many have.
-func (s *sessions) bound(owner string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n, first := 0, (*session)(nil)
-	var since time.Time
-	for key, ss := range s.all {
-		if key.owner != owner {
-			continue
-		}
-		ss.Lock()
-		if ss.on == nil && !ss.dropped {
-			n++
-			if first == nil || ss.lost.Before(since) {
-				first, since = ss, ss.lost
-			}
-		}
-		ss.Unlock()
-	}
-	if n > maxLost {
-		first.Lock()
-		defer first.Unlock()
-		if first.on == nil && !first.dropped {
-			first.drop()
-		}
 	}
 }
 

@@ -40,6 +40,7 @@ type entry struct {
 	buffer    *[]byte        // has the frame of the result
 	content   int            // where the result begins in it
 	at        int            // where the next part begins, of a result that is sent in parts
+	settle    func()         // ends the wait for room for the result
 	done      bool           // the result is there
 	forgotten bool
 }
@@ -248,43 +249,24 @@ func (e *entry) finish(r *wire.SessionResult, reply proto.Message) {
 	r.Seq = e.seq
 	buffer := wire.Buffer()
 	*buffer, e.content = r.Append(*buffer, reply)
-	e.reserve(len(*buffer))
+	kept := e.reserve(len(*buffer))
 	s.Lock()
 	e.buffer, e.done = buffer, true
 	s.running--
 	s.held += len(*buffer)
-	if e.forgotten {
+	switch {
+	case e.forgotten:
 		s.release(e)
-	} else {
+	case !kept && s.on == nil:
+		s.forget(e)
+	default:
 		s.queue(e)
+	}
+	if s.on == nil && s.held > freeBytes {
+		go s.services.sessions.bound(s.key.owner) // its lock comes before this one
 	}
 	s.Unlock()
 	s.Drain()
-}
-
-// reserve claims room for a result, if the client has left as much as it may.
-func (e *entry) reserve(n int) {
-	s := e.session
-	s.Lock()
-	free := e.forgotten || e.answer != nil || s.held+n <= freeBytes
-	s.Unlock()
-	if !free {
-		_ = e.claim(n) // it fails if the caller is gone, which needs no result
-	}
-}
-
-// claim claims room for a result of n bytes, in place of what it had.
-func (e *entry) claim(n int) (err error) {
-	e.giveBack()
-	e.answer, err = inbound.ClaimAnswer(e.ctx, e.on.ctx, n)
-	return err
-}
-
-func (e *entry) giveBack() {
-	if e.answer != nil {
-		e.answer()
-	}
-	e.answer = nil
 }
 
 // holds notes what is to be given back when the message has run.

@@ -1,0 +1,102 @@
+package service
+
+import (
+	"context"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/inbound"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// What follows bounds the results that sessions keep.
+
+// reserve claims room for a result, if the client has left as much as it may. It returns false if
+// there is none, and the caller is gone.
+func (e *entry) reserve(n int) bool {
+	s := e.session
+	s.Lock()
+	free := e.forgotten || e.answer != nil || s.held+n <= freeBytes
+	s.Unlock()
+	return free || e.claim(n) == nil
+}
+
+// claim claims room for a result of n bytes, in place of what it had. It waits for room only while
+// the session has a stream: a client that is not there must not hold back others.
+func (e *entry) claim(n int) (err error) {
+	e.giveBack()
+	ctx, settle := context.WithCancel(e.ctx)
+	defer settle()
+	e.session.Lock()
+	if e.settle = settle; e.session.on == nil {
+		settle()
+	}
+	e.session.Unlock()
+	if e.answer, err = inbound.ClaimAnswer(ctx, e.on.ctx, n); err != nil && e.ctx.Err() == nil {
+		return &rpc.Error{Kind: rpc.OutcomeUnknown, Message: "the connection was lost, and the server has no room to keep the result; the method ran"}
+	}
+	return err
+}
+
+func (e *entry) giveBack() {
+	if e.answer != nil {
+		e.answer()
+	}
+	e.answer = nil
+}
+
+// bound drops the session of a caller that lost its stream first, if too many have, and the results
+// of the sessions without one that have most, if all have too much.
+func (s *sessions) bound(owner string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.trim() {
+	}
+	n, first := 0, (*session)(nil)
+	var since time.Time
+	for key, ss := range s.all {
+		if key.owner != owner {
+			continue
+		}
+		ss.Lock()
+		if ss.on == nil && !ss.dropped {
+			n++
+			if first == nil || ss.lost.Before(since) {
+				first, since = ss, ss.lost
+			}
+		}
+		ss.Unlock()
+	}
+	if n > maxLost {
+		first.Lock()
+		defer first.Unlock()
+		if first.on == nil && !first.dropped {
+			first.drop()
+		}
+	}
+}
+
+// trim drops the results of the session without a stream that has most, and returns false if all such
+// sessions have not too much. The lock is held.
+func (s *sessions) trim() bool {
+	total, most, largest := 0, 0, (*session)(nil)
+	for _, ss := range s.all {
+		ss.Lock()
+		if ss.on == nil && !ss.dropped {
+			if total += ss.held; ss.held > most {
+				most, largest = ss.held, ss
+			}
+		}
+		ss.Unlock()
+	}
+	if total <= keptBytes {
+		return false
+	}
+	largest.Lock()
+	defer largest.Unlock()
+	for _, e := range largest.entries {
+		if largest.on == nil && e.done {
+			largest.forget(e)
+		}
+	}
+	return true
+}

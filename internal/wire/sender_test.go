@@ -1,0 +1,120 @@
+package wire
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+)
+
+// outlet is a stream, and the owner of its sender.
+type outlet struct {
+	Sender
+
+	goOn   chan struct{} // each lets one frame pass; nil for none to wait
+	sent   [][]byte
+	blocks bool
+	failed error
+}
+
+func (o *outlet) Leaves(*Outgoing)         {}
+func (o *outlet) Sent(*Outgoing, error)    {}
+func (o *outlet) MayBlock() bool           { return o.blocks }
+func (o *outlet) SendMsg(m any) error      { return o.pass(m.(*Frame)) }
+func (o *outlet) push(b []byte, lane Lane) { o.Push(newOutgoing(b), lane) }
+
+func (o *outlet) pass(f *Frame) error {
+	if o.goOn != nil {
+		<-o.goOn
+	}
+	o.sent = append(o.sent, f.Bytes)
+	return o.failed
+}
+
+func newOutgoing(b []byte) *Outgoing {
+	o := &Outgoing{}
+	o.Fill(b)
+	return o
+}
+
+func newOutlet(goOn chan struct{}) *outlet {
+	o := &outlet{goOn: goOn}
+	o.Lock()
+	defer o.Unlock()
+	o.Open(o, o.SendMsg)
+	return o
+}
+
+// While a peer does not read, a pusher does not wait for it, and frames that wait leave in the order
+// of their lanes: what is about messages overtakes messages, and these overtake parts of results.
+func TestSenderOrder(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutlet(make(chan struct{}))
+		o.blocks = true
+		o.push([]byte("first"), Bulk)
+		synctest.Wait()
+		for _, f := range []struct {
+			text string
+			lane Lane
+		}{{"part 1", Bulk}, {"message 1", Single}, {"part 2", Bulk}, {"cancel", Control}, {"message 2", Single}} {
+			o.push([]byte(f.text), f.lane)
+		}
+		for range 6 {
+			o.goOn <- struct{}{}
+		}
+		synctest.Wait()
+		var got []string
+		for _, b := range o.sent {
+			got = append(got, string(b))
+		}
+		if want := []string{"first", "cancel", "message 1", "message 2", "part 1", "part 2"}; !slices.Equal(got, want) {
+			t.Errorf("sent: %q, want %q", got, want)
+		}
+	})
+}
+
+// Frames are encoded before they are pushed: what is sent is what was pushed, not a copy, and nothing
+// is encoded where others wait. An error of the stream keeps no pusher.
+func TestSenderPassesOn(t *testing.T) {
+	t.Parallel()
+	o := newOutlet(nil)
+	o.failed = errors.New("the stream has ended")
+	frames := [][]byte{[]byte("a"), []byte("b")}
+	for _, f := range frames {
+		o.push(f, Single)
+	}
+	if len(o.sent) != 2 || &o.sent[0][0] != &frames[0][0] || &o.sent[1][0] != &frames[1][0] {
+		t.Errorf("sent: %q", o.sent)
+	}
+}
+
+// A frame that is taken back, or was in the queue at the end, is not sent.
+func TestSenderTakesBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := newOutlet(make(chan struct{}))
+		o.blocks = true
+		o.push([]byte("first"), Single)
+		synctest.Wait()
+		back, late := newOutgoing([]byte("back")), newOutgoing([]byte("late"))
+		o.Push(back, Single)
+		o.Push(late, Single)
+		o.Lock()
+		if !o.TakeBack(back) {
+			t.Error("it cannot be taken back")
+		}
+		if waiting := o.Close(); len(waiting) != 1 || waiting[0] != late {
+			t.Errorf("%d frames waited at the end", len(waiting))
+		}
+		if o.PushLocked(newOutgoing([]byte("after")), Single) {
+			t.Error("a closed sender takes frames")
+		}
+		o.Unlock()
+		close(o.goOn)
+		synctest.Wait()
+		if len(o.sent) != 1 {
+			t.Errorf("sent: %q", o.sent)
+		}
+	})
+}
