@@ -75,7 +75,7 @@ func (s *sessions) bound(owner string) {
 	}
 }
 
-// trim drops the results of the session without a stream that has most, and returns false if all such
+// trim drops the results of the session without a stream that has most. It returns false if all such
 // sessions have not too much. The lock is held.
 func (s *sessions) trim() bool {
 	total, most, largest := 0, 0, (*session)(nil)
