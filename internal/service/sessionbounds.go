@@ -75,8 +75,8 @@ func (s *sessions) bound(owner string) {
 	}
 }
 
-// trim drops the results of the session without a stream that has most. It returns false if all such
-// sessions have not too much. The lock is held.
+// trim drops the results of the session without a stream that has most. It returns false if all
+// such sessions have not too much. The lock is held.
 func (s *sessions) trim() bool {
 	total, most, largest := 0, 0, (*session)(nil)
 	for _, ss := range s.all {
