@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"path/filepath"
 	"strconv"
@@ -127,7 +128,8 @@ func listenTCP(ctx context.Context, host string, first, last int) (net.Listener,
 		failures = append(failures, err)
 	}
 	if len(failures) > 1 { // a range: they all say the same
-		return nil, failures[len(failures)-1]
+		return nil, fmt.Errorf("none of the %d ports is free; widen the range, or end a program that listens there: %w",
+			len(failures), failures[len(failures)-1])
 	}
 	return nil, errors.Join(failures...)
 }
