@@ -34,8 +34,10 @@ var cases = []testCase{
 	{[]string{"call-struct-1"}, versusRaw(callStruct, 1), ratio},
 	{[]string{"call-struct-64"}, versusRaw(callStruct, 64), ratio},
 	{[]string{"codec-encode-ns", "codec-decode-ns"}, codec, absolute},
-	{[]string{"typed-1k-1"}, versusRaw(typedCall, 1), ratio},
-	{[]string{"typed-1k-64"}, versusRaw(typedCall, 64), ratio},
+	{[]string{"typed-1k-1"}, versus(typedCall, 1, stubCounterpart), ratio},
+	{[]string{"typed-1k-64"}, versus(typedCall, 64, stubCounterpart), ratio},
+	{[]string{"typed-bytes-1"}, versusRaw(typedCall, 1), ratio},
+	{[]string{"typed-bytes-64"}, versusRaw(typedCall, 64), ratio},
 	{[]string{"cap-fixed-ns", "cap-auto-ns"}, caps, absolute},
 	{[]string{"multicall-item"}, versusRaw(multicall, 1), ratio},
 	{[]string{"fanout-64"}, versusRaw(fanout, 1), ratio},
@@ -146,9 +148,16 @@ const (
 	method  = "do"
 )
 
-// versusRaw makes an operation and its counterpart ready. The counterpart's messages get the size
-// that the operation's messages are found to have.
+// counterpart opens what an operation is compared with, and returns how to undo it.
+type counterpart func(ctx context.Context, o operation) (do func(context.Context) error, undo func() error, err error)
+
+// versusRaw compares an operation with an RPC of opaque bytes.
 func versusRaw(o operation, callers int) func(context.Context) (a, b compare.Workload, cleanup func() error, err error) {
+	return versus(o, callers, rawCounterpart)
+}
+
+// versus makes an operation and its counterpart ready.
+func versus(o operation, callers int, other counterpart) func(context.Context) (a, b compare.Workload, cleanup func() error, err error) {
 	return func(ctx context.Context) (a, b compare.Workload, cleanup func() error, err error) {
 		var opened closers
 		defer func() {
@@ -166,30 +175,38 @@ func versusRaw(o operation, callers int) func(context.Context) (a, b compare.Wor
 				return a, b, nil, err
 			}
 		}
-		size, err := observe(ctx, o)
+		do, undo, err := other(ctx, o)
 		if err != nil {
 			return a, b, nil, err
 		}
+		opened = append(opened, undo)
 		t, err := oslorpc.Open(url)
 		if err != nil {
 			return a, b, nil, err
 		}
 		opened = append(opened, t.Close)
 		client := newClient(t)
-		r, err := compare.NewRaw(ctx, size, o.items)
-		if err != nil {
-			return a, b, nil, err
-		}
-		opened = append(opened, r.Close)
-
-		counterpart := r.Call
-		if o.items > 0 {
-			counterpart = r.Stream
-		}
 		a = compare.Workload{Do: func() error { return o.do(ctx, client) }, Callers: callers, Ops: max(o.items, 1)}
-		b = compare.Workload{Do: func() error { return counterpart(ctx) }, Callers: callers, Ops: max(o.items, 1)}
+		b = compare.Workload{Do: func() error { return do(ctx) }, Callers: callers, Ops: max(o.items, 1)}
 		return a, b, opened.close, nil
 	}
+}
+
+// rawCounterpart is an RPC of opaque bytes, or a stream of them. Its messages get the size that the
+// operation's messages are found to have.
+func rawCounterpart(ctx context.Context, o operation) (do func(context.Context) error, undo func() error, err error) {
+	size, err := observe(ctx, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := compare.NewRaw(ctx, size, o.items)
+	if err != nil {
+		return nil, nil, err
+	}
+	if o.items > 0 {
+		return r.Stream, r.Close, nil
+	}
+	return r.Call, r.Close, nil
 }
 
 // serve starts a server with one method.

@@ -24,14 +24,33 @@ func (volumes) GetVolume(_ context.Context, r *typedtestv1.GetVolumeRequest) (*t
 // typedCall calls a typed method through its generated stub, with a message that has rules.
 var typedCall = operation{
 	servers:  1,
-	services: func(r grpc.ServiceRegistrar) { typedtestv1.RegisterInventoryServiceServer(r, volumes{}) },
-	do: func() func(context.Context, *oslorpc.Client) error {
-		request := &typedtestv1.GetVolumeRequest{Name: strings.Repeat("x", payloadSize)}
-		return func(ctx context.Context, c *oslorpc.Client) error {
-			_, err := typedtestv1.NewInventoryServiceClient(c).GetVolume(ctx, request)
-			return err
-		}
-	}(),
+	services: registerVolumes,
+	do:       func(ctx context.Context, c *oslorpc.Client) error { return getVolume(ctx, c) },
+}
+
+func registerVolumes(r grpc.ServiceRegistrar) {
+	typedtestv1.RegisterInventoryServiceServer(r, volumes{})
+}
+
+var volumeRequest = &typedtestv1.GetVolumeRequest{Name: strings.Repeat("x", payloadSize)}
+
+func getVolume(ctx context.Context, c grpc.ClientConnInterface) error {
+	_, err := typedtestv1.NewInventoryServiceClient(c).GetVolume(ctx, volumeRequest)
+	return err
+}
+
+// stubCounterpart is the same service and the same stub over plain grpc-go.
+func stubCounterpart(ctx context.Context, _ operation) (do func(context.Context) error, undo func() error, err error) {
+	plain, err := compare.NewPlain(ctx, registerVolumes)
+	if err != nil {
+		return nil, nil, err
+	}
+	do = func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, compare.Deadline)
+		defer cancel()
+		return getVolume(ctx, plain)
+	}
+	return do, plain.Close, nil
 }
 
 // caps compares nothing: it reports what asking a fixed and an automatic cap costs.

@@ -53,17 +53,16 @@ var rawDesc = grpc.ServiceDesc{
 	}}},
 }
 
-// Raw is a client of a service as one writes it by hand, with the server.
-type Raw struct {
-	conn    *grpc.ClientConn
-	request *wrapperspb.BytesValue
-	items   int
+// Plain is a server of plain grpc-go over loopback TCP, with a connection to it.
+type Plain struct {
+	*grpc.ClientConn
+
 	server  *grpc.Server
 	serving sync.WaitGroup
 }
 
-// NewRaw starts a server and connects to it. Its messages are of the given Sizes.
-func NewRaw(ctx context.Context, size Sizes, items int) (*Raw, error) {
+// NewPlain starts a server with what register makes known to it, and connects to it.
+func NewPlain(ctx context.Context, register func(grpc.ServiceRegistrar)) (*Plain, error) {
 	var listening net.ListenConfig
 	listener, err := listening.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -73,32 +72,51 @@ func NewRaw(ctx context.Context, size Sizes, items int) (*Raw, error) {
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	r := &Raw{conn: conn, request: Opaque(size.Request), items: items, server: grpc.NewServer()}
-	r.server.RegisterService(&rawDesc, &rawService{reply: Opaque(size.Reply), items: items})
-	r.serving.Go(func() { _ = r.server.Serve(listener) }) // what fails shows at the client
-	return r, nil
+	p := &Plain{ClientConn: conn, server: grpc.NewServer()}
+	register(p.server)
+	p.serving.Go(func() { _ = p.server.Serve(listener) }) // what fails shows at the client
+	return p, nil
 }
 
 // Close ends both.
-func (r *Raw) Close() error {
-	err := r.conn.Close()
-	r.server.GracefulStop()
-	r.serving.Wait()
+func (p *Plain) Close() error {
+	err := p.ClientConn.Close()
+	p.server.GracefulStop()
+	p.serving.Wait()
 	return err
+}
+
+// Raw is a client of a service as one writes it by hand, with the server.
+type Raw struct {
+	*Plain
+
+	request *wrapperspb.BytesValue
+	items   int
+}
+
+// NewRaw starts a server and connects to it. Its messages are of the given Sizes.
+func NewRaw(ctx context.Context, size Sizes, items int) (*Raw, error) {
+	plain, err := NewPlain(ctx, func(r grpc.ServiceRegistrar) {
+		r.RegisterService(&rawDesc, &rawService{reply: Opaque(size.Reply), items: items})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Raw{Plain: plain, request: Opaque(size.Request), items: items}, nil
 }
 
 // Call makes a unary RPC.
 func (r *Raw) Call(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, Deadline)
 	defer cancel()
-	return r.conn.Invoke(ctx, rawUnary, r.request, &wrapperspb.BytesValue{})
+	return r.Invoke(ctx, rawUnary, r.request, &wrapperspb.BytesValue{})
 }
 
 // Stream makes an RPC whose answer is a stream, and reads it.
 func (r *Raw) Stream(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, Deadline)
 	defer cancel()
-	stream, err := r.conn.NewStream(ctx, &rawDesc.Streams[0], rawStream)
+	stream, err := r.NewStream(ctx, &rawDesc.Streams[0], rawStream)
 	if err != nil {
 		return err
 	}
