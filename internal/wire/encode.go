@@ -55,18 +55,23 @@ func (r *Request) sizes() sizes {
 	return s
 }
 
+// sizeRequest computes the sizes, and keeps them until the request is encoded.
 func sizeRequest(in protoiface.SizeInput) protoiface.SizeOutput {
-	return protoiface.SizeOutput{Size: fieldSize(in.Message.(*Request).sizes().message)}
+	r := in.Message.(*Request)
+	if in.Flags&protoiface.MarshalUseCachedSize == 0 {
+		r.sized = r.sizes()
+	}
+	return protoiface.SizeOutput{Size: fieldSize(r.sized.message)}
 }
 
-// marshalRequest encodes a request, with keyword arguments even if their text is empty.
+// marshalRequest encodes a request, with keyword arguments even if their text is empty. Package proto
+// has asked for its size right before.
 func marshalRequest(in protoiface.MarshalInput) (protoiface.MarshalOutput, error) {
 	r, b := in.Message.(*Request), in.Buf
 	if !r.isUTF8() {
 		return protoiface.MarshalOutput{}, errNotUTF8
 	}
-	s := r.sizes()
-	b = r.appendMessage(appendHead(b, requestMessage, s.message), s)
+	b = r.appendMessage(appendHead(b, requestMessage, r.sized.message), r.sized)
 	return protoiface.MarshalOutput{Buf: b}, nil
 }
 
@@ -91,16 +96,16 @@ func (r *Request) appendMessage(b []byte, s sizes) []byte {
 
 // isUTF8 reports whether all texts of a request are UTF-8.
 func (r *Request) isUTF8() bool {
-	if !utf8.ValidString(r.Method) || !utf8.ValidString(r.Context) || !utf8.ValidString(r.Kwargs) {
+	if !isUTF8(r.Method) || !utf8.ValidString(r.Context) || !utf8.ValidString(r.Kwargs) {
 		return false
 	}
 	for _, t := range r.targetTexts() {
-		if !utf8.ValidString(t.value) {
+		if !isUTF8(t.value) {
 			return false
 		}
 	}
 	for _, t := range r.ids() {
-		if !utf8.ValidString(t.value) {
+		if !isUTF8(t.value) {
 			return false
 		}
 	}
@@ -125,13 +130,21 @@ func (t text) append(b []byte) []byte {
 const tagSize = 1
 
 // fieldSize is the size of a field whose value has n bytes.
-func fieldSize(n int) int { return tagSize + protowire.SizeBytes(n) }
+func fieldSize(n int) int {
+	if n < 0x80 {
+		return tagSize + 1 + n
+	}
+	return tagSize + protowire.SizeBytes(n)
+}
 
 // payloadSize is the size of a payload that is JSON text.
 func payloadSize(json string) int { return fieldSize(len(json)) }
 
 // appendHead appends what comes before a value of n bytes: the tag and the length.
 func appendHead(b []byte, number protowire.Number, n int) []byte {
+	if n < 0x80 {
+		return append(b, byte(number<<3)|byte(protowire.BytesType), byte(n))
+	}
 	b = protowire.AppendTag(b, number, protowire.BytesType)
 	return protowire.AppendVarint(b, uint64(n)) //nolint:gosec // No size is negative.
 }

@@ -1,8 +1,6 @@
 package wire
 
 import (
-	"unicode/utf8"
-
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -34,6 +32,8 @@ type Request struct {
 	Caller string
 	// Bare has an encoded request have no keyword arguments, not even empty ones.
 	Bare bool
+
+	sized sizes // as computed last
 }
 
 var (
@@ -205,7 +205,7 @@ func (n *names) assign() bool {
 	var few [256]byte
 	joined := few[:0]
 	for _, name := range n.names[:n.count] {
-		if !utf8.Valid(name.text) {
+		if !isUTF8(name.text) {
 			return false
 		}
 		joined = append(joined, name.text...)

@@ -30,6 +30,21 @@ func nothingRequired(protoiface.CheckInitializedInput) (protoiface.CheckInitiali
 // field splits off the first field of an encoded message. It takes only fields that have a length,
 // such as texts and messages.
 func field(b []byte) (number protowire.Number, value, rest []byte, ok bool) {
+	// The tag and the length of nearly every field take a byte, or two for the length.
+	if len(b) >= 2 && b[0] < 0x80 && protowire.Type(b[0]&7) == protowire.BytesType && b[0] >= 1<<3 {
+		n, head := int(b[1]), 2
+		if n >= 0x80 && len(b) > 2 {
+			n, head = n&0x7f|int(b[2])<<7, 3
+		}
+		if n < 1<<14 && n <= len(b)-head && (head == 3 || n < 0x80) {
+			return protowire.Number(b[0] >> 3), b[head : head+n : head+n], b[head+n:], true
+		}
+	}
+	return anyField(b)
+}
+
+// anyField is field for any form of the tag and the length.
+func anyField(b []byte) (number protowire.Number, value, rest []byte, ok bool) {
 	number, kind, n := protowire.ConsumeTag(b)
 	if n < 0 || kind != protowire.BytesType {
 		return 0, nil, nil, false
@@ -55,4 +70,14 @@ func jsonText(payload []byte) (string, bool) {
 		return "", false
 	}
 	return string(text), true
+}
+
+// isUTF8 reports whether a short text is UTF-8. Nearly all are ASCII.
+func isUTF8[T string | []byte](s T) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return utf8.ValidString(string(s))
+		}
+	}
+	return true
 }
