@@ -137,6 +137,9 @@ func (t Target) invalid(format string, args ...any) error {
 }
 
 func badName(s string) string {
+	if isPlain(s) {
+		return ""
+	}
 	switch {
 	case len(s) > maxName:
 		return fmt.Sprintf("is longer than %d bytes: shorten it", maxName)
@@ -146,6 +149,19 @@ func badName(s string) string {
 		return "has control characters: remove them"
 	}
 	return ""
+}
+
+// isPlain reports whether a text is a name without a character beyond ASCII, as nearly all are.
+func isPlain(s string) bool {
+	if len(s) > maxName {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
 }
 
 // plain returns a name for a text: quoted if no target may have it.

@@ -57,7 +57,12 @@ func decimal(s string) bool {
 	if s == "" || (len(s) > 1 && s[0] == '0') {
 		return false
 	}
-	return strings.Trim(s, "0123456789") == ""
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
 }
 
 func badVersion(s string) error {
@@ -67,6 +72,25 @@ func badVersion(s string) error {
 
 // String returns the version as ParseVersion reads it, without a revision of 0.
 func (v Version) String() string {
+	if v.Major < fewVersions && v.Minor < fewVersions && v.Revision == 0 {
+		return texts[v.Major][v.Minor]
+	}
+	return v.format()
+}
+
+// texts are the texts of versions that are small, as most are.
+var texts = func() (t [fewVersions][fewVersions]string) {
+	for major := range t {
+		for minor := range t[major] {
+			t[major][minor] = Version{Major: uint32(major), Minor: uint32(minor)}.format() //nolint:gosec // They are small.
+		}
+	}
+	return t
+}()
+
+const fewVersions = 16
+
+func (v Version) format() string {
 	s := strconv.FormatUint(uint64(v.Major), 10) + "." + strconv.FormatUint(uint64(v.Minor), 10)
 	if v.Revision != 0 {
 		s += "." + strconv.FormatUint(uint64(v.Revision), 10)
