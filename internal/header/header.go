@@ -69,13 +69,16 @@ type Request struct {
 // To ask for a header that is not there costs as much as to look at all that are. So some are
 // looked for only where they matter: an instance says all of who is meant, and only a message with
 // an id can tell of another.
-func Read(ctx context.Context) (Request, error) { return headers{ctx: ctx}.read() }
+func Read(ctx context.Context) (Request, error) { return Of(ctx).Read() }
 
-// ReadArrived is Read for the context of an RPC whose headers nothing has changed since [Arrive],
-// if that was called. It takes a tenth of the time.
-func ReadArrived(ctx context.Context) (Request, error) {
+// Of returns the headers of the RPC that is served with ctx.
+func Of(ctx context.Context) Headers { return Headers{ctx: ctx} }
+
+// Arrived is Of for the context of an RPC whose headers nothing has changed since [Arrive], if that
+// was called. Reading them takes a tenth of the time.
+func Arrived(ctx context.Context) Headers {
 	arrived, _ := ctx.Value(arrivedKey{}).(metadata.MD)
-	return headers{ctx, arrived}.read()
+	return Headers{ctx, arrived}
 }
 
 type arrivedKey struct{}
@@ -85,21 +88,30 @@ func Arrive(ctx context.Context, md metadata.MD) context.Context {
 	return context.WithValue(ctx, arrivedKey{}, md)
 }
 
-// headers are the headers of a request that is served.
-type headers struct {
+// Headers are the headers of a request that is served.
+type Headers struct {
 	ctx     context.Context //nolint:containedctx // It has the headers.
 	arrived metadata.MD     // the same, if it is not nil
 }
 
+// UserAgent returns what the program at the other end calls itself, empty if it does not say.
+func (h Headers) UserAgent() string {
+	if agents := h.values("user-agent"); len(agents) > 0 {
+		return agents[0]
+	}
+	return ""
+}
+
 // values returns the values of a header. They must not be changed.
-func (h headers) values(key string) []string {
+func (h Headers) values(key string) []string {
 	if h.arrived != nil {
 		return h.arrived[key]
 	}
 	return metadata.ValueFromIncomingContext(h.ctx, key)
 }
 
-func (h headers) read() (r Request, err error) {
+// Read returns what the headers say; see the function of that name.
+func (h Headers) Read() (r Request, err error) {
 	if r.Instance, err = h.escaped(Instance); err != nil {
 		return Request{}, err
 	}
@@ -130,7 +142,7 @@ func (h headers) read() (r Request, err error) {
 }
 
 // scope returns who is meant where no instance is chosen.
-func (h headers) scope() (exchange, topic, server string, err error) {
+func (h Headers) scope() (exchange, topic, server string, err error) {
 	if exchange, err = h.escaped(Exchange); err != nil {
 		return "", "", "", err
 	}
@@ -141,7 +153,7 @@ func (h headers) scope() (exchange, topic, server string, err error) {
 	return exchange, topic, server, err
 }
 
-func (r *Request) readVersion(h headers) error {
+func (r *Request) readVersion(h Headers) error {
 	text, err := h.single(Version)
 	if err != nil || text == "" {
 		return err
@@ -159,7 +171,7 @@ func WantsReport(ctx context.Context) bool {
 }
 
 // escaped returns the value of a header that is percent-encoded, empty if it is absent.
-func (h headers) escaped(key string) (string, error) {
+func (h Headers) escaped(key string) (string, error) {
 	text, err := h.single(key)
 	if err != nil || text == "" {
 		return "", err
@@ -170,7 +182,7 @@ func (h headers) escaped(key string) (string, error) {
 	return text, nil
 }
 
-func (h headers) missed() (time.Duration, error) {
+func (h Headers) missed() (time.Duration, error) {
 	text, err := h.single(Missed)
 	if err != nil || text == "" {
 		return 0, err
@@ -184,7 +196,7 @@ func (h headers) missed() (time.Duration, error) {
 
 // single returns the value of a header, empty if it is absent. An empty value can only be a mistake
 // of the caller, and of two it is not known which counts.
-func (h headers) single(key string) (string, error) {
+func (h Headers) single(key string) (string, error) {
 	values := h.values(key)
 	switch {
 	case len(values) == 0:

@@ -203,7 +203,7 @@ func TestArrivedHeaders(t *testing.T) {
 			"arrived": Arrive(t.Context(), md), // without any other
 			"unknown": ctx,
 		} {
-			got, err := ReadArrived(ctx)
+			got, err := Arrived(ctx).Read()
 			if got != want || (err == nil) != (wantErr == nil) || err != nil && err.Error() != wantErr.Error() {
 				t.Errorf("%s: got %+v, %v of %v, want %+v, %v", name, got, err, md, want, wantErr)
 			}

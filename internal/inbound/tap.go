@@ -38,7 +38,11 @@ func (t *Tokens) Tap(ctx context.Context, info *tap.Info) (context.Context, erro
 		ctx, unproven = t.identify(ctx, c, credentials)
 	}
 	if c.guard != nil && info.FullMethodName != pb.RPCService_Session_FullMethodName { // whose messages count
-		if caller := c.guard.callerOf(ctx); caller.IsFast() {
+		caller := c.guard.caller
+		if t != nil {
+			caller = c.guard.callerOf(ctx)
+		}
+		if caller.IsFast() {
 			c.guard.budget.Refused(limits.Rate, caller.String())
 			return nil, errRate
 		}

@@ -191,8 +191,11 @@ func (s Sender) Conn() *Conn { return s.conn }
 
 // SenderOf returns the caller of the RPC of ctx. Finding it takes longer than asking it.
 func SenderOf(ctx context.Context) Sender {
-	s, _ := ctx.Value(senderKey{}).(*sender)
-	return Sender{From(ctx), s}
+	s := Sender{conn: From(ctx)}
+	if s.conn.TakesTokens() {
+		s.proved, _ = ctx.Value(senderKey{}).(*sender)
+	}
+	return s
 }
 
 // Peer returns the process that made the RPC, with what its connection and its token prove; false

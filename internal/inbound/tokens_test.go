@@ -46,7 +46,7 @@ type tapped struct {
 
 func newTapped(v *verifier, l rpc.Limits) *tapped {
 	log := &bytes.Buffer{}
-	c := &Conn{peer: rpc.Peer{Addr: "10.0.0.1:5"}}
+	c := &Conn{peer: rpc.Peer{Addr: "10.0.0.1:5"}, tokens: v != nil}
 	c.addr = &addr{&net.TCPAddr{}, c}
 	budget := limits.New(l.WithDefaults(), slog.New(slog.DiscardHandler))
 	c.guard = newGuard(nil, budget, budget.Join("", "address 10.0.0.1"))
@@ -141,7 +141,7 @@ func TestTokensHaveAccounts(t *testing.T) {
 		}
 		return SenderOf(ctx).Account()
 	}
-	second := &Conn{}
+	second := &Conn{tokens: true}
 	second.addr = &addr{&net.TCPAddr{}, second}
 	second.guard = newGuard(nil, s.conn.guard.budget, s.conn.guard.budget.Join("", "address 10.0.0.2"))
 	a := account(s.conn, "a")
@@ -167,7 +167,7 @@ func TestTokenConnectionsAreLimited(t *testing.T) {
 	if _, err := s.rpc(t.Context(), "a"); err != nil {
 		t.Errorf("its second message is refused: %v", err)
 	}
-	second := &Conn{}
+	second := &Conn{tokens: true}
 	second.addr = &addr{&net.TCPAddr{}, second}
 	second.guard = newGuard(nil, s.conn.guard.budget, s.conn.guard.budget.Join("", "address 10.0.0.2"))
 	if _, err := (&tapped{s.Tokens, second, nil}).rpc(t.Context(), "a"); status.Convert(err).Message() != status.Convert(errCallers).Message() {

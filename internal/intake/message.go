@@ -41,6 +41,7 @@ type Message struct {
 	meant  *rpc.Instance // in place of server, as far as it is known, for a message that is forwarded
 	typed  *Service      // nil for a dynamic message
 	result string        // the last item of a call
+	reply  any           // of a unary method of a typed service
 }
 
 // Content is the keyword arguments and the request context of a dynamic message, in the encoding in

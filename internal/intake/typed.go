@@ -98,22 +98,23 @@ func (u Unary) Do(ctx context.Context, request any) (reply any, err error) {
 	if isCast {
 		return u.cast(ctx, request)
 	}
+	run := u.run
 	m.Typed.Invoke = func(ctx context.Context, _ dispatch.Emit) (err error) {
-		if reply, err = u.run(ctx, request); err != nil {
+		if m.reply, err = run(ctx, request); err != nil {
 			return failed(err)
 		}
-		return m.answerMessage(reply)
+		return m.answerMessage(m.reply)
 	}
 	if ctx, err = i.enter(ctx, m, rpc.DeliveryCall); err == nil {
 		err = m.server.Dispatch.Call(ctx, &m.Request, drop)
 	}
-	if err == nil && reply == nil {
+	if err == nil && m.reply == nil {
 		err = &rpc.Error{Kind: rpc.BadResult, Message: "the method ran and failed, and an interceptor returned no error in its place"}
 	}
 	if err != nil {
 		return nil, m.Sign(err)
 	}
-	return reply, nil
+	return m.reply, nil
 }
 
 // cast accepts the message. Its method runs later.

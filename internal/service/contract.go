@@ -64,7 +64,7 @@ func (s *Services) refuse(ctx context.Context, service, method string) error {
 	if isPlain(service) || strings.HasPrefix(service, "oslorpc.v1.") {
 		return s.use(ctx, service+"/"+method)
 	}
-	in, err := readTyped(ctx, service, method, header.Read)
+	in, err := readTyped(ctx, service, method, header.Of(ctx))
 	if err != nil {
 		return err
 	}

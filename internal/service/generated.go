@@ -3,6 +3,7 @@ package service
 import (
 	"context"
 	"errors"
+	"sync"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -34,14 +35,30 @@ func NewTyped(rules *typed.Service, desc *grpc.ServiceDesc, impl any) *intake.Se
 // kept from running the method by an interceptor, which takes what would run it.
 func unaryMethod(handler grpc.MethodHandler, impl any) intake.UnaryMethod {
 	return func(decode func(any) error) (request any, run intake.UnaryRun, err error) {
-		request, err = handler(impl, context.Background(), decode,
-			func(_ context.Context, request any, _ *grpc.UnaryServerInfo, method grpc.UnaryHandler) (any, error) {
-				run = intake.UnaryRun(method)
-				return request, nil
-			})
+		t := takers.Get().(*taker)
+		request, err = handler(impl, context.Background(), decode, t.intercept)
+		run = t.run
+		t.run = nil
+		takers.Put(t)
 		return request, run, err
 	}
 }
+
+// taker takes what would run a method from its generated handler.
+type taker struct {
+	run       intake.UnaryRun
+	intercept grpc.UnaryServerInterceptor
+}
+
+// takers are not in use. A taker whose handler panics is given up.
+var takers = sync.Pool{New: func() any {
+	t := &taker{}
+	t.intercept = func(_ context.Context, request any, _ *grpc.UnaryServerInfo, method grpc.UnaryHandler) (any, error) {
+		t.run = intake.UnaryRun(method)
+		return request, nil
+	}
+	return t
+}}
 
 func streamMethod(handler grpc.StreamHandler, impl any) intake.StreamMethod {
 	return func(ctx context.Context, stream intake.Stream) error {

@@ -41,12 +41,7 @@ func originOf(ctx context.Context, entries map[string]string) origin {
 }
 
 // callerOf returns the name that the program at the other end gives itself.
-func callerOf(ctx context.Context) string {
-	if agents := metadata.ValueFromIncomingContext(ctx, "user-agent"); len(agents) > 0 {
-		return callerIn(agents[0])
-	}
-	return dispatch.UnknownCaller
-}
+func callerOf(ctx context.Context) string { return callerIn(header.Of(ctx).UserAgent()) }
 
 // callerIn returns a user agent without what gRPC appends to a program's own: "agent
 // grpc-go/1.76.0" and "agent grpc-python/1.60.0 grpc-c/37.0.0 (linux; chttp2)" are of the program

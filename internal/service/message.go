@@ -82,8 +82,13 @@ func (in *incoming) ReadContent() (kwargs, context string, err error) {
 
 // from says which RPC carries the message, and which metadata are within the message.
 func (in *incoming) from(ctx context.Context, entries map[string]string) {
+	in.fromCaller(ctx, entries, callerOf(ctx))
+}
+
+// fromCaller is from for a caller whose name is known.
+func (in *incoming) fromCaller(ctx context.Context, entries map[string]string, caller string) {
 	in.origin = originOf(ctx, entries)
-	in.Origin, in.Caller, in.From = in, callerOf(ctx), in.sender.Account()
+	in.Origin, in.Caller, in.From = in, caller, in.sender.Account()
 }
 
 // presentAndEmpty returns the name of the first field that is given and empty, "" if there is none.

@@ -71,13 +71,13 @@ func (o Offered) GetServiceInfo() map[string]grpc.ServiceInfo {
 
 // readTyped returns a message of a typed service as it comes in, but for its content. The error is
 // a status.
-func readTyped(ctx context.Context, service, method string, read func(context.Context) (header.Request, error)) (*incoming, error) {
-	h, err := read(ctx)
+func readTyped(ctx context.Context, service, method string, headers header.Headers) (*incoming, error) {
+	h, err := headers.Read()
 	if err != nil {
 		return nil, statusOf(about(method, invalid(err.Error())), nil)
 	}
 	in := &incoming{}
-	in.from(ctx, nil)
+	in.fromCaller(ctx, nil, callerIn(headers.UserAgent()))
 	in.Method, in.Typed.Service = method, service
 	in.Target = rpc.Target{Exchange: h.Exchange, Topic: h.Topic, Server: h.Server}
 	in.Version, in.HasVersion = h.Version, h.HasVersion
@@ -93,11 +93,11 @@ func readTyped(ctx context.Context, service, method string, read func(context.Co
 func (s *Services) typedUnary(service, method string) grpc.MethodHandler {
 	path := "/" + service + "/" + method
 	return func(_ any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {
-		read := header.ReadArrived
+		headers := header.Arrived(ctx)
 		if s.watched {
-			read = header.Read // the program may have changed them
+			headers = header.Of(ctx) // the program may have changed them
 		}
-		in, err := readTyped(ctx, service, method, read)
+		in, err := readTyped(ctx, service, method, headers)
 		if err != nil {
 			return nil, err
 		}
@@ -143,7 +143,7 @@ func (in *incoming) sendable(call intake.Unary, reply any) (any, error) {
 // typedStream is the handler of a streaming method.
 func (s *Services) typedStream(service, method string) grpc.StreamHandler {
 	return func(_ any, stream grpc.ServerStream) error {
-		in, err := readTyped(stream.Context(), service, method, header.Read)
+		in, err := readTyped(stream.Context(), service, method, header.Of(stream.Context()))
 		if err != nil {
 			return err
 		}

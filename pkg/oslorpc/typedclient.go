@@ -55,6 +55,8 @@ func translate(call *client.TypedCall, options []grpc.CallOption) {
 		case fanoutReport:
 			call.Report = func(r *client.Report) { *o.report = *newReport(r) }
 			continue
+		case grpc.StaticMethodCallOption: // as all methods that the engine knows
+			continue
 		case grpc.FailFastCallOption:
 			call.FailFast = &o.FailFast
 			continue

@@ -19,7 +19,7 @@ var neverWait = grpc.WaitForReady(false)
 type typedUnary struct {
 	evidence        evidence
 	header, trailer metadata.MD
-	options         [6]grpc.CallOption
+	options         [8]grpc.CallOption
 }
 
 // spareTyped are messages that were answered, and that nothing else has seen, for the next ones.
@@ -34,7 +34,7 @@ func (l Link) typed(ctx context.Context, conn *grpc.ClientConn, r *carrier.Reque
 	u := spareTyped.Get().(*typedUnary)
 	e := &u.evidence
 	e.carrier = l.carrier
-	options := append(u.options[:0], grpc.Peer(&e.opened), grpc.Header(&u.header), grpc.Trailer(&u.trailer), l.carrier.typedLimit)
+	options := append(u.options[:0], grpc.StaticMethod(), grpc.Peer(&e.opened), grpc.Header(&u.header), grpc.Trailer(&u.trailer), l.carrier.typedLimit)
 	options = append(ownOptions(options, r.Typed), neverWait)
 	err = e.invoke(headed, conn, r.Typed.Path, r.Typed.Message, r.Typed.Result, options...)
 	if !l.carrier.intercepted { // else an interceptor may return while gRPC still writes them

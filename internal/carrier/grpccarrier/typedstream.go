@@ -77,7 +77,7 @@ func (s *typedStream) open(conn *grpc.ClientConn, r *carrier.Request) error {
 var neverReplay = grpc.MaxRetryRPCBufferSize(0)
 
 func (s *typedStream) options() []grpc.CallOption {
-	options := []grpc.CallOption{grpc.Peer(&s.evidence.opened), s.link.carrier.typedLimit}
+	options := []grpc.CallOption{grpc.StaticMethod(), grpc.Peer(&s.evidence.opened), s.link.carrier.typedLimit}
 	options = append(ownOptions(options, s.typed), neverWait)
 	if s.typed.ClientStreams {
 		options = append(options, neverReplay)
