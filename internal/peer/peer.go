@@ -142,7 +142,8 @@ func (p *Peer) Connect(ctx context.Context) error {
 		p.wanted.Store(time.Now().UnixNano())
 		p.hasten(conn)
 	}
-	for first := true; ; first = false {
+	line := p.sight.line.Load()
+	for told := false; ; {
 		h, changed, err := p.now()
 		switch {
 		case err != nil:
@@ -151,12 +152,12 @@ func (p *Peer) Connect(ctx context.Context) error {
 			return nil
 		case h == carrier.Down && (before != carrier.Down || p.sight.why().isNow()):
 			return errDown
-		case h == carrier.Idle && !first:
+		case h == carrier.Idle && (told || p.sight.line.Load() != line && conn.GetState() == connectivity.Idle):
 			return errLost // and nothing connects it again
-		case h == carrier.Idle:
+		case h == carrier.Idle: // or on a busy machine nothing has happened yet
 			conn.Connect()
 		}
-		if err := wait(ctx, changed); err != nil {
+		if told, err = wait(ctx, changed); err != nil {
 			return err
 		}
 	}
@@ -186,16 +187,17 @@ func (p *Peer) now() (carrier.Health, <-chan struct{}, error) {
 // blink is how long a change is waited for at a time: one that is undone at once may go by unseen.
 const blink = 200 * time.Millisecond
 
-func wait(ctx context.Context, changed <-chan struct{}) error {
+func wait(ctx context.Context, changed <-chan struct{}) (told bool, err error) {
 	timer := time.NewTimer(blink)
 	defer timer.Stop()
 	select {
 	case <-changed:
+		return true, nil
 	case <-timer.C:
+		return false, nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
-	return nil
 }
 
 // follow keeps the health in step with the connection, and restores the connection of a peer that

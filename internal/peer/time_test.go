@@ -50,6 +50,37 @@ func TestQuietConnectionStays(t *testing.T) {
 	})
 }
 
+// TestSlowBeginningIsNoLoss: on a busy machine, it may take long until the first change of a
+// connection is seen.
+func TestSlowBeginningIsNoLoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var n peertest.Network
+		defer answer(&n, "a")()
+		p := getWith(t, "a", Config{Dial: n.Dial})
+		conn, err := p.pool.dial(p.key.Addr, &p.sight)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.conn = conn // as Conn makes it, but nothing follows it yet
+		p.life, p.stop = context.WithCancel(context.Background())
+		p.pool.attend(p)
+		ended := make(chan error, 1)
+		go func() { ended <- p.Connect(t.Context()) }()
+		time.Sleep(10 * blink)
+		select {
+		case err := <-ended:
+			t.Errorf("Connect returned %v before anything was seen", err)
+		default:
+		}
+		p.running.Go(func() { p.follow(p.life, conn) })
+		if len(ended) == 0 {
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 // TestRestoredOnceForEachUse: a connection that was used is restored when it is lost, but not again
 // without another use.
 func TestRestoredOnceForEachUse(t *testing.T) {
