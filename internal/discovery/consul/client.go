@@ -1,6 +1,7 @@
 package consul
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,7 @@ type client struct {
 	reads *http.Client
 	// anonymous is true if requests have no ACL token, unless the agent adds its own.
 	anonymous  bool
+	maxAnswer  int
 	transports []*http.Transport
 }
 
@@ -45,7 +47,7 @@ const (
 )
 
 func newClient(s settings) (*client, error) {
-	c := &client{addr: strings.Join(s.addrs, ","), dc: s.dc, holder: newAgents(s.addrs), agents: newAgents(s.addrs)}
+	c := &client{addr: strings.Join(s.addrs, ","), dc: s.dc, holder: newAgents(s.addrs), agents: newAgents(s.addrs), maxAnswer: cmp.Or(s.maxAnswer, maxAnswer)}
 	config := api.DefaultConfig()
 	config.Address, config.Scheme = s.addrs[0], "http"
 	if s.tls.on {
@@ -72,7 +74,7 @@ func newClient(s settings) (*client, error) {
 func (c *client) base(s *tlsSettings, transport *http.Transport) http.RoundTripper {
 	c.transports = append(c.transports, transport)
 	s.secure(transport) // requests without TLS do not use it
-	return bounded{transport}
+	return bounded{transport, c.maxAnswer}
 }
 
 func (c *client) newAPI(config *api.Config, s settings, of *agents, base http.RoundTripper) (*api.Client, *http.Client, error) {

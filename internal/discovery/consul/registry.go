@@ -66,6 +66,11 @@ func Open(text string, log *slog.Logger) (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
+	return newRegistry(s, log)
+}
+
+// newRegistry is Open for what a URL says.
+func newRegistry(s settings, log *slog.Logger) (*Registry, error) {
 	log = lograte.New(log) // an agent that comes and goes, or a program with a token for a topic, causes the lines
 	s.tls.warn(log, strings.Join(s.addrs, ","))
 	c, err := newClient(s)

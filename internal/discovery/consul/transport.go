@@ -2,6 +2,7 @@ package consul
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -42,16 +43,20 @@ func newTransport(dialWithin time.Duration, connections int) *http.Transport {
 // takes 20 MiB.
 const maxAnswer = 64 << 20
 
-var errTooLarge = fmt.Errorf("the answer is larger than %d MiB", maxAnswer>>20)
+var errTooLarge = errors.New("the answer is too large")
 
-// bounded ends answers that are too large with an error: they must not use up the memory.
-type bounded struct{ base http.RoundTripper }
+// bounded ends answers that are larger than most bytes with an error: they must not use up the
+// memory.
+type bounded struct {
+	base http.RoundTripper
+	most int
+}
 
 // RoundTrip implements [http.RoundTripper].
 func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 	answer, err := b.base.RoundTrip(request)
 	if err == nil {
-		answer.Body = &boundedBody{answer.Body, maxAnswer}
+		answer.Body = &boundedBody{answer.Body, b.most, b.most}
 	}
 	return answer, err
 }
@@ -59,12 +64,12 @@ func (b bounded) RoundTrip(request *http.Request) (*http.Response, error) {
 type boundedBody struct {
 	io.ReadCloser
 
-	left int
+	left, most int
 }
 
 func (b *boundedBody) Read(p []byte) (int, error) {
 	if b.left == 0 {
-		return 0, errTooLarge
+		return 0, fmt.Errorf("%w: it is larger than %d MiB", errTooLarge, b.most>>20)
 	}
 	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
 	b.left -= n

@@ -33,6 +33,7 @@ type settings struct {
 	tls       tlsSettings
 	tokenFile string
 	ttl       time.Duration
+	maxAnswer int // 0 for the constant of that name
 }
 
 // parameters are those about the connection to the agent, which begin with "consul-" so that they
