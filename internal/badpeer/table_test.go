@@ -94,12 +94,20 @@ func (k *kind) open(t *testing.T, url string, intercepted bool) (*oslorpc.Transp
 // deadline is the deadline of an operation.
 const deadline = 3 * time.Second
 
-// patiently tries again, with more time, what a machine that is slow may have spoiled. What is
-// wrong each time is wrong.
+// again lets few operations run at a time that are tried again. Those that ran before, a hundred at a
+// time, may have kept each other from the processor.
+var again = make(chan struct{}, 2)
+
+// patiently tries again, with more time and fewer others beside it, what a machine that is slow may
+// have spoiled. What is wrong each time is wrong.
 func patiently(t *testing.T, try func(deadline time.Duration) (problems []string)) {
 	t.Helper()
 	var problems []string
 	for n := range 3 {
+		if n == 1 {
+			again <- struct{}{}
+			defer func() { <-again }()
+		}
 		if problems = try(deadline << n); len(problems) == 0 {
 			return
 		}
