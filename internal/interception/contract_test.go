@@ -156,12 +156,14 @@ func (c *rpcCase) doInSession(ctx context.Context, s stranger) error {
 		if err != nil {
 			return err
 		}
-		if result := r.GetResult(); result != nil {
-			st := &spb.Status{}
-			if err := proto.Unmarshal(result.GetStatus(), st); err != nil {
-				return err
+		for _, r := range append([]*pb.SessionResponse{r}, r.GetMore()...) {
+			if result := r.GetResult(); result != nil {
+				st := &spb.Status{}
+				if err := proto.Unmarshal(result.GetStatus(), st); err != nil {
+					return err
+				}
+				return status.FromProto(st).Err()
 			}
-			return status.FromProto(st).Err()
 		}
 	}
 }

@@ -260,7 +260,7 @@ func (s *session) attach(a *attachment, outstanding []uint64) {
 			answer.Forgotten = append(answer.Forgotten, seq)
 		}
 	}
-	s.control(opened(answer))
+	s.control(opened(answer), true)
 	for seq, e := range s.entries {
 		if !wanted[seq] {
 			s.forget(e)
@@ -328,7 +328,7 @@ func (s *Services) EndSessions() {
 		if ss.closing = true; ss.on == nil {
 			ss.drop()
 		} else {
-			ss.control(&pb.SessionResponse{Frame: &pb.SessionResponse_Closing{Closing: &pb.SessionClosing{}}})
+			ss.control(&pb.SessionResponse{Frame: &pb.SessionResponse_Closing{Closing: &pb.SessionClosing{}}}, false)
 		}
 		ss.Unlock()
 		go ss.Drain()

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -30,6 +31,7 @@ type sessionClient struct {
 	grpc.BidiStreamingClient[pb.SessionRequest, pb.SessionResponse]
 
 	opened *pb.SessionOpened
+	more   []*pb.SessionResponse // that came with the last one
 }
 
 // openSession opens a stream, and waits for the answer.
@@ -64,6 +66,27 @@ func (s *sessionClient) send(frame any) {
 		r.Frame = f
 	}
 	_ = s.Send(r)
+}
+
+// sendRaw sends any bytes.
+func (s *sessionClient) sendRaw(b []byte) {
+	r := &pb.SessionRequest{}
+	r.ProtoReflect().SetUnknown(b)
+	_ = s.Send(r)
+}
+
+// Recv receives the next frame.
+func (s *sessionClient) Recv() (*pb.SessionResponse, error) {
+	if len(s.more) == 0 {
+		r, err := s.BidiStreamingClient.Recv()
+		if err != nil {
+			return nil, err
+		}
+		s.more = append([]*pb.SessionResponse{r}, r.GetMore()...)
+	}
+	r := s.more[0]
+	s.more = s.more[1:]
+	return r, nil
 }
 
 // message sends a message with some arguments.
@@ -178,6 +201,7 @@ func TestHostileFrames(t *testing.T) {
 		"taken in a message":  {frames: []any{&pb.SessionRequest_Message{Message: &pb.SessionMessage{Seq: 1, Taken: 9, Message: foo()}}}},
 		"a frame too large":   {raw: protowire.AppendBytes(protowire.AppendTag(nil, 99, protowire.BytesType), make([]byte, wire.MaxFrame))},
 		"a message cut short": {raw: []byte{0x12, 0x02, 0x09, 0x01}},
+		"a message too many":  {raw: bytes.Repeat([]byte{15<<3 | 2, 0}, 257)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -190,9 +214,7 @@ func TestHostileFrames(t *testing.T) {
 				s.send(frame)
 			}
 			if test.raw != nil {
-				var raw wire.Frame
-				raw.Fill(test.raw)
-				_ = s.SendMsg(&raw)
+				s.sendRaw(test.raw)
 			}
 			for err == nil {
 				_, err = s.Recv()
@@ -227,12 +249,44 @@ func TestFramesWithoutMeaning(t *testing.T) {
 	s.send(&pb.SessionRequest_Cancel{})
 	s.send(&pb.SessionRequest_Taken{})
 	s.send(nil)
-	var raw wire.Frame
-	raw.Fill(protowire.AppendVarint(protowire.AppendTag(nil, 99, protowire.VarintType), 1))
-	_ = s.SendMsg(&raw)
+	s.sendRaw(protowire.AppendVarint(protowire.AppendTag(nil, 99, protowire.VarintType), 1))
 	s.message(1<<64-1, ask("echo"))
 	if r, err := s.result(); err != nil || r.GetSeq() != 1<<64-1 || r.GetResponse().GetResult().GetJson() != "1" {
 		t.Errorf("got %v, %v", r, err)
+	}
+	if err := s.end(); err != nil {
+		t.Error(err)
+	}
+}
+
+// Frames that travel together count one after the other.
+func TestFramesTogether(t *testing.T) {
+	t.Parallel()
+	h := hold(t)
+	s, err := openSession(t.Context(), h, &pb.SessionOpen{Id: idOf("a")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	message := func(seq uint64) *pb.SessionRequest {
+		return &pb.SessionRequest{Frame: &pb.SessionRequest_Message{Message: &pb.SessionMessage{Seq: seq, Message: ask("echo")}}}
+	}
+	first := message(1)
+	first.More = []*pb.SessionRequest{
+		message(2), {Frame: &pb.SessionRequest_Cancel{Cancel: &pb.SessionCancel{Seq: 9}}}, {}, message(5),
+	}
+	if err := s.Send(first); err != nil {
+		t.Fatal(err)
+	}
+	var got []uint64
+	for range 3 {
+		r, err := s.result()
+		if err != nil || r.GetResponse().GetResult().GetJson() != "1" {
+			t.Fatalf("got %v, %v", r, err)
+		}
+		got = append(got, r.GetSeq())
+	}
+	if slices.Sort(got); !slices.Equal(got, []uint64{1, 2, 5}) {
+		t.Errorf("there are results of %v", got)
 	}
 	if err := s.end(); err != nil {
 		t.Error(err)

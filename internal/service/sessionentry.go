@@ -299,7 +299,7 @@ func (s *session) queue(e *entry) {
 		return
 	}
 	e.at = len(*e.buffer)
-	e.out.Fill(*e.buffer)
+	e.out.Bytes = *e.buffer
 	s.PushLocked(e.out, wire.Single)
 }
 
@@ -311,7 +311,7 @@ func (s *session) queuePart(e *entry) {
 	b, _ := proto.Marshal(&pb.SessionResponse{Frame: &pb.SessionResponse_Part{Part: &pb.SessionPart{ // it cannot fail
 		Seq: e.seq, Size: uint64(len(whole) - e.content), Content: part, //nolint:gosec // It is not negative.
 	}}})
-	e.out.Fill(b)
+	e.out.Bytes = b
 	s.PushLocked(e.out, wire.Bulk)
 }
 
@@ -333,6 +333,9 @@ func (s *session) Sent(o *wire.Outgoing, err error) {
 
 // MayBlock implements [wire.Owner]: the goroutines of methods may wait for a client.
 func (s *session) MayBlock() bool { return false }
+
+// Crowded implements [wire.Owner].
+func (s *session) Crowded() bool { return s.running >= wire.Crowd }
 
 // unsent is a stream of gRPC, named by its method, for what has no headers and trailers: the client
 // of a session asks for none.

@@ -12,50 +12,65 @@ import (
 )
 
 // control queues a small frame. The lock is held.
-func (s *session) control(frame *pb.SessionResponse) *wire.Outgoing {
-	o := &wire.Outgoing{}
+func (s *session) control(frame *pb.SessionResponse, alone bool) *wire.Outgoing {
 	b, _ := proto.Marshal(frame) // it cannot fail
-	o.Fill(b)
+	o := &wire.Outgoing{Bytes: b, Alone: alone}
 	s.PushLocked(o, wire.Control)
 	return o
 }
 
 // read reads the frames after the first one.
 func (s *session) read(a *attachment) error {
-	for {
+	var came []*entry
+	frames := wire.Frames{Next: func() wire.Decoder {
 		e := &entry{session: s, on: a}
-		if err := a.stream.RecvMsg(&e.frame); err != nil {
+		came = append(came, e)
+		return &e.frame
+	}}
+	for {
+		if err := a.stream.RecvMsg(&frames); err != nil {
 			if code := status.Code(err); code == codes.Internal || code == codes.ResourceExhausted { // of gRPC's codec
 				return errMisused(err.Error())
 			}
 			return err
 		}
-		var err error
-		if e.frame.Other == nil {
-			err = s.take(a, e)
-		} else {
-			err = s.obey(a, e.frame.Other)
-		}
-		if err != nil {
+		if err := s.takeAll(a, came); err != nil {
 			return err
 		}
+		clear(came)
+		came = came[:0]
 	}
 }
 
-// take takes in a message.
-func (s *session) take(a *attachment, e *entry) error {
-	m := &e.frame.Message
+// takeAll takes in frames that came together.
+func (s *session) takeAll(a *attachment, frames []*entry) error {
 	s.Lock()
 	defer s.Unlock()
-	switch {
-	case s.on != a:
+	if s.on != a {
 		return errReplaced
+	}
+	s.heard = time.Now()
+	var err error
+	for i := 0; i < len(frames) && err == nil; i++ {
+		if e := frames[i]; e.frame.Other == nil {
+			err = s.take(e)
+		} else {
+			err = s.obey(e.frame.Other)
+		}
+	}
+	return err
+}
+
+// take takes in a message. The lock is held.
+func (s *session) take(e *entry) error {
+	m := &e.frame.Message
+	switch {
 	case m.Seq <= s.received:
 		return errMisused("the seq of a message is not greater than the one before")
 	case len(s.entries) >= creditMessages+creditSlack:
 		return errMisused("there are more messages than the credit allows")
 	}
-	s.heard, s.received = time.Now(), m.Seq
+	s.received = m.Seq
 	s.arrived += e.frame.Size
 	e.seq, e.arrived = m.Seq, s.arrived
 	s.entries[m.Seq] = e
@@ -68,19 +83,13 @@ func (s *session) take(a *attachment, e *entry) error {
 		return nil
 	}
 	s.told = s.arrived
-	s.ack = s.control(&pb.SessionResponse{Frame: &pb.SessionResponse_Received{Received: &pb.SessionReceived{Seq: s.received}}})
+	s.ack = s.control(&pb.SessionResponse{Frame: &pb.SessionResponse_Received{Received: &pb.SessionReceived{Seq: s.received}}}, false)
 	go s.Drain() // the reader waits for no other frame
 	return nil
 }
 
-// obey takes in a frame that is no message.
-func (s *session) obey(a *attachment, frame *pb.SessionRequest) error {
-	s.Lock()
-	defer s.Unlock()
-	if s.on != a {
-		return errReplaced
-	}
-	s.heard = time.Now()
+// obey takes in a frame that is no message. The lock is held.
+func (s *session) obey(frame *pb.SessionRequest) error {
 	switch f := frame.GetFrame().(type) {
 	case *pb.SessionRequest_Cancel:
 		if e := s.entries[f.Cancel.GetSeq()]; e != nil {
@@ -100,7 +109,7 @@ func (s *session) obey(a *attachment, frame *pb.SessionRequest) error {
 // live queues a heartbeat. The lock is held.
 func (s *session) live() {
 	if !s.beat.Waits() && s.on != nil {
-		s.beat = s.control(&pb.SessionResponse{Frame: &pb.SessionResponse_Heartbeat{Heartbeat: &pb.Heartbeat{}}})
+		s.beat = s.control(&pb.SessionResponse{Frame: &pb.SessionResponse_Heartbeat{Heartbeat: &pb.Heartbeat{}}}, false)
 	}
 }
 

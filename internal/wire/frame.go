@@ -13,45 +13,150 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// MaxFrame is the size of the largest frame of a session, in bytes.
-const MaxFrame = 64 << 10
+const (
+	// MaxFrame is the size of the largest frame of a session, in bytes, and of frames that travel
+	// together.
+	MaxFrame = 64 << 10
+	// maxFrames is how many frames travel together at most.
+	maxFrames = 256
+)
 
-// Frame is an encoded frame of a session, to be sent.
-type Frame struct {
+// frameMore is the number of the field with further frames, of requests and of responses.
+const frameMore protowire.Number = 15
+
+// batch is a message of a session's stream with encoded frames, to be sent: the first one as
+// such, and the others as `more`. The frames are copied before SendMsg returns.
+type batch struct {
 	message
 
-	// Bytes are the frame. They are copied before SendMsg returns.
-	Bytes []byte
+	frames [][]byte
+	size   int
 }
 
-var frameMethods = protoiface.Methods{
+var batchMethods = protoiface.Methods{
 	Flags: protoiface.SupportMarshalDeterministic,
 	Size: func(in protoiface.SizeInput) protoiface.SizeOutput {
-		return protoiface.SizeOutput{Size: len(in.Message.(*Frame).Bytes)}
+		return protoiface.SizeOutput{Size: in.Message.(*batch).size}
 	},
-	Marshal:          marshalFrame,
+	Marshal:          marshalBatch,
 	CheckInitialized: nothingRequired,
 }
 
-// Fill makes f the frame with the given bytes.
-func (f *Frame) Fill(b []byte) { f.message, f.Bytes = emptyFrame, b }
+// add adds a frame.
+func (f *batch) add(frame []byte) {
+	f.size = f.sizeWith(frame)
+	f.frames = append(f.frames, frame)
+}
 
-// Reset empties the frame.
-func (f *Frame) Reset() { f.Fill(nil) }
+// sizeWith is the size of the message with one more frame.
+func (f *batch) sizeWith(frame []byte) int {
+	if len(f.frames) == 0 {
+		return len(frame)
+	}
+	return f.size + fieldSize(len(frame))
+}
 
-// ProtoReflect returns the frame as package proto knows it.
-func (f *Frame) ProtoReflect() protoreflect.Message { return f }
+// Reset empties the message.
+func (f *batch) Reset() {
+	clear(f.frames)
+	f.message, f.frames, f.size = emptyFrame, f.frames[:0], 0
+}
 
-// Interface returns the frame.
-func (f *Frame) Interface() protoreflect.ProtoMessage { return f }
+// ProtoReflect returns the message as package proto knows it.
+func (f *batch) ProtoReflect() protoreflect.Message { return f }
 
-// ProtoMethods returns the function that encodes the frame.
-func (f *Frame) ProtoMethods() *protoiface.Methods { return &frameMethods }
+// Interface returns the message.
+func (f *batch) Interface() protoreflect.ProtoMessage { return f }
+
+// ProtoMethods returns the function that encodes the message.
+func (f *batch) ProtoMethods() *protoiface.Methods { return &batchMethods }
 
 var emptyFrame = (&pb.SessionRequest{}).ProtoReflect()
 
-func marshalFrame(in protoiface.MarshalInput) (protoiface.MarshalOutput, error) {
-	return protoiface.MarshalOutput{Buf: append(in.Buf, in.Message.(*Frame).Bytes...)}, nil
+func marshalBatch(in protoiface.MarshalInput) (protoiface.MarshalOutput, error) {
+	b := in.Buf
+	for i, frame := range in.Message.(*batch).frames {
+		if i > 0 {
+			b = appendHead(b, frameMore, len(frame))
+		}
+		b = append(b, frame...)
+	}
+	return protoiface.MarshalOutput{Buf: b}, nil
+}
+
+// Frames is a message of a session's stream, to be decoded. Its frames are decoded one after the
+// other, each into what Next returns for it.
+type Frames struct {
+	message
+
+	Next func() Decoder
+}
+
+// Decoder is a frame that is decoded: a [SessionRequest] or a [SessionResponse].
+type Decoder interface {
+	decodeFrame(b []byte) error
+}
+
+var framesMethods = protoiface.Methods{Unmarshal: unmarshalFrames, CheckInitialized: nothingRequired}
+
+// Reset does nothing: frames that were decoded stay.
+func (f *Frames) Reset() { f.message = emptyFrame }
+
+// ProtoReflect returns the message as package proto knows it.
+func (f *Frames) ProtoReflect() protoreflect.Message { return f }
+
+// Interface returns the message.
+func (f *Frames) Interface() protoreflect.ProtoMessage { return f }
+
+// ProtoMethods returns the function that decodes the message.
+func (f *Frames) ProtoMethods() *protoiface.Methods { return &framesMethods }
+
+func unmarshalFrames(in protoiface.UnmarshalInput) (protoiface.UnmarshalOutput, error) {
+	err := tooLong(in.Buf)
+	if err == nil {
+		err = in.Message.(*Frames).decode(in.Buf)
+	}
+	return protoiface.UnmarshalOutput{Flags: protoiface.UnmarshalInitialized}, err
+}
+
+// decode decodes the frames. Fields that are not known yet are left out.
+func (f *Frames) decode(b []byte) error {
+	var first []byte
+	n := 0
+	for rest := b; len(rest) > 0; {
+		p, after, ok := split(rest)
+		switch {
+		case !ok:
+			return errMalformed
+		case p.is(frameMore, protowire.BytesType):
+			n++
+		case p.kind == protowire.BytesType && p.number < frameMore:
+			if first != nil {
+				return errMalformed
+			}
+			first = rest[:len(rest)-len(after)]
+			n++
+		}
+		rest = after
+	}
+	if n > maxFrames { // each takes more memory than its bytes
+		return fmt.Errorf("there are %d frames in one message, and at most %d are allowed", n, maxFrames)
+	}
+	if first != nil {
+		if err := f.Next().decodeFrame(first); err != nil {
+			return err
+		}
+	}
+	for len(b) > 0 {
+		p, rest, _ := split(b) // as before
+		if p.is(frameMore, protowire.BytesType) {
+			if err := f.Next().decodeFrame(p.bytes); err != nil {
+				return err
+			}
+		}
+		b = rest
+	}
+	return nil
 }
 
 // buffers are for frames. Large ones are not kept.

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"runtime"
 	"sync"
 	"time"
 )
@@ -20,10 +21,12 @@ const (
 	lanes
 )
 
-// Outgoing is a frame that waits, or is being sent. Its Bytes must not change once it was pushed.
+// Outgoing is a frame that waits, or is being sent.
 type Outgoing struct {
-	Frame
-
+	// Bytes are the frame. They must not change once it was pushed, until it was sent.
+	Bytes []byte
+	// Alone has the frame travel alone.
+	Alone bool
 	// Of is what the frame is about; nil for nothing.
 	Of any
 
@@ -52,10 +55,13 @@ type Owner interface {
 	Sent(o *Outgoing, err error)
 	// MayBlock reports whether SendMsg might have to wait now.
 	MayBlock() bool
+	// Crowded reports whether others are likely to push soon: [Crowd] messages are on their way.
+	Crowded() bool
 }
 
 // Sender sends frames on one stream, which allows one sender at a time. The first to push a frame
-// sends for all that push while it does. So no goroutine waits for frames, and none for its turn.
+// sends for all that push while it does. So no goroutine waits for frames, and none for its turn. What
+// waits at the same time travels in one message, since each message costs gRPC as much as ten frames.
 // Its lock is also the lock of its owner.
 type Sender struct {
 	sync.Mutex
@@ -63,17 +69,30 @@ type Sender struct {
 	owner  Owner
 	send   func(m any) error
 	queues [lanes]struct{ first, last *Outgoing }
-	since  time.Time // when the frame that is being sent was begun
+	since  time.Time // when the frames that are being sent were begun
 	active bool      // a goroutine sends
 	closed bool
+
+	// The frames that are being sent. Only the goroutine that sends touches them.
+	leaving []*Outgoing
+	batch   batch
 }
 
-// turn is how many frames a pusher sends before another goroutine goes on.
-const turn = 32
+const (
+	// Crowd is how many messages are on their way when the one who sends lets others push first. So
+	// most of them travel together, and a message that is alone does not wait.
+	Crowd = 8
+	// turn is how many frames a pusher sends before another goroutine goes on.
+	turn = 32
+	// together is how many bytes of frames travel in one message, unless a single frame has more.
+	// With its prefix, such a message fits into one frame of HTTP/2, so its reader need not copy it.
+	together = 16<<10 - 5
+)
 
 // Open has the sender send on a stream. The lock is held.
 func (s *Sender) Open(owner Owner, send func(m any) error) {
 	s.owner, s.send, s.closed = owner, send, false
+	s.batch.message = emptyFrame
 }
 
 // Close empties the queue, and lets nothing more in. It returns the frames that were in it. The
@@ -140,41 +159,75 @@ func (s *Sender) Idle() bool {
 func (s *Sender) Since() time.Time { return s.since }
 
 // Drain sends what is in the queue, unless another goroutine does. It does not wait for a peer that
-// does not read: then another goroutine sends.
-func (s *Sender) Drain() { s.drain(false, turn) }
-
-// drain sends at most n frames, and leaves the rest to another goroutine. A patient one waits for
-// the peer.
-func (s *Sender) drain(patient bool, n int) {
+// does not read, and does not send for others for long: then another goroutine sends.
+func (s *Sender) Drain() {
 	s.Lock()
+	defer s.Unlock()
 	if s.active {
-		s.Unlock()
 		return
 	}
 	s.active = true
-	for ; ; n-- {
-		o := s.next()
-		if o == nil || s.closed {
-			break
-		}
-		if !patient && (n == 0 || s.owner.MayBlock()) {
-			s.back(o)
-			s.active = false
-			s.Unlock()
-			go s.drain(true, 0)
+	if s.owner.Crowded() { // others are about to push
+		s.Unlock()
+		runtime.Gosched()
+		s.Lock()
+	}
+	for sent := 0; !s.Idle() && !s.closed; sent += s.sendSome() {
+		if sent >= turn || s.owner.MayBlock() {
+			go s.drainAll()
 			return
 		}
-		o.left, o.in, s.since = true, false, time.Now()
-		owner, send := s.owner, s.send
-		owner.Leaves(o)
-		s.Unlock()
-		err := send(&o.Frame)
-		s.Lock()
-		s.since, o.sent = time.Time{}, true
-		owner.Sent(o, err)
 	}
 	s.active = false
+}
+
+// drainAll sends what is in the queue, and waits for the peer.
+func (s *Sender) drainAll() {
+	s.Lock()
+	defer s.Unlock()
+	for !s.Idle() && !s.closed {
+		s.sendSome()
+	}
+	s.active = false
+}
+
+// sendSome sends frames that wait, as many as go together, and returns how many. The lock is held,
+// but for the time of SendMsg.
+func (s *Sender) sendSome() int {
+	for o := s.next(); o != nil; o = s.next() {
+		if !s.fits(o) {
+			s.back(o)
+			break
+		}
+		o.left, o.in = true, false
+		s.owner.Leaves(o)
+		s.batch.add(o.Bytes)
+		s.leaving = append(s.leaving, o)
+	}
+	n := len(s.leaving)
+	if n == 0 { // they were taken back
+		return 0
+	}
+	owner, send := s.owner, s.send
+	s.since = time.Now()
 	s.Unlock()
+	err := send(&s.batch)
+	s.Lock()
+	s.since = time.Time{}
+	for _, o := range s.leaving {
+		o.sent = true
+		owner.Sent(o, err)
+	}
+	clear(s.leaving)
+	s.leaving = s.leaving[:0]
+	s.batch.Reset()
+	return n
+}
+
+// fits reports whether a frame may travel with those that are about to leave.
+func (s *Sender) fits(o *Outgoing) bool {
+	n := len(s.leaving)
+	return n == 0 || n < maxFrames && !o.Alone && !s.leaving[0].Alone && s.batch.sizeWith(o.Bytes) <= together
 }
 
 // next takes the next frame out of the queue; nil if there is none.

@@ -11,7 +11,7 @@ import (
 type outlet struct {
 	Sender
 
-	goOn   chan struct{} // each lets one frame pass; nil for none to wait
+	goOn   chan struct{} // each lets one message pass; nil for none to wait
 	sent   [][]byte
 	blocks bool
 	failed error
@@ -20,21 +20,20 @@ type outlet struct {
 func (o *outlet) Leaves(*Outgoing)         {}
 func (o *outlet) Sent(*Outgoing, error)    {}
 func (o *outlet) MayBlock() bool           { return o.blocks }
-func (o *outlet) SendMsg(m any) error      { return o.pass(m.(*Frame)) }
+func (o *outlet) Crowded() bool            { return false }
+func (o *outlet) SendMsg(m any) error      { return o.pass(m.(*batch)) }
 func (o *outlet) push(b []byte, lane Lane) { o.Push(newOutgoing(b), lane) }
 
-func (o *outlet) pass(f *Frame) error {
+func (o *outlet) pass(f *batch) error {
 	if o.goOn != nil {
 		<-o.goOn
 	}
-	o.sent = append(o.sent, f.Bytes)
+	o.sent = append(o.sent, f.frames...)
 	return o.failed
 }
 
 func newOutgoing(b []byte) *Outgoing {
-	o := &Outgoing{}
-	o.Fill(b)
-	return o
+	return &Outgoing{Bytes: b}
 }
 
 func newOutlet(goOn chan struct{}) *outlet {
@@ -60,9 +59,7 @@ func TestSenderOrder(t *testing.T) {
 		}{{"part 1", Bulk}, {"message 1", Single}, {"part 2", Bulk}, {"cancel", Control}, {"message 2", Single}} {
 			o.push([]byte(f.text), f.lane)
 		}
-		for range 6 {
-			o.goOn <- struct{}{}
-		}
+		close(o.goOn)
 		synctest.Wait()
 		var got []string
 		for _, b := range o.sent {

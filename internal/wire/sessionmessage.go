@@ -169,19 +169,26 @@ func (r *SessionRequest) Interface() protoreflect.ProtoMessage { return r }
 func (r *SessionRequest) ProtoMethods() *protoiface.Methods { return &sessionRequestMethods }
 
 func unmarshalSessionRequest(in protoiface.UnmarshalInput) (protoiface.UnmarshalOutput, error) {
-	r := in.Message.(*SessionRequest)
-	r.Size = len(in.Buf)
-	if err := tooLong(in.Buf); err != nil {
-		return protoiface.UnmarshalOutput{}, err
+	return protoiface.UnmarshalOutput{Flags: protoiface.UnmarshalInitialized}, in.Message.(*SessionRequest).decodeFrame(in.Buf)
+}
+
+// decodeFrame implements [Decoder].
+func (r *SessionRequest) decodeFrame(b []byte) error {
+	r.Size = len(b)
+	if err := tooLong(b); err != nil {
+		return err
 	}
-	if b, ok := only(in.Buf, frameMessage); ok {
-		if !r.Message.decode(b) {
-			return protoiface.UnmarshalOutput{}, errMalformed
+	if content, ok := only(b, frameMessage); ok {
+		if !r.Message.decode(content) {
+			return errMalformed
 		}
-		return protoiface.UnmarshalOutput{Flags: protoiface.UnmarshalInitialized}, nil
+		return nil
 	}
 	r.Other = &pb.SessionRequest{}
-	return protoiface.UnmarshalOutput{Flags: protoiface.UnmarshalInitialized}, unmarshal(in.Buf, r.Other)
+	if err := unmarshal(b, r.Other); err != nil || r.Other.GetMessage() != nil || r.Other.GetMore() != nil {
+		return errMalformed
+	}
+	return nil
 }
 
 // decode decodes a message. It returns false if the frame is malformed. Fields that are not known

@@ -125,18 +125,25 @@ func (r *SessionResponse) Interface() protoreflect.ProtoMessage { return r }
 func (r *SessionResponse) ProtoMethods() *protoiface.Methods { return &sessionResponseMethods }
 
 func unmarshalSessionResponse(in protoiface.UnmarshalInput) (protoiface.UnmarshalOutput, error) {
-	r := in.Message.(*SessionResponse)
-	if err := tooLong(in.Buf); err != nil {
-		return protoiface.UnmarshalOutput{}, err
+	return protoiface.UnmarshalOutput{Flags: protoiface.UnmarshalInitialized}, in.Message.(*SessionResponse).decodeFrame(in.Buf)
+}
+
+// decodeFrame implements [Decoder].
+func (r *SessionResponse) decodeFrame(b []byte) error {
+	if err := tooLong(b); err != nil {
+		return err
 	}
-	if b, ok := only(in.Buf, frameResult); ok {
-		if !r.Result.Decode(b) {
-			return protoiface.UnmarshalOutput{}, errMalformed
+	if content, ok := only(b, frameResult); ok {
+		if !r.Result.Decode(content) {
+			return errMalformed
 		}
-		return protoiface.UnmarshalOutput{Flags: protoiface.UnmarshalInitialized}, nil
+		return nil
 	}
 	r.Other = &pb.SessionResponse{}
-	return protoiface.UnmarshalOutput{Flags: protoiface.UnmarshalInitialized}, unmarshal(in.Buf, r.Other)
+	if err := unmarshal(b, r.Other); err != nil || r.Other.GetResult() != nil || r.Other.GetMore() != nil {
+		return errMalformed
+	}
+	return nil
 }
 
 // Decode decodes a result, which is copied. It returns false if the result is malformed.

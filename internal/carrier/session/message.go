@@ -147,7 +147,7 @@ func (s *session) encode(ctx context.Context, r *carrier.Request) *pending {
 		return nil
 	}
 	*p.buffer = p.mark.Bytes
-	p.Fill(p.mark.Bytes)
+	p.Bytes = p.mark.Bytes
 	p.Of = p
 	return p
 }
@@ -244,3 +244,6 @@ func (s *session) Sent(o *wire.Outgoing, _ error) {
 
 // MayBlock implements [wire.Owner].
 func (s *session) MayBlock() bool { return s.bytes-s.arrived > quota }
+
+// Crowded implements [wire.Owner].
+func (s *session) Crowded() bool { return s.count >= wire.Crowd }

@@ -14,33 +14,46 @@ import (
 
 // control queues a small frame. The lock is held.
 func (s *session) control(frame *pb.SessionRequest) {
-	o := &wire.Outgoing{}
 	b, _ := proto.Marshal(frame) // it cannot fail
-	o.Fill(b)
-	s.PushLocked(o, wire.Control)
+	s.PushLocked(&wire.Outgoing{Bytes: b}, wire.Control)
 }
 
 // read reads the frames of the stream until it ends. It waits for nothing else.
 func (s *session) read() error {
-	var f wire.SessionResponse
+	var came []wire.SessionResponse
+	frames := wire.Frames{Next: func() wire.Decoder {
+		came = append(came, wire.SessionResponse{})
+		return &came[len(came)-1]
+	}}
 	for {
-		if err := s.stream.RecvMsg(&f); err != nil {
+		if err := s.stream.RecvMsg(&frames); err != nil {
 			return err
 		}
-		s.Lock()
-		err := s.take(&f)
-		tell := s.taken-s.told >= takenCount || s.untold > quota
-		if tell {
-			s.tell()
-		}
-		s.Unlock()
-		if err != nil {
+		if err := s.takeAll(came); err != nil {
 			return err
 		}
-		if tell {
-			s.Drain()
-		}
+		clear(came)
+		came = came[:0]
 	}
+}
+
+// takeAll takes in frames that came together.
+func (s *session) takeAll(frames []wire.SessionResponse) error {
+	s.Lock()
+	s.heard = time.Now()
+	var err error
+	for i := 0; i < len(frames) && err == nil; i++ {
+		err = s.take(&frames[i])
+	}
+	tell := s.taken-s.told >= takenCount || s.untold > quota
+	if tell {
+		s.tell()
+	}
+	s.Unlock()
+	if tell && err == nil {
+		s.Drain()
+	}
+	return err
 }
 
 // tell tells the server which results are there. The lock is held.
@@ -54,7 +67,6 @@ func errMisused(what string) error { return status.Error(codes.Internal, "sessio
 
 // take takes in a frame. The lock is held.
 func (s *session) take(f *wire.SessionResponse) error {
-	s.heard = time.Now()
 	if f.Other == nil {
 		return s.takeResult(&f.Result)
 	}

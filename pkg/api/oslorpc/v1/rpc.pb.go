@@ -753,7 +753,10 @@ type SessionRequest struct {
 	//	*SessionRequest_Cancel
 	//	*SessionRequest_Taken
 	//	*SessionRequest_Heartbeat
-	Frame         isSessionRequest_Frame `protobuf_oneof:"frame"`
+	Frame isSessionRequest_Frame `protobuf_oneof:"frame"`
+	// Frames that follow this one, in this order. They have no `more` of their own, and none is `open`, which travels
+	// alone. All of it has at most 64 KiB, and at most 256 frames.
+	More          []*SessionRequest `protobuf:"bytes,15,rep,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -840,6 +843,13 @@ func (x *SessionRequest) GetHeartbeat() *Heartbeat {
 	return nil
 }
 
+func (x *SessionRequest) GetMore() []*SessionRequest {
+	if x != nil {
+		return x.More
+	}
+	return nil
+}
+
 type isSessionRequest_Frame interface {
 	isSessionRequest_Frame()
 }
@@ -891,7 +901,9 @@ type SessionResponse struct {
 	//	*SessionResponse_Credit
 	//	*SessionResponse_Heartbeat
 	//	*SessionResponse_Closing
-	Frame         isSessionResponse_Frame `protobuf_oneof:"frame"`
+	Frame isSessionResponse_Frame `protobuf_oneof:"frame"`
+	// Frames that follow this one, as in SessionRequest. `opened` travels alone.
+	More          []*SessionResponse `protobuf:"bytes,15,rep,name=more,proto3" json:"more,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -992,6 +1004,13 @@ func (x *SessionResponse) GetClosing() *SessionClosing {
 		if x, ok := x.Frame.(*SessionResponse_Closing); ok {
 			return x.Closing
 		}
+	}
+	return nil
+}
+
+func (x *SessionResponse) GetMore() []*SessionResponse {
+	if x != nil {
+		return x.More
 	}
 	return nil
 }
@@ -1852,14 +1871,15 @@ const file_oslorpc_v1_rpc_proto_rawDesc = "" +
 	"\theartbeat\x18\x01 \x01(\v2\x15.oslorpc.v1.HeartbeatH\x00R\theartbeat\x126\n" +
 	"\bresponse\x18\x02 \x01(\v2\x18.oslorpc.v1.CallResponseH\x00R\bresponseB\x06\n" +
 	"\x04kind\"\v\n" +
-	"\tHeartbeat\"\x9e\x02\n" +
+	"\tHeartbeat\"\xce\x02\n" +
 	"\x0eSessionRequest\x12-\n" +
 	"\x04open\x18\x01 \x01(\v2\x17.oslorpc.v1.SessionOpenH\x00R\x04open\x126\n" +
 	"\amessage\x18\x02 \x01(\v2\x1a.oslorpc.v1.SessionMessageH\x00R\amessage\x123\n" +
 	"\x06cancel\x18\x03 \x01(\v2\x19.oslorpc.v1.SessionCancelH\x00R\x06cancel\x120\n" +
 	"\x05taken\x18\x04 \x01(\v2\x18.oslorpc.v1.SessionTakenH\x00R\x05taken\x125\n" +
-	"\theartbeat\x18\x05 \x01(\v2\x15.oslorpc.v1.HeartbeatH\x00R\theartbeatB\a\n" +
-	"\x05frame\"\x92\x03\n" +
+	"\theartbeat\x18\x05 \x01(\v2\x15.oslorpc.v1.HeartbeatH\x00R\theartbeat\x12.\n" +
+	"\x04more\x18\x0f \x03(\v2\x1a.oslorpc.v1.SessionRequestR\x04moreB\a\n" +
+	"\x05frame\"\xc3\x03\n" +
 	"\x0fSessionResponse\x123\n" +
 	"\x06opened\x18\x01 \x01(\v2\x19.oslorpc.v1.SessionOpenedH\x00R\x06opened\x123\n" +
 	"\x06result\x18\x02 \x01(\v2\x19.oslorpc.v1.SessionResultH\x00R\x06result\x12-\n" +
@@ -1867,7 +1887,8 @@ const file_oslorpc_v1_rpc_proto_rawDesc = "" +
 	"\breceived\x18\x04 \x01(\v2\x1b.oslorpc.v1.SessionReceivedH\x00R\breceived\x123\n" +
 	"\x06credit\x18\x05 \x01(\v2\x19.oslorpc.v1.SessionCreditH\x00R\x06credit\x125\n" +
 	"\theartbeat\x18\x06 \x01(\v2\x15.oslorpc.v1.HeartbeatH\x00R\theartbeat\x126\n" +
-	"\aclosing\x18\a \x01(\v2\x1a.oslorpc.v1.SessionClosingH\x00R\aclosingB\a\n" +
+	"\aclosing\x18\a \x01(\v2\x1a.oslorpc.v1.SessionClosingH\x00R\aclosing\x12/\n" +
+	"\x04more\x18\x0f \x03(\v2\x1b.oslorpc.v1.SessionResponseR\x04moreB\a\n" +
 	"\x05frame\"p\n" +
 	"\vSessionOpen\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x17\n" +
@@ -1993,34 +2014,36 @@ var file_oslorpc_v1_rpc_proto_depIdxs = []int32{
 	19, // 18: oslorpc.v1.SessionRequest.cancel:type_name -> oslorpc.v1.SessionCancel
 	20, // 19: oslorpc.v1.SessionRequest.taken:type_name -> oslorpc.v1.SessionTaken
 	11, // 20: oslorpc.v1.SessionRequest.heartbeat:type_name -> oslorpc.v1.Heartbeat
-	15, // 21: oslorpc.v1.SessionResponse.opened:type_name -> oslorpc.v1.SessionOpened
-	21, // 22: oslorpc.v1.SessionResponse.result:type_name -> oslorpc.v1.SessionResult
-	22, // 23: oslorpc.v1.SessionResponse.part:type_name -> oslorpc.v1.SessionPart
-	23, // 24: oslorpc.v1.SessionResponse.received:type_name -> oslorpc.v1.SessionReceived
-	16, // 25: oslorpc.v1.SessionResponse.credit:type_name -> oslorpc.v1.SessionCredit
-	11, // 26: oslorpc.v1.SessionResponse.heartbeat:type_name -> oslorpc.v1.Heartbeat
-	24, // 27: oslorpc.v1.SessionResponse.closing:type_name -> oslorpc.v1.SessionClosing
-	16, // 28: oslorpc.v1.SessionOpened.credit:type_name -> oslorpc.v1.SessionCredit
-	0,  // 29: oslorpc.v1.SessionMessage.mode:type_name -> oslorpc.v1.SessionMode
-	1,  // 30: oslorpc.v1.SessionMessage.message:type_name -> oslorpc.v1.Message
-	18, // 31: oslorpc.v1.SessionMessage.headers:type_name -> oslorpc.v1.SessionHeader
-	4,  // 32: oslorpc.v1.SessionResult.response:type_name -> oslorpc.v1.CallResponse
-	6,  // 33: oslorpc.v1.SessionResult.accepted:type_name -> oslorpc.v1.CastResponse
-	3,  // 34: oslorpc.v1.RPCService.Call:input_type -> oslorpc.v1.CallRequest
-	5,  // 35: oslorpc.v1.RPCService.Cast:input_type -> oslorpc.v1.CastRequest
-	7,  // 36: oslorpc.v1.RPCService.Multicall:input_type -> oslorpc.v1.MulticallRequest
-	9,  // 37: oslorpc.v1.RPCService.MonitoredCall:input_type -> oslorpc.v1.MonitoredCallRequest
-	12, // 38: oslorpc.v1.RPCService.Session:input_type -> oslorpc.v1.SessionRequest
-	4,  // 39: oslorpc.v1.RPCService.Call:output_type -> oslorpc.v1.CallResponse
-	6,  // 40: oslorpc.v1.RPCService.Cast:output_type -> oslorpc.v1.CastResponse
-	8,  // 41: oslorpc.v1.RPCService.Multicall:output_type -> oslorpc.v1.MulticallResponse
-	10, // 42: oslorpc.v1.RPCService.MonitoredCall:output_type -> oslorpc.v1.MonitoredCallResponse
-	13, // 43: oslorpc.v1.RPCService.Session:output_type -> oslorpc.v1.SessionResponse
-	39, // [39:44] is the sub-list for method output_type
-	34, // [34:39] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	12, // 21: oslorpc.v1.SessionRequest.more:type_name -> oslorpc.v1.SessionRequest
+	15, // 22: oslorpc.v1.SessionResponse.opened:type_name -> oslorpc.v1.SessionOpened
+	21, // 23: oslorpc.v1.SessionResponse.result:type_name -> oslorpc.v1.SessionResult
+	22, // 24: oslorpc.v1.SessionResponse.part:type_name -> oslorpc.v1.SessionPart
+	23, // 25: oslorpc.v1.SessionResponse.received:type_name -> oslorpc.v1.SessionReceived
+	16, // 26: oslorpc.v1.SessionResponse.credit:type_name -> oslorpc.v1.SessionCredit
+	11, // 27: oslorpc.v1.SessionResponse.heartbeat:type_name -> oslorpc.v1.Heartbeat
+	24, // 28: oslorpc.v1.SessionResponse.closing:type_name -> oslorpc.v1.SessionClosing
+	13, // 29: oslorpc.v1.SessionResponse.more:type_name -> oslorpc.v1.SessionResponse
+	16, // 30: oslorpc.v1.SessionOpened.credit:type_name -> oslorpc.v1.SessionCredit
+	0,  // 31: oslorpc.v1.SessionMessage.mode:type_name -> oslorpc.v1.SessionMode
+	1,  // 32: oslorpc.v1.SessionMessage.message:type_name -> oslorpc.v1.Message
+	18, // 33: oslorpc.v1.SessionMessage.headers:type_name -> oslorpc.v1.SessionHeader
+	4,  // 34: oslorpc.v1.SessionResult.response:type_name -> oslorpc.v1.CallResponse
+	6,  // 35: oslorpc.v1.SessionResult.accepted:type_name -> oslorpc.v1.CastResponse
+	3,  // 36: oslorpc.v1.RPCService.Call:input_type -> oslorpc.v1.CallRequest
+	5,  // 37: oslorpc.v1.RPCService.Cast:input_type -> oslorpc.v1.CastRequest
+	7,  // 38: oslorpc.v1.RPCService.Multicall:input_type -> oslorpc.v1.MulticallRequest
+	9,  // 39: oslorpc.v1.RPCService.MonitoredCall:input_type -> oslorpc.v1.MonitoredCallRequest
+	12, // 40: oslorpc.v1.RPCService.Session:input_type -> oslorpc.v1.SessionRequest
+	4,  // 41: oslorpc.v1.RPCService.Call:output_type -> oslorpc.v1.CallResponse
+	6,  // 42: oslorpc.v1.RPCService.Cast:output_type -> oslorpc.v1.CastResponse
+	8,  // 43: oslorpc.v1.RPCService.Multicall:output_type -> oslorpc.v1.MulticallResponse
+	10, // 44: oslorpc.v1.RPCService.MonitoredCall:output_type -> oslorpc.v1.MonitoredCallResponse
+	13, // 45: oslorpc.v1.RPCService.Session:output_type -> oslorpc.v1.SessionResponse
+	41, // [41:46] is the sub-list for method output_type
+	36, // [36:41] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_oslorpc_v1_rpc_proto_init() }

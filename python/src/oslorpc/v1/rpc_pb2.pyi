@@ -121,21 +121,23 @@ class Heartbeat(_message.Message):
     def __init__(self) -> None: ...
 
 class SessionRequest(_message.Message):
-    __slots__ = ("open", "message", "cancel", "taken", "heartbeat")
+    __slots__ = ("open", "message", "cancel", "taken", "heartbeat", "more")
     OPEN_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     CANCEL_FIELD_NUMBER: _ClassVar[int]
     TAKEN_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
     open: SessionOpen
     message: SessionMessage
     cancel: SessionCancel
     taken: SessionTaken
     heartbeat: Heartbeat
-    def __init__(self, open: _Optional[_Union[SessionOpen, _Mapping]] = ..., message: _Optional[_Union[SessionMessage, _Mapping]] = ..., cancel: _Optional[_Union[SessionCancel, _Mapping]] = ..., taken: _Optional[_Union[SessionTaken, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ...) -> None: ...
+    more: _containers.RepeatedCompositeFieldContainer[SessionRequest]
+    def __init__(self, open: _Optional[_Union[SessionOpen, _Mapping]] = ..., message: _Optional[_Union[SessionMessage, _Mapping]] = ..., cancel: _Optional[_Union[SessionCancel, _Mapping]] = ..., taken: _Optional[_Union[SessionTaken, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., more: _Optional[_Iterable[_Union[SessionRequest, _Mapping]]] = ...) -> None: ...
 
 class SessionResponse(_message.Message):
-    __slots__ = ("opened", "result", "part", "received", "credit", "heartbeat", "closing")
+    __slots__ = ("opened", "result", "part", "received", "credit", "heartbeat", "closing", "more")
     OPENED_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     PART_FIELD_NUMBER: _ClassVar[int]
@@ -143,6 +145,7 @@ class SessionResponse(_message.Message):
     CREDIT_FIELD_NUMBER: _ClassVar[int]
     HEARTBEAT_FIELD_NUMBER: _ClassVar[int]
     CLOSING_FIELD_NUMBER: _ClassVar[int]
+    MORE_FIELD_NUMBER: _ClassVar[int]
     opened: SessionOpened
     result: SessionResult
     part: SessionPart
@@ -150,7 +153,8 @@ class SessionResponse(_message.Message):
     credit: SessionCredit
     heartbeat: Heartbeat
     closing: SessionClosing
-    def __init__(self, opened: _Optional[_Union[SessionOpened, _Mapping]] = ..., result: _Optional[_Union[SessionResult, _Mapping]] = ..., part: _Optional[_Union[SessionPart, _Mapping]] = ..., received: _Optional[_Union[SessionReceived, _Mapping]] = ..., credit: _Optional[_Union[SessionCredit, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., closing: _Optional[_Union[SessionClosing, _Mapping]] = ...) -> None: ...
+    more: _containers.RepeatedCompositeFieldContainer[SessionResponse]
+    def __init__(self, opened: _Optional[_Union[SessionOpened, _Mapping]] = ..., result: _Optional[_Union[SessionResult, _Mapping]] = ..., part: _Optional[_Union[SessionPart, _Mapping]] = ..., received: _Optional[_Union[SessionReceived, _Mapping]] = ..., credit: _Optional[_Union[SessionCredit, _Mapping]] = ..., heartbeat: _Optional[_Union[Heartbeat, _Mapping]] = ..., closing: _Optional[_Union[SessionClosing, _Mapping]] = ..., more: _Optional[_Iterable[_Union[SessionResponse, _Mapping]]] = ...) -> None: ...
 
 class SessionOpen(_message.Message):
     __slots__ = ("id", "boot_id", "resume", "outstanding")
