@@ -51,6 +51,11 @@ var connectParams = grpc.ConnectParams{
 	MinConnectTimeout: time.Second,
 }
 
+// streamWindow and connWindow are how many bytes of an answer, and of all answers on a connection, may
+// be on the way to this end. They do not grow: to learn by how much they should, gRPC would send a
+// ping after most answers, which costs as much as a small call.
+const streamWindow, connWindow = 1 << 20, 4 << 20
+
 // attemptTime bounds what gRPC lets grow with the back-off: the time to connect to one address,
 // and the time until the peer greets. An attempt that began while the network was away would
 // otherwise wait for TCP to repeat itself, long after it is back.
@@ -80,6 +85,8 @@ func (c Config) dialer(v *verifier) dialer {
 			grpc.WithConnectParams(connectParams),
 			grpc.WithIdleTimeout(0), // the server reaps idle connections; one that is in use must not be resolved anew
 			grpc.WithDisableServiceConfig(),
+			grpc.WithStaticStreamWindowSize(streamWindow),
+			grpc.WithStaticConnWindowSize(connWindow),
 		}
 		if v != nil {
 			ours = append(ours, grpc.WithPerRPCCredentials(&verified{v, addr}))
