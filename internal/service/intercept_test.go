@@ -367,7 +367,7 @@ func TestRemainingTime(t *testing.T) {
 			check(t, err, rpc.InvalidTarget, true, "`remaining`")
 		}
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if _, err := f.Call(ctx, &pb.CallRequest{Message: &pb.Message{Target: to("q"), Method: "foo", Remaining: durationpb.New(time.Hour)}}); err != nil {
 		t.Error(err)

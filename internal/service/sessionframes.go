@@ -1,6 +1,7 @@
 package service
 
 import (
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -118,11 +119,12 @@ func (s *session) takes(count uint64) error {
 	if count > s.taken+uint64(len(s.sent)) {
 		return errMisused("more results are taken than were sent")
 	}
-	for ; s.taken < count; s.taken++ {
-		s.forget(s.sent[0])
-		s.sent[0] = nil
-		s.sent = s.sent[1:]
+	n := int(count - min(s.taken, count)) //nolint:gosec // It is at most the length of sent.
+	for _, e := range s.sent[:n] {
+		s.forget(e)
 	}
+	s.sent = slices.Delete(s.sent, 0, n)
+	s.taken += uint64(n) //nolint:gosec // As above.
 	return nil
 }
 
