@@ -82,7 +82,7 @@ func (c *Client) view(ctx context.Context) (*route.View, error) {
 	if view := topic.Now(); view != nil {
 		return view, nil
 	}
-	ctx, cancel := c.deadline(ctx, DefaultAskTimeout)
-	defer cancel()
+	ctx, limit := c.until(ctx, DefaultAskTimeout)
+	defer limit.End()
 	return delivery.Known(ctx, topic)
 }

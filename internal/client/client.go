@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/deadline"
 	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/route"
@@ -141,15 +142,16 @@ func (c *Client) contract() rpc.Interface {
 	return rpc.Interface{Namespace: c.query.Namespace, Major: c.query.Version.Major}
 }
 
-// deadline returns ctx with the deadline of an operation.
-func (c *Client) deadline(ctx context.Context, standard time.Duration) (context.Context, context.CancelFunc) {
+// until returns ctx with the deadline of an operation, and what to end when the operation has ended;
+// nil for nothing.
+func (c *Client) until(ctx context.Context, standard time.Duration) (context.Context, *deadline.Context) {
 	if c.settings.HasTimeout {
-		return context.WithTimeout(ctx, c.settings.Timeout)
+		standard = c.settings.Timeout
+	} else if _, has := ctx.Deadline(); has {
+		return ctx, nil
 	}
-	if _, has := ctx.Deadline(); has {
-		return ctx, func() {}
-	}
-	return context.WithTimeout(ctx, standard)
+	d := deadline.New(ctx, time.Now().Add(standard))
+	return d, d
 }
 
 // forService returns the client for a typed service: its options say what the target does not.

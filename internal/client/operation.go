@@ -108,8 +108,8 @@ func (o *operation) timed(ctx context.Context, d deliverer) error {
 	case o.kind.patient && s.Backoff != nil && !s.HasTimeout:
 		return s.Backoff().call(ctx, s.Target.Namespace, o.message.Method, func(ctx context.Context) error { return o.intercepted(ctx, d) })
 	}
-	ctx, cancel := o.client.deadline(ctx, o.kind.timeout)
-	defer cancel()
+	ctx, limit := o.client.until(ctx, o.kind.timeout)
+	defer limit.End()
 	return o.intercepted(ctx, d)
 }
 

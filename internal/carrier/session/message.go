@@ -10,6 +10,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
+	"github.com/oslorpc/oslorpc/internal/deadline"
 	"github.com/oslorpc/oslorpc/internal/wire"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -25,6 +26,7 @@ type pending struct {
 	buffer *[]byte
 	mark   wire.SessionMark
 	done   chan struct{} // has one element once the message has ended
+	timer  *time.Timer   // of the caller; nil if none waited with one
 
 	// What follows is guarded by the lock of the session, and read by the caller when done.
 	seq       uint64
@@ -75,7 +77,7 @@ func (s *session) do(ctx context.Context, r *carrier.Request) (reply carrier.Rep
 	}
 	reply, err = s.reply(ctx, &p.result, r)
 	if p.reusable {
-		*p = pending{done: p.done}
+		*p = pending{done: p.done, timer: p.timer}
 		s.link.carrier.pendings.Put(p)
 	}
 	return reply, err, isSent
@@ -83,11 +85,33 @@ func (s *session) do(ctx context.Context, r *carrier.Request) (reply carrier.Rep
 
 // wait waits until a message has ended. It returns an error if ctx ended before.
 func (s *session) wait(ctx context.Context, p *pending) error {
+	outer, at := deadline.Split(ctx)
+	if at.IsZero() {
+		select {
+		case <-p.done:
+			return nil
+		case <-outer.Done():
+			return s.leave(ctx, p, nil)
+		}
+	}
+	p.setTimer(time.Until(at))
 	select {
 	case <-p.done:
+		p.timer.Stop()
 		return nil
-	case <-ctx.Done():
-		return s.leave(ctx, p, nil)
+	case <-outer.Done():
+		p.timer.Stop()
+	case <-p.timer.C:
+	}
+	return s.leave(ctx, p, nil)
+}
+
+// setTimer sets the timer of a message, which serves again for others.
+func (p *pending) setTimer(d time.Duration) {
+	if p.timer == nil {
+		p.timer = time.NewTimer(d)
+	} else {
+		p.timer.Reset(d)
 	}
 }
 

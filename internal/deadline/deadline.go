@@ -1,0 +1,103 @@
+// Package deadline has contexts that end at a time. Unlike those of package context, they make a
+// timer and a channel only for what waits for their end. Most messages are answered before something
+// does, or their carriers wait with timers that serve one message after the other.
+package deadline
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// Context ends at a time, or with another context. It is safe for concurrent use.
+type Context struct {
+	outer context.Context //nolint:containedctx // It is one.
+	at    time.Time
+
+	mu    sync.Mutex
+	inner context.Context //nolint:containedctx // Has the channel; nil until something waits for it.
+	end   context.CancelFunc
+	ended bool
+}
+
+// New returns a context that ends at a time, or with another context. Call End when nothing uses
+// it any more.
+func New(outer context.Context, at time.Time) *Context { return &Context{outer: outer, at: at} }
+
+// End ends the context. It does nothing if c is nil.
+func (c *Context) End() {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
+	if c.end != nil {
+		c.end()
+	}
+}
+
+// make makes the inner context. The lock is held.
+func (c *Context) make() {
+	if c.inner == nil {
+		c.inner, c.end = context.WithDeadline(c.outer, c.at)
+		if c.ended {
+			c.end()
+		}
+	}
+}
+
+// made returns the inner context, nil if there is none yet.
+func (c *Context) made() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.inner
+}
+
+// Deadline returns when the context ends at the latest.
+func (c *Context) Deadline() (at time.Time, ok bool) {
+	if sooner, ok := c.outer.Deadline(); ok && sooner.Before(c.at) {
+		return sooner, true
+	}
+	return c.at, true
+}
+
+// Done returns a channel that is closed at the end.
+func (c *Context) Done() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.make()
+	return c.inner.Done()
+}
+
+// Err returns why the context ended; nil if it has not.
+func (c *Context) Err() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.inner == nil {
+		if c.outer.Err() == nil && !c.ended && time.Now().Before(c.at) {
+			return nil
+		}
+		c.make() // it has ended, and stays so
+	}
+	return c.inner.Err()
+}
+
+// Value returns a value of the outer context. It makes the inner one known to package context, which
+// then needs no goroutine to derive another context from this one.
+func (c *Context) Value(key any) any {
+	if inner := c.made(); inner != nil {
+		return inner.Value(key)
+	}
+	return c.outer.Value(key)
+}
+
+// Split returns a context that ends sooner or with ctx, and the time at which ctx ends besides; zero if
+// that is all. A caller that waits for both waits for the end of ctx, and need not have ctx make a
+// timer.
+func Split(ctx context.Context) (outer context.Context, at time.Time) {
+	if c, ok := ctx.(*Context); ok && c.made() == nil {
+		return c.outer, c.at
+	}
+	return ctx, time.Time{}
+}
