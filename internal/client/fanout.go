@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/delivery"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -48,7 +49,7 @@ func (f *fanning) deliver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	results := delivery.All(ctx, audience, f.send)
+	results := delivery.All(ctx, audience, f.send, f.start)
 	f.report = newReport(audience.Uncertain, results)
 	return delivery.Denied(results)
 }
@@ -56,6 +57,22 @@ func (f *fanning) deliver(ctx context.Context) error {
 func (f *fanning) send(ctx context.Context, a delivery.Attempt) error {
 	_, err := f.do(ctx, a)
 	return err
+}
+
+// start makes an attempt without waiting for the answer, if nothing must see it whole.
+func (f *fanning) start(ctx context.Context, a delivery.Attempt) delivery.Started {
+	link, can := a.Entry.Link.(carrier.Starter)
+	if !can || len(f.client.transport.attempts) > 0 {
+		return nil
+	}
+	started := link.Start(ctx, f.requestFor(a))
+	if started == nil {
+		return nil
+	}
+	return func(late <-chan struct{}) (error, bool) {
+		_, err, ended := started.Wait(late)
+		return f.explain(ctx, err), ended
+	}
 }
 
 func newReport(uncertain error, results []delivery.Result) *Report {

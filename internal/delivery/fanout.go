@@ -26,21 +26,20 @@ type Result struct {
 }
 
 // All delivers a message to all instances of an audience at the same time, and returns the result
-// at each of them.
-func All(ctx context.Context, a *Audience, send Send) []Result {
+// at each of them. Start may be nil.
+func All(ctx context.Context, a *Audience, send Send, start Start) []Result {
 	results := make([]Result, len(a.Reached), len(a.Reached)+len(a.Others))
 	g := newGate(a.message.Size, len(a.Reached))
 	var sending sync.WaitGroup
-	for i, e := range a.Reached {
-		deliver := func() {
-			results[i] = Result{Entry: e, Err: exited()}
-			results[i] = a.toOne(ctx, g, e, a.variants(i), send)
-		}
-		if len(a.Reached) == 1 {
-			deliver()
-		} else {
-			sending.Go(deliver)
-		}
+	deliver := func(i int) {
+		e := a.Reached[i]
+		results[i] = Result{Entry: e, Err: exited()}
+		results[i] = a.toOne(ctx, g, e, a.variants(i), send)
+	}
+	if len(a.Reached) == 1 {
+		deliver(0)
+	} else {
+		a.together(ctx, &sending, g, results, start, deliver)
 	}
 	sending.Wait()
 	results = slices.DeleteFunc(results, func(r Result) bool { return a.IsGone(r) })
@@ -110,15 +109,18 @@ func (a *Audience) toOne(ctx context.Context, g *gate, e *route.Entry, variants 
 		if err = a.persist(ctx, &to, bounded); first && g.reconnect(ctx, e, err) {
 			err = a.persist(ctx, &to, bounded)
 		}
-		if err == nil {
-			a.topic.Proved(e)
-			return Result{Entry: e}
-		}
-		if !isUnable(err) {
+		if err == nil || !isUnable(err) {
 			break
 		}
 	}
+	return a.conclude(e, err)
+}
+
+// conclude returns what came of a message at an instance.
+func (a *Audience) conclude(e *route.Entry, err error) Result {
 	switch {
+	case err == nil:
+		a.topic.Proved(e)
 	case isEnd(err):
 	case misled(e, err):
 		a.topic.Astray(e, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -81,6 +82,7 @@ type world struct {
 // closed when the test ends.
 func newWorld(t *testing.T, instances ...rpc.Instance) *world {
 	t.Helper()
+	t.Log("attempts of fanouts begin early:", begins)
 	w := &world{registry: &fake{}, network: &peertest.Network{}}
 	w.fleet = fleet.New(w.registry, grpccarrier.New(grpccarrier.Config{Peers: peer.Config{Dial: w.network.Dial}}), "", slog.New(slog.DiscardHandler))
 	t.Cleanup(w.fleet.Close)
@@ -266,7 +268,35 @@ func (w *world) everybody(ctx context.Context, m *Message, send Send) ([]Result,
 	if err != nil {
 		return nil, err
 	}
-	return All(ctx, a, send), nil
+	var start Start
+	if begins {
+		start = starting(send)
+	}
+	return All(ctx, a, send, start), nil
+}
+
+// begins has attempts of fanouts begin before others are waited for, where that is possible. Tests
+// print it when they fail.
+var begins = rand.N(2) == 0
+
+// starting returns what begins attempts.
+func starting(send Send) Start {
+	return func(ctx context.Context, a Attempt) Started {
+		var err error
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			err = send(ctx, a)
+		}()
+		return func(late <-chan struct{}) (error, bool) {
+			select {
+			case <-done:
+				return err, true
+			case <-late:
+				return nil, false
+			}
+		}
+	}
 }
 
 // instanceName names an instance; the first ones are hung.

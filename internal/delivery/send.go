@@ -100,6 +100,11 @@ func (m *Message) hand(ctx, waiting context.Context, missed *fleet.Missed, a *At
 	a.Missed = hint.Ago
 	err := send(ctx, *a)
 	hint.Settle(err)
+	return afterwards(e, err)
+}
+
+// afterwards completes the error of an attempt that found the instance unreachable.
+func afterwards(e *route.Entry, err error) error {
 	if rpc.KindOf(err) == rpc.Unreachable && rpc.SafeToRetry(err) && !isEnd(err) {
 		return unreachable(e, err)
 	}

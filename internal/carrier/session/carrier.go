@@ -56,6 +56,7 @@ type Config struct {
 var (
 	_ carrier.Carrier = (*Carrier)(nil)
 	_ carrier.Link    = (*link)(nil)
+	_ carrier.Starter = (*link)(nil)
 )
 
 // New returns a carrier that has the connections of another one, and sends messages beside sessions
@@ -252,7 +253,7 @@ func (l *link) Do(ctx context.Context, r *carrier.Request) (carrier.Reply, error
 // and do not wait for it, unless one is known to be had: then they wait until end, which is zero
 // until the message has waited.
 func (l *link) sessionFor(ctx context.Context, r *carrier.Request, end *time.Time) *session {
-	if !l.announced.Load() && !l.carrier.config.Always || !l.carrier.TakesSessions() || !suits(r) {
+	if !l.takes(r) {
 		return nil
 	}
 	s := l.current.Load()
@@ -273,6 +274,11 @@ func (l *link) sessionFor(ctx context.Context, r *carrier.Request, end *time.Tim
 		return nil // the RPC says why
 	}
 	return s
+}
+
+// takes reports whether a message may travel in a session to the process.
+func (l *link) takes(r *carrier.Request) bool {
+	return (l.announced.Load() || l.carrier.config.Always) && l.carrier.TakesSessions() && suits(r)
 }
 
 // expect has a session begin, unless it is the first message that asks for one: a single message

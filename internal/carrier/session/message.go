@@ -51,14 +51,28 @@ const (
 
 // do sends a message and waits for its result.
 func (s *session) do(ctx context.Context, r *carrier.Request) (reply carrier.Reply, err error, how sending) {
-	p := s.encode(ctx, r)
-	if p == nil {
-		return reply, nil, unsuitable
-	}
-	if how := s.push(p); how != isSent {
+	p, how := s.begin(ctx, r)
+	if how != isSent {
 		return reply, nil, how
 	}
+	return s.finish(ctx, p, r)
+}
+
+// begin sends a message.
+func (s *session) begin(ctx context.Context, r *carrier.Request) (*pending, sending) {
+	p := s.encode(ctx, r)
+	if p == nil {
+		return nil, unsuitable
+	}
+	if how := s.push(p); how != isSent {
+		return nil, how
+	}
 	s.Drain()
+	return p, isSent
+}
+
+// finish waits for the result of a message.
+func (s *session) finish(ctx context.Context, p *pending, r *carrier.Request) (reply carrier.Reply, err error, how sending) {
 	if r.Silence > 0 && r.Typed == nil && r.Mode == carrier.Call {
 		err = s.watch(ctx, p, r.Silence)
 	} else {
@@ -85,6 +99,11 @@ func (s *session) do(ctx context.Context, r *carrier.Request) (reply carrier.Rep
 
 // wait waits until a message has ended. It returns an error if ctx ended before.
 func (s *session) wait(ctx context.Context, p *pending) error {
+	select {
+	case <-p.done: // it needs no timer
+		return nil
+	default:
+	}
 	outer, at := deadline.Split(ctx)
 	if at.IsZero() {
 		select {

@@ -1,0 +1,96 @@
+package delivery
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/fleet"
+	"github.com/oslorpc/oslorpc/internal/route"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Start begins an attempt without waiting for the answer. It returns what waits for it; nil if it
+// did not begin one.
+type Start func(ctx context.Context, a Attempt) Started
+
+// Started returns what came of an attempt, or false if late is closed first; nil never is.
+type Started func(late <-chan struct{}) (err error, ended bool)
+
+// promptTime is how long answers are waited for one after the other. Then each instance that has
+// not answered has a goroutine, so that none keeps the message from another.
+const promptTime = 5 * time.Millisecond
+
+// early is an attempt that was begun while others were to be.
+type early struct {
+	entry *route.Entry
+	hint  fleet.Hint
+	wait  Started // nil if it was not begun
+}
+
+// together sends to all instances that take the message at once, and then waits for them, without a
+// goroutine for each. Deliver delivers to one of the others.
+func (a *Audience) together(ctx context.Context, sending *sync.WaitGroup, g *gate, results []Result, start Start, deliver func(int)) {
+	begun := make([]early, len(a.Reached))
+	for i, e := range a.Reached {
+		if begun[i] = a.begin(ctx, g, e, a.variants(i), start); begun[i].wait == nil {
+			sending.Go(func() { deliver(i) })
+		}
+	}
+	end := func(i int, late <-chan struct{}) bool {
+		err, ended := a.end(ctx, &begun[i], late)
+		switch {
+		case !ended:
+			return false
+		case isFull(err) && !isEnd(err): // it is tried again for a while
+			sending.Go(func() { deliver(i) })
+		default:
+			results[i] = a.conclude(a.Reached[i], err)
+		}
+		return true
+	}
+	late := make(chan struct{})
+	timer := time.AfterFunc(promptTime, func() { close(late) })
+	defer timer.Stop()
+	for i := range begun {
+		if begun[i].wait != nil && !end(i, late) {
+			sending.Go(func() { end(i, nil) })
+		}
+	}
+}
+
+// begin begins the first attempt at an instance, if that needs no waiting.
+func (a *Audience) begin(ctx context.Context, g *gate, e *route.Entry, variants []int, start Start) early {
+	h := e.Link.Health()
+	if start == nil || len(variants) != 1 || g.sending != nil || !h.Connected() || h == carrier.Silent || ctx.Err() != nil {
+		return early{}
+	}
+	began := early{entry: e}
+	if !a.message.Unanswered {
+		began.hint = a.topic.Missed().Hint(e)
+	}
+	if e.Link.Enter(ctx, 0) != nil {
+		return early{}
+	}
+	began.wait = start(ctx, Attempt{Entry: e, Variant: variants[0], Number: 1, Missed: began.hint.Ago})
+	if began.wait == nil {
+		e.Link.Release()
+	}
+	return began
+}
+
+// end waits for the end of an attempt that was begun, and returns its error as [Audience.persist]
+// does.
+func (a *Audience) end(ctx context.Context, began *early, late <-chan struct{}) (err error, ended bool) {
+	if err, ended = began.wait(late); !ended {
+		return nil, false
+	}
+	began.entry.Link.Release()
+	began.hint.Settle(err)
+	err = afterwards(began.entry, err)
+	if ctx.Err() != nil && rpc.SafeToRetry(err) && !isEnd(err) {
+		err = gaveUp(ctx, err)
+	}
+	return err, true
+}
