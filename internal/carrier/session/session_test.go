@@ -55,7 +55,27 @@ func (s *scripted) Session(stream serverStream) error {
 	s.mu.Lock()
 	s.opens++
 	s.mu.Unlock()
-	return s.session(stream)
+	return s.session(&oneByOne{serverStream: stream})
+}
+
+// oneByOne is a stream that receives one frame after the other, however they travel.
+type oneByOne struct {
+	serverStream
+
+	waiting []*pb.SessionRequest
+}
+
+func (s *oneByOne) Recv() (*pb.SessionRequest, error) {
+	if len(s.waiting) == 0 {
+		r, err := s.serverStream.Recv()
+		if err != nil {
+			return nil, err
+		}
+		s.waiting = append([]*pb.SessionRequest{r}, r.GetMore()...)
+	}
+	r := s.waiting[0]
+	s.waiting = s.waiting[1:]
+	return r, nil
 }
 
 // counts returns how many calls came beside sessions, and how many streams of sessions.
