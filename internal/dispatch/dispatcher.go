@@ -132,7 +132,8 @@ func (e *execution) outcome(started bool, err error) error {
 
 // Cast accepts a message, or refuses it, and runs it later. The method's context has the values of
 // ctx, and does not end with it. An error is an *rpc.Error, and means that the message is not
-// accepted. A repeated message is accepted and does not run again.
+// accepted. A repeated message is accepted and does not run again. If the request has an Accepter, Cast
+// runs the message before it returns, and does not return if the method ends its goroutine.
 func (d *Dispatcher) Cast(ctx context.Context, r *Request) error {
 	sel, ticket, err := d.accept(r)
 	if err != nil {
@@ -145,21 +146,29 @@ func (d *Dispatcher) Cast(ctx context.Context, r *Request) error {
 		return err
 	}
 	ctx, joined := d.context(context.WithoutCancel(ctx), r)
-	go func() {
-		defer d.end()
-		defer r.end()
-		defer joined.release()
-		e := d.newExecution(ctx, r, sel, drop)
-		defer e.recycle()
-		started, err := e.work(ticket, (*execution).execute)
-		switch {
-		case !started:
-			d.config.Log.WarnContext(ctx, "cast dropped by a forced stop", "server", d.config.Name, "method", r.Method)
-		case err != nil && rpc.KindOf(err) != rpc.Remote: // what the method itself returned is logged already
-			d.config.Log.ErrorContext(ctx, "cast failed", "server", d.config.Name, "method", r.Method, "error", err)
-		}
-	}()
+	if r.Accepter == nil {
+		go d.runCast(ctx, joined, r, sel, ticket)
+		return nil
+	}
+	r.Accepter.Accepted()
+	d.runCast(ctx, joined, r, sel, ticket)
 	return nil
+}
+
+// runCast runs a cast that was accepted. It does not return if the method ends this goroutine.
+func (d *Dispatcher) runCast(ctx context.Context, joined *runContext, r *Request, sel selected, ticket *ticket) {
+	defer d.end()
+	defer r.end()
+	defer joined.release()
+	e := d.newExecution(ctx, r, sel, drop)
+	defer e.recycle()
+	started, err := e.work(ticket, (*execution).execute)
+	switch {
+	case !started:
+		d.config.Log.WarnContext(ctx, "cast dropped by a forced stop", "server", d.config.Name, "method", r.Method)
+	case err != nil && rpc.KindOf(err) != rpc.Remote: // what the method itself returned is logged already
+		d.config.Log.ErrorContext(ctx, "cast failed", "server", d.config.Name, "method", r.Method, "error", err)
+	}
 }
 
 // work waits for a worker and executes a message. If it did not start, the error is why its

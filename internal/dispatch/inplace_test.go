@@ -72,3 +72,44 @@ func TestInterceptorThatEndsTheGoroutineOfItsCaller(t *testing.T) {
 		check(t, <-answer, rpc.AccessDenied, true, "ended its goroutine")
 	}
 }
+
+// accepter counts how often it heard that a cast was accepted.
+type accepter struct{ accepted int }
+
+func (a *accepter) Accepted() { a.accepted++ }
+
+// A cast with an accepter runs on the goroutine of its caller, after it was accepted.
+func TestCastInPlace(t *testing.T) {
+	t.Parallel()
+	var a accepter
+	ran, before := 0, 0
+	s := newServer(t, Limits{Workers: 1, Queue: 1, QueueBytes: 100}, map[string]*Method{
+		"foo": plain(func(context.Context, Emit) error { ran, before = ran+1, a.accepted; return nil }),
+		"end": plain(func(context.Context, Emit) error { runtime.Goexit(); return nil }),
+	})
+	cast := func(method, id string) error {
+		r := request(method, id)
+		r.Accepter = &a
+		return s.Cast(t.Context(), r)
+	}
+	if err := cast("foo", "a"); err != nil || ran != 1 || before != 1 || a.accepted != 1 {
+		t.Errorf("got %v; it ran %d times, and was accepted %d times, %d before", err, ran, a.accepted, before)
+	}
+	if err := cast("foo", "a"); err != nil || ran != 1 || a.accepted != 1 {
+		t.Errorf("got %v; a repeated cast made it run %d times, and be accepted %d times", err, ran, a.accepted)
+	}
+	check(t, cast("bar", "b"), rpc.NoSuchMethod, true)
+	over := make(chan bool)
+	go func() {
+		returned := false
+		defer func() { over <- returned }()
+		_ = cast("end", "c")
+		returned = true
+	}()
+	if <-over || a.accepted != 2 {
+		t.Errorf("the method did not end its goroutine, or was accepted %d times", a.accepted-1)
+	}
+	if load := s.Load(); load.Running != 0 {
+		t.Errorf("%d messages run", load.Running)
+	}
+}

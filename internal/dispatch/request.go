@@ -45,6 +45,9 @@ type Request struct {
 	// InPlace lets Call run the method on the goroutine of its caller; nil for a goroutine of the
 	// method's own.
 	InPlace Exiter
+	// Accepter lets Cast run the method on the goroutine of its caller; nil for a goroutine of the
+	// method's own.
+	Accepter Accepter
 
 	described *rpc.Message // nil until something asks for it
 }
@@ -74,6 +77,12 @@ type Exiter interface {
 	// Exited answers with err, since the method ended its goroutine (runtime.Goexit). The goroutine
 	// calls it while it ends.
 	Exited(err error)
+}
+
+// Accepter answers casts whose methods run on the goroutines of their carriers.
+type Accepter interface {
+	// Accepted answers that the cast was accepted, before its method runs.
+	Accepted()
 }
 
 // isTyped reports whether the message is for a method of a typed service.

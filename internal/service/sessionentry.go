@@ -2,7 +2,6 @@ package service
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/inbound"
+	"github.com/oslorpc/oslorpc/internal/limits"
 	"github.com/oslorpc/oslorpc/internal/wire"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -28,9 +28,11 @@ type entry struct {
 	ctx     *messageContext // it ends with the message
 	life    messageContext
 
-	decoded  []func() // gives back what the message takes as values
-	answer   func()   // gives back what the result takes; nil for nothing
-	reserved bool     // answer is for a result that is still to come
+	decoded  []func()       // gives back what the message takes as values
+	answer   func()         // gives back what the result takes; nil for nothing
+	reserved bool           // answer is for a result that is still to come
+	accepted bool           // it is a cast that was answered
+	account  *limits.Caller // has it as open; nil for none
 
 	// What follows is guarded by the lock of the session.
 	seq       uint64
@@ -68,16 +70,9 @@ func (e *entry) cancel() { e.life.end(context.Canceled) }
 // run runs the message and finishes it. It does not return if the method ends this goroutine.
 func (e *entry) run() {
 	defer e.cancel()
-	defer func() {
-		for _, ended := range e.decoded {
-			ended()
-		}
-	}()
-	account, err := inbound.OpenMessage(e.on.ctx)
-	if err == nil {
-		if account != nil {
-			defer account.CloseStreams(1)
-		}
+	defer e.leave()
+	var err error
+	if e.account, err = inbound.OpenMessage(e.on.ctx); err == nil {
 		if e.frame.Message.Mode == pb.SessionMode_SESSION_MODE_MONITORED_CALL {
 			defer e.beat()()
 		}
@@ -85,6 +80,18 @@ func (e *entry) run() {
 	}
 	if err != nil {
 		e.fail(err)
+	}
+}
+
+// leave gives back what the message takes as values, and its place among those of its caller.
+func (e *entry) leave() {
+	for _, ended := range e.decoded {
+		ended()
+	}
+	e.decoded = nil
+	if e.account != nil {
+		e.account.CloseStreams(1)
+		e.account = nil
 	}
 }
 
@@ -100,11 +107,7 @@ func (e *entry) serve() error {
 	case m.Path != "":
 		return e.serveTyped()
 	case m.Mode == pb.SessionMode_SESSION_MODE_CAST:
-		if _, err := s.accept(e.ctx, in); err != nil {
-			return err
-		}
-		e.finish(&wire.SessionResult{Outcome: wire.Accepted}, nil)
-		return nil
+		return e.serveCast()
 	}
 	if in.InPlace = e; m.Mode == pb.SessionMode_SESSION_MODE_MONITORED_CALL {
 		in.Monitored, in.Heartbeat = true, e.interval()
@@ -122,6 +125,25 @@ func (e *entry) serve() error {
 	}
 	e.finish(result, nil)
 	return nil
+}
+
+// serveCast is serve for a cast, which runs after it was answered.
+func (e *entry) serveCast() error {
+	e.in.Accepter = e
+	if _, err := e.session.services.accept(e.ctx, &e.in); err != nil {
+		return err
+	}
+	if !e.accepted { // it was accepted before
+		e.Accepted()
+	}
+	return nil
+}
+
+// Accepted implements [dispatch.Accepter].
+func (e *entry) Accepted() {
+	e.accepted = true
+	e.leave()
+	e.finish(&wire.SessionResult{Outcome: wire.Accepted}, nil)
 }
 
 // read takes the message in. The error is a status.
@@ -154,55 +176,6 @@ func (e *entry) read() error {
 	}
 	if err != nil {
 		return statusOf(about(in.Method, err), nil)
-	}
-	return nil
-}
-
-// serveTyped is serve for a message of a typed service.
-func (e *entry) serveTyped() error {
-	s, in, m := e.session.services, &e.in, &e.frame.Message
-	in.Typed.Service, in.Method, _ = strings.Cut(strings.TrimPrefix(m.Path, "/"), "/")
-	if version := in.Target.Version; version != "" {
-		var err error
-		if in.Version, err = rpc.ParseVersion(version); err != nil {
-			return statusOf(about(in.Method, invalid(err.Error())), nil)
-		}
-		in.Target.Version, in.HasVersion = "", true
-	}
-	call, err := s.intake.OpenTyped(e.ctx, &in.Message, e.decode)
-	if err != nil {
-		return in.typedStatus(err)
-	}
-	in.InPlace = e
-	reply, err := call.Do(e.ctx, call.Content)
-	if err != nil {
-		return in.typedStatus(err)
-	}
-	if _, err := in.sendable(call, reply); err != nil {
-		return err
-	}
-	message, ok := reply.(proto.Message)
-	if !ok {
-		return status.Error(codes.Internal, "session: the reply is no protobuf message")
-	}
-	e.finish(&wire.SessionResult{Outcome: wire.Replied}, message)
-	return nil
-}
-
-// decode decodes the request of a typed message.
-func (e *entry) decode(into any) error {
-	message, ok := into.(proto.Message)
-	if !ok {
-		return status.Error(codes.Internal, "session: the request is no protobuf message")
-	}
-	request := e.frame.Message.Request
-	ended, err := inbound.ClaimProtobuf(e.ctx, e.on.ctx, message.ProtoReflect().Descriptor(), request)
-	if err != nil {
-		return statusOf(err, nil)
-	}
-	e.holds(ended)
-	if err := proto.Unmarshal(request, message); err != nil {
-		return status.Error(codes.Internal, "grpc: failed to unmarshal the received message: "+err.Error())
 	}
 	return nil
 }
