@@ -142,8 +142,8 @@ func (c *Client) contract() rpc.Interface {
 	return rpc.Interface{Namespace: c.query.Namespace, Major: c.query.Version.Major}
 }
 
-// until returns ctx with the deadline of an operation, and what to end when the operation has ended;
-// nil for nothing.
+// until returns ctx with the deadline of an operation, and what to end when the operation has
+// ended; nil for nothing.
 func (c *Client) until(ctx context.Context, standard time.Duration) (context.Context, *deadline.Context) {
 	if c.settings.HasTimeout {
 		standard = c.settings.Timeout

@@ -1,6 +1,6 @@
-// Package deadline has contexts that end at a time. Unlike those of package context, they make a
-// timer and a channel only for what waits for their end. Most messages are answered before something
-// does, or their carriers wait with timers that serve one message after the other.
+// Package deadline has contexts that end at a time. Unlike contexts of package context, they make a
+// timer and a channel only for what waits for their end. Most messages are answered before
+// something does, or their carriers wait with timers that serve one message after the other.
 package deadline
 
 import (
@@ -20,8 +20,8 @@ type Context struct {
 	ended bool
 }
 
-// New returns a context that ends at a time, or with another context. Call End when nothing uses
-// it any more.
+// New returns a context that ends at a time, or with another context. Call End when nothing uses it
+// any more.
 func New(outer context.Context, at time.Time) *Context { return &Context{outer: outer, at: at} }
 
 // End ends the context. It does nothing if c is nil.
@@ -83,8 +83,8 @@ func (c *Context) Err() error {
 	return c.inner.Err()
 }
 
-// Value returns a value of the outer context. It makes the inner one known to package context, which
-// then needs no goroutine to derive another context from this one.
+// Value returns a value of the outer context. It makes the inner one known to package context,
+// which then needs no goroutine to derive another context from this one.
 func (c *Context) Value(key any) any {
 	if inner := c.made(); inner != nil {
 		return inner.Value(key)
@@ -92,9 +92,9 @@ func (c *Context) Value(key any) any {
 	return c.outer.Value(key)
 }
 
-// Split returns a context that ends sooner or with ctx, and the time at which ctx ends besides; zero if
-// that is all. A caller that waits for both waits for the end of ctx, and need not have ctx make a
-// timer.
+// Split returns a context that ends sooner or with ctx, and the time at which ctx ends besides;
+// zero if that is all. A caller that waits for both waits for the end of ctx, and need not have ctx
+// make a timer.
 func Split(ctx context.Context) (outer context.Context, at time.Time) {
 	if c, ok := ctx.(*Context); ok && c.made() == nil {
 		return c.outer, c.at

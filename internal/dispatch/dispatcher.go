@@ -81,9 +81,9 @@ func (d *Dispatcher) Table() *Table { return d.config.Table }
 // Load returns how busy the server is.
 func (d *Dispatcher) Load() Load { return d.queue.load() }
 
-// Call runs a message, emits the items of its result, and returns when it has ended. An error is
-// an *rpc.Error. The method, and emit, run on another goroutine than the caller's, unless the
-// message may run in place. Then Call does not return if the method ends its goroutine.
+// Call runs a message, emits the items of its result, and returns when it has ended. An error is an
+// *rpc.Error. The method, and emit, run on another goroutine than the caller's, unless the message
+// may run in place. Then Call does not return if the method ends its goroutine.
 func (d *Dispatcher) Call(ctx context.Context, r *Request, emit Emit) error {
 	sel, ticket, err := d.accept(r)
 	if errors.Is(err, errRepeated) {
@@ -132,8 +132,8 @@ func (e *execution) outcome(started bool, err error) error {
 
 // Cast accepts a message, or refuses it, and runs it later. The method's context has the values of
 // ctx, and does not end with it. An error is an *rpc.Error, and means that the message is not
-// accepted. A repeated message is accepted and does not run again. If the request has an Accepter, Cast
-// runs the message before it returns, and does not return if the method ends its goroutine.
+// accepted. A repeated message is accepted and does not run again. If the request has an Accepter,
+// Cast runs the message before it returns, and does not return if the method ends its goroutine.
 func (d *Dispatcher) Cast(ctx context.Context, r *Request) error {
 	sel, ticket, err := d.accept(r)
 	if err != nil {
@@ -171,8 +171,8 @@ func (d *Dispatcher) runCast(ctx context.Context, joined *runContext, r *Request
 	}
 }
 
-// work waits for a worker and executes a message. If it did not start, the error is why its
-// context ended.
+// work waits for a worker and executes a message. If it did not start, the error is why its context
+// ended.
 func (e *execution) work(t *ticket, execute func(*execution)) (started bool, err error) {
 	if err := t.wait(e.ctx); err != nil {
 		return false, err

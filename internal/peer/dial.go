@@ -51,14 +51,14 @@ var connectParams = grpc.ConnectParams{
 	MinConnectTimeout: time.Second,
 }
 
-// streamWindow and connWindow are how many bytes of an answer, and of all answers on a connection, may
-// be on the way to this end. They do not grow: to learn by how much they should, gRPC would send a
-// ping after most answers, which costs as much as a small call.
+// streamWindow and connWindow are how many bytes of an answer, and of all answers on a connection,
+// may be on the way to this end. They do not grow: to learn by how much they should, gRPC would
+// send a ping after most answers, which costs as much as a small call.
 const streamWindow, connWindow = 1 << 20, 4 << 20
 
-// attemptTime bounds what gRPC lets grow with the back-off: the time to connect to one address,
-// and the time until the peer greets. An attempt that began while the network was away would
-// otherwise wait for TCP to repeat itself, long after it is back.
+// attemptTime bounds what gRPC lets grow with the back-off: the time to connect to one address, and
+// the time until the peer greets. An attempt that began while the network was away would otherwise
+// wait for TCP to repeat itself, long after it is back.
 const attemptTime = 3 * time.Second
 
 // dialer makes the connections to an address, which it shows to a sight.
@@ -123,8 +123,8 @@ func (s *sight) dialing(dial func(context.Context, string) (net.Conn, error)) fu
 	}
 }
 
-// DialNetwork connects to "host:port", or to "unix:" and a path. To look a name up may take as
-// long as ctx lets it; connecting may not.
+// DialNetwork connects to "host:port", or to "unix:" and a path. To look a name up may take as long
+// as ctx lets it; connecting may not.
 func DialNetwork(ctx context.Context, addr string) (net.Conn, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

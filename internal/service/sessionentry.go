@@ -83,7 +83,8 @@ func (e *entry) run() {
 	}
 }
 
-// leave gives back what the message takes as values, and its place among those of its caller.
+// leave gives back what the message takes as values, and its place among the messages of its
+// caller.
 func (e *entry) leave() {
 	for _, ended := range e.decoded {
 		ended()

@@ -60,9 +60,9 @@ type Owner interface {
 }
 
 // Sender sends frames on one stream, which allows one sender at a time. The first to push a frame
-// sends for all that push while it does. So no goroutine waits for frames, and none for its turn. What
-// waits at the same time travels in one message, since each message costs gRPC as much as ten frames.
-// Its lock is also the lock of its owner.
+// sends for all that push while it does. So no goroutine waits for frames, and none for its turn.
+// What waits at the same time travels in one message, since each message costs gRPC as much as ten
+// frames. Its lock is also the lock of its owner.
 type Sender struct {
 	sync.Mutex
 
@@ -85,7 +85,8 @@ const (
 	// turn is how many frames a pusher sends before another goroutine goes on.
 	turn = 32
 	// together is how many bytes of frames travel in one message, unless a single frame has more.
-	// With its prefix, such a message fits into one frame of HTTP/2, so its reader need not copy it.
+	// With its prefix, such a message fits into one frame of HTTP/2, so its reader need not copy
+	// it.
 	together = 16<<10 - 5
 )
 

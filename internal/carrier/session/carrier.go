@@ -276,34 +276,6 @@ func (l *link) sessionFor(ctx context.Context, r *carrier.Request, end *time.Tim
 	return s
 }
 
-// takes reports whether a message may travel in a session to the process.
-func (l *link) takes(r *carrier.Request) bool {
-	return (l.announced.Load() || l.carrier.config.Always) && l.carrier.TakesSessions() && suits(r)
-}
-
-// expect has a session begin, unless it is the first message that asks for one: a single message
-// needs none. It waits for the session of a process that is known to have one, also through some
-// that are lost again.
-func (l *link) expect(ctx context.Context, r *carrier.Request, end *time.Time) *session {
-	if !l.asked.Swap(true) && !l.isKnown() {
-		return nil
-	}
-	if end.IsZero() {
-		*end = time.Now().Add(returnTime)
-	}
-	for {
-		l.begin(r.Meant)
-		if s := l.await(ctx); s != nil {
-			return s
-		}
-		next := time.Unix(0, max(l.next.Load(), time.Now().Add(minRetry).UnixNano()))
-		if ctx.Err() != nil || !l.isKnown() || l.Absent() || next.After(*end) {
-			return nil
-		}
-		pause(ctx, time.Until(next))
-	}
-}
-
 // await waits for the session of a process that had one, as long as it is likely to come; nil if it
 // does not.
 func (l *link) await(ctx context.Context) *session {
