@@ -69,6 +69,17 @@ func (g *Gateway) Beside(bootID, addr string) []rpc.Instance {
 	return g.attached.Beside(bootID, addr)
 }
 
+// known returns an instance that is attached, or of a topic that is watched; false if none is
+// known.
+func (g *Gateway) known(id string) (rpc.Instance, bool) {
+	if g.attached != nil {
+		if i, ok := g.attached.Instance(id); ok {
+			return i, true
+		}
+	}
+	return g.clients.Instance(id)
+}
+
 // Attach answers the RPC of a process that attaches its servers. Allow returns why it must not
 // attach one.
 func (g *Gateway) Attach(stream attached.Stream, allow func(*rpc.Instance) error) error {

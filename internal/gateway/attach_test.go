@@ -12,6 +12,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/gateway"
 	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -261,5 +262,30 @@ func TestGatewayWithoutAttach(t *testing.T) {
 	err = open(t, "gateway://"+g.addr, oslorpc.WithListen("127.0.0.1:0")).Server(oslorpc.Target{Topic: topic, Server: "a"}).Start(bounded(t))
 	if !errors.Is(err, rpc.Invalid) || !strings.Contains(err.Error(), "does not listen") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A message that comes to one gateway reaches a server that is attached to another, the first time
+// as well, whether it names the instance or not.
+func TestAttachedToAnotherGateway(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	here, there := f.attaching(t, "here"), f.attaching(t, "there")
+	edge := attached(t, "edge", there)
+	for what, url := range map[string]string{"gateway": "gateway://" + here.addr, "discovery": f.url} {
+		client := open(t, url).Client(oslorpc.Target{Topic: topic})
+		for range 3 {
+			if name, err := oslorpc.Call[string](bounded(t), client, "whoami", nil); name != "edge" || err != nil {
+				t.Errorf("%s: got %q, %v", what, name, err)
+			}
+		}
+	}
+	m := to("", "whoami")
+	m.InstanceId = edge.instance.ID
+	if _, err := pb.NewRPCServiceClient(here.connect(t)).Call(bounded(t), &pb.CallRequest{Message: m}); err != nil {
+		t.Error(err)
+	}
+	if _, err := pb.NewRPCServiceClient(here.connect(t)).Call(bounded(t), &pb.CallRequest{Message: to("edge", "whoami")}); err != nil {
+		t.Error(err)
 	}
 }

@@ -57,7 +57,7 @@ func (g *Gateway) Info(ctx context.Context, q *intake.Inspection) (proto.Message
 // instance returns an instance that a question is about. Discovery is asked about one on a topic that
 // no message was for yet.
 func (g *Gateway) instance(ctx context.Context, id string) (rpc.Instance, error) {
-	if i, ok := g.clients.Instance(id); ok {
+	if i, ok := g.known(id); ok {
 		return i, nil
 	}
 	list, err := g.registry.List(ctx)

@@ -23,7 +23,7 @@ import (
 func (g *Gateway) Meant(m *intake.Message) (rpc.Instance, error) {
 	meant := rpc.Instance{Exchange: cmp.Or(m.Target.Exchange, g.exchange), Topic: m.Target.Topic, Server: m.Target.Server}
 	if m.InstanceID != "" {
-		if known, ok := g.clients.Instance(m.InstanceID); ok && agrees(m, known) {
+		if known, ok := g.known(m.InstanceID); ok && agrees(m, known) {
 			meant = known
 		}
 	}

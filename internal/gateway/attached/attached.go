@@ -137,6 +137,20 @@ func (s *Servers) tell() {
 	}
 }
 
+// Instance returns an instance that is attached; false if it is not.
+func (s *Servers) Instance(id string) (rpc.Instance, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.processes {
+		for _, i := range p.instances {
+			if i.ID == id {
+				return i, true
+			}
+		}
+	}
+	return rpc.Instance{}, false
+}
+
 // Process describes a process that is attached.
 type Process struct {
 	// Peer is the process as it proved itself.
