@@ -21,11 +21,14 @@ type Key struct {
 	Addr, BootID string
 	// Unary says that the process is not known to take sessions. It does not tell processes apart.
 	Unary bool
+	// Exchange and Topic are where the instance that is meant serves. They tell processes apart
+	// only where a process proves each of its topics by a certificate of its own.
+	Exchange, Topic string
 }
 
 // KeyOf returns the key of the process of an instance. A static address may take sessions.
 func KeyOf(i rpc.Instance) Key {
-	return Key{Addr: i.Addr, BootID: i.BootID, Unary: i.BootID != "" && !i.Sessions}
+	return Key{Addr: i.Addr, BootID: i.BootID, Unary: i.BootID != "" && !i.Sessions, Exchange: i.Exchange, Topic: i.Topic}
 }
 
 // Carrier has the links of a process to other processes. It is safe for concurrent use.

@@ -188,7 +188,7 @@ func asked(ctx context.Context, conn *grpc.ClientConn) (answers, sent bool) {
 
 // greets reports whether the peer takes another connection, for which it has to say something.
 func (p *Peer) greets(ctx context.Context) bool {
-	conn, err := p.pool.dial(p.key.Addr, &sight{})
+	conn, err := p.pool.dial(p.key, &sight{})
 	if err != nil {
 		return false
 	}

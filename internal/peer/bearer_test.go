@@ -14,6 +14,7 @@ import (
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/identity"
 	"github.com/oslorpc/oslorpc/internal/tlstest"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -70,7 +71,7 @@ func TestBearer(t *testing.T) {
 			if test.network == "unix" {
 				addr = "unix:" + addr
 			}
-			conn, err := Config{Credentials: test.credentials, Token: func() string { return "t" }}.dialer(nil)(addr, &sight{})
+			conn, err := Config{Credentials: test.credentials, Token: func() string { return "t" }}.dialer(nil)(carrier.Key{Addr: addr}, &sight{})
 			if err != nil {
 				t.Fatal(err)
 			}

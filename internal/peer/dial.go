@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 
+	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/identity"
 )
 
@@ -26,9 +27,10 @@ type Config struct {
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// Credentials secure the connections; nil for none.
 	Credentials credentials.TransportCredentials
-	// Identity is the name that the certificate at the other end must have for the server that an
-	// RPC is meant for, by [Meaning]; nil for any.
-	Identity *identity.Template
+	// Identity says which certificate the other end must have for the server that an RPC is meant
+	// for, by [Meaning]; nil for any. With an [identity.Naming], each topic of a process has a
+	// connection of its own.
+	Identity identity.Rule
 	// Token returns the bearer token to send with each RPC; nil for none.
 	Token func() string
 	// Log gets warnings about servers that do not prove their names; nil for none.
@@ -61,11 +63,17 @@ const streamWindow, connWindow = 1 << 20, 4 << 20
 // wait for TCP to repeat itself, long after it is back.
 const attemptTime = 3 * time.Second
 
-// dialer makes the connections to an address, which it shows to a sight.
-type dialer func(addr string, s *sight) (*grpc.ClientConn, error)
+// dialer makes the connections to a process, which it shows to a sight.
+type dialer func(key carrier.Key, s *sight) (*grpc.ClientConn, error)
+
+// naming returns how to ask a process for the certificate of a topic; nil if it has one for all.
+func (c Config) naming() identity.Naming {
+	naming, _ := c.Identity.(identity.Naming)
+	return naming
+}
 
 func (c Config) dialer(v *verifier) dialer {
-	dial, secure := c.Dial, c.Credentials
+	dial, secure, naming := c.Dial, c.Credentials, c.naming()
 	if dial == nil {
 		dial = DialNetwork
 	}
@@ -73,7 +81,8 @@ func (c Config) dialer(v *verifier) dialer {
 		secure = insecure.NewCredentials()
 	}
 	plaintext := secure.Info().SecurityProtocol == "insecure"
-	return func(addr string, s *sight) (*grpc.ClientConn, error) {
+	return func(key carrier.Key, s *sight) (*grpc.ClientConn, error) {
+		addr := key.Addr
 		watching := &watched{TransportCredentials: secure, sight: s}
 		if plaintext {
 			watching.encrypted = func(ctx context.Context) bool { return answersTLS(ctx, dial, addr) }
@@ -93,6 +102,9 @@ func (c Config) dialer(v *verifier) dialer {
 		}
 		if c.Token != nil { // after what verifies that the server may have it
 			ours = append(ours, grpc.WithPerRPCCredentials(&bearer{c.Token, strings.HasPrefix(addr, "unix:")}))
+		}
+		if naming != nil {
+			ours = append(ours, grpc.WithAuthority(naming.ServerName(key.Exchange, key.Topic)))
 		}
 		// gRPC reads a target as a URL: a path, or the zone of an IPv6 address, may have what means
 		// something else there.

@@ -46,8 +46,8 @@ func Refused(ctx context.Context) *rpc.Error {
 // verifier compares the server that an RPC is meant for with the certificate of the connection that
 // is about to carry it. It is safe for concurrent use.
 type verifier struct {
-	template *identity.Template
-	log      *slog.Logger
+	rule identity.Rule
+	log  *slog.Logger
 
 	mu sync.RWMutex
 	// proven are the servers that certificates have proved to be. Few of them share a connection.
@@ -71,7 +71,7 @@ func (c Config) verifier() *verifier {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &verifier{template: c.Identity, log: lograte.New(log)}
+	return &verifier{rule: c.Identity, log: lograte.New(log)}
 }
 
 // verified are the connections to an address. GRPC asks it before it sends anything.
@@ -122,7 +122,7 @@ func (v *verifier) proves(s identity.Server, info credentials.AuthInfo) bool {
 func (v *verifier) check(s *identity.Server, info credentials.AuthInfo) error {
 	secure, ok := info.(credentials.TLSInfo)
 	if !ok || len(secure.State.PeerCertificates) == 0 {
-		return v.template.Check(s, nil)
+		return v.rule.Check(s, nil)
 	}
 	key := proof{secure.State.PeerCertificates[0], *s}
 	v.mu.RLock()
@@ -131,7 +131,7 @@ func (v *verifier) check(s *identity.Server, info credentials.AuthInfo) error {
 	if known {
 		return nil
 	}
-	if err := v.template.Check(s, key.certificate); err != nil {
+	if err := v.rule.Check(s, key.certificate); err != nil {
 		return err
 	}
 	v.mu.Lock()

@@ -111,7 +111,7 @@ func (p *Peer) Conn() (*grpc.ClientConn, error) {
 	if p.conn != nil || p.closed {
 		return p.conn, p.closedError()
 	}
-	conn, err := p.pool.dial(p.key.Addr, &p.sight)
+	conn, err := p.pool.dial(p.key, &p.sight)
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 type Pool struct {
 	dial     dialer
 	verifier *verifier // nil if servers need not prove their names
+	named    bool      // the topics of a process have connections of their own
 
 	mu    sync.Mutex
 	peers map[carrier.Key]*Peer
@@ -30,7 +31,7 @@ type Pool struct {
 // NewPool returns a pool.
 func NewPool(config Config) *Pool {
 	v := config.verifier()
-	return &Pool{dial: config.dialer(v), verifier: v, peers: map[carrier.Key]*Peer{}, attended: map[*Peer]struct{}{}, ready: make(chan struct{})}
+	return &Pool{dial: config.dialer(v), verifier: v, named: config.naming() != nil, peers: map[carrier.Key]*Peer{}, attended: map[*Peer]struct{}{}, ready: make(chan struct{})}
 }
 
 // Get returns the peer for a remote process, not yet connected if it is new. Each Get must be
@@ -39,6 +40,9 @@ func (p *Pool) Get(key carrier.Key) *Peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	key.Unary = false
+	if !p.named {
+		key.Exchange, key.Topic = "", ""
+	}
 	return p.get(key)
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/security"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -54,6 +55,9 @@ func dialFault(ctx context.Context, err error) fault {
 }
 
 func handshakeFault(ctx context.Context, err error) fault {
+	if unready, is := errors.AsType[*security.NotReadyError](err); is {
+		return unreadyFault(unready)
+	}
 	if why := distrust(err); why != "" && ctx.Err() == nil {
 		return fault{trouble: mistrusted, distrust: why, err: err}
 	}
@@ -63,6 +67,15 @@ func handshakeFault(ctx context.Context, err error) fault {
 	default:
 		return fault{trouble: hungUp, err: err}
 	}
+}
+
+// unreadyFault is the fault of a client that has no certificate yet: it was refused one, or does
+// not know.
+func unreadyFault(err *security.NotReadyError) fault {
+	if errors.Is(err, rpc.Invalid) {
+		return fault{trouble: mistrusted, distrust: fmt.Sprintf("was not connected to: %v", err), err: err}
+	}
+	return fault{trouble: undialed, err: err}
 }
 
 func timedOut(ctx context.Context, err error) bool {
@@ -116,8 +129,8 @@ func (p *Peer) sentence(server string, why fault, err error) string {
 	}
 }
 
-// pending is what can be said of an attempt to connect that has not ended: of a connection that
-// was accepted a while ago, the peer has not greeted.
+// pending is what can be said of an attempt to connect that has not ended: of a connection that was
+// accepted a while ago, the peer has not greeted.
 func (p *Peer) pending() fault {
 	if l := p.sight.line.Load(); l != nil && !l.greeted.Load() && !l.closed.Load() && time.Since(l.begun) >= quietTime {
 		return fault{trouble: hung}

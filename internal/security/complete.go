@@ -27,11 +27,14 @@ var settings = []setting{
 	{workloadParameter, trust.WorkloadAPIVariable, "trust.Config.WorkloadAPI", func(c *trust.Config) *string { return &c.WorkloadAPI }, true},
 	{"server-name", trust.ServerNameVariable, "", func(c *trust.Config) *string { return &c.ServerName }, false},
 	{"identity", trust.IdentityVariable, "", func(c *trust.Config) *string { return &c.Identity }, false},
-	{"token-file", trust.TokenFileVariable, "trust.Config.TokenFile", func(c *trust.Config) *string { return &c.TokenFile }, false},
+	{tokenParameter, trust.TokenFileVariable, "trust.Config.TokenFile", func(c *trust.Config) *string { return &c.TokenFile }, false},
 }
 
 // workloadParameter is the parameter for WorkloadAPI, which takes the place of all files.
 const workloadParameter = "workload-api"
+
+// tokenParameter is the parameter for TokenFile, which is no matter of certificates.
+const tokenParameter = "token-file"
 
 // insecure is the parameter for Plaintext. It is no text.
 const insecureParameter = "insecure"

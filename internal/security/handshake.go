@@ -29,11 +29,16 @@ func (s *secure) ClientHandshake(ctx context.Context, authority string, raw net.
 
 // connect is ClientHandshake, without watching the connection.
 func (s *secure) connect(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, *snapshot, error) {
+	if awaited, is := s.trust.config.Source.(Awaited); is {
+		if err := awaited.Await(ctx); err != nil {
+			return nil, nil, nil, &NotReadyError{err}
+		}
+	}
 	config, shown := s.trust.clientConfig()
 	// An identity takes the place of the name, and a process that is attached has no address to be
 	// named after.
 	attached := tunnel.Is(raw.RemoteAddr())
-	anyName := config.ServerName == "" && (s.trust.config.Identity != "" || attached)
+	anyName := config.ServerName == "" && (s.trust.Identity() != nil || attached)
 	switch {
 	case config.ServerName != "":
 		authority = config.ServerName

@@ -192,8 +192,15 @@ func (t *Trust) Close() {
 // Config returns the configuration.
 func (t *Trust) Config() trust.Config { return t.config }
 
-// Identity returns the template of the names that servers must prove; nil for any name.
-func (t *Trust) Identity() *identity.Template { return t.template }
+// Identity returns what certificates servers must have: as the template says, or else the source;
+// nil for any.
+func (t *Trust) Identity() identity.Rule {
+	if t.template != nil {
+		return t.template
+	}
+	rule, _ := t.config.Source.(identity.Rule)
+	return rule
+}
 
 // Secure reports whether connections have TLS, or credentials of the program's own.
 func (t *Trust) Secure() bool {
@@ -256,6 +263,10 @@ func (t *Trust) serverConfig() (config *tls.Config, shown *snapshot, chains *[][
 	s := t.held.fresh()
 	// A resumed session would not verify the certificate of the client again.
 	config = &tls.Config{MinVersion: tls.VersionTLS13, Certificates: s.certificates(), ClientCAs: s.roots(), SessionTicketsDisabled: true}
+	if several, is := t.config.Source.(Several); is {
+		config.Certificates = nil // with any, a client that names nothing would get the first
+		config.GetCertificate = func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) { return s.choose(several, hello.ServerName) }
+	}
 	switch {
 	case s.sourced:
 		chains = t.verifyClient(config, s)

@@ -2,6 +2,7 @@ package security
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -91,6 +92,40 @@ func (s *sourced) fresh() *snapshot {
 
 // last implements [holder].
 func (s *sourced) last() *snapshot { return s.current.Load() }
+
+// Several is a source with several certificates for servers.
+type Several interface {
+	// CertificateFor returns the certificate that a client asks for by a name, which may be empty;
+	// nil for the usual one.
+	CertificateFor(name string) *tls.Certificate
+}
+
+// Awaited is a source that may have nothing at first.
+type Awaited interface {
+	// Await waits until it has something. An error says why it has nothing: what it waits for was
+	// refused, or ctx ended.
+	Await(ctx context.Context) error
+}
+
+// NotReadyError means that a source has nothing to connect with yet.
+type NotReadyError struct{ Err error }
+
+// Error returns why.
+func (e *NotReadyError) Error() string { return e.Err.Error() }
+
+// Unwrap returns why.
+func (e *NotReadyError) Unwrap() error { return e.Err }
+
+// choose returns the certificate of a source that a client asks for.
+func (s *snapshot) choose(from Several, name string) (*tls.Certificate, error) {
+	if c := from.CertificateFor(name); c != nil {
+		return c, nil
+	}
+	if usual := s.certificates(); len(usual) > 0 {
+		return &usual[0], nil
+	}
+	return nil, errNothing
+}
 
 // errNothing is the error for connections while a source has nothing.
 var errNothing = errors.New("the source of certificates has none yet")

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/oslorpc/oslorpc/internal/connect"
 	"github.com/oslorpc/oslorpc/internal/security"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -70,11 +71,18 @@ func (c *config) setCarrier(ofURL string) error {
 	}
 }
 
-// setTrust loads what the connections rely on. Processes of tests have no environment.
-func (c *config) setTrust(parameters map[string]string) (err error) {
+// setTrust loads what the connections rely on. Processes of tests have no environment. A native
+// member of Consul's mesh has its certificates from there, and asks it about each message.
+func (c *config) setTrust(parameters map[string]string, mesh *connect.Native) (err error) {
 	text := security.Text{Config: c.trust, URL: parameters, Variable: variable}
 	if c.process != nil {
 		text.Variable = func(string) string { return "" }
+	}
+	if mesh != nil {
+		if err := text.Join(mesh); err != nil {
+			return err
+		}
+		c.interceptors = append([]Interceptor{mesh.Interceptor()}, c.interceptors...)
 	}
 	c.security, err = security.Open(text, c.log)
 	return err

@@ -13,6 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/carrier/grpccarrier"
 	"github.com/oslorpc/oslorpc/internal/carrier/session"
 	"github.com/oslorpc/oslorpc/internal/client"
+	"github.com/oslorpc/oslorpc/internal/connect"
 	gateways "github.com/oslorpc/oslorpc/internal/discovery/gateway"
 	"github.com/oslorpc/oslorpc/internal/errtype"
 	"github.com/oslorpc/oslorpc/internal/gateway"
@@ -225,12 +226,12 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 		return nil, err
 	}
 	c.errors.Log = lograte.New(c.log)
-	if err := c.setTrust(parameters); err != nil {
-		return nil, err
-	}
 	known, err := registry.Open(url, registry.Config{Exchange: c.exchange, Log: c.log})
 	if err != nil {
-		c.security.Close()
+		return nil, err
+	}
+	if err := c.setTrust(parameters, connect.Of(known)); err != nil {
+		_ = known.Close(context.Background()) // it has published nothing
 		return nil, err
 	}
 	if behind, ok := known.(*gateways.Registry); ok {

@@ -117,6 +117,13 @@ def test_bad_urls(url):
     assert e.value.kind is Kind.INVALID
 
 
+@pytest.mark.parametrize("parameter", ["connect=native", "service=web"])
+def test_parameters_of_go(parameter):
+    with pytest.raises(oslorpc.Error, match="only programs in Go") as e:
+        oslorpc.open("consul://h:8500?" + parameter)
+    assert e.value.kind is Kind.INVALID
+
+
 def test_a_topic_without_servers(opened, local):
     client = opened(local).client(oslorpc.Target(topic="empty"), timeout=1)
     for send in (client.call, client.cast):

@@ -73,12 +73,21 @@ function chooseExchange(given: string | undefined): string {
   return exchange;
 }
 
+/** The parameters of Consul's service mesh that programs in Go have. */
+const onlyGo = new Set(["connect", "service"]);
+
 function readParameters(query: string, known: readonly string[]): Map<string, string> {
   const parameters = new Map<string, string>();
   for (const pair of query ? query.split("&") : []) {
     const equals = pair.indexOf("=");
     const name = equals < 0 ? pair : pair.slice(0, equals);
     const value = equals < 0 ? "" : pair.slice(equals + 1);
+    if (onlyGo.has(name)) {
+      throw invalid(
+        `transport URL has the parameter "${name}", which only programs in Go understand: use certificates ` +
+          "(ca, cert, key), or a gateway or a proxy of the mesh beside this program; see docs/mesh.md",
+      );
+    }
     if (!known.includes(name)) {
       throw invalid(
         `transport URL has the unknown parameter "${name}": there are ${[...known].sort().join(", ")}`,

@@ -43,7 +43,7 @@ func (n *Network) Carrier(caller string, maxSize int) *Carrier {
 func (c *Carrier) Get(key carrier.Key) carrier.Link {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key.Unary = false
+	key.Unary, key.Exchange, key.Topic = false, "", ""
 	return c.get(key)
 }
 

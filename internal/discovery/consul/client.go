@@ -32,6 +32,8 @@ type client struct {
 	holder, agents *agents
 	guard          guard
 	addr, dc       string
+	// native is true if the process is a native member of Connect, as its services then say.
+	native bool
 	// reads sends requests as api does, for what that cannot ask.
 	reads *http.Client
 	// anonymous is true if requests have no ACL token, unless the agent adds its own.
@@ -47,7 +49,7 @@ const (
 )
 
 func newClient(s settings) (*client, error) {
-	c := &client{addr: strings.Join(s.addrs, ","), dc: s.dc, holder: newAgents(s.addrs), agents: newAgents(s.addrs), maxAnswer: cmp.Or(s.maxAnswer, maxAnswer)}
+	c := &client{addr: strings.Join(s.addrs, ","), dc: s.dc, native: s.native.on, holder: newAgents(s.addrs), agents: newAgents(s.addrs), maxAnswer: cmp.Or(s.maxAnswer, maxAnswer)}
 	config := api.DefaultConfig()
 	config.Address, config.Scheme = s.addrs[0], "http"
 	if s.tls.on {
@@ -137,6 +139,9 @@ func (c *client) registered(ctx context.Context, bootID string) (services map[st
 // register registers a service, or changes it. Checks that are there already stay as they are;
 // checks of others, such as maintenance mode's, too.
 func (c *client) register(ctx context.Context, s *api.AgentServiceRegistration) error {
+	if c.native && !isProcess(s.Name) {
+		s.Connect = &api.AgentServiceConnect{Native: true}
+	}
 	c.holder.pin()                                                                                // before it may be there: another agent could neither change nor remove it
 	return c.do(ctx, "registering service "+s.Name+" as "+s.ID, func(q *api.QueryOptions) error { //nolint:contextcheck // It is in q.
 		return c.own.Agent().ServiceRegisterOpts(s, api.ServiceRegisterOpts{}.WithContext(q.Context()))

@@ -25,6 +25,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/oslorpc/oslorpc/internal/connect"
 	"github.com/oslorpc/oslorpc/internal/lograte"
 	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -35,6 +36,7 @@ type Registry struct {
 	client    *client
 	publisher *publisher
 	topics    *topics
+	native    *connect.Native // nil without Connect
 	log       *slog.Logger
 
 	mu sync.Mutex
@@ -56,6 +58,9 @@ type Registry struct {
 //   - consul-server-name: the name that the agent's certificate must have, by default the host
 //   - consul-insecure: "true" to accept any certificate
 //   - consul-token-file: a file with the ACL token, read for each request
+//   - connect: "native" to take certificates from the agent, and to ask it which services may send:
+//     see package connect
+//   - service: the service of Consul that the process is then when it sends
 //   - ttl: how long a process counts as alive without a sign of it, by default 15s
 //
 // What the URL does not say, it takes from the environment variables that Consul's clients take for
@@ -78,7 +83,8 @@ func newRegistry(s settings, log *slog.Logger) (*Registry, error) {
 		return nil, err
 	}
 	return &Registry{
-		client: c, publisher: newPublisher(c, s.ttl, log), topics: newTopics(c, log), log: log, broken: map[string]map[string]error{},
+		client: c, publisher: newPublisher(c, s.ttl, log), topics: newTopics(c, log), native: s.native.open(c, log), log: log,
+		broken: map[string]map[string]error{},
 	}, nil
 }
 
@@ -86,6 +92,11 @@ func newRegistry(s settings, log *slog.Logger) (*Registry, error) {
 // others see them moments later. If it fails, what was published before remains so and is kept
 // alive; what it did until then is undone, or expires if Consul cannot be reached.
 func (r *Registry) Publish(ctx context.Context, instances []rpc.Instance) error {
+	if r.native != nil {
+		if err := r.native.Serve(ctx, instances); err != nil {
+			return err
+		}
+	}
 	return r.publisher.publish(ctx, instances)
 }
 
@@ -123,6 +134,9 @@ func (r *Registry) Check(i rpc.Instance) error {
 // after the TTL.
 func (r *Registry) Close(ctx context.Context) error {
 	r.topics.close()
+	if r.native != nil {
+		r.native.Close()
+	}
 	err := r.publisher.close(ctx)
 	r.client.close()
 	return err

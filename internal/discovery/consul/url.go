@@ -34,12 +34,13 @@ type settings struct {
 	tokenFile string
 	ttl       time.Duration
 	maxAnswer int // 0 for the constant of that name
+	native    nativeSettings
 }
 
 // parameters are those about the connection to the agent, which begin with "consul-" so that they
 // cannot be taken for those about connections between programs, and the others.
 var parameters = []string{
-	"consul-ca", "consul-cert", "consul-insecure", "consul-key", "consul-server-name", "consul-tls", "consul-token-file", "dc", "ttl",
+	"connect", "consul-ca", "consul-cert", "consul-insecure", "consul-key", "consul-server-name", "consul-tls", "consul-token-file", "dc", "service", "ttl",
 }
 
 // grammar is what a URL looks like.
@@ -82,6 +83,9 @@ func parseURL(text string) (settings, error) {
 		if err := s.set(name, values[0]); err != nil {
 			return fail("parameter %q: %v", name, err)
 		}
+	}
+	if err := s.native.check(); err != nil {
+		return fail("%v", err)
 	}
 	if err := s.completeTLS(query); err != nil {
 		return fail("%v", err)
@@ -155,6 +159,10 @@ func (s *settings) set(name, value string) (err error) {
 	switch name {
 	case "dc":
 		s.dc = value
+	case connectParameter:
+		s.native.on, err = isNative(value)
+	case serviceParameter:
+		s.native.service, err = value, checkService(value)
 	case "consul-ca":
 		s.tls.caFile = value
 	case "consul-cert":

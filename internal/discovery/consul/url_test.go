@@ -29,6 +29,9 @@ func TestParseURL(t *testing.T) {
 		"consul://h?dc=east&consul-token-file=%2Ft&consul-tls=true&consul-ca=/ca&ttl=90s": {
 			addrs: []string{"h:8500"}, dc: "east", tokenFile: "/t", tls: tlsSettings{on: true, said: true, caFile: "/ca"}, ttl: 90 * time.Second,
 		},
+		"consul://h?connect=native&service=web-1": {
+			addrs: []string{"h:8500"}, native: nativeSettings{on: true, service: "web-1"}, ttl: 15 * time.Second,
+		},
 	} {
 		if got, err := parseURL(address); err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %+v, %v, want %+v", address, got, err, want)
@@ -43,6 +46,10 @@ func TestOpenMalformed(t *testing.T) {
 	}
 	for address, want := range map[string]string{
 		"memory://h":                                 "consul://HOST:PORT",
+		"consul://h?connect=native":                  "needs service=NAME",
+		"consul://h?service=web":                     "no effect without connect=native",
+		"consul://h?connect=sidecar&service=web":     "write connect=native",
+		"consul://h?connect=native&service=a/b":      "no name for a service",
 		"consul:h":                                   "consul://HOST:PORT",
 		"consul://user:secret@h":                     "consul://HOST:PORT",
 		"consul://user:secret/x@h":                   "consul://HOST:PORT",
@@ -59,7 +66,7 @@ func TestOpenMalformed(t *testing.T) {
 		"consul://[::1,h":                            `host "[::1"`,
 		"consul://a b":                               `host "a b"`,
 		"consul://%zz":                               "%zz",
-		"consul://h?tll=15s":                         `unknown parameter "tll": there are consul-ca, consul-cert, consul-insecure,`,
+		"consul://h?tll=15s":                         `unknown parameter "tll": there are connect, consul-ca, consul-cert, consul-insecure,`,
 		"consul://h?ttl=1s&ttl=2s":                   "once",
 		"consul://h?dc=":                             "with a value",
 		"consul://h?dc=%zz":                          "%zz",

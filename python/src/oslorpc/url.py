@@ -85,10 +85,21 @@ def parse(text: str | None, exchange: str | None = None) -> Settings:
     return Settings(scheme, rest, chosen, parameters, Trust.read(parameters))
 
 
+# The parameters that programs in Go have, and what programs in Python do in their place.
+_ONLY_GO = dict.fromkeys(
+    ("connect", "service"),
+    "use certificates (ca, cert, key), or a gateway or a proxy of the mesh beside this program; see docs/mesh.md",
+)
+
+
 def _parameters(query: str, known: tuple[str, ...]) -> dict[str, str]:
     parameters: dict[str, str] = {}
     for pair in query.split("&") if query else ():
         name, _, value = pair.partition("=")
+        if name in _ONLY_GO:
+            raise invalid(
+                f'transport URL has the parameter "{name}", which only programs in Go understand: {_ONLY_GO[name]}'
+            )
         if name not in known:
             raise invalid(f'transport URL has the unknown parameter "{name}": there are {", ".join(sorted(known))}')
         if name in parameters or not value:

@@ -1,0 +1,86 @@
+package connect
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"strings"
+
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// Interceptor returns what has servers accept only messages that Consul's intentions allow: from
+// the service that the sender's certificate proves, to the service of the topic. Whether an
+// instance is there, any service of the mesh may ask.
+func (n *Native) Interceptor() rpc.Interceptor { return rpc.Interceptor{Accept: n.accept} }
+
+func (n *Native) accept(ctx context.Context, m *rpc.Message) (context.Context, error) {
+	for _, t := range n.topicsOf(m) {
+		if err := n.authorize(ctx, m, t); err != nil {
+			return nil, err
+		}
+	}
+	return ctx, nil
+}
+
+// topicsOf returns the topics that a message is for. A question about the whole process is for all.
+func (n *Native) topicsOf(m *rpc.Message) []registry.Topic {
+	switch {
+	case m.Delivery != rpc.DeliveryInspect:
+		return []registry.Topic{{Exchange: m.Target.Exchange, Name: m.Target.Topic}}
+	case m.Method == "Ping":
+		return nil
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var list []registry.Topic
+	for _, t := range n.topics {
+		if m.Target.Topic == "" || m.Target.Topic == t.Name {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+func (n *Native) authorize(ctx context.Context, m *rpc.Message, t registry.Topic) error {
+	sender := senderOf(m)
+	if sender == nil {
+		return denied("the sender proved no service: connect with connect=native in the transport URL, or by a proxy of Consul")
+	}
+	q := question{uri: sender.URIs[0].String(), service: n.config.ServiceName(t)}
+	switch v, err := n.verdicts.of(ctx, q, sender); {
+	case err != nil && ctx.Err() != nil:
+		return ctx.Err()
+	case err != nil:
+		return &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: err, Message: fmt.Sprintf(
+			"the server cannot tell whether Consul's intentions allow this: %v", err)}
+	case !v.allowed:
+		return denied("Consul's intentions do not let service %q send to topic %q, whose service is %q: %s%s",
+			serviceIn(sender), t.Name, q.service, v.reason, adviceFor(v.reason, serviceIn(sender), q.service))
+	default:
+		return nil
+	}
+}
+
+// senderOf returns the certificate that the sender of a message proved; nil for none.
+func senderOf(m *rpc.Message) *x509.Certificate {
+	state := m.Peer.TLS
+	if state == nil || len(state.VerifiedChains) == 0 || len(state.PeerCertificates) == 0 {
+		return nil
+	}
+	return state.PeerCertificates[0]
+}
+
+func denied(format string, args ...any) *rpc.Error {
+	return &rpc.Error{Kind: rpc.AccessDenied, NotStarted: true, Message: fmt.Sprintf(format, args...)}
+}
+
+// adviceFor says what to do about a denial.
+func adviceFor(reason, source, destination string) string {
+	if strings.Contains(reason, "L7 intention") {
+		return "; an intention with permissions (L7) is for proxies, which read HTTP, and denies native services all: " +
+			"give it an action, and write the permissions as a policy of oslorpc"
+	}
+	return fmt.Sprintf("; to allow it: consul intention create -allow %s %s", source, destination)
+}

@@ -1,0 +1,244 @@
+// Package connect makes a process a native member of Consul's service mesh, Connect: the agent
+// gives it certificates and the authorities to trust, and says which services may send to which.
+//
+// A process proves to others that it is a service: the one that the program names, when it sends,
+// and the service of a topic, when it serves the topic. Each topic has a service of its own in
+// Consul, and a process has a certificate for each of the topics that it serves. A client asks for
+// the one that it means, and has a connection for each topic of a process.
+//
+// A connection proves which service sends, and a message says which topic it is for, so each
+// message is compared with Consul's intentions before it is accepted: see [Native.Interceptor].
+package connect
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/oslorpc/oslorpc/internal/identity"
+	"github.com/oslorpc/oslorpc/internal/lograte"
+	"github.com/oslorpc/oslorpc/pkg/registry"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+	"github.com/oslorpc/oslorpc/pkg/trust"
+)
+
+// Agent is what a process asks the Consul agent. With an index, Roots and Leaf wait until there is
+// something newer. An error of kind rpc.Invalid means that the agent refuses, and that asking again
+// does not help until something is mended.
+type Agent interface {
+	// Roots returns the authorities to trust.
+	Roots(ctx context.Context, index uint64) (Roots, uint64, error)
+	// Leaf returns the certificate of a service.
+	Leaf(ctx context.Context, service string, index uint64) (Leaf, uint64, error)
+	// Authorize says whether the intentions allow a service, which a certificate names, to send to
+	// another one, and why.
+	Authorize(ctx context.Context, service, uri, serial string) (allowed bool, reason string, err error)
+}
+
+// Roots are the authorities of a mesh.
+type Roots struct {
+	// TrustDomain is the host of all SPIFFE IDs of the mesh.
+	TrustDomain string
+	// Certificates are in PEM.
+	Certificates []string
+}
+
+// Leaf is a certificate, followed by any intermediate ones, and its private key, in PEM.
+type Leaf struct{ Certificate, Key string }
+
+// Config says which service a process is, and of which agent.
+type Config struct {
+	Agent Agent
+	// Service is the service that the process is when it sends.
+	Service string
+	// Datacenter is where the servers are that the process sends to; empty for its own.
+	Datacenter string
+	// ServiceName returns the service of a topic.
+	ServiceName func(registry.Topic) string
+	Log         *slog.Logger
+}
+
+// Native is the membership of a process in the mesh. It is safe for concurrent use.
+type Native struct {
+	config   Config
+	verdicts *verdicts
+	material atomic.Pointer[trust.Material]
+
+	end     context.CancelFunc
+	running sync.WaitGroup
+
+	mu      sync.Mutex
+	authors *authorities       // nil until the agent gave them
+	own     *tls.Certificate   // nil until the agent gave it
+	served  map[string]*served // by the names of their services
+	topics  []registry.Topic   // that are served
+	faults  map[string]error   // why the agent does not give what it is asked for, by what that is
+	changed chan struct{}      // closed at the next change of what is above
+	said    map[string]string  // what was logged of the faults
+}
+
+// served is a certificate for a topic that the process serves.
+type served struct {
+	leaf        Leaf
+	certificate *tls.Certificate
+}
+
+var (
+	_ trust.Source    = (*Native)(nil)
+	_ identity.Naming = (*Native)(nil)
+)
+
+// Of returns the membership that comes with a registry; nil for none.
+func Of(r registry.Registry) *Native {
+	if native, is := r.(interface{ Native() *Native }); is {
+		return native.Native()
+	}
+	return nil
+}
+
+// New returns a membership that asks the agent from now on, until Close.
+func New(c Config) *Native {
+	c.Log = lograte.New(c.Log)
+	n := &Native{
+		config: c, verdicts: newVerdicts(c.Agent), served: map[string]*served{}, faults: map[string]error{},
+		changed: make(chan struct{}), said: map[string]string{},
+	}
+	var life context.Context
+	life, n.end = context.WithCancel(context.Background())
+	n.running.Go(func() { n.followRoots(life) })
+	n.running.Go(func() { n.followOwn(life) })
+	n.running.Go(func() { n.followServed(life) })
+	return n
+}
+
+// Close ends the questions to the agent. What the agent gave can still be used. It may be called
+// again.
+func (n *Native) Close() {
+	n.end()
+	n.running.Wait()
+	n.verdicts.wait()
+}
+
+// Material implements [trust.Source].
+func (n *Native) Material() *trust.Material { return n.material.Load() }
+
+// Await waits until the agent has given a certificate and authorities. An error says why it has
+// not: of kind rpc.Invalid if it refuses to.
+func (n *Native) Await(ctx context.Context) error {
+	for n.material.Load() == nil {
+		n.mu.Lock()
+		changed, fault, refused := n.changed, n.fault(), n.refused()
+		n.mu.Unlock()
+		switch {
+		case n.material.Load() != nil:
+			return nil
+		case refused != nil:
+			return refused
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return cmp.Or(fault, fmt.Errorf("the Consul agent has not given a certificate for service %q yet: %w", n.config.Service, context.Cause(ctx)))
+		}
+	}
+	return nil
+}
+
+// CertificateFor returns the certificate that a client asks for by the name of a service, or by the
+// name that proxies of Connect have for one, which begins with it. A client that asks for none gets
+// the one of the only topic.
+func (n *Native) CertificateFor(name string) *tls.Certificate {
+	service, _, _ := strings.Cut(name, ".")
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s := n.served[service]; s != nil {
+		return s.certificate
+	}
+	if name == "" && len(n.served) == 1 {
+		for _, s := range n.served {
+			return s.certificate
+		}
+	}
+	return n.own
+}
+
+// ServerName implements [identity.Naming].
+func (n *Native) ServerName(exchange, topic string) string {
+	return n.config.ServiceName(registry.Topic{Exchange: exchange, Name: topic})
+}
+
+// Check implements [identity.Rule]: the certificate must be the one of the service of the topic.
+func (n *Native) Check(s *identity.Server, c *x509.Certificate) error {
+	n.mu.Lock()
+	own := n.own
+	n.mu.Unlock()
+	if own == nil {
+		return errors.New("cannot be told from others: the Consul agent has not given a certificate yet")
+	}
+	want := sibling(own.Leaf, n.config.Datacenter, n.ServerName(s.Exchange, s.Topic))
+	if c == nil {
+		return fmt.Errorf("must prove %s; it proved nothing", want)
+	}
+	if id, err := serviceID(c); err != nil {
+		return fmt.Errorf("must prove %s; %w", want, err)
+	} else if id != want {
+		return fmt.Errorf("must prove %s; it proved %s", want, id)
+	}
+	return nil
+}
+
+// Serve has the process ready to prove that it serves the topics of instances, in place of those
+// that it served before. It returns when the agent has given the certificates.
+func (n *Native) Serve(ctx context.Context, instances []rpc.Instance) error {
+	var topics []registry.Topic
+	for _, i := range instances {
+		if t := (registry.Topic{Exchange: i.Exchange, Name: i.Topic}); !slices.Contains(topics, t) {
+			topics = append(topics, t)
+		}
+	}
+	if len(topics) > 0 {
+		if err := n.Await(ctx); err != nil {
+			return err
+		}
+	}
+	kept := map[string]*served{}
+	for _, t := range topics {
+		service := n.config.ServiceName(t)
+		n.mu.Lock()
+		kept[service] = n.served[service]
+		n.mu.Unlock()
+		if kept[service] != nil {
+			continue
+		}
+		s, err := n.ask(ctx, service, nil)
+		if err != nil {
+			return err
+		}
+		kept[service] = s
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.served, n.topics = kept, topics
+	return nil
+}
+
+// ask asks for the certificate of a topic. It returns the one before if that is still the same.
+func (n *Native) ask(ctx context.Context, service string, before *served) (*served, error) {
+	leaf, _, err := n.config.Agent.Leaf(ctx, service, 0)
+	if err != nil || before != nil && before.leaf == leaf {
+		return before, err
+	}
+	certificate, err := leaf.parse()
+	if err != nil {
+		return nil, fmt.Errorf("the certificate of service %q from the Consul agent: %w", service, err)
+	}
+	return &served{leaf, certificate}, nil
+}

@@ -1,0 +1,147 @@
+package connect
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The parts of the path of a SPIFFE ID of a service: /ns/NAMESPACE/dc/DATACENTER/svc/SERVICE, with
+// /ap/PARTITION before it where that is not the default one.
+const (
+	partDatacenter = "/dc/"
+	partService    = "/svc/"
+)
+
+// authorities are roots that were read.
+type authorities struct {
+	domain string
+	pool   *x509.CertPool
+	list   []*x509.Certificate
+}
+
+// parse reads the roots.
+func (r Roots) parse() (*authorities, error) {
+	a := &authorities{domain: strings.ToLower(r.TrustDomain), pool: x509.NewCertPool()}
+	for _, text := range r.Certificates {
+		list, err := certificates(text)
+		if err != nil {
+			return nil, fmt.Errorf("an authority from the Consul agent: %w", err)
+		}
+		for _, c := range list {
+			a.pool.AddCert(c)
+		}
+		a.list = append(a.list, list...)
+	}
+	if a.domain == "" || len(a.list) == 0 {
+		return nil, errors.New("the Consul agent gave no authority: is Connect set up in the cluster?")
+	}
+	return a, nil
+}
+
+// same reports whether others are the same authorities. It may be called on nil.
+func (a *authorities) same(other *authorities) bool {
+	return a != nil && a.domain == other.domain && slices.EqualFunc(a.list, other.list, (*x509.Certificate).Equal)
+}
+
+// verify is the function of trust.Material: an authority of the mesh must have certified that the
+// other end is a service of the mesh. The authorities certify the agents of Consul, too.
+func (a *authorities) verify(sent []*x509.Certificate, usage x509.ExtKeyUsage) ([][]*x509.Certificate, error) {
+	leaf := sent[0]
+	options := x509.VerifyOptions{Roots: a.pool, Intermediates: x509.NewCertPool(), KeyUsages: []x509.ExtKeyUsage{usage}}
+	for _, c := range sent[1:] {
+		options.Intermediates.AddCert(c)
+	}
+	chains, err := leaf.Verify(options)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := serviceID(leaf); err != nil {
+		return nil, err
+	}
+	if domain := strings.ToLower(leaf.URIs[0].Host); domain != a.domain {
+		return nil, fmt.Errorf("it is of the trust domain %s, and this mesh is %s", domain, a.domain)
+	}
+	return chains, nil
+}
+
+// serviceID returns the SPIFFE ID of a service. A certificate has one, and no other name that would
+// count: see package identity.
+func serviceID(c *x509.Certificate) (string, error) {
+	switch {
+	case len(c.URIs) != 1 || c.URIs[0].Scheme != "spiffe":
+		return "", errors.New("its certificate has no SPIFFE ID, or several")
+	case serviceIn(c) == "":
+		return "", fmt.Errorf("its certificate is of %s, which is no service", c.URIs[0])
+	case len(c.DNSNames)+len(c.IPAddresses) > 0:
+		return "", fmt.Errorf("its certificate has names beside %s, which Connect does not give", c.URIs[0])
+	}
+	return c.URIs[0].String(), nil
+}
+
+// serviceIn returns the service that a certificate names; empty for none.
+func serviceIn(c *x509.Certificate) string {
+	if len(c.URIs) == 0 {
+		return ""
+	}
+	_, service, _ := strings.Cut(c.URIs[0].Path, partService)
+	if strings.Contains(service, "/") {
+		return ""
+	}
+	return service
+}
+
+// sibling returns the SPIFFE ID of another service of the mesh than the one of a certificate: in
+// the same namespace, and in a data center, or the same one if that is empty.
+func sibling(c *x509.Certificate, datacenter, service string) string {
+	id, _, _ := strings.Cut(c.URIs[0].String(), partService)
+	if before, _, found := strings.Cut(id, partDatacenter); found && datacenter != "" {
+		id = before + partDatacenter + datacenter
+	}
+	return id + partService + service
+}
+
+// serial returns the serial number of a certificate as Consul writes it.
+func serial(c *x509.Certificate) string {
+	var b bytes.Buffer
+	for i, octet := range c.SerialNumber.Bytes() {
+		if i > 0 {
+			b.WriteByte(':')
+		}
+		b.WriteString(hex.EncodeToString([]byte{octet}))
+	}
+	return b.String()
+}
+
+// parse reads the certificate.
+func (l Leaf) parse() (*tls.Certificate, error) {
+	c, err := tls.X509KeyPair([]byte(l.Certificate), []byte(l.Key))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := serviceID(c.Leaf); err != nil {
+		return nil, err
+	}
+	return &c, nil
+}
+
+// certificates reads certificates in PEM.
+func certificates(text string) (list []*x509.Certificate, err error) {
+	for block, rest := pem.Decode([]byte(text)); block != nil; block, rest = pem.Decode(rest) {
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, c)
+	}
+	if len(list) == 0 {
+		return nil, errors.New("it is not in PEM")
+	}
+	return list, nil
+}

@@ -1,0 +1,363 @@
+package interception
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"github.com/oslorpc/oslorpc/internal/consultest"
+	v1 "github.com/oslorpc/oslorpc/internal/typed/typedtest/v1"
+	"github.com/oslorpc/oslorpc/pkg/oslorpc"
+	_ "github.com/oslorpc/oslorpc/pkg/registry/consul"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// ofTopic is the service of the topic in Consul.
+const ofTopic = "oslorpc-openstack-" + topic
+
+// mesh is a fleet in Consul's service mesh: two processes of the service "stores" that serve the
+// topic, and clients of other services.
+type mesh struct {
+	agent   *consultest.Agent
+	consul  *api.Client
+	carrier string
+	journal *journal
+}
+
+// newMesh starts the servers. The intentions allow what nothing denies.
+func newMesh(t *testing.T, carrier string) *mesh {
+	t.Helper()
+	m := &mesh{agent: consultest.Start(t, "connect { enabled = true }"), carrier: carrier, journal: newJournal()}
+	m.consul = m.agent.Client(t, "")
+	for _, name := range []string{"node1", "node2"} {
+		m.serve(t, "stores", topic, name)
+	}
+	return m
+}
+
+// open opens a transport of a service.
+func (m *mesh) open(t *testing.T, service string, options ...oslorpc.TransportOption) *oslorpc.Transport {
+	t.Helper()
+	url := m.agent.URL() + "?connect=native&service=" + service + "&carrier=" + m.carrier
+	tr, err := oslorpc.Open(url, append(options, oslorpc.WithStopGrace(0), oslorpc.WithLogger(slog.New(slog.DiscardHandler)))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tr.Close() })
+	return tr
+}
+
+// serve starts a server of a process of its own.
+func (m *mesh) serve(t *testing.T, service, topic, name string) {
+	t.Helper()
+	s := m.open(t, service, oslorpc.WithInterceptors(m.journal.interceptor(name))).Server(oslorpc.Target{Topic: topic, Server: name})
+	i := &inventory{name: name, journal: m.journal}
+	s.Add(oslorpc.Endpoint{Version: "1.1", Struct: oslorpc.Methods(i.dynamic())})
+	v1.RegisterInventoryServiceServer(s, i)
+	if err := s.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// client returns a client of a service.
+func (m *mesh) client(t *testing.T, service string) *oslorpc.Client {
+	t.Helper()
+	return m.open(t, service).Client(oslorpc.Target{Topic: topic, Version: "1.1"}, oslorpc.WithTimeout(patience))
+}
+
+// intend says what a service may do with the topic.
+func (m *mesh) intend(t *testing.T, sources ...*api.SourceIntention) {
+	t.Helper()
+	_, _, err := m.consul.ConfigEntries().Set(&api.ServiceIntentionsConfigEntry{Kind: api.ServiceIntentions, Name: ofTopic, Sources: sources}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func source(name string, action api.IntentionAction) *api.SourceIntention {
+	return &api.SourceIntention{Name: name, Action: action}
+}
+
+// await waits until all servers let a service send, or until none does.
+func await(t *testing.T, c *oslorpc.Client, allowed bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		n := 0
+		for _, err := range oslorpc.Gather[string](t.Context(), c, "whoami", nil) {
+			switch {
+			case errors.Is(err, rpc.AccessDenied) != allowed:
+				n++
+			case err != nil && !errors.Is(err, rpc.AccessDenied):
+				t.Fatal(err)
+			}
+		}
+		switch {
+		case n == 2:
+			return
+		case time.Now().After(end):
+			t.Fatalf("it never holds that the service is allowed: %v", allowed)
+		}
+	}
+}
+
+// A service without the right is denied each delivery, on each carrier, and by each server of a
+// fanout; nothing of the message runs. A service with the right gets through.
+func TestIntentions(t *testing.T) {
+	for _, carrier := range []string{"unary", "session"} {
+		t.Run(carrier, func(t *testing.T) {
+			m := newMesh(t, carrier)
+			m.intend(t, source("web", api.IntentionActionAllow), source("*", api.IntentionActionDeny))
+			web, thief := m.client(t, "web"), m.client(t, "thief")
+			await(t, web, true)
+			await(t, thief, false)
+			for _, r := range rows() {
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				m.journal.reset()
+				wantDenied(t, r, r.send(ctx, thief))
+				for _, e := range m.journal.take(accept) {
+					t.Errorf("%s: the server let it in: %+v", r.name, e)
+				}
+				if o := r.send(ctx, web); !o.worked(r) {
+					t.Errorf("%s: the service that is allowed got %+v", r.name, o)
+				}
+				cancel()
+			}
+		})
+	}
+}
+
+func (o outcome) worked(r row) bool {
+	for _, err := range o.servers {
+		if err != nil {
+			return false
+		}
+	}
+	return o.err == nil && (!r.toAll || len(o.servers) == 2)
+}
+
+func wantDenied(t *testing.T, r row, o outcome) {
+	t.Helper()
+	list := []error{o.err}
+	if r.toAll && o.err == nil {
+		if list = nil; len(o.servers) != 2 {
+			t.Errorf("%s: it has the answers %v", r.name, o.servers)
+		}
+		for _, err := range o.servers {
+			list = append(list, err)
+		}
+	}
+	for _, err := range list {
+		if !errors.Is(err, rpc.AccessDenied) || !rpc.SafeToRetry(err) || !strings.Contains(err.Error(), `service "thief"`) ||
+			!strings.Contains(err.Error(), "L4 intention") {
+			t.Errorf("%s: got %v", r.name, err)
+		}
+	}
+}
+
+// A change of an intention counts while connections stay, and an intention that only proxies can
+// judge denies, with that as the reason.
+func TestIntentionsChange(t *testing.T) {
+	m := newMesh(t, "unary")
+	web := m.client(t, "web")
+	await(t, web, true)
+	m.intend(t, source("web", api.IntentionActionDeny))
+	await(t, web, false)
+	m.intend(t, source("web", api.IntentionActionAllow))
+	await(t, web, true)
+	_, _, err := m.consul.ConfigEntries().Set(&api.ServiceConfigEntry{Kind: api.ServiceDefaults, Name: ofTopic, Protocol: "http"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.intend(t, &api.SourceIntention{Name: "web", Permissions: []*api.IntentionPermission{
+		{Action: api.IntentionActionAllow, HTTP: &api.IntentionHTTPPermission{PathPrefix: "/"}},
+	}})
+	await(t, web, false)
+	_, err = oslorpc.Call[string](t.Context(), web, "whoami", nil)
+	if err == nil || !strings.Contains(err.Error(), "Matched L7 intention") || !strings.Contains(err.Error(), "is for proxies") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// An agent that refuses a certificate says why, and what to do, at both ends, and at once.
+func TestAgentRefusesCertificates(t *testing.T) {
+	agent := consultest.Start(t, consultest.ACLs, "connect { enabled = true }")
+	open := func(policy string) *oslorpc.Transport {
+		tr, err := oslorpc.Open(agent.URL()+"?connect=native&service=stores&consul-token-file="+agent.TokenFile(t, policy),
+			oslorpc.WithStopGrace(0), oslorpc.WithLogger(slog.New(slog.DiscardHandler)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = tr.Close() })
+		return tr
+	}
+	const all = `service_prefix "" { policy = "write" } node_prefix "" { policy = "read" } agent_prefix "" { policy = "read" }`
+	const others = `service_prefix "oslorpc-" { policy = "write" } node_prefix "" { policy = "read" } agent_prefix "" { policy = "read" }`
+	start := func(tr *oslorpc.Transport) error {
+		s := tr.Server(oslorpc.Target{Topic: topic, Server: "node1"})
+		s.Add(oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"echo": oslorpc.Func(func(context.Context, oslorpc.NoArgs) (string, error) { return "", nil })}})
+		return s.Start(t.Context())
+	}
+	if err := start(open(all)); err != nil {
+		t.Fatal(err)
+	}
+	refused := open(others)
+	_, callErr := oslorpc.Call[string](t.Context(), refused.Client(oslorpc.Target{Topic: topic}), "echo", nil)
+	for _, err := range []error{callErr, start(refused)} {
+		if err == nil || !rpc.SafeToRetry(err) || !strings.Contains(err.Error(), "policy write for service stores") {
+			t.Errorf("got %v", err)
+		}
+	}
+	if !errors.Is(callErr, rpc.Untrusted) {
+		t.Errorf("got %v", callErr)
+	}
+	// With ACLs, what no intention allows is denied.
+	_, err := oslorpc.Call[string](t.Context(), open(all).Client(oslorpc.Target{Topic: topic}), "echo", nil)
+	if !errors.Is(err, rpc.AccessDenied) || !strings.Contains(err.Error(), "consul intention create -allow stores "+ofTopic) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A server that does not prove that it serves the topic gets no message: here it has the
+// certificate of another topic of the same process's service.
+func TestServersProveTheirTopic(t *testing.T) {
+	m := newMesh(t, "unary")
+	m.serve(t, "stores", "billing", "node3")
+	there, _, err := m.consul.Health().Service("oslorpc-openstack-billing", "", true, nil)
+	if err != nil || len(there) != 1 {
+		t.Fatal(there, err)
+	}
+	// The registry says that the server of billing serves the inventory, too.
+	lie := &api.AgentServiceRegistration{
+		ID: "lie", Name: ofTopic, Address: there[0].Service.Address, Port: there[0].Service.Port, Meta: map[string]string{
+			"rpc-exchange": "openstack", "rpc-topic": topic, "rpc-server": "impostor", "rpc-instance": "b.1", "rpc-boot": "b", "rpc-state": "active",
+		},
+	}
+	if err := m.consul.Agent().ServiceRegister(lie); err != nil {
+		t.Fatal(err)
+	}
+	c := m.client(t, "web").Prepare(oslorpc.WithServer("impostor"), oslorpc.WithVersion(oslorpc.None))
+	_, err = oslorpc.Call[string](t.Context(), c, "whoami", nil)
+	if !errors.Is(err, rpc.Untrusted) || !rpc.SafeToRetry(err) || !strings.Contains(err.Error(), "/svc/"+ofTopic) ||
+		!strings.Contains(err.Error(), "/svc/stores") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A process serves several topics, each with a certificate of its own, and each message counts for
+// its topic.
+func TestTopicsOfOneProcess(t *testing.T) {
+	m := newMesh(t, "unary")
+	tr := m.open(t, "stores")
+	for _, name := range []string{"one", "two"} {
+		s := tr.Server(oslorpc.Target{Topic: name, Server: "both"})
+		s.Add(oslorpc.Endpoint{Methods: map[string]oslorpc.Method{"where": oslorpc.Func(func(context.Context, oslorpc.NoArgs) (string, error) {
+			return name, nil
+		})}})
+		if err := s.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, _, err := m.consul.ConfigEntries().Set(&api.ServiceIntentionsConfigEntry{
+		Kind: api.ServiceIntentions, Name: "oslorpc-openstack-two", Sources: []*api.SourceIntention{source("web", api.IntentionActionDeny)},
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := m.open(t, "web")
+	for _, test := range []struct {
+		topic  string
+		denied bool
+	}{{"one", false}, {"two", true}, {"one", false}} {
+		got, err := oslorpc.Call[string](t.Context(), web.Client(oslorpc.Target{Topic: test.topic}), "where", nil)
+		if errors.Is(err, rpc.AccessDenied) != test.denied || err == nil && got != test.topic {
+			t.Errorf("%s: got %q, %v", test.topic, got, err)
+		}
+	}
+}
+
+// The authority of the mesh is replaced while messages are on their way: none fails.
+func TestAuthorityRotates(t *testing.T) {
+	for _, carrier := range []string{"unary", "session"} {
+		t.Run(carrier, func(t *testing.T) {
+			m := newMesh(t, carrier)
+			web := m.client(t, "web")
+			await(t, web, true)
+			before := m.authority(t)
+			var calls, failures atomic.Int64
+			ctx, stop := context.WithCancel(t.Context())
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				for ctx.Err() == nil {
+					if _, err := oslorpc.Call[string](context.WithoutCancel(ctx), web, "whoami", nil); err != nil {
+						failures.Add(1)
+						t.Error(err)
+					}
+					calls.Add(1)
+				}
+			}()
+			for range 2 {
+				m.rotate(t)
+				for at := calls.Load(); calls.Load() < at+100; time.Sleep(time.Millisecond) {
+				}
+			}
+			// Connections that are made now use the new authority at both ends.
+			fresh := m.client(t, "web")
+			await(t, fresh, true)
+			stop()
+			<-ended
+			if after := m.authority(t); after == before {
+				t.Error("the authority is the same")
+			}
+			t.Logf("%d calls, %d failures", calls.Load(), failures.Load())
+		})
+	}
+}
+
+// authority returns the id of the authority that signs.
+func (m *mesh) authority(t *testing.T) string {
+	t.Helper()
+	roots, _, err := m.consul.Agent().ConnectCARoots(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return roots.ActiveRootID
+}
+
+// rotate replaces the authority.
+func (m *mesh) rotate(t *testing.T) {
+	t.Helper()
+	before := m.authority(t)
+	config, _, err := m.consul.Connect().CAGetConfig(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalECPrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Config["PrivateKey"] = string(pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
+	if _, err := m.consul.Connect().CASetConfig(config, nil); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(patience); m.authority(t) == before; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the authority was not replaced")
+		}
+	}
+}
