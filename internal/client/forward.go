@@ -156,7 +156,12 @@ func (t *Transport) forwarding(r *carrier.Request) (*forwarding, error) {
 	return f, nil
 }
 
+// deliver delivers the message. One without a deadline looks for a server for as long as a call of
+// a client that has none waits for its answer.
 func (f *forwarding) deliver(ctx context.Context, send delivery.Send) error {
+	if _, bounded := ctx.Deadline(); !bounded && f.message.Silence == 0 {
+		f.message.Silence = DefaultCallTimeout
+	}
 	if id := f.request.InstanceID; id != "" {
 		return delivery.Exactly(ctx, f.topic, &f.message, id, send)
 	}

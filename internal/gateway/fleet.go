@@ -35,6 +35,18 @@ func (g *Gateway) Watch(topic registry.Topic, notify func(registry.Update)) (sto
 	}, nil
 }
 
+// Counts implements [intake.Forwarder].
+func (g *Gateway) Counts() intake.Counts {
+	g.mu.Lock()
+	c := intake.Counts{Forwarding: int64(g.running)}
+	g.mu.Unlock()
+	c.Forwarded, c.Failed, c.Watches = g.forwarded.Load(), g.failed.Load(), g.watches.Load()
+	if g.attached != nil {
+		c.Attached = int64(len(g.attached.List()))
+	}
+	return c
+}
+
 // Ping implements [intake.Forwarder].
 func (g *Gateway) Ping(ctx context.Context, q *intake.Inspection) error {
 	i, err := g.instance(ctx, q.InstanceID)

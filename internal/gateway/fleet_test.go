@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -37,18 +38,18 @@ type fleet struct {
 	url string
 }
 
-func newFleet(t *testing.T) *fleet {
+func newFleet(t testing.TB) *fleet {
 	t.Helper()
 	return &fleet{"memory://" + t.Name()}
 }
 
 // open opens a transport of the fleet.
-func (f *fleet) open(t *testing.T, options ...oslorpc.TransportOption) *oslorpc.Transport {
+func (f *fleet) open(t testing.TB, options ...oslorpc.TransportOption) *oslorpc.Transport {
 	t.Helper()
 	return open(t, f.url, options...)
 }
 
-func open(t *testing.T, url string, options ...oslorpc.TransportOption) *oslorpc.Transport {
+func open(t testing.TB, url string, options ...oslorpc.TransportOption) *oslorpc.Transport {
 	t.Helper()
 	transport, err := oslorpc.Open(url, append([]oslorpc.TransportOption{
 		oslorpc.WithStopGrace(0), oslorpc.WithLogger(slog.New(slog.DiscardHandler)),
@@ -77,7 +78,7 @@ type gate struct {
 }
 
 // gateway starts a gateway.
-func (f *fleet) gateway(t *testing.T, name string, options ...oslorpc.TransportOption) *gate {
+func (f *fleet) gateway(t testing.TB, name string, options ...oslorpc.TransportOption) *gate {
 	t.Helper()
 	g := &gate{transport: f.open(t, append(options, asGateway{oslorpc.WithListen("127.0.0.1:0"), gateway.New()})...)}
 	g.server = g.transport.Server(oslorpc.Target{Topic: gateway.Topic, Server: name})
@@ -140,6 +141,13 @@ func (s *shop) last() rpc.Message {
 		return rpc.Message{}
 	}
 	return s.seen[len(s.seen)-1]
+}
+
+// ranFor reports whether the server ran a message of a caller.
+func (s *shop) ranFor(name string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.seen, func(m rpc.Message) bool { return slices.Contains(m.Peer.Identity.Names, name) })
 }
 
 func (s *shop) count() int {
@@ -235,7 +243,7 @@ func (s *shop) SyncVolumes(stream grpc.BidiStreamingServer[v1.SyncVolumesRequest
 }
 
 // serve starts a server.
-func (f *fleet) serve(t *testing.T, name string, options ...oslorpc.TransportOption) *shop {
+func (f *fleet) serve(t testing.TB, name string, options ...oslorpc.TransportOption) *shop {
 	t.Helper()
 	s := &shop{name: name, running: make(chan struct{}, 16), gone: make(chan error, 16)}
 	s.server = f.open(t, append([]oslorpc.TransportOption{oslorpc.WithListen("127.0.0.1:0")}, options...)...).

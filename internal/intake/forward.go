@@ -46,6 +46,18 @@ type Forwarder interface {
 	Watch(topic registry.Topic, notify func(registry.Update)) (stop func(), err error)
 	// Leaving returns a channel that is closed when the process begins to stop.
 	Leaving() <-chan struct{}
+	// Counts says what the gateway has done.
+	Counts() Counts
+}
+
+// Counts are what a gateway does and has done.
+type Counts struct {
+	// Forwarding are the messages that it forwarded and that are not answered. Forwarded are all
+	// since its start, and Failed counts which of them failed otherwise than by their methods.
+	Forwarding, Forwarded, Failed int64
+	// Watches are the topics that clients watch, each client counted, and Attached the processes
+	// that are attached.
+	Watches, Attached int64
 }
 
 // Copy is what came of a message for many servers at one of them.
@@ -223,6 +235,9 @@ func (i *Intake) Watch(ctx context.Context, q *Inspection, topic registry.Topic,
 		notify(u)
 	})
 }
+
+// Counts says what the gateway has done.
+func (i *Intake) Counts() Counts { return i.config.Forward.Counts() }
 
 // Leaving returns a channel that is closed when the gateway begins to stop.
 func (i *Intake) Leaving() <-chan struct{} { return i.config.Forward.Leaving() }

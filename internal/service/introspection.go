@@ -65,6 +65,7 @@ func (s *Services) GetInfo(ctx context.Context, m *pb.GetInfoRequest) (*pb.GetIn
 	info.Policy, info.Limits = policyInfo(view.Policy), limitInfos(view.Refusals)
 	if view.Whole {
 		info.Sessions = s.sessions.info()
+		info.Gateway = s.gatewayInfo()
 	}
 	for _, server := range view.Servers {
 		described := describe(server)
@@ -74,6 +75,17 @@ func (s *Services) GetInfo(ctx context.Context, m *pb.GetInfoRequest) (*pb.GetIn
 		info.Servers = append(info.Servers, described)
 	}
 	return info, nil
+}
+
+// gatewayInfo describes what the process does as a gateway, nil if it is none.
+func (s *Services) gatewayInfo() *pb.GatewayInfo {
+	if !s.gateway {
+		return nil
+	}
+	c := s.intake.Counts()
+	return &pb.GatewayInfo{
+		Forwarding: c.Forwarding, Forwarded: c.Forwarded, Failed: c.Failed, Watches: c.Watches, Attached: c.Attached,
+	}
 }
 
 func policyInfo(r *gate.Report) *pb.PolicyInfo {
