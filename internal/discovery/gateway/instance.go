@@ -17,7 +17,7 @@ var states = map[rpc.State]pb.State{
 // Encode returns an instance as gateways and attached processes say it, without its address.
 func Encode(i *rpc.Instance) *pb.Instance {
 	m := &pb.Instance{
-		Id: i.ID, BootId: i.BootID, Exchange: i.Exchange, Topic: i.Topic, Server: i.Server, State: states[i.State], Sessions: i.Sessions,
+		Id: i.ID, BootId: i.BootID, Exchange: i.Exchange, Topic: i.Topic, Server: i.Server, State: states[i.State], Sessions: i.Sessions, Zone: i.Zone,
 	}
 	for _, offer := range i.Implemented {
 		m.Implemented = append(m.Implemented, &pb.Implementation{Version: offer.Version.String()})
@@ -33,7 +33,7 @@ func Encode(i *rpc.Instance) *pb.Instance {
 func Decode(m *pb.Instance, addr string) (rpc.Instance, error) {
 	i := rpc.Instance{
 		ID: m.GetId(), BootID: m.GetBootId(), Exchange: m.GetExchange(), Topic: m.GetTopic(), Server: m.GetServer(), Addr: addr,
-		State: rpc.StateActive, Sessions: m.GetSessions(),
+		State: rpc.StateActive, Sessions: m.GetSessions(), Zone: m.GetZone(),
 	}
 	for state, wire := range states {
 		if wire == m.GetState() {

@@ -132,8 +132,8 @@ func check(i *rpc.Instance) error {
 	switch {
 	case i.ID == "", i.BootID == "", i.Exchange == "":
 		return invalid("a server must have an instance id, a boot id and an exchange")
-	case len(i.ID) > maxName, len(i.BootID) > maxName:
-		return invalid("the ids of a server may have %d bytes", maxName)
+	case len(i.ID) > maxName, len(i.BootID) > maxName, len(i.Zone) > maxName:
+		return invalid("the ids and the zone of a server may have %d bytes", maxName)
 	}
 	return target.ValidateServer()
 }
