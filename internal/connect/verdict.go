@@ -103,8 +103,8 @@ func (v *verdicts) ask(q question, c *x509.Certificate, is *verdict) {
 	}
 }
 
-// forget makes room for a verdict: it drops those that do not count any more, or else any. The lock
-// is held.
+// forget makes room for verdicts: it drops those that do not count any more, and then any, until
+// there is room for a while. The lock is held.
 func (v *verdicts) forget() {
 	if len(v.known) < maxVerdicts {
 		return
@@ -115,7 +115,7 @@ func (v *verdicts) forget() {
 		}
 	}
 	for q, is := range v.known {
-		if len(v.known) < maxVerdicts {
+		if len(v.known) <= maxVerdicts/2 {
 			return
 		}
 		if is.asking == nil {

@@ -31,7 +31,7 @@ type Announcer interface {
 
 // Know returns the registry that the clients of the gateway use, given the one of the transport: it
 // has the attached servers, too. It is called once, before Dial.
-func (g *Gateway) Know(known registry.Registry, names *identity.Template, log *slog.Logger) registry.Registry {
+func (g *Gateway) Know(known registry.Registry, names identity.Rule, log *slog.Logger) registry.Registry {
 	if !g.takes {
 		return known
 	}

@@ -36,6 +36,32 @@ func hasUsual(md metadata.MD) bool {
 	return true
 }
 
+// routes are the headers by which proxies route.
+var routes = [...]string{Exchange, Topic, Server, Version, Instance}
+
+// Routed returns a header that [Note] kept by which proxies route; empty if there is none.
+func Routed(ctx context.Context) string {
+	md, _ := ctx.Value(claimsKey{}).(metadata.MD)
+	if md == nil {
+		return ""
+	}
+	for _, key := range routes {
+		if len(md[key]) > 0 {
+			return key
+		}
+	}
+	return ""
+}
+
+// Disagreement is [Contradiction] about one header, for a request that says nothing of the others.
+func Disagreement(ctx context.Context, key, said string) error {
+	md, _ := ctx.Value(claimsKey{}).(metadata.MD)
+	if md == nil || said == "" {
+		return nil
+	}
+	return disagreement(md, key, said)
+}
+
 // Contradiction returns an error if a header that [Note] kept says something else than the request,
 // or is malformed. Proxies route by headers, so the message would not be where it is meant to be.
 func Contradiction(ctx context.Context, r *Request, version string) error {
@@ -52,16 +78,24 @@ func Contradiction(ctx context.Context, r *Request, version string) error {
 		{ID, r.ID},
 		{OrderKey, r.OrderKey},
 	} {
-		value, err := Headers{arrived: md}.escaped(claim.key)
-		switch {
-		case err != nil:
+		if err := disagreement(md, claim.key, claim.said); err != nil {
 			return err
-		case value == "" || value == claim.said:
-		case claim.said == "":
-			return fmt.Errorf("the header %s says %.64q, and the request says nothing of it: leave the header out", claim.key, value)
-		default:
-			return fmt.Errorf("the header %s says %.64q, and the request says %.64q: leave the header out", claim.key, value, claim.said)
 		}
 	}
 	return nil
+}
+
+// disagreement returns an error if a header says something else than a request.
+func disagreement(md metadata.MD, key, said string) error {
+	value, err := Headers{arrived: md}.escaped(key)
+	switch {
+	case err != nil:
+		return err
+	case value == "" || value == said:
+		return nil
+	case said == "":
+		return fmt.Errorf("the header %s says %.64q, and the request says nothing of it: leave the header out", key, value)
+	default:
+		return fmt.Errorf("the header %s says %.64q, and the request says %.64q: leave the header out", key, value, said)
+	}
 }

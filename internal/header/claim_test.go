@@ -42,6 +42,31 @@ func TestContradiction(t *testing.T) {
 	}
 }
 
+// Only headers by which proxies route make a session one of a single target.
+func TestRouted(t *testing.T) {
+	t.Parallel()
+	for want, md := range map[string]metadata.MD{
+		"": metadata.Pairs(ID, "7", Context, "{}", "oslorpc-unknown", "x"), Topic: metadata.Pairs(Topic, "t"), Version: metadata.Pairs(Version, "1.0"),
+	} {
+		if got := Routed(Note(t.Context(), md)); got != want {
+			t.Errorf("%v: got %q", md, got)
+		}
+	}
+}
+
+func TestDisagreement(t *testing.T) {
+	t.Parallel()
+	ctx := Note(t.Context(), metadata.Pairs(Topic, "t"))
+	if err := Disagreement(ctx, Topic, "other"); err == nil || !strings.Contains(err.Error(), Topic) {
+		t.Errorf("got %v", err)
+	}
+	for _, said := range []string{"t", ""} {
+		if err := Disagreement(ctx, Topic, said); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // A request without headers of ours, as clients of this library send, costs nothing.
 func TestRequestsWithoutHeadersAllocateNothing(t *testing.T) {
 	md := metadata.Pairs(":authority", "localhost", "content-type", "application/grpc", "user-agent", "a grpc-go/1.85")

@@ -67,8 +67,7 @@ type Request struct {
 // is malformed. Callers wrap it with a kind of theirs.
 //
 // To ask for a header that is not there costs as much as to look at all that are. So some are
-// looked for only where they matter: an instance says all of who is meant, and only a message with
-// an id can tell of another.
+// looked for only where they matter: only a message with an id can tell of another.
 func Read(ctx context.Context) (Request, error) { return Of(ctx).Read() }
 
 // Of returns the headers of the RPC that is served with ctx.
@@ -115,10 +114,8 @@ func (h Headers) Read() (r Request, err error) {
 	if r.Instance, err = h.escaped(Instance); err != nil {
 		return Request{}, err
 	}
-	if r.Instance == "" {
-		if r.Exchange, r.Topic, r.Server, err = h.scope(); err != nil {
-			return Request{}, err
-		}
+	if r.Exchange, r.Topic, r.Server, err = h.scope(); err != nil {
+		return Request{}, err
 	}
 	if r.ID, err = h.escaped(ID); err != nil {
 		return Request{}, err
@@ -141,7 +138,7 @@ func (h Headers) Read() (r Request, err error) {
 	return r, err
 }
 
-// scope returns who is meant where no instance is chosen.
+// scope returns who is meant, beside the instance or without one. Proxies route by it.
 func (h Headers) scope() (exchange, topic, server string, err error) {
 	if exchange, err = h.escaped(Exchange); err != nil {
 		return "", "", "", err

@@ -58,7 +58,7 @@ func TestRequestArrivesAsItWas(t *testing.T) {
 func TestHeadersThatDoNotMatter(t *testing.T) {
 	t.Parallel()
 	sent := Request{Instance: "i", Server: "s", Topic: "t", Missed: time.Second, Report: true}
-	if got, err := travel(t, nil, &sent); err != nil || got != (Request{Instance: "i"}) {
+	if got, err := travel(t, nil, &sent); err != nil || got != (Request{Instance: "i", Server: "s", Topic: "t"}) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }

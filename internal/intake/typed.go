@@ -193,11 +193,37 @@ func (i *Intake) findTyped(m *Message) (*Server, error) {
 	// A server that does not offer the service is there all the same: clients go on sending it
 	// other messages. A process that is just starting again has no servers yet.
 	all := group{servers: r.servers}
+	if err := contradicted(&all, m); err != nil {
+		return nil, err
+	}
 	if all.findAt(at, m.Target.Server, m.InstanceID) != nil {
 		return nil, &rpc.Error{Kind: rpc.NoSuchMethod, NotStarted: true, Message: fmt.Sprintf(
 			"no server that is meant offers the service %s", m.Typed.Service)}
 	}
 	return nil, i.absent(m.InstanceID, fmt.Sprintf("no server of this process that offers the service %s is meant", m.Typed.Service))
+}
+
+// contradicted returns an error if a message says of the instance that it is for another name or
+// topic than the instance has. A proxy may have routed it by those.
+func contradicted(all *group, m *Message) error {
+	if m.InstanceID == "" {
+		return nil
+	}
+	s := all.find("", m.InstanceID)
+	if s == nil {
+		return nil
+	}
+	for _, claim := range [...]struct{ what, said, is string }{
+		{"exchange", m.Target.Exchange, s.Instance.Exchange},
+		{"topic", m.Target.Topic, s.Instance.Topic},
+		{"server", m.Target.Server, s.Instance.Server},
+	} {
+		if claim.said != "" && claim.said != claim.is {
+			return m.invalid(fmt.Sprintf("the message is for instance %.64q, whose %s is %.64q, and for the %s %.64q: leave one of them out",
+				m.InstanceID, claim.what, claim.is, claim.what, claim.said))
+		}
+	}
+	return nil
 }
 
 func noSuchMethod(m *Message) error {

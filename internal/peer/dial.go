@@ -121,7 +121,7 @@ func (c Config) dialer(v *verifier) dialer {
 // Connection returns a connection to an address for RPCs beside messages, such as questions to a
 // gateway. It is not looked after, and the server there need not be one that is meant.
 func (c Config) Connection(addr string) (*grpc.ClientConn, error) {
-	return c.dialer(nil)(addr, &sight{})
+	return c.dialer(nil)(carrier.Key{Addr: addr}, &sight{})
 }
 
 // dialing returns dial such that the sight learns why it fails.

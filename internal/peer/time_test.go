@@ -57,7 +57,7 @@ func TestSlowBeginningIsNoLoss(t *testing.T) {
 		var n peertest.Network
 		defer answer(&n, "a")()
 		p := getWith(t, "a", Config{Dial: n.Dial})
-		conn, err := p.pool.dial(p.key.Addr, &p.sight)
+		conn, err := p.pool.dial(p.key, &p.sight)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/dispatch"
 	"github.com/oslorpc/oslorpc/internal/gate"
+	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/limits"
 	"github.com/oslorpc/oslorpc/internal/phase"
@@ -24,6 +25,9 @@ import (
 
 // Ping answers if this process has the instance, and the instance does not stop.
 func (s *Services) Ping(ctx context.Context, m *pb.PingRequest) (*pb.PingResponse, error) {
+	if err := header.Disagreement(ctx, header.Instance, m.GetInstanceId()); err != nil {
+		return nil, statusOf(invalid(err.Error()), nil)
+	}
 	err := s.intake.Ping(ctx, &intake.Inspection{
 		Method: "Ping", InstanceID: m.GetInstanceId(), Origin: originOf(ctx, nil), Caller: callerOf(ctx),
 	})
@@ -39,6 +43,9 @@ var errSilent = refusal.Denied("the server describes itself to no program: intro
 
 // GetInfo describes the process and its servers, unless the process hides that.
 func (s *Services) GetInfo(ctx context.Context, m *pb.GetInfoRequest) (*pb.GetInfoResponse, error) {
+	if err := header.Disagreement(ctx, header.Topic, m.GetTopic()); err != nil {
+		return nil, statusOf(invalid(err.Error()), nil)
+	}
 	question := &intake.Inspection{
 		Method: "GetInfo", Topic: m.Topic, InstanceID: m.GetInstanceId(), Requests: m.GetRequests(), Origin: originOf(ctx, nil), Caller: callerOf(ctx),
 	}

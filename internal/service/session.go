@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/inbound"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/wire"
@@ -147,6 +148,9 @@ func (s *Services) TakesSessions() bool { return !s.watched }
 // takesSessions returns why there cannot be a session.
 func (s *Services) takesSessions(ctx context.Context) error {
 	switch p, _ := inbound.SenderOf(ctx).Peer(); {
+	case header.Routed(ctx) != "":
+		return statusOf(invalid("a session has messages for several targets, and the header "+header.Routed(ctx)+
+			" is for one: leave the header out, or use the other RPCs"), nil)
 	case s.watched:
 		return statusOf(&rpc.Error{
 			Kind: rpc.NoSuchMethod, Method: sessionName, NotStarted: true, Message: "this server takes no sessions: use the other RPCs",

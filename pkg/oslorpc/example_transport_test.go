@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -232,6 +233,34 @@ func ExampleWithDialOptions() {
 	client := t.Client(oslorpc.Target{Topic: "echo"})
 	fmt.Println(oslorpc.Call[oslorpc.Raw](context.Background(), client, "echo", oslorpc.Raw(`{"n": 1}`)))
 	// Output:
+	// {"n": 1} <nil>
+}
+
+// Routing headers say to proxies which server a message is for. An interceptor of gRPC sees them, as
+// a proxy does.
+func ExampleWithRoutingHeaders() {
+	proxy := func(ctx context.Context, r any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+		if info.FullMethod != "/oslorpc.v1.RPCService/Call" {
+			return handler(ctx, r)
+		}
+		for _, name := range []string{"oslorpc-exchange", "oslorpc-topic", "oslorpc-server", "oslorpc-version"} {
+			fmt.Println(name, metadata.ValueFromIncomingContext(ctx, name))
+		}
+		return handler(ctx, r)
+	}
+	t, err := openEcho(oslorpc.WithRoutingHeaders(), oslorpc.WithServerOptions(grpc.UnaryInterceptor(proxy)))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer t.Close()
+
+	client := t.Client(oslorpc.Target{Topic: "echo", Version: "1.0"})
+	fmt.Println(oslorpc.Call[oslorpc.Raw](context.Background(), client, "echo", oslorpc.Raw(`{"n": 1}`)))
+	// Output:
+	// oslorpc-exchange [openstack]
+	// oslorpc-topic [echo]
+	// oslorpc-server [node1]
+	// oslorpc-version [1.0]
 	// {"n": 1} <nil>
 }
 

@@ -54,6 +54,7 @@ type config struct {
 	exchange      string
 	zone          string
 	carries       rpc.Carrier // small messages
+	routing       bool        // headers for proxies beside each message
 	caller        string
 	listen        string
 	advertise     string
@@ -185,6 +186,15 @@ func WithDialOptions(options ...grpc.DialOption) TransportOption {
 	return transportOption(func(c *config) { c.dialOptions = append(c.dialOptions, options...) })
 }
 
+// WithRoutingHeaders has clients say in headers, too, which server each message is for:
+// oslorpc-exchange, oslorpc-topic, oslorpc-server and oslorpc-version. Proxies at layer 7 can then
+// route and authorize by them; docs/mesh.md says how. Servers refuse headers that contradict the
+// message. Each message is an RPC of its own, and none travels in a session. The transport URL's
+// parameter routing-headers sets it, too.
+func WithRoutingHeaders() TransportOption {
+	return transportOption(func(c *config) { c.routing = true })
+}
+
 // Open returns the transport for a URL, which says how programs find each other:
 //
 //	local://                    the programs of one user on one machine; needs no daemon
@@ -216,7 +226,7 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	if err := c.setPlace(parameters); err != nil {
 		return nil, err
 	}
-	if err := c.setCarrier(parameters[carrierParameter]); err != nil {
+	if err := c.setCarrier(parameters); err != nil {
 		return nil, err
 	}
 	if err := c.setCaller(); err != nil {
@@ -322,7 +332,7 @@ func (t *Transport) listed(ctx context.Context, topic registry.Topic) (ids []str
 // carrier returns what carries messages to others.
 func (c *config) carrier() carrier.Carrier {
 	unary := grpccarrier.New(c.connecting())
-	if c.carries == rpc.CarrierUnary {
+	if c.carries == rpc.CarrierUnary || c.routing {
 		return unary
 	}
 	always := c.carries == rpc.CarrierSession
@@ -336,6 +346,7 @@ func (c *config) connecting() grpccarrier.Config {
 			Credentials: c.security.Client(), Identity: c.security.Identity(), Token: c.security.Token(), Log: c.log, Options: c.dialOptions,
 		},
 		Caller:  c.caller,
+		Routing: c.routing,
 		MaxSize: c.limits.MessageSize, MaxHeader: c.limits.HeaderSize,
 	}
 	if c.behind { // the gateways check the servers

@@ -23,6 +23,9 @@ type Config struct {
 	// MaxSize bounds the arguments with the request context of a message, and each result, in
 	// bytes; 0 for no bound.
 	MaxSize int
+	// Routing has each message say in headers, too, which server it is for and at which version, for
+	// proxies that route by headers. No message travels in a session then.
+	Routing bool
 	// MaxHeader bounds the headers of a message, in bytes; 0 for no bound.
 	MaxHeader int
 }

@@ -19,13 +19,46 @@ func withMetadata(ctx context.Context, md rpc.Metadata) context.Context {
 	return header.Write(metadata.NewOutgoingContext(ctx, metadata.MD(md)), &header.Request{})
 }
 
+// headed returns ctx with the metadata of a request and, for proxies that route, with headers that
+// say what the request says.
+func (c *Carrier) headed(ctx context.Context, r *carrier.Request) context.Context {
+	if !c.config.Routing {
+		return withMetadata(ctx, r.Metadata)
+	}
+	h := routing(r)
+	if v, err := rpc.ParseVersion(r.Target.Version); err == nil { // else the server refuses the request
+		h.Version, h.HasVersion = v, true
+	}
+	if r.Metadata != nil {
+		ctx = metadata.NewOutgoingContext(ctx, metadata.MD(r.Metadata))
+	}
+	return header.Write(ctx, &h)
+}
+
+// routed returns a request that names the server that was chosen, as its headers do.
+func (c *Carrier) routed(r *carrier.Request) *carrier.Request {
+	if !c.config.Routing || r.Target.Server == r.Meant.Name || r.Meant.Name == "" {
+		return r
+	}
+	named := *r
+	named.Target.Server = r.Meant.Name
+	return &named
+}
+
+// routing returns the headers that say who is meant.
+func routing(r *carrier.Request) header.Request {
+	return header.Request{Exchange: r.Target.Exchange, Topic: r.Target.Topic, Server: r.Target.Server}
+}
+
 // withHeaders returns ctx with the metadata of a typed request, and with the headers for what its
 // path does not say.
-func withHeaders(ctx context.Context, r *carrier.Request) (context.Context, error) {
-	h := header.Request{Instance: r.InstanceID, ID: r.ID, Context: r.Context, Missed: r.Missed, OrderKey: r.OrderKey, Caller: r.Caller}
-	if r.InstanceID == "" { // a process at a static address learns by name which of its servers is meant
-		h.Exchange, h.Topic, h.Server = r.Target.Exchange, r.Target.Topic, r.Target.Server
+func (c *Carrier) withHeaders(ctx context.Context, r *carrier.Request) (context.Context, error) {
+	var h header.Request
+	explicit := r.InstanceID == "" || c.config.Routing
+	if explicit { // a process at a static address learns by name which of its servers is meant
+		h = routing(r)
 	}
+	h.Instance, h.ID, h.Context, h.Missed, h.OrderKey, h.Caller = r.InstanceID, r.ID, r.Context, r.Missed, r.OrderKey, r.Caller
 	if r.Target.Version != "" {
 		v, err := rpc.ParseVersion(r.Target.Version)
 		if err != nil {
@@ -33,7 +66,7 @@ func withHeaders(ctx context.Context, r *carrier.Request) (context.Context, erro
 		}
 		// Without a version, a server takes the .0 of its own major version to be meant. An
 		// instance that is listed is known to have our major version.
-		h.Version, h.HasVersion = v, r.InstanceID == "" || v != rpc.Version{Major: v.Major}
+		h.Version, h.HasVersion = v, explicit || v != rpc.Version{Major: v.Major}
 	}
 	if r.Metadata != nil {
 		ctx = metadata.NewOutgoingContext(ctx, metadata.MD(r.Metadata))

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/identity"
 	"github.com/oslorpc/oslorpc/internal/introspection"
 	"github.com/oslorpc/oslorpc/internal/peer"
@@ -29,7 +30,7 @@ func (l Link) Unlist(bool) {}
 // Do implements [carrier.Link].
 func (l Link) Do(ctx context.Context, r *carrier.Request) (carrier.Reply, error) {
 	conn, err := l.connection() //nolint:contextcheck // The connection outlives the message.
-	ctx = l.meaning(ctx, r.Meant)
+	ctx, r = l.meaning(ctx, r.Meant), l.carrier.routed(r)
 	switch {
 	case err != nil:
 		return carrier.Reply{}, err
@@ -47,7 +48,7 @@ func (l Link) Do(ctx context.Context, r *carrier.Request) (carrier.Reply, error)
 // Open implements [carrier.Link].
 func (l Link) Open(ctx context.Context, r *carrier.Request) (carrier.Stream, error) {
 	conn, err := l.connection() //nolint:contextcheck // The connection outlives the message.
-	ctx = l.meaning(ctx, r.Meant)
+	ctx, r = l.meaning(ctx, r.Meant), l.carrier.routed(r)
 	switch {
 	case err != nil:
 		return nil, err
@@ -113,6 +114,9 @@ func (l Link) ask(ctx context.Context, meant identity.Server, question func(cont
 		return err
 	}
 	ctx = l.meaning(ctx, meant)
+	if l.carrier.config.Routing {
+		ctx = header.Write(ctx, &header.Request{Exchange: meant.Exchange, Topic: meant.Topic, Server: meant.Name})
+	}
 	var opened grpcpeer.Peer
 	options := []grpc.CallOption{grpc.Peer(&opened)}
 	if !l.carrier.intercepted {

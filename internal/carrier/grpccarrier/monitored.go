@@ -48,7 +48,7 @@ func (l Link) monitoredCall(ctx context.Context, conn *grpc.ClientConn, r *carri
 	m.request.HeartbeatInterval = durationpb.New(max(r.Silence/2, minHeartbeat))
 	m.evidence.request = &m.request
 	defer tellPeer(r, &m.evidence.opened)
-	stream, err := conn.NewStream(m.evidence.witnessed(withMetadata(ctx, r.Metadata)), serverStream,
+	stream, err := conn.NewStream(m.evidence.witnessed(l.carrier.headed(ctx, r)), serverStream,
 		pb.RPCService_MonitoredCall_FullMethodName, l.carrier.options(m.options[:0], &m.evidence)...)
 	if err != nil {
 		return carrier.Reply{}, m.evidence.error(ctx, err)

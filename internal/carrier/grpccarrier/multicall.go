@@ -57,7 +57,7 @@ func (m *multicall) open(conn *grpc.ClientConn, r *carrier.Request) error {
 	e := &m.evidence
 	e.contract, e.request = true, &m.request
 	var err error
-	m.rpc, err = conn.NewStream(e.witnessed(withMetadata(m.ctx, r.Metadata)), serverStream,
+	m.rpc, err = conn.NewStream(e.witnessed(m.link.carrier.headed(m.ctx, r)), serverStream,
 		pb.RPCService_Multicall_FullMethodName, m.link.carrier.options(m.options[:0], e)...)
 	if err == nil {
 		err = m.rpc.SendMsg(&m.request)

@@ -27,7 +27,7 @@ var spareTyped = sync.Pool{New: func() any { return &typedUnary{} }}
 
 // typed runs a unary method of a typed service, which stores its result where the request says.
 func (l Link) typed(ctx context.Context, conn *grpc.ClientConn, r *carrier.Request) error {
-	headed, err := withHeaders(ctx, r)
+	headed, err := l.carrier.withHeaders(ctx, r)
 	if err != nil {
 		return err
 	}

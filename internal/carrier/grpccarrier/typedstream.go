@@ -46,7 +46,7 @@ func (l Link) typedStream(ctx context.Context, conn *grpc.ClientConn, r *carrier
 
 // open begins the RPC and sends the first message.
 func (s *typedStream) open(conn *grpc.ClientConn, r *carrier.Request) error {
-	ctx, err := withHeaders(s.ctx, r)
+	ctx, err := s.link.carrier.withHeaders(s.ctx, r)
 	if err != nil {
 		return err
 	}

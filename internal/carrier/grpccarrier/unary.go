@@ -95,7 +95,7 @@ func (u *unary[Request, Response]) invoke(
 ) error {
 	e := &u.evidence
 	e.carrier, e.contract = c, true
-	err := e.invoke(withMetadata(ctx, r.Metadata), conn, method, request, response, c.options(u.options[:0], e)...)
+	err := e.invoke(c.headed(ctx, r), conn, method, request, response, c.options(u.options[:0], e)...)
 	tellPeer(r, &e.opened)
 	if err != nil {
 		return e.error(ctx, err)

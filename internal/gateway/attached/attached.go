@@ -33,7 +33,7 @@ type Config struct {
 	Announce func(ctx context.Context) error
 	Settle   func()
 	// Identity is the name that each server must prove; nil for any.
-	Identity *identity.Template
+	Identity identity.Rule
 	// Processes and Instances are how many processes may be attached, and how many instances each
 	// may have; 0 for the defaults.
 	Processes, Instances int
