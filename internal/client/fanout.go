@@ -49,6 +49,7 @@ func (f *fanning) deliver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	f.client.transport.warnNameless(ctx, audience)
 	results := delivery.All(ctx, audience, f.send, f.start)
 	f.report = newReport(audience.Uncertain, results)
 	return delivery.Denied(results)

@@ -76,6 +76,7 @@ func (g *gathering) deliver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	g.client.transport.warnNameless(ctx, audience)
 	g.others = audience.Others
 	expected := instancesOf(audience)
 	if g.Tell != nil {

@@ -9,6 +9,7 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
@@ -50,6 +51,8 @@ type Transport struct {
 	ids    ids
 	turns  turns // of messages that are forwarded
 	closed atomic.Bool
+	// nameless are addresses of which was said that a fanout reaches one server there.
+	nameless sync.Map
 }
 
 // NewTransport returns a transport. It connects to nothing yet.

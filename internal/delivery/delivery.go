@@ -142,6 +142,9 @@ type delivery struct {
 	refusal string
 	// reached is true if an instance that was tried in this round could be connected to.
 	reached bool
+	// misplaced is since when every attempt met a process that lacks the server that a static address
+	// names; zero if the last attempt did not.
+	misplaced time.Time
 	// queued is true if the message waited in this round for a place.
 	queued bool
 }

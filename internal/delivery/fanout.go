@@ -125,6 +125,8 @@ func (a *Audience) conclude(e *route.Entry, err error) Result {
 	case misled(e, err):
 		a.topic.Astray(e, err)
 		err = strayed(e, err)
+	case misplaced(e, err):
+		err = displaced(e, err)
 	case refusal.Gone(err):
 		a.topic.Gone(e)
 	case refusal.Unproven(err):

@@ -35,6 +35,9 @@ func (d *delivery) try(ctx, waiting context.Context, send Send) error {
 		d.topic.Astray(e, err)
 		err = strayed(e, err)
 		d.exclude(e, err)
+	case misplaced(e, err):
+		err = displaced(e, err)
+		d.exclude(e, err)
 	case refusal.Gone(err):
 		d.refusal = fmt.Sprintf("; server %q at %s, which was listed, said: %s", e.Server, e.Addr, failure.Text(err))
 		d.topic.Gone(e)
@@ -42,6 +45,7 @@ func (d *delivery) try(ctx, waiting context.Context, send Send) error {
 	default:
 		d.exclude(e, err)
 	}
+	d.noteMisplaced(err)
 	if isUnfit(err) {
 		d.unable = At(err, e)
 		return err

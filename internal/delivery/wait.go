@@ -82,7 +82,7 @@ func (d *delivery) assess(view *route.View, verdict route.Verdict) (absent bool,
 		if !d.able {
 			return false, 0, d.unable
 		}
-		if d.FailFast && !d.reached {
+		if d.FailFast && !d.reached || d.isMisplaced() {
 			return false, 0, d.last
 		}
 		d.tried.Reset()
