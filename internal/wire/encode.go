@@ -64,8 +64,8 @@ func sizeRequest(in protoiface.SizeInput) protoiface.SizeOutput {
 	return protoiface.SizeOutput{Size: fieldSize(r.sized.message)}
 }
 
-// marshalRequest encodes a request, with keyword arguments even if their text is empty. Package proto
-// has asked for its size right before.
+// marshalRequest encodes a request, with keyword arguments even if their text is empty. Package
+// proto has asked for its size right before.
 func marshalRequest(in protoiface.MarshalInput) (protoiface.MarshalOutput, error) {
 	r, b := in.Message.(*Request), in.Buf
 	if !r.isUTF8() {
