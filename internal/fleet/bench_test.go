@@ -17,7 +17,7 @@ func BenchmarkUpdate(b *testing.B) {
 	for _, n := range []int{100, 1000, 10_000} {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			registry, network := &handle{}, &peertest.Network{}
-			f := New(registry, grpccarrier.New(grpccarrier.Config{Peers: peer.Config{Dial: network.Dial}}), slog.New(slog.DiscardHandler))
+			f := New(registry, grpccarrier.New(grpccarrier.Config{Peers: peer.Config{Dial: network.Dial}}), "", slog.New(slog.DiscardHandler))
 			defer f.Close()
 			f.Topic(compute)
 			all := make([]rpc.Instance, n)
