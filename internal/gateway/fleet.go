@@ -66,8 +66,8 @@ func (g *Gateway) Info(ctx context.Context, q *intake.Inspection) (proto.Message
 	return g.clients.Describe(ctx, i, q.Requests)
 }
 
-// instance returns an instance that a question is about. Discovery is asked about one on a topic that
-// no message was for yet.
+// instance returns an instance that a question is about. Discovery is asked about one on a topic
+// that no message was for yet.
 func (g *Gateway) instance(ctx context.Context, id string) (rpc.Instance, error) {
 	if i, ok := g.known(id); ok {
 		return i, nil

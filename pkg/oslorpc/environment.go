@@ -29,9 +29,8 @@ const (
 // defaultURL finds the programs of one user on one machine.
 const defaultURL = "local://"
 
-// orEnvironment returns the transport URL to use, without the blanks around it: a line break at
-// the end of a file that a variable was read from would otherwise be part of the last value in the
-// URL.
+// orEnvironment returns the transport URL to use, without the blanks around it: a line break at the
+// end of a file that a variable was read from would otherwise be part of the last value in the URL.
 func orEnvironment(text string) string {
 	return cmp.Or(strings.TrimSpace(text), variable(TransportURLVariable), defaultURL)
 }
@@ -73,8 +72,8 @@ func (c *config) setCarrier(ofURL map[string]string) error {
 	}
 }
 
-// setRouting decides whether messages have headers for proxies, which rule out sessions. Said is the
-// carrier that the URL or the program says.
+// setRouting decides whether messages have headers for proxies, which rule out sessions. Said is
+// the carrier that the URL or the program says.
 func (c *config) setRouting(ofURL string, said rpc.Carrier) error {
 	switch ofURL {
 	case "":

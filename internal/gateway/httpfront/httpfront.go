@@ -3,9 +3,9 @@
 // response, both untouched. Errors are problem details (RFC 9457) with the kind of the error and
 // whether the message may be sent again.
 //
-// The package turns requests into messages of an [intake.Intake], as the gRPC services do, and errors
-// into problems. It decides nothing else: the gate, the interceptors, the limits and the forwarder of
-// the process see no difference.
+// The package turns requests into messages of an [intake.Intake], as the gRPC services do, and
+// errors into problems. It decides nothing else: the gate, the interceptors, the limits and the
+// forwarder of the process see no difference.
 package httpfront
 
 import (
