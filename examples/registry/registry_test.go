@@ -8,14 +8,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/oslorpc/oslorpc/internal/leak"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/registry/registrytest"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
-
-func TestMain(m *testing.M) { leak.Main(m) }
 
 func TestSuite(t *testing.T) {
 	dir := t.TempDir()

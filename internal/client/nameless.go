@@ -19,6 +19,6 @@ func (t *Transport) warnNameless(ctx context.Context, a *delivery.Audience) {
 		}
 		t.config.Log.WarnContext(ctx, "a message for all servers reaches only one server at an address for which the transport URL has no name",
 			"address", e.Addr, "topic", e.Topic, "advice", "write static://TOPIC/SERVER=ADDRESS for each server; "+
-				"if a proxy has the address for several, it needs routing-headers=true, too: see docs/mesh.md")
+				"if a proxy has the address for several, it needs carrier=routed, too: see docs/mesh.md")
 	}
 }

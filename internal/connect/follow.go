@@ -182,5 +182,5 @@ func sleep(ctx context.Context, d time.Duration) bool {
 
 // jittered returns a time of which processes that began together take different parts.
 func jittered(d time.Duration) time.Duration {
-	return d - time.Duration(rand.Int64N(int64(d)/4+1)) //nolint:gosec // It is no secret.
+	return d - time.Duration(rand.Int64N(int64(d)/4+1))
 }

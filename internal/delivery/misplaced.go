@@ -29,7 +29,7 @@ func misplaced(e *route.Entry, err error) bool {
 func displaced(e *route.Entry, err error) error {
 	return &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: errors.Join(errMisplaced, err), Message: fmt.Sprintf(
 		"server %q at %s is in the transport URL, and another server answers there: %s; correct the URL, or if a proxy has that address "+
-			"for several servers, have it route by the headers of routing-headers=true (docs/mesh.md)", e.Server, e.Addr, failure.Text(err))}
+			"for several servers, have it route by the headers of carrier=routed (docs/mesh.md)", e.Server, e.Addr, failure.Text(err))}
 }
 
 // noteMisplaced takes in how an attempt ended.

@@ -5,13 +5,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/oslorpc/oslorpc/internal/anycarrier"
 	"log/slog"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+
+	"github.com/oslorpc/oslorpc/internal/anycarrier"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"

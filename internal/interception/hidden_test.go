@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"github.com/oslorpc/oslorpc/internal/anycarrier"
 	"strings"
 	"testing"
+
+	"github.com/oslorpc/oslorpc/internal/anycarrier"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"

@@ -3,9 +3,10 @@ package interception
 import (
 	"errors"
 	"fmt"
-	"github.com/oslorpc/oslorpc/internal/anycarrier"
 	"strings"
 	"testing"
+
+	"github.com/oslorpc/oslorpc/internal/anycarrier"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"

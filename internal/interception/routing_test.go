@@ -82,7 +82,7 @@ func routed(t *testing.T, options func(server string) []oslorpc.TransportOption,
 			t.Fatal(err)
 		}
 	}
-	return open(url+"?routing-headers=true", client...)
+	return open(url+"?carrier=routed", client...)
 }
 
 // instanceOf returns an instance as discovery knows it.
@@ -147,14 +147,6 @@ func TestRoutedMessagesUseNoSession(t *testing.T) {
 	}
 	if info.Sessions != nil && info.Sessions.Open > 0 {
 		t.Errorf("there are sessions: %+v", info.Sessions)
-	}
-	for url, says := range map[string]string{
-		"memory://x?routing-headers=yes":                  "true or false",
-		"memory://x?routing-headers=true&carrier=session": "cannot be routed one by one",
-	} {
-		if _, err := oslorpc.Open(url); !errors.Is(err, rpc.Invalid) || !strings.Contains(err.Error(), says) {
-			t.Errorf("%s: got %v", url, err)
-		}
 	}
 }
 

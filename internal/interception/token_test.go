@@ -3,10 +3,11 @@ package interception
 import (
 	"context"
 	"crypto/tls"
-	"github.com/oslorpc/oslorpc/internal/anycarrier"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/oslorpc/oslorpc/internal/anycarrier"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"

@@ -3,9 +3,10 @@ package interception
 import (
 	"context"
 	"errors"
-	"github.com/oslorpc/oslorpc/internal/anycarrier"
 	"testing"
 	"time"
+
+	"github.com/oslorpc/oslorpc/internal/anycarrier"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"

@@ -83,6 +83,7 @@ func TestEveryFieldIsDecoded(t *testing.T) {
 		reflect.TypeFor[pb.PolicyInfo]():      rpc.PolicyInfo{},
 		reflect.TypeFor[pb.RuleInfo]():        rpc.RuleInfo{},
 		reflect.TypeFor[pb.LimitInfo]():       rpc.LimitInfo{},
+		reflect.TypeFor[pb.GatewayInfo]():     rpc.GatewayInfo{},
 	} {
 		fields := 0
 		for field := range message.Fields() {

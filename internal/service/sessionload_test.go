@@ -75,7 +75,7 @@ func inUse() int {
 	runtime.GC()
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int(m.HeapInuse + m.StackInuse) //nolint:gosec // It fits.
+	return int(m.HeapInuse + m.StackInuse)
 }
 
 // The credit bounds what a client has in a session that it never reads: a result that is beyond it

@@ -49,7 +49,7 @@ func (h *holding) lostSession(t *testing.T, id string, methods ...string) {
 		t.Fatal(err)
 	}
 	for n, m := range methods {
-		s.message(uint64(n+1), ask(m)) //nolint:gosec // It is small.
+		s.message(uint64(n+1), ask(m))
 	}
 	synctest.Wait()
 	cut()

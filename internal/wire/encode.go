@@ -143,10 +143,10 @@ func payloadSize(json string) int { return fieldSize(len(json)) }
 // appendHead appends what comes before a value of n bytes: the tag and the length.
 func appendHead(b []byte, number protowire.Number, n int) []byte {
 	if n < 0x80 {
-		return append(b, byte(number<<3)|byte(protowire.BytesType), byte(n))
+		return append(b, byte(number<<3)|byte(protowire.BytesType), byte(n)) //nolint:gosec // Numbers of our fields are less than 16.
 	}
 	b = protowire.AppendTag(b, number, protowire.BytesType)
-	return protowire.AppendVarint(b, uint64(n)) //nolint:gosec // No size is negative.
+	return protowire.AppendVarint(b, uint64(n))
 }
 
 // appendPayload appends a field that is a payload of n bytes.

@@ -50,42 +50,25 @@ func (c *config) setPlace(ofURL map[string]string) error {
 }
 
 // common are the parameters of a transport URL that every scheme has.
-var common = append(security.Parameters(), exchangeParameter, zoneParameter, carrierParameter, routingParameter)
+var common = append(security.Parameters(), exchangeParameter, zoneParameter, carrierParameter)
 
 const (
 	exchangeParameter = "exchange"
 	zoneParameter     = "zone"
 	carrierParameter  = "carrier"
-	routingParameter  = "routing-headers"
 )
 
 // setCarrier decides what carries small messages: the URL is the most specific. The variable counts
 // in tests, too, which pass with every carrier.
-func (c *config) setCarrier(ofURL map[string]string) error {
-	said := cmp.Or(rpc.Carrier(ofURL[carrierParameter]), c.carries)
-	c.carries = cmp.Or(said, rpc.Carrier(variable(carrierVariable)), rpc.CarrierAuto)
+func (c *config) setCarrier(ofURL string) error {
+	c.carries = cmp.Or(rpc.Carrier(ofURL), c.carries, rpc.Carrier(variable(carrierVariable)), rpc.CarrierAuto)
 	switch c.carries {
-	case rpc.CarrierAuto, rpc.CarrierSession, rpc.CarrierUnary:
-		return c.setRouting(ofURL[routingParameter], said)
+	case rpc.CarrierAuto, rpc.CarrierSession, rpc.CarrierUnary, rpc.CarrierRouted:
+		return nil
 	default:
-		return invalidUse("there is no carrier %q: write carrier=%s, carrier=%s or carrier=%s", c.carries, rpc.CarrierAuto, rpc.CarrierSession, rpc.CarrierUnary)
+		return invalidUse("there is no carrier %q: write carrier=%s, carrier=%s, carrier=%s or carrier=%s",
+			c.carries, rpc.CarrierAuto, rpc.CarrierSession, rpc.CarrierUnary, rpc.CarrierRouted)
 	}
-}
-
-// setRouting decides whether messages have headers for proxies, which rule out sessions. Said is
-// the carrier that the URL or the program says.
-func (c *config) setRouting(ofURL string, said rpc.Carrier) error {
-	switch ofURL {
-	case "":
-	case "true", "false":
-		c.routing = ofURL == "true"
-	default:
-		return invalidUse("transport URL: %s=%s: write true or false", routingParameter, ofURL)
-	}
-	if c.routing && said == rpc.CarrierSession {
-		return invalidUse("the messages of a session cannot be routed one by one: leave out the carrier %s, or the routing headers", said)
-	}
-	return nil
 }
 
 // setTrust loads what the connections rely on. Processes of tests have no environment. A native

@@ -238,7 +238,7 @@ func ExampleWithDialOptions() {
 
 // Routing headers say to proxies which server a message is for. An interceptor of gRPC sees them, as
 // a proxy does.
-func ExampleWithRoutingHeaders() {
+func ExampleWithCarrier_routed() {
 	proxy := func(ctx context.Context, r any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
 		if info.FullMethod != "/oslorpc.v1.RPCService/Call" {
 			return handler(ctx, r)
@@ -248,7 +248,7 @@ func ExampleWithRoutingHeaders() {
 		}
 		return handler(ctx, r)
 	}
-	t, err := openEcho(oslorpc.WithRoutingHeaders(), oslorpc.WithServerOptions(grpc.UnaryInterceptor(proxy)))
+	t, err := openEcho(oslorpc.WithCarrier(rpc.CarrierRouted), oslorpc.WithServerOptions(grpc.UnaryInterceptor(proxy)))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -137,5 +137,5 @@ func inUse() int {
 	}
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc) //nolint:gosec // It fits.
+	return int(m.HeapAlloc)
 }

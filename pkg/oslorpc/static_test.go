@@ -63,7 +63,7 @@ func TestStaticAddressOfSeveralServers(t *testing.T) {
 	check := func(err error) {
 		t.Helper()
 		if !errors.Is(err, rpc.Refused) || !rpc.SafeToRetry(err) || !strings.Contains(err.Error(), `server "two" at `+addr) ||
-			!strings.Contains(err.Error(), "another server answers there") || !strings.Contains(err.Error(), "routing-headers=true") {
+			!strings.Contains(err.Error(), "another server answers there") || !strings.Contains(err.Error(), "carrier=routed") {
 			t.Errorf("got %v", err)
 		}
 	}

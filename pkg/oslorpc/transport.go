@@ -54,7 +54,6 @@ type config struct {
 	exchange      string
 	zone          string
 	carries       rpc.Carrier // small messages
-	routing       bool        // headers for proxies beside each message
 	caller        string
 	listen        string
 	advertise     string
@@ -186,15 +185,6 @@ func WithDialOptions(options ...grpc.DialOption) TransportOption {
 	return transportOption(func(c *config) { c.dialOptions = append(c.dialOptions, options...) })
 }
 
-// WithRoutingHeaders has clients say in headers, too, which server each message is for:
-// oslorpc-exchange, oslorpc-topic, oslorpc-server and oslorpc-version. Proxies at layer 7 can then
-// route and authorize by them; docs/mesh.md says how. Servers refuse headers that contradict the
-// message. Each message is an RPC of its own, and none travels in a session. The transport URL's
-// parameter routing-headers sets it, too.
-func WithRoutingHeaders() TransportOption {
-	return transportOption(func(c *config) { c.routing = true })
-}
-
 // Open returns the transport for a URL, which says how programs find each other:
 //
 //	local://                    the programs of one user on one machine; needs no daemon
@@ -226,7 +216,7 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	if err := c.setPlace(parameters); err != nil {
 		return nil, err
 	}
-	if err := c.setCarrier(parameters); err != nil {
+	if err := c.setCarrier(parameters[carrierParameter]); err != nil {
 		return nil, err
 	}
 	if err := c.setCaller(); err != nil {
@@ -241,7 +231,7 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 		return nil, err
 	}
 	if err := c.setTrust(parameters, connect.Of(known)); err != nil {
-		_ = known.Close(context.Background()) // it has published nothing
+		_ = known.Close(unbounded) // it has published nothing
 		return nil, err
 	}
 	if behind, ok := known.(*gateways.Registry); ok {
@@ -273,6 +263,9 @@ func (c *config) transport(known registry.Registry) *Transport {
 	}
 	return t
 }
+
+// unbounded is the context of what takes no time.
+var unbounded = context.Background()
 
 // apply sets what an option says.
 func (c *config) apply(o TransportOption) {
@@ -332,7 +325,7 @@ func (t *Transport) listed(ctx context.Context, topic registry.Topic) (ids []str
 // carrier returns what carries messages to others.
 func (c *config) carrier() carrier.Carrier {
 	unary := grpccarrier.New(c.connecting())
-	if c.carries == rpc.CarrierUnary || c.routing {
+	if c.carries == rpc.CarrierUnary || c.carries == rpc.CarrierRouted {
 		return unary
 	}
 	always := c.carries == rpc.CarrierSession
@@ -346,7 +339,7 @@ func (c *config) connecting() grpccarrier.Config {
 			Credentials: c.security.Client(), Identity: c.security.Identity(), Token: c.security.Token(), Log: c.log, Options: c.dialOptions,
 		},
 		Caller:  c.caller,
-		Routing: c.routing,
+		Routing: c.carries == rpc.CarrierRouted,
 		MaxSize: c.limits.MessageSize, MaxHeader: c.limits.HeaderSize,
 	}
 	if c.behind { // the gateways check the servers

@@ -15,4 +15,9 @@ const (
 	CarrierSession Carrier = "session"
 	// CarrierUnary is an RPC for each message.
 	CarrierUnary Carrier = "unary"
+	// CarrierRouted is an RPC for each message whose headers say, too, which server the message is
+	// for: oslorpc-exchange, oslorpc-topic, oslorpc-server and oslorpc-version. Proxies at layer 7 can
+	// route and authorize by them; docs/mesh.md says how. Servers refuse headers that contradict the
+	// message.
+	CarrierRouted Carrier = "routed"
 )

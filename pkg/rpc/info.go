@@ -25,6 +25,21 @@ type Info struct {
 	// Sessions are the sessions that callers have. It is nil if there are none, or if the process
 	// does not let the caller inspect all of it.
 	Sessions *SessionsInfo
+	// Gateway is what the process forwards. It is nil unless the process is a gateway.
+	Gateway *GatewayInfo
+}
+
+// GatewayInfo describes what a gateway forwards.
+type GatewayInfo struct {
+	// Forwarding is how many messages it forwarded that are not answered.
+	Forwarding int64
+	// Forwarded is how many messages it forwarded since its start, and Failed how many of them
+	// failed, without those whose method returned an error.
+	Forwarded, Failed int64
+	// Watches is how many clients watch topics, each topic counted.
+	Watches int64
+	// Attached is how many processes are attached to it.
+	Attached int64
 }
 
 // SessionsInfo describes the sessions of a process: streams that carry many messages.

@@ -82,7 +82,7 @@ func (v Version) String() string {
 var texts = func() (t [fewVersions][fewVersions]string) {
 	for major := range t {
 		for minor := range t[major] {
-			t[major][minor] = Version{Major: uint32(major), Minor: uint32(minor)}.format() //nolint:gosec // They are small.
+			t[major][minor] = Version{Major: uint32(major), Minor: uint32(minor)}.format()
 		}
 	}
 	return t

@@ -93,7 +93,7 @@ func (s *Service) main(ctx context.Context, run func(context.Context, *Service) 
 		return err
 	}
 	s.options = append(s.options, oslorpc.WithCallerName(s.name+"@"+s.Host))
-	s.Cells, err = rpcapi.OpenCells(s.transport, s.cells, s.Config, s.options...) //nolint:contextcheck // closing outlasts ctx
+	s.Cells, err = rpcapi.OpenCells(s.transport, s.cells, s.Config, s.options...)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func (e *envelope) fill(r *carrier.Request) *pb.Message {
 	}
 	if r.Caller != "" {
 		m.Caller = &pb.Caller{}
-		_ = proto.Unmarshal([]byte(r.Caller), m.Caller) // we encoded it
+		_ = proto.Unmarshal([]byte(r.Caller), m.GetCaller()) // we encoded it
 	}
 	if r.Missed > 0 {
 		e.missed.Seconds, e.missed.Nanos = int64(r.Missed/time.Second), int32(r.Missed%time.Second)

@@ -25,7 +25,9 @@ var sessionDesc = &grpc.StreamDesc{ClientStreams: true, ServerStreams: true}
 
 // TakesSessions reports whether messages may share a stream: nothing of the program or of the
 // network looks at each RPC, and none needs a token of its own.
-func (c *Carrier) TakesSessions() bool { return !c.intercepted && !c.config.Routing && c.config.Peers.Token == nil }
+func (c *Carrier) TakesSessions() bool {
+	return !c.intercepted && !c.config.Routing && c.config.Peers.Token == nil
+}
 
 // OpenSession opens the stream of a session, which is first meant for a server.
 func (l Link) OpenSession(ctx context.Context, meant identity.Server) (grpc.ClientStream, error) {

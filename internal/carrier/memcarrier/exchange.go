@@ -210,7 +210,7 @@ func (l *Link) Ping(ctx context.Context, _ identity.Server, instanceID string) e
 }
 
 // Info implements [carrier.Link], as far as tests ask for it.
-func (l *Link) Info(ctx context.Context, meant identity.Server, instanceID string, requests bool) (*rpc.Info, error) {
+func (l *Link) Info(ctx context.Context, meant identity.Server, _ string, requests bool) (*rpc.Info, error) {
 	return ask(ctx, l, func(ctx context.Context, in *intake.Intake) (*rpc.Info, error) {
 		q := &intake.Inspection{Method: "GetInfo", Origin: &question{}}
 		if meant.Topic != "" {

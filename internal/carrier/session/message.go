@@ -50,7 +50,7 @@ const (
 )
 
 // do sends a message and waits for its result.
-func (s *session) do(ctx context.Context, r *carrier.Request) (reply carrier.Reply, err error, how sending) {
+func (s *session) do(ctx context.Context, r *carrier.Request) (reply carrier.Reply, err error, how sending) { //nolint:staticcheck // How it was sent tells what the error means.
 	p, how := s.begin(ctx, r)
 	if how != isSent {
 		return reply, nil, how
@@ -72,7 +72,7 @@ func (s *session) begin(ctx context.Context, r *carrier.Request) (*pending, send
 }
 
 // finish waits for the result of a message.
-func (s *session) finish(ctx context.Context, p *pending, r *carrier.Request) (reply carrier.Reply, err error, how sending) {
+func (s *session) finish(ctx context.Context, p *pending, r *carrier.Request) (reply carrier.Reply, err error, how sending) { //nolint:staticcheck // How it was sent tells what the error means.
 	if r.Silence > 0 && r.Typed == nil && r.Mode == carrier.Call {
 		err = s.watch(ctx, p, r.Silence)
 	} else {

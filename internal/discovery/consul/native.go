@@ -118,9 +118,9 @@ func (m mesh) Leaf(ctx context.Context, service string, index uint64) (leaf conn
 func (m mesh) await(ctx context.Context, doing string, index uint64, query func(*api.Client, *api.QueryOptions) error) error {
 	var err error
 	if index == 0 {
-		err = m.do(ctx, doing, func(q *api.QueryOptions) error { return query(m.api, q) }) //nolint:contextcheck // It is in q.
+		err = m.do(ctx, doing, func(q *api.QueryOptions) error { return query(m.api, q) })
 	} else {
-		err = m.wait(ctx, doing, index, func(q *api.QueryOptions) error { //nolint:contextcheck // It is in q.
+		err = m.wait(ctx, doing, index, func(q *api.QueryOptions) error {
 			q.Datacenter, q.AllowStale = "", false // the agent answers
 			return query(m.waiting, q)
 		})

@@ -75,7 +75,7 @@ func TestUnpublishable(t *testing.T) {
 		"must have an id":    func(list []rpc.Instance) { list[1].ID = "" },
 		"and a boot id":      func(list []rpc.Instance) { list[0].BootID, list[1].BootID = "", "" },
 		`has the id "I" too`: func(list []rpc.Instance) { list[1].ID = "I" },
-		"has room for 29696": func(list []rpc.Instance) {
+		"has room for 28672": func(list []rpc.Instance) {
 			list[0].Implemented = []rpc.Implementation{{Namespace: strings.Repeat("x", 30_000)}}
 		},
 	} {

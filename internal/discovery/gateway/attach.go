@@ -102,7 +102,7 @@ func (a *attachment) publish(ctx context.Context, list []rpc.Instance) error {
 		select {
 		case answered := <-a.answers:
 			if answered.number == number {
-				return a.verdict(answered.status)
+				return a.verdict(ctx, answered.status)
 			}
 		case <-a.gone:
 			err = errGone
@@ -126,7 +126,7 @@ func (a *attachment) late(ctx context.Context) error {
 }
 
 // verdict reads what a gateway says of a publication.
-func (a *attachment) verdict(encoded []byte) error {
+func (a *attachment) verdict(ctx context.Context, encoded []byte) error {
 	if len(encoded) == 0 {
 		return nil
 	}
@@ -134,7 +134,7 @@ func (a *attachment) verdict(encoded []byte) error {
 	if err := proto.Unmarshal(encoded, st); err != nil || st.GetCode() == int32(codes.OK) {
 		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Message: fmt.Sprintf("the gateway at %s answers what no gateway does", a.addr)}
 	}
-	return refused(context.Background(), a.addr, status.FromProto(st).Err())
+	return refused(ctx, a.addr, status.FromProto(st).Err())
 }
 
 // refused returns the error for a gateway that does not take the servers.

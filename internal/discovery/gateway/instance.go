@@ -3,8 +3,6 @@ package gateway
 import (
 	"fmt"
 
-	"google.golang.org/protobuf/proto"
-
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -22,7 +20,7 @@ func Encode(i *rpc.Instance) *pb.Instance {
 	for _, offer := range i.Implemented {
 		m.Implemented = append(m.Implemented, &pb.Implementation{Version: offer.Version.String()})
 		if offer.Namespace != "" {
-			m.Implemented[len(m.Implemented)-1].Namespace = proto.String(offer.Namespace)
+			m.Implemented[len(m.GetImplemented())-1].Namespace = new(offer.Namespace)
 		}
 	}
 	return m

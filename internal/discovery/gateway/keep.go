@@ -26,7 +26,7 @@ func (s *site) keep() {
 		}
 		var late <-chan time.Time
 		if retry {
-			late = time.After(pause/2 + rand.N(pause/2)) //nolint:gosec // It spreads the load.
+			late = time.After(pause/2 + rand.N(pause/2))
 			pause = min(2*pause, maxPause)
 		} else {
 			pause = minPause
@@ -122,7 +122,7 @@ func (s *site) leave(left *attachment) {
 // that failed, and each process begins with one of its own choice, which spreads them.
 func (s *site) attachAny(list []rpc.Instance) (*attachment, error) {
 	if !s.was && s.first == 0 {
-		s.first = rand.N(len(s.addrs)) //nolint:gosec // It spreads the load.
+		s.first = rand.N(len(s.addrs))
 	}
 	var failures []error
 	for i := range s.addrs {

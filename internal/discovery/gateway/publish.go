@@ -179,7 +179,7 @@ func (s *site) wakeUp() {
 }
 
 // outcome returns what became of a publication; not over if that is not known yet.
-func (s *site) outcome(number uint64) (err error, over bool, changed <-chan struct{}) { //nolint:revive // The error is the outcome.
+func (s *site) outcome(number uint64) (err error, over bool, changed <-chan struct{}) { //nolint:staticcheck // The error is the outcome.
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {

@@ -70,7 +70,7 @@ func Open(url string, c registry.Config) (*Registry, error) {
 		}
 		r.addrs = append(r.addrs, addr)
 	}
-	r.next = rand.N(len(r.addrs)) //nolint:gosec // It spreads the clients.
+	r.next = rand.N(len(r.addrs))
 	r.life, r.end = context.WithCancel(context.Background())
 	r.publisher = newPublisher(r.addrs, func(addr string) (*grpc.ClientConn, error) { return r.dial(addr) }, c.Log)
 	return r, nil
@@ -269,7 +269,7 @@ func (r *Registry) keep(ctx context.Context, topic registry.Topic, w *registry.W
 		}
 		w.Send(registry.Update{Err: asked(failures)})
 		failures = nil
-		late := time.NewTimer(pause/2 + rand.N(pause/2)) //nolint:gosec // It spreads the load.
+		late := time.NewTimer(pause/2 + rand.N(pause/2))
 		pause = min(2*pause, maxPause)
 		select {
 		case <-late.C:
@@ -286,7 +286,7 @@ var errLeft = errors.New("another gateway is in use")
 func watch(ctx context.Context, g *gate, topic registry.Topic, w *registry.Watch) (told bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(g.used, cancel)()
+	defer context.AfterFunc(g.used, cancel)() //nolint:contextcheck // Both contexts end the watch.
 	request := &pb.WatchRequest{Topic: topic.Name}
 	if topic.Exchange != "" {
 		request.Exchange = &topic.Exchange

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) { leak.Main(m) }
 type stream struct {
 	Stream
 
-	ctx      context.Context //nolint:containedctx // It is the stream's own.
+	ctx      context.Context
 	cancel   context.CancelFunc
 	requests chan *pb.AttachRequest
 	answers  chan *pb.AttachPublished

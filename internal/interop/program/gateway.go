@@ -28,11 +28,11 @@ func Relay(ctx context.Context, url string) error {
 		return err
 	}
 	events := wire.NewWriter(os.Stdout)
-	ready := oslorpc.WithStarted(func(i oslorpc.Instance) { events.Write(wire.Event{Event: wire.Ready, Note: i.Addr}) })
+	ready := oslorpc.WithStarted(func(i oslorpc.Instance) { _ = events.Write(wire.Event{Event: wire.Ready, Note: i.Addr}) })
 	if err := t.Server(oslorpc.Target{Topic: gateway.Topic, Server: "interop"}, ready).Run(ctx); err != nil {
 		return err
 	}
-	events.Write(wire.Event{Event: wire.Stopped})
+	_ = events.Write(wire.Event{Event: wire.Stopped})
 	return t.Close() //nolint:contextcheck // It is over.
 }
 

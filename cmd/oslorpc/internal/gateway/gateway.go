@@ -22,15 +22,16 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-const long = `Run a gateway, until SIGINT or SIGTERM: one address for the whole fleet. A message that comes to it goes to a server that
-its target means. So a program that has only a plain gRPC stub, or that cannot reach discovery, reaches every topic.
+const long = `Run a gateway, until SIGINT or SIGTERM: one address for the whole fleet. A message that comes to it goes to a
+server that its target means. So a program that has only a plain gRPC stub, or that cannot reach discovery,
+reaches every topic.
 
 A gateway keeps nothing whose loss matters: run several, and give clients the addresses of all.
 
 It registers itself on the topic "gateway". The policy says which callers may send what, as at a server.
 
-The first signal withdraws the gateway and sends its clients to others; it answers what it has and refuses the rest. The
-second signal ends it at once.`
+The first signal withdraws the gateway and sends its clients to others; it answers what it has and refuses the
+rest. The second signal ends it at once.`
 
 // serving has the flags of the command.
 type serving struct {

@@ -43,6 +43,20 @@ type SessionDocument struct {
 	Credit  int64 `json:"credit"`
 }
 
+// GatewayDocument is what a gateway forwards.
+type GatewayDocument struct {
+	Forwarding int64 `json:"forwarding"`
+	Forwarded  int64 `json:"forwarded"`
+	Failed     int64 `json:"failed"`
+	Watches    int64 `json:"watches"`
+	Attached   int64 `json:"attached"`
+}
+
+func (d *GatewayDocument) write(b *bytes.Buffer) {
+	fmt.Fprintf(b, "  gateway: %d forwarded, %d of them failed, %d not answered yet; %d watches, %d processes attached\n",
+		d.Forwarded, d.Failed, d.Forwarding, d.Watches, d.Attached)
+}
+
 // CallerDocument is a caller of a server. Its name is what it calls itself; Identity is what it
 // proved.
 type CallerDocument struct {

@@ -20,6 +20,7 @@ type Profile struct {
 	Policy    *PolicyDocument  `json:"policy,omitempty"`
 	Limits    []LimitDocument  `json:"limits,omitempty"`
 	Sessions  *SessionDocument `json:"sessions,omitempty"`
+	Gateway   *GatewayDocument `json:"gateway,omitempty"`
 	Error     *cli.Failure     `json:"error,omitempty"`
 	err       error
 }
@@ -79,6 +80,9 @@ func newProfile(i oslorpc.Instance, info *rpc.Info, err error) Profile {
 	p.Policy, p.Limits = newPolicyDocument(info.Policy), newLimitDocuments(info.Limits)
 	if info.Sessions != nil {
 		p.Sessions = new(SessionDocument(*info.Sessions))
+	}
+	if info.Gateway != nil {
+		p.Gateway = new(GatewayDocument(*info.Gateway))
 	}
 	o := upgrade.Observation{Instance: i, Info: info}
 	for _, s := range o.Servers() {

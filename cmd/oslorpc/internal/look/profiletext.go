@@ -29,6 +29,9 @@ func (p *Profile) write(b *bytes.Buffer) {
 	if p.Sessions != nil {
 		p.Sessions.write(b)
 	}
+	if p.Gateway != nil {
+		p.Gateway.write(b)
+	}
 	for _, s := range p.Servers {
 		state := cli.Cell(string(s.State))
 		fmt.Fprintf(b, "  %s; %d running, %d queued, %d refused\n", state, s.Running, s.Queued, s.Refused)
