@@ -27,13 +27,17 @@ func (s *Services) RegisterTyped(r *grpc.Server) {
 		services := file.Services()
 		for i := range services.Len() {
 			d := services.Get(i)
-			if _, ok := known[string(d.FullName())]; !ok {
+			_, ok := known[string(d.FullName())]
+			if !ok && d.ParentFile().Package() != contractPackage { // the contract has no typed services
 				r.RegisterService(s.describe(d, file.Path()), nil)
 			}
 		}
 		return true
 	})
 }
+
+// contractPackage has the services of the contract. A process serves those that it registers.
+const contractPackage = "oslorpc.v1"
 
 func (s *Services) describe(d protoreflect.ServiceDescriptor, file string) *grpc.ServiceDesc {
 	desc := &grpc.ServiceDesc{ServiceName: string(d.FullName()), Metadata: file}

@@ -200,7 +200,8 @@ func TestTransportThatIsClosedMeanwhile(t *testing.T) {
 		<-stream.Context().Done()
 		return nil
 	})
-	transport, err := oslorpc.Open("static://agents=" + addr)
+	// A session would be what enters first, and its message would wait.
+	transport, err := oslorpc.Open("static://agents="+addr, oslorpc.WithCarrier("unary"))
 	must(t, err)
 	go func() {
 		<-entered

@@ -20,7 +20,11 @@ func (w *World) Before(file string) (place Place, is bool) {
 	before := commits[len(commits)-1] + "^"
 	dir := w.Scratch("before")
 	packed := filepath.Join(dir, "tree.tar")
-	if _, err := w.git("archive", "--format=tar", "--output="+packed, before+":"); err != nil {
+	top, err := w.git("rev-parse", "--show-toplevel") // below it, an archive has a part of the tree
+	if err != nil {
+		return Place{}, false
+	}
+	if _, err := w.git("-C", strings.TrimSpace(top), "archive", "--format=tar", "--output="+packed, before); err != nil {
 		return Place{}, false
 	}
 	w.Must(exec.CommandContext(w.ctx, "tar", "-xf", packed, "-C", dir).Run()) //nolint:gosec // Ours.
