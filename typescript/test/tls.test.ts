@@ -91,7 +91,11 @@ test("plaintext leaves the machine only if that is allowed", async () => {
 test.each([
   ["a certificate without its key", "local://?cert=x.pem", "needs its key"],
   ["an unknown parameter", "local://?nope=1", 'unknown parameter "nope"'],
-  ["a parameter of Go", "consul://host?connect=native&service=web", 'has the parameter "connect", which only programs in Go'],
+  [
+    "a parameter of Go",
+    "consul://host?connect=native&service=web",
+    'has the parameter "connect", which only programs in Go',
+  ],
   ["an unknown scheme", "amqp://host", 'unknown scheme "amqp"'],
   ["no scheme", "localhost:8500", "has no scheme"],
   ["a password", "consul://user:password@host", "no user names and passwords"],
