@@ -73,7 +73,7 @@ func Languages(p Programs) []*Language {
 			return command{argv: []string{p.Go, "server", url, topic, name}}
 		},
 	}, {
-		Name: "Python, attached", Short: "apy", gateway: gateway,
+		Name: "Python, attached", Short: attachedPython, gateway: gateway,
 		server: func(url, topic, name string) command { return python("server.py", url, topic, name) },
 	}, {
 		Name: "oslo.messaging", Short: oslo,
@@ -86,8 +86,10 @@ func Languages(p Programs) []*Language {
 // The Shorts that cases and gaps refer to.
 const (
 	blocking = "py"
-	asyncio  = "aio"
-	oslo     = "oslo"
+	// attachedPython are servers of the Python package that are attached to a gateway.
+	attachedPython = "apy"
+	asyncio        = "aio"
+	oslo           = "oslo"
 )
 
 // IsClient and IsServer report whether there is a client, or a server, in a language.
