@@ -233,7 +233,7 @@ func TestSenderGivesUp(t *testing.T) {
 	})
 }
 
-// The memory for verdicts is bounded, whoever asks.
+// The memory for verdicts is bounded, however many callers ask.
 func TestVerdictsAreBounded(t *testing.T) {
 	a := newAgent(t)
 	c := a.authority.Issue(tlstest.Subject{URIs: []string{idOf("x")}}).Leaf

@@ -16,6 +16,9 @@ import (
 // may take to send a request and to read the response.
 func (f *front) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		control := http.NewResponseController(w)
+		// The deadline of the response before, on the same connection, may have passed.
+		_ = control.SetWriteDeadline(time.Time{})
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		if err := f.checkHost(r); err != nil {
 			f.fail(w, err)
@@ -35,7 +38,7 @@ func (f *front) guarded(next http.Handler) http.Handler {
 				Message: fmt.Sprintf("this gateway is at work on %d requests, and takes no more at a time", f.MaxRequests)})
 			return
 		}
-		next.ServeHTTP(&timed{ResponseWriter: w, control: http.NewResponseController(w), timeout: f.WriteTimeout}, r)
+		next.ServeHTTP(&timed{ResponseWriter: w, control: control, timeout: f.WriteTimeout}, r)
 	})
 }
 
