@@ -1,5 +1,6 @@
 """What clients refuse, and how they fail: with the kinds that Go's client has."""
 
+import asyncio
 import math
 import os
 import pickle
@@ -12,6 +13,7 @@ import pytest
 from conftest import free_ports, until
 
 import oslorpc
+from oslorpc import aio
 from oslorpc.errors import Kind
 
 LONE = "\ud800"
@@ -174,6 +176,39 @@ def test_another_program_listens(opened):
         client.call({}, "x")
     assert (e.value.kind, e.value.safe_to_retry) == (Kind.REFUSED, True)
     assert "another program" in str(e.value)
+    other.stop(0)
+
+
+def test_a_server_whose_timer_fires_first(opened):
+    """A server that cancels an RPC at its deadline, a moment before the client notices: the time is over."""
+    import concurrent.futures
+
+    import grpc
+
+    def call(request, context):
+        while (context.time_remaining() or 0) > 0.02:
+            threading.Event().wait(0.001)
+        context.abort(grpc.StatusCode.CANCELLED, "context canceled")
+
+    other = grpc.server(concurrent.futures.ThreadPoolExecutor(4))
+    method = grpc.unary_unary_rpc_method_handler(call)
+    other.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("oslorpc.v1.RPCService", {"Call": method}),))
+    port = other.add_insecure_port("127.0.0.1:0")
+    other.start()
+    url = f"static://t=127.0.0.1:{port}"
+
+    async def asynchronous():
+        async with aio.open(url) as t:
+            await t.client(oslorpc.Target(topic="t"), timeout=0.5).call({}, "x")
+
+    client = opened(url).client(oslorpc.Target(topic="t"), timeout=0.5)
+    for send in (lambda: client.call({}, "x"), lambda: asyncio.run(asynchronous())):
+        with pytest.raises(oslorpc.Error) as e:
+            send()
+        assert (e.value.kind, e.value.safe_to_retry) == (Kind.TIMEOUT, False)
+        assert "the deadline passed before the answer came" in str(e.value)
+    (reply,) = client.gather({}, "x")
+    assert reply.error.kind is Kind.TIMEOUT
     other.stop(0)
 
 

@@ -22,6 +22,7 @@ from oslorpc.versions import Version, describe_namespace, offer
 
 _CONNECT = 1.0  # how long a message waits for a connection that is being made
 _PATIENCE = 0.05  # and for one that was never tried, or could not be made before
+_TIMERS = 0.05  # how far the timers of a client and a server for the same deadline may be apart
 _SETTLE = 0.5  # how far discovery may lag behind
 _LEARN = 3.0  # how long a topic is watched until it is known who was there
 _MIN_PAUSE, _MAX_PAUSE = 0.01, 1.0
@@ -240,6 +241,7 @@ class _State:
     def failed(self, e: Entry, error: Error) -> None:
         """Take in the error of an attempt. It is raised if no other instance may be tried."""
         i = e.instance
+        error = punctual(error, self.m.deadline)
         error.answered = bool(error.server)
         of_gateway = by_gateway(e, error)
         error.addr = error.addr or i.addr
@@ -322,6 +324,17 @@ class _State:
 
     def about(self, error: Error) -> Error:
         return about(error, self.m)
+
+
+def punctual(error: Error, deadline: float) -> Error:
+    """Return the error of an attempt, or a Timeout if a server canceled the message at its deadline.
+
+    Both ends have a timer. If the timer of the server fires first, it cancels the RPC.
+    """
+    if error.kind is not Kind.CANCELED or time.monotonic() < deadline - _TIMERS:
+        return error
+    message = error.message.replace("canceled ", "the deadline passed ", 1)
+    return Error(Kind.TIMEOUT, message, safe_to_retry=error.safe_to_retry, server=error.server)
 
 
 def about(error: Error, m: Message) -> Error:

@@ -99,6 +99,7 @@ class Audience:
 
     def failed(self, e: Entry, error: Error) -> Delivered:
         """Complete the error at a server."""
+        error = delivery.punctual(error, self._message.deadline)
         delivery.note(self._topic, e, error, delivery.by_gateway(e, error))
         error.answered = bool(error.server)
         failed = Delivered(e, error=error)
