@@ -2,6 +2,7 @@ package grpccarrier
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -15,6 +16,8 @@ func (e *evidence) complete(ctx context.Context, ours *rpc.Error) {
 	switch {
 	case ours.Kind == rpc.TooLarge && ours.Cause != nil: // without a detail
 		e.explainSize(ours)
+	case ours.Kind == rpc.Canceled && isOver(ctx):
+		ours.Kind, ours.Message = rpc.Timeout, "the deadline passed: "+ours.Message
 	case ctx.Err() != nil:
 	case ours.Kind == rpc.Canceled:
 		e.canceledByOthers(ours)
@@ -34,6 +37,14 @@ func (e *evidence) explainSize(ours *rpc.Error) {
 	}
 	ours.Message = fmt.Sprintf(
 		"the method ran, and its result has %d bytes where this client takes %d: ask for less at a time, or raise MessageSize with WithLimits", size, limit)
+}
+
+// isOver reports whether the deadline of ctx has passed, or will in a moment, and the caller did
+// not cancel. Both ends have a timer, and a server whose timer fires first cancels the RPC.
+func isOver(ctx context.Context) bool {
+	const timers = 50 * time.Millisecond
+	deadline, ok := ctx.Deadline()
+	return ok && time.Until(deadline) < timers && !errors.Is(ctx.Err(), context.Canceled)
 }
 
 // isEarly reports whether the deadline of ctx is so far away that no difference of clocks explains

@@ -333,7 +333,7 @@ def punctual(error: Error, deadline: float) -> Error:
     """
     if error.kind is not Kind.CANCELED or time.monotonic() < deadline - _TIMERS:
         return error
-    message = error.message.replace("canceled ", "the deadline passed ", 1)
+    message = "the deadline passed: " + error.message
     return Error(Kind.TIMEOUT, message, safe_to_retry=error.safe_to_retry, server=error.server)
 
 
