@@ -126,15 +126,18 @@ describe("a message may have run when the peer", () => {
   });
 
   // Servers cancel streams at the deadline, too, which this end may see before its own timer runs.
-  test("cancels the stream after the deadline", () => {
+  test.each([
+    ["with a reset", { canceled: true }, "OutcomeUnknown"],
+    ["with a status", { status: { code: 1, text: "canceled" } }, "Canceled"],
+  ])("cancels the stream %s a moment before the deadline", (_, seen, otherwise) => {
     const attempt = new Attempt();
-    Object.assign(attempt, { sent: true, canceled: true, deadline: performance.now() });
-    expect(attempt.error(new Error("canceled"))).toMatchObject({ kind: "Timeout", safeToRetry: false });
-    attempt.deadline += 60_000;
-    expect(attempt.error(new Error("canceled"))).toMatchObject({
-      kind: "OutcomeUnknown",
-      safeToRetry: false,
-    });
+    const error = () => attempt.error(new Error("canceled"));
+    Object.assign(attempt, { sent: true, deadline: performance.now() + 25, ...seen });
+    expect(error()).toMatchObject({ kind: "Timeout", safeToRetry: false });
+    attempt.gaveUp = true; // this end did it
+    expect(error()).toMatchObject({ kind: otherwise, safeToRetry: false });
+    Object.assign(attempt, { gaveUp: false, deadline: performance.now() + 60_000 });
+    expect(error()).toMatchObject({ kind: otherwise, safeToRetry: false });
   });
 
   test("says nothing until the deadline", async () => {

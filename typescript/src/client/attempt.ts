@@ -9,6 +9,8 @@ import { refusedStream } from "./session.js";
 
 const STATUS = "grpc-status";
 const { NGHTTP2_CANCEL } = http2.constants;
+/** By how much a server may notice a deadline before its caller, in milliseconds. */
+const EARLY = 50;
 
 /** What is seen of an RPC. Its error is made of this, and of nothing that a library concludes. */
 export class Attempt implements Evidence {
@@ -25,6 +27,8 @@ export class Attempt implements Evidence {
   deadline = Number.POSITIVE_INFINITY;
   /** Whether the peer canceled the stream. */
   canceled = false;
+  /** Whether this end gave the RPC up. */
+  gaveUp = false;
 
   constructor(service = "oslorpc.v1.RPCService") {
     this.typed = !service.startsWith("oslorpc.v1.");
@@ -45,16 +49,15 @@ export class Attempt implements Evidence {
   /** Returns the error of the RPC, given what the library threw. */
   error(thrown: unknown): RPCError {
     if (this.status !== undefined && this.status.code !== 0) {
-      return decodeStatus(this.status, this);
+      const error = decodeStatus(this.status, this);
+      return error.kind === "Canceled" && this.#ranOut ? this.#late(error) : error;
     }
     const e = ConnectError.from(thrown);
     if (e.code === Code.DeadlineExceeded || e.code === Code.Canceled) {
       return decodeStatus({ code: e.code, text: e.rawMessage }, this);
     }
-    if (this.canceled && performance.now() >= this.deadline) {
-      // A server may cancel the stream a moment before this end notices that the deadline has
-      // passed.
-      return decodeStatus({ code: Code.DeadlineExceeded, text: "the deadline passed" }, this);
+    if (this.canceled && this.#ranOut) {
+      return this.#late();
     }
     const text = this.lost || e.rawMessage;
     if (!this.sent) {
@@ -64,6 +67,23 @@ export class Attempt implements Evidence {
       return new RPCError("TooLarge", `the result is too large; the method may have run: ${text}`);
     }
     return new RPCError("OutcomeUnknown", `${text} after the message was sent; it may have run`);
+  }
+
+  /**
+   * Whether an RPC that the peer canceled was over anyway: a server may notice a moment before its
+   * caller that the deadline has passed.
+   */
+  get #ranOut(): boolean {
+    return !this.gaveUp && performance.now() >= this.deadline - EARLY;
+  }
+
+  /** Returns the error of an RPC that ran out of time, given what the server said, if anything. */
+  #late(said?: RPCError): RPCError {
+    const error = decodeStatus({ code: Code.DeadlineExceeded, text: "the deadline passed" }, this);
+    error.safeToRetry ||= said?.safeToRetry ?? false;
+    error.server = said?.server ?? "";
+    error.instanceId = said?.instanceId ?? "";
+    return error;
   }
 }
 
@@ -107,6 +127,7 @@ class Exchange {
     });
     this.#failed.catch(() => {}); // it may come after the last one who listens
     const abort = () => {
+      seen.gaveUp = true;
       this.#fail(ConnectError.from(signal?.reason, Code.Canceled));
       stream.close(NGHTTP2_CANCEL);
     };
