@@ -5,6 +5,7 @@ import { hostname } from "node:os";
 import { basename } from "node:path";
 import { Client, type ClientHost, type ClientOptions } from "./client/client.js";
 import { Fleet } from "./client/fleet.js";
+import { Link } from "./client/link.js";
 import { Pool } from "./client/pool.js";
 import type { Instance } from "./discovery/instance.js";
 import type { Registry } from "./discovery/registry.js";
@@ -17,6 +18,8 @@ import { Server, type ServerOptions } from "./server/server.js";
 import type { Target } from "./target.js";
 import { parseURL, type Settings } from "./url.js";
 
+/** The largest list of instances that a gateway may send, in bytes. */
+const MAX_LIST = 64 << 20;
 /** The largest message in bytes, unless a transport has another limit. */
 const MAX_SIZE = 16 << 20;
 /** How long servers of a transport that is closed have to finish, in milliseconds. */
@@ -67,9 +70,11 @@ export class Transport {
     const caller = word(options.caller || defaultCaller()).slice(0, 128);
     const errors = new ErrorTypes(options.errors);
     const log = options.log ?? standardLogger;
-    this.#registry = settings.openRegistry(log);
+    const { trust } = settings;
+    const toGateways = { trust, caller, maxSize: MAX_LIST, changed() {} };
+    this.#registry = settings.openRegistry(log, (addr) => new Link(addr, toGateways));
     const changed = () => this.#clients.fleet.wake();
-    this.#pool = new Pool({ trust: settings.trust, caller, maxSize, changed });
+    this.#pool = new Pool({ trust, caller, maxSize, changed });
     const prefix = randomBytes(8).toString("hex");
     let messages = 0;
     let turn = randomInt(1 << 16);
@@ -86,7 +91,7 @@ export class Transport {
       exchange: settings.exchange,
       maxSize,
       registry: this.#registry,
-      trust: settings.trust,
+      trust,
       errors,
       log,
       listen: options.listen ?? "",
@@ -149,8 +154,8 @@ export class Transport {
 }
 
 /**
- * Opens a transport. The URL says how programs find each other: `local://`, `consul://host:8500` or
- * `static://topic=host:port`. Without one, it is that of the environment variable
+ * Opens a transport. The URL says how programs find each other: `local://`, `consul://host:8500`,
+ * `gateway://host:8600` or `static://topic=host:port`. Without one, it is that of the environment variable
  * OSLORPC_TRANSPORT_URL, else `local://`.
  */
 export function open(url?: string, options: TransportOptions = {}): Transport {

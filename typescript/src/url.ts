@@ -3,6 +3,7 @@
 import { normalize } from "node:path";
 import { CONSUL_PARAMETERS } from "./discovery/agents.js";
 import { ConsulRegistry } from "./discovery/consul.js";
+import { type Connect, GatewayRegistry } from "./discovery/gateway.js";
 import { LocalRegistry } from "./discovery/local.js";
 import type { Registry } from "./discovery/registry.js";
 import { StaticRegistry } from "./discovery/static.js";
@@ -15,8 +16,11 @@ import { environment, TRUST_PARAMETERS, Trust } from "./trust.js";
 export interface Settings {
   exchange: string;
   trust: Trust;
-  openRegistry(log: Logger): Registry;
+  /** Opens the registry, given what connects it to gateways. */
+  openRegistry(log: Logger, connect: Connect): Registry;
 }
+
+const schemes = ["local", "consul", "gateway", "static"];
 
 /** Reads a transport URL; the one of the environment, or local://, for an empty one. */
 export function parseURL(url?: string, exchange?: string): Settings {
@@ -24,13 +28,13 @@ export function parseURL(url?: string, exchange?: string): Settings {
   const colon = text.indexOf("://");
   if (colon < 0) {
     throw invalid(
-      `transport URL "${text}" has no scheme: write local://, consul://host:8500 or static://topic=host:port`,
+      `transport URL "${text}" has no scheme: write local://, consul://host:8500, gateway://host:8600 or static://topic=host:port`,
     );
   }
   const scheme = text.slice(0, colon).toLowerCase();
   const after = text.slice(colon + 3);
-  if (!["local", "consul", "static"].includes(scheme)) {
-    throw invalid(`transport URL has the unknown scheme "${scheme}": known are local, consul and static`);
+  if (!schemes.includes(scheme)) {
+    throw invalid(`transport URL has the unknown scheme "${scheme}": known are ${schemes.join(", ")}`);
   }
   const question = after.indexOf("?");
   const rest = question < 0 ? after : after.slice(0, question);
@@ -43,16 +47,21 @@ export function parseURL(url?: string, exchange?: string): Settings {
   const known = ["exchange", ...TRUST_PARAMETERS, ...(scheme === "consul" ? CONSUL_PARAMETERS : [])];
   const parameters = readParameters(question < 0 ? "" : after.slice(question + 1), known);
   const chosen = chooseExchange(parameters.get("exchange") || exchange);
-  return {
-    exchange: chosen,
-    trust: new Trust(parameters),
-    openRegistry: opener(scheme, rest, chosen, parameters),
-  };
+  const trust = new Trust(parameters);
+  return { exchange: chosen, trust, openRegistry: opener(scheme, rest, chosen, trust, parameters) };
 }
 
-function opener(scheme: string, rest: string, exchange: string, parameters: ReadonlyMap<string, string>) {
-  return (log: Logger): Registry => {
+function opener(
+  scheme: string,
+  rest: string,
+  exchange: string,
+  trust: Trust,
+  parameters: ReadonlyMap<string, string>,
+): Settings["openRegistry"] {
+  return (log, connect) => {
     switch (scheme) {
+      case "gateway":
+        return new GatewayRegistry(rest, trust, connect, log);
       case "static":
         return new StaticRegistry(rest, exchange);
       case "local":

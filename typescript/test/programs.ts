@@ -128,6 +128,27 @@ export async function serveGo(
   return program;
 }
 
+/** A gateway of Go's command line. */
+export interface Gateway {
+  readonly program: Program;
+  readonly addr: string;
+}
+
+/** Starts a gateway of a fleet, and waits until it is ready. It takes attached servers, too. */
+export async function startGateway(url: string, port?: number, ...options: string[]): Promise<Gateway> {
+  const [free] = port === undefined ? await freePorts(1) : [port];
+  const addr = `127.0.0.1:${free}`;
+  const more = ["--listen", addr, "--attach", "--server", `gateway${free}`, ...options];
+  const program = start(go(), ["--transport", url, "gateway", ...more]);
+  await program.line("is ready at");
+  return { program, addr };
+}
+
+/** Returns the URL of programs that know a fleet by gateways alone. */
+export function through(...gateways: readonly Gateway[]): string {
+  return `gateway://${gateways.map((g) => g.addr).join(",")}`;
+}
+
 /** Starts a program that is written in TypeScript: a file of this package. */
 export async function startTypeScript(file: string, ...args: string[]): Promise<Program> {
   return start(process.execPath, [await compiled(file), ...args]);

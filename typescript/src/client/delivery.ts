@@ -119,13 +119,14 @@ class State {
 
   /** Takes in the error of an attempt. It is thrown if no other instance may be tried. */
   failed(e: Entry, error: RPCError): void {
+    const byGateway = ofGateway(e, error);
     from(error, e);
     const cannot = error.kind === "UnsupportedVersion" || error.kind === "NoSuchMethod";
     if (!error.safeToRetry || !(cannot || error.notDelivered)) {
       throw this.#about(error);
     }
     this.tried.add(e);
-    note(this.#topic, e, error);
+    note(this.#topic, e, error, byGateway);
     if (cannot) {
       this.#unable = error;
     } else {
@@ -231,8 +232,22 @@ function undiscovered(topic: Topic): RPCError {
   return new Family("Unreachable", why, { safeToRetry: true, cause: topic.error });
 }
 
+/**
+ * Whether a gateway refused a message, and not the instance that it was for. It is asked before the
+ * error is completed.
+ */
+export function ofGateway(e: Entry, error: RPCError): boolean {
+  return e.instance.relayed === true && !error.instanceId;
+}
+
 /** Takes in what a refusal says of an instance. */
-export function note(topic: Topic, e: Entry, error: RPCError): void {
+export function note(topic: Topic, e: Entry, error: RPCError, byGateway: boolean): void {
+  if (byGateway) {
+    if (error.reason === "stopping" || error.reason === "misdirected") {
+      topic.avoid(e);
+    }
+    return;
+  }
   const misled = error.reason === "foreign" || (error.reason === "misdirected" && e.instance.id !== "");
   if (misled && !e.missing) {
     topic.astray(e);

@@ -3,7 +3,7 @@
 import type { Instance } from "../discovery/instance.js";
 import { RPCError } from "../errors.js";
 import type { ErrorTypes } from "../errortypes.js";
-import { note, pause, type Send } from "./delivery.js";
+import { note, ofGateway, pause, type Send } from "./delivery.js";
 import { about, canServe, from, type Message, unable } from "./message.js";
 import type { Entry, Topic } from "./topic.js";
 
@@ -117,7 +117,7 @@ export class Audience {
       instance: d.entry.instance,
       error: d.error,
       skipped: d.error !== undefined && (isUnable(d.error) || this.#skipped.includes(d as Delivered<never>)),
-      unlisted: d.entry.missing > 0,
+      unlisted: d.entry.unlisted,
     }));
     return new Report(outcomes, this.#uncertain);
   }
@@ -155,24 +155,31 @@ export class Audience {
 
   async #one<R>(entry: Entry, send: Send<R>): Promise<Delivered<R>> {
     const until = Math.min(performance.now() + FULL, this.#m.deadline);
+    let at = entry;
     for (let wait = 10; ; wait *= 2) {
       try {
         const left = this.#m.deadline - performance.now();
-        if (!entry.link.ready && !(await entry.link.connect(Math.max(Math.min(FULL, left), 1)))) {
-          throw entry.link.unreachable(entry.describe());
+        if (!at.link.ready && !(await at.link.connect(Math.max(Math.min(FULL, left), 1)))) {
+          throw at.link.unreachable(at.describe());
         }
-        return { entry, result: await send(entry) };
+        return { entry, result: await send(at) };
       } catch (e) {
         const error = e as RPCError;
-        const full = error.safeToRetry && (error.reason === "full" || error.reason === "declined");
-        if (!full || performance.now() + wait >= until || this.#m.signal?.aborted) {
-          note(this.#topic, entry, error);
-          return { entry, error: about(from(error, entry), this.#m) };
+        const byGateway = ofGateway(at, error);
+        const again = error.safeToRetry && (isFull(error) || (byGateway && error.notDelivered));
+        if (!again || performance.now() + wait >= until || this.#m.signal?.aborted) {
+          note(this.#topic, at, error, byGateway);
+          return { entry, error: about(from(error, at), this.#m) };
         }
       }
       await pause(wait, this.#m.signal);
+      at = this.#topic.successor(at) ?? at; // another gateway may have it meanwhile
     }
   }
+}
+
+function isFull(e: RPCError): boolean {
+  return e.reason === "full" || e.reason === "declined";
 }
 
 function isUnable(e: RPCError): boolean {
@@ -180,5 +187,5 @@ function isUnable(e: RPCError): boolean {
 }
 
 function hasLeft(d: Delivered<unknown>): boolean {
-  return d.entry.missing > 0 && (d.error?.reason === "stopping" || d.error?.reason === "misdirected");
+  return d.entry.unlisted && (d.error?.reason === "stopping" || d.error?.reason === "misdirected");
 }

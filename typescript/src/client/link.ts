@@ -36,6 +36,8 @@ export interface CallSettings {
   timeoutMs: number;
   signal?: AbortSignal | undefined;
   header?: Headers | undefined;
+  /** True: the process may end meanwhile, and the RPC is no message on its way. */
+  background?: boolean | undefined;
 }
 
 /** The connection to a process. It is made when it is first needed. */
@@ -204,7 +206,9 @@ export class Link {
   ): AsyncGenerator<MessageShape<O>, void> {
     const attempt = new Attempt(method.parent.typeName);
     let items: AsyncIterator<MessageShape<O>> | undefined;
-    this.began();
+    if (!settings.background) {
+      this.began();
+    }
     try {
       const transport = this.#transport(attempt);
       const timeoutMs = settings.timeoutMs === undefined ? undefined : ceil(settings.timeoutMs);
@@ -223,7 +227,9 @@ export class Link {
       // Its end stops the timer of the deadline, which would keep the process running. A reader
       // that left does not see it.
       items?.next().catch(() => {});
-      this.ended();
+      if (!settings.background) {
+        this.ended();
+      }
     }
   }
 

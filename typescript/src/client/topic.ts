@@ -26,6 +26,8 @@ export class Entry {
   lost = false;
   /** It said that it is not there. */
   left = false;
+  /** It is listed elsewhere. */
+  moved = false;
   /** Until when it is avoided. */
   avoided = 0;
 
@@ -36,7 +38,13 @@ export class Entry {
 
   /** Whether messages may be sent to it. */
   usable(now: number): boolean {
-    if (this.left || now < this.avoided) {
+    // A gateway does not know an instance that it does not list.
+    if (
+      this.left ||
+      this.moved ||
+      now < this.avoided ||
+      (this.instance.relayed && this.missing && !this.lost)
+    ) {
       return false;
     }
     return !this.missing || (now < this.missing + LINGER && (this.lost || this.link.ready));
@@ -44,7 +52,12 @@ export class Entry {
 
   /** Whether it vanished lately, and may come back. */
   away(now: number): boolean {
-    return this.missing > 0 && !this.left && now < this.missing + LINGER && !this.usable(now);
+    return this.missing > 0 && !this.left && !this.moved && now < this.missing + LINGER && !this.usable(now);
+  }
+
+  /** Whether the instance is listed neither here nor elsewhere. */
+  get unlisted(): boolean {
+    return this.missing > 0 && !this.moved;
   }
 
   /** Whether it is forgotten. */
@@ -139,6 +152,7 @@ export class Topic {
     const now = performance.now();
     const before = new Map((this.#entries ?? []).map((e) => [keyOf(e.instance), e]));
     const entries: Entry[] = [];
+    const listed = new Set(u.instances.map((i) => i.id));
     for (const i of u.instances) {
       const known = before.get(keyOf(i));
       before.delete(keyOf(i));
@@ -146,6 +160,7 @@ export class Topic {
       e.instance = i;
       e.missing = 0;
       e.lost = false;
+      e.moved = false;
       entries.push(e);
       this.#recent.set(i.server, now);
     }
@@ -155,6 +170,8 @@ export class Topic {
         e.lost = u.reset;
         this.#recent.set(e.instance.server, now);
       }
+      // It is elsewhere, as one that is attached to another gateway.
+      e.moved = e.instance.id !== "" && listed.has(e.instance.id);
       if (e.forgotten(now)) {
         e.link.release();
       } else {
@@ -185,6 +202,19 @@ export class Topic {
     e.avoided = performance.now() + AVOID;
     e.link.renew();
     this.wake();
+  }
+
+  /** Notes that a gateway did not pass a message on. The connection to it stays. */
+  avoid(e: Entry): void {
+    e.avoided = performance.now() + AVOID;
+    this.wake();
+  }
+
+  /** Returns another entry that stands for the same instance, such as one at another gateway. */
+  successor(of: Entry): Entry | undefined {
+    const now = performance.now();
+    const { id } = of.instance;
+    return id ? this.#entries?.find((e) => e !== of && e.instance.id === id && e.usable(now)) : undefined;
   }
 
   /** Has those who wait look again. */
@@ -225,5 +255,5 @@ export class Topic {
 }
 
 function keyOf(i: Instance): string {
-  return `${i.id}\n${i.addr}\n${i.server}`;
+  return [i.id, i.bootId, i.addr, i.server].join("\n");
 }

@@ -24,6 +24,8 @@ export interface Instance {
   readonly state: string;
   /** What it implements; empty if that is not known. */
   readonly implemented: readonly Implementation[];
+  /** Whether the address and the boot id are those of a gateway. */
+  readonly relayed?: boolean;
 }
 
 /** Whether two instances say the same. */

@@ -1,0 +1,309 @@
+/**
+ * The registry of programs that know the fleet by gateways alone: gateway://host:port,host:port.
+ *
+ * All messages go to one of the gateways, with the id of the instance that is meant. When it is
+ * lost or stops, the next one takes its place. docs/protocol.md has the contract.
+ */
+
+import { randomInt } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Link } from "../client/link.js";
+import { invalid, RPCError, textOf } from "../errors.js";
+import {
+  GatewayService,
+  type WatchResponse,
+  type Instance as WireInstance,
+} from "../gen/oslorpc/v1/gateway_pb.js";
+import { State } from "../gen/oslorpc/v1/introspection_pb.js";
+import type { Logger } from "../log.js";
+import type { Trust } from "../trust.js";
+import { parseVersion } from "../versions.js";
+import { ACTIVE, DRAINING, HELD, type Instance, splitAddr } from "./instance.js";
+import type { Notify, Registry, Update } from "./registry.js";
+
+const CONNECT_WITHIN = 5000;
+const LIST_WITHIN = 10_000;
+const MIN_PAUSE = 200;
+const MAX_PAUSE = 3000;
+
+/** Makes a connection to a gateway. */
+export type Connect = (addr: string) => Link;
+
+/** Reads the addresses of a URL. */
+function readAddresses(rest: string, trust: Trust): string[] {
+  const addrs = rest.split(",");
+  for (const addr of addrs) {
+    try {
+      splitAddr(addr);
+    } catch (e) {
+      throw invalid(`transport URL "gateway://${rest}": the address "${addr}" of a gateway: ${textOf(e)}`);
+    }
+    if (addrs.indexOf(addr) !== addrs.lastIndexOf(addr)) {
+      throw invalid(`transport URL "gateway://${rest}": "${addr}" is there twice: remove one`);
+    }
+    trust.client(addr);
+  }
+  return addrs;
+}
+
+/** One gateway while it is in use. */
+class Gate {
+  readonly addr: string;
+  readonly link: Link;
+  /** Ends each watch at this gateway. */
+  readonly watches = new Set<AbortController>();
+  /** Whether another one has taken its place. */
+  left = false;
+
+  constructor(addr: string, link: Link) {
+    this.addr = addr;
+    this.link = link;
+  }
+
+  close(): void {
+    this.left = true;
+    for (const controller of this.watches) {
+      controller.abort();
+    }
+    this.link.close();
+  }
+}
+
+/** Knows the instances that a gateway tells of. */
+export class GatewayRegistry implements Registry {
+  readonly #addrs: readonly string[];
+  readonly #connect: Connect;
+  readonly #log: Logger;
+  readonly #ended = new AbortController();
+  #current: Gate | undefined;
+  #next: number;
+  lapsed = () => {};
+
+  constructor(rest: string, trust: Trust, connect: Connect, log: Logger) {
+    this.#addrs = readAddresses(rest, trust);
+    this.#connect = connect;
+    this.#log = log;
+    this.#next = randomInt(this.#addrs.length); // so that each gateway has a share of all programs
+  }
+
+  async publish(instances: readonly Instance[]): Promise<void> {
+    if (instances.length > 0) {
+      throw invalid(
+        "servers cannot be attached to a gateway by this program: give them consul:// or local://",
+      );
+    }
+  }
+
+  watch(exchange: string, topic: string, notify: Notify): () => void {
+    const ended = new AbortController();
+    const watch = { exchange, topic, notify, ended: ended.signal };
+    this.#ended.signal.addEventListener("abort", () => ended.abort(), { signal: ended.signal });
+    void this.#keep(watch);
+    return () => ended.abort();
+  }
+
+  async list(): Promise<Instance[]> {
+    const failures: RPCError[] = [];
+    while (failures.length < this.#addrs.length) {
+      const gate = this.#gate();
+      try {
+        await reach(gate);
+        const settings = { timeoutMs: LIST_WITHIN, signal: this.#ended.signal };
+        const response = await gate.link.unary(GatewayService.method.list, {}, settings);
+        return this.#instances(response.instances, gate, response.bootId);
+      } catch (e) {
+        const error = refusedBy(gate, e);
+        failures.push(error);
+        if (error.kind === "AccessDenied") {
+          break;
+        }
+        this.#leave(gate);
+      }
+    }
+    throw asked(failures);
+  }
+
+  /** A gateway that took instances shows them to others. */
+  async awaitListed(): Promise<boolean> {
+    return true;
+  }
+
+  socket(): undefined {
+    return undefined;
+  }
+
+  async close(): Promise<void> {
+    this.#ended.abort();
+    this.#current?.close();
+  }
+
+  /** Returns the gateway in use. */
+  #gate(): Gate {
+    if (this.#current === undefined) {
+      const addr = this.#addrs[this.#next] as string;
+      this.#next = (this.#next + 1) % this.#addrs.length;
+      this.#current = new Gate(addr, this.#connect(addr));
+    }
+    return this.#current;
+  }
+
+  /** Has the next gateway take the place of one that failed or stops. */
+  #leave(gate: Gate): void {
+    if (this.#current === gate) {
+      this.#current = undefined;
+      gate.close();
+    }
+  }
+
+  /** Watches a topic at the gateway in use, until the watch ends. */
+  async #keep(watch: Watch): Promise<void> {
+    let failures: RPCError[] = []; // since a gateway last told something
+    let pause = MIN_PAUSE;
+    while (!watch.ended.aborted) {
+      const gate = this.#gate();
+      const { told, error } = await this.#follow(gate, watch);
+      if (watch.ended.aborted) {
+        return;
+      }
+      if (told) {
+        failures = [];
+        pause = MIN_PAUSE;
+      }
+      if (gate.left) {
+        continue; // another watch found out
+      }
+      this.#leave(gate);
+      failures.push(error);
+      if (failures.length < this.#addrs.length) {
+        continue;
+      }
+      const why = asked(failures);
+      this.#log.debug(`no gateway can be asked about the topic ${watch.topic}: ${why.message}`);
+      watch.notify({ instances: [], reset: false, error: why });
+      failures = [];
+      const options = { signal: watch.ended, ref: false };
+      await sleep(pause * (0.5 + Math.random() / 2), undefined, options).catch(() => {});
+      pause = Math.min(2 * pause, MAX_PAUSE);
+    }
+  }
+
+  /**
+   * Watches a topic at a gateway, and returns at the end whether it told something, and why it
+   * ended.
+   */
+  async #follow(
+    gate: Gate,
+    { exchange, topic, notify, ended }: Watch,
+  ): Promise<{ told: boolean; error: RPCError }> {
+    const controller = new AbortController();
+    const end = () => controller.abort();
+    ended.addEventListener("abort", end);
+    gate.watches.add(controller);
+    let told = false;
+    try {
+      await reach(gate);
+      const settings = { signal: controller.signal, background: true };
+      for await (const response of gate.link.stream(
+        GatewayService.method.watch,
+        { exchange, topic },
+        settings,
+      )) {
+        notify(this.#update(response, gate));
+        told = true;
+      }
+      throw new RPCError("Unreachable", "it ended the watch");
+    } catch (e) {
+      return { told, error: refusedBy(gate, e) };
+    } finally {
+      ended.removeEventListener("abort", end);
+      gate.watches.delete(controller);
+    }
+  }
+
+  #update(response: WatchResponse, gate: Gate): Update {
+    if (response.error) {
+      const why = `the gateway at ${gate.addr} cannot read its registry: ${response.error}`;
+      const error = new RPCError("Unreachable", why, { safeToRetry: true });
+      return { instances: [], reset: false, error };
+    }
+    return { instances: this.#instances(response.instances, gate, response.bootId), reset: response.reset };
+  }
+
+  /**
+   * Returns instances as clients use them: the process at the other end of the connection is the
+   * gateway.
+   */
+  #instances(list: readonly WireInstance[], gate: Gate, bootId: string): Instance[] {
+    return list.flatMap((i) => {
+      try {
+        return [decode(i, gate.addr, bootId)];
+      } catch (e) {
+        this.#log.error(
+          `an instance of the gateway at ${gate.addr} cannot be used: id=${i.id}: ${textOf(e)}`,
+        );
+        return [];
+      }
+    });
+  }
+}
+
+/** What is watched, and until when. */
+interface Watch {
+  readonly exchange: string;
+  readonly topic: string;
+  readonly notify: Notify;
+  readonly ended: AbortSignal;
+}
+
+async function reach(gate: Gate): Promise<void> {
+  if (!(await gate.link.connect(CONNECT_WITHIN))) {
+    throw gate.link.unreachable("it");
+  }
+}
+
+const states = new Map([
+  [State.HELD, HELD],
+  [State.DRAINING, DRAINING],
+]);
+
+function decode(i: WireInstance, addr: string, bootId: string): Instance {
+  return {
+    id: i.id,
+    bootId,
+    exchange: i.exchange,
+    topic: i.topic,
+    server: i.server,
+    addr,
+    state: states.get(i.state) ?? ACTIVE,
+    implemented: i.implemented.map(({ namespace, version }) => ({
+      namespace: namespace ?? "",
+      version: parseVersion(version),
+    })),
+    relayed: true,
+  };
+}
+
+/** Returns the error for a gateway that does not tell what it knows. */
+function refusedBy(gate: Gate, e: unknown): RPCError {
+  const error = e instanceof RPCError ? e : new RPCError("Unreachable", textOf(e));
+  const foreign = error.reason === "foreign" || error.kind === "NoSuchMethod";
+  const text = foreign ? "it is no gateway" : error.detail;
+  const kind = error.kind === "OutcomeUnknown" || error.kind === "Refused" ? "Unreachable" : error.kind;
+  return new RPCError(foreign ? "Unreachable" : kind, `the gateway at ${gate.addr}: ${text}`, {
+    safeToRetry: true,
+    cause: error,
+  });
+}
+
+/** Returns the error when no gateway answered. */
+function asked(failures: readonly RPCError[]): RPCError {
+  const [first] = failures;
+  if (first !== undefined && failures.length === 1) {
+    return first;
+  }
+  const texts = failures.map((e) => e.detail).join("; ");
+  return new RPCError(first?.kind ?? "Unreachable", `no gateway answers: ${texts}`, {
+    safeToRetry: true,
+    cause: first,
+  });
+}
