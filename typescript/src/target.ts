@@ -1,6 +1,6 @@
 /** Targets say who a message is meant for, in oslo.messaging's terms. */
 
-import { RPCError } from "./errors.js";
+import { type Kind, RPCError } from "./errors.js";
 import { parseVersion } from "./versions.js";
 
 /** The exchange of targets that name none, unless the transport has another. */
@@ -75,11 +75,20 @@ function invalidTarget(target: Target, detail: string): RPCError {
 
 /** Throws an error of kind InvalidTarget unless a value can be a name. */
 export function checkName(what: string, value: unknown): void {
+  check("InvalidTarget", what, value);
+}
+
+/** Throws an error of kind Invalid unless a value can be a zone. An empty one is none. */
+export function checkZone(value: unknown): void {
+  check("Invalid", "zone", value);
+}
+
+function check(kind: Kind, what: string, value: unknown): void {
   const why = badName(value);
   if (why) {
     const shown = JSON.stringify(value) ?? String(value);
     const detail = `the ${what} ${shown.length <= MAX_NAME ? shown : `${shown.slice(0, 64)}…`} ${why}`;
-    throw new RPCError("InvalidTarget", detail, { safeToRetry: true });
+    throw new RPCError(kind, detail, { safeToRetry: true });
   }
 }
 

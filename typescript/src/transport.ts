@@ -31,6 +31,12 @@ export interface TransportOptions {
    * The exchange of targets that name none; the URL may have another. The default is "openstack".
    */
   exchange?: string;
+  /**
+   * Where the program runs, such as an availability zone; the URL may have another. Its servers
+   * announce it, and messages for any server go to its clients' own zone first. The default is that
+   * of the environment variable OSLORPC_ZONE, else none.
+   */
+  zone?: string;
   /** The name that the program gives itself. The default is its file and its machine. */
   caller?: string;
   /** Error classes that arrive as themselves, by the names under which both ends register them. */
@@ -70,7 +76,7 @@ export class Transport {
     const caller = word(options.caller || defaultCaller()).slice(0, 128);
     const errors = new ErrorTypes(options.errors);
     const log = options.log ?? standardLogger;
-    const { trust } = settings;
+    const { trust, zone } = settings;
     const toGateways = { trust, caller, maxSize: MAX_LIST, changed() {} };
     this.#registry = settings.openRegistry(log, (addr) => new Link(addr, toGateways));
     const changed = () => this.#clients.fleet.wake();
@@ -82,13 +88,14 @@ export class Transport {
       exchange: settings.exchange,
       maxSize,
       errors,
-      fleet: new Fleet(this.#registry, (i) => this.#pool.get(i)),
+      fleet: new Fleet(this.#registry, (i) => this.#pool.get(i), zone),
       check: () => this.#check(),
       nextID: () => `${prefix}.${++messages}`,
       nextTurn: () => turn++,
     };
     this.#host = new Host({
       exchange: settings.exchange,
+      zone,
       maxSize,
       registry: this.#registry,
       trust,
@@ -159,7 +166,7 @@ export class Transport {
  * OSLORPC_TRANSPORT_URL, else `local://`.
  */
 export function open(url?: string, options: TransportOptions = {}): Transport {
-  return new Transport(parseURL(url, options.exchange), options);
+  return new Transport(parseURL(url, options.exchange, options.zone), options);
 }
 
 function defaultCaller(): string {

@@ -9,12 +9,14 @@ import type { Registry } from "./discovery/registry.js";
 import { StaticRegistry } from "./discovery/static.js";
 import { invalid, type RPCError } from "./errors.js";
 import type { Logger } from "./log.js";
-import { checkTarget, DEFAULT_EXCHANGE } from "./target.js";
+import { checkTarget, checkZone, DEFAULT_EXCHANGE } from "./target.js";
 import { environment, TRUST_PARAMETERS, Trust } from "./trust.js";
 
 /** What a transport URL and the environment say. */
 export interface Settings {
   exchange: string;
+  /** Where the program runs; empty if that is not said. */
+  zone: string;
   trust: Trust;
   /** Opens the registry, given what connects it to gateways. */
   openRegistry(log: Logger, connect: Connect): Registry;
@@ -23,7 +25,7 @@ export interface Settings {
 const schemes = ["local", "consul", "gateway", "static"];
 
 /** Reads a transport URL; the one of the environment, or local://, for an empty one. */
-export function parseURL(url?: string, exchange?: string): Settings {
+export function parseURL(url?: string, exchange?: string, zone?: string): Settings {
   const text = url?.trim() || environment("OSLORPC_TRANSPORT_URL") || "local://";
   const colon = text.indexOf("://");
   if (colon < 0) {
@@ -44,11 +46,16 @@ export function parseURL(url?: string, exchange?: string): Settings {
   if (after.includes("#")) {
     throw invalid("transport URL has a #: write %23 for one within a name");
   }
-  const known = ["exchange", ...TRUST_PARAMETERS, ...(scheme === "consul" ? CONSUL_PARAMETERS : [])];
+  const known = ["exchange", "zone", ...TRUST_PARAMETERS, ...(scheme === "consul" ? CONSUL_PARAMETERS : [])];
   const parameters = readParameters(question < 0 ? "" : after.slice(question + 1), known);
   const chosen = chooseExchange(parameters.get("exchange") || exchange);
   const trust = new Trust(parameters);
-  return { exchange: chosen, trust, openRegistry: opener(scheme, rest, chosen, trust, parameters) };
+  return {
+    exchange: chosen,
+    zone: chooseZone(parameters.get("zone") || zone),
+    trust,
+    openRegistry: opener(scheme, rest, chosen, trust, parameters),
+  };
 }
 
 function opener(
@@ -80,6 +87,12 @@ function chooseExchange(given: string | undefined): string {
     throw invalid(`default exchange: ${(e as RPCError).detail}`);
   }
   return exchange;
+}
+
+function chooseZone(given: string | undefined): string {
+  const zone = given || environment("OSLORPC_ZONE");
+  checkZone(zone);
+  return zone;
 }
 
 /** The parameters of Consul's service mesh that programs in Go have. */

@@ -22,13 +22,14 @@ import {
 import { type Case, load } from "./golden.js";
 
 function instance(record: Case): Instance {
-  const { boot_id, implemented, ...rest } = record;
-  return { ...rest, bootId: boot_id, implemented: implemented.map(parseImplementation) } as Instance;
+  const { boot_id, implemented, zone = "", ...rest } = record;
+  return { ...rest, bootId: boot_id, implemented: implemented.map(parseImplementation), zone } as Instance;
 }
 
 function record(i: Instance): Case {
-  const { bootId, implemented, ...rest } = i;
-  return { ...rest, boot_id: bootId, implemented: implemented.map(formatImplementation) };
+  const { bootId, implemented, zone, ...rest } = i;
+  const zoned = zone ? { zone } : {};
+  return { ...rest, boot_id: bootId, implemented: implemented.map(formatImplementation), ...zoned };
 }
 
 describe("registrations.json", () => {

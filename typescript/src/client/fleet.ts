@@ -14,11 +14,14 @@ export class Fleet {
   readonly #registry: Registry;
   readonly #connect: (i: Instance) => Link;
   readonly #me = randomBytes(8).toString("hex");
+  readonly #zone: string;
   readonly #topics = new Map<string, Topic>();
 
-  constructor(registry: Registry, connect: (i: Instance) => Link) {
+  /** The zone is the one of the program; empty for none. */
+  constructor(registry: Registry, connect: (i: Instance) => Link, zone: string) {
     this.#registry = registry;
     this.#connect = connect;
+    this.#zone = zone;
   }
 
   /** Returns a topic. */
@@ -27,7 +30,7 @@ export class Fleet {
     let topic = this.#topics.get(key);
     if (topic === undefined) {
       this.#sweep();
-      const made = new Topic(this.#connect, this.#me);
+      const made = new Topic(this.#connect, this.#me, this.#zone);
       this.#topics.set(key, made);
       made.stop = this.#registry.watch(exchange, name, (update) => made.update(update));
       topic = made;

@@ -18,43 +18,69 @@ export function pick(
   tried: ReadonlySet<Entry>,
 ): Entry | Verdict {
   const now = performance.now();
-  const groups = m.versions.flatMap((version) => candidates(topic, entries, m, version, now));
-  for (const group of groups) {
-    let best: Entry | undefined;
-    for (let n = 0; n < group.length; n++) {
-      const e = group[(m.turn + n) % group.length] as Entry;
-      if (!tried.has(e) && (best === undefined || e.link.health < best.link.health)) {
-        best = e;
-      }
-    }
+  const ranks = m.versions.flatMap((version) => candidates(topic, entries, m, version, now));
+  for (const groups of ranks) {
+    const best = bestOf(groups, m.turn, tried);
     if (best !== undefined) {
       return best;
     }
   }
-  if (groups.some((group) => group.length > 0)) {
+  if (ranks.flat(2).length > 0) {
     return "exhausted";
   }
   return verdict(entries, m, now);
 }
 
-/** Returns the instances that a message may go to, in groups: the preferred first. */
+/**
+ * Returns the healthiest entry that was not tried, the first in turn among equals. A group counts
+ * if none before it has an entry that can be expected to take a message.
+ */
+function bestOf(groups: readonly Group[], turn: number, tried: ReadonlySet<Entry>): Entry | undefined {
+  let best: Entry | undefined;
+  for (const group of groups) {
+    for (let n = 0; n < group.length; n++) {
+      const e = group[(turn + n) % group.length] as Entry;
+      if (!tried.has(e) && (best === undefined || e.link.health < best.link.health)) {
+        best = e;
+      }
+    }
+    if (best?.link.health === 0) {
+      return best;
+    }
+  }
+  return best;
+}
+
+type Group = readonly Entry[];
+
+/**
+ * Returns the instances that a message may go to, in groups: the preferred first. One rank of
+ * groups counts if there is nothing in the ranks before it.
+ */
 function candidates(
   topic: Topic,
   entries: readonly Entry[],
   m: Message,
   version: Version,
   now: number,
-): (readonly Entry[])[] {
+): Group[][] {
   const able = entries.filter((e) => e.usable(now) && e.serves(m.namespace, version));
   if (m.target.server !== undefined) {
     const named = able.filter((e) => e.instance.server === m.target.server);
-    return [named.filter((e) => !e.draining), named.filter((e) => e.draining)];
+    return [[named.filter((e) => !e.draining)], [named.filter((e) => e.draining)]];
   }
   const open = able.filter((e) => !e.draining);
-  const active = open.filter((e) => !e.held);
+  const near = open.filter((e) => topic.near(e));
+  const far = open.filter((e) => !topic.near(e));
+  const active = [near, far].flatMap((zone) => fewFirst(topic, zone));
+  return [active, [near, far].map((zone) => zone.filter((e) => e.held))];
+}
+
+/** Returns those that run what they accept: in a large fleet, a few that this client uses first. */
+function fewFirst(topic: Topic, entries: Group): Group[] {
+  const active = entries.filter((e) => !e.held);
   const few = topic.preferred(active);
-  const rest = few === active ? [] : active.filter((e) => !few.includes(e));
-  return [few, rest, open.filter((e) => e.held)];
+  return few === active ? [active] : [few, active.filter((e) => !few.includes(e))];
 }
 
 function verdict(entries: readonly Entry[], m: Message, now: number): Verdict {

@@ -93,6 +93,7 @@ export class Entry {
 export class Topic {
   readonly #connect: (i: Instance) => Link;
   readonly #me: string;
+  readonly #zone: string;
   readonly #waiting = new Set<() => void>();
   readonly #recent = new Map<string, number>();
   #entries: readonly Entry[] | undefined;
@@ -107,9 +108,15 @@ export class Topic {
   /** Ends the watch. */
   stop: () => void = () => {};
 
-  constructor(connect: (i: Instance) => Link, me: string) {
+  constructor(connect: (i: Instance) => Link, me: string, zone: string) {
     this.#connect = connect;
     this.#me = me;
+    this.#zone = zone;
+  }
+
+  /** Whether messages of this client for any server prefer an entry, by where it is. */
+  near(e: Entry): boolean {
+    return !this.#zone || e.instance.zone === this.#zone;
   }
 
   /** The entries; undefined if they are not known yet. */

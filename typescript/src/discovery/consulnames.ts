@@ -22,7 +22,8 @@ const PLAIN_EXCHANGE = /^[a-z0-9]{1,23}$/;
 const MAX_NAME = 63 - PROCESS.length;
 const HASH_LENGTH = 20;
 const MAX_VALUE = 512;
-const MAX_PARTS = 58;
+/** A service has at most 64 entries of metadata, eight of which may say other things. */
+const MAX_PARTS = 56;
 const DEREGISTER = "5m0s";
 
 /** Returns the name of a topic's services. */
@@ -101,6 +102,7 @@ export function instanceService(i: Instance, ids: IDs, processID: string): Servi
     "rpc-instance": i.id,
     "rpc-boot": i.bootId,
     "rpc-state": i.state,
+    ...(i.zone ? { "rpc-zone": i.zone } : {}),
   };
   const text = i.implemented.map(formatImplementation).join(",");
   const parts = Math.ceil(text.length / MAX_VALUE);
@@ -249,5 +251,6 @@ function readInstance(entry: Entry, name: string, maintained: boolean): Instance
     addr,
     state: maintained ? DRAINING : (meta["rpc-state"] ?? ""),
     implemented: text ? text.split(",").map(parseImplementation) : [],
+    zone: meta["rpc-zone"] ?? "",
   };
 }

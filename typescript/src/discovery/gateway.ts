@@ -279,6 +279,7 @@ function decode(i: WireInstance, addr: string, bootId: string): Instance {
       namespace: namespace ?? "",
       version: parseVersion(version),
     })),
+    zone: i.zone,
     relayed: true,
   };
 }

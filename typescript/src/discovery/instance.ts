@@ -24,6 +24,8 @@ export interface Instance {
   readonly state: string;
   /** What it implements; empty if that is not known. */
   readonly implemented: readonly Implementation[];
+  /** Where its process runs, such as an availability zone; empty if that is not said. */
+  readonly zone: string;
   /** Whether the address and the boot id are those of a gateway. */
   readonly relayed?: boolean;
 }

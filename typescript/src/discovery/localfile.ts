@@ -33,6 +33,7 @@ export function encodeFile(instances: readonly Instance[]): string {
     addr: i.addr,
     state: i.state,
     ...(i.implemented.length > 0 ? { implemented: i.implemented.map(formatImplementation) } : {}),
+    ...(i.zone ? { zone: i.zone } : {}),
   }));
   return JSON.stringify({ format: FORMAT, instances: records });
 }
@@ -56,6 +57,7 @@ export function decodeFile(text: string): Instance[] {
       addr: textIn(record, "addr"),
       state: textIn(record, "state"),
       implemented: list(record["implemented"]).map(parseImplementation),
+      zone: textIn(record, "zone"),
     };
   });
 }

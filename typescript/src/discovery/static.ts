@@ -2,11 +2,14 @@
 
 import { isIP } from "node:net";
 import { invalid, RPCError } from "../errors.js";
-import { checkClientTarget } from "../target.js";
+import { checkClientTarget, checkZone } from "../target.js";
 import { ACTIVE, type Instance, sameInstance, socketPath, splitAddr } from "./instance.js";
 import type { Notify, Registry } from "./registry.js";
 
-/** Knows the instances of static://topic=host:port,topic/server=host:port. */
+/** What is between an address and its zone. */
+const ZONE = ";zone=";
+
+/** Knows the instances of static://topic=host:port,topic/server=host:port,topic=host:port;zone=az1. */
 export class StaticRegistry implements Registry {
   readonly #instances: Instance[] = [];
   lapsed = () => {};
@@ -81,16 +84,31 @@ function parse(entry: string, exchange: string): Instance {
   const topic = decodeURIComponent(topicText);
   const server = serverText === undefined ? "" : decodeURIComponent(serverText);
   checkClientTarget({ topic, ...(server ? { server } : {}) });
+  const [addr = "", zone, ...others] = entry.slice(equals + 1).split(ZONE);
   return {
     id: "",
     bootId: "",
     exchange,
     topic,
     server,
-    addr: address(entry.slice(equals + 1)),
+    addr: address(addr),
     state: ACTIVE,
     implemented: [],
+    zone: zone === undefined ? "" : zoneOf(entry, [zone, ...others].join(ZONE)),
   };
+}
+
+function zoneOf(entry: string, text: string): string {
+  try {
+    const zone = decodeURIComponent(text);
+    checkZone(zone);
+    if (zone) {
+      return zone;
+    }
+  } catch {
+    // It is malformed.
+  }
+  throw new TypeError(`the zone in "${entry}": write topic=host:port;zone=NAME, with a percent-encoded name`);
 }
 
 function address(text: string): string {

@@ -42,6 +42,8 @@ const CLOSED_WITHIN = 500;
 /** What a host needs of its transport. */
 export interface HostConfig {
   readonly exchange: string;
+  /** Where the process runs; empty if that is not said. */
+  readonly zone: string;
   readonly maxSize: number;
   readonly registry: Registry;
   readonly trust: Trust;
@@ -85,6 +87,10 @@ export class Host implements Process {
     return this.config.exchange;
   }
 
+  get zone(): string {
+    return this.config.zone;
+  }
+
   get maxSize(): number {
     return this.config.maxSize;
   }
@@ -109,6 +115,7 @@ export class Host implements Process {
       addr: this.#addr,
       state: stateOf(dispatcher.phase),
       implemented: dispatcher.table.implemented,
+      zone: this.config.zone,
     };
     const served: Served = { instance, dispatcher, missed };
     this.servers = [...this.servers, served];

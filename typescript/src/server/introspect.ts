@@ -32,6 +32,7 @@ export function describeProcess(of: Process, request: GetInfoRequest): GetInfoRe
     bootId: of.bootId,
     processId: BigInt(process.pid),
     build: "typescript",
+    zone: of.zone,
     uptime: toDuration(performance.now() - of.began),
     servers: meant.map((s) => describeServer(s, request.requests)),
   });

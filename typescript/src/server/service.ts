@@ -53,6 +53,8 @@ const MIN_HEARTBEAT = 10;
 export interface Process {
   readonly bootId: string;
   readonly exchange: string;
+  /** Where it runs; empty if that is not said. */
+  readonly zone: string;
   readonly maxSize: number;
   readonly servers: readonly Served[];
   /** When the transport was opened, by performance.now(). */

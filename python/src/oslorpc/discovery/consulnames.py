@@ -24,7 +24,7 @@ PREFIX = "oslorpc-"
 PROCESS = "--process"
 _MAX_NAME = 63 - len(PROCESS)
 _HASH_LENGTH = 20
-_MAX_VALUE, _MAX_PARTS = 512, 58
+_MAX_VALUE, _MAX_PARTS = 512, 56
 _DEREGISTER = "5m0s"
 
 
