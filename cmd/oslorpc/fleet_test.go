@@ -17,6 +17,7 @@ import (
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/child"
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/instances"
 	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/look"
+	"github.com/oslorpc/oslorpc/internal/freeze"
 )
 
 // patient bounds how long a test waits for an event.
@@ -92,6 +93,14 @@ type process struct {
 func (p *process) signal(s os.Signal) {
 	p.t.Helper()
 	if err := p.Process.Signal(s); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// freeze stops the process, until SIGCONT: it stays registered, and does not answer.
+func (p *process) freeze() {
+	p.t.Helper()
+	if err := freeze.Process(p.Process); err != nil {
 		p.t.Fatal(err)
 	}
 }

@@ -297,7 +297,7 @@ func TestWaits(t *testing.T) {
 	if code := waits.code(); code != cli.ExitInterrupted {
 		t.Errorf("exit code %d", code)
 	}
-	hangs.signal(syscall.SIGSTOP)
+	hangs.freeze()
 	waits = f.start("silence", "call", "demo", "whoami")
 	f.find(1, "silence", "oslorpc: waiting: ")
 	hangs.signal(syscall.SIGCONT)

@@ -32,13 +32,10 @@ func (r result) wantLines(t *testing.T, patterns ...string) {
 }
 
 // deafen stops a process, which stays registered, until the test ends.
-func (f *fleet) deafen(p *process, server string) {
+func (f *fleet) deafen(p *process) {
 	f.t.Helper()
-	p.signal(syscall.SIGSTOP)
+	p.freeze()
 	f.t.Cleanup(func() { p.signal(syscall.SIGCONT) })
-	eventually(f.t, patient, server+" is deaf", func() bool { // its threads stop one by one
-		return f.run("ping", "demo", "--server", server, "--timeout", "300ms").code != 0
-	})
 }
 
 func TestVersionsOfAMixedFleet(t *testing.T) {
@@ -56,7 +53,7 @@ func TestVersionsOfAMixedFleet(t *testing.T) {
 	if c := d.Caps[0]; c.Version != "1.0" || c.Next != "1.1" || c.State != "known" || c.Holders[0].Server != "old" || c.Holders[0].Uptime == 0 {
 		t.Errorf("got %+v", c)
 	}
-	f.deafen(old, "old")
+	f.deafen(old)
 	f.ok("versions", "demo", "--timeout", "1s").wantLines(t, `1\.x +1\.0 +1\.1 +old \(not reachable\)`)
 }
 
@@ -75,7 +72,7 @@ func TestWhyTheCapIsWhatItIs(t *testing.T) {
 	}
 	f.serve("newest", "--rpc-version", "3.2")
 	f.ok("versions", "why", "demo").wantLines(t, `auto: no common version 3\.x of the null namespace: .+`)
-	f.deafen(old, "old")
+	f.deafen(old)
 	r := f.run("versions", "why", "demo", "--timeout", "1s")
 	if r.code == 0 {
 		t.Error("a server could not be asked, and the exit code is 0")
@@ -127,7 +124,7 @@ func TestUpgradeCheck(t *testing.T) {
 	if e := parse[cli.Failure](t, r.errs); e.Kind != "NotYet" || e.ExitCode != cli.ExitNotYet {
 		t.Errorf("got %+v", e)
 	}
-	f.deafen(old, "old")
+	f.deafen(old)
 	wantCode(t, f.run("upgrade", "check", "demo", "--to", "1.1", "--timeout", "1s"), cli.ExitNotYet)
 }
 
@@ -143,7 +140,7 @@ func TestUpgradeCheckThatCannotTell(t *testing.T) {
 	if want := `oslorpc: cannot tell: no server is known to implement the namespace "x"` + "\n"; r.errs != want {
 		t.Errorf("got %s", r.errs)
 	}
-	f.deafen(server, "node2")
+	f.deafen(server)
 	r = f.run("upgrade", "check", "demo", "--to", "1.0", "--timeout", "1s")
 	wantCode(t, r, cli.ExitCannotTell)
 	r.wantLines(t, `Servers that did not answer:`, ` +node2 +unix:\S+ +active +.+`)
@@ -239,7 +236,7 @@ func TestDeprecations(t *testing.T) {
 	if len(d.Requests) != 3 || d.Requests[0].Method != "count" || d.Requests[1].Deprecated != "1.1" || d.Requests[1].First.IsZero() || len(d.Unanswered) != 0 {
 		t.Errorf("got %+v", d)
 	}
-	f.deafen(first, "first")
+	f.deafen(first)
 	r = f.run("deprecations", "demo", "--timeout", "1s")
 	if r.code == 0 || len(r.lines()) != 3 {
 		t.Errorf("got %+v", r)

@@ -4,17 +4,16 @@ package consultest
 
 import (
 	"os"
-	"runtime"
 	"syscall"
+
+	"github.com/oslorpc/oslorpc/internal/freeze"
 )
 
 // Pause freezes the agent, and returns when it is frozen: its port is open, but nothing answers.
 func (a *Agent) Pause() {
 	a.tb.Helper()
-	a.signal(syscall.SIGSTOP)
-	// Its threads stop one by one.
-	for answers(a.addr) {
-		runtime.Gosched()
+	if err := freeze.Process(a.process.cmd.Process); err != nil {
+		a.tb.Fatalf("consultest: %v", err)
 	}
 }
 

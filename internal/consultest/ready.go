@@ -64,21 +64,3 @@ func ready(ctx context.Context, client *api.Client, node string) error {
 	}
 	return client.Agent().ServiceDeregisterOpts(name, q)
 }
-
-// answers reports whether the agent answers a request soon, with whatever.
-func answers(addr string) bool {
-	transport := &http.Transport{}
-	defer transport.CloseIdleConnections()
-	ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/v1/status/leader", nil)
-	if err != nil {
-		return false
-	}
-	response, err := transport.RoundTrip(request)
-	if err != nil {
-		return false
-	}
-	_ = response.Body.Close()
-	return true
-}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/anycarrier"
+	"github.com/oslorpc/oslorpc/internal/freeze"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
@@ -142,6 +143,14 @@ func (p *process) signal(t *testing.T, s os.Signal) {
 		if err := p.cmd.Process.Signal(s); err != nil {
 			t.Logf("signal %v to %s: %v", s, p.name, err)
 		}
+	}
+}
+
+// freeze stops the process, until SIGCONT: its connections stay open, and it does not answer.
+func (p *process) freeze(t *testing.T) {
+	t.Helper()
+	if err := freeze.Process(p.cmd.Process); err != nil {
+		t.Fatal(err)
 	}
 }
 

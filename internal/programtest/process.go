@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -16,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/freeze"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
@@ -208,26 +208,13 @@ func (p *Process) Log() string {
 // Signal sends a signal. A process that is told to stop has stopped when Signal returns.
 func (p *Process) Signal(s syscall.Signal) {
 	p.tb.Helper()
-	if err := p.cmd.Process.Signal(s); err != nil {
+	send := func() error { return p.cmd.Process.Signal(s) }
+	if s == syscall.SIGSTOP {
+		send = func() error { return freeze.Process(p.cmd.Process) }
+	}
+	if err := send(); err != nil {
 		p.tb.Fatal(err)
 	}
-	for s == syscall.SIGSTOP && p.works() {
-		time.Sleep(time.Millisecond) // the kernel tells of no end of it
-	}
-}
-
-// works reports whether a thread of a process that was told to stop still works. Where the system
-// does not say, it reports that none does.
-func (p *Process) works() bool {
-	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.cmd.Process.Pid)) // the pattern is well-formed
-	for _, thread := range threads {
-		text, err := os.ReadFile(thread)                   //nolint:gosec // It is a file of the kernel.
-		_, state, found := strings.Cut(string(text), ") ") // after the name, which is in parentheses
-		if err == nil && found && !strings.HasPrefix(state, "T") {
-			return true
-		}
-	}
-	return false
 }
 
 // Kill kills the process, and returns when it is dead.

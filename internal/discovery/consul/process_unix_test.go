@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/consultest"
+	"github.com/oslorpc/oslorpc/internal/freeze"
 )
 
 // TestProcess has a process that is stopped for longer than its TTL, goes on, and is killed.
@@ -23,7 +24,7 @@ func TestProcess(t *testing.T) {
 		checks, err := r.client.api.Agent().ChecksWithFilter(fmt.Sprintf("Output contains %q", note))
 		return err == nil && len(checks) == 1
 	})
-	must(t, process.Signal(syscall.SIGSTOP))
+	must(t, freeze.Process(process))
 	w.list()
 	must(t, process.Signal(syscall.SIGCONT))
 	w.list(i)

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/oslorpc/oslorpc/internal/freeze"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -90,7 +91,7 @@ func TestDirectoryVanishes(t *testing.T) {
 	// While it is frozen, it cannot write its file again before the watcher looks.
 	b := start(t, dir, "b")
 	until(t, ch, "b")
-	must(t, b.Process.Signal(syscall.SIGSTOP))
+	must(t, freeze.Process(b.Process))
 	wantIDs(t, watcher, "b")
 	must(t, removeDir(dir))
 	if u := until(t, ch); !u.Reset {

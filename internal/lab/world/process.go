@@ -18,6 +18,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/freeze"
 	"github.com/oslorpc/oslorpc/internal/lab/history"
 	"github.com/oslorpc/oslorpc/internal/lab/role"
 )
@@ -161,7 +162,9 @@ func (w *World) Kill(name string) {
 // Freeze freezes a process: its connections stay, and nothing is answered.
 func (w *World) Freeze(name string) {
 	w.Injectf("SIGSTOP")
-	w.signal(name, history.Frozen, syscall.SIGSTOP).frozen = true
+	p := w.signal(name, history.Frozen, syscall.SIGSTOP)
+	_ = freeze.Process(p.cmd.Process) // it may have ended
+	p.frozen = true
 }
 
 // Thaw ends a Freeze.

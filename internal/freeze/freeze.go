@@ -1,0 +1,42 @@
+//go:build unix
+
+// Package freeze stops processes for tests: their connections stay open, and they answer nothing.
+package freeze
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Process freezes a process with SIGSTOP, and returns when all its threads have stopped. They stop
+// one by one: after the signal alone, the process may still answer. SIGCONT ends it. On a system
+// without /proc, it does not wait.
+func Process(p *os.Process) error {
+	if err := p.Signal(syscall.SIGSTOP); err != nil {
+		return fmt.Errorf("freezing process %d: %w", p.Pid, err)
+	}
+	for works(p.Pid) {
+		time.Sleep(time.Millisecond) // the kernel does not tell when it is done
+	}
+	return nil
+}
+
+// works reports whether a thread of a process that was told to stop still runs.
+func works(pid int) bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) // the pattern is well-formed
+	for _, thread := range threads {
+		text, err := os.ReadFile(thread)                   //nolint:gosec // It is a file of the kernel.
+		_, state, found := strings.Cut(string(text), ") ") // after the name, which is in parentheses
+		if err != nil || !found {
+			continue // the thread has ended
+		}
+		if !strings.ContainsAny(state[:1], "TZX") {
+			return true
+		}
+	}
+	return false
+}
