@@ -105,6 +105,13 @@ func (t *Transport) ForwardAll(ctx context.Context, r *carrier.Request, each fun
 	return nil
 }
 
+// Expect has a topic be watched that messages are likely to come for, if there is room for one.
+func (t *Transport) Expect(name registry.Topic) {
+	if topic, watched := t.fleet.Known(name); topic == nil && watched < maxTopics {
+		t.fleet.Topic(name)
+	}
+}
+
 // Describe asks the process of an instance what it says of itself, as a message of the contract.
 func (t *Transport) Describe(ctx context.Context, i rpc.Instance, requests bool) (info proto.Message, err error) {
 	err = t.ask(ctx, i, func(ctx context.Context, link carrier.Link) error {

@@ -71,10 +71,11 @@ func (m *member) show(now time.Time) {
 	m.entry = &e
 }
 
-// id tells instances apart; static addresses have nothing but their address.
-type id struct{ id, addr, server string }
+// id tells instances apart; static addresses have nothing but their address. Boot is of the process
+// at the address, which is a gateway if the instance is reached through one.
+type id struct{ id, addr, server, boot string }
 
-func idOf(i rpc.Instance) id { return id{i.ID, i.Addr, i.Server} }
+func idOf(i rpc.Instance) id { return id{i.ID, i.Addr, i.Server, i.BootID} }
 
 // members are the instances of a topic. It is not safe for concurrent use.
 type members map[id]*member
@@ -91,7 +92,7 @@ func (ms members) merge(u registry.Update, now time.Time, c carrier.Carrier) {
 	for key, m := range ms {
 		switch {
 		case listed[key]:
-		case key.id != "" && ids[key.id]: // it is at another address, as when it is attached to another gateway
+		case key.id != "" && ids[key.id]: // it is reached otherwise, as through another gateway
 			ms.drop(key, c)
 		case !m.missing():
 			m.since, m.lost = now, u.Reset

@@ -369,6 +369,12 @@ func TestMovedInstance(t *testing.T) {
 		if e := w.entry(t, "a"); e.Addr != "addr-b" || e.Lingering {
 			t.Errorf("it is at %s", e.Addr)
 		}
+		w.topic.Gone(w.entry(t, "a"))
+		moved.BootID = "boot-c" // another gateway has the address of the one that refused its messages
+		w.registry.list(moved, instance("b"))
+		if e := w.entry(t, "a"); e.Left || e.BootID != "boot-c" {
+			t.Errorf("with another process at its address it is %+v", e)
+		}
 		w.registry.list(instance("b"))
 		if e := w.entry(t, "a"); e.Addr != "addr-b" || !e.Lingering {
 			t.Errorf("what vanished is %+v", e)

@@ -161,3 +161,66 @@ func TestNoGateway(t *testing.T) {
 		t.Errorf("got %v, want Unreachable", err)
 	}
 }
+
+// TestGatewayRestartsAtItsAddress: a client that has one gateway goes on with the next one at its
+// address, although the first refused messages since it stopped. The next one knows nothing of the
+// topic when a typed message comes that says only the instance.
+func TestGatewayRestartsAtItsAddress(t *testing.T) {
+	f := newFleet(t)
+	f.serve(t, "a")
+	g := f.gateway(t, "gw")
+	c, _ := behind(t, oslorpc.Target{Topic: topic}, g)
+	ctx := bounded(t)
+	for range 3 {
+		if _, err := oslorpc.Call[string](ctx, c, "whoami", nil); err != nil {
+			t.Fatal(err)
+		}
+		stopped := make(chan error, 1)
+		go func() { stopped <- g.server.Stop(ctx) }()
+		for refused := false; !refused; { // until the gateway says that it stops
+			_, err := oslorpc.Call[string](ctx, c.Prepare(oslorpc.WithFailFast(true)), "whoami", nil)
+			refused = err != nil
+		}
+		if err := <-stopped; err != nil {
+			t.Fatal(err)
+		}
+		g = f.restart(t, g)
+		typed := v1.NewInventoryServiceClient(c)
+		if _, err := typed.GetVolume(ctx, &v1.GetVolumeRequest{Name: "v"}); err != nil {
+			t.Errorf("typed: %v", err)
+		}
+		watch, err := typed.WatchVolumes(ctx, &v1.WatchVolumesRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := watch.Recv(); err != nil {
+			t.Errorf("a stream: %v", err)
+		}
+	}
+}
+
+// TestTypedMessagesNameTheirTopic: a gateway that never heard of an instance knows where to look for
+// it, since typed messages for it say the topic, in headers or in their session.
+func TestTypedMessagesNameTheirTopic(t *testing.T) {
+	f := newFleet(t)
+	f.serve(t, "a")
+	said := make(chan rpc.Target, 1)
+	g := f.gateway(t, "gw", oslorpc.WithInterceptors(oslorpc.Interceptor{
+		Accept: func(ctx context.Context, m *rpc.Message) (context.Context, error) {
+			if m.Method == "GetVolume" { // it is asked about watches, too
+				said <- m.Target
+			}
+			return ctx, nil
+		},
+	}))
+	for _, carrier := range []rpc.Carrier{rpc.CarrierUnary, rpc.CarrierSession} {
+		transport := open(t, "gateway://"+g.addr, oslorpc.WithCarrier(carrier))
+		typed := v1.NewInventoryServiceClient(transport.Client(oslorpc.Target{Topic: topic}))
+		if _, err := typed.GetVolume(bounded(t), &v1.GetVolumeRequest{Name: "v"}); err != nil {
+			t.Error(err)
+		}
+		if target := <-said; target.Topic != topic {
+			t.Errorf("%s: the message names %+v", carrier, target)
+		}
+	}
+}

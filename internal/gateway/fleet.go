@@ -28,6 +28,7 @@ func (g *Gateway) Watch(topic registry.Topic, notify func(registry.Update)) (sto
 		full.Message = fmt.Sprintf("the gateway has %d watches of topics, and takes no more", maxWatches)
 		return nil, full
 	}
+	g.clients.Expect(topic)
 	end := g.registry.Watch(topic, notify)
 	return func() {
 		end()
@@ -84,9 +85,10 @@ func (g *Gateway) instance(ctx context.Context, id string) (rpc.Instance, error)
 	return rpc.Instance{}, gone(id)
 }
 
-// gone is the error about an instance that is not known.
+// gone is the error about an instance that is not known. It need not be gone: the gateway may not have
+// heard of it yet.
 func gone(id string) *rpc.Error {
-	e := refusal.New(refusal.Stopping)
+	e := refusal.New(refusal.Declined)
 	e.Message = fmt.Sprintf("the gateway knows no instance %.80q, or none any more", id)
 	return e
 }

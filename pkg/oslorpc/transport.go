@@ -343,7 +343,7 @@ func (c *config) connecting() grpccarrier.Config {
 		MaxSize: c.limits.MessageSize, MaxHeader: c.limits.HeaderSize,
 	}
 	if c.behind { // the gateways check the servers
-		config.Peers.Identity = nil
+		config.Peers.Identity, config.Explicit = nil, true
 	}
 	switch {
 	case c.process != nil:

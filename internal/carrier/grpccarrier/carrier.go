@@ -26,6 +26,9 @@ type Config struct {
 	// Routing has each message say in headers, too, which server it is for and at which version, for
 	// proxies that route by headers. No message travels in a session then.
 	Routing bool
+	// Explicit has typed messages say on which topic an instance is that they are for. Only gateways
+	// need it: they do not know every instance.
+	Explicit bool
 	// MaxHeader bounds the headers of a message, in bytes; 0 for no bound.
 	MaxHeader int
 }

@@ -55,7 +55,7 @@ func routing(r *carrier.Request) header.Request {
 func (c *Carrier) withHeaders(ctx context.Context, r *carrier.Request) (context.Context, error) {
 	var h header.Request
 	explicit := r.InstanceID == "" || c.config.Routing
-	if explicit { // a process at a static address learns by name which of its servers is meant
+	if explicit || c.config.Explicit { // a process at a static address learns by name which of its servers is meant
 		h = routing(r)
 	}
 	h.Instance, h.ID, h.Context, h.Missed, h.OrderKey, h.Caller = r.InstanceID, r.ID, r.Context, r.Missed, r.OrderKey, r.Caller

@@ -29,6 +29,9 @@ func (c *Carrier) TakesSessions() bool {
 	return !c.intercepted && !c.config.Routing && c.config.Peers.Token == nil
 }
 
+// Explicit reports whether messages say more of the instance that they are for than its id.
+func (c *Carrier) Explicit() bool { return c.config.Explicit }
+
 // OpenSession opens the stream of a session, which is first meant for a server.
 func (l Link) OpenSession(ctx context.Context, meant identity.Server) (grpc.ClientStream, error) {
 	conn, err := l.connection() //nolint:contextcheck // The connection outlives the stream.

@@ -166,7 +166,7 @@ func (s *session) encode(ctx context.Context, r *carrier.Request) *pending {
 	var request proto.Message
 	if t != nil {
 		c.Bare, m.Path, request = true, t.Path, t.Message
-		if c.Target.Namespace = ""; r.InstanceID != "" { // it says who is meant
+		if c.Target.Namespace = ""; r.InstanceID != "" && !s.link.carrier.Explicit() { // it says who is meant
 			c.Target = rpc.Target{Version: r.Target.Version}
 		}
 	} else if r.Silence > 0 && r.Mode == carrier.Call {
