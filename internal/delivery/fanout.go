@@ -103,17 +103,26 @@ func (a *Audience) toOne(ctx context.Context, g *gate, e *route.Entry, variants 
 		return send(ctx, to)
 	}
 	to := Attempt{Entry: e}
-	var err error
+	err := a.toFirst(ctx, g, &to, variants, bounded)
+	if now := a.moved(ctx, e, err); now != nil {
+		to.Entry = now
+		err = a.toFirst(ctx, g, &to, variants, bounded)
+	}
+	return a.conclude(to.Entry, err)
+}
+
+// toFirst sends the first of the variants that the instance of an attempt takes.
+func (a *Audience) toFirst(ctx context.Context, g *gate, to *Attempt, variants []int, send Send) (err error) {
 	for _, to.Variant = range variants {
-		first := g.connect(ctx, e)
-		if err = a.persist(ctx, &to, bounded); first && g.reconnect(ctx, e, err) {
-			err = a.persist(ctx, &to, bounded)
+		first := g.connect(ctx, to.Entry)
+		if err = a.persist(ctx, to, send); first && g.reconnect(ctx, to.Entry, err) {
+			err = a.persist(ctx, to, send)
 		}
 		if err == nil || !isUnable(err) {
 			break
 		}
 	}
-	return a.conclude(e, err)
+	return err
 }
 
 // conclude returns what came of a message at an instance.

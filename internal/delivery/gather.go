@@ -120,9 +120,9 @@ func Gather[T any](ctx context.Context, a *Audience, ask Ask[T]) <-chan Answer[T
 			answer := Answer[T]{Result: Result{Entry: e, Err: exited()}}
 			defer func() {
 				if a.message.missed(answer.Err) {
-					a.topic.Missed().Instance(e)
+					a.topic.Missed().Instance(answer.Entry)
 				}
-				answer.Err = a.about(answer.Err, e)
+				answer.Err = a.about(answer.Err, answer.Entry)
 				answers <- answer
 			}()
 			answer.Result = a.toOne(ctx, g, e, a.variants(i), func(ctx context.Context, to Attempt) (err error) {

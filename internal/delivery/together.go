@@ -43,7 +43,7 @@ func (a *Audience) together(ctx context.Context, sending *sync.WaitGroup, g *gat
 		switch {
 		case !ended:
 			return false
-		case isFull(err) && !isEnd(err): // it is tried again for a while
+		case !isEnd(err) && (isFull(err) || a.mayMove(a.Reached[i], err)): // it is tried again for a while
 			sending.Go(func() { deliver(i) })
 		default:
 			results[i] = a.conclude(a.Reached[i], err)
