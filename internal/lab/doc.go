@@ -8,8 +8,8 @@
 //     execution and operation.
 //   - [github.com/oslorpc/oslorpc/internal/lab/check] compares a history with the promises. It is
 //     pure, and forged histories test it.
-//   - [github.com/oslorpc/oslorpc/internal/lab/role] is what a process does as a server or a
-//     client. It uses the public API only.
+//   - [github.com/oslorpc/oslorpc/internal/lab/role] is what a process does as a server, a client
+//     or a gateway.
 //   - [github.com/oslorpc/oslorpc/internal/lab/world] starts processes, Consul agents, proxies and
 //     networks, and breaks them.
 //   - [github.com/oslorpc/oslorpc/internal/lab/scenario] has the scenarios, by name.

@@ -1,8 +1,8 @@
 //go:build linux
 
-// Package role is what a process of the laboratory does: it is a server or a client, as its
-// environment says, and writes what happens to the history. It uses the public API of oslorpc
-// only.
+// Package role is what a process of the laboratory does: it is a server, a client or a gateway, as
+// its environment says, and writes what happens to the history. Servers and clients use the public
+// API of oslorpc only.
 package role
 
 import (
@@ -27,7 +27,7 @@ const Variable = "OSLORPC_LAB_ROLE"
 // Ready is the first line that a process prints, when it is ready.
 const Ready = "ready"
 
-// Config is what a process is. One of Server and Client is set.
+// Config is what a process is. One of Server, Client and Gateway is set.
 type Config struct {
 	// Process is its name, and History the directory that it writes to.
 	Process string `json:"process"`
@@ -36,9 +36,10 @@ type Config struct {
 	// TLS is the directory of the certificates, if connections are to be secure.
 	TLS string `json:"tls,omitempty"`
 	// Descriptors bounds how many files the process may have open, if it is not 0.
-	Descriptors uint64  `json:"descriptors,omitempty"`
-	Server      *Server `json:"server,omitempty"`
-	Client      *Client `json:"client,omitempty"`
+	Descriptors uint64   `json:"descriptors,omitempty"`
+	Server      *Server  `json:"server,omitempty"`
+	Client      *Client  `json:"client,omitempty"`
+	Gateway     *Gateway `json:"gateway,omitempty"`
 }
 
 // Main is what a process does that was started as a role; it does not return then. Call it first
@@ -76,9 +77,12 @@ func (c *Config) run() error {
 	defer stop()
 	before := takeStock()
 	end := history.Exit{Process: c.Process}
-	if c.Server != nil {
+	switch {
+	case c.Server != nil:
 		err = c.serve(ctx, out)
-	} else {
+	case c.Gateway != nil:
+		err = c.forward(ctx)
+	default:
 		err = c.load(ctx, out)
 	}
 	if err != nil {

@@ -30,7 +30,7 @@ type Scenario struct {
 
 // All are the scenarios, in the order in which they run.
 func All() []Scenario {
-	return slices.Concat(processes, registries, disks, networks, peers, scale, typed)
+	return slices.Concat(processes, registries, disks, networks, peers, gateways, scale, typed)
 }
 
 // Result is what came of a scenario.
