@@ -120,6 +120,10 @@ bench: bench-nats ## Compare with plain gRPC: lines of `name median q1 q3`; then
 bench-nats: ## Compare both carriers with plain gRPC and with NATS micro, which is in a module of its own
 	@cd internal/bench/nats && $(GO) run .
 
+.PHONY: bench-gateway
+bench-gateway: $(BIN)/nginx/.installed ## Compare calls through a gateway with direct ones, and with calls through nginx
+	@$(GO) build -o $(BIN)/bench-gateway ./internal/bench/gateway && $(BIN)/bench-gateway -nginx $(BIN)/nginx/usr/sbin/nginx $(BENCH_FLAGS)
+
 .PHONY: bench-python
 bench-python: $(VENV)/.installed ## Compare calls of the Python package with raw grpcio's
 	@cd python && PYTHONPATH=src $(VENV)/bin/python bench/compare.py $(BENCH_FLAGS)
@@ -289,6 +293,14 @@ $(BIN)/rabbitmq/.installed:
 	@rm -rf $(BIN)/rabbitmq && mkdir -p $(BIN)/rabbitmq/debs && cd $(BIN)/rabbitmq/debs && \
 	{ apt-get download -q $(RABBITMQ) >log 2>&1 || \
 	{ apt-get update -q && apt-get download -q $(RABBITMQ); } >log 2>&1 || { cat log; echo "RabbitMQ is unpacked from packages of Debian 12 or later, which apt-get cannot download here" >&2; exit 1; }; } && \
+	for deb in *.deb; do dpkg-deb -x "$$deb" .. || exit 1; done && rm -r ../debs
+	@touch $@
+
+$(BIN)/nginx/.installed:
+	@echo "unpacking nginx of Debian to $(BIN)/nginx, once"
+	@rm -rf $(BIN)/nginx && mkdir -p $(BIN)/nginx/debs && cd $(BIN)/nginx/debs && \
+	{ apt-get download -q nginx >log 2>&1 || { apt-get update -q && apt-get download -q nginx; } >log 2>&1 || \
+	{ cat log; echo "nginx is unpacked from a package of Debian 12 or later, which apt-get cannot download here" >&2; exit 1; }; } && \
 	for deb in *.deb; do dpkg-deb -x "$$deb" .. || exit 1; done && rm -r ../debs
 	@touch $@
 

@@ -21,6 +21,9 @@ type Workload struct {
 	// Callers is how many call Do at a time, and Ops how many operations Do runs.
 	Callers int
 	Ops     int
+	// Elsewhere returns the processor time that other processes have spent for this side; nil for
+	// none.
+	Elsewhere func() time.Duration
 }
 
 // Costs is what operations cost in one round each.
@@ -31,6 +34,8 @@ type Costs struct {
 	// CPU is the nanoseconds per operation that all processors together spent, those for the
 	// operating system included. Other processes on the machine hardly change them.
 	CPU []float64
+	// Elsewhere is the nanoseconds per operation that processors spent for other processes.
+	Elsewhere []float64
 	// Allocs and Bytes are what an operation allocates on the heap.
 	Allocs, Bytes []float64
 }
@@ -56,7 +61,11 @@ func (w Workload) measure(length time.Duration, to *Costs) error {
 	runtime.GC() // so that neither side cleans up after the other
 	counts, errs := make([]int, w.Callers), make([]error, w.Callers)
 	var running sync.WaitGroup
-	before := spentNow()
+	elsewhere := func() time.Duration { return 0 }
+	if w.Elsewhere != nil {
+		elsewhere = w.Elsewhere
+	}
+	others, before := elsewhere(), spentNow()
 	for i := range w.Callers {
 		running.Go(func() {
 			for errs[i] == nil && (counts[i] == 0 || time.Since(before.time) < length) {
@@ -67,6 +76,7 @@ func (w Workload) measure(length time.Duration, to *Costs) error {
 	}
 	running.Wait()
 	after := spentNow()
+	others = elsewhere() - others
 	total := 0
 	for i := range counts {
 		if errs[i] != nil {
@@ -77,6 +87,7 @@ func (w Workload) measure(length time.Duration, to *Costs) error {
 	ops := float64(total * w.Ops)
 	to.Time = append(to.Time, float64(after.time.Sub(before.time))/ops)
 	to.CPU = append(to.CPU, float64(after.cpu-before.cpu)/ops)
+	to.Elsewhere = append(to.Elsewhere, float64(others)/ops)
 	to.Allocs = append(to.Allocs, float64(after.allocs-before.allocs)/ops)
 	to.Bytes = append(to.Bytes, float64(after.bytes-before.bytes)/ops)
 	return nil

@@ -1,0 +1,40 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/internal/leak"
+)
+
+func TestMain(m *testing.M) {
+	if role := os.Getenv(roleVariable); role != "" {
+		exit(play(context.Background(), role, os.Args[1:]))
+	}
+	leak.Main(m)
+}
+
+// All sides but nginx's work, and the lines say what they should.
+func TestRun(t *testing.T) {
+	var out strings.Builder
+	if err := run(t.Context(), &out, []string{"-rounds", "1", "-round-time", "1ms", "-callers", "2"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, side := range []string{sideRaw, sideDirect, sideGateway, "gateway-unary", "gateway-stub", "added", "throughput"} {
+		if !strings.Contains(out.String(), "\n2        "+side+" ") {
+			t.Errorf("there is no line of %s in\n%s", side, out.String())
+		}
+	}
+}
+
+func TestWrongArguments(t *testing.T) {
+	for _, args := range [][]string{{"-callers", "x"}, {"-nginx", "/nonexistent"}, {"-nope"}} {
+		if err := run(t.Context(), &strings.Builder{}, args); err == nil {
+			t.Errorf("%v: there is no error", args)
+		}
+	}
+}
