@@ -85,8 +85,8 @@ func (g *Gateway) instance(ctx context.Context, id string) (rpc.Instance, error)
 	return rpc.Instance{}, gone(id)
 }
 
-// gone is the error about an instance that is not known. It need not be gone: the gateway may not have
-// heard of it yet.
+// gone is the error about an instance that is not known. It need not be gone: the gateway may not
+// have heard of it yet.
 func gone(id string) *rpc.Error {
 	e := refusal.New(refusal.Declined)
 	e.Message = fmt.Sprintf("the gateway knows no instance %.80q, or none any more", id)

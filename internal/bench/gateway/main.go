@@ -7,13 +7,13 @@
 //	callers side time q1 q3 us relay client
 //
 // where time is the ratio of the time per call to raw gRPC's, with its quartiles, us is the time
-// itself in microseconds, relay is the processor time that the gateway or nginx spent on a call, and
-// client is that of this process, both in microseconds. All are medians. All sides run in turn, for
-// a round each.
+// itself in microseconds, relay is the processor time that the gateway or nginx spent on a call,
+// and client is the client's, both in microseconds. All are medians. All sides run in turn, for a
+// round each.
 //
 // Two further lines for each number of callers say what the gateway comes to: "added" is what it
-// adds to a direct call, in raw calls, and "throughput" is its throughput as a part of that of
-// direct calls.
+// adds to a direct call, in raw calls, and "throughput" is its throughput as a part of the
+// throughput of direct calls.
 package main
 
 import (
