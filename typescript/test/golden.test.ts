@@ -30,6 +30,13 @@ function canonical(text: string): string {
 }
 
 describe("payloads.json", () => {
+  test("texts of any length are read, and of no more than some depth", () => {
+    const long = JSON.stringify({ "\\": `${'x"\\'.repeat(4 << 20)}`, n: 2 });
+    expect(readText(long, "BadArguments")).toEqual(JSON.parse(long));
+    const deep = "[".repeat(100_000) + "]".repeat(100_000);
+    expect(refusal(() => readText(deep, "BadArguments")).refused).toMatchObject({ kind: "BadArguments" });
+  });
+
   test.each(load("payloads.json", "texts"))("text: %s", (_, c) => {
     const { value, refused } = refusal(() => readText(c["text"], "BadArguments"));
     expect(refused).toEqual(c["refused"]);
