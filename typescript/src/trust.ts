@@ -11,6 +11,9 @@ import { invalid, textOf } from "./errors.js";
 /** The parameters of transport URLs that are about trust. */
 export const TRUST_PARAMETERS = ["ca", "cert", "key", "server-name", "insecure"] as const;
 
+/** What stands for the address of servers that do not listen: a gateway hands connections to them. */
+export const ATTACHED = "attached";
+
 const unsupported = ["OSLORPC_IDENTITY", "OSLORPC_TOKEN_FILE"];
 const loopback = new BlockList();
 loopback.addSubnet("127.0.0.0", 8);
@@ -99,7 +102,7 @@ export class Trust {
   }
 
   #checkPlaintext(addr: string): void {
-    if (this.#insecure || addr.startsWith("unix:")) {
+    if (this.#insecure || addr === ATTACHED || addr.startsWith("unix:")) {
       return;
     }
     const host = addr.slice(0, addr.lastIndexOf(":")).replace(/^\[|\]$/g, "");

@@ -2,8 +2,9 @@
 
 import { normalize } from "node:path";
 import { CONSUL_PARAMETERS } from "./discovery/agents.js";
+import type { Connect } from "./discovery/attacher.js";
 import { ConsulRegistry } from "./discovery/consul.js";
-import { type Connect, GatewayRegistry } from "./discovery/gateway.js";
+import { GatewayRegistry } from "./discovery/gateway.js";
 import { LocalRegistry } from "./discovery/local.js";
 import type { Registry } from "./discovery/registry.js";
 import { StaticRegistry } from "./discovery/static.js";

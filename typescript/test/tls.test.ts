@@ -6,7 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { open, type RPCError } from "../src/index.js";
-import { freePorts, newTopic, opened, runGo, serveGo } from "./programs.js";
+import { freePorts, localURL, newTopic, opened, runGo, serveGo, startGateway, through } from "./programs.js";
+
+const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 
 let pki: string;
 
@@ -69,7 +71,7 @@ test("a client calls a Go server, and trusts no other", async () => {
 test("a server answers a Go client that proves its identity, and no other", async () => {
   const topic = newTopic();
   const transport = opened(secured("static://other=127.0.0.1:1"), {
-    log: { debug() {}, info() {}, warn() {}, error() {} },
+    log: quiet,
   });
   const server = transport.server({ topic, server: "node1" }, [{ methods: { ok: () => "ok" } }]);
   const { addr } = await server.start();
@@ -77,6 +79,24 @@ test("a server answers a Go client that proves its identity, and no other", asyn
   expect((await runGo(secured(url), "call", topic, "ok")).out).toBe('"ok"');
   const stranger = await runGo(`${url}?ca=${join(pki, "ca.pem")}`, "call", topic, "ok", "--fail-fast");
   expect(stranger.code).not.toBe(0);
+});
+
+test("a server is attached to a gateway, with TLS within the stream", async () => {
+  const topic = newTopic();
+  const gateway = await startGateway(secured(localURL()));
+  const url = secured(through(gateway));
+  const server = opened(url).server({ topic, server: "node1" }, [{ methods: { ok: () => "ok" } }]);
+  await server.start();
+  expect(await opened(url).client({ topic }).call("ok")).toBe("ok");
+  expect((await runGo(url, "call", topic, "ok", "--server", "node1")).out).toBe('"ok"');
+  const stranger = opened(through(gateway)).client({ topic }, { timeoutMs: 1000 });
+  expect(await stranger.call("ok").catch((e: unknown) => e)).toMatchObject({ safeToRetry: true });
+  const other = opened(secured(through(gateway), "other.pem"), { log: quiet });
+  const refused = await other
+    .server({ topic, server: "s" }, [])
+    .start()
+    .catch((e: unknown) => e);
+  expect(refused).toMatchObject({ kind: "Untrusted", safeToRetry: true });
 });
 
 test("plaintext leaves the machine only if that is allowed", async () => {

@@ -3,6 +3,7 @@
 import * as http2 from "node:http2";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalClientFn, UniversalClientRequest } from "@connectrpc/connect/protocol";
+import { drained } from "../drained.js";
 import { RPCError } from "../errors.js";
 import { decodeStatus, type Evidence, type WireStatus } from "../status.js";
 import { refusedStream } from "./session.js";
@@ -30,18 +31,26 @@ export class Attempt implements Evidence {
   /** Whether this end gave the RPC up. */
   gaveUp = false;
 
-  constructor(service = "oslorpc.v1.RPCService") {
+  /** Whether the request is sent as it comes. */
+  readonly #duplex: boolean;
+
+  constructor(service = "oslorpc.v1.RPCService", duplex = false) {
     this.typed = !service.startsWith("oslorpc.v1.");
+    this.#duplex = duplex;
   }
 
   /** Returns what makes the RPC on a session. */
   client(session: http2.ClientHttp2Session): UniversalClientFn {
     return async (request) => {
-      const body = await collect(request.body);
+      const body = this.#duplex ? undefined : await collect(request.body);
       const stream = session.request(headersOf(request)); // it throws if the session takes no more streams
       this.sent = true;
       const exchange = new Exchange(this, session, stream, request.signal);
-      stream.end(body);
+      if (body === undefined) {
+        void pump(request.body, stream);
+      } else {
+        stream.end(body);
+      }
       return exchange.response();
     };
   }
@@ -93,6 +102,26 @@ async function collect(body: AsyncIterable<Uint8Array> | undefined): Promise<Buf
     chunks.push(chunk);
   }
   return Buffer.concat(chunks);
+}
+
+/** Sends chunks as they come, and waits for room. */
+async function pump(
+  body: AsyncIterable<Uint8Array> | undefined,
+  stream: http2.ClientHttp2Stream,
+): Promise<void> {
+  try {
+    for await (const chunk of body ?? []) {
+      if (stream.destroyed) {
+        return;
+      }
+      if (!stream.write(chunk)) {
+        await drained(stream);
+      }
+    }
+    stream.end();
+  } catch {
+    stream.close(NGHTTP2_CANCEL); // its close says what is known
+  }
 }
 
 function headersOf(request: UniversalClientRequest): http2.OutgoingHttpHeaders {

@@ -242,8 +242,9 @@ export function ofGateway(e: Entry, error: RPCError): boolean {
 
 /** Takes in what a refusal says of an instance. */
 export function note(topic: Topic, e: Entry, error: RPCError, byGateway: boolean): void {
+  const absent = error.reason === "stopping" || error.reason === "misdirected";
   if (byGateway) {
-    if (error.reason === "stopping" || error.reason === "misdirected") {
+    if (absent || e.missing) {
       topic.avoid(e);
     }
     return;
@@ -252,8 +253,10 @@ export function note(topic: Topic, e: Entry, error: RPCError, byGateway: boolean
   if (misled && !e.missing) {
     topic.astray(e);
     error.detail = `${e.describe()} is listed, but its address leads to another process: ${error.detail}`;
-  } else if (error.reason === "stopping" || error.reason === "misdirected") {
+  } else if (absent) {
     topic.gone(e);
+  } else if (e.missing && error.notDelivered && error.reason !== "full") {
+    topic.avoid(e); // the gateway that it was attached to is there, and it is not
   }
 }
 

@@ -40,6 +40,9 @@ export interface CallSettings {
   background?: boolean | undefined;
 }
 
+/** Settings of an RPC that streams. Without a timeout, it may last. */
+export type StreamSettings = Omit<CallSettings, "timeoutMs"> & { timeoutMs?: number };
+
 /** The connection to a process. It is made when it is first needed. */
 export class Link {
   readonly addr: string;
@@ -199,12 +202,33 @@ export class Link {
    * Makes an RPC that streams its answer, whose errors are ours. It counts as on its way until it
    * is read or left.
    */
-  async *stream<I extends DescMessage, O extends DescMessage>(
+  stream<I extends DescMessage, O extends DescMessage>(
     method: DescMethodStreaming<I, O>,
     request: MessageInitShape<I>,
-    settings: Omit<CallSettings, "timeoutMs"> & { timeoutMs?: number },
+    settings: StreamSettings,
   ): AsyncGenerator<MessageShape<O>, void> {
-    const attempt = new Attempt(method.parent.typeName);
+    return this.#stream(method, once(request), false, settings);
+  }
+
+  /**
+   * Makes an RPC that streams its request, too: each message is sent as it comes, when there is
+   * room for it on the way.
+   */
+  duplex<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodStreaming<I, O>,
+    requests: AsyncIterable<MessageInitShape<I>>,
+    settings: StreamSettings,
+  ): AsyncGenerator<MessageShape<O>, void> {
+    return this.#stream(method, requests, true, settings);
+  }
+
+  async *#stream<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodStreaming<I, O>,
+    requests: AsyncIterable<MessageInitShape<I>>,
+    duplex: boolean,
+    settings: StreamSettings,
+  ): AsyncGenerator<MessageShape<O>, void> {
+    const attempt = new Attempt(method.parent.typeName, duplex);
     let items: AsyncIterator<MessageShape<O>> | undefined;
     if (!settings.background) {
       this.began();
@@ -214,7 +238,7 @@ export class Link {
       const timeoutMs = settings.timeoutMs === undefined ? undefined : ceil(settings.timeoutMs);
       attempt.deadline = performance.now() + (settings.timeoutMs ?? Number.POSITIVE_INFINITY);
       const header = this.#header(settings);
-      const response = await transport.stream(method, settings.signal, timeoutMs, header, once(request));
+      const response = await transport.stream(method, settings.signal, timeoutMs, header, requests);
       items = response.message[Symbol.asyncIterator]();
       for (let item = await items.next(); !item.done; item = await items.next()) {
         attempt.replied = true;

@@ -6,6 +6,7 @@
  */
 
 import { randomInt } from "node:crypto";
+import type { Duplex } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Link } from "../client/link.js";
 import { invalid, RPCError, textOf } from "../errors.js";
@@ -16,8 +17,9 @@ import {
 } from "../gen/oslorpc/v1/gateway_pb.js";
 import { State } from "../gen/oslorpc/v1/introspection_pb.js";
 import type { Logger } from "../log.js";
-import type { Trust } from "../trust.js";
+import { ATTACHED, type Trust } from "../trust.js";
 import { parseVersion } from "../versions.js";
+import { Attacher, type Connect } from "./attacher.js";
 import { ACTIVE, DRAINING, HELD, type Instance, splitAddr } from "./instance.js";
 import type { Notify, Registry, Update } from "./registry.js";
 
@@ -25,9 +27,6 @@ const CONNECT_WITHIN = 5000;
 const LIST_WITHIN = 10_000;
 const MIN_PAUSE = 200;
 const MAX_PAUSE = 3000;
-
-/** Makes a connection to a gateway. */
-export type Connect = (addr: string) => Link;
 
 /** Reads the addresses of a URL. */
 function readAddresses(rest: string, trust: Trust): string[] {
@@ -75,23 +74,30 @@ export class GatewayRegistry implements Registry {
   readonly #connect: Connect;
   readonly #log: Logger;
   readonly #ended = new AbortController();
+  readonly #attacher: Attacher;
   #current: Gate | undefined;
   #next: number;
-  lapsed = () => {};
 
   constructor(rest: string, trust: Trust, connect: Connect, log: Logger) {
     this.#addrs = readAddresses(rest, trust);
     this.#connect = connect;
     this.#log = log;
+    this.#attacher = new Attacher(this.#addrs, connect, log);
     this.#next = randomInt(this.#addrs.length); // so that each gateway has a share of all programs
   }
 
+  /** Attaches the servers of this process to one of the gateways. */
   async publish(instances: readonly Instance[]): Promise<void> {
-    if (instances.length > 0) {
-      throw invalid(
-        "servers cannot be attached to a gateway by this program: give them consul:// or local://",
-      );
-    }
+    await this.#attacher.publish(instances);
+  }
+
+  attach(take: (connection: Duplex) => void): string {
+    this.#attacher.take = take;
+    return ATTACHED;
+  }
+
+  set lapsed(notify: (reason: string) => void) {
+    this.#attacher.lapsed = notify;
   }
 
   watch(exchange: string, topic: string, notify: Notify): () => void {
@@ -133,6 +139,7 @@ export class GatewayRegistry implements Registry {
   }
 
   async close(): Promise<void> {
+    await this.#attacher.close();
     this.#ended.abort();
     this.#current?.close();
   }

@@ -1,5 +1,6 @@
 /** What a registry of instances does. */
 
+import type { Duplex } from "node:stream";
 import { type Instance, sameInstances } from "./instance.js";
 
 /** What a registry knows about a topic at a moment. */
@@ -32,6 +33,12 @@ export interface Registry {
 
   /** Returns the path for a socket to listen on by default; undefined to listen on a port. */
   socket(): string | undefined;
+
+  /**
+   * Hands connections to the servers of this process, which do not listen themselves. It is called
+   * once, and returns what stands for their address. Registries without it have servers listen.
+   */
+  attach?(take: (connection: Duplex) => void): string;
 
   /** Called with a reason each time a registration that was lost is back. */
   lapsed: (reason: string) => void;

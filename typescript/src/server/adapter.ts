@@ -3,10 +3,10 @@
  * out, and who has left.
  */
 
-import { once } from "node:events";
 import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { createContextKey, createContextValues } from "@connectrpc/connect";
 import type { UniversalHandler, UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { drained } from "../drained.js";
 import { textOf } from "../errors.js";
 import type { Logger } from "../log.js";
 
@@ -113,7 +113,7 @@ class Reply {
 
   async #write(chunk: Uint8Array): Promise<void> {
     if (!this.#stream.write(chunk) && !this.#stream.destroyed) {
-      await Promise.race([once(this.#stream, "drain"), once(this.#stream, "close")]);
+      await drained(this.#stream);
     }
   }
 }

@@ -190,8 +190,16 @@ export class Host implements Process {
 
   async #open(): Promise<Listener> {
     const { registry, trust, log, listen, advertise } = this.config;
+    let listener: Listener | undefined;
+    const attached = registry.attach?.((connection) => listener?.take(connection));
+    if (attached !== undefined && (listen || advertise)) {
+      throw invalid(
+        "a server that is attached to a gateway does not listen: leave listen and advertise out, " +
+          "or give the servers a transport of their own, such as consul://",
+      );
+    }
     const socket = advertise || trust.secure ? undefined : registry.socket();
-    const address = listen || (socket === undefined ? "127.0.0.1:0" : `unix:${socket}`);
+    const address = attached ?? (listen || (socket === undefined ? "127.0.0.1:0" : `unix:${socket}`));
     const router = createConnectRouter({
       connect: false,
       grpcWeb: false,
@@ -201,13 +209,9 @@ export class Host implements Process {
     routeContract(router, this);
     this.#health.route(router);
     routeReflection(router);
-    const listener = await Listener.open(
-      address,
-      trust,
-      new Adapter(router.handlers, unknownMethod, log),
-      log,
-    );
-    this.#addr = socketPath(address) === undefined ? this.#advertised(address, listener.port) : address;
+    listener = await Listener.open(address, trust, new Adapter(router.handlers, unknownMethod, log), log);
+    const asIs = attached !== undefined || socketPath(address) !== undefined;
+    this.#addr = asIs ? address : this.#advertised(address, listener.port);
     return listener;
   }
 

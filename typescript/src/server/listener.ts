@@ -3,11 +3,12 @@
 import { chmodSync, rmSync } from "node:fs";
 import * as http2 from "node:http2";
 import * as net from "node:net";
+import type { Duplex } from "node:stream";
 import { keepAlive } from "../client/session.js";
 import { socketPath } from "../discovery/instance.js";
 import { invalid, textOf } from "../errors.js";
 import type { Logger } from "../log.js";
-import type { Trust } from "../trust.js";
+import { ATTACHED, type Trust } from "../trust.js";
 import type { Adapter } from "./adapter.js";
 
 /** Servers ping when they hear nothing: clients may be gone. In milliseconds. */
@@ -27,6 +28,7 @@ export class Listener {
   readonly #server: http2.Http2Server | http2.Http2SecureServer;
   readonly #sessions = new Set<http2.ServerHttp2Session>();
   readonly #path: string | undefined;
+  #listens = false;
 
   private constructor(
     server: http2.Http2Server | http2.Http2SecureServer,
@@ -45,7 +47,10 @@ export class Listener {
     server.on("stream", (stream, headers) => void adapter.answer(stream, headers));
   }
 
-  /** Listens on an address: host:port, or unix: and a path. */
+  /**
+   * Listens on an address: host:port, or unix: and a path; or takes connections that are made
+   * elsewhere.
+   */
   static async open(address: string, trust: Trust, adapter: Adapter, log: Logger): Promise<Listener> {
     const settings = {
       maxConcurrentStreams: MAX_STREAMS,
@@ -57,6 +62,9 @@ export class Listener {
     const server = tls ? http2.createSecureServer({ ...options, ...tls }) : http2.createServer(options);
     server.on("sessionError", (e) => log.debug(`a connection broke: ${textOf(e)}`));
     server.on("tlsClientError", (e) => log.debug(`a caller was not trusted: ${textOf(e)}`));
+    if (address === ATTACHED) {
+      return new Listener(server, adapter, undefined);
+    }
     const path = socketPath(address);
     const place = path === undefined ? splitListen(address) : { path };
     if (path !== undefined) {
@@ -69,7 +77,14 @@ export class Listener {
     if (path !== undefined) {
       chmodSync(path, 0o600);
     }
-    return new Listener(server, adapter, path);
+    const listener = new Listener(server, adapter, path);
+    listener.#listens = true;
+    return listener;
+  }
+
+  /** Takes a connection that was made elsewhere, as if it was accepted. */
+  take(connection: Duplex): void {
+    this.#server.emit("connection", connection);
   }
 
   /** The port that it listens on; 0 for a socket. */
@@ -82,7 +97,8 @@ export class Listener {
    * Accepts no connections any more, and closes those that there are: at the latest after so long.
    */
   async close(milliseconds: number): Promise<void> {
-    const closed = new Promise((resolve) => this.#server.close(resolve));
+    const ended = [...this.#sessions].map((session) => closed(session));
+    const over = this.#listens ? new Promise((resolve) => this.#server.close(resolve)) : Promise.all(ended);
     for (const session of this.#sessions) {
       session.close();
     }
@@ -91,12 +107,16 @@ export class Listener {
         session.destroy();
       }
     }, milliseconds);
-    await closed;
+    await over;
     clearTimeout(timer);
     if (this.#path !== undefined) {
       rmSync(this.#path, { force: true });
     }
   }
+}
+
+function closed(session: http2.Http2Session): Promise<void> {
+  return new Promise((resolve) => session.once("close", () => resolve()));
 }
 
 /** Returns host and port of an address to listen on. */

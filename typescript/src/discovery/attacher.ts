@@ -1,0 +1,262 @@
+/**
+ * Keeps the servers of a process attached to one of several gateways, as long as there are any.
+ * docs/attach.md says what that means.
+ */
+
+import { randomInt } from "node:crypto";
+import type { Duplex } from "node:stream";
+import type { Link } from "../client/link.js";
+import { RPCError } from "../errors.js";
+import type { Logger } from "../log.js";
+import { Attachment } from "./attachment.js";
+import type { Instance } from "./instance.js";
+
+/** How long an attempt to attach to one gateway may take, in milliseconds. */
+const ATTACH_WITHIN = 5000;
+const MIN_PAUSE = 200;
+const MAX_PAUSE = 3000;
+
+/** Makes a connection to a gateway. */
+export type Connect = (addr: string) => Link;
+
+/** Publishes servers that cannot be connected to. */
+export class Attacher {
+  readonly #addrs: readonly string[];
+  readonly #connect: Connect;
+  readonly #log: Logger;
+  /** Attachments that are not in use any more, and not over yet. */
+  readonly #leaving = new Set<Attachment>();
+  #first: number;
+  #at: Attachment | undefined;
+  #wanted: readonly Instance[] = [];
+  /** It counts what was wanted, and which of these the gateway was told. */
+  #number = 0;
+  #has = 0;
+  #waiting: { number: number; done: (error: RPCError | undefined) => void }[] = [];
+  #was = false;
+  #running: Promise<void> | undefined;
+  #ended = false;
+  #events = 0;
+  #wake: () => void = () => {};
+  /** Takes a connection to the servers. */
+  take: (connection: Duplex) => void = () => {};
+  /** Called with a reason each time the process is attached again after a while. */
+  lapsed: (reason: string) => void = () => {};
+
+  constructor(addrs: readonly string[], connect: Connect, log: Logger) {
+    this.#addrs = addrs;
+    this.#connect = connect;
+    this.#log = log;
+    this.#first = randomInt(addrs.length); // so that each gateway has a share of all processes
+  }
+
+  /** Returns when a gateway has taken the instances. None withdraws all. */
+  async publish(instances: readonly Instance[]): Promise<void> {
+    if (this.#ended || (instances.length === 0 && this.#running === undefined)) {
+      return;
+    }
+    const before = this.#wanted;
+    this.#wanted = instances;
+    const number = ++this.#number;
+    const outcome = new Promise<RPCError | undefined>((done) => {
+      this.#waiting.push({ number, done });
+    });
+    this.#running ??= this.#keep();
+    this.#happened();
+    const error = await outcome;
+    if (error === undefined) {
+      return;
+    }
+    // The withdrawal of everything is never taken back: the end of the attachment tells it.
+    if (this.#number === number && instances.length > 0) {
+      this.#wanted = before;
+      this.#number++;
+      this.#happened();
+    }
+    throw error;
+  }
+
+  /** Ends all attachments. */
+  async close(): Promise<void> {
+    this.#ended = true;
+    this.#happened();
+    await this.#running;
+    const all = [...this.#leaving];
+    for (const attachment of all) {
+      attachment.end();
+    }
+    await Promise.all(all.map((attachment) => attachment.over));
+    this.#tell(Number.POSITIVE_INFINITY, undefined);
+  }
+
+  /** Says what became of all that was wanted until a number. */
+  #tell(number: number, error: RPCError | undefined): void {
+    const told = this.#waiting.filter((w) => w.number <= number);
+    this.#waiting = this.#waiting.filter((w) => w.number > number);
+    for (const { done } of told) {
+      done(error);
+    }
+  }
+
+  async #keep(): Promise<void> {
+    let pause = MIN_PAUSE;
+    while (!this.#ended) {
+      const seen = this.#events;
+      const retry = await this.#step();
+      await this.#wait(seen, retry ? pause * (0.5 + Math.random() / 2) : undefined);
+      pause = retry ? Math.min(2 * pause, MAX_PAUSE) : MIN_PAUSE;
+    }
+    if (this.#at !== undefined) {
+      this.#leaving.add(this.#at);
+    }
+  }
+
+  /** Notes that there may be something to do. */
+  #happened(): void {
+    this.#events++;
+    this.#wake();
+  }
+
+  /** Waits until something happens that was not seen yet, for so long. */
+  async #wait(seen: number, milliseconds: number | undefined): Promise<void> {
+    if (this.#events === seen) {
+      await new Promise<void>((resolve) => {
+        const timer = milliseconds === undefined ? undefined : setTimeout(resolve, milliseconds);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+
+  /** Brings the gateway up to date, and returns whether to try again soon. */
+  async #step(): Promise<boolean> {
+    const wanted = this.#wanted;
+    const number = this.#number;
+    this.#forget(wanted);
+    const at = this.#at;
+    if (at === undefined && wanted.length === 0) {
+      this.#tell(number, undefined);
+      return false;
+    }
+    if (at === undefined || (at.closing && wanted.length > 0)) {
+      return this.#move(wanted, number);
+    }
+    if (this.#has !== number) {
+      const error = await refusal(at.publish(wanted, ATTACH_WITHIN));
+      if (error !== undefined && at.gone) {
+        return false; // that it is gone is an event, and the next step attaches the process anew
+      }
+      this.#has = number; // what is refused is not asked for again
+      this.#tell(number, error);
+    }
+    return false;
+  }
+
+  /** Forgets an attachment that is over. */
+  #forget(wanted: readonly Instance[]): void {
+    if (this.#at?.gone) {
+      if (wanted.length > 0) {
+        const why = this.#at.error?.detail ?? "it ended the attachment";
+        this.#log.warn(
+          `the gateway at ${this.#at.addr}, to which the servers were attached, is lost: ${why}`,
+        );
+      }
+      this.#at = undefined;
+    }
+  }
+
+  /** Attaches the process to a gateway, to another one if it is attached already. */
+  async #move(wanted: readonly Instance[], number: number): Promise<boolean> {
+    const left = this.#at;
+    let next: Attachment;
+    try {
+      next = await this.#attachAny(wanted);
+    } catch (e) {
+      if (left === undefined) {
+        const why = (e as RPCError).detail;
+        this.#log.warn(`the servers of this process are attached to no gateway; it tries again: ${why}`);
+        this.#has = number;
+        this.#tell(number, e as RPCError);
+      }
+      return true;
+    }
+    this.#at = next;
+    this.#has = number;
+    this.#tell(number, undefined);
+    if (left !== undefined) {
+      this.#log.info(
+        `the servers moved from the gateway at ${left.addr}, which is about to stop, to ${next.addr}`,
+      );
+      void this.#leave(left);
+    } else if (this.#was) {
+      this.#log.info(`the servers are attached again, to the gateway at ${next.addr}`);
+      this.lapsed(`the process was attached to no gateway for a while, and is attached to ${next.addr} now`);
+    }
+    this.#was = true;
+    return false;
+  }
+
+  /** Serves nothing at a gateway any more, and lets it end the attachment when it has finished. */
+  async #leave(left: Attachment): Promise<void> {
+    this.#leaving.add(left);
+    await refusal(left.publish([], ATTACH_WITHIN)); // otherwise the end of the attachment tells it
+    await left.over;
+    this.#leaving.delete(left);
+  }
+
+  /** Attaches the process to the first gateway that takes it. */
+  async #attachAny(wanted: readonly Instance[]): Promise<Attachment> {
+    const failures: RPCError[] = [];
+    for (let n = 0; n < this.#addrs.length && !this.#ended; n++) {
+      const at = (this.#first + n) % this.#addrs.length;
+      const addr = this.#addrs[at] as string;
+      if (this.#at?.addr === addr) {
+        continue;
+      }
+      try {
+        const attachment = await this.#attach(addr, wanted);
+        this.#first = at;
+        return attachment;
+      } catch (e) {
+        failures.push(e as RPCError);
+      }
+    }
+    throw allFailed(failures);
+  }
+
+  async #attach(addr: string, wanted: readonly Instance[]): Promise<Attachment> {
+    const link = this.#connect(addr);
+    const attachment = await Attachment.open(addr, link, ATTACH_WITHIN, () => this.#happened());
+    this.take(attachment.connection);
+    try {
+      await attachment.publish(wanted, ATTACH_WITHIN);
+    } catch (e) {
+      attachment.end();
+      await attachment.over;
+      throw e;
+    }
+    return attachment;
+  }
+}
+
+async function refusal(work: Promise<void>): Promise<RPCError | undefined> {
+  try {
+    await work;
+  } catch (e) {
+    return e as RPCError;
+  }
+}
+
+/** Returns the error for gateways of which none takes the servers: as one says, if it says why. */
+function allFailed(failures: readonly RPCError[]): RPCError {
+  const vague = ["Timeout", "Canceled", "Unreachable"];
+  const telling = failures.find((e) => !vague.includes(e.kind));
+  const text = failures.map((e) => e.detail).join("; ") || "there is no other gateway";
+  return new RPCError(telling?.kind ?? "Unreachable", `no gateway takes the servers: ${text}`, {
+    safeToRetry: true,
+    reason: telling?.reason ?? "",
+    cause: failures[0],
+  });
+}

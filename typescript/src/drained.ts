@@ -1,0 +1,16 @@
+/** Waits for room on a stream. */
+
+import type { Writable } from "node:stream";
+
+/** Returns when there is room for more, or the stream is closed. */
+export function drained(stream: Writable): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      stream.off("drain", done);
+      stream.off("close", done);
+      resolve();
+    };
+    stream.on("drain", done);
+    stream.on("close", done);
+  });
+}
