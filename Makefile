@@ -56,7 +56,7 @@ polyglot: build $(BIN)/venv-polyglot/.installed $(NODE) ## Build and install wha
 test: polyglot test-python test-typescript interop test-go ## Run every test: of Python and TypeScript, between languages, and of Go
 
 .PHONY: test-go
-test-go: curl $(BIN)/consul $(BIN)/openapi-validate $(BIN)/.tools ## Run the tests of Go, with a real Consul and, but for tests of memory, the race detector
+test-go: $(BIN)/consul $(BIN)/openapi-validate $(BIN)/.tools ## Run the tests of Go, with a real Consul and, but for tests of memory, the race detector
 	@$(BIN)/gotestsum --format pkgname-and-test-fails --raw-command -- sh -c ' \
 		code=0; \
 		$(GO) test -json -timeout 10m ./$(WITHOUT_RACE) || code=$$?; \
