@@ -18,3 +18,7 @@ func IsLocal(address string) bool {
 	ip := net.ParseIP(host)
 	return ip != nil && ip.IsLoopback()
 }
+
+// IsXDS reports whether an address is a name that a control plane of xDS resolves, and not one
+// process: "xds:///NAME".
+func IsXDS(address string) bool { return strings.HasPrefix(address, "xds://") }

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/connection"
 	"github.com/oslorpc/oslorpc/internal/identity"
 )
 
@@ -93,7 +94,7 @@ func (c Config) dialer(v *verifier) dialer {
 			grpc.WithKeepaliveParams(Keepalive),
 			grpc.WithConnectParams(connectParams),
 			grpc.WithIdleTimeout(0), // the server reaps idle connections; one that is in use must not be resolved anew
-			grpc.WithDisableServiceConfig(),
+			steered(addr),
 			grpc.WithStaticStreamWindowSize(streamWindow),
 			grpc.WithStaticConnWindowSize(connWindow),
 		}
@@ -106,6 +107,9 @@ func (c Config) dialer(v *verifier) dialer {
 		if naming != nil {
 			ours = append(ours, grpc.WithAuthority(naming.ServerName(key.Exchange, key.Topic)))
 		}
+		if connection.IsXDS(addr) {
+			return grpc.NewClient(addr, slices.Concat(ours, c.Options)...)
+		}
 		// gRPC reads a target as a URL: a path, or the zone of an IPv6 address, may have what means
 		// something else there.
 		target := "passthrough:///" + url.PathEscape(addr)
@@ -116,6 +120,16 @@ func (c Config) dialer(v *verifier) dialer {
 		}
 		return grpc.NewClient(target, slices.Concat(ours, c.Options)...)
 	}
+}
+
+// steered says what decides about the RPCs of a connection. A control plane of xDS chooses servers
+// by a service configuration, which may also have RPCs sent again: whether that is safe, only
+// delivery knows.
+func steered(addr string) grpc.DialOption {
+	if connection.IsXDS(addr) {
+		return grpc.WithDisableRetry()
+	}
+	return grpc.WithDisableServiceConfig()
 }
 
 // Connection returns a connection to an address for RPCs beside messages, such as questions to a

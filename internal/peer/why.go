@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/connection"
 	"github.com/oslorpc/oslorpc/internal/security"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -125,6 +126,10 @@ func (p *Peer) sentence(server string, why fault, err error) string {
 	case undialed:
 		return fmt.Sprintf("%s at %s cannot be connected to: %v", who, addr, why.err)
 	default:
+		if connection.IsXDS(addr) {
+			return fmt.Sprintf("%s at %s cannot be connected to: %v; the control plane of the mesh, which the file in GRPC_XDS_BOOTSTRAP names, "+
+				"gives no address that answers", who, addr, err)
+		}
 		return fmt.Sprintf("%s at %s cannot be connected to: %v", who, addr, err)
 	}
 }

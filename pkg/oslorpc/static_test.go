@@ -105,3 +105,11 @@ func TestFanoutToNamelessAddress(t *testing.T) {
 		}
 	}
 }
+
+// A program without gRPC's client of xDS cannot use addresses that need it, and hears so at once.
+func TestXDSNeedsItsClient(t *testing.T) {
+	t.Parallel()
+	_, err := oslorpc.Open("static://shared/one=xds:///shared")
+	wantKind(t, err, oslorpc.Invalid, true)
+	wantText(t, err, `import _ "google.golang.org/grpc/xds"`)
+}

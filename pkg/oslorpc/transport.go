@@ -219,6 +219,9 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 	if err := c.setCarrier(parameters[carrierParameter]); err != nil {
 		return nil, err
 	}
+	if err := c.setXDS(url); err != nil {
+		return nil, err
+	}
 	if err := c.setCaller(); err != nil {
 		return nil, err
 	}

@@ -33,7 +33,8 @@ type Instance struct {
 	// Exchange, Topic and Server are what the instance serves. Several instances may have the same.
 	// Server is empty for a static address without a name.
 	Exchange, Topic, Server string
-	// Addr is the address of the process: "host:port", or "unix:" and a path.
+	// Addr is the address of the process: "host:port", or "unix:" and a path; or "xds:///" and a
+	// name that a control plane resolves.
 	Addr string
 	// State says which messages the instance takes. It is empty if that is not known, as for a
 	// static address.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/oslorpc/oslorpc/internal/connection"
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -75,6 +76,12 @@ func parseAddress(address string) (string, error) {
 			return "", fmt.Errorf("address %q is not unix: and an absolute path", address)
 		}
 		return "unix:" + path, nil
+	}
+	if connection.IsXDS(address) {
+		if u, err := url.Parse(address); err != nil || strings.Trim(u.Path, "/") == "" || u.User != nil {
+			return "", fmt.Errorf("address %q is not xds:///NAME", address)
+		}
+		return address, nil
 	}
 	if _, _, err := discovery.SplitAddr(address); err != nil {
 		return "", fmt.Errorf("address %q is not host:port: %w", address, err)

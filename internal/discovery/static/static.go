@@ -28,8 +28,8 @@ type handle struct {
 //
 // It takes the text, since url.Parse refuses such a host. Topic, server and zone are
 // percent-encoded where they have one of the characters "% , / = ? ;"; instead of host:port there
-// may be unix:/path, encoded likewise. A topic may have several addresses, with and without server
-// names. All are in the exchange.
+// may be unix:/path, encoded likewise, or xds:///NAME for what a control plane of xDS resolves. A
+// topic may have several addresses, with and without server names. All are in the exchange.
 func Open(rest, exchange string) (registry.Registry, error) {
 	instances, err := parse(rest, exchange)
 	if err != nil {

@@ -57,6 +57,9 @@ func TestOpen(t *testing.T) {
 			in("az1", at("openstack", "compute", "", "a:1")), in("é;, x", at("openstack", "compute", "h", "b:1")), at("openstack", "compute", "", "c:1"),
 		}},
 		{"compute=unix:/run/a%3Bb;zone=az1", []rpc.Instance{in("az1", at("openstack", "compute", "", "unix:/run/a;b"))}},
+		{"compute=xds:///fleet,compute/h=xds:///fleet,v=xds://west/fleet;zone=az1", []rpc.Instance{
+			at("openstack", "compute", "", "xds:///fleet"), at("openstack", "compute", "h", "xds:///fleet"), in("az1", at("openstack", "v", "", "xds://west/fleet")),
+		}},
 		{"compute=unix:/run/a%2Cb", []rpc.Instance{at("openstack", "compute", "", "unix:/run/a,b")}},
 	} {
 		t.Run(test.rest, func(t *testing.T) {
@@ -85,6 +88,8 @@ func TestOpenMalformed(t *testing.T) {
 		{"control character", "a%00=b:1", "control characters"},
 		{"long topic", strings.Repeat("x", 256) + "=b:1", "longer than 255"},
 		{"no port", "a=b", "missing port"},
+		{"no name for a control plane", "a=xds:///", "xds:///NAME"},
+		{"a name for a control plane with a password", "a=xds://u:p@h/n", "xds:///NAME"},
 		{"no host", "a=:1", "unspecified host"},
 		{"every host", "a=0.0.0.0:1", "unspecified host"},
 		{"a path", "a=b:1/", "number from 1 to 65535"},
