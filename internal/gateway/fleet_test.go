@@ -7,6 +7,7 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -40,7 +41,7 @@ type fleet struct {
 
 func newFleet(t testing.TB) *fleet {
 	t.Helper()
-	return &fleet{"memory://" + t.Name()}
+	return &fleet{"memory://" + strings.ReplaceAll(t.Name(), "/", "-")}
 }
 
 // open opens a transport of the fleet.
