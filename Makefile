@@ -53,16 +53,21 @@ polyglot: build $(BIN)/venv-polyglot/.installed $(NODE) ## Build and install wha
 	@cd examples/polyglot && npm install --silent --no-package-lock --no-fund --no-audit && ../../typescript/node_modules/.bin/tsc
 
 .PHONY: test
-test: polyglot test-python test-typescript interop test-go ## Run every test: of Python and TypeScript, between languages, and of Go
+test: polyglot test-python test-typescript interop test-mesh test-go ## Run every test: of Python and TypeScript, between languages, in meshes, and of Go
 
 .PHONY: test-go
 test-go: $(BIN)/consul $(BIN)/openapi-validate $(BIN)/.tools ## Run the tests of Go, with a real Consul and, but for tests of memory, the race detector
+	@$(MAKE) -s $(BIN)/nginx/.installed || echo "test-go: the sidecar in front of a gateway will be SKIPPED" >&2
 	@$(BIN)/gotestsum --format pkgname-and-test-fails --raw-command -- sh -c ' \
 		code=0; \
 		$(GO) test -json -timeout 10m ./$(WITHOUT_RACE) || code=$$?; \
 		$(GO) test -json -race -timeout 10m $$($(GO) list ./... | grep -v "/$(WITHOUT_RACE)$$") || code=$$?; \
 		(cd internal/bench/nats && $(GO) test -json .) || code=$$?; \
 		exit $$code'
+
+.PHONY: test-mesh
+test-mesh: $(BIN)/consul ## Run what the README of examples/mesh shows, with a real Consul, and check the files to deploy with
+	@cd examples/mesh && $(GO) vet ./... && $(GO) test -count=1 -timeout 5m ./...
 
 # Each run of these tests takes one of the carriers at random, and a failure names it.
 ON_CARRIERS := ./pkg/... ./internal/interception ./internal/e2e ./internal/host ./internal/conformance ./cmd/oslorpc
