@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from oslorpc import grpcserver
 from oslorpc.clientcore import TransportCore
 from oslorpc.connection import SLACK
 from oslorpc.discovery.base import Instance, check_host, join_addr, split_addr
@@ -240,7 +241,8 @@ class Host:
         self.services.attached, self.services.secure = self.core.attaches, self.core.security.trust.secure
         if address.startswith("unix:") and not self.services.attached and not self.services.secure:
             self.services.owner = f"user:{os.geteuid()}"
-        server = grpc.aio.server(options=options)
+        make = grpcserver.Server if grpcserver.available() else grpc.aio.server
+        server: grpc.aio.Server = make(options=options)
         server.add_generic_rpc_handlers((self.services,))
         security = self.core.security
         if security.trust.policy:

@@ -1,0 +1,156 @@
+"""The gRPC server itself: on grpcio's core and on grpc.aio, and what only raw clients do to it."""
+
+import subprocess
+import sys
+import threading
+
+import grpc
+import pytest
+from conftest import until
+
+import oslorpc
+from oslorpc import grpcserver
+from oslorpc.connection import CALL
+from oslorpc.errors import Kind
+
+
+class Methods:
+    def __init__(self):
+        self.began, self.go_on, self.canceled = threading.Event(), threading.Event(), threading.Event()
+
+    def echo(self, ctxt, value):
+        return value
+
+    def count(self, ctxt, n: int):
+        yield from range(n)
+
+    def fail(self, ctxt):
+        raise ValueError("no")
+
+    def block(self, ctxt):
+        self.began.set()
+        while not self.go_on.wait(0.02):
+            if ctxt.canceled:
+                self.canceled.set()
+
+    async def concurrent(self, ctxt):
+        return "async"
+
+
+@pytest.fixture(params=["core", "grpc.aio"])
+def served(request, opened, topic, monkeypatch):
+    """A server, a client of it, and its address."""
+    if request.param == "grpc.aio":
+        monkeypatch.setattr(grpcserver, "available", lambda: False)
+    methods = Methods()
+    transport = opened("static://other=127.0.0.1:1")
+    server = transport.server(oslorpc.Target(topic=topic, server="a"), [methods])
+    address = server.start().addr
+    client = opened(f"static://{topic}={address}").client(oslorpc.Target(topic=topic), timeout=20)
+    yield server, client, address, methods
+    methods.go_on.set()
+
+
+def test_the_core_of_this_grpcio_is_used():
+    assert grpcserver.available()
+
+
+def test_every_delivery(served):
+    _, client, _, _ = served
+    assert client.call({}, "echo", value=[1, None]) == [1, None]
+    assert client.call({}, "concurrent") == "async"
+    assert client.prepare(call_monitor_timeout=5).call({}, "echo", value="monitored") == "monitored"
+    assert list(client.multicall({}, "count", n=1000)) == list(range(1000))
+    client.cast({}, "echo", value=1)
+    with pytest.raises(oslorpc.RemoteError, match="no"):
+        client.call({}, "fail")
+    with pytest.raises(oslorpc.Error) as e:
+        client.call({}, "missing")
+    assert e.value.kind is Kind.NO_SUCH_METHOD and e.value.safe_to_retry
+
+
+def test_a_caller_that_leaves_cancels_the_method(served):
+    _, _, address, methods = served
+    with grpc.insecure_channel(address) as channel:
+        future = channel.unary_unary(CALL).future(request(served, "block"), timeout=20)
+        assert methods.began.wait(20)
+        future.cancel()
+        assert methods.canceled.wait(20)
+
+
+def test_a_method_that_outlives_a_forced_stop(served):
+    server, client, _, methods = served
+
+    def call():
+        with pytest.raises(oslorpc.Error):
+            client.call({}, "block")
+
+    caller = threading.Thread(target=call)
+    caller.start()
+    assert methods.began.wait(20)
+    with pytest.raises(oslorpc.Error):
+        server.stop(timeout=0.2)
+    caller.join(20)
+    assert not caller.is_alive()
+    methods.go_on.set()  # its result goes nowhere
+
+
+def test_requests_of_raw_clients(served):
+    _, client, address, _ = served
+    with grpc.insecure_channel(address, options=[("grpc.max_send_message_length", -1)]) as channel:
+        with pytest.raises(grpc.RpcError) as e:
+            channel.unary_unary(CALL)(b"x" * (18 << 20), timeout=20)
+        assert e.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        with pytest.raises(grpc.RpcError) as e:
+            channel.stream_unary(CALL)(iter(()), timeout=2)
+        assert e.value.code() in (grpc.StatusCode.INTERNAL, grpc.StatusCode.DEADLINE_EXCEEDED)
+        with pytest.raises(grpc.RpcError) as e:
+            channel.unary_unary(CALL)(b"\xff", timeout=20)
+        assert e.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert client.call({}, "echo", value=1) == 1
+
+
+def request(served, method):
+    from oslorpc.v1 import rpc_pb2 as pb
+
+    r = pb.CallRequest()
+    r.message.target.topic, r.message.method = served[1].target.topic, method
+    return r.SerializeToString()
+
+
+PROGRAM = """
+import sys, threading, oslorpc
+
+class Methods:
+    def echo(self, ctxt, value):
+        return value
+
+t = oslorpc.open("static://other=127.0.0.1:1")
+print(t.server(oslorpc.Target(topic="t", server="a"), [Methods()]).start().addr, flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_a_process_may_end_without_closing(opened):
+    """Threads of gRPC must not outlive the interpreter, which would crash."""
+    for _ in range(5):
+        p = subprocess.Popen([sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        client = opened(f"static://t={p.stdout.readline().strip()}").client(oslorpc.Target(topic="t"), timeout=20)
+        called, ended = [], threading.Event()
+
+        def keep_calling(client=client, called=called, ended=ended):
+            while not ended.is_set():
+                try:
+                    called.append(client.call({}, "echo", value=1))
+                except oslorpc.Error:
+                    return
+
+        callers = [threading.Thread(target=keep_calling) for _ in range(4)]
+        for caller in callers:
+            caller.start()
+        until("calls are answered", lambda called=called: len(called) > 50)
+        p.stdin.close()
+        assert p.wait(20) == 0
+        ended.set()
+        for caller in callers:
+            caller.join(30)
