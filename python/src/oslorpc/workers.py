@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import collections
+import contextlib
 import contextvars
-import queue
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -46,14 +46,19 @@ class Job:
 
 
 class Workers:
-    """Threads that are started when they are needed. All but their work is for the event loop."""
+    """Threads that are started when they are needed. All but their work is for the event loop.
+
+    Few of them wake up for many short pieces of work: one at a time is woken, and wakes another one if there is still
+    more to do when it has its own.
+    """
 
     def __init__(self, name: str, most: int) -> None:
         self._name, self._most = name, most
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._jobs: collections.deque[Job] = collections.deque()
+        self._idle: list[threading.Lock] = []  # each is held until its thread is to wake up
         self._done: collections.deque[Job] = collections.deque()
-        self._telling = False
+        self._waking = self._telling = self._ended = False
         self._threads = self._busy = 0
 
     def start(self, work: Callable[[], Any]) -> Job:
@@ -62,12 +67,22 @@ class Workers:
             self._loop = asyncio.get_running_loop()
         job = Job(work, self._loop.create_future())
         self._busy += 1
+        self._jobs.append(job)
         if self._busy > self._threads and self._threads < self._most:
             self._threads += 1
             name = f"{self._name}_{self._threads - 1}"
             threading.Thread(target=self._run, args=(self._loop,), name=name, daemon=True).start()
-        self._jobs.put(job)
+        else:
+            self._wake()
         return job
+
+    def _wake(self) -> None:
+        """Wake a thread if there is work, unless one wakes up already, and will look for it."""
+        if self._jobs and not self._waking:
+            with contextlib.suppress(IndexError):  # all are at work, and look for more after it
+                gate = self._idle.pop()
+                self._waking = True
+                gate.release()
 
     async def outlive(self, job: Job) -> None:
         """Wait for work whose result is not wanted any more."""
@@ -81,9 +96,23 @@ class Workers:
                 return
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
-        while (job := self._jobs.get()) is not None:
+        gate = threading.Lock()
+        gate.acquire()
+        while True:
+            try:
+                job = self._jobs.popleft()
+            except IndexError:
+                self._idle.append(gate)
+                if self._ended:
+                    return
+                self._wake()  # for what came just now
+                gate.acquire()
+                self._waking = False
+                continue
+            self._wake()
             job.run()
             self._done.append(job)
+            del job
             if not self._telling:  # else a call is on its way, and looks after this one, too
                 self._telling = True
                 try:
@@ -99,6 +128,6 @@ class Workers:
 
     def shutdown(self) -> None:
         """End the threads, once they have done their work."""
-        for _ in range(self._threads):
-            self._jobs.put(None)
-        self._threads = 0
+        self._ended = True
+        while self._idle:
+            self._idle.pop().release()
