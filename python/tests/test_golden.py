@@ -19,7 +19,8 @@ def instance(record):
 
 def record(i):
     fields = {name: getattr(i, name) for name in ("id", "boot_id", "exchange", "topic", "server", "addr", "state")}
-    return {**fields, "implemented": [format_implementation(one) for one in i.implemented]}
+    fields["implemented"] = [format_implementation(one) for one in i.implemented]
+    return fields | ({"zone": i.zone} if i.zone else {})
 
 
 @pytest.mark.parametrize("case", golden.load("registrations.json", "consul_names"))

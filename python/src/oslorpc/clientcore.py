@@ -351,4 +351,4 @@ def new_fleet(core: TransportCore, make: Callable[[str, str], Any]) -> tuple[Fle
     """Return the fleet and the connections of a transport."""
     pool = Pool(make, core.security)
     core.security.listen(pool.renew)
-    return Fleet(core.registry, pool.get), pool
+    return Fleet(core.registry, pool.get, core.settings.zone), pool

@@ -18,6 +18,7 @@ from oslorpc.security import Security
 from oslorpc.v1 import introspection_pb2 as introspection
 from oslorpc.v1 import rpc_pb2 as pb
 
+BUSY = 1  # the health of a connection against which only its load speaks
 SLACK = 1 << 20  # by how much gRPC's limit is above ours, so that the error is ours
 CALL, CAST = "/oslorpc.v1.RPCService/Call", "/oslorpc.v1.RPCService/Cast"
 MULTICALL, MONITORED = "/oslorpc.v1.RPCService/Multicall", "/oslorpc.v1.RPCService/MonitoredCall"
@@ -76,9 +77,9 @@ class Link:
 
     @property
     def health(self) -> int:
-        """0: nothing speaks against it, 1: busy and silent, 2: being connected again, 3: down."""
+        """0: nothing speaks against it, BUSY: busy and silent, 2: being connected again, 3: down."""
         if self.ready:
-            return 1 if not self._heard and len(self._sent) > 1 else 0
+            return BUSY if not self._heard and len(self._sent) > 1 else 0
         if self.down:
             return 3
         return 0 if self.fresh else 2

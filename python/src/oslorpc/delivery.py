@@ -14,6 +14,7 @@ from collections.abc import Generator, Iterable
 from typing import Any
 
 from oslorpc import errors
+from oslorpc.choice import Ranks, best_of, candidates
 from oslorpc.errors import Error, Kind
 from oslorpc.fleet import Entry, Topic
 from oslorpc.missed import is_missed
@@ -46,7 +47,7 @@ class Plan:
         self.bare = b""  # the same without metadata
         self.metadata: dict[str, str] = {}
         self.order_key = ""
-        self.memory: tuple[int, list[list[Entry]]] = (-1, [])  # a state of the topic, and who may get it
+        self.memory: tuple[int, Ranks] = (-1, [])  # a state of the topic, and who may get it
 
 
 class Message:
@@ -94,59 +95,24 @@ class _Verdict(enum.Enum):
     EXHAUSTED = enum.auto()
 
 
-def candidates(topic: Topic, seen: int, entries: tuple[Entry, ...], m: Message, now: float) -> list[list[Entry]]:
-    """Return the instances that a message may go to, in groups: the preferred first."""
-    key = m.plan.target.server, m.plan.namespace, m.plan.version
-    groups: list[list[Entry]] | None = topic.recall(seen, key)
-    if groups is None:
-        groups = _groups(topic, entries, m, now)
-        if not topic.remember(seen, key, groups):
-            return groups
-    m.plan.memory = seen, groups
-    return groups
-
-
 def usual(m: Message) -> Entry | None:
     """Return the instance that a message goes to, if it is known from before and connected: the usual case."""
     plan = m.plan
-    seen, groups = plan.memory
-    if seen != plan.topic.state[0] or not groups[0]:
+    seen, ranks = plan.memory
+    if seen != plan.topic.state[0] or not ranks[0]:
         return None
-    few = groups[0]
+    few = ranks[0][0]
     e = few[m.turn % len(few)]
     return e if e.link.ready and e.link.health == 0 else None
 
 
-def _groups(topic: Topic, entries: tuple[Entry, ...], m: Message, now: float) -> list[list[Entry]]:
-    if m.plan.target.server is not None:
-        named = [e for e in entries if e.instance.server == m.plan.target.server and e.usable(now)]
-        able = [e for e in named if e.serves(m.plan.namespace, m.plan.version)]
-        return [[e for e in able if not e.draining], [e for e in able if e.draining]]
-    open_to_all = [
-        e for e in entries if not e.draining and e.usable(now) and e.serves(m.plan.namespace, m.plan.version)
-    ]
-    active = [e for e in open_to_all if not e.held]
-    few = topic.preferred(active)
-    rest = [] if few is active else [e for e in active if e not in few]
-    return [few, rest, [e for e in open_to_all if e.held]]
-
-
 def _pick(topic: Topic, seen: int, entries: tuple[Entry, ...], m: Message, tried: set[Entry]) -> Entry | _Verdict:
     now = time.monotonic()
-    groups = candidates(topic, seen, entries, m, now)
-    for group in groups:
-        best: Entry | None = None
-        for n in range(len(group)):
-            e = group[(m.turn + n) % len(group)]
-            if e in tried:
-                continue
-            if e.link.health == 0:
-                return e
-            if best is None or e.link.health < best.link.health:
-                best = e
-        if best is not None:
+    ranks = candidates(topic, seen, entries, m, now)
+    for groups in ranks:
+        if (best := best_of(groups, m.turn, tried)) is not None:
             return best
-    if any(group for group in groups):
+    if any(ranks):
         return _Verdict.EXHAUSTED
     meant = [e for e in entries if m.plan.target.server in (None, e.instance.server)]
     if m.plan.target.server is None:

@@ -74,8 +74,17 @@ class Entry:
 class Topic:
     """The instances of a topic. It may be used from any thread."""
 
-    def __init__(self, exchange: str, name: str, connect: Callable[[Instance], Link], me: str, missed: Missed) -> None:
+    def __init__(
+        self,
+        exchange: str,
+        name: str,
+        connect: Callable[[Instance], Link],
+        me: str,
+        missed: Missed,
+        zone: str,
+    ) -> None:
         self.missed = missed
+        self._zone = zone
         self.exchange, self.name = exchange, name
         self._connect = connect
         self._me = me
@@ -118,6 +127,10 @@ class Topic:
     def recent(self, server: str) -> bool:
         """Whether a server was listed within the last minute."""
         return time.monotonic() - self._recent.get(server, -_RECENT) < _RECENT
+
+    def near(self, e: Entry) -> bool:
+        """Whether messages of this client for any server prefer an entry, by where it is."""
+        return not self._zone or e.instance.zone == self._zone
 
     def preferred(self, entries: list[Entry]) -> list[Entry]:
         """Return the entries that this client uses first: all, or a few of many."""
@@ -232,8 +245,8 @@ def _key(i: Instance) -> tuple[str, str, str, str]:
 class Fleet:
     """The topics that a transport uses."""
 
-    def __init__(self, registry: Registry, connect: Callable[[Instance], Link]) -> None:
-        self._registry = registry
+    def __init__(self, registry: Registry, connect: Callable[[Instance], Link], zone: str) -> None:
+        self._registry, self._zone = registry, zone
         self._connect = connect
         self._me = secrets.token_hex(8)
         self._missed = Missed()
@@ -249,7 +262,7 @@ class Fleet:
             topic = self._topics.get((exchange, name))
             if topic is None:
                 self._sweep()
-                topic = Topic(exchange, name, self._connect, self._me, self._missed)
+                topic = Topic(exchange, name, self._connect, self._me, self._missed, self._zone)
                 topic.stop = self._registry.watch(exchange, name, topic.update)
                 self._topics[exchange, name] = topic
             return topic

@@ -173,6 +173,7 @@ class Host:
         self.hides = core.security.trust.hide
         core.points.discreet = "failures" in self.hides
         self.services = Services(core.exchange, self.boot_id, core.max_size, core.points)
+        self.services.zone = core.settings.zone
         self.services.silent = "introspection" in self.hides
         self._server: grpc.aio.Server | None = None
         self._addr = ""
@@ -197,6 +198,7 @@ class Host:
             self._addr,
             HELD if dispatcher.phase == HELD else ACTIVE,
             dispatcher.table.implemented,
+            self.core.settings.zone,
         )
         served = Served(instance, dispatcher, Reports(missed) if missed is not None else None)
         self.services.servers = [*self.services.servers, served]

@@ -51,6 +51,7 @@ class Services(grpc.GenericRpcHandler):
         self.verifier: Verifier | None = None
         self.secure = False  # connections prove names by TLS
         self.owner = ""  # what all connections to the socket prove
+        self.zone = ""  # where the process runs
         self.silent = False  # the process does not describe itself
         self.attached = False  # the socket is for what a gateway sends, which proves nothing by it
         self._changed = asyncio.Condition()
@@ -314,6 +315,7 @@ class Services(grpc.GenericRpcHandler):
 
     async def _info(self, request: introspection.GetInfoRequest, context: Context) -> Any:
         info = introspection.GetInfoResponse(boot_id=self.boot_id, process_id=os.getpid(), build="python")
+        info.zone = self.zone
         info.uptime.FromNanoseconds(int((time.monotonic() - self.began) * 1e9))
         try:
             seen = self._inspectable(context, "GetInfo")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import unicodedata
 
-from oslorpc.errors import Error, Kind
+from oslorpc.errors import Error, Kind, invalid
 from oslorpc.versions import Version
 
 DEFAULT_EXCHANGE = "openstack"
@@ -78,6 +78,12 @@ def check_name(what: str, value: object) -> None:
         shown = repr(value) if len(repr(value)) <= _MAX_NAME else f"{value!r:.64}..."
         message = f"the {what} {shown} {reason}"
         raise Error(Kind.INVALID_TARGET, message, safe_to_retry=True)
+
+
+def check_zone(zone: object) -> None:
+    """Raise an Error unless processes can be in a zone. An empty one is none."""
+    if reason := _bad_name(zone):
+        raise invalid(f"the zone {zone!r:.64} {reason}")
 
 
 def _bad_name(value: object) -> str:

@@ -86,12 +86,15 @@ class Transport(TransportCore):
         self.close()
 
 
-def open(url: str | None = None, *, exchange: str | None = None, **options: Any) -> Transport:
+def open(url: str | None = None, *, exchange: str | None = None, zone: str | None = None, **options: Any) -> Transport:
     """Open a transport.
 
     The URL says how programs find each other: ``local://``, ``consul://host:8500`` or
     ``static://topic=host:port``. Without one, it is that of the environment variable
     OSLORPC_TRANSPORT_URL, else ``local://``. ``exchange`` is the exchange of targets that name none.
+    ``zone`` is where the program runs, such as an availability zone; the parameter ``zone`` of the URL overrides it,
+    and the default is that of the environment variable OSLORPC_ZONE. Messages for any server stay in the zone of
+    their client while a server there can take them.
 
     The options are: ``caller``, the name that the program gives itself; ``exceptions``, the exception
     classes that arrive as themselves, by their names; ``max_size``, the largest message in bytes;
@@ -101,4 +104,4 @@ def open(url: str | None = None, *, exchange: str | None = None, **options: Any)
     as ``issuer/subject``, or raises an exception that is logged. It must not block for
     long; ``interceptors``, code around messages.
     """
-    return Transport(urls.parse(url, exchange), **options)
+    return Transport(urls.parse(url, exchange, zone), **options)

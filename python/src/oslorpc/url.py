@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from oslorpc.discovery.base import Registry
 from oslorpc.errors import Error, invalid
-from oslorpc.target import DEFAULT_EXCHANGE, Target
+from oslorpc.target import DEFAULT_EXCHANGE, Target, check_zone
 from oslorpc.trust import PARAMETERS as TRUST
 from oslorpc.trust import Trust
 
@@ -36,6 +36,7 @@ class Settings:
     scheme: str
     rest: str
     exchange: str
+    zone: str
     parameters: dict[str, str]
     trust: Trust
 
@@ -58,7 +59,7 @@ class Settings:
         return ConsulRegistry(self.rest, self.parameters)
 
 
-def parse(text: str | None, exchange: str | None = None) -> Settings:
+def parse(text: str | None, exchange: str | None = None, zone: str | None = None) -> Settings:
     """Read a transport URL; the one of the environment, or local://, for an empty one."""
     text = (text or "").strip() or os.environ.get("OSLORPC_TRANSPORT_URL", "").strip() or "local://"
     scheme, found, after = text.partition("://")
@@ -74,7 +75,7 @@ def parse(text: str | None, exchange: str | None = None) -> Settings:
         raise invalid("transport URL has an @: there are no user names and passwords in it")
     if "#" in after:
         raise invalid("transport URL has a #: write %23 for one within a name")
-    parameters = _parameters(query, ("exchange", *TRUST, *(_CONSUL if scheme == "consul" else ())))
+    parameters = _parameters(query, ("exchange", "zone", *TRUST, *(_CONSUL if scheme == "consul" else ())))
     chosen = (
         parameters.pop("exchange", "") or exchange or os.environ.get("OSLORPC_EXCHANGE", "").strip() or DEFAULT_EXCHANGE
     )
@@ -82,7 +83,9 @@ def parse(text: str | None, exchange: str | None = None) -> Settings:
         Target(exchange=chosen).check()
     except Error as e:
         raise invalid(f"default exchange: {e.message}") from None
-    return Settings(scheme, rest, chosen, parameters, Trust.read(parameters))
+    place = parameters.pop("zone", "") or zone or os.environ.get("OSLORPC_ZONE", "").strip()
+    check_zone(place)
+    return Settings(scheme, rest, chosen, place, parameters, Trust.read(parameters))
 
 
 # The parameters that programs in Go have, and what programs in Python do in their place.

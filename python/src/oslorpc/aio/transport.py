@@ -125,6 +125,6 @@ class Server:
         await self._run.wait()
 
 
-def open(url: str | None = None, *, exchange: str | None = None, **options: Any) -> Transport:
+def open(url: str | None = None, *, exchange: str | None = None, zone: str | None = None, **options: Any) -> Transport:
     """Open a transport on the running event loop. The arguments are those of oslorpc.open()."""
-    return Transport(urls.parse(url, exchange), **options)
+    return Transport(urls.parse(url, exchange, zone), **options)

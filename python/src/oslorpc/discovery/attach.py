@@ -337,6 +337,7 @@ def _publication(instances: list[Instance]) -> pb.AttachPublish:
     m = pb.AttachPublish()
     for i in instances:
         one = m.instances.add(id=i.id, boot_id=i.boot_id, exchange=i.exchange, topic=i.topic, server=i.server)
+        one.zone = i.zone
         one.state = _STATES.get(i.state, introspection.STATE_ACTIVE)
         for offer in i.implemented:
             one.implemented.add(namespace=offer.namespace or None, version=str(offer.version))

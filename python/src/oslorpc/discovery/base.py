@@ -26,6 +26,7 @@ class Instance:
     addr: str
     state: str = ACTIVE
     implemented: tuple[Implementation, ...] = ()
+    zone: str = ""  # where its process runs; empty: not said
     relayed: bool = False  # the address and the boot id are those of a gateway
 
 

@@ -83,6 +83,8 @@ def instance_service(i: Instance, ids: IDs, process_id: str) -> dict[str, Any]:
         "rpc-boot": i.boot_id,
         "rpc-state": i.state,
     }
+    if i.zone:
+        meta["rpc-zone"] = i.zone
     text = ",".join(format_implementation(one) for one in i.implemented)
     parts = [text[n : n + _MAX_VALUE] for n in range(0, len(text), _MAX_VALUE)]
     if len(parts) > _MAX_PARTS:
@@ -186,4 +188,5 @@ def _instance(entry: dict[str, Any], name: str, maintained: bool) -> Instance:
         addr,
         DRAINING if maintained else meta.get("rpc-state", ""),
         tuple(parse_implementation(item) for item in text.split(",")) if text else (),
+        meta.get("rpc-zone", ""),
     )

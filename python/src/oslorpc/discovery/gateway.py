@@ -262,8 +262,9 @@ def _instances(response: Any, addr: str) -> Iterable[Instance]:
         if implemented is None:
             _log.error("an instance of the gateway at %s cannot be used: its versions are malformed: id=%s", addr, i.id)
             continue
+        state = _STATES.get(i.state, ACTIVE)
         yield Instance(
-            i.id, response.boot_id, i.exchange, i.topic, i.server, addr, _STATES.get(i.state, ACTIVE), implemented, True
+            i.id, response.boot_id, i.exchange, i.topic, i.server, addr, state, implemented, i.zone, relayed=True
         )
 
 

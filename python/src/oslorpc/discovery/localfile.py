@@ -9,6 +9,7 @@ from typing import Any
 
 from oslorpc.discovery.base import Instance, format_implementation, parse_implementation
 
+_NAMES = ("id", "boot_id", "exchange", "topic", "server", "addr", "state", "zone")
 _PROCESS = re.compile(r"oslorpc-.*-[A-Z2-7]{26}\.json", re.DOTALL)
 _TEMPORARY = re.compile(r"oslorpc-.*-[A-Z2-7]{26}\.json\.[0-9]*\.tmp", re.DOTALL)
 _SOCKET = re.compile(r"[0-9a-f]{8}\.sock")
@@ -44,6 +45,8 @@ def encode(instances: Sequence[Instance]) -> str:
         }
         if i.implemented:
             record["implemented"] = [format_implementation(one) for one in i.implemented]
+        if i.zone:
+            record["zone"] = i.zone
         records.append(record)
     return json.dumps({"format": 1, "instances": records}, ensure_ascii=False)
 
@@ -55,10 +58,10 @@ def decode(text: str | bytes) -> list[Instance]:
         raise ValueError("it is of a format that this program does not know")
     instances = []
     for record in document.get("instances") or []:
-        names = [record.get(name, "") for name in ("id", "boot_id", "exchange", "topic", "server", "addr", "state")]
+        names = [record.get(name, "") for name in _NAMES]
         if not all(isinstance(name, str) for name in names):
             raise ValueError("a name is not text")
         implemented = tuple(parse_implementation(one) for one in record.get("implemented") or [])
-        id, boot_id, exchange, topic, server, addr, state = names
-        instances.append(Instance(id, boot_id, exchange, topic, server, addr, state, implemented))
+        id, boot_id, exchange, topic, server, addr, state, zone = names
+        instances.append(Instance(id, boot_id, exchange, topic, server, addr, state, implemented, zone))
     return instances

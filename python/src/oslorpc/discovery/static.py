@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import urllib.parse
 from collections.abc import Callable, Sequence
 
 from oslorpc.discovery.base import Instance, Notify, Update, split_addr
 from oslorpc.errors import Error, invalid
-from oslorpc.target import Target
+from oslorpc.target import Target, check_zone
+
+_MALFORMED = re.compile("%(?![0-9A-Fa-f]{2})")
+_ZONE = ";zone="  # between an address and its zone
 
 
 class StaticRegistry:
-    """Knows the instances of static://topic=host:port,topic/server=host:port."""
+    """Knows the instances of static://topic=host:port,topic/server=host:port,topic=host:port;zone=az1."""
 
     def __init__(self, rest: str, exchange: str) -> None:
         self._instances: list[Instance] = []
@@ -67,6 +71,7 @@ def _parse(entry: str, exchange: str) -> Instance:
         raise ValueError(f'"{entry}" needs one server name after the slash: write %2F for a slash within a name')
     topic, server = urllib.parse.unquote(topic, errors="strict"), urllib.parse.unquote(server, errors="strict")
     Target(topic=topic, server=server or None).check_client()
+    address, zoned, zone = address.partition(_ZONE)
     if address.startswith("unix:"):
         address = urllib.parse.unquote(address, errors="strict")
         if not address.startswith("unix:/"):
@@ -76,7 +81,18 @@ def _parse(entry: str, exchange: str) -> Instance:
             split_addr(address)
         except ValueError as e:
             raise ValueError(f'address "{address}" is not host:port: {e}') from None
-    return Instance("", "", exchange, topic, server, address)
+    return Instance("", "", exchange, topic, server, address, zone=_zone(entry, zone) if zoned else "")
+
+
+def _zone(entry: str, text: str) -> str:
+    try:
+        zone = urllib.parse.unquote(text, errors="strict")
+        check_zone(zone)
+    except (UnicodeDecodeError, Error):
+        zone = ""
+    if not zone or _MALFORMED.search(text):
+        raise ValueError(f'the zone in "{entry}": write topic=host:port;zone=NAME, with a percent-encoded name')
+    return zone
 
 
 def _may_be(a: str, b: str) -> bool:
