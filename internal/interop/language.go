@@ -20,7 +20,8 @@ type Language struct {
 
 	client func(url string) command
 	server func(url, topic, name string) command
-	// gateway is what the servers are attached to; nil for servers that listen.
+	// gateway is what the servers are attached to, and through which the clients reach the fleet; nil
+	// for programs that find each other by discovery.
 	gateway func(url string) command
 	// says returns how a library with errors of its own tells an error of a server; nil for those
 	// of oslorpc.
@@ -75,6 +76,12 @@ func Languages(p Programs) []*Language {
 	}, {
 		Name: "Python, attached", Short: attachedPython, gateway: gateway,
 		server: func(url, topic, name string) command { return python("server.py", url, topic, name) },
+	}, {
+		Name: "TypeScript, attached", Short: "ats", gateway: gateway,
+		server: func(url, topic, name string) command { return typescript("server.js", url, topic, name) },
+	}, {
+		Name: "TypeScript, through a gateway", Short: "gts", gateway: gateway,
+		client: func(url string) command { return typescript("client.js", url) },
 	}, {
 		Name: "oslo.messaging", Short: oslo,
 		client: func(url string) command { return python("oslo/client.py", url) },

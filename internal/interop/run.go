@@ -55,7 +55,7 @@ type run struct {
 	notes atomic.Int64
 
 	clients map[*Language]*client
-	// gateways are what servers are attached to.
+	// gateways are what servers are attached to, and what clients use.
 	gateways map[*Language]*server
 	servers  map[*Language]servers
 	long     map[*Language]servers
@@ -114,19 +114,17 @@ func Run(ctx context.Context, url string, cells []Cell) ([]Result, error) {
 // start starts what the cells share.
 func (r *run) start(ctx context.Context, cells []Cell) error {
 	for _, c := range cells {
+		for _, l := range []*Language{c.Client, c.Server} {
+			if err := r.startGateway(ctx, l); err != nil {
+				return err
+			}
+		}
 		if r.clients[c.Client] == nil {
-			p, err := startClient(ctx, c.Client, r.url)
+			p, err := startClient(ctx, c.Client, r.urlOf(c.Client))
 			if err != nil {
 				return err
 			}
 			r.clients[c.Client] = p
-		}
-		if c.Server.gateway != nil && r.gateways[c.Server] == nil {
-			g, err := startGateway(ctx, c.Server, r.url)
-			if err != nil {
-				return err
-			}
-			r.gateways[c.Server] = g
 		}
 		if r.servers[c.Server] == nil {
 			all, err := startServers(ctx, c.Server, r.urlOf(c.Server), "all-"+c.Server.Short, serverA, serverB)
@@ -146,7 +144,19 @@ func (r *run) start(ctx context.Context, cells []Cell) error {
 	return nil
 }
 
-// urlOf returns the URL with which servers of a language are started.
+// startGateway starts the gateway of a language that has one.
+func (r *run) startGateway(ctx context.Context, l *Language) error {
+	if l.gateway == nil || r.gateways[l] != nil {
+		return nil
+	}
+	g, err := startGateway(ctx, l, r.url)
+	if err == nil {
+		r.gateways[l] = g
+	}
+	return err
+}
+
+// urlOf returns the URL with which programs of a language are started.
 func (r *run) urlOf(l *Language) string {
 	if g := r.gateways[l]; g != nil {
 		return "gateway://" + g.addr
@@ -178,10 +188,10 @@ func (r *run) stop() (err error) {
 		}
 	}
 	end(all)
-	end(slices.Collect(maps.Values(r.gateways)))
 	for _, c := range r.clients {
 		_ = c.in.Close() // it is closed already if the program has ended
 		keep(c.ended())
 	}
+	end(slices.Collect(maps.Values(r.gateways)))
 	return err
 }
