@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -133,6 +134,24 @@ func TestOpaqueHasTheSize(t *testing.T) {
 		// A message of 1 or 2 bytes is not possible, nor one at which the length prefix grows.
 		if got := proto.Size(Opaque(n)); got != n && (got != n-1 || proto.Size(Opaque(n+1)) != n+1) && n > 2 {
 			t.Fatalf("Opaque(%d) has %d bytes", n, got)
+		}
+	}
+}
+
+// Each kind of floor gets an answer from each server, again and again, and ends.
+func TestFloor(t *testing.T) {
+	for name, open := range map[string]func(ctx context.Context, servers, size int) (*Floor, error){"tcp": NewTCPFloor, "streams": NewStreamFloor} {
+		f, err := open(t.Context(), 3, 100)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for range 5 {
+			if err := f.Send(t.Context()); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if err := f.Close(); err != nil || len(f.answers) > 0 {
+			t.Errorf("%s: %v, and %d answers too many", name, err, len(f.answers))
 		}
 	}
 }

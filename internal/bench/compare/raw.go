@@ -63,16 +63,20 @@ type Plain struct {
 
 // NewPlain starts a server with what register makes known to it, and connects to it.
 func NewPlain(ctx context.Context, register func(grpc.ServiceRegistrar)) (*Plain, error) {
+	return newPlain(ctx, register, nil, nil)
+}
+
+func newPlain(ctx context.Context, register func(grpc.ServiceRegistrar), dial []grpc.DialOption, serve []grpc.ServerOption) (*Plain, error) {
 	var listening net.ListenConfig
 	listener, err := listening.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(listener.Addr().String(), append(dial, grpc.WithTransportCredentials(insecure.NewCredentials()))...)
 	if err != nil {
 		return nil, errors.Join(err, listener.Close())
 	}
-	p := &Plain{ClientConn: conn, server: grpc.NewServer()}
+	p := &Plain{ClientConn: conn, server: grpc.NewServer(serve...)}
 	register(p.server)
 	p.serving.Go(func() { _ = p.server.Serve(listener) }) // what fails shows at the client
 	return p, nil

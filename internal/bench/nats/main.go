@@ -12,7 +12,8 @@
 // cpu and allocs are medians. All sides run in turn, for a round each.
 //
 // The counterpart of a cast and of a fanout is a raw call: raw gRPC has neither. A fanout of NATS
-// is a publication to which each server answers.
+// is a publication to which each server answers. Two further sides show what a fanout cannot do
+// without: as many bytes and short answers on a stream of gRPC, or in plain TCP, to each server.
 //
 // Further lines say how long small calls take at most, 99 times out of 100, alone and beside four
 // callers of 16 MiB calls, which NATS is not made for, and what an idle peer takes, both ends

@@ -49,6 +49,10 @@ func openSides(ctx context.Context, servers int) ([]*side, error) {
 		func(ctx context.Context, n int) (*side, error) { return openOurs(ctx, "unary", n) },
 		func(ctx context.Context, n int) (*side, error) { return openOurs(ctx, "session", n) },
 		openNATS,
+		func(ctx context.Context, n int) (*side, error) {
+			return openFloor(ctx, "streams", compare.NewStreamFloor, n)
+		},
+		func(ctx context.Context, n int) (*side, error) { return openFloor(ctx, "tcp", compare.NewTCPFloor, n) },
 	} {
 		s, err := open(ctx, servers)
 		if s != nil {
@@ -72,6 +76,13 @@ func openRaw(ctx context.Context, _ int) (*side, error) {
 	s.closes = append(s.closes, r.Close)
 	s.call, s.typed, s.cast, s.fanout = r.Call, r.Call, r.Call, r.Call
 	return s, nil
+}
+
+// openFloor has the messages of a fanout, and nothing else.
+func openFloor(ctx context.Context, name string, open func(ctx context.Context, servers, size int) (*compare.Floor, error), servers int) (*side, error) {
+	f, err := open(ctx, servers, payloadSize+100)
+	s := &side{name: name, closes: []func() error{f.Close}, fanout: f.Send}
+	return s, err
 }
 
 // The target of our messages.

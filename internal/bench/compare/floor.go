@@ -1,0 +1,163 @@
+package compare
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// Floor sends a message to many servers, each with a connection of its own, and waits for a short
+// answer of each. It does nothing else, so that it shows what a fanout cannot do without.
+type Floor struct {
+	sends   []func() error
+	answers chan struct{}
+	closes  []func() error
+}
+
+// window is what may be on its way on a connection of gRPC, in bytes. That it is fixed spares gRPC
+// pings that measure it.
+const window = 1 << 20
+
+// answerSize is the size of an answer, in bytes.
+const answerSize = 24
+
+// Send sends to all servers, and waits for their answers: connections in this process do not break.
+func (f *Floor) Send(context.Context) error {
+	for _, send := range f.sends {
+		if err := send(); err != nil {
+			return err
+		}
+	}
+	for range f.sends {
+		<-f.answers
+	}
+	return nil
+}
+
+// Close ends all.
+func (f *Floor) Close() error {
+	var err error
+	for _, c := range f.closes {
+		err = errors.Join(err, c())
+	}
+	return err
+}
+
+// NewTCPFloor has connections of TCP: a system call for each message at each end, and a goroutine
+// that reads.
+func NewTCPFloor(ctx context.Context, servers, size int) (*Floor, error) {
+	f := &Floor{answers: make(chan struct{}, servers)}
+	var running sync.WaitGroup
+	var listening net.ListenConfig
+	for range servers {
+		listener, err := listening.Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return f, err
+		}
+		var dialing net.Dialer
+		client, err := dialing.DialContext(ctx, "tcp", listener.Addr().String())
+		if err != nil {
+			return f, errors.Join(err, listener.Close())
+		}
+		server, err := listener.Accept()
+		if err = errors.Join(err, listener.Close()); err != nil {
+			return f, errors.Join(err, client.Close())
+		}
+		running.Go(func() { answer(server, size) })
+		running.Go(func() { f.await(client) })
+		message := make([]byte, size)
+		f.sends = append(f.sends, func() error {
+			_, err := client.Write(message)
+			return err
+		})
+		f.closes = append(f.closes, func() error { return errors.Join(client.Close(), server.Close()) })
+	}
+	f.closes = append(f.closes, func() error {
+		running.Wait()
+		return nil
+	})
+	return f, nil
+}
+
+// answer answers each message on a connection.
+func answer(conn net.Conn, size int) {
+	message, reply := make([]byte, size), make([]byte, answerSize)
+	for {
+		if _, err := io.ReadFull(conn, message); err != nil {
+			return
+		}
+		if _, err := conn.Write(reply); err != nil {
+			return
+		}
+	}
+}
+
+// await reads answers.
+func (f *Floor) await(conn net.Conn) {
+	reply := make([]byte, answerSize)
+	for {
+		if _, err := io.ReadFull(conn, reply); err != nil {
+			return
+		}
+		f.answers <- struct{}{}
+	}
+}
+
+// floorDesc is a service that answers each message of a stream.
+var floorDesc = grpc.ServiceDesc{
+	ServiceName: "bench.Floor",
+	HandlerType: (*any)(nil),
+	Streams: []grpc.StreamDesc{{StreamName: "Echo", ClientStreams: true, ServerStreams: true, Handler: func(_ any, stream grpc.ServerStream) error {
+		reply := Opaque(answerSize)
+		for {
+			if err := stream.RecvMsg(&wrapperspb.BytesValue{}); errors.Is(err, io.EOF) {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			if err := stream.SendMsg(reply); err != nil {
+				return err
+			}
+		}
+	}}},
+}
+
+// NewStreamFloor has connections of gRPC, each with one stream.
+func NewStreamFloor(ctx context.Context, servers, size int) (*Floor, error) {
+	f := &Floor{answers: make(chan struct{}, servers)}
+	for range servers {
+		plain, err := newPlain(ctx, func(r grpc.ServiceRegistrar) { r.RegisterService(&floorDesc, nil) },
+			[]grpc.DialOption{grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(window)},
+			[]grpc.ServerOption{grpc.StaticStreamWindowSize(window), grpc.StaticConnWindowSize(window)})
+		if err != nil {
+			return f, err
+		}
+		f.closes = append(f.closes, plain.Close)
+		streaming, end := context.WithTimeout(context.WithoutCancel(ctx), time.Hour)
+		stream, err := plain.NewStream(streaming, &floorDesc.Streams[0], "/bench.Floor/Echo")
+		if err != nil {
+			end()
+			return f, err
+		}
+		var receiving sync.WaitGroup
+		receiving.Go(func() {
+			for stream.RecvMsg(&wrapperspb.BytesValue{}) == nil {
+				f.answers <- struct{}{}
+			}
+		})
+		message := Opaque(size)
+		f.sends = append(f.sends, func() error { return stream.SendMsg(message) })
+		f.closes[len(f.closes)-1] = func() error {
+			end()
+			receiving.Wait()
+			return plain.Close()
+		}
+	}
+	return f, nil
+}
