@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"sync"
 
+	"github.com/oslorpc/oslorpc/internal/deadline"
 	"github.com/oslorpc/oslorpc/internal/lograte"
 	"github.com/oslorpc/oslorpc/internal/phase"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -145,13 +146,13 @@ func (d *Dispatcher) Cast(ctx context.Context, r *Request) error {
 	if err != nil {
 		return err
 	}
-	ctx, joined := d.context(context.WithoutCancel(ctx), r)
+	ctx, joined := d.context(deadline.Lasting{Context: ctx}, r)
 	if r.Accepter == nil {
-		go d.runCast(ctx, joined, r, sel, ticket)
+		go d.runCast(ctx, joined, r, sel, ticket) //nolint:contextcheck // It outlives the caller's.
 		return nil
 	}
 	r.Accepter.Accepted()
-	d.runCast(ctx, joined, r, sel, ticket)
+	d.runCast(ctx, joined, r, sel, ticket) //nolint:contextcheck // It outlives the caller's.
 	return nil
 }
 

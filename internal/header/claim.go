@@ -24,6 +24,9 @@ func Note(ctx context.Context, md metadata.MD) context.Context {
 	return ctx
 }
 
+// Claims reports whether [Note] kept headers.
+func Claims(ctx context.Context) bool { return ctx.Value(claimsKey{}) != nil }
+
 // usual are the headers that an RPC has without any metadata.
 var usual = [...]string{":authority", "content-type", "user-agent"}
 

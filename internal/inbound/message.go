@@ -14,18 +14,17 @@ import (
 
 // OpenMessage notes that a message begins, as Tap and the guard do for an RPC. It returns a status
 // if the caller may send no more. Otherwise call CloseStreams(1) of the account, unless it is nil.
-func OpenMessage(by context.Context) (*limits.Caller, error) {
-	c := From(by)
-	if c == nil || c.guard == nil {
+func OpenMessage(by Sender) (*limits.Caller, error) {
+	account := by.Account()
+	if account == nil {
 		return nil, nil
 	}
-	account := c.guard.callerOf(by)
 	switch {
 	case account.IsCrowded():
-		c.guard.budget.Refused(limits.Streams, account.String())
+		by.conn.guard.budget.Refused(limits.Streams, account.String())
 		return nil, errStreams
 	case account.IsFast():
-		c.guard.budget.Refused(limits.Rate, account.String())
+		by.conn.guard.budget.Refused(limits.Rate, account.String())
 		return nil, errRate
 	}
 	account.OpenStream()

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/oslorpc/oslorpc/internal/deadline"
 	"github.com/oslorpc/oslorpc/internal/header"
 	"github.com/oslorpc/oslorpc/internal/inbound"
 	"github.com/oslorpc/oslorpc/internal/refusal"
@@ -50,6 +51,8 @@ const (
 type sessions struct {
 	mu      sync.Mutex
 	all     map[sessionKey]*session
+	streams int
+	workers *workers // of the streams
 	closing bool
 }
 
@@ -91,24 +94,13 @@ type attachment struct {
 	caller  string
 	peer    rpc.Peer
 	sender  inbound.Sender
+	claims  bool // its headers say something of messages
+	workers *workers
 
 	once  sync.Once
 	ended chan struct{}
 	err   error // why it ended, once it has
 }
-
-// lasting is the context of a stream without its end. [context.WithoutCancel] would allocate
-// something for each value that is asked for.
-type lasting struct{ context.Context } //nolint:containedctx // It is one.
-
-// Deadline returns none.
-func (lasting) Deadline() (deadline time.Time, ok bool) { return deadline, false }
-
-// Done returns nil.
-func (lasting) Done() <-chan struct{} { return nil }
-
-// Err returns nil.
-func (lasting) Err() error { return nil }
 
 // end ends the stream with a status; nil is OK. The first end counts.
 func (a *attachment) end(err error) {
@@ -130,9 +122,9 @@ func (s *Services) Session(stream grpc.BidiStreamingServer[pb.SessionRequest, pb
 	if err := s.takesSessions(ctx); err != nil {
 		return err
 	}
-	a := &attachment{stream: stream, ctx: lasting{ctx}, caller: callerOf(ctx), ended: make(chan struct{})}
+	a := &attachment{stream: stream, ctx: deadline.Lasting{Context: ctx}, caller: callerOf(ctx), ended: make(chan struct{})}
 	a.of, a.peer = grpc.NewContextWithServerTransportStream(a.ctx, unsent(pb.RPCService_Call_FullMethodName)), originOf(ctx, nil).Peer()
-	a.sender = inbound.SenderOf(ctx)
+	a.sender, a.claims = inbound.SenderOf(ctx), header.Claims(ctx)
 	go s.converse(a)
 	<-a.ended
 	if errors.Is(a.err, io.EOF) { // the client has ended the session
@@ -184,6 +176,7 @@ func (s *Services) converse(a *attachment) {
 	silent.Stop()
 	a.end(ss.read(a))
 	ss.detach(a)
+	s.sessions.leave()
 }
 
 const (
@@ -218,8 +211,26 @@ func (s *Services) attach(a *attachment, open *pb.SessionOpen) (*session, error)
 		}
 		all.all[key] = ss
 	}
+	all.enter(a)
 	ss.attach(a, open.GetOutstanding())
 	return ss, nil
+}
+
+// enter notes a stream, and gives it workers. The lock is held.
+func (s *sessions) enter(a *attachment) {
+	if s.streams++; s.streams == 1 {
+		s.workers = newWorkers()
+	}
+	a.workers = s.workers
+}
+
+// leave notes the end of a stream.
+func (s *sessions) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.streams--; s.streams == 0 {
+		close(s.workers.over)
+	}
 }
 
 // find returns a session, nil if there is none. The lock is held.

@@ -9,7 +9,7 @@ import (
 // messageContext is the context of a message of a session. Most methods never wait for its end, so
 // the channel, and the timer of the deadline, are made for the first that does.
 type messageContext struct {
-	context.Context //nolint:containedctx // It has the values.
+	context.Context //nolint:containedctx // It has the values, and never ends.
 
 	deadline time.Time // zero for none
 
@@ -49,15 +49,6 @@ func (c *messageContext) Err() error {
 		c.endLocked(context.DeadlineExceeded)
 	}
 	return c.err
-}
-
-// Value returns a value of the stream. Package context asks with a pointer to a number for the end
-// of the context that it made: the end of the stream is none of a message.
-func (c *messageContext) Value(key any) any {
-	if _, ok := key.(*int); ok {
-		return nil
-	}
-	return c.Context.Value(key)
 }
 
 // end ends the context, unless it has ended.

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/oslorpc/oslorpc/internal/deadline"
 )
 
 // The context of a message ends as contexts of package context do, whether or not a goroutine waits
@@ -20,7 +22,7 @@ func TestContextOfAMessage(t *testing.T) {
 				context.Canceled:         func(c *messageContext) { c.end(context.Canceled) },
 				context.DeadlineExceeded: func(*messageContext) { time.Sleep(time.Second) },
 			} {
-				c := &messageContext{Context: lasting{stream}, deadline: time.Now().Add(time.Second)}
+				c := &messageContext{Context: deadline.Lasting{Context: stream}, deadline: time.Now().Add(time.Second)}
 				child, cancel := context.WithCancel(c)
 				if waits {
 					c.Done()
@@ -38,7 +40,7 @@ func TestContextOfAMessage(t *testing.T) {
 				cancel()
 			}
 		}
-		c := &messageContext{Context: lasting{stream}}
+		c := &messageContext{Context: deadline.Lasting{Context: stream}}
 		broken()
 		if _, ok := c.Deadline(); ok || c.Err() != nil || context.Cause(c) != nil || c.Value(valueKey{}) != "value" {
 			t.Errorf("when the stream broke: %v, %v", c.Err(), context.Cause(c))

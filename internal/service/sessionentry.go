@@ -21,7 +21,7 @@ import (
 // entry is a message of a session, from its arrival until the client has its result. It is the
 // origin of the message, and accounts for it.
 type entry struct {
-	frame   wire.SessionRequest
+	head    wire.SessionHead
 	in      incoming
 	session *session
 	on      *attachment     // that it came by
@@ -47,9 +47,12 @@ type entry struct {
 	forgotten bool
 }
 
-// begin runs the message on a goroutine of its own. The lock is held.
-func (e *entry) begin() {
-	m, ctx := &e.frame.Message, e.on.of
+// begin has a worker run a message. The lock is held.
+func (s *session) begin(m *wire.SessionMessage) {
+	e, c, ctx := &entry{head: m.SessionHead, session: s, on: s.on, seq: m.Seq, arrived: s.arrived}, &m.Content, s.on.of
+	in := &e.in
+	in.Target, in.Method, in.ID, in.InstanceID, in.OrderKey = c.Target, c.Method, c.ID, c.InstanceID, c.OrderKey
+	in.Kwargs, in.Context, in.Behalf = c.Kwargs, c.Context, c.Caller
 	if m.Path != "" {
 		ctx = grpc.NewContextWithServerTransportStream(ctx, unsent(m.Path))
 	}
@@ -59,9 +62,11 @@ func (e *entry) begin() {
 	}
 	e.ctx, e.life.Context = &e.life, ctx
 	if m.Timeout > 0 {
-		e.life.deadline = time.Now().Add(m.Timeout)
+		e.life.deadline = s.heard.Add(m.Timeout)
 	}
-	go e.run()
+	s.entries[m.Seq] = e
+	s.running++
+	s.on.workers.run(e)
 }
 
 // cancel ends the context of the message.
@@ -72,8 +77,8 @@ func (e *entry) run() {
 	defer e.cancel()
 	defer e.leave()
 	var err error
-	if e.account, err = inbound.OpenMessage(e.on.ctx); err == nil {
-		if e.frame.Message.Mode == pb.SessionMode_SESSION_MODE_MONITORED_CALL {
+	if e.account, err = inbound.OpenMessage(e.on.sender); err == nil {
+		if e.head.Mode == pb.SessionMode_SESSION_MODE_MONITORED_CALL {
 			defer e.beat()()
 		}
 		err = e.serve()
@@ -101,7 +106,7 @@ func (e *entry) serve() error {
 	if err := e.read(); err != nil {
 		return err
 	}
-	s, in, m := e.session.services, &e.in, &e.frame.Message
+	s, in, m := e.session.services, &e.in, &e.head
 	switch {
 	case m.Mode > pb.SessionMode_SESSION_MODE_MONITORED_CALL:
 		return statusOf(about(in.Method, invalid("the mode of the message is not known to this server")), nil)
@@ -131,8 +136,8 @@ func (e *entry) serve() error {
 // serveCast is serve for a cast, which runs after it was answered.
 func (e *entry) serveCast() error {
 	e.in.Accepter = e
-	if _, err := e.session.services.accept(e.ctx, &e.in); err != nil {
-		return err
+	if err := e.session.services.intake.Cast(e.ctx, &e.in.Message); err != nil {
+		return e.in.status(err)
 	}
 	if !e.accepted { // it was accepted before
 		e.Accepted()
@@ -149,12 +154,8 @@ func (e *entry) Accepted() {
 
 // read takes the message in. The error is a status.
 func (e *entry) read() error {
-	in, m := &e.in, &e.frame.Message
-	if m.Encoded == nil {
-		c := &m.Content
-		in.Target, in.Method, in.ID, in.InstanceID, in.OrderKey = c.Target, c.Method, c.ID, c.InstanceID, c.OrderKey
-		in.Kwargs, in.Context, in.Behalf = c.Kwargs, c.Context, c.Caller
-	} else {
+	in, m := &e.in, &e.head
+	if m.Encoded != nil {
 		full := &pb.Message{}
 		ended, err := inbound.ClaimProtobuf(e.ctx, e.on.ctx, full.ProtoReflect().Descriptor(), m.Encoded)
 		if err != nil {
@@ -171,6 +172,9 @@ func (e *entry) read() error {
 	}
 	in.ctx, in.sender = e.ctx, e.on.sender
 	in.Origin, in.Caller, in.From = e, e.on.caller, e.on.sender.Account()
+	if !e.on.claims && m.Headers == nil { // as is usual
+		return nil
+	}
 	err := in.agree(e.ctx)
 	if err == nil {
 		err = in.agree(header.Note(e.ctx, m.Headers))
@@ -183,7 +187,7 @@ func (e *entry) read() error {
 
 // interval is the time between heartbeats.
 func (e *entry) interval() time.Duration {
-	if d := e.frame.Message.Heartbeat; d > 0 {
+	if d := e.head.Heartbeat; d > 0 {
 		return max(d, minHeartbeat)
 	}
 	return defaultHeartbeat
@@ -350,7 +354,7 @@ func (e *entry) Answer(n int, _ bool) error {
 
 // Admit implements [dispatch.Accountant].
 func (e *entry) Admit(ctx context.Context, text string, cast bool) (ended func(), err error) {
-	ended, err = inbound.From(e.on.ctx).AdmitJSON(ctx, e.on.ctx, text, true) //nolint:contextcheck // The stream has its own.
+	ended, err = e.on.sender.Conn().AdmitJSON(ctx, e.on.ctx, text, true)
 	if cast {
 		return ended, err
 	}

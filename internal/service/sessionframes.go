@@ -20,13 +20,15 @@ func (s *session) control(frame *pb.SessionResponse, alone bool) *wire.Outgoing 
 	return o
 }
 
+// keptFrames is how many frames a session keeps memory for that may come together.
+const keptFrames = 16
+
 // read reads the frames after the first one.
 func (s *session) read(a *attachment) error {
-	var came []*entry
+	var came []wire.SessionRequest
 	frames := wire.Frames{Next: func() wire.Decoder {
-		e := &entry{session: s, on: a}
-		came = append(came, e)
-		return &e.frame
+		came = append(came, wire.SessionRequest{})
+		return &came[len(came)-1]
 	}}
 	for {
 		if err := a.stream.RecvMsg(&frames); err != nil {
@@ -38,13 +40,15 @@ func (s *session) read(a *attachment) error {
 		if err := s.takeAll(a, came); err != nil {
 			return err
 		}
-		clear(came)
+		if clear(came); cap(came) > keptFrames {
+			came = nil
+		}
 		came = came[:0]
 	}
 }
 
 // takeAll takes in frames that came together.
-func (s *session) takeAll(a *attachment, frames []*entry) error {
+func (s *session) takeAll(a *attachment, frames []wire.SessionRequest) error {
 	s.Lock()
 	defer s.Unlock()
 	if s.on != a {
@@ -53,18 +57,18 @@ func (s *session) takeAll(a *attachment, frames []*entry) error {
 	s.heard = time.Now()
 	var err error
 	for i := 0; i < len(frames) && err == nil; i++ {
-		if e := frames[i]; e.frame.Other == nil {
-			err = s.take(e)
+		if f := &frames[i]; f.Other == nil {
+			err = s.take(f)
 		} else {
-			err = s.obey(e.frame.Other)
+			err = s.obey(f.Other)
 		}
 	}
 	return err
 }
 
 // take takes in a message. The lock is held.
-func (s *session) take(e *entry) error {
-	m := &e.frame.Message
+func (s *session) take(f *wire.SessionRequest) error {
+	m := &f.Message
 	switch {
 	case m.Seq <= s.received:
 		return errMisused("the seq of a message is not greater than the one before")
@@ -72,11 +76,8 @@ func (s *session) take(e *entry) error {
 		return errMisused("there are more messages than the credit allows")
 	}
 	s.received = m.Seq
-	s.arrived += e.frame.Size
-	e.seq, e.arrived = m.Seq, s.arrived
-	s.entries[m.Seq] = e
-	s.running++
-	e.begin()
+	s.arrived += f.Size
+	s.begin(m)
 	if err := s.takes(m.Taken); err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 
 // serveTyped is serve for a message of a typed service.
 func (e *entry) serveTyped() error {
-	s, in, m := e.session.services, &e.in, &e.frame.Message
+	s, in, m := e.session.services, &e.in, &e.head
 	in.Typed.Service, in.Method, _ = strings.Cut(strings.TrimPrefix(m.Path, "/"), "/")
 	if version := in.Target.Version; version != "" {
 		var err error
@@ -49,7 +49,7 @@ func (e *entry) decode(into any) error {
 	if !ok {
 		return status.Error(codes.Internal, "session: the request is no protobuf message")
 	}
-	request := e.frame.Message.Request
+	request := e.head.Request
 	ended, err := inbound.ClaimProtobuf(e.ctx, e.on.ctx, message.ProtoReflect().Descriptor(), request)
 	if err != nil {
 		return statusOf(err, nil)

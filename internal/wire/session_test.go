@@ -17,7 +17,7 @@ import (
 // sessionMessages are frames with messages, as clients of ours send them.
 func sessionMessages() map[string]*SessionMessage {
 	change := func(change func(*SessionMessage)) *SessionMessage {
-		m := &SessionMessage{Seq: 7, Taken: 3, Timeout: time.Minute, Content: *filled(usual())}
+		m := &SessionMessage{SessionHead: SessionHead{Seq: 7, Taken: 3, Timeout: time.Minute}, Content: *filled(usual())}
 		change(m)
 		return m
 	}

@@ -16,20 +16,27 @@ import (
 
 // SessionMessage is the frame of a session that has a message.
 type SessionMessage struct {
+	SessionHead
+
+	// Content is the message. A decoded one is empty if the message has more than usual; then it is
+	// in Encoded.
+	Content Request
+
+	given bool // the message was decoded
+}
+
+// SessionHead is what a frame says beside a usual message.
+type SessionHead struct {
 	Seq, Taken uint64
 	// Timeout is 0 if it is not given; Heartbeat is 0 for the default.
 	Timeout, Heartbeat time.Duration
 	Mode               pb.SessionMode
-	// Content is the message. A decoded one is empty if the message has more than usual; then it is
-	// in Encoded.
-	Content Request
+	// Encoded is a message that has more than usual.
 	Encoded []byte
 	// Path is the method of a typed message; empty for a dynamic one. Request is its request.
 	Path    string
 	Request []byte
 	Headers map[string][]string
-
-	given bool // the message was decoded
 }
 
 // The numbers of the fields of frames.

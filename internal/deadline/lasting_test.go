@@ -1,0 +1,28 @@
+package deadline
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+// A lasting context has the values of another one, and neither its end nor the reason of that.
+func TestLasting(t *testing.T) {
+	type key struct{}
+	outer, cancel := context.WithCancelCause(context.WithValue(t.Context(), key{}, "value"))
+	bounded, stop := context.WithTimeout(outer, time.Hour)
+	defer stop()
+	ctx := Lasting{bounded}
+	derived, end := context.WithCancel(ctx)
+	cancel(errors.New("the reason"))
+	for _, c := range []context.Context{ctx, derived} {
+		if _, ok := c.Deadline(); ok || c.Err() != nil || context.Cause(c) != nil || c.Value(key{}) != "value" {
+			t.Errorf("it ends: %v, %v", c.Err(), context.Cause(c))
+		}
+	}
+	end()
+	if !errors.Is(derived.Err(), context.Canceled) {
+		t.Errorf("the derived one ended with %v", derived.Err())
+	}
+}
