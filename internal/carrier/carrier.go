@@ -105,21 +105,24 @@ type Describer interface {
 	Describe(ctx context.Context, meant identity.Server, instanceID string, requests bool) (proto.Message, error)
 }
 
-// Starter is a [Link] that can send messages without waiting for their answers, so that a caller
-// can send to many processes before it waits for the first.
+// Starter is a [Link] that can send casts without waiting for their answers, so that a caller can
+// send to many processes before it waits for the first.
 type Starter interface {
 	// Start is the first half of Do. It returns nil if it did not send the message, since that would
-	// have to wait, or for any other reason: then Do may send it. Nothing must use r until the answer
-	// is there.
+	// have to wait, or for any other reason: then Do may send it. R serves others afterwards, but for
+	// what it points to.
 	Start(ctx context.Context, r *Request) Started
 }
 
-// Started is a message that was sent.
+// Started is a cast that was sent.
 type Started interface {
 	// Wait is the second half of Do. It is called until it returns true. It returns false if late is
-	// closed first; nil never is.
-	Wait(late <-chan struct{}) (reply Reply, err error, ended bool)
+	// closed first; nil never is. The error is [ErrUnsent] if Do is to send the message after all.
+	Wait(late <-chan struct{}) (err error, ended bool)
 }
+
+// ErrUnsent is the error of [Started.Wait] for a message that was not sent.
+var ErrUnsent = errors.New("the message was not sent")
 
 // ErrFull is the error of Enter when all places stayed in use.
 var ErrFull = errors.New("all messages that the peer allows at a time are on their way")

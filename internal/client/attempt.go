@@ -38,6 +38,12 @@ func (o *operation) requestFor(a delivery.Attempt) *carrier.Request {
 	if o.kind.toAll || a.Number > 1 || len(o.client.transport.attempts) > 0 {
 		r = copyOf(r)
 	}
+	o.fit(r, a)
+	return r
+}
+
+// fit puts into a request what is of an attempt.
+func (o *operation) fit(r *carrier.Request, a delivery.Attempt) {
 	v, e := o.form(a.Variant), a.Entry
 	r.Target.Version, r.Target.Server = v.target, ""
 	if !o.kind.toAll {
@@ -52,16 +58,20 @@ func (o *operation) requestFor(a delivery.Attempt) *carrier.Request {
 		r.ID = o.client.transport.ids.next(&o.block)
 	}
 	o.codec.fill(r, v)
-	return r
 }
 
 func copyOf(r *carrier.Request) *carrier.Request {
-	copied := *r
+	copied := &carrier.Request{}
+	copyTo(copied, r)
+	return copied
+}
+
+func copyTo(to, r *carrier.Request) {
+	*to = *r
 	if r.Typed != nil {
 		content := *r.Typed
-		copied.Typed = &content
+		to.Typed = &content
 	}
-	return &copied
 }
 
 // explain completes the error of an attempt, or of a stream: with the Go error that is registered

@@ -3,6 +3,7 @@ package client
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 
@@ -41,6 +42,8 @@ type fanning struct {
 	*operation
 
 	report *Report // nil until the message was sent
+	// copied is the request of the attempt that is being started.
+	copied carrier.Request
 }
 
 func (f *fanning) deliver(ctx context.Context) error {
@@ -60,42 +63,48 @@ func (f *fanning) send(ctx context.Context, a delivery.Attempt) error {
 	return err
 }
 
-// start makes an attempt without waiting for the answer, if nothing must see it whole.
+// start makes an attempt without waiting for the answer, if nothing must see it whole. One
+// goroutine calls it, so all attempts share a request.
 func (f *fanning) start(ctx context.Context, a delivery.Attempt) delivery.Started {
 	link, can := a.Entry.Link.(carrier.Starter)
 	if !can || len(f.client.transport.attempts) > 0 {
 		return nil
 	}
-	started := link.Start(ctx, f.requestFor(a))
+	copyTo(&f.copied, &f.request)
+	f.fit(&f.copied, a)
+	started := link.Start(ctx, &f.copied)
 	if started == nil {
 		return nil
 	}
 	return func(late <-chan struct{}) (error, bool) {
-		_, err, ended := started.Wait(late)
+		err, ended := started.Wait(late)
+		if errors.Is(err, carrier.ErrUnsent) {
+			return f.send(ctx, a), ended
+		}
 		return f.explain(ctx, err), ended
 	}
 }
 
 func newReport(uncertain error, results []delivery.Result) *Report {
+	slices.SortFunc(results, func(a, b delivery.Result) int { return byServer(&a.Entry.Instance, &b.Entry.Instance) })
 	r := &Report{Uncertain: uncertain}
-	for _, result := range results {
-		c := Copy{Instance: result.Entry.Instance, Unlisted: result.Entry.Unlisted, Err: result.Err}
-		switch {
+	for i := range results {
+		list := &r.Failed
+		switch result := &results[i]; {
 		case result.Err == nil:
-			r.Accepted = append(r.Accepted, c)
+			list = &r.Accepted
 		case result.Skipped:
-			r.Skipped = append(r.Skipped, c)
-		default:
-			r.Failed = append(r.Failed, c)
+			list = &r.Skipped
 		}
-	}
-	for _, list := range [3][]Copy{r.Accepted, r.Skipped, r.Failed} {
-		slices.SortFunc(list, func(a, b Copy) int { return byServer(a.Instance, b.Instance) })
+		if *list == nil { // most are in one list
+			*list = make([]Copy, 0, len(results)-i)
+		}
+		*list = append(*list, Copy{Instance: results[i].Entry.Instance, Unlisted: results[i].Entry.Unlisted, Err: results[i].Err})
 	}
 	return r
 }
 
 // byServer orders instances of a topic.
-func byServer(a, b rpc.Instance) int {
+func byServer(a, b *rpc.Instance) int {
 	return cmp.Or(strings.Compare(a.Server, b.Server), strings.Compare(a.ID, b.ID))
 }

@@ -107,7 +107,7 @@ func instancesOf(a *delivery.Audience) []rpc.Instance {
 	for _, r := range a.Others {
 		list = append(list, r.Entry.Instance)
 	}
-	slices.SortFunc(list, byServer)
+	slices.SortFunc(list, func(a, b rpc.Instance) int { return byServer(&a, &b) })
 	return list
 }
 

@@ -20,7 +20,7 @@ type Started func(late <-chan struct{}) (err error, ended bool)
 
 // promptTime is how long answers are waited for one after the other. Then each instance that has
 // not answered has a goroutine, so that none keeps the message from another.
-const promptTime = 5 * time.Millisecond
+const promptTime = 25 * time.Millisecond
 
 // early is an attempt that was begun while others were to be.
 type early struct {

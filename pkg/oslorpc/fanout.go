@@ -68,9 +68,12 @@ func newReport(r *client.Report) *Report {
 }
 
 func fanoutResults(copies []client.Copy) []FanoutResult {
-	var list []FanoutResult
-	for _, c := range copies {
-		list = append(list, FanoutResult(c))
+	if len(copies) == 0 {
+		return nil
+	}
+	list := make([]FanoutResult, len(copies))
+	for i := range copies {
+		list[i] = FanoutResult(copies[i])
 	}
 	return list
 }

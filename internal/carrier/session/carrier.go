@@ -221,8 +221,9 @@ const (
 	// maxBody is the size of the largest content of a message in a session, in bytes.
 	maxBody = 32 << 10
 	// returnTime is how long a message waits for the session of a process that had one, while
-	// another stream is opened: in a session, its outcome can be asked for.
-	returnTime = 3 * time.Second
+	// another stream is opened: in a session, its outcome can be asked for. One with a deadline
+	// waits for half of the time that it has, at most.
+	returnTime = 10 * time.Second
 )
 
 // Connect implements [carrier.Link].
@@ -276,11 +277,11 @@ func (l *link) sessionFor(ctx context.Context, r *carrier.Request, end *time.Tim
 	return s
 }
 
-// await waits for the session of a process that had one, as long as it is likely to come; nil if it
-// does not.
-func (l *link) await(ctx context.Context) *session {
+// await waits until end for the session of a process that had one, as long as it is likely to come;
+// nil if it does not.
+func (l *link) await(ctx context.Context, end time.Time) *session {
 	l.waiting.Lock()
-	coming, patience := l.coming, time.Until(l.late)
+	coming, patience := l.coming, min(time.Until(l.late), time.Until(end))
 	l.waiting.Unlock()
 	if coming == nil || patience <= 0 {
 		return l.current.Load()

@@ -7,18 +7,18 @@ import (
 	"github.com/oslorpc/oslorpc/internal/carrier"
 )
 
-// started is a message that was sent, and whose caller does not wait yet.
+// started is a cast that was sent, and whose caller does not wait yet.
 type started struct {
 	ctx     context.Context //nolint:containedctx // It is of the message.
 	session *session
 	pending *pending
-	request *carrier.Request
+	typed   *carrier.Typed
 }
 
 // Start implements [carrier.Starter]. It sends nothing beside a session, nor waits for one.
 func (l *link) Start(ctx context.Context, r *carrier.Request) carrier.Started {
 	s := l.current.Load()
-	if s == nil || !l.takes(r) {
+	if s == nil || r.Mode != carrier.Cast || r.Peer != nil || !l.takes(r) {
 		return nil
 	}
 	if server := s.server.Load(); l.Line() != server.line || !l.Proves(server.security, r.Meant) {
@@ -28,19 +28,19 @@ func (l *link) Start(ctx context.Context, r *carrier.Request) carrier.Started {
 	if how != isSent {
 		return nil
 	}
-	return &started{ctx, s, p, r}
+	return &started{ctx, s, p, r.Typed}
 }
 
 // Wait implements [carrier.Started].
-func (m *started) Wait(late <-chan struct{}) (reply carrier.Reply, err error, ended bool) {
+func (m *started) Wait(late <-chan struct{}) (err error, ended bool) {
 	if late != nil && !m.pending.endsBefore(late) {
-		return reply, nil, false
+		return nil, false
 	}
-	reply, err, how := m.session.finish(m.ctx, m.pending, m.request)
+	_, err, how := m.session.finish(m.ctx, m.pending, &carrier.Request{Mode: carrier.Cast, Typed: m.typed})
 	if how != isSent {
-		reply, err = m.session.link.Do(m.ctx, m.request)
+		err = carrier.ErrUnsent
 	}
-	return reply, err, true
+	return err, true
 }
 
 // endsBefore reports whether a message ends before a channel is closed.
@@ -71,11 +71,15 @@ func (l *link) expect(ctx context.Context, r *carrier.Request, end *time.Time) *
 		return nil
 	}
 	if end.IsZero() {
-		*end = time.Now().Add(returnTime)
+		patience := returnTime
+		if deadline, ok := ctx.Deadline(); ok {
+			patience = min(patience, time.Until(deadline)/2)
+		}
+		*end = time.Now().Add(patience)
 	}
 	for {
 		l.begin(r.Meant)
-		if s := l.await(ctx); s != nil {
+		if s := l.await(ctx, *end); s != nil {
 			return s
 		}
 		next := time.Unix(0, max(l.next.Load(), time.Now().Add(minRetry).UnixNano()))
