@@ -358,7 +358,7 @@ func (l *link) begin(meant identity.Server) {
 		if s.isRetired() { // another may have begun
 			return
 		}
-		defer func() { l.came(how == lost && l.isKnown()) }()
+		l.came(how == lost && l.isKnown()) // before the next one comes
 		if l.failed++; how != refused && time.Since(begun) > firstBackoff {
 			l.failed = 0
 		}

@@ -82,6 +82,7 @@ func (s *session) take(f *wire.SessionResponse) error {
 	case *pb.SessionResponse_Closing: // what waits is refused, or not taken
 		s.up = false
 		s.link.current.CompareAndSwap(s, nil)
+		s.link.came(false)
 	case *pb.SessionResponse_Opened:
 		return errMisused("there is a second opened")
 	}

@@ -82,7 +82,10 @@ func (l *link) expect(ctx context.Context, r *carrier.Request, end *time.Time) *
 		if s := l.await(ctx, *end); s != nil {
 			return s
 		}
-		next := time.Unix(0, max(l.next.Load(), time.Now().Add(minRetry).UnixNano()))
+		next := time.Now().Add(minRetry)
+		if at := l.next.Load(); at != never { // else one is being opened, or ends
+			next = time.Unix(0, max(at, next.UnixNano()))
+		}
 		if ctx.Err() != nil || !l.isKnown() || l.Absent() || next.After(*end) {
 			return nil
 		}
