@@ -17,6 +17,7 @@ import grpc
 import grpc.aio
 
 from oslorpc import grpcserver
+from oslorpc.behalf import Gateways
 from oslorpc.clientcore import TransportCore
 from oslorpc.connection import SLACK
 from oslorpc.discovery.base import Instance, check_host, join_addr, split_addr
@@ -249,6 +250,8 @@ class Host:
         security = self.core.security
         if security.trust.policy:
             self.services.gate = Gate(security.trust.policy)
+        if security.trust.gateways:
+            self.services.gateways = Gateways(security.trust.gateways)
         if security.tokens is not None:
             self.services.verifier = Verifier(security.tokens)
         asked = bool(security.trust.policy) or security.tokens is not None

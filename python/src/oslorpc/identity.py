@@ -18,7 +18,10 @@ _KINDS = ("dns:", "ip:", "user:", "token:")
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Identity:
-    """What a caller proved of itself: by ``tls``, ``token`` or ``user``; without names it proved nothing."""
+    """What a caller proved of itself: by ``tls``, ``token`` or ``user``, or to a ``gateway``.
+
+    Without names it proved nothing.
+    """
 
     proof: str = ""
     names: tuple[str, ...] = ()

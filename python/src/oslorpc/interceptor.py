@@ -17,10 +17,15 @@ _KEPT = (Kind.ACCESS_DENIED, Kind.INVALID_TARGET, Kind.BAD_ARGUMENTS, Kind.TOO_L
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Peer:
-    """What a connection says of the process at its other end: its address, and what it proved."""
+    """What a connection says of the process at its other end: its address, and what it proved.
+
+    ``via`` is a gateway that forwarded the message, and is trusted to state whose it is: then the peer is the original
+    caller.
+    """
 
     addr: str = ""
     identity: Identity = NOBODY
+    via: Peer | None = None
 
 
 @dataclasses.dataclass(slots=True)

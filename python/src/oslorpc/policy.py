@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from oslorpc.errors import invalid
@@ -60,7 +60,8 @@ def matches(pattern: str, separator: str, text: str) -> bool:
     return True
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """Return a name of a caller as names are compared: case does not count in those of DNS."""
     return name.lower() if name.startswith("dns:") else name
 
 
@@ -77,22 +78,23 @@ class Rule:
     def allows(self, q: Query, names: Sequence[str]) -> bool:
         """Whether it allows what is asked."""
         if self.services is not None or q.service:
-            return self.services is not None and self._serves(q.service) and self._knows(names)
+            return self.services is not None and self._serves(q.service) and self.knows(names)
         if q.delivery == _ATTACH if self.deliveries is None else q.delivery not in self.deliveries:
             return False
         for field, patterns in self.fields.items():
             text = getattr(q, field)
             if not any(matches(p, "", text) for p in patterns):
                 return False
-        return self._knows(names)
+        return self.knows(names)
 
     def _serves(self, method: str) -> bool:
         service = method.partition("/")[0]
         return method != "" and any(matches(p, "/", method if "/" in p else service) for p in self.services or ())
 
-    def _knows(self, names: Sequence[str]) -> bool:
+    def knows(self, names: Sequence[str]) -> bool:
+        """Whether it is about a caller with one of the names, which are folded."""
         return ANYONE in self.callers or any(
-            matches(_folded(p), "." if p.startswith("dns:") else "/", n) for n in names for p in self.callers
+            matches(folded(p), "." if p.startswith("dns:") else "/", n) for n in names for p in self.callers
         )
 
 
@@ -109,7 +111,7 @@ class Policy:
             return self._verdicts[q]
         except KeyError:
             pass
-        names = [_folded(name) for name in q.names]
+        names = [folded(name) for name in q.names]
         verdict = next((n for n, rule in enumerate(self.rules) if rule.allows(q, names)), None)
         if len(self._verdicts) >= 1024:
             self._verdicts.clear()  # callers choose what they ask for
@@ -236,7 +238,7 @@ class _Reader:
             wrong("name", "it must be one text")
         if self._names.setdefault(str(name), n) != n:
             wrong("name", f"rule {self._names[str(name)] + 1} is called so, too: names must be unique")
-        self._check_callers(lists.get("from", []), wrong)
+        check_callers(lists.get("from", []), wrong)
         for delivery in lists.get("delivery", ()):
             if delivery not in _DELIVERIES:
                 hint = {"fanout": "each copy is a cast: write it", "gather": "each copy is a call: write it"}
@@ -251,12 +253,14 @@ class _Reader:
         receiver: dict[str, Sequence[str]] = {field: lists[field] for field in _RECEIVER if field in lists}
         return Rule(str(name), lists.get("from", []), receiver, lists.get("delivery"), lists.get("services"))
 
-    def _check_callers(self, callers: list[str], wrong: Any) -> None:
-        if not callers:
-            wrong("from", f'say which callers the rule is for, or "{ANYONE}" for all')
-        for name in callers:
-            kind, colon, rest = name.partition(":")
-            if name == "*":
-                wrong("from", f'write "{ANYONE}" for all callers, or "**" for all that proved a name')
-            elif name != ANYONE and not name.startswith("**") and not (colon and kind and rest):
-                wrong("from", f'"{name}" is no name of a caller: they begin with their kind, as "dns:host7.example"')
+
+def check_callers(callers: Sequence[str], wrong: Callable[[str, str], object]) -> None:
+    """Tell what is wrong with the names of callers."""
+    if not callers:
+        wrong("from", f'say which callers the rule is for, or "{ANYONE}" for all')
+    for name in callers:
+        kind, colon, rest = name.partition(":")
+        if name == "*":
+            wrong("from", f'write "{ANYONE}" for all callers, or "**" for all that proved a name')
+        elif name != ANYONE and not name.startswith("**") and not (colon and kind and rest):
+            wrong("from", f'"{name}" is no name of a caller: they begin with their kind, as "dns:host7.example"')

@@ -8,7 +8,7 @@ import os
 
 from oslorpc.errors import invalid
 
-PARAMETERS = ("ca", "cert", "key", "server-name", "identity", "token-file", "policy", "insecure", "hide")
+PARAMETERS = ("ca", "cert", "key", "server-name", "identity", "token-file", "policy", "insecure", "hide", "gateways")
 HIDEABLE = ("failures", "introspection", "reflection")
 
 
@@ -16,7 +16,8 @@ HIDEABLE = ("failures", "introspection", "reflection")
 class Trust:
     """Paths of PEM files, and the name, or the template of names, that the certificates of servers must have.
 
-    ``policy`` is the path of a policy file for servers, and ``hide`` what they do not tell; clients ignore both.
+    ``policy`` is the path of a policy file for servers, ``hide`` what they do not tell, and ``gateways`` the gateways
+    that they believe on whose behalf messages are sent; clients ignore these.
     Without files, connections are in clear, and only within the machine unless ``insecure`` is set.
     """
 
@@ -29,6 +30,7 @@ class Trust:
     policy: str = ""
     insecure: bool = False
     hide: frozenset[str] = frozenset()
+    gateways: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, parameters: dict[str, str]) -> Trust:
@@ -41,7 +43,7 @@ class Trust:
         values = {}
         for name in PARAMETERS:
             value = parameters.get(name, "")
-            if not value and not (name in pair and url_has_pair):
+            if not value and name != "gateways" and not (name in pair and url_has_pair):
                 value = os.environ.get("OSLORPC_" + name.upper().replace("-", "_"), "").strip()
             values[name.replace("-", "_")] = value
         hide = frozenset(name.strip() for name in values.pop("hide").split(",") if name.strip())
@@ -49,12 +51,14 @@ class Trust:
             raise invalid(
                 f'hide: "{name}" cannot be hidden: write failures, introspection or reflection, with commas between'
             )
+        given = values.pop("gateways")
+        gateways = tuple(name.strip() for name in given.split(",")) if given else ()
         insecure = values.pop("insecure")
         if insecure not in ("", "true", "false"):
             raise invalid(f'"insecure" is {insecure!r}: write true or false')
         if bool(values["cert"]) != bool(values["key"]):
             raise invalid("a certificate needs its key: give both cert and key, or none")
-        return cls(**values, insecure=insecure == "true", hide=hide)
+        return cls(**values, insecure=insecure == "true", hide=hide, gateways=gateways)
 
     @property
     def secure(self) -> bool:

@@ -1,0 +1,59 @@
+"""On whose behalf gateways forward messages. A server believes it of the gateways that it is told to trust."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from google.protobuf.message import DecodeError
+
+from oslorpc import policy
+from oslorpc.errors import Error, Kind, invalid
+from oslorpc.identity import NOBODY, Identity
+from oslorpc.interceptor import Peer
+from oslorpc.v1 import rpc_pb2 as pb
+
+_MAX_SIZE, _MAX_NAMES, _MAX_GATEWAYS = 8 << 10, 64, 8  # of what a message may say of its caller
+
+
+class Gateways:
+    """The gateways that servers believe."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        mistakes: list[str] = []
+        policy.check_callers(list(patterns), lambda _, why: mistakes.append(why))
+        if policy.ANYONE in patterns:
+            mistakes.append(f'"{policy.ANYONE}" would believe every caller: name the gateways')
+        if mistakes:
+            raise invalid(f"the trusted gateways (gateways in the transport URL): {mistakes[0]}")
+        self._rule = policy.Rule("gateways", patterns, {}, None, None)
+
+    def believes(self, identity: Identity) -> bool:
+        """Whether a caller is one of them."""
+        return self._rule.knows([policy.folded(name) for name in identity.names])
+
+
+def original(stated: pb.Caller, gateway: Peer) -> Peer:
+    """Return the caller that a gateway states."""
+    names = tuple(stated.names)
+    return Peer(stated.address, Identity("gateway", names) if names else NOBODY, gateway)
+
+
+def check(stated: pb.Caller) -> None:
+    """Refuse what no gateway states, of any sender."""
+    large = stated.ByteSize() > _MAX_SIZE
+    if large or len(stated.names) > _MAX_NAMES or len(stated.gateways) > _MAX_GATEWAYS:
+        raise _malformed("has more than a gateway says")
+
+
+def parse(encoded: bytes) -> pb.Caller:
+    """Read a caller that headers have."""
+    if len(encoded) > _MAX_SIZE:
+        raise _malformed("has more than a gateway says")
+    try:
+        return pb.Caller.FromString(encoded)
+    except DecodeError:
+        raise _malformed("is malformed") from None
+
+
+def _malformed(what: str) -> Error:
+    return Error(Kind.INVALID_TARGET, f"`caller` {what}: leave it out", safe_to_retry=True)
