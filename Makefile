@@ -92,6 +92,7 @@ PYTEST_FLAGS = -n 8 --maxschedchunk 1
 test-python: build $(BIN)/consul $(VENV)/.installed ## Run the tests of Python, against Go programs and a real Consul
 	@$(MAKE) -s $(BIN)/rabbitmq/.installed || echo "test-python: the move from RabbitMQ will be SKIPPED" >&2
 	@$(GO) build -o $(BIN)/upgrade-server ./examples/upgrade/server
+	@$(GO) build -o $(BIN)/upgrade-client ./examples/upgrade/client
 	@cd python && $(VENV)/bin/python -m pytest $(PYTEST_FLAGS)
 
 .PHONY: test-typescript

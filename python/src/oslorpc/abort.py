@@ -14,15 +14,24 @@ from oslorpc.v1 import target_pb2
 Context = grpc.aio.ServicerContext[Any, Any]
 
 
-async def abort(context: Context, e: Error, served: intake.Served | None = None, namespace: str = "") -> None:
-    """End an RPC with an error. One about versions tells those that the server has in a namespace."""
+async def abort(
+    context: Context,
+    e: Error,
+    served: intake.Served | None = None,
+    namespace: str = "",
+    own: tuple[grpc.StatusCode, str] | None = None,
+) -> None:
+    """End an RPC with an error. One about versions tells those that the server has in a namespace.
+
+    A status of the method's own takes the place of the error's, beside its details.
+    """
     implemented = None
     if e.kind is Kind.UNSUPPORTED_VERSION and served is not None:
         implemented = [
             target_pb2.Implementation(namespace=i.namespace or None, version=str(i.version))
             for i in served.dispatcher.table.offers(namespace)
         ]
-    code, text, encoded = status.encode(e, implemented)
+    code, text, encoded = status.encode(e, implemented, None if own is None else (own[0].value[0], own[1]))
     context.set_trailing_metadata(((status.DETAILS, encoded),))
     await context.abort(_CODES[code], text)
 

@@ -57,6 +57,14 @@ class Dispatcher:
             self._count(self.row(namespace, name, str(version), caller, proved), 1)
             raise
 
+    def select_typed(self, service: str, version: Version, name: str, row: list[float] | None) -> Method:
+        """Return the method of a typed service that a message asks for. One that is refused is counted."""
+        try:
+            return self.table.select_typed(service, version, name)
+        except Error:
+            self._count(row, 1)
+            raise
+
     def accept(self, m: Incoming, row: list[float] | None, now: float) -> None:
         """Admit a message whose method is known, or refuse it."""
         if not self._window.add(m.id, now):

@@ -52,6 +52,7 @@ class Method:
     is_async: bool
     expected: tuple[type[BaseException], ...] = ()
     read: Callable[[Any], tuple[dict[str, Any], dict[str, Any]]] | None = None  # its messages, if not as usual
+    typed: Any = None  # what is known of a method of a typed service
     started: int = 0
     failed: int = 0
     known: dict[str, Argument] = dataclasses.field(init=False)
@@ -98,6 +99,7 @@ class Endpoint:
     namespaces: tuple[str, ...]
     version: Version
     methods: dict[str, Method]
+    service: str = ""  # the full name of a typed service, whose messages ask for it by that name
 
     def serves(self, namespace: str, version: Version) -> bool:
         """Whether it is in the namespace, at a version that can serve another."""
@@ -203,7 +205,7 @@ def _describe(hint: Any) -> tuple[str, Callable[[Any], bool] | None]:
 
 
 class Table:
-    """Selects the method for a message. It is immutable.
+    """Selects the method for a message. It is immutable once its server has started.
 
     If it is discreet, its errors do not tell which methods and namespaces there are.
     """
@@ -214,12 +216,40 @@ class Table:
         self._ping: Method | None = None
         if ping:
             self._ping = Method(PING, lambda ctxt, **kwargs: "pong", [], True, "string", False, False)
-        implemented: list[Implementation] = []
+        self.implemented: tuple[Implementation, ...] = ()
         for e in endpoints:
-            for namespace in e.namespaces:
-                if (one := Implementation(namespace, e.version)) not in implemented:
-                    implemented.append(one)
-        self.implemented = tuple(implemented)
+            self._implement(e)
+
+    def _implement(self, e: Endpoint) -> None:
+        for namespace in e.namespaces:
+            if (one := Implementation(namespace, e.version)) not in self.implemented:
+                self.implemented += (one,)
+
+    def add(self, e: Endpoint) -> None:
+        """Offer a typed service."""
+        if self.offer(e.service) is not None:
+            raise invalid(f"the service {e.service} is there already: a server offers it once")
+        self.endpoints.append(e)
+        self._implement(e)
+
+    def offer(self, service: str) -> Endpoint | None:
+        """Return a typed service by its full name; None if it is not offered."""
+        return next((e for e in self.endpoints if service and e.service == service), None)
+
+    def select_typed(self, service: str, version: Version, name: str) -> Method:
+        """Return the method of a typed service that a message asks for."""
+        e = self.offer(service)
+        if e is not None and not e.version.serves(version):
+            raise self._unsupported(e.namespaces[0], version)
+        if e is None or name not in e.methods:
+            message = f"the service {service} is not offered here, or has no method {name} that takes one message"
+            raise Error(Kind.NO_SUCH_METHOD, message, safe_to_retry=True)
+        return e.methods[name]
+
+    def _unsupported(self, namespace: str, version: Version) -> Error:
+        there = offer(self.offers(namespace))
+        message = f"version {version} of the {describe_namespace(namespace)} is not served; {there}"
+        return Error(Kind.UNSUPPORTED_VERSION, message, safe_to_retry=True)
 
     def offers(self, namespace: str) -> list[Implementation]:
         """Return the interfaces that a sender is told, who asked for one in a namespace."""
@@ -228,18 +258,17 @@ class Table:
     def select(self, namespace: str, version: Version, name: str) -> Method:
         """Return the method: of the endpoints that serve the message, the first that has it."""
         compatible = [e for e in self.endpoints if e.serves(namespace, version)]
-        for e in compatible:
+        untyped = [e for e in compatible if not e.service]
+        for e in untyped:
             if name in e.methods:
                 return e.methods[name]
         if self._ping is not None and name == PING and not namespace:
             return self._ping
         if not compatible:
-            there = offer(self.offers(namespace))
-            message = f"version {version} of the {describe_namespace(namespace)} is not served; {there}"
-            raise Error(Kind.UNSUPPORTED_VERSION, message, safe_to_retry=True)
+            raise self._unsupported(namespace, version)
         if self.discreet:
             raise Error(Kind.NO_SUCH_METHOD, f'no endpoint has a method "{name}"', safe_to_retry=True)
-        known = sorted({m for e in compatible for m in e.methods})
+        known = sorted({m for e in untyped for m in e.methods})
         plain = name.lower().replace("_", "")
         hint = next((f'; did you mean "{m}"' for m in known if m.lower().replace("_", "") == plain), "")
         there = ", ".join(known[:20] + ["…"] * (len(known) > 20)) or "none at all"

@@ -10,7 +10,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import grpc
@@ -59,7 +59,8 @@ class ServerOptions:
     ``hold``, a server that starts runs nothing until it is released.
     ``missed`` is called with a reason when a sender could not deliver a message: at once, then at most once in
     10 seconds, in a thread, or on the event loop if it is ``async``.
-    ``ping`` answers upstream's ping method.
+    ``ping`` answers upstream's ping method. ``service_versions`` are earlier versions than their options say at which
+    typed services are offered, by their full names: without the methods that came later.
     """
 
     workers: int = 64
@@ -68,6 +69,7 @@ class ServerOptions:
     hold: bool = False
     ping: bool = False
     missed: Callable[[str], Any] | None = None
+    service_versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def check(self) -> None:
         """Raise an Error for settings that make no server."""
@@ -89,6 +91,19 @@ class Run:
         self._stopped = asyncio.Event()
         self._stopped.set()
         self._withdrawn = asyncio.Event()
+
+    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
+        """Offer a typed service from the next start on."""
+        from oslorpc.typed.offer import endpoint
+
+        if self._served is not None:
+            raise invalid(f"the service {service_name} comes too late: register it before the server starts")
+        self._table.add(endpoint(service_name, method_handlers, self._options.service_versions.get(service_name)))
+
+    @property
+    def services(self) -> list[str]:
+        """The full names of the typed services that it offers."""
+        return [e.service for e in self._table.endpoints if e.service]
 
     @property
     def instance(self) -> Instance | None:
@@ -256,7 +271,7 @@ class Host:
             self.services.verifier = Verifier(security.tokens)
         asked = bool(security.trust.policy) or security.tokens is not None
         if not asked and "reflection" not in self.hides:  # neither could be asked about reflection
-            _add_reflection(server)
+            _add_reflection(server, {name for run in self.runs for name in run.services})
         credentials = self.core.security.server(address)
         try:
             if credentials is None:
@@ -360,11 +375,11 @@ def _remove_dead_socket(path: str) -> None:
             raise invalid(f'another process listens on "{path}"')
 
 
-def _add_reflection(server: Any) -> None:
-    """Offer reflection, if the package for it is installed."""
+def _add_reflection(server: Any, typed: Iterable[str]) -> None:
+    """Offer reflection of the contract and of typed services, if the package for it is installed."""
     try:
         from grpc_reflection.v1alpha import reflection
     except ImportError:
         return
-    names = ("oslorpc.v1.RPCService", "oslorpc.v1.IntrospectionService", reflection.SERVICE_NAME)
+    names = ("oslorpc.v1.RPCService", "oslorpc.v1.IntrospectionService", reflection.SERVICE_NAME, *sorted(typed))
     reflection.enable_server_reflection(names, server)

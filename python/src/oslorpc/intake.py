@@ -85,14 +85,16 @@ def check_headers(m: pb.Message, headers: Iterable[tuple[str, Any]]) -> None:
         if key in seen:
             raise _invalid(f"the header {key} was sent more than once: send it once")
         seen.add(key)
-        claimed, meant = _unescape(key, value), said(m)
+        claimed, meant = unescape(key, value), said(m)
         if claimed != meant:
             says = f"says {meant!r:.64}" if meant else "says nothing of it"
             raise _invalid(f"the header {key} says {claimed!r:.64}, and the request {says}: leave the header out")
 
 
-def _unescape(key: str, value: str) -> str:
-    """Return what a header says, whose value is percent-encoded."""
+def unescape(key: str, value: str | None) -> str:
+    """Return what a header says, whose value is percent-encoded; empty if it is absent."""
+    if value is None:
+        return ""
     if not value:
         raise _invalid(f"the header {key} is empty: leave it out to say nothing")
     if "%" not in value:

@@ -20,6 +20,7 @@ def describe(to: pb.ServerInfo, s: Served, requests: bool) -> None:
     for e in d.table.endpoints:
         endpoint = to.endpoints.add(version=str(e.version))
         endpoint.namespaces.extend(e.namespaces)
+        endpoint.service = e.service
         for name in sorted(e.methods):
             _describe_method(endpoint.methods.add(), e.methods[name])
     if not requests:
@@ -42,6 +43,9 @@ def describe(to: pb.ServerInfo, s: Served, requests: bool) -> None:
 def _describe_method(to: pb.MethodInfo, m: Method) -> None:
     to.name, to.streaming, to.extra_arguments, to.result = m.name, m.streaming, m.extra, m.result
     to.started, to.failed = m.started, m.failed
+    if m.typed is not None:
+        to.extra_arguments = False
+        to.since, to.deprecated_since = str(m.typed.declared.since), m.typed.declared.deprecated_since
     for a in m.arguments:
         to.arguments.add(name=a.name, type=a.type, optional=a.optional)
 

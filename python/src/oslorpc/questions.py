@@ -115,7 +115,8 @@ class Questions:
     def _status(self, service: str) -> int:
         serving = {""} if any(s.dispatcher.phase == ACTIVE for s in self._services.servers) else set()
         for s in self._services.servers:
-            names = {f"{s.instance.exchange}/{s.instance.topic}"}
+            names = {e.service for e in s.dispatcher.table.endpoints if e.service}
+            names |= {f"{s.instance.exchange}/{s.instance.topic}"}
             if s.instance.exchange == self._services.exchange:
                 names.add(s.instance.topic)
             self._known |= names

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from oslorpc.discovery.base import Instance
@@ -31,6 +31,16 @@ class Server:
         run = Run(self._engine.host, target, endpoints, options)
         self._engine.host.runs.add(run)
         return run
+
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: object) -> None:
+        """Do nothing: the code that registers a typed service calls add_registered_method_handlers() as well."""
+
+    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
+        """Offer a typed service from the next start on, as add_NAMEServicer_to_server(servicer, server) asks for."""
+        self._engine.run(self._offer(service_name, method_handlers))
+
+    async def _offer(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
+        self._run.add_registered_method_handlers(service_name, method_handlers)
 
     def start(self) -> Instance:
         """Announce the server, and return when others can find it. A server that runs stays as it is."""

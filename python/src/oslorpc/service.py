@@ -24,10 +24,12 @@ from oslorpc.messages import Caller, Route, Taken, heartbeats, items
 from oslorpc.policy import Query
 from oslorpc.questions import Questions
 from oslorpc.token import Verifier
+from oslorpc.typed.entry import Entry
 from oslorpc.v1 import rpc_pb2 as pb
 
 _MESSAGES = "/oslorpc.v1.RPCService/"
 _USUAL = ("user-agent", "te", "grpc-accept-encoding", "accept-encoding")  # headers that are the same in all RPCs
+_OURS = ("/oslorpc.v1.", "/grpc.")
 _REMEMBERED = 1024
 _parse = pb.CallRequest.FromString
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -53,6 +55,7 @@ class Services(grpc.GenericRpcHandler):
         self._routes: dict[tuple[bytes, str, str], Route] = {}
         self._callers: dict[Any, dict[str, Any]] = {}
         self._questions = Questions(self)
+        self._typed = Entry(self)
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """Return the handler of an RPC.
@@ -70,6 +73,8 @@ class Services(grpc.GenericRpcHandler):
         else:
             handlers = self._questions.handlers
         handler = handlers.get(path)
+        if handler is None and not path.startswith(_OURS):
+            handler = self._typed.handler(path, handler_call_details.invocation_metadata)
         if handler is not None or path.startswith("/grpc.reflection."):
             return handler
 

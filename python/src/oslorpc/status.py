@@ -49,8 +49,15 @@ _REASON_BY_WIRE = {wire_kind: reason for reason, (wire_kind, _) in _REFUSALS.ite
 _RAN = (Kind.REMOTE, Kind.BAD_RESULT, Kind.OUTCOME_UNKNOWN)
 
 
-def encode(e: Error, implemented: list[target_pb2.Implementation] | None = None) -> tuple[int, str, bytes]:
-    """Return an error as a code, a text and the bytes of its google.rpc.Status."""
+def encode(
+    e: Error,
+    implemented: list[target_pb2.Implementation] | None = None,
+    own: tuple[int, str] | None = None,
+) -> tuple[int, str, bytes]:
+    """Return an error as a code, a text and the bytes of its google.rpc.Status.
+
+    A method's own code and text take the place of the error's, beside the same details.
+    """
     form = _REFUSALS.get(e.reason) if e.kind is Kind.REFUSED else _KINDS.get(e.kind)
     if form is None:
         form = _KINDS[Kind.OUTCOME_UNKNOWN]
@@ -71,6 +78,8 @@ def encode(e: Error, implemented: list[target_pb2.Implementation] | None = None)
         detail.remote.hops.extend(map(_valid, e.hops))
         detail.remote.data = e.data
     text = f"{e.kind.words}: {detail.message}" if detail.message else e.kind.words
+    if own is not None:
+        code, text = own
     text = trim_text(text)
     _trim(detail, _MAX_STATUS - _ENVELOPE - len(text.encode()))
     status = wire.Status(code=code, message=text)

@@ -95,6 +95,13 @@ class Server:
         self._run = Run(host, target, endpoints, options)
         host.runs.add(self._run)
 
+    def add_generic_rpc_handlers(self, generic_rpc_handlers: object) -> None:
+        """Do nothing: the code that registers a typed service calls add_registered_method_handlers() as well."""
+
+    def add_registered_method_handlers(self, service_name: str, method_handlers: Mapping[str, Any]) -> None:
+        """Offer a typed service from the next start on, as add_NAMEServicer_to_server(servicer, server) asks for."""
+        self._run.add_registered_method_handlers(service_name, method_handlers)
+
     async def start(self) -> Instance:
         """Announce the server, and return when others can find it. A server that runs stays as it is."""
         self._core.check()

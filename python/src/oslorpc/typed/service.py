@@ -35,6 +35,8 @@ class Method:
     since: Version
     delivery: str
     input: str
+    output: str
+    deprecated_since: str
     needs: Needs
 
 
@@ -48,7 +50,10 @@ def find(path: str) -> Method:
         raise invalid(f"{path}: the program has no such method: import the generated module of the service") from None
     service = _service(declared)
     since, delivery = _method(method, service)
-    return Method(path, name, service, since, delivery, method.input_type.full_name, Needs(since))
+    messages = method.input_type.full_name, method.output_type.full_name
+    marked: Any = method.GetOptions()
+    deprecated = marked.Extensions[options.method].deprecated_since
+    return Method(path, name, service, since, delivery, *messages, deprecated, Needs(since))
 
 
 def _service(of: Any) -> Service:
