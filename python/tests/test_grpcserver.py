@@ -49,6 +49,8 @@ def served(request, opened, topic, monkeypatch):
     client = opened(f"static://{topic}={address}").client(oslorpc.Target(topic=topic), timeout=20)
     yield server, client, address, methods
     methods.go_on.set()
+    if request.param == "core":
+        until("every RPC is forgotten", lambda: not server._engine.host._server._open)
 
 
 def test_the_core_of_this_grpcio_is_used():
