@@ -4,8 +4,11 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"strings"
 
+	"github.com/oslorpc/oslorpc/internal/gate"
+	"github.com/oslorpc/oslorpc/internal/policy"
 	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -43,23 +46,48 @@ func (n *Native) topicsOf(m *rpc.Message) []registry.Topic {
 	return list
 }
 
+// noService is why a sender is denied that is no member of the mesh.
+const noService = "the sender proved no service: connect with connect=native in the transport URL, or by a proxy of Consul"
+
+// authorize compares a message with the intentions for one of its topics, and writes the audit log.
 func (n *Native) authorize(ctx context.Context, m *rpc.Message, t registry.Topic) error {
 	sender := senderOf(m)
 	if sender == nil {
-		return denied("the sender proved no service: connect with connect=native in the transport URL, or by a proxy of Consul")
+		n.audit.Denied(ctx, false, callerOf(m), queryOf(m, t), noService)
+		return denied(noService)
 	}
 	q := question{uri: sender.URIs[0].String(), service: n.config.ServiceName(t)}
-	switch v, err := n.verdicts.of(ctx, q, sender); {
+	v, err := n.verdicts.of(ctx, q, sender)
+	reason := v.reason
+	switch {
 	case err != nil && ctx.Err() != nil:
 		return ctx.Err()
 	case err != nil:
-		return &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: err, Message: fmt.Sprintf(
+		reason = err.Error()
+		err = &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: err, Message: fmt.Sprintf(
 			"the server cannot tell whether Consul's intentions allow this: %v", err)}
 	case !v.allowed:
-		return denied("Consul's intentions do not let service %q send to topic %q, whose service is %q: %s%s",
-			serviceIn(sender), t.Name, q.service, v.reason, adviceFor(v.reason, serviceIn(sender), q.service))
+		err = denied("Consul's intentions do not let service %q send to topic %q, whose service is %q: %s%s",
+			serviceIn(sender), t.Name, q.service, reason, adviceFor(reason, serviceIn(sender), q.service))
 	default:
+		if n.config.Log.Enabled(ctx, slog.LevelDebug) { // rarely, and messages are many
+			n.audit.Allowed(ctx, callerOf(m), queryOf(m, t), "", reason)
+		}
 		return nil
+	}
+	n.audit.Denied(ctx, n.config.DryRun, callerOf(m), queryOf(m, t), reason)
+	if n.config.DryRun {
+		return nil
+	}
+	return err
+}
+
+// callerOf and queryOf say in the words of the audit log who sends what.
+func callerOf(m *rpc.Message) *gate.Caller { return &gate.Caller{Peer: m.Peer, Claimed: m.Caller} }
+
+func queryOf(m *rpc.Message, t registry.Topic) *policy.Query {
+	return &policy.Query{
+		Exchange: t.Exchange, Topic: t.Name, Namespace: m.Target.Namespace, Server: m.Server, Method: m.Method, Delivery: m.Delivery,
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/oslorpc/oslorpc/internal/gate"
 	"github.com/oslorpc/oslorpc/internal/identity"
 	"github.com/oslorpc/oslorpc/internal/lograte"
 	"github.com/oslorpc/oslorpc/pkg/registry"
@@ -63,13 +64,17 @@ type Config struct {
 	Datacenter string
 	// ServiceName returns the service of a topic.
 	ServiceName func(registry.Topic) string
-	Log         *slog.Logger
+	// DryRun lets in what intentions deny, and logs it.
+	DryRun bool
+	// Log gets the audit log, in the group "audit", beside what becomes of certificates.
+	Log *slog.Logger
 }
 
 // Native is the membership of a process in the mesh. It is safe for concurrent use.
 type Native struct {
 	config   Config
 	verdicts *verdicts
+	audit    *gate.Audit
 	material atomic.Pointer[trust.Material]
 
 	end     context.CancelFunc
@@ -106,9 +111,10 @@ func Of(r registry.Registry) *Native {
 
 // New returns a membership that asks the agent from now on, until Close.
 func New(c Config) *Native {
+	audit := gate.NewAudit(c.Log)
 	c.Log = lograte.New(c.Log)
 	n := &Native{
-		config: c, verdicts: newVerdicts(c.Agent), served: map[string]*served{}, faults: map[string]error{},
+		config: c, audit: audit, verdicts: newVerdicts(c.Agent), served: map[string]*served{}, faults: map[string]error{},
 		changed: make(chan struct{}), said: map[string]string{},
 	}
 	var life context.Context
@@ -116,6 +122,7 @@ func New(c Config) *Native {
 	n.running.Go(func() { n.followRoots(life) })
 	n.running.Go(func() { n.followOwn(life) })
 	n.running.Go(func() { n.followServed(life) })
+	n.running.Go(func() { audit.Follow(life) })
 	return n
 }
 

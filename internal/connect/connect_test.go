@@ -113,8 +113,13 @@ func (a *agent) questions() int {
 // join returns a member of the mesh, which ends with the test.
 func (a *agent) join(t *testing.T) *Native {
 	t.Helper()
+	return a.joinWith(t, Config{Log: slog.New(slog.DiscardHandler)})
+}
+
+func (a *agent) joinWith(t *testing.T, c Config) *Native {
+	t.Helper()
 	n := New(Config{
-		Agent: a, Service: "web", Log: slog.New(slog.DiscardHandler),
+		Agent: a, Service: "web", Log: c.Log, DryRun: c.DryRun,
 		ServiceName: func(t registry.Topic) string { return "oslorpc-" + t.Exchange + "-" + t.Name },
 	})
 	t.Cleanup(n.Close)

@@ -29,8 +29,10 @@ const (
 	maxText = 256
 )
 
-// audit writes the audit log. Denials are warnings, what is allowed is for debugging.
-type audit struct {
+// Audit writes the audit log. Denials are warnings, what is allowed is for debugging. It is safe
+// for concurrent use. A process has one for its policy, and one for what else decides about
+// messages.
+type Audit struct {
 	log *slog.Logger
 
 	mu     sync.Mutex
@@ -45,36 +47,49 @@ type share struct {
 	unlogged int64
 }
 
-func newAudit(log *slog.Logger) *audit {
-	return &audit{log: log.WithGroup("audit"), shares: map[string]*share{}}
+// NewAudit returns an audit log in the group "audit" of a logger.
+func NewAudit(log *slog.Logger) *Audit {
+	return &Audit{log: log.WithGroup("audit"), shares: map[string]*share{}}
 }
 
-// allowed logs that a rule allowed something.
-func (a *audit) allowed(ctx context.Context, from *Caller, q *policy.Query, p *policy.Policy, verdict int) {
+// Allowed logs that something is allowed: by a rule of the policy, or for another reason.
+func (a *Audit) Allowed(ctx context.Context, from *Caller, q *policy.Query, rule, reason string) {
 	if a.log.Enabled(ctx, slog.LevelDebug) {
-		a.write(ctx, slog.LevelDebug, from, q, allow, p.Rule(verdict), 0)
+		a.write(ctx, slog.LevelDebug, from, q, line{verdict: allow, rule: rule, reason: reason})
 	}
 }
 
-// denied logs that no rule allows something, unless too much was denied to the caller lately.
-func (a *audit) denied(ctx context.Context, verdict string, from *Caller, q *policy.Query) {
+// Denied logs that something is denied, or in a dry run that it would be, unless too much was
+// denied to the caller lately. The reason is empty if no rule of the policy allows it.
+func (a *Audit) Denied(ctx context.Context, dryRun bool, from *Caller, q *policy.Query, reason string) {
 	if !a.log.Enabled(ctx, slog.LevelWarn) {
 		return
 	}
-	if unlogged, ok := a.take(keyOf(from)); ok {
-		a.write(ctx, slog.LevelWarn, from, q, verdict, "", unlogged)
+	l := line{verdict: deny, reason: reason}
+	if dryRun {
+		l.verdict = wouldDeny
+	}
+	var ok bool
+	if l.unlogged, ok = a.take(keyOf(from)); ok {
+		a.write(ctx, slog.LevelWarn, from, q, l)
 	}
 }
 
+// line is what a line says beside the caller and the message.
+type line struct {
+	verdict, rule, reason string
+	unlogged              int64
+}
+
 // write writes a line. All lines have the same attributes.
-func (a *audit) write(ctx context.Context, level slog.Level, from *Caller, q *policy.Query, verdict, rule string, unlogged int64) {
-	a.log.LogAttrs(ctx, level, "access "+verdict,
-		slog.String("verdict", verdict), slog.String("rule", rule),
+func (a *Audit) write(ctx context.Context, level slog.Level, from *Caller, q *policy.Query, l line) {
+	a.log.LogAttrs(ctx, level, "access "+l.verdict,
+		slog.String("verdict", l.verdict), slog.String("rule", l.rule), slog.String("reason", brief(l.reason)),
 		slog.String("identity", brief(from.Peer.Identity.String())), slog.String("proof", string(from.Peer.Identity.Proof)),
 		slog.String("address", from.Peer.Addr), slog.String("claimed", brief(from.Claimed)),
 		slog.String("exchange", brief(q.Exchange)), slog.String("topic", brief(q.Topic)), slog.String("namespace", brief(q.Namespace)),
 		slog.String("server", brief(q.Server)), slog.String("method", brief(q.Method)), slog.String("delivery", string(q.Delivery)),
-		slog.String("service", brief(q.Service)), slog.Int64("unlogged", unlogged))
+		slog.String("service", brief(q.Service)), slog.Int64("unlogged", l.unlogged))
 }
 
 // brief returns the beginning of a text that a caller chose.
@@ -101,7 +116,7 @@ func keyOf(from *Caller) string {
 
 // take takes a line out of the share of a caller, and returns how many were left out before it. It
 // returns false if the share is used up.
-func (a *audit) take(key string) (unlogged int64, ok bool) {
+func (a *Audit) take(key string) (unlogged int64, ok bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.shares[key]
@@ -134,8 +149,23 @@ type leftOut struct {
 	n      int64
 }
 
+// Follow logs how many denials the log leaves out, until ctx ends.
+func (a *Audit) Follow(ctx context.Context) {
+	defer a.flush(ctx)
+	ticker := time.NewTicker(interval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			a.flush(ctx)
+		}
+	}
+}
+
 // flush logs how many denials were left out, once their callers are quiet, and forgets the callers.
-func (a *audit) flush(ctx context.Context) {
+func (a *Audit) flush(ctx context.Context) {
 	for _, l := range a.quiet(time.Now()) {
 		a.log.LogAttrs(ctx, slog.LevelWarn, "access denials left out",
 			slog.String("caller", brief(l.caller)), slog.Int64("unlogged", l.n))
@@ -143,7 +173,7 @@ func (a *audit) flush(ctx context.Context) {
 }
 
 // quiet forgets the callers that are quiet, and returns what the log leaves out of them.
-func (a *audit) quiet(now time.Time) (list []leftOut) {
+func (a *Audit) quiet(now time.Time) (list []leftOut) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	forget := func(name string, s *share) bool {

@@ -23,7 +23,7 @@ type Gate struct {
 	file  string  // empty for a policy of the program
 	read  reading // what the file said at first
 	log   *slog.Logger
-	audit *audit
+	audit *Audit
 
 	active atomic.Pointer[active]
 	// denied and wouldDeny count what no rule allows: in force, and in a dry run.
@@ -48,7 +48,7 @@ func New(p *trust.Policy, log *slog.Logger) (*Gate, error) {
 	if p == nil {
 		return nil, nil //nolint:nilnil // A nil gate lets everything in.
 	}
-	g := &Gate{file: p.File, log: log, audit: newAudit(log), counters: map[string]*atomic.Int64{}}
+	g := &Gate{file: p.File, log: log, audit: NewAudit(log), counters: map[string]*atomic.Int64{}}
 	compiled, err := g.compile(p)
 	if err != nil {
 		return nil, err
@@ -102,7 +102,7 @@ func (g *Gate) Enter(ctx context.Context, from *Caller, q *policy.Query) error {
 	verdict := a.Decide(q)
 	if verdict != policy.Denied {
 		a.allowed[verdict].Add(1)
-		g.audit.allowed(ctx, from, q, a.Policy, verdict)
+		g.audit.Allowed(ctx, from, q, a.Rule(verdict), "")
 		return nil
 	}
 	return g.deny(ctx, a, from, q)
@@ -115,13 +115,12 @@ func (g *Gate) Deny(ctx context.Context, from *Caller, q *policy.Query) error {
 }
 
 func (g *Gate) deny(ctx context.Context, a *active, from *Caller, q *policy.Query) error {
+	g.audit.Denied(ctx, a.DryRun, from, q, "")
 	if a.DryRun {
 		g.wouldDeny.Add(1)
-		g.audit.denied(ctx, wouldDeny, from, q)
 		return nil
 	}
 	g.denied.Add(1)
-	g.audit.denied(ctx, deny, from, q)
 	return refusal.Denied("the policy of the server denies this")
 }
 

@@ -99,7 +99,7 @@ func TestEnter(t *testing.T) {
 		} {
 			maps.Copy(want, map[string]any{
 				"identity": "uri:agent/7", "proof": "tls", "address": "10.0.0.1:5", "claimed": "agent", "exchange": "nova", "topic": "conductor",
-				"namespace": "", "server": "c1", "delivery": "call", "service": "", "unlogged": 0.0,
+				"namespace": "", "reason": "", "server": "c1", "delivery": "call", "service": "", "unlogged": 0.0,
 			})
 			if got := lines[i]["audit"]; fmt.Sprint(got) != fmt.Sprint(want) {
 				t.Errorf("got %v, want %v", got, want)

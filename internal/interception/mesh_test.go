@@ -33,12 +33,20 @@ type mesh struct {
 	consul  *api.Client
 	carrier string
 	journal *journal
+	// more are more parameters of the URL of servers, and log is theirs.
+	more string
+	log  *slog.Logger
 }
 
 // newMesh starts the servers. The intentions allow what nothing denies.
 func newMesh(t *testing.T, carrier string) *mesh {
 	t.Helper()
-	m := &mesh{agent: consultest.Start(t, "connect { enabled = true }"), carrier: carrier, journal: newJournal()}
+	return newMeshWith(t, &mesh{carrier: carrier, log: slog.New(slog.DiscardHandler)})
+}
+
+func newMeshWith(t *testing.T, m *mesh) *mesh {
+	t.Helper()
+	m.agent, m.journal = consultest.Start(t, "connect { enabled = true }"), newJournal()
 	m.consul = m.agent.Client(t, "")
 	for _, name := range []string{"node1", "node2"} {
 		m.serve(t, "stores", topic, name)
@@ -49,8 +57,8 @@ func newMesh(t *testing.T, carrier string) *mesh {
 // open opens a transport of a service.
 func (m *mesh) open(t *testing.T, service string, options ...oslorpc.TransportOption) *oslorpc.Transport {
 	t.Helper()
-	url := m.agent.URL() + "?connect=native&service=" + service + "&carrier=" + m.carrier
-	tr, err := oslorpc.Open(url, append(options, oslorpc.WithStopGrace(0), oslorpc.WithLogger(slog.New(slog.DiscardHandler)))...)
+	url := m.agent.URL() + "?connect=native&service=" + service + "&carrier=" + m.carrier + m.more
+	tr, err := oslorpc.Open(url, append(options, oslorpc.WithStopGrace(0), oslorpc.WithLogger(m.log))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,6 +169,40 @@ func wantDenied(t *testing.T, r row, o outcome) {
 		if !errors.Is(err, rpc.AccessDenied) || !rpc.SafeToRetry(err) || !strings.Contains(err.Error(), `service "thief"`) ||
 			!strings.Contains(err.Error(), "L4 intention") {
 			t.Errorf("%s: got %v", r.name, err)
+		}
+	}
+}
+
+// In a dry run, the servers let in what the intentions deny, by each delivery, and the audit log has
+// it, with Consul's reason.
+func TestIntentionsDryRun(t *testing.T) {
+	var log auditLog
+	m := newMeshWith(t, &mesh{carrier: "unary", more: "&intentions=dry-run", log: slog.New(slog.NewTextHandler(&log, nil))})
+	m.intend(t, source("*", api.IntentionActionDeny))
+	thief := m.client(t, "thief")
+	inForce := func(server string) bool { return strings.Contains(log.all(), "audit.server="+server) }
+	for end := time.Now().Add(patience); !inForce("node1") || !inForce("node2"); time.Sleep(10 * time.Millisecond) {
+		if _, err := oslorpc.Call[string](t.Context(), thief, "whoami", nil); err != nil || time.Now().After(end) {
+			t.Fatalf("nothing is logged; %v", err)
+		}
+	}
+	for _, r := range rows() {
+		log.take()
+		if o := r.send(t.Context(), thief); !o.worked(r) {
+			t.Errorf("%s: got %+v", r.name, o)
+		}
+		lines := log.take()
+		if want := map[bool]int{false: 1, true: 2}[r.toAll]; len(lines) != want {
+			t.Errorf("%s: the audit log has %q", r.name, lines)
+		}
+		for _, line := range lines {
+			for _, part := range []string{
+				`verdict="would deny"`, `reason="Matched L4 intention: `, "/svc/thief", "topic=" + topic, "method=" + r.method, "delivery=" + string(r.got),
+			} {
+				if !strings.Contains(line, part) {
+					t.Errorf("%s: no %s in %s", r.name, part, line)
+				}
+			}
 		}
 	}
 }

@@ -24,12 +24,30 @@ const (
 	serviceParameter = "service"
 	// native is the only value of the first.
 	native = "native"
+	// intentionsParameter says whether intentions are enforced, which they usually are, or only
+	// logged: dryRun.
+	intentionsParameter = "intentions"
+	enforce, dryRun     = "enforce", "dry-run"
 )
 
 // nativeSettings says whether a process is a native member of Connect, and as which service.
 type nativeSettings struct {
 	on      bool
 	service string
+	// intentions is a value of the parameter; empty for none.
+	intentions string
+}
+
+func (s *nativeSettings) set(name, value string) (err error) {
+	switch name {
+	case connectParameter:
+		s.on, err = isNative(value)
+	case serviceParameter:
+		s.service, err = value, checkService(value)
+	case intentionsParameter:
+		s.intentions, err = value, checkIntentions(value)
+	}
+	return err
 }
 
 func isNative(value string) (bool, error) {
@@ -37,6 +55,15 @@ func isNative(value string) (bool, error) {
 		return false, fmt.Errorf("%q is not known: write %s=%s; a process behind a proxy needs no parameter", value, connectParameter, native)
 	}
 	return true, nil
+}
+
+// checkIntentions returns an error for a value that says nothing about intentions.
+func checkIntentions(value string) error {
+	if value != enforce && value != dryRun {
+		return fmt.Errorf("%q is not known: write %s=%s, which is the default, or %s=%s, which logs what would be denied and denies nothing",
+			value, intentionsParameter, enforce, intentionsParameter, dryRun)
+	}
+	return nil
 }
 
 // checkService returns an error for a name that no service has: the name is a part of a SPIFFE ID.
@@ -52,25 +79,27 @@ func isPlainService(name string) bool {
 }
 
 // check returns an error if one parameter is there without the other.
-func (s nativeSettings) check() error {
+func (s *nativeSettings) check() error {
 	switch {
 	case s.on && s.service == "":
 		return fmt.Errorf("%s=%s needs %s=NAME: the service that this program is for the intentions of Consul, when it sends",
 			connectParameter, native, serviceParameter)
 	case !s.on && s.service != "":
 		return fmt.Errorf("%s has no effect without %s=%s", serviceParameter, connectParameter, native)
+	case !s.on && s.intentions != "":
+		return fmt.Errorf("%s has no effect without %s=%s", intentionsParameter, connectParameter, native)
 	default:
 		return nil
 	}
 }
 
 // open returns the membership; nil for none.
-func (s nativeSettings) open(c *client, log *slog.Logger) *connect.Native {
+func (s *nativeSettings) open(c *client, log *slog.Logger) *connect.Native {
 	if !s.on {
 		return nil
 	}
 	return connect.New(connect.Config{
-		Agent: mesh{c}, Service: s.service, Datacenter: c.dc, ServiceName: serviceName, Log: log,
+		Agent: mesh{c}, Service: s.service, Datacenter: c.dc, ServiceName: serviceName, DryRun: s.intentions == dryRun, Log: log,
 	})
 }
 

@@ -40,7 +40,7 @@ type settings struct {
 // parameters are those about the connection to the agent, which begin with "consul-" so that they
 // cannot be taken for those about connections between programs, and the others.
 var parameters = []string{
-	"connect", "consul-ca", "consul-cert", "consul-insecure", "consul-key", "consul-server-name", "consul-tls", "consul-token-file", "dc", "service", "ttl",
+	"connect", "consul-ca", "consul-cert", "consul-insecure", "consul-key", "consul-server-name", "consul-tls", "consul-token-file", "dc", "intentions", "service", "ttl",
 }
 
 // grammar is what a URL looks like.
@@ -159,10 +159,8 @@ func (s *settings) set(name, value string) (err error) {
 	switch name {
 	case "dc":
 		s.dc = value
-	case connectParameter:
-		s.native.on, err = isNative(value)
-	case serviceParameter:
-		s.native.service, err = value, checkService(value)
+	case connectParameter, serviceParameter, intentionsParameter:
+		err = s.native.set(name, value)
 	case "consul-ca":
 		s.tls.caFile = value
 	case "consul-cert":

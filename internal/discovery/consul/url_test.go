@@ -45,10 +45,14 @@ func TestOpenMalformed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for address, want := range map[string]string{
-		"memory://h":                                 "consul://HOST:PORT",
-		"consul://h?connect=native":                  "needs service=NAME",
-		"consul://h?service=web":                     "no effect without connect=native",
-		"consul://h?connect=sidecar&service=web":     "write connect=native",
+		"memory://h":                             "consul://HOST:PORT",
+		"consul://h?connect=native":              "needs service=NAME",
+		"consul://h?service=web":                 "no effect without connect=native",
+		"consul://h?connect=sidecar&service=web": "write connect=native",
+		// Intentions may be enforced or not.
+		"consul://h?intentions=dry-run":                        "no effect without connect=native",
+		"consul://h?connect=native&service=web&intentions=off": "write intentions=enforce",
+		// The name of a service is plain.
 		"consul://h?connect=native&service=a/b":      "no name for a service",
 		"consul:h":                                   "consul://HOST:PORT",
 		"consul://user:secret@h":                     "consul://HOST:PORT",
