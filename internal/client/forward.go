@@ -60,6 +60,16 @@ func (t *Transport) Forward(ctx context.Context, r *carrier.Request) (carrier.Re
 	return f.reply, err
 }
 
+// Begin is Forward for a message with an instance, without a goroutine that waits for the answer: w
+// is told. It returns nil, and sends nothing, if something would have to be waited for.
+func (t *Transport) Begin(ctx context.Context, r *carrier.Request, w carrier.Waiter) carrier.Begun {
+	f, err := t.forwarding(r)
+	if err != nil {
+		return nil
+	}
+	return delivery.Begin(ctx, f.topic, &f.message, r.InstanceID, f.requestFor, w)
+}
+
 // ForwardStream is Forward for a message with several parts. The entry is the instance that the
 // stream is with.
 func (t *Transport) ForwardStream(ctx context.Context, r *carrier.Request) (carrier.Stream, *route.Entry, error) {

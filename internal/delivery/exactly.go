@@ -20,7 +20,11 @@ func Exactly(ctx context.Context, topic *fleet.Topic, m *Message, id string, sen
 	if err != nil {
 		return failure.Name(err, m.Target, m.Method)
 	}
-	err = m.exactly(ctx, topic, e, send)
+	return m.conclude(topic, e, m.exactly(ctx, topic, e, send))
+}
+
+// conclude takes in how the attempt at an instance ended, and completes the error.
+func (m *Message) conclude(topic *fleet.Topic, e *route.Entry, err error) error {
 	switch {
 	case err == nil:
 		topic.Proved(e)

@@ -22,6 +22,7 @@ func TestFanoutThroughTheNextGateway(t *testing.T) {
 				send = invoke
 			}
 			kill()
+			synctest.Wait() // it is noticed: what is sent was not lost
 			time.AfterFunc(settleTime/2, func() { w.registry.list(instance("7.1", at("gw2"))) })
 			got, results, _ := w.fanout(t, time.Minute, send)
 			if !slices.Equal(got, []string{"7.1 accepted"}) || results[0].Entry.Addr != "gw2" {

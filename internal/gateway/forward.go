@@ -11,7 +11,6 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
-	"github.com/oslorpc/oslorpc/internal/caller"
 	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/gateway/attached"
 	"github.com/oslorpc/oslorpc/internal/intake"
@@ -74,14 +73,15 @@ func (g *Gateway) request(m *intake.Message, mode carrier.Mode) *carrier.Request
 		Context: m.Context, Kwargs: cmp.Or(m.Kwargs, "{}"), Metadata: m.Origin.Metadata(),
 	}
 	r.Target.Exchange, r.Target.Topic = m.Instance.Exchange, m.Instance.Topic
-	from := m.Origin.Peer()
-	of := caller.Caller{Names: from.Identity.Names, Addr: from.Addr, Agent: m.Caller, Gateways: append(slices.Clip(m.Gateways), g.intake.BootID())}
-	r.Caller = of.Encode()
+	r.Caller = g.caller(m)
 	if m.Missed != nil && m.InstanceID != "" {
 		r.Missed = *m.Missed
 	}
 	if m.Monitored {
 		r.Silence = 2 * m.Heartbeat // a carrier asks for a sign of life every half of it
+	}
+	if len(r.Metadata) == 0 {
+		r.Metadata = nil
 	}
 	if m.HasVersion {
 		r.Target.Version = m.Version.String()

@@ -23,6 +23,9 @@ import (
 // Topic is the topic of gateways themselves.
 const Topic = "gateway"
 
+// ballast is how many bytes of messages come, about, until garbage is collected.
+const ballast = 32 << 20
+
 // Gateway forwards the messages that come to a process. It is safe for concurrent use.
 type Gateway struct {
 	// What follows is set once, by Bind and Open.
@@ -36,8 +39,13 @@ type Gateway struct {
 	attached  *attached.Servers
 	announcer Announcer
 
+	// callers are those that messages came from lately.
+	callers callers
+	// ballast is memory that is never touched; see OwnProcess.
+	ballast []byte
+
 	leaving   chan struct{} // closed when the process begins to stop
-	leave     sync.Once
+	leaves    sync.Once
 	forwarded atomic.Int64
 	failed    atomic.Int64
 	watches   atomic.Int64
@@ -62,6 +70,12 @@ func New() *Gateway {
 	return &Gateway{leaving: make(chan struct{}), idle: make(chan struct{})}
 }
 
+// OwnProcess says that the process does nothing but forward. What it has lives for a message, and
+// next to nothing else does, so garbage would be collected after each 4 MiB of messages. Memory
+// that counts, and that the system need not give since it is never touched, puts that off:
+// collecting took a third of the gateway's processor time.
+func (g *Gateway) OwnProcess() { g.ballast = make([]byte, ballast) }
+
 // Bind tells the gateway how it reaches the fleet. It is called once, before Open. Exchange is the
 // exchange of targets that name none, and trust is what its listeners trust.
 func (g *Gateway) Bind(clients *client.Transport, registry registry.Registry, exchange string, trust *security.Trust) {
@@ -77,7 +91,7 @@ func (g *Gateway) Intake() *intake.Intake { return g.intake }
 
 // Leave says that the process begins to stop: clients that watch go elsewhere.
 func (g *Gateway) Leave() {
-	g.leave.Do(func() {
+	g.leaves.Do(func() {
 		close(g.leaving)
 		if g.attached != nil {
 			g.attached.TellClosing()
@@ -131,6 +145,11 @@ func (g *Gateway) exit(err error) {
 	if err != nil && rpc.KindOf(err) != rpc.Remote {
 		g.failed.Add(1)
 	}
+	g.leave()
+}
+
+// leave undoes enter.
+func (g *Gateway) leave() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.running--

@@ -53,6 +53,20 @@ func ClaimProtobuf(ctx, by context.Context, d protoreflect.MessageDescriptor, en
 	return claim.Release, nil
 }
 
+// TryClaimAnswer is [ClaimAnswer] that does not wait: it returns false if there is no room now.
+func TryClaimAnswer(by context.Context, n int) (ended func(), ok bool) {
+	c := From(by)
+	if c == nil || c.guard == nil {
+		return nil, true
+	}
+	claim, has := c.guard.budget.Answers.Claim(c.guard.callerOf(by), n, func() {})
+	if !has {
+		claim.Release()
+		return nil, false
+	}
+	return claim.Release, true
+}
+
 // ClaimAnswer is [Answer] for a message that shares a stream. It waits no longer than ctx.
 func ClaimAnswer(ctx, by context.Context, n int) (ended func(), err error) {
 	c := From(by)

@@ -19,7 +19,7 @@ func (i *Intake) behalf(m *Message) error {
 	if err != nil {
 		return m.invalid(err.Error())
 	}
-	m.Gateways, m.Behalf = c.Gateways, ""
+	m.Gateways, m.Behalf, m.said = c.Gateways, "", m.Behalf
 	if i.config.Gateways == nil || m.Origin == nil {
 		return nil
 	}

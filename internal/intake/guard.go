@@ -17,7 +17,7 @@ import (
 
 // guard asks the gate about a dynamic message for a server, which is nil if no server is meant.
 func (i *Intake) guard(ctx context.Context, m *Message, s *Server, as rpc.Delivery) error {
-	if i.config.Gate == nil {
+	if i.config.Gate == nil || m.entered {
 		return nil
 	}
 	return i.enterGate(ctx, m, s, m.Target.Namespace, as)

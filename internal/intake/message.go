@@ -37,11 +37,13 @@ type Message struct {
 	// Gateways are the boot ids of the gateways that forwarded the message, once it was found.
 	Gateways []string
 
-	server *Server
-	meant  *rpc.Instance // in place of server, as far as it is known, for a message that is forwarded
-	typed  *Service      // nil for a dynamic message
-	result string        // the last item of a call
-	reply  any           // of a unary method of a typed service
+	entered bool   // the gate has let it in
+	said    string // Behalf, until it was read
+	server  *Server
+	meant   *rpc.Instance // in place of server, as far as it is known, for a message that is forwarded
+	typed   *Service      // nil for a dynamic message
+	result  string        // the last item of a call
+	reply   any           // of a unary method of a typed service
 }
 
 // Content is the keyword arguments and the request context of a dynamic message, in the encoding in

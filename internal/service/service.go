@@ -30,6 +30,8 @@ type Services struct {
 	silent bool
 	// watched processes have something of the program that may see their messages in gRPC.
 	watched bool
+	// relays: messages of sessions are forwarded in sessions.
+	relays bool
 
 	sessions sessions
 	grace    time.Duration
@@ -70,7 +72,7 @@ func New(in *intake.Intake, options ...Option) *Services {
 // of the program, such as a statistics handler, may see the messages of the server. A server with
 // [Services.Unknown] as its handler of unknown services answers all other RPCs.
 func (s *Services) Register(r grpc.ServiceRegistrar, watched bool) {
-	s.watched = watched
+	s.watched, s.relays = watched, s.intake.Relays()
 	contract := bounded(&pb.RPCService_ServiceDesc)
 	if !watched {
 		contract = s.direct(contract)

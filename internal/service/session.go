@@ -68,6 +68,7 @@ type session struct {
 	on       *attachment       // nil while it has no stream
 	entries  map[uint64]*entry // messages that arrived, and whose results the client is not known to have
 	received uint64            // the greatest seq that arrived
+	begun    []*entry          // that arrived, and are to be forwarded or run
 	running  int
 
 	// Bytes that arrived, of these the ones that the client knows of, and bytes of kept results.
@@ -96,6 +97,7 @@ type attachment struct {
 	sender  inbound.Sender
 	claims  bool // its headers say something of messages
 	workers *workers
+	bare    bool // its headers have nothing of the program
 
 	once  sync.Once
 	ended chan struct{}
@@ -125,6 +127,7 @@ func (s *Services) Session(stream grpc.BidiStreamingServer[pb.SessionRequest, pb
 	a := &attachment{stream: stream, ctx: deadline.Lasting{Context: ctx}, caller: callerOf(ctx), ended: make(chan struct{})}
 	a.of, a.peer = grpc.NewContextWithServerTransportStream(a.ctx, unsent(pb.RPCService_Call_FullMethodName)), originOf(ctx, nil).Peer()
 	a.sender, a.claims = inbound.SenderOf(ctx), header.Claims(ctx)
+	a.bare = len(originOf(ctx, nil).Metadata()) == 0
 	go s.converse(a)
 	<-a.ended
 	if errors.Is(a.err, io.EOF) { // the client has ended the session

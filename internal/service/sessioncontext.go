@@ -17,6 +17,9 @@ type messageContext struct {
 	done  chan struct{}
 	timer *time.Timer
 	err   error
+	// over is called when the context ends, unless it is settled before.
+	over    func()
+	settled bool
 }
 
 // Deadline returns when the context ends by itself.
@@ -32,13 +35,41 @@ func (c *messageContext) Done() <-chan struct{} {
 		return c.done
 	}
 	c.done = make(chan struct{})
-	switch {
-	case c.err != nil:
+	if c.err != nil {
 		close(c.done)
-	case !c.deadline.IsZero():
-		c.timer = time.AfterFunc(time.Until(c.deadline), func() { c.end(context.DeadlineExceeded) })
+	} else {
+		c.watch()
 	}
 	return c.done
+}
+
+// watch ends the context at its deadline. The lock is held.
+func (c *messageContext) watch() {
+	if c.timer == nil && !c.deadline.IsZero() {
+		c.timer = time.AfterFunc(time.Until(c.deadline), func() { c.end(context.DeadlineExceeded) })
+	}
+}
+
+// whenOver has a function called, on a goroutine of its own, when the context ends before settle is
+// called, which may have been. It is called once.
+func (c *messageContext) whenOver(do func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.settled:
+	case c.err != nil:
+		go do()
+	default:
+		c.over = do
+		c.watch()
+	}
+}
+
+// settle says that the end of the context does not matter any more.
+func (c *messageContext) settle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.settled, c.over = true, nil
 }
 
 // Err returns why the context ended, nil if it has not.
@@ -68,5 +99,9 @@ func (c *messageContext) endLocked(err error) {
 	}
 	if c.timer != nil {
 		c.timer.Stop()
+	}
+	if c.over != nil {
+		go c.over()
+		c.over = nil
 	}
 }

@@ -66,7 +66,11 @@ func (s *session) begin(m *wire.SessionMessage) {
 	}
 	s.entries[m.Seq] = e
 	s.running++
-	s.on.workers.run(e)
+	if s.services.relays {
+		s.begun = append(s.begun, e)
+	} else {
+		s.on.workers.run(e)
+	}
 }
 
 // cancel ends the context of the message.
@@ -216,13 +220,22 @@ func (e *entry) beat() (stop func()) {
 func (e *entry) Exited(err error) { e.fail(e.in.exited(err)) }
 
 // fail finishes the message with an error.
-func (e *entry) fail(err error) {
+func (e *entry) fail(err error) { e.finish(failed(err), nil) }
+
+// failed returns a status as a result.
+func failed(err error) *wire.SessionResult {
 	b, _ := proto.Marshal(status.Convert(err).Proto()) // a status can be encoded
-	e.finish(&wire.SessionResult{Outcome: wire.Failed, Bytes: b}, nil)
+	return &wire.SessionResult{Outcome: wire.Failed, Bytes: b}
 }
 
 // finish has the client get the result. Reply is the one of a typed message.
 func (e *entry) finish(r *wire.SessionResult, reply proto.Message) {
+	e.settleWith(r, reply)
+	e.session.Drain()
+}
+
+// settleWith is finish, but for sending the result.
+func (e *entry) settleWith(r *wire.SessionResult, reply proto.Message) {
 	s := e.session
 	r.Seq = e.seq
 	buffer := wire.Buffer()
@@ -244,7 +257,6 @@ func (e *entry) finish(r *wire.SessionResult, reply proto.Message) {
 		go s.services.sessions.bound(s.key.owner) // its lock comes before this one
 	}
 	s.Unlock()
-	s.Drain()
 }
 
 // holds notes what is to be given back when the message has run.
@@ -309,8 +321,9 @@ func (s *session) Sent(o *wire.Outgoing, err error) {
 	s.ends()
 }
 
-// MayBlock implements [wire.Owner]: the goroutines of methods may wait for a client.
-func (s *session) MayBlock() bool { return false }
+// MayBlock implements [wire.Owner]: the goroutines of methods may wait for a client, but those that
+// read may not.
+func (s *session) MayBlock() bool { return s.services.relays && s.held > relayQuota }
 
 // Crowded implements [wire.Owner].
 func (s *session) Crowded() bool { return s.running >= wire.Crowd }
@@ -332,7 +345,12 @@ func (unsent) SendHeader(metadata.MD) error { return nil }
 func (unsent) SetTrailer(metadata.MD) error { return nil }
 
 // Metadata implements [dispatch.Origin].
-func (e *entry) Metadata() rpc.Metadata { return e.in.Metadata() }
+func (e *entry) Metadata() rpc.Metadata {
+	if e.on.bare && e.head.Headers == nil && e.in.entries == nil {
+		return rpc.Metadata{} // as of nearly all
+	}
+	return e.in.Metadata()
+}
 
 // Peer implements [dispatch.Origin].
 func (e *entry) Peer() rpc.Peer { return e.on.peer }

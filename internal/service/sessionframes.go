@@ -37,7 +37,11 @@ func (s *session) read(a *attachment) error {
 			}
 			return err
 		}
-		if err := s.takeAll(a, came); err != nil {
+		err := s.takeAll(a, came)
+		if s.services.relays {
+			s.relay()
+		}
+		if err != nil {
 			return err
 		}
 		if clear(came); cap(came) > keptFrames {

@@ -85,7 +85,9 @@ var rawDesc = grpc.ServiceDesc{
 
 // forward runs a gateway, as the command oslorpc gateway does.
 func forward(ctx context.Context, url string) error {
-	t, err := oslorpc.Open(url, asGateway{oslorpc.WithListen("127.0.0.1:0"), gateway.New()}, oslorpc.WithLogger(slog.New(slog.DiscardHandler)))
+	g := gateway.New()
+	g.OwnProcess()
+	t, err := oslorpc.Open(url, asGateway{oslorpc.WithListen("127.0.0.1:0"), g}, oslorpc.WithLogger(slog.New(slog.DiscardHandler)))
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ type pending struct {
 	mark   wire.SessionMark
 	done   chan struct{} // has one element once the message has ended
 	timer  *time.Timer   // of the caller; nil if none waited with one
+	begun  *begun        // in place of done and timer, if no goroutine waits; else nil
 
 	// What follows is guarded by the lock of the session, and read by the caller when done.
 	seq       uint64
@@ -60,8 +61,8 @@ func (s *session) do(ctx context.Context, r *carrier.Request) (reply carrier.Rep
 
 // begin sends a message.
 func (s *session) begin(ctx context.Context, r *carrier.Request) (*pending, sending) {
-	p := s.encode(ctx, r)
-	if p == nil {
+	p := s.link.carrier.pendings.Get().(*pending)
+	if !s.encode(ctx, r, p) {
 		return nil, unsuitable
 	}
 	if how := s.push(p); how != isSent {
@@ -154,10 +155,10 @@ func (s *session) watch(ctx context.Context, p *pending, most time.Duration) err
 	}
 }
 
-// encode encodes a message; nil if it cannot travel in a session.
-func (s *session) encode(ctx context.Context, r *carrier.Request) *pending {
+// encode encodes a message; false if it cannot travel in a session.
+func (s *session) encode(ctx context.Context, r *carrier.Request, p *pending) bool {
 	if ctx.Err() != nil {
-		return nil
+		return false
 	}
 	var m wire.SessionMessage
 	c, t := &m.Content, r.Typed
@@ -177,22 +178,21 @@ func (s *session) encode(ctx context.Context, r *carrier.Request) *pending {
 	}
 	if deadline, ok := ctx.Deadline(); ok {
 		if m.Timeout = time.Until(deadline); m.Timeout <= 0 {
-			return nil
+			return false
 		}
 	}
 	var ok bool
 	if m.Headers, ok = grpccarrier.SessionMetadata(ctx, r); !ok {
-		return nil
+		return false
 	}
-	p := s.link.carrier.pendings.Get().(*pending)
 	p.buffer, p.typed = wire.Buffer(), t != nil
 	if p.mark, ok = m.Append(*p.buffer, request); !ok || len(p.mark.Bytes) > maxFrame {
-		return nil
+		return false
 	}
 	*p.buffer = p.mark.Bytes
 	p.Bytes = p.mark.Bytes
 	p.Of = p
-	return p
+	return true
 }
 
 // errSilent is the error for a call without a sign of life.

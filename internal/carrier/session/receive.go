@@ -40,7 +40,7 @@ func (s *session) read() error {
 // takeAll takes in frames that came together.
 func (s *session) takeAll(frames []wire.SessionResponse) error {
 	s.Lock()
-	s.heard = time.Now()
+	s.heard, s.receiving = time.Now(), true
 	var err error
 	for i := 0; i < len(frames) && err == nil; i++ {
 		err = s.take(&frames[i])
@@ -49,7 +49,12 @@ func (s *session) takeAll(frames []wire.SessionResponse) error {
 	if tell {
 		s.tell()
 	}
+	s.receiving = false
+	told := len(s.telling) > 0
 	s.Unlock()
+	if told {
+		s.tellAll()
+	}
 	if tell && err == nil {
 		s.Drain()
 	}

@@ -79,6 +79,10 @@ type session struct {
 	taken, told uint64
 	untold      int // their bytes
 	parts       map[uint64]*assembly
+	// telling have ended, and their waiters are told next: by the goroutine that receives, while it
+	// is receiving.
+	telling   []*begun
+	receiving bool
 
 	heard, used time.Time
 	retry       time.Duration // the last time between attempts to open another stream
@@ -290,8 +294,14 @@ func (s *session) end(p *pending, err error) {
 	s.used = time.Now()
 	p.ended, p.err = true, err
 	p.reusable = p.IsSent()
-	if !p.abandoned {
+	switch {
+	case p.abandoned:
+	case p.begun == nil:
 		p.done <- struct{}{}
+	default:
+		if s.telling = append(s.telling, p.begun); !s.receiving {
+			go s.tellAll()
+		}
 	}
 }
 
@@ -302,14 +312,18 @@ func (s *session) leave(ctx context.Context, p *pending, why error) error {
 	defer s.Unlock()
 	switch {
 	case p.ended:
-		<-p.done
+		if p.begun == nil {
+			<-p.done
+		}
 		return nil
 	case s.TakeBack(&p.Outgoing):
 		s.queued -= len(p.Bytes)
 		if why == nil {
 			why = rpcstatus.Decode(ctx.Err(), false)
 		}
-		s.end(p, why)
+		if s.end(p, why); p.begun != nil { // which is told
+			return nil
+		}
 		<-p.done
 		return why
 	}

@@ -65,6 +65,7 @@ func Command(p *cli.Program) *cobra.Command {
 				return err
 			}
 			p.LogTo(slog.LevelInfo)
+			s.gateway.OwnProcess()
 			if s.attach {
 				s.gateway.TakeServers()
 			}

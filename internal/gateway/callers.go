@@ -1,0 +1,53 @@
+package gateway
+
+import (
+	"slices"
+	"sync"
+
+	"github.com/oslorpc/oslorpc/internal/caller"
+	"github.com/oslorpc/oslorpc/internal/intake"
+)
+
+// maxCallers bounds the callers that are remembered. Beyond, all are forgotten.
+const maxCallers = 4096
+
+// callers remembers how callers are encoded: most messages are of callers that sent others before.
+type callers struct {
+	mu      sync.RWMutex
+	encoded map[callerKey]string
+}
+
+// callerKey is everything that is told of a caller that has at most one name.
+type callerKey struct {
+	addr, agent, name string
+	named             bool
+}
+
+// caller returns who sent a message, as servers are told.
+func (g *Gateway) caller(m *intake.Message) string {
+	from := m.Origin.Peer()
+	names := from.Identity.Names
+	of := caller.Caller{Names: names, Addr: from.Addr, Agent: m.Caller, Gateways: append(slices.Clip(m.Gateways), g.intake.BootID())}
+	if len(names) > 1 || len(m.Gateways) > 0 {
+		return of.Encode()
+	}
+	key := callerKey{addr: from.Addr, agent: m.Caller}
+	if len(names) == 1 {
+		key.name, key.named = names[0], true
+	}
+	c := &g.callers
+	c.mu.RLock()
+	encoded, known := c.encoded[key]
+	c.mu.RUnlock()
+	if known {
+		return encoded
+	}
+	encoded = of.Encode()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.encoded == nil || len(c.encoded) >= maxCallers {
+		c.encoded = map[callerKey]string{}
+	}
+	c.encoded[key] = encoded
+	return encoded
+}
