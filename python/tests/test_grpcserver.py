@@ -1,5 +1,6 @@
 """The gRPC server itself: on grpcio's core and on grpc.aio, and what only raw clients do to it."""
 
+import re
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import oslorpc
 from oslorpc import grpcserver
 from oslorpc.connection import CALL
 from oslorpc.errors import Kind
+from oslorpc.v1 import rpc_pb2 as pb
 
 
 class Methods:
@@ -112,12 +114,24 @@ def test_requests_of_raw_clients(served):
     assert client.call({}, "echo", value=1) == 1
 
 
-def request(served, method):
-    from oslorpc.v1 import rpc_pb2 as pb
-
+def request(served, method, kwargs="{}"):
     r = pb.CallRequest()
-    r.message.target.topic, r.message.method = served[1].target.topic, method
+    r.message.target.topic, r.message.method, r.message.kwargs.json = served[1].target.topic, method, kwargs
     return r.SerializeToString()
+
+
+def test_info_has_what_limits_refused(served, run):
+    _, client, address, _ = served
+    large = '{"value":"' + "x" * (16 << 20) + '"}'
+    deep = '{"value":' + "[" * 2000 + "]" * 2000 + "}"
+    with grpc.insecure_channel(address, options=[("grpc.max_send_message_length", -1)]) as channel:
+        for kwargs, code in [(large, "RESOURCE_EXHAUSTED"), (deep, "INVALID_ARGUMENT"), (deep, "INVALID_ARGUMENT")]:
+            with pytest.raises(grpc.RpcError) as e:
+                channel.unary_unary(CALL)(request(served, "echo", kwargs), timeout=20)
+            assert e.value.code().name == code
+    topic = client.target.topic
+    out = run(f"static://{topic}={address}", "info", topic)[1]
+    assert re.search("too large.*1|1.*too large", out) and re.search("too deeply.*2|2.*too deeply", out), out
 
 
 PROGRAM = """

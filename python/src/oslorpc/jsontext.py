@@ -12,6 +12,7 @@ import re
 _BLANK = re.compile(r"[ \t\r\n]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"')
+TOO_DEEP = "it nests too deep"
 _WORDS = ("null", "true", "false")
 
 
@@ -44,7 +45,7 @@ class _Scanner:
         """Read a value, and return where it ends."""
         at = _after_blanks(self.text, at)
         if depth > 300:
-            raise _WrongError(path[:200], "it nests too deep")
+            raise _WrongError(path[:200], TOO_DEEP)
         first = self.text[at : at + 1]
         if first == "{":
             return self.members(at + 1, path, depth)

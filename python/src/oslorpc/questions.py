@@ -108,6 +108,9 @@ class Questions:
         for s in seen:
             if not request.HasField("topic") or request.topic == s.instance.topic:
                 describe(info.servers.add(), s, request.requests)
+        if len(seen) == len(self._services.servers):
+            for reason, refused in sorted(self._services.refusals.items()):
+                info.limits.add(reason=reason, refused=refused)
         if self._services.gate is not None and len(seen) == len(self._services.servers):
             describe_policy(info.policy, self._services.gate)
         return info

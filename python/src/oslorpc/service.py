@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
 import time
 from collections.abc import Awaitable, Callable
@@ -11,7 +12,7 @@ import grpc
 import grpc.aio
 from google.protobuf.message import DecodeError
 
-from oslorpc import behalf, intake
+from oslorpc import behalf, intake, jsontext
 from oslorpc.abort import abort
 from oslorpc.around import Points, Running, admit
 from oslorpc.behalf import Gateways
@@ -31,6 +32,7 @@ _MESSAGES = "/oslorpc.v1.RPCService/"
 _USUAL = ("user-agent", "te", "grpc-accept-encoding", "accept-encoding")  # headers that are the same in all RPCs
 _OURS = ("/oslorpc.v1.", "/grpc.")
 _REMEMBERED = 1024
+_TOO_LARGE, _TOO_DEEP = "a message is too large", "a message is nested too deeply"  # as a question is answered
 _parse = pb.CallRequest.FromString
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -54,6 +56,7 @@ class Services(grpc.GenericRpcHandler):
         self.attached = False  # the socket is for what a gateway sends, which proves nothing by it
         self._routes: dict[tuple[bytes, str, str], Route] = {}
         self._callers: dict[Any, dict[str, Any]] = {}
+        self.refusals: collections.Counter[str] = collections.Counter()  # because of limits, by reason
         self._questions = Questions(self)
         self._typed = Entry(self)
 
@@ -258,8 +261,16 @@ class Services(grpc.GenericRpcHandler):
             raise _about(e, served) from None
         return Route(served, method, m.target.version, str(version))
 
+    def count(self, e: Error) -> None:
+        """Count a message that was refused because of a limit."""
+        if e.kind is Kind.TOO_LARGE and e.safe_to_retry:
+            self.refusals[_TOO_LARGE] += 1
+        elif e.kind is Kind.BAD_ARGUMENTS and e.message.endswith(jsontext.TOO_DEEP):
+            self.refusals[_TOO_DEEP] += 1
+
     async def _refuse(self, context: Context, e: Error, body: bytes, taken: Taken | None) -> None:
         """End an RPC with an error."""
+        self.count(e)
         served = taken.route.served if taken is not None else None
         if served is not None:
             _about(e, served)

@@ -153,6 +153,7 @@ class Entry:
 
     async def _refuse(self, context: Context, e: Error, service: str, method: str, taken: TypedTaken | None) -> None:
         """End an RPC with an error. A status of the method itself stays what it is."""
+        self._services.count(e)
         served = taken.served if taken is not None else None
         if served is None:
             served = next((s for s in self._services.servers if e.instance_id and s.instance.id == e.instance_id), None)
