@@ -2,7 +2,15 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, test } from "vitest";
-import { type Client, method, type open, RemoteError, RPCError, type ServerOptions } from "../src/index.js";
+import {
+  type Client,
+  method,
+  type open,
+  RemoteError,
+  type RequestContext,
+  RPCError,
+  type ServerOptions,
+} from "../src/index.js";
 import { localURL, newTopic, opened, type Program, runGo, startTypeScript, until } from "./programs.js";
 
 const SERVER = "test/serverprogram.ts";
@@ -244,6 +252,26 @@ describe("a server", () => {
     await server.wait();
     await server.start();
     expect(server.instance?.id).toMatch(/\.2$/);
+  });
+
+  test("ends though a caller does not read what its method yields", async () => {
+    const url = localURL();
+    const topic = newTopic();
+    const serving = opened(url, { log: quiet });
+    const methods = {
+      async *flood(context: RequestContext) {
+        while (!context.signal.aborted) {
+          yield "x".repeat(100_000);
+        }
+      },
+    };
+    const server = serving.server({ topic, server: "a" }, [{ methods }]);
+    await server.start();
+    const items = opened(url).client({ topic }).multicall("flood");
+    await items.next();
+    await expect(server.stop(100)).rejects.toMatchObject({ kind: "Timeout" });
+    await serving.close();
+    await expect(items.return()).resolves.toMatchObject({ done: true });
   });
 
   test("passes on how another server failed, and adds itself to the hops", async () => {

@@ -27,6 +27,7 @@ const SESSION_MEMORY = 1024;
 export class Listener {
   readonly #server: http2.Http2Server | http2.Http2SecureServer;
   readonly #sessions = new Set<http2.ServerHttp2Session>();
+  readonly #connections = new Set<Duplex>();
   readonly #path: string | undefined;
   #listens = false;
 
@@ -37,6 +38,10 @@ export class Listener {
   ) {
     this.#server = server;
     this.#path = path;
+    server.on("connection", (connection: Duplex) => {
+      this.#connections.add(connection);
+      connection.once("close", () => this.#connections.delete(connection));
+    });
     server.on("session", (session) => {
       this.#sessions.add(session);
       session.setLocalWindowSize(4 * WINDOW);
@@ -105,6 +110,10 @@ export class Listener {
     const timer = setTimeout(() => {
       for (const session of this.#sessions) {
         session.destroy();
+      }
+      // A session that has something to write may keep its connection all the same.
+      for (const connection of this.#connections) {
+        connection.destroy();
       }
     }, milliseconds);
     await over;
