@@ -98,6 +98,7 @@ test-python: build $(BIN)/consul $(VENV)/.installed ## Run the tests of Python, 
 .PHONY: test-typescript
 test-typescript: build $(BIN)/consul $(NODE) ## Run the tests of TypeScript, against Go programs and a real Consul
 	@$(GO) build -o $(BIN)/upgrade-server ./examples/upgrade/server
+	@$(GO) build -o $(BIN)/upgrade-client ./examples/upgrade/client
 	@cd typescript && npm test --silent
 
 .PHONY: test-oslo

@@ -21,4 +21,5 @@ export {
 export { Server, type ServerOptions } from "./server/server.js";
 export type { Target } from "./target.js";
 export { open, Transport, type TransportOptions } from "./transport.js";
+export { type Offer, type ServiceOptions, service, type TypedFunctions } from "./typed/offer.js";
 export type { Implementation, Version } from "./versions.js";

@@ -16,6 +16,7 @@ import type { Endpoint } from "./server/endpoint.js";
 import { Host } from "./server/host.js";
 import { Server, type ServerOptions } from "./server/server.js";
 import type { Target } from "./target.js";
+import type { Offer } from "./typed/offer.js";
 import { parseURL, type Settings } from "./url.js";
 
 /** The largest list of instances that a gateway may send, in bytes. */
@@ -123,8 +124,11 @@ export class Transport {
     return new Client(this.#clients, target, options);
   }
 
-  /** Returns a server, which does nothing until it is started. */
-  server(target: Target, endpoints: readonly Endpoint[], options: ServerOptions = {}): Server {
+  /**
+   * Returns a server, which does nothing until it is started. Typed services, from service(), are
+   * among its endpoints.
+   */
+  server(target: Target, endpoints: readonly (Endpoint | Offer)[], options: ServerOptions = {}): Server {
     this.#check();
     const server = new Server(this.#host, target, endpoints, options);
     this.#servers.push(server);

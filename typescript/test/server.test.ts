@@ -254,6 +254,16 @@ describe("a server", () => {
     expect(server.instance?.id).toMatch(/\.2$/);
   });
 
+  test("does not start where a policy is asked for", async () => {
+    process.env["OSLORPC_POLICY"] = "/etc/policy.yaml";
+    try {
+      const server = opened(localURL()).server({ topic: newTopic(), server: "a" }, []);
+      await expect(server.start()).rejects.toMatchObject({ kind: "Invalid" });
+    } finally {
+      delete process.env["OSLORPC_POLICY"];
+    }
+  });
+
   test("ends though a caller does not read what its method yields", async () => {
     const url = localURL();
     const topic = newTopic();

@@ -113,7 +113,8 @@ export class Client {
    */
   stub<S extends DescService>(service: S, options: Pick<OperationOptions, "context"> = {}): StubOf<S> {
     const sender = new Sender(this.#host, this.target, this.options, this.#cap, options.context);
-    return createClient(service, new TypedTransport(sender, service));
+    const transport = new TypedTransport(sender, service);
+    return Object.assign(createClient(service, transport), transport.readers(service));
   }
 
   /** Has one server run a method, and returns its result. */

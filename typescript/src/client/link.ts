@@ -230,6 +230,12 @@ export class Link {
   ): AsyncGenerator<MessageShape<O>, void> {
     const attempt = new Attempt(method.parent.typeName, duplex);
     let items: AsyncIterator<MessageShape<O>> | undefined;
+    const over = new AbortController();
+    const abort = () => over.abort(settings.signal?.reason);
+    settings.signal?.addEventListener("abort", abort);
+    if (settings.signal?.aborted) {
+      abort();
+    }
     if (!settings.background) {
       this.began();
     }
@@ -238,7 +244,7 @@ export class Link {
       const timeoutMs = settings.timeoutMs === undefined ? undefined : ceil(settings.timeoutMs);
       attempt.deadline = performance.now() + (settings.timeoutMs ?? Number.POSITIVE_INFINITY);
       const header = this.#header(settings);
-      const response = await transport.stream(method, settings.signal, timeoutMs, header, requests);
+      const response = await transport.stream(method, over.signal, timeoutMs, header, requests);
       items = response.message[Symbol.asyncIterator]();
       for (let item = await items.next(); !item.done; item = await items.next()) {
         attempt.replied = true;
@@ -248,8 +254,10 @@ export class Link {
     } catch (e) {
       throw attempt.error(e);
     } finally {
-      // Its end stops the timer of the deadline, which would keep the process running. A reader
-      // that left does not see it.
+      settings.signal?.removeEventListener("abort", abort);
+      // A reader that left cancels the RPC. Its end stops the timer of the deadline, which would keep
+      // the process running.
+      over.abort();
       items?.next().catch(() => {});
       if (!settings.background) {
         this.ended();

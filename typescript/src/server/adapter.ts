@@ -26,7 +26,7 @@ export const exchangeKey = createContextKey<Exchange>(
 
 /** Answers streams by the handlers of their paths. */
 export class Adapter {
-  readonly #handlers: ReadonlyMap<string, UniversalHandler>;
+  readonly #handlers: Map<string, UniversalHandler>;
   readonly #unknown: (path: string) => Headers;
   readonly #log: Logger;
 
@@ -35,6 +35,13 @@ export class Adapter {
     this.#handlers = new Map(handlers.map((handler) => [handler.requestPath, handler]));
     this.#unknown = unknown;
     this.#log = log;
+  }
+
+  /** Adds handlers, in place of those that have their paths. */
+  add(handlers: readonly UniversalHandler[]): void {
+    for (const handler of handlers) {
+      this.#handlers.set(handler.requestPath, handler);
+    }
   }
 
   /** Answers a stream. */

@@ -33,6 +33,8 @@ export interface RequestContext {
 /** What a message is, beside its content. */
 export interface Envelope {
   readonly method: string;
+  /** The typed service that it is of; undefined for others. */
+  readonly service?: string;
   readonly id: string;
   readonly namespace: string;
   readonly version: string;

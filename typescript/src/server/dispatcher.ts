@@ -69,12 +69,12 @@ export class Dispatcher {
 
   /** Selects the method, and admits the message; or refuses it. */
   accept(message: Incoming, version: Version): Accepted {
-    const { namespace, method: name, id, caller, size, orderKey } = message.envelope;
+    const { namespace, method: name, service, id, caller, size, orderKey } = message.envelope;
     const count = (accepted: boolean) =>
       this.census.count(namespace, name, formatVersion(version), caller, accepted);
     let method: Method;
     try {
-      method = this.table.select(namespace, version, name);
+      method = this.table.select(namespace, version, name, service);
     } catch (e) {
       count(false);
       throw e;
@@ -197,7 +197,7 @@ export class Dispatcher {
     const registered = this.#errors.describe(error);
     if (registered !== undefined) {
       const { name, data } = registered;
-      return new RemoteError({ type: name, message: error.message, hops: [this.name], data });
+      return new RemoteError({ type: name, message: error.message, hops: [this.name], data }, { cause: e });
     }
     const further = find(e);
     if (further instanceof RemoteError) {
@@ -218,12 +218,8 @@ export class Dispatcher {
       });
     }
     const stack = expected ? [] : (error.stack ?? "").split("\n").slice(1);
-    return new RemoteError({
-      type,
-      message: error.message,
-      hops: [this.name],
-      stack: stack.map((s) => s.trim()),
-    });
+    const failure = { type, message: error.message, hops: [this.name], stack: stack.map((s) => s.trim()) };
+    return new RemoteError(failure, { cause: e });
   }
 
   /** Runs a message that was accepted, and tells only the log how it ended. */

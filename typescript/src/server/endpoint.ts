@@ -2,6 +2,7 @@
 
 import { invalid, RPCError } from "../errors.js";
 import { checkName } from "../target.js";
+import { Offer } from "../typed/offer.js";
 import {
   DEFAULT_VERSION,
   describeNamespace,
@@ -37,6 +38,8 @@ export interface Interface {
   readonly namespaces: readonly string[];
   readonly version: Version;
   readonly methods: ReadonlyMap<string, Method>;
+  /** The typed service that it is; undefined if its methods are asked for by RPCService. */
+  readonly offer?: Offer;
 }
 
 function readEndpoint(e: Endpoint): Interface {
@@ -75,8 +78,13 @@ export class Table {
   /** What the server implements. */
   readonly implemented: readonly Implementation[];
 
-  constructor(endpoints: readonly Endpoint[], ping: boolean) {
-    this.interfaces = endpoints.map(readEndpoint);
+  constructor(endpoints: readonly (Endpoint | Offer)[], ping: boolean) {
+    this.interfaces = endpoints.map((e) => (e instanceof Offer ? e.interface() : readEndpoint(e)));
+    const services = this.interfaces.flatMap(({ offer }) => (offer ? [offer.service.typeName] : []));
+    const twice = services.find((name, n) => services.indexOf(name) !== n);
+    if (twice !== undefined) {
+      throw invalid(`service ${twice} is there twice: one server offers a service once`);
+    }
     this.#ping = ping ? method({ result: "string" }, () => "pong") : undefined;
     const implemented = new Map<string, Implementation>();
     for (const { namespaces, version } of this.interfaces) {
@@ -87,10 +95,26 @@ export class Table {
     this.implemented = [...implemented.values()];
   }
 
-  /** Returns the method: of the endpoints that serve the message, the first that has it. */
-  select(namespace: string, version: Version, name: string): Method {
+  /** Returns a typed service by its full name; undefined if it is not offered. */
+  offer(service: string): Offer | undefined {
+    return this.interfaces.find((i) => i.offer?.service.typeName === service)?.offer;
+  }
+
+  /** Returns the namespace of a typed service. */
+  namespaceOf(service: string): string {
+    return this.interfaces.find((i) => i.offer?.service.typeName === service)?.namespaces[0] ?? "";
+  }
+
+  /**
+   * Returns the method: of the endpoints that serve the message, the first that has it. Methods of a
+   * typed service are for its own messages, which name it.
+   */
+  select(namespace: string, version: Version, name: string, service = ""): Method {
     const able = this.interfaces.filter(
-      (i) => i.namespaces.includes(namespace) && serves(i.version, version),
+      (i) =>
+        (i.offer?.service.typeName ?? "") === service &&
+        i.namespaces.includes(namespace) &&
+        serves(i.version, version),
     );
     for (const i of able) {
       const found = i.methods.get(name);

@@ -2,7 +2,8 @@
 
 import { randomBytes } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { createConnectRouter } from "@connectrpc/connect";
+import type { DescService } from "@bufbuild/protobuf";
+import { type ConnectRouter, createConnectRouter } from "@connectrpc/connect";
 import { compressionGzip } from "@connectrpc/connect-node";
 import { SLACK } from "../client/link.js";
 import {
@@ -19,7 +20,7 @@ import type { Registry } from "../discovery/registry.js";
 import { invalid, textOf } from "../errors.js";
 import type { ErrorTypes } from "../errortypes.js";
 import type { Logger } from "../log.js";
-import type { Trust } from "../trust.js";
+import { environment, type Trust } from "../trust.js";
 import { Adapter } from "./adapter.js";
 import type { Dispatcher, Phase } from "./dispatcher.js";
 import { HealthReport } from "./health.js";
@@ -27,6 +28,7 @@ import type { Served } from "./intake.js";
 import { Listener, splitListen } from "./listener.js";
 import { routeReflection } from "./reflection.js";
 import { type Process, routeContract, unknownMethod } from "./service.js";
+import { routeTyped } from "./typed.js";
 
 /** How long a server waits until others can find it, and until it is withdrawn, in milliseconds. */
 const LISTED_WITHIN = 5000;
@@ -71,6 +73,8 @@ export class Host implements Process {
   #announced: readonly Served[] = [];
   #announcing: Promise<unknown> = Promise.resolve();
   #opening: Promise<Listener> | undefined;
+  #adapter: Adapter | undefined;
+  readonly #routed = new Set<string>();
   #addr = "";
   #count = 0;
 
@@ -106,6 +110,9 @@ export class Host implements Process {
       this.#opening = undefined;
       throw e;
     });
+    for (const { offer } of dispatcher.table.interfaces) {
+      this.#route(offer?.service);
+    }
     const instance: Instance = {
       id: `${this.bootId}.${++this.#count}`,
       bootId: this.bootId,
@@ -121,6 +128,32 @@ export class Host implements Process {
     this.servers = [...this.servers, served];
     this.#announced = [...this.#announced, served];
     return served;
+  }
+
+  /** Has messages of a typed service come in, from now on. */
+  #route(service: DescService | undefined): void {
+    if (service !== undefined && !this.#routed.has(service.typeName)) {
+      this.#routed.add(service.typeName);
+      const router = this.#router();
+      routeTyped(router, service, this);
+      this.#adapter?.add(router.handlers);
+    }
+  }
+
+  #router(): ConnectRouter {
+    return createConnectRouter({
+      connect: false,
+      grpcWeb: false,
+      acceptCompression: [compressionGzip],
+      readMaxBytes: this.maxSize + SLACK,
+    });
+  }
+
+  /** The typed services that the servers offer now. */
+  get #offered(): DescService[] {
+    const offers = this.servers.flatMap((s) => s.dispatcher.table.interfaces.map((i) => i.offer?.service));
+    const byName = new Map(offers.flatMap((s) => (s === undefined ? [] : [[s.typeName, s] as const])));
+    return [...byName.values()];
   }
 
   /** Forgets a server. */
@@ -190,6 +223,12 @@ export class Host implements Process {
 
   async #open(): Promise<Listener> {
     const { registry, trust, log, listen, advertise } = this.config;
+    if (environment("OSLORPC_POLICY")) {
+      throw invalid(
+        "OSLORPC_POLICY is set, and servers of the TypeScript package would not obey the policy: unset it for " +
+          "programs that only call, and put servers behind a gateway that has the policy",
+      );
+    }
     let listener: Listener | undefined;
     const attached = registry.attach?.((connection) => listener?.take(connection));
     if (attached !== undefined && (listen || advertise)) {
@@ -200,16 +239,13 @@ export class Host implements Process {
     }
     const socket = advertise || trust.secure ? undefined : registry.socket();
     const address = attached ?? (listen || (socket === undefined ? "127.0.0.1:0" : `unix:${socket}`));
-    const router = createConnectRouter({
-      connect: false,
-      grpcWeb: false,
-      acceptCompression: [compressionGzip],
-      readMaxBytes: this.maxSize + SLACK,
-    });
+    const router = this.#router();
     routeContract(router, this);
     this.#health.route(router);
-    routeReflection(router);
-    listener = await Listener.open(address, trust, new Adapter(router.handlers, unknownMethod, log), log);
+    routeReflection(router, () => this.#offered);
+    this.#adapter = new Adapter(router.handlers, unknownMethod, log);
+    this.#routed.clear();
+    listener = await Listener.open(address, trust, this.#adapter, log);
     const asIs = attached !== undefined || socketPath(address) !== undefined;
     this.#addr = asIs ? address : this.#advertised(address, listener.port);
     return listener;

@@ -88,13 +88,9 @@ function versionOf(m: Message): Version {
 /** Refuses a message whose headers contradict it, or are malformed. */
 export function checkHeaders(m: Message, headers: Headers): void {
   for (const [name, said] of Object.entries(headerFields)) {
-    const value = headers.get(name);
-    if (value === null) {
-      continue;
-    }
-    const claimed = decoded(name, value);
+    const claimed = readHeader(headers, name);
     const meant = said(m);
-    if (claimed !== meant) {
+    if (claimed !== undefined && claimed !== meant) {
       const says = meant ? `says ${JSON.stringify(meant.slice(0, 64))}` : "says nothing of it";
       const claim = JSON.stringify(claimed.slice(0, 64));
       throw invalidTarget(`the header ${name} says ${claim}, and the request ${says}: leave the header out`);
@@ -102,7 +98,12 @@ export function checkHeaders(m: Message, headers: Headers): void {
   }
 }
 
-/** Returns what a header says, whose value is percent-encoded. */
+/** Returns what a header says, whose value is percent-encoded; undefined if it is absent. */
+export function readHeader(headers: Headers, name: string): string | undefined {
+  const value = headers.get(name);
+  return value === null ? undefined : decoded(name, value);
+}
+
 function decoded(name: string, value: string): string {
   if (value === "") {
     throw invalidTarget(`the header ${name} is empty: leave it out to say nothing`);
@@ -118,7 +119,8 @@ function decoded(name: string, value: string): string {
   }
 }
 
-function invalidTarget(detail: string): RPCError {
+/** Returns the error for a message that does not say well who is meant. */
+export function invalidTarget(detail: string): RPCError {
   return new RPCError("InvalidTarget", detail, { safeToRetry: true });
 }
 
@@ -144,7 +146,8 @@ export function findServer(servers: readonly Served[], m: Message, exchange: str
   return found;
 }
 
-function absent(servers: readonly Served[], instanceId: string, bootId: string): RPCError {
+/** Returns the refusal of a message for a server that is not there. */
+export function absent(servers: readonly Served[], instanceId: string, bootId: string): RPCError {
   if (instanceId.startsWith(`${bootId}.`) && servers.every((s) => s.instance.id !== instanceId)) {
     return refused("stopping", "the instance has stopped");
   }

@@ -49,6 +49,7 @@ function describeServer(s: Served, requests: boolean): MessageInitShape<typeof S
     endpoints: d.table.interfaces.map((e) => ({
       namespaces: [...e.namespaces],
       version: formatVersion(e.version),
+      service: e.offer?.service.typeName ?? "",
       methods: [...e.methods]
         .sort(([a], [b]) => (a < b ? -1 : 1))
         .map(([name, m]) => describeMethod(name, m)),

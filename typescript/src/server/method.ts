@@ -88,14 +88,18 @@ export class Method {
   failed = 0;
 
   /** Use method(). */
-  constructor(description: MethodDescription<Shape>, run: MethodFunction) {
+  constructor(
+    description: MethodDescription<Shape>,
+    run: MethodFunction,
+    streaming = /GeneratorFunction$/.test(run.constructor.name),
+  ) {
     this.arguments = Object.entries(description.arguments ?? {}).map(([name, type]) => {
       const optional = name.endsWith("?");
       return { name: optional ? name.slice(0, -1) : name, type, optional };
     });
     this.extraArguments = description.extraArguments ?? description.arguments === undefined;
     this.result = description.result ?? "any";
-    this.streaming = /GeneratorFunction$/.test(run.constructor.name);
+    this.streaming = streaming;
     this.expected = description.expected ?? [];
     this.since = description.since ?? "";
     this.deprecatedSince = description.deprecatedSince ?? "";

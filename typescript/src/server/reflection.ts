@@ -1,6 +1,12 @@
 /** gRPC's reflection service, by which tools such as grpcurl learn the contract. */
 
-import { createFileRegistry, type DescFile, type FileRegistry, toBinary } from "@bufbuild/protobuf";
+import {
+  createFileRegistry,
+  type DescFile,
+  type DescService,
+  type FileRegistry,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { Code, type ConnectRouter } from "@connectrpc/connect";
 import { file_grpc_health_v1_health, Health } from "../gen/grpc/health/v1/health_pb.js";
@@ -27,16 +33,24 @@ const files = [
   file_grpc_reflection_v1alpha_reflection,
 ];
 
-/** Adds the service to a router, in both of its versions. */
-export function routeReflection(router: ConnectRouter): void {
-  const known = createFileRegistry(
-    ...files.map((file) => createFileRegistry(file.proto, (name) => find(file, name))),
-  );
+/**
+ * Adds the service to a router, in both of its versions. Typed returns the typed services that are
+ * offered now.
+ */
+export function routeReflection(router: ConnectRouter, typed: () => readonly DescService[]): void {
   for (const service of [ServerReflection, ServerReflectionAlpha]) {
     router.service(service, {
       async *serverReflectionInfo(requests: AsyncIterable<Request>) {
+        const offered = typed();
+        const all = new Set([...files, ...offered.map((s) => s.file)]);
+        const known = createFileRegistry(
+          ...[...all].map((file) => createFileRegistry(file.proto, (name) => find(file, name))),
+        );
         for await (const request of requests) {
-          yield { originalRequest: originalOf(request), messageResponse: answer(known, request) };
+          yield {
+            originalRequest: originalOf(request),
+            messageResponse: answer(known, [...services, ...offered], request),
+          };
         }
       },
     });
@@ -54,12 +68,12 @@ function find(file: DescFile, name: string): DescFile | undefined {
   return all.find((d) => d.proto.name === name);
 }
 
-function answer(known: FileRegistry, { messageRequest: asked }: Request) {
+function answer(known: FileRegistry, offered: readonly DescService[], { messageRequest: asked }: Request) {
   switch (asked.case) {
     case "listServices":
       return {
         case: "listServicesResponse" as const,
-        value: { service: services.map((s) => ({ name: s.typeName })) },
+        value: { service: offered.map((s) => ({ name: s.typeName })) },
       };
     case "fileByFilename":
       return filesOf(known.getFile(asked.value.replace(/\.proto$/, "")));

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Instance } from "../discovery/instance.js";
 import { invalid, RPCError } from "../errors.js";
 import { checkServerTarget, type Target } from "../target.js";
+import type { Offer } from "../typed/offer.js";
 import { Dispatcher, type Phase } from "./dispatcher.js";
 import { type Endpoint, Table } from "./endpoint.js";
 import type { Host } from "./host.js";
@@ -43,7 +44,12 @@ export class Server {
   #tell: () => void = () => {};
 
   /** Use Transport.server(). */
-  constructor(host: Host, target: Target, endpoints: readonly Endpoint[], options: ServerOptions = {}) {
+  constructor(
+    host: Host,
+    target: Target,
+    endpoints: readonly (Endpoint | Offer)[],
+    options: ServerOptions = {},
+  ) {
     checkServerTarget(target);
     const { workers = 64, queue = 1000, queueBytes = 64 << 20 } = options;
     if (!(workers >= 1 && queue >= 0 && queueBytes >= 0)) {

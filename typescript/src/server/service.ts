@@ -230,7 +230,7 @@ interface Taken {
 }
 
 /** Tells the caller of a stream that its message was taken, before anything else. */
-function begin(context: HandlerContext): void {
+export function begin(context: HandlerContext): void {
   context.responseHeader.set("oslorpc-taken", "1");
   context.values.get(exchangeKey).begin(context.responseHeader);
 }
@@ -239,7 +239,8 @@ function asValue(m: Message): boolean {
   return m.kwargs?.encoding.case !== "json";
 }
 
-function callerOf(context: HandlerContext): string {
+/** Returns the name that the program of a caller gives itself. */
+export function callerOf(context: HandlerContext): string {
   return (context.requestHeader.get("user-agent") ?? "").split(" grpc-", 1)[0] ?? "";
 }
 

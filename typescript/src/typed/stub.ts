@@ -6,6 +6,7 @@ import {
   type DescFile,
   type DescMessage,
   type DescMethod,
+  type DescMethodServerStreaming,
   type DescMethodStreaming,
   type DescMethodUnary,
   type DescService,
@@ -15,7 +16,7 @@ import {
   type Registry,
   toBinary,
 } from "@bufbuild/protobuf";
-import type { ContextValues, StreamResponse, UnaryResponse } from "@connectrpc/connect";
+import type { CallOptions, ContextValues, StreamResponse, UnaryResponse } from "@connectrpc/connect";
 import { invalid, RPCError } from "../errors.js";
 import type { Version } from "../versions.js";
 import { fit as fitTo } from "./fit.js";
@@ -47,6 +48,11 @@ export interface TypedSender {
     request: TypedRequest,
   ): AsyncGenerator<MessageShape<O>, void>;
 }
+
+type Reader = (
+  input: MessageInitShape<DescMessage>,
+  options?: Pick<CallOptions, "signal" | "timeoutMs">,
+) => AsyncGenerator<unknown, void>;
 
 /** Carries the RPCs of one typed service as messages. */
 export class TypedTransport {
@@ -91,6 +97,23 @@ export class TypedTransport {
     const message = this.#sender.stream(method, this.#request(method, first.value, signal, timeoutMs));
     const { parent } = method;
     return { stream: true, service: parent, method, header: new Headers(), trailer: new Headers(), message };
+  }
+
+  /**
+   * Returns functions for the methods that stream their answers. Leaving the loop over those of
+   * Connect's clients would not cancel the method.
+   */
+  readers(service: DescService): Record<string, Reader> {
+    const streaming = service.methods.filter((m) => m.methodKind === "server_streaming");
+    return Object.fromEntries(
+      streaming.map((m) => [m.localName, this.#reader(m as DescMethodServerStreaming)]),
+    );
+  }
+
+  #reader(method: DescMethodServerStreaming): Reader {
+    return (input, { signal, timeoutMs } = {}) => {
+      return this.#sender.stream(method, this.#request(method, input, signal, timeoutMs));
+    };
   }
 
   #request(
