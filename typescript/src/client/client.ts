@@ -14,6 +14,7 @@ import { deliver, known } from "./delivery.js";
 import { Audience, type Reply, type Report } from "./fanout.js";
 import type { Fleet } from "./fleet.js";
 import { about, from, type Message } from "./message.js";
+import { isMissed } from "./missed.js";
 import { type Items, type Operation, openItems, sendCall, sendCast, sendMonitored } from "./operation.js";
 import type { Entry, Topic } from "./topic.js";
 import { Sender } from "./typedsender.js";
@@ -122,7 +123,7 @@ export class Client {
     return this.#thrown(async () => {
       const op = this.#operation(method, args, options, CALL_TIMEOUT);
       this.#checkOne(method);
-      return (await deliver(op.topic, op.message, this.#call(op))) as R;
+      return (await this.#deliver(op, false, this.#call(op))) as R;
     });
   }
 
@@ -134,7 +135,7 @@ export class Client {
     }
     await this.#thrown(async () => {
       const op = this.#operation(method, args, options, CAST_TIMEOUT);
-      await deliver(op.topic, op.message, (e) => sendCast(op, e));
+      await this.#deliver(op, true, sendCast);
     });
   }
 
@@ -146,7 +147,7 @@ export class Client {
     return this.#thrown(async () => {
       const op = this.#everyone.#operation(method, args, options, CAST_TIMEOUT);
       const audience = await this.#audience(op);
-      return audience.report((e) => sendCast(op, e));
+      return audience.report(this.#telling(op, sendCast));
     });
   }
 
@@ -163,7 +164,8 @@ export class Client {
       const op = this.#everyone.#operation(method, args, options, CALL_TIMEOUT);
       return { op, audience: await this.#audience(op) };
     });
-    yield* audience.replies(this.#call(op), this.#host.errors) as AsyncGenerator<Reply<R>, void>;
+    const send = this.#telling(op, this.#call(op));
+    yield* audience.replies(send, this.#host.errors) as AsyncGenerator<Reply<R>, void>;
   }
 
   /**
@@ -181,7 +183,7 @@ export class Client {
       const op = this.#operation(method, args, options, CALL_TIMEOUT);
       this.#checkOne(method);
       const patience = this.options.timeoutMs ?? CALL_TIMEOUT;
-      items = await deliver(op.topic, op.message, (e) => {
+      items = await this.#deliver(op, false, (op, e) => {
         at = e;
         return openItems(op, e, patience);
       });
@@ -234,9 +236,27 @@ export class Client {
     return this.target.server === undefined ? this : this.prepare({ server: undefined });
   }
 
-  #call(op: Operation): (e: Entry) => Promise<unknown> {
-    const { silence } = op;
-    return silence === undefined ? (e) => sendCall(op, e) : (e) => sendMonitored(op, e, silence);
+  #call({ silence }: Operation): (op: Operation, e: Entry) => Promise<unknown> {
+    return silence === undefined ? sendCall : (op, e) => sendMonitored(op, e, silence);
+  }
+
+  /** Delivers a message to one instance, and remembers if the server that it names missed it. */
+  async #deliver<R>(op: Operation, cast: boolean, send: (op: Operation, e: Entry) => Promise<R>): Promise<R> {
+    try {
+      return await deliver(op.topic, op.message, this.#telling(op, send));
+    } catch (e) {
+      const { exchange, topic, server } = this.target;
+      if (server !== undefined && isMissed(e as RPCError, cast)) {
+        this.#host.fleet.missed.server(exchange ?? this.#host.exchange, topic ?? "", server);
+      }
+      throw e;
+    }
+  }
+
+  /** Returns what sends a message, and tells its server what it missed. */
+  #telling<R>(op: Operation, send: (op: Operation, e: Entry) => Promise<R>): (e: Entry) => Promise<R> {
+    return (e) =>
+      this.#host.fleet.missed.telling(e, (ago) => send(ago === undefined ? op : { ...op, missed: ago }, e));
   }
 
   #topic(target: Target & { topic: string }): Topic {
@@ -245,7 +265,8 @@ export class Client {
 
   async #audience(op: Operation): Promise<Audience> {
     try {
-      return new Audience(op.topic, op.message, await known(op.topic, op.message));
+      const entries = await known(op.topic, op.message);
+      return new Audience(op.topic, op.message, entries, this.#host.fleet.missed);
     } catch (e) {
       throw about(e as RPCError, op.message);
     }

@@ -5,6 +5,7 @@ import { RPCError } from "../errors.js";
 import type { ErrorTypes } from "../errortypes.js";
 import { note, ofGateway, pause, type Send } from "./delivery.js";
 import { about, canServe, from, type Message, unable } from "./message.js";
+import { isMissed, isUnsendable, type Missed } from "./missed.js";
 import type { Entry, Topic } from "./topic.js";
 
 /** How long a server that is full is asked again, in milliseconds. */
@@ -73,9 +74,11 @@ export class Audience {
   readonly #reached: Entry[] = [];
   readonly #skipped: Delivered<never>[] = [];
   readonly #uncertain: Error | undefined;
+  readonly #missed: Missed;
 
-  constructor(topic: Topic, m: Message, entries: readonly Entry[]) {
+  constructor(topic: Topic, m: Message, entries: readonly Entry[], missed: Missed) {
     this.#topic = topic;
+    this.#missed = missed;
     this.#m = m;
     this.#uncertain = topic.error;
     const now = performance.now();
@@ -111,6 +114,10 @@ export class Audience {
     const ends: Delivered<void>[] = [];
     for await (const end of this.#all(send)) {
       ends.push(end);
+      const { error } = end;
+      if (error !== undefined && !isUnsendable(error) && !isUnable(error) && !hasLeft(end)) {
+        this.#missed.instance(end.entry.instance);
+      }
     }
     const there = ends.filter((d) => !hasLeft(d));
     const outcomes = [...there, ...this.#skipped].map((d) => ({
@@ -135,6 +142,9 @@ export class Audience {
       yield reply(skipped);
     }
     for await (const end of this.#all(send)) {
+      if (end.error !== undefined && isMissed(end.error, false)) {
+        this.#missed.instance(end.entry.instance);
+      }
       yield reply(end);
     }
   }

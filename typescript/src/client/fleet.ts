@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import type { Instance } from "../discovery/instance.js";
 import type { Registry } from "../discovery/registry.js";
 import type { Link } from "./link.js";
+import { Missed } from "./missed.js";
 import { Topic } from "./topic.js";
 
 /** How long a topic is watched after its last use, in milliseconds. */
@@ -15,6 +16,8 @@ export class Fleet {
   readonly #connect: (i: Instance) => Link;
   readonly #me = randomBytes(8).toString("hex");
   readonly #zone: string;
+  /** What servers missed. */
+  readonly missed = new Missed();
   readonly #topics = new Map<string, Topic>();
 
   /** The zone is the one of the program; empty for none. */

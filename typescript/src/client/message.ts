@@ -37,8 +37,17 @@ export function about(error: RPCError, m: Pick<Message, "target" | "method">): R
   return error;
 }
 
+/** Whether errors are what a server said. */
+const told = new WeakMap<RPCError, boolean>();
+
+/** Whether an error is what a server said. */
+export function answered(error: RPCError): boolean {
+  return told.get(error) ?? error.server !== "";
+}
+
 /** Completes an error with the instance that it is about. What the server said of itself stays. */
 export function from(error: RPCError, e: Entry): RPCError {
+  told.set(error, answered(error));
   error.addr ||= e.instance.addr;
   error.server ||= e.instance.server;
   error.instanceId ||= e.instance.id;

@@ -16,6 +16,8 @@ export interface Operation {
   readonly content: MessageInitShape<typeof MessageSchema>;
   /** How long a server may be silent, in milliseconds; undefined without heartbeats. */
   readonly silence: number | undefined;
+  /** How long ago the server missed a message, in milliseconds; undefined if it did not. */
+  readonly missed?: number;
 }
 
 function settings(op: Operation): { timeoutMs: number; signal: AbortSignal | undefined } {
@@ -24,6 +26,9 @@ function settings(op: Operation): { timeoutMs: number; signal: AbortSignal | und
 
 function request(op: Operation, { instance }: Entry): { message: MessageInitShape<typeof MessageSchema> } {
   const message = create(MessageSchema, { ...op.content, instanceId: instance.id });
+  if (op.missed !== undefined) {
+    message.missed = toDuration(op.missed);
+  }
   if (message.target && !instance.id && instance.server) {
     message.target.server = instance.server; // servers at one static address are told apart by their names
   }

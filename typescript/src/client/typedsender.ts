@@ -68,7 +68,7 @@ export class Sender implements TypedSender {
    */
   async #fanout<R>(topic: Topic, m: Message, send: (e: Entry) => Promise<R>): Promise<R> {
     let answer: R | undefined;
-    const audience = new Audience(topic, m, await known(topic, m));
+    const audience = new Audience(topic, m, await known(topic, m), this.#host.fleet.missed);
     const report = await audience.report(async (e) => {
       answer = await send(e);
     });
@@ -133,7 +133,13 @@ export class Sender implements TypedSender {
     const able = m.versions.filter((v) => e.serves(m.namespace, v));
     for (const [n, version] of able.entries()) {
       try {
-        return await send(version, this.#header(m, e, version));
+        return await this.#host.fleet.missed.telling(e, (ago) => {
+          const header = this.#header(m, e, version);
+          if (ago !== undefined) {
+            header.set("oslorpc-missed", `${Math.ceil(ago)}ms`);
+          }
+          return send(version, header);
+        });
       } catch (error) {
         const refused = error instanceof RPCError && error.kind === "UnsupportedVersion" && error.safeToRetry;
         if (!refused || n === able.length - 1) {

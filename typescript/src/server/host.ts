@@ -27,6 +27,7 @@ import { HealthReport } from "./health.js";
 import type { Served } from "./intake.js";
 import { Listener, splitListen } from "./listener.js";
 import { routeReflection } from "./reflection.js";
+import { Reports } from "./reports.js";
 import { type Process, routeContract, unknownMethod } from "./service.js";
 import { routeTyped } from "./typed.js";
 
@@ -124,7 +125,8 @@ export class Host implements Process {
       implemented: dispatcher.table.implemented,
       zone: this.config.zone,
     };
-    const served: Served = { instance, dispatcher, missed };
+    const reports = missed && new Reports(missed, this.config.log);
+    const served: Served = { instance, dispatcher, missed, reports };
     this.servers = [...this.servers, served];
     this.#announced = [...this.#announced, served];
     return served;
@@ -158,6 +160,7 @@ export class Host implements Process {
 
   /** Forgets a server. */
   remove(served: Served): void {
+    served.reports?.end();
     this.servers = this.servers.filter((s) => s !== served);
     this.#announced = this.#announced.filter((s) => s !== served);
     this.#health.changed();

@@ -14,6 +14,7 @@ import { checkName } from "../target.js";
 import { DEFAULT_VERSION, parseVersion, type Version } from "../versions.js";
 import { Incoming } from "./context.js";
 import type { Content, Dispatcher } from "./dispatcher.js";
+import type { Reports } from "./reports.js";
 
 /** What a payload has beside its text. */
 const SLACK = 16;
@@ -40,6 +41,8 @@ export interface Served {
   readonly dispatcher: Dispatcher;
   /** Called with a reason when messages may have been missed. */
   readonly missed: ((reason: string) => void) | undefined;
+  /** Takes in what senders report that it missed. */
+  readonly reports: Reports | undefined;
 }
 
 /** Checks who a message is for, and returns it with the version that it asks for. */

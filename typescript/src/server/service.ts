@@ -164,7 +164,7 @@ class Contract {
       const arrival = { caller: callerOf(context), timeoutMs: context.timeoutMs(), cast, most: maxSize };
       const incoming = receive(message, served.instance.server, arrival);
       if (message.missed !== undefined) {
-        served.missed?.(`a message failed ${Math.round(milliseconds(message.missed))} ms ago`);
+        served.reports?.tell(milliseconds(message.missed));
       }
       const accepted = this.#accept(served, incoming, version, cast);
       if (!cast) {

@@ -21,6 +21,7 @@ import { begin, callerOf, type Process, statusOf } from "./service.js";
 
 const names = ["exchange", "topic", "server", "instance", "id", "order-key", "version", "missed"] as const;
 const CONTEXT = "oslorpc-context-bin";
+const UNITS = { h: 3_600_000, m: 60_000, s: 1000, ms: 1, us: 1e-3, µs: 1e-3, ns: 1e-6 } as const;
 const DURATION = /^(?:\d+(?:\.\d+)?(?:ns|us|µs|ms|s|m|h))+$/;
 
 /** What the headers of a typed message say. */
@@ -141,7 +142,7 @@ class Route {
       throw new RPCError("TooLarge", `${why}: send less at a time`, { safeToRetry: true });
     }
     if (said.missed !== undefined && said.id) {
-      served.missed?.(`a message failed ${said.missed} ago`);
+      served.reports?.tell(millisecondsOf(said.missed));
     }
     const timeoutMs = context.timeoutMs();
     const incoming = new Incoming({
@@ -241,6 +242,12 @@ function read(headers: Headers): Said {
     throw invalidTarget(`the header oslorpc-missed: ${shown} is not a duration such as 1.5s`);
   }
   return said;
+}
+
+/** Returns a duration such as 1m1.5s in milliseconds. */
+function millisecondsOf(text: string): number {
+  const parts = [...text.matchAll(/(\d+(?:\.\d+)?)(ns|us|µs|ms|s|m|h)/g)];
+  return parts.reduce((sum, [, n, unit]) => sum + Number(n) * UNITS[unit as keyof typeof UNITS], 0);
 }
 
 function versionOf(text: string): Version {
