@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -13,7 +14,9 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/oslorpc/oslorpc/cmd/oslorpc/internal/cli"
 	"github.com/oslorpc/oslorpc/internal/consultest"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
@@ -279,5 +282,53 @@ func TestGatewayTwoSignals(t *testing.T) {
 	g.code()
 	if err := <-answer; oslorpc.SafeToRetry(err) || err == nil {
 		t.Errorf("what ran may have run, and its caller has %v", err)
+	}
+}
+
+// Mistakes in the flags of a gateway, and addresses that it cannot have, are told before anything
+// runs.
+func TestGatewayUsages(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, test := range []struct {
+		line string
+		code int
+		want string
+	}{
+		{"gateway", cli.ExitUsage, "gateway needs --listen: clients are given its address"},
+		{"gateway x", cli.ExitUsage, "gateway does not take"},
+		{"gateway --listen", cli.ExitUsage, "--listen"},
+		{"gateway --listen x", cli.ExitUsage, `write "host:port"`},
+		{"gateway --listen 0.0.0.0:0", cli.ExitUsage, "--insecure if you mean it"},
+		{"gateway --listen 0.0.0.0:0 --insecure", cli.ExitUsage, "use --advertise"},
+		{"gateway --listen 127.0.0.1:0 --hide all", cli.ExitUsage, "--hide: "},
+		{"gateway --listen 127.0.0.1:0 --policy /nonexistent", cli.ExitUsage, "/nonexistent"},
+		{"gateway --listen 127.0.0.1:0 --http-host gw.example", cli.ExitUsage, "--cors-origin and --http-host say how --http is used, which is missing"},
+		{"gateway --listen 127.0.0.1:0 --cors-origin https://a.example", cli.ExitUsage, "which is missing"},
+		{"gateway --listen 127.0.0.1:0 --http x", cli.ExitUsage, `the address to listen on for HTTP, "x", is malformed: write "host:port"`},
+		{"gateway --listen 127.0.0.1:0 --http 127.0.0.1:0 --cors-origin x", cli.ExitUsage, `the origin "x" is malformed: write "https://host"`},
+		{"gateway --listen 127.0.0.1:0 --transport gateway://127.0.0.1:1", 0, "gateway"},
+		{"gateway --listen 127.0.0.1:0 --transport consul://127.0.0.1:1", cli.ExitNotDelivered, "check that a Consul agent answers there"},
+		{"gateway --listen " + l.Addr().String(), 0, l.Addr().String()},
+		{"gateway --listen 127.0.0.1:0 --http " + l.Addr().String(), 0, l.Addr().String()},
+	} {
+		cmd := f.command(strings.Fields(test.line)...)
+		var out, errs bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &errs
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		late := time.AfterFunc(patient, func() { _ = cmd.Process.Kill() })
+		_ = cmd.Wait() // its code says how it ended
+		late.Stop()
+		code := cmd.ProcessState.ExitCode()
+		if code <= 0 || test.code != 0 && code != test.code || !strings.Contains(errs.String(), test.want) || strings.Contains(out.String(), "is ready") {
+			t.Errorf("%s: exit code %d, printed %q and\n%s\nwant an error with %q", test.line, code, out.String(), errs.String(), test.want)
+		}
 	}
 }

@@ -102,6 +102,12 @@ func (f *fleet) restart(t *testing.T, g *gate) *gate {
 	return instance
 }
 
+// stubOf returns a plain stub of a server, or of a gateway.
+func (*fleet) stubOf(t *testing.T, addr string) pb.RPCServiceClient {
+	t.Helper()
+	return pb.NewRPCServiceClient((&gate{addr: addr}).connect(t))
+}
+
 // connect returns a plain connection of gRPC to a gateway.
 func (g *gate) connect(t *testing.T) *grpc.ClientConn {
 	t.Helper()

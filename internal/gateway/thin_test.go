@@ -244,3 +244,18 @@ func TestService(t *testing.T) {
 		t.Errorf("the watch at a gateway that stops ends with %v", err)
 	}
 }
+
+// TestUnsupportedVersion: what a server says it implements comes through a gateway.
+func TestUnsupportedVersion(t *testing.T) {
+	f := newFleet(t)
+	a := f.serve(t, "a")
+	direct, through := f.stubOf(t, a.instance.Addr), f.stubOf(t, f.gateway(t, "gw").addr)
+	for name, c := range map[string]pb.RPCServiceClient{"directly": direct, "through a gateway": through} {
+		m, version := to("a", "whoami"), "9.0"
+		m.InstanceId, m.Target.Version = a.instance.ID, &version
+		_, err := c.Call(bounded(t), &pb.CallRequest{Message: m})
+		if d := detail(t, err); d.GetKind() != pb.ErrorKind_ERROR_KIND_UNSUPPORTED_VERSION || !d.GetNotStarted() || len(d.GetImplemented()) == 0 {
+			t.Errorf("%s: %v", name, d)
+		}
+	}
+}

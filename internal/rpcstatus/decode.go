@@ -191,13 +191,8 @@ func (v Evidence) decodeDetail(d *pb.ErrorDetail, st *status.Status) *rpc.Error 
 		trim(d, "")
 	}
 	e := &rpc.Error{Message: d.GetMessage(), Method: d.GetMethod(), Path: d.GetPath(), Server: d.GetServer(), InstanceID: d.GetInstanceId()}
-	if r := d.GetRemote(); r != nil {
-		e.Cause = &rpc.RemoteError{
-			Type: r.GetType(), Message: r.GetMessage(), Stack: r.GetStack(), Hops: r.GetHops(), Data: r.GetData(),
-		}
-		if e.Message == "" { // the status had no room to say it twice
-			e.Message = e.Cause.Error()
-		}
+	if e.Cause = causeOf(d); e.Message == "" && d.GetRemote() != nil { // the status had no room to say it twice
+		e.Message = e.Cause.Error()
 	}
 	var known bool
 	if e.Kind, known = kindOf(d.GetKind()); !known {
@@ -218,6 +213,19 @@ func (v Evidence) decodeDetail(d *pb.ErrorDetail, st *status.Status) *rpc.Error 
 		e.Kind, e.Cause = rpc.Refused, refusalOf(d.GetKind())
 	}
 	return e
+}
+
+// causeOf returns what a detail says of the cause; nil for nothing.
+func causeOf(d *pb.ErrorDetail) error {
+	if r := d.GetRemote(); r != nil {
+		return &rpc.RemoteError{
+			Type: r.GetType(), Message: r.GetMessage(), Stack: r.GetStack(), Hops: r.GetHops(), Data: r.GetData(),
+		}
+	}
+	if list := d.GetImplemented(); len(list) > 0 {
+		return &offered{list}
+	}
+	return nil
 }
 
 // kindOf returns the kind for one on the wire. One that is not known says nothing about the

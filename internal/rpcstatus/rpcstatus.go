@@ -54,6 +54,10 @@ func Encode(err error, seen []*pb.Implementation) *status.Status {
 	if !ok {
 		return status.New(codes.Internal, trimText(e.Error()))
 	}
+	var o *offered
+	if len(seen) == 0 && errors.As(e.Cause, &o) {
+		seen = o.list
+	}
 	detail := newDetail(e, f, seen)
 	text := e.Kind.String()
 	if detail.GetMessage() != "" {
