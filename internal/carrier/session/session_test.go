@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -638,4 +639,61 @@ func TestReplacedConnection(t *testing.T) {
 			w.Errorf("the client ended %d streams, not the first", n)
 		}
 	}, grpc.KeepaliveParams(keepalive.ServerParameters{MaxConnectionAge: 8 * time.Second, MaxConnectionAgeGrace: 30 * time.Second}))
+}
+
+// maxHeld is how much memory a client may hold for a process that takes nothing, when no caller
+// waits: the frames that gRPC and the network have taken, which flow control bounds, with what gRPC
+// keeps for them, and what is left of each message that was sent.
+const maxHeld = 768 << 10
+
+// A process that reads nothing, or grants nothing, costs bounded memory, however much is sent to it.
+func TestMemoryForAServerThatTakesNothing(t *testing.T) {
+	for name, credit := range map[string]*pb.SessionCredit{
+		"reads nothing":  {Messages: 1000, Bytes: 256 << 10},
+		"grants nothing": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(stream serverStream) error {
+				if err := welcome(stream, func(o *pb.SessionOpened) { o.Credit = credit }); err != nil {
+					return err
+				}
+				<-stream.Context().Done()
+				return nil
+			}, func(w *world) {
+				const callers, size = 32, 30 << 10
+				kwargs := `{"a":"` + strings.Repeat("x", size) + `"}`
+				wave := func() {
+					var calls sync.WaitGroup
+					for range callers {
+						calls.Go(func() {
+							ctx, cancel := context.WithTimeout(w.Context(), 100*time.Millisecond)
+							defer cancel()
+							if _, err := w.call(ctx, kwargs); err != nil && rpc.KindOf(err) != rpc.Timeout {
+								w.Error(err)
+							}
+						})
+					}
+					calls.Wait()
+				}
+				before := inUse()
+				for range 100 {
+					wave()
+				}
+				held := inUse() - before
+				w.Logf("after %d messages, %d MiB in all, the client holds %d KiB", 100*callers, 100*callers*size>>20, held>>10)
+				if held > maxHeld {
+					w.Errorf("the client holds %d KiB, and at most %d are allowed", held>>10, maxHeld>>10)
+				}
+			})
+		})
+	}
+}
+
+// inUse returns how many bytes of the heap are in use.
+func inUse() int {
+	runtime.GC()
+	runtime.GC() // the first one empties pools
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int(m.HeapAlloc) //nolint:gosec // It fits.
 }
