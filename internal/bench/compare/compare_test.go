@@ -155,3 +155,25 @@ func TestFloor(t *testing.T) {
 		}
 	}
 }
+
+// What runs beside the other gets what it sent, on each of the ways.
+func TestBeside(t *testing.T) {
+	for name, open := range map[string]func() (*Beside, error){
+		"raw":   func() (*Beside, error) { return NewRawBeside(t.Context(), 10, 6<<20, false) },
+		"apart": func() (*Beside, error) { return NewRawBeside(t.Context(), 10, 6<<20, true) },
+		"tcp":   func() (*Beside, error) { return NewTCPBeside(t.Context(), 10, 1<<20, 2) },
+	} {
+		b, err := open()
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for range 3 {
+			if err := errors.Join(b.Small(t.Context()), b.Large(t.Context())); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		if err := b.Close(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -54,22 +54,12 @@ func (f *Floor) Close() error {
 func NewTCPFloor(ctx context.Context, servers, size int) (*Floor, error) {
 	f := &Floor{answers: make(chan struct{}, servers)}
 	var running sync.WaitGroup
-	var listening net.ListenConfig
 	for range servers {
-		listener, err := listening.Listen(ctx, "tcp", "127.0.0.1:0")
+		client, server, err := pair(ctx)
 		if err != nil {
 			return f, err
 		}
-		var dialing net.Dialer
-		client, err := dialing.DialContext(ctx, "tcp", listener.Addr().String())
-		if err != nil {
-			return f, errors.Join(err, listener.Close())
-		}
-		server, err := listener.Accept()
-		if err = errors.Join(err, listener.Close()); err != nil {
-			return f, errors.Join(err, client.Close())
-		}
-		running.Go(func() { answer(server, size) })
+		running.Go(func() { answerWith(server, make([]byte, size), make([]byte, answerSize)) })
 		running.Go(func() { f.await(client) })
 		message := make([]byte, size)
 		f.sends = append(f.sends, func() error {
@@ -83,19 +73,6 @@ func NewTCPFloor(ctx context.Context, servers, size int) (*Floor, error) {
 		return nil
 	})
 	return f, nil
-}
-
-// answer answers each message on a connection.
-func answer(conn net.Conn, size int) {
-	message, reply := make([]byte, size), make([]byte, answerSize)
-	for {
-		if _, err := io.ReadFull(conn, message); err != nil {
-			return
-		}
-		if _, err := conn.Write(reply); err != nil {
-			return
-		}
-	}
 }
 
 // await reads answers.

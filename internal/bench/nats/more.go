@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/oslorpc/oslorpc/internal/bench/compare"
 )
 
 const (
@@ -23,7 +25,7 @@ const (
 // tails prints how long a small call takes at most, 99 times out of 100, alone and beside large
 // ones.
 func tails(ctx context.Context, out io.Writer, length time.Duration) (err error) {
-	sides, err := openSides(ctx, 1)
+	sides, err := openTails(ctx)
 	defer func() {
 		for _, s := range sides {
 			err = errors.Join(err, s.close())
@@ -35,9 +37,6 @@ func tails(ctx context.Context, out io.Writer, length time.Duration) (err error)
 	alone, beside := make([][]time.Duration, len(sides)), make([][]time.Duration, len(sides))
 	for range tailRounds {
 		for i, s := range sides {
-			if s.bulk == nil {
-				continue
-			}
 			if err := timed(ctx, s.call, length, &alone[i]); err != nil {
 				return err
 			}
@@ -47,12 +46,29 @@ func tails(ctx context.Context, out io.Writer, length time.Duration) (err error)
 		}
 	}
 	for i, s := range sides {
-		if s.bulk != nil {
-			a, b := p99(alone[i]), p99(beside[i])
-			fmt.Fprintf(out, "p99          %-8s %9.1f us alone, %9.1f us beside %d callers of 16 MiB: %.1f times\n", s.name, us(a), us(b), bulkCallers, us(b)/us(a))
-		}
+		a, b := p99(alone[i]), p99(beside[i])
+		fmt.Fprintf(out, "p99          %-8s %9.1f us alone, %9.1f us beside %d callers of 16 MiB: %.1f times\n", s.name, us(a), us(b), bulkCallers, us(b)/us(a))
 	}
 	return nil
+}
+
+// openTails starts what carries small and large messages at the same time: raw gRPC, with one
+// connection and with two, plain TCP, and ours.
+func openTails(ctx context.Context) (sides []*side, err error) {
+	raw := func(name string, open func() (*compare.Beside, error)) {
+		b, e := open()
+		err = errors.Join(err, e)
+		sides = append(sides, &side{name: name, call: b.Small, bulk: b.Large, closes: []func() error{b.Close}})
+	}
+	raw("raw", func() (*compare.Beside, error) { return compare.NewRawBeside(ctx, payloadSize, bulkSize, false) })
+	raw("raw-apart", func() (*compare.Beside, error) { return compare.NewRawBeside(ctx, payloadSize, bulkSize, true) })
+	raw("tcp", func() (*compare.Beside, error) { return compare.NewTCPBeside(ctx, payloadSize, bulkSize, bulkCallers) })
+	for _, carrier := range []string{"unary", "session"} {
+		s, e := openOurs(ctx, carrier, 1)
+		err = errors.Join(err, e)
+		sides = append(sides, s)
+	}
+	return sides, err
 }
 
 // amid runs do while callers of 16 MiB call.
