@@ -24,6 +24,8 @@ type Key struct {
 	// Exchange and Topic are where the instance that is meant serves. They tell processes apart
 	// only where a process proves each of its topics by a certificate of its own.
 	Exchange, Topic string
+	// Large asks for the connection for large messages, which no others share.
+	Large bool
 }
 
 // KeyOf returns the key of the process of an instance. A static address may take sessions.

@@ -96,6 +96,9 @@ func (c *Carrier) drop(l *link) {
 	if l.holders--; l.holders == 0 {
 		l.vanished = l.unlisted > 0
 		delete(c.links, l.Peer)
+		if l.large != nil {
+			c.Carrier.Put(l.large)
+		}
 	}
 }
 
@@ -185,6 +188,8 @@ type link struct {
 	// How many instances have the link, and how many of these discovery does not list any more;
 	// both are guarded by the lock of the carrier.
 	holders, unlisted int
+	// large is the connection for large messages, which the lock guards, too; nil for none yet.
+	large carrier.Link
 	// vanished: the last instance that had the link was not listed any more.
 	vanished bool
 
@@ -247,7 +252,7 @@ func (l *link) Do(ctx context.Context, r *carrier.Request) (carrier.Reply, error
 			break
 		}
 	}
-	return l.Link.Do(ctx, r)
+	return l.beside(ctx, r)
 }
 
 // sessionFor returns the session for a message; nil for none. The first messages have one begin,

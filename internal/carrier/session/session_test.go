@@ -695,5 +695,5 @@ func inUse() int {
 	runtime.GC() // the first one empties pools
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	return int(m.HeapAlloc) //nolint:gosec // It fits.
+	return int(m.HeapAlloc)
 }
