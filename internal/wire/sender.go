@@ -71,6 +71,8 @@ type Sender struct {
 	queues [lanes]struct{ first, last *Outgoing }
 	since  time.Time // when the frames that are being sent were begun
 	active bool      // a goroutine sends
+	opens  int       // how many streams there were
+	broken bool      // the last one takes nothing more
 	closed bool
 
 	// The frames that are being sent. Only the goroutine that sends touches them.
@@ -92,7 +94,8 @@ const (
 
 // Open has the sender send on a stream. The lock is held.
 func (s *Sender) Open(owner Owner, send func(m any) error) {
-	s.owner, s.send, s.closed = owner, send, false
+	s.owner, s.send, s.broken, s.closed = owner, send, false, false
+	s.opens++
 	s.batch.message = emptyFrame
 }
 
@@ -173,7 +176,7 @@ func (s *Sender) Drain() {
 		runtime.Gosched()
 		s.Lock()
 	}
-	for sent := 0; !s.Idle() && !s.closed; sent += s.sendSome() {
+	for sent := 0; s.canSend(); sent += s.sendSome() {
 		if sent >= turn || s.owner.MayBlock() {
 			go s.drainAll()
 			return
@@ -186,11 +189,15 @@ func (s *Sender) Drain() {
 func (s *Sender) drainAll() {
 	s.Lock()
 	defer s.Unlock()
-	for !s.Idle() && !s.closed {
+	for s.canSend() {
 		s.sendSome()
 	}
 	s.active = false
 }
+
+// canSend reports whether a frame waits that the stream may take. What waits when the stream broke
+// stays, so that [Sender.Close] returns it as what did not leave. The lock is held.
+func (s *Sender) canSend() bool { return !s.Idle() && !s.closed && !s.broken }
 
 // sendSome sends frames that wait, as many as go together, and returns how many. The lock is held,
 // but for the time of SendMsg.
@@ -209,12 +216,15 @@ func (s *Sender) sendSome() int {
 	if n == 0 { // they were taken back
 		return 0
 	}
-	owner, send := s.owner, s.send
+	owner, send, stream := s.owner, s.send, s.opens
 	s.since = time.Now()
 	s.Unlock()
 	err := send(&s.batch)
 	s.Lock()
 	s.since = time.Time{}
+	if err != nil && stream == s.opens {
+		s.broken = true
+	}
 	for _, o := range s.leaving {
 		o.sent = true
 		owner.Sent(o, err)

@@ -44,8 +44,9 @@ func newOutlet(goOn chan struct{}) *outlet {
 	return o
 }
 
-// While a peer does not read, a pusher does not wait for it, and frames that wait leave in the order
-// of their lanes: what is about messages overtakes messages, and these overtake parts of results.
+// While a peer does not read, a pusher does not wait for it, and frames that wait leave in the
+// order of their lanes: what is about messages overtakes messages, and these overtake parts of
+// results.
 func TestSenderOrder(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -71,12 +72,11 @@ func TestSenderOrder(t *testing.T) {
 	})
 }
 
-// Frames are encoded before they are pushed: what is sent is what was pushed, not a copy, and nothing
-// is encoded where others wait. An error of the stream keeps no pusher.
+// Frames are encoded before they are pushed: what is sent is what was pushed, not a copy, and
+// nothing is encoded where others wait.
 func TestSenderPassesOn(t *testing.T) {
 	t.Parallel()
 	o := newOutlet(nil)
-	o.failed = errors.New("the stream has ended")
 	frames := [][]byte{[]byte("a"), []byte("b")}
 	for _, f := range frames {
 		o.push(f, Single)
@@ -112,6 +112,34 @@ func TestSenderTakesBack(t *testing.T) {
 		synctest.Wait()
 		if len(o.sent) != 1 {
 			t.Errorf("sent: %q", o.sent)
+		}
+	})
+}
+
+// What waits when a stream breaks did not leave, nor does what is pushed afterwards, which keeps no
+// pusher. Another stream sends what is pushed on it.
+func TestSenderOfABrokenStream(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		goOn := make(chan struct{})
+		o := newOutlet(goOn)
+		o.blocks, o.failed = true, errors.New("it broke")
+		for range 3 {
+			o.push(make([]byte, together), Single)
+		}
+		goOn <- struct{}{}
+		synctest.Wait()
+		o.push([]byte("after"), Single)
+		o.Lock()
+		if waiting := o.Close(); len(o.sent) != 1 || len(waiting) != 3 {
+			t.Errorf("%d frames were sent, and %d did not leave", len(o.sent), len(waiting))
+		}
+		o.goOn, o.blocks, o.failed = nil, false, nil
+		o.Open(o, o.SendMsg)
+		o.Unlock()
+		o.push([]byte("next"), Single)
+		if len(o.sent) != 2 {
+			t.Errorf("%d frames were sent", len(o.sent))
 		}
 	})
 }

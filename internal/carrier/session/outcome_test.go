@@ -2,10 +2,13 @@ package session_test
 
 import (
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
@@ -183,4 +186,42 @@ func TestStreamsThatBreakAgainAndAgain(t *testing.T) {
 			w.Errorf("%d streams were opened in a minute", opens)
 		}
 	})
+}
+
+// Of the messages to a process that died, only those have an unknown outcome that gRPC had taken,
+// which is as much as goes to a stream that is not read. Those that waited for their turn never left.
+func TestMessagesThatNeverLeft(t *testing.T) {
+	t.Parallel()
+	playAt(t, carrier.Key{Addr: "127.0.0.1:1", BootID: "b1"}, func(stream serverStream) error {
+		if err := welcome(stream, func(o *pb.SessionOpened) { o.Credit.Bytes = 1 << 20 }); err != nil {
+			return err
+		}
+		<-stream.Context().Done() // it reads nothing
+		return nil
+	}, func(w *world) {
+		const messages, size = 30, 30 << 10
+		kwargs := `{"a":"` + strings.Repeat("x", size) + `"}`
+		lost := time.AfterFunc(time.Second, w.host.Kill)
+		defer lost.Stop()
+		var calls sync.WaitGroup
+		var unknown, safe atomic.Int64
+		for range messages {
+			calls.Go(func() {
+				switch _, err := w.call(w.Context(), kwargs); {
+				case rpc.KindOf(err) == rpc.OutcomeUnknown:
+					unknown.Add(1)
+				case rpc.SafeToRetry(err):
+					safe.Add(1)
+				default:
+					w.Errorf("got %v", err)
+				}
+			})
+		}
+		calls.Wait()
+		const taken = 128<<10/size + 2 // the window of a stream, what gRPC takes beyond it, and what it refused
+		w.Logf("%d messages may have arrived, %d did not leave", unknown.Load(), safe.Load())
+		if unknown.Load() == 0 || unknown.Load() > taken || safe.Load() != messages-unknown.Load() {
+			w.Errorf("%d messages may have arrived, and at most %d can have", unknown.Load(), taken)
+		}
+	}, grpc.StaticStreamWindowSize(64<<10), grpc.StaticConnWindowSize(1<<20))
 }
