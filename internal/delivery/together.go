@@ -18,9 +18,10 @@ type Start func(ctx context.Context, a Attempt) Started
 // Started returns what came of an attempt, or false if late is closed first; nil never is.
 type Started func(late <-chan struct{}) (err error, ended bool)
 
-// promptTime is how long answers are waited for one after the other. Then each instance that has
-// not answered has a goroutine, so that none keeps the message from another.
-const promptTime = 25 * time.Millisecond
+// Answers are waited for one after the other for promptTime, and for promptEach for each instance.
+// Then each instance that has not answered has a goroutine, so that none keeps the message from
+// another.
+const promptTime, promptEach = 25 * time.Millisecond, 100 * time.Microsecond
 
 // early is an attempt that was begun while others were to be.
 type early struct {
@@ -51,7 +52,7 @@ func (a *Audience) together(ctx context.Context, sending *sync.WaitGroup, g *gat
 		return true
 	}
 	late := make(chan struct{})
-	timer := time.AfterFunc(promptTime, func() { close(late) })
+	timer := time.AfterFunc(promptTime+time.Duration(len(begun))*promptEach, func() { close(late) })
 	defer timer.Stop()
 	for i := range begun {
 		if begun[i].wait != nil && !end(i, late) {
