@@ -255,10 +255,10 @@ func TestFailFast(t *testing.T) {
 		line, url string
 		want      string
 	}{
-		{"call demo whoami --fail-fast", away, "discovery cannot be read: Consul at 127.0.0.1:1"},
-		{"cast demo whoami --fail-fast", away, "discovery cannot be read: Consul at 127.0.0.1:1"},
-		{"fanout demo whoami --fail-fast", away, "discovery cannot be read: Consul at 127.0.0.1:1"},
-		{"multicall demo count n:=1 --fail-fast", away, "discovery cannot be read: Consul at 127.0.0.1:1"},
+		{"call demo whoami --fail-fast", away, "not sent: Consul at 127.0.0.1:1"},
+		{"cast demo whoami --fail-fast", away, "not sent: Consul at 127.0.0.1:1"},
+		{"fanout demo whoami --fail-fast", away, "not sent: Consul at 127.0.0.1:1"},
+		{"multicall demo count n:=1 --fail-fast", away, "not sent: Consul at 127.0.0.1:1"},
 		{"call dmeo whoami --fail-fast", f.url, `did you mean "demo"?`},
 		{"call dmeo whoami", f.url, `did you mean "demo"? (--fail-fast=false waits`},
 		{"multicall Demo count n:=1", f.url, `did you mean "demo"?`},
@@ -299,7 +299,7 @@ func TestWaits(t *testing.T) {
 	}
 	hangs.freeze()
 	waits = f.start("silence", "call", "demo", "whoami")
-	f.find(1, "silence", "oslorpc: waiting: ")
+	f.find(1, "silence", "oslorpc: waiting: server node1 ")
 	hangs.signal(syscall.SIGCONT)
 	if code := waits.code(); code != 0 {
 		t.Errorf("exit code %d", code)

@@ -62,7 +62,7 @@ func TestWhyTheCapIsWhatItIs(t *testing.T) {
 	f := newFleet(t)
 	old := f.serveMixed()
 	f.ok("versions", "why", "demo").wantLines(t,
-		`auto: 1\.0 of the null namespace: old \(unix:\S+\) implements no later version; it rises to 1\.1 .+`, ``,
+		`auto: 1\.0 of the default namespace: old \(unix:\S+\) implements no later version; it rises to 1\.1 .+`, ``,
 		`HELD BY +ADDRESS +STATE +VERSIONS +UP +BUILD`, `old +unix:\S+ +active +1\.0 +\d+s +\S.*`)
 	f.ok("versions", "why", "demo", "--target-version", "1.1").wantLines(t, `1\.1: not every server serves it`)
 	f.ok("versions", "why", "demo", "--namespace", "x").wantLines(t, `auto: no server implements the namespace "x", .+`)
@@ -71,7 +71,7 @@ func TestWhyTheCapIsWhatItIs(t *testing.T) {
 		t.Errorf("got %+v", d)
 	}
 	f.serve("newest", "--rpc-version", "3.2")
-	f.ok("versions", "why", "demo").wantLines(t, `auto: no common version 3\.x of the null namespace: .+`)
+	f.ok("versions", "why", "demo").wantLines(t, `auto: no common version 3\.x of the default namespace: .+`)
 	f.deafen(old)
 	r := f.run("versions", "why", "demo", "--timeout", "1s")
 	if r.code == 0 {
@@ -107,12 +107,12 @@ func TestUpgradeCheck(t *testing.T) {
 	r := f.run("upgrade", "check", "demo", "--to", "1.1")
 	wantCode(t, r, cli.ExitNotYet)
 	r.wantLines(t, `Servers that do not serve 1\.1:`, ` +old +unix:\S+ +active +1\.0`, `Warning: callers of deprecated methods:`,
-		` +- +echo +1\.0 +\S+ +user:\d+ +1 +0 +\S+Z +\S+Z +1\.1`, `Callers were counted for \d+s, since (new|old) started\.`)
+		` +- +echo +1\.0 +\S+ +user:\d+ +1 +0 +\S+Z +\S+Z +1\.1`, `Callers were counted for \d+s only, since (new|old) started: .+`)
 	if r.errs != "oslorpc: not yet: 1 server does not serve 1.1\n" {
 		t.Errorf("got %s", r.errs)
 	}
 	r = f.ok("upgrade", "check", "demo", "--to", "1.0")
-	r.wantLines(t, `safe: all 2 servers serve 1\.0 of the null namespace, and no caller asked for what it does not serve`)
+	r.wantLines(t, `safe: the 2 servers serve 1\.0 of the default namespace, and no caller asked for what it does not serve`)
 
 	f.ok("call", "demo", "whoami", "--rpc-version", "1.1", "-n", "2")
 	r = f.run("upgrade", "check", "demo", "--to", "1.0", "--output", "json")
@@ -186,7 +186,7 @@ func TestMisusedUpgradeCheck(t *testing.T) {
 		{"upgrade check a b", "does not take"},
 		{"upgrade check demo", "check needs --to"},
 		{"upgrade check demo --to one", "major.minor"},
-		{"upgrade check demo --to 1.0 --timeout 5", "write a number and a unit"},
+		{"upgrade check demo --to 1.0 --timeout 5", "--timeout 5 needs a unit: write 5s"},
 		{"upgrade check demo --to 1.0 --output xml", "write text or json"},
 	} {
 		r := f.run(strings.Fields(test.line)...)

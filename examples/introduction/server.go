@@ -11,7 +11,7 @@ import (
 // Topic is where the server is.
 const Topic = "test"
 
-// TestEndpoint is of the null namespace and version 1.0, as an endpoint without a target is
+// TestEndpoint is of the default namespace and version 1.0, as an endpoint without a target is
 // upstream.
 type TestEndpoint struct{}
 

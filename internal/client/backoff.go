@@ -30,7 +30,7 @@ type Timeouts struct {
 	known   map[string]time.Duration // by namespace.method
 }
 
-// Timeout returns the timeout of a method. Namespace is empty for the null namespace.
+// Timeout returns the timeout of a method. Namespace is empty for the default namespace.
 func (b Backoff) Timeout(namespace, method string) time.Duration {
 	b.Learned.mu.Lock()
 	defer b.Learned.mu.Unlock()

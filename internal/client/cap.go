@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"time"
 
 	"github.com/oslorpc/oslorpc/internal/delivery"
 	"github.com/oslorpc/oslorpc/internal/failure"
@@ -82,7 +83,7 @@ func (c *Client) view(ctx context.Context) (*route.View, error) {
 	if view := topic.Now(); view != nil {
 		return view, nil
 	}
-	ctx, limit := c.until(ctx, DefaultAskTimeout)
+	ctx, limit := c.until(ctx, time.Now(), DefaultAskTimeout)
 	defer limit.End()
 	return delivery.Known(ctx, topic)
 }

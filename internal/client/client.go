@@ -142,15 +142,15 @@ func (c *Client) contract() rpc.Interface {
 	return rpc.Interface{Namespace: c.query.Namespace, Major: c.query.Version.Major}
 }
 
-// until returns ctx with the deadline of an operation, and what to end when the operation has
-// ended; nil for nothing.
-func (c *Client) until(ctx context.Context, standard time.Duration) (context.Context, *deadline.Context) {
+// until returns ctx with the deadline of an operation that has begun, and what to end when the
+// operation has ended; nil for nothing.
+func (c *Client) until(ctx context.Context, begun time.Time, standard time.Duration) (context.Context, *deadline.Context) {
 	if c.settings.HasTimeout {
 		standard = c.settings.Timeout
 	} else if _, has := ctx.Deadline(); has {
 		return ctx, nil
 	}
-	d := deadline.New(ctx, time.Now().Add(standard))
+	d := deadline.New(ctx, begun.Add(standard))
 	return d, d
 }
 

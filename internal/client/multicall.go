@@ -47,7 +47,7 @@ func (m *multicall) timeout() time.Duration {
 func (m *multicall) deliver(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	m.late = time.AfterFunc(m.timeout(), func() { cancel(tooLate("no item came within the timeout")) })
+	m.late = time.AfterFunc(m.timeout(), func() { cancel(tooLate("no item came within %v", m.timeout())) })
 	defer m.late.Stop()
 	if err := delivery.One(ctx, m.client.watched(), &m.message, m.send); err != nil {
 		return err

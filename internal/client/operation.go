@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -101,16 +102,41 @@ func (o *operation) run(ctx context.Context, d deliverer) error {
 
 // timed is run with the deadline of the operation.
 func (o *operation) timed(ctx context.Context, d deliverer) error {
+	begun := time.Now()
 	s := &o.client.settings
 	switch {
 	case o.kind.timeout == 0:
-		return o.intercepted(ctx, d)
+		return waitedToBegin(ctx, begun, o.intercepted(ctx, d))
 	case o.kind.patient && s.Backoff != nil && !s.HasTimeout:
-		return s.Backoff().call(ctx, s.Target.Namespace, o.message.Method, func(ctx context.Context) error { return o.intercepted(ctx, d) })
+		return s.Backoff().call(ctx, s.Target.Namespace, o.message.Method, func(ctx context.Context) error {
+			return waited(ctx, begun, o.intercepted(ctx, d))
+		})
 	}
-	ctx, limit := o.client.until(ctx, o.kind.timeout)
+	ctx, limit := o.client.until(ctx, begun, o.kind.timeout)
 	defer limit.End()
-	return o.intercepted(ctx, d)
+	return waited(ctx, begun, o.intercepted(ctx, d))
+}
+
+// waited adds to the error of an operation that gave up how long it waited: until its deadline, or
+// less long.
+func waited(ctx context.Context, begun time.Time, err error) error {
+	if err == nil || !errors.Is(err, context.DeadlineExceeded) || rpc.KindOf(err) == rpc.MonitorTimeout { // it says so itself
+		return err
+	}
+	length := time.Since(begun)
+	if deadline, has := ctx.Deadline(); has {
+		length = min(length, deadline.Sub(begun))
+	}
+	return failure.With(err, func(e *rpc.Error) { e.Waited = max(length, 0) })
+}
+
+// waitedToBegin is [waited] for a delivery that bounds its parts: how long a later part took is not
+// known here.
+func waitedToBegin(ctx context.Context, begun time.Time, err error) error {
+	if !rpc.SafeToRetry(err) {
+		return err
+	}
+	return waited(ctx, begun, err)
 }
 
 // isReusable reports whether nothing can refer to the operation any more, after it returned err.

@@ -138,7 +138,7 @@ func (s *Stream) conclude(err error) error {
 
 // place finds a server that takes the stream, with its first message if there is one.
 func (s *Stream) place(ctx context.Context) error {
-	budget := DefaultCallTimeout
+	begun, budget := time.Now(), DefaultCallTimeout
 	if c := &s.client.settings; c.HasTimeout {
 		budget = c.Timeout
 	}
@@ -151,12 +151,12 @@ func (s *Stream) place(ctx context.Context) error {
 	switch {
 	case err != nil && errors.Is(context.Cause(ctx), errNotOpened):
 		return failure.With(err, func(e *rpc.Error) {
-			e.Kind, e.Cause, e.Message = rpc.Timeout, err, errNotOpened.Message+": "+err.Error()
+			e.Kind, e.Cause, e.Message, e.Waited = rpc.Timeout, err, errNotOpened.Message+": "+err.Error(), budget
 		})
 	case err == nil && !inTime:
-		return s.about(&rpc.Error{Kind: rpc.Timeout, Cause: errNotOpened, Message: errNotOpened.Message + "; the method may have run"}, s.from)
+		return s.about(&rpc.Error{Kind: rpc.Timeout, Cause: errNotOpened, Waited: budget, Message: errNotOpened.Message + "; the method may have run"}, s.from)
 	}
-	return err
+	return waitedToBegin(ctx, begun, err)
 }
 
 // errNotOpened is the cause when a stream found no server in time.

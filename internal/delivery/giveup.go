@@ -45,17 +45,15 @@ var errSilence = fmt.Errorf("no sign of life came: %w", context.DeadlineExceeded
 func gaveUp(ctx context.Context, last error) error {
 	cause := context.Cause(ctx)
 	if errors.Is(ctx.Err(), context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {
-		return &rpc.Error{Kind: rpc.Canceled, NotStarted: true, Cause: cause, Message: "canceled before it was sent"}
-	}
-	limit := "the deadline"
-	if errors.Is(cause, errSilence) {
-		limit = "the monitor's timeout"
+		return &rpc.Error{Kind: rpc.Canceled, NotStarted: true, Cause: cause, Message: "it was not sent"}
 	}
 	if _, ours := errors.AsType[*rpc.Error](last); !ours {
-		return &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Cause: cause, Message: limit + " passed before it was sent"}
+		return &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Cause: cause, Message: "it was not sent"}
 	}
 	return failure.With(last, func(e *rpc.Error) {
 		e.Cause = errors.Join(e.Cause, cause)
-		e.Message += fmt.Sprintf(" (waited until %s)", limit)
+		if errors.Is(cause, errSilence) {
+			e.Message += "; the call monitor's timeout passed"
+		}
 	})
 }

@@ -230,6 +230,15 @@ func expectError(t *testing.T, err error, kind rpc.Kind, words ...string) {
 	}
 }
 
+// expectLate is expectError for a message that was given up at its deadline.
+func expectLate(t *testing.T, err error, kind rpc.Kind, words ...string) {
+	t.Helper()
+	expectError(t, err, kind, words...)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the error does not say that the deadline passed: %v", err)
+	}
+}
+
 // about checks how long something took.
 func about(t *testing.T, took, least, most time.Duration) {
 	t.Helper()

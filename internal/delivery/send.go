@@ -55,10 +55,17 @@ func (d *delivery) try(ctx, waiting context.Context, send Send) error {
 	}
 	d.queued = d.queued || errors.Is(err, carrier.ErrFull)
 	d.reached = d.reached || rpc.KindOf(err) != rpc.Unreachable
-	if d.last == nil || waiting.Err() == nil { // when that ends, the error only says so, and the one before says why
+	d.remember(waiting, e, err)
+	return err
+}
+
+// remember keeps why the message was not delivered. At the deadline an error only says that it
+// passed, and the one before says why. The carrier may notice the deadline a moment before waiting
+// ends.
+func (d *delivery) remember(waiting context.Context, e *route.Entry, err error) {
+	if d.last == nil || waiting.Err() == nil && rpc.KindOf(err) != rpc.Timeout {
 		d.last = At(err, e)
 	}
-	return err
 }
 
 // isUnfit reports whether err says that an instance cannot take the message, however often it is
@@ -78,7 +85,7 @@ func misled(e *route.Entry, err error) bool {
 // process said.
 func strayed(e *route.Entry, err error) error {
 	return &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: err, Message: fmt.Sprintf(
-		"server %q at %s is listed, but its address leads to another process: %s", e.Server, e.Addr, failure.Text(err))}
+		"stale registration of server %q at %s, where another process listens now: %s", e.Server, e.Addr, failure.Text(err))}
 }
 
 // hand connects to the instance of an attempt if need be, and has the message sent to it. The

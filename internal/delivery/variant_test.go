@@ -16,8 +16,8 @@ func (ready) Health() carrier.Health { return carrier.Ready }
 
 func (ready) Outstanding() int64 { return 0 }
 
-// versions returns a view of instances that implement one version of the null namespace each; their
-// servers are named after it.
+// versions returns a view of instances that implement one version of the default namespace each;
+// their servers are named after it.
 func versions(list ...string) *route.View {
 	var entries []*route.Entry
 	for i, text := range list {

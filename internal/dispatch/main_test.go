@@ -89,7 +89,7 @@ func newServer(tb testing.TB, limits Limits, methods map[string]*Method) *Dispat
 	return newLoggedServer(tb, limits, methods, slog.New(slog.DiscardHandler))
 }
 
-// newLoggedServer returns a server with the methods in the null namespace at version 1.0. It is
+// newLoggedServer returns a server with the methods in the default namespace at version 1.0. It is
 // stopped at the end of the test.
 func newLoggedServer(tb testing.TB, limits Limits, methods map[string]*Method, log *slog.Logger) *Dispatcher {
 	tb.Helper()

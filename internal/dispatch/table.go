@@ -12,6 +12,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/payload"
+	"github.com/oslorpc/oslorpc/internal/similar"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -53,7 +54,7 @@ type Method struct {
 // Endpoint is an interface that a server offers: methods under a version, in one namespace or
 // several.
 type Endpoint struct {
-	// Namespaces are those it answers to, its own first. The empty string is the null namespace.
+	// Namespaces are those it answers to, its own first. The empty string is the default namespace.
 	Namespaces []string
 	Version    rpc.Version
 	// Service is the full protobuf name of a typed service, whose messages ask for it by that name;
@@ -240,28 +241,16 @@ func (t *Table) noSuchMethod(namespace string, version rpc.Version, method strin
 		}
 	}
 	slices.Sort(known)
-	hint := similar(known, method)
+	all := known
 	const enough = 20
 	if known = slices.Compact(known); len(known) > enough {
-		known = append(known[:enough], "…")
+		known = append(slices.Clip(known[:enough]), "…")
 	}
 	if len(known) == 0 {
 		known = append(known, "none at all")
 	}
 	return &rpc.Error{Kind: rpc.NoSuchMethod, NotStarted: true, Message: fmt.Sprintf(
-		"no endpoint has a method %q%s; there is %s", method, hint, strings.Join(known, ", "))}
-}
-
-// similar asks whether another name was meant, if one differs in case and underscores only; empty
-// if none does.
-func similar(known []string, method string) string {
-	plain := func(name string) string { return strings.ToLower(strings.ReplaceAll(name, "_", "")) }
-	for _, name := range known {
-		if plain(name) == plain(method) {
-			return fmt.Sprintf("; did you mean %q", name)
-		}
-	}
-	return ""
+		"no endpoint has a method %q%s", method, similar.DidYouMean(method, all, "there is "+strings.Join(known, ", ")))}
 }
 
 func (t *Table) unsupported(namespace string, version rpc.Version) error {

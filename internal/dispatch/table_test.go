@@ -8,7 +8,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// lookup asks for a method; the namespace is empty for the null namespace, the version for none.
+// lookup asks for a method; the namespace is empty for the default namespace, the version for none.
 type lookup struct {
 	namespace, version, method string
 	endpoint                   int // that has the method, or one of:
@@ -139,9 +139,9 @@ func TestErrorsSayWhatThereIs(t *testing.T) {
 	})
 	_, err := table.find("control", version("3.1"), "stop")
 	check(t, err, rpc.UnsupportedVersion, true, `version 3.1 of the namespace "control" is not served; `+
-		`offered is 1.5 of the namespace "control", 1.5 of the null namespace, 2.0 of the namespace "control", 1.2 of the namespace "control"`)
+		`offered is 1.5 of the namespace "control", 1.5 of the default namespace, 2.0 of the namespace "control", 1.2 of the namespace "control"`)
 	_, err = table.find("", version("2.0"), "stop")
-	check(t, err, rpc.UnsupportedVersion, true, "version 2.0 of the null namespace")
+	check(t, err, rpc.UnsupportedVersion, true, "version 2.0 of the default namespace")
 	_, err = table.find("control", version("1.2"), "halt")
 	check(t, err, rpc.NoSuchMethod, true, `no endpoint has a method "halt"; there is count, drain, stop`)
 	_, err = table.find("control", version("1.3"), "drain") // of a version that is too old

@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -100,12 +101,21 @@ func (s Struct) methods() (map[string]Method, error) {
 		methods[name] = m
 	}
 	if len(methods) == 0 {
-		return nil, failure.Invalid("%T has no method that has the shape of an RPC; a pointer to it may have", s.value)
+		return nil, s.shapeless()
 	}
 	if missing := p.unused(); len(missing) > 0 {
-		return nil, failure.Invalid("%T has no method %s that has the shape of an RPC", s.value, missing[0])
+		return nil, failure.Invalid("%T has no method %s that looks like func(ctx, struct) (R, error)", s.value, missing[0])
 	}
 	return methods, p.err
+}
+
+// shapeless is the error for a value without a method to serve.
+func (s Struct) shapeless() error {
+	hint := ""
+	if reflect.TypeOf(s.value).Kind() != reflect.Pointer {
+		hint = fmt.Sprintf("; pass &%T{} if the receivers are pointers", s.value)
+	}
+	return failure.Invalid("Methods(%T): no exported method looks like func(ctx, struct) (R, error)%s", s.value, hint)
 }
 
 // plan is what a program says about Go methods, by their names. A method that was found is taken

@@ -3,6 +3,7 @@
 package fleet
 
 import (
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -37,6 +38,14 @@ func New(known registry.Registry, c carrier.Carrier, zone string, log *slog.Logg
 	return &Fleet{
 		registry: known, carrier: c, zone: zone, outages: newOutages(log), seed: rand.Uint64(), topics: map[registry.Topic]*Topic{},
 	}
+}
+
+// registryName names the registry for people.
+func (f *Fleet) registryName() string {
+	if r, named := f.registry.(fmt.Stringer); named {
+		return r.String()
+	}
+	return "the registry"
 }
 
 // Missed returns what is remembered of the servers that missed messages. It outlasts the watches.

@@ -97,7 +97,7 @@ func (t *Topic) await(ctx context.Context, patient bool) (*route.View, <-chan st
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, nil, unread(ctx, err)
+			return nil, nil, t.unread(ctx, err)
 		}
 	}
 }
@@ -128,25 +128,26 @@ func (t *Topic) Now() *route.View {
 }
 
 // errSilent is why a glance ends at a registry that says nothing.
-var errSilent = fmt.Errorf("discovery did not answer within %v", glanceTime)
+var errSilent = errors.New("the registry is silent")
 
 // unread is the error when ctx ended before the registry was read; why is why it could not be, if
 // that is known.
-func unread(ctx context.Context, why error) error {
+func (t *Topic) unread(ctx context.Context, why error) error {
 	switch {
 	case why != nil:
-		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: ctx.Err(),
-			Message: "discovery did not answer before the deadline: " + failure.Text(why)}
+		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: ctx.Err(), Message: "not sent: " + failure.Text(why)}
 	case errors.Is(context.Cause(ctx), errSilent):
-		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: errSilent, Message: errSilent.Error()}
+		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: errSilent, Message: fmt.Sprintf(
+			"not sent: %s did not answer within %v", t.fleet.registryName(), glanceTime)}
 	default:
-		return &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Cause: ctx.Err(), Message: "the deadline passed before discovery answered"}
+		return &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Cause: ctx.Err(), Message: fmt.Sprintf(
+			"not sent: %s did not answer", t.fleet.registryName())}
 	}
 }
 
 // unreadable is the error for a message that does not wait until the registry can be read.
 func unreadable(why error) error {
-	return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: why, Message: "discovery cannot be read: " + failure.Text(why)}
+	return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: why, Message: "not sent: " + failure.Text(why)}
 }
 
 // Recent reports whether a server of this name was listed within the last minute, so that it is

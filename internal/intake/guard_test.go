@@ -109,8 +109,8 @@ func TestGateAllowsWhatARuleSays(t *testing.T) {
 	}
 }
 
-// TestDeniedCallersLearnNoNames: an answer is the same whether topics, servers, instances,
-// services and methods are there, and in which phase.
+// TestDeniedCallersLearnNoNames: an answer is the same whether topics, servers, instances, services
+// and methods are there, and in which phase.
 func TestDeniedCallersLearnNoNames(t *testing.T) {
 	t.Parallel()
 	for name, d := range deliveries() {
@@ -159,7 +159,7 @@ func TestDeniedCallersLearnNoNames(t *testing.T) {
 	}
 }
 
-// TestUnknownServiceIsInNoNamespace: a caller that may use the null namespace learns nothing of
+// TestUnknownServiceIsInNoNamespace: a caller that may use the default namespace learns nothing of
 // typed services.
 func TestUnknownServiceIsInNoNamespace(t *testing.T) {
 	t.Parallel()

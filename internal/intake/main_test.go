@@ -18,8 +18,8 @@ const maxSize = 1000
 
 type methods = map[string]*dispatch.Method
 
-// newServer returns a server with methods in the null namespace at version 1.0, as instance "b1."
-// and its name.
+// newServer returns a server with methods in the default namespace at version 1.0, as instance
+// "b1." and its name.
 func newServer(tb testing.TB, topic, name string, m methods) *Server {
 	tb.Helper()
 	table := dispatch.NewTable([]dispatch.Endpoint{{Namespaces: []string{""}, Version: rpc.DefaultVersion, Methods: m}})

@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/oslorpc/oslorpc/internal/similar"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -256,11 +257,16 @@ func readExtra(dec *jsontext.Decoder, extra reflect.Value, name string) error {
 // unknown is the error for an argument that there is not, or for a member if the struct is within
 // arguments.
 func (p *plan) unknown(at jsontext.Pointer, name string) error {
+	var known []string
+	for _, a := range p.args {
+		known = append(known, a.name)
+	}
 	if within := at.Parent(); within != "" {
-		return &problem{path: string(at), message: fmt.Sprintf("there is no member %.64q; the object has %s", name, p.signature())}
+		return &problem{path: string(at), message: fmt.Sprintf("there is no member %.64q%s", name,
+			similar.DidYouMean(name, known, "the object has "+p.signature()))}
 	}
 	return &problem{path: string(at), bare: true, message: fmt.Sprintf(
-		"there is no argument %.64q; the method takes %s", name, p.signature())}
+		"there is no argument %.64q%s", name, similar.DidYouMean(name, known, "the method takes "+p.signature()))}
 }
 
 func (p *plan) missing(dec *jsontext.Decoder, seen []bool) error {

@@ -222,7 +222,7 @@ func TestUnmarshalArgsRefuses(t *testing.T) {
 			[]string{`there is no argument "third"`, "the method takes first (string), second (integer)"}},
 		{"unknown, where none is taken", `{"a":1}`, new(struct{}), "/a", []string{`there is no argument "a"`, "takes no arguments"}},
 		{"missing, where others are taken too", `{"b":1}`, new(catching), "", []string{`missing argument "a"`, "a (integer), any others"}},
-		{"wrong case is unknown", `{"First":"x","second":1}`, new(named), "/First", []string{`there is no argument "First"`}},
+		{"wrong case is unknown", `{"First":"x","second":1}`, new(named), "/First", []string{`there is no argument "First"; did you mean "first"?`}},
 		{"the Go name is not the argument's", `{"A":1}`, new(optionals), "/A",
 			[]string{`"A"`, "a (integer), b (string, optional), c (integer, optional), d (array of number, optional)"}},
 		{"hidden is unknown", `{"host":"h","Secret":"s"}`, new(embedding), "/Secret", []string{`"Secret"`}},

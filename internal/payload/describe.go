@@ -95,6 +95,8 @@ func unreadable(err *json.SemanticError) string {
 		return fmt.Sprintf("the %s is out of the range of %v", got, err.GoType)
 	case got == "":
 		return fmt.Sprintf("nothing can be read into a Go value of type %v", err.GoType) + because(err.Err)
+	case isBase64(err.Err):
+		return "the string must be base64, with padding"
 	case err.Err == nil || errors.Is(err.Err, strconv.ErrSyntax):
 		return fmt.Sprintf("wanted %s, got %s", wanted, got)
 	case fits(got, wanted):
@@ -117,11 +119,15 @@ var lengths = map[string]bool{"too few array elements": true, "too many array el
 func whyUnread(err *json.SemanticError) string {
 	_, ours := errors.AsType[reason](err.Err)
 	_, malformed := errors.AsType[*jsontext.SyntacticError](err.Err)
-	_, base := errors.AsType[base64.CorruptInputError](err.Err) // it tells the place
-	if ours || malformed || base || lengths[err.Err.Error()] {
+	if ours || malformed || lengths[err.Err.Error()] {
 		return because(err.Err)
 	}
 	return " for the Go type " + shorten(fmt.Sprint(err.GoType))
+}
+
+func isBase64(err error) bool {
+	_, is := errors.AsType[base64.CorruptInputError](err)
+	return is
 }
 
 // fits reports whether a value of this kind is one of the wanted type, by their words.

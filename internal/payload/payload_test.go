@@ -133,7 +133,7 @@ func TestWhatCannotBeReadSaysWhy(t *testing.T) {
 		{"nothing", ``, new(int), "", "malformed JSON: it ends too early"},
 		{"something after", `1 2`, new(int), "", "malformed JSON: invalid character '2'"},
 		{"a time", `"noon"`, new(time.Time), "", "the string is not valid for the Go type time.Time"},
-		{"base64", `"?"`, new([]byte), "", "the string is not valid: illegal base64 data"},
+		{"base64", `"?"`, new([]byte), "", "the string must be base64"},
 		{"too long an array", `[1,2,3]`, new([2]int), "", "the array is not valid: too many array elements"},
 		{"too short an array", `[[1]]`, new([][2]int), "/0", "at /0: the array is not valid: too few array elements"},
 		{"an address", `{"a":"10.0.0.300"}`, new(map[string]netip.Addr), "/a", "at /a: the string is not valid for the Go type netip.Addr"},

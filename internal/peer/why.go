@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -114,15 +115,15 @@ func (p *Peer) sentence(server string, why fault, err error) string {
 	who, addr := who(server), p.key.Addr
 	switch why.trouble {
 	case absent:
-		return fmt.Sprintf("%s cannot be reached: nothing listens at %s; the process is probably dead%s", who, addr, inBrackets(why.err))
+		return fmt.Sprintf("%s cannot be reached: nothing listens at %s; the process is probably dead%s", who, addr, inBrackets(systems(why.err)))
 	case lost:
 		return fmt.Sprintf("%s at %s does not answer; its host may be down, or the network may not reach it", who, addr)
 	case hung:
 		return fmt.Sprintf("%s at %s accepts connections but sends nothing; its process may be hung", who, addr)
 	case hungUp:
-		return fmt.Sprintf("%s at %s closed the connection during the handshake; does it require TLS?%s", who, addr, inBrackets(why.err))
+		return fmt.Sprintf("%s at %s closed the connection during the handshake%s; if it requires TLS, %s", who, addr, inBrackets(why.err), lookAtCA)
 	case foreign:
-		return fmt.Sprintf("%s at %s answers with something other than gRPC; does another program have the address, or does it require TLS?", who, addr)
+		return fmt.Sprintf("%s at %s answers with something other than gRPC; another program may have the address, or it requires TLS: %s", who, addr, lookAtCA)
 	case undialed:
 		return fmt.Sprintf("%s at %s cannot be connected to: %v", who, addr, why.err)
 	default:
@@ -141,6 +142,14 @@ func (p *Peer) pending() fault {
 		return fault{trouble: hung}
 	}
 	return fault{}
+}
+
+// systems returns the system's error of one that repeats the address.
+func systems(err error) error {
+	if call, ok := errors.AsType[*os.SyscallError](err); ok {
+		return call.Err
+	}
+	return err
 }
 
 func inBrackets(err error) string {

@@ -83,9 +83,9 @@ func TestExplain(t *testing.T) {
 		"a hung process that is to speak TLS": {
 			blackHole, Config{Credentials: trusting()}, "server v2 at ADDR accepts connections but sends nothing; its process may be hung", false, rpc.Unreachable,
 		},
-		"it hangs up": {closing, inClear, "server v2 at ADDR closed the connection during the handshake; does it require TLS?", false, rpc.Unreachable},
+		"it hangs up": {closing, inClear, "server v2 at ADDR closed the connection during the handshake; if it requires TLS, check ca", false, rpc.Unreachable},
 		"an HTTP server": {
-			speaksHTTP, inClear, "server v2 at ADDR answers with something other than gRPC; does another program have the address, or does it require TLS?", false, rpc.Unreachable,
+			speaksHTTP, inClear, "server v2 at ADDR answers with something other than gRPC; another program may have the address, or it requires TLS: check ca", false, rpc.Unreachable,
 		},
 		"a TLS port":                     {speaksTLS, inClear, "server v2 at ADDR requires TLS, and this client connects in plaintext", false, rpc.Untrusted},
 		"a TLS port that says nothing":   {wordless, inClear, "server v2 at ADDR requires TLS, and this client connects in plaintext", false, rpc.Untrusted},

@@ -27,12 +27,12 @@ func (l *link) Health() carrier.Health { return carrier.Health(l.health.Load()) 
 
 func (l *link) set(h carrier.Health) { l.health.Store(int32(h)) }
 
-// base is version 1.minor of the null namespace.
+// base is version 1.minor of the default namespace.
 func base(minor uint32) rpc.Implementation {
 	return rpc.Implementation{Version: rpc.Version{Major: 1, Minor: minor}}
 }
 
-// wants is a query for version 1.minor of the null namespace.
+// wants is a query for version 1.minor of the default namespace.
 func wants(minor uint32) Query { return Query{Version: rpc.Version{Major: 1, Minor: minor}} }
 
 // entry returns an instance that is active, ready, and implements 1.4, with changes.

@@ -8,7 +8,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// implementing returns an instance that implements versions of the null namespace.
+// implementing returns an instance that implements versions of the default namespace.
 func implementing(server string, state rpc.State, versions ...rpc.Version) rpc.Instance {
 	i := rpc.Instance{Topic: "topic", Server: server, Addr: "unix:/" + server, State: state, ID: server}
 	for _, v := range versions {
@@ -32,7 +32,7 @@ func TestReasonOfACeiling(t *testing.T) {
 	if r.Rule != rpc.CapRuleAuto || r.State != rpc.CapKnown || r.Version != old || *r.Next != late || !reflect.DeepEqual(r.Holders, list[1:2]) {
 		t.Errorf("got %+v", r)
 	}
-	if want := "auto: 1.1 of the null namespace: old (unix:/old) implements no later version; it rises to 1.2"; !strings.HasPrefix(r.String(), want) {
+	if want := "auto: 1.1 of the default namespace: old (unix:/old) implements no later version; it rises to 1.2"; !strings.HasPrefix(r.String(), want) {
 		t.Errorf("got %s", r)
 	}
 	if r := reason("other", list); r.State != rpc.CapNoInstance || len(r.Holders) != 0 {

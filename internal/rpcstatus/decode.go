@@ -59,9 +59,9 @@ func (v Evidence) decodeBare(st *status.Status, err error) *rpc.Error {
 	e := &rpc.Error{Message: st.Message(), Cause: err, NotStarted: !v.Sent}
 	switch {
 	case st.Code() == codes.DeadlineExceeded || errors.Is(err, context.DeadlineExceeded):
-		e.Kind, e.Message = rpc.Timeout, "the deadline passed "+soFar(v.Sent)
+		e.Kind, e.Message = rpc.Timeout, soFar(v.Sent)
 	case st.Code() == codes.Canceled || errors.Is(err, context.Canceled):
-		e.Kind, e.Message = rpc.Canceled, "canceled "+soFar(v.Sent)
+		e.Kind, e.Message = rpc.Canceled, soFar(v.Sent)
 	case st.Code() == codes.PermissionDenied || st.Code() == codes.Unauthenticated:
 		e.Kind = rpc.AccessDenied
 	case !v.Sent:
@@ -156,9 +156,9 @@ func unsent(st *status.Status, err error) *rpc.Error {
 // soFar says how far a message got that its sender gave up.
 func soFar(sent bool) string {
 	if sent {
-		return "before the answer came; the method may have run"
+		return "no answer came; the method may have run"
 	}
-	return "before it was sent"
+	return "it was not sent"
 }
 
 // detailOf returns our detail of a status, nil if it has none. Servers of oslorpc never send

@@ -21,7 +21,7 @@ import (
 func TestErrorsOfGRPCItself(t *testing.T) {
 	t.Parallel()
 	of := func(c codes.Code) error { return status.Error(c, "the text") }
-	const before, after = "before it was sent", "the method may have run"
+	const before, after = "it was not sent", "the method may have run"
 	for _, test := range []struct {
 		name string
 		err  error

@@ -78,8 +78,8 @@ func newIntake(interceptors []rpc.Interceptor, servers ...*intake.Server) *intak
 
 type methods = map[string]*dispatch.Method
 
-// newServer returns a server with methods in the null namespace at version 1.0, as instance "b1."
-// and its name.
+// newServer returns a server with methods in the default namespace at version 1.0, as instance
+// "b1." and its name.
 func newServer(tb testing.TB, topic, name string, m methods) *intake.Server {
 	tb.Helper()
 	return newServerOf(tb, topic, name, dispatch.DefaultLimits, dispatch.Endpoint{

@@ -170,7 +170,7 @@ func TestEarlierMajor(t *testing.T) {
 	}
 }
 
-func TestNullNamespace(t *testing.T) {
+func TestDefaultNamespace(t *testing.T) {
 	if m := compileBuilt(t, nil); m.Service.Namespace != "" || m.Since != rpc.DefaultVersion || m.plan != nil {
 		t.Errorf("%+v of %+v", m, m.Service)
 	}

@@ -29,6 +29,8 @@ type Findings struct {
 	Goal rpc.Implementation
 	// Servers is how many servers implement the namespace. Draining servers do not count.
 	Servers int
+	// Draining is how many servers drain.
+	Draining int
 	// Behind are the servers among them that do not serve the goal.
 	Behind []rpc.Instance
 	// Unreported are the servers that do not report what they implement.
@@ -89,6 +91,7 @@ func (f *Findings) addInstance(i rpc.Instance) {
 	serves := func(v rpc.Implementation) bool { return concerns(v) && v.Version.Serves(f.Goal.Version) }
 	switch {
 	case !Counted(i):
+		f.Draining++
 	case len(i.Implemented) == 0:
 		f.Unreported = append(f.Unreported, i)
 	case slices.ContainsFunc(i.Implemented, concerns):

@@ -68,7 +68,7 @@ func offering(o Observation, e rpc.EndpointInfo) Observation {
 	return o
 }
 
-// asked returns how often the caller "c" asked for a method of the null namespace.
+// asked returns how often the caller "c" asked for a method of the default namespace.
 func asked(method, version string) rpc.RequestCount {
 	return rpc.RequestCount{Method: method, Version: ver(version), Caller: "c", Accepted: 1, FirstSeen: epoch, LastSeen: epoch}
 }

@@ -79,7 +79,7 @@ func WithTarget(target rpc.Target) TargetOption { return targetOption(target) }
 
 // Implementation is an interface that a server implements.
 type Implementation struct {
-	// Namespace is the namespace in the service's options; empty for the null namespace.
+	// Namespace is the namespace in the service's options; empty for the default namespace.
 	Namespace string
 	// Version serves calls of the same major version and no later minor one, such as "1.4".
 	Version string

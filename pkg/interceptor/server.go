@@ -233,7 +233,7 @@ func (s *server) passOn(err error) error {
 // interfaceOf names an interface for people.
 func interfaceOf(m *typed.Method) string {
 	if m.Service.Namespace == "" {
-		return "the null namespace"
+		return "the default namespace"
 	}
 	return "the namespace " + m.Service.Namespace
 }

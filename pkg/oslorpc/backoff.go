@@ -44,7 +44,7 @@ func WithBackoff(b *Backoff) ClientOption {
 	})
 }
 
-// Timeout returns the timeout of a method; namespace is empty for the null namespace.
+// Timeout returns the timeout of a method; namespace is empty for the default namespace.
 func (b *Backoff) Timeout(namespace, method string) time.Duration {
 	return b.engine().Timeout(namespace, method)
 }

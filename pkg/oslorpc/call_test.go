@@ -239,7 +239,7 @@ func TestDeadlines(t *testing.T) {
 
 		_, err = oslorpc.Call[any](t.Context(), client(soon, oslorpc.WithTopic("nobody")), "whoami", nil)
 		wantKind(t, err, oslorpc.NoInstance, true)
-		wantText(t, err, "no server is on the topic", "deadline")
+		wantText(t, err, "no server is on the topic", "(waited 50ms)")
 
 		ctx, cancel = context.WithCancel(t.Context())
 		time.AfterFunc(50*time.Millisecond, cancel)

@@ -38,7 +38,7 @@ func WithExchange(exchange string) ClientOption {
 	return clientOption(func(s *client.Settings) { s.Target.Exchange = exchange })
 }
 
-// WithNamespace asks for another interface; [None] is the null namespace.
+// WithNamespace asks for another interface; [None] is the default namespace.
 func WithNamespace(namespace string) ClientOption {
 	return clientOption(func(s *client.Settings) { s.Target.Namespace = namespace })
 }
@@ -81,9 +81,9 @@ func WithRetry(n int) ClientOption {
 }
 
 // WithFailFast makes a message fail at once when no server is there to take it, when none can be
-// connected to, or when discovery cannot be read and nothing is known yet, instead of waiting
-// until the deadline. It waits three seconds at most for the first answer of discovery. (The
-// option at_least_once upstream.) Unlike WithRetry(0), it still waits for servers that are full.
+// connected to, or when discovery cannot be read and nothing is known yet, instead of waiting until
+// the deadline. It waits three seconds at most for the first answer of discovery. (The option
+// at_least_once upstream.) Unlike WithRetry(0), it still waits for servers that are full.
 func WithFailFast(failFast bool) ClientOption {
 	return clientOption(func(s *client.Settings) { s.FailFast = failFast })
 }
@@ -101,10 +101,10 @@ func WithLossyCasts(lossy bool) ClientOption {
 // are accepted, and so run, in that order. Messages without a key, or with other keys, run at the
 // same time.
 //
-// Each server has an order of its own: name the server, or fan out, if there are several. A
-// message that is sent again, since it was refused or its outcome is unknown, comes after the
-// messages that were accepted meanwhile. A method must not wait for a message with its own key to
-// its own server. A key is text of at most 255 bytes. The default, [None], sets no key.
+// Each server has an order of its own: name the server, or fan out, if there are several. A message
+// that is sent again, since it was refused or its outcome is unknown, comes after the messages that
+// were accepted meanwhile. A method must not wait for a message with its own key to its own server.
+// A key is text of at most 255 bytes. The default, [None], sets no key.
 func WithOrderKey(key string) ClientOption {
 	return clientOption(func(s *client.Settings) { s.OrderKey = key })
 }

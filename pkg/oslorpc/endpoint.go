@@ -11,10 +11,10 @@ import (
 //
 // The server's start checks the endpoints. A mistake in one is an error of kind [Invalid].
 type Endpoint struct {
-	// Namespace is the name of the interface; empty for the null namespace.
+	// Namespace is the name of the interface; empty for the default namespace.
 	Namespace string
 	// LegacyNamespaces are further names, such as one that the interface had before. The empty
-	// string is the null namespace.
+	// string is the default namespace.
 	LegacyNamespaces []string
 	// Version is the version that the endpoint implements, as "major.minor"; empty for 1.0.
 	Version string

@@ -101,7 +101,7 @@ func TestGatherYieldsOneReplyOfEachServer(t *testing.T) {
 	wantKind(t, failures["lacks"], oslorpc.NoSuchMethod, true)
 	wantKind(t, failures["broken"], oslorpc.Remote, false)
 	wantKind(t, failures["odd"], oslorpc.BadResult, false)
-	wantText(t, failures["odd"], "whoami on")
+	wantText(t, failures["odd"], "whoami at")
 	if fmt.Sprint(skipped) != "map[lacks:true old:true]" {
 		t.Errorf("skipped are %v", skipped)
 	}
@@ -241,7 +241,7 @@ func TestGatherThatEndsEarly(t *testing.T) {
 				t.Errorf("values: %v", values)
 			}
 			wantKind(t, failures["hangs"], test.kind, false)
-			wantText(t, failures["hangs"], test.says, "whoami on")
+			wantText(t, failures["hangs"], test.says, "whoami at")
 			<-s.ended
 		})
 	}

@@ -95,7 +95,7 @@ func TestMonitoredCallIsACall(t *testing.T) {
 	}
 	_, err := oslorpc.Call[any](t.Context(), c, "fail", nil)
 	wantKind(t, err, oslorpc.Remote, false)
-	wantText(t, err, "broken", "fail on")
+	wantText(t, err, "broken", "fail at")
 	_, err = oslorpc.Call[any](t.Context(), c, "nope", nil)
 	wantKind(t, err, oslorpc.NoSuchMethod, true)
 	_, err = oslorpc.Call[any](t.Context(), c, "add", nil)
@@ -129,7 +129,7 @@ func TestMonitorTimeout(t *testing.T) {
 			}
 			_, err := oslorpc.Call[any](t.Context(), s.start(t, monitor(300*time.Millisecond)), "m", nil)
 			wantKind(t, err, oslorpc.MonitorTimeout, false)
-			wantText(t, err, "300ms", "m on")
+			wantText(t, err, "300ms", "m at")
 			if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, oslorpc.Timeout) || errors.Is(err, context.Canceled) {
 				t.Errorf("it does not match what it is: %v", err)
 			}

@@ -8,7 +8,7 @@ import (
 // PingMethod is the method that [WithPing] adds.
 const PingMethod = discovery.PingMethod
 
-// WithPing adds oslo.messaging's ping method to the server: [PingMethod] in the null namespace,
+// WithPing adds oslo.messaging's ping method to the server: [PingMethod] in the default namespace,
 // which takes any arguments and returns "pong", whatever version a message asks for. (The option
 // rpc_ping_enabled upstream.) An endpoint that lists a method of that name has precedence, and no
 // access policy hides it. No [Endpoint.Fallback] gets a ping, with this option or without it.

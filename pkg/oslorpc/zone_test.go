@@ -220,7 +220,7 @@ func TestWhyZone(t *testing.T) {
 			t.Errorf("%v, %v\nwant %q", r, err, want)
 		}
 	}
-	wantWhy(c, `no cap: every version of the null namespace may be sent; messages for any server stay in zone "az1", where 1 of 2 servers are`)
+	wantWhy(c, `no cap: every version of the default namespace may be sent; messages for any server stay in zone "az1", where 1 of 2 servers are`)
 	wantWhy(c.Prepare(oslorpc.WithVersionCap(oslorpc.AutoCap)), `"az1"`)
 	if err := one.Stop(t.Context()); err != nil {
 		t.Fatal(err)

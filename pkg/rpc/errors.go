@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Kind says what went wrong. A Kind is itself an error, so that errors.Is(err, rpc.Timeout) asks
@@ -125,46 +127,89 @@ type Error struct {
 	Path string
 	// NotStarted is true if the method provably did not run. See [SafeToRetry].
 	NotStarted bool
+	// Waited is how long the client waited before it gave up. It is zero if the client did not give
+	// up, or if the error is a server's own.
+	Waited time.Duration
 	// Cause is the error behind this one, if any.
 	Cause error
 }
 
-// Error returns the kind, the method and target if there are any, the server with its address if
-// it is known, and the message, or the cause if there is no message.
+// Error returns the kind, how long the client waited, the method, the server with its address, the
+// target, and the message, as far as they are known: "timed out after 2s: build at cmp-17
+// (10.0.0.17:7000), topic compute: no answer". The cause is in place of a missing message.
 func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString(e.Kind.String())
-	sep := ": "
-	if e.Method != "" {
-		b.WriteString(sep + plain(e.Method))
-		sep = " on "
-	}
-	if e.Target != (Target{}) {
-		b.WriteString(sep + e.Target.String())
-	}
 	text := e.Message
 	if text == "" && e.Cause != nil {
 		text = e.Cause.Error()
 	}
-	if e.Addr != "" && !strings.Contains(text, e.Addr) { // else the text names it already
-		b.WriteString(": " + e.where())
-		if rest, begins := strings.CutPrefix(text, fmt.Sprintf("server %q ", e.Server)); begins { // then it says what is with the server
-			b.WriteString(" " + rest)
-			text = ""
+	parts := []string{e.Kind.String()}
+	if e.Waited > 0 && e.Kind == Timeout {
+		parts[0] += " after " + round(e.Waited)
+	}
+	about, text := e.about(text)
+	for _, part := range []string{about, text} {
+		if part != "" {
+			parts = append(parts, part)
 		}
 	}
-	if text != "" {
-		b.WriteString(": " + text)
+	if e.Waited > 0 && e.Kind != Timeout {
+		parts[len(parts)-1] += " (waited " + round(e.Waited) + ")"
 	}
-	return b.String()
+	return strings.Join(parts, ": ")
 }
 
-// where names the instance that the error is about.
-func (e *Error) where() string {
-	if e.Server == "" {
+// round returns a duration for people, with two or three digits: "250ms", "2.5s", "60s".
+func round(d time.Duration) string {
+	if d < time.Second {
+		return fmt.Sprintf("%dms", max(d.Round(time.Millisecond).Milliseconds(), 1))
+	}
+	unit := 100 * time.Millisecond
+	if d > 10*time.Second {
+		unit = time.Second
+	}
+	return strconv.FormatFloat(d.Round(unit).Seconds(), 'f', -1, 64) + "s"
+}
+
+// about says which message and which server the error is about, and returns the rest of the text.
+// A server that the text names already is not named twice.
+func (e *Error) about(text string) (about, rest string) {
+	target := e.Target
+	named := e.Addr == "" || strings.Contains(text, e.Addr)
+	does, begins := strings.CutPrefix(text, fmt.Sprintf("server %q ", e.Server))
+	if e.Server == target.Server && (!named || strings.Contains(text, e.Server)) {
+		target.Server = ""
+	}
+	switch {
+	case named:
+		return withTarget(word(e.Method), " on ", target), text
+	case begins:
+		return withTarget(word(e.Method), " on ", target), fmt.Sprintf("server %q at %s %s", e.Server, e.Addr, does)
+	default:
+		return withTarget(e.place(), ", ", target), text
+	}
+}
+
+// place says which method the error is about, and where.
+func (e *Error) place() string {
+	switch {
+	case e.Method != "" && e.Server != "":
+		return fmt.Sprintf("%s at %s (%s)", word(e.Method), word(e.Server), e.Addr)
+	case e.Method != "":
+		return word(e.Method) + " at " + e.Addr
+	case e.Server != "":
+		return fmt.Sprintf("server %q at %s", e.Server, e.Addr)
+	default:
 		return "the server at " + e.Addr
 	}
-	return fmt.Sprintf("server %q at %s", e.Server, e.Addr)
+}
+
+// withTarget joins what an error is about with the target.
+func withTarget(what, sep string, t Target) string {
+	words := t.words()
+	if what == "" || words == "" {
+		return what + words
+	}
+	return what + sep + words
 }
 
 // Unwrap returns the cause.

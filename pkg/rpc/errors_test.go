@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -177,11 +178,11 @@ func TestErrorText(t *testing.T) {
 		{"timed out", &rpc.Error{Kind: rpc.Timeout}},
 		{"timed out: build", &rpc.Error{Kind: rpc.Timeout, Method: "build"}},
 		{
-			"timed out: build on <Target topic=compute, version=6.4>: no reply within 60s",
+			"timed out: build on topic compute, version 6.4: no reply within 60s",
 			&rpc.Error{Kind: rpc.Timeout, Method: "build", Target: target, Message: "no reply within 60s"},
 		},
 		{
-			"invalid target: <Target server=s>: a topic is required to send: set Target.Topic",
+			"invalid target: server s: a topic is required to send: set Target.Topic",
 			rpc.Target{Server: "s"}.ValidateClient(),
 		},
 		{"invalid target: a topic is required to send: set Target.Topic", rpc.Target{}.ValidateClient()},
@@ -189,7 +190,33 @@ func TestErrorText(t *testing.T) {
 		{"not delivered: unreachable: EOF", &rpc.Error{Kind: rpc.Unreachable, Cause: io.EOF}},
 		{"not delivered: unreachable: nobody home", &rpc.Error{Kind: rpc.Unreachable, Cause: io.EOF, Message: "nobody home"}},
 		{
-			"remote error: ping on <Target topic=compute, version=6.4>: ValueError: bad",
+			"timed out after 2s: whoami at slow (127.0.0.1:43549), topic volumes: no answer came",
+			&rpc.Error{
+				Kind: rpc.Timeout, Method: "whoami", Target: rpc.Target{Topic: "volumes", Server: "slow"}, Server: "slow", Addr: "127.0.0.1:43549",
+				Message: "no answer came", Waited: 2*time.Second + 30*time.Millisecond,
+			},
+		},
+		{
+			"not delivered: no instance: whoami on topic volumes: no server is on the topic (waited 251ms)",
+			&rpc.Error{
+				Kind: rpc.NoInstance, Method: "whoami", Target: rpc.Target{Topic: "volumes"}, Message: "no server is on the topic",
+				Waited: 251 * time.Millisecond,
+			},
+		},
+		{
+			`canceled: "a b" on topic volumes, exchange cells, namespace x, all servers: it was not sent`,
+			&rpc.Error{
+				Kind: rpc.Canceled, Method: "a b", Target: rpc.Target{Exchange: "cells", Topic: "volumes", Namespace: "x", Fanout: true},
+				Message: "it was not sent",
+			},
+		},
+		{
+			"access denied: whoami at 127.0.0.1:1, topic volumes: no", &rpc.Error{
+				Kind: rpc.AccessDenied, Method: "whoami", Target: rpc.Target{Topic: "volumes"}, Addr: "127.0.0.1:1", Message: "no",
+			},
+		},
+		{
+			"remote error: ping on topic compute, version 6.4: ValueError: bad",
 			&rpc.Error{Kind: rpc.Remote, Method: "ping", Target: target, Cause: &rpc.RemoteError{Type: "ValueError", Message: "bad"}},
 		},
 	} {

@@ -31,7 +31,7 @@ func ExampleTarget_ValidateClient() {
 	fmt.Println(err)
 	// Output:
 	// true
-	// invalid target: <Target server=net1>: a topic is required to send: set Target.Topic
+	// invalid target: server net1: a topic is required to send: set Target.Topic
 }
 
 func ExampleVersion_Serves() {
@@ -87,7 +87,7 @@ func ExampleError() {
 		fmt.Println(e.Method, e.Target.Server)
 	}
 	// Output:
-	// timed out: build on <Target topic=compute, server=cmp-17>: no reply within 10s
+	// timed out: build on topic compute, server cmp-17: no reply within 10s
 	// true true
 	// build cmp-17
 }

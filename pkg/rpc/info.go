@@ -12,7 +12,8 @@ type Info struct {
 	Build string
 	// Uptime is the time since the process opened its transport.
 	Uptime time.Duration
-	// Zone is where the process runs, such as an availability zone. It is empty if that is not known.
+	// Zone is where the process runs, such as an availability zone. It is empty if that is not
+	// known.
 	Zone string
 	// Servers are the servers of the process, in the order in which they started.
 	Servers []ServerInfo
@@ -112,8 +113,8 @@ type ServerInfo struct {
 
 // EndpointInfo describes one endpoint of a server.
 type EndpointInfo struct {
-	// Namespaces are the namespaces that the endpoint answers to, its own first. The null namespace
-	// is an empty string.
+	// Namespaces are the namespaces that the endpoint answers to, its own first. The default
+	// namespace is an empty string.
 	Namespaces []string
 	// Version is the version that it implements.
 	Version Version
@@ -154,8 +155,8 @@ type MethodInfo struct {
 type ArgumentInfo struct {
 	// Name must match exactly.
 	Name string
-	// Type is the JSON type: "string", "integer", "number", "boolean", "object", "any", or
-	// "array of" one of these.
+	// Type is the JSON type: "string", "integer", "number", "boolean", "object", "any", or "array
+	// of" one of these.
 	Type string
 	// Optional is true if the argument may be absent.
 	Optional bool
@@ -163,7 +164,7 @@ type ArgumentInfo struct {
 
 // RequestCount counts the messages of one caller for one method at one version.
 type RequestCount struct {
-	// Namespace is the requested namespace; empty for the null namespace.
+	// Namespace is the requested namespace; empty for the default namespace.
 	Namespace string
 	// Method is the requested method.
 	Method string

@@ -8,7 +8,7 @@ import (
 
 // Implementation is the version of a namespace that a server implements.
 type Implementation struct {
-	// Namespace is empty for the null namespace.
+	// Namespace is empty for the default namespace.
 	Namespace string
 	// Version is the version that the server implements.
 	Version Version
@@ -19,13 +19,13 @@ func (i Implementation) Interface() Interface { return Interface{i.Namespace, i.
 
 // Interface is a major version of a namespace. Versions of one interface are compatible.
 type Interface struct {
-	// Namespace is empty for the null namespace.
+	// Namespace is empty for the default namespace.
 	Namespace string
 	// Major is the major version.
 	Major uint32
 }
 
-// String returns a short name, such as "control=2.x", or "1.x" in the null namespace.
+// String returns a short name, such as "control=2.x", or "1.x" in the default namespace.
 func (i Interface) String() string {
 	if i.Namespace == "" {
 		return fmt.Sprintf("%d.x", i.Major)
@@ -38,11 +38,11 @@ func (i Interface) Compare(j Interface) int {
 	return cmp.Or(strings.Compare(i.Namespace, j.Namespace), cmp.Compare(i.Major, j.Major))
 }
 
-// DescribeNamespace names a namespace in a sentence: "null namespace", or a text such as
+// DescribeNamespace names a namespace in a sentence: "default namespace", or a text such as
 // `namespace "control"`.
 func DescribeNamespace(namespace string) string {
 	if namespace == "" {
-		return "null namespace"
+		return "default namespace"
 	}
 	return fmt.Sprintf("namespace %q", namespace)
 }

@@ -25,7 +25,7 @@ type Target struct {
 	Exchange string
 	// Topic is the name of the service. Clients and servers must have one.
 	Topic string
-	// Namespace is the interface meant, of those a server offers. Not given: the null namespace.
+	// Namespace is the interface meant, of those a server offers. Not given: the default namespace.
 	Namespace string
 	// Version is the lowest version of the interface that can serve a message, as "major.minor" or
 	// "major.minor.revision". Not given: 1.0.
@@ -55,6 +55,21 @@ func (t Target) String() string {
 	}
 	b.WriteString(">")
 	return b.String()
+}
+
+// words returns the fields that are given for an error: "topic volumes, server node2".
+func (t Target) words() string {
+	var list []string
+	fields := t.fields()
+	for _, i := range [...]int{1, 4, 0, 2, 3} { // topic and server first
+		if f := fields[i]; f.value != "" {
+			list = append(list, f.name+" "+word(f.value))
+		}
+	}
+	if t.Fanout {
+		list = append(list, "all servers")
+	}
+	return strings.Join(list, ", ")
 }
 
 type field struct{ name, value string }
@@ -167,6 +182,14 @@ func isPlain(s string) bool {
 // plain returns a name for a text: quoted if no target may have it.
 func plain(name string) string {
 	if badName(name) != "" {
+		return quote(name)
+	}
+	return name
+}
+
+// word returns a name for the middle of a sentence: quoted, unless it is one word.
+func word(name string) string {
+	if badName(name) != "" || strings.ContainsAny(name, " ,;:()") {
 		return quote(name)
 	}
 	return name

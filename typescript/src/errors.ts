@@ -3,7 +3,7 @@
  * have run.
  */
 
-import { formatTarget, type Target } from "./target.js";
+import { type Target, targetWords, word } from "./target.js";
 
 /** What went wrong. docs/delivery.md says when each arises. */
 export type Kind = keyof typeof words;
@@ -85,6 +85,8 @@ export class RPCError extends Error {
   path: string;
   /** Why the server did not take the message; empty unless the kind is Refused. */
   reason: Reason | "";
+  /** How many milliseconds the client waited before it gave up; 0 if it did not give up. */
+  waitedMs = 0;
 
   constructor(kind: Kind, detail = "", about: About = {}) {
     super(detail, about.cause === undefined ? undefined : { cause: about.cause });
@@ -110,24 +112,54 @@ export class RPCError extends Error {
 }
 
 function describe(e: RPCError): string {
-  let text: string = words[e.kind];
-  if (e.method) {
-    text += `: ${e.method}`;
-  }
-  if (e.target !== undefined) {
-    text += `${e.method ? " on" : ":"} ${formatTarget(e.target)}`;
-  }
-  let detail = e.detail;
-  if (e.addr && !detail.includes(e.addr)) {
-    const where = e.server ? `server "${e.server}" at ${e.addr}` : `the server at ${e.addr}`;
-    const begin = `server "${e.server}" `;
-    if (detail.startsWith(begin)) {
-      detail = `${where} ${detail.slice(begin.length)}`;
+  let kind: string = words[e.kind];
+  let waited = "";
+  if (e.waitedMs > 0) {
+    if (e.kind === "Timeout") {
+      kind += ` after ${seconds(e.waitedMs)}`;
     } else {
-      detail = detail ? `${where}: ${detail}` : where;
+      waited = ` (waited ${seconds(e.waitedMs)})`;
     }
   }
-  return detail ? `${text}: ${detail}` : text;
+  return [kind, ...aboutOf(e)].filter((part) => part !== "").join(": ") + waited;
+}
+
+/**
+ * Says which message and which server an error is about, and returns the rest of the text. A server
+ * that the text names already is not named twice.
+ */
+function aboutOf(e: RPCError): [about: string, rest: string] {
+  const { addr, detail, method, server } = e;
+  const named = !addr || detail.includes(addr);
+  const begin = `server "${server}" `;
+  let { target = {} } = e;
+  if (server && server === target.server && (!named || detail.includes(server))) {
+    target = { ...target, server: undefined };
+  }
+  const join = (what: string, by: string) => [what, targetWords(target)].filter(Boolean).join(by);
+  if (named) {
+    return [join(word(method), " on "), detail];
+  }
+  if (detail.startsWith(begin)) {
+    return [join(word(method), " on "), `server "${server}" at ${addr} ${detail.slice(begin.length)}`];
+  }
+  return [join(placeOf(e), ", "), detail];
+}
+
+/** Says which method an error is about, and where. */
+function placeOf({ addr, method, server }: RPCError): string {
+  if (method) {
+    return `${word(method)} at ${server ? `${word(server)} (${addr})` : addr}`;
+  }
+  return server ? `server "${server}" at ${addr}` : `the server at ${addr}`;
+}
+
+/** Returns a length for people, with two or three digits: "250ms", "2.5s", "60s". */
+function seconds(milliseconds: number): string {
+  if (milliseconds < 1000) {
+    return `${Math.max(Math.round(milliseconds), 1)}ms`;
+  }
+  return `${Number((milliseconds / 1000).toFixed(milliseconds > 10_000 ? 0 : 1))}s`;
 }
 
 /** How a method failed, as it travels. */

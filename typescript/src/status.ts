@@ -138,12 +138,12 @@ export function detailOf(bytes: Uint8Array | undefined): ErrorDetail | "garbled"
 
 function bare(code: number, text: string, seen: Evidence): RPCError {
   const safeToRetry = !seen.sent;
-  const far = safeToRetry ? "before it was sent" : "before the answer came; the method may have run";
+  const far = safeToRetry ? "it was not sent" : "no answer came; the method may have run";
   switch (code) {
     case Code.DeadlineExceeded:
-      return new RPCError("Timeout", `the deadline passed ${far}`, { safeToRetry });
+      return new RPCError("Timeout", far, { safeToRetry });
     case Code.Canceled:
-      return new RPCError("Canceled", `canceled ${far}`, { safeToRetry });
+      return new RPCError("Canceled", far, { safeToRetry });
     case Code.PermissionDenied:
     case Code.Unauthenticated:
       return new RPCError("AccessDenied", text, { safeToRetry });

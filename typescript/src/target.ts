@@ -33,6 +33,22 @@ export function formatTarget(t: Target): string {
   return `<Target ${given.join(", ")}>`;
 }
 
+/** Returns what is given of a target for the text of an error: "topic volumes, server node2". */
+export function targetWords(t: Target): string {
+  const given = (["topic", "server", "exchange", "namespace", "version"] as const)
+    .filter((name) => t[name])
+    .map((name) => `${name} ${word(t[name] as string)}`);
+  if (t.fanout) {
+    given.push("all servers");
+  }
+  return given.join(", ");
+}
+
+/** Returns a name for the middle of a sentence: quoted, unless it is one word. */
+export function word(name: string): string {
+  return /[\s,;:()\p{Cc}]/u.test(name) ? JSON.stringify(name) : name;
+}
+
 /** Throws an error of kind InvalidTarget for a name or a version that no target may have. */
 export function checkTarget(t: Target): void {
   for (const name of names) {

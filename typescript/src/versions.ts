@@ -7,7 +7,7 @@ export interface Version {
   readonly revision: number;
 }
 
-/** An interface that an instance offers. The null namespace is an empty string. */
+/** An interface that an instance offers. The default namespace is an empty string. */
 export interface Implementation {
   readonly namespace: string;
   readonly version: Version;
@@ -52,7 +52,7 @@ export function serves(offered: Version, requested: Version): boolean {
 
 /** Returns a namespace for people. */
 export function describeNamespace(namespace: string): string {
-  return namespace ? `namespace "${namespace}"` : "null namespace";
+  return namespace ? `namespace "${namespace}"` : "default namespace";
 }
 
 /** Says for people what is implemented. */

@@ -65,7 +65,7 @@ describe("Go's command line", () => {
     expect(await err("fail", "message=broken")).toContain("remote error: fail");
     expect(await err("fail", "message=broken")).toContain("TypeError: broken");
     expect(await err("missing", "port:=7")).toContain("ports.NotFound: no port 7");
-    expect(await err("nope")).toContain('no endpoint has a method "nope"; there is add, context');
+    expect(await err("zzz")).toContain('no endpoint has a method "zzz"; there is add, context');
     expect(await err("add", "a:=1.5", "b:=1")).toContain("at /a: wanted integer, got number");
     expect(await err("add", "a:=1")).toContain('missing argument "b"');
     expect(await err("unsendable")).toContain("at /a/1: NaN is not a JSON number");

@@ -29,7 +29,7 @@ func startWorkers(ctx context.Context, p *plugin, o options) (transports []*oslo
 	return transports, nil
 }
 
-// serve starts the servers of a worker. The endpoints of a topic share the null namespace: a
+// serve starts the servers of a worker. The endpoints of a topic share the default namespace: a
 // message goes to the first that implements its version and has the method.
 func serve(ctx context.Context, t *oslorpc.Transport, p *plugin, host string) error {
 	topics := map[string][]oslorpc.Endpoint{

@@ -33,7 +33,7 @@
 //   - An argument that came later is an [oslorpc.Opt], and the server has a default. Where Neutron
 //     takes **kwargs, the struct embeds [oslorpc.Extra], and the server ignores what it does not
 //     know.
-//   - All endpoints are in the null namespace, and several share a topic: the library finds the
+//   - All endpoints are in the default namespace, and several share a topic: the library finds the
 //     first that is compatible and has the method.
 //   - A request context is in ctx. Agents make one of their own for each message, see
 //     [AdminContext].

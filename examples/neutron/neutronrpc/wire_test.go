@@ -76,7 +76,7 @@ func checkWire(t *testing.T, f *oslorpctest.Fleet, messages []message) {
 func (m message) check(t *testing.T, g oslorpctest.Message) {
 	t.Helper()
 	got := fmt.Sprint(g.Topic, " ", g.Namespace, " ", g.Version, " ", g.Delivery, " ", g.Method)
-	want := fmt.Sprint(m.topic, "  ", m.version, " ", m.delivery, " ", m.method) // in the null namespace
+	want := fmt.Sprint(m.topic, "  ", m.version, " ", m.delivery, " ", m.method) // in the default namespace
 	if got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -142,7 +142,7 @@ func TestClientAPIAsksForWhatItNeeds(t *testing.T) {
 func TestDhcpPluginAPIOnTheWire(t *testing.T) { synctest.Test(t, testDhcpPluginAPIOnTheWire) }
 
 func testDhcpPluginAPIOnTheWire(t *testing.T) {
-	// As on a server, the endpoints share the topic and the null namespace.
+	// As on a server, the endpoints share the topic and the default namespace.
 	f := newFleet(t, "q-plugin", neutronrpc.DhcpRPCCallback(fakeDhcp{}), neutronrpc.MetadataRPCCallback(fakeMetadata{}),
 		neutronrpc.DVRServerRPCCallback(fakeDVRServer{}), neutronrpc.ResourcesPullRPCCallback(fakeResourcesPull{}))
 	api := neutronrpc.NewDhcpPluginAPI(f.Transport(), "net1")

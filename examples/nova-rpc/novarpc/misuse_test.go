@@ -55,7 +55,7 @@ func TestProxyWithoutMethods(t *testing.T) {
 	if err := conn.CreateConsumer(novarpc.Topic("compute"), hidden{}, false); err != nil {
 		t.Fatal(err)
 	}
-	wantError(t, conn.ConsumeInThread(t.Context()), oslorpc.Invalid, "hidden has no method that has the shape of an RPC")
+	wantError(t, conn.ConsumeInThread(t.Context()), oslorpc.Invalid, "hidden): no exported method looks like func(ctx, struct) (R, error)")
 }
 
 func TestSecondConsumer(t *testing.T) {

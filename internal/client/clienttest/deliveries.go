@@ -85,7 +85,7 @@ var deliveries = map[string]func(*testing.T, *world){
 		wantCopies(t, "skipped", r.Skipped, "a", "d")
 		wantCopies(t, "failed", r.Failed, "c")
 		wantError(t, r.Skipped[0].Err, rpc.UnsupportedVersion, true, `"a"`)
-		wantError(t, r.Failed[0].Err, rpc.AccessDenied, true, "not today", `"c"`)
+		wantError(t, r.Failed[0].Err, rpc.AccessDenied, true, "not today", "at c (addr-c)")
 		var typed *client.Report
 		call := &client.TypedCall{
 			Path: v1.InventoryService_InvalidateCache_FullMethodName, Message: &v1.InvalidateCacheRequest{Name: "v"},
@@ -204,7 +204,7 @@ var deliveries = map[string]func(*testing.T, *world){
 			time.Sleep(time.Minute) // it does not count
 			return true, nil
 		})
-		wantError(t, err, rpc.Timeout, false, "no item came within the timeout", `"a"`)
+		wantError(t, err, rpc.Timeout, false, "no item came within ", "at a (addr-a)")
 		if took := time.Since(begin); n != 1 || took != time.Minute+5*time.Second {
 			t.Errorf("after %d items it failed within %v", n, took)
 		}

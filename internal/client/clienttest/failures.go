@@ -44,7 +44,7 @@ var failures = map[string]func(*testing.T, *world){
 			if took := time.Since(begin); took != 5*time.Second {
 				t.Errorf("%s took %v", name, took)
 			}
-			wantError(t, err, rpc.Refused, true, "waited until the deadline")
+			wantError(t, err, rpc.Refused, true, "(waited ")
 		}
 		wantError(t, w.agents(func(s *client.Settings) { s.Retry = 0 }).Call(t.Context(), "name", nil, nil), rpc.Refused, true)
 	},
@@ -59,7 +59,7 @@ var failures = map[string]func(*testing.T, *world){
 		w.serve("1.2", "a")
 		begin := time.Now()
 		err := w.agents(timeout(5*time.Second)).Call(t.Context(), "hang", nil, nil)
-		wantError(t, err, rpc.Timeout, false, `"a"`)
+		wantError(t, err, rpc.Timeout, false, "at a (addr-a)")
 		// The server may tell at the same moment that the method ran.
 		if text := err.Error(); !strings.Contains(text, "may have run") && !strings.Contains(text, "while the method ran") {
 			t.Errorf("it does not say whether the method ran: %v", err)
@@ -106,7 +106,7 @@ var failures = map[string]func(*testing.T, *world){
 		w.serve("1.2", "a")
 		time.AfterFunc(time.Second, w.servers["a"].kill)
 		err := w.agents().Call(t.Context(), "hang", nil, nil)
-		wantError(t, err, rpc.OutcomeUnknown, false, `"a"`)
+		wantError(t, err, rpc.OutcomeUnknown, false, "at a (addr-a)")
 	},
 	"an address that leads to another process is avoided": func(t *testing.T, w *world) {
 		w.serve("1.2", "a", "b")
@@ -117,7 +117,7 @@ var failures = map[string]func(*testing.T, *world){
 			must(t, w.agents().Call(t.Context(), "name", nil, nil))
 		}
 		err := w.agents(to("c"), timeout(time.Second)).Call(t.Context(), "name", nil, nil)
-		wantError(t, err, rpc.Refused, true, "leads to another process")
+		wantError(t, err, rpc.Refused, true, "where another process listens now")
 	},
 	"a server at a static address is told by its name": func(t *testing.T, w *world) {
 		w.serve("1.2", "a")

@@ -56,7 +56,7 @@ var streams = map[string]func(*testing.T, *world){
 	"a refused stream of the client is safe to retry": func(t *testing.T, w *world) {
 		w.serve("1.2", "a")
 		w.servers["a"].refuses(refusal.New(refusal.Full))
-		wantError(t, sendAll(t.Context(), w.inventory(), 1), rpc.Refused, true, `"a"`)
+		wantError(t, sendAll(t.Context(), w.inventory(), 1), rpc.Refused, true, "at a (addr-a)")
 		wantRuns(t, w.servers["a"])
 	},
 	"a stream ends with its context": func(t *testing.T, w *world) {
@@ -66,7 +66,7 @@ var streams = map[string]func(*testing.T, *world){
 		must(t, s.Send(&v1.SyncVolumesRequest{Name: "x"}))
 		must(t, s.Receive(&v1.SyncVolumesResponse{}))
 		time.AfterFunc(time.Second, cancel)
-		wantError(t, s.Receive(&v1.SyncVolumesResponse{}), rpc.Canceled, false, `"a"`)
+		wantError(t, s.Receive(&v1.SyncVolumesResponse{}), rpc.Canceled, false, "at a (addr-a)")
 		if err := s.Send(&v1.SyncVolumesRequest{}); !errors.Is(err, io.EOF) {
 			t.Errorf("sending fails with %v", err)
 		}
@@ -107,7 +107,7 @@ var streams = map[string]func(*testing.T, *world){
 		must(t, s.Send(&v1.SyncVolumesRequest{Name: "x"}))
 		must(t, s.Receive(&v1.SyncVolumesResponse{}))
 		time.AfterFunc(time.Second, w.servers["a"].kill)
-		wantError(t, s.Receive(&v1.SyncVolumesResponse{}), rpc.OutcomeUnknown, false, `"a"`)
+		wantError(t, s.Receive(&v1.SyncVolumesResponse{}), rpc.OutcomeUnknown, false, "at a (addr-a)")
 	},
 	"a stream that is not read waits": func(t *testing.T, w *world) {
 		w.serve("1.2", "a")

@@ -6,8 +6,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/hashicorp/consul/api"
@@ -24,6 +26,7 @@ func (c *client) failure(ctx context.Context, doing string, err error) error {
 	} else if of, ok := errors.AsType[*url.Error](err); ok {
 		what = of.Err
 	}
+	what = c.withoutAddress(what)
 	switch {
 	case errors.Is(what, context.Canceled):
 		kind = rpc.Canceled
@@ -34,6 +37,18 @@ func (c *client) failure(ctx context.Context, doing string, err error) error {
 		Kind: kind, NotStarted: true, Cause: err,
 		Message: fmt.Sprintf("Consul at %s: %s: %v%s", c.addr, doing, what, advice(what)),
 	}
+}
+
+// withoutAddress leaves out of an error of connecting what the message says already.
+func (c *client) withoutAddress(err error) error {
+	of, ok := errors.AsType[*net.OpError](err)
+	if !ok || of.Op != "dial" || of.Addr == nil || of.Addr.String() != c.addr {
+		return err
+	}
+	if call, ok := errors.AsType[*os.SyscallError](of.Err); ok {
+		return call.Err
+	}
+	return of.Err
 }
 
 func advice(err error) string {

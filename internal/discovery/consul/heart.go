@@ -134,9 +134,9 @@ func between(start, end time.Time) time.Duration {
 func (h *heart) report(err error) {
 	switch log := h.publisher.log; {
 	case err != nil && !h.failing:
-		log.Warn("what this process published cannot be kept alive in Consul; trying again", "error", err)
+		log.Warn("cannot renew the registration in Consul; trying again", "error", err)
 	case err == nil && h.failing:
-		log.Info("what this process published is kept alive in Consul again")
+		log.Info("Consul reachable again; registration renewed")
 	}
 	h.failing = err != nil
 }

@@ -44,6 +44,9 @@ type Registry struct {
 	broken map[string]map[string]error
 }
 
+// String names the registry in errors.
+func (r *Registry) String() string { return "Consul at " + r.client.addr }
+
 // Open opens consul://HOST:PORT?PARAMETERS, by default the agent at 127.0.0.1:8500. It does not
 // connect yet. Of several agents, consul://HOST:PORT,HOST:PORT, it asks the first that it can
 // connect to, and stays with it until it cannot; registrations stay with the agent that took the

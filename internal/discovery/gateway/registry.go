@@ -45,6 +45,9 @@ type Registry struct {
 	watches map[*registry.Watch]bool
 }
 
+// String names the registry in errors.
+func (r *Registry) String() string { return "the gateway at " + strings.Join(r.addrs, " or ") }
+
 // gate is one gateway while it is in use.
 type gate struct {
 	addr string

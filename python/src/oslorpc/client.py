@@ -274,7 +274,7 @@ def known(topic: Topic, deadline: float, fail_fast: bool) -> tuple[Entry, ...]:
         if entries is not None:
             return entries
         if time.monotonic() >= deadline or (fail_fast and topic.error):
-            why = f"discovery cannot be read: {topic.error or 'no answer'}"
+            why = f"not sent: {topic.error or 'the registry did not answer'}"
             raise Error(Kind.UNREACHABLE, why, safe_to_retry=True)
         topic.wait(seen, deadline - time.monotonic())
 

@@ -159,7 +159,7 @@ class Operation(Sendable):
     __slots__ = ("context", "head", "kwargs")
 
     def __init__(self, plan: Plan, deadline: float, turn: int, id: str, kwargs: bytes, context: bytes) -> None:
-        self.plan, self.deadline, self.turn = plan, deadline, turn
+        self.plan, self.deadline, self.turn, self.begun = plan, deadline, turn, time.monotonic()
         self.id, self.kwargs, self.context = id, kwargs, context
         self.head = plan.head
         self.delivery = "call"

@@ -53,11 +53,16 @@ class Plan:
 class Message:
     """What delivery needs to know of a message."""
 
-    __slots__ = ("deadline", "delivery", "plan", "turn")
+    __slots__ = ("begun", "deadline", "delivery", "plan", "turn")
 
     def __init__(self, plan: Plan, deadline: float, turn: int) -> None:
         self.plan, self.deadline, self.turn = plan, deadline, turn
+        self.begun = time.monotonic()
         self.delivery = "call"
+
+    def waited(self) -> float:
+        """Return how long the message has waited, until its deadline at most."""
+        return min(time.monotonic(), self.deadline) - self.begun
 
 
 @dataclasses.dataclass(slots=True)
@@ -280,13 +285,11 @@ class _State:
     def gave_up(self) -> Error:
         error = self.last or self.unable
         if error is not None:
-            error.message += " (waited until the deadline)"
+            error.waited = self.m.waited()
             return self.about(error)
         if self.topic.error is not None and self.topic.snapshot()[1] is None:
-            return self.about(
-                Error(Kind.UNREACHABLE, f"discovery cannot be read: {self.topic.error}", safe_to_retry=True)
-            )
-        return self.about(Error(Kind.TIMEOUT, "the deadline passed before it was sent", safe_to_retry=True))
+            return self.about(Error(Kind.UNREACHABLE, f"not sent: {self.topic.error}", safe_to_retry=True))
+        return self.about(Error(Kind.TIMEOUT, "it was not sent", safe_to_retry=True))
 
     def about(self, error: Error) -> Error:
         return about(error, self.m)
@@ -306,6 +309,8 @@ def punctual(error: Error, deadline: float) -> Error:
 def about(error: Error, m: Message) -> Error:
     """Complete an error with the message that it is about."""
     error.target, error.method = m.plan.target, m.plan.method
+    if error.kind is Kind.TIMEOUT and m.delivery != "multicall" and not error.waited:
+        error.waited = m.waited()
     return error
 
 
@@ -326,7 +331,7 @@ def note(topic: Topic, e: Entry, error: Error, of_gateway: bool) -> None:
     misled = error.reason == errors.FOREIGN or (error.reason == errors.MISDIRECTED and e.instance.id)
     if misled and not e.missing:
         topic.astray(e)
-        error.message = f"{e.describe()} is listed, but its address leads to another process: {error.message}"
+        error.message = f"stale registration of {e.describe()}, where another process listens now: {error.message}"
     elif error.reason in (errors.STOPPING, errors.MISDIRECTED):
         topic.gone(e)
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from oslorpc import payload
 from oslorpc.errors import Error, Kind, invalid
+from oslorpc.similar import did_you_mean
 from oslorpc.target import Target
 from oslorpc.versions import DEFAULT_VERSION, Implementation, Version, describe_namespace, offer
 
@@ -69,7 +70,8 @@ class Method:
             argument = known.get(name)
             if argument is None:
                 if not self.extra:
-                    why = f'there is no argument "{name:.64}"; the method takes {self.signature()}'
+                    takes = did_you_mean(name, known, f"the method takes {self.signature()}")
+                    why = f'there is no argument "{name:.64}"{takes}'
                     raise payload.failure(Kind.BAD_ARGUMENTS, "/" + payload.escape(name), why)
             elif argument.accepts is not None and not argument.accepts(value):
                 why = f"wanted {argument.type}, got {word_of(value)}"
@@ -269,9 +271,6 @@ class Table:
         if self.discreet:
             raise Error(Kind.NO_SUCH_METHOD, f'no endpoint has a method "{name}"', safe_to_retry=True)
         known = sorted({m for e in untyped for m in e.methods})
-        plain = name.lower().replace("_", "")
-        hint = next((f'; did you mean "{m}"' for m in known if m.lower().replace("_", "") == plain), "")
-        there = ", ".join(known[:20] + ["…"] * (len(known) > 20)) or "none at all"
-        raise Error(
-            Kind.NO_SUCH_METHOD, f'no endpoint has a method "{name}"{hint}; there is {there}', safe_to_retry=True
-        )
+        few = ", ".join(known[:20] + ["…"] * (len(known) > 20)) or "none at all"
+        there = did_you_mean(name, known, f"there is {few}")
+        raise Error(Kind.NO_SUCH_METHOD, f'no endpoint has a method "{name}"{there}', safe_to_retry=True)

@@ -78,7 +78,8 @@ class Error(Exception):
     ``kind`` says what went wrong. ``safe_to_retry`` is True if the method provably did not run, so
     that sending the message again cannot make it run twice; False means that it may have run.
     ``server``, ``instance_id`` and ``addr`` name the instance that the error is about, if any, and
-    ``path`` a place within the arguments or the result, as a JSON pointer.
+    ``path`` a place within the arguments or the result, as a JSON pointer. ``waited`` is how many
+    seconds the client waited before it gave up; 0 if it did not give up.
     """
 
     def __init__(
@@ -106,6 +107,7 @@ class Error(Exception):
         self.addr = addr
         self.path = path
         self.reason = reason
+        self.waited = 0.0
         self.answered = False  # a server answered with it
 
     @property
@@ -114,23 +116,52 @@ class Error(Exception):
         return self.kind in (Kind.NO_INSTANCE, Kind.REFUSED, Kind.UNREACHABLE, Kind.UNTRUSTED)
 
     def __str__(self) -> str:
-        text = self.kind.words
+        kind, waited = self.kind.words, ""
+        if self.waited > 0 and self.kind is Kind.TIMEOUT:
+            kind += f" after {_seconds(self.waited)}"
+        elif self.waited > 0:
+            waited = f" (waited {_seconds(self.waited)})"
+        return ": ".join(part for part in (kind, *self._about()) if part) + waited
+
+    def _about(self) -> tuple[str, str]:
+        """Say which message and which server the error is about, and return the rest of the text.
+
+        A server that the text names already is not named twice.
+        """
+        message, target = self.message, self.target
+        named = not self.addr or self.addr in message
+        begin = f'server "{self.server}" '
+        if target is not None and self.server == target.server and (not named or self.server in message):
+            target = target.replace(server=None)
+        words = target.words() if target is not None else ""
+        if named or message.startswith(begin):
+            if not named:
+                message = f'server "{self.server}" at {self.addr} {message[len(begin) :]}'
+            return " on ".join(part for part in (word(self.method), words) if part), message
+        return ", ".join(part for part in (self._place(), words) if part), message
+
+    def _place(self) -> str:
+        """Say which method the error is about, and where."""
         if self.method:
-            text += f": {self.method}"
-        if self.target is not None:
-            text += f"{' on' if self.method else ':'} {self.target}"
-        message = self.message
-        if self.addr and self.addr not in message:
-            where = f'server "{self.server}" at {self.addr}' if self.server else f"the server at {self.addr}"
-            begin = f'server "{self.server}" '
-            if message.startswith(begin):
-                message = f"{where} {message[len(begin) :]}"
-            else:
-                message = f"{where}: {message}" if message else where
-        return f"{text}: {message}" if message else text
+            where = f"{word(self.server)} ({self.addr})" if self.server else self.addr
+            return f"{word(self.method)} at {where}"
+        return f'server "{self.server}" at {self.addr}' if self.server else f"the server at {self.addr}"
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _restore, (type(self), self.__dict__)
+
+
+def word(name: str) -> str:
+    """Return a name for the middle of a sentence: quoted, unless it is one word."""
+    ordinary = name.isprintable() and not any(c in " ,;:()" for c in name)
+    return name if ordinary else json.dumps(name, ensure_ascii=False)
+
+
+def _seconds(length: float) -> str:
+    """Return a length for people, with two or three digits: "250ms", "2.5s", "60s"."""
+    if length < 1:
+        return f"{max(round(length * 1000), 1)}ms"
+    return f"{round(length, 0 if length > 10 else 1):g}s"
 
 
 def _restore(cls: type[Error], state: dict[str, Any]) -> Error:

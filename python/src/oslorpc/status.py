@@ -190,11 +190,11 @@ class Evidence:
 
     def _bare(self, code: int, text: str) -> Error:
         safe = not self.sent
-        far = "before it was sent" if safe else "before the answer came; the method may have run"
+        far = "it was not sent" if safe else "no answer came; the method may have run"
         if code == DEADLINE_EXCEEDED:
-            return Error(Kind.TIMEOUT, "the deadline passed " + far, safe_to_retry=safe)
+            return Error(Kind.TIMEOUT, far, safe_to_retry=safe)
         if code == CANCELLED:
-            return Error(Kind.CANCELED, "canceled " + far, safe_to_retry=safe)
+            return Error(Kind.CANCELED, far, safe_to_retry=safe)
         if code in (PERMISSION_DENIED, UNAUTHENTICATED):
             return Error(Kind.ACCESS_DENIED, text, safe_to_retry=safe)
         if safe:

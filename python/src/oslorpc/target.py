@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import unicodedata
 
-from oslorpc.errors import Error, Kind, invalid
+from oslorpc.errors import Error, Kind, invalid, word
 from oslorpc.versions import Version
 
 DEFAULT_EXCHANGE = "openstack"
@@ -35,6 +35,17 @@ class Target:
         if self.fanout:
             given.append("fanout=True")
         return f"<Target {', '.join(given)}>"
+
+    def words(self) -> str:
+        """Return the fields that are given, for the text of an error: "topic volumes, server node2"."""
+        given = [
+            f"{name} {word(value)}"
+            for name in ("topic", "server", "exchange", "namespace", "version")
+            if (value := getattr(self, name))
+        ]
+        if self.fanout:
+            given.append("all servers")
+        return ", ".join(given)
 
     def replace(self, **changes: object) -> Target:
         """Return a copy with other fields."""

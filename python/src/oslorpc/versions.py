@@ -43,7 +43,7 @@ DEFAULT_VERSION = Version(1, 0)
 
 
 class Implementation(NamedTuple):
-    """An interface that an instance offers. The null namespace is an empty string."""
+    """An interface that an instance offers. The default namespace is an empty string."""
 
     namespace: str
     version: Version
@@ -77,7 +77,7 @@ class Cap:
 
 def describe_namespace(namespace: str) -> str:
     """Return a namespace for people."""
-    return f'namespace "{namespace}"' if namespace else "null namespace"
+    return f'namespace "{namespace}"' if namespace else "default namespace"
 
 
 def offer(implemented: list[Implementation]) -> str:

@@ -308,6 +308,7 @@ export class Client {
       method,
       namespace: target.namespace ?? "",
       versions: [version],
+      begun: performance.now(),
       deadline: performance.now() + (this.options.timeoutMs ?? defaultTimeout),
       turn: this.#host.nextTurn(),
       retry: this.options.retry ?? -1,

@@ -6,7 +6,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RPCError } from "../errors.js";
 import { RPCError as Family } from "../errors.js";
-import { about, from, type Message, unable } from "./message.js";
+import { about, from, type Message, unable, waited } from "./message.js";
 import { pick, type Verdict } from "./pick.js";
 import { Entry, type Topic } from "./topic.js";
 
@@ -84,7 +84,7 @@ class State {
   checkTime(): void {
     if (this.#m.signal?.aborted) {
       const cause = this.#m.signal.reason;
-      throw this.#about(new Family("Canceled", "canceled before it was sent", { safeToRetry: true, cause }));
+      throw this.#about(new Family("Canceled", "it was not sent", { safeToRetry: true, cause }));
     }
     if (this.left <= 0) {
       throw this.#gaveUp();
@@ -211,15 +211,13 @@ class State {
   #gaveUp(): RPCError {
     const error = this.#last ?? this.#unable;
     if (error !== undefined) {
-      error.detail += " (waited until the deadline)";
+      error.waitedMs = waited(this.#m);
       return this.#about(error);
     }
     if (this.#topic.error !== undefined && this.#topic.entries === undefined) {
       return this.#about(undiscovered(this.#topic));
     }
-    return this.#about(
-      new Family("Timeout", "the deadline passed before it was sent", { safeToRetry: true }),
-    );
+    return this.#about(new Family("Timeout", "it was not sent", { safeToRetry: true }));
   }
 
   #about(error: RPCError): RPCError {
@@ -228,7 +226,7 @@ class State {
 }
 
 function undiscovered(topic: Topic): RPCError {
-  const why = `discovery cannot be read: ${topic.error?.message ?? "no answer"}`;
+  const why = `not sent: ${topic.error?.message ?? "the registry did not answer"}`;
   return new Family("Unreachable", why, { safeToRetry: true, cause: topic.error });
 }
 
@@ -252,7 +250,7 @@ export function note(topic: Topic, e: Entry, error: RPCError, byGateway: boolean
   const misled = error.reason === "foreign" || (error.reason === "misdirected" && e.instance.id !== "");
   if (misled && !e.missing) {
     topic.astray(e);
-    error.detail = `${e.describe()} is listed, but its address leads to another process: ${error.detail}`;
+    error.detail = `stale registration of ${e.describe()}, where another process listens now: ${error.detail}`;
   } else if (absent) {
     topic.gone(e);
   } else if (e.missing && error.notDelivered && error.reason !== "full") {

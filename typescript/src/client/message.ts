@@ -20,6 +20,8 @@ export interface Message {
   readonly versions: readonly Version[];
   /** Until when it may be delivered, by performance.now(). */
   readonly deadline: number;
+  /** When it began, by performance.now(); left out if how long it waited says nothing. */
+  readonly begun?: number;
   /** Its place in the round robin. */
   readonly turn: number;
   /** How often it is offered again; negative until the deadline. */
@@ -31,9 +33,15 @@ export interface Message {
 }
 
 /** Completes an error with the message that it is about. */
-export function about(error: RPCError, m: Pick<Message, "target" | "method">): RPCError {
+export function about(
+  error: RPCError,
+  m: Pick<Message, "target" | "method"> & Partial<Pick<Message, "begun" | "deadline">>,
+): RPCError {
   error.target = m.target;
   error.method = m.method;
+  if (error.kind === "Timeout" && error.waitedMs === 0) {
+    error.waitedMs = waited(m);
+  }
   return error;
 }
 
@@ -43,6 +51,12 @@ const told = new WeakMap<RPCError, boolean>();
 /** Whether an error is what a server said. */
 export function answered(error: RPCError): boolean {
   return told.get(error) ?? error.server !== "";
+}
+
+/** Returns how long a message has waited, until its deadline at most; 0 if it is not known. */
+export function waited(m: Partial<Pick<Message, "begun" | "deadline">>): number {
+  const { begun, deadline = Number.POSITIVE_INFINITY } = m;
+  return begun === undefined ? 0 : Math.min(performance.now(), deadline) - begun;
 }
 
 /** Completes an error with the instance that it is about. What the server said of itself stays. */

@@ -162,14 +162,14 @@ export class Publisher {
       }
     } catch (e) {
       if (!this.#failing) {
-        const what = "what this process published cannot be kept alive in Consul; trying again";
+        const what = "cannot renew the registration in Consul; trying again";
         this.#log.warn(`${what}: ${textOf(e)}`);
       }
       this.#failing = true;
       return Math.min(this.#ttl / 3, 1000);
     }
     if (this.#failing) {
-      this.#log.info("what this process published is kept alive in Consul again");
+      this.#log.info("Consul reachable again; registration renewed");
     }
     this.#failing = false;
     return Math.min(this.#ttl / 3, LOOK_EVERY);

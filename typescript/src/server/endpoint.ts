@@ -14,15 +14,16 @@ import {
   type Version,
 } from "../versions.js";
 import { Method, type MethodFunction, method } from "./method.js";
+import { didYouMean } from "./similar.js";
 
 const PING = "oslo_rpc_server_ping";
 const LISTED = 20;
 
 /** An interface that a server offers. */
 export interface Endpoint {
-  /** The namespace. Left out: the null namespace. */
+  /** The namespace. Left out: the default namespace. */
   namespace?: string | undefined;
-  /** Further namespaces that it answers to; undefined is the null namespace. */
+  /** Further namespaces that it answers to; undefined is the default namespace. */
   legacyNamespaces?: readonly (string | undefined)[] | undefined;
   /** The version that it implements. The default is 1.0. */
   version?: string | undefined;
@@ -137,9 +138,6 @@ export class Table {
 
 function noSuchMethod(able: readonly Interface[], name: string): string {
   const there = [...new Set(able.flatMap((i) => [...i.methods.keys()]))].sort();
-  const plain = (text: string) => text.toLowerCase().replaceAll("_", "");
-  const meant = there.find((known) => plain(known) === plain(name));
-  const hint = meant === undefined ? "" : `; did you mean "${meant}"`;
   const few = there.length > LISTED ? [...there.slice(0, LISTED), "…"] : there;
-  return `no endpoint has a method "${name}"${hint}; there is ${few.join(", ") || "none at all"}`;
+  return `no endpoint has a method "${name}"${didYouMean(name, there, `there is ${few.join(", ") || "none at all"}`)}`;
 }

@@ -3,6 +3,7 @@
 import type { ErrorClass } from "../errortypes.js";
 import { escapePointer, misfit } from "../json.js";
 import type { RequestContext } from "./context.js";
+import { didYouMean } from "./similar.js";
 
 /** The type of an argument or of a result: a JSON type, in the words of introspection. */
 export type ArgumentType =
@@ -119,7 +120,9 @@ export class Method {
       const path = `/${escapePointer(name)}`;
       if (argument === undefined) {
         if (!this.extraArguments) {
-          const why = `there is no argument "${name.slice(0, 64)}"; the method takes ${this.#signature()}`;
+          const known = this.arguments.map((a) => a.name);
+          const takes = didYouMean(name, known, `the method takes ${this.#signature()}`);
+          const why = `there is no argument "${name.slice(0, 64)}"${takes}`;
           throw misfit("BadArguments", path, why);
         }
       } else if (!(argument.optional && value === null)) {

@@ -64,7 +64,7 @@ has a mistake.`,
 	flags.StringSliceVar(&q.query.Caller.Names, "from", nil, "`names` that the caller proved, such as dns:host7.example")
 	flags.StringVar(&q.query.Exchange, "exchange", rpc.DefaultExchange, "`exchange` of the topic")
 	flags.StringVar(&q.query.Topic, "topic", "", "`topic` of the server")
-	flags.StringVar(&q.query.Namespace, "namespace", "", "`namespace` of the method (default: the null namespace)")
+	flags.StringVar(&q.query.Namespace, "namespace", "", "`namespace` of the method, if not the default one")
 	flags.StringVar(&q.query.Server, "server", "", "`name` of the server")
 	flags.StringVar(&q.query.Method, "method", "", "`method` that is to run")
 	flags.StringVar(&q.delivery, "delivery", string(rpc.DeliveryCall), "`delivery`: call, cast, multicall, stream or inspect")

@@ -98,7 +98,7 @@ func (f *Failure) advice(err error) string {
 		return ""
 	}
 	switch {
-	case strings.Contains(f.Message, "may have run"), strings.Contains(f.Message, "before it was sent"):
+	case strings.Contains(f.Message, "may have run"), strings.Contains(f.Message, "it was not sent"):
 		return ""
 	case f.SafeToRetry:
 		return "it did not run"

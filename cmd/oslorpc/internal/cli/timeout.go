@@ -1,7 +1,7 @@
 package cli
 
 import (
-	"errors"
+	"strconv"
 	"time"
 )
 
@@ -12,13 +12,20 @@ type Timeout time.Duration
 func (t *Timeout) Set(text string) error {
 	d, err := time.ParseDuration(text)
 	switch {
+	case err != nil && isNumber(text):
+		return complaint("needs a unit: write " + text + "s")
 	case err != nil:
-		return errors.New("write a number and a unit, such as 500ms or 5s")
+		return complaint("is not a time: write a number and a unit, such as 500ms or 5s")
 	case d <= 0:
-		return errors.New("write a time above zero")
+		return complaint("is too short: write a time above zero")
 	}
 	*t = Timeout(d)
 	return nil
+}
+
+func isNumber(text string) bool {
+	_, err := strconv.ParseFloat(text, 64)
+	return err == nil
 }
 
 // String returns the value for the help. It is empty if there is none.

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -59,6 +60,36 @@ func UnknownCommand(cmd *cobra.Command, args []string) error {
 		return Usage("there is no command %q; did you mean %s?", name, strings.Join(similar, " or "))
 	}
 	return Usage("there is no command %q", name)
+}
+
+// complaint is what is wrong with the value of a flag: the end of a sentence that begins with both.
+type complaint string
+
+func (c complaint) Error() string { return string(c) }
+
+// aboutFlag returns the error for a flag that cannot be read.
+func aboutFlag(err error) error {
+	bad, is := errors.AsType[*pflag.InvalidValueError](err)
+	if !is {
+		return err
+	}
+	flag := "--" + bad.GetFlag().Name
+	if wrong, is := errors.AsType[complaint](error(bad)); is {
+		return Usage("%s %s %v", flag, bad.GetValue(), wrong)
+	}
+	return Usage("%s %q is not valid: it takes %s", flag, bad.GetValue(), article(bad.GetFlag().Value.Type()))
+}
+
+// article returns a kind of values with its article.
+func article(kind string) string {
+	switch kind {
+	case "int", "int64", "uint", "uint16":
+		return "a whole number"
+	case "bool":
+		return "true or false"
+	default:
+		return "a " + kind
+	}
 }
 
 // blame completes the error that ended a command. An error about the command line names the

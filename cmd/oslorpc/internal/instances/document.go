@@ -21,7 +21,7 @@ type Document struct {
 	BootID     string            `json:"boot_id"`
 }
 
-// VersionDocument is an interface that an instance offers. The null namespace is empty.
+// VersionDocument is an interface that an instance offers. The default namespace is empty.
 type VersionDocument struct {
 	Namespace string `json:"namespace"`
 	Version   string `json:"version"`

@@ -25,7 +25,7 @@ func lsCommand(p *cli.Program) *cobra.Command {
 		Aliases: []string{"list"},
 		Short:   "List the servers, with their addresses, versions and states",
 		Long: `List the servers on a topic, or on all topics, with their addresses, versions and states. A version in another
-namespace than the null namespace is shown as namespace=version. An empty list is no error.`,
+namespace than the default namespace is shown as namespace=version. An empty list is no error.`,
 		Example: `  oslorpc ls
   oslorpc ls --wide
   oslorpc ls demo --output json | jq -r '.[].address'`,

@@ -57,7 +57,7 @@ func (e *EndpointDocument) write(b *bytes.Buffer) {
 	_ = cli.WriteTable(b, "    ", rows) // a buffer takes everything
 }
 
-// namespaces names the namespaces of an endpoint. It is empty for the null namespace alone.
+// namespaces names the namespaces of an endpoint. It is empty for the default namespace alone.
 func (e *EndpointDocument) namespaces() string {
 	if len(e.Namespaces) == 1 && e.Namespaces[0] == "" {
 		return ""
@@ -65,7 +65,7 @@ func (e *EndpointDocument) namespaces() string {
 	var words []string
 	for _, namespace := range e.Namespaces {
 		if namespace == "" {
-			words = append(words, "the null namespace")
+			words = append(words, "the default namespace")
 		} else {
 			words = append(words, "namespace "+cli.OneLine(namespace))
 		}

@@ -71,7 +71,7 @@ func messageCommand(p *cli.Program, cmd *cobra.Command, send sender, more ...fun
 func (m *message) addFlags(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&m.target.Exchange, "exchange", "", "`exchange` of the topic (default: $"+oslorpc.ExchangeVariable+", else openstack)")
-	flags.StringVar(&m.target.Namespace, "namespace", "", "`namespace` of the method (default: the null namespace)")
+	flags.StringVar(&m.target.Namespace, "namespace", "", "`namespace` of the method, if not the default one")
 	flags.StringVar(&m.target.Version, "rpc-version", "", "lowest `version` of the interface that can serve the message, as 1.4 (default 1.0)")
 	flags.StringArrayVar(&m.contextWords, "context", nil, "an entry of the request context, as `k=v` or k:=json; repeat it for more")
 	flags.Var((*cli.Timeout)(&m.timeout), "timeout", "`time` that each message may take, such as 500ms (default 1m, or 30s to be accepted)")
@@ -103,9 +103,19 @@ func (m *message) parse(cmd *cobra.Command, words []string) (options []oslorpc.C
 	}
 	if cmd.Flags().Changed("timeout") {
 		options = append(options, oslorpc.WithTimeout(m.timeout))
+	} else {
+		m.timeout = usualTimeout(cmd.Name())
 	}
 	m.waits = cmd.Flags().Changed("fail-fast") && !m.failFast
 	return append(options, oslorpc.WithFailFast(m.failFast)), nil
+}
+
+// usualTimeout is how long a message of a command may take.
+func usualTimeout(command string) time.Duration {
+	if command == "cast" || command == "fanout" {
+		return oslorpc.DefaultCastTimeout
+	}
+	return oslorpc.DefaultCallTimeout
 }
 
 // run sends the message as often as the command line says.

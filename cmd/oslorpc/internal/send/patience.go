@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +27,7 @@ func (e *misspeltError) Error() string { return e.hint }
 // from a message whose servers start soon. The context that it returns is for sending. Call stop
 // when the messages are sent.
 func (m *message) watchWait(ctx context.Context) (sending context.Context, stop func()) {
+	begun := time.Now()
 	sending, giveUp := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() {
@@ -34,7 +36,7 @@ func (m *message) watchWait(ctx context.Context) (sending context.Context, stop 
 		select {
 		case <-sending.Done():
 		case <-late.C:
-			if err := m.explainWait(sending); err != nil {
+			if err := m.explainWait(sending, begun); err != nil {
 				giveUp(err)
 			}
 		}
@@ -47,7 +49,7 @@ func (m *message) watchWait(ctx context.Context) (sending context.Context, stop 
 
 // explainWait tells the user why messages may be waiting. It returns an error if they should not
 // wait.
-func (m *message) explainWait(ctx context.Context) error {
+func (m *message) explainWait(ctx context.Context, begun time.Time) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*patience)
 	defer cancel()
 	all, err := m.transport.Instances(ctx)
@@ -56,29 +58,41 @@ func (m *message) explainWait(ctx context.Context) error {
 	switch meant := receiver.Suggest(all); {
 	case errors.Is(ctx.Err(), context.Canceled): // it does not wait any more
 	case err != nil:
-		m.program.Notef("waiting: %v", err)
+		m.noteWait(begun, withoutKind(err))
 	case len(there) > 0:
-		m.explainSilence(ctx, there)
+		m.explainSilence(ctx, begun, there)
 	case meant.Misspelt && !m.waits:
 		return &misspeltError{meant.Text}
 	case meant.Text != "":
-		m.program.Notef("waiting: %s; %s", receiver.Absent(), meant.Text)
+		m.noteWait(begun, receiver.Absent()+"; "+meant.Text)
 	default:
-		m.program.Notef("waiting: %s; with --fail-fast it would not wait", receiver.Absent())
+		m.noteWait(begun, receiver.Absent()+"; --fail-fast does not wait")
 	}
 	return nil
 }
 
 // explainSilence tells the user what is wrong with the known servers if none of them answers.
-func (m *message) explainSilence(ctx context.Context, there []oslorpc.Instance) {
+func (m *message) explainSilence(ctx context.Context, begun time.Time, there []oslorpc.Instance) {
 	there = there[:min(len(there), instances.AskAtOnce)]
 	failures := instances.Ask(there, func(i oslorpc.Instance) error {
 		_, err := m.transport.Ping(ctx, i)
 		return err
 	})
 	if !errors.Is(ctx.Err(), context.Canceled) && !slices.Contains(failures, nil) {
-		m.program.Notef("waiting: %v", failures[0])
+		m.noteWait(begun, withoutKind(failures[0]))
 	}
+}
+
+// noteWait tells the user why a message waits, and for how long. Only the first of several messages
+// is watched.
+func (m *message) noteWait(begun time.Time, why string) {
+	left := m.timeout - time.Since(begun)
+	m.program.Notef("waiting: %s; gives up in %s", why, max(left.Round(time.Second), time.Second))
+}
+
+// withoutKind returns the text of an error without its kind: nothing has failed yet.
+func withoutKind(err error) string {
+	return strings.TrimPrefix(err.Error(), oslorpc.KindOf(err).String()+": ")
 }
 
 // selection returns the receiver of the message.

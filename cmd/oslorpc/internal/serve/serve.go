@@ -88,7 +88,7 @@ func (s *serving) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&s.target.Topic, "topic", "", "`topic` to serve (required)")
 	flags.StringVar(&s.target.Server, "server", "", "`name` of the server; several may share one (default: the host's)")
 	flags.StringVar(&s.target.Exchange, "exchange", "", "`exchange` of the topic (default: $"+oslorpc.ExchangeVariable+", else openstack)")
-	flags.StringVar(&s.target.Namespace, "namespace", "", "`namespace` of the methods (default: the null namespace)")
+	flags.StringVar(&s.target.Namespace, "namespace", "", "`namespace` of the methods, if not the default one")
 	flags.StringVar(&s.target.Version, "rpc-version", "", "`version` of the methods, as 1.4 (default 1.0)")
 	flags.StringSliceVar(&s.deprecated, "deprecated", nil, "`methods` to mark as deprecated since the served version")
 	flags.StringVar(&s.listen, "listen", "", "`address` to listen on: host:port, host:first-last or unix:/path; port 0 is any (default: a socket with local://, else 127.0.0.1:0)")

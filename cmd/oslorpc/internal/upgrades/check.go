@@ -81,7 +81,7 @@ func checkCommand(p *cli.Program) *cobra.Command {
 	}
 	cli.MarkAnswering(cmd)
 	c.AddOneExchange(cmd)
-	cmd.Flags().StringVar(&c.namespace, "namespace", "", "`namespace` of the interface (default: the null namespace)")
+	cmd.Flags().StringVar(&c.namespace, "namespace", "", "`namespace` of the interface, if not the default one")
 	cmd.Flags().StringVar(&c.to, "to", "", "the `version` that the upgrade goes to, as 1.4 (required)")
 	c.AddTimeout(cmd)
 	return cmd

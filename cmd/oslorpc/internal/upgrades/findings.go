@@ -19,8 +19,8 @@ func writeFindings(b *bytes.Buffer, f *upgrade.Findings) {
 		if len(f.Unproven) > 0 {
 			callers = "no caller that proved its name"
 		}
-		fmt.Fprintf(b, "safe: %s %s of the %s, and %s asked for what it does not serve\n",
-			allServe(f.Servers), goal, rpc.DescribeNamespace(f.Goal.Namespace), callers)
+		fmt.Fprintf(b, "safe: %s %s of the %s%s, and %s asked for what it does not serve\n",
+			allServe(f.Servers), goal, rpc.DescribeNamespace(f.Goal.Namespace), notCounted(f.Draining), callers)
 	}
 	writePart(b, fmt.Sprintf("Servers that do not serve %s:", goal), instancesTable(f.Behind))
 	writePart(b, fmt.Sprintf("Callers that asked for what %s does not serve:", goal), requestRows(f.Callers))
@@ -29,7 +29,8 @@ func writeFindings(b *bytes.Buffer, f *upgrade.Findings) {
 	writePart(b, "Servers that did not answer:", unansweredTable(f.Unanswered))
 	writePart(b, "Warning: callers of deprecated methods:", requestRows(f.Deprecated))
 	if f.Youngest != "" {
-		fmt.Fprintf(b, "Callers were counted for %s, since %s started.\n", f.Observed, cli.Cell(f.Youngest))
+		fmt.Fprintf(b, "Callers were counted for %s only, since %s started: those that ask less often are not known.\n",
+			f.Observed, cli.Cell(f.Youngest))
 	}
 }
 
@@ -37,7 +38,14 @@ func allServe(servers int) string {
 	if servers == 1 {
 		return "the one server serves"
 	}
-	return fmt.Sprintf("all %d servers serve", servers)
+	return fmt.Sprintf("the %d servers serve", servers)
+}
+
+func notCounted(draining int) string {
+	if draining == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (%d draining, not counted)", draining)
 }
 
 // writePart writes a table with a title, if it has rows beneath its head.
@@ -76,6 +84,7 @@ type FindingsDocument struct {
 	Namespace  string               `json:"namespace"`
 	To         string               `json:"to"`
 	Servers    int                  `json:"servers"`
+	Draining   int                  `json:"draining"`
 	InTheWay   []instances.Document `json:"in_the_way"`
 	Callers    []RequestDocument    `json:"callers"`
 	Unproven   []RequestDocument    `json:"unproven"`
@@ -89,7 +98,7 @@ type FindingsDocument struct {
 func newFindingsDocument(c *checking, f *upgrade.Findings) *FindingsDocument {
 	return &FindingsDocument{
 		Verdict: f.Verdict(), ExitCode: verdictExits[f.Verdict()], Reasons: f.Reasons(), Exchange: c.Exchange, Topic: c.Topic,
-		Namespace: f.Goal.Namespace, To: f.Goal.Version.String(), Servers: f.Servers, InTheWay: instances.NewDocuments(f.Behind),
+		Namespace: f.Goal.Namespace, To: f.Goal.Version.String(), Servers: f.Servers, Draining: f.Draining, InTheWay: instances.NewDocuments(f.Behind),
 		Callers: newRequestDocuments(f.Callers), Unproven: newRequestDocuments(f.Unproven), Warnings: newRequestDocuments(f.Deprecated),
 		Unreported: instances.NewDocuments(f.Unreported), Unanswered: newUnansweredDocuments(f.Unanswered),
 		Uncounted: f.Uncounted, Observed: f.Observed.Seconds(),

@@ -22,7 +22,7 @@ func ver(text string) rpc.Version {
 	return v
 }
 
-// implementing returns an active instance that implements versions of the null namespace.
+// implementing returns an active instance that implements versions of the default namespace.
 func implementing(server string, versions ...string) rpc.Instance {
 	i := rpc.Instance{Exchange: "openstack", Topic: "demo", Server: server, Addr: server + ":1", State: rpc.StateActive, ID: server}
 	for _, v := range versions {
@@ -116,22 +116,24 @@ func TestFindingsForPeople(t *testing.T) {
 	t.Parallel()
 	epoch := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	request := rpc.RequestCount{Method: "m", Version: ver("1.2"), Caller: "c", Accepted: 2, Refused: 1, FirstSeen: epoch, LastSeen: epoch.Add(time.Second)}
+	draining := implementing("c", "0.9")
+	draining.State = rpc.StateDraining
 	for name, test := range map[string]struct {
 		to   string
 		seen []upgrade.Observation
 		code int
 		want []string
 	}{
-		"safe": {"1.0", []upgrade.Observation{answered(implementing("a", "1.0")), answered(implementing("b", "1.0"))}, cli.ExitYes, []string{
-			"safe: all 2 servers serve 1.0 of the null namespace, and no caller asked for what it does not serve",
-			"Callers were counted for 1m0s, since a started.",
+		"safe": {"1.0", []upgrade.Observation{answered(implementing("a", "1.0")), answered(implementing("b", "1.0")), answered(draining)}, cli.ExitYes, []string{
+			"safe: the 2 servers serve 1.0 of the default namespace (1 draining, not counted), and no caller asked for what it does not serve",
+			"Callers were counted for 1m0s only, since a started: those that ask less often are not known.",
 		}},
 		"not yet": {"1.1", []upgrade.Observation{answered(implementing("a", "1.0"), request)}, cli.ExitNotYet, []string{
 			"Servers that do not serve 1.1:", "SERVER ADDRESS STATE VERSIONS", "a a:1 active 1.0",
 			"Callers that asked for what 1.1 does not serve:",
 			"NAMESPACE METHOD VERSION CALLER PROVED ACCEPTED REFUSED FIRST SEEN LAST SEEN DEPRECATED",
 			"- m 1.2 c unproven 2 1 2026-01-02T03:04:05Z 2026-01-02T03:04:06Z -",
-			"Callers were counted for 1m0s, since a started.",
+			"Callers were counted for 1m0s only, since a started: those that ask less often are not known.",
 		}},
 		"cannot tell": {"1.1", []upgrade.Observation{upgrade.Observe(implementing("s"), nil, rpc.Unreachable)}, cli.ExitCannotTell, []string{
 			"Servers that do not report what they implement:", "SERVER ADDRESS STATE VERSIONS", "s s:1 active -",

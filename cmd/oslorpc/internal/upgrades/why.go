@@ -46,7 +46,7 @@ The exit code is not the answer: it tells that no server is on the topic, or tha
 		},
 	}
 	q.AddOneExchange(cmd)
-	cmd.Flags().StringVar(&q.namespace, "namespace", "", "`namespace` of the interface (default: the null namespace)")
+	cmd.Flags().StringVar(&q.namespace, "namespace", "", "`namespace` of the interface, if not the default one")
 	cmd.Flags().StringVar(&q.target, "target-version", "", "a `version` of the interface, as 1.4 (default: the newest major version)")
 	q.AddTimeout(cmd)
 	return cmd

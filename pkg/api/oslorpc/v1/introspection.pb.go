@@ -867,7 +867,7 @@ func (x *ServerInfo) GetUncounted() int64 {
 // RequestCount counts the messages that asked for a method, at a version, from a caller.
 type RequestCount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The namespace asked for; empty for the null namespace.
+	// The namespace asked for; empty for the default namespace.
 	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
 	// The method asked for.
 	Method string `protobuf:"bytes,2,opt,name=method,proto3" json:"method,omitempty"`
@@ -987,7 +987,7 @@ func (x *RequestCount) GetIdentity() string {
 // EndpointInfo describes one interface of a server.
 type EndpointInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The namespaces it answers to, its own first. The null namespace is an empty string here.
+	// The namespaces it answers to, its own first. The default namespace is an empty string here.
 	Namespaces []string `protobuf:"bytes,1,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
 	// The version it implements.
 	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`

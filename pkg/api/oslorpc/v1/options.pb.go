@@ -137,7 +137,7 @@ type ServiceRules struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The topic that the service is served on.
 	Topic string `protobuf:"bytes,1,opt,name=topic,proto3" json:"topic,omitempty"`
-	// The namespace; absent for the null namespace.
+	// The namespace; absent for the default namespace.
 	Namespace *string `protobuf:"bytes,2,opt,name=namespace,proto3,oneof" json:"namespace,omitempty"`
 	// The version that this file describes, as `major.minor`.
 	Version       string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`

@@ -35,7 +35,7 @@ type Target struct {
 	Exchange *string `protobuf:"bytes,1,opt,name=exchange,proto3,oneof" json:"exchange,omitempty"`
 	// The name of the service. Required. Any number of servers may share one.
 	Topic *string `protobuf:"bytes,2,opt,name=topic,proto3,oneof" json:"topic,omitempty"`
-	// The interface meant, of those that a server offers. Absent: the null namespace, which is a namespace of its own.
+	// The interface meant, of those that a server offers. Absent: the default namespace, which is a namespace of its own.
 	Namespace *string `protobuf:"bytes,3,opt,name=namespace,proto3,oneof" json:"namespace,omitempty"`
 	// The lowest version of the interface that can serve the message, as `major.minor` or `major.minor.revision` in
 	// decimal. Absent counts as 1.0.
@@ -125,7 +125,7 @@ func (x *Target) GetFanout() bool {
 // Implementation is one interface that a server offers.
 type Implementation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The namespace, absent for the null namespace.
+	// The namespace, absent for the default namespace.
 	Namespace *string `protobuf:"bytes,1,opt,name=namespace,proto3,oneof" json:"namespace,omitempty"`
 	// The version implemented. It serves a message that asks for the same major version and for no later minor one;
 	// revisions are compared only when the minor versions are equal.

@@ -315,11 +315,11 @@ class _Publisher:
                     self._repair(lost)
             except Error as e:
                 if not self._failing:
-                    _log.warning("what this process published cannot be kept alive in Consul; trying again: %s", e)
+                    _log.warning("cannot renew the registration in Consul; trying again: %s", e)
                 self._failing = True
                 return min(self._ttl / 3, 1.0) * random.uniform(0.5, 1.0)
             if self._failing:
-                _log.info("what this process published is kept alive in Consul again")
+                _log.info("Consul reachable again; registration renewed")
             self._failing = False
         return min(self._ttl / 3, _LOOK_EVERY) * random.uniform(0.8, 1.0)
 

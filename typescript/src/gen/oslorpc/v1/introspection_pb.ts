@@ -482,7 +482,7 @@ export const ServerInfoSchema: GenMessage<ServerInfo> = /*@__PURE__*/
  */
 export type RequestCount = Message<"oslorpc.v1.RequestCount"> & {
   /**
-   * The namespace asked for; empty for the null namespace.
+   * The namespace asked for; empty for the default namespace.
    *
    * @generated from field: string namespace = 1;
    */
@@ -561,7 +561,7 @@ export const RequestCountSchema: GenMessage<RequestCount> = /*@__PURE__*/
  */
 export type EndpointInfo = Message<"oslorpc.v1.EndpointInfo"> & {
   /**
-   * The namespaces it answers to, its own first. The null namespace is an empty string here.
+   * The namespaces it answers to, its own first. The default namespace is an empty string here.
    *
    * @generated from field: repeated string namespaces = 1;
    */

@@ -40,7 +40,7 @@ export type Target = Message<"oslorpc.v1.Target"> & {
   topic?: string;
 
   /**
-   * The interface meant, of those that a server offers. Absent: the null namespace, which is a namespace of its own.
+   * The interface meant, of those that a server offers. Absent: the default namespace, which is a namespace of its own.
    *
    * @generated from field: optional string namespace = 3;
    */
@@ -85,7 +85,7 @@ export const TargetSchema: GenMessage<Target> = /*@__PURE__*/
  */
 export type Implementation = Message<"oslorpc.v1.Implementation"> & {
   /**
-   * The namespace, absent for the null namespace.
+   * The namespace, absent for the default namespace.
    *
    * @generated from field: optional string namespace = 1;
    */

@@ -28,7 +28,7 @@ export type ServiceRules = Message<"oslorpc.v1.ServiceRules"> & {
   topic: string;
 
   /**
-   * The namespace; absent for the null namespace.
+   * The namespace; absent for the default namespace.
    *
    * @generated from field: optional string namespace = 2;
    */

@@ -1,0 +1,37 @@
+"""Guesses which name was meant by one that does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str], rest: str) -> str:
+    """Return how the text about a name goes on that does not exist.
+
+    It goes on with a question if a known name differs little, and then with the rest, which is a
+    sentence without its capital letter.
+    """
+    names = list(known)
+    plain = _plain(name)
+    meant = next((k for k in names if _plain(k) == plain), None) or next(
+        (k for k in names if _is_typo(plain, _plain(k))), None
+    )
+    return f"; {rest}" if meant is None else f'; did you mean "{meant}"? {rest[0].upper()}{rest[1:]}'
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "")
+
+
+def _is_typo(a: str, b: str) -> bool:
+    """Whether one letter is missing, too many or another one, or two are swapped.
+
+    Short names are too similar to say.
+    """
+    if max(len(a), len(b)) < 4:
+        return False
+    while a and b and a[0] == b[0]:
+        a, b = a[1:], b[1:]
+    while a and b and a[-1] == b[-1]:
+        a, b = a[:-1], b[:-1]
+    return (len(a) <= 1 and len(b) <= 1) or (len(a) == 2 and a == b[::-1])
