@@ -19,7 +19,7 @@ import (
 func TestMain(m *testing.M) { leak.Main(m) }
 
 var masks = []programtest.Mask{
-	{Pattern: regexp.MustCompile(`server "c\d" at 127\.0\.0\.1:\d+`), Instead: "server"},
+	{Pattern: regexp.MustCompile(`at c\d \(127\.0\.0\.1:\d+\)`), Instead: "at a server"},
 }
 
 // What the README shows is what happens.

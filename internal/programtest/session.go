@@ -27,15 +27,14 @@ type typed struct {
 
 // ReadSession returns the session in the console blocks of a file; of one section only, if its
 // heading is given. A block with a title is a file of that name, which the session writes where it
-// comes.
+// comes. A block below a comment <!-- not run: REASON --> is left out. A command that ends with a
+// backslash goes on in the next line.
 func ReadSession(tb testing.TB, page string, section ...string) Session {
 	tb.Helper()
 	readme, err := os.ReadFile(page) //nolint:gosec // It is one of ours.
 	if err != nil {
 		tb.Fatal(err)
 	}
-	var s Session
-	inside, file := false, false
 	text := string(readme)
 	for _, heading := range section {
 		_, after, found := strings.Cut(text, "\n"+heading+"\n")
@@ -44,30 +43,67 @@ func ReadSession(tb testing.TB, page string, section ...string) Session {
 		}
 		text, _, _ = strings.Cut(after, "\n## ")
 	}
+	r := reader{tb: tb, page: page}
 	for line := range strings.Lines(text) {
 		line = strings.TrimSuffix(line, "\n")
-		switch command, is := strings.CutPrefix(line, "$ "); {
-		case strings.HasPrefix(line, "```"):
-			if file {
-				s[len(s)-1].line += "END-OF-FILE"
-			}
-			inside, file = line == "```console", false
-			if name, titled := title(line); titled {
-				file = true
-				s = append(s, typed{line: fmt.Sprintf("mkdir -p \"$(dirname '%[1]s')\" && cat > '%[1]s' <<'END-OF-FILE'\n", name)})
-			}
-		case file:
-			s[len(s)-1].line += line + "\n"
-		case inside && is:
-			s = append(s, typed{line: command})
-		case inside && len(s) == 0:
-			tb.Fatalf("%s shows %q before any command", page, line)
-		case inside && line != "": // an empty line is in every other one
-			last := &s[len(s)-1]
-			last.prints = append(last.prints, line)
+		r.read(line)
+		if line != "" {
+			r.excused = strings.HasPrefix(line, "<!-- not run: ")
 		}
 	}
-	return s
+	return r.session
+}
+
+// reader reads a page line by line.
+type reader struct {
+	tb      testing.TB
+	page    string
+	session Session
+	// inside is true within a block of commands, and file within the text of a file. Excused is true
+	// below a comment that says that a block is not run.
+	inside, file, excused bool
+}
+
+func (r *reader) read(line string) {
+	if strings.HasPrefix(line, "```") {
+		r.fence(line)
+		return
+	}
+	switch {
+	case r.file:
+		r.last().line += line + "\n"
+	case r.inside:
+		r.typed(line)
+	}
+}
+
+func (r *reader) last() *typed { return &r.session[len(r.session)-1] }
+
+// fence begins or ends a block.
+func (r *reader) fence(line string) {
+	if r.file {
+		r.last().line += "END-OF-FILE"
+	}
+	r.inside, r.file = line == "```console" && !r.excused, false
+	if name, titled := title(line); titled {
+		r.file = true
+		r.session = append(r.session, typed{line: fmt.Sprintf("mkdir -p \"$(dirname '%[1]s')\" && cat > '%[1]s' <<'END-OF-FILE'\n", name)})
+	}
+}
+
+// typed reads a command, the next line of one, or what one prints.
+func (r *reader) typed(line string) {
+	command, is := strings.CutPrefix(line, "$ ")
+	switch {
+	case len(r.session) > 0 && strings.HasSuffix(r.last().line, "\\"):
+		r.last().line = strings.TrimSuffix(r.last().line, "\\") + strings.TrimSpace(line)
+	case is:
+		r.session = append(r.session, typed{line: command})
+	case len(r.session) == 0:
+		r.tb.Fatalf("%s shows %q before any command", r.page, line)
+	case line != "": // an empty line is in every other one
+		r.last().prints = append(r.last().prints, line)
+	}
 }
 
 // title returns the title of a block that begins with line.

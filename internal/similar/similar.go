@@ -19,8 +19,8 @@ func Name(name string, known []string) string {
 	return ""
 }
 
-// DidYouMean returns how the text about a name goes on that does not exist: with a question, if Name
-// finds what was meant, and then with the rest, which is a sentence without its capital letter.
+// DidYouMean returns how the text about a name that does not exist goes on: with a question, if
+// Name finds what was meant, and then with the rest, a sentence without its capital letter.
 func DidYouMean(name string, known []string, rest string) string {
 	if meant := Name(name, known); meant != "" {
 		return `; did you mean "` + meant + `"? ` + strings.ToUpper(rest[:1]) + rest[1:]

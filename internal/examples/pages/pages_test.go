@@ -1,0 +1,113 @@
+//go:build unix
+
+// Package pages runs what pages of docs show of a shell.
+package pages
+
+import (
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/oslorpc/oslorpc/internal/programtest"
+	"github.com/oslorpc/oslorpc/internal/testbin"
+)
+
+const (
+	repository = "../../.."
+	docs       = repository + "/docs/"
+)
+
+func TestMain(m *testing.M) {
+	programtest.Main(m, repository+"/cmd/oslorpc", repository+"/examples/nova-rpc")
+}
+
+// varying is what differs each time: addresses, processes, times and the columns after them.
+var varying = []programtest.Mask{
+	{Pattern: regexp.MustCompile(`(?:127\.0\.0\.1:\d+|10\.0\.0\.1:7000|unix:[^\s,)]+?\.sock)`), Instead: "ADDRESS"},
+	{Pattern: regexp.MustCompile(`process \d+`), Instead: "process 1"},
+	{Pattern: regexp.MustCompile(`"server":"node\d","pid":\d+`), Instead: `"server":"node1","pid":1`},
+	{Pattern: regexp.MustCompile(`up (in )?\d\w*`), Instead: "up 1s"},
+	{Pattern: regexp.MustCompile(`(active +\S+ +)\w+ +\S+$`), Instead: "${1}1s BUILD"},
+	{Pattern: regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), Instead: "NOW"},
+	{Pattern: regexp.MustCompile(`counted for \w+`), Instead: "counted for 1s"},
+	{Pattern: regexp.MustCompile(`oslorpc@\S+`), Instead: "oslorpc@HOST"},
+	{Pattern: regexp.MustCompile(`user:\d+ +\d+`), Instead: "user:1 8"},
+	{Pattern: regexp.MustCompile(`[0-9a-f]{16}\.1$`), Instead: "INSTANCE"},
+	{Pattern: regexp.MustCompile(`as failure \w+`), Instead: "as failure ID"},
+	{Pattern: regexp.MustCompile(`\d+\.\d+ ms`), Instead: "1 ms"},
+	{Pattern: regexp.MustCompile(`^stopping: new messages go elsewhere.*`), Instead: ""},
+	{Pattern: regexp.MustCompile(` {2,}`), Instead: "  "},
+}
+
+// What pages show of a shell is what happens.
+func TestPages(t *testing.T) {
+	for _, name := range []string{"curl", "jq"} {
+		if _, err := exec.LookPath(name); err != nil {
+			t.Skipf("the pages use %s: %v", name, err)
+		}
+	}
+	grpcurl, err := testbin.Find("grpcurl", "tools", "github.com/fullstorydev/grpcurl/cmd/grpcurl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bin := []string{filepath.Dir(programtest.Path("oslorpc")), filepath.Dir(grpcurl), os.Getenv("PATH")}
+	t.Setenv("PATH", bin[0]+":"+bin[1]+":"+bin[2])
+	for name, session := range map[string]programtest.Session{
+		"command-line": programtest.ReadSession(t, docs+"command-line.md"),
+		"upgrades":     programtest.ReadSession(t, docs+"upgrades.md"),
+		"gateway":      programtest.ReadSession(t, docs+"gateway.md"),
+		"http":         programtest.ReadSession(t, docs+"http.md"),
+		"zones":        programtest.ReadSession(t, docs+"zones.md"),
+		"discovery":    programtest.ReadSession(t, docs+"discovery.md"),
+		"policy":       programtest.ReadSession(t, docs+"policy.md"),
+		"security":     programtest.ReadSession(t, docs+"security.md"),
+		"find-a-fault": programtest.ReadSession(t, docs+"find-a-fault.md"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, port := range []string{"127.0.0.1:7001", "127.0.0.1:8600", "127.0.0.1:8080"} {
+				session = session.Replace(port, freeAddress(t))
+			}
+			session.Run(t, t.TempDir(), programtest.Local(t), varying...)
+		})
+	}
+}
+
+// So is what the README of the Python package shows, where its virtual environment is.
+func TestPythonReadme(t *testing.T) {
+	python, err := filepath.Abs(repository + "/.bin/venv/bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(python + "/python"); err != nil {
+		t.Skipf("run `make test-python` first: %v", err)
+	}
+	t.Setenv("PATH", python+":"+filepath.Dir(programtest.Path("oslorpc"))+":"+os.Getenv("PATH"))
+	t.Setenv("PYTHONPATH", "src")
+	programtest.ReadSession(t, repository+"/python/README.md").Run(t, repository+"/python", programtest.Local(t), varying...)
+}
+
+// And what the README of examples/nova-rpc shows.
+func TestNovaRPCReadme(t *testing.T) {
+	masks := append([]programtest.Mask{
+		{Pattern: regexp.MustCompile(`compute\d\.`), Instead: "compute1."},
+		{Pattern: regexp.MustCompile(`since \d\d:\d\d:\d\d`), Instead: "since NOW"},
+		{Pattern: regexp.MustCompile(`scheduler-\d+`), Instead: "scheduler-1"},
+	}, varying...)
+	programtest.ReadSession(t, repository+"/examples/nova-rpc/README.md").
+		Replace("go run ./examples/nova-rpc", programtest.Path("nova-rpc")).
+		Run(t, repository, programtest.Local(t), masks...)
+}
+
+// freeAddress returns an address at which nothing listens.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
