@@ -57,7 +57,7 @@ func TestMessages(t *testing.T) {
 	}
 }
 
-func TestNobodyIsThere(t *testing.T) {
+func TestNoServerIsThere(t *testing.T) {
 	f, transport := fleet(t)
 	f.Server("server1").Stop()
 	if err := introduction.NewTestClient(transport).Tell(t.Context(), "a"); err != nil {

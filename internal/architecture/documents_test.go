@@ -87,11 +87,43 @@ func TestProse(t *testing.T) {
 			t.Errorf("%s: say what %q means", path, found)
 		}
 	})
-	for _, s := range sources(t) {
-		for _, group := range s.file.Comments {
-			if found := vague.FindString(group.Text()); found != "" {
-				t.Errorf("%s:%d: say what %q means", s.path, s.files.Position(group.Pos()).Line, found)
+	files(t, "", ".go", func(path, text string) {
+		if strings.HasSuffix(path, ".pb.go") {
+			return
+		}
+		checkComments(t, path, goComment.FindAllStringIndex(text, -1), text)
+		for _, found := range vagueName.FindAllString(text, -1) {
+			t.Errorf("%s: the name %s does not say what it means", path, found)
+		}
+	})
+	for suffix, comments := range map[string]*regexp.Regexp{".py": pyComment, ".ts": goComment, ".proto": goComment} {
+		files(t, "", suffix, func(path, text string) {
+			if !strings.Contains(path, "/gen/") && !strings.HasSuffix(path, "_pb2.py") {
+				checkComments(t, path, comments.FindAllStringIndex(text, -1), text)
 			}
+		})
+	}
+}
+
+var (
+	// vagueName are names of tests that have such words.
+	vagueName = regexp.MustCompile(`\bfunc (?:Test|Fuzz|Example|Benchmark)\w*(?:[Nn]obody|[Ss]omebody|[Aa]nybody|[Ww]hoever|ThatOf|ThoseOf)\w*`)
+	// goComment is a comment of Go, TypeScript or a proto, and pyComment one of Python, or a text over
+	// several lines.
+	goComment = regexp.MustCompile(`(?m)^\s*//.*$|\s// .*$|(?s:/\*.*?\*/)`)
+	pyComment = regexp.MustCompile(`(?m)^\s*# .*$|  # .*$|(?s:""".*?""")`)
+)
+
+// checkComments reports the vague words of comments. Where each comment begins and ends in the text
+// is given.
+func checkComments(t *testing.T, path string, comments [][]int, text string) {
+	t.Helper()
+	for _, at := range comments {
+		for _, found := range vague.FindAllString(quotedText.ReplaceAllString(text[at[0]:at[1]], ""), -1) {
+			t.Errorf("%s:%d: say what %q means", path, 1+strings.Count(text[:at[0]], "\n"), found)
 		}
 	}
 }
+
+// quotedText is text that a comment quotes.
+var quotedText = regexp.MustCompile(`"[^"\n]*"|` + "`[^`\n]*`")

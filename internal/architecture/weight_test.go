@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// dependencies returns all packages that a program with one import links, without those of the
-// standard library.
+// dependencies returns all packages that a program with one import links, without the
+// standard library's.
 func dependencies(t *testing.T, pkg string) []string {
 	t.Helper()
 	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", module+pkg)

@@ -89,7 +89,7 @@ func TestFanoutIgnoresTheServer(t *testing.T) {
 	})
 }
 
-func TestFanoutToNobody(t *testing.T) {
+func TestFanoutToNoServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.registry.list()

@@ -91,9 +91,9 @@ func TestCopyWhoseGoroutineEnds(t *testing.T) {
 	})
 }
 
-// TestMissedByNobody: a message that names no server is not one for a server without a name, as
+// TestMissedByNoServer: a message that names no server is not one for a server without a name, as
 // static addresses may be.
-func TestMissedByNobody(t *testing.T) {
+func TestMissedByNoServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nameless := func(i *rpc.Instance) { i.ID, i.BootID, i.Server = "", "", "" }
 		w := newWorld(t, instance("a", nameless))

@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-func TestNobodyIsWaitedFor(t *testing.T) {
+func TestMessageWaitsForAServer(t *testing.T) {
 	for name, d := range map[string]time.Duration{"briefly": time.Second, "longer than a topic is watched unused": time.Hour} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -31,7 +31,7 @@ func TestNobodyIsWaitedFor(t *testing.T) {
 	}
 }
 
-func TestNobodyCame(t *testing.T) {
+func TestNoServerCame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		w.registry.list(instance("a", func(i *rpc.Instance) { i.State = rpc.StateDraining }))
@@ -46,7 +46,7 @@ func TestNobodyCame(t *testing.T) {
 
 // A message that is monitored does not wait for a server longer than for a sign of life of one that
 // has it.
-func TestNobodyTakesAMonitoredMessage(t *testing.T) {
+func TestNoServerTakesAMonitoredMessage(t *testing.T) {
 	const silence = 10 * time.Second
 	monitored := func(m *Message) { m.Silence = silence }
 	for name, c := range map[string]struct {

@@ -79,7 +79,7 @@ func TestMethodKnowsWhatItWasAsked(t *testing.T) {
 
 // oslo.messaging's dispatcher gives up the context of a message that has none; so do we, whatever
 // the carrier's ctx carries.
-func TestRequestContextIsThatOfTheMessageOnly(t *testing.T) {
+func TestRequestContextIsTheMessagesOnly(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, DefaultLimits, map[string]*Method{"foo": plain(func(ctx context.Context, emit Emit) error {
 		return emit(fmt.Sprint(len(msgcontext.Dict(ctx))))
@@ -133,7 +133,7 @@ func TestMessagesAreRefusedBeforeTheyRun(t *testing.T) {
 	}
 }
 
-func TestCastRefusesAtOnceWhatNobodyServes(t *testing.T) {
+func TestCastRefusesAtOnceWhatNoEndpointServes(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, DefaultLimits, map[string]*Method{"foo": returns("1")})
 	check(t, s.Cast(t.Context(), request("bar", "a")), rpc.NoSuchMethod, true)

@@ -90,7 +90,7 @@ func TestQueueIsInTheOrderOfArrival(t *testing.T) {
 	checkLoad(t, q, 0, 0, 0)
 }
 
-func TestNobodyOvertakesTheQueue(t *testing.T) {
+func TestNoMessageOvertakesTheQueue(t *testing.T) {
 	t.Parallel()
 	q, busy := newQueue(t, Limits{Workers: 2, Queue: 2, QueueBytes: 100})
 	first := admitted(t, q, 1)

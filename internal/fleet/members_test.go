@@ -311,9 +311,9 @@ func TestNamesAreForgotten(t *testing.T) {
 	})
 }
 
-// TestPeersAreKeptByNobodyElse counts the references: whatever happened, closing the fleet gives
+// TestNothingElseKeepsPeers counts the references: whatever happened, closing the fleet gives
 // all peers back.
-func TestPeersAreKeptByNobodyElse(t *testing.T) {
+func TestNothingElseKeepsPeers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		var peers []*peer.Peer

@@ -211,7 +211,7 @@ func TestArrivedHeaders(t *testing.T) {
 	}
 }
 
-// What a call says about itself makes one allocation beside those of gRPC.
+// What a call says about itself makes one allocation beside gRPC's own.
 func TestWritingAllocates(t *testing.T) {
 	r := Request{HasVersion: true, Version: rpc.Version{Major: 1, Minor: 2}, Instance: "i", Context: "{}"}
 	ours := testing.AllocsPerRun(100, func() { Write(t.Context(), &r) })

@@ -129,8 +129,8 @@ func TestTokensAreBounded(t *testing.T) {
 	})
 }
 
-// Messages count to the identity of their token: also those of several connections, and not to
-// others on the connection.
+// Messages count to the identity of their token: also messages of several
+// connections, and not to others on the connection.
 func TestTokensHaveAccounts(t *testing.T) {
 	s := newTapped(&verifier{}, rpc.Limits{})
 	account := func(conn *Conn, token string) *limits.Caller {

@@ -179,7 +179,7 @@ func testGateDenies(t *testing.T) {
 }
 
 // checkDenied fails unless an error, if there is one, is a denial by a policy. A gather has no
-// error beside those of its servers.
+// error beside its servers' errors.
 func checkDenied(t *testing.T, r *row, err error) {
 	t.Helper()
 	if err == nil && r.sent == rpc.DeliveryGather {

@@ -228,8 +228,8 @@ func TestStreams(t *testing.T) {
 	})
 }
 
-// TestNobodyWaitsForAClosedPeer for a stream.
-func TestNobodyWaitsForAClosedPeer(t *testing.T) {
+// TestNoMessageWaitsForAClosedPeer for a stream.
+func TestNoMessageWaitsForAClosedPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var n peertest.Network
 		defer slow(&n, "a", grpc.MaxConcurrentStreams(1))()

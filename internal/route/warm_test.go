@@ -86,7 +86,7 @@ func TestWarmSetHardlyChanges(t *testing.T) {
 	})
 }
 
-// without returns those of a that are not in b.
+// without returns the entries of a that are not in b.
 func without(a, b []string) []string {
 	return slices.DeleteFunc(slices.Clone(a), func(s string) bool { return slices.Contains(b, s) })
 }

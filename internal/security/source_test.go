@@ -62,8 +62,8 @@ func TestSource(t *testing.T) {
 	}
 }
 
-// A client may do without a certificate where tokens are verified, but not show one that nobody
-// certified.
+// A client may do without a certificate where tokens are verified, but not show one that no
+// authority certified.
 func TestSourceWithTokens(t *testing.T) {
 	a, b := tlstest.New(t), tlstest.New(t)
 	ofClient, ofServer := &source{}, &source{}
@@ -78,7 +78,7 @@ func TestSourceWithTokens(t *testing.T) {
 	}
 }
 
-// The chains that a source verified are those of the connection, from which names are read.
+// The connection has the chains that a source verified, from which names are read.
 func TestSourceProves(t *testing.T) {
 	a := tlstest.New(t)
 	s := &source{}

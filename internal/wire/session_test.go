@@ -80,7 +80,7 @@ func (m *SessionMessage) generated() *pb.SessionRequest {
 	return &pb.SessionRequest{Frame: &pb.SessionRequest_Message{Message: g}}
 }
 
-// sorted returns a frame whose headers are in order: those of a name keep theirs.
+// sorted returns a frame whose headers are in order: headers of one name keep theirs.
 func sorted(r *pb.SessionRequest) *pb.SessionRequest {
 	r = proto.CloneOf(r)
 	m := r.GetMessage()

@@ -213,7 +213,7 @@ func TestHandlersErrorsArriveAsTheyWere(t *testing.T) {
 }
 
 // The message of the first hop ran, whatever the second one did.
-func TestRefusalOfANestedCallIsNotThatOfItsCaller(t *testing.T) {
+func TestRefusalOfANestedCallIsNotItsCallers(t *testing.T) {
 	t.Parallel()
 	for name, dial := range map[string][]grpc.DialOption{"with interceptors": with(), "without": nil} {
 		t.Run(name, func(t *testing.T) {

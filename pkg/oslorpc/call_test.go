@@ -251,7 +251,7 @@ func TestDeadlines(t *testing.T) {
 	})
 }
 
-func TestNobodyThere(t *testing.T) {
+func TestNoServerThere(t *testing.T) {
 	for name, option := range map[string]oslorpc.ClientOption{
 		"retry 0": oslorpc.WithRetry(0), "fail fast": oslorpc.WithFailFast(true),
 	} {

@@ -64,7 +64,7 @@ func TestCastReturnsBeforeItRuns(t *testing.T) {
 }
 
 // A cast that no server can run is refused, not accepted to die.
-func TestCastThatNobodyCanRun(t *testing.T) {
+func TestCastThatNoServerCanRun(t *testing.T) {
 	serve(t, "node1", newAgent("node1").endpoint("1.0"))
 	wantKind(t, client(t).Cast(t.Context(), "nope", nil), oslorpc.NoSuchMethod, true)
 	wantKind(t, client(t, oslorpc.WithVersion("1.1")).Cast(t.Context(), "note", nil), oslorpc.UnsupportedVersion, true)
@@ -179,7 +179,7 @@ func names(list []oslorpc.FanoutResult) string {
 	return fmt.Sprint(all)
 }
 
-func TestFanoutToNobody(t *testing.T) {
+func TestFanoutToNoServer(t *testing.T) {
 	report, err := client(t).Fanout(t.Context(), "note", nil)
 	if err != nil || len(report.Accepted)+len(report.Skipped)+len(report.Failed) != 0 {
 		t.Errorf("got %+v, %v", report, err)

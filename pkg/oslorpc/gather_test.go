@@ -129,7 +129,7 @@ func TestGatherKnowsWhoIsExpected(t *testing.T) {
 	}
 }
 
-func TestGatherFromNobody(t *testing.T) {
+func TestGatherFromNoServer(t *testing.T) {
 	values, failures := outcomes(t, oslorpc.Gather[any](t.Context(), client(t), "note", nil))
 	if len(values)+len(failures) != 0 {
 		t.Errorf("got %v, %v", values, failures)

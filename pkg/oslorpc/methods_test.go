@@ -180,7 +180,7 @@ func TestStartRefusesBrokenEndpoints(t *testing.T) {
 			says:     `fallback of endpoint "n"`,
 		},
 		"access policy":         {options: []oslorpc.ServerOption{oslorpc.WithAccessPolicy(9)}, says: "no access policy 9"},
-		"no exported method":             {endpoint: oslorpc.Endpoint{Struct: oslorpc.Methods(struct{}{})}, says: "no exported method"},
+		"no exported method":    {endpoint: oslorpc.Endpoint{Struct: oslorpc.Methods(struct{}{})}, says: "no exported method"},
 		"two methods of a name": {endpoint: oslorpc.Endpoint{Struct: oslorpc.Methods(twice{})}, says: "two methods"},
 		"nil":                   {endpoint: oslorpc.Endpoint{Struct: oslorpc.Methods(nil)}, says: "nil"},
 		"scalar arguments": {endpoint: oslorpc.Endpoint{Methods: map[string]oslorpc.Method{

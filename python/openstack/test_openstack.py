@@ -23,7 +23,7 @@ def declared():
 
 @pytest.fixture
 def program(declared, consul, tmp_path):  # noqa: F811
-    """Starts programs: those of the examples by their names, and those beside this file."""
+    """Starts programs: of the examples by their names, and the programs beside this file."""
     running = []
     config = tmp_path / "service.conf"
     config.write_text(f"""[DEFAULT]

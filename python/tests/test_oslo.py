@@ -177,7 +177,7 @@ def test_exceptions_keep_class_arguments_traceback_and_hops(serve, client):
 
 
 class ToldError(Exception):
-    """An exception as those of Nova are."""
+    """An exception as Nova's are."""
 
     def __init__(self, message=None, **kwargs):
         super().__init__(message or "no port {port}".format(**kwargs))

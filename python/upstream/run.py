@@ -1,6 +1,6 @@
 """Run oslo.messaging's own tests of RPCs over the driver: python upstream/run.py PYTHON...
 
-The tests are those of the oslo.messaging that each interpreter has, unmodified. It prints what was skipped
+It runs the tests of the oslo.messaging that each interpreter has, unmodified. It prints what was skipped
 and why, and ends with `N passed, N skipped, N failed`.
 """
 

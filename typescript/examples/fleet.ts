@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { kindOf, method, open, type RequestContext } from "@oslorpc/oslorpc";
 
-/** What a volume service does. Its methods may be those of a class, and streams are generators. */
+/** What a volume service does. A class may have the methods, too, and streams are generators. */
 class Volumes {
   readonly #host: string;
   readonly #sizes = new Map<string, number | bigint>();

@@ -166,8 +166,8 @@ export class Transport {
 
 /**
  * Opens a transport. The URL says how programs find each other: `local://`, `consul://host:8500`,
- * `gateway://host:8600` or `static://topic=host:port`. Without one, it is that of the environment variable
- * OSLORPC_TRANSPORT_URL, else `local://`.
+ * `gateway://host:8600` or `static://topic=host:port`. Without one, the environment variable
+ * OSLORPC_TRANSPORT_URL has it, else it is `local://`.
  */
 export function open(url?: string, options: TransportOptions = {}): Transport {
   return new Transport(parseURL(url, options.exchange, options.zone), options);

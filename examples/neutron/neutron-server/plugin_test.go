@@ -64,7 +64,7 @@ func TestDisabledAgentGetsNoNetwork(t *testing.T) {
 }
 
 // A network that was deleted is given to no agent, and neither is a router.
-func TestNobodyServesWhatWasDeleted(t *testing.T) {
+func TestNoAgentServesWhatWasDeleted(t *testing.T) {
 	a := newAPI(t, neutronrpc.AgentState{AgentType: dhcpAgents, Host: "net1"}, neutronrpc.AgentState{AgentType: l3Agents, Host: "net1"})
 	if agents, err := a.plugin.ScheduleNetwork(t.Context(), "gone", nil); len(agents) > 0 || err != nil {
 		t.Errorf("a network that is gone is given to %+v, %v", agents, err)

@@ -351,7 +351,7 @@ func testL3NotifyOnTheWire(t *testing.T) {
 		l3(toEach, "1.0", "routers_updated", `{"routers":["r","q"]}`, func(ctx context.Context) error {
 			return plain.RoutersUpdated(ctx, []string{"r", "q"})
 		}),
-		l3(toNobody, "", "routers_updated", `{}`, func(ctx context.Context) error { return n.RoutersUpdated(ctx, nil) }),
+		l3(toNone, "", "routers_updated", `{}`, func(ctx context.Context) error { return n.RoutersUpdated(ctx, nil) }),
 		l3(toNet2, "1.0", "routers_updated", `{"routers":["r","q"]}`, func(ctx context.Context) error {
 			return n.RoutersUpdatedOnHost(ctx, []string{"r", "q"}, "net2")
 		}),

@@ -18,10 +18,10 @@ import (
 
 // To whom a message goes.
 const (
-	toAny    = "any"
-	toEach   = "each" // fanout
-	toNet2   = "net2"
-	toNobody = "nobody"
+	toAny  = "any"
+	toEach = "each" // fanout
+	toNet2 = "net2"
+	toNone = "nobody"
 )
 
 // message is what one method of a client side must have on the wire.
@@ -65,7 +65,7 @@ func checkWire(t *testing.T, f *oslorpctest.Fleet, messages []message) {
 		}
 		slices.Sort(servers)
 		want := map[string][]string{
-			toAny: {"net1", "net2"}, toEach: {"net1", "net1", "net2", "net2"}, toNet2: {"net2", "net2"}, toNobody: {},
+			toAny: {"net1", "net2"}, toEach: {"net1", "net1", "net2", "net2"}, toNet2: {"net2", "net2"}, toNone: {},
 		}[m.to]
 		if !slices.Equal(servers, want) {
 			t.Errorf("%s: messages for %s came to %q", m.method, m.to, servers)
@@ -217,7 +217,7 @@ func testDVROnTheWire(t *testing.T) {
 		return notifier.DVRMACAddressUpdate(ctx, []neutronrpc.DVRMAC{{Host: "net1", MACAddress: "fa:16:3f:00:00:01"}})
 	}, topic, toEach, oslorpctest.Cast, "1.0", "dvr_mac_address_update",
 		`{"dvr_macs":[{"host":"net1","mac_address":"fa:16:3f:00:00:01"}]}`},
-		{func(ctx context.Context) error { return notifier.DVRMACAddressUpdate(ctx, nil) }, topic, toNobody, oslorpctest.Cast, "", "", ""}})
+		{func(ctx context.Context) error { return notifier.DVRMACAddressUpdate(ctx, nil) }, topic, toNone, oslorpctest.Cast, "", "", ""}})
 }
 
 func TestNetworkUpdateOnTheWire(t *testing.T) { synctest.Test(t, testNetworkUpdateOnTheWire) }

@@ -99,7 +99,7 @@ func TestMulticall(t *testing.T) {
 	}
 }
 
-func TestFanoutCastToNobodySucceeds(t *testing.T) {
+func TestFanoutCastToNoServerSucceeds(t *testing.T) {
 	t.Parallel()
 	report, err := open(t).FanoutCast(t.Context(), novarpc.Topic("compute"), note("x"))
 	if err != nil || len(report.Accepted)+len(report.Skipped)+len(report.Failed) != 0 {

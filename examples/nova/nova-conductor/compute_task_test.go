@@ -160,7 +160,7 @@ func TestNoOtherHostBuildsWhatTheFirstMayBuild(t *testing.T) {
 }
 
 // An instance that no host builds says why.
-func TestInstanceThatNobodyBuilds(t *testing.T) {
+func TestInstanceThatNoComputeBuilds(t *testing.T) {
 	for name, c := range map[string]struct {
 		hosts      []string
 		host, says string

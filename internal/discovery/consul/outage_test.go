@@ -14,7 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// age has the agent's index grow beyond that of an agent that just started.
+// age has the agent's index grow beyond the index of an agent that just started.
 func age(t *testing.T, r *Registry) {
 	t.Helper()
 	for n := range 200 {

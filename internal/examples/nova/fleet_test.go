@@ -50,7 +50,7 @@ func (f *fleet) start(program, host string, flags ...string) *programtest.Proces
 	return programtest.Start(f.t, f.url, program, slices.Concat([]string{"--host", host}, f.flags, flags)...)
 }
 
-// compute starts a compute, and waits until it is ready. Flags come after those of the fleet.
+// compute starts a compute, and waits until it is ready. Flags come after the fleet's.
 func (f *fleet) compute(host string, flags ...string) *programtest.Process {
 	f.t.Helper()
 	c := f.start("nova-compute", host, flags...)

@@ -1,4 +1,4 @@
-"""Calls interceptors: those of clients around messages and attempts, those of servers around methods."""
+"""Calls interceptors: of clients around messages and attempts, of servers around methods."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Sending:
         return e
 
     def _tries(self, copies: bool) -> Callable[[Sendable, Entry], Message]:
-        """Return what describes the next attempt. Those of each copy are counted from 1."""
+        """Return what describes the next attempt. The attempts of each copy are counted from 1."""
         counts: dict[Entry | None, Iterator[int]] = {}
 
         def message(op: Sendable, e: Entry) -> Message:

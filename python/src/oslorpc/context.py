@@ -94,7 +94,7 @@ class Incoming:
         self.order_key = ""
         self.metadata: dict[str, str] = {}
         self.deadline: float | None = None
-        self.bounded = False  # the deadline is earlier than that of the RPC
+        self.bounded = False  # the deadline is earlier than the RPC's
         self.canceled = False
         self.on_cancel: Callable[[], object] | None = None
         self.around: Running | None = None  # the interceptors around the method
@@ -106,7 +106,7 @@ class Incoming:
         raise NotImplementedError
 
     def expect(self, now: float, remaining: float | None, own: float | None) -> None:
-        """Set the deadline: that of the RPC, or the sender's own if it is earlier."""
+        """Set the deadline: the RPC's, or the sender's own if it is earlier."""
         if remaining is not None:
             self.deadline = now + remaining
         if own is not None and (self.deadline is None or now + own < self.deadline):

@@ -47,7 +47,7 @@ def _field(tag: bytes, content: bytes) -> bytes:
 
 
 def request(head: bytes, to: bytes, id: str, kwargs: bytes, context: bytes) -> bytes:
-    """Return a request: the fields that all messages for a method have, and those of this one."""
+    """Return a request: the fields that all messages for a method have, and its own."""
     size = len(kwargs)
     inner = _HEAD + _length(size)
     parts = [head, to, _ID, _length(len(id)), id.encode(), _KWARGS, _length(size + len(inner)), inner, kwargs]

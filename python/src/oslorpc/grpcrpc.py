@@ -30,7 +30,7 @@ class _AbortedError(Exception):
 
 
 class Rpc:
-    """An RPC, and what handlers know as their context. Those of a server on grpc.aio have one with the same methods."""
+    """An RPC, and what handlers know as their context. Handlers on grpc.aio have one with the same methods."""
 
     __slots__ = (
         "_began", "_call", "_closed", "_deadline", "_ended", "_handler", "_lock", "_request", "_sending", "_server",

@@ -38,7 +38,7 @@ class Security:
 
     def __init__(self, trust: Trust, token: Callable[[], str] | None, tokens: Verify | None) -> None:
         self.trust = trust
-        self.tokens = tokens  # verifies those of callers
+        self.tokens = tokens  # verifies tokens of callers
         self._ask = token
         self._token = tokenfile.read(trust.token_file) if trust.token_file else ""
         self.template = Template(trust.identity) if trust.identity else None

@@ -290,7 +290,7 @@ class Services(grpc.GenericRpcHandler):
 
 
 def _read(body: bytes) -> pb.CallRequest:
-    """Read a request. Those of all RPCs have the message in the same field."""
+    """Read a request. The requests of all RPCs have the message in the same field."""
     try:
         return _parse(body)
     except DecodeError:

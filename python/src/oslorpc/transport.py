@@ -49,11 +49,11 @@ class Transport(TransportCore):
         self._fleet.wake()
 
     def client(self, target: Target, **options: Any) -> Client:
-        """Return a client for a target. The options are those of Client.prepare()."""
+        """Return a client for a target. It takes the options of Client.prepare()."""
         return Client(self, self._fleet, target, Options()).prepare(**options)
 
     def server(self, target: Target, endpoints: Sequence[object], **options: Any) -> Server:
-        """Return a server, which does nothing until it is started. The options are those of Server."""
+        """Return a server, which does nothing until it is started. It takes the options of Server."""
         from oslorpc.engine import Engine
         from oslorpc.server import Server
 
@@ -90,10 +90,10 @@ def open(url: str | None = None, *, exchange: str | None = None, zone: str | Non
     """Open a transport.
 
     The URL says how programs find each other: ``local://``, ``consul://host:8500`` or
-    ``static://topic=host:port``. Without one, it is that of the environment variable
-    OSLORPC_TRANSPORT_URL, else ``local://``. ``exchange`` is the exchange of targets that name none.
+    ``static://topic=host:port``. Without one, the environment variable
+    OSLORPC_TRANSPORT_URL has it, else it is ``local://``. ``exchange`` is the exchange of targets that name none.
     ``zone`` is where the program runs, such as an availability zone; the parameter ``zone`` of the URL overrides it,
-    and the default is that of the environment variable OSLORPC_ZONE. Messages for any server stay in the zone of
+    and the environment variable OSLORPC_ZONE has the default. Messages for any server stay in the zone of
     their client while a server there can take them.
 
     The options are: ``caller``, the name that the program gives itself; ``exceptions``, the exception

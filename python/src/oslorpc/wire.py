@@ -1,4 +1,4 @@
-"""Messages of gRPC itself that the package needs: google.rpc.Status, and those of the health service.
+"""Messages of gRPC itself that the package needs: google.rpc.Status, and the messages of the health service.
 
 They are made here, in a pool of their own, so that the package needs no further packages, and gets
 along with those packages where a program has them.

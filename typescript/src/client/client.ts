@@ -40,7 +40,7 @@ export interface ClientOptions {
    * decides.
    */
   versionCap?: string | undefined;
-  /** Names for versions, such as those of releases. */
+  /** Names for versions, such as names of releases. */
   versionAliases?: Readonly<Record<string, string>> | undefined;
   /** A message does not wait for a server: it fails at once if none is there. */
   failFast?: boolean | undefined;
@@ -109,8 +109,8 @@ export class Client {
   /**
    * Returns the stub of a typed service. Each message asks for the version that its method, and
    * what is set in it, need; older servers get what they know, as the options of the service say.
-   * The topic and the namespace are those of the options, unless the target has others. Errors are
-   * those of call().
+   * The options have the topic and the namespace, unless the target has others. It fails as
+   * call() does.
    */
   stub<S extends DescService>(service: S, options: Pick<OperationOptions, "context"> = {}): StubOf<S> {
     const sender = new Sender(this.#host, this.target, this.options, this.#cap, options.context);

@@ -63,7 +63,7 @@ export class Sender implements TypedSender {
   }
 
   /**
-   * Sends to every server. The error of one that failed is that of the fanout; there is no room for
+   * Sends to every server. If one fails, the fanout fails with the same error; there is no room for
    * a report.
    */
   async #fanout<R>(topic: Topic, m: Message, send: (e: Entry) => Promise<R>): Promise<R> {

@@ -26,7 +26,7 @@ export interface Instance {
   readonly implemented: readonly Implementation[];
   /** Where its process runs, such as an availability zone; empty if that is not said. */
   readonly zone: string;
-  /** Whether the address and the boot id are those of a gateway. */
+  /** Whether the address and the boot id belong to a gateway. */
   readonly relayed?: boolean;
 }
 

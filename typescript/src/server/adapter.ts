@@ -12,7 +12,7 @@ import type { Logger } from "../log.js";
 
 /** An RPC, beside what Connect says of it. */
 export interface Exchange {
-  /** Aborted when the stream has ended, whoever ended it. */
+  /** Aborted when the stream has ended, whichever end ended it. */
   readonly signal: AbortSignal;
   /** Sends the headers now, so that the caller knows that its message was taken. */
   begin(header: Headers): void;

@@ -51,7 +51,7 @@ export type MethodFunction<A = any> = (context: RequestContext, args: A) => unkn
 
 /** What is said of a method. */
 export interface MethodDescription<S extends Shape> {
-  /** The arguments. The server refuses others, missing ones and those of other types. */
+  /** The arguments. The server refuses others, missing ones and other types. */
   arguments?: S;
   /** Whether it takes further arguments, of any name. */
   extraArguments?: boolean;

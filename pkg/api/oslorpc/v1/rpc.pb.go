@@ -1684,7 +1684,7 @@ type SessionPart struct {
 	Seq uint64 `protobuf:"fixed64,1,opt,name=seq,proto3" json:"seq,omitempty"`
 	// The size of the encoded SessionResult, in bytes, in each part.
 	Size uint64 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
-	// The bytes that follow those of the part before. The result is complete with the last of them.
+	// The bytes that follow the part before. The result is complete with the last of them.
 	Content       []byte `protobuf:"bytes,3,opt,name=content,proto3" json:"content,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

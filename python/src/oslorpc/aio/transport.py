@@ -50,13 +50,13 @@ class Transport(TransportCore):
         self._fleet.wake()
 
     def client(self, target: Target, **options: Any) -> Client:
-        """Return a client for a target. The options are those of Client.prepare()."""
+        """Return a client for a target. It takes the options of Client.prepare()."""
         return Client(self, self._fleet, target, Options()).prepare(**options)
 
     def server(self, target: Target, endpoints: Sequence[object], **options: Any) -> Server:
         """Return a server, which does nothing until it is started.
 
-        The options are those of ServerOptions.
+        It takes the options of ServerOptions.
         """
         self.check()
         return Server(self, self._host, target, endpoints, ServerOptions(**options))
@@ -133,5 +133,5 @@ class Server:
 
 
 def open(url: str | None = None, *, exchange: str | None = None, zone: str | None = None, **options: Any) -> Transport:
-    """Open a transport on the running event loop. The arguments are those of oslorpc.open()."""
+    """Open a transport on the running event loop. It takes the arguments of oslorpc.open()."""
     return Transport(urls.parse(url, exchange, zone), **options)

@@ -27,7 +27,7 @@ class Instance:
     state: str = ACTIVE
     implemented: tuple[Implementation, ...] = ()
     zone: str = ""  # where its process runs; empty: not said
-    relayed: bool = False  # the address and the boot id are those of a gateway
+    relayed: bool = False  # the address and the boot id belong to a gateway
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

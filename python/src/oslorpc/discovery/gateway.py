@@ -103,7 +103,7 @@ def _addresses(rest: str, security: Security) -> list[str]:
             raise invalid(f"{addr} would get the token of this program in clear: give ca, or no token")
     if security.template is not None:
         raise invalid(
-            "identity: through a gateway a client sees the certificate of the gateway and not that of the server: "
+            "identity: through a gateway a client sees the certificate of the gateway and not of the server: "
             "leave identity out, and give server-name if the gateway has another name than its address"
         )
     return addrs

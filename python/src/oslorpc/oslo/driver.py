@@ -238,7 +238,7 @@ def _second(conf: Any, options: Any, allowed: list[str]) -> Any:
             raise cfg.ConfigFileValueError(f"[{_GROUP}] send_by = second needs second_transport_url")
         return None
     if url.startswith("oslorpc"):
-        raise cfg.ConfigFileValueError(f"[{_GROUP}] second_transport_url must be that of another driver")
+        raise cfg.ConfigFileValueError(f"[{_GROUP}] second_transport_url must name another driver")
     return oslo_messaging.get_rpc_transport(conf, url, allowed_remote_exmods=allowed)
 
 

@@ -134,7 +134,7 @@ def raise_remote(remote: list[Any], allowed: list[str]) -> NoReturn:
 def _class_of(type_name: str, allowed: list[str]) -> tuple[str, str]:
     """Return module and class of a type.
 
-    A name alone, as servers in Go may register, is that of a builtin, or of a class in an allowed module.
+    A name alone, as servers in Go may register, names a builtin, or a class in an allowed module.
     """
     module, _, name = type_name.rpartition(".")
     if module:
@@ -152,7 +152,7 @@ def _class_of(type_name: str, allowed: list[str]) -> tuple[str, str]:
 def _arguments(data: str, message: str, module: str) -> tuple[list[Any], dict[str, Any]]:
     """Return the arguments that make the exception again.
 
-    The data is that of this driver, or the fields of an error of another language.
+    The data is this driver's, or the fields of an error of another language.
     """
     fields = json.loads(data) if data else None
     if isinstance(fields, dict) and fields.keys() <= {"args", "kwargs"}:

@@ -33,7 +33,7 @@ class _Client(Client):
 
 
 class Senders:
-    """The clients of a transport, which are kept: those of one target have much in common."""
+    """The clients of a transport, which are kept: clients of one target have much in common."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport

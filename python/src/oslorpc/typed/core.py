@@ -80,7 +80,7 @@ class SenderCore(Generic[C]):
         return Draft(method, content, kind, target, deadline, quick, topic, allowed, asks)
 
     def _complete(self, d: Draft, entries: Sequence[Entry]) -> TypedMessage:
-        """Return the message. The entries are those of the topic, if it depends on them."""
+        """Return the message. The entries are the topic's, if the message depends on them."""
         transport, target, versions = self._transport, d.target, d.versions
         if d.asks:  # what not all servers can serve comes last
             namespace = target.namespace or ""
@@ -149,7 +149,7 @@ class Raised:
 
 
 def accepted(report: Report, ends: Sequence[Delivered], m: TypedMessage) -> Any:
-    """Return what one server answered. The error of one that failed is that of the fanout."""
+    """Return what one server answered. If it failed, the fanout fails with the same error."""
     for outcome in report.failed:
         assert outcome.error is not None
         raise outcome.error

@@ -864,7 +864,7 @@ export type SessionPart = Message$1<"oslorpc.v1.SessionPart"> & {
   size: bigint;
 
   /**
-   * The bytes that follow those of the part before. The result is complete with the last of them.
+   * The bytes that follow the part before. The result is complete with the last of them.
    *
    * @generated from field: bytes content = 3;
    */
