@@ -122,7 +122,7 @@ export interface ServiceOptions {
 
 /**
  * Returns a typed service as a server offers it, to be given to Transport.server() among the
- * endpoints. The functions are those of the methods, by their names in TypeScript.
+ * endpoints. The functions have the names of the methods in TypeScript.
  */
 export function service<S extends DescService>(
   of: S,

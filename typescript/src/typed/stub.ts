@@ -100,7 +100,7 @@ export class TypedTransport {
   }
 
   /**
-   * Returns functions for the methods that stream their answers. Leaving the loop over those of
+   * Returns functions for the methods that stream their answers. Leaving the loop over functions of
    * Connect's clients would not cancel the method.
    */
   readers(service: DescService): Record<string, Reader> {
