@@ -59,6 +59,12 @@ def test_the_core_of_this_grpcio_is_used():
     assert grpcserver.available()
 
 
+@pytest.mark.parametrize("version", ["1.86.0", "1.72.1", "2.0.0", "1.x"])
+def test_the_core_of_an_untried_grpcio_is_not_used(monkeypatch, version):
+    monkeypatch.setattr(grpc, "__version__", version)
+    assert not grpcserver.available()
+
+
 def test_every_delivery(served):
     _, client, _, _ = served
     assert client.call({}, "echo", value=[1, None]) == [1, None]

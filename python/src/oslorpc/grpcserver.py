@@ -29,12 +29,15 @@ _NEEDED = (
     "CompletionQueue", "Server", "SendInitialMetadataOperation", "SendMessageOperation",
     "SendStatusFromServerOperation", "ReceiveMessageOperation", "ReceiveCloseOnServerOperation", "auth_context",
 )  # fmt: skip
+_TRIED = range(73, 86)  # the minor versions of grpcio 1 with which the core may be used: no newer one was tried
 _END = 2.0  # how long the end of a process waits at most
 
 
 def available() -> bool:
-    """Whether the installed grpcio has what this server needs of it."""
-    return all(hasattr(core, name) for name in _NEEDED)
+    """Whether the installed grpcio was tried with this server, and has what it needs."""
+    major, minor = grpc.__version__.split(".")[:2]
+    tried = major == "1" and minor.isdigit() and int(minor) in _TRIED
+    return tried and all(hasattr(core, name) for name in _NEEDED)
 
 
 class _Details(grpc.HandlerCallDetails):
