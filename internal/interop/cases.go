@@ -207,7 +207,7 @@ func (c *cell) learns(s *server, note string) error {
 // cancellation: the methods of a call that is canceled, and of a multicall that is broken off,
 // learn of it.
 func cancellation(_ context.Context, c *cell) error {
-	if c.of.Client.Short != blocking {
+	if c.of.Client.Short != blocking && c.of.Client.Short != blockingBehind {
 		if err := cancelCall(c); err != nil {
 			return err
 		}

@@ -34,8 +34,8 @@ func TestMain(m *testing.M) {
 	os.Exit(0)
 }
 
-// Go with itself, also where servers are attached to a gateway, without a Consul agent and without
-// the calls that take a minute. `make interop` runs the rest.
+// Go with itself, also where servers are attached to a gateway or clients go through one, without a
+// Consul agent and without the calls that take a minute. `make interop` runs the rest.
 func TestGoWithGo(t *testing.T) {
 	self, err := os.Executable()
 	if err != nil {
@@ -43,7 +43,8 @@ func TestGoWithGo(t *testing.T) {
 	}
 	var cells []Cell
 	for _, c := range Cells(Languages(Programs{Go: self})) {
-		if c.Client.Name == "Go" && (c.Server.Name == "Go" || c.Server.Short == "ago") && !c.Case.long {
+		gos := c.Client.Short == "go" && c.Server.Short == "ago" || (c.Client.Short == "go" || c.Client.Short == "ggo") && c.Server.Short == "go"
+		if gos && !c.Case.long {
 			cells = append(cells, c)
 		}
 	}
@@ -51,7 +52,7 @@ func TestGoWithGo(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	if len(results) != 2*(len(Cases())-1) {
+	if len(results) != 3*(len(Cases())-1) {
 		t.Errorf("there are %d results", len(results))
 	}
 	for _, r := range results {

@@ -50,8 +50,7 @@ func Languages(p Programs) []*Language {
 	typescript := func(program string, args ...string) command {
 		return command{argv: slices.Concat([]string{"node", filepath.Join(p.Root, "typescript", "dist", "interop", program)}, args)}
 	}
-	gateway := func(url string) command { return command{argv: []string{p.Go, "gateway", url}} }
-	return []*Language{{
+	return append([]*Language{{
 		Name: "Go", Short: "go",
 		client: func(url string) command { return command{argv: []string{p.Go, "client", url}} },
 		server: func(url, topic, name string) command {
@@ -69,6 +68,18 @@ func Languages(p Programs) []*Language {
 		client: func(url string) command { return typescript("client.js", url) },
 		server: func(url, topic, name string) command { return typescript("server.js", url, topic, name) },
 	}, {
+		Name: "oslo.messaging", Short: oslo,
+		client: func(url string) command { return python("oslo/client.py", url) },
+		server: func(url, topic, name string) command { return python("oslo/server.py", url, topic, name) },
+		says:   osloSays,
+	}}, behindGateways(p, python, typescript)...)
+}
+
+// behindGateways returns languages whose servers are attached to a gateway, or whose clients know
+// only one.
+func behindGateways(p Programs, python, typescript func(program string, args ...string) command) []*Language {
+	gateway := func(url string) command { return command{argv: []string{p.Go, "gateway", url}} }
+	return []*Language{{
 		Name: "Go, attached", Short: "ago", gateway: gateway,
 		server: func(url, topic, name string) command {
 			return command{argv: []string{p.Go, "server", url, topic, name}}
@@ -80,19 +91,22 @@ func Languages(p Programs) []*Language {
 		Name: "TypeScript, attached", Short: "ats", gateway: gateway,
 		server: func(url, topic, name string) command { return typescript("server.js", url, topic, name) },
 	}, {
+		Name: "Go, through a gateway", Short: "ggo", gateway: gateway,
+		client: func(url string) command { return command{argv: []string{p.Go, "client", url}} },
+	}, {
+		Name: "Python, through a gateway", Short: blockingBehind, gateway: gateway,
+		client: func(url string) command { return python("client.py", url) },
+	}, {
 		Name: "TypeScript, through a gateway", Short: "gts", gateway: gateway,
 		client: func(url string) command { return typescript("client.js", url) },
-	}, {
-		Name: "oslo.messaging", Short: oslo,
-		client: func(url string) command { return python("oslo/client.py", url) },
-		server: func(url, topic, name string) command { return python("oslo/server.py", url, topic, name) },
-		says:   osloSays,
 	}}
 }
 
 // The Shorts that cases and gaps refer to.
 const (
 	blocking = "py"
+	// blockingBehind are clients of the Python package that know only a gateway.
+	blockingBehind = "gpy"
 	// attachedPython are servers of the Python package that are attached to a gateway.
 	attachedPython = "apy"
 	asyncio        = "aio"
