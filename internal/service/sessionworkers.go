@@ -3,16 +3,20 @@ package service
 import (
 	"runtime"
 	"sync/atomic"
+	"time"
 )
 
 // workers are goroutines that run messages of sessions. One that has run a message waits for
-// another: its stack has grown, which takes a tenth as long as the message. None waits while
-// no session has a stream.
+// another: its stack has grown, which takes a tenth as long as the message. None waits for long, or
+// while no session has a stream.
 type workers struct {
 	work chan *entry
 	over chan struct{}
 	idle atomic.Int64
 }
+
+// idleWorkerTime is how long a worker waits for a message.
+const idleWorkerTime = 2 * time.Second
 
 // idleWorkers is how many workers of a process wait for messages. Each takes some KiB.
 var idleWorkers = int64(4 * runtime.GOMAXPROCS(0))
@@ -32,20 +36,28 @@ func (w *workers) run(e *entry) {
 
 // serve runs a message, and others after it. It does not return if a method ends this goroutine.
 func (w *workers) serve(e *entry) {
+	var late *time.Timer
 	for e != nil {
 		e.run()
-		e = w.next()
+		e, late = w.next(late)
 	}
 }
 
-// next waits for a message; nil for none.
-func (w *workers) next() (e *entry) {
-	if w.idle.Add(1) <= idleWorkers {
-		select {
-		case e = <-w.work:
-		case <-w.over:
-		}
+// next waits for a message, with a timer that served before, if there is one; nil for none.
+func (w *workers) next(late *time.Timer) (e *entry, again *time.Timer) {
+	defer w.idle.Add(-1)
+	if w.idle.Add(1) > idleWorkers {
+		return nil, late
 	}
-	w.idle.Add(-1)
-	return e
+	if late == nil {
+		late = time.NewTimer(idleWorkerTime)
+	} else {
+		late.Reset(idleWorkerTime)
+	}
+	select {
+	case e = <-w.work:
+	case <-w.over:
+	case <-late.C:
+	}
+	return e, late
 }
