@@ -123,7 +123,7 @@ func fanout(_ context.Context, c *cell) error {
 		return compare("fanout note", reply, `["a","b"]`)
 	}
 	slices.Sort(names)
-	if c.of.Client.Short != oslo && !slices.Equal(names, []string{serverA, serverB}) {
+	if !c.of.Client.is(oslo) && !slices.Equal(names, []string{serverA, serverB}) {
 		return fmt.Errorf("the fanout reports that %v accepted it", names)
 	}
 	return c.servers.awaitRuns(n, len(c.servers))
@@ -198,7 +198,7 @@ func deadline(_ context.Context, c *cell) error {
 
 // learns waits until a method learns that its caller has left, if the server's library tells it.
 func (c *cell) learns(s *server, note string) error {
-	if c.of.Server.Short == oslo {
+	if c.of.Server.is(oslo) {
 		return nil
 	}
 	return s.await(wire.Event{Event: wire.Canceled, Note: note}, patience)
@@ -207,12 +207,12 @@ func (c *cell) learns(s *server, note string) error {
 // cancellation: the methods of a call that is canceled, and of a multicall that is broken off,
 // learn of it.
 func cancellation(_ context.Context, c *cell) error {
-	if c.of.Client.Short != blocking && c.of.Client.Short != blockingBehind {
+	if !c.of.Client.is(blocking) {
 		if err := cancelCall(c); err != nil {
 			return err
 		}
 	}
-	if c.of.Server.Short == oslo {
+	if c.of.Server.is(oslo) {
 		return nil
 	}
 	n := c.run.nextNote()

@@ -17,6 +17,8 @@ type command struct {
 type Language struct {
 	// Name and Short are its names in the table: the latter has at most four letters.
 	Name, Short string
+	// same is the Short of the library that it is, behind a gateway; empty for Short.
+	same string
 
 	client func(url string) command
 	server func(url, topic, name string) command
@@ -85,7 +87,7 @@ func behindGateways(p Programs, python, typescript func(program string, args ...
 			return command{argv: []string{p.Go, "server", url, topic, name}}
 		},
 	}, {
-		Name: "Python, attached", Short: attachedPython, gateway: gateway,
+		Name: "Python, attached", Short: "apy", same: blocking, gateway: gateway,
 		server: func(url, topic, name string) command { return python("server.py", url, topic, name) },
 	}, {
 		Name: "TypeScript, attached", Short: "ats", gateway: gateway,
@@ -94,24 +96,27 @@ func behindGateways(p Programs, python, typescript func(program string, args ...
 		Name: "Go, through a gateway", Short: "ggo", gateway: gateway,
 		client: func(url string) command { return command{argv: []string{p.Go, "client", url}} },
 	}, {
-		Name: "Python, through a gateway", Short: blockingBehind, gateway: gateway,
+		Name: "Python, through a gateway", Short: "gpy", same: blocking, gateway: gateway,
 		client: func(url string) command { return python("client.py", url) },
 	}, {
 		Name: "TypeScript, through a gateway", Short: "gts", gateway: gateway,
 		client: func(url string) command { return typescript("client.js", url) },
+	}, {
+		Name: "oslo.messaging, through a gateway", Short: "gos", same: oslo, gateway: gateway,
+		client: func(url string) command { return python("oslo/client.py", url) },
+		says:   osloSays,
 	}}
 }
 
 // The Shorts that cases and gaps refer to.
 const (
 	blocking = "py"
-	// blockingBehind are clients of the Python package that know only a gateway.
-	blockingBehind = "gpy"
-	// attachedPython are servers of the Python package that are attached to a gateway.
-	attachedPython = "apy"
-	asyncio        = "aio"
-	oslo           = "oslo"
+	asyncio  = "aio"
+	oslo     = "oslo"
 )
+
+// is reports whether a language is the library with this Short, behind a gateway or not.
+func (l *Language) is(short string) bool { return l.Short == short || l.same == short }
 
 // IsClient and IsServer report whether there is a client, or a server, in a language.
 func (l *Language) IsClient() bool { return l.client != nil }

@@ -25,7 +25,7 @@ func osloSays(e wire.Error, server *Language) wire.Error {
 		switch {
 		case e.Class != "":
 			want.Kind, want.Type = e.Class, ""
-		case server.Short == blocking || server.Short == attachedPython || server.Short == oslo:
+		case server.is(blocking) || server.is(oslo):
 			want.Kind = builtinClass
 		}
 	case rpc.UnsupportedVersion.Name(), rpc.NoSuchMethod.Name():
