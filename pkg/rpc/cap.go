@@ -15,7 +15,7 @@ const AutoCap = "auto"
 // than the client. Its zero value allows everything.
 type Cap struct {
 	kind    capKind
-	alias   string // the name that stood for the version, if one did
+	alias   string // the name that stands for the version; empty if there is none
 	version Version
 }
 
@@ -27,8 +27,8 @@ const (
 	autoCap
 )
 
-// ParseCap reads a cap: a version; a name that aliases has a version for, such as the name of a
-// release in Nova's upgrade_levels; or [AutoCap]. The empty string is no cap.
+// ParseCap reads a cap. A cap is a version; a key of aliases, such as the name of a release in
+// Nova's upgrade_levels; or [AutoCap]. The empty string is no cap.
 func ParseCap(s string, aliases map[string]string) (Cap, error) {
 	switch text, named := aliases[s]; {
 	case s == "":
@@ -56,18 +56,18 @@ func knownAliases(aliases map[string]string) string {
 	return "one of the aliases " + strings.Join(slices.Sorted(maps.Keys(aliases)), ", ")
 }
 
-// Allows reports whether the cap itself lets a message of this version through: it does, if a
-// server that implements exactly the cap could serve it. So a lower minor version passes and
-// another major version does not. A cap that is [AutoCap] forbids nothing.
+// Allows reports whether the cap lets a message of this version through. A fixed cap does if a
+// server that implements exactly the cap could serve the message: a lower minor version passes,
+// another major version does not. [AutoCap] forbids nothing.
 func (c Cap) Allows(v Version) bool { return c.kind != fixedCap || c.version.Serves(v) }
 
 // IsAuto reports whether the cap is [AutoCap].
 func (c Cap) IsAuto() bool { return c.kind == autoCap }
 
-// Version returns the version of a cap that has one of its own.
+// Version returns the version of a fixed cap. Ok is false for other caps.
 func (c Cap) Version() (v Version, ok bool) { return c.version, c.kind == fixedCap }
 
-// Alias returns the name that stood for the version; empty if none did.
+// Alias returns the name that stood for the version. It is empty if the cap was a version.
 func (c Cap) Alias() string { return c.alias }
 
 // String returns the cap's version, with its alias if it has one; "auto"; or "none" if there is no

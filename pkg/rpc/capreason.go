@@ -30,13 +30,13 @@ const (
 	CapNone CapState = "none"
 	// CapKnown: the cap has a version.
 	CapKnown CapState = "known"
-	// CapNoInstance: an automatic cap, and no server implements the namespace.
+	// CapNoInstance: the cap is automatic, and no server implements the namespace.
 	CapNoInstance CapState = "no instance"
-	// CapNoCommonVersion: an automatic cap, and some server implements only other major versions of
+	// CapNoCommonVersion: the cap is automatic, and a server implements only other major versions of
 	// the namespace.
 	CapNoCommonVersion CapState = "no common version"
-	// CapUnreported: an automatic cap, and some server does not report what it implements, as at a
-	// static address.
+	// CapUnreported: the cap is automatic, and a server does not report what it implements. Servers at
+	// static addresses never do.
 	CapUnreported CapState = "unreported"
 )
 
@@ -52,17 +52,17 @@ type CapReason struct {
 	State CapState
 	// Version is the cap. It is set only if the state is [CapKnown].
 	Version Version
-	// Holders are the servers that hold an automatic cap down: servers that implement no later
-	// version, or another major version only, or do not report what they implement.
+	// Holders are the servers that keep an automatic cap low. They implement no later version, or only
+	// another major version, or do not report what they implement.
 	Holders []Instance
-	// Since is when an automatic cap took its present value, as far as this process knows: it
-	// observes a cap from the client's first message or question on. It is zero if not known.
+	// Since is when an automatic cap took its present value. This process observes a cap from the
+	// client's first message or question on. Since is zero if the time is not known.
 	Since time.Time
-	// Next is the value to which an automatic cap rises when the holders leave or are upgraded. It
-	// is nil if the cap would not have a version then.
+	// Next is the value to which an automatic cap rises when the holders leave or are upgraded. It is
+	// nil if there is no such value.
 	Next *Version
-	// Zone says where messages for any server go. It is nil if the client has no zone, or sends to a
-	// named server or to all.
+	// Zone says where messages for any server go. It is nil if the client has no zone, names a server,
+	// or sends to all servers.
 	Zone *ZoneReason
 }
 
@@ -78,7 +78,7 @@ func (c Cap) Reason(i Interface) *CapReason {
 	return r
 }
 
-// String explains the cap in a line, and where messages go if the client has a zone.
+// String explains the cap in one line. If the client has a zone, it also says where messages go.
 func (r *CapReason) String() string {
 	if r.Zone != nil {
 		return r.cap() + "; " + r.Zone.String()
@@ -112,7 +112,7 @@ func (r *CapReason) cap() string {
 		r.Version, about, known, r.holders("implements", "implement"), r.next())
 }
 
-// holders names the holders, followed by the verb for one of them or for several.
+// holders names the holders, followed by the verb in the singular or the plural.
 func (r *CapReason) holders(one, many string) string {
 	const few = 5
 	var names []string

@@ -2,9 +2,9 @@ package rpc
 
 import "unicode"
 
-// IsControl reports whether a character controls how the text around it is shown: a C0 or C1
-// control character, DEL, a control of the direction of text, or a separator of lines. Such a
-// character can rewrite what a terminal or a log shows, so names must not have one.
+// IsControl reports whether r controls how the text around it is shown: a C0 or C1 control
+// character, DEL, a control of text direction, or a line separator. Names must not have such
+// characters, because they can rewrite what a terminal or a log shows.
 func IsControl(r rune) bool {
 	if unicode.IsControl(r) {
 		return true

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// Kind says what went wrong. A Kind is itself an error, so that errors.Is(err, rpc.Timeout) asks
-// whether err is of that kind.
+// Kind says what went wrong. A Kind is itself an error: errors.Is(err, rpc.Timeout) reports whether
+// err is of that kind.
 type Kind uint8
 
-// The kinds. Which gRPC status code each has on the wire is written in errors.proto.
+// The kinds. errors.proto lists the gRPC status code of each.
 const (
 	// Unknown is an error that is not of this family.
 	Unknown Kind = iota
@@ -27,39 +27,37 @@ const (
 	NoSuchMethod
 	// BadArguments: the arguments do not fit the method: unknown, missing, or of the wrong type.
 	BadArguments
-	// BadResult: the method ran, and its result cannot be sent, or does not fit the type that the
+	// BadResult: the method ran, but its result cannot be sent, or does not fit the type that the
 	// caller asked for.
 	BadResult
 	// TooLarge: the request or the result exceeds the size limit.
 	TooLarge
-	// AccessDenied: the caller may not do this. NotStarted says whether the method ran before that
-	// was decided.
+	// AccessDenied: the caller may not do this. NotStarted says whether the method had run when access
+	// was denied.
 	AccessDenied
-	// NoInstance: there is no receiver: no server on the topic, or not the one named.
+	// NoInstance: there is no receiver: no server is on the topic, or the named server is not there.
 	NoInstance
-	// Refused: servers are there, and each of them refused: it is full, it stops, or an interceptor
-	// does not want the message.
+	// Refused: every server refused the message, because it is full, it is stopping, or an interceptor
+	// refused.
 	Refused
-	// Unreachable: servers are listed, and none can be connected to; or discovery itself cannot be
-	// reached.
+	// Unreachable: servers are listed, but the client can connect to none of them; or discovery itself
+	// cannot be reached.
 	Unreachable
 	// Timeout: the deadline passed after the message was sent. It matches context.DeadlineExceeded.
 	Timeout
-	// MonitorTimeout: heartbeats of a monitored call stopped coming. It matches
-	// context.DeadlineExceeded.
+	// MonitorTimeout: the heartbeats of a monitored call stopped. It matches context.DeadlineExceeded.
 	MonitorTimeout
-	// OutcomeUnknown: the connection was lost after the message was sent; the method may have run,
-	// or not.
+	// OutcomeUnknown: the connection was lost after the message was sent. The method may have run.
 	OutcomeUnknown
 	// Remote: the method ran and failed. The error wraps a [RemoteError].
 	Remote
 	// Canceled: the caller's context was canceled. It matches context.Canceled.
 	Canceled
-	// Invalid: the library was used wrongly, or its configuration is malformed.
+	// Invalid: the program used the library wrongly, or its configuration is malformed.
 	Invalid
-	// Untrusted: servers are listed, and this client and each of them do not trust each other, so
-	// nothing was sent: the TLS handshake fails for a reason that trying again does not mend, or the
-	// server's certificate does not prove that it is the server meant.
+	// Untrusted: servers are listed, but this client and they do not trust each other, so nothing was
+	// sent. Either the TLS handshake fails for a reason that another attempt cannot cure, or the
+	// certificate does not prove the identity of the intended server.
 	Untrusted
 )
 
@@ -94,7 +92,7 @@ func (k Kind) String() string {
 	return k.Name()
 }
 
-// Name returns the kind as it is named in Go, such as "NoInstance": for logs, metrics and programs.
+// Name returns the Go name of the kind, such as "NoInstance", for logs, metrics and programs.
 func (k Kind) Name() string {
 	if int(k) < len(kinds) {
 		return kinds[k].name
@@ -105,22 +103,22 @@ func (k Kind) Name() string {
 // Error makes a Kind usable with errors.Is; it returns the kind in words.
 func (k Kind) Error() string { return k.String() }
 
-// Error is what every operation of oslorpc fails with. Read it through errors.As, or ask with
-// [KindOf], [SafeToRetry] and errors.Is(err, kind).
+// Error is the type of every error that an operation of oslorpc returns. Read it with errors.As, or
+// test it with [KindOf], [SafeToRetry] and errors.Is(err, kind).
 type Error struct {
 	// Kind says what went wrong.
 	Kind Kind
 	// Message says what was wrong, where, and what to do about it.
 	Message string
-	// Target is who the message was meant for; zero if the error is not about a message.
+	// Target is the receiver of the message. It is zero if the error is not about a message.
 	Target Target
 	// Method is the method asked for, if any.
 	Method string
-	// Server and InstanceID name the instance that the error is about: the one that answered, or
+	// Server and InstanceID name the instance that the error is about: the instance that answered, or
 	// the last one that the message was sent to. They are empty if the error is about no instance.
 	Server, InstanceID string
-	// Addr is the address at which the client reached that instance. It is empty at a server, and
-	// if there is no instance.
+	// Addr is the address at which the client reached that instance. It is empty in a server's errors,
+	// and if there is no instance.
 	Addr string
 	// Path is the place within the arguments or the result, as a JSON pointer such as
 	// "/volumes/3/size".
@@ -128,7 +126,7 @@ type Error struct {
 	// NotStarted is true if the method provably did not run. See [SafeToRetry].
 	NotStarted bool
 	// Waited is how long the client waited before it gave up. It is zero if the client did not give
-	// up, or if the error is a server's own.
+	// up, or if the error comes from a server.
 	Waited time.Duration
 	// Cause is the error behind this one, if any.
 	Cause error
@@ -136,7 +134,7 @@ type Error struct {
 
 // Error returns the kind, how long the client waited, the method, the server with its address, the
 // target, and the message, as far as they are known: "timed out after 2s: build at cmp-17
-// (10.0.0.17:7000), topic compute: no answer". The cause is in place of a missing message.
+// (10.0.0.17:7000), topic compute: no answer". If there is no message, the cause takes its place.
 func (e *Error) Error() string {
 	text := e.Message
 	if text == "" && e.Cause != nil {
@@ -171,7 +169,7 @@ func round(d time.Duration) string {
 }
 
 // about says which message and which server the error is about, and returns the rest of the text.
-// A server that the text names already is not named twice.
+// It does not repeat a server that the text names already.
 func (e *Error) about(text string) (about, rest string) {
 	target := e.Target
 	named := e.Addr == "" || strings.Contains(text, e.Addr)
@@ -227,8 +225,7 @@ func (e *Error) Is(target error) bool {
 	return ok && k == e.Kind
 }
 
-// KindOf returns the kind of err, which is the kind of the first [Error] in its chain, [Unknown] if
-// there is none.
+// KindOf returns the kind of the first [Error] in err's chain, or [Unknown] if there is none.
 func KindOf(err error) Kind {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Kind
@@ -236,9 +233,9 @@ func KindOf(err error) Kind {
 	return Unknown
 }
 
-// SafeToRetry reports whether the message behind err provably did not run, so that sending it again
-// cannot make it run twice: it was never sent, or a server refused it before running it. False
-// means "not known", not "it ran".
+// SafeToRetry reports whether the message behind err provably did not run, because it was never
+// sent, or because a server refused it before running it. Sending it again cannot make it run
+// twice. False means "not known"; it does not mean that the message ran.
 func SafeToRetry(err error) bool {
 	e, ok := errors.AsType[*Error](err)
 	return ok && e.NotStarted
@@ -255,27 +252,27 @@ func IsNotDelivered(err error) bool {
 	}
 }
 
-// RemoteError is a failure of the method itself, as it was seen where it happened. It is wrapped in
-// an [Error] of kind [Remote]; find it with errors.As.
+// RemoteError is a failure of the method itself, as the server saw it. An [Error] of kind [Remote]
+// wraps it; find it with errors.As.
 type RemoteError struct {
 	// Type is the name of the error's type at the server.
 	Type string
 	// Message is the error's text.
 	Message string
-	// Stack is the stack of a panic, a line an entry; empty for an error that was returned.
+	// Stack is the stack of a panic, one line per entry. It is empty for a returned error.
 	Stack []string
-	// Hops are the servers that the error passed through, the one where it arose first.
+	// Hops are the servers that the error passed through. The first is the server where it arose.
 	Hops []string
-	// Data are the error's fields as JSON text; empty if it has none, if its type is not registered
-	// at the server, or if they did not fit into what an error may take.
+	// Data are the error's fields as JSON text. It is empty if the error has no fields, if the server
+	// has not registered the type, or if the fields exceed the size limit of an error.
 	Data string
-	// Rebuilt is the Go error that the program registered for the type; nil if there is none, or if
-	// it could not be made of the data. errors.Is and errors.As find it.
+	// Rebuilt is an error of the Go type that the program registered under Type. errors.Is and
+	// errors.As find it. It is nil if no type is registered, or if the type cannot be built from Data.
 	Rebuilt error
 }
 
-// Error returns the type and the message; the message alone if the type says nothing, as of an
-// error made by errors.New.
+// Error returns the type and the message. It leaves out a type that says nothing, such as the type
+// of an error from errors.New.
 func (e *RemoteError) Error() string {
 	if e.Type == "error" {
 		return e.Message

@@ -5,31 +5,32 @@ type Proof string
 
 // The proofs.
 const (
-	// ProofNone is the absence of proof: anyone who can connect may be the peer.
+	// ProofNone means that nothing was proved: the peer may be anyone who can connect.
 	ProofNone Proof = ""
-	// ProofTLS is a certificate that the handshake verified.
+	// ProofTLS means that the TLS handshake verified the peer's certificate.
 	ProofTLS Proof = "tls"
-	// ProofToken is a bearer token that was verified.
+	// ProofToken means that a bearer token was verified.
 	ProofToken Proof = "token"
-	// ProofGateway is the word of a gateway that the server trusts.
+	// ProofGateway means that a gateway that the server trusts vouches for the peer.
 	ProofGateway Proof = "gateway"
-	// ProofUser is the user of the process at the other end of a Unix socket, as the kernel
-	// reports it.
+	// ProofUser means that the kernel reported the user of the process at the other end of a Unix
+	// socket.
 	ProofUser Proof = "user"
 )
 
-// Identity is what a process has proved about itself. What it merely claims, such as its name in
-// [Message.Caller], is no part of it. The zero value is a process that proved nothing.
+// Identity is what a process has proved about itself. What a process merely claims, such as its
+// name in [Message.Caller], is not part of its identity. The zero value means that the process
+// proved nothing.
 type Identity struct {
 	// Proof says how the names were proved; empty if there are none.
 	Proof Proof
-	// Names are the names that were proved, the most specific first. A certificate proves its URIs,
-	// such as "spiffe://cloud/host/7", then its DNS names, as "dns:host7.example". A token proves
-	// "token:ISSUER/SUBJECT". A Unix socket proves "user:UID". They must not be changed.
+	// Names are the proved names, the most specific first. A certificate proves its URIs, such as
+	// "spiffe://cloud/host/7", then its DNS names, as "dns:host7.example". A token proves
+	// "token:ISSUER/SUBJECT". A Unix socket proves "user:UID". Names must not be changed.
 	Names []string
 }
 
-// String returns the most specific name, "unproven" if there is none.
+// String returns the most specific name, or "unproven" if there is none.
 func (i Identity) String() string {
 	if len(i.Names) == 0 {
 		return "unproven"
@@ -37,8 +38,8 @@ func (i Identity) String() string {
 	return i.Names[0]
 }
 
-// Key returns what distinguishes the identity from others: its most specific name, empty for a
-// process that proved nothing.
+// Key returns the text that distinguishes the identity from others: its most specific name. It is
+// empty for a process that proved nothing.
 func (i Identity) Key() string {
 	if len(i.Names) == 0 {
 		return ""

@@ -12,19 +12,18 @@ type Info struct {
 	Build string
 	// Uptime is the time since the process opened its transport.
 	Uptime time.Duration
-	// Zone is where the process runs, such as an availability zone. It is empty if that is not
-	// known.
+	// Zone is where the process runs, such as an availability zone. It is empty if unknown.
 	Zone string
 	// Servers are the servers of the process, in the order in which they started.
 	Servers []ServerInfo
 	// Policy is the policy in force. It is nil if there is none, or if the process does not let the
 	// caller inspect all of it.
 	Policy *PolicyInfo
-	// Limits count what the process refused because of its limits, ordered by reason. It is empty
-	// if it refused nothing, or if it does not let the caller inspect all of it.
+	// Limits count what the process refused because of its limits, ordered by reason. It is empty if
+	// the process refused nothing, or does not let the caller inspect all of it.
 	Limits []LimitInfo
-	// Sessions are the sessions that callers have. It is nil if there are none, or if the process
-	// does not let the caller inspect all of it.
+	// Sessions describes the sessions that callers have. It is nil if there are none, or if the
+	// process does not let the caller inspect all of it.
 	Sessions *SessionsInfo
 	// Gateway is what the process forwards. It is nil unless the process is a gateway.
 	Gateway *GatewayInfo
@@ -32,51 +31,51 @@ type Info struct {
 
 // GatewayInfo describes what a gateway forwards.
 type GatewayInfo struct {
-	// Forwarding is how many messages it forwarded that are not answered.
+	// Forwarding is how many forwarded messages still wait for an answer.
 	Forwarding int64
-	// Forwarded is how many messages it forwarded since its start, and Failed how many of them
-	// failed, without those whose method returned an error.
+	// Forwarded is how many messages the gateway forwarded since its start. Failed is how many of them
+	// failed; errors that methods returned do not count.
 	Forwarded, Failed int64
-	// Watches is how many clients watch topics, each topic counted.
+	// Watches is the number of watches of clients: one for each client and topic.
 	Watches int64
-	// Attached is how many processes are attached to it.
+	// Attached is how many processes are attached to the gateway.
 	Attached int64
 }
 
 // SessionsInfo describes the sessions of a process: streams that carry many messages.
 type SessionsInfo struct {
-	// Open is how many sessions have a stream. Lost is how many lost it, and are kept for their
-	// clients.
+	// Open is how many sessions have a stream. Lost is how many sessions lost their stream and are
+	// kept until their clients connect again.
 	Open, Lost int64
-	// Running is how many messages they received and have not answered. Kept is how many results
-	// they keep until the clients have them.
+	// Running is how many messages the sessions received and have not answered. Kept is how many
+	// results they keep until the clients have received them.
 	Running, Kept int64
-	// Credit is how many messages each session may have on their way.
+	// Credit is how many unanswered messages each session may have.
 	Credit int64
 }
 
 // PolicyInfo describes the policy of a process: which callers may send what.
 type PolicyInfo struct {
-	// DryRun is true if the process counts what no rule allows, and does not deny it.
+	// DryRun is true if the process only counts the messages that no rule allows, and lets them pass.
 	DryRun bool
 	// Since is when the policy came into force, by the clock of the server.
 	Since time.Time
 	// Rules are its rules, in their order.
 	Rules []RuleInfo
-	// Denied is how much the process has denied, and WouldDeny how much it would have denied
-	// without the dry run, since it began to listen.
+	// Denied is how many messages the process has denied since it began to listen. WouldDeny is how
+	// many it would have denied without the dry run.
 	Denied, WouldDeny int64
-	// Problem is why the policy file, as it is now, is not the policy in force. It is empty if it
-	// is, and if there is no file.
+	// Problem is why the policy file, as it is now, is not in force. It is empty if the file is in
+	// force, or if there is no file.
 	Problem string
 }
 
 // RuleInfo describes a rule of a policy.
 type RuleInfo struct {
-	// Name is its name; "rule 1" and so on for a rule without one.
+	// Name is the rule's name; "rule 1" and so on for a rule without a name.
 	Name string
-	// Allowed is how often it allowed something since the process began to listen, also as a rule
-	// of an earlier policy.
+	// Allowed is how often the rule allowed something since the process began to listen. It includes
+	// the time when the rule belonged to an earlier policy.
 	Allowed int64
 }
 
@@ -98,16 +97,14 @@ type ServerInfo struct {
 	State State
 	// Endpoints are its endpoints, in the order in which the server tries them.
 	Endpoints []EndpointInfo
-	// Running is how many messages run now, and Queued how many accepted messages wait for a
-	// worker.
+	// Running is how many messages run now. Queued is how many accepted messages wait for a worker.
 	Running, Queued int64
 	// Refused is how many messages the server has refused because its queue was full.
 	Refused int64
-	// Requests counts the messages since the server started, by namespace, method, version and
-	// caller, in this order. It is empty unless the question asked for it. It has at most 1024
-	// rows.
+	// Requests counts the messages since the server started, ordered by namespace, method, version and
+	// caller. It is empty unless the caller asked for it. It has at most 1024 rows.
 	Requests []RequestCount
-	// Uncounted is how many messages are missing in Requests because it had no row left for them.
+	// Uncounted is how many messages Requests does not include because all its rows were taken.
 	Uncounted int64
 }
 
@@ -116,12 +113,12 @@ type EndpointInfo struct {
 	// Namespaces are the namespaces that the endpoint answers to, its own first. The default
 	// namespace is an empty string.
 	Namespaces []string
-	// Version is the version that it implements.
+	// Version is the version that the endpoint implements.
 	Version Version
 	// Methods are its methods, ordered by name.
 	Methods []MethodInfo
-	// Fallback takes the methods that are not listed, as in a proxy. Its name is empty. It is nil
-	// if the endpoint refuses such methods.
+	// Fallback takes the methods that Methods does not list, as in a proxy. Its name is empty. It is
+	// nil if the endpoint refuses such methods.
 	Fallback *MethodInfo
 	// Since is the version in which the endpoint appeared, and DeprecatedSince the version in which
 	// all of it became deprecated. They are zero if the server does not say.
@@ -132,18 +129,18 @@ type EndpointInfo struct {
 
 // MethodInfo describes a method of an endpoint.
 type MethodInfo struct {
-	// Name is the name, as in messages. It is empty for a fallback.
+	// Name is the method's name in messages. It is empty for a fallback.
 	Name string
 	// Streaming is true if the method yields a stream of items.
 	Streaming bool
-	// Arguments are its keyword arguments, in the order of their declaration.
+	// Arguments are the method's keyword arguments, in the order of their declaration.
 	Arguments []ArgumentInfo
 	// ExtraArguments is true if the method takes further keyword arguments, of any name.
 	ExtraArguments bool
-	// Result is the type of its result or of its items, in the words of ArgumentInfo.Type; "null"
-	// if it returns none.
+	// Result is the type of the method's result, or of its items, in the words of ArgumentInfo.Type.
+	// It is "null" if the method returns nothing.
 	Result string
-	// Started is how many messages have started the method, and Failed how many of them returned an
+	// Started is how many messages have started the method. Failed is how many times it returned an
 	// error.
 	Started, Failed int64
 	// Since is the version in which the method appeared, and DeprecatedSince the version in which
@@ -170,18 +167,19 @@ type RequestCount struct {
 	Method string
 	// Version is the requested version; 1.0 for messages without one.
 	Version Version
-	// Caller is the name that the caller gives itself. Nothing proves it. "unknown" is a caller
-	// without a name, and "(others)" are all callers that had no row of their own left.
+	// Caller is the name that the caller gives itself. Nothing proves it. It is "unknown" for callers
+	// without a name. It is "(others)" for callers that were counted together because all rows were
+	// taken.
 	Caller string
-	// Identity is the first name that the caller proved; see [Identity]. It is "(others)" for the
-	// callers that had no row of their own left, and empty for callers that proved nothing.
+	// Identity is the first name that the caller proved; see [Identity]. It is empty for callers that
+	// proved nothing, and "(others)" for callers that were counted together.
 	Identity string
-	// Accepted is how many messages the server accepted, whatever became of them.
+	// Accepted is how many messages the server accepted, whatever their outcome.
 	Accepted int64
 	// Refused is how many messages the server refused because no endpoint has the version or the
 	// method.
 	Refused int64
-	// FirstSeen is when the first of these messages arrived, and LastSeen when the last did, within
-	// a second, by the clock of the server.
+	// FirstSeen is when the first of these messages arrived, and LastSeen when the last arrived. They
+	// are exact to a second, by the clock of the server.
 	FirstSeen, LastSeen time.Time
 }

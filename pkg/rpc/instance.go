@@ -2,8 +2,8 @@ package rpc
 
 import "slices"
 
-// State says which messages an instance takes. Programs that meet a state they do not know, from a
-// newer server, treat it as [StateActive].
+// State says which messages an instance takes. Programs treat a state that they do not know, from a
+// newer server, as [StateActive].
 type State string
 
 // The states of an instance.
@@ -16,8 +16,8 @@ const (
 	// StateDraining instances take only messages that name their server: no message for any server,
 	// and no fanout.
 	StateDraining State = "draining"
-	// StateStopping instances finish the messages that they accepted and refuse all others.
-	// Discovery never lists this state; a server reports it in [ServerInfo].
+	// StateStopping instances finish the messages that they accepted and refuse all others. Discovery
+	// never lists this state. Servers report it in [ServerInfo].
 	StateStopping State = "stopping"
 )
 
@@ -33,19 +33,17 @@ type Instance struct {
 	// Exchange, Topic and Server are what the instance serves. Several instances may have the same.
 	// Server is empty for a static address without a name.
 	Exchange, Topic, Server string
-	// Addr is the address of the process: "host:port", or "unix:" and a path; or "xds:///" and a
-	// name that a control plane resolves.
+	// Addr is the address of the process: "host:port", "unix:" followed by a path, or "xds:///"
+	// followed by a name that a control plane resolves.
 	Addr string
-	// State says which messages the instance takes. It is empty if that is not known, as for a
-	// static address.
+	// State says which messages the instance takes. It is empty if unknown, as for a static address.
 	State State
-	// Implemented lists the interfaces of the instance, and must not be changed. It is empty if
-	// they are not known, as for a static address: the instance may implement anything.
+	// Implemented lists the interfaces of the instance. It must not be changed. It is empty if they
+	// are unknown, as for a static address: the instance may implement anything.
 	Implemented []Implementation
-	// Sessions says that the process takes sessions. It is false if that is not known.
+	// Sessions is true if the process announces that it takes sessions.
 	Sessions bool
-	// Zone is where the process runs, such as an availability zone. It is empty if that is not
-	// known.
+	// Zone is where the process runs, such as an availability zone. It is empty if unknown.
 	Zone string
 }
 

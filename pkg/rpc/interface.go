@@ -38,8 +38,8 @@ func (i Interface) Compare(j Interface) int {
 	return cmp.Or(strings.Compare(i.Namespace, j.Namespace), cmp.Compare(i.Major, j.Major))
 }
 
-// DescribeNamespace names a namespace in a sentence: "default namespace", or a text such as
-// `namespace "control"`.
+// DescribeNamespace returns the words for a namespace within a sentence: "default namespace", or a
+// text such as `namespace "control"`.
 func DescribeNamespace(namespace string) string {
 	if namespace == "" {
 		return "default namespace"

@@ -7,16 +7,16 @@ import (
 	"unicode/utf8"
 )
 
-// DefaultExchange is the exchange of a target that names none, as oslo.messaging's
-// control_exchange.
+// DefaultExchange is the exchange of a target that names none. It is the default of
+// control_exchange in oslo.messaging.
 const DefaultExchange = "openstack"
 
-// maxName bounds a name so that every registry can hold it; Consul's metadata values end at 512
-// bytes.
+// maxName bounds a name, in bytes, so that every registry can hold it. Consul allows 512 bytes in a
+// metadata value.
 const maxName = 255
 
-// Target says who is meant. It serves three roles, as in oslo.messaging: a client sends to one, a
-// server listens as one, and an endpoint is tagged with a namespace and a version.
+// Target names a receiver. It has three roles, as in oslo.messaging: a client sends to a target, a
+// server listens at a target, and an endpoint has the namespace and version of a target.
 //
 // In every field the zero value means "not given". A Target is a plain value: comparable, usable as
 // a map key, and safe to copy.
@@ -25,20 +25,20 @@ type Target struct {
 	Exchange string
 	// Topic is the name of the service. Clients and servers must have one.
 	Topic string
-	// Namespace is the interface meant, of those a server offers. Not given: the default namespace.
+	// Namespace is the interface, if a server offers several. Not given: the default namespace.
 	Namespace string
 	// Version is the lowest version of the interface that can serve a message, as "major.minor" or
 	// "major.minor.revision". Not given: 1.0.
 	Version string
-	// Server is the one server meant. Not given: any server on the topic. Several processes may
+	// Server is the name of the server. Not given: any server on the topic. Several processes may
 	// share a name.
 	Server string
 	// Fanout means every server on the topic.
 	Fanout bool
 }
 
-// String returns the form that oslo.messaging prints: the fields that are given, in a fixed order.
-// A name that Validate refuses is quoted, so that it cannot pass for other text in a log.
+// String returns the text that oslo.messaging prints: the given fields, in a fixed order. It quotes
+// a name that Validate refuses, so that the name cannot pass for other text in a log.
 func (t Target) String() string {
 	var b strings.Builder
 	b.WriteString("<Target ")
@@ -57,7 +57,7 @@ func (t Target) String() string {
 	return b.String()
 }
 
-// words returns the fields that are given for an error: "topic volumes, server node2".
+// words returns the given fields for an error: "topic volumes, server node2".
 func (t Target) words() string {
 	var list []string
 	fields := t.fields()
@@ -84,10 +84,10 @@ func (t Target) fields() [5]field {
 	}
 }
 
-// Validate reports the first field that no target may have: a name that is too long, is not UTF-8
-// or has control characters, or a malformed version. It does not ask for a topic; see
-// [Target.ValidateClient] and [Target.ValidateServer]. The error is an [Error] of kind
-// [InvalidTarget].
+// Validate returns an error for the first field that no target may have: a name that is too long,
+// is not UTF-8 or has control characters, or a malformed version. A target without a topic is
+// valid; [Target.ValidateClient] and [Target.ValidateServer] require one. The error is an [Error]
+// of kind [InvalidTarget].
 func (t Target) Validate() error {
 	for _, f := range t.fields() {
 		if f.name == "version" {
@@ -115,8 +115,8 @@ func (t Target) ValidateClient() error {
 }
 
 // ValidateServer is Validate for a target that a server listens as: it needs a topic and a server
-// name. Namespace and version belong to the endpoints; here they must be well-formed and are
-// ignored, as upstream.
+// name. Namespace and version belong to the endpoints. Here they are checked but otherwise ignored,
+// as upstream.
 func (t Target) ValidateServer() error {
 	if t.Topic == "" || t.Server == "" {
 		return t.invalid("a server's target must have topic and server names: set Target.Topic and Target.Server")
@@ -124,8 +124,8 @@ func (t Target) ValidateServer() error {
 	return t.Validate()
 }
 
-// ValidateMethod reports why a method cannot have this name: it is empty, too long, not UTF-8, or
-// has control characters. The error is an [Error] of kind [InvalidTarget].
+// ValidateMethod returns an error if a method cannot have this name, because it is empty, too long,
+// not UTF-8, or has control characters. The error is an [Error] of kind [InvalidTarget].
 func ValidateMethod(name string) error {
 	reason := badName(name)
 	if name == "" {
@@ -137,9 +137,9 @@ func ValidateMethod(name string) error {
 	return &Error{Kind: InvalidTarget, NotStarted: true, Message: fmt.Sprintf("the method name %s %s", quote(name), reason)}
 }
 
-// ValidateOrderKey returns an error if messages cannot have this order key: it is longer than 255
-// bytes, not UTF-8, or has control characters. An empty key is valid and sets no order. The error
-// is an [Error] of kind [InvalidTarget].
+// ValidateOrderKey returns an error if messages cannot have this order key, because it is longer
+// than 255 bytes, not UTF-8, or has control characters. An empty key is valid and sets no order.
+// The error is an [Error] of kind [InvalidTarget].
 func ValidateOrderKey(key string) error {
 	if reason := badName(key); reason != "" {
 		return &Error{Kind: InvalidTarget, NotStarted: true, Message: fmt.Sprintf("the order key %s %s", quote(key), reason)}
@@ -166,7 +166,8 @@ func badName(s string) string {
 	return ""
 }
 
-// isPlain reports whether a text is a name without a character beyond ASCII, as nearly all are.
+// isPlain reports whether s is a valid name of ASCII characters only, as nearly all names are. It
+// is a fast path.
 func isPlain(s string) bool {
 	if len(s) > maxName {
 		return false
@@ -179,7 +180,7 @@ func isPlain(s string) bool {
 	return true
 }
 
-// plain returns a name for a text: quoted if no target may have it.
+// plain returns a name for use in a text. It quotes a name that no target may have.
 func plain(name string) string {
 	if badName(name) != "" {
 		return quote(name)
@@ -187,7 +188,7 @@ func plain(name string) string {
 	return name
 }
 
-// word returns a name for the middle of a sentence: quoted, unless it is one word.
+// word returns a name for the middle of a sentence. It quotes a name that is more than one word.
 func word(name string) string {
 	if badName(name) != "" || strings.ContainsAny(name, " ,;:()") {
 		return quote(name)
@@ -195,7 +196,7 @@ func word(name string) string {
 	return name
 }
 
-// quote quotes text of any peer, and shows only the beginning of a long one.
+// quote quotes text from any peer, and shortens a long one.
 func quote(s string) string {
 	if len(s) > maxName {
 		return fmt.Sprintf("%.64q...", s)

@@ -6,23 +6,23 @@ import (
 	"strings"
 )
 
-// Version is a version of an interface. Its zero value is 0.0; see [DefaultVersion] for what an
-// absent version means.
+// Version is the version of an interface. The zero value is 0.0. An absent version means
+// [DefaultVersion].
 type Version struct {
-	// Major differs between versions that are not compatible.
+	// Major changes when versions are not compatible.
 	Major uint32
-	// Minor is higher in a version that can do more.
+	// Minor rises when a version can do more.
 	Minor uint32
-	// Revision is higher in a version that can do more, within the same minor version.
+	// Revision rises when a version can do more within the same minor version.
 	Revision uint32
 }
 
-// DefaultVersion is what a message or an endpoint without a version counts as.
+// DefaultVersion is the version of a message or an endpoint that gives none.
 var DefaultVersion = Version{Major: 1}
 
-// ParseVersion reads "major.minor" or "major.minor.revision": decimal numbers without sign, space
-// or superfluous leading zeros, each less than 2^32. oslo.messaging parses more loosely, and only
-// when it compares.
+// ParseVersion reads "major.minor" or "major.minor.revision": decimal numbers below 2^32, without
+// sign, space or superfluous leading zeros. oslo.messaging is less strict, and checks a version
+// only when it compares it.
 func ParseVersion(s string) (Version, error) {
 	var v Version
 	parts := [3]*uint32{&v.Major, &v.Minor, &v.Revision}
@@ -78,7 +78,8 @@ func (v Version) String() string {
 	return v.format()
 }
 
-// texts are the texts of versions that are small, as most are.
+// texts are the texts of small versions, which are the most common, so that String need not build
+// them.
 var texts = func() (t [fewVersions][fewVersions]string) {
 	for major := range t {
 		for minor := range t[major] {
@@ -98,9 +99,9 @@ func (v Version) format() string {
 	return s
 }
 
-// Serves reports whether an interface that implements v can serve a message that asks for
-// requested: the same major version, and no later minor one; revisions count only when the minor
-// versions are equal. (oslo.messaging, version_is_compatible.)
+// Serves reports whether an interface of version v can serve a message that asks for requested. The
+// major versions must be equal, and the requested minor version must not be later. Revisions count
+// only when the minor versions are equal. (oslo.messaging: version_is_compatible.)
 func (v Version) Serves(requested Version) bool {
 	switch {
 	case v.Major != requested.Major:

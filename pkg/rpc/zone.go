@@ -2,9 +2,9 @@ package rpc
 
 import "fmt"
 
-// ValidateZone returns an error if instances cannot have this zone: it is longer than 255 bytes,
-// not UTF-8, or has control characters. An empty zone is valid, and none. The error is an [Error]
-// of kind [Invalid].
+// ValidateZone returns an error if instances cannot have this zone, because it is longer than 255
+// bytes, not UTF-8, or has control characters. An empty zone is valid and means no zone. The error
+// is an [Error] of kind [Invalid].
 func ValidateZone(zone string) error {
 	if reason := badName(zone); reason != "" {
 		return &Error{Kind: Invalid, NotStarted: true, Message: fmt.Sprintf("the zone %s %s", quote(zone), reason)}
@@ -16,14 +16,14 @@ func ValidateZone(zone string) error {
 type ZoneReason struct {
 	// Zone is the zone of the client.
 	Zone string
-	// Near is how many servers in the zone can serve the messages, and Ready how many of these are
-	// believed to take one now.
+	// Near is how many servers in the zone can serve the messages. Ready is how many of them are
+	// expected to take one now.
 	Near, Ready int
 	// Far is how many servers elsewhere can serve the messages.
 	Far int
 }
 
-// String explains it in a sentence.
+// String explains it in one sentence.
 func (r *ZoneReason) String() string {
 	switch {
 	case r.Ready > 0:
