@@ -21,10 +21,10 @@ const (
 	AllowExposed = AccessPolicy(dispatch.AllowExposed)
 )
 
-// WithAccessPolicy sets which methods messages can ask for; the default is [AllowPublic]. A method
-// that the policy does not allow is as if it were not there: it is not described, its caller gets
-// [NoSuchMethod], and a later endpoint that has the method as well may serve it. A value that is
-// none of the policies is an error of kind [Invalid] at the server's start.
+// WithAccessPolicy sets which methods messages can ask for. The default is [AllowPublic]. A method
+// that the policy does not allow is as if it were absent: it is not described, its caller gets
+// [NoSuchMethod], and a later endpoint with a method of that name may serve the message. Any other
+// value is an error of kind [Invalid] at the server's start.
 func WithAccessPolicy(p AccessPolicy) ServerOption {
 	return serverOption(func(c *host.ServerConfig) { c.Policy = dispatch.Policy(p) })
 }

@@ -6,36 +6,36 @@ import (
 	"github.com/oslorpc/oslorpc/internal/client"
 )
 
-// Backoff makes callers more patient with methods that take long, as Neutron's agents are. Agents
-// that give up on a busy server and ask again, before it is done with what they asked first, only
-// make it busier.
+// Backoff raises the timeouts of slow methods, as Neutron's agents do. An agent that gives up on a
+// busy server and asks again too early only makes the server busier.
 //
-// When a call fails with [Timeout], the timeout of its method doubles, up to Max, and the error is
+// When a call fails with [Timeout], the timeout of its method doubles, up to Max. The error is
 // returned after a random wait, so that callers that failed together do not come back together. A
-// timeout is never lowered again: a busy server is far more common than a lost message. Other
-// errors, [RemoteError] among them, leave it as it is. A method is known by its namespace and name,
-// whatever its topic.
+// timeout is never lowered again, because a busy server is far more common than a lost message.
+// Other errors, such as [RemoteError], do not change it. A method is identified by its namespace
+// and name; its topic does not matter.
 //
-// A program mostly has one, which its clients share; see [WithBackoff]. The zero value is ready.
-// Its fields must not be changed after its first use; its methods are safe for concurrent use.
+// A program usually has one Backoff, which its clients share; see [WithBackoff]. The zero value is
+// ready to use. Its fields must not be changed after its first use. Its methods are safe for
+// concurrent use.
 type Backoff struct {
-	// Initial is the timeout of a method that has not timed out yet, and bounds the random wait;
-	// [DefaultCallTimeout] if it is not positive.
+	// Initial is the timeout of a method that has not timed out yet. It also bounds the random wait.
+	// The zero value, or a negative one, means [DefaultCallTimeout].
 	Initial time.Duration
-	// Max bounds all timeouts; ten times Initial if it is not positive.
+	// Max bounds all timeouts. The zero value, or a negative one, means ten times Initial.
 	Max time.Duration
 
 	learned client.Timeouts
 }
 
-// engine returns what the engine needs of it.
+// engine returns the part that the engine needs.
 func (b *Backoff) engine() client.Backoff {
 	return client.Backoff{Initial: b.Initial, Max: b.Max, Learned: &b.learned}
 }
 
-// WithBackoff takes the timeouts of calls from b, which may be shared with other clients; nil is
-// none. It has no effect on a client with a [WithTimeout], nor on anything but calls. If ctx has an
-// earlier deadline, that counts, and when it passes, b does not take it for the method's fault.
+// WithBackoff takes the timeouts of calls from b, which other clients may share. Nil means none.
+// The option affects only calls, and only of clients without [WithTimeout]. An earlier deadline of
+// ctx still holds; b does not raise the timeout of the method when that deadline passes.
 func WithBackoff(b *Backoff) ClientOption {
 	return clientOption(func(s *client.Settings) {
 		if s.Backoff = nil; b != nil {
@@ -49,7 +49,7 @@ func (b *Backoff) Timeout(namespace, method string) time.Duration {
 	return b.engine().Timeout(namespace, method)
 }
 
-// SetMax lowers Max, and with it the timeouts that exceed it, such as for the last calls of a
-// program that ends. A d that is not lower, or not positive, changes nothing. Calls that wait
+// SetMax lowers Max, and the timeouts that exceed the new value. A program can use it for the last
+// calls before it ends. A d that is not lower, or not positive, changes nothing. Calls that wait
 // already are not affected.
 func (b *Backoff) SetMax(d time.Duration) { b.engine().SetMax(d) }

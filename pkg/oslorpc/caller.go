@@ -6,18 +6,17 @@ import (
 	"strings"
 )
 
-// maxCallerName bounds a caller's name, in bytes. Half of it is for the program's name in the
-// default, and half for the machine's.
+// maxCallerName bounds a caller's name, in bytes. In the default name, half of it is for the
+// program's name and half for the machine's.
 const maxCallerName = 128
 
-// WithCallerName sets the name that the program gives itself to the servers it sends messages to:
-// they count by it which program asks for what, and their methods find it in their [Message]. The
-// default is the program's file name and the machine's name, as in "neutron-agent@node1"; an empty
-// name is the default. A name has printable ASCII characters without spaces, and at most 128 of
-// them.
+// WithCallerName sets the name by which the program introduces itself to servers. Servers use it to
+// count which program asks for what, and methods find it in their [Message]. The default, also for
+// an empty name, is the program's file name and the machine's name, as in "neutron-agent@node1". A
+// name has at most 128 characters, all printable ASCII without spaces.
 //
-// It travels as the connection's user agent, so grpc.WithUserAgent among the options of
-// [WithDialOptions] has precedence.
+// The name travels as the user agent of the connection. If [WithDialOptions] includes
+// grpc.WithUserAgent, that has precedence.
 func WithCallerName(name string) TransportOption {
 	return transportOption(func(c *config) { c.caller = name })
 }
@@ -50,7 +49,7 @@ func defaultCallerName() string {
 	return name
 }
 
-// callerWord returns a part of a caller's name, made of whatever the machine gave.
+// callerWord makes a valid part of a caller's name from any text.
 func callerWord(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if notInCallerName(r) {

@@ -11,29 +11,30 @@ import (
 // the request id.
 type RequestContext = map[string]any
 
-// WithContext returns ctx with a request context, in place of any other. Messages that are sent
-// with ctx carry it, and so do the messages that their methods send. The dict must not be changed
-// afterwards.
+// WithContext returns a copy of ctx with a request context, in place of any other. Messages that
+// are sent with it carry the request context, and so do the messages that their methods send. The
+// dict must not be changed afterwards.
 func WithContext(ctx context.Context, dict RequestContext) context.Context {
 	return msgcontext.With(ctx, dict)
 }
 
-// ContextFrom returns the request context in ctx, nil if there is none: in a method, the one that
-// came with the message. It must not be changed. To send another, copy it and use [WithContext].
+// ContextFrom returns the request context in ctx, or nil if there is none. In a method, that is the
+// request context of the message. It must not be changed. To send a different one, copy it and use
+// [WithContext].
 //
-// Numbers that arrived are int64 if written as integers that fit, *big.Int if they do not fit, and
-// float64 otherwise.
+// Received numbers are int64 if they are written as integers that fit, *big.Int if they are larger,
+// and float64 otherwise.
 func ContextFrom(ctx context.Context) RequestContext { return msgcontext.Dict(ctx) }
 
-// Stopping returns a channel that is closed when the server that runs a method stops: it has
-// withdrawn itself, refuses messages, and waits for the messages that it accepted. Pass the
-// method's ctx, or one that derives from it. For any other ctx the channel is nil, which is never
-// ready.
+// Stopping returns a channel that is closed when the server that runs a method begins to stop: it
+// has withdrawn its registration, refuses messages, and waits for the messages that it accepted.
+// Pass the method's ctx, or a context derived from it. For any other ctx, the channel is nil and
+// never ready.
 //
-// A method that runs for long should end then, with what it has or with an error. A stop waits for
-// it until the time for the stop is up. Then the stop ends ctx, with a cause ([context.Cause])
-// that says so. Stopping works in methods of all kinds: calls, casts, multicalls, and typed
-// services with their streams.
+// A long-running method should then return, with the results so far or with an error. The stop
+// waits for the method until the stop's timeout ends. Then it ends the method's ctx, with a cause
+// ([context.Cause]) that says so. Stopping works in methods of all kinds: calls, casts, multicalls,
+// and typed services with their streams.
 //
 //	for {
 //		select {
@@ -47,7 +48,6 @@ func ContextFrom(ctx context.Context) RequestContext { return msgcontext.Dict(ct
 //	}
 func Stopping(ctx context.Context) <-chan struct{} { return dispatch.Stopping(ctx) }
 
-// MessageFrom returns the message that a method runs for: what it asks for, who sent it, and what
-// travelled beside it. Pass the method's ctx, or one that derives from it. For any other ctx it
-// returns nil.
+// MessageFrom returns the message that a method runs for: what it asks for, who sent it, and its
+// metadata. Pass the method's ctx, or a context derived from it. For any other ctx, it returns nil.
 func MessageFrom(ctx context.Context) *Message { return dispatch.MessageFrom(ctx) }

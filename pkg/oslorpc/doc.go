@@ -1,8 +1,8 @@
 // Package oslorpc gives Go programs the RPC semantics of OpenStack's oslo.messaging on gRPC,
 // without a message broker.
 //
-// A [Target] says who is meant. A [Transport] is a program's way to the others: it is opened with a
-// URL that names how processes find each other, and makes clients and servers.
+// A [Target] names the receiver. A [Transport] connects a program to the others and makes clients
+// and servers. It is opened with a URL that selects how processes find each other.
 //
 //	t, err := oslorpc.Open("local://")
 //
@@ -16,6 +16,6 @@
 //	report, err := client.Fanout(ctx, "refresh", nil)                     // every server
 //	for n, err := range oslorpc.Multicall[int](ctx, client, "count", Up{To: 3}) // a stream of results
 //
-// A message runs at most once. It is sent again only when it provably did not run; [SafeToRetry]
-// tells a caller the same of an error.
+// A message runs at most once. It is sent again only when it provably did not run. [SafeToRetry]
+// tells a caller whether this is true of an error.
 package oslorpc

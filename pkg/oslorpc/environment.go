@@ -12,25 +12,27 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// The environment variables that [Open] reads. Blanks at their beginning and end are ignored, and
-// an empty one is as if it were not set.
+// The environment variables that [Open] reads. Blanks around their values are ignored. An empty
+// variable counts as not set.
 const (
-	// TransportURLVariable has the transport URL where the program gives none.
+	// TransportURLVariable has the transport URL. It applies if the program gives none.
 	TransportURLVariable = "OSLORPC_TRANSPORT_URL"
-	// ExchangeVariable has the default exchange where neither the URL nor the program gives one.
+	// ExchangeVariable has the default exchange. It applies if neither the URL nor the program gives
+	// one.
 	ExchangeVariable = "OSLORPC_EXCHANGE"
-	// ZoneVariable has the zone of the program where neither the URL nor the program gives one; see
-	// [WithZone].
+	// ZoneVariable has the zone of the program. It applies if neither the URL nor the program gives
+	// one; see [WithZone].
 	ZoneVariable = "OSLORPC_ZONE"
-	// carrierVariable has what carries messages where neither the URL nor the program says.
+	// carrierVariable has the carrier. It applies if neither the URL nor the program gives one.
 	carrierVariable = "OSLORPC_CARRIER"
 )
 
-// defaultURL finds the programs of one user on one machine.
+// defaultURL selects the programs of one user on one machine.
 const defaultURL = "local://"
 
-// orEnvironment returns the transport URL to use, without the blanks around it: a line break at the
-// end of a file that a variable was read from would otherwise be part of the last value in the URL.
+// orEnvironment returns the transport URL to use, without the blanks around it. A variable that was
+// read from a file may end with a line break, which would otherwise belong to the last value of the
+// URL.
 func orEnvironment(text string) string {
 	return cmp.Or(strings.TrimSpace(text), variable(TransportURLVariable), defaultURL)
 }
@@ -38,8 +40,8 @@ func orEnvironment(text string) string {
 // variable returns an environment variable without the blanks around it.
 func variable(name string) string { return strings.TrimSpace(os.Getenv(name)) }
 
-// setPlace decides the default exchange and the zone: the URL is the most specific, since it is
-// written for one fleet.
+// setPlace decides the default exchange and the zone. The URL has precedence because it is written
+// for one fleet.
 func (c *config) setPlace(ofURL map[string]string) error {
 	c.exchange = cmp.Or(ofURL[exchangeParameter], c.exchange, variable(ExchangeVariable), rpc.DefaultExchange)
 	if err := (Target{Exchange: c.exchange}).Validate(); err != nil {
@@ -58,8 +60,8 @@ const (
 	carrierParameter  = "carrier"
 )
 
-// setCarrier decides what carries small messages: the URL is the most specific. The variable counts
-// in tests, too, which pass with every carrier.
+// setCarrier decides what carries small messages. The URL has precedence. Tests use the environment
+// variable to run with every carrier.
 func (c *config) setCarrier(ofURL string) error {
 	c.carries = cmp.Or(rpc.Carrier(ofURL), c.carries, rpc.Carrier(variable(carrierVariable)), rpc.CarrierAuto)
 	switch c.carries {
@@ -71,8 +73,9 @@ func (c *config) setCarrier(ofURL string) error {
 	}
 }
 
-// setTrust loads what the connections rely on. Processes of tests have no environment. A native
-// member of Consul's mesh has its certificates from there, and asks it about each message.
+// setTrust loads the certificates and other trust settings of the connections. In-process tests do
+// not read the environment. A native member of Consul's mesh gets its certificates from Consul, and
+// asks Consul about each message.
 func (c *config) setTrust(parameters map[string]string, mesh *connect.Native) (err error) {
 	text := security.Text{Config: c.trust, URL: parameters, Variable: variable}
 	if c.process != nil {
@@ -88,7 +91,7 @@ func (c *config) setTrust(parameters map[string]string, mesh *connect.Native) (e
 	return err
 }
 
-// cutCommon takes the parameters that every scheme has out of a transport URL.
+// cutCommon removes the parameters that every scheme takes from a transport URL, and returns them.
 func cutCommon(text string) (rest string, values map[string]string, err error) {
 	rest, query, _ := strings.Cut(text, "?")
 	var others []string

@@ -7,12 +7,11 @@ type Executor string
 
 // The executors.
 const (
-	// ExecutorPool, the default, runs up to [WithWorkers] messages at once, each on a goroutine of
-	// its own.
+	// ExecutorPool, the default, runs up to [WithWorkers] messages at once, each on its own goroutine.
 	ExecutorPool = Executor(host.Pool)
 	// ExecutorBlocking runs one message at a time, in the order of arrival, on the goroutine that
-	// calls [Server.Run], whatever [WithWorkers] says. Such a server cannot be started with
-	// [Server.Start], which leaves it no goroutine.
+	// calls [Server.Run]. It ignores [WithWorkers]. Such a server cannot use [Server.Start], which
+	// provides no goroutine to run messages on.
 	ExecutorBlocking = Executor(host.Blocking)
 )
 
@@ -22,10 +21,11 @@ func WithExecutor(executor Executor) ServerOption {
 	return serverOption(func(c *host.ServerConfig) { c.Executor, c.Execute = host.Executor(executor), nil })
 }
 
-// WithExecutorFunc has execute decide where methods run. It must call each function that it is
-// given, once, on any goroutine, and should not wait for that. The server's bounds hold: execute
-// has at most [WithWorkers] functions at a time, and the others wait in the server's queue. It is
-// called concurrently. If it panics, the message fails and the panic is logged.
+// WithExecutorFunc has execute decide where methods run. Execute must call each function that it
+// gets exactly once, on any goroutine, and should not wait for the call to end. The limits of the
+// server still apply: execute has at most [WithWorkers] functions at a time, and other messages
+// wait in the server's queue. Execute is called concurrently. If it panics, the message fails and
+// the panic is logged.
 func WithExecutorFunc(execute func(run func())) ServerOption {
 	return serverOption(func(c *host.ServerConfig) { c.Executor, c.Execute = "", execute })
 }

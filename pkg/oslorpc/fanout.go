@@ -7,38 +7,39 @@ import (
 	"github.com/oslorpc/oslorpc/internal/client"
 )
 
-// Report says what came of a fanout. Each server that was listed when it was sent is in one of the
-// lists, which are in the order of the servers' names. A server that left meanwhile is in no list.
-// Neither is a server at whose address nothing listens while another process has its name: it was
-// replaced.
+// Report is the outcome of a fanout. Each server that was listed when the message was sent is in
+// one of the lists, ordered by server name. Two kinds of servers are in no list: servers that left
+// meanwhile, and servers that were replaced (nothing listens at their address, and another process
+// has their name).
 type Report struct {
 	// Accepted are the servers that took the message.
 	Accepted []FanoutResult
-	// Skipped are servers that drain, and servers whose version, or lack of the method, does not
-	// let them run it.
+	// Skipped are servers that do not run the message because they drain, have another version, or
+	// lack the method.
 	Skipped []FanoutResult
-	// Failed are servers that did not take it for another reason.
+	// Failed are servers that did not take the message for any other reason.
 	Failed []FanoutResult
-	// Uncertain is why the list of servers may be out of date. It is nil if discovery could be read
-	// when the list was made. Else, servers that came after the last read did not get the message.
+	// Uncertain is the reason why the list of servers may be out of date. Servers that came after the
+	// last read of discovery did not get the message then. It is nil if discovery could be read when
+	// the list was made.
 	Uncertain error
 }
 
-// FanoutResult is what came of a fanout at one server.
+// FanoutResult is the outcome of a fanout at one server.
 type FanoutResult struct {
 	// Instance is the server.
 	Instance Instance
-	// Unlisted is true if discovery no longer lists the server. The message was sent to it all the
-	// same, because its connection is up, or discovery lost its data.
+	// Unlisted is true if discovery no longer lists the server. The message was still sent to it,
+	// because its connection is up, or because discovery lost its data.
 	Unlisted bool
-	// Err is nil if the message was accepted. [SafeToRetry] tells whether it may have been all the
-	// same.
+	// Err is nil if the server accepted the message. If it is not nil, the server may still have
+	// accepted the message; [SafeToRetry] tells.
 	Err error
 }
 
-// Err returns the errors of the servers that failed, joined; nil if there are none. Skipped
-// servers are not failures, and an uncertain list is not a failure: all known servers may have
-// accepted the message. Check Uncertain as well if every server must get it.
+// Err joins the errors of the servers that failed. It returns nil if there are none. Skipped
+// servers and an uncertain list are not failures: all known servers may have accepted the message.
+// Check Uncertain as well if every server must get it.
 func (r *Report) Err() error {
 	var all []error
 	for _, d := range r.Failed {
@@ -47,14 +48,17 @@ func (r *Report) Err() error {
 	return errors.Join(all...)
 }
 
-// Fanout has every server on the topic run a method, without waiting for it: it returns when each
-// has accepted the message, or did not. The server in the client's target is ignored. If no server
-// is on the topic, the report is empty and the error is nil. If no server is known because
-// discovery cannot be read, the error is of kind [Unreachable]. If all servers denied the message,
-// the error is of kind [AccessDenied], and there is a report as well. Any other error means that
-// the message was sent to no server, and comes without a report.
+// Fanout has every server on the topic run a method, and does not wait for the methods. It returns
+// when each server has accepted the message or failed. The server in the client's target is
+// ignored.
 //
-// The deadline is the earlier of the deadline of ctx and [WithTimeout], or [DefaultCastTimeout].
+// If no server is on the topic, the report is empty and the error is nil. If no server is known
+// because discovery cannot be read, the error is of kind [Unreachable]. If all servers denied the
+// message, the error is of kind [AccessDenied], and there is a report as well. Any other error
+// comes without a report and means that the message was sent to no server.
+//
+// The deadline is the deadline of ctx or of [WithTimeout], whichever is earlier; if there is
+// neither, [DefaultCastTimeout] applies.
 func (c *Client) Fanout(ctx context.Context, method string, args any) (*Report, error) {
 	report, err := c.engine.Fanout(ctx, method, arguments(args))
 	if report == nil {

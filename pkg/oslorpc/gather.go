@@ -9,21 +9,21 @@ import (
 	"github.com/oslorpc/oslorpc/internal/client"
 )
 
-// Reply is what came of a [Gather] at one server.
+// Reply is the outcome of a [Gather] at one server.
 type Reply[R any] struct {
-	// Instance is the server that replied, or did not.
+	// Instance is the server.
 	Instance Instance
-	// Value is the result of the method; the zero R if there is an error.
+	// Value is the result of the method. It is the zero R if there is an error.
 	Value R
-	// Skipped: the server drains, or its version, or lack of the method, does not let it run the
-	// message. The error says which.
+	// Skipped is true if the server does not run the message because it drains, has another version,
+	// or lacks the method. The error says which.
 	Skipped bool
-	// Unlisted is as in [FanoutResult].
+	// Unlisted has the same meaning as in [FanoutResult].
 	Unlisted bool
-	// Uncertain is as in [Report], and the same in all replies.
+	// Uncertain has the same meaning as in [Report]. It is the same in all replies.
 	Uncertain error
-	// Total is how many replies there are in all, errors among them: one for each server. It is 0
-	// only with an error that is not about one server.
+	// Total is the number of all replies, including errors: one for each server. It is 0 only in a
+	// reply with an error that is not about one server.
 	Total int
 }
 
@@ -34,35 +34,34 @@ type gatherOption func(*client.Gathering)
 
 func (o gatherOption) applyGather(g *client.Gathering) { o(g) }
 
-// WithStall ends a [Gather] early: when no reply comes for d, the outstanding ones are canceled and
-// yielded as errors of kind [Timeout]. The time that the range's body takes does not count. 0 or
-// less, the default, waits until the deadline.
+// WithStall ends a [Gather] early. When no reply comes for d, the outstanding replies are canceled
+// and yielded as errors of kind [Timeout]. The time that the body of the range takes does not
+// count. 0 or less, the default, waits until the deadline.
 func WithStall(d time.Duration) GatherOption {
 	return gatherOption(func(g *client.Gathering) { g.Stall = d })
 }
 
-// WithAudience tells which servers are to reply, in the order of their names, before the message is
-// sent to any. Skipped servers are among them. It is called by the goroutine that ranges.
+// WithAudience calls tell with the servers that should reply, ordered by name, before the message
+// is sent to any of them. Skipped servers are included. The goroutine that ranges calls tell.
 func WithAudience(tell func(audience []Instance)) GatherOption {
 	return gatherOption(func(g *client.Gathering) { g.Tell = tell })
 }
 
 // Gather has every server on the topic run a method, all at the same time, and yields their replies
-// as they come. Which servers these are is settled when the range begins. Each is yielded exactly
-// once: with its result, or with an error that is about it, which does not end the rest. Servers
-// whose version cannot serve the message are among them, as errors with Skipped. If no server is on
-// the topic there are no replies, and that is no error. An error that is not about one server, such
-// as a target that is mistaken or discovery that cannot be reached, has a Total of 0, and is all
-// there is.
+// as they come. The set of servers is fixed when the range begins. Each server is yielded exactly
+// once: with its result, or with its error, which does not end the range. Servers that cannot serve
+// the version of the message are yielded as errors with Skipped. If no server is on the topic,
+// there are no replies and no error. An error that is not about one server, such as an invalid
+// target or unreachable discovery, is the only reply and has a Total of 0.
 //
-// The sequence is lazy and can be used once, as with [Multicall]. Breaking out of the range,
-// with the first good reply or as soon as there are enough, cancels what is outstanding, at the
-// servers too. The server in the client's target is ignored. A held server replies when it is
-// released, and draining ones are not asked.
+// The sequence is lazy and can be used once, as with [Multicall]. To break out of the range, for
+// example with the first good reply, cancels the outstanding messages, at the servers too. The
+// server in the client's target is ignored. A held server replies after its release. Draining
+// servers are not asked.
 //
-// The deadline of the whole is the earlier one of the deadline of ctx and of [WithTimeout], or
-// [DefaultCallTimeout]. Replies that are outstanding then are yielded as errors of kind [Timeout].
-// See also [WithStall].
+// The deadline of the whole gather is the deadline of ctx or of [WithTimeout], whichever is
+// earlier; if there is neither, [DefaultCallTimeout] applies. At the deadline, outstanding replies
+// are yielded as errors of kind [Timeout]. See also [WithStall].
 func Gather[R any](ctx context.Context, c *Client, method string, args any, options ...GatherOption) iter.Seq2[Reply[R], error] {
 	var used atomic.Bool
 	return func(yield func(Reply[R], error) bool) {

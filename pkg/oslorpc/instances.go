@@ -31,13 +31,13 @@ func (t *Transport) Instances(ctx context.Context) ([]Instance, error) {
 	return list, nil
 }
 
-// Ping returns how long an instance takes to answer, over a connection that is up. It does not pass
+// Ping returns the round-trip time to an instance, over an open connection. A ping does not pass
 // through the server's queue.
 func (t *Transport) Ping(ctx context.Context, i Instance) (time.Duration, error) {
 	return t.clients.Ping(ctx, i)
 }
 
-// InfoOption changes what [Transport.Info] asks for.
+// InfoOption adds to what [Transport.Info] asks for.
 type InfoOption interface{ applyInfo(*infoRequest) }
 
 type infoOption func(*infoRequest)
@@ -67,6 +67,6 @@ func (t *Transport) Info(ctx context.Context, i Instance, options ...InfoOption)
 // DefaultAskTimeout bounds [Transport.Ping] and [Transport.Info] if ctx has no deadline.
 const DefaultAskTimeout = client.DefaultAskTimeout
 
-// Instance returns the server as discovery lists it, with the address that others connect to; false
-// if it does not run.
+// Instance returns the server as discovery lists it, with the address that other programs connect
+// to. Ok is false if the server does not run.
 func (s *Server) Instance() (Instance, bool) { return s.hosted.Instance() }

@@ -9,10 +9,10 @@ type (
 	Message = rpc.Message
 )
 
-// WithInterceptors adds interceptors, the first one outermost. They see every message of the
+// WithInterceptors adds interceptors. The first one is outermost. They see every message of the
 // transport's clients and servers, on every carrier: calls, casts, fanouts, gathers, multicalls and
-// typed services. [WithServerOptions] and [WithDialOptions] can add interceptors of gRPC, which see
-// the RPCs of gRPC only, and not what becomes of a message after its RPC has ended.
+// typed services. [WithServerOptions] and [WithDialOptions] can add interceptors of gRPC. Those see
+// only the RPCs of gRPC, and nothing of a message after its RPC has ended.
 func WithInterceptors(list ...Interceptor) TransportOption {
 	return transportOption(func(c *config) { c.interceptors = append(c.interceptors, list...) })
 }

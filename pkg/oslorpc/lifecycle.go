@@ -2,38 +2,40 @@ package oslorpc
 
 import "context"
 
-// Start makes the server ready for messages and announces it. When it returns, programs that read
-// discovery anew find the server; clients that watch the topic hear of it within moments. With
-// [WithHold], it returns when the server has seen itself in discovery, and such clients had the
-// time to hear of it.
+// Start makes the server ready for messages and announces it. When Start returns, programs that
+// read discovery anew find the server, and clients that watch the topic hear of it within moments.
+// With [WithHold], Start returns only when the server has seen itself in discovery, and watching
+// clients had time to hear of it.
 //
-// Ctx bounds the start only. A server that runs is left as it is; one that stops is started when it
-// has stopped. A start that failed leaves nothing behind and can be tried again.
+// Ctx bounds only the start. If the server runs already, Start does nothing. If it is stopping,
+// Start waits for the stop and then starts it. A failed start leaves nothing behind and can be
+// tried again.
 func (s *Server) Start(ctx context.Context) error { return s.hosted.Start(ctx) }
 
-// Stop withdraws the server, goes on accepting for a moment so that others learn of it, then
-// refuses messages and finishes what it accepted; a held server runs it then. When ctx ends first,
-// Stop ends the contexts of what still runs and returns an error.
+// Stop withdraws the server's registration and goes on accepting messages briefly, so that others
+// learn of it. Then it refuses messages and finishes those that it accepted. A held server runs
+// them then. If ctx ends first, Stop ends the contexts of the methods that still run and returns an
+// error.
 //
-// A server that does not run is left as it is. A start in progress is waited for, and given up when
-// ctx ends. A further call of Stop waits with the first. The first ctx to end forces the stop for
-// all callers.
+// If the server does not run, Stop does nothing. If a start is in progress, Stop waits for it, and
+// aborts it when ctx ends. Concurrent calls of Stop wait together. The first ctx to end forces the
+// stop for all callers.
 //
-// A method may stop the server that runs it: with the method's ctx, or one that derives from it,
-// Stop returns at once. The server stops when everything it accepted has ended, including that
-// method, however long ctx lasts; [WithStopTimeout] bounds it.
+// A method may stop its own server. With the method's ctx, or a context derived from it, Stop
+// returns at once. The server stops when everything that it accepted has ended, including that
+// method, however long ctx lasts. [WithStopTimeout] bounds the stop.
 func (s *Server) Stop(ctx context.Context) error { return s.hosted.Stop(ctx) }
 
-// Wait returns when the server has stopped; at once if it does not run. A method that waits for its
-// own server keeps it from stopping.
+// Wait returns when the server has stopped. It returns at once if the server does not run. A method
+// must not wait for its own server, because the server cannot stop before the method returns.
 func (s *Server) Wait() { s.hosted.Wait() }
 
-// Run starts the server, and stops it when ctx ends or Stop is called. It finishes what the server
-// accepted. [WithStopTimeout] bounds that after ctx has ended: by default, after 25 seconds the
-// contexts of the methods that still run end, and two seconds later Run returns in any case; it
-// returns an error then. [Stopping] tells methods beforehand. If the server runs already, Run
-// joins in waiting for its end.
+// Run starts the server, and stops it when ctx ends or Stop is called. Run returns when the server
+// has finished the messages that it accepted. After ctx has ended, [WithStopTimeout] bounds the
+// stop: by default, the contexts of the methods that still run end after 25 seconds, and Run
+// returns two seconds later in any case. It then returns an error. [Stopping] tells methods
+// beforehand. If the server runs already, Run waits for its end.
 //
 // With [ExecutorBlocking], a method that ends its goroutine (runtime.Goexit) ends the goroutine of
-// Run, too. The server then stops; what it accepted runs on another goroutine.
+// Run, too. The server then stops, and the accepted messages run on another goroutine.
 func (s *Server) Run(ctx context.Context) error { return s.hosted.Run(ctx) }

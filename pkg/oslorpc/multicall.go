@@ -8,16 +8,16 @@ import (
 	"github.com/oslorpc/oslorpc/internal/client"
 )
 
-// Multicall has one server run a method and yields its results as they come. Of a plain method it
-// yields one.
+// Multicall has one server run a method and yields its results as they come. A method that does not
+// stream yields one result.
 //
-// The sequence is lazy: it sends the message when it is first ranged over. It can be used once: a
-// second range yields an error and does not run the method again. Breaking out of the range cancels
-// the method's context at the server, and a consumer that is slow holds the method back. A failure
-// comes after the items that were made before it, with the zero T, and is the last.
+// The sequence is lazy: the message is sent when the range begins. It can be used once: a second
+// range yields an error and does not run the method again. To break out of the range cancels the
+// method's context at the server. A slow consumer holds the method back. A failure is yielded last,
+// with the zero T, after the items that were made before it.
 //
 // [WithTimeout], or [DefaultCallTimeout], bounds each wait for an item. The deadline of ctx bounds
-// the whole.
+// the whole sequence.
 func Multicall[T any](ctx context.Context, c *Client, method string, args any) iter.Seq2[T, error] {
 	var used atomic.Bool
 	return func(yield func(T, error) bool) {

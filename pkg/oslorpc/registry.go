@@ -12,8 +12,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
-// Every program can open these registries. Others are packages that a program imports, so that it
-// links only what it uses; see package registry.
+// Every program can open these registries. A program imports the packages of other registries, so
+// that it links only what it uses; see package registry.
 func init() { //nolint:gochecknoinits // registries are known before the program begins
 	registry.Register("local", parsed(local.Open))
 	registry.Register("memory", parsed(memory.Open))

@@ -7,33 +7,33 @@ import (
 	"github.com/oslorpc/oslorpc/internal/host"
 )
 
-// Serializer stands between a program's values and what travels: it can wrap objects with their
-// version, encrypt, or add to the request context. It is used by many goroutines at once. Embed
-// [NoSerializer] to write only some of the operations.
+// Serializer converts between a program's values and the values that travel. It can wrap objects
+// with their version, encrypt, or add to the request context. It must be safe for concurrent use.
+// Embed [NoSerializer] to implement only some of the operations.
 //
-// Entities are JSON values: nil, bool, string, int64 (or *big.Int if it does not fit), float64,
-// []any and map[string]any; what is returned may be anything that can be JSON. Each keyword
-// argument is an entity, in the order of their names, and so is a result, or each item of a stream.
-// An error at the client, or of the request context or an argument, is a [BadArguments] error, and
-// the method does not run; an error of a result is a [BadResult] error. Errors of methods pass no
-// serializer.
+// Entities are JSON values: nil, bool, string, int64 (or *big.Int if the number is larger),
+// float64, []any and map[string]any. The methods may return anything that can be encoded as JSON.
+// Each keyword argument is an entity, in the order of the names. So is a result, and each item of a
+// stream. An error at the client, or about the request context or an argument, is a [BadArguments]
+// error, and the method does not run. An error about a result is a [BadResult] error. Errors of
+// methods do not pass through a serializer.
 type Serializer interface {
-	// SerializeEntity makes of a value what travels: of an argument at the client, where ctx is the
-	// context of the call, and of a result at the server, where ctx is the context of the handler.
+	// SerializeEntity encodes a value for sending: an argument at the client, where ctx is the context
+	// of the call, or a result at the server, where ctx is the context of the handler.
 	SerializeEntity(ctx context.Context, entity any) (any, error)
-	// DeserializeEntity is the inverse: of a result at the client, of an argument at the server,
-	// where ctx carries the request context that DeserializeContext returned.
+	// DeserializeEntity is the inverse, for a result at the client and an argument at the server. At
+	// the server, ctx carries the request context that DeserializeContext returned.
 	DeserializeEntity(ctx context.Context, entity any) (any, error)
-	// SerializeContext makes of the request context, which is empty if there is none, what travels.
-	// The dict must not be changed.
+	// SerializeContext encodes the request context for sending. The dict is empty if there is none. It
+	// must not be changed.
 	SerializeContext(ctx context.Context, dict RequestContext) (RequestContext, error)
-	// DeserializeContext makes of what arrived, empty if nothing did, the request context of the
-	// handler. The dict must not be changed.
+	// DeserializeContext returns the request context of the handler for what arrived. The dict is
+	// empty if nothing arrived. It must not be changed.
 	DeserializeContext(ctx context.Context, dict RequestContext) (RequestContext, error)
 }
 
-// NoSerializer leaves everything as it is. Clients and servers without a serializer do the same at
-// no cost.
+// NoSerializer returns everything unchanged. A client or server without a serializer behaves the
+// same, at no cost.
 type NoSerializer struct{}
 
 // SerializeEntity returns the entity.
@@ -52,8 +52,8 @@ func (NoSerializer) DeserializeContext(_ context.Context, dict RequestContext) (
 	return dict, nil
 }
 
-// WithSerializer has what a client or a server sends and receives pass through a serializer; nil
-// for none, which is the default.
+// WithSerializer passes everything that a client or a server sends and receives through a
+// serializer. Nil, the default, means none.
 func WithSerializer(serializer Serializer) interface {
 	ClientOption
 	ServerOption

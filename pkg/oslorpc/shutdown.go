@@ -5,15 +5,15 @@ import (
 	"time"
 )
 
-// Shutdown stops all servers, together, as [Server.Stop] does each, and releases everything else.
-// Starts in progress fail. Operations that run when the servers have stopped fail, and so do
-// operations that begin later. A Shutdown or Close during another joins it, and one after it does
+// Shutdown stops all servers at the same time, each as [Server.Stop] does, and releases everything
+// else. Starts in progress fail. So do operations that still run when the servers have stopped, and
+// operations that begin later. A Shutdown or Close during another joins it; a later one does
 // nothing. In a method of one of the servers, with the method's ctx, Shutdown returns at once and
 // goes on in the background.
 //
-// It returns when ctx ends, at the latest. An error says that a server was stopped by force. If
-// discovery cannot be told, Shutdown logs that and returns no error: clients learn of it from the
-// servers, or when the registration expires.
+// Shutdown returns at the latest when ctx ends. An error says that a server was stopped by force.
+// If Shutdown cannot reach discovery to withdraw the servers, it logs that and returns no error:
+// clients learn of it from the servers, or when the registration expires.
 func (t *Transport) Shutdown(ctx context.Context) error {
 	t.closed.Store(true)
 	t.clients.Shut()
@@ -35,7 +35,7 @@ func (t *Transport) stop(ctx context.Context) error {
 	return err
 }
 
-// release releases everything but the servers. The first ctx to end forces it for all
+// release releases everything but the servers. The first ctx to end forces the release for all
 // callers.
 func (t *Transport) release(ctx context.Context) {
 	t.releasing.Do(func() {

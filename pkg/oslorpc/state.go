@@ -2,21 +2,21 @@ package oslorpc
 
 import "context"
 
-// Release ends the hold of a server that was made with [WithHold]: it runs what waits, in the order
-// of arrival, and everything that comes, and others take it for active. If it is not held, Release
-// does nothing.
+// Release ends the hold of a server that was made with [WithHold]. The server runs the waiting
+// messages in the order of arrival, and takes new ones as an active server. If it is not held,
+// Release does nothing.
 //
-// An error of kind [Invalid] means that the server does not run. Any other means that it was
-// released, and that others could not be told so; to try that again, call Release again. Ctx bounds
-// the telling.
+// An error of kind [Invalid] means that the server does not run. Any other error means that the
+// server was released, but discovery could not be updated; call Release again to retry the update.
+// Ctx bounds the update of discovery.
 func (s *Server) Release(ctx context.Context) error {
 	return s.hosted.Release(ctx)
 }
 
-// Drain keeps messages for any server, and fanouts, away from the server; it is still reached by
-// name. It goes on with what it accepted. Drain lasts until [Server.Resume] or the end of the next
-// Stop, and returns when discovery was told; clients learn of it within moments, and until then
-// send as before. It returns the same errors as [Server.Release].
+// Drain keeps messages for any server, and fanouts, away from the server. Messages by its name
+// still reach it. It goes on with the messages that it accepted. Drain lasts until [Server.Resume]
+// or the end of the next Stop. It returns when discovery was updated. Clients learn of it within
+// moments, and send as before until then. It returns the same errors as [Server.Release].
 func (s *Server) Drain(ctx context.Context) error {
 	return s.hosted.Drain(ctx)
 }

@@ -2,14 +2,14 @@ package oslorpc
 
 import "github.com/oslorpc/oslorpc/internal/endpoint"
 
-// StructMethods are the methods of a Go value for an [Endpoint], as [Methods] makes them. It does
-// not change: each of its methods returns another one, so that calls can be chained in any order.
+// StructMethods are the methods of a Go value for an [Endpoint], as [Methods] makes them. It is
+// immutable. Each of its methods returns a changed copy, so that calls can be chained in any order.
 // They take the names of Go methods:
 //
 //	oslorpc.Methods(Ports{}).Omit("Close").Since("1.1", "Get", "List").Expect("Get", ErrNoPort)
 //
-// A mistake is an error of kind [Invalid] at the server's start: the name of a Go method that does
-// not exist or does not have the shape of an RPC, no name at all, or a wrong mark.
+// A mistake is an error of kind [Invalid] at the server's start: an empty list of names, a Go
+// method that does not exist or does not have the shape of an RPC, or an invalid mark.
 type StructMethods struct{ built endpoint.Struct }
 
 // Methods returns the exported methods of v that have the shape of an RPC. In messages, their names
@@ -21,14 +21,14 @@ type StructMethods struct{ built endpoint.Struct }
 //	func (v V) M(ctx context.Context, args A) error
 //	func (v V) M(ctx context.Context, args A) iter.Seq2[T, error]
 //
-// A method that takes a context and has another shape is an error at the server's start, which
-// names the method, unless [StructMethods.Omit] leaves it out or v has it from an embedded type of
-// another package. Methods without a context are left out. It is also an error at the start if v
-// has no method of the shape, or two with one name. Go's reflection makes a call a microsecond
-// slower than with [Func].
+// A method that takes a context but has another shape is an error at the server's start, which
+// names the method. To avoid the error, leave the method out with [StructMethods.Omit]. Methods
+// that v has from an embedded type of another package are not checked. Methods without a context
+// are left out. It is also an error if v has no method of the shape, or two methods with the same
+// name in messages. Reflection makes a call about a microsecond slower than with [Func].
 func Methods(v any) StructMethods { return StructMethods{endpoint.Of(v)} }
 
-// Rename gives a Go method another name in messages than its own in snake case.
+// Rename gives a Go method another name in messages, in place of its name in snake case.
 func (s StructMethods) Rename(method, name string) StructMethods {
 	return StructMethods{s.built.Rename(method, name)}
 }
@@ -40,7 +40,7 @@ func (s StructMethods) DigitsAsWords() StructMethods {
 }
 
 // Omit leaves Go methods out, whatever their shape and their marks. It is for helpers that are
-// exported for other reasons.
+// exported for other purposes.
 func (s StructMethods) Omit(methods ...string) StructMethods {
 	return StructMethods{s.built.Omit(methods...)}
 }

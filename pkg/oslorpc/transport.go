@@ -28,11 +28,11 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// Transport is a program's way to other programs: how they find each other, and how they are
-// connected. A program has one, or one for each fleet that it belongs to. It is safe for concurrent
+// Transport connects a program to other programs. It holds the discovery and the connections. A
+// program has one transport, or one for each fleet that it belongs to. It is safe for concurrent
 // use.
 //
-// All clients of a transport share one connection to each remote process, and all servers one
+// All clients of a transport share one connection to each remote process. All its servers share one
 // listener.
 type Transport struct {
 	config   config
@@ -41,8 +41,8 @@ type Transport struct {
 	host     *host.Host
 	closed   atomic.Bool
 
-	// released is closed when everything but the servers is released, too. ReleaseCtx ends when a
-	// caller no longer waits for that.
+	// released is closed when everything is released, not only the servers. ReleaseCtx ends when a
+	// caller stops waiting for the release.
 	releasing    sync.Once
 	released     chan struct{}
 	releaseCtx   context.Context //nolint:containedctx // The release is not one caller's.
@@ -53,12 +53,12 @@ type Transport struct {
 type config struct {
 	exchange      string
 	zone          string
-	carries       rpc.Carrier // small messages
+	carries       rpc.Carrier // the carrier of small messages
 	caller        string
 	listen        string
 	advertise     string
 	trust         trust.Config
-	security      *security.Trust // what trust names, loaded
+	security      *security.Trust // loaded from trust
 	limits        rpc.Limits
 	stopGrace     time.Duration
 	stopTimeout   time.Duration
@@ -67,13 +67,13 @@ type config struct {
 	interceptors  []Interceptor
 	serverOptions []grpc.ServerOption
 	dialOptions   []grpc.DialOption
-	process       *inprocess.Process // nil but in tests
-	gateway       *gateway.Gateway   // nil but in gateways
+	process       *inprocess.Process // nil except in tests
+	gateway       *gateway.Gateway   // nil except in gateways
 	behind        bool               // everything is reached through gateways
 }
 
-// defaultStopGrace gives the other processes time to learn that a server leaves, before it refuses
-// messages.
+// defaultStopGrace gives other processes time to learn that a server leaves, before the server
+// refuses messages.
 const defaultStopGrace = 500 * time.Millisecond
 
 // TransportOption sets up a transport.
@@ -84,31 +84,29 @@ type transportOption func(*config)
 func (o transportOption) applyTransport(c *config) { o(c) }
 
 // WithDefaultExchange sets the exchange of targets that name none. The transport URL's parameter
-// exchange overrides it. An empty name, as without this option, leaves the choice to the
-// environment variable [ExchangeVariable], and else it is [rpc.DefaultExchange]. (control_exchange
-// upstream.)
+// exchange overrides it. If neither gives a name, the environment variable [ExchangeVariable]
+// applies, and then [rpc.DefaultExchange]. (Upstream: control_exchange.)
 func WithDefaultExchange(exchange string) TransportOption {
 	return transportOption(func(c *config) { c.exchange = exchange })
 }
 
 // WithCarrier sets what carries the small calls and casts of the transport's clients; see
-// [rpc.Carrier]. The transport URL's parameter carrier overrides it. An empty one, as without this
-// option, leaves the choice to the environment variable OSLORPC_CARRIER, and else it is
-// [rpc.CarrierAuto]. Every carrier keeps the same promises. A session costs about half of an RPC
-// for each message, and the client learns the outcome of messages whose connection was lost.
+// [rpc.Carrier]. The transport URL's parameter carrier overrides it. If neither gives a carrier,
+// the environment variable OSLORPC_CARRIER applies, and then [rpc.CarrierAuto]. Every carrier gives
+// the same guarantees. A session costs about half as much per message as an RPC, and lets the
+// client learn the outcome of messages whose connection was lost.
 func WithCarrier(carrier rpc.Carrier) TransportOption {
 	return transportOption(func(c *config) { c.carries = carrier })
 }
 
-// WithZone says where the program runs, such as in an availability zone. Its servers announce the
-// zone, and its clients prefer the servers of their own zone: a message for any server goes to
-// another zone only if no server in this one can take it, because none is there, is reachable, has
-// room, or implements the version. Messages for a named server and for all servers do not depend on
-// zones.
+// WithZone says where the program runs, such as an availability zone. Its servers announce the
+// zone, and its clients prefer the servers of their own zone. A message for any server goes to
+// another zone only if no server in this zone can take it, because none is registered, is
+// reachable, has room, or implements the version. Messages for a named server and for all servers
+// do not depend on zones.
 //
-// The transport URL's parameter zone overrides it. An empty zone, as without this option, leaves
-// the choice to the environment variable [ZoneVariable]. Without any, a client uses all servers
-// alike.
+// The transport URL's parameter zone overrides it. If neither gives a zone, the environment
+// variable [ZoneVariable] applies. Without a zone, a client uses all servers alike.
 func WithZone(zone string) TransportOption {
 	return transportOption(func(c *config) { c.zone = zone })
 }
@@ -117,70 +115,70 @@ func WithZone(zone string) TransportOption {
 // first free port of a range, or "unix:/path". Port 0 is any free port. An address that other
 // machines can reach needs [WithTrust].
 //
-// Empty, as without this option, is a Unix socket in the private directory of local://, so that
-// other users of the machine cannot connect. With other registries, with TLS and with
-// [WithAdvertise] it is 127.0.0.1:0.
+// The default, also for an empty address, depends on the transport. With local://, it is a Unix
+// socket in the private directory of local://, so that other users of the machine cannot connect.
+// With other registries, with TLS, or with [WithAdvertise], it is 127.0.0.1:0.
 func WithListen(address string) TransportOption {
 	return transportOption(func(c *config) { c.listen = address })
 }
 
-// WithAdvertise sets the address that others connect to, if it is not the one listened on, as
-// behind a NAT: "host:port", or a host alone, which gets the port listened on. An IPv6 address is
-// written in brackets, with a port and without. [Open] refuses what others cannot connect to, such
-// as port 0, a range of ports, a URL or 0.0.0.0, with an error of kind [Invalid].
+// WithAdvertise sets the address that others connect to, if it differs from the address listened
+// on, as behind a NAT. It is "host:port", or a host alone, which gets the port listened on. An IPv6
+// address is in brackets, with and without a port. [Open] refuses an address that others cannot
+// connect to, such as port 0, a range of ports, a URL or 0.0.0.0, with an error of kind [Invalid].
 func WithAdvertise(address string) TransportOption {
 	return transportOption(func(c *config) { c.advertise = address })
 }
 
-// WithTrust sets how the clients and servers of the transport prove who they are and whom they
-// trust; see [trust.Config]. Without it connections are in clear, and other machines cannot be
-// reached.
+// WithTrust sets how the clients and servers of the transport prove their identity and which peers
+// they trust; see [trust.Config]. Without it, connections are not encrypted, and other machines
+// cannot be reached.
 func WithTrust(c trust.Config) TransportOption {
 	return transportOption(func(o *config) { o.trust = c })
 }
 
-// WithLimits bounds what the transport takes from its peers, and what it sends them. Fields that
-// are zero have their defaults, as without the option. [Open] refuses a limit that is negative.
+// WithLimits bounds what the transport takes from its peers, and what it sends them. Zero fields
+// have their defaults. [Open] refuses a negative limit.
 func WithLimits(l rpc.Limits) TransportOption {
 	return transportOption(func(c *config) { c.limits = l })
 }
 
-// WithStopGrace sets how long a server that stops goes on accepting, after it withdrew its
-// registration, so that others learn that it leaves before it refuses. Messages that it refuses go
-// elsewhere; the grace avoids that detour. The default is half a second.
+// WithStopGrace sets how long a stopping server goes on accepting messages after it withdrew its
+// registration. In that time clients learn that it leaves. A refused message goes to another
+// server; the grace avoids that detour. The default is half a second.
 func WithStopGrace(d time.Duration) TransportOption {
 	return transportOption(func(c *config) { c.stopGrace = d })
 }
 
-// DefaultStopTimeout is how long [Server.Run] waits for a server that stops. Kubernetes kills a
-// container 30 seconds after it told it to stop, unless told otherwise.
+// DefaultStopTimeout is how long [Server.Run] waits for a stopping server. It is below Kubernetes'
+// default: Kubernetes kills a container 30 seconds after it told it to stop.
 const DefaultStopTimeout = 25 * time.Second
 
-// WithStopTimeout bounds the stops that no ctx bounds: by [Server.Run] when its ctx ends, and by a
-// method that stops its own server or transport. After that time the contexts of the methods that
-// still run end, with a cause; after two more seconds the stop is over even if they run on, and is
-// an error. The default is [DefaultStopTimeout]. Zero or less is no bound: the stop takes as long
-// as the methods do.
+// WithStopTimeout bounds the stops that no ctx bounds: when the ctx of [Server.Run] ends, and when
+// a method stops its own server or transport. After that time, the contexts of the methods that
+// still run end, with a cause. After two more seconds, the stop is over and fails, even if methods
+// still run. The default is [DefaultStopTimeout]. Zero or less sets no bound: the stop takes as
+// long as the methods do.
 func WithStopTimeout(d time.Duration) TransportOption {
 	return transportOption(func(c *config) { c.stopTimeout = d })
 }
 
-// WithLogger sets where the transport logs; the default is slog.Default. gRPC itself has one logger
-// for the whole program, which writes errors to standard error: a program that wants them elsewhere
-// calls grpclog.SetLoggerV2 before it opens a transport.
+// WithLogger sets where the transport logs. The default is slog.Default. gRPC itself has one logger
+// for the whole program, which writes errors to standard error. To redirect it, call
+// grpclog.SetLoggerV2 before opening a transport.
 func WithLogger(log *slog.Logger) TransportOption {
 	return transportOption(func(c *config) { c.log = log })
 }
 
 // WithServerOptions adds options to the transport's gRPC server, such as interceptors of gRPC. They
-// come after our own, and apply to messages that gRPC carries. [WithInterceptors] applies to every
-// message.
+// come after the library's own, and apply only to messages that gRPC carries. [WithInterceptors]
+// applies to every message.
 func WithServerOptions(options ...grpc.ServerOption) TransportOption {
 	return transportOption(func(c *config) { c.serverOptions = append(c.serverOptions, options...) })
 }
 
-// WithDialOptions adds options to the transport's gRPC connections, such as interceptors; they come
-// after our own. Options that retry would break the promise that a message runs at most once.
+// WithDialOptions adds options to the transport's gRPC connections, such as interceptors. They come
+// after the library's own. Do not pass options that retry: a message could then run more than once.
 func WithDialOptions(options ...grpc.DialOption) TransportOption {
 	return transportOption(func(c *config) { c.dialOptions = append(c.dialOptions, options...) })
 }
@@ -194,14 +192,14 @@ func WithDialOptions(options ...grpc.DialOption) TransportOption {
 //	static://topic=host:port,…  at fixed addresses
 //	memory://name               within this process, for tests
 //
-// A program that uses consul:// imports package registry/consul for it. Package registry says how
-// to add a registry of another kind.
+// A program that uses consul:// must import package registry/consul. Package registry says how to
+// add another kind of registry.
 //
-// An empty URL stands for the environment variable [TransportURLVariable], or else for local://.
-// With ?exchange=NAME, which every scheme takes, the URL sets the default exchange, and with
-// ?zone=NAME the zone; see [WithZone].
+// An empty URL stands for the environment variable [TransportURLVariable], and if that is empty,
+// for local://. Every scheme takes the parameters exchange and zone: ?exchange=NAME sets the
+// default exchange, and ?zone=NAME the zone; see [WithZone].
 //
-// It connects to nothing yet. Close the transport after use.
+// Open connects to nothing yet. Close the transport after use.
 func Open(url string, options ...TransportOption) (*Transport, error) {
 	c := config{
 		stopGrace: defaultStopGrace, stopTimeout: DefaultStopTimeout, log: slog.Default(),
@@ -267,10 +265,10 @@ func (c *config) transport(known registry.Registry) *Transport {
 	return t
 }
 
-// unbounded is the context of what takes no time.
+// unbounded is the context for operations that take no time.
 var unbounded = context.Background()
 
-// apply sets what an option says.
+// apply applies an option.
 func (c *config) apply(o TransportOption) {
 	o.applyTransport(c)
 	if test, ok := o.(inprocess.Option); ok {
@@ -300,7 +298,7 @@ func (c *config) check() error {
 	return c.errors.Check()
 }
 
-// hosting returns how the transport's servers are reached.
+// hosting returns the configuration of the host of the transport's servers.
 func (c *config) hosting(known registry.Registry, listed host.Listed) host.Config {
 	hosting := host.Config{
 		Exchange: c.exchange, Listen: c.listen, Advertise: c.advertise, Zone: c.zone, Trust: c.security,
@@ -325,7 +323,7 @@ func (t *Transport) listed(ctx context.Context, topic registry.Topic) (ids []str
 	return ids, changed, nil
 }
 
-// carrier returns what carries messages to others.
+// carrier returns the carrier of the transport's messages.
 func (c *config) carrier() carrier.Carrier {
 	unary := grpccarrier.New(c.connecting())
 	if c.carries == rpc.CarrierUnary || c.carries == rpc.CarrierRouted {
@@ -335,7 +333,7 @@ func (c *config) carrier() carrier.Carrier {
 	return session.New(unary, session.Config{Always: always, Eager: always})
 }
 
-// connecting has what connects to others.
+// connecting returns the configuration of the connections to other processes.
 func (c *config) connecting() grpccarrier.Config {
 	config := grpccarrier.Config{
 		Peers: peer.Config{

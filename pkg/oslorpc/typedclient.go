@@ -16,29 +16,32 @@ var _ grpc.ClientConnInterface = (*Client)(nil)
 // Invoke sends a message of a typed service, a program's own protobuf service. Generated stubs call
 // it, as in inventorypb.NewInventoryClient(client).GetVolume(ctx, request).
 //
-// The client's target gives the receiver, by exchange, topic, server and fanout. Without a topic it
-// is the topic of the service's options (oslorpc/v1/options.proto). Those options also give the
+// The client's target gives the receiver: exchange, topic, server and fanout. Without a topic, the
+// topic of the service's options (oslorpc/v1/options.proto) applies. Those options also give the
 // namespace, and the version that a message needs: the highest `since` among its method, the fields
-// that are set and their enum values. The namespace and the version of the client's target do not
-// count. The client's cap, and the servers that the message can go to, are settled by that version,
-// as for every message. What the options let be dropped for older peers is removed, on a copy, if
-// no server that is meant serves it or the cap forbids it. Other fields make the message fail
-// before it is sent, with an error that names the field and the version.
+// that are set and their enum values. The namespace and the version of the client's target are
+// ignored.
+//
+// As for every message, this version is compared with the client's cap and with the versions of the
+// servers. If the cap forbids it, or no possible server serves it, Invoke removes the fields that
+// the options allow to be dropped for older peers; it does so on a copy. If other fields need the
+// version, the message fails before it is sent, with an error that names the field and the version.
 //
 // A method whose delivery is a cast or a fanout returns when the message is accepted; see
 // [FanoutReport]. Deadlines are as for [Call] and [Client.Cast]. [WithFailFast], or the call option
-// grpc.WaitForReady, says whether the message waits for a server that takes it. Errors are an
-// [*Error], and a gRPC status as well: the one that the method returned, or the one that the kind
-// stands for.
+// grpc.WaitForReady, says whether the message waits for a server that takes it. Every error is both
+// an [*Error] and a gRPC status: the status that the method returned, or the status for the error's
+// kind.
 func (c *Client) Invoke(ctx context.Context, path string, args, reply any, options ...grpc.CallOption) error {
 	call := &client.TypedCall{Path: path, Message: args, Result: reply}
 	translate(call, options)
 	return withStatus(c.engine.Invoke(ctx, call))
 }
 
-// FanoutReport has a typed method whose delivery is a fanout tell what came of it at each server,
-// once it has returned without an error, or with the error that all servers denied it. Generated
-// stubs take it as a call option. Other methods leave report as it is.
+// FanoutReport fills report with the outcome at each server, for a typed method whose delivery is a
+// fanout. The report is complete when the method has returned without an error, or with the error
+// that all servers denied the message. Generated stubs take it as a call option. Other methods
+// leave report unchanged.
 func FanoutReport(report *Report) grpc.CallOption { return fanoutReport{report: report} }
 
 type fanoutReport struct {
@@ -47,15 +50,15 @@ type fanoutReport struct {
 	report *Report
 }
 
-// translate puts call options into a message: the engine takes the options that it knows, and the
-// others stay as they are.
+// translate puts call options into a message. The engine handles the options that it knows. The
+// other options stay as they are.
 func translate(call *client.TypedCall, options []grpc.CallOption) {
 	for _, o := range options {
 		switch o := o.(type) {
 		case fanoutReport:
 			call.Report = func(r *client.Report) { *o.report = *newReport(r) }
 			continue
-		case grpc.StaticMethodCallOption: // as all methods that the engine knows
+		case grpc.StaticMethodCallOption: // of no effect: the engine knows its methods
 			continue
 		case grpc.FailFastCallOption:
 			call.FailFast = &o.FailFast
@@ -67,7 +70,7 @@ func translate(call *client.TypedCall, options []grpc.CallOption) {
 	}
 }
 
-// withStatus returns an error as one that is a gRPC status as well.
+// withStatus makes an error a gRPC status as well.
 func withStatus(err error) error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return rpcstatus.WithStatus(e, rpcstatus.StatusOf(e))

@@ -5,13 +5,13 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// The vocabulary of package rpc, for programs that import only this package.
+// The names of package rpc, for programs that import only this package.
 type (
 	// Target is the receiver of a message; see [rpc.Target].
 	Target = rpc.Target
 	// Version is a version of an interface; see [rpc.Version].
 	Version = rpc.Version
-	// Error is what every operation fails with; see [rpc.Error].
+	// Error is the type of every error that an operation returns; see [rpc.Error].
 	Error = rpc.Error
 	// Kind says what went wrong; see [rpc.Kind].
 	Kind = rpc.Kind
@@ -42,7 +42,8 @@ const (
 	Invalid            = rpc.Invalid
 )
 
-// KindOf returns the kind of an error, [Unknown] if it is none of this library; see [rpc.KindOf].
+// KindOf returns the kind of an error, or [Unknown] if the error is not from this library; see
+// [rpc.KindOf].
 func KindOf(err error) Kind { return rpc.KindOf(err) }
 
 // SafeToRetry reports whether the message behind an error provably did not run; see
@@ -53,14 +54,14 @@ func SafeToRetry(err error) bool { return rpc.SafeToRetry(err) }
 // [rpc.IsNotDelivered].
 func IsNotDelivered(err error) bool { return rpc.IsNotDelivered(err) }
 
-// Raw is a string of JSON text that is sent or delivered as it is: as arguments, the text of an
-// object. It must be valid JSON. Only the reader at the other end checks it.
+// Raw is JSON text that is sent or delivered unchanged. As arguments, it is the text of an object.
+// It must be valid JSON. Only the reader at the other end checks it.
 type Raw = payload.Raw
 
 // Opt is a keyword argument that may be absent. Its zero value is absent, which differs from the
-// zero value of T. Null counts as absent, as Python's None for an optional argument means. If T is
-// a pointer, slice, map or interface, which have a null of their own, null counts as present. Its
-// methods are Get() (T, bool), Or(def T) T, and IsZero() bool; [Some] makes one that is present.
+// zero value of T. Null counts as absent, as Python's None does for an optional argument. But if T
+// is a pointer, slice, map or interface, which can be null itself, null counts as present. Its
+// methods are Get() (T, bool), Or(def T) T, and IsZero() bool. [Some] makes an Opt that is present.
 type Opt[T any] = payload.Opt[T]
 
 // Some returns an Opt that is present.
@@ -68,8 +69,8 @@ func Some[T any](v T) Opt[T] { return payload.Some(v) }
 
 // Extra is a map[string]any. Embedded in the struct of the arguments, it takes the keyword
 // arguments that the struct does not name. Embedded in a struct within arguments, it takes the
-// members that this struct does not name. Numbers in it are int64 if written as integers that fit,
-// *big.Int if they do not fit, and float64 otherwise.
+// members that this struct does not name. Numbers in it are int64 if they are written as integers
+// that fit, *big.Int if they are larger, and float64 otherwise.
 type Extra = payload.Extra
 
 // NoArgs is the type of the arguments of a method that takes none.
