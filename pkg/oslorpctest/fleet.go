@@ -14,7 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
-// TB is what a fleet needs of a [testing.TB].
+// TB is the part of [testing.TB] that a fleet needs.
 type TB interface {
 	// Helper marks its caller as a helper of a test.
 	Helper()
@@ -24,9 +24,9 @@ type TB interface {
 	Fatalf(format string, args ...any)
 }
 
-// Fleet is a number of processes within a test, which can send only to each other. Its methods are
-// safe for concurrent use, but methods that can fail end the test, and so must be called on its
-// goroutine.
+// Fleet is a set of processes within a test, which can send only to each other. Its methods are
+// safe for concurrent use. But a method that fails ends the test, so call such methods only on the
+// test's goroutine.
 type Fleet struct {
 	t       TB
 	url     string
@@ -41,13 +41,13 @@ type Fleet struct {
 	opened   []*process
 }
 
-// fleets counts the fleets of the program, so that each has a registry of its own.
+// fleets counts the fleets of the program, so that each has its own registry.
 var fleets atomic.Uint64
 
-// New returns an empty fleet, which is closed at the end of the test: its transports and servers
-// are closed, and the contexts of methods that still run end. The options are for all its
-// transports, such as [oslorpc.WithErrorType]; those about listening and advertising have no
-// effect. Unless an option says otherwise, nothing is logged, and servers stop without grace.
+// New returns an empty fleet. At the end of the test, its transports and servers are closed, and
+// the contexts of methods that still run end. The options apply to all its transports, for example
+// [oslorpc.WithErrorType]; options for listening and advertising have no effect. Unless an option
+// says otherwise, nothing is logged, and servers stop without grace.
 func New(t TB, options ...oslorpc.TransportOption) *Fleet {
 	f := &Fleet{
 		t: t, url: fmt.Sprintf("memory://oslorpctest-%d", fleets.Add(1)), changed: make(chan struct{}), views: map[*view]bool{},
@@ -59,15 +59,15 @@ func New(t TB, options ...oslorpc.TransportOption) *Fleet {
 	return f
 }
 
-// Transport returns a new transport in the fleet, for the code under test: as a process of its own,
-// it can send to the servers of the fleet, and serve. It need not be closed. The options come after
-// the options of [New].
+// Transport returns a new transport in the fleet, for the code under test. It acts as a process of
+// its own: it can send to the servers of the fleet, and serve. It need not be closed. The options
+// come after the options of [New].
 func (f *Fleet) Transport(options ...oslorpc.TransportOption) *oslorpc.Transport {
 	f.t.Helper()
 	return f.open(options).transport
 }
 
-// Client returns a client on a new transport of its own.
+// Client returns a client on a new transport.
 func (f *Fleet) Client(target oslorpc.Target, options ...oslorpc.ClientOption) *oslorpc.Client {
 	f.t.Helper()
 	return f.open(nil).transport.Client(target, options...)
@@ -88,7 +88,7 @@ func (f *Fleet) open(options []oslorpc.TransportOption) *process {
 	return p
 }
 
-// close ends all processes, the youngest first.
+// close ends all processes, the newest first.
 func (f *Fleet) close() {
 	f.mu.Lock()
 	opened := slices.Clone(f.opened)
@@ -98,18 +98,18 @@ func (f *Fleet) close() {
 	}
 }
 
-// tell wakes those who wait for something to happen. The lock is held.
+// tell wakes the goroutines that wait for a change. The lock is held.
 func (f *Fleet) tell() {
 	close(f.changed)
 	f.changed = make(chan struct{})
 }
 
-// patience is how long the fleet waits for what should happen within moments, and for servers to
-// finish what they accepted.
+// patience is how long the fleet waits for a change that should come within moments, and for
+// servers to finish the messages that they accepted.
 const patience = 10 * time.Second
 
-// await returns when done, which is called with the lock held, returns true; false if that takes
-// too long.
+// await waits until done returns true. It returns false if that takes too long. Done is called with
+// the lock held.
 func (f *Fleet) await(done func() bool) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -128,7 +128,7 @@ func (f *Fleet) await(done func() bool) bool {
 	}
 }
 
-// settle waits until all processes that watch an instance's topic know that it is there,
+// settle waits until all processes that watch an instance's topic know that the instance is there,
 // or that it is gone.
 func (f *Fleet) settle(i oslorpc.Instance, there bool) {
 	f.t.Helper()

@@ -21,8 +21,8 @@ const (
 	Stream    = rpc.DeliveryStream
 )
 
-// Message is a message that a server accepted. What it refused is not recorded, nor what came a
-// second time.
+// Message is a message that a server accepted. Messages that the server refused, and repeated
+// copies of a message, are not recorded.
 type Message struct {
 	// Topic is the topic of the server.
 	Topic string
@@ -36,10 +36,10 @@ type Message struct {
 	Namespace string
 	// Version is the version that the message asked for: 1.0 if it named none.
 	Version oslorpc.Version
-	// Args is the JSON object of its keyword arguments, as it traveled: a serializer's work is in
-	// it.
+	// Args is the JSON object of its keyword arguments, as it traveled, after the work of any
+	// serializer.
 	Args oslorpc.Raw
-	// Context is its request context, nil if it has none.
+	// Context is its request context. It is nil if the message has none.
 	Context oslorpc.RequestContext
 }
 
@@ -52,16 +52,17 @@ func At(server string) Filter { return func(m Message) bool { return m.Server ==
 // For selects the messages that asked for a method.
 func For(method string) Filter { return func(m Message) bool { return m.Method == method } }
 
-// Messages returns the messages that servers of the fleet accepted so far, in order of arrival;
-// with filters, the messages that pass all. A server accepts a message before it runs it.
+// Messages returns the messages that servers of the fleet have accepted so far, in order of
+// arrival. With filters, it returns only messages that pass all of them. A server accepts a message
+// before it runs it.
 func (f *Fleet) Messages(filters ...Filter) []Message {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.selected(filters)
 }
 
-// Await returns what [Fleet.Messages] returns once that is at least n messages. If they do not come
-// within ten seconds, the test fails.
+// Await waits until [Fleet.Messages] returns at least n messages, and returns them. If they do not
+// come within ten seconds, the test fails.
 func (f *Fleet) Await(n int, filters ...Filter) []Message {
 	f.t.Helper()
 	var found []Message

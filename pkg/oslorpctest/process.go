@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// process is a transport and what is around it.
+// process is a transport and its simulated environment.
 type process struct {
 	fleet     *Fleet
 	transport *oslorpc.Transport
@@ -66,7 +66,7 @@ func (p *process) starts(m *phase.Machine) {
 	p.phase = m
 }
 
-// now returns what the process has at this moment.
+// now returns the current host, state and delay of the process.
 func (p *process) now() (*memnet.Host, *phase.Machine, time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -77,8 +77,8 @@ func (p *process) accepted(at oslorpc.Target, r *dispatch.Request) {
 	p.fleet.record(at, r)
 }
 
-// before has a method wait as long as the process is slow, and keeps it from running where the
-// process is dead.
+// before delays a method by the pause of a slow process. It keeps the method from running in a dead
+// process.
 func (p *process) before(ctx context.Context) error {
 	_, _, pause := p.now()
 	if pause > 0 {
@@ -93,14 +93,14 @@ func (p *process) before(ctx context.Context) error {
 	}
 	select {
 	case <-p.dead:
-		return &dispatch.MethodError{Err: net.ErrClosed} // no caller hears of it
+		return &dispatch.MethodError{Err: net.ErrClosed} // no caller learns of it
 	default:
 		return nil
 	}
 }
 
-// kill ends the process as if it were killed, but that its methods, which cannot be, have their
-// contexts ended.
+// kill ends the process as if it were killed. Methods cannot be killed, so their contexts are ended
+// instead.
 func (p *process) kill() {
 	p.once.Do(func() {
 		close(p.dead)
@@ -114,8 +114,8 @@ func (p *process) kill() {
 	})
 }
 
-// handle is a process's way to the registry. It notes what the process was told, and is silent
-// once the process was killed.
+// handle is a process's access to the registry. It records what the process was told, and is silent
+// after the process was killed.
 type handle struct {
 	registry.Registry
 
@@ -124,13 +124,13 @@ type handle struct {
 	dead  bool
 }
 
-// view is what one watch was told last.
+// view is the last update of one watch.
 type view struct {
 	topic registry.Topic
 	ids   map[string]bool
 }
 
-// Publish does nothing for the dead.
+// Publish does nothing for a killed process.
 func (r *handle) Publish(ctx context.Context, instances []rpc.Instance) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -147,7 +147,7 @@ func (r *handle) kill() {
 	r.dead = true
 }
 
-// Watch notes what is told.
+// Watch records each update before it passes the update on.
 func (r *handle) Watch(topic registry.Topic, notify func(registry.Update)) (stop func()) {
 	f := r.fleet
 	v := &view{topic: topic}

@@ -8,13 +8,14 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 )
 
-// Server is a server of a [Fleet], in a process of its own.
+// Server is a server of a [Fleet], in a process of its own. It is not safe for concurrent use.
 //
-// Its methods do nothing when there is nothing to do: to stop a server that does not run, or to
-// heal one that is reachable. When one returns that has a server come or go, all the fleet's
-// transports were told: messages go to who is there then. One by the name of a server that has just
-// gone is not delivered, see [oslorpc.IsNotDelivered]; for a moment, its kind may be
-// [oslorpc.Unreachable] rather than [oslorpc.NoInstance]. It is not safe for concurrent use.
+// A method that has nothing to do does nothing, for example Stop on a server that does not run, or
+// Heal on a server that is reachable. When a method that starts or ends the server returns, all
+// transports of the fleet know of the change, and send messages to the servers that are now there.
+// A message by the name of a server that has just gone is not delivered; see
+// [oslorpc.IsNotDelivered]. For a moment, its kind may be [oslorpc.Unreachable] instead of
+// [oslorpc.NoInstance].
 type Server struct {
 	fleet     *Fleet
 	target    oslorpc.Target
@@ -36,8 +37,8 @@ func (f *Fleet) Serve(target oslorpc.Target, endpoints []oslorpc.Endpoint, optio
 	return s
 }
 
-// Server returns the first server that was started with this name, whether it runs or not. If there
-// is none, the test fails.
+// Server returns the first server that was started with this name, whether it still runs or not. If
+// there is none, the test fails.
 func (f *Fleet) Server(name string) *Server {
 	f.t.Helper()
 	f.mu.Lock()
@@ -51,8 +52,9 @@ func (f *Fleet) Server(name string) *Server {
 	return servers[i]
 }
 
-// Start starts the server again after [Server.Stop] or [Server.Kill]: as a new process, at another
-// address, which is reachable, as fast as it was, and held only if it has [oslorpc.WithHold].
+// Start starts the server again after [Server.Stop] or [Server.Kill], as a new process at a new
+// address. The process is reachable and keeps the delay of [Server.SlowDown]. It is held only if
+// the server has [oslorpc.WithHold].
 func (s *Server) Start() {
 	s.fleet.t.Helper()
 	if s.process != nil {
@@ -73,8 +75,8 @@ func (s *Server) Start() {
 	}
 }
 
-// Stop stops the server as [oslorpc.Server.Stop] does: it finishes what it accepted, for at most
-// ten seconds. One that is held runs what waits.
+// Stop stops the server as [oslorpc.Server.Stop] does. The server finishes the messages that it
+// accepted, for at most ten seconds. A held server runs its waiting messages.
 func (s *Server) Stop() {
 	s.fleet.t.Helper()
 	s.end(func(p *process) {
@@ -85,10 +87,9 @@ func (s *Server) Stop() {
 	})
 }
 
-// Kill kills the server's process. Its connections end at once, so that the calls that were
-// outstanding at it fail, and then it is no longer listed. What it accepted and did not run is
-// lost. A method that runs cannot be killed: its context ends, and no caller hears what becomes of
-// it.
+// Kill kills the server's process. Its connections end at once, so outstanding calls to it fail.
+// Then it is no longer listed. Messages that it accepted and did not run are lost. A running method
+// cannot be killed: its context ends, and no caller learns its outcome.
 func (s *Server) Kill() {
 	s.fleet.t.Helper()
 	s.end((*process).kill)
@@ -107,10 +108,9 @@ func (s *Server) end(by func(*process)) {
 	}
 }
 
-// Hold has the server accept messages and run none, as if it were stuck, until [Server.Release];
-// what runs already goes on. Unlike one that starts with [oslorpc.WithHold], it is listed as
-// active. While it is held, a message that was accepted is outstanding for certain, see
-// [Fleet.Await].
+// Hold makes the server accept messages and run none, as if it were stuck, until [Server.Release].
+// Running methods go on. Unlike a server that starts with [oslorpc.WithHold], it is listed as
+// active. While it is held, an accepted message is certain to stay outstanding; see [Fleet.Await].
 func (s *Server) Hold() {
 	if s.process != nil {
 		_, m, _ := s.process.now()
@@ -129,9 +129,9 @@ func (s *Server) Release() {
 	}
 }
 
-// Partition cuts the server off, until [Server.Heal]: no process can connect to it, and nothing
-// passes through the connections that are there, which notice by their keepalives. It stays listed,
-// and goes on running what it accepted.
+// Partition cuts the server off, until [Server.Heal]. No process can connect to it, and nothing
+// passes through its open connections, which notice by their keepalives. The server stays listed,
+// and goes on running the messages that it accepted.
 func (s *Server) Partition() {
 	if s.process != nil {
 		h, _, _ := s.process.now()
@@ -139,7 +139,7 @@ func (s *Server) Partition() {
 	}
 }
 
-// Heal ends [Server.Partition]. What is still under way arrives.
+// Heal ends [Server.Partition]. Data still in transit arrives.
 func (s *Server) Heal() {
 	if s.process != nil {
 		h, _, _ := s.process.now()
@@ -147,8 +147,8 @@ func (s *Server) Heal() {
 	}
 }
 
-// SlowDown has each method of the server wait for d before it runs, as on a machine that is
-// overloaded, or until its context ends. 0 ends that for the messages that come.
+// SlowDown delays each method of the server by d, or until the method's context ends, as on an
+// overloaded machine. 0 ends the delay for later messages.
 func (s *Server) SlowDown(d time.Duration) {
 	if s.process != nil {
 		s.process.mu.Lock()
