@@ -27,13 +27,12 @@ func TestMain(m *testing.M) { programtest.Main(m, source+"server", source+"clien
 
 var ports = programtest.Mask{Pattern: regexp.MustCompile(`(?:127\.0\.0\.1:\d+|unix:\S+?\.sock)`), Instead: "PORT"}
 
-// The README shows the programs as they are here, without their first comment, package clause and
-// imports.
+// The README shows the programs as they are here, whole but for their first comment.
 func TestReadmeShowsThePrograms(t *testing.T) {
 	text := read(t, readme)
 	for _, file := range []string{"server/main.go", "client/main.go"} {
-		_, body, _ := strings.Cut(read(t, source+file), "\n)\n\n") // the end of the imports
-		if !strings.Contains(text, strings.TrimSpace(body)) {
+		_, program, _ := strings.Cut(read(t, source+file), "\n")
+		if !strings.Contains(text, "```go\n"+program+"```\n") {
 			t.Errorf("the README does not show %s as it is", file)
 		}
 	}
