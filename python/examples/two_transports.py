@@ -10,6 +10,7 @@ import itertools
 import signal
 import sys
 import threading
+import time
 
 import oslo_messaging
 from oslo_config import cfg
@@ -38,22 +39,23 @@ class Accounts:
             return self._ran
 
 
-def serve(transport, name, ending):
+def serve(transport, name, ended):
     """Serve until the program ends."""
     server = oslo_messaging.get_rpc_server(transport, TARGET(server=name), [Accounts()])
     server.start()
     print("ready", flush=True)
-    ending.wait()
+    while not ended:
+        time.sleep(0.1)
     server.stop()
     server.wait()
 
 
-def call(transport, name, ending):
+def call(transport, name, ended):
     """Call until the program ends."""
     client = oslo_messaging.get_rpc_client(transport, TARGET, timeout=30)
     made = 0
     for number in itertools.count():
-        if ending.is_set():
+        if ended:
             break
         client.call({}, "add", client=name, number=number)
         made += 1
@@ -66,9 +68,9 @@ def main():
     what, name = sys.argv[1:3]
     cfg.CONF(sys.argv[3:], project="accounts", prog="accounts")
     transport = oslo_messaging.get_rpc_transport(cfg.CONF)
-    ending = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ending.set())
-    {"server": serve, "client": call}[what](transport, name, ending)
+    ended = []  # not a threading.Event: a handler must not wait for a lock
+    signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
+    {"server": serve, "client": call}[what](transport, name, ended)
     transport.cleanup()
 
 

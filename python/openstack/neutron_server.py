@@ -40,10 +40,11 @@ def main():
     connection = rpc.Connection()
     connection.create_consumer(topics.PLUGIN, [DhcpRpcCallback()], fanout=False)
     connection.consume_in_threads()
-    ending = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ending.set())
+    ended = []  # not a threading.Event: a handler must not wait for a lock
+    signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
     print("ready", flush=True)
-    ending.wait()
+    while not ended:
+        time.sleep(0.1)
     connection.close()
 
 

@@ -48,11 +48,11 @@ class Endpoint:
 def serve(transport, topic, name):
     server = om.get_rpc_server(transport, om.Target(topic=topic, server=name), [Endpoint()], executor=sys.argv[2])
     server.start()
-    ending = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ending.set())
+    ended = []  # a threading.Event has a lock that the code that is interrupted may hold
+    signal.signal(signal.SIGTERM, lambda *_: ended.append(True))
     print("ready", flush=True)
-    while not ending.wait(0.1):
-        pass
+    while not ended:
+        time.sleep(0.1)
     server.stop()
     server.wait()
 

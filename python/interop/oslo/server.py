@@ -65,15 +65,15 @@ class Methods:
 
 def main(url: str, topic: str, name: str) -> None:
     """Serve until SIGTERM, or until the runner has ended."""
-    ending = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: ending.set())
-    threading.Thread(target=lambda: (sys.stdin.read(), ending.set()), daemon=True).start()
+    ended: list[int] = []  # not a threading.Event: a handler must not wait for a lock
+    signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))
+    threading.Thread(target=lambda: (sys.stdin.read(), ended.append(0)), daemon=True).start()
     transport = service.open_transport(url)
     server = om.get_rpc_server(transport, om.Target(topic=topic, server=name), [Methods(name)], executor="threading")
     server.start()
     wire.event("ready")
-    while not ending.wait(0.1):
-        pass
+    while not ended:
+        time.sleep(0.1)
     server.stop()
     server.wait()
     transport.cleanup()

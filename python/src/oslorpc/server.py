@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import queue
 import signal
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -76,21 +77,23 @@ class Server:
 
         Call it in the main thread.
         """
-        ending = threading.Event()
+        # A handler may interrupt code that holds the lock of a threading.Event, and would wait for it for ever.
+        ending: queue.SimpleQueue[int] = queue.SimpleQueue()
 
         def end(number: int, frame: object) -> None:
             signal.signal(number, before[signal.Signals(number)])
-            ending.set()
+            ending.put(number)
 
         before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             instance = self.start()
             if started is not None:
                 started(instance)
-            while not ending.wait(0.5):
-                if self._run.instance is None:
+            while self._run.instance is not None:
+                with contextlib.suppress(queue.Empty):
+                    ending.get(timeout=0.5)
+                    self.stop(timeout)
                     return
-            self.stop(timeout)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
