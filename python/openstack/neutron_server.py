@@ -2,7 +2,7 @@
 
 import signal
 import sys
-import threading
+import time
 
 from neutron.api.rpc.handlers.dhcp_rpc import DhcpRpcCallback
 from neutron.common import config
