@@ -12,17 +12,17 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Config is what a transport tells the registry that it opens.
+// Config is what a transport passes to the registry that it opens.
 type Config struct {
 	// Exchange is the default exchange of the transport.
 	Exchange string
-	// Log takes what no caller gets to know. [Open] replaces nil by slog.Default.
+	// Log takes messages that no caller gets as an error. [Open] replaces nil by slog.Default.
 	Log *slog.Logger
 }
 
-// Opener opens the registry of a transport URL. The URL has the scheme in lower case, and lacks the
-// parameters that every scheme takes, such as exchange. An Opener connects to nothing yet. Its
-// error must not repeat a password; one that is not an [rpc.Error] becomes one of kind
+// Opener opens the registry of a transport URL. The URL has its scheme in lower case, and lacks the
+// parameters that every scheme takes, such as exchange. An Opener must not connect to anything yet.
+// Its error must not repeat a password. An error that is not an [rpc.Error] gets the kind
 // [rpc.Invalid].
 type Opener func(url string, c Config) (Registry, error)
 
@@ -31,12 +31,13 @@ var (
 	openers   = map[string]Opener{}
 )
 
-// schemes are what RFC 3986 allows, in lower case.
+// schemes are the schemes that RFC 3986 allows, in lower case.
 var schemes = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
 
-// Register makes a scheme of transport URLs known, such as "consul". A package with a registry
+// Register makes a scheme of transport URLs known, such as "consul". The package of a registry
 // calls it from its init function, so that a program selects the registry by importing the package.
-// It panics if the scheme is malformed or known already: that is a mistake in the program.
+// Register panics if the scheme is malformed or already registered, because that is a mistake in
+// the program.
 func Register(scheme string, open Opener) {
 	openersMu.Lock()
 	defer openersMu.Unlock()
@@ -59,7 +60,7 @@ func Schemes() []string {
 }
 
 // Open opens the registry of a transport URL. All its errors are of type [*rpc.Error]. Programs
-// call oslorpc.Open, which calls it; tests of a registry may call it directly.
+// call oslorpc.Open, which calls it. Tests of a registry may call it directly.
 func Open(url string, c Config) (Registry, error) {
 	scheme, rest, found := strings.Cut(url, "://")
 	if !found {
@@ -88,15 +89,16 @@ func Open(url string, c Config) (Registry, error) {
 	return nil, err
 }
 
-// modules has where to find the registries of this module that a program must import.
+// modules maps the schemes of this module's own registries to the package that a program must
+// import.
 var modules = map[string]string{
 	"consul": "github.com/oslorpc/oslorpc/pkg/registry/consul",
 }
 
-// brokers are the schemes of message brokers that OpenStack's configuration has.
+// brokers are the schemes of message brokers in OpenStack's configuration.
 var brokers = []string{"amqp", "amqps", "kafka", "kombu", "nats", "rabbit", "zmq"}
 
-// unknown says what to do about a scheme that the program cannot open.
+// unknown returns the error for a scheme that the program cannot open. It says what to do.
 func unknown(scheme string) error {
 	if path, known := modules[scheme]; known {
 		return invalid(nil, "%s:// needs import _ %q: add it to the program, which then links the registry", scheme, path)

@@ -9,88 +9,87 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Topic is what a client watches: a topic within its exchange.
+// Topic identifies a topic within its exchange. Clients watch topics.
 type Topic struct {
 	// Exchange and Name are never empty.
 	Exchange, Name string
 }
 
-// Update is what a registry knows about a topic at a moment.
+// Update is what a registry knows about a topic at one moment.
 type Update struct {
-	// Instances is the whole list, in no order. Each watcher gets a slice of its own.
+	// Instances is the whole list, in no particular order. Each watcher gets its own slice.
 	Instances []rpc.Instance
-	// Reset is true if the registry seems to have lost its data since the last update, so that an
-	// instance's absence says nothing.
+	// Reset is true if the registry seems to have lost its data since the last update. An instance
+	// that is missing may then still run.
 	Reset bool
-	// Err is why the registry cannot be read; then Instances says nothing, and the last list holds.
-	// The watch goes on and reports again.
+	// Err is why the registry cannot be read. Instances then says nothing, and the last list stays
+	// valid. The watch goes on and reports again.
 	Err error
 }
 
 // Registry tells processes of each other. All methods are safe for concurrent use.
 type Registry interface {
-	// Publish makes these the instances of this process that others see, in place of those
-	// published before; none withdraws all. They have one BootID and one Addr. It returns when the
-	// registry has taken them, or when ctx ends, and keeps them alive from then on, through outages
-	// of the registry too, until the next Publish or Close.
+	// Publish replaces the instances of this process that others see. An empty list withdraws all. The
+	// instances have the same BootID and Addr. Publish returns when the registry has stored them, or
+	// when ctx ends. From then on it keeps them alive, also through outages of the registry, until the
+	// next Publish or Close.
 	Publish(ctx context.Context, instances []rpc.Instance) error
 
-	// Watch calls notify with the instances of a topic, once as soon as they are known and then at
-	// each change, and with each change between knowing and an error. It never calls notify
-	// concurrently with itself. When stop returns, notify is not running and is not called again;
-	// stop must not be called from within notify.
+	// Watch calls notify with the instances of a topic as soon as they are known, and then at each
+	// change. It also calls notify when the registry becomes unreadable, and when it can be read
+	// again. Notify is never called concurrently with itself. When stop returns, notify is not running
+	// and is not called again. Stop must not be called from within notify.
 	Watch(topic Topic, notify func(Update)) (stop func())
 
-	// List returns all instances of all topics in all exchanges, read now.
+	// List reads and returns the current instances of all topics in all exchanges.
 	List(ctx context.Context) ([]rpc.Instance, error)
 
-	// Close withdraws what was published and ends all watches. It ends when ctx does, at the
-	// latest; an error says that the withdrawal is not known to have succeeded, and everything else
-	// is done all the same: what was published is not kept alive any more. The other methods must
-	// not be called after it.
+	// Close withdraws the published instances and ends all watches. It returns at the latest when ctx
+	// ends. An error means that the withdrawal may have failed. Everything else is done in any case:
+	// the instances are no longer kept alive. The other methods must not be called afterwards.
 	Close(ctx context.Context) error
 }
 
-// Checker is implemented by registries that do not take every instance.
+// Checker is implemented by registries that accept only some instances.
 type Checker interface {
-	// Check returns why Publish would refuse an instance, whatever else is published; nil if it
-	// would not. It sends no request.
+	// Check returns why Publish would refuse an instance, whatever else is published. It returns nil
+	// if Publish would accept it. It sends no request.
 	Check(i rpc.Instance) error
 }
 
-// Elsewhere is implemented by registries whose watches may be of another place than the one
-// published in.
+// Elsewhere is implemented by registries that may watch another place than the one where they
+// publish, such as another datacenter.
 type Elsewhere interface {
-	// Elsewhere reports whether that is so, or cannot be told.
+	// Elsewhere reports whether the two places differ, or may differ.
 	Elsewhere() bool
 }
 
-// Private is implemented by registries whose programs run on one machine, and share a directory
-// that other users cannot enter.
+// Private is implemented by registries whose programs run on one machine and share a directory that
+// other users cannot enter.
 type Private interface {
-	// Socket returns a path in that directory that no file has, for a Unix socket to listen on. The
-	// registry removes sockets of programs that died.
+	// Socket returns an unused path in that directory, for a Unix socket to listen on. The registry
+	// removes sockets of programs that died.
 	Socket() (path string, err error)
 }
 
-// Polled is implemented by registries whose watches look for changes now and then, or pause between
-// two, each process at times of its own.
+// Polled is implemented by registries whose watches poll for changes, or pause between two changes.
+// Each process polls at its own times.
 type Polled interface {
-	// Lag is how long after a Publish the last watch of another process is told, on a topic with so
-	// many instances, unless something is out of order.
+	// Lag returns the maximum time from a Publish until all watches of other processes are told, on a
+	// topic with this number of instances, in normal operation.
 	Lag(instances int) time.Duration
 }
 
-// Lapser is implemented by registries in which what was published can be gone for a while without
-// its process having withdrawn it.
+// Lapser is implemented by registries that can lose published instances for a while although their
+// process did not withdraw them.
 type Lapser interface {
-	// Lapses has notify called after each such while, when the registration is back: others may not
-	// have sent to this process in between. The reason is for people. Notify must not wait for
-	// anything, nor call the registry. Lapses must be called before Publish.
+	// Lapses has notify called each time that the registration is back after such a lapse: in between,
+	// others may not have sent to this process. The reason is text for people. Notify must not block,
+	// nor call the registry. Lapses must be called before Publish.
 	Lapses(notify func(reason string))
 }
 
-// Sort orders instances by exchange, topic, server and id, for people and for comparing.
+// Sort orders instances by exchange, topic, server and id, for display and for comparison.
 func Sort(instances []rpc.Instance) {
 	slices.SortFunc(instances, func(a, b rpc.Instance) int {
 		for _, pair := range [4][2]string{{a.Exchange, b.Exchange}, {a.Topic, b.Topic}, {a.Server, b.Server}, {a.ID, b.ID}} {
@@ -102,5 +101,5 @@ func Sort(instances []rpc.Instance) {
 	})
 }
 
-// Same reports whether two sorted lists say the same.
+// Same reports whether two sorted lists are equal.
 func Same(a, b []rpc.Instance) bool { return slices.EqualFunc(a, b, rpc.Instance.Equal) }

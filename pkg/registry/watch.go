@@ -8,17 +8,17 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Watch keeps the promises of [Registry.Watch] to one notify function: it calls it from a
-// goroutine of its own, so that a registry never waits for its users; never concurrently; only for
-// news; and not after Stop. Lists that come while notify runs are merged, since each is whole; a
-// list that an error follows is delivered before it. After a long list it pauses, so that a large
-// fleet that changes all the time takes no more than a part of a processor.
+// Watch keeps the promises of [Registry.Watch] to one notify function. It calls the function on its
+// own goroutine, so that a registry never waits for its users. It calls the function only for news,
+// never concurrently, and not after Stop. Lists that come while notify runs are merged, since each
+// list is complete. A list that an error follows is delivered before the error. After a long list
+// it pauses, so that a large fleet that changes all the time takes only a part of a processor.
 type Watch struct {
 	notify func(Update)
 	wake   chan struct{}
 	ended  chan struct{}
 
-	// What is to be delivered: a list, then an error. Either may be nil.
+	// The next updates to deliver: a list, then an error. Either may be nil.
 	mu      sync.Mutex
 	list    *Update
 	changed func() []rpc.Instance // returns the list to deliver; nil if list has it
@@ -28,22 +28,22 @@ type Watch struct {
 }
 
 const (
-	// longList is from how many instances on a list is long.
+	// longList is the number of instances from which on a list is long.
 	longList = 1000
-	// pauseEach is how long the watch pauses after a long list, for each instance in it. To take
-	// one in costs a tenth of that.
+	// pauseEach is how long the watch pauses after a long list, for each instance in it. To process an
+	// instance costs a tenth of that.
 	pauseEach = 20 * time.Microsecond
 )
 
-// StartWatch starts delivering what is sent.
+// StartWatch returns a watch that delivers to notify.
 func StartWatch(notify func(Update)) *Watch {
 	w := &Watch{notify: notify, wake: make(chan struct{}, 1), ended: make(chan struct{}), stop: make(chan struct{})}
 	go w.run()
 	return w
 }
 
-// Send says what the registry knows now. It does not block, and may be told what is known already.
-// The watch keeps the slice; sending one slice to several watches is fine.
+// Send delivers what the registry knows now. It does not block, and may repeat an earlier update.
+// The watch keeps the slice. The same slice may be sent to several watches.
 func (w *Watch) Send(u Update) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -56,8 +56,8 @@ func (w *Watch) Send(u Update) {
 	w.signal()
 }
 
-// Changed is Send for a list that is made when it is delivered: of changes that come fast, most are
-// not. The function is called on the goroutine of the watch.
+// Changed is Send with a list that is computed only when it is delivered. Of changes that come
+// fast, most are never delivered. The function is called on the goroutine of the watch.
 func (w *Watch) Changed(list func() []rpc.Instance) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -65,7 +65,7 @@ func (w *Watch) Changed(list func() []rpc.Instance) {
 	w.signal()
 }
 
-// Stop ends the watch: when it returns, notify is not running and is not called again. It may be
+// Stop ends the watch. When it returns, notify is not running and is not called again. It may be
 // called more than once.
 func (w *Watch) Stop() {
 	w.mu.Lock()
@@ -104,7 +104,7 @@ func (w *Watch) run() {
 	}
 }
 
-// pause ends early when the watch is stopped.
+// pause waits for length. It ends early when the watch is stopped.
 func (w *Watch) pause(length time.Duration) {
 	timer := time.NewTimer(length)
 	defer timer.Stop()
@@ -127,14 +127,14 @@ func (w *Watch) take() (list, failure *Update, stopped bool) {
 	return list, failure, stopped
 }
 
-// delivered is what the user of a watch was told so far.
+// delivered is what the user of a watch has been told so far.
 type delivered struct {
 	known, failing bool
 	instances      []rpc.Instance
 }
 
-// news reports whether the user does not know the update yet, and notes that it does now. It gives
-// the update a slice of its own.
+// news reports whether an update is new to the user, and records it as delivered. It gives the
+// update a slice of its own.
 func (d *delivered) news(u *Update) bool {
 	if u.Err != nil {
 		first := !d.failing

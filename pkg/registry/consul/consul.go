@@ -1,14 +1,14 @@
-// Package consul makes consul:// known: it registers the registry in HashiCorp Consul. Import it
-// for that effect alone:
+// Package consul registers the scheme consul://, for HashiCorp Consul. Import it only for this
+// effect:
 //
 //	import _ "github.com/oslorpc/oslorpc/pkg/registry/consul"
 //
-// Then oslorpc.Open("consul://host:8500") finds other programs by way of the Consul agent there.
-// See docs/discovery.md for the parameters of the URL and the rights that a program needs in
-// Consul.
+// Then oslorpc.Open("consul://host:8500") finds other programs through the Consul agent at that
+// address. See docs/discovery.md for the parameters of the URL and the rights that a program needs
+// in Consul.
 //
-// A program that imports it links Consul's client, which is a tenth of the size of a small program.
-// Programs that use only local://, static:// or memory:// leave it out.
+// A program that imports the package links Consul's client, which is a tenth of the size of a small
+// program. Programs that use only local://, static:// or memory:// need not import it.
 package consul
 
 import (

@@ -15,10 +15,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// patience is how long a change may take to show. It only bounds a failure, so it is generous.
+// patience is how long a change may take to show. It only delays a failure, so it is generous.
 const patience = 30 * time.Second
 
-// fixture is what one test works with: a way to open handles, and exchanges that no other test
+// fixture is the environment of one test: a way to open handles, and exchanges that no other test
 // uses, since all tests may run against one registry at the same time.
 type fixture struct {
 	*testing.T
@@ -39,7 +39,7 @@ func (f *fixture) topic(name string) registry.Topic {
 	return registry.Topic{Exchange: f.exchange, Name: name}
 }
 
-// process is what a process has: its handle, its boot id and its address.
+// process stands for one process: a handle, a boot id and an address.
 type process struct {
 	registry.Registry
 	f            *fixture
@@ -49,7 +49,7 @@ type process struct {
 
 var lastPort atomic.Int32
 
-// process opens a handle and closes it when the test ends, if the test did not.
+// process opens a handle. It is closed at the end of the test if the test did not close it.
 func (f *fixture) process() *process {
 	f.Helper()
 	port := 20000 + lastPort.Add(1)
@@ -66,7 +66,7 @@ func (p *process) close() {
 	})
 }
 
-// instance returns a new instance of the process. Some have zones, and some do not.
+// instance returns a new instance of the process. Some instances have zones, and some do not.
 func (p *process) instance(topic, server string) rpc.Instance {
 	zone := map[string]string{"one": "zone 1, größe=;%2F", "host1": strings.Repeat("z", 255)}[server]
 	return rpc.Instance{
@@ -99,7 +99,7 @@ func (p *process) list() []rpc.Instance {
 	return all
 }
 
-// wantList waits until the registry lists exactly these.
+// wantList waits until the registry lists exactly these instances.
 func (p *process) wantList(want ...rpc.Instance) {
 	p.f.Helper()
 	want = sorted(want)
@@ -114,7 +114,7 @@ func (p *process) wantList(want ...rpc.Instance) {
 	}
 }
 
-// watcher records the updates of a watch, and complains of what no watch may do.
+// watcher records the updates of a watch, and fails the test if an update breaks the rules.
 type watcher struct {
 	f       *fixture
 	topic   registry.Topic
@@ -131,7 +131,7 @@ type watcher struct {
 	failed bool
 }
 
-// watch watches a topic until the test ends or stop.
+// watch watches a topic until the test ends or stop is called.
 func (p *process) watch(topic registry.Topic) *watcher {
 	w := &watcher{f: p.f, topic: topic, wake: make(chan struct{}, 1)}
 	w.cancel = sync.OnceFunc(p.Watch(topic, w.notify))
@@ -181,18 +181,18 @@ func (w *watcher) record(u registry.Update) {
 		}
 	}
 	w.known, w.failed, w.last = true, false, now
-	// It is ours, so spoiling it must not be seen elsewhere.
+	// The slice belongs to this watcher: other watchers must not see that it is cleared.
 	clear(u.Instances)
 }
 
-// updates returns how many there were.
+// updates returns the number of updates.
 func (w *watcher) updates() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.count
 }
 
-// want waits until the watch knows exactly these.
+// want waits until the last update has exactly these instances.
 func (w *watcher) want(want ...rpc.Instance) {
 	w.f.Helper()
 	want = sorted(want)
@@ -213,7 +213,7 @@ func (w *watcher) has(want []rpc.Instance) bool {
 	return w.known && registry.Same(w.last, want)
 }
 
-// String shows what the watch knows.
+// String returns the last update as text.
 func (w *watcher) String() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -1,4 +1,4 @@
-// Package registrytest has the tests that every registry must pass that processes can publish in.
+// Package registrytest has the tests that every registry must pass if processes can publish in it.
 package registrytest
 
 import (
@@ -36,14 +36,14 @@ var tests = []struct {
 	{"watchers own their slices", testOwnSlices},
 }
 
-// Suite tests a registry. Each call of open must return another handle onto the same registry, as
-// another process would have it; the suite closes them. Tests run in parallel, and each in
-// exchanges of its own, so that they can share a server. For the goroutines that a registry may
-// leave behind, use a package such as go.uber.org/goleak in TestMain.
+// Suite tests a registry. Each call of open must return another handle for the same registry, as
+// another process would have. The suite closes the handles. Tests run in parallel, each in its own
+// exchanges, so that they can share a server. To detect leaked goroutines of a registry, use a
+// package such as go.uber.org/goleak in TestMain.
 func Suite(t *testing.T, open func(t *testing.T) registry.Registry) {
 	t.Helper()
-	// The group ends when its parallel tests have, so that the caller may stop its server after the
-	// suite.
+	// The group ends when its parallel tests have ended, so that the caller may stop its server after
+	// the suite.
 	t.Run("suite", func(t *testing.T) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
@@ -107,8 +107,8 @@ func testImplemented(f *fixture) {
 	}
 }
 
-// manyImplemented returns more interfaces than fit into one short field, as a Neutron agent or a
-// Nova conductor has them.
+// manyImplemented returns more interfaces than fit into one short field, as Neutron agents and Nova
+// conductors have.
 func manyImplemented() []rpc.Implementation {
 	all := make([]rpc.Implementation, 40)
 	for n := range all {
@@ -185,7 +185,7 @@ func testManyTopics(f *fixture) {
 	}
 }
 
-// testManyInstances has them come one by one, as servers start, and leave together.
+// testManyInstances publishes instances one by one, as servers start, and withdraws them together.
 func testManyInstances(f *fixture) {
 	a, b := f.process(), f.process()
 	w := b.watch(f.topic("compute"))
@@ -258,7 +258,7 @@ func testStop(f *fixture) {
 	if after := stopped.updates(); after != before {
 		f.Errorf("%d updates after stop", after-before)
 	}
-	// A watch can be stopped before it knows anything.
+	// A watch can be stopped before it has reported anything.
 	b.watch(f.topic("other")).stop()
 }
 
@@ -310,7 +310,7 @@ func testConcurrent(f *fixture) {
 	reader.wantList(one, two)
 }
 
-// flip changes an instance a few times, and leaves it as it was.
+// flip changes an instance a few times, and then restores it.
 func flip(p *process, i rpc.Instance) {
 	held := i
 	held.State = rpc.StateHeld
@@ -352,7 +352,7 @@ func testCloseEndsWatches(f *fixture) {
 	ended.stop()
 }
 
-// testOwnSlices relies on each watcher clearing the slices that it gets.
+// testOwnSlices relies on the watchers, which clear the slices that they get.
 func testOwnSlices(f *fixture) {
 	a, b := f.process(), f.process()
 	first, second := b.watch(f.topic("compute")), b.watch(f.topic("compute"))
