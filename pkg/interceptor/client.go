@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// client is what the interceptors of a client know. It is immutable.
+// client is the configuration of a client's interceptors. It is immutable.
 type client struct {
 	capText string
 	aliases map[string]string
@@ -41,8 +41,8 @@ func newClient(options []ClientOption) *client {
 // UnaryClient returns the interceptor of a client's unary calls, for
 // grpc.WithChainUnaryInterceptor.
 //
-// Where interceptors are chained, put it after interceptors that change requests. A mistake in the
-// options is the error of every call, also of calls to other services, with the kind [rpc.Invalid].
+// In a chain, put it after interceptors that change requests. If the options are invalid, every
+// call fails with the kind [rpc.Invalid], also calls to other services.
 func UnaryClient(options ...ClientOption) grpc.UnaryClientInterceptor {
 	return newClient(options).unary
 }
@@ -50,10 +50,11 @@ func UnaryClient(options ...ClientOption) grpc.UnaryClientInterceptor {
 // StreamClient returns the interceptor of a client's streams, for grpc.WithChainStreamInterceptor;
 // see [UnaryClient].
 //
-// A stream opens with its first message, which gives the version of the stream, or when the client
-// closes it without one. Until then, receiving waits; so a client must send something, or close its
-// side, before it waits for what comes. A later message that needs more than the stream's version,
-// and cannot do without, ends the stream with the kind [rpc.UnsupportedVersion].
+// A stream opens with its first message, which gives the version of the stream. If the client
+// closes its side without a message, the stream opens then. Until then, receiving waits. So a
+// client must send a message or close its side before it waits for a reply. If a later message
+// needs more than the stream's version even after fields were dropped, the stream ends with the
+// kind [rpc.UnsupportedVersion].
 func StreamClient(options ...ClientOption) grpc.StreamClientInterceptor {
 	return newClient(options).stream
 }
@@ -82,7 +83,7 @@ func (c *client) unary(
 	return c.explain(m, version, err)
 }
 
-// find returns the method of a path; nil if the call is to pass untouched.
+// find returns the method of a path, or nil if the call passes unchanged.
 func (c *client) find(path string) (*typed.Method, error) {
 	if c.err != nil {
 		return nil, c.err
@@ -94,7 +95,8 @@ func (c *client) find(path string) (*typed.Method, error) {
 	return m, nil
 }
 
-// write returns a context whose calls carry what path and options do not imply.
+// write returns a context whose calls carry the target and version that the path and the service's
+// options do not imply.
 func (c *client) write(ctx context.Context, m *typed.Method, version rpc.Version) context.Context {
 	r := header.Request{
 		Version: version, HasVersion: true, // without it, a server takes the .0 of its own major version to be meant
@@ -106,10 +108,10 @@ func (c *client) write(ctx context.Context, m *typed.Method, version rpc.Version
 	return header.Amend(ctx, &r)
 }
 
-// implied is the version of a call that names none.
+// implied returns the version of a call that carries none.
 func implied(m *typed.Method) rpc.Version { return rpc.Version{Major: m.Service.Version.Major} }
 
-// targetOf returns who a call is meant for.
+// targetOf returns the target of a call.
 func (c *client) targetOf(m *typed.Method, version rpc.Version) rpc.Target {
 	t := rpc.Target{
 		Exchange: c.target.Exchange, Topic: c.target.Topic, Server: c.target.Server,
@@ -128,7 +130,7 @@ func (c *client) explain(m *typed.Method, version rpc.Version, err error) error 
 	return explain(err, c.targetOf(m, version), m.Path)
 }
 
-// exceeded is the error for a message that the cap forbids.
+// exceeded returns the error for a message that the cap forbids.
 func (c *client) exceeded(m *typed.Method, message any) error {
 	return fail(&rpc.Error{
 		Kind: rpc.VersionCapExceeded, NotStarted: true, Message: c.cap.excess(m, message),

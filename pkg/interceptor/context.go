@@ -8,7 +8,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// request is a request that is for this server.
+// request is a request that this server accepted.
 type request struct {
 	method *typed.Method
 	header header.Request
@@ -16,8 +16,9 @@ type request struct {
 
 type requestKey struct{}
 
-// TargetFrom returns, within a handler, who the request was meant for, as far as it said, and the
-// version asked for; ok is false if the service has no rules, or the server no interceptor.
+// TargetFrom returns, within a handler, the target and the version that the request asked for, as
+// far as it carried them. Ok is false if the service has no rules, or the server has no
+// interceptor.
 func TargetFrom(ctx context.Context) (target rpc.Target, ok bool) {
 	r, ok := ctx.Value(requestKey{}).(*request)
 	if !ok {
@@ -44,7 +45,7 @@ func (r *request) target() rpc.Target {
 	return t
 }
 
-// names are as they were carried, and may be malformed.
+// names returns the names as the request carried them. They may be malformed.
 func (r *request) names() rpc.Target {
 	return rpc.Target{Exchange: r.header.Exchange, Topic: r.header.Topic, Server: r.header.Server}
 }

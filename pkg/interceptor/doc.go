@@ -1,6 +1,6 @@
-// Package interceptor brings the version rules of oslorpc to any gRPC client and server: no
-// discovery, no transport and nothing else of oslorpc is needed. What the rules of a service are,
-// is in the options of its declaration, from oslorpc/v1/options.proto:
+// Package interceptor brings the version rules of oslorpc to any gRPC client and server. It needs
+// no discovery, no transport and nothing else of oslorpc. The rules of a service are in the options
+// of its declaration, from oslorpc/v1/options.proto:
 //
 //	service Volumes {
 //	  option (oslorpc.v1.service) = {topic: "volumes", version: "1.2"};
@@ -14,7 +14,7 @@
 //	}
 //
 // A client computes the version that each message needs, from its method and the fields that are
-// set, holds it against its cap, and carries it to the server:
+// set. It compares this version with its cap, and sends it to the server:
 //
 //	versions := []interceptor.ClientOption{
 //		interceptor.WithVersionAliases(map[string]string{"epoxy": "1.1"}),
@@ -25,19 +25,19 @@
 //		grpc.WithChainStreamInterceptor(interceptor.StreamClient(versions...)))
 //	answer, err := pb.NewVolumesClient(conn).Snapshot(ctx, request) // a comment is left out; errors.Is(err, rpc.VersionCapExceeded)
 //
-// A server refuses, before the handler runs, what it does not implement:
+// A server refuses requests for what it does not implement, before the handler runs:
 //
 //	server := grpc.NewServer(
 //		grpc.ChainUnaryInterceptor(interceptor.UnaryServer()),
 //		grpc.ChainStreamInterceptor(interceptor.StreamServer()))
 //	pb.RegisterVolumesServer(server, volumes)
 //
-// Either side works without interceptors at the other. Services without the option, such as health,
-// pass through untouched, and so do those whose declaration is not linked into the program.
+// Each side works without interceptors at the other side. Services without the option, such as
+// health, pass through unchanged. So do services whose declaration is not linked into the program.
 //
-// The errors that interceptors make, and the refusals of servers, are both an [rpc.Error],
-// for errors.As and errors.Is, and a gRPC status; see errors.proto for the codes, to which comes
-// FAILED_PRECONDITION for a cap. An error of a handler's own arrives as it was. But if a handler
-// returns the error of a call of its own, it arrives as [rpc.Remote]: what it says of retries is
-// true of that call only.
+// The errors of interceptors, and the refusals of servers, are both an [rpc.Error], for errors.As
+// and errors.Is, and a gRPC status. errors.proto lists the codes; a cap also uses
+// FAILED_PRECONDITION. An error that a handler makes itself arrives unchanged. If a handler returns
+// the error of a call that it made, that error arrives as [rpc.Remote], because what it says about
+// retries is true only of that call.
 package interceptor

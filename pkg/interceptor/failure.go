@@ -8,18 +8,18 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// fail returns an error that arose here as a failure.
+// fail makes a local error a gRPC status as well.
 func fail(e *rpc.Error) error { return rpcstatus.WithStatus(e, nil) }
 
-// failWith is fail for any error: the options of a service may be wrong.
+// failWith is fail for any error. The options of a service may be invalid.
 func failWith(err error, path string) error {
 	e := mistake("%v", err)
 	e.Method, e.Cause = path, err
 	return fail(e)
 }
 
-// explain returns the error of a call as its caller sees it: a refusal by interceptors, or by a
-// server of oslorpc, as an error of ours, and each other, such as a handler's own, as it is.
+// explain returns the error of a call for its caller. A refusal by interceptors, or by a server of
+// oslorpc, becomes an [rpc.Error]. Any other error, such as a handler's own, stays unchanged.
 func explain(err error, target rpc.Target, method string) error {
 	if err == nil || detailOf(err) == nil {
 		return err
@@ -30,7 +30,7 @@ func explain(err error, target rpc.Target, method string) error {
 	return rpcstatus.WithStatus(e, st)
 }
 
-// detailOf returns what an error says in our terms; nil if it does not.
+// detailOf returns the oslorpc detail of an error, or nil if it has none.
 func detailOf(err error) *pb.ErrorDetail {
 	st, ok := status.FromError(err)
 	if !ok {

@@ -14,14 +14,14 @@ import (
 type limit struct {
 	set     bool
 	version rpc.Version
-	// words is how an error names it, such as "the cap epoxy (1.4)".
+	// words is the limit's name in errors, such as "the cap epoxy (1.4)".
 	words string
 }
 
 func (l *limit) allows(v rpc.Version) bool { return !l.set || l.version.Serves(v) }
 
-// needOf returns what a message needs. One that another codec encodes has no fields that are known
-// here.
+// needOf returns what a message needs. Fields are unknown here for a message that another codec
+// encodes.
 func needOf(m *typed.Method, message any) typed.Need {
 	if message, ok := message.(proto.Message); ok {
 		return m.Need(message)
@@ -29,8 +29,8 @@ func needOf(m *typed.Method, message any) typed.Need {
 	return typed.Need{Version: m.Since, Floor: m.Since}
 }
 
-// fit returns the message as it may be sent, and the version that this needs; ok is false if it may
-// not. The message itself is never changed.
+// fit returns the message in the form that may be sent, and the version that this form needs. Ok is
+// false if no form may be sent. The message itself is never changed.
 func (l *limit) fit(m *typed.Method, message any) (fitted any, version rpc.Version, ok bool) {
 	need := needOf(m, message)
 	switch {
@@ -39,7 +39,7 @@ func (l *limit) fit(m *typed.Method, message any) (fitted any, version rpc.Versi
 	case !l.allows(need.Floor):
 		return nil, rpc.Version{}, false
 	}
-	original := message.(proto.Message) // what needs more than its floor has fields
+	original := message.(proto.Message) // a message that needs more than its floor has fields
 	for _, step := range m.Steps(original) {
 		if l.allows(step) {
 			return m.Fit(original, step), step, true
@@ -48,7 +48,7 @@ func (l *limit) fit(m *typed.Method, message any) (fitted any, version rpc.Versi
 	return m.Fit(original, need.Floor), need.Floor, true
 }
 
-// excess says what in a message the limit forbids, and what to do.
+// excess says what in a message the limit forbids, and what to do about it.
 func (l *limit) excess(m *typed.Method, message any) string {
 	if l.version.Major != m.Since.Major {
 		return fmt.Sprintf("the service %s has version %s, and %s is of another major version", m.Service.Name, m.Service.Version, l.words)

@@ -14,23 +14,23 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// entry is what is known of a path: a method with rules, nothing if its service has none, or what
-// is wrong with its options.
+// entry is what is known about a path: a method with rules, nothing if its service has none, or the
+// error in its options.
 type entry struct {
 	method *typed.Method
 	err    error
 }
 
-// known has the paths that were asked for. It is replaced as a whole, so that a call reads it
-// without a lock. Only methods that this program declares are in it: what other paths a server is
-// asked for is up to its clients, and must not fill its memory.
+// known caches the paths that were asked for. It is replaced as a whole, so that a call reads it
+// without a lock. It has only methods that this program declares. Clients choose the paths that
+// they send to a server, so other paths must not fill its memory.
 var known struct {
 	sync.Mutex // held to replace it
 
 	entries atomic.Pointer[map[string]entry]
 }
 
-// find returns the method that gRPC names path; nil if this program knows no rules for it.
+// find returns the method that gRPC names path, or nil if this program knows no rules for it.
 func find(path string) (*typed.Method, error) {
 	if entries := known.entries.Load(); entries != nil {
 		if e, ok := (*entries)[path]; ok {
@@ -59,8 +59,8 @@ func learn(path string) (*typed.Method, error) {
 	return e.method, e.err
 }
 
-// declared returns the service of a path; nil if this program has no declaration of it, or of the
-// method.
+// declared returns the service of a path, or nil if this program does not declare the service or
+// the method.
 func declared(path string) protoreflect.ServiceDescriptor {
 	name, method, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	d, err := protoregistry.GlobalFiles.FindDescriptorByName(protoreflect.FullName(name))

@@ -29,20 +29,20 @@ type serverOption func(*server)
 
 func (o serverOption) applyServer(s *server) { o(s) }
 
-// WithVersionCap sends nothing that a server of this version could not serve: "1.1", or a name of
-// [WithVersionAliases]. What the options allow to be dropped is dropped; a message that needs more
-// all the same fails with [rpc.VersionCapExceeded], before any network use. The empty string is no
-// cap.
+// WithVersionCap limits what is sent to what a server of this version can serve. The version is
+// "1.1", or a name of [WithVersionAliases]. Fields that the options allow to be dropped are
+// dropped. A message that still needs more fails with [rpc.VersionCapExceeded], before any network
+// use. The empty string is no cap.
 //
-// A cap has a major version, and forbids the services of every other one: use a connection for each
-// if their caps differ. The cap "auto" of oslorpc's own clients follows the fleet, of which
-// interceptors know nothing; it is a mistake here.
+// A cap has one major version, and forbids services of every other major version. If services need
+// different caps, use a connection for each. The cap "auto" of oslorpc's own clients is an error
+// here, because interceptors know nothing about the fleet that it follows.
 func WithVersionCap(version string) ClientOption {
 	return clientOption(func(c *client) { c.capText = version })
 }
 
-// WithVersionAliases names versions for [WithVersionCap], as the releases of a program: {"epoxy":
-// "1.4"}. It adds to the aliases that are there.
+// WithVersionAliases gives names to versions for [WithVersionCap], such as the releases of a
+// program: {"epoxy": "1.4"}. It adds to earlier aliases.
 func WithVersionAliases(versions map[string]string) ClientOption {
 	versions = maps.Clone(versions)
 	return clientOption(func(c *client) {
@@ -53,10 +53,10 @@ func WithVersionAliases(versions map[string]string) ClientOption {
 	})
 }
 
-// WithReport asks servers with interceptors for what they implement, and has tell called with the
-// answer of each call, and of each stream at its end. Refusals say it as well. It is called on the
-// goroutine of the call, by several at once; it must not block. A server without interceptors says
-// nothing, and is not told of.
+// WithReport asks servers with interceptors what they implement. It calls tell with the answer of
+// each call, and of each stream at its end, including refusals. Tell is called on the goroutine of
+// the call, possibly concurrently, and must not block. It is not called for servers without
+// interceptors.
 func WithReport(tell func(Report)) ClientOption {
 	return clientOption(func(c *client) { c.report = tell })
 }
@@ -66,28 +66,29 @@ type targetOption rpc.Target
 func (o targetOption) applyClient(c *client) { c.target = rpc.Target(o) }
 func (o targetOption) applyServer(s *server) { s.target = rpc.Target(o) }
 
-// WithTarget says, to a client, which exchange, topic and server its calls are meant for. They are
-// carried where the options of the service do not say the same.
+// WithTarget sets, for a client, the exchange, topic and server that its calls ask for. Calls carry
+// them unless the options of the service imply them.
 //
-// To a server it says who it is: a request that is meant for another exchange, topic or server is
-// refused. The topic of a request that carries none is the topic in the service's options. What the
-// target does not give is not compared.
+// For a server, it sets the server's own names: a request for another exchange, topic or server is
+// refused. A request that carries no topic asks for the topic in the service's options. Fields that
+// the target does not set are not compared.
 //
-// Namespace and version are in the options of each service, and a fanout needs a fleet: to give one
-// is a mistake.
+// A target with a namespace, a version or fanout is an error. Namespace and version are in the
+// options of each service, and a fanout needs a fleet.
 func WithTarget(target rpc.Target) TargetOption { return targetOption(target) }
 
 // Implementation is an interface that a server implements.
 type Implementation struct {
 	// Namespace is the namespace in the service's options; empty for the default namespace.
 	Namespace string
-	// Version serves calls of the same major version and no later minor one, such as "1.4".
+	// Version is the implemented version, such as "1.4". It serves calls of the same major version and
+	// the same or an earlier minor version.
 	Version string
 }
 
-// WithImplemented says what a server implements, instead of the version in the options of each
-// service. It is a table of everything: namespaces that are not in it are refused. A namespace may
-// be there with several major versions.
+// WithImplemented sets what a server implements, in place of the versions in the options of the
+// services. The table must be complete: other namespaces are refused. A namespace may have several
+// major versions.
 func WithImplemented(table ...Implementation) ServerOption {
 	table = slices.Clone(table)
 	return serverOption(func(s *server) { s.table, s.hasTable = table, true })
@@ -96,7 +97,7 @@ func WithImplemented(table ...Implementation) ServerOption {
 // auto is the cap that follows the fleet.
 const auto = "auto"
 
-// parseCap reads a cap, and the name of one first.
+// parseCap reads a cap. Aliases have precedence over versions.
 func parseCap(text string, aliases map[string]string) (limit, error) {
 	if _, ok := aliases[auto]; ok || text == auto {
 		return limit{}, mistake(`the cap "auto" follows the fleet, which an interceptor does not know: ` +
@@ -128,7 +129,7 @@ func names(aliases map[string]string) string {
 	return strings.Join(slices.Sorted(maps.Keys(aliases)), ", ")
 }
 
-// checkTarget reports what a target of WithTarget cannot have.
+// checkTarget returns an error for a field that WithTarget does not accept.
 func checkTarget(t rpc.Target) error {
 	if t.Namespace != "" || t.Version != "" || t.Fanout {
 		return mistake("WithTarget takes exchange, topic and server, and not %s: the options of a service have its namespace and version, "+
@@ -140,7 +141,7 @@ func checkTarget(t rpc.Target) error {
 	return nil
 }
 
-// mistake is the error for options that cannot be.
+// mistake returns the error for invalid options.
 func mistake(format string, args ...any) *rpc.Error {
 	return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: "interceptor: " + fmt.Sprintf(format, args...)}
 }

@@ -11,16 +11,16 @@ import (
 
 // Report is what a server said it implements, in its answer to a call.
 type Report struct {
-	// Method is the method called, as gRPC names it: "/package.Service/Method".
+	// Method is the called method, as gRPC names it: "/package.Service/Method".
 	Method string
-	// Namespace is the namespace of its service.
+	// Namespace is the namespace of the method's service.
 	Namespace string
-	// Implemented are the versions that the server implements in the namespace; none if it does not
-	// implement it.
+	// Implemented are the versions that the server implements in the namespace. It is empty if the
+	// server does not implement the namespace.
 	Implemented []rpc.Version
 }
 
-// tell calls the program with what an answer says of its server, if anything.
+// tell calls the program with what an answer says about its server, if anything.
 func (c *client) tell(m *typed.Method, trailer metadata.MD, err error) {
 	versions, ok := header.ReadImplemented(trailer)
 	if !ok {

@@ -17,7 +17,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// server is what the interceptors of a server know. It is immutable.
+// server is the configuration of a server's interceptors. It is immutable.
 type server struct {
 	target   rpc.Target
 	table    []Implementation
@@ -58,8 +58,8 @@ func listed(namespace string, v rpc.Version) *pb.Implementation {
 
 // UnaryServer returns the interceptor of a server's unary calls, for grpc.ChainUnaryInterceptor.
 //
-// Handlers, and the interceptors after it, find who was meant with [TargetFrom]. A mistake in the
-// options is the error of every call, also of health checks, with the code Internal.
+// Handlers, and later interceptors, find the request's target with [TargetFrom]. If the options are
+// invalid, every call fails with the code Internal, also health checks.
 func UnaryServer(options ...ServerOption) grpc.UnaryServerInterceptor {
 	return newServer(options).unary
 }
@@ -100,7 +100,7 @@ func (s *server) stream(service any, stream grpc.ServerStream, info *grpc.Stream
 	return s.passOn(handle(service, &serverStream{ServerStream: stream, ctx: ctx}))
 }
 
-// serverStream is a stream whose handler finds who was meant.
+// serverStream is a stream whose handler finds the request's target.
 type serverStream struct {
 	grpc.ServerStream
 
@@ -110,7 +110,8 @@ type serverStream struct {
 // Context returns the stream's context.
 func (s *serverStream) Context() context.Context { return s.ctx }
 
-// admit returns a request that may run; nil if it is to pass untouched. The error is a status.
+// admit returns a request that may run, or nil if the call passes unchanged. The error is a gRPC
+// status.
 func (s *server) admit(ctx context.Context, path string) (*request, error) {
 	if s.err != nil {
 		return nil, s.err
@@ -136,7 +137,7 @@ func (s *server) admit(ctx context.Context, path string) (*request, error) {
 	return r, nil
 }
 
-// text is the message of an error without its kind, if it is ours.
+// text returns the message of an [rpc.Error] without its kind, and the text of any other error.
 func text(err error) string {
 	if e, ok := errors.AsType[*rpc.Error](err); ok {
 		return e.Message
@@ -144,7 +145,7 @@ func text(err error) string {
 	return err.Error()
 }
 
-// check returns why a request cannot run here; nil if it can.
+// check returns why a request cannot run here, or nil if it can.
 func (s *server) check(r *request) *rpc.Error {
 	if e := s.misdirected(r); e != nil {
 		return e
@@ -164,7 +165,7 @@ func (s *server) check(r *request) *rpc.Error {
 	return nil
 }
 
-// misdirected returns the refusal of a request that is meant for another server.
+// misdirected returns the refusal of a request for another server.
 func (s *server) misdirected(r *request) *rpc.Error {
 	asked := r.header.Topic
 	if asked == "" {
@@ -182,7 +183,7 @@ func (s *server) misdirected(r *request) *rpc.Error {
 	return nil
 }
 
-// implemented returns the versions that are implemented of a method's namespace.
+// implemented returns the implemented versions of a method's namespace.
 func (s *server) implemented(m *typed.Method) []rpc.Version {
 	if s.hasTable {
 		return s.versions[m.Service.Namespace]
@@ -194,7 +195,7 @@ func (s *server) trailer(m *typed.Method) metadata.MD {
 	return metadata.Pairs(header.Implemented, header.FormatVersions(s.implemented(m)))
 }
 
-// refuse returns the status for a request that is not run. It says what is implemented.
+// refuse returns the status of a refused request. It says what is implemented.
 func (s *server) refuse(r *request, e *rpc.Error) error {
 	e.Method, e.NotStarted, e.Server = r.method.Path, true, s.target.Server
 	e.Target.Version = r.version().String()
@@ -205,9 +206,9 @@ func (s *server) refuse(r *request, e *rpc.Error) error {
 	return rpcstatus.Encode(e, seen).Err()
 }
 
-// passOn returns the error of a handler as its caller is to see it: its own as it is, and one of
-// ours, from a call that the handler made, as a remote error. What that says, such as that the
-// method did not start, is not true of the handler.
+// passOn returns the error of a handler for its caller. An error that the handler made stays
+// unchanged. An [rpc.Error] from a call that the handler made becomes a remote error, because what
+// it says, such as that the method did not start, is not true of the handler.
 func (s *server) passOn(err error) error {
 	if err == nil {
 		return nil

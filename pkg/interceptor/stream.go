@@ -28,7 +28,7 @@ func (c *client) stream(
 		return nil, c.exceeded(m, nil)
 	}
 	if desc.ClientStreams {
-		options = append([]grpc.CallOption{neverReplay}, options...) // what a program asks for comes after it, and counts
+		options = append([]grpc.CallOption{neverReplay}, options...) // a program's own options have precedence
 	}
 	return &clientStream{
 		client: c, method: m, ctx: ctx, serverStreams: desc.ServerStreams, opened: make(chan struct{}),
@@ -36,13 +36,13 @@ func (c *client) stream(
 	}, nil
 }
 
-// neverReplay keeps gRPC from beginning a stream again on another connection once a message was
-// sent. It would send what it has until then, and let the stream succeed, although its sender was
+// neverReplay keeps gRPC from starting a stream again on another connection after a message was
+// sent. gRPC would resend the messages so far and let the stream succeed, although its sender was
 // told that it had ended.
 var neverReplay = grpc.MaxRetryRPCBufferSize(0)
 
-// clientStream is a stream that opens with its first message, because that decides the version that
-// is asked for. As of every stream of gRPC, one goroutine may send and close while another
+// clientStream is a stream that opens with its first message, because that message decides the
+// version to ask for. As for every stream of gRPC, one goroutine may send and close while another
 // receives.
 type clientStream struct {
 	client        *client
@@ -51,9 +51,9 @@ type clientStream struct {
 	serverStreams bool
 	connect       func(context.Context) (grpc.ClientStream, error)
 
-	// begun is the sender's own: whether opened is closed.
+	// begun says whether opened is closed. Only the sender uses it.
 	begun bool
-	// opened is closed when what follows is set, to which one side is nil.
+	// opened is closed when one of the two following fields is set.
 	opened   chan struct{}
 	inner    grpc.ClientStream
 	unopened error
@@ -65,7 +65,7 @@ type clientStream struct {
 	told    sync.Once
 }
 
-// SendMsg opens the stream if it is the first, and sends a message.
+// SendMsg sends a message. The first message opens the stream.
 func (s *clientStream) SendMsg(message any) error {
 	if !s.begun {
 		return s.sendFirst(message)
@@ -91,8 +91,8 @@ func (s *clientStream) sendFirst(message any) error {
 	return s.send(fitted)
 }
 
-// open opens the stream. Its context is one that can be canceled here, since a message that cannot
-// be sent ends the stream.
+// open opens the stream with a context that can be canceled here, since a message that cannot be
+// sent ends the stream.
 func (s *clientStream) open(version rpc.Version) error {
 	ctx, cancel := context.WithCancel(s.ctx)
 	s.version = limit{set: true, version: version, words: "the stream's version " + version.String()}
@@ -111,8 +111,8 @@ func (s *clientStream) begin(inner grpc.ClientStream, err error) error {
 	return err
 }
 
-// send sends a message that fits. Like gRPC it returns io.EOF if the stream has ended, and
-// receiving says why.
+// send sends a message that fits the stream's version. Like gRPC, it returns io.EOF if the stream
+// has ended. Receiving then returns the reason.
 func (s *clientStream) send(message any) error {
 	err := s.inner.SendMsg(message)
 	if err == nil || errors.Is(err, io.EOF) {
@@ -122,8 +122,8 @@ func (s *clientStream) send(message any) error {
 	return s.client.explain(s.method, s.version.version, err)
 }
 
-// abort ends the stream because of a message that it cannot carry. Callers count on that an error
-// of SendMsg ends a stream.
+// abort ends the stream because of a message that it cannot carry. Callers rely on the rule that an
+// error of SendMsg ends a stream.
 func (s *clientStream) abort(message any) error {
 	err := fail(&rpc.Error{
 		Kind: rpc.UnsupportedVersion, Method: s.method.Path, Target: s.client.targetOf(s.method, needOf(s.method, message).Floor),
@@ -134,8 +134,8 @@ func (s *clientStream) abort(message any) error {
 	return err
 }
 
-// CloseSend ends what the client sends. A stream without a message opens at the version that the
-// method needs.
+// CloseSend ends the client's side. A stream without a message opens at the version that the method
+// needs.
 func (s *clientStream) CloseSend() error {
 	if !s.begun {
 		_ = s.open(s.method.Since) // if it fails, unopened says so
@@ -146,7 +146,7 @@ func (s *clientStream) CloseSend() error {
 	return s.inner.CloseSend()
 }
 
-// await waits until the stream is open. The error is why it will not be.
+// await waits until the stream is open. The error says why it will not open.
 func (s *clientStream) await() error {
 	select {
 	case <-s.opened: // and what arrived may be read after the context's end
@@ -161,7 +161,7 @@ func (s *clientStream) await() error {
 	}
 }
 
-// gaveUp is the error of one that waited for a stream until its context ended.
+// gaveUp returns the error of a caller whose context ended before the stream opened.
 func (s *clientStream) gaveUp() error {
 	e := &rpc.Error{
 		Kind: rpc.Canceled, NotStarted: true, Method: s.method.Path, Target: s.client.targetOf(s.method, s.method.Since),
@@ -185,8 +185,8 @@ func (s *clientStream) RecvMsg(message any) error {
 	return s.end(err)
 }
 
-// end is for the last that is received: the one message if the server sends no stream, else an
-// error, io.EOF at the regular end.
+// end handles the last receive: the only message if the server sends no stream, else an error,
+// which is io.EOF at the regular end.
 func (s *clientStream) end(err error) error {
 	if s.client.report != nil {
 		s.told.Do(func() { s.client.tell(s.method, s.inner.Trailer(), err) })
@@ -195,8 +195,7 @@ func (s *clientStream) end(err error) error {
 	return s.reason(err)
 }
 
-// reason returns why the stream ended: as we ended it ourselves, gRPC says only that it was
-// canceled.
+// reason returns why the stream ended. If this side ended it, gRPC says only that it was canceled.
 func (s *clientStream) reason(err error) error {
 	if ours := s.aborted.Load(); err != nil && ours != nil {
 		return *ours
@@ -204,7 +203,7 @@ func (s *clientStream) reason(err error) error {
 	return s.client.explain(s.method, s.version.version, err)
 }
 
-// Header waits until the stream is open, and for the server's header.
+// Header waits until the stream is open, and returns the server's header once it arrives.
 func (s *clientStream) Header() (metadata.MD, error) {
 	if err := s.await(); err != nil {
 		return nil, err
