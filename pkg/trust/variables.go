@@ -1,8 +1,7 @@
 package trust
 
-// The environment variables that oslorpc.Open reads for what neither the program nor the transport
-// URL sets. Blanks at their beginning and end are ignored, and an empty one is as if it were not
-// set.
+// The environment variables that oslorpc.Open reads for settings that neither the program nor the
+// transport URL sets. Blanks around their values are ignored. An empty variable counts as not set.
 const (
 	// CAVariable has the path of Config.CA.
 	CAVariable = "OSLORPC_CA"
@@ -18,16 +17,16 @@ const (
 	IdentityVariable = "OSLORPC_IDENTITY"
 	// TokenFileVariable has the path of Config.TokenFile.
 	TokenFileVariable = "OSLORPC_TOKEN_FILE" //nolint:gosec // It is a name.
-	// InsecureVariable is true for Config.Plaintext, or false.
+	// InsecureVariable is the value of Config.Plaintext: true or false.
 	InsecureVariable = "OSLORPC_INSECURE"
 	// PolicyVariable has the path of the policy file, Config.Policy.File.
 	PolicyVariable = "OSLORPC_POLICY"
-	// HideVariable has the names of what Config.Hide hides: failures, introspection and reflection,
-	// with commas between them.
+	// HideVariable lists what Config.Hide hides: failures, introspection and reflection, separated by
+	// commas.
 	HideVariable = "OSLORPC_HIDE"
 )
 
-// Variables returns the names of all of these environment variables.
+// Variables returns the names of all these environment variables.
 func Variables() []string {
 	return []string{
 		CAVariable, CertVariable, KeyVariable, WorkloadAPIVariable, ServerNameVariable, IdentityVariable, TokenFileVariable, InsecureVariable,

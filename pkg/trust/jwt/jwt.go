@@ -1,11 +1,11 @@
-// Package jwt verifies JSON Web Tokens by which clients prove who they are.
+// Package jwt verifies JSON Web Tokens with which clients prove their identity.
 //
 //	tokens, err := jwt.Open(jwt.Config{Keys: "/etc/fleet/jwks.json", Issuer: "https://issuer.example", Audience: "fleet"})
 //	...
 //	t, err := oslorpc.Open(url, oslorpc.WithTrust(trust.Config{CA: ca, Cert: cert, Key: key, Tokens: tokens}))
 //
-// Only programs that import this package link go-jose, the library behind it. docs/security.md has
-// the details.
+// Only programs that import this package link the library go-jose, which it uses. docs/security.md
+// has the details.
 package jwt
 
 import (
@@ -28,18 +28,19 @@ import (
 // Config says which tokens are trusted. Keys, Issuer and Audience are required.
 type Config struct {
 	// Keys is the path of a file with the public keys of the issuer: a JSON Web Key Set, or public
-	// keys or certificates in PEM form. Of a certificate only the key counts. The file is read by
-	// Open, and again within a second of a change. A change that cannot be used is logged, and the
-	// keys stay as they were.
+	// keys or certificates in PEM form. Only the key of a certificate counts. Open reads the file, and
+	// the verifier reads it again within a second of a change. A changed file that is not valid is
+	// logged, and the earlier keys stay in use.
 	Keys string
-	// Issuer is what the claim "iss" of a token must be.
+	// Issuer is the required value of a token's claim "iss".
 	Issuer string
-	// Audience is what the claim "aud" of a token must contain.
+	// Audience is a value that a token's claim "aud" must contain.
 	Audience string
 	// Leeway is how far the clocks of the issuer and of this program may differ. The zero value means
-	// 30 seconds, and a negative one means that they must agree.
+	// 30 seconds. A negative value allows no difference.
 	Leeway time.Duration
-	// Log is told when the keys change, and when they cannot be used. Nil means [slog.Default].
+	// Log records when the keys change, and when a changed file is not valid. Nil means
+	// [slog.Default].
 	Log *slog.Logger
 }
 
@@ -60,13 +61,13 @@ type Verifier struct {
 
 const (
 	defaultLeeway = 30 * time.Second
-	// lookTime is how often the file is read at most.
+	// lookTime is the minimum time between two reads of the file.
 	lookTime = time.Second
 	// maxToken bounds a token, in bytes.
 	maxToken = 8 << 10
 )
 
-// Open returns a verifier. An error is of the kind rpc.Invalid, and says what is wrong with the
+// Open returns a verifier. An error is of the kind rpc.Invalid. It says what is wrong with the
 // configuration or the file.
 func Open(c Config) (*Verifier, error) {
 	switch {
@@ -86,11 +87,11 @@ func Open(c Config) (*Verifier, error) {
 	return v, nil
 }
 
-// Verify returns "ISSUER/SUBJECT", and the expiry with the leeway, for a token that is valid now:
-// one of the keys signed it by an asymmetric algorithm, it is of no type for another purpose, its
-// issuer and audience are as configured, it has a subject and an expiry, and it has at
-// most 8 KiB. An error says which check failed, and does not contain the token. Verify does not use
-// the context: it reads a local file at most.
+// Verify returns "ISSUER/SUBJECT", and the expiry plus the leeway, for a token that is valid now. A
+// valid token has at most 8 KiB, is signed by one of the keys with an asymmetric algorithm, has no
+// type of another purpose, has the configured issuer and audience, and has a subject and an expiry.
+// An error says which check failed, and does not contain the token. Verify ignores the context,
+// because it only reads a local file.
 func (v *Verifier) Verify(_ context.Context, token string) (subject string, expires time.Time, err error) {
 	if len(token) > maxToken {
 		return "", time.Time{}, fmt.Errorf("it has %d bytes, and may have %d", len(token), maxToken)
@@ -112,7 +113,8 @@ func (v *Verifier) Verify(_ context.Context, token string) (subject string, expi
 	return v.config.Issuer + "/" + claims.Subject, claims.Expiry.Time().Add(v.config.Leeway), nil
 }
 
-// malformed returns the error of a token that cannot be parsed. The library's error could quote it.
+// malformed returns the error of a token that cannot be parsed. It leaves out the library's error,
+// which could quote the token.
 func malformed(err error) error {
 	if unexpected := (*jose.ErrUnexpectedSignatureAlgorithm)(nil); errors.As(err, &unexpected) {
 		return fmt.Errorf("its algorithm is none of %s", every)
@@ -120,7 +122,7 @@ func malformed(err error) error {
 	return errors.New("it is no signed token in the compact form of JWS")
 }
 
-// claims returns what a token says that one of the keys signed.
+// claims returns the claims of a token after it verified the signature.
 func (v *Verifier) claims(token *jwt.JSONWebToken) (*jwt.Claims, error) {
 	h := token.Headers[0] // there is one, since the form is compact
 	fits := false
@@ -140,9 +142,9 @@ func (v *Verifier) claims(token *jwt.JSONWebToken) (*jwt.Claims, error) {
 	return nil, errors.New("its signature is wrong, or its claims are malformed")
 }
 
-// checkType returns an error if a token says that it is for another purpose: issuers sign tokens
-// that tell of a logout, or prove a key, with the same keys. The types for access are types of
-// RFC 7519 and RFC 9068; many issuers write none.
+// checkType returns an error if a token is for another purpose. Issuers use the same keys to sign
+// tokens that announce a logout or prove a key. The accepted types are listed in RFC 7519 and RFC
+// 9068. Many issuers set no type.
 func checkType(typ any) error {
 	switch text, isText := typ.(string); {
 	case typ == nil:
@@ -158,8 +160,8 @@ func checkType(typ any) error {
 	}
 }
 
-// check returns an error that says which claim is wrong. The claims are the issuer's, since one of
-// its keys signed them.
+// check returns an error that says which claim is wrong. The claims come from the issuer, since one
+// of its keys signed them.
 func (c *Config) check(claims *jwt.Claims, now time.Time) error {
 	err := claims.ValidateWithLeeway(jwt.Expected{Issuer: c.Issuer, AnyAudience: jwt.Audience{c.Audience}, Time: now}, c.Leeway)
 	switch {
@@ -186,7 +188,7 @@ func (c *Config) check(claims *jwt.Claims, now time.Time) error {
 
 func date(d *jwt.NumericDate) string { return d.Time().UTC().Format(time.RFC3339) }
 
-// current returns the keys that count now.
+// current returns the current keys.
 func (v *Verifier) current() []key {
 	if v.isDue() && v.reading.TryLock() { // a slow file system holds up one RPC, not all of them
 		v.look()
@@ -197,7 +199,7 @@ func (v *Verifier) current() []key {
 	return v.keys
 }
 
-// isDue reports whether the file is to be read again, and says so once.
+// isDue reports whether the file should be read again. It returns true to one caller only.
 func (v *Verifier) isDue() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -30,7 +30,7 @@ type key struct {
 // minRSA is the size of the smallest RSA key, in bits.
 const minRSA = 2048
 
-// algorithms returns what a key can verify. Each is asymmetric.
+// algorithms returns the algorithms that a key can verify. All are asymmetric.
 func algorithms(public crypto.PublicKey) ([]jose.SignatureAlgorithm, error) {
 	switch k := public.(type) {
 	case *rsa.PublicKey:
@@ -60,7 +60,8 @@ var every = []jose.SignatureAlgorithm{
 	jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA,
 }
 
-// readKeys reads a file of public keys: a JSON Web Key Set, or PEM. It returns the text, too.
+// readKeys reads a file of public keys: a JSON Web Key Set, or PEM. It also returns the text of the
+// file.
 func readKeys(path string) (keys []key, text []byte, err error) {
 	if text, err = os.ReadFile(filepath.Clean(path)); err != nil {
 		return nil, nil, fmt.Errorf("the file of keys cannot be read: %w", err)
@@ -99,7 +100,7 @@ func parseSet(text []byte) (keys []key, err error) {
 	return keys, nil
 }
 
-// parseKey reads a key of a set. It has no algorithms if it is not for signatures.
+// parseKey reads a key of a set. A key that is not for signatures has no algorithms.
 func parseKey(raw []byte) (key, error) {
 	var k jose.JSONWebKey
 	if err := k.UnmarshalJSON(raw); err != nil {
@@ -120,7 +121,7 @@ func parseKey(raw []byte) (key, error) {
 
 var errNotPublic = errors.New("it is not public: a program that verifies tokens must not be able to issue them")
 
-// parsePEM reads public keys, also of certificates, in PEM form.
+// parsePEM reads public keys, and the keys of certificates, in PEM form.
 func parsePEM(text []byte) (keys []key, err error) {
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
 		k, err := parseBlock(block)

@@ -15,7 +15,7 @@ import (
 // openTime is how long oslorpc.Open waits for the first certificate.
 const openTime = 10 * time.Second
 
-// domainParameter is the parameter of an address for one of the Domains.
+// domainParameter is the parameter of an address that names one of the Domains.
 const domainParameter = "trust-domain"
 
 func init() { //nolint:gochecknoinits // To import the package is how a program asks for it.
@@ -38,7 +38,7 @@ func openText(text string, log *slog.Logger) (trust.Source, func(), error) {
 	return s, func() { _ = s.Close() }, nil
 }
 
-// parse reads an address, or "auto", with any trust domains after it:
+// parse reads an address, or "auto", optionally followed by trust domains:
 // unix:///run/spire/agent.sock?trust-domain=partner.example.
 func parse(text string) (Config, error) {
 	address, query, _ := strings.Cut(text, "?")

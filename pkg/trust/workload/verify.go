@@ -10,15 +10,15 @@ import (
 	"github.com/spiffe/go-spiffe/v2/svid/x509svid"
 )
 
-// verifier verifies certificates against the authorities of the trust domain that they name. It
-// does not change.
+// verifier verifies certificates against the authorities of the trust domain that they name. It is
+// immutable.
 type verifier struct {
 	own     spiffeid.TrustDomain
 	bundles *x509bundle.Set
 }
 
-// verify is the function of [trust.Material]. SPIFFE certificates are for both ends, so the usage
-// does not count.
+// verify is the function of [trust.Material]. It ignores the usage, because SPIFFE certificates are
+// for both ends.
 func (v *verifier) verify(sent []*x509.Certificate, _ x509.ExtKeyUsage) ([][]*x509.Certificate, error) {
 	leaf := sent[0]
 	id, err := x509svid.IDFromCert(leaf)
@@ -37,7 +37,7 @@ func (v *verifier) verify(sent []*x509.Certificate, _ x509.ExtKeyUsage) ([][]*x5
 	return chains, err
 }
 
-// names lists the trust domains that are trusted.
+// names lists the trusted domains.
 func (v *verifier) names() string {
 	list := []string{v.own.Name()}
 	for _, b := range v.bundles.Bundles() {

@@ -1,5 +1,5 @@
-// Package workload takes certificates and authorities from a SPIFFE Workload API, such as the agent
-// of SPIRE serves, in place of files.
+// Package workload takes certificates and authorities from a SPIFFE Workload API, such as a
+// SPIRE agent, in place of files.
 //
 //	source, err := workload.Open(ctx, workload.Config{Address: "unix:///run/spire/agent.sock"})
 //	...
@@ -8,11 +8,10 @@
 //		Source: source, Identity: "spiffe://example.org/topic/{topic}/server/{server}",
 //	}))
 //
-// A program that imports the package can also be told from outside: by trust.Config.WorkloadAPI,
-// the parameter workload-api of the transport URL, and the environment variable
-// OSLORPC_WORKLOAD_API.
-// Only programs that import it link go-spiffe, the library behind it. docs/security.md has the
-// details.
+// A program that imports the package can also be configured from outside: by
+// trust.Config.WorkloadAPI, by the parameter workload-api of the transport URL, and by the
+// environment variable OSLORPC_WORKLOAD_API. Only programs that import the package link the library
+// go-spiffe, which it uses. docs/security.md has the details.
 package workload
 
 import (
@@ -42,29 +41,29 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// Config says where the Workload API is, and which trust domains count. The zero value takes the
-// address from the environment.
+// Config says where the Workload API is, and which trust domains are trusted. The zero value takes
+// the address from the environment.
 type Config struct {
 	// Address is where the Workload API listens, such as unix:///run/spire/agent.sock or
 	// tcp://127.0.0.1:8081. Empty means the address in the environment variable
 	// SPIFFE_ENDPOINT_SOCKET.
 	Address string
-	// Domains are trust domains beside the program's own whose certificates are trusted, such as
-	// partner.example. The Workload API must give their authorities: the program is registered as one
-	// that federates with them. The certificate of another domain must have no name but its SPIFFE ID.
-	// Nil means the program's own trust domain alone.
+	// Domains are trust domains, in addition to the program's own, whose certificates are trusted,
+	// such as partner.example. The Workload API must give their authorities: the program must be
+	// registered as federating with them. A certificate of another domain must have no name but its
+	// SPIFFE ID. Nil means only the program's own trust domain.
 	Domains []string
-	// Log is told when the certificate changes, and when the Workload API is away. Nil means
+	// Log records when the certificate changes, and when the Workload API is unreachable. Nil means
 	// [slog.Default].
 	Log *slog.Logger
 
 	retry time.Duration // of tests; 0 means retryTime
 }
 
-// retryTime is how long a source waits at first until it asks a Workload API again that is away.
+// retryTime is how long a source waits before the first retry at an unreachable Workload API.
 const retryTime = time.Second
 
-// maxRetries is how many times longer it waits at last.
+// maxRetries is the maximum wait, as a multiple of retryTime.
 const maxRetries = 5
 
 // Source is a source of certificates and authorities, as [trust.Source] says. It is safe for
@@ -88,8 +87,8 @@ type Source struct {
 var _ trust.Source = (*Source)(nil)
 
 // Open connects to the Workload API, and waits until it gives a certificate, or until ctx ends. An
-// error is of the kind rpc.Invalid for a configuration that cannot work, and rpc.Unreachable if
-// there was no certificate in time.
+// error is of the kind rpc.Invalid for an invalid configuration, and rpc.Unreachable if no
+// certificate came in time.
 func Open(ctx context.Context, c Config) (*Source, error) { //nolint:contextcheck // The source outlives ctx.
 	if c.Address == "" {
 		if c.Address = os.Getenv(workloadapi.SocketEnv); c.Address == "" {
@@ -139,8 +138,8 @@ func (s *Source) dial(ctx context.Context) (*workloadapi.Client, error) {
 		workloadapi.WithDialOptions(grpc.WithConnectParams(grpc.ConnectParams{Backoff: reconnect, MinConnectTimeout: time.Second}), grpc.WithIdleTimeout(0)))
 }
 
-// follow follows what the Workload API gives, until ctx ends. The library gives up after some
-// errors.
+// follow receives the updates of the Workload API until ctx ends. It starts the library's watch
+// again when that gives up after some errors.
 func (s *Source) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		_ = s.client.WatchX509Context(ctx, (*watcher)(s))
@@ -151,21 +150,22 @@ func (s *Source) follow(ctx context.Context) {
 	}
 }
 
-// Material implements [trust.Source]. While the Workload API is away, it returns what there was
-// before, even if the certificate expired meanwhile.
+// Material implements [trust.Source]. While the Workload API is unreachable, it returns the last
+// material, even if the certificate has expired.
 func (s *Source) Material() *trust.Material { return s.current.Load() }
 
-// Close ends the connection to the Workload API. What the source gave can still be used.
+// Close ends the connection to the Workload API. Material that the source has returned stays
+// usable.
 func (s *Source) Close() error {
 	s.cancel()
 	s.running.Wait()
 	return s.client.Close()
 }
 
-// watcher is a source as the library wants it.
+// watcher adapts a source to the library's interface.
 type watcher Source
 
-// OnX509ContextUpdate takes in what the Workload API gives: all that counts from now on.
+// OnX509ContextUpdate applies an update of the Workload API. Each update is complete.
 func (w *watcher) OnX509ContextUpdate(c *workloadapi.X509Context) {
 	s, svid := (*Source)(w), c.DefaultSVID()
 	own := svid.ID.TrustDomain()
@@ -211,7 +211,7 @@ func (s *Source) sayMissing(bundles map[spiffeid.TrustDomain]*x509bundle.Bundle)
 	}
 }
 
-// OnX509ContextWatchError takes in that the Workload API gives nothing. What it gave stays in use.
+// OnX509ContextWatchError handles a failed update. The last material stays in use.
 func (w *watcher) OnX509ContextWatchError(err error) {
 	s, code := (*Source)(w), status.Code(err)
 	s.mu.Lock()
@@ -229,7 +229,7 @@ func (w *watcher) OnX509ContextWatchError(err error) {
 	s.config.Log.Error(text, "error", err, "expires", expiry(m.Certificate))
 }
 
-// retries is how long a source waits at first until it asks again.
+// retries is the wait before the first retry.
 type retries time.Duration
 
 // NewBackoff implements [workloadapi.BackoffStrategy].
