@@ -15,15 +15,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// withGRPC returns a context in which an interceptor of gRPC finds what it would find in the
-// context of an RPC: metadata, peer and method. An adapted interceptor that ran before may have
-// changed them, so they are set once a message.
+// withGRPC returns a context in which an interceptor of gRPC finds what it finds in the context of
+// an RPC: metadata, peer and method. An earlier adapted interceptor may have changed them, so they
+// are set once per message.
 func withGRPC(ctx context.Context, m *rpc.Message) context.Context {
 	transport := grpc.ServerTransportStreamFromContext(ctx)
 	if _, ours := transport.(*stream); ours {
 		return ctx
 	}
-	if m.Service == "" || m.Delivery == rpc.DeliveryCast { // no caller sees the headers, or the message outlives its RPC
+	if m.Service == "" || m.Delivery == rpc.DeliveryCast { // no caller sees them, or the message outlives its RPC
 		transport = nil
 	}
 	ctx = grpc.NewContextWithServerTransportStream(ctx, &stream{method: fullMethod(m), carrier: transport})
@@ -34,8 +34,8 @@ func withGRPC(ctx context.Context, m *rpc.Message) context.Context {
 	return ctx
 }
 
-// incoming returns the metadata of a message as gRPC has it, where the name of the sender's program
-// is the user agent.
+// incoming returns the metadata of a message in gRPC's form, in which the name of the sender's
+// program is the user agent.
 func incoming(m *rpc.Message) metadata.MD {
 	md := metadata.MD(m.Metadata)
 	if m.Caller != "" {
@@ -45,10 +45,10 @@ func incoming(m *rpc.Message) metadata.MD {
 	return md
 }
 
-// stream is what package grpc asks for the method, and tells of headers and trailers.
+// stream gives package grpc the method, and takes headers and trailers.
 type stream struct {
 	method string
-	// carrier is the RPC that carries the message; nil if it takes no headers.
+	// carrier is the RPC that carries the message. It is nil if the RPC takes no headers.
 	carrier grpc.ServerTransportStream
 }
 
@@ -79,7 +79,7 @@ func (s *stream) SetTrailer(md metadata.MD) error {
 	return s.carrier.SetTrailer(md)
 }
 
-// peerOf returns a peer as package grpc/peer has it.
+// peerOf converts a peer to the type of package grpc/peer.
 func peerOf(p rpc.Peer) *peer.Peer {
 	found := &peer.Peer{Addr: addressOf(p.Addr)}
 	if p.TLS != nil {
@@ -92,8 +92,8 @@ func peerOf(p rpc.Peer) *peer.Peer {
 	return found
 }
 
-// spiffeID returns the SPIFFE ID of a certificate, nil if it has none. One has a single URI at
-// most.
+// spiffeID returns the SPIFFE ID of a certificate, or nil if it has none. A certificate with a
+// SPIFFE ID has no other URI.
 func spiffeID(state *tls.ConnectionState) *url.URL {
 	if len(state.PeerCertificates) == 0 {
 		return nil
@@ -105,7 +105,7 @@ func spiffeID(state *tls.ConnectionState) *url.URL {
 	return uris[0]
 }
 
-// addressOf returns an address as package net has it.
+// addressOf converts an address to the type of package net.
 func addressOf(text string) net.Addr {
 	if at, err := netip.ParseAddrPort(text); err == nil {
 		return net.TCPAddrFromAddrPort(at)
@@ -113,7 +113,7 @@ func addressOf(text string) net.Addr {
 	return &net.UnixAddr{Name: text, Net: "unix"}
 }
 
-// outliving is a context with the values of another one, which may end earlier.
+// outliving is a context with the values of another context, which may end earlier.
 type outliving struct {
 	context.Context //nolint:containedctx // It is one.
 
@@ -123,8 +123,8 @@ type outliving struct {
 // Value returns a value of the other context.
 func (o outliving) Value(key any) any { return o.values.Value(key) }
 
-// valuesOf returns a context with the values of accepted, which was derived from ctx, and with the
-// end of ctx: an interceptor that gave its handler a deadline ends it when it returns.
+// valuesOf returns a context with the values of accepted, which derives from ctx, and with the end
+// of ctx. An interceptor that gave its handler a deadline would end accepted when it returns.
 func valuesOf(ctx, accepted context.Context) context.Context {
 	if accepted.Done() == ctx.Done() {
 		return accepted

@@ -11,7 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// asStatus returns an error as one that is a gRPC status as well.
+// asStatus makes an error a gRPC status as well.
 func asStatus(err error) error {
 	if _, ok := errors.AsType[interface {
 		error
@@ -25,7 +25,7 @@ func asStatus(err error) error {
 	return err
 }
 
-// refused returns the error for a message that an interceptor refused with err, and that did not
+// refused returns the error for a message that an interceptor refused with err. The message did not
 // run.
 func refused(err error) error {
 	if e, ok := errors.AsType[*rpc.Error](err); ok {
@@ -57,8 +57,8 @@ func refused(err error) error {
 	return e
 }
 
-// unexplained is an error that the interceptor did not write for the sender of the message. Its
-// text is like any error's: servers that hide failures do not tell it.
+// unexplained is an error that the interceptor did not write for the sender of the message. Servers
+// that hide failures do not send its text.
 type unexplained struct{ ours *rpc.Error }
 
 // Error returns the text for the sender.

@@ -11,15 +11,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// info returns what gRPC tells an interceptor of the method.
+// info returns what gRPC tells an interceptor about the method.
 func info(m *rpc.Message) *grpc.UnaryServerInfo {
 	return &grpc.UnaryServerInfo{FullMethod: fullMethod(m)}
 }
 
-// escaper makes a name fit between two slashes.
+// escaper escapes a name for use between two slashes.
 var escaper = strings.NewReplacer("%", "%25", "/", "%2F")
 
-// fullMethod returns the name by which interceptors of gRPC know a method.
+// fullMethod returns the name of a method for interceptors of gRPC.
 func fullMethod(m *rpc.Message) string {
 	if m.Delivery == rpc.DeliveryInspect {
 		return "/" + oslorpcv1.IntrospectionService_ServiceDesc.ServiceName + "/" + m.Method
@@ -34,7 +34,7 @@ func fullMethod(m *rpc.Message) string {
 	return "/" + service + "/" + escaper.Replace(m.Method)
 }
 
-// request returns a message as interceptors of gRPC see it.
+// request returns a message in the form that interceptors of gRPC see.
 func request(m *rpc.Message) proto.Message {
 	switch arguments := m.Arguments.(type) {
 	case proto.Message:
@@ -49,7 +49,7 @@ func request(m *rpc.Message) proto.Message {
 	}
 }
 
-// target returns a target as it is in the contract.
+// target converts a target to the type of the protocol.
 func target(t rpc.Target) *oslorpcv1.Target {
 	return &oslorpcv1.Target{
 		Exchange: given(t.Exchange), Topic: given(t.Topic), Namespace: given(t.Namespace),
@@ -57,7 +57,7 @@ func target(t rpc.Target) *oslorpcv1.Target {
 	}
 }
 
-// given returns a name, nil if it is empty.
+// given returns a pointer to a name, or nil if the name is empty.
 func given(name string) *string {
 	if name == "" {
 		return nil

@@ -12,16 +12,17 @@ import (
 )
 
 // UnaryAccept runs a unary server interceptor of gRPC before a message is accepted. The values that
-// it adds to the context reach [rpc.Interceptor.Run] and the method. A deadline that it adds does
-// not.
+// the interceptor adds to the context reach [rpc.Interceptor.Run] and the method. A deadline that
+// it adds does not.
 //
 // Its error refuses the message, which has not run. An [*rpc.Error] is passed on. A gRPC status
-// gets the kind that fits its code: [rpc.AccessDenied] for PERMISSION_DENIED and UNAUTHENTICATED,
+// gets the kind for its code: [rpc.AccessDenied] for PERMISSION_DENIED and UNAUTHENTICATED,
 // [rpc.Refused] for RESOURCE_EXHAUSTED and UNAVAILABLE, [rpc.BadArguments] for INVALID_ARGUMENT,
-// [rpc.Timeout] for DEADLINE_EXCEEDED. Everything else is AccessDenied. An interceptor that neither
-// calls its handler nor fails refuses the message, too: nothing but the method can answer.
+// [rpc.Timeout] for DEADLINE_EXCEEDED. Any other error becomes AccessDenied. An interceptor that
+// returns no error without calling its handler also refuses the message, because only the method
+// can answer.
 //
-// The interceptor also sees the questions to a process about itself, of [rpc.DeliveryInspect].
+// The interceptor also sees questions to a process about itself, of [rpc.DeliveryInspect].
 func UnaryAccept(i grpc.UnaryServerInterceptor) rpc.Interceptor {
 	return rpc.Interceptor{Accept: func(ctx context.Context, m *rpc.Message) (context.Context, error) {
 		ctx = withGRPC(ctx, m)
@@ -43,10 +44,10 @@ func UnaryAccept(i grpc.UnaryServerInterceptor) rpc.Interceptor {
 // UnaryRun runs a unary server interceptor of gRPC around the method, on its goroutine, once a
 // worker is free. A panic of the method passes through it.
 //
-// It sees the method's error as a gRPC status, and [errors.As] finds the [*rpc.Error] in it. If it
-// returns this error, the sender gets it as if there were no interceptor. Another error takes its
-// place. An error of an interceptor that did not call its handler refuses the message, which has
-// not run: see [UnaryAccept] for its kind.
+// The interceptor sees the method's error as a gRPC status, and [errors.As] finds the [*rpc.Error]
+// in it. If the interceptor returns this error, the sender gets it as without an interceptor. Any
+// other error replaces it. If an interceptor fails without calling its handler, its error refuses
+// the message, which has not run; see [UnaryAccept] for the kind.
 func UnaryRun(i grpc.UnaryServerInterceptor) rpc.Interceptor {
 	return rpc.Interceptor{Run: func(ctx context.Context, m *rpc.Message, next rpc.Next) error {
 		r := run{next: next}
@@ -59,7 +60,7 @@ func UnaryRun(i grpc.UnaryServerInterceptor) rpc.Interceptor {
 type run struct {
 	next   rpc.Next
 	called bool
-	// err is what next returned, and shown is the same as the interceptor sees it.
+	// err is what next returned. Shown is the same error in the form that the interceptor sees.
 	err, shown error
 }
 
@@ -77,7 +78,7 @@ func (r *run) handle(ctx context.Context, _ any) (any, error) {
 	return &emptypb.Empty{}, nil
 }
 
-// outcome returns what came of the run, after the interceptor returned err.
+// outcome returns the error of the run, after the interceptor returned err.
 func (r *run) outcome(err error) error {
 	switch {
 	case !r.called && err == nil:
