@@ -68,5 +68,5 @@ func (t *Transport) Info(ctx context.Context, i Instance, options ...InfoOption)
 const DefaultAskTimeout = client.DefaultAskTimeout
 
 // Instance returns the server as discovery lists it, with the address that other programs connect
-// to. Ok is false if the server does not run.
+// to. The result is false if the server does not run.
 func (s *Server) Instance() (Instance, bool) { return s.hosted.Instance() }
