@@ -1,6 +1,6 @@
-// Package delivery gets a message to the instances that it is meant for, at most once each. It
-// picks an instance, connects to it, has the message sent, and picks again only when the message
-// provably did not run. It does not know what a message looks like, nor what carries it.
+// Package delivery gets a message to its instances, at most once each. It picks an instance,
+// connects to it, and has the message sent. It picks again only when the message provably did not
+// run. It does not know the content of a message, nor the carrier.
 package delivery
 
 import (
@@ -19,18 +19,18 @@ import (
 const (
 	// connectBudget is how long a message waits for the connection to one instance.
 	connectBudget = time.Second
-	// patience is how long a message waits for an instance that was never tried. It mostly suffices
-	// to connect. If not, the message goes to an instance that is connected, while this one goes on
+	// patience is how long a message waits for an instance that was never tried. That is usually
+	// enough to connect. Otherwise the message goes to a connected instance, while this one goes on
 	// connecting.
 	patience = 50 * time.Millisecond
 	// slotBudget is how long a message waits for a place at one instance.
 	slotBudget = time.Second
-	// settleTime is how far discovery may lag behind. A message to a server that is not listed
-	// waits so long before it fails: a server that just came up asks others to call it back before
-	// all of them have heard of it.
+	// settleTime is how far discovery may lag behind. A message to an unlisted server waits this long
+	// before it fails: a server that has just started asks others to call it back before all of them
+	// have heard of it.
 	settleTime = 500 * time.Millisecond
-	// learnTime is how long the servers on a topic are watched until it is known who was there: a
-	// server that restarts looks absent to a client that has just begun to look.
+	// learnTime is how long a client watches a topic until it knows which servers were there. A
+	// restarting server looks absent to a client that has just begun to watch.
 	learnTime = 3 * time.Second
 	// fullWait is how long a fanout waits for an instance that is full.
 	fullWait = time.Second
@@ -40,41 +40,41 @@ const (
 	maxPause = time.Second
 )
 
-// Message is what delivery needs to know of a message.
+// Message is what delivery needs to know about a message.
 type Message struct {
 	// Target is the receiver. If it has a Server, the message goes to an instance of that name.
 	Target rpc.Target
 	Method string
 	// Query is what an instance must implement.
 	Query route.Query
-	// Fallbacks are what it must implement instead, one for each further variant of the message,
-	// the preferred ones first.
+	// Fallbacks are the alternatives to Query, one for each further variant of the message, in order
+	// of preference.
 	Fallbacks []route.Query
 	// Auto prefers the variants that every instance can serve.
 	Auto bool
-	// Blamer is asked for errors about versions; nil for none.
+	// Blamer explains version errors; nil for none.
 	Blamer Blamer
 	// Turn is the message's place in the round robin.
 	Turn uint64
 	// Rounds is how often all instances may be tried. 0 means until the deadline.
 	Rounds int
-	// FailFast messages do not wait for an instance to appear, or to become reachable, nor until
-	// discovery can be read.
+	// FailFast messages do not wait for an instance to appear or to become reachable, nor for
+	// discovery to become readable.
 	FailFast bool
 	// Silence, if it is not 0, is how long the message may wait until an instance takes it.
 	Silence time.Duration
-	// Size is about how many bytes the message has.
+	// Size is the approximate size of the message in bytes.
 	Size int
 	// Cast messages are answered as soon as they are accepted.
 	Cast bool
-	// Unanswered messages may count as sent before an instance has answered. So they do not tell an
-	// instance what it missed: it might not hear of it.
+	// Unanswered messages may count as sent before an instance has answered. They must not tell an
+	// instance what it missed, because the instance might not hear of it.
 	Unanswered bool
 }
 
-// Blamer says what in a message needs its version.
+// Blamer names the part of a message that needs its version.
 type Blamer interface {
-	// Blame says what needs even the least version at which the message can be sent. It is empty if
+	// Blame returns what needs the lowest version at which the message can be sent. It is empty if
 	// there is nothing to say.
 	Blame() string
 }
@@ -82,7 +82,7 @@ type Blamer interface {
 // Attempt is one try to hand a message to one instance.
 type Attempt struct {
 	Entry *route.Entry
-	// Variant 0 is the message's Query, the others are its Fallbacks.
+	// Variant 0 is the message's Query; the others are its Fallbacks.
 	Variant int
 	// Missed is how long ago the instance missed a message. It is 0 if the instance missed none.
 	Missed time.Duration
@@ -90,8 +90,8 @@ type Attempt struct {
 	Number int
 }
 
-// Send makes an attempt, and returns nil if the instance answered. An error is an *rpc.Error, and
-// tells by NotStarted whether the message may be sent elsewhere. The link of the entry is entered.
+// Send makes an attempt, and returns nil if the instance answered. An error is an *rpc.Error; its
+// NotStarted says whether the message may be sent elsewhere. The link of the entry is entered.
 type Send func(ctx context.Context, a Attempt) error
 
 // One delivers a message to one instance. Its error is an *rpc.Error that names the message.
@@ -104,9 +104,9 @@ func One(ctx context.Context, topic *fleet.Topic, m *Message, send Send) error {
 	return failure.Name(At(err, d.at), m.Target, m.Method)
 }
 
-// At adds to an error the instance that it is about, if there is one. Nil stays nil. Until then, an
-// error names a server only if that server made it. The instance that a message was sent to counts,
-// whatever its error says: a server could blame another one.
+// At adds to an error the instance that it is about, if there is one. Nil stays nil. Before that,
+// an error names a server only if that server made the error. The instance that the message was
+// sent to replaces such a name, because a server could blame another one.
 func At(err error, e *route.Entry) error {
 	if e == nil {
 		return err
@@ -116,8 +116,8 @@ func At(err error, e *route.Entry) error {
 	})
 }
 
-// delivery is the state of one message on its way to one instance. It does not hold what sends the
-// message, which would then have to be on the heap, with all that it refers to.
+// delivery is the state of one message on its way to one instance. It does not hold the send
+// function, which would then escape to the heap, with everything that it refers to.
 type delivery struct {
 	*Message
 
@@ -127,25 +127,25 @@ type delivery struct {
 	at      *route.Entry // the instance that the final error is about, if any
 	since   time.Time    // when the message first found no server
 	tried   route.Tried  // with the first variant
-	// triedByFallback are the instances that were tried with each of the Fallbacks. It is nil while
-	// no instance was tried.
+	// triedByFallback are the instances that were tried with each of the Fallbacks. It is nil until an
+	// instance was tried.
 	triedByFallback []route.Tried
 	rounds          int
 	// last is why the message has not been delivered yet.
 	last error
-	// unable is why the last instance that cannot serve the message at all, or is not trusted, does
-	// not. Able is false while every instance that was tried in this round was such a one.
+	// unable is why the last instance that cannot serve the message, or is not trusted, was excluded.
+	// Able is false while all instances that were tried in this round were excluded.
 	unable error
 	able   bool
-	// refusal is what an instance said that was listed and is not there, for the case that no other
-	// one is.
+	// refusal is what a listed instance that is not there said. It explains the failure if there is no
+	// other instance.
 	refusal string
-	// reached is true if an instance that was tried in this round could be connected to.
+	// reached is true if the client could connect to an instance in this round.
 	reached bool
 	// misplaced is since when every attempt met a process that lacks the server that a static address
-	// names; zero if the last attempt did not.
+	// names. It is zero if the last attempt met the right process.
 	misplaced time.Time
-	// queued is true if the message waited in this round for a place.
+	// queued is true if the message waited for a place in this round.
 	queued bool
 }
 
@@ -164,7 +164,7 @@ func (d *delivery) run(ctx context.Context, send Send) error {
 			if waiting.Err() != nil {
 				return gaveUp(waiting, cmp.Or(d.last, d.unable))
 			}
-			// Look again at a view whose change can be waited for.
+			// Look again, at a view with a channel for its changes.
 			var err error
 			news.ready = d.topic.BecameReady()
 			if view, news.changed, err = d.see(waiting, d.topic); err != nil {
@@ -190,7 +190,7 @@ func (d *delivery) run(ctx context.Context, send Send) error {
 	}
 }
 
-// pick picks the instance, and the variant of the message for it, from one view.
+// pick picks the instance and the variant of the message from one view.
 func (d *delivery) pick(view *route.View) route.Verdict {
 	if view == nil {
 		return route.NoInstance
@@ -219,7 +219,7 @@ func (d *delivery) pickFor(view *route.View, variant int) (verdict route.Verdict
 	return verdict
 }
 
-// triedWith returns the instances that were tried with a variant, or are not to be tried with any.
+// triedWith returns the instances that were tried with a variant, or are excluded for all variants.
 func (d *delivery) triedWith(variant int) *route.Tried {
 	if variant == 0 || d.triedByFallback == nil {
 		return &d.tried
@@ -227,9 +227,9 @@ func (d *delivery) triedWith(variant int) *route.Tried {
 	return &d.triedByFallback[variant-1]
 }
 
-// exclude keeps an instance from being picked again. One that cannot serve a variant may serve
-// another: what it implements is known by namespace, and it may have the method in an endpoint of
-// another version only.
+// exclude keeps an instance from being picked again. An instance that cannot serve one variant may
+// serve another: it lists what it implements by namespace, and it may have the method only in an
+// endpoint of another version.
 func (d *delivery) exclude(e *route.Entry, err error) {
 	if len(d.Fallbacks) == 0 {
 		d.tried.Add(e)
@@ -245,7 +245,7 @@ func (d *delivery) exclude(e *route.Entry, err error) {
 	}
 }
 
-// isUnable reports whether an instance cannot serve the message, now or later.
+// isUnable reports whether an instance cannot serve the message at all.
 func isUnable(err error) bool {
 	switch rpc.KindOf(err) {
 	case rpc.UnsupportedVersion, rpc.NoSuchMethod:
@@ -255,8 +255,8 @@ func isUnable(err error) bool {
 	}
 }
 
-// isFinal reports whether no other instance is to be tried after err: the message may have run, or
-// it would fare no better there.
+// isFinal reports whether no other instance may be tried after err, because the message may have
+// run, or would fail there, too.
 func isFinal(err error) bool {
 	if isEnd(err) || !rpc.SafeToRetry(err) {
 		return true
@@ -264,13 +264,14 @@ func isFinal(err error) bool {
 	return !isUnable(err) && !rpc.IsNotDelivered(err) && !refusal.HeadersTooLarge(err)
 }
 
-// end is the error of an attempt after which there must be no other.
+// end is the error of an attempt that must be the last.
 type end struct{ error }
 
 // Unwrap returns the error.
 func (e end) Unwrap() error { return e.error }
 
-// End marks the error of an attempt: the message goes nowhere else, whatever the error says.
+// End marks the error of an attempt as final: the message goes nowhere else, whatever the error
+// says.
 func End(err error) error { return end{err} }
 
 func isEnd(err error) bool {

@@ -12,9 +12,9 @@ import (
 	"github.com/oslorpc/oslorpc/internal/route"
 )
 
-// Exactly delivers a message to the one instance that its sender chose, once: the sender decides
-// whether to send it again. So the error is what the instance said, with what proves that the
-// message did not run.
+// Exactly delivers a message once, to the instance that its sender chose. The sender decides
+// whether to send it again. So the error is what the instance said, and shows whether the message
+// provably did not run.
 func Exactly(ctx context.Context, topic *fleet.Topic, m *Message, id string, send Send) error {
 	e, err := listed(ctx, topic, id)
 	if err != nil {
@@ -23,7 +23,7 @@ func Exactly(ctx context.Context, topic *fleet.Topic, m *Message, id string, sen
 	return m.conclude(topic, e, m.exactly(ctx, topic, e, send))
 }
 
-// conclude takes in how the attempt at an instance ended, and completes the error.
+// conclude records how the attempt at an instance ended, and completes the error.
 func (m *Message) conclude(topic *fleet.Topic, e *route.Entry, err error) error {
 	switch {
 	case err == nil:
@@ -40,7 +40,7 @@ func (m *Message) conclude(topic *fleet.Topic, e *route.Entry, err error) error 
 	return failure.Name(At(err, e), m.Target, m.Method)
 }
 
-// exactly makes the attempt, once the instance is connected.
+// exactly makes the attempt when the instance is connected.
 func (m *Message) exactly(ctx context.Context, topic *fleet.Topic, e *route.Entry, send Send) error {
 	late := time.Now().Add(connectBudget)
 	for {
@@ -52,7 +52,8 @@ func (m *Message) exactly(ctx context.Context, topic *fleet.Topic, e *route.Entr
 	}
 }
 
-// listed returns an instance once it is listed. The sender may have heard of it a moment earlier.
+// listed waits until an instance is listed, and returns it. The sender may have heard of it a
+// moment earlier.
 func listed(ctx context.Context, topic *fleet.Topic, id string) (*route.Entry, error) {
 	settled := time.NewTimer(settleTime)
 	defer settled.Stop()

@@ -15,10 +15,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Result is what came of a message for all servers at one instance.
+// Result is the outcome of a message for all servers at one instance.
 type Result struct {
 	Entry *route.Entry
-	// Skipped: the instance drains, or cannot serve the message. Err says which.
+	// Skipped is true if the instance drains, or cannot serve the message. Err says which.
 	Skipped bool
 	// Err is nil if the instance answered. It is an *rpc.Error that names the message and the
 	// instance.
@@ -53,13 +53,14 @@ func All(ctx context.Context, a *Audience, send Send, start Start) []Result {
 	return append(results, a.Others...)
 }
 
-// exited is the error at an instance if an interceptor ended the goroutine of its copy.
+// exited returns the error at an instance whose copy ended with its goroutine, because an
+// interceptor ended it.
 func exited() error {
 	return &rpc.Error{Kind: rpc.AccessDenied, Message: "an interceptor ended its goroutine (runtime.Goexit); the message may have been sent"}
 }
 
-// Denied returns the error of a message that servers denied and none accepted; nil if one accepted
-// it, or one failed for another reason. The error is the first server's.
+// Denied returns the first server's error if servers denied a message and none accepted it. It
+// returns nil if a server accepted it, or failed for another reason.
 func Denied(results []Result) error {
 	sent := slices.DeleteFunc(slices.Clone(results), func(r Result) bool { return r.Skipped })
 	denied := func(r Result) bool { return rpc.KindOf(r.Err) == rpc.AccessDenied }
@@ -69,12 +70,11 @@ func Denied(results []Result) error {
 	return sent[0].Err
 }
 
-// left reports whether an instance that is not listed any more says itself that it is not there:
-// then it simply left.
+// left reports whether an unlisted instance itself says that it is not there: then it simply left.
 func left(r Result) bool { return r.Entry.Unlisted && refusal.Gone(r.Err) }
 
-// replaced reports whether nothing listens at an instance's address, and another instance has its
-// name: then it died, and discovery did not notice yet.
+// replaced reports whether nothing listens at an instance's address while another instance has its
+// name: then the instance died, and discovery has not noticed yet.
 func (a *Audience) replaced(r Result) bool {
 	return rpc.KindOf(r.Err) == rpc.Unreachable && rpc.SafeToRetry(r.Err) && r.Entry.Link.Absent() && r.Entry.Server != "" &&
 		slices.ContainsFunc(a.view.Entries(), func(e *route.Entry) bool {
@@ -82,17 +82,17 @@ func (a *Audience) replaced(r Result) bool {
 		})
 }
 
-// IsGone reports whether an instance that did not get a message for all servers is not there any
-// more, so that nothing is to be said of it.
+// IsGone reports whether an instance that did not get a message for all servers no longer exists,
+// so that the report leaves it out.
 func (a *Audience) IsGone(r Result) bool { return left(r) || a.replaced(r) }
 
-// about completes an error with the message and the instance that it is about.
+// about adds the message and the instance to an error.
 func (a *Audience) about(err error, e *route.Entry) error {
 	return failure.Name(At(err, e), a.message.Target, a.message.Method)
 }
 
-// toOne sends the first of the variants that an instance takes. The error of its result names
-// neither the message nor the instance yet.
+// toOne sends the first variant that an instance takes. The error of its result does not name the
+// message or the instance yet.
 func (a *Audience) toOne(ctx context.Context, g *gate, e *route.Entry, variants []int, send Send) Result {
 	bounded := func(ctx context.Context, to Attempt) error {
 		leave, err := g.enter(ctx)
@@ -111,7 +111,7 @@ func (a *Audience) toOne(ctx context.Context, g *gate, e *route.Entry, variants 
 	return a.conclude(to.Entry, err)
 }
 
-// toFirst sends the first of the variants that the instance of an attempt takes.
+// toFirst sends the first variant that the instance of an attempt takes.
 func (a *Audience) toFirst(ctx context.Context, g *gate, to *Attempt, variants []int, send Send) (err error) {
 	for _, to.Variant = range variants {
 		first := g.connect(ctx, to.Entry)
@@ -125,7 +125,7 @@ func (a *Audience) toFirst(ctx context.Context, g *gate, to *Attempt, variants [
 	return err
 }
 
-// conclude returns what came of a message at an instance.
+// conclude returns the outcome of a message at an instance.
 func (a *Audience) conclude(e *route.Entry, err error) Result {
 	switch {
 	case err == nil:
@@ -144,11 +144,11 @@ func (a *Audience) conclude(e *route.Entry, err error) Result {
 	return Result{Entry: e, Skipped: isUnable(err), Err: err}
 }
 
-// persist sends to one instance. It tries again for a short while if the instance is full, or was
-// not connected soon.
+// persist sends to one instance. It retries briefly if the instance is full, or was not connected
+// in time.
 func (a *Audience) persist(ctx context.Context, to *Attempt, send Send) error {
 	late := time.Now().Add(fullWait)
-	var last error // but for one that only says that ctx ended
+	var last error // except an error that only says that ctx ended
 	for length := minPause; ; length *= 2 {
 		awaitAnswer(ctx, to.Entry)
 		err := a.message.hand(ctx, ctx, a.topic.Missed(), to, send)
@@ -167,7 +167,7 @@ func (a *Audience) persist(ctx context.Context, to *Attempt, send Send) error {
 }
 
 // awaitAnswer waits while the process of an instance is connected and does not answer. No other
-// instance can take the message, and this one may be back in a moment.
+// instance can take the message, and this one may soon answer again.
 func awaitAnswer(ctx context.Context, e *route.Entry) {
 	if e.Link.Health() == carrier.Silent {
 		_ = e.Link.Connect(ctx) // sending says what is wrong

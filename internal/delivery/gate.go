@@ -13,26 +13,25 @@ import (
 )
 
 const (
-	// parallel bounds how many connections a message for all servers begins to make at a time, and
-	// maxConnecting how many it makes in all, with those that take longer than usual. Connections
-	// that are made on a machine that is busy with others take longer, too: without the bound, none
-	// would be ready in time.
+	// parallel bounds how many connections a message for all servers begins at a time. maxConnecting
+	// bounds all of its connections that are being made, including slow ones. Many connections on a
+	// busy machine slow each other down: without the bound, none would be ready in time.
 	parallel      = 64
 	maxConnecting = 256
-	// maxSending bounds, in bytes, how much of a message for all servers is on its way at a time.
+	// maxSending bounds, in bytes, how much of a message for all servers is in transit at a time.
 	maxSending = 256 << 20
-	// sendingTime is how long a message may count as on its way. One that is not answered by then
-	// has been read, or its receiver hangs; others must not wait for that.
+	// sendingTime is how long a copy may count as in transit. If it has no answer by then, it was
+	// read, or its receiver hangs; others must not wait for that.
 	sendingTime = 2 * time.Second
 )
 
-// gate bounds what a message for all servers does at a time. It does not bound how many servers the
-// message waits for: some may be hung, and must not keep it from the others.
+// gate bounds what a message for all servers does at a time. It does not bound how many servers may
+// keep the message waiting, because hung servers must not keep it from the others.
 type gate struct {
 	beginning, connecting chan struct{}
 
-	crowded bool                // there are more receivers than it begins to connect to at a time
-	sending *semaphore.Weighted // nil if all that is to be sent fits
+	crowded bool                // there are more receivers than parallel
+	sending *semaphore.Weighted // nil if all copies together fit
 	size    int64               // of the message
 }
 
@@ -47,9 +46,9 @@ func newGate(size, receivers int) *gate {
 	return g
 }
 
-// connect connects to an instance, if need be. One that takes longer than usual makes room for
-// others that begin, and one that takes much longer goes on by itself. It reports whether it had to
-// connect to an instance that was not tried before.
+// connect connects to an instance, if necessary. A slow connection makes room for others to begin,
+// and a very slow one goes on in the background. First reports whether connect had to connect to an
+// instance that was not tried before.
 func (g *gate) connect(ctx context.Context, e *route.Entry) (first bool) {
 	h := e.Link.Health()
 	if h.Connected() || h == carrier.Silent || !take(ctx, g.connecting) {
@@ -68,8 +67,8 @@ func (g *gate) connect(ctx context.Context, e *route.Entry) (first bool) {
 }
 
 // reconnect connects once more to an instance that was not tried before and was not reached, and
-// reports whether it did. That it was not connected in time while this process was making many
-// connections says little about the instance. Err is why it was not reached.
+// reports whether it did. While this process makes many connections, a timeout says little about
+// the instance. Err is why it was not reached.
 func (g *gate) reconnect(ctx context.Context, e *route.Entry, err error) bool {
 	if !g.crowded || rpc.KindOf(err) != rpc.Unreachable || !rpc.SafeToRetry(err) || e.Link.Absent() || !take(ctx, g.connecting) {
 		return false
@@ -84,7 +83,7 @@ func connectWithin(ctx context.Context, e *route.Entry, budget time.Duration) er
 	return e.Link.Connect(ctx)
 }
 
-// take takes a place, and reports whether it has one: ctx may end before.
+// take takes a place. It returns false if ctx ends first.
 func take(ctx context.Context, places chan struct{}) bool {
 	select {
 	case places <- struct{}{}:
@@ -94,8 +93,7 @@ func take(ctx context.Context, places chan struct{}) bool {
 	}
 }
 
-// enter waits until the message may be sent once more, and returns what to call when it was
-// answered.
+// enter waits until another copy may be sent. Call leave when that copy was answered.
 func (g *gate) enter(ctx context.Context) (leave func(), err error) {
 	if g.sending == nil {
 		return func() {}, nil

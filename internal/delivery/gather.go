@@ -11,30 +11,29 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Audience are the instances that a message for all servers is for: those that were listed at one
+// Audience are the receivers of a message for all servers: the instances that were listed at one
 // time.
 type Audience struct {
 	// Reached are the instances that it is sent to.
 	Reached []*route.Entry
-	// Others are the instances that it is not sent to, and why. Instances that drain or cannot
+	// Others are the results of the instances that it is not sent to. Instances that drain or cannot
 	// serve it are skipped, and the address of some leads to another process.
 	Others []Result
-	// Uncertain is why there may be other instances than these. It is nil if discovery says that
-	// there are none.
+	// Uncertain is why there may be other instances. It is nil if discovery could be read.
 	Uncertain error
 
 	view    *route.View
 	topic   *fleet.Topic
 	message *Message
-	// served are the variants that each of Reached implements. It is nil if the message has only
-	// one.
+	// served are the variants that each instance of Reached implements. It is nil if the message has
+	// only one variant.
 	served map[*route.Entry][]int
 }
 
 var onlyVariant = []int{0}
 
-// variants returns which variants of the message Reached[i] implements. It gets the first that it
-// takes.
+// variants returns the variants of the message that Reached[i] implements. The instance gets the
+// first one that it takes.
 func (a *Audience) variants(i int) []int {
 	if a.served == nil {
 		return onlyVariant
@@ -42,7 +41,7 @@ func (a *Audience) variants(i int) []int {
 	return a.served[a.Reached[i]]
 }
 
-// AudienceOf returns the instances on the topic that are listed now. Its error means that they are
+// AudienceOf returns the instances on the topic that are listed now. An error means that they are
 // not known: discovery could not be read yet, or cannot be read now and no instance is known.
 func AudienceOf(ctx context.Context, topic *fleet.Topic, m *Message) (*Audience, error) {
 	view, _, err := m.see(ctx, topic)
@@ -70,14 +69,14 @@ func AudienceOf(ctx context.Context, topic *fleet.Topic, m *Message) (*Audience,
 	return a, nil
 }
 
-// Keep leaves the instances that keep returns true for.
+// Keep removes the instances for which keep returns false.
 func (a *Audience) Keep(keep func(*route.Entry) bool) {
 	a.Reached = slices.DeleteFunc(slices.Clone(a.Reached), func(e *route.Entry) bool { return !keep(e) })
 	a.Others = slices.DeleteFunc(a.Others, func(r Result) bool { return !keep(r.Entry) })
 }
 
-// settle decides which instances are reached, and with which variants of the message, and returns
-// the others.
+// settle decides which instances get the message, and in which variants. It returns the other
+// instances.
 func (a *Audience) settle(view *route.View) (draining, skipped []*route.Entry) {
 	m := a.message
 	if len(m.Fallbacks) == 0 {
@@ -98,7 +97,7 @@ func (a *Audience) settle(view *route.View) (draining, skipped []*route.Entry) {
 	return draining, slices.DeleteFunc(skipped, func(e *route.Entry) bool { return a.served[e] != nil })
 }
 
-// Answer is what came of a message at one instance, and what it answered if there was no error.
+// Answer is the outcome of a message at one instance, and its answer if there was no error.
 type Answer[T any] struct {
 	Result
 
@@ -108,9 +107,9 @@ type Answer[T any] struct {
 // Ask is Send for a message with an answer.
 type Ask[T any] func(ctx context.Context, a Attempt) (T, error)
 
-// Gather sends to all instances of an audience at the same time. One answer comes from each of
-// them. The channel has room for all, and is closed when nothing of the message runs any more,
-// which is soon after ctx ends.
+// Gather sends to all instances of an audience at the same time. The channel gets one answer from
+// each of them, and has room for all. It is closed when nothing of the message runs any more, which
+// is soon after ctx ends.
 func Gather[T any](ctx context.Context, a *Audience, ask Ask[T]) <-chan Answer[T] {
 	answers := make(chan Answer[T], len(a.Reached))
 	g := newGate(a.message.Size, len(a.Reached))

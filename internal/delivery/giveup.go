@@ -19,7 +19,7 @@ func (m *Message) see(ctx context.Context, topic *fleet.Topic) (*route.View, <-c
 	return topic.View(ctx)
 }
 
-// Known returns what is known of a topic, as soon as something is.
+// Known returns the view of a topic, as soon as there is one.
 func Known(ctx context.Context, topic *fleet.Topic) (*route.View, error) {
 	view, _, err := topic.View(ctx)
 	if err != nil {
@@ -28,7 +28,7 @@ func Known(ctx context.Context, topic *fleet.Topic) (*route.View, error) {
 	return view, nil
 }
 
-// unseen is the error when the instances could not be learned.
+// unseen returns the error for a topic whose instances could not be learned.
 func unseen(ctx context.Context, err error) error {
 	if ctx.Err() == nil {
 		return err // the fleet is closed, or the message fails fast
@@ -36,12 +36,12 @@ func unseen(ctx context.Context, err error) error {
 	return gaveUp(ctx, err)
 }
 
-// errSilence is why a monitored message is given up that no instance took: to its sender, silence
-// is silence.
+// errSilence is why a monitored message is given up if no instance took it: the sender cannot tell
+// this silence from a hung server.
 var errSilence = fmt.Errorf("no sign of life came: %w", context.DeadlineExceeded)
 
-// gaveUp is the error when the deadline passed, or the caller canceled, before a message was sent.
-// Last is why it was not sent.
+// gaveUp returns the error of a message that was not sent before the deadline passed or the caller
+// canceled it. Last is why it was not sent.
 func gaveUp(ctx context.Context, last error) error {
 	cause := context.Cause(ctx)
 	if errors.Is(ctx.Err(), context.Canceled) && !errors.Is(cause, context.DeadlineExceeded) {

@@ -12,27 +12,27 @@ import (
 )
 
 // misplacedTime is how long a message for a server by name is offered to a static address where
-// another server answers. A process that just starts may not have the server yet.
+// another server answers. A process that has just started may not have the server yet.
 const misplacedTime = 2 * time.Second
 
 // errMisplaced is the cause of the error about a static address where another server answers.
 var errMisplaced = errors.New("another server answers there")
 
 // misplaced reports whether a process at a static address says that it lacks the server that the
-// transport URL names there.
+// transport URL names for that address.
 func misplaced(e *route.Entry, err error) bool {
 	return e.ID == "" && e.Server != "" && errors.Is(err, refusal.Misdirected)
 }
 
-// displaced is the error about a server that is not where a transport URL has it. Err is what the
-// process there said.
+// displaced returns the error about a server that is not at its address in the transport URL. Err
+// is what the process there said.
 func displaced(e *route.Entry, err error) error {
 	return &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: errors.Join(errMisplaced, err), Message: fmt.Sprintf(
 		"server %q at %s is in the transport URL, and another server answers there: %s; correct the URL, or if a proxy has that address "+
 			"for several servers, have it route by the headers of carrier=routed (docs/mesh.md)", e.Server, e.Addr, failure.Text(err))}
 }
 
-// noteMisplaced takes in how an attempt ended.
+// noteMisplaced records how an attempt ended.
 func (d *delivery) noteMisplaced(err error) {
 	switch {
 	case !errors.Is(err, errMisplaced):
@@ -42,8 +42,8 @@ func (d *delivery) noteMisplaced(err error) {
 	}
 }
 
-// isMisplaced reports whether the server that the message is for is not where the transport URL has
-// it, and was not for a while, so that waiting does not help.
+// isMisplaced reports whether the message's server has been absent from its address in the
+// transport URL for a while, so that waiting does not help.
 func (d *delivery) isMisplaced() bool {
 	return d.Target.Server != "" && !d.misplaced.IsZero() && time.Since(d.misplaced) >= misplacedTime
 }

@@ -7,8 +7,8 @@ import (
 )
 
 // isUnsendable reports whether a message was not sent because of its content, or because its sender
-// stopped it: no server could have got it. A server that denies a message to its sender does not
-// miss it either.
+// stopped it: no server could have received it. Nor did a server miss a message that it denied to
+// the sender.
 func isUnsendable(err error) bool {
 	if isEnd(err) {
 		return true
@@ -27,9 +27,9 @@ func isUnsendable(err error) bool {
 	}
 }
 
-// missed reports whether the server that the message was meant for may not have got it, if err is
-// what came of it. A message that was canceled or stopped is its sender's own doing. Any answer of
-// the server but a refusal shows that the server got it.
+// missed reports whether the intended server may not have received the message, given its error. A
+// message that its sender canceled or stopped was not missed. Any answer of the server except a
+// refusal shows that the server received it.
 func (m *Message) missed(err error) bool {
 	e, ok := errors.AsType[*rpc.Error](err)
 	if !ok || isEnd(err) {
@@ -41,7 +41,7 @@ func (m *Message) missed(err error) bool {
 	case rpc.OutcomeUnknown, rpc.MonitorTimeout:
 		return e.Server == ""
 	case rpc.Timeout:
-		// A call that was sent most likely waits or runs; a cast would have been accepted.
+		// A call that was sent most likely waits or runs. A cast would have been accepted.
 		return e.Server == "" && (e.NotStarted || m.Cast)
 	default:
 		return false

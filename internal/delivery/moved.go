@@ -10,15 +10,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// relayed reports whether an instance is reached through a gateway: the process at its address is
-// another than the one that its id is of.
+// relayed reports whether an instance is reached through a gateway: then the process at its address
+// is not its own process.
 func relayed(e *route.Entry) bool {
 	boot, _, has := strings.Cut(e.ID, ".")
 	return has && e.BootID != "" && boot != e.BootID
 }
 
-// moved returns how an instance is reached that was not, as through the next gateway; nil if it is
-// not reached otherwise soon. Err is why the instance did not get the message.
+// moved returns another way to an instance that was not reached, such as the next gateway, or nil
+// if there is none soon. Err is why the instance did not get the message.
 func (a *Audience) moved(ctx context.Context, e *route.Entry, err error) *route.Entry {
 	if !a.mayMove(e, err) {
 		return nil
@@ -43,8 +43,8 @@ func (a *Audience) moved(ctx context.Context, e *route.Entry, err error) *route.
 	}
 }
 
-// mayMove reports whether an instance may be well that did not get the message: what is lost is the
-// gateway.
+// mayMove reports whether an instance that did not get the message may be well, because only its
+// gateway was lost.
 func (a *Audience) mayMove(e *route.Entry, err error) bool {
 	return relayed(e) && rpc.SafeToRetry(err) && (rpc.KindOf(err) == rpc.Unreachable || refusal.Gone(err))
 }

@@ -16,9 +16,8 @@ type Relayed struct {
 	waiter  carrier.Waiter
 }
 
-// Begin is [Exactly] without a goroutine that waits: w is told what came of the message. It returns
-// nil, and sends nothing, if something would have to be waited for. Request returns what is sent to
-// an instance.
+// Begin is [Exactly] without a waiting goroutine: w is told the outcome. Request returns what is
+// sent to an instance. Begin returns nil, and sends nothing, if it would have to wait.
 func Begin(
 	ctx context.Context, topic *fleet.Topic, m *Message, id string, request func(Attempt) *carrier.Request, w carrier.Waiter,
 ) carrier.Begun {

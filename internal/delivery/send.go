@@ -14,10 +14,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// errPatience means that an instance was not connected soon. It may be picked again.
+// errPatience means that an instance was not connected in time. It may be picked again.
 var errPatience = errors.New("connecting takes longer than usual")
 
-// try makes an attempt at the instance that was picked. Waiting bounds what comes before it.
+// try makes an attempt at the picked instance. Waiting bounds the time before the message is sent.
 func (d *delivery) try(ctx, waiting context.Context, send Send) error {
 	e := d.attempt.Entry
 	err := d.hand(ctx, waiting, d.topic.Missed(), &d.attempt, send)
@@ -59,42 +59,41 @@ func (d *delivery) try(ctx, waiting context.Context, send Send) error {
 	return err
 }
 
-// remember keeps why the message was not delivered. At the deadline an error only says that it
-// passed, and the one before says why. The carrier may notice the deadline a moment before waiting
-// ends.
+// remember keeps the reason why the message was not delivered. At the deadline, an error says only
+// that the deadline passed, and the error before it says why. The carrier may notice the deadline a
+// moment before waiting ends.
 func (d *delivery) remember(waiting context.Context, e *route.Entry, err error) {
 	if d.last == nil || waiting.Err() == nil && rpc.KindOf(err) != rpc.Timeout {
 		d.last = At(err, e)
 	}
 }
 
-// isUnfit reports whether err says that an instance cannot take the message, however often it is
-// sent.
+// isUnfit reports whether err says that an instance can never take the message.
 func isUnfit(err error) bool {
 	return isUnable(err) || refusal.HeadersTooLarge(err) || rpc.KindOf(err) == rpc.Untrusted
 }
 
-// misled reports whether err says that the address of an instance that is listed led to another
-// process. A static address has no id, and a process there that starts again may not have the
-// server meant yet; but neither does another program.
+// misled reports whether err says that the address of a listed instance led to another process. A
+// static address has no id: a process there that has just started may not have the server yet, and
+// another program never will.
 func misled(e *route.Entry, err error) bool {
 	return refusal.Misled(err) && !e.Unlisted && (e.ID != "" || errors.Is(err, refusal.Foreign))
 }
 
-// strayed is the error about an instance whose address leads to another process. Err is what that
-// process said.
+// strayed returns the error about an instance whose address leads to another process. Err is what
+// that process said.
 func strayed(e *route.Entry, err error) error {
 	return &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: err, Message: fmt.Sprintf(
 		"stale registration of server %q at %s, where another process listens now: %s", e.Server, e.Addr, failure.Text(err))}
 }
 
-// hand connects to the instance of an attempt if need be, and has the message sent to it. The
-// instance is told what it missed, as far as that is known.
+// hand connects to the instance of an attempt, if necessary, and has the message sent to it. It
+// tells the instance what it missed, as far as that is known.
 func (m *Message) hand(ctx, waiting context.Context, missed *fleet.Missed, a *Attempt, send Send) error {
 	e, link := a.Entry, a.Entry.Link
 	if !link.Health().Connected() {
-		// To a process that is down the message is sent all the same: the carrier tells only a
-		// message why it is down, and does not send it then.
+		// Hand the message over even if the process is down: only a message makes the carrier tell why,
+		// and the carrier does not send it then.
 		if err := connect(waiting, e); err != nil && (waiting.Err() != nil || link.Health() != carrier.Down) {
 			return err
 		}
@@ -122,7 +121,7 @@ func afterwards(e *route.Entry, err error) error {
 	return err
 }
 
-// noPlace is the error when an instance could not be sent to for want of a place.
+// noPlace returns the error for an instance that had no place for the message.
 func noPlace(e *route.Entry, err error) error {
 	if errors.Is(err, net.ErrClosed) { // it was dropped meanwhile
 		return refusal.New(refusal.Stopping)
@@ -131,13 +130,13 @@ func noPlace(e *route.Entry, err error) error {
 		"server %q at %s allows %d messages at a time on a connection, and they are all in use", e.Server, e.Addr, e.Link.Capacity())}
 }
 
-// connect connects to an instance, within the time that is worth waiting for one in its state.
+// connect connects to an instance. How long it waits depends on the state of the instance.
 func connect(ctx context.Context, e *route.Entry) error {
 	budget, late := connectBudget, context.DeadlineExceeded
 	switch e.Link.Health() {
 	case carrier.Idle:
 		budget, late = patience, errPatience
-	case carrier.Down, carrier.Silent: // it is tried again in the background, and there may be many such
+	case carrier.Down, carrier.Silent: // it is retried in the background, and there may be many
 		budget = patience
 	}
 	wait, cancel := context.WithTimeoutCause(ctx, budget, late)
@@ -153,7 +152,7 @@ func connect(ctx context.Context, e *route.Entry) error {
 	}
 }
 
-// unreachable is the error about an instance that cannot be sent to now.
+// unreachable returns the error about an instance that cannot be reached now.
 func unreachable(e *route.Entry, err error) error {
 	why := err
 	if text := failure.Text(err); text != "" && rpc.KindOf(err) != rpc.Unknown {

@@ -11,19 +11,20 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Start begins an attempt without waiting for the answer. It returns what waits for it; nil if it
-// did not begin one.
+// Start begins an attempt without waiting for the answer. It returns a function that waits for it,
+// or nil if it did not begin an attempt.
 type Start func(ctx context.Context, a Attempt) Started
 
-// Started returns what came of an attempt, or false if late is closed first; nil never is.
+// Started returns the outcome of an attempt. Ended is false if late is closed first. A nil late is
+// never closed.
 type Started func(late <-chan struct{}) (err error, ended bool)
 
-// Answers are waited for one after the other for promptTime, and for promptEach for each instance.
-// Then each instance that has not answered has a goroutine, so that none keeps the message from
-// another.
+// Answers are awaited one after the other for promptTime, plus promptEach for each instance. After
+// that, each instance that has not answered gets a goroutine, so that none of them delays another's
+// copy.
 const promptTime, promptEach = 25 * time.Millisecond, 100 * time.Microsecond
 
-// early is an attempt that was begun while others were to be.
+// early is an attempt that was begun before the others were.
 type early struct {
 	entry *route.Entry
 	hint  fleet.Hint
@@ -31,7 +32,7 @@ type early struct {
 }
 
 // together sends to all instances that take the message at once, and then waits for them, without a
-// goroutine for each. Deliver delivers to one of the others.
+// goroutine for each. Deliver delivers to one of the other instances.
 func (a *Audience) together(ctx context.Context, sending *sync.WaitGroup, g *gate, results []Result, start Start, deliver func(int)) {
 	begun := make([]early, len(a.Reached))
 	for i, e := range a.Reached {
@@ -44,7 +45,7 @@ func (a *Audience) together(ctx context.Context, sending *sync.WaitGroup, g *gat
 		switch {
 		case !ended:
 			return false
-		case !isEnd(err) && (isFull(err) || a.mayMove(a.Reached[i], err)): // it is tried again for a while
+		case !isEnd(err) && (isFull(err) || a.mayMove(a.Reached[i], err)): // it is retried for a while
 			sending.Go(func() { deliver(i) })
 		default:
 			results[i] = a.conclude(a.Reached[i], err)
@@ -61,7 +62,7 @@ func (a *Audience) together(ctx context.Context, sending *sync.WaitGroup, g *gat
 	}
 }
 
-// begin begins the first attempt at an instance, if that needs no waiting.
+// begin begins the first attempt at an instance, if it can do so without waiting.
 func (a *Audience) begin(ctx context.Context, g *gate, e *route.Entry, variants []int, start Start) early {
 	h := e.Link.Health()
 	if start == nil || len(variants) != 1 || g.sending != nil || !h.Connected() || h == carrier.Silent || ctx.Err() != nil {
@@ -81,8 +82,8 @@ func (a *Audience) begin(ctx context.Context, g *gate, e *route.Entry, variants 
 	return began
 }
 
-// end waits for the end of an attempt that was begun, and returns its error as [Audience.persist]
-// does.
+// end waits for the end of an attempt that was begun. It returns the same errors as
+// [Audience.persist].
 func (a *Audience) end(ctx context.Context, began *early, late <-chan struct{}) (err error, ended bool) {
 	if err, ended = began.wait(late); !ended {
 		return nil, false

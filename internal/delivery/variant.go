@@ -18,9 +18,9 @@ func (m *Message) query(variant int) route.Query {
 	return m.Fallbacks[variant-1]
 }
 
-// order returns the variants in the order of preference, for any server or for a named one. With
-// Auto, the variants that every instance can serve come first. Of the others, which are sent only
-// where there is no choice, the least demanding come first.
+// order returns the variants in order of preference, for any server or for a named one. With Auto,
+// the variants that every instance can serve come first. The others, which are sent only without an
+// alternative, follow in ascending order of version.
 func (m *Message) order(view *route.View, server string) []int {
 	order := make([]int, 0, 1+len(m.Fallbacks))
 	var uncommon []int
@@ -35,8 +35,8 @@ func (m *Message) order(view *route.View, server string) []int {
 	return append(order, uncommon...)
 }
 
-// unableNow is the error when none of the instances that the message may go to implements what any
-// variant of it needs.
+// unableNow returns the error for a message if none of its possible instances implements any of its
+// variants.
 func (m *Message) unableNow(view *route.View, server string) error {
 	entries := view.Unable(m.Query, server)
 	for _, q := range m.Fallbacks {
@@ -46,8 +46,8 @@ func (m *Message) unableNow(view *route.View, server string) error {
 	return m.unable(entries, server)
 }
 
-// unable is the error when none of these instances implements what the message needs. Server is the
-// one that the message names, if it names one.
+// unable returns the error for a message that none of these instances can serve. Server is the name
+// of the intended server, if the message has one.
 func (m *Message) unable(entries []*route.Entry, server string) error {
 	var seen []rpc.Implementation
 	for _, e := range entries {
@@ -77,7 +77,7 @@ func (m *Message) unable(entries []*route.Entry, server string) error {
 	return &rpc.Error{Kind: rpc.UnsupportedVersion, NotStarted: true, Message: message}
 }
 
-// names lists the servers of entries for people: a few, and how many more there are.
+// names lists the servers of entries for people: a few names, and the number of the others.
 func names(entries []*route.Entry) string {
 	const few = 3
 	var list []string

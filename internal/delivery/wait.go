@@ -11,8 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// wait waits until it is worth picking again, after a pick that found no server, or returns why it
-// is not.
+// wait waits until another pick may succeed, after a pick that found no server. It returns an error
+// if waiting does not help.
 func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Verdict, news wakers) error {
 	if d.since.IsZero() {
 		d.since = time.Now()
@@ -25,9 +25,9 @@ func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Ver
 	if (d.FailFast && absent) || (d.Rounds > 0 && d.rounds >= d.Rounds) {
 		return d.last
 	}
-	// A change wakes a message without a receiver. It looks again now and then all the same: an
-	// instance that lingers may be connected again, a server may not be recent any more, and a
-	// topic that is not used is not watched for ever.
+	// A change wakes a message without a receiver. It also looks again from time to time: a lingering
+	// instance may be connected again, a server may no longer be recent, and an unused topic is not
+	// watched forever.
 	if !absent || d.Rounds > 0 {
 		length = min(minPause<<min(d.rounds, 10), maxPause)
 		length = length/2 + rand.N(length)
@@ -39,14 +39,14 @@ func (d *delivery) wait(ctx context.Context, view *route.View, verdict route.Ver
 	return nil
 }
 
-// wakers are closed when it may be worth picking again.
+// wakers are channels that are closed when another pick may succeed.
 type wakers struct {
 	changed <-chan struct{} // there is another view
 	ready   <-chan struct{} // some server, perhaps of another topic, became ready
 }
 
-// rest returns after some time, or when there is another view, or an instance of this one can be
-// sent to that became ready, or when ctx ends.
+// rest waits until length has passed, the view changes, an instance of this view that can take the
+// message becomes ready, or ctx ends.
 func (d *delivery) rest(ctx context.Context, view *route.View, length time.Duration, news wakers) {
 	timer := time.NewTimer(length)
 	defer timer.Stop()
@@ -67,8 +67,8 @@ func (d *delivery) rest(ctx context.Context, view *route.View, length time.Durat
 	}
 }
 
-// assess says what a pick that found no server means: whether no server is there, and how long to
-// wait at most for a change of that; or that waiting does not help.
+// assess interprets a pick that found no server. It says whether no server is there, and how long
+// to wait at most for a change. An error means that waiting does not help.
 func (d *delivery) assess(view *route.View, verdict route.Verdict) (absent bool, length time.Duration, err error) {
 	switch verdict {
 	case route.Unable:
@@ -98,8 +98,9 @@ func (d *delivery) assess(view *route.View, verdict route.Verdict) (absent bool,
 	}
 }
 
-// assessNoServer is assess for a server that is not there. One that was there lately comes back
-// soon. That another was not is known only to one who has looked for a while.
+// assessNoServer is assess for a named server that is not there. A server that was there recently
+// will probably come back. Only a client that has watched for a while knows that a server was not
+// there.
 func (d *delivery) assessNoServer(view *route.View) (absent bool, length time.Duration, err error) {
 	if astray := view.Astray(d.Target.Server); len(astray) > 0 {
 		d.last = At(strayed(astray[0], astray[0].Astray), astray[0])
@@ -116,7 +117,7 @@ func (d *delivery) assessNoServer(view *route.View) (absent bool, length time.Du
 	return true, length, nil
 }
 
-// pause returns after some time, or when ctx ends.
+// pause waits until length has passed or ctx ends.
 func pause(ctx context.Context, length time.Duration) {
 	timer := time.NewTimer(length)
 	defer timer.Stop()
@@ -126,7 +127,7 @@ func pause(ctx context.Context, length time.Duration) {
 	}
 }
 
-// absence says why no server on a topic takes messages.
+// absence explains why no server on a topic takes messages.
 func absence(view *route.View) string {
 	if slices.ContainsFunc(view.Entries(), func(e *route.Entry) bool { return e.State == rpc.StateDraining && !e.Left }) {
 		return "every server on the topic drains, and takes only messages for it by name"
