@@ -5,18 +5,18 @@ import (
 	"sync/atomic"
 )
 
-// maxCached bounds each cache of a view. A program uses a few versions of a few namespaces; one
-// that computes them must not make a cache grow.
+// maxCached bounds each cache of a view. A program normally uses a few versions of a few
+// namespaces. A program that computes them must not make a cache grow without end.
 const maxCached = 64
 
-// cache has what was computed from a view for each key that was asked for. It is copied to add to
-// it, so that reading needs no lock. Its zero value is empty.
+// cache has the value that was computed from a view for each requested key. It is copied on each
+// addition, so that reading needs no lock. Its zero value is empty.
 type cache[K comparable, V any] struct {
 	known    atomic.Pointer[map[K]*V]
 	learning sync.Mutex
 }
 
-// find returns what is known for a key, nil if nothing is.
+// find returns the value for a key, or nil if there is none.
 func (c *cache[K, V]) find(key K) *V {
 	if known := c.known.Load(); known != nil {
 		return (*known)[key]
@@ -24,8 +24,8 @@ func (c *cache[K, V]) find(key K) *V {
 	return nil
 }
 
-// learn is for what find does not find: it computes it. Of the callers that all meet a new view at
-// once, one does the work.
+// learn computes a value that find does not have. If many callers meet a new view at once, one of
+// them computes it.
 func (c *cache[K, V]) learn(key K, compute func(K) *V) *V {
 	c.learning.Lock()
 	defer c.learning.Unlock()
@@ -39,7 +39,7 @@ func (c *cache[K, V]) learn(key K, compute func(K) *V) *V {
 	value := compute(key)
 	more := make(map[K]*V, len(known)+1)
 	for k, v := range known {
-		if len(more) < maxCached-1 { // a random one makes room, so that a key that comes often stays
+		if len(more) < maxCached-1 { // drop a random key, so that a frequent key stays
 			more[k] = v
 		}
 	}

@@ -6,17 +6,17 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Ceiling is the latest version of an interface that every instance implements, or why there is
-// none.
+// Ceiling is the latest version of an interface that every instance implements, or the reason why
+// there is none.
 type Ceiling struct {
 	State CeilingState
 	// Version is the ceiling, if the state is Known.
 	Version rpc.Version
-	// Holders are the instances that decide: those that implement no more than Version; or those
-	// that speak only other major versions, or do not say.
+	// Holders are the instances that set the ceiling: they implement no more than Version, or they
+	// implement only other major versions, or they do not report their versions.
 	Holders []*Entry
-	// Next is the ceiling without the holders, if Rises: what it rises to when they are upgraded or
-	// leave.
+	// Next is the ceiling without the holders, if Rises is true. The ceiling rises to it when they are
+	// upgraded or leave.
 	Next  rpc.Version
 	Rises bool
 }
@@ -26,14 +26,14 @@ type CeilingState uint8
 
 // The states of a ceiling.
 const (
-	// Known: there is one.
+	// Known: there is a ceiling.
 	Known CeilingState = iota
 	// Absent: no instance implements the interface.
 	Absent
-	// MajorMismatch: some instance implements the namespace in other major versions only, so there
-	// is no common version.
+	// MajorMismatch: an instance implements only other major versions of the namespace, so there is no
+	// common version.
 	MajorMismatch
-	// Unreported: some instance does not say what it implements.
+	// Unreported: an instance does not report what it implements.
 	Unreported
 )
 
@@ -43,10 +43,10 @@ func (c *Ceiling) Allows(v rpc.Version) bool { return c.State == Known && c.Vers
 // Interface is a major version of a namespace; see [rpc.Interface].
 type Interface = rpc.Interface
 
-// Ceiling returns the ceiling of an interface over the instances that messages for any server go
-// to, or over the instances of a server. Instances that implement nothing of the namespace do not
-// count: they are not old, but something else. Neither do instances that did not prove their names,
-// unless a server is named.
+// Ceiling returns the ceiling of an interface over the instances for messages to any server, or
+// over the instances of a named server. Instances that implement nothing of the namespace do not
+// count: they are not old, but have another purpose. Instances that did not prove their names do
+// not count either, unless a server is named.
 func (v *View) Ceiling(i Interface, server string) *Ceiling {
 	if server != "" {
 		return ceiling(i, slices.DeleteFunc(slices.Clone(v.named()[server].all), func(e *Entry) bool { return !e.usable() }))
@@ -61,8 +61,8 @@ func (v *View) Ceiling(i Interface, server string) *Ceiling {
 	return ceiling(i, slices.DeleteFunc(slices.Clone(v.entries), func(e *Entry) bool { return !e.public() || e.Unproven }))
 }
 
-// CeilingOf returns the ceiling of an interface over a list of instances, of which those that drain
-// do not count.
+// CeilingOf returns the ceiling of an interface over a list of instances. Draining instances do not
+// count.
 func CeilingOf(i Interface, list []rpc.Instance) *Ceiling {
 	var counted []*Entry
 	for _, instance := range list {
@@ -73,9 +73,9 @@ func CeilingOf(i Interface, list []rpc.Instance) *Ceiling {
 	return ceiling(i, counted)
 }
 
-// Common reports whether the ceiling over the same instances as for Ceiling allows the query's
-// version. It allocates nothing, whatever state they are in: every message of a client with an
-// automatic cap may ask.
+// Common reports whether the query's version is allowed by the ceiling over the same instances as
+// for Ceiling. It allocates nothing, because each message of a client with an automatic cap may
+// call it.
 func (v *View) Common(q Query, server string) bool {
 	i := Interface{Namespace: q.Namespace, Major: q.Version.Major}
 	if server != "" {
@@ -91,8 +91,8 @@ func (v *View) Common(q Query, server string) bool {
 	return allServe(q, i, known.vanished, (*Entry).public, known.State == Known)
 }
 
-// allServe reports whether some of the entries that count implement the interface, or others do,
-// and all of those serve the query.
+// allServe reports whether all entries that count and implement the interface serve the query, and
+// whether there is such an entry. Some is true if there is one elsewhere.
 func allServe(q Query, i Interface, entries []*Entry, counts func(*Entry) bool, some bool) bool {
 	for _, e := range entries {
 		if !counts(e) {
@@ -109,16 +109,16 @@ func allServe(q Query, i Interface, entries []*Entry, counts func(*Entry) bool, 
 	return some
 }
 
-// settledCeiling is a ceiling as far as the view alone decides it.
+// settledCeiling is the part of a ceiling that the view alone decides.
 type settledCeiling struct {
 	Ceiling
 
-	// vanished are instances that count, too, for as long as they are connected.
+	// vanished are instances that also count for as long as they are connected.
 	vanished []*Entry
 }
 
-// settled returns the ceiling of an interface. Where no instance that counts implements it, the
-// instances do that did not prove their names: there is nothing else to go by.
+// settled returns the ceiling of an interface. If no instance that counts implements it, the
+// instances that did not prove their names decide, because there is no better evidence.
 func (v *View) settled(i Interface) *settledCeiling {
 	s := v.settledOver(i, func(e *Entry) bool { return !e.Unproven })
 	if s.State == Absent && len(s.vanished) == 0 {
@@ -149,14 +149,14 @@ func ceiling(i Interface, entries []*Entry) *Ceiling {
 	c := lowest(i, entries)
 	rest := lowest(i, slices.DeleteFunc(slices.Clone(entries), func(e *Entry) bool {
 		state, version := e.highest(i)
-		return state == c.State && version == c.Version // it is a holder
+		return state == c.State && version == c.Version // the entry is a holder
 	}))
 	c.Next, c.Rises = rest.Version, rest.State == Known
 	return c
 }
 
-// lowest returns the ceiling without what it rises to. What is not known weighs most, since it
-// might be anything.
+// lowest returns the ceiling without Next. An unknown version has precedence, since it might be
+// anything.
 func lowest(i Interface, entries []*Entry) *Ceiling {
 	c := &Ceiling{State: Absent}
 	for _, e := range entries {

@@ -12,17 +12,17 @@ type Verdict uint8
 
 // The verdicts.
 const (
-	// Found: there is an entry.
+	// Found: the pick found an entry.
 	Found Verdict = iota
 	// NoInstance: no instance on the topic takes messages.
 	NoInstance
 	// NoServer: no instance has the server name.
 	NoServer
-	// Unable: instances are there, and none implements what the message needs.
+	// Unable: there are instances, but none implements what the message needs.
 	Unable
-	// Away: as Unable, but one that implements it vanished lately, and may come back.
+	// Away: like Unable, but an instance that implements it vanished recently and may come back.
 	Away
-	// Exhausted: all that could be picked were tried.
+	// Exhausted: all possible instances were tried.
 	Exhausted
 )
 
@@ -31,8 +31,8 @@ const (
 type Tried struct {
 	few [8]*Entry
 	n   int
-	// many are those beyond few. A pick asks about every entry that it passes, so with thousands of
-	// them a list would not do.
+	// many are the entries beyond few. A pick asks about every entry that it passes, so a list would
+	// be too slow for thousands of entries.
 	many map[*Entry]struct{}
 }
 
@@ -60,7 +60,7 @@ func (t *Tried) has(e *Entry) bool {
 	return late || slices.Contains(t.few[:t.n], e)
 }
 
-// some reports whether one of the entries was tried and would still be picked otherwise; q is as
+// some reports whether one of the entries was tried and would otherwise still be picked. Q is as
 // for better.
 func (t *Tried) some(entries []*Entry, q *Query) bool {
 	return t.n > 0 && slices.ContainsFunc(entries, func(e *Entry) bool {
@@ -68,11 +68,11 @@ func (t *Tried) some(entries []*Entry, q *Query) bool {
 	})
 }
 
-// Any picks an instance for a message that any server can take. Turn is the round robin: each
-// message of a client has the next. It prefers instances in the client's zone, and among them those
-// that are connected or were never tried over others, which come in the order of their health. It
-// goes to another zone if none in the client's takes the message well. Draining instances are left
-// out, and held ones are the last resort.
+// Any picks an instance for a message that any server can take. Turn is the position in the round
+// robin: each message of a client has the next turn. Any prefers instances in the client's zone.
+// Among these it prefers instances that are connected or were never tried; the others follow in
+// order of health. It picks from another zone if no instance in the client's zone takes the message
+// well. It never picks draining instances, and picks held ones only as a last resort.
 func (v *View) Any(q Query, turn uint64, tried *Tried) (*Entry, Verdict) {
 	a := v.ableTo(q)
 	best := a.near.best(nil, turn, tried)
@@ -100,8 +100,8 @@ func (c *candidates) best(best *Entry, turn uint64, tried *Tried) *Entry {
 	return best
 }
 
-// takes reports whether an entry can be expected to take a message. Load alone is no reason to
-// connect to more instances, or to leave the zone.
+// takes reports whether an entry is likely to take a message. Load alone is no reason to connect to
+// more instances, or to leave the zone.
 func takes(e *Entry) bool { return e != nil && e.Link.Health() <= carrier.Busy }
 
 // missing says why there is no candidate.
@@ -119,8 +119,9 @@ func (a *able) missing(tried *Tried) Verdict {
 	}
 }
 
-// Server picks an instance for a message to a named server: of several with that name, the next in
-// turn, with the preferences of Any, and one that drains rather than none.
+// Server picks an instance for a message to a named server. Of several instances with that name it
+// picks the next in turn, with the preferences of Any. It picks a draining instance only if there
+// is no other.
 func (v *View) Server(q Query, server string, turn uint64, tried *Tried) (*Entry, Verdict) {
 	named := v.named()[server]
 	best := better(nil, named.all[:named.open], &q, turn, tried)
@@ -141,8 +142,8 @@ func (v *View) Server(q Query, server string, turn uint64, tried *Tried) (*Entry
 	}
 }
 
-// All returns the instances that a fanout reaches, those that it leaves alone because they drain,
-// and those that cannot serve the message.
+// All returns the instances that a fanout reaches, the instances that it skips because they drain,
+// and the instances that cannot serve the message.
 func (v *View) All(q Query) (reached, draining, unable []*Entry) {
 	a := v.ableTo(q)
 	for _, list := range a.lists() {
@@ -160,8 +161,8 @@ func (v *View) All(q Query) (reached, draining, unable []*Entry) {
 	return reached, draining, v.Unable(q, "")
 }
 
-// Unable returns the instances that a message would be for, if they could serve it: the
-// instances of the server that it names, or all if it names none.
+// Unable returns the intended instances of a message that cannot serve it: the instances of its
+// server, or all instances if it names none.
 func (v *View) Unable(q Query, server string) []*Entry {
 	var list []*Entry
 	for _, e := range v.ableTo(q).unable {
@@ -172,19 +173,18 @@ func (v *View) Unable(q Query, server string) []*Entry {
 	return list
 }
 
-// enough is how many busy candidates a pick looks at: the one with the least to do is then good
-// enough.
+// enough is how many busy candidates a pick compares. The least loaded of them is good enough.
 const enough = 8
 
-// better returns the healthiest of best and the candidates that can serve q, the first in turn
-// among equals, and of busy ones the one with the least to do; q is nil if it is known that all
-// can. It looks at one candidate when that one is fit, which is the rule.
+// better returns the healthiest of best and the candidates that can serve q. Among equals it
+// returns the first in turn; among busy ones, the least loaded. A nil q means that all can serve
+// it. Usually better looks at one candidate only, because that one is fit.
 func better(best *Entry, candidates []*Entry, q *Query, turn uint64, tried *Tried) *Entry {
 	n := uint64(len(candidates))
 	if n == 0 {
 		return best
 	}
-	turn %= n // turn+i must not overflow: it would pass by some candidates
+	turn %= n // turn+i must not overflow, or candidates would be skipped
 	busy := 0
 	for i := range n {
 		e := candidates[(turn+i)%n]
@@ -207,7 +207,7 @@ func better(best *Entry, candidates []*Entry, q *Query, turn uint64, tried *Trie
 	return best
 }
 
-// preferred reports whether a is better than b, which comes before it.
+// preferred reports whether a is better than b, which comes before it in turn.
 func preferred(a, b *Entry) bool {
 	h := a.Link.Health()
 	switch g := b.Link.Health(); {
@@ -220,5 +220,5 @@ func preferred(a, b *Entry) bool {
 	}
 }
 
-// fit reports whether nothing speaks against the entry.
+// fit reports whether the entry is healthy and idle.
 func fit(e *Entry) bool { return e != nil && e.Link.Health() <= carrier.Idle }

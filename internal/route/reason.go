@@ -2,7 +2,7 @@ package route
 
 import "github.com/oslorpc/oslorpc/pkg/rpc"
 
-// capStates are the ceiling's states in the vocabulary of programs.
+// capStates maps the states of a ceiling to the states of package rpc.
 var capStates = map[CeilingState]rpc.CapState{
 	Known: rpc.CapKnown, Absent: rpc.CapNoInstance, MajorMismatch: rpc.CapNoCommonVersion, Unreported: rpc.CapUnreported,
 }

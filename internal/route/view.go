@@ -1,6 +1,6 @@
 // Package route decides where a message goes. A [View] is one immutable state of a topic's
-// instances; a pick from it is a pure function of the view, the message and the health of the
-// peers, and costs the same however large the fleet is.
+// instances. A pick from a view is a pure function of the view, the message and the health of the
+// peers. It costs the same for a fleet of any size.
 package route
 
 import (
@@ -18,17 +18,18 @@ type Entry struct {
 	rpc.Instance
 	// Link leads to the instance's process.
 	Link carrier.Link
-	// Unlisted instances are not in discovery any more, and may be there all the same.
+	// Unlisted instances are no longer in discovery, and may still be there.
 	Unlisted bool
-	// Lingering instances vanished from discovery without a word. They count only while they are
+	// Lingering instances vanished from discovery without saying why. They count only while they are
 	// connected.
 	Lingering bool
-	// Left instances said that they are not there any more. They count only as what may come back.
+	// Left instances said that they are no longer there. They count only as instances that may come
+	// back.
 	Left bool
-	// Astray is what another process said, to which the address of the instance led lately; nil if
-	// it did not. Such instances are listed, and count for nothing for a while.
+	// Astray is what another process said when the address of the instance led to it recently; nil if
+	// that did not happen. Such instances stay listed, and are not used for a while.
 	Astray error
-	// Unproven instances proved another name than their own when a message was last to be sent to
+	// Unproven instances proved a name other than their own at the last attempt to send a message to
 	// them. They do not count for ceilings.
 	Unproven bool
 }
@@ -37,17 +38,17 @@ func (e *Entry) usable() bool {
 	return !e.Left && e.Astray == nil && (!e.Lingering || e.Link.Health().Connected())
 }
 
-// away reports whether the entry counts for nothing now, and may come back.
+// away reports whether the entry cannot be used now, but may come back.
 func (e *Entry) away() bool { return !e.usable() }
 
-// open reports whether the entry takes everything.
+// open reports whether the entry takes every message.
 func (e *Entry) open() bool { return e.State != rpc.StateDraining && e.State != rpc.StateHeld }
 
-// public reports whether the entry is meant by messages that name no server.
+// public reports whether messages that name no server may go to the entry.
 func (e *Entry) public() bool { return e.State != rpc.StateDraining && e.usable() }
 
-// canServe reports whether some endpoint of the instance is compatible with the query. An instance
-// that does not say what it implements may be.
+// canServe reports whether an endpoint of the instance is compatible with the query. An instance
+// that does not report what it implements may be compatible.
 func (e *Entry) canServe(q Query) bool {
 	if len(e.Implemented) == 0 || q.Anyone {
 		return true
@@ -62,7 +63,7 @@ type Query struct {
 	// Namespace and Version are the interface; the version is never absent here.
 	Namespace string
 	Version   rpc.Version
-	// Anyone: instances may serve it whatever they say that they implement, and know it themselves.
+	// Anyone: every instance may serve the message, whatever it reports. The instance itself decides.
 	Anyone bool
 }
 
@@ -71,12 +72,12 @@ type View struct {
 	entries []*Entry
 	seed    uint64
 	zone    string // of the client; empty if it has none
-	// ordered are the entries in the order in which this client uses them, and named has the
-	// entries of each server. Both are made at the first need: of the views of a large fleet that
-	// changes all the time, most are not picked from.
+	// ordered are the entries in the order in which this client uses them, and named has the entries
+	// of each server. Both are made at first use: in a large fleet that changes all the time, most
+	// views are never picked from.
 	ordered func() []*Entry
 	named   func() map[string]namesakes
-	// byID has the entries by their ids, made at the first need as well.
+	// byID has the entries by their ids. It is made at first use.
 	byID func() map[string]*Entry
 	able cache[Query, able]
 	// ceilings are the ceilings of the whole fleet.
@@ -91,12 +92,11 @@ type able struct {
 	unable []*Entry
 }
 
-// candidates are those for anycast.
+// candidates are the entries for a message to any server.
 type candidates struct {
-	// any are used; reserve, of which there are none in a small fleet, are those beyond the warm
-	// set.
+	// any are in use. Reserve are the entries beyond the warm set; a small fleet has none.
 	any, reserve []*Entry
-	// held are candidates when there is no other.
+	// held are candidates if there are no others.
 	held []*Entry
 }
 
@@ -105,23 +105,23 @@ func (a *able) lists() [6][]*Entry {
 	return [...][]*Entry{a.near.any, a.near.reserve, a.far.any, a.far.reserve, a.near.held, a.far.held}
 }
 
-// namesakes are the instances of a server: those that take everything first, then the held and the
-// draining.
+// namesakes are the instances of a server. Those that take every message come first, then the held
+// and the draining ones.
 type namesakes struct {
 	all  []*Entry
 	open int // how many take everything
 }
 
-// A fleet up to warmAll is used whole. Of a larger one, each client uses warmSet instances for
-// anycast, its own choice, so that a thousand clients of a thousand servers do not make a million
-// connections.
+// A client uses all instances of a fleet of up to warmAll. Of a larger fleet, each client chooses
+// warmSet instances for messages to any server, so that a thousand clients of a thousand servers do
+// not make a million connections.
 const (
 	warmAll = 64
 	warmSet = 32
 )
 
 // NewView returns the view of entries, which must not be changed afterwards. Seed identifies the
-// client: it decides which instances of a large fleet the client uses.
+// client. It decides which instances of a large fleet the client uses.
 func NewView(entries []*Entry, seed uint64) *View { return NewViewIn("", entries, seed) }
 
 // NewViewIn is NewView for a client in a zone: messages for any server prefer the instances there.
@@ -131,7 +131,7 @@ func NewViewIn(zone string, entries []*Entry, seed uint64) *View {
 	return v
 }
 
-// Instance returns the entry of an instance, nil if there is none.
+// Instance returns the entry of an instance, or nil if there is none.
 func (v *View) Instance(id string) *Entry { return v.byID()[id] }
 
 func (v *View) identify() map[string]*Entry {
@@ -142,8 +142,8 @@ func (v *View) identify() map[string]*Entry {
 	return byID
 }
 
-// Astray returns the instances that are listed, and whose address leads to another process: the
-// instances of a server, or all if server is empty.
+// Astray returns the listed instances whose address leads to another process. They are the
+// instances of a server, or of all servers if server is empty.
 func (v *View) Astray(server string) []*Entry {
 	var list []*Entry
 	for _, e := range v.entries {
@@ -164,7 +164,7 @@ func (v *View) ableTo(q Query) *able {
 	return v.able.learn(q, v.sort)
 }
 
-// sort puts each entry where it belongs for a query.
+// sort sorts the entries into the lists for a query.
 func (v *View) sort(q Query) *able {
 	a := &able{}
 	for _, e := range v.ordered() {
@@ -187,7 +187,7 @@ func (v *View) sort(q Query) *able {
 	return a
 }
 
-// warm puts those beyond the warm set into the reserve.
+// warm moves the entries beyond the warm set into the reserve.
 func (c *candidates) warm() {
 	if len(c.any) > warmAll {
 		c.any, c.reserve = c.any[:warmSet], c.any[warmSet:]
@@ -219,8 +219,8 @@ func (v *View) index() map[string]namesakes {
 	return named
 }
 
-// order returns the entries of a large fleet by rendezvous hashing: which come first is each
-// client's own choice, and changes by one when the fleet does. A small fleet stays as it is.
+// order returns the entries of a large fleet by rendezvous hashing. Each client has its own order,
+// which changes by one entry when the fleet does. A small fleet keeps its order.
 func (v *View) order() []*Entry {
 	if len(v.entries) <= warmAll {
 		return v.entries
@@ -242,14 +242,14 @@ func (v *View) order() []*Entry {
 }
 
 func (v *View) rank(e *Entry) uint64 {
-	// A static address has no id. FNV-1a, without the allocation of hash/fnv.
+	// A static address has no id. This is FNV-1a, without the allocation of hash/fnv.
 	x := uint64(14695981039346656037)
 	for _, part := range [2]string{e.ID, e.Addr} {
 		for i := range len(part) {
 			x = (x ^ uint64(part[i])) * 1099511628211
 		}
 	}
-	// FNV alone leaves similar ids in similar order for every seed; this is the finalizer of
+	// With FNV alone, similar ids have a similar order for every seed. This is the finalizer of
 	// MurmurHash3.
 	x ^= v.seed
 	x ^= x >> 33
