@@ -23,8 +23,8 @@ func (t *Transport) Ping(ctx context.Context, i rpc.Instance) (took time.Duratio
 	return took, err
 }
 
-// Info returns what the process of an instance says of itself and of its servers on the instance's
-// topic. With requests, that includes who asked the servers for what.
+// Info returns what the process of an instance reports about itself and about its servers on the
+// instance's topic. With requests, that includes which callers sent the servers what.
 func (t *Transport) Info(ctx context.Context, i rpc.Instance, requests bool) (info *rpc.Info, err error) {
 	err = t.ask(ctx, i, func(ctx context.Context, link carrier.Link) error {
 		info, err = link.Info(ctx, meant(i), i.ID, requests)
@@ -37,7 +37,7 @@ func meant(i rpc.Instance) identity.Server {
 	return identity.Server{Exchange: i.Exchange, Topic: i.Topic, Name: i.Server}
 }
 
-// ask connects to the process of an instance and asks it something.
+// ask connects to the process of an instance and asks it a question.
 func (t *Transport) ask(ctx context.Context, i rpc.Instance, question func(context.Context, carrier.Link) error) error {
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
@@ -67,14 +67,14 @@ func (t *Transport) ask(ctx context.Context, i rpc.Instance, question func(conte
 	return placed(i, err)
 }
 
-// placed makes an error name an instance.
+// placed adds an instance to an error.
 func placed(i rpc.Instance, err error) error {
 	return failure.With(err, func(e *rpc.Error) { e.Server, e.InstanceID, e.Addr = i.Server, i.ID, i.Addr })
 }
 
-// enter connects to the process of an instance and has the link ready for a question, to be
-// released if there is no error. It is to be put back in any case. While messages use all places of
-// the link, it is one with a connection of its own.
+// enter connects to the process of an instance and enters the link for a question. The caller must
+// release the link if there is no error, and put it back in any case. If messages use all places of
+// the shared link, enter returns a link with its own connection.
 func (t *Transport) enter(ctx context.Context, i rpc.Instance) (carrier.Link, error) {
 	key := carrier.KeyOf(i)
 	link := t.config.Carrier.Get(key)
@@ -92,5 +92,5 @@ func enter(ctx context.Context, link carrier.Link, patience time.Duration) error
 	if err := link.Connect(ctx); err != nil {
 		return err
 	}
-	return link.Enter(ctx, patience) // what is outstanding at a process shows whether it answers
+	return link.Enter(ctx, patience) // outstanding messages show whether the process answers
 }

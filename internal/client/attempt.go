@@ -13,7 +13,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// do makes an attempt that is answered with one reply.
+// do makes an attempt that has one reply.
 func (o *operation) do(ctx context.Context, a delivery.Attempt) (carrier.Reply, error) {
 	if len(o.client.transport.attempts) > 0 {
 		return o.doIntercepted(ctx, a)
@@ -31,8 +31,8 @@ func (o *operation) open(ctx context.Context, a delivery.Attempt) (carrier.Strea
 	return stream, o.explain(ctx, err)
 }
 
-// requestFor returns the request of an attempt. The first one of a message for one server needs no
-// copy, unless interceptors may change it.
+// requestFor returns the request of an attempt. The first attempt of a message for one server needs
+// no copy, unless interceptors may change the request.
 func (o *operation) requestFor(a delivery.Attempt) *carrier.Request {
 	r := &o.request
 	if o.kind.toAll || a.Number > 1 || len(o.client.transport.attempts) > 0 {
@@ -42,7 +42,7 @@ func (o *operation) requestFor(a delivery.Attempt) *carrier.Request {
 	return r
 }
 
-// fit puts into a request what is of an attempt.
+// fit adds the details of an attempt to a request.
 func (o *operation) fit(r *carrier.Request, a delivery.Attempt) {
 	v, e := o.form(a.Variant), a.Entry
 	r.Target.Version, r.Target.Server = v.target, ""
@@ -74,8 +74,8 @@ func copyTo(to, r *carrier.Request) {
 	}
 }
 
-// explain completes the error of an attempt, or of a stream: with the Go error that is registered
-// for it, and with the reason if it was we who canceled the message.
+// explain completes the error of an attempt, or of a stream. It adds the registered Go error, and
+// the reason if this client canceled the message.
 func (o *operation) explain(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
@@ -91,7 +91,7 @@ func (o *operation) explain(ctx context.Context, err error) error {
 	return failure.With(err, func(e *rpc.Error) { e.Kind, e.Message, e.Cause = r.why.Kind, r.why.Message, err })
 }
 
-// reason is the cause with which we cancel a message ourselves.
+// reason is the cause with which the client itself cancels a message.
 type reason struct{ why *rpc.Error }
 
 // Error returns the text of the reason.
@@ -100,7 +100,7 @@ func (r reason) Error() string { return r.why.Error() }
 // Unwrap returns the reason.
 func (r reason) Unwrap() error { return r.why }
 
-// tooLate returns the reason for which a message is canceled that took too long.
+// tooLate returns the reason for canceling a message that took too long.
 func tooLate(format string, args ...any) error {
 	return reason{&rpc.Error{Kind: rpc.Timeout, Message: fmt.Sprintf(format, args...)}}
 }

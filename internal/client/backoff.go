@@ -9,15 +9,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Backoff makes callers more patient with methods that take long: when a call times out, the
-// timeout of its method doubles.
+// Backoff raises the timeouts of slow methods: when a call times out, the timeout of its method
+// doubles.
 type Backoff struct {
 	// Initial is the timeout of a method that has not timed out yet; DefaultCallTimeout if it is
 	// not positive.
 	Initial time.Duration
 	// Max bounds all timeouts; ten times Initial if it is not positive.
 	Max time.Duration
-	// Learned are the timeouts that are longer.
+	// Learned are the timeouts that were raised.
 	Learned *Timeouts
 }
 
@@ -37,7 +37,7 @@ func (b Backoff) Timeout(namespace, method string) time.Duration {
 	return b.timeout(scoped(namespace, method))
 }
 
-// SetMax lowers Max, and with it the timeouts that exceed it. A d that is not lower, or not
+// SetMax lowers Max, and the timeouts that exceed the new value. A d that is not lower, or not
 // positive, changes nothing.
 func (b Backoff) SetMax(d time.Duration) {
 	b.Learned.mu.Lock()
@@ -47,7 +47,7 @@ func (b Backoff) SetMax(d time.Duration) {
 	}
 }
 
-// scoped names a method.
+// scoped returns a key for a method.
 func scoped(namespace, method string) string {
 	if namespace == "" {
 		return method
@@ -84,8 +84,8 @@ func (b Backoff) timeout(scoped string) time.Duration {
 	return min(t, b.max())
 }
 
-// timedOut takes note that a call with a timeout timed out, and returns the longest wait before its
-// caller is told. Calls that time out together had the same timeout, and so double it once.
+// timedOut records that a call with a timeout timed out, and returns the longest wait before its
+// caller is told. Calls that time out together had the same timeout, so they double it only once.
 func (b Backoff) timedOut(scoped string, timeout time.Duration) time.Duration {
 	b.Learned.mu.Lock()
 	defer b.Learned.mu.Unlock()
@@ -99,8 +99,8 @@ func (b Backoff) timedOut(scoped string, timeout time.Duration) time.Duration {
 	return min(now, b.initial())
 }
 
-// call makes a call with the timeout of its method. The error of a call that timed out comes after
-// a random wait, so that callers that failed together do not come back together.
+// call makes a call with the timeout of its method. If the call times out, its error is returned
+// after a random wait, so that callers that failed together do not come back together.
 func (b Backoff) call(ctx context.Context, namespace, method string, call func(context.Context) error) error {
 	timeout := b.Timeout(namespace, method)
 	limited, cancel := context.WithTimeout(ctx, timeout)
@@ -119,8 +119,8 @@ func (b Backoff) call(ctx context.Context, namespace, method string, call func(c
 	return err
 }
 
-// endsEarlier reports whether limited, which was made of ctx with a timeout, has the deadline of
-// ctx all the same.
+// endsEarlier reports whether limited, which derives from ctx with a timeout, still has the
+// deadline of ctx.
 func endsEarlier(ctx, limited context.Context) bool {
 	theirs, has := ctx.Deadline()
 	ours, _ := limited.Deadline()

@@ -7,7 +7,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Call has one server run a method, and reads its result into what result points to.
+// Call has one server run a method, and stores its result in the value that result points to.
 func (c *Client) Call(ctx context.Context, method string, args, result any) error {
 	return c.one(ctx, &calls, method, args, result)
 }
@@ -22,7 +22,7 @@ func (c *Client) Cast(ctx context.Context, method string, args any) error {
 	return c.lossy(method, c.one(ctx, &casts, method, args, nil))
 }
 
-// lossy returns the error of a cast, unless lossy casts forget it.
+// lossy returns the error of a cast. With LossyCasts, it logs an undelivered cast and returns nil.
 func (c *Client) lossy(method string, err error) error {
 	if c.settings.LossyCasts && rpc.IsNotDelivered(err) {
 		c.transport.config.Log.Warn("cast lost", "method", method, "error", err)
@@ -31,8 +31,8 @@ func (c *Client) lossy(method string, err error) error {
 	return err
 }
 
-// UsedTwice is the error for a sequence that can be ranged over once: what says what it is, such as
-// "a gather".
+// UsedTwice returns the error for a sequence that can be used only once. What names the sequence,
+// such as "a gather".
 func (c *Client) UsedTwice(method, what string) error {
 	return failure.Name(failure.Invalid("%s can be ranged over once; make another to run the method again", what), c.settings.Target, method)
 }

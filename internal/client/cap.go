@@ -25,7 +25,7 @@ func (c *Client) CanSendVersion(ctx context.Context, version string) (bool, erro
 	if err := target.ValidateClient(); err != nil {
 		return false, err
 	}
-	if c.err != nil { // it may be about the version that does not count now
+	if c.err != nil { // the client's error may be about its own version, which is not used here
 		settings := c.settings
 		settings.Target = target
 		return c.With(settings).CanSend(ctx)
@@ -48,7 +48,7 @@ func (c *Client) canSend(ctx context.Context, version rpc.Version) (bool, error)
 	return view.Common(route.Query{Namespace: c.query.Namespace, Version: version}, c.settings.Target.Server), nil
 }
 
-// Why explains the version cap for the interface that the client uses, and where its zone leads.
+// Why explains the version cap for the interface that the client uses, and the effect of its zone.
 func (c *Client) Why(ctx context.Context) (*rpc.CapReason, error) {
 	if c.err != nil {
 		return nil, c.err
@@ -74,7 +74,7 @@ func (c *Client) Why(ctx context.Context) (*rpc.CapReason, error) {
 	return r, nil
 }
 
-// view returns what is known of the topic. It waits for it if need be.
+// view returns the view of the topic. It waits for the first one.
 func (c *Client) view(ctx context.Context) (*route.View, error) {
 	if err := c.transport.check(); err != nil {
 		return nil, err

@@ -17,17 +17,18 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// The budgets of operations that are given neither a deadline by their ctx nor a timeout.
+// The timeouts of operations if neither their ctx nor the client sets one.
 const (
-	// DefaultCallTimeout is oslo.messaging's rpc_response_timeout.
+	// DefaultCallTimeout is the default of oslo.messaging's rpc_response_timeout.
 	DefaultCallTimeout = 60 * time.Second
-	// DefaultCastTimeout is how long a cast or a fanout looks for servers that accept it.
+	// DefaultCastTimeout is how long a cast or a fanout looks for servers that accept the message.
 	DefaultCastTimeout = 30 * time.Second
 	// DefaultAskTimeout is how long a question to the fleet waits for the answer.
 	DefaultAskTimeout = 10 * time.Second
 )
 
-// Settings are what a client sends to, and how. Their zero values are the defaults, but for Retry.
+// Settings are the receiver and the options of a client. Except for Retry, their zero values are
+// the defaults.
 type Settings struct {
 	// Target is the receiver.
 	Target rpc.Target
@@ -37,20 +38,20 @@ type Settings struct {
 	// Timeout bounds each operation, if HasTimeout is set.
 	Timeout    time.Duration
 	HasTimeout bool
-	// Retry is how often a message that no server took is offered again; negative: until the
+	// Retry is how often a message that no server took is offered again. Negative means until the
 	// deadline.
 	Retry int
 	// FailFast messages do not wait for servers to appear.
 	FailFast bool
 	// LossyCasts succeed when no server took them.
 	LossyCasts bool
-	// Monitor is how long a call may go without a sign of life; not positive: for ever.
+	// Monitor is how long a call may go without a sign of life. Zero or less means no limit.
 	Monitor time.Duration
 	// OrderKey makes messages with the same key run one after the other; empty for none.
 	OrderKey string
-	// Serializer stands between values and what travels; nil for none.
+	// Serializer converts between values and their encoded form; nil for none.
 	Serializer Serializer
-	// Backoff returns what the timeouts of calls are taken from; nil for none.
+	// Backoff returns the source of the timeouts of calls; nil for none.
 	Backoff func() Backoff
 }
 
@@ -59,25 +60,24 @@ type Client struct {
 	transport *Transport
 	settings  Settings
 
-	// What each message needs of the settings, and what is wrong with them.
+	// These are derived from the settings for each message. Err says what is wrong with the settings.
 	cap   rpc.Cap
 	query route.Query
 	// scope is the target with its exchange, and without fanout.
 	scope rpc.Target
 	err   error
 
-	// turn is shared with clients that send to the same servers, so that they take part in one
-	// round robin.
+	// turn is shared by all clients that send to the same servers, so that they use one round robin.
 	turn     *atomic.Uint64
 	topic    atomic.Pointer[fleet.Topic]
 	services sync.Map // *typed.Service -> *Client, for the typed services that it was used for
 }
 
-// Client returns a client with these settings. Mistakes in them are returned by each of its
-// operations.
+// Client returns a client with these settings. If the settings are invalid, each of its operations
+// fails with an error that says so.
 func (t *Transport) Client(s Settings) *Client {
 	c := &Client{transport: t, settings: s, turn: &atomic.Uint64{}}
-	c.turn.Store(rand.Uint64()) // many programs live for one message; they must not all start with the same server
+	c.turn.Store(rand.Uint64()) // programs that send one message must not all start with the same server
 	c.err = c.compute()
 	return c
 }
@@ -94,15 +94,15 @@ func (c *Client) With(s Settings) *Client {
 // Settings returns the settings of the client.
 func (c *Client) Settings() Settings { return c.settings }
 
-// sameServers reports whether messages go to the same servers. Clients of different servers have
-// round robins of their own: in a common one, every other message would always meet the same
-// server.
+// sameServers reports whether the messages of two clients go to the same servers. Clients of
+// different servers have separate round robins: in a shared one, every other message could always
+// meet the same server.
 func (c *Client) sameServers(d *Client) bool {
 	a, b := c.settings.Target, d.settings.Target
 	return a.Topic == b.Topic && a.Exchange == b.Exchange && a.Server == b.Server
 }
 
-// compute checks the settings and derives what each message needs of them.
+// compute checks the settings and derives the values that each message needs.
 func (c *Client) compute() error {
 	target := c.settings.Target
 	if err := target.ValidateClient(); err != nil {
@@ -142,8 +142,8 @@ func (c *Client) contract() rpc.Interface {
 	return rpc.Interface{Namespace: c.query.Namespace, Major: c.query.Version.Major}
 }
 
-// until returns ctx with the deadline of an operation that has begun, and what to end when the
-// operation has ended; nil for nothing.
+// until returns ctx with the deadline of an operation that has begun. It also returns a function to
+// call when the operation has ended, or nil.
 func (c *Client) until(ctx context.Context, begun time.Time, standard time.Duration) (context.Context, *deadline.Context) {
 	if c.settings.HasTimeout {
 		standard = c.settings.Timeout
@@ -154,7 +154,8 @@ func (c *Client) until(ctx context.Context, begun time.Time, standard time.Durat
 	return d, d
 }
 
-// forService returns the client for a typed service: its options say what the target does not.
+// forService returns the client for a typed service. The options of the service supply what the
+// target leaves out.
 func (c *Client) forService(s *typed.Service) *Client {
 	if known, ok := c.services.Load(s); ok {
 		return known.(*Client)

@@ -13,25 +13,26 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// variant is a message as it can be sent at one version.
+// variant is the form of a message at one version.
 type variant struct {
 	version rpc.Version
-	// target is the version as the target of the message has it; empty if none is given.
+	// target is the version as text, for the message's target. It is empty if none is given.
 	target string
 	// kwargs are the keyword arguments of a dynamic message, as JSON text.
 	kwargs string
-	// fitted is a typed message without what is later than the version; nil until it is needed.
+	// fitted is a typed message without the fields that need a later version. It is nil until it is
+	// needed.
 	fitted proto.Message
 }
 
-// Variant is one form of a dynamic message: the keyword arguments as they are at a version.
+// Variant is one form of a dynamic message: the keyword arguments that it has at a version.
 type Variant struct {
 	Version string
 	Args    any
 }
 
-// Variants are the forms in which a dynamic message may be sent, the preferred one first. Given as
-// its arguments, they take the place of the version of the client's target.
+// Variants are the forms in which a dynamic message may be sent, in order of preference. If they
+// are the arguments, they replace the version of the client's target.
 type Variants []Variant
 
 // dynamic is the codec of messages with keyword arguments.
@@ -48,10 +49,11 @@ type dynamicOperation struct {
 	content dynamic
 }
 
-// spare are operations that were successful, for the next messages.
+// spare keeps operations that succeeded, for later messages.
 var spare = sync.Pool{New: func() any { return &dynamicOperation{} }}
 
-// one takes a message to one server. Operations are large, and most of a message's garbage.
+// one sends a message to one server. It reuses operations, because they are large, and most of the
+// garbage of a message.
 func (c *Client) one(ctx context.Context, k *kind, method string, args, result any) error {
 	o := spare.Get().(*dynamicOperation)
 	o.set(c, k, method, args, result)
@@ -63,14 +65,15 @@ func (c *Client) one(ctx context.Context, k *kind, method string, args, result a
 	return err
 }
 
-// dynamic returns an operation that reads its result, if there is one, into what result points to.
+// dynamic returns an operation that stores its result, if there is one, in the value that result
+// points to.
 func (c *Client) dynamic(k *kind, method string, args, result any) *operation {
 	o := &dynamicOperation{}
 	o.set(c, k, method, args, result)
 	return &o.operation
 }
 
-// set makes an empty operation ready.
+// set initializes an empty operation.
 func (o *dynamicOperation) set(c *Client, k *kind, method string, args, result any) {
 	o.content = dynamic{client: c, method: method, args: args}
 	o.client, o.kind, o.codec, o.result = c, k, &o.content, result
@@ -111,7 +114,7 @@ func (d *dynamic) variant(ctx context.Context, v Variant) (variant, error) {
 	return variant{version: version, target: v.Version, kwargs: kwargs}, nil
 }
 
-// Blame implements codec: the version is the caller's own choice.
+// Blame implements codec. It is empty because the caller chose the version.
 func (d *dynamic) Blame() string { return "" }
 
 // fill implements codec.

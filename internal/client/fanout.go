@@ -12,16 +12,16 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Report says what came of a fanout. The lists are in the order of the servers' names.
+// Report is the outcome of a fanout. The lists are ordered by server name.
 type Report struct {
-	// Accepted are the servers that took the message, Skipped are servers that cannot or must not
-	// take it, and Failed are servers that did not take it for another reason.
+	// Accepted are the servers that took the message. Skipped are servers that cannot or must not take
+	// it. Failed are servers that did not take it for another reason.
 	Accepted, Skipped, Failed []Copy
 	// Uncertain is why there may be other servers; nil if there are none.
 	Uncertain error
 }
 
-// Copy is what came of a fanout at one server.
+// Copy is the outcome of a fanout at one server.
 type Copy struct {
 	Instance rpc.Instance
 	// Unlisted is true if discovery no longer lists the server.
@@ -29,15 +29,15 @@ type Copy struct {
 	Err      error
 }
 
-// Fanout has every server on the topic run a method, without waiting for it. If the message was
-// denied everywhere, there is a report beside the error.
+// Fanout has every server on the topic run a method, without waiting for it. If all servers denied
+// the message, it returns both a report and an error.
 func (c *Client) Fanout(ctx context.Context, method string, args any) (*Report, error) {
 	f := &fanning{operation: c.dynamic(&fanouts, method, args, nil)}
 	err := f.run(ctx, f)
 	return f.report, err
 }
 
-// fanning is a fanout.
+// fanning is a fanout in progress.
 type fanning struct {
 	*operation
 
@@ -63,8 +63,8 @@ func (f *fanning) send(ctx context.Context, a delivery.Attempt) error {
 	return err
 }
 
-// start makes an attempt without waiting for the answer, if nothing must see it whole. One
-// goroutine calls it, so all attempts share a request.
+// start makes an attempt without waiting for the answer, unless interceptors must see the whole
+// attempt. One goroutine calls it, so all attempts share a request.
 func (f *fanning) start(ctx context.Context, a delivery.Attempt) delivery.Started {
 	link, can := a.Entry.Link.(carrier.Starter)
 	if !can || len(f.client.transport.attempts) > 0 {

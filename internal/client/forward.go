@@ -18,10 +18,10 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// maxTopics bounds the topics that are watched because a message that is forwarded names them.
+// maxTopics bounds the topics that are watched because forwarded messages name them.
 const maxTopics = 4096
 
-// turns are the round robins of messages that are forwarded. Receivers share them by a hash: there
+// turns are the round robins of forwarded messages. Receivers share them by a hash, because there
 // may be any number of receivers.
 type turns struct {
 	seed  maphash.Seed
@@ -33,8 +33,8 @@ func (t *turns) next(target *rpc.Target) uint64 {
 	return t.turns[h%uint64(len(t.turns))].Add(1)
 }
 
-// forwarding is a message of another process that is passed on as it is: neither encoded nor
-// decoded, and with neither the interceptors nor the version caps of this process.
+// forwarding is a message of another process that is passed on unchanged. It is neither encoded nor
+// decoded, and the interceptors and version caps of this process do not apply to it.
 type forwarding struct {
 	transport *Transport
 	request   *carrier.Request
@@ -46,8 +46,9 @@ type forwarding struct {
 	from   *route.Entry
 }
 
-// Forward passes a message on. If it has an instance, that gets it, once; else a server that is
-// meant gets it, as if it was sent by this process. The exchange of the target is not empty.
+// Forward passes a message on. If the message names an instance, it is sent once, to that instance.
+// Otherwise it goes to a server of its target, like a message of this process. The exchange of the
+// target is not empty.
 func (t *Transport) Forward(ctx context.Context, r *carrier.Request) (carrier.Reply, error) {
 	f, err := t.forwarding(r)
 	if err != nil {
@@ -61,7 +62,7 @@ func (t *Transport) Forward(ctx context.Context, r *carrier.Request) (carrier.Re
 }
 
 // Begin is Forward for a message with an instance, without a goroutine that waits for the answer: w
-// is told. It returns nil, and sends nothing, if something would have to be waited for.
+// gets it. Begin returns nil, and sends nothing, if it would have to wait.
 func (t *Transport) Begin(ctx context.Context, r *carrier.Request, w carrier.Waiter) carrier.Begun {
 	f, err := t.forwarding(r)
 	if err != nil {
@@ -70,8 +71,8 @@ func (t *Transport) Begin(ctx context.Context, r *carrier.Request, w carrier.Wai
 	return delivery.Begin(ctx, f.topic, &f.message, r.InstanceID, f.requestFor, w)
 }
 
-// ForwardStream is Forward for a message with several parts. The entry is the instance that the
-// stream is with.
+// ForwardStream is Forward for a message with several parts. The entry is the instance at the other
+// end of the stream.
 func (t *Transport) ForwardStream(ctx context.Context, r *carrier.Request) (carrier.Stream, *route.Entry, error) {
 	f, err := t.forwarding(r)
 	if err != nil {
@@ -85,8 +86,8 @@ func (t *Transport) ForwardStream(ctx context.Context, r *carrier.Request) (carr
 	return f.stream, f.from, err
 }
 
-// ForwardAll passes a copy of a dynamic message on to each server that is meant, and calls each
-// with what came of it, never concurrently.
+// ForwardAll passes a copy of a dynamic message on to each server of its target, and calls each
+// with the outcome at each server, never concurrently.
 func (t *Transport) ForwardAll(ctx context.Context, r *carrier.Request, each func(rpc.Instance, carrier.Reply, error)) error {
 	f, err := t.forwarding(r)
 	if err != nil {
@@ -115,14 +116,16 @@ func (t *Transport) ForwardAll(ctx context.Context, r *carrier.Request, each fun
 	return nil
 }
 
-// Expect has a topic be watched that messages are likely to come for, if there is room for one.
+// Expect starts to watch a topic for which messages are likely to come, if there is room for
+// another topic.
 func (t *Transport) Expect(name registry.Topic) {
 	if topic, watched := t.fleet.Known(name); topic == nil && watched < maxTopics {
 		t.fleet.Topic(name)
 	}
 }
 
-// Describe asks the process of an instance what it says of itself, as a message of the contract.
+// Describe asks the process of an instance to describe itself. It returns the answer as a protobuf
+// message.
 func (t *Transport) Describe(ctx context.Context, i rpc.Instance, requests bool) (info proto.Message, err error) {
 	err = t.ask(ctx, i, func(ctx context.Context, link carrier.Link) error {
 		info, err = link.(carrier.Describer).Describe(ctx, meant(i), i.ID, requests)
@@ -131,7 +134,7 @@ func (t *Transport) Describe(ctx context.Context, i rpc.Instance, requests bool)
 	return info, err
 }
 
-// Instance returns an instance of a topic that is watched; false if none is known.
+// Instance returns an instance of a watched topic. It returns false if the instance is not known.
 func (t *Transport) Instance(id string) (rpc.Instance, bool) {
 	if e := t.fleet.Find(id); e != nil {
 		return e.Instance, true
@@ -164,7 +167,7 @@ func (t *Transport) forwarding(r *carrier.Request) (*forwarding, error) {
 	f.message = delivery.Message{
 		Target: r.Target, Method: r.Method, Turn: t.turns.next(&r.Target), Cast: r.Mode == carrier.Cast, Silence: r.Silence,
 		Size: len(r.Kwargs) + len(r.Context),
-		// Which version a message of a typed service needs in which namespace, only the service knows.
+		// Only the service knows which version of which namespace a message of a typed service needs.
 		Query: route.Query{
 			Namespace: r.Target.Namespace, Version: version, Anyone: r.Typed != nil || discovery.IsPing(r.Target.Namespace, r.Method),
 		},
@@ -173,8 +176,8 @@ func (t *Transport) forwarding(r *carrier.Request) (*forwarding, error) {
 	return f, nil
 }
 
-// deliver delivers the message. One without a deadline looks for a server for as long as a call of
-// a client that has none waits for its answer.
+// deliver delivers the message. A message without a deadline looks for a server for the default
+// timeout of a call.
 func (f *forwarding) deliver(ctx context.Context, send delivery.Send) error {
 	if _, bounded := ctx.Deadline(); !bounded && f.message.Silence == 0 {
 		f.message.Silence = DefaultCallTimeout
@@ -191,7 +194,7 @@ func (f *forwarding) requestFor(a delivery.Attempt) *carrier.Request {
 		return f.addressed(a)
 	}
 	f.request.Meant = meant(a.Entry.Instance)
-	return f.request // there is one attempt
+	return f.request // there is only one attempt
 }
 
 // addressed returns a copy of the request for one instance.

@@ -10,23 +10,23 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Gathering says how a gather is done.
+// Gathering are the options of a gather.
 type Gathering struct {
-	// Stall is after what time without a reply the outstanding ones are canceled; not positive:
-	// never.
+	// Stall is the time without a reply after which the outstanding copies are canceled. Zero or less
+	// means never.
 	Stall time.Duration
-	// Tell is told which servers are expected to reply, before the message is sent to any; nil for
+	// Tell is called with the servers that should reply, before the message is sent to any; nil for
 	// none.
 	Tell func([]rpc.Instance)
-	// Each takes an answer of each server. It returns false to cancel the copies that are
-	// outstanding.
+	// Each is called with the answer of each server. It returns false to cancel the outstanding
+	// copies.
 	Each func(*Answer) (more bool)
 }
 
-// Answer is what came of a gather at one server.
+// Answer is the outcome of a gather at one server.
 type Answer struct {
 	Instance rpc.Instance
-	// Skipped: the server drains, or its version does not let it run the message.
+	// Skipped is true if the server drains, or cannot serve the message.
 	Skipped bool
 	// Unlisted is true if discovery no longer lists the server.
 	Unlisted bool
@@ -40,7 +40,7 @@ type Answer struct {
 	answer *delivery.Answer[carrier.Reply]
 }
 
-// Read reads the result into what result points to, or returns why there is none.
+// Read stores the result in the value that result points to, or returns why there is none.
 func (a *Answer) Read(result any) error {
 	if a.answer.Err != nil {
 		return a.of.name(a.answer.Err)
@@ -49,7 +49,7 @@ func (a *Answer) Read(result any) error {
 }
 
 // Gather has every server on the topic run a method, and takes their answers as they come. It
-// returns when there are no more. An error is not about one server.
+// returns when there are no more. Its error is not about a single server.
 func (c *Client) Gather(ctx context.Context, method string, args any, how Gathering) error {
 	g := &gathering{operation: c.dynamic(&gathers, method, args, nil), Gathering: how}
 	if err := g.run(ctx, g); err != nil && !g.broken {
@@ -58,7 +58,7 @@ func (c *Client) Gather(ctx context.Context, method string, args any, how Gather
 	return nil
 }
 
-// gathering is a gather that is being ranged over.
+// gathering is a gather in progress.
 type gathering struct {
 	*operation
 	Gathering
@@ -69,7 +69,7 @@ type gathering struct {
 	broken  bool // no more answers are wanted
 }
 
-// deliver settles which servers are asked, asks them, and has their answers taken.
+// deliver decides which servers are asked, asks them, and takes their answers.
 func (g *gathering) deliver(ctx context.Context) error {
 	g.message.Size = g.size()
 	audience, err := delivery.AudienceOf(ctx, g.client.watched(), &g.message)
@@ -111,8 +111,8 @@ func instancesOf(a *delivery.Audience) []rpc.Instance {
 	return list
 }
 
-// next returns the next answer, false after the last. When replies stop coming it cancels the
-// others, and then they come as errors.
+// next returns the next answer. Ok is false after the last one. When replies stop coming, next
+// cancels the other copies, which then arrive as errors.
 func (g *gathering) next() (answer delivery.Answer[carrier.Reply], ok bool) {
 	if len(g.others) > 0 {
 		answer.Result, g.others = g.others[0], g.others[1:]
@@ -128,7 +128,7 @@ func (g *gathering) next() (answer delivery.Answer[carrier.Reply], ok bool) {
 	return answer, ok
 }
 
-// close cancels what is outstanding, and waits until nothing of it is left.
+// close cancels the outstanding copies, and waits until nothing of them is left.
 func (g *gathering) close() {
 	g.cancel(nil)
 	for range g.answers {

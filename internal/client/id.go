@@ -9,9 +9,9 @@ import (
 	"sync/atomic"
 )
 
-// ids makes the ids of messages. They cannot be guessed: a process that knows one cannot use up
-// the next ones. Each is a number that a cipher with a random key hides, so no two of a
-// transport are the same, and the ids of two transports have 128 bits to differ.
+// ids makes the ids of messages. They cannot be guessed, so a process that knows one id cannot use
+// up the next ones. Each id is a number that a cipher with a random key hides. So no two ids of a
+// transport are the same, and the ids of two transports differ in 128 random bits.
 type ids struct {
 	cipher cipher.Block
 	last   atomic.Uint64
@@ -24,8 +24,8 @@ func newIDs() ids {
 	return ids{cipher: block}
 }
 
-// idBlock is room to make an id in. What a cipher of an interface gets is on the heap, so messages
-// bring it along.
+// idBlock is the buffer for an id. A buffer that is passed to a cipher through an interface escapes
+// to the heap, so each message has its own.
 type idBlock [aes.BlockSize]byte
 
 // next returns an id that no other message has.

@@ -38,7 +38,7 @@ func (o *operation) intercepted(ctx context.Context, d deliverer) error {
 	return o.name(err)
 }
 
-// checked delivers the message, if a carrier can move it.
+// checked delivers the message, if it is within the limits of carriers.
 func (o *operation) checked(ctx context.Context, d deliverer) error {
 	if err := o.check(); err != nil {
 		return o.name(err)
@@ -67,8 +67,8 @@ func (o *operation) openIntercepted(outer context.Context, a delivery.Attempt) (
 	return stream, err
 }
 
-// valued is a context with the values of another. Interceptors may cancel theirs when they return,
-// and the stream goes on.
+// valued is a context with the values of another context. Interceptors may cancel their own when
+// they return, and the stream must go on.
 type valued struct {
 	context.Context //nolint:containedctx // It is one.
 
@@ -102,12 +102,12 @@ func (o *operation) attempted(ctx context.Context, a delivery.Attempt, send func
 	return delivery.End(err)
 }
 
-// forgotten is the error of a message that an interceptor forgot.
+// forgotten returns the error of a message whose interceptor did not call next.
 func forgotten() error {
 	return failure.Invalid("an interceptor neither sent the message nor returned an error")
 }
 
-// describe returns the message as interceptors see it, without its arguments.
+// describe returns the message in the form that interceptors see, without its arguments.
 func (o *operation) describe() *rpc.Message {
 	m := &rpc.Message{
 		Target: o.request.Target, Method: o.message.Method, Delivery: o.kind.delivery, Monitored: o.request.Silence > 0,
@@ -121,8 +121,8 @@ func (o *operation) describe() *rpc.Message {
 	return m
 }
 
-// arguments returns the arguments in a request as interceptors see them. The messages of a stream
-// come later.
+// arguments returns the arguments of a request in the form that interceptors see. The messages of a
+// stream come later.
 func (o *operation) arguments(r *carrier.Request) any {
 	switch {
 	case r.Typed == nil:
@@ -164,7 +164,7 @@ func around(ctx context.Context, list []intercept, m *rpc.Message, last func(con
 	return p.passed, p.conclude(err)
 }
 
-// enter calls the interceptor of this number, or what comes after all of them.
+// enter calls interceptor i, or last after all of them.
 func (p *passage) enter(ctx context.Context, i int) error {
 	if i < len(p.list) {
 		return p.list[i](ctx, p.message, func(ctx context.Context) error { return p.enter(ctx, i+1) })
@@ -179,16 +179,16 @@ func (p *passage) enter(ctx context.Context, i int) error {
 	return p.came
 }
 
-// end waits for last if it still runs: an interceptor may have called next on another goroutine.
-// Later calls do nothing.
+// end waits for last if it still runs, because an interceptor may have called next on another
+// goroutine. Later calls do nothing.
 func (p *passage) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.over = true
 }
 
-// conclude makes the error that interceptors returned an *rpc.Error that says truthfully whether
-// the message may have run.
+// conclude turns the error of interceptors into an *rpc.Error that says truthfully whether the
+// message may have run.
 func (p *passage) conclude(err error) error {
 	if err == nil || err == p.came { //nolint:errorlint // It must be the same.
 		return err
@@ -209,7 +209,8 @@ func (p *passage) conclude(err error) error {
 	return e
 }
 
-// ours returns an error of an interceptor as one of ours. What it does not say is as in like.
+// ours converts an error of an interceptor to an *rpc.Error. Like supplies the fields that the
+// error leaves open.
 func ours(err error, like rpc.Error) *rpc.Error {
 	e := &like
 	if known, ok := errors.AsType[*rpc.Error](err); ok {
@@ -222,7 +223,7 @@ func ours(err error, like rpc.Error) *rpc.Error {
 	return e
 }
 
-// kindOf returns the kind of an error of an interceptor that did not send a message.
+// kindOf returns the kind for the error of an interceptor that did not send a message.
 func kindOf(err error) rpc.Kind {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):

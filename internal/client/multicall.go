@@ -10,9 +10,10 @@ import (
 	"github.com/oslorpc/oslorpc/internal/delivery"
 )
 
-// Multicall has one server run a method, and has each item of its result taken as it comes: each is
-// called with what reads the item, and returns false to cancel the method. The error is why an item
-// did not come, or what each returns. It returns nil after the last item.
+// Multicall has one server run a method, and calls each with every item of its result as it comes.
+// Each gets a function that reads the item. If it returns false, the method is canceled. An error
+// is the error of each, or says why an item did not come. Multicall returns nil after the last
+// item.
 func (c *Client) Multicall(ctx context.Context, method string, args any, each func(read Read) (more bool, err error)) error {
 	m := &multicall{operation: c.dynamic(&multicalls, method, args, nil), each: each}
 	if err := m.run(ctx, m); err != nil && !m.broken {
@@ -21,10 +22,10 @@ func (c *Client) Multicall(ctx context.Context, method string, args any, each fu
 	return nil
 }
 
-// Read reads an item into what it points to.
+// Read stores an item in the value that item points to.
 type Read func(item any) error
 
-// multicall is a multicall that is being ranged over.
+// multicall is a multicall in progress.
 type multicall struct {
 	*operation
 
@@ -42,8 +43,8 @@ func (m *multicall) timeout() time.Duration {
 	return DefaultCallTimeout
 }
 
-// deliver sends the message and has the items taken. It is known that a server took the message
-// when the first item came.
+// deliver sends the message and has its items taken. The first item shows that a server took the
+// message.
 func (m *multicall) deliver(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -76,7 +77,7 @@ func (m *multicall) send(ctx context.Context, a delivery.Attempt) (err error) {
 	return err
 }
 
-// next takes the next item. The time that its consumer takes does not count.
+// next receives the next item. The time that the consumer takes does not count.
 func (m *multicall) next(ctx context.Context, item *string) error {
 	m.late.Reset(m.timeout())
 	defer m.late.Stop()

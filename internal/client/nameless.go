@@ -6,8 +6,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/delivery"
 )
 
-// warnNameless logs once for each address that a message for all servers reaches one server there:
-// the transport URL gives the address, and no name of a server. A proxy may have the address, and
+// warnNameless warns, once for each address without a server name in the transport URL, that a
+// message for all servers reaches only one server there. A proxy may listen at the address, with
 // several servers behind it.
 func (t *Transport) warnNameless(ctx context.Context, a *delivery.Audience) {
 	for _, e := range a.Reached {

@@ -16,20 +16,21 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// kind is what deliveries differ in.
+// kind is what distinguishes the deliveries.
 type kind struct {
 	delivery rpc.Delivery
 	mode     carrier.Mode
-	// single is what errors call a delivery that has no meaning for a target with fanout.
+	// single is the name of the delivery in the error for a target with fanout; such a delivery cannot
+	// fan out.
 	single string
-	// toAll: every server gets a copy of its own.
+	// toAll: every server gets its own copy.
 	toAll bool
-	// timeout bounds the operation if neither ctx nor the client does. 0: the delivery bounds its
-	// parts.
+	// timeout bounds the operation if neither ctx nor the client does. 0 means that the delivery
+	// bounds its parts.
 	timeout time.Duration
-	// patient operations take their timeout from the client's back-off.
+	// patient operations take their timeout from the client's Backoff.
 	patient bool
-	// monitored operations watch for signs of life, if the client does.
+	// monitored operations watch for signs of life, if the client is set to do so.
 	monitored bool
 	// unnamed messages have an id only if they need one.
 	unnamed bool
@@ -45,22 +46,22 @@ var (
 	fanouts    = kind{delivery: rpc.DeliveryFanout, mode: carrier.Cast, toAll: true, timeout: DefaultCastTimeout}
 	gathers    = kind{delivery: rpc.DeliveryGather, mode: carrier.Call, toAll: true, timeout: DefaultCallTimeout, monitored: true}
 	multicalls = kind{delivery: rpc.DeliveryMulticall, mode: carrier.Multicall, single: "a multicall"}
-	// The id of a typed call is not worth its header: nothing repeats the call.
+	// A typed call has no id, because nothing repeats the call, and the header is not free.
 	typedCalls    = kind{delivery: rpc.DeliveryCall, mode: carrier.Call, single: "a call", timeout: DefaultCallTimeout, patient: true, unnamed: true}
 	typedStreams  = kind{delivery: rpc.DeliveryStream, mode: carrier.Call, single: "a stream", unnamed: true, streams: true}
 	typedWatching = kind{delivery: rpc.DeliveryMulticall, mode: carrier.Call, single: "a stream", unnamed: true, streams: true}
 )
 
-// codec is what dynamic and typed messages differ in.
+// codec is what distinguishes dynamic and typed messages.
 type codec interface {
-	// variants checks and encodes the message. It returns how the message can be sent: the
-	// preferred variant, and the others in the order of preference.
+	// variants checks and encodes the message. It returns the preferred variant of the message, and
+	// the others in order of preference.
 	variants(ctx context.Context) (preferred variant, others []variant, err error)
-	// Blamer says what in the message needs the least of these versions.
+	// Blamer names the part of the message that needs the lowest of these versions.
 	delivery.Blamer
 	// fill puts a variant into a request.
 	fill(r *carrier.Request, v *variant)
-	// decode reads a reply into what result points to.
+	// decode stores a reply in the value that result points to.
 	decode(ctx context.Context, reply carrier.Reply, result any) error
 }
 
@@ -69,14 +70,15 @@ type operation struct {
 	client *Client
 	kind   *kind
 	codec  codec
-	// result is what the result is read into; nil for none.
+	// result points to the value for the result; nil for none.
 	result any
-	// failFast is in place of the client's, if it is given.
+	// failFast replaces the client's setting, if it is not nil.
 	failFast *bool
 
 	variant   variant
 	fallbacks []variant
-	// message is what delivery knows of it, and request what all its attempts have in common.
+	// message is what delivery knows about the message. Request is what all its attempts have in
+	// common.
 	message delivery.Message
 	request carrier.Request
 
@@ -87,12 +89,12 @@ type operation struct {
 	block idBlock
 }
 
-// deliverer takes a message to its servers.
+// deliverer delivers a message to its servers.
 type deliverer interface {
 	deliver(ctx context.Context) error
 }
 
-// run takes the message all the way. Errors are *rpc.Errors that name the message.
+// run runs the operation from start to end. Errors are *rpc.Errors that name the message.
 func (o *operation) run(ctx context.Context, d deliverer) error {
 	if err := o.prepare(ctx); err != nil {
 		return o.name(failure.NotStarted(err))
@@ -117,8 +119,7 @@ func (o *operation) timed(ctx context.Context, d deliverer) error {
 	return waited(ctx, begun, o.intercepted(ctx, d))
 }
 
-// waited adds to the error of an operation that gave up how long it waited: until its deadline, or
-// less long.
+// waited adds to the error of an operation that gave up how long it waited.
 func waited(ctx context.Context, begun time.Time, err error) error {
 	if err == nil || !errors.Is(err, context.DeadlineExceeded) || rpc.KindOf(err) == rpc.MonitorTimeout { // it says so itself
 		return err
@@ -130,8 +131,8 @@ func waited(ctx context.Context, begun time.Time, err error) error {
 	return failure.With(err, func(e *rpc.Error) { e.Waited = max(length, 0) })
 }
 
-// waitedToBegin is [waited] for a delivery that bounds its parts: how long a later part took is not
-// known here.
+// waitedToBegin is [waited] for a delivery that bounds its parts. It cannot know how long a later
+// part took.
 func waitedToBegin(ctx context.Context, begun time.Time, err error) error {
 	if !rpc.SafeToRetry(err) {
 		return err
@@ -139,8 +140,8 @@ func waitedToBegin(ctx context.Context, begun time.Time, err error) error {
 	return waited(ctx, begun, err)
 }
 
-// isReusable reports whether nothing can refer to the operation any more, after it returned err.
-// Interceptors may keep what they were given, and carriers what failed.
+// isReusable reports whether nothing can refer to the operation after it returned err. Interceptors
+// may keep what they got, and carriers may keep a message that failed.
 func (o *operation) isReusable(err error) bool {
 	t := o.client.transport
 	return err == nil && len(t.sends) == 0 && len(t.attempts) == 0
@@ -164,16 +165,16 @@ func (o *operation) send(ctx context.Context, a delivery.Attempt) (err error) {
 	return err
 }
 
-// name completes an error with the message that it is about.
+// name adds the message to an error.
 func (o *operation) name(err error) error {
 	return failure.Name(err, o.message.Target, o.message.Method)
 }
 
-// about completes an error with the message and the instance that it is about.
+// about adds the message and the instance to an error.
 func (o *operation) about(err error, e *route.Entry) error { return o.name(delivery.At(err, e)) }
 
-// prepare checks and encodes the message, and settles at which versions it can be sent. Nothing is
-// sent yet.
+// prepare checks and encodes the message, and decides at which versions it can be sent. It sends
+// nothing yet.
 func (o *operation) prepare(ctx context.Context) (err error) {
 	c := o.client
 	if o.kind.single != "" && c.settings.Target.Fanout {
@@ -203,7 +204,7 @@ func (o *operation) noFanout() error {
 	return &rpc.Error{Kind: rpc.InvalidTarget, NotStarted: true, Message: o.kind.single + " cannot be used with fanout"}
 }
 
-// cap leaves the variants that the version cap allows.
+// cap removes the variants that the version cap forbids.
 func (o *operation) cap() error {
 	limit := o.client.cap
 	if len(o.fallbacks) == 0 && limit.Allows(o.variant.version) {
@@ -241,7 +242,8 @@ func (o *operation) form(i int) *variant {
 	return &o.fallbacks[i-1]
 }
 
-// check returns why no carrier could move the message. What is fitted to lower versions is smaller.
+// check returns an error if no carrier could carry the message. Variants for lower versions are
+// smaller, so they need no check.
 func (o *operation) check() error {
 	for i := range 1 + len(o.fallbacks) {
 		if i > 0 && o.request.Typed != nil {
@@ -255,7 +257,7 @@ func (o *operation) check() error {
 	return nil
 }
 
-// size returns about how many bytes the message has.
+// size returns the approximate size of the message in bytes.
 func (o *operation) size() int {
 	if t := o.request.Typed; t != nil {
 		return proto.Size(t.Message)
@@ -267,7 +269,7 @@ func (o *operation) size() int {
 	return n + len(o.request.Context)
 }
 
-// plan says what delivery needs to know.
+// plan fills in what delivery needs to know.
 func (o *operation) plan() {
 	c, m := o.client, &o.message
 	s := &c.settings
@@ -289,7 +291,7 @@ func (o *operation) plan() {
 }
 
 // query returns what an instance must implement for a version. Servers that answer pings do not
-// list that among what they implement.
+// list the ping method among what they implement.
 func (o *operation) query(version rpc.Version) route.Query {
 	namespace := o.client.query.Namespace
 	return route.Query{Namespace: namespace, Version: version, Anyone: discovery.IsPing(namespace, o.message.Method)}

@@ -8,14 +8,14 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Serializer stands between a program's values and what travels.
+// Serializer converts between a program's values and their encoded form.
 type Serializer interface {
 	SerializeEntity(ctx context.Context, entity any) (any, error)
 	DeserializeEntity(ctx context.Context, entity any) (any, error)
 	SerializeContext(ctx context.Context, dict map[string]any) (map[string]any, error)
 }
 
-// contextText returns the request context in ctx as the text that travels, empty if there is none.
+// contextText returns the encoded request context of ctx. It is empty if there is none.
 func (c *Client) contextText(ctx context.Context) (string, error) {
 	s := c.settings.Serializer
 	if s == nil {
@@ -28,7 +28,7 @@ func (c *Client) contextText(ctx context.Context) (string, error) {
 	return msgcontext.Text(msgcontext.With(ctx, dict))
 }
 
-// write returns keyword arguments as the text that travels.
+// write encodes keyword arguments.
 func (c *Client) write(ctx context.Context, args any) (string, error) {
 	kwargs, err := payload.MarshalArgs(args)
 	if s := c.settings.Serializer; err == nil && s != nil {
@@ -37,7 +37,7 @@ func (c *Client) write(ctx context.Context, args any) (string, error) {
 	return kwargs, err
 }
 
-// read reads a result that arrived into what result points to.
+// read decodes a result into the value that result points to.
 func (c *Client) read(ctx context.Context, text string, result any) error {
 	if s := c.settings.Serializer; s != nil {
 		var err error

@@ -16,7 +16,7 @@ import (
 )
 
 // Stream is a stream of a typed service. It opens at its first message. One goroutine may send
-// while another receives. Its errors are *rpc.Errors, but for io.EOF.
+// while another receives. Its errors are *rpc.Errors, except io.EOF.
 type Stream struct {
 	*typedOperation
 
@@ -30,14 +30,14 @@ type Stream struct {
 	at     rpc.Version
 	clock  clock // of the opening
 
-	// sending is held while a later message is sent. A message that cannot be sent ends the stream;
-	// the receiving caller waits for the reason.
+	// sending is held while a later message is sent. A message that cannot be sent ends the stream,
+	// and the receiving caller waits for the reason.
 	sending sync.Mutex
 
 	mu    sync.Mutex
 	over  chan struct{} // closed when the stream has ended
 	ended error         // why; nil if it is complete
-	// concluded is closed when the interceptors have returned, and conclusion is what they
+	// concluded is closed when the interceptors have returned. Conclusion is the error that they
 	// returned.
 	concluded  chan struct{}
 	conclusion error
@@ -92,7 +92,7 @@ func (s *Stream) Send(message any) error {
 	return s.conclude(err)
 }
 
-// CloseSend says that no message follows. A stream without any is opened by it.
+// CloseSend says that no message follows. It opens a stream that sent no message.
 func (s *Stream) CloseSend() error {
 	if !s.begun.Swap(true) {
 		if err := s.begin(); err != nil {
@@ -105,7 +105,7 @@ func (s *Stream) CloseSend() error {
 	return nil // it was closed with its only message, or receiving tells why there is none
 }
 
-// Receive receives a message, when the stream is open.
+// Receive waits until the stream is open, and receives a message.
 func (s *Stream) Receive(message any) error {
 	if err := s.wait(); err != nil {
 		return err
@@ -117,7 +117,7 @@ func (s *Stream) Receive(message any) error {
 	case err == nil || errors.Is(err, io.EOF):
 		s.end(nil)
 	default:
-		s.sending.Lock() // a message that cannot be sent says why
+		s.sending.Lock() // wait for the reason if a message could not be sent
 		s.end(s.about(s.explain(s.ctx, err), s.from))
 		s.sending.Unlock()
 		err = s.whyEnded()
@@ -125,7 +125,7 @@ func (s *Stream) Receive(message any) error {
 	return s.conclude(err)
 }
 
-// Header returns the server's metadata, when the stream is open and it has come.
+// Header waits until the stream is open, and returns the server's metadata once it arrives.
 func (s *Stream) Header() (rpc.Metadata, error) {
 	if err := s.wait(); err != nil {
 		return nil, err
@@ -134,7 +134,7 @@ func (s *Stream) Header() (rpc.Metadata, error) {
 	return header, s.about(s.explain(s.ctx, err), s.from)
 }
 
-// Trailer returns what the server sent last, when the stream has ended.
+// Trailer returns the server's trailing metadata, once the stream has ended.
 func (s *Stream) Trailer() rpc.Metadata {
 	select {
 	case <-s.opened:
@@ -146,7 +146,7 @@ func (s *Stream) Trailer() rpc.Metadata {
 	return nil
 }
 
-// fit returns a later message as it may be sent at the stream's version.
+// fit returns a later message in the form that the stream's version allows.
 func (s *Stream) fit(message any) (proto.Message, error) {
 	m, ok := message.(proto.Message)
 	if !ok {
@@ -166,7 +166,7 @@ func (s *Stream) fit(message any) (proto.Message, error) {
 		e.Path, m.ProtoReflect().Descriptor().FullName(), e.Since, s.at)}
 }
 
-// wait waits until the stream is open, or will not be, and returns why.
+// wait waits until the stream is open. It returns an error if the stream cannot be opened.
 func (s *Stream) wait() error {
 	select {
 	case <-s.opened:
@@ -184,7 +184,7 @@ func (s *Stream) wait() error {
 	return s.refuse(e)
 }
 
-// whyFailed returns why the opening failed, nil if it did not.
+// whyFailed returns why the opening failed, or nil if it did not fail.
 func (s *Stream) whyFailed() error {
 	if s.failed == nil {
 		return nil

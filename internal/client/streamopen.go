@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// refuse ends a stream that cannot be opened, for which nothing was sent.
+// refuse ends a stream that cannot be opened. Nothing was sent.
 func (s *Stream) refuse(err error) error {
 	err = s.name(failure.NotStarted(err))
 	s.settle(err)
@@ -21,7 +21,7 @@ func (s *Stream) refuse(err error) error {
 	return err
 }
 
-// begin opens the stream. One that only the server sends opens while the caller goes on.
+// begin opens the stream. A stream on which only the server sends opens in the background.
 func (s *Stream) begin() error {
 	if err := s.prepare(s.ctx); err != nil {
 		return s.refuse(err)
@@ -41,7 +41,7 @@ func (s *Stream) begin() error {
 
 func (s *Stream) isIntercepted() bool { return len(s.client.transport.sends) > 0 }
 
-// carry opens the stream, with the interceptors around it. They return when the stream has ended.
+// carry opens the stream within the interceptors, which return when the stream has ended.
 func (s *Stream) carry() {
 	err := s.intercepted(s.ctx, s)
 	if s.conclusion = err; err == nil {
@@ -70,7 +70,7 @@ func (s *Stream) deliver(ctx context.Context) error {
 	return s.whyEnded()
 }
 
-// abandoned is the error of a stream whose ctx ended before it.
+// abandoned returns the error of a stream whose ctx ended first.
 func abandoned(ctx context.Context) error {
 	e := &rpc.Error{Kind: rpc.Canceled, Cause: context.Cause(ctx), Message: "canceled before the stream ended; the method may have run"}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
@@ -79,8 +79,8 @@ func abandoned(ctx context.Context) error {
 	return e
 }
 
-// settle notes how the opening ended, unless that is settled, and lets those go on that wait for
-// it.
+// settle records how the opening ended, unless that is recorded already, and wakes the callers that
+// wait for it.
 func (s *Stream) settle(err error) {
 	select {
 	case <-s.opened:
@@ -94,7 +94,7 @@ func (s *Stream) settle(err error) {
 	}
 }
 
-// end ends the stream, if it has not ended.
+// end ends the stream. It does nothing if the stream has ended.
 func (s *Stream) end(why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,14 +111,14 @@ func (s *Stream) end(why error) {
 	}
 }
 
-// whyEnded returns why the stream ended, nil if it is complete.
+// whyEnded returns why the stream ended, or nil if it is complete.
 func (s *Stream) whyEnded() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.ended
 }
 
-// conclude returns the error of a stream that has ended, as interceptors left it.
+// conclude returns the error of an ended stream, as the interceptors returned it.
 func (s *Stream) conclude(err error) error {
 	if !s.isIntercepted() {
 		return err
@@ -136,7 +136,7 @@ func (s *Stream) conclude(err error) error {
 	}
 }
 
-// place finds a server that takes the stream, with its first message if there is one.
+// place finds a server that takes the stream, and its first message if there is one.
 func (s *Stream) place(ctx context.Context) error {
 	begun, budget := time.Now(), DefaultCallTimeout
 	if c := &s.client.settings; c.HasTimeout {
@@ -162,7 +162,7 @@ func (s *Stream) place(ctx context.Context) error {
 // errNotOpened is the cause when a stream found no server in time.
 var errNotOpened = &rpc.Error{Kind: rpc.Timeout, Message: "the stream was not opened within the timeout"}
 
-// attempt opens the stream at one instance. After a refusal, the time to open it runs again.
+// attempt opens the stream at one instance. After a refusal, the clock runs again.
 func (s *Stream) attempt(ctx context.Context, a delivery.Attempt) error {
 	s.from, s.at = a.Entry, s.form(a.Variant).version
 	stream, err := s.open(ctx, a)
@@ -174,13 +174,13 @@ func (s *Stream) attempt(ctx context.Context, a delivery.Attempt) error {
 	return nil
 }
 
-// clock bounds the opening of a stream. It stands while a server that has the message thinks about
-// its answer, which may take as long as the method needs.
+// clock bounds the opening of a stream. It pauses while a server has the message and prepares its
+// answer, which may take as long as the method needs.
 type clock struct {
 	timer *time.Timer
 	due   time.Time
 	left  time.Duration // while it is paused
-	// ended is how the time ended: the first to change it decides.
+	// ended is how the clock ended: the first change decides.
 	ended atomic.Int32
 }
 
@@ -211,7 +211,7 @@ func (c *clock) resume() {
 	}
 }
 
-// stop ends the clock, and reports whether it was in time.
+// stop stops the clock, and reports whether it did so in time.
 func (c *clock) stop() bool {
 	c.timer.Stop()
 	return c.ended.CompareAndSwap(0, stopped)

@@ -1,8 +1,8 @@
-// Package client sends messages: one operation, from the arguments to the result, for every
-// delivery. A message is encoded, and fitted to the versions at which it can be sent. It passes the
-// interceptors, gets to its servers by way of package delivery and a carrier, and its answer is
-// decoded. Dynamic and typed messages differ by a codec. The package does not know what carries its
-// messages.
+// Package client sends messages. Each message is one operation, from the arguments to the result,
+// for every delivery. The operation encodes the message and fits it to the versions at which it can
+// be sent. The message passes the interceptors and goes to its servers through package delivery and
+// a carrier. Then the answer is decoded. Dynamic and typed messages differ by a codec. The package
+// does not know what carries its messages.
 package client
 
 import (
@@ -21,8 +21,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Config says what the clients of a transport have in common. All fields are required but
-// Zone and Interceptors.
+// Config is what the clients of a transport have in common. All fields except Zone and Interceptors
+// are required.
 type Config struct {
 	Registry registry.Registry
 	Carrier  carrier.Carrier
@@ -30,10 +30,10 @@ type Config struct {
 	Exchange string
 	// Caller is the name that the program gives itself.
 	Caller string
-	// Zone is where the program runs: messages for any server prefer those there. It may be empty.
+	// Zone is where the program runs. Messages for any server prefer servers in this zone. It may be
+	// empty.
 	Zone string
-	// Metadata returns what the program added to a context, to travel beside its messages. The
-	// caller may change it.
+	// Metadata returns a copy of the metadata that the program added to a context.
 	Metadata     func(context.Context) rpc.Metadata
 	Interceptors []rpc.Interceptor
 	// Errors are the errors that the program registered.
@@ -51,7 +51,7 @@ type Transport struct {
 	ids    ids
 	turns  turns // of messages that are forwarded
 	closed atomic.Bool
-	// nameless are addresses of which was said that a fanout reaches one server there.
+	// nameless are the addresses for which warnNameless has logged its warning.
 	nameless sync.Map
 }
 
@@ -71,7 +71,7 @@ func NewTransport(config Config) *Transport {
 	return t
 }
 
-// Shut makes messages fail that are sent from now on. Messages on their way go on.
+// Shut makes later messages fail. Messages that were sent before go on.
 func (t *Transport) Shut() { t.closed.Store(true) }
 
 // Close closes all connections, and ends the watches of topics. Messages on their way fail.
@@ -91,5 +91,5 @@ func (t *Transport) check() error {
 
 func (*Transport) errClosed() error { return failure.Invalid("the transport is closed") }
 
-// Topic returns what is known of the servers on a topic.
+// Topic returns the state of a topic.
 func (t *Transport) Topic(name registry.Topic) *fleet.Topic { return t.fleet.Topic(name) }

@@ -15,26 +15,26 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// TypedCall is a message of a typed service, or the beginning of a stream of one.
+// TypedCall is a message of a typed service, or the beginning of a stream.
 type TypedCall struct {
-	// Path names the method, as in "/package.Service/Method".
+	// Path is the path of the method: "/package.Service/Method".
 	Path string
-	// Message is the message, and Result takes the answer, if there are any. Both must be protobuf
-	// messages.
+	// Message is the message, and Result receives the answer. Each may be nil if there is none;
+	// otherwise it must be a protobuf message.
 	Message, Result any
-	// ClientStreams and ServerStreams say which end of a stream sends any number of messages.
+	// ClientStreams and ServerStreams say which ends of a stream send any number of messages.
 	ClientStreams, ServerStreams bool
-	// FailFast is as in Settings, if it is given.
+	// FailFast replaces the setting of the client, if it is not nil.
 	FailFast *bool
 	// Options are for the carrier.
 	Options []any
-	// Single is an option that has no meaning for a message with many answers; nil for none.
+	// Single is an option that cannot be used with a message that has many answers; nil for none.
 	Single any
-	// Report is set to what came of a fanout; nil for none.
+	// Report is called with the outcome of a fanout; nil for none.
 	Report func(*Report)
 }
 
-// Invoke sends a message of a typed service, as the options of its method say.
+// Invoke sends a message of a typed service, according to the options of its method.
 func (c *Client) Invoke(ctx context.Context, call *TypedCall) error {
 	o, err := c.typed(call)
 	if err != nil {
@@ -80,10 +80,11 @@ type typedOperation struct {
 	typed   carrier.Typed
 }
 
-// spareTyped are operations that were successful, for the next messages.
+// spareTyped keeps operations that succeeded, for later messages.
 var spareTyped = sync.Pool{New: func() any { return &typedOperation{} }}
 
-// recycle keeps the operation for another message, if it can serve one. Err is what it returned.
+// recycle keeps the operation for another message, if it can be reused. Err is the error that it
+// returned.
 func (o *typedOperation) recycle(err error) {
 	if !o.isReusable(err) {
 		return
@@ -121,16 +122,16 @@ type typedContent struct {
 	method  *typed.Method
 	kind    **kind        // of the operation
 	message proto.Message // nil for a stream without any
-	// wanted is the version that a stream opens at, at least, if it is of the same major version.
+	// wanted is the minimum version at which a stream opens, if it is of the same major version.
 	wanted rpc.Version
-	// needed is what the message needs as it is, and least is the least version at which it can be
-	// sent.
+	// needed is the version that the unchanged message needs. Least is the lowest version at which the
+	// message can be sent.
 	needed, least rpc.Version
 
 	fitting sync.Mutex // guards what is fitted in variants
 }
 
-// recycle removes what is of a message.
+// recycle clears the message.
 func (t *typedContent) recycle() {
 	t.method, t.kind, t.message = nil, nil, nil
 	t.wanted, t.needed, t.least = rpc.Version{}, rpc.Version{}, rpc.Version{}
@@ -176,8 +177,8 @@ func (t *typedContent) variants(context.Context) (preferred variant, others []va
 	return preferred, others, nil
 }
 
-// check returns why the message cannot be encoded, where it would be too late to learn it later: a
-// stream would have begun, and all servers of a fanout would have missed a message.
+// check returns an error if the message cannot be encoded. For a stream or a fanout, a later check
+// would come too late: the stream would have begun, or all servers would have missed a message.
 func (t *typedContent) check() error {
 	if k := *t.kind; t.message == nil || !k.streams && !k.toAll {
 		return nil
@@ -188,7 +189,7 @@ func (t *typedContent) check() error {
 	return nil
 }
 
-// raise sets the lowest version for a stream, whatever the first message can do without: later
+// raise sets the lowest version of a stream, even if the first message needs less, because later
 // messages may need it.
 func (t *typedContent) raise(preferred *variant, others []variant) []variant {
 	isLower := func(v variant) bool { return v.version.Compare(t.wanted) < 0 }
@@ -229,7 +230,7 @@ func (t *typedContent) fill(r *carrier.Request, v *variant) {
 	}
 }
 
-// fitted returns the message without what is later than a variant.
+// fitted returns the message without the fields that are later than a variant.
 func (t *typedContent) fitted(v *variant) proto.Message {
 	t.fitting.Lock()
 	defer t.fitting.Unlock()
