@@ -7,19 +7,19 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// maxFollowed bounds the interfaces whose ceiling is followed.
+// maxFollowed bounds the interfaces whose ceilings are followed.
 const maxFollowed = 64
 
-// ceilingAge is since when a ceiling has been what it is.
+// ceilingAge is a ceiling and the time of its last change.
 type ceilingAge struct {
 	state   route.CeilingState
 	version rpc.Version
 	since   time.Time
 }
 
-// Follow returns since when the ceiling of an interface has been what it is, as far as this process
-// knows: it looks from the first call on. Beyond some dozens of interfaces it follows no more, and
-// returns the time of the call.
+// Follow returns since when the ceiling of an interface has its present value, as far as this
+// process knows. It observes the ceiling from the first call on. Beyond maxFollowed interfaces it
+// follows no more, and returns the time of the call.
 func (t *Topic) Follow(i route.Interface) time.Time {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -38,7 +38,7 @@ func ceilingNow(view *route.View, i route.Interface, now time.Time) ceilingAge {
 	return ceilingAge{c.State, c.Version, now}
 }
 
-// follow looks at the ceilings in a new view. The lock is held.
+// follow updates the followed ceilings from a new view. The lock is held.
 func (t *Topic) follow(view *route.View, now time.Time) {
 	for i, before := range t.ceilings {
 		if h := ceilingNow(view, i, now); h.state != before.state || h.version != before.version {

@@ -1,5 +1,5 @@
-// Package fleet is what a client knows of the servers that it may send to: for each topic it uses,
-// a watch of the registry, merged into views that messages are routed by.
+// Package fleet is what a client knows about the servers that it may send to. For each topic in
+// use, it has a watch of the registry, merged into views for routing messages.
 package fleet
 
 import (
@@ -14,8 +14,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
-// idleTime is how long a topic is watched after its last use, at least; at most it is twice as
-// long.
+// idleTime is the minimum time that a topic is watched after its last use. The maximum is twice
+// that.
 const idleTime = 5 * time.Minute
 
 // Fleet has the topics that a process uses. It is safe for concurrent use.
@@ -33,14 +33,15 @@ type Fleet struct {
 	closed bool
 }
 
-// New returns a fleet that learns from known and sends through c, from a zone, which may be empty.
+// New returns a fleet that watches the registry known and sends through c. Zone is the zone of the
+// client, and may be empty.
 func New(known registry.Registry, c carrier.Carrier, zone string, log *slog.Logger) *Fleet {
 	return &Fleet{
 		registry: known, carrier: c, zone: zone, outages: newOutages(log), seed: rand.Uint64(), topics: map[registry.Topic]*Topic{},
 	}
 }
 
-// registryName names the registry for people.
+// registryName returns the name of the registry for people.
 func (f *Fleet) registryName() string {
 	if r, named := f.registry.(fmt.Stringer); named {
 		return r.String()
@@ -48,11 +49,11 @@ func (f *Fleet) registryName() string {
 	return "the registry"
 }
 
-// Missed returns what is remembered of the servers that missed messages. It outlasts the watches.
+// Missed returns the record of servers that missed messages. It outlives the watches.
 func (f *Fleet) Missed() *Missed { return &f.missed }
 
-// Topic returns a topic, watched from now on until it has not been used for a while. Callers may
-// keep it; once Closed is true, another saves a detour.
+// Topic returns a topic. It is watched until it has not been used for a while. Callers may keep it.
+// Once Closed returns true, they should call Topic again.
 func (f *Fleet) Topic(name registry.Topic) *Topic {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -72,14 +73,14 @@ func (f *Fleet) Topic(name registry.Topic) *Topic {
 	return t
 }
 
-// Known returns the topic if it is watched, else nil, and how many topics are watched.
+// Known returns the topic if it is watched, or nil, and how many topics are watched.
 func (f *Fleet) Known(name registry.Topic) (t *Topic, watched int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.topics[name], len(f.topics)
 }
 
-// Find returns an instance of a watched topic; nil if none has it.
+// Find returns an instance of a watched topic, or nil if no topic has it.
 func (f *Fleet) Find(id string) *route.Entry {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -93,8 +94,8 @@ func (f *Fleet) Find(id string) *route.Entry {
 	return nil
 }
 
-// endIdle ends the watches of topics that were not used since it last ran. While the registry
-// cannot be read, what is known of a topic is worth keeping.
+// endIdle ends the watches of topics that were not used since its last run. While the registry
+// cannot be read, it keeps what is known about a topic.
 func (f *Fleet) endIdle() {
 	var idle []*Topic
 	f.mu.Lock()
@@ -114,7 +115,7 @@ func (f *Fleet) endIdle() {
 	}
 }
 
-// Close ends all watches and gives all links back.
+// Close ends all watches and releases all links.
 func (f *Fleet) Close() {
 	f.mu.Lock()
 	f.closed = true

@@ -13,46 +13,47 @@ import (
 )
 
 const (
-	// lingerTime is how long an instance is kept that vanished from the registry: a registry that
-	// restarted without its data has it back by then, since servers look after their registration
-	// every few seconds.
+	// lingerTime is how long an instance is kept after it vanished from the registry. A registry that
+	// restarted without its data has it back by then, because servers check their registration every
+	// few seconds.
 	lingerTime = 30 * time.Second
-	// recentTime is how long a named server that left is waited for.
+	// recentTime is how long messages wait for a named server that left.
 	recentTime = 60 * time.Second
-	// avoidTime is how long an instance is avoided whose address led to another process.
+	// avoidTime is how long an instance is avoided after its address led to another process.
 	avoidTime = 5 * time.Second
-	// doubtTime is how often an instance is asked that did not prove its name, whether it does now.
+	// doubtTime is the interval at which an instance that did not prove its name is asked again.
 	doubtTime = 30 * time.Second
 )
 
-// member is an instance of a topic, listed or lately so.
+// member is an instance of a topic that is listed, or was recently.
 type member struct {
 	entry *route.Entry
-	// since is when it vanished from the registry, zero while it is listed.
+	// since is when it vanished from the registry. It is zero while it is listed.
 	since time.Time
-	// lost: it vanished because the registry lost its data, so it is believed to be there even if
-	// it is not connected.
+	// lost: it vanished because the registry lost its data. It counts as present even if it is not
+	// connected.
 	lost bool
 	// unlisted: the link was told that the instance is gone.
 	unlisted bool
 	// left is true if the instance itself said that it is not there. It stays a member so that a
-	// registry that lists it still does not bring it back, and because another may come in its
+	// registry that still lists it does not bring it back, and because another instance may take its
 	// place.
 	left bool
 	// there: since it vanished, it said itself that it is there. That is better evidence than the
-	// registry, so when its time is over it is asked again rather than dropped.
+	// registry. So when its time is over, it is asked again instead of being dropped.
 	there bool
-	// astray is until when it is avoided because its address led to another process, and stranger
-	// what that said.
+	// astray is until when it is avoided because its address led to another process. Stranger is what
+	// that process said.
 	astray   time.Time
 	stranger error
-	// doubted is when to ask again whether it proves its name; zero if it is not known not to.
+	// doubted is when to ask again for proof of its name. It is zero if there is no doubt.
 	doubted time.Time
 }
 
 func (m *member) missing() bool { return !m.since.IsZero() }
 
-// show has the entry say what is known now. Views that have the one before are immutable.
+// show updates the member's entry. If something changed, it makes a new entry, because earlier
+// views are immutable.
 func (m *member) show(now time.Time) {
 	if !now.Before(m.astray) {
 		m.stranger = nil
@@ -64,15 +65,15 @@ func (m *member) show(now time.Time) {
 	}
 	o := m.entry
 	if o.Unlisted == missing && o.Lingering == lingers && o.Left == m.left && (o.Astray == nil) == (m.stranger == nil) && o.Unproven == unproven {
-		return // as of nearly all, each time that anything changes
+		return // nearly all entries are unchanged at any update
 	}
 	e := *o
 	e.Unlisted, e.Lingering, e.Left, e.Astray, e.Unproven = missing, lingers, m.left, m.stranger, unproven
 	m.entry = &e
 }
 
-// id tells instances apart; static addresses have nothing but their address. Boot is of the process
-// at the address, which is a gateway if the instance is reached through one.
+// id distinguishes instances. Static addresses have nothing but their address. Boot belongs to the
+// process at the address, which is a gateway if the instance is reached through one.
 type id struct{ id, addr, server, boot string }
 
 func idOf(i rpc.Instance) id { return id{i.ID, i.Addr, i.Server, i.BootID} }
@@ -80,8 +81,8 @@ func idOf(i rpc.Instance) id { return id{i.ID, i.Addr, i.Server, i.BootID} }
 // members are the instances of a topic. It is not safe for concurrent use.
 type members map[id]*member
 
-// merge takes in what the registry says now. An instance that vanished lingers: whether it left or
-// the registry lost it cannot be told from the list, but from its connection.
+// merge applies an update of the registry. An instance that vanished lingers: the list does not say
+// whether it left or the registry lost it, but its connection does.
 func (ms members) merge(u registry.Update, now time.Time, c carrier.Carrier) {
 	listed, ids := make(map[id]bool, len(u.Instances)), make(map[string]bool, len(u.Instances))
 	for _, i := range u.Instances {
@@ -92,7 +93,7 @@ func (ms members) merge(u registry.Update, now time.Time, c carrier.Carrier) {
 	for key, m := range ms {
 		switch {
 		case listed[key]:
-		case key.id != "" && ids[key.id]: // it is reached otherwise, as through another gateway
+		case key.id != "" && ids[key.id]: // it is reached another way, such as through another gateway
 			ms.drop(key, c)
 		case !m.missing():
 			m.since, m.lost = now, u.Reset
@@ -100,7 +101,7 @@ func (ms members) merge(u registry.Update, now time.Time, c carrier.Carrier) {
 	}
 }
 
-// list takes in an instance that is listed.
+// list adds or updates a listed instance.
 func (ms members) list(key id, i rpc.Instance, c carrier.Carrier) {
 	m, known := ms[key]
 	if !known {
@@ -126,9 +127,9 @@ func (ms members) linger(now time.Time) {
 	}
 }
 
-// expire drops the members that vanished too long ago. One that is connected, and said that it is
-// there, lingers anew: expire returns those, to be asked again. While the registry cannot be read,
-// that a member is missing says nothing, and keep is true.
+// expire drops the members that vanished too long ago. A member that is connected, and said that it
+// is there, lingers again; expire returns these members, to be asked again. While the registry
+// cannot be read, absence means nothing, and keep is true.
 func (ms members) expire(now time.Time, keep bool, c carrier.Carrier) (renewed []*member) {
 	for key, m := range ms {
 		switch {
@@ -143,7 +144,7 @@ func (ms members) expire(now time.Time, keep bool, c carrier.Carrier) (renewed [
 	return renewed
 }
 
-// doubtful returns the members that are to be asked now whether they prove their names.
+// doubtful returns the members that must now be asked for proof of their names.
 func (ms members) doubtful(now time.Time) (list []*member) {
 	for _, m := range ms {
 		if !m.doubted.IsZero() && !now.Before(m.doubted) {
@@ -154,8 +155,8 @@ func (ms members) doubtful(now time.Time) (list []*member) {
 	return list
 }
 
-// show has all entries say what is known now, and returns when that changes by itself; zero if it
-// does not. Keep is as for expire.
+// show updates all entries. It returns the time of the next change that happens without an event,
+// or zero if there is none. Keep is as for expire.
 func (ms members) show(now time.Time, keep bool) (next time.Time) {
 	sooner := func(end time.Time) {
 		if next.IsZero() || end.Before(next) {
@@ -181,13 +182,13 @@ func (ms members) drop(key id, c carrier.Carrier) {
 	m := ms[key]
 	c.Put(m.entry.Link)
 	if m.unlisted {
-		m.entry.Link.Unlist(false) // it counts no more
+		m.entry.Link.Unlist(false) // it no longer counts
 	}
 	delete(ms, key)
 }
 
-// entries returns what a view consists of, in a stable order, so that a round robin goes on where
-// it was.
+// entries returns the entries of a view in a stable order, so that a round robin continues where it
+// was.
 func (ms members) entries() []*route.Entry {
 	list := make([]*route.Entry, 0, len(ms))
 	for _, m := range ms {

@@ -13,15 +13,15 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// The bounds of what is remembered: how many servers, and for how long. It is a hint, and the
-// oldest is worth least.
+// The bounds of the record: how many servers, and for how long. The record is only a hint, and its
+// oldest entries are worth least.
 const (
 	maxMissed  = 4096
 	missedTime = time.Hour
 )
 
-// Missed remembers which servers could not be sent a message that was meant for them, until they
-// are told. The zero value is empty. It is safe for concurrent use.
+// Missed records which servers missed a message that was meant for them, until they are told. The
+// zero value is empty. It is safe for concurrent use.
 type Missed struct {
 	count   atomic.Int64 // of the records: while there are none, messages take no lock
 	mu      sync.Mutex
@@ -29,17 +29,16 @@ type Missed struct {
 	order   list.List // of *missed, the oldest first
 }
 
-// recipient is what a message was meant for: an instance, or any instance with a server name. A
-// static address has no id.
+// recipient is the intended receiver of a message: an instance, or any instance with a server name.
+// A static address has no id.
 type recipient struct {
 	topic          registry.Topic
 	server         string
 	instance, addr string // empty for a server name
 }
 
-// missed is the last message that a recipient missed. It is the last and not the first one: a
-// server that was restarted between the two missed the last, and must not take itself for too
-// young.
+// missed is the last message that a recipient missed. The first one would not do: a server that
+// restarted after it, and missed the last one, would conclude that it was not running then.
 type missed struct {
 	recipient recipient
 	at        time.Time
@@ -57,11 +56,11 @@ func serverOf(e *route.Entry) recipient {
 	return recipient{topic: registry.Topic{Exchange: e.Exchange, Name: e.Topic}, server: e.Server}
 }
 
-// Instance notes that an instance missed a message.
+// Instance records that an instance missed a message.
 func (m *Missed) Instance(e *route.Entry) { m.add(instanceOf(e)) }
 
-// Server notes that a message was missed by the instance with a server name. Several may have it,
-// and the message was meant for one of them.
+// Server records that an instance with a server name missed a message. Several instances may have
+// the name, and the message was meant for one of them.
 func (m *Missed) Server(topic registry.Topic, name string) {
 	m.add(recipient{topic: topic, server: name})
 }
@@ -106,7 +105,7 @@ type Hint struct {
 	tells [2]*list.Element // either may be nil
 }
 
-// Hint returns what to tell an instance. Messages at the same time may all tell it.
+// Hint returns what to tell an instance. Concurrent messages may all tell it.
 func (m *Missed) Hint(e *route.Entry) Hint {
 	if m.count.Load() == 0 {
 		return Hint{}
@@ -136,8 +135,8 @@ func (m *Missed) hint(e *route.Entry) Hint {
 	return h
 }
 
-// Settle forgets what was told, if the message that told it was answered; err is what came of it.
-// What failed meanwhile has a record of its own, which stays.
+// Settle deletes the records behind the hint if the message with the hint was answered. Err is the
+// error of that message. Messages that failed meanwhile have records of their own, which stay.
 func (h Hint) Settle(err error) {
 	if h.Ago == 0 || (err != nil && !answered(err)) {
 		return
@@ -152,9 +151,8 @@ func (h Hint) Settle(err error) {
 	}
 }
 
-// answered reports whether an error shows that the server heard of what it missed: only the server
-// that the message was meant for signs its errors. A message that an interceptor refuses tells it
-// nothing.
+// answered reports whether an error shows that the server read the hint: only the intended server
+// signs its errors. If an interceptor refuses a message, the server does not see the hint.
 func answered(err error) bool {
 	e, ok := errors.AsType[*rpc.Error](err)
 	if !ok || e.Server == "" {

@@ -8,13 +8,13 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
-// gatherTime is how long the log waits for further topics after the first: an outage of a registry
+// gatherTime is how long the log waits for further topics after the first. An outage of a registry
 // shows in all topics, one after the other.
 const gatherTime = 2 * time.Second
 
-// outages logs that topics cannot be read, and that they can be read again: a line for all topics
-// of which that becomes so at about the same time. It is safe for concurrent use, and its lock
-// comes after all others.
+// outages logs when topics cannot be read, and when they can be read again. It writes one line for
+// all topics that change at about the same time. It is safe for concurrent use. Its lock comes
+// after all others.
 type outages struct {
 	log *slog.Logger
 
@@ -26,7 +26,7 @@ type outages struct {
 	closed    bool
 }
 
-// outage is why a topic cannot be read, and whether something is known of it.
+// outage is why a topic cannot be read, and whether something is known about it.
 type outage struct {
 	err   error
 	known bool
@@ -36,19 +36,19 @@ func newOutages(log *slog.Logger) *outages {
 	return &outages{log: log, failed: map[registry.Topic]outage{}, recovered: map[registry.Topic]bool{}}
 }
 
-// fail notes that a topic cannot be read.
+// fail records that a topic cannot be read.
 func (o *outages) fail(t registry.Topic, f outage) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.recovered[t] {
-		delete(o.recovered, t) // it is as the log says
+		delete(o.recovered, t) // the log already says so
 		return
 	}
 	o.failed[t] = f
 	o.gather()
 }
 
-// recover notes that a topic that could not be read can be read again.
+// recover records that a topic can be read again.
 func (o *outages) recover(t registry.Topic) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -66,7 +66,7 @@ func (o *outages) gather() {
 	}
 }
 
-// tell logs what was gathered.
+// tell logs the recorded changes.
 func (o *outages) tell() {
 	failed, recovered := o.take()
 	var unknown int
@@ -91,8 +91,8 @@ func (o *outages) tell() {
 	}
 }
 
-// take returns what was gathered, to be logged without the lock: a log that hangs must not keep
-// topics from their updates.
+// take returns the recorded changes. They are logged without the lock, so that a log that hangs
+// does not keep topics from their updates.
 func (o *outages) take() (failed map[registry.Topic]outage, recovered map[registry.Topic]bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -17,7 +17,7 @@ import (
 // glanceTime bounds how long a message that fails fast waits for the registry's first answer.
 const glanceTime = 3 * time.Second
 
-// Topic is what is known of the servers on a topic. It is safe for concurrent use.
+// Topic is what is known about the servers on a topic. It is safe for concurrent use.
 type Topic struct {
 	Name registry.Topic
 
@@ -25,20 +25,20 @@ type Topic struct {
 	used  atomic.Bool
 	view  atomic.Pointer[route.View] // nil until the registry was read once, and once closed
 
-	// mu is not held during calls that might call back, of the registry or of a link. Lock it after
-	// the lock of the fleet, and before the locks of the carrier.
+	// mu is not held during calls of the registry or of a link that might call back. Lock it after the
+	// lock of the fleet, and before the locks of the carrier.
 	mu      sync.Mutex
 	members members
 	seen    map[string]time.Time // server names -> when they were last listed
 	known   time.Time            // when the registry was first read; zero until then
-	// ceilings are the ceilings that were asked for.
+	// ceilings are the ceilings that are followed.
 	ceilings map[route.Interface]ceilingAge
 	err      error         // why the registry cannot be read
 	changed  chan struct{} // closed at the next change of view or err
 	expiry   *time.Timer   // rebuilds the view when lingering members expire
 	stop     func()        // ends the watch
 	closed   bool
-	// life ends with the topic, and asking are the questions that run until then.
+	// life ends with the topic, and with it the questions that asking counts.
 	life   context.Context //nolint:containedctx // It is the topic's own.
 	end    context.CancelFunc
 	asking sync.WaitGroup
@@ -53,30 +53,31 @@ func newTopic(f *Fleet, name registry.Topic) *Topic {
 
 func (t *Topic) start() { t.stop = t.fleet.registry.Watch(t.Name, t.update) }
 
-// Closed reports whether the topic is not watched any more; ask the fleet for it again.
+// Closed reports whether the topic is no longer watched. Ask the fleet for the topic again then.
 func (t *Topic) Closed() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.closed
 }
 
-// View returns the topic's view, and a channel that is closed when there is another. It waits for
-// the first one; if ctx ends before, the error is of kind rpc.Unreachable and says why the registry
-// could not be read. A topic whose watch ended for idleness is watched again; if the fleet is
-// closed, the error is of kind rpc.Invalid.
+// View returns the topic's view, and a channel that is closed when the view changes. It waits for
+// the first view. If ctx ends before, the error is of kind rpc.Unreachable and says why the
+// registry could not be read. View watches a topic again if its watch ended because it was idle. If
+// the fleet is closed, the error is of kind rpc.Invalid.
 func (t *Topic) View(ctx context.Context) (*route.View, <-chan struct{}, error) {
 	return t.await(ctx, true)
 }
 
-// Glance is View for callers in a hurry: the first error of the registry ends it, and so do three
-// seconds without an answer.
+// Glance is View for callers that cannot wait long: it ends at the first error of the registry, or
+// after three seconds without an answer.
 func (t *Topic) Glance(ctx context.Context) (*route.View, <-chan struct{}, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, glanceTime, errSilent)
 	defer cancel()
 	return t.await(ctx, false)
 }
 
-// await waits for the first view: until ctx ends if it is patient, else until the registry fails.
+// await waits for the first view. If it is patient, it waits until ctx ends, else until the
+// registry fails.
 func (t *Topic) await(ctx context.Context, patient bool) (*route.View, <-chan struct{}, error) {
 	if !t.used.Load() {
 		t.used.Store(true)
@@ -102,7 +103,7 @@ func (t *Topic) await(ctx context.Context, patient bool) (*route.View, <-chan st
 	}
 }
 
-// reopen is await for a message that outlasted the topic's watch.
+// reopen is await for a message that outlived the topic's watch.
 func (t *Topic) reopen(ctx context.Context, patient bool) (*route.View, <-chan struct{}, error) {
 	next := t.fleet.Topic(t.Name)
 	if next.Closed() {
@@ -111,15 +112,14 @@ func (t *Topic) reopen(ctx context.Context, patient bool) (*route.View, <-chan s
 	return next.await(ctx, patient)
 }
 
-// BecameReady returns a channel that is closed when some server, perhaps of another topic, becomes
+// BecameReady returns a channel that is closed when a server, perhaps of another topic, becomes
 // ready for messages after this call.
 func (t *Topic) BecameReady() <-chan struct{} { return t.fleet.carrier.BecameReady() }
 
-// Missed returns what is remembered of the servers that missed messages.
+// Missed returns the record of servers that missed messages.
 func (t *Topic) Missed() *Missed { return &t.fleet.missed }
 
-// Now returns the topic's view if there is one, else nil. It is View without a lock, for the path
-// that needs no more.
+// Now returns the topic's view, or nil if there is none. It takes no lock, for the fast path.
 func (t *Topic) Now() *route.View {
 	if !t.used.Load() {
 		t.used.Store(true)
@@ -127,11 +127,11 @@ func (t *Topic) Now() *route.View {
 	return t.view.Load()
 }
 
-// errSilent is why a glance ends at a registry that says nothing.
+// errSilent is why a glance ends if the registry does not answer.
 var errSilent = errors.New("the registry is silent")
 
-// unread is the error when ctx ended before the registry was read; why is why it could not be, if
-// that is known.
+// unread returns the error for a ctx that ended before the registry was read. Why is the reason of
+// the registry, if it is known.
 func (t *Topic) unread(ctx context.Context, why error) error {
 	switch {
 	case why != nil:
@@ -145,7 +145,7 @@ func (t *Topic) unread(ctx context.Context, why error) error {
 	}
 }
 
-// unreadable is the error for a message that does not wait until the registry can be read.
+// unreadable returns the error for a message that does not wait until the registry can be read.
 func unreadable(why error) error {
 	return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: why, Message: "not sent: " + failure.Text(why)}
 }
@@ -159,8 +159,9 @@ func (t *Topic) Recent(server string) bool {
 	return ok && time.Since(last) < recentTime
 }
 
-// Gone takes an instance out of the view that says itself that it is not there any more. It comes
-// back only when the registry lists it anew. A static address stays: it may be served later.
+// Gone removes an instance from the view after the instance itself said that it is no longer there.
+// It comes back only when the registry lists it anew. A static address stays, because it may be
+// served later.
 func (t *Topic) Gone(e *route.Entry) {
 	if e.ID == "" {
 		return
@@ -173,9 +174,9 @@ func (t *Topic) Gone(e *route.Entry) {
 	}
 }
 
-// Astray avoids an instance whose address led to another process for a while, and then connects to
-// it anew: the registry still lists it, and the address may have led there only once. Said is what
-// that process answered.
+// Astray avoids an instance for a while after its address led to another process, and then connects
+// to it anew: the registry still lists it, and the address may have led to the other process only
+// once. Said is what that process answered.
 func (t *Topic) Astray(e *route.Entry, said error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -191,7 +192,7 @@ func (t *Topic) Astray(e *route.Entry, said error) {
 	}
 }
 
-// Unproven has an instance count for no ceiling that proved another name than its own, until it
+// Unproven excludes an instance that proved another name than its own from ceilings, until it
 // proves its name. It is asked from time to time.
 func (t *Topic) Unproven(e *route.Entry) {
 	if e.Unproven {
@@ -218,8 +219,9 @@ func (t *Topic) Proved(e *route.Entry) {
 	}
 }
 
-// member returns the member that has an entry, nil if none has, as of an old view. It notes that
-// the server was there lately: the registry may not have said anything for long. The lock is held.
+// member returns the member of an entry, or nil if the entry is from an old view. It also records
+// that the server was there recently, because the registry may have been silent for long. The lock
+// is held.
 func (t *Topic) member(e *route.Entry) *member {
 	m, ok := t.members[idOf(e.Instance)]
 	if !ok || m.entry != e {
@@ -231,8 +233,8 @@ func (t *Topic) member(e *route.Entry) *member {
 	return m
 }
 
-// Uncertain returns why the view may be out of date: the registry cannot be read. It is nil if it
-// can.
+// Uncertain returns why the registry cannot be read, so that the view may be out of date. It
+// returns nil if the registry can be read.
 func (t *Topic) Uncertain() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -252,14 +254,14 @@ func (t *Topic) Watched() time.Duration {
 	return time.Since(t.known)
 }
 
-// readable reports whether the registry could be read when it last said something.
+// readable reports whether the last update of the registry was not an error.
 func (t *Topic) readable() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.err == nil
 }
 
-// update takes in what the registry says.
+// update applies an update of the registry.
 func (t *Topic) update(u registry.Update) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -301,8 +303,8 @@ func (t *Topic) update(u registry.Update) {
 	t.verify(t.members.vanished(now))
 }
 
-// rebuild makes the view anew, drops members whose time is over, and sees to it that it is called
-// when the next one's is. The lock is held.
+// rebuild makes a new view, drops expired members, and schedules its next run for the time when the
+// next member expires. The lock is held.
 func (t *Topic) rebuild() {
 	now, keep := time.Now(), t.err != nil
 	renewed := t.members.expire(now, keep, t.fleet.carrier)

@@ -17,8 +17,8 @@ const (
 	verifying = 16
 )
 
-// vanished returns the instances that vanished at a time, and whose connections are up: they stop,
-// or the registry lost them.
+// vanished returns the instances that vanished at a certain time and are still connected: they are
+// stopping, or the registry lost them.
 func (ms members) vanished(at time.Time) []*member {
 	var list []*member
 	for _, m := range ms {
@@ -29,9 +29,9 @@ func (ms members) vanished(at time.Time) []*member {
 	return list
 }
 
-// verify asks instances whether they are there. One that stops must not count until its connection
-// ends, which may be long after: its process may have other servers, or something to finish. One
-// that is there is kept, whatever the registry says. The lock is held.
+// verify asks instances whether they are there. A stopping instance must not count until its
+// connection ends, which may be long after: its process may have other servers, or unfinished
+// messages. An instance that is there is kept, whatever the registry says. The lock is held.
 func (t *Topic) verify(vanished []*member) {
 	t.askAll(vanished, func(e *route.Entry, err error) {
 		switch {
@@ -43,7 +43,7 @@ func (t *Topic) verify(vanished []*member) {
 	})
 }
 
-// prove asks instances that did not prove their names whether they do now. The lock is held.
+// prove asks instances that did not prove their names whether they can now. The lock is held.
 func (t *Topic) prove(doubtful []*member) {
 	t.askAll(doubtful, func(e *route.Entry, err error) {
 		if err == nil {
@@ -52,8 +52,7 @@ func (t *Topic) prove(doubtful []*member) {
 	})
 }
 
-// askAll asks instances whether they are there, and tells a function what each said. The lock is
-// held.
+// askAll asks instances whether they are there, and calls told with each answer. The lock is held.
 func (t *Topic) askAll(members []*member, told func(*route.Entry, error)) {
 	if len(members) == 0 || t.life.Err() != nil {
 		return
@@ -76,7 +75,7 @@ func (t *Topic) askAll(members []*member, told func(*route.Entry, error)) {
 	})
 }
 
-// there notes that an instance answered that it runs.
+// there records that an instance said that it runs.
 func (t *Topic) there(e *route.Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -85,7 +84,7 @@ func (t *Topic) there(e *route.Entry) {
 	}
 }
 
-// ask returns what an instance says when it is asked whether it is there.
+// ask asks an instance whether it is there, and returns its error.
 func ask(ctx context.Context, e *route.Entry) error {
 	ctx, cancel := context.WithTimeout(ctx, verifyTime)
 	defer cancel()
