@@ -12,8 +12,8 @@ import (
 // acceptFunc is the Accept of an interceptor.
 type acceptFunc = func(context.Context, *rpc.Message) (context.Context, error)
 
-// accept asks the interceptors whether the process takes a message, and returns the context that
-// its method is to have.
+// accept asks the interceptors whether the process takes a message, and returns the context for its
+// method.
 func (i *Intake) accept(ctx context.Context, m *Message) (context.Context, error) {
 	if len(i.accepts) == 0 {
 		return ctx, nil
@@ -23,8 +23,8 @@ func (i *Intake) accept(ctx context.Context, m *Message) (context.Context, error
 	return i.ask(ctx, m.Describe())
 }
 
-// ask asks the interceptors on a goroutine of its own: the goroutine that brought the message
-// belongs to its carrier, and an interceptor that ends its goroutine would take the answer with it.
+// ask asks the interceptors on a goroutine of its own. The goroutine that brought the message
+// belongs to its carrier; an interceptor that ended it would take the answer with it.
 func (i *Intake) ask(ctx context.Context, m *rpc.Message) (accepted context.Context, err error) {
 	err = refusal.Denied("an interceptor of the server ended its goroutine (runtime.Goexit)")
 	asked := make(chan struct{})

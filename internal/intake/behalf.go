@@ -6,11 +6,11 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Gateways forward messages of others, and say whose. A process believes it of the gateways that it
-// is told to trust. Then the message counts as the caller's, for the policy as well. Of any other
-// sender it counts as the sender's own, whatever it says.
+// Gateways forward messages of others, and say whose. A process believes only the gateways that it
+// is configured to trust. Their messages then count as the original caller's, for the policy as
+// well. A message of any other sender counts as the sender's own, whatever it says.
 
-// behalf notes on whose behalf a message was sent.
+// behalf records on whose behalf a message was sent.
 func (i *Intake) behalf(m *Message) error {
 	if m.Behalf == "" {
 		return nil

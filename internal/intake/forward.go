@@ -17,59 +17,62 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Forwarder takes messages on to servers of other processes. The process is a gateway. The gate and
-// the interceptors have let a message in, and its size was checked, when it gets here.
+// Forwarder passes messages on to servers of other processes. It makes the process a gateway. A
+// message gets here after the gate and the interceptors have let it in, and after its size was
+// checked.
 //
-// Its errors are *rpc.Errors. They say which server they are from, if one made them.
+// Its errors are *rpc.Errors. If a server made an error, the error names that server.
 type Forwarder interface {
-	// Meant returns the server that a message is meant for, as far as it is known without waiting:
-	// for a message with an instance, the instance. An error refuses the message.
+	// Meant returns the server that a message is for, as far as it is known without waiting. For a
+	// message with an instance, that is the instance. An error refuses the message.
 	Meant(m *Message) (rpc.Instance, error)
-	// Call, Cast and Multicall are as at the intake. A cast returns once a server accepted it.
+	// Call, Cast and Multicall have the same meaning as at the intake. A cast returns once a server
+	// has accepted it.
 	Call(ctx context.Context, m *Message) (result string, err error)
 	Cast(ctx context.Context, m *Message) error
 	Multicall(ctx context.Context, m *Message, emit func(item string) error) error
-	// Invoke takes a message of a typed service on whose reply is one message.
+	// Invoke forwards a message of a typed service whose reply is one message.
 	Invoke(ctx context.Context, m *Message, request proto.Message) (reply proto.Message, err error)
-	// Stream takes a message of a typed service on of which it is not known what it streams.
+	// Stream forwards a message of a typed service if it is not known which side streams.
 	Stream(ctx context.Context, m *Message, stream Stream) error
-	// Fanout and Gather send a dynamic message to all servers that are meant. Each is called with
-	// what came of it at each of them, never concurrently. An error of each ends them. Their own
-	// errors are about no server.
+	// Fanout and Gather send a dynamic message to all intended servers. They call each with the
+	// outcome at each server, never concurrently. An error of each ends them. Their own errors are
+	// about no single server.
 	Fanout(ctx context.Context, m *Message, each func(Copy) error) error
 	Gather(ctx context.Context, m *Message, each func(Copy) error) error
 	// Ping and Info ask the process that has an instance.
 	Ping(ctx context.Context, q *Inspection) error
 	Info(ctx context.Context, q *Inspection) (proto.Message, error)
-	// List returns all instances, and Watch tells the instances of a topic, as a registry does.
+	// List returns all instances. Watch reports the instances of a topic, as a registry does.
 	List(ctx context.Context) ([]rpc.Instance, error)
 	Watch(topic registry.Topic, notify func(registry.Update)) (stop func(), err error)
 	// Leaving returns a channel that is closed when the process begins to stop.
 	Leaving() <-chan struct{}
-	// Counts says what the gateway has done.
+	// Counts returns what the gateway has done.
 	Counts() Counts
 }
 
-// Counts are what a gateway does and has done.
+// Counts describe the work of a gateway.
 type Counts struct {
-	// Forwarding are the messages that it forwarded and that are not answered. Forwarded are all
-	// since its start, and Failed counts which of them failed otherwise than by their methods.
+	// Forwarding is how many forwarded messages still wait for an answer. Forwarded is how many were
+	// forwarded since the start. Failed is how many of them failed; errors that methods returned do
+	// not count.
 	Forwarding, Forwarded, Failed int64
-	// Watches are the topics that clients watch, each client counted, and Attached the processes
-	// that are attached.
+	// Watches is the number of watches of clients: one for each client and topic. Attached is the
+	// number of attached processes.
 	Watches, Attached int64
 }
 
-// Copy is what came of a message for many servers at one of them.
+// Copy is the outcome, at one server, of a message for many servers.
 type Copy struct {
 	Instance rpc.Instance
-	// Result is what the method returned, if it was waited for.
+	// Result is the result of the method, if the sender waits for it.
 	Result string
 	Err    error
 }
 
-// forward has a message be forwarded for which no server of the process was found, if the process
-// is a gateway. Absent is why there is no server here.
+// forward prepares a message for forwarding if no server of this process was found for it and the
+// process is a gateway. Absent is why there is no server here.
 func (i *Intake) forward(m *Message, absent error) error {
 	if i.config.Forward == nil {
 		return absent
@@ -79,7 +82,7 @@ func (i *Intake) forward(m *Message, absent error) error {
 	return err
 }
 
-// IsForwarded reports whether a message that was found is for a server of another process.
+// IsForwarded reports whether the message, once found, is for a server of another process.
 func (m *Message) IsForwarded() bool { return m.meant != nil }
 
 // Path returns the path of the method of a typed message.
@@ -109,8 +112,8 @@ func (i *Intake) forwardItems(ctx context.Context, m *Message, emit func(item st
 	}))
 }
 
-// openForwarded is OpenTyped for a message that is forwarded. Its request is not known here, and
-// keeps its bytes.
+// openForwarded is OpenTyped for a message that is forwarded. The type of its request is not known
+// here, so the request keeps its encoded bytes.
 func (i *Intake) openForwarded(m *Message, decode func(any) error) (Unary, error) {
 	raw := &emptypb.Empty{}
 	u := Unary{Message: m, Content: raw, intake: i}
@@ -152,15 +155,15 @@ func (i *Intake) forwardStream(ctx context.Context, m *Message, stream Stream) e
 	return m.Sign(err)
 }
 
-// Fanout has a copy of a dynamic message accepted by every server that is meant. Only a gateway
-// can.
+// Fanout has a copy of a dynamic message accepted by every intended server. It works only in a
+// gateway.
 func (i *Intake) Fanout(ctx context.Context, m *Message, each func(Copy) error) error {
 	return i.toAll(ctx, m, rpc.DeliveryFanout, 0, func(ctx context.Context) error {
 		return i.config.Forward.Fanout(ctx, m, each)
 	})
 }
 
-// Gather runs a dynamic message at every server that is meant. Only a gateway can.
+// Gather runs a dynamic message at every intended server. It works only in a gateway.
 func (i *Intake) Gather(ctx context.Context, m *Message, each func(Copy) error) error {
 	return i.toAll(ctx, m, rpc.DeliveryGather, i.config.CallTime, func(ctx context.Context) error {
 		return i.config.Forward.Gather(ctx, m, func(c Copy) error {
@@ -205,8 +208,8 @@ func (i *Intake) toAll(ctx context.Context, m *Message, as rpc.Delivery, most ti
 	return m.Sign(send(ctx))
 }
 
-// List returns the instances of all topics that the policy lets a caller send something to. Only a
-// gateway can.
+// List returns the instances of all topics to which the policy lets a caller send. It works only in
+// a gateway.
 func (i *Intake) List(ctx context.Context, q *Inspection) ([]rpc.Instance, error) {
 	if err := i.askAbout(ctx, q, rpc.Target{}); err != nil {
 		return nil, err
@@ -218,8 +221,8 @@ func (i *Intake) List(ctx context.Context, q *Inspection) ([]rpc.Instance, error
 	return i.visible(callerOf(q.Origin, q.Caller), all), nil
 }
 
-// Watch calls notify with the instances of a topic that the policy lets a caller send something to,
-// as a registry does. Only a gateway can.
+// Watch calls notify with the instances of a topic to which the policy lets a caller send, as a
+// registry does. It works only in a gateway.
 func (i *Intake) Watch(ctx context.Context, q *Inspection, topic registry.Topic, notify func(registry.Update)) (stop func(), err error) {
 	topic.Exchange = cmp.Or(topic.Exchange, i.config.Exchange)
 	target := rpc.Target{Exchange: topic.Exchange, Topic: topic.Name}
@@ -236,13 +239,13 @@ func (i *Intake) Watch(ctx context.Context, q *Inspection, topic registry.Topic,
 	})
 }
 
-// Counts says what the gateway has done.
+// Counts returns what the gateway has done.
 func (i *Intake) Counts() Counts { return i.config.Forward.Counts() }
 
 // Leaving returns a channel that is closed when the gateway begins to stop.
 func (i *Intake) Leaving() <-chan struct{} { return i.config.Forward.Leaving() }
 
-// visible returns the instances that a caller may send something to.
+// visible returns the instances to which a caller may send.
 func (i *Intake) visible(from *gate.Caller, all []rpc.Instance) []rpc.Instance {
 	if i.config.Gate == nil {
 		return all
@@ -252,8 +255,8 @@ func (i *Intake) visible(from *gate.Caller, all []rpc.Instance) []rpc.Instance {
 	})
 }
 
-// Info returns what the process of an instance says of itself, as a message of the contract, if the
-// instance is of another process; nil if the question is about this one.
+// Info returns the description of the process of an instance, as a protobuf message, if the
+// instance is in another process. It returns nil if the question is about this process.
 func (i *Intake) Info(ctx context.Context, q *Inspection) (proto.Message, error) {
 	is := func(s *Server) bool { return s.Instance.ID == q.InstanceID }
 	if q.InstanceID == "" || slices.ContainsFunc(i.Servers(), is) {
@@ -265,7 +268,7 @@ func (i *Intake) Info(ctx context.Context, q *Inspection) (proto.Message, error)
 	return i.config.Forward.Info(ctx, q)
 }
 
-// askElsewhere returns an error if a question about an instance of another process is not to be
+// askElsewhere returns an error if a question about an instance of another process must not be
 // passed on.
 func (i *Intake) askElsewhere(ctx context.Context, q *Inspection) error {
 	if i.config.Forward == nil {

@@ -16,30 +16,30 @@ import (
 type Inspection struct {
 	// Method is "Ping" or "GetInfo"; at a gateway, "List" or "Watch" as well.
 	Method string
-	// Topic is the one asked about; nil for all.
+	// Topic is the topic asked about; nil for all.
 	Topic *string
 	// InstanceID is the instance asked about; empty for all.
 	InstanceID string
-	// Requests asks who asked the servers for what.
+	// Requests asks also which callers sent the servers what.
 	Requests bool
 	Origin   dispatch.Origin
 	// Caller is the name that the sender's program gives itself.
 	Caller string
 }
 
-// View is what a caller may know of a process.
+// View is the part of a process that a caller may see.
 type View struct {
 	// Servers are in the order in which they were started.
 	Servers []*Server
-	// Whole says that the caller may ask about the process itself, and not only about servers.
+	// Whole is true if the caller may ask about the process itself, and not only about servers.
 	Whole bool
-	// Policy is what the gate has done, and Refusals what the limits refused. They are of the whole
+	// Policy is what the gate has done, and Refusals what the limits refused. They describe the whole
 	// process, so they are nil unless the caller may ask about all of its servers and topics.
 	Policy   *gate.Report
 	Refusals map[limits.Reason]int64
 }
 
-// Inspect returns what the process tells in answer to a question. The gate and the interceptors may
+// Inspect returns the answer to a question about the process. The gate and the interceptors may
 // refuse.
 func (i *Intake) Inspect(ctx context.Context, q *Inspection) (View, error) {
 	v := View{Whole: true}
@@ -77,7 +77,7 @@ func (i *Intake) askAbout(ctx context.Context, q *Inspection, target rpc.Target)
 	return err
 }
 
-// tell adds to a view what is of the whole process.
+// tell adds the information about the whole process to a view.
 func (i *Intake) tell(q *Inspection, v *View) {
 	if q.Method != "GetInfo" {
 		return
@@ -97,7 +97,8 @@ func (i *Intake) tell(q *Inspection, v *View) {
 	}
 }
 
-// show leaves in a view what the policy shows to the caller. An error means that this is nothing.
+// show removes from a view what the policy hides from the caller. It returns an error if nothing is
+// left.
 func (i *Intake) show(ctx context.Context, q *Inspection, target rpc.Target, v *View) error {
 	from := callerOf(q.Origin, q.Caller)
 	about := func(s *Server) *policy.Query {
@@ -115,8 +116,8 @@ func (i *Intake) show(ctx context.Context, q *Inspection, target rpc.Target, v *
 	return i.config.Gate.Enter(ctx, from, about(first))
 }
 
-// Ping returns nil if the process has an instance, and the instance does not stop. An empty id asks
-// for the process alone.
+// Ping returns nil if the process has an instance, and the instance is not stopping. With an empty
+// id, it asks only about the process.
 func (i *Intake) Ping(ctx context.Context, q *Inspection) error {
 	is := func(s *Server) bool { return s.Instance.ID == q.InstanceID }
 	if i.config.Forward != nil && q.InstanceID != "" && !slices.ContainsFunc(i.Servers(), is) {

@@ -9,32 +9,34 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Message is a message that a carrier brings. The carrier sets, in Request, Target, Method, Kwargs,
-// Context, ID, OrderKey, Caller, Monitored and Origin, and for a typed service its name; the intake
-// sets the rest. A Message is for one operation, and must not be changed after it began.
+// Message is a message that a carrier brings. In Request, the carrier sets Target, Method, Kwargs,
+// Context, ID, OrderKey, Caller, Monitored and Origin, and the service name for a typed service;
+// the intake sets the rest. A Message is for one operation, and must not be changed after the
+// operation began.
 type Message struct {
 	dispatch.Request
 
-	// HasVersion says that the carrier set Version, in place of the text in Target.
+	// HasVersion says that the carrier set Version instead of the text in Target.
 	HasVersion bool
 	// InstanceID is the instance that the client chose; empty for none.
 	InstanceID string
 	// Missed is how long ago the sender last failed to deliver a message to the server; nil for
 	// never.
 	Missed *time.Duration
-	// Remaining is how long the sender still waits, if that is less than ctx says; nil if it does
-	// not say.
+	// Remaining is how long the sender still waits, if that is shorter than ctx. It is nil if the
+	// sender does not say.
 	Remaining *time.Duration
-	// Content is what Kwargs and Context are read from once the gate has let the message in; nil if
-	// the carrier set them.
+	// Content is the source of Kwargs and Context, which is read once the gate has let the message in;
+	// nil if the carrier set them.
 	Content Content
 
 	// Heartbeat is how often the sender of a monitored call wants a sign of life; 0 for the default.
 	Heartbeat time.Duration
-	// Behalf is the caller on whose behalf a gateway sends the message, as an encoded Caller of the
-	// contract; empty for none.
+	// Behalf is the caller on whose behalf a gateway sends the message, as an encoded Caller message;
+	// empty for none.
 	Behalf string
-	// Gateways are the boot ids of the gateways that forwarded the message, once it was found.
+	// Gateways are the boot ids of the gateways that forwarded the message. They are set once it was
+	// found.
 	Gateways []string
 
 	entered bool   // the gate has let it in
@@ -46,16 +48,16 @@ type Message struct {
 	reply   any           // of a unary method of a typed service
 }
 
-// Content is the keyword arguments and the request context of a dynamic message, in the encoding in
-// which they came.
+// Content is the keyword arguments and the request context of a dynamic message, as they were
+// encoded for sending.
 type Content interface {
-	// ReadContent returns both as the texts of JSON objects, each empty if it is not given. The
-	// server that is meant refuses the message with the error.
+	// ReadContent returns both as the texts of JSON objects, each empty if it is not given. If it
+	// fails, the intended server refuses the message with the error.
 	ReadContent() (kwargs, context string, err error)
 }
 
-// Find finds the server that a dynamic message is meant for, if the gate lets the message in. The
-// operations do so themselves; a carrier calls it to learn of a mistake earlier.
+// Find finds the intended server of a dynamic message, if the gate lets the message in. The
+// operations call it themselves. A carrier calls it to learn of an error earlier.
 func (i *Intake) Find(ctx context.Context, m *Message, as rpc.Delivery) error {
 	if m.server != nil || m.meant != nil {
 		return nil
@@ -77,8 +79,8 @@ func (i *Intake) Find(ctx context.Context, m *Message, as rpc.Delivery) error {
 	return m.Sign(absent)
 }
 
-// Implemented lists the interfaces of the server that was found, as far as errors tell of them;
-// none if none was found.
+// Implemented lists the interfaces of the found server, as far as errors may name them. It is empty
+// if no server was found.
 func (m *Message) Implemented() []rpc.Implementation {
 	if m.server == nil {
 		return nil
@@ -86,8 +88,8 @@ func (m *Message) Implemented() []rpc.Implementation {
 	return m.server.Dispatch.Table().Offers(m.Target.Namespace)
 }
 
-// check returns what is wrong with the parts of a dynamic message that every carrier has, but for
-// its content. It reads the version.
+// check returns what is wrong with the parts of a dynamic message that every carrier sets, except
+// its content. It also reads the version.
 func (m *Message) check() error {
 	names := m.Target
 	names.Version = ""
@@ -135,8 +137,8 @@ func (m *Message) invalid(message string) error {
 	return &rpc.Error{Kind: rpc.InvalidTarget, Target: m.Target, Message: message, NotStarted: true}
 }
 
-// bound returns ctx with the end of the time that the sender still waits, and of the time that the
-// process gives a message; 0 for no bound.
+// bound returns ctx with the earlier of two ends: when the sender stops waiting, and after the time
+// that the process gives a message. 0 sets no bound.
 func (m *Message) bound(ctx context.Context, most time.Duration) (context.Context, context.CancelFunc) {
 	switch {
 	case m.Remaining != nil && (most == 0 || *m.Remaining <= most):
@@ -148,7 +150,7 @@ func (m *Message) bound(ctx context.Context, most time.Duration) (context.Contex
 	}
 }
 
-// readContent reads the content if that is still to be done.
+// readContent reads the content, unless it was read before.
 func (m *Message) readContent() (err error) {
 	if m.Content == nil {
 		return nil
@@ -158,8 +160,8 @@ func (m *Message) readContent() (err error) {
 	return err
 }
 
-// enter has a message whose server was found come in: interceptors accept it, the server hears of
-// what it missed, and the content is checked. The context is for the dispatcher.
+// enter takes in a message whose server was found: interceptors accept it, the server is told what
+// it missed, and the content is checked. The returned context is for the dispatcher.
 func (i *Intake) enter(ctx context.Context, m *Message, as rpc.Delivery) (context.Context, error) {
 	m.Delivery, m.Instance = as, m.meant
 	if m.server != nil {
@@ -188,8 +190,8 @@ func (i *Intake) enter(ctx context.Context, m *Message, as rpc.Delivery) (contex
 	return ctx, nil
 }
 
-// Sign completes an error with the message that it is about and with the server that it is from.
-// The error is not changed: others may have it, too.
+// Sign returns an error completed with its message and its server. It does not change the original
+// error, which may be shared.
 func (m *Message) Sign(err error) error {
 	if err == nil {
 		return nil
@@ -206,7 +208,7 @@ func (m *Message) Sign(err error) error {
 	return &signed
 }
 
-// Call runs a dynamic message and returns its last item, null if there is none.
+// Call runs a dynamic message and returns its last item, or null if there is none.
 func (i *Intake) Call(ctx context.Context, m *Message) (result string, err error) {
 	if err := i.Find(ctx, m, rpc.DeliveryCall); err != nil {
 		return "", err
@@ -232,7 +234,7 @@ func (m *Message) keep(item string) error {
 	return m.Answer(len(item))
 }
 
-// Cast accepts a dynamic message, which then runs after the sender has its answer.
+// Cast accepts a dynamic message. The method runs after the sender has its answer.
 func (i *Intake) Cast(ctx context.Context, m *Message) (err error) {
 	if err := i.Find(ctx, m, rpc.DeliveryCast); err != nil {
 		return err

@@ -7,36 +7,35 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Relayer is a [Forwarder] that can forward messages without a goroutine that waits for the answer
-// of each.
+// Relayer is a [Forwarder] that can forward messages without a waiting goroutine for each.
 type Relayer interface {
 	Forwarder
 
-	// Begin is Call, or Cast, whose waiter is told what came of the message. It returns nil, and
-	// forwards nothing, if something would have to be waited for.
+	// Begin is Call, or Cast, but tells the outcome to a waiter. It returns nil, and forwards nothing,
+	// if it would have to wait.
 	Begin(ctx context.Context, m *Message, cast bool, w Waiter) Begun
 }
 
 // Begun is a message that is about to be forwarded.
 type Begun interface {
-	// Through returns what the message leaves with at its next Drain: the same for all messages to
-	// one process.
+	// Through returns the drainer whose next Drain sends the message. It is the same for all messages
+	// to one process.
 	Through() Drainer
-	// Leave has the waiter told that ctx has ended, unless it was told something else.
+	// Leave tells the waiter that ctx has ended, unless the waiter was told something else.
 	Leave()
 }
 
-// Waiter is told what came of a message: one of its methods is called, once. They must not wait.
+// Waiter is told the outcome of a message. Exactly one of its methods is called, once. They must
+// not block.
 type Waiter interface {
-	// Answered says what Call would have returned. What it returns is drained once all answers that
-	// came at the same time were told; nil for nothing.
+	// Answered gets what Call would have returned. The drainer that it returns is drained after all
+	// answers of one batch were told; nil for none.
 	Answered(result string, err error) Drainer
-	// Unsent says that the message was not forwarded, and may take the usual way.
+	// Unsent says that the message was not forwarded. It may take the usual way.
 	Unsent()
 }
 
-// Drainer is something that sends what waits in it, without waiting itself. Drainers are
-// comparable.
+// Drainer sends its queued data without blocking. Drainers are comparable.
 type Drainer interface{ Drain() }
 
 // Relays reports whether [Intake.Begin] may forward messages.
@@ -45,9 +44,9 @@ func (i *Intake) Relays() bool {
 	return can && len(i.accepts) == 0 && i.config.CallTime == 0
 }
 
-// Begin is Call, or Cast, for a message that is forwarded to an instance, and whose end the context
-// says. It waits for nothing, and w is told what came of the message. Without an error, it returns
-// nil if the message is to take the usual way. Call it only if Relays says so.
+// Begin is Call, or Cast, for a message that is forwarded to an instance. It never waits: w is told
+// the outcome. Ctx bounds the message. If both results are nil, the message must take the usual
+// way. Call Begin only if Relays returns true.
 func (i *Intake) Begin(ctx context.Context, m *Message, cast bool, w Waiter) (begun Begun, err error) {
 	as := rpc.DeliveryCall
 	if cast {
@@ -72,11 +71,11 @@ func (i *Intake) Begin(ctx context.Context, m *Message, cast bool, w Waiter) (be
 	return begun, nil
 }
 
-// Again has a message take the usual way that [Intake.Begin] did not forward after all.
+// Again prepares a message that [Intake.Begin] did not forward for the usual way.
 func (m *Message) Again() { m.meant, m.Behalf = nil, cmp.Or(m.Behalf, m.said) }
 
-// isForOthers reports whether a message is for an instance of another process, and has nothing
-// unusual.
+// isForOthers reports whether a message is for an instance of another process, and needs no special
+// treatment.
 func (i *Intake) isForOthers(m *Message) bool {
 	if m.InstanceID == "" || m.Content != nil || m.Missed != nil || m.Remaining != nil || m.check() != nil || i.behalf(m) != nil || i.fits(m) != nil {
 		return false
@@ -85,8 +84,8 @@ func (i *Intake) isForOthers(m *Message) bool {
 	return s == nil
 }
 
-// Relayed returns the error of a message that [Intake.Begin] forwarded, given what its waiter was
-// told; nil if the result may be sent.
+// Relayed returns the error of a message that [Intake.Begin] forwarded, for the outcome that its
+// waiter was told. It returns nil if the result may be sent.
 func (i *Intake) Relayed(m *Message, result string, err error) error {
 	if err == nil {
 		err = i.sendable(result)

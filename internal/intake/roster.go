@@ -6,7 +6,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
-// roster is the servers of a process. Only the turns of its servers change.
+// roster is the servers of a process. Only the turns of its groups change.
 type roster struct {
 	servers []*Server
 	topics  map[registry.Topic]*group
@@ -40,11 +40,11 @@ func newRoster(servers []*Server) *roster {
 	return r
 }
 
-// find returns the server with this name and this id, where each may be empty for any; nil if there
-// is none. It returns a server that stops, is held or drains only if there is no other.
+// find returns the server with this name and this id, or nil if there is none. An empty name or id
+// matches all. It returns a server that is stopping, held or draining only if there is no other.
 func (g *group) find(name, id string) *Server { return g.findAt(registry.Topic{}, name, id) }
 
-// findAt is find on a topic. The exchange and the name of the topic may be empty for any as well.
+// findAt is find on a topic. An empty exchange or topic name matches all.
 func (g *group) findAt(at registry.Topic, name, id string) *Server {
 	meant := func(s *Server) bool {
 		i := &s.Instance
@@ -57,7 +57,7 @@ func (g *group) findAt(at registry.Topic, name, id string) *Server {
 	return g.next(meant)
 }
 
-// next returns one of the servers that are meant, in turn; nil if there is none.
+// next returns one of the servers for which meant is true, in turn, or nil if there is none.
 func (g *group) next(meant func(*Server) bool) *Server {
 	var few [8]*Server
 	list := few[:0]

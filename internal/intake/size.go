@@ -12,8 +12,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Carriers allow larger messages than the process does, so that an error of ours can say what is
-// too large. The intake holds messages to the limit of the process.
+// Carriers allow larger messages than the process does, so that the intake can say in its error
+// what is too large. The intake enforces the limit of the process.
 
 // fits returns an error if the content of a message is too large.
 func (i *Intake) fits(m *Message) error {
@@ -31,8 +31,8 @@ func (i *Intake) fits(m *Message) error {
 		"the %s has %d bytes, and this server takes %d: send less at a time, or raise the server's limit", what, n, i.config.MaxSize)}
 }
 
-// admit returns an error if the arguments must not be decoded, for their size as values or their
-// depth. It waits until there is room for large ones.
+// admit returns an error if the arguments must not be decoded, because of their depth or their
+// decoded size. It waits until there is room for large ones.
 func (m *Message) admit(ctx context.Context) (err error) {
 	a, ok := m.Origin.(dispatch.Accountant)
 	if !ok {
@@ -42,8 +42,8 @@ func (m *Message) admit(ctx context.Context) (err error) {
 	return err
 }
 
-// sendable returns an error if a result that is JSON text cannot be sent. The method may have
-// returned it as text, which is not UTF-8 for certain.
+// sendable returns an error if a JSON result cannot be sent. The method may have returned text that
+// is not UTF-8.
 func (i *Intake) sendable(result string) error {
 	if len(result) > i.config.MaxSize {
 		return i.ResultTooLarge(len(result), "")
@@ -65,8 +65,8 @@ func (m *Message) answerMessage(reply any) error {
 // MaxSize bounds a result, in bytes.
 func (i *Intake) MaxSize() int { return i.config.MaxSize }
 
-// ResultTooLarge returns the error for a result of n bytes, which is too large in some form, such
-// as " as a protobuf value".
+// ResultTooLarge returns the error for a result of n bytes that is too large in a certain form,
+// such as " as a protobuf value".
 func (i *Intake) ResultTooLarge(n int, form string) error {
 	return &rpc.Error{Kind: rpc.TooLarge, Message: fmt.Sprintf(
 		"the method ran, and its result has %d bytes%s where this server sends %d: return less at a time, or raise the server's limit",
@@ -74,7 +74,7 @@ func (i *Intake) ResultTooLarge(n int, form string) error {
 }
 
 // sendableMessage returns an error if a result, or an item of a stream, cannot be sent. A carrier
-// would notice only once the method is out of sight, and could not tell whether it ran.
+// would notice only later, when it cannot tell whether the method ran.
 func (i *Intake) sendableMessage(result any) error {
 	message, ok := result.(proto.Message)
 	if !ok {
@@ -94,8 +94,8 @@ var scratch = sync.Pool{New: func() any { return new([]byte) }}
 
 const maxScratch = 64 << 10
 
-// encodes returns why a message, whose size was just computed, cannot be encoded. Protobuf refuses
-// texts that are not UTF-8.
+// encodes returns an error if a message whose size was just computed cannot be encoded. Protobuf
+// refuses strings that are not UTF-8.
 func encodes(message proto.Message) error {
 	buffer := scratch.Get().(*[]byte)
 	encoded, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend((*buffer)[:0], message)

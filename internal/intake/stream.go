@@ -21,8 +21,7 @@ type Stream interface {
 	Send(item any) error
 	// Receive receives a message of the client. It returns io.EOF after the last one.
 	Receive(message any) error
-	// SetHeader, SendHeader and SetTrailer are for the metadata before the first item and after the
-	// last.
+	// SetHeader, SendHeader and SetTrailer set the metadata before the first item and after the last.
 	SetHeader(md rpc.Metadata) error
 	SendHeader(md rpc.Metadata) error
 	SetTrailer(md rpc.Metadata)
@@ -53,7 +52,7 @@ func (i *Intake) Stream(ctx context.Context, m *Message, stream Stream) error {
 	return m.Sign(err)
 }
 
-// boundStream is a stream as its method sees it: it has our limits, and ends with the method's
+// boundStream is the stream that a method sees. It enforces the limits, and ends with the method's
 // context.
 type boundStream struct {
 	Stream
@@ -66,7 +65,7 @@ type boundStream struct {
 	broken error // why the stream cannot go on
 }
 
-// Send sends an item. An item that cannot be sent ends the stream, whatever the method makes of the
+// Send sends an item. An item that cannot be sent ends the stream, even if the method ignores the
 // error.
 func (s *boundStream) Send(item any) error {
 	if err := s.ctx.Err(); err != nil {
@@ -81,7 +80,7 @@ func (s *boundStream) Send(item any) error {
 	return s.Stream.Send(item)
 }
 
-// Receive receives a message. One that is too large ends the stream.
+// Receive receives a message. A message that is too large ends the stream.
 func (s *boundStream) Receive(message any) error {
 	if err := s.ctx.Err(); err != nil {
 		return err
@@ -110,7 +109,7 @@ func (s *boundStream) fail(err error) error {
 	return s.broken
 }
 
-// result returns what came of a method that returned err.
+// result returns the outcome of a method that returned err.
 func (s *boundStream) result(m *Message, err error) error {
 	if isForced(m.server.Dispatch) && m.typed.Canceled != nil && m.typed.Canceled(err) {
 		return dispatch.ErrCut() // it failed only because its stream was ended by force
@@ -123,13 +122,12 @@ func (s *boundStream) result(m *Message, err error) error {
 	return failed(err)
 }
 
-// forcedGrace is how long a method may take, after its context was ended by force, to end by
-// itself.
+// forcedGrace is how long a method may take to return after its context was ended by force.
 const forcedGrace = 250 * time.Millisecond
 
-// untilForced runs the message of a stream, and returns when it has ended; after a forced stop of
-// the server, soon in any case. A method that waits for a message, or for its client to take one,
-// does not see its context end. It sees the end of the stream.
+// untilForced runs the message of a stream, and returns when it has ended. After a forced stop of
+// the server, it returns soon in any case: a method that waits for a message, or for its client to
+// read, does not notice the end of its context, but it sees the end of the stream.
 func untilForced(ctx context.Context, d *dispatch.Dispatcher, r *dispatch.Request, emit dispatch.Emit) error {
 	over := make(chan error, 1)
 	go func() { over <- d.Call(ctx, r, guarded(d, emit)) }()

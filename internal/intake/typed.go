@@ -17,7 +17,7 @@ import (
 // Service is a typed service that a server offers: a program's own protobuf service. It is
 // immutable.
 type Service struct {
-	// Rules are what its options say.
+	// Rules are the options of the service.
 	Rules *typed.Service
 	// Impl is the program's implementation.
 	Impl any
@@ -46,9 +46,9 @@ type Unary struct {
 	run    UnaryRun
 }
 
-// CallTyped runs a unary method of a typed service and returns its reply; a message that is a cast
+// CallTyped runs a unary method of a typed service and returns its reply. A message that is a cast
 // or a copy of a fanout is answered once it is accepted. Decode decodes the request; its error is
-// returned as it is.
+// returned unchanged.
 func (i *Intake) CallTyped(ctx context.Context, m *Message, decode func(any) error) (reply any, err error) {
 	u, err := i.OpenTyped(ctx, m, decode)
 	if err != nil {
@@ -60,7 +60,7 @@ func (i *Intake) CallTyped(ctx context.Context, m *Message, decode func(any) err
 	return reply, u.Check(reply)
 }
 
-// OpenTyped is the first step of [Intake.CallTyped], for a carrier with interceptors of its own: it
+// OpenTyped is the first step of [Intake.CallTyped], for a carrier with its own interceptors: it
 // finds the server and decodes the request.
 func (i *Intake) OpenTyped(ctx context.Context, m *Message, decode func(any) error) (u Unary, err error) {
 	if err := i.FindTyped(ctx, m); err != nil {
@@ -78,8 +78,8 @@ func (i *Intake) OpenTyped(ctx context.Context, m *Message, decode func(any) err
 	return u, err
 }
 
-// Do is the second step: it takes the message in, with a request that may be another one than it
-// came with, and runs the method. Each call of Do is for a message of its own.
+// Do is the second step: it takes the message in and runs the method. The request may differ from
+// the decoded one. Each call of Do is a message of its own.
 func (u Unary) Do(ctx context.Context, request any) (reply any, err error) {
 	i, m := u.intake, u.Message
 	if m.IsForwarded() {
@@ -137,7 +137,7 @@ func (u Unary) cast(ctx context.Context, request any) (any, error) {
 // Check is the last step: it returns an error if the reply cannot be sent.
 func (u Unary) Check(reply any) error { return u.Sign(u.intake.sendableMessage(reply)) }
 
-// Service is the typed service that was found; an empty one if the message is forwarded.
+// Service returns the typed service that was found. It is empty if the message is forwarded.
 func (u Unary) Service() *Service {
 	if u.typed == nil {
 		return &Service{}
@@ -145,8 +145,8 @@ func (u Unary) Service() *Service {
 	return u.typed
 }
 
-// FindTyped finds the server that a message of a typed service is meant for, if the gate lets the
-// message in. The operations do so themselves; a carrier calls it to learn of a mistake earlier.
+// FindTyped finds the intended server of a message of a typed service, if the gate lets the message
+// in. The operations call it themselves. A carrier calls it to learn of an error earlier.
 func (i *Intake) FindTyped(ctx context.Context, m *Message) error {
 	if m.server != nil || m.meant != nil {
 		return nil
@@ -181,8 +181,8 @@ func (i *Intake) FindTyped(ctx context.Context, m *Message) error {
 	return m.Sign(err)
 }
 
-// findTyped returns the server that offers a typed service and is meant. What the message does not
-// say is not asked for: without any names, it is meant for any server that offers the service.
+// findTyped returns the intended server, which must offer the typed service. Names that the message
+// leaves out match all: without any names, it is for any server that offers the service.
 func (i *Intake) findTyped(m *Message) (*Server, error) {
 	r, at := i.roster.Load(), registry.Topic{Exchange: m.Target.Exchange, Name: m.Target.Topic}
 	if g := r.services[m.Typed.Service]; g != nil {
@@ -190,8 +190,8 @@ func (i *Intake) findTyped(m *Message) (*Server, error) {
 			return s, nil
 		}
 	}
-	// A server that does not offer the service is there all the same: clients go on sending it
-	// other messages. A process that is just starting again has no servers yet.
+	// A server that does not offer the service still exists: clients go on sending it other messages.
+	// A process that is just restarting has no servers yet.
 	all := group{servers: r.servers}
 	if err := contradicted(&all, m); err != nil {
 		return nil, err
@@ -203,8 +203,8 @@ func (i *Intake) findTyped(m *Message) (*Server, error) {
 	return nil, i.absent(m.InstanceID, fmt.Sprintf("no server of this process that offers the service %s is meant", m.Typed.Service))
 }
 
-// contradicted returns an error if a message says of the instance that it is for another name or
-// topic than the instance has. A proxy may have routed it by those.
+// contradicted returns an error if a message names another server or topic than its instance has. A
+// proxy may have routed the message by these names.
 func contradicted(all *group, m *Message) error {
 	if m.InstanceID == "" {
 		return nil
@@ -231,7 +231,7 @@ func noSuchMethod(m *Message) error {
 		"the service %s has no method %s of this form", m.Typed.Service, m.Method)}
 }
 
-// failed returns what a method returned as a failure of it; nil stays nil.
+// failed marks the error of a method as a failure of the method; nil stays nil.
 func failed(err error) error {
 	if err == nil {
 		return nil
@@ -239,8 +239,8 @@ func failed(err error) error {
 	return &dispatch.MethodError{Err: err}
 }
 
-// MethodError returns the error that a method, or an interceptor in its place, returned itself, if
-// err is of kind rpc.Remote and from this process. A carrier may know more of it than its text.
+// MethodError returns the error that a method, or an interceptor in its place, returned, if err is
+// of kind rpc.Remote and from this process. A carrier may send more of it than its text.
 func MethodError(err error) (own error, ok bool) {
 	if failure, ok := errors.AsType[*dispatch.Failure](err); ok {
 		return failure.Own, true
@@ -248,5 +248,5 @@ func MethodError(err error) (own error, ok bool) {
 	return nil, false
 }
 
-// drop is for methods that emit nothing: their results do not pass through dispatch.
+// drop is the emit function of methods whose results do not pass through dispatch.
 func drop(string) error { return nil }
