@@ -12,8 +12,8 @@ import (
 var errRepeated = errors.New("repeated message")
 
 // accept selects the method and admits the message. If it succeeds, the message counts as accepted
-// until end. The statistics count messages that nothing here serves, too: they show which callers
-// an upgrade would break.
+// until end is called. The statistics also count messages that no method here serves: they show
+// which callers an upgrade would break.
 func (d *Dispatcher) accept(r *Request) (selected, *ticket, error) {
 	now := time.Now()
 	sel, err := d.config.Table.lookup(r)
@@ -32,13 +32,13 @@ func (d *Dispatcher) accept(r *Request) (selected, *ticket, error) {
 	return sel, ticket, nil
 }
 
-// take admits a message whose method is there.
+// take admits a message whose method was found.
 func (d *Dispatcher) take(r *Request, now time.Time) (*ticket, error) {
 	sender := r.sender()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	// This comes before all other refusals: "not started" must not be said of a message that may
-	// have run.
+	// Check this before all other refusals, because a message that may have run must not be reported
+	// as "not started".
 	window := d.windows.of(sender, now)
 	if !window.add(r.ID, now) {
 		return nil, errRepeated
@@ -66,8 +66,7 @@ func (d *Dispatcher) admit(r *Request) (*ticket, error) {
 	return nil, refusal.New(refusal.Full)
 }
 
-// forget lets a message come again that was accepted, and whose caller is told that it did not
-// start.
+// forget allows an accepted message to come again if its caller is told that it did not start.
 func (d *Dispatcher) forget(r *Request) {
 	sender := r.sender()
 	d.mu.Lock()
@@ -85,7 +84,7 @@ func (d *Dispatcher) end() {
 	d.closeEnded()
 }
 
-// closeEnded tells Stop when no message is left. The lock is held.
+// closeEnded wakes Stop when no message is left. The lock is held.
 func (d *Dispatcher) closeEnded() {
 	if d.accepted == 0 && d.Phase().Refuses() {
 		d.endOnce.Do(func() { close(d.ended) })

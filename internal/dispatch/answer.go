@@ -6,26 +6,26 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Accountant is an [Origin] that accounts for answers that are not small.
+// Accountant is an [Origin] that accounts for the memory of large answers.
 type Accountant interface {
-	// Reserve waits until the sender may have about n bytes more of an answer, which is alone or
-	// one of several. An error means that the sender is gone.
+	// Reserve waits until there is room for about n more bytes of an answer to the sender. Alone says
+	// that it is the only answer. An error means that the sender is gone.
 	Reserve(n int, alone bool) error
-	// Answer is Reserve for an answer that has n bytes. It takes what was reserved before.
+	// Answer is Reserve for an answer of exactly n bytes. It uses an earlier reservation.
 	Answer(n int, alone bool) error
 	// Admit returns an error if a JSON text must not be decoded. It waits until there is room for a
-	// large one. Cast says that the message outlives its carrier; then ended is to be called when
-	// the message has ended, unless it is nil.
+	// large one. Cast says that the message outlives its carrier; then the caller must call ended,
+	// unless it is nil, when the message has ended.
 	Admit(ctx context.Context, text string, cast bool) (ended func(), err error)
 }
 
-// smallAnswer is the size below which answers have no account, in bytes. The number of open RPCs
-// bounds them.
+// smallAnswer is the size, in bytes, below which answers are not accounted for. The number of open
+// RPCs bounds them.
 const smallAnswer = 16 << 10
 
-// Reserve waits until the sender of the message that the method of ctx runs for may have about n
-// bytes more of an answer. The method keeps its worker meanwhile, so a sender that does not read
-// gets no further methods run.
+// Reserve waits until there is room for about n more bytes of an answer to the message that the
+// method of ctx runs for. The method keeps its worker while it waits, so no more methods run for a
+// sender that does not read.
 func Reserve(ctx context.Context, n int) error {
 	c := runOf(ctx)
 	if c == nil || n < smallAnswer {

@@ -16,11 +16,11 @@ import (
 // UnknownCaller is the caller of messages that name none.
 const UnknownCaller = "unknown"
 
-// OtherCallers stands for the callers that have no rows of their own, since none were left.
+// OtherCallers stands for the callers that are counted together because all rows were taken.
 const OtherCallers = "(others)"
 
-// The bounds of call statistics: all rows, rows of one caller each, and how many of both refused
-// messages can make. Refused messages may ask for anything, and must not crowd out what is served.
+// The bounds of call statistics: all rows, the rows of one caller, and how many of both refused
+// messages can add. Refused messages may ask for anything, and must not displace served ones.
 const (
 	maxRows        = 1024
 	maxOwn         = maxRows * 3 / 4
@@ -30,19 +30,19 @@ const (
 	maxCallerBytes = 128
 )
 
-// coarse is how far the time of the last message may be behind. That saves a write to memory that
-// all processors share.
+// coarse is how far the recorded time of the last message may be behind. It saves writes to memory
+// that all processors share.
 const coarse = time.Second
 
 // asked is the key by which messages are counted.
 type asked struct {
 	namespace, method string
 	version           rpc.Version
-	// caller is the name that the sender gives itself, and identity the first one that it proved.
+	// caller is the name that the sender gives itself. Identity is the first name that it proved.
 	caller, identity string
 }
 
-// ask returns the key of a message. The names are from outside, and may be of any size and content,
+// ask returns the key of a message. The names come from outside and may have any size and content,
 // so they are clipped.
 func ask(r *Request) asked {
 	a := asked{clip(r.Target.Namespace, maxNameBytes), clip(r.Method, maxNameBytes), r.Version, clip(r.Caller, maxCallerBytes), clip(firstProved(r), maxNameBytes)}
@@ -77,7 +77,8 @@ func clip(name string, size int) string {
 	return strings.ToValidUTF8(name, "?")
 }
 
-// others returns the key of a caller's messages if there is no room for a row of its own.
+// others returns the key under which a caller's messages are counted if there is no room for their
+// own row.
 func (a asked) others() asked {
 	a.caller = OtherCallers
 	if a.identity != "" {
@@ -125,8 +126,8 @@ type rows struct {
 	refused int // the rows that refused messages made
 }
 
-// place returns the key under which a message is counted, and its row, nil if there is none yet. Ok
-// is false if there is no room for one.
+// place returns the key under which a message is counted, and its row, or nil if there is no row
+// yet. Ok is false if there is no room for a row.
 func (s *rows) place(a asked, refused bool) (key asked, r *row, ok bool) {
 	if r := s.of[a]; r != nil {
 		return a, r, true
@@ -158,8 +159,8 @@ func (c *callStats) count(a asked, refused bool, now time.Time) {
 	r.count(refused, now)
 }
 
-// grow returns the row for a message, and makes it unless another message did meanwhile; nil if
-// there is no room for it.
+// grow returns the row for a message. It adds the row, unless another message did so in the
+// meantime. It returns nil if there is no room.
 func (c *callStats) grow(a asked, refused bool, now time.Time) *row {
 	c.growing.Lock()
 	defer c.growing.Unlock()
@@ -182,18 +183,18 @@ func (c *callStats) grow(a asked, refused bool, now time.Time) *row {
 	return r
 }
 
-// RequestCount says how many messages asked for a method, at a version, from a caller.
+// RequestCount is how many messages of a caller asked for a method at a version.
 type RequestCount struct {
 	Namespace, Method string
 	Version           rpc.Version
 	Caller, Identity  string
 	Accepted, Refused int64
-	// First and Last are the times of the first and the last message; Last may be a second behind.
+	// First and Last are the times of the first and the last message. Last may be a second behind.
 	First, Last time.Time
 }
 
 // Requests lists what messages asked for since the dispatcher was made, ordered by namespace,
-// method, version and caller. The list is bounded: uncounted is how many messages it leaves out.
+// method, version and caller. The list is bounded. Uncounted is how many messages it leaves out.
 func (d *Dispatcher) Requests() (list []RequestCount, uncounted int64) {
 	state := d.stats.rows.Load()
 	if state == nil {

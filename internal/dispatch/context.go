@@ -7,9 +7,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// runContext is the context of a method that runs: the carrier's, with the message, and with an end
-// when the server is stopped by force. Most methods never wait for its end, so the joined context
-// is made for the first that does.
+// runContext is the context of a running method: the carrier's context, with the message, which
+// also ends when the server is stopped by force. Most methods never wait for its end, so the joined
+// context is made only when a method first does.
 type runContext struct {
 	context.Context //nolint:containedctx // It is one.
 
@@ -79,7 +79,7 @@ func (c *runContext) Err() error {
 	return c.dispatcher.base.Err()
 }
 
-// release frees what waiting for the end took, when the method has returned.
+// release frees the resources of a joined context when the method has returned.
 func (c *runContext) release() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -99,7 +99,7 @@ func (d *Dispatcher) context(ctx context.Context, r *Request) (context.Context, 
 
 type runKey struct{}
 
-// runOf returns the context of the method that ctx belongs to, nil if it belongs to none.
+// runOf returns the context of the method that ctx belongs to, or nil if it belongs to none.
 func runOf(ctx context.Context) *runContext {
 	c, _ := ctx.Value(runKey{}).(*runContext)
 	return c
@@ -120,8 +120,8 @@ func (c *runContext) message() *rpc.Message {
 	return c.request.Describe()
 }
 
-// Stopping returns a channel that is closed when the server that runs the method of ctx begins to
-// refuse messages; nil if ctx belongs to no method.
+// Stopping returns a channel that is closed when the server of the method of ctx begins to refuse
+// messages. It returns nil if ctx belongs to no method.
 func Stopping(ctx context.Context) <-chan struct{} {
 	if c := runOf(ctx); c != nil {
 		return c.dispatcher.config.Phase.Refusing()

@@ -9,15 +9,16 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// A server that hides failures tells what a program wrote for its callers, and nothing else: errors
-// of registered types, and those that a method is expected to return. Of any other failure a sender
-// hears a fixed text with an id, under which the log has what happened.
+// A server that hides failures tells senders only errors that the program wrote for its callers:
+// errors of registered types, and errors that a method is expected to return. For any other
+// failure, a sender gets a fixed text with an id, and the log has the details under the same id.
 
-// hiddenType is the type of a failure that is hidden. It is the type of an error without one.
+// hiddenType is the type name of a hidden failure. It is the same as for an error without a type
+// name.
 const hiddenType = "error"
 
-// conceal is the end of [Dispatcher.failed] for a server that hides failures. Whole is what a
-// server that hides nothing would tell.
+// conceal is the last step of [Dispatcher.failed] for a server that hides failures. Whole is the
+// error that other servers would send.
 func (d *Dispatcher) conceal(e *execution, failure *MethodError, whole *rpc.RemoteError) error {
 	id := ""
 	cause, own := d.told(e.selected.method, failure)
@@ -35,10 +36,10 @@ func (d *Dispatcher) conceal(e *execution, failure *MethodError, whole *rpc.Remo
 	return remote
 }
 
-// told returns what a failure tells that the program meant for its callers, and the error that it
-// is in, nil if it came from another server; nil for nothing. What wraps that error has a text of
-// its own, which is not told. An error of the library is about another message, so it is not told
-// either.
+// told returns the part of a failure that the program meant for its callers, and the error that has
+// it, which is nil if that came from another server. It returns nil if there is no such part. An
+// error that wraps it has its own text, which is not told. An error of the library is about another
+// message, so it is not told either.
 func (d *Dispatcher) told(m *Method, failure *MethodError) (cause *rpc.RemoteError, own error) {
 	defer func() {
 		if recover() != nil {
@@ -72,7 +73,8 @@ func (d *Dispatcher) told(m *Method, failure *MethodError) (cause *rpc.RemoteErr
 	return nil, nil
 }
 
-// innermost returns the error furthest down a chain that is accepted, as err is.
+// innermost returns the last error in a chain that accepts returns true for. It does so for err
+// itself.
 func innermost(err error, accepts func(error) bool) error {
 	var within []error
 	switch wrapper := err.(type) { //nolint:errorlint // This unwraps.
@@ -89,8 +91,8 @@ func innermost(err error, accepts func(error) bool) error {
 	return err
 }
 
-// discreet returns an error of the library about a message that had a worker. It may repeat what
-// the code of the program said: a serializer, or a type that reads or writes itself.
+// discreet hides an error of the library about a message that had a worker. The error may repeat
+// text from the program's code: a serializer, or a type with its own encoding.
 func (d *Dispatcher) discreet(e *execution, err error) error {
 	ours, ok := errors.AsType[*rpc.Error](err)
 	if !d.config.Discreet || !ok {

@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Config is what a dispatcher works with.
+// Config is the configuration of a dispatcher.
 type Config struct {
 	// Name is the name of the server.
 	Name   string
@@ -21,16 +21,16 @@ type Config struct {
 	// Phase decides whether the server accepts and runs messages.
 	Phase *phase.Machine
 	Log   *slog.Logger
-	// Interceptors run around the methods. Their Accept is for the intake.
+	// Interceptors run around the methods. The intake uses their Accept.
 	Interceptors []rpc.Interceptor
 	// Describe names the errors of methods; it may be nil.
 	Describe DescribeFunc
-	// Discreet servers tell of failures only what the program meant for its callers.
+	// Discreet servers send only the failures that the program meant for its callers.
 	Discreet bool
-	// Execute says where methods run; nil for a goroutine for each message.
+	// Execute decides where methods run; nil for one goroutine per message.
 	Execute Executor
-	// OnAccept is called with each message that the server accepts, in the order of acceptance; it
-	// may be nil. It must not wait, nor call the dispatcher.
+	// OnAccept is called with each message that the server accepts, in the order of acceptance; it may
+	// be nil. It must not block, nor call the dispatcher.
 	OnAccept func(*Request)
 }
 
@@ -40,11 +40,11 @@ type Dispatcher struct {
 	runs   []runFunc // around methods
 
 	queue *queue
-	// executions keeps the ended ones for the next messages.
+	// executions keeps ended executions for later messages.
 	executions sync.Pool
 	stats      callStats
 
-	// force ends the contexts of what runs.
+	// force ends the contexts of running methods.
 	base  context.Context //nolint:containedctx // Casts outlive what carried them.
 	force context.CancelCauseFunc
 
@@ -69,8 +69,8 @@ func New(c Config) *Dispatcher {
 // Phase returns the phase that the server is in.
 func (d *Dispatcher) Phase() phase.Phase { return d.config.Phase.Phase() }
 
-// Release ends a hold: workers run the messages that wait, in the order of arrival, and messages
-// that come. If the server is not held, Release does nothing.
+// Release ends a hold: workers run the waiting messages, in the order of arrival, and later ones.
+// If the server is not held, Release does nothing.
 func (d *Dispatcher) Release() {
 	d.config.Phase.Release()
 	d.queue.resume()
@@ -84,7 +84,7 @@ func (d *Dispatcher) Load() Load { return d.queue.load() }
 
 // Call runs a message, emits the items of its result, and returns when it has ended. An error is an
 // *rpc.Error. The method, and emit, run on another goroutine than the caller's, unless the message
-// may run in place. Then Call does not return if the method ends its goroutine.
+// may run in place. In that case Call does not return if the method ends its goroutine.
 func (d *Dispatcher) Call(ctx context.Context, r *Request, emit Emit) error {
 	sel, ticket, err := d.accept(r)
 	if errors.Is(err, errRepeated) {
@@ -105,8 +105,8 @@ func (d *Dispatcher) Call(ctx context.Context, r *Request, emit Emit) error {
 	return e.outcome(started, err)
 }
 
-// inPlace executes a message on this goroutine. If the method ends it, the carrier has the outcome
-// before this goroutine is gone.
+// inPlace executes a message on this goroutine. If the method ends the goroutine, the carrier gets
+// the outcome before the goroutine is gone.
 func (e *execution) inPlace(t *ticket) error {
 	returned := false
 	defer func() {
@@ -119,8 +119,8 @@ func (e *execution) inPlace(t *ticket) error {
 	return e.outcome(started, err)
 }
 
-// outcome returns the error of a call whose execution is over. A message that did not start may
-// come again.
+// outcome returns the error of a call whose execution is over. A message that did not start may be
+// sent again.
 func (e *execution) outcome(started bool, err error) error {
 	if !started {
 		err = e.dispatcher.expired(e.ctx, err)
@@ -132,7 +132,7 @@ func (e *execution) outcome(started bool, err error) error {
 }
 
 // Cast accepts a message, or refuses it, and runs it later. The method's context has the values of
-// ctx, and does not end with it. An error is an *rpc.Error, and means that the message is not
+// ctx, and does not end with it. An error is an *rpc.Error, and means that the message was not
 // accepted. A repeated message is accepted and does not run again. If the request has an Accepter,
 // Cast runs the message before it returns, and does not return if the method ends its goroutine.
 func (d *Dispatcher) Cast(ctx context.Context, r *Request) error {
@@ -172,8 +172,8 @@ func (d *Dispatcher) runCast(ctx context.Context, joined *runContext, r *Request
 	}
 }
 
-// work waits for a worker and executes a message. If it did not start, the error is why its context
-// ended.
+// work waits for a worker and executes a message. If the message did not start, the error says why
+// its context ended.
 func (e *execution) work(t *ticket, execute func(*execution)) (started bool, err error) {
 	if err := t.wait(e.ctx); err != nil {
 		return false, err

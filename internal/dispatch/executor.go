@@ -6,11 +6,11 @@ import (
 )
 
 // Executor runs a function, once, on a goroutine of its choice, and may return before that. Once
-// ctx has ended, the function does nothing and need not be run. There are never more functions to
-// run than the server has workers.
+// ctx has ended, the function does nothing and need not be run. There are never more functions than
+// the server has workers.
 type Executor func(ctx context.Context, run func())
 
-// execution is one message that was accepted, from its turn to its end.
+// execution is one accepted message, from its turn to its end.
 type execution struct {
 	dispatcher *Dispatcher
 	ctx        context.Context //nolint:containedctx // It is passed between goroutines.
@@ -25,7 +25,7 @@ type execution struct {
 	reached bool
 	// invoked: the method itself was called.
 	invoked bool
-	// over is sent to when the execution has ended apart; see [execution.apart].
+	// over gets a value when the execution has ended on another goroutine; see [execution.apart].
 	over chan struct{}
 }
 
@@ -45,8 +45,9 @@ func (e *execution) recycle() {
 	d.executions.Put(e)
 }
 
-// execute runs the message where the executor says, or else on this goroutine. It does not return
-// if the method, or the executor, ends this goroutine; the outcome is set in any case.
+// execute runs the message where the executor decides, or on this goroutine if there is no
+// executor. It does not return if the method, or the executor, ends this goroutine; the outcome is
+// set in any case.
 func (e *execution) execute() {
 	if e.dispatcher.config.Execute == nil {
 		e.run()
@@ -68,9 +69,9 @@ func (e *execution) run() {
 	returned = true
 }
 
-// handOver has the executor run the message, and returns when that is done, or when ctx ended
-// before it began. The executor's goroutine and this one both may decide which it is: the first to
-// claim the message does.
+// handOver has the executor run the message, and returns when the message has ended, or when ctx
+// ended before it began. Two goroutines may decide between the two: the executor's and this one.
+// The first that claims the message decides.
 func (e *execution) handOver() {
 	var claimed atomic.Bool
 	ended := make(chan struct{})
@@ -107,8 +108,8 @@ func (e *execution) handOver() {
 	}
 }
 
-// unexecuted is the error of a message that the executor did not run, since it panicked with a
-// value, or ended its goroutine if the value is nil.
+// unexecuted returns the error of a message that the executor did not run: it panicked with value,
+// or ended its goroutine if value is nil.
 func (e *execution) unexecuted(value any) error {
 	if value == nil {
 		return e.exited()
@@ -123,9 +124,8 @@ func (d *Dispatcher) logExecutor(ctx context.Context, value any) {
 	}
 }
 
-// apart executes a message on a goroutine of its own, and returns when it is over. The goroutine
-// that brought the message belongs to its carrier, and a method that ends its goroutine would take
-// the answer with it.
+// apart executes a message on its own goroutine, and returns when it is over. The goroutine that
+// brought the message belongs to its carrier; a method that ended it would take the answer with it.
 func (e *execution) apart() {
 	go func() {
 		defer func() { e.over <- struct{}{} }()

@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// MethodError is a failure of a method itself, as opposed to one of ours.
+// MethodError is a failure of a method itself, in contrast to a failure of the library.
 type MethodError struct {
 	Err error
 	// Stack is the stack of a panic or a runtime.Goexit, nil for an error that was returned.
@@ -25,8 +25,8 @@ func (e *MethodError) Error() string { return e.Err.Error() }
 // Unwrap returns the method's error.
 func (e *MethodError) Unwrap() error { return e.Err }
 
-// Failure is the cause of an rpc.Error of kind Remote at the server: what the sender is to hear of
-// the method's error, and the error itself, of which a carrier of a typed service may tell more.
+// Failure is the cause of an rpc.Error of kind Remote at the server. It has the remote error for
+// the sender, and the method's own error, from which a carrier of a typed service may send more.
 type Failure struct {
 	Remote *rpc.RemoteError
 	Own    error
@@ -35,17 +35,18 @@ type Failure struct {
 // Error returns what the sender hears.
 func (f *Failure) Error() string { return f.Remote.Error() }
 
-// Unwrap returns what the sender hears, and hides the error itself: it must not be taken for ours.
+// Unwrap returns the remote error. It hides the method's own error, which must not be taken for an
+// error of the library.
 func (f *Failure) Unwrap() error { return f.Remote }
 
 // DescribeFunc returns the name that the program registered for an error, and its fields as JSON
 // text. The name is empty if there is none.
 type DescribeFunc func(error) (name, data string)
 
-// remote returns the failure as its caller sees it: as a remote error, with this server as a hop. A
-// failure from another server keeps its type, message, data and stack, unless the method made an
-// error with a registered name of it. An error that panics when it is asked for its text, such as a
-// nil pointer in an error interface, fails as if the method had panicked.
+// remote returns the failure as a remote error for the caller, with this server as a hop. A failure
+// from another server keeps its type, message, data and stack, unless the method turned it into an
+// error with a registered name. Some errors panic in their Error method, such as a nil pointer in
+// an error interface; then the message fails as if the method had panicked.
 func (e *MethodError) remote(server string, describe DescribeFunc) (cause *rpc.RemoteError) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -77,8 +78,8 @@ func (e *MethodError) matches(accepts func(error) bool) (matches bool) {
 	return accepts(e.Err)
 }
 
-// protect performs a message; a panic becomes its error. Types that decode themselves may panic,
-// too.
+// protect performs a message and turns a panic into an error. Types with their own decoding may
+// panic, too.
 func protect(e *execution) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -91,15 +92,15 @@ func protect(e *execution) (err error) {
 	return e.intercepted()
 }
 
-// panicked returns the failure of what panicked with p. It must be called while that is recovered
-// from, for the stack.
+// panicked returns the failure of a panic with value p. It must be called while the panic is
+// recovered, for the stack.
 func panicked(p any) *MethodError { return &MethodError{Err: panicError{p}, Stack: stack()} }
 
 type panicError struct{ value any }
 
 func (p panicError) Error() string { return fmt.Sprint(p.value) }
 
-// exitedType is the type of errExited for other programs.
+// exitedType is the type name of errExited for other programs.
 const exitedType = "runtime.Goexit"
 
 // errExited is the failure of a method that ended its goroutine.
@@ -111,7 +112,7 @@ func (exitedError) Error() string {
 	return "the method ended its goroutine (runtime.Goexit), as a failed assertion of a test does, and gave no result"
 }
 
-// stack returns the lines of the current stack from the panic, or the end of the goroutine, on.
+// stack returns the lines of the current stack, starting at the panic or the end of the goroutine.
 func stack() []string {
 	lines := strings.Split(strings.TrimSpace(string(debug.Stack())), "\n")
 	for i, line := range lines {
@@ -122,9 +123,10 @@ func stack() []string {
 	return lines
 }
 
-// typeName names the type of an error for other programs: package and type of the outermost error
-// that is more than a wrapper with text, such as "fs.PathError", of several that are joined the
-// first; "error" if there is none; the kind for one of ours, such as "oslorpc.Timeout".
+// typeName returns the type name of an error for other programs. It is the package and type of the
+// outermost error that is more than a wrapper with text, such as "fs.PathError"; for joined errors,
+// the first of them. It is "error" if there is no such type. For an error of the library it is the
+// kind, such as "oslorpc.Timeout".
 func typeName(err error) string {
 	if name := innerName(err); name != "" {
 		return name
@@ -157,8 +159,9 @@ func innerName(err error) string {
 	return innerName(errors.Unwrap(err))
 }
 
-// isWrapper reports whether a type says nothing about an error: types that only add text or a stack
-// are the unexported ones of packages named errors or fmt, the standard library's and others'.
+// isWrapper reports whether a type name says nothing about an error. Types that only add text or a
+// stack are the unexported types of packages named errors or fmt, in the standard library and
+// elsewhere.
 func isWrapper(name string) bool {
 	pkg, name, _ := strings.Cut(name, ".")
 	first, _ := utf8.DecodeRuneInString(name)

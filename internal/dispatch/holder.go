@@ -2,8 +2,8 @@ package dispatch
 
 import "github.com/oslorpc/oslorpc/internal/limits"
 
-// holder is what a caller has of a queue and of its workers. It is guarded by the queue's lock. The
-// nil holder has no limits.
+// holder is what a caller uses of a queue and of its workers. The queue's lock guards it. The nil
+// holder has no limits.
 type holder struct {
 	caller *limits.Caller
 	parent *holder // of the caller that this one is a part of
@@ -22,10 +22,10 @@ const (
 	dividedBytes   = 1 << 20
 )
 
-// maxIdleHolders is how many holders a queue keeps that have nothing.
+// maxIdleHolders is how many unused holders a queue keeps.
 const maxIdleHolders = 64
 
-// holder returns the holder of a caller, nil if there is no caller. The lock is held.
+// holder returns the holder of a caller, or nil if there is no caller. The lock is held.
 func (q *queue) holder(c *limits.Caller) *holder {
 	if c == nil {
 		return nil
@@ -52,7 +52,8 @@ func (q *queue) holder(c *limits.Caller) *holder {
 	return h
 }
 
-// isCrowdedBy reports whether a message of a caller may not wait because of its share.
+// isCrowdedBy reports whether a message of a caller may not wait because the caller has used up its
+// share.
 func (q *queue) isCrowdedBy(c *limits.Caller, size int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -79,14 +80,14 @@ func (h *holder) mayWait(size int) bool {
 	return true
 }
 
-// runs notes that n more messages of the holder run.
+// runs records that n more messages of the holder run.
 func (h *holder) runs(n int) {
 	for ; h != nil; h = h.parent {
 		h.running += n
 	}
 }
 
-// waits notes that n more messages of the holder wait, of a size together.
+// waits records that n more messages of the holder wait, with a total size.
 func (h *holder) waits(n, size int) {
 	for ; h != nil; h = h.parent {
 		h.waiting += n

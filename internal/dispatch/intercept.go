@@ -28,9 +28,8 @@ func runsOf(interceptors []rpc.Interceptor) []runFunc {
 type chain struct {
 	execution *execution
 	message   *rpc.Message
-	// own is the error that the method returned itself, and ours an error that is not the method's:
-	// that the message could not be decoded or its result not be sent, or that an interceptor
-	// refused it.
+	// own is the error that the method returned. Ours is an error of another origin: the message could
+	// not be decoded, its result could not be sent, or an interceptor refused it.
 	own, ours error
 }
 
@@ -74,9 +73,9 @@ func (c *chain) perform(ctx context.Context) error {
 	return err
 }
 
-// outcome returns what came of a message, if the outermost interceptor returned err. What it says
-// of a method that did not run, or of a result that was not sent, must be true whatever
-// interceptors make of the errors of others.
+// outcome returns the outcome of a message whose outermost interceptor returned err. Interceptors
+// can replace errors. What the outcome says about a method that did not run, or about a result that
+// was not sent, must still be true.
 func (c *chain) outcome(err error) error {
 	returned := &MethodError{Err: err}
 	switch {
@@ -101,7 +100,7 @@ func (c *chain) refusedBy(ctx context.Context, err error) *rpc.Error {
 // isDenial reports whether an interceptor says that the sender may not do this.
 func isDenial(err error) bool { return rpc.KindOf(err) == rpc.AccessDenied }
 
-// next runs what an interceptor is around, at most once, and not after the interceptor has
+// next runs the inner interceptors and the method, at most once, and not after the interceptor has
 // returned.
 type next struct {
 	chain *chain
@@ -123,8 +122,7 @@ func (n *next) call(ctx context.Context) error {
 	return n.chain.run(ctx, n.rest)
 }
 
-// end reports whether next was called. Calls of next that still run are waited for, and later ones
-// do nothing.
+// end reports whether next was called. It waits for a call that still runs. Later calls do nothing.
 func (n *next) end() (called bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -8,10 +8,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// WithPing adds the ping method, whatever the policy says, unless an endpoint has one. It answers
-// to any version, and is described as of version 1.0, as upstream's is. It is apart from the
-// endpoints: what the table says that it implements, and how it refuses other messages, does not
-// change.
+// WithPing adds the ping method, whatever the policy says, unless an endpoint has one. It serves
+// any version, and is described with version 1.0, as upstream. It does not belong to the endpoints:
+// what the table implements, and how it refuses other messages, does not change.
 func WithPing() TableOption {
 	return func(t *Table) { t.ping = newPing() }
 }

@@ -2,8 +2,8 @@ package dispatch
 
 import "strings"
 
-// Policy says which methods of the endpoints messages can ask for. One that it does not allow is as
-// if it were not there.
+// Policy decides which methods of the endpoints messages can ask for. A method that it does not
+// allow is as if it were absent.
 type Policy uint8
 
 // The policies.
@@ -30,8 +30,8 @@ func (p Policy) allows(name string, m *Method) bool {
 // allowsFallback reports whether a fallback may take anything at all.
 func (p Policy) allowsFallback(m *Method) bool { return p != AllowExposed || m.Exposed }
 
-// allowsUnlisted reports whether a fallback may take a name. That it is exposed says nothing of the
-// names that it has not thought of, so those that begin with an underscore stay hidden.
+// allowsUnlisted reports whether a fallback may take a name. An exposed fallback did not expose
+// each name, so names that begin with an underscore stay hidden.
 func (p Policy) allowsUnlisted(name string) bool { return p == AllowAll || isPublic(name) }
 
 func isPublic(name string) bool { return !strings.HasPrefix(name, "_") }

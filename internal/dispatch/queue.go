@@ -14,18 +14,17 @@ type Limits struct {
 	Workers int
 	// Queue is how many further messages wait for a worker.
 	Queue int
-	// QueueBytes is how large the waiting messages may be together. One message is always admitted
-	// to an empty queue.
+	// QueueBytes is the maximum total size of the waiting messages. One message is always admitted to
+	// an empty queue.
 	QueueBytes int
 }
 
-// DefaultLimits are oslo.messaging's 64 workers, and, where upstream has no bound at all, a
-// thousand waiting messages or 64 MiB of them.
+// DefaultLimits are oslo.messaging's 64 workers, and a thousand waiting messages or 64 MiB of them.
+// Upstream does not bound waiting messages.
 var DefaultLimits = Limits{Workers: 64, Queue: 1000, QueueBytes: 64 << 20}
 
-// queue admits messages, and hands out workers to them in the order of their arrival. A worker is
-// not a goroutine but the right to run. Of messages with the same order key, one at a time may
-// run.
+// queue admits messages, and gives them workers in the order of their arrival. A worker is not a
+// goroutine but the right to run. Messages with the same order key run one at a time.
 type queue struct {
 	limits Limits
 	phase  *phase.Machine // while it holds, no message gets a worker
@@ -37,12 +36,12 @@ type queue struct {
 	bytes   int
 	refused int64
 	arrived uint64
-	// lanes are the order keys of messages that run or wait; made when it is first needed.
+	// lanes are the order keys of messages that run or wait. It is made at first use.
 	lanes map[string]*lane
-	// atOnce is the ticket of all messages without a key and a holder that got a worker at once;
-	// nothing tells them apart. Made when it is first needed.
+	// atOnce is the ticket of all messages without a key and a holder that got a worker at once. They
+	// can share it because nothing distinguishes them. It is made at first use.
 	atOnce *ticket
-	// holders are the callers that have messages here; made when it is first needed.
+	// holders are the callers that have messages here. It is made at first use.
 	holders map[*limits.Caller]*holder
 }
 
@@ -53,7 +52,7 @@ type lane struct {
 	next line
 }
 
-// ticket is a message that was admitted. It must be ended with done, or by an error of wait.
+// ticket is an admitted message. It ends with done, or with an error of wait.
 type ticket struct {
 	queue      *queue
 	holder     *holder
@@ -65,13 +64,13 @@ type ticket struct {
 	prev, next *ticket
 }
 
-// admit takes a message of size bytes in, with its caller, nil for none, and its order key, empty
-// for none. It returns nil if the queue is full, or has no more room for the caller.
+// admit takes in a message of size bytes. Caller is nil, and key is empty, if there is none. It
+// returns nil if the queue is full, or has no room left for the caller.
 func (q *queue) admit(size int, caller *limits.Caller, key string) *ticket {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	h := q.holder(caller)
-	mine := q.lanes[key] // none has the empty key
+	mine := q.lanes[key] // no lane has the empty key
 	free := q.free() && h.mayRun()
 	atOnce := mine == nil && q.ready.first == nil && free
 	switch {
@@ -118,7 +117,7 @@ func (q *queue) shared(h *holder) *ticket {
 	return *at
 }
 
-// run notes that a message of a holder runs. The lock is held.
+// run records that a message of a holder runs. The lock is held.
 func (q *queue) run(h *holder) {
 	q.running++
 	h.runs(1)
@@ -134,7 +133,7 @@ func (q *queue) open(key string) *lane {
 	return l
 }
 
-// wait has a ticket wait for its turn. The lock is held.
+// wait puts a ticket into a line until its turn. The lock is held.
 func (q *queue) wait(t *ticket, in *line) {
 	t.turn = make(chan struct{})
 	q.waiting++
@@ -143,8 +142,8 @@ func (q *queue) wait(t *ticket, in *line) {
 	in.insert(t)
 }
 
-// wait returns when it is the ticket's turn. If ctx ended before, the ticket is given back and the
-// error is the error of ctx.
+// wait returns when it is the ticket's turn. If ctx ends before that, the ticket is given back and
+// wait returns the error of ctx.
 func (t *ticket) wait(ctx context.Context) error {
 	if t.turn != nil {
 		select {
@@ -187,8 +186,8 @@ func (q *queue) advance(l *lane) {
 	}
 }
 
-// handOut gives the free workers to the messages that wait longest, but for those whose callers
-// have all that they may have. The lock is held.
+// handOut gives the free workers to the messages that have waited longest, except messages whose
+// callers have used up their shares. The lock is held.
 func (q *queue) handOut() {
 	for t := q.ready.first; t != nil && q.free(); {
 		next := t.next
@@ -201,7 +200,7 @@ func (q *queue) handOut() {
 	}
 }
 
-// remove takes a ticket out of the line in which it waits. The lock is held.
+// remove takes a ticket out of its line. The lock is held.
 func (q *queue) remove(t *ticket) {
 	t.in.remove(t)
 	q.waiting--
@@ -222,8 +221,8 @@ func (q *queue) resume() {
 // line is tickets in the order of their arrival, as a doubly linked list.
 type line struct{ first, last *ticket }
 
-// insert puts a ticket where it belongs: mostly at the end, or near the beginning if its lane kept
-// it back.
+// insert puts a ticket in its place: usually at the end, or near the beginning if its lane held it
+// back.
 func (l *line) insert(t *ticket) {
 	after := l.last
 	if after != nil && after.arrived > t.arrived {

@@ -11,9 +11,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// report logs the failure of a method; quietly, if it is no news. A panic here, or the end of the
-// goroutine, is a defect of the method, so it is always news. The id of a failure that is hidden
-// from its sender is not empty.
+// report logs the failure of a method, at debug level if the failure is expected. A panic here, or
+// the end of the goroutine, is a defect of the method and never expected. The id is not empty if
+// the failure is hidden from its sender.
 func (d *Dispatcher) report(ctx context.Context, r *Request, cause *rpc.RemoteError, id string, quietly bool) {
 	log := d.config.Log
 	if id != "" {
@@ -35,8 +35,8 @@ func (d *Dispatcher) report(ctx context.Context, r *Request, cause *rpc.RemoteEr
 	log.Log(ctx, level, "method failed", "server", d.config.Name, "method", r.Method, "error", brief(cause.Error()))
 }
 
-// maxLogged bounds what a log has of the text of a failure, in bytes. It may repeat what the
-// caller sent, which must not fill the log.
+// maxLogged bounds the logged text of a failure, in bytes. The text may repeat what the caller
+// sent, which must not fill the log.
 const maxLogged = 4 << 10
 
 func brief(text string) string {
@@ -51,20 +51,20 @@ func isExpected(m *Method, failure *MethodError) bool {
 	return slices.ContainsFunc(m.Expected, failure.matches)
 }
 
-// leftAlone reports whether a method gave up because its caller did. That a forced stop ended it is
-// another matter.
+// leftAlone reports whether a method gave up because its caller did. A method that a forced stop
+// ended does not count.
 func (d *Dispatcher) leftAlone(ctx context.Context, failure *MethodError) bool {
 	return errors.Is(ctx.Err(), context.Canceled) && d.base.Err() == nil && failure.is(context.Canceled)
 }
 
-// probe ends the names of methods that no server is supposed to have: a caller asks for one to
-// know whether he is answered. It is upstream's convention.
+// probe is the suffix of method names that no server has. A caller sends such a message to find out
+// whether it gets an answer. It is upstream's convention.
 const probe = "_ignore_errors"
 
 var noSuchMethod = typeName(&rpc.Error{Kind: rpc.NoSuchMethod})
 
-// isProbe reports whether a probe came to nothing, further on, after a method passed it on. One
-// that does so here is refused, and what is refused is not logged.
+// isProbe reports whether a probe failed at another server after a method passed it on. A probe
+// that fails here is refused, and refusals are not logged.
 func isProbe(r *Request, cause *rpc.RemoteError) bool {
 	return strings.HasSuffix(r.Method, probe) && cause.Type == noSuchMethod
 }

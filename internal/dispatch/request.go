@@ -7,8 +7,8 @@ import (
 
 // Request is a message as the server sees it, whatever carried it.
 type Request struct {
-	// Delivery says how the message came: as a call, a cast, a multicall or a stream. Call takes
-	// the last item of a call, and all items of the others.
+	// Delivery says how the message came: as a call, a cast, a multicall or a stream. For a call, only
+	// the last item is taken; for the others, all items.
 	Delivery rpc.Delivery
 	// Target is the receiver: exchange, topic, namespace, version and server, each empty if it is
 	// not given.
@@ -26,27 +26,26 @@ type Request struct {
 	OrderKey string
 	// Caller is the name that the sender's program gives itself; [UnknownCaller] if it gives none.
 	Caller string
-	// From is the account of the sender, whose share of the workers and the queue bounds the
-	// message; nil for none.
+	// From is the account of the sender. Its share of the workers and the queue bounds the message;
+	// nil for none.
 	From *limits.Caller
-	// Monitored is true for a call that heartbeats accompany.
+	// Monitored is true for a call with heartbeats.
 	Monitored bool
-	// HasContext says that the context of the message has the request context already.
+	// HasContext says that the context of the message already has the request context.
 	HasContext bool
-	// Typed is what a message of a typed service has in place of keyword arguments.
+	// Typed replaces the keyword arguments in a message of a typed service.
 	Typed Typed
 	// Instance is the server that runs the message; nil if it is not known.
 	Instance *rpc.Instance
-	// Ended is called when a cast needs its content no more, whatever came of it; nil for nothing to
-	// tell.
+	// Ended is called when a cast no longer needs its content, whatever its outcome; nil for none.
 	Ended func()
-	// Origin tells where the message came from; nil if that is not known.
+	// Origin tells where the message came from; nil if unknown.
 	Origin Origin
-	// InPlace lets Call run the method on the goroutine of its caller; nil for a goroutine of the
-	// method's own.
+	// InPlace lets Call run the method on the goroutine of its caller. If it is nil, the method gets
+	// its own goroutine.
 	InPlace Exiter
-	// Accepter lets Cast run the method on the goroutine of its caller; nil for a goroutine of the
-	// method's own.
+	// Accepter lets Cast run the method on the goroutine of its caller. If it is nil, the method gets
+	// its own goroutine.
 	Accepter Accepter
 
 	described *rpc.Message // nil until something asks for it
@@ -60,13 +59,13 @@ type Typed struct {
 	Invoke Invocation
 	// Arguments are what the method gets; nil for a stream.
 	Arguments any
-	// Size is what the message counts for in the queue, in bytes.
+	// Size is the size of the message in the queue, in bytes.
 	Size int
 }
 
 // Origin tells where a message came from, if an interceptor or a method asks.
 type Origin interface {
-	// Metadata is what travelled beside the message, without what this library reads itself.
+	// Metadata is the metadata of the message, without the headers that this library uses.
 	Metadata() rpc.Metadata
 	// Peer is the process at the other end of the connection.
 	Peer() rpc.Peer
@@ -74,8 +73,8 @@ type Origin interface {
 
 // Exiter answers messages whose methods run on the goroutines of their carriers.
 type Exiter interface {
-	// Exited answers with err, since the method ended its goroutine (runtime.Goexit). The goroutine
-	// calls it while it ends.
+	// Exited answers with err when the method ends its goroutine (runtime.Goexit). The ending
+	// goroutine calls it.
 	Exited(err error)
 }
 
@@ -88,7 +87,7 @@ type Accepter interface {
 // isTyped reports whether the message is for a method of a typed service.
 func (r *Request) isTyped() bool { return r.Typed.Service != "" }
 
-// sender distinguishes senders by what they proved; empty for one that proved nothing.
+// sender distinguishes senders by what they proved. It is empty for a sender that proved nothing.
 func (r *Request) sender() string {
 	if r.Origin == nil {
 		return ""
@@ -131,12 +130,12 @@ func (r *Request) describe() *rpc.Message {
 	return m
 }
 
-// size is what the message counts for in the queue.
+// size is the size of the message in the queue.
 func (r *Request) size() int {
 	return len(r.Kwargs) + len(r.Context) + len(r.Method) + len(r.OrderKey) + r.Typed.Size
 }
 
-// end tells that a cast needs its content no more.
+// end says that a cast no longer needs its content.
 func (r *Request) end() {
 	if r.Ended != nil {
 		r.Ended()

@@ -11,7 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// run runs a message on its worker, and returns what its sender is to hear.
+// run runs a message on its worker, and returns the error for its sender.
 func (d *Dispatcher) run(e *execution) error {
 	err := d.failed(e, protect(e))
 	if e.invoked && isFailure(err) {
@@ -20,7 +20,7 @@ func (d *Dispatcher) run(e *execution) error {
 	return err
 }
 
-// isFailure reports whether err is a failure of the method. That the caller left is none.
+// isFailure reports whether err is a failure of the method. It is not if the caller left.
 func isFailure(err error) bool {
 	kind := rpc.KindOf(err)
 	return err != nil && kind != rpc.Canceled && kind != rpc.Timeout
@@ -58,7 +58,7 @@ func withContext(ctx context.Context, r *Request) (context.Context, error) {
 	return msgcontext.Arrived(ctx, r.Context), nil
 }
 
-// bind decodes the arguments of a method, and returns the context that it is to have.
+// bind decodes the arguments of a method, and returns the context for the method.
 func bind(ctx context.Context, m *Method, r *Request) (prepared context.Context, invoke Invocation, err error) {
 	kwargs := r.kwargs()
 	if m.Prepare != nil {
@@ -88,8 +88,8 @@ func notStarted(err error) error {
 	return &copied
 }
 
-// exited is the error of a message whose method ended the goroutine that it ran on. It must be
-// called while that goroutine ends, for the stack.
+// exited returns the error of a message whose method ended its goroutine. It must be called while
+// that goroutine ends, for the stack.
 func (e *execution) exited() error {
 	if e.invoked {
 		e.selected.counters.Failed.Add(1)
@@ -108,8 +108,8 @@ func (e *execution) streams() bool {
 	return e.request.Delivery == rpc.DeliveryMulticall || e.request.Delivery == rpc.DeliveryStream
 }
 
-// TimeLimitError is the cause of the end of a context whose message took as long as the process
-// lets any take.
+// TimeLimitError is the cause of a context's end if its message reached the time limit of the
+// process.
 type TimeLimitError time.Duration
 
 // Error returns why the context ended.
@@ -117,7 +117,7 @@ func (e TimeLimitError) Error() string {
 	return fmt.Sprintf("the time that the server gives a message (CallTime, %v)", time.Duration(e))
 }
 
-// late names the time that passed for a message whose context ended.
+// late names the time that ran out for a message whose context ended.
 func late(ctx context.Context) string {
 	if e, is := errors.AsType[TimeLimitError](context.Cause(ctx)); is {
 		return e.Error()
@@ -125,8 +125,8 @@ func late(ctx context.Context) string {
 	return "the deadline"
 }
 
-// cutShort returns an error if a stream ended when the deadline had passed, or when its server was
-// stopped by force. The method may have had more to say, so the caller must not take the stream for
+// cutShort returns an error if a stream ended after its deadline, or after its server was stopped
+// by force. The method may have had more items, so the caller must not take the stream for
 // complete.
 func (e *execution) cutShort(ctx context.Context) error {
 	switch {
@@ -139,8 +139,8 @@ func (e *execution) cutShort(ctx context.Context) error {
 	}
 }
 
-// failed returns the error of a method as its caller sees it; nil stays nil. A method that gives up
-// at its caller's deadline is not to blame for it.
+// failed returns the error of a method for its caller; nil stays nil. A method that gives up at its
+// caller's deadline is not to blame.
 func (d *Dispatcher) failed(e *execution, err error) error {
 	failure, ok := errors.AsType[*MethodError](err)
 	switch {

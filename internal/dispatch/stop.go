@@ -7,9 +7,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Stop refuses messages from now on and returns when the accepted ones have ended. Messages that
-// were held begin to run. If ctx ends first, Stop ends the contexts of what runs, waits no longer,
-// and returns an error. It also returns an error if Force ended them meanwhile.
+// Stop refuses messages from now on and returns when the accepted ones have ended. Held messages
+// begin to run. If ctx ends first, Stop ends the contexts of running methods and returns an error
+// at once. It also returns an error if Force ended them in the meantime.
 func (d *Dispatcher) Stop(ctx context.Context) error {
 	d.refuse()
 	d.queue.resume()
@@ -26,8 +26,8 @@ func (d *Dispatcher) Stop(ctx context.Context) error {
 	return err
 }
 
-// Force refuses messages from now on and ends the contexts of what runs, for a cause. If nothing
-// runs, that is no force.
+// Force refuses messages from now on and ends the contexts of running methods with a cause. If
+// nothing runs, the stop does not count as forced.
 func (d *Dispatcher) Force(cause error) {
 	d.refuse()
 	d.mu.Lock()

@@ -1,6 +1,6 @@
-// Package dispatch is what happens to a message in the server it was sent to, however it got there:
-// select the method, admit the message or refuse it, run the method on a worker, and tell what came
-// of it.
+// Package dispatch runs messages in the server that they were sent to, however they got there: it
+// selects the method, admits the message or refuses it, runs the method on a worker, and reports
+// the outcome.
 package dispatch
 
 import (
@@ -17,23 +17,22 @@ import (
 )
 
 // Emit takes one item of a method's result, as JSON text. An error means that the caller wants no
-// more; the method should end.
+// more items, and the method should end.
 type Emit func(item string) error
 
-// Invocation is a method with its arguments. A plain method emits once, a streaming one once an
-// item. A failure of the method itself is returned as a *[MethodError], everything else as an
-// *rpc.Error.
+// Invocation is a method with its arguments. A plain method emits once, a streaming method once per
+// item. A failure of the method itself is a *[MethodError]; every other error is an *rpc.Error.
 type Invocation func(ctx context.Context, emit Emit) error
 
 // Method is a method that messages can ask for.
 type Method struct {
-	// Prepare, if there is one, turns the context and the keyword arguments into those that the
-	// method is to have. Its errors mean that the method did not run.
+	// Prepare, if it is set, transforms the context and the keyword arguments for the method. An error
+	// means that the method did not run.
 	Prepare func(ctx context.Context, kwargs string) (context.Context, string, error)
-	// Bind decodes the keyword arguments, the text of a JSON object. Its errors mean that the
-	// method did not run. Messages of a typed service come with their invocations, and need none.
+	// Bind decodes the keyword arguments, the text of a JSON object. An error means that the method
+	// did not run. Messages of a typed service bring their own invocations and need no Bind.
 	Bind func(kwargs string) (Invocation, error)
-	// Around, if there is one, makes of an invocation the one that runs.
+	// Around, if it is set, wraps an invocation.
 	Around func(Invocation) Invocation
 	// Streaming methods emit any number of items.
 	Streaming bool
@@ -43,33 +42,32 @@ type Method struct {
 	Result    string
 	// Exposed methods are allowed by AllowExposed.
 	Exposed bool
-	// Expected tell the errors that the method returns in the ordinary course of things: those that
-	// one of them accepts are no news for a log.
+	// Expected accept the errors that the method returns in normal operation. The log treats errors
+	// that one of them accepts as unimportant.
 	Expected []func(error) bool
-	// Since and Deprecated are the versions in which it appeared and was deprecated; zero if that
-	// is not said. They inform, and decide nothing.
+	// Since and Deprecated are the versions in which the method appeared and was deprecated. They are
+	// zero if unknown. They are only for information.
 	Since, Deprecated rpc.Version
 }
 
 // Endpoint is an interface that a server offers: methods under a version, in one namespace or
 // several.
 type Endpoint struct {
-	// Namespaces are those it answers to, its own first. The empty string is the default namespace.
+	// Namespaces are its namespaces, the main one first. The empty string is the default namespace.
 	Namespaces []string
 	Version    rpc.Version
-	// Service is the full protobuf name of a typed service, whose messages ask for it by that name;
-	// empty for other endpoints.
+	// Service is the full protobuf name of a typed service. Its messages ask for it by that name. It
+	// is empty for other endpoints.
 	Service string
 	Methods map[string]*Method
-	// Fallback takes the methods that are not in Methods, as far as the policy allows their names;
-	// nil if nothing does. It learns from [InfoFrom] which one it was asked for. Its counters are
-	// under the empty name.
+	// Fallback takes the methods that are not in Methods, if the policy allows their names; nil for
+	// none. [InfoFrom] tells it which method a message asks for. Its counters have the empty name.
 	Fallback *Method
 	// Since and Deprecated are as for a method, for the whole endpoint.
 	Since, Deprecated rpc.Version
 }
 
-// Counters count what became of a method's messages.
+// Counters count the messages of a method by outcome.
 type Counters struct{ Started, Failed atomic.Int64 }
 
 type selected struct {
@@ -81,13 +79,13 @@ type endpoint struct {
 	Endpoint
 	counters map[string]*Counters
 	policy   Policy
-	// hidden are the methods that the policy hides. The fallback does not take them: who hides a
-	// method wants it to be out of reach.
+	// hidden are the methods that the policy hides. The fallback does not take them, because a hidden
+	// method must be out of reach.
 	hidden []string
 }
 
-// newEndpoint returns what a policy leaves of an endpoint. That is decided here, once, so that a
-// message does not pay for it.
+// newEndpoint returns the part of an endpoint that a policy allows. It is computed once, so that
+// messages do not pay for it.
 func newEndpoint(e Endpoint, p Policy) endpoint {
 	visible := endpoint{Endpoint: e, counters: make(map[string]*Counters, len(e.Methods)), policy: p}
 	visible.Methods = make(map[string]*Method, len(e.Methods))
@@ -131,7 +129,8 @@ type TableOption func(*Table)
 // WithPolicy sets which methods can be asked for; the default is AllowPublic.
 func WithPolicy(p Policy) TableOption { return func(t *Table) { t.policy = p } }
 
-// WithoutNames has errors about a method or an interface that is not there leave out what is.
+// WithoutNames makes errors about an unknown method or interface leave out the names of the known
+// ones.
 func WithoutNames() TableOption { return func(t *Table) { t.discreet = true } }
 
 // NewTable returns the table for endpoints, which are tried in this order.
@@ -162,9 +161,8 @@ func (t *Table) addImplementation(i rpc.Implementation) {
 // Implemented lists the interfaces that the table serves, each once.
 func (t *Table) Implemented() []rpc.Implementation { return t.implemented }
 
-// Offers lists what errors about a namespace may tell of the interfaces that the table serves:
-// those in the namespace, of which a client needs the versions, and all others unless names are
-// left out.
+// Offers lists the interfaces that errors about a namespace may name: the interfaces in the
+// namespace, whose versions a client needs, and all others unless names are left out.
 func (t *Table) Offers(namespace string) []rpc.Implementation {
 	if !t.discreet {
 		return t.implemented
@@ -180,9 +178,10 @@ func (t *Table) lookup(r *Request) (selected, error) {
 	return t.find(r.Target.Namespace, r.Version, r.Method)
 }
 
-// find returns the method for a message that is not typed: of the endpoints in the namespace whose
-// version can serve it, the first that has the method. A method that the policy hides is not there,
-// and the search goes on. As upstream, an unknown namespace counts as an unsupported version.
+// find returns the method for a message that is not typed. Of the endpoints in the namespace whose
+// version can serve the message, it takes the first that has the method. A method that the policy
+// hides counts as absent, and the search goes on. As upstream, an unknown namespace counts as an
+// unsupported version.
 func (t *Table) find(namespace string, version rpc.Version, method string) (selected, error) {
 	isPing := discovery.IsPing(namespace, method)
 	compatible := false
@@ -258,8 +257,8 @@ func (t *Table) unsupported(namespace string, version rpc.Version) error {
 		"version %s of the %s is not served; %s", version, rpc.DescribeNamespace(namespace), discovery.Offer(t.Offers(namespace)))}
 }
 
-// Endpoints calls visit for each endpoint, in order, with the counters of its methods. What the
-// policy hides is left out, and a ping method that was added comes last, as an endpoint.
+// Endpoints calls visit for each endpoint, in order, with the counters of its methods. It leaves
+// out what the policy hides. An added ping method comes last, as an endpoint.
 func (t *Table) Endpoints(visit func(Endpoint, map[string]*Counters)) {
 	for _, e := range t.endpoints {
 		visit(e.Endpoint, e.counters)

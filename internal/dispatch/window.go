@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// The window of message ids: how many it holds of each sender, and for how long. A repeat comes
-// from a retry below us within seconds; upstream remembers 16 messages. A window begins small,
-// since most senders of a large fleet send little.
+// The window of message ids: how many ids it holds per sender, and for how long. A repeat comes
+// within seconds, from a retry in a lower layer. Upstream remembers 16 messages. A window begins
+// small, because most senders of a large fleet send little.
 const (
 	windowSize  = 1 << 14
 	windowStart = 1 << 6
@@ -16,8 +16,8 @@ const (
 )
 
 // windows are the windows of a server, one for each identity that sends to it, so that no sender
-// can make the server forget or refuse the messages of another. All senders that prove no identity
-// share one. It has no lock of its own.
+// can make the server forget or refuse the messages of another. All senders without a proved
+// identity share one. It has no lock of its own.
 type windows map[string]*window
 
 // of returns the window of a sender.
@@ -31,8 +31,8 @@ func (all windows) of(sender string, now time.Time) *window {
 	return w
 }
 
-// makeRoom keeps the number of senders bounded. It removes those that are silent for the time of a
-// window, and if that is none, the one that is silent for the longest time.
+// makeRoom bounds the number of senders. It removes senders that were silent for the duration of a
+// window. If there are none, it removes the sender that has been silent longest.
 func (all windows) makeRoom(now time.Time) {
 	if len(all) < maxSenders {
 		return
@@ -51,12 +51,12 @@ func (all windows) makeRoom(now time.Time) {
 	}
 }
 
-// window remembers the ids of recent messages, so that one that comes twice is known. It keeps
-// hashes with a random seed: ids come from the network, and memory without a pointer costs the
-// garbage collector nothing. It has no lock of its own.
+// window remembers the ids of recent messages, to detect repeats. It keeps hashes with a random
+// seed, because ids come from the network, and because memory without pointers costs the garbage
+// collector nothing. It has no lock of its own.
 //
 // It is a ring in the order of arrival, whose sightings are also chained by their hashes. A map
-// would take five times as long: each message adds an id and drives one out.
+// would take five times as long, because each message adds an id and removes one.
 type window struct {
 	seed   maphash.Seed
 	start  time.Time
@@ -122,9 +122,9 @@ func (w *window) grow() {
 	}
 }
 
-// forget takes back what add remembered, for a message that then did not start: it may come again.
-// The one that was added last leaves the ring as well, so that what a full server refuses does not
-// drive out what it accepted.
+// forget undoes add for a message that then did not start: it may be sent again. If it was added
+// last, it leaves the ring as well, so that messages that a full server refuses do not displace
+// accepted ones.
 func (w *window) forget(id string) {
 	if id == "" {
 		return
@@ -142,7 +142,7 @@ func (w *window) expire(now time.Duration) {
 	}
 }
 
-// drop forgets the oldest sighting. A hash that is known is known once.
+// drop forgets the oldest sighting.
 func (w *window) drop() {
 	if oldest := &w.ring[w.head]; oldest.known {
 		w.unlink(w.find(oldest.hash))
