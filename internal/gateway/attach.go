@@ -17,20 +17,20 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// TakeServers has the gateway take servers that cannot be dialled, and attach themselves. It is
-// called before the gateway is given to a transport.
+// TakeServers lets servers that cannot be dialled attach themselves to the gateway. It is called
+// before the gateway is given to a transport.
 func (g *Gateway) TakeServers() { g.takes = true }
 
-// Announcer tells discovery what the process announces.
+// Announcer updates discovery with the process's announcements.
 type Announcer interface {
-	// Announce returns when discovery was told what Beside returns now; Settle has it told in the
+	// Announce returns when discovery has what Beside returns now. Settle updates discovery in the
 	// background.
 	Announce(ctx context.Context) error
 	Settle()
 }
 
-// Know returns the registry that the clients of the gateway use, given the one of the transport: it
-// has the attached servers, too. It is called once, before Dial.
+// Know returns the registry for the clients of the gateway: the registry of the transport, plus the
+// attached servers. It is called once, before Dial.
 func (g *Gateway) Know(known registry.Registry, names identity.Rule, log *slog.Logger) registry.Registry {
 	if !g.takes {
 		return known
@@ -43,8 +43,8 @@ func (g *Gateway) Know(known registry.Registry, names identity.Rule, log *slog.L
 	return g.attached.Registry(known)
 }
 
-// Dial connects the clients of the gateway to an address: to an attached process through its
-// stream, and to others over the network.
+// Dial connects the clients of the gateway to an address. It reaches an attached process through
+// its stream, and others over the network.
 func (g *Gateway) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	if g.attached != nil && attached.IsAddr(addr) {
 		return g.attached.Dial(ctx, addr)
@@ -52,8 +52,8 @@ func (g *Gateway) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	return peer.DialNetwork(ctx, addr)
 }
 
-// Connect tells the gateway what connects it to attached processes, and what announces them. It is
-// called before Open.
+// Connect sets the carrier that reaches attached processes, and the announcer of their servers. It
+// is called before Open.
 func (g *Gateway) Connect(c carrier.Carrier, a Announcer) {
 	g.announcer = a
 	if g.attached != nil {
@@ -69,8 +69,8 @@ func (g *Gateway) Beside(bootID, addr string) []rpc.Instance {
 	return g.attached.Beside(bootID, addr)
 }
 
-// known returns an instance that is attached, or of a topic that is watched; false if none is
-// known.
+// known returns an instance that is attached, or of a watched topic. It returns false if the
+// instance is not known.
 func (g *Gateway) known(id string) (rpc.Instance, bool) {
 	if g.attached != nil {
 		if i, ok := g.attached.Instance(id); ok {
@@ -80,8 +80,8 @@ func (g *Gateway) known(id string) (rpc.Instance, bool) {
 	return g.clients.Instance(id)
 }
 
-// Attach answers the RPC of a process that attaches its servers. Allow returns why it must not
-// attach one.
+// Attach answers the RPC of a process that attaches its servers. Allow returns why a server must
+// not be attached.
 func (g *Gateway) Attach(stream attached.Stream, allow func(*rpc.Instance) error) error {
 	if g.attached == nil {
 		return status.Error(codes.Unimplemented, "this gateway takes no attached servers: start it with --attach")
@@ -92,7 +92,7 @@ func (g *Gateway) Attach(stream attached.Stream, allow func(*rpc.Instance) error
 // moveTime is how long attached processes have to attach to another gateway.
 const moveTime = 3 * time.Second
 
-// detach has the attached processes move to other gateways, and withdraws those that stay.
+// detach makes the attached processes move to other gateways, and withdraws those that stay.
 func (g *Gateway) detach(ctx context.Context) {
 	if g.attached == nil {
 		return

@@ -8,22 +8,22 @@ import (
 	"github.com/oslorpc/oslorpc/internal/intake"
 )
 
-// maxCallers bounds the callers that are remembered. Beyond, all are forgotten.
+// maxCallers bounds the callers that are remembered. When it is exceeded, all are forgotten.
 const maxCallers = 4096
 
-// callers remembers how callers are encoded: most messages are of callers that sent others before.
+// callers caches encoded callers, because most messages come from callers that sent others before.
 type callers struct {
 	mu      sync.RWMutex
 	encoded map[callerKey]string
 }
 
-// callerKey is everything that is told of a caller that has at most one name.
+// callerKey is everything that servers are told about a caller with at most one name.
 type callerKey struct {
 	addr, agent, name string
 	named             bool
 }
 
-// caller returns who sent a message, as servers are told.
+// caller returns the sender of a message, encoded for servers.
 func (g *Gateway) caller(m *intake.Message) string {
 	from := m.Origin.Peer()
 	names := from.Identity.Names

@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// maxWatches bounds the topics that clients watch at the same time, each client counted.
+// maxWatches bounds the watches of clients: one for each client and topic.
 const maxWatches = 16384
 
 // List implements [intake.Forwarder].
@@ -20,7 +20,7 @@ func (g *Gateway) List(ctx context.Context) ([]rpc.Instance, error) {
 	return g.registry.List(ctx)
 }
 
-// Watch implements [intake.Forwarder]. The topic is watched for messages as well: they may follow.
+// Watch implements [intake.Forwarder]. It also watches the topic for messages, which may follow.
 func (g *Gateway) Watch(topic registry.Topic, notify func(registry.Update)) (stop func(), err error) {
 	if g.watches.Add(1) > maxWatches {
 		g.watches.Add(-1)
@@ -67,8 +67,8 @@ func (g *Gateway) Info(ctx context.Context, q *intake.Inspection) (proto.Message
 	return g.clients.Describe(ctx, i, q.Requests)
 }
 
-// instance returns an instance that a question is about. Discovery is asked about one on a topic
-// that no message was for yet.
+// instance returns an instance that a question is about. If its topic is not watched yet, it asks
+// discovery.
 func (g *Gateway) instance(ctx context.Context, id string) (rpc.Instance, error) {
 	if i, ok := g.known(id); ok {
 		return i, nil
@@ -85,7 +85,7 @@ func (g *Gateway) instance(ctx context.Context, id string) (rpc.Instance, error)
 	return rpc.Instance{}, gone(id)
 }
 
-// gone is the error about an instance that is not known. It need not be gone: the gateway may not
+// gone returns the error about an unknown instance. The instance may exist: the gateway may not
 // have heard of it yet.
 func gone(id string) *rpc.Error {
 	e := refusal.New(refusal.Declined)

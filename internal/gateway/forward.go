@@ -32,8 +32,9 @@ func (g *Gateway) Meant(m *intake.Message) (rpc.Instance, error) {
 	return meant, g.loops(m, &meant)
 }
 
-// loops returns an error for a message that goes around: one that this gateway forwarded before, or
-// another one, unless its receiver is attached to this one.
+// loops returns an error for a message that runs in a circle: this gateway, or another one,
+// forwarded it before. A message for a receiver that is attached to this gateway may come from
+// another one.
 func (g *Gateway) loops(m *intake.Message, meant *rpc.Instance) error {
 	if len(m.Gateways) == 0 {
 		return nil
@@ -50,13 +51,13 @@ func (g *Gateway) loops(m *intake.Message, meant *rpc.Instance) error {
 	return e
 }
 
-// agrees reports whether a message means an instance by name as well, as far as it has names.
+// agrees reports whether the names in a message, as far as it has them, match an instance.
 func agrees(m *intake.Message, i rpc.Instance) bool {
 	t := &m.Target
 	return (t.Topic == "" || t.Topic == i.Topic) && (t.Exchange == "" || t.Exchange == i.Exchange) && (t.Server == "" || t.Server == i.Server)
 }
 
-// errNoTopic is the error for a typed message whose headers do not say where it is meant to go.
+// errNoTopic returns the error for a typed message whose headers name no topic.
 func errNoTopic(m *intake.Message) error {
 	e := &rpc.Error{Kind: rpc.InvalidTarget, NotStarted: true, Message: "a gateway does not know on which topic the service " + m.Typed.Service +
 		" is: send the header oslorpc-topic, or oslorpc-instance with the id of an instance that is listed"}
@@ -66,7 +67,7 @@ func errNoTopic(m *intake.Message) error {
 	return e
 }
 
-// request returns a message as it is passed on.
+// request returns the request for forwarding a message.
 func (g *Gateway) request(m *intake.Message, mode carrier.Mode) *carrier.Request {
 	r := &carrier.Request{
 		Target: m.Target, Method: m.Method, Mode: mode, ID: m.ID, InstanceID: m.InstanceID, OrderKey: m.OrderKey,
@@ -89,7 +90,7 @@ func (g *Gateway) request(m *intake.Message, mode carrier.Mode) *carrier.Request
 	return r
 }
 
-// pass passes a message on that has one answer.
+// pass forwards a message that has one answer.
 func (g *Gateway) pass(ctx context.Context, r *carrier.Request) (reply carrier.Reply, err error) {
 	if err := g.enter(); err != nil {
 		return carrier.Reply{}, err
@@ -104,7 +105,8 @@ func (g *Gateway) Call(ctx context.Context, m *intake.Message) (result string, e
 	return cmp.Or(reply.Result, "null"), err
 }
 
-// castTime bounds how long a cast looks for a server that accepts it, if its sender does not.
+// castTime bounds how long a cast looks for a server that accepts it, if its sender sets no
+// deadline.
 const castTime = 30 * time.Second
 
 // Cast implements [intake.Forwarder].

@@ -1,9 +1,9 @@
-// Package gateway forwards messages: it makes a process one address for a fleet.
+// Package gateway forwards messages: it gives a fleet a single address.
 //
-// A [Gateway] is what the intake of such a process hands the messages to that are for no server of
-// the process itself, after the gate, the interceptors and the limits of the process. It passes
-// them on with the client half of the same transport, without decoding what they contain. It keeps
-// nothing whose loss matters.
+// A [Gateway] gets the messages that are for no server of its own process. The intake hands them
+// over after the gate, the interceptors and the limits of the process. The gateway forwards them
+// through the client half of the same transport, without decoding their contents. It keeps no state
+// whose loss matters.
 package gateway
 
 import (
@@ -20,26 +20,26 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Topic is the topic of gateways themselves.
+// Topic is the topic of the gateways.
 const Topic = "gateway"
 
-// ballast is how many bytes of messages come, about, until garbage is collected.
+// ballast is roughly how many bytes of messages arrive between two garbage collections.
 const ballast = 32 << 20
 
-// Gateway forwards the messages that come to a process. It is safe for concurrent use.
+// Gateway forwards the messages of other processes. It is safe for concurrent use.
 type Gateway struct {
-	// What follows is set once, by Bind and Open.
+	// Bind and Open set the following fields once.
 	clients  *client.Transport
 	registry registry.Registry
 	exchange string
 	trust    *security.Trust
 	intake   *intake.Intake
-	// takes says that servers may attach, and attached are those; nil if they may not.
+	// takes says that servers may attach. Attached are these servers; nil if none may.
 	takes     bool
 	attached  *attached.Servers
 	announcer Announcer
 
-	// callers are those that messages came from lately.
+	// callers are the recent senders of messages.
 	callers callers
 	// ballast is memory that is never touched; see OwnProcess.
 	ballast []byte
@@ -70,26 +70,26 @@ func New() *Gateway {
 	return &Gateway{leaving: make(chan struct{}), idle: make(chan struct{})}
 }
 
-// OwnProcess says that the process does nothing but forward. What it has lives for a message, and
-// next to nothing else does, so garbage would be collected after each 4 MiB of messages. Memory
-// that counts, and that the system need not give since it is never touched, puts that off:
-// collecting took a third of the gateway's processor time.
+// OwnProcess says that the process does nothing but forward. Its heap is then nearly empty, so
+// garbage would be collected after each 4 MiB of messages. The ballast counts as heap and delays
+// collections. It is never touched, so the system need not provide the memory. Without it,
+// collections took a third of the gateway's processor time.
 func (g *Gateway) OwnProcess() { g.ballast = make([]byte, ballast) }
 
-// Bind tells the gateway how it reaches the fleet. It is called once, before Open. Exchange is the
+// Bind sets how the gateway reaches the fleet. It is called once, before Open. Exchange is the
 // exchange of targets that name none, and trust is what its listeners trust.
 func (g *Gateway) Bind(clients *client.Transport, registry registry.Registry, exchange string, trust *security.Trust) {
 	g.clients, g.registry, g.exchange, g.trust = clients, registry, exchange, trust
 }
 
-// Open tells the gateway through what messages come in. It is called before the first message.
+// Open sets the intake through which messages arrive. It is called before the first message.
 func (g *Gateway) Open(in *intake.Intake) { g.intake = in }
 
-// Intake is what messages come in through, for what brings them by other ways than gRPC. It counts
-// once the gateway was opened.
+// Intake returns the intake, for messages that arrive by other ways than gRPC. It is valid once the
+// gateway was opened.
 func (g *Gateway) Intake() *intake.Intake { return g.intake }
 
-// Leave says that the process begins to stop: clients that watch go elsewhere.
+// Leave says that the process begins to stop. Watching clients then move to another gateway.
 func (g *Gateway) Leave() {
 	g.leaves.Do(func() {
 		close(g.leaving)
@@ -102,8 +102,8 @@ func (g *Gateway) Leave() {
 // Leaving implements [intake.Forwarder].
 func (g *Gateway) Leaving() <-chan struct{} { return g.leaving }
 
-// Stop refuses messages from now on, and returns when those that were forwarded are answered, or
-// when ctx ends.
+// Stop refuses messages from now on. It returns when all forwarded messages are answered, or when
+// ctx ends.
 func (g *Gateway) Stop(ctx context.Context) error {
 	g.Leave()
 	g.detach(ctx)
@@ -139,7 +139,7 @@ func (g *Gateway) enter() error {
 	return nil
 }
 
-// exit counts a message that was answered; err is what came of it.
+// exit counts a message that was answered with err.
 func (g *Gateway) exit(err error) {
 	g.forwarded.Add(1)
 	if err != nil && rpc.KindOf(err) != rpc.Remote {

@@ -12,7 +12,7 @@ import (
 
 // HTTP is the HTTP side of a gateway.
 type HTTP struct {
-	// Addr is the address that it listens at.
+	// Addr is the address that it listens on.
 	Addr net.Addr
 
 	server *httpfront.Server
@@ -20,7 +20,7 @@ type HTTP struct {
 }
 
 // ServeHTTP offers the messages of the fleet over HTTP at an address, with the trust of the
-// gateway's transport, until Shutdown. Errors are of kind Invalid. The gateway has been opened.
+// gateway's transport, until Shutdown. The gateway must be open. Errors are of kind Invalid.
 func (g *Gateway) ServeHTTP(ctx context.Context, address string, c httpfront.Config) (*HTTP, error) {
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		return nil, failure.Invalid(`the address to listen on for HTTP, %q, is malformed: write "host:port"`, address)
@@ -47,11 +47,11 @@ func (g *Gateway) ServeHTTP(ctx context.Context, address string, c httpfront.Con
 	return h, nil
 }
 
-// Leave has it refuse further messages, so that their senders use another gateway.
+// Leave makes it refuse further messages, so that their senders use another gateway.
 func (h *HTTP) Leave() { h.server.Leave() }
 
-// Shutdown refuses further messages and returns when those on their way are answered, or, having
-// canceled them, when ctx ends.
+// Shutdown refuses further messages and returns when all messages in progress are answered. When
+// ctx ends, it cancels them and returns.
 func (h *HTTP) Shutdown(ctx context.Context) error {
 	return errors.Join(h.server.Shutdown(ctx), <-h.served)
 }

@@ -13,13 +13,13 @@ import (
 	"github.com/oslorpc/oslorpc/internal/intake"
 )
 
-// newRaw returns a message whose type is not known here. What it is decoded from are fields that it
-// does not know, which it keeps, in their order, and which it is encoded to.
+// newRaw returns a message of unknown type. When it is decoded, it keeps all fields as unknown
+// fields, in order. When it is encoded, they are written again.
 func newRaw() proto.Message { return &emptypb.Empty{} }
 
-// closeTime is how long the end of what a client sends is waited for after its first message. A
-// client that sends one message says so together with it. Then the message can go to another
-// server, should one refuse it.
+// closeTime is how long the gateway waits, after a client's first message, for the end of the
+// client's side. A client that sends only one message ends its side together with it. Then another
+// server can get the message if one refuses it.
 const closeTime = 5 * time.Millisecond
 
 // part is what a client sent.
@@ -28,8 +28,8 @@ type part struct {
 	err     error // io.EOF at the end
 }
 
-// Stream implements [intake.Forwarder]. Of a message of a service that the program does not know,
-// it is not known either whether each side sends one message or many. So both send any number here.
+// Stream implements [intake.Forwarder]. If the program does not know the service of a message, it
+// does not know which sides stream. So both sides may send any number of messages here.
 func (g *Gateway) Stream(ctx context.Context, m *intake.Message, stream intake.Stream) (err error) {
 	if err := g.enter(); err != nil {
 		return err
@@ -56,7 +56,7 @@ func (g *Gateway) Stream(ctx context.Context, m *intake.Message, stream intake.S
 	return passItems(to, stream)
 }
 
-// receive receives what the client sends, until it ends or ctx does.
+// receive receives what the client sends, until the client's side or ctx ends.
 func receive(ctx context.Context, stream intake.Stream, parts chan<- part) {
 	for {
 		p := part{message: newRaw()}
@@ -72,8 +72,8 @@ func receive(ctx context.Context, stream intake.Stream, parts chan<- part) {
 	}
 }
 
-// begin takes the first message of the client, if it sends one at once, and what comes soon after
-// it; nil for nothing.
+// begin takes the first message of the client, if the client sends one at once, and the part that
+// follows soon; nil for none.
 func begin(ctx context.Context, t *carrier.Typed, parts <-chan part) (next *part, err error) {
 	var first part
 	select {
@@ -96,8 +96,7 @@ func begin(ctx context.Context, t *carrier.Typed, parts <-chan part) (next *part
 	}
 }
 
-// send passes on what the client sends after the beginning. What goes wrong shows when items are
-// received.
+// send forwards what the client sends after the beginning. Errors show when items are received.
 func send(ctx context.Context, to carrier.Stream, next *part, parts <-chan part) {
 	for {
 		var p part
@@ -124,7 +123,7 @@ func send(ctx context.Context, to carrier.Stream, next *part, parts <-chan part)
 	}
 }
 
-// passItems passes on what the server sends, with its metadata.
+// passItems forwards what the server sends, with its metadata.
 func passItems(from carrier.Stream, stream intake.Stream) error {
 	headed := false
 	for {
