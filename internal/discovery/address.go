@@ -10,8 +10,8 @@ import (
 	"unicode"
 )
 
-// SplitAddr returns the host and the port of an address that others can connect to, "host:port".
-// An error says what is wrong with the address and what to write, and does not repeat it.
+// SplitAddr returns the host and the port of a "host:port" address that others can connect to. An
+// error says what is wrong with the address and what to write. It does not repeat the address.
 func SplitAddr(addr string) (host string, port int, err error) {
 	switch {
 	case strings.Contains(addr, "://"):
@@ -47,7 +47,8 @@ func whyNoHostPort(addr string, err error) error {
 	return err
 }
 
-// CheckHost returns why others cannot connect to a host; nil if it is a name or an IP address.
+// CheckHost returns why others cannot connect to a host. It returns nil if the host is a name or an
+// IP address.
 func CheckHost(host string) error {
 	ip, err := netip.ParseAddr(host)
 	switch {

@@ -2,11 +2,10 @@ package discovery
 
 import "net"
 
-// Attacher is implemented by registries through which others reach the process that publishes,
-// since they cannot connect to it.
+// Attacher is implemented by registries for processes that others cannot connect to. The registry
+// brings the connections.
 type Attacher interface {
 	// Attach returns a listener for the connections that the registry brings, and the address to
-	// publish. It is for what is published until the next Attach. Connections that were accepted
-	// outlive the listener.
+	// publish. Both are valid until the next Attach. Accepted connections outlive the listener.
 	Attach() (l net.Listener, addr string)
 }
