@@ -1,26 +1,26 @@
 package carrier
 
-// Health says how likely a message sent to a peer is to arrive soon, the likeliest first.
+// Health says how likely a message to a peer is to arrive soon. The likeliest comes first.
 type Health int32
 
 // The healths.
 const (
 	// Ready: connected.
 	Ready Health = iota
-	// Idle: not connected, and not known to be unreachable: never tried, or closed while it was not
-	// used.
+	// Idle: not connected and not known to be unreachable, because it was never tried, or was closed
+	// while unused.
 	Idle
 	// Busy: connected, but some messages are outstanding, and nothing has come since the last one
 	// was sent.
 	Busy
 	// Full: connected, but all streams that the peer allows are in use.
 	Full
-	// Connecting: being connected for the first time, or again after a connection was lost.
+	// Connecting: the first connection is being made, or a lost one is being replaced.
 	Connecting
-	// Silent: the connection is up, and the peer does not answer a probe. It is probed until it
+	// Silent: the connection is up, but the peer does not answer probes. Probes go on until it
 	// answers.
 	Silent
-	// Down: connecting failed; it is tried again in the background, at growing intervals.
+	// Down: connecting failed. It is retried in the background, at growing intervals.
 	Down
 )
 
