@@ -20,18 +20,17 @@ import (
 const (
 	// lookTime is how often the pool looks at its peers.
 	lookTime = 250 * time.Millisecond
-	// quietTime is how long a peer with outstanding messages may say nothing until it is probed.
+	// quietTime is how long a peer with outstanding messages may be silent before it is probed.
 	quietTime = time.Second
-	// probeTime is how long it has to answer. A program that is merely busy answers in
+	// probeTime is how long a peer has to answer a probe. A busy program still answers in
 	// milliseconds.
 	probeTime = time.Second
-	// wantedTime is how long a peer that is down counts as wanted after a message wanted to be sent
-	// to it.
+	// wantedTime is how long a peer that is down counts as wanted after a message for it.
 	wantedTime = 3 * time.Second
 )
 
-// attend adds a peer with a connection to the attended ones. While there is one, a goroutine of
-// the pool looks at all of them.
+// attend adds a connected peer to the attended ones. While there are any, a goroutine of the pool
+// looks at all of them.
 func (p *Pool) attend(peer *Peer) {
 	p.attending.Lock()
 	defer p.attending.Unlock()
@@ -74,8 +73,8 @@ func (p *Pool) look(leave <-chan struct{}) {
 	}
 }
 
-// attention is what the pool's goroutine knows of a peer. Only that goroutine touches it, except
-// probing and answered.
+// attention is the state of a peer for the pool's goroutine. Only that goroutine uses it, except
+// for probing and answered.
 type attention struct {
 	line  *line
 	reads uint64
@@ -85,8 +84,7 @@ type attention struct {
 	answered atomic.Bool // a probe was answered
 }
 
-// look probes a peer that owes an answer, and makes a wanted peer that is down be tried again
-// soon.
+// look probes a peer that owes an answer. It shortens the back-off of a wanted peer that is down.
 func (p *Peer) look(now time.Time) {
 	switch h := carrier.Health(p.health.Load()); {
 	case h == carrier.Down && now.UnixNano()-p.wanted.Load() < int64(wantedTime):
@@ -99,8 +97,7 @@ func (p *Peer) look(now time.Time) {
 	}
 }
 
-// listen probes a peer that has said nothing for too long, and notes that one that was silent is
-// not.
+// listen probes a peer that was silent for too long, and records that a silent peer has answered.
 func (p *Peer) listen(now time.Time, h carrier.Health) {
 	a, l := &p.watch, p.sight.line.Load()
 	spoke := a.spoke(l)
@@ -117,7 +114,7 @@ func (p *Peer) listen(now time.Time, h carrier.Health) {
 	}
 }
 
-// spoke reports whether something came from the peer since it was last asked.
+// spoke reports whether data came from the peer since the last call.
 func (a *attention) spoke(l *line) bool {
 	spoke := a.answered.Swap(false) || l != a.line
 	a.line = l
@@ -145,8 +142,8 @@ func (p *Peer) probe() {
 	})
 }
 
-// ask asks the peer for its health. Whatever it says, it answers: only silence counts, and
-// anything else that comes ends it, too.
+// ask asks the peer for its health. Any reply counts as an answer, and so does any other data that
+// arrives: only silence matters.
 func (p *Peer) ask(ctx context.Context, conn *grpc.ClientConn) {
 	l := p.sight.line.Load()
 	var before uint64
@@ -170,8 +167,8 @@ func (p *Peer) ask(ctx context.Context, conn *grpc.ClientConn) {
 	}
 }
 
-// asked sends the question over a connection. Sent is false if it could not be, such as when all
-// streams are in use.
+// asked sends the question over a connection. Sent is false if it could not be sent, for example
+// because all streams are in use.
 func asked(ctx context.Context, conn *grpc.ClientConn) (answers, sent bool) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
@@ -186,7 +183,7 @@ func asked(ctx context.Context, conn *grpc.ClientConn) (answers, sent bool) {
 	}
 }
 
-// greets reports whether the peer takes another connection, for which it has to say something.
+// greets reports whether the peer accepts another connection and sends its HTTP/2 preface on it.
 func (p *Peer) greets(ctx context.Context) bool {
 	conn, err := p.pool.dial(p.key, &sight{})
 	if err != nil {

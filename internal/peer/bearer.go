@@ -11,8 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// bearer sends a token with each RPC, where none but the server can read it: on connections that
-// are encrypted, and on Unix sockets.
+// bearer sends a token with each RPC, but only where no other program can read it: on encrypted
+// connections and on Unix sockets.
 type bearer struct {
 	token  func() string
 	socket bool // the connections are Unix sockets
@@ -46,7 +46,7 @@ func (b *bearer) GetRequestMetadata(ctx context.Context, _ ...string) (map[strin
 // RequireTransportSecurity implements [credentials.PerRPCCredentials].
 func (b *bearer) RequireTransportSecurity() bool { return false } // without it, each message fails and says why
 
-// isEncrypted reports whether a connection hides what passes, as far as its credentials say.
+// isEncrypted reports whether the credentials of a connection say that it is encrypted.
 func isEncrypted(info credentials.AuthInfo) bool {
 	if _, ok := info.(credentials.TLSInfo); ok {
 		return true

@@ -22,52 +22,54 @@ import (
 	"github.com/oslorpc/oslorpc/internal/identity"
 )
 
-// Config says how peers are connected to. The zero value connects over the network, in clear.
+// Config says how to connect to peers. The zero value connects over the network, without
+// encryption.
 type Config struct {
 	// Dial replaces the network; nil for none.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
 	// Credentials secure the connections; nil for none.
 	Credentials credentials.TransportCredentials
-	// Identity says which certificate the other end must have for the server that an RPC is meant
-	// for, by [Meaning]; nil for any. With an [identity.Naming], each topic of a process has a
-	// connection of its own.
+	// Identity says which certificate the other end must have for the server of an RPC, which
+	// [Meaning] sets; nil for any. With an [identity.Naming], each topic of a process has its own
+	// connection.
 	Identity identity.Rule
 	// Token returns the bearer token to send with each RPC; nil for none.
 	Token func() string
 	// Log gets warnings about servers that do not prove their names; nil for none.
 	Log *slog.Logger
-	// Options come after our own, and win. Options that set another dialer or other credentials
-	// hide what happens on connections: errors say less, and a peer's limit of streams is not
-	// known.
+	// Options come after the library's own and have precedence. Options that set another dialer or
+	// other credentials hide what happens on connections: errors say less, and a peer's limit of
+	// streams is not known.
 	Options []grpc.DialOption
 }
 
-// Keepalive finds a frozen process or a lost host: a ping after Time without traffic, and the end
-// of the connection when it is not answered within Timeout. Servers must allow it; see
+// Keepalive detects a frozen process or a lost host: it pings after Time without traffic, and ends
+// the connection if the ping is not answered within Timeout. Servers must allow it; see
 // connection.MinPing.
 var Keepalive = keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 10 * time.Second, PermitWithoutStream: true}
 
-// connectParams keep one attempt to about a second, so that a caller can go elsewhere, and bring a
-// process back soon that restarts on its old address.
+// connectParams limit an attempt to about a second, so that a caller can go elsewhere. They also
+// reconnect soon to a process that restarts at its old address.
 var connectParams = grpc.ConnectParams{
 	Backoff:           backoff.Config{BaseDelay: 200 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 10 * time.Second},
 	MinConnectTimeout: time.Second,
 }
 
 // streamWindow and connWindow are how many bytes of an answer, and of all answers on a connection,
-// may be on the way to this end. They do not grow: to learn by how much they should, gRPC would
-// send a ping after most answers, which costs as much as a small call.
+// may be in transit to this end. They do not grow: to learn how much they should, gRPC would send a
+// ping after most answers, which costs as much as a small call.
 const streamWindow, connWindow = 1 << 20, 4 << 20
 
-// attemptTime bounds what gRPC lets grow with the back-off: the time to connect to one address, and
-// the time until the peer greets. An attempt that began while the network was away would otherwise
-// wait for TCP to repeat itself, long after it is back.
+// attemptTime bounds two times that gRPC lets grow with the back-off: to connect to one address,
+// and to wait for the peer's preface. Otherwise an attempt that began during a network outage would
+// wait for a TCP retransmission long after the network is back.
 const attemptTime = 3 * time.Second
 
-// dialer makes the connections to a process, which it shows to a sight.
+// dialer connects to a process. It reports what happens to a sight.
 type dialer func(key carrier.Key, s *sight) (*grpc.ClientConn, error)
 
-// naming returns how to ask a process for the certificate of a topic; nil if it has one for all.
+// naming returns how to ask a process for the certificate of a topic, or nil if one certificate
+// serves all topics.
 func (c Config) naming() identity.Naming {
 	naming, _ := c.Identity.(identity.Naming)
 	return naming
@@ -110,8 +112,8 @@ func (c Config) dialer(v *verifier) dialer {
 		if connection.IsXDS(addr) {
 			return grpc.NewClient(addr, slices.Concat(ours, c.Options)...)
 		}
-		// gRPC reads a target as a URL: a path, or the zone of an IPv6 address, may have what means
-		// something else there.
+		// gRPC reads a target as a URL. A path, or the zone of an IPv6 address, may contain characters
+		// with a meaning there.
 		target := "passthrough:///" + url.PathEscape(addr)
 		if strings.HasPrefix(addr, "unix:") { // a path is no name of a host
 			if conn, err := grpc.NewClient(target, slices.Concat(ours, []grpc.DialOption{grpc.WithAuthority("localhost")}, c.Options)...); err == nil {
@@ -122,9 +124,9 @@ func (c Config) dialer(v *verifier) dialer {
 	}
 }
 
-// steered says what decides about the RPCs of a connection. A control plane of xDS chooses servers
-// by a service configuration, which may also have RPCs sent again: whether that is safe, only
-// delivery knows.
+// steered returns the options for the service configuration of a connection. A control plane of xDS
+// chooses servers by a service configuration, which may also retry RPCs. Retries are turned off,
+// because only delivery knows whether they are safe.
 func steered(addr string) grpc.DialOption {
 	if connection.IsXDS(addr) {
 		return grpc.WithDisableRetry()
@@ -132,13 +134,13 @@ func steered(addr string) grpc.DialOption {
 	return grpc.WithDisableServiceConfig()
 }
 
-// Connection returns a connection to an address for RPCs beside messages, such as questions to a
-// gateway. It is not looked after, and the server there need not be one that is meant.
+// Connection returns a connection to an address for RPCs that are not messages, such as questions
+// to a gateway. It is not monitored, and the server need not prove its name.
 func (c Config) Connection(addr string) (*grpc.ClientConn, error) {
 	return c.dialer(nil)(carrier.Key{Addr: addr}, &sight{})
 }
 
-// dialing returns dial such that the sight learns why it fails.
+// dialing wraps dial so that the sight learns why it fails.
 func (s *sight) dialing(dial func(context.Context, string) (net.Conn, error)) func(context.Context, string) (net.Conn, error) {
 	return func(ctx context.Context, addr string) (net.Conn, error) {
 		conn, err := dial(ctx, addr)
@@ -149,8 +151,8 @@ func (s *sight) dialing(dial func(context.Context, string) (net.Conn, error)) fu
 	}
 }
 
-// DialNetwork connects to "host:port", or to "unix:" and a path. To look a name up may take as long
-// as ctx lets it; connecting may not.
+// DialNetwork connects to "host:port", or to "unix:" followed by a path. The name lookup may take
+// as long as ctx allows; connecting may not.
 func DialNetwork(ctx context.Context, addr string) (net.Conn, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

@@ -16,8 +16,8 @@ import (
 	"github.com/oslorpc/oslorpc/internal/security"
 )
 
-// Settings that errors tell people to look at. Each has the same name as a flag, as a parameter of
-// the transport URL and, after OSLORPC_, as an environment variable.
+// Settings that errors refer to. Each is the name of a flag, of a parameter of the transport URL
+// and, after OSLORPC_, of an environment variable.
 const (
 	lookAtCA     = "check ca (--ca, OSLORPC_CA, ?ca=)"
 	lookAtCert   = "check cert and key (--cert, --key, OSLORPC_CERT, OSLORPC_KEY, ?cert=&key=)"
@@ -25,15 +25,15 @@ const (
 	lookAtName   = "check server-name (--server-name, OSLORPC_SERVER_NAME, ?server-name=)"
 )
 
-// Text for a process that speaks TLS where the other one does not.
+// Texts for a connection on which only one end speaks TLS.
 const (
 	needsTLS   = "requires TLS, and this client connects in plaintext: " + lookAtCA
 	speaksOpen = "does not speak TLS, and this client requires it: give that server a certificate (--cert, --key), " +
 		"or check whether another program has the address"
 )
 
-// distrust returns what is wrong with the trust between this client and a server, as the end of a
-// sentence that begins with the server; empty if err is about something else, which may pass.
+// distrust returns why this client and a server do not trust each other, as the end of a sentence
+// that begins with the server. It is empty if err has another cause, which may be temporary.
 func distrust(err error) string {
 	var (
 		unsafe    *security.PlaintextError
@@ -64,7 +64,7 @@ func distrust(err error) string {
 	}
 }
 
-// isLoss reports whether a handshake ended because the connection did.
+// isLoss reports whether a handshake ended because the connection was lost.
 func isLoss(err error) bool {
 	var timeout interface{ Timeout() bool }
 	_, system := errors.AsType[syscall.Errno](err)
@@ -86,7 +86,7 @@ func invalidity(err x509.CertificateInvalidError) string {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// The alerts of TLS that a server ends a handshake with because of its client.
+// The TLS alerts with which a server rejects its client in a handshake.
 const (
 	alertHandshake   tls.AlertError = 40
 	alertBad         tls.AlertError = 42
@@ -103,7 +103,8 @@ const (
 	alertRequired    tls.AlertError = 116
 )
 
-// alerted returns what a server says with an alert. Its type is not exported, only its text.
+// alerted returns the meaning of an alert from a server. The type of an alert is not exported, only
+// its text.
 func alerted(alert error) string {
 	is := func(some ...tls.AlertError) bool {
 		for _, a := range some {
@@ -168,12 +169,12 @@ func names(c *x509.Certificate) string {
 	return strings.Join(list, ", ")
 }
 
-// probeTLSTime is how long a process has to answer the beginning of a TLS handshake.
+// probeTLSTime is how long a process has to answer the first message of a TLS handshake.
 const probeTLSTime = 500 * time.Millisecond
 
 // answersTLS reports whether the process at an address, which closes plaintext connections without
-// a word, answers in TLS. Nothing is sent to it but the beginning of a handshake, so it need not be
-// trusted.
+// a reply, answers in TLS. It sends only the first message of a handshake, so the process need not
+// be trusted.
 func answersTLS(ctx context.Context, dial func(context.Context, string) (net.Conn, error), addr string) bool {
 	ctx, cancel := context.WithTimeout(ctx, probeTLSTime)
 	defer cancel()

@@ -12,7 +12,7 @@ const (
 	settingMaxStreams = 3
 )
 
-// frames follows the frames of HTTP/2 through what comes, however it is cut. The zero value is at
+// frames parses the HTTP/2 frames of incoming data, in pieces of any size. The zero value is for
 // the beginning of a connection.
 type frames struct {
 	begun  bool // there was a frame
@@ -25,8 +25,8 @@ type frames struct {
 	part     int // bytes of the setting
 }
 
-// follow takes in what comes. It calls set for each setting, and settled at the end of each frame
-// of them. It returns false if this is not HTTP/2, which begins with such a frame.
+// follow parses a piece of data. It calls set for each setting, and settled at the end of each
+// SETTINGS frame. It returns false if the data is not HTTP/2, which begins with such a frame.
 func (f *frames) follow(b []byte, set func(id uint16, value uint32), settled func()) bool {
 	for len(b) > 0 {
 		if f.left == 0 {

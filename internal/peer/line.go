@@ -13,23 +13,23 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// burst is how many messages may be outstanding at a peer, and the last of them unnoticed, until
-// others are preferred. So a peer that freezes gets few messages more before it is found to be
-// silent. One that is well notices most messages at once: gRPC measures its connections.
+// burst is how many unanswered messages a peer may have, after which others are preferred. It
+// limits how many messages a peer that freezes gets before it is found to be silent. A healthy peer
+// acknowledges most messages at once, because gRPC measures its connections.
 const burst = 2
 
-// alertTime is how long a client listens for the reason of a server that hangs up.
+// alertTime is how long a client waits for the reason of a server that hangs up.
 const alertTime = 50 * time.Millisecond
 
-// line is what is seen of one connection to a peer. Its methods are safe for concurrent use.
+// line observes one connection to a peer. Its methods are safe for concurrent use.
 type line struct {
 	net.Conn
 
 	sight *sight
 	begun time.Time
-	// encrypted finds out whether the process at the address speaks TLS; nil if this end does.
+	// encrypted finds out whether the process at the address speaks TLS. It is nil if this end does.
 	encrypted func(context.Context) bool
-	// reads counts the reads that brought something.
+	// reads counts the reads that returned data.
 	reads atomic.Uint64
 	// heard is how many messages had been sent when something came last.
 	heard atomic.Int64
@@ -57,7 +57,7 @@ func newLine(conn net.Conn, s *sight) *line {
 	return l
 }
 
-// Read notes that something came.
+// Read records that data came.
 func (l *line) Read(b []byte) (int, error) {
 	n, err := l.Conn.Read(b)
 	if n > 0 {
@@ -75,9 +75,9 @@ func (l *line) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// Write notes why the peer does not take what a client begins with. With TLS 1.3, a client ends its
-// handshake before the server judges the client's certificate. The alert of a server that refuses
-// it may have arrived when a write fails.
+// Write records why the peer does not take the client's first data. With TLS 1.3, a client ends its
+// handshake before the server checks the client's certificate. When a write fails, the alert of a
+// server that rejects the certificate may have arrived.
 func (l *line) Write(b []byte) (int, error) {
 	n, err := l.Conn.Write(b)
 	if err != nil && !l.greeted.Load() && !l.closed.Load() {
@@ -96,15 +96,15 @@ func (l *line) Close() error {
 	return l.Conn.Close()
 }
 
-// fail tells the sight why the connection ended before the peer greeted: what is seen first is the
-// reason, and what follows its consequence.
+// fail records in the sight why the connection ended before the peer sent its preface. The first
+// fault is the cause; later ones are its consequences.
 func (l *line) fail(f fault) {
 	if !l.failed.Swap(true) {
 		l.sight.failed(f)
 	}
 }
 
-// unfinished says why a connection ended before the peer greeted.
+// unfinished returns the fault of a connection that ended before the peer sent its preface.
 func (l *line) unfinished(err error) fault {
 	switch {
 	case l.closed.Load(), errors.Is(err, net.ErrClosed), errors.Is(err, io.ErrClosedPipe): // by us
@@ -120,19 +120,19 @@ func (l *line) unfinished(err error) fault {
 	return fault{trouble: hungUp, err: err}
 }
 
-// hear notes a sign of life of the peer.
+// hear records a sign of life of the peer.
 func (l *line) hear() {
 	l.heard.Store(l.sight.sent())
 }
 
-// owes reports whether messages pile up at the peer, and nothing came from it since it was sent
-// the last one.
+// owes reports whether messages are outstanding at the peer, and nothing came from it since the
+// last one was sent.
 func (l *line) owes(sent, outstanding int64) bool {
 	return outstanding > burst && sent > l.heard.Load()
 }
 
-// follow takes in what comes. HTTP/2 begins with settings, which say how many streams may be
-// opened; a peer may change its mind later.
+// follow parses incoming data. HTTP/2 begins with settings, which say how many streams may be
+// opened. A peer may change this limit later.
 func (l *line) follow(b []byte) {
 	if l.strange {
 		return
@@ -148,8 +148,8 @@ func (l *line) follow(b []byte) {
 	}
 }
 
-// isTLS reports whether the first that came is a record of TLS, such as the alert with which a
-// server of TLS answers plaintext. HTTP/2 begins otherwise.
+// isTLS reports whether the first data is a TLS record, such as the alert with which a TLS server
+// answers plaintext. HTTP/2 begins differently.
 func isTLS(b []byte) bool {
 	const alert, handshake, major = 21, 22, 3
 	return len(b) > 1 && (b[0] == alert || b[0] == handshake) && b[1] == major
@@ -165,15 +165,15 @@ func (l *line) set(id uint16, value uint32) {
 	}
 }
 
-// settled notes that settings are complete, with the first of which the peer has greeted.
+// settled records that a SETTINGS frame is complete. The first one is the peer's preface.
 func (l *line) settled() {
 	if !l.greeted.Swap(true) {
 		l.late.Stop()
 	}
 }
 
-// sight is what is seen of the attempts to connect to a peer, and of the connection. It is safe
-// for concurrent use.
+// sight observes the attempts to connect to a peer, and the connection. It is safe for concurrent
+// use.
 type sight struct {
 	peer *Peer // nil for a connection that only probes
 	line atomic.Pointer[line]

@@ -16,7 +16,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// meant is the server that an RPC is for, and why the RPC was not sent.
+// meant is the intended server of an RPC, and why the RPC was not sent.
 type meant struct {
 	server identity.Server
 	mu     sync.Mutex
@@ -31,8 +31,8 @@ func Meaning(ctx context.Context, s identity.Server) context.Context {
 	return context.WithValue(ctx, meantKey{}, &meant{server: s})
 }
 
-// Refused returns why an RPC was not sent whose context is of Meaning; nil if it was sent, or not
-// sent for another reason.
+// Refused returns why an RPC with a context of Meaning was not sent. It returns nil if the RPC was
+// sent, or not sent for another reason.
 func Refused(ctx context.Context) *rpc.Error {
 	m, ok := ctx.Value(meantKey{}).(*meant)
 	if !ok {
@@ -43,8 +43,8 @@ func Refused(ctx context.Context) *rpc.Error {
 	return m.refuse
 }
 
-// verifier compares the server that an RPC is meant for with the certificate of the connection that
-// is about to carry it. It is safe for concurrent use.
+// verifier compares the intended server of an RPC with the certificate of the connection that is
+// about to carry it. It is safe for concurrent use.
 type verifier struct {
 	rule identity.Rule
 	log  *slog.Logger
@@ -62,7 +62,7 @@ type proof struct {
 // maxProofs bounds what a verifier remembers.
 const maxProofs = 4096
 
-// verifier returns the verifier of all connections; nil if servers need not prove their names.
+// verifier returns the verifier of all connections, or nil if servers need not prove their names.
 func (c Config) verifier() *verifier {
 	if c.Identity == nil {
 		return nil
@@ -108,8 +108,8 @@ func (v *verified) GetRequestMetadata(ctx context.Context, _ ...string) (map[str
 // RequireTransportSecurity implements [credentials.PerRPCCredentials].
 func (v *verified) RequireTransportSecurity() bool { return false } // without it, each message fails and says why
 
-// Proves reports whether a connection with the given credentials may carry a message for a server
-// beside the RPC that it was checked for.
+// Proves reports whether a connection with the given credentials may also carry a message for
+// another server than the RPC was checked for.
 func (p *Peer) Proves(info credentials.AuthInfo, s identity.Server) bool {
 	v := p.pool.verifier
 	return v == nil || v.proves(s, info)

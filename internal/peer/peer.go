@@ -1,5 +1,5 @@
-// Package peer has the gRPC connections of a process to other processes: one for each remote
-// process. All topics that the process serves share it. It is made when it is first needed.
+// Package peer has the gRPC connections of a process to other processes. There is one for each
+// remote process, shared by all topics that it serves. A connection is made at first use.
 package peer
 
 import (
@@ -20,12 +20,11 @@ import (
 type Peer struct {
 	key  carrier.Key
 	pool *Pool
-	// holders is how many callers have it from the pool, whose lock guards it.
+	// holders is how many callers have the peer from the pool. The pool's lock guards it.
 	holders int
-	// health is the state of the connection, and Silent: whether the peer is busy is seen when it
-	// is asked for.
+	// health is the state of the connection, or Silent. Busy is computed on request.
 	health atomic.Int32
-	// refs counts the pool's hold and the RPCs that run; the connection is closed when it falls to
+	// refs counts the pool's reference and the running RPCs. The connection is closed when it falls to
 	// zero.
 	refs     atomic.Int64
 	kept     atomic.Int64 // streams that are no places for RPCs
@@ -94,7 +93,7 @@ func (p *Peer) Release() {
 	}
 }
 
-// leave gives up a reference. If a message began to wait meanwhile, it may try.
+// leave drops a reference. If a message began to wait in the meantime, leave wakes it.
 func (p *Peer) leave() {
 	if p.refs.Add(-1) == 0 {
 		p.close()
@@ -104,7 +103,8 @@ func (p *Peer) leave() {
 	}
 }
 
-// Conn returns the connection, made if there is none yet; it does not wait until it is ready.
+// Conn returns the connection, and makes it if there is none. It does not wait until the connection
+// is ready.
 func (p *Peer) Conn() (*grpc.ClientConn, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -129,9 +129,9 @@ func (p *Peer) closedError() error {
 	return nil
 }
 
-// Connect returns nil when the peer is connected, and answers. It starts connecting if need be,
-// and returns an error when that failed, the peer was closed, or ctx ended; connecting goes on in
-// the background then.
+// Connect returns nil when the peer is connected and answers. It starts connecting, if necessary.
+// It returns an error when the attempt failed, the peer was closed, or ctx ended; connecting then
+// goes on in the background.
 func (p *Peer) Connect(ctx context.Context) error {
 	conn, err := p.Conn() //nolint:contextcheck // The connection outlives the call.
 	if err != nil {
@@ -168,8 +168,8 @@ var (
 	errLost = errors.New("the connection was closed as soon as it was made")
 )
 
-// hasten ends the back-off of a peer that is wanted, at most once a second: it may be back long
-// before.
+// hasten ends the back-off of a wanted peer, at most once a second, because the peer may be back
+// long before the back-off ends.
 func (p *Peer) hasten(conn *grpc.ClientConn) {
 	now := time.Now().UnixNano()
 	if last := p.hastened.Load(); now-last > int64(time.Second) && p.hastened.CompareAndSwap(last, now) {
@@ -177,14 +177,15 @@ func (p *Peer) hasten(conn *grpc.ClientConn) {
 	}
 }
 
-// now returns the health, and a channel that is closed at its next change; both belong together.
+// now returns the health, and a channel that is closed at its next change. Both are read together.
 func (p *Peer) now() (carrier.Health, <-chan struct{}, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.Health(), p.changed, p.closedError()
 }
 
-// blink is how long a change is waited for at a time: one that is undone at once may go by unseen.
+// blink is how long Connect waits for a change at a time, because it may miss a change that is
+// undone at once.
 const blink = 200 * time.Millisecond
 
 func wait(ctx context.Context, changed <-chan struct{}) (told bool, err error) {
@@ -224,8 +225,8 @@ func (p *Peer) follow(ctx context.Context, conn *grpc.ClientConn) {
 	}
 }
 
-// idle decides about a peer that lost its connection, or has none yet. It connects the peer again
-// if it was used since it was last ready, or could not be reached.
+// idle handles a peer that lost its connection, or has none yet. It connects the peer again if the
+// peer was used since it was last ready, or could not be reached.
 func (p *Peer) idle(conn *grpc.ClientConn, usesWhenReady int64) {
 	switch {
 	case p.Health() == carrier.Down:
@@ -238,14 +239,14 @@ func (p *Peer) idle(conn *grpc.ClientConn, usesWhenReady int64) {
 	}
 }
 
-// up reports whether there is a connection, whether or not the peer answers.
+// up reports whether there is a connection, even if the peer does not answer.
 func (p *Peer) up() bool {
 	h := carrier.Health(p.health.Load())
 	return h == carrier.Ready || h == carrier.Silent
 }
 
-// set notes the health, and wakes waiting callers even if the health is what it was: it may have
-// been another in between.
+// set records the health, and wakes waiting callers even if it has not changed, because it may have
+// changed in between.
 func (p *Peer) set(h carrier.Health) {
 	p.mu.Lock()
 	p.tell(h)
@@ -268,7 +269,7 @@ func (p *Peer) change(from, to carrier.Health) {
 	}
 }
 
-// tell notes the health and wakes waiting callers. The lock is held.
+// tell records the health and wakes waiting callers. The lock is held.
 func (p *Peer) tell(h carrier.Health) {
 	p.health.Store(int32(h))
 	close(p.changed)

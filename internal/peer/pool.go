@@ -17,7 +17,7 @@ type Pool struct {
 	mu    sync.Mutex
 	peers map[carrier.Key]*Peer
 
-	// attended are the peers that are connected to. Leave ends the goroutine that looks at them.
+	// attended are the connected peers. Leave ends the goroutine that looks at them.
 	attending sync.Mutex
 	attended  map[*Peer]struct{}
 	leave     chan struct{}
@@ -34,8 +34,7 @@ func NewPool(config Config) *Pool {
 	return &Pool{dial: config.dialer(v), verifier: v, named: config.naming() != nil, peers: map[carrier.Key]*Peer{}, attended: map[*Peer]struct{}{}, ready: make(chan struct{})}
 }
 
-// Get returns the peer for a remote process, not yet connected if it is new. Each Get must be
-// undone with Put.
+// Get returns the peer for a remote process. A new peer is not connected yet. Each Get needs a Put.
 func (p *Pool) Get(key carrier.Key) *Peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -57,9 +56,8 @@ func (p *Pool) get(key carrier.Key) *Peer {
 	return peer
 }
 
-// Renew gives a peer back whose connection leads to the wrong process, and returns one with a
-// connection of its own in its place. RPCs that run on the old one go on. It must be undone with
-// Put.
+// Renew releases a peer whose connection leads to the wrong process, and returns a replacement with
+// its own connection. RPCs on the old connection go on. Each Renew needs a Put.
 func (p *Pool) Renew(old *Peer) *Peer {
 	p.mu.Lock()
 	if p.peers[old.key] == old {
@@ -87,7 +85,7 @@ func (p *Pool) Close() {
 	}
 }
 
-// Put gives a peer back. After the last one, its connection is closed as soon as no RPC runs on it.
+// Put releases a peer. After the last Put, its connection is closed as soon as no RPC runs on it.
 func (p *Pool) Put(peer *Peer) {
 	p.mu.Lock()
 	peer.holders--
@@ -101,12 +99,12 @@ func (p *Pool) Put(peer *Peer) {
 	}
 }
 
-// tellTime is how long it takes at most until callers that wait for peers learn that one is ready.
-// When many come back at once, they are told only so often.
+// tellTime is the maximum time until callers that wait for peers learn that one is ready. It limits
+// how often they are told when many peers come back at once.
 const tellTime = 10 * time.Millisecond
 
-// BecameReady returns a channel that is closed when some peer becomes ready after this call, or
-// begins to answer again.
+// BecameReady returns a channel that is closed when a peer becomes ready after this call, or begins
+// to answer again.
 func (p *Pool) BecameReady() <-chan struct{} {
 	p.readying.Lock()
 	defer p.readying.Unlock()
@@ -131,7 +129,7 @@ func (p *Pool) tellReady() {
 	p.tellNow()
 }
 
-// tellNow tells. The lock is held.
+// tellNow wakes the waiting callers. The lock is held.
 func (p *Pool) tellNow() {
 	p.telling, p.told = false, time.Now()
 	close(p.ready)

@@ -12,9 +12,9 @@ import (
 	"github.com/oslorpc/oslorpc/internal/carrier"
 )
 
-// Enter is Acquire for an RPC that needs a stream of its own. It waits while all streams that the
-// peer allows are in use, for at most patience. Its error is carrier.ErrFull, the error of ctx, or
-// net.ErrClosed. gRPC would wait as well, but without a bound, and without a sign that it does.
+// Enter is Acquire for an RPC that needs its own stream. While all streams that the peer allows are
+// in use, it waits for at most patience. Its error is carrier.ErrFull, the error of ctx, or
+// net.ErrClosed. gRPC would wait as well, but without a bound, and without any sign of the wait.
 func (p *Peer) Enter(ctx context.Context, patience time.Duration) error {
 	for end := (time.Time{}); ; {
 		n := p.refs.Load()
@@ -49,16 +49,16 @@ func (p *Peer) full() bool {
 	return n > 0 && n > p.Capacity()
 }
 
-// pass gives the stream of an RPC that has ended to the message that waits longest. To free it and
-// have that one try would not do: a message that comes meanwhile, often from the goroutine whose
-// RPC has ended, would mostly be faster. It returns false if none waits, or if the peer allows
-// fewer streams than before.
+// pass gives the stream of an ended RPC to the message that has waited longest. It is not enough to
+// free the stream and wake that message: a newer message, often from the goroutine of the ended
+// RPC, would usually be faster. Pass returns false if no message waits, or if the peer now allows
+// fewer streams.
 func (p *Peer) pass() bool {
 	return p.queue.length.Load() > 0 && p.Outstanding() <= p.Capacity() && p.queue.next(true)
 }
 
 // Capacity returns how many RPCs the peer allows at a time on its connection. It is a large number
-// until the peer has said.
+// until the peer has announced its limit.
 func (p *Peer) Capacity() int64 {
 	if l := p.sight.line.Load(); l != nil {
 		return l.limit.Load() - p.kept.Load()
@@ -66,28 +66,29 @@ func (p *Peer) Capacity() int64 {
 	return math.MaxInt64
 }
 
-// Line stands for the connection to the peer: it compares unequal once another one was made.
+// Line identifies the connection to the peer: the value changes when another connection is made.
 func (p *Peer) Line() any { return p.sight.line.Load() }
 
-// Keep adds to the streams that are open without an RPC of a caller, and are no places for RPCs.
+// Keep adds n to the streams that are open without an RPC of a caller, and so are no places for
+// RPCs.
 func (p *Peer) Keep(n int64) { p.kept.Add(n) }
 
-// queue are messages that wait for a stream, in the order in which they came. Its zero value is
-// empty.
+// queue holds the messages that wait for a stream, in order of arrival. Its zero value is empty.
 type queue struct {
 	length  atomic.Int64
 	mu      sync.Mutex
 	waiting []*waiter
 }
 
-// waiter is one of them.
+// waiter is a message in a queue.
 type waiter struct {
 	turn  chan struct{} // closed when it leaves the queue
 	given bool          // it has a stream; set before its turn comes
 }
 
-// wait waits for its turn, if there still is a reason to wait once it stands in the queue. If it
-// is given a stream, it has that even if it returns an error; else it may try to take one.
+// wait puts a message into the queue and waits for its turn, if reason still returns true once it
+// is in the queue. If given is true, the message has a stream, even if there is an error. Otherwise
+// it may try to take one.
 func (q *queue) wait(ctx context.Context, patience time.Duration, reason func() bool) (given bool, err error) {
 	w := &waiter{turn: make(chan struct{})}
 	q.mu.Lock()
@@ -109,7 +110,8 @@ func (q *queue) wait(ctx context.Context, patience time.Duration, reason func() 
 	}
 }
 
-// leave takes one out. If its turn had come meanwhile without a stream, the next one has it.
+// leave takes a message out of the queue. If its turn came in the meantime without a stream, the
+// next message gets the turn.
 func (q *queue) leave(w *waiter) (given bool) {
 	q.mu.Lock()
 	i := slices.Index(q.waiting, w)
@@ -124,7 +126,8 @@ func (q *queue) leave(w *waiter) (given bool) {
 	return w.given
 }
 
-// next gives the first one a stream, or lets it try. It returns false if there is none.
+// next gives the first message a stream, or lets it try to take one. It returns false if the queue
+// is empty.
 func (q *queue) next(given bool) bool {
 	if q.length.Load() == 0 {
 		return false
@@ -142,7 +145,7 @@ func (q *queue) next(given bool) bool {
 	return true
 }
 
-// all lets all try, since the peer may allow more now.
+// all lets all messages try to take a stream, because the peer may allow more now.
 func (q *queue) all() {
 	if q.length.Load() == 0 {
 		return

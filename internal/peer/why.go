@@ -36,13 +36,13 @@ const (
 type fault struct {
 	trouble trouble
 	err     error // what there is to say beyond the trouble; may be nil
-	// distrust says why one end does not trust the other: the end of a sentence.
+	// distrust says why one end does not trust the other, as the end of a sentence.
 	distrust string
 	at       time.Time // when it was noticed
 }
 
-// isNow reports whether one end does not trust the other, as was found out a moment ago. Then
-// waiting for another attempt to connect is no use.
+// isNow reports whether a lack of trust was found a moment ago. Waiting for another attempt to
+// connect is then useless.
 func (f fault) isNow() bool { return f.trouble == mistrusted && time.Since(f.at) < time.Second }
 
 func dialFault(ctx context.Context, err error) fault {
@@ -71,8 +71,8 @@ func handshakeFault(ctx context.Context, err error) fault {
 	}
 }
 
-// unreadyFault is the fault of a client that has no certificate yet: it was refused one, or does
-// not know.
+// unreadyFault returns the fault of a client that has no certificate yet. If it was refused one,
+// trying again does not help.
 func unreadyFault(err *security.NotReadyError) fault {
 	if errors.Is(err, rpc.Invalid) {
 		return fault{trouble: mistrusted, distrust: fmt.Sprintf("was not connected to: %v", err), err: err}
@@ -110,7 +110,7 @@ func who(server string) string {
 	return "server " + plain(server)
 }
 
-// sentence says why a peer cannot be reached.
+// sentence returns a sentence that says why a peer cannot be reached.
 func (p *Peer) sentence(server string, why fault, err error) string {
 	who, addr := who(server), p.key.Addr
 	switch why.trouble {
@@ -135,8 +135,8 @@ func (p *Peer) sentence(server string, why fault, err error) string {
 	}
 }
 
-// pending is what can be said of an attempt to connect that has not ended: of a connection that was
-// accepted a while ago, the peer has not greeted.
+// pending returns the fault of an attempt to connect that has not ended: the peer accepted the
+// connection a while ago, and has not sent its preface.
 func (p *Peer) pending() fault {
 	if l := p.sight.line.Load(); l != nil && !l.greeted.Load() && !l.closed.Load() && time.Since(l.begun) >= quietTime {
 		return fault{trouble: hung}
@@ -144,7 +144,7 @@ func (p *Peer) pending() fault {
 	return fault{}
 }
 
-// systems returns the system's error of one that repeats the address.
+// systems returns the system's error within one that repeats the address.
 func systems(err error) error {
 	if call, ok := errors.AsType[*os.SyscallError](err); ok {
 		return call.Err
@@ -159,7 +159,7 @@ func inBrackets(err error) string {
 	return fmt.Sprintf(" (%v)", err)
 }
 
-// plain returns a name as it is if it consists of ordinary characters, else quoted.
+// plain returns a name unchanged if it has only ordinary characters, else quoted.
 func plain(name string) string {
 	if strings.ContainsAny(name, ` "'`) || strconv.Quote(name) != `"`+name+`"` {
 		return strconv.Quote(name)
