@@ -41,7 +41,7 @@ func newAnnouncer(registry registry.Registry, current func() []rpc.Instance) *an
 	return a
 }
 
-// changed notes a change that was made, and returns its number.
+// changed records a change, and returns its number.
 func (a *announcer) changed() uint64 {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -56,7 +56,7 @@ func (a *announcer) hasTold(change uint64) bool {
 	return change <= a.told
 }
 
-// tell returns when the registry has taken a change, or when a Publish that had it failed.
+// tell returns when the registry has taken a change, or when the Publish for that change failed.
 func (a *announcer) tell(ctx context.Context, change uint64) error {
 	if !a.take(ctx) {
 		return tooLate(ctx, "discovery was still told of earlier changes")
@@ -78,8 +78,8 @@ func (a *announcer) tell(ctx context.Context, change uint64) error {
 	return err
 }
 
-// take waits for the turn, and reports whether it has it. It takes a free turn even if ctx has
-// ended: some registries need no time.
+// take waits for the turn, and reports whether it got the turn. It takes a free turn even if ctx
+// has ended, because some registries need no time.
 func (a *announcer) take(ctx context.Context) bool {
 	select {
 	case <-a.turn:
@@ -94,8 +94,9 @@ func (a *announcer) take(ctx context.Context) bool {
 	}
 }
 
-// untold returns the number of the last change that a Publish has which begins now. The number is 0
-// if another caller's Publish had the change already; the error says what became of that.
+// untold returns the number of the last change that a Publish beginning now includes. It returns 0
+// if another caller's Publish included the change already; the error is the outcome of that
+// Publish.
 func (a *announcer) untold(change uint64) (upTo uint64, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -117,9 +118,9 @@ const (
 	maxSettlePause = 15 * time.Second
 )
 
-// settle tells the registry in the background of changes that it was not told of, since the time
-// for the stop was up or the registry is away. Otherwise it would list a stopped server for as long
-// as the process lives.
+// settle publishes, in the background, changes that the registry did not get because the stop timed
+// out or the registry is unreachable. Otherwise it would list a stopped server for as long as the
+// process lives.
 func (a *announcer) settle() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -137,14 +138,14 @@ func (a *announcer) settle() {
 	})
 }
 
-// tellAll tells everything anew, as a change of its own.
+// tellAll publishes everything again, as a new change.
 func (a *announcer) tellAll() error {
 	ctx, cancel := context.WithTimeout(a.life, settleTimeout)
 	defer cancel()
 	return a.tell(ctx, a.changed())
 }
 
-// isSettled reports whether the registry was told everything, and ends the settling if so.
+// isSettled reports whether the registry has all changes, and ends the settling if so.
 func (a *announcer) isSettled() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

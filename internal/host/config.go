@@ -18,28 +18,28 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Config is how the servers of a process are reached. It does not change.
+// Config says how the servers of a process are reached. It is immutable.
 type Config struct {
 	// Exchange is the exchange of targets that name none.
 	Exchange string
-	// Listen is the address to listen on, empty for the default of the registry. Advertise is the
-	// one that others connect to, empty for the same one. See WithListen of package oslorpc.
+	// Listen is the address to listen on; empty for the default of the registry. Advertise is the
+	// address that others connect to; empty for the same one. See WithListen of package oslorpc.
 	Listen, Advertise string
-	// Zone is where the process runs; empty if that is not known.
+	// Zone is where the process runs; empty if unknown.
 	Zone string
 	// Trust has the credentials of connections, and the policy of servers.
 	Trust *security.Trust
 	// Limits bound what peers make the process hold. No field is zero.
 	Limits rpc.Limits
-	// StopGrace is how long a server that stops goes on accepting after it withdrew.
+	// StopGrace is how long a stopping server goes on accepting after it withdrew its registration.
 	StopGrace time.Duration
-	// StopTimeout bounds the stops that no caller bounds; 0 or less is no bound.
+	// StopTimeout bounds the stops that no caller bounds. 0 or less sets no bound.
 	StopTimeout time.Duration
 	// Interceptors run around messages, and before their acceptance.
 	Interceptors []rpc.Interceptor
 	// Describe names the errors of methods; it may be nil.
 	Describe dispatch.DescribeFunc
-	// Options come after our own.
+	// Options come after the library's own.
 	Options []grpc.ServerOption
 	Log     *slog.Logger
 	// Registry is told of the servers.
@@ -47,39 +47,39 @@ type Config struct {
 	Listed   Listed
 	// Gateway makes the process a gateway; nil for none.
 	Gateway Gateway
-	// Test has what a test replaces; nil but in tests.
+	// Test has what a test replaces; nil except in tests.
 	Test *inprocess.Process
 }
 
-// Gateway forwards what is for no server of the process.
+// Gateway forwards messages for servers that this process does not have.
 type Gateway interface {
 	intake.Forwarder
-	// Open tells it through what messages come in, before the first one.
+	// Open sets the intake through which messages arrive, before the first one.
 	Open(in *intake.Intake)
-	// Leave tells it that the process begins to stop.
+	// Leave says that the process begins to stop.
 	Leave()
-	// Stop has it refuse messages, and returns when those that it forwarded are answered, or when
-	// ctx ends.
+	// Stop refuses further messages. It returns when all forwarded messages are answered, or when ctx
+	// ends.
 	Stop(ctx context.Context) error
-	// Beside returns instances to announce beside the servers, which are reached through the
-	// process at its boot id and its address. It must not call the host.
+	// Beside returns further instances to announce. They are reached through the process at its boot
+	// id and its address. It must not call the host.
 	Beside(bootID, addr string) []rpc.Instance
 	// Attach answers the RPC of a process that attaches servers.
 	Attach(stream grpc.BidiStreamingServer[pb.AttachRequest, pb.AttachResponse], allow func(*rpc.Instance) error) error
 }
 
 // Listed returns the ids of the instances that this process sees on a topic, and a channel that is
-// closed when that changes. It waits until discovery was read.
+// closed when they change. It waits until discovery was read.
 type Listed func(ctx context.Context, topic registry.Topic) (ids []string, changed <-chan struct{}, err error)
 
-// ServerConfig is what a server is told when it is made. It does not change afterwards.
+// ServerConfig is the configuration of a server. It is immutable.
 type ServerConfig struct {
 	Target rpc.Target
 	// Policy says which methods messages can ask for.
 	Policy dispatch.Policy
-	// Ping has the server answer pings that are messages.
+	// Ping makes the server answer pings that are messages.
 	Ping bool
-	// Serializer stands between the methods' values and what travels; nil for none.
+	// Serializer converts between the methods' values and their encoded form; nil for none.
 	Serializer endpoint.Serializer
 	// Register are called with the server, to register typed services.
 	Register []func(grpc.ServiceRegistrar)
@@ -92,9 +92,9 @@ type ServerConfig struct {
 	Execute func(run func())
 	// Hold has the server run nothing until Release.
 	Hold bool
-	// Started is told of the server when others can find it; nil for nothing to tell.
+	// Started is called with the server when others can find it; nil for none.
 	Started func(rpc.Instance)
-	// Missed is told that messages may have been missed; nil if the program does not want to know.
+	// Missed is called when messages may have been missed; nil for none.
 	Missed func(ctx context.Context, reason string)
 }
 

@@ -7,9 +7,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// connListener knows the connections that it accepted. gRPC waits for a client to begin its
-// handshake, for minutes and also when it is told to stop at once; closing the connections ends
-// that.
+// connListener tracks the connections that it accepted. gRPC waits minutes for a client to begin
+// its handshake, even during a forced stop. Closing the connections ends that wait.
 type connListener struct {
 	net.Listener
 
@@ -29,7 +28,7 @@ type acceptedConn struct {
 	onClose  func() // guarded by the listener's lock; nil for nothing to tell
 }
 
-// OnClose has f called when the connection is closed.
+// OnClose calls f when the connection is closed.
 func (c *acceptedConn) OnClose(f func()) {
 	c.listener.mu.Lock()
 	defer c.listener.mu.Unlock()
@@ -40,8 +39,8 @@ func trackConns(l net.Listener, most int, refused func(addr string)) *connListen
 	return &connListener{Listener: l, max: most, refused: refused, conns: map[*acceptedConn]bool{}}
 }
 
-// Accept implements [net.Listener]. If there are as many connections as there may be, the one that
-// has been silent for the longest time, without a handshake, makes room, or else the new one goes.
+// Accept implements [net.Listener]. At the limit of connections, the one that has been open longest
+// without a handshake is closed. If there is none, the new connection is closed.
 func (l *connListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
@@ -59,7 +58,7 @@ func (l *connListener) Accept() (net.Conn, error) {
 	}
 }
 
-// add takes a connection in, unless there are too many. It returns the one that has to go, if any.
+// add adds a connection, unless there are too many. It returns the connection to close, if any.
 func (l *connListener) add(conn net.Conn) (added *acceptedConn, out net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -77,7 +76,8 @@ func (l *connListener) add(conn net.Conn) (added *acceptedConn, out net.Conn) {
 	return c, out
 }
 
-// silent returns the oldest connection without a handshake, nil if there is none. The lock is held.
+// silent returns the oldest connection without a handshake, or nil if there is none. The lock is
+// held.
 func (l *connListener) silent() (oldest *acceptedConn) {
 	for c := range l.conns {
 		if c.onClose == nil && (oldest == nil || c.number < oldest.number) {
@@ -90,7 +90,7 @@ func (l *connListener) silent() (oldest *acceptedConn) {
 // NetConn returns the connection as the system made it.
 func (c *acceptedConn) NetConn() net.Conn { return c.Conn }
 
-// closeConns closes all connections. There must be no more to accept.
+// closeConns closes all connections. The listener must not accept any more.
 func (l *connListener) closeConns() {
 	l.mu.Lock()
 	conns := l.conns
@@ -113,8 +113,8 @@ func (c *acceptedConn) Close() error {
 	return c.Conn.Close()
 }
 
-// bounded returns limits for the descriptors that the process may have: a quarter of them are for
-// all else, and no caller has more than half of the rest.
+// bounded fits limits to the file descriptors that the process may have: a quarter of them stay
+// free for other uses, and no caller gets more than half of the rest.
 func bounded(l rpc.Limits) rpc.Limits {
 	if n := descriptors(); n > 0 {
 		l.Connections = max(2, min(l.Connections, n*3/4))

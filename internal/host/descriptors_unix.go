@@ -4,8 +4,7 @@ package host
 
 import "syscall"
 
-// descriptors returns how many files and connections the process may have open; 0 if it is not
-// known.
+// descriptors returns how many files and connections the process may have open, or 0 if unknown.
 func descriptors() int {
 	var l syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l); err != nil || l.Cur > 1<<30 {

@@ -6,12 +6,12 @@ import (
 	"github.com/oslorpc/oslorpc/internal/failure"
 )
 
-// Release ends a hold: what waits begins to run.
+// Release ends a hold: waiting messages begin to run.
 func (s *Server) Release(ctx context.Context) error {
 	return s.host.change(ctx, s, func(r *run) { r.dispatch.Release() })
 }
 
-// Drain has the server take only messages that name it.
+// Drain makes the server take only messages that name it.
 func (s *Server) Drain(ctx context.Context) error {
 	return s.host.change(ctx, s, func(r *run) { r.phase.Drain() })
 }
@@ -21,7 +21,7 @@ func (s *Server) Resume(ctx context.Context) error {
 	return s.host.change(ctx, s, func(r *run) { r.phase.Resume() })
 }
 
-// change changes the phase of a server, and tells the others unless they know.
+// change changes the phase of a server, and updates discovery if necessary.
 func (h *Host) change(ctx context.Context, s *Server, change func(*run)) error {
 	number, runs := h.note(s, change)
 	switch {
@@ -34,8 +34,8 @@ func (h *Host) change(ctx context.Context, s *Server, change func(*run)) error {
 	}
 }
 
-// note changes the phase of a server, and returns the number of the change, or 0 if others need not
-// be told. Runs is false if the server does not run.
+// note changes the phase of a server, and returns the number of the change, or 0 if discovery needs
+// no update. Runs is false if the server does not run.
 func (h *Host) note(s *Server, change func(*run)) (number uint64, runs bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

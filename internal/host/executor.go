@@ -12,16 +12,14 @@ type Executor string
 
 // The executors.
 const (
-	// Pool runs up to as many messages at once as there are workers, each on a goroutine of its
-	// own.
+	// Pool runs as many messages at once as there are workers, each on its own goroutine.
 	Pool Executor = "pool"
 	// Blocking runs one message at a time, in the order of arrival, on the goroutine that runs the
 	// server.
 	Blocking Executor = "blocking"
 )
 
-// dispatcher returns what runs the messages of a server, and the loop of a blocking server, else
-// nil.
+// dispatcher returns the dispatcher of a server, and the loop of a blocking server, or nil.
 func (h *Host) dispatcher(c *ServerConfig, table *dispatch.Table, p *phase.Machine) (*dispatch.Dispatcher, runLoop) {
 	config := dispatch.Config{
 		Name: c.Target.Server, Table: table, Limits: c.Limits, Phase: p, Log: h.config.Log,
@@ -52,8 +50,8 @@ func (l runLoop) execute(ctx context.Context, run func()) {
 	}
 }
 
-// work runs functions until stopped is closed. If one ends the goroutine, another goroutine runs
-// the rest.
+// work runs functions until stopped is closed. If a function ends the goroutine, another goroutine
+// runs the rest.
 func (l runLoop) work(stopped <-chan struct{}) {
 	returned := false
 	defer func() {

@@ -7,10 +7,10 @@ import (
 	"github.com/oslorpc/oslorpc/internal/phase"
 )
 
-// healths is what gRPC's health service says of a process. It knows the process, as "", each topic
-// that it ever served, as "EXCHANGE/TOPIC", and as "TOPIC" in its own exchange, and each typed
-// service. Each of them serves while an active server offers it: a server that is held, drains or
-// stops does not count.
+// healths is the status of a process in gRPC's health service. The names are "" for the process;
+// "EXCHANGE/TOPIC" for each topic that it ever served, and "TOPIC" in its own exchange; and the
+// name of each typed service. A name is SERVING while an active server offers it. Servers that are
+// held, draining or stopping do not count.
 type healths struct {
 	server   *health.Server
 	exchange string // the process's own
@@ -23,7 +23,7 @@ func newHealths(exchange string) healths {
 	return h
 }
 
-// follow has the health follow the phases of the servers.
+// follow updates the health from the phases of the servers.
 func (h healths) follow(runs []*run) {
 	serving := map[string]bool{}
 	for _, r := range runs {

@@ -27,7 +27,7 @@ type Host struct {
 	announcer *announcer
 	listeners listeners
 
-	// mu guards what follows. It is not held during a wait.
+	// mu guards the following fields. It is not held during a wait.
 	mu      sync.Mutex
 	closed  bool
 	servers map[*Server]bool // from the begin of a start to the end of a stop
@@ -45,7 +45,7 @@ func New(c Config) *Host {
 	return h
 }
 
-// Close lets no server start any more.
+// Close prevents further starts of servers.
 func (h *Host) Close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -57,14 +57,14 @@ func (h *Host) Runs(ctx context.Context) bool {
 	return slices.ContainsFunc(h.all(), func(s *Server) bool { return s.runs(ctx) })
 }
 
-// Stop stops all servers together, as [Server.Stop] does each. Starts in progress fail. Close the
-// host first.
+// Stop stops all servers at the same time, each as [Server.Stop] does. Starts in progress fail.
+// Close the host first.
 func (h *Host) Stop(ctx context.Context) error {
 	servers := h.all()
 	for _, s := range servers {
 		s.giveUpStart(errClosed())
 	}
-	// Together: one by one, the last would accept until the first have withdrawn.
+	// All at once: one by one, the last would accept until the first have withdrawn.
 	h.withdraw(ctx, withdrawWithin(ctx), servers...)
 	failures := make([]error, len(servers))
 	var stopping sync.WaitGroup
@@ -83,17 +83,17 @@ func (h *Host) StopContext() (context.Context, context.CancelFunc) {
 	return context.WithTimeout(context.Background(), h.config.StopTimeout)
 }
 
-// End ends what the host does in the background. The servers have stopped.
+// End ends the host's work in the background. The servers have stopped.
 func (h *Host) End() { h.announcer.close() }
 
-// all returns the servers that start, run or stop.
+// all returns the servers that are starting, running or stopping.
 func (h *Host) all() []*Server {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Collect(maps.Keys(h.servers))
 }
 
-// enlist notes that a server begins to start, so that Stop stops it. It fails if the host is
+// enlist records that a server begins to start, so that Stop stops it. It fails if the host is
 // closed.
 func (h *Host) enlist(s *Server) error {
 	h.mu.Lock()
@@ -105,7 +105,7 @@ func (h *Host) enlist(s *Server) error {
 	return nil
 }
 
-// delist notes that a server has stopped, or failed to start.
+// delist records that a server has stopped, or failed to start.
 func (h *Host) delist(s *Server) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -126,15 +126,15 @@ func (h *Host) announced() []rpc.Instance {
 	return list
 }
 
-// Announce tells discovery what the gateway has beside the servers now.
+// Announce updates discovery with the gateway's further instances.
 func (h *Host) Announce(ctx context.Context) error {
 	return h.announcer.tell(ctx, h.announcer.changed())
 }
 
-// Settle is Announce in the background, until discovery was told.
+// Settle is Announce in the background. It retries until discovery is updated.
 func (h *Host) Settle() { h.announcer.settle() }
 
-// instance returns a server as discovery lists it; false if it does not run.
+// instance returns a server as discovery lists it. It returns false if the server does not run.
 func (h *Host) instance(s *Server) (rpc.Instance, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -144,7 +144,7 @@ func (h *Host) instance(s *Server) (rpc.Instance, bool) {
 	return rpc.Instance{}, false
 }
 
-// running returns the run of a server that is reachable, else nil. The lock is held.
+// running returns the run of a reachable server, or nil. The lock is held.
 func (h *Host) running(s *Server) *run {
 	if h.site == nil {
 		return nil

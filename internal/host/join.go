@@ -30,8 +30,8 @@ func (h *Host) bringUp(ctx context.Context, r *run) error {
 	return nil
 }
 
-// join adds a server to the site, which the first server opens, and returns the number of this
-// change. If the site is being opened, it waits for that.
+// join adds a server to the site, and returns the number of this change. The first server opens the
+// site. If the site is being opened, join waits for that.
 func (h *Host) join(ctx context.Context, r *run) (change uint64, err error) {
 	for {
 		h.mu.Lock()
@@ -59,8 +59,8 @@ func (h *Host) join(ctx context.Context, r *run) (change uint64, err error) {
 	}
 }
 
-// open opens the site for its first server. The site serves only when it has the server: without
-// it, it would refuse messages for the server.
+// open opens the site for its first server. It adds the server before the site serves; otherwise
+// the site would refuse messages for the server.
 func (h *Host) open(ctx context.Context, r *run) (change uint64, err error) {
 	opened, err := newSite(ctx, &h.config)
 	h.mu.Lock()
@@ -88,9 +88,9 @@ func (h *Host) add(r *run) (change uint64) {
 	return r.change
 }
 
-// remove takes a server down, and the site with the last one. Then clients get some time to take
-// the last answers, but not longer than ctx lasts. Another site can be opened meanwhile, at the
-// same address too.
+// remove takes a server down, and the site with the last server. Clients then get some time to read
+// the last answers, but no longer than ctx lasts. Another site can be opened in the meantime, also
+// at the same address.
 func (h *Host) remove(ctx context.Context, r *run) {
 	h.mu.Lock()
 	left := h.site
@@ -106,7 +106,7 @@ func (h *Host) remove(ctx context.Context, r *run) {
 	}
 }
 
-// unannounced says of an error of the registry which server is not announced for it.
+// unannounced adds to an error of the registry the server that is not announced.
 func unannounced(i rpc.Instance, err error) error {
 	return failure.With(err, func(e *rpc.Error) {
 		e.Message = fmt.Sprintf("server %q on topic %q cannot be announced: %s", i.Server, i.Topic, e.Message)

@@ -41,7 +41,7 @@ func (c *Config) listen(ctx context.Context) (net.Listener, string, error) {
 	return c.listenPort(ctx, address)
 }
 
-// attacher returns the registry if it brings the connections.
+// attacher returns the registry if it brings the connections to this process.
 func (c *Config) attacher() (discovery.Attacher, bool) {
 	r, ok := c.Registry.(discovery.Attacher)
 	return r, ok
@@ -57,9 +57,9 @@ func (c *Config) attach(r discovery.Attacher) (net.Listener, string, error) {
 	return l, addr, nil
 }
 
-// address returns the address to listen on. By default it is a socket in the private directory of
-// the registry, if it has one, so that other users of the machine cannot connect. With TLS, which
-// verifies names, and behind another address it is a port.
+// address returns the address to listen on. By default, it is a socket in the private directory of
+// the registry, if the registry has one, so that other users of the machine cannot connect. With
+// TLS, which verifies names, or with another address to advertise, it is a port.
 func (c *Config) address() (string, error) {
 	private, ok := c.Registry.(registry.Private)
 	switch {
@@ -152,7 +152,7 @@ func (c *Config) advertised(host string, bound net.Addr) (string, error) {
 	return c.Advertise, nil
 }
 
-// CheckAdvertise returns what is wrong with the address to advertise.
+// CheckAdvertise returns what is wrong with the advertised address.
 func (c *Config) CheckAdvertise() error {
 	if c.Advertise == "" {
 		return nil
@@ -170,7 +170,7 @@ func (c *Config) CheckAdvertise() error {
 }
 
 // hostAlone returns the host of an address without a port. An IPv6 address without a port must be
-// in brackets: one cannot tell whether the last part of ::1:7000 is a port.
+// in brackets, because the last part of ::1:7000 could be a port.
 func hostAlone(address string) (host string, alone bool) {
 	if inner, found := strings.CutPrefix(address, "["); found && strings.HasSuffix(inner, "]") {
 		return strings.TrimSuffix(inner, "]"), true

@@ -4,6 +4,6 @@ package host
 
 import "context"
 
-// lockDirectory does nothing: this system cannot lock directories. Two processes that start at once
-// must not be given the same socket.
+// lockDirectory does nothing, because this system cannot lock directories. Two processes that start
+// at the same time must not have the same socket.
 func lockDirectory(context.Context, string) (unlock func(), err error) { return func() {}, nil }

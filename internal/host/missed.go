@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// listeners are the runs that want to hear of messages that they may have missed. Their lock comes
-// after all others: registries report a lapse while they hold theirs.
+// listeners are the runs that want to hear about missed messages. Their lock comes after all
+// others: registries report a lapse while they hold their own.
 type listeners struct {
 	mu   sync.Mutex
 	runs map[*run]bool
@@ -24,7 +24,7 @@ func (l *listeners) tell(reason string) {
 	}
 }
 
-// add has missed called for what a run is told, until its stop begins.
+// add calls missed for each reason that a run is told, until its stop begins.
 func (l *listeners) add(r *run, missed func(context.Context, string)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -35,8 +35,9 @@ func (l *listeners) add(r *run, missed func(context.Context, string)) {
 	go l.serve(r, missed)
 }
 
-// missedInterval is how often a server is told what senders report. A program may answer with a
-// full synchronization, so a sender that reports again and again must not cause one each time.
+// missedInterval is the minimum time between two reports of senders to a server. A program may
+// answer with a full synchronization, so a sender that reports again and again must not cause one
+// each time.
 const missedInterval = 10 * time.Second
 
 // serve calls missed until the server begins to stop. If missed ends the goroutine, another
@@ -62,8 +63,8 @@ func (l *listeners) serve(r *run, missed func(context.Context, string)) {
 	}
 }
 
-// pause waits until the server may be told of reports again. Reasons that are not from senders do
-// not wait. It returns false if the server begins to stop.
+// pause waits until the server may be told about reports again. Reasons that are not from senders
+// do not wait. Pause returns false if the server begins to stop.
 func (r *run) pause(missed func(context.Context, string)) bool {
 	wait := time.Until(r.reported.Add(missedInterval))
 	if wait <= 0 {
@@ -99,8 +100,8 @@ func (l *listeners) remove(r *run) {
 	delete(l.runs, r)
 }
 
-// tell does not wait for the program: if it has not heard of an earlier reason yet, it hears of
-// that one.
+// tell does not wait for the program. If the program has not heard of an earlier reason yet, it
+// hears of that one only.
 func (r *run) tell(reason string) { offer(r.reasons, reason) }
 
 func offer(reasons chan<- string, reason string) {
@@ -111,9 +112,9 @@ func offer(reasons chan<- string, reason string) {
 }
 
 // undelivered tells the program that a message for the server could not be delivered, unless the
-// server started after that. Both times are lengths before now, each by the clock that measured it,
-// so the clocks need not agree. Neither counts the time that the message took to get here: at
-// worst, a server that started meanwhile is told in vain.
+// server started after that. Both times are durations before now, each measured by one clock, so
+// the clocks need not agree. Neither includes the time in transit: at worst, a server that started
+// in the meantime is told without need.
 func (r *run) undelivered(ago time.Duration) {
 	if r.reasons != nil && time.Since(r.began) > ago {
 		offer(r.reports, fmt.Sprintf("a sender could not deliver a message %v ago", ago.Round(time.Millisecond)))

@@ -10,8 +10,8 @@ import (
 	"sync"
 )
 
-// renewable is a listener on a socket whose file may vanish, such as with the directory of a local
-// registry. It can listen at the same path again. Connections that it accepted stay.
+// renewable is a listener on a socket whose file may vanish, for example together with the
+// directory of a local registry. It can listen at the same path again. Accepted connections stay.
 type renewable struct {
 	path string
 
@@ -89,7 +89,7 @@ func (s *site) renew() {
 	})
 }
 
-// lapsed is told that others may not have known of the servers for a while.
+// lapsed handles a lapse of the registration: others may not have known of the servers for a while.
 func (h *Host) lapsed(reason string) {
 	h.listeners.tell(reason)
 	go h.renew()

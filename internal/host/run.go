@@ -23,21 +23,21 @@ type run struct {
 	loop     runLoop // of a blocking server, else nil
 	began    time.Time
 	log      *slog.Logger
-	// reasons and reports say why messages may have been missed, each with room for one. Reasons
-	// are what this process noticed, reports what senders say. They are nil if the program does not
-	// want to know. The goroutine that tells the program keeps when it last told of a report.
+	// reasons and reports say why messages may have been missed. Each has room for one. Reasons are
+	// what this process noticed; reports are what senders say. They are nil if the program does not
+	// want to know. The goroutine that tells the program keeps the time of its last report.
 	reasons, reports chan string
 	reported         time.Time
 
-	// intake is the server for messages that come in. It does not change once the server is at a
+	// intake is the server for arriving messages. It does not change after the server was added to a
 	// site, which completes its instance.
 	intake intake.Server
-	// change is the number of the last change that others are to know, and noted is the phase after
-	// it. The host's lock guards them.
+	// change is the number of the last change to announce, and noted is the phase after that change.
+	// The host's lock guards them.
 	change uint64
 	noted  phase.Phase
 
-	// starting bounds the start, by the ctx of its caller and by giveUp.
+	// starting bounds the start. It ends with the ctx of its caller, or with giveUp.
 	starting context.Context //nolint:containedctx // A stop and a shutdown end the start, too.
 	giveUp   context.CancelCauseFunc
 	started  chan struct{} // closed when the start is over
@@ -45,7 +45,7 @@ type run struct {
 
 	ending bool  // the stop began; guarded by the server's lock
 	err    error // of the stop; read it when the phase is Stopped
-	// stopCtx ends when a caller that stops the server no longer waits for it.
+	// stopCtx ends when a caller that stops the server no longer waits.
 	stopCtx   context.Context //nolint:containedctx // The stop is not one caller's.
 	forceStop context.CancelCauseFunc
 	bounded   sync.Once // bounds a stop that no caller bounds
@@ -67,7 +67,7 @@ func newRun(ctx context.Context, s *Server, what *served) *run {
 	return r
 }
 
-// instance returns the server as discovery is to list it. A server whose stop has begun takes only
+// instance returns the server as discovery should list it. A server whose stop has begun takes only
 // messages that name it.
 func (r *run) instance() rpc.Instance {
 	i := r.intake.Instance
@@ -84,11 +84,11 @@ func (r *run) instance() rpc.Instance {
 
 func (r *run) isEnding() bool { return r.phase.Phase().IsEnding() }
 
-// isFailed reports whether the start failed; ask after it is over.
+// isFailed reports whether the start failed. Call it after the start is over.
 func (r *run) isFailed() bool { return r.startErr != nil }
 
-// discard ends a run that was not announced. A sender that knows the address may have sent it
-// something all the same, which runs, unless the executor has no goroutine to run it.
+// discard ends a run that was not announced. A sender that knows the address may still have sent
+// messages. They run, unless the executor has no goroutine for them.
 func (r *run) discard() {
 	r.phase.Leave()
 	if r.loop != nil {
@@ -100,10 +100,10 @@ func (r *run) discard() {
 	}()
 }
 
-// forcedWithin is how long methods may take to end when their contexts have.
+// forcedWithin is how long methods may take to return after their contexts have ended.
 const forcedWithin = 2 * time.Second
 
-// bound ends a stop by force after some time.
+// bound forces the end of a stop after d.
 func (r *run) bound(d time.Duration) {
 	if r.stopsWithin(d) {
 		return
@@ -125,7 +125,7 @@ func (r *run) stopsWithin(d time.Duration) bool {
 	}
 }
 
-// tooLate is the error of a start whose ctx ended, or that was given up.
+// tooLate returns the error of a start whose ctx ended, or that was given up.
 func tooLate(ctx context.Context, message string) error {
 	if e, ok := errors.AsType[*rpc.Error](context.Cause(ctx)); ok {
 		return e

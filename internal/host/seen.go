@@ -8,10 +8,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
-// awaitSeen returns when the server is in its own process's view of discovery, so that clients can
-// be expected to see it too; where each process looks at times of its own, when all should have
-// looked. Where the own view shows other servers than those announced beside it, there is nothing
-// to wait for.
+// awaitSeen waits until the server is in this process's own view of discovery, so that clients have
+// probably seen it, too. If each process polls at its own times, it waits until all should have
+// polled. It does not wait if this process may watch another place than the one it announces in.
 func (h *Host) awaitSeen(ctx context.Context, r *run) error {
 	if registry, ok := h.config.Registry.(registry.Elsewhere); ok && registry.Elsewhere() {
 		return nil
@@ -42,8 +41,8 @@ func (h *Host) awaitSeen(ctx context.Context, r *run) error {
 	}
 }
 
-// lag returns how long it takes at most until all others know what was announced on a topic with so
-// many instances; 0 if they are told at once.
+// lag returns the maximum time until all others know what was announced, on a topic with this
+// number of instances. It is 0 if they are told at once.
 func (h *Host) lag(instances int) time.Duration {
 	if registry, ok := h.config.Registry.(registry.Polled); ok {
 		return registry.Lag(instances)

@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/service"
 )
 
-// served is what one run of a server serves. It does not change.
+// served is what one run of a server serves. It is immutable.
 type served struct {
 	table *dispatch.Table
 	// services are the typed services in the table, by their full protobuf names.
@@ -71,14 +71,15 @@ func (s *Server) served() (*served, error) {
 	return &served{table: dispatch.NewTable(list, options...), services: services}, nil
 }
 
-// wrap returns an endpoint whose messages pass the serializer, and whose methods a test is told of.
+// wrap returns an endpoint whose messages pass through the serializer. In tests, it also reports
+// each method to the test.
 func (s *Server) wrap(e dispatch.Endpoint) dispatch.Endpoint {
 	return endpoint.Map(e, func(m *dispatch.Method) *dispatch.Method {
 		return s.host.config.watched(endpoint.Serialized(m, s.config.Serializer))
 	})
 }
 
-// watched returns a method that a test is told of before it runs.
+// watched returns a method that calls a hook of the test before it runs.
 func (c *Config) watched(m *dispatch.Method) *dispatch.Method {
 	if c.Test == nil {
 		return m

@@ -9,20 +9,20 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Server is one server of a host, which can be started again after each stop. It is safe for
+// Server is one server of a host. It can be started again after each stop. It is safe for
 // concurrent use.
 type Server struct {
 	host   *Host
 	config ServerConfig
 
-	// mu comes before all other locks of the host, and is not held while anything is waited for.
+	// mu comes before all other locks of the host. It is not held during a wait.
 	mu        sync.Mutex
 	endpoints []endpoint.Endpoint
 	services  []service.Registration
 	run       *run // nil while it neither runs nor starts
 }
 
-// Server returns a server that does not run yet. Its starts check the configuration.
+// Server returns a server that does not run yet. Each start checks the configuration.
 func (h *Host) Server(c ServerConfig) *Server {
 	s := &Server{host: h, config: c}
 	for _, register := range c.Register {
@@ -31,7 +31,7 @@ func (h *Host) Server(c ServerConfig) *Server {
 	return s
 }
 
-// Instance returns the server as discovery lists it; false if it does not run.
+// Instance returns the server as discovery lists it. It returns false if the server does not run.
 func (s *Server) Instance() (rpc.Instance, bool) { return s.host.instance(s) }
 
 // runs reports whether ctx belongs to a method that the server runs.
@@ -62,13 +62,14 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // lend runs methods on this goroutine until the server has stopped. A method that ends the
-// goroutine ends Run, and with it the server.
+// goroutine ends Run, and thereby the server.
 func (s *Server) lend(ctx context.Context, r *run) {
 	defer s.endBounded(ctx, r)
 	r.loop.work(r.phase.Stopped())
 }
 
-// forget ends a run that has stopped, or failed to start: the server can be started again.
+// forget removes a run that has stopped, or failed to start, so that the server can be started
+// again.
 func (s *Server) forget(r *run) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -168,7 +168,7 @@ func (s *site) serve(log *slog.Logger) {
 	})
 }
 
-// add takes a server in, ready for messages, and completes its instance.
+// add adds a server that is ready for messages, and completes its instance.
 func (s *site) add(r *run) {
 	s.nextID++
 	i := &r.intake.Instance
@@ -189,13 +189,13 @@ func (s *site) find(server *Server) *run {
 	return nil
 }
 
-// remove takes a server out.
+// remove removes a server.
 func (s *site) remove(r *run) {
 	s.runs = slices.DeleteFunc(s.runs, func(other *run) bool { return other == r })
 	s.refresh()
 }
 
-// refresh has the intake and the health follow the servers and their phases.
+// refresh updates the intake and the health from the servers and their phases.
 func (s *site) refresh() {
 	list := make([]*intake.Server, len(s.runs))
 	for i, r := range s.runs {
@@ -205,7 +205,7 @@ func (s *site) refresh() {
 	s.health.follow(s.runs)
 }
 
-// announced returns the instances that others are to see.
+// announced returns the instances to announce.
 func (s *site) announced() []rpc.Instance {
 	var list []rpc.Instance
 	for _, r := range s.runs {
@@ -216,11 +216,11 @@ func (s *site) announced() []rpc.Instance {
 	return list
 }
 
-// drainTime is how long clients get to take the last answers, once no server has work any more.
+// drainTime is how long clients get to read the last answers, once no server has work any more.
 const drainTime = 10 * time.Second
 
-// endStream ends streams of gRPC's own services with the site: a watch of its health, and
-// reflection, have no end of their own.
+// endStream ends streams of gRPC's own services together with the site. A watch of its health, and
+// reflection, would otherwise never end.
 func (s *site) endStream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
 	if !strings.HasPrefix(info.FullMethod, "/grpc.") {
 		return handler(server, stream)
@@ -235,14 +235,14 @@ func (s *site) endStream(server any, stream grpc.ServerStream, info *grpc.Stream
 	}
 }
 
-// stopListening frees the address. Connections that are there stay.
+// stopListening frees the address. Open connections stay.
 func (s *site) stopListening() {
 	s.end()
 	_ = s.listener.Close() // it can only say that it is closed
 }
 
-// close ends the site, which does not listen any more. Unless ctx ends first, clients get some
-// time to take the last answers.
+// close ends the site, which no longer listens. Clients get some time to read the last answers,
+// unless ctx ends first.
 func (s *site) close(ctx context.Context) {
 	s.health.server.Shutdown()
 	ctx, cancel := context.WithTimeout(ctx, drainTime)

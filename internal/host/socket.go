@@ -16,10 +16,10 @@ import (
 // socketMode lets only the user of this process connect.
 const socketMode = 0o600
 
-// listenUnix listens on a socket that only this user can connect to, from the moment that it is
-// there. It replaces a socket that a dead process left, and never one on which a process listens.
-// The directory is locked meanwhile: of two processes that find the same dead socket, one would
-// otherwise remove the socket that the other has just made.
+// listenUnix listens on a socket to which only this user can ever connect. It replaces a socket
+// that a dead process left, but never one on which a process listens. It locks the directory:
+// otherwise, if two processes find the same dead socket, one could remove the socket that the other
+// has just made.
 func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	unlock, err := lockDirectory(ctx, filepath.Dir(path))
 	if err != nil {

@@ -12,8 +12,8 @@ func (s *Server) Start(ctx context.Context) error {
 	return err
 }
 
-// start returns the run that the server has then, and whether it is a new one. Lends is true if the
-// caller lends its goroutine to the executor.
+// start returns the run of the server, and whether it is a new one. Lends is true if the caller
+// lends its goroutine to the executor.
 func (s *Server) start(ctx context.Context, lends bool) (r *run, isNew bool, err error) {
 	r, isNew, err = s.bringUp(ctx, lends)
 	if err == nil && isNew && r.config.Started != nil {
@@ -22,7 +22,7 @@ func (s *Server) start(ctx context.Context, lends bool) (r *run, isNew bool, err
 	return r, isNew, err
 }
 
-// bringUp is start, without telling the program.
+// bringUp is start without the call of Started.
 func (s *Server) bringUp(ctx context.Context, lends bool) (r *run, isNew bool, err error) {
 	for {
 		r, isNew, err = s.begin(ctx, lends)
@@ -38,7 +38,7 @@ func (s *Server) bringUp(ctx context.Context, lends bool) (r *run, isNew bool, e
 	}
 }
 
-// begin returns the run that the server has, or else a new one, which is to be launched.
+// begin returns the run of the server, or else a new one, which must be launched.
 func (s *Server) begin(ctx context.Context, lends bool) (r *run, isNew bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,8 +86,8 @@ func (s *Server) launch(r *run) error {
 	return nil
 }
 
-// join waits for the start of a run, and reports whether the server runs then. If not, it has
-// stopped, or the start failed, and it can be started again.
+// join waits for the start of a run, and reports whether the server then runs. If it does not, it
+// has stopped, or the start failed, and it can be started again.
 func (s *Server) join(ctx context.Context, r *run) (runs bool, err error) {
 	select {
 	case <-r.started:

@@ -8,9 +8,9 @@ import (
 )
 
 // Stop withdraws the server, and refuses messages after the grace. It returns when the server has
-// finished what it accepted. When ctx ends first, it ends the contexts of what still runs and
-// returns an error. A start in progress is waited for, and given up when ctx ends. With the ctx of
-// a method that the server runs it returns at once.
+// finished the messages that it accepted. If ctx ends first, it ends the contexts of the methods
+// that still run and returns an error. It waits for a start in progress, and aborts it when ctx
+// ends. With the ctx of a method that the server runs, it returns at once.
 func (s *Server) Stop(ctx context.Context) error {
 	r := s.current()
 	if r == nil {
@@ -39,7 +39,7 @@ func (s *Server) Stop(ctx context.Context) error {
 	return r.err
 }
 
-// Wait returns when the server has stopped; at once if it does not run.
+// Wait returns when the server has stopped. It returns at once if the server does not run.
 func (s *Server) Wait() {
 	if r := s.current(); r != nil {
 		<-r.phase.Stopped()
@@ -53,8 +53,8 @@ func (s *Server) giveUpStart(cause error) {
 	}
 }
 
-// endRun begins the stop, unless it has begun. Ctx bounds only the registry, since the stop is not
-// one caller's.
+// endRun begins the stop, unless it has begun. Ctx bounds only the update of the registry, since
+// the stop may have several callers.
 func (s *Server) endRun(ctx context.Context, r *run) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -92,8 +92,8 @@ func (s *Server) endBounded(ctx context.Context, r *run) {
 	}
 }
 
-// withdrawTimeout bounds how long a server that stops waits for the registry. A registry that is
-// away forgets the server by itself.
+// withdrawTimeout bounds how long a stopping server waits for the registry. An unreachable registry
+// forgets the server by itself.
 const withdrawTimeout = 3 * time.Second
 
 // withdrawWithin returns how long a stop that is bounded by ctx waits for the registry: at most
@@ -106,8 +106,8 @@ func withdrawWithin(ctx context.Context) time.Duration {
 	return min(withdrawTimeout, time.Until(end)/2)
 }
 
-// withdraw ends the announcement of the servers that are still announced. What cannot be withdrawn
-// in time is withdrawn in the background.
+// withdraw ends the announcement of the servers that are still announced. It goes on in the
+// background if the time is too short.
 func (h *Host) withdraw(ctx context.Context, within time.Duration, servers ...*Server) {
 	change := h.leave(servers)
 	if change == 0 {
@@ -121,7 +121,8 @@ func (h *Host) withdraw(ctx context.Context, within time.Duration, servers ...*S
 	}
 }
 
-// leave begins the stop of servers, and returns the number of the change; 0 if it is known already.
+// leave begins the stop of servers, and returns the number of the change, or 0 if discovery has it
+// already.
 func (h *Host) leave(servers []*Server) (change uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
