@@ -14,8 +14,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// A client takes a bare UNIMPLEMENTED for an RPC of the contract as proof that another program has
-// the address, and sends the message elsewhere. So a server of oslorpc must never answer with one.
+// A client takes a bare UNIMPLEMENTED for an RPC of oslorpc's own services as proof that another
+// program has the address, and sends the message elsewhere. So a server of oslorpc must never
+// answer with one.
 
 // sealed returns the description of a service whose unary handlers return no bare UNIMPLEMENTED,
 // not even one that an interceptor made: generated handlers call the interceptors themselves.
@@ -36,8 +37,8 @@ func sealed(desc *grpc.ServiceDesc) *grpc.ServiceDesc {
 // takenHeader says that the message of a stream was taken.
 const takenHeader = "oslorpc-taken"
 
-// markTaken has a stream begin with headers, however it ends. So clients can tell it from a refused
-// stream, even if an interceptor of gRPC replaces the error of the method.
+// markTaken makes a stream begin with headers, however it ends. Clients can then distinguish it
+// from a refused stream, even if an interceptor of gRPC replaces the error of the method.
 func markTaken(stream grpc.ServerStream) {
 	_ = stream.SetHeader(metadata.Pairs(takenHeader, "1")) // it fails only if headers were sent already
 }
@@ -59,7 +60,7 @@ func (s *Services) Unknown(_ any, stream grpc.ServerStream) error {
 	}, nil)
 }
 
-// refuse returns why a method is refused even before it is known that there is none.
+// refuse returns why a method is refused before the server checks whether it exists.
 func (s *Services) refuse(ctx context.Context, service, method string) error {
 	if isPlain(service) || strings.HasPrefix(service, "oslorpc.v1.") {
 		return s.use(ctx, service+"/"+method)

@@ -13,8 +13,8 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// Most messages are calls and casts, and most programs have nothing that sees them between gRPC and
-// this library. Package wire decodes and encodes those faster than generated code.
+// Most messages are calls and casts, and in most programs no hook sees them between gRPC and this
+// library. Package wire decodes and encodes such messages faster than generated code.
 
 // direct is a message with its response, in one allocation.
 type direct struct {
@@ -22,7 +22,8 @@ type direct struct {
 	response wire.Response
 }
 
-// directRequest is a request on its way into a message. It holds none of what it was decoded from.
+// directRequest is a request that is being decoded into a message. It keeps no part of the encoded
+// data.
 type directRequest struct {
 	wire.Request
 
@@ -48,7 +49,7 @@ func (s *Services) direct(desc *grpc.ServiceDesc) *grpc.ServiceDesc {
 	return &copied
 }
 
-// directly returns a handler that leaves messages which an interceptor sees to the generated
+// directly returns a handler that passes messages which an interceptor must see to the generated
 // handler.
 func directly(generated grpc.MethodHandler, answer func(context.Context, *directRequest) (any, error)) grpc.MethodHandler {
 	return func(service any, ctx context.Context, decode func(any) error, interceptor grpc.UnaryServerInterceptor) (any, error) {

@@ -106,8 +106,8 @@ func question(ctx context.Context, method string) *intake.Inspection {
 	return &intake.Inspection{Method: method, Origin: originOf(ctx, nil), Caller: callerOf(ctx)}
 }
 
-// Watch sends the instances of a topic. A client that does not read gets the last of them when it
-// does.
+// Watch sends the instances of a topic. A client that does not read gets the latest update once it
+// reads again.
 func (g *gatewayService) Watch(r *pb.WatchRequest, stream grpc.ServerStreamingServer[pb.WatchResponse]) error {
 	if r.Exchange != nil && r.GetExchange() == "" {
 		return statusOf(invalid("`exchange` is present and empty: leave it out"), nil)

@@ -31,8 +31,8 @@ func NewTyped(rules *typed.Service, desc *grpc.ServiceDesc, impl any) *intake.Se
 	return s
 }
 
-// unaryMethod returns a method for its generated handler. The handler decodes the request, and is
-// kept from running the method by an interceptor, which takes what would run it.
+// unaryMethod returns a method for its generated handler. The handler decodes the request. An
+// interceptor keeps the handler from running the method, and takes the function that would run it.
 func unaryMethod(handler grpc.MethodHandler, impl any) intake.UnaryMethod {
 	return func(decode func(any) error) (request any, run intake.UnaryRun, err error) {
 		t := takers.Get().(*taker)
@@ -44,13 +44,13 @@ func unaryMethod(handler grpc.MethodHandler, impl any) intake.UnaryMethod {
 	}
 }
 
-// taker takes what would run a method from its generated handler.
+// taker takes the function that runs a method from its generated handler.
 type taker struct {
 	run       intake.UnaryRun
 	intercept grpc.UnaryServerInterceptor
 }
 
-// takers are not in use. A taker whose handler panics is given up.
+// takers are the unused takers. A taker whose handler panics is not reused.
 var takers = sync.Pool{New: func() any {
 	t := &taker{}
 	t.intercept = func(_ context.Context, request any, _ *grpc.UnaryServerInfo, method grpc.UnaryHandler) (any, error) {

@@ -19,7 +19,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// incoming is a message that an RPC carries. It tells where it came from if that is asked.
+// incoming is a message that an RPC carries. It is also the origin of the message.
 type incoming struct {
 	intake.Message
 
@@ -30,7 +30,7 @@ type incoming struct {
 // origin is the RPC that carries a message.
 type origin struct {
 	ctx context.Context //nolint:containedctx // It has what is known of the RPC.
-	// entries are metadata within the message, which win over headers.
+	// entries are metadata within the message. They have precedence over headers.
 	entries map[string]string
 	// sender is the process at the other end.
 	sender inbound.Sender

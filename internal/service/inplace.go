@@ -5,9 +5,10 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// inPlace has the method run on the goroutine that gRPC has for the RPC, if an answer is possible
-// should the method end it. That saves two switches between goroutines. What gRPC does after the
-// handler then does not happen, so nothing of the program may wait for it.
+// inPlace runs the method on the goroutine that gRPC has for the RPC, if the server can still
+// answer when the method ends that goroutine. That saves two switches between goroutines. If the
+// method does end it, gRPC's work after the handler does not happen, so the program must not depend
+// on that work.
 func (in *incoming) inPlace() {
 	if in.answerer() != nil {
 		in.InPlace = in

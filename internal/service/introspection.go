@@ -23,7 +23,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Ping answers if this process has the instance, and the instance does not stop.
+// Ping answers if this process has the instance, and the instance is not stopping.
 func (s *Services) Ping(ctx context.Context, m *pb.PingRequest) (*pb.PingResponse, error) {
 	if err := header.Disagreement(ctx, header.Instance, m.GetInstanceId()); err != nil {
 		return nil, statusOf(invalid(err.Error()), nil)
@@ -178,7 +178,7 @@ func said(v rpc.Version) string {
 	return v.String()
 }
 
-// requests returns who asked a server for what, and how many messages that leaves out.
+// requests returns which callers asked a server for what, and how many messages that leaves out.
 func requests(s *dispatch.Dispatcher) (list []*pb.RequestCount, uncounted int64) {
 	counts, uncounted := s.Requests()
 	list = make([]*pb.RequestCount, len(counts))

@@ -22,24 +22,24 @@ import (
 )
 
 const (
-	// creditMessages and creditBytes are what a client may have on its way in one session.
-	// creditSlack is how many results it may have besides, without saying that it has them.
+	// creditMessages and creditBytes bound the messages of a client that are in transit in one
+	// session. creditSlack is how many further results a client may have without acknowledging them.
 	creditMessages, creditSlack = 1000, 256
 	creditBytes                 = 256 << 10
-	// tellBytes is how much arrives until the client is told, if no result tells it.
+	// tellBytes is how many bytes arrive before the client is told, if no result tells it.
 	tellBytes = 16 << 10
-	// freeBytes is the size of the results that a client may leave without saying that it has them,
-	// before further ones count as answers that are not read.
+	// freeBytes is the size of the results that a client may leave unacknowledged before further ones
+	// count as unread answers.
 	freeBytes = 64 << 10
-	// partSize is the size of the largest result in one frame, and of a part of a larger one.
+	// partSize is the maximum size of a result in one frame, and of each part of a larger result.
 	partSize = 16 << 10
 
-	// SessionGrace is how long the methods of a session run on whose connection was lost, unless
+	// SessionGrace is how long the methods of a session run on after its connection was lost, unless
 	// [WithGrace] says otherwise.
 	SessionGrace = 10 * time.Second
-	// keepTime is how long their results are kept then, at least.
+	// keepTime is the minimum time for which their results are then kept.
 	keepTime = time.Minute
-	// tickTime is how often a session is looked at, and silentTime is how long a client may say
+	// tickTime is the interval at which a session is checked. silentTime is how long a client may send
 	// nothing, or read nothing.
 	tickTime, silentTime = 10 * time.Second, 30 * time.Second
 	// maxLost bounds the sessions of one caller that lost their connections, and keptBytes the results
@@ -56,7 +56,8 @@ type sessions struct {
 	closing bool
 }
 
-// sessionKey names a session of a caller: others have no part in it, even if they know its id.
+// sessionKey identifies a session by its caller and its id. Other callers cannot use the session,
+// even if they know its id.
 type sessionKey struct{ owner, id string }
 
 // session is the server's end of a session. It outlives its streams.
@@ -257,7 +258,7 @@ func opened(o *pb.SessionOpened) *pb.SessionResponse {
 // jittered is the time until a session is looked at.
 func jittered() time.Duration { return tickTime - rand.N(tickTime/4) }
 
-// attach has a stream carry the session in place of the one before it.
+// attach makes a stream carry the session, in place of the previous stream.
 func (s *session) attach(a *attachment, outstanding []uint64) {
 	s.Lock()
 	if s.on != nil {
@@ -290,9 +291,9 @@ func (s *session) attach(a *attachment, outstanding []uint64) {
 	go s.Drain()
 }
 
-// detach notes the end of a stream. Unless the client ended the session, or misused it, the session
-// waits for another stream: even if it has no message, its client may have sent some that did not
-// arrive, and asks what became of them.
+// detach records the end of a stream. Unless the client ended the session, or misused it, the
+// session waits for another stream. It does so even without messages: the client may have sent some
+// that did not arrive, and will ask about their outcome.
 func (s *session) detach(a *attachment) {
 	s.Lock()
 	defer s.Unlock()
@@ -334,8 +335,8 @@ func (s *sessions) remove(ss *session) {
 	}
 }
 
-// EndSessions ends all sessions once their messages are answered, and lets no further ones begin.
-// The servers have stopped.
+// EndSessions ends all sessions once their messages are answered, and prevents new ones. The
+// servers have stopped.
 func (s *Services) EndSessions() {
 	all := &s.sessions
 	all.mu.Lock()
@@ -353,8 +354,8 @@ func (s *Services) EndSessions() {
 	}
 }
 
-// ends ends the stream of a process that stops, if all results were sent. The lock is held. No
-// message is taken afterwards, so one that crosses the end did not run.
+// ends ends the stream of a stopping process, if all results were sent. The lock is held. No
+// message is taken afterwards, so a message that crosses the end did not run.
 func (s *session) ends() {
 	if s.closing && s.on != nil && len(s.sent) == len(s.entries) && s.Idle() {
 		a := s.on

@@ -10,8 +10,8 @@ import (
 
 // What follows bounds the results that sessions keep.
 
-// reserve claims room for a result, if the client has left as much as it may. It returns false if
-// there is none, and the caller is gone.
+// reserve claims room for a result, if the client has left as much unread as it may. It returns
+// false if there is no room because the caller is gone.
 func (e *entry) reserve(n int) bool {
 	s := e.session
 	s.Lock()
@@ -20,8 +20,8 @@ func (e *entry) reserve(n int) bool {
 	return free || e.claim(n) == nil
 }
 
-// claim claims room for a result of n bytes, in place of what it had. It waits for room only while
-// the session has a stream: a client that is not there must not hold back others.
+// claim claims room for a result of n bytes, in place of an earlier claim. It waits for room only
+// while the session has a stream, because an absent client must not hold back others.
 func (e *entry) claim(n int) (err error) {
 	e.giveBack()
 	ctx, settle := context.WithCancel(e.ctx)
@@ -44,8 +44,9 @@ func (e *entry) giveBack() {
 	e.answer = nil
 }
 
-// bound drops the session of a caller that lost its stream first, if too many have, and the results
-// of the sessions without one that have most, if all have too much.
+// bound bounds what sessions without a stream keep. If a caller has too many of them, it drops the
+// one that lost its stream first. If all of them together keep too much, it drops the results of
+// those that keep most.
 func (s *sessions) bound(owner string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -75,8 +76,8 @@ func (s *sessions) bound(owner string) {
 	}
 }
 
-// trim drops the results of the session without a stream that has most. It returns false if all
-// such sessions have not too much. The lock is held.
+// trim drops the results of the session without a stream that keeps most. It returns false if such
+// sessions are within their bound. The lock is held.
 func (s *sessions) trim() bool {
 	total, most, largest := 0, 0, (*session)(nil)
 	for _, ss := range s.all {

@@ -7,7 +7,7 @@ import (
 )
 
 // messageContext is the context of a message of a session. Most methods never wait for its end, so
-// the channel, and the timer of the deadline, are made for the first that does.
+// the channel, and the timer of the deadline, are made only when a method first does.
 type messageContext struct {
 	context.Context //nolint:containedctx // It has the values, and never ends.
 
@@ -50,8 +50,8 @@ func (c *messageContext) watch() {
 	}
 }
 
-// whenOver has a function called, on a goroutine of its own, when the context ends before settle is
-// called, which may have been. It is called once.
+// whenOver has a function called once, on its own goroutine, if the context ends before settle is
+// called.
 func (c *messageContext) whenOver(do func()) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -65,7 +65,7 @@ func (c *messageContext) whenOver(do func()) {
 	}
 }
 
-// settle says that the end of the context does not matter any more.
+// settle says that the end of the context no longer matters.
 func (c *messageContext) settle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -92,8 +92,7 @@ func (e *entry) run() {
 	}
 }
 
-// leave gives back what the message takes as values, and its place among the messages of its
-// caller.
+// leave releases the memory of the decoded message, and its place among the messages of its caller.
 func (e *entry) leave() {
 	for _, ended := range e.decoded {
 		ended()
@@ -228,13 +227,13 @@ func failed(err error) *wire.SessionResult {
 	return &wire.SessionResult{Outcome: wire.Failed, Bytes: b}
 }
 
-// finish has the client get the result. Reply is the one of a typed message.
+// finish sends the result to the client. Reply is the result of a typed message.
 func (e *entry) finish(r *wire.SessionResult, reply proto.Message) {
 	e.settleWith(r, reply)
 	e.session.Drain()
 }
 
-// settleWith is finish, but for sending the result.
+// settleWith is finish without sending the result.
 func (e *entry) settleWith(r *wire.SessionResult, reply proto.Message) {
 	s := e.session
 	r.Seq = e.seq
@@ -259,14 +258,14 @@ func (e *entry) settleWith(r *wire.SessionResult, reply proto.Message) {
 	s.Unlock()
 }
 
-// holds notes what is to be given back when the message has run.
+// holds records a function to call when the message has run.
 func (e *entry) holds(ended func()) {
 	if ended != nil {
 		e.decoded = append(e.decoded, ended)
 	}
 }
 
-// release gives back what the result took. The lock is held.
+// release releases the memory of a result. The lock is held.
 func (s *session) release(e *entry) {
 	s.held -= len(*e.buffer)
 	if e.out == nil || e.out.IsSent() {

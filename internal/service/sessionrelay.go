@@ -9,13 +9,13 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// A gateway forwards most messages of sessions in other sessions. Each has no goroutine of its own:
-// the one that reads the messages of a client sends them on, and the one that reads the answers of
-// a server sends those back. So what came together travels together. What would have to wait, or is
-// unusual, takes the usual way.
+// A gateway forwards most messages of sessions in other sessions, without a goroutine for each. The
+// goroutine that reads the messages of a client sends them on, and the goroutine that reads the
+// answers of a server sends those back. So messages that came together travel together. Unusual
+// messages, and messages that would have to wait, take the usual way.
 
-// relayQuota is how many bytes of results a client may have, and not say that it has them, before
-// sending to it might wait.
+// relayQuota is how many bytes of unacknowledged results a client may have before sending to it
+// might block.
 const relayQuota = 48 << 10
 
 // relay forwards the messages that were read, or has them run.
@@ -38,7 +38,8 @@ func (s *session) relay() {
 	}
 }
 
-// relay forwards a message. It returns false if the message is to run, and nothing came of it yet.
+// relay forwards a message. It returns false if the message must run here instead; nothing was sent
+// then.
 func (e *entry) relay() (intake.Drainer, bool) {
 	m := &e.head
 	_, bounded := e.life.Deadline()

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// workers are goroutines that run messages of sessions. One that has run a message waits for
-// another: its stack has grown, which takes a tenth as long as the message. None waits for long, or
-// while no session has a stream.
+// workers are goroutines that run messages of sessions. A worker that has run a message waits for
+// another one, because growing a new stack takes a tenth as long as a message. No worker waits for
+// long, or while no session has a stream.
 type workers struct {
 	work chan *entry
 	over chan struct{}
@@ -43,7 +43,7 @@ func (w *workers) serve(e *entry) {
 	}
 }
 
-// next waits for a message, with a timer that served before, if there is one; nil for none.
+// next waits for a message, with an earlier timer if there is one. It returns nil if none comes.
 func (w *workers) next(late *time.Timer) (e *entry, again *time.Timer) {
 	defer w.idle.Add(-1)
 	if w.idle.Add(1) > idleWorkers {

@@ -18,9 +18,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// RegisterTyped makes known to a gRPC server every service that the program links and that the
-// server does not know yet. gRPC takes services only before it serves, and servers of the process
-// may start later. So each message finds out whether a server offers its service.
+// RegisterTyped registers with a gRPC server every service that the program links and the server
+// does not know yet. gRPC takes services only before it serves, and servers of the process may
+// start later. So each message checks whether a server offers its service.
 func (s *Services) RegisterTyped(r *grpc.Server) {
 	known := r.GetServiceInfo()
 	protoregistry.GlobalFiles.RangeFiles(func(file protoreflect.FileDescriptor) bool {
@@ -63,8 +63,8 @@ type Offered struct {
 	Server   *grpc.Server
 }
 
-// GetServiceInfo returns the services that were registered for themselves, and the typed ones that
-// a server offers.
+// GetServiceInfo returns the services that were registered directly, and the typed services that a
+// server offers.
 func (o Offered) GetServiceInfo() map[string]grpc.ServiceInfo {
 	all := o.Server.GetServiceInfo()
 	maps.DeleteFunc(all, func(name string, _ grpc.ServiceInfo) bool {
@@ -73,8 +73,8 @@ func (o Offered) GetServiceInfo() map[string]grpc.ServiceInfo {
 	return all
 }
 
-// readTyped returns a message of a typed service as it comes in, but for its content. The error is
-// a status.
+// readTyped returns an incoming message of a typed service, without its content. The error is a
+// status.
 func readTyped(ctx context.Context, service, method string, headers header.Headers) (*incoming, error) {
 	h, err := headers.Read()
 	if err != nil {
@@ -136,7 +136,7 @@ func (s *Services) typedUnary(service, method string) grpc.MethodHandler {
 	}
 }
 
-// sendable returns a reply as it is, unless it cannot be sent.
+// sendable returns a reply unchanged, or an error if it cannot be sent.
 func (in *incoming) sendable(call intake.Unary, reply any) (any, error) {
 	if err := call.Check(reply); err != nil {
 		return nil, in.typedStatus(err)
@@ -182,9 +182,9 @@ func (s grpcStream) SendHeader(md rpc.Metadata) error {
 // SetTrailer adds to the trailers.
 func (s grpcStream) SetTrailer(md rpc.Metadata) { s.ServerStream.SetTrailer(metadata.MD(md)) }
 
-// typedStatus returns err as the status of the RPC. A status that the method returned itself stays
-// what it is, with a detail that says that the method ran. If the status came from another message,
-// it may have such a detail already, which is not true of this one.
+// typedStatus returns err as the status of the RPC. A status that the method itself returned stays
+// unchanged, except for an added detail that says that the method ran. If the status came from
+// another message, it may already have such a detail, which is not true of this message.
 func (in *incoming) typedStatus(err error) error {
 	if rpc.KindOf(err) == rpc.Unknown {
 		return err // of the codec
@@ -200,7 +200,7 @@ func (in *incoming) typedStatus(err error) error {
 	return rpcstatus.Bound(status.FromProto(marked)).Err()
 }
 
-// statusOfMethod returns the status that the method returned itself, nil if it returned none.
+// statusOfMethod returns the status that the method itself returned, or nil if it returned none.
 func (in *incoming) statusOfMethod(err error) *status.Status {
 	if in.IsForwarded() {
 		return rpcstatus.StatusOf(err)
@@ -216,7 +216,7 @@ func (in *incoming) statusOfMethod(err error) *status.Status {
 }
 
 // Expected reports whether an error of a typed method is an answer rather than a failure to log: a
-// status that says more than that something failed.
+// status that says more than that the method failed.
 func Expected(err error) bool {
 	st, ok := status.FromError(err)
 	if !ok {
