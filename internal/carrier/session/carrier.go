@@ -221,6 +221,9 @@ const (
 	firstBackoff, maxBackoff = 500 * time.Millisecond, time.Minute
 	// maxShort is how many sessions in a row may end sooner before the next has to wait.
 	maxShort = 2
+	// awayTime is the time until a session is tried again whose server cannot be reached: the server
+	// may be back at any time, and messages wait for its session.
+	awayTime = 200 * time.Millisecond
 	// minStreams is how many streams a process must take at a time so that one can be a session.
 	minStreams = 16
 	// maxBody is the size of the largest content of a message in a session, in bytes.
@@ -363,7 +366,12 @@ func (l *link) begin(meant identity.Server) {
 		if s.isRetired() { // another may have begun
 			return
 		}
-		l.came(how == lost && l.isKnown()) // before the next one comes
+		awaited := how == lost && l.isKnown()
+		l.came(awaited) // before the next one comes
+		if awaited && !l.Health().Connected() {
+			l.next.Store(time.Now().Add(jittered(awayTime)).UnixNano())
+			return
+		}
 		if l.failed++; how != refused && time.Since(begun) > firstBackoff {
 			l.failed = 0
 		}
