@@ -86,7 +86,7 @@ func (l *link) expect(ctx context.Context, r *carrier.Request, end *time.Time) *
 		if at := l.next.Load(); at != never { // else one is being opened, or ends
 			next = time.Unix(0, max(at, next.UnixNano()))
 		}
-		if ctx.Err() != nil || !l.isKnown() || l.Absent() || next.After(*end) {
+		if ctx.Err() != nil || !l.isKnown() || l.Absent() || l.Capacity() < minStreams || next.After(*end) {
 			return nil
 		}
 		pause(ctx, time.Until(next))
