@@ -30,6 +30,10 @@ func main() {
 	}
 }
 
+// manyClients has the agent serve all languages, which have one address here. On a host of a fleet,
+// an agent serves the processes of that host.
+const manyClients = "limits { http_max_conns_per_client = 2000 }"
+
 // errDiffer says that a cell failed, which the table shows.
 var errDiffer = errors.New("the languages differ")
 
@@ -71,7 +75,7 @@ func run() error {
 	defer h.clean()
 	url := "local://" + h.TempDir()
 	if !*local {
-		url = consultest.Start(h).URL()
+		url = consultest.Start(h, manyClients).URL()
 	}
 	began := time.Now()
 	results, err := interop.Run(ctx, url, cells)
