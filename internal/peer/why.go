@@ -88,6 +88,11 @@ func timedOut(ctx context.Context, err error) bool {
 // Absent reports whether nothing listened at the peer's address when it was last tried.
 func (p *Peer) Absent() bool { return p.Health() == carrier.Down && p.sight.why().trouble == absent }
 
+// Mistrusted reports whether one end does not trust the other, so that no connection comes soon.
+func (p *Peer) Mistrusted() bool {
+	return p.Health() == carrier.Down && p.sight.why().trouble == mistrusted
+}
+
 // Explain implements [carrier.Link].
 func (p *Peer) Explain(server string, err error) (rpc.Kind, string) {
 	why := p.sight.why()

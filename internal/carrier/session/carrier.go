@@ -207,6 +207,8 @@ type link struct {
 	waiting sync.Mutex // guards what follows
 	// known: the process has a session, or had one that was lost, or one is to be had.
 	known bool
+	// met: the process had a session. Messages wait longer for the next one.
+	met bool
 	// coming is closed when the session that is being opened takes messages, or is given up; nil
 	// while none is worth waiting for. Messages wait until late.
 	coming chan struct{}
@@ -230,8 +232,9 @@ const (
 	maxBody = 32 << 10
 	// returnTime is how long a message waits for the session of a process that had one, while
 	// another stream is opened: in a session, its outcome can be asked for. One with a deadline
-	// waits for half of the time that it has, at most.
-	returnTime = 10 * time.Second
+	// waits for half of the time that it has, at most. For the first session of a process, it waits
+	// for firstTime.
+	returnTime, firstTime = 10 * time.Second, 3 * time.Second
 )
 
 // Connect implements [carrier.Link].
@@ -366,9 +369,8 @@ func (l *link) begin(meant identity.Server) {
 		if s.isRetired() { // another may have begun
 			return
 		}
-		awaited := how == lost && l.isKnown()
-		l.came(awaited) // before the next one comes
-		if awaited && !l.Health().Connected() {
+		l.came(how == lost && l.isKnown()) // before the next one comes
+		if how == lost && l.hasMet() && !l.Mistrusted() && !l.Health().Connected() {
 			l.next.Store(time.Now().Add(jittered(awayTime)).UnixNano())
 			return
 		}

@@ -240,7 +240,7 @@ func (s *session) attach(stream grpc.ClientStream, line any, cut context.CancelF
 	s.link.Keep(1)
 	if s.up {
 		s.link.current.Store(s)
-		s.link.came(true)
+		s.link.meet()
 	}
 	go s.Drain()
 }

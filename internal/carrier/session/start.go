@@ -63,6 +63,20 @@ func (l *link) takes(r *carrier.Request) bool {
 	return (l.announced.Load() || l.carrier.config.Always) && l.carrier.TakesSessions() && suits(r)
 }
 
+// meet notes that the process has a session.
+func (l *link) meet() {
+	l.came(true)
+	l.waiting.Lock()
+	l.met = true
+	l.waiting.Unlock()
+}
+
+func (l *link) hasMet() bool {
+	l.waiting.Lock()
+	defer l.waiting.Unlock()
+	return l.met
+}
+
 // expect has a session begin, unless it is the first message that asks for one: a single message
 // needs none. It waits for the session of a process that is known to have one, also through some
 // that are lost again.
@@ -71,7 +85,10 @@ func (l *link) expect(ctx context.Context, r *carrier.Request, end *time.Time) *
 		return nil
 	}
 	if end.IsZero() {
-		patience := returnTime
+		patience := firstTime
+		if l.hasMet() {
+			patience = returnTime
+		}
 		if deadline, ok := ctx.Deadline(); ok {
 			patience = min(patience, time.Until(deadline)/2)
 		}
@@ -86,7 +103,7 @@ func (l *link) expect(ctx context.Context, r *carrier.Request, end *time.Time) *
 		if at := l.next.Load(); at != never { // else one is being opened, or ends
 			next = time.Unix(0, max(at, next.UnixNano()))
 		}
-		if ctx.Err() != nil || !l.isKnown() || l.Absent() || l.Capacity() < minStreams || next.After(*end) {
+		if ctx.Err() != nil || !l.isKnown() || l.Absent() || l.Mistrusted() || l.Capacity() < minStreams || next.After(*end) {
 			return nil
 		}
 		pause(ctx, time.Until(next))
