@@ -87,12 +87,17 @@ func (v Evidence) unprocessed(st *status.Status) bool {
 	}
 	switch st.Message() {
 	case "stream terminated by RST_STREAM with error code: REFUSED_STREAM", "the connection is draining",
-		"the stream is rejected because server is draining the connection":
+		"the stream is rejected because server is draining the connection", unwritten:
 		return true
 	default:
 		return false
 	}
 }
+
+const unwritten = "the stream ended before the message was written"
+
+// ErrUnwritten is the error of an RPC whose message gRPC did not write, as no server saw it.
+var ErrUnwritten = status.Error(codes.Unavailable, unwritten)
 
 // unproven returns the kind and the message for a message that was sent and that nothing of ours
 // is said about.

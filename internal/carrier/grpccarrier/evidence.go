@@ -85,7 +85,7 @@ func (e *evidence) invoke(
 		return conn.Invoke(e.witnessed(ctx), method, request, reply, options...)
 	}
 	expected := expect(reply)
-	err := conn.Invoke(ctx, method, request, reply, options...)
+	err := invoked(conn.Invoke(ctx, method, request, reply, options...))
 	if expected.came() && err != nil {
 		e.replied.Store(true)
 	}

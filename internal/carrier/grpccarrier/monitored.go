@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
@@ -58,7 +57,7 @@ func (l Link) monitoredCall(ctx context.Context, conn *grpc.ClientConn, r *carri
 	// server that hangs waits.
 	quiet := time.AfterFunc(r.Silence, func() { cancel(errQuiet) })
 	defer quiet.Stop()
-	result, err := converse(stream, &m.request, func() { quiet.Reset(r.Silence) }, func() { quiet.Reset(endTime) })
+	result, err := m.converse(stream, func() { quiet.Reset(r.Silence) }, func() { quiet.Reset(endTime) })
 	if err != nil {
 		m.evidence.headers = hasHeader(stream)
 		return carrier.Reply{}, m.failed(ctx, err, r.Silence)
@@ -79,14 +78,14 @@ func (m *monitored) failed(ctx context.Context, err error, silence time.Duration
 
 // converse sends the request and receives until the reply. It calls alive at each heartbeat, and
 // replied at the reply.
-func converse(stream grpc.ClientStream, request proto.Message, alive, replied func()) (*pb.Payload, error) {
-	if err := stream.SendMsg(request); err != nil && !errors.Is(err, io.EOF) { // EOF: the stream has ended, and receiving tells why
+func (m *monitored) converse(stream grpc.ClientStream, alive, replied func()) (*pb.Payload, error) {
+	if err := stream.SendMsg(&m.request); err != nil && !errors.Is(err, io.EOF) { // EOF: the stream has ended, and receiving tells why
 		return nil, err
 	}
 	_ = stream.CloseSend() // gRPC says that it never fails
 	for {
 		response := &pb.MonitoredCallResponse{}
-		err := stream.RecvMsg(response)
+		err := m.evidence.receive(stream, response)
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil, errors.New("the server ended the call without a reply")

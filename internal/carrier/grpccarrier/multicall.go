@@ -100,7 +100,7 @@ func (m *multicall) receive() (string, error) {
 	if m.link.carrier.intercepted { // an interceptor may keep it
 		response = &pb.MulticallResponse{}
 	}
-	err := m.rpc.RecvMsg(response)
+	err := m.evidence.receive(m.rpc, response)
 	switch {
 	case errors.Is(err, io.EOF):
 		return "", io.EOF

@@ -39,7 +39,7 @@ func (l Link) OpenSession(ctx context.Context, meant identity.Server) (grpc.Clie
 		return nil, err
 	}
 	return conn.NewStream(l.meaning(ctx, meant), sessionDesc, pb.RPCService_Session_FullMethodName,
-		grpc.StaticMethod(), neverWait, grpc.MaxCallRecvMsgSize(wire.MaxFrame))
+		grpc.StaticMethod(), neverWait, neverReplay, grpc.MaxCallRecvMsgSize(wire.MaxFrame))
 }
 
 // PeerOf returns the process at the other end of a stream that the server has answered.

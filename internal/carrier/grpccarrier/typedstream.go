@@ -91,7 +91,7 @@ func (s *typedStream) answered() error {
 	if hasHeader(s.rpc) {
 		return nil
 	}
-	err := s.rpc.RecvMsg(&emptypb.Empty{}) // there is no message, only the stream's end
+	err := s.evidence.receive(s.rpc, &emptypb.Empty{}) // there is no message, only the stream's end
 	if err == nil || errors.Is(err, io.EOF) {
 		return nil // an empty stream, as receiving says again
 	}
@@ -165,7 +165,7 @@ func (s *typedStream) receive(item any) error {
 	if !s.typed.ServerStreams {
 		expected = expect(item)
 	}
-	err := s.rpc.RecvMsg(item)
+	err := s.evidence.receive(s.rpc, item)
 	if expected.came() || err == nil {
 		s.evidence.replied.Store(true)
 	}

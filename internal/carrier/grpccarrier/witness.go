@@ -41,7 +41,7 @@ func witnessUnary(
 	var header, trailer metadata.MD
 	e.sent.Add(1)
 	expected := expect(reply)
-	err := invoke(ctx, method, request, reply, conn, append(options, grpc.Peer(&opened), grpc.Header(&header), grpc.Trailer(&trailer))...)
+	err := invoked(invoke(ctx, method, request, reply, conn, append(options, grpc.Peer(&opened), grpc.Header(&header), grpc.Trailer(&trailer))...))
 	replied := expected.came()
 	e.unanswered.Store(err != nil && hasPeer(&opened) && len(header) == 0 && len(trailer) == 0)
 	if err != nil && !replied && (unsendable(err, request) != nil || e.unstarted(err, &opened)) {
@@ -71,6 +71,7 @@ func witnessStream(
 	stream, err := open(ctx, desc, conn, method, options...)
 	if err != nil {
 		e.streams.Add(-1)
+		return nil, err
 	}
-	return stream, err
+	return replayed{stream}, nil
 }

@@ -1,0 +1,134 @@
+package grpccarrier
+
+import (
+	"context"
+	"io"
+	"net"
+	"testing"
+	"time"
+
+	"golang.org/x/net/http2"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/stats"
+
+	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/peer"
+	"github.com/oslorpc/oslorpc/internal/peer/peertest"
+	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
+)
+
+// TestRefusedTwice has a peer refuse each RPC as not processed, and once more before gRPC has
+// written its message again. The message was not sent, so no RPC may end as if it had succeeded, or
+// as one that may have run.
+func TestRefusedTwice(t *testing.T) {
+	t.Parallel()
+	typed := func(streams bool) *carrier.Typed {
+		return &carrier.Typed{Path: "/example.Volumes/Watch", Message: &pb.PingRequest{}, Result: &pb.PingResponse{}, ServerStreams: streams}
+	}
+	for name, r := range map[string]*carrier.Request{
+		"call":           {Mode: carrier.Call},
+		"cast":           {Mode: carrier.Cast},
+		"monitored call": {Mode: carrier.Call, Silence: time.Minute},
+		"multicall":      {Mode: carrier.Multicall},
+		"typed call":     {Mode: carrier.Call, Typed: typed(false)},
+		"typed stream":   {Mode: carrier.Multicall, Typed: typed(true)},
+	} {
+		for _, intercepted := range []bool{false, true} {
+			t.Run(name+map[bool]string{true: " through interceptors"}[intercepted], func(t *testing.T) {
+				t.Parallel()
+				network := &peertest.Network{}
+				listener := network.Listen("up")
+				defer listener.Close()
+				refused := make(chan struct{}, 1)
+				go refuseTwice(listener, refused)
+				// The option is there for the test, so the carrier shall not see one.
+				c := New(Config{Peers: peer.Config{Dial: network.Dial, Options: []grpc.DialOption{grpc.WithStatsHandler(late(refused))}}})
+				c.intercepted = intercepted
+				link := c.Get(carrier.Key{Addr: "up"})
+				defer c.Put(link)
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				if err := link.Connect(ctx); err != nil {
+					t.Fatal(err)
+				}
+
+				sent := *r
+				sent.Method, sent.Kwargs = "m", "{}"
+				var err error
+				if r.Mode == carrier.Multicall {
+					_, err = link.Open(ctx, &sent)
+				} else {
+					_, err = link.Do(ctx, &sent)
+				}
+				if rpc.KindOf(err) != rpc.Refused || !rpc.SafeToRetry(err) {
+					t.Errorf("got %v, want an error that is safe to retry", err)
+				}
+			})
+		}
+	}
+}
+
+// refuseTwice refuses the first RPC of a connection when its message came, and the others when
+// their headers came. It reports each of the latter once the client has read it.
+func refuseTwice(listener net.Listener, refused chan<- struct{}) {
+	conn, err := listener.Accept()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	f := http2.NewFramer(conn, conn)
+	_, _ = io.CopyN(io.Discard, conn, int64(len(http2.ClientPreface)))
+	_ = f.WriteSettings()
+	for {
+		frame, err := f.ReadFrame()
+		if err != nil {
+			return
+		}
+		switch frame := frame.(type) {
+		case *http2.SettingsFrame:
+			if !frame.IsAck() {
+				_ = f.WriteSettingsAck()
+			}
+		case *http2.PingFrame:
+			if !frame.IsAck() {
+				_ = f.WritePing(true, frame.Data)
+			} else {
+				refused <- struct{}{}
+			}
+		case *http2.DataFrame:
+			if frame.StreamID == 1 && frame.StreamEnded() {
+				_ = f.WriteRSTStream(1, http2.ErrCodeRefusedStream)
+			}
+		case *http2.HeadersFrame:
+			if frame.StreamID > 1 {
+				_ = f.WriteRSTStream(frame.StreamID, http2.ErrCodeRefusedStream)
+				_ = f.WritePing(false, [8]byte{})
+			}
+		}
+	}
+}
+
+// late delays the message of an RPC that gRPC began again until the RPC was refused.
+type late <-chan struct{}
+
+type againKey struct{}
+
+func (late) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context {
+	return context.WithValue(ctx, againKey{}, new(bool))
+}
+
+func (l late) HandleRPC(ctx context.Context, s stats.RPCStats) {
+	again := ctx.Value(againKey{}).(*bool)
+	switch s := s.(type) {
+	case *stats.Begin:
+		*again = s.IsTransparentRetryAttempt
+	case *stats.OutHeader:
+		if *again {
+			<-l
+		}
+	}
+}
+
+func (late) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (late) HandleConn(context.Context, stats.ConnStats)                       {}
