@@ -86,7 +86,7 @@ func adviceOn(err error) string {
 	case errors.As(err, &alert) && alert.Op == "remote error":
 		return "the client refused this server: check the cert of this server (--cert), and the ca and server-name of that client (its --ca, --server-name)"
 	case strings.Contains(err.Error(), "didn't provide a certificate"): // crypto/tls has no other sign of it
-		return clientCert + ": it has none, and this server requires one"
+		return clientCert + ": it has none, or none that the ca of this server (--ca) signed"
 	case isLoss(err):
 		return ""
 	default:

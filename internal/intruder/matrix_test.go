@@ -89,7 +89,7 @@ func pairings() map[string]pairing {
 		},
 		"a client certificate of another authority": {
 			server: server, client: clientWith(others, soonest, later, asIs),
-			library: "does not trust the authority that signed the certificate of this client", line: "unknown certificate authority", logs: true,
+			library: "does not trust the authority that signed the certificate of this client", line: "certificate required", logs: true,
 		},
 		"an expired client certificate": {
 			server: server, client: clientWith(ours, past, soonest, asIs), unread: true,
@@ -160,7 +160,7 @@ func TestTrustMatrix(t *testing.T) {
 func newMatrix(t *testing.T, p *pairing) *matrix {
 	t.Helper()
 	m := &matrix{fleet: fleet{url: "local://" + filepath.Join(t.TempDir(), "r"), authority: tlstest.New(t), servers: map[string]*oslorpc.Server{}}}
-	m.others, m.dir = tlstest.New(t), t.TempDir()
+	m.others, m.dir = tlstest.Named(t, "others"), t.TempDir()
 	m.servers["payments-1"] = m.serve(t, m.open(t, p.server(m), &m.log), "payments", "payments-1")
 	return m
 }

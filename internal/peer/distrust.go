@@ -41,6 +41,7 @@ func distrust(err error) string {
 		authority x509.UnknownAuthorityError
 		name      x509.HostnameError
 		invalid   x509.CertificateInvalidError
+		withheld  *security.WithheldError
 		remote    *net.OpError
 		temporary interface{ Temporary() bool }
 	)
@@ -56,6 +57,9 @@ func distrust(err error) string {
 	case errors.As(err, &invalid):
 		return invalidity(invalid)
 	case errors.As(err, &remote) && remote.Op == "remote error":
+		if errors.As(err, &withheld) && remote.Err.Error() == alertRequired.Error() {
+			return alerted(alertAuthority)
+		}
 		return alerted(remote.Err)
 	case errors.As(err, &temporary) && temporary.Temporary(), isLoss(err):
 		return ""

@@ -53,8 +53,50 @@ func (s *secure) connect(ctx context.Context, authority string, raw net.Conn) (n
 		}
 		chains = verifyServer(config, shown, host)
 	}
+	withheld := noteWithheld(config)
 	conn, info, err := credentials.NewTLS(config).ClientHandshake(ctx, authority, raw)
+	if err == nil && *withheld {
+		conn = &withholding{conn}
+	}
 	return conn, withChains(info, chains), shown, err
+}
+
+// noteWithheld has a connection choose among the certificates of this client as package tls does,
+// which shows none of an authority that the server did not name. It returns whether that happened.
+func noteWithheld(config *tls.Config) (withheld *bool) {
+	withheld = new(bool)
+	if config.GetClientCertificate != nil || len(config.Certificates) == 0 {
+		return withheld
+	}
+	config.GetClientCertificate = func(asked *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		for i := range config.Certificates {
+			if asked.SupportsCertificate(&config.Certificates[i]) == nil {
+				return &config.Certificates[i], nil
+			}
+		}
+		*withheld = true
+		return &tls.Certificate{}, nil
+	}
+	return withheld
+}
+
+// WithheldError is the alert of a server that was shown no certificate, since it does not trust the
+// authority of those that this client has.
+type WithheldError struct{ error }
+
+// Unwrap returns the alert.
+func (e *WithheldError) Unwrap() error { return e.error }
+
+// withholding is a connection to a server that was shown none of the certificates of this client.
+type withholding struct{ net.Conn }
+
+// Read returns an alert of the server as a WithheldError.
+func (w *withholding) Read(b []byte) (int, error) {
+	n, err := w.Conn.Read(b)
+	if alert, is := errors.AsType[*net.OpError](err); is && alert.Op == "remote error" {
+		err = &WithheldError{err}
+	}
+	return n, err
 }
 
 // unnamed is the authority of an attached process. TLS tells no server an IP address as its name,

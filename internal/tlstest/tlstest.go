@@ -47,11 +47,19 @@ type Certificate struct {
 	key       *ecdsa.PrivateKey
 }
 
-// New returns an authority.
+// New returns an authority without a name: TLS cannot tell it from another such.
 func New(t testing.TB) *Authority {
 	t.Helper()
+	return Named(t, "")
+}
+
+// Named returns an authority with a name. TLS shows its certificates only to a server that names
+// it.
+func Named(t testing.TB, commonName string) *Authority {
+	t.Helper()
 	a := &Authority{t: t, Pool: x509.NewCertPool()}
-	a.key, a.cert = a.issue(&x509.Certificate{IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, Subject{})
+	subject := pkix.Name{CommonName: commonName}
+	a.key, a.cert = a.issue(&x509.Certificate{Subject: subject, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, Subject{})
 	a.Pool.AddCert(a.cert)
 	return a
 }
