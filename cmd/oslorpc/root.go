@@ -24,6 +24,7 @@ server (fanout). The transport URL selects discovery:
   local://                    the programs of one user on one machine; needs no daemon
   local:///dir                the same, through this directory
   consul://host:8500          through the Consul agent there
+  gateway://host:8600         through the gateway there
   static://topic=host:port,…  at fixed addresses`
 
 const rootExample = `  oslorpc demo                                    # watch a fleet of three servers answer

@@ -1,6 +1,6 @@
 // Package discovery has what registries share: addresses that others can connect to, and how
 // implementations are written. The registries that come with the library are its subpackages:
-// consul, local, memory and static. Package registry says what a registry must do.
+// consul, gateway, local, memory and static. Package registry says what a registry must do.
 package discovery
 
 import (

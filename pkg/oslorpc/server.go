@@ -32,8 +32,8 @@ func WithQueue(messages, bytes int) ServerOption {
 
 // WithHold starts the server held, until [Server.Release]: it accepts messages into its queue but
 // runs none. Messages for any server avoid it. [Server.Start] waits until the server has seen
-// itself in discovery. The exceptions are static://, and consul:// with a dc, which may be another
-// datacenter than the server's.
+// itself in discovery. The exceptions are static://, gateway://, and consul:// with a dc, which may
+// be another datacenter than the server's.
 func WithHold() ServerOption {
 	return serverOption(func(c *host.ServerConfig) { c.Hold = true })
 }

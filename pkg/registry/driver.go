@@ -64,7 +64,7 @@ func Schemes() []string {
 func Open(url string, c Config) (Registry, error) {
 	scheme, rest, found := strings.Cut(url, "://")
 	if !found {
-		return nil, invalid(nil, "transport URL %q has no scheme: write local://, consul://host:8500, static://topic=host:port or memory://name", url)
+		return nil, invalid(nil, "transport URL %q has no scheme: write local://, consul://host:8500, gateway://host:8600, static://topic=host:port or memory://name", url)
 	}
 	scheme = strings.ToLower(scheme)
 	openersMu.RLock()

@@ -32,7 +32,8 @@ type Registry interface {
 	// Publish replaces the instances of this process that others see. An empty list withdraws all. The
 	// instances have the same BootID and Addr. Publish returns when the registry has stored them, or
 	// when ctx ends. From then on it keeps them alive, also through outages of the registry, until the
-	// next Publish or Close.
+	// next Publish or Close. A registry whose store says by other means where servers are, such as
+	// static://, stores nothing, and implements [Elsewhere].
 	Publish(ctx context.Context, instances []rpc.Instance) error
 
 	// Watch calls notify with the instances of a topic as soon as they are known, and then at each
@@ -58,7 +59,7 @@ type Checker interface {
 }
 
 // Elsewhere is implemented by registries that may watch another place than the one where they
-// publish, such as another datacenter.
+// publish, such as another datacenter, or that publish nothing.
 type Elsewhere interface {
 	// Elsewhere reports whether the two places differ, or may differ.
 	Elsewhere() bool

@@ -8,7 +8,7 @@
 // in Consul.
 //
 // A program that imports the package links Consul's client, which is a tenth of the size of a small
-// program. Programs that use only local://, static:// or memory:// need not import it.
+// program. Programs that use only local://, gateway://, static:// or memory:// need not import it.
 package consul
 
 import (

@@ -89,8 +89,8 @@ class Transport(TransportCore):
 def open(url: str | None = None, *, exchange: str | None = None, zone: str | None = None, **options: Any) -> Transport:
     """Open a transport.
 
-    The URL says how programs find each other: ``local://``, ``consul://host:8500`` or
-    ``static://topic=host:port``. Without one, the environment variable
+    The URL says how programs find each other: ``local://``, ``consul://host:8500``,
+    ``gateway://host:8600`` or ``static://topic=host:port``. Without one, the environment variable
     OSLORPC_TRANSPORT_URL has it, else it is ``local://``. ``exchange`` is the exchange of targets that name none.
     ``zone`` is where the program runs, such as an availability zone; the parameter ``zone`` of the URL overrides it,
     and the environment variable OSLORPC_ZONE has the default. Messages for any server stay in the zone of
