@@ -23,16 +23,18 @@ import (
 // as one that may have run.
 func TestRefusedTwice(t *testing.T) {
 	t.Parallel()
-	typed := func(streams bool) *carrier.Typed {
-		return &carrier.Typed{Path: "/example.Volumes/Watch", Message: &pb.PingRequest{}, Result: &pb.PingResponse{}, ServerStreams: streams}
-	}
-	for name, r := range map[string]*carrier.Request{
-		"call":           {Mode: carrier.Call},
-		"cast":           {Mode: carrier.Cast},
-		"monitored call": {Mode: carrier.Call, Silence: time.Minute},
-		"multicall":      {Mode: carrier.Multicall},
-		"typed call":     {Mode: carrier.Call, Typed: typed(false)},
-		"typed stream":   {Mode: carrier.Multicall, Typed: typed(true)},
+	const typed, typedStream = 1, 2
+	for name, kind := range map[string]struct {
+		mode    carrier.Mode
+		silence time.Duration
+		typed   int
+	}{
+		"call":           {mode: carrier.Call},
+		"cast":           {mode: carrier.Cast},
+		"monitored call": {mode: carrier.Call, silence: time.Minute},
+		"multicall":      {mode: carrier.Multicall},
+		"typed call":     {mode: carrier.Call, typed: typed},
+		"typed stream":   {mode: carrier.Multicall, typed: typedStream},
 	} {
 		for _, intercepted := range []bool{false, true} {
 			t.Run(name+map[bool]string{true: " through interceptors"}[intercepted], func(t *testing.T) {
@@ -53,13 +55,17 @@ func TestRefusedTwice(t *testing.T) {
 					t.Fatal(err)
 				}
 
-				sent := *r
-				sent.Method, sent.Kwargs = "m", "{}"
+				r := &carrier.Request{Mode: kind.mode, Method: "m", Kwargs: "{}", Silence: kind.silence}
+				if kind.typed > 0 {
+					r.Typed = &carrier.Typed{
+						Path: "/example.Volumes/Watch", Message: &pb.PingRequest{}, Result: &pb.PingResponse{}, ServerStreams: kind.typed == typedStream,
+					}
+				}
 				var err error
 				if r.Mode == carrier.Multicall {
-					_, err = link.Open(ctx, &sent)
+					_, err = link.Open(ctx, r)
 				} else {
-					_, err = link.Do(ctx, &sent)
+					_, err = link.Do(ctx, r)
 				}
 				if rpc.KindOf(err) != rpc.Refused || !rpc.SafeToRetry(err) {
 					t.Errorf("got %v, want an error that is safe to retry", err)
