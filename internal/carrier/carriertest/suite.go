@@ -65,6 +65,7 @@ var suiteOfForms = []struct {
 }{
 	{"Answer", nil, testAnswer},
 	{"WhatArrives", nil, testWhatArrives},
+	{"WhatArrivesLate", nil, testWhatArrivesLate},
 	{"StaticAddress", nil, testStaticAddress},
 	{"PeerIsTold", nil, testPeerIsTold},
 	{"MethodFails", hears, testMethodFails},
