@@ -134,12 +134,6 @@ func steered(addr string) grpc.DialOption {
 	return grpc.WithDisableServiceConfig()
 }
 
-// Connection returns a connection to an address for RPCs that are not messages, such as questions
-// to a gateway. It is not monitored, and the server need not prove its name.
-func (c Config) Connection(addr string) (*grpc.ClientConn, error) {
-	return c.dialer(nil)(carrier.Key{Addr: addr}, &sight{})
-}
-
 // dialing wraps dial so that the sight learns why it fails.
 func (s *sight) dialing(dial func(context.Context, string) (net.Conn, error)) func(context.Context, string) (net.Conn, error) {
 	return func(ctx context.Context, addr string) (net.Conn, error) {

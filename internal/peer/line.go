@@ -40,6 +40,7 @@ type line struct {
 	strange bool        // what came first is not HTTP/2
 	greeted atomic.Bool // the first frame came, and is what HTTP/2 begins with
 	closed  atomic.Bool
+	lost    atomic.Bool // it ended after the peer greeted, and not by this end
 	failed  atomic.Bool // it ended before the peer greeted, and the sight knows why
 	late    *time.Timer // ends an attempt to connect that takes too long
 }
@@ -71,6 +72,8 @@ func (l *line) Read(b []byte) (int, error) {
 			f = fault{trouble: mistrusted, distrust: needsTLS, err: err}
 		}
 		l.fail(f)
+	} else if err != nil && !l.closed.Load() {
+		l.lost.Store(true)
 	}
 	return n, err
 }

@@ -99,12 +99,12 @@ func (p *Peer) Explain(server string, err error) (rpc.Kind, string) {
 	if h := p.Health(); h == carrier.Silent {
 		why = fault{trouble: hung}
 	} else if h != carrier.Down {
-		why = p.pending()
+		why = p.sight.pending()
 	}
 	if why.trouble == mistrusted {
 		return rpc.Untrusted, fmt.Sprintf("%s at %s %s", who(server), p.key.Addr, why.distrust)
 	}
-	return rpc.Unreachable, p.sentence(server, why, err)
+	return rpc.Unreachable, sentence(who(server), p.key.Addr, why, err)
 }
 
 // who names a server, which may have no name.
@@ -115,9 +115,8 @@ func who(server string) string {
 	return "server " + plain(server)
 }
 
-// sentence returns a sentence that says why a peer cannot be reached.
-func (p *Peer) sentence(server string, why fault, err error) string {
-	who, addr := who(server), p.key.Addr
+// sentence returns a sentence that says why the process at an address cannot be reached.
+func sentence(who, addr string, why fault, err error) string {
 	switch why.trouble {
 	case absent:
 		return fmt.Sprintf("%s cannot be reached: nothing listens at %s; the process is probably dead%s", who, addr, inBrackets(systems(why.err)))
@@ -142,8 +141,8 @@ func (p *Peer) sentence(server string, why fault, err error) string {
 
 // pending returns the fault of an attempt to connect that has not ended: the peer accepted the
 // connection a while ago, and has not sent its preface.
-func (p *Peer) pending() fault {
-	if l := p.sight.line.Load(); l != nil && !l.greeted.Load() && !l.closed.Load() && time.Since(l.begun) >= quietTime {
+func (s *sight) pending() fault {
+	if l := s.line.Load(); l != nil && !l.greeted.Load() && !l.closed.Load() && time.Since(l.begun) >= quietTime {
 		return fault{trouble: hung}
 	}
 	return fault{}

@@ -356,7 +356,7 @@ func (c *config) connecting() grpccarrier.Config {
 }
 
 // connection returns a connection to a gateway.
-func (c *config) connection(addr string) (*grpc.ClientConn, error) {
+func (c *config) connection(addr string) (gateways.Conn, error) {
 	config := c.connecting()
 	config.Peers.Options = append([]grpc.DialOption{grpc.WithUserAgent(c.caller)}, config.Peers.Options...)
 	return config.Peers.Connection(addr)

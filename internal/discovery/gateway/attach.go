@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,7 +14,6 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/internal/tunnel"
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
@@ -22,7 +22,7 @@ import (
 // attachment is a stream to one gateway, and the connection in it.
 type attachment struct {
 	addr   string
-	conn   *grpc.ClientConn
+	conn   Conn
 	stream grpc.BidiStreamingClient[pb.AttachRequest, pb.AttachResponse]
 	cancel context.CancelFunc
 	tunnel *tunnel.Conn
@@ -61,7 +61,7 @@ func attach(ctx, life context.Context, addr string, dial Dial, l *tunnel.Listene
 	if err != nil {
 		a.cancel()
 		_ = conn.Close() // it can only say that it is closed
-		return nil, refused(ctx, addr, err)
+		return nil, refused(ctx, conn, addr, err)
 	}
 	a.tunnel = tunnel.New(a, "attached", addr)
 	go a.serve(l)
@@ -112,7 +112,7 @@ func (a *attachment) publish(ctx context.Context, list []rpc.Instance) error {
 	}
 	<-a.gone
 	if why := a.tunnel.Err(); why != nil {
-		return refused(ctx, a.addr, why)
+		return refused(ctx, a.conn, a.addr, why)
 	}
 	return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: errGone, Message: fmt.Sprintf("the gateway at %s ended the attachment", a.addr)}
 }
@@ -122,7 +122,8 @@ func (a *attachment) late(ctx context.Context) error {
 	if errors.Is(ctx.Err(), context.Canceled) {
 		kind = rpc.Canceled
 	}
-	return &rpc.Error{Kind: kind, NotStarted: true, Cause: ctx.Err(), Message: fmt.Sprintf("the gateway at %s did not answer in time", a.addr)}
+	return &rpc.Error{Kind: kind, NotStarted: true, Cause: ctx.Err(), Message: cmp.Or(
+		a.conn.Why("the gateway"), fmt.Sprintf("the gateway at %s did not answer in time", a.addr))}
 }
 
 // verdict reads what a gateway says of a publication.
@@ -134,11 +135,11 @@ func (a *attachment) verdict(ctx context.Context, encoded []byte) error {
 	if err := proto.Unmarshal(encoded, st); err != nil || st.GetCode() == int32(codes.OK) {
 		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Message: fmt.Sprintf("the gateway at %s answers what no gateway does", a.addr)}
 	}
-	return refused(ctx, a.addr, status.FromProto(st).Err())
+	return refused(ctx, a.conn, a.addr, status.FromProto(st).Err())
 }
 
 // refused returns the error for a gateway that does not take the servers.
-func refused(ctx context.Context, addr string, err error) error {
+func refused(ctx context.Context, conn Conn, addr string, err error) error {
 	if broken, ok := errors.AsType[*net.OpError](err); ok {
 		err = broken.Err
 	}
@@ -146,13 +147,7 @@ func refused(ctx context.Context, addr string, err error) error {
 		return &rpc.Error{Kind: rpc.Refused, NotStarted: true, Cause: err, Message: fmt.Sprintf(
 			"the gateway at %s takes no attached servers, or is none: start it with --attach", addr)}
 	}
-	e := *rpcstatus.Decode(err, false)
-	if e.Kind == rpc.Canceled && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		e.Kind, e.Message = rpc.Timeout, "it does not answer"
-	}
-	e.NotStarted = true
-	e.Message = fmt.Sprintf("the gateway at %s: %s", addr, e.Message)
-	return &e
+	return failed(ctx, conn, addr, err)
 }
 
 // Send implements [tunnel.Stream].

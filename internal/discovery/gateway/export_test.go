@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"github.com/oslorpc/oslorpc/internal/peer"
 	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -20,7 +21,7 @@ type Publishing struct {
 
 // NewPublishing returns one for gateways at some addresses.
 func NewPublishing(addrs []string, options []grpc.DialOption) *Publishing {
-	dial := func(addr string) (*grpc.ClientConn, error) { return grpc.NewClient("passthrough:///"+addr, options...) }
+	dial := func(addr string) (Conn, error) { return peer.Config{Options: options}.Connection(addr) }
 	return &Publishing{publisher: newPublisher(addrs, dial, slog.New(slog.DiscardHandler))}
 }
 

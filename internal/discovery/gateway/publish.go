@@ -15,8 +15,17 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
+// Conn is a connection to a gateway.
+type Conn interface {
+	grpc.ClientConnInterface
+	Close() error
+	// Why returns a sentence that begins with who, and says why the gateway cannot be reached. It is
+	// empty if the connection does not tell.
+	Why(who string) string
+}
+
 // Dial returns a connection to a gateway, which need not be made yet.
-type Dial func(addr string) (*grpc.ClientConn, error)
+type Dial func(addr string) (Conn, error)
 
 const (
 	// attachTime bounds one attempt to attach to one gateway.

@@ -7,6 +7,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,7 +52,7 @@ func (r *Registry) String() string { return "the gateway at " + strings.Join(r.a
 // gate is one gateway while it is in use.
 type gate struct {
 	addr string
-	conn *grpc.ClientConn
+	conn Conn
 	// used ends when another gateway takes its place.
 	used context.Context //nolint:containedctx // It is the gateway's own.
 	left context.CancelFunc
@@ -75,7 +76,7 @@ func Open(url string, c registry.Config) (*Registry, error) {
 	}
 	r.next = rand.N(len(r.addrs))
 	r.life, r.end = context.WithCancel(context.Background())
-	r.publisher = newPublisher(r.addrs, func(addr string) (*grpc.ClientConn, error) { return r.dial(addr) }, c.Log)
+	r.publisher = newPublisher(r.addrs, func(addr string) (Conn, error) { return r.dial(addr) }, c.Log)
 	return r, nil
 }
 
@@ -162,7 +163,7 @@ func (r *Registry) List(ctx context.Context) ([]rpc.Instance, error) {
 		if err == nil {
 			return decoded(response.GetInstances(), g.addr, response.GetBootId())
 		}
-		failures = append(failures, refusedBy(ctx, g.addr, err))
+		failures = append(failures, refusedBy(ctx, g, err))
 		if ctx.Err() != nil || status.Code(err) == codes.PermissionDenied {
 			break
 		}
@@ -190,21 +191,35 @@ func decoded(list []*pb.Instance, addr, bootID string) ([]rpc.Instance, error) {
 }
 
 // refusedBy returns the error for a gateway that does not tell what it knows.
-func refusedBy(ctx context.Context, addr string, err error) error {
+func refusedBy(ctx context.Context, g *gate, err error) error {
 	if errors.Is(err, io.EOF) {
 		err = status.Error(codes.Unavailable, "it ended the watch")
 	}
 	if status.Code(err) == codes.Unimplemented {
-		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: err, Message: fmt.Sprintf("at %s is no gateway: %s", addr, status.Convert(err).Message())}
+		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: err, Message: fmt.Sprintf(
+			"at %s is no gateway: give gateway:// the address of an oslorpc gateway (%s)", g.addr, status.Convert(err).Message())}
 	}
-	e := *rpcstatus.Decode(err, false)
-	if e.Kind == rpc.Canceled && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		e.Kind = rpc.Timeout
-	}
+	e := failed(ctx, g.conn, g.addr, err)
 	if e.Kind == rpc.Refused {
 		e.Kind = rpc.Unreachable
 	}
-	e.NotStarted, e.Message = true, fmt.Sprintf("the gateway at %s: %s", addr, e.Message)
+	return e
+}
+
+// failed returns the error for an RPC to a gateway that failed.
+func failed(ctx context.Context, conn Conn, addr string, err error) *rpc.Error {
+	e := *rpcstatus.Decode(err, false)
+	e.NotStarted = true
+	if e.Kind == rpc.Canceled && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		e.Kind = rpc.Timeout
+	}
+	e.Message = fmt.Sprintf("the gateway at %s: %s", addr, e.Message)
+	if e.Kind == rpc.Timeout {
+		e.Message = fmt.Sprintf("the gateway at %s did not answer in time", addr)
+	}
+	if e.Kind == rpc.Timeout || e.Kind == rpc.Unreachable {
+		e.Message = cmp.Or(conn.Why("the gateway"), e.Message)
+	}
 	return &e
 }
 
@@ -316,5 +331,5 @@ func watch(ctx context.Context, g *gate, topic registry.Topic, w *registry.Watch
 	if g.used.Err() != nil {
 		return told, errLeft
 	}
-	return told, refusedBy(ctx, g.addr, err)
+	return told, refusedBy(ctx, g, err)
 }
