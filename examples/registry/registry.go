@@ -62,6 +62,9 @@ func open(text string, c registry.Config) (registry.Registry, error) {
 	return h, nil
 }
 
+// String names the registry in errors.
+func (h *handle) String() string { return "the directory " + filepath.Dir(h.path) }
+
 // Publish implements [registry.Registry]. The whole of each instance is stored, whatever fields it
 // has.
 func (h *handle) Publish(ctx context.Context, instances []rpc.Instance) error {

@@ -56,6 +56,8 @@ func (r *fake) Watch(_ registry.Topic, notify func(registry.Update)) (stop func(
 	}
 }
 
+func (r *fake) String() string { return "a store at 192.0.2.1" }
+
 func (r *fake) tell(u registry.Update) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

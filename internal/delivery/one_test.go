@@ -161,14 +161,14 @@ func TestFailFast(t *testing.T) {
 		w.registry.list()
 		s := (&script{}).says("a", full, full, full, nil)
 		took, err := w.deliver(t, time.Minute, message(failFast), s)
-		expectError(t, err, rpc.NoInstance, "no server is on the topic")
+		expectError(t, err, rpc.NoInstance, "no server is on the topic, according to a store at 192.0.2.1; start one, or check topic, exchange and transport URL")
 		about(t, took, 0, 0)
 		w.registry.list(instance("a"))
 		if took, err = w.deliver(t, time.Minute, message(failFast), s); err != nil {
 			t.Errorf("it does not wait for one that is full: after %v: %v", took, err)
 		}
 		took, err = w.deliver(t, time.Minute, message(failFast, to("host-x")), s)
-		expectError(t, err, rpc.NoInstance, "host-x")
+		expectError(t, err, rpc.NoInstance, `no server named "host-x" is on the topic, according to a store at 192.0.2.1; start it, or check its name`)
 		about(t, took, 0, 0)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -90,7 +91,7 @@ func (d *delivery) assess(view *route.View, verdict route.Verdict) (absent bool,
 		d.able, d.reached = false, false
 		return false, 0, nil
 	default:
-		d.last = noInstance(absence(view) + d.refusal)
+		d.last = noInstance(absence(view, d.topic) + d.refusal)
 		if astray := view.Astray(""); len(astray) > 0 {
 			d.last = At(strayed(astray[0], astray[0].Astray), astray[0])
 		}
@@ -106,7 +107,8 @@ func (d *delivery) assessNoServer(view *route.View) (absent bool, length time.Du
 		d.last = At(strayed(astray[0], astray[0].Astray), astray[0])
 		return true, maxPause, nil
 	}
-	d.last = noInstance(fmt.Sprintf("no server named %q is on the topic", d.Target.Server))
+	d.last = noInstance(fmt.Sprintf(
+		"no server named %q is on the topic, according to %s; start it, or check its name", d.Target.Server, d.topic.Registry()))
 	if d.topic.Recent(d.Target.Server) {
 		return true, maxPause, nil
 	}
@@ -128,11 +130,11 @@ func pause(ctx context.Context, length time.Duration) {
 }
 
 // absence explains why no server on a topic takes messages.
-func absence(view *route.View) string {
+func absence(view *route.View, topic *fleet.Topic) string {
 	if slices.ContainsFunc(view.Entries(), func(e *route.Entry) bool { return e.State == rpc.StateDraining && !e.Left }) {
 		return "every server on the topic drains, and takes only messages for it by name"
 	}
-	return "no server is on the topic; start one, or check topic and exchange"
+	return fmt.Sprintf("no server is on the topic, according to %s; start one, or check topic, exchange and transport URL", topic.Registry())
 }
 
 func noInstance(message string) error {

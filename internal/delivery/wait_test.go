@@ -255,7 +255,7 @@ func TestFailFastWithoutDiscovery(t *testing.T) {
 		begin := time.Now()
 		err := send(within(t, time.Minute), w)
 		about(t, time.Since(begin), time.Second, 3*time.Second)
-		expectError(t, err, rpc.Unreachable, "the registry did not answer within 3s")
+		expectError(t, err, rpc.Unreachable, "not sent: a store at 192.0.2.1 did not answer within 3s")
 
 		begin = time.Now()
 		time.AfterFunc(100*time.Millisecond, func() { w.registry.tell(registry.Update{Err: errors.New("the agent is away")}) })

@@ -3,7 +3,6 @@
 package fleet
 
 import (
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
@@ -39,14 +38,6 @@ func New(known registry.Registry, c carrier.Carrier, zone string, log *slog.Logg
 	return &Fleet{
 		registry: known, carrier: c, zone: zone, outages: newOutages(log), seed: rand.Uint64(), topics: map[registry.Topic]*Topic{},
 	}
-}
-
-// registryName returns the name of the registry for people.
-func (f *Fleet) registryName() string {
-	if r, named := f.registry.(fmt.Stringer); named {
-		return r.String()
-	}
-	return "the registry"
 }
 
 // Missed returns the record of servers that missed messages. It outlives the watches.

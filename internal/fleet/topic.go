@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/registry"
@@ -50,6 +51,9 @@ func newTopic(f *Fleet, name registry.Topic) *Topic {
 	t.life, t.end = context.WithCancel(context.Background())
 	return t
 }
+
+// Registry names for people what tells of the topic.
+func (t *Topic) Registry() string { return discovery.Name(t.fleet.registry) }
 
 func (t *Topic) start() { t.stop = t.fleet.registry.Watch(t.Name, t.update) }
 
@@ -138,10 +142,10 @@ func (t *Topic) unread(ctx context.Context, why error) error {
 		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: ctx.Err(), Message: "not sent: " + failure.Text(why)}
 	case errors.Is(context.Cause(ctx), errSilent):
 		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: errSilent, Message: fmt.Sprintf(
-			"not sent: %s did not answer within %v", t.fleet.registryName(), glanceTime)}
+			"not sent: %s did not answer within %v", t.Registry(), glanceTime)}
 	default:
 		return &rpc.Error{Kind: rpc.Timeout, NotStarted: true, Cause: ctx.Err(), Message: fmt.Sprintf(
-			"not sent: %s did not answer", t.fleet.registryName())}
+			"not sent: %s did not answer", t.Registry())}
 	}
 }
 

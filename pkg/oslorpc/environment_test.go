@@ -91,6 +91,19 @@ func TestTransportURLVariable(t *testing.T) {
 	wantKind(t, err, oslorpc.Invalid, true)
 }
 
+// Errors, and a program that prints its transport, name where servers are looked for.
+func TestTransportNamesItsRegistry(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "registry")
+	for url, want := range map[string]string{
+		"local://" + dir: "the directory " + dir, "consul://h:1,g:2?dc=a": "Consul at h:1,g:2", "gateway://h:1,g:2": "the gateway at h:1 or g:2",
+		"static://t=h:1": "the addresses in the transport URL", "memory://x": "this process",
+	} {
+		if got := openAt(t, url).String(); got != want {
+			t.Errorf("%s: it is %q, want %q", url, got, want)
+		}
+	}
+}
+
 func openAt(t *testing.T, url string, options ...oslorpc.TransportOption) *oslorpc.Transport {
 	t.Helper()
 	transport, err := oslorpc.Open(url, options...)

@@ -48,8 +48,10 @@ func ExampleOpen() {
 	defer t.Close()
 
 	fmt.Println(t.DefaultExchange())
+	fmt.Println("servers are known to", t.String()) // as errors name it
 	// Output:
 	// lab
+	// servers are known to this process
 }
 
 func ExampleWithDefaultExchange() {

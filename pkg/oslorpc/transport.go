@@ -14,6 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/carrier/session"
 	"github.com/oslorpc/oslorpc/internal/client"
 	"github.com/oslorpc/oslorpc/internal/connect"
+	"github.com/oslorpc/oslorpc/internal/discovery"
 	gateways "github.com/oslorpc/oslorpc/internal/discovery/gateway"
 	"github.com/oslorpc/oslorpc/internal/errtype"
 	"github.com/oslorpc/oslorpc/internal/gateway"
@@ -278,6 +279,9 @@ func (c *config) apply(o TransportOption) {
 		c.gateway = g.Gateway()
 	}
 }
+
+// String returns where the transport looks for servers, for people: "Consul at 127.0.0.1:8500".
+func (t *Transport) String() string { return discovery.Name(t.registry) }
 
 // DefaultExchange returns the exchange of targets that name none.
 func (t *Transport) DefaultExchange() string { return t.config.exchange }

@@ -63,6 +63,9 @@ func Open(u *url.URL) (registry.Registry, error) {
 	}, nil
 }
 
+// String names the registry in errors.
+func (r *handle) String() string { return "the directory " + r.own.dir }
+
 // Publish implements [registry.Registry]. Others see it when they next look at the directory.
 func (r *handle) Publish(_ context.Context, instances []rpc.Instance) error {
 	err := r.own.set(instances)

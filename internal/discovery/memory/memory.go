@@ -29,6 +29,9 @@ func Open(u *url.URL) (registry.Registry, error) {
 	return r, nil
 }
 
+// String names the registry in errors.
+func (r *handle) String() string { return "this process" }
+
 // Publish implements [registry.Registry].
 func (r *handle) Publish(_ context.Context, instances []rpc.Instance) error {
 	if !r.hub.publish(r, slices.Clone(instances)) {

@@ -38,6 +38,9 @@ func Open(rest, exchange string) (registry.Registry, error) {
 	return &handle{instances: instances, watches: map[*registry.Watch]bool{}}, nil
 }
 
+// String names the registry in errors.
+func (r *handle) String() string { return "the addresses in the transport URL" }
+
 // Publish implements [registry.Registry]. It announces nothing, since the addresses are configured.
 func (r *handle) Publish(_ context.Context, instances []rpc.Instance) error {
 	for _, i := range instances {

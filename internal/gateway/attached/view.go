@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 
+	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/pkg/registry"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -19,6 +20,9 @@ type merged struct {
 
 	servers *Servers
 }
+
+// String names the registry in errors.
+func (r *merged) String() string { return discovery.Name(r.Registry) }
 
 // List implements [registry.Registry].
 func (r *merged) List(ctx context.Context) ([]rpc.Instance, error) {

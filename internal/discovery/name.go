@@ -1,0 +1,15 @@
+package discovery
+
+import (
+	"fmt"
+
+	"github.com/oslorpc/oslorpc/pkg/registry"
+)
+
+// Name names a registry in texts for people: "Consul at 127.0.0.1:8500".
+func Name(r registry.Registry) string {
+	if named, ok := r.(fmt.Stringer); ok {
+		return named.String()
+	}
+	return "the registry"
+}
