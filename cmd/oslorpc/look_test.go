@@ -78,10 +78,12 @@ func TestZones(t *testing.T) {
 func TestLsWithoutServers(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	if r := f.ok("ls"); r.out != "" || r.errs != "oslorpc: no server is listed\n" {
+	where := "; the directory " + f.dir + " lists no server at all; to look elsewhere, use --transport or OSLORPC_TRANSPORT_URL, " +
+		"with a URL such as consul://localhost:8500\n"
+	if r := f.ok("ls"); r.out != "" || r.errs != "oslorpc: no server is listed"+where {
 		t.Errorf("got %+v", r)
 	}
-	if r := f.ok("ls", "demo", "--exchange", "x"); r.errs != "oslorpc: no server is on the topic \"demo\" of the exchange \"x\"\n" {
+	if r := f.ok("ls", "demo", "--exchange", "x"); r.errs != "oslorpc: no server is on the topic \"demo\" of the exchange \"x\""+where {
 		t.Errorf("got %+v", r)
 	}
 	if r := f.ok("ls", "--output", "json"); r.out != "[]\n" || r.errs != "" {

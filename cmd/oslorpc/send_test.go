@@ -123,7 +123,8 @@ func TestFanoutToAMixedFleet(t *testing.T) {
 func TestFanoutWithoutServers(t *testing.T) {
 	t.Parallel()
 	f := newFleet(t)
-	if r := f.ok("fanout", "demo", "echo"); r.out != "" || r.errs != "oslorpc: no server is on the topic \"demo\" of the exchange \"openstack\"\n" {
+	if r := f.ok("fanout", "demo", "echo"); r.out != "" || r.errs != "oslorpc: no server is on the topic \"demo\" of the exchange \"openstack\"; "+
+		"the directory "+f.dir+" lists no server at all; to look elsewhere, use --transport or OSLORPC_TRANSPORT_URL, with a URL such as consul://localhost:8500\n" {
 		t.Errorf("got %+v", r)
 	}
 	if r := f.ok("fanout", "demo", "echo", "--output", "json"); r.out != `{"accepted":[],"failed":[],"skipped":[]}`+"\n" || r.errs != "" {

@@ -11,12 +11,16 @@ import (
 func TestWrongUsages(t *testing.T) {
 	t.Setenv(oslorpc.TransportURLVariable, "local://"+t.TempDir()+"/registry")
 	for _, test := range []struct{ line, want string }{
-		{"cal", `there is no command "cal"; did you mean call?; see oslorpc --help`},
+		{"cal", `there is no command "cal"; did you mean call? See oslorpc --help`},
 		{"frobnicate", `there is no command "frobnicate"; see oslorpc --help`},
 		{"--nope", "unknown flag: --nope; see oslorpc --help"},
 		{"call", "call needs TOPIC and METHOD; see oslorpc call --help"},
 		{"call t", "call needs TOPIC and METHOD"},
-		{"call t m --nope", "unknown flag: --nope; see oslorpc call --help"},
+		{"call t m --pool=ssd", "unknown flag: --pool; an argument of the method has no dashes: write pool=text; see oslorpc call --help"},
+		{"call t m --pool ssd", "unknown flag: --pool; an argument of the method has no dashes: write pool=text; see oslorpc call --help"},
+		{"cast t m -pool=ssd", "unknown shorthand flag: 'p' in -pool=ssd; an argument of the method has no dash: write pool=ssd; see oslorpc cast --help"},
+		{"call t m --tiemout 5s", "unknown flag: --tiemout; did you mean --timeout? See oslorpc call --help"},
+		{"ls --nope", "unknown flag: --nope; see oslorpc ls --help"},
 		{"call t m a", "write key=text"},
 		{"call t m a=1 a=2", "given twice"},
 		{"call t m a:=x", "for text, write a=x"},

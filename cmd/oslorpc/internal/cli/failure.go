@@ -112,6 +112,9 @@ func (f *Failure) Text() string {
 	if f.Hint == "" {
 		return OneLine(f.Message)
 	}
+	if strings.HasSuffix(f.Message, "?") {
+		return OneLine(f.Message + " " + strings.ToUpper(f.Hint[:1]) + f.Hint[1:])
+	}
 	return OneLine(f.Message + "; " + f.Hint)
 }
 

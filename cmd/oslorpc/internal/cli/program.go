@@ -53,7 +53,7 @@ func (p *Program) AddTo(root *cobra.Command) {
 	root.PersistentPreRunE = p.start
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		p.command = cmd
-		return aboutFlag(err)
+		return aboutFlag(cmd, err)
 	})
 	flags := root.PersistentFlags()
 	flags.StringVar(&p.Transport, "transport", "", "transport `URL` (default: $"+oslorpc.TransportURLVariable+", else local://)")

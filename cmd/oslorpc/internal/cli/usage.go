@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/oslorpc/oslorpc/internal/similar"
 	"github.com/oslorpc/oslorpc/pkg/oslorpc"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -56,8 +57,8 @@ func UnknownCommand(cmd *cobra.Command, args []string) error {
 		return nil
 	}
 	name := strings.TrimPrefix(cmd.CommandPath()+" "+args[0], cmd.Root().Name()+" ")
-	if similar := cmd.SuggestionsFor(args[0]); len(similar) > 0 {
-		return Usage("there is no command %q; did you mean %s?", name, strings.Join(similar, " or "))
+	if meant := cmd.SuggestionsFor(args[0]); len(meant) > 0 {
+		return Usage("there is no command %q; did you mean %s?", name, strings.Join(meant, " or "))
 	}
 	return Usage("there is no command %q", name)
 }
@@ -67,8 +68,14 @@ type complaint string
 
 func (c complaint) Error() string { return string(c) }
 
+// TakesArguments marks a command, in its annotations, that takes the arguments of a method.
+const TakesArguments = "takes the arguments of a method"
+
 // aboutFlag returns the error for a flag that cannot be read.
-func aboutFlag(err error) error {
+func aboutFlag(cmd *cobra.Command, err error) error {
+	if missing, is := errors.AsType[*pflag.NotExistError](err); is {
+		return Usage("%v%s", err, insteadOf(cmd, missing))
+	}
 	bad, is := errors.AsType[*pflag.InvalidValueError](err)
 	if !is {
 		return err
@@ -78,6 +85,23 @@ func aboutFlag(err error) error {
 		return Usage("%s %s %v", flag, bad.GetValue(), wrong)
 	}
 	return Usage("%s %q is not valid: it takes %s", flag, bad.GetValue(), article(bad.GetFlag().Value.Type()))
+}
+
+// insteadOf says what may be meant by a flag that does not exist, as the end of a sentence.
+func insteadOf(cmd *cobra.Command, missing *pflag.NotExistError) string {
+	var known []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	name := missing.GetSpecifiedName()
+	if meant := similar.Name(name, known); meant != "" {
+		return "; did you mean --" + meant + "?"
+	}
+	if _, takes := cmd.Annotations[TakesArguments]; !takes {
+		return ""
+	}
+	if short, value, found := strings.Cut(missing.GetSpecifiedShortnames(), "="); found {
+		return fmt.Sprintf("; an argument of the method has no dash: write %s=%s", short, value)
+	}
+	return fmt.Sprintf("; an argument of the method has no dashes: write %s=text", name)
 }
 
 // article returns a kind of values with its article.

@@ -119,7 +119,7 @@ func (s *Selection) List(ctx context.Context, t *oslorpc.Transport) ([]oslorpc.I
 	if selected := s.Of(all); len(selected) > 0 {
 		return selected, Suggestion{}, nil
 	}
-	return nil, s.Suggest(all), nil
+	return nil, s.Suggest(t, all), nil
 }
 
 // Of returns the selected instances of a list.

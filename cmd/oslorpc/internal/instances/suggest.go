@@ -18,11 +18,13 @@ type Suggestion struct {
 	Text string
 	// Misspelt is true if a name of the selection looks like a typing error.
 	Misspelt bool
+	// Empty is true if there are no servers at all.
+	Empty bool
 }
 
-// Suggest compares the selection with the known instances. The suggestion is empty if the
-// selection matches one of them.
-func (s *Selection) Suggest(all []oslorpc.Instance) Suggestion {
+// Suggest compares the selection with the known instances of a transport. It is empty if
+// the selection matches one of them.
+func (s *Selection) Suggest(t fmt.Stringer, all []oslorpc.Instance) Suggestion {
 	exchange := func(i oslorpc.Instance) string { return i.Exchange }
 	topic := func(i oslorpc.Instance) string { return i.Topic }
 	server := func(i oslorpc.Instance) string { return i.Server }
@@ -31,13 +33,21 @@ func (s *Selection) Suggest(all []oslorpc.Instance) Suggestion {
 	switch {
 	case slices.ContainsFunc(all, s.Has):
 		return Suggestion{}
-	case len(onTopic) == 0: // also if there are no instances at all
+	case len(all) == 0:
+		return Suggestion{Text: nothing(t), Empty: true}
+	case len(onTopic) == 0:
 		return suggestName(s.Topic, "the topics are", names(all, topic))
 	case len(inExchange) == 0:
 		return Suggestion{Text: fmt.Sprintf("one is in the exchange %q: see --exchange", names(onTopic, exchange)[0])}
 	default:
 		return suggestName(s.Server, "the servers there are", names(inExchange, server))
 	}
+}
+
+// nothing says where no server is, and how to look elsewhere.
+func nothing(t fmt.Stringer) string {
+	return fmt.Sprintf("%s lists no server at all; to look elsewhere, use --transport or %s, with a URL such as consul://localhost:8500",
+		t, oslorpc.TransportURLVariable)
 }
 
 // names returns the distinct names of instances, in order.

@@ -22,6 +22,11 @@ func TestSimilarNames(t *testing.T) {
 	}
 }
 
+// directory names a registry.
+type directory struct{}
+
+func (directory) String() string { return "a directory" }
+
 func TestSuggestions(t *testing.T) {
 	t.Parallel()
 	at := func(exchange, topic, server string) oslorpc.Instance {
@@ -38,7 +43,8 @@ func TestSuggestions(t *testing.T) {
 		want     string
 		misspelt bool
 	}{
-		"no instances":         {Selection{Topic: "demo"}, nil, "", false},
+		"no instances": {Selection{Topic: "demo"}, nil, "a directory lists no server at all; to look elsewhere, use --transport or OSLORPC_TRANSPORT_URL, " +
+			"with a URL such as consul://localhost:8500", false},
 		"one matches":          {Selection{Topic: "demo"}, fleet, "", false},
 		"a slip":               {Selection{Topic: "dmeo"}, fleet, `did you mean "demo"?`, true},
 		"another case":         {Selection{Topic: "Q-Plugin"}, fleet, `did you mean "q-plugin"?`, true},
@@ -51,7 +57,7 @@ func TestSuggestions(t *testing.T) {
 		"a slip in the server": {Selection{Topic: "demo", Server: "ndoe1"}, fleet, `did you mean "node1"?`, true},
 		"without names":        {Selection{Topic: "demo", Server: "a"}, []oslorpc.Instance{at("x", "demo", "")}, "", false},
 	} {
-		if got := test.s.Suggest(test.all); got.Text != test.want || got.Misspelt != test.misspelt {
+		if got := test.s.Suggest(directory{}, test.all); got.Text != test.want || got.Misspelt != test.misspelt || got.Empty != (test.all == nil) {
 			t.Errorf("%s: got %+v", name, got)
 		}
 	}

@@ -58,7 +58,7 @@ func (m *message) writeReport(ctx context.Context, r *oslorpc.Report) error {
 		m.program.Notef("warning: %v", r.Uncertain)
 	}
 	if len(rows) == 0 {
-		m.program.Notef("%s", m.selection().Absence(m.hint(ctx)))
+		m.program.Notef("%s", m.selection().Absence(m.hint(ctx).Text))
 	}
 	return cli.WriteTable(m.program.Out, "", rows)
 }

@@ -49,6 +49,7 @@ func messageCommand(p *cli.Program, cmd *cobra.Command, send sender, more ...fun
 	cmd.Use += " TOPIC METHOD [key=text | key:=json | -]..."
 	cmd.Long += "\n\n" + argumentsLong
 	cmd.DisableFlagsInUseLine = true
+	cmd.Annotations = map[string]string{cli.TakesArguments: ""}
 	cmd.Args = p.Takes(2, -1, "TOPIC and METHOD")
 	cmd.ValidArgsFunction = instances.CompleteMethod(p)
 	cmd.RunE = func(cmd *cobra.Command, words []string) error {

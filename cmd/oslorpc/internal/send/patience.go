@@ -55,7 +55,7 @@ func (m *message) explainWait(ctx context.Context, begun time.Time) error {
 	all, err := m.transport.Instances(ctx)
 	receiver := m.selection()
 	there := receiver.Of(all)
-	switch meant := receiver.Suggest(all); {
+	switch meant := receiver.Suggest(m.transport, all); {
 	case errors.Is(ctx.Err(), context.Canceled): // it does not wait any more
 	case err != nil:
 		m.noteWait(begun, withoutKind(err))
@@ -111,22 +111,22 @@ func (m *message) explain(ctx, sending context.Context, err error) error {
 	if oslorpc.KindOf(err) != oslorpc.NoInstance || ctx.Err() != nil {
 		return err
 	}
-	if hint := m.hint(ctx); hint != "" {
-		return cli.WithHint(err, hint)
+	if hint := m.hint(ctx); hint.Text != "" && !hint.Empty { // of an empty fleet the error tells enough
+		return cli.WithHint(err, hint.Text)
 	}
 	return err
 }
 
 // hint says what the user may have meant by a message without a receiver. It is empty if that
 // cannot be found out soon.
-func (m *message) hint(ctx context.Context) string {
+func (m *message) hint(ctx context.Context) instances.Suggestion {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	all, err := m.transport.Instances(ctx)
 	if err != nil {
-		return ""
+		return instances.Suggestion{}
 	}
-	return m.selection().Suggest(all).Text
+	return m.selection().Suggest(m.transport, all)
 }
 
 func (m *message) noReceiver() error {
