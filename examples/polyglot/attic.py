@@ -41,7 +41,13 @@ class Boosting(Thermostat):
 
 def main() -> None:
     """Serve until SIGTERM."""
-    thermostat = Thermostat() if sys.argv[1:] == ["--version", "1.0"] else Boosting()
+    match sys.argv[1:]:
+        case ["--version", "1.0"]:
+            thermostat = Thermostat()
+        case []:
+            thermostat = Boosting()
+        case _:
+            sys.exit("usage: attic.py [--version 1.0]")
     with oslorpc.open(exceptions=EXCEPTIONS) as transport:  # $OSLORPC_TRANSPORT_URL, or local://
         server = transport.server(oslorpc.Target(topic="house", server="attic"), [thermostat])
         server.run(lambda _: print("the attic, in Python, is at", thermostat.target.version, flush=True))

@@ -40,20 +40,25 @@ def boost(house: oslorpc.Client) -> None:
         print(reply.result)
 
 
-def main(what: str, *args: str) -> None:
+USAGE = "usage: panel.py show | set CELSIUS | frost | boost"
+
+
+def main(args: list[str]) -> None:
     """Do what the arguments say."""
     with oslorpc.open(exceptions=EXCEPTIONS) as transport:
         house = transport.client(oslorpc.Target(topic="house", version="1.0"))
-        match what:
-            case "show":
+        match args:
+            case ["show"]:
                 show(house)
-            case "set":
-                set_all(house, int(args[0]))
-            case "frost":
+            case ["set", degrees] if degrees.isdecimal():
+                set_all(house, int(degrees))
+            case ["frost"]:
                 frost(house)
-            case "boost":
+            case ["boost"]:
                 boost(house)
+            case _:
+                sys.exit(USAGE)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main(sys.argv[1:])

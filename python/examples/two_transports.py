@@ -65,6 +65,8 @@ def call(transport, name, ended):
 
 
 def main():
+    if len(sys.argv) < 3 or sys.argv[1] not in ("server", "client"):  # noqa: PLR2004
+        sys.exit("usage: two_transports.py server|client NAME [--config-file FILE]")
     what, name = sys.argv[1:3]
     cfg.CONF(sys.argv[3:], project="accounts", prog="accounts")
     transport = oslo_messaging.get_rpc_transport(cfg.CONF)

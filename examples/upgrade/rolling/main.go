@@ -57,7 +57,7 @@ func (o options) run(ctx context.Context) (err error) {
 	if o.server == "" {
 		o.server = filepath.Join(dir, "server")
 		if out, err := exec.CommandContext(ctx, "go", "build", "-o", o.server, serverPackage).CombinedOutput(); err != nil { //nolint:gosec // It is ours.
-			return fmt.Errorf("build the server: %w\n%s", err, out)
+			return fmt.Errorf("cannot build the server: run this in a clone of the repository, or give --server (%w)\n%s", err, out)
 		}
 	}
 	return o.upgrade(ctx)

@@ -6,8 +6,10 @@ package tutorial
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/programtest"
@@ -58,9 +60,16 @@ func TestTutorial(t *testing.T) {
 	if n := len(session); n < 30 {
 		t.Errorf("the tutorial has %d commands and files", n)
 	}
+	dir := t.TempDir()
 	session.
 		Replace(get[0], fmt.Sprintf("go mod edit -replace='github.com/oslorpc/oslorpc=%s' && "+
 			"got=$(GOPROXY=file://$(go env GOMODCACHE)/cache/download go get %s 2>&1) || echo \"$got\"", root, get[1])).
 		Replace("go install github.com/oslorpc/oslorpc/cmd/oslorpc@latest", "true").
-		Run(t, t.TempDir(), programtest.Local(t), varying...)
+		Run(t, dir, programtest.Local(t), varying...)
+	for program, usage := range map[string]string{"agent": "usage: agent NODE\n", "free": "usage: free POOL\n"} {
+		out, err := exec.CommandContext(t.Context(), filepath.Join(dir, "disks", "bin", program)).CombinedOutput()
+		if err == nil || !strings.HasSuffix(string(out), usage) {
+			t.Errorf("%s without arguments: %v, %s", program, err, out)
+		}
+	}
 }
