@@ -35,6 +35,8 @@ type Config struct {
 	Identity identity.Rule
 	// Token returns the bearer token to send with each RPC; nil for none.
 	Token func() string
+	// Expiry is how long discovery lists a process that died, at most, if it is known; errors say so.
+	Expiry time.Duration
 	// Log gets warnings about servers that do not prove their names; nil for none.
 	Log *slog.Logger
 	// Options come after the library's own and have precedence. Options that set another dialer or

@@ -11,8 +11,9 @@ import (
 // Pool has the peers of a process. It is safe for concurrent use.
 type Pool struct {
 	dial     dialer
-	verifier *verifier // nil if servers need not prove their names
-	named    bool      // the topics of a process have connections of their own
+	expiry   time.Duration // zero if it is not known
+	verifier *verifier     // nil if servers need not prove their names
+	named    bool          // the topics of a process have connections of their own
 
 	mu    sync.Mutex
 	peers map[carrier.Key]*Peer
@@ -31,7 +32,7 @@ type Pool struct {
 // NewPool returns a pool.
 func NewPool(config Config) *Pool {
 	v := config.verifier()
-	return &Pool{dial: config.dialer(v), verifier: v, named: config.naming() != nil, peers: map[carrier.Key]*Peer{}, attended: map[*Peer]struct{}{}, ready: make(chan struct{})}
+	return &Pool{dial: config.dialer(v), verifier: v, expiry: config.Expiry, named: config.naming() != nil, peers: map[carrier.Key]*Peer{}, attended: map[*Peer]struct{}{}, ready: make(chan struct{})}
 }
 
 // Get returns the peer for a remote process. A new peer is not connected yet. Each Get needs a Put.

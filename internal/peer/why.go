@@ -104,6 +104,9 @@ func (p *Peer) Explain(server string, err error) (rpc.Kind, string) {
 	if why.trouble == mistrusted {
 		return rpc.Untrusted, fmt.Sprintf("%s at %s %s", who(server), p.key.Addr, why.distrust)
 	}
+	if why.trouble == absent && p.pool != nil && p.pool.expiry > 0 {
+		return rpc.Unreachable, fmt.Sprintf("%s, and its registration expires within %v", sentence(who(server), p.key.Addr, fault{trouble: absent}, nil), p.pool.expiry)
+	}
 	return rpc.Unreachable, sentence(who(server), p.key.Addr, why, err)
 }
 

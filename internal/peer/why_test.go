@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -78,8 +79,12 @@ func TestExplain(t *testing.T) {
 		kind   rpc.Kind
 	}{
 		"nothing listens": {unused, inClear, "server v2 cannot be reached: nothing listens at ADDR; the process is probably dead", true, rpc.Unreachable},
-		"no such socket":  {func(t *testing.T) string { return socket(t, "s") }, inClear, "server v2 cannot be reached: nothing listens at ADDR;", true, rpc.Unreachable},
-		"a hung process":  {blackHole, inClear, "server v2 at ADDR accepts connections but sends nothing; its process may be hung", false, rpc.Unreachable},
+		"nothing listens, and Consul notices soon": {
+			unused, Config{Expiry: 15 * time.Second},
+			"server v2 cannot be reached: nothing listens at ADDR; the process is probably dead, and its registration expires within 15s", true, rpc.Unreachable,
+		},
+		"no such socket": {func(t *testing.T) string { return socket(t, "s") }, inClear, "server v2 cannot be reached: nothing listens at ADDR;", true, rpc.Unreachable},
+		"a hung process": {blackHole, inClear, "server v2 at ADDR accepts connections but sends nothing; its process may be hung", false, rpc.Unreachable},
 		"a hung process that is to speak TLS": {
 			blackHole, Config{Credentials: trusting()}, "server v2 at ADDR accepts connections but sends nothing; its process may be hung", false, rpc.Unreachable,
 		},

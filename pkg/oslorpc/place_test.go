@@ -141,3 +141,13 @@ func TestTimeoutOfAnUnsentMessageNamesTheServer(t *testing.T) {
 		wantPlace(t, err, i)
 	})
 }
+
+// What Consul lists goes when it expires, so the error about a dead process says when that is.
+func TestRegistrationOfADeadProcess(t *testing.T) {
+	dead := oslorpc.Instance{Exchange: "openstack", Topic: "volumes", Server: "v3", Addr: "127.0.0.1:1"}
+	_, err := openAt(t, "consul://127.0.0.1:1?ttl=20s").Ping(t.Context(), dead)
+	wantKind(t, err, oslorpc.Unreachable, true)
+	wantText(t, err, "server v3 cannot be reached: nothing listens at 127.0.0.1:1; the process is probably dead, and its registration expires within 20s")
+	_, err = openAt(t, "static://volumes/v3=127.0.0.1:1").Ping(t.Context(), dead)
+	wantText(t, err, "nothing listens at 127.0.0.1:1; the process is probably dead (connection refused)")
+}

@@ -250,7 +250,7 @@ func Open(url string, options ...TransportOption) (*Transport, error) {
 func (c *config) transport(known registry.Registry) *Transport {
 	t := &Transport{config: *c, registry: known, released: make(chan struct{})}
 	t.releaseCtx, t.forceRelease = context.WithCancelCause(context.Background())
-	seen, carrier := known, c.carrier()
+	seen, carrier := known, c.carrier(known)
 	if c.gateway != nil {
 		seen = c.gateway.Know(known, c.security.Identity(), c.log)
 	}
@@ -328,8 +328,12 @@ func (t *Transport) listed(ctx context.Context, topic registry.Topic) (ids []str
 }
 
 // carrier returns the carrier of the transport's messages.
-func (c *config) carrier() carrier.Carrier {
-	unary := grpccarrier.New(c.connecting())
+func (c *config) carrier(known registry.Registry) carrier.Carrier {
+	connecting := c.connecting()
+	if r, ok := known.(discovery.Expirer); ok {
+		connecting.Peers.Expiry = r.Expiry()
+	}
+	unary := grpccarrier.New(connecting)
 	if c.carries == rpc.CarrierUnary || c.carries == rpc.CarrierRouted {
 		return unary
 	}
