@@ -3,6 +3,7 @@
 package main
 
 import (
+	"net"
 	"strings"
 	"syscall"
 	"testing"
@@ -166,4 +167,20 @@ func TestWaitingForARegistry(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	wantCode(t, f.run("ls"), 3)
+
+	hangs, err := net.Listen("tcp", "127.0.0.1:0") // it accepts connections, and answers nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = hangs.Close() })
+	f.url = "consul://" + hangs.Addr().String()
+	r := f.run("ls", "--timeout", "300ms")
+	want := "Consul at " + hangs.Addr().String() + ": listing services: the agent did not answer in time: check that a Consul agent answers there"
+	if r.code != 3 || !strings.Contains(r.errs, want) {
+		t.Errorf("got %+v, want %s", r, want)
+	}
+	r = f.run("call", "demo", "whoami", "--timeout", "300ms")
+	if want := "not sent: Consul at " + hangs.Addr().String() + " did not answer"; r.code != 4 || !strings.Contains(r.errs, want) {
+		t.Errorf("got %+v, want %s", r, want)
+	}
 }

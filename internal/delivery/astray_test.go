@@ -46,7 +46,7 @@ func TestAddressThatLedElsewhereOnce(t *testing.T) {
 // TestAddressThatLeadsElsewhere is what errors say, and a fanout reports it, also while the
 // instance is avoided.
 func TestAddressThatLeadsElsewhere(t *testing.T) {
-	const why = "where another process listens now"
+	const why = "stale registration of server \"host-a\" at up, where another process listens now: "
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, instance("a"))
 		s := (&script{}).says("a", misdirected)

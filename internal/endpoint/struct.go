@@ -5,8 +5,10 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/oslorpc/oslorpc/internal/failure"
+	"github.com/oslorpc/oslorpc/internal/similar"
 )
 
 // Struct is the methods of a Go value that have the shape of an RPC, with what a program says about
@@ -104,9 +106,21 @@ func (s Struct) methods() (map[string]Method, error) {
 		return nil, s.shapeless()
 	}
 	if missing := p.unused(); len(missing) > 0 {
-		return nil, failure.Invalid("%T has no method %s that looks like func(ctx, struct) (R, error)", s.value, missing[0])
+		return nil, s.missing(missing[0], value)
 	}
 	return methods, p.err
+}
+
+// missing is the error for a name that the program gave, and that no method to serve has.
+func (s Struct) missing(goName string, value reflect.Value) error {
+	var known []string
+	for i := range value.NumMethod() {
+		if _, ok := methodOf(value, i); ok {
+			known = append(known, value.Type().Method(i).Name)
+		}
+	}
+	return failure.Invalid("%T has no method %s that looks like func(ctx, struct) (R, error)%s", s.value, goName,
+		similar.DidYouMean(goName, known, "it has "+strings.Join(known, ", ")))
 }
 
 // shapeless is the error for a value without a method to serve.

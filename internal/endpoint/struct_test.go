@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/oslorpc/oslorpc/internal/endpoint"
+	"github.com/oslorpc/oslorpc/internal/failure"
 )
 
 type args struct {
@@ -69,6 +70,31 @@ func TestNamesOfMethods(t *testing.T) {
 }
 
 // Each change returns another Struct, so that several can be made of one.
+type onPointers struct{}
+
+func (*onPointers) Build(context.Context, args) error { return nil }
+
+// What has no method to serve is named, with what is missing.
+func TestWithoutMethods(t *testing.T) {
+	t.Parallel()
+	const shape = "no exported method looks like func(ctx, struct) (R, error)"
+	for _, test := range []struct {
+		of   endpoint.Struct
+		want string
+	}{
+		{endpoint.Of(onPointers{}), "Methods(endpoint_test.onPointers): " + shape + "; pass &endpoint_test.onPointers{} if the receivers are pointers"},
+		{endpoint.Of(&struct{}{}), "Methods(*struct {}): " + shape},
+		{endpoint.Of(nil), "Methods was given nil"},
+		{endpoint.Of(&onPointers{}).Rename("Biuld", "build"),
+			`*endpoint_test.onPointers has no method Biuld that looks like func(ctx, struct) (R, error); did you mean "Build"? It has Build`},
+	} {
+		_, err := endpoint.Endpoint{Struct: test.of}.Build()
+		if text := failure.Text(err); text != test.want {
+			t.Errorf("got  %s\nwant %s", text, test.want)
+		}
+	}
+}
+
 func TestStructsDoNotChange(t *testing.T) {
 	t.Parallel()
 	base := endpoint.Of(digits{}).Since("1.0", "V4")

@@ -15,7 +15,7 @@ import (
 // answerWithin is how long a request may take that Consul answers at once.
 const answerWithin = 5 * time.Second
 
-var errNoAnswer = errors.New("no answer in time")
+var errNoAnswer = errors.New("the agent did not answer in time")
 
 // client makes the requests. Its errors are [rpc.Error]s.
 //

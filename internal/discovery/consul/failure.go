@@ -27,6 +27,9 @@ func (c *client) failure(ctx context.Context, doing string, err error) error {
 		what = of.Err
 	}
 	what = c.withoutAddress(what)
+	if errors.Is(what, context.DeadlineExceeded) {
+		what = errNoAnswer
+	}
 	switch {
 	case errors.Is(what, context.Canceled):
 		kind = rpc.Canceled

@@ -1,7 +1,11 @@
 package consul
 
 import (
+	"bytes"
+	"errors"
+	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -43,6 +47,29 @@ func TestSilence(t *testing.T) {
 			t.Errorf("told %q, want %q", told, want)
 		}
 	})
+}
+
+// TestReports has Consul away for several beats. The log says once that it is, and once that it is
+// back.
+func TestReports(t *testing.T) {
+	t.Parallel()
+	var log bytes.Buffer
+	h := &heart{publisher: &publisher{log: slog.New(slog.NewTextHandler(&log, nil))}}
+	for _, err := range []error{nil, errors.New("away"), errors.New("away"), nil, nil} {
+		h.report(err)
+	}
+	var lines []string
+	for line := range strings.Lines(log.String()) {
+		_, said, _ := strings.Cut(strings.TrimSpace(line), " level=")
+		lines = append(lines, said)
+	}
+	want := []string{
+		`WARN msg="cannot renew the registration in Consul; trying again" error=away`,
+		`INFO msg="Consul reachable again; registration renewed"`,
+	}
+	if !slices.Equal(lines, want) {
+		t.Errorf("it logged %q, want %q", lines, want)
+	}
 }
 
 // TestLostInstance deregisters an instance behind its process's back.

@@ -24,6 +24,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/oslorpc/oslorpc/internal/connect"
 	"github.com/oslorpc/oslorpc/internal/lograte"
@@ -46,6 +47,9 @@ type Registry struct {
 
 // String names the registry in errors.
 func (r *Registry) String() string { return "Consul at " + r.client.addr }
+
+// Expiry implements [discovery.Expirer].
+func (r *Registry) Expiry() time.Duration { return r.publisher.ttl }
 
 // Open opens consul://HOST:PORT?PARAMETERS, by default the agent at 127.0.0.1:8500. It does not
 // connect yet. Of several agents, consul://HOST:PORT,HOST:PORT, it asks the first that it can
