@@ -69,7 +69,7 @@ func (v Evidence) decodeBare(st *status.Status, err error) *rpc.Error {
 	case st.Code() == codes.Unimplemented && v.Contract && !v.Headers:
 		return foreign(st)
 	case v.unprocessed(st):
-		e.Kind, e.NotStarted, e.Message = rpc.Refused, true, "the server refused the stream, or went away before it took the message: "+st.Message()
+		e.Kind, e.NotStarted, e.Message = rpc.Refused, true, "the server refused the stream, or went away before it took the message"
 	default:
 		e.Kind, e.Message = unproven(st)
 	}
@@ -110,9 +110,18 @@ func unproven(st *status.Status) (rpc.Kind, string) {
 	case codes.Unimplemented:
 		return rpc.NoSuchMethod, "the peer does not speak oslorpc: " + st.Message()
 	case codes.Unavailable:
-		return rpc.OutcomeUnknown, "the connection was lost after the message was sent; it may have run: " + st.Message()
+		return rpc.OutcomeUnknown, lost(st)
 	}
-	return rpc.OutcomeUnknown, fmt.Sprintf("the RPC ended with %v, which does not say whether the method ran: %s", st.Code(), st.Message())
+	return rpc.OutcomeUnknown, fmt.Sprintf("the RPC ended with %v, which does not say whether the method ran: %s", st.Code(), Plain(st.Message()))
+}
+
+// lost is the message for a connection that ended too early.
+func lost(st *status.Status) string {
+	why := ""
+	if text := Plain(st.Message()); text != "" {
+		why = " (" + text + ")"
+	}
+	return "the connection was lost after the message was sent" + why + "; it may have run: check that before you send it again"
 }
 
 // foreign returns the error for an RPC of the contract that was answered with a bare
@@ -146,7 +155,7 @@ func Seal(err error) error {
 // send, for a header, a codec or a compressor: that fares no better elsewhere, unless it is for
 // the sake of the server.
 func unsent(st *status.Status, err error) *rpc.Error {
-	e := &rpc.Error{Kind: rpc.Unreachable, Message: st.Message(), Cause: err, NotStarted: true}
+	e := &rpc.Error{Kind: rpc.Unreachable, Message: Plain(st.Message()), Cause: err, NotStarted: true}
 	if st.Code() != codes.Internal {
 		return e
 	}

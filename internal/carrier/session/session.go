@@ -146,7 +146,8 @@ func (s *session) run(life context.Context) ending {
 		}
 		s.fail(func() *rpc.Error {
 			return &rpc.Error{Kind: rpc.OutcomeUnknown, Cause: err, Message: fmt.Sprintf(
-				"the connection to the server was lost after the message was sent, and its result with it: %v; it may have run: %s", why, status.Convert(err).Message())}
+				"the connection to the server was lost after the message was sent (%s), and its result with it: %v; it may have run: check that before you send it again",
+				rpcstatus.Plain(status.Convert(err).Message()), why)}
 		})
 		if misused {
 			return refused

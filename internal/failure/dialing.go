@@ -1,0 +1,22 @@
+package failure
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+)
+
+// Dialing returns why connecting failed, for a text that names the address already.
+func Dialing(err error) string {
+	if lookup, ok := errors.AsType[*net.DNSError](err); ok {
+		return fmt.Sprintf("the name %s cannot be resolved (%s): check it, and DNS", lookup.Name, lookup.Err)
+	}
+	if call, ok := errors.AsType[*os.SyscallError](err); ok {
+		return call.Err.Error()
+	}
+	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
+		return dial.Err.Error()
+	}
+	return err.Error()
+}
