@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/connection"
+	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/security"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -105,7 +105,8 @@ func (p *Peer) Explain(server string, err error) (rpc.Kind, string) {
 		return rpc.Untrusted, fmt.Sprintf("%s at %s %s", who(server), p.key.Addr, why.distrust)
 	}
 	if why.trouble == absent && p.pool != nil && p.pool.expiry > 0 {
-		return rpc.Unreachable, fmt.Sprintf("%s, and its registration expires within %v", sentence(who(server), p.key.Addr, fault{trouble: absent}, nil), p.pool.expiry)
+		return rpc.Unreachable, fmt.Sprintf("%s cannot be reached: nothing listens at %s; the process is probably dead, "+
+			"and its registration expires within %v (%s)", who(server), p.key.Addr, p.pool.expiry, failure.Dialing(why.err))
 	}
 	return rpc.Unreachable, sentence(who(server), p.key.Addr, why, err)
 }
@@ -122,7 +123,7 @@ func who(server string) string {
 func sentence(who, addr string, why fault, err error) string {
 	switch why.trouble {
 	case absent:
-		return fmt.Sprintf("%s cannot be reached: nothing listens at %s; the process is probably dead%s", who, addr, inBrackets(systems(why.err)))
+		return fmt.Sprintf("%s cannot be reached: nothing listens at %s; the process is probably dead (%s)", who, addr, failure.Dialing(why.err))
 	case lost:
 		return fmt.Sprintf("%s at %s does not answer; its host may be down, or the network may not reach it", who, addr)
 	case hung:
@@ -132,7 +133,7 @@ func sentence(who, addr string, why fault, err error) string {
 	case foreign:
 		return fmt.Sprintf("%s at %s answers with something other than gRPC; another program may have the address, or it requires TLS: %s", who, addr, lookAtCA)
 	case undialed:
-		return fmt.Sprintf("%s at %s cannot be connected to: %v", who, addr, why.err)
+		return fmt.Sprintf("%s at %s cannot be connected to: %s", who, addr, failure.Dialing(why.err))
 	default:
 		if connection.IsXDS(addr) {
 			return fmt.Sprintf("%s at %s cannot be connected to: %v; the control plane of the mesh, which the file in GRPC_XDS_BOOTSTRAP names, "+
@@ -149,14 +150,6 @@ func (s *sight) pending() fault {
 		return fault{trouble: hung}
 	}
 	return fault{}
-}
-
-// systems returns the system's error within one that repeats the address.
-func systems(err error) error {
-	if call, ok := errors.AsType[*os.SyscallError](err); ok {
-		return call.Err
-	}
-	return err
 }
 
 func inBrackets(err error) string {

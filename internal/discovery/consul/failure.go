@@ -9,11 +9,11 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 
 	"github.com/hashicorp/consul/api"
 
+	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -38,20 +38,42 @@ func (c *client) failure(ctx context.Context, doing string, err error) error {
 	}
 	return &rpc.Error{
 		Kind: kind, NotStarted: true, Cause: err,
-		Message: fmt.Sprintf("Consul at %s: %s: %v%s", c.addr, doing, what, advice(what)),
+		Message: fmt.Sprintf("Consul at %s: %s: %s%s", c.addr, doing, describe(what), advice(what)),
 	}
+}
+
+// describe returns what went wrong, for people. An answer without success has a status, and often
+// says why. A page of another program says nothing here.
+func describe(err error) string {
+	status, ok := errors.AsType[api.StatusError](err)
+	if !ok {
+		return err.Error()
+	}
+	what := fmt.Sprintf("it answers %d %s", status.Code, http.StatusText(status.Code))
+	if why := strings.Join(strings.Fields(status.Body), " "); why != "" && !isPage(status) {
+		return what + ": " + strings.ToValidUTF8(why[:min(len(why), maxWhy)], "")
+	}
+	return what
+}
+
+// maxWhy bounds what an error shows of an answer.
+const maxWhy = 512
+
+// isPage reports whether an answer is a page for browsers, which no agent sends.
+func isPage(status api.StatusError) bool {
+	return strings.HasPrefix(strings.TrimSpace(status.Body), "<")
 }
 
 // withoutAddress leaves out of an error of connecting what the message says already.
 func (c *client) withoutAddress(err error) error {
+	if _, ok := errors.AsType[*net.DNSError](err); ok {
+		return errors.New(failure.Dialing(err))
+	}
 	of, ok := errors.AsType[*net.OpError](err)
 	if !ok || of.Op != "dial" || of.Addr == nil || of.Addr.String() != c.addr {
 		return err
 	}
-	if call, ok := errors.AsType[*os.SyscallError](of.Err); ok {
-		return call.Err
-	}
-	return of.Err
+	return errors.New(failure.Dialing(of))
 }
 
 func advice(err error) string {
@@ -71,6 +93,20 @@ func advice(err error) string {
 	case http.StatusTooManyRequests:
 		return ": the programs of this host have all connections that the agent allows one address: raise the agent's " +
 			"limits.http_max_conns_per_client, or run fewer programs here"
+	}
+	return answerAdvice(err)
+}
+
+// answerAdvice is the advice for an answer that an agent gives seldom.
+func answerAdvice(err error) string {
+	status, _ := errors.AsType[api.StatusError](err)
+	switch {
+	case status.Code == http.StatusNotFound, isPage(status):
+		return ": another program may have the address: check that a Consul agent answers there"
+	case strings.Contains(status.Body, "No cluster leader"):
+		return ": the Consul servers have lost their leader: look at their logs, and at consul operator raft list-peers"
+	case status.Code >= http.StatusInternalServerError:
+		return ": look at the log of the agent"
 	default:
 		return ""
 	}
