@@ -238,7 +238,7 @@ func TestPatience(t *testing.T) {
 		t.Errorf("exit code %d", code)
 	}
 	call = f.start("client", "call", "demo", "whoami")
-	f.find(1, "client", `oslorpc: waiting: no server is on the topic "demo"`)
+	f.find(1, "client", `oslorpc: waiting: no server is on the topic "demo" of the exchange "openstack", according to the directory `+f.dir+"; --fail-fast does not wait; gives up in ")
 	late := f.serve("late")
 	f.find(1, "client", `"pid":`+strconv.Itoa(late.Process.Pid))
 	if code := call.code(); code != 0 {

@@ -80,7 +80,7 @@ func verdict(r *oslorpc.Report) error {
 	case len(r.Failed) > 0:
 		return fmt.Errorf("%d of %d servers did not accept it; the first error: %w", len(r.Failed), all, r.Failed[0].Err)
 	case all > 0 && len(r.Accepted) == 0:
-		return fmt.Errorf("each of %d servers was skipped; the first error: %w", all, r.Skipped[0].Err)
+		return fmt.Errorf("no server accepted it (%d skipped); the first error: %w", all, r.Skipped[0].Err)
 	}
 	return nil
 }

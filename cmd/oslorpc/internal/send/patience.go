@@ -3,6 +3,7 @@ package send
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -63,6 +64,8 @@ func (m *message) explainWait(ctx context.Context, begun time.Time) error {
 		m.explainSilence(ctx, begun, there)
 	case meant.Misspelt && !m.waits:
 		return &misspeltError{meant.Text}
+	case meant.Empty:
+		m.noteWait(begun, fmt.Sprintf("%s, according to %s; --fail-fast does not wait", receiver.Absent(), m.transport))
 	case meant.Text != "":
 		m.noteWait(begun, receiver.Absent()+"; "+meant.Text)
 	default:
