@@ -65,7 +65,7 @@ def call(transport, name, ended):
 
 
 def main():
-    if len(sys.argv) < 3 or sys.argv[1] not in ("server", "client"):  # noqa: PLR2004
+    if len(sys.argv) < 3 or sys.argv[1] not in ("server", "client"):
         sys.exit("usage: two_transports.py server|client NAME [--config-file FILE]")
     what, name = sys.argv[1:3]
     cfg.CONF(sys.argv[3:], project="accounts", prog="accounts")

@@ -159,6 +159,9 @@ function bare(code: number, text: string, seen: Evidence): RPCError {
   return unproven(code, text);
 }
 
+/** How errors of an unknown outcome end. */
+export const CHECK = "it may have run: check that before you send it again";
+
 function unproven(code: number, text: string): RPCError {
   if (code === Code.ResourceExhausted && /larger than max/.test(text)) {
     const why = "gRPC refused the size of the request or the result; the method may have run";
@@ -168,8 +171,11 @@ function unproven(code: number, text: string): RPCError {
     return new RPCError("NoSuchMethod", `the peer does not speak oslorpc: ${text}`);
   }
   if (code === Code.Unavailable) {
-    const why = "the connection was lost after the message was sent; it may have run";
-    return new RPCError("OutcomeUnknown", `${why}: ${text}`);
+    const why = text && ` (${text})`;
+    return new RPCError(
+      "OutcomeUnknown",
+      `the connection was lost after the message was sent${why}; ${CHECK}`,
+    );
   }
   const why = `the RPC ended with status ${code}, which does not say whether the method ran`;
   return new RPCError("OutcomeUnknown", `${why}: ${text}`);

@@ -23,6 +23,8 @@ export interface Settings {
   openRegistry(log: Logger, connect: Connect): Registry;
 }
 
+/** The schemes of message brokers in OpenStack's configuration. */
+const brokers = ["amqp", "amqps", "kafka", "kombu", "nats", "rabbit", "zmq"];
 const schemes = ["local", "consul", "gateway", "static"];
 
 /** Reads a transport URL; the one of the environment, or local://, for an empty one. */
@@ -37,7 +39,12 @@ export function parseURL(url?: string, exchange?: string, zone?: string): Settin
   const scheme = text.slice(0, colon).toLowerCase();
   const after = text.slice(colon + 3);
   if (!schemes.includes(scheme)) {
-    throw invalid(`transport URL has the unknown scheme "${scheme}": known are ${schemes.join(", ")}`);
+    const broker = brokers.includes(scheme.split("+")[0] ?? "")
+      ? `there is no broker; write consul://host:8500 where ${scheme}:// was; `
+      : "";
+    throw invalid(
+      `transport URL has the unknown scheme "${scheme}": ${broker}known are ${schemes.join(", ")}`,
+    );
   }
   const question = after.indexOf("?");
   const rest = question < 0 ? after : after.slice(0, question);

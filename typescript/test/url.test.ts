@@ -5,7 +5,12 @@ import { open, RPCError } from "../src/index.js";
 
 const wrong: [url: string, ...says: string[]][] = [
   ["localhost:8500", 'transport URL "localhost:8500" has no scheme', "write local://"],
-  ["rabbit://guest@host", 'unknown scheme "rabbit"', "known are local, consul, gateway, static"],
+  [
+    "rabbit://guest@host",
+    'unknown scheme "rabbit"',
+    "no broker; write consul://host:8500 where rabbit:// was",
+    "known are local, consul, gateway, static",
+  ],
   ["memory://", 'unknown scheme "memory"'],
   ["consul://me:secret@host:8500", "has an @", "no user names and passwords"],
   ["local:///tmp/x#y", "has a #", "write %23"],

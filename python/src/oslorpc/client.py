@@ -28,6 +28,7 @@ from oslorpc.delivery import Connect, Send, Wait
 from oslorpc.errors import Error, Kind
 from oslorpc.fanout import Audience, Delivered, Reply, Report, audience
 from oslorpc.fleet import Entry, Topic
+from oslorpc.plain import reason
 from oslorpc.watchdog import Watchdog
 
 AT_ONCE = 64
@@ -274,7 +275,8 @@ def known(topic: Topic, deadline: float, fail_fast: bool) -> tuple[Entry, ...]:
         if entries is not None:
             return entries
         if time.monotonic() >= deadline or (fail_fast and topic.error):
-            why = f"not sent: {topic.error or 'the registry did not answer'}"
+            why = reason(topic.error) if topic.error else f"{topic.registry} did not answer"
+            why = "not sent: " + why
             raise Error(Kind.UNREACHABLE, why, safe_to_retry=True)
         topic.wait(seen, deadline - time.monotonic())
 

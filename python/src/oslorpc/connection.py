@@ -24,6 +24,7 @@ CALL, CAST = "/oslorpc.v1.RPCService/Call", "/oslorpc.v1.RPCService/Cast"
 MULTICALL, MONITORED = "/oslorpc.v1.RPCService/Multicall", "/oslorpc.v1.RPCService/MonitoredCall"
 PING = "/oslorpc.v1.IntrospectionService/Ping"
 GET_INFO = "/oslorpc.v1.IntrospectionService/GetInfo"
+_UNKNOWN_TROUBLE = "cannot be connected to: nothing listens there, it hangs, or the network does not reach it"
 # gRPC's texts for RPCs that it did not begin, since there was no connection.
 _NEVER_BEGUN = ("failed to connect to all addresses", "DNS resolution failed", "empty address list")
 
@@ -60,6 +61,7 @@ class Link:
         self.name = name  # what the server must prove beside its address
         self.pin: Verdict | None = None  # the certificate that proves the name
         self.distrust = ""  # why the ends do not trust each other
+        self.trouble = ""  # why it cannot be connected to, as far as it is known
         self._vetted = -1.0
         self.hopeless = False  # no attempt to connect can succeed
         self.ready = False
@@ -89,7 +91,7 @@ class Link:
         if self.distrust:
             return Error(Kind.UNTRUSTED, f"{who} {self.distrust}", safe_to_retry=True)
         if self.down:
-            message = f"{who} cannot be connected to: nothing listens there, or it cannot be reached"
+            message = f"{who} {self.trouble or _UNKNOWN_TROUBLE}"
         else:
             message = f"{who} could not be connected to in time"
         return Error(Kind.UNREACHABLE, message, safe_to_retry=True)
@@ -241,7 +243,7 @@ class BlockingLink(Link):
         with self._state:
             if self.ready or self._closed:
                 return
-            self.distrust = found.distrust
+            self.distrust, self.trouble = found.distrust, found.trouble
             proved = bool(self.name and found.certificate) and (self.pin is None or self.pin != found)
             if proved:
                 self.pin = found

@@ -18,6 +18,7 @@ from oslorpc.choice import Ranks, best_of, candidates
 from oslorpc.errors import Error, Kind
 from oslorpc.fleet import Entry, Topic
 from oslorpc.missed import is_missed
+from oslorpc.plain import reason
 from oslorpc.target import Target
 from oslorpc.versions import Version, describe_namespace, offer
 
@@ -256,11 +257,17 @@ class _State:
         self.absent_since = self.absent_since or time.monotonic()
         avoided = [e for e in entries if e.avoided > time.monotonic()]
         if verdict is _Verdict.NO_SERVER:
-            message = f'no server named "{self.m.plan.target.server}" is on the topic'
+            message = (
+                f'no server named "{self.m.plan.target.server}" is on the topic, according to {self.topic.registry}; '
+                "start it, or check its name"
+            )
         elif any(e.draining and not e.left for e in entries):
             message = "every server on the topic drains, and takes only messages for it by name"
         else:
-            message = "no server is on the topic; start one, or check topic and exchange"
+            message = (
+                f"no server is on the topic, according to {self.topic.registry}; "
+                "start one, or check topic, exchange and transport URL"
+            )
         if avoided and self.last is not None:
             return
         self.last = Error(Kind.NO_INSTANCE, message, safe_to_retry=True)
@@ -287,9 +294,11 @@ class _State:
         if error is not None:
             error.waited = self.m.waited()
             return self.about(error)
-        if self.topic.error is not None and self.topic.snapshot()[1] is None:
-            return self.about(Error(Kind.UNREACHABLE, f"not sent: {self.topic.error}", safe_to_retry=True))
-        return self.about(Error(Kind.TIMEOUT, "it was not sent", safe_to_retry=True))
+        unread = self.topic.snapshot()[1] is None
+        if self.topic.error is not None and unread:
+            return self.about(Error(Kind.UNREACHABLE, f"not sent: {reason(self.topic.error)}", safe_to_retry=True))
+        why = f"not sent: {self.topic.registry} did not answer" if unread else "it was not sent"
+        return self.about(Error(Kind.TIMEOUT, why, safe_to_retry=True))
 
     def about(self, error: Error) -> Error:
         return about(error, self.m)

@@ -13,6 +13,7 @@ from typing import Any
 
 from oslorpc.discovery.base import split_addr
 from oslorpc.identity import mismatch, names_of
+from oslorpc.plain import reason
 
 _TIMEOUT = 3.0
 _EXPIRED, _TOO_EARLY = 10, 9
@@ -27,6 +28,8 @@ _REFUSALS = (
     "CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE", "UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_UNKNOWN",
     "CERTIFICATE_EXPIRED", "ALERT_ACCESS_DENIED",
 )  # fmt: skip
+_HANGS = "accepts connections but sends nothing; its process may be hung"
+_OTHER = "answers with something other than gRPC; another program may have the address"
 _NEEDS_TLS = "requires TLS, and this client connects in plaintext: give ca in the transport URL"
 
 
@@ -34,11 +37,13 @@ _NEEDS_TLS = "requires TLS, and this client connects in plaintext: give ca in th
 class Verdict:
     """What a handshake showed.
 
-    ``distrust`` is why the ends do not trust each other; it is empty if that is not known, or if they do. Else
+    ``distrust`` is why the ends do not trust each other; it is empty if that is not known, or if they do.
+    ``trouble`` is why the address cannot be connected to, or empty. Else
     ``certificate`` is the server's, in PEM form, and ``host`` a host that it is for.
     """
 
     distrust: str = ""
+    trouble: str = ""
     certificate: bytes = b""
     host: str = ""
 
@@ -50,29 +55,47 @@ def diagnose(addr: str, context: ssl.SSLContext | None, want: str, exact: bool, 
     unless it is ``exact``. Without a context, the client connects in plaintext.
     """
     plain = context is None
+    connected = False
     used = context if context is not None else _trusting()
     try:
-        with _connected(addr) as raw, used.wrap_socket(raw, server_hostname="localhost") as s:
-            if plain:
-                return Verdict(_NEEDS_TLS)
-            certificate = s.getpeercert() or {}
-            names = _names(certificate)
-            if exact and (why := mismatch(want, names)):
-                return Verdict(why)
-            if not exact and not any(_covers(name, want) for name in names):
-                return Verdict(f"has a certificate for {', '.join(names) or 'no name'}, and {want} is meant")
-            s.settimeout(1.0)
-            # With TLS 1.3, a server refuses a client only now. One of gRPC in Python or C++ says nothing, and closes.
-            if not s.recv(1):
-                return Verdict(_refused(has_certificate))
-            pem = ssl.DER_cert_to_PEM_cert(s.getpeercert(True) or b"").encode()
-            return Verdict("", pem, _host(certificate))
+        with _connected(addr) as raw:
+            connected = True
+            with used.wrap_socket(raw, server_hostname="localhost") as s:
+                return Verdict(_NEEDS_TLS) if plain else _meet(s, want, exact, has_certificate)
     except ssl.SSLCertVerificationError as e:
         return Verdict(_of_certificate(e))
     except ssl.SSLError as e:
-        return Verdict(_of_alert(str(e.reason or e), plain, has_certificate))
-    except (OSError, ValueError):
-        return Verdict()
+        distrust = _of_alert(str(e.reason or e), plain, has_certificate)
+        return Verdict(distrust, _OTHER if plain and not distrust else "")
+    except (OSError, ValueError) as e:
+        return Verdict(trouble=_trouble(e, connected))
+
+
+def _meet(s: ssl.SSLSocket, want: str, exact: bool, has_certificate: bool) -> Verdict:
+    """Look at both certificates after a handshake."""
+    certificate = s.getpeercert() or {}
+    names = _names(certificate)
+    if exact and (why := mismatch(want, names)):
+        return Verdict(why)
+    if not exact and not any(_covers(name, want) for name in names):
+        return Verdict(f"has a certificate for {', '.join(names) or 'no name'}, and {want} is meant")
+    s.settimeout(1.0)
+    # With TLS 1.3, a server refuses a client only now. One of gRPC in Python or C++ says nothing, and closes.
+    if not s.recv(1):
+        return Verdict(_refused(has_certificate))
+    pem = ssl.DER_cert_to_PEM_cert(s.getpeercert(True) or b"").encode()
+    return Verdict(certificate=pem, host=_host(certificate))
+
+
+def _trouble(e: Exception, connected: bool) -> str:
+    """Say why an address cannot be connected to, as the end of a sentence."""
+    if isinstance(e, TimeoutError):
+        return _HANGS if connected else "does not answer; its host may be down, or the network may not reach it"
+    if connected:
+        return "closes connections before it speaks gRPC; if it requires TLS, check ca"
+    if isinstance(e, ConnectionRefusedError | FileNotFoundError):
+        return "cannot be reached: nothing listens there; its process is probably dead"
+    return f"cannot be connected to: {reason(e)}"
 
 
 def _of_certificate(e: ssl.SSLCertVerificationError) -> str:

@@ -13,6 +13,7 @@ from oslorpc.discovery.base import Instance
 from oslorpc.errors import Error, ExceptionTypes, Kind
 from oslorpc.fleet import Entry, Topic
 from oslorpc.missed import is_missed, is_unsendable
+from oslorpc.plain import reason
 
 _FULL = 1.0  # how long a server that is full is asked again
 
@@ -181,7 +182,7 @@ def audience(m: Message, entries: tuple[Entry, ...]) -> Audience:
         error.addr, error.server, error.instance_id = i.addr, i.server, i.id
         skipped.append(Delivered(e, error=delivery.about(error, m)))
     if topic.error is not None and not reached and not skipped:
-        message = f"no server is known: {topic.error}"
+        message = f"no server is known: {reason(topic.error)}"
         raise delivery.about(Error(Kind.UNREACHABLE, message, safe_to_retry=True), m)
     return Audience(topic, m, reached, skipped)
 

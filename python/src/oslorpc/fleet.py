@@ -68,7 +68,8 @@ class Entry:
 
     def describe(self) -> str:
         """Name it for people."""
-        return f'server "{self.instance.server}" at {self.instance.addr}'
+        name = f'server "{self.instance.server}"' if self.instance.server else "the server"
+        return f"{name} at {self.instance.addr}"
 
 
 class Topic:
@@ -82,8 +83,10 @@ class Topic:
         me: str,
         missed: Missed,
         zone: str,
+        registry: str,
     ) -> None:
         self.missed = missed
+        self.registry = registry  # as errors name it
         self._zone = zone
         self.exchange, self.name = exchange, name
         self._connect = connect
@@ -262,7 +265,7 @@ class Fleet:
             topic = self._topics.get((exchange, name))
             if topic is None:
                 self._sweep()
-                topic = Topic(exchange, name, self._connect, self._me, self._missed, self._zone)
+                topic = Topic(exchange, name, self._connect, self._me, self._missed, self._zone, self._registry.name)
                 topic.stop = self._registry.watch(exchange, name, topic.update)
                 self._topics[exchange, name] = topic
             return topic

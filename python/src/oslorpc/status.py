@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 
 from oslorpc import errors, wire
 from oslorpc.errors import REASONS, Error, Kind, RemoteError
+from oslorpc.plain import plain
 from oslorpc.v1 import errors_pb2 as pb
 from oslorpc.v1 import target_pb2
 
@@ -198,7 +199,7 @@ class Evidence:
         if code in (PERMISSION_DENIED, UNAUTHENTICATED):
             return Error(Kind.ACCESS_DENIED, text, safe_to_retry=safe)
         if safe:
-            return Error(Kind.INVALID if code == INTERNAL else Kind.UNREACHABLE, text, safe_to_retry=True)
+            return Error(Kind.INVALID if code == INTERNAL else Kind.UNREACHABLE, plain(text), safe_to_retry=True)
         if code == UNIMPLEMENTED and not self.headers:
             if "grpc-encoding" in text:
                 return Error(Kind.INVALID, "the server does not know the compressor: " + text, safe_to_retry=True)
@@ -232,11 +233,16 @@ class Evidence:
         return Error(kind, message, safe_to_retry=safe, reason=reason, **about)
 
 
+_CHECK = "it may have run: check that before you send it again"
+
+
 def _unproven(code: int, text: str) -> tuple[Kind, str]:
     if code == RESOURCE_EXHAUSTED and re.search("larger than max", text):
         return Kind.TOO_LARGE, f"gRPC refused the size of the request or the result; the method may have run: {text}"
     if code == UNIMPLEMENTED:
         return Kind.NO_SUCH_METHOD, "the peer does not speak oslorpc: " + text
     if code == UNAVAILABLE:
-        return Kind.OUTCOME_UNKNOWN, "the connection was lost after the message was sent; it may have run: " + text
-    return Kind.OUTCOME_UNKNOWN, f"the RPC ended with status {code}, which does not say whether the method ran: {text}"
+        why = f" ({plain(text)})" if text else ""
+        return Kind.OUTCOME_UNKNOWN, f"the connection was lost after the message was sent{why}; {_CHECK}"
+    message = f"the RPC ended with status {code}, which does not say whether the method ran: {plain(text)}"
+    return Kind.OUTCOME_UNKNOWN, message

@@ -16,6 +16,8 @@ from oslorpc.trust import Trust
 if TYPE_CHECKING:
     from oslorpc.security import Security
 
+# The schemes of message brokers in OpenStack's configuration.
+_BROKERS = ("amqp", "amqps", "kafka", "kombu", "nats", "rabbit", "zmq")
 _CONSUL = (
     "dc",
     "ttl",
@@ -69,7 +71,10 @@ def parse(text: str | None, exchange: str | None = None, zone: str | None = None
         )
     scheme = scheme.lower()
     if scheme not in ("static", "local", "consul", "gateway"):
-        raise invalid(f'transport URL has the unknown scheme "{scheme}": known are local, consul, gateway and static')
+        why = f'transport URL has the unknown scheme "{scheme}": '
+        if scheme.partition("+")[0] in _BROKERS:
+            why += f"there is no broker; write consul://host:8500 where {scheme}:// was; "
+        raise invalid(why + "known are local, consul, gateway and static")
     rest, _, query = after.partition("?")
     if "@" in rest and scheme != "static":
         raise invalid("transport URL has an @: there are no user names and passwords in it")

@@ -5,7 +5,8 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import type { UniversalClientFn, UniversalClientRequest } from "@connectrpc/connect/protocol";
 import { drained } from "../drained.js";
 import { RPCError } from "../errors.js";
-import { decodeStatus, type Evidence, type WireStatus } from "../status.js";
+import { reasonOf } from "../plain.js";
+import { CHECK, decodeStatus, type Evidence, type WireStatus } from "../status.js";
 import { refusedStream } from "./session.js";
 
 const STATUS = "grpc-status";
@@ -75,7 +76,7 @@ export class Attempt implements Evidence {
     if (e.code === Code.ResourceExhausted) {
       return new RPCError("TooLarge", `the result is too large; the method may have run: ${text}`);
     }
-    return new RPCError("OutcomeUnknown", `${text} after the message was sent; it may have run`);
+    return new RPCError("OutcomeUnknown", `${text} after the message was sent; ${CHECK}`);
   }
 
   /**
@@ -240,7 +241,7 @@ class Exchange {
       this.#seen.sent = false;
       this.#seen.lost = "the server refused the stream";
     } else {
-      const why = cause?.message ?? `code ${this.#stream.rstCode}`;
+      const why = cause === undefined ? `code ${this.#stream.rstCode}` : reasonOf(cause);
       this.#seen.lost = `the stream ended without a status (${why})`;
       this.#seen.canceled = this.#stream.rstCode === NGHTTP2_CANCEL;
     }

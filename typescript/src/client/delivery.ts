@@ -6,6 +6,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { RPCError } from "../errors.js";
 import { RPCError as Family } from "../errors.js";
+import { reasonOf } from "../plain.js";
 import { about, from, type Message, unable, waited } from "./message.js";
 import { pick, type Verdict } from "./pick.js";
 import { Entry, type Topic } from "./topic.js";
@@ -175,9 +176,11 @@ class State {
     if (this.#last !== undefined && entries.some((e) => e.avoided > now)) {
       return;
     }
-    let why = "no server is on the topic; start one, or check topic and exchange";
+    const { registry } = this.#topic;
+    let why = `no server is on the topic, according to ${registry}; start one, or check topic, exchange and transport URL`;
     if (verdict === "no server") {
-      why = `no server named "${this.#m.target.server}" is on the topic`;
+      const named = `no server named "${this.#m.target.server}" is on the topic`;
+      why = `${named}, according to ${registry}; start it, or check its name`;
     } else if (entries.some((e) => e.draining && !e.left)) {
       why = "every server on the topic drains, and takes only messages for it by name";
     }
@@ -214,10 +217,12 @@ class State {
       error.waitedMs = waited(this.#m);
       return this.#about(error);
     }
-    if (this.#topic.error !== undefined && this.#topic.entries === undefined) {
+    const unread = this.#topic.entries === undefined;
+    if (this.#topic.error !== undefined && unread) {
       return this.#about(undiscovered(this.#topic));
     }
-    return this.#about(new Family("Timeout", "it was not sent", { safeToRetry: true }));
+    const why = unread ? `not sent: ${this.#topic.registry} did not answer` : "it was not sent";
+    return this.#about(new Family("Timeout", why, { safeToRetry: true }));
   }
 
   #about(error: RPCError): RPCError {
@@ -226,8 +231,8 @@ class State {
 }
 
 function undiscovered(topic: Topic): RPCError {
-  const why = `not sent: ${topic.error?.message ?? "the registry did not answer"}`;
-  return new Family("Unreachable", why, { safeToRetry: true, cause: topic.error });
+  const why = topic.error === undefined ? `${topic.registry} did not answer` : reasonOf(topic.error);
+  return new Family("Unreachable", `not sent: ${why}`, { safeToRetry: true, cause: topic.error });
 }
 
 /**

@@ -3,6 +3,7 @@
 import type { Instance } from "../discovery/instance.js";
 import { RPCError } from "../errors.js";
 import type { ErrorTypes } from "../errortypes.js";
+import { reasonOf } from "../plain.js";
 import { note, ofGateway, pause, type Send } from "./delivery.js";
 import { about, canServe, from, type Message, unable } from "./message.js";
 import { isMissed, isUnsendable, type Missed } from "./missed.js";
@@ -93,7 +94,7 @@ export class Audience {
       }
     }
     if (this.#uncertain !== undefined && this.#total === 0) {
-      const why = `no server is known: ${this.#uncertain.message}`;
+      const why = `no server is known: ${reasonOf(this.#uncertain)}`;
       throw about(new RPCError("Unreachable", why, { safeToRetry: true, cause: this.#uncertain }), m);
     }
   }

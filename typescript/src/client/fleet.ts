@@ -33,7 +33,7 @@ export class Fleet {
     let topic = this.#topics.get(key);
     if (topic === undefined) {
       this.#sweep();
-      const made = new Topic(this.#connect, this.#me, this.#zone);
+      const made = new Topic(this.#connect, this.#me, this.#zone, this.#registry.name);
       this.#topics.set(key, made);
       made.stop = this.#registry.watch(exchange, name, (update) => made.update(update));
       topic = made;

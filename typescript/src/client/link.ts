@@ -11,7 +11,8 @@ import type {
 import type { Transport } from "@connectrpc/connect";
 import { createTransport } from "@connectrpc/connect/protocol-grpc";
 import { compressionGzip } from "@connectrpc/connect-node";
-import { RPCError, textOf } from "../errors.js";
+import { RPCError } from "../errors.js";
+import { reasonOf } from "../plain.js";
 import type { Trust } from "../trust.js";
 import { Attempt } from "./attempt.js";
 import { openSession } from "./session.js";
@@ -81,7 +82,7 @@ export class Link {
     const kind = this.#untrusted ? "Untrusted" : "Unreachable";
     const why = this.down
       ? `${who} cannot be connected to: ${this.#why}`
-      : `${who} could not be connected to in time`;
+      : `${who} could not be connected to in time; its process may be hung, or the network may not reach it`;
     return new RPCError(kind, why, { safeToRetry: true });
   }
 
@@ -143,7 +144,7 @@ export class Link {
     this.ready = false;
     this.#session = undefined;
     if (failed) {
-      this.#why = why === undefined ? "the peer closed the connection" : textOf(why);
+      this.#why = why === undefined ? "it closed the connection before it spoke HTTP/2" : reasonOf(why);
       this.#untrusted = /CERT|SELF_SIGNED|UNABLE_TO|_TLS_|_SSL_/.test(
         String((why as NodeJS.ErrnoException)?.code),
       );

@@ -85,7 +85,8 @@ export class Entry {
 
   /** Names it for people. */
   describe(): string {
-    return `server "${this.instance.server}" at ${this.instance.addr}`;
+    const { server, addr } = this.instance;
+    return `${server ? `server "${server}"` : "the server"} at ${addr}`;
   }
 }
 
@@ -108,10 +109,14 @@ export class Topic {
   /** Ends the watch. */
   stop: () => void = () => {};
 
-  constructor(connect: (i: Instance) => Link, me: string, zone: string) {
+  /** What tells of the topic, as errors name it. */
+  readonly registry: string;
+
+  constructor(connect: (i: Instance) => Link, me: string, zone: string, registry: string) {
     this.#connect = connect;
     this.#me = me;
     this.#zone = zone;
+    this.registry = registry;
   }
 
   /** Whether messages of this client for any server prefer an entry, by where it is. */

@@ -5,6 +5,7 @@ import * as http from "node:http";
 import * as https from "node:https";
 import { isIP } from "node:net";
 import { invalid, RPCError, textOf } from "../errors.js";
+import { reasonOf } from "../plain.js";
 import { environment } from "../trust.js";
 import { joinAddr, splitAddr } from "./instance.js";
 
@@ -30,9 +31,30 @@ export class StatusError extends Error {
   readonly status: number;
 
   constructor(status: number, text: string) {
-    super(`status ${status}: ${text.slice(0, 300)}`);
+    const page = text.startsWith("<"); // for browsers, which no agent sends
+    const why = text && !page ? `: ${text.replace(/\s+/g, " ").slice(0, 300)}` : "";
+    super(`it answers ${status} ${http.STATUS_CODES[status] ?? ""}${why}${advice(status, text, page)}`);
     this.status = status;
   }
+}
+
+const CHECK = ": check that a Consul agent answers there";
+
+/** Says what to do about an answer. */
+function advice(status: number, text: string, page: boolean): string {
+  if (status === 404 || page) {
+    return `: another program may have the address${CHECK}`;
+  }
+  if (status === 401 || status === 403) {
+    return (
+      ": give a token with the policy that docs/discovery.md has for such a program, " +
+      "in the URL's consul-token-file or in CONSUL_HTTP_TOKEN"
+    );
+  }
+  if (text.includes("No cluster leader")) {
+    return ": the Consul servers have lost their leader: look at their logs";
+  }
+  return status >= 500 ? ": look at the log of the agent" : "";
 }
 
 /** An answer of an agent. */
@@ -56,12 +78,15 @@ export class Access {
   readonly dc: string;
   /** In milliseconds. */
   readonly ttl: number;
+  /** What errors call it. */
+  readonly name: string;
   readonly #parameters: ReadonlyMap<string, string>;
   readonly #tls: boolean;
 
   constructor(hosts: string, parameters: ReadonlyMap<string, string>) {
     this.#parameters = parameters;
     this.agents = (hosts.replace(/^\/+|\/+$/g, "") || "127.0.0.1:8500").split(",").map(agent);
+    this.name = `Consul at ${this.agents.map(({ host, port }) => joinAddr(host, port)).join(",")}`;
     this.dc = parameters.get("dc") ?? "";
     this.ttl = readTTL(parameters.get("ttl") ?? "15s");
     const implied = ["ca", "cert", "key", "server-name", "insecure"].some((name) =>
@@ -133,11 +158,14 @@ export class Agents {
   readonly #access: Access;
   readonly #connections: ReturnType<Access["connections"]>;
   #current = 0;
+  /** What errors call them. */
+  readonly name: string;
   /** Registrations stay with the agent that took them. */
   pinned = false;
 
   constructor(access: Access) {
     this.#access = access;
+    this.name = access.name;
     this.#connections = access.connections();
   }
 
@@ -161,8 +189,7 @@ export class Agents {
         last = e;
       }
     }
-    const hosts = agents.map(({ host, port }) => joinAddr(host, port)).join(",");
-    const detail = `Consul at ${hosts}: ${path}: ${textOf(last)}`;
+    const detail = `${this.name}: ${path}: ${reasonOf(last)}${CHECK}`;
     throw new RPCError("Unreachable", detail, { safeToRetry: true, cause: last });
   }
 
@@ -191,7 +218,7 @@ export class Agents {
     const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
       const request = module.request(options, resolve);
       request.on("error", (e) =>
-        reject(limit.aborted ? new Error(`no answer within ${within / 1000} s`) : e),
+        reject(limit.aborted ? new Error(`it did not answer within ${within / 1000} s`) : e),
       );
       request.end(content);
     });

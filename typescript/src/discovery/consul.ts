@@ -18,6 +18,7 @@ const OWN_QUERIES = 32;
 
 /** The registry at an agent, or at one of several. */
 export class ConsulRegistry implements Registry {
+  readonly name: string;
   readonly #access: Access;
   readonly #own: Agents;
   readonly #reads: Agents;
@@ -28,6 +29,7 @@ export class ConsulRegistry implements Registry {
 
   constructor(hosts: string, parameters: ReadonlyMap<string, string>, log: Logger) {
     this.#access = new Access(hosts, parameters);
+    this.name = this.#access.name;
     this.#own = new Agents(this.#access);
     this.#reads = new Agents(this.#access);
     this.#reader = new Reader(this.#access, this.#reads, log);

@@ -130,7 +130,7 @@ export class Publisher {
         }
         if (e.status !== 429 || performance.now() > end) {
           const kind = e.status === 403 ? "AccessDenied" : "Unreachable";
-          throw new RPCError(kind, `Consul: ${path}: ${e.message}`, { safeToRetry: true });
+          throw new RPCError(kind, `${this.#agents.name}: ${path}: ${e.message}`, { safeToRetry: true });
         }
         await sleep(200); // the agent has no connection left for us
       }
@@ -186,7 +186,7 @@ export class Publisher {
       if (e instanceof StatusError && e.status === 404) {
         return false;
       }
-      throw e instanceof StatusError ? unreachable(`sending a sign of life: ${e.message}`) : e;
+      throw e instanceof StatusError ? unreachable(this.#agents, `sending a sign of life: ${e.message}`) : e;
     }
     if (sent - this.#lastBeat > this.#ttl) {
       this.lapsed(`Consul had no sign of life for ${Math.round((sent - this.#lastBeat) / 1000)} s`);

@@ -46,7 +46,7 @@ export class Reader {
   ): Promise<{ instances: Instance[]; index: number }> {
     const { body, headers } = await this.#ask(`/v1/health/service/${encodeURIComponent(name)}`, options);
     if (!Array.isArray(body)) {
-      throw new RPCError("Unreachable", `Consul: the answer for ${name} is no list`, { safeToRetry: true });
+      throw unreachable(this.#agents, `the answer for ${name} is no list`);
     }
     if (body.length === 0) {
       await this.#mustRead(name, headers);
@@ -68,7 +68,7 @@ export class Reader {
         query: { ...this.#dc, ...options.query },
       });
     } catch (e) {
-      throw e instanceof StatusError ? unreachable(`reading ${path}: ${e.message}`) : e;
+      throw e instanceof StatusError ? unreachable(this.#agents, `reading ${path}: ${e.message}`) : e;
     }
   }
 
@@ -92,6 +92,7 @@ export class Reader {
     }
     if (hidden) {
       throw unreachable(
+        this.#agents,
         "the ACL token, or its absence, hides services or the nodes that they are on: " +
           "give a token that may read both, in the URL's consul-token-file or in CONSUL_HTTP_TOKEN",
       );
@@ -100,8 +101,8 @@ export class Reader {
 }
 
 /** Returns the error for something that Consul does not do. */
-export function unreachable(why: string): RPCError {
-  return new RPCError("Unreachable", `Consul: ${why}`, { safeToRetry: true });
+export function unreachable(agents: Agents, why: string): RPCError {
+  return new RPCError("Unreachable", `${agents.name}: ${why}`, { safeToRetry: true });
 }
 
 /** Follows one name for all who watch it. */

@@ -17,6 +17,7 @@ import {
 } from "../gen/oslorpc/v1/gateway_pb.js";
 import { State } from "../gen/oslorpc/v1/introspection_pb.js";
 import type { Logger } from "../log.js";
+import { reasonOf } from "../plain.js";
 import { ATTACHED, type Trust } from "../trust.js";
 import { parseVersion } from "../versions.js";
 import { Attacher, type Connect } from "./attacher.js";
@@ -70,6 +71,7 @@ class Gate {
 
 /** Knows the instances that a gateway tells of. */
 export class GatewayRegistry implements Registry {
+  readonly name: string;
   readonly #addrs: readonly string[];
   readonly #connect: Connect;
   readonly #log: Logger;
@@ -80,6 +82,7 @@ export class GatewayRegistry implements Registry {
 
   constructor(rest: string, trust: Trust, connect: Connect, log: Logger) {
     this.#addrs = readAddresses(rest, trust);
+    this.name = `the gateway at ${this.#addrs.join(" or ")}`;
     this.#connect = connect;
     this.#log = log;
     this.#attacher = new Attacher(this.#addrs, connect, log);
@@ -293,9 +296,9 @@ function decode(i: WireInstance, addr: string, bootId: string): Instance {
 
 /** Returns the error for a gateway that does not tell what it knows. */
 function refusedBy(gate: Gate, e: unknown): RPCError {
-  const error = e instanceof RPCError ? e : new RPCError("Unreachable", textOf(e));
+  const error = e instanceof RPCError ? e : new RPCError("Unreachable", reasonOf(e));
   const foreign = error.reason === "foreign" || error.kind === "NoSuchMethod";
-  const text = foreign ? "it is no gateway" : error.detail;
+  const text = foreign ? "it is no gateway: give gateway:// the address of an oslorpc gateway" : error.detail;
   const kind = error.kind === "OutcomeUnknown" || error.kind === "Refused" ? "Unreachable" : error.kind;
   return new RPCError(foreign ? "Unreachable" : kind, `the gateway at ${gate.addr}: ${text}`, {
     safeToRetry: true,

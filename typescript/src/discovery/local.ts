@@ -32,6 +32,7 @@ interface Watch {
 
 /** The registry in a directory. */
 export class LocalRegistry implements Registry {
+  readonly name: string;
   readonly #path: string;
   readonly #directory: Directory;
   readonly #publication: Publication;
@@ -42,6 +43,7 @@ export class LocalRegistry implements Registry {
   constructor(directory: string | undefined, log: Logger) {
     checkLocks();
     this.#path = directory ?? `/tmp/oslorpc-${process.geteuid?.()}`;
+    this.name = `the directory ${this.#path}`;
     ensureDirectory(this.#path);
     this.#directory = new Directory(this.#path, log);
     this.#publication = new Publication(this.#path, log);

@@ -17,6 +17,9 @@ export type Notify = (update: Update) => void;
 
 /** Tells processes of each other. */
 export interface Registry {
+  /** What errors call it: "Consul at 127.0.0.1:8500". */
+  readonly name: string;
+
   /** Makes these the instances of this process, and keeps them alive. None withdraws all. */
   publish(instances: readonly Instance[]): Promise<void>;
 

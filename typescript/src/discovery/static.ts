@@ -12,6 +12,7 @@ const ZONE = ";zone=";
 /** Knows the instances of static://topic=host:port,topic/server=host:port,topic=host:port;zone=az1. */
 export class StaticRegistry implements Registry {
   readonly #instances: Instance[] = [];
+  readonly name = "the addresses in the transport URL";
   lapsed = () => {};
 
   constructor(rest: string, exchange: string) {

@@ -28,6 +28,7 @@ from oslorpc.delivery import Connect, Send, Wait
 from oslorpc.errors import Error, Kind
 from oslorpc.fanout import Audience, Delivered, Reply, Report, audience
 from oslorpc.fleet import Entry, Topic
+from oslorpc.plain import reason
 
 AT_ONCE = 64
 _Sender = Callable[[Any, Entry], Awaitable[Any]]  # of an Operation, or another Sendable
@@ -279,7 +280,8 @@ async def known(topic: Topic, deadline: float, fail_fast: bool) -> tuple[Entry, 
         if entries is not None:
             return entries
         if time.monotonic() >= deadline or (fail_fast and topic.error):
-            why = f"not sent: {topic.error or 'the registry did not answer'}"
+            why = reason(topic.error) if topic.error else f"{topic.registry} did not answer"
+            why = "not sent: " + why
             raise Error(Kind.UNREACHABLE, why, safe_to_retry=True)
         await _wait(topic, seen, deadline - time.monotonic())
 

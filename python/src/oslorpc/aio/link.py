@@ -120,7 +120,7 @@ class AioLink(Link):
         """Take in whether the ends trust each other."""
         if self.ready or self._closed:
             return
-        self.distrust = found.distrust
+        self.distrust, self.trouble = found.distrust, found.trouble
         if self.name and found.certificate and self.pin != found:
             self.pin = found  # a certificate that is not the one before
             self._drop(after=60.0)

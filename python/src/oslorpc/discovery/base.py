@@ -49,6 +49,8 @@ Notify = Callable[[Update], None]
 class Registry(Protocol):
     """Tells processes of each other. All methods may be called from any thread."""
 
+    name: str  # as errors name it: "Consul at 127.0.0.1:8500"
+
     def publish(self, instances: Sequence[Instance], timeout: float = 10) -> None:
         """Make these the instances of this process, and keep them alive; none withdraws all."""
 

@@ -33,6 +33,7 @@ class ConsulRegistry:
 
     def __init__(self, hosts: str, parameters: Mapping[str, str]) -> None:
         self._access = Access.read(hosts, parameters)
+        self.name = self._access.name
         self._own = Agents(self._access)
         self._reads = Agents(self._access)
         self._lock = threading.RLock()
@@ -77,7 +78,7 @@ class ConsulRegistry:
         path = "/v1/health/service/" + urllib.parse.quote(name)
         entries, headers = _ask(agents, path, {**self._dc(), **query}, timeout)
         if not isinstance(entries, list):
-            raise Error(Kind.UNREACHABLE, f"Consul: the answer for {name} is no list", safe_to_retry=True)
+            raise Error(Kind.UNREACHABLE, f"{agents.name}: the answer for {name} is no list", safe_to_retry=True)
         if not entries:
             _must_read(agents, name, headers)
         found, broken = names.read_entries(entries, name)
@@ -137,7 +138,7 @@ def _ask(
     try:
         return agents.request("GET", path, query, timeout=timeout, doing="reading " + path)
     except StatusError as e:
-        raise Error(Kind.UNREACHABLE, f"Consul: reading {path}: {e}", safe_to_retry=True) from None
+        raise Error(Kind.UNREACHABLE, f"{agents.name}: reading {path}: {e}", safe_to_retry=True) from None
 
 
 def _must_read(agents: Agents, name: str, headers: Mapping[str, str]) -> None:
@@ -154,7 +155,7 @@ def _must_read(agents: Agents, name: str, headers: Mapping[str, str]) -> None:
         hidden = isinstance(answer, list) and len(answer) == 1 and not answer[0].get("Allow")
     if hidden:
         message = (
-            "Consul: the ACL token, or its absence, hides services or the nodes that they are on: "
+            f"{agents.name}: the ACL token, or its absence, hides services or the nodes that they are on: "
             "give a token that may read both, in the URL's consul-token-file or in CONSUL_HTTP_TOKEN"
         )
         raise Error(Kind.UNREACHABLE, message, safe_to_retry=True)
@@ -299,7 +300,7 @@ class _Publisher:
                     time.sleep(0.2)
                     continue
                 kind = Kind.ACCESS_DENIED if e.status == 403 else Kind.UNREACHABLE
-                raise Error(kind, f"Consul: {doing or path}: {e}", safe_to_retry=True) from None
+                raise Error(kind, f"{self._agents.name}: {doing or path}: {e}", safe_to_retry=True) from None
 
     def _beat(self) -> float:
         """Send a sign of life, and see now and then whether everything is registered."""
@@ -334,7 +335,9 @@ class _Publisher:
         except StatusError as e:
             if e.status == 404:
                 return False
-            raise Error(Kind.UNREACHABLE, f"Consul: sending a sign of life: {e}", safe_to_retry=True) from None
+            raise Error(
+                Kind.UNREACHABLE, f"{self._agents.name}: sending a sign of life: {e}", safe_to_retry=True
+            ) from None
         if sent - self._last_beat > self._ttl:
             self.lapsed(f"Consul had no sign of life for {sent - self._last_beat:.0f} s")
         self._last_beat = sent
@@ -349,7 +352,9 @@ class _Publisher:
                 "GET", "/v1/agent/services", {"filter": filter_}, doing="looking at our services"
             )
         except StatusError as e:
-            raise Error(Kind.UNREACHABLE, f"Consul: looking at our services: {e}", safe_to_retry=True) from None
+            raise Error(
+                Kind.UNREACHABLE, f"{self._agents.name}: looking at our services: {e}", safe_to_retry=True
+            ) from None
         repaired = False
         for number, service in enumerate(self._wanted.values()):
             there = (found or {}).get(service["ID"])

@@ -16,6 +16,7 @@ from typing import Any
 
 from oslorpc.discovery.base import join_addr, split_addr
 from oslorpc.errors import Error, Kind, invalid
+from oslorpc.plain import reason
 
 _log = logging.getLogger("oslorpc.consul")
 ANSWER_WITHIN = 5.0
@@ -97,6 +98,11 @@ class Access:
             context.load_cert_chain(self.files["cert"], self.files["key"] or None)
         return context
 
+    @property
+    def name(self) -> str:
+        """How errors name it."""
+        return "Consul at " + ",".join(join_addr(*agent) for agent in self.agents)
+
     def current_token(self) -> str:
         """Return the ACL token; a file is read anew, so that it can be replaced."""
         if not self.token_file:
@@ -132,8 +138,30 @@ class StatusError(Exception):
     """An answer of an agent that is not 200."""
 
     def __init__(self, status: int, text: str) -> None:
-        super().__init__(f"status {status}: {text[:300]}")
+        page = text.lstrip().startswith("<")  # for browsers, which no agent sends
+        words = f"it answers {status} {http.client.responses.get(status, '')}".rstrip()
+        if text and not page:
+            words += ": " + " ".join(text.split())[:300]
+        super().__init__(words + _advice(status, text, page))
         self.status = status
+
+
+def _advice(status: int, text: str, page: bool) -> str:
+    """Say what to do about an answer."""
+    if status == http.client.NOT_FOUND or page:
+        return _OTHER
+    if status in (http.client.UNAUTHORIZED, http.client.FORBIDDEN):
+        return (
+            ": give a token with the policy that docs/discovery.md has for such a program, "
+            "in the URL's consul-token-file or in CONSUL_HTTP_TOKEN"
+        )
+    if "No cluster leader" in text:
+        return ": the Consul servers have lost their leader: look at their logs"
+    return ": look at the log of the agent" if status >= http.client.INTERNAL_SERVER_ERROR else ""
+
+
+_CHECK = ": check that a Consul agent answers there"
+_OTHER = ": another program may have the address" + _CHECK
 
 
 class Agents:
@@ -141,6 +169,7 @@ class Agents:
 
     def __init__(self, access: Access) -> None:
         self._access = access
+        self.name = access.name
         self._lock = threading.Lock()
         self._current = 0
         self.pinned = False  # registrations stay with the agent that took them
@@ -170,8 +199,8 @@ class Agents:
                 return answer
             except (OSError, http.client.HTTPException, ValueError) as e:
                 last = e
-        hosts = ",".join(join_addr(*agent) for agent in self._access.agents)
-        raise Error(Kind.UNREACHABLE, f"Consul at {hosts}: {doing}: {last or 'no agent'}", safe_to_retry=True)
+        why = reason(last) if last else "no agent"
+        raise Error(Kind.UNREACHABLE, f"{self.name}: {doing}: {why}{_CHECK}", safe_to_retry=True)
 
     def _try(
         self, agent: tuple[str, int], method: str, path: str, query: Mapping[str, str] | None, body: Any, timeout: float

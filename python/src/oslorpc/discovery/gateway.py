@@ -16,7 +16,8 @@ import grpc
 from oslorpc.connection import channel_options, failure
 from oslorpc.discovery.attach import Attacher
 from oslorpc.discovery.base import ACTIVE, DRAINING, HELD, Instance, Notify, Update, split_addr
-from oslorpc.errors import STOPPING, Error, Kind, invalid
+from oslorpc.errors import FOREIGN, STOPPING, Error, Kind, invalid
+from oslorpc.plain import plain
 from oslorpc.security import Security
 from oslorpc.v1 import gateway_pb2 as pb
 from oslorpc.v1 import introspection_pb2 as introspection
@@ -114,6 +115,7 @@ class GatewayRegistry:
 
     def __init__(self, rest: str, exchange: str, security: Security, caller: str, limit: int) -> None:
         self._gateways = Gateways(rest, security, caller, limit)
+        self.name = "the gateway at " + " or ".join(rest.rstrip("/").split(","))
         self._exchange = exchange
         self._lock = threading.Lock()
         self._watches: set[_Watch] = set()
@@ -147,8 +149,7 @@ class GatewayRegistry:
                 response: Any = ask(pb.ListRequest(), _LIST_WITHIN, self._gateways.headers())
                 return list(_instances(response, gateway.addr))
             except grpc.RpcError as e:
-                error = failure(e)
-                error.addr = gateway.addr
+                error = _named(failure(e), gateway.addr)
                 if not _elsewhere(error):
                     break
                 gateway.drop(channel)
@@ -209,7 +210,7 @@ class _Watch:
                 continue
             failures += 1
             if failures >= len(self._gateways.all):  # none can be used now
-                _log.warning("no gateway can be asked about the topic %s: %s", self._request.topic, error)
+                _log.warning("no gateway can be asked about the topic %s: %s", self._request.topic, error.message)
                 self._notify(Update(error=error))
                 self._ended.wait(random.uniform(0.5, 1) * min(_MIN_PAUSE * 2 ** min(failures, 10), _MAX_PAUSE))
 
@@ -227,19 +228,28 @@ class _Watch:
             for response in self._stream:
                 told = True
                 self._notify(_update(response, gateway.addr))
-            error = Error(Kind.UNREACHABLE, "the gateway ended the watch", safe_to_retry=True)
+            error = Error(Kind.UNREACHABLE, "it ended the watch", safe_to_retry=True)
         except grpc.RpcError as e:
             error = failure(e)
             if error.kind is Kind.OUTCOME_UNKNOWN:
-                error = Error(Kind.UNREACHABLE, error.message, safe_to_retry=True)
+                error = Error(Kind.UNREACHABLE, plain(e.details() or ""), safe_to_retry=True)
         except ValueError as e:  # the channel was closed, or cannot be made
             error = Error(Kind.UNREACHABLE, str(e), safe_to_retry=True)
         except Error as e:
             error = e
         if error.reason != STOPPING and _elsewhere(error):
             gateway.drop(channel)
-        error.addr = error.addr or gateway.addr
-        return None if told else error
+        return None if told else _named(error, gateway.addr)
+
+
+def _named(error: Error, addr: str) -> Error:
+    """Complete an error with the gateway that it is about."""
+    error.addr = error.addr or addr
+    if error.reason == FOREIGN or error.kind is Kind.NO_SUCH_METHOD:
+        error.message = f"at {addr} is no gateway: give gateway:// the address of an oslorpc gateway"
+    elif addr not in error.message:
+        error.message = f"the gateway at {addr}: {error.message}"
+    return error
 
 
 def _elsewhere(error: Error) -> bool:

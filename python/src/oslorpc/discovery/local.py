@@ -39,6 +39,7 @@ class LocalRegistry:
 
     def __init__(self, directory: str | None = None) -> None:
         self.dir = directory or f"/tmp/oslorpc-{os.geteuid()}"
+        self.name = f"the directory {self.dir}"
         _ensure(self.dir)
         self._publication = _Publication(self.dir)
         self._lock = threading.Lock()

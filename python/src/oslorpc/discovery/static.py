@@ -17,6 +17,8 @@ _ZONE = ";zone="  # between an address and its zone
 class StaticRegistry:
     """Knows the instances of static://topic=host:port,topic/server=host:port,topic=host:port;zone=az1."""
 
+    name = "the addresses in the transport URL"
+
     def __init__(self, rest: str, exchange: str) -> None:
         self._instances: list[Instance] = []
         for entry in rest.split(","):

@@ -1,0 +1,66 @@
+"""What the texts of gRPC and of the system about connections mean, in plain words."""
+
+from __future__ import annotations
+
+import http.client
+import re
+import socket
+import ssl
+
+from oslorpc.errors import Error
+
+_AROUND = re.compile(
+    r"failed to connect to all addresses; last error: (?:[A-Z_]+: )?(?:(?:ipv4|ipv6|unix):\S+: )?(.*)", re.S
+)
+_TO = r"Failed to connect to remote host: "
+_LOST = r"Socket closed|Endpoint closing|Connection closed|End of TCP stream|Transport closed|recvmsg: ?Socket closed"
+_SILENT = r".*(?:[Kk]eepalive watchdog timeout|[Pp]ing timeout|too_many_pings).*"
+_HANDSHAKE = r"Ssl handshake failed.*: (?:SSL_ERROR_SSL: )?(?:error:\w+:)?(?:SSL routines:)?(?:OPENSSL_internal:)?(.*)"
+_PHRASES = {
+    _TO + r"(?:connect: )?Connection refused.*": "nothing listens there",
+    _TO + r".*No such file or directory.*": "nothing listens there",
+    rf"(?:{_TO})?(?:Timeout occurred|Connection timed out|FD Shutdown).*": "nothing answers there",
+    _TO + "(.*)": "it cannot be connected to: ",
+    r"connection attempt timed out before receiving SETTINGS frame": (
+        "it accepts connections but sends nothing; its process may be hung"
+    ),
+    r"Failed parsing HTTP/2.*": "it answers with something other than gRPC; another program may have the address",
+    _HANDSHAKE: "the TLS handshake failed: ",
+    r"DNS resolution failed for (\S+): .*": "DNS has no address for ",
+    _LOST: "the server closed the connection, or died",
+    r".*Connection reset by peer.*": "the server, or something on the way to it, reset the connection",
+    _SILENT: "the server answers nothing; it may hang, or the network does not reach it",
+    r"Received RST_STREAM with error code (\w+)": (
+        "the server, or a proxy before it, reset the stream with the HTTP/2 code "
+    ),
+    r"Received http2 header with status: (\d+)": (
+        "something that is not gRPC, such as a proxy, answered with the HTTP status "
+    ),
+}
+
+
+def plain(text: str) -> str:
+    """Say in plain words what gRPC says of a connection or a stream. Another text stays as it is."""
+    around = _AROUND.fullmatch(text)
+    inner = around[1] if around else text
+    for pattern, words in _PHRASES.items():
+        if match := re.fullmatch(pattern, inner, re.S):
+            return words + "".join(match.groups())
+    return inner
+
+
+def reason(e: Exception | None) -> str:
+    """Return why connecting or asking failed, without the number and the kind of an error."""
+    if isinstance(e, Error):
+        return e.message
+    if isinstance(e, socket.gaierror):
+        return f"the name cannot be resolved ({e.strerror}): check it, and DNS"
+    if isinstance(e, TimeoutError):
+        return "it did not answer in time"
+    if isinstance(e, http.client.HTTPException):
+        return f"it does not answer as HTTP does ({type(e).__name__})"
+    if isinstance(e, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {e.verify_message}"
+    if isinstance(e, OSError) and e.strerror:
+        return e.strerror.lower() if e.errno else e.strerror
+    return str(e)
