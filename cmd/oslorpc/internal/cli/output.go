@@ -41,10 +41,11 @@ const (
 func WriteTable(w io.Writer, indent string, rows [][]string) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
+		cells := make([]string, len(row)) // several tables may have the same first row
 		for i, text := range row {
-			row[i] = Cell(text)
+			cells[i] = Cell(text)
 		}
-		fmt.Fprintln(table, indent+strings.Join(row, "\t"))
+		fmt.Fprintln(table, indent+strings.Join(cells, "\t"))
 	}
 	return table.Flush()
 }
