@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import http.client
 import http.server
+import pathlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -148,6 +149,28 @@ def test_another_program(web: str) -> None:
         f"not sent: Consul at {web}: reading /v1/health/service/oslorpc-openstack-demo: it answers 404 Not Found: "
         "another program may have the address: check that a Consul agent answers there"
     )
+
+
+class Nothing:
+    """An endpoint."""
+
+    def whoami(self, ctxt: oslorpc.RequestContext) -> None:
+        """Do nothing."""
+
+
+def test_listening(hung: str, tmp_path: pathlib.Path) -> None:
+    for address, want in {
+        hung: "address already in use: stop the program that has it, or listen elsewhere; port 0 is any that is free",
+        f"unix:{tmp_path}/gone/s": "no such file or directory",
+    }.items():
+        with oslorpc.open(f"local://{tmp_path}/registry", listen=address) as transport:
+            server = transport.server(oslorpc.Target(topic="t", server="s"), [Nothing()])
+            with pytest.raises(oslorpc.Error) as caught:
+                server.start()
+        assert (caught.value.kind, caught.value.message) == (
+            oslorpc.Kind.INVALID,
+            f"cannot listen on {address}: {want}",
+        )
 
 
 @pytest.mark.parametrize("scheme", ["rabbit", "kombu+memory", "amqp"])

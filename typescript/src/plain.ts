@@ -30,3 +30,18 @@ export function reasonOf(e: unknown): string {
   }
   return (code !== undefined && words[code]) || textOf(e);
 }
+
+const advice: Readonly<Record<string, string>> = {
+  EADDRINUSE:
+    "the address is in use: stop the program that has it, or listen elsewhere; port 0 is any that is free",
+  EADDRNOTAVAIL:
+    "this machine does not have the address: write one of its own, or 0.0.0.0 and the address to advertise",
+  EACCES: "permission denied: ports below 1024, and directories of other users, need more rights",
+  ENOENT: "there is no such directory",
+};
+
+/** Returns why a process cannot listen on an address. */
+export function whyNotListening(e: unknown): string {
+  const { code } = e as NodeJS.ErrnoException;
+  return (code !== undefined && advice[code]) || textOf(e);
+}

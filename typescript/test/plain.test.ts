@@ -4,7 +4,7 @@ import { createServer as createWebServer } from "node:http";
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { open, RPCError } from "../src/index.js";
-import { reasonOf } from "../src/plain.js";
+import { reasonOf, whyNotListening } from "../src/plain.js";
 
 const servers: Server[] = [];
 
@@ -83,6 +83,13 @@ describe("the error about", () => {
       detail: `not sent: Consul at ${addr} did not answer`,
     });
   });
+});
+
+test("what cannot be listened on says why", () => {
+  const system = (code: string) => Object.assign(new Error(`listen ${code}`), { code });
+  expect(whyNotListening(system("EADDRINUSE"))).toMatch(/^the address is in use: stop the program/);
+  expect(whyNotListening(system("EADDRNOTAVAIL"))).toMatch(/^this machine does not have the address/);
+  expect(whyNotListening(system("EOTHER"))).toBe("listen EOTHER");
 });
 
 test("reasons are plain", () => {

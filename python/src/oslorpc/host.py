@@ -27,6 +27,7 @@ from oslorpc.errors import Error, invalid
 from oslorpc.gate import Gate
 from oslorpc.intake import Served
 from oslorpc.missed import Reports
+from oslorpc.plain import unbound
 from oslorpc.service import Services
 from oslorpc.target import Target
 from oslorpc.token import Verifier
@@ -278,8 +279,8 @@ class Host:
                 port = server.add_insecure_port(_bindable(address))
             else:
                 port = server.add_secure_port(_bindable(address), credentials)
-        except RuntimeError as e:
-            raise invalid(f"cannot listen on {address}: {e}") from None
+        except RuntimeError:
+            raise invalid(f"cannot listen on {address}: {unbound(address)}") from None
         await server.start()
         if address.startswith("unix:"):
             os.chmod(address.removeprefix("unix:"), 0o600)

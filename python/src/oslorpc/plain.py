@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import http.client
+import os
 import re
 import socket
 import ssl
 
+from oslorpc.discovery.base import split_addr
 from oslorpc.errors import Error
 
 _AROUND = re.compile(
@@ -49,6 +52,32 @@ def plain(text: str) -> str:
     return inner
 
 
+_ADVICE = {
+    errno.EADDRINUSE: ": stop the program that has it, or listen elsewhere; port 0 is any that is free",
+    errno.EADDRNOTAVAIL: (
+        ": this machine does not have the address; write one of its own, or 0.0.0.0 and the address to advertise"
+    ),
+    errno.EACCES: ": ports below 1024, and directories of other users, need more rights",
+}
+
+
+def unbound(address: str) -> str:
+    """Return why a process cannot listen on an address. gRPC does not tell."""
+    path = address.removeprefix("unix:")
+    try:
+        if path != address:
+            with socket.socket(socket.AF_UNIX) as s:
+                s.bind(path)
+            os.unlink(path)
+        else:
+            socket.create_server(split_addr(address)).close()
+    except OSError as e:
+        return reason(e) + _ADVICE.get(e.errno or 0, "")
+    except ValueError as e:
+        return str(e)
+    return "gRPC cannot bind to it"
+
+
 def reason(e: Exception | None) -> str:
     """Return why connecting or asking failed, without the number and the kind of an error."""
     if isinstance(e, Error):
@@ -62,5 +91,5 @@ def reason(e: Exception | None) -> str:
     if isinstance(e, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {e.verify_message}"
     if isinstance(e, OSError) and e.strerror:
-        return e.strerror.lower() if e.errno else e.strerror
+        return os.strerror(e.errno).lower() if e.errno else e.strerror
     return str(e)

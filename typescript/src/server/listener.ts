@@ -8,6 +8,7 @@ import { keepAlive } from "../client/session.js";
 import { socketPath } from "../discovery/instance.js";
 import { invalid, textOf } from "../errors.js";
 import type { Logger } from "../log.js";
+import { whyNotListening } from "../plain.js";
 import { ATTACHED, type Trust } from "../trust.js";
 import type { Adapter } from "./adapter.js";
 
@@ -76,7 +77,7 @@ export class Listener {
       await removeDeadSocket(path);
     }
     await new Promise<void>((resolve, reject) => {
-      server.once("error", (e) => reject(invalid(`cannot listen on ${address}: ${textOf(e)}`, e)));
+      server.once("error", (e) => reject(invalid(`cannot listen on ${address}: ${whyNotListening(e)}`, e)));
       server.listen(place, resolve);
     });
     if (path !== undefined) {

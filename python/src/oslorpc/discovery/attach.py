@@ -133,7 +133,8 @@ class Attacher:
             self._cond.wait_for(news, patience)
         if at is not None and at.gone:
             if self._wanted and not self._ended:
-                _log.warning("the gateway at %s is lost to which the servers were attached: %s", at.addr, at.error)
+                why = at.error and at.error.message
+                _log.warning("the servers lost the gateway at %s, to which they were attached: %s", at.addr, why)
             self._at = None
 
     def _step(self) -> bool:
