@@ -11,6 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/internal/carrier"
 	"github.com/oslorpc/oslorpc/internal/delivery"
 	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/fleet"
 	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/route"
@@ -111,7 +112,7 @@ func (t *Transport) ForwardAll(ctx context.Context, r *carrier.Request, each fun
 		}
 	}
 	if audience.Uncertain != nil {
-		return &rpc.Error{Kind: rpc.OutcomeUnknown, Cause: audience.Uncertain, Message: "there may be other servers: " + audience.Uncertain.Error()}
+		return &rpc.Error{Kind: rpc.OutcomeUnknown, Cause: audience.Uncertain, Message: "there may be other servers: " + failure.Text(audience.Uncertain)}
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func AudienceOf(ctx context.Context, topic *fleet.Topic, m *Message) (*Audience,
 		topic.Missed().Instance(e)
 	}
 	if a.Uncertain != nil && len(a.Reached)+len(a.Others) == 0 {
-		err := &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: a.Uncertain, Message: "no server is known: " + a.Uncertain.Error()}
+		err := &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Cause: a.Uncertain, Message: "no server is known: " + failure.Text(a.Uncertain)}
 		return nil, failure.Name(err, m.Target, m.Method)
 	}
 	return a, nil

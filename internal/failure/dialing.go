@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// Dialing returns why connecting failed, for a text that names the address already.
+// Dialing returns why connecting or listening failed, for a text that names the address already.
 func Dialing(err error) string {
 	if lookup, ok := errors.AsType[*net.DNSError](err); ok {
 		return fmt.Sprintf("the name %s cannot be resolved (%s): check it, and DNS", lookup.Name, lookup.Err)
@@ -15,8 +15,8 @@ func Dialing(err error) string {
 	if call, ok := errors.AsType[*os.SyscallError](err); ok {
 		return call.Err.Error()
 	}
-	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
-		return dial.Err.Error()
+	if of, ok := errors.AsType[*net.OpError](err); ok && (of.Op == "dial" || of.Op == "listen") {
+		return of.Err.Error()
 	}
 	return err.Error()
 }

@@ -12,7 +12,6 @@ import (
 	"github.com/oslorpc/oslorpc/internal/discovery"
 	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/pkg/registry"
-	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // listen opens a listener, and returns the address that others connect to.
@@ -92,7 +91,7 @@ func (c *Config) listenPort(ctx context.Context, address string) (net.Listener, 
 	}
 	l, err := listenTCP(ctx, host, first, last)
 	if err != nil {
-		return nil, "", &rpc.Error{Kind: rpc.Invalid, Message: "cannot listen on " + address + ": " + err.Error(), Cause: err}
+		return nil, "", cannotListen(address, err)
 	}
 	addr, err := c.advertised(host, l.Addr())
 	if err != nil {

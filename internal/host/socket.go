@@ -10,7 +10,6 @@ import (
 	"syscall"
 
 	"github.com/oslorpc/oslorpc/internal/failure"
-	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // socketMode lets only the user of this process connect.
@@ -23,7 +22,7 @@ const socketMode = 0o600
 func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	unlock, err := lockDirectory(ctx, filepath.Dir(path))
 	if err != nil {
-		return nil, cannotListen(path, err)
+		return nil, cannotListen("unix:"+path, err)
 	}
 	defer unlock()
 	if err := removeDead(ctx, path); err != nil {
@@ -31,7 +30,7 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	}
 	l, err := bindSocket(ctx, path)
 	if err != nil {
-		return nil, cannotListen(path, err)
+		return nil, cannotListen("unix:"+path, err)
 	}
 	return l, nil
 }
@@ -43,7 +42,7 @@ func removeDead(ctx context.Context, path string) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return cannotListen(path, err)
+		return cannotListen("unix:"+path, err)
 	case info.Mode().Type() != os.ModeSocket:
 		return failure.Invalid("cannot listen on unix:%s: the file there is not a socket; remove it, or listen elsewhere", path)
 	}
@@ -57,14 +56,10 @@ func removeDead(ctx context.Context, path string) error {
 		return failure.Invalid("another process listens on %q, and takes no connections", path)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		if err := os.Remove(path); err != nil { //nolint:gosec // It is a dead socket.
-			return cannotListen(path, err)
+			return cannotListen("unix:"+path, err)
 		}
 		return nil
 	default:
 		return failure.Invalid("cannot listen on unix:%s: whether another process listens there is not known: %v", path, err)
 	}
-}
-
-func cannotListen(path string, err error) error {
-	return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: "cannot listen on unix:" + path + ": " + err.Error(), Cause: err}
 }

@@ -191,7 +191,11 @@ func (s *site) wait(late <-chan time.Time) {
 	case <-closing:
 	case <-gone:
 		if list, _ := s.now(); len(list) > 0 && s.life.Err() == nil {
-			s.log.Warn("the gateway is lost to which the servers of this process were attached", "gateway", s.at.addr, "error", s.at.tunnel.Err())
+			why := s.at.tunnel.Err()
+			if why != nil {
+				why = failed(s.life, s.at.conn, s.at.addr, why)
+			}
+			s.log.Warn("the servers of this process lost the gateway to which they were attached", "gateway", s.at.addr, "error", why)
 		}
 		s.at = nil
 	case <-s.life.Done():
