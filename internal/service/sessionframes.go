@@ -2,6 +2,7 @@ package service
 
 import (
 	"slices"
+	"sync"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -20,15 +21,21 @@ func (s *session) control(frame *pb.SessionResponse, alone bool) *wire.Outgoing 
 	return o
 }
 
-// keptFrames is how many frames a session keeps memory for that may come together.
-const keptFrames = 16
+// keptFrames is for how many frames that came together memory is kept.
+const keptFrames = 128
+
+// spareFrames are empty slices for frames that come together.
+var spareFrames = sync.Pool{New: func() any { return &[]wire.SessionRequest{} }}
 
 // read reads the frames after the first one.
 func (s *session) read(a *attachment) error {
-	var came []wire.SessionRequest
+	var came *[]wire.SessionRequest // nil until a frame comes: many sessions are idle
 	frames := wire.Frames{Next: func() wire.Decoder {
-		came = append(came, wire.SessionRequest{})
-		return &came[len(came)-1]
+		if came == nil {
+			came = spareFrames.Get().(*[]wire.SessionRequest)
+		}
+		*came = append(*came, wire.SessionRequest{})
+		return &(*came)[len(*came)-1]
 	}}
 	for {
 		if err := a.stream.RecvMsg(&frames); err != nil {
@@ -37,17 +44,21 @@ func (s *session) read(a *attachment) error {
 			}
 			return err
 		}
-		err := s.takeAll(a, came)
+		if came == nil {
+			continue
+		}
+		err := s.takeAll(a, *came)
 		if s.services.relays {
 			s.relay()
 		}
 		if err != nil {
 			return err
 		}
-		if clear(came); cap(came) > keptFrames {
-			came = nil
+		if clear(*came); cap(*came) <= keptFrames {
+			*came = (*came)[:0]
+			spareFrames.Put(came)
 		}
-		came = came[:0]
+		came = nil
 	}
 }
 
