@@ -2,6 +2,7 @@ package service
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"io"
@@ -192,7 +193,9 @@ func (g *guarded) rpcs(m func() *pb.Message) map[string]func(context.Context) er
 
 // inSession sends a message in a session of its own, and returns its error.
 func (g *guarded) inSession(ctx context.Context, m *pb.SessionMessage) error {
-	c, err := openSession(ctx, pb.NewRPCServiceClient(g), &pb.SessionOpen{Id: make([]byte, idSize)})
+	id := make([]byte, idSize)
+	_, _ = rand.Read(id) // the server may still have the session before
+	c, err := openSession(ctx, pb.NewRPCServiceClient(g), &pb.SessionOpen{Id: id})
 	if err != nil {
 		return err
 	}
