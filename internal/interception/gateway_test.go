@@ -3,6 +3,7 @@ package interception
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -28,9 +29,18 @@ type asGateway struct {
 
 func (a asGateway) Gateway() *gateway.Gateway { return a.gateway }
 
-// newFleetBehind is newFleet with two servers, and with a gateway between the client and them. The
-// policies of the gateway and of the servers may be nil.
-func newFleetBehind(t *testing.T, atGateway, atServers *trust.Policy) *fleet {
+// behind is how a fleet has a gateway between the client and the servers.
+type behind struct {
+	// gateway and servers are the policies; nil for none.
+	gateway, servers *trust.Policy
+	// attached servers open a stream to the gateway.
+	attached bool
+	// options returns the options of the server with a name; nil for none.
+	options func(name string) []oslorpc.ServerOption
+}
+
+// newFleetBehind is newFleet with two servers, and with a gateway between the client and them.
+func newFleetBehind(t *testing.T, b behind) *fleet {
 	t.Helper()
 	f := &fleet{journal: newJournal(), authority: tlstest.New(t), servers: map[string]*oslorpc.Server{}}
 	url := "memory://" + strings.ReplaceAll(t.Name(), "/", "-")
@@ -51,38 +61,80 @@ func newFleetBehind(t *testing.T, atGateway, atServers *trust.Policy) *fleet {
 		i, _ := s.Instance()
 		return i.Addr
 	}
+	taking := gateway.New()
+	taking.TakeServers()
+	gw := open(url, gatewayName, trust.Config{Policy: b.gateway}, asGateway{oslorpc.WithListen("127.0.0.1:0"), taking})
+	through := "gateway://" + start(gw.Server(oslorpc.Target{Topic: gateway.Topic, Server: "gw"}))
+	if b.attached {
+		url = through
+	}
 	for _, name := range []string{"node1", "node2"} {
-		transport := open(url, name, trust.Config{Gateways: []string{"dns:" + gatewayName}, Policy: atServers},
+		transport := open(url, name, trust.Config{Gateways: []string{"dns:" + gatewayName}, Policy: b.servers},
 			oslorpc.WithInterceptors(f.journal.interceptor(name)))
-		s, i := transport.Server(oslorpc.Target{Topic: topic, Server: name}), &inventory{name: name, journal: f.journal}
+		var options []oslorpc.ServerOption
+		if b.options != nil {
+			options = b.options(name)
+		}
+		s, i := transport.Server(oslorpc.Target{Topic: topic, Server: name}, options...), &inventory{name: name, journal: f.journal}
 		s.Add(oslorpc.Endpoint{Version: "1.1", Struct: oslorpc.Methods(i.dynamic())})
 		v1.RegisterInventoryServiceServer(s, i)
 		start(s)
 		f.servers[name] = s
 	}
-	gw := open(url, gatewayName, trust.Config{Policy: atGateway}, asGateway{oslorpc.WithListen("127.0.0.1:0"), gateway.New()})
-	addr := start(gw.Server(oslorpc.Target{Topic: gateway.Topic, Server: "gw"}))
-	client := open("gateway://"+addr, clientName, trust.Config{}, oslorpc.WithCallerName("tester"),
-		oslorpc.WithInterceptors(marking(), f.journal.interceptor("client")))
+	client := open(through, clientName, trust.Config{}, oslorpc.WithCallerName("tester"),
+		oslorpc.WithInterceptors(marking(), tracing(), f.journal.interceptor("client")))
 	f.client = client.Client(oslorpc.Target{Topic: topic, Version: "1.1"}, oslorpc.WithTimeout(patience))
 	return f
 }
 
-// Each delivery comes through a gateway as it was sent: once at each server that it is for, with its
-// id, version and metadata, and as the message of the original caller.
-func TestEachMessageThroughAGateway(t *testing.T) { anycarrier.Each(t, testEachMessageThroughAGateway) }
+// trace is the metadata of a trace that a message is part of, as W3C has them.
+var trace = map[string]string{
+	"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "congo=t61rcWkgMzE", "baggage": "user=ann",
+}
 
-func testEachMessageThroughAGateway(t *testing.T) {
+// tracing is an interceptor of a client that makes each message part of a trace.
+func tracing() oslorpc.Interceptor {
+	return oslorpc.Interceptor{Send: func(ctx context.Context, m *rpc.Message, next rpc.Next) error {
+		for name, value := range trace {
+			m.Metadata.Set(name, value)
+		}
+		return next(ctx)
+	}}
+}
+
+// eachWay runs a test for servers that the gateway dials, and for attached servers, on each carrier.
+func eachWay(t *testing.T, test func(t *testing.T, attached bool)) {
 	t.Helper()
-	f := newFleetBehind(t, nil, nil)
+	anycarrier.Each(t, func(t *testing.T) {
+		t.Helper()
+		for name, attached := range map[string]bool{"dialled": false, "attached": true} {
+			t.Run(name, func(t *testing.T) { test(t, attached) })
+		}
+	})
+}
+
+// Each delivery comes through a gateway as it was sent: once at each server that it is for, with its
+// id, version, metadata, trace and deadline, and as the message of the original caller.
+func TestEachMessageThroughAGateway(t *testing.T) { eachWay(t, testEachMessageThroughAGateway) }
+
+// longTime is a deadline that is not a default of a client or of a gateway. Margin is more than a
+// message takes.
+const longTime, margin = time.Hour, 10 * time.Minute
+
+func testEachMessageThroughAGateway(t *testing.T, attached bool) {
+	t.Helper()
+	f := newFleetBehind(t, behind{attached: attached})
 	for _, r := range rows() {
 		f.journal.reset()
-		client, copies := f.client.Prepare(oslorpc.WithServer("node2")), 1
+		client, copies := f.client.Prepare(oslorpc.WithServer("node2"), oslorpc.WithTimeout(longTime)), 1
 		if r.toAll {
-			client, copies = f.client, 2
+			client, copies = f.client.Prepare(oslorpc.WithTimeout(longTime)), 2
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), longTime)
+		deadline, _ := ctx.Deadline()
+		hung := time.AfterFunc(patience, cancel)
 		o := r.send(ctx, client)
+		hung.Stop()
 		cancel()
 		if o.err != nil {
 			t.Errorf("%s: %v", r.name, o.err)
@@ -96,10 +148,17 @@ func testEachMessageThroughAGateway(t *testing.T) {
 			}
 			for _, e := range list {
 				checkForwarded(t, &r, &e)
+				checkDeadline(t, &r, &e, deadline)
 			}
 		}
-		if sent := f.journal.take(attempt); !r.anonymous && len(sent) > 0 && f.journal.take(run)[0].message.ID != sent[0].message.ID {
-			t.Errorf("%s: it was sent with the id %q", r.name, sent[0].message.ID)
+		sent := f.journal.take(attempt)
+		if len(sent) != copies {
+			t.Errorf("%s: it was sent %d times", r.name, len(sent))
+		}
+		for _, e := range append(f.journal.take(run), sent...) {
+			if !r.anonymous && e.message.ID != sent[0].message.ID {
+				t.Errorf("%s: at %s it has the id %q, and was sent with %q", r.name, e.point, e.message.ID, sent[0].message.ID)
+			}
 		}
 	}
 }
@@ -108,29 +167,131 @@ func testEachMessageThroughAGateway(t *testing.T) {
 func checkForwarded(t *testing.T, r *row, e *event) {
 	t.Helper()
 	m := &e.message
-	if m.Method != r.method || m.Delivery != r.got || (m.ID == "") != r.anonymous {
-		t.Errorf("%s: at %s it is %s, by %s, with the id %q", r.name, e.point, m.Method, m.Delivery, m.ID)
+	if m.Method != r.method || m.Service != r.service || m.Delivery != r.got || (m.ID == "") != r.anonymous || m.Monitored != r.monitored {
+		t.Errorf("%s: at %s it is %s, by %s, with the id %q, monitored: %v", r.name, e.point, m.Method, m.Delivery, m.ID, m.Monitored)
 	}
-	if m.Metadata.Get("sent-by") != "ann" || m.Metadata.Get("trace-bin") != "\x00\xff" || m.Metadata.Get("offered-to") == "" {
+	if m.Target.Version != r.version || m.Target.Topic != topic || m.Target.Exchange != rpc.DefaultExchange {
+		t.Errorf("%s: at %s it is for %+v, want version %s", r.name, e.point, m.Target, r.version)
+	}
+	if m.Metadata.Get("sent-by") != "ann" || m.Metadata.Get("trace-bin") != "\x00\xff" || m.Metadata.Get("offered-to") != e.process {
 		t.Errorf("%s: at %s it has the metadata %v", r.name, e.point, m.Metadata)
+	}
+	for name, value := range trace {
+		if got := m.Metadata[name]; !slices.Equal(got, []string{value}) {
+			t.Errorf("%s: at %s its %s is %q", r.name, e.point, name, got)
+		}
 	}
 	from := &m.Peer
 	if !slices.Contains(from.Identity.Names, "dns:"+clientName) || from.Identity.Proof != rpc.ProofGateway || m.Caller != "tester" {
 		t.Errorf("%s: at %s it is of %+v, who is called %q", r.name, e.point, from.Identity, m.Caller)
+	}
+	if at, err := netip.ParseAddrPort(from.Addr); err != nil || !at.Addr().IsLoopback() {
+		t.Errorf("%s: at %s its caller is at %q", r.name, e.point, from.Addr)
 	}
 	if from.Via == nil || !slices.Contains(from.Via.Identity.Names, "dns:"+gatewayName) {
 		t.Errorf("%s: at %s it came through %+v", r.name, e.point, from.Via)
 	}
 }
 
+// checkDeadline checks that a message whose sender waits has the sender's deadline at a server. An
+// accepted message has none when it runs.
+func checkDeadline(t *testing.T, r *row, e *event, deadline time.Time) {
+	t.Helper()
+	if r.accepted {
+		if e.point != accept && !e.deadline.IsZero() {
+			t.Errorf("%s: at %s it has a deadline", r.name, e.point)
+		}
+		return
+	}
+	if e.deadline.Before(deadline.Add(-margin)) || e.deadline.After(deadline.Add(margin)) {
+		t.Errorf("%s: at %s its deadline is %v, and its sender's is %v", r.name, e.point, e.deadline, deadline)
+	}
+}
+
+// A server that could not get a message hears of that with the next one that comes through a
+// gateway, whatever that is, once. Other servers hear nothing. A typed stream does not tell, with a
+// gateway or without: it counts as sent before the server has answered.
+func TestMissedThroughAGateway(t *testing.T) { eachWay(t, testMissedThroughAGateway) }
+
+func testMissedThroughAGateway(t *testing.T, attached bool) {
+	t.Helper()
+	for _, r := range rows() {
+		t.Run(r.name, func(t *testing.T) {
+			told := map[string]chan string{"node1": make(chan string, 10), "node2": make(chan string, 10)}
+			f := newFleetBehind(t, behind{attached: attached, options: func(name string) []oslorpc.ServerOption {
+				return []oslorpc.ServerOption{oslorpc.WithWorkers(1), oslorpc.WithQueue(1, 1<<20), oslorpc.WithMissedMessages(
+					func(_ context.Context, reason string) { told[name] <- reason })}
+			}})
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			f.miss(ctx, t, "node2")
+			client := f.client.Prepare(oslorpc.WithServer("node2"))
+			if r.toAll {
+				client = f.client
+			}
+			for range 2 {
+				if o := r.send(ctx, client); o.err != nil {
+					t.Fatal(o.err)
+				}
+			}
+			if r.anonymous && r.sent != rpc.DeliveryCall {
+				if n := len(told["node2"]); n > 0 {
+					t.Errorf("the stream told the server %d times", n)
+				}
+				if o := call(ctx, client); o.err != nil {
+					t.Fatal(o.err)
+				}
+			}
+			select {
+			case reason := <-told["node2"]:
+				if !strings.Contains(reason, "a sender could not deliver a message") {
+					t.Errorf("it was told that %s", reason)
+				}
+			case <-ctx.Done():
+				t.Error("it was not told")
+			}
+			if n, others := len(told["node2"]), len(told["node1"]); n+others > 0 {
+				t.Errorf("it was told %d times more, and another server %d times", n, others)
+			}
+		})
+	}
+}
+
+// miss has a server with one worker, and room for one message, miss a message of the client.
+func (f *fleet) miss(ctx context.Context, t *testing.T, server string) {
+	t.Helper()
+	to := f.client.Prepare(oslorpc.WithServer(server))
+	running, stop := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := oslorpc.Call[any](running, to, "block", nil)
+		ended <- err
+	}()
+	f.journal.await(t, method, 1)
+	if err := to.Cast(ctx, "note", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := to.Prepare(oslorpc.WithRetry(0)).Cast(ctx, "note", nil); rpc.KindOf(err) != rpc.Refused {
+		t.Fatalf("the queue has room: %v", err)
+	}
+	stop()
+	if err := <-ended; rpc.KindOf(err) != rpc.Canceled {
+		t.Fatal(err)
+	}
+	f.journal.await(t, run, 2)
+	f.journal.reset()
+}
+
 // The gates at the gateway and at the servers let each delivery of the original caller in, or deny
 // it with proof that it did not run.
-func TestGatesThroughAGateway(t *testing.T) { anycarrier.Each(t, testGatesThroughAGateway) }
+func TestGatesThroughAGateway(t *testing.T) { eachWay(t, testGatesThroughAGateway) }
 
-func testGatesThroughAGateway(t *testing.T) {
+func testGatesThroughAGateway(t *testing.T, attached bool) {
 	t.Helper()
 	allow := func(names ...string) *trust.Policy {
-		return &trust.Policy{Rules: []trust.Rule{{Name: "callers", From: names}}}
+		return &trust.Policy{Rules: []trust.Rule{
+			{Name: "callers", From: names}, {Name: "edge", From: []string{"dns:node*"}, Delivery: []rpc.Delivery{rpc.DeliveryAttach}},
+		}}
 	}
 	ours, other := "dns:"+clientName, "dns:other.example"
 	for name, at := range map[string]struct {
@@ -142,7 +303,7 @@ func testGatesThroughAGateway(t *testing.T) {
 		"the gateway's name": {allow(ours), allow("dns:" + gatewayName), true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := newFleetBehind(t, at.gateway, at.servers)
+			f := newFleetBehind(t, behind{gateway: at.gateway, servers: at.servers, attached: attached})
 			for _, r := range rows() {
 				f.journal.reset()
 				ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -169,11 +330,11 @@ func testGatesThroughAGateway(t *testing.T) {
 }
 
 // The deadline of a caller, and the lack of one of a cast, come through a gateway.
-func TestDeadlinesThroughAGateway(t *testing.T) { anycarrier.Each(t, testDeadlinesThroughAGateway) }
+func TestDeadlinesThroughAGateway(t *testing.T) { eachWay(t, testDeadlinesThroughAGateway) }
 
-func testDeadlinesThroughAGateway(t *testing.T) {
+func testDeadlinesThroughAGateway(t *testing.T, attached bool) {
 	t.Helper()
-	f := newFleetBehind(t, nil, nil)
+	f := newFleetBehind(t, behind{attached: attached})
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	_, err := oslorpc.Call[any](ctx, f.client.Prepare(oslorpc.WithServer("node1")), "block", nil)

@@ -36,8 +36,9 @@ type event struct {
 	// began and ended count all events; ended is 0 until the message left the point.
 	began, ended int
 	err          error
-	// user is what the context says of the sender.
-	user string
+	// user is what the context says of the sender, and deadline when it ends; zero for never.
+	user     string
+	deadline time.Time
 }
 
 // journal has what all processes of a fleet saw. It is safe for concurrent use.
@@ -54,6 +55,7 @@ func newJournal() *journal { return &journal{changed: make(chan struct{})} }
 func (j *journal) begin(ctx context.Context, at point, process string, m *rpc.Message) (end func(error)) {
 	user, _ := ctx.Value(userKey{}).(string)
 	e := &event{point: at, process: process, message: copyOf(m), user: user}
+	e.deadline, _ = ctx.Deadline()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.clock++
@@ -105,13 +107,19 @@ const patience = 10 * time.Second
 // await waits until n messages left a point.
 func (j *journal) await(t *testing.T, at point, n int) []event {
 	t.Helper()
+	return j.awaitThat(t, at, n, func(e event) bool { return e.ended > 0 })
+}
+
+// awaitThat waits until something is true of n messages at a point.
+func (j *journal) awaitThat(t *testing.T, at point, n int, is func(event) bool) []event {
+	t.Helper()
 	late := time.After(patience)
 	for {
 		j.mu.Lock()
 		changed := j.changed
 		j.mu.Unlock()
 		list := j.take(at)
-		left := slices.DeleteFunc(slices.Clone(list), func(e event) bool { return e.ended == 0 })
+		left := slices.DeleteFunc(slices.Clone(list), func(e event) bool { return !is(e) })
 		if len(left) >= n {
 			return list
 		}
