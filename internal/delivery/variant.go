@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/oslorpc/oslorpc/internal/discovery"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/internal/route"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -43,7 +44,11 @@ func (m *Message) unableNow(view *route.View, server string) error {
 		also := view.Unable(q, server)
 		entries = slices.DeleteFunc(entries, func(e *route.Entry) bool { return !slices.Contains(also, e) })
 	}
-	return m.unable(entries, server)
+	err := m.unable(entries, server)
+	if server != "" && len(entries) == 1 {
+		return At(err, entries[0])
+	}
+	return err
 }
 
 // unable returns the error for a message that none of these instances can serve. Server is the name
@@ -74,7 +79,7 @@ func (m *Message) unable(entries []*route.Entry, server string) error {
 			message = blame + "; " + message
 		}
 	}
-	return &rpc.Error{Kind: rpc.UnsupportedVersion, NotStarted: true, Message: message}
+	return &rpc.Error{Kind: rpc.UnsupportedVersion, NotStarted: true, Message: message, Cause: &refusal.Offer{Implemented: seen}}
 }
 
 // names lists the servers of entries for people: a few names, and the number of the others.

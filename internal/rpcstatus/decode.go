@@ -236,8 +236,8 @@ func causeOf(d *pb.ErrorDetail) error {
 			Type: r.GetType(), Message: r.GetMessage(), Stack: r.GetStack(), Hops: r.GetHops(), Data: r.GetData(),
 		}
 	}
-	if list := d.GetImplemented(); len(list) > 0 {
-		return &offered{list}
+	if list := implemented(d.GetImplemented()); len(list) > 0 {
+		return &refusal.Offer{Implemented: list}
 	}
 	return nil
 }

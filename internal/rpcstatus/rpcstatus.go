@@ -54,9 +54,8 @@ func Encode(err error, seen []*pb.Implementation) *status.Status {
 	if !ok {
 		return status.New(codes.Internal, trimText(e.Error()))
 	}
-	var o *offered
-	if len(seen) == 0 && errors.As(e.Cause, &o) {
-		seen = o.list
+	if len(seen) == 0 {
+		seen = Implementations(refusal.Offered(e.Cause))
 	}
 	detail := newDetail(e, f, seen)
 	text := e.Kind.String()

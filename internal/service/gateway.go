@@ -182,7 +182,7 @@ func encodedInstances(list []rpc.Instance) []*pb.Instance {
 	for n, i := range list {
 		encoded[n] = &pb.Instance{
 			Id: i.ID, BootId: i.BootID, Exchange: i.Exchange, Topic: i.Topic, Server: i.Server,
-			State: wireStates[i.State], Implemented: implementations(i.Implemented), Sessions: i.Sessions, Zone: i.Zone,
+			State: wireStates[i.State], Implemented: rpcstatus.Implementations(i.Implemented), Sessions: i.Sessions, Zone: i.Zone,
 		}
 	}
 	return encoded

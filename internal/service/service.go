@@ -88,21 +88,9 @@ func (s *Services) Register(r grpc.ServiceRegistrar, watched bool) {
 func statusOf(err error, implemented []rpc.Implementation) error {
 	var listed []*pb.Implementation
 	if rpc.KindOf(err) == rpc.UnsupportedVersion {
-		listed = implementations(implemented)
+		listed = rpcstatus.Implementations(implemented)
 	}
 	return rpcstatus.Encode(err, listed).Err()
-}
-
-func implementations(all []rpc.Implementation) []*pb.Implementation {
-	list := make([]*pb.Implementation, 0, len(all))
-	for _, i := range all {
-		implementation := &pb.Implementation{Version: i.Version.String()}
-		if i.Namespace != "" {
-			implementation.Namespace = &i.Namespace
-		}
-		list = append(list, implementation)
-	}
-	return list
 }
 
 // about returns an error with the method that it is about.
