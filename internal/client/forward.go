@@ -89,7 +89,7 @@ func (t *Transport) ForwardStream(ctx context.Context, r *carrier.Request) (carr
 
 // ForwardAll passes a copy of a dynamic message on to each server of its target, and calls each
 // with the outcome at each server, never concurrently.
-func (t *Transport) ForwardAll(ctx context.Context, r *carrier.Request, each func(rpc.Instance, carrier.Reply, error)) error {
+func (t *Transport) ForwardAll(ctx context.Context, r *carrier.Request, each func(delivery.Answer[carrier.Reply])) error {
 	f, err := t.forwarding(r)
 	if err != nil {
 		return err
@@ -101,14 +101,14 @@ func (t *Transport) ForwardAll(ctx context.Context, r *carrier.Request, each fun
 	named := func(e *route.Entry) bool { return r.Target.Server == "" || r.Target.Server == e.Server }
 	audience.Keep(named)
 	for _, other := range audience.Others {
-		each(other.Entry.Instance, carrier.Reply{}, other.Err)
+		each(delivery.Answer[carrier.Reply]{Result: other})
 	}
 	answers := delivery.Gather(ctx, audience, func(ctx context.Context, a delivery.Attempt) (carrier.Reply, error) {
 		return a.Entry.Link.Do(ctx, f.addressed(a))
 	})
 	for a := range answers {
 		if r.Mode != carrier.Cast || !audience.IsGone(a.Result) {
-			each(a.Entry.Instance, a.Value, a.Err)
+			each(a)
 		}
 	}
 	if audience.Uncertain != nil {

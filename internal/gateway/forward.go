@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/oslorpc/oslorpc/internal/carrier"
+	"github.com/oslorpc/oslorpc/internal/delivery"
 	"github.com/oslorpc/oslorpc/internal/gateway/attached"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/refusal"
@@ -168,9 +169,10 @@ func (g *Gateway) toAll(ctx context.Context, r *carrier.Request, each func(intak
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var broken error // the sender takes no more; the copies are waited for all the same
-	err = g.clients.ForwardAll(ctx, r, func(i rpc.Instance, reply carrier.Reply, err error) {
+	err = g.clients.ForwardAll(ctx, r, func(a delivery.Answer[carrier.Reply]) {
 		if broken == nil {
-			if broken = each(intake.Copy{Instance: i, Result: cmp.Or(reply.Result, "null"), Err: err}); broken != nil {
+			of := intake.Copy{Instance: a.Entry.Instance, Result: cmp.Or(a.Value.Result, "null"), Skipped: a.Skipped, Err: a.Err}
+			if broken = each(of); broken != nil {
 				cancel()
 			}
 		}

@@ -68,7 +68,9 @@ type Copy struct {
 	Instance rpc.Instance
 	// Result is the result of the method, if the sender waits for it.
 	Result string
-	Err    error
+	// Skipped is true if the instance drains, or cannot serve the message. Err says which.
+	Skipped bool
+	Err     error
 }
 
 // forward prepares a message for forwarding if no server of this process was found for it and the
@@ -159,7 +161,10 @@ func (i *Intake) forwardStream(ctx context.Context, m *Message, stream Stream) e
 // gateway.
 func (i *Intake) Fanout(ctx context.Context, m *Message, each func(Copy) error) error {
 	return i.toAll(ctx, m, rpc.DeliveryFanout, 0, func(ctx context.Context) error {
-		return i.config.Forward.Fanout(ctx, m, each)
+		return i.config.Forward.Fanout(ctx, m, func(c Copy) error {
+			c.Err = m.Sign(c.Err)
+			return each(c)
+		})
 	})
 }
 
@@ -172,6 +177,7 @@ func (i *Intake) Gather(ctx context.Context, m *Message, each func(Copy) error) 
 					c.Err = m.Answer(len(c.Result))
 				}
 			}
+			c.Err = m.Sign(c.Err)
 			return each(c)
 		})
 	})

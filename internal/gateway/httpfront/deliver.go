@@ -3,11 +3,13 @@ package httpfront
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -53,13 +55,23 @@ func (f *front) deliver(w http.ResponseWriter, r *http.Request, d *delivery) {
 		f.fail(w, errStopping())
 		return
 	}
+	begun := time.Now()
 	e, err := f.prepare(w, r, d)
 	if err == nil {
 		err = d.answer(e)
 	}
 	if err != nil {
-		f.fail(w, err)
+		f.fail(w, waited(begun, err))
 	}
+}
+
+// waited adds to the error of a message that was given up how long its sender waited, as clients
+// do.
+func waited(begun time.Time, err error) error {
+	if !errors.Is(err, context.DeadlineExceeded) || rpc.KindOf(err) == rpc.MonitorTimeout {
+		return err
+	}
+	return failure.With(err, func(e *rpc.Error) { e.Waited = time.Since(begun) })
 }
 
 // prepare reads a request.
@@ -70,7 +82,7 @@ func (f *front) prepare(w http.ResponseWriter, r *http.Request, d *delivery) (*e
 	}
 	m, err := f.read(w, r)
 	if err != nil {
-		return nil, err
+		return nil, failure.Name(err, m.Target, m.Method)
 	}
 	if m.Target.Server != "" && d.toAll {
 		return nil, badRequest("a message for all servers cannot name one: leave the parameter server out, or use call or cast")
@@ -158,12 +170,14 @@ func (e *exchange) document(v any) error {
 type reply struct {
 	Server string          `json:"server"`
 	Result json.RawMessage `json:"result,omitempty"`
-	Error  *problem        `json:"error,omitempty"`
+	// Skipped is true if the server drains, or cannot serve the message, and so missed nothing.
+	Skipped bool     `json:"skipped,omitempty"`
+	Error   *problem `json:"error,omitempty"`
 }
 
 func replyOf(c intake.Copy) reply {
 	if c.Err != nil {
-		return reply{Server: c.Instance.Server, Error: problemOf(c.Err)}
+		return reply{Server: c.Instance.Server, Skipped: c.Skipped, Error: problemOf(c.Err)}
 	}
 	return reply{Server: c.Instance.Server, Result: json.RawMessage(c.Result)}
 }

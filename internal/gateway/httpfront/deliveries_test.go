@@ -70,7 +70,7 @@ func TestFanout(t *testing.T) {
 		t.Errorf("the servers %v got it", got)
 	}
 	skipped := f.post(t, "/v1/fanout/volumes/note?version=1.9&timeout=1s", "")
-	if !strings.Contains(skipped.body, `"accepted":[],"failed":[{"server":"a"`) || !strings.Contains(skipped.body, `"kind":"UnsupportedVersion"`) {
+	if !strings.Contains(skipped.body, `"accepted":[],"failed":[{"server":"a","skipped":true,`) || !strings.Contains(skipped.body, `"kind":"UnsupportedVersion"`) {
 		t.Errorf("got %d %s", skipped.status, skipped.body)
 	}
 }
@@ -93,6 +93,9 @@ func TestGather(t *testing.T) {
 		if r.Result != r.Server {
 			t.Errorf("server %s answered %v", r.Server, r.Result)
 		}
+	}
+	if got := f.post(t, "/v1/gather/volumes/nosuch", "").body; strings.Count(got, `"skipped":true,"error":{"type":"urn:oslorpc:error:NoSuchMethod"`) != 2 {
+		t.Errorf("got %s", got)
 	}
 	lines := strings.Split(f.post(t, "/v1/gather/volumes/fail", "", "Accept", "application/x-ndjson").body, "\n")
 	if len(lines) != 4 || !strings.Contains(lines[0], `"kind":"Remote"`) || lines[2] != `{"end":{"replies":2}}` {

@@ -161,6 +161,7 @@ func array(items object) object { return object{"type": "array", "items": items}
 
 func replySchema(properties object) object {
 	properties["server"] = object{"type": "string"}
+	properties["skipped"] = object{"type": "boolean", "description": "The server drains, or cannot serve the message, and so missed nothing."}
 	properties["error"] = object{"$ref": "#/components/schemas/Problem"}
 	return object{"type": "object", "properties": properties, "required": []string{"server"}}
 }
@@ -182,7 +183,8 @@ func problemSchema() object {
 	text := object{"type": "string"}
 	return object{"type": "object", "required": []string{"type", "title", "status", "detail", "kind", "safe_to_retry"}, "properties": object{
 		"type": text, "title": text, "status": object{"type": "integer"}, "detail": text, "kind": text,
-		"safe_to_retry": object{"type": "boolean"}, "server": text, "method": text, "topic": text, "path": text,
+		"safe_to_retry": object{"type": "boolean"}, "server": text, "instance_id": text, "method": text, "topic": text, "path": text,
+		"implemented": array(object{"type": "object", "properties": object{"namespace": text, "version": text}}),
 		"remote": object{"type": "object", "properties": object{
 			"type": text, "message": text, "stack": array(text), "hops": array(text), "data": object{},
 		}},

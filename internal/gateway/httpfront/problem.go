@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -43,12 +44,15 @@ type problem struct {
 	// Kind is the kind of the error as it is named in Go.
 	Kind string `json:"kind"`
 	// SafeToRetry is true if the method provably did not run.
-	SafeToRetry bool    `json:"safe_to_retry"`
-	Server      string  `json:"server,omitempty"`
-	Method      string  `json:"method,omitempty"`
-	Topic       string  `json:"topic,omitempty"`
-	Path        string  `json:"path,omitempty"`
-	Remote      *remote `json:"remote,omitempty"`
+	SafeToRetry bool   `json:"safe_to_retry"`
+	Server      string `json:"server,omitempty"`
+	InstanceID  string `json:"instance_id,omitempty"`
+	Method      string `json:"method,omitempty"`
+	Topic       string `json:"topic,omitempty"`
+	Path        string `json:"path,omitempty"`
+	// Implemented is what is implemented in place of a version that is not.
+	Implemented []versionDocument `json:"implemented,omitempty"`
+	Remote      *remote           `json:"remote,omitempty"`
 }
 
 // remote is an rpc.RemoteError.
@@ -81,7 +85,10 @@ func problemOf(err error) *problem {
 	}
 	p := &problem{
 		Type: "urn:oslorpc:error:" + e.Kind.Name(), Title: e.Kind.String(), Status: statusOf(e.Kind), Detail: e.Error(),
-		Kind: e.Kind.Name(), SafeToRetry: e.NotStarted, Server: e.Server, Method: e.Method, Topic: e.Target.Topic, Path: e.Path,
+		Kind: e.Kind.Name(), SafeToRetry: e.NotStarted, Server: e.Server, InstanceID: e.InstanceID, Method: e.Method, Topic: e.Target.Topic, Path: e.Path,
+	}
+	if list := refusal.Offered(err); len(list) > 0 {
+		p.Implemented = versionsOf(list)
 	}
 	if failed, ok := errors.AsType[*rpc.RemoteError](err); ok {
 		p.Remote = &remote{Type: failed.Type, Message: failed.Message, Stack: failed.Stack, Hops: failed.Hops}

@@ -60,17 +60,17 @@ var headers = []string{"traceparent", "tracestate", "baggage"}
 // contextHeader has the request context of a message.
 const contextHeader = "Oslorpc-Context"
 
-// read returns the message that a request asks for.
+// read returns the message that a request asks for, as far as it can be read.
 func (f *front) read(w http.ResponseWriter, r *http.Request) (*message, error) {
 	m := &message{metadata: rpc.Metadata{}}
 	m.ID, m.Method, m.Caller = rand.Text(), r.PathValue("method"), r.UserAgent()
 	m.Target.Topic = r.PathValue("topic")
 	if err := m.readQuery(r.URL.RawQuery); err != nil {
-		return nil, err
+		return m, err
 	}
 	if m.Context = r.Header.Get(contextHeader); m.Context != "" {
 		if err := msgcontext.Check(m.Context); err != nil {
-			return nil, badRequest("the header %s must be the text of a JSON object, such as {\"user\": \"alice\"}", contextHeader)
+			return m, badRequest("the header %s must be the text of a JSON object, such as {\"user\": \"alice\"}", contextHeader)
 		}
 	}
 	for _, name := range headers {
@@ -80,7 +80,7 @@ func (f *front) read(w http.ResponseWriter, r *http.Request) (*message, error) {
 	}
 	body, err := f.readBody(w, r)
 	if err != nil {
-		return nil, err
+		return m, err
 	}
 	m.Kwargs, err = kwargs(body)
 	return m, err
@@ -131,7 +131,8 @@ func (f *front) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error)
 	defer func() { _ = control.SetReadDeadline(time.Time{}) }()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, f.MaxBody))
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
-		return nil, &rpc.Error{Kind: rpc.TooLarge, NotStarted: true, Message: fmt.Sprintf("the body has more than %d bytes", tooLarge.Limit)}
+		return nil, &rpc.Error{Kind: rpc.TooLarge, NotStarted: true, Message: fmt.Sprintf(
+			"the body has more than %d bytes, and the gateway takes no more: send less at a time", tooLarge.Limit)}
 	}
 	if err != nil {
 		return nil, badRequest("the body did not arrive: %v", err)

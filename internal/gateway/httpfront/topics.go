@@ -68,11 +68,15 @@ func (f *front) topic(w http.ResponseWriter, r *http.Request) {
 }
 
 func documentOf(i rpc.Instance) serverDocument {
-	d := serverDocument{Server: i.Server, InstanceID: i.ID, State: i.State, Versions: []versionDocument{}}
-	for _, implemented := range i.Implemented {
-		d.Versions = append(d.Versions, versionDocument{implemented.Namespace, implemented.Version.String()})
+	return serverDocument{Server: i.Server, InstanceID: i.ID, State: i.State, Versions: versionsOf(i.Implemented)}
+}
+
+func versionsOf(list []rpc.Implementation) []versionDocument {
+	docs := make([]versionDocument, 0, len(list))
+	for _, i := range list {
+		docs = append(docs, versionDocument{i.Namespace, i.Version.String()})
 	}
-	return d
+	return docs
 }
 
 // onTopic returns the instances on the topic of a request that the caller may see. There is at
