@@ -40,22 +40,6 @@ func (c *Config) listen(ctx context.Context) (net.Listener, string, error) {
 	return c.listenPort(ctx, address)
 }
 
-// attacher returns the registry if it brings the connections to this process.
-func (c *Config) attacher() (discovery.Attacher, bool) {
-	r, ok := c.Registry.(discovery.Attacher)
-	return r, ok
-}
-
-// attach returns a listener for the connections that the registry brings.
-func (c *Config) attach(r discovery.Attacher) (net.Listener, string, error) {
-	if c.Listen != "" || c.Advertise != "" {
-		return nil, "", failure.Invalid("a server that is attached to a gateway does not listen: leave the address to listen on, %q, and the one to advertise, %q, "+
-			"out, or take the URL of a registry in which it can be found", c.Listen, c.Advertise)
-	}
-	l, addr := r.Attach()
-	return l, addr, nil
-}
-
 // address returns the address to listen on. By default, it is a socket in the private directory of
 // the registry, if the registry has one, so that other users of the machine cannot connect. With
 // TLS, which verifies names, or with another address to advertise, it is a port.

@@ -84,7 +84,7 @@ func newSite(ctx context.Context, c *Config) (*site, error) {
 		return nil, err
 	}
 	s := &site{bootID: newBootID(), addr: addr, zone: c.Zone, health: newHealths(c.Exchange), log: lograte.New(c.Log)}
-	bounds := bounded(c.Limits)
+	bounds := c.callerLimits()
 	s.budget = limits.New(bounds, c.Log)
 	s.listener = trackConns(listener, bounds.Connections, func(addr string) { s.budget.Refused(limits.Connections, "address "+addr) })
 	var forward intake.Forwarder

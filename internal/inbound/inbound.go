@@ -159,11 +159,7 @@ func (w *wrapped) guard(c *Conn, raw net.Conn) error {
 func (c *Conn) account() (identity, shared string) {
 	switch c.peer.Identity.Proof {
 	case rpc.ProofNone:
-		host, _, err := net.SplitHostPort(c.peer.Addr)
-		if err != nil {
-			return "", "address " + c.peer.Addr
-		}
-		return "", "address " + host
+		return "", limits.Shared(c.peer.Addr)
 	case rpc.ProofUser:
 		return "", c.peer.Identity.Key()
 	default:

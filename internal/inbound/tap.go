@@ -64,7 +64,7 @@ const contractPrefix = "/oslorpc.v1."
 var (
 	errStreams  = refused("the caller has as many open RPCs as the server takes from one")
 	errCallers  = refused("the caller has as many connections as the server takes from one")
-	errRate     = refused("the caller sends more messages a second than the server takes from one")
+	errRate     = rpcstatus.Encode(refusal.TooFast(), nil).Err()
 	errUnproven = rpcstatus.Encode(refusal.Denied("the server requires a token or a certificate, and the caller has none"), nil).Err()
 	errToken    = rpcstatus.Encode(refusal.Denied("the server does not accept the token of the caller"), nil).Err()
 )

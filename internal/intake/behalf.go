@@ -3,6 +3,8 @@ package intake
 import (
 	"github.com/oslorpc/oslorpc/internal/caller"
 	"github.com/oslorpc/oslorpc/internal/dispatch"
+	"github.com/oslorpc/oslorpc/internal/limits"
+	"github.com/oslorpc/oslorpc/internal/refusal"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
@@ -33,6 +35,19 @@ func (i *Intake) behalf(m *Message) error {
 	}
 	m.Caller = c.Agent
 	m.Origin = forwarded(m.Origin, original)
+	return m.count(&original)
+}
+
+// count has the message count as one of its original caller. The error refuses it.
+func (m *Message) count(original *rpc.Peer) error {
+	if m.From == nil {
+		return nil
+	}
+	m.From = m.From.Behind(original.Identity.Key(), limits.Shared(original.Addr))
+	if m.From.IsFast() {
+		m.From.Refused(limits.Rate)
+		return refusal.TooFast()
+	}
 	return nil
 }
 

@@ -7,6 +7,7 @@ package limits
 
 import (
 	"log/slog"
+	"net"
 	"sync"
 	"sync/atomic"
 
@@ -29,6 +30,7 @@ type Budget struct {
 
 	mu      sync.Mutex // guards the callers and the pools
 	callers map[string]*Caller
+	behind  int // how many callers are remembered that came through gateways
 }
 
 // poolShare is the part of the memory that a pool has: a quarter. The garbage collector needs as
@@ -59,8 +61,11 @@ type Caller struct {
 	share, workers int
 	// rate is nil if its messages are not counted. Only callers without a parent have one.
 	rate *rate.Limiter
+	// carries is true for a gateway that is trusted to name its callers.
+	carries atomic.Bool
 
-	conns   int // guarded by the budget's lock
+	conns   int  // guarded by the budget's lock, as the next one
+	behind  bool // it came through a gateway
 	streams atomic.Int64
 }
 
@@ -70,6 +75,20 @@ type Caller struct {
 func (b *Budget) Join(identity, shared string) *Caller {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	c := b.caller(identity, shared)
+	if c.conns >= b.Limits.CallerConnections {
+		return nil
+	}
+	c.conns++
+	if identity == "" {
+		return &Caller{budget: b, key: c.key, parent: c, share: b.Limits.CallerShare, workers: b.Limits.CallerWorkers}
+	}
+	return c
+}
+
+// caller returns the caller without a parent that has an identity, or else what it shares with
+// others. The lock is held.
+func (b *Budget) caller(identity, shared string) *Caller {
 	key, share, workers := identity, b.Limits.CallerShare, b.Limits.CallerWorkers
 	if identity == "" {
 		key, share, workers = shared, max(sharedPart, share), max(sharedPart, workers)
@@ -79,14 +98,16 @@ func (b *Budget) Join(identity, shared string) *Caller {
 		c = &Caller{budget: b, key: key, share: share, workers: workers, rate: b.newRate()}
 		b.callers[key] = c
 	}
-	if c.conns >= b.Limits.CallerConnections {
-		return nil
-	}
-	c.conns++
-	if identity == "" {
-		return &Caller{budget: b, key: key, parent: c, share: b.Limits.CallerShare, workers: b.Limits.CallerWorkers}
-	}
 	return c
+}
+
+// Shared returns what connections from an address share that prove no identity.
+func Shared(addr string) string {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		host = addr
+	}
+	return "address " + host
 }
 
 // newRate returns the count of a caller's messages, nil if they are not counted.
@@ -102,7 +123,7 @@ func (c *Caller) Leave() {
 	b, top := c.budget, c.top()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if top.conns--; top.conns == 0 {
+	if top.conns--; top.conns == 0 && !top.behind {
 		delete(b.callers, top.key)
 	}
 }
@@ -126,13 +147,13 @@ func (c *Caller) Refused(why Reason) { c.budget.Refused(why, c.key) }
 
 // Part returns the share of n that the caller may take: at least 1. Of less than least it may take
 // all, since there is nothing to divide.
-func (c *Caller) Part(n, least int) int { return part(n, least, c.share) }
+func (c *Caller) Part(n, least int) int { return c.part(n, least, c.share) }
 
 // PartOfWorkers is Part for the workers of a server.
-func (c *Caller) PartOfWorkers(n, least int) int { return part(n, least, c.workers) }
+func (c *Caller) PartOfWorkers(n, least int) int { return c.part(n, least, c.workers) }
 
-func part(n, least, percent int) int {
-	if n < least {
+func (c *Caller) part(n, least, percent int) int {
+	if n < least || c.top().carries.Load() {
 		return n
 	}
 	return max(1, n*percent/100)
@@ -140,8 +161,8 @@ func part(n, least, percent int) int {
 
 // IsFast reports whether the caller sends more messages a second than it may. It counts one more.
 func (c *Caller) IsFast() bool {
-	r := c.top().rate
-	return r != nil && !r.Allow()
+	top := c.top()
+	return top.rate != nil && !top.carries.Load() && !top.rate.Allow()
 }
 
 // OpenStream notes that an RPC begins.

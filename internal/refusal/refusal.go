@@ -30,6 +30,13 @@ func New(why Reason) *rpc.Error {
 	return &rpc.Error{Kind: rpc.Refused, Message: string(why), Cause: why, NotStarted: true}
 }
 
+// TooFast returns the error for a message of a caller that sends too many a second.
+func TooFast() *rpc.Error {
+	e := New(Full)
+	e.Message = "the caller sends more messages a second than the server takes from one"
+	return e
+}
+
 // Gone reports whether err says that the instance is not there any more, whatever discovery says.
 func Gone(err error) bool { return errors.Is(err, Stopping) || errors.Is(err, Misdirected) }
 

@@ -1,0 +1,37 @@
+package limits
+
+// maxBehind bounds the callers that are remembered because they came through gateways. When it is
+// exceeded, all are forgotten that have no connection of their own, with what they used of their
+// rate.
+const maxBehind = 4096
+
+// Behind returns the caller on whose behalf this one, a gateway that is trusted to name its
+// callers, sends a message: an identity, or, if that is empty, what it shares with others. It has
+// the limits of a caller, together with its own connections if it has any. From then on, the
+// gateway itself has only the limits of connections, since it stands for all its callers.
+func (c *Caller) Behind(identity, shared string) *Caller {
+	c.top().carries.Store(true)
+	b := c.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	of := b.caller(identity, shared)
+	if !of.behind {
+		if b.behind >= maxBehind {
+			b.forget()
+		}
+		of.behind = true
+		b.callers[of.key] = of // forget may have removed it
+		b.behind++
+	}
+	return of
+}
+
+// forget forgets the callers that came through gateways. The lock is held.
+func (b *Budget) forget() {
+	for key, c := range b.callers {
+		if c.behind = false; c.conns == 0 {
+			delete(b.callers, key)
+		}
+	}
+	b.behind = 0
+}
