@@ -49,7 +49,8 @@ func (c *Client) CanSendVersionOf(ctx context.Context, version string) (bool, er
 	return c.engine.CanSendVersion(ctx, version)
 }
 
-// CapReason explains a version cap; see [rpc.CapReason].
+// CapReason explains a version cap; see [rpc.CapReason]. Its method [rpc.CapReason.String] says
+// it in a sentence.
 type CapReason = rpc.CapReason
 
 // The rules that set a cap; see package rpc for what each means.

@@ -9,7 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Instance is one server in one process, as discovery knows it; see [rpc.Instance].
+// Instance is one server in one process, as discovery knows it; see [rpc.Instance]. It has the
+// method [rpc.Instance.Equal].
 type Instance = rpc.Instance
 
 // The states of an instance; see package rpc for what each means.

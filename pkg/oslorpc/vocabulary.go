@@ -7,15 +7,20 @@ import (
 
 // The names of package rpc, for programs that import only this package.
 type (
-	// Target is the receiver of a message; see [rpc.Target].
+	// Target is the receiver of a message; see [rpc.Target]. It has the methods [rpc.Target.String],
+	// [rpc.Target.Validate], [rpc.Target.ValidateClient] and [rpc.Target.ValidateServer].
 	Target = rpc.Target
-	// Version is a version of an interface; see [rpc.Version].
+	// Version is a version of an interface; see [rpc.Version]. It has the methods
+	// [rpc.Version.Compare], [rpc.Version.Serves] and [rpc.Version.String].
 	Version = rpc.Version
-	// Error is the type of every error that an operation returns; see [rpc.Error].
+	// Error is the type of every error that an operation returns; see [rpc.Error]. [errors.Is]
+	// compares it with a [Kind], and [errors.As] finds the [RemoteError] in it.
 	Error = rpc.Error
-	// Kind says what went wrong; see [rpc.Kind].
+	// Kind says what went wrong; see [rpc.Kind]. A kind is an error itself, for [errors.Is]. It has
+	// the methods [rpc.Kind.Name] and [rpc.Kind.String].
 	Kind = rpc.Kind
-	// RemoteError is a failure of the remote method itself; see [rpc.RemoteError].
+	// RemoteError is a failure of the remote method itself; see [rpc.RemoteError]. It wraps the error
+	// value that [WithErrorValue] or [WithErrorType] registered, if any.
 	RemoteError = rpc.RemoteError
 )
 
