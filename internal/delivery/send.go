@@ -15,7 +15,7 @@ import (
 )
 
 // errPatience means that an instance was not connected in time. It may be picked again.
-var errPatience = errors.New("connecting takes longer than usual")
+var errPatience = errors.New("connecting takes longer than usual; its process may be hung, or the network may not reach it")
 
 // try makes an attempt at the picked instance. Waiting bounds the time before the message is sent.
 func (d *delivery) try(ctx, waiting context.Context, send Send) error {

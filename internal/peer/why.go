@@ -135,6 +135,9 @@ func sentence(who, addr string, why fault, err error) string {
 	case undialed:
 		return fmt.Sprintf("%s at %s cannot be connected to: %s", who, addr, failure.Dialing(why.err))
 	default:
+		if errors.Is(err, context.DeadlineExceeded) {
+			return fmt.Sprintf("%s at %s could not be connected to in time; its process may be hung, or the network may not reach it", who, addr)
+		}
 		if connection.IsXDS(addr) {
 			return fmt.Sprintf("%s at %s cannot be connected to: %v; the control plane of the mesh, which the file in GRPC_XDS_BOOTSTRAP names, "+
 				"gives no address that answers", who, addr, err)

@@ -1,8 +1,10 @@
 package peer
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -129,6 +131,18 @@ func TestNamesInSentences(t *testing.T) {
 	for server, want := range map[string]string{"": "the server at h:1 ", "node1": "server node1 at h:1 ", "a b\n": `server "a b\n" at h:1 `} {
 		if _, got := p.Explain(server, errors.New("x")); !strings.HasPrefix(got, want) {
 			t.Errorf("%q: %s", server, got)
+		}
+	}
+}
+
+// An attempt that the caller's deadline ended says nothing about the process.
+func TestConnectingThatTookTooLong(t *testing.T) {
+	p := newPeer(carrier.Key{Addr: "h:1"}, nil)
+	for _, err := range []error{context.DeadlineExceeded, fmt.Errorf("no sign of life came: %w", context.DeadlineExceeded)} {
+		kind, got := p.Explain("v2", err)
+		want := "server v2 at h:1 could not be connected to in time; its process may be hung, or the network may not reach it"
+		if kind != rpc.Unreachable || got != want {
+			t.Errorf("%v: %s", kind, got)
 		}
 	}
 }

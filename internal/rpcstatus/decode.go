@@ -108,7 +108,7 @@ func unproven(st *status.Status) (rpc.Kind, string) {
 			return rpc.TooLarge, "gRPC refused the size of the request or the result; which, and whether the method ran, is not known: " + st.Message()
 		}
 	case codes.Unimplemented:
-		return rpc.NoSuchMethod, "the peer does not speak oslorpc: " + st.Message()
+		return rpc.NoSuchMethod, "the peer does not speak oslorpc: " + Plain(st.Message())
 	case codes.Unavailable:
 		return rpc.OutcomeUnknown, lost(st)
 	}
@@ -132,7 +132,7 @@ func foreign(st *status.Status) *rpc.Error {
 		return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: "the server does not know the compressor: " + st.Message()}
 	}
 	e := refusal.New(refusal.Foreign)
-	e.Message += ", which does not speak oslorpc: " + st.Message()
+	e.Message += ", which does not speak oslorpc: " + Plain(st.Message())
 	return e
 }
 

@@ -52,7 +52,7 @@ var phrases = []struct {
 	{regexp.MustCompile(`^error reading from server: (?:unexpected )?EOF$`), "the server closed the connection, or died"},
 	{regexp.MustCompile(`^error reading from server: .*connection reset by peer$`), "the server, or something on the way to it, reset the connection"},
 	{regexp.MustCompile(`^error reading from server: (?:read \S+ \S+: )?(?:read: )?(.*)$`), "the connection cannot be read: "},
-	{regexp.MustCompile(`^Error while dialing: dial \w+ (.*)$`), "cannot connect to "},
+	{regexp.MustCompile(`^Error while dialing: (?:dial \w+ )?(.*)$`), "cannot connect: "},
 	{regexp.MustCompile(`^error reading server preface: .*$`), "it closed the connection before it spoke HTTP/2"},
 	{regexp.MustCompile(`^authentication handshake failed: (.*)$`), "the TLS handshake failed: "},
 	{regexp.MustCompile(`^keepalive ping failed to receive ACK within timeout$`), "the server answers nothing; it may hang, or the network does not reach it"},

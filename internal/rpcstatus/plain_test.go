@@ -9,6 +9,7 @@ import (
 func TestPlain(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
+		`connection error: desc = "transport: Error while dialing: no process is attached as x: connection refused"`: "cannot connect: no process is attached as x: connection refused",
 		"": "", "the disk is full": "the disk is full",
 		"error reading from server: EOF":                            "the server closed the connection, or died",
 		`connection error: desc = "error reading from server: EOF"`: "the server closed the connection, or died",
@@ -20,7 +21,7 @@ func TestPlain(t *testing.T) {
 		"keepalive ping failed to receive ACK within timeout":                                                                                                               "the server answers nothing; it may hang, or the network does not reach it",
 		"stream terminated by RST_STREAM with error code: INTERNAL_ERROR":                                                                                                   "the server, or a proxy before it, reset the stream with the HTTP/2 code INTERNAL_ERROR",
 		`unexpected HTTP status code received from server: 502 (Bad Gateway); transport: received unexpected content-type "text/html"`:                                      "something that is not gRPC, such as a proxy, answered with the HTTP status 502 (Bad Gateway)",
-		`transport: Error while dialing: dial tcp 127.0.0.1:1: connect: connection refused`:                                                                                 "cannot connect to 127.0.0.1:1: connect: connection refused",
+		`transport: Error while dialing: dial tcp 127.0.0.1:1: connect: connection refused`:                                                                                 "cannot connect: 127.0.0.1:1: connect: connection refused",
 	} {
 		if got := rpcstatus.Plain(text); got != want {
 			t.Errorf("%s\ngot  %s\nwant %s", text, got, want)
