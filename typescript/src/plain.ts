@@ -6,6 +6,12 @@ const NOTHING = "nothing listens there; its process is probably dead";
 const UNREACHED = "nothing answers there; its host may be down, or the network may not reach it";
 const RESET = "the other end, or something on the way to it, reset the connection";
 
+const UNSIGNED =
+  "no trusted authority signed its certificate: look at ca, and at the certificate of the server";
+const REFUSES =
+  "it refuses the certificate of this client, or wants one: look at cert and key, and at the server's ca";
+const PLAINTEXT = "it does not speak TLS, and this client requires it: give the server cert and key";
+
 const words: Readonly<Record<string, string>> = {
   ECONNREFUSED: NOTHING,
   ENOENT: NOTHING,
@@ -14,6 +20,22 @@ const words: Readonly<Record<string, string>> = {
   ENETUNREACH: UNREACHED,
   ECONNRESET: RESET,
   EPIPE: RESET,
+  SELF_SIGNED_CERT_IN_CHAIN: UNSIGNED,
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNSIGNED,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNSIGNED,
+  UNABLE_TO_GET_ISSUER_CERT: UNSIGNED,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNSIGNED,
+  CERT_SIGNATURE_FAILURE: UNSIGNED,
+  CERT_HAS_EXPIRED: "its certificate expired: renew it, or set the clock of this machine",
+  CERT_NOT_YET_VALID: "its certificate is not valid yet: set the clock of this machine, or the server's",
+  ERR_SSL_WRONG_VERSION_NUMBER: PLAINTEXT,
+  ERR_SSL_PACKET_LENGTH_TOO_LONG: PLAINTEXT,
+  ERR_SSL_HTTP_REQUEST: PLAINTEXT,
+  ERR_SSL_TLSV13_ALERT_CERTIFICATE_REQUIRED: REFUSES,
+  ERR_SSL_TLSV1_ALERT_UNKNOWN_CA: REFUSES,
+  ERR_SSL_SSLV3_ALERT_BAD_CERTIFICATE: REFUSES,
+  ERR_SSL_SSLV3_ALERT_CERTIFICATE_EXPIRED: REFUSES,
+  ERR_SSL_SSLV3_ALERT_HANDSHAKE_FAILURE: REFUSES,
 };
 
 /** Returns why connecting or asking failed, without the kind or the code of the error. */
@@ -24,6 +46,10 @@ export function reasonOf(e: unknown): string {
   const { code, hostname, syscall } = e as NodeJS.ErrnoException & { hostname?: string };
   if (syscall === "getaddrinfo") {
     return `the name ${hostname} cannot be resolved (${code}): check it, and DNS`;
+  }
+  if (code === "ERR_TLS_CERT_ALTNAME_INVALID") {
+    const { reason } = e as Error & { reason?: string };
+    return `its certificate has another name (${reason}): look at server-name, and at the certificate of the server`;
   }
   if (code === "ERR_HTTP2_ERROR" && textOf(e) === "Protocol error") {
     return "it answers with something other than gRPC; another program may have the address";

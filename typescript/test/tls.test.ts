@@ -65,7 +65,31 @@ test("a client calls a Go server, and trusts no other", async () => {
   const named = await call(`${secured(url)}&server-name=elsewhere.example`);
   expect(named).toMatchObject({ kind: "Untrusted", safeToRetry: true });
   expect((named as RPCError).message).toContain("elsewhere.example");
-  expect(await call(url)).toMatchObject({ safeToRetry: true });
+  expect((untrusted as RPCError).detail).toContain(
+    `at 127.0.0.1:${port} cannot be connected to: no trusted authority signed its certificate: look at ca`,
+  );
+  expect((named as RPCError).detail).toContain(
+    `at 127.0.0.1:${port} cannot be connected to: its certificate has another name (Host: elsewhere.example`,
+  );
+  expect(await call(url)).toMatchObject({
+    safeToRetry: true,
+    detail: expect.stringContaining(
+      "it closed the connection before it spoke HTTP/2; if it requires TLS, give ca",
+    ),
+  });
+});
+
+test("a client that requires TLS says that a server does not speak it", async () => {
+  const [port] = await freePorts(1);
+  const topic = newTopic();
+  const url = `static://${topic}=127.0.0.1:${port}`;
+  await serveGo(url, topic, "node1", "--listen", `127.0.0.1:${port}`);
+  const client = opened(secured(url)).client({ topic }, { failFast: true, timeoutMs: 10_000 });
+  expect(await client.call("whoami").catch((e: unknown) => e)).toMatchObject({
+    kind: "Untrusted",
+    safeToRetry: true,
+    detail: expect.stringContaining("it does not speak TLS, and this client requires it"),
+  });
 });
 
 test("a server answers a Go client that proves its identity, and no other", async () => {

@@ -144,7 +144,10 @@ export class Link {
     this.ready = false;
     this.#session = undefined;
     if (failed) {
-      this.#why = why === undefined ? "it closed the connection before it spoke HTTP/2" : reasonOf(why);
+      this.#why =
+        why === undefined
+          ? "it closed the connection before it spoke HTTP/2; if it requires TLS, give ca in the transport URL"
+          : reasonOf(why);
       this.#untrusted = /CERT|SELF_SIGNED|UNABLE_TO|_TLS_|_SSL_/.test(
         String((why as NodeJS.ErrnoException)?.code),
       );
