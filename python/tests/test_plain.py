@@ -117,7 +117,7 @@ def test_nothing_listens(unused: str) -> None:
     e = failure(f"gateway://{unused}", fail_fast=True)
     assert (e.kind, e.message) == (
         oslorpc.Kind.UNREACHABLE,
-        f"not sent: the gateway at {unused}: nothing listens there",
+        f"not sent: the gateway at {unused} cannot be reached: nothing listens there; its process is probably dead",
     )
     e = failure(f"consul://{unused}", fail_fast=True)
     assert e.kind is oslorpc.Kind.UNREACHABLE and e.message == (
@@ -141,8 +141,7 @@ def test_another_program(web: str) -> None:
     )
     e = failure(f"gateway://{web}", fail_fast=True)
     assert e.message == (
-        f"not sent: the gateway at {web}: it answers with something other than gRPC; "
-        "another program may have the address"
+        f"not sent: the gateway at {web} answers with something other than gRPC; another program may have the address"
     )
     e = failure(f"consul://{web}", fail_fast=True)
     assert e.message == (

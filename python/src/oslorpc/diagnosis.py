@@ -13,7 +13,7 @@ from typing import Any
 
 from oslorpc.discovery.base import split_addr
 from oslorpc.identity import mismatch, names_of
-from oslorpc.plain import reason
+from oslorpc.plain import HANGS, reason
 
 _TIMEOUT = 3.0
 _EXPIRED, _TOO_EARLY = 10, 9
@@ -28,7 +28,6 @@ _REFUSALS = (
     "CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE", "UNKNOWN_CA", "BAD_CERTIFICATE", "CERTIFICATE_UNKNOWN",
     "CERTIFICATE_EXPIRED", "ALERT_ACCESS_DENIED",
 )  # fmt: skip
-_HANGS = "accepts connections but sends nothing; its process may be hung"
 _OTHER = "answers with something other than gRPC; another program may have the address"
 _NEEDS_TLS = "requires TLS, and this client connects in plaintext: give ca in the transport URL"
 
@@ -90,7 +89,7 @@ def _meet(s: ssl.SSLSocket, want: str, exact: bool, has_certificate: bool) -> Ve
 def _trouble(e: Exception, connected: bool) -> str:
     """Say why an address cannot be connected to, as the end of a sentence."""
     if isinstance(e, TimeoutError):
-        return _HANGS if connected else "does not answer; its host may be down, or the network may not reach it"
+        return HANGS if connected else "does not answer; its host may be down, or the network may not reach it"
     if connected:
         return "closes connections before it speaks gRPC; if it requires TLS, check ca"
     if isinstance(e, ConnectionRefusedError | FileNotFoundError):

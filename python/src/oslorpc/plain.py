@@ -15,6 +15,7 @@ from oslorpc.errors import Error
 _AROUND = re.compile(
     r"failed to connect to all addresses; last error: (?:[A-Z_]+: )?(?:(?:ipv4|ipv6|unix):\S+: )?(.*)", re.S
 )
+HANGS = "accepts connections but sends nothing; its process may be hung"
 _TO = r"Failed to connect to remote host: "
 _LOST = r"Socket closed|Endpoint closing|Connection closed|End of TCP stream|Transport closed|recvmsg: ?Socket closed"
 _SILENT = r".*(?:[Kk]eepalive watchdog timeout|[Pp]ing timeout|too_many_pings).*"
@@ -24,9 +25,7 @@ _PHRASES = {
     _TO + r".*No such file or directory.*": "nothing listens there",
     rf"(?:{_TO})?(?:Timeout occurred|Connection timed out|FD Shutdown).*": "nothing answers there",
     _TO + "(.*)": "it cannot be connected to: ",
-    r"connection attempt timed out before receiving SETTINGS frame": (
-        "it accepts connections but sends nothing; its process may be hung"
-    ),
+    r"connection attempt timed out before receiving SETTINGS frame": ("it " + HANGS),
     r"Failed parsing HTTP/2.*": "it answers with something other than gRPC; another program may have the address",
     _HANDSHAKE: "the TLS handshake failed: ",
     r"DNS resolution failed for (\S+): .*": "DNS has no address for ",

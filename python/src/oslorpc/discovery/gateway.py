@@ -17,7 +17,7 @@ from oslorpc.connection import channel_options, failure
 from oslorpc.discovery.attach import Attacher
 from oslorpc.discovery.base import ACTIVE, DRAINING, HELD, Instance, Notify, Update, split_addr
 from oslorpc.errors import FOREIGN, STOPPING, Error, Kind, invalid
-from oslorpc.plain import plain
+from oslorpc.plain import HANGS, plain
 from oslorpc.security import Security
 from oslorpc.v1 import gateway_pb2 as pb
 from oslorpc.v1 import introspection_pb2 as introspection
@@ -61,6 +61,7 @@ class Gateways:
 
     def __init__(self, rest: str, security: Security, caller: str, limit: int) -> None:
         self.headers = security.headers
+        self._security = security
         server_name = security.trust.server_name
 
         def make(addr: str) -> grpc.Channel:
@@ -71,6 +72,17 @@ class Gateways:
         random.shuffle(self.all)
         self._lock = threading.Lock()
         self._current = 0
+
+    def explain(self, error: Error) -> Error:
+        """Complete an error about a gateway with why it cannot be connected to, as gRPC does not tell.
+
+        That may take a while.
+        """
+        if error.kind is Kind.UNREACHABLE and HANGS not in error.message:
+            found = self._security.diagnose(error.addr, "")
+            if why := found.distrust or found.trouble:
+                error.message = f"the gateway at {error.addr} {why}"
+        return error
 
     def current(self) -> Gateway:
         """Return the gateway in use."""
@@ -155,7 +167,7 @@ class GatewayRegistry:
                 gateway.drop(channel)
                 self._gateways.leave(gateway)
         assert error is not None
-        raise error
+        raise self._gateways.explain(error)
 
     def await_listed(self, instances: Sequence[Instance], timeout: float) -> bool:
         """Return at once: a gateway that took instances shows them to others."""
@@ -210,6 +222,7 @@ class _Watch:
                 continue
             failures += 1
             if failures >= len(self._gateways.all):  # none can be used now
+                error = self._gateways.explain(error)
                 _log.warning("no gateway can be asked about the topic %s: %s", self._request.topic, error.message)
                 self._notify(Update(error=error))
                 self._ended.wait(random.uniform(0.5, 1) * min(_MIN_PAUSE * 2 ** min(failures, 10), _MAX_PAUSE))
