@@ -310,6 +310,7 @@ func TestGatewayUsages(t *testing.T) {
 		{"gateway --listen 127.0.0.1:0 --policy /nonexistent", cli.ExitUsage, "/nonexistent"},
 		{"gateway --listen 127.0.0.1:0 --http-host gw.example", cli.ExitUsage, "--cors-origin and --http-host say how --http is used, which is missing"},
 		{"gateway --listen 127.0.0.1:0 --cors-origin https://a.example", cli.ExitUsage, "which is missing"},
+		{"gateway --listen 127.0.0.1:0 --http 0.0.0.0:0", cli.ExitUsage, "use --ca, --cert and --key, or --insecure if you mean it"},
 		{"gateway --listen 127.0.0.1:0 --http x", cli.ExitUsage, `the address to listen on for HTTP, "x", is malformed: write "host:port"`},
 		{"gateway --listen 127.0.0.1:0 --http 127.0.0.1:0 --cors-origin x", cli.ExitUsage, `the origin "x" is malformed: write "https://host"`},
 		{"gateway --listen 127.0.0.1:0 --transport gateway://127.0.0.1:1", 0, "gateway"},

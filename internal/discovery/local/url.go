@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -18,7 +19,7 @@ import (
 func directory(u *url.URL) (string, error) {
 	switch {
 	case u.Scheme != "local" || u.Opaque != "" || u.User != nil || u.RawQuery != "" || u.Fragment != "":
-		return "", malformed(u, "write local:// or local:///absolute/directory; the only parameter is exchange")
+		return "", malformed(u, "write local:// or local:///absolute/directory, without parameters of its own")
 	case u.Host != "":
 		return "", malformed(u, fmt.Sprintf("a directory is absolute: write local:///%s with three slashes", u.Host+u.Path))
 	case u.Path == "":
@@ -28,5 +29,9 @@ func directory(u *url.URL) (string, error) {
 }
 
 func malformed(u *url.URL, advice string) error {
-	return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: fmt.Sprintf("transport URL %q: %s", u.Redacted(), advice)}
+	text := u.Redacted()
+	if rest, ok := strings.CutPrefix(text, "local:?"); ok { // package url leaves the slashes out
+		text = "local://?" + rest
+	}
+	return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: fmt.Sprintf("transport URL %q: %s", text, advice)}
 }

@@ -35,6 +35,7 @@ func TestDirectoryMalformed(t *testing.T) {
 		{"local://run/oslorpc", "local:///run/oslorpc"},
 		{"local://name", "three slashes"},
 		{"local:run/oslorpc", "local:///absolute/directory"},
+		{"local://?dir=x", `transport URL "local://?dir=x": write local:// or local:///absolute/directory, without parameters of its own`},
 		{"local:///run?dir=x", "local:///absolute/directory"},
 		{"local:///run#x", "local:///absolute/directory"},
 		{"local://user@/run", "local:///absolute/directory"},

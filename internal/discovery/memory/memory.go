@@ -22,7 +22,7 @@ type handle struct {
 func Open(u *url.URL) (registry.Registry, error) {
 	if u.Scheme != "memory" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" {
 		return nil, &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: fmt.Sprintf(
-			"transport URL %q: an in-memory registry has nothing but a name, and the parameter exchange: write memory:// or memory://NAME", u.Redacted())}
+			"transport URL %q: an in-memory registry has nothing but a name: write memory:// or memory://NAME", u.Redacted())}
 	}
 	r := &handle{}
 	r.hub = join(u.Host, r)

@@ -37,6 +37,7 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/lograte"
+	"github.com/oslorpc/oslorpc/internal/rpcstatus"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
@@ -126,9 +127,17 @@ func Open(ctx context.Context, c Config) (*Source, error) { //nolint:contextchec
 	_ = s.Close()
 	return nil, &rpc.Error{
 		Kind: rpc.Unreachable, Cause: fault, NotStarted: true,
-		Message: "the Workload API at " + c.Address + " gave no certificate in time: " + fault.Error() +
+		Message: "the Workload API at " + c.Address + " gave no certificate in time: " + plain(fault) +
 			": check that its agent runs, that this program may open the socket, and that the program is registered",
 	}
+}
+
+// plain returns the text of an error without what gRPC puts around it.
+func plain(err error) string {
+	if st, ok := status.FromError(err); ok {
+		return rpcstatus.Plain(st.Message())
+	}
+	return err.Error()
 }
 
 func (s *Source) dial(ctx context.Context) (*workloadapi.Client, error) {
@@ -226,7 +235,7 @@ func (w *watcher) OnX509ContextWatchError(err error) {
 	if code == codes.PermissionDenied {
 		text = "the Workload API gives this program no certificate any more: is it still registered? The last one stays in use until it expires"
 	}
-	s.config.Log.Error(text, "error", err, "expires", expiry(m.Certificate))
+	s.config.Log.Error(text, "error", plain(err), "expires", expiry(m.Certificate))
 }
 
 // retries is the wait before the first retry.

@@ -202,8 +202,8 @@ func TestOpenFails(t *testing.T) {
 		"no address":     {Config{}, rpc.Invalid, "SPIFFE_ENDPOINT_SOCKET"},
 		"another form":   {Config{Address: "/run/spire/agent.sock"}, rpc.Invalid, "unix:///run/spire/agent.sock"},
 		"no domain":      {Config{Address: api.Address, Domains: []string{"a b"}}, rpc.Invalid, `"a b" is no trust domain`},
-		"not registered": {Config{Address: api.Address}, rpc.Unreachable, "no identity issued: check that its agent runs"},
-		"no agent":       {Config{Address: gone.Address}, rpc.Unreachable, gone.Address},
+		"not registered": {Config{Address: api.Address}, rpc.Unreachable, "gave no certificate in time: no identity issued: check that its agent runs"},
+		"no agent":       {Config{Address: gone.Address}, rpc.Unreachable, "the Workload API at " + gone.Address + " gave no certificate in time: cannot connect: "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)

@@ -135,7 +135,10 @@ func (s *serving) serve(ctx context.Context, p *cli.Program, t *oslorpc.Transpor
 	}
 	front, err := s.serveHTTP(ctx)
 	if err != nil {
-		return errors.Join(err, server.Stop(ctx))
+		if stopped := server.Stop(ctx); stopped != nil {
+			return errors.Join(err, stopped)
+		}
+		return err
 	}
 	instance, _ := server.Instance() // it was started, and nothing else stops it
 	ready(p, instance, front)
