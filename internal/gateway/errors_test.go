@@ -170,7 +170,8 @@ func TestErrorsThroughAGateway(t *testing.T) {
 				if w.onWire != rpc.Unknown {
 					onWire.kind = w.onWire.Name()
 				}
-				through := want
+				through := want // but for what it asks
+				through.text = strings.Replace(want.text, "according to this process", "according to the gateway at "+f.gateway.addr, 1)
 				if name == "dead" { // only the gateway finds out
 					through = onWire
 				}
