@@ -58,7 +58,7 @@ func (c *Config) checkCallers() error {
 }
 
 // namesCallers reports whether a gateway may say who sent a message.
-func (c *Config) namesCallers() bool { return len(c.Trust.Config().Gateways) > 0 }
+func (c *Config) namesCallers() bool { return c.Trust.Gateways() != nil }
 
 // callerLimits returns the limits of callers. At an attached server that does not trust the
 // gateway, the gateway is the only caller and has everything.

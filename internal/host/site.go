@@ -28,7 +28,6 @@ import (
 	"github.com/oslorpc/oslorpc/internal/intake"
 	"github.com/oslorpc/oslorpc/internal/limits"
 	"github.com/oslorpc/oslorpc/internal/lograte"
-	"github.com/oslorpc/oslorpc/internal/policy"
 	"github.com/oslorpc/oslorpc/internal/service"
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
@@ -75,10 +74,6 @@ func newSite(ctx context.Context, c *Config) (*site, error) {
 	if err != nil {
 		return nil, err
 	}
-	trusted, err := policy.Callers("the trusted gateways (trust.Config.Gateways)", c.Trust.Config().Gateways)
-	if err != nil {
-		return nil, err
-	}
 	listener, addr, err := c.listen(ctx)
 	if err != nil {
 		return nil, err
@@ -92,7 +87,7 @@ func newSite(ctx context.Context, c *Config) (*site, error) {
 		forward = c.Gateway
 	}
 	s.intake = intake.New(intake.Config{
-		BootID: s.bootID, Forward: forward, Gateways: trusted, Exchange: c.Exchange, MaxSize: c.Limits.MessageSize, CallTime: c.Limits.CallTime, Interceptors: c.Interceptors, Log: c.Log, Gate: guard,
+		BootID: s.bootID, Forward: forward, Gateways: c.Trust.Gateways(), Exchange: c.Exchange, MaxSize: c.Limits.MessageSize, CallTime: c.Limits.CallTime, Interceptors: c.Interceptors, Log: c.Log, Gate: guard,
 		Discreet: c.Trust.Hidden().Failures,
 		Refusals: s.budget.Refusals,
 	})

@@ -14,7 +14,12 @@ func Certified(state *tls.ConnectionState) rpc.Identity {
 	if len(state.VerifiedChains) == 0 || len(state.VerifiedChains[0]) == 0 {
 		return rpc.Identity{}
 	}
-	names := namesOf(state.VerifiedChains[0][0])
+	return Of(state.VerifiedChains[0][0])
+}
+
+// Of returns the identity that a certificate proves once it is verified.
+func Of(c *x509.Certificate) rpc.Identity {
+	names := namesOf(c)
 	if len(names) == 0 {
 		return rpc.Identity{}
 	}

@@ -37,6 +37,7 @@ const (
 func distrust(err error) string {
 	var (
 		unsafe    *security.PlaintextError
+		stranger  *security.StrangerError
 		plaintext tls.RecordHeaderError
 		authority x509.UnknownAuthorityError
 		name      x509.HostnameError
@@ -48,6 +49,8 @@ func distrust(err error) string {
 	switch {
 	case errors.As(err, &unsafe):
 		return unsafe.Error()
+	case errors.As(err, &stranger):
+		return stranger.Error()
 	case errors.As(err, &plaintext):
 		return speaksOpen
 	case errors.As(err, &authority):

@@ -5,16 +5,34 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 
 	"google.golang.org/grpc/credentials"
 
+	"github.com/oslorpc/oslorpc/internal/identity"
 	"github.com/oslorpc/oslorpc/internal/tunnel"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
 // secure are credentials that use what the files have at each handshake.
 type secure struct {
 	trust *Trust
+	// anyName: the name of a server's host does not matter, since an identity takes its place.
+	anyName bool
+	// gateways are the processes that may be at the other end; nil for any.
+	gateways func(rpc.Identity) bool
+}
+
+// StrangerError is why a client does not use a process as its gateway.
+type StrangerError struct {
+	// Proved is the identity of the process.
+	Proved rpc.Identity
+}
+
+// Error returns the end of a sentence that begins with the process.
+func (e *StrangerError) Error() string {
+	return fmt.Sprintf("proved %s, which is no trusted gateway: check its certificate, and the names of the trusted gateways (trust.Config.Gateways, ?gateways=)", e.Proved)
 }
 
 // ClientHandshake secures a connection to a server, and verifies the server.
@@ -38,7 +56,7 @@ func (s *secure) connect(ctx context.Context, authority string, raw net.Conn) (n
 	// An identity takes the place of the name, and a process that is attached has no address to be
 	// named after.
 	attached := tunnel.Is(raw.RemoteAddr())
-	anyName := config.ServerName == "" && (s.trust.Identity() != nil || attached)
+	anyName := config.ServerName == "" && (s.anyName || attached)
 	switch {
 	case config.ServerName != "":
 		authority = config.ServerName
@@ -55,10 +73,27 @@ func (s *secure) connect(ctx context.Context, authority string, raw net.Conn) (n
 	}
 	withheld := noteWithheld(config)
 	conn, info, err := credentials.NewTLS(config).ClientHandshake(ctx, authority, raw)
+	if err == nil {
+		err = s.admit(conn, info, chains)
+	}
 	if err == nil && *withheld {
 		conn = &withholding{conn}
 	}
 	return conn, withChains(info, chains), shown, err
+}
+
+// admit closes a connection to a process that is not one of the gateways.
+func (s *secure) admit(conn net.Conn, info credentials.AuthInfo, chains *[][]*x509.Certificate) error {
+	t, is := withChains(info, chains).(credentials.TLSInfo)
+	if s.gateways == nil || !is {
+		return nil
+	}
+	proved := identity.Certified(&t.State)
+	if s.gateways(proved) {
+		return nil
+	}
+	_ = conn.Close() // nothing was sent
+	return &StrangerError{proved}
 }
 
 // noteWithheld has a connection choose among the certificates of this client as package tls does,

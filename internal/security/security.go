@@ -16,6 +16,8 @@ import (
 
 	"github.com/oslorpc/oslorpc/internal/failure"
 	"github.com/oslorpc/oslorpc/internal/identity"
+	"github.com/oslorpc/oslorpc/internal/policy"
+	"github.com/oslorpc/oslorpc/pkg/rpc"
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
@@ -32,8 +34,10 @@ type Trust struct {
 	conns       conns
 	// renewals are the attempts to make new connections in place of others.
 	renewals sync.WaitGroup
-	// template is the name that servers must prove; nil for any.
+	// template is the name that servers must prove; nil for any. Gateways are those that are
+	// trusted; nil for none.
 	template *identity.Template
+	gateways func(rpc.Identity) bool
 
 	// Closed ends the goroutine that reads the files.
 	closing sync.Once
@@ -56,6 +60,9 @@ func Open(text Text, log *slog.Logger) (*Trust, error) {
 		if t.template, err = identity.ParseTemplate(c.Identity); err != nil {
 			return nil, failure.Invalid("%s: %v", cmp.Or(origins["identity"], "trust.Config.Identity"), err)
 		}
+	}
+	if t.gateways, err = policy.Callers("the trusted gateways (trust.Config.Gateways)", c.Gateways); err != nil {
+		return nil, err
 	}
 	if c.TokenFile != "" {
 		if t.token, err = openToken(c.TokenFile, origins["token-file"], log); err != nil {
@@ -202,6 +209,18 @@ func (t *Trust) Identity() identity.Rule {
 	return rule
 }
 
+// Reached returns what certificates a client wants at the addresses of servers: as Identity does,
+// or a certificate of a trusted gateway, to which servers may be attached.
+func (t *Trust) Reached() identity.Rule {
+	if t.template != nil && t.gateways != nil {
+		return identity.OrGateway(t.template, t.gateways)
+	}
+	return t.Identity()
+}
+
+// Gateways reports whether an identity is a trusted gateway's; nil if none is trusted.
+func (t *Trust) Gateways() func(rpc.Identity) bool { return t.gateways }
+
 // Secure reports whether connections have TLS, or credentials of the program's own.
 func (t *Trust) Secure() bool {
 	if t.config.Credentials != nil {
@@ -212,11 +231,26 @@ func (t *Trust) Secure() bool {
 
 // Client returns the credentials of connections to servers.
 func (t *Trust) Client() credentials.TransportCredentials {
+	return t.client(&secure{trust: t, anyName: t.Identity() != nil})
+}
+
+// ClientOfGateways returns the credentials of connections to gateways, through which everything is
+// reached. Where servers must prove their names, a gateway must be one of those that are trusted,
+// or, if none is named, have the name of its host.
+func (t *Trust) ClientOfGateways() credentials.TransportCredentials {
+	s := &secure{trust: t}
+	if t.Identity() != nil && t.gateways != nil {
+		s.anyName, s.gateways = true, t.gateways
+	}
+	return t.client(s)
+}
+
+func (t *Trust) client(s *secure) credentials.TransportCredentials {
 	switch {
 	case t.config.Credentials != nil:
 		return t.config.Credentials.Clone()
 	case t.Secure():
-		return &secure{trust: t}
+		return s
 	default:
 		return &guarded{insecure.NewCredentials(), t}
 	}

@@ -345,14 +345,14 @@ func (c *config) carrier(known registry.Registry) carrier.Carrier {
 func (c *config) connecting() grpccarrier.Config {
 	config := grpccarrier.Config{
 		Peers: peer.Config{
-			Credentials: c.security.Client(), Identity: c.security.Identity(), Token: c.security.Token(), Log: c.log, Options: c.dialOptions,
+			Credentials: c.security.Client(), Identity: c.security.Reached(), Token: c.security.Token(), Log: c.log, Options: c.dialOptions,
 		},
 		Caller:  c.caller,
 		Routing: c.carries == rpc.CarrierRouted,
 		MaxSize: c.limits.MessageSize, MaxHeader: c.limits.HeaderSize,
 	}
 	if c.behind { // the gateways check the servers
-		config.Peers.Identity, config.Explicit = nil, true
+		config.Peers.Credentials, config.Peers.Identity, config.Explicit = c.security.ClientOfGateways(), nil, true
 	}
 	switch {
 	case c.process != nil:

@@ -88,7 +88,9 @@ type Config struct {
 	Policy *Policy
 	// Gateways are patterns, as in Rule.From, of the names of trusted gateways. For a message that
 	// such a gateway forwards, servers take the identity of the caller from the gateway, and the
-	// policy uses it. Nil means none: the gateway itself then counts as the caller.
+	// policy uses it. Clients with Identity accept such a gateway in place of a server that is
+	// attached to it, and over gateway:// no other gateway. Nil means none: the gateway itself then
+	// counts as the caller.
 	Gateways []string
 	// Hide says what the servers of the transport do not tell about themselves. The zero value hides
 	// nothing.
