@@ -163,9 +163,12 @@ interop: $(BIN)/consul $(VENV)/.installed $(NODE) ## Try each language's clients
 	@cd typescript && npm run --silent build-interop
 	@$(GO) build -o $(BIN)/interop ./internal/interop/main && $(BIN)/interop $(if $(RUN),-run '$(RUN)')
 
+# Modules beside the library's, whose dependencies it must not have.
+MODULES := examples/mesh internal/bench/nats
+
 .PHONY: lint
-lint: $(BIN)/.tools $(BIN)/.lint ## Check the style of code and protos
-	@$(BIN)/golangci-lint run ./...
+lint: $(BIN)/.tools $(BIN)/.lint ## Check the style of code, in each module with programs, and of protos
+	@for module in . $(MODULES); do (cd $$module && $(BIN)/golangci-lint run ./...) || exit 1; done
 	@$(BIN)/buf lint
 
 .PHONY: lint-python

@@ -57,7 +57,7 @@ func openNATS(_ context.Context, servers int) (*side, error) {
 		return err
 	}
 	s.fanout = func(context.Context) error { return askAll(conn, small, servers) }
-	return s, s.call(context.Background())
+	return s, s.call(context.Background()) //nolint:contextcheck // It has a deadline of its own.
 }
 
 // serve starts one service.
