@@ -22,15 +22,25 @@ const patience = 30 * time.Second
 // uses, since all tests may run against one registry at the same time.
 type fixture struct {
 	*testing.T
-	openHandle func(t *testing.T) registry.Registry
-	exchange   string
-	other      string
+	suite    *suite
+	exchange string
+	other    string
 }
 
-func newFixture(t *testing.T, open func(t *testing.T) registry.Registry) *fixture {
+func newFixture(t *testing.T, s *suite) *fixture {
 	t.Helper()
 	id := rand.Text()
-	return &fixture{T: t, openHandle: open, exchange: "suite-" + id, other: "other-" + id}
+	return &fixture{T: t, suite: s, exchange: "suite-" + id, other: "other-" + id}
+}
+
+// seen returns what processes see of instances that were published, in order.
+func (f *fixture) seen(published []rpc.Instance) []rpc.Instance {
+	list := make([]rpc.Instance, len(published))
+	for n, i := range published {
+		list[n] = f.suite.seen(i)
+	}
+	registry.Sort(list)
+	return list
 }
 
 func (f *fixture) ours(exchange string) bool { return exchange == f.exchange || exchange == f.other }
@@ -53,7 +63,7 @@ var lastPort atomic.Int32
 func (f *fixture) process() *process {
 	f.Helper()
 	port := 20000 + lastPort.Add(1)
-	p := &process{Registry: f.openHandle(f.T), f: f, bootID: rand.Text(), addr: fmt.Sprintf("127.0.0.1:%d", port)}
+	p := &process{Registry: f.suite.open(f.T), f: f, bootID: rand.Text(), addr: fmt.Sprintf("127.0.0.1:%d", port)}
 	f.Cleanup(p.close)
 	return p
 }
@@ -99,10 +109,10 @@ func (p *process) list() []rpc.Instance {
 	return all
 }
 
-// wantList waits until the registry lists exactly these instances.
-func (p *process) wantList(want ...rpc.Instance) {
+// wantList waits until the registry lists exactly the instances that were published like this.
+func (p *process) wantList(published ...rpc.Instance) {
 	p.f.Helper()
-	want = sorted(want)
+	want := p.f.seen(published)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	got := p.list()
@@ -192,10 +202,10 @@ func (w *watcher) updates() int {
 	return w.count
 }
 
-// want waits until the last update has exactly these instances.
-func (w *watcher) want(want ...rpc.Instance) {
+// want waits until the last update has exactly the instances that were published like this.
+func (w *watcher) want(published ...rpc.Instance) {
 	w.f.Helper()
-	want = sorted(want)
+	want := w.f.seen(published)
 	timeout := time.NewTimer(patience)
 	defer timeout.Stop()
 	for !w.has(want) {

@@ -36,19 +36,40 @@ var tests = []struct {
 	{"watchers own their slices", testOwnSlices},
 }
 
+// Option changes what [Suite] expects of a registry.
+type Option func(*suite)
+
+// suite is a run of the tests.
+type suite struct {
+	open func(t *testing.T) registry.Registry
+	seen func(rpc.Instance) rpc.Instance
+}
+
+// Seen is for a registry that differs on purpose in what it tells of instances, such as one whose
+// instances are reached through another process. The function returns what processes see of an
+// instance that one of them published, the publisher included. Without it, they must see exactly
+// what was published. All tests run in any case.
+func Seen(of func(published rpc.Instance) rpc.Instance) Option {
+	return func(s *suite) { s.seen = of }
+}
+
 // Suite tests a registry. Each call of open must return another handle for the same registry, as
 // another process would have. The suite closes the handles. Tests run in parallel, each in its own
 // exchanges, so that they can share a server. To detect leaked goroutines of a registry, use a
 // package such as go.uber.org/goleak in TestMain.
-func Suite(t *testing.T, open func(t *testing.T) registry.Registry) {
+func Suite(t *testing.T, open func(t *testing.T) registry.Registry, options ...Option) {
 	t.Helper()
+	s := suite{open: open, seen: func(i rpc.Instance) rpc.Instance { return i }}
+	for _, o := range options {
+		o(&s)
+	}
 	// The group ends when its parallel tests have ended, so that the caller may stop its server after
 	// the suite.
 	t.Run("suite", func(t *testing.T) {
 		for _, test := range tests {
 			t.Run(test.name, func(t *testing.T) {
 				t.Parallel()
-				test.run(newFixture(t, open))
+				test.run(newFixture(t, &s))
 			})
 		}
 	})
