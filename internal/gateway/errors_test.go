@@ -64,8 +64,8 @@ type wrong struct {
 	method  string
 	kwargs  string
 	timeout time.Duration
-	// failFast clients have an answer long before the timeout.
-	failFast bool
+	// once: clients try once, and have an answer long before they give up.
+	once bool
 	// onWire is the kind that the contract has in place of one that only clients find out.
 	onWire rpc.Kind
 	// toAll messages fail in the same way for each server. Others fail as a whole, or have no meaning.
@@ -98,7 +98,7 @@ func wrongs() map[string]wrong {
 		"deadline":         {target: version(""), method: "wait", timeout: 100 * time.Millisecond, toAll: true, has: func(s said) bool { return ofServer(s) && !s.notStarted }},
 		"too large":        {target: version(""), method: "echo", kwargs: `{"x":"` + strings.Repeat("x", 200_000) + `"}`, toAll: true, has: ofServer},
 		"remote":           {target: version(""), method: "fail", toAll: true, has: func(s said) bool { return slices.Equal(s.hops, []string{"a"}) && ofServer(s) }},
-		"dead":             {target: rpc.Target{Topic: "dead"}, method: "whoami", timeout: time.Second, failFast: true, onWire: rpc.Refused, has: func(s said) bool { return s.server == "dead" && s.id != "" }},
+		"dead":             {target: rpc.Target{Topic: "dead"}, method: "whoami", timeout: time.Second, once: true, onWire: rpc.Refused, has: func(s said) bool { return s.server == "dead" && s.id != "" }},
 	}
 }
 
@@ -195,7 +195,10 @@ func (s said) check(t *testing.T, whose string, got said) {
 // fail sends the message as a client, and returns the error.
 func (w *wrong) fail(t *testing.T, from *oslorpc.Transport, all bool) (err error) {
 	t.Helper()
-	c := from.Client(w.target, oslorpc.WithTimeout(w.timeout), oslorpc.WithFailFast(w.failFast))
+	c := from.Client(w.target, oslorpc.WithTimeout(w.timeout))
+	if w.once {
+		c = c.Prepare(oslorpc.WithRetry(0), oslorpc.WithTimeout(patience))
+	}
 	if !all {
 		_, err = oslorpc.Call[any](t.Context(), c, w.method, oslorpc.Raw(w.kwargs))
 		return err
@@ -234,12 +237,14 @@ func (w *wrong) call(t *testing.T, conn *grpc.ClientConn, all bool) error {
 	return rpcstatus.Decode(status.FromProto(of).Err(), true)
 }
 
-// sameText returns a text without what differs from one attempt to the next: how long it took, and
-// which end noticed the deadline first.
+// sameText returns a text without what differs from one client to the next: how long it waited,
+// which end noticed the deadline first, and who told it of the fleet.
 func sameText(text string) string {
 	text = strings.ReplaceAll(text, "the deadline passed while the method ran", "no answer came; the method may have run")
-	return waits.ReplaceAllString(text, "")
+	return teller.ReplaceAllString(waits.ReplaceAllString(text, ""), "")
 }
+
+var teller = regexp.MustCompile(`, according to (this process|the gateway at [0-9.:]+)`)
 
 var waits = regexp.MustCompile(` \(waited [^)]*\)| after [0-9.]+m?s`)
 
