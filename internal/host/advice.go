@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"syscall"
 
 	"github.com/oslorpc/oslorpc/internal/failure"
@@ -17,6 +18,16 @@ func cannotListen(address string, err error) error {
 		Kind: rpc.Invalid, NotStarted: true, Cause: err,
 		Message: fmt.Sprintf("cannot listen on %s: %s%s", address, failure.Dialing(err), listenAdvice(err)),
 	}
+}
+
+// noPort is cannotListen for a port. An error about several ports has its own advice.
+func noPort(address string, err error) error {
+	return failure.With(cannotListen(address, err), func(e *rpc.Error) {
+		e.NotStarted = false
+		if _, one := err.(*net.OpError); !one { //nolint:errorlint // What wraps it is about several.
+			e.Message = fmt.Sprintf("cannot listen on %s: %v", address, err)
+		}
+	})
 }
 
 // listenAdvice says what to do when this process cannot listen, as the end of a sentence.

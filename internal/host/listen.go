@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"path/filepath"
@@ -75,7 +74,7 @@ func (c *Config) listenPort(ctx context.Context, address string) (net.Listener, 
 	}
 	l, err := listenTCP(ctx, host, first, last)
 	if err != nil {
-		return nil, "", cannotListen(address, err)
+		return nil, "", noPort(address, err)
 	}
 	addr, err := c.advertised(host, l.Addr())
 	if err != nil {
@@ -114,7 +113,7 @@ func listenTCP(ctx context.Context, host string, first, last int) (net.Listener,
 		return nil, fmt.Errorf("none of the %d ports is free; widen the range, or end a program that listens there: %w",
 			len(failures), failures[len(failures)-1])
 	}
-	return nil, errors.Join(failures...)
+	return nil, failures[0] // a range has a port
 }
 
 // advertised returns the address to announce for a listener.
