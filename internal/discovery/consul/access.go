@@ -12,16 +12,16 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// Consul leaves out of a list what the ACL token may not read, and an empty list looks like an
-// empty fleet. In a header it says that it left something out, but not to callers without a token;
-// and of the list of all names that is always true, since hardly a token may read everything. So
-// an empty list is believed only if it is not for want of a permission.
+// Consul leaves services that the ACL token may not read out of lists, so an empty list may only
+// look like an empty fleet. A header says whether a list was filtered, but not to callers without a
+// token. For the list of all names the header is nearly always set, since hardly any token may read
+// everything. So an empty list is accepted only after a check that no permission is missing.
 
-// errHidden is that we may not see the services.
+// errHidden means that we may not read the services.
 var errHidden = errors.New("the ACL token, or its absence, hides services or the nodes that they are on: give a token that may read both, " +
 	"in the URL's consul-token-file or in CONSUL_HTTP_TOKEN")
 
-// mayHide reports whether something may have been left out of a list.
+// mayHide reports whether a list may have been filtered.
 func mayHide(meta *api.QueryMeta) bool {
 	return meta.ResultsFilteredByACLs || meta.DefaultACLPolicy == "deny"
 }
@@ -47,7 +47,7 @@ func (c *client) mustSee(ctx context.Context, name string, meta *api.QueryMeta) 
 	if !c.anonymous {
 		return nil
 	}
-	// The nodes may be hidden, which do not matter for the names.
+	// Only the nodes may be hidden. The names do not depend on nodes.
 	names, _, err := c.api.Catalog().Services(c.readOptions(ctx))
 	if _, is := names[name]; err != nil || !is {
 		return err
@@ -63,7 +63,8 @@ func (c *client) readOptions(ctx context.Context) *api.QueryOptions {
 	return (&api.QueryOptions{Datacenter: c.dc}).WithContext(ctx)
 }
 
-// mayRead asks whether we may read services of this name. Where Consul cannot be asked, we may.
+// mayRead asks whether we may read services of this name. It returns true if Consul does not answer
+// the question.
 func (c *client) mayRead(ctx context.Context, name string) (bool, error) {
 	question, err := json.Marshal([]map[string]string{{"Resource": "service", "Access": "read", "Segment": name}})
 	if err != nil {
@@ -93,5 +94,5 @@ func (c *client) mayRead(ctx context.Context, name string) (bool, error) {
 	return len(permissions) != 1 || permissions[0].Allow, nil
 }
 
-// drain reads the rest of an answer, if it is short, so that the connection can be kept.
+// drain reads the rest of a short answer, so that the connection can be reused.
 func drain(body io.Reader) { _, _ = io.CopyN(io.Discard, body, 64<<10) }

@@ -8,20 +8,20 @@ import (
 	"sync"
 )
 
-// agents says which of several agents to ask: the one that last answered, and when that cannot be
-// connected to, the next.
+// agents selects which of several agents to ask: the last one that answered, or the next one if
+// that one is unreachable.
 type agents struct {
 	addrs []string
 
 	mu      sync.Mutex
 	current int // the index of the one to ask
-	// pinned is true while no other agent will do: registrations, and the checks that keep them
-	// alive, are of one agent.
+	// pinned is true while requests must go to the current agent: registrations, and the checks
+	// that keep them alive, belong to one agent.
 	pinned bool
-	// stay ends, because of errHung, when the current agent is left or hangs.
+	// stay ends with the cause errHung when we leave the current agent, or when it hangs.
 	stay context.Context //nolint:containedctx // It is a signal with a cause.
 	end  context.CancelCauseFunc
-	// woken is closed when it is worth trying again at once.
+	// woken is closed when another attempt is worthwhile at once.
 	woken chan struct{}
 }
 
@@ -31,7 +31,7 @@ func newAgents(addrs []string) *agents {
 	return a
 }
 
-// pin has all requests go to the agent that last answered, until unpin.
+// pin makes all requests go to the agent that last answered, until unpin.
 func (a *agents) pin()   { a.setPinned(true) }
 func (a *agents) unpin() { a.setPinned(false) }
 
@@ -41,7 +41,7 @@ func (a *agents) setPinned(pinned bool) {
 	a.pinned = pinned
 }
 
-// candidates returns which agent to ask, and how many may be tried from there on.
+// candidates returns the agent to ask first, and how many to try, beginning with that one.
 func (a *agents) candidates() (first, count int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -51,16 +51,16 @@ func (a *agents) candidates() (first, count int) {
 	return a.current, len(a.addrs)
 }
 
-// at returns the index of the agent to ask, and what is closed when it is worth trying again at
-// once.
+// at returns the index of the agent to ask, and a channel that is closed when another attempt is
+// worthwhile at once.
 func (a *agents) at() (current int, woken <-chan struct{}) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.current, a.woken
 }
 
-// leave goes on to the next agent, if there is one, unless another caller did so before. Queries
-// that wait at the old one end.
+// leave selects the next agent, if there is one and no other caller has left agent n already.
+// Queries that wait at the old agent end.
 func (a *agents) leave(n int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -70,8 +70,8 @@ func (a *agents) leave(n int) {
 	}
 }
 
-// hangs is leave for an agent that is known to hang: queries that wait at it end even if there is
-// no other.
+// hangs is leave for an agent that is known to hang. Queries that wait there end even if there is
+// no other agent.
 func (a *agents) hangs(n int) {
 	a.leave(n)
 	a.mu.Lock()
@@ -86,7 +86,7 @@ func (a *agents) interrupt() {
 	a.stay, a.end = context.WithCancelCause(context.Background())
 }
 
-// wake makes the callers that pause after a failure try again.
+// wake makes callers that pause after a failure try again.
 func (a *agents) wake() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -94,8 +94,8 @@ func (a *agents) wake() {
 	a.woken = make(chan struct{})
 }
 
-// whileHere returns a context that ends, because of errHung, when the current agent is left or
-// hangs.
+// whileHere returns a context that ends with the cause errHung when we leave the current agent, or
+// when it hangs.
 func (a *agents) whileHere(ctx context.Context) (context.Context, context.CancelFunc) {
 	a.mu.Lock()
 	stay := a.stay
@@ -108,10 +108,11 @@ func (a *agents) whileHere(ctx context.Context) (context.Context, context.Cancel
 	}
 }
 
-// through returns what sends requests to the agents by way of base.
+// through returns a transport that sends requests to the agents over base.
 func (a *agents) through(base http.RoundTripper) http.RoundTripper { return router{a, base} }
 
-// router sends requests to the agents. A request that may have arrived goes to no other.
+// router sends requests to the agents. It does not send a request to a second agent if the first
+// may have received it.
 type router struct {
 	agents *agents
 	base   http.RoundTripper
@@ -141,8 +142,8 @@ func (r router) RoundTrip(request *http.Request) (answer *http.Response, err err
 	return nil, err
 }
 
-// addressed returns the request for this agent. A RoundTripper must not change the request it is
-// given, and closes the body even if it did not connect.
+// addressed returns the request for this agent. A RoundTripper must not change its request, and it
+// closes the body even if it did not connect, so each attempt needs a copy.
 func addressed(request *http.Request, addr string) (*http.Request, error) {
 	to := request.Clone(request.Context())
 	to.URL.Host, to.Host = addr, addr
@@ -154,12 +155,12 @@ func addressed(request *http.Request, addr string) (*http.Request, error) {
 	return to, err
 }
 
-// notConnected reports whether a request went nowhere.
+// notConnected reports whether a request was not sent because connecting failed.
 func notConnected(err error) bool {
 	of, ok := errors.AsType[*net.OpError](err)
 	return ok && of.Op == "dial"
 }
 
-// silent reports whether an agent let the time for an answer pass, as one that hangs does: the
-// connection may be up.
+// silent reports whether an agent did not answer in time. The connection to an agent that hangs may
+// still be up.
 func silent(ctx context.Context) bool { return errors.Is(context.Cause(ctx), errNoAnswer) }

@@ -6,24 +6,24 @@ import (
 	"time"
 )
 
-// backoff is the pauses between attempts that fail: the first, then longer ones. Its zero value is
-// ready.
+// backoff computes the pauses between failing attempts, which grow. Its zero value is ready.
 type backoff struct {
 	last time.Duration
 }
 
-// next returns the pause after a failure, not more than most.
+// next returns the pause after a failure, at most most.
 func (b *backoff) next(most time.Duration) time.Duration {
 	b.last = min(max(time.Second, b.last*8/5), most)
 	return jitter(b.last)
 }
 
-// jitter returns d, a fifth more or less, so that a fleet does not act in step.
+// jitter returns d, up to a fifth more or less, so that a fleet does not act in step.
 func jitter(d time.Duration) time.Duration {
 	return d*4/5 + rand.N(d*2/5+1)
 }
 
-// sleep reports whether it was undisturbed: false at once if ctx ends or a call wakes it.
+// sleep reports whether it slept for the whole time. It returns false at once when ctx ends or wake
+// is closed.
 func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -12,29 +12,29 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// answerWithin is how long a request may take that Consul answers at once.
+// answerWithin is the time limit for requests that Consul answers at once.
 const answerWithin = 5 * time.Second
 
 var errNoAnswer = errors.New("the agent did not answer in time")
 
-// client makes the requests. Its errors are [rpc.Error]s.
+// client makes the requests to Consul. Its errors are [rpc.Error]s.
 //
-// Consul allows one address, which is all programs of a host, so many connections
+// Consul limits the connections from one address, which all programs of a host share
 // (limits.http_max_conns_per_client, 200). So that neither our own queries nor other programs keep
-// us from beating, each of three kinds of requests has its connections: those about our
+// us from sending beats, three kinds of requests have separate connections: requests about our
 // registrations, other requests that are answered at once, and queries that wait for changes. The
-// first two keep theirs open.
+// first two keep their connections open.
 type client struct {
-	// own is for our registrations, which only the agent that took them knows; api asks what all
-	// agents know, and waiting waits until that changes.
+	// own is for our registrations, which only the agent that took them knows. Api is for questions
+	// that all agents can answer, and waiting is for queries that wait until an answer changes.
 	own, api, waiting *api.Client
-	// holder is the agent, among several, for own; agents is for the others.
+	// holder selects the agent for own; agents selects it for the others.
 	holder, agents *agents
 	guard          guard
 	addr, dc       string
-	// native is true if the process is a native member of Connect, as its services then say.
+	// native is true if the process is a native member of Connect. Its services then say so.
 	native bool
-	// reads sends requests as api does, for what that cannot ask.
+	// reads sends requests in the way of api, for requests that package api cannot make.
 	reads *http.Client
 	// anonymous is true if requests have no ACL token, unless the agent adds its own.
 	anonymous  bool
@@ -43,7 +43,7 @@ type client struct {
 }
 
 const (
-	// ownConnections and readConnections are how many are kept open.
+	// ownConnections and readConnections are how many connections are kept open.
 	ownConnections  = 2
 	readConnections = 2
 )
@@ -72,7 +72,7 @@ func newClient(s settings) (*client, error) {
 	return c, err
 }
 
-// base sets a transport up for TLS.
+// base prepares a transport for TLS.
 func (c *client) base(s *tlsSettings, transport *http.Transport) http.RoundTripper {
 	c.transports = append(c.transports, transport)
 	s.secure(transport) // requests without TLS do not use it
@@ -100,8 +100,8 @@ func (c *client) close() {
 	}
 }
 
-// do makes a request that is answered at once. While the agent has no connection left for us it
-// tries again: one may become free.
+// do makes a request that is answered at once. While the agent refuses our connections because
+// there are too many, do tries again: one may become free.
 func (c *client) do(ctx context.Context, doing string, request func(*api.QueryOptions) error) error {
 	within, cancel := context.WithTimeoutCause(ctx, answerWithin, errNoAnswer)
 	defer cancel()
@@ -126,7 +126,7 @@ func (c *client) do(ctx context.Context, doing string, request func(*api.QueryOp
 // busyPause is the pause between attempts to get a connection.
 const busyPause = 200 * time.Millisecond
 
-// registered returns the services of a process that the agent has, by their ids.
+// registered returns the services of a process that the agent knows, by their ids.
 func (c *client) registered(ctx context.Context, bootID string) (services map[string]*api.AgentService, err error) {
 	filter := fmt.Sprintf("Meta[%q] == %q", metaBoot, bootID)
 	err = c.do(ctx, "looking at what this process registered", func(q *api.QueryOptions) (err error) {
@@ -136,8 +136,8 @@ func (c *client) registered(ctx context.Context, bootID string) (services map[st
 	return services, err
 }
 
-// register registers a service, or changes it. Checks that are there already stay as they are;
-// checks of others, such as maintenance mode's, too.
+// register registers a service, or changes it. Checks that exist already stay as they are,
+// including checks of other programs, such as the check of maintenance mode.
 func (c *client) register(ctx context.Context, s *api.AgentServiceRegistration) error {
 	if c.native && !isProcess(s.Name) {
 		s.Connect = &api.AgentServiceConnect{Native: true}
@@ -148,14 +148,14 @@ func (c *client) register(ctx context.Context, s *api.AgentServiceRegistration) 
 	})
 }
 
-// deregister makes sure that there is no service with this id.
+// deregister makes sure that no service with this id is registered.
 func (c *client) deregister(ctx context.Context, id string) error {
 	return c.do(ctx, "deregistering service "+id, func(q *api.QueryOptions) error {
 		return unless404(c.own.Agent().ServiceDeregisterOpts(id, q))
 	})
 }
 
-// beat reports a sign of life to a check, and whether the check exists.
+// beat reports to a check that the process is alive. It returns whether the check exists.
 func (c *client) beat(ctx context.Context, check, note string) (exists bool, err error) {
 	err = c.do(ctx, "sending a sign of life", func(q *api.QueryOptions) error {
 		err := c.own.Agent().UpdateTTLOpts(check, note, api.HealthPassing, q)
@@ -165,8 +165,8 @@ func (c *client) beat(ctx context.Context, check, note string) (exists bool, err
 	return exists, err
 }
 
-// holds reports whether the agent has the check of a registration, and has it for the service of
-// the registration.
+// holds reports whether the agent has the check of a registration, and whether that check belongs
+// to the service of the registration.
 func (c *client) holds(ctx context.Context, r *registration) (is bool, err error) {
 	err = c.do(ctx, "looking at the checks of "+r.ID, func(q *api.QueryOptions) error {
 		checks, err := c.own.Agent().ChecksWithFilterOpts(fmt.Sprintf("CheckID == %q", r.Check.CheckID), q)
@@ -177,7 +177,7 @@ func (c *client) holds(ctx context.Context, r *registration) (is bool, err error
 	return is, err
 }
 
-// dropCheck deregisters the check of a registration, unless it is another service's.
+// dropCheck deregisters the check of a registration, unless the check belongs to another service.
 func (c *client) dropCheck(ctx context.Context, r *registration) error {
 	holds, err := c.holds(ctx, r)
 	if err != nil || !holds {

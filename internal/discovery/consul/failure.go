@@ -17,8 +17,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// failure returns the error of a request: what was being done, what went wrong, and what to do. ctx
-// is the request's.
+// failure returns the error of a request: what we were doing, what went wrong, and what to do. Ctx
+// is the context of the request.
 func (c *client) failure(ctx context.Context, doing string, err error) error {
 	kind, what := rpc.Unreachable, err
 	if cause := context.Cause(ctx); cause != nil {
@@ -42,8 +42,8 @@ func (c *client) failure(ctx context.Context, doing string, err error) error {
 	}
 }
 
-// describe returns what went wrong, for people. An answer without success has a status, and often
-// says why. A page of another program says nothing here.
+// describe describes an error for people. An unsuccessful answer has a status and often a reason.
+// The page of another program is left out.
 func describe(err error) string {
 	status, ok := errors.AsType[api.StatusError](err)
 	if !ok {
@@ -56,7 +56,7 @@ func describe(err error) string {
 	return what
 }
 
-// maxWhy bounds what an error shows of an answer.
+// maxWhy limits how much of an answer an error shows.
 const maxWhy = 512
 
 // isPage reports whether an answer is a page for browsers, which no agent sends.
@@ -64,7 +64,7 @@ func isPage(status api.StatusError) bool {
 	return strings.HasPrefix(strings.TrimSpace(status.Body), "<")
 }
 
-// withoutAddress leaves out of an error of connecting what the message says already.
+// withoutAddress strips the address from a connection error, because the message has it already.
 func (c *client) withoutAddress(err error) error {
 	if _, ok := errors.AsType[*net.DNSError](err); ok {
 		return errors.New(failure.Dialing(err))
@@ -112,11 +112,11 @@ func answerAdvice(err error) string {
 	}
 }
 
-// errNull means that the answer is null where Consul has a list, if an empty one: something else
-// answers, and knows nothing.
+// errNull means that the answer is null where Consul sends a list, which may be empty. Then
+// something other than Consul answers.
 var errNull = errors.New("the answer is null, which Consul does not send")
 
-// code returns the status of the answer; 0 if there was none.
+// code returns the HTTP status of the answer, or 0 if there was none.
 func code(err error) int {
 	if status, ok := errors.AsType[api.StatusError](err); ok {
 		return status.Code
@@ -135,7 +135,7 @@ func invalid(format string, args ...any) error {
 	return &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: fmt.Sprintf(format, args...)}
 }
 
-// connectAdvice is the advice for a request without an answer.
+// connectAdvice returns the advice for a request without an answer.
 func connectAdvice(err error) string {
 	if strings.Contains(err.Error(), "remote error: tls:") { // the type is not exported
 		return ": the agent refused the connection: give a client certificate of an authority that it trusts, " +

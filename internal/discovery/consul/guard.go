@@ -9,30 +9,31 @@ import (
 )
 
 const (
-	// probeEvery is how often to see whether an agent answers while queries wait at it.
+	// probeEvery is how often to check that the agent answers while queries wait there.
 	probeEvery = 2 * time.Second
-	// probeDown is the same for one that cannot be connected to: that costs nothing, and shows soon
-	// when it is back.
+	// probeDown is the same for an agent that refuses connections. An attempt is cheap, and shows
+	// soon when the agent is back.
 	probeDown = time.Second
-	// silence is how long a cheap request may go without an answer. An agent that is merely slow
-	// takes a tenth of it.
+	// silence is how long a cheap request may go without an answer. A slow agent answers within a
+	// tenth of it.
 	silence = 2 * time.Second
-	// probeWithin bounds a request that still shows when an agent that hung goes on.
+	// probeWithin bounds a probe. It is long, so that the probe shows when an agent that hung
+	// continues.
 	probeWithin = 30 * time.Second
 )
 
 var errHung = fmt.Errorf("the agent hangs: it takes connections, and answered nothing for %s", silence)
 
-// guard notices that an agent hangs. A query that waits for changes may rightly be silent for
-// minutes, so something else must be asked: who leads the cluster. The agent asks a server for
-// that, so an answer, of whatever kind, shows that both go on.
+// guard notices that an agent hangs. A query that waits for changes may be silent for minutes, so
+// guard asks another question: who leads the cluster. The agent asks a server for that, so any
+// answer shows that both work.
 type guard struct {
 	agents *agents
 	base   http.RoundTripper
 	scheme string
 }
 
-// run watches over the current agent until ctx ends.
+// run watches the current agent until ctx ends.
 func (g *guard) run(ctx context.Context) {
 	down := false
 	for ctx.Err() == nil {
@@ -55,15 +56,15 @@ func (g *guard) run(ctx context.Context) {
 	}
 }
 
-// probe returns nil once the agent answered, even if that was late. It says at once that the agent
-// hangs, and returns errHung if there is another one.
+// probe returns nil once the agent has answered, even if late. When the agent hangs, probe reports
+// that at once, and returns errHung if there is another agent.
 func (g *guard) probe(ctx context.Context, n int) error {
 	ctx, cancel := context.WithTimeout(ctx, probeWithin)
 	defer cancel()
 	answer := make(chan error, 1)
 	go func() { answer <- g.ask(ctx, g.agents.addrs[n]) }()
-	// In two halves: if it was this process that stood still, the answer is there and needs a
-	// moment to be read.
+	// Wait in two halves: if this process was suspended, the answer has arrived and needs a moment
+	// to be read.
 	for range 2 {
 		half := time.NewTimer(silence / 2)
 		select {

@@ -10,20 +10,20 @@ import (
 	"time"
 )
 
-// heart keeps what a process published alive: it sends signs of life for the process, and puts back
-// what Consul lost.
+// heart keeps the registrations of a process alive: it sends beats, and registers again what Consul
+// lost.
 type heart struct {
 	publisher *publisher
-	// process is the process's service. Only the heart's own goroutine changes it, with the turn of
-	// the publisher.
+	// process is the service of the process. Only the heart's goroutine changes it, while it holds
+	// the publisher's turn.
 	process *registration
 	note    string
 	cancel  context.CancelFunc
 	ended   chan struct{}
-	// early asks for a look at once.
+	// early requests a look at once.
 	early chan struct{}
 
-	// The loop's own.
+	// The following fields belong to the loop.
 	lookAt   time.Time
 	lastBeat time.Time // when the last one that arrived was sent
 	failures backoff
@@ -41,13 +41,13 @@ func startHeart(p *publisher, process *registration) *heart {
 	return h
 }
 
-// stop returns when the heart does nothing any more. It may hold the publisher's turn.
+// stop returns when the heart has ended. The caller may hold the publisher's turn.
 func (h *heart) stop() {
 	h.cancel()
 	<-h.ended
 }
 
-// look has the heart look soon whether everything is registered as it should be.
+// look makes the heart check soon that everything is registered as it should be.
 func (h *heart) look() {
 	select {
 	case h.early <- struct{}{}:
@@ -77,7 +77,7 @@ func (h *heart) run(ctx context.Context) {
 	}
 }
 
-// beat sends a sign of life. If the check is not there, or it is time to, it looks at everything.
+// beat sends a beat. If the check is missing, or a look is due, it compares all registrations.
 func (h *heart) beat(ctx context.Context) error {
 	sent := time.Now()
 	loss, err := h.send(ctx)
@@ -98,8 +98,8 @@ func (h *heart) beat(ctx context.Context) error {
 	return nil
 }
 
-// send sends a sign of life, and returns what became of the check that takes it. If Consul refuses
-// it, either the token lacks a permission or another token took the check.
+// send sends a beat, and returns what happened to the check that takes it. If Consul refuses the
+// beat, either our token lacks a permission or a service of another token took the check's id.
 func (h *heart) send(ctx context.Context) (checkLoss, error) {
 	exists, err := h.publisher.client.beat(ctx, h.process.Check.CheckID, h.note)
 	switch {
@@ -115,7 +115,7 @@ func (h *heart) send(ctx context.Context) (checkLoss, error) {
 	}
 }
 
-// arrived notes a beat, and says so if the one before may have expired by then.
+// arrived notes a beat. It reports a lapse if the check may have expired before the beat arrived.
 func (h *heart) arrived(sent time.Time) {
 	if silence := between(h.lastBeat, time.Now()); silence > h.publisher.ttl {
 		h.publisher.lapsed(fmt.Sprintf("Consul had no sign of life for %s, and takes a process for dead after %s",
@@ -124,13 +124,13 @@ func (h *heart) arrived(sent time.Time) {
 	h.lastBeat = sent
 }
 
-// between returns how much time passed by whichever clock says more: the monotonic one may stand
-// still while the machine is suspended, and the other may be set back.
+// between returns how much time passed, by the clock that says more. The monotonic clock may stand
+// still while the machine is suspended, and the wall clock may be set back.
 func between(start, end time.Time) time.Duration {
 	return max(end.Sub(start), end.Round(0).Sub(start.Round(0)))
 }
 
-// report logs when beating begins to fail and when it works again.
+// report logs when beats begin to fail and when they work again.
 func (h *heart) report(err error) {
 	switch log := h.publisher.log; {
 	case err != nil && !h.failing:
@@ -141,8 +141,8 @@ func (h *heart) report(err error) {
 	h.failing = err != nil
 }
 
-// pause returns when to beat next. After a failure that is soon, since only a beat can tell that
-// Consul is back and whether it has lost everything.
+// pause returns the time until the next beat. It is short after a failure, since only a beat shows
+// that Consul is back and whether it lost the registrations.
 func (h *heart) pause(err error) time.Duration {
 	if err == nil {
 		h.failures = backoff{}
@@ -151,6 +151,6 @@ func (h *heart) pause(err error) time.Duration {
 	return h.failures.next(min(beatEvery(h.publisher.ttl), 4*time.Second))
 }
 
-// beatEvery returns the pause between beats, before jitter: one may always be lost before the TTL
-// ends, mostly two.
+// beatEvery returns the pause between beats, before jitter. One beat may always be lost before the
+// TTL ends, and usually two.
 func beatEvery(ttl time.Duration) time.Duration { return ttl / 3 }

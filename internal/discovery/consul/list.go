@@ -12,8 +12,8 @@ import (
 // maxReads bounds how many topics List reads at the same time.
 const maxReads = 8
 
-// List implements [registry.Registry]. It reads topic by topic, so the list as a whole is of no
-// single moment. It logs and leaves out a topic with more services than can be read.
+// List implements [registry.Registry]. It reads topic by topic, so the list is not a snapshot of
+// one moment. It logs and skips a topic that has more services than can be read.
 func (r *Registry) List(ctx context.Context) ([]rpc.Instance, error) {
 	names, err := r.client.names(ctx)
 	if err != nil {
@@ -45,11 +45,11 @@ func (r *Registry) List(ctx context.Context) ([]rpc.Instance, error) {
 	return slices.Concat(lists...), nil
 }
 
-// read returns the instances in the services of a name.
+// read returns the instances among the services of a name.
 func (r *Registry) read(ctx context.Context, name string) ([]rpc.Instance, error) {
 	entries, _, err := r.client.services(ctx, name, false)
 	if errors.Is(err, errTooLarge) {
-		// A program that may write one topic must not hide the others.
+		// A program that may write one topic must not be able to hide the others.
 		r.log.Error("leaving out a topic whose services in Consul are too many to read", "name", name, "error", err)
 		return nil, nil
 	}

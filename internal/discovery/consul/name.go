@@ -11,25 +11,27 @@ import (
 
 const (
 	prefix = "oslorpc-"
-	// mark separates what no plain name contains: a hash, or processMark.
+	// mark occurs in no plain name. It introduces a hash, or is part of processMark.
 	mark        = "--"
 	processMark = mark + "process"
-	// maxName is the maximum length of the name of a topic's services, in bytes: the name of its
-	// processes, which is longer, must be a label of DNS, which has 63 bytes.
+	// maxName is the maximum length of the name of a topic's services, in bytes. The name of its
+	// processes is longer, and must be a DNS label, which has at most 63 bytes.
 	maxName = 63 - len(processMark)
 	// hashLength is 100 bits in base 32. ACL policies rely on it: an operator grants one topic, and
-	// no other name may lead to its services.
+	// no other topic may map to the same services.
 	hashLength = 20
-	// maxExchange is the maximum length of a plain exchange, which leaves room for a hash.
+	// maxExchange is the maximum length of a plain exchange. It leaves room for a hash.
 	maxExchange = maxName - len(prefix) - len("-") - len(mark) - hashLength
 )
 
-// serviceName returns the name of a topic's services: "oslorpc-EXCHANGE-TOPIC". Each topic has a
-// name of its own, since ACL policies go by names. A topic that is not plain, which means of
-// a-z, 0-9 and single hyphens within, or that is too long, has as much of it as fits and a hash:
-// "oslorpc-EXCHANGE-TOPIC--HASH". An exchange that is not plain, which means of 1 to 23 characters
-// a-z and 0-9, comes second and with a hash: "oslorpc--EXCHANGE-TOPIC--HASH". So the prefix
-// "oslorpc-EXCHANGE-" has the services of a plain exchange only.
+// serviceName returns the name of a topic's services: "oslorpc-EXCHANGE-TOPIC". Each topic has its
+// own name, since ACL policies apply to names.
+//
+// A plain topic consists of a-z, 0-9 and single hyphens between these. The name of a topic that is
+// not plain, or too long, is cut to what fits and gets a hash: "oslorpc-EXCHANGE-TOPIC--HASH". A
+// plain exchange has 1 to 23 characters a-z and 0-9. An exchange that is not plain follows a second
+// hyphen, and the name has a hash: "oslorpc--EXCHANGE-TOPIC--HASH". So only services of a plain
+// exchange begin with "oslorpc-EXCHANGE-".
 func serviceName(t registry.Topic) string {
 	plainExchange := isPlain(t.Exchange) && !strings.Contains(t.Exchange, "-") && len(t.Exchange) <= maxExchange
 	name := prefix + t.Exchange + "-" + t.Name
@@ -46,8 +48,8 @@ func serviceName(t registry.Topic) string {
 	return name[:min(len(name), maxName-len(mark)-hashLength)] + mark + hash
 }
 
-// processName returns the name of the services of processes that announce themselves with a topic.
-// No topic has it.
+// processName returns the name of the services of processes that register under a topic. No topic
+// has this name.
 func processName(t registry.Topic) string { return serviceName(t) + processMark }
 
 func isProcess(name string) bool { return strings.HasSuffix(name, processMark) }

@@ -18,23 +18,24 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// The parameters of a URL for Consul Connect.
+// These are the parameters of a URL for Consul Connect.
 const (
 	connectParameter = "connect"
 	serviceParameter = "service"
-	// native is the only value of the first.
+	// native is the only value of connectParameter.
 	native = "native"
-	// intentionsParameter says whether intentions are enforced, which they usually are, or only
+	// intentionsParameter selects whether intentions are enforced, which is the default, or only
 	// logged: dryRun.
 	intentionsParameter = "intentions"
 	enforce, dryRun     = "enforce", "dry-run"
 )
 
-// nativeSettings says whether a process is a native member of Connect, and as which service.
+// nativeSettings selects whether the process is a native member of Connect, and under which
+// service.
 type nativeSettings struct {
 	on      bool
 	service string
-	// intentions is a value of the parameter; empty for none.
+	// intentions is the value of intentionsParameter, empty if it is not given.
 	intentions string
 }
 
@@ -57,7 +58,7 @@ func isNative(value string) (bool, error) {
 	return true, nil
 }
 
-// checkIntentions returns an error for a value that says nothing about intentions.
+// checkIntentions returns an error for an unknown value of intentionsParameter.
 func checkIntentions(value string) error {
 	if value != enforce && value != dryRun {
 		return fmt.Errorf("%q is not known: write %s=%s, which is the default, or %s=%s, which logs what would be denied and denies nothing",
@@ -66,7 +67,8 @@ func checkIntentions(value string) error {
 	return nil
 }
 
-// checkService returns an error for a name that no service has: the name is a part of a SPIFFE ID.
+// checkService returns an error for a name that no service can have. The name becomes part of a
+// SPIFFE ID.
 func checkService(name string) error {
 	if !isPlainService(name) {
 		return fmt.Errorf("%q is no name for a service: use a-z, 0-9 and -, at most 63 of them, with - only within", name)
@@ -78,7 +80,7 @@ func isPlainService(name string) bool {
 	return name != "" && len(name) <= 63 && strings.Map(mapRune, name) == name && !strings.HasPrefix(name, "-") && !strings.HasSuffix(name, "-")
 }
 
-// check returns an error if one parameter is there without the other.
+// check returns an error if a parameter lacks another one that it needs.
 func (s *nativeSettings) check() error {
 	switch {
 	case s.on && s.service == "":
@@ -93,7 +95,7 @@ func (s *nativeSettings) check() error {
 	}
 }
 
-// open returns the membership; nil for none.
+// open returns the membership, or nil if the process is not a native member.
 func (s *nativeSettings) open(c *client, log *slog.Logger) *connect.Native {
 	if !s.on {
 		return nil
@@ -103,10 +105,10 @@ func (s *nativeSettings) open(c *client, log *slog.Logger) *connect.Native {
 	})
 }
 
-// Native returns the process's membership of Connect, nil without one; see [connect.Of].
+// Native returns the process's membership of Connect, or nil if there is none; see [connect.Of].
 func (r *Registry) Native() *connect.Native { return r.native }
 
-// mesh is the agent, as package connect asks it.
+// mesh gives package connect access to the agent.
 type mesh struct{ *client }
 
 // Roots implements [connect.Agent].
@@ -143,7 +145,7 @@ func (m mesh) Leaf(ctx context.Context, service string, index uint64) (leaf conn
 	return leaf, next, err
 }
 
-// await makes a query that waits until there is something newer than an index; 0 for none.
+// await makes a query that waits until the answer is newer than index. With 0 it does not wait.
 func (m mesh) await(ctx context.Context, doing string, index uint64, query func(*api.Client, *api.QueryOptions) error) error {
 	var err error
 	if index == 0 {
@@ -157,8 +159,8 @@ func (m mesh) await(ctx context.Context, doing string, index uint64, query func(
 	return refusing(err)
 }
 
-// refusing marks what the agent refuses as a mistake of the configuration: to ask again does not
-// help until that is mended.
+// refusing marks a refusal of the agent as a mistake in the configuration. Another attempt does not
+// help until an operator corrects that.
 func refusing(err error) error {
 	refused := code(err) == http.StatusForbidden || code(err) == http.StatusUnauthorized || errors.Is(err, errToken) ||
 		err != nil && strings.Contains(err.Error(), "Connect must be enabled")
@@ -182,7 +184,7 @@ func (m mesh) Authorize(ctx context.Context, service, uri, serial string) (allow
 // maxProblem bounds the text of an error from the agent, in bytes.
 const maxProblem = 1 << 10
 
-// post asks the agent what package api cannot ask with a ctx.
+// post sends a request that package api cannot send with a ctx.
 func (m mesh) post(ctx context.Context, path string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {

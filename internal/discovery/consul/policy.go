@@ -16,8 +16,8 @@ type Rule struct {
 	Write bool `json:"write"`
 }
 
-// Rules returns the least rules for services that a program needs: it serves and calls topics. It
-// also needs to read all nodes.
+// Rules returns the minimum rules for services that a program needs to serve and call these topics.
+// It also needs to read all nodes.
 func Rules(serve, call []registry.Topic) []Rule {
 	rules := make([]Rule, 0, 2*len(serve)+len(call))
 	add := func(name string, write bool) {
@@ -35,7 +35,7 @@ func Rules(serve, call []registry.Topic) []Rule {
 	return rules
 }
 
-// Policy returns rules for services, and that for nodes, as a policy of Consul in HCL.
+// Policy returns rules for services, and the rule for nodes, as a Consul policy in HCL.
 func Policy(rules []Rule) string {
 	const read, write = "read", "write"
 	type line struct{ resource, policy string }

@@ -13,46 +13,45 @@ import (
 )
 
 const (
-	// withdrawWithin is how long Close takes at most, and undoWithin how long the clean-up after a
-	// Publish that failed.
+	// withdrawWithin bounds Close, and undoWithin bounds the clean-up after a failed Publish.
 	withdrawWithin = 3 * time.Second
 	undoWithin     = time.Second
-	// lookEvery is how often to see whether everything is still registered as it should be.
+	// lookEvery is how often to check that everything is still registered as it should be.
 	lookEvery = time.Minute
-	// unseenFor is how long the catalog may lack what was just registered. The agent tells it at
-	// once.
+	// unseenFor is how long the catalog may lack a new registration. The agent normally sends it to
+	// the catalog at once.
 	unseenFor = 15 * time.Second
 )
 
-// publisher keeps in Consul what was published.
+// publisher keeps the published instances in Consul.
 type publisher struct {
 	client    *client
 	ttl       time.Duration
 	lookEvery time.Duration
 	unseenFor time.Duration
 	log       *slog.Logger
-	// life ends with Close, and with it whatever is being done.
+	// life ends with Close, and cancels everything that is in progress.
 	life context.Context //nolint:containedctx // It is the publisher's own; its callers' end sooner.
 	end  context.CancelFunc
 
-	// turn holds one token. Its taker may change registrations, and use what follows. It is a
-	// channel so that waiting for it ends with a context.
+	// turn holds one token. The goroutine that takes it may change registrations, and use the
+	// fields that follow. It is a channel so that waiting for it can end with a context.
 	turn chan struct{}
-	// wanted is what was published last: the service of the process, then the services of the
+	// wanted is what was last published: the service of the process, then the services of the
 	// instances.
 	wanted []*registration
-	// placed is what may be in Consul because of us, by the ids of the services.
+	// placed is everything that we may have registered in Consul, by the ids of the services.
 	placed map[string]placement
 	heart  *heart
-	// lost is true if Consul had forgotten something of what is wanted, until that is back.
+	// lost is true from when Consul lost a wanted service until that service is registered again.
 	lost bool
-	// lapsed is told when that is so, told times until now.
+	// lapsed is called when the registration lapsed. Told counts the calls.
 	lapsed func(reason string)
 	told   atomic.Int64
 }
 
-// registration is the service of an instance, or of its process. A publish reuses the
-// registrations of instances that did not change.
+// registration is the service of an instance, or of its process. Publish reuses the registrations
+// of instances that did not change.
 type registration struct {
 	*api.AgentServiceRegistration
 
@@ -65,7 +64,7 @@ func (r *registration) ids() ids { return ids{r.ID, r.Check.CheckID} }
 type placement struct {
 	*registration
 
-	// sure is true if Consul has taken it, and is not known to have lost it.
+	// sure is true if Consul has accepted the registration, and is not known to have lost it.
 	sure bool
 }
 
@@ -79,7 +78,7 @@ func newPublisher(c *client, ttl time.Duration, log *slog.Logger) *publisher {
 	return p
 }
 
-// publish makes Consul hold these instances only. If it fails, those before remain wanted.
+// publish makes Consul hold exactly these instances. If it fails, the previous ones remain wanted.
 func (p *publisher) publish(ctx context.Context, instances []rpc.Instance) error {
 	if p.life.Err() != nil {
 		return invalid("Publish on a registry that is closed")
@@ -110,7 +109,8 @@ func (p *publisher) publish(ctx context.Context, instances []rpc.Instance) error
 	return nil
 }
 
-// choose has the first registration go to an agent that answers. All later ones go there, too.
+// choose selects an agent that answers for the first registration. All later registrations go to
+// the same agent.
 func (p *publisher) choose(ctx context.Context, services []*registration) error {
 	if len(p.placed) > 0 || len(services) == 0 {
 		return nil
@@ -120,7 +120,7 @@ func (p *publisher) choose(ctx context.Context, services []*registration) error 
 	return err
 }
 
-// services returns what is to be registered for the instances: first the service of the process.
+// services returns the registrations of the instances, after the registration of the process.
 func (p *publisher) services(list []rpc.Instance) ([]*registration, error) {
 	if len(list) == 0 {
 		return nil, nil
@@ -151,8 +151,8 @@ func (p *publisher) services(list []rpc.Instance) ([]*registration, error) {
 	return services, nil
 }
 
-// instanceRegistration returns the registration of an instance, given the one until now, which may
-// be nil.
+// instanceRegistration returns the registration of an instance. Known is its current registration,
+// which may be nil.
 func instanceRegistration(i rpc.Instance, known *registration, process string) (*registration, error) {
 	names := newIDs(i.ID)
 	if known != nil {
@@ -165,7 +165,7 @@ func instanceRegistration(i rpc.Instance, known *registration, process string) (
 	return &registration{s, i}, err
 }
 
-// process returns the service of the process of an instance.
+// process returns the registration of the process of an instance.
 func (p *publisher) process(i rpc.Instance) (*registration, error) {
 	names := newIDs(i.BootID)
 	if len(p.wanted) > 0 && p.wanted[0].instance.BootID == i.BootID {
@@ -179,9 +179,10 @@ func (p *publisher) process(i rpc.Instance) (*registration, error) {
 	return &registration{s, i}, err
 }
 
-// place registers the services that Consul has not taken yet, then deregisters all others that we
-// placed. What did not change is not sent again: Consul would tell all watchers, and a process
-// with many servers would send more with each that starts. What Consul loses, the heart finds.
+// place registers the services that Consul has not accepted yet, then deregisters all others that
+// we placed. It does not send unchanged services again: Consul would notify all watchers, and a
+// process with many servers would send more with each server that starts. The heart finds services
+// that Consul lost.
 func (p *publisher) place(ctx context.Context, services []*registration) error {
 	var missing []*registration
 	for _, s := range services {
@@ -195,8 +196,8 @@ func (p *publisher) place(ctx context.Context, services []*registration) error {
 	return p.remove(ctx, services)
 }
 
-// register registers services: the process's service first, since the checks of the others follow
-// it.
+// register registers services. The service of the process comes first, since the checks of the
+// others follow it.
 func (p *publisher) register(ctx context.Context, services []*registration) error {
 	if len(services) > 0 && isProcess(services[0].Name) {
 		if err := p.registerAll(ctx, services[:1]); err != nil {
@@ -217,8 +218,8 @@ func (p *publisher) registerAll(ctx context.Context, services []*registration) e
 	return err
 }
 
-// remove deregisters what we placed, but for these services; last of all the process, so that if it
-// fails half way the checks that follow the process let the rest expire.
+// remove deregisters the services that we placed, except those in but. The process comes last: if
+// remove fails half way, the remaining services expire, because their checks follow the process.
 func (p *publisher) remove(ctx context.Context, but []*registration) error {
 	stays := make(map[string]bool, len(but))
 	for _, s := range but {
@@ -250,9 +251,10 @@ func (p *publisher) removeAll(ctx context.Context, ids []string) error {
 	return err
 }
 
-// undo returns to what is wanted after a publish failed, and gives the turn back. What is wanted
-// is put back by the heart, as after any loss. Without one, what was placed is removed, if that
-// goes fast; nothing keeps it alive. It does not wait for that longer than ctx lasts.
+// undo returns to the wanted state after publish failed, and gives the turn back. If there is a
+// heart, the heart registers what is missing, as after any loss. Without a heart, undo removes the
+// new services if that is quick; otherwise they expire, because nothing keeps them alive. It waits
+// no longer than ctx lasts.
 func (p *publisher) undo(ctx context.Context) {
 	if p.heart != nil {
 		p.heart.look()
@@ -275,7 +277,7 @@ func (p *publisher) undo(ctx context.Context) {
 	}
 }
 
-// setHeart has the process beat that is wanted now.
+// setHeart starts a heart for the wanted process, and stops the heart of another one.
 func (p *publisher) setHeart() {
 	var process *registration
 	if len(p.wanted) > 0 {
@@ -293,8 +295,7 @@ func (p *publisher) setHeart() {
 	}
 }
 
-// close stops keeping anything alive, and removes what was published unless ctx ends first: then
-// it expires.
+// close stops the heart and removes all services. If ctx ends first, they expire.
 func (p *publisher) close(ctx context.Context) error {
 	p.end()
 	ctx, cancel := context.WithTimeout(ctx, withdrawWithin)
@@ -308,8 +309,8 @@ func (p *publisher) close(ctx context.Context) error {
 	return p.remove(ctx, nil)
 }
 
-// take waits for the turn. A free one is taken whatever became of ctx: what then needs no request
-// succeeds.
+// take waits for the turn. It takes a free turn even if ctx has ended, so that changes that need no
+// request succeed.
 func (p *publisher) take(ctx context.Context) error {
 	select {
 	case <-p.turn:

@@ -8,7 +8,7 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// names returns the names of all services of instances in the data center.
+// names returns the names of all instance services in the data center.
 func (c *client) names(ctx context.Context) (names []string, err error) {
 	err = c.do(ctx, "listing services", func(q *api.QueryOptions) (err error) { //nolint:contextcheck // It is in q.
 		names, err = c.listNames(q)
@@ -37,8 +37,8 @@ func (c *client) listNames(q *api.QueryOptions) (names []string, err error) {
 	return names, nil
 }
 
-// services returns the services of a name, in whatever health, and the index. With stale, any
-// server may answer, which may lag behind.
+// services returns the services of a name in any state of health, and the index. With stale, any
+// Consul server may answer, and it may lag behind.
 func (c *client) services(ctx context.Context, name string, stale bool) (entries []*api.ServiceEntry, index uint64, err error) {
 	err = c.do(ctx, "reading service "+name, func(q *api.QueryOptions) (err error) { //nolint:contextcheck // It is in q.
 		q.Datacenter, q.AllowStale = c.dc, stale
@@ -48,7 +48,7 @@ func (c *client) services(ctx context.Context, name string, stale bool) (entries
 	return entries, index, err
 }
 
-// ask returns the services of a name. None where some may be hidden is an error.
+// ask returns the services of a name. It returns an error if there are none but some may be hidden.
 func (c *client) ask(by *api.Client, name string, q *api.QueryOptions) ([]*api.ServiceEntry, uint64, error) {
 	entries, meta, err := by.Health().Service(name, "", false, q)
 	switch {
@@ -64,23 +64,25 @@ func (c *client) ask(by *api.Client, name string, q *api.QueryOptions) ([]*api.S
 	return entries, meta.LastIndex, nil
 }
 
-// maxWait is how long Consul holds a query back if nothing changes. It adds up to a sixteenth.
+// maxWait is how long Consul holds a query if nothing changes. Consul adds up to a sixteenth.
 const maxWait = 5 * time.Minute
 
-// changed is services once the index of the services is not the given one; 0 is none.
+// changed returns what services returns, but waits until the index is not the given one. With 0 it
+// does not wait.
 func (c *client) changed(ctx context.Context, name string, index uint64) (entries []*api.ServiceEntry, next uint64, err error) {
 	err = c.wait(ctx, "watching service "+name, index, func(q *api.QueryOptions) (err error) { //nolint:contextcheck // It is in q.
 		entries, next, err = c.ask(c.waiting, name, q)
 		return err
 	})
 	if err == nil && len(entries) == 0 && index != 0 {
-		// Consul answers such queries from copies that do not tell that something is hidden.
+		// Consul answers waiting queries from copies that do not say whether services are hidden.
 		return c.services(ctx, name, true)
 	}
 	return entries, next, err
 }
 
-// moved waits until the index of a list is not the given one, and returns it without the list.
+// moved waits until the index of a list is not the given one, and returns the new index without the
+// list.
 func (c *client) moved(ctx context.Context, list string, index uint64) (next uint64, err error) {
 	err = c.wait(ctx, "watching "+list, index, func(q *api.QueryOptions) error {
 		var content any = new(struct{})
@@ -96,8 +98,8 @@ func (c *client) moved(ctx context.Context, list string, index uint64) (next uin
 	return next, err
 }
 
-// wait makes a query that Consul answers when the index is not the given one. It ends when the
-// agent hangs.
+// wait makes a query that Consul answers when the index is not the given one. The query ends when
+// the agent hangs.
 func (c *client) wait(ctx context.Context, doing string, index uint64, query func(*api.QueryOptions) error) error {
 	within := answerWithin
 	if index != 0 {
@@ -113,8 +115,8 @@ func (c *client) wait(ctx context.Context, doing string, index uint64, query fun
 	return nil
 }
 
-// watching returns the options of a query that waits. Any server may answer, and there is no
-// option (such as near) that would keep the agent from streaming.
+// watching returns the options of a waiting query. Any server may answer. The options have none
+// (such as near) that would keep the agent from streaming.
 func (c *client) watching(index uint64) *api.QueryOptions {
 	return &api.QueryOptions{Datacenter: c.dc, AllowStale: true, WaitIndex: index, WaitTime: maxWait}
 }

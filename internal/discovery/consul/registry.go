@@ -1,22 +1,23 @@
 // Package consul is the registry in HashiCorp Consul.
 //
-// A process has one service for each instance, named after exchange and topic, and one service with
-// a TTL check that it keeps passing. The checks of the instances follow the latter, so a process
-// beats once, however many topics it serves. The name of the process's service is the name of the
-// services of one of its topics, and "--process". What names cannot hold is in the services'
-// metadata, under the keys that begin with "rpc-".
+// A process registers one service for each instance, named after exchange and topic, and one
+// service for itself with a TTL check. The process keeps that check passing with beats. The checks
+// of the instances are aliases of it, so a process sends one beat, however many topics it serves.
+// The name of the process's service is the name of one of its topics' services plus "--process".
+// Everything else is in the services' metadata, under keys that begin with "rpc-".
 //
-// ACL policies cover the names of services. So a topic has the instances whose services have its
-// name. Metadata that contradicts the name makes a service useless, but puts it on no other topic.
+// ACL policies apply to the names of services, so the name decides to which topic an instance
+// belongs. A service whose metadata contradicts its name is skipped, and never counts for another
+// topic.
 //
-// For operators: maintenance mode of an instance's service, or of the node, drains: messages for
-// any server go elsewhere, and it lasts until it is lifted. Maintenance of the process's service
-// makes all its instances vanish.
+// For operators: maintenance mode of an instance's service, or of the node, drains the instance:
+// messages for any server of the topic go to other servers until maintenance ends. Maintenance of
+// the process's service makes all its instances disappear.
 //
 // An agent allows all processes of a host together 200 connections
 // (limits.http_max_conns_per_client). A process keeps at most four for its registrations and for
-// what is answered at once, and one for each of the first 32 topics that it watches; any others
-// share two.
+// requests that are answered at once, and one for each of the first 32 topics that it watches. All
+// other topics share two.
 package consul
 
 import (
@@ -32,7 +33,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Registry is a handle onto the registry in Consul.
+// Registry is the registry in Consul.
 type Registry struct {
 	client    *client
 	publisher *publisher
@@ -41,7 +42,7 @@ type Registry struct {
 	log       *slog.Logger
 
 	mu sync.Mutex
-	// broken has, by their names, the services that the last List found and could not use.
+	// broken has the services that the last List found but could not use, by name and by id.
 	broken map[string]map[string]error
 }
 
@@ -52,27 +53,28 @@ func (r *Registry) String() string { return "Consul at " + r.client.addr }
 func (r *Registry) Expiry() time.Duration { return r.publisher.ttl }
 
 // Open opens consul://HOST:PORT?PARAMETERS, by default the agent at 127.0.0.1:8500. It does not
-// connect yet. Of several agents, consul://HOST:PORT,HOST:PORT, it asks the first that it can
-// connect to, and stays with it until it cannot; registrations stay with the agent that took the
+// connect yet. With several agents, consul://HOST:PORT,HOST:PORT, it uses the first that it can
+// connect to until that one becomes unreachable. Registrations stay at the agent that took the
 // first of them until all are withdrawn. The parameters are
 //
-//   - dc: the data center to watch and list, by default the agent's; what is published is in the
-//     agent's in any case
-//   - consul-tls: "true" to use TLS, which the following parameters turn on, too
-//   - consul-ca, consul-cert, consul-key: files with the authorities to trust, with a certificate
-//     to show to the agent, and with its private key, read for each connection, so that they can be
+//   - dc: the data center to watch and list, by default the agent's; registrations always go to
+//     the agent's data center
+//   - consul-tls: "true" to use TLS, which all other consul- parameters but consul-token-file imply
+//   - consul-ca, consul-cert, consul-key: files with the authorities to trust, with the client
+//     certificate, and with its private key; they are read for each connection, so they can be
 //     replaced while the program runs
 //   - consul-server-name: the name that the agent's certificate must have, by default the host
 //   - consul-insecure: "true" to accept any certificate
 //   - consul-token-file: a file with the ACL token, read for each request
 //   - connect: "native" to take certificates from the agent, and to ask it which services may send:
 //     see package connect
-//   - service: the service of Consul that the process is then when it sends
-//   - ttl: how long a process counts as alive without a sign of it, by default 15s
+//   - service: the Consul service that this process counts as when it sends; see connect
+//   - intentions: "enforce", the default, or "dry-run" to log what intentions would deny
+//   - ttl: how long a process counts as alive after its last beat, by default 15s
 //
-// What the URL does not say, it takes from the environment variables that Consul's clients take for
-// tokens and TLS, except CONSUL_HTTP_SSL_VERIFY: only the URL can turn verification off. It logs to
-// log what no caller gets to know, such as that what was published had to be repaired.
+// For tokens and TLS, the environment variables of Consul's clients apply where the URL says
+// nothing. The exception is CONSUL_HTTP_SSL_VERIFY: only the URL can turn verification off. The
+// registry logs events that no caller learns of, such as the repair of a registration.
 func Open(text string, log *slog.Logger) (*Registry, error) {
 	s, err := parseURL(text)
 	if err != nil {
@@ -81,7 +83,7 @@ func Open(text string, log *slog.Logger) (*Registry, error) {
 	return newRegistry(s, log)
 }
 
-// newRegistry is Open for what a URL says.
+// newRegistry is Open for a parsed URL.
 func newRegistry(s settings, log *slog.Logger) (*Registry, error) {
 	log = lograte.New(log) // an agent that comes and goes, or a program with a token for a topic, causes the lines
 	s.tls.warn(log, strings.Join(s.addrs, ","))
@@ -95,9 +97,9 @@ func newRegistry(s settings, log *slog.Logger) (*Registry, error) {
 	}, nil
 }
 
-// Publish implements [registry.Registry]. It returns when the agent has taken the instances;
-// others see them moments later. If it fails, what was published before remains so and is kept
-// alive; what it did until then is undone, or expires if Consul cannot be reached.
+// Publish implements [registry.Registry]. It returns when the agent has accepted the instances;
+// other processes see them moments later. If it fails, the previous instances stay published and
+// are kept alive. Changes made before the failure are undone, or expire if Consul is unreachable.
 func (r *Registry) Publish(ctx context.Context, instances []rpc.Instance) error {
 	if r.native != nil {
 		if err := r.native.Serve(ctx, instances); err != nil {
@@ -107,10 +109,10 @@ func (r *Registry) Publish(ctx context.Context, instances []rpc.Instance) error 
 	return r.publisher.publish(ctx, instances)
 }
 
-// Lapses implements [registry.Lapser]. The registration lapses when Consul loses it; when it gets
-// no sign of life for longer than the TTL, such as because the machine was suspended, which is
-// judged by the clock, since Consul does not tell; and when others do not see it for whatever
-// reason, such as that the cluster lost sight of the host.
+// Lapses implements [registry.Lapser]. The registration lapses in three cases. Consul lost it.
+// Consul got no beat for longer than the TTL, for example because the machine was suspended; the
+// clock decides, since Consul does not tell. Or other processes do not see it for any other reason,
+// for example because the cluster lost contact with the host.
 func (r *Registry) Lapses(notify func(reason string)) {
 	r.publisher.lapsed = func(reason string) {
 		r.publisher.told.Add(1)
@@ -118,7 +120,8 @@ func (r *Registry) Lapses(notify func(reason string)) {
 	}
 }
 
-// Elsewhere implements [registry.Elsewhere]. Which data center the agent is in, it need not tell.
+// Elsewhere implements [registry.Elsewhere]. It returns true for any dc parameter, since the
+// agent's own data center is not known.
 func (r *Registry) Elsewhere() bool { return r.client.dc != "" }
 
 // Watch implements [registry.Registry]. All watches of a topic share one query.
@@ -137,8 +140,8 @@ func (r *Registry) Check(i rpc.Instance) error {
 	return err
 }
 
-// Close implements [registry.Registry]. If Consul cannot be reached, what was published expires
-// after the TTL.
+// Close implements [registry.Registry]. If Consul is unreachable, the registrations expire after
+// the TTL.
 func (r *Registry) Close(ctx context.Context) error {
 	r.topics.close()
 	if r.native != nil {

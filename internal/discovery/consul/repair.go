@@ -7,18 +7,18 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// checkLoss says what became of the check that keeps the process alive.
+// checkLoss says what happened to the check that keeps the process alive.
 type checkLoss int
 
 const (
 	checkKept checkLoss = iota
 	checkGone
-	// checkTaken means that a service of another token has the check's id.
+	// checkTaken means that a service of another token now has the check's id.
 	checkTaken
 )
 
-// repair puts back what is missing. It looks at everything with one request. If the check of the
-// process is lost, the process has to be registered whatever its service looks like.
+// repair registers again what is missing. It gets all our registrations with one request. If the
+// check of the process is lost, repair registers the process even if its service looks right.
 func (p *publisher) repair(ctx context.Context, loss checkLoss) error {
 	if err := p.take(ctx); err != nil {
 		return err
@@ -57,8 +57,8 @@ func (p *publisher) repair(ctx context.Context, loss checkLoss) error {
 	return nil
 }
 
-// renewForeign gives new ids to what Consul did not take and does not have. Another token may have
-// taken the ids, when Consul had lost ours.
+// renewForeign gives new ids to services that Consul refused and does not have. After Consul lost
+// our services, another token may have taken their ids.
 func (p *publisher) renewForeign(there map[string]*api.AgentService) {
 	p.renew(func(r *registration) ids {
 		if is := there[r.ID]; p.placed[r.ID].sure || is != nil && is.Service == r.Name {
@@ -72,7 +72,7 @@ func (p *publisher) renewForeign(there map[string]*api.AgentService) {
 	})
 }
 
-// renew gives what is wanted other ids. The taker of the turn may call it.
+// renew changes the ids of wanted services. The caller must hold the turn.
 func (p *publisher) renew(names func(*registration) ids) {
 	wanted := make([]*registration, len(p.wanted))
 	process := ""
@@ -89,7 +89,7 @@ func (p *publisher) renew(names func(*registration) ids) {
 	p.wanted = wanted
 }
 
-// as returns the registration with these ids and the id of the process's service.
+// as returns the registration with other ids, and with process as the id of the process's service.
 func (r *registration) as(names ids, process string) *registration {
 	follows := r.Check.AliasService != ""
 	if r.ids() == names && (!follows || r.Check.AliasService == process) {
@@ -103,7 +103,7 @@ func (r *registration) as(names ids, process string) *registration {
 	return &registration{&s, r.instance}
 }
 
-// tellLost says that what was lost is back.
+// tellLost reports a lapse when everything that was lost is registered again.
 func (p *publisher) tellLost() {
 	if p.lost {
 		p.lost = false

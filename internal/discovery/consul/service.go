@@ -18,7 +18,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// The keys of the metadata.
+// These are the keys of the metadata.
 const (
 	metaExchange = "rpc-exchange"
 	metaTopic    = "rpc-topic"
@@ -30,20 +30,20 @@ const (
 	metaZone     = "rpc-zone"     // only of a process that says where it runs
 )
 
-// yes is the value of a key that is there or not.
+// yes is the value of keys that only say something by their presence.
 const yes = "1"
 
-// deregisterAfter is for lost hosts and killed processes: their services no longer pass after the
-// TTL, and are gone after this, to leave an operator time to see them.
+// deregisterAfter applies to lost hosts and killed processes. Their checks turn critical after the
+// TTL. Consul removes them this much later, so that an operator has time to see them.
 const deregisterAfter = 5 * time.Minute
 
-// ids are the names of a service and of its check at an agent. Consul lets a token that may write
-// any one service take the id of every other check, and every free id of a service. So ids cannot
-// be guessed, and what another token took gets new ones. Only tokens that may read a service see
-// its ids: they see the instances of a topic, and not the check that keeps a process alive.
+// ids are the ids of a service and of its check at an agent. Consul lets a token that may write any
+// one service take the id of every other check, and every free id of a service. So ids cannot be
+// guessed, and a service whose id was taken gets new ones. Only tokens that may read a service see
+// its ids: tokens for a topic see its instances, but not the check that keeps the process alive.
 type ids struct{ service, check string }
 
-// newIDs returns ids for the service of an instance or of a process, given the id of that.
+// newIDs returns ids for the service of an instance, or of a process, with this id.
 func newIDs(of string) ids {
 	service := prefix + of + "-" + rand.Text()
 	return ids{service, newCheckID(service)}
@@ -51,8 +51,8 @@ func newIDs(of string) ids {
 
 func newCheckID(service string) string { return service + "-" + rand.Text() }
 
-// instanceService returns the service of an instance, whose checks follow the checks of the
-// process's service.
+// instanceService returns the service of an instance. Its check follows the check of the process's
+// service.
 func instanceService(i rpc.Instance, names ids, processID string) (*api.AgentServiceRegistration, error) {
 	host, port, err := splitAddr(i.Addr)
 	if err != nil {
@@ -87,9 +87,9 @@ func topicOf(i rpc.Instance) registry.Topic {
 	return registry.Topic{Exchange: i.Exchange, Name: i.Topic}
 }
 
-// processService returns the service that stands for the process of an instance. Its name says the
-// topic of that instance, so that a token for the topic may write it, and no token for another
-// topic.
+// processService returns the service that stands for the process of an instance. It is named after
+// the topic of that instance, so that a token for the topic may write it, and no token for another
+// topic may.
 func processService(i rpc.Instance, names ids, ttl time.Duration) (*api.AgentServiceRegistration, error) {
 	host, port, err := splitAddr(i.Addr)
 	if err != nil {
@@ -117,14 +117,14 @@ func splitAddr(addr string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// same reports whether a service is registered as wanted. Only what we set is compared, since
-// Consul adds to it.
+// same reports whether a service is registered as wanted. It compares only fields that we set,
+// since Consul adds others.
 func same(is *api.AgentService, wanted *api.AgentServiceRegistration) bool {
 	return is.Service == wanted.Name && is.Address == wanted.Address && is.Port == wanted.Port && maps.Equal(is.Meta, wanted.Meta)
 }
 
-// instances returns the instances that the services of a name stand for, and why each of the other
-// services cannot be used, by its id.
+// instances returns the instances among the services of a name. For each service that cannot be
+// used, it returns the reason, by the service's id.
 func instances(entries []*api.ServiceEntry, name string) ([]rpc.Instance, map[string]error) {
 	var list []rpc.Instance
 	broken := map[string]error{}
@@ -151,14 +151,14 @@ func instances(entries []*api.ServiceEntry, name string) ([]rpc.Instance, map[st
 		list = append(list, i)
 	}
 	registry.Sort(list)
-	// A process whose requests go to several agents in turn is registered at each of them.
+	// A process whose requests alternate between agents is registered at each of them.
 	list = slices.CompactFunc(list, func(a, b rpc.Instance) bool { return a.ID == b.ID })
 	return list, broken
 }
 
-// belongs returns an error if a service does not have the name that was asked for, or if its
-// metadata says another topic than its name. ACL policies cover names, while any token that may
-// write one service can give it any metadata.
+// belongs returns an error if a service does not have the requested name, or if its metadata names
+// a topic that does not match the name. ACL policies apply to names, but a token that may write one
+// service can give it any metadata.
 func belongs(s *api.AgentService, i rpc.Instance, name string) error {
 	if of := serviceName(topicOf(i)); s.Service != name || of != name {
 		return fmt.Errorf("its name is %q, and its metadata says topic %q of exchange %q, whose services have the name %q",
@@ -167,10 +167,10 @@ func belongs(s *api.AgentService, i rpc.Instance, name string) error {
 	return nil
 }
 
-// health returns whether no check of a service, or of its node, is critical, and whether an
-// operator put either into maintenance. Maintenance is itself a critical check; apart from it, the
-// service may be well. A check that warns is for people: the node's disk is nearly full, say, and
-// its servers work.
+// health returns whether a service is alive, which means that neither it nor its node has a
+// critical check, and whether an operator put either into maintenance. The critical check of
+// maintenance mode does not count. Warnings do not count either: they are for people, about a node
+// whose disk is nearly full, for example.
 func health(checks api.HealthChecks) (alive, maintained bool) {
 	for _, c := range checks {
 		switch {
@@ -208,8 +208,8 @@ func instanceOf(e *api.ServiceEntry) (rpc.Instance, error) {
 	}, nil
 }
 
-// addrOf returns where a service is. In Consul, a service without an address of its own is at its
-// node's.
+// addrOf returns the address of a service. A service without its own address is at the address of
+// its node.
 func addrOf(e *api.ServiceEntry) (string, error) {
 	host := e.Service.Address
 	if host == "" && e.Node != nil {

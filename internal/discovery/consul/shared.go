@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Topics without a query of their own share two, which wait for any change of Consul's catalog:
+// Topics without their own query share two queries that wait for any change of Consul's catalog:
 // one waits until a service is registered, changed or removed, the other until the set of critical
 // checks changes. Then all these topics are read, one after the other.
 const (
@@ -17,18 +17,19 @@ const (
 )
 
 const (
-	// sweepPause is the least pause between readings of all topics; sweepShare is how much longer
-	// it is than a reading took, so that a process with very many topics does not keep Consul busy.
+	// sweepPause is the minimum pause between two readings of all topics. The pause is also at
+	// least sweepShare times as long as a reading took, so that a process with very many topics
+	// does not keep Consul busy.
 	sweepPause = time.Second
 	sweepShare = 4
-	// sweepAnyway is how often to read them if nothing seems to change.
+	// sweepAnyway is how often to read the topics if nothing seems to change.
 	sweepAnyway = time.Minute
 	// maxSweepers is how many topics are read at the same time.
 	maxSweepers = 2
 )
 
-// share sees to it that something reads the topics without a query of their own. Call it with mu
-// held.
+// share makes sure that runShared reads the topics without their own query. The caller must hold
+// mu.
 func (ts *topics) share() {
 	if !ts.sharing {
 		ts.sharing = true
@@ -37,7 +38,7 @@ func (ts *topics) share() {
 	ts.tellShare()
 }
 
-// tellShare says that the topics without a query of their own may be others.
+// tellShare says that the set of topics without their own query may have changed.
 func (ts *topics) tellShare() {
 	select {
 	case ts.news <- struct{}{}:
@@ -47,18 +48,17 @@ func (ts *topics) tellShare() {
 
 // sweep is the state of runShared.
 type sweep struct {
-	// rounds is how many times to read all topics: once more than there was reason to, since
-	// another server of Consul may answer than that which told of the change, and lag a little
-	// behind.
+	// rounds is how many times to read all topics. After a change it is two: the Consul server that
+	// answers the first read may lag behind the server that reported the change.
 	rounds   int
 	next     time.Time // not before
 	anyway   time.Time
 	failures backoff
-	// woken is closed when it is worth trying again after a failure.
+	// woken is closed when another attempt after a failure is worthwhile at once.
 	woken <-chan struct{}
 }
 
-// runShared reads the topics without a query of their own until there are none.
+// runShared reads the topics without their own query until there are none.
 func (ts *topics) runShared() {
 	ctx, cancel := context.WithCancel(context.Background())
 	changes := make(chan struct{}, 1)
@@ -87,7 +87,7 @@ func (ts *topics) runShared() {
 	}
 }
 
-// sweepAll reads all topics, and sets when to do so again.
+// sweepAll reads all topics, and sets when to read them again.
 func (ts *topics) sweepAll(ctx context.Context, s *sweep, all []*topic) {
 	start := time.Now()
 	_, s.woken = ts.client.agents.at()
@@ -121,8 +121,8 @@ func (s *sweep) wait(news, changes <-chan struct{}) {
 	}
 }
 
-// shared returns the topics without a query of their own, and which of them were never asked for.
-// First it gives as many as possible a query of their own. Without a topic, runShared must end.
+// shared returns the topics without their own query, and which of them were never read. First it
+// gives as many topics as possible their own query. If it returns no topic, runShared must end.
 func (ts *topics) shared() (all, fresh []*topic) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -146,8 +146,8 @@ func (ts *topics) shared() (all, fresh []*topic) {
 	return all, fresh
 }
 
-// sweepSome reads topics. It stops at an error that is of no single topic, and gives that to the
-// rest.
+// sweepSome reads topics. It stops at an error that is not about a single topic, and reports that
+// error to the remaining topics.
 func sweepSome(ctx context.Context, list []*topic) error {
 	work := make(chan *topic)
 	failures := make(chan error, len(list))
@@ -183,7 +183,7 @@ func sweepSome(ctx context.Context, list []*topic) error {
 	return last
 }
 
-// readWhileOpen is read while the topic has watches.
+// readWhileOpen is read, but ends when the topic has no more watches.
 func (t *topic) readWhileOpen(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -191,8 +191,8 @@ func (t *topic) readWhileOpen(ctx context.Context) error {
 	return t.read(ctx)
 }
 
-// detect tells of changes of a list until ctx ends. If it cannot ask, there may be changes all the
-// time.
+// detect reports changes of a list until ctx ends. After a failed query it reports a change, since
+// there may have been one.
 func (c *client) detect(ctx context.Context, list string, changes chan<- struct{}) {
 	var at cursor
 	var failures backoff
@@ -223,5 +223,5 @@ func (c *client) detect(ctx context.Context, list string, changes chan<- struct{
 	}
 }
 
-// detectPause is the pause between two answers: in a large fleet something changes all the time.
+// detectPause is the pause between two queries. In a large fleet, something changes all the time.
 const detectPause = 250 * time.Millisecond

@@ -10,33 +10,35 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// The agent that we registered at may be well while others do not see us: the cluster has lost
-// sight of the host, or an operator removed this process from the cluster's catalog. The agent
-// puts that right within minutes, and tells nothing. So we look where others look.
+// sight checks that other processes see our registration. The agent that we registered at may be
+// healthy while others do not see us: the cluster lost contact with the host, or an operator
+// removed this process from the catalog. The agent corrects that within minutes, but does not
+// report it. So sight reads the same catalog as the other processes.
 type sight struct {
 	publisher *publisher
-	// repair asks for what was taken away to be registered again.
+	// repair makes the heart register again what is missing.
 	repair func()
 
-	// node is the name of our host in Consul, empty until we saw ourselves there.
+	// node is the name of our host in Consul. It is empty until we found our service in the
+	// catalog.
 	node string
-	// before and now are what the catalog said at the last two looks.
+	// before and now are the states of the checks at the last two looks.
 	before, now map[string]checkState
-	// seen has the checks of wanted instances that the catalog ever had, and unseen has the other
-	// ones, with the time of the first look.
+	// seen has the checks of wanted instances that were in the catalog at some time. Unseen has the
+	// other checks, with the time of the first look.
 	seen   map[string]bool
 	unseen map[string]time.Time
-	// critical names a check that is so now, and flapped is true if one may have been so since the
-	// last look.
+	// critical names a check that is critical now. Flapped is true if a check may have been
+	// critical since the last look.
 	critical string
 	flapped  bool
-	// told is how many lapses were told at the last look.
+	// told is the number of reported lapses at the last look.
 	told int64
-	// why others do not see us, or did not; empty while they do.
+	// why is the reason why others do not see us, or did not. It is empty while they do.
 	why string
 }
 
-// checkState is what the catalog says of a check.
+// checkState is the state of a check in the catalog.
 type checkState struct {
 	status, output string
 	modified       uint64
@@ -45,7 +47,7 @@ type checkState struct {
 // sightEvery returns the pause between looks.
 func sightEvery(ttl time.Duration) time.Duration { return min(2*beatEvery(ttl), 10*time.Second) }
 
-// run looks until ctx ends. Its failures are of no interest: when it works again it shows what
+// run looks until ctx ends. It ignores failed looks: the next one that succeeds shows what
 // happened.
 func (s *sight) run(ctx context.Context) {
 	for sleep(ctx, jitter(sightEvery(s.publisher.ttl)), nil) {
@@ -53,7 +55,7 @@ func (s *sight) run(ctx context.Context) {
 	}
 }
 
-// glance finds the host, and then looks once.
+// glance finds the host if it is not known yet; otherwise it looks once.
 func (s *sight) glance(ctx context.Context) {
 	c := s.publisher.client
 	wanted, err := s.wanted(ctx)
@@ -72,9 +74,9 @@ func (s *sight) glance(ctx context.Context) {
 	s.look(ctx, checks, instances)
 }
 
-// moved reports whether the host may be in Consul by another name, as after its agent was renamed,
-// and learns that: else everything would look as if it were gone, and be removed to be registered
-// again, time and again.
+// moved reports whether the host may have another name in Consul now, for example because its agent
+// was renamed, and notes the new name. Otherwise all checks would look as if they were gone, and
+// would be registered again, time and again.
 func (s *sight) moved(ctx context.Context, process *registration) bool {
 	node, err := s.publisher.client.nodeOf(ctx, process)
 	if err == nil && (node == "" || node == s.node) {
@@ -86,7 +88,7 @@ func (s *sight) moved(ctx context.Context, process *registration) bool {
 	return true
 }
 
-// wanted returns what is to be registered: the process, then its instances.
+// wanted returns the registrations that should exist: the process, then its instances.
 func (s *sight) wanted(ctx context.Context) ([]*registration, error) {
 	p := s.publisher
 	if err := p.take(ctx); err != nil {
@@ -96,7 +98,7 @@ func (s *sight) wanted(ctx context.Context) ([]*registration, error) {
 	return p.wanted, nil
 }
 
-// look takes in the checks of our host, and tells of a lapse when it is over.
+// look evaluates the checks of our host. It reports a lapse when the lapse is over.
 func (s *sight) look(ctx context.Context, checks api.HealthChecks, instances []*registration) {
 	mine := map[ids]*api.HealthCheck{}
 	s.now, s.critical, s.flapped = map[string]checkState{}, "", false
@@ -135,7 +137,7 @@ func (s *sight) look(ctx context.Context, checks api.HealthChecks, instances []*
 	s.judge()
 }
 
-// note takes in a check that makes others see us or not.
+// note evaluates a check that decides whether others see us.
 func (s *sight) note(c *api.HealthCheck) {
 	is := checkState{c.Status, c.Output, c.ModifyIndex}
 	was, known := s.before[c.CheckID]
@@ -143,11 +145,11 @@ func (s *sight) note(c *api.HealthCheck) {
 	if is.status == api.HealthCritical {
 		s.critical = fmt.Sprintf("the check %q was critical", c.Name)
 	}
-	// It can have been critical in between, or gone, and be as before but for the index.
+	// If only the index differs, the check may have been critical, or missing, in between.
 	s.flapped = s.flapped || known && is.status == api.HealthPassing && is.status == was.status && is.output == was.output && is != was
 }
 
-// judge tells of a lapse when it is over, unless the heart did already.
+// judge reports a lapse when it is over, unless the heart reported it already.
 func (s *sight) judge() {
 	if told := s.publisher.told.Load(); told != s.told {
 		s.told, s.why, s.flapped = told, "", false
@@ -161,12 +163,14 @@ func (s *sight) judge() {
 	}
 }
 
-// restore sees to it that instances are registered again whose checks the catalog lacks, and
-// reports whether there are any. If the catalog lacks the service too, though it had it or should
-// have it by now, the service gets another id: the agent would not tell the catalog of one that it
-// thinks is there, and another token may have taken the id. A service in maintenance stays, since
-// maintenance would be lost; the agent finds out by itself. If the catalog lacks only the check,
-// which another token may have taken, the check gets another id.
+// restore makes the heart register instances again whose checks the catalog lacks, and reports
+// whether there are any.
+//
+// If the catalog lacks the service too, though it had it or should have it by now, the service gets
+// another id: the agent believes that the catalog has the old id, so it would not send it, and
+// another token may have taken it. A service in maintenance stays, since registering another would
+// lose the maintenance; the agent finds out by itself. If the catalog lacks only the check, whose
+// id another token may have taken, the check gets another id.
 func (s *sight) restore(ctx context.Context, lacking []*registration) bool {
 	p := s.publisher
 	services, err := p.client.onNode(ctx, s.node, lacking[0].Meta[metaBoot])
@@ -203,8 +207,8 @@ func (s *sight) restore(ctx context.Context, lacking []*registration) bool {
 	return true
 }
 
-// nodeOf returns the name of the host on which the catalog has the service of a process. It is
-// empty if the catalog lacks the service or the token may not read it.
+// nodeOf returns the name of the host on which the catalog has the service of a process. The name
+// is empty if the catalog lacks the service or the token may not read it.
 func (c *client) nodeOf(ctx context.Context, process *registration) (node string, err error) {
 	err = c.do(ctx, "looking for the process in the catalog", func(q *api.QueryOptions) error {
 		q.Filter = fmt.Sprintf("Service.ID == %q", process.ID)
@@ -219,7 +223,7 @@ func (c *client) nodeOf(ctx context.Context, process *registration) (node string
 	return node, err
 }
 
-// onNode returns the names of the services of a process that the catalog has on a host, by their
+// onNode returns the names of the services that the catalog has for a process on a host, by their
 // ids.
 func (c *client) onNode(ctx context.Context, node, bootID string) (names map[string]string, err error) {
 	err = c.do(ctx, "looking at the services of "+node, func(q *api.QueryOptions) error {
@@ -238,8 +242,8 @@ func (c *client) onNode(ctx context.Context, node, bootID string) (names map[str
 	return names, err
 }
 
-// checks returns what the catalog has of a host: the checks of the host itself and of services of
-// our kind. An empty list that there may be for want of a permission is an error.
+// checks returns the checks that the catalog has for a host: the host's own checks, and the checks
+// of oslorpc services. An empty list is an error if the reason may be a missing permission.
 func (c *client) checks(ctx context.Context, node string) (checks api.HealthChecks, err error) {
 	err = c.do(ctx, "looking at the checks of "+node, func(q *api.QueryOptions) error {
 		q.Filter = fmt.Sprintf("ServiceID == \"\" or ServiceID matches %q", "^"+prefix)

@@ -6,15 +6,15 @@ import (
 	"sync/atomic"
 )
 
-// lanes is how many requests a change of many services makes at a time: enough for one to be sent
-// while Consul handles another, and few of the connections that an agent allows a host.
+// lanes is how many requests run at a time when many services change. With four, one is sent while
+// Consul handles another, and they take few of the connections that an agent allows a host.
 const lanes = 4
 
-// errNotBegun is the result for what was not begun, since something else failed.
+// errNotBegun is the result of items that were not started because another one failed.
 var errNotBegun = errors.New("not begun")
 
-// spread calls do for all items, a few at a time, and begins no more when one has failed. It
-// returns the result of each, and the error of one that failed.
+// spread calls do for all items, a few at a time. After one fails it starts no more. It returns the
+// result of each, and the error of the first that failed.
 func spread[T any](items []T, do func(T) error) (results []error, err error) {
 	results = make([]error, len(items))
 	var (

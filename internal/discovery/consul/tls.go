@@ -17,22 +17,23 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// tlsSettings is how to connect to an agent with TLS. Empty names are not set.
+// tlsSettings says how to connect to an agent with TLS. An empty string means not set.
 type tlsSettings struct {
-	// on is true if TLS is used; said, if the URL says whether it is.
+	// on is true if TLS is used. Said is true if the URL decides that.
 	on, said bool
-	// caFile and caPath are a file, or a directory of files, with the authorities to trust; without
-	// either the system's are trusted.
+	// caFile and caPath are a file, or a directory of files, with the authorities to trust. Without
+	// either, the system's authorities are trusted.
 	caFile, caPath string
-	// certFile and keyFile are the certificate to show and its private key; both or neither.
+	// certFile and keyFile are the client certificate and its private key; both or neither.
 	certFile, keyFile string
-	// serverName is the name that the agent's certificate must have; by default the host of the URL.
+	// serverName is the name that the agent's certificate must have, by default the host of the
+	// URL.
 	serverName string
-	// insecure is true if any certificate will do.
+	// insecure is true if any certificate is accepted.
 	insecure bool
 }
 
-// environment takes from the environment what the URL does not say.
+// environment sets from the environment what the URL leaves open.
 func (s *tlsSettings) environment() error {
 	if !s.said {
 		on, err := boolean(api.HTTPSSLEnvName, false)
@@ -65,7 +66,8 @@ func boolean(name string, otherwise bool) (bool, error) {
 	return is, nil
 }
 
-// warn logs what weakens TLS. The environment cannot: it may have been set for other programs.
+// warn logs settings that weaken TLS. Variables in the environment cannot weaken it, because they
+// may have been set for other programs.
 func (s *tlsSettings) warn(log *slog.Logger, agent string) {
 	if s.insecure {
 		log.Warn("the certificate of the Consul agent is not verified, because of consul-insecure=true in the transport URL", "agent", agent)
@@ -77,8 +79,8 @@ func (s *tlsSettings) warn(log *slog.Logger, agent string) {
 	}
 }
 
-// config returns the configuration of a connection to a host. It reads the files, so they can be
-// replaced while the program runs.
+// config returns the TLS configuration for a connection to a host. It reads the files each time, so
+// they can be replaced while the program runs.
 func (s *tlsSettings) config(host string) (*tls.Config, error) {
 	roots, err := s.authorities()
 	if err != nil {
@@ -101,7 +103,7 @@ func (s *tlsSettings) config(host string) (*tls.Config, error) {
 	return c, nil
 }
 
-// secure has a transport connect with TLS.
+// secure makes a transport connect with TLS.
 func (s *tlsSettings) secure(t *http.Transport) {
 	t.DialTLSContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		host, _, err := net.SplitHostPort(addr)
@@ -127,7 +129,7 @@ func (s *tlsSettings) secure(t *http.Transport) {
 	}
 }
 
-// authorities returns the authorities to trust, nil for the system's.
+// authorities returns the authorities to trust, or nil for the system's.
 func (s *tlsSettings) authorities() (*x509.CertPool, error) {
 	files := []string{s.caFile}
 	if s.caFile == "" {

@@ -12,15 +12,15 @@ import (
 
 const tokenHeader = "X-Consul-Token" //nolint:gosec // It is the name of a header.
 
-// tokenTransport sends the ACL token, in place of any other. A token in a file is read for each
-// request: that takes microseconds, and noticing that the file changed would take as long.
+// tokenTransport sends the ACL token, and replaces any other. A token in a file is read for each
+// request: that takes microseconds, as long as a check whether the file changed.
 type tokenTransport struct {
 	file  string // empty if the token does not come from a file
 	token string // empty for none
 	base  http.RoundTripper
 }
 
-// newTokenTransport takes the token from the file, or if there is none from the environment.
+// newTokenTransport takes the token from the file, or from the environment if no file is given.
 func newTokenTransport(file string, base http.RoundTripper) (tokenTransport, error) {
 	t := tokenTransport{file: file, base: base}
 	var err error
@@ -50,7 +50,7 @@ func (t tokenTransport) RoundTrip(request *http.Request) (*http.Response, error)
 	return t.base.RoundTrip(request)
 }
 
-// errToken means that there is no token that could be sent.
+// errToken means that there is no usable token.
 var errToken = errors.New("no ACL token")
 
 func readToken(file string) (string, error) {
@@ -65,8 +65,8 @@ func readToken(file string) (string, error) {
 	return token, err
 }
 
-// cleanToken returns a token without the blanks around it. A token travels in a header, and must
-// be fit for one.
+// cleanToken returns a token without the white space around it. A token is sent in a header, so it
+// must not have control characters.
 func cleanToken(text, from string) (string, error) {
 	token := strings.TrimSpace(text)
 	for _, b := range []byte(token) {

@@ -14,36 +14,38 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// topic is the one query that all watches of a topic share.
+// topic is a watched topic. All its watches share one query.
 type topic struct {
 	of      *topics
 	name    registry.Topic
 	service string
-	// life ends with the last watch.
+	// life ends when the last watch stops.
 	life   context.Context //nolint:containedctx // It is the topic's own.
 	cancel context.CancelFunc
 
-	// Guarded by of.mu.
+	// The following fields are guarded by of.mu.
 	watches map[*registry.Watch]struct{}
 	// known is the last list, nil before the first.
 	known *registry.Update
-	// err is the error that there was since.
+	// err is the last error, unless a list came after it.
 	err error
-	// stop ends poll; nil if the topic has no query of its own.
+	// stop ends poll. It is nil if the topic does not have its own query.
 	stop context.CancelFunc
 
-	// What follows is for poll, or, without a query of its own, for whatever reads the topic.
+	// The following fields belong to the goroutine that reads the topic: poll, or a reader of
+	// runShared.
 	at       cursor
 	failures backoff
-	// moves counts the agents that were left since there was an answer.
+	// moves counts the agents that were left since the last answer.
 	moves int
-	// asked is true if the topic was read, or could not be.
+	// asked is true once the topic was read, or reading it failed.
 	asked bool
-	// broken are the services of the last list that cannot be understood.
+	// broken are the services of the last list that could not be understood.
 	broken map[string]error
 }
 
-// poll keeps asking until ctx ends, or until the agent has no connection left.
+// poll sends the topic's query again and again until ctx ends, or until the agent refuses the
+// connection because there are too many.
 func (t *topic) poll(ctx context.Context) {
 	for ctx.Err() == nil {
 		agent, woken := t.of.client.agents.at()
@@ -65,7 +67,7 @@ func (t *topic) poll(ctx context.Context) {
 	}
 }
 
-// read asks once, for a topic without a query of its own. The end of ctx is no error.
+// read reads a topic without its own query once. It returns no error if ctx ended.
 func (t *topic) read(ctx context.Context) error {
 	for {
 		agent, _ := t.of.client.agents.at()
@@ -82,7 +84,7 @@ func (t *topic) read(ctx context.Context) error {
 	}
 }
 
-// took tells of a list if it may be news.
+// took reports a list to the watches if it may have news.
 func (t *topic) took(entries []*api.ServiceEntry, index uint64) {
 	t.failures, t.moves, t.asked = backoff{}, 0, true
 	if news, lost := t.at.advance(index); news {
@@ -90,8 +92,8 @@ func (t *topic) took(entries []*api.ServiceEntry, index uint64) {
 	}
 }
 
-// failed tells of an error, unless another agent can be asked at once, which was not tried yet. It
-// reports whether it told.
+// failed reports an error to the watches, unless there is another agent that was not tried yet. It
+// returns whether it reported.
 func (t *topic) failed(err error, agent int) (told bool) {
 	t.at.fail()
 	agents := t.of.client.agents
@@ -104,8 +106,8 @@ func (t *topic) failed(err error, agent int) (told bool) {
 	return true
 }
 
-// maxPause is how long to wait at most before asking again. An agent that is being restarted is
-// back soon, and refusing a connection costs nothing.
+// maxPause returns the maximum pause before the next attempt. An agent that is being restarted is
+// back soon, and refused connections cost little.
 func maxPause(err error) time.Duration {
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return 2 * time.Second
@@ -113,21 +115,21 @@ func maxPause(err error) time.Duration {
 	return 30 * time.Second
 }
 
-// pace is the pause between two lists. A large fleet that is being restarted changes all the time,
-// and each change has the whole list sent to every watching process.
+// pace returns the pause between two lists. While a large fleet restarts, its list changes all the
+// time, and each change sends the whole list to every watching process.
 func pace(length int) time.Duration { return jitter(meanPace(length)) }
 
 func meanPace(length int) time.Duration {
 	return min(125*time.Millisecond+time.Duration(length)*time.Millisecond, 5*time.Second)
 }
 
-// Lag implements [registry.Polled]: a watch that has just begun to pause asks after the longest
-// pause, and needs as long again at most for the answer, which comes at once. A process that
-// watches so many topics that some share a query needs longer for those.
+// Lag implements [registry.Polled]. In the worst case a watch has just begun its longest pause, and
+// the next answer takes as long again. Topics that share a query, in processes that watch very
+// many, may lag more.
 func (r *Registry) Lag(instances int) time.Duration { return 2 * meanPace(instances) }
 
-// understand returns the instances on the topic. It warns of services that it cannot use when it
-// first sees them.
+// understand returns the instances on the topic. It warns of services that it cannot use when they
+// first appear.
 func (t *topic) understand(entries []*api.ServiceEntry) []rpc.Instance {
 	list, broken := instances(entries, t.service)
 	warnBroken(t.of.log, t.service, broken, t.broken)
@@ -136,8 +138,8 @@ func (t *topic) understand(entries []*api.ServiceEntry) []rpc.Instance {
 }
 
 // warnBroken logs that services of a name get no messages until an operator repairs them, unless
-// all are known from before. It logs one line for each name, however many services there are. That
-// is an error, although this program goes on.
+// all of them are known already. It logs one line for each name, however many services there are.
+// The level is error, although this program continues.
 func warnBroken(log *slog.Logger, name string, broken, before map[string]error) {
 	var example string
 	count := 0
@@ -165,8 +167,8 @@ func (t *topic) tell(u registry.Update) {
 	}
 }
 
-// add adds a watch and tells it what is known. Where there is a list it gets that, even if Consul
-// does not answer now; the error follows with the next attempt. Call it with of.mu held.
+// add adds a watch and sends it what is known: the last list, even if Consul does not answer now,
+// because the next attempt reports that error. The caller must hold of.mu.
 func (t *topic) add(w *registry.Watch) {
 	t.watches[w] = struct{}{}
 	switch {

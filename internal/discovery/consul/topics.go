@@ -9,14 +9,14 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/registry"
 )
 
-// maxPolls is how many topics have a query of their own. Each takes one of the connections that
-// Consul allows all programs of a host together, 200 by default; the other topics share.
+// maxPolls is how many topics have their own query. Each takes one of the connections that Consul
+// allows all programs of a host together, 200 by default. The other topics share queries.
 const maxPolls = 32
 
-// growEvery is how long after connections were short one more topic gets a query of its own.
+// growEvery is the time after a shortage of connections until one more topic gets its own query.
 const growEvery = 5 * time.Minute
 
-// topics is the topics that are watched.
+// topics are the watched topics.
 type topics struct {
 	client *client
 	log    *slog.Logger
@@ -24,15 +24,15 @@ type topics struct {
 
 	mu   sync.Mutex
 	open map[registry.Topic]*topic
-	// polls counts the topics with a query of their own, of which there may be most.
+	// polls counts the topics with their own query. Most is the current maximum.
 	polls, most int
 	// crowdedAt is when connections were last short.
 	crowdedAt time.Time
-	// sharing is true while share runs, for the topics without a query of their own; news tells it
-	// of those.
+	// sharing is true while runShared runs, which reads the topics without their own query. News
+	// tells it that there may be others.
 	sharing bool
 	news    chan struct{}
-	// endGuard ends the guard, which runs while there is a topic.
+	// endGuard ends the guard, which runs while any topic is watched.
 	endGuard context.CancelFunc
 	closed   bool
 }
@@ -74,7 +74,7 @@ func (ts *topics) start(name registry.Topic) *topic {
 	return t
 }
 
-// startPoll gives a topic a query of its own. Call it with mu held.
+// startPoll gives a topic its own query. The caller must hold mu.
 func (ts *topics) startPoll(t *topic) {
 	var ctx context.Context
 	ctx, t.stop = context.WithCancel(t.life)
@@ -92,16 +92,16 @@ func (ts *topics) startPoll(t *topic) {
 	})
 }
 
-// crowded has fewer topics keep a query of their own, since the agent refused a connection. Many
-// are refused at the same time, so it counts once in a while.
+// crowded lets fewer topics keep their own query, since the agent refused a connection. Many
+// queries are refused at the same time, so only the first refusal of a short period counts.
 func (ts *topics) crowded() {
 	if own, all, is := ts.shareMore(); is {
 		ts.log.Warn("the agent of Consul has no connection left for this host; more topics share one", "own", own, "topics", all)
 	}
 }
 
-// shareMore halves how many topics have a query of their own, unless that was done just now. It
-// returns how many these are, of how many.
+// shareMore halves the number of topics with their own query, unless it did so just now. It returns
+// how many keep their own, and how many topics there are.
 func (ts *topics) shareMore() (own, all int, done bool) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
@@ -121,7 +121,7 @@ func (ts *topics) shareMore() (own, all int, done bool) {
 	return ts.most, len(ts.open), true
 }
 
-// leave removes a watch; without watches a topic is asked for no longer.
+// leave removes a watch. A topic without watches is no longer read.
 func (ts *topics) leave(t *topic, w *registry.Watch) {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// newTransport has no proxy, since the agent is on this host or near. A lost host is found by the
-// keepalive: queries that wait for changes have no short deadline. Connecting may take dialWithin.
-// With a number of connections to an agent, the requests share them, and they stay open: another
-// may not be granted. With 0, each request has its own.
+// newTransport uses no proxy, since the agent is on this host or near. Keepalive detects a lost
+// host, because queries that wait for changes have no short deadline. DialWithin bounds connecting.
+// With a number of connections per agent, requests share them, and they stay open, because Consul
+// may not grant another one. With 0, each request has its own connection.
 func newTransport(dialWithin time.Duration, connections int) *http.Transport {
 	dialer := &net.Dialer{
 		Timeout:         dialWithin,
@@ -39,14 +39,14 @@ func newTransport(dialWithin time.Duration, connections int) *http.Transport {
 	return t
 }
 
-// maxAnswer bounds, in bytes, how much is read of an answer. A topic of ten thousand instances
-// takes 20 MiB.
+// maxAnswer bounds how many bytes of an answer are read. A topic with ten thousand instances takes
+// 20 MiB.
 const maxAnswer = 64 << 20
 
 var errTooLarge = errors.New("the answer is too large")
 
-// bounded ends answers that are larger than most bytes with an error: they must not use up the
-// memory.
+// bounded ends answers that are larger than most bytes with an error, so that they cannot use up
+// the memory.
 type bounded struct {
 	base http.RoundTripper
 	most int
@@ -76,9 +76,9 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// conn reads nothing until something was written. To a connection too many, Consul sends its answer
-// 429 before it is asked; if net/http reads that before it has sent the request, it takes it for
-// garbage, and the reason is lost.
+// conn reads nothing until something was written. When a host has too many connections, Consul
+// sends its answer 429 before it gets a request. If net/http reads that answer before it has sent
+// the request, it discards the answer as garbage, and the reason is lost.
 type conn struct {
 	net.Conn
 

@@ -20,13 +20,13 @@ const (
 	defaultHost = "127.0.0.1"
 	defaultPort = "8500"
 	defaultTTL  = 15 * time.Second
-	// A shorter TTL than minTTL would lapse in a pause of the garbage collector; after a longer one
-	// than maxTTL the process would be deregistered before it counts as gone.
+	// With a TTL below minTTL, a pause of the garbage collector would look like a crash. With a TTL
+	// above maxTTL, Consul would remove the process before it counts as gone.
 	minTTL = time.Second
 	maxTTL = deregisterAfter
 )
 
-// settings is what a URL says.
+// settings is the content of a URL.
 type settings struct {
 	addrs     []string
 	dc        string
@@ -37,17 +37,17 @@ type settings struct {
 	native    nativeSettings
 }
 
-// parameters are those about the connection to the agent, which begin with "consul-" so that they
-// cannot be taken for those about connections between programs, and the others.
+// parameters are the known parameters. The parameters about the connection to the agent begin with
+// "consul-", so that they cannot be mistaken for parameters about connections between programs.
 var parameters = []string{
 	"connect", "consul-ca", "consul-cert", "consul-insecure", "consul-key", "consul-server-name", "consul-tls", "consul-token-file", "dc", "intentions", "service", "ttl",
 }
 
-// grammar is what a URL looks like.
+// grammar describes the form of a URL.
 const grammar = "write consul://HOST:PORT or consul://HOST:PORT,HOST:PORT, and parameters if needed"
 
-// parseURL takes the text, since url.Parse refuses several hosts. Errors do not repeat what may
-// have a password.
+// parseURL parses the text itself, since url.Parse refuses several hosts. If the URL may have a
+// password, the error does not repeat it.
 func parseURL(text string) (settings, error) {
 	s := settings{ttl: defaultTTL, tokenFile: strings.TrimSpace(os.Getenv(api.HTTPTokenFileEnvName))}
 	rest, isConsul := strings.CutPrefix(text, "consul://")
@@ -140,8 +140,7 @@ func isHost(name string) bool {
 	})
 }
 
-// completeTLS takes what the URL does not say from the environment. Parameters about TLS turn it
-// on.
+// completeTLS sets from the environment what the URL leaves open. Parameters about TLS turn TLS on.
 func (s *settings) completeTLS(query url.Values) error {
 	for name := range query {
 		if rest, of := strings.CutPrefix(name, "consul-"); !of || rest == "tls" || rest == "token-file" {

@@ -9,18 +9,19 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// metaVersions and a number are the keys of the parts of the list of implementations.
+// metaVersions plus a number is the key of one part of the list of implementations.
 const metaVersions = "rpc-versions-"
 
 const (
-	// Consul's limits on metadata, and how many parts of the list they leave room for.
+	// maxValue and maxPairs are Consul's limits on metadata. MaxParts is how many parts of the list
+	// fit beside the other keys.
 	maxValue = 512
 	maxPairs = 64
 	maxParts = maxPairs - 8
 )
 
-// putVersions writes the implementations to metadata: a list separated by commas, cut to pieces
-// without regard to them.
+// putVersions writes the implementations to metadata, as a list separated by commas. The list is
+// cut into parts of equal size, wherever the commas are.
 func putVersions(meta map[string]string, implemented []rpc.Implementation) error {
 	list := make([]string, 0, len(implemented))
 	for _, i := range implemented {
