@@ -19,16 +19,16 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// attachment is a stream to one gateway, and the connection in it.
+// attachment is a stream to one gateway, and the connection that it carries.
 type attachment struct {
 	addr   string
 	conn   Conn
 	stream grpc.BidiStreamingClient[pb.AttachRequest, pb.AttachResponse]
 	cancel context.CancelFunc
 	tunnel *tunnel.Conn
-	// closing is closed when the gateway says that it is about to stop.
+	// closing is closed when the gateway announces that it will stop soon.
 	closing chan struct{}
-	// gone is closed when the attachment is over.
+	// gone is closed when the attachment has ended.
 	gone chan struct{}
 
 	sending sync.Mutex // guards sends, and asked
@@ -36,18 +36,18 @@ type attachment struct {
 
 	answers chan answer // has room for one
 
-	// What follows only the goroutine that receives uses.
+	// The following fields belong to the goroutine that receives.
 	answered int
 	told     bool // that the gateway closes
 }
 
-// answer is what a gateway said of a publication.
+// answer is a gateway's answer to a publication.
 type answer struct {
 	number int
 	status []byte
 }
 
-// attach opens an attachment. Life bounds it, as ctx does until it is attached.
+// attach opens an attachment, which lasts no longer than life. Ctx bounds the opening.
 func attach(ctx, life context.Context, addr string, dial Dial, l *tunnel.Listener) (*attachment, error) {
 	conn, err := dial(addr)
 	if err != nil {
@@ -68,7 +68,7 @@ func attach(ctx, life context.Context, addr string, dial Dial, l *tunnel.Listene
 	return a, nil
 }
 
-// serve hands the connection to the servers, and returns at its end.
+// serve hands the connection to the servers, and returns when it ends.
 func (a *attachment) serve(l *tunnel.Listener) {
 	l.Offer(a.tunnel)
 	<-a.tunnel.Done()
@@ -83,11 +83,11 @@ func (a *attachment) end() {
 	<-a.gone
 }
 
-// errGone is the error of a publication when the attachment ended, and nothing says why.
+// errGone is the error of a publication if the attachment ended without a reason.
 var errGone = errors.New("the attachment ended")
 
-// publish tells the gateway what the process serves, and returns when it has taken that. It is for
-// one goroutine at a time.
+// publish sends the gateway the list of instances, and returns when the gateway has accepted it.
+// Only one goroutine at a time may call it.
 func (a *attachment) publish(ctx context.Context, list []rpc.Instance) error {
 	m := &pb.AttachPublish{}
 	for i := range list {
@@ -126,7 +126,7 @@ func (a *attachment) late(ctx context.Context) error {
 		a.conn.Why("the gateway"), fmt.Sprintf("the gateway at %s did not answer in time", a.addr))}
 }
 
-// verdict reads what a gateway says of a publication.
+// verdict decodes a gateway's answer to a publication.
 func (a *attachment) verdict(ctx context.Context, encoded []byte) error {
 	if len(encoded) == 0 {
 		return nil
@@ -138,7 +138,7 @@ func (a *attachment) verdict(ctx context.Context, encoded []byte) error {
 	return refused(ctx, a.conn, a.addr, status.FromProto(st).Err())
 }
 
-// refused returns the error for a gateway that does not take the servers.
+// refused returns the error for a gateway that does not accept the servers.
 func refused(ctx context.Context, conn Conn, addr string, err error) error {
 	if broken, ok := errors.AsType[*net.OpError](err); ok {
 		err = broken.Err
@@ -180,8 +180,8 @@ func (a *attachment) Receive() ([]byte, error) {
 	}
 }
 
-// answer hands an answer to the publication that waits. One that nothing waits for any more makes
-// room.
+// answer hands an answer to the waiting publication. It replaces an answer that no publication
+// fetched.
 func (a *attachment) answer(m *pb.AttachPublished) {
 	a.answered++
 	select {

@@ -12,7 +12,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// keep keeps the process attached, as long as it serves something.
+// keep keeps the process attached while it serves anything.
 func (s *site) keep() {
 	defer func() {
 		if s.at != nil {
@@ -35,7 +35,8 @@ func (s *site) keep() {
 	}
 }
 
-// isOver reports whether nothing is served any more, and notes that keep has ended then.
+// isOver reports whether nothing is served any more. In that case it also notes that keep has
+// ended.
 func (s *site) isOver() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -71,8 +72,8 @@ func (s *site) step() (retry bool) {
 	return false
 }
 
-// move attaches the process to a gateway, to another one if it is attached already. The one before
-// has what is running there until it ends the attachment.
+// move attaches the process to a gateway, or to another gateway if it is attached already. The
+// previous attachment keeps its running calls until its gateway ends it.
 func (s *site) move(list []rpc.Instance, number uint64) (retry bool) {
 	next, err := s.attachAny(list)
 	if err != nil {
@@ -106,7 +107,8 @@ func (s *site) tellLapse(addr string) {
 	lapsed("the process was attached to no gateway for a while, and is attached to " + addr + " now")
 }
 
-// leave ends an attachment whose gateway is about to stop, once that has finished.
+// leave withdraws the servers from a gateway that will stop soon, and waits until the gateway ends
+// the attachment.
 func (s *site) leave(left *attachment) {
 	ctx, cancel := context.WithTimeout(s.life, attachTime)
 	defer cancel()
@@ -118,8 +120,8 @@ func (s *site) leave(left *attachment) {
 	}
 }
 
-// attachAny attaches the process to the first gateway that takes it. All others come after the one
-// that failed, and each process begins with one of its own choice, which spreads them.
+// attachAny attaches the process to the first gateway that accepts it. A process begins with a
+// random gateway, which spreads processes, and later with the gateway after the one that failed.
 func (s *site) attachAny(list []rpc.Instance) (*attachment, error) {
 	if !s.was && s.first == 0 {
 		s.first = rand.N(len(s.addrs))
@@ -154,8 +156,8 @@ func (s *site) attachTo(addr string, list []rpc.Instance) (*attachment, error) {
 	return a, nil
 }
 
-// allFailed returns the error for gateways of which none takes the servers: as the first one says,
-// if it says why.
+// allFailed returns the error for when no gateway accepts the servers. Its kind is from the first
+// failure that gives a reason.
 func allFailed(failures []error) error {
 	if len(failures) == 0 {
 		return &rpc.Error{Kind: rpc.Unreachable, NotStarted: true, Message: "there is no other gateway"}
@@ -172,7 +174,8 @@ func allFailed(failures []error) error {
 		"no gateway takes the servers: %s", strings.Join(texts, "; "))}
 }
 
-// wait returns when there is something to do, or at late. It notes that the attachment ended.
+// wait returns when there is something to do, or when late fires. It notes that the attachment has
+// ended.
 func (s *site) wait(late <-chan time.Time) {
 	var gone, closing, closed <-chan struct{}
 	if list, _ := s.now(); s.at == nil && len(list) == 0 {

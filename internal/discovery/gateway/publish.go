@@ -19,22 +19,22 @@ import (
 type Conn interface {
 	grpc.ClientConnInterface
 	Close() error
-	// Why returns a sentence that begins with who, and says why the gateway cannot be reached. It is
-	// empty if the connection does not tell.
+	// Why returns a sentence that begins with who and says why the gateway cannot be reached. The
+	// sentence is empty if the connection does not tell.
 	Why(who string) string
 }
 
-// Dial returns a connection to a gateway, which need not be made yet.
+// Dial returns a connection to a gateway. It need not connect yet.
 type Dial func(addr string) (Conn, error)
 
 const (
 	// attachTime bounds one attempt to attach to one gateway.
 	attachTime = 5 * time.Second
-	// minPause and maxPause bound the pauses after all gateways were tried.
+	// minPause and maxPause bound the pauses between rounds of attempts at all gateways.
 	minPause, maxPause = 200 * time.Millisecond, 3 * time.Second
 )
 
-// publisher publishes servers that cannot be connected to: it keeps the process attached to one of
+// publisher publishes servers that cannot be connected to. It keeps the process attached to one of
 // the gateways. It is safe for concurrent use.
 type publisher struct {
 	addrs []string
@@ -73,7 +73,7 @@ func (p *publisher) Attach() (l net.Listener, addr string) {
 	return s.listener, attachedAddr
 }
 
-// attachedAddr stands for the address of servers that have none.
+// attachedAddr stands for the address of servers that have no address.
 const attachedAddr = "attached"
 
 // Publish implements [registry.Registry].
@@ -93,7 +93,7 @@ func (p *publisher) Publish(ctx context.Context, list []rpc.Instance) error {
 	}
 }
 
-// close withdraws what was published, unless ctx ends first, and ends all attachments.
+// close withdraws the published servers, unless ctx ends first, and ends all attachments.
 func (p *publisher) close(ctx context.Context) error {
 	err := p.Publish(ctx, nil)
 	p.end()
@@ -101,7 +101,7 @@ func (p *publisher) close(ctx context.Context) error {
 	return err
 }
 
-// site is what one listener serves.
+// site publishes the servers of one listener.
 type site struct {
 	*publisher
 
@@ -111,20 +111,20 @@ type site struct {
 	mu      sync.Mutex // guards what follows
 	started bool
 	wanted  []rpc.Instance
-	// number counts what was wanted. A gateway has taken taken; all that was wanted until failed
-	// was refused, or no gateway could be asked.
+	// number counts the changes of wanted. A gateway accepted the change with the number taken.
+	// Changes up to failed were refused, or no gateway could be asked.
 	number, taken, failed uint64
 	failure               error
 	changed               chan struct{} // closed when taken or failed grows
 
-	// What follows only keep uses.
+	// The following fields belong to keep.
 	at    *attachment
 	has   uint64 // what the gateway has
 	was   bool   // it was attached before
 	first int    // the gateway to try first
 }
 
-// publish returns when a gateway has taken the list.
+// publish returns when a gateway has accepted the list.
 func (s *site) publish(ctx context.Context, list []rpc.Instance) error {
 	number, before := s.want(list)
 	for {
@@ -152,7 +152,7 @@ func unpublished(ctx context.Context) error {
 	return &rpc.Error{Kind: kind, NotStarted: true, Cause: ctx.Err(), Message: "no gateway took the servers in time"}
 }
 
-// want notes what is wanted, and returns its number and what was wanted before.
+// want sets the wanted list, and returns its number and the previous list.
 func (s *site) want(list []rpc.Instance) (number uint64, before []rpc.Instance) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -167,9 +167,9 @@ func (s *site) want(list []rpc.Instance) (number uint64, before []rpc.Instance) 
 	return s.number, before
 }
 
-// restore returns to what was wanted before, unless something else is wanted meanwhile. The
-// withdrawal of everything is never taken back: what is not told now, the end of the attachment
-// tells.
+// restore returns to the previous list, unless the list has changed since. It never undoes the
+// withdrawal of everything: if no gateway accepts that now, the end of the attachment has the same
+// effect.
 func (s *site) restore(number uint64, before []rpc.Instance) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -187,7 +187,7 @@ func (s *site) wakeUp() {
 	}
 }
 
-// outcome returns what became of a publication; not over if that is not known yet.
+// outcome returns the result of a publication. Over is false if there is no result yet.
 func (s *site) outcome(number uint64) (err error, over bool, changed <-chan struct{}) { //nolint:staticcheck // The error is the outcome.
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -201,14 +201,14 @@ func (s *site) outcome(number uint64) (err error, over bool, changed <-chan stru
 	}
 }
 
-// now returns what is wanted.
+// now returns the wanted list and its number.
 func (s *site) now() (list []rpc.Instance, number uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.wanted, s.number
 }
 
-// tell notes what became of all that was wanted until number.
+// tell notes the result of all publications up to number.
 func (s *site) tell(number uint64, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,9 +1,9 @@
-// Package gateway is the registry of programs that reach a fleet through gateways alone: a gateway
-// tells the instances of a topic, and takes the messages for them. The address of every instance is
-// the address of the gateway in use, so everything above works as with any other registry. When
-// that gateway is lost or stops, the next one takes its place.
+// Package gateway is the registry of programs that reach a fleet through gateways only. A gateway
+// lists the instances of a topic, and forwards the messages for them. Every instance has the
+// address of the gateway in use, so all other packages work as with any other registry. When that
+// gateway is lost or stops, the next one replaces it.
 //
-// Servers that publish are attached to a gateway: see [discovery.Attacher].
+// Servers that publish are attached to a gateway; see [discovery.Attacher].
 package gateway
 
 import (
@@ -31,7 +31,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Registry is a registry behind gateways. It is safe for concurrent use.
+// Registry finds instances through gateways. It is safe for concurrent use.
 type Registry struct {
 	publisher *publisher
 	addrs     []string
@@ -53,12 +53,12 @@ func (r *Registry) String() string { return "the gateway at " + strings.Join(r.a
 type gate struct {
 	addr string
 	conn Conn
-	// used ends when another gateway takes its place.
+	// used ends when another gateway replaces this one.
 	used context.Context //nolint:containedctx // It is the gateway's own.
 	left context.CancelFunc
 }
 
-// Open reads gateway://HOST:PORT,HOST:PORT. Call Use before anything else.
+// Open opens gateway://HOST:PORT,HOST:PORT. Call Use before anything else.
 func Open(url string, c registry.Config) (*Registry, error) {
 	list, ok := strings.CutPrefix(url, "gateway://")
 	if !ok || list == "" || strings.ContainsAny(list, "/?#@") {
@@ -80,7 +80,7 @@ func Open(url string, c registry.Config) (*Registry, error) {
 	return r, nil
 }
 
-// Use sets what connects to gateways.
+// Use sets the function that connects to gateways.
 func (r *Registry) Use(dial Dial) { r.dial = dial }
 
 // Attach implements [discovery.Attacher].
@@ -94,8 +94,8 @@ func (r *Registry) Publish(ctx context.Context, list []rpc.Instance) error {
 	return r.publisher.Publish(ctx, list)
 }
 
-// Elsewhere implements [registry.Elsewhere]: what is attached to one gateway others learn from its
-// registry.
+// Elsewhere implements [registry.Elsewhere]: other processes see instances attached to a gateway in
+// its registry.
 func (r *Registry) Elsewhere() bool { return true }
 
 // Close implements [registry.Registry].
@@ -141,7 +141,7 @@ func (r *Registry) gate() (*gate, error) {
 	return g, nil
 }
 
-// leave has the next gateway take the place of one that failed or stops.
+// leave makes the next gateway replace one that failed or stops.
 func (r *Registry) leave(g *gate) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -172,10 +172,10 @@ func (r *Registry) List(ctx context.Context) ([]rpc.Instance, error) {
 	return nil, asked(failures)
 }
 
-// received lets a list be as large as a fleet makes it.
+// received allows lists up to 64 MiB, enough for a large fleet.
 var received = grpc.MaxCallRecvMsgSize(64 << 20)
 
-// decoded returns instances as they are reached through a gateway.
+// decoded returns instances with the address through which they are reached.
 func decoded(list []*pb.Instance, addr, bootID string) ([]rpc.Instance, error) {
 	instances := make([]rpc.Instance, 0, len(list))
 	for _, m := range list {
@@ -190,7 +190,7 @@ func decoded(list []*pb.Instance, addr, bootID string) ([]rpc.Instance, error) {
 	return instances, nil
 }
 
-// refusedBy returns the error for a gateway that does not tell what it knows.
+// refusedBy returns the error for a gateway that does not answer a List or a Watch.
 func refusedBy(ctx context.Context, g *gate, err error) error {
 	if errors.Is(err, io.EOF) {
 		err = status.Error(codes.Unavailable, "it ended the watch")
@@ -223,7 +223,7 @@ func failed(ctx context.Context, conn Conn, addr string, err error) *rpc.Error {
 	return &e
 }
 
-// asked returns the error when no gateway answered.
+// asked returns the error for when no gateway answered.
 func asked(failures []error) error {
 	if len(failures) == 1 {
 		return failures[0]
@@ -262,7 +262,7 @@ func (r *Registry) Watch(topic registry.Topic, notify func(registry.Update)) (st
 	}
 }
 
-// keep watches a topic at the gateway in use, until ctx ends.
+// keep watches a topic at the gateway in use until ctx ends.
 func (r *Registry) keep(ctx context.Context, topic registry.Topic, w *registry.Watch) {
 	var failures []error // since a gateway last told something
 	pause := minPause
@@ -297,10 +297,11 @@ func (r *Registry) keep(ctx context.Context, topic registry.Topic, w *registry.W
 	}
 }
 
-// errLeft is why a watch ends at a gateway that is not in use any more.
+// errLeft is why a watch ends at a gateway that is no longer in use.
 var errLeft = errors.New("another gateway is in use")
 
-// watch has a watch told what a gateway says, and returns at its end whether it was told something.
+// watch passes a gateway's updates to a watch. It returns when the stream ends, and whether there
+// was any update.
 func watch(ctx context.Context, g *gate, topic registry.Topic, w *registry.Watch) (told bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// identity says which file it is, and of its content as much as one can see without reading it.
-// Each scan looks at every file, so this and what is below is system calls, without the cost of an
+// identity identifies a file and, as far as possible without reading it, its content. Each scan
+// looks at every file, so the functions below use system calls, which avoids the cost of an
 // os.File.
 type identity struct {
 	device, inode uint64
@@ -28,7 +28,7 @@ func identityOf(st *unix.Stat_t) identity {
 
 func (i identity) sameFile(j identity) bool { return i.device == j.device && i.inode == j.inode }
 
-// openFile does not wait for the other end if another program put a pipe there.
+// openFile opens a file without blocking, even if another program put a pipe there.
 func openFile(path string) (fd int, err error) {
 	err = retry(func() error {
 		fd, err = unix.Open(path, unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
@@ -43,20 +43,21 @@ func identify(fd int) (identity, error) {
 	return identityOf(&st), err
 }
 
-// identifyPath says what a path names now.
+// identifyPath returns the identity of the file that a path names now.
 func identifyPath(path string) (identity, error) {
 	var st unix.Stat_t
 	err := retry(func() error { return unix.Lstat(path, &st) })
 	return identityOf(&st), err
 }
 
-// lock takes the lock that says that the owner of a file is alive.
+// lock takes the lock that shows that the owner of a file is alive.
 func lock(fd int) error {
 	return retry(func() error { return syscall.Flock(fd, syscall.LOCK_EX) })
 }
 
-// owned reports whether a process holds the lock of a file. If not, the caller shares it until it
-// closes the file: with exclusive locks, two readers would take each other for the owner.
+// owned reports whether another process holds the exclusive lock of a file. If none does, the
+// caller gets a shared lock until it closes the file. With exclusive locks, two readers would each
+// take the other for the owner.
 func owned(fd int) (bool, error) {
 	err := retry(func() error { return syscall.Flock(fd, syscall.LOCK_SH|syscall.LOCK_NB) })
 	if errors.Is(err, unix.EWOULDBLOCK) {

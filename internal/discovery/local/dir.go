@@ -25,8 +25,8 @@ func ensure(dir string) error {
 	return err
 }
 
-// verify returns the directory's description if it is there, and ours alone. Programs that can put
-// files there gets the requests, and the contexts in them, that are meant for our servers.
+// verify returns the description of the directory if it belongs to us alone. A program that can put
+// files there would get the requests that are meant for our servers, with their contexts.
 func verify(dir string) (fs.FileInfo, error) {
 	info, err := os.Lstat(dir) //nolint:gosec // the user names it
 	if err != nil {

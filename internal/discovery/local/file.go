@@ -11,24 +11,24 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// format is the format of the files. Programs skip files of formats that they do not know; further
-// fields need no other format.
+// format is the version of the file format. Programs skip files of other versions. A new field does
+// not need a new version.
 const format = 1
 
-// Names are prefix, boot id, random text and suffix; temporary files have random text and
-// tempSuffix after it.
+// File names consist of prefix, boot id, random text and suffix. Names of temporary files have more
+// random text and tempSuffix after that.
 const (
 	prefix     = "oslorpc-"
 	suffix     = ".json"
 	tempSuffix = ".tmp"
 )
 
-// uniqueLength is how long the random text is, which [rand.Text] makes of capital letters and
+// uniqueLength is the length of the random text from [rand.Text], which has capital letters and
 // digits.
 const uniqueLength = 26
 
-// isProcessFile reports whether a file has the name of one that a process publishes in. Others are
-// not ours to read or remove.
+// isProcessFile reports whether a file has the name of a process's file. We do not read or remove
+// any other file.
 func isProcessFile(name string) bool {
 	rest, found := strings.CutSuffix(name, suffix)
 	if !found || !strings.HasPrefix(name, prefix) || len(rest) < len(prefix)+1+uniqueLength {
@@ -38,8 +38,8 @@ func isProcessFile(name string) bool {
 	return strings.HasSuffix(rest, "-") && strings.Trim(unique, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
 }
 
-// isTempFile reports whether a file has the name of a temporary file that a process did not yet
-// put in place.
+// isTempFile reports whether a file has the name of a temporary file that has not become a
+// process's file yet.
 func isTempFile(name string) bool {
 	rest, found := strings.CutSuffix(name, tempSuffix)
 	dot := strings.LastIndexByte(rest, '.')
@@ -64,8 +64,8 @@ type record struct {
 	Zone        string    `json:"zone,omitempty"`
 }
 
-// fileName returns the name of a process's file. The boot id is for people; unique makes it one
-// that never was.
+// fileName returns the name of a process's file. The boot id is for people; unique makes the name
+// new.
 func fileName(bootID, unique string) string {
 	readable := strings.Map(func(c rune) rune {
 		if (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' {

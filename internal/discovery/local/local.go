@@ -13,39 +13,40 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// interval is between two looks at the directory.
+// interval is the time between two scans of the directory.
 const interval = 250 * time.Millisecond
 
-// handle is a handle: what one process has.
+// handle is one process's access to the registry.
 type handle struct {
 	own publication
 
-	// kick makes the poller look now.
+	// kick makes the poller scan now.
 	kick    chan struct{}
 	pollers sync.WaitGroup
 
-	// scanMu is held while the directory is read, and until what was found is sent, so that no
-	// watch gets an older list after a newer one. It is taken before mu.
+	// scanMu is held while the directory is read and until the result is sent, so that no watch
+	// gets an older list after a newer one. It is taken before mu.
 	scanMu  sync.Mutex
 	scanner scanner
 
 	// mu is taken before the mutex of own.
 	mu      sync.Mutex
 	watches map[*registry.Watch]*watched
-	// stopPoller ends the poller when it is closed; nil while there is none.
+	// stopPoller ends the poller when it is closed. It is nil while there is no poller.
 	stopPoller chan struct{}
 	closed     bool
 }
 
-// watched is what a watch is for, and the generation of the list that it was sent; 0 if it needs
-// one in any case. The generation belongs to scanMu.
+// watched is the topic of a watch, and the generation of the list that the watch was sent last.
+// Generation is 0 if the next list must be sent in any case. It is guarded by scanMu.
 type watched struct {
 	topic      registry.Topic
 	generation uint64
 }
 
 // Open opens local://, which is the directory /tmp/oslorpc-UID, or local:///absolute/directory. It
-// creates the directory if it does not exist, and refuses one that others could write to or read.
+// creates the directory if it does not exist. It refuses a directory that other users could read or
+// write.
 func Open(u *url.URL) (registry.Registry, error) {
 	dir, err := directory(u)
 	if err != nil {
@@ -63,10 +64,11 @@ func Open(u *url.URL) (registry.Registry, error) {
 	}, nil
 }
 
-// String names the registry in errors.
+// String returns the name of the registry in errors.
 func (r *handle) String() string { return "the directory " + r.own.dir }
 
-// Publish implements [registry.Registry]. Others see it when they next look at the directory.
+// Publish implements [registry.Registry]. Other processes see the instances in their next scan of
+// the directory.
 func (r *handle) Publish(_ context.Context, instances []rpc.Instance) error {
 	err := r.own.set(instances)
 	r.mu.Lock()
@@ -83,8 +85,8 @@ func (r *handle) Lapses(notify func(reason string)) {
 	r.own.lapsed = notify
 }
 
-// Lag implements [registry.Polled]: each process looks within the interval, and needs a moment to
-// read what is there.
+// Lag implements [registry.Polled]. Each process scans within the interval, and needs a moment to
+// read the files.
 func (r *handle) Lag(int) time.Duration { return interval + interval/5 }
 
 // Watch implements [registry.Registry].
@@ -134,8 +136,8 @@ func (r *handle) Close(context.Context) error {
 	return r.own.close()
 }
 
-// startOrStopPoller has one poller run while there is something to look after, and makes it look
-// now. Call it with mu held.
+// startOrStopPoller makes sure that one poller runs while there is anything to watch or to publish,
+// and makes it scan now. The caller must hold mu.
 func (r *handle) startOrStopPoller() {
 	needed := !r.closed && (len(r.watches) > 0 || r.own.published())
 	switch {
@@ -169,11 +171,11 @@ func (r *handle) poll(stop <-chan struct{}) {
 	}
 }
 
-// tell looks at the directory and sends the watches what they do not have.
+// tell scans the directory and sends each watch the list that it does not have yet.
 func (r *handle) tell() {
 	r.scanMu.Lock()
 	defer r.scanMu.Unlock()
-	// Only watches from before the scan: what it finds may be too old for later ones.
+	// Update only watches that exist before the scan: its result may be too old for later ones.
 	watches := r.watchesNow()
 	if len(watches) == 0 {
 		return

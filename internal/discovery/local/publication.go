@@ -16,20 +16,20 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// publication is the file of this process, if it has published something.
+// publication is the file of this process, if it has published anything.
 type publication struct {
 	dir    string
 	unique string
 
 	mu        sync.Mutex
 	instances []rpc.Instance
-	// file is locked and has the name path; nil if nothing is published.
+	// file is the locked file at path. It is nil if nothing is published.
 	file   *os.File
 	path   string
 	closed bool
-	// failing is true while the file is gone and cannot be written again.
+	// failing is true while the file is missing and cannot be written again.
 	failing bool
-	// lapsed is told when a file that was gone is back.
+	// lapsed is called when a missing file was written again.
 	lapsed func(reason string)
 }
 
@@ -43,7 +43,7 @@ func (p *publication) published() bool {
 	return p.file != nil
 }
 
-// set replaces what is published.
+// set replaces the published instances.
 func (p *publication) set(instances []rpc.Instance) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -73,8 +73,8 @@ func (p *publication) close() error {
 	return p.withdraw()
 }
 
-// check writes the file again if it was removed or replaced: a cleaner of temporary files, or
-// a person.
+// check writes the file again if a program that cleans temporary directories, or a person, removed
+// or replaced it.
 func (p *publication) check() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -102,8 +102,8 @@ func (p *publication) inPlace() bool {
 	return err == nil && os.SameFile(ours, there)
 }
 
-// withdraw removes the file, and only then frees its lock, so that no reader finds it without a
-// lock under its name.
+// withdraw removes the file before it releases the lock, so that no reader finds the file without a
+// lock.
 func (p *publication) withdraw() error {
 	if p.file == nil {
 		return nil
@@ -117,8 +117,8 @@ func (p *publication) withdraw() error {
 	return nil
 }
 
-// write puts the file in place. A program may remove the directory, or a temporary file that it
-// take for a dead one's, while it does; it tries again then.
+// write puts the file in place. Meanwhile another program may remove the directory, or take our
+// temporary file for the file of a dead process and remove it. Then write tries again.
 func (p *publication) write(instances []rpc.Instance) error {
 	text, err := encode(instances)
 	if err != nil {
@@ -152,7 +152,8 @@ func (p *publication) tryWrite(path string, text []byte) error {
 	return nil
 }
 
-// fill locks the file first: under its final name it must never be seen without a lock.
+// fill locks the file before writing, so that it is never visible under its final name without a
+// lock.
 func fill(f *os.File, text []byte) error {
 	if err := lock(int(f.Fd())); err != nil {
 		return err
@@ -160,8 +161,9 @@ func fill(f *os.File, text []byte) error {
 	if _, err := f.Write(text); err != nil {
 		return err
 	}
-	// Readers tell contents apart by inode, time and size. The kernel's clock for files has ticks
-	// of milliseconds, within which an inode can come back.
+	// Readers tell versions of a file apart by inode, time and size. The kernel's clock for files
+	// has a resolution of milliseconds, and an inode can be reused within one tick. So set the
+	// precise time.
 	now := time.Now()
 	return os.Chtimes(f.Name(), now, now)
 }
@@ -172,8 +174,8 @@ func discard(f *os.File, err error) error {
 	return err
 }
 
-// release gives up the file before this one, now that its name is taken: a reader that had opened
-// it and finds it without a lock sees at its path that there is another.
+// release closes the previous file after its name was taken. A reader that had opened the previous
+// file finds it without a lock, and then sees another file at its path.
 func (p *publication) release(path string) {
 	if p.file == nil {
 		return

@@ -18,21 +18,21 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// staleAfter is how long a temporary file may be there before it is locked.
+// staleAfter is how long a temporary file may exist without a lock.
 const staleAfter = time.Minute
 
 // maxSize is more than any process publishes.
 const maxSize = 16 << 20
 
-// scanner reads the directory. It parses only what changed, but tests every lock in each scan.
+// scanner reads the directory. It parses only changed files, but tests every lock in each scan.
 type scanner struct {
 	dir string
-	// directory is what it was in the last scan; nil if it was not there.
+	// directory describes the directory at the last scan. It is nil if the directory did not exist.
 	directory fs.FileInfo
 	entries   map[string]*entry
 	// generation changes with the entries; it is never 0.
 	generation uint64
-	// lost is true if the directory vanished, or is another one, since takeLost.
+	// lost is true if the directory was removed or replaced since takeLost was last called.
 	lost bool
 }
 
@@ -89,14 +89,14 @@ func (s *scanner) replace(found map[string]*entry) {
 	s.entries = found
 }
 
-// takeLost reports whether the directory was lost since it was last asked.
+// takeLost reports whether the directory was lost since the last call.
 func (s *scanner) takeLost() bool {
 	lost := s.lost
 	s.lost = false
 	return lost
 }
 
-// instances returns those on a topic, or all if it is nil.
+// instances returns the instances on a topic, or all instances if topic is nil.
 func (s *scanner) instances(topic *registry.Topic) []rpc.Instance {
 	var instances []rpc.Instance
 	for _, e := range s.entries {
@@ -109,9 +109,9 @@ func (s *scanner) instances(topic *registry.Topic) []rpc.Instance {
 	return instances
 }
 
-// names returns the names of files that may be there. A listing is no snapshot: on tmpfs and btrfs
-// it leaves out a file that is replaced meanwhile. So it adds the names known from before, and
-// lists until that brings no others.
+// names returns the names of all files that may exist. A listing is not a snapshot: on tmpfs and
+// btrfs it can miss a file that is replaced at the same time. So names adds the names known from
+// the last scan, and lists until a listing adds no name.
 func (s *scanner) names() (map[string]bool, error) {
 	names := make(map[string]bool, len(s.entries))
 	for name := range s.entries {
@@ -133,8 +133,7 @@ func (s *scanner) names() (map[string]bool, error) {
 	return names, nil
 }
 
-// wanted reports whether it is a file of a process, and removes it if it is one that never became
-// that.
+// wanted reports whether a file is a process's file. It removes a stale temporary file.
 func (s *scanner) wanted(l fs.DirEntry) bool {
 	if !l.Type().IsRegular() {
 		return false
@@ -145,8 +144,8 @@ func (s *scanner) wanted(l fs.DirEntry) bool {
 	return isProcessFile(l.Name())
 }
 
-// sweep removes a temporary file whose owner is dead. A live owner may not have locked it yet, so
-// the file must be old too.
+// sweep removes a temporary file whose owner is dead. A live owner may not have locked the file
+// yet, so the file must also be old.
 func (s *scanner) sweep(l fs.DirEntry) {
 	info, err := l.Info()
 	if err != nil || time.Since(info.ModTime()) < staleAfter {
@@ -163,7 +162,7 @@ func (s *scanner) sweep(l fs.DirEntry) {
 	}
 }
 
-// read returns the entry of a file; nil if there is none.
+// read returns the entry of a file, or nil if there is no such file, or its process is dead.
 func (s *scanner) read(name string) (*entry, error) {
 	path := s.dir + "/" + name
 	for range 100 {
@@ -172,11 +171,11 @@ func (s *scanner) read(name string) (*entry, error) {
 			return e, err
 		}
 	}
-	// Its owner rewrites it faster than we read, so it is alive.
+	// The owner rewrites the file faster than we read it, so the owner is alive.
 	return s.entries[name], nil
 }
 
-// tryRead is settled unless the file was replaced meanwhile.
+// tryRead reads a file once. Settled is false if the file was replaced meanwhile.
 func (s *scanner) tryRead(name, path string) (e *entry, settled bool, err error) {
 	fd, err := openFile(path)
 	switch {
@@ -199,8 +198,8 @@ func (s *scanner) tryRead(name, path string) (e *entry, settled bool, err error)
 	return e, err == nil, err
 }
 
-// bury removes the file of a dead process. If its content does not describe a process, another
-// program may have put it there: then it stays, as an entry without instances.
+// bury removes the file of a dead process. If the content does not describe a process, another
+// program may have put the file there. Then the file stays, and becomes an entry without instances.
 func (s *scanner) bury(name, path string, fd int) (e *entry, settled bool, err error) {
 	e, err = s.parse(name, path, fd)
 	if err != nil {
@@ -219,8 +218,8 @@ func (s *scanner) bury(name, path string, fd int) (e *entry, settled bool, err e
 	return e, err == nil && e.identity.sameFile(there), err
 }
 
-// unreadable returns an entry without instances, the same one for as long as the file cannot be
-// opened.
+// unreadable returns an entry without instances. It returns the same entry for as long as the file
+// cannot be opened.
 func (s *scanner) unreadable(name, path string, err error) *entry {
 	if e := s.entries[name]; e != nil && e.identity == (identity{}) {
 		return e
@@ -233,9 +232,9 @@ func skipping(path string, err error) {
 	slog.Warn("local registry: skipping a file that cannot be read", "path", path, "error", err)
 }
 
-// removeDead removes a file that has no lock, and reports whether that was it: if the path has
-// another file by now, its owner had just replaced it. Call it while the lock is shared, so that
-// the file at the path stays what it is.
+// removeDead removes a file that has no lock. It returns false if the path has another file by now,
+// because the owner has just replaced it. The caller must share the lock, so that the file at the
+// path stays the same.
 func removeDead(fd int, path string) (bool, error) {
 	opened, err := identify(fd)
 	if err != nil {
@@ -248,12 +247,12 @@ func removeDead(fd int, path string) (bool, error) {
 	if err != nil || !opened.sameFile(there) {
 		return false, err
 	}
-	// If it cannot be removed, or another reader was faster, it is as dead.
+	// The process is dead even if its file cannot be removed, or another reader removed it first.
 	_ = os.Remove(path)
 	return true, nil
 }
 
-// parse returns the entry of a live process, the one before if the file did not change.
+// parse returns the entry of a file. It returns the previous entry if the file did not change.
 func (s *scanner) parse(name, path string, fd int) (*entry, error) {
 	now, err := identify(fd)
 	if err != nil {
@@ -273,7 +272,7 @@ func (s *scanner) parse(name, path string, fd int) (*entry, error) {
 	return e, nil
 }
 
-// content returns what is in a file. Files do not change under their name.
+// content returns the content of a file. Files do not change after they got their name.
 func content(fd int, size int64) ([]byte, error) {
 	if size > maxSize {
 		return nil, fmt.Errorf("it has %d bytes, more than %d", size, maxSize)

@@ -17,7 +17,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Sockets have short names, since systems allow their paths no more than about a hundred bytes.
+// Names of sockets are short, since systems limit the paths of sockets to about a hundred bytes.
 const (
 	socketSuffix  = ".sock"
 	socketDigits  = 8
@@ -36,7 +36,7 @@ func (r *handle) Socket() (string, error) {
 	return path, nil
 }
 
-// isSocket reports whether a file has the name of a socket of ours.
+// isSocket reports whether a file has the name of one of our sockets.
 func isSocket(name string) bool {
 	digits, found := strings.CutSuffix(name, socketSuffix)
 	return found && len(digits) == socketDigits && strings.Trim(digits, "0123456789abcdef") == ""
@@ -67,8 +67,8 @@ func sweepSockets(dir string) {
 	}
 }
 
-// isDead reports whether no process listens on a socket. One whose queue of connections is full is
-// alive.
+// isDead reports whether no process listens on a socket. If the queue of connections is full, a
+// process listens.
 func isDead(path string) bool {
 	conn, err := net.DialTimeout("unix", path, time.Second) //nolint:noctx // A second bounds it, and Open has no context.
 	if err == nil {

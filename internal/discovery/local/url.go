@@ -1,7 +1,7 @@
 // Package local is a registry for the processes of one user on one machine. It needs no daemon.
 //
-// Each process keeps one file in a private directory and holds a lock on it. The kernel frees the
-// lock when the process ends, however it ends, so a file without a lock is of a dead process.
+// Each process keeps one file in a private directory and holds a lock on it. The kernel releases
+// the lock however the process ends, so a file without a lock belongs to a dead process.
 package local
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// directory returns the directory that a transport URL means. The default does not depend on
+// directory returns the directory that a transport URL selects. The default does not depend on
 // TMPDIR: processes with different environments must find each other.
 func directory(u *url.URL) (string, error) {
 	switch {

@@ -9,7 +9,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// hub is what the handles of one name share.
+// hub is the shared state of all handles of one name.
 type hub struct {
 	name string
 
@@ -18,13 +18,13 @@ type hub struct {
 	topics  map[registry.Topic]*topic
 }
 
-// member is what one handle contributes.
+// member has the instances and watches of one handle.
 type member struct {
 	instances []rpc.Instance
 	watches   map[*registry.Watch]registry.Topic
 }
 
-// topic is what is known of one topic.
+// topic has the instances and watches of one topic.
 type topic struct {
 	instances map[*handle][]rpc.Instance
 	watches   map[*registry.Watch]bool
@@ -50,7 +50,7 @@ func join(name string, r *handle) *hub {
 	return h
 }
 
-// leave removes a handle and returns the watches that it had.
+// leave removes a handle and returns its watches.
 func (h *hub) leave(r *handle) []*registry.Watch {
 	hubsMu.Lock()
 	defer hubsMu.Unlock()
@@ -71,7 +71,7 @@ func (h *hub) leave(r *handle) []*registry.Watch {
 	return slices.Collect(maps.Keys(m.watches))
 }
 
-// publish reports whether the handle is open.
+// publish replaces the instances of a handle. It returns false if the handle is closed.
 func (h *hub) publish(r *handle, instances []rpc.Instance) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -85,7 +85,7 @@ func (h *hub) publish(r *handle, instances []rpc.Instance) bool {
 	return true
 }
 
-// watch reports whether the handle is open.
+// watch adds a watch to a handle. It returns false if the handle is closed.
 func (h *hub) watch(r *handle, name registry.Topic, w *registry.Watch) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -122,7 +122,7 @@ func (h *hub) list() []rpc.Instance {
 	return all
 }
 
-// topic returns a topic, made if it is not there. The lock is held.
+// topic returns a topic, and creates it if it does not exist. The lock is held.
 func (h *hub) topic(name registry.Topic) *topic {
 	t := h.topics[name]
 	if t == nil {
@@ -138,14 +138,15 @@ func (h *hub) drop(w *registry.Watch, name registry.Topic) {
 	h.tidy(name)
 }
 
-// tidy forgets a topic that has nothing. The lock is held.
+// tidy removes a topic that has no instances and no watches. The lock is held.
 func (h *hub) tidy(name registry.Topic) {
 	if t := h.topics[name]; t != nil && len(t.instances) == 0 && len(t.watches) == 0 {
 		delete(h.topics, name)
 	}
 }
 
-// put replaces the instances of a handle, and tells the watches of their topics. The lock is held.
+// put replaces the instances of a handle, and notifies the watches of their topics. The lock is
+// held.
 func (h *hub) put(r *handle, before, after []rpc.Instance) {
 	changed := map[registry.Topic][]rpc.Instance{}
 	for _, i := range before {
@@ -172,7 +173,7 @@ func topicOf(i rpc.Instance) registry.Topic {
 	return registry.Topic{Exchange: i.Exchange, Name: i.Topic}
 }
 
-// tell has a watch deliver what is on a topic.
+// tell makes a watch deliver the instances on a topic.
 func (h *hub) tell(name registry.Topic, w *registry.Watch) {
 	w.Changed(func() []rpc.Instance { return h.on(name) })
 }

@@ -1,5 +1,4 @@
-// Package memory is a registry within one process, for tests and for programs that talk to
-// themselves.
+// Package memory is a registry within one process, for tests and for programs that call themselves.
 package memory
 
 import (
@@ -12,13 +11,13 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// handle is a handle onto the registry of a name.
+// handle is one user of the registry of a name.
 type handle struct {
 	hub *hub
 }
 
-// Open opens memory:// or memory://NAME. Handles of the same name see each other; the empty name is
-// one of them. A registry lasts as long as it has a handle.
+// Open opens memory:// or memory://NAME. Handles with the same name see each other; the empty name
+// is also a name. A registry exists as long as it has a handle.
 func Open(u *url.URL) (registry.Registry, error) {
 	if u.Scheme != "memory" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" || u.Opaque != "" {
 		return nil, &rpc.Error{Kind: rpc.Invalid, NotStarted: true, Message: fmt.Sprintf(
@@ -40,7 +39,7 @@ func (r *handle) Publish(_ context.Context, instances []rpc.Instance) error {
 	return nil
 }
 
-// Watch implements [registry.Registry]. Others' changes arrive at once.
+// Watch implements [registry.Registry]. Changes made through other handles arrive at once.
 func (r *handle) Watch(topic registry.Topic, notify func(registry.Update)) (stop func()) {
 	w := registry.StartWatch(notify)
 	if !r.hub.watch(r, topic, w) {

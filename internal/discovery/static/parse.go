@@ -11,7 +11,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// parse reads what follows static:// in a transport URL.
+// parse parses the part of a transport URL after static://.
 func parse(rest, exchange string) ([]rpc.Instance, error) {
 	list, query, _ := strings.Cut(rest, "?")
 	if query != "" {
@@ -37,10 +37,10 @@ func invalid(rest string, cause error) error {
 		Message: fmt.Sprintf("transport URL %q: %v", "static://"+rest, cause)}
 }
 
-// zoneMark is between an address and its zone.
+// zoneMark separates an address from its zone.
 const zoneMark = ";zone="
 
-// parseEntry reads topic=address or topic/server=address, and a zone after it.
+// parseEntry parses topic=address or topic/server=address, with an optional zone after the address.
 func parseEntry(entry string) (rpc.Instance, error) {
 	name, address, found := strings.Cut(entry, "=")
 	if !found {

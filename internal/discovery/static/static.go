@@ -1,4 +1,4 @@
-// Package static is a registry of addresses that are written in the transport URL.
+// Package static is a registry of addresses that the transport URL lists.
 package static
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// handle knows the instances that it was opened with.
+// handle has the instances of one transport URL.
 type handle struct {
 	instances []rpc.Instance
 
@@ -22,14 +22,14 @@ type handle struct {
 	watches map[*registry.Watch]bool
 }
 
-// Open opens what follows static:// in a transport URL:
+// Open opens a registry. Rest is the part of the transport URL after static://:
 //
 //	topic=host:port,topic/server=host:port,topic=host:port;zone=az1,...
 //
-// It takes the text, since url.Parse refuses such a host. Topic, server and zone are
-// percent-encoded where they have one of the characters "% , / = ? ;"; instead of host:port there
-// may be unix:/path, encoded likewise, or xds:///NAME for what a control plane of xDS resolves. A
-// topic may have several addresses, with and without server names. All are in the exchange.
+// Open takes text, since url.Parse refuses such a host. In topic, server and zone, the characters
+// "% , / = ? ;" are percent-encoded. In place of host:port, an address may be unix:/path, encoded
+// in the same way, or xds:///NAME, which an xDS control plane resolves. A topic may have several
+// addresses, with and without server names. All instances are in the exchange.
 func Open(rest, exchange string) (registry.Registry, error) {
 	instances, err := parse(rest, exchange)
 	if err != nil {
@@ -38,10 +38,11 @@ func Open(rest, exchange string) (registry.Registry, error) {
 	return &handle{instances: instances, watches: map[*registry.Watch]bool{}}, nil
 }
 
-// String names the registry in errors.
+// String returns the name of the registry in errors.
 func (r *handle) String() string { return "the addresses in the transport URL" }
 
-// Publish implements [registry.Registry]. It announces nothing, since the addresses are configured.
+// Publish implements [registry.Registry]. It only checks the instances, since the URL configures
+// the addresses.
 func (r *handle) Publish(_ context.Context, instances []rpc.Instance) error {
 	for _, i := range instances {
 		if err := r.Check(i); err != nil {
@@ -51,8 +52,8 @@ func (r *handle) Publish(_ context.Context, instances []rpc.Instance) error {
 	return nil
 }
 
-// Check implements [registry.Checker]: an instance on a topic that has addresses must be at one of
-// them.
+// Check implements [registry.Checker]. If the URL has addresses for a topic, an instance on the
+// topic must be at one of them.
 func (r *handle) Check(i rpc.Instance) error {
 	var configured []string
 	for _, known := range r.instances {
@@ -68,8 +69,7 @@ func (r *handle) Check(i rpc.Instance) error {
 			"which of them leads here", i.Addr, strings.Join(configured, ", "))}
 }
 
-// mayBe reports whether two addresses may be the same place, as far as one can tell without looking
-// up names.
+// mayBe reports whether two addresses may be the same place. It does not look up names.
 func mayBe(a, b string) bool {
 	if a == b {
 		return true
@@ -84,7 +84,7 @@ func mayBe(a, b string) bool {
 	return errA != nil || errB != nil || ipA == ipB // a name may be anything
 }
 
-// Elsewhere implements [registry.Elsewhere]: other processes do not see what is published.
+// Elsewhere implements [registry.Elsewhere]: other processes do not see published instances.
 func (r *handle) Elsewhere() bool { return true }
 
 // Watch implements [registry.Registry].
