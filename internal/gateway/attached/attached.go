@@ -1,10 +1,10 @@
-// Package attached has the servers that are attached to a gateway: servers of processes that cannot
-// be dialled, and open a stream to the gateway instead. The stream carries one connection, over
-// which the gateway is the client.
+// Package attached serves processes that cannot be dialled, and attach to a gateway instead. Such a
+// process opens a stream to the gateway. The stream carries one connection, over which the gateway
+// is the client of the process's servers.
 //
-// [Servers] answers the RPC, hands out the connections to the gateway's own clients, and adds the
-// instances to what these see in discovery, from the moment they are attached until the moment the
-// stream ends. The gateway announces them as its own; see [Servers.Beside].
+// [Servers] answers the RPC, gives the connections to the gateway's own clients, and adds the
+// instances to the discovery of these clients, from the moment they are attached until the stream
+// ends. The gateway announces the instances as its own; see [Servers.Beside].
 //
 // Locks are taken in this order: the lock of the gateway's host, the lock of [Servers], the locks
 // of views.
@@ -26,27 +26,26 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Config says which servers a gateway takes. Its fields are required, but for those that say
-// otherwise.
+// Config says which servers a gateway accepts. Its fields are required, unless they say otherwise.
 type Config struct {
-	// Announce has discovery told what Beside returns now. Settle does so in the background.
+	// Announce makes discovery publish the result of Beside now. Settle does so in the background.
 	Announce func(ctx context.Context) error
 	Settle   func()
-	// Identity is the name that each server must prove; nil for any.
+	// Identity is the rule for the name that each server must prove; nil accepts any.
 	Identity identity.Rule
-	// Processes and Instances are how many processes may be attached, and how many instances each
-	// may have; 0 for the defaults.
+	// Processes is how many processes may be attached, and Instances how many instances each may
+	// have; 0 for the defaults.
 	Processes, Instances int
 	Log                  *slog.Logger
 }
 
-// The defaults of limits.
+// These are the defaults of the limits.
 const (
 	maxProcesses = 4096
 	maxInstances = 1000
 )
 
-// Servers are the servers that are attached. They are safe for concurrent use.
+// Servers are the attached servers of a gateway. They are safe for concurrent use.
 type Servers struct {
 	config Config
 
@@ -56,16 +55,16 @@ type Servers struct {
 	closing chan struct{}
 	left    bool // closing is closed
 	hidden  bool // nothing is announced any more
-	// streams are the processes that are here, and processes those among them that serve something,
-	// by their boot ids.
+	// streams has the attached processes. Processes has those among them that serve anything, by
+	// their boot ids.
 	streams   map[*process]bool
 	processes map[string]*process
-	// changed is closed at the next change of what is attached.
+	// changed is closed, and replaced, at each change of the attached instances.
 	changed chan struct{}
 	views   map[*view]bool
 }
 
-// New returns the servers of a gateway that has none yet.
+// New returns the attached servers of a gateway, of which there are none yet.
 func New(c Config) *Servers {
 	if c.Processes == 0 {
 		c.Processes = maxProcesses
@@ -79,22 +78,23 @@ func New(c Config) *Servers {
 	}
 }
 
-// Use sets what connects the gateway to the processes, through [Servers.Dial]. It must be called
-// before the first process comes.
+// Use sets the carrier that connects the gateway to the processes, through [Servers.Dial]. It must
+// be called before the first process attaches.
 func (s *Servers) Use(c carrier.Carrier) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.carrier = c
 }
 
-// scheme begins the addresses of attached processes, within the gateway.
+// scheme is the prefix of the addresses of attached processes. They are valid within the gateway
+// only.
 const scheme = "attached:"
 
-// IsAddr reports whether an address is of an attached process.
+// IsAddr reports whether an address belongs to an attached process.
 func IsAddr(addr string) bool { return strings.HasPrefix(addr, scheme) }
 
-// Dial returns the connection to an attached process. Each can be had once. Where nothing is
-// attached it is refused, as where nothing listens.
+// Dial returns the connection to an attached process. It returns each connection only once. If no
+// such process is attached, the error is ECONNREFUSED, as for an address where no program listens.
 func (s *Servers) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	s.mu.Lock()
 	p := s.processes[strings.TrimPrefix(addr, scheme)]
@@ -120,7 +120,8 @@ func (s *Servers) Beside(bootID, addr string) []rpc.Instance {
 	return list
 }
 
-// instances returns all instances, as the gateway reaches them. The lock is held.
+// instances returns all instances, with the addresses at which the gateway reaches them. The lock
+// is held.
 func (s *Servers) instances() (list []rpc.Instance) {
 	for _, p := range s.processes {
 		list = append(list, p.instances...)
@@ -128,7 +129,7 @@ func (s *Servers) instances() (list []rpc.Instance) {
 	return list
 }
 
-// tell has all views deliver what is attached now. The lock is held.
+// tell makes all views deliver the current instances. The lock is held.
 func (s *Servers) tell() {
 	close(s.changed)
 	s.changed = make(chan struct{})
@@ -137,7 +138,7 @@ func (s *Servers) tell() {
 	}
 }
 
-// Instance returns an instance that is attached; false if it is not.
+// Instance returns an attached instance. It returns false if the instance is not attached.
 func (s *Servers) Instance(id string) (rpc.Instance, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,15 +152,15 @@ func (s *Servers) Instance(id string) (rpc.Instance, bool) {
 	return rpc.Instance{}, false
 }
 
-// Process describes a process that is attached.
+// Process describes an attached process.
 type Process struct {
-	// Peer is the process as it proved itself.
+	// Peer is the process with the identity that it proved.
 	Peer rpc.Peer
 	// Instances are its servers.
 	Instances []rpc.Instance
 }
 
-// List returns the processes that are attached and serve something, in a stable order.
+// List returns the attached processes that serve anything, in a stable order.
 func (s *Servers) List() []Process {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -171,7 +172,8 @@ func (s *Servers) List() []Process {
 	return list
 }
 
-// TellClosing tells all processes that the gateway is about to stop. Further ones are refused.
+// TellClosing tells all processes that the gateway will stop soon. Processes that attach later are
+// refused.
 func (s *Servers) TellClosing() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -181,15 +183,15 @@ func (s *Servers) TellClosing() {
 	}
 }
 
-// Hide has nothing announced any more. The processes that are here are served on.
+// Hide stops announcing instances. Attached processes are still served.
 func (s *Servers) Hide() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.hidden = true
 }
 
-// Leave is TellClosing, and returns when all processes have left for another gateway, or when ctx
-// ends. Those that stay are served on.
+// Leave calls TellClosing. It returns when all processes have left for another gateway, or when ctx
+// ends. Processes that have not left are still served.
 func (s *Servers) Leave(ctx context.Context) {
 	s.TellClosing()
 	for {
@@ -207,7 +209,7 @@ func (s *Servers) Leave(ctx context.Context) {
 	}
 }
 
-// Close ends the connections to all processes. What the processes have sent arrives first.
+// Close ends the connections to all processes. Data that the processes have sent arrives first.
 func (s *Servers) Close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

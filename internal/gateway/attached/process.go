@@ -21,37 +21,38 @@ import (
 // Stream is the stream of a process.
 type Stream = grpc.BidiStreamingServer[pb.AttachRequest, pb.AttachResponse]
 
-// process is a process that is attached, or is about to be.
+// process is a process that is attached or attaching.
 type process struct {
 	servers *Servers
 	stream  Stream
 	peer    rpc.Peer
 	tunnel  *tunnel.Conn
 	allow   func(*rpc.Instance) error
-	// publications has room for one that waits while another is taken in.
+	// publications has room for one publication that waits while another is handled.
 	publications chan *pb.AttachPublish
-	// ended is closed when nothing is sent into the tunnel any more; aborted ends it.
+	// ended is closed when nothing more is sent into the tunnel. Aborted ends the tunnel when it is
+	// closed.
 	ended, aborted chan struct{}
 	aborting       sync.Once
 	taken          chan struct{} // closed when the connection was handed out
 
 	sending sync.Mutex // guards sends
 
-	// The lock of the servers guards what follows.
+	// The lock of the servers guards the following fields.
 	bootID    string // empty until it has published something
 	instances []rpc.Instance
 	isTaken   bool
 	link      carrier.Link
 }
 
-// Attach answers the RPC of a process. It returns when the process has left. Allow returns why the
-// process must not attach a server; nil if it may.
+// Attach answers the RPC of a process. It returns when the process has left. Allow returns an error
+// for a server that the process may not attach.
 func (s *Servers) Attach(stream Stream, allow func(*rpc.Instance) error) error {
 	peer, _ := inbound.SenderOf(stream.Context()).Peer()
 	return s.attach(stream, peer, allow)
 }
 
-// attach is Attach for a process that proved who it is.
+// attach is Attach for a process whose identity is known.
 func (s *Servers) attach(stream Stream, peer rpc.Peer, allow func(*rpc.Instance) error) error {
 	p := &process{
 		servers: s, stream: stream, peer: peer, allow: allow, publications: make(chan *pb.AttachPublish, 1),
@@ -87,7 +88,7 @@ func (p *process) end() error {
 	return nil
 }
 
-// answer says what became of a publication.
+// answer sends the result of a publication.
 func (p *process) answer(err error) {
 	m := &pb.AttachPublished{BootId: p.servers.gatewayID()}
 	if err != nil {
@@ -109,7 +110,7 @@ func (p *process) Send(frame []byte) error {
 	return p.stream.Send(&pb.AttachResponse{Frame: &pb.AttachResponse_Data{Data: frame}})
 }
 
-// maxFrame is how many bytes a frame has at most.
+// maxFrame is the maximum size of a frame, in bytes.
 const maxFrame = 64 << 10
 
 // Receive implements [tunnel.Stream].
@@ -148,7 +149,7 @@ func (p *process) End() { close(p.ended) }
 // Abort implements [tunnel.Stream].
 func (p *process) Abort() { p.aborting.Do(func() { close(p.aborted) }) }
 
-// take takes the connection, and returns false if it was taken before.
+// take takes the connection. It returns false if the connection was taken before.
 func (p *process) take() bool {
 	p.servers.mu.Lock()
 	defer p.servers.mu.Unlock()
@@ -163,7 +164,7 @@ func (p *process) take() bool {
 // connectTime is how long a process may take to answer as a server.
 const connectTime = 5 * time.Second
 
-// connect connects the gateway to the process, as a client to a server that it dials.
+// connect connects the gateway to the process, as a client connects to a server that it dials.
 func (p *process) connect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, connectTime)
 	defer cancel()
@@ -181,7 +182,8 @@ func (p *process) connect(ctx context.Context) error {
 			kind, text := link.Explain(p.instances[0].Server, err)
 			return &rpc.Error{Kind: kind, NotStarted: true, Message: text}
 		}
-		// It is connected to the stream before this one, which was replaced, or the back-off lasts.
+		// The link still has the connection of an earlier stream, which was replaced, or it waits
+		// between attempts.
 		select {
 		case <-ctx.Done():
 		case <-p.ended:
@@ -190,7 +192,7 @@ func (p *process) connect(ctx context.Context) error {
 	}
 }
 
-// pauseTime is how long to wait for a connection that was replaced to be noticed.
+// pauseTime is how long to wait for the link to notice that its connection was replaced.
 const pauseTime = 10 * time.Millisecond
 
 func isClosed(c <-chan struct{}) bool {

@@ -17,7 +17,7 @@ func invalid(format string, args ...any) error {
 	return &rpc.Error{Kind: rpc.InvalidTarget, NotStarted: true, Message: fmt.Sprintf(format, args...)}
 }
 
-// enter takes a stream in, whose process serves nothing yet.
+// enter admits the stream of a process that serves nothing yet.
 func (s *Servers) enter(p *process) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -36,7 +36,7 @@ func (s *Servers) enter(p *process) error {
 	return nil
 }
 
-// leave ends what a process serves, at once.
+// leave removes everything that a process serves, at once.
 func (s *Servers) leave(p *process) {
 	s.mu.Lock()
 	delete(s.streams, p)
@@ -66,7 +66,7 @@ func (s *Servers) gatewayID() string {
 	return s.bootID
 }
 
-// publish takes in what a process serves.
+// publish handles the list of servers that a process publishes.
 func (s *Servers) publish(ctx context.Context, p *process, m *pb.AttachPublish) error {
 	list, err := s.read(p, m)
 	if err != nil {
@@ -94,7 +94,8 @@ func (s *Servers) publish(ctx context.Context, p *process, m *pb.AttachPublish) 
 	return nil
 }
 
-// read returns the instances that a process publishes, if it may publish them.
+// read returns the instances that a process publishes, or an error if it may not publish one of
+// them.
 func (s *Servers) read(p *process, m *pb.AttachPublish) ([]rpc.Instance, error) {
 	if n := len(m.GetInstances()); n > s.config.Instances {
 		return nil, invalid("the process publishes %d servers: the gateway takes %d", n, s.config.Instances)
@@ -126,7 +127,7 @@ func (s *Servers) read(p *process, m *pb.AttachPublish) ([]rpc.Instance, error) 
 // maxName bounds the ids of a process, in bytes.
 const maxName = 256
 
-// check returns what is wrong with an instance.
+// check returns an error for an instance with missing or malformed fields.
 func check(i *rpc.Instance) error {
 	target := rpc.Target{Exchange: i.Exchange, Topic: i.Topic, Server: i.Server}
 	switch {
@@ -138,7 +139,7 @@ func check(i *rpc.Instance) error {
 	return target.ValidateServer()
 }
 
-// allow returns why a process must not attach a server.
+// allow returns an error if a process may not attach a server.
 func (s *Servers) allow(p *process, i *rpc.Instance) error {
 	if err := p.allow(i); err != nil {
 		return err
@@ -157,8 +158,8 @@ func (s *Servers) allow(p *process, i *rpc.Instance) error {
 	return nil
 }
 
-// put sets what a process serves. Views do not have it yet. IsNew is true for the first time; then
-// the process takes the place of an earlier stream of its own.
+// put sets the instances of a process. Views do not deliver them yet. IsNew is true for the first
+// publication of a stream; the stream then replaces an earlier stream of the same process.
 func (s *Servers) put(p *process, list []rpc.Instance) (before []rpc.Instance, isNew bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -204,14 +205,14 @@ func (s *Servers) unique(list []rpc.Instance, boot string) error {
 	return nil
 }
 
-// show has the views deliver what is attached now.
+// show makes the views deliver the current instances.
 func (s *Servers) show() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.tell()
 }
 
-// revert returns to what a process served before.
+// revert returns to the instances that a process served before.
 func (s *Servers) revert(p *process, before []rpc.Instance, isNew bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,8 +9,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Registry returns a registry for the clients of the gateway: they see what another one has, and
-// what is attached. Of what the gateway announces itself they see only the latter.
+// Registry returns a registry for the clients of the gateway. It has the instances of outer, except
+// those that the gateway itself announces, and the attached instances.
 func (s *Servers) Registry(outer registry.Registry) registry.Registry {
 	return &merged{Registry: outer, servers: s}
 }
@@ -35,8 +35,8 @@ func (r *merged) List(ctx context.Context) ([]rpc.Instance, error) {
 	return r.servers.merge(list, r.servers.instances()), nil
 }
 
-// merge returns what is listed elsewhere and what is attached here. An instance that moves from
-// another gateway, or to one, is listed twice for a moment: here is nearer. The lock is held.
+// merge returns the instances listed by the other registry and the attached ones. While an instance
+// moves between gateways, it may be in both lists; then the attached one counts. The lock is held.
 func (s *Servers) merge(listed, attached []rpc.Instance) []rpc.Instance {
 	here := make(map[string]bool, len(attached))
 	for _, i := range attached {
@@ -62,7 +62,7 @@ type view struct {
 	failed error // why the other registry cannot be read
 }
 
-// Watch implements [registry.Registry]. Changes of what is attached are told at once.
+// Watch implements [registry.Registry]. It reports changes of attached instances at once.
 func (r *merged) Watch(topic registry.Topic, notify func(registry.Update)) (stop func()) {
 	s := r.servers
 	v := &view{servers: s, topic: topic, watch: registry.StartWatch(notify)}
@@ -79,7 +79,7 @@ func (r *merged) Watch(topic registry.Topic, notify func(registry.Update)) (stop
 	}
 }
 
-// update takes in what the other registry says.
+// update handles an update of the other registry.
 func (v *view) update(u registry.Update) {
 	v.servers.mu.Lock()
 	defer v.servers.mu.Unlock()
@@ -90,14 +90,15 @@ func (v *view) update(u registry.Update) {
 	v.send(u.Reset)
 }
 
-// deliver tells the user of the watch what is known now. The lock is held.
+// deliver sends the current instances to the watch. The lock is held.
 func (v *view) deliver() {
 	if v.known {
 		v.send(false)
 	}
 }
 
-// send sends what is known, with the failure of the other registry after it. The lock is held.
+// send sends the current instances, and after them the error of the other registry, if any. The
+// lock is held.
 func (v *view) send(reset bool) {
 	var attached []rpc.Instance
 	for _, i := range v.servers.instances() {

@@ -16,14 +16,14 @@ import (
 
 // delivery is a way to deliver messages.
 type delivery struct {
-	// toAll: every server gets a copy.
+	// toAll is true if every server gets a copy.
 	toAll bool
-	// timeout is how long a request waits that does not say.
+	// timeout is the deadline for requests without the parameter.
 	timeout time.Duration
 	answer  func(*exchange) error
 }
 
-// deliveries have the names that they have in paths.
+// deliveries are the ways of delivery, by their names in paths.
 var deliveries = map[rpc.Delivery]*delivery{
 	rpc.DeliveryCall:      {timeout: callTimeout, answer: (*exchange).call},
 	rpc.DeliveryCast:      {timeout: castTimeout, answer: (*exchange).cast},
@@ -33,13 +33,13 @@ var deliveries = map[rpc.Delivery]*delivery{
 }
 
 const (
-	// callTimeout is oslo.messaging's rpc_response_timeout.
+	// callTimeout equals oslo.messaging's rpc_response_timeout.
 	callTimeout = 60 * time.Second
-	// castTimeout is how long a message looks for servers that accept it.
+	// castTimeout is how long to look for servers that accept the message.
 	castTimeout = 30 * time.Second
 )
 
-// exchange is a request that is answered.
+// exchange is one request and its response.
 type exchange struct {
 	*message
 
@@ -49,7 +49,7 @@ type exchange struct {
 	request *http.Request
 }
 
-// deliver sends the message of a request, and answers with what came of it.
+// deliver sends the message of a request, and answers with the outcome.
 func (f *front) deliver(w http.ResponseWriter, r *http.Request, d *delivery) {
 	if f.stopping.Load() {
 		f.fail(w, errStopping())
@@ -65,8 +65,7 @@ func (f *front) deliver(w http.ResponseWriter, r *http.Request, d *delivery) {
 	}
 }
 
-// waited adds to the error of a message that was given up how long its sender waited, as clients
-// do.
+// waited adds to the error of a message that timed out how long its sender waited, like clients do.
 func waited(begun time.Time, err error) error {
 	if !errors.Is(err, context.DeadlineExceeded) || rpc.KindOf(err) == rpc.MonitorTimeout {
 		return err
@@ -74,7 +73,7 @@ func waited(begun time.Time, err error) error {
 	return failure.With(err, func(e *rpc.Error) { e.Waited = time.Since(begun) })
 }
 
-// prepare reads a request.
+// prepare parses a request.
 func (f *front) prepare(w http.ResponseWriter, r *http.Request, d *delivery) (*exchange, error) {
 	from, err := f.identify(r)
 	if err != nil {
@@ -97,7 +96,7 @@ func (f *front) prepare(w http.ResponseWriter, r *http.Request, d *delivery) (*e
 	return &exchange{message: m, front: f, ctx: r.Context(), w: w, request: r}, nil
 }
 
-// origin tells where a message came from.
+// origin says where a message came from.
 type origin struct {
 	from     rpc.Peer
 	metadata rpc.Metadata
@@ -128,14 +127,15 @@ func (e *exchange) cast() error {
 	return nil
 }
 
-// report is what came of a fanout.
+// report is the response to a fanout.
 type report struct {
-	// Accepted are the names of the servers that accepted the message, and Failed are the others.
+	// Accepted has the names of the servers that accepted the message. Failed has the other
+	// servers.
 	Accepted []string `json:"accepted"`
 	Failed   []reply  `json:"failed"`
 }
 
-// fanout answers with what each server said.
+// fanout answers with the outcome at each server.
 func (e *exchange) fanout() error {
 	r := report{Accepted: []string{}, Failed: []reply{}}
 	err := e.front.Intake.Fanout(e.ctx, &e.Message, func(c intake.Copy) error {
@@ -166,7 +166,7 @@ func (e *exchange) document(v any) error {
 	return nil
 }
 
-// reply is what one server answered to a message for all.
+// reply is one server's answer to a message for all servers.
 type reply struct {
 	Server string          `json:"server"`
 	Result json.RawMessage `json:"result,omitempty"`
@@ -182,8 +182,8 @@ func replyOf(c intake.Copy) reply {
 	return reply{Server: c.Instance.Server, Result: json.RawMessage(c.Result)}
 }
 
-// gather answers with a document of all replies, or with a stream of them if the client asks for
-// one.
+// gather answers with one document of all replies, or with a stream of replies if the client asks
+// for a stream.
 func (e *exchange) gather() error {
 	s := e.stream(false)
 	replies := []reply{}

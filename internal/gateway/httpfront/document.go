@@ -6,7 +6,6 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// object is a JSON object.
 type object map[string]any
 
 // newDocument returns the OpenAPI document of an endpoint.
@@ -36,7 +35,7 @@ func newDocument(target rpc.Target, e *rpc.EndpointInfo, offered []rpc.EndpointI
 	}
 }
 
-// deliveriesOf returns how a method can be asked for.
+// deliveriesOf returns the ways of delivery that a method supports.
 func deliveriesOf(m *rpc.MethodInfo) []rpc.Delivery {
 	if m.Streaming {
 		return []rpc.Delivery{rpc.DeliveryMulticall}
@@ -44,12 +43,12 @@ func deliveriesOf(m *rpc.MethodInfo) []rpc.Delivery {
 	return []rpc.Delivery{rpc.DeliveryCall, rpc.DeliveryCast, rpc.DeliveryFanout, rpc.DeliveryGather}
 }
 
-// escape makes a name a part of a path.
+// escape escapes a name for use as one part of a path.
 func escape(name string) string {
 	return strings.NewReplacer("%", "%25", "/", "%2F", "{", "%7B", "}", "%7D", "?", "%3F", "#", "%23").Replace(name)
 }
 
-// operationOf describes a way to ask for a method.
+// operationOf describes one way to call a method.
 func operationOf(target rpc.Target, e *rpc.EndpointInfo, m *rpc.MethodInfo, as rpc.Delivery) object {
 	operation := object{
 		"operationId": string(as) + "_" + m.Name,
@@ -72,7 +71,7 @@ func operationOf(target rpc.Target, e *rpc.EndpointInfo, m *rpc.MethodInfo, as r
 	return operation
 }
 
-// parametersOf describes the parameters that a caller needs or may like to give.
+// parametersOf describes the query parameters of an operation.
 func parametersOf(target rpc.Target, e *rpc.EndpointInfo, as rpc.Delivery) []object {
 	query := func(name, description string, schema object) object {
 		return object{"name": name, "in": "query", "description": description, "schema": schema}
@@ -122,7 +121,7 @@ func argumentsSchema(m *rpc.MethodInfo) object {
 	return schema
 }
 
-// schemaOf describes a type that introspection has a word for.
+// schemaOf returns the schema of a type, given the word for it in introspection.
 func schemaOf(word string) object {
 	if element, is := strings.CutPrefix(word, "array of "); is {
 		return object{"type": "array", "items": schemaOf(element)}
@@ -137,7 +136,7 @@ func schemaOf(word string) object {
 	}
 }
 
-// responseOf describes what an HTTP client gets if all is well.
+// responseOf describes the successful response.
 func responseOf(m *rpc.MethodInfo, as rpc.Delivery) (status string, response object) {
 	content := func(kind string, schema object) object { return object{kind: object{"schema": schema}} }
 	switch as {
@@ -178,7 +177,7 @@ func gatherSchema(m *rpc.MethodInfo) object {
 	}}
 }
 
-// problemSchema describes a problem.
+// problemSchema returns the schema of a problem.
 func problemSchema() object {
 	text := object{"type": "string"}
 	return object{"type": "object", "required": []string{"type", "title", "status", "detail", "kind", "safe_to_retry"}, "properties": object{

@@ -11,13 +11,14 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// guarded returns a handler that refuses what no path takes: requests under foreign host names,
-// from pages of other origins, and more than the front takes at a time. It bounds how long a client
-// may take to send a request and to read the response.
+// guarded returns a handler that refuses requests which are not allowed on any path: requests with
+// foreign host names, requests from pages of other origins, and requests above the limit of
+// concurrent ones. It also bounds how long a client may take to send a request and to read the
+// response.
 func (f *front) guarded(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		control := http.NewResponseController(w)
-		// The deadline of the response before, on the same connection, may have passed.
+		// The deadline of the previous response on the same connection may have passed.
 		_ = control.SetWriteDeadline(time.Time{})
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		if err := f.checkHost(r); err != nil {
@@ -42,8 +43,8 @@ func (f *front) guarded(next http.Handler) http.Handler {
 	})
 }
 
-// share answers preflight requests of origins that may use the front, and tells browsers to hand
-// its responses to them. It reports whether the request is answered.
+// share answers preflight requests of allowed origins, and tells browsers to give the front's
+// responses to pages of these origins. It reports whether the request is answered.
 func (f *front) share(w http.ResponseWriter, r *http.Request) (answered bool) {
 	origin := r.Header.Get("Origin")
 	if len(f.origins) > 0 {
@@ -64,8 +65,8 @@ func (f *front) share(w http.ResponseWriter, r *http.Request) (answered bool) {
 	return true
 }
 
-// checkHost refuses requests that reach a loopback address under a name that anyone could have
-// pointed there: a page under that name would count as one of the front's own.
+// checkHost refuses requests that reach a loopback address under a foreign name. Anyone can make a
+// name point there, and browsers would treat a page under that name as a page of the front.
 func (f *front) checkHost(r *http.Request) error {
 	local, _ := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
 	if local == nil || r.TLS != nil {
@@ -86,7 +87,7 @@ func (f *front) checkHost(r *http.Request) error {
 		detail: fmt.Sprintf("the gateway listens on this machine only and is not called %q: use localhost, or start it with --http-host %s", host, host)}
 }
 
-// only has a path take one HTTP method.
+// only restricts a path to one HTTP method.
 func (f *front) only(method string, next http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == method || method == http.MethodGet && r.Method == http.MethodHead {
@@ -126,7 +127,7 @@ func (f *front) identify(r *http.Request) (rpc.Peer, error) {
 	return from, nil
 }
 
-// timed bounds each write of a response.
+// timed is a response writer that bounds each write.
 type timed struct {
 	http.ResponseWriter
 
@@ -136,12 +137,12 @@ type timed struct {
 
 // Write implements [http.ResponseWriter].
 func (t *timed) Write(b []byte) (int, error) {
-	// A writer without deadlines, as in tests, has a client that always reads.
+	// Writers without deadlines are only used in tests.
 	_ = t.control.SetWriteDeadline(time.Now().Add(t.timeout))
 	return t.ResponseWriter.Write(b)
 }
 
-// Unwrap lets http.ResponseController reach the writer.
+// Unwrap gives http.ResponseController access to the underlying writer.
 func (t *timed) Unwrap() http.ResponseWriter { return t.ResponseWriter }
 
 // names returns the sorted keys of a map, for people.

@@ -1,11 +1,11 @@
-// Package httpfront offers the messages of a fleet over HTTP, as JSON: a client needs no more than
-// curl or fetch. The keyword arguments are the body of a request, and the result is the body of the
-// response, both untouched. Errors are problem details (RFC 9457) with the kind of the error and
-// whether the message may be sent again.
+// Package httpfront accepts messages for a fleet over HTTP, as JSON, so a client needs only curl or
+// fetch. The keyword arguments are the body of a request, and the result is the body of the
+// response; the front changes neither. Errors are problem details (RFC 9457) with the kind of the
+// error and whether the message may be sent again.
 //
 // The package turns requests into messages of an [intake.Intake], as the gRPC services do, and
-// errors into problems. It decides nothing else: the gate, the interceptors, the limits and the
-// forwarder of the process see no difference.
+// errors into problems. It makes no other decisions: the gate, the interceptors, the limits and the
+// forwarder of the process work as for other messages.
 package httpfront
 
 import (
@@ -18,58 +18,58 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Config says what a front is in front of. Intake and Log are required.
+// Config is the configuration of a front. Intake and Log are required.
 type Config struct {
-	// Intake takes the messages in.
+	// Intake handles the messages.
 	Intake *intake.Intake
-	// Identify returns what the connection and the headers of a request prove of its sender. An
-	// error refuses the request. Nil: senders prove nothing.
+	// Identify returns the identity that the connection and the headers of a request prove for its
+	// sender. An error refuses the request. If Identify is nil, senders prove no identity.
 	Identify func(*http.Request) (rpc.Identity, error)
 	// Origins are the origins whose pages may use the front from browsers, such as
-	// "https://console.example". Empty: none but the front's own.
+	// "https://console.example". If Origins is empty, only pages of the front's own origin may.
 	Origins []string
-	// Hosts are the host names, besides localhost and addresses, that requests to a loopback
-	// address may use. Others are refused, so that a page cannot reach the front under a name of
-	// its own.
+	// Hosts are the host names, besides localhost and IP addresses, that requests to a loopback
+	// address may use. Requests with other names are refused, so that a page cannot reach the front
+	// under a name that points to a loopback address.
 	Hosts []string
-	// MaxBody bounds the body of a request, in bytes. 0: DefaultMaxBody.
+	// MaxBody bounds the body of a request, in bytes. 0 means DefaultMaxBody.
 	MaxBody int64
-	// MaxRequests bounds the requests at a time. 0: DefaultMaxRequests.
+	// MaxRequests bounds the concurrent requests. 0 means DefaultMaxRequests.
 	MaxRequests int
-	// WriteTimeout is how long a client may take to read a part of a response. 0:
+	// WriteTimeout is how long a client may take to read a part of a response. 0 means
 	// DefaultWriteTimeout.
 	WriteTimeout time.Duration
 	Log          *slog.Logger
 }
 
-// The defaults of a Config.
+// These are the defaults of a Config.
 const (
-	// DefaultMaxBody is what a message of the contract may have.
+	// DefaultMaxBody is the maximum size of a message in the protocol.
 	DefaultMaxBody      = 16 << 20
 	DefaultMaxRequests  = 1024
 	DefaultWriteTimeout = 30 * time.Second
 )
 
-// front is the handler.
+// front is the implementation of Handler.
 type front struct {
 	Config
 
 	requests atomic.Int64
 	stopping atomic.Bool
-	// trusted refuses requests that pages of other origins make.
+	// trusted refuses requests from pages of other origins.
 	trusted *http.CrossOriginProtection
 	origins map[string]bool
 	hosts   map[string]bool
 }
 
-// Handler serves the front. It is safe for concurrent use.
+// Handler is the HTTP handler of the front. It is safe for concurrent use.
 type Handler struct {
 	http.Handler
 
 	front *front
 }
 
-// New returns a handler. The error is about an origin.
+// New returns a handler. It fails if an origin is malformed.
 func New(c Config) (*Handler, error) {
 	f := &front{Config: c, trusted: http.NewCrossOriginProtection(), origins: map[string]bool{}, hosts: map[string]bool{}}
 	if f.MaxBody == 0 {
@@ -93,11 +93,11 @@ func New(c Config) (*Handler, error) {
 	return &Handler{Handler: f.guarded(f.routes()), front: f}, nil
 }
 
-// Stop has the handler refuse further messages, which their senders may send elsewhere. Messages on
-// their way go on.
+// Stop makes the handler refuse new messages, so that their senders send them elsewhere. Running
+// ones continue.
 func (h *Handler) Stop() { h.front.stopping.Store(true) }
 
-// routes returns what serves each path.
+// routes returns the handler of all paths.
 func (f *front) routes() http.Handler {
 	mux := http.NewServeMux()
 	for name, d := range deliveries {

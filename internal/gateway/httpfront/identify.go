@@ -11,8 +11,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Proofs returns what the senders of requests prove: by a certificate, and by a bearer token if
-// tokens are verified. The same proofs count as for gRPC.
+// Proofs returns a function that returns the identity which the sender of a request proves: by a
+// certificate, and by a bearer token if tokens are verified. The same proofs count as for gRPC.
 func Proofs(trust *security.Trust, tokens *inbound.Tokens) func(*http.Request) (rpc.Identity, error) {
 	return func(r *http.Request) (rpc.Identity, error) {
 		var proved rpc.Identity

@@ -17,16 +17,17 @@ import (
 )
 
 const (
-	// listTimeout bounds a question to discovery, and askTimeout one to the servers of a topic.
+	// listTimeout bounds requests to discovery. AskTimeout bounds requests to the servers of a
+	// topic.
 	listTimeout = 10 * time.Second
 	askTimeout  = 5 * time.Second
-	// maxAsked bounds how many servers are asked what they offer. Servers with the same interfaces
-	// offer the same.
+	// maxAsked bounds how many servers are asked for their endpoints. Servers that implement the
+	// same interfaces are asked only once.
 	maxAsked = 16
 )
 
-// openapi answers with the OpenAPI document of an interface of a topic, made of what its servers
-// say of themselves.
+// openapi answers with the OpenAPI document of an interface of a topic. The document is made from
+// the servers' introspection.
 func (f *front) openapi(w http.ResponseWriter, r *http.Request) {
 	list, target, err := f.onTopic(r)
 	if err != nil {
@@ -54,7 +55,7 @@ func (f *front) openapi(w http.ResponseWriter, r *http.Request) {
 	f.answer(w, newDocument(target, e, offered))
 }
 
-// offered returns the endpoints of the servers, one of each kind of server.
+// offered returns the endpoints of the servers. It asks one server for each set of interfaces.
 func (f *front) offered(r *http.Request, list []rpc.Instance) ([]rpc.EndpointInfo, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
@@ -94,7 +95,7 @@ func (f *front) ask(ctx context.Context, q *intake.Inspection) (endpoints []rpc.
 	return endpoints, nil
 }
 
-// distinct returns instances that differ in what they implement.
+// distinct returns instances that differ in what they implement, at most maxAsked.
 func distinct(list []rpc.Instance) (some []rpc.Instance) {
 	for _, i := range list {
 		same := func(j rpc.Instance) bool { return slices.Equal(i.Implemented, j.Implemented) }
@@ -105,8 +106,8 @@ func distinct(list []rpc.Instance) (some []rpc.Instance) {
 	return some
 }
 
-// newest returns the endpoint with the greatest version that can serve the wanted one; any if the
-// wanted one is zero. Typed services do not take JSON.
+// newest returns the endpoint with the highest version that can serve the wanted version, or the
+// highest of all if wanted is zero. It skips typed services, which do not accept JSON.
 func newest(endpoints []rpc.EndpointInfo, namespace string, wanted rpc.Version) (best *rpc.EndpointInfo) {
 	for n := range endpoints {
 		e := &endpoints[n]

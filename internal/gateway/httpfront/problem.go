@@ -35,13 +35,13 @@ var statuses = map[rpc.Kind]int{
 	rpc.Unknown:            http.StatusInternalServerError,
 }
 
-// problem is a problem detail as RFC 9457 has it, with what an rpc.Error says.
+// problem is a problem detail of RFC 9457, with the fields of an rpc.Error.
 type problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
-	// Kind is the kind of the error as it is named in Go.
+	// Kind is the name of the error's kind in Go.
 	Kind string `json:"kind"`
 	// SafeToRetry is true if the method provably did not run.
 	SafeToRetry bool   `json:"safe_to_retry"`
@@ -64,7 +64,7 @@ type remote struct {
 	Data    json.RawMessage `json:"data,omitempty"`
 }
 
-// mistake is a request that the front itself refuses: it reached no server.
+// mistake is a request that the front itself refuses. It reached no server.
 type mistake struct {
 	status int
 	title  string
@@ -74,7 +74,7 @@ type mistake struct {
 
 func (m *mistake) Error() string { return m.detail }
 
-// problemOf returns what an error says.
+// problemOf converts an error to a problem.
 func problemOf(err error) *problem {
 	if m, ok := errors.AsType[*mistake](err); ok {
 		return &problem{Type: "about:blank", Title: m.title, Status: m.status, Detail: m.detail, Kind: rpc.Invalid.Name(), SafeToRetry: true}
@@ -99,7 +99,6 @@ func problemOf(err error) *problem {
 	return p
 }
 
-// statusOf returns the HTTP status of a kind.
 func statusOf(k rpc.Kind) int {
 	if status, known := statuses[k]; known {
 		return status
@@ -116,7 +115,7 @@ func (p *problem) text() []byte {
 	return b
 }
 
-// marshal returns a value as JSON, for readers that are no HTML.
+// marshal returns a value as JSON. It does not escape characters for HTML.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

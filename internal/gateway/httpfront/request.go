@@ -18,7 +18,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// message is what a request asks for.
+// message is the message of a request.
 type message struct {
 	intake.Message
 
@@ -26,7 +26,8 @@ type message struct {
 	timeout  time.Duration // 0: the default of the delivery
 }
 
-// parameters read the parameters of a query, each of which may be given once.
+// parameters are the query parameters, each with the function that parses it. Each may be given
+// once.
 var parameters = map[string]func(m *message, value string) error{
 	"exchange":  func(m *message, v string) error { m.Target.Exchange = v; return nil },
 	"namespace": func(m *message, v string) error { m.Target.Namespace = v; return nil },
@@ -39,7 +40,7 @@ var parameters = map[string]func(m *message, value string) error{
 	},
 }
 
-// duration reads a positive duration.
+// duration parses a positive duration.
 func duration(v string) (time.Duration, error) {
 	d, err := time.ParseDuration(v)
 	if err != nil {
@@ -54,13 +55,13 @@ func duration(v string) (time.Duration, error) {
 	return d, nil
 }
 
-// headers are the metadata that travel with a message as they are.
+// headers are the HTTP headers that are passed on as metadata, unchanged.
 var headers = []string{"traceparent", "tracestate", "baggage"}
 
-// contextHeader has the request context of a message.
+// contextHeader is the header with the request context of a message.
 const contextHeader = "Oslorpc-Context"
 
-// read returns the message that a request asks for, as far as it can be read.
+// read returns the message of a request, as far as the request can be parsed.
 func (f *front) read(w http.ResponseWriter, r *http.Request) (*message, error) {
 	m := &message{metadata: rpc.Metadata{}}
 	m.ID, m.Method, m.Caller = rand.Text(), r.PathValue("method"), r.UserAgent()
@@ -109,8 +110,8 @@ func (m *message) readQuery(text string) error {
 	return nil
 }
 
-// contentTypes are the types that a body may have: JSON, and what clients say that were not told.
-// A page of another origin is refused whatever the type is.
+// contentTypes are the types that a body may have: JSON, and the defaults of clients that were
+// given no type. Any type is safe here, because pages of other origins are refused before.
 var contentTypes = map[string]bool{
 	"": true, "application/json": true, "text/plain": true, "application/x-www-form-urlencoded": true, "application/octet-stream": true,
 }

@@ -10,15 +10,15 @@ import (
 )
 
 const (
-	// headerTimeout is how long a client may take to send the headers of a request, and idleTimeout
-	// how long a connection may wait for one.
+	// headerTimeout is how long a client may take to send the headers of a request. IdleTimeout is
+	// how long a connection may wait for the next request.
 	headerTimeout = 10 * time.Second
 	idleTimeout   = 2 * time.Minute
 	// maxHeader bounds the headers of a request, in bytes.
 	maxHeader = 64 << 10
 )
 
-// Server serves a handler at a listener.
+// Server serves a handler on a listener.
 type Server struct {
 	handler *Handler
 	server  *http.Server
@@ -40,11 +40,11 @@ func (s *Server) Serve(l net.Listener) error {
 	return nil
 }
 
-// Leave has the handler refuse further messages. See [Handler.Stop].
+// Leave makes the handler refuse new messages; see [Handler.Stop].
 func (s *Server) Leave() { s.handler.Stop() }
 
-// Shutdown refuses further messages and returns when those on their way have ended. When ctx ends
-// before, it closes their connections, which cancels them, and returns the error of ctx.
+// Shutdown refuses new messages and returns when the running ones have ended. If ctx ends first, it
+// closes their connections, which cancels them, and returns the error of ctx.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.handler.Stop()
 	err := s.server.Shutdown(ctx)

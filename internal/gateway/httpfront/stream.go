@@ -10,15 +10,15 @@ import (
 // beat is the time between the comments that keep an event stream alive.
 const beat = 15 * time.Second
 
-// The types of streams.
+// These are the content types of streams.
 const (
 	linesType  = "application/x-ndjson"
 	eventsType = "text/event-stream"
 )
 
 // stream is a response in parts: lines of JSON, or server-sent events. Each part is an object with
-// one member that says what it is, so that a stream that was cut short cannot pass for a complete
-// one: a complete one ends with "end" or "error".
+// one member, whose name is the kind of the part. A complete stream ends with "end" or "error", so
+// a client can tell when a stream was cut short.
 type stream struct {
 	front  *front
 	w      http.ResponseWriter
@@ -37,7 +37,8 @@ type ending struct {
 	Replies *int `json:"replies,omitempty"`
 }
 
-// stream returns the stream that the client asks for; nil if it asks for none and none is needed.
+// stream returns the stream that the client asks for. It returns nil if the client does not ask for
+// a stream and needed is false.
 func (e *exchange) stream(needed bool) *stream {
 	accept := strings.Join(e.request.Header.Values("Accept"), ",")
 	events, lines := strings.Contains(accept, eventsType), strings.Contains(accept, linesType) || strings.Contains(accept, "application/jsonl")
@@ -74,7 +75,7 @@ func (s *stream) value(name string, v any) error {
 	return s.part(name, string(b))
 }
 
-// part writes JSON text as a part. The text has no line breaks of its own.
+// part writes JSON text as a part. It replaces line breaks in the text.
 func (s *stream) part(name, text string) error {
 	if strings.ContainsAny(text, "\r\n") { // outside of strings, where JSON escapes them
 		text = strings.NewReplacer("\r", " ", "\n", " ").Replace(text)
@@ -89,7 +90,7 @@ func (s *stream) part(name, text string) error {
 	return s.err
 }
 
-// write writes text, and has it leave. The lock is held.
+// write writes text, and flushes it. The lock is held.
 func (s *stream) write(text string) {
 	if s.err != nil {
 		return
@@ -110,8 +111,8 @@ func (s *stream) write(text string) {
 	}
 }
 
-// end ends the stream. The error is returned if it can still be the status of the response;
-// otherwise it is the last part.
+// end ends the stream. If nothing was written yet, it returns err, which then decides the status of
+// the response. Otherwise the error becomes the last part.
 func (s *stream) end(err error, e ending) error {
 	if s.close(); err != nil && !s.hasBegun() {
 		return err
@@ -124,7 +125,7 @@ func (s *stream) end(err error, e ending) error {
 	return nil
 }
 
-// close ends the comments.
+// close stops the keep-alive comments.
 func (s *stream) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -33,7 +33,7 @@ type versionDocument struct {
 	Version   string `json:"version"`
 }
 
-// topics answers with all topics and servers that the caller may see.
+// topics answers with all topics and servers that the sender may see.
 func (f *front) topics(w http.ResponseWriter, r *http.Request) {
 	list, err := f.visible(r, func(rpc.Instance) bool { return true })
 	if err != nil {
@@ -79,8 +79,8 @@ func versionsOf(list []rpc.Implementation) []versionDocument {
 	return docs
 }
 
-// onTopic returns the instances on the topic of a request that the caller may see. There is at
-// least one.
+// onTopic returns the instances on the topic of a request that the sender may see. If there is
+// none, it returns an error.
 func (f *front) onTopic(r *http.Request) ([]rpc.Instance, rpc.Target, error) {
 	query, err := f.queryOf(r, "exchange", "namespace", "version")
 	if err != nil {
@@ -95,7 +95,7 @@ func (f *front) onTopic(r *http.Request) ([]rpc.Instance, rpc.Target, error) {
 	return list, t, err
 }
 
-// queryOf returns the parameters of a request that has no body.
+// queryOf returns the query parameters of a request without a body.
 func (f *front) queryOf(r *http.Request, known ...string) (map[string]string, error) {
 	query := map[string]string{}
 	for name, values := range r.URL.Query() {
@@ -127,7 +127,7 @@ func (f *front) visible(r *http.Request, wanted func(rpc.Instance) bool) ([]rpc.
 	return list, nil
 }
 
-// question returns a question of the sender of a request.
+// question returns an introspection request on behalf of the sender of an HTTP request.
 func (f *front) question(r *http.Request, method string) (*intake.Inspection, error) {
 	from, err := f.identify(r)
 	if err != nil {
