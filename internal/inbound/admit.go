@@ -10,7 +10,8 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// nestings is how many protobuf messages a level of a JSON value takes, with those around it.
+// nestings is how many nested protobuf messages one level of a JSON value takes, including the
+// messages around the value.
 const nestings = 4
 
 // IsBounded reports whether the RPC of ctx has limits.
@@ -19,8 +20,8 @@ func IsBounded(ctx context.Context) bool {
 	return c != nil && c.guard != nil
 }
 
-// AdmitProtobuf returns an error if an encoded message of the RPC of ctx must not be decoded. It
-// waits until there is room for a large one, which then has its claim until the RPC ends.
+// AdmitProtobuf returns an error if an encoded message of the RPC of ctx must not be decoded. For a
+// large message it waits until there is room, and claims the room until the RPC ends.
 func AdmitProtobuf(ctx context.Context, d protoreflect.MessageDescriptor, encoded []byte) error {
 	c := From(ctx)
 	if c == nil || c.guard == nil {
@@ -33,9 +34,9 @@ func AdmitProtobuf(ctx context.Context, d protoreflect.MessageDescriptor, encode
 	return c.guard.decode(ctx, limits.Protobuf(d, encoded, l.DecodedSize+1))
 }
 
-// AdmitJSON is AdmitProtobuf for the JSON text of a message, which came by the given RPC. It waits
-// no longer than ctx. A cast has its claim beyond the RPC, until ended is called; ended is nil if
-// there is none.
+// AdmitJSON is AdmitProtobuf for the JSON text of a message that arrived with the RPC of by. It
+// waits no longer than ctx. The claim of a cast lasts beyond the RPC, until ended is called. Ended
+// is nil if there is no such claim.
 func (c *Conn) AdmitJSON(ctx, by context.Context, text string, cast bool) (ended func(), err error) {
 	if c == nil || c.guard == nil {
 		return nil, nil
@@ -69,10 +70,11 @@ func (g *guard) tooDeep() error {
 		"the message is nested more than %d levels deep: flatten it, or raise Depth with WithLimits at the server", g.budget.Limits.Depth)}
 }
 
-// smallValues is the estimate up to which messages have no claim, in bytes.
+// smallValues is the estimated size, in bytes, up to which decoded messages need no claim.
 const smallValues = 1 << 20
 
-// decode claims n bytes for a message as values until its RPC ends, and waits for them.
+// decode claims n bytes for the decoded message of an RPC until the RPC ends. It waits for the
+// claim.
 func (g *guard) decode(ctx context.Context, n int) error {
 	if err := g.fits(n); err != nil || n <= smallValues {
 		return err
@@ -89,7 +91,7 @@ func (g *guard) decode(ctx context.Context, n int) error {
 	return nil
 }
 
-// fits returns an error if no message may take n bytes as values.
+// fits returns an error if n bytes exceed the limit for a decoded message.
 func (g *guard) fits(n int) error {
 	most := g.budget.Limits.DecodedSize
 	if n <= most {
@@ -100,15 +102,15 @@ func (g *guard) fits(n int) error {
 		"the message would take more than %d bytes when it is decoded: send fewer values at a time, or raise DecodedSize with WithLimits at the server", most)}
 }
 
-// claimDecoded claims n bytes, and waits for them. What the stream had before is given back first:
-// a message that has a part must not wait for more.
+// claimDecoded claims n bytes, and waits for the claim. First it releases the stream's previous
+// claim: a message must not wait for more room while it holds some.
 func (g *guard) claimDecoded(ctx context.Context, id uint32, n int) (*limits.Claim, error) {
 	g.setDecoded(id, nil)
 	return g.acquireDecoded(ctx, ctx, n)
 }
 
-// acquireDecoded claims n bytes for a message that came by an RPC, and waits for them until ctx
-// ends.
+// acquireDecoded claims n bytes for a message that arrived with the RPC of by. It waits for the
+// claim until ctx ends.
 func (g *guard) acquireDecoded(ctx, by context.Context, n int) (*limits.Claim, error) {
 	claim, err := g.budget.Decoded.Acquire(ctx, g.callerOf(by), n)
 	if err != nil {
@@ -117,7 +119,7 @@ func (g *guard) acquireDecoded(ctx, by context.Context, n int) (*limits.Claim, e
 	return claim, nil
 }
 
-// setDecoded replaces the claim that a stream has for its message as values.
+// setDecoded replaces the claim of a stream for its decoded message.
 func (g *guard) setDecoded(id uint32, claim *limits.Claim) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -7,9 +7,9 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Reserve claims room for about n bytes of an answer to the RPC of ctx, which is alone or one of
-// several. It waits while the caller, or the process, has too many answers that are not read. It
-// returns an error if ctx ends before.
+// Reserve claims room for about n bytes of an answer to the RPC of ctx. Alone says whether it is
+// the only answer. Reserve waits while the caller, or the process, has too many unread answers. It
+// returns an error if ctx ends first.
 func Reserve(ctx context.Context, n int, alone bool) error {
 	g, id := guardOf(ctx)
 	if g == nil {
@@ -21,7 +21,8 @@ func Reserve(ctx context.Context, n int, alone bool) error {
 	return g.claimAnswer(ctx, id, n, true)
 }
 
-// Answer is Reserve for an answer that has n bytes and is written next. It takes what was reserved.
+// Answer is Reserve for an answer of exactly n bytes that is written next. It uses an earlier
+// reservation.
 func Answer(ctx context.Context, n int, alone bool) error {
 	g, id := guardOf(ctx)
 	if g == nil || g.takeReserved(id, n) {
@@ -33,7 +34,7 @@ func Answer(ctx context.Context, n int, alone bool) error {
 	return g.claimAnswer(ctx, id, n, false)
 }
 
-// guardOf returns the guard of the connection of an RPC, nil if there is none, and the number of
+// guardOf returns the guard of the connection of an RPC, or nil if there is none, and the number of
 // the stream.
 func guardOf(ctx context.Context) (*guard, uint32) {
 	c := From(ctx)
@@ -47,9 +48,9 @@ func guardOf(ctx context.Context) (*guard, uint32) {
 	return c.guard, id
 }
 
-// streamOf returns the number of the stream of an RPC. gRPC keeps it in a field that it does not
-// export, and offers no other way from a handler to the frames of its RPC. Without it, answers have
-// no account; a test fails if the field is not there.
+// streamOf returns the number of the stream of an RPC. gRPC keeps it in an unexported field, and
+// offers no other way from a handler to the frames of its RPC. Without the field, answers are not
+// accounted for; a test fails if the field is missing.
 func streamOf(ctx context.Context) (id uint32, ok bool) {
 	stream := reflect.ValueOf(grpc.ServerTransportStreamFromContext(ctx))
 	if stream.Kind() != reflect.Pointer || stream.Elem().Kind() != reflect.Struct {

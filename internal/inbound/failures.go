@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// failureInterval is how often failures of the same reason are logged at most.
+// failureInterval is the minimum time between two log lines about the same reason.
 const failureInterval = 10 * time.Second
 
-// failures logs handshakes that failed: one line for each reason and interval. It is safe for
-// concurrent use.
+// failures logs failed handshakes: one line for each reason and interval. It is safe for concurrent
+// use.
 type failures struct {
 	log *slog.Logger
 
@@ -26,7 +26,7 @@ type failures struct {
 	seen map[string]*failure // by advice, of which there are few
 }
 
-// failure is what is known of failures that are alike.
+// failure counts failures with the same reason.
 type failure struct {
 	logged time.Time
 	more   int // since it was logged
@@ -36,8 +36,8 @@ func newFailures(log *slog.Logger) *failures {
 	return &failures{log: log, seen: map[string]*failure{}}
 }
 
-// add takes in a handshake that failed. Connections that end before a handshake are no failures:
-// monitoring makes them to see whether the address is served.
+// add notes a failed handshake. Connections that end before a handshake do not count as failures,
+// because monitoring opens them to check the address.
 func (f *failures) add(raw net.Conn, err error) {
 	advice := adviceOn(err)
 	if advice == "" {
@@ -55,8 +55,8 @@ func (f *failures) add(raw net.Conn, err error) {
 	}
 }
 
-// isDue counts a failure, and reports whether it is to be logged, and how many were not since the
-// last that was.
+// isDue counts a failure. Due says whether to log it, and more how many were not logged since the
+// last log line.
 func (f *failure) isDue(now time.Time) (more int, due bool) {
 	if now.Sub(f.logged) < failureInterval {
 		f.more++
@@ -67,7 +67,7 @@ func (f *failure) isDue(now time.Time) (more int, due bool) {
 	return more, true
 }
 
-// adviceOn says what to do about a handshake that failed; empty if there is nothing to do.
+// adviceOn returns the advice on a failed handshake, empty if there is none.
 func adviceOn(err error) string {
 	const clientCert = "check the cert of that client (its --cert, OSLORPC_CERT, ?cert=)"
 	var (
@@ -94,7 +94,8 @@ func adviceOn(err error) string {
 	}
 }
 
-// isLoss reports whether a handshake ended because the connection did, or took too long.
+// isLoss reports whether a handshake failed because the connection ended, or because it took too
+// long.
 func isLoss(err error) bool {
 	var timeout interface{ Timeout() bool }
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.ErrClosedPipe) ||

@@ -2,7 +2,7 @@ package inbound
 
 import "encoding/binary"
 
-// The parts of HTTP/2 that the guard knows.
+// These are the parts of HTTP/2 that the guard uses.
 const (
 	prefaceSize = 24
 	headerSize  = 9
@@ -29,12 +29,12 @@ type frame struct {
 
 func (f frame) has(flag byte) bool { return f.flags&flag != 0 }
 
-// endsStream reports whether the frame is the last one of its sender on the stream.
+// endsStream reports whether the sender sends no further frame on the stream.
 func (f frame) endsStream() bool {
 	return f.kind == typeReset || (f.kind == typeData || f.kind == typeHeaders) && f.has(flagEndStream)
 }
 
-// frames follows one direction of a connection, however it is cut.
+// frames parses one direction of a connection into frames. The input may be cut anywhere.
 type frames struct {
 	frame   frame // the one that is on its way
 	left    int   // bytes of it that are still to come
@@ -44,8 +44,8 @@ type frames struct {
 	headers bool // a header list has begun and goes on in the next frame
 }
 
-// next takes in the beginning of b. It returns how many bytes that is, and whether it completes the
-// header of a frame; else it is content of the frame.
+// next consumes the beginning of b. It returns how many bytes it consumed, and whether they
+// complete the header of a frame. Otherwise they are content of the frame, or a part of a header.
 func (f *frames) next(b []byte) (n int, begins bool) {
 	switch {
 	case f.skip > 0:
@@ -71,13 +71,14 @@ func (f *frames) next(b []byte) (n int, begins bool) {
 	return n, true
 }
 
-// within reports whether a frame has begun and is not complete.
+// within reports whether a frame is incomplete.
 func (f *frames) within() bool { return f.skip > 0 || f.left > 0 || f.has > 0 }
 
-// isBetween reports whether another frame may be put in here.
+// isBetween reports whether another frame may be inserted here.
 func (f *frames) isBetween() bool { return !f.within() && !f.headers }
 
-// untilEnd returns how many bytes end what has begun, as far as is known.
+// untilEnd returns how many bytes are missing from the current part: the preface, a header or a
+// content.
 func (f *frames) untilEnd() int {
 	switch {
 	case f.skip > 0:
@@ -95,7 +96,7 @@ func number(kind byte, stream, value uint32) []byte {
 	return binary.BigEndian.AppendUint32(b, value)
 }
 
-// content follows the messages of gRPC in the content of a stream's DATA frames.
+// content finds gRPC messages in the content of a stream's DATA frames.
 type content struct {
 	prefix [5]byte
 	has    int
@@ -103,7 +104,7 @@ type content struct {
 	left   int // bytes of it that are still to come
 }
 
-// take takes in content, and reports whether a message began.
+// take consumes content, and reports whether a message began.
 func (c *content) take(b []byte) (began bool) {
 	for len(b) > 0 {
 		if c.left > 0 {
@@ -121,5 +122,5 @@ func (c *content) take(b []byte) (began bool) {
 	return began
 }
 
-// within reports whether a message has begun and is not complete.
+// within reports whether a message is incomplete.
 func (c *content) within() bool { return c.has > 0 || c.left > 0 }

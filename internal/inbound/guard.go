@@ -11,14 +11,14 @@ import (
 	"github.com/oslorpc/oslorpc/internal/limits"
 )
 
-// guard holds a connection to the limits. It follows the frames of both directions, between gRPC
-// and the credentials' connection:
+// guard enforces the limits on a connection. It parses the frames of both directions, between gRPC
+// and the connection of the credentials:
 //
-//   - A request that does not come in one frame has a claim on the budget, for as long as its RPC
-//     is open. Until the claim is granted, the guard keeps the window updates of its stream back,
-//     so that the peer sends no more than the first window.
+//   - A request that needs more than one frame has a claim on the budget while its RPC is open.
+//     Until the claim is granted, the guard holds back the window updates of its stream, so that
+//     the peer sends no more than the first window.
 //   - An answer that is not small has a claim until it is written. See [Conn.Answer].
-//   - A stream without progress is reset, towards the peer and towards gRPC.
+//   - A stream without progress is reset, for the peer and for gRPC.
 //
 // Locks are taken in this order: writing, mu, and then the locks of package limits.
 type guard struct {
@@ -26,7 +26,7 @@ type guard struct {
 	budget *limits.Budget
 	caller *limits.Caller
 
-	// writing is held while something is written, and guards out and what belongs to it.
+	// writing is held during writes. It guards out and the fields after it.
 	writing  sync.Mutex
 	out      frames
 	keeping  *stream      // whose window update, on its way out, is kept back
@@ -47,11 +47,11 @@ type guard struct {
 	ticker  *time.Timer         // nil until something must be watched
 	ticking bool
 	closed  bool
-	// accounts are of the identities that tokens proved on the connection.
+	// accounts has the accounts of the identities that tokens proved on the connection.
 	accounts map[string]*limits.Caller
 }
 
-// stream is an RPC with something to account for.
+// stream is an open RPC that holds or awaits claims, or makes progress that the guard must watch.
 type stream struct {
 	content content
 	claim   *limits.Claim // of the request
@@ -70,9 +70,10 @@ type stream struct {
 
 const (
 	// StreamWindow is how much of a request a peer may send before the server asks for more, in
-	// bytes. It must not grow by itself, as gRPC's does: what it lets in cannot be held back.
+	// bytes. It must not grow dynamically, as gRPC's window does by default: the guard cannot hold
+	// back bytes that a larger window lets in.
 	StreamWindow = 64 << 10
-	// ConnWindow is how much of all requests a peer may have on the way to the server, in bytes.
+	// ConnWindow is how many bytes of all requests a peer may have on the way to the server.
 	ConnWindow = 1 << 20
 )
 
@@ -80,8 +81,8 @@ func newGuard(conn net.Conn, budget *limits.Budget, caller *limits.Caller) *guar
 	return &guard{conn: conn, budget: budget, caller: caller, in: frames{skip: prefaceSize}, open: map[uint32]struct{}{}, streams: map[uint32]*stream{}}
 }
 
-// taken takes in what the peer sent. A read may end with it just when the connection is closed, and
-// then its account has ended.
+// taken handles bytes that the peer sent. A read may return bytes while the connection is being
+// closed, when its account has ended already.
 func (g *guard) taken(b []byte) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -103,7 +104,7 @@ func (g *guard) taken(b []byte) {
 	}
 }
 
-// begin takes in the header of a frame of the peer. The lock is held.
+// begin handles the header of a frame of the peer. The lock is held.
 func (g *guard) begin(f frame) {
 	g.pad = 0
 	switch f.kind {
@@ -125,7 +126,7 @@ func (g *guard) begin(f frame) {
 	}
 }
 
-// content takes in a part of a DATA frame. The lock is held.
+// content handles a part of a DATA frame. The lock is held.
 func (g *guard) content(b []byte) {
 	f := g.in.frame
 	s := g.streams[f.stream]
@@ -151,7 +152,7 @@ func (g *guard) content(b []byte) {
 	}
 }
 
-// ended takes in the end of a DATA frame. The lock is held.
+// ended handles the end of a DATA frame. The lock is held.
 func (g *guard) ended(s *stream, f frame) {
 	if f.has(flagEndStream) {
 		s.content = content{}
@@ -165,14 +166,14 @@ func (g *guard) ended(s *stream, f frame) {
 	}
 }
 
-// claim asks for room for the message that has begun. The lock is held.
+// claim claims room for the incomplete message. The lock is held.
 func (g *guard) claim(id uint32, s *stream) {
 	n := min(s.content.length, g.budget.Limits.MessageSize+connection.SizeSlack) // gRPC refuses more
 	claim, has := g.budget.Requests.Claim(g.caller, n, func() { go g.granted(id, s) })
 	s.claim, s.waits = claim, !has
 }
 
-// granted has the peer send the rest of a message whose claim was granted.
+// granted lets the peer send the rest of a message after its claim was granted.
 func (g *guard) granted(id uint32, s *stream) {
 	g.mu.Lock()
 	if !s.waits || !s.claim.Granted() {
@@ -189,7 +190,7 @@ func (g *guard) granted(id uint32, s *stream) {
 	}
 }
 
-// end notes that a stream is over. The lock is held.
+// end notes that a stream has ended. The lock is held.
 func (g *guard) end(id uint32) {
 	if _, open := g.open[id]; !open {
 		return
@@ -202,8 +203,8 @@ func (g *guard) end(id uint32) {
 	}
 }
 
-// account returns the account of a stream, and opens it if need be; nil if the stream is not open.
-// The lock is held.
+// account returns the account of a stream, and creates it if necessary. It returns nil if the
+// stream is not open. The lock is held.
 func (g *guard) account(id uint32) *stream {
 	if s := g.streams[id]; s != nil {
 		return s
@@ -216,7 +217,7 @@ func (g *guard) account(id uint32) *stream {
 	return s
 }
 
-// release gives back all that a stream has.
+// release releases all claims of a stream.
 func (s *stream) release() {
 	s.claim.Release()
 	s.decoded.Release()
@@ -224,7 +225,7 @@ func (s *stream) release() {
 	s.read()
 }
 
-// read gives back what a stream has for answers.
+// read releases the claims of a stream for answers.
 func (s *stream) read() {
 	for _, claim := range s.answers {
 		claim.Release()
@@ -255,7 +256,7 @@ func (g *guard) close() {
 	g.caller.Leave()
 }
 
-// claimAnswer claims room for n bytes of an answer on a stream, and waits for it.
+// claimAnswer claims room for n bytes of an answer on a stream, and waits for the claim.
 func (g *guard) claimAnswer(ctx context.Context, id uint32, n int, reserve bool) error {
 	claim, err := g.budget.Answers.Acquire(ctx, g.callerOf(ctx), n)
 	if err != nil {
@@ -277,7 +278,8 @@ func (g *guard) claimAnswer(ctx context.Context, id uint32, n int, reserve bool)
 	return nil
 }
 
-// takeReserved reports whether room was reserved for an answer of n bytes, and takes it.
+// takeReserved uses the reservation of a stream for an answer of n bytes. It returns false if there
+// is no reservation.
 func (g *guard) takeReserved(id uint32, n int) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -290,14 +292,14 @@ func (g *guard) takeReserved(id uint32, n int) bool {
 	return true
 }
 
-// hand notes that n bytes of an answer are handed to gRPC. The lock is held.
+// hand notes that n bytes of an answer go to gRPC. The lock is held.
 func (g *guard) hand(s *stream, n int) {
 	s.unread += n
 	s.progress = time.Now()
 	g.watch()
 }
 
-// forget gives back what a stream has for answers.
+// forget releases the claims of a stream for answers.
 func (g *guard) forget(id uint32) {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -1,13 +1,13 @@
-// Package inbound is the server's end of connections: what each one, and each RPC on it, proves of
-// its caller.
+// Package inbound is the server's side of connections. It knows which identity each connection, and
+// each RPC on it, proves.
 //
-// [Credentials] wraps the transport credentials of a gRPC server. Each connection that they let in
-// has one [Conn]. [From] returns it to the handlers of the RPCs on the connection. The credentials'
-// own AuthInfo stays as it is, so programs that read it keep working.
+// [Credentials] wraps the transport credentials of a gRPC server. Each accepted connection has one
+// [Conn], and [From] returns it to the handlers of the RPCs on the connection. The AuthInfo of the
+// wrapped credentials stays the same, so programs that read it keep working.
 //
-// [Tokens] verifies the tokens that RPCs carry. [SenderOf] returns what an RPC proves in all: it is
-// the one place that the policy, the limits, the counts, the deduplication and the message itself
-// ask.
+// [Tokens] verifies the tokens of RPCs. [SenderOf] returns everything that an RPC proves. The
+// policy, the limits, the counters, the deduplication and the message itself all get the sender
+// from there.
 package inbound
 
 import (
@@ -36,7 +36,7 @@ type Conn struct {
 	tokens bool
 }
 
-// Read returns what the peer sent.
+// Read returns bytes from the peer.
 func (c *Conn) Read(b []byte) (int, error) {
 	if c.guard == nil {
 		return c.Conn.Read(b)
@@ -60,26 +60,26 @@ func (c *Conn) Close() error {
 	return c.Conn.Close()
 }
 
-// Peer returns the process at the other end, as the connection proves it. It does not change. What
-// an RPC proves beyond that is in [Sender].
+// Peer returns the process at the other end, with the identity that the connection proves. It does
+// not change. [Sender] has what an RPC proves beyond that.
 func (c *Conn) Peer() rpc.Peer { return c.peer }
 
-// TakesTokens reports whether the server verifies the tokens of RPCs, so that they are not for
-// programs to read. A nil Conn takes none.
+// TakesTokens reports whether the server verifies the tokens of RPCs. If it does, the tokens are
+// hidden from the program. A nil Conn returns false.
 func (c *Conn) TakesTokens() bool { return c != nil && c.tokens }
 
-// RemoteAddr returns the address of the other end. It leads [From] to the connection.
+// RemoteAddr returns the address of the other end. [From] finds the connection through it.
 func (c *Conn) RemoteAddr() net.Addr { return c.addr }
 
-// addr is the remote address of a connection, and the way back to the connection. gRPC keeps a
-// connection's remote address for the handlers of its RPCs, and keeps nothing else of ours.
+// addr is the remote address of a connection, with a reference to the connection. The remote
+// address is the only object of ours that gRPC makes available to the handlers of RPCs.
 type addr struct {
 	net.Addr
 
 	conn *Conn
 }
 
-// From returns the connection of the RPC whose context is ctx; nil if ctx is of no RPC, or of a
+// From returns the connection of the RPC of ctx. It returns nil if ctx belongs to no RPC, or to a
 // server without [Credentials].
 func From(ctx context.Context) *Conn {
 	p, ok := peer.FromContext(ctx)
@@ -93,9 +93,9 @@ func From(ctx context.Context) *Conn {
 	return a.conn
 }
 
-// Credentials returns the credentials of a server such that [From] knows its connections.
-// Handshakes that fail are logged. The tokens are what verifies the RPCs on these connections. The
-// budget bounds what connections hold; nil for no bounds.
+// Credentials returns credentials for a server that make its connections known to [From]. It logs
+// failed handshakes. Tokens verifies the RPCs on the connections; nil if the server does not verify
+// tokens. Budget bounds the memory of connections; nil for no bounds.
 func Credentials(c credentials.TransportCredentials, log *slog.Logger, tokens *Tokens, budget *limits.Budget) credentials.TransportCredentials {
 	return &wrapped{c, newFailures(log), tokens != nil, budget}
 }
@@ -108,7 +108,7 @@ type wrapped struct {
 	budget   *limits.Budget
 }
 
-// errCrowded is the error for a connection of a caller that has all it may have.
+// errCrowded is the error for a connection of a caller that has the maximum number of connections.
 var errCrowded = errors.New("the caller has too many connections")
 
 func (w *wrapped) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
@@ -136,7 +136,7 @@ func (w *wrapped) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo,
 	return c, info, nil
 }
 
-// guard holds a connection to the limits.
+// guard gives a connection a guard that enforces the limits.
 func (w *wrapped) guard(c *Conn, raw net.Conn) error {
 	if w.budget == nil {
 		return nil
@@ -154,8 +154,9 @@ func (w *wrapped) guard(c *Conn, raw net.Conn) error {
 	return nil
 }
 
-// account returns the identity to which the connection counts, or else what it shares with others:
-// its address, or the user whose processes they all are.
+// account returns the identity to which the connection is accounted. Without an identity, it
+// returns what the connection shares with others: its address or, for a Unix socket, the user of
+// the process.
 func (c *Conn) account() (identity, shared string) {
 	switch c.peer.Identity.Proof {
 	case rpc.ProofNone:

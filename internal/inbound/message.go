@@ -8,12 +8,13 @@ import (
 	"github.com/oslorpc/oslorpc/internal/limits"
 )
 
-// What follows is for messages that share a stream, whose context is by. They count as if each came
-// by an RPC of its own. Claims end when the function that is returned is called; nil is for nothing
-// to end.
+// The following functions are for messages that share a stream. By is the context of the stream.
+// Each message counts as if it were an RPC. A claim ends when the returned function is called; the
+// function is nil if there is no claim.
 
-// OpenMessage notes that a message begins, as Tap and the guard do for an RPC. It returns a status
-// if the caller may send no more. Otherwise call CloseStreams(1) of the account, unless it is nil.
+// OpenMessage notes the beginning of a message, as Tap and the guard do for an RPC. It returns a
+// status if the caller may send no more. Otherwise the caller of OpenMessage must call
+// CloseStreams(1) of the account at the end, unless the account is nil.
 func OpenMessage(by Sender) (*limits.Caller, error) {
 	account := by.Account()
 	if account == nil {
@@ -53,7 +54,7 @@ func ClaimProtobuf(ctx, by context.Context, d protoreflect.MessageDescriptor, en
 	return claim.Release, nil
 }
 
-// TryClaimAnswer is [ClaimAnswer] that does not wait: it returns false if there is no room now.
+// TryClaimAnswer is [ClaimAnswer] without waiting. It returns false if there is no room now.
 func TryClaimAnswer(by context.Context, n int) (ended func(), ok bool) {
 	c := From(by)
 	if c == nil || c.guard == nil {

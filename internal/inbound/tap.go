@@ -15,10 +15,10 @@ import (
 )
 
 // Tap is the handler for [grpc.InTapHandle]. gRPC calls it with the headers of each RPC, before
-// anything else. It refuses RPCs of callers that do not prove who they are although the server
-// verifies tokens, of callers that have as many RPCs as they may have, and of those that send too
-// many a second. The header with a token that it verifies goes no further. Headers that speak of a
-// message of the contract are kept for [header.Contradiction].
+// anything else. It refuses an RPC in three cases: the server verifies tokens and the caller proves
+// no identity; the caller has the maximum number of open RPCs; or it sends too many per second. If
+// the server verifies tokens, Tap removes the header with the token. It keeps headers about a
+// message of the protocol for [header.Contradiction].
 func (t *Tokens) Tap(ctx context.Context, info *tap.Info) (context.Context, error) {
 	var credentials []string
 	if t != nil {
@@ -57,10 +57,11 @@ func (t *Tokens) Tap(ctx context.Context, info *tap.Info) (context.Context, erro
 	return ctx, unproven
 }
 
-// contractPrefix begins the names of methods whose requests say everything.
+// contractPrefix is the prefix of methods whose requests have all fields of the message, so that
+// headers are not needed.
 const contractPrefix = "/oslorpc.v1."
 
-// The statuses for RPCs that are refused.
+// These are the statuses of refused RPCs.
 var (
 	errStreams  = refused("the caller has as many open RPCs as the server takes from one")
 	errCallers  = refused("the caller has as many connections as the server takes from one")

@@ -22,12 +22,12 @@ import (
 const (
 	scheme = "bearer"
 
-	// verifyTime bounds how long a verifier may take: the connection waits for it.
+	// verifyTime bounds a call of the verifier, because the connection waits for it.
 	verifyTime = time.Second
-	// knownTime is how long a token is not verified again, unless it expires before. So a key that
-	// is not trusted any more ends its tokens soon.
+	// knownTime is how long a verified token is accepted without another check, unless it expires
+	// earlier. It is short, so that tokens become invalid soon after their key is withdrawn.
 	knownTime = 10 * time.Second
-	// maxKnown bounds the tokens that are remembered.
+	// maxKnown bounds the cached tokens.
 	maxKnown = 4096
 	// maxSubject bounds the name that a token proves, in bytes.
 	maxSubject = 1 << 10
@@ -43,13 +43,13 @@ type Tokens struct {
 	known map[[sha256.Size]byte]known
 }
 
-// known is a token that was verified.
+// known is a verified token.
 type known struct {
 	name  string // that it proves
 	until time.Time
 }
 
-// NewTokens returns what verifies tokens with a verifier; nil for a nil verifier.
+// NewTokens returns Tokens that use a verifier. It returns nil for a nil verifier.
 func NewTokens(v trust.Verifier, log *slog.Logger) *Tokens {
 	if v == nil {
 		return nil
@@ -57,8 +57,8 @@ func NewTokens(v trust.Verifier, log *slog.Logger) *Tokens {
 	return &Tokens{verifier: v, log: &refusedTokens{log: log}, known: map[[sha256.Size]byte]known{}}
 }
 
-// identify returns the context of an RPC with what its token proves of the caller. An error is a
-// status, and the context as it was.
+// identify verifies the token of an RPC, and returns the context with the identity that it proves.
+// On error it returns a status and the unchanged context.
 func (t *Tokens) identify(ctx context.Context, c *Conn, credentials []string) (context.Context, error) {
 	if len(credentials) == 0 {
 		if c.peer.Identity.Proof == rpc.ProofNone {
@@ -82,7 +82,7 @@ func (t *Tokens) identify(ctx context.Context, c *Conn, credentials []string) (c
 }
 
 // Prove returns the name that the token in an authorization header proves, for requests that do not
-// come by gRPC. The error is what to tell the sender.
+// arrive with gRPC. The error is for the sender.
 func (t *Tokens) Prove(ctx context.Context, from string, credentials []string) (string, error) {
 	if len(credentials) == 0 {
 		return "", errors.New("the server requires a token or a certificate, and the caller has none")
@@ -123,7 +123,7 @@ func (t *Tokens) prove(ctx context.Context, credentials []string) (string, error
 	return k.name, nil
 }
 
-// verify asks the verifier about a token.
+// verify calls the verifier.
 func (t *Tokens) verify(ctx context.Context, token string, now time.Time) (k known, err error) {
 	defer func() {
 		if p := recover(); p != nil { // it would end the process
@@ -153,7 +153,7 @@ func isName(subject string) bool {
 		!strings.ContainsFunc(subject, func(r rune) bool { return !unicode.IsPrint(r) })
 }
 
-// makeRoom makes room for a token. The lock is held.
+// makeRoom removes cached tokens until there is room for another one. The lock is held.
 func (t *Tokens) makeRoom(now time.Time) {
 	if len(t.known) < maxKnown {
 		return
@@ -171,7 +171,7 @@ func (t *Tokens) makeRoom(now time.Time) {
 	}
 }
 
-// sender is what a token proves of the caller of an RPC.
+// sender is the caller of an RPC as its token proves it.
 type sender struct {
 	peer    rpc.Peer
 	account *limits.Caller // nil without limits
@@ -179,17 +179,18 @@ type sender struct {
 
 type senderKey struct{}
 
-// Sender is the caller of an RPC. The zero value is of no RPC, or of a server without
+// Sender is the caller of an RPC. The zero value stands for no RPC, or for a server without
 // [Credentials].
 type Sender struct {
 	conn   *Conn   // nil in the zero value
 	proved *sender // nil without a token
 }
 
-// Conn returns the connection of the RPC; nil for the zero value.
+// Conn returns the connection of the RPC, or nil for the zero value.
 func (s Sender) Conn() *Conn { return s.conn }
 
-// SenderOf returns the caller of the RPC of ctx. Finding it takes longer than asking it.
+// SenderOf returns the caller of the RPC of ctx. It is slower than the methods of Sender, so keep
+// the result.
 func SenderOf(ctx context.Context) Sender {
 	s := Sender{conn: From(ctx)}
 	if s.conn.TakesTokens() {
@@ -198,8 +199,8 @@ func SenderOf(ctx context.Context) Sender {
 	return s
 }
 
-// Peer returns the process that made the RPC, with what its connection and its token prove; false
-// for the zero value.
+// Peer returns the process that sent the RPC, with the identity that its connection and its token
+// prove. It returns false for the zero value.
 func (s Sender) Peer() (p rpc.Peer, ok bool) {
 	switch {
 	case s.proved != nil:
@@ -211,7 +212,7 @@ func (s Sender) Peer() (p rpc.Peer, ok bool) {
 	}
 }
 
-// Account returns the account of the caller; nil without limits.
+// Account returns the account of the caller, or nil without limits.
 func (s Sender) Account() *limits.Caller {
 	switch {
 	case s.conn == nil || s.conn.guard == nil:
@@ -231,11 +232,11 @@ func (g *guard) callerOf(ctx context.Context) *limits.Caller {
 	return g.caller
 }
 
-// maxAccounts bounds the identities of tokens that a connection counts apart.
+// maxAccounts bounds the token identities with separate accounts on a connection.
 const maxAccounts = 64
 
-// accountOf returns the account of an identity that a token proved on the connection; nil if the
-// identity has as many connections as it may have.
+// accountOf returns the account of an identity that a token proved on the connection. It returns
+// nil if the identity has the maximum number of connections.
 func (g *guard) accountOf(name string) *limits.Caller {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -264,8 +265,8 @@ func (g *guard) accountOf(name string) *limits.Caller {
 	return a
 }
 
-// refusedTokens logs tokens that prove nothing: one line for each address and interval. It is safe
-// for concurrent use.
+// refusedTokens logs refused tokens: one line for each address and interval. It is safe for
+// concurrent use.
 type refusedTokens struct {
 	log *slog.Logger
 
@@ -273,10 +274,10 @@ type refusedTokens struct {
 	seen map[string]*failure // by the address without the port
 }
 
-// maxAddresses bounds the addresses that are told apart.
+// maxAddresses bounds the addresses that are counted separately.
 const maxAddresses = 1000
 
-// add takes in a token that was refused.
+// add notes a refused token.
 func (r *refusedTokens) add(address string, reason error) {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {

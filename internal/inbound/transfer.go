@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Read returns what the peer sent, and between its frames the guard's.
+// Read returns bytes from the peer and, between its frames, frames of the guard.
 func (g *guard) Read(b []byte) (int, error) {
 	for {
 		room, injected := g.prepare(b)
@@ -25,8 +25,9 @@ func (g *guard) Read(b []byte) (int, error) {
 	}
 }
 
-// prepare puts frames of the guard into b, if there are any and a frame may come now. Otherwise it
-// returns how much of b to fill, so that a frame may come soon.
+// prepare copies frames of the guard into b, if there are any and a frame may come now. Otherwise
+// it returns the part of b to fill with bytes from the peer. If frames of the guard wait, that part
+// ends with the current frame.
 func (g *guard) prepare(b []byte) (room []byte, injected int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -42,7 +43,8 @@ func (g *guard) prepare(b []byte) (room []byte, injected int) {
 	}
 }
 
-// wakes reports whether the read deadline has passed only to wake the reader, and removes it.
+// wakes reports whether the read deadline has passed only to wake the reader. In that case it
+// removes the deadline.
 func (g *guard) wakes() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -54,7 +56,8 @@ func (g *guard) wakes() bool {
 	return true
 }
 
-// Write writes what gRPC writes, but for frames that the guard keeps back, and with its own.
+// Write writes the frames of gRPC, except those that the guard holds back, and inserts frames of
+// the guard.
 func (g *guard) Write(b []byte) (int, error) {
 	g.writing.Lock()
 	defer g.writing.Unlock()
@@ -65,7 +68,7 @@ func (g *guard) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// send writes a frame of the guard as soon as one may come.
+// send writes a frame of the guard as soon as a frame may come.
 func (g *guard) send(frame []byte) {
 	g.writing.Lock()
 	defer g.writing.Unlock()
@@ -87,7 +90,8 @@ func (g *guard) put(b []byte) error {
 	return err
 }
 
-// rewrite returns what is to be written in place of b: mostly b. The lock for writing is held.
+// rewrite returns the bytes to write in place of b. In most cases they are b. The lock for writing
+// is held.
 func (g *guard) rewrite(b []byte) []byte {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -135,7 +139,7 @@ func (e *editor) put(at int, b []byte) {
 	e.done, e.changed = at, true
 }
 
-// insert puts in the frames of the guard that wait, if a frame may come now.
+// insert inserts waiting frames of the guard, if a frame may come now.
 func (g *guard) insert(e *editor, at int) {
 	if len(g.waits) > 0 && g.out.isBetween() {
 		e.put(at, g.waits)
@@ -143,8 +147,8 @@ func (g *guard) insert(e *editor, at int) {
 	}
 }
 
-// keeps takes in the header of a frame of gRPC, and reports whether the frame is kept back: the
-// window of a request that waits for its claim.
+// keeps handles the header of a frame of gRPC. It reports whether to hold the frame back: it is a
+// window update for a request that waits for its claim.
 func (g *guard) keeps(f frame) bool {
 	s := g.streams[f.stream]
 	if s != nil {
@@ -162,7 +166,7 @@ func (g *guard) keeps(f frame) bool {
 	return false
 }
 
-// wrote notes that a part of an answer is written.
+// wrote notes that n bytes of an answer were written.
 func (s *stream) wrote(n int) {
 	s.progress = time.Now()
 	if s.unread -= n; s.unread > 0 {
@@ -179,7 +183,7 @@ func (s *stream) wrote(n int) {
 	s.answers, s.unread = s.answers[last:], 0
 }
 
-// keep takes in the content of the frame that is kept back.
+// keep handles the content of the frame that is held back.
 func (g *guard) keep(b []byte) {
 	g.kept = append(g.kept, b...)
 	if g.out.left > 0 {

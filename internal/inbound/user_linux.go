@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// userOf returns the user of the process at the other end of a Unix socket; false for any other
-// connection.
+// userOf returns the user of the process at the other end of a Unix socket. It returns false for
+// any other connection.
 func userOf(conn net.Conn) (uid uint32, known bool) {
 	for {
 		inner, ok := conn.(interface{ NetConn() net.Conn })

@@ -4,5 +4,5 @@ package inbound
 
 import "net"
 
-// userOf returns false: this system is not asked for the user of a connection.
+// userOf returns false: on this system, the user of a connection is not looked up.
 func userOf(net.Conn) (uid uint32, known bool) { return 0, false }

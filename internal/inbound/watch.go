@@ -6,15 +6,15 @@ import (
 	"github.com/oslorpc/oslorpc/internal/limits"
 )
 
-// minRate is how fast a message must come on the whole, in bytes a second, so that it may take
-// longer than the limit for its progress.
+// minRate is the minimum average rate of a large message, in bytes per second. At this rate, a
+// message may take longer than the limit for progress.
 const minRate = 256 << 10
 
-// ticks is how often in the time for progress the guard looks at the streams.
+// ticks is how many times within the limit for progress the guard checks the streams.
 const ticks = 10
 
-// watch has the guard look at its streams from time to time, as long as there is something to look
-// at. The lock is held.
+// watch makes the guard check its streams regularly, while there is anything to check. The lock is
+// held.
 func (g *guard) watch() {
 	if g.ticking || g.closed {
 		return
@@ -51,8 +51,8 @@ func (g *guard) tick() {
 	}
 }
 
-// isLate returns why a stream is to be reset, empty if it is not. Hinders says whether answers that
-// are not read hold back others.
+// isLate returns why a stream must be reset, or an empty reason. Hinders says whether unread
+// answers hold back other answers.
 func (s *stream) isLate(now time.Time, limit time.Duration, hinders bool) limits.Reason {
 	switch {
 	case s.isUnfinished() && s.isSlow(now, limit):
@@ -64,8 +64,8 @@ func (s *stream) isLate(now time.Time, limit time.Duration, hinders bool) limits
 	}
 }
 
-// isStuck reports whether the peer takes nothing, not even what has no window of its own. It may
-// take longer if nothing is held back by that.
+// isStuck reports whether the peer reads nothing, not even frames that need no window. It may take
+// longer if no other answer waits for it.
 func (g *guard) isStuck(now time.Time) bool {
 	since := g.written.Load()
 	if since == 0 {
@@ -75,7 +75,7 @@ func (g *guard) isStuck(now time.Time) bool {
 	return lasts > 3*limit || lasts > limit && g.isWaitedFor()
 }
 
-// isWaitedFor reports whether answers wait because of one of the connection's callers. The lock is
+// isWaitedFor reports whether answers wait because of a caller on this connection. The lock is
 // held.
 func (g *guard) isWaitedFor() bool {
 	for _, account := range g.accounts {
@@ -86,18 +86,18 @@ func (g *guard) isWaitedFor() bool {
 	return g.budget.Answers.Waits(g.caller)
 }
 
-// isUnfinished reports whether a part of a message is there, and the peer may send the rest.
+// isUnfinished reports whether a message is incomplete although the peer may send the rest.
 func (s *stream) isUnfinished() bool {
 	return s.content.within() && (!s.waits || s.content.length <= StreamWindow)
 }
 
-// isSlow reports whether the rest of a message should have come.
+// isSlow reports whether the rest of a message is overdue.
 func (s *stream) isSlow(now time.Time, limit time.Duration) bool {
 	most := limit + time.Duration(s.content.length/minRate)*time.Second
 	return now.Sub(s.moved) > limit || now.Sub(s.begun) > most
 }
 
-// reset ends a stream at both ends. The lock is held.
+// reset ends a stream for the peer and for gRPC. The lock is held.
 func (g *guard) reset(id uint32, why limits.Reason) {
 	g.budget.Refused(why, g.caller.String())
 	g.end(id)

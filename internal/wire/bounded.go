@@ -8,19 +8,19 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// Admitter decides whether a message may be decoded. It may wait.
+// Admitter decides whether a message may be decoded. It may block.
 type Admitter interface {
 	// Admit returns an error if an encoded message must not be decoded.
 	Admit(d protoreflect.MessageDescriptor, encoded []byte) error
 }
 
-// Bounded is a message that is decoded only if its Admitter allows it.
+// Bounded is a message that is decoded only if its Admitter admits it.
 type Bounded struct {
 	message
 
 	// Inner is the message to decode.
 	Inner proto.Message
-	// Admitter is asked before that.
+	// Admitter is asked before Inner is decoded.
 	Admitter Admitter
 	// Err is the error of the Admitter.
 	Err error
@@ -36,7 +36,7 @@ func (b *Bounded) Reset() {
 	*b = Bounded{message: emptyMulticall, Inner: b.Inner, Admitter: b.Admitter}
 }
 
-// ProtoReflect returns the message as package proto knows it.
+// ProtoReflect returns the message in the form that package proto uses.
 func (b *Bounded) ProtoReflect() protoreflect.Message { return b }
 
 // Interface returns the message.

@@ -8,10 +8,11 @@ import (
 	"google.golang.org/protobuf/runtime/protoiface"
 )
 
-// errNotUTF8 is the error for a request with a text that is not UTF-8, as generated code has it.
+// errNotUTF8 is the error for a request with a text that is not UTF-8. Generated code has the same
+// error.
 var errNotUTF8 = errors.New("string field contains invalid UTF-8")
 
-// text is a field of a message that is a text; the field is left out if the text is empty.
+// text is a text field of a message. An empty text is not encoded.
 type text struct {
 	number protowire.Number
 	value  string
@@ -26,12 +27,12 @@ func (r *Request) targetTexts() [5]text {
 	}
 }
 
-// ids are the fields of the message that come after the payloads.
+// ids are the fields of the message after the payloads.
 func (r *Request) ids() [3]text {
 	return [...]text{{messageID, r.ID}, {messageInstanceID, r.InstanceID}, {messageOrderKey, r.OrderKey}}
 }
 
-// sizes are the sizes of what a request contains, without tags and lengths of its own.
+// sizes are the sizes of the parts of a request, without their own tags and lengths.
 type sizes struct{ target, context, kwargs, message int }
 
 func (r *Request) sizes() sizes {
@@ -55,7 +56,7 @@ func (r *Request) sizes() sizes {
 	return s
 }
 
-// sizeRequest computes the sizes, and keeps them until the request is encoded.
+// sizeRequest computes the sizes, and stores them for marshalRequest.
 func sizeRequest(in protoiface.SizeInput) protoiface.SizeOutput {
 	r := in.Message.(*Request)
 	if in.Flags&protoiface.MarshalUseCachedSize == 0 {
@@ -64,8 +65,8 @@ func sizeRequest(in protoiface.SizeInput) protoiface.SizeOutput {
 	return protoiface.SizeOutput{Size: fieldSize(r.sized.message)}
 }
 
-// marshalRequest encodes a request, with keyword arguments even if their text is empty. Package
-// proto has asked for its size right before.
+// marshalRequest encodes a request. It writes the keyword arguments even if their text is empty.
+// Package proto calls sizeRequest right before.
 func marshalRequest(in protoiface.MarshalInput) (protoiface.MarshalOutput, error) {
 	r, b := in.Message.(*Request), in.Buf
 	if !r.isUTF8() {
@@ -126,7 +127,7 @@ func (t text) append(b []byte) []byte {
 	return append(appendHead(b, t.number, len(t.value)), t.value...)
 }
 
-// The tags of the fields take one byte each.
+// tagSize is the size of a tag: the numbers of our fields fit into one byte.
 const tagSize = 1
 
 // fieldSize is the size of a field whose value has n bytes.
@@ -140,7 +141,7 @@ func fieldSize(n int) int {
 // payloadSize is the size of a payload that is JSON text.
 func payloadSize(json string) int { return fieldSize(len(json)) }
 
-// appendHead appends what comes before a value of n bytes: the tag and the length.
+// appendHead appends the tag and the length of a value of n bytes.
 func appendHead(b []byte, number protowire.Number, n int) []byte {
 	if n < 0x80 {
 		return append(b, byte(number<<3)|byte(protowire.BytesType), byte(n)) //nolint:gosec // Numbers of our fields are less than 16.
@@ -149,7 +150,7 @@ func appendHead(b []byte, number protowire.Number, n int) []byte {
 	return protowire.AppendVarint(b, uint64(n))
 }
 
-// appendPayload appends a field that is a payload of n bytes.
+// appendPayload appends a payload field. N is the size of the payload.
 func appendPayload(b []byte, number protowire.Number, n int, json string) []byte {
 	b = appendHead(appendHead(b, number, n), payloadJSON, len(json))
 	return append(b, json...)

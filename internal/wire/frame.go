@@ -14,18 +14,19 @@ import (
 )
 
 const (
-	// MaxFrame is the size of the largest frame of a session, in bytes, and of frames that travel
-	// together.
+	// MaxFrame is the maximum size, in bytes, of a frame of a session, and of a message with
+	// several frames.
 	MaxFrame = 64 << 10
-	// maxFrames is how many frames travel together at most.
+	// maxFrames is the maximum number of frames in one message.
 	maxFrames = 256
 )
 
-// frameMore is the number of the field with further frames, of requests and of responses.
+// frameMore is the number of the field with further frames, in requests and in responses.
 const frameMore protowire.Number = 15
 
-// batch is a message of a session's stream with encoded frames, to be sent: the first one as
-// such, and the others as `more`. The frames are copied before SendMsg returns.
+// batch is a message of a session's stream with encoded frames to send. The first frame is the
+// message itself, and the others are in the field `more`. SendMsg copies the frames before it
+// returns.
 type batch struct {
 	message
 
@@ -62,7 +63,7 @@ func (f *batch) Reset() {
 	f.message, f.frames, f.size = emptyFrame, f.frames[:0], 0
 }
 
-// ProtoReflect returns the message as package proto knows it.
+// ProtoReflect returns the message in the form that package proto uses.
 func (f *batch) ProtoReflect() protoreflect.Message { return f }
 
 // Interface returns the message.
@@ -84,25 +85,25 @@ func marshalBatch(in protoiface.MarshalInput) (protoiface.MarshalOutput, error) 
 	return protoiface.MarshalOutput{Buf: b}, nil
 }
 
-// Frames is a message of a session's stream, to be decoded. Its frames are decoded one after the
-// other, each into what Next returns for it.
+// Frames is a received message of a session's stream. It decodes the frames one after the other,
+// each into the Decoder that Next returns.
 type Frames struct {
 	message
 
 	Next func() Decoder
 }
 
-// Decoder is a frame that is decoded: a [SessionRequest] or a [SessionResponse].
+// Decoder decodes one frame. It is a [SessionRequest] or a [SessionResponse].
 type Decoder interface {
 	decodeFrame(b []byte) error
 }
 
 var framesMethods = protoiface.Methods{Unmarshal: unmarshalFrames, CheckInitialized: nothingRequired}
 
-// Reset does nothing: frames that were decoded stay.
+// Reset keeps the decoded frames.
 func (f *Frames) Reset() { f.message = emptyFrame }
 
-// ProtoReflect returns the message as package proto knows it.
+// ProtoReflect returns the message in the form that package proto uses.
 func (f *Frames) ProtoReflect() protoreflect.Message { return f }
 
 // Interface returns the message.
@@ -119,7 +120,7 @@ func unmarshalFrames(in protoiface.UnmarshalInput) (protoiface.UnmarshalOutput, 
 	return protoiface.UnmarshalOutput{Flags: protoiface.UnmarshalInitialized}, err
 }
 
-// decode decodes the frames. Fields that are not known yet are left out.
+// decode decodes the frames. It ignores unknown fields.
 func (f *Frames) decode(b []byte) error {
 	var first []byte
 	n := 0
@@ -159,18 +160,18 @@ func (f *Frames) decode(b []byte) error {
 	return nil
 }
 
-// buffers are for frames. Large ones are not kept.
+// buffers has buffers for frames. Large ones are not reused.
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
 const (
-	// kept is the size of the largest buffer that is kept, in bytes.
+	// kept is the size of the largest buffer that is reused, in bytes.
 	kept = 4 << 10
 )
 
-// Buffer returns an empty buffer for frames. Recycle may take it back.
+// Buffer returns an empty buffer for frames. Return it with Recycle.
 func Buffer() *[]byte { return buffers.Get().(*[]byte) }
 
-// Recycle takes a buffer back that nothing uses any more.
+// Recycle takes back a buffer that is no longer used.
 func Recycle(b *[]byte) {
 	if cap(*b) <= kept {
 		*b = (*b)[:0]
@@ -178,10 +179,10 @@ func Recycle(b *[]byte) {
 	}
 }
 
-// errMalformed is the error for a frame that is no frame of the contract.
+// errMalformed is the error for a frame that breaks the protocol.
 var errMalformed = errors.New("the frame is malformed")
 
-// tooLong returns the error for a frame that is larger than it may be; nil if it is not.
+// tooLong returns an error for a frame that is too large, and nil for any other.
 func tooLong(b []byte) error {
 	if len(b) > MaxFrame {
 		return fmt.Errorf("the frame has %d bytes, and at most %d are allowed", len(b), MaxFrame)
@@ -197,7 +198,7 @@ type part struct {
 	kind   protowire.Type
 }
 
-// split splits off the first field of a frame. It returns false for what is malformed.
+// split splits off the first field of a frame. It returns false if the field is malformed.
 func split(b []byte) (p part, rest []byte, ok bool) {
 	number, kind, n := protowire.ConsumeTag(b)
 	if n < 0 {
@@ -225,7 +226,7 @@ func (p *part) is(number protowire.Number, kind protowire.Type) bool {
 	return p.number == number && p.kind == kind
 }
 
-// unmarshal decodes what needs generated code.
+// unmarshal decodes a frame with generated code.
 func unmarshal(b []byte, into proto.Message) error {
 	if err := proto.Unmarshal(b, into); err != nil {
 		return errMalformed

@@ -10,27 +10,27 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Request is a CallRequest or a CastRequest, to be encoded or decoded.
+// Request is a CallRequest or a CastRequest to encode or decode.
 type Request struct {
 	message
 
-	// Admitter is asked before a request that is not usual is decoded; nil to allow it. Err is its
-	// error.
+	// Admitter is asked before an unusual request is decoded. Nil admits all. Err is its error.
 	Admitter Admitter
 	Err      error
 
-	// Full is a decoded request if it has more than the fields below hold; they are empty then. It
-	// is nil for a usual request.
+	// Full is a decoded request that has fields beyond the ones below, which are empty in that
+	// case. It is nil for a usual request.
 	Full *pb.CallRequest
-	// Target has no Fanout.
+	// Target does not use Fanout.
 	Target rpc.Target
-	// Method, ID, InstanceID and OrderKey are as in the contract's Message.
+	// Method, ID, InstanceID and OrderKey are fields of Message in the protocol.
 	Method, ID, InstanceID, OrderKey string
-	// Kwargs and Context are JSON text; empty if they are not given.
+	// Kwargs and Context are JSON text. An empty string means that the request lacks the field.
 	Kwargs, Context string
-	// Caller is on whose behalf a gateway sends the message, as an encoded Caller; empty for none.
+	// Caller is the original caller, as an encoded Caller, if a gateway sends the message;
+	// otherwise empty.
 	Caller string
-	// Bare has an encoded request have no keyword arguments, not even empty ones.
+	// Bare encodes a request without keyword arguments, even empty ones.
 	Bare bool
 
 	sized sizes // as computed last
@@ -50,7 +50,7 @@ var (
 // Reset empties the request.
 func (r *Request) Reset() { *r = Request{message: emptyRequest, Admitter: r.Admitter} }
 
-// ProtoReflect returns the request as package proto knows it.
+// ProtoReflect returns the request in the form that package proto uses.
 func (r *Request) ProtoReflect() protoreflect.Message { return r }
 
 // Interface returns the request.
@@ -76,7 +76,7 @@ func unmarshalRequest(in protoiface.UnmarshalInput) (protoiface.UnmarshalOutput,
 	return protoiface.UnmarshalOutput{Flags: protoiface.UnmarshalInitialized}, nil
 }
 
-// The numbers of the fields that a usual request has.
+// These are the numbers of the fields of a usual request.
 const (
 	requestMessage protowire.Number = 1
 
@@ -166,7 +166,7 @@ func (r *Request) decodeTarget(b []byte, names *names) (ok bool) {
 	return true
 }
 
-// decodePayload takes the text of a payload, which must not have come before.
+// decodePayload stores the text of a payload. It returns false if there was such a payload before.
 func decodePayload(to *string, payload []byte) (ok bool) {
 	if *to != "" {
 		return false
@@ -175,7 +175,8 @@ func decodePayload(to *string, payload []byte) (ok bool) {
 	return ok
 }
 
-// names are the short texts of a request. They share the memory of one string.
+// names are the short texts of a request. They share the memory of one string, which saves
+// allocations.
 type names struct {
 	count int
 	names [10]struct {
@@ -184,8 +185,8 @@ type names struct {
 	}
 }
 
-// add notes a text. It returns false if the text is empty, which some fields must not be, or came
-// before.
+// add notes a text. It returns false if the text is empty, which some fields forbid, or if the
+// field occurred before.
 func (n *names) add(to *string, text []byte) bool {
 	if len(text) == 0 || n.count == len(n.names) {
 		return false
@@ -200,7 +201,7 @@ func (n *names) add(to *string, text []byte) bool {
 	return true
 }
 
-// assign stores the texts where they belong. It returns false if they are not UTF-8.
+// assign stores the texts in their fields. It returns false if a text is not UTF-8.
 func (n *names) assign() bool {
 	var few [256]byte
 	joined := few[:0]

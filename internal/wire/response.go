@@ -9,19 +9,19 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// Response is a CallResponse, to be encoded or decoded.
+// Response is a CallResponse to encode or decode.
 type Response struct {
 	message
 
-	// Full is a decoded response that is not JSON text. It is nil for a usual response.
+	// Full is a decoded response whose result is not JSON text. It is nil for a usual response.
 	Full *pb.CallResponse
 	// Result is JSON text.
 	Result string
-	// Came says that a response was decoded, or that decoding one failed.
+	// Came is true once a response arrived, even if decoding it failed.
 	Came bool
 }
 
-// Fill makes r the response with a result, which is UTF-8.
+// Fill makes r the response with a result, which must be UTF-8.
 func (r *Response) Fill(result string) { *r = Response{message: emptyResponse, Result: result} }
 
 var (
@@ -38,7 +38,7 @@ var (
 // Reset empties the response.
 func (r *Response) Reset() { *r = Response{message: emptyResponse} }
 
-// ProtoReflect returns the response as package proto knows it.
+// ProtoReflect returns the response in the form that package proto uses.
 func (r *Response) ProtoReflect() protoreflect.Message { return r }
 
 // Interface returns the response.

@@ -6,28 +6,28 @@ import (
 	"time"
 )
 
-// Lane is the order in which frames leave that wait at the same time.
+// Lane is the priority of a waiting frame.
 type Lane uint8
 
-// The lanes, the first one first.
+// The lanes are listed from the highest priority to the lowest.
 const (
 	// Control is for small frames about messages.
 	Control Lane = iota
-	// Single is for a message, or a result, in one frame.
+	// Single is for a message, or a result, that fits into one frame.
 	Single
-	// Bulk is for parts of results.
+	// Bulk is for parts of large results.
 	Bulk
 
 	lanes
 )
 
-// Outgoing is a frame that waits, or is being sent.
+// Outgoing is a frame that waits or is being sent.
 type Outgoing struct {
-	// Bytes are the frame. They must not change once it was pushed, until it was sent.
+	// Bytes are the frame. They must not change from Push until the frame was sent.
 	Bytes []byte
-	// Alone has the frame travel alone.
+	// Alone is true if the frame must have its own message.
 	Alone bool
-	// Of is what the frame is about; nil for nothing.
+	// Of is the object that the frame is about, or nil.
 	Of any
 
 	next *Outgoing
@@ -41,28 +41,30 @@ type Outgoing struct {
 // Waits reports whether the frame is in the queue. The lock of the sender is held.
 func (o *Outgoing) Waits() bool { return o != nil && o.in && !o.gone }
 
-// IsSent reports whether nothing uses the frame any more. The lock of the sender is held.
+// IsSent reports whether the sender no longer uses the frame. The lock of the sender is held.
 func (o *Outgoing) IsSent() bool { return o.sent }
 
 // Left reports whether the frame has left the queue. The lock of the sender is held.
 func (o *Outgoing) Left() bool { return o.left }
 
-// Owner is the end of a session that a [Sender] belongs to. The lock is held when it is called.
+// Owner is the end of a session that a [Sender] belongs to. The sender calls its methods with the
+// lock held.
 type Owner interface {
 	// Leaves is called right before a frame is sent.
 	Leaves(o *Outgoing)
-	// Sent is called when SendMsg has returned, and may push further frames with PushLocked.
+	// Sent is called when SendMsg has returned. It may push more frames with PushLocked.
 	Sent(o *Outgoing, err error)
-	// MayBlock reports whether SendMsg might have to wait now.
+	// MayBlock reports whether SendMsg could block now.
 	MayBlock() bool
-	// Crowded reports whether others are likely to push soon: [Crowd] messages are on their way.
+	// Crowded reports whether other goroutines will probably push soon, because [Crowd] messages
+	// are in progress.
 	Crowded() bool
 }
 
-// Sender sends frames on one stream, which allows one sender at a time. The first to push a frame
-// sends for all that push while it does. So no goroutine waits for frames, and none for its turn.
-// What waits at the same time travels in one message, since each message costs gRPC as much as ten
-// frames. Its lock is also the lock of its owner.
+// Sender sends frames on one stream, on which only one goroutine at a time may send. The goroutine
+// that pushes first also sends the frames that others push meanwhile, so no goroutine waits for
+// frames or for its turn. Frames that wait at the same time are sent in one message, since a
+// message costs gRPC as much as ten frames. The lock of the sender is also the lock of its owner.
 type Sender struct {
 	sync.Mutex
 
@@ -75,32 +77,32 @@ type Sender struct {
 	broken bool      // the last one takes nothing more
 	closed bool
 
-	// The frames that are being sent. Only the goroutine that sends touches them.
+	// leaving are the frames that are being sent. Only the sending goroutine uses this field and
+	// the next.
 	leaving []*Outgoing
 	batch   batch
 }
 
 const (
-	// Crowd is how many messages are on their way when the one who sends lets others push first. So
-	// most of them travel together, and a message that is alone does not wait.
+	// Crowd is the number of messages in progress from which on a sending goroutine lets others
+	// push first. Under load, most frames then share a message, and without load no message waits.
 	Crowd = 8
-	// turn is how many frames a pusher sends before another goroutine goes on.
+	// turn is how many frames a pushing goroutine sends before another goroutine takes over.
 	turn = 32
-	// together is how many bytes of frames travel in one message, unless a single frame has more.
-	// With its prefix, such a message fits into one frame of HTTP/2, so its reader need not copy
-	// it.
+	// together bounds the bytes of frames in one message, unless a single frame is larger. With its
+	// prefix, such a message fits into one HTTP/2 frame, so its reader need not copy it.
 	together = 16<<10 - 5
 )
 
-// Open has the sender send on a stream. The lock is held.
+// Open makes the sender send on a stream. The lock is held.
 func (s *Sender) Open(owner Owner, send func(m any) error) {
 	s.owner, s.send, s.broken, s.closed = owner, send, false, false
 	s.opens++
 	s.batch.message = emptyFrame
 }
 
-// Close empties the queue, and lets nothing more in. It returns the frames that were in it. The
-// lock is held.
+// Close empties the queue and stops further pushes. It returns the frames that were in the queue.
+// The lock is held.
 func (s *Sender) Close() (waiting []*Outgoing) {
 	s.closed = true
 	for o := s.next(); o != nil; o = s.next() {
@@ -110,8 +112,8 @@ func (s *Sender) Close() (waiting []*Outgoing) {
 	return waiting
 }
 
-// PushLocked puts a frame into the queue. The lock is held. It returns false if the sender is
-// closed. If it returns true, call [Sender.Drain] without the lock.
+// PushLocked adds a frame to the queue. The lock is held. It returns false if the sender is closed.
+// If it returns true, call [Sender.Drain] without the lock.
 func (s *Sender) PushLocked(o *Outgoing, lane Lane) bool {
 	if s.closed {
 		return false
@@ -127,8 +129,7 @@ func (s *Sender) PushLocked(o *Outgoing, lane Lane) bool {
 	return true
 }
 
-// Push puts a frame into the queue and sends what is there. It returns false if the sender is
-// closed.
+// Push adds a frame to the queue and sends the queue. It returns false if the sender is closed.
 func (s *Sender) Push(o *Outgoing, lane Lane) bool {
 	s.Lock()
 	ok := s.PushLocked(o, lane)
@@ -137,8 +138,8 @@ func (s *Sender) Push(o *Outgoing, lane Lane) bool {
 	return ok
 }
 
-// TakeBack takes a frame out of the queue. It returns false if the frame has left. The lock is
-// held.
+// TakeBack removes a frame from the queue. It returns false if the frame has left the queue. The
+// lock is held.
 func (s *Sender) TakeBack(o *Outgoing) bool {
 	if !o.left {
 		o.gone = true
@@ -146,10 +147,10 @@ func (s *Sender) TakeBack(o *Outgoing) bool {
 	return !o.left
 }
 
-// IsQuiet reports whether no goroutine sends, and none has a reason to. The lock is held.
+// IsQuiet reports whether no goroutine sends and no frame waits. The lock is held.
 func (s *Sender) IsQuiet() bool { return !s.active && s.Idle() }
 
-// Idle reports whether no frame waits, other than the one that is being sent. The lock is held.
+// Idle reports whether no frame waits. A frame that is being sent does not count. The lock is held.
 func (s *Sender) Idle() bool {
 	for i := range s.queues {
 		if s.queues[i].first != nil {
@@ -159,11 +160,12 @@ func (s *Sender) Idle() bool {
 	return true
 }
 
-// Since returns when the frame that is being sent was begun; zero if none is. The lock is held.
+// Since returns when sending the current frames began, or zero if no frame is being sent. The lock
+// is held.
 func (s *Sender) Since() time.Time { return s.since }
 
-// Drain sends what is in the queue, unless another goroutine does. It does not wait for a peer that
-// does not read, and does not send for others for long: then another goroutine sends.
+// Drain sends the queue, unless another goroutine does. It does not block on a peer that does not
+// read. After a while, it leaves the rest to another goroutine.
 func (s *Sender) Drain() {
 	s.Lock()
 	defer s.Unlock()
@@ -185,7 +187,7 @@ func (s *Sender) Drain() {
 	s.active = false
 }
 
-// drainAll sends what is in the queue, and waits for the peer.
+// drainAll sends the queue, and blocks while the peer does not read.
 func (s *Sender) drainAll() {
 	s.Lock()
 	defer s.Unlock()
@@ -195,12 +197,12 @@ func (s *Sender) drainAll() {
 	s.active = false
 }
 
-// canSend reports whether a frame waits that the stream may take. What waits when the stream broke
-// stays, so that [Sender.Close] returns it as what did not leave. The lock is held.
+// canSend reports whether a frame waits that the stream may accept. After the stream broke, waiting
+// frames stay in the queue, so that [Sender.Close] returns them as unsent. The lock is held.
 func (s *Sender) canSend() bool { return !s.Idle() && !s.closed && !s.broken }
 
-// sendSome sends frames that wait, as many as go together, and returns how many. The lock is held,
-// but for the time of SendMsg.
+// sendSome sends the next frames, as many as fit into one message, and returns how many. The lock
+// is held, except during SendMsg.
 func (s *Sender) sendSome() int {
 	for o := s.next(); o != nil; o = s.next() {
 		if !s.fits(o) {
@@ -235,13 +237,13 @@ func (s *Sender) sendSome() int {
 	return n
 }
 
-// fits reports whether a frame may travel with those that are about to leave.
+// fits reports whether a frame fits into the message that is being prepared.
 func (s *Sender) fits(o *Outgoing) bool {
 	n := len(s.leaving)
 	return n == 0 || n < maxFrames && !o.Alone && !s.leaving[0].Alone && s.batch.sizeWith(o.Bytes) <= together
 }
 
-// next takes the next frame out of the queue; nil if there is none.
+// next takes the next frame out of the queue, or returns nil if there is none.
 func (s *Sender) next() *Outgoing {
 	for i := range s.queues {
 		q := &s.queues[i]
@@ -259,7 +261,7 @@ func (s *Sender) next() *Outgoing {
 	return nil
 }
 
-// back puts a frame back to where it was.
+// back puts a frame back to the front of its lane.
 func (s *Sender) back(o *Outgoing) {
 	q := &s.queues[o.lane]
 	if o.next = q.first; q.first == nil {

@@ -14,32 +14,33 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// SessionMessage is the frame of a session that has a message.
+// SessionMessage is the frame of a session that carries a message.
 type SessionMessage struct {
 	SessionHead
 
-	// Content is the message. A decoded one is empty if the message has more than usual; then it is
-	// in Encoded.
+	// Content is the message. If a decoded message has unusual fields, Content is empty and the
+	// message is in Encoded.
 	Content Request
 
 	given bool // the message was decoded
 }
 
-// SessionHead is what a frame says beside a usual message.
+// SessionHead has the fields of the frame beside a usual message.
 type SessionHead struct {
 	Seq, Taken uint64
-	// Timeout is 0 if it is not given; Heartbeat is 0 for the default.
+	// Timeout is 0 if the frame has none. Heartbeat is 0 for the default.
 	Timeout, Heartbeat time.Duration
 	Mode               pb.SessionMode
-	// Encoded is a message that has more than usual.
+	// Encoded is a message with unusual fields, still encoded.
 	Encoded []byte
-	// Path is the method of a typed message; empty for a dynamic one. Request is its request.
+	// Path is the method of a typed message, and Request its request. Path is empty for a dynamic
+	// message.
 	Path    string
 	Request []byte
 	Headers map[string][]string
 }
 
-// The numbers of the fields of frames.
+// These are the numbers of the fields of frames.
 const (
 	frameMessage protowire.Number = 2
 
@@ -60,7 +61,7 @@ const (
 // fixedSize is the size of a field that is a fixed64.
 const fixedSize = tagSize + 8
 
-// SessionMark is a frame with a message, whose numbers are still to be set.
+// SessionMark is an encoded frame with a message. Set fills in its numbers before it is sent.
 type SessionMark struct {
 	// Bytes are the frame.
 	Bytes []byte
@@ -68,14 +69,14 @@ type SessionMark struct {
 	seq int // where its seq is
 }
 
-// Set sets the numbers.
+// Set sets seq and taken in the frame.
 func (m SessionMark) Set(seq, taken uint64) {
 	binary.LittleEndian.PutUint64(m.Bytes[m.seq:], seq)
 	binary.LittleEndian.PutUint64(m.Bytes[m.seq+fixedSize:], taken)
 }
 
-// Append appends the frame to a buffer. Request is the request of a typed message, in place of
-// Request; nil for none. It returns false if the message cannot be encoded.
+// Append appends the frame to a buffer. Request is the request of a typed message, which replaces
+// m.Request; nil for none. It returns false if the message cannot be encoded.
 func (m *SessionMessage) Append(b []byte, request proto.Message) (SessionMark, bool) {
 	r := &m.Content
 	if !r.isUTF8() || !utf8.ValidString(m.Path) {
@@ -107,7 +108,7 @@ func (m *SessionMessage) Append(b []byte, request proto.Message) (SessionMark, b
 	return mark, true
 }
 
-// size is the size of the frame's content; typed is the size of the typed request.
+// size returns the size of the frame's content. Typed is the size of the typed request.
 func (m *SessionMessage) size(s sizes, typed int) int {
 	n := 2*fixedSize + numberSize(uint64(m.Timeout)) + numberSize(uint64(m.Mode)) + numberSize(uint64(m.Heartbeat)) + fieldSize(s.message) //nolint:gosec // They are not negative.
 	if m.Path != "" {
@@ -134,7 +135,7 @@ func (m *SessionMessage) appendHeaders(b []byte) []byte {
 	return b
 }
 
-// numberSize is the size of a field that is a number; it is left out if it is 0.
+// numberSize returns the size of a number field. A 0 is not encoded.
 func numberSize(n uint64) int {
 	if n == 0 {
 		return 0
@@ -149,13 +150,13 @@ func appendNumber(b []byte, number protowire.Number, n uint64) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, number, protowire.VarintType), n)
 }
 
-// SessionRequest is a frame of a client, to be decoded.
+// SessionRequest is a received frame of a client.
 type SessionRequest struct {
 	message
 
-	// Message is the frame, unless Other is.
+	// Message is the decoded frame, unless Other is set.
 	Message SessionMessage
-	// Other is a frame without a message.
+	// Other is the decoded frame if it has no message.
 	Other *pb.SessionRequest
 	// Size is the size of the frame, in bytes.
 	Size int
@@ -166,7 +167,7 @@ var sessionRequestMethods = protoiface.Methods{Unmarshal: unmarshalSessionReques
 // Reset empties the frame.
 func (r *SessionRequest) Reset() { *r = SessionRequest{message: emptyFrame} }
 
-// ProtoReflect returns the frame as package proto knows it.
+// ProtoReflect returns the frame in the form that package proto uses.
 func (r *SessionRequest) ProtoReflect() protoreflect.Message { return r }
 
 // Interface returns the frame.
@@ -198,8 +199,7 @@ func (r *SessionRequest) decodeFrame(b []byte) error {
 	return nil
 }
 
-// decode decodes a message. It returns false if the frame is malformed. Fields that are not known
-// are left out.
+// decode decodes a message. It returns false if the frame is malformed. It ignores unknown fields.
 func (m *SessionMessage) decode(b []byte) (ok bool) {
 	for len(b) > 0 {
 		var p part
@@ -210,7 +210,7 @@ func (m *SessionMessage) decode(b []byte) (ok bool) {
 	return m.Seq != 0
 }
 
-// take takes a field in.
+// take stores a decoded field.
 func (m *SessionMessage) take(p *part) bool {
 	switch p.kind {
 	case protowire.Fixed64Type:
@@ -235,7 +235,7 @@ func (m *SessionMessage) take(p *part) bool {
 	return true
 }
 
-// takeBytes takes a field in that is bytes.
+// takeBytes stores a decoded field of the type bytes.
 func (m *SessionMessage) takeBytes(p *part) bool {
 	switch p.number {
 	case sessionMessage:
@@ -279,5 +279,5 @@ func (m *SessionMessage) takeHeader(b []byte) (ok bool) {
 	return utf8.ValidString(name)
 }
 
-// duration returns a number of nanoseconds, cut to what a duration can hold.
+// duration converts nanoseconds to a duration, capped at the maximum.
 func duration(n uint64) time.Duration { return time.Duration(min(n, math.MaxInt64)) }

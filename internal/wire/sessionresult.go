@@ -11,30 +11,29 @@ import (
 	pb "github.com/oslorpc/oslorpc/pkg/api/oslorpc/v1"
 )
 
-// Outcome says what a result of a session is.
+// Outcome is the kind of a session's result.
 type Outcome uint8
 
-// The outcomes.
 const (
-	// Unknown: the contract has another outcome, which this program does not know.
+	// Unknown is an outcome of a newer protocol that this program does not know.
 	Unknown Outcome = iota
-	// Returned: Text is the result of a call as JSON, unless Full is set.
+	// Returned means that a call succeeded. Text is the result as JSON, unless Full is set.
 	Returned
-	// Accepted: a cast was accepted.
+	// Accepted means that a cast was accepted.
 	Accepted
-	// Replied: Bytes are the reply of a typed message.
+	// Replied means that a typed message has a reply, which is in Bytes.
 	Replied
-	// Failed: Bytes are a status.
+	// Failed means that the message failed. Bytes are a status.
 	Failed
 )
 
-// SessionResult is what became of a message of a session.
+// SessionResult is the result of a message of a session.
 type SessionResult struct {
 	Seq     uint64
 	Outcome Outcome
 	Text    string
 	Bytes   []byte
-	// Full is a response that is not JSON text, of or for a peer in another language.
+	// Full is a response whose result is not JSON text, from or for a peer in another language.
 	Full *pb.CallResponse
 }
 
@@ -48,7 +47,8 @@ const (
 	resultStatus   protowire.Number = 5
 )
 
-// size is the size of the result without its frame; reply is a typed reply, in place of Bytes.
+// size returns the size of the result without its frame. Reply is the size of a typed reply, which
+// replaces Bytes.
 func (r *SessionResult) size(reply int) int {
 	switch r.Outcome {
 	case Returned:
@@ -65,9 +65,9 @@ func (r *SessionResult) size(reply int) int {
 	}
 }
 
-// Append appends the frame to a buffer, whatever its size. Reply is a typed reply, in place of
-// Bytes; nil for none. It must be encodable. Content is where the result itself begins in the
-// frame, as parts have it.
+// Append appends the frame to a buffer, even if it exceeds MaxFrame. Reply is a typed reply, which
+// replaces Bytes; nil for none. It must be encodable. Content is the offset of the result within
+// the frame; parts of a large result carry the bytes from there on.
 func (r *SessionResult) Append(b []byte, reply proto.Message) (frame []byte, content int) {
 	typed := 0
 	if r.Outcome == Replied {
@@ -97,13 +97,13 @@ func (r *SessionResult) Append(b []byte, reply proto.Message) (frame []byte, con
 	}
 }
 
-// SessionResponse is a frame of a server, to be decoded.
+// SessionResponse is a received frame of a server.
 type SessionResponse struct {
 	message
 
-	// Result is the frame, unless Other is.
+	// Result is the decoded frame, unless Other is set.
 	Result SessionResult
-	// Other is a frame without a result.
+	// Other is the decoded frame if it has no result.
 	Other *pb.SessionResponse
 }
 
@@ -115,7 +115,7 @@ var (
 // Reset empties the frame.
 func (r *SessionResponse) Reset() { *r = SessionResponse{message: emptySessionResponse} }
 
-// ProtoReflect returns the frame as package proto knows it.
+// ProtoReflect returns the frame in the form that package proto uses.
 func (r *SessionResponse) ProtoReflect() protoreflect.Message { return r }
 
 // Interface returns the frame.
@@ -146,7 +146,7 @@ func (r *SessionResponse) decodeFrame(b []byte) error {
 	return nil
 }
 
-// Decode decodes a result, which is copied. It returns false if the result is malformed.
+// Decode decodes a result and copies its bytes. It returns false if the result is malformed.
 func (r *SessionResult) Decode(b []byte) (ok bool) {
 	for len(b) > 0 {
 		var p part
@@ -162,7 +162,7 @@ func (r *SessionResult) Decode(b []byte) (ok bool) {
 	return r.Seq != 0
 }
 
-// take takes an outcome in. The last one counts.
+// take stores an outcome. If there are several, the last one counts.
 func (r *SessionResult) take(p *part) bool {
 	switch p.number {
 	case resultResponse:

@@ -1,13 +1,13 @@
-// Package wire decodes and encodes the messages that each call and each cast needs, without
-// reflection. Generated code needs an allocation for each part of a message, and twice the time,
-// which is a tenth of the cost of a small call.
+// Package wire encodes and decodes the messages of calls and casts without reflection. Generated
+// code needs an allocation for each part of a message, and twice the time; the difference is a
+// tenth of the cost of a small call.
 //
-// The types here are messages for the codec of gRPC, which knows only how to decode and to encode
-// them. To reflection they look empty. So they are for RPCs whose messages nothing else sees: no
-// interceptor and no statistics handler of the program.
+// The types here implement just enough of a protobuf message for gRPC's codec. To reflection they
+// look empty. So they are only for RPCs whose messages are visible to no other code, such as
+// interceptors or statistics handlers of the program.
 //
-// A message that has more than usual, such as metadata, or fields of a newer contract, is decoded
-// by generated code. That also reports what is malformed.
+// A message with unusual fields, such as metadata or fields of a newer protocol, is decoded by
+// generated code, which also reports malformed messages.
 package wire
 
 import (
@@ -18,19 +18,19 @@ import (
 	"google.golang.org/protobuf/runtime/protoiface"
 )
 
-// message is a message without fields, for reflection.
+// message is the reflection of a message without fields.
 type message = protoreflect.Message
 
-// nothingRequired is the check for required fields, of which the contract has none. Without it,
-// package proto looks for them by reflection.
+// nothingRequired is the check for required fields. The protocol has none. Without this function,
+// package proto would look for required fields by reflection.
 func nothingRequired(protoiface.CheckInitializedInput) (protoiface.CheckInitializedOutput, error) {
 	return protoiface.CheckInitializedOutput{}, nil
 }
 
-// field splits off the first field of an encoded message. It takes only fields that have a length,
+// field splits off the first field of an encoded message. It accepts only fields with a length,
 // such as texts and messages.
 func field(b []byte) (number protowire.Number, value, rest []byte, ok bool) {
-	// The tag and the length of nearly every field take a byte, or two for the length.
+	// Nearly every tag takes one byte, and nearly every length one or two.
 	if len(b) >= 2 && b[0] < 0x80 && protowire.Type(b[0]&7) == protowire.BytesType && b[0] >= 1<<3 {
 		n, head := int(b[1]), 2
 		if n >= 0x80 && len(b) > 2 {
@@ -43,7 +43,7 @@ func field(b []byte) (number protowire.Number, value, rest []byte, ok bool) {
 	return anyField(b)
 }
 
-// anyField is field for any form of the tag and the length.
+// anyField is field for all other encodings of the tag and the length.
 func anyField(b []byte) (number protowire.Number, value, rest []byte, ok bool) {
 	number, kind, n := protowire.ConsumeTag(b)
 	if n < 0 || kind != protowire.BytesType {
@@ -56,14 +56,14 @@ func anyField(b []byte) (number protowire.Number, value, rest []byte, ok bool) {
 	return number, value, b[n+m:], true
 }
 
-// only returns the value of a field that is alone in a message.
+// only returns the value of the only field of a message.
 func only(b []byte, want protowire.Number) (value []byte, ok bool) {
 	number, value, rest, ok := field(b)
 	return value, ok && number == want && len(rest) == 0
 }
 
-// jsonText returns the text of a payload that is JSON. An empty text is for generated code to
-// judge.
+// jsonText returns the JSON text of a payload. It returns false for an empty text, which is left to
+// generated code.
 func jsonText(payload []byte) (string, bool) {
 	text, ok := only(payload, payloadJSON)
 	if !ok || len(text) == 0 || !utf8.Valid(text) {
