@@ -1,8 +1,8 @@
-// Package limits accounts for what peers make a process hold.
+// Package limits accounts for the memory and other resources that peers use in a process.
 //
 // A [Budget] belongs to a listening process. It has a [Pool] of bytes for each kind of memory that
-// peers fill, and a [Caller] for each peer, which may take a share of each pool. A [Claim] that
-// does not fit waits until something is given back, so a burst is slowed and not refused.
+// peers fill, and a [Caller] for each peer, which may use a share of each pool. A [Claim] that does
+// not fit waits until others are released, so a burst is slowed down and not refused.
 package limits
 
 import (
@@ -16,14 +16,14 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// Budget is the accounts of a process. It is safe for concurrent use.
+// Budget has the accounts of a process. It is safe for concurrent use.
 type Budget struct {
 	Limits rpc.Limits
-	// Requests has the bytes of requests that do not come in one frame, until their RPCs end.
+	// Requests accounts for requests that need more than one frame, until their RPCs end.
 	Requests *Pool
-	// Answers has the bytes of answers that are not small, until they are read or their RPCs end.
+	// Answers accounts for answers that are not small, until they are read or their RPCs end.
 	Answers *Pool
-	// Decoded has the estimated size of large messages as values, while they wait and run.
+	// Decoded accounts for the estimated size of large decoded messages, while they wait and run.
 	Decoded *Pool
 
 	refusals refusals
@@ -33,11 +33,11 @@ type Budget struct {
 	behind  int // how many callers are remembered that came through gateways
 }
 
-// poolShare is the part of the memory that a pool has: a quarter. The garbage collector needs as
-// much again as is in use, and the program needs some, too.
+// poolShare is the divisor for the size of a pool: a quarter of the memory. The garbage collector
+// needs as much again as is in use, and the program needs memory, too.
 const poolShare = 4
 
-// New returns the accounts for limits without a zero field.
+// New returns a budget. No field of the limits may be zero.
 func New(l rpc.Limits, log *slog.Logger) *Budget {
 	b := &Budget{Limits: l, callers: map[string]*Caller{}, refusals: refusals{log: log}}
 	for _, p := range []**Pool{&b.Requests, &b.Answers, &b.Decoded} {
@@ -46,20 +46,22 @@ func New(l rpc.Limits, log *slog.Logger) *Budget {
 	return b
 }
 
-// sharedPart is the part that connections which prove no identity of their own may take together,
-// in percent, such as all from one address.
+// sharedPart is the share, in percent, of all connections together that prove no identity but share
+// something, such as their address.
 const sharedPart = 75
 
-// Caller is a peer: an identity, or else a connection, whose parent is its address or its user. It
-// is safe for concurrent use. A nil Caller has no limits.
+// Caller is the account of a peer: of an identity or, without one, of a connection. The parent of a
+// connection's account is the account of its address or its user. It is safe for concurrent use. A
+// nil Caller has no limits.
 type Caller struct {
 	budget *Budget
 	key    string
 	parent *Caller
-	// share is its part of each pool and of queues, and workers its part of the workers, in
-	// percent.
+	// share is the caller's share of each pool and of queues, in percent. Workers is its share of
+	// the workers.
 	share, workers int
-	// rate is nil if its messages are not counted. Only callers without a parent have one.
+	// rate limits the messages per second. It is nil if there is no such limit. Only callers
+	// without a parent have one.
 	rate *rate.Limiter
 	// carries is true for a gateway that is trusted to name its callers.
 	carries atomic.Bool
@@ -69,9 +71,10 @@ type Caller struct {
 	streams atomic.Int64
 }
 
-// Join returns the caller of a new connection: the identity that it proved, or, if that is empty,
-// the connection itself, as a part of what it shares with others. It returns nil if the caller has
-// all the connections that it may have. Call Leave when the connection ends.
+// Join returns the account of a new connection. With an identity, that is the account of the
+// identity. Without one, it is an account of the connection alone, whose parent is the account of
+// shared. Join returns nil if the caller has the maximum number of connections. Call Leave when the
+// connection ends.
 func (b *Budget) Join(identity, shared string) *Caller {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -101,7 +104,8 @@ func (b *Budget) caller(identity, shared string) *Caller {
 	return c
 }
 
-// Shared returns what connections from an address share that prove no identity.
+// Shared returns the key of the account that connections from an address share if they prove no
+// identity.
 func Shared(addr string) string {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -110,7 +114,7 @@ func Shared(addr string) string {
 	return "address " + host
 }
 
-// newRate returns the count of a caller's messages, nil if they are not counted.
+// newRate returns the rate limiter of a caller, or nil if there is no limit.
 func (b *Budget) newRate() *rate.Limiter {
 	if b.Limits.CallerRate == 0 {
 		return nil
@@ -128,7 +132,7 @@ func (c *Caller) Leave() {
 	}
 }
 
-// top is the caller that has no parent.
+// top returns the caller itself, or its parent.
 func (c *Caller) top() *Caller {
 	if c.parent != nil {
 		return c.parent
@@ -136,17 +140,17 @@ func (c *Caller) top() *Caller {
 	return c
 }
 
-// Parent returns the caller that this one is a part of, nil if there is none.
+// Parent returns the caller that this one is a part of, or nil if there is none.
 func (c *Caller) Parent() *Caller { return c.parent }
 
 // String returns the identity or the address.
 func (c *Caller) String() string { return c.key }
 
-// Refused counts a refusal to the caller.
+// Refused counts a refusal of the caller.
 func (c *Caller) Refused(why Reason) { c.budget.Refused(why, c.key) }
 
-// Part returns the share of n that the caller may take: at least 1. Of less than least it may take
-// all, since there is nothing to divide.
+// Part returns the caller's share of n, at least 1. If n is less than least, Part returns n, since
+// there is too little to divide.
 func (c *Caller) Part(n, least int) int { return c.part(n, least, c.share) }
 
 // PartOfWorkers is Part for the workers of a server.
@@ -159,7 +163,7 @@ func (c *Caller) part(n, least, percent int) int {
 	return max(1, n*percent/100)
 }
 
-// IsFast reports whether the caller sends more messages a second than it may. It counts one more.
+// IsFast counts a message, and reports whether the caller exceeds its rate.
 func (c *Caller) IsFast() bool {
 	top := c.top()
 	return top.rate != nil && !top.carries.Load() && !top.rate.Allow()
@@ -168,7 +172,7 @@ func (c *Caller) IsFast() bool {
 // OpenStream notes that an RPC begins.
 func (c *Caller) OpenStream() { c.top().streams.Add(1) }
 
-// IsCrowded reports whether the caller has more open RPCs than it may have.
+// IsCrowded reports whether the caller has more open RPCs than allowed.
 func (c *Caller) IsCrowded() bool {
 	return c.top().streams.Load() > int64(c.budget.Limits.CallerStreams)
 }

@@ -7,31 +7,32 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Messages can be many times larger in memory than on the way: "{}," is an object, and two bytes
-// are an empty protobuf message. The estimates here read a message without decoding it.
+// Messages can be many times larger in memory than encoded: "{}," is an object, and two bytes can
+// be an empty protobuf message. The functions here estimate the size of a message without decoding
+// it.
 
-// SmallMessage is the size up to which messages are not estimated, in bytes. As values they are
-// small, too.
+// SmallMessage is the size up to which messages are not estimated, in bytes. They are small in
+// memory, too.
 const SmallMessage = 64 << 10
 
-// What values take in memory beside their text, in bytes: measured, and rounded up.
+// These are the sizes of values in memory besides their text, in bytes: measured, and rounded up.
 const (
 	objectCost  = 96
 	arrayCost   = 48
 	elementCost = 32
 	memberCost  = 48
 
-	// firstMemberCost is the room that a map makes for its first eight members.
+	// firstMemberCost is the memory that a map allocates for its first eight members.
 	firstMemberCost = 256
 
 	messageCost = 112
 	fieldCost   = 24
 
-	// maxNested is how deep messages may be nested at all, as in package proto.
+	// maxNested is the maximum depth of messages, as in package proto.
 	maxNested = 10_000
 )
 
-// JSON estimates how many bytes a JSON text takes as values; 0 if it is small.
+// JSON estimates how many bytes a JSON text takes when decoded. It returns 0 if that is small.
 func JSON(text string) (n int) {
 	if len(text) <= SmallMessage {
 		return 0
@@ -59,7 +60,7 @@ func JSON(text string) (n int) {
 	return n
 }
 
-// IsDeep reports whether a JSON text is nested more than most deep.
+// IsDeep reports whether a JSON text is nested more than most levels deep.
 func IsDeep(text string, most int) bool {
 	if strings.Count(text, "[")+strings.Count(text, "{") <= most {
 		return false
@@ -77,7 +78,7 @@ func IsDeep(text string, most int) bool {
 	return deepest > most
 }
 
-// scan calls f for each byte of a JSON text that is in no string.
+// scan calls f for each byte of a JSON text outside strings.
 func scan(text string, f func(c byte)) {
 	for i := 0; i < len(text); i++ {
 		c := text[i]
@@ -93,8 +94,8 @@ func scan(text string, f func(c byte)) {
 	}
 }
 
-// Protobuf estimates how many bytes an encoded message takes when it is decoded; 0 if it is small.
-// It stops at most, and so it does, as far as it got, at what is malformed.
+// Protobuf estimates how many bytes an encoded message takes when decoded. It returns 0 if that is
+// small. It stops when the estimate reaches most, and at malformed input.
 func Protobuf(d protoreflect.MessageDescriptor, b []byte, most int) int {
 	if len(b) <= SmallMessage {
 		return 0
@@ -104,7 +105,7 @@ func Protobuf(d protoreflect.MessageDescriptor, b []byte, most int) int {
 	return most - e.left
 }
 
-// IsDeepProtobuf reports whether messages within an encoded message are nested more than most deep.
+// IsDeepProtobuf reports whether an encoded message is nested more than most levels deep.
 func IsDeepProtobuf(d protoreflect.MessageDescriptor, b []byte, most int) bool {
 	if len(b) <= most { // each needs a byte
 		return false
@@ -114,7 +115,7 @@ func IsDeepProtobuf(d protoreflect.MessageDescriptor, b []byte, most int) bool {
 	return e.isDeep
 }
 
-// estimate counts down what may still be taken.
+// estimate counts down how many bytes are left until the estimate stops.
 type estimate struct {
 	left    int
 	deepest int // 0 for no bound

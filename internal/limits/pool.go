@@ -2,18 +2,18 @@ package limits
 
 import "context"
 
-// Pool is a number of bytes that callers share.
+// Pool is an amount of memory that callers share.
 type Pool struct {
 	budget *Budget
 	size   int64
 
-	// What follows is guarded by the budget's lock.
+	// The following fields are guarded by the budget's lock.
 	total   int64
 	used    map[*Caller]int64
 	waiting []*Claim
 }
 
-// Claim is a part of a pool that a caller has, or waits for.
+// Claim is an amount of a pool that a caller holds or waits for.
 type Claim struct {
 	pool    *Pool
 	caller  *Caller
@@ -23,9 +23,9 @@ type Claim struct {
 	has, ended bool // guarded by the budget's lock
 }
 
-// Claim asks for n bytes. It returns true if they are granted at once; else granted is called when
-// they are. A caller that has nothing may have as much as the pool is large, or all of an empty
-// pool, so that each message passes some time.
+// Claim asks for n bytes. It returns true if they are granted at once. Otherwise granted is called
+// later. A caller that holds nothing may get the whole free pool, and a claim of any size fits an
+// empty pool, so that each message is admitted at some time.
 func (p *Pool) Claim(c *Caller, n int, granted func()) (*Claim, bool) {
 	p.budget.mu.Lock()
 	defer p.budget.mu.Unlock()
@@ -54,7 +54,8 @@ func (p *Pool) Acquire(ctx context.Context, c *Caller, n int) (*Claim, error) {
 	}
 }
 
-// Waits reports whether a claim of the caller waits, or of another on which the pool was used up.
+// Waits reports whether a claim waits that releasing bytes of this caller may help: a claim of the
+// caller itself, or one for which the pool has no room.
 func (p *Pool) Waits(c *Caller) bool {
 	p.budget.mu.Lock()
 	defer p.budget.mu.Unlock()
@@ -80,7 +81,7 @@ func (c *Claim) Granted() bool {
 	return c.has && !c.ended
 }
 
-// Release gives the bytes back, or ends the wait for them. A nil claim has none.
+// Release gives the bytes back, or stops waiting for them. A nil claim holds none.
 func (c *Claim) Release() {
 	if c == nil {
 		return
@@ -98,7 +99,8 @@ func (c *Claim) Release() {
 	p.serve()
 }
 
-// isAhead reports whether another claim of the caller waits: claims of one are granted in order.
+// isAhead reports whether another claim of the caller waits. Claims of one caller are granted in
+// order.
 func (p *Pool) isAhead(c *Caller) bool {
 	for _, w := range p.waiting {
 		if w.caller == c && !w.ended {
@@ -108,8 +110,9 @@ func (p *Pool) isAhead(c *Caller) bool {
 	return false
 }
 
-// serve grants what fits, the longest waiting first. A claim that is beyond its caller's share lets
-// others pass; one for which the pool has no room does not. The lock is held.
+// serve grants the claims that fit, in the order of their arrival. A claim that exceeds its
+// caller's share lets later ones pass. A claim for which the pool has no room does not. The lock is
+// held.
 func (p *Pool) serve() {
 	kept, full := p.waiting[:0], false
 	for _, w := range p.waiting {
@@ -127,7 +130,7 @@ func (p *Pool) serve() {
 	p.waiting = kept
 }
 
-// fits reports whether the pool has room for a claim of any caller.
+// fits reports whether the pool has room for a claim, regardless of the caller's share.
 func (p *Pool) fits(c *Claim) bool { return p.total == 0 || p.total+c.bytes <= p.size }
 
 // isRoom reports whether a claim can be granted.

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Reason is a limit that something went beyond, in words.
+// Reason is a text that names the limit which was exceeded.
 type Reason string
 
-// The reasons.
+// These are the reasons.
 const (
 	Connections Reason = "too many connections"
 	Streams     Reason = "too many open RPCs"
@@ -23,11 +23,10 @@ const (
 	NoProgress  Reason = "a connection made no progress"
 )
 
-// logInterval is how often each reason is logged at most.
+// logInterval is the minimum time between two log lines for the same reason.
 const logInterval = time.Second
 
-// refusals counts what is refused, and logs it: the first one at once, and the others together,
-// once in an interval.
+// refusals counts and logs refusals: the first at once, and later ones together, once per interval.
 type refusals struct {
 	log *slog.Logger
 
@@ -36,7 +35,7 @@ type refusals struct {
 	pending map[Reason]*pending
 }
 
-// pending is what was refused for a reason since it was logged.
+// pending counts the refusals for a reason since the last log line.
 type pending struct {
 	count  int64
 	caller string // the last one
@@ -61,7 +60,7 @@ func (b *Budget) Refused(why Reason, caller string) {
 	time.AfterFunc(logInterval, func() { r.flush(why) })
 }
 
-// flush logs what was refused since the last time, and goes on as long as there is something.
+// flush logs the refusals since the last log line. It repeats itself until there were none.
 func (r *refusals) flush(why Reason) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -1,5 +1,5 @@
-// Package memnet is a network within a process. It has no sockets, so that it works where time is
-// faked, in a bubble of testing/synctest, too. Its hosts can be cut off and killed.
+// Package memnet is a network within a process. It uses no sockets, so it also works with fake time
+// in a bubble of testing/synctest. A test can cut its hosts off and kill them.
 package memnet
 
 import (
@@ -20,8 +20,8 @@ import (
 
 // Network connects hosts. Its zero value is ready for use. It is safe for concurrent use.
 type Network struct {
-	// Buffer is how many bytes a connection takes, each way, before its reader reads; 0 is 256 KiB.
-	// Each connection has that much memory.
+	// Buffer is the buffer of a connection in each direction, in bytes; 0 means 256 KiB. Each
+	// connection allocates that much memory.
 	Buffer int
 
 	mu    sync.Mutex
@@ -30,10 +30,10 @@ type Network struct {
 	dials atomic.Int64
 }
 
-// Dialed returns how many connections were made.
+// Dialed returns how many connections were opened.
 func (n *Network) Dialed() int64 { return n.dials.Load() }
 
-// Host is where one process listens.
+// Host is an address at which one process listens.
 type Host struct {
 	*bufconn.Listener
 
@@ -43,10 +43,10 @@ type Host struct {
 	cut    bool
 }
 
-// patience is how long Kill waits for others to notice.
+// patience is how long Kill waits until dialers have noticed.
 const patience = 10 * time.Second
 
-// bufferSize is what Buffer stands for if it is 0.
+// bufferSize is the default of Buffer.
 const bufferSize = 256 << 10
 
 // Listen returns a host at a new address.
@@ -58,7 +58,7 @@ func (n *Network) Listen() (*Host, string) {
 	return n.ListenAt(addr), addr
 }
 
-// ListenAt returns a host at an address, in place of the host that was there.
+// ListenAt returns a host at an address. It replaces the previous host there.
 func (n *Network) ListenAt(addr string) *Host {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -71,8 +71,8 @@ func (n *Network) ListenAt(addr string) *Host {
 	return h
 }
 
-// Dial connects to an address. While its host is cut off, that takes until ctx ends; where nothing
-// listens, it is refused.
+// Dial connects to an address. While the host is cut off, Dial blocks until ctx ends. If no host
+// listens, Dial fails with ECONNREFUSED.
 func (n *Network) Dial(ctx context.Context, addr string) (net.Conn, error) {
 	n.mu.Lock()
 	h := n.hosts[addr]
@@ -101,7 +101,7 @@ func (n *Network) Dial(ctx context.Context, addr string) (net.Conn, error) {
 
 func refused(addr string) error { return fmt.Errorf("dial %s: %w", addr, syscall.ECONNREFUSED) }
 
-// Accept returns the other end of a connection that was made.
+// Accept returns the server's end of a dialled connection.
 func (h *Host) Accept() (net.Conn, error) {
 	conn, err := h.Listener.Accept()
 	if err != nil {
@@ -126,15 +126,14 @@ func (h *Host) line(conn net.Conn, dialed bool) (*line, error) {
 	return l, nil
 }
 
-// reachable returns a channel that is closed as soon as nothing is in the way.
+// reachable returns a channel that is closed while the host is not cut off.
 func (h *Host) reachable() <-chan struct{} {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.healed
 }
 
-// Partition cuts the host off until Heal: connecting takes until the caller's patience ends, and
-// nothing passes through the connections that are there.
+// Partition cuts the host off until Heal: Dial blocks, and no bytes pass through open connections.
 func (h *Host) Partition() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -145,7 +144,7 @@ func (h *Host) Partition() {
 	}
 }
 
-// Heal ends a partition: what was sent meanwhile arrives.
+// Heal ends a partition. Bytes that were sent meanwhile arrive.
 func (h *Host) Heal() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -156,8 +155,8 @@ func (h *Host) Heal() {
 	}
 }
 
-// Kill ends everything at once, and connecting is refused from now on. It returns when the dialers
-// have noticed: what a dialer sends before that may or may not have run.
+// Kill ends all connections at once, and later dials are refused. It returns when the dialers have
+// noticed. A message that a dialer sent before that may or may not have run.
 func (h *Host) Kill() {
 	_ = h.Close() // it never fails
 	h.mu.Lock()
@@ -182,15 +181,15 @@ func (h *Host) Kill() {
 	}
 }
 
-// line is one end of a connection. What is sent while the host cannot be reached arrives when it
-// can be again, as with TCP.
+// line is one end of a connection. Bytes that are sent while the host is cut off arrive after the
+// partition, as with TCP.
 type line struct {
 	net.Conn
 
 	host   *Host
 	dialed bool // it is the end of who connected
 
-	// readBy is when a Read gives up, in Unix nanoseconds; 0 for never.
+	// readBy is the read deadline, in Unix nanoseconds; 0 for none.
 	readBy atomic.Int64
 
 	severing, closing sync.Once
@@ -216,8 +215,8 @@ func (l *line) Read(b []byte) (int, error) {
 	}
 }
 
-// SetDeadline implements [net.Conn]. gRPC bounds handshakes by it, and a server that stops waits
-// for them.
+// SetDeadline implements [net.Conn]. gRPC uses it to bound handshakes, and a server that stops
+// waits for these.
 func (l *line) SetDeadline(t time.Time) error {
 	l.setReadBy(t)
 	return l.Conn.SetDeadline(t)

@@ -10,13 +10,13 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// setting is a part of a configuration that text can set.
+// setting is a field of the configuration that a URL or the environment can set.
 type setting struct {
 	parameter string // of the transport URL
 	variable  string // of the environment
 	field     string // as errors name it
 	value     func(*trust.Config) *string
-	// files is true for what TLS, Credentials and Source take the place of.
+	// files is true for settings that TLS, Credentials and Source replace.
 	files bool
 }
 
@@ -30,13 +30,14 @@ var settings = []setting{
 	{tokenParameter, trust.TokenFileVariable, "trust.Config.TokenFile", func(c *trust.Config) *string { return &c.TokenFile }, false},
 }
 
-// workloadParameter is the parameter for WorkloadAPI, which takes the place of all files.
+// workloadParameter is the parameter for WorkloadAPI, which replaces all files.
 const workloadParameter = "workload-api"
 
-// tokenParameter is the parameter for TokenFile, which is no matter of certificates.
+// tokenParameter is the parameter for TokenFile. It has nothing to do with certificates.
 const tokenParameter = "token-file"
 
-// insecure is the parameter for Plaintext. It is no text.
+// insecureParameter is the parameter for Plaintext, which is not a string and so not among the
+// settings.
 const insecureParameter = "insecure"
 
 // policyParameter is the parameter for the file of Policy.
@@ -57,19 +58,19 @@ func Parameters() []string {
 	return names
 }
 
-// Text is a configuration as a program gives it, and what completes it.
+// Text is the program's configuration, with the sources that complete it.
 type Text struct {
-	// Config wins over all else.
+	// Config is the program's configuration. It takes precedence over URL and Variable.
 	Config trust.Config
-	// URL has the parameters of the transport URL. They win over the environment.
+	// URL has the parameters of the transport URL. They take precedence over the environment.
 	URL map[string]string
-	// Variable returns a variable of the environment, empty if it is not set.
+	// Variable returns a variable of the environment, or an empty string if it is not set.
 	Variable func(name string) string
 }
 
-// Complete returns the configuration, and where the value of each of its fields comes from, for
-// errors. A certificate and its key come from the same place, and so do files and what takes their
-// place. An error is of kind Invalid.
+// Complete returns the configuration, and for each field the source of its value, for errors. A
+// certificate and its key come from the same source. So do all files, or the setting that replaces
+// them. An error is of kind Invalid.
 func (t *Text) Complete() (trust.Config, map[string]string, error) {
 	c, origins := t.Config, map[string]string{}
 	for _, s := range settings {
@@ -96,8 +97,8 @@ func (t *Text) Complete() (trust.Config, map[string]string, error) {
 	return c, origins, cmp.Or(noPlaintext, noHide)
 }
 
-// excludes reports whether what the program gives, or what the URL gives, rules out that a setting
-// comes from the URL or the environment, or from the environment.
+// excludes reports whether the program's configuration rules out that a setting comes from the URL
+// or the environment, and whether the URL rules out that it comes from the environment.
 func (t *Text) excludes(s *setting) (ofProgram, ofURL bool) {
 	if !s.files {
 		return false, false
@@ -123,7 +124,7 @@ func (t *Text) policy() *trust.Policy {
 	return &trust.Policy{File: file}
 }
 
-// hidden decides what servers do not tell.
+// hidden returns what servers hide from their peers.
 func (t *Text) hidden() (trust.Hidden, error) {
 	text, origin := t.URL[hideParameter], "the transport URL's "+hideParameter
 	if text == "" {
@@ -139,7 +140,7 @@ func (t *Text) hidden() (trust.Hidden, error) {
 	return hidden, nil
 }
 
-// ParseHidden reads the names of what servers do not tell, with commas between them.
+// ParseHidden parses what servers hide: names, separated by commas.
 func ParseHidden(text string) (h trust.Hidden, err error) {
 	for name := range strings.SplitSeq(text, ",") {
 		switch strings.TrimSpace(name) {
@@ -156,7 +157,7 @@ func ParseHidden(text string) (h trust.Hidden, err error) {
 	return h, nil
 }
 
-// plaintext decides whether other machines may be reached in clear.
+// plaintext returns whether connections to other machines may be plaintext.
 func (t *Text) plaintext() (bool, error) {
 	text, origin := t.URL[insecureParameter], "the transport URL's "+insecureParameter
 	if text == "" {

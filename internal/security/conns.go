@@ -10,14 +10,14 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// conns are the connections of a transport that have an end to trust.
+// conns are the connections of a transport whose other end proved an identity.
 type conns struct {
 	sync.Mutex
 
 	list map[*kept]struct{}
 }
 
-// defaultGrace is how long a connection may go on when the trust in its other end has ended.
+// defaultGrace is how long a connection may continue after its other end has lost our trust.
 const defaultGrace = 30 * time.Second
 
 func (t *Trust) grace() time.Duration {
@@ -27,7 +27,7 @@ func (t *Trust) grace() time.Duration {
 	return defaultGrace
 }
 
-// keep watches a connection, if its other end proved anything.
+// keep makes sure that a connection is reviewed regularly, if its other end proved an identity.
 func (t *Trust) keep(conn net.Conn, info credentials.AuthInfo, shown *snapshot, again func() (*tls.ConnectionState, error)) net.Conn {
 	i, is := info.(credentials.TLSInfo)
 	if !is || len(i.State.VerifiedChains) == 0 {
@@ -69,11 +69,12 @@ func (t *Trust) review(now time.Time) {
 	}
 }
 
-// tryTime bounds an attempt to make a new connection in place of one.
+// tryTime bounds an attempt to replace a connection.
 const tryTime = 3 * time.Second
 
-// try makes a connection to the address of another one, waits for the server to speak, which it
-// does when it accepts the certificate of this program, and closes it.
+// try opens a second connection to the address of an existing one. It waits until the server sends
+// a byte, which means that the server accepted the certificate of this program, and closes the
+// connection.
 func (s *secure) try(address net.Addr, authority string) (*tls.ConnectionState, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), tryTime)
 	defer cancel()

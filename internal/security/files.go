@@ -13,18 +13,18 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// snapshot is what new connections are made with. It does not change.
+// snapshot has the certificate and the authorities for new connections. It does not change.
 type snapshot struct {
 	// epoch is higher than the epoch of the snapshot before.
 	epoch       uint64
 	authorities *authorities // nil for the system's
 	pair        *pair        // nil without a certificate
-	// sourced is true if it is from a source, which had the material; nil for none.
+	// sourced is true for a snapshot of a source. Material is what the source had, nil for none.
 	sourced  bool
 	material *trust.Material
 }
 
-// roots returns the authorities to trust, nil for the system's.
+// roots returns the authorities to trust, or nil for the system's.
 func (s *snapshot) roots() *x509.CertPool {
 	if s.authorities == nil {
 		return nil
@@ -39,9 +39,9 @@ func (s *snapshot) certificates() []tls.Certificate {
 	return []tls.Certificate{s.pair.certificate}
 }
 
-// files are the files of a configuration, and what was last read from them. They are read again
-// once in a while, since watching directories misses what happens on network file systems, and
-// sees what Kubernetes does as a chain of renamed links. It is safe for concurrent use.
+// files are the files of a configuration, with the content that was last read. They are read again
+// regularly: watching directories misses changes on network file systems, and sees an update by
+// Kubernetes as a chain of renamed links. It is safe for concurrent use.
 type files struct {
 	ca, cert, key file // path is empty if it is not configured
 	log           *slog.Logger
@@ -49,16 +49,16 @@ type files struct {
 
 	mu     sync.Mutex // held while files are read
 	looked time.Time
-	// faults are what is wrong with the authorities and with the pair.
+	// authoritiesFault and pairFault are the current faults of the authorities and of the pair.
 	authoritiesFault, pairFault fault
 	expired                     *pair // was said to have expired
 }
 
-// freshTime is how old what was read may be when a connection is made.
+// freshTime is how old the content may be when a connection is made.
 const freshTime = 100 * time.Millisecond
 
 // replaceTime is how long a program may take to replace a certificate and its key, one after the
-// other, while another opens them.
+// other, while another program opens them.
 const replaceTime = 500 * time.Millisecond
 
 // openFiles reads the files of a configuration.
@@ -83,7 +83,8 @@ func openFiles(c *trust.Config, origins map[string]string, log *slog.Logger) (*f
 	return f, nil
 }
 
-// readAuthorities returns what the CA file has: before, if that has not changed.
+// readAuthorities returns the authorities in the CA file. It returns before if the file did not
+// change.
 func (f *files) readAuthorities(before *authorities) (*authorities, error) {
 	if f.ca.path == "" {
 		return nil, nil //nolint:nilnil // The system has them.
@@ -98,7 +99,7 @@ func (f *files) readAuthorities(before *authorities) (*authorities, error) {
 	return f.ca.parseAuthorities(text, time.Now())
 }
 
-// readPair returns the certificate and its key: before, if the files have not changed.
+// readPair returns the certificate and its key. It returns before if the files did not change.
 func (f *files) readPair(before *pair) (*pair, error) {
 	if f.cert.path == "" {
 		return nil, nil //nolint:nilnil // There is none.
@@ -120,7 +121,8 @@ func (f *files) readPair(before *pair) (*pair, error) {
 // last implements [holder].
 func (f *files) last() *snapshot { return f.current.Load() }
 
-// look reads the files again. What is broken stays as it was. It reports whether something changed.
+// look reads the files again. If a file is broken, its previous content stays in use. It reports
+// whether anything changed.
 func (f *files) look() (changed bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -149,7 +151,7 @@ func (f *files) look() (changed bool) {
 	return true
 }
 
-// fresh returns what to make a connection with now.
+// fresh returns the snapshot for a new connection.
 func (f *files) fresh() *snapshot {
 	f.mu.Lock()
 	old := time.Since(f.looked) > freshTime
@@ -160,7 +162,7 @@ func (f *files) fresh() *snapshot {
 	return f.current.Load()
 }
 
-// sayExpired logs once that the certificate expired.
+// sayExpired logs once that the certificate has expired.
 func (f *files) sayExpired(p *pair, now time.Time) {
 	if p == nil || p == f.expired || !now.After(p.certificate.Leaf.NotAfter) {
 		return
@@ -173,15 +175,15 @@ func (f *files) sayExpired(p *pair, now time.Time) {
 // faultTime is how long files may contradict each other while a program replaces them.
 const faultTime = time.Second
 
-// fault is what is wrong with a file.
+// fault is an error of a file.
 type fault struct {
 	text  string
 	since time.Time
 	said  bool
 }
 
-// note takes in how reading went, and reports whether it went well. A fault that lasts is logged
-// once.
+// note handles the result of reading a file, and reports whether it succeeded. It logs a lasting
+// fault once.
 func (f *fault) note(log *slog.Logger, err error) bool {
 	if err == nil {
 		*f = fault{}

@@ -1,7 +1,7 @@
 package security
 
-// framing follows where the frames of HTTP/2 begin and end, however they are cut. The zero value
-// is at the beginning of a connection.
+// framing finds the boundaries of HTTP/2 frames in input that may be cut anywhere. The zero value
+// is for the beginning of a connection.
 type framing struct {
 	begun  bool // a frame was complete
 	header [frameHeader]byte
@@ -14,8 +14,8 @@ const frameHeader = 9
 // between reports whether another frame may come now.
 func (f *framing) between() bool { return f.begun && f.has == 0 && f.left == 0 }
 
-// advance takes in bytes up to the end of a frame, or all if it does not end in them, and returns
-// how many.
+// advance consumes bytes up to the end of the current frame, or all of b if the frame does not end
+// in b. It returns how many bytes it consumed.
 func (f *framing) advance(b []byte) (n int) {
 	for n < len(b) {
 		if f.left > 0 {
@@ -37,6 +37,6 @@ func (f *framing) advance(b []byte) (n int) {
 	return n
 }
 
-// goAway is the frame that ends a connection as soon as its streams have ended: it asks for no new
-// ones, and leaves those that are there alone.
+// goAway is the frame that ends a connection as soon as its streams have ended. It stops new
+// streams and does not affect open ones.
 var goAway = []byte{0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0}

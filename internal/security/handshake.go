@@ -15,7 +15,7 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// secure are credentials that use what the files have at each handshake.
+// secure are credentials that use the current content of the files in each handshake.
 type secure struct {
 	trust *Trust
 	// anyName: the name of a server's host does not matter, since an identity takes its place.
@@ -45,7 +45,7 @@ func (s *secure) ClientHandshake(ctx context.Context, authority string, raw net.
 	return s.trust.keep(conn, info, shown, again), info, nil
 }
 
-// connect is ClientHandshake, without watching the connection.
+// connect is ClientHandshake, but the connection is not reviewed later.
 func (s *secure) connect(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, *snapshot, error) {
 	if awaited, is := s.trust.config.Source.(Awaited); is {
 		if err := awaited.Await(ctx); err != nil {
@@ -53,8 +53,8 @@ func (s *secure) connect(ctx context.Context, authority string, raw net.Conn) (n
 		}
 	}
 	config, shown := s.trust.clientConfig()
-	// An identity takes the place of the name, and a process that is attached has no address to be
-	// named after.
+	// With an identity to check, the host name is not checked. The address of an attached process
+	// is no host name either.
 	attached := tunnel.Is(raw.RemoteAddr())
 	anyName := config.ServerName == "" && (s.anyName || attached)
 	switch {
@@ -82,7 +82,7 @@ func (s *secure) connect(ctx context.Context, authority string, raw net.Conn) (n
 	return conn, withChains(info, chains), shown, err
 }
 
-// admit closes a connection to a process that is not one of the gateways.
+// admit closes a connection to a process that is not a trusted gateway.
 func (s *secure) admit(conn net.Conn, info credentials.AuthInfo, chains *[][]*x509.Certificate) error {
 	t, is := withChains(info, chains).(credentials.TLSInfo)
 	if s.gateways == nil || !is {
@@ -96,8 +96,8 @@ func (s *secure) admit(conn net.Conn, info credentials.AuthInfo, chains *[][]*x5
 	return &StrangerError{proved}
 }
 
-// noteWithheld has a connection choose among the certificates of this client as package tls does,
-// which shows none of an authority that the server did not name. It returns whether that happened.
+// noteWithheld makes a connection choose among the client's certificates in the same way as package
+// tls, which sends none if the server names other authorities. It returns whether that happened.
 func noteWithheld(config *tls.Config) (withheld *bool) {
 	withheld = new(bool)
 	if config.GetClientCertificate != nil || len(config.Certificates) == 0 {
@@ -115,14 +115,14 @@ func noteWithheld(config *tls.Config) (withheld *bool) {
 	return withheld
 }
 
-// WithheldError is the alert of a server that was shown no certificate, since it does not trust the
-// authority of those that this client has.
+// WithheldError is the alert of a server that got no certificate, because the client has none from
+// an authority that the server trusts.
 type WithheldError struct{ error }
 
 // Unwrap returns the alert.
 func (e *WithheldError) Unwrap() error { return e.error }
 
-// withholding is a connection to a server that was shown none of the certificates of this client.
+// withholding is a connection on which the client sent none of its certificates.
 type withholding struct{ net.Conn }
 
 // Read returns an alert of the server as a WithheldError.
@@ -134,12 +134,12 @@ func (w *withholding) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// unnamed is the authority of an attached process. TLS tells no server an IP address as its name,
-// so the server does not look for a certificate with that name.
+// unnamed is the authority for an attached process. Since it is an IP address, TLS does not send it
+// as the server's name, so the server does not look for a certificate with that name.
 const unnamed = "0.0.0.0"
 
-// verifyServer has the certificate of a server verified here, as package tls does not: for a host,
-// or whatever its names if that is empty. The chains are set by the handshake.
+// verifyServer verifies the certificate of a server in place of package tls. If host is not empty,
+// the certificate must be for the host. The handshake sets the chains.
 func verifyServer(config *tls.Config, shown *snapshot, host string) *[][]*x509.Certificate {
 	chains, more := new([][]*x509.Certificate), config.VerifyConnection
 	if shown == nil {
@@ -172,8 +172,8 @@ func hostOf(authority string) string {
 	return authority
 }
 
-// unverified returns the error of package tls for a certificate that could not be verified; nil for
-// nil.
+// unverified wraps an error in package tls's error for an unverified certificate. It returns nil
+// for nil.
 func unverified(state *tls.ConnectionState, err error) error {
 	if err == nil {
 		return nil
@@ -181,8 +181,8 @@ func unverified(state *tls.ConnectionState, err error) error {
 	return &tls.CertificateVerificationError{UnverifiedCertificates: state.PeerCertificates, Err: err}
 }
 
-// withChains returns what is known of a connection with the chains that were verified here; as it
-// is if they are nil.
+// withChains returns the state of a connection with chains that were verified here. If chains is
+// nil, it returns info unchanged.
 func withChains(info credentials.AuthInfo, chains *[][]*x509.Certificate) credentials.AuthInfo {
 	t, is := info.(credentials.TLSInfo)
 	if !is || chains == nil {
@@ -192,7 +192,7 @@ func withChains(info credentials.AuthInfo, chains *[][]*x509.Certificate) creden
 	return t
 }
 
-// verify verifies the certificate that the other end of a connection showed, whatever its names.
+// verify verifies the certificate of the other end of a connection. It does not check names.
 func verify(state *tls.ConnectionState, roots *x509.CertPool, usage x509.ExtKeyUsage) ([][]*x509.Certificate, error) {
 	if len(state.PeerCertificates) == 0 {
 		return nil, errors.New("it showed no certificate")
@@ -224,8 +224,8 @@ func (s *secure) Info() credentials.ProtocolInfo {
 	return credentials.NewTLS(&tls.Config{MinVersion: tls.VersionTLS13, ServerName: name}).Info()
 }
 
-// Clone returns the same credentials: they do not change.
+// Clone returns the same credentials, since they do not change.
 func (s *secure) Clone() credentials.TransportCredentials { return s }
 
-// OverrideServerName does nothing: the configuration names servers.
+// OverrideServerName does nothing, since the configuration sets the name of servers.
 func (s *secure) OverrideServerName(string) error { return nil }

@@ -5,9 +5,9 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// Join has a service mesh give the certificate and the authorities, and say which certificate a
-// server must have. An error means that the program or the transport URL says so, too. What the
-// environment says of that is left out: it may be there for other programs.
+// Join makes a service mesh the source of the certificate and the authorities, and of the rule for
+// servers' certificates. It returns an error if the program or the transport URL sets any of these.
+// It ignores them in the environment, where they may be for other programs.
 func (t *Text) Join(mesh trust.Source) error {
 	const instead = "the service mesh (connect=native) gives the certificate and the authorities, and says what servers must prove: leave out %s"
 	c := &t.Config

@@ -11,20 +11,21 @@ import (
 	"time"
 )
 
-// kept is a connection with TLS that ends when the trust in its other end does. It can be drained:
-// a frame among those that pass tells HTTP/2 to use it for nothing new. A client reads that frame
-// from its own connection, and a server writes it. gRPC has no way to end one connection of
-// several.
+// kept is a TLS connection that ends when the other end loses our trust. It can be drained: a frame
+// inserted among the others tells HTTP/2 to open no new streams on it. A client reads that frame
+// from its own connection, and a server writes it to the peer. gRPC has no function that ends one
+// of several connections.
 type kept struct {
 	net.Conn
 
 	trust  *Trust
 	state  *tls.ConnectionState // with the chains that were verified
 	client bool
-	// again makes another connection to the same server, and returns its state; nil at a server.
+	// again opens another connection to the same server, and returns its state. It is nil at a
+	// server.
 	again func() (*tls.ConnectionState, error)
 
-	// Only the goroutine that reviews connections touches these.
+	// The following fields belong to the goroutine that reviews connections.
 	epoch    uint64
 	pair     *pair // that this end showed
 	until    time.Time
@@ -39,7 +40,8 @@ type kept struct {
 	draining sync.Once
 }
 
-// Read reads, at a client with what tells that the connection is drained.
+// Read reads from the connection. At a client, it also returns the frame that drains the
+// connection.
 func (k *kept) Read(b []byte) (int, error) {
 	if !k.client {
 		return k.Conn.Read(b)
@@ -61,7 +63,7 @@ func (k *kept) Read(b []byte) (int, error) {
 	}
 }
 
-// injected reads what is pending, if it may come now.
+// injected copies the pending frame into b, if a frame may come now.
 func (k *kept) injected(b []byte) int {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -77,7 +79,8 @@ func (k *kept) injected(b []byte) int {
 	return n
 }
 
-// Write writes, at a server with what tells that the connection is drained.
+// Write writes to the connection. At a server, it also inserts the frame that drains the
+// connection.
 func (k *kept) Write(b []byte) (int, error) {
 	if k.client {
 		return k.Conn.Write(b)
@@ -98,7 +101,7 @@ func (k *kept) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// flush writes what is pending, if it may come now. The lock is held.
+// flush writes the pending frame, if a frame may come now. The lock is held.
 func (k *kept) flush() {
 	if len(k.pending) > 0 && k.frames.between() {
 		_, _ = k.Conn.Write(k.pending) // gRPC gets the error of what it writes
@@ -106,7 +109,7 @@ func (k *kept) flush() {
 	}
 }
 
-// drain has the connection used for nothing new.
+// drain stops new streams on the connection.
 func (k *kept) drain() {
 	k.draining.Do(func() {
 		go func() { // a server that writes to a client that does not read holds the lock
@@ -129,11 +132,12 @@ func (k *kept) Close() error {
 	return k.Conn.Close()
 }
 
-// NetConn returns the connection with TLS.
+// NetConn returns the TLS connection.
 func (k *kept) NetConn() net.Conn { return k.Conn }
 
-// review decides about a connection: it is drained when the trust in the other end ended, and
-// closed some time later. A client makes a new one before that, and when it has a new certificate.
+// review drains a connection when its other end has lost our trust, and closes it some time later.
+// A client replaces the connection before the server's certificate expires, and when the client has
+// a new certificate.
 func (k *kept) review(now time.Time, s *snapshot) {
 	if s != nil && s.epoch != k.epoch {
 		k.epoch = s.epoch
@@ -161,15 +165,15 @@ func (k *kept) lost(now time.Time, err error) {
 	k.drain()
 }
 
-// wantsNew reports whether a client should try a new connection: its own certificate is another
-// now, or the server's will soon expire.
+// wantsNew reports whether a client should try a new connection, because its own certificate
+// changed or the server's certificate expires soon.
 func (k *kept) wantsNew(now time.Time, s *snapshot) bool {
 	lead := k.until.Sub(k.state.PeerCertificates[0].NotBefore) / 5
 	return s != nil && s.pair != k.pair || now.After(k.until.Add(-min(k.trust.grace(), lead)))
 }
 
-// renew drains the connection if a new one to the server can be made that lasts longer, or that
-// shows a newer certificate.
+// renew opens a new connection to the server. If it lasts longer than the old one, or has a newer
+// certificate of this program, renew drains the old one.
 func (k *kept) renew(until time.Time) {
 	var pair *pair
 	if k.trust.held != nil {
@@ -190,7 +194,7 @@ func (k *kept) usage() x509.ExtKeyUsage {
 	return x509.ExtKeyUsageClientAuth
 }
 
-// expiry returns when the last of several chains expires.
+// expiry returns the latest time at which one of the chains is still valid.
 func expiry(chains [][]*x509.Certificate) (last time.Time) {
 	for _, chain := range chains {
 		first := chain[0].NotAfter

@@ -9,10 +9,9 @@ import (
 	"github.com/oslorpc/oslorpc/internal/failure"
 )
 
-// Listener returns a listener whose connections have TLS as connections to servers have, for a
-// protocol other than gRPC. The protocols are for ALPN. The connections are not ended when their
-// trust ends: ask [Trust.Verified] about each request. Without TLS it is l itself. An error is of
-// kind Invalid.
+// Listener returns a listener with the same TLS as for gRPC servers, for other protocols. Protocols
+// are for ALPN. Connections do not end when their other end loses our trust: call [Trust.Verified]
+// for each request. Without TLS, Listener returns l. An error is of kind Invalid.
 func (t *Trust) Listener(l net.Listener, protocols ...string) (net.Listener, error) {
 	if _, err := t.Server(); err != nil {
 		return nil, err
@@ -33,9 +32,9 @@ func (t *Trust) Listener(l net.Listener, protocols ...string) (net.Listener, err
 	}), nil
 }
 
-// Verified returns the state of a connection of [Trust.Listener] with the chains that verify the
-// client's certificate now: an authority that is trusted no more, or a certificate that expired,
-// proves nothing. A client without a certificate has no chains.
+// Verified verifies the client's certificate of a connection of [Trust.Listener] again, and returns
+// the state with the resulting chains. It fails if the certificate has expired, or its authority is
+// no longer trusted. A client without a certificate has no chains.
 func (t *Trust) Verified(state *tls.ConnectionState) (*tls.ConnectionState, error) {
 	if len(state.PeerCertificates) == 0 || t.held == nil {
 		return state, nil

@@ -14,13 +14,13 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/rpc"
 )
 
-// file is a file of a configuration.
+// file is a configured file.
 type file struct {
 	path   string
 	origin string // what names it, such as an environment variable
 }
 
-// read returns the content.
+// read returns the content of the file.
 func (f file) read() ([]byte, error) {
 	info, err := os.Stat(f.path)
 	if err == nil && info.IsDir() {
@@ -48,7 +48,7 @@ type authorities struct {
 	roots *x509.CertPool
 }
 
-// parseAuthorities reads what a CA file has.
+// parseAuthorities parses the content of a CA file.
 func (f file) parseAuthorities(text []byte, now time.Time) (*authorities, error) {
 	certs, err := f.certificates(text)
 	if err != nil {
@@ -72,7 +72,7 @@ func (f file) parseAuthorities(text []byte, now time.Time) (*authorities, error)
 	return a, nil
 }
 
-// certificates returns the certificates of a PEM file, of which there is at least one.
+// certificates returns the certificates in a PEM file, at least one.
 func (f file) certificates(text []byte) ([]*x509.Certificate, error) {
 	var certs []*x509.Certificate
 	other := ""
@@ -106,7 +106,7 @@ type pair struct {
 // errMismatch is the cause of the error for a key that does not belong to its certificate.
 var errMismatch = errors.New("mismatch")
 
-// parsePair reads a certificate and its key.
+// parsePair parses a certificate and its key.
 func parsePair(certFile, keyFile file, cert, key []byte, now time.Time) (*pair, error) {
 	if _, err := certFile.certificates(cert); err != nil {
 		return nil, err
@@ -134,7 +134,7 @@ func parsePair(certFile, keyFile file, cert, key []byte, now time.Time) (*pair, 
 	return p, nil
 }
 
-// checkKey returns what is wrong with the PEM form of a private key.
+// checkKey returns an error for a private key in the wrong form.
 func (f file) checkKey(text []byte) error {
 	other := ""
 	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {

@@ -11,14 +11,14 @@ import (
 	"github.com/oslorpc/oslorpc/internal/failure"
 )
 
-// plain has what was said about connections in clear.
+// plain notes which warnings about plaintext connections were logged.
 type plain struct {
 	serving, connecting sync.Once
 }
 
-// CheckServing returns an error if a server must not be reached at an address in clear: other
-// machines could read what passes, or clients would send no token. An address without a port is a
-// host.
+// CheckServing returns an error if a server must not serve an address in plaintext: other machines
+// could read and send anything, or clients would not send their tokens. An address without a port
+// is a host.
 func (t *Trust) CheckServing(address string) error {
 	if err := t.checkTokens(address); err != nil {
 		return err
@@ -30,7 +30,8 @@ func (t *Trust) CheckServing(address string) error {
 		"or with Plaintext if you mean it", address)
 }
 
-// Serving logs once that servers can be reached in clear, if one of the addresses says so.
+// Serving logs a warning, once, if one of the addresses can be reached from other machines in
+// plaintext.
 func (t *Trust) Serving(addresses ...string) {
 	for _, address := range addresses {
 		if !t.Secure() && !connection.IsLocal(address) {
@@ -41,8 +42,8 @@ func (t *Trust) Serving(addresses ...string) {
 	}
 }
 
-// guarded are credentials without TLS, for connections within the machine. Other machines need
-// the permission of the configuration.
+// guarded are credentials without TLS, for connections within the machine. Connections to other
+// machines need Plaintext in the configuration.
 type guarded struct {
 	credentials.TransportCredentials
 
@@ -52,12 +53,12 @@ type guarded struct {
 // PlaintextError means that a connection would leave the machine without TLS.
 type PlaintextError struct{}
 
-// Error returns the end of a sentence that begins with the server.
+// Error returns the second half of a sentence that begins with the name of the server.
 func (*PlaintextError) Error() string {
 	return "is on another machine, and the connection would have no TLS: use WithTrust with CA, or with Plaintext if you mean it"
 }
 
-// ClientHandshake checks that the connection may be in clear.
+// ClientHandshake checks that the connection may be plaintext.
 func (g *guarded) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	addr := raw.RemoteAddr()
 	if tcp, is := addr.(*net.TCPAddr); is && !tcp.IP.IsLoopback() {
@@ -72,5 +73,5 @@ func (g *guarded) ClientHandshake(ctx context.Context, authority string, raw net
 	return g.TransportCredentials.ClientHandshake(ctx, authority, raw)
 }
 
-// Clone returns the same credentials: they do not change.
+// Clone returns the same credentials, since they do not change.
 func (g *guarded) Clone() credentials.TransportCredentials { return g }

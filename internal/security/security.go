@@ -1,5 +1,5 @@
 // Package security makes the transport credentials of clients and servers from a trust.Config. It
-// reads files again when they change, and ends connections to programs that are trusted no more.
+// reads files again when they change, and ends connections whose other end has lost our trust.
 package security
 
 import (
@@ -21,32 +21,32 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// Trust is what the connections of a transport rely on. The zero value connects in clear, within
-// the machine. It is safe for concurrent use.
+// Trust has the certificates, authorities and tokens of a transport's connections. The zero value
+// allows plaintext connections within the machine. It is safe for concurrent use.
 type Trust struct {
 	config trust.Config
 	log    *slog.Logger
 	held   holder     // of certificates and authorities; nil without files and sources
 	token  *tokenFile // nil without a token
-	// closeSource closes a source that Open opened; nil for none.
+	// closeSource closes a source that Open opened. It is nil if there is none.
 	closeSource func()
 	plain       plain
 	conns       conns
-	// renewals are the attempts to make new connections in place of others.
+	// renewals are the running attempts to replace connections.
 	renewals sync.WaitGroup
-	// template is the name that servers must prove; nil for any. Gateways are those that are
-	// trusted; nil for none.
+	// template is the rule for the names that servers must prove; nil accepts any. gateways tells
+	// which identities are trusted gateways; nil means none.
 	template *identity.Template
 	gateways func(rpc.Identity) bool
 
-	// Closed ends the goroutine that reads the files.
+	// closed ends the goroutine that reads the files.
 	closing sync.Once
 	closed  chan struct{}
 	ended   chan struct{}
 }
 
-// Open loads what a configuration names. Errors are of kind Invalid: they name the file, and what
-// names the file. Close the result after use.
+// Open loads the files and sources of a configuration. Errors are of kind Invalid. They name the
+// file, and the setting that has its path. Close the result after use.
 func Open(text Text, log *slog.Logger) (*Trust, error) {
 	c, origins, err := text.Complete()
 	if err != nil {
@@ -80,7 +80,7 @@ func Open(text Text, log *slog.Logger) (*Trust, error) {
 	return t, nil
 }
 
-// hold opens what gives the certificate and the authorities.
+// hold opens the source of the certificate and the authorities.
 func (t *Trust) hold(origins map[string]string) error {
 	source := t.config.Source
 	if address := t.config.WorkloadAPI; address != "" {
@@ -102,13 +102,13 @@ func (t *Trust) hold(origins map[string]string) error {
 	return nil
 }
 
-// Policy returns which callers may send what to servers; nil for all.
+// Policy returns which callers may send which messages; nil allows all.
 func (t *Trust) Policy() *trust.Policy { return t.config.Policy }
 
-// Hidden returns what servers do not tell their peers.
+// Hidden returns what servers hide from their peers.
 func (t *Trust) Hidden() trust.Hidden { return t.config.Hide }
 
-// check returns what contradicts itself in a configuration.
+// check returns an error for a configuration that contradicts itself.
 func check(c *trust.Config, origins map[string]string) error {
 	if err := checkPlaces(c, origins); err != nil {
 		return err
@@ -119,7 +119,7 @@ func check(c *trust.Config, origins map[string]string) error {
 	return checkPair(c, origins)
 }
 
-// checkPlaces returns an error if certificates come from several places.
+// checkPlaces returns an error if certificates come from several sources.
 func checkPlaces(c *trust.Config, origins map[string]string) error {
 	files, sources := c.CA+c.Cert+c.Key != "", c.WorkloadAPI != "" || c.Source != nil
 	switch {
@@ -136,7 +136,7 @@ func checkPlaces(c *trust.Config, origins map[string]string) error {
 	return nil
 }
 
-// checkPair returns what is missing of a certificate and its key.
+// checkPair returns an error if either a certificate or its key is missing.
 func checkPair(c *trust.Config, origins map[string]string) error {
 	switch {
 	case c.Cert != "" && c.Key == "":
@@ -147,12 +147,13 @@ func checkPair(c *trust.Config, origins map[string]string) error {
 	return nil
 }
 
-// verifiesNothing reports whether a configuration takes any certificate.
+// verifiesNothing reports whether a configuration accepts any certificate.
 func verifiesNothing(c *tls.Config) bool {
 	return c != nil && c.InsecureSkipVerify && c.VerifyConnection == nil && c.VerifyPeerCertificate == nil
 }
 
-// The origin of a key has the name of its certificate's.
+// toKey and toCert turn the name of a setting for a certificate into the name for its key, and
+// back.
 var (
 	toKey  = strings.NewReplacer("Cert", "Key", "cert", "key", "CERT", "KEY")
 	toCert = strings.NewReplacer("Key", "Cert", "key", "cert", "KEY", "CERT")
@@ -161,7 +162,7 @@ var (
 // lookTime is how often files are read.
 const lookTime = time.Second
 
-// follow reads the files once in a while, until Close.
+// follow reads the files regularly until Close.
 func (t *Trust) follow() {
 	defer close(t.ended)
 	defer t.renewals.Wait()
@@ -183,7 +184,7 @@ func (t *Trust) follow() {
 	}
 }
 
-// Close ends what Open began. Connections are not closed.
+// Close ends the goroutines and sources of Open. It does not close connections.
 func (t *Trust) Close() {
 	t.closing.Do(func() {
 		if t.closed != nil {
@@ -199,8 +200,8 @@ func (t *Trust) Close() {
 // Config returns the configuration.
 func (t *Trust) Config() trust.Config { return t.config }
 
-// Identity returns what certificates servers must have: as the template says, or else the source;
-// nil for any.
+// Identity returns the rule for servers' certificates, from the template or else from the source.
+// Nil accepts any.
 func (t *Trust) Identity() identity.Rule {
 	if t.template != nil {
 		return t.template
@@ -209,8 +210,8 @@ func (t *Trust) Identity() identity.Rule {
 	return rule
 }
 
-// Reached returns what certificates a client wants at the addresses of servers: as Identity does,
-// or a certificate of a trusted gateway, to which servers may be attached.
+// Reached returns the rule for the certificates at the addresses of servers: the rule of Identity,
+// or a certificate of a trusted gateway, to which servers may attach.
 func (t *Trust) Reached() identity.Rule {
 	if t.template != nil && t.gateways != nil {
 		return identity.OrGateway(t.template, t.gateways)
@@ -218,10 +219,11 @@ func (t *Trust) Reached() identity.Rule {
 	return t.Identity()
 }
 
-// Gateways reports whether an identity is a trusted gateway's; nil if none is trusted.
+// Gateways returns a function that reports whether an identity is a trusted gateway. It returns nil
+// if none is trusted.
 func (t *Trust) Gateways() func(rpc.Identity) bool { return t.gateways }
 
-// Secure reports whether connections have TLS, or credentials of the program's own.
+// Secure reports whether connections have TLS, or the program's own credentials.
 func (t *Trust) Secure() bool {
 	if t.config.Credentials != nil {
 		return t.config.Credentials.Info().SecurityProtocol != insecure.NewCredentials().Info().SecurityProtocol
@@ -271,7 +273,7 @@ func (t *Trust) Server() (credentials.TransportCredentials, error) {
 	}
 }
 
-// clientConfig returns what a connection to a server is made with now.
+// clientConfig returns the TLS configuration for a new connection to a server.
 func (t *Trust) clientConfig() (config *tls.Config, shown *snapshot) {
 	if t.config.TLS != nil {
 		config = t.config.TLS.Clone()
@@ -286,8 +288,8 @@ func (t *Trust) clientConfig() (config *tls.Config, shown *snapshot) {
 	return config, shown
 }
 
-// serverConfig returns what a connection from a client is made with now. If the chains are not nil,
-// they are set by the handshake, in place of package tls's own.
+// serverConfig returns the TLS configuration for a new connection from a client. If chains is not
+// nil, the handshake sets it, and it replaces the chains of package tls.
 func (t *Trust) serverConfig() (config *tls.Config, shown *snapshot, chains *[][]*x509.Certificate) {
 	if t.config.TLS != nil {
 		config = t.config.TLS.Clone()
@@ -313,7 +315,7 @@ func (t *Trust) serverConfig() (config *tls.Config, shown *snapshot, chains *[][
 	return config, s, chains
 }
 
-// verifyClient has the certificate of a client verified by a source.
+// verifyClient makes a source verify the certificate of a client.
 func (t *Trust) verifyClient(config *tls.Config, s *snapshot) *[][]*x509.Certificate {
 	chains := new([][]*x509.Certificate)
 	config.ClientAuth = tls.RequireAnyClientCert

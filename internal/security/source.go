@@ -15,17 +15,18 @@ import (
 	"github.com/oslorpc/oslorpc/pkg/trust"
 )
 
-// holder has what new connections are made with: files, or a source. It is safe for concurrent use.
+// holder has the certificate and the authorities for new connections. It reads them from files or
+// from a source. It is safe for concurrent use.
 type holder interface {
-	// look asks for what is new. It reports whether something changed.
+	// look looks for changes. It reports whether anything changed.
 	look() (changed bool)
-	// fresh returns what to make a connection with now.
+	// fresh returns the snapshot for a new connection.
 	fresh() *snapshot
-	// last returns what the last look found.
+	// last returns the snapshot of the last look.
 	last() *snapshot
 }
 
-// sourced is a source, and what it last had.
+// sourced is a source, with the snapshot of what it last returned.
 type sourced struct {
 	source  trust.Source
 	log     *slog.Logger
@@ -64,7 +65,7 @@ func (s *sourced) look() (changed bool) {
 	return true
 }
 
-// pairOf returns a certificate of a source: before, if it is the same.
+// pairOf returns a certificate of a source. It returns before if the certificate is the same.
 func pairOf(c *tls.Certificate, before *pair) *pair {
 	switch {
 	case c == nil || len(c.Certificate) == 0:
@@ -95,28 +96,28 @@ func (s *sourced) last() *snapshot { return s.current.Load() }
 
 // Several is a source with several certificates for servers.
 type Several interface {
-	// CertificateFor returns the certificate that a client asks for by a name, which may be empty;
-	// nil for the usual one.
+	// CertificateFor returns the certificate for the server name that a client asks for, which may
+	// be empty. It returns nil for the default certificate.
 	CertificateFor(name string) *tls.Certificate
 }
 
-// Awaited is a source that may have nothing at first.
+// Awaited is a source that may be empty at first.
 type Awaited interface {
-	// Await waits until it has something. An error says why it has nothing: what it waits for was
-	// refused, or ctx ended.
+	// Await waits until the source has a certificate. An error says why it has none: the request
+	// was refused, or ctx ended.
 	Await(ctx context.Context) error
 }
 
-// NotReadyError means that a source has nothing to connect with yet.
+// NotReadyError means that a source has no certificate yet.
 type NotReadyError struct{ Err error }
 
-// Error returns why.
+// Error implements error.
 func (e *NotReadyError) Error() string { return e.Err.Error() }
 
-// Unwrap returns why.
+// Unwrap returns the cause.
 func (e *NotReadyError) Unwrap() error { return e.Err }
 
-// choose returns the certificate of a source that a client asks for.
+// choose returns the certificate for the server name that a client asks for.
 func (s *snapshot) choose(from Several, name string) (*tls.Certificate, error) {
 	if c := from.CertificateFor(name); c != nil {
 		return c, nil
@@ -127,10 +128,10 @@ func (s *snapshot) choose(from Several, name string) (*tls.Certificate, error) {
 	return nil, errNothing
 }
 
-// errNothing is the error for connections while a source has nothing.
+// errNothing is the error for connections while a source is empty.
 var errNothing = errors.New("the source of certificates has none yet")
 
-// verify verifies the certificate that the other end of a connection sent, whatever its names.
+// verify verifies the certificate of the other end of a connection. It does not check names.
 func (s *snapshot) verify(state *tls.ConnectionState, usage x509.ExtKeyUsage) ([][]*x509.Certificate, error) {
 	switch {
 	case len(state.PeerCertificates) == 0:
@@ -149,10 +150,10 @@ type OpenWorkloadAPI func(address string, log *slog.Logger) (source trust.Source
 
 var workloadAPI atomic.Pointer[OpenWorkloadAPI]
 
-// UseWorkloadAPI has trust.Config.WorkloadAPI opened by a function. Package workload calls it.
+// UseWorkloadAPI sets the function that opens trust.Config.WorkloadAPI. Package workload calls it.
 func UseWorkloadAPI(open OpenWorkloadAPI) { workloadAPI.Store(&open) }
 
-// openWorkloadAPI opens the source at an address. The origin is what gives the address.
+// openWorkloadAPI opens the source at an address. Origin is the setting with the address.
 func openWorkloadAPI(address, origin string, log *slog.Logger) (trust.Source, func(), error) {
 	open := workloadAPI.Load()
 	if open == nil {

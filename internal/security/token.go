@@ -8,10 +8,10 @@ import (
 	"github.com/oslorpc/oslorpc/internal/failure"
 )
 
-// maxToken bounds a token, in bytes: servers take headers of 8 KiB beside a program's own.
+// maxToken bounds a token, in bytes. Servers accept headers of 8 KiB besides the program's own.
 const maxToken = 6 << 10
 
-// tokenFile is a file with a token, and what was last read from it.
+// tokenFile is a file with a token, and the token that was last read from it.
 type tokenFile struct {
 	file    file
 	log     *slog.Logger
@@ -29,7 +29,7 @@ func openToken(path, origin string, log *slog.Logger) (*tokenFile, error) {
 	return t, nil
 }
 
-// read returns the token that the file has.
+// read returns the token in the file.
 func (t *tokenFile) read() (string, error) {
 	text, err := t.file.read()
 	if err != nil {
@@ -47,7 +47,7 @@ func (t *tokenFile) read() (string, error) {
 	return token, nil
 }
 
-// look reads the file again. If it is broken, the token stays as it was.
+// look reads the file again. If the file is broken, the previous token stays in use.
 func (t *tokenFile) look() {
 	token, err := t.read()
 	if t.fault.note(t.log, err) && token != *t.current.Load() {
@@ -56,7 +56,8 @@ func (t *tokenFile) look() {
 	}
 }
 
-// Token returns what gives the bearer token that clients send; nil if they send none.
+// Token returns a function that returns the current bearer token. It returns nil if clients send no
+// token.
 func (t *Trust) Token() func() string {
 	if t.token == nil {
 		return nil
@@ -64,8 +65,8 @@ func (t *Trust) Token() func() string {
 	return func() string { return *t.token.current.Load() }
 }
 
-// checkTokens returns an error if the servers at an address could not verify tokens: no client
-// sends one in clear.
+// checkTokens returns an error if clients would send no tokens to a server at an address, because
+// it is plaintext.
 func (t *Trust) checkTokens(address string) error {
 	if t.config.Tokens == nil || t.Secure() || strings.HasPrefix(address, "unix:") {
 		return nil

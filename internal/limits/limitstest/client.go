@@ -1,5 +1,5 @@
-// Package limitstest attacks servers in tests. Its client speaks HTTP/2 in frames, so that it can
-// do what no client of gRPC does: leave requests unfinished, and answers unread.
+// Package limitstest attacks servers in tests. Its client writes HTTP/2 frames itself, so it can do
+// what gRPC clients cannot: leave requests unfinished, and answers unread.
 package limitstest
 
 import (
@@ -19,7 +19,8 @@ import (
 // Client is one connection to a server. It is safe for concurrent use.
 type Client struct {
 	Conn net.Conn
-	// Reads says whether the client gives the server room for its answers. Set it before Start.
+	// Reads is true if the client sends window updates for the server's answers. Set it before
+	// Start.
 	Reads bool
 
 	mu     sync.Mutex // guards what follows, and writing
@@ -37,14 +38,15 @@ type Client struct {
 
 // End is how a server ended a stream.
 type End struct {
-	// Reset is the code of RST_STREAM, if there was one in place of trailers.
+	// Reset is the code of RST_STREAM, if the server sent that in place of trailers.
 	Reset   http2.ErrCode
 	IsReset bool
-	// Status is grpc-status, Message grpc-message, and Details grpc-status-details-bin as it came.
+	// Status is grpc-status, Message is grpc-message, and Details is grpc-status-details-bin, still
+	// encoded.
 	Status, Message, Details string
 }
 
-// New returns a client on a connection, without having sent anything.
+// New returns a client on a connection. It sends nothing yet.
 func New(conn net.Conn) *Client {
 	c := &Client{Conn: conn, framer: http2.NewFramer(conn, conn), room: map[uint32]int64{0: 65535}, start: 65535, ends: map[uint32]End{}}
 	c.framer.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -52,8 +54,8 @@ func New(conn net.Conn) *Client {
 	return c
 }
 
-// Dial connects to a server over TCP, and greets it. A client that reads gives the server all the
-// room that it needs.
+// Dial connects to a server over TCP, and sends the preface. With reads, the client gives the
+// server all the window that it needs.
 func Dial(addr string, reads bool) (*Client, error) {
 	conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", addr)
 	if err != nil {
@@ -62,7 +64,7 @@ func Dial(addr string, reads bool) (*Client, error) {
 	return Start(conn, reads)
 }
 
-// Start greets the server on a connection.
+// Start sends the preface on a connection.
 func Start(conn net.Conn, reads bool) (*Client, error) {
 	c := New(conn)
 	c.Reads = reads
@@ -83,7 +85,7 @@ func Start(conn net.Conn, reads bool) (*Client, error) {
 // Close closes the connection.
 func (c *Client) Close() { _ = c.Conn.Close() }
 
-// Open begins an RPC with headers beside the usual ones, and returns the number of its stream.
+// Open begins an RPC with additional headers, and returns the number of its stream.
 func (c *Client) Open(path string, headers ...string) (uint32, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -103,7 +105,7 @@ func (c *Client) Open(path string, headers ...string) (uint32, error) {
 	return id, c.writeHeaders(id, c.block.Bytes())
 }
 
-// writeHeaders writes a header list in as many frames as it needs. The lock is held.
+// writeHeaders writes a header list, in several frames if necessary. The lock is held.
 func (c *Client) writeHeaders(id uint32, block []byte) error {
 	const size = 16 << 10
 	for first := true; ; first = false {
@@ -121,13 +123,13 @@ func (c *Client) writeHeaders(id uint32, block []byte) error {
 	}
 }
 
-// Prefix returns what goes before a message of n bytes.
+// Prefix returns the gRPC prefix of a message of n bytes.
 func Prefix(n int) []byte {
 	return binary.BigEndian.AppendUint32([]byte{0}, uint32(n)) //nolint:gosec // Messages are smaller.
 }
 
-// Send sends a part of a request, within the room that the server gives. It waits for room until
-// the stream or the connection ends.
+// Send sends a part of a request, within the window that the server grants. It waits for the window
+// until the stream or the connection ends.
 func (c *Client) Send(id uint32, b []byte, end bool) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -170,8 +172,8 @@ func (c *Client) Reset(id uint32) error {
 	return c.framer.WriteRSTStream(id, http2.ErrCodeCancel)
 }
 
-// Await waits until the server has ended a stream, for a time. The error is the end of the
-// connection.
+// Await waits until the server has ended a stream, at most for limit. It returns an error if the
+// connection ended.
 func (c *Client) Await(id uint32, limit time.Duration) (End, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -203,7 +205,7 @@ func (c *Client) Ended() (streams int, over bool) {
 	return len(c.ends), c.over != nil
 }
 
-// MaxStreams returns how many streams the server takes at once; 0 if it does not say.
+// MaxStreams returns how many concurrent streams the server allows, or 0 if it does not say.
 func (c *Client) MaxStreams() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -2,7 +2,7 @@ package limitstest
 
 import "golang.org/x/net/http2"
 
-// read follows what the server sends until the connection ends.
+// read handles the frames of the server until the connection ends.
 func (c *Client) read() {
 	for {
 		frame, err := c.framer.ReadFrame()
@@ -20,7 +20,7 @@ func (c *Client) read() {
 	}
 }
 
-// take takes in a frame. The lock is held.
+// take handles a frame. The lock is held.
 func (c *Client) take(frame http2.Frame) {
 	id := frame.Header().StreamID
 	switch f := frame.(type) {
@@ -50,7 +50,7 @@ func (c *Client) take(frame http2.Frame) {
 	}
 }
 
-// settle takes in settings. The lock is held.
+// settle handles settings. The lock is held.
 func (c *Client) settle(f *http2.SettingsFrame) {
 	if f.IsAck() {
 		return
@@ -69,7 +69,7 @@ func (c *Client) settle(f *http2.SettingsFrame) {
 	_ = c.framer.WriteSettingsAck()
 }
 
-// endOf returns the end that trailers say.
+// endOf returns the end of a stream with these trailers.
 func endOf(f *http2.MetaHeadersFrame) (end End) {
 	for _, field := range f.Fields {
 		switch field.Name {
